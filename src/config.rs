@@ -1,0 +1,119 @@
+//! What was typed ([`cli`]) and what is meant ([`Settings`]); the modes as data; where files live.
+//!
+//! Not responsible for acting on any of it.
+
+pub mod cli;
+pub mod modes;
+pub mod paths;
+
+use std::path::PathBuf;
+
+use crate::protocol::{DeviceChoice, ModelChoice};
+
+pub use modes::{CatchUp, Clip, Mode, Panel};
+pub use paths::Paths;
+
+/// Everything that a session needs to know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Which model listens.
+    pub model: ModelChoice,
+    /// In which numbers it computes.
+    pub precision: Precision,
+    /// On what it computes.
+    pub device: ComputeDevice,
+    /// Threads for computing; the number of physical cores when absent.
+    pub threads: Option<usize>,
+    /// Every mode that there is: the built-in ones, then the user's.
+    pub modes: Vec<Mode>,
+    /// Names of the modes that are on at the start.
+    pub modes_on: Vec<String>,
+    /// Where sound comes from.
+    pub source: SourceChoice,
+    /// Where replies are played.
+    pub output: DeviceChoice,
+    /// Whether the quiet gate keeps silence from the model.
+    pub gate: bool,
+    /// How replies are decoded.
+    pub sampling: SamplingChoice,
+    /// Write exactly the samples that the model heard to this 32-bit float WAV.
+    pub save_audio: Option<PathBuf>,
+    /// Which optional events are wanted.
+    pub reports: Reports,
+    /// Where settings and caches live.
+    pub paths: Paths,
+}
+
+/// Where sound comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SourceChoice {
+    /// An input device, live.
+    Microphone(DeviceChoice),
+    /// Files in order as one session, each followed by `gap_secs` of silence.
+    Files {
+        /// The files.
+        paths: Vec<PathBuf>,
+        /// Silence after each file, in seconds.
+        gap_secs: f64,
+        /// Whether the file is heard at the speed of time or as fast as the model goes.
+        pace: Pace,
+    },
+    /// WAV on stdin.
+    Stdin {
+        /// Silence after the end, in seconds.
+        gap_secs: f64,
+        /// Whether it is heard at the speed of time or as fast as the model goes.
+        pace: Pace,
+    },
+}
+
+/// How fast a file is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// The file waits for the model.
+    Unthrottled,
+    /// At the speed of time, like a microphone: the model must keep up.
+    Realtime,
+}
+
+/// The numbers that the model computes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floats.
+    F32,
+    /// 16-bit brain floats.
+    Bf16,
+}
+
+/// What the model computes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ComputeDevice {
+    /// The processor.
+    Cpu,
+    /// An NVIDIA card (feature `cuda`).
+    Cuda,
+    /// An Apple GPU (feature `metal`).
+    Metal,
+}
+
+/// How replies are decoded. The silent/respond decision is always greedy.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SamplingChoice {
+    /// 0 is greedy.
+    pub temperature: f64,
+    /// Keep only the k likeliest.
+    pub top_k: Option<usize>,
+    /// Seed of the draw.
+    pub seed: u64,
+}
+
+/// Which optional events are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reports {
+    /// `decision` events at all.
+    pub decisions: bool,
+    /// `margin` in `decision` events.
+    pub margins: bool,
+    /// `timing` events.
+    pub timing: bool,
+}

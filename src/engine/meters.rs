@@ -1,0 +1,85 @@
+//! Numbers that move: read by a face whenever it paints, written by the engine's threads, never waited for.
+
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+
+/// Values shared between the engine and a face.
+#[derive(Debug, Default)]
+pub struct Meters {
+    level_dbfs: AtomicU32,
+    peak: AtomicU32,
+    lag_secs: AtomicU32,
+    chunk_ms: AtomicU32,
+    flags: AtomicU8,
+}
+
+/// One reading of all meters.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Readings {
+    /// Level of the newest input block, in dB below full scale (0 is the loudest).
+    pub level_dbfs: f32,
+    /// Largest absolute sample of the newest input block; 1.0 and above clips.
+    pub peak: f32,
+    /// Audio captured and not yet decided on, in seconds.
+    pub lag_secs: f32,
+    /// What the last chunk cost, in milliseconds.
+    pub chunk_ms: f32,
+    /// Whether capture is paused.
+    pub paused: bool,
+    /// Whether the quiet gate is open.
+    pub gate_open: bool,
+    /// Whether some lane is replying.
+    pub replying: bool,
+    /// Whether a model is being loaded.
+    pub loading: bool,
+}
+
+/// The states that [`Meters`] can show, each one bit.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+pub(crate) enum Flag {
+    Paused = 1,
+    GateOpen = 2,
+    Replying = 4,
+    Loading = 8,
+}
+
+impl Meters {
+    /// The newest values.
+    #[must_use]
+    pub fn read(&self) -> Readings {
+        let number = |cell: &AtomicU32| f32::from_bits(cell.load(Ordering::Relaxed));
+        let flags = self.flags.load(Ordering::Relaxed);
+        let is = |flag: Flag| flags & flag as u8 != 0;
+        Readings {
+            level_dbfs: number(&self.level_dbfs),
+            peak: number(&self.peak),
+            lag_secs: number(&self.lag_secs),
+            chunk_ms: number(&self.chunk_ms),
+            paused: is(Flag::Paused),
+            gate_open: is(Flag::GateOpen),
+            replying: is(Flag::Replying),
+            loading: is(Flag::Loading),
+        }
+    }
+
+    pub(crate) fn show_level(&self, level_dbfs: f32, peak: f32) {
+        self.level_dbfs.store(level_dbfs.to_bits(), Ordering::Relaxed);
+        self.peak.store(peak.to_bits(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn show_lag(&self, secs: f32) {
+        self.lag_secs.store(secs.to_bits(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn show_chunk_cost(&self, ms: f32) {
+        self.chunk_ms.store(ms.to_bits(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn raise(&self, flag: Flag) {
+        self.flags.fetch_or(flag as u8, Ordering::Relaxed);
+    }
+
+    pub(crate) fn lower(&self, flag: Flag) {
+        self.flags.fetch_and(!(flag as u8), Ordering::Relaxed);
+    }
+}

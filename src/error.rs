@@ -1,0 +1,125 @@
+//! The one error type of Hearken.
+//!
+//! Responsible for saying what went wrong ([`Error::message`]) and of what kind it is ([`ErrorKind`]), so that a face
+//! can say what to do about it without reading message text. Not responsible for printing: each error is handled once.
+
+use std::fmt;
+use std::path::Path;
+
+/// What kind of trouble it is; the doc of each kind is the user's remedy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Check the command line with `hearken --help`.
+    Arguments,
+    /// Check the settings file at the line that the message names.
+    Settings,
+    /// Download the model again, or name another folder with `--model`.
+    Model,
+    /// Hearken does not implement this model's architecture; use the release it was made for.
+    UnsupportedModel,
+    /// Check that the file is there, is readable and holds audio.
+    AudioFile,
+    /// Plug in a microphone, allow its use, or choose another input (`hearken devices` lists them).
+    InputDevice,
+    /// Choose another output (`hearken devices` lists them).
+    OutputDevice,
+    /// Free disk space or choose another place for the output.
+    Output,
+    /// The reader of the output is gone; nothing needs to be done.
+    BrokenPipe,
+    /// Close other programs, or choose a smaller model or precision.
+    Memory,
+    /// Restart Hearken; if it happens again, report it with the message.
+    Internal,
+}
+
+impl ErrorKind {
+    /// The name that events carry in `kind`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Arguments => "arguments",
+            Self::Settings => "settings",
+            Self::Model => "model",
+            Self::UnsupportedModel => "unsupported_model",
+            Self::AudioFile => "audio_file",
+            Self::InputDevice => "input_device",
+            Self::OutputDevice => "output_device",
+            Self::Output => "output",
+            Self::BrokenPipe => "broken_pipe",
+            Self::Memory => "memory",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// One sentence that says what the user can do.
+    #[must_use]
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::Arguments => "Check the command line with `hearken --help`.",
+            Self::Settings => "Check the settings file at the line named.",
+            Self::Model => "Get the model again, or name another folder with --model.",
+            Self::UnsupportedModel => "Use a checkpoint of the released architecture.",
+            Self::AudioFile => "Check that the file is there, is readable and holds audio.",
+            Self::InputDevice => "Plug in a microphone, allow its use, or choose another input (`hearken devices` lists them).",
+            Self::OutputDevice => "Choose another output (`hearken devices` lists them).",
+            Self::Output => "Free disk space or choose another place for the output.",
+            Self::BrokenPipe => "Nothing needs to be done.",
+            Self::Memory => "Close other programs, or choose a smaller model or precision.",
+            Self::Internal => "Restart Hearken; if it happens again, report it with this message.",
+        }
+    }
+}
+
+/// An error: its kind, and in words what was attempted, on what, and why it failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+}
+
+/// The result of everything that can fail here.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error of `kind` that says `message`.
+    #[must_use]
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    /// An error about the file or folder `path`.
+    #[must_use]
+    pub fn at(kind: ErrorKind, path: &Path, why: impl fmt::Display) -> Self {
+        Self::new(kind, format!("{}: {why}", path.display()))
+    }
+
+    /// The kind of trouble.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// What happened, without the remedy.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The same error with `what` was attempted put before it.
+    #[must_use]
+    pub fn while_doing(self, what: impl fmt::Display) -> Self {
+        Self { kind: self.kind, message: format!("{what}: {}", self.message) }
+    }
+}
+
+impl fmt::Display for Error {
+    /// What happened and what to do, as one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stop = if self.message.ends_with(['.', '!', '?']) { "" } else { "." };
+        write!(f, "{}{stop} {}", self.message, self.kind.remedy())
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,217 @@
+//! Every type that crosses a thread or the process border.
+//!
+//! Responsible for [`Command`] (down, into the engine) and [`Event`] (up, out of it, and as JSON Lines out of the
+//! process). The table in the README's section "Event format" and in CONTRACT.md is this file; a test holds them together.
+//! Not responsible for acting on any of it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::{ChunkIdx, StreamTime};
+
+/// Version of the event format; a field that is renamed or removed raises it.
+pub const PROTOCOL: u32 = 1;
+
+/// Number of a reply within its session, from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ReplyId(pub u64);
+
+/// Why a reply ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// The model ended it.
+    End,
+    /// It reached the limit of tokens.
+    Limit,
+    /// It repeated itself.
+    Loop,
+    /// The user cut it.
+    Cut,
+}
+
+/// The emotion that the model tags a reply with (MODEL.md section 5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the names are the model's own")]
+pub enum Emotion {
+    Happy,
+    Sad,
+    Angry,
+    Surprise,
+    Normal,
+    Urgent,
+}
+
+/// Why samples were never heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapCause {
+    /// The ring between the audio callback and the capture thread was full.
+    Overrun,
+    /// The model is slower than time and the chunk queue was full.
+    Overload,
+    /// The input device went away.
+    DeviceLost,
+    /// The input device delivered nothing but exact zeros.
+    Zeros,
+    /// The machine slept.
+    Suspended,
+}
+
+/// How serious a problem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Listening goes on as before.
+    Warning,
+    /// Something that was asked for does not happen.
+    Error,
+}
+
+/// What the engine reports. `at` is audio time at the end of the chunk that it belongs to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[allow(missing_docs, reason = "the fields are documented in the table of the README")]
+pub enum Event {
+    /// Always the first.
+    SessionStarted {
+        at: StreamTime,
+        protocol: u32,
+        model: String,
+        source: String,
+        modes: Vec<String>,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        started_utc: Option<String>,
+    },
+    /// Every chunk and mode while the gate is open.
+    Decision {
+        at: StreamTime,
+        chunk: ChunkIdx,
+        mode: String,
+        silent: bool,
+        drained: bool,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        margin: Option<f32>,
+    },
+    /// The model chose to respond.
+    ReplyStarted {
+        at: StreamTime,
+        reply: ReplyId,
+        chunk: ChunkIdx,
+        mode: String,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        emotion: Option<Emotion>,
+    },
+    /// A piece of whole characters.
+    ReplyText { at: StreamTime, reply: ReplyId, mode: String, text: String },
+    /// The whole text again.
+    ReplyFinished { at: StreamTime, reply: ReplyId, mode: String, text: String, from_secs: StreamTime, to_secs: StreamTime, stop: Stop },
+    /// The sounds mode named a sound.
+    Sound { at: StreamTime, reply: ReplyId, name: String, count: u32 },
+    /// The quiet gate opened or closed.
+    Gate { at: StreamTime, open: bool, level_dbfs: f32 },
+    /// Listening was paused.
+    Paused { at: StreamTime },
+    /// Listening went on.
+    Resumed { at: StreamTime },
+    /// These modes are on now.
+    ModesChanged { at: StreamTime, modes: Vec<String> },
+    /// This model listens now.
+    ModelChanged { at: StreamTime, model: String },
+    /// Room was made in a lane.
+    ContextTrimmed { at: StreamTime, mode: String, dropped_chunks: u64, positions: usize },
+    /// Samples that never arrived, reported before the chunk that follows them.
+    AudioGap { at: StreamTime, from_secs: StreamTime, samples: u64, cause: GapCause },
+    /// The input was switched or reconnected.
+    InputChanged { at: StreamTime, device: String, rate_hz: u32, channels: u16 },
+    /// Recoverable trouble.
+    Problem { at: StreamTime, severity: Severity, kind: String, message: String },
+    /// What a chunk cost; only on request.
+    Timing { at: StreamTime, chunk: ChunkIdx, mel_ms: f64, encode_ms: f64, decode_ms: f64, lag_ms: f64 },
+    /// Always the last.
+    SessionFinished { at: StreamTime, chunks: u64, replies: u64, audio_secs: f64, problems: u64 },
+}
+
+impl Event {
+    /// Audio time of the event.
+    #[must_use]
+    pub const fn at(&self) -> StreamTime {
+        match self {
+            Self::SessionStarted { at, .. }
+            | Self::Decision { at, .. }
+            | Self::ReplyStarted { at, .. }
+            | Self::ReplyText { at, .. }
+            | Self::ReplyFinished { at, .. }
+            | Self::Sound { at, .. }
+            | Self::Gate { at, .. }
+            | Self::Paused { at }
+            | Self::Resumed { at }
+            | Self::ModesChanged { at, .. }
+            | Self::ModelChanged { at, .. }
+            | Self::ContextTrimmed { at, .. }
+            | Self::AudioGap { at, .. }
+            | Self::InputChanged { at, .. }
+            | Self::Problem { at, .. }
+            | Self::Timing { at, .. }
+            | Self::SessionFinished { at, .. } => *at,
+        }
+    }
+}
+
+/// What a face asks of the engine; takes effect within one chunk.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Stop capturing.
+    Pause,
+    /// Capture again.
+    Resume,
+    /// Switch the mode of this name on.
+    ModeOn(String),
+    /// Switch the mode of this name off; its cache is kept for 60 s.
+    ModeOff(String),
+    /// Bias added to the respond logit of a mode.
+    Eagerness {
+        /// Name of the mode.
+        mode: String,
+        /// The bias; 0 is the model's own judgement.
+        bias: f32,
+    },
+    /// Load another model, and listen with it when it is ready.
+    ChooseModel(ModelChoice),
+    /// Capture from another device.
+    ChooseInput(DeviceChoice),
+    /// Play to another device.
+    ChooseOutput(DeviceChoice),
+    /// Quiet gate on.
+    GateOn,
+    /// Quiet gate off: every chunk reaches the model.
+    GateOff,
+    /// End the replies that are being generated.
+    CutReply,
+    /// Forget what was heard and said: every lane restarts from its opening.
+    Forget,
+    /// End the session.
+    Shutdown,
+}
+
+/// Which model to listen with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ModelChoice {
+    /// The small model that is built in.
+    Starter,
+    /// The released 3B model.
+    ThreeB,
+    /// A checkpoint folder.
+    Dir(std::path::PathBuf),
+}
+
+/// Which sound device to use.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeviceChoice {
+    /// Whatever the system's default is, also when that changes.
+    #[default]
+    Default,
+    /// The device of this id or name.
+    Named(String),
+}
