@@ -143,9 +143,8 @@ mod tests {
     fn a_clip_of_the_users_takes_the_place_of_the_built_in_one_of_its_name_only() {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("translate_en.wav"), b"anything").expect("written");
-        let clip_of = |language, name: &str| {
-            builtin(language, folder.path()).into_iter().find(|mode| mode.name == name).expect("the mode").clip
-        };
+        let clip_of =
+            |language, name: &str| builtin(language, folder.path()).into_iter().find(|mode| mode.name == name).expect("the mode").clip;
         assert_eq!(clip_of(Language::English, TRANSLATE), Clip::File(folder.path().join("translate_en.wav")));
         assert_eq!(clip_of(Language::Chinese, TRANSLATE), Clip::Builtin(TRANSLATE_ZH_WAV));
         assert_eq!(clip_of(Language::English, SOUNDS), Clip::Builtin(SOUNDS_WAV));

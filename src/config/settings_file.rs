@@ -3,6 +3,7 @@
 //! Responsible for reading `settings.toml` and for naming the line of whatever is wrong in it. Values mean the same as
 //! on the command line, because the same readers read them. A file that is not there is as good as an empty one.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind as IoErrorKind;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,6 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
-use toml::value::Table;
 
 use super::modes::Language;
 use super::values::{self, Eagerness};
@@ -46,7 +46,8 @@ struct Written {
     threads: Option<Spanned<toml::Value>>,
     modes: Option<Spanned<Vec<String>>>,
     translate_to: Option<Spanned<String>>,
-    eagerness: Option<Spanned<Table>>,
+    #[serde(default)]
+    eagerness: BTreeMap<String, Spanned<f32>>,
     gate: Option<bool>,
     input: Option<String>,
     output: Option<String>,
@@ -129,19 +130,12 @@ impl TomlFile {
         read(text.get_ref()).map(Some).map_err(|why| self.wrong_at(start, &format!("{key} = {:?}: {why}", text.get_ref())))
     }
 
-    fn eagerness(&self, table: Option<Spanned<Table>>) -> Result<Vec<Eagerness>> {
-        let Some(table) = table else { return Ok(Vec::new()) };
-        let start = table.span().start;
-        let biases = table.into_inner().into_iter().map(|(mode, value)| {
-            let bias = match value {
-                toml::Value::Float(number) => values::checked_bias(number as f32),
-                toml::Value::Integer(number) => values::checked_bias(number as f32),
-                _ => Err(()),
-            };
-            bias.map(|bias| (Some(mode.clone()), bias))
-                .map_err(|()| self.wrong_at(start, &format!("eagerness of {mode:?}: expected a number from -1000 to 1000")))
+    fn eagerness(&self, biases: BTreeMap<String, Spanned<f32>>) -> Result<Vec<Eagerness>> {
+        let checked = biases.into_iter().map(|(mode, bias)| match values::checked_bias(*bias.get_ref()) {
+            Ok(bias) => Ok((Some(mode), bias)),
+            Err(()) => Err(self.wrong_at(bias.span().start, &format!("eagerness of {mode:?}: expected a number from -1000 to 1000"))),
         });
-        biases.collect()
+        checked.collect()
     }
 }
 
@@ -189,15 +183,15 @@ mod tests {
     fn whatever_is_wrong_is_named_with_its_line() {
         let table = [
             ("\nthreads = 0\n", ":2:", "threads"),
-            ("seed = 1\nseed = 2\n", ":2:", "seed"),
+            ("seed = 1\nseed = 2\n", ":2:", "duplicate"),
             ("\n\nvolume = 3\n", ":3:", "volume"),
             ("gate = \"on\"\n", ":1:", "bool"),
             ("precision = \"q4\"\n", ":1:", "bf16"),
             ("temperature = nan\n", ":1:", "temperature"),
             ("temperature = -1\n", ":1:", "temperature"),
             ("modes = []\n", ":1:", "modes"),
-            ("seed = 1\n[eagerness]\ndialog = nan\n", ":2:", "dialog"),
-            ("[eagerness]\ndialog = \"much\"\n", ":1:", "dialog"),
+            ("seed = 1\n[eagerness]\ndialog = nan\n", ":3:", "dialog"),
+            ("[eagerness]\ndialog = \"much\"\n", ":2:", "expected"),
             ("threads = \n", ":1:", ""),
             ("\u{0}", ":1:", ""),
         ];

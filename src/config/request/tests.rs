@@ -84,9 +84,15 @@ fn a_sequence_is_expanded_from_where_it_is() {
 #[test]
 fn the_command_line_wins_over_the_settings_file() {
     let home = Home::new();
-    home.write("settings.toml", "modes = [\"sounds\"]\nthreads = 3\ngate = false\nseed = 5\ninput = \"desk\"\n[eagerness]\nsounds = 1\ndialog = 2\n");
+    home.write(
+        "settings.toml",
+        "modes = [\"sounds\"]\nthreads = 3\ngate = false\nseed = 5\ninput = \"desk\"\n[eagerness]\nsounds = 1\ndialog = 2\n",
+    );
     let settings = home.listen(&[]).expect("settings");
-    assert_eq!((settings.modes_on, settings.threads, settings.gate, settings.sampling.seed), (vec!["sounds".to_owned()], Some(3), false, 5));
+    assert_eq!(
+        (settings.modes_on, settings.threads, settings.gate, settings.sampling.seed),
+        (vec!["sounds".to_owned()], Some(3), false, 5)
+    );
     assert_eq!(settings.source, SourceChoice::Microphone(DeviceChoice::Named("desk".to_owned())));
     let typed = ["--modes", "dialog", "--threads", "1", "--gate", "on", "--seed", "6", "--eagerness", "sounds=-1"];
     let settings = home.listen(&typed).expect("settings");
