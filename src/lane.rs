@@ -273,14 +273,14 @@ impl Lane {
     }
 
     /// Ends the reply that is being spoken, if one is.
-    pub fn cut(&mut self) -> Vec<Said> {
+    pub fn cut(&mut self, stop: Stop) -> Vec<Said> {
         let State::Speaking { chunk, at, announced, .. } = self.state else { return Vec::new() };
         let mut said = Vec::new();
         if announced == Announced::NotYet {
             said.push(Said::Started { chunk, at, emotion: None });
         }
         self.end_reply();
-        said.push(Said::Finished(Stop::Cut));
+        said.push(Said::Finished(stop));
         said
     }
 
@@ -300,7 +300,7 @@ impl Lane {
     }
 
     /// Changes the bias on the respond logit.
-    pub fn become_eager(&mut self, eagerness: f32) {
+    pub const fn become_eager(&mut self, eagerness: f32) {
         self.rules.eagerness = eagerness;
     }
 
@@ -313,12 +313,12 @@ impl Lane {
         }
     }
 
-    /// Rows that the next deciding chunk needs.
+    /// Tokens of the reply that is being spoken.
     #[must_use]
-    pub const fn next_rows(&self) -> usize {
-        match self.state {
-            State::Listening => self.pending.len() + CHUNK_ROWS,
-            State::Speaking { .. } => self.pending.len(),
+    pub const fn reply_tokens(&self) -> usize {
+        match &self.state {
+            State::Speaking { tokens, .. } => tokens.len(),
+            State::Listening => 0,
         }
     }
 

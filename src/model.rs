@@ -17,6 +17,7 @@ pub mod text;
 pub mod token_ids;
 mod weights;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
@@ -65,6 +66,14 @@ impl Model {
     /// When candle fails (out of memory, a device that went away).
     pub fn encode(&self, mel: &[f32]) -> Result<Tensor> {
         self.encoder.forward(mel).and_then(|features| features.to_dtype(self.decoder.dtype())).map_err(computing)
+    }
+
+    /// The numbers of `features`, row after row.
+    ///
+    /// # Errors
+    /// When candle fails.
+    pub fn features_f32(&self, features: &Tensor) -> Result<Vec<f32>> {
+        features.to_dtype(DType::F32).and_then(|t| t.flatten_all()?.to_vec1()).map_err(computing)
     }
 
     /// Advances every segment in one batched pass and returns, per segment, what it asked to read.
@@ -121,6 +130,38 @@ impl Model {
     pub const fn decoder(&self) -> &Decoder {
         &self.decoder
     }
+}
+
+/// Numbers to be written under a name, with their shape.
+#[derive(Clone, Debug)]
+pub enum Named<'a> {
+    /// 32-bit floats.
+    F32(&'a [f32], Vec<usize>),
+    /// 64-bit integers.
+    I64(Vec<i64>, Vec<usize>),
+}
+
+/// Writes `tensors` as the safetensors file `path`.
+///
+/// # Errors
+/// When it cannot be written, naming it.
+pub fn save_named(tensors: &[(&str, Named<'_>)], path: &Path) -> Result<()> {
+    let failed = |e: candle_core::Error| Error::at(ErrorKind::Output, path, e);
+    let mut all = HashMap::new();
+    for (name, numbers) in tensors {
+        let tensor = match numbers {
+            Named::F32(values, shape) => Tensor::from_slice(values, shape.as_slice(), &Device::Cpu),
+            Named::I64(values, shape) => Tensor::from_slice(values, shape.as_slice(), &Device::Cpu),
+        };
+        all.insert((*name).to_owned(), tensor.map_err(failed)?);
+    }
+    candle_core::safetensors::save(&all, path).map_err(failed)
+}
+
+/// Computes with `threads` threads from now on; the first call of the process decides.
+pub fn use_threads(threads: usize) {
+    // A pool that exists already keeps its size: two sessions of one process share it.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
 }
 
 fn dtype_of(precision: Precision) -> DType {

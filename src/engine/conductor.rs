@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
@@ -54,7 +54,6 @@ pub(super) struct Conductor {
     now: StreamTime,
     heard: ChunkIdx,
     chunks: u64,
-    replies_before: u64,
     problems: u64,
     failures: usize,
     phase: Phase,
@@ -95,7 +94,6 @@ impl Conductor {
             now: StreamTime::ZERO,
             heard: ChunkIdx(0),
             chunks: 0,
-            replies_before: 0,
             problems: 0,
             failures: 0,
             phase: Phase::Listening,
@@ -146,7 +144,7 @@ impl Conductor {
             model: self.parts.model.name().to_owned(),
             source: self.parts.source_name.clone(),
             modes: self.session.modes_on(),
-            started_utc: if microphone { Some(super::super::time::utc_now()) } else { None },
+            started_utc: if microphone { Some(utc_now()) } else { None },
         });
         if let Some(notice) = self.parts.notice.take() {
             self.remark("stand_in", notice);
@@ -398,7 +396,7 @@ impl Conductor {
     fn listen_with(&mut self, model: Arc<Model>, openings: Vec<(String, Arc<Opening>)>, notice: Option<String>) -> Result<()> {
         self.parts.meters.lower(Flag::Loading);
         let mut session = Session::new(Arc::clone(&model), Conduct::product(self.parts.settings.sampling))?;
-        session.continue_counts(self.replies_before + self.session.reply_count(), self.heard);
+        session.continue_counts(self.session.reply_count(), self.heard);
         self.session.cut_replies(&mut self.out);
         let on = self.session.modes_on();
         self.openings = openings.into_iter().collect();
@@ -472,6 +470,21 @@ impl Conductor {
         });
         self.send_events();
     }
+}
+
+/// Wall time as `2026-11-23T09:41:50Z`.
+fn utc_now() -> String {
+    let secs = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let (days, second) = (secs / 86_400, secs % 86_400);
+    // Days to a date: H. Hinnant, "chrono-compatible low-level date algorithms", civil_from_days.
+    let z = days + 719_468;
+    let (era, doe) = (z / 146_097, z % 146_097);
+    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let (day, month) = (doy - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
+    let year = yoe + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3_600, second / 60 % 60, second % 60)
 }
 
 fn find_mode<'a>(modes: &'a [Mode], name: &str) -> Result<&'a Mode> {

@@ -7,12 +7,11 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor, safetensors};
 use sha2::{Digest, Sha256};
 
-use super::MelRange;
 use crate::audio;
 use crate::config::{Clip, Mode, Paths};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lane::{Ask, CHUNKS_PER_PASS, Goal, Item, Lane, OnLoop, Rules, Waiting};
-use crate::mel::LogMel;
+use crate::mel::{LogMel, MaxOver};
 use crate::model::{Input, LaneCache, Model, Segment};
 use crate::time::{CHUNK_SAMPLES, ChunkIdx, StreamTime};
 
@@ -62,7 +61,7 @@ impl Opening {
 
     /// Feeds the prefix and then the clip as a stream of its own with `silent` forced after each chunk; the last stays pending.
     fn make(model: &Model, prefix: Vec<u32>, clip: &[f32]) -> Result<Self> {
-        let mut mel = LogMel::new(MelRange::Everything);
+        let mut mel = LogMel::new(MaxOver::Everything);
         // Whole chunks, plus a silent one: the speaker has finished.
         let chunks = clip.len().div_ceil(CHUNK_SAMPLES) + 1;
         let mut samples = clip.to_vec();

@@ -62,6 +62,10 @@ impl Queue {
         self.chunks.drain(..surplus);
     }
 
+    pub(super) const fn continue_from(&mut self, next: ChunkIdx) {
+        self.end = next;
+    }
+
     pub(super) fn clear(&mut self) {
         self.chunks.clear();
     }

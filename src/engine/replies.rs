@@ -34,6 +34,10 @@ impl Replies {
         self.count
     }
 
+    pub(super) const fn continue_from(&mut self, count: u64) {
+        self.count = count;
+    }
+
     /// Reports what the lane of `mode` said.
     pub(super) fn tell(&mut self, mode: &Mode, said: &Said, vocabulary: &Vocabulary, out: &mut Vec<Event>) {
         match said {

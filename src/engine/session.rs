@@ -283,6 +283,12 @@ impl Session {
         Ok(())
     }
 
+    /// Goes on counting where another session stopped: `replies` were given and the next chunk is `next`.
+    pub(super) fn continue_counts(&mut self, replies: u64, next: ChunkIdx) {
+        self.replies.continue_from(replies);
+        self.queue.continue_from(next);
+    }
+
     /// Every lane listens, whatever it was doing, and what waited is dropped: the start of a segment in the reference's
     /// file mode.
     pub fn begin_segment(&mut self) {

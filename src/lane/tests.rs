@@ -154,10 +154,10 @@ fn eagerness_tips_a_decision_and_leaves_the_margin_alone() {
 #[test]
 fn a_cut_reply_ends_as_the_model_was_trained() {
     let mut lane = lane(CatchUp::Drain);
-    assert!(lane.cut().is_empty());
+    assert!(lane.cut(Stop::Cut).is_empty());
     feed(&mut lane, &asks(0..1), &[YES]);
     speak(&mut lane, 77);
-    assert_eq!(lane.cut(), [Said::Finished(Stop::Cut)]);
+    assert_eq!(lane.cut(Stop::Cut), [Said::Finished(Stop::Cut)]);
     assert_eq!(lane.plan(&asks(1..2), 64).unwrap().items[..2], [Item::Token(77), Item::Token(151_643)]);
 }
 

@@ -92,7 +92,7 @@ impl QuietGate {
         let frames = chunk.bands().frames();
         let floor = self.follow(frames);
         let sound = self.rises_over(&floor, frames);
-        self.border.copy_from_slice(&frames[CHUNK_FRAMES - self.border.len()..]);
+        self.border.copy_from_slice(&frames[CHUNK_FRAMES - (BLOCK_FRAMES - 1)..]);
 
         let was_open = self.is_open();
         self.quiet_chunks = if sound { 0 } else { self.quiet_chunks.saturating_add(1) };

@@ -32,13 +32,13 @@ pub struct LmConfig {
     pub rope_base: f64,
     pub attn_bias: bool,
     #[serde(flatten)]
-    switches: Switches,
+    pub(super) switches: Switches,
 }
 
 /// Fields that change the architecture: each has one value that is implemented.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default)]
-struct Switches {
+pub(super) struct Switches {
     bias: bool,
     lm_head_bias: bool,
     norm_class_name: String,

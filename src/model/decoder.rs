@@ -202,6 +202,19 @@ impl Decoder {
         LaneCache::new(self.config.n_layer)
     }
 
+    /// Whether `cache`, read from a file, is one of this decoder's.
+    #[must_use]
+    pub fn fits(&self, cache: &LaneCache) -> bool {
+        let fits = |layer: &candle_nn::kv_cache::KvCache| {
+            [layer.k(), layer.v()].into_iter().all(|tensor| {
+                tensor.ok().flatten().is_some_and(|t| {
+                    t.dims() == [self.config.groups(), cache.positions, self.config.head()] && t.dtype() == self.dtype
+                })
+            })
+        };
+        cache.layers.len() == self.h.len() && cache.layers.iter().all(fits)
+    }
+
     /// The number type that it computes in.
     #[must_use]
     pub const fn dtype(&self) -> DType {

@@ -29,6 +29,12 @@ impl LaneCache {
         self.positions
     }
 
+    /// Layers that it has.
+    #[must_use]
+    pub const fn depth(&self) -> usize {
+        self.layers.len()
+    }
+
     /// A copy that shares nothing with this one.
     ///
     /// # Errors

@@ -8,11 +8,9 @@ mod storage;
 mod vm;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{DType, Device, Tensor};
@@ -36,7 +34,8 @@ pub struct TorchFile {
     zip: Mutex<ZipArchive<BufReader<File>>>,
 }
 
-/// A tensor and where its storage lies.
+/// A tensor and where its storage lies. The machine's views share their storage's name through `Rc`, which does not cross
+/// threads; this does.
 struct Entry {
     shape: Vec<usize>,
     strides: Vec<usize>,
@@ -44,6 +43,31 @@ struct Entry {
     key: String,
     len: usize,
     kind: storage::StorageType,
+}
+
+impl Entry {
+    fn of(view: &TensorView) -> Self {
+        let storage = &view.storage;
+        Self {
+            shape: view.shape.clone(),
+            strides: view.strides.clone(),
+            offset: view.offset,
+            key: storage.key.to_string(),
+            len: storage.len,
+            kind: storage.kind,
+        }
+    }
+
+    fn view(&self) -> TensorView {
+        let storage = vm::StorageRef { kind: self.kind, key: self.key.as_str().into(), len: self.len };
+        TensorView { storage, offset: self.offset, shape: self.shape.clone(), strides: self.strides.clone() }
+    }
+}
+
+impl std::fmt::Debug for TorchFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TorchFile").field("path", &self.path).field("tensors", &self.tensors.len()).finish_non_exhaustive()
+    }
 }
 
 impl TorchFile {
@@ -141,4 +165,70 @@ impl TorchFile {
     fn error(&self, why: String) -> Error {
         Error::at(ErrorKind::Model, &self.path, why)
     }
+}
+
+type Zip = ZipArchive<BufReader<File>>;
+
+/// The folder, with its slash, that holds `data.pkl`.
+fn folder_of(zip: &Zip) -> Result<String, String> {
+    let is_root = |folder: &&str| folder.ends_with('/') && folder.matches('/').count() == 1;
+    let found = zip.file_names().flatten().find_map(|name| name.strip_suffix("data.pkl").filter(is_root).map(str::to_owned));
+    found.ok_or_else(|| "is a zip file, but not a torch.save checkpoint: it holds no data.pkl".to_owned())
+}
+
+/// Storages of the other byte order would read as nonsense.
+fn check_byte_order(zip: &mut Zip, folder: &str) -> Result<(), String> {
+    let name = format!("{folder}byteorder");
+    if zip.index_for_name(&name).is_none() {
+        // Written before PyTorch 2.1, always little.
+        return Ok(());
+    }
+    match read_entry(zip, &name, MAX_NOTE_BYTES)?.trim_ascii() {
+        b"little" => Ok(()),
+        _ => Err("was saved on a machine of the other byte order".to_owned()),
+    }
+}
+
+/// A whole entry of at most `limit` bytes.
+fn read_entry(zip: &mut Zip, name: &str, limit: u64) -> Result<Vec<u8>, String> {
+    let entry = stored(zip, name)?;
+    if entry.size() > limit {
+        return Err(format!("has an entry {} of {} bytes, which is too much", quoted(name), entry.size()));
+    }
+    let mut bytes = Vec::new();
+    entry.take(limit + 1).read_to_end(&mut bytes).map_err(|e| format!("has a damaged entry {}: {e}", quoted(name)))?;
+    Ok(bytes)
+}
+
+/// An entry as torch writes it: stored, never compressed, so that a small file cannot become a huge one.
+fn stored<'a>(zip: &'a mut Zip, name: &str) -> Result<zip::read::ZipFile<'a, BufReader<File>>, String> {
+    let entry = zip.by_name(name).map_err(|e| format!("has no readable entry {}: {e}", quoted(name)))?;
+    if entry.compression() == CompressionMethod::Stored { Ok(entry) } else { Err(format!("has a compressed entry {}", quoted(name))) }
+}
+
+/// That the storage of `view` is there in full, and the view lies within it.
+fn check_tensor(zip: &mut Zip, folder: &str, view: &TensorView) -> Result<(), String> {
+    storage::extent(view)?;
+    let bytes = view.storage.len.checked_mul(view.storage.kind.size()).ok_or("has a storage that no computer holds")?;
+    let entry = stored(zip, &storage_entry(folder, &view.storage.key))?;
+    if entry.size() < bytes as u64 {
+        return Err(format!("needs a storage of {bytes} bytes where the file has {}", entry.size()));
+    }
+    Ok(())
+}
+
+fn storage_entry(folder: &str, key: &str) -> String {
+    format!("{folder}data/{key}")
+}
+
+/// Reads on by `bytes`, or to the end; returns how far it came.
+fn skip(reader: &mut impl Read, bytes: usize) -> std::io::Result<usize> {
+    std::io::copy(&mut reader.take(bytes as u64), &mut std::io::sink()).map(|skipped| skipped as usize)
+}
+
+/// The elements of `view`, whose extent is `bytes`, as a contiguous tensor.
+fn to_tensor<const N: usize, T: candle_core::WithDType>(view: &TensorView, bytes: &[u8], count: usize, read: fn([u8; N]) -> T) -> candle_core::Result<Tensor> {
+    let run: Vec<T> = bytes.as_chunks::<N>().0.iter().map(|b| read(*b)).collect();
+    let elements = if storage::is_contiguous(view) { run } else { storage::gather(view, &run, count) };
+    Tensor::from_vec(elements, view.shape.as_slice(), &Device::Cpu)
 }
