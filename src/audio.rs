@@ -3,6 +3,9 @@
 //! Every source yields the same [`Heard`], so the engine has one path for all of them. Not responsible for what is
 //! heard in the sound: `audio` and `model` never import each other.
 
+pub mod capture;
+pub mod resample;
+
 use crate::error::{Error, Result};
 use crate::protocol::GapCause;
 
