@@ -41,10 +41,9 @@ impl Resampler {
                 return;
             }
             let room = self.block.len();
-            let (Ok(from), Ok(mut to)) = (
-                InterleavedSlice::new(&self.waiting[..need], 1, need),
-                InterleavedSlice::new_mut(&mut self.block, 1, room),
-            ) else {
+            let (Ok(from), Ok(mut to)) =
+                (InterleavedSlice::new(&self.waiting[..need], 1, need), InterleavedSlice::new_mut(&mut self.block, 1, room))
+            else {
                 return;
             };
             let made = fft.process_into_buffer(&from, &mut to, None).map_or(0, |(_, made)| made);

@@ -135,15 +135,16 @@ fn best_match(wanted: &str, devices: &[(&str, &str)]) -> Option<usize> {
     let lower = wanted.to_lowercase();
     let bare = |id: &str| id.split_once(':').is_some_and(|(_, bare)| bare == wanted);
     let find = |test: &dyn Fn(&(&str, &str)) -> bool| devices.iter().position(test);
-    find(&|(id, _)| *id == wanted).or_else(|| find(&|(id, _)| bare(id))).or_else(|| find(&|(_, name)| name.to_lowercase() == lower)).or_else(
-        || {
+    find(&|(id, _)| *id == wanted)
+        .or_else(|| find(&|(id, _)| bare(id)))
+        .or_else(|| find(&|(_, name)| name.to_lowercase() == lower))
+        .or_else(|| {
             let mut parts = devices.iter().enumerate().filter(|(_, (id, name))| !is_pseudo(id) && name.to_lowercase().contains(&lower));
             match (parts.next(), parts.next()) {
                 (Some((at, _)), None) if !lower.is_empty() => Some(at),
                 _ => None,
             }
-        },
-    )
+        })
 }
 
 #[cfg(feature = "mic")]
@@ -182,9 +183,32 @@ pub(super) fn is_monitor(id: &str) -> bool {
 #[cfg(feature = "mic")]
 fn is_pseudo(id: &str) -> bool {
     const PLUGINS: [&str; 26] = [
-        "null", "lavrate", "samplerate", "samplerate_best", "samplerate_medium", "samplerate_order", "speexrate", "speexrate_best",
-        "speexrate_medium", "speex", "jack", "oss", "upmix", "vdownmix", "usbstream", "dmix", "dsnoop", "front", "rear", "center_lfe",
-        "side", "iec958", "spdif", "modem", "phoneline", "hdmi",
+        "null",
+        "lavrate",
+        "samplerate",
+        "samplerate_best",
+        "samplerate_medium",
+        "samplerate_order",
+        "speexrate",
+        "speexrate_best",
+        "speexrate_medium",
+        "speex",
+        "jack",
+        "oss",
+        "upmix",
+        "vdownmix",
+        "usbstream",
+        "dmix",
+        "dsnoop",
+        "front",
+        "rear",
+        "center_lfe",
+        "side",
+        "iec958",
+        "spdif",
+        "modem",
+        "phoneline",
+        "hdmi",
     ];
     let Some(pcm) = id.strip_prefix("alsa:") else { return false };
     let plugin = pcm.split(':').next().unwrap_or(pcm);
