@@ -79,7 +79,8 @@ impl Cues {
         let screens: Vec<&[String]> = lines.chunks(LINES).collect();
         let from = from.max(self.last);
         // Half a second for every ten characters when the sound itself was shorter.
-        let least = SHORTEST_SAMPLES.max(text.chars().count() as u64 * u64::from(SAMPLE_RATE_HZ) / 20) * u64::from(to.0 - from.0 < SHORTEST_SAMPLES);
+        let least = SHORTEST_SAMPLES.max(text.chars().count() as u64 * u64::from(SAMPLE_RATE_HZ) / 20)
+            * u64::from(to.0 - from.0 < SHORTEST_SAMPLES);
         let end = to.0.0.max(from.0.0 + least).max(from.0.0 + SHORTEST_SAMPLES * screens.len() as u64);
         let each = (end - from.0.0) / screens.len().max(1) as u64;
         let mut cues = Vec::with_capacity(screens.len());
@@ -186,7 +187,8 @@ mod tests {
             assert!(got.len() > 3);
             assert!(got.iter().all(|c| c.to > c.from && c.lines.len() <= LINES && c.lines.iter().all(|l| l.chars().count() <= LINE_CHARS)));
             assert!(got.windows(2).all(|w| w[0].to <= w[1].from));
-            let all: String = got[..got.len() - 1].iter().flat_map(|c| c.lines.concat().chars().collect::<Vec<_>>()).filter(|c| *c != ' ').collect();
+            let all: String =
+                got[..got.len() - 1].iter().flat_map(|c| c.lines.concat().chars().collect::<Vec<_>>()).filter(|c| *c != ' ').collect();
             assert_eq!(all, text.replace(' ', ""));
         }
     }

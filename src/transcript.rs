@@ -301,8 +301,21 @@ mod tests {
     #[test]
     fn a_reply_grows_and_its_whole_text_counts() {
         let mut t = transcript();
-        t.apply(&Event::Decision { at: at(2), chunk: crate::time::ChunkIdx(2), mode: "dialog".into(), silent: false, drained: false, margin: None });
-        t.apply(&Event::ReplyStarted { at: at(2), reply: ReplyId(7), chunk: crate::time::ChunkIdx(2), mode: "dialog".into(), emotion: Some(Emotion::Urgent) });
+        t.apply(&Event::Decision {
+            at: at(2),
+            chunk: crate::time::ChunkIdx(2),
+            mode: "dialog".into(),
+            silent: false,
+            drained: false,
+            margin: None,
+        });
+        t.apply(&Event::ReplyStarted {
+            at: at(2),
+            reply: ReplyId(7),
+            chunk: crate::time::ChunkIdx(2),
+            mode: "dialog".into(),
+            emotion: Some(Emotion::Urgent),
+        });
         t.apply(&Event::ReplyText { at: at(2), reply: ReplyId(7), mode: "dialog".into(), text: " Is every".into() });
         assert_eq!((t.replies[0].text.as_str(), t.replies[0].stop), ("Is every", None));
         t.apply(&finished("dialog", 7, 2, " Is everything all right?"));

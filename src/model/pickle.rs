@@ -78,8 +78,8 @@ impl TorchFile {
     pub fn open(path: &Path) -> Result<Self> {
         let fail = |why: String| Error::at(ErrorKind::Model, path, why);
         let file = File::open(path).map_err(|e| fail(format!("cannot be opened: {e}")))?;
-        let mut zip = ZipArchive::new(BufReader::new(file))
-            .map_err(|e| fail(format!("is not a torch.save checkpoint, or is incomplete: {e}")))?;
+        let mut zip =
+            ZipArchive::new(BufReader::new(file)).map_err(|e| fail(format!("is not a torch.save checkpoint, or is incomplete: {e}")))?;
         let folder = folder_of(&zip).map_err(fail)?;
         check_byte_order(&mut zip, &folder).map_err(fail)?;
         let pickle = read_entry(&mut zip, &format!("{folder}data.pkl"), MAX_PICKLE_BYTES).map_err(fail)?;
@@ -227,7 +227,12 @@ fn skip(reader: &mut impl Read, bytes: usize) -> std::io::Result<usize> {
 }
 
 /// The elements of `view`, whose extent is `bytes`, as a contiguous tensor.
-fn to_tensor<const N: usize, T: candle_core::WithDType>(view: &TensorView, bytes: &[u8], count: usize, read: fn([u8; N]) -> T) -> candle_core::Result<Tensor> {
+fn to_tensor<const N: usize, T: candle_core::WithDType>(
+    view: &TensorView,
+    bytes: &[u8],
+    count: usize,
+    read: fn([u8; N]) -> T,
+) -> candle_core::Result<Tensor> {
     let run: Vec<T> = bytes.as_chunks::<N>().0.iter().map(|b| read(*b)).collect();
     let elements = if storage::is_contiguous(view) { run } else { storage::gather(view, &run, count) };
     Tensor::from_vec(elements, view.shape.as_slice(), &Device::Cpu)

@@ -89,9 +89,11 @@ pub(super) fn extent(view: &TensorView) -> Result<Extent, String> {
         return Ok(Extent { start: 0, len: 0, count: 0 });
     }
     let count = count.ok_or_else(|| "has more elements than any computer holds".to_owned())?;
-    let reach = view.shape.iter().zip(&view.strides).try_fold(0_usize, |reach, (size, stride)| {
-        (size - 1).checked_mul(*stride).and_then(|far| reach.checked_add(far))
-    });
+    let reach = view
+        .shape
+        .iter()
+        .zip(&view.strides)
+        .try_fold(0_usize, |reach, (size, stride)| (size - 1).checked_mul(*stride).and_then(|far| reach.checked_add(far)));
     let len = reach.and_then(|reach| reach.checked_add(1)).ok_or_else(beyond)?;
     if view.offset.checked_add(len).is_none_or(|end| end > view.storage.len) {
         return Err(beyond());
