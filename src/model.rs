@@ -232,6 +232,7 @@ fn open_device(device: ComputeDevice) -> Result<Device> {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "the form that map_err takes")]
 fn computing(error: candle_core::Error) -> Error {
     Error::new(ErrorKind::Internal, format!("computing with the model failed: {error}"))
 }

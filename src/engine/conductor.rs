@@ -190,7 +190,7 @@ impl Conductor {
                 self.out.push(Event::AudioGap { at: self.now, from_secs: from, samples, cause });
             }
             Captured::InputChanged { at, device, rate_hz, channels } => {
-                self.out.push(Event::InputChanged { at, device, rate_hz, channels })
+                self.out.push(Event::InputChanged { at, device, rate_hz, channels });
             }
             Captured::Trouble { at, error } => {
                 self.now = self.now.max(at);

@@ -24,21 +24,21 @@ pub(super) fn panels_ui(ui: &mut Ui, transcript: &Transcript, modes: &[Mode]) {
             match panel {
                 Shows::Transcript => {
                     panel_ui(ui, strings::TRANSCRIPT, strings::NO_TRANSCRIPT, transcript.utterances.len(), |ui, n| {
-                        line_ui(ui, &transcript.utterances[n])
+                        line_ui(ui, &transcript.utterances[n]);
                     });
                 }
                 Shows::Translation => {
                     panel_ui(ui, strings::TRANSLATION, strings::NO_TRANSLATION, transcript.translations.len(), |ui, n| {
-                        line_ui(ui, &transcript.translations[n])
+                        line_ui(ui, &transcript.translations[n]);
                     });
                 }
                 Shows::Conversation => {
                     panel_ui(ui, strings::CONVERSATION, strings::NO_CONVERSATION, transcript.replies.len(), |ui, n| {
-                        reply_ui(ui, transcript, n)
+                        reply_ui(ui, transcript, n);
                     });
                 }
                 Shows::Sounds => {
-                    panel_ui(ui, strings::SOUNDS, strings::NO_SOUNDS, transcript.sounds.len(), |ui, n| sound_ui(ui, transcript, n))
+                    panel_ui(ui, strings::SOUNDS, strings::NO_SOUNDS, transcript.sounds.len(), |ui, n| sound_ui(ui, transcript, n));
                 }
             }
         }

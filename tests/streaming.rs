@@ -1,0 +1,252 @@
+//! Streaming equals one-shot; a recording replayed equals the live session; commands take effect within a chunk.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hearken::audio::chunker::Chunker;
+use hearken::audio::read_file;
+use hearken::audio::scripted::{Line, ScriptedSource};
+use hearken::audio::{Heard, Source};
+use hearken::config::modes::{Language, builtin};
+use hearken::config::{ComputeDevice, Pace, Paths, Precision, Reports, SamplingChoice, Settings, SourceChoice};
+use hearken::engine::ear::Ear;
+use hearken::engine::opening::Opening;
+use hearken::engine::session::{Conduct, Session};
+use hearken::engine::{EngineHandle, start_hearing};
+use hearken::error::Result;
+use hearken::mel::MaxOver;
+use hearken::model::Model;
+use hearken::protocol::{Command, Event, GapCause, ModelChoice, Stop};
+
+const FIXTURE: &str = "models/fixture";
+
+fn wav(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wav").join(name)
+}
+
+fn settings(home: &Path, modes_on: &[&str]) -> Settings {
+    let paths = Paths { config: home.join("config"), cache: home.join("cache") };
+    Settings {
+        model: ModelChoice::Dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(FIXTURE)),
+        precision: Precision::F32,
+        device: ComputeDevice::Cpu,
+        threads: None,
+        modes: builtin(Language::Chinese, &paths.instructions()),
+        modes_on: modes_on.iter().map(|m| (*m).to_owned()).collect(),
+        source: SourceChoice::Files { paths: Vec::new(), gap_secs: 0.0, pace: Pace::Unthrottled },
+        output: hearken::protocol::DeviceChoice::Default,
+        gate: false,
+        sampling: SamplingChoice { temperature: 0.0, top_k: None, seed: 0 },
+        save_audio: None,
+        reports: Reports { decisions: true, margins: true, timing: false },
+        paths,
+    }
+}
+
+fn hear(settings: Settings, lines: Vec<Line>) -> Vec<Event> {
+    let engine = start_hearing(settings, Box::new(ScriptedSource::new("script", lines)), Pace::Unthrottled).unwrap();
+    engine.events().iter().collect()
+}
+
+fn split(samples: &[f32], sizes: &[usize]) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut rest = samples;
+    for size in sizes.iter().cycle() {
+        if rest.is_empty() {
+            break;
+        }
+        let (now, later) = rest.split_at((*size).min(rest.len()));
+        lines.push(Line::Samples(now.to_vec()));
+        rest = later;
+    }
+    lines
+}
+
+#[test]
+fn any_split_of_the_samples_gives_the_same_events() {
+    let home = tempfile::tempdir().unwrap();
+    let samples = read_file(&wav("d1_speech_7p3s.wav")).unwrap();
+    let events = |sizes: &[usize]| hear(settings(home.path(), &["dialog", "transcribe", "sounds"]), split(&samples, sizes));
+    let whole = events(&[samples.len()]);
+    assert!(whole.iter().filter(|e| matches!(e, Event::ReplyFinished { .. })).count() > 5);
+    assert!(matches!(whole.last(), Some(Event::SessionFinished { chunks: 19, problems: 0, .. })));
+    assert_eq!(whole, events(&[160]));
+    assert_eq!(whole, events(&[1_023, 7, 12_801]));
+}
+
+#[test]
+fn a_saved_recording_replays_to_the_same_events() {
+    let home = tempfile::tempdir().unwrap();
+    let saved = home.path().join("heard.wav");
+    let samples = read_file(&wav("d2_late_burst_11p4s.wav")).unwrap();
+    let mut first = settings(home.path(), &["dialog", "transcribe"]);
+    first.save_audio = Some(saved.clone());
+    let live = hear(first, split(&samples, &[999]));
+    let again = hear(settings(home.path(), &["dialog", "transcribe"]), vec![Line::Samples(read_file(&saved).unwrap())]);
+    assert_eq!(live, again);
+}
+
+/// One listening session driven by hand: chunks arrive and passes are made in a given order.
+fn drive(model: &Arc<Model>, home: &Path, samples: &[f32], passes_after_chunk: &[usize]) -> Vec<Event> {
+    let settings = settings(home, &[]);
+    let sampling = SamplingChoice { temperature: 0.7, top_k: Some(5), seed: 3 };
+    let mut session = Session::new(Arc::clone(model), Conduct::product(sampling)).unwrap();
+    for mode in settings.modes.iter().take(3) {
+        session.switch_on(mode, &Opening::of(model, mode, &settings.paths).unwrap()).unwrap();
+    }
+    let (mut chunker, mut ear, mut cut) = (Chunker::new(), Ear::new(MaxOver::Newest45Secs, None), Vec::new());
+    chunker.push(samples, &mut cut);
+    chunker.end_of_file(&mut cut);
+    let mut out = Vec::new();
+    for (chunk, passes) in cut.iter().zip(passes_after_chunk.iter().cycle()) {
+        for encoded in ear.hear(chunk, model).unwrap().encoded {
+            session.push(encoded);
+        }
+        for _ in 0..*passes {
+            session.pass(&mut out).unwrap();
+        }
+    }
+    while session.pass(&mut out).unwrap() {}
+    out
+}
+
+#[test]
+fn a_live_session_equals_its_replay_in_the_recorded_arrival_order() {
+    let home = tempfile::tempdir().unwrap();
+    let model = Arc::new(Model::load(Path::new(FIXTURE), "fixture", Precision::F32, ComputeDevice::Cpu).unwrap());
+    let samples = read_file(&wav("d1_speech_7p3s.wav")).unwrap();
+    let order = [1, 3, 0, 2, 9, 0, 0, 1];
+    let live = drive(&model, home.path(), &samples, &order);
+    assert!(live.iter().any(|e| matches!(e, Event::Decision { drained: true, mode, .. } if mode == "dialog")), "dialog drained");
+    assert!(live.iter().all(|e| !matches!(e, Event::Decision { drained: true, mode, .. } if mode != "dialog")), "others did not");
+    assert_eq!(live, drive(&model, home.path(), &samples, &order));
+}
+
+#[test]
+fn a_lane_that_replies_does_not_stall_the_others() {
+    let home = tempfile::tempdir().unwrap();
+    let model = Arc::new(Model::load(Path::new(FIXTURE), "fixture", Precision::F32, ComputeDevice::Cpu).unwrap());
+    let samples = read_file(&wav("d1_speech_7p3s.wav")).unwrap();
+    let events = drive(&model, home.path(), &samples, &[1]);
+    let mut open = std::collections::BTreeSet::new();
+    let mut between = 0;
+    for event in &events {
+        match event {
+            Event::ReplyStarted { mode, .. } => drop(open.insert(mode.clone())),
+            Event::ReplyFinished { mode, .. } => drop(open.remove(mode)),
+            Event::Decision { mode, .. } if !open.is_empty() && !open.contains(mode) => between += 1,
+            _ => {}
+        }
+    }
+    assert!(between > 3, "{between} decisions of other lanes while one replied");
+}
+
+#[test]
+fn a_full_lane_restarts_says_so_and_goes_on() {
+    let home = tempfile::tempdir().unwrap();
+    let noise: Vec<f32> = (0..6_400 * 330).map(|n: usize| 1e-3 * ((n * n % 977) as f32 / 488.0 - 1.0)).collect();
+    let events = hear(settings(home.path(), &["dialog"]), vec![Line::Samples(noise)]);
+    let trimmed = events.iter().position(|e| {
+        matches!(e, Event::ContextTrimmed { mode, dropped_chunks, positions, .. }
+        if mode == "dialog" && *dropped_chunks > 100 && *positions < 500)
+    });
+    assert!(events[trimmed.unwrap()..].iter().filter(|e| matches!(e, Event::Decision { .. })).count() > 3);
+    let decided: Vec<u64> =
+        events.iter().filter_map(|e| if let Event::Decision { chunk, .. } = e { Some(chunk.0) } else { None }).collect();
+    assert_eq!(decided, (0..330).collect::<Vec<_>>(), "every chunk is decided on once, in order");
+    assert!(matches!(events.last(), Some(Event::SessionFinished { problems: 0, .. })));
+}
+
+#[test]
+fn a_gap_is_reported_with_its_place_before_the_chunk_that_follows() {
+    let home = tempfile::tempdir().unwrap();
+    let lines = vec![
+        Line::Samples(vec![0.1; 8_000]),
+        Line::Other(Heard::Gap { samples: 16_000, cause: GapCause::Overrun }),
+        Line::Samples(vec![0.1; 8_000]),
+    ];
+    let events = hear(settings(home.path(), &["dialog"]), lines);
+    let gap = events
+        .iter()
+        .position(|e| matches!(e, Event::AudioGap { from_secs, samples: 16_000, cause: GapCause::Overrun, .. } if from_secs.secs() == 0.5));
+    let next = events.iter().position(|e| matches!(e, Event::Decision { chunk, at, .. } if chunk.0 == 1 && (at.secs() - 1.8).abs() < 1e-9));
+    assert!(gap.unwrap() < next.unwrap());
+}
+
+/// A microphone that never ends: noise at the speed of time.
+struct Endless;
+
+impl Source for Endless {
+    fn next(&mut self, out: &mut Vec<f32>) -> Result<Heard> {
+        std::thread::sleep(Duration::from_millis(20));
+        out.extend((0..320).map(|n| 0.05 * ((n * n % 97) as f32 / 48.0 - 1.0)));
+        Ok(Heard::Samples(320))
+    }
+
+    fn name(&self) -> String {
+        "endless".into()
+    }
+}
+
+fn wait_for(engine: &EngineHandle, what: impl Fn(&Event) -> bool) -> Duration {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(20) {
+        match engine.events().recv_timeout(Duration::from_secs(5)) {
+            Ok(event) if what(&event) => return begun.elapsed(),
+            Ok(_) => {}
+            Err(e) => panic!("no event: {e}"),
+        }
+    }
+    panic!("the event never came");
+}
+
+#[test]
+fn commands_take_effect_while_it_listens() {
+    let home = tempfile::tempdir().unwrap();
+    let engine = start_hearing(settings(home.path(), &["dialog"]), Box::new(Endless), Pace::Realtime).unwrap();
+    wait_for(&engine, |e| matches!(e, Event::Decision { .. }));
+    engine.send(Command::ModeOn("sounds".into()));
+    wait_for(&engine, |e| matches!(e, Event::ModesChanged { modes, .. } if modes == &["dialog", "sounds"]));
+    wait_for(&engine, |e| matches!(e, Event::Decision { mode, .. } if mode == "sounds"));
+    engine.send(Command::Eagerness { mode: "sounds".into(), bias: 1e6 });
+    wait_for(&engine, |e| matches!(e, Event::ReplyStarted { mode, .. } if mode == "sounds"));
+    engine.send(Command::ModeOff("sounds".into()));
+    wait_for(&engine, |e| matches!(e, Event::ModesChanged { modes, .. } if modes == &["dialog"]));
+    engine.send(Command::Eagerness { mode: "dialog".into(), bias: 1e6 });
+    wait_for(&engine, |e| matches!(e, Event::ReplyStarted { .. }));
+    engine.send(Command::CutReply);
+    engine.send(Command::Forget);
+    engine.send(Command::ChooseModel(ModelChoice::Starter));
+    wait_for(&engine, |e| matches!(e, Event::ModelChanged { .. }));
+    wait_for(&engine, |e| matches!(e, Event::Decision { mode, .. } if mode == "dialog"));
+    engine.send(Command::Pause);
+    wait_for(&engine, |e| matches!(e, Event::Paused { .. }));
+    engine.send(Command::Resume);
+    wait_for(&engine, |e| matches!(e, Event::Resumed { .. }));
+    engine.send(Command::ModeOn("no such mode".into()));
+    wait_for(&engine, |e| matches!(e, Event::Problem { message, .. } if message.contains("no such mode")));
+    engine.send(Command::Shutdown);
+    wait_for(&engine, |e| matches!(e, Event::SessionFinished { .. }));
+}
+
+#[test]
+fn a_reply_that_is_cut_ends_at_once_and_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    let model = Arc::new(Model::load(Path::new(FIXTURE), "fixture", Precision::F32, ComputeDevice::Cpu).unwrap());
+    let settings = settings(home.path(), &[]);
+    let mut session = Session::new(Arc::clone(&model), Conduct::product(settings.sampling)).unwrap();
+    let mut dialog = settings.modes[0].clone();
+    dialog.eagerness = 1e6;
+    session.switch_on(&dialog, &Opening::of(&model, &dialog, &settings.paths).unwrap()).unwrap();
+    let (mut ear, mut chunker, mut cut, mut out) = (Ear::new(MaxOver::Everything, None), Chunker::new(), Vec::new(), Vec::new());
+    chunker.silence(0.4, &mut cut);
+    for encoded in ear.hear(&cut[0], &model).unwrap().encoded {
+        session.push(encoded);
+    }
+    session.pass(&mut out).unwrap();
+    assert!(session.is_replying());
+    session.cut_replies(&mut out);
+    assert!(!session.is_replying());
+    assert!(matches!(out.last(), Some(Event::ReplyFinished { stop: Stop::Cut, .. })));
+}
