@@ -1,0 +1,169 @@
+//! Storage types and the arithmetic of views: which bytes of a storage a tensor is made of. Not responsible for reading them.
+
+use candle_core::DType;
+
+use super::vm::TensorView;
+
+/// The element type of a storage; all of torch's, so that one that is not supported can be named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StorageType {
+    Double,
+    Float,
+    Half,
+    BFloat16,
+    Long,
+    Int,
+    Short,
+    Char,
+    Byte,
+    Bool,
+}
+
+/// Elements that a view may have beyond those of its storage (a stride of 0 repeats elements): 64 MB as f32.
+const MAX_REPEATED: usize = 1 << 24;
+
+impl StorageType {
+    /// Of the name that a pickle uses.
+    pub(super) fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "DoubleStorage" => Self::Double,
+            "FloatStorage" => Self::Float,
+            "HalfStorage" => Self::Half,
+            "BFloat16Storage" => Self::BFloat16,
+            "LongStorage" => Self::Long,
+            "IntStorage" => Self::Int,
+            "ShortStorage" => Self::Short,
+            "CharStorage" => Self::Char,
+            "ByteStorage" => Self::Byte,
+            "BoolStorage" => Self::Bool,
+            _ => return None,
+        })
+    }
+
+    /// Bytes of one element.
+    pub(super) const fn size(self) -> usize {
+        match self {
+            Self::Double | Self::Long => 8,
+            Self::Float | Self::Int => 4,
+            Self::Half | Self::BFloat16 | Self::Short => 2,
+            Self::Char | Self::Byte | Self::Bool => 1,
+        }
+    }
+
+    /// Candle's type, for those that weights may have; else torch's name of it.
+    pub(super) const fn dtype(self) -> Result<DType, &'static str> {
+        match self {
+            Self::Float => Ok(DType::F32),
+            Self::Half => Ok(DType::F16),
+            Self::BFloat16 => Ok(DType::BF16),
+            Self::Double => Err("float64"),
+            Self::Long => Err("int64"),
+            Self::Int => Err("int32"),
+            Self::Short => Err("int16"),
+            Self::Char => Err("int8"),
+            Self::Byte => Err("uint8"),
+            Self::Bool => Err("bool"),
+        }
+    }
+}
+
+/// The run of elements that a view lies in, and how many it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// First element in the storage.
+    pub(super) start: usize,
+    /// Elements from there to the last one that the view touches, it included.
+    pub(super) len: usize,
+    /// Elements of the view.
+    pub(super) count: usize,
+}
+
+/// Where `view` lies in its storage.
+///
+/// # Errors
+/// In words, when it reaches beyond the storage or repeats elements without measure.
+pub(super) fn extent(view: &TensorView) -> Result<Extent, String> {
+    let beyond = || format!("reaches beyond its storage of {} elements", view.storage.len);
+    let count = view.shape.iter().try_fold(1_usize, |count, size| count.checked_mul(*size));
+    if view.shape.contains(&0) {
+        return Ok(Extent { start: 0, len: 0, count: 0 });
+    }
+    let count = count.ok_or_else(|| "has more elements than any computer holds".to_owned())?;
+    let reach = view.shape.iter().zip(&view.strides).try_fold(0_usize, |reach, (size, stride)| {
+        (size - 1).checked_mul(*stride).and_then(|far| reach.checked_add(far))
+    });
+    let len = reach.and_then(|reach| reach.checked_add(1)).ok_or_else(beyond)?;
+    if view.offset.checked_add(len).is_none_or(|end| end > view.storage.len) {
+        return Err(beyond());
+    }
+    if count > view.storage.len.saturating_add(MAX_REPEATED) {
+        return Err(format!("repeats a storage of {} elements to {count}", view.storage.len));
+    }
+    Ok(Extent { start: view.offset, len, count })
+}
+
+/// Whether the elements of a view lie one after the other.
+pub(super) fn is_contiguous(view: &TensorView) -> bool {
+    let mut expected = 1;
+    view.shape.iter().zip(&view.strides).rev().all(|(size, stride)| {
+        let fits = *size == 1 || *stride == expected;
+        expected *= size;
+        fits
+    })
+}
+
+/// The elements of `view`, first dimension slowest, taken from the `run` of its extent.
+pub(super) fn gather<T: Copy>(view: &TensorView, run: &[T], count: usize) -> Vec<T> {
+    let mut gathered = Vec::with_capacity(count);
+    let mut index = vec![0_usize; view.shape.len()];
+    let mut at = 0;
+    while gathered.len() < count {
+        // `extent` has shown that every index lies inside.
+        gathered.extend(run.get(at));
+        for axis in (0..index.len()).rev() {
+            index[axis] += 1;
+            at += view.strides[axis];
+            if index[axis] < view.shape[axis] {
+                break;
+            }
+            at -= view.strides[axis] * view.shape[axis];
+            index[axis] = 0;
+        }
+        if at >= run.len() {
+            break;
+        }
+    }
+    gathered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::vm::StorageRef;
+    use super::*;
+
+    fn view(len: usize, offset: usize, shape: &[usize], strides: &[usize]) -> TensorView {
+        let storage = StorageRef { kind: StorageType::Float, key: "0".into(), len };
+        TensorView { storage, offset, shape: shape.to_vec(), strides: strides.to_vec() }
+    }
+
+    #[test]
+    fn a_transposed_view_is_gathered_in_its_own_order() {
+        let transposed = view(6, 0, &[3, 2], &[1, 3]);
+        assert!(!is_contiguous(&transposed));
+        assert_eq!(gather(&transposed, &[0, 1, 2, 3, 4, 5], 6), [0, 3, 1, 4, 2, 5]);
+        assert_eq!(gather(&view(1, 0, &[2, 2], &[0, 0]), &[7], 4), [7, 7, 7, 7]);
+        assert_eq!(gather(&view(1, 0, &[], &[]), &[7], 1), [7]);
+    }
+
+    #[test]
+    fn a_view_beyond_its_storage_is_refused_whatever_the_numbers() {
+        assert_eq!(extent(&view(6, 1, &[2, 2], &[3, 1])), Ok(Extent { start: 1, len: 5, count: 4 }));
+        assert!(extent(&view(6, 2, &[2, 2], &[3, 1])).is_ok());
+        assert!(extent(&view(6, 3, &[2, 2], &[3, 1])).is_err());
+        assert!(extent(&view(6, usize::MAX, &[2], &[1])).is_err());
+        assert!(extent(&view(6, 0, &[usize::MAX, 2], &[0, 0])).is_err());
+        assert!(extent(&view(6, 0, &[2, 2], &[usize::MAX, usize::MAX])).is_err());
+        assert!(extent(&view(6, 0, &[1 << 30], &[0])).is_err());
+        assert_eq!(extent(&view(6, 9, &[0, usize::MAX, 2], &[1, 1, 1])).map(|e| e.count), Ok(0));
+    }
+}
