@@ -3,8 +3,19 @@
 //! Every source yields the same [`Heard`], so the engine has one path for all of them. Not responsible for what is
 //! heard in the sound: `audio` and `model` never import each other.
 
+pub mod capture;
+pub mod chunker;
+pub mod file;
+pub mod paced;
+pub mod resample;
+pub mod scripted;
+pub mod stdin;
+pub mod wav_out;
+
 use crate::error::{Error, Result};
 use crate::protocol::GapCause;
+
+pub use file::{read_file, read_wav};
 
 /// What a source yields.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +48,29 @@ pub enum Heard {
     End,
 }
 
+impl Source for Box<dyn Source> {
+    fn next(&mut self, out: &mut Vec<f32>) -> Result<Heard> {
+        (**self).next(out)
+    }
+
+    fn name(&self) -> String {
+        (**self).name()
+    }
+
+    fn pause(&mut self) {
+        (**self).pause();
+    }
+
+    fn resume(&mut self) -> Result<()> {
+        (**self).resume()
+    }
+}
+
+/// The sample if it is a number of the range -1 ..= 1, else the nearest that is; 0 for no number.
+const fn tame(sample: f32) -> f32 {
+    if sample.is_nan() { 0.0 } else { sample.clamp(-1.0, 1.0) }
+}
+
 /// Where sound comes from.
 pub trait Source: Send {
     /// Waits for what comes next; samples are appended to `out` as 16 kHz mono in -1 ..= 1 (never NaN or infinite).
@@ -47,4 +81,15 @@ pub trait Source: Send {
 
     /// A name for `session_started`.
     fn name(&self) -> String;
+
+    /// Stops taking sound in, truly: a device is closed. What is not asked for its next sound anyway has nothing to do.
+    fn pause(&mut self) {}
+
+    /// Takes sound in again; the time in between is not a loss.
+    ///
+    /// # Errors
+    /// When the device is not there any more.
+    fn resume(&mut self) -> Result<()> {
+        Ok(())
+    }
 }

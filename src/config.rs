@@ -4,14 +4,20 @@
 
 pub mod cli;
 pub mod modes;
+mod modes_file;
 pub mod paths;
+pub mod request;
+mod settings_file;
+mod values;
 
 use std::path::PathBuf;
 
 use crate::protocol::{DeviceChoice, ModelChoice};
 
+pub use cli::Cli;
 pub use modes::{CatchUp, Clip, Mode, Panel};
 pub use paths::Paths;
+pub use request::{BenchOptions, BenchSubject, OutputFormat, ReportFormat, Request, Stdout, TraceOptions, TracePath};
 
 /// Everything that a session needs to know.
 #[derive(Clone, Debug, PartialEq)]

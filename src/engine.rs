@@ -1,10 +1,148 @@
 //! The threads and the channels between them.
 //!
-//! `Engine::start` takes [`Settings`](crate::config::Settings) and gives an [`EngineHandle`]: the one way in which any
-//! face (window or headless) sees the engine.
+//! [`start`] takes [`Settings`] and gives an [`EngineHandle`]: the one way in which any face (window or headless) sees the
+//! engine. The capture thread turns a source into chunks, the inference thread turns chunks into events; openings and other
+//! models are made on threads of their own, so that neither of the two waits for them.
 
+mod capture;
+mod conductor;
+pub mod ear;
 mod handle;
 mod meters;
+pub mod opening;
+mod queue;
+mod replies;
+pub mod session;
+mod workers;
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::bounded;
+
+use crate::audio::capture::CaptureSource;
+use crate::audio::file::FileSource;
+use crate::audio::paced::Paced;
+use crate::audio::stdin::StreamSource;
+use crate::audio::{self, Source};
+use crate::config::{Pace, Settings, SourceChoice};
+use crate::error::{Error, ErrorKind, Result};
+use crate::hub;
+use crate::model::Model;
+use conductor::Conductor;
 
 pub use handle::EngineHandle;
 pub use meters::{Meters, Readings};
+pub use queue::Encoded;
+
+/// Commands that may wait: more than a person gives in one chunk.
+const COMMANDS: usize = 64;
+/// Events that may wait: some seconds of every mode at once. A face that takes none for longer holds the engine up, which
+/// becomes an `audio_gap` and not a growing memory.
+const EVENTS: usize = 4_096;
+/// Chunks that may wait between capture and inference: 60 s (DESIGN.md "Time, loss and order").
+const CHUNKS: usize = 150;
+/// Chunks that may wait when a file is heard: it waits for the model, so a little keeps both busy.
+const FILE_CHUNKS: usize = 4;
+/// Orders to the capture thread that may wait.
+const CONTROLS: usize = 16;
+
+/// How a source relates to time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tempo {
+    /// Time goes on while the model works: what does not fit is lost, and reported.
+    Live,
+    /// The source waits for the model.
+    Waits,
+}
+
+/// Starts a session: opens the source, loads the model and starts the threads.
+///
+/// # Errors
+/// When the source, the model or the file for `save_audio` cannot be opened: nothing has been started then.
+pub fn start(settings: Settings) -> Result<EngineHandle> {
+    let (source, gap_secs, tempo) = open_source(&settings.source)?;
+    start_with(settings, source, gap_secs, tempo)
+}
+
+/// Starts a session that hears `source`, at the speed of time or waiting for the model as `pace` says: [`start`] for a
+/// source that the settings cannot name.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_hearing(settings: Settings, source: Box<dyn Source>, pace: Pace) -> Result<EngineHandle> {
+    let tempo = if pace == Pace::Realtime { Tempo::Live } else { Tempo::Waits };
+    start_with(settings, source, 0.0, tempo)
+}
+
+fn start_with(settings: Settings, source: Box<dyn Source>, gap_secs: f64, tempo: Tempo) -> Result<EngineHandle> {
+    if let Some(threads) = settings.threads {
+        crate::model::use_threads(threads);
+    }
+    let found = hub::find(&settings.model, &settings.paths)?;
+    let model = Arc::new(Model::load(&found.folder, &found.name, settings.precision, settings.device)?);
+    let save = settings.save_audio.as_deref().map(audio::wav_out::WavOut::create).transpose()?;
+    let meters = Arc::new(Meters::default());
+    let (command_tx, command_rx) = bounded(COMMANDS);
+    let (event_tx, event_rx) = bounded(EVENTS);
+    let (chunk_tx, chunk_rx) = bounded(if tempo == Tempo::Live { CHUNKS } else { FILE_CHUNKS });
+    let (control_tx, control_rx) = bounded(CONTROLS);
+    let source_name = source.name();
+    let lost = chunk_rx.clone();
+    let parts = conductor::Parts {
+        settings,
+        model,
+        source_name,
+        tempo,
+        commands: command_rx,
+        events: event_tx,
+        captured: chunk_rx,
+        control: control_tx,
+        meters: Arc::clone(&meters),
+        save,
+        notice: found.notice,
+    };
+    let conductor = Conductor::new(parts)?;
+    let capture = capture::Capture::new(source, gap_secs, tempo, capture::Ends { out: chunk_tx, lost, control: control_rx }, Arc::clone(&meters));
+    let threads = vec![spawn("hearken-capture", move || capture.run())?, spawn("hearken-inference", move || conductor.run())?];
+    Ok(EngineHandle::new(command_tx, event_rx, meters, threads))
+}
+
+fn open_source(choice: &SourceChoice) -> Result<(Box<dyn Source>, f64, Tempo)> {
+    let paced = |source: Box<dyn Source>, pace: Pace| -> (Box<dyn Source>, Tempo) {
+        match pace {
+            Pace::Unthrottled => (source, Tempo::Waits),
+            Pace::Realtime => (Box::new(Paced::new(source)), Tempo::Live),
+        }
+    };
+    match choice {
+        SourceChoice::Microphone(device) => Ok((Box::new(CaptureSource::open(device)?), 0.0, Tempo::Live)),
+        SourceChoice::Files { paths, gap_secs, pace } => {
+            let (source, tempo) = paced(Box::new(FileSource::open(paths)?), *pace);
+            Ok((source, *gap_secs, tempo))
+        }
+        SourceChoice::Stdin { gap_secs, pace } => {
+            let (source, tempo) = paced(Box::new(StreamSource::new(io::stdin(), "stdin")?), *pace);
+            Ok((source, *gap_secs, tempo))
+        }
+    }
+}
+
+/// A named thread; a panic that nobody caught ends it quietly, its channels close, and the other side reports that.
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    let guarded = move || {
+        let _ = catch_unwind(AssertUnwindSafe(work));
+    };
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(guarded)
+        .map_err(|e| Error::new(ErrorKind::Memory, format!("the thread {name} cannot be started: {e}")))
+}
+
+/// What a panic said, for the `problem` event.
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "for a reason it did not tell".to_owned())
+}

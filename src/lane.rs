@@ -1,1 +1,405 @@
-//! (to be written)
+//! What one lane does with chunks and tokens: listening and speaking as a pure state machine (MODEL.md section 5.3).
+//!
+//! A lane plans what it feeds next ([`Lane::plan`]) and learns what came of it ([`Lane::heard`], [`Lane::spoke`]). No I/O,
+//! no threads, no clock, no tensors: the engine carries out the plans of all lanes in one batched pass.
+
+mod repetition;
+
+use crate::config::CatchUp;
+use crate::model::token_ids::TokenIds;
+use crate::protocol::{Emotion, Stop};
+use crate::time::{CHUNK_FEATURES, ChunkIdx, SAMPLE_RATE_HZ, StreamTime};
+
+use repetition::is_looping;
+
+/// Rows that a chunk adds besides what is pending: AUDIO_BEGIN, the features, ASSISTANT.
+pub const CHUNK_ROWS: usize = CHUNK_FEATURES + 2;
+/// Chunks that a lane takes in one pass at most, so that catching up never delays the other lanes for long (DESIGN.md).
+pub const CHUNKS_PER_PASS: usize = 4;
+/// A drained chunk that wanted a response still gets one when the last chunk ends within this time (DESIGN.md: 1.2 s).
+const DRAINED_WISH_SAMPLES: u64 = 12 * SAMPLE_RATE_HZ as u64 / 10;
+
+/// How a lane behaves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rules {
+    /// What it does with chunks that waited.
+    pub catch_up: CatchUp,
+    /// Bias on the respond logit.
+    pub eagerness: f32,
+    /// A reply is cut after so many tokens.
+    pub reply_limit: usize,
+    /// Whether a reply that repeats itself is stopped.
+    pub on_loop: OnLoop,
+}
+
+/// What is done about a reply that repeats itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnLoop {
+    /// It is stopped.
+    Stop,
+    /// It goes on, as the reference's does.
+    GoOn,
+}
+
+/// A chunk that waits for a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its number.
+    pub chunk: ChunkIdx,
+    /// Audio time at its end.
+    pub at: StreamTime,
+    /// Whether the lane is asked about it.
+    pub ask: Ask,
+}
+
+/// Whether a lane is asked about a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// It may respond.
+    Decide,
+    /// It is fed with `silent` forced and not asked: context from before the gate opened, or fed again after a restart.
+    Forced,
+}
+
+/// What a lane feeds next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// What is fed, in order.
+    pub items: Vec<Item>,
+    /// Row, within this plan, of each decision that is read, in order; or of the one row that a token is chosen from.
+    pub reads: Vec<usize>,
+    /// Whether a token is to be chosen ([`Lane::spoke`]) or decisions are ([`Lane::heard`]).
+    pub goal: Goal,
+    fed: Vec<Fed>,
+    pending_fed: usize,
+}
+
+/// Something that a lane feeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A token: one row.
+    Token(u32),
+    /// The features of a chunk: ten rows.
+    Chunk(ChunkIdx),
+}
+
+/// What a plan is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// To decide on chunks.
+    Decide,
+    /// To choose the next token of the reply.
+    Speak,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Fed {
+    waiting: Waiting,
+    role: Role,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Forced,
+    Drained,
+    Deciding,
+}
+
+/// The two logits of a decision.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Decision {
+    /// Logit of KEEP_SILENCE.
+    pub silent: f32,
+    /// Logit of TEXT_BEGIN.
+    pub respond: f32,
+}
+
+/// What came of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Said {
+    /// A decision was made, or passed over while draining.
+    Decided {
+        /// On this chunk.
+        chunk: ChunkIdx,
+        /// Its end.
+        at: StreamTime,
+        /// What was decided.
+        choice: Choice,
+        /// Respond − silent logit, without the eagerness.
+        margin: f32,
+    },
+    /// A reply begins.
+    Started {
+        /// The chunk that it answers.
+        chunk: ChunkIdx,
+        /// Its end.
+        at: StreamTime,
+        /// The tag in front of the text.
+        emotion: Option<Emotion>,
+    },
+    /// A token of the reply's text.
+    Token(u32),
+    /// The reply has ended.
+    Finished(Stop),
+}
+
+/// What was decided on a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// To stay silent.
+    Silent,
+    /// To respond.
+    Respond,
+    /// It was fed with `silent` forced.
+    Drained,
+}
+
+/// One lane.
+#[derive(Clone, Debug)]
+pub struct Lane {
+    rules: Rules,
+    ids: TokenIds,
+    state: State,
+    /// Tokens sampled or given but not yet fed.
+    pending: Vec<u32>,
+    /// Fed once the forced chunks of a restart are: the reply that the restart interrupted.
+    resume: Option<Vec<u32>>,
+    /// Newest drained chunk that wanted a response.
+    wish: Option<StreamTime>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum State {
+    Listening,
+    Speaking { chunk: ChunkIdx, at: StreamTime, tokens: Vec<u32>, announced: Announced },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Announced {
+    NotYet,
+    Done,
+}
+
+impl Lane {
+    /// A lane that listens, with `pending` (its opening) to be fed before the first chunk.
+    #[must_use]
+    pub const fn new(rules: Rules, ids: TokenIds, pending: Vec<u32>) -> Self {
+        Self { rules, ids, state: State::Listening, pending, resume: None, wish: None }
+    }
+
+    /// What to feed next, in at most `max_rows` rows, given the chunks that wait for this lane, oldest first.
+    /// None when there is nothing to do, or not enough room for it.
+    #[must_use]
+    pub fn plan(&self, waiting: &[Waiting], max_rows: usize) -> Option<Plan> {
+        if self.is_speaking() && self.resume.is_none() { self.plan_speech(max_rows) } else { self.plan_chunks(waiting, max_rows) }
+    }
+
+    /// Whether it is in the middle of a reply.
+    #[must_use]
+    pub const fn is_speaking(&self) -> bool {
+        matches!(self.state, State::Speaking { .. })
+    }
+
+    /// Learns the decisions that `plan` asked for, one for each of its reads.
+    pub fn heard(&mut self, plan: &Plan, decisions: &[Decision]) -> Vec<Said> {
+        self.pending.drain(..plan.pending_fed);
+        let mut said = Vec::new();
+        let mut decisions = decisions.iter();
+        for fed in &plan.fed {
+            let Waiting { chunk, at, .. } = fed.waiting;
+            self.pending = vec![self.ids.keep_silence];
+            let decision = if fed.role == Role::Forced { None } else { decisions.next() };
+            let Some(decision) = decision else { continue };
+            let wants = decision.respond + self.rules.eagerness > decision.silent;
+            let margin = decision.respond - decision.silent;
+            let choice = match fed.role {
+                Role::Deciding if wants || self.has_wish(at) => Choice::Respond,
+                Role::Deciding => Choice::Silent,
+                _ => Choice::Drained,
+            };
+            match choice {
+                Choice::Drained if wants => self.wish = Some(at),
+                Choice::Drained => {}
+                Choice::Silent | Choice::Respond => self.wish = None,
+            }
+            if choice == Choice::Respond {
+                self.pending = vec![self.ids.text_begin];
+                self.state = State::Speaking { chunk, at, tokens: Vec::new(), announced: Announced::NotYet };
+            }
+            said.push(Said::Decided { chunk, at, choice, margin });
+        }
+        // An interrupted reply goes on after the last chunk that led to it, where its TEXT_BEGIN stood.
+        if plan.fed.last().is_some_and(|fed| fed.waiting.chunk == self.reply_chunk())
+            && let Some(tokens) = self.resume.take()
+        {
+            self.pending = tokens;
+        }
+        said
+    }
+
+    /// Learns the token chosen at the row that `plan` read; none where it read none.
+    pub fn spoke(&mut self, plan: &Plan, token: Option<u32>) -> Vec<Said> {
+        self.pending.drain(..plan.pending_fed);
+        let (Some(token), State::Speaking { chunk, at, tokens, announced }) = (token, &mut self.state) else { return Vec::new() };
+        let mut said = Vec::new();
+        let emotion = if *announced == Announced::NotYet { self.ids.emotion(token) } else { None };
+        if *announced == Announced::NotYet {
+            said.push(Said::Started { chunk: *chunk, at: *at, emotion });
+            *announced = Announced::Done;
+        }
+        if token == self.ids.text_end {
+            self.pending = vec![token];
+            self.state = State::Listening;
+            said.push(Said::Finished(Stop::End));
+            return said;
+        }
+        tokens.push(token);
+        if emotion.is_none() {
+            said.push(Said::Token(token));
+        }
+        self.pending = vec![token];
+        let stop = if tokens.len() >= self.rules.reply_limit {
+            Some(Stop::Limit)
+        } else if self.rules.on_loop == OnLoop::Stop && is_looping(tokens) {
+            Some(Stop::Loop)
+        } else {
+            None
+        };
+        if let Some(stop) = stop {
+            self.end_reply();
+            said.push(Said::Finished(stop));
+        }
+        said
+    }
+
+    /// Ends the reply that is being spoken, if one is.
+    pub fn cut(&mut self, stop: Stop) -> Vec<Said> {
+        let State::Speaking { chunk, at, announced, .. } = self.state else { return Vec::new() };
+        let mut said = Vec::new();
+        if announced == Announced::NotYet {
+            said.push(Said::Started { chunk, at, emotion: None });
+        }
+        self.end_reply();
+        said.push(Said::Finished(stop));
+        said
+    }
+
+    /// Starts again in an empty cache with `opening` pending. A reply that is being spoken goes on once the chunk that
+    /// it answers has been fed again.
+    pub fn restart(&mut self, opening: Vec<u32>) {
+        if let State::Speaking { tokens, .. } = &self.state {
+            self.resume = Some(std::iter::once(self.ids.text_begin).chain(tokens.iter().copied()).collect());
+        }
+        self.pending = opening;
+    }
+
+    /// Listens, whatever it was doing: the reference's file mode begins every segment so (MODEL.md section 5.4).
+    pub fn listen(&mut self) {
+        self.state = State::Listening;
+        self.resume = None;
+    }
+
+    /// Changes the bias on the respond logit.
+    pub const fn become_eager(&mut self, eagerness: f32) {
+        self.rules.eagerness = eagerness;
+    }
+
+    /// The chunk that the reply being spoken answers.
+    #[must_use]
+    pub const fn answered_chunk(&self) -> Option<ChunkIdx> {
+        match self.state {
+            State::Speaking { chunk, .. } => Some(chunk),
+            State::Listening => None,
+        }
+    }
+
+    /// Tokens of the reply that is being spoken.
+    #[must_use]
+    pub const fn reply_tokens(&self) -> usize {
+        match &self.state {
+            State::Speaking { tokens, .. } => tokens.len(),
+            State::Listening => 0,
+        }
+    }
+
+    fn plan_speech(&self, max_rows: usize) -> Option<Plan> {
+        let rows = self.pending.len().min(max_rows);
+        if rows == 0 {
+            return None;
+        }
+        let reads = if rows == self.pending.len() { vec![rows - 1] } else { Vec::new() };
+        let items = self.pending[..rows].iter().map(|t| Item::Token(*t)).collect();
+        Some(Plan { items, reads, goal: Goal::Speak, fed: Vec::new(), pending_fed: rows })
+    }
+
+    fn plan_chunks(&self, waiting: &[Waiting], max_rows: usize) -> Option<Plan> {
+        // A reply that is resumed waits for the chunk that it answers; nothing after that is heard before it has ended.
+        let waiting = if self.resume.is_some() { &waiting[..waiting.iter().take_while(|w| w.chunk <= self.reply_chunk()).count()] } else { waiting };
+        let first = waiting.first()?;
+        let room = max_rows.checked_sub(self.pending.len() + CHUNK_ROWS)?;
+        let most = CHUNKS_PER_PASS.min(1 + room / (CHUNK_ROWS + 1));
+        let forced = waiting.iter().take_while(|w| w.ask == Ask::Forced).count();
+        let count = match self.rules.catch_up {
+            CatchUp::Drain => most.min(waiting.len()),
+            CatchUp::EveryChunk if first.ask == Ask::Decide => 1,
+            CatchUp::EveryChunk => most.min(waiting.len()).min(forced + 1),
+        };
+        let mut items: Vec<Item> = self.pending.iter().map(|t| Item::Token(*t)).collect();
+        let (mut reads, mut fed, mut rows) = (Vec::new(), Vec::new(), items.len());
+        for (at, waiting_chunk) in waiting[..count].iter().enumerate() {
+            if at > 0 {
+                items.push(Item::Token(self.ids.keep_silence));
+                rows += 1;
+            }
+            items.extend([Item::Token(self.ids.audio_begin), Item::Chunk(waiting_chunk.chunk), Item::Token(self.ids.assistant)]);
+            rows += CHUNK_ROWS;
+            let role = match waiting_chunk.ask {
+                Ask::Forced => Role::Forced,
+                Ask::Decide if at + 1 == waiting.len() || self.rules.catch_up == CatchUp::EveryChunk => Role::Deciding,
+                Ask::Decide => Role::Drained,
+            };
+            if role != Role::Forced {
+                reads.push(rows - 1);
+            }
+            fed.push(Fed { waiting: *waiting_chunk, role });
+        }
+        Some(Plan { items, reads, goal: Goal::Decide, fed, pending_fed: self.pending.len() })
+    }
+
+    fn end_reply(&mut self) {
+        self.pending.push(self.ids.text_end);
+        self.state = State::Listening;
+        self.resume = None;
+    }
+
+    fn has_wish(&self, at: StreamTime) -> bool {
+        self.wish.is_some_and(|wish| at.0 - wish.0 <= DRAINED_WISH_SAMPLES)
+    }
+
+    fn reply_chunk(&self) -> ChunkIdx {
+        self.answered_chunk().unwrap_or(ChunkIdx(u64::MAX))
+    }
+}
+
+impl Plan {
+    /// Rows that it feeds.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.items.iter().map(|item| if matches!(item, Item::Token(_)) { 1 } else { CHUNK_FEATURES }).sum()
+    }
+
+    /// Chunks that it feeds.
+    #[must_use]
+    pub fn chunks(&self) -> usize {
+        self.fed.len()
+    }
+
+    /// The newest chunk that it feeds.
+    #[must_use]
+    pub fn last_chunk(&self) -> Option<ChunkIdx> {
+        self.fed.last().map(|fed| fed.waiting.chunk)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,51 @@
-fn main() {}
+//! The program: parses, chooses a face, prints the error and maps the exit code. Everything else is in the library.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use hearken::config::{Cli, Paths, Request, Settings, Stdout};
+use hearken::error::{ErrorKind, Result};
+use hearken::{bench, doctor, engine, headless, trace};
+
+/// Bad arguments, no model, unreadable input (CONTRACT.md); clap uses the same for what it refuses.
+const COULD_NOT_RUN: u8 = 2;
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            // `eprintln!` would panic when nobody reads stderr any more.
+            let _ = writeln!(io::stderr(), "hearken: {error}");
+            ExitCode::from(COULD_NOT_RUN)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    let stdout = if io::stdout().is_terminal() { Stdout::Terminal } else { Stdout::Redirected };
+    match cli.request(&Paths::find()?, stdout)? {
+        Request::Window(settings) => window(*settings)?,
+        Request::Listen { settings, format } => {
+            let outcome = headless::run(engine::start(*settings)?, format, io::stdout(), io::stderr())?;
+            return Ok(ExitCode::from(outcome.exit_code()));
+        }
+        Request::Devices(format) => headless::print_devices(format, io::stdout())?,
+        Request::Trace(options) => trace::run(&options)?,
+        Request::Bench(options) => bench::run(&options)?,
+        Request::Doctor(settings) => return doctor::run(&settings, io::stdout()).map(|health| ExitCode::from(health.exit_code())),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(feature = "window")]
+fn window(settings: Settings) -> Result<()> {
+    hearken::ui::run(engine::start(settings.clone())?, settings)
+}
+
+#[cfg(not(feature = "window"))]
+fn window(_: Settings) -> Result<()> {
+    let why = "this Hearken was built without a window: `hearken listen` listens without one";
+    Err(hearken::error::Error::new(ErrorKind::Arguments, why))
+}

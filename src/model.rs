@@ -1,2 +1,193 @@
-//! (to be written)
+//! The model: checkpoint, audio encoder, decoder, KV cache, sampling, token ids and streaming text.
+//!
+//! [`Model`] is what the engine holds: log-mel chunks go in as features, rows of several lanes go through the decoder in
+//! one batched pass, and text comes out of token ids. Not responsible for when any of this happens (that is `lane` and
+//! `engine`), nor for sound before its log-mel.
+
+pub mod checkpoint;
+pub mod config;
+pub mod decoder;
+pub mod encoder;
+pub mod kv;
 pub mod pickle;
+pub mod random;
+pub mod rope;
+pub mod sampler;
+pub mod text;
+pub mod token_ids;
+mod weights;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+
+use crate::config::{ComputeDevice, Precision};
+use crate::error::{Error, ErrorKind, Result};
+use checkpoint::Checkpoint;
+use decoder::Decoder;
+use encoder::Encoder;
+use text::Vocabulary;
+use token_ids::TokenIds;
+
+pub use decoder::{Input, Logits, Read, Segment};
+pub use kv::LaneCache;
+
+/// A loaded model: read-only, shared by every lane and thread.
+#[derive(Debug)]
+pub struct Model {
+    encoder: Encoder,
+    decoder: Decoder,
+    vocabulary: Vocabulary,
+    ids: TokenIds,
+    fingerprint: [u8; 32],
+    name: String,
+}
+
+impl Model {
+    /// Loads the checkpoint folder `dir` to compute in `precision` on `device`; `name` is how events call it.
+    ///
+    /// # Errors
+    /// When a file is missing, damaged or of another architecture, naming the file; when the device is not there.
+    pub fn load(dir: &Path, name: &str, precision: Precision, device: ComputeDevice) -> Result<Self> {
+        let checkpoint = Checkpoint::open(dir)?;
+        let device = open_device(device)?;
+        let dtype = dtype_of(precision);
+        let ids = TokenIds::read(dir, checkpoint.lm.padded_vocab_size)?;
+        let vocabulary = Vocabulary::read(dir, &ids, checkpoint.lm.padded_vocab_size)?;
+        let encoder = Encoder::load(&checkpoint, &device)?;
+        let decoder = Decoder::load(&checkpoint, dtype, &device, (ids.keep_silence, ids.text_begin))?;
+        Ok(Self { encoder, decoder, vocabulary, ids, fingerprint: checkpoint.fingerprint(dtype), name: name.to_owned() })
+    }
+
+    /// The encoder's features of one scaled log-mel chunk `[128, 40]`: `[10, n_embd]` in the decoder's number type.
+    ///
+    /// # Errors
+    /// When candle fails (out of memory, a device that went away).
+    pub fn encode(&self, mel: &[f32]) -> Result<Tensor> {
+        self.encoder.forward(mel).and_then(|features| features.to_dtype(self.decoder.dtype())).map_err(computing)
+    }
+
+    /// The numbers of `features`, row after row.
+    ///
+    /// # Errors
+    /// When candle fails.
+    pub fn features_f32(&self, features: &Tensor) -> Result<Vec<f32>> {
+        features.to_dtype(DType::F32).and_then(|t| t.flatten_all()?.to_vec1()).map_err(computing)
+    }
+
+    /// Advances every segment in one batched pass and returns, per segment, what it asked to read.
+    ///
+    /// # Errors
+    /// When candle fails, or a lane's numbers are no longer finite.
+    pub fn pass(&self, segments: &mut [Segment<'_>]) -> Result<Vec<Vec<Logits>>> {
+        let logits = self.decoder.pass(segments).map_err(computing)?;
+        if logits.iter().flatten().all(Logits::is_finite) {
+            Ok(logits)
+        } else {
+            Err(Error::new(ErrorKind::Model, format!("the model {} computed numbers that are not finite", self.name)))
+        }
+    }
+
+    /// The ids of the control tokens.
+    #[must_use]
+    pub const fn ids(&self) -> &TokenIds {
+        &self.ids
+    }
+
+    /// The tokenizer.
+    #[must_use]
+    pub const fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    /// Name as it stands in events.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Largest position + 1 that the decoder can take.
+    #[must_use]
+    pub const fn block_size(&self) -> usize {
+        self.decoder.block_size()
+    }
+
+    /// What identifies the weights and their precision, for caches made with them.
+    #[must_use]
+    pub const fn fingerprint(&self) -> &[u8; 32] {
+        &self.fingerprint
+    }
+
+    /// An empty cache for a new lane.
+    #[must_use]
+    pub fn new_cache(&self) -> LaneCache {
+        self.decoder.new_cache()
+    }
+
+    /// The decoder, for the tools.
+    #[must_use]
+    pub const fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+}
+
+/// Numbers to be written under a name, with their shape.
+#[derive(Clone, Debug)]
+pub enum Named<'a> {
+    /// 32-bit floats.
+    F32(&'a [f32], Vec<usize>),
+    /// 64-bit integers.
+    I64(Vec<i64>, Vec<usize>),
+}
+
+/// Writes `tensors` as the safetensors file `path`.
+///
+/// # Errors
+/// When it cannot be written, naming it.
+pub fn save_named(tensors: &[(&str, Named<'_>)], path: &Path) -> Result<()> {
+    let failed = |e: candle_core::Error| Error::at(ErrorKind::Output, path, e);
+    let mut all = HashMap::new();
+    for (name, numbers) in tensors {
+        let tensor = match numbers {
+            Named::F32(values, shape) => Tensor::from_slice(values, shape.as_slice(), &Device::Cpu),
+            Named::I64(values, shape) => Tensor::from_slice(values, shape.as_slice(), &Device::Cpu),
+        };
+        all.insert((*name).to_owned(), tensor.map_err(failed)?);
+    }
+    candle_core::safetensors::save(&all, path).map_err(failed)
+}
+
+/// Computes with `threads` threads from now on; the first call of the process decides.
+pub fn use_threads(threads: usize) {
+    // A pool that exists already keeps its size: two sessions of one process share it.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+}
+
+fn dtype_of(precision: Precision) -> DType {
+    match precision {
+        Precision::F32 => DType::F32,
+        Precision::Bf16 => DType::BF16,
+    }
+}
+
+fn open_device(device: ComputeDevice) -> Result<Device> {
+    let missing = |name: &str, feature: &str| {
+        Error::new(ErrorKind::Arguments, format!("this Hearken was built without {name}; build it with --features {feature}, or use --device cpu"))
+    };
+    match device {
+        ComputeDevice::Cpu => Ok(Device::Cpu),
+        ComputeDevice::Cuda if !cfg!(feature = "cuda") => Err(missing("CUDA", "cuda")),
+        ComputeDevice::Metal if !cfg!(feature = "metal") => Err(missing("Metal", "metal")),
+        ComputeDevice::Cuda => {
+            Device::new_cuda(0).map_err(|e| Error::new(ErrorKind::Arguments, format!("the NVIDIA card cannot be used ({e}); use --device cpu")))
+        }
+        ComputeDevice::Metal => {
+            Device::new_metal(0).map_err(|e| Error::new(ErrorKind::Arguments, format!("the GPU cannot be used ({e}); use --device cpu")))
+        }
+    }
+}
+
+fn computing(error: candle_core::Error) -> Error {
+    Error::new(ErrorKind::Internal, format!("computing with the model failed: {error}"))
+}

@@ -69,11 +69,7 @@ impl fmt::Display for StreamTime {
         let tenths = self.0.0 * 10 / u64::from(SAMPLE_RATE_HZ);
         let (hours, minutes) = (tenths / 36_000, tenths / 600 % 60);
         let (secs, tenth) = (tenths / 10 % 60, tenths % 10);
-        if hours > 0 {
-            write!(f, "{hours}:{minutes:02}:{secs:02}.{tenth}")
-        } else {
-            write!(f, "{minutes}:{secs:02}.{tenth}")
-        }
+        if hours > 0 { write!(f, "{hours}:{minutes:02}:{secs:02}.{tenth}") } else { write!(f, "{minutes}:{secs:02}.{tenth}") }
     }
 }
 

@@ -1,1 +1,217 @@
-//! (to be written)
+//! `hearken trace`: every number that the model computed, for comparing with a reference (CONTRACT.md).
+//!
+//! It drives the same [`Session`] and, for `live`, the same [`Ear`] as the microphone path: one dialog lane, greedy, no
+//! gate, no trimming, no loop stop. Not responsible for judging the numbers.
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::audio::chunker::{Chunk, Chunker};
+use crate::audio::file::{FileSource, expand_sequence};
+use crate::audio::{Heard, Source, read_file};
+use crate::config::modes::{self, Language};
+use crate::config::{ComputeDevice, Paths, Precision, SamplingChoice, TraceOptions, TracePath};
+use crate::engine::Encoded;
+use crate::engine::ear::Ear;
+use crate::engine::opening::Opening;
+use crate::engine::session::{Call, Conduct, REPLY_LIMIT, Reading, Session, WhenFull};
+use crate::error::{Error, ErrorKind, Result};
+use crate::hub;
+use crate::lane::{Ask, Goal, OnLoop};
+use crate::mel::{self, LogMelChunk, MaxOver};
+use crate::model::sampler::argmax;
+use crate::model::{Model, Named, save_named};
+use crate::time::{CHUNK_FEATURES, CHUNK_FRAMES, CHUNK_SAMPLES, ChunkIdx, StreamTime};
+
+/// Samples of silence after each file in the reference's file mode (MODEL.md section 5.4).
+const OFFLINE_SILENCE: usize = 16_000;
+/// Model calls per segment in the reference's file mode, less the tokens that were pending (MODEL.md section 5.4).
+const OFFLINE_CALLS: usize = 4_096;
+/// Mel frames that `mel_first` holds at most.
+const MEL_FIRST_FRAMES: usize = 160;
+
+/// Runs the trace that `options` ask for and writes it.
+///
+/// # Errors
+/// When a file cannot be heard, the model cannot be loaded or runs out of positions, or the output cannot be written.
+pub fn run(options: &TraceOptions) -> Result<()> {
+    let found = hub::find(&options.model, &Paths::find()?)?;
+    let model = Arc::new(Model::load(&found.folder, &found.name, Precision::F32, ComputeDevice::Cpu)?);
+    let mut trace = Tracer::new(&model, options.path)?;
+    match options.path {
+        TracePath::Offline => trace.offline(&options.files)?,
+        TracePath::Live => trace.live(&options.files)?,
+    }
+    trace.write(&options.out)
+}
+
+struct Tracer {
+    model: Arc<Model>,
+    session: Session,
+    prefix: Vec<u32>,
+    next: ChunkIdx,
+    calls: Vec<Call>,
+    features: Vec<f32>,
+    mel_first: Vec<LogMelChunk>,
+}
+
+impl Tracer {
+    fn new(model: &Arc<Model>, path: TracePath) -> Result<Self> {
+        let paths = Paths::find()?;
+        let conduct = Conduct {
+            sampling: SamplingChoice { temperature: 0.0, top_k: None, seed: 0 },
+            reading: Reading::Every,
+            on_loop: OnLoop::GoOn,
+            reply_limit: if path == TracePath::Live { REPLY_LIMIT } else { usize::MAX },
+            max_rows: usize::MAX,
+            when_full: WhenFull::Fail,
+        };
+        let mut session = Session::new(Arc::clone(model), conduct)?;
+        let dialog = modes::builtin(Language::Chinese, &paths.instructions()).into_iter().find(|m| m.name == modes::DIALOG);
+        let dialog = dialog.ok_or_else(|| Error::new(ErrorKind::Internal, "there is no dialog mode"))?;
+        session.switch_on(&dialog, &Opening::of(model, &dialog, &paths)?)?;
+        let prefix = model.vocabulary().prefix()?;
+        let (calls, features, mel_first) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { model: Arc::clone(model), session, prefix, next: ChunkIdx(0), calls, features, mel_first })
+    }
+
+    /// Each file encoded whole, then a separately encoded second of zeros.
+    fn offline(&mut self, files: &[std::path::PathBuf]) -> Result<()> {
+        let mut expanded = Vec::new();
+        for file in files {
+            if file.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
+                expanded.extend(expand_sequence(file)?);
+            } else {
+                expanded.push(file.clone());
+            }
+        }
+        let mut pending = self.prefix.len();
+        for file in expanded {
+            let mut samples = read_file(&file)?;
+            samples.resize(samples.len().next_multiple_of(CHUNK_SAMPLES), 0.0);
+            self.segment(&samples, pending)?;
+            pending = 1;
+            let silence = OFFLINE_SILENCE.next_multiple_of(CHUNK_SAMPLES);
+            self.segment(&vec![0.0; silence], pending)?;
+        }
+        Ok(())
+    }
+
+    fn segment(&mut self, samples: &[f32], pending: usize) -> Result<()> {
+        self.session.begin_segment();
+        let mut budget = OFFLINE_CALLS.saturating_sub(pending);
+        for chunk in mel::whole(samples) {
+            if self.mel_first.len() * CHUNK_FRAMES < MEL_FIRST_FRAMES {
+                self.mel_first.push(chunk.clone());
+            }
+            let features = self.model.encode(chunk.as_slice())?;
+            let at = StreamTime::from_samples((self.next.0 + 1) * CHUNK_SAMPLES as u64);
+            let encoded = Encoded { chunk: self.next, at, features, ask: Ask::Decide };
+            self.next = self.next.next();
+            self.take(encoded, &mut budget)?;
+            if budget == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the microphone path computes: the same ear, the log-mel maximum over everything heard.
+    fn live(&mut self, files: &[std::path::PathBuf]) -> Result<()> {
+        let mut source = FileSource::open(files)?;
+        let (mut chunker, mut ear) = (Chunker::new(), Ear::new(MaxOver::Everything, None));
+        let mut mel = mel::LogMel::new(MaxOver::Everything);
+        let (mut samples, mut cut) = (Vec::new(), Vec::<Chunk>::new());
+        loop {
+            samples.clear();
+            let heard = source.next(&mut samples)?;
+            match heard {
+                Heard::Samples(_) => chunker.push(&samples, &mut cut),
+                Heard::EndOfFile => chunker.end_of_file(&mut cut),
+                Heard::Trouble(error) => return Err(error),
+                Heard::End => return Ok(()),
+                Heard::Nothing | Heard::Gap { .. } | Heard::InputChanged { .. } => {}
+            }
+            for chunk in cut.drain(..).collect::<VecDeque<_>>() {
+                if self.mel_first.len() * CHUNK_FRAMES < MEL_FIRST_FRAMES {
+                    self.mel_first.push(mel.step(&chunk.samples));
+                }
+                for encoded in ear.hear(&chunk, &self.model)?.encoded {
+                    let mut unbounded = usize::MAX;
+                    self.take(encoded, &mut unbounded)?;
+                }
+            }
+        }
+    }
+
+    /// Feeds a chunk and whatever is said to it, one model call after the other, while the budget lasts.
+    fn take(&mut self, encoded: Encoded, budget: &mut usize) -> Result<()> {
+        self.features.extend(self.model.features_f32(&encoded.features)?);
+        self.session.push(encoded);
+        let mut events = Vec::new();
+        while *budget > 0 && self.session.pass(&mut events)? {
+            *budget -= 1;
+            events.clear();
+        }
+        for call in self.session.take_calls() {
+            self.tell_of_third(&call);
+            self.calls.push(call);
+        }
+        Ok(())
+    }
+
+    /// Says when a token that cannot be chosen would have won a decision; it is treated as silence.
+    fn tell_of_third(&self, call: &Call) {
+        let best = argmax(&call.logits) as u32;
+        let ids = self.model.ids();
+        if call.goal == Goal::Decide && best != ids.keep_silence && best != ids.text_begin {
+            // Notes are worth nothing when nobody reads them.
+            let _ = writeln!(std::io::stderr(), "chunk {}: token {best} would have won the decision; treated as silence", call.chunk.0);
+        }
+    }
+
+    fn write(&self, out: &Path) -> Result<()> {
+        let calls = self.calls.len();
+        let width = self.calls.first().map_or(0, |c| c.logits.len());
+        let logits: Vec<f32> = self.calls.iter().flat_map(|c| c.logits.iter().copied()).collect();
+        let n_embd = self.model.decoder().n_embd();
+        let chunks = self.features.len() / (CHUNK_FEATURES * n_embd);
+        let whole = |f: fn(&Call) -> i64| self.calls.iter().map(f).collect::<Vec<i64>>();
+        let frames = (self.mel_first.len() * CHUNK_FRAMES).min(MEL_FIRST_FRAMES);
+        let mut mel_first = Vec::with_capacity(mel::N_MELS * frames);
+        for bin in 0..mel::N_MELS {
+            for chunk in &self.mel_first {
+                mel_first.extend_from_slice(&chunk.as_slice()[bin * CHUNK_FRAMES..(bin + 1) * CHUNK_FRAMES]);
+            }
+        }
+        let tensors = [
+            ("features", Named::F32(&self.features, vec![chunks, CHUNK_FEATURES, n_embd])),
+            ("logits", Named::F32(&logits, vec![calls, width])),
+            ("tokens", Named::I64(whole(|c| i64::from(c.token)), vec![calls])),
+            ("state", Named::I64(whole(|c| i64::from(c.goal == Goal::Speak)), vec![calls])),
+            ("chunk", Named::I64(whole(|c| c.chunk.0 as i64), vec![calls])),
+            ("mel_first", Named::F32(&mel_first, vec![mel::N_MELS, frames])),
+        ];
+        save_named(&tensors, out)?;
+        let beside = out.with_extension("json");
+        let json = json!({ "prefix": self.prefix, "text": self.texts() });
+        std::fs::write(&beside, format!("{json:#}\n")).map_err(|e| Error::at(ErrorKind::Output, &beside, e))
+    }
+
+    /// The text of each reply, as its tokens decode.
+    fn texts(&self) -> Vec<String> {
+        let mut replies: Vec<Vec<u32>> = Vec::new();
+        for call in &self.calls {
+            match call.goal {
+                Goal::Decide if call.token == self.model.ids().text_begin => replies.push(Vec::new()),
+                Goal::Speak => replies.last_mut().map_or((), |reply| reply.push(call.token)),
+                Goal::Decide => {}
+            }
+        }
+        replies.iter().map(|ids| self.model.vocabulary().decode(ids)).collect()
+    }
+}

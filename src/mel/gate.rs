@@ -152,3 +152,6 @@ fn lower(floor: &mut [f32; N_BANDS], powers: &[f32; N_BANDS]) {
         *floor = floor.min(*power);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -148,7 +148,8 @@ impl fmt::Debug for TorchFile {
 /// The one folder that holds a `data.pkl`.
 fn folder_of(zip: &Zip) -> Result<String, String> {
     let names = zip.file_names_raw().filter_map(|name| std::str::from_utf8(name).ok());
-    let mut folders = names.filter_map(|name| name.strip_suffix("data.pkl")).filter(|folder| folder.ends_with('/'));
+    let is_root = |folder: &&str| folder.ends_with('/') && folder.matches('/').count() == 1;
+    let mut folders = names.filter_map(|name| name.strip_suffix("data.pkl")).filter(is_root);
     match (folders.next(), folders.next()) {
         (Some(folder), None) => Ok(folder.to_owned()),
         (None, _) => Err("is a zip file, but not one of torch.save: it holds no data.pkl".to_owned()),

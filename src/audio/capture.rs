@@ -1,0 +1,68 @@
+//! The microphone: a [`Source`](super::Source) that survives the loss of its device.
+//!
+//! Responsible for opening, watching, reopening and truly closing the input. Not responsible for what is played.
+
+pub mod devices;
+pub mod ring;
+#[cfg(feature = "mic")]
+mod source;
+#[cfg(feature = "mic")]
+pub mod stream;
+#[cfg(feature = "mic")]
+mod watch;
+
+pub use devices::{DeviceInfo, Direction, Standing, devices};
+#[cfg(feature = "mic")]
+pub use source::CaptureSource;
+
+#[cfg(not(feature = "mic"))]
+pub use absent::CaptureSource;
+
+#[cfg(not(feature = "mic"))]
+fn built_without() -> crate::error::Error {
+    crate::error::Error::new(crate::error::ErrorKind::InputDevice, "this Hearken was built without microphone support (feature `mic`)")
+}
+
+#[cfg(not(feature = "mic"))]
+mod absent {
+    use crate::audio::{Heard, Source};
+    use crate::error::Result;
+    use crate::protocol::DeviceChoice;
+
+    /// The microphone of a build that has none: it can never be opened, so no value of it exists.
+    #[derive(Debug)]
+    pub enum CaptureSource {}
+
+    impl CaptureSource {
+        /// Says that there is no microphone support.
+        ///
+        /// # Errors
+        /// Always.
+        pub fn open(_choice: &DeviceChoice) -> Result<Self> {
+            Err(super::built_without())
+        }
+
+        /// Stops capture.
+        pub fn pause(&mut self) {
+            match *self {}
+        }
+
+        /// Starts capture again.
+        ///
+        /// # Errors
+        /// Never: there is no value to call it on.
+        pub fn resume(&mut self) -> Result<()> {
+            match *self {}
+        }
+    }
+
+    impl Source for CaptureSource {
+        fn next(&mut self, _out: &mut Vec<f32>) -> Result<Heard> {
+            match *self {}
+        }
+
+        fn name(&self) -> String {
+            match *self {}
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The sound devices of this machine: listing them and finding the one that is meant.
+//!
+//! Not responsible for opening them (see [`super::stream`]).
+
+use crate::error::Result;
+#[cfg(feature = "mic")]
+use crate::error::{Error, ErrorKind};
+#[cfg(feature = "mic")]
+use crate::protocol::DeviceChoice;
+#[cfg(feature = "mic")]
+use cpal::traits::{DeviceTrait, HostTrait};
+
+/// A device as a person sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// What `DeviceChoice::Named` takes; stays the same over restarts.
+    pub id: String,
+    /// Readable name.
+    pub name: String,
+    /// Whether it hears or plays.
+    pub direction: Direction,
+    /// Whether the system prefers it.
+    pub standing: Standing,
+    /// Its own rate, in Hz; 0 when it cannot be asked (in use).
+    pub rate_hz: u32,
+    /// Its own number of channels; 0 when it cannot be asked (in use).
+    pub channels: u16,
+}
+
+/// Whether a device hears or plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// It hears.
+    Input,
+    /// It plays.
+    Output,
+}
+
+/// Whether the system prefers a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The system's default.
+    Default,
+    /// Any other.
+    Other,
+}
+
+/// Inputs, then outputs, the default first in each.
+///
+/// # Errors
+/// When the sound system cannot be asked, or Hearken was built without it.
+#[cfg(not(feature = "mic"))]
+pub fn devices() -> Result<Vec<DeviceInfo>> {
+    Err(super::built_without())
+}
+
+/// Inputs, then outputs, the default first in each.
+///
+/// # Errors
+/// When the sound system cannot be asked, or Hearken was built without it.
+#[cfg(feature = "mic")]
+pub fn devices() -> Result<Vec<DeviceInfo>> {
+    let host = cpal::default_host();
+    let listed: Vec<cpal::Device> = host.devices().map_err(|e| cannot_list(&e))?.collect();
+    let mut infos = Vec::new();
+    for direction in [Direction::Input, Direction::Output] {
+        let default = match direction {
+            Direction::Input => host.default_input_device(),
+            Direction::Output => host.default_output_device(),
+        };
+        let default_id = default.as_ref().and_then(id_of);
+        let start = infos.len();
+        for device in &listed {
+            let Some(id) = id_of(device).filter(|id| !is_pseudo(id)) else { continue };
+            if !goes(device, direction) {
+                continue;
+            }
+            let standing = if Some(&id) == default_id.as_ref() { Standing::Default } else { Standing::Other };
+            let config = match direction {
+                Direction::Input => device.default_input_config(),
+                Direction::Output => device.default_output_config(),
+            };
+            // A device that cannot be asked because another program holds it is still there; any other is no device.
+            let (rate_hz, channels) = match config {
+                Ok(config) => (config.sample_rate(), config.channels()),
+                Err(e) if e.kind() == cpal::ErrorKind::DeviceBusy => (0, 0),
+                Err(_) => continue,
+            };
+            infos.push(DeviceInfo { id, name: device.to_string(), direction, standing, rate_hz, channels });
+        }
+        infos[start..].sort_by_key(|info| info.standing != Standing::Default);
+    }
+    Ok(infos)
+}
+
+/// An input that was found.
+#[cfg(feature = "mic")]
+pub(super) struct Found {
+    pub(super) device: cpal::Device,
+    pub(super) id: String,
+    pub(super) name: String,
+}
+
+/// The input that `choice` means.
+#[cfg(feature = "mic")]
+pub(super) fn find_input(choice: &DeviceChoice) -> Result<Found> {
+    let host = cpal::default_host();
+    match choice {
+        DeviceChoice::Default => {
+            let device = host
+                .default_input_device()
+                .ok_or_else(|| Error::new(ErrorKind::InputDevice, "there is no input device: the sound system shows no microphone"))?;
+            Ok(Found { id: id_of(&device).unwrap_or_default(), name: device.to_string(), device })
+        }
+        DeviceChoice::Named(wanted) => {
+            let mut inputs: Vec<Found> = host
+                .devices()
+                .map_err(|e| cannot_list(&e))?
+                .filter(|device| goes(device, Direction::Input))
+                .filter_map(|device| Some(Found { id: id_of(&device)?, name: device.to_string(), device }))
+                .collect();
+            let names: Vec<(&str, &str)> = inputs.iter().map(|found| (found.id.as_str(), found.name.as_str())).collect();
+            match best_match(wanted, &names) {
+                Some(at) => Ok(inputs.swap_remove(at)),
+                None => Err(unknown(wanted, &names)),
+            }
+        }
+    }
+}
+
+/// Which of `devices` (id, name) is meant by `wanted`: its id, its id without the sound system's name, its name, or a
+/// part of the name that only one device has; in this order.
+#[cfg(feature = "mic")]
+fn best_match(wanted: &str, devices: &[(&str, &str)]) -> Option<usize> {
+    let lower = wanted.to_lowercase();
+    let bare = |id: &str| id.split_once(':').is_some_and(|(_, bare)| bare == wanted);
+    let find = |test: &dyn Fn(&(&str, &str)) -> bool| devices.iter().position(test);
+    find(&|(id, _)| *id == wanted)
+        .or_else(|| find(&|(id, _)| bare(id)))
+        .or_else(|| find(&|(_, name)| name.to_lowercase() == lower))
+        .or_else(|| {
+            let mut parts = devices.iter().enumerate().filter(|(_, (id, name))| !is_pseudo(id) && name.to_lowercase().contains(&lower));
+            match (parts.next(), parts.next()) {
+                (Some((at, _)), None) if !lower.is_empty() => Some(at),
+                _ => None,
+            }
+        })
+}
+
+#[cfg(feature = "mic")]
+fn unknown(wanted: &str, devices: &[(&str, &str)]) -> Error {
+    let list: Vec<String> = devices.iter().filter(|(id, _)| !is_pseudo(id)).map(|(id, name)| format!("{name} [{id}]")).collect();
+    let there = if list.is_empty() { "there is no input at all".to_owned() } else { format!("there are: {}", list.join(", ")) };
+    Error::new(ErrorKind::InputDevice, format!("no input is called `{wanted}`, or more than one is; {there}"))
+}
+
+#[cfg(feature = "mic")]
+fn cannot_list(e: &cpal::Error) -> Error {
+    Error::new(ErrorKind::InputDevice, format!("the sound system cannot list its devices: {e}"))
+}
+
+#[cfg(feature = "mic")]
+pub(super) fn id_of(device: &cpal::Device) -> Option<String> {
+    device.id().ok().map(|id| id.to_string())
+}
+
+/// Told from the description, because asking an ALSA device for its formats opens it and prints noise to stderr.
+#[cfg(feature = "mic")]
+pub(super) fn goes(device: &cpal::Device, direction: Direction) -> bool {
+    device.description().is_ok_and(|text| match direction {
+        Direction::Input => matches!(text.direction(), cpal::DeviceDirection::Input | cpal::DeviceDirection::Duplex),
+        Direction::Output => matches!(text.direction(), cpal::DeviceDirection::Output | cpal::DeviceDirection::Duplex),
+    })
+}
+
+/// Whether a source is the echo of a sink, by the naming of PulseAudio and PipeWire.
+#[cfg(feature = "mic")]
+pub(super) fn is_monitor(id: &str) -> bool {
+    id.ends_with(".monitor")
+}
+
+/// Whether an id is one of the plugins and aliases that ALSA lists as if they were devices (seen in CRATES.md 3.5).
+#[cfg(feature = "mic")]
+fn is_pseudo(id: &str) -> bool {
+    const PLUGINS: [&str; 26] = [
+        "null",
+        "lavrate",
+        "samplerate",
+        "samplerate_best",
+        "samplerate_medium",
+        "samplerate_order",
+        "speexrate",
+        "speexrate_best",
+        "speexrate_medium",
+        "speex",
+        "jack",
+        "oss",
+        "upmix",
+        "vdownmix",
+        "usbstream",
+        "dmix",
+        "dsnoop",
+        "front",
+        "rear",
+        "center_lfe",
+        "side",
+        "iec958",
+        "spdif",
+        "modem",
+        "phoneline",
+        "hdmi",
+    ];
+    let Some(pcm) = id.strip_prefix("alsa:") else { return false };
+    let plugin = pcm.split(':').next().unwrap_or(pcm);
+    PLUGINS.contains(&plugin) || plugin.starts_with("surround")
+}
+
+#[cfg(all(test, feature = "mic"))]
+mod tests {
+    use super::*;
+
+    const DEVICES: [(&str, &str); 4] = [
+        ("pulseaudio:usb_mic", "USB Microphone"),
+        ("pulseaudio:speaker.monitor", "Monitor of Speaker"),
+        ("pulseaudio:headset", "Headset Microphone"),
+        ("alsa:null", "Discard all samples"),
+    ];
+
+    #[test]
+    fn a_device_is_found_by_id_bare_id_name_or_a_part_that_is_unique() {
+        assert_eq!(best_match("pulseaudio:headset", &DEVICES), Some(2));
+        assert_eq!(best_match("usb_mic", &DEVICES), Some(0));
+        assert_eq!(best_match("usb microphone", &DEVICES), Some(0));
+        assert_eq!(best_match("head", &DEVICES), Some(2));
+        assert_eq!(best_match("microphone", &DEVICES), None, "two have it");
+        assert_eq!(best_match("", &DEVICES), None);
+        assert_eq!(best_match("nothing", &DEVICES), None);
+    }
+
+    #[test]
+    fn an_unknown_name_lists_what_there_is_without_the_plugins_of_alsa() {
+        let message = unknown("desk", &DEVICES).message().to_owned();
+        assert!(message.contains("`desk`") && message.contains("USB Microphone [pulseaudio:usb_mic]"), "{message}");
+        assert!(!message.contains("alsa:null"), "{message}");
+    }
+
+    #[test]
+    fn plugins_are_hidden_and_devices_are_not() {
+        for id in ["alsa:null", "alsa:surround51:CARD=0,DEV=0", "alsa:hdmi:CARD=1,DEV=0", "alsa:speexrate_best"] {
+            assert!(is_pseudo(id), "{id}");
+        }
+        for id in ["alsa:default", "alsa:hw:CARD=0,DEV=0", "alsa:plughw:CARD=0,DEV=0", "alsa:pipewire", "pulseaudio:null", "wasapi:{0}"] {
+            assert!(!is_pseudo(id), "{id}");
+        }
+        assert!(is_monitor("pulseaudio:vmic_sink.monitor") && !is_monitor("pulseaudio:usb_mic"));
+    }
+}

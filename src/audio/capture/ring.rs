@@ -1,0 +1,244 @@
+//! The ring between the audio callback and the capture thread.
+//!
+//! Responsible for carrying mono samples at the device's rate and for saying exactly where samples were lost because
+//! the reader was too slow. Deliberately not responsible for resampling or for who calls it: it knows no sound system.
+//!
+//! Architecture invariant: [`RingWriter::write`] does not allocate, lock, log or panic (`tests/audio_callback.rs`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ringbuf::traits::{Consumer, Observer, Producer, Split};
+use ringbuf::{HeapCons, HeapProd, HeapRb};
+
+/// Marks of losses that wait for the reader. The ring is 2 s: more than this many separate losses in that time merge.
+const MARKS: usize = 64;
+
+/// `lost` samples are missing after the first `at` samples that were ever written.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    at: u64,
+    lost: u64,
+}
+
+/// The real-time half: lives in the audio callback.
+pub struct RingWriter {
+    samples: HeapProd<f32>,
+    marks: HeapProd<Mark>,
+    frames: Arc<AtomicU64>,
+    written: u64,
+    /// Samples lost since the last mark; nothing more is written until they are marked.
+    unmarked: u64,
+}
+
+/// The other half: lives in the capture thread.
+pub struct RingReader {
+    samples: HeapCons<f32>,
+    marks: HeapCons<Mark>,
+    frames: Arc<AtomicU64>,
+    taken: u64,
+}
+
+/// What [`RingReader::read`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadOutcome {
+    /// So many samples were appended.
+    Samples(usize),
+    /// So many samples were lost at this place.
+    Lost(u64),
+    /// Nothing is there for now.
+    Empty,
+}
+
+/// A ring for `capacity` mono samples.
+#[must_use]
+pub fn ring(capacity: usize) -> (RingWriter, RingReader) {
+    let (samples_in, samples_out) = HeapRb::new(capacity.max(1)).split();
+    let (marks_in, marks_out) = HeapRb::new(MARKS).split();
+    let frames = Arc::new(AtomicU64::new(0));
+    (
+        RingWriter { samples: samples_in, marks: marks_in, frames: Arc::clone(&frames), written: 0, unmarked: 0 },
+        RingReader { samples: samples_out, marks: marks_out, frames, taken: 0 },
+    )
+}
+
+impl RingWriter {
+    /// Mixes interleaved `data` of `channels` channels to mono (their mean; NaN and infinity count as 0) and writes it.
+    /// What does not fit is counted, never waited for. An incomplete last frame is ignored.
+    pub fn write<T: Copy>(&mut self, data: &[T], channels: usize, to_f32: fn(T) -> f32) {
+        let channels = channels.max(1);
+        let n_frames = data.len() / channels;
+        self.mark_loss();
+        // While a loss is unmarked nothing may follow it, or its place would be wrong: it grows instead.
+        let fits = if self.unmarked > 0 { 0 } else { self.samples.vacant_len().min(n_frames) };
+        let scale = 1.0 / channels as f32;
+        let mono = data.chunks_exact(channels).take(fits).map(|frame| {
+            let sum = frame.iter().fold(0.0, |sum, &sample| {
+                let sample = to_f32(sample);
+                sum + if sample.is_finite() { sample * scale } else { 0.0 }
+            });
+            if sum.is_finite() { sum } else { 0.0 }
+        });
+        let pushed = self.samples.push_iter(mono);
+        self.written += pushed as u64;
+        self.unmarked += (n_frames - pushed) as u64;
+        self.mark_loss();
+        self.frames.fetch_add(n_frames as u64, Ordering::Release);
+    }
+
+    fn mark_loss(&mut self) {
+        if self.unmarked > 0 && self.marks.try_push(Mark { at: self.written, lost: self.unmarked }).is_ok() {
+            self.unmarked = 0;
+        }
+    }
+}
+
+impl RingReader {
+    /// Appends every waiting sample up to the next loss to `out`, or reports the loss when it is reached.
+    pub fn read(&mut self, out: &mut Vec<f32>) -> ReadOutcome {
+        // The samples are counted before the marks are looked at: a mark is always published before the sample after
+        // it, so none of these samples lies beyond a mark that is not seen.
+        let waiting = self.samples.occupied_len();
+        let mut lost = 0;
+        while let Some(mark) = self.marks.try_peek().copied().filter(|mark| mark.at == self.taken) {
+            lost += mark.lost;
+            self.marks.try_pop();
+        }
+        if lost > 0 {
+            return ReadOutcome::Lost(lost);
+        }
+        let until_mark = self.marks.try_peek().map_or(u64::MAX, |mark| mark.at - self.taken);
+        let n = waiting.min(usize::try_from(until_mark).unwrap_or(usize::MAX));
+        if n == 0 {
+            return ReadOutcome::Empty;
+        }
+        let start = out.len();
+        out.resize(start + n, 0.0);
+        let got = self.samples.pop_slice(&mut out[start..]);
+        out.truncate(start + got);
+        self.taken += got as u64;
+        ReadOutcome::Samples(got)
+    }
+
+    /// Frames that the device ever delivered, the lost ones included; it stands still when the device does.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.frames.load(Ordering::Acquire)
+    }
+
+    /// Samples that wait to be read.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.samples.occupied_len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(range: std::ops::Range<u32>) -> Vec<f32> {
+        range.map(|n| n as f32).collect()
+    }
+
+    fn same(x: f32) -> f32 {
+        x
+    }
+
+    #[test]
+    fn samples_come_out_in_order_across_the_seam() {
+        let (mut writer, mut reader) = ring(100);
+        let mut out = Vec::new();
+        for start in (0..1_000).step_by(70) {
+            writer.write(&numbers(start..start + 70), 1, same);
+            assert_eq!(reader.read(&mut out), ReadOutcome::Samples(70));
+        }
+        assert_eq!(out, numbers(0..1_050));
+        assert_eq!(reader.read(&mut out), ReadOutcome::Empty);
+        assert_eq!(reader.frames(), 1_050);
+    }
+
+    #[test]
+    fn a_loss_is_reported_at_its_exact_place() {
+        let (mut writer, mut reader) = ring(100);
+        let mut out = Vec::new();
+        writer.write(&numbers(0..130), 1, same);
+        writer.write(&numbers(130..150), 1, same);
+        assert_eq!(reader.read(&mut out), ReadOutcome::Samples(100));
+        writer.write(&numbers(150..200), 1, same);
+        assert_eq!(reader.read(&mut out), ReadOutcome::Lost(50), "samples 100..150");
+        assert_eq!(reader.read(&mut out), ReadOutcome::Samples(50));
+        assert_eq!(reader.read(&mut out), ReadOutcome::Empty);
+        let mut expected = numbers(0..100);
+        expected.extend(numbers(150..200));
+        assert_eq!(out, expected);
+        assert_eq!(reader.frames(), 200);
+    }
+
+    #[test]
+    fn losses_beyond_the_marks_merge_and_none_is_forgotten() {
+        let (mut writer, mut reader) = ring(4);
+        let mut out = Vec::new();
+        let total = 3 * MARKS as u32;
+        for n in 0..total {
+            writer.write(&[n as f32], 1, same);
+        }
+        let (mut lost, mut at) = (0, Vec::new());
+        for n in total..total + 8 {
+            loop {
+                match reader.read(&mut out) {
+                    ReadOutcome::Samples(_) => {}
+                    ReadOutcome::Lost(more) => {
+                        lost += more;
+                        at.push(out.len());
+                    }
+                    ReadOutcome::Empty => break,
+                }
+            }
+            writer.write(&[n as f32], 1, same);
+        }
+        while reader.read(&mut out) != ReadOutcome::Empty {}
+        assert_eq!(lost + out.len() as u64, u64::from(total) + 8, "every frame is heard or counted");
+        assert!(at.iter().all(|&place| place == 4), "{at:?}");
+        let mut expected = numbers(0..4);
+        expected.extend(numbers(total + 8 - (out.len() as u32 - 4)..total + 8));
+        assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn channels_are_averaged_and_bad_samples_are_silence() {
+        let (mut writer, mut reader) = ring(16);
+        let mut out = Vec::new();
+        writer.write(&[0.5, 0.1, f32::NAN, 0.4, f32::INFINITY, f32::NEG_INFINITY, 9.0], 2, same);
+        assert_eq!(reader.read(&mut out), ReadOutcome::Samples(3));
+        assert!((out[0] - 0.3).abs() < 1e-6 && (out[1] - 0.2).abs() < 1e-6 && out[2] == 0.0, "{out:?}");
+    }
+
+    #[test]
+    fn a_reader_on_another_thread_accounts_for_every_frame_in_its_place() {
+        let (mut writer, mut reader) = ring(64);
+        let total = 200_000_u32;
+        let thread = std::thread::spawn(move || {
+            for start in (0..total).step_by(25) {
+                writer.write(&numbers(start..start + 25), 1, same);
+            }
+        });
+        let (mut out, mut next) = (Vec::new(), 0_u64);
+        loop {
+            let done = thread.is_finished();
+            match reader.read(&mut out) {
+                ReadOutcome::Samples(_) => {
+                    for sample in out.drain(..) {
+                        assert_eq!(sample, next as f32);
+                        next += 1;
+                    }
+                }
+                ReadOutcome::Lost(lost) => next += lost,
+                ReadOutcome::Empty if done => break,
+                ReadOutcome::Empty => std::thread::yield_now(),
+            }
+        }
+        assert!(thread.join().is_ok());
+        assert!(next > 0 && next <= u64::from(total));
+    }
+}

@@ -1,0 +1,157 @@
+//! One open input stream: any sample format and channel count into the ring.
+//!
+//! Not responsible for surviving its loss (see [`super::CaptureSource`]).
+
+use std::time::Duration;
+
+use cpal::traits::{DeviceTrait, StreamTrait};
+use cpal::{FromSample, I24, SampleFormat, SizedSample, U24};
+use crossbeam_channel::{Receiver, Sender};
+
+use super::devices::{Found, find_input};
+use super::ring::{RingReader, RingWriter, ring};
+use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::DeviceChoice;
+
+/// Seconds of sound that the ring holds: far more than the capture thread ever sleeps.
+const RING_SECS: usize = 2;
+/// Callbacks a second that are asked for (20 ms each; CRATES.md 3.4: always a fixed size).
+const CALLBACKS_PER_SEC: u32 = 50;
+/// Errors kept for the reader: the first says what happened, a dead device repeats it every 2 ms.
+const FAULTS: usize = 8;
+/// How long opening may take before it has failed.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// An input stream that is running.
+pub struct InputStream {
+    stream: Option<cpal::Stream>,
+    reader: RingReader,
+    faults: Receiver<cpal::Error>,
+    id: String,
+    name: String,
+    rate_hz: u32,
+    channels: u16,
+}
+
+impl InputStream {
+    /// Opens the input that `choice` means and starts it.
+    ///
+    /// # Errors
+    /// When there is no such input, or it is in use, forbidden or fails; the message names it.
+    pub fn open(choice: &DeviceChoice) -> Result<Self> {
+        let Found { device, id, name } = find_input(choice)?;
+        let explain = |e: cpal::Error| Error::new(ErrorKind::InputDevice, format!("{name}: {}", reason(&e)));
+        let supported = device.default_input_config().map_err(explain)?;
+        let mut config = supported.config();
+        config.buffer_size = cpal::BufferSize::Fixed((config.sample_rate / CALLBACKS_PER_SEC).max(1));
+        let (stream, reader, faults) = match start(&device, config, supported.sample_format()) {
+            Ok(started) => started,
+            Err(_) => {
+                config.buffer_size = cpal::BufferSize::Default;
+                start(&device, config, supported.sample_format()).map_err(explain)?
+            }
+        };
+        Ok(Self { stream: Some(stream), reader, faults, id, name, rate_hz: config.sample_rate, channels: config.channels })
+    }
+
+    /// The samples, mono, at [`Self::rate_hz`].
+    pub fn reader(&mut self) -> &mut RingReader {
+        &mut self.reader
+    }
+
+    /// The next error that the sound system reported.
+    pub(super) fn fault(&self) -> Option<cpal::Error> {
+        self.faults.try_recv().ok()
+    }
+
+    /// The id of the device.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The readable name of the device.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Samples a second.
+    #[must_use]
+    pub fn rate_hz(&self) -> u32 {
+        self.rate_hz
+    }
+
+    /// Channels, before they are mixed to one.
+    #[must_use]
+    pub fn channels(&self) -> u16 {
+        self.channels
+    }
+}
+
+impl Drop for InputStream {
+    /// Closing may take seconds or for ever when the sound server is gone (CRATES.md 3.4), so nobody waits for it.
+    fn drop(&mut self) {
+        let stream = self.stream.take();
+        // Where no thread can be made, the stream is dropped right here with the closure.
+        let _ = std::thread::Builder::new().name("hearken-mic-close".to_owned()).spawn(move || drop(stream));
+    }
+}
+
+type Started = (cpal::Stream, RingReader, Receiver<cpal::Error>);
+
+fn start(device: &cpal::Device, config: cpal::StreamConfig, format: SampleFormat) -> Result<Started, cpal::Error> {
+    let (writer, reader) = ring(config.sample_rate as usize * RING_SECS);
+    let (report, faults) = crossbeam_channel::bounded(FAULTS);
+    let stream = match format {
+        SampleFormat::I8 => build::<i8>(device, config, writer, report),
+        SampleFormat::I16 => build::<i16>(device, config, writer, report),
+        SampleFormat::I24 => build::<I24>(device, config, writer, report),
+        SampleFormat::I32 => build::<i32>(device, config, writer, report),
+        SampleFormat::I64 => build::<i64>(device, config, writer, report),
+        SampleFormat::U8 => build::<u8>(device, config, writer, report),
+        SampleFormat::U16 => build::<u16>(device, config, writer, report),
+        SampleFormat::U24 => build::<U24>(device, config, writer, report),
+        SampleFormat::U32 => build::<u32>(device, config, writer, report),
+        SampleFormat::U64 => build::<u64>(device, config, writer, report),
+        SampleFormat::F32 => build::<f32>(device, config, writer, report),
+        SampleFormat::F64 => build::<f64>(device, config, writer, report),
+        other => Err(cpal::Error::with_message(cpal::ErrorKind::UnsupportedConfig, format!("sample format {other} is not supported"))),
+    }?;
+    stream.play()?;
+    Ok((stream, reader, faults))
+}
+
+fn build<T: SizedSample + Send + 'static>(
+    device: &cpal::Device,
+    config: cpal::StreamConfig,
+    mut writer: RingWriter,
+    report: Sender<cpal::Error>,
+) -> Result<cpal::Stream, cpal::Error>
+where
+    f32: FromSample<T>,
+{
+    let channels = usize::from(config.channels);
+    device.build_input_stream(
+        config,
+        move |data: &[T], _: &cpal::InputCallbackInfo| writer.write(data, channels, f32::from_sample_),
+        // A full channel already holds what went wrong first.
+        move |error| drop(report.try_send(error)),
+        Some(OPEN_TIMEOUT),
+    )
+}
+
+/// What a sound system's error means, in plain words.
+pub(super) fn reason(error: &cpal::Error) -> String {
+    match error.kind() {
+        cpal::ErrorKind::DeviceBusy => "it is in use by another program".to_owned(),
+        cpal::ErrorKind::PermissionDenied => "the system does not allow Hearken to use it".to_owned(),
+        cpal::ErrorKind::DeviceNotAvailable => format!("it is not available ({error})"),
+        _ => error.to_string(),
+    }
+}
+
+/// Whether the stream is dead after this error; the others are notes.
+pub(super) fn is_fatal(error: &cpal::Error) -> bool {
+    !matches!(error.kind(), cpal::ErrorKind::Xrun | cpal::ErrorKind::RealtimeDenied | cpal::ErrorKind::DeviceChanged)
+}

@@ -1,0 +1,171 @@
+//! Any sample rate to 16 kHz, as a stream.
+
+use rubato::audioadapter_buffers::direct::InterleavedSlice;
+use rubato::{Fft, FixedSync, Resampler as _};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::time::SAMPLE_RATE_HZ;
+
+/// Rates that occur; anything else is a damaged header.
+const RATES_HZ: std::ops::RangeInclusive<u32> = 1_000..=768_000;
+/// Blocks of 10 ms: the filter delay is then 5 ms, and exact at the usual rates (CRATES.md section 4).
+const BLOCKS_PER_SECOND: u32 = 100;
+
+/// Mono samples of one rate in, 16 kHz out; at 16 kHz they pass untouched.
+pub struct Resampler {
+    rate_hz: u32,
+    filter: Option<Filter>,
+    taken: u64,
+    given: u64,
+}
+
+struct Filter {
+    fft: Fft<f32>,
+    input: Vec<f32>,
+    output: Vec<f32>,
+    /// Samples of the filter's delay that are still to be dropped.
+    delay: usize,
+}
+
+impl std::fmt::Debug for Resampler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Resampler").field("rate_hz", &self.rate_hz).finish_non_exhaustive()
+    }
+}
+
+impl Resampler {
+    /// A resampler from `rate_hz`.
+    ///
+    /// # Errors
+    /// When no sound has such a rate.
+    pub fn new(rate_hz: u32) -> Result<Self> {
+        if !RATES_HZ.contains(&rate_hz) {
+            return Err(Error::new(ErrorKind::AudioFile, format!("a sample rate of {rate_hz} Hz is not possible")));
+        }
+        let filter = if rate_hz == SAMPLE_RATE_HZ { None } else { Some(Filter::new(rate_hz)?) };
+        Ok(Self { rate_hz, filter, taken: 0, given: 0 })
+    }
+
+    /// Takes `input` and appends what comes of it to `out`.
+    ///
+    /// # Errors
+    /// When the filter fails.
+    pub fn step(&mut self, input: &[f32], out: &mut Vec<f32>) -> Result<()> {
+        self.taken += input.len() as u64;
+        let before = out.len();
+        match &mut self.filter {
+            None => out.extend_from_slice(input),
+            Some(filter) => filter.step(input, out)?,
+        }
+        self.given += (out.len() - before) as u64;
+        Ok(())
+    }
+
+    /// The input has ended: appends what is left, so that the whole is as long as the input was.
+    ///
+    /// # Errors
+    /// When the filter fails.
+    pub fn finish(&mut self, out: &mut Vec<f32>) -> Result<()> {
+        let whole = (self.taken as f64 * f64::from(SAMPLE_RATE_HZ) / f64::from(self.rate_hz)).round() as u64;
+        if let Some(filter) = &mut self.filter {
+            let block = vec![0.0; filter.fft.input_frames_next()];
+            while self.given < whole {
+                let before = out.len();
+                filter.step(&block, out)?;
+                let more = (out.len() - before) as u64;
+                let surplus = (self.given + more).saturating_sub(whole);
+                out.truncate(out.len() - surplus as usize);
+                self.given += more - surplus;
+            }
+        }
+        self.reset();
+        Ok(())
+    }
+
+    /// Forgets what it has heard.
+    pub fn reset(&mut self) {
+        (self.taken, self.given) = (0, 0);
+        if let Some(filter) = &mut self.filter {
+            filter.fft.reset();
+            filter.input.clear();
+            filter.delay = filter.fft.output_delay();
+        }
+    }
+}
+
+impl Filter {
+    fn new(rate_hz: u32) -> Result<Self> {
+        let chunk = (rate_hz / BLOCKS_PER_SECOND).max(1) as usize;
+        let fft = Fft::<f32>::new(rate_hz as usize, SAMPLE_RATE_HZ as usize, chunk, 1, FixedSync::Input)
+            .map_err(|e| Error::new(ErrorKind::Internal, format!("{rate_hz} Hz cannot be resampled: {e}")))?;
+        let (output, delay) = (vec![0.0; fft.output_frames_max()], fft.output_delay());
+        Ok(Self { fft, input: Vec::new(), output, delay })
+    }
+
+    fn step(&mut self, input: &[f32], out: &mut Vec<f32>) -> Result<()> {
+        let failed = |e: String| Error::new(ErrorKind::Internal, format!("resampling failed: {e}"));
+        self.input.extend_from_slice(input);
+        let mut used = 0;
+        loop {
+            let need = self.fft.input_frames_next();
+            let Some(block) = self.input.get(used..used + need) else { break };
+            let room = self.output.len();
+            let from = InterleavedSlice::new(block, 1, need).map_err(|e| failed(e.to_string()))?;
+            let mut to = InterleavedSlice::new_mut(&mut self.output, 1, room).map_err(|e| failed(e.to_string()))?;
+            let (_, made) = self.fft.process_into_buffer(&from, &mut to, None).map_err(|e| failed(e.to_string()))?;
+            let dropped = self.delay.min(made);
+            self.delay -= dropped;
+            out.extend(self.output[dropped..made].iter().copied().map(super::tame));
+            used += need;
+        }
+        self.input.drain(..used);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sine(rate_hz: u32, secs: f32) -> Vec<f32> {
+        (0..(rate_hz as f32 * secs) as usize).map(|n| 0.5 * (n as f32 * 440.0 * std::f32::consts::TAU / rate_hz as f32).sin()).collect()
+    }
+
+    fn resample(rate_hz: u32, input: &[f32], split: usize) -> Vec<f32> {
+        let (mut resampler, mut out) = (Resampler::new(rate_hz).unwrap(), Vec::new());
+        for part in input.chunks(split) {
+            resampler.step(part, &mut out).unwrap();
+        }
+        resampler.finish(&mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn a_sine_keeps_its_shape_and_place() {
+        let want = sine(16_000, 1.0);
+        for rate in [48_000, 44_100, 8_000, 22_050, 96_000, 11_025] {
+            let got = resample(rate, &sine(rate, 1.0), 1_000);
+            assert!(got.len().abs_diff(16_000) <= 1, "{rate}: {}", got.len());
+            let error: f32 = (1_000..15_000).map(|n| (got[n] - want[n]).powi(2)).sum::<f32>() / 14_000.0;
+            let db = 10.0 * (error / 0.125).log10();
+            assert!(db < -45.0, "{rate} Hz: {db} dB");
+        }
+    }
+
+    #[test]
+    fn any_split_gives_the_same_samples() {
+        let input = sine(44_100, 0.7);
+        let whole = resample(44_100, &input, input.len());
+        assert_eq!(whole, resample(44_100, &input, 1));
+        assert_eq!(whole, resample(44_100, &input, 777));
+    }
+
+    #[test]
+    fn at_16_khz_nothing_is_touched_and_impossible_rates_are_refused() {
+        let input = [0.1, -1.0, 1.0, 3.5e-5];
+        assert_eq!(resample(16_000, &input, 3), input);
+        assert!(Resampler::new(0).is_err() && Resampler::new(900_000).is_err());
+        assert_eq!(resample(48_000, &[0.5], 1).len(), 0);
+        assert_eq!(resample(8_000, &[0.5], 1).len(), 2);
+    }
+}

@@ -1,0 +1,47 @@
+//! A source that plays a script: what tests hear.
+
+use std::collections::VecDeque;
+
+use super::{Heard, Source, tame};
+use crate::error::Result;
+
+/// One line of the script.
+#[derive(Clone, Debug)]
+pub enum Line {
+    /// These samples, 16 kHz mono.
+    Samples(Vec<f32>),
+    /// This, which has no samples.
+    Other(Heard),
+}
+
+/// Yields the lines of a script, then its end.
+#[derive(Debug)]
+pub struct ScriptedSource {
+    name: String,
+    lines: VecDeque<Line>,
+}
+
+impl ScriptedSource {
+    /// A source called `name` that plays `lines`.
+    #[must_use]
+    pub fn new(name: &str, lines: impl IntoIterator<Item = Line>) -> Self {
+        Self { name: name.to_owned(), lines: lines.into_iter().collect() }
+    }
+}
+
+impl Source for ScriptedSource {
+    fn next(&mut self, out: &mut Vec<f32>) -> Result<Heard> {
+        Ok(match self.lines.pop_front() {
+            None => Heard::End,
+            Some(Line::Other(heard)) => heard,
+            Some(Line::Samples(samples)) => {
+                out.extend(samples.iter().copied().map(tame));
+                Heard::Samples(samples.len())
+            }
+        })
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}

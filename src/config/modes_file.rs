@@ -1,0 +1,164 @@
+//! The user's own modes, from `modes.toml`.
+//!
+//! Responsible for reading that file and for naming the line of whatever is wrong in it. A mode is data: nothing in the
+//! engine knows whether it was built in.
+//!
+//! ```toml
+//! [[mode]]
+//! name = "birds"
+//! instruction = "Tell me which birds you hear."
+//! clip = "birds.wav"        # the sentence, spoken; in the folder `instructions`; birds.wav when left out
+//! panel = "sounds"          # conversation (when left out), transcript, translation, sounds
+//! catch_up = "every_chunk"  # or drain (when left out): skip what waited during a reply
+//! eagerness = 0.0
+//! ```
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::modes::{CatchUp, Clip, Mode, Panel};
+use super::paths::Paths;
+use super::settings_file::TomlFile;
+use super::values;
+use crate::error::Result;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenFile {
+    #[serde(default)]
+    mode: Vec<WrittenMode>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenMode {
+    name: Spanned<String>,
+    instruction: String,
+    clip: Option<Spanned<String>>,
+    #[serde(default)]
+    panel: WrittenPanel,
+    #[serde(default)]
+    catch_up: WrittenCatchUp,
+    eagerness: Option<Spanned<f32>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum WrittenPanel {
+    #[default]
+    Conversation,
+    Transcript,
+    Translation,
+    Sounds,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum WrittenCatchUp {
+    #[default]
+    Drain,
+    EveryChunk,
+}
+
+/// Adds the user's modes to `modes`.
+///
+/// # Errors
+/// `Settings`, naming file and line, when the file cannot be read or anything in it is not understood, when a name is
+/// taken, or when a clip is not there.
+pub(super) fn append(paths: &Paths, modes: &mut Vec<Mode>) -> Result<()> {
+    let Some(file) = TomlFile::read(&paths.modes_file())? else { return Ok(()) };
+    for written in file.parse::<WrittenFile>()?.mode {
+        let mode = understand(&file, paths, written, modes)?;
+        modes.push(mode);
+    }
+    Ok(())
+}
+
+fn understand(file: &TomlFile, paths: &Paths, written: WrittenMode, known: &[Mode]) -> Result<Mode> {
+    let name_at = written.name.span().start;
+    let name = written.name.into_inner();
+    if !is_mode_name(&name) {
+        return Err(file.wrong_at(name_at, &format!("{name:?} is no name for a mode: use a to z, 0 to 9, - and _")));
+    }
+    if known.iter().any(|mode| mode.name == name) {
+        return Err(file.wrong_at(name_at, &format!("there is already a mode {name:?}")));
+    }
+    let clip_at = written.clip.as_ref().map_or(name_at, |clip| clip.span().start);
+    let clip = paths.instructions().join(written.clip.map_or_else(|| format!("{name}.wav"), Spanned::into_inner));
+    if !clip.is_file() {
+        return Err(file.wrong_at(clip_at, &format!("the clip of mode {name:?} is not there: {}", clip.display())));
+    }
+    let eagerness = match written.eagerness {
+        None => 0.0,
+        Some(bias) => values::checked_bias(*bias.get_ref())
+            .map_err(|()| file.wrong_at(bias.span().start, "eagerness: expected a number from -1000 to 1000"))?,
+    };
+    let panel = match written.panel {
+        WrittenPanel::Conversation => Panel::Conversation,
+        WrittenPanel::Transcript => Panel::Transcript,
+        WrittenPanel::Translation => Panel::Translation,
+        WrittenPanel::Sounds => Panel::Sounds,
+    };
+    let catch_up = match written.catch_up {
+        WrittenCatchUp::Drain => CatchUp::Drain,
+        WrittenCatchUp::EveryChunk => CatchUp::EveryChunk,
+    };
+    Ok(Mode { name, instruction: Some(written.instruction), clip: Clip::File(clip), panel, catch_up, eagerness })
+}
+
+/// Names stand in lists with commas, in `mode=number` and in file names.
+fn is_mode_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::modes::{Language, builtin};
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn read_text(text: &str) -> Result<Vec<Mode>> {
+        let home = tempfile::tempdir().expect("a folder");
+        let paths = Paths { config: home.path().to_owned(), cache: home.path().to_owned() };
+        std::fs::create_dir(paths.instructions()).expect("a folder");
+        std::fs::write(paths.instructions().join("birds.wav"), b"anything").expect("written");
+        std::fs::write(paths.modes_file(), text).expect("written");
+        let mut modes = builtin(Language::default(), &paths.instructions());
+        append(&paths, &mut modes).map(|()| modes.split_off(4))
+    }
+
+    #[test]
+    fn a_mode_needs_a_name_an_instruction_and_a_clip() {
+        let modes = read_text("[[mode]]\nname = \"birds\"\ninstruction = \"Which birds?\"\n").expect("modes");
+        assert_eq!(modes.len(), 1);
+        assert_eq!((modes[0].panel, modes[0].catch_up), (Panel::Conversation, CatchUp::Drain));
+        assert!(matches!(&modes[0].clip, Clip::File(path) if path.ends_with("instructions/birds.wav")));
+    }
+
+    #[test]
+    fn everything_about_a_mode_can_be_said() {
+        let text = "[[mode]]\nname = \"b\"\ninstruction = \"I\"\nclip = \"birds.wav\"\npanel = \"sounds\"\ncatch_up = \"every_chunk\"\neagerness = -2\n";
+        let modes = read_text(text).expect("modes");
+        assert_eq!((modes[0].panel, modes[0].catch_up, modes[0].eagerness), (Panel::Sounds, CatchUp::EveryChunk, -2.0));
+    }
+
+    #[test]
+    fn whatever_is_wrong_is_named_with_its_line() {
+        let table = [
+            ("[[mode]]\nname = \"dialog\"\ninstruction = \"x\"\n", ":2:", "already"),
+            ("[[mode]]\nname = \"a,b\"\ninstruction = \"x\"\n", ":2:", "a,b"),
+            ("[[mode]]\nname = \"fish\"\ninstruction = \"x\"\n", ":2:", "fish.wav"),
+            ("[[mode]]\nname = \"b\"\ninstruction = \"x\"\nclip = \"../no.wav\"\n", ":4:", "no.wav"),
+            ("[[mode]]\nname = \"birds\"\ninstruction = \"x\"\npanel = \"ceiling\"\n", ":4:", "ceiling"),
+            ("[[mode]]\nname = \"birds\"\ninstruction = \"x\"\neagerness = nan\n", ":4:", "eagerness"),
+            ("[[mode]]\nname = \"birds\"\ninstruction = \"x\"\nloud = true\n", ":4:", "loud"),
+            ("[[mode]]\ninstruction = \"x\"\n", ":1:", "name"),
+            ("[[modes]]\nname = \"birds\"\n", ":1:", "modes"),
+        ];
+        for (text, line, word) in table {
+            let error = read_text(text).expect_err(text);
+            assert_eq!(error.kind(), ErrorKind::Settings, "{text}");
+            assert!(error.message().contains(&format!("modes.toml{line}")) && error.message().contains(word), "{text:?} gave {error}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What a command line means, without starting anything.
+
+use clap::Parser;
+
+use super::*;
+use crate::config::{Clip, modes::TRANSLATE};
+
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn paths(&self) -> Paths {
+        Paths { config: self.0.path().to_owned(), cache: self.0.path().join("cache") }
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs::write(&path, text).expect("written");
+        path
+    }
+
+    fn ask(&self, line: &[&str]) -> Result<Request> {
+        let cli = Cli::try_parse_from([&["hearken"], line].concat()).unwrap_or_else(|e| panic!("{line:?}: {e}"));
+        cli.request(&self.paths(), Stdout::Redirected)
+    }
+
+    fn listen(&self, line: &[&str]) -> Result<Settings> {
+        match self.ask(&[&["listen"], line].concat())? {
+            Request::Listen { settings, .. } => Ok(*settings),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_bare_command_opens_the_window_and_listens_to_the_default_microphone() {
+    let Ok(Request::Window(settings)) = Home::new().ask(&[]) else { panic!("a window") };
+    assert_eq!(settings.source, SourceChoice::Microphone(DeviceChoice::Default));
+    assert_eq!(settings.model, ModelChoice::Starter);
+    assert_eq!(settings.modes_on, ["dialog", "transcribe"]);
+    assert!(settings.gate && settings.reports.decisions);
+    assert_eq!(settings.sampling, SamplingChoice { temperature: 0.0, top_k: None, seed: 0 });
+}
+
+#[test]
+fn the_form_of_the_output_depends_on_who_reads_it() {
+    let home = Home::new();
+    for (stdout, expected, decisions) in [(Stdout::Terminal, OutputFormat::Text, false), (Stdout::Redirected, OutputFormat::Jsonl, true)] {
+        let cli = Cli::try_parse_from(["hearken", "listen"]).expect("arguments");
+        let Ok(Request::Listen { settings, format }) = cli.request(&home.paths(), stdout) else { panic!("listen") };
+        assert_eq!((format, settings.reports.decisions), (expected, decisions));
+    }
+}
+
+#[test]
+fn files_are_heard_ungated_with_a_second_of_silence_after_each() {
+    let home = Home::new();
+    let wav = home.write("a.wav", "");
+    let settings = home.listen(&[wav.to_str().expect("a path")]).expect("settings");
+    assert!(!settings.gate);
+    assert_eq!(settings.source, SourceChoice::Files { paths: vec![wav], gap_secs: 1.0, pace: Pace::Unthrottled });
+    let stdin = home.listen(&["-", "--gap-secs", "0", "--realtime", "--gate", "on"]).expect("settings");
+    assert!(stdin.gate);
+    assert_eq!(stdin.source, SourceChoice::Stdin { gap_secs: 0.0, pace: Pace::Realtime });
+}
+
+#[test]
+fn a_sequence_is_expanded_from_where_it_is() {
+    let home = Home::new();
+    let (a, b) = (home.write("a.wav", ""), home.write("b.wav", ""));
+    let list = home.write("sequence.json", r#"["a.wav", "b.wav"]"#);
+    let settings = home.listen(&[list.to_str().expect("a path")]).expect("settings");
+    assert!(matches!(settings.source, SourceChoice::Files { paths, .. } if paths == [a, b]));
+    for text in ["[]", "{}", "[1]", "[", r#"["missing.wav"]"#] {
+        let list = home.write("bad.json", text);
+        let error = home.listen(&[list.to_str().expect("a path")]).expect_err(text);
+        assert_eq!(error.kind(), ErrorKind::AudioFile, "{text}: {error}");
+    }
+}
+
+#[test]
+fn the_command_line_wins_over_the_settings_file() {
+    let home = Home::new();
+    home.write(
+        "settings.toml",
+        "modes = [\"sounds\"]\nthreads = 3\ngate = false\nseed = 5\ninput = \"desk\"\n[eagerness]\nsounds = 1\ndialog = 2\n",
+    );
+    let settings = home.listen(&[]).expect("settings");
+    assert_eq!(
+        (settings.modes_on, settings.threads, settings.gate, settings.sampling.seed),
+        (vec!["sounds".to_owned()], Some(3), false, 5)
+    );
+    assert_eq!(settings.source, SourceChoice::Microphone(DeviceChoice::Named("desk".to_owned())));
+    let typed = ["--modes", "dialog", "--threads", "1", "--gate", "on", "--seed", "6", "--eagerness", "sounds=-1"];
+    let settings = home.listen(&typed).expect("settings");
+    assert_eq!((settings.modes_on, settings.threads, settings.gate, settings.sampling.seed), (vec!["dialog".to_owned()], Some(1), true, 6));
+    let bias = |name: &str| settings.modes.iter().find(|mode| mode.name == name).expect("the mode").eagerness;
+    assert_eq!((bias("sounds"), bias("dialog"), bias("transcribe")), (-1.0, 2.0, 0.0));
+}
+
+#[test]
+fn one_number_makes_every_mode_as_eager() {
+    let settings = Home::new().listen(&["--eagerness", "-1.5"]).expect("settings");
+    assert!(settings.modes.iter().all(|mode| (mode.eagerness + 1.5).abs() < f32::EPSILON));
+}
+
+#[test]
+fn the_language_chooses_the_instruction_and_its_clip() {
+    let home = Home::new();
+    let translate = |line: &[&str]| {
+        let settings = home.listen(line).expect("settings");
+        settings.modes.into_iter().find(|mode| mode.name == TRANSLATE).expect("the mode")
+    };
+    let (chinese, english) = (translate(&[]), translate(&["--translate-to", "en"]));
+    assert!(chinese.instruction.is_some_and(|text| text.contains("Chinese")));
+    assert!(english.instruction.is_some_and(|text| text.contains("English")));
+    assert!(matches!((&chinese.clip, &english.clip), (Clip::Builtin(a), Clip::Builtin(b)) if a != b));
+}
+
+#[test]
+fn choosing_among_candidates_means_drawing() {
+    let home = Home::new();
+    let temperature = |line: &[&str]| home.listen(line).expect("settings").sampling.temperature;
+    assert_eq!(temperature(&["--top-k", "3"]), 1.0);
+    assert_eq!(temperature(&["--top-k", "1"]), 0.0);
+    assert_eq!(temperature(&["--top-k", "3", "--temperature", "0.3"]), 0.3);
+}
+
+#[test]
+fn a_mode_of_the_users_can_be_switched_on() {
+    let home = Home::new();
+    fs::create_dir(home.paths().instructions()).expect("a folder");
+    fs::write(home.paths().instructions().join("birds.wav"), "").expect("written");
+    home.write("modes.toml", "[[mode]]\nname = \"birds\"\ninstruction = \"Which birds?\"\n");
+    assert_eq!(home.listen(&["--modes", "birds"]).expect("settings").modes_on, ["birds"]);
+}
+
+#[test]
+fn what_means_nothing_is_refused_by_name() {
+    let home = Home::new();
+    let wav = home.write("a.wav", "");
+    let wav = wav.to_str().expect("a path");
+    let folder = home.0.path().to_str().expect("a path").to_owned();
+    let table: &[(&[&str], ErrorKind, &str)] = &[
+        (&["listen", "--realtime"], ErrorKind::Arguments, "--realtime"),
+        (&["listen", "--gap-secs", "2"], ErrorKind::Arguments, "--gap-secs"),
+        (&["listen", "-", wav], ErrorKind::Arguments, "stdin"),
+        (&["listen", "--modes", "dance"], ErrorKind::Arguments, "dialog, transcribe, translate, sounds"),
+        (&["listen", "--eagerness", "dance=1"], ErrorKind::Arguments, "dance"),
+        (&["listen", "--model", "3b"], ErrorKind::Model, "--model DIR"),
+        (&["listen", "/no/such.wav"], ErrorKind::AudioFile, "/no/such.wav"),
+        (&["listen", &folder], ErrorKind::AudioFile, "folder"),
+        (&["listen", wav, "--save-audio", wav], ErrorKind::Arguments, "overwritten"),
+        (&["trace", wav, "--model", "m", "--path", "live", "--out", wav], ErrorKind::Arguments, "overwritten"),
+        (&["trace", wav, "--model", "m", "--path", "live", "--out", "x.bin"], ErrorKind::Arguments, ".safetensors"),
+        (&["trace", "-", "--model", "m", "--path", "live", "--out", "x.safetensors"], ErrorKind::Arguments, "stdin"),
+        (&["bench", "--model", "3b"], ErrorKind::Model, "3b"),
+        (&["--modes", "dance"], ErrorKind::Arguments, "dance"),
+    ];
+    for (line, kind, word) in table {
+        let error = home.ask(line).expect_err("refused");
+        assert_eq!(error.kind(), *kind, "{line:?}: {error}");
+        assert!(error.message().contains(word), "{line:?}: {error}");
+    }
+    home.write("settings.toml", "modes = [\"dance\"]\n");
+    let error = home.ask(&[]).expect_err("refused");
+    assert_eq!(error.kind(), ErrorKind::Settings);
+    assert!(error.message().contains("settings.toml") && error.message().contains("dance"), "{error}");
+}
+
+#[test]
+fn trace_and_bench_say_what_they_do() {
+    let home = Home::new();
+    let wav = home.write("a.wav", "");
+    let out = ["--model", "m", "--path", "offline", "--out", "x.safetensors"];
+    let Ok(Request::Trace(trace)) = home.ask(&[&["trace", wav.to_str().expect("a path")], &out[..]].concat()) else { panic!("trace") };
+    assert_eq!((trace.files, trace.path, trace.model), (vec![wav], TracePath::Offline, ModelChoice::Dir("m".into())));
+    let Ok(Request::Bench(bench)) = home.ask(&["bench", "--shape", "3b", "--lanes", "2", "--json"]) else { panic!("bench") };
+    assert_eq!((bench.subject, bench.lanes, bench.format), (BenchSubject::Shape3b, 2, ReportFormat::Json));
+}

@@ -1,0 +1,212 @@
+//! The settings file: what the user wants when the command line does not say otherwise.
+//!
+//! Responsible for reading `settings.toml` and for naming the line of whatever is wrong in it. Values mean the same as
+//! on the command line, because the same readers read them. A file that is not there is as good as an empty one.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind as IoErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+
+use super::modes::Language;
+use super::values::{self, Eagerness};
+use super::{ComputeDevice, Precision};
+use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::{DeviceChoice, ModelChoice};
+
+/// What the settings file says; `None` where it says nothing.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct FileSettings {
+    pub(super) model: Option<ModelChoice>,
+    pub(super) precision: Option<Precision>,
+    pub(super) device: Option<ComputeDevice>,
+    pub(super) threads: Option<usize>,
+    pub(super) modes: Option<Vec<String>>,
+    pub(super) translate_to: Option<Language>,
+    pub(super) eagerness: Vec<Eagerness>,
+    pub(super) gate: Option<bool>,
+    pub(super) input: Option<DeviceChoice>,
+    pub(super) output: Option<DeviceChoice>,
+    pub(super) temperature: Option<f64>,
+    pub(super) top_k: Option<usize>,
+    pub(super) seed: Option<u64>,
+}
+
+/// The file as it is written. Numbers that have a range are read as any value and checked with the reader of the option.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    model: Option<Spanned<String>>,
+    precision: Option<Spanned<String>>,
+    device: Option<Spanned<String>>,
+    threads: Option<Spanned<toml::Value>>,
+    modes: Option<Spanned<Vec<String>>>,
+    translate_to: Option<Spanned<String>>,
+    #[serde(default)]
+    eagerness: BTreeMap<String, Spanned<f32>>,
+    gate: Option<bool>,
+    input: Option<String>,
+    output: Option<String>,
+    temperature: Option<Spanned<toml::Value>>,
+    top_k: Option<Spanned<toml::Value>>,
+    seed: Option<u64>,
+}
+
+/// Reads the settings file at `path`.
+///
+/// # Errors
+/// `Settings`, naming file and line, when the file cannot be read or anything in it is not understood.
+pub(super) fn read(path: &Path) -> Result<FileSettings> {
+    let Some(file) = TomlFile::read(path)? else { return Ok(FileSettings::default()) };
+    let written: Written = file.parse()?;
+    let model = file.value("model", written.model, values::model)?;
+    Ok(FileSettings {
+        model: model.map(|model| relative_to(path, model)),
+        precision: file.value("precision", written.precision, values::precision)?,
+        device: file.value("device", written.device, values::device)?,
+        threads: file.value("threads", as_text(written.threads), values::threads)?,
+        modes: file.value("modes", written.modes.map(|names| names_as_text(&names)), values::mode_names)?,
+        translate_to: file.value("translate_to", written.translate_to, values::language)?,
+        eagerness: file.eagerness(written.eagerness)?,
+        gate: written.gate,
+        input: written.input.map(DeviceChoice::Named),
+        output: written.output.map(DeviceChoice::Named),
+        temperature: file.value("temperature", as_text(written.temperature), values::temperature)?,
+        top_k: file.value("top_k", as_text(written.top_k), values::top_k)?,
+        seed: written.seed,
+    })
+}
+
+/// A folder in the settings file is meant from where the file is, not from where Hearken happens to be started.
+fn relative_to(file: &Path, model: ModelChoice) -> ModelChoice {
+    match (model, file.parent()) {
+        (ModelChoice::Dir(folder), Some(base)) => ModelChoice::Dir(base.join(folder)),
+        (model, _) => model,
+    }
+}
+
+fn as_text(value: Option<Spanned<toml::Value>>) -> Option<Spanned<String>> {
+    value.map(|value| Spanned::new(value.span(), value.get_ref().to_string()))
+}
+
+fn names_as_text(names: &Spanned<Vec<String>>) -> Spanned<String> {
+    Spanned::new(names.span(), names.get_ref().join(","))
+}
+
+/// A TOML file that can say at which line something in it is wrong.
+pub(super) struct TomlFile {
+    path: PathBuf,
+    text: String,
+}
+
+impl TomlFile {
+    /// The file at `path`; `None` when there is none.
+    pub(super) fn read(path: &Path) -> Result<Option<Self>> {
+        match fs::read_to_string(path) {
+            Ok(text) => Ok(Some(Self { path: path.to_owned(), text })),
+            Err(e) if e.kind() == IoErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Error::at(ErrorKind::Settings, path, format_args!("this file cannot be read: {e}"))),
+        }
+    }
+
+    pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T> {
+        toml::from_str(&self.text).map_err(|e| self.wrong_at(e.span().map_or(0, |span| span.start), e.message()))
+    }
+
+    /// The error that says `why` about what stands at byte `offset`.
+    pub(super) fn wrong_at(&self, offset: usize, why: &str) -> Error {
+        let before = self.text.as_bytes().iter().take(offset);
+        let line = 1 + before.filter(|byte| **byte == b'\n').count();
+        Error::new(ErrorKind::Settings, format!("{}:{line}: {}", self.path.display(), why.trim_end()))
+    }
+
+    fn value<T>(&self, key: &str, text: Option<Spanned<String>>, read: fn(&str) -> Result<T, String>) -> Result<Option<T>> {
+        let Some(text) = text else { return Ok(None) };
+        let start = text.span().start;
+        read(text.get_ref()).map(Some).map_err(|why| self.wrong_at(start, &format!("{key} = {:?}: {why}", text.get_ref())))
+    }
+
+    fn eagerness(&self, biases: BTreeMap<String, Spanned<f32>>) -> Result<Vec<Eagerness>> {
+        let checked = biases.into_iter().map(|(mode, bias)| match values::checked_bias(*bias.get_ref()) {
+            Ok(bias) => Ok((Some(mode), bias)),
+            Err(()) => Err(self.wrong_at(bias.span().start, &format!("eagerness of {mode:?}: expected a number from -1000 to 1000"))),
+        });
+        checked.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_text(text: &str) -> Result<FileSettings> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("settings.toml");
+        fs::write(&path, text).expect("written");
+        read(&path)
+    }
+
+    #[test]
+    fn a_missing_file_says_nothing() {
+        assert_eq!(read(Path::new("/nowhere/settings.toml")), Ok(FileSettings::default()));
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let text = "model = \"starter\"\nprecision = \"bf16\"\ndevice = \"cpu\"\nthreads = 3\nmodes = [\"sounds\", \"dialog\"]\n\
+                    translate_to = \"en\"\ngate = false\ninput = \"mic\"\noutput = \"speaker\"\ntemperature = 0.3\ntop_k = 3\nseed = 7\n\
+                    [eagerness]\ndialog = -1\nsounds = 0.5\n";
+        let read = read_text(text).expect("settings");
+        assert_eq!(read.model, Some(ModelChoice::Starter));
+        assert_eq!((read.precision, read.device, read.threads), (Some(Precision::Bf16), Some(ComputeDevice::Cpu), Some(3)));
+        assert_eq!(read.modes, Some(vec!["sounds".to_owned(), "dialog".to_owned()]));
+        assert_eq!((read.translate_to, read.gate), (Some(Language::English), Some(false)));
+        assert_eq!(read.input, Some(DeviceChoice::Named("mic".to_owned())));
+        assert_eq!(read.output, Some(DeviceChoice::Named("speaker".to_owned())));
+        assert_eq!((read.temperature, read.top_k, read.seed), (Some(0.3), Some(3), Some(7)));
+        assert_eq!(read.eagerness, vec![(Some("dialog".to_owned()), -1.0), (Some("sounds".to_owned()), 0.5)]);
+    }
+
+    #[test]
+    fn a_folder_is_meant_from_where_the_file_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("settings.toml");
+        fs::write(&path, "model = \"mine\"").expect("written");
+        assert_eq!(read(&path).expect("settings").model, Some(ModelChoice::Dir(folder.path().join("mine"))));
+    }
+
+    #[test]
+    fn whatever_is_wrong_is_named_with_its_line() {
+        let table = [
+            ("\nthreads = 0\n", ":2:", "threads"),
+            ("seed = 1\nseed = 2\n", ":2:", "duplicate"),
+            ("\n\nvolume = 3\n", ":3:", "volume"),
+            ("gate = \"on\"\n", ":1:", "bool"),
+            ("precision = \"q4\"\n", ":1:", "bf16"),
+            ("temperature = nan\n", ":1:", "temperature"),
+            ("temperature = -1\n", ":1:", "temperature"),
+            ("modes = []\n", ":1:", "modes"),
+            ("seed = 1\n[eagerness]\ndialog = nan\n", ":3:", "dialog"),
+            ("[eagerness]\ndialog = \"much\"\n", ":2:", "expected"),
+            ("threads = \n", ":1:", ""),
+            ("\u{0}", ":1:", ""),
+        ];
+        for (text, line, word) in table {
+            let error = read_text(text).expect_err(text);
+            assert_eq!(error.kind(), ErrorKind::Settings, "{text}");
+            assert!(error.message().contains(&format!("settings.toml{line}")) && error.message().contains(word), "{text:?} gave {error}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_text_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("settings.toml");
+        fs::write(&path, [0xff, 0xfe]).expect("written");
+        assert_eq!(read(&path).expect_err("no text").kind(), ErrorKind::Settings);
+    }
+}

@@ -1,0 +1,238 @@
+//! The capture thread: pulls a source, cuts chunks and hands them on; loses nothing in silence.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
+
+use super::meters::Meters;
+use super::{Tempo, panic_message};
+use crate::audio::capture::CaptureSource;
+use crate::audio::chunker::{Chunk, Chunker};
+use crate::audio::{Heard, Source};
+use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::{DeviceChoice, GapCause};
+use crate::time::StreamTime;
+
+/// How long the thread sleeps at a time while it is paused or waits for room.
+const NAP: Duration = Duration::from_millis(20);
+/// A source that panics so often in a row is given up.
+const PANICS: usize = 5;
+
+/// What the capture thread hands to the inference thread, in order.
+#[derive(Debug)]
+pub(super) enum Captured {
+    Chunk(Chunk),
+    Gap { at: StreamTime, from: StreamTime, samples: u64, cause: GapCause },
+    InputChanged { at: StreamTime, device: String, rate_hz: u32, channels: u16 },
+    Trouble { at: StreamTime, error: Error },
+    Paused { at: StreamTime },
+    Resumed { at: StreamTime },
+    /// Nothing will come again; an error if that was not meant.
+    End { at: StreamTime, error: Option<Error> },
+}
+
+/// Orders to the capture thread.
+#[derive(Clone, Debug)]
+pub(super) enum Control {
+    Pause,
+    Resume,
+    Switch(DeviceChoice),
+    Stop,
+}
+
+/// The capture thread's ends of its channels.
+pub(super) struct Ends {
+    pub(super) out: Sender<Captured>,
+    /// The other end of `out`: when it is full the oldest chunk is taken back, for the newest matters most.
+    pub(super) lost: Receiver<Captured>,
+    pub(super) control: Receiver<Control>,
+}
+
+/// The capture thread.
+pub(super) struct Capture {
+    source: Box<dyn Source>,
+    chunker: Chunker,
+    gap_secs: f64,
+    tempo: Tempo,
+    ends: Ends,
+    meters: Arc<Meters>,
+    running: Running,
+    orders: VecDeque<Control>,
+    samples: Vec<f32>,
+    cut: Vec<Chunk>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Running {
+    Yes,
+    Paused,
+    Ended,
+}
+
+impl Capture {
+    pub(super) fn new(source: Box<dyn Source>, gap_secs: f64, tempo: Tempo, ends: Ends, meters: Arc<Meters>) -> Self {
+        let (orders, samples, cut) = (VecDeque::new(), Vec::new(), Vec::new());
+        Self { source, chunker: Chunker::new(), gap_secs, tempo, ends, meters, running: Running::Yes, orders, samples, cut }
+    }
+
+    pub(super) fn run(mut self) {
+        let mut panics = 0;
+        while self.running != Running::Ended {
+            self.obey();
+            if self.running == Running::Ended {
+                break;
+            }
+            if self.running == Running::Paused {
+                std::thread::sleep(NAP);
+                continue;
+            }
+            match catch_unwind(AssertUnwindSafe(|| self.listen())) {
+                Ok(()) => panics = 0,
+                Err(panic) => {
+                    panics += 1;
+                    let error = Error::new(ErrorKind::Internal, format!("capture failed: {}", panic_message(panic.as_ref())));
+                    if panics == PANICS {
+                        self.end(Some(error));
+                    } else {
+                        self.hand_on(Captured::Trouble { at: self.chunker.now(), error });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes what the source has next.
+    fn listen(&mut self) {
+        self.samples.clear();
+        let heard = self.source.next(&mut self.samples);
+        let at = self.chunker.now();
+        match heard {
+            Ok(Heard::Samples(_)) => {
+                self.show_level();
+                self.chunker.push(&self.samples, &mut self.cut);
+                self.hand_on_chunks();
+            }
+            Ok(Heard::Nothing) => {}
+            Ok(Heard::Gap { samples, cause }) => {
+                let from = self.chunker.gap(samples);
+                self.hand_on(Captured::Gap { at: self.chunker.now(), from, samples, cause });
+            }
+            Ok(Heard::InputChanged { device, rate_hz, channels }) => self.hand_on(Captured::InputChanged { at, device, rate_hz, channels }),
+            Ok(Heard::EndOfFile) => {
+                self.chunker.end_of_file(&mut self.cut);
+                self.chunker.silence(self.gap_secs, &mut self.cut);
+                self.hand_on_chunks();
+            }
+            Ok(Heard::Trouble(error)) => self.hand_on(Captured::Trouble { at, error }),
+            Ok(Heard::End) => self.end(None),
+            Err(error) => self.end(Some(error)),
+        }
+    }
+
+    /// Fetches what was ordered; an engine that has gone is an order to end.
+    fn take_orders(&mut self) {
+        loop {
+            match self.ends.control.try_recv() {
+                Ok(Control::Stop) | Err(TryRecvError::Disconnected) => self.running = Running::Ended,
+                Ok(order) => self.orders.push_back(order),
+                Err(TryRecvError::Empty) => return,
+            }
+            if self.running == Running::Ended {
+                return;
+            }
+        }
+    }
+
+    fn obey(&mut self) {
+        self.take_orders();
+        while let Some(control) = self.orders.pop_front() {
+            let done = match control {
+                Control::Pause if self.running == Running::Yes => {
+                    self.source.pause();
+                    self.running = Running::Paused;
+                    self.meters.show_level(f32::NEG_INFINITY, 0.0);
+                    self.hand_on(Captured::Paused { at: self.chunker.now() });
+                    Ok(())
+                }
+                Control::Resume if self.running == Running::Paused => self.resume(),
+                Control::Switch(device) => self.switch(&device),
+                Control::Pause | Control::Resume | Control::Stop => Ok(()),
+            };
+            if let Err(error) = done {
+                self.hand_on(Captured::Trouble { at: self.chunker.now(), error });
+            }
+        }
+    }
+
+    fn resume(&mut self) -> Result<()> {
+        self.source.resume()?;
+        self.running = Running::Yes;
+        self.hand_on(Captured::Resumed { at: self.chunker.now() });
+        Ok(())
+    }
+
+    /// Captures from another device; the one before goes on when that cannot be opened.
+    fn switch(&mut self, device: &DeviceChoice) -> Result<()> {
+        let mut opened = CaptureSource::open(device)?;
+        let (name, rate_hz, channels) = (opened.name(), opened.rate_hz(), opened.channels());
+        if self.running == Running::Paused {
+            opened.pause();
+        }
+        self.source = Box::new(opened);
+        self.tempo = Tempo::Live;
+        self.hand_on(Captured::InputChanged { at: self.chunker.now(), device: name, rate_hz, channels });
+        Ok(())
+    }
+
+    fn end(&mut self, error: Option<Error>) {
+        // What was heard of an unfinished chunk is heard; the rest of it is silence.
+        self.chunker.end_of_file(&mut self.cut);
+        self.hand_on_chunks();
+        self.hand_on(Captured::End { at: self.chunker.now(), error });
+        self.running = Running::Ended;
+    }
+
+    fn hand_on_chunks(&mut self) {
+        for chunk in std::mem::take(&mut self.cut) {
+            self.hand_on(Captured::Chunk(chunk));
+        }
+    }
+
+    /// Hands `item` on. A file waits for room; a live source takes the oldest chunk back instead, and the inference thread
+    /// sees from the times of the next that one is missing.
+    fn hand_on(&mut self, item: Captured) {
+        let mut item = item;
+        loop {
+            item = match self.ends.out.try_send(item) {
+                Ok(()) => return,
+                Err(TrySendError::Disconnected(_)) => {
+                    self.running = Running::Ended;
+                    return;
+                }
+                Err(TrySendError::Full(item)) => item,
+            };
+            if self.tempo == Tempo::Waits {
+                std::thread::sleep(Duration::from_millis(1));
+                self.take_orders();
+                if self.running == Running::Ended {
+                    return;
+                }
+            } else if let Ok(old) = self.ends.lost.try_recv()
+                && !matches!(old, Captured::Chunk(_))
+            {
+                // Only chunks may be lost: anything else goes round again, behind what waits.
+                std::thread::sleep(NAP);
+                let _ = self.ends.out.send_timeout(old, Duration::from_secs(1));
+            }
+        }
+    }
+
+    fn show_level(&self) {
+        let power = self.samples.iter().map(|s| s * s).sum::<f32>() / self.samples.len().max(1) as f32;
+        let peak = self.samples.iter().fold(0.0f32, |peak, s| peak.max(s.abs()));
+        self.meters.show_level(10.0 * power.max(1e-12).log10(), peak);
+    }
+}

@@ -1,0 +1,495 @@
+//! The inference thread: takes chunks and commands, makes passes, reports events.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+
+use super::capture::{Captured, Control};
+use super::ear::Ear;
+use super::meters::{Flag, Meters};
+use super::opening::Opening;
+use super::session::{Conduct, Session};
+use super::workers::{self, Ready};
+use super::{CHUNKS, Tempo, panic_message};
+use crate::audio::chunker::Chunk;
+use crate::audio::wav_out::WavOut;
+use crate::config::{Mode, Settings, SourceChoice};
+use crate::error::{Error, ErrorKind, Result};
+use crate::mel::{MaxOver, QuietGate};
+use crate::model::Model;
+use crate::protocol::{Command, Event, GapCause, PROTOCOL, Severity};
+use crate::time::{ChunkIdx, SAMPLE_RATE_HZ, StreamTime};
+
+/// Failures of computing, one after the other, after which the session ends: it would only fail again.
+const FAILURES: usize = 5;
+
+/// Everything that the inference thread is made of.
+pub(super) struct Parts {
+    pub(super) settings: Settings,
+    pub(super) model: Arc<Model>,
+    pub(super) source_name: String,
+    pub(super) tempo: Tempo,
+    pub(super) commands: Receiver<Command>,
+    pub(super) events: Sender<Event>,
+    pub(super) captured: Receiver<Captured>,
+    pub(super) control: Sender<Control>,
+    pub(super) meters: Arc<Meters>,
+    pub(super) save: Option<WavOut>,
+    pub(super) notice: Option<String>,
+}
+
+/// The inference thread.
+pub(super) struct Conductor {
+    parts: Parts,
+    session: Session,
+    ear: Ear,
+    openings: BTreeMap<String, Arc<Opening>>,
+    /// Modes that were switched on and whose opening is still being made.
+    awaited: BTreeSet<String>,
+    ready: Receiver<Ready>,
+    ready_tx: Sender<Ready>,
+    now: StreamTime,
+    heard: ChunkIdx,
+    chunks: u64,
+    problems: u64,
+    failures: usize,
+    phase: Phase,
+    out: Vec<Event>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Listening,
+    /// The source has ended; what it said is still being worked on.
+    Draining,
+    Ended,
+}
+
+impl Conductor {
+    /// Makes the openings of the modes that are on.
+    ///
+    /// # Errors
+    /// When one of them cannot be made.
+    pub(super) fn new(parts: Parts) -> Result<Self> {
+        let mut session = Session::new(Arc::clone(&parts.model), Conduct::product(parts.settings.sampling))?;
+        let mut openings = BTreeMap::new();
+        for name in &parts.settings.modes_on {
+            let mode = find_mode(&parts.settings.modes, name)?;
+            let opening = Opening::of(&parts.model, mode, &parts.settings.paths)?;
+            session.switch_on(mode, &opening)?;
+            openings.insert(name.clone(), opening);
+        }
+        let gate = parts.settings.gate.then(QuietGate::new);
+        let (ready_tx, ready) = bounded(workers::READY);
+        Ok(Self {
+            ear: Ear::new(MaxOver::Newest45Secs, gate),
+            session,
+            openings,
+            awaited: BTreeSet::new(),
+            ready,
+            ready_tx,
+            now: StreamTime::ZERO,
+            heard: ChunkIdx(0),
+            chunks: 0,
+            problems: 0,
+            failures: 0,
+            phase: Phase::Listening,
+            out: Vec::new(),
+            parts,
+        })
+    }
+
+    pub(super) fn run(mut self) {
+        self.begin();
+        while self.phase != Phase::Ended {
+            while let Ok(command) = self.parts.commands.try_recv() {
+                self.obey(command);
+            }
+            while let Ok(ready) = self.ready.try_recv() {
+                self.take_ready(ready);
+            }
+            // A file waits for the model: its next chunk is taken once there is nothing left to do. A live source does not
+            // wait, so its chunks are encoded while lanes reply; 60 s of them at most.
+            let may_take = self.phase == Phase::Listening
+                && match self.parts.tempo {
+                    Tempo::Waits => false,
+                    Tempo::Live => self.session.backlog() < CHUNKS,
+                };
+            if may_take && let Ok(captured) = self.parts.captured.try_recv() {
+                self.take(captured);
+            }
+            let worked = self.pass();
+            self.send_events();
+            self.show();
+            if !worked {
+                match self.phase {
+                    Phase::Listening => self.wait(),
+                    Phase::Draining => self.phase = Phase::Ended,
+                    Phase::Ended => {}
+                }
+            }
+        }
+        self.finish();
+    }
+
+    fn begin(&mut self) {
+        let settings = &self.parts.settings;
+        let microphone = matches!(settings.source, SourceChoice::Microphone(_));
+        self.out.push(Event::SessionStarted {
+            at: StreamTime::ZERO,
+            protocol: PROTOCOL,
+            model: self.parts.model.name().to_owned(),
+            source: self.parts.source_name.clone(),
+            modes: self.session.modes_on(),
+            started_utc: if microphone { Some(utc_now()) } else { None },
+        });
+        if let Some(notice) = self.parts.notice.take() {
+            self.remark("stand_in", notice);
+        }
+        self.parts.meters.raise(Flag::GateOpen);
+        if self.parts.tempo == Tempo::Live {
+            self.make_other_openings();
+        }
+        self.send_events();
+    }
+
+    /// Openings of the modes that are off are made in the background, so that a toggle acts at the next chunk.
+    fn make_other_openings(&mut self) {
+        let others = self.parts.settings.modes.iter().filter(|m| !self.openings.contains_key(&m.name)).cloned().collect();
+        if let Err(error) = workers::make_openings(&self.parts.model, others, &self.parts.settings, self.ready_tx.clone()) {
+            self.problem(Severity::Warning, &error);
+        }
+    }
+
+    /// Waits until there is something to do.
+    fn wait(&mut self) {
+        select! {
+            recv(self.parts.commands) -> command => match command {
+                Ok(command) => self.obey(command),
+                // The face has gone without a word.
+                Err(_) => self.phase = Phase::Ended,
+            },
+            recv(self.parts.captured) -> captured => match captured {
+                Ok(captured) => self.take(captured),
+                Err(_) => self.end_of_source(Some(Error::new(ErrorKind::Internal, "the capture thread has gone"))),
+            },
+            recv(self.ready) -> ready => if let Ok(ready) = ready {
+                self.take_ready(ready);
+            },
+        }
+    }
+
+    fn take(&mut self, captured: Captured) {
+        match captured {
+            Captured::Chunk(chunk) => self.hear(&chunk),
+            Captured::Gap { at, from, samples, cause } => {
+                self.now = self.now.max(at);
+                self.out.push(Event::AudioGap { at: self.now, from_secs: from, samples, cause });
+            }
+            Captured::InputChanged { at, device, rate_hz, channels } => self.out.push(Event::InputChanged { at, device, rate_hz, channels }),
+            Captured::Trouble { at, error } => {
+                self.now = self.now.max(at);
+                self.problem(Severity::Warning, &error);
+            }
+            Captured::Paused { at } => {
+                self.parts.meters.raise(Flag::Paused);
+                self.out.push(Event::Paused { at });
+            }
+            Captured::Resumed { at } => {
+                self.parts.meters.lower(Flag::Paused);
+                self.out.push(Event::Resumed { at });
+            }
+            Captured::End { at, error } => {
+                self.now = self.now.max(at);
+                self.end_of_source(error);
+            }
+        }
+    }
+
+    fn end_of_source(&mut self, error: Option<Error>) {
+        if let Some(error) = error {
+            self.problem(Severity::Error, &error);
+        }
+        self.phase = Phase::Draining;
+    }
+
+    fn hear(&mut self, chunk: &Chunk) {
+        if chunk.begin.0 > self.now.0 && chunk.index > self.heard {
+            let samples = chunk.begin.0 - self.now.0;
+            self.out.push(Event::AudioGap { at: chunk.begin, from_secs: self.now, samples, cause: GapCause::Overload });
+        }
+        (self.now, self.heard) = (chunk.end, chunk.index.next());
+        self.chunks += 1;
+        self.save(chunk);
+        let heard = catch_unwind(AssertUnwindSafe(|| self.ear.hear(chunk, &self.parts.model)));
+        let heard = match heard.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, panic_message(panic.as_ref())))) {
+            Ok(heard) => heard,
+            Err(error) => return self.failed(&error),
+        };
+        if let Some(open) = heard.gate_moved {
+            self.out.push(Event::Gate { at: chunk.end, open, level_dbfs: heard.level_dbfs });
+            if open { self.parts.meters.raise(Flag::GateOpen) } else { self.parts.meters.lower(Flag::GateOpen) }
+        }
+        for encoded in heard.encoded {
+            self.session.push(encoded);
+        }
+        let begun = Instant::now();
+        self.pass();
+        let decode_ms = begun.elapsed().as_secs_f64() * 1e3;
+        self.parts.meters.show_chunk_cost((heard.mel_ms + heard.encode_ms + decode_ms) as f32);
+        if self.parts.settings.reports.timing {
+            let lag_ms = f64::from(self.lag_secs()) * 1e3;
+            let (mel_ms, encode_ms) = (heard.mel_ms, heard.encode_ms);
+            self.out.push(Event::Timing { at: chunk.end, chunk: chunk.index, mel_ms, encode_ms, decode_ms, lag_ms });
+        }
+    }
+
+    /// Writes what the model hears, where that was asked for; a disk that is full costs the recording, not the listening.
+    fn save(&mut self, chunk: &Chunk) {
+        let Some(save) = &mut self.parts.save else { return };
+        if let Err(error) = save.write(&chunk.samples[..]) {
+            self.parts.save = None;
+            self.problem(Severity::Error, &error);
+        }
+    }
+
+    /// Makes one pass; false when there was nothing to do.
+    fn pass(&mut self) -> bool {
+        let pass = catch_unwind(AssertUnwindSafe(|| self.session.pass(&mut self.out)));
+        match pass.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, panic_message(panic.as_ref())))) {
+            Ok(worked) => {
+                if worked {
+                    self.failures = 0;
+                }
+                worked
+            }
+            Err(error) => {
+                self.failed(&error);
+                true
+            }
+        }
+    }
+
+    /// Computing failed: the lanes start afresh and listening goes on, unless it keeps failing.
+    fn failed(&mut self, error: &Error) {
+        self.failures += 1;
+        let restarted = self.session.restart_all(&mut self.out);
+        let severity = if self.failures >= FAILURES || restarted.is_err() { Severity::Error } else { Severity::Warning };
+        self.problem(severity, error);
+        if severity == Severity::Error {
+            self.phase = Phase::Ended;
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        let done = match command {
+            Command::Pause => self.order(Control::Pause),
+            Command::Resume => self.order(Control::Resume),
+            Command::ModeOn(name) => self.switch_on(&name),
+            Command::ModeOff(name) => self.switch_off(&name),
+            Command::Eagerness { mode, bias } => self.become_eager(&mode, bias),
+            Command::ChooseModel(choice) => {
+                self.parts.meters.raise(Flag::Loading);
+                self.parts.settings.model = choice.clone();
+                let on = self.session.modes_on();
+                let modes = self.parts.settings.modes.iter().filter(|m| on.contains(&m.name)).cloned().collect();
+                workers::load_model(choice, modes, &self.parts.settings, self.ready_tx.clone())
+            }
+            Command::ChooseInput(device) => self.order(Control::Switch(device)),
+            Command::ChooseOutput(device) => {
+                self.parts.settings.output = device;
+                Ok(())
+            }
+            Command::GateOn => {
+                self.ear.replace_gate(Some(QuietGate::new()));
+                Ok(())
+            }
+            Command::GateOff => {
+                if self.ear.replace_gate(None) {
+                    self.parts.meters.raise(Flag::GateOpen);
+                    self.out.push(Event::Gate { at: self.now, open: true, level_dbfs: self.parts.meters.read().level_dbfs });
+                }
+                Ok(())
+            }
+            Command::CutReply => {
+                self.session.cut_replies(&mut self.out);
+                Ok(())
+            }
+            Command::Forget => self.session.restart_all(&mut self.out),
+            Command::Shutdown => {
+                self.session.cut_replies(&mut self.out);
+                self.phase = Phase::Ended;
+                Ok(())
+            }
+        };
+        if let Err(error) = done {
+            self.problem(Severity::Warning, &error);
+        }
+    }
+
+    fn order(&self, control: Control) -> Result<()> {
+        self.parts.control.try_send(control).map_err(|_| Error::new(ErrorKind::Internal, "the capture thread does not take orders"))
+    }
+
+    fn switch_on(&mut self, name: &str) -> Result<()> {
+        let mode = find_mode(&self.parts.settings.modes, name)?.clone();
+        let Some(opening) = self.openings.get(name) else {
+            // It is being made, or could not be; asking again costs little where it is already on disk.
+            if self.awaited.insert(name.to_owned()) {
+                workers::make_openings(&self.parts.model, vec![mode], &self.parts.settings, self.ready_tx.clone())?;
+            }
+            return Ok(());
+        };
+        self.session.switch_on(&mode, opening)?;
+        self.out.push(Event::ModesChanged { at: self.now, modes: self.session.modes_on() });
+        Ok(())
+    }
+
+    fn switch_off(&mut self, name: &str) -> Result<()> {
+        find_mode(&self.parts.settings.modes, name)?;
+        self.awaited.remove(name);
+        self.session.switch_off(name, self.now, &mut self.out);
+        self.out.push(Event::ModesChanged { at: self.now, modes: self.session.modes_on() });
+        Ok(())
+    }
+
+    fn become_eager(&mut self, name: &str, bias: f32) -> Result<()> {
+        if !bias.is_finite() {
+            return Err(Error::new(ErrorKind::Arguments, format!("the eagerness of {name} is not a number")));
+        }
+        find_mode(&self.parts.settings.modes, name)?;
+        for mode in self.parts.settings.modes.iter_mut().filter(|m| m.name == name) {
+            mode.eagerness = bias;
+        }
+        self.session.become_eager(name, bias);
+        Ok(())
+    }
+
+    fn take_ready(&mut self, ready: Ready) {
+        let done = match ready {
+            Ready::Opening { mode, fingerprint, opening } if fingerprint == *self.parts.model.fingerprint() => match opening {
+                Ok(opening) => {
+                    self.openings.insert(mode.clone(), opening);
+                    if self.awaited.remove(&mode) { self.switch_on(&mode) } else { Ok(()) }
+                }
+                Err(error) => {
+                    // A mode that nobody has asked for yet says so when somebody does.
+                    if self.awaited.remove(&mode) { Err(error) } else { Ok(()) }
+                }
+            },
+            Ready::Opening { .. } => Ok(()),
+            Ready::Model { model, openings, notice } => self.listen_with(model, openings, notice),
+            Ready::NoModel(error) => {
+                self.parts.meters.lower(Flag::Loading);
+                Err(error)
+            }
+        };
+        if let Err(error) = done {
+            self.problem(Severity::Warning, &error);
+        }
+    }
+
+    /// Goes over to another model at the next chunk, with the modes that are on now.
+    fn listen_with(&mut self, model: Arc<Model>, openings: Vec<(String, Arc<Opening>)>, notice: Option<String>) -> Result<()> {
+        self.parts.meters.lower(Flag::Loading);
+        let mut session = Session::new(Arc::clone(&model), Conduct::product(self.parts.settings.sampling))?;
+        session.continue_counts(self.session.reply_count(), self.heard);
+        self.session.cut_replies(&mut self.out);
+        let on = self.session.modes_on();
+        self.openings = openings.into_iter().collect();
+        self.session = session;
+        self.parts.model = model;
+        self.out.push(Event::ModelChanged { at: self.now, model: self.parts.model.name().to_owned() });
+        for name in on {
+            self.switch_on(&name)?;
+        }
+        if let Some(notice) = notice {
+            self.remark("stand_in", notice);
+        }
+        self.make_other_openings();
+        Ok(())
+    }
+
+    fn problem(&mut self, severity: Severity, error: &Error) {
+        self.problems += 1;
+        self.out.push(Event::Problem { at: self.now, severity, kind: error.kind().name().to_owned(), message: error.to_string() });
+    }
+
+    /// Something to know that is no trouble: it does not count as a problem.
+    fn remark(&mut self, kind: &str, message: String) {
+        self.out.push(Event::Problem { at: self.now, severity: Severity::Warning, kind: kind.to_owned(), message });
+    }
+
+    /// Reports what has gathered, less what was not asked for. A face that has gone ends the session.
+    fn send_events(&mut self) {
+        let reports = self.parts.settings.reports;
+        for mut event in std::mem::take(&mut self.out) {
+            if let Event::Decision { margin, .. } = &mut event {
+                if !reports.decisions {
+                    continue;
+                }
+                if !reports.margins {
+                    *margin = None;
+                }
+            }
+            if self.parts.events.send(event).is_err() {
+                self.phase = Phase::Ended;
+                return;
+            }
+        }
+    }
+
+    fn lag_secs(&self) -> f32 {
+        (self.session.backlog() + self.parts.captured.len()) as f32 * 0.4
+    }
+
+    fn show(&self) {
+        let meters = &self.parts.meters;
+        meters.show_lag(self.lag_secs());
+        if self.session.is_replying() { meters.raise(Flag::Replying) } else { meters.lower(Flag::Replying) }
+    }
+
+    fn finish(mut self) {
+        // The capture thread ends when it is told, or when it finds nobody to tell it.
+        let _ = self.parts.control.try_send(Control::Stop);
+        if let Some(save) = self.parts.save.take()
+            && let Err(error) = save.finish()
+        {
+            self.problem(Severity::Error, &error);
+        }
+        self.session.cut_replies(&mut self.out);
+        self.out.push(Event::SessionFinished {
+            at: self.now,
+            chunks: self.chunks,
+            replies: self.session.reply_count(),
+            audio_secs: self.now.0.0 as f64 / f64::from(SAMPLE_RATE_HZ),
+            problems: self.problems,
+        });
+        self.send_events();
+    }
+}
+
+/// Wall time as `2026-11-23T09:41:50Z`.
+fn utc_now() -> String {
+    let secs = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let (days, second) = (secs / 86_400, secs % 86_400);
+    // Days to a date: H. Hinnant, "chrono-compatible low-level date algorithms", civil_from_days.
+    let z = days + 719_468;
+    let (era, doe) = (z / 146_097, z % 146_097);
+    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let (day, month) = (doy - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
+    let year = yoe + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3_600, second / 60 % 60, second % 60)
+}
+
+fn find_mode<'a>(modes: &'a [Mode], name: &str) -> Result<&'a Mode> {
+    modes.iter().find(|mode| mode.name == name).ok_or_else(|| {
+        let known: Vec<&str> = modes.iter().map(|m| m.name.as_str()).collect();
+        Error::new(ErrorKind::Arguments, format!("there is no mode {name}; there are {}", known.join(", ")))
+    })
+}

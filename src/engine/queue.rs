@@ -1,0 +1,76 @@
+//! The queue of encoded chunks that all lanes share, each with its own cursor.
+
+use std::collections::VecDeque;
+
+use candle_core::Tensor;
+
+use crate::lane::Ask;
+use crate::time::{ChunkIdx, StreamTime};
+
+/// A chunk as the lanes take it.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// Its number; numbers grow but may leave some out (chunks that the gate kept).
+    pub chunk: ChunkIdx,
+    /// Audio time at its end.
+    pub at: StreamTime,
+    /// Its features, `[10, n_embd]`.
+    pub features: Tensor,
+    /// Whether lanes are asked about it.
+    pub ask: Ask,
+}
+
+/// Chunks in order, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    chunks: VecDeque<Encoded>,
+    end: ChunkIdx,
+}
+
+impl Queue {
+    pub(super) fn push(&mut self, encoded: Encoded) {
+        self.end = encoded.chunk.next();
+        self.chunks.push_back(encoded);
+    }
+
+    /// The number after the newest chunk.
+    pub(super) const fn end(&self) -> ChunkIdx {
+        self.end
+    }
+
+    /// The chunks from number `first` on.
+    pub(super) fn from(&self, first: ChunkIdx) -> impl Iterator<Item = &Encoded> {
+        self.chunks.range(self.position(first)..)
+    }
+
+    pub(super) fn count_from(&self, first: ChunkIdx) -> usize {
+        self.chunks.len() - self.position(first)
+    }
+
+    pub(super) fn count_before(&self, first: ChunkIdx) -> usize {
+        self.position(first)
+    }
+
+    /// The chunk that lies `back` + 1 places before number `first`.
+    pub(super) fn before(&self, first: ChunkIdx, back: usize) -> Option<&Encoded> {
+        self.position(first).checked_sub(back + 1).and_then(|at| self.chunks.get(at))
+    }
+
+    /// Drops what lies more than `kept` chunks before number `first`.
+    pub(super) fn forget_before(&mut self, first: ChunkIdx, kept: usize) {
+        let surplus = self.position(first).saturating_sub(kept);
+        self.chunks.drain(..surplus);
+    }
+
+    pub(super) const fn continue_from(&mut self, next: ChunkIdx) {
+        self.end = next;
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.chunks.clear();
+    }
+
+    fn position(&self, first: ChunkIdx) -> usize {
+        self.chunks.partition_point(|e| e.chunk < first)
+    }
+}

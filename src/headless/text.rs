@@ -1,0 +1,112 @@
+//! Lines for people.
+//!
+//! The product (what was said and heard) and the notes beside it (what happened to the session) are kept apart, because
+//! they go to different places.
+
+use std::io::{self, Write};
+
+use crate::protocol::{Emotion, Event, GapCause, Severity};
+
+/// Prints the product as lines: time, mode, text.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    /// The emotion that a reply began with, until its text is there. Lanes reply at the same time, so there can be several.
+    emotions: Vec<(crate::protocol::ReplyId, Emotion)>,
+}
+
+impl Lines {
+    pub(super) fn print(&mut self, event: &Event, out: &mut impl Write) -> io::Result<()> {
+        match event {
+            Event::ReplyStarted { reply, emotion: Some(emotion), .. } => {
+                self.emotions.push((*reply, *emotion));
+                Ok(())
+            }
+            Event::ReplyFinished { reply, mode, text, from_secs, .. } => {
+                let place = self.emotions.iter().position(|(of, _)| of == reply);
+                let emotion = place.map_or("", |place| icon(self.emotions.swap_remove(place).1));
+                let text = one_line(text);
+                if text.is_empty() && emotion.is_empty() {
+                    return Ok(());
+                }
+                line(out, *from_secs, mode, format_args!("{emotion}{text}"))
+            }
+            Event::Sound { at, name, count, .. } if *count > 1 => line(out, *at, "sound", format_args!("{} ×{count}", one_line(name))),
+            Event::Sound { at, name, .. } => line(out, *at, "sound", format_args!("{}", one_line(name))),
+            Event::Decision { at, mode, silent, margin: Some(margin), .. } => {
+                let chosen = if *silent { "silent" } else { "respond" };
+                line(out, *at, mode, format_args!("{chosen} ({margin:+.3})"))
+            }
+            Event::Timing { at, mel_ms, encode_ms, decode_ms, lag_ms, .. } => {
+                let cost = format_args!("mel {mel_ms:.1} ms, encoder {encode_ms:.1} ms, decoder {decode_ms:.1} ms, behind {lag_ms:.0} ms");
+                line(out, *at, "timing", cost)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a person should know about the session itself, where there is something.
+pub(super) fn note(event: &Event) -> Option<String> {
+    match event {
+        Event::SessionStarted { model, source, modes, .. } => Some(format!("Listening to {source} with {model}: {}.", modes.join(", "))),
+        Event::Problem { at, severity, message, .. } => {
+            let what = if *severity == Severity::Error { "problem" } else { "warning" };
+            Some(format!("{at} {what}: {message}"))
+        }
+        Event::AudioGap { at, samples, cause, .. } => {
+            let secs = *samples as f64 / f64::from(crate::time::SAMPLE_RATE_HZ);
+            Some(format!("{at} {secs:.2} s of sound were lost: {}", cause_in_words(*cause)))
+        }
+        Event::InputChanged { at, device, rate_hz, channels } => {
+            Some(format!("{at} listening to {device} now ({rate_hz} Hz, channels: {channels})"))
+        }
+        Event::ModelChanged { at, model } => Some(format!("{at} {model} listens now")),
+        Event::ModesChanged { at, modes } => Some(format!("{at} modes: {}", modes.join(", "))),
+        Event::Paused { at } => Some(format!("{at} paused")),
+        Event::Resumed { at } => Some(format!("{at} listening again")),
+        Event::ContextTrimmed { at, mode, dropped_chunks, .. } => {
+            Some(format!("{at} {mode} made room: the {dropped_chunks} oldest chunks were dropped"))
+        }
+        Event::SessionFinished { replies, audio_secs, problems, .. } => {
+            Some(format!("Finished: {audio_secs:.1} s of audio, replies: {replies}, problems: {problems}."))
+        }
+        Event::Decision { .. }
+        | Event::ReplyStarted { .. }
+        | Event::ReplyText { .. }
+        | Event::ReplyFinished { .. }
+        | Event::Sound { .. }
+        | Event::Gate { .. }
+        | Event::Timing { .. } => None,
+    }
+}
+
+fn line(out: &mut impl Write, at: impl std::fmt::Display, mode: &str, text: impl std::fmt::Display) -> io::Result<()> {
+    writeln!(out, "{:>9}  {mode:<10}  {text}", at.to_string())
+}
+
+/// A reply may hold line breaks; a line is a line.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The icons of MODEL.md section 5.1.
+const fn icon(emotion: Emotion) -> &'static str {
+    match emotion {
+        Emotion::Happy => "😊 ",
+        Emotion::Sad => "😢 ",
+        Emotion::Angry => "😠 ",
+        Emotion::Surprise => "😲 ",
+        Emotion::Normal => "😐 ",
+        Emotion::Urgent => "⚠️ ",
+    }
+}
+
+const fn cause_in_words(cause: GapCause) -> &'static str {
+    match cause {
+        GapCause::Overrun => "the machine was too busy to take them",
+        GapCause::Overload => "the model is slower than time",
+        GapCause::DeviceLost => "the input device went away",
+        GapCause::Zeros => "the input device delivered nothing",
+        GapCause::Suspended => "the machine slept",
+    }
+}

@@ -1,0 +1,178 @@
+//! The state machine, step by step.
+
+use super::*;
+
+fn rules(catch_up: CatchUp) -> Rules {
+    Rules { catch_up, eagerness: 0.0, reply_limit: 8, on_loop: OnLoop::Stop }
+}
+
+fn lane(catch_up: CatchUp) -> Lane {
+    Lane::new(rules(catch_up), TokenIds::RELEASE, vec![1, 2, 3])
+}
+
+fn chunk(n: u64, ask: Ask) -> Waiting {
+    Waiting { chunk: ChunkIdx(n), at: StreamTime::from_samples((n + 1) * 6_400), ask }
+}
+
+fn asks(range: std::ops::Range<u64>) -> Vec<Waiting> {
+    range.map(|n| chunk(n, Ask::Decide)).collect()
+}
+
+const NO: Decision = Decision { silent: 1.0, respond: 0.0 };
+const YES: Decision = Decision { silent: 0.0, respond: 1.0 };
+
+fn feed(lane: &mut Lane, waiting: &[Waiting], decisions: &[Decision]) -> Vec<Said> {
+    let plan = lane.plan(waiting, 64).expect("a plan");
+    assert_eq!(plan.reads.len(), decisions.len());
+    lane.heard(&plan, decisions)
+}
+
+fn speak(lane: &mut Lane, token: u32) -> Vec<Said> {
+    let plan = lane.plan(&[], 64).expect("a plan");
+    assert_eq!((plan.goal, plan.rows(), plan.reads.len()), (Goal::Speak, 1, 1));
+    lane.spoke(&plan, Some(token))
+}
+
+#[test]
+fn the_opening_is_fed_with_the_first_chunk_and_silence_with_the_next() {
+    let mut lane = lane(CatchUp::Drain);
+    let plan = lane.plan(&asks(0..1), 64).unwrap();
+    assert_eq!((plan.rows(), plan.reads.clone()), (15, vec![14]));
+    lane.heard(&plan, &[NO]);
+    let plan = lane.plan(&asks(1..2), 64).unwrap();
+    assert_eq!(plan.rows(), 13);
+    assert_eq!(plan.items[0], Item::Token(TokenIds::RELEASE.keep_silence));
+}
+
+#[test]
+fn a_reply_starts_with_its_emotion_and_ends_with_the_text() {
+    let mut lane = lane(CatchUp::Drain);
+    assert!(matches!(feed(&mut lane, &asks(0..1), &[YES])[0], Said::Decided { choice: Choice::Respond, .. }));
+    assert!(lane.is_speaking());
+    let started = speak(&mut lane, 151_619);
+    assert!(matches!(started[..], [Said::Started { chunk: ChunkIdx(0), emotion: Some(Emotion::Urgent), .. }]));
+    assert_eq!(speak(&mut lane, 77), [Said::Token(77)]);
+    assert_eq!(speak(&mut lane, 151_643), [Said::Finished(Stop::End)]);
+    let plan = lane.plan(&asks(1..2), 64).unwrap();
+    assert_eq!(plan.items[0], Item::Token(151_643), "TEXT_END is fed with the next chunk");
+}
+
+#[test]
+fn a_reply_without_an_emotion_starts_with_its_text() {
+    let mut lane = lane(CatchUp::Drain);
+    feed(&mut lane, &asks(0..1), &[YES]);
+    let said = speak(&mut lane, 77);
+    assert!(matches!(said[..], [Said::Started { emotion: None, .. }, Said::Token(77)]), "{said:?}");
+}
+
+#[test]
+fn a_reply_is_cut_at_its_limit_and_when_it_loops() {
+    let mut lane = lane(CatchUp::Drain);
+    feed(&mut lane, &asks(0..1), &[YES]);
+    let stops: Vec<Said> = (0..8).flat_map(|n| speak(&mut lane, n)).filter(|s| matches!(s, Said::Finished(_))).collect();
+    assert_eq!(stops, [Said::Finished(Stop::Limit)]);
+    assert_eq!(lane.plan(&asks(1..2), 64).unwrap().items[..2], [Item::Token(7), Item::Token(151_643)]);
+
+    lane.rules.reply_limit = 512;
+    feed(&mut lane, &asks(1..2), &[YES]);
+    let mut spoken = 0;
+    while lane.is_speaking() {
+        speak(&mut lane, 9);
+        spoken += 1;
+    }
+    assert_eq!(spoken, 24);
+}
+
+#[test]
+fn a_lane_that_speaks_hears_nothing_until_it_has_ended() {
+    let mut lane = lane(CatchUp::EveryChunk);
+    feed(&mut lane, &asks(0..1), &[YES]);
+    let plan = lane.plan(&asks(1..9), 64).unwrap();
+    assert_eq!((plan.goal, plan.chunks()), (Goal::Speak, 0));
+}
+
+#[test]
+fn dialog_drains_what_waited_and_decides_at_the_last() {
+    let mut lane = lane(CatchUp::Drain);
+    feed(&mut lane, &asks(0..1), &[NO]);
+    let said = feed(&mut lane, &asks(1..7), &[NO, NO, NO, NO]);
+    assert!(said.iter().all(|s| matches!(s, Said::Decided { choice: Choice::Drained, .. })), "two more wait, so none of four decides");
+    let said = feed(&mut lane, &asks(5..7), &[NO, YES]);
+    assert!(matches!(said[1], Said::Decided { chunk: ChunkIdx(6), choice: Choice::Respond, .. }));
+}
+
+#[test]
+fn a_question_that_ended_while_draining_is_answered_for_1_2_seconds() {
+    for (asked_at, answered) in [(3, Choice::Respond), (2, Choice::Silent)] {
+        let mut lane = lane(CatchUp::Drain);
+        feed(&mut lane, &asks(0..1), &[NO]);
+        let wish = |n: u64| if n == asked_at { YES } else { NO };
+        feed(&mut lane, &asks(1..7), &[wish(1), wish(2), wish(3), wish(4)]);
+        let said = feed(&mut lane, &asks(5..7), &[NO, NO]);
+        assert!(matches!(said[1], Said::Decided { choice, .. } if choice == answered), "asked at {asked_at}: {said:?}");
+    }
+}
+
+#[test]
+fn other_modes_decide_at_every_chunk() {
+    let mut lane = lane(CatchUp::EveryChunk);
+    for n in 0..3 {
+        let said = feed(&mut lane, &asks(n..9), &[NO]);
+        assert!(matches!(said[..], [Said::Decided { chunk, choice: Choice::Silent, .. }] if chunk == ChunkIdx(n)));
+    }
+}
+
+#[test]
+fn forced_chunks_go_with_the_one_that_follows_and_are_not_asked() {
+    for catch_up in [CatchUp::Drain, CatchUp::EveryChunk] {
+        let mut lane = lane(catch_up);
+        let waiting = [chunk(0, Ask::Forced), chunk(1, Ask::Forced), chunk(2, Ask::Decide)];
+        let plan = lane.plan(&waiting, 64).unwrap();
+        assert_eq!((plan.rows(), plan.reads.clone()), (3 + 12 + 13 + 13, vec![40]));
+        assert_eq!(lane.heard(&plan, &[NO]).len(), 1);
+    }
+}
+
+#[test]
+fn a_plan_never_takes_more_rows_than_there_are() {
+    let mut lane = lane(CatchUp::Drain);
+    assert!(lane.plan(&asks(0..9), 14).is_none(), "the opening and a chunk need 15");
+    feed(&mut lane, &asks(0..1), &[NO]);
+    assert_eq!(lane.plan(&asks(1..9), 27).unwrap().rows(), 26);
+    assert_eq!(lane.plan(&asks(1..9), 1_000).unwrap().chunks(), CHUNKS_PER_PASS);
+    assert!(lane.plan(&[], 64).is_none());
+}
+
+#[test]
+fn eagerness_tips_a_decision_and_leaves_the_margin_alone() {
+    let mut lane = lane(CatchUp::Drain);
+    lane.become_eager(2.0);
+    let said = feed(&mut lane, &asks(0..1), &[NO]);
+    assert!(matches!(said[0], Said::Decided { choice: Choice::Respond, margin, .. } if margin == -1.0));
+}
+
+#[test]
+fn a_cut_reply_ends_as_the_model_was_trained() {
+    let mut lane = lane(CatchUp::Drain);
+    assert!(lane.cut(Stop::Cut).is_empty());
+    feed(&mut lane, &asks(0..1), &[YES]);
+    speak(&mut lane, 77);
+    assert_eq!(lane.cut(Stop::Cut), [Said::Finished(Stop::Cut)]);
+    assert_eq!(lane.plan(&asks(1..2), 64).unwrap().items[..2], [Item::Token(77), Item::Token(151_643)]);
+}
+
+#[test]
+fn a_restart_in_mid_reply_feeds_again_what_led_to_it_and_goes_on() {
+    let mut lane = lane(CatchUp::EveryChunk);
+    feed(&mut lane, &asks(0..1), &[NO]);
+    feed(&mut lane, &asks(1..2), &[YES]);
+    speak(&mut lane, 77);
+    speak(&mut lane, 78);
+    lane.restart(vec![1, 2, 3]);
+    let waiting = [chunk(0, Ask::Forced), chunk(1, Ask::Forced), chunk(2, Ask::Decide)];
+    assert!(feed(&mut lane, &waiting, &[]).is_empty());
+    let plan = lane.plan(&asks(2..3), 64).unwrap();
+    let tokens = [151_644, 77, 78].map(Item::Token);
+    assert_eq!((plan.goal, plan.items.as_slice(), plan.reads.as_slice()), (Goal::Speak, &tokens[..], &[2][..]));
+    assert_eq!(lane.spoke(&plan, Some(79)), [Said::Token(79)]);
+}

@@ -1,0 +1,296 @@
+//! The released checkpoint format (MODEL.md sections 1, 3.1 and 4.1): sharded safetensors by index, and the encoder's pickle.
+//!
+//! Opening checks that every file is there and holds exactly the tensors that the configuration implies; tensors are
+//! memory-mapped and read when asked for. Not responsible for what is computed with them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use candle_core::{DType, Device, Tensor};
+use memmap2::Mmap;
+use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::config::{AUDIO_CONFIG, AudioConfig, LM_CONFIG, LmConfig, read_text};
+use super::pickle::TorchFile;
+use super::weights::Weights;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Names every tensor's shard.
+pub const INDEX: &str = "model.safetensors.index.json";
+/// A checkpoint that is one shard may do without an index.
+const SINGLE: &str = "model.safetensors";
+/// The encoder's file, and the name that older releases gave it.
+const ENCODERS: [&str; 2] = ["audiointeraction_ChunkwisedEncoder.pth", "MiniOmni3_ChunkwisedEncoder.pth"];
+
+/// An open checkpoint folder.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// Sizes of the language model.
+    pub lm: LmConfig,
+    /// Sizes of the audio encoder.
+    pub audio: AudioConfig,
+    shards: Vec<Shard>,
+    shard_of: BTreeMap<String, usize>,
+    encoder: TorchFile,
+    encoder_path: PathBuf,
+}
+
+#[derive(Debug)]
+struct Shard {
+    path: PathBuf,
+    map: Mmap,
+}
+
+impl Checkpoint {
+    /// Opens the folder `dir`.
+    ///
+    /// # Errors
+    /// When a file is missing, damaged, of other sizes than its configuration says, or not implemented, naming the file.
+    pub fn open(dir: &Path) -> Result<Self> {
+        if !dir.is_dir() {
+            return Err(Error::at(ErrorKind::Model, dir, "there is no such folder"));
+        }
+        let lm = LmConfig::read(dir)?;
+        let audio = AudioConfig::read(dir)?;
+        if audio.output_dim != lm.n_embd {
+            let why = format!("`output_dim` is {} where `n_embd` of {LM_CONFIG} is {}: features would not fit", audio.output_dim, lm.n_embd);
+            return Err(Error::at(ErrorKind::UnsupportedModel, &dir.join(AUDIO_CONFIG), why));
+        }
+        let (shards, shard_of) = open_shards(dir)?;
+        let Some(encoder_path) = ENCODERS.iter().map(|name| dir.join(name)).find(|path| path.exists()) else {
+            return Err(Error::at(ErrorKind::Model, &dir.join(ENCODERS[0]), "this file of the checkpoint is missing"));
+        };
+        let encoder = TorchFile::open(&encoder_path)?;
+        let checkpoint = Self { lm, audio, shards, shard_of, encoder, encoder_path };
+        checkpoint.check_names(dir)?;
+        Ok(checkpoint)
+    }
+
+    /// What identifies these weights when computed with as `dtype`: of every file its size, time and the first bytes of
+    /// each tensor. Hashing all of 7 GB at every start would take longer than making again what the hash protects.
+    #[must_use]
+    pub fn fingerprint(&self, dtype: DType) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(dtype.as_str());
+        let files = self.shards.iter().map(|s| &s.path).chain([&self.encoder_path]);
+        for path in files {
+            if let Ok(meta) = path.metadata() {
+                let changed = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+                hash.update(meta.len().to_le_bytes());
+                hash.update(changed.as_nanos().to_le_bytes());
+            }
+        }
+        for shard in &self.shards {
+            if let Ok(tensors) = SafeTensors::deserialize(&shard.map) {
+                for (name, view) in tensors.iter() {
+                    hash.update(name);
+                    hash.update(&view.data()[..view.data().len().min(64)]);
+                }
+            }
+        }
+        hash.finalize().into()
+    }
+
+    /// Every tensor name that the configuration implies must be there, and no other (the reference loads strictly).
+    fn check_names(&self, dir: &Path) -> Result<()> {
+        let expected = lm_names(&self.lm);
+        // Very old litgpt shards say `attn.attn` for `attn.qkv`.
+        let found: BTreeSet<String> = self.shard_of.keys().map(|name| name.replace(".attn.attn.", ".attn.qkv.")).collect();
+        if let Some(missing) = expected.difference(&found).next() {
+            return Err(Error::at(ErrorKind::Model, &dir.join(INDEX), format!("the tensor {missing} is missing")));
+        }
+        if let Some(extra) = found.difference(&expected).next() {
+            let why = format!("the tensor {extra} does not belong to the model that {LM_CONFIG} describes");
+            return Err(Error::at(ErrorKind::Model, &dir.join(INDEX), why));
+        }
+        let expected = encoder_names(&self.audio);
+        let found: BTreeSet<String> = self.encoder.names().map(str::to_owned).collect();
+        if let Some(missing) = expected.difference(&found).next() {
+            return Err(Error::at(ErrorKind::Model, &self.encoder_path, format!("the tensor {missing} is missing")));
+        }
+        if let Some(extra) = found.difference(&expected).find(|name| *name != "audio_bos_eos_token.weight") {
+            let why = format!("the tensor {extra} does not belong to the encoder that {AUDIO_CONFIG} describes");
+            return Err(Error::at(ErrorKind::Model, &self.encoder_path, why));
+        }
+        Ok(())
+    }
+
+    fn lm_tensor(&self, name: &str, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
+        let old = name.replace(".attn.qkv.", ".attn.attn.");
+        let interleaved = !self.shard_of.contains_key(name) && self.shard_of.contains_key(&old);
+        let stored = if interleaved { &old } else { name };
+        let missing = || Error::new(ErrorKind::Model, format!("the tensor {name} is missing"));
+        let shard = self.shard_of.get(stored).and_then(|at| self.shards.get(*at)).ok_or_else(missing)?;
+        let bad = |why: String| Error::at(ErrorKind::Model, &shard.path, format!("the tensor {stored} {why}"));
+        let file = SafeTensors::deserialize(&shard.map).map_err(|e| bad(format!("cannot be read ({e})")))?;
+        let view = file.tensor(stored).map_err(|e| bad(format!("cannot be read ({e})")))?;
+        if view.shape() != shape {
+            return Err(bad(format!("has the shape {:?}, not {shape:?}", view.shape())));
+        }
+        let stored_dtype = match view.dtype() {
+            Dtype::F32 => DType::F32,
+            Dtype::F16 => DType::F16,
+            Dtype::BF16 => DType::BF16,
+            other => return Err(bad(format!("holds {other:?} numbers; Hearken reads F32, F16 and BF16"))),
+        };
+        if !all_finite(view.data(), stored_dtype) {
+            return Err(bad("holds numbers that are not finite: the file is damaged".into()));
+        }
+        let tensor = Tensor::from_raw_buffer(view.data(), stored_dtype, shape, &Device::Cpu)
+            .and_then(|t| if interleaved { regroup(&t, &self.lm) } else { Ok(t) })
+            .and_then(|t| t.to_dtype(dtype))
+            .and_then(|t| t.to_device(device));
+        tensor.map_err(|e| bad(format!("cannot be used ({e})")))
+    }
+
+    fn encoder_tensor(&self, name: &str, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
+        let bad = |why: String| Error::at(ErrorKind::Model, &self.encoder_path, format!("the tensor {name} {why}"));
+        let stored = self.encoder.tensor(name)?;
+        if stored.dims() != shape {
+            return Err(bad(format!("has the shape {:?}, not {shape:?}", stored.dims())));
+        }
+        let tensor = stored.to_dtype(DType::F32).map_err(|e| bad(format!("cannot be used ({e})")))?;
+        let values = tensor.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(|e| bad(format!("cannot be used ({e})")))?;
+        if !values.iter().all(|v| v.is_finite()) {
+            return Err(bad("holds numbers that are not finite: the file is damaged".into()));
+        }
+        tensor.to_dtype(dtype).and_then(|t| t.to_device(device)).map_err(|e| bad(format!("cannot be used ({e})")))
+    }
+}
+
+impl Weights for Checkpoint {
+    fn get(&self, name: &str, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
+        if name.starts_with("transformer.") || name.starts_with("lm_head.") {
+            self.lm_tensor(name, shape, dtype, device)
+        } else {
+            self.encoder_tensor(name, shape, dtype, device)
+        }
+    }
+}
+
+/// Maps the shards and says which holds which tensor, checking the files against the index.
+fn open_shards(dir: &Path) -> Result<(Vec<Shard>, BTreeMap<String, usize>)> {
+    #[derive(Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
+    }
+    let index_path = dir.join(INDEX);
+    let index = if index_path.exists() || !dir.join(SINGLE).exists() {
+        let index: Index = serde_json::from_str(&read_text(&index_path)?)
+            .map_err(|e| Error::at(ErrorKind::Model, &index_path, format!("not an index of tensors ({e})")))?;
+        Some(index.weight_map)
+    } else {
+        None
+    };
+    let names: BTreeSet<String> = index.as_ref().map_or_else(|| BTreeSet::from([SINGLE.to_owned()]), |map| map.values().cloned().collect());
+    if let Some(name) = names.iter().find(|name| Path::new(name).components().count() != 1 || name.contains(['/', '\\']) || *name == "..") {
+        return Err(Error::at(ErrorKind::Model, &index_path, format!("names the shard {name}, which lies outside the folder")));
+    }
+    let mut shards = Vec::with_capacity(names.len());
+    let mut shard_of = BTreeMap::new();
+    for (at, name) in names.iter().enumerate() {
+        let path = dir.join(name);
+        let map = map_file(&path, &index_path)?;
+        let tensors = SafeTensors::deserialize(&map).map_err(|e| Error::at(ErrorKind::Model, &path, format!("truncated or damaged ({e})")))?;
+        for tensor in tensors.names() {
+            if index.as_ref().is_some_and(|map| map.get(tensor) != Some(name)) {
+                return Err(Error::at(ErrorKind::Model, &path, format!("holds the tensor {tensor}, which the index does not place there")));
+            }
+            shard_of.insert(tensor.to_owned(), at);
+        }
+        shards.push(Shard { path, map });
+    }
+    if let Some((tensor, shard)) = index.iter().flatten().find(|(tensor, _)| !shard_of.contains_key(*tensor)) {
+        return Err(Error::at(ErrorKind::Model, &dir.join(shard), format!("the tensor {tensor}, which the index places here, is missing")));
+    }
+    Ok((shards, shard_of))
+}
+
+#[allow(unsafe_code, reason = "a memory map is the only way to use gigabytes as they lie")]
+fn map_file(path: &Path, index_path: &Path) -> Result<Mmap> {
+    let file = File::open(path).map_err(|e| {
+        if e.kind() == std::io::ErrorKind::NotFound {
+            let from = index_path.file_name().map_or_else(String::new, |f| f.to_string_lossy().into_owned());
+            Error::at(ErrorKind::Model, path, format!("this shard, which {from} names, is missing"))
+        } else {
+            Error::at(ErrorKind::Model, path, e)
+        }
+    })?;
+    if !file.metadata().is_ok_and(|m| m.is_file()) {
+        return Err(Error::at(ErrorKind::Model, path, "not a file"));
+    }
+    // SAFETY: the map is only read. A checkpoint that another program truncates while it is used ends the process, as
+    // it does for every program that maps its weights; Hearken itself replaces checkpoints by renaming, never in place.
+    unsafe { Mmap::map(&file) }.map_err(|e| Error::at(ErrorKind::Model, path, e))
+}
+
+/// Regroups the rows of an old `attn.attn` tensor, `[Q x (H/G), K, V]` for each group, to all Q, all K, all V.
+fn regroup(rows: &Tensor, lm: &LmConfig) -> candle_core::Result<Tensor> {
+    let (groups, head, per_group) = (lm.groups(), lm.head(), lm.n_head / lm.groups());
+    let part = |from: usize, count: usize| -> candle_core::Result<Vec<Tensor>> {
+        (0..groups).map(|g| rows.narrow(0, (g * (per_group + 2) + from) * head, count * head)).collect()
+    };
+    let all: Vec<Tensor> = [part(0, per_group)?, part(per_group, 1)?, part(per_group + 1, 1)?].concat();
+    Tensor::cat(&all, 0)
+}
+
+/// Whether no number in `bytes` has an exponent of all ones. Works on bits, so that 7 GB are checked at memory speed.
+fn all_finite(bytes: &[u8], dtype: DType) -> bool {
+    let half = |mask: u16| bytes.chunks_exact(2).all(|b| u16::from_le_bytes([b[0], b[1]]) & mask != mask);
+    match dtype {
+        DType::BF16 => half(0x7f80),
+        DType::F16 => half(0x7c00),
+        _ => bytes.chunks_exact(4).all(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) & 0x7f80_0000 != 0x7f80_0000),
+    }
+}
+
+/// The names of MODEL.md section 4.1.
+fn lm_names(lm: &LmConfig) -> BTreeSet<String> {
+    let mut names: BTreeSet<String> = ["transformer.wte.weight", "lm_head.weight", "transformer.ln_f.weight"].map(str::to_owned).into();
+    let mut per_layer = vec!["norm_1.weight", "attn.qkv.weight", "attn.proj.weight", "norm_2.weight", "mlp.fc_1.weight", "mlp.fc_2.weight", "mlp.proj.weight"];
+    if lm.attn_bias {
+        per_layer.push("attn.qkv.bias");
+    }
+    // A hostile layer count ends at the first tensor that is missing; it must not fill memory with names before.
+    for layer in 0..lm.n_layer.min(4_096) {
+        names.extend(per_layer.iter().map(|part| format!("transformer.h.{layer}.{part}")));
+    }
+    names
+}
+
+/// The names of MODEL.md section 3.1, without the one that is not used.
+fn encoder_names(audio: &AudioConfig) -> BTreeSet<String> {
+    let both = |part: &str| [format!("{part}.weight"), format!("{part}.bias")];
+    let mut names: BTreeSet<String> = ["conv1", "conv2", "ln_post", "proj"].iter().flat_map(|part| both(part)).collect();
+    for layer in 0..audio.encoder_layers.min(4_096) {
+        let parts = ["self_attn.q_proj", "self_attn.v_proj", "self_attn.out_proj", "self_attn_layer_norm", "fc1", "fc2", "final_layer_norm"];
+        names.extend(parts.iter().flat_map(|part| both(&format!("layers.{layer}.{part}"))));
+        names.insert(format!("layers.{layer}.self_attn.k_proj.weight"));
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_interleaved_qkv_rows_are_regrouped() {
+        let lm = LmConfig { n_head: 4, n_query_groups: Some(2), head_size: Some(1), n_embd: 4, ..LmConfig::default() };
+        // Two groups of [q q k v], one row each.
+        let rows = Tensor::new(&[[0f32], [1.], [10.], [20.], [2.], [3.], [11.], [21.]], &Device::Cpu).unwrap();
+        let got = regroup(&rows, &lm).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(got, [0., 1., 2., 3., 10., 11., 20., 21.]);
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_are_seen_in_every_type() {
+        assert!(all_finite(&1.5f32.to_le_bytes(), DType::F32) && !all_finite(&f32::NAN.to_le_bytes(), DType::F32));
+        assert!(all_finite(&[0, 0x7b], DType::F16) && !all_finite(&[0, 0x7c], DType::F16));
+        assert!(all_finite(&[0, 0x7f], DType::BF16) && !all_finite(&[0x80, 0x7f], DType::BF16));
+    }
+}

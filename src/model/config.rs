@@ -1,0 +1,346 @@
+//! The sizes of a checkpoint, read from its files and checked before any weight is (MODEL.md sections 1, 4 and 7).
+//!
+//! A configuration that this decoder or encoder does not implement is refused by the name of its field.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// File with the language model's sizes: a litgpt `Config`.
+pub const LM_CONFIG: &str = "model_config.yaml";
+/// File with the audio encoder's sizes, at `thinker_config.audio_config`.
+pub const AUDIO_CONFIG: &str = "qwen25OmniConfig/config.json";
+/// Mel bins that the log-mel has (MODEL.md section 2).
+const NUM_MEL_BINS: usize = 128;
+
+/// Sizes of the language model (litgpt 0.5.8 `config.py`; absent fields take its defaults).
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "the fields are litgpt's own")]
+pub struct LmConfig {
+    pub block_size: usize,
+    pub n_layer: usize,
+    pub n_head: usize,
+    pub n_embd: usize,
+    pub n_query_groups: Option<usize>,
+    pub head_size: Option<usize>,
+    pub intermediate_size: Option<usize>,
+    pub padded_vocab_size: usize,
+    pub norm_eps: f64,
+    pub rope_base: f64,
+    pub attn_bias: bool,
+    #[serde(flatten)]
+    pub(super) switches: Switches,
+}
+
+/// Fields that change the architecture: each has one value that is implemented.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default)]
+pub(super) struct Switches {
+    bias: bool,
+    lm_head_bias: bool,
+    norm_class_name: String,
+    mlp_class_name: String,
+    norm_qk: bool,
+    post_attention_norm: bool,
+    post_mlp_norm: bool,
+    parallel_residual: bool,
+    shared_attention_norm: bool,
+    scale_embeddings: bool,
+    rotary_percentage: f64,
+    rope_condense_ratio: f64,
+    rope_adjustments: Option<yaml_serde::Value>,
+    rope_interleave: bool,
+    rope_indices: Option<yaml_serde::Value>,
+    attention_logit_softcapping: Option<f64>,
+    final_logit_softcapping: Option<f64>,
+    attention_scores_scalar: Option<f64>,
+    sliding_window_size: Option<i64>,
+    n_expert: usize,
+    latent_attention: Option<yaml_serde::Value>,
+}
+
+impl Default for LmConfig {
+    fn default() -> Self {
+        Self {
+            block_size: 0,
+            n_layer: 0,
+            n_head: 0,
+            n_embd: 0,
+            n_query_groups: None,
+            head_size: None,
+            intermediate_size: None,
+            padded_vocab_size: 0,
+            norm_eps: 1e-5,
+            rope_base: 10_000.0,
+            attn_bias: false,
+            switches: Switches::default(),
+        }
+    }
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self {
+            bias: true,
+            lm_head_bias: false,
+            norm_class_name: "LayerNorm".into(),
+            mlp_class_name: "GptNeoxMLP".into(),
+            norm_qk: false,
+            post_attention_norm: false,
+            post_mlp_norm: false,
+            parallel_residual: true,
+            shared_attention_norm: false,
+            scale_embeddings: false,
+            rotary_percentage: 0.25,
+            rope_condense_ratio: 1.0,
+            rope_adjustments: None,
+            rope_interleave: false,
+            rope_indices: None,
+            attention_logit_softcapping: None,
+            final_logit_softcapping: None,
+            attention_scores_scalar: None,
+            sliding_window_size: None,
+            n_expert: 0,
+            latent_attention: None,
+        }
+    }
+}
+
+impl LmConfig {
+    /// Reads `model_config.yaml` of the checkpoint folder `dir`.
+    ///
+    /// # Errors
+    /// When it is missing, malformed, or asks for something that is not implemented.
+    pub fn read(dir: &Path) -> Result<Self> {
+        let path = dir.join(LM_CONFIG);
+        let text = read_text(&path)?;
+        let config: Self = yaml_serde::from_str(&text).map_err(|e| Error::at(ErrorKind::Model, &path, format!("not a model configuration ({e})")))?;
+        config.check().map_err(|(kind, why)| Error::at(kind, &path, why))?;
+        Ok(config)
+    }
+
+    /// The sizes of the released 3B model (litgpt entry "Qwen2.5-3B"; MODEL.md section 7).
+    #[must_use]
+    pub fn released_3b() -> Self {
+        Self {
+            block_size: 32_768,
+            n_layer: 36,
+            n_head: 16,
+            n_embd: 2_048,
+            n_query_groups: Some(2),
+            head_size: Some(128),
+            intermediate_size: Some(11_008),
+            padded_vocab_size: 151_936,
+            norm_eps: 1e-6,
+            rope_base: 1_000_000.0,
+            attn_bias: true,
+            switches: Switches::default(),
+        }
+    }
+
+    /// Key/value heads; as many as query heads when the file does not say.
+    #[must_use]
+    pub fn groups(&self) -> usize {
+        self.n_query_groups.unwrap_or(self.n_head)
+    }
+
+    /// Size of one head.
+    #[must_use]
+    pub fn head(&self) -> usize {
+        self.head_size.unwrap_or(self.n_embd / self.n_head.max(1))
+    }
+
+    /// Inner size of the MLP.
+    #[must_use]
+    pub fn intermediate(&self) -> usize {
+        self.intermediate_size.unwrap_or(4 * self.n_embd)
+    }
+
+    fn check(&self) -> std::result::Result<(), (ErrorKind, String)> {
+        let s = &self.switches;
+        let refused = [
+            ("parallel_residual", s.parallel_residual),
+            ("bias", s.bias),
+            ("lm_head_bias", s.lm_head_bias),
+            ("norm_class_name", s.norm_class_name != "RMSNorm"),
+            ("mlp_class_name", s.mlp_class_name != "LLaMAMLP"),
+            ("norm_qk", s.norm_qk),
+            ("post_attention_norm", s.post_attention_norm),
+            ("post_mlp_norm", s.post_mlp_norm),
+            ("shared_attention_norm", s.shared_attention_norm),
+            ("scale_embeddings", s.scale_embeddings),
+            ("rotary_percentage", s.rotary_percentage != 1.0),
+            ("rope_condense_ratio", s.rope_condense_ratio != 1.0),
+            ("rope_adjustments", is_set(s.rope_adjustments.as_ref())),
+            ("rope_interleave", s.rope_interleave),
+            ("rope_indices", is_set(s.rope_indices.as_ref())),
+            ("attention_logit_softcapping", s.attention_logit_softcapping.is_some()),
+            ("final_logit_softcapping", s.final_logit_softcapping.is_some()),
+            ("attention_scores_scalar", s.attention_scores_scalar.is_some()),
+            ("sliding_window_size", s.sliding_window_size.is_some()),
+            ("n_expert", s.n_expert != 0),
+            ("latent_attention", is_set(s.latent_attention.as_ref())),
+        ];
+        if let Some((field, _)) = refused.iter().find(|(_, set)| *set) {
+            return Err((ErrorKind::UnsupportedModel, format!("`{field}` has a value that Hearken does not implement")));
+        }
+        let sizes = [
+            ("block_size", self.block_size),
+            ("n_layer", self.n_layer),
+            ("n_head", self.n_head),
+            ("n_embd", self.n_embd),
+            ("n_query_groups", self.groups()),
+            ("head_size", self.head()),
+            ("intermediate_size", self.intermediate()),
+            ("padded_vocab_size", self.padded_vocab_size),
+        ];
+        if let Some((field, size)) = sizes.iter().find(|(_, size)| !(1..=1 << 24).contains(size)) {
+            return Err((ErrorKind::Model, format!("`{field}` is {size}, which is no possible size")));
+        }
+        if !self.n_head.is_multiple_of(self.groups()) {
+            return Err((ErrorKind::Model, "`n_head` is not a multiple of `n_query_groups`".into()));
+        }
+        if !self.head().is_multiple_of(2) {
+            return Err((ErrorKind::Model, "`head_size` is odd".into()));
+        }
+        if !(self.norm_eps > 0.0 && self.norm_eps < 1.0 && self.rope_base >= 1.0 && self.rope_base.is_finite()) {
+            return Err((ErrorKind::Model, "`norm_eps` or `rope_base` is out of range".into()));
+        }
+        Ok(())
+    }
+}
+
+fn is_set(value: Option<&yaml_serde::Value>) -> bool {
+    value.is_some_and(|v| !v.is_null())
+}
+
+/// Sizes of the audio encoder (transformers 4.57.6 `Qwen2_5OmniAudioEncoderConfig`; absent fields take its defaults).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "the fields are the checkpoint's own")]
+pub struct AudioConfig {
+    pub d_model: usize,
+    pub encoder_layers: usize,
+    pub encoder_attention_heads: usize,
+    pub encoder_ffn_dim: usize,
+    pub num_mel_bins: usize,
+    pub output_dim: usize,
+    pub activation_function: String,
+}
+
+impl Default for AudioConfig {
+    fn default() -> Self {
+        Self {
+            d_model: 1_280,
+            encoder_layers: 32,
+            encoder_attention_heads: 20,
+            encoder_ffn_dim: 5_120,
+            num_mel_bins: NUM_MEL_BINS,
+            output_dim: 3_584,
+            activation_function: "gelu".into(),
+        }
+    }
+}
+
+impl AudioConfig {
+    /// Reads the encoder's sizes of the checkpoint folder `dir`.
+    ///
+    /// # Errors
+    /// When the file is missing, malformed, or asks for something that is not implemented.
+    pub fn read(dir: &Path) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct File {
+            thinker_config: Thinker,
+        }
+        #[derive(Deserialize)]
+        struct Thinker {
+            audio_config: AudioConfig,
+        }
+        let path = dir.join(AUDIO_CONFIG);
+        let file: File =
+            serde_json::from_str(&read_text(&path)?).map_err(|e| Error::at(ErrorKind::Model, &path, format!("not an encoder configuration ({e})")))?;
+        let config = file.thinker_config.audio_config;
+        config.check().map_err(|(kind, why)| Error::at(kind, &path, why))?;
+        Ok(config)
+    }
+
+    /// The sizes of the released encoder (MODEL.md section 7).
+    #[must_use]
+    pub fn released_3b() -> Self {
+        Self { output_dim: 2_048, ..Self::default() }
+    }
+
+    fn check(&self) -> std::result::Result<(), (ErrorKind, String)> {
+        if self.activation_function != "gelu" {
+            return Err((ErrorKind::UnsupportedModel, "`activation_function` has a value that Hearken does not implement".into()));
+        }
+        if self.num_mel_bins != NUM_MEL_BINS {
+            return Err((ErrorKind::UnsupportedModel, format!("`num_mel_bins` is {}, Hearken computes {NUM_MEL_BINS}", self.num_mel_bins)));
+        }
+        let sizes = [
+            ("d_model", self.d_model),
+            ("encoder_layers", self.encoder_layers),
+            ("encoder_attention_heads", self.encoder_attention_heads),
+            ("encoder_ffn_dim", self.encoder_ffn_dim),
+            ("output_dim", self.output_dim),
+        ];
+        if let Some((field, size)) = sizes.iter().find(|(_, size)| !(1..=1 << 24).contains(size)) {
+            return Err((ErrorKind::Model, format!("`{field}` is {size}, which is no possible size")));
+        }
+        if !self.d_model.is_multiple_of(self.encoder_attention_heads) || self.d_model < 4 || !self.d_model.is_multiple_of(2) {
+            return Err((ErrorKind::Model, "`d_model` does not divide into `encoder_attention_heads`".into()));
+        }
+        Ok(())
+    }
+}
+
+/// Reads a text file of a checkpoint, naming it when it cannot.
+pub(super) fn read_text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|e| {
+        let why = match e.kind() {
+            std::io::ErrorKind::NotFound => "this file of the checkpoint is missing".to_owned(),
+            std::io::ErrorKind::InvalidData => "not a text file".to_owned(),
+            _ => e.to_string(),
+        };
+        Error::at(ErrorKind::Model, path, why)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_yaml(extra: &str) -> std::result::Result<(), String> {
+        let base = std::fs::read_to_string("models/fixture/model_config.yaml").unwrap();
+        let kept: String = base.lines().filter(|l| !extra.lines().any(|e| e.split(':').next() == l.split(':').next())).map(|l| format!("{l}\n")).collect();
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(LM_CONFIG), kept + extra).unwrap();
+        LmConfig::read(dir.path()).map(|_| ()).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn every_config_that_is_not_implemented_is_refused_by_name() {
+        assert_eq!(read_yaml("norm_eps: 1.0e-6\n"), Ok(()));
+        for line in [
+            "parallel_residual: true",
+            "attention_logit_softcapping: 50.0",
+            "final_logit_softcapping: 30.0",
+            "sliding_window_size: 4096",
+            "norm_class_name: LayerNorm",
+            "mlp_class_name: GemmaMLP",
+            "rope_adjustments: {factor: 8.0}",
+            "n_expert: 8",
+            "bias: true",
+            "rotary_percentage: 0.5",
+            "n_embd: 0",
+            "n_layer: 99999999999",
+        ] {
+            let field = line.split(':').next().unwrap();
+            let error = read_yaml(line).unwrap_err();
+            assert!(error.contains(field) && error.contains(LM_CONFIG), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The ids of the control tokens (MODEL.md section 5.1).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::config::read_text;
+use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::Emotion;
+
+/// File that small checkpoints carry because their vocabulary is too small for the release's ids.
+pub const TOKEN_IDS: &str = "token_ids.json";
+
+/// The ids of the control tokens; never shown as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are the model's own names")]
+pub struct TokenIds {
+    pub user: u32,
+    pub assistant: u32,
+    pub keep_silence: u32,
+    pub pad: u32,
+    pub online: u32,
+    pub offline: u32,
+    pub english: u32,
+    pub text_end: u32,
+    pub text_begin: u32,
+    pub system: u32,
+    pub audio_pad: u32,
+    pub audio_begin: u32,
+    pub audio_end: u32,
+    emotions: [(u32, Emotion); 6],
+}
+
+impl TokenIds {
+    /// The ids of the release (MODEL.md section 5.1).
+    pub const RELEASE: Self = Self {
+        user: 151_601,
+        assistant: 151_602,
+        keep_silence: 151_605,
+        pad: 151_608,
+        online: 151_609,
+        offline: 151_610,
+        english: 151_611,
+        text_end: 151_643,
+        text_begin: 151_644,
+        system: 151_644,
+        audio_pad: 151_646,
+        audio_begin: 151_647,
+        audio_end: 151_648,
+        emotions: [
+            (151_614, Emotion::Happy),
+            (151_615, Emotion::Sad),
+            (151_616, Emotion::Angry),
+            (151_617, Emotion::Surprise),
+            (151_618, Emotion::Normal),
+            (151_619, Emotion::Urgent),
+        ],
+    };
+
+    /// Reads `token_ids.json` of the folder `dir`; without that file, the release's ids.
+    ///
+    /// # Errors
+    /// When the file is malformed, lacks a name, or an id lies outside the vocabulary of `padded_vocab_size`.
+    pub fn read(dir: &Path, padded_vocab_size: usize) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct File {
+            ids: BTreeMap<String, u32>,
+        }
+        let path = dir.join(TOKEN_IDS);
+        let mut ids = Self::RELEASE;
+        if path.exists() {
+            let file: File =
+                serde_json::from_str(&read_text(&path)?).map_err(|e| Error::at(ErrorKind::Model, &path, format!("not a list of token ids ({e})")))?;
+            for (name, id) in ids.named() {
+                *id = *file.ids.get(name).ok_or_else(|| Error::at(ErrorKind::Model, &path, format!("the id of {name} is missing")))?;
+            }
+        }
+        if let Some((name, id)) = ids.named().into_iter().find(|(_, id)| **id as usize >= padded_vocab_size) {
+            let file = if path.exists() { path } else { dir.to_path_buf() };
+            return Err(Error::at(ErrorKind::Model, &file, format!("the id {id} of {name} lies outside the vocabulary of {padded_vocab_size}")));
+        }
+        Ok(ids)
+    }
+
+    /// The emotion that `id` stands for, if it does.
+    #[must_use]
+    pub fn emotion(&self, id: u32) -> Option<Emotion> {
+        self.emotions.iter().find(|(e, _)| *e == id).map(|(_, emotion)| *emotion)
+    }
+
+    /// Whether `id` is a control token, which is never text.
+    #[must_use]
+    pub fn is_control(&self, id: u32) -> bool {
+        let ids = [
+            self.user,
+            self.assistant,
+            self.keep_silence,
+            self.pad,
+            self.online,
+            self.offline,
+            self.english,
+            self.text_end,
+            self.text_begin,
+            self.system,
+            self.audio_pad,
+            self.audio_begin,
+            self.audio_end,
+        ];
+        ids.contains(&id) || self.emotion(id).is_some()
+    }
+
+    fn named(&mut self) -> [(&'static str, &mut u32); 19] {
+        let [happy, sad, angry, surprise, normal, urgent] = &mut self.emotions;
+        [
+            ("USER", &mut self.user),
+            ("ASSISTANT", &mut self.assistant),
+            ("KEEP_SILENCE", &mut self.keep_silence),
+            ("PAD", &mut self.pad),
+            ("ONLINE", &mut self.online),
+            ("OFFLINE", &mut self.offline),
+            ("ENGLISH", &mut self.english),
+            ("TEXT_END", &mut self.text_end),
+            ("TEXT_BEGIN", &mut self.text_begin),
+            ("SYSTEM", &mut self.system),
+            ("AUDIO_PAD", &mut self.audio_pad),
+            ("AUDIO_BEGIN", &mut self.audio_begin),
+            ("AUDIO_END", &mut self.audio_end),
+            ("HAPPY", &mut happy.0),
+            ("SAD", &mut sad.0),
+            ("ANGRY", &mut angry.0),
+            ("SURPRISE", &mut surprise.0),
+            ("NORMAL", &mut normal.0),
+            ("URGENT", &mut urgent.0),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_without_the_file_has_the_ids_of_the_release() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(TokenIds::read(dir.path(), 151_936).unwrap(), TokenIds::RELEASE);
+        assert!(TokenIds::read(dir.path(), 768).unwrap_err().message().contains("outside the vocabulary"));
+    }
+
+    #[test]
+    fn the_ids_of_the_fixture_are_those_of_the_release_less_its_shift() {
+        let ids = TokenIds::read(Path::new("models/fixture"), 768).unwrap();
+        assert_eq!((ids.keep_silence, ids.text_begin, ids.system), (605, 644, 644));
+        assert_eq!(ids.emotion(619), Some(Emotion::Urgent));
+        assert!(ids.is_control(608) && !ids.is_control(100));
+    }
+
+    #[test]
+    fn a_missing_name_is_an_error_that_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(TOKEN_IDS), r#"{"ids":{"USER":1}}"#).unwrap();
+        assert!(TokenIds::read(dir.path(), 768).unwrap_err().message().contains("ASSISTANT"));
+    }
+}

@@ -1,0 +1,190 @@
+//! The program as it is started from a shell: what it refuses, in which words, with which exit code.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a helper of a test fails as a test does")]
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// A start of the program with settings of its own, so that the tester's settings do not matter.
+struct Hearken(tempfile::TempDir);
+
+impl Hearken {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn command(&self, line: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hearken"));
+        command.args(line).env("HEARKEN_HOME", self.0.path()).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, line: &[&str]) -> Output {
+        self.command(line).output().expect("the program starts")
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        let path = self.0.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        std::fs::write(&path, text).expect("written");
+        path.to_str().expect("a path").to_owned()
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn help_and_version_go_to_stdout_and_succeed() {
+    let hearken = Hearken::new();
+    for line in
+        [&["--help"][..], &["--version"], &["listen", "--help"], &["devices", "-h"], &["trace", "-h"], &["bench", "-h"], &["doctor", "-h"]]
+    {
+        let output = hearken.run(line);
+        assert_eq!(output.status.code(), Some(0), "{line:?}");
+        assert!(!output.stdout.is_empty() && output.stderr.is_empty(), "{line:?}");
+    }
+}
+
+#[test]
+fn help_explains_every_command_and_every_option() {
+    let hearken = Hearken::new();
+    for line in
+        [&["--help"][..], &["listen", "--help"], &["devices", "--help"], &["trace", "--help"], &["bench", "--help"], &["doctor", "--help"]]
+    {
+        let help = text(&hearken.run(line).stdout);
+        let lines: Vec<&str> = help.lines().collect();
+        for (number, option) in lines.iter().enumerate().filter(|(_, line)| line.trim_start().starts_with("--")) {
+            let explained = option.trim().contains("  ")
+                || lines.get(number + 1).is_some_and(|next| next.starts_with("          ") && !next.trim().is_empty());
+            assert!(explained, "{line:?} does not explain {option}");
+        }
+    }
+}
+
+#[test]
+fn the_readme_names_every_option_and_no_other() {
+    let hearken = Hearken::new();
+    let help: String = ["listen", "devices", "trace", "bench"].map(|command| text(&hearken.run(&[command, "--help"]).stdout)).concat();
+    let window = text(&hearken.run(&["--help"]).stdout);
+    let readme = include_str!("../README.md");
+    let usage = readme.split("\n## ").find(|section| section.starts_with("Use\n")).expect("the section");
+    let options = |text: &str| -> std::collections::BTreeSet<String> {
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+        words
+            .filter(|word| word.starts_with("--") && word.len() > 3 && !["--help", "--version"].contains(word))
+            .map(str::to_owned)
+            .collect()
+    };
+    assert_eq!(options(usage), options(&help));
+    assert!(options(&window).is_subset(&options(&help)), "the window has no option that `listen` lacks");
+}
+
+#[test]
+fn bad_arguments_exit_2_and_name_what_is_wrong() {
+    let hearken = Hearken::new();
+    let wav = golden_wav();
+    let json = hearken.write("list.json", "[\"gone.wav\"]");
+    let table: &[(&[&str], &[&str])] = &[
+        (&["dance"], &["dance"]),
+        (&["--dance"], &["--dance"]),
+        (&["model", "list"], &["model"]),
+        (&["history"], &["history"]),
+        (&["eval"], &["eval"]),
+        (&["listen", "--speak"], &["--speak"]),
+        (&["bench", "--recommend"], &["--recommend"]),
+        (&["bench", "--scenario", "quiet"], &["--scenario"]),
+        (&["listen", "--precision", "q8"], &["q8", "--precision", "bf16"]),
+        (&["listen", "--precision", "q4"], &["q4", "--precision"]),
+        (&["bench", "--precision", "f64"], &["f64"]),
+        (&["listen", "--device", "tpu"], &["tpu", "cpu"]),
+        (&["listen", &wav, "--gap-secs", "-1"], &["-1", "--gap-secs"]),
+        (&["listen", &wav, "--gap-secs", "NaN"], &["NaN", "--gap-secs"]),
+        (&["listen", &wav, "--gap-secs", "inf"], &["inf", "--gap-secs"]),
+        (&["listen", "--eagerness", "NaN"], &["NaN", "--eagerness"]),
+        (&["listen", "--eagerness", "dialog=NaN"], &["--eagerness"]),
+        (&["listen", "--eagerness", "dance=1"], &["dance", "dialog, transcribe, translate, sounds"]),
+        (&["listen", "--threads", "0"], &["0", "--threads"]),
+        (&["listen", "--threads", "-3"], &["-3", "--threads"]),
+        (&["listen", "--temperature", "-0.5"], &["-0.5", "--temperature"]),
+        (&["listen", "--temperature", "warm"], &["warm", "--temperature"]),
+        (&["listen", "--top-k", "0"], &["0", "--top-k"]),
+        (&["listen", "--seed", "-1"], &["-1"]),
+        (&["listen", "--modes", "dance"], &["dance", "dialog, transcribe, translate, sounds"]),
+        (&["listen", "--modes", ""], &["--modes"]),
+        (&["listen", "--translate-to", "fr"], &["fr", "zh"]),
+        (&["listen", "--format", "pdf"], &["pdf", "jsonl"]),
+        (&["listen", "--gate", "ajar"], &["ajar", "on or off"]),
+        (&["listen", "--margins", "--no-decisions"], &["--margins", "--no-decisions"]),
+        (&["listen", "--model"], &["--model"]),
+        (&["listen", "--model", "3b"], &["3b", "--model DIR"]),
+        (&["listen", "--realtime"], &["--realtime"]),
+        (&["listen", "-", &wav], &["stdin"]),
+        (&["listen", "/no/such/file.wav"], &["/no/such/file.wav"]),
+        (&["listen", &json], &["gone.wav"]),
+        (&["listen", &wav, "--save-audio", &wav], &["--save-audio", "overwritten"]),
+        (&["trace", &wav], &["--model"]),
+        (&["trace", &wav, "--model", "m", "--path", "sideways", "--out", "x.safetensors"], &["sideways", "offline"]),
+        (&["trace", &wav, "--model", "m", "--path", "live", "--out", "x.bin"], &["x.bin", ".safetensors"]),
+        (&["bench", "--model", "m", "--shape", "3b"], &["--model", "--shape"]),
+        (&["bench", "--shape", "7b"], &["7b"]),
+        (&["bench", "--context", "0"], &["--context"]),
+        (&["bench", "--context", "5000"], &["5000", "4096"]),
+        (&["bench", "--lanes", "0"], &["--lanes"]),
+        (&["--modes", "dance"], &["dance"]),
+    ];
+    for (line, words) in table {
+        let output = hearken.run(line);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{line:?} said: {said}");
+        assert!(output.stdout.is_empty(), "{line:?} wrote to stdout");
+        assert!(!said.contains("panicked"), "{line:?}: {said}");
+        for word in *words {
+            assert!(said.contains(word), "{line:?} does not name {word:?}: {said}");
+        }
+    }
+}
+
+#[cfg(not(any(feature = "cuda", feature = "metal")))]
+#[test]
+fn a_back_end_that_was_not_built_in_is_refused_with_the_way_to_get_it() {
+    for device in ["cuda", "metal"] {
+        let output = Hearken::new().run(&["listen", "--device", device]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output.stderr).contains(&format!("--features {device}")));
+    }
+}
+
+#[test]
+fn a_mistake_in_a_settings_file_is_named_with_its_line() {
+    let table = [
+        ("config/settings.toml", "seed = 1\nthreads = 0\n", "settings.toml:2:"),
+        ("config/settings.toml", "colour = \"red\"\n", "settings.toml:1:"),
+        ("config/settings.toml", "modes = [\"dance\"]\n", "dance"),
+        ("config/settings.toml", "model = \"3b\"\n", "3b"),
+        ("config/modes.toml", "\n[[mode]]\nname = \"dialog\"\ninstruction = \"x\"\n", "modes.toml:3:"),
+        ("config/modes.toml", "[[mode]]\nname = \"fish\"\ninstruction = \"x\"\n", "fish.wav"),
+    ];
+    for (file, content, word) in table {
+        let hearken = Hearken::new();
+        hearken.write(file, content);
+        let output = hearken.run(&["listen", &golden_wav()]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{content:?} said: {said}");
+        assert!(said.contains(word) && !said.contains("panicked"), "{content:?} said: {said}");
+    }
+}
+
+#[cfg(not(feature = "window"))]
+#[test]
+fn without_a_window_the_bare_command_points_to_listen() {
+    let output = Hearken::new().run(&[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("hearken listen"));
+}
+
+fn golden_wav() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wav/d1_speech_7p3s.wav");
+    path.to_str().expect("a path").to_owned()
+}

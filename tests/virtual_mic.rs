@@ -1,0 +1,206 @@
+//! A real sound server, a virtual microphone, and what is captured from it compared with what was played.
+//! Each test runs its inner half inside `tests/tools/virtual-mic`, a private PipeWire that ends with it.
+#![cfg(all(feature = "mic", target_os = "linux"))]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use hearken::audio::capture::CaptureSource;
+use hearken::audio::capture::ring::ReadOutcome;
+use hearken::audio::capture::stream::InputStream;
+use hearken::audio::{Heard, Source};
+use hearken::protocol::{DeviceChoice, GapCause};
+
+const INSIDE: &str = "HEARKEN_TEST_INSIDE_VIRTUAL_MIC";
+const LIMIT: Duration = Duration::from_secs(90);
+
+fn run_inside(test: &str) {
+    for tool in ["dbus-run-session", "pipewire", "pipewire-pulse", "wireplumber", "pactl", "paplay"] {
+        let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join(tool).exists());
+        assert!(
+            found,
+            "`{tool}` is missing; this test needs: apt-get install pipewire pipewire-pulse pipewire-alsa wireplumber dbus libasound2-plugins pulseaudio-utils"
+        );
+    }
+    let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/virtual-mic");
+    let me = std::env::current_exe().unwrap();
+    let mut child =
+        Command::new(tool).arg(me).args(["--exact", test, "--nocapture", "--test-threads=1"]).env(INSIDE, "1").spawn().unwrap();
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success(), "{test} inside the virtual microphone: {status}");
+            return;
+        }
+        if start.elapsed() > LIMIT {
+            let _ = child.kill();
+            panic!("{test} took more than {LIMIT:?}");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn inside() -> bool {
+    std::env::var_os(INSIDE).is_some()
+}
+
+#[test]
+fn what_is_captured_is_what_was_played() {
+    run_inside("inner_raw");
+}
+
+#[test]
+fn the_source_hears_speech_at_16_khz() {
+    run_inside("inner_source");
+}
+
+#[test]
+fn an_unplugged_microphone_is_noticed_and_comes_back() {
+    run_inside("inner_unplug");
+}
+
+fn play(file: &Path) -> Child {
+    Command::new("paplay").args(["--device=vmic_sink", "--latency-msec=100"]).arg(file).spawn().unwrap()
+}
+
+/// The greatest correlation of `wanted` with any part of `heard`: coarse steps on smoothed energy, then every sample.
+fn correlation(wanted: &[f32], heard: &[f32]) -> f64 {
+    const STEP: usize = 32;
+    assert!(heard.len() >= wanted.len(), "heard {} samples, {} were played", heard.len(), wanted.len());
+    let energy = |x: &[f32]| x.chunks(STEP).map(|c| c.iter().map(|s| s * s).sum::<f32>().sqrt()).collect::<Vec<_>>();
+    let (small, large) = (energy(wanted), energy(heard));
+    let best = |range: std::ops::RangeInclusive<usize>, a: &[f32], b: &[f32]| {
+        range.filter(|at| at + a.len() <= b.len()).map(|at| (at, at_lag(a, &b[at..]))).max_by(|x, y| x.1.total_cmp(&y.1)).unwrap()
+    };
+    let (coarse, _) = best(0..=large.len().saturating_sub(small.len()), &small, &large);
+    let around = coarse * STEP;
+    best(around.saturating_sub(3 * STEP)..=around + 3 * STEP, wanted, heard).1
+}
+
+fn at_lag(a: &[f32], b: &[f32]) -> f64 {
+    let (mut ab, mut aa, mut bb) = (0.0, 1e-12, 1e-12);
+    for (&x, &y) in a.iter().zip(b) {
+        let (x, y) = (f64::from(x), f64::from(y));
+        ab += x * y;
+        aa += x * x;
+        bb += y * y;
+    }
+    ab / f64::sqrt(aa * bb)
+}
+
+/// Six seconds of noise with the rhythm of syllables, the same every time.
+fn speech_like_noise() -> Vec<f32> {
+    let (mut state, mut low) = (0x9E37_79B9_7F4A_7C15_u64, 0.0_f32);
+    let body = (0..288_000).map(|n| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        low += 0.2 * ((state >> 40) as f32 / 8_388_608.0 - 1.0 - low);
+        let t = n as f32 / 48_000.0;
+        low * (0.55 + 0.45 * (t * 23.0).sin() * (t * 3.7).cos())
+    });
+    std::iter::repeat_n(0.0, 24_000).chain(body).chain(std::iter::repeat_n(0.0, 24_000)).collect()
+}
+
+#[test]
+fn inner_raw() {
+    if !inside() {
+        return;
+    }
+    let wanted = speech_like_noise();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("noise.wav");
+    let spec = hound::WavSpec { channels: 1, sample_rate: 48_000, bits_per_sample: 32, sample_format: hound::SampleFormat::Float };
+    let mut wav = hound::WavWriter::create(&file, spec).unwrap();
+    wanted.iter().for_each(|&s| wav.write_sample(s).unwrap());
+    wav.finalize().unwrap();
+
+    let mut stream = InputStream::open(&DeviceChoice::Default).unwrap();
+    assert_eq!(stream.rate_hz(), 48_000);
+    let (mut player, mut heard, start) = (play(&file), Vec::new(), Instant::now());
+    while start.elapsed() < Duration::from_secs(9) {
+        match stream.reader().read(&mut heard) {
+            ReadOutcome::Samples(_) => {}
+            ReadOutcome::Lost(n) => panic!("{n} samples lost"),
+            ReadOutcome::Empty => std::thread::sleep(Duration::from_millis(10)),
+        }
+    }
+    assert!(player.wait().unwrap().success());
+    let found = correlation(&wanted, &heard);
+    println!("raw correlation {found:.6}");
+    assert!(found >= 0.999, "correlation {found}");
+}
+
+#[test]
+fn inner_source() {
+    if !inside() {
+        return;
+    }
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wav/d1_speech_7p3s.wav");
+    let wanted: Vec<f32> =
+        hound::WavReader::open(&file).unwrap().samples::<i16>().map(|s| f32::from(s.unwrap()) / 32_768.0).collect();
+    let mut source = CaptureSource::open(&DeviceChoice::Default).unwrap();
+    let (mut player, mut heard, start) = (play(&file), Vec::new(), Instant::now());
+    while start.elapsed() < Duration::from_secs(10) {
+        match source.next(&mut heard).unwrap() {
+            Heard::Samples(_) | Heard::Nothing => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(player.wait().unwrap().success());
+    let found = correlation(&wanted, &heard);
+    println!("source correlation {found:.6}");
+    assert!(found >= 0.99, "correlation {found}");
+
+    source.pause();
+    let before = heard.len();
+    assert_eq!(source.next(&mut heard).unwrap(), Heard::Nothing);
+    source.resume().unwrap();
+    assert!(matches!(source.next(&mut heard).unwrap(), Heard::InputChanged { .. }));
+    wait_for(&mut source, Duration::from_secs(5), |heard| matches!(heard, Heard::Samples(_)));
+    assert_eq!(heard.len(), before, "nothing came while it was paused");
+}
+
+/// Everything heard until `wanted` is heard.
+fn wait_for(source: &mut CaptureSource, limit: Duration, wanted: impl Fn(&Heard) -> bool) -> Vec<Heard> {
+    let (start, mut all) = (Instant::now(), Vec::new());
+    while start.elapsed() < limit {
+        let before = Instant::now();
+        let heard = source.next(&mut Vec::new()).unwrap();
+        assert!(before.elapsed() < Duration::from_secs(1), "next() hung");
+        let found = wanted(&heard);
+        if !matches!(heard, Heard::Samples(_) | Heard::Nothing) {
+            all.push(heard);
+        }
+        if found {
+            return all;
+        }
+    }
+    panic!("not within {limit:?}; heard {all:?}");
+}
+
+fn pactl(args: &[&str]) -> String {
+    let done = Command::new("pactl").args(args).output().unwrap();
+    assert!(done.status.success(), "pactl {args:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
+}
+
+/// Chosen by name, so that another source must not take its place.
+#[test]
+fn inner_unplug() {
+    if !inside() {
+        return;
+    }
+    let mut source = CaptureSource::open(&DeviceChoice::Named("vmic_sink.monitor".to_owned())).unwrap();
+    wait_for(&mut source, Duration::from_secs(5), |heard| matches!(heard, Heard::Samples(_)));
+    let modules = pactl(&["list", "short", "modules"]);
+    let module = modules.lines().find(|line| line.contains("sink_name=vmic_sink")).and_then(|line| line.split_whitespace().next()).unwrap();
+    pactl(&["unload-module", module]);
+    wait_for(&mut source, Duration::from_secs(6), |heard| matches!(heard, Heard::Trouble(_)));
+    pactl(&["load-module", "module-null-sink", "sink_name=vmic_sink", "rate=48000", "channels=1", "media.class=Audio/Sink"]);
+    let back = wait_for(&mut source, Duration::from_secs(15), |heard| matches!(heard, Heard::InputChanged { .. }));
+    assert!(matches!(back[..], [Heard::Gap { cause: GapCause::DeviceLost, samples: 1.. }, Heard::InputChanged { .. }]), "{back:?}");
+    wait_for(&mut source, Duration::from_secs(5), |heard| matches!(heard, Heard::Samples(_)));
+}
