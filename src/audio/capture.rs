@@ -42,16 +42,15 @@ mod absent {
             Err(super::built_without())
         }
 
-        /// Stops capture.
-        pub fn pause(&mut self) {
+        /// Rate of the device, in Hz.
+        #[must_use]
+        pub fn rate_hz(&self) -> u32 {
             match *self {}
         }
 
-        /// Starts capture again.
-        ///
-        /// # Errors
-        /// Never: there is no value to call it on.
-        pub fn resume(&mut self) -> Result<()> {
+        /// Channels of the device.
+        #[must_use]
+        pub fn channels(&self) -> u16 {
             match *self {}
         }
     }

@@ -103,23 +103,16 @@ impl CaptureSource {
         })
     }
 
-    /// Closes the stream: nothing is captured until [`Self::resume`].
-    pub fn pause(&mut self) {
-        self.state = State::Paused;
-        self.switching = None;
-        self.pending.clear();
+    /// Rate of the device, in Hz; 0 while it is closed.
+    #[must_use]
+    pub fn rate_hz(&self) -> u32 {
+        if let State::Listening(live) = &self.state { live.stream.rate_hz() } else { 0 }
     }
 
-    /// Captures again. What was said meanwhile was never captured, and is no gap.
-    ///
-    /// # Errors
-    /// As [`Self::open`]; it stays paused then.
-    pub fn resume(&mut self) -> Result<()> {
-        if matches!(self.state, State::Paused) {
-            let live = Live::new(InputStream::open(&self.choice)?)?;
-            self.take_over(live);
-        }
-        Ok(())
+    /// Channels of the device; 0 while it is closed.
+    #[must_use]
+    pub fn channels(&self) -> u16 {
+        if let State::Listening(live) = &self.state { live.stream.channels() } else { 0 }
     }
 
     fn take_over(&mut self, live: Live) {
@@ -134,10 +127,9 @@ impl CaptureSource {
         let start = out.len();
         self.raw.clear();
         match live.stream.reader().read(&mut self.raw) {
-            ReadOutcome::Samples(_) => live.resampler.step(&self.raw, out),
+            ReadOutcome::Samples(_) => note(live.resampler.step(&self.raw, out), &mut self.pending),
             ReadOutcome::Lost(lost) => {
-                live.resampler.finish(out);
-                live.resampler.reset();
+                note(live.resampler.finish(out), &mut self.pending);
                 let samples = (lost * u64::from(SAMPLE_RATE_HZ)).div_ceil(u64::from(live.stream.rate_hz().max(1)));
                 self.pending.push_back(Heard::Gap { samples, cause: GapCause::Overrun });
             }
@@ -169,7 +161,7 @@ impl CaptureSource {
         let now = Instant::now();
         let State::Listening(mut live) = std::mem::replace(&mut self.state, State::Paused) else { return Heard::Nothing };
         let start = out.len();
-        live.resampler.finish(out);
+        note(live.resampler.finish(out), &mut self.pending);
         self.switching = None;
         self.state = State::Lost(Loss {
             since: live.last_frames_at,
@@ -192,7 +184,7 @@ impl CaptureSource {
                 Ok(Ok(stream)) => {
                     self.switching = None;
                     let start = out.len();
-                    live.resampler.finish(out);
+                    note(live.resampler.finish(out), &mut self.pending);
                     if let Ok(live) = Live::new(stream) {
                         self.take_over(live);
                     }
@@ -255,6 +247,11 @@ impl CaptureSource {
     }
 }
 
+/// Trouble of the resampler is told, and listening goes on.
+fn note(done: Result<()>, pending: &mut VecDeque<Heard>) {
+    pending.extend(done.err().map(Heard::Trouble));
+}
+
 impl Loss {
     fn fail(&mut self) {
         self.attempt = None;
@@ -294,5 +291,20 @@ impl Source for CaptureSource {
 
     fn name(&self) -> String {
         self.name.clone()
+    }
+
+    /// Closes the stream.
+    fn pause(&mut self) {
+        self.state = State::Paused;
+        self.switching = None;
+        self.pending.clear();
+    }
+
+    fn resume(&mut self) -> Result<()> {
+        if matches!(self.state, State::Paused) {
+            let live = Live::new(InputStream::open(&self.choice)?)?;
+            self.take_over(live);
+        }
+        Ok(())
     }
 }
