@@ -205,7 +205,12 @@ fn check(zip: &mut Zip, folder: &str, file_len: u64, view: &TensorView) -> Resul
     Ok(())
 }
 
-fn to_tensor<T: WithDType, const N: usize>(view: &TensorView, bytes: &[u8], extent: Extent, of: fn([u8; N]) -> T) -> Result<Tensor, String> {
+fn to_tensor<T: WithDType, const N: usize>(
+    view: &TensorView,
+    bytes: &[u8],
+    extent: Extent,
+    of: fn([u8; N]) -> T,
+) -> Result<Tensor, String> {
     let (elements, _) = bytes.as_chunks::<N>();
     let run: Vec<T> = elements.iter().map(|element| of(*element)).collect();
     let values = if storage::is_contiguous(view) { run } else { storage::gather(view, &run, extent.count) };

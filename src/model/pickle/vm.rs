@@ -115,7 +115,7 @@ impl<'a> Machine<'a> {
             b'K' | b'M' | b'J' | 0x8a => self.int(op),
             b'G' => self.take(8).and_then(|_| self.push(Value::Float)), // BINFLOAT
             b'X' | 0x8c | 0x8d => self.text(op),
-            b')' => self.push(Value::Tuple(Box::default())), // EMPTY_TUPLE
+            b')' => self.push(Value::Tuple(Box::default())),   // EMPTY_TUPLE
             0x85..=0x87 => self.tuple(usize::from(op - 0x84)), // TUPLE1 to TUPLE3
             b't' => {
                 let len = self.above_mark()?;
@@ -141,9 +141,9 @@ impl<'a> Machine<'a> {
             b'q' | b'r' | 0x94 => self.memorise(op),
             b'h' | b'j' => self.recall(op),
             b'c' | 0x93 => self.global(op),
-            b'Q' => self.persistent(), // BINPERSID
-            b'R' => self.reduce(),     // REDUCE
-            b'b' => self.build(),      // BUILD
+            b'Q' => self.persistent(),      // BINPERSID
+            b'R' => self.reduce(),          // REDUCE
+            b'b' => self.build(),           // BUILD
             0x95 => self.take(8).map(drop), // FRAME: only a hint for readers
             other => Err(format!("uses pickle opcode 0x{other:02x}, which no checkpoint needs")),
         }
@@ -151,9 +151,9 @@ impl<'a> Machine<'a> {
 
     fn int(&mut self, op: u8) -> Step {
         let value = match op {
-            b'K' => i64::from(self.u8()?),                                // BININT1
-            b'M' => i64::from(u16::from_le_bytes(self.array()?)),         // BININT2
-            b'J' => i64::from(i32::from_le_bytes(self.array()?)),         // BININT
+            b'K' => i64::from(self.u8()?),                        // BININT1
+            b'M' => i64::from(u16::from_le_bytes(self.array()?)), // BININT2
+            b'J' => i64::from(i32::from_le_bytes(self.array()?)), // BININT
             _ => {
                 let len = usize::from(self.u8()?); // LONG1
                 let bytes = self.take(len)?;
@@ -171,8 +171,8 @@ impl<'a> Machine<'a> {
 
     fn text(&mut self, op: u8) -> Step {
         let len = match op {
-            0x8c => usize::from(self.u8()?), // SHORT_BINUNICODE
-            b'X' => self.u32()?,             // BINUNICODE
+            0x8c => usize::from(self.u8()?),                                                   // SHORT_BINUNICODE
+            b'X' => self.u32()?,                                                               // BINUNICODE
             _ => usize::try_from(u64::from_le_bytes(self.array()?)).map_err(|_| cut_short())?, // BINUNICODE8
         };
         let text = std::str::from_utf8(self.take(len)?).map_err(|_| "holds text that is not UTF-8".to_owned())?;
