@@ -105,7 +105,8 @@ fn start_with(settings: Settings, source: Box<dyn Source>, gap_secs: f64, tempo:
         notice: found.notice,
     };
     let conductor = Conductor::new(parts)?;
-    let capture = capture::Capture::new(source, gap_secs, tempo, capture::Ends { out: chunk_tx, lost, control: control_rx }, Arc::clone(&meters));
+    let capture =
+        capture::Capture::new(source, gap_secs, tempo, capture::Ends { out: chunk_tx, lost, control: control_rx }, Arc::clone(&meters));
     let threads = vec![spawn("hearken-capture", move || capture.run())?, spawn("hearken-inference", move || conductor.run())?];
     Ok(EngineHandle::new(command_tx, event_rx, meters, threads))
 }

@@ -41,8 +41,7 @@ const BUILTIN: &[(&str, &[u8])] = builtin![
 ];
 
 /// Shown wherever the stand-in is used.
-pub const STAND_IN_NOTICE: &str =
-    "The starter model is not part of this version yet: a checkpoint with random weights stands in for it, so what it says is gibberish on purpose.";
+pub const STAND_IN_NOTICE: &str = "The starter model is not part of this version yet: a checkpoint with random weights stands in for it, so what it says is gibberish on purpose.";
 
 /// Finds the model `choice`, unpacking the built-in one where that has not been done.
 ///

@@ -334,7 +334,8 @@ impl Lane {
 
     fn plan_chunks(&self, waiting: &[Waiting], max_rows: usize) -> Option<Plan> {
         // A reply that is resumed waits for the chunk that it answers; nothing after that is heard before it has ended.
-        let waiting = if self.resume.is_some() { &waiting[..waiting.iter().take_while(|w| w.chunk <= self.reply_chunk()).count()] } else { waiting };
+        let waiting =
+            if self.resume.is_some() { &waiting[..waiting.iter().take_while(|w| w.chunk <= self.reply_chunk()).count()] } else { waiting };
         let first = waiting.first()?;
         let room = max_rows.checked_sub(self.pending.len() + CHUNK_ROWS)?;
         let most = CHUNKS_PER_PASS.min(1 + room / (CHUNK_ROWS + 1));

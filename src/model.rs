@@ -60,6 +60,19 @@ impl Model {
         Ok(Self { encoder, decoder, vocabulary, ids, fingerprint: checkpoint.fingerprint(dtype), name: name.to_owned() })
     }
 
+    /// A model of the released 3B sizes with random weights and a vocabulary that spells nothing, for measuring.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn random_3b(precision: Precision) -> Result<Self> {
+        let (weights, ids) = (random::RandomWeights::new(1), TokenIds::RELEASE);
+        let encoder = Encoder::from_weights(&weights, &config::AudioConfig::released_3b(), &Device::Cpu)?;
+        let lm = config::LmConfig::released_3b();
+        let decoder = Decoder::from_weights(&weights, &lm, dtype_of(precision), &Device::Cpu, (ids.keep_silence, ids.text_begin))?;
+        let vocabulary = Vocabulary::empty(&ids);
+        Ok(Self { encoder, decoder, vocabulary, ids, fingerprint: [0; 32], name: "3b (random weights)".to_owned() })
+    }
+
     /// The encoder's features of one scaled log-mel chunk `[128, 40]`: `[10, n_embd]` in the decoder's number type.
     ///
     /// # Errors
@@ -164,6 +177,35 @@ pub fn use_threads(threads: usize) {
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
 }
 
+/// Threads that computing uses when nobody says otherwise.
+#[must_use]
+pub fn threads() -> usize {
+    candle_core::utils::get_num_threads()
+}
+
+/// The instructions of this processor that computing uses, and the back ends that were built in.
+#[must_use]
+pub fn acceleration() -> String {
+    let mut found = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    for (name, here) in [
+        ("AVX2", std::is_x86_feature_detected!("avx2")),
+        ("FMA", std::is_x86_feature_detected!("fma")),
+        ("AVX-512F", std::is_x86_feature_detected!("avx512f")),
+        ("AVX-512 VNNI", std::is_x86_feature_detected!("avx512vnni")),
+    ] {
+        if here {
+            found.push(name);
+        }
+    }
+    for (name, built) in [("CUDA", cfg!(feature = "cuda")), ("Metal", cfg!(feature = "metal")), ("MKL", cfg!(feature = "mkl"))] {
+        if built {
+            found.push(name);
+        }
+    }
+    if found.is_empty() { "processor without vector extensions that are looked for".into() } else { found.join(", ") }
+}
+
 fn dtype_of(precision: Precision) -> DType {
     match precision {
         Precision::F32 => DType::F32,
@@ -173,15 +215,17 @@ fn dtype_of(precision: Precision) -> DType {
 
 fn open_device(device: ComputeDevice) -> Result<Device> {
     let missing = |name: &str, feature: &str| {
-        Error::new(ErrorKind::Arguments, format!("this Hearken was built without {name}; build it with --features {feature}, or use --device cpu"))
+        Error::new(
+            ErrorKind::Arguments,
+            format!("this Hearken was built without {name}; build it with --features {feature}, or use --device cpu"),
+        )
     };
     match device {
         ComputeDevice::Cpu => Ok(Device::Cpu),
         ComputeDevice::Cuda if !cfg!(feature = "cuda") => Err(missing("CUDA", "cuda")),
         ComputeDevice::Metal if !cfg!(feature = "metal") => Err(missing("Metal", "metal")),
-        ComputeDevice::Cuda => {
-            Device::new_cuda(0).map_err(|e| Error::new(ErrorKind::Arguments, format!("the NVIDIA card cannot be used ({e}); use --device cpu")))
-        }
+        ComputeDevice::Cuda => Device::new_cuda(0)
+            .map_err(|e| Error::new(ErrorKind::Arguments, format!("the NVIDIA card cannot be used ({e}); use --device cpu"))),
         ComputeDevice::Metal => {
             Device::new_metal(0).map_err(|e| Error::new(ErrorKind::Arguments, format!("the GPU cannot be used ({e}); use --device cpu")))
         }

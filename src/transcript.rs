@@ -1,1 +1,334 @@
-//! (to be written)
+//! What a person sees of a session: a pure fold of events into utterances, translations, replies, sounds and the strip.
+//!
+//! No I/O, no thread, no clock. Not responsible for painting or printing any of it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::protocol::{Emotion, Event, ReplyId, Stop};
+use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
+
+/// Pieces less than this apart are one utterance (DESIGN.md "From replies to text": 1.2 s).
+const JOIN_SAMPLES: u64 = 12 * SAMPLE_RATE_HZ as u64 / 10;
+/// Ticks that the strip keeps for each mode: ten minutes.
+const TICKS: usize = 1_500;
+/// Notices that are kept.
+const NOTICES: usize = 500;
+
+/// Where the responses of a mode are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// As replies.
+    Conversation,
+    /// As the live transcript.
+    Transcript,
+    /// As translations.
+    Translation,
+    /// As detected sounds.
+    Sounds,
+}
+
+/// One utterance, or its translation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// Start of its first chunk.
+    pub from: StreamTime,
+    /// End of its last chunk.
+    pub to: StreamTime,
+    /// Its words.
+    pub text: String,
+}
+
+/// One reply.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    /// Its number.
+    pub id: ReplyId,
+    /// When the model chose to respond.
+    pub at: StreamTime,
+    /// Its tag.
+    pub emotion: Option<Emotion>,
+    /// What it says, as far as it is known.
+    pub text: String,
+    /// Why it ended; None while it is being given.
+    pub stop: Option<Stop>,
+}
+
+/// One sound, or several alike in a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SoundLine {
+    /// Its name.
+    pub name: String,
+    /// How often.
+    pub count: u32,
+    /// When first.
+    pub first: StreamTime,
+    /// When last.
+    pub last: StreamTime,
+}
+
+/// One decision, as the strip shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChunkTick {
+    /// End of the chunk.
+    pub at: StreamTime,
+    /// What was decided.
+    pub kind: Kind,
+    /// The reply that it started.
+    pub reply: Option<ReplyId>,
+}
+
+/// What was decided on a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// To stay silent.
+    Silent,
+    /// To respond.
+    Respond,
+    /// It was passed over while catching up.
+    Drained,
+}
+
+/// Something that happened to the session itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// When.
+    pub at: StreamTime,
+    /// In one sentence.
+    pub text: String,
+}
+
+/// Everything that is known of a session.
+#[derive(Clone, Debug)]
+pub struct Transcript {
+    shown: BTreeMap<String, Shown>,
+    /// What was said.
+    pub utterances: Vec<Line>,
+    /// What it means in the other language.
+    pub translations: Vec<Line>,
+    /// What Hearken said.
+    pub replies: Vec<Reply>,
+    /// What was heard besides speech.
+    pub sounds: Vec<SoundLine>,
+    /// The newest decisions of each mode.
+    pub strips: BTreeMap<String, VecDeque<ChunkTick>>,
+    /// What happened to the session itself.
+    pub notices: VecDeque<Notice>,
+    /// The modes that are on.
+    pub modes: Vec<String>,
+    /// The model that listens.
+    pub model: String,
+    /// The input.
+    pub source: String,
+    /// Since when the gate is closed; None while it is open.
+    pub quiet_since: Option<StreamTime>,
+    /// Whether capture is paused.
+    pub paused: bool,
+    /// Whether the session has ended.
+    pub finished: bool,
+    /// The newest time that any event has.
+    pub now: StreamTime,
+}
+
+impl Transcript {
+    /// A session of which nothing is known yet; `shown` says where the responses of each mode belong.
+    #[must_use]
+    pub fn new(shown: BTreeMap<String, Shown>) -> Self {
+        Self {
+            shown,
+            utterances: Vec::new(),
+            translations: Vec::new(),
+            replies: Vec::new(),
+            sounds: Vec::new(),
+            strips: BTreeMap::new(),
+            notices: VecDeque::new(),
+            modes: Vec::new(),
+            model: String::new(),
+            source: String::new(),
+            quiet_since: None,
+            paused: false,
+            finished: false,
+            now: StreamTime::ZERO,
+        }
+    }
+
+    /// Takes the next event.
+    pub fn apply(&mut self, event: &Event) {
+        self.now = self.now.max(event.at());
+        match event {
+            Event::SessionStarted { model, source, modes, .. } => {
+                (self.model, self.source, self.modes) = (model.clone(), source.clone(), modes.clone());
+            }
+            Event::Decision { at, mode, silent, drained, .. } => {
+                let strip = self.strips.entry(mode.clone()).or_default();
+                if strip.len() == TICKS {
+                    strip.pop_front();
+                }
+                let kind = match (silent, drained) {
+                    (_, true) => Kind::Drained,
+                    (true, false) => Kind::Silent,
+                    (false, false) => Kind::Respond,
+                };
+                strip.push_back(ChunkTick { at: *at, kind, reply: None });
+            }
+            Event::ReplyStarted { at, reply, mode, emotion, .. } => self.start(*at, *reply, mode, *emotion),
+            Event::ReplyText { reply, text, .. } => {
+                if let Some(found) = self.replies.iter_mut().rev().find(|r| r.id == *reply) {
+                    found.text.push_str(if found.text.is_empty() { text.trim_start() } else { text });
+                }
+            }
+            Event::ReplyFinished { reply, mode, text, from_secs, to_secs, stop, .. } => match self.shown(mode) {
+                Shown::Conversation => {
+                    if let Some(found) = self.replies.iter_mut().rev().find(|r| r.id == *reply) {
+                        text.trim().clone_into(&mut found.text);
+                        found.stop = Some(*stop);
+                    }
+                }
+                Shown::Transcript => join(&mut self.utterances, *from_secs, *to_secs, text),
+                Shown::Translation => join(&mut self.translations, *from_secs, *to_secs, text),
+                Shown::Sounds => {}
+            },
+            Event::Sound { at, name, count, .. } => match self.sounds.iter_mut().rev().find(|s| s.name == *name) {
+                Some(line) if *count > 1 => (line.count, line.last) = (*count, *at),
+                _ => self.sounds.push(SoundLine { name: name.clone(), count: *count, first: *at, last: *at }),
+            },
+            Event::Gate { at, open, .. } => self.quiet_since = (!open).then_some(*at),
+            Event::Paused { .. } => self.paused = true,
+            Event::Resumed { .. } => self.paused = false,
+            Event::ModesChanged { modes, .. } => modes.clone_into(&mut self.modes),
+            Event::ModelChanged { at, model } => {
+                model.clone_into(&mut self.model);
+                self.notice(*at, format!("{model} listens now"));
+            }
+            Event::ContextTrimmed { at, mode, dropped_chunks, .. } => {
+                self.notice(*at, format!("{mode} forgot the oldest {:.0} s to make room", *dropped_chunks as f64 * 0.4));
+            }
+            Event::AudioGap { at, samples, cause, .. } => {
+                let secs = *samples as f64 / f64::from(SAMPLE_RATE_HZ);
+                self.notice(*at, format!("{secs:.1} s of sound were lost ({cause:?})").to_lowercase());
+            }
+            Event::InputChanged { at, device, .. } => {
+                device.clone_into(&mut self.source);
+                self.notice(*at, format!("listening to {device}"));
+            }
+            Event::Problem { at, message, .. } => self.notice(*at, message.clone()),
+            Event::SessionFinished { .. } => self.finished = true,
+            Event::Timing { .. } => {}
+        }
+    }
+
+    /// Where the responses of `mode` belong.
+    #[must_use]
+    pub fn shown(&self, mode: &str) -> Shown {
+        self.shown.get(mode).copied().unwrap_or(Shown::Conversation)
+    }
+
+    fn start(&mut self, at: StreamTime, reply: ReplyId, mode: &str, emotion: Option<Emotion>) {
+        if let Some(tick) = self.strips.get_mut(mode).and_then(|s| s.iter_mut().rev().find(|t| t.at == at)) {
+            tick.reply = Some(reply);
+        }
+        if self.shown(mode) == Shown::Conversation {
+            self.replies.push(Reply { id: reply, at, emotion, text: String::new(), stop: None });
+        }
+    }
+
+    fn notice(&mut self, at: StreamTime, text: String) {
+        if self.notices.len() == NOTICES {
+            self.notices.pop_front();
+        }
+        self.notices.push_back(Notice { at, text });
+    }
+}
+
+/// Adds a piece to the last line, or begins another when it comes more than 1.2 s later.
+fn join(lines: &mut Vec<Line>, from: StreamTime, to: StreamTime, text: &str) {
+    let text = text.trim();
+    if text.is_empty() {
+        return;
+    }
+    match lines.last_mut() {
+        Some(line) if from.0 - line.to.0 < JOIN_SAMPLES => {
+            let spaced = line.text.chars().last().is_some_and(is_spaced) && text.chars().next().is_some_and(is_spaced);
+            if spaced {
+                line.text.push(' ');
+            }
+            line.text.push_str(text);
+            line.to = to;
+        }
+        _ => lines.push(Line { from, to, text: text.to_owned() }),
+    }
+}
+
+/// Whether a script puts spaces between words: all that Hearken hears do, but Chinese (CJK blocks and their punctuation).
+fn is_spaced(c: char) -> bool {
+    !matches!(c, '\u{2e80}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ffef}' | '\u{20000}'..='\u{3ffff}')
+}
+
+/// Start of the chunk that ends at `at`.
+#[must_use]
+pub const fn chunk_start(at: StreamTime) -> StreamTime {
+    at.before(CHUNK_SAMPLES as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(chunk: u64) -> StreamTime {
+        StreamTime::from_samples((chunk + 1) * CHUNK_SAMPLES as u64)
+    }
+
+    fn finished(mode: &str, id: u64, chunk: u64, text: &str) -> Event {
+        let (at, from_secs) = (at(chunk), chunk_start(at(chunk)));
+        Event::ReplyFinished { at, reply: ReplyId(id), mode: mode.into(), text: text.into(), from_secs, to_secs: at, stop: Stop::End }
+    }
+
+    fn transcript() -> Transcript {
+        let shown = [("dialog", Shown::Conversation), ("transcribe", Shown::Transcript), ("sounds", Shown::Sounds)];
+        Transcript::new(shown.into_iter().map(|(m, s)| (m.to_owned(), s)).collect())
+    }
+
+    #[test]
+    fn pieces_close_together_are_one_utterance() {
+        let mut t = transcript();
+        for (id, chunk, text) in [(1, 0, " what is"), (2, 1, "your"), (3, 3, "name"), (4, 9, "yes"), (5, 30, "你"), (6, 31, "好")] {
+            t.apply(&finished("transcribe", id, chunk, text));
+        }
+        let texts: Vec<&str> = t.utterances.iter().map(|u| u.text.as_str()).collect();
+        assert_eq!(texts, ["what is your name", "yes", "你好"]);
+        assert_eq!((t.utterances[0].from.secs(), t.utterances[0].to.secs()), (0.0, 1.6));
+    }
+
+    #[test]
+    fn a_reply_grows_and_its_whole_text_counts() {
+        let mut t = transcript();
+        t.apply(&Event::Decision {
+            at: at(2),
+            chunk: crate::time::ChunkIdx(2),
+            mode: "dialog".into(),
+            silent: false,
+            drained: false,
+            margin: None,
+        });
+        t.apply(&Event::ReplyStarted {
+            at: at(2),
+            reply: ReplyId(7),
+            chunk: crate::time::ChunkIdx(2),
+            mode: "dialog".into(),
+            emotion: Some(Emotion::Urgent),
+        });
+        t.apply(&Event::ReplyText { at: at(2), reply: ReplyId(7), mode: "dialog".into(), text: " Is every".into() });
+        assert_eq!((t.replies[0].text.as_str(), t.replies[0].stop), ("Is every", None));
+        t.apply(&finished("dialog", 7, 2, " Is everything all right?"));
+        assert_eq!((t.replies[0].text.as_str(), t.replies[0].stop), ("Is everything all right?", Some(Stop::End)));
+        assert_eq!(t.strips["dialog"][0].reply, Some(ReplyId(7)));
+    }
+
+    #[test]
+    fn repeated_sounds_are_one_line_with_a_count() {
+        let mut t = transcript();
+        for (n, count) in [(1, 1), (2, 2), (30, 1)] {
+            t.apply(&Event::Sound { at: at(n), reply: ReplyId(n), name: "dog bark".into(), count });
+        }
+        assert_eq!(t.sounds.iter().map(|s| s.count).collect::<Vec<_>>(), [2, 1]);
+    }
+}

@@ -1,14 +1,214 @@
-//! The window: the least that lets this branch compile; replaced at the merge.
+//! The window: reads what the engine reports, sends commands, owns no truth.
+//!
+//! A thread of its own folds events into the [`Transcript`] and asks for a repaint, so a hidden window never holds the
+//! engine up and an idle one paints nothing. Not responsible for anything that is heard or decided.
 
-use crate::config::Settings;
+mod panels;
+mod strings;
+mod strip;
+mod theme;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use egui::{Button, Key, Panel, RichText};
+
+use crate::config::{Mode, Panel as Shows, Settings};
 use crate::engine::EngineHandle;
 use crate::error::{Error, ErrorKind, Result};
+use crate::hub::STAND_IN_NOTICE;
+use crate::protocol::{Command, ModelChoice};
+use crate::transcript::{Shown, Transcript};
 
-/// Opens the window.
+/// How often the level meter moves while there is something to hear: 10 a second.
+const METER: Duration = Duration::from_millis(100);
+/// Behind by more than this is worth a word.
+const LATE_SECS: f32 = 2.0;
+
+/// Opens the window and shows `engine` until it is closed.
 ///
 /// # Errors
-/// Always, in this branch.
-#[allow(clippy::needless_pass_by_value, reason = "the signature of the real one")]
-pub fn run(_engine: EngineHandle, _settings: Settings) -> Result<()> {
-    Err(Error::new(ErrorKind::Internal, "the window is not merged yet"))
+/// When no window can be opened, for instance because there is no display.
+pub fn run(engine: EngineHandle, settings: Settings) -> Result<()> {
+    let notice = (settings.model == ModelChoice::Starter).then(|| STAND_IN_NOTICE.to_owned());
+    let options = eframe::NativeOptions {
+        viewport: egui::ViewportBuilder::default().with_title(strings::TITLE).with_app_id("hearken").with_inner_size([1_100.0, 700.0]),
+        ..Default::default()
+    };
+    let no_window =
+        |e: String| Error::new(ErrorKind::Internal, format!("no window can be opened ({e}); `hearken listen` listens without one"));
+    eframe::run_native("hearken", options, Box::new(|cc| Ok(Box::new(HearkenApp::new(engine, settings.modes, notice, &cc.egui_ctx)))))
+        .map_err(|e| no_window(e.to_string()))
+}
+
+/// The window's state: what was reported, and what the user did with the view of it.
+pub struct HearkenApp {
+    engine: EngineHandle,
+    modes: Vec<Mode>,
+    transcript: Arc<Mutex<Transcript>>,
+    notice: Option<String>,
+}
+
+impl std::fmt::Debug for HearkenApp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HearkenApp").finish_non_exhaustive()
+    }
+}
+
+impl HearkenApp {
+    /// A window onto `engine` with a toggle for each of `modes`; `notice` is shown until it is dismissed.
+    #[must_use]
+    pub fn new(engine: EngineHandle, modes: Vec<Mode>, notice: Option<String>, ctx: &egui::Context) -> Self {
+        theme::apply(ctx);
+        let shown: BTreeMap<String, Shown> = modes.iter().map(|m| (m.name.clone(), shown(m.panel))).collect();
+        let transcript = Arc::new(Mutex::new(Transcript::new(shown)));
+        let (events, folded, ctx) = (engine.events().clone(), Arc::clone(&transcript), ctx.clone());
+        let fold = move || {
+            for event in events {
+                folded.lock().unwrap_or_else(PoisonError::into_inner).apply(&event);
+                ctx.request_repaint();
+            }
+        };
+        let notice = match std::thread::Builder::new().name("hearken-view".into()).spawn(fold) {
+            Ok(_) => notice,
+            Err(e) => Some(format!("Nothing can be shown: a thread cannot be started ({e}).")),
+        };
+        Self { engine, modes, transcript, notice }
+    }
+
+    /// Paints the window.
+    pub fn ui(&mut self, ui: &mut egui::Ui) {
+        let folded = Arc::clone(&self.transcript);
+        let transcript = folded.lock().unwrap_or_else(PoisonError::into_inner);
+        self.keys(ui, &transcript);
+        Panel::top("status").show(ui, |ui| self.status_ui(ui, &transcript));
+        if self.notice.is_some() {
+            Panel::top("notice").show(ui, |ui| self.notice_ui(ui));
+        }
+        Panel::top("strip").show(ui, |ui| strip::strip_ui(ui, &transcript));
+        Panel::bottom("health").show(ui, |ui| self.health_ui(ui, &transcript));
+        egui::CentralPanel::default().show(ui, |ui| panels::panels_ui(ui, &transcript, &self.modes));
+        let readings = self.engine.meters().read();
+        if readings.gate_open && !transcript.paused && !transcript.finished {
+            ui.ctx().request_repaint_after(METER);
+        }
+    }
+
+    fn keys(&self, ui: &egui::Ui, transcript: &Transcript) {
+        let pressed = |key| ui.input(|i| i.key_pressed(key));
+        if ui.ctx().memory(|m| m.focused().is_none()) && pressed(Key::Space) {
+            self.toggle_pause(transcript);
+        }
+        if pressed(Key::Escape) {
+            self.engine.send(Command::CutReply);
+        }
+        for (mode, key) in self.modes.iter().zip([Key::Num1, Key::Num2, Key::Num3, Key::Num4]) {
+            if pressed(key) {
+                self.toggle_mode(mode, transcript);
+            }
+        }
+    }
+
+    fn status_ui(&self, ui: &mut egui::Ui, transcript: &Transcript) {
+        ui.horizontal_wrapped(|ui| {
+            let (text, colour) = self.state(transcript, ui.visuals().dark_mode);
+            // The widest words fix the place, so that nothing beside them jumps.
+            ui.add_sized([150.0, 24.0], egui::Label::new(RichText::new(format!("● {text}")).color(colour).strong().size(theme::LARGE)));
+            self.meter_ui(ui, transcript);
+            ui.label(RichText::new(&transcript.model).weak()).on_hover_text(strings::MODEL);
+            ui.separator();
+            for (number, mode) in self.modes.iter().enumerate() {
+                let on = transcript.modes.contains(&mode.name);
+                let hover = format!("{} ({})", mode.instruction.as_deref().unwrap_or(strings::DIALOG_HINT), number + 1);
+                if ui.add(Button::selectable(on, strings::mode(&mode.name))).on_hover_text(hover).clicked() {
+                    self.toggle_mode(mode, transcript);
+                }
+            }
+            ui.separator();
+            let label = if transcript.paused { strings::RESUME } else { strings::PAUSE };
+            if ui.button(label).on_hover_text(strings::PAUSE_HINT).clicked() {
+                self.toggle_pause(transcript);
+            }
+            if ui.button(strings::FORGET).on_hover_text(strings::FORGET_HINT).clicked() {
+                self.engine.send(Command::Forget);
+            }
+        });
+    }
+
+    fn meter_ui(&self, ui: &mut egui::Ui, transcript: &Transcript) {
+        let readings = self.engine.meters().read();
+        // -60 dBFS is a quiet room, 0 the loudest there is.
+        let share = if transcript.paused { 0.0 } else { ((readings.level_dbfs + 60.0) / 60.0).clamp(0.0, 1.0) };
+        let clipped = readings.peak >= 1.0;
+        let bar = egui::ProgressBar::new(share).desired_width(90.0).fill(if clipped { theme::FAULT } else { theme::LISTENING });
+        let response = ui.add(bar).on_hover_text(if clipped { strings::CLIPPING } else { strings::LEVEL });
+        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::ProgressIndicator, true, strings::LEVEL));
+    }
+
+    fn state(&self, transcript: &Transcript, dark: bool) -> (String, egui::Color32) {
+        let readings = self.engine.meters().read();
+        if transcript.finished {
+            (strings::ENDED.into(), theme::FAULT)
+        } else if transcript.paused {
+            (strings::PAUSED.into(), theme::FAULT)
+        } else if readings.loading {
+            (strings::LOADING.into(), theme::quiet(dark))
+        } else if readings.lag_secs > LATE_SECS {
+            (strings::behind(readings.lag_secs), theme::FAULT)
+        } else if readings.replying {
+            (strings::REPLYING.into(), theme::REPLYING)
+        } else if let Some(since) = transcript.quiet_since {
+            (strings::quiet(since), theme::quiet(dark))
+        } else {
+            (strings::LISTENING.into(), theme::LISTENING)
+        }
+    }
+
+    fn notice_ui(&mut self, ui: &mut egui::Ui) {
+        ui.horizontal_wrapped(|ui| {
+            if let Some(notice) = &self.notice {
+                ui.label(RichText::new(format!("⚠ {notice}")).color(theme::URGENT));
+            }
+            if ui.button(strings::DISMISS).clicked() {
+                self.notice = None;
+            }
+        });
+    }
+
+    fn health_ui(&self, ui: &mut egui::Ui, transcript: &Transcript) {
+        ui.horizontal_wrapped(|ui| {
+            let readings = self.engine.meters().read();
+            let pace = if readings.lag_secs > LATE_SECS { strings::behind(readings.lag_secs) } else { strings::ON_TIME.into() };
+            ui.label(RichText::new(format!("{} · {:.2} s a chunk, {pace}", strings::PRIVACY, readings.chunk_ms / 1e3)).weak());
+            if let Some(notice) = transcript.notices.back() {
+                ui.separator();
+                ui.label(RichText::new(format!("{}  {}", notice.at, notice.text)).color(theme::URGENT));
+            }
+        });
+    }
+
+    fn toggle_mode(&self, mode: &Mode, transcript: &Transcript) {
+        let name = mode.name.clone();
+        self.engine.send(if transcript.modes.contains(&mode.name) { Command::ModeOff(name) } else { Command::ModeOn(name) });
+    }
+
+    fn toggle_pause(&self, transcript: &Transcript) {
+        self.engine.send(if transcript.paused { Command::Resume } else { Command::Pause });
+    }
+}
+
+impl eframe::App for HearkenApp {
+    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
+        Self::ui(self, ui);
+    }
+}
+
+const fn shown(panel: Shows) -> Shown {
+    match panel {
+        Shows::Conversation => Shown::Conversation,
+        Shows::Transcript => Shown::Transcript,
+        Shows::Translation => Shown::Translation,
+        Shows::Sounds => Shown::Sounds,
+    }
 }

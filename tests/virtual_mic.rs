@@ -26,8 +26,7 @@ fn run_inside(test: &str) {
     }
     let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/virtual-mic");
     let me = std::env::current_exe().unwrap();
-    let mut child =
-        Command::new(tool).arg(me).args(["--exact", test, "--nocapture", "--test-threads=1"]).env(INSIDE, "1").spawn().unwrap();
+    let mut child = Command::new(tool).arg(me).args(["--exact", test, "--nocapture", "--test-threads=1"]).env(INSIDE, "1").spawn().unwrap();
     let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait().unwrap() {
@@ -139,8 +138,7 @@ fn inner_source() {
         return;
     }
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wav/d1_speech_7p3s.wav");
-    let wanted: Vec<f32> =
-        hound::WavReader::open(&file).unwrap().samples::<i16>().map(|s| f32::from(s.unwrap()) / 32_768.0).collect();
+    let wanted: Vec<f32> = hound::WavReader::open(&file).unwrap().samples::<i16>().map(|s| f32::from(s.unwrap()) / 32_768.0).collect();
     let mut source = CaptureSource::open(&DeviceChoice::Default).unwrap();
     let (mut player, mut heard, start) = (play(&file), Vec::new(), Instant::now());
     while start.elapsed() < Duration::from_secs(10) {

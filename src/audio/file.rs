@@ -170,7 +170,8 @@ impl Decoder {
             if params.channels.as_ref().is_some_and(|c| !(1..=MAX_CHANNELS).contains(&c.count())) {
                 return Err("its number of channels is impossible".into());
             }
-            let codec = symphonia::default::get_codecs().make_audio_decoder(params, &AudioDecoderOptions::default()).map_err(|e| e.to_string())?;
+            let codec =
+                symphonia::default::get_codecs().make_audio_decoder(params, &AudioDecoderOptions::default()).map_err(|e| e.to_string())?;
             let id = track.id;
             Ok((format, codec, id))
         };
@@ -241,7 +242,8 @@ impl Decoder {
 
     /// Decodes the next packet to `mono` and returns its rate; None at the end.
     fn packet(&mut self) -> Result<Option<u32>> {
-        let damaged = |path: &Path, why: String| Error::at(ErrorKind::AudioFile, path, format!("damaged; what comes after is not heard ({why})"));
+        let damaged =
+            |path: &Path, why: String| Error::at(ErrorKind::AudioFile, path, format!("damaged; what comes after is not heard ({why})"));
         loop {
             let decode = || -> std::result::Result<Option<(u32, usize)>, Bad> {
                 let packet = match self.format.next_packet() {
@@ -266,7 +268,9 @@ impl Decoder {
                     self.bad_packets = 0;
                     self.mono.clear();
                     let scale = channels as f32;
-                    self.mono.extend(self.interleaved.chunks_exact(channels).map(|frame| tame(frame.iter().copied().map(tame).sum::<f32>() / scale)));
+                    self.mono.extend(
+                        self.interleaved.chunks_exact(channels).map(|frame| tame(frame.iter().copied().map(tame).sum::<f32>() / scale)),
+                    );
                     if self.mono.is_empty() {
                         continue;
                     }
@@ -291,7 +295,8 @@ impl Decoder {
         let next = || -> std::result::Result<_, String> {
             let track = self.format.default_track(TrackType::Audio).ok_or("the next part has no sound")?;
             let params = track.codec_params.as_ref().and_then(|p| p.audio()).ok_or("the codec of the next part is unknown")?;
-            let codec = symphonia::default::get_codecs().make_audio_decoder(params, &AudioDecoderOptions::default()).map_err(|e| e.to_string())?;
+            let codec =
+                symphonia::default::get_codecs().make_audio_decoder(params, &AudioDecoderOptions::default()).map_err(|e| e.to_string())?;
             Ok((codec, track.id))
         };
         let (codec, track) = guarded(next).map_err(|e| Error::at(ErrorKind::AudioFile, &self.path, e))?;

@@ -91,7 +91,7 @@ impl<R: Read + Send> StreamSource<R> {
             match &chunk[..4] {
                 b"data" => {
                     let (stored, channels, rate_hz) = format.ok_or_else(|| bad("its header does not say how the sound is stored"))?;
-                    let left = if matches!(length, 0 | 0x7fff_0000.. ) { None } else { Some(u64::from(length)) };
+                    let left = if matches!(length, 0 | 0x7fff_0000..) { None } else { Some(u64::from(length)) };
                     let resampler = Resampler::new(rate_hz).map_err(|e| e.while_doing(name))?;
                     let (bytes, state) = (Vec::new(), State::Sound);
                     return Ok(Self { reader, name: name.to_owned(), stored, channels, resampler, left, bytes, state });

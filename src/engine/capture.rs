@@ -25,13 +25,33 @@ const PANICS: usize = 5;
 #[derive(Debug)]
 pub(super) enum Captured {
     Chunk(Chunk),
-    Gap { at: StreamTime, from: StreamTime, samples: u64, cause: GapCause },
-    InputChanged { at: StreamTime, device: String, rate_hz: u32, channels: u16 },
-    Trouble { at: StreamTime, error: Error },
-    Paused { at: StreamTime },
-    Resumed { at: StreamTime },
+    Gap {
+        at: StreamTime,
+        from: StreamTime,
+        samples: u64,
+        cause: GapCause,
+    },
+    InputChanged {
+        at: StreamTime,
+        device: String,
+        rate_hz: u32,
+        channels: u16,
+    },
+    Trouble {
+        at: StreamTime,
+        error: Error,
+    },
+    Paused {
+        at: StreamTime,
+    },
+    Resumed {
+        at: StreamTime,
+    },
     /// Nothing will come again; an error if that was not meant.
-    End { at: StreamTime, error: Option<Error> },
+    End {
+        at: StreamTime,
+        error: Option<Error>,
+    },
 }
 
 /// Orders to the capture thread.

@@ -189,7 +189,9 @@ impl Conductor {
                 self.now = self.now.max(at);
                 self.out.push(Event::AudioGap { at: self.now, from_secs: from, samples, cause });
             }
-            Captured::InputChanged { at, device, rate_hz, channels } => self.out.push(Event::InputChanged { at, device, rate_hz, channels }),
+            Captured::InputChanged { at, device, rate_hz, channels } => {
+                self.out.push(Event::InputChanged { at, device, rate_hz, channels })
+            }
             Captured::Trouble { at, error } => {
                 self.now = self.now.max(at);
                 self.problem(Severity::Warning, &error);

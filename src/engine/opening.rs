@@ -33,7 +33,8 @@ impl Opening {
     /// When the instruction clip cannot be read, or computing fails. A disk that cannot be written to only costs time.
     pub fn of(model: &Model, mode: &Mode, paths: &Paths) -> Result<Arc<Self>> {
         let prefix = model.vocabulary().prefix()?;
-        let Some(clip) = read_clip(&mode.clip).map_err(|e| e.while_doing(format!("the instruction clip of the mode {}", mode.name)))? else {
+        let Some(clip) = read_clip(&mode.clip).map_err(|e| e.while_doing(format!("the instruction clip of the mode {}", mode.name)))?
+        else {
             return Ok(Arc::new(Self { cache: model.new_cache(), pending: prefix }));
         };
         let file = paths.cache.join("openings").join(format!("{}.safetensors", key(model, &prefix, &clip)));

@@ -77,7 +77,15 @@ impl Replies {
         }
         let text = open.text.text().to_owned();
         let name: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(NAME_CHARS).collect();
-        out.push(Event::ReplyFinished { at, reply, mode: mode.name.clone(), text, from_secs: at.before(CHUNK_SAMPLES as u64), to_secs: at, stop });
+        out.push(Event::ReplyFinished {
+            at,
+            reply,
+            mode: mode.name.clone(),
+            text,
+            from_secs: at.before(CHUNK_SAMPLES as u64),
+            to_secs: at,
+            stop,
+        });
         if mode.panel == Panel::Sounds && !name.is_empty() {
             let count = match self.sounds.get(&name) {
                 Some((last, count)) if at.0 - last.0 <= SAME_SOUND_SAMPLES => count + 1,

@@ -144,7 +144,17 @@ impl Session {
             return Err(Error::new(ErrorKind::UnsupportedModel, why));
         }
         let sampler = Sampler::new(conduct.sampling);
-        Ok(Self { model, conduct, limit, sampler, lanes: Vec::new(), queue: Queue::default(), replies: Replies::default(), calls: Vec::new(), turn: 0 })
+        Ok(Self {
+            model,
+            conduct,
+            limit,
+            sampler,
+            lanes: Vec::new(),
+            queue: Queue::default(),
+            replies: Replies::default(),
+            calls: Vec::new(),
+            turn: 0,
+        })
     }
 
     /// Switches `mode` on: it hears from the next chunk that is pushed. Within a minute of being switched off it goes on
@@ -398,7 +408,8 @@ impl Session {
         };
         let mut rows = logits.iter();
         for said in &said {
-            if let (Reading::Every, Said::Decided { chunk, choice, .. }, Some(Logits::Row(row))) = (self.conduct.reading, said, rows.next()) {
+            if let (Reading::Every, Said::Decided { chunk, choice, .. }, Some(Logits::Row(row))) = (self.conduct.reading, said, rows.next())
+            {
                 let token = if *choice == Choice::Respond { self.model.ids().text_begin } else { self.model.ids().keep_silence };
                 self.calls.push(Call { goal: Goal::Decide, chunk: *chunk, logits: row.clone(), token });
             }

@@ -1,19 +1,47 @@
-//! Subtitles: cues as utterances become complete. (The least that lets this branch compile until `export` is merged.)
+//! Subtitles: cues as utterances become complete.
 
 use std::io::{self, Write};
 
+use crate::config::modes::{SOUNDS, TRANSCRIBE, TRANSLATE};
+use crate::export::{Cues, VTT_HEADER, shown_of, srt_cue, vtt_cue};
 use crate::protocol::Event;
+use crate::transcript::Shown;
 
-pub(super) struct Subtitles(&'static str);
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Srt,
+    Vtt,
+}
+
+pub(super) struct Subtitles {
+    kind: Kind,
+    cues: Cues,
+    printed: usize,
+}
 
 impl Subtitles {
     pub(super) fn srt() -> Self {
-        Self("srt")
+        Self::of(Kind::Srt)
     }
+
     pub(super) fn vtt() -> Self {
-        Self("vtt")
+        Self::of(Kind::Vtt)
     }
+
+    fn of(kind: Kind) -> Self {
+        let shown = [(TRANSCRIBE, Shown::Transcript), (TRANSLATE, Shown::Translation), (SOUNDS, Shown::Sounds)];
+        Self { kind, cues: Cues::new(shown_of(shown.map(|(mode, shown)| (mode.to_owned(), shown)))), printed: 0 }
+    }
+
     pub(super) fn print(&mut self, event: &Event, out: &mut impl Write) -> io::Result<()> {
-        if let Event::ReplyFinished { text, .. } = event { writeln!(out, "{} {text}", self.0) } else { Ok(()) }
+        if self.kind == Kind::Vtt && matches!(event, Event::SessionStarted { .. }) {
+            out.write_all(VTT_HEADER.as_bytes())?;
+        }
+        for cue in self.cues.apply(event) {
+            self.printed += 1;
+            let text = if self.kind == Kind::Srt { srt_cue(self.printed, &cue) } else { vtt_cue(&cue) };
+            out.write_all(text.as_bytes())?;
+        }
+        Ok(())
     }
 }

@@ -57,7 +57,8 @@ impl Checkpoint {
         let lm = LmConfig::read(dir)?;
         let audio = AudioConfig::read(dir)?;
         if audio.output_dim != lm.n_embd {
-            let why = format!("`output_dim` is {} where `n_embd` of {LM_CONFIG} is {}: features would not fit", audio.output_dim, lm.n_embd);
+            let why =
+                format!("`output_dim` is {} where `n_embd` of {LM_CONFIG} is {}: features would not fit", audio.output_dim, lm.n_embd);
             return Err(Error::at(ErrorKind::UnsupportedModel, &dir.join(AUDIO_CONFIG), why));
         }
         let (shards, shard_of) = open_shards(dir)?;
@@ -195,7 +196,8 @@ fn open_shards(dir: &Path) -> Result<(Vec<Shard>, BTreeMap<String, usize>)> {
     for (at, name) in names.iter().enumerate() {
         let path = dir.join(name);
         let map = map_file(&path, &index_path)?;
-        let tensors = SafeTensors::deserialize(&map).map_err(|e| Error::at(ErrorKind::Model, &path, format!("truncated or damaged ({e})")))?;
+        let tensors =
+            SafeTensors::deserialize(&map).map_err(|e| Error::at(ErrorKind::Model, &path, format!("truncated or damaged ({e})")))?;
         for tensor in tensors.names() {
             if index.as_ref().is_some_and(|map| map.get(tensor) != Some(name)) {
                 return Err(Error::at(ErrorKind::Model, &path, format!("holds the tensor {tensor}, which the index does not place there")));
@@ -251,7 +253,15 @@ fn all_finite(bytes: &[u8], dtype: DType) -> bool {
 /// The names of MODEL.md section 4.1.
 fn lm_names(lm: &LmConfig) -> BTreeSet<String> {
     let mut names: BTreeSet<String> = ["transformer.wte.weight", "lm_head.weight", "transformer.ln_f.weight"].map(str::to_owned).into();
-    let mut per_layer = vec!["norm_1.weight", "attn.qkv.weight", "attn.proj.weight", "norm_2.weight", "mlp.fc_1.weight", "mlp.fc_2.weight", "mlp.proj.weight"];
+    let mut per_layer = vec![
+        "norm_1.weight",
+        "attn.qkv.weight",
+        "attn.proj.weight",
+        "norm_2.weight",
+        "mlp.fc_1.weight",
+        "mlp.fc_2.weight",
+        "mlp.proj.weight",
+    ];
     if lm.attn_bias {
         per_layer.push("attn.qkv.bias");
     }
@@ -267,7 +277,8 @@ fn encoder_names(audio: &AudioConfig) -> BTreeSet<String> {
     let both = |part: &str| [format!("{part}.weight"), format!("{part}.bias")];
     let mut names: BTreeSet<String> = ["conv1", "conv2", "ln_post", "proj"].iter().flat_map(|part| both(part)).collect();
     for layer in 0..audio.encoder_layers.min(4_096) {
-        let parts = ["self_attn.q_proj", "self_attn.v_proj", "self_attn.out_proj", "self_attn_layer_norm", "fc1", "fc2", "final_layer_norm"];
+        let parts =
+            ["self_attn.q_proj", "self_attn.v_proj", "self_attn.out_proj", "self_attn_layer_norm", "fc1", "fc2", "final_layer_norm"];
         names.extend(parts.iter().flat_map(|part| both(&format!("layers.{layer}.{part}"))));
         names.insert(format!("layers.{layer}.self_attn.k_proj.weight"));
     }

@@ -117,7 +117,8 @@ impl LmConfig {
     pub fn read(dir: &Path) -> Result<Self> {
         let path = dir.join(LM_CONFIG);
         let text = read_text(&path)?;
-        let config: Self = yaml_serde::from_str(&text).map_err(|e| Error::at(ErrorKind::Model, &path, format!("not a model configuration ({e})")))?;
+        let config: Self =
+            yaml_serde::from_str(&text).map_err(|e| Error::at(ErrorKind::Model, &path, format!("not a model configuration ({e})")))?;
         config.check().map_err(|(kind, why)| Error::at(kind, &path, why))?;
         Ok(config)
     }
@@ -260,8 +261,8 @@ impl AudioConfig {
             audio_config: AudioConfig,
         }
         let path = dir.join(AUDIO_CONFIG);
-        let file: File =
-            serde_json::from_str(&read_text(&path)?).map_err(|e| Error::at(ErrorKind::Model, &path, format!("not an encoder configuration ({e})")))?;
+        let file: File = serde_json::from_str(&read_text(&path)?)
+            .map_err(|e| Error::at(ErrorKind::Model, &path, format!("not an encoder configuration ({e})")))?;
         let config = file.thinker_config.audio_config;
         config.check().map_err(|(kind, why)| Error::at(kind, &path, why))?;
         Ok(config)
@@ -315,7 +316,8 @@ mod tests {
 
     fn read_yaml(extra: &str) -> std::result::Result<(), String> {
         let base = std::fs::read_to_string("models/fixture/model_config.yaml").unwrap();
-        let kept: String = base.lines().filter(|l| !extra.lines().any(|e| e.split(':').next() == l.split(':').next())).map(|l| format!("{l}\n")).collect();
+        let kept: String =
+            base.lines().filter(|l| !extra.lines().any(|e| e.split(':').next() == l.split(':').next())).map(|l| format!("{l}\n")).collect();
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(LM_CONFIG), kept + extra).unwrap();
         LmConfig::read(dir.path()).map(|_| ()).map_err(|e| e.to_string())

@@ -207,9 +207,10 @@ impl Decoder {
     pub fn fits(&self, cache: &LaneCache) -> bool {
         let fits = |layer: &candle_nn::kv_cache::KvCache| {
             [layer.k(), layer.v()].into_iter().all(|tensor| {
-                tensor.ok().flatten().is_some_and(|t| {
-                    t.dims() == [self.config.groups(), cache.positions, self.config.head()] && t.dtype() == self.dtype
-                })
+                tensor
+                    .ok()
+                    .flatten()
+                    .is_some_and(|t| t.dims() == [self.config.groups(), cache.positions, self.config.head()] && t.dtype() == self.dtype)
             })
         };
         cache.layers.len() == self.h.len() && cache.layers.iter().all(fits)
@@ -298,7 +299,8 @@ impl Decoder {
         if let Some(mask) = &span.mask {
             // Only the newest `t` columns can lie in a row's future.
             let newest = scores.narrow(D::Minus1, positions - t, t)?.broadcast_add(mask)?;
-            scores = if positions == t { newest } else { Tensor::cat(&[&scores.narrow(D::Minus1, 0, positions - t)?, &newest], D::Minus1)? };
+            scores =
+                if positions == t { newest } else { Tensor::cat(&[&scores.narrow(D::Minus1, 0, positions - t)?, &newest], D::Minus1)? };
         }
         let weights = softmax_last_dim(&scores.contiguous()?)?.to_dtype(self.dtype)?.reshape((groups, per_group * t, positions))?;
         weights.matmul(&v)?.reshape((heads, t, size))?.transpose(0, 1)?.contiguous()?.reshape((t, heads * size))

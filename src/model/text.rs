@@ -33,8 +33,9 @@ impl Vocabulary {
     pub fn read(dir: &Path, ids: &TokenIds, padded_vocab_size: usize) -> Result<Self> {
         let path = dir.join(TOKENIZER);
         let text = read_text(&path)?;
-        let tokenizer =
-            text.parse::<Tokenizer>().map_err(|e| Error::at(ErrorKind::Model, &path, format!("not a tokenizer, or a damaged one ({e})")))?;
+        let tokenizer = text
+            .parse::<Tokenizer>()
+            .map_err(|e| Error::at(ErrorKind::Model, &path, format!("not a tokenizer, or a damaged one ({e})")))?;
         let size = tokenizer.get_vocab_size(true);
         let largest = tokenizer.get_vocab(true).values().copied().max().unwrap_or(0) as usize;
         if size == 0 || largest >= padded_vocab_size {
@@ -52,6 +53,12 @@ impl Vocabulary {
             return Err(Error::at(ErrorKind::Model, &path, "this tokenizer cannot spell the model's prompt: it belongs to another model"));
         }
         Ok(vocabulary)
+    }
+
+    /// A vocabulary without a single entry, for models that only compute.
+    #[must_use]
+    pub fn empty(ids: &TokenIds) -> Self {
+        Self { tokenizer: Tokenizer::new(tokenizers::models::bpe::BPE::default()), ids: ids.clone() }
     }
 
     /// The ids of `text`; nothing is added before or after.
@@ -147,7 +154,8 @@ mod tests {
     fn stream(text: &str) -> Vec<String> {
         let vocabulary = vocabulary();
         let mut streaming = StreamingText::default();
-        let mut pieces: Vec<String> = vocabulary.encode(text).unwrap().into_iter().filter_map(|id| streaming.step(id, &vocabulary)).collect();
+        let mut pieces: Vec<String> =
+            vocabulary.encode(text).unwrap().into_iter().filter_map(|id| streaming.step(id, &vocabulary)).collect();
         pieces.extend(streaming.finish(&vocabulary));
         assert_eq!(pieces.concat(), streaming.text());
         pieces
@@ -155,7 +163,8 @@ mod tests {
 
     #[test]
     fn text_streams_in_whole_characters() {
-        for text in ["Hello there, it's 12:45!", "你能告诉我现在几点吗？", "naïve café 😊👍🏽 ok", "  two  spaces\n\nnewline"] {
+        for text in ["Hello there, it's 12:45!", "你能告诉我现在几点吗？", "naïve café 😊👍🏽 ok", "  two  spaces\n\nnewline"]
+        {
             let pieces = stream(text);
             assert_eq!(pieces.concat(), text);
             assert!(pieces.iter().all(|p| !p.contains(REPLACEMENT)), "{pieces:?}");
