@@ -115,7 +115,7 @@ fn checkpoint(pickle: &[u8]) -> Made {
 fn refusal(path: &Path) -> Option<Error> {
     let read_all = || {
         let file = TorchFile::open(path)?;
-        file.names().map(|name| file.tensor(name).map(drop)).collect::<Result<(), Error>>()
+        file.names().try_for_each(|name| file.tensor(name).map(drop))
     };
     let error = read_all().err()?;
     assert_eq!(error.kind(), ErrorKind::Model, "{error}");
@@ -171,7 +171,7 @@ fn the_numbers_are_those_in_the_file() {
     let file = TorchFile::open(&fixture()).expect("the fixture");
     let bytes = fs::read(fixture()).expect("the fixture");
     for (name, storage) in [("conv1.weight", "/data/0"), ("conv1.bias", "/data/1")] {
-        let values: Vec<f32> = file.tensor(name).and_then(|t| Ok(t.flatten_all().unwrap().to_vec1().unwrap())).expect("numbers");
+        let values: Vec<f32> = file.tensor(name).map(|t| t.flatten_all().unwrap().to_vec1().unwrap()).expect("numbers");
         let header = bytes.windows(storage.len() + 1).position(|w| w.starts_with(storage.as_bytes()) && w[storage.len()] == b'F');
         let extra = header.expect("the entry") + storage.len();
         // Torch pads with an extra field `FB` so that storages begin at multiples of 64.
