@@ -20,9 +20,10 @@ const BLOCK_FRAMES: usize = 3;
 const STRETCH_FRAMES: usize = 10;
 /// The quietest stretch of steady noise lies below its mean by less than this factor (3 dB), so only a real fall counts.
 const STRETCH_BIAS: f32 = 2.0;
-/// How far one band has to rise over its floor. The two lowest bands see the fewest independent FFT bins, and the steepest
-/// spectra (rumble), so they vary most: 10 dB and 9 dB; the others 7 dB.
-const BAND_MARGINS: [f32; N_BANDS] = [10.0, 8.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0];
+/// How far one band has to rise over its floor. In a narrow band the power of steady noise varies more: each margin is what noise
+/// in so many independent FFT bins passes less than once in some hours, with a fifth added because the floor is a minimum. The lowest
+/// two have more, for rumble (whose power crowds at their lower end). In dB: 10, 9, 7.8, 7, 6.5, 6, 5.4, 5, 4.8, 4.5.
+const BAND_MARGINS: [f32; N_BANDS] = [10.0, 8.0, 6.0, 5.0, 4.5, 4.0, 3.5, 3.2, 3.0, 2.8];
 /// How far all bands together have to rise, as the mean of their ratios to their floors: 3 dB.
 const ALL_BANDS_MARGIN: f32 = 2.0;
 /// The floor is never below that of white noise at -85 dBFS: the last bits of a converter are no sound. White noise of
@@ -87,7 +88,8 @@ impl QuietGate {
         self.quiet_chunks <= HOLD_CHUNKS
     }
 
-    /// Judges the next chunk.
+    /// Judges the next chunk. What begins in its last 10 ms may stand out only in the chunk after it, across the border; the
+    /// chunks from before the opening, which the engine keeps, hold it then.
     pub fn step(&mut self, chunk: &LogMelChunk) -> GateStep {
         let frames = chunk.bands().frames();
         let floor = self.follow(frames);
@@ -152,3 +154,6 @@ fn lower(floor: &mut [f32; N_BANDS], powers: &[f32; N_BANDS]) {
         *floor = floor.min(*power);
     }
 }
+
+#[cfg(test)]
+mod tests;

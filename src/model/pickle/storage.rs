@@ -84,11 +84,12 @@ pub(super) struct Extent {
 /// In words, when it reaches beyond the storage or repeats elements without measure.
 pub(super) fn extent(view: &TensorView) -> Result<Extent, String> {
     let beyond = || format!("reaches beyond its storage of {} elements", view.storage.len);
-    let count = view.shape.iter().try_fold(1_usize, |count, size| count.checked_mul(*size));
+    // Sizes of 0 left out, so that nobody who multiplies the others can overflow either.
+    let count = view.shape.iter().try_fold(1_usize, |count, size| count.checked_mul((*size).max(1)));
+    let count = count.ok_or_else(|| "has more elements than any computer holds".to_owned())?;
     if view.shape.contains(&0) {
         return Ok(Extent { start: 0, len: 0, count: 0 });
     }
-    let count = count.ok_or_else(|| "has more elements than any computer holds".to_owned())?;
     let reach = view
         .shape
         .iter()
@@ -119,20 +120,18 @@ pub(super) fn gather<T: Copy>(view: &TensorView, run: &[T], count: usize) -> Vec
     let mut gathered = Vec::with_capacity(count);
     let mut index = vec![0_usize; view.shape.len()];
     let mut at = 0;
-    while gathered.len() < count {
-        // `extent` has shown that every index lies inside.
-        gathered.extend(run.get(at));
+    // `extent` has shown that every index lies inside.
+    while let (true, Some(element)) = (gathered.len() < count, run.get(at)) {
+        gathered.push(*element);
         for axis in (0..index.len()).rev() {
             index[axis] += 1;
-            at += view.strides[axis];
+            // Wrapping: the stride of an axis of size 1 may be anything, and is taken back at once.
+            at = at.wrapping_add(view.strides[axis]);
             if index[axis] < view.shape[axis] {
                 break;
             }
-            at -= view.strides[axis] * view.shape[axis];
+            at = at.wrapping_sub(view.strides[axis].wrapping_mul(view.shape[axis]));
             index[axis] = 0;
-        }
-        if at >= run.len() {
-            break;
         }
     }
     gathered
@@ -155,17 +154,18 @@ mod tests {
         assert_eq!(gather(&transposed, &[0, 1, 2, 3, 4, 5], 6), [0, 3, 1, 4, 2, 5]);
         assert_eq!(gather(&view(1, 0, &[2, 2], &[0, 0]), &[7], 4), [7, 7, 7, 7]);
         assert_eq!(gather(&view(1, 0, &[], &[]), &[7], 1), [7]);
+        assert_eq!(gather(&view(3, 0, &[2, 1], &[2, usize::MAX]), &[7, 8, 9], 2), [7, 9]);
     }
 
     #[test]
     fn a_view_beyond_its_storage_is_refused_whatever_the_numbers() {
         assert_eq!(extent(&view(6, 1, &[2, 2], &[3, 1])), Ok(Extent { start: 1, len: 5, count: 4 }));
-        assert!(extent(&view(6, 2, &[2, 2], &[3, 1])).is_ok());
-        assert!(extent(&view(6, 3, &[2, 2], &[3, 1])).is_err());
+        assert!(extent(&view(6, 2, &[2, 2], &[3, 1])).is_err());
         assert!(extent(&view(6, usize::MAX, &[2], &[1])).is_err());
         assert!(extent(&view(6, 0, &[usize::MAX, 2], &[0, 0])).is_err());
         assert!(extent(&view(6, 0, &[2, 2], &[usize::MAX, usize::MAX])).is_err());
         assert!(extent(&view(6, 0, &[1 << 30], &[0])).is_err());
-        assert_eq!(extent(&view(6, 9, &[0, usize::MAX, 2], &[1, 1, 1])).map(|e| e.count), Ok(0));
+        assert!(extent(&view(6, 9, &[0, usize::MAX, 2], &[1, 1, 1])).is_err());
+        assert_eq!(extent(&view(6, 9, &[0, 5, 2], &[1, 1, 1])).map(|e| e.count), Ok(0));
     }
 }

@@ -6,7 +6,7 @@
 //! exhaust stack or memory. Not responsible for the zip file or for the numbers in the storages.
 
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::storage::StorageType;
 
@@ -31,7 +31,7 @@ pub(super) struct TensorView {
 pub(super) struct StorageRef {
     pub(super) kind: StorageType,
     /// Name of its entry below `data/`.
-    pub(super) key: Rc<str>,
+    pub(super) key: Arc<str>,
     /// Elements.
     pub(super) len: usize,
 }
@@ -46,13 +46,13 @@ enum Value {
     Bool,
     Int(i64),
     Float,
-    Str(Rc<str>),
+    Str(Arc<str>),
     Tuple(Box<[Id]>),
     List,
     Dict(Vec<(Id, Id)>),
     Global(Global),
     Storage(StorageRef),
-    Tensor(Rc<TensorView>),
+    Tensor(Arc<TensorView>),
 }
 
 /// The only names that a pickle may ask for.
@@ -70,7 +70,7 @@ type Step<T = ()> = Result<T, String>;
 ///
 /// # Errors
 /// In words, when the bytes are not a pickle, ask for anything but tensors, or hold anything else at the top level.
-pub(super) fn state_dict(pickle: &[u8]) -> Result<Vec<(String, Rc<TensorView>)>, String> {
+pub(super) fn state_dict(pickle: &[u8]) -> Result<Vec<(String, Arc<TensorView>)>, String> {
     let mut machine = Machine::new(pickle);
     let top = machine.run().map_err(|why| format!("{why} (at byte {} of its pickle)", machine.at))?;
     machine.tensors_of(top)
@@ -248,7 +248,7 @@ impl<'a> Machine<'a> {
         let storage = match (self.value(tag), self.value(kind), self.value(key), self.value(len)) {
             (Value::Str(tag), Value::Global(Global::Storage(kind)), Value::Str(key), Value::Int(len)) if &**tag == "storage" => {
                 let len = usize::try_from(*len).map_err(|_| format!("has a storage of {len} elements"))?;
-                StorageRef { kind: *kind, key: Rc::clone(key), len }
+                StorageRef { kind: *kind, key: Arc::clone(key), len }
             }
             _ => return Err(wrong()),
         };
@@ -260,9 +260,9 @@ impl<'a> Machine<'a> {
         let Value::Tuple(arguments) = self.value(arguments) else { return Err("calls without a tuple of arguments".to_owned()) };
         let made = match self.value(callee) {
             Value::Global(Global::OrderedDict) if arguments.is_empty() => Value::Dict(Vec::new()),
-            Value::Global(Global::RebuildTensor) => Value::Tensor(Rc::new(self.rebuilt_tensor(arguments)?)),
+            Value::Global(Global::RebuildTensor) => Value::Tensor(Arc::new(self.rebuilt_tensor(arguments)?)),
             Value::Global(Global::RebuildParameter) => match arguments.first().map(|data| self.value(*data)) {
-                Some(Value::Tensor(tensor)) => Value::Tensor(Rc::clone(tensor)),
+                Some(Value::Tensor(tensor)) => Value::Tensor(Arc::clone(tensor)),
                 _ => return Err("rebuilds a parameter from something that is not a tensor".to_owned()),
             },
             _ => return Err("calls something that is not one of torch's rebuild functions".to_owned()),
@@ -306,14 +306,14 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn tensors_of(&self, top: Id) -> Step<Vec<(String, Rc<TensorView>)>> {
+    fn tensors_of(&self, top: Id) -> Step<Vec<(String, Arc<TensorView>)>> {
         let Value::Dict(entries) = self.value(top) else {
             return Err(format!("holds {} where a state dict was expected", self.value(top).described()));
         };
         entries
             .iter()
             .map(|(key, value)| match (self.value(*key), self.value(*value)) {
-                (Value::Str(name), Value::Tensor(tensor)) => Ok((name.to_string(), Rc::clone(tensor))),
+                (Value::Str(name), Value::Tensor(tensor)) => Ok((name.to_string(), Arc::clone(tensor))),
                 (Value::Str(name), Value::Dict(_)) => {
                     Err(format!("is not a plain state dict: {} is itself a dict (a training checkpoint?)", quoted(name)))
                 }

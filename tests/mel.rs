@@ -1,0 +1,196 @@
+//! The log-mel against the recorded values of the reference, and against itself. Origin and tolerances: `tests/golden`
+//! was recorded from the published Python reference in float32; the scaled log-mel may differ by 2e-4 (f64 differs by 6e-5).
+
+#![allow(clippy::expect_used, clippy::print_stdout, reason = "a helper of a test fails as a test does, and says what it measured")]
+
+use std::fs;
+use std::path::PathBuf;
+
+use hearken::mel::{LogMel, LogMelChunk, MaxOver, N_MELS, whole};
+use hearken::time::{CHUNK_FRAMES, CHUNK_SAMPLES};
+use safetensors::SafeTensors;
+
+const TOLERANCE: f32 = 2e-4;
+const WAVS: [&str; 3] = ["d1_speech_7p3s", "d2_late_burst_11p4s", "d3_mixed_60s"];
+
+fn golden(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+fn wav(name: &str) -> Vec<f32> {
+    let mut reader = hound::WavReader::open(golden(&format!("wav/{name}.wav"))).expect("a WAV file");
+    reader.samples::<i16>().map(|s| f32::from(s.expect("a sample")) / 32_768.0).collect()
+}
+
+/// Zero-padded to whole chunks.
+fn chunks(samples: &[f32]) -> Vec<[f32; CHUNK_SAMPLES]> {
+    let pad = |part: &[f32]| {
+        let mut chunk = [0.0; CHUNK_SAMPLES];
+        chunk[..part.len()].copy_from_slice(part);
+        chunk
+    };
+    samples.chunks(CHUNK_SAMPLES).map(pad).collect()
+}
+
+fn f32s(tensors: &SafeTensors, name: &str) -> Vec<f32> {
+    let (values, rest) = tensors.tensor(name).expect("a tensor").data().as_chunks::<4>();
+    assert!(rest.is_empty());
+    values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+}
+
+/// Largest difference between the chunks, joined in time, and `[128, frames]` values.
+fn largest_difference(ours: &[LogMelChunk], theirs: &[f32]) -> f32 {
+    let frames = ours.len() * CHUNK_FRAMES;
+    assert_eq!(theirs.len(), N_MELS * frames);
+    let value = |bin: usize, t: usize| ours[t / CHUNK_FRAMES].as_slice()[bin * CHUNK_FRAMES + t % CHUNK_FRAMES];
+    let pairs = (0..N_MELS).flat_map(|bin| (0..frames).map(move |t| (bin, t)));
+    pairs.map(|(bin, t)| (value(bin, t) - theirs[bin * frames + t]).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn whole_files_match_the_offline_goldens() {
+    for name in WAVS {
+        let bytes = fs::read(golden(&format!("{name}.offline.safetensors"))).expect("golden tensors");
+        let tensors = SafeTensors::deserialize(&bytes).expect("safetensors");
+        for (segment, samples) in [wav(name), vec![0.0; 16_000]].iter().enumerate() {
+            let ours = whole(samples);
+            let first = f32s(&tensors, &format!("mel_first.{segment}"));
+            let start = largest_difference(&ours[..first.len() / (N_MELS * CHUNK_FRAMES)], &first);
+            let end = largest_difference(&ours[ours.len() - 1..], &f32s(&tensors, &format!("mel_last.{segment}")));
+            println!("{name} offline segment {segment}: {start:.2e} at the start, {end:.2e} at the end");
+            assert!(start <= TOLERANCE && end <= TOLERANCE, "{name}, segment {segment}: {start:e} and {end:e}");
+        }
+    }
+}
+
+#[test]
+fn every_segment_of_every_session_has_the_recorded_size_and_range() {
+    for (session, names) in [("two_files_d1_d2", &WAVS[..2]), (WAVS[0], &WAVS[..1]), (WAVS[1], &WAVS[1..2]), (WAVS[2], &WAVS[2..])] {
+        let text = fs::read_to_string(golden(&format!("{session}.offline.json"))).expect("golden steps");
+        let recorded: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let recorded = recorded["segments"].as_array().expect("segments");
+        let segments = names.iter().flat_map(|name| [wav(name), vec![0.0; 16_000]]);
+        assert_eq!(recorded.len(), 2 * names.len());
+        for (segment, samples) in recorded.iter().zip(segments) {
+            let ours = whole(&samples);
+            assert_eq!(segment["chunks"], ours.len());
+            let values = || ours.iter().flat_map(|chunk| chunk.as_slice()).copied();
+            let (max, min) = (values().fold(f32::MIN, f32::max), values().fold(f32::MAX, f32::min));
+            assert!((f64::from(max) - segment["mel_max"].as_f64().expect("a number")).abs() <= f64::from(TOLERANCE), "{session}: {max}");
+            assert!((f64::from(min) - segment["mel_min"].as_f64().expect("a number")).abs() <= f64::from(TOLERANCE), "{session}: {min}");
+        }
+    }
+}
+
+#[test]
+fn live_steps_match_the_live_goldens() {
+    for name in WAVS {
+        let bytes = fs::read(golden(&format!("{name}.live_continuous.safetensors"))).expect("golden tensors");
+        let tensors = SafeTensors::deserialize(&bytes).expect("safetensors");
+        let mut mel = LogMel::new(MaxOver::Everything);
+        let (mut compared, mut largest) = (0, 0.0_f32);
+        for (frame, chunk) in chunks(&wav(name)).iter().enumerate() {
+            let ours = mel.step(chunk);
+            let key = format!("mel_last40.frame{frame}");
+            if tensors.tensor(&key).is_ok() {
+                compared += 1;
+                largest = largest.max(largest_difference(&[ours], &f32s(&tensors, &key)));
+            }
+        }
+        println!("{name} live: {largest:.2e} over {compared} chunks");
+        assert!(compared >= 5 && largest <= TOLERANCE, "{name}: {largest:e} over {compared} chunks");
+    }
+}
+
+#[test]
+fn each_live_step_is_the_end_of_all_that_was_heard() {
+    for name in &WAVS[..2] {
+        let samples = wav(name);
+        let padded = chunks(&samples).concat();
+        let mut mel = LogMel::new(MaxOver::Everything);
+        for (k, chunk) in chunks(&samples).iter().enumerate() {
+            let all = whole(&padded[..(k + 1) * CHUNK_SAMPLES]);
+            assert_eq!(mel.step(chunk), all[k], "{name}, chunk {k}");
+        }
+    }
+}
+
+#[test]
+fn a_reset_stream_is_a_new_one() {
+    let heard = chunks(&wav(WAVS[1]));
+    let mut used = LogMel::new(MaxOver::Newest45Secs);
+    for chunk in &heard {
+        used.step(chunk);
+    }
+    used.reset();
+    let mut fresh = LogMel::new(MaxOver::Newest45Secs);
+    for chunk in &heard {
+        assert_eq!(used.step(chunk), fresh.step(chunk));
+    }
+}
+
+#[test]
+fn for_45_seconds_both_maxima_are_the_same() {
+    let (mut everything, mut newest) = (LogMel::new(MaxOver::Everything), LogMel::new(MaxOver::Newest45Secs));
+    for chunk in chunks(&wav(WAVS[2])).iter().take(112) {
+        assert_eq!(everything.step(chunk), newest.step(chunk));
+    }
+}
+
+/// White noise from a xorshift generator, of so much root mean square.
+fn noise(seed: u64, rms: f32) -> [f32; CHUNK_SAMPLES] {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    std::array::from_fn(|_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        // Uniform in -1 .. 1 has a root mean square of 1/sqrt 3.
+        ((state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0) * rms * 3.0_f32.sqrt()
+    })
+}
+
+#[test]
+fn a_bang_is_forgotten_after_45_seconds_but_not_by_the_maximum_over_everything() {
+    let bang = [[1.0, -1.0]; CHUNK_SAMPLES / 2];
+    let hears_after = |max_over: MaxOver, quiet_chunks: u64| {
+        let (mut mel, mut undisturbed) = (LogMel::new(max_over), LogMel::new(max_over));
+        mel.step(bang.as_flattened().try_into().expect("a chunk"));
+        undisturbed.step(&noise(0, 1e-4));
+        let mut last = None;
+        for i in 1..=quiet_chunks {
+            last = Some((mel.step(&noise(i, 1e-4)), undisturbed.step(&noise(i, 1e-4))));
+        }
+        let (disturbed, undisturbed) = last.expect("a chunk");
+        disturbed == undisturbed
+    };
+    assert!(!hears_after(MaxOver::Newest45Secs, 111));
+    // The first frame of the chunk after the bang still reaches into it.
+    assert!(hears_after(MaxOver::Newest45Secs, 113));
+    assert!(!hears_after(MaxOver::Everything, 200));
+}
+
+#[test]
+fn samples_that_are_no_numbers_do_not_deafen_the_stream() {
+    let mut mel = LogMel::new(MaxOver::Everything);
+    let mut broken = noise(1, 0.01);
+    (broken[0], broken[6_399], broken[99]) = (f32::NAN, f32::NEG_INFINITY, f32::NAN);
+    assert!(mel.step(&broken).as_slice().iter().all(|value| value.is_finite()));
+    let mut silenced = broken.map(|s| if s.is_nan() { 0.0 } else { s });
+    silenced[6_399] = -32.0;
+    mel.reset();
+    let expected = mel.step(&silenced);
+    mel.reset();
+    assert_eq!(mel.step(&broken), expected);
+    assert!(mel.step(&noise(2, 0.01)).as_slice().iter().all(|value| value.is_finite()));
+}
+
+#[test]
+fn the_level_of_a_chunk_is_its_root_mean_square() {
+    let mut mel = LogMel::new(MaxOver::Everything);
+    assert_eq!(mel.step(&[0.0; CHUNK_SAMPLES]).level_dbfs(), -120.0);
+    assert!((mel.step(&[0.1; CHUNK_SAMPLES]).level_dbfs() + 20.0).abs() < 1e-3);
+    assert!(mel.step(&[0.0; CHUNK_SAMPLES]).as_slice().iter().all(|value| value.is_finite()));
+    assert!(whole(&[]).is_empty());
+    assert_eq!(whole(&[0.0]).len(), 1);
+    assert!(whole(&[0.0]).iter().all(|chunk| chunk.as_slice().iter().all(|value| *value == -1.5)));
+}
