@@ -15,6 +15,7 @@ pub mod wav_out;
 use crate::error::{Error, Result};
 use crate::protocol::GapCause;
 
+pub use capture::{DeviceInfo, Direction as DeviceDirection, Standing as DeviceStanding, devices};
 pub use file::{read_file, read_wav};
 
 /// What a source yields.

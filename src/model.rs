@@ -30,6 +30,9 @@ use encoder::Encoder;
 use text::Vocabulary;
 use token_ids::TokenIds;
 
+/// Feature vectors of one chunk, `[10, n_embd]`.
+pub type Features = Tensor;
+
 pub use decoder::{Input, Logits, Read, Segment};
 pub use kv::LaneCache;
 
@@ -136,6 +139,13 @@ impl Model {
     #[must_use]
     pub fn new_cache(&self) -> LaneCache {
         self.decoder.new_cache()
+    }
+
+    /// Reads a cache that [`LaneCache::save`] wrote; None unless it is one of this model's sizes.
+    #[must_use]
+    pub fn load_cache(&self, path: &Path) -> Option<LaneCache> {
+        let cache = LaneCache::load(path, self.new_cache().depth(), self.decoder.device())?;
+        self.decoder.fits(&cache).then_some(cache)
     }
 
     /// The decoder, for the tools.

@@ -14,6 +14,9 @@ const TICKS: usize = 1_500;
 /// Notices that are kept.
 const NOTICES: usize = 500;
 
+/// The kind of a `problem` that is none, but something to know about the model.
+pub const REMARK: &str = "stand_in";
+
 /// Where the responses of a mode are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown {
@@ -113,6 +116,8 @@ pub struct Transcript {
     pub strips: BTreeMap<String, VecDeque<ChunkTick>>,
     /// What happened to the session itself.
     pub notices: VecDeque<Notice>,
+    /// What the user should know about the model.
+    pub remark: Option<String>,
     /// The modes that are on.
     pub modes: Vec<String>,
     /// The model that listens.
@@ -141,6 +146,7 @@ impl Transcript {
             sounds: Vec::new(),
             strips: BTreeMap::new(),
             notices: VecDeque::new(),
+            remark: None,
             modes: Vec::new(),
             model: String::new(),
             source: String::new(),
@@ -210,6 +216,7 @@ impl Transcript {
                 device.clone_into(&mut self.source);
                 self.notice(*at, format!("listening to {device}"));
             }
+            Event::Problem { kind, message, .. } if kind == REMARK => self.remark = Some(message.clone()),
             Event::Problem { at, message, .. } => self.notice(*at, message.clone()),
             Event::SessionFinished { .. } => self.finished = true,
             Event::Timing { .. } => {}

@@ -17,8 +17,7 @@ use egui::{Button, Key, Panel, RichText};
 use crate::config::{Mode, Panel as Shows, Settings};
 use crate::engine::EngineHandle;
 use crate::error::{Error, ErrorKind, Result};
-use crate::hub::STAND_IN_NOTICE;
-use crate::protocol::{Command, ModelChoice};
+use crate::protocol::Command;
 use crate::transcript::{Shown, Transcript};
 
 /// How often the level meter moves while there is something to hear: 10 a second.
@@ -31,14 +30,13 @@ const LATE_SECS: f32 = 2.0;
 /// # Errors
 /// When no window can be opened, for instance because there is no display.
 pub fn run(engine: EngineHandle, settings: Settings) -> Result<()> {
-    let notice = (settings.model == ModelChoice::Starter).then(|| STAND_IN_NOTICE.to_owned());
     let options = eframe::NativeOptions {
         viewport: egui::ViewportBuilder::default().with_title(strings::TITLE).with_app_id("hearken").with_inner_size([1_100.0, 700.0]),
         ..Default::default()
     };
     let no_window =
         |e: String| Error::new(ErrorKind::Internal, format!("no window can be opened ({e}); `hearken listen` listens without one"));
-    eframe::run_native("hearken", options, Box::new(|cc| Ok(Box::new(HearkenApp::new(engine, settings.modes, notice, &cc.egui_ctx)))))
+    eframe::run_native("hearken", options, Box::new(|cc| Ok(Box::new(HearkenApp::new(engine, settings.modes, &cc.egui_ctx)))))
         .map_err(|e| no_window(e.to_string()))
 }
 
@@ -47,7 +45,8 @@ pub struct HearkenApp {
     engine: EngineHandle,
     modes: Vec<Mode>,
     transcript: Arc<Mutex<Transcript>>,
-    notice: Option<String>,
+    /// The remark that the user has read.
+    dismissed: Option<String>,
 }
 
 impl std::fmt::Debug for HearkenApp {
@@ -57,9 +56,9 @@ impl std::fmt::Debug for HearkenApp {
 }
 
 impl HearkenApp {
-    /// A window onto `engine` with a toggle for each of `modes`; `notice` is shown until it is dismissed.
+    /// A window onto `engine` with a toggle for each of `modes`.
     #[must_use]
-    pub fn new(engine: EngineHandle, modes: Vec<Mode>, notice: Option<String>, ctx: &egui::Context) -> Self {
+    pub fn new(engine: EngineHandle, modes: Vec<Mode>, ctx: &egui::Context) -> Self {
         theme::apply(ctx);
         let shown: BTreeMap<String, Shown> = modes.iter().map(|m| (m.name.clone(), shown(m.panel))).collect();
         let transcript = Arc::new(Mutex::new(Transcript::new(shown)));
@@ -70,11 +69,10 @@ impl HearkenApp {
                 ctx.request_repaint();
             }
         };
-        let notice = match std::thread::Builder::new().name("hearken-view".into()).spawn(fold) {
-            Ok(_) => notice,
-            Err(e) => Some(format!("Nothing can be shown: a thread cannot be started ({e}).")),
-        };
-        Self { engine, modes, transcript, notice }
+        let view = std::thread::Builder::new().name("hearken-view".into()).spawn(fold);
+        let remark = view.err().map(|e| format!("Nothing can be shown: a thread cannot be started ({e})."));
+        transcript.lock().unwrap_or_else(PoisonError::into_inner).remark = remark;
+        Self { engine, modes, transcript, dismissed: None }
     }
 
     /// Paints the window.
@@ -83,8 +81,8 @@ impl HearkenApp {
         let transcript = folded.lock().unwrap_or_else(PoisonError::into_inner);
         self.keys(ui, &transcript);
         Panel::top("status").show(ui, |ui| self.status_ui(ui, &transcript));
-        if self.notice.is_some() {
-            Panel::top("notice").show(ui, |ui| self.notice_ui(ui));
+        if transcript.remark.is_some() && transcript.remark != self.dismissed {
+            Panel::top("notice").show(ui, |ui| self.notice_ui(ui, &transcript));
         }
         Panel::top("strip").show(ui, |ui| strip::strip_ui(ui, &transcript));
         Panel::bottom("health").show(ui, |ui| self.health_ui(ui, &transcript));
@@ -112,9 +110,9 @@ impl HearkenApp {
 
     fn status_ui(&self, ui: &mut egui::Ui, transcript: &Transcript) {
         ui.horizontal_wrapped(|ui| {
-            let (text, colour) = self.state(transcript, ui.visuals().dark_mode);
+            let (text, colour) = self.state(transcript, ui.visuals());
             // The widest words fix the place, so that nothing beside them jumps.
-            ui.add_sized([150.0, 24.0], egui::Label::new(RichText::new(format!("● {text}")).color(colour).strong().size(theme::LARGE)));
+            ui.add_sized([150.0, 24.0], egui::Label::new(RichText::new(text).color(colour).strong().size(theme::LARGE)));
             self.meter_ui(ui, transcript);
             ui.label(RichText::new(&transcript.model).weak()).on_hover_text(strings::MODEL);
             ui.separator();
@@ -146,32 +144,32 @@ impl HearkenApp {
         response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::ProgressIndicator, true, strings::LEVEL));
     }
 
-    fn state(&self, transcript: &Transcript, dark: bool) -> (String, egui::Color32) {
+    fn state(&self, transcript: &Transcript, visuals: &egui::Visuals) -> (String, egui::Color32) {
         let readings = self.engine.meters().read();
         if transcript.finished {
             (strings::ENDED.into(), theme::FAULT)
         } else if transcript.paused {
             (strings::PAUSED.into(), theme::FAULT)
         } else if readings.loading {
-            (strings::LOADING.into(), theme::quiet(dark))
+            (strings::LOADING.into(), theme::quiet(visuals))
         } else if readings.lag_secs > LATE_SECS {
             (strings::behind(readings.lag_secs), theme::FAULT)
         } else if readings.replying {
             (strings::REPLYING.into(), theme::REPLYING)
         } else if let Some(since) = transcript.quiet_since {
-            (strings::quiet(since), theme::quiet(dark))
+            (strings::quiet(since), theme::quiet(visuals))
         } else {
             (strings::LISTENING.into(), theme::LISTENING)
         }
     }
 
-    fn notice_ui(&mut self, ui: &mut egui::Ui) {
+    fn notice_ui(&mut self, ui: &mut egui::Ui, transcript: &Transcript) {
         ui.horizontal_wrapped(|ui| {
-            if let Some(notice) = &self.notice {
-                ui.label(RichText::new(format!("⚠ {notice}")).color(theme::URGENT));
+            if let Some(remark) = &transcript.remark {
+                ui.label(RichText::new(remark).color(theme::URGENT));
             }
             if ui.button(strings::DISMISS).clicked() {
-                self.notice = None;
+                self.dismissed.clone_from(&transcript.remark);
             }
         });
     }

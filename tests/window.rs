@@ -28,7 +28,7 @@ fn open(size: [f32; 2]) -> Bench {
             let ctx = ui.ctx().clone();
             let modes = builtin(Language::Chinese, std::path::Path::new("/nonexistent"));
             if let Some(engine) = engine.take() {
-                *app = Some(HearkenApp::new(engine, modes, Some("random weights".into()), &ctx));
+                *app = Some(HearkenApp::new(engine, modes, &ctx));
             }
             if let Some(app) = app {
                 app.ui(ui);
@@ -134,6 +134,8 @@ fn what_is_said_appears_in_its_panel() {
 #[test]
 fn problems_and_the_notice_are_shown_and_the_notice_can_be_dismissed() {
     let mut bench = open([1_100.0, 700.0]);
+    let message = "random weights stand in".to_owned();
+    bench.report(Event::Problem { at: at(0), severity: Severity::Warning, kind: "stand_in".into(), message });
     assert!(bench.shows("random weights"));
     bench.click("Dismiss");
     assert!(!bench.shows("random weights"));

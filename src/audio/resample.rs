@@ -8,7 +8,7 @@ use crate::time::SAMPLE_RATE_HZ;
 
 /// Rates that occur; anything else is a damaged header.
 const RATES_HZ: std::ops::RangeInclusive<u32> = 1_000..=768_000;
-/// Blocks of 10 ms: the filter delay is then 5 ms, and exact at the usual rates (CRATES.md section 4).
+/// Blocks of about 10 ms: the filter delay is then 5 ms (CRATES.md section 4).
 const BLOCKS_PER_SECOND: u32 = 100;
 
 /// Mono samples of one rate in, 16 kHz out; at 16 kHz they pass untouched.
@@ -95,7 +95,10 @@ impl Resampler {
 
 impl Filter {
     fn new(rate_hz: u32) -> Result<Self> {
-        let chunk = (rate_hz / BLOCKS_PER_SECOND).max(1) as usize;
+        // The filter's delay is half a block, which is a whole number of samples on both sides only in blocks of this size.
+        let common = gcd(rate_hz, SAMPLE_RATE_HZ);
+        let unit = 2 * rate_hz / common;
+        let chunk = (rate_hz / BLOCKS_PER_SECOND).next_multiple_of(unit).max(unit) as usize;
         let fft = Fft::<f32>::new(rate_hz as usize, SAMPLE_RATE_HZ as usize, chunk, 1, FixedSync::Input)
             .map_err(|e| Error::new(ErrorKind::Internal, format!("{rate_hz} Hz cannot be resampled: {e}")))?;
         let (output, delay) = (vec![0.0; fft.output_frames_max()], fft.output_delay());
@@ -121,6 +124,11 @@ impl Filter {
         self.input.drain(..used);
         Ok(())
     }
+}
+
+/// Greatest common divisor.
+const fn gcd(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 #[cfg(test)]

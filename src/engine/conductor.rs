@@ -22,6 +22,7 @@ use crate::mel::{MaxOver, QuietGate};
 use crate::model::Model;
 use crate::protocol::{Command, Event, GapCause, PROTOCOL, Severity};
 use crate::time::{ChunkIdx, SAMPLE_RATE_HZ, StreamTime};
+use crate::transcript::REMARK;
 
 /// Failures of computing, one after the other, after which the session ends: it would only fail again.
 const FAILURES: usize = 5;
@@ -147,7 +148,7 @@ impl Conductor {
             started_utc: if microphone { Some(utc_now()) } else { None },
         });
         if let Some(notice) = self.parts.notice.take() {
-            self.remark("stand_in", notice);
+            self.remark(notice);
         }
         self.parts.meters.raise(Flag::GateOpen);
         if self.parts.tempo == Tempo::Live {
@@ -409,7 +410,7 @@ impl Conductor {
             self.switch_on(&name)?;
         }
         if let Some(notice) = notice {
-            self.remark("stand_in", notice);
+            self.remark(notice);
         }
         self.make_other_openings();
         Ok(())
@@ -421,8 +422,8 @@ impl Conductor {
     }
 
     /// Something to know that is no trouble: it does not count as a problem.
-    fn remark(&mut self, kind: &str, message: String) {
-        self.out.push(Event::Problem { at: self.now, severity: Severity::Warning, kind: kind.to_owned(), message });
+    fn remark(&mut self, message: String) {
+        self.out.push(Event::Problem { at: self.now, severity: Severity::Warning, kind: REMARK.to_owned(), message });
     }
 
     /// Reports what has gathered, less what was not asked for. A face that has gone ends the session.

@@ -1,10 +1,8 @@
 //! What a lane starts from: its prefix and spoken instruction, already fed. Made once and kept on disk.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor, safetensors};
 use sha2::{Digest, Sha256};
 
 use crate::audio;
@@ -95,24 +93,14 @@ impl Opening {
 
     fn load(model: &Model, file: &Path) -> Option<Self> {
         // Anything wrong with the file is answered by making it again.
-        let stored = safetensors::load(file, model.decoder().device()).ok()?;
-        let n_layer = model.new_cache().depth();
-        let tensors: Option<Vec<(Tensor, Tensor)>> =
-            (0..n_layer).map(|l| Some((stored.get(&format!("k.{l}"))?.clone(), stored.get(&format!("v.{l}"))?.clone()))).collect();
-        let cache = LaneCache::from_tensors(&tensors?, n_layer).ok()?;
-        model.decoder().fits(&cache).then(|| Self { cache, pending: vec![model.ids().keep_silence] })
+        Some(Self { cache: model.load_cache(file)?, pending: vec![model.ids().keep_silence] })
     }
 
     fn save(&self, file: &Path) {
         let save = || -> Option<()> {
-            let mut tensors = HashMap::new();
-            for (l, (k, v)) in self.cache.tensors().ok()?.into_iter().enumerate() {
-                tensors.insert(format!("k.{l}"), k.contiguous().ok()?.to_device(&Device::Cpu).ok()?);
-                tensors.insert(format!("v.{l}"), v.contiguous().ok()?.to_device(&Device::Cpu).ok()?);
-            }
             std::fs::create_dir_all(file.parent()?).ok()?;
             let temporary: PathBuf = file.with_extension(format!("{}.tmp", std::process::id()));
-            let written = safetensors::save(&tensors, &temporary).ok().and_then(|()| std::fs::rename(&temporary, file).ok());
+            let written = self.cache.save(&temporary).ok().and_then(|()| std::fs::rename(&temporary, file).ok());
             if written.is_none() {
                 // A half-written file is of no use; it may also not exist.
                 let _ = std::fs::remove_file(&temporary);

@@ -2,9 +2,8 @@
 
 use std::collections::VecDeque;
 
-use candle_core::Tensor;
-
 use crate::lane::Ask;
+use crate::model::Features;
 use crate::time::{ChunkIdx, StreamTime};
 
 /// A chunk as the lanes take it.
@@ -15,7 +14,7 @@ pub struct Encoded {
     /// Audio time at its end.
     pub at: StreamTime,
     /// Its features, `[10, n_embd]`.
-    pub features: Tensor,
+    pub features: Features,
     /// Whether lanes are asked about it.
     pub ask: Ask,
 }

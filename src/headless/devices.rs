@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
-use crate::audio::capture::{DeviceInfo, Direction, Standing, devices};
+use crate::audio::{DeviceDirection, DeviceInfo, DeviceStanding, devices};
 use crate::config::ReportFormat;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -31,8 +31,8 @@ fn print_json(found: &[DeviceInfo], out: &mut impl Write) -> io::Result<()> {
             json!({
                 "id": d.id,
                 "name": d.name,
-                "direction": if d.direction == Direction::Input { "input" } else { "output" },
-                "default": d.standing == Standing::Default,
+                "direction": if d.direction == DeviceDirection::Input { "input" } else { "output" },
+                "default": d.standing == DeviceStanding::Default,
                 "rate_hz": d.rate_hz,
                 "channels": d.channels,
             })
@@ -42,14 +42,14 @@ fn print_json(found: &[DeviceInfo], out: &mut impl Write) -> io::Result<()> {
 }
 
 fn print_text(found: &[DeviceInfo], out: &mut impl Write) -> io::Result<()> {
-    for (title, direction) in [("inputs", Direction::Input), ("outputs", Direction::Output)] {
+    for (title, direction) in [("inputs", DeviceDirection::Input), ("outputs", DeviceDirection::Output)] {
         writeln!(out, "{title}:")?;
         let mut listed = found.iter().filter(|d| d.direction == direction).peekable();
         if listed.peek().is_none() {
             writeln!(out, "    none")?;
         }
         for d in listed {
-            let mark = if d.standing == Standing::Default { "*" } else { " " };
+            let mark = if d.standing == DeviceStanding::Default { "*" } else { " " };
             writeln!(out, "  {mark} {}  ({} Hz, {} channels)  {}", d.name, d.rate_hz, d.channels, d.id)?;
         }
     }

@@ -1,6 +1,9 @@
 //! The key/value cache of one lane.
 
-use candle_core::{Result, Tensor};
+use std::collections::HashMap;
+use std::path::Path;
+
+use candle_core::{Device, Result, Tensor, safetensors};
 use candle_nn::kv_cache::KvCache;
 
 /// Positions by which a cache grows. Small enough that an opening cache is small on disk and in memory, large enough that
@@ -55,6 +58,28 @@ impl LaneCache {
             }
         }
         Ok(all)
+    }
+
+    /// Writes it to the file `path`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let mut named = HashMap::new();
+        for (layer, (k, v)) in self.tensors()?.into_iter().enumerate() {
+            named.insert(format!("k.{layer}"), k.contiguous()?.to_device(&Device::Cpu)?);
+            named.insert(format!("v.{layer}"), v.contiguous()?.to_device(&Device::Cpu)?);
+        }
+        safetensors::save(&named, path)
+    }
+
+    /// Reads what [`LaneCache::save`] wrote; None when the file is missing, damaged or of another depth.
+    #[must_use]
+    pub fn load(path: &Path, n_layer: usize, device: &Device) -> Option<Self> {
+        let named = safetensors::load(path, device).ok()?;
+        let of = |part: &str, layer: usize| named.get(&format!("{part}.{layer}")).cloned();
+        let tensors: Option<Vec<(Tensor, Tensor)>> = (0..n_layer).map(|layer| Some((of("k", layer)?, of("v", layer)?))).collect();
+        Self::from_tensors(&tensors?, n_layer).ok()
     }
 
     /// The cache that [`LaneCache::tensors`] gave; an empty list gives an empty cache.

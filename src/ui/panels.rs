@@ -85,7 +85,9 @@ fn reply_ui(ui: &mut Ui, transcript: &Transcript, n: usize) {
     ui.horizontal_wrapped(|ui| {
         ui.label(RichText::new(reply.at.to_string()).weak().size(theme::SMALL));
         if let Some(emotion) = reply.emotion {
-            ui.label(icon(emotion)).on_hover_text(format!("{emotion:?}"));
+            let urgent = emotion == Emotion::Urgent;
+            let tag = RichText::new(strings::emotion(emotion)).size(theme::SMALL);
+            ui.label(if urgent { tag.color(theme::URGENT).strong() } else { tag.weak() });
         }
         ui.label(text);
         match reply.stop {
@@ -103,16 +105,4 @@ fn sound_ui(ui: &mut Ui, transcript: &Transcript, n: usize) {
         let count = if sound.count > 1 { format!(" ×{}", sound.count) } else { String::new() };
         ui.label(RichText::new(format!("{}{count}", sound.name)).size(theme::LARGE));
     });
-}
-
-/// The icons of the model's own web page (MODEL.md section 5.1).
-const fn icon(emotion: Emotion) -> &'static str {
-    match emotion {
-        Emotion::Happy => "😊",
-        Emotion::Sad => "😢",
-        Emotion::Angry => "😠",
-        Emotion::Surprise => "😲",
-        Emotion::Normal => "😐",
-        Emotion::Urgent => "⚠",
-    }
 }

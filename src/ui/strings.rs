@@ -1,5 +1,6 @@
 //! What the window says, in one place.
 
+use crate::protocol::Emotion;
 use crate::time::StreamTime;
 
 pub(super) const TITLE: &str = "Hearken";
@@ -20,7 +21,7 @@ pub(super) const MODEL: &str = "The model that listens";
 pub(super) const DIALOG_HINT: &str = "Answers questions and reacts to sounds that call for help";
 pub(super) const PRIVACY: &str = "nothing leaves this machine · audio not stored";
 pub(super) const ON_TIME: &str = "on time";
-pub(super) const JUMP: &str = "⬇ Jump to now";
+pub(super) const JUMP: &str = "Jump to now";
 pub(super) const CONVERSATION: &str = "Conversation";
 pub(super) const TRANSCRIPT: &str = "Transcript";
 pub(super) const TRANSLATION: &str = "Translation";
@@ -37,6 +38,18 @@ pub(super) fn behind(secs: f32) -> String {
 
 pub(super) fn quiet(since: StreamTime) -> String {
     format!("Quiet since {since}")
+}
+
+/// An emotion as it stands before a reply.
+pub(super) const fn emotion(emotion: Emotion) -> &'static str {
+    match emotion {
+        Emotion::Happy => "happy",
+        Emotion::Sad => "sad",
+        Emotion::Angry => "angry",
+        Emotion::Surprise => "surprised",
+        Emotion::Normal => "calm",
+        Emotion::Urgent => "URGENT",
+    }
 }
 
 /// A mode's name as a button shows it.

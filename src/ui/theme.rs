@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use egui::{Color32, FontData, FontDefinitions, FontFamily};
+use egui::{Color32, FontData, FontDefinitions, FontFamily, Visuals};
 
 pub(super) const LISTENING: Color32 = Color32::from_rgb(38, 150, 120);
 pub(super) const REPLYING: Color32 = Color32::from_rgb(70, 120, 220);
@@ -27,8 +27,8 @@ const CJK_FONTS: [&str; 8] = [
 ];
 
 /// Grey that reads on either background.
-pub(super) const fn quiet(dark: bool) -> Color32 {
-    if dark { Color32::from_gray(150) } else { Color32::from_gray(110) }
+pub(super) const fn quiet(visuals: &Visuals) -> Color32 {
+    if visuals.dark_mode { Color32::from_gray(150) } else { Color32::from_gray(110) }
 }
 
 /// Follows the system's light or dark, and adds Chinese characters where the system has them.

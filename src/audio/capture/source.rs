@@ -28,6 +28,9 @@ const FIRST_RETRY: Duration = Duration::from_millis(250);
 /// The longest pause between two attempts.
 const LAST_RETRY: Duration = Duration::from_secs(2);
 
+/// Streams that an attempt to open yields.
+const ATTEMPTS: usize = 1;
+
 /// A microphone.
 pub struct CaptureSource {
     choice: DeviceChoice,
@@ -263,7 +266,7 @@ impl Loss {
 
 /// Opens on a thread of its own, because a sound server that is going down may never answer.
 fn open_aside(choice: DeviceChoice) -> Receiver<Result<InputStream>> {
-    let (tx, rx) = crossbeam_channel::bounded(1);
+    let (tx, rx) = crossbeam_channel::bounded(ATTEMPTS);
     // Where no thread can be made the channel is closed at once, which counts as a failed attempt. When nobody wants the
     // stream any more, the send fails and closes it.
     let _ = std::thread::Builder::new().name("hearken-mic-open".to_owned()).spawn(move || drop(tx.send(InputStream::open(&choice))));

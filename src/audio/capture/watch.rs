@@ -17,11 +17,13 @@ pub(super) struct Seen {
     pub(super) ids: Vec<String>,
 }
 
+/// Sights that may wait: only the newest matters, and an old one is at most two periods old.
+const SIGHTS: usize = 1;
+
 /// Starts the watch; it ends soon after the receiver is dropped. Asking may block, so it has its own thread; where no
 /// thread can be made there is no watch, and the stall watchdog remains.
 pub(super) fn watch() -> Receiver<Seen> {
-    // One: only the newest sight matters, and an old one is at most two periods old.
-    let (tx, rx) = crossbeam_channel::bounded(1);
+    let (tx, rx) = crossbeam_channel::bounded(SIGHTS);
     let _ = std::thread::Builder::new().name("hearken-mic-watch".to_owned()).spawn(move || {
         let mut host = cpal::default_host();
         loop {
