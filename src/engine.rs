@@ -87,7 +87,7 @@ fn start_with(settings: Settings, source: Box<dyn Source>, gap_secs: f64, tempo:
     let meters = Arc::new(Meters::default());
     let (command_tx, command_rx) = bounded(COMMANDS);
     let (event_tx, event_rx) = bounded(EVENTS);
-    let (chunk_tx, chunk_rx) = bounded(if tempo == Tempo::Live { CHUNKS } else { FILE_CHUNKS });
+    let (chunk_tx, chunk_rx) = if tempo == Tempo::Live { bounded(CHUNKS) } else { bounded(FILE_CHUNKS) };
     let (control_tx, control_rx) = bounded(CONTROLS);
     let source_name = source.name();
     let lost = chunk_rx.clone();

@@ -1,7 +1,7 @@
 //! Any sample rate to 16 kHz, as a stream.
 
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
-use rubato::{Fft, FixedSync, Resampler as _};
+use rubato::{Fft, FixedSync, Resampler as _, WindowFunction};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::SAMPLE_RATE_HZ;
@@ -99,8 +99,16 @@ impl Filter {
         let common = gcd(rate_hz, SAMPLE_RATE_HZ);
         let unit = 2 * rate_hz / common;
         let chunk = (rate_hz / BLOCKS_PER_SECOND).next_multiple_of(unit).max(unit) as usize;
-        let fft = Fft::<f32>::new(rate_hz as usize, SAMPLE_RATE_HZ as usize, chunk, 1, FixedSync::Input)
-            .map_err(|e| Error::new(ErrorKind::Internal, format!("{rate_hz} Hz cannot be resampled: {e}")))?;
+        let fft = Fft::<f32>::new_custom(
+            rate_hz as usize,
+            SAMPLE_RATE_HZ as usize,
+            chunk,
+            1,
+            1,
+            WindowFunction::BlackmanHarris2,
+            FixedSync::Input,
+        )
+        .map_err(|e| Error::new(ErrorKind::Internal, format!("{rate_hz} Hz cannot be resampled: {e}")))?;
         let (output, delay) = (vec![0.0; fft.output_frames_max()], fft.output_delay());
         Ok(Self { fft, input: Vec::new(), output, delay })
     }

@@ -193,9 +193,10 @@ fn open_shards(dir: &Path) -> Result<(Vec<Shard>, BTreeMap<String, usize>)> {
     }
     let mut shards = Vec::with_capacity(names.len());
     let mut shard_of = BTreeMap::new();
-    for (at, name) in names.iter().enumerate() {
-        let path = dir.join(name);
-        let map = map_file(&path, &index_path)?;
+    // Whatever else is wrong, a shard that is not there comes first.
+    let maps: Vec<(PathBuf, Mmap)> =
+        names.iter().map(|name| Ok((dir.join(name), map_file(&dir.join(name), &index_path)?))).collect::<Result<_>>()?;
+    for (at, (name, (path, map))) in names.iter().zip(maps).enumerate() {
         let tensors =
             SafeTensors::deserialize(&map).map_err(|e| Error::at(ErrorKind::Model, &path, format!("truncated or damaged ({e})")))?;
         for tensor in tensors.names() {
