@@ -67,6 +67,19 @@ pub fn start(settings: Settings) -> Result<EngineHandle> {
     start_with(settings, source, gap_secs, tempo)
 }
 
+/// Starts a session as [`start`] does, but a microphone that is not there is waited for: a window says so and stays open.
+///
+/// # Errors
+/// As [`start`], without the microphone.
+pub fn start_patiently(settings: Settings) -> Result<EngineHandle> {
+    #[cfg(feature = "mic")]
+    if let SourceChoice::Microphone(device) = &settings.source {
+        let source = Box::new(CaptureSource::open_patiently(device));
+        return start_with(settings, source, 0.0, Tempo::Live);
+    }
+    start(settings)
+}
+
 /// Starts a session that hears `source`, at the speed of time or waiting for the model as `pace` says: [`start`] for a
 /// source that the settings cannot name.
 ///

@@ -41,7 +41,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
 
 #[cfg(feature = "window")]
 fn window(settings: Settings) -> Result<()> {
-    hearken::ui::run(engine::start(settings.clone())?, settings)
+    hearken::ui::run(engine::start_patiently(settings.clone())?, settings)
 }
 
 #[cfg(not(feature = "window"))]

@@ -1,5 +1,6 @@
 //! The window as a person uses it: controls found by their labels, through the accessibility tree.
 #![cfg(feature = "window")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot go on fails")]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -106,6 +106,30 @@ impl CaptureSource {
         })
     }
 
+    /// Opens the input that `choice` means; where that fails it says so, and goes on trying as after a loss.
+    #[must_use]
+    pub fn open_patiently(choice: &DeviceChoice) -> Self {
+        Self::open(choice).unwrap_or_else(|error| {
+            let now = Instant::now();
+            Self {
+                choice: choice.clone(),
+                name: "no input yet".to_owned(),
+                state: State::Lost(Loss {
+                    since: now,
+                    was_monitor: false,
+                    retry_at: now + FIRST_RETRY,
+                    pause: FIRST_RETRY,
+                    attempt: None,
+                    candidate: None,
+                }),
+                seen: watch(),
+                switching: None,
+                raw: Vec::new(),
+                pending: VecDeque::from([Heard::Trouble(error)]),
+            }
+        })
+    }
+
     /// Rate of the device, in Hz; 0 while it is closed.
     #[must_use]
     pub fn rate_hz(&self) -> u32 {
