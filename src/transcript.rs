@@ -14,6 +14,8 @@ const TICKS: usize = 1_500;
 /// Notices that are kept.
 const NOTICES: usize = 500;
 
+/// The kind of a `problem` of the input device: from there until `input_changed` nothing is heard.
+const NO_INPUT: &str = crate::error::ErrorKind::InputDevice.name();
 /// The kind of a `problem` that is none, but something to know about the model.
 pub const REMARK: &str = "stand_in";
 
@@ -126,6 +128,8 @@ pub struct Transcript {
     pub source: String,
     /// Since when the gate is closed; None while it is open.
     pub quiet_since: Option<StreamTime>,
+    /// Whether the input is lost, or was never there.
+    pub no_input: bool,
     /// Whether capture is paused.
     pub paused: bool,
     /// Whether the session has ended.
@@ -151,6 +155,7 @@ impl Transcript {
             model: String::new(),
             source: String::new(),
             quiet_since: None,
+            no_input: false,
             paused: false,
             finished: false,
             now: StreamTime::ZERO,
@@ -214,9 +219,14 @@ impl Transcript {
             }
             Event::InputChanged { at, device, .. } => {
                 device.clone_into(&mut self.source);
+                self.no_input = false;
                 self.notice(*at, format!("listening to {device}"));
             }
             Event::Problem { kind, message, .. } if kind == REMARK => self.remark = Some(message.clone()),
+            Event::Problem { at, kind, message, .. } if kind == NO_INPUT => {
+                self.no_input = true;
+                self.notice(*at, message.clone());
+            }
             Event::Problem { at, message, .. } => self.notice(*at, message.clone()),
             Event::SessionFinished { .. } => self.finished = true,
             Event::Timing { .. } => {}

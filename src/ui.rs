@@ -88,7 +88,7 @@ impl HearkenApp {
         Panel::bottom("health").show(ui, |ui| self.health_ui(ui, &transcript));
         egui::CentralPanel::default().show(ui, |ui| panels::panels_ui(ui, &transcript, &self.modes));
         let readings = self.engine.meters().read();
-        if readings.gate_open && !transcript.paused && !transcript.finished {
+        if readings.gate_open && !transcript.no_input && !transcript.paused && !transcript.finished {
             ui.ctx().request_repaint_after(METER);
         }
     }
@@ -148,6 +148,8 @@ impl HearkenApp {
         let readings = self.engine.meters().read();
         if transcript.finished {
             (strings::ENDED.into(), theme::FAULT)
+        } else if transcript.no_input {
+            (strings::NO_INPUT.into(), theme::FAULT)
         } else if transcript.paused {
             (strings::PAUSED.into(), theme::FAULT)
         } else if readings.loading {

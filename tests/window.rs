@@ -143,6 +143,9 @@ fn problems_and_the_notice_are_shown_and_the_notice_can_be_dismissed() {
     let message = "USB mic: unplugged".to_owned();
     bench.report(Event::Problem { at: at(2), severity: Severity::Warning, kind: "input_device".into(), message });
     assert!(bench.shows("USB mic: unplugged"));
+    assert!(bench.shows("No input"), "the state says that nothing is heard");
+    bench.report(Event::InputChanged { at: at(3), device: "USB mic".into(), rate_hz: 48_000, channels: 1 });
+    assert!(bench.shows("Listening"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 /// Values shared between the engine and a face.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Meters {
     level_dbfs: AtomicU32,
     peak: AtomicU32,
@@ -41,6 +41,20 @@ pub(crate) enum Flag {
     GateOpen = 2,
     Replying = 4,
     Loading = 8,
+}
+
+impl Default for Meters {
+    /// Nothing has been heard yet.
+    fn default() -> Self {
+        let zero = || AtomicU32::new(0f32.to_bits());
+        Self {
+            level_dbfs: AtomicU32::new(f32::NEG_INFINITY.to_bits()),
+            peak: zero(),
+            lag_secs: zero(),
+            chunk_ms: zero(),
+            flags: AtomicU8::new(0),
+        }
+    }
 }
 
 impl Meters {

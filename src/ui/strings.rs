@@ -7,6 +7,7 @@ pub(super) const TITLE: &str = "Hearken";
 pub(super) const LISTENING: &str = "Listening";
 pub(super) const REPLYING: &str = "Replying";
 pub(super) const PAUSED: &str = "Paused";
+pub(super) const NO_INPUT: &str = "No input";
 pub(super) const LOADING: &str = "Loading";
 pub(super) const ENDED: &str = "Ended";
 pub(super) const PAUSE: &str = "Pause";
