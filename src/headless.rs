@@ -50,6 +50,8 @@ impl Outcome {
 /// # Errors
 /// `Output` when `out` cannot be written, for instance because the disk is full.
 pub fn run(engine: EngineHandle, format: OutputFormat, out: impl Write, notes: impl Write) -> Result<Outcome> {
+    // Where signals cannot be caught, or are caught already, they end the process as they always did.
+    let _ = ctrlc::set_handler(engine.stopper());
     let mut printer = Printer::new(format, BufWriter::new(out), notes);
     let outcome = match follow(&engine, &mut printer) {
         Ok(outcome) => Ok(outcome),

@@ -32,6 +32,14 @@ impl EngineHandle {
         }
     }
 
+    /// Something that ends the session from anywhere, such as a signal handler.
+    #[must_use]
+    pub fn stopper(&self) -> impl Fn() + Send + 'static {
+        let commands = self.commands.clone();
+        // A session that takes no more commands has ended or is about to.
+        move || drop(commands.try_send(Command::Shutdown))
+    }
+
     /// What the engine reports; the channel closes after `session_finished`.
     #[must_use]
     pub const fn events(&self) -> &Receiver<Event> {
