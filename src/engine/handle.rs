@@ -33,7 +33,6 @@ impl EngineHandle {
     }
 
     /// Something that ends the session from anywhere, such as a signal handler.
-    #[must_use]
     pub fn stopper(&self) -> impl Fn() + Send + 'static {
         let commands = self.commands.clone();
         // A session that takes no more commands has ended or is about to.
