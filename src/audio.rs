@@ -67,9 +67,12 @@ impl Source for Box<dyn Source> {
     }
 }
 
-/// The sample if it is a number of the range -1 ..= 1, else the nearest that is; 0 for no number.
+/// Said once of a file or stream in which some samples are NaN or infinite.
+const NO_NUMBERS: &str = "some of its samples are not numbers (NaN or infinite); they are heard as silence";
+
+/// The sample if it is in the range -1 ..= 1, else the nearest that is; 0 for one that is NaN or infinite.
 const fn tame(sample: f32) -> f32 {
-    if sample.is_nan() { 0.0 } else { sample.clamp(-1.0, 1.0) }
+    if sample.is_finite() { sample.clamp(-1.0, 1.0) } else { 0.0 }
 }
 
 /// Where sound comes from.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use hearken::audio::file::FileSource;
 use hearken::audio::stdin::StreamSource;
 use hearken::audio::{Heard, Source, read_file};
+use hearken::error::ErrorKind;
 
 fn audio(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/audio").join(name)
@@ -102,4 +103,147 @@ fn files_are_heard_in_order_and_a_list_is_expanded() {
         }
     }
     assert_eq!(ends, [19_200, 38_400]);
+}
+
+/// What a source says until its end, and all the samples of it.
+fn hear(mut source: impl Source) -> (Vec<f32>, Vec<Heard>) {
+    let (mut samples, mut said) = (Vec::new(), Vec::new());
+    for _ in 0..100_000 {
+        match source.next(&mut samples).unwrap() {
+            Heard::Samples(_) | Heard::Nothing => {}
+            Heard::End => return (samples, said),
+            other => said.push(other),
+        }
+    }
+    panic!("it never ends");
+}
+
+/// A WAV of this `tag` (1 integer, 3 float, or 0xfffe with a sub-format) whose `data` claims to be `length` bytes long.
+fn wav(tag: u16, channels: u16, rate_hz: u32, bits: u16, length: u32, data: &[u8]) -> Vec<u8> {
+    let mut fmt = Vec::new();
+    fmt.extend(if tag > 3 { 0xfffe } else { tag }.to_le_bytes());
+    fmt.extend(channels.to_le_bytes());
+    fmt.extend(rate_hz.to_le_bytes());
+    fmt.extend((rate_hz * u32::from(channels * bits / 8)).to_le_bytes());
+    fmt.extend((channels * bits / 8).to_le_bytes());
+    fmt.extend(bits.to_le_bytes());
+    if tag > 3 {
+        fmt.extend(22_u16.to_le_bytes());
+        fmt.extend(bits.to_le_bytes());
+        fmt.extend(0_u32.to_le_bytes());
+        fmt.extend((tag - 0xfff0).to_le_bytes());
+        fmt.extend([0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71]);
+    }
+    let fmt_length = u32::try_from(fmt.len()).unwrap().to_le_bytes();
+    [b"RIFF\xff\xff\xff\xffWAVEfmt ", &fmt_length[..], &fmt, b"data", &length.to_le_bytes(), data].concat()
+}
+
+#[test]
+fn samples_that_are_no_numbers_are_silence_and_are_said_once_a_file() {
+    let samples = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30, 0.1, f32::NAN];
+    let data: Vec<u8> = samples.iter().cycle().take(60_000).flat_map(|s| s.to_le_bytes()).collect();
+    let bytes = wav(3, 1, 16_000, 32, 240_000, &data);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("spoilt.wav");
+    std::fs::write(&path, &bytes).unwrap();
+    let from_file = hear(FileSource::open(std::slice::from_ref(&path)).unwrap());
+    let from_stdin = hear(StreamSource::new(std::io::Cursor::new(bytes), "stdin").unwrap());
+    for ((heard, said), name) in [(from_file, "spoilt.wav"), (from_stdin, "stdin")] {
+        assert_eq!((heard.len(), &heard[..6]), (60_000, &[0.0, 0.0, 0.0, 1.0, 0.1, 0.0][..]), "{name}");
+        let [Heard::Trouble(error), Heard::EndOfFile] = &said[..] else { panic!("{name}: {said:?}") };
+        assert!(error.message().contains(name), "{error}");
+    }
+}
+
+#[test]
+fn a_damaged_part_is_said_once_and_the_rest_is_heard() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("hurt.m4a");
+    let mut bytes = std::fs::read(audio("speech.m4a")).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 400].fill(0xff);
+    std::fs::write(&path, bytes).unwrap();
+    let (heard, said) = hear(FileSource::open(std::slice::from_ref(&path)).unwrap());
+    println!("{} samples, {said:?}", heard.len());
+    assert!(heard.len() > 4_000);
+    let [Heard::Trouble(error), Heard::EndOfFile] = &said[..] else { panic!("{said:?}") };
+    assert!(error.message().contains("hurt.m4a"), "{error}");
+}
+
+#[test]
+fn what_is_no_sound_file_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let put = |name: &str, bytes: &[u8]| {
+        std::fs::write(dir.path().join(name), bytes).unwrap();
+    };
+    put("empty.wav", b"");
+    put("text.wav", b"this is no sound at all, only words, and a few more of them");
+    put("silent.wav", &wav(1, 1, 16_000, 16, 0, &[]));
+    put("rate.wav", &wav(1, 1, 3, 16, 4, &[0; 4]));
+    put("channels.wav", &wav(1, 4_000, 16_000, 16, 8_000, &[0; 8_000]));
+    put("list.json", b"{}");
+    std::fs::create_dir(dir.path().join("folder")).unwrap();
+    for name in ["empty.wav", "text.wav", "silent.wav", "rate.wav", "channels.wav", "list.json", "folder", "missing.wav"] {
+        let error = FileSource::open(&[dir.path().join(name)]).unwrap_err();
+        assert!(error.kind() == ErrorKind::AudioFile && error.message().contains(name), "{name}: {error}");
+    }
+    #[cfg(unix)]
+    assert!(FileSource::open(&["/dev/zero".into()]).unwrap_err().message().contains("/dev/zero"));
+}
+
+#[test]
+fn every_form_of_wav_is_heard_from_stdin_and_from_a_file_alike() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("form.wav");
+    let value = |n: usize| ((n * 37) % 200) as f64 / 256.0 - 0.375;
+    for (tag, bits) in [(1, 8), (1, 16), (1, 24), (1, 32), (3, 32), (3, 64), (0xfff1, 16), (0xfff1, 24), (0xfff3, 32)] {
+        let store = |v: f64| match (tag & 0xf, bits) {
+            (1, 8) => vec![(v * 128.0 + 128.0) as u8],
+            (1, _) => ((v * 2_147_483_648.0) as i32).to_le_bytes()[4 - bits / 8..].to_vec(),
+            (_, 32) => (v as f32).to_le_bytes().to_vec(),
+            _ => v.to_le_bytes().to_vec(),
+        };
+        for (channels, rate_hz) in [(1, 16_000), (2, 44_100), (6, 48_000)] {
+            let data: Vec<u8> = (0..9_000 * usize::from(channels)).flat_map(|n| store(value(n))).collect();
+            let whole = u32::try_from(data.len()).unwrap();
+            let bytes = wav(tag, channels, rate_hz, u16::try_from(bits).unwrap(), whole, &data);
+            std::fs::write(&path, &bytes).unwrap();
+            let file = read_file(&path).unwrap();
+            for length in [whole, 0, u32::MAX, 0x7fff_ffff, 0x7fff_f000] {
+                let bytes = wav(tag, channels, rate_hz, u16::try_from(bits).unwrap(), length, &data);
+                let (heard, said) = hear(StreamSource::new(std::io::Cursor::new(bytes), "stdin").unwrap());
+                assert_eq!(said, [Heard::EndOfFile]);
+                assert_eq!(heard.len(), (9_000.0 * 16_000.0 / f64::from(rate_hz)).round() as usize);
+                let off = heard.iter().zip(&file).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(heard.len() == file.len() && off < 1e-6, "{tag:x} {bits} bits {channels} channels: {off}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_wav_on_stdin_is_refused_by_name() {
+    for bytes in [
+        b"".to_vec(),
+        b"words".to_vec(),
+        b"words, and many more words than a header".to_vec(),
+        wav(1, 1, 16_000, 16, 0, &[]),
+        wav(1, 1, 3, 16, 2, &[0; 2]),
+        wav(1, 0, 16_000, 16, 2, &[0; 2]),
+        wav(1, 1, 16_000, 16, 1, &[0]),
+        wav(2, 1, 16_000, 8, 2, &[0; 2]),
+    ] {
+        let error = StreamSource::new(std::io::Cursor::new(bytes), "stdin").unwrap_err();
+        assert!(error.kind() == ErrorKind::AudioFile && error.message().contains("stdin"), "{error}");
+    }
+}
+
+#[test]
+fn a_wav_file_with_placeholder_lengths_is_heard_to_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("streamed.wav");
+    for length in [u32::MAX, 0x7fff_ffff, 0x7fff_f000] {
+        std::fs::write(&path, wav(1, 1, 16_000, 16, length, &[1; 40_000])).unwrap();
+        assert_eq!(read_file(&path).unwrap().len(), 20_000, "{length:x}");
+    }
 }

@@ -14,7 +14,7 @@ use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::meta::MetadataOptions;
 
 use super::resample::Resampler;
-use super::{Heard, Source, tame};
+use super::{Heard, NO_NUMBERS, Source, tame};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Channels that a file may have; more is a damaged header.
@@ -68,14 +68,17 @@ impl Source for FileSource {
                 },
             },
         };
-        match decoder.step(out) {
-            Ok(Some(count)) => Ok(Heard::Samples(count)),
-            Ok(None) => {
-                self.open = None;
-                Ok(Heard::EndOfFile)
-            }
-            Err(error) => Ok(Heard::Trouble(error)),
+        if let Some(trouble) = decoder.trouble.take() {
+            return Ok(Heard::Trouble(trouble));
         }
+        if let Some(count) = decoder.step(out) {
+            return Ok(Heard::Samples(count));
+        }
+        if let Some(trouble) = decoder.trouble.take() {
+            return Ok(Heard::Trouble(trouble));
+        }
+        self.open = None;
+        Ok(Heard::EndOfFile)
     }
 
     fn name(&self) -> String {
@@ -121,14 +124,23 @@ struct Decoder {
     interleaved: Vec<f32>,
     mono: Vec<f32>,
     bad_packets: usize,
+    /// What is to be reported, after the samples before it.
+    trouble: Option<Error>,
+    /// Damage is reported once a file, however much there is of it.
+    damage: Damage,
     state: State,
+}
+
+/// Of what kind of damage the user has been told.
+#[derive(Clone, Copy, Debug, Default)]
+struct Damage {
+    left_out: bool,
+    no_numbers: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Decoding,
-    /// A problem was reported; the end of the file comes next.
-    Failed,
     Finished,
 }
 
@@ -140,14 +152,18 @@ impl std::fmt::Debug for Decoder {
 
 impl Decoder {
     fn open(path: &Path) -> Result<Self> {
+        // Asked before it is opened: opening a pipe waits for its writer, and a pipe cannot be read twice.
+        let meta = std::fs::metadata(path).map_err(|e| cannot_read(path, &e))?;
+        let why = match (meta.is_dir(), meta.is_file(), meta.len()) {
+            (true, ..) => Some("this is a folder"),
+            (_, false, _) => Some("this is not a file; to hear a stream, send it as WAV to stdin and name -"),
+            (_, _, 0) => Some("the file is empty"),
+            _ => None,
+        };
+        if let Some(why) = why {
+            return Err(Error::at(ErrorKind::AudioFile, path, why));
+        }
         let file = File::open(path).map_err(|e| cannot_read(path, &e))?;
-        let meta = file.metadata().map_err(|e| cannot_read(path, &e))?;
-        if meta.is_dir() {
-            return Err(Error::at(ErrorKind::AudioFile, path, "this is a folder"));
-        }
-        if meta.is_file() && meta.len() == 0 {
-            return Err(Error::at(ErrorKind::AudioFile, path, "the file is empty"));
-        }
         Self::of(Box::new(file), path)
     }
 
@@ -185,6 +201,8 @@ impl Decoder {
             interleaved: Vec::new(),
             mono: Vec::new(),
             bad_packets: 0,
+            trouble: None,
+            damage: Damage::default(),
             state: State::Decoding,
         })
     }
@@ -200,33 +218,47 @@ impl Decoder {
 
     fn read_all(mut self) -> Result<Vec<f32>> {
         let mut all = Vec::new();
-        while self.step(&mut all)?.is_some() {}
+        while self.step(&mut all).is_some() {
+            if let Some(trouble) = self.trouble.take() {
+                return Err(trouble);
+            }
+        }
+        if let Some(trouble) = self.trouble.take() {
+            return Err(trouble);
+        }
         if all.is_empty() {
             return Err(Error::at(ErrorKind::AudioFile, &self.path, "there is no sound in it"));
         }
         Ok(all)
     }
 
-    /// Appends what comes next and says how much; None at the end.
-    fn step(&mut self, out: &mut Vec<f32>) -> Result<Option<usize>> {
-        if self.state != State::Decoding {
-            return Ok(None);
+    /// Appends what comes next and says how much; None at the end. What is wrong is left in `trouble`.
+    fn step(&mut self, out: &mut Vec<f32>) -> Option<usize> {
+        if self.state == State::Finished {
+            return None;
         }
         let before = out.len();
-        let rate_hz = match self.packet() {
-            Ok(Some(rate_hz)) => rate_hz,
-            Ok(None) => {
-                self.state = State::Finished;
-                if let Some((_, resampler)) = &mut self.resampler {
-                    resampler.finish(out)?;
-                }
-                return Ok((out.len() > before).then_some(out.len() - before));
-            }
+        let more = match self.advance(out) {
+            Ok(more) => more,
             Err(error) => {
-                self.state = State::Failed;
-                return Err(error);
+                self.trouble = Some(error);
+                false
             }
         };
+        if !more {
+            self.state = State::Finished;
+            if let Some((_, mut last)) = self.resampler.take()
+                && let Err(error) = last.finish(out)
+            {
+                self.trouble.get_or_insert(error);
+            }
+        }
+        (more || out.len() > before).then_some(out.len() - before)
+    }
+
+    /// Decodes one packet to `out`; false at the end.
+    fn advance(&mut self, out: &mut Vec<f32>) -> Result<bool> {
+        let Some(rate_hz) = self.packet()? else { return Ok(false) };
         if self.resampler.as_ref().is_none_or(|(rate, _)| *rate != rate_hz) {
             // The rate changed in mid-stream: what the old filter still holds comes first.
             if let Some((_, mut old)) = self.resampler.take() {
@@ -237,7 +269,7 @@ impl Decoder {
         if let Some((_, resampler)) = &mut self.resampler {
             resampler.step(&self.mono, out)?;
         }
-        Ok(Some(out.len() - before))
+        Ok(true)
     }
 
     /// Decodes the next packet to `mono` and returns its rate; None at the end.
@@ -266,6 +298,10 @@ impl Decoder {
                 Ok(None) => return Ok(None),
                 Ok(Some((rate_hz, channels))) if (1..=MAX_CHANNELS).contains(&channels) => {
                     self.bad_packets = 0;
+                    if !self.damage.no_numbers && self.interleaved.iter().any(|s| !s.is_finite()) {
+                        self.damage.no_numbers = true;
+                        self.trouble = Some(Error::at(ErrorKind::AudioFile, &self.path, NO_NUMBERS));
+                    }
                     self.mono.clear();
                     let scale = channels as f32;
                     self.mono.extend(
@@ -278,11 +314,22 @@ impl Decoder {
                 }
                 Ok(Some(_)) => return Err(damaged(&self.path, "an impossible number of channels".into())),
                 Err(Bad::Other) => {}
-                Err(Bad::Reset) => self.follow_chain()?,
+                Err(Bad::Reset) => {
+                    self.bad_packets += 1;
+                    if self.bad_packets > BAD_PACKETS {
+                        return Err(damaged(&self.path, "it begins again and again".into()));
+                    }
+                    self.follow_chain()?;
+                }
                 Err(Bad::Packet(why)) => {
                     self.bad_packets += 1;
                     if self.bad_packets > BAD_PACKETS {
                         return Err(damaged(&self.path, why));
+                    }
+                    if !self.damage.left_out {
+                        self.damage.left_out = true;
+                        let why = format!("a part of it is damaged and was left out ({why})");
+                        self.trouble = Some(Error::at(ErrorKind::AudioFile, &self.path, why));
                     }
                 }
                 Err(Bad::File(why)) => return Err(damaged(&self.path, why)),

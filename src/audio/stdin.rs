@@ -4,7 +4,7 @@
 use std::io::Read;
 
 use super::resample::Resampler;
-use super::{Heard, Source, tame};
+use super::{Heard, NO_NUMBERS, Source, tame};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Bytes that are read at a time.
@@ -56,7 +56,12 @@ pub struct StreamSource<R> {
     resampler: Resampler,
     /// Bytes of sound that are left by the header; None when it does not know.
     left: Option<u64>,
+    /// Read and not yet heard: the first frame, then what is left of one that was cut by the end of a block.
     bytes: Vec<u8>,
+    /// What is to be reported, after the samples it was found in.
+    trouble: Option<Error>,
+    /// Whether samples that are no numbers have been reported: once is enough.
+    no_numbers: bool,
     state: State,
 }
 
@@ -84,7 +89,7 @@ impl<R: Read + Send> StreamSource<R> {
         if &head[..4] != b"RIFF" || &head[8..] != b"WAVE" {
             return Err(bad("not WAV"));
         }
-        let mut format = None;
+        let mut format: Option<(Stored, usize, u32)> = None;
         loop {
             let chunk = read_exact::<8>(&mut reader).ok_or_else(|| bad("there is no sound in it"))?;
             let length = u32::from_le_bytes([chunk[4], chunk[5], chunk[6], chunk[7]]);
@@ -93,8 +98,15 @@ impl<R: Read + Send> StreamSource<R> {
                     let (stored, channels, rate_hz) = format.ok_or_else(|| bad("its header does not say how the sound is stored"))?;
                     let left = if matches!(length, 0 | 0x7fff_0000..) { None } else { Some(u64::from(length)) };
                     let resampler = Resampler::new(rate_hz).map_err(|e| e.while_doing(name))?;
-                    let (bytes, state) = (Vec::new(), State::Sound);
-                    return Ok(Self { reader, name: name.to_owned(), stored, channels, resampler, left, bytes, state });
+                    // One frame is read now, so that a stream without sound is an error before listening begins.
+                    let mut bytes = vec![0; stored.bytes() * channels];
+                    let left = match left.map(|left| left.checked_sub(bytes.len() as u64)) {
+                        Some(None) => return Err(bad("there is no sound in it")),
+                        left => left.flatten(),
+                    };
+                    reader.read_exact(&mut bytes).map_err(|_| bad("there is no sound in it"))?;
+                    let (name, state) = (name.to_owned(), State::Sound);
+                    return Ok(Self { reader, name, stored, channels, resampler, left, bytes, trouble: None, no_numbers: false, state });
                 }
                 b"fmt " if (16..=1_024).contains(&length) => {
                     let mut body = vec![0; length as usize + (length % 2) as usize];
@@ -114,6 +126,9 @@ impl<R: Read + Send> StreamSource<R> {
 
 impl<R: Read + Send> Source for StreamSource<R> {
     fn next(&mut self, out: &mut Vec<f32>) -> Result<Heard> {
+        if let Some(trouble) = self.trouble.take() {
+            return Ok(Heard::Trouble(trouble));
+        }
         match self.state {
             State::Sound => {}
             State::Ended => {
@@ -129,29 +144,45 @@ impl<R: Read + Send> Source for StreamSource<R> {
             Ok(got) => got,
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => return Ok(Heard::Nothing),
             Err(e) => {
-                self.state = State::Ended;
-                return Ok(Heard::Trouble(Error::new(ErrorKind::AudioFile, format!("{}: {e}", self.name))));
+                self.trouble = Some(Error::new(ErrorKind::AudioFile, format!("{}: {e}", self.name)));
+                0
             }
         };
+        self.left = self.left.map(|left| left - got as u64);
+        self.bytes.extend_from_slice(&block[..got]);
+        let mono = self.whole_frames();
+        self.resampler.step(&mono, out)?;
         if got == 0 {
             self.state = State::Ended;
             self.resampler.finish(out)?;
-            return Ok(Heard::Samples(out.len() - before));
         }
-        self.left = self.left.map(|left| left - got as u64);
-        self.bytes.extend_from_slice(&block[..got]);
-        let frame = self.stored.bytes() * self.channels;
-        let whole = self.bytes.len() / frame * frame;
-        let (stored, scale) = (self.stored, self.channels as f32);
-        let of_frame = |f: &[u8]| tame(f.chunks_exact(stored.bytes()).map(|s| tame(stored.read(s))).sum::<f32>() / scale);
-        let mono: Vec<f32> = self.bytes[..whole].chunks_exact(frame).map(of_frame).collect();
-        self.bytes.drain(..whole);
-        self.resampler.step(&mono, out)?;
         Ok(Heard::Samples(out.len() - before))
     }
 
     fn name(&self) -> String {
         self.name.clone()
+    }
+}
+
+impl<R> StreamSource<R> {
+    /// Takes the whole frames out of `bytes` and mixes each to one sample.
+    fn whole_frames(&mut self) -> Vec<f32> {
+        let frame = self.stored.bytes() * self.channels;
+        let whole = self.bytes.len() / frame * frame;
+        let (stored, scale) = (self.stored, self.channels as f32);
+        let mut all_numbers = true;
+        let sample = |bytes: &[u8]| {
+            let sample = stored.read(bytes);
+            all_numbers &= sample.is_finite();
+            tame(sample)
+        };
+        let samples: Vec<f32> = self.bytes[..whole].chunks_exact(stored.bytes()).map(sample).collect();
+        self.bytes.drain(..whole);
+        if !all_numbers && !self.no_numbers {
+            self.no_numbers = true;
+            self.trouble.get_or_insert_with(|| Error::new(ErrorKind::AudioFile, format!("{}: {NO_NUMBERS}", self.name)));
+        }
+        samples.chunks_exact(self.channels).map(|frame| tame(frame.iter().sum::<f32>() / scale)).collect()
     }
 }
 
