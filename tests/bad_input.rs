@@ -185,10 +185,13 @@ fn a_single_sample_and_damaged_samples_are_heard() {
         writer.finalize().unwrap();
         path.to_str().unwrap().to_owned()
     };
-    for path in [wav("one.wav", &[0.5]), wav("damaged.wav", &[f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30, 0.1])] {
+    let damaged = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30, 0.1];
+    for (path, problems) in [(wav("one.wav", &[0.5]), 0), (wav("damaged.wav", &damaged), 1)] {
         let output = case.listen(&["--format", "jsonl", "--gap-secs", "0", &path]);
         let said = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(output.status.code(), Some(0), "{path}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(problems), "{path}: {}", String::from_utf8_lossy(&output.stderr));
+        let named = |l: &&str| l.contains("\"problem\"") && l.contains("damaged.wav");
+        assert_eq!(said.lines().filter(named).count(), problems as usize, "{said}");
         assert_eq!(said.lines().filter(|l| l.contains("\"decision\"")).count(), 1, "{said}");
         assert!(said.lines().last().unwrap().contains("session_finished"));
     }
