@@ -8,7 +8,7 @@ use crate::protocol::{Emotion, Event, ReplyId, Stop};
 use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
 
 /// Pieces less than this apart are one utterance (DESIGN.md "From replies to text": 1.2 s).
-const JOIN_SAMPLES: u64 = 12 * SAMPLE_RATE_HZ as u64 / 10;
+pub(crate) const JOIN_SAMPLES: u64 = 12 * SAMPLE_RATE_HZ as u64 / 10;
 /// Ticks that the strip keeps for each mode: ten minutes.
 const TICKS: usize = 1_500;
 /// Notices that are kept.
@@ -264,19 +264,23 @@ fn join(lines: &mut Vec<Line>, from: StreamTime, to: StreamTime, text: &str) {
     }
     match lines.last_mut() {
         Some(line) if from.0 - line.to.0 < JOIN_SAMPLES => {
-            let spaced = line.text.chars().last().is_some_and(is_spaced) && text.chars().next().is_some_and(is_spaced);
-            if spaced {
-                line.text.push(' ');
-            }
-            line.text.push_str(text);
+            append(&mut line.text, text);
             line.to = to;
         }
         _ => lines.push(Line { from, to, text: text.to_owned() }),
     }
 }
 
+/// Adds a piece to a text, with a space between them where their scripts have one.
+pub(crate) fn append(before: &mut String, text: &str) {
+    if before.chars().last().is_some_and(is_spaced) && text.chars().next().is_some_and(is_spaced) {
+        before.push(' ');
+    }
+    before.push_str(text);
+}
+
 /// Whether a script puts spaces between words: all that Hearken hears do, but Chinese (CJK blocks and their punctuation).
-fn is_spaced(c: char) -> bool {
+pub(crate) fn is_spaced(c: char) -> bool {
     !matches!(c, '\u{2e80}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ffef}' | '\u{20000}'..='\u{3ffff}')
 }
 

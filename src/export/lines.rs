@@ -1,0 +1,96 @@
+//! Text into lines of a subtitle, by the width that it takes on a screen.
+
+use crate::transcript::is_spaced;
+
+/// Columns of a line (BBC subtitle guidelines: 37 to 42 letters); a wide character takes two.
+pub(super) const LINE_COLUMNS: usize = 42;
+
+/// The text with one space wherever there was any white space or control character, and none at its ends.
+pub(super) fn one_line(text: &str) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Columns that `text` takes.
+pub(super) fn width(text: &str) -> usize {
+    text.chars().map(columns).sum()
+}
+
+/// Breaks [`one_line`] text into lines: at spaces, between Chinese or Japanese characters, and inside a word only where it
+/// is longer than a line.
+pub(super) fn wrap(text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for (space, unit) in units(text) {
+        if !line.is_empty() && width(&line) + usize::from(space) + width(unit) > LINE_COLUMNS {
+            lines.push(std::mem::take(&mut line));
+        } else if space && !line.is_empty() {
+            line.push(' ');
+        }
+        for c in unit.chars() {
+            if !line.is_empty() && width(&line) + columns(c) > LINE_COLUMNS {
+                lines.push(std::mem::take(&mut line));
+            }
+            line.push(c);
+        }
+    }
+    lines.extend(Some(line).filter(|line| !line.is_empty()));
+    lines
+}
+
+/// What is not broken, each with whether a space stands before it: words, and single characters of scripts without spaces
+/// with the punctuation that belongs to them.
+fn units(text: &str) -> Vec<(bool, &str)> {
+    let mut units = Vec::new();
+    for (n, word) in text.split(' ').filter(|word| !word.is_empty()).enumerate() {
+        let mut start = 0;
+        let mut before: Option<char> = None;
+        for (at, c) in word.char_indices() {
+            let breaks = before.is_some_and(|before| (!is_spaced(before) || !is_spaced(c)) && !closes(c) && !opens(before));
+            if breaks {
+                units.push((n > 0 && start == 0, &word[start..at]));
+                start = at;
+            }
+            before = Some(c);
+        }
+        units.push((n > 0 && start == 0, &word[start..]));
+    }
+    units
+}
+
+/// Whether a line must not begin with `c`.
+fn closes(c: char) -> bool {
+    "，。！？、；：）」』】》〉”’…,.!?;:)]}%".contains(c)
+}
+
+/// Whether a line must not end with `c`.
+fn opens(c: char) -> bool {
+    "（「『【《〈“‘([{".contains(c)
+}
+
+/// Columns that `c` takes: East Asian wide characters and emoji take two (Unicode annex 11, by block).
+fn columns(c: char) -> usize {
+    let wide = !is_spaced(c) || matches!(c, '\u{1100}'..='\u{115f}' | '\u{ac00}'..='\u{d7a3}' | '\u{1f300}'..='\u{1faff}');
+    if wide { 2 } else { 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_stay_whole_and_no_line_is_wider_than_the_screen() {
+        let text = one_line("  The quick\tbrown fox\njumps over the lazy dog, and then it runs away again. ");
+        assert_eq!(wrap(&text), ["The quick brown fox jumps over the lazy", "dog, and then it runs away again."]);
+        assert!(wrap("").is_empty());
+        assert_eq!(wrap(&"x".repeat(100)).iter().map(|line| width(line)).collect::<Vec<_>>(), [42, 42, 16]);
+    }
+
+    #[test]
+    fn chinese_is_broken_by_width_and_keeps_its_punctuation() {
+        let text = format!("{}。{}", "你".repeat(21), "好".repeat(5));
+        assert_eq!(wrap(&text), ["你".repeat(20), format!("你。{}", "好".repeat(5))]);
+        assert_eq!(wrap("你好 world 世界"), ["你好 world 世界"]);
+        assert_eq!(width("你a한"), 5);
+    }
+}
