@@ -30,16 +30,18 @@ fn correlation(a: &[f32], b: &[f32]) -> f64 {
 fn every_format_gives_the_same_sound() {
     let original = read_file(&audio("speech.wav")).unwrap();
     assert_eq!(original.len(), 19_200);
-    for (name, least) in [
-        ("stereo_24bit_44k1.wav", 0.999),
-        ("8bit.wav", 0.99),
-        ("speech.flac", 0.999_999),
-        ("speech.mp3", 0.95),
-        ("speech.ogg", 0.95),
-        ("speech.m4a", 0.95),
+    let whole = original.len();
+    for (name, length, least) in [
+        ("stereo_24bit_44k1.wav", 5_760, 0.999),
+        ("8bit.wav", whole, 0.99),
+        ("speech.flac", whole, 0.999_999),
+        ("speech.mp3", whole, 0.95),
+        ("speech.ogg", whole, 0.95),
+        ("speech.m4a", whole, 0.95),
     ] {
+        let original = &original[..length];
         let heard = read_file(&audio(name)).unwrap();
-        let found = correlation(&original, &heard);
+        let found = correlation(original, &heard);
         println!("{name}: {} samples, correlation {found:.6}", heard.len());
         assert!(found >= least, "{name}: correlation {found}");
         assert!(heard.len().abs_diff(original.len()) < 2_400, "{name}: {} samples", heard.len());
