@@ -30,6 +30,8 @@ pub enum ErrorKind {
     BrokenPipe,
     /// Close other programs, or choose a smaller model or precision.
     Memory,
+    /// Close other programs, or choose a smaller model or precision.
+    Busy,
     /// Restart Hearken; if it happens again, report it with the message.
     Internal,
 }
@@ -49,6 +51,7 @@ impl ErrorKind {
             Self::Output => "output",
             Self::BrokenPipe => "broken_pipe",
             Self::Memory => "memory",
+            Self::Busy => "busy",
             Self::Internal => "internal",
         }
     }
@@ -66,7 +69,7 @@ impl ErrorKind {
             Self::OutputDevice => "Choose another output (`hearken devices` lists them).",
             Self::Output => "Free disk space or choose another place for the output.",
             Self::BrokenPipe => "Nothing needs to be done.",
-            Self::Memory => "Close other programs, or choose a smaller model or precision.",
+            Self::Memory | Self::Busy => "Close other programs, or choose a smaller model or precision.",
             Self::Internal => "Restart Hearken; if it happens again, report it with this message.",
         }
     }

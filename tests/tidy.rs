@@ -78,6 +78,7 @@ fn one_library_has_one_home() {
         ("clap", &["config", "main"]),
         ("directories", &["config"]),
         ("cpal", &["audio"]),
+        ("alsa", &["audio"]),
         ("ringbuf", &["audio"]),
         ("rubato", &["audio"]),
         ("symphonia", &["audio"]),

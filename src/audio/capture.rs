@@ -3,11 +3,17 @@
 //! Responsible for opening, watching, reopening and truly closing the input. Not responsible for what is played.
 
 pub mod devices;
+#[cfg(feature = "mic")]
+mod hush;
+#[cfg(feature = "mic")]
+mod pace;
 pub mod ring;
 #[cfg(feature = "mic")]
 mod source;
 #[cfg(feature = "mic")]
 pub mod stream;
+#[cfg(feature = "mic")]
+mod trouble;
 #[cfg(feature = "mic")]
 mod watch;
 

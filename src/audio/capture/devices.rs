@@ -2,6 +2,10 @@
 //!
 //! Not responsible for opening them (see [`super::stream`]).
 
+#[cfg(feature = "mic")]
+use super::hush::hush;
+#[cfg(feature = "mic")]
+use super::trouble::cannot_list;
 use crate::error::Result;
 #[cfg(feature = "mic")]
 use crate::error::{Error, ErrorKind};
@@ -60,6 +64,7 @@ pub fn devices() -> Result<Vec<DeviceInfo>> {
 /// When the sound system cannot be asked, or Hearken was built without it.
 #[cfg(feature = "mic")]
 pub fn devices() -> Result<Vec<DeviceInfo>> {
+    hush();
     let host = cpal::default_host();
     let listed: Vec<cpal::Device> = host.devices().map_err(|e| cannot_list(&e))?.collect();
     let mut infos = Vec::new();
@@ -104,12 +109,12 @@ pub(super) struct Found {
 /// The input that `choice` means.
 #[cfg(feature = "mic")]
 pub(super) fn find_input(choice: &DeviceChoice) -> Result<Found> {
+    hush();
     let host = cpal::default_host();
     match choice {
         DeviceChoice::Default => {
-            let device = host
-                .default_input_device()
-                .ok_or_else(|| Error::new(ErrorKind::InputDevice, "there is no input device: the sound system shows no microphone"))?;
+            let device =
+                host.default_input_device().ok_or_else(|| Error::new(ErrorKind::InputDevice, "the sound system shows no microphone"))?;
             Ok(Found { id: id_of(&device).unwrap_or_default(), name: device.to_string(), device })
         }
         DeviceChoice::Named(wanted) => {
@@ -152,11 +157,6 @@ fn unknown(wanted: &str, devices: &[(&str, &str)]) -> Error {
     let list: Vec<String> = devices.iter().filter(|(id, _)| !is_pseudo(id)).map(|(id, name)| format!("{name} [{id}]")).collect();
     let there = if list.is_empty() { "there is no input at all".to_owned() } else { format!("there are: {}", list.join(", ")) };
     Error::new(ErrorKind::InputDevice, format!("no input is called `{wanted}`, or more than one is; {there}"))
-}
-
-#[cfg(feature = "mic")]
-fn cannot_list(e: &cpal::Error) -> Error {
-    Error::new(ErrorKind::InputDevice, format!("the sound system cannot list its devices: {e}"))
 }
 
 #[cfg(feature = "mic")]

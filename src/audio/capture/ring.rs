@@ -126,6 +126,12 @@ impl RingReader {
         self.frames.load(Ordering::Acquire)
     }
 
+    /// The count behind [`Self::frames`], for the error callback.
+    #[cfg(feature = "mic")]
+    pub(super) fn counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.frames)
+    }
+
     /// Samples that wait to be read.
     #[must_use]
     pub fn waiting(&self) -> usize {

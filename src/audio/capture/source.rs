@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::devices::is_monitor;
+use super::pace::{Lost, Pace};
 use super::ring::ReadOutcome;
-use super::stream::{InputStream, is_fatal, reason};
+use super::stream::InputStream;
+use super::trouble::{is_fatal, what};
 use super::watch::{Seen, watch};
 use crate::audio::resample::Resampler;
 use crate::audio::{Heard, Source};
@@ -51,8 +53,12 @@ enum State {
 struct Live {
     stream: InputStream,
     resampler: Resampler,
+    opened_at: Instant,
     frames: u64,
     last_frames_at: Instant,
+    pace: Pace,
+    /// Why the stream is dead.
+    dead: Option<String>,
 }
 
 struct Loss {
@@ -68,22 +74,45 @@ struct Loss {
 impl Live {
     fn new(stream: InputStream) -> Result<Self> {
         let resampler = Resampler::new(stream.rate_hz())?;
-        Ok(Self { stream, resampler, frames: 0, last_frames_at: Instant::now() })
+        let (now, pace) = (Instant::now(), Pace::new(stream.rate_hz()));
+        Ok(Self { stream, resampler, opened_at: now, frames: 0, last_frames_at: now, pace, dead: None })
     }
 
-    /// Why the stream is dead, if it is.
-    fn failure(&mut self) -> Option<String> {
+    /// Looks at what arrived and at what the sound system reported.
+    fn look(&mut self) {
         while let Some(fault) = self.stream.fault() {
-            if is_fatal(&fault) {
-                return Some(reason(&fault));
+            if is_fatal(fault.error.kind()) {
+                self.dead.get_or_insert(what(&fault.error));
+            } else if fault.error.kind() == cpal::ErrorKind::Xrun {
+                self.pace.lose(fault.frames);
             }
         }
         let frames = self.stream.reader().frames();
         if frames != self.frames {
             self.frames = frames;
             self.last_frames_at = Instant::now();
+            self.pace.see(self.opened_at.elapsed().as_secs_f64(), frames);
         }
-        let limit = if frames == 0 { FIRST_FRAMES } else { STALL };
+    }
+
+    /// What the sound system lost before it reached the ring.
+    fn lost(&mut self) -> Option<Heard> {
+        Some(match self.pace.lost(self.opened_at.elapsed().as_secs_f64())? {
+            Lost::Secs(secs) => Heard::Gap { samples: (secs * f64::from(SAMPLE_RATE_HZ)).round() as u64, cause: GapCause::Overrun },
+            Lost::Unmeasured => {
+                let message = format!("{}: the sound system lost a little sound, too little to measure", self.stream.name());
+                Heard::Trouble(Error::new(ErrorKind::Busy, message))
+            }
+        })
+    }
+
+    /// Why the stream is dead, if it is.
+    fn failure(&mut self) -> Option<String> {
+        self.look();
+        if self.dead.is_some() {
+            return self.dead.clone();
+        }
+        let limit = if self.frames == 0 { FIRST_FRAMES } else { STALL };
         (self.last_frames_at.elapsed() > limit).then(|| "it delivers nothing any more".to_owned())
     }
 }
@@ -153,6 +182,12 @@ impl CaptureSource {
         let State::Listening(live) = &mut self.state else { return Heard::Nothing };
         let start = out.len();
         self.raw.clear();
+        live.look();
+        if let Some(lost) = live.lost() {
+            note(live.resampler.finish(out), &mut self.pending);
+            self.pending.push_back(lost);
+            return self.deliver(start, out);
+        }
         match live.stream.reader().read(&mut self.raw) {
             ReadOutcome::Samples(_) => note(live.resampler.step(&self.raw, out), &mut self.pending),
             ReadOutcome::Lost(lost) => {

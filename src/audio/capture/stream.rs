@@ -2,6 +2,8 @@
 //!
 //! Not responsible for surviving its loss (see [`super::CaptureSource`]).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cpal::traits::{DeviceTrait, StreamTrait};
@@ -9,8 +11,10 @@ use cpal::{FromSample, I24, SampleFormat, SizedSample, U24};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::devices::{Found, find_input};
+use super::hush::hush;
 use super::ring::{RingReader, RingWriter, ring};
-use crate::error::{Error, ErrorKind, Result};
+use super::trouble::explain;
+use crate::error::Result;
 use crate::protocol::DeviceChoice;
 
 /// Seconds of sound that the ring holds: far more than the capture thread ever sleeps.
@@ -22,11 +26,18 @@ const FAULTS: usize = 8;
 /// How long opening may take before it has failed.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// An error that the sound system reported while the stream ran.
+pub(super) struct Fault {
+    pub(super) error: cpal::Error,
+    /// Frames that had been delivered before it.
+    pub(super) frames: u64,
+}
+
 /// An input stream that is running.
 pub struct InputStream {
     stream: Option<cpal::Stream>,
     reader: RingReader,
-    faults: Receiver<cpal::Error>,
+    faults: Receiver<Fault>,
     id: String,
     name: String,
     rate_hz: u32,
@@ -40,7 +51,7 @@ impl InputStream {
     /// When there is no such input, or it is in use, forbidden or fails; the message names it.
     pub fn open(choice: &DeviceChoice) -> Result<Self> {
         let Found { device, id, name } = find_input(choice)?;
-        let explain = |e: cpal::Error| Error::new(ErrorKind::InputDevice, format!("{name}: {}", reason(&e)));
+        let explain = |e: cpal::Error| explain(&name, &e);
         let supported = device.default_input_config().map_err(explain)?;
         let mut config = supported.config();
         config.buffer_size = cpal::BufferSize::Fixed((config.sample_rate / CALLBACKS_PER_SEC).max(1));
@@ -60,7 +71,7 @@ impl InputStream {
     }
 
     /// The next error that the sound system reported.
-    pub(super) fn fault(&self) -> Option<cpal::Error> {
+    pub(super) fn fault(&self) -> Option<Fault> {
         self.faults.try_recv().ok()
     }
 
@@ -94,15 +105,25 @@ impl Drop for InputStream {
     fn drop(&mut self) {
         let stream = self.stream.take();
         // Where no thread can be made, the stream is dropped right here with the closure.
-        let _ = std::thread::Builder::new().name("hearken-mic-close".to_owned()).spawn(move || drop(stream));
+        let _ = std::thread::Builder::new().name("hearken-mic-close".to_owned()).spawn(move || {
+            hush();
+            drop(stream);
+        });
     }
 }
 
-type Started = (cpal::Stream, RingReader, Receiver<cpal::Error>);
+type Started = (cpal::Stream, RingReader, Receiver<Fault>);
+
+/// Where the error callback reports.
+struct Report {
+    faults: Sender<Fault>,
+    frames: Arc<AtomicU64>,
+}
 
 fn start(device: &cpal::Device, config: cpal::StreamConfig, format: SampleFormat) -> Result<Started, cpal::Error> {
     let (writer, reader) = ring(config.sample_rate as usize * RING_SECS);
-    let (report, faults) = crossbeam_channel::bounded(FAULTS);
+    let (sender, faults) = crossbeam_channel::bounded(FAULTS);
+    let report = Report { faults: sender, frames: reader.counter() };
     let stream = match format {
         SampleFormat::I8 => build::<i8>(device, config, writer, report),
         SampleFormat::I16 => build::<i16>(device, config, writer, report),
@@ -126,7 +147,7 @@ fn build<T: SizedSample + Send + 'static>(
     device: &cpal::Device,
     config: cpal::StreamConfig,
     mut writer: RingWriter,
-    report: Sender<cpal::Error>,
+    report: Report,
 ) -> Result<cpal::Stream, cpal::Error>
 where
     f32: FromSample<T>,
@@ -136,22 +157,7 @@ where
         config,
         move |data: &[T], _: &cpal::InputCallbackInfo| writer.write(data, channels, f32::from_sample_),
         // A full channel already holds what went wrong first.
-        move |error| drop(report.try_send(error)),
+        move |error| drop(report.faults.try_send(Fault { error, frames: report.frames.load(Ordering::Acquire) })),
         Some(OPEN_TIMEOUT),
     )
-}
-
-/// What a sound system's error means, in plain words.
-pub(super) fn reason(error: &cpal::Error) -> String {
-    match error.kind() {
-        cpal::ErrorKind::DeviceBusy => "it is in use by another program".to_owned(),
-        cpal::ErrorKind::PermissionDenied => "the system does not allow Hearken to use it".to_owned(),
-        cpal::ErrorKind::DeviceNotAvailable => format!("it is not available ({error})"),
-        _ => error.to_string(),
-    }
-}
-
-/// Whether the stream is dead after this error; the others are notes.
-pub(super) fn is_fatal(error: &cpal::Error) -> bool {
-    !matches!(error.kind(), cpal::ErrorKind::Xrun | cpal::ErrorKind::RealtimeDenied | cpal::ErrorKind::DeviceChanged)
 }

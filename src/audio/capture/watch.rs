@@ -7,6 +7,7 @@ use cpal::traits::HostTrait;
 use crossbeam_channel::{Receiver, TrySendError};
 
 use super::devices::{Direction, goes, id_of};
+use super::hush::hush;
 
 /// How often the sound system is asked.
 const EVERY: Duration = Duration::from_secs(2);
@@ -25,9 +26,11 @@ const SIGHTS: usize = 1;
 pub(super) fn watch() -> Receiver<Seen> {
     let (tx, rx) = crossbeam_channel::bounded(SIGHTS);
     let _ = std::thread::Builder::new().name("hearken-mic-watch".to_owned()).spawn(move || {
+        hush();
         let mut host = cpal::default_host();
         loop {
             std::thread::sleep(EVERY);
+            hush();
             let default_id = host.default_input_device().as_ref().and_then(id_of);
             let listed = host.devices().map(|all| all.filter(|d| goes(d, Direction::Input)).filter_map(|d| id_of(&d)).collect::<Vec<_>>());
             let seen = match listed {
