@@ -35,6 +35,14 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+#[cfg(feature = "mic")]
+#[test]
+fn listing_devices_prints_no_noise_of_the_sound_system() {
+    let output = Hearken::new().run(&["devices"]);
+    let noise = text(&output.stderr);
+    assert!(noise.lines().all(|line| line.starts_with("hearken: ")), "{noise}");
+}
+
 #[test]
 fn help_and_version_go_to_stdout_and_succeed() {
     let hearken = Hearken::new();

@@ -143,10 +143,8 @@ mod tests {
     fn what_cannot_be_measured_is_told_once_a_minute() {
         let losses: Vec<(f64, f64)> = (1..150).map(|n| (f64::from(n), 0.001)).collect();
         let said = listen(150.0, &losses);
-        assert_eq!(
-            said.iter().map(|(at, lost)| (at.round(), *lost)).collect::<Vec<_>>(),
-            [(1.0, Lost::Unmeasured), (61.0, Lost::Unmeasured), (122.0, Lost::Unmeasured)]
-        );
+        assert!(said.len() == 3 && said.iter().all(|(_, lost)| *lost == Lost::Unmeasured), "{said:?}");
+        assert!(said.windows(2).all(|pair| (TELL_EVERY_SECS..TELL_EVERY_SECS + 2.0).contains(&(pair[1].0 - pair[0].0))), "{said:?}");
     }
 
     #[test]
