@@ -1,3 +1,5 @@
+//! Cues: their place, and that no word is lost.
+
 use super::*;
 use crate::protocol::{ReplyId, Stop};
 use lines::LINE_COLUMNS;
