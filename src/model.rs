@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod decoder;
 pub mod encoder;
+pub mod knowledge;
 pub mod kv;
 pub mod pickle;
 pub mod random;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::cli::{BenchArgs, Cli, ListenArgs, SessionArgs, Task, TraceArgs};
-use super::modes::{self, DEFAULT_ON, Mode};
+use super::modes::{self, DEFAULT_ON, Language, Mode, TRANSLATE};
 use super::settings_file::{self, FileSettings};
 use super::values::Eagerness;
 use super::{ComputeDevice, Pace, Paths, Precision, Reports, SamplingChoice, Settings, SourceChoice, modes_file};
@@ -193,11 +193,18 @@ fn session(typed: SessionArgs, file: FileSettings, source: SourceChoice, reports
         (None, Some(names)) => known_names(names, &modes).map_err(in_file)?,
         (None, None) => DEFAULT_ON.map(str::to_owned).to_vec(),
     };
+    let model = available(typed.model.or(file.model).unwrap_or(ModelChoice::Starter))?;
+    let asked = typed.translate_to == Some(Language::English) || modes_on.iter().any(|name| name == TRANSLATE);
+    if model == ModelChoice::Starter && translate_to == Language::English && asked {
+        return Err(arguments(
+            "the starter model translates into Chinese only: leave out `--translate-to en`, or choose another model with `--model`",
+        ));
+    }
     let top_k = typed.top_k.or(file.top_k);
     // Choosing among several likely tokens means drawing; greedy is what temperature 0 or a single candidate asks for.
     let drawn = if top_k.is_some_and(|k| k > 1) { 1.0 } else { 0.0 };
     Ok(Settings {
-        model: available(typed.model.or(file.model).unwrap_or(ModelChoice::Starter))?,
+        model,
         precision: typed.precision.or(file.precision).unwrap_or(Precision::F32),
         device: typed.device.or(file.device).unwrap_or(ComputeDevice::Cpu),
         threads: typed.threads.or(file.threads),

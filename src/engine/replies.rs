@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::config::{Mode, Panel};
 use crate::lane::{Choice, Said};
+use crate::model::knowledge;
 use crate::model::text::{StreamingText, Vocabulary};
 use crate::protocol::{Event, ReplyId, Stop};
 use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
@@ -76,7 +77,8 @@ impl Replies {
             out.push(Event::ReplyText { at, reply, mode: mode.name.clone(), text });
         }
         let text = open.text.text().to_owned();
-        let name: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(NAME_CHARS).collect();
+        let as_said = || text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(NAME_CHARS).collect();
+        let name: String = knowledge::known_sound(&text).map_or_else(as_said, str::to_owned);
         out.push(Event::ReplyFinished {
             at,
             reply,

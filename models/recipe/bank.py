@@ -1,0 +1,187 @@
+"""The bank of spoken clips, made once and kept on disk: `python bank.py DIR [--part trained|held-out] [--seed N]`.
+
+A clip is a dict: `kind` (word, phrase, text, talk, foreign, reply, instruction), `words` [(word, start, end)] in samples,
+`phones` [(start, mnemonic)] or None, `voice`, and where its samples lie in the bank's one file.
+"""
+
+import argparse
+import json
+import multiprocessing
+import pathlib
+import wave
+
+import numpy as np
+from scipy.signal import resample_poly
+
+import knowledge as k
+import voices
+
+WORDS = pathlib.Path("/usr/share/dict/words")  # Debian: wamerican
+
+
+def talk_words(espeak, r, count=4_000):
+    """Words outside the vocabulary, none of which sounds like one in it."""
+    known = [tuple(espeak.phonemes(w)) for w in k.VOCABULARY]
+    long_known = [p for p in known if len(p) >= 3]
+    everyday = [w for w in WORDS.read_text().split() if w.isascii() and w.isalpha() and w.islower() and 3 <= len(w) <= 9]
+    picked = []
+    for word in r.permutation(everyday):
+        p = tuple(espeak.phonemes(str(word)))
+        near = any(abs(len(p) - len(q)) <= 1 and _distance(p, q) <= 1 for q in known)
+        inside = any(p[: len(q)] == q or p[-len(q) :] == q for q in long_known)
+        if not near and not inside:
+            picked.append(str(word))
+        if len(picked) == count:
+            break
+    return picked
+
+
+def _distance(a, b):
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        last, row[0] = row[0], i
+        for j, y in enumerate(b, 1):
+            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (x != y))
+    return row[-1]
+
+
+def texts(r, talk, per):
+    """What is to be said: `(kind, text)`; `per` scales the numbers."""
+    vocabulary, phrases = k.VOCABULARY, list(k.PHRASES)
+    out = []
+    for word in vocabulary:
+        out += [("word", word)] * int(60 * per)
+    for phrase in phrases:
+        out += [("phrase", phrase)] * int(90 * per)
+    pick = lambda source, low, high: [str(w) for w in r.choice(source, r.integers(low, high + 1))]
+    for _ in range(int(5_000 * per)):  # words of the vocabulary in a row
+        out.append(("text", " ".join(pick(vocabulary, 2, 7))))
+    for _ in range(int(1_500 * per)):  # nearly a phrase
+        words = str(r.choice(phrases)).split()
+        if r.uniform() < 0.5 and len(words) > 2:
+            words = words[: int(r.integers(1, len(words)))]
+        else:
+            words[int(r.integers(0, len(words)))] = str(r.choice(vocabulary))
+        out.append(("text", " ".join(words)))
+    for _ in range(int(2_500 * per)):  # a phrase in the middle of other speech
+        comma = ", " if r.uniform() < 0.5 else " "
+        source = talk if r.uniform() < 0.7 else vocabulary
+        before, after = pick(source, 0, 4), pick(source, 0, 4)
+        out.append(("text", comma.join(filter(None, [" ".join(before), str(r.choice(phrases)), " ".join(after)]))))
+    for _ in range(int(2_500 * per)):
+        out.append(("talk", " ".join(pick(talk, 1, 8))))
+    for _ in range(int(300 * per)):
+        out.append(("foreign", " ".join(pick(talk, 4, 9))))
+    replies = [p["reply"] for p in k.PHRASES.values()] + [s["reply"] for s in k.SOUNDS.values() if s["reply"]]
+    for reply in replies:
+        out += [("reply", reply)] * max(1, int(6 * per))
+    for name, text in k.INSTRUCTIONS.items():
+        out += [("instruction:" + name, text)] * int(120 * per)
+    for sound in k.SOUND_NAMES:
+        out += [("instruction:count " + sound, k.count_instruction(sound))] * int(25 * per)
+    return out
+
+
+def make_share(folder, name, index, count, seed, part, per, attempt):
+    """Speaks one share of the texts and saves it."""
+    r = np.random.default_rng([seed, index, attempt])
+    espeak = voices.Espeak()
+    variants = voices.TRAINED if part == "trained" else voices.HELD_OUT
+    # Every process draws the same texts in the same order and takes its share.
+    shared = np.random.default_rng(seed)
+    mine = texts(shared, talk_words(espeak, shared), per)[index::count]
+    samples, clips = [], []
+    for kind, text in mine:
+        accent = str(r.choice(voices.FOREIGN if kind == "foreign" else voices.ACCENTS))
+        # The plain accent is a voice as well; the evaluation has only variants never heard.
+        voice = accent if part == "trained" and r.uniform() < 0.06 else f"{accent}+{r.choice(variants)}"
+        if kind == "reply":  # Hearken's own voice, mostly
+            voice = str(r.choice(["gmw/en-US", "gmw/en", "gmw/en-US+f3"]))
+        speed = int(np.clip(r.normal(150, 28), 85, 240))
+        x, spans, phones = espeak.say(text, voice, speed, int(r.integers(15, 85)), int(r.integers(20, 90)), int(r.choice([0, 0, 0, 2, 5])))
+        words = [w.strip(".,!?").lower() for w in text.split()]
+        if len(x) < 800 or (kind not in ("foreign", "reply") and len(spans) != len(words)):
+            continue  # espeak-ng read two words as one: no times for them
+        if kind == "foreign":
+            words, phones = [], None
+        samples.append((np.clip(x / np.abs(x).max(), -1, 1) * 32_000).astype(np.int16))
+        clips.append({"kind": kind, "words": [(w, *s) for w, s in zip(words, spans)], "phones": phones, "voice": voice, "len": len(x)})
+    save(folder, f"{name}.{index}", clips, samples)
+
+
+def run_shares(shares, at_once, *rest):
+    """espeak-ng crashes on a few of its own voices: a share that fails is spoken again with other voices."""
+    waiting, running = [(i, 0) for i in range(shares)], []
+    while waiting or running:
+        while waiting and len(running) < at_once:
+            index, attempt = waiting.pop(0)
+            process = multiprocessing.Process(target=make_share, args=(*rest[:2], index, shares, *rest[2:], attempt))
+            process.start()
+            running.append((process, index, attempt))
+        for process, index, attempt in list(running):
+            process.join(0.2)
+            if process.exitcode is None:
+                continue
+            running.remove((process, index, attempt))
+            if process.exitcode:
+                print(f"share {index} failed with {process.exitcode}", flush=True)
+                if attempt < 8:
+                    waiting.append((index, attempt + 1))
+
+
+def digits(folder, speakers):
+    """The recordings of spoken digits, trimmed."""
+    clips, samples = [], []
+    for path in sorted(pathlib.Path(folder).glob("*.wav")):
+        digit, speaker, _ = path.stem.split("_")
+        if speaker not in speakers:
+            continue
+        with wave.open(str(path)) as file:
+            x = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32)
+            x = resample_poly(x, k.RATE, file.getframerate())
+        loud = np.flatnonzero(np.abs(x) > 0.04 * np.abs(x).max())
+        x = x[max(0, loud[0] - 320) : loud[-1] + 320]
+        samples.append((x / np.abs(x).max() * 32_000).astype(np.int16))
+        clips.append({"kind": "word", "words": [(k.VOCABULARY[int(digit)], 0, len(x))], "phones": None, "voice": "real " + speaker, "len": len(x)})
+    return clips, samples
+
+
+def save(folder, name, clips, samples):
+    at = 0
+    for clip in clips:
+        clip["at"] = at
+        at += clip["len"]
+    folder.mkdir(parents=True, exist_ok=True)
+    np.concatenate(samples).tofile(folder / f"{name}.i16")
+    (folder / f"{name}.json").write_text(json.dumps(clips))
+    print(f"{name}: {len(clips)} clips, {at / k.RATE / 60:.0f} minutes", flush=True)
+
+
+def load(folder, name):
+    """`(clips, samples)` of all shares."""
+    clips, samples, at = [], [], 0
+    for path in sorted(pathlib.Path(folder).glob(f"{name}.*.json")):
+        part = np.fromfile(path.with_suffix(".i16"), np.int16)
+        for clip in json.loads(path.read_text()):
+            clip["at"] += at
+            clips.append(clip)
+        samples.append(part)
+        at += len(part)
+    return clips, np.concatenate(samples)
+
+
+def main():
+    a = argparse.ArgumentParser(description=__doc__)
+    a.add_argument("folder", type=pathlib.Path)
+    a.add_argument("--part", default="trained", choices=["trained", "held-out"])
+    a.add_argument("--name")
+    a.add_argument("--seed", type=int, default=1)
+    a.add_argument("--per", type=float, default=1.0, help="scales the number of clips")
+    a.add_argument("--shares", type=int, default=24)
+    a.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
+    a = a.parse_args()
+    run_shares(a.shares, a.processes, a.folder, a.name or a.part, a.seed, a.part, a.per)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""Batches: streams, the lanes that listen to them, and the token rows of MODEL.md 5.3 with their targets."""
+
+import multiprocessing
+import os
+import queue as queues
+from dataclasses import dataclass
+
+import numpy as np
+
+import knowledge as k
+import sounds as s
+import streams as st
+
+IGNORE = -100
+BLOCK = 13  # positions of a silent block
+
+
+@dataclass
+class Row:
+    """One lane: token ids, targets, weights, positions; `blocks` = the encoder blocks its features come from, in order."""
+
+    ids: list
+    targets: list
+    weights: list
+    positions: list
+    blocks: list
+
+
+def opening_audio(composer, r, name):
+    """A spoken instruction as a lane hears it: padded to whole chunks, then one silent chunk."""
+    clips = composer.instructions[name]
+    x, _, _ = composer.clip(r, clips[int(r.integers(len(clips)))])
+    x = s.colour(r, x) * 10 ** (r.uniform(-20, -2) / 20)
+    if r.uniform() < 0.3:
+        x = s.reverberate(x, s.room(r))
+    lead = int(r.uniform(0, 0.1) * k.RATE)
+    chunks = -(-(len(x) + lead) // k.CHUNK) + 1
+    out = np.zeros(chunks * k.CHUNK, np.float32)
+    out[lead : lead + len(x)] = x[: len(out) - lead]
+    if r.uniform() < 0.6:
+        out += r.standard_normal(len(out)).astype(np.float32) * 10 ** r.uniform(-5, -2.5)
+    return out
+
+
+def lay_out(tokens, opening_blocks, stream_blocks, labels, unsure, r, limit=2_048):
+    """The row of one lane. Where it grows past `limit`, silent chunks of long ago are left out, as the product trims."""
+    ids = tokens.ids
+    row = Row([], [], [], [], [])
+    keep = list(range(len(stream_blocks)))
+    loss_from = 0
+    head = len(tokens.prefix) + BLOCK * len(opening_blocks)
+    reply_cost = {c: 2 + len(tokens.reply(*labels[c])) - 1 for c in labels}
+    total = head + BLOCK * len(keep) + sum(reply_cost.values())
+    if total > limit:
+        recent = 75
+        old_replies = [c for c in sorted(labels) if c < len(keep) - recent]
+        old = sorted({d for c in old_replies for d in (c - 2, c - 1, c) if d >= 0})
+        while head + BLOCK * (recent + len(old)) + sum(reply_cost.get(c, 0) for c in old + keep[-recent:]) > limit and old:
+            old.pop(0)
+        loss_from = len(keep) - recent
+        keep = old + keep[loss_from:]
+        total = head + BLOCK * len(keep) + sum(reply_cost.get(c, 0) for c in keep)
+
+    def add(token, target=IGNORE, weight=1.0):
+        row.ids.append(token)
+        row.targets.append(target)
+        row.weights.append(weight)
+
+    def block(index):
+        add(ids["AUDIO_BEGIN"])
+        for _ in range(10):
+            add(ids["PAD"])
+        row.blocks.append(index)
+
+    for token in tokens.prefix:
+        add(token)
+    for index in opening_blocks:
+        block(index)
+        add(ids["ASSISTANT"])
+        add(ids["KEEP_SILENCE"])
+    for chunk in keep:
+        block(stream_blocks[chunk])
+        counts = chunk >= loss_from and chunk not in unsure
+        if chunk in labels:
+            reply = tokens.reply(*labels[chunk])
+            add(ids["ASSISTANT"], ids["TEXT_BEGIN"] if counts else IGNORE)
+            for token, target in zip([ids["TEXT_BEGIN"], *reply[:-1]], reply):
+                add(token, target if counts else IGNORE)
+            add(reply[-1])
+        else:
+            add(ids["ASSISTANT"], ids["KEEP_SILENCE"] if counts else IGNORE, 0.5)
+            add(ids["KEEP_SILENCE"])
+    # The stream may have begun long ago: what lies between has been trimmed away, positions have moved on.
+    jump = int(r.integers(0, max(1, limit - len(row.ids)))) if r.uniform() < 0.5 else 0
+    row.positions = list(range(head)) + [p + jump for p in range(head, len(row.ids))]
+    return row
+
+
+def make_batch(composer, tokens, r, n_streams, secs, lanes_each):
+    """`(audio [n, samples], phones, active, openings [audio], rows)`; block numbers count streams first, then openings."""
+    audio, phones, active, rows, openings = [], [], [], [], {}
+    opening_list, at = [], n_streams * int(secs * k.RATE) // k.CHUNK
+    chunks = int(secs * k.RATE) // k.CHUNK
+    for i in range(n_streams):
+        scenario = str(r.choice(list(st.SCENARIOS), p=np.array(list(st.SCENARIOS.values())) / sum(st.SCENARIOS.values())))
+        target = str(r.choice([n for n in k.SOUND_NAMES if n not in ("rain", "music", "thunder")] if r.uniform() < 0.85 else k.SOUND_NAMES))
+        stream = composer.stream(r, secs, scenario, target)
+        audio.append(stream.audio)
+        phones.append(stream.phones)
+        active.append(stream.active)
+        for mode in st.lanes_for(r, scenario, lanes_each):
+            labels, unsure = st.told_labels(stream, mode, target)
+            name = None if mode == "dialog" else f"count {target}" if mode == "count" else mode
+            if name and name not in openings:
+                x = opening_audio(composer, r, name)
+                openings[name] = list(range(at, at + len(x) // k.CHUNK))
+                opening_list.append(x)
+                at += len(x) // k.CHUNK
+            rows.append(lay_out(tokens, openings.get(name, []), list(range(i * chunks, (i + 1) * chunks)), labels, unsure, r))
+    return np.stack(audio), np.stack(phones), np.stack(active), opening_list, rows
+
+
+def _work(queue, make_composer, tokens, seed, shape):
+    os.nice(1)
+    composer = make_composer()
+    r = np.random.default_rng(seed)
+    while True:
+        long = r.uniform() < shape["long_share"]
+        n = shape["streams"]
+        if long:
+            batch = make_batch(composer, tokens, r, max(1, n // 5), float(r.choice([56.0, 80.0, 100.0])), 3)
+        else:
+            batch = make_batch(composer, tokens, r, n, shape["secs"], 3)
+        queue.put(batch)
+
+
+class Feeder:
+    """Batches from worker processes."""
+
+    def __init__(self, make_composer, tokens, seed, shape, workers=1):
+        context = multiprocessing.get_context("fork")
+        self.queue = context.Queue(maxsize=6)
+        self.workers = [
+            context.Process(target=_work, args=(self.queue, make_composer, tokens, [seed, i], shape), daemon=True) for i in range(workers)
+        ]
+        for worker in self.workers:
+            worker.start()
+
+    def next(self):
+        while True:
+            try:
+                return self.queue.get(timeout=20)
+            except queues.Empty:
+                if not any(worker.is_alive() for worker in self.workers):
+                    raise RuntimeError("every worker that makes streams has died; what it said stands above") from None

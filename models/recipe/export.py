@@ -1,0 +1,148 @@
+"""Writes a checkpoint in the layout of the release: `python export.py WORK --from cool.pt --to DIR`, with a check for the Rust side.
+
+`--check` names the file with a short recording and the first logits that this side computes for it, from the rounded weights in f32.
+"""
+
+import argparse
+import collections
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import torch
+import yaml
+from safetensors.torch import save_file
+
+import knowledge as k
+import net as nets
+import streams as st
+import tokens as tk
+
+DTYPE = torch.float16
+
+
+def language_model(net):
+    """The decoder under litgpt's names (MODEL.md 4.1)."""
+    out = {"transformer.wte.weight": net.decoder.embed_tokens.weight, "lm_head.weight": net.lm_head.weight, "transformer.ln_f.weight": net.decoder.norm.weight}
+    for i, layer in enumerate(net.decoder.layers):
+        a, m, p = layer.self_attn, layer.mlp, f"transformer.h.{i}."
+        out[p + "norm_1.weight"] = layer.input_layernorm.weight
+        out[p + "norm_2.weight"] = layer.post_attention_layernorm.weight
+        out[p + "attn.qkv.weight"] = torch.cat([a.q_proj.weight, a.k_proj.weight, a.v_proj.weight])
+        out[p + "attn.qkv.bias"] = torch.cat([a.q_proj.bias, a.k_proj.bias, a.v_proj.bias])
+        out[p + "attn.proj.weight"] = a.o_proj.weight
+        out[p + "mlp.fc_1.weight"], out[p + "mlp.fc_2.weight"], out[p + "mlp.proj.weight"] = m.gate_proj.weight, m.up_proj.weight, m.down_proj.weight
+    return {name: t.detach().to(DTYPE).contiguous() for name, t in out.items()}
+
+
+def model_config(net, size):
+    c = net.decoder.config
+    return {
+        "name": "starter", "hf_config": {"name": "starter", "org": "hearken"}, "block_size": 4096, "vocab_size": size, "padded_vocab_size": size,
+        "padding_multiple": 1, "n_layer": c.num_hidden_layers, "n_head": c.num_attention_heads, "n_query_groups": c.num_key_value_heads,
+        "n_embd": c.hidden_size, "head_size": c.hidden_size // c.num_attention_heads, "intermediate_size": c.intermediate_size, "rotary_percentage": 1.0,
+        "parallel_residual": False, "shared_attention_norm": False, "bias": False, "attn_bias": True, "lm_head_bias": False, "norm_class_name": "RMSNorm",
+        "norm_eps": 1.0e-6, "norm_qk": False, "post_attention_norm": False, "post_mlp_norm": False, "mlp_class_name": "LLaMAMLP", "gelu_approximate": "none",
+        "rope_base": int(c.rope_theta), "rope_condense_ratio": 1, "rope_adjustments": None, "scale_embeddings": False, "sliding_window_size": None,
+        "sliding_window_layer_placing": None, "attention_logit_softcapping": None, "attention_scores_scalar": None, "final_logit_softcapping": None,
+        "n_expert": 0, "n_expert_per_token": 0,
+    }  # fmt: skip
+
+
+@torch.no_grad()
+def listen(net, tokens, audio, limit=64):
+    """Greedy listening of one dialog lane: `(logits, tokens)` of every model call, as `hearken trace --path live` has them."""
+    features = net.encode(net.mel(torch.from_numpy(audio)[None])[0])
+    ids, places, rows, chosen = list(tokens.prefix), [], [], []
+    silent, respond, end, pad = (tokens.ids[n] for n in ("KEEP_SILENCE", "TEXT_BEGIN", "TEXT_END", "PAD"))
+
+    def call(feature_blocks):
+        row = torch.tensor(ids)[None]
+        mask = torch.zeros_like(row, dtype=torch.bool)
+        mask[0, places] = True
+        hidden = net.hidden(row, features[:feature_blocks].flatten(0, 1), mask, torch.arange(len(ids))[None])
+        return net.lm_head(hidden[0, -1])
+
+    for block in range(len(features)):
+        ids.append(tokens.ids["AUDIO_BEGIN"])
+        places += range(len(ids), len(ids) + 10)
+        ids += [pad] * 10 + [tokens.ids["ASSISTANT"]]
+        logits = call(block + 1)
+        token = respond if logits[respond] > logits[silent] else silent
+        rows.append(logits)
+        chosen.append(token)
+        ids.append(token)
+        while token not in (silent, end) and len(chosen) < 512:
+            logits = call(block + 1)
+            token = int(logits.argmax())
+            rows.append(logits)
+            chosen.append(token)
+            ids.append(token)
+    return torch.stack(rows), chosen
+
+
+def check_audio(work, data):
+    """Two questions and two sounds in a quiet room."""
+    composer = st.Composer(work / "bank", "trained", data)
+    r = np.random.default_rng(3)
+
+    def script(r, n, say, sound, nuisance, instruct, target):
+        at = int(0.5 * k.RATE)
+        for _ in range(2):
+            at = (say(at, {"phrase": 1}) or at) + int(0.9 * k.RATE)
+            at = (sound(at, str(r.choice(["knock", "glass breaking", "cough"]))) or at) + int(0.9 * k.RATE)
+
+    composer._script = script
+    audio = composer.stream(r, 5.2, "script").audio
+    return (np.round(audio * 32_767).astype(np.int16) / 32_768).astype(np.float32)
+
+
+def main():
+    a = argparse.ArgumentParser(description=__doc__)
+    a.add_argument("work", type=pathlib.Path)
+    a.add_argument("--from", dest="start", default="cool.pt")
+    a.add_argument("--to", type=pathlib.Path, required=True)
+    a.add_argument("--check", type=pathlib.Path, default=k.HERE.parents[1] / "tests" / "golden" / "starter" / "check.safetensors")
+    a.add_argument("--data", default=str(k.HERE.parents[2] / "shared" / "data"))
+    a = a.parse_args()
+    tokens = tk.Tokens.load(a.work)
+    net = nets.Starter(tokens.size).eval()
+    saved = torch.load(a.work / a.start, weights_only=True)
+    net.load_state_dict(saved["net"])
+    # From here on the weights are those that are written.
+    net.load_state_dict({n: t.to(DTYPE).float() for n, t in net.state_dict().items()})
+    a.to.mkdir(parents=True, exist_ok=True)
+    a.check.parent.mkdir(parents=True, exist_ok=True)
+
+    lm = language_model(net)
+    name = "model-00001-of-00001.safetensors"
+    save_file(lm, a.to / name, metadata={"format": "pt"})
+    size = sum(t.numel() * t.element_size() for t in lm.values())
+    index = {"metadata": {"total_size": size}, "weight_map": dict.fromkeys(sorted(lm), name)}
+    (a.to / "model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n")
+    encoder = collections.OrderedDict((n, t.detach().to(DTYPE).contiguous().clone()) for n, t in net.encoder.state_dict().items() if "positional_embedding" not in n)
+    torch.save(encoder, a.to / "audiointeraction_ChunkwisedEncoder.pth")
+    (a.to / "model_config.yaml").write_text(yaml.safe_dump(model_config(net, tokens.size)))
+    e = net.encoder.config
+    audio_config = {
+        "model_type": "qwen2_5_omni_audio_encoder", "num_mel_bins": 128, "d_model": e.d_model, "encoder_layers": e.encoder_layers, "num_hidden_layers": e.encoder_layers,
+        "encoder_attention_heads": e.encoder_attention_heads, "encoder_ffn_dim": e.encoder_ffn_dim, "output_dim": e.output_dim, "activation_function": "gelu",
+        "max_source_positions": 1500, "n_window": 100, "scale_embedding": False,
+    }  # fmt: skip
+    (a.to / "qwen25OmniConfig").mkdir(exist_ok=True)
+    (a.to / "qwen25OmniConfig" / "config.json").write_text(json.dumps({"thinker_config": {"audio_config": audio_config}}, indent=2) + "\n")
+    tokens.save(a.to)
+    if a.to.resolve() != k.STARTER:
+        shutil.copy(k.STARTER / "phrases.toml", a.to)
+
+    audio = check_audio(a.work, a.data)
+    logits, chosen = listen(net, tokens, audio)
+    check = {"samples": torch.from_numpy((audio * 32_768).astype("<i2").view(np.uint8)), "tokens": torch.tensor(chosen), "logits": logits[:20].contiguous()}
+    save_file(check, a.check)
+    print(f"step {saved['step']}: {sum(f.stat().st_size for f in a.to.rglob('*') if f.is_file() and f.name != 'check.safetensors') / 1e6:.2f} MB")
+    print("the check says:", tokens.tokenizer.decode([t for t in chosen if t != tokens.ids["KEEP_SILENCE"]], skip_special_tokens=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,698 @@
+"""The sixteen sounds and what surrounds them, synthesised from simple physical models.
+
+Every function takes a `numpy.random.Generator` and returns mono f32 samples at 16 kHz, peak about 1. The variety
+(materials, sizes, rhythms, registers) is what lets a model that has hardly heard a recording know the real thing.
+"""
+
+import numpy as np
+from scipy.signal import butter, fftconvolve, lfilter, sosfilt
+
+RATE = 16_000
+
+
+def t_axis(secs):
+    return np.arange(int(secs * RATE)) / RATE
+
+
+def noise(r, secs, tilt=0.0):
+    """Noise whose power falls by `tilt` × 6 dB an octave (0 white, 1 pinkish to brown)."""
+    n = max(int(secs * RATE), 16)
+    spectrum = np.fft.rfft(r.standard_normal(n))
+    f = np.fft.rfftfreq(n, 1 / RATE)
+    spectrum *= 1 / np.maximum(f, 20) ** tilt
+    x = np.fft.irfft(spectrum, n)
+    return x / (np.abs(x).max() + 1e-9)
+
+
+def band(x, low, high, order=2):
+    low, high = max(low, 15), min(high, 7_900)
+    return sosfilt(butter(order, [low, max(high, low * 1.1)], "band", fs=RATE, output="sos"), x)
+
+
+def lowpass(x, f, order=2):
+    return sosfilt(butter(order, min(f, 7_900), fs=RATE, output="sos"), x)
+
+
+def resonance(x, f, q):
+    """Two-pole resonator."""
+    radius = np.exp(-np.pi * f / q / RATE)
+    return lfilter([1 - radius], [1, -2 * radius * np.cos(2 * np.pi * f / RATE), radius * radius], x)
+
+
+def sweep(freq):
+    """Phase of an oscillator whose frequency is given for each sample."""
+    return 2 * np.pi * np.cumsum(freq) / RATE
+
+
+def modes(r, secs, freqs, decays, amps):
+    t = t_axis(secs)
+    x = np.zeros(len(t))
+    for f, d, a in zip(freqs, decays, amps):
+        if f < 7_800:
+            x += a * np.exp(-t / d) * np.sin(2 * np.pi * f * t + r.uniform(0, 6.28))
+    return x
+
+
+def place(parts, secs=None):
+    """Sum of `(start_secs, samples)`."""
+    n = max(int(s * RATE) + len(x) for s, x in parts)
+    out = np.zeros(n if secs is None else max(n, int(secs * RATE)))
+    for s, x in parts:
+        out[int(s * RATE) : int(s * RATE) + len(x)] += x
+    return out
+
+
+def fade(x, attack=0.005, release=0.02):
+    a, b = min(int(attack * RATE), len(x) // 2), min(int(release * RATE), len(x) // 2)
+    x = x.copy()
+    if a:
+        x[:a] *= np.linspace(0, 1, a)
+    if b:
+        x[-b:] *= np.linspace(1, 0, b)
+    return x
+
+
+def unit(x):
+    return (x / (np.abs(x).max() + 1e-9)).astype(np.float32)
+
+
+def wave(kind, phase, r):
+    if kind == 0:
+        return np.sin(phase)
+    if kind == 1:
+        return np.tanh(3 * np.sin(phase))
+    if kind == 2:
+        return sum(np.sin(k * phase) / k for k in range(1, 7))
+    return np.sin(phase) + r.uniform(0.1, 0.6) * np.sin(2 * phase) + r.uniform(0.05, 0.4) * np.sin(3 * phase)
+
+
+def voice(r, f0, formants, breath=0.1, rough=0.0):
+    """A source-filter voice: `f0` per sample, formants as `[(hz, q, gain)]` (hz may be an array for a glide)."""
+    n = len(f0)
+    jitter = 1 + 0.01 * lowpass(r.standard_normal(n), 30) * 10 * (0.3 + rough)
+    phase = sweep(f0 * jitter)
+    pulse = np.maximum(np.cos(phase), 0) ** r.integers(2, 9) - 0.3
+    if rough:
+        pulse = pulse * (1 + rough * lowpass(r.standard_normal(n), 120) * 4)
+        pulse += rough * 0.5 * np.sin(phase / 2)
+    source = pulse + breath * r.standard_normal(n)
+    out = np.zeros(n)
+    for hz, q, gain in formants:
+        if np.ndim(hz):
+            # A gliding formant: blocks of 10 ms, cross-faded.
+            step, acc = 160, np.zeros(n)
+            for i in range(0, n, step):
+                j = min(n, i + 2 * step)
+                part = resonance(source[max(0, i - 200) : j], float(hz[min(i, n - 1)]), q)[-(j - i) :]
+                acc[i:j] += part * np.bartlett(len(part) + 2)[1:-1]
+            out += gain * acc
+        else:
+            out += gain * resonance(source, hz, q)
+    return out
+
+
+# The sixteen.
+
+
+def alarm(r):
+    kind = r.integers(0, 8)
+    shape = r.integers(0, 4)
+    if kind <= 1:  # smoke or gas detector: three or four beeps, then a rest
+        f, on = r.uniform(2_300, 3_700), r.choice([0.08, 0.12, 0.2, 0.35, 0.5])
+        off = on * r.uniform(0.6, 1.2)
+        beep = fade(wave(shape, sweep(np.full(int(on * RATE), f)), r), 0.004, 0.01)
+        group, rest = r.integers(3, 5), r.uniform(0.4, 1.2)
+        parts, at = [], 0.0
+        for _ in range(r.integers(1, 4)):
+            for _ in range(group):
+                parts.append((at, beep))
+                at += on + off
+            at += rest
+        return unit(place(parts))
+    if kind <= 3:  # digital clock: quick beeps in groups or a plain row
+        f, on = r.uniform(700, 3_200), r.uniform(0.04, 0.12)
+        beep = fade(wave(shape, sweep(np.full(int(on * RATE), f)), r), 0.002, 0.006)
+        group, parts, at = r.integers(2, 5), [], 0.0
+        gap, rest = on * r.uniform(0.6, 1.3), r.uniform(0.15, 0.7)
+        while at < r.uniform(1.2, 3.5):
+            for _ in range(group):
+                parts.append((at, beep))
+                at += on + gap
+            at += rest
+        return unit(place(parts))
+    secs = r.uniform(1.3, 4)
+    t = t_axis(secs)
+    if kind == 4:  # buzzer
+        f, rate = r.uniform(250, 900), r.uniform(1, 3.5)
+        x = np.tanh(4 * np.sin(sweep(np.full(len(t), f)))) * ((t * rate) % 1 < r.uniform(0.4, 0.7))
+        return unit(lowpass(x, r.uniform(2_500, 7_000)))
+    if kind == 5:  # two tones in quick alternation
+        a = r.uniform(900, 2_800)
+        b, rate = a * r.uniform(1.15, 1.6), r.uniform(3, 9)
+        return unit(fade(wave(shape, sweep(np.where((t * rate) % 1 < 0.5, a, b)), r)))
+    if kind == 6:  # quick rising sweeps
+        low, high, rate = r.uniform(500, 1_500), r.uniform(1_900, 3_600), r.uniform(2.5, 8)
+        ramp = (t * rate) % 1
+        return unit(fade(wave(shape, sweep(low + (high - low) * ramp), r)))
+    rate = r.uniform(14, 26)  # alarm clock with a hammer and two bells
+    strike = modes(r, 0.25, r.uniform(1_500, 5_500, 7), r.uniform(0.02, 0.12, 7), r.uniform(0.2, 1, 7))
+    return unit(place([(i / rate + r.normal(0, 0.001) ** 2, strike * r.uniform(0.7, 1)) for i in range(int(secs * rate))]))
+
+
+def siren(r):
+    secs = r.uniform(2.2, 5)
+    t = t_axis(secs)
+    kind = r.integers(0, 5)
+    if kind == 0:  # wail
+        period, low, high = r.uniform(2, 6), r.uniform(400, 750), r.uniform(1_100, 1_700)
+        ramp = 0.5 - 0.5 * np.cos(2 * np.pi * (t / period + r.uniform()))
+        f = low * (high / low) ** ramp
+    elif kind == 1:  # yelp
+        rate, low, high = r.uniform(1.8, 4.5), r.uniform(450, 800), r.uniform(1_100, 1_800)
+        ramp = 1 - np.abs(2 * ((t * rate + r.uniform()) % 1) - 1)
+        f = low * (high / low) ** ramp
+    elif kind in (2, 3):  # hi-lo of Europe
+        a, period = r.uniform(350, 700), r.uniform(0.7, 1.9)
+        f = np.where(((t / period) + r.uniform()) % 1 < 0.5, a, a * r.uniform(1.2, 1.5))
+    else:  # rotor of a civil defence siren
+        top, rise = r.uniform(350, 900), r.uniform(1, 3)
+        f = top * (1 - np.exp(-t / rise)) + 60
+        f = np.where(t > secs * 0.7, f * np.exp(-(t - secs * 0.7) / 3), f)
+    drift = 1 + r.uniform(-0.05, 0.05) * t / secs  # it drives past
+    x = wave(r.integers(1, 4), sweep(f * drift), r)
+    x = band(x, r.uniform(150, 500), r.uniform(2_500, 6_500))
+    level = 1 + r.uniform(-0.8, 0.8) * np.sin(2 * np.pi * t / r.uniform(4, 10) + r.uniform(0, 6))
+    x = unit(x * np.maximum(level, 0.15)) + r.uniform(0, 0.15) * lowpass(r.standard_normal(len(t)), 700)
+    return unit(fade(x, 0.2, 0.3))
+
+
+def glass_breaking(r):
+    secs = r.uniform(0.6, 1.8)
+    x = np.zeros(int(secs * RATE))
+    hit = band(r.standard_normal(int(0.05 * RATE)), 800, 7_500) * np.exp(-np.arange(int(0.05 * RATE)) / RATE / r.uniform(0.006, 0.02))
+    x[: len(hit)] += r.uniform(0.8, 2) * hit
+    if r.uniform() < 0.5:  # the body that was hit
+        thud = modes(r, 0.2, r.uniform(120, 700, 3), r.uniform(0.01, 0.05, 3), np.ones(3))
+        x[: len(thud)] += thud * r.uniform(0.2, 0.8)
+    pieces, spread = r.integers(15, 90), r.uniform(0.12, 0.5)
+    base = r.uniform(1_500, 4_000)
+    for _ in range(pieces):
+        at = int(min(r.exponential(spread), secs - 0.1) * RATE)
+        shard = modes(r, 0.12, base * r.uniform(0.7, 3, 3), r.uniform(0.006, 0.06, 3), r.uniform(0.2, 1, 3))
+        shard *= r.uniform(0.05, 0.6) * np.exp(-at / RATE / (2 * spread))
+        n = min(len(shard), len(x) - at)
+        x[at : at + n] += shard[:n]
+    return unit(fade(x, 0, 0.05))
+
+
+def baby_crying(r):
+    parts, at = [], 0.0
+    base = r.uniform(320, 600)
+    vowel = [(r.uniform(900, 1_500), 6, 1.0), (r.uniform(2_600, 3_800), 8, 0.6), (r.uniform(4_800, 6_500), 8, 0.25)]
+    for _ in range(r.integers(2, 6)):
+        secs = r.uniform(0.45, 1.3)
+        t = t_axis(secs) / secs
+        peak = r.uniform(0.15, 0.5)
+        arc = np.where(t < peak, t / peak, 1 - (t - peak) / (1 - peak))
+        f0 = base * (0.75 + r.uniform(0.25, 0.6) * np.sqrt(np.maximum(arc, 0))) * (1 + 0.015 * np.sin(2 * np.pi * r.uniform(5, 9) * t * secs))
+        cry = voice(r, f0, vowel, r.uniform(0.02, 0.25), r.choice([0, 0, 0.3, 0.8]))
+        parts.append((at, unit(cry) * np.minimum(1, 4 * arc + 0.1) * r.uniform(0.6, 1)))
+        at += secs
+        if r.uniform() < 0.7:  # it draws breath
+            gasp = band(r.standard_normal(int(0.18 * RATE)), 600, 4_500) * np.hanning(int(0.18 * RATE))
+            parts.append((at + 0.05, unit(gasp) * r.uniform(0.03, 0.2)))
+        at += r.uniform(0.2, 0.5)
+    return unit(fade(place(parts)))
+
+
+def cough(r):
+    parts, at = [], 0.0
+    tract = [(r.uniform(350, 900), 3, 1.0), (r.uniform(1_000, 1_900), 4, 0.8), (r.uniform(2_200, 3_600), 5, r.uniform(0.2, 0.7))]
+    f = r.uniform(90, 330)
+    for _ in range(r.choice([1, 1, 2, 2, 3])):
+        secs = r.uniform(0.18, 0.45)
+        t = t_axis(secs)
+        burst = r.standard_normal(len(t)) * (np.exp(-t / r.uniform(0.02, 0.06)) + r.uniform(0.1, 0.35) * np.exp(-t / r.uniform(0.08, 0.2)))
+        body = sum(g * resonance(burst, hz, q) for hz, q, g in tract)
+        body = unit(body) + r.uniform(0.05, 0.35) * unit(band(burst, 2_000, 7_000))
+        if r.uniform() < 0.75:  # the voice in it
+            tail = voice(r, f * np.linspace(1.15, 0.8, len(t)), tract, 0.6, 0.8) * np.exp(-t / r.uniform(0.05, 0.14)) * np.minimum(1, t / 0.02)
+            body = body + r.uniform(0.2, 0.9) * unit(tail)
+        parts.append((at, unit(fade(body, 0.003, 0.04)) * r.uniform(0.6, 1)))
+        at += secs + r.uniform(0.03, 0.25)
+    return unit(place(parts))
+
+
+def sneeze(r):
+    parts, at = [], 0.0
+    f = r.uniform(120, 420)
+    vowel = [(r.uniform(600, 1_000), 5, 1), (r.uniform(1_100, 1_900), 6, 0.7), (r.uniform(2_400, 3_300), 6, 0.3)]
+    for _ in range(r.integers(0, 3)):  # the breaths before it
+        secs = r.uniform(0.12, 0.4)
+        t = t_axis(secs)
+        breath = r.uniform(0.3, 1) * unit(band(r.standard_normal(len(t)), 500, 5_000)) + r.uniform(0, 0.8) * unit(voice(r, f * np.linspace(0.9, 1.3, len(t)), vowel, 0.5))
+        parts.append((at, fade(breath * np.linspace(0.2, 1, len(t)), 0.02, 0.03) * r.uniform(0.15, 0.5)))
+        at += secs + r.uniform(0, 0.12)
+    if r.uniform() < 0.6:
+        secs = r.uniform(0.06, 0.15)
+        t = t_axis(secs)
+        parts.append((at, fade(unit(voice(r, f * np.linspace(1.4, 1, len(t)), vowel, 0.6, 0.4)), 0.005, 0.02) * r.uniform(0.5, 1)))
+        at += secs * 0.9
+    secs = r.uniform(0.18, 0.5)
+    t = t_axis(secs)
+    hiss = unit(band(r.standard_normal(len(t)), r.uniform(900, 2_400), r.uniform(5_000, 7_800)))
+    hiss = hiss + r.uniform(0, 0.7) * unit(resonance(r.standard_normal(len(t)), r.uniform(1_200, 3_000), 4))
+    parts.append((at, fade(hiss * (np.exp(-t / r.uniform(0.08, 0.25))), r.uniform(0.003, 0.03), 0.06)))
+    if r.uniform() < 0.4:
+        parts.append((at + 0.05, unit(voice(r, f * np.linspace(1.1, 0.8, len(t)), vowel, 0.3)) * np.exp(-t / 0.12) * r.uniform(0.2, 0.7)))
+    return unit(place(parts))
+
+
+def knock(r):
+    kind = r.integers(0, 4)
+    if kind == 0:
+        freqs, decays = r.uniform(70, 320, 5), r.uniform(0.02, 0.09, 5)  # a hollow door
+    elif kind == 1:
+        freqs, decays = r.uniform(200, 1_200, 6), r.uniform(0.008, 0.035, 6)  # solid wood, a table
+    elif kind == 2:
+        freqs, decays = r.uniform(400, 3_200, 8), r.uniform(0.01, 0.06, 8)  # a window, metal
+    else:
+        freqs, decays = r.uniform(90, 900, 7), r.uniform(0.01, 0.06, 7)
+    amps = r.uniform(0.2, 1, len(freqs)) / np.sqrt(freqs)
+    rhythm, parts, at = r.uniform(0.12, 0.34), [], 0.0
+    for _ in range(r.integers(2, 6)):
+        hit = unit(modes(r, 0.22, freqs * r.uniform(0.98, 1.02), decays, amps))
+        click = band(r.standard_normal(int(0.008 * RATE)), 600, r.uniform(2_500, 7_000)) * np.exp(-np.arange(int(0.008 * RATE)) / 40)
+        hit[: len(click)] += r.uniform(0.05, 0.7) * unit(click)
+        parts.append((at, hit * r.uniform(0.6, 1)))
+        at += rhythm * r.uniform(0.9, 1.12)
+    return unit(place(parts))
+
+
+def _chime(r, f, decay, kind):
+    if kind == 0:  # a struck bar
+        ratios, amps = [1, 2.76, 5.4, 8.9], [1, 0.4, 0.15, 0.05]
+    elif kind == 1:  # a bell
+        ratios, amps = [0.5, 1, 1.19, 1.5, 2, 2.74, 4.1], [0.3, 1, 0.5, 0.3, 0.5, 0.25, 0.1]
+    else:  # an electronic tone
+        ratios, amps = [1, 2, 3, 4], [1, r.uniform(0.1, 0.5), r.uniform(0, 0.4), r.uniform(0, 0.2)]
+    ratios = np.array(ratios) * r.normal(1, 0.003, len(ratios))
+    return modes(r, decay * 3.2, f * ratios, decay / np.sqrt(ratios / ratios[0]), amps)
+
+
+def doorbell(r):
+    kind, decay = r.integers(0, 3), r.uniform(0.2, 0.7)
+    high = r.uniform(480, 1_100)
+    style = r.integers(0, 8)
+    if style <= 4:  # ding-dong
+        gap = r.uniform(0.3, 0.75)
+        parts = [(0, _chime(r, high, decay, kind)), (gap, _chime(r, high / r.choice([1.189, 1.26, 1.26, 1.335]), decay * 1.2, kind))]
+        if r.uniform() < 0.2:
+            parts += [(s + 2 * gap, x) for s, x in parts]
+    elif style == 5:  # one ding
+        parts = [(0, _chime(r, high, decay * 1.3, kind)), (r.uniform(0.15, 0.25), 0.7 * _chime(r, high, decay, kind))]
+    else:  # a small melody of a chime
+        scale = high * 2 ** (np.array([0, -4, -2, -9, -5, -7, 3]) / 12)
+        beat = r.uniform(0.22, 0.5)
+        parts = [(i * beat, _chime(r, r.choice(scale), decay, kind)) for i in range(r.integers(4, 8))]
+    x = place(parts)
+    return unit(fade(x[: int(min(len(x), RATE * 3.2))], 0.002, 0.15))
+
+
+def dog_bark(r):
+    size = r.uniform()
+    parts, at = [], 0.0
+    base = 150 + 650 * size ** 1.5 * r.uniform(0.7, 1.3)
+    tract = [(r.uniform(450, 900) * (1 + 0.5 * size), 3, 1), (r.uniform(1_000, 1_900) * (1 + 0.3 * size), 4, 0.7), (r.uniform(2_300, 3_800), 5, 0.3)]
+    for _ in range(r.choice([1, 1, 2, 2, 3, 4])):
+        secs = r.uniform(0.09, 0.28)
+        t = t_axis(secs) / secs
+        f0 = base * (0.7 + r.uniform(0.3, 0.9) * np.sin(np.pi * np.minimum(1, t * r.uniform(0.8, 1.3) + 0.1)))
+        bark = voice(r, f0, tract, r.uniform(0.2, 0.9), r.uniform(0.3, 1.4))
+        env = np.minimum(1, t / r.uniform(0.05, 0.25)) * np.exp(-np.maximum(0, t - 0.3) * r.uniform(1, 4))
+        parts.append((at, unit(fade(bark * env, 0.004, 0.03)) * r.uniform(0.7, 1)))
+        at += secs + r.uniform(0.08, 0.3)
+    return unit(place(parts))
+
+
+def cat_meow(r):
+    secs = r.uniform(0.45, 1.2)
+    t = t_axis(secs) / secs
+    base = r.uniform(380, 800)
+    peak = r.uniform(0.2, 0.6)
+    f0 = base * (0.8 + r.uniform(0.2, 0.6) * np.exp(-(((t - peak) / r.uniform(0.25, 0.5)) ** 2)))
+    openness = np.exp(-(((t - r.uniform(0.35, 0.55)) / r.uniform(0.2, 0.35)) ** 2))
+    f1, f2 = 500 + 600 * openness, r.uniform(1_900, 2_400) - 700 * t
+    x = voice(r, f0, [(f1, 6, 1), (f2, 8, 0.7), (r.uniform(3_300, 4_600), 8, 0.3)], r.uniform(0.02, 0.2), r.choice([0, 0, 0.2]))
+    return unit(fade(x * (0.15 + openness), 0.04, 0.1))
+
+
+def clap(r):
+    def hands(centre):
+        t = t_axis(0.09)
+        x = band(r.standard_normal(len(t)), centre * 0.6, centre * r.uniform(1.8, 3.5)) * np.exp(-t / r.uniform(0.004, 0.018))
+        x = unit(x) + 0.35 * unit(band(r.standard_normal(len(t)), 300, 6_000) * np.exp(-t / 0.03))
+        return unit(x)
+
+    centre = r.uniform(700, 2_000)
+    if r.uniform() < 0.6:  # one person, one to six claps
+        rhythm = r.uniform(0.16, 0.45)
+        return unit(place([(i * rhythm * r.uniform(0.97, 1.03), hands(centre * r.uniform(0.93, 1.07)) * r.uniform(0.7, 1)) for i in range(r.integers(1, 7))]))
+    secs, people = r.uniform(1.3, 4), r.integers(2, 40)  # applause
+    parts = []
+    for _ in range(people):
+        centre, rate, at = r.uniform(600, 2_200), r.uniform(2.5, 5), r.uniform(0, 0.4)
+        one, level = hands(centre), r.uniform(0.1, 1)
+        while at < secs:
+            parts.append((at, one * level * r.uniform(0.6, 1)))
+            at += r.normal(1, 0.06) / rate
+    return unit(fade(place(parts), 0.05, 0.2))
+
+
+def phone_ringing(r):
+    secs = r.uniform(1, 2.2)
+    t = t_axis(secs)
+    kind = r.integers(0, 5)
+    if kind == 0:  # hammer between two gongs
+        rate = r.uniform(18, 27)
+        a = r.uniform(900, 1_700)
+        gongs = [modes(r, 0.35, f * np.array([1, 2.1, 2.9, 4.3]), [0.12, 0.09, 0.06, 0.04], [1, 0.7, 0.4, 0.3]) for f in (a, a * r.uniform(1.1, 1.3))]
+        ring = place([(i / rate, gongs[i % 2]) for i in range(int(secs * rate))])
+        if r.uniform() < 0.4:  # twice, as in Britain
+            half = ring[: int(0.45 * RATE)]
+            ring = place([(0, fade(half, 0.001, 0.05)), (0.65, fade(half, 0.001, 0.05))])
+        return unit(fade(ring, 0.001, 0.2))
+    if kind <= 2:  # electronic warble
+        a, rate = r.uniform(650, 2_000), r.uniform(12, 28)
+        f = np.where((t * rate) % 1 < 0.5, a, a * r.choice([1.2, 1.25, 1.33]))
+        x = fade(wave(r.integers(0, 4), sweep(f), r), 0.01, 0.03)
+        if r.uniform() < 0.4:
+            x = place([(0, x[: int(0.4 * RATE)]), (0.6, x[: int(0.4 * RATE)])])
+        return unit(x)
+    # a ringtone: a quick tune of bright notes, repeated
+    root, beat = r.uniform(700, 1_500), r.uniform(0.08, 0.17)
+    tune = r.choice([0, 2, 4, 5, 7, 9, 12], r.integers(4, 9))
+    kind = r.integers(0, 3)
+    parts, i = [], 0
+    while i * beat < secs + 0.5:
+        f = root * 2 ** (tune[i % len(tune)] / 12)
+        if kind == 2:
+            note = modes(r, 0.3, f * np.array([1, 4, 9.2]), [0.08, 0.03, 0.01], [1, 0.35, 0.1])
+        else:
+            note = fade(wave(1 + kind, sweep(np.full(int(beat * 0.9 * RATE), f)), r), 0.003, 0.02)
+        parts.append((i * beat, note))
+        i += 1
+    return unit(place(parts))
+
+
+def car_horn(r):
+    a = r.uniform(320, 520)
+    b = a * r.choice([1.189, 1.2, 1.25, 1.26, 1.33])
+    parts, at = [], 0.0
+    formants = [(r.uniform(700, 1_300), 2, 1), (r.uniform(1_700, 3_000), 3, 0.8)]
+    for _ in range(r.choice([1, 1, 2, 3])):
+        secs = r.choice([r.uniform(0.15, 0.4), r.uniform(0.4, 1.4)])
+        n = int(secs * RATE)
+        wob = 1 + 0.002 * np.cumsum(r.standard_normal(n)) / np.sqrt(n)
+        x = sum(np.tanh(5 * np.sin(sweep(np.full(n, f) * wob))) for f in ((a, b) if r.uniform() < 0.85 else (a,)))
+        x = unit(x) * 0.5 + unit(sum(g * resonance(x, f, q) for f, q, g in formants))
+        parts.append((at, unit(fade(x, 0.015, 0.05))))
+        at += secs + r.uniform(0.08, 0.35)
+    return unit(place(parts))
+
+
+def thunder(r):
+    secs = r.uniform(2.2, 5)
+    t = t_axis(secs)
+    env = np.zeros(len(t))
+    for _ in range(r.integers(2, 8)):
+        at, length = r.uniform(0, secs * 0.6), r.uniform(0.2, 1.4)
+        env += r.uniform(0.3, 1) * np.exp(-np.maximum(0, t - at) / length) * (1 / (1 + np.exp(-np.clip((t - at) * r.uniform(8, 60), -50, 50))))
+    rumble = unit(lowpass(r.standard_normal(len(t)), r.uniform(60, 260), 2)) * env
+    x = unit(rumble)
+    if r.uniform() < 0.6:  # the crack of a near one
+        crack = band(r.standard_normal(len(t)), 200, r.uniform(1_500, 6_000)) * np.exp(-t / r.uniform(0.1, 0.5))
+        crack *= 1 + 2 * np.abs(lowpass(r.standard_normal(len(t)), 40)) * 5
+        x = x + r.uniform(0.2, 1) * unit(crack)
+    x = x + r.uniform(0.02, 0.3) * unit(lowpass(r.standard_normal(len(t)), 1_200)) * env / (env.max() + 1e-9)
+    return unit(fade(x, 0.03, 0.5))
+
+
+def rain(r):
+    secs = r.uniform(3, 6)
+    t = t_axis(secs)
+    hiss = band(r.standard_normal(len(t)), r.uniform(200, 1_500), r.uniform(4_500, 7_800), 1)
+    hiss = unit(hiss * (1 + r.uniform(0, 0.3) * lowpass(r.standard_normal(len(t)), 2) * 20))
+    drops = np.zeros(len(t))
+    for _ in range(int(secs * r.choice([10, 40, 120, 250]))):
+        at = r.integers(0, len(t) - 400)
+        f = r.uniform(700, 6_500)
+        k = np.arange(300) / RATE
+        drops[at : at + 300] += r.exponential(0.4) * np.exp(-k / r.uniform(0.001, 0.005)) * np.sin(2 * np.pi * f * k)
+    return unit(fade(hiss * r.uniform(0.15, 1) + unit(drops) * r.uniform(0.05, 1), 0.3, 0.3))
+
+
+def music(r):
+    secs, bpm = r.uniform(3, 6), r.uniform(70, 160)
+    beat = 60 / bpm
+    scale = np.array(r.choice([0, 1, 2]) * 0 + np.array([[0, 2, 4, 5, 7, 9, 11], [0, 2, 3, 5, 7, 8, 10], [0, 2, 4, 7, 9, 12, 14]])[r.integers(0, 3)])
+    root = 110 * 2 ** (r.integers(0, 12) / 12)
+    parts = []
+
+    def note(f, secs_note, timbre):
+        t = t_axis(secs_note)
+        if timbre == 0:  # a plucked string
+            n = int(RATE / f)
+            buffer = r.uniform(-1, 1, n)
+            out = lfilter([1], np.concatenate([[1], np.zeros(n - 1), [-0.498, -0.498]]), np.concatenate([buffer, np.zeros(max(0, len(t) - n))]))
+            return unit(out[: len(t)])
+        if timbre == 1:  # a piano of sorts
+            return unit(sum(np.sin(2 * np.pi * f * k * t * (1 + 0.0004 * k * k)) * np.exp(-t * (1.5 + k)) / k for k in range(1, 7)))
+        if timbre == 2:  # strings
+            vibrato = f * (1 + 0.006 * np.sin(2 * np.pi * 5.5 * t))
+            return fade(unit(lowpass(wave(2, sweep(vibrato), r), 2_800)), 0.08, 0.1)
+        return fade(unit(wave(3, sweep(np.full(len(t), f)), r)), 0.02, 0.05)
+
+    lead, chords = r.integers(0, 4), r.integers(0, 4)
+    at = 0.0
+    while at < secs and r.uniform() < 2:
+        length = beat * r.choice([0.5, 0.5, 1, 1, 2])
+        if r.uniform() < 0.85:
+            f = root * r.choice([2, 4]) * 2 ** (r.choice(scale) / 12)
+            parts.append((at, r.uniform(0.5, 1) * note(f, min(length * 1.1, 2), lead)))
+        at += length
+    if r.uniform() < 0.8:
+        at = 0.0
+        while at < secs:
+            degree = r.integers(0, 5)
+            for k in (0, 2, 4):
+                step = degree + k
+                f = root * 2 ** ((scale[step % 7] + 12 * (step // 7)) / 12) * 2
+                parts.append((at, 0.4 * note(f, min(beat * 3.9, 3), chords)))
+            parts.append((at, 0.6 * note(root * 2 ** (scale[degree] / 12), beat * 2, r.integers(0, 4))))
+            at += beat * 4
+    if r.uniform() < 0.6:
+        kick = np.sin(sweep(np.linspace(140, 45, int(0.16 * RATE)))) * np.exp(-t_axis(0.16) / 0.06)
+        hat = band(r.standard_normal(int(0.06 * RATE)), 4_500, 7_800) * np.exp(-t_axis(0.06) / 0.015)
+        snare = r.standard_normal(int(0.15 * RATE)) * np.exp(-t_axis(0.15) / 0.04)
+        i = 0
+        while i * beat / 2 < secs:
+            if i % 4 == 0:
+                parts.append((i * beat / 2, unit(kick)))
+            if i % 4 == 2:
+                parts.append((i * beat / 2, 0.6 * unit(snare)))
+            parts.append((i * beat / 2, 0.3 * unit(hat)))
+            i += 1
+    x = place(parts)[: int(secs * RATE)]
+    return unit(fade(x, 0.05, 0.3))
+
+
+MAKERS = {
+    "alarm": alarm, "siren": siren, "glass breaking": glass_breaking, "baby crying": baby_crying, "cough": cough, "sneeze": sneeze,
+    "knock": knock, "doorbell": doorbell, "dog bark": dog_bark, "cat meow": cat_meow, "clap": clap, "phone ringing": phone_ringing,
+    "car horn": car_horn, "thunder": thunder, "rain": rain, "music": music,
+}  # fmt: skip
+
+
+# What deserves silence.
+
+
+def _hum(r):
+    t = t_axis(r.uniform(3, 6))
+    f = r.choice([50, 60, 100, 120])
+    return unit(sum(np.sin(2 * np.pi * f * k * t + r.uniform(0, 6)) * r.uniform(0, 1) / k for k in range(1, 12)))
+
+
+def _fan(r):
+    secs = r.uniform(3, 6)
+    x = lowpass(noise(r, secs, r.uniform(0.2, 1)), r.uniform(400, 5_000))
+    t = np.arange(len(x)) / RATE
+    return unit(unit(x) + r.uniform(0, 0.3) * np.sin(2 * np.pi * r.uniform(40, 400) * t))
+
+
+def _typing(r):
+    parts, at = [], 0.0
+    while at < r.uniform(2, 5):
+        n = int(0.03 * RATE)
+        key = band(r.standard_normal(n), r.uniform(800, 2_000), r.uniform(3_500, 7_500)) * np.exp(-np.arange(n) / RATE / r.uniform(0.002, 0.008))
+        parts.append((at, unit(key) * r.uniform(0.3, 1)))
+        at += r.exponential(0.13) + 0.05
+    return unit(place(parts))
+
+
+def _steps(r):
+    gap, parts = r.uniform(0.4, 0.8), []
+    for i in range(r.integers(3, 8)):
+        n = int(0.12 * RATE)
+        step = lowpass(r.standard_normal(n), r.uniform(150, 900)) * np.exp(-np.arange(n) / RATE / r.uniform(0.015, 0.05))
+        parts.append((i * gap * r.uniform(0.95, 1.05), unit(step) * r.uniform(0.5, 1)))
+    return unit(place(parts))
+
+
+def _fire(r):
+    secs = r.uniform(3, 6)
+    x = 0.1 * lowpass(r.standard_normal(int(secs * RATE)), 500)
+    for _ in range(int(secs * r.uniform(4, 40))):
+        at, n = r.integers(0, len(x) - 300), 300
+        x[at : at + n] += r.exponential(0.4) * r.standard_normal(n) * np.exp(-np.arange(n) / r.uniform(8, 60))
+    return unit(x)
+
+
+def _waves(r):
+    secs = r.uniform(4, 6)
+    t = t_axis(secs)
+    swell = 0.3 + np.maximum(0, np.sin(2 * np.pi * t / r.uniform(3, 7) + r.uniform(0, 6)))
+    return unit(lowpass(r.standard_normal(len(t)), r.uniform(600, 3_500), 1) * swell)
+
+
+def _clock(r):
+    gap = r.choice([0.25, 0.5, 1.0])
+    tick = modes(r, 0.03, r.uniform(1_000, 5_500, 4), r.uniform(0.001, 0.006, 4), r.uniform(0.3, 1, 4))
+    return unit(place([(i * gap, tick * (1 if i % 2 else r.uniform(0.4, 1))) for i in range(int(4 / gap))]))
+
+
+def _engine(r):
+    secs = r.uniform(3, 6)
+    n = int(secs * RATE)
+    f = r.uniform(20, 120) * (1 + r.uniform(0, 0.4) * lowpass(r.standard_normal(n), 0.7) * 30)
+    x = np.maximum(np.cos(sweep(np.abs(f))), 0) ** 6 * (1 + 0.5 * r.standard_normal(n))
+    return unit(band(x, r.uniform(40, 300), r.uniform(1_000, 6_000), 1))
+
+
+def _rooster(r):
+    parts, at = [], 0.0
+    base = r.uniform(450, 800)
+    for length in (0.15, 0.2, 0.25, r.uniform(0.6, 1.1)):
+        t = t_axis(length) / length
+        x = voice(r, base * (1 + 0.5 * np.sin(np.pi * t)), [(1_100, 4, 1), (2_400, 5, 0.7)], 0.3, 0.5)
+        parts.append((at, fade(unit(x), 0.02, 0.05)))
+        at += length + r.uniform(0.02, 0.1)
+    return unit(place(parts))
+
+
+def _bird(r):
+    parts, at = [], 0.0
+    while at < r.uniform(1, 4):
+        length = r.uniform(0.04, 0.2)
+        t = t_axis(length) / length
+        a, b = r.uniform(2_000, 6_500, 2)
+        parts.append((at, fade(np.sin(sweep(a + (b - a) * t + r.uniform(0, 400) * np.sin(60 * t))), 0.01, 0.02) * r.uniform(0.3, 1)))
+        at += length + r.exponential(0.25)
+    return unit(place(parts))
+
+
+def _rustle(r):
+    secs = r.uniform(0.8, 3)
+    n = int(secs * RATE)
+    return unit(band(r.standard_normal(n), 1_200, 7_500) * np.abs(lowpass(r.standard_normal(n), r.uniform(3, 20))) ** 1.5)
+
+
+def _plates(r):
+    parts = []
+    for _ in range(r.integers(1, 6)):
+        parts.append((r.uniform(0, 2), modes(r, 0.3, r.uniform(1_500, 6_500, 6), r.uniform(0.01, 0.07, 6), r.uniform(0.2, 1, 6)) * r.uniform(0.3, 1)))
+    return unit(place(parts))
+
+
+def _thump(r):
+    n = int(0.35 * RATE)
+    x = lowpass(r.standard_normal(n), r.uniform(80, 400)) * np.exp(-np.arange(n) / RATE / r.uniform(0.03, 0.12))
+    return unit(unit(x) + r.uniform(0, 0.4) * unit(band(r.standard_normal(n), 500, 4_000) * np.exp(-np.arange(n) / 200)))
+
+
+def _breath(r):
+    n = int(r.uniform(0.5, 1.4) * RATE)
+    return unit(band(r.standard_normal(n), 300, r.uniform(2_000, 6_000), 1) * np.hanning(n))
+
+
+def _water(r):
+    secs = r.uniform(2, 5)
+    t = t_axis(secs)
+    x = band(r.standard_normal(len(t)), 300, r.uniform(2_500, 6_500), 1)
+    for _ in range(int(secs * 25)):
+        at, k = r.integers(0, len(t) - 800), np.arange(800) / RATE
+        f = r.uniform(400, 2_500)
+        x[at : at + 800] += r.uniform(0, 0.5) * np.sin(2 * np.pi * (f + r.uniform(0, 3_000) * k) * k) * np.exp(-k / 0.01)
+    return unit(x)
+
+
+def _cricket(r):
+    t = t_axis(r.uniform(2, 5))
+    return unit(np.sin(2 * np.pi * r.uniform(2_500, 5_000) * t) * (np.sin(2 * np.pi * r.uniform(15, 50) * t) > 0.2) * ((t * r.uniform(1, 3)) % 1 < r.uniform(0.3, 1)))
+
+
+def _helicopter(r):
+    t = t_axis(r.uniform(3, 6))
+    return unit(lowpass(r.standard_normal(len(t)), r.uniform(300, 1_500)) * (0.2 + np.maximum(0, np.sin(2 * np.pi * r.uniform(8, 22) * t)) ** 3))
+
+
+def _saw(r):
+    n = int(r.uniform(2, 5) * RATE)
+    f = r.uniform(70, 250) * (1 + 0.4 * np.abs(lowpass(r.standard_normal(n), 1) * 20))
+    return unit(band(wave(2, sweep(f), r) * (1 + 0.6 * r.standard_normal(n)), 200, 7_000, 1))
+
+
+def _wind(r):
+    n = int(r.uniform(3, 6) * RATE)
+    return unit(lowpass(r.standard_normal(n), r.uniform(200, 900), 1) * (0.3 + np.abs(lowpass(r.standard_normal(n), 0.6) * 30)))
+
+
+def _tone(r):
+    """A beep of a device that is no alarm, a whistle, a note."""
+    t = t_axis(r.uniform(0.08, 0.6))
+    a = r.uniform(300, 3_000)
+    return unit(fade(wave(r.integers(0, 4), sweep(a * (1 + r.choice([0, 0, 0.5, -0.3]) * t / t[-1])), r), 0.01, 0.05))
+
+
+BACKGROUND = [_hum, _fan, _typing, _steps, _fire, _waves, _clock, _engine, _rooster, _bird, _rustle, _plates, _thump, _breath, _water, _cricket, _helicopter, _saw, _wind, _tone]  # fmt: skip
+
+
+def room(r, size=None):
+    """A room impulse response: the direct sound, a few early reflections, a diffuse tail that darkens."""
+    rt = r.uniform(0.08, 0.7) if size is None else size
+    n = int(min(rt * 1.1, 0.6) * RATE)
+    t = np.arange(n) / RATE
+    tail = r.standard_normal(n) * np.exp(-6.9 * t / rt)
+    tail = lowpass(tail, r.uniform(2_000, 7_000), 1)
+    h = tail * r.uniform(0.02, 0.25) * (t > 0.004)
+    for _ in range(r.integers(2, 7)):
+        h[int(r.uniform(0.001, 0.02) * RATE)] += r.uniform(-0.5, 0.5)
+    h[0] += 1
+    return h.astype(np.float32)
+
+
+def reverberate(x, h):
+    return fftconvolve(x, h)[: len(x) + len(h) // 2].astype(np.float32)
+
+
+def colour(r, x):
+    """A microphone or a loudspeaker: a tilt, a resonance, and now and then the band of a telephone."""
+    choice = r.uniform()
+    if choice < 0.3:
+        return x
+    x = lfilter([1, r.uniform(-0.75, 0.75)], [1], x)
+    if choice > 0.8:
+        x = lowpass(x, r.uniform(3_000, 5_000), 4)
+    if choice > 0.9:
+        x = sosfilt(butter(2, r.uniform(100, 350), "high", fs=RATE, output="sos"), x)
+    return unit(x)

@@ -1,0 +1,450 @@
+"""Long streams of audio with everything that is to be said about them.
+
+A stream is a room: noise, voices, sounds, overlaps. From what was put where follow the labels of every mode, chunk by
+chunk: `{chunk: (emotion, text)}`, all other chunks silent (MODEL.md 5.3), and the frames that the auxiliary losses use.
+"""
+
+import pathlib
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.io import wavfile
+
+import bank as banks
+import knowledge as k
+import sounds as s
+
+CHUNK, RATE = k.CHUNK, k.RATE
+# A sentence has ended, a word has ended, a short sound has ended when this much more has been heard.
+SENTENCE_SECS, WORD_SECS, SOUND_SECS = 0.30, 0.12, 0.20
+# A longer sound is named when this much of it has been heard.
+LONG_SECS = 1.2
+PHONE_HOP, SOUND_HOP = 320, 640
+MODES = ["dialog", "transcribe", "translate", "sounds", "count"]
+ESC = {"dog": "dog bark", "crying_baby": "baby crying", "sneezing": "sneeze", "rain": "rain"}
+# Recordings kept for the evaluation, by ESC-50 source.
+HELD_SOURCES = 3
+
+
+@dataclass
+class Stream:
+    audio: np.ndarray
+    # [(words [(word, start, end)], kind, start, end)], samples
+    utterances: list = field(default_factory=list)
+    # [(name, onset, end)]
+    events: list = field(default_factory=list)
+    # [(mode, count target or None, end)]
+    instructions: list = field(default_factory=list)
+    phones: np.ndarray = None
+    active: np.ndarray = None
+
+    @property
+    def chunks(self):
+        return len(self.audio) // CHUNK
+
+
+PHONE_CLASSES = (
+    "_ t n s d I l k r m aI z E b V eI w a u: p 0 @ oU i: j f 3 g h v N D U T dZ aU A: tS 3: O: S e@ O@ i@ OI Z"
+).split()
+_ALIASES = {
+    "_:": "_", "i": "i:", "I2": "I", "a#": "@", "@L": "l", "A@": "A:", "i@3": "i@", "t#": "t", "t2": "t", "t[": "t", "o@": "O@", "@2": "@", "r-": "r",
+    "O2": "O:", "O": "O:", "aI@": "aI", "aa": "a", "I#": "I", "aI2": "aI", "aI3": "aI", "w#": "w", "U@": "u:", "IR": "3", "VR": "3", "u": "u:", "A": "A:", "e": "E",
+    "0#": "0", "oU#": "oU", "E2": "E", "ei": "eI", "x": "k", "d#": "d", "U2": "U", "a2": "a", "V2": "V", "I": "I", "l#": "l", "m-": "m", "n-": "n", "3#": "3", "@-": "@", "?": "t", "*": "t", "L": "l",
+}  # fmt: skip
+_PHONE_ID = {p: i for i, p in enumerate(PHONE_CLASSES)}
+
+
+def phone_id(mnemonic):
+    return _PHONE_ID.get(_ALIASES.get(mnemonic, mnemonic), -1)
+
+
+def find_phrases(words):
+    """`[(phrase, first, last)]` of the listed phrases in a row of words, longest first, not overlapping."""
+    found, i = [], 0
+    while i < len(words):
+        for n in range(min(8, len(words) - i), 0, -1):
+            said = " ".join(words[i : i + n])
+            if said in k.PHRASES:
+                found.append((said, i, i + n - 1))
+                i += n
+                break
+        else:
+            i += 1
+    return found
+
+
+def label_chunk(sample, margin):
+    return int((sample + margin * RATE) // CHUNK)
+
+
+def place_label(labels, chunk, value, chunks):
+    while chunk in labels:
+        chunk += 1
+    if chunk < chunks:
+        labels[chunk] = value
+
+
+def sound_chunk(onset, end):
+    if end - onset > (LONG_SECS + 0.2) * RATE:
+        return label_chunk(onset, LONG_SECS)
+    return label_chunk(end, SOUND_SECS)
+
+
+def labels_of(stream, mode, target=None):
+    """`({chunk: (emotion, text)}, {chunks that no loss should touch})` for one mode over the whole stream."""
+    labels, unsure, n = {}, set(), stream.chunks
+    vocabulary = set(k.VOCABULARY)
+    if mode == "transcribe":
+        pieces = {}
+        for words, _, _, _ in stream.utterances:
+            for word, _, end in words:
+                if word in vocabulary:
+                    pieces.setdefault(label_chunk(end, WORD_SECS), []).append((end, word))
+        for chunk, said in pieces.items():
+            if chunk < n:
+                labels[chunk] = ("normal", " ".join(w for _, w in sorted(said)))
+    elif mode == "dialog":
+        replies = []
+        for words, kind, _, _ in stream.utterances:
+            if kind != "reply":
+                for say, _, last in find_phrases([w for w, _, _ in words]):
+                    phrase = k.PHRASES[say]
+                    replies.append((label_chunk(words[last][2], SENTENCE_SECS), phrase["emotion"], phrase["reply"]))
+        for name, onset, end in stream.events:
+            sound = k.SOUNDS[name]
+            if sound["reply"]:
+                replies.append((sound_chunk(onset, end), sound["emotion"], sound["reply"]))
+        for chunk, emotion, text in sorted(replies):
+            place_label(labels, chunk, (emotion, text), n)
+    elif mode == "translate":
+        said = []
+        for words, kind, start, end in stream.utterances:
+            names = [w for w, _, _ in words]
+            phrases = find_phrases(names)
+            known = sum(w in vocabulary for w in names)
+            whole = known == len(names) and kind != "reply"
+            units, i = [], 0
+            while i < len(names):
+                match = next((p for p in phrases if p[1] == i), None)
+                units.append(k.PHRASES[match[0]]["zh"] if match else k.TRANSLATIONS.get(names[i], ""))
+                i = match[2] + 1 if match else i + 1
+            if whole and names and len(units) <= 3:
+                said.append((label_chunk(end, SENTENCE_SECS), "".join(units)))
+            elif not whole and kind != "reply" and phrases and known == sum(p[2] - p[1] + 1 for p in phrases):
+                # A phrase among words that are not known.
+                said += [(label_chunk(words[last][2], SENTENCE_SECS), k.PHRASES[say]["zh"]) for say, _, last in phrases]
+            elif known:
+                unsure.update(range(start // CHUNK, label_chunk(end, SENTENCE_SECS) + 3))
+        for chunk, text in sorted(said):
+            place_label(labels, chunk, ("normal", text), n)
+    elif mode == "sounds":
+        for name, onset, end in sorted(stream.events, key=lambda e: sound_chunk(e[1], e[2])):
+            place_label(labels, sound_chunk(onset, end), ("normal", name), n)
+    else:
+        counted = 0
+        for name, onset, end in sorted(stream.events, key=lambda e: sound_chunk(e[1], e[2])):
+            if name == target and counted < len(k.COUNTS):
+                place_label(labels, sound_chunk(onset, end), ("normal", k.COUNTS[counted]), n)
+                counted += 1
+    return labels, unsure - set(labels)
+
+
+class Composer:
+    """Makes streams. `held` chooses the clips that training never hears."""
+
+    def __init__(self, folder, name, data, held=False, talk_only=False):
+        self.clips, self.samples = banks.load(folder, name)
+        self.by_kind, self.beds = {}, []
+        for clip in self.clips:
+            self.by_kind.setdefault(clip["kind"], []).append(clip)
+        if held:
+            speakers = ["nicolas"]
+        else:
+            speakers = ["george", "jackson", "lucas"]
+        data = pathlib.Path(data)
+        self.digits = {}
+        clips, parts = banks.digits(data / "spoken-digits", speakers) if (data / "spoken-digits").exists() else ([], [])
+        for clip, part in zip(clips, parts):
+            clip["samples"] = part
+            self.digits.setdefault(clip["voice"], []).append(clip)
+        self.real, self.real_background = real_clips(data / "esc10", held)
+        self.instructions = {kind.split(":", 1)[1]: c for kind, c in self.by_kind.items() if kind.startswith("instruction:")}
+
+    def clip(self, r, clip, stretch=True):
+        """Samples, words and phones of a clip, spoken a little faster or slower."""
+        x = clip["samples"] if "samples" in clip else self.samples[clip["at"] : clip["at"] + clip["len"]]
+        x = np.asarray(x, np.float32) / 32_000
+        f = r.uniform(0.88, 1.14) if stretch else 1.0
+        n = int(len(x) / f)
+        x = np.interp(np.arange(n) * f, np.arange(len(x)), x).astype(np.float32)
+        words = [(w, int(a / f), int(b / f)) for w, a, b in clip["words"]]
+        phones = None if clip["phones"] is None else [(int(a / f), phone_id(p)) for a, p in clip["phones"]]
+        return x, words, phones
+
+    def digit_string(self, r):
+        """Some digits by one real speaker."""
+        clips = self.digits[str(r.choice(list(self.digits)))]
+        xs, words, at = [], [], 0
+        for _ in range(r.choice([1, 1, 1, 2, 3, 4])):
+            x, spans, _ = self.clip(r, clips[int(r.integers(len(clips)))])
+            words.append((spans[0][0], at, at + len(x)))
+            gap = int(r.uniform(0.03, 0.5) * RATE)
+            xs += [x * r.uniform(0.7, 1), np.zeros(gap, np.float32)]
+            at += len(x) + gap
+        return np.concatenate(xs[:-1]), words, None
+
+    def utterance(self, r, kinds):
+        kind = str(r.choice(list(kinds), p=np.array(list(kinds.values())) / sum(kinds.values())))
+        if kind == "digits":
+            if self.digits:
+                return ("text", *self.digit_string(r))
+            kind = "word"
+        pool = self.by_kind[kind]
+        return (kind, *self.clip(r, pool[int(r.integers(len(pool)))]))
+
+    def sound(self, r, name):
+        real = self.real.get(name)
+        if real and r.uniform() < 0.3:
+            x = real[int(r.integers(len(real)))]
+            if name in ("rain", "baby crying") and len(x) > 3 * RATE:
+                secs = r.uniform(2.2, len(x) / RATE)
+                at = int(r.uniform(0, len(x) - secs * RATE))
+                x = s.fade(x[at : at + int(secs * RATE)], 0.05, 0.1)
+            f = r.uniform(0.85, 1.18)
+            x = np.interp(np.arange(int(len(x) / f)) * f, np.arange(len(x)), x)
+        else:
+            x = s.MAKERS[name](r)
+        return s.unit(s.colour(r, x))
+
+    def background(self, r):
+        if self.real_background and r.uniform() < 0.3:
+            return self.real_background[int(r.integers(len(self.real_background)))]
+        return s.BACKGROUND[int(r.integers(len(s.BACKGROUND)))](r)
+
+    def noise_floor(self, r, n, level_db):
+        """A room's steady noise at an RMS level."""
+        # Making noise is the dearest part of a stream: some of it is kept and heard again from elsewhere.
+        if len(self.beds) < 40 or r.uniform() < 0.1:
+            self.beds = self.beds[-39:] + [s.noise(r, 24, r.uniform(0, 1.2)).astype(np.float32)]
+        bed = np.roll(self.beds[int(r.integers(len(self.beds)))], int(r.integers(24 * RATE)))
+        x = np.tile(bed, n // len(bed) + 1)[:n]
+        if r.uniform() < 0.4:
+            bed = self.background(r)
+            bed = np.tile(bed, n // len(bed) + 1)[:n]
+            x = x / (np.std(x) + 1e-9) + r.uniform(0.3, 2) * bed / (np.std(bed) + 1e-9)
+        return (x / (np.std(x) + 1e-9) * 10 ** (level_db / 20)).astype(np.float32)
+
+    def stream(self, r, secs, scenario, target=None):
+        n = int(secs * RATE) // CHUNK * CHUNK
+        out = Stream(np.zeros(n, np.float32))
+        out.phones = np.zeros(n // PHONE_HOP, np.int16)
+        out.active = np.zeros((n // SOUND_HOP, len(k.SOUND_NAMES)), np.float32)
+        floor_db = r.uniform(-80, -38) if scenario != "quiet" else r.uniform(-85, -30)
+        out.audio += self.noise_floor(r, n, floor_db)
+        hall = s.room(r) if r.uniform() < 0.5 else None
+
+        def put(x, at, peak_db, wet=True):
+            x = x * 10 ** (peak_db / 20)
+            if hall is not None and wet:
+                x = s.reverberate(x, hall)
+            m = min(len(x), n - at)
+            out.audio[at : at + m] += x[:m]
+
+        def say(at, kinds, overlap=False):
+            kind, x, words, phones = self.utterance(r, kinds)
+            if at + len(x) >= n:
+                return None
+            put(s.colour(r, x), at, max(r.uniform(-26, -2), floor_db + 24))
+            words = [(w, at + a, at + b) for w, a, b in words]
+            out.utterances.append((words, kind, at, at + len(x)))
+            first, last = at // PHONE_HOP, (at + len(x)) // PHONE_HOP
+            out.phones[first:last] = -1
+            if phones:
+                for (a, p), (b, _) in zip(phones, phones[1:] + [(len(x), 0)]):
+                    out.phones[(at + a) // PHONE_HOP : (at + b) // PHONE_HOP] = p
+            return at + len(x)
+
+        def sound(at, name, peak_db=None):
+            x = self.sound(r, name)
+            if at + RATE // 4 >= n:
+                return None
+            x = x[: n - at]
+            put(x, at, max(r.uniform(-28, -2), floor_db + 22) if peak_db is None else peak_db)
+            # What of it can be heard: up to where it has fallen by 34 dB.
+            loud = np.flatnonzero(np.abs(x) > 0.02)
+            if len(loud) == 0:  # cut off by the end of the stream before it is heard
+                return n
+            end = at + int(loud[-1]) + 1
+            out.events.append((name, at, end))
+            out.active[at // SOUND_HOP : end // SOUND_HOP + 1, k.SOUND_NAMES.index(name)] = 1
+            return end
+
+        def nuisance(at):
+            x = s.unit(s.colour(r, self.background(r)))
+            if at < n:
+                put(x, at, r.uniform(-35, -6))
+            return at + len(x)
+
+        def instruct(at):
+            name = str(r.choice(list(self.instructions)))
+            x, _, phones = self.clip(r, self.instructions[name][int(r.integers(len(self.instructions[name])))])
+            if at + len(x) >= n:
+                return at
+            put(s.colour(r, x), at, r.uniform(-18, -3))
+            out.phones[at // PHONE_HOP : (at + len(x)) // PHONE_HOP] = -1
+            mode, _, sound_name = name.partition(" ")
+            out.instructions.append((mode, sound_name or None, at, at + len(x)))
+            return at + len(x)
+
+        getattr(self, "_" + scenario)(r, n, say, sound, nuisance, instruct, target)
+        peak = np.abs(out.audio).max()
+        if peak > 1:
+            out.audio /= peak
+        return out
+
+    SPEECH = {"word": 4, "digits": 2.2, "phrase": 4.5, "text": 5, "talk": 1.6, "reply": 0.4}
+
+    def _speech(self, r, n, say, sound, nuisance, instruct, target):
+        at = int(r.uniform(0, 1.2) * RATE)
+        tight = r.uniform() < 0.3
+        while at < n:
+            end = say(at, self.SPEECH)
+            at = (end or at + RATE) + int((r.uniform(0.02, 0.4) if tight or r.uniform() < 0.2 else r.uniform(0.4, 2.2)) * RATE)
+        if r.uniform() < 0.3:
+            nuisance(int(r.uniform(0, n)))
+
+    def _sounds(self, r, n, say, sound, nuisance, instruct, target):
+        at = int(r.uniform(0, 1.5) * RATE)
+        while at < n:
+            what = r.uniform()
+            if what < 0.72:
+                end = sound(at, str(r.choice(k.SOUND_NAMES)))
+            elif what < 0.86:
+                end = nuisance(at)
+            else:
+                end = say(at, {"talk": 2, "text": 2, "phrase": 1, "foreign": 0.5})
+            at = (end or at + RATE) + int(r.uniform(0.5, 2.2) * RATE)
+
+    def _count(self, r, n, say, sound, nuisance, instruct, target):
+        at = int(r.uniform(0, 1.5) * RATE)
+        others = [name for name in k.SOUND_NAMES if name != target]
+        same, recipe = r.uniform() < 0.7, r.integers(1 << 30)
+        while at < n:
+            what = r.uniform()
+            if what < 0.66:
+                end = sound(at, target)
+            elif what < 0.84:
+                end = sound(at, str(r.choice(others)))
+            elif what < 0.92:
+                end = nuisance(at)
+            else:
+                end = say(at, {"talk": 1, "word": 1, "phrase": 0.5})
+            at = (end or at + RATE) + int(r.uniform(0.6, 1.8) * RATE)
+
+    def _mixed(self, r, n, say, sound, nuisance, instruct, target):
+        at = int(r.uniform(0, 0.8) * RATE)
+        while at < n:
+            end = say(at, {"talk": 4, "text": 4, "phrase": 2, "word": 0.5, "foreign": 0.6})
+            at = (end or at + RATE) + int((r.uniform(0.02, 0.4) if r.uniform() < 0.6 else r.uniform(0.4, 1.2)) * RATE)
+        at = int(r.uniform(0.3, 2.5) * RATE)
+        help_sounds = [name for name, v in k.SOUNDS.items() if v["reply"]]
+        while at < n:
+            name = str(r.choice(["cough", "knock", "doorbell"] if r.uniform() < 0.45 else help_sounds if r.uniform() < 0.5 else k.SOUND_NAMES))
+            end = sound(at, name, r.uniform(-16, -1)) if r.uniform() < 0.8 else nuisance(at)
+            at = (end or at + RATE) + int(r.uniform(0.8, 4) * RATE)
+
+    def _quiet(self, r, n, say, sound, nuisance, instruct, target):
+        kinds = {"talk": 4, "foreign": 2, "reply": 2}
+        at = int(r.uniform(0, 3) * RATE)
+        while at < n:
+            what = r.uniform()
+            if what < 0.45:
+                end = nuisance(at)
+            elif what < 0.85:
+                end = say(at, kinds)
+            elif what < 0.93:
+                end = sound(at, str(r.choice([name for name, v in k.SOUNDS.items() if not v["reply"]])))
+            else:
+                end = say(at, {"word": 1, "text": 1})
+            at = (end or at + RATE) + int(r.exponential(1.5) * RATE)
+
+    def _told(self, r, n, say, sound, nuisance, instruct, target):
+        """Somebody says in the stream what is wanted from now on."""
+        at = int(r.uniform(0, 1.5) * RATE)
+        for _ in range(r.integers(0, 3)):
+            end = say(at, self.SPEECH) if r.uniform() < 0.6 else sound(at, str(r.choice(k.SOUND_NAMES)))
+            at = (end or at + RATE) + int(r.uniform(0.5, 1.5) * RATE)
+        at = instruct(at) + int(r.uniform(0.5, 1.5) * RATE)
+        while at < n:
+            end = say(at, self.SPEECH) if r.uniform() < 0.55 else sound(at, str(r.choice(k.SOUND_NAMES)))
+            at = (end or at + RATE) + int(r.uniform(0.4, 2) * RATE)
+
+
+SCENARIOS = {"speech": 0.40, "sounds": 0.18, "count": 0.08, "mixed": 0.16, "quiet": 0.10, "told": 0.08}
+LANES = {
+    "speech": {"dialog": 0.9, "transcribe": 0.95, "translate": 0.85, "sounds": 0.15, "count": 0.06},
+    "sounds": {"dialog": 0.8, "transcribe": 0.2, "translate": 0.15, "sounds": 0.95, "count": 0.5},
+    "count": {"dialog": 0.3, "transcribe": 0.1, "translate": 0.05, "sounds": 0.6, "count": 4.0},
+    "mixed": {"dialog": 0.95, "transcribe": 0.6, "translate": 0.4, "sounds": 0.7, "count": 0.2},
+    "quiet": {"dialog": 0.9, "transcribe": 0.5, "translate": 0.5, "sounds": 0.5, "count": 0.2},
+    "told": {"dialog": 3.0, "transcribe": 0.5, "translate": 0.5, "sounds": 0.5, "count": 0.3},
+}
+
+
+def lanes_for(r, scenario, count):
+    weights = LANES[scenario]
+    p = np.array([weights[m] for m in MODES])
+    return [MODES[i] for i in r.choice(len(MODES), count, replace=False, p=p / p.sum())]
+
+
+def told_labels(stream, mode, target):
+    """Labels of a stream in which a spoken instruction replaces the lane's own from its end on."""
+    labels, unsure = labels_of(stream, mode, target)
+    for new, new_target, start, end in stream.instructions:
+        first = label_chunk(end, SENTENCE_SECS)
+        # What began before the instruction is not answered after it.
+        after = Stream(stream.audio, [u for u in stream.utterances if u[2] >= end], [e for e in stream.events if e[1] >= end])
+        more, more_unsure = labels_of(after, new, new_target)
+        labels = {c: v for c, v in labels.items() if c < first} | {c: v for c, v in more.items() if c >= first}
+        unsure = {c for c in unsure if c < first} | {c for c in more_unsure if c >= first} | {first}
+    return labels, unsure - set(labels)
+
+
+def real_clips(folder, held):
+    """`({sound: [samples]}, [background])` of the real recordings, by ESC-50 source: the last source of a class is held out."""
+    named, background, by_class = {}, [], {}
+    for path in sorted(pathlib.Path(folder).glob("*.wav")):
+        kind, rest = path.stem.split("__")
+        source = rest.split("-")[1]
+        by_class.setdefault(kind, {}).setdefault(source, []).append(path)
+    for kind, sources in by_class.items():
+        kept = sorted(sources)[-1:]
+        for source, paths in sources.items():
+            if (source in kept) != held:
+                continue
+            for path in paths:
+                x = wavfile.read(path)[1].astype(np.float32) / 32_768
+                x = x / (np.abs(x).max() + 1e-9)
+                if kind in ESC:
+                    named.setdefault(ESC[kind], []).extend(heard_parts(x, ESC[kind]))
+                else:
+                    background.append(x)
+    return named, background
+
+
+def heard_parts(x, name):
+    """The occurrences in a recording: parts above -32 dB of its peak, nearer than 0.5 s joined."""
+    if name in ("rain",):
+        return [x]
+    envelope = np.maximum.reduceat(np.abs(x), np.arange(0, len(x), 160))
+    loud = np.flatnonzero(envelope > 0.025)
+    gap = 50 if name != "baby crying" else 120
+    parts, first, last = [], loud[0], loud[0]
+    for frame in list(loud[1:]) + [10**9]:
+        if frame - last > gap:
+            a, b = max(0, first * 160 - 320), min(len(x), last * 160 + 480)
+            if b - a > 0.08 * RATE and np.abs(x[a:b]).max() > 0.15:
+                parts.append(x[a:b] / np.abs(x[a:b]).max())
+            first = frame
+        last = frame
+    return parts

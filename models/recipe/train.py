@@ -1,0 +1,211 @@
+"""Trains the starter: `python train.py WORK [--hours H]`. Resumes from WORK/last.pt; `--cool` lets the rate fall to zero for an export."""
+
+import argparse
+import json
+import math
+import pathlib
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import batches
+import knowledge as k
+import net as nets
+import streams as st
+import tokens as tk
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose update is orthogonalised by five Newton-Schulz steps (Keller Jordan, 2024), for the matrices inside."""
+
+    def __init__(self, params, lr=0.02, momentum=0.95):
+        super().__init__(params, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                g = p.grad.view(p.shape[0], -1)
+                buffer = self.state[p].setdefault("buffer", torch.zeros_like(g))
+                buffer.lerp_(g, 1 - group["momentum"])
+                u = g.lerp(buffer, group["momentum"])
+                tall = u.shape[0] > u.shape[1]
+                x = u.T if tall else u
+                x = x / (x.norm() + 1e-7)
+                for _ in range(5):
+                    a = x @ x.T
+                    x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+                u = (x.T if tall else x) * max(1, p.shape[0] / g.shape[1]) ** 0.5
+                p.mul_(1 - group["lr"] * 0.01).add_(u.view(p.shape), alpha=-group["lr"])
+
+
+def optimizers(net, aux):
+    matrices = [p for n, p in net.named_parameters() if p.ndim >= 2 and ("layers." in n or "conv2" in n or "encoder.proj" in n)]
+    inside = {id(p) for p in matrices}
+    rest = [p for p in list(net.parameters()) + list(aux.parameters()) if id(p) not in inside and p.requires_grad]
+    return [Muon(matrices, lr=0.02), torch.optim.AdamW(rest, lr=2e-3, betas=(0.9, 0.98), weight_decay=0.01)]
+
+
+def warp(mel, r):
+    """Another vocal tract: the mel axis of each stream stretched a little, and now and then a band hidden."""
+    batch = mel.shape[0]
+    bins = torch.arange(128.0)
+    matrices = []
+    for _ in range(batch):
+        factor = r.uniform(0.9, 1.11) if r.uniform() < 0.6 else 1.0
+        at = (bins * factor).clamp(max=126.999)
+        low = at.long()
+        m = torch.zeros(128, 128)
+        m[torch.arange(128), low] = 1 - (at - low)
+        m[torch.arange(128), low + 1] = at - low
+        matrices.append(m)
+    out = torch.einsum("oi,bcif->bcof" if batch == 1 else "boi,bcif->bcof", matrices[0] if batch == 1 else torch.stack(matrices), mel)
+    for i in range(batch):
+        if r.uniform() < 0.25:
+            width = int(r.integers(4, 14))
+            low = int(r.integers(0, 128 - width))
+            out[i, :, low : low + width] = out[i].amin()
+    return out
+
+
+def losses(net, aux, batch, r, augment=True):
+    audio, phones, active, openings, rows = batch
+    audio = torch.from_numpy(audio)
+    mel = net.mel(audio)
+    if augment:
+        mel = warp(mel, r)
+    blocks = [mel.flatten(0, 1)] + [net.mel(torch.from_numpy(x)[None])[0] for x in openings]
+    # bfloat16 in the matrix products, f32 elsewhere.
+    with torch.autocast("cpu", torch.bfloat16, enabled=losses.bf16):
+        features = net.encode(torch.cat(blocks))
+        n = len(blocks[0])
+        heard = features[:n]
+        phone_logits = aux.phones(heard).float().view(-1, len(st.PHONE_CLASSES))
+        sound_logits = aux.sounds(heard).float()
+        length = max(len(row.ids) for row in rows)
+        ids = torch.zeros(len(rows), length, dtype=torch.long)
+        positions = torch.zeros(len(rows), length, dtype=torch.long)
+        targets = torch.full((len(rows), length), batches.IGNORE)
+        weights = torch.zeros(len(rows), length)
+        for i, row in enumerate(rows):
+            m = len(row.ids)
+            ids[i, :m], targets[i, :m] = torch.tensor(row.ids), torch.tensor(row.targets)
+            weights[i, :m], positions[i, :m] = torch.tensor(row.weights), torch.tensor(row.positions)
+            positions[i, m:] = row.positions[-1]
+        mask = ids == losses.pad
+        order = torch.tensor([b for row in rows for b in row.blocks])
+        hidden = net.hidden(ids, features[order].flatten(0, 1), mask, positions)
+        at = targets != batches.IGNORE
+        logits = net.lm_head(hidden[at]).float()
+    text = (F.cross_entropy(logits, targets[at], reduction="none") * weights[at]).sum() / weights[at].sum()
+    phone_targets = torch.from_numpy(phones.astype(np.int64)).flatten()
+    phone_weight = torch.where(phone_targets == 0, 0.3, 1.0) * (phone_targets >= 0)
+    phone = F.cross_entropy(phone_logits, phone_targets.clamp(min=0), reduction="none")
+    phone = (phone * phone_weight).sum() / phone_weight.sum().clamp(min=1)
+    sound = F.binary_cross_entropy_with_logits(sound_logits.flatten(0, 1), torch.from_numpy(active).flatten(0, 1))
+    return text, phone, sound, logits, targets[at]
+
+
+losses.bf16 = True
+losses.pad = 0
+
+
+
+
+def main():
+    a = argparse.ArgumentParser(description=__doc__)
+    a.add_argument("work", type=pathlib.Path)
+    a.add_argument("--data", default=str(k.HERE.parents[2] / "shared" / "data"))
+    a.add_argument("--bank", default="trained")
+    a.add_argument("--hours", type=float, default=1.0)
+    a.add_argument("--cool", type=float, default=0.0, help="share of the time in which the rate falls to zero")
+    a.add_argument("--threads", type=int, default=torch.get_num_threads())
+    a.add_argument("--workers", type=int, default=1)
+    a.add_argument("--streams", type=int, default=8)
+    a.add_argument("--secs", type=float, default=20.0)
+    a.add_argument("--long", type=float, default=0.12)
+    a.add_argument("--rate", type=float, default=1.0)
+    a.add_argument("--from", dest="start", default="last.pt")
+    a.add_argument("--to", default="last.pt")
+    a = a.parse_args()
+    torch.set_num_threads(a.threads)
+    a.work.mkdir(parents=True, exist_ok=True)
+    if not (a.work / "tokenizer.json").exists():
+        tk.Tokens(tk.train()).save(a.work)
+    tokens = tk.Tokens.load(a.work)
+    losses.pad = tokens.ids["PAD"]
+    torch.manual_seed(0)
+    net = nets.Starter(tokens.size)
+    aux = nets.Auxiliary(net.lm_head.in_features, len(st.PHONE_CLASSES), len(k.SOUND_NAMES))
+    opts = optimizers(net, aux)
+    base = [[g["lr"] * a.rate for g in o.param_groups] for o in opts]
+    step = 0
+    if (a.work / a.start).exists():
+        saved = torch.load(a.work / a.start, weights_only=True)
+        net.load_state_dict(saved["net"])
+        aux.load_state_dict(saved["aux"])
+        for o, state in zip(opts, saved["opts"]):
+            o.load_state_dict(state)
+        step = saved["step"]
+        print(f"resumed at step {step}", flush=True)
+    feeder = batches.Feeder(
+        lambda: st.Composer(a.work / "bank", a.bank, a.data), tokens, int(time.time()), {"streams": a.streams, "secs": a.secs, "long_share": a.long}, a.workers
+    )
+    r = np.random.default_rng(step)
+    print(f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters, {tokens.size} tokens", flush=True)
+
+    def save():
+        state = {"net": net.state_dict(), "aux": aux.state_dict(), "opts": [o.state_dict() for o in opts], "step": step}
+        torch.save(state, a.work / (a.to + ".new"))
+        (a.work / (a.to + ".new")).replace(a.work / a.to)
+
+    begun = time.time()
+    cool_from = cool_steps = None
+    saved_at, sums, waited = begun, np.zeros(12), 0.0
+    first_step = step
+    while time.time() - begun < a.hours * 3600:
+        done = (time.time() - begun) / (a.hours * 3600)
+        factor = min(1, (step + 1) / 100) * (1 if done < 1 - a.cool else max(0.02, (1 - done) / max(a.cool, 1e-9)))
+        for o, rates in zip(opts, base):
+            for g, rate in zip(o.param_groups, rates):
+                g["lr"] = rate * factor
+        t = time.time()
+        batch = feeder.next()
+        waited += time.time() - t
+        text, phone, sound, logits, targets = losses(net, aux, batch, r)
+        loss = text + 0.3 * phone + 0.5 * sound
+        for o in opts:
+            o.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        for o in opts:
+            o.step()
+        step += 1
+        with torch.no_grad():
+            best = logits.argmax(-1)
+            silent, respond = tokens.ids["KEEP_SILENCE"], tokens.ids["TEXT_BEGIN"]
+            s, p = targets == silent, targets == respond
+            word = ~(s | p)
+            sums += [1, text.item(), phone.item(), sound.item(), s.sum(), (best == respond)[s].sum(), p.sum(), (best == respond)[p].sum(), word.sum(), (best == targets)[word].sum(), batch[0].size / k.RATE, 0]  # fmt: skip
+        if step % 20 == 0:
+            n = sums[0]
+            print(
+                f"{step} {time.time() - begun:.0f}s text {sums[1] / n:.3f} phone {sums[2] / n:.3f} sound {sums[3] / n:.4f} "
+                f"false {sums[5] / sums[4]:.4f} recall {sums[7] / sums[6]:.3f} words {sums[9] / sums[8]:.3f} "
+                f"{sums[10] / 3600:.2f} h waited {waited:.0f}s lr {factor:.2f}",
+                flush=True,
+            )
+            sums[:], waited = 0, 0.0
+        if time.time() - saved_at > 240:
+            save()
+            saved_at = time.time()
+    save()
+    print(f"stopped at step {step}, {step - first_step} steps")
+
+
+if __name__ == "__main__":
+    main()
