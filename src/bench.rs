@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use crate::config::{BenchOptions, BenchSubject, ComputeDevice, Paths, Precision, ReportFormat};
+use crate::config::{BenchOptions, BenchSubject, ComputeDevice, Paths, ReportFormat};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub;
 use crate::mel::{LogMel, MaxOver};
@@ -80,13 +80,9 @@ impl Figures {
     fn print(&self, model: &Model, options: &BenchOptions) -> Result<()> {
         let chunk_ms = self.mel_ms + self.encode_ms + self.listen_ms;
         let round = |ms: f64| (ms * 100.0).round() / 100.0;
-        let precision = match options.precision {
-            Precision::F32 => "f32",
-            Precision::Bf16 => "bf16",
-        };
         let figures = json!({
             "model": model.name(),
-            "precision": precision,
+            "precision": options.precision.name(),
             "threads": options.threads.unwrap_or_else(crate::model::threads),
             "context": options.context,
             "lanes": options.lanes,

@@ -89,6 +89,23 @@ pub enum Precision {
     F32,
     /// 16-bit brain floats.
     Bf16,
+    /// Weights in 8 bits, activations rounded to 8 bits before each product.
+    Q8,
+    /// Weights in 4 bits, activations rounded to 8 bits before each product.
+    Q4,
+}
+
+impl Precision {
+    /// As it is typed.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::Q8 => "q8",
+            Self::Q4 => "q4",
+        }
+    }
 }
 
 /// What the model computes on.

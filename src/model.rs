@@ -8,15 +8,17 @@ pub mod checkpoint;
 pub mod config;
 pub mod decoder;
 pub mod encoder;
+pub mod kernels;
 pub mod knowledge;
 pub mod kv;
+pub mod linear;
 pub mod pickle;
 pub mod random;
 pub mod rope;
 pub mod sampler;
 pub mod text;
 pub mod token_ids;
-mod weights;
+pub mod weights;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -30,6 +32,7 @@ use decoder::Decoder;
 use encoder::Encoder;
 use text::Vocabulary;
 use token_ids::TokenIds;
+use weights::Numbers;
 
 /// Feature vectors of one chunk, `[10, n_embd]`.
 pub type Features = Tensor;
@@ -56,12 +59,18 @@ impl Model {
     pub fn load(dir: &Path, name: &str, precision: Precision, device: ComputeDevice) -> Result<Self> {
         let checkpoint = Checkpoint::open(dir)?;
         let device = open_device(device)?;
-        let dtype = dtype_of(precision);
+        let numbers = numbers_of(precision);
+        if matches!(numbers, Numbers::Packed(_)) && !device.is_cpu() {
+            return Err(Error::new(
+                ErrorKind::Arguments,
+                "8 and 4 bits are computed on the processor: leave out --device, or use --precision bf16",
+            ));
+        }
         let ids = TokenIds::read(dir, checkpoint.lm.padded_vocab_size)?;
         let vocabulary = Vocabulary::read(dir, &ids, checkpoint.lm.padded_vocab_size)?;
-        let encoder = Encoder::load(&checkpoint, &device)?;
-        let decoder = Decoder::load(&checkpoint, dtype, &device, (ids.keep_silence, ids.text_begin))?;
-        Ok(Self { encoder, decoder, vocabulary, ids, fingerprint: checkpoint.fingerprint(dtype), name: name.to_owned() })
+        let encoder = Encoder::load(&checkpoint, numbers, &device)?;
+        let decoder = Decoder::load(&checkpoint, numbers, &device, (ids.keep_silence, ids.text_begin))?;
+        Ok(Self { encoder, decoder, vocabulary, ids, fingerprint: checkpoint.fingerprint(precision.name()), name: name.to_owned() })
     }
 
     /// A model of the released 3B sizes with random weights and a vocabulary that spells nothing, for measuring.
@@ -70,9 +79,9 @@ impl Model {
     /// When there is no memory for it.
     pub fn random_3b(precision: Precision) -> Result<Self> {
         let (weights, ids) = (random::RandomWeights::new(1), TokenIds::RELEASE);
-        let encoder = Encoder::from_weights(&weights, &config::AudioConfig::released_3b(), &Device::Cpu)?;
+        let encoder = Encoder::from_weights(&weights, &config::AudioConfig::released_3b(), numbers_of(precision), &Device::Cpu)?;
         let lm = config::LmConfig::released_3b();
-        let decoder = Decoder::from_weights(&weights, &lm, dtype_of(precision), &Device::Cpu, (ids.keep_silence, ids.text_begin))?;
+        let decoder = Decoder::from_weights(&weights, &lm, numbers_of(precision), &Device::Cpu, (ids.keep_silence, ids.text_begin))?;
         let vocabulary = Vocabulary::empty(&ids);
         Ok(Self { encoder, decoder, vocabulary, ids, fingerprint: [0; 32], name: "3b (random weights)".to_owned() })
     }
@@ -217,10 +226,12 @@ pub fn acceleration() -> String {
     if found.is_empty() { "processor without vector extensions that are looked for".into() } else { found.join(", ") }
 }
 
-fn dtype_of(precision: Precision) -> DType {
+const fn numbers_of(precision: Precision) -> Numbers {
     match precision {
-        Precision::F32 => DType::F32,
-        Precision::Bf16 => DType::BF16,
+        Precision::F32 => Numbers::Float(DType::F32),
+        Precision::Bf16 => Numbers::Float(DType::BF16),
+        Precision::Q8 => Numbers::Packed(kernels::Bits::Eight),
+        Precision::Q4 => Numbers::Packed(kernels::Bits::Four),
     }
 }
 

@@ -1,6 +1,6 @@
 """The bank of spoken clips, made once and kept on disk: `python bank.py DIR [--part trained|held-out] [--seed N]`.
 
-A clip is a dict: `kind` (word, phrase, text, talk, foreign, reply, instruction), `words` [(word, start, end)] in samples,
+A clip is a dict: `kind` (word, phrase, text, middle: a phrase within other speech, talk, foreign, reply, instruction), `words` [(word, start, end)] in samples,
 `phones` [(start, mnemonic)] or None, `voice`, and where its samples lie in the bank's one file.
 """
 
@@ -67,7 +67,7 @@ def texts(r, talk, per):
         comma = ", " if r.uniform() < 0.5 else " "
         source = talk if r.uniform() < 0.7 else vocabulary
         before, after = pick(source, 0, 4), pick(source, 0, 4)
-        out.append(("text", comma.join(filter(None, [" ".join(before), str(r.choice(phrases)), " ".join(after)]))))
+        out.append(("middle", comma.join(filter(None, [" ".join(before), str(r.choice(phrases)), " ".join(after)]))))
     for _ in range(int(2_500 * per)):
         out.append(("talk", " ".join(pick(talk, 1, 8))))
     for _ in range(int(300 * per)):

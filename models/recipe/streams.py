@@ -22,8 +22,6 @@ LONG_SECS = 1.2
 PHONE_HOP, SOUND_HOP = 320, 640
 MODES = ["dialog", "transcribe", "translate", "sounds", "count"]
 ESC = {"dog": "dog bark", "crying_baby": "baby crying", "sneezing": "sneeze", "rain": "rain"}
-# Recordings kept for the evaluation, by ESC-50 source.
-HELD_SOURCES = 3
 
 
 @dataclass
@@ -152,15 +150,14 @@ def labels_of(stream, mode, target=None):
 class Composer:
     """Makes streams. `held` chooses the clips that training never hears."""
 
-    def __init__(self, folder, name, data, held=False, talk_only=False):
+    def __init__(self, folder, name, data, held=False):
         self.clips, self.samples = banks.load(folder, name)
         self.by_kind, self.beds = {}, []
         for clip in self.clips:
             self.by_kind.setdefault(clip["kind"], []).append(clip)
-        if held:
-            speakers = ["nicolas"]
-        else:
-            speakers = ["george", "jackson", "lucas"]
+            if clip["kind"] == "middle":
+                self.by_kind.setdefault("text", []).append(clip)
+        speakers = ["nicolas"] if held else ["george", "jackson", "lucas"]
         data = pathlib.Path(data)
         self.digits = {}
         clips, parts = banks.digits(data / "spoken-digits", speakers) if (data / "spoken-digits").exists() else ([], [])

@@ -37,7 +37,9 @@ pub(super) fn precision(text: &str) -> Reading<Precision> {
     match text {
         "f32" => Ok(Precision::F32),
         "bf16" => Ok(Precision::Bf16),
-        _ => Err("expected f32 or bf16".to_owned()),
+        "q8" => Ok(Precision::Q8),
+        "q4" => Ok(Precision::Q4),
+        _ => Err("expected f32, bf16, q8 or q4".to_owned()),
     }
 }
 

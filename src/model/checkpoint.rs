@@ -71,12 +71,12 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// What identifies these weights when computed with as `dtype`: of every file its size, time and the first bytes of
+    /// What identifies these weights when computed with in `precision`: of every file its size, time and the first bytes of
     /// each tensor. Hashing all of 7 GB at every start would take longer than making again what the hash protects.
     #[must_use]
-    pub fn fingerprint(&self, dtype: DType) -> [u8; 32] {
+    pub fn fingerprint(&self, precision: &str) -> [u8; 32] {
         let mut hash = Sha256::new();
-        hash.update(dtype.as_str());
+        hash.update(precision);
         let files = self.shards.iter().map(|s| &s.path).chain([&self.encoder_path]);
         for path in files {
             if let Ok(meta) = path.metadata() {

@@ -5,14 +5,15 @@
 
 use candle_core::{D, DType, Device, Result as CandleResult, Tensor};
 use candle_nn::ops::{rms_norm, silu, softmax_last_dim};
-use candle_nn::{Linear, Module, rotary_emb::rope};
+use candle_nn::{Module, rotary_emb::rope};
 
 use super::checkpoint::Checkpoint;
 use super::config::LmConfig;
 use super::kv::LaneCache;
+use super::linear::{Embedding, Linear, PackedMlp};
 use super::rope::Rope;
-use super::weights::Weights;
-use crate::error::{Error, ErrorKind, Result};
+use super::weights::{self, Numbers, Weights};
+use crate::error::Result;
 use crate::time::CHUNK_FEATURES;
 
 /// One lane's share of a pass: what to feed, and at which of those rows to read.
@@ -81,12 +82,12 @@ impl Logits {
 /// The decoder; fields carry the checkpoint's names.
 #[derive(Debug)]
 pub struct Decoder {
-    wte: Tensor,
+    wte: Embedding,
     h: Vec<Block>,
     ln_f: Tensor,
     lm_head: Linear,
     /// The rows of `lm_head` of KEEP_SILENCE and TEXT_BEGIN.
-    decision_head: Linear,
+    decision_head: candle_nn::Linear,
     rope: Rope,
     config: LmConfig,
     dtype: DType,
@@ -108,10 +109,9 @@ struct Attention {
 }
 
 #[derive(Debug)]
-struct Mlp {
-    fc_1: Linear,
-    fc_2: Linear,
-    proj: Linear,
+enum Mlp {
+    Float { fc_1: Linear, fc_2: Linear, proj: Linear },
+    Packed(PackedMlp),
 }
 
 /// Where the rows of one lane lie in a pass, with their rotations.
@@ -128,45 +128,54 @@ impl Decoder {
     ///
     /// # Errors
     /// When a tensor is missing or wrong, naming it.
-    pub fn load(checkpoint: &Checkpoint, dtype: DType, device: &Device, decision: (u32, u32)) -> Result<Self> {
-        Self::from_weights(checkpoint, &checkpoint.lm, dtype, device, decision)
+    pub fn load(checkpoint: &Checkpoint, numbers: Numbers, device: &Device, decision: (u32, u32)) -> Result<Self> {
+        Self::from_weights(checkpoint, &checkpoint.lm, numbers, device, decision)
     }
 
     /// Builds a decoder of the sizes `config`.
     ///
     /// # Errors
     /// As [`Decoder::load`].
-    pub fn from_weights(weights: &impl Weights, config: &LmConfig, dtype: DType, device: &Device, decision: (u32, u32)) -> Result<Self> {
+    pub fn from_weights(
+        weights: &impl Weights,
+        config: &LmConfig,
+        numbers: Numbers,
+        device: &Device,
+        decision: (u32, u32),
+    ) -> Result<Self> {
         let (e, v, i) = (config.n_embd, config.padded_vocab_size, config.intermediate());
         let (q, kv) = (config.n_head * config.head(), config.groups() * config.head());
-        let get = |name: String, shape: &[usize]| weights.get(&name, shape, dtype, device);
-        let linear = |name: String, out: usize, inner: usize| -> Result<Linear> { Ok(Linear::new(get(name, &[out, inner])?, None)) };
+        let dtype = numbers.dtype();
+        let norm = |name: &str| weights.get(name, &[e], dtype, device);
+        let linear =
+            |name: &str, bias: Option<&str>, out: usize, inner: usize| weights::linear(weights, name, bias, (out, inner), numbers, device);
         let block = |layer: usize| -> Result<Block> {
             let at = |part: &str| format!("transformer.h.{layer}.{part}");
-            let bias = if config.attn_bias { Some(get(at("attn.qkv.bias"), &[q + 2 * kv])?) } else { None };
+            let bias = at("attn.qkv.bias");
+            let fc_1 = linear(&at("mlp.fc_1.weight"), None, i, e)?;
+            let fc_2 = linear(&at("mlp.fc_2.weight"), None, i, e)?;
+            let proj = linear(&at("mlp.proj.weight"), None, e, i)?;
             Ok(Block {
-                norm_1: get(at("norm_1.weight"), &[e])?,
+                norm_1: norm(&at("norm_1.weight"))?,
                 attn: Attention {
-                    qkv: Linear::new(get(at("attn.qkv.weight"), &[q + 2 * kv, e])?, bias),
-                    proj: linear(at("attn.proj.weight"), e, q)?,
+                    qkv: linear(&at("attn.qkv.weight"), config.attn_bias.then_some(bias.as_str()), q + 2 * kv, e)?,
+                    proj: linear(&at("attn.proj.weight"), None, e, q)?,
                 },
-                norm_2: get(at("norm_2.weight"), &[e])?,
-                mlp: Mlp {
-                    fc_1: linear(at("mlp.fc_1.weight"), i, e)?,
-                    fc_2: linear(at("mlp.fc_2.weight"), i, e)?,
-                    proj: linear(at("mlp.proj.weight"), e, i)?,
+                norm_2: norm(&at("norm_2.weight"))?,
+                mlp: match (fc_1, fc_2, proj) {
+                    (Linear::Packed(fc_1), Linear::Packed(fc_2), Linear::Packed(proj)) => Mlp::Packed(PackedMlp { fc_1, fc_2, proj }),
+                    (fc_1, fc_2, proj) => Mlp::Float { fc_1, fc_2, proj },
                 },
             })
         };
-        let lm_head = get("lm_head.weight".into(), &[v, e])?;
-        let failed = |e: candle_core::Error| Error::new(ErrorKind::Internal, e.to_string());
-        let chosen = Tensor::new(&[decision.0, decision.1], device).and_then(|ids| lm_head.index_select(&ids, 0)).map_err(failed)?;
+        // The two rows that decide stay as they are, whatever the other numbers are.
+        let chosen = weights.rows("lm_head.weight", (v, e), &[decision.0, decision.1], dtype, device)?;
         Ok(Self {
-            wte: get("transformer.wte.weight".into(), &[v, e])?,
+            wte: weights::embedding(weights, "transformer.wte.weight", (v, e), numbers, device)?,
             h: (0..config.n_layer).map(block).collect::<Result<_>>()?,
-            ln_f: get("transformer.ln_f.weight".into(), &[e])?,
-            lm_head: Linear::new(lm_head, None),
-            decision_head: Linear::new(chosen, None),
+            ln_f: norm("transformer.ln_f.weight")?,
+            lm_head: linear("lm_head.weight", None, v, e)?,
+            decision_head: candle_nn::Linear::new(chosen, None),
             rope: Rope::new(config.head(), config.rope_base, dtype, device),
             config: config.clone(),
             dtype,
@@ -259,7 +268,7 @@ impl Decoder {
 
     fn embed_tokens(&self, tokens: &mut Vec<u32>, parts: &mut Vec<Tensor>) -> CandleResult<()> {
         if !tokens.is_empty() {
-            parts.push(self.wte.index_select(&Tensor::new(tokens.as_slice(), &self.device)?, 0)?);
+            parts.push(self.wte.rows(tokens)?);
             tokens.clear();
         }
         Ok(())
@@ -313,8 +322,8 @@ impl Decoder {
             };
             spans.iter().zip(segments).flat_map(of).collect()
         };
-        let mut decisions = self.head(x, &rows(Read::Decision), &self.decision_head)?.into_iter();
-        let mut full = self.head(x, &rows(Read::Row), &self.lm_head)?.into_iter();
+        let mut decisions = self.head(x, &rows(Read::Decision), |x| self.decision_head.forward(x))?.into_iter();
+        let mut full = self.head(x, &rows(Read::Row), |x| self.lm_head.forward(x))?.into_iter();
         let mut next = |what: Read| match what {
             Read::Decision => decisions.next().map(|pair| Logits::Decision { silent: pair[0], respond: pair[1] }),
             Read::Row => full.next().map(Logits::Row),
@@ -323,12 +332,12 @@ impl Decoder {
     }
 
     /// Logits of `rows` of the last hidden states `x` through `head`, in f32.
-    fn head(&self, x: &Tensor, rows: &[u32], head: &Linear) -> CandleResult<Vec<Vec<f32>>> {
+    fn head(&self, x: &Tensor, rows: &[u32], head: impl Fn(&Tensor) -> CandleResult<Tensor>) -> CandleResult<Vec<Vec<f32>>> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
         let x = x.index_select(&Tensor::new(rows, &self.device)?, 0)?;
-        head.forward(&self.rms(&x, &self.ln_f)?)?.to_dtype(DType::F32)?.to_vec2()
+        head(&self.rms(&x, &self.ln_f)?)?.to_dtype(DType::F32)?.to_vec2()
     }
 
     fn rms(&self, x: &Tensor, weight: &Tensor) -> CandleResult<Tensor> {
@@ -338,7 +347,10 @@ impl Decoder {
 
 impl Mlp {
     fn forward(&self, x: &Tensor) -> CandleResult<Tensor> {
-        self.proj.forward(&silu(&self.fc_1.forward(x)?)?.mul(&self.fc_2.forward(x)?)?)
+        match self {
+            Self::Float { fc_1, fc_2, proj } => proj.forward(&silu(&fc_1.forward(x)?)?.mul(&fc_2.forward(x)?)?),
+            Self::Packed(mlp) => x.contiguous()?.apply_op1_no_bwd(mlp),
+        }
     }
 }
 

@@ -1,13 +1,14 @@
 //! The audio encoder: `Qwen2_5OmniAudioEncoder` of transformers 4.57.6, chunk by chunk (MODEL.md section 3).
 //!
-//! It never looks outside its chunk, so encoding one chunk costs the same after hours as after a second. Always f32.
+//! It never looks outside its chunk, so encoding one chunk costs the same after hours as after a second. f32, or with packed weights.
 
 use candle_core::{D, DType, Device, Result as CandleResult, Tensor};
-use candle_nn::{Conv1d, Conv1dConfig, LayerNorm, Linear, Module, ops::softmax_last_dim};
+use candle_nn::{Conv1d, Conv1dConfig, LayerNorm, Module, ops::softmax_last_dim};
 
 use super::checkpoint::Checkpoint;
 use super::config::AudioConfig;
-use super::weights::Weights;
+use super::linear::{Linear, gelu};
+use super::weights::{self, Numbers, Weights};
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::{CHUNK_FEATURES, CHUNK_FRAMES};
 
@@ -54,19 +55,21 @@ impl Encoder {
     ///
     /// # Errors
     /// When a tensor is missing or wrong, naming it.
-    pub fn load(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
-        Self::from_weights(checkpoint, &checkpoint.audio, device)
+    pub fn load(checkpoint: &Checkpoint, numbers: Numbers, device: &Device) -> Result<Self> {
+        Self::from_weights(checkpoint, &checkpoint.audio, numbers, device)
     }
 
     /// Builds an encoder of the sizes `config`.
     ///
     /// # Errors
     /// As [`Encoder::load`].
-    pub fn from_weights(weights: &impl Weights, config: &AudioConfig, device: &Device) -> Result<Self> {
+    pub fn from_weights(weights: &impl Weights, config: &AudioConfig, numbers: Numbers, device: &Device) -> Result<Self> {
         let (d, ffn) = (config.d_model, config.encoder_ffn_dim);
+        // Packed or f32: the reference's encoder is f32 whatever the decoder is.
+        let numbers = if let Numbers::Packed(_) = numbers { numbers } else { Numbers::Float(DType::F32) };
         let get = |name: String, shape: &[usize]| weights.get(&name, shape, DType::F32, device);
         let linear = |name: &str, out: usize, inner: usize| -> Result<Linear> {
-            Ok(Linear::new(get(format!("{name}.weight"), &[out, inner])?, Some(get(format!("{name}.bias"), &[out])?)))
+            weights::linear(weights, &format!("{name}.weight"), Some(&format!("{name}.bias")), (out, inner), numbers, device)
         };
         let norm = |name: &str| -> Result<LayerNorm> {
             Ok(LayerNorm::new(get(format!("{name}.weight"), &[d])?, get(format!("{name}.bias"), &[d])?, LAYER_NORM_EPS))
@@ -80,7 +83,7 @@ impl Encoder {
             Ok(EncoderLayer {
                 self_attn: Attention {
                     q_proj: linear(&at("self_attn.q_proj"), d, d)?,
-                    k_proj: Linear::new(get(at("self_attn.k_proj.weight"), &[d, d])?, None),
+                    k_proj: weights::linear(weights, &at("self_attn.k_proj.weight"), None, (d, d), numbers, device)?,
                     v_proj: linear(&at("self_attn.v_proj"), d, d)?,
                     out_proj: linear(&at("self_attn.out_proj"), d, d)?,
                     n_heads: config.encoder_attention_heads,
@@ -109,8 +112,8 @@ impl Encoder {
     /// When candle fails.
     pub fn forward(&self, mel: &[f32]) -> CandleResult<Tensor> {
         let x = Tensor::from_slice(mel, (1, self.num_mel_bins, CHUNK_FRAMES), &self.device)?;
-        let x = self.conv1.forward(&x)?.gelu_erf()?;
-        let x = self.conv2.forward(&x)?.gelu_erf()?;
+        let x = gelu(&self.conv1.forward(&x)?)?;
+        let x = gelu(&self.conv2.forward(&x)?)?;
         let mut x = x.squeeze(0)?.t()?.contiguous()?.add(&self.positions)?;
         for layer in &self.layers {
             x = layer.forward(&x)?;
@@ -124,7 +127,7 @@ impl Encoder {
 impl EncoderLayer {
     fn forward(&self, x: &Tensor) -> CandleResult<Tensor> {
         let y = x.add(&self.self_attn.forward(&self.self_attn_layer_norm.forward(x)?)?)?;
-        let inner = self.fc1.forward(&self.final_layer_norm.forward(&y)?)?.gelu_erf()?;
+        let inner = gelu(&self.fc1.forward(&self.final_layer_norm.forward(&y)?)?)?;
         y.add(&self.fc2.forward(&inner)?)
     }
 }

@@ -1,10 +1,13 @@
 //! Random weights of any size, for measuring a model that is not here.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use half::{bf16, f16};
 
+use super::kernels::{Bits, TILE};
+use super::linear::{Bytes, PackedLinear, pack};
 use super::weights::Weights;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -48,5 +51,17 @@ impl Weights for RandomWeights {
             _ => Tensor::from_vec((0..count).map(|_| next()).collect(), shape, device),
         };
         tensor.map_err(|e| Error::new(ErrorKind::Memory, format!("no room for random weights: {e}")))
+    }
+
+    /// Packed bytes at random, without ever being floats: one tile of random numbers, repeated.
+    fn packed(&self, name: &str, (out, inner): (usize, usize), bits: Bits) -> Result<PackedLinear> {
+        let numbers: Vec<f32> = (0..TILE * inner).map(|_| self.uniform() * SPREAD).collect();
+        let bytes = pack(&numbers, bits, inner).repeat(out.div_ceil(TILE));
+        PackedLinear::new(Bytes::Memory(Arc::new(bytes)), bits, (out, inner), None)
+            .ok_or_else(|| Error::new(ErrorKind::Internal, format!("{name} cannot be packed as {out} x {inner}")))
+    }
+
+    fn rows(&self, name: &str, (_, inner): (usize, usize), ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {
+        self.get(name, &[ids.len(), inner], dtype, device)
     }
 }

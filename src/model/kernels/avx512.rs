@@ -1,0 +1,118 @@
+//! AVX-512 with VNNI: 16 outputs in one register, up to 13 rows at once.
+
+use std::arch::x86_64::{
+    __m512i, _mm256_loadu_si256, _mm512_add_epi32, _mm512_and_si512, _mm512_cvtepi32_ps, _mm512_cvtph_ps, _mm512_dpbusd_epi32,
+    _mm512_fmadd_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_setzero_si512, _mm512_srli_epi16, _mm512_storeu_ps,
+};
+
+use super::{Bits, GROUP, Job, TILE};
+
+/// Whether this machine has it.
+pub(super) fn is_here() -> bool {
+    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vnni")
+}
+
+/// One tile for `rows` rows; `out` rows lie `stride` apart.
+pub(super) fn tile(job: &Job<'_>, rows: usize, out: &mut [f32], stride: usize) {
+    assert!((1..=13).contains(&rows) && out.len() >= (rows - 1) * stride + TILE, "room for the rows");
+    macro_rules! run {
+        ($($r:literal)*) => {
+            match (job.bits, rows) {
+                // SAFETY: the caller chose this path because `is_here`; the sizes were checked above.
+                $((Bits::Four, $r) => unsafe { four::<$r>(job, out, stride) },)*
+                $((Bits::Eight, $r) => unsafe { eight::<$r>(job, out, stride) },)*
+                _ => {}
+            }
+        };
+    }
+    run!(1 2 3 4 5 6 7 8 9 10 11 12 13);
+}
+
+/// # Safety
+/// Needs AVX-512 F, BW and VNNI, and room for `R` rows in `out`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn four<const R: usize>(job: &Job<'_>, out: &mut [f32], stride: usize) {
+    let low_half = _mm512_set1_epi8(15);
+    let mut sums = [_mm512_setzero_ps(); R];
+    for (g, weights) in job.weights.chunks_exact(TILE * GROUP / 2).enumerate() {
+        let (numbers, scales, totals) = job.activations.from_row(g, job.first_row);
+        let numbers = numbers.as_ptr();
+        // The offset of the weights is taken off at the start. With few rows two chains hide the latency of the products.
+        let mut even = [_mm512_setzero_si512(); R];
+        let mut odd = [_mm512_setzero_si512(); R];
+        for r in 0..R {
+            even[r] = _mm512_set1_epi32(-8 * totals[r]);
+        }
+        for step in 0..GROUP / 8 {
+            // SAFETY: a group holds 8 steps of 64 bytes of weights; `from_row` gave 64 numbers for each row that is left.
+            unsafe {
+                let both = _mm512_loadu_si512(weights.as_ptr().add(64 * step).cast());
+                let (low, high) = (_mm512_and_si512(both, low_half), _mm512_and_si512(_mm512_srli_epi16::<4>(both), low_half));
+                for r in 0..R {
+                    let at = numbers.add(GROUP * r + 8 * step);
+                    even[r] = _mm512_dpbusd_epi32(even[r], low, four_of(at));
+                    if R <= 6 {
+                        odd[r] = _mm512_dpbusd_epi32(odd[r], high, four_of(at.add(4)));
+                    } else {
+                        even[r] = _mm512_dpbusd_epi32(even[r], high, four_of(at.add(4)));
+                    }
+                }
+            }
+        }
+        // SAFETY: a group has 16 scales of 2 bytes.
+        let scale = unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(job.scales.as_ptr().add(2 * TILE * g).cast())) };
+        for r in 0..R {
+            let exact = if R <= 6 { _mm512_add_epi32(even[r], odd[r]) } else { even[r] };
+            sums[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(exact), _mm512_mul_ps(scale, _mm512_set1_ps(scales[r])), sums[r]);
+        }
+    }
+    for r in 0..R {
+        // SAFETY: `tile` checked the room.
+        unsafe { _mm512_storeu_ps(out.as_mut_ptr().add(r * stride), sums[r]) };
+    }
+}
+
+/// # Safety
+/// As [`four`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn eight<const R: usize>(job: &Job<'_>, out: &mut [f32], stride: usize) {
+    let mut sums = [_mm512_setzero_ps(); R];
+    for (g, weights) in job.weights.chunks_exact(TILE * GROUP).enumerate() {
+        let (numbers, scales, totals) = job.activations.from_row(g, job.first_row);
+        let numbers = numbers.as_ptr();
+        let mut exact = [_mm512_setzero_si512(); R];
+        for r in 0..R {
+            exact[r] = _mm512_set1_epi32(-128 * totals[r]);
+        }
+        for step in 0..GROUP / 4 {
+            // SAFETY: a group holds 16 steps of 64 bytes of weights; `from_row` gave 64 numbers for each row that is left.
+            unsafe {
+                let weights = _mm512_loadu_si512(weights.as_ptr().add(64 * step).cast());
+                for r in 0..R {
+                    exact[r] = _mm512_dpbusd_epi32(exact[r], weights, four_of(numbers.add(GROUP * r + 4 * step)));
+                }
+            }
+        }
+        // SAFETY: a group has 16 scales of 2 bytes.
+        let scale = unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(job.scales.as_ptr().add(2 * TILE * g).cast())) };
+        for r in 0..R {
+            sums[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(exact[r]), _mm512_mul_ps(scale, _mm512_set1_ps(scales[r])), sums[r]);
+        }
+    }
+    for r in 0..R {
+        // SAFETY: `tile` checked the room.
+        unsafe { _mm512_storeu_ps(out.as_mut_ptr().add(r * stride), sums[r]) };
+    }
+}
+
+/// Four numbers in every lane.
+///
+/// # Safety
+/// Needs AVX-512 F; four bytes at `at` must be readable.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn four_of(at: *const i8) -> __m512i {
+    // SAFETY: the caller's promise.
+    _mm512_set1_epi32(unsafe { at.cast::<i32>().read_unaligned() })
+}

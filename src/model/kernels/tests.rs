@@ -1,0 +1,132 @@
+//! Every path against the portable one, bit for bit, and the portable one against plain arithmetic.
+
+use super::*;
+
+/// xorshift64: the same numbers on every run.
+struct Draw(u64);
+
+impl Draw {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+
+    /// Uniform in -1 .. 1.
+    fn unit(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    }
+
+    /// Numbers of very different sizes, zeros and largest values among them.
+    fn numbers(&mut self, n: usize) -> Vec<f32> {
+        let kind = self.below(4);
+        (0..n)
+            .map(|_| match (kind, self.below(40)) {
+                (_, 0) => 0.0,
+                (1, 1) => 60_000.0 * self.unit().signum(),
+                (2, _) => self.unit().signum(),
+                (3, _) => self.unit() * 1e-6,
+                _ => self.unit(),
+            })
+            .collect()
+    }
+}
+
+fn packed(weights: &[f32], k: usize, bits: Bits) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for tile in weights.chunks(TILE * k) {
+        pack(&tile.chunks(k).collect::<Vec<_>>(), k, bits, &mut bytes);
+    }
+    bytes
+}
+
+#[test]
+fn every_path_has_the_bits_of_the_portable_one() {
+    let mut draw = Draw(0x9e37_79b9_7f4a_7c15);
+    let mut activations = Activations::default();
+    for case in 0..120 {
+        let (n, k, rows) = (1 + draw.below(70), 1 + draw.below(700), 1 + draw.below(64));
+        let bits = if case % 2 == 0 { Bits::Four } else { Bits::Eight };
+        let bytes = packed(&draw.numbers(n * k), k, bits);
+        let weights = Packed::new(&bytes, bits, k).unwrap();
+        let tiles = weights.tiles();
+        assert_eq!(tiles, n.div_ceil(TILE));
+        activations.round(&draw.numbers(rows * k), rows);
+        let from = draw.below(tiles);
+        let mut wanted = vec![0.0; rows * TILE * (tiles - from)];
+        multiply(Path::Portable, weights, &activations, (from, tiles), &mut wanted);
+        for path in Path::available() {
+            let mut got = vec![f32::NAN; wanted.len()];
+            multiply(path, weights, &activations, (from, tiles), &mut got);
+            let differs = got.iter().zip(&wanted).position(|(a, b)| a.to_bits() != b.to_bits());
+            assert_eq!(differs, None, "{path:?} {bits:?} {n} x {k}, {rows} rows");
+        }
+    }
+}
+
+#[test]
+fn the_portable_path_is_the_product_of_the_rounded_numbers() {
+    let mut draw = Draw(7);
+    let (n, k, rows) = (40, 200, 3);
+    for bits in [Bits::Four, Bits::Eight] {
+        let bytes = packed(&draw.numbers(n * k), k, bits);
+        let weights = Packed::new(&bytes, bits, k).unwrap();
+        // Activations that need no rounding: whole numbers of which each group holds 127.
+        let x: Vec<f32> = (0..rows * k).map(|i| if i % 8 == 0 { 127.0 } else { (i % 100) as f32 - 50.0 }).collect();
+        let mut activations = Activations::default();
+        activations.round(&x, rows);
+        let tiles = weights.tiles();
+        let mut got = vec![0.0; rows * TILE * tiles];
+        multiply(Path::Portable, weights, &activations, (0, tiles), &mut got);
+        for r in 0..rows {
+            for c in 0..n {
+                let row = weights.row(c).unwrap();
+                let truth: f64 = row.iter().zip(&x[r * k..]).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
+                let size: f64 = row.iter().zip(&x[r * k..]).map(|(w, x)| (f64::from(*w) * f64::from(*x)).abs()).sum();
+                assert!((f64::from(got[r * TILE * tiles + c]) - truth).abs() <= 1e-6 * size, "{bits:?} row {r} output {c}");
+            }
+        }
+    }
+}
+
+#[test]
+fn rounding_weights_costs_what_its_bits_must() {
+    let mut draw = Draw(11);
+    let (n, k) = (32, 512);
+    let weights: Vec<f32> = (0..n * k).map(|_| draw.unit()).collect();
+    for (bits, most) in [(Bits::Eight, 0.006), (Bits::Four, 0.08)] {
+        let bytes = packed(&weights, k, bits);
+        let back: Vec<f32> = bytes.chunks(tile_bytes(bits, k)).flat_map(|tile| unpack(tile, k, bits)).collect();
+        let error: f32 = weights.iter().zip(&back).map(|(a, b)| (a - b).powi(2)).sum();
+        let size: f32 = weights.iter().map(|w| w * w).sum();
+        assert!((error / size).sqrt() < most, "{bits:?}: {}", (error / size).sqrt());
+    }
+}
+
+#[test]
+fn bytes_that_are_not_whole_tiles_are_refused() {
+    let bytes = vec![0; tile_bytes(Bits::Four, 100)];
+    assert!(Packed::new(&bytes, Bits::Four, 100).is_some());
+    assert!(Packed::new(&bytes[1..], Bits::Four, 100).is_none());
+    assert!(Packed::new(&bytes, Bits::Four, 0).is_none());
+    assert!(Packed::new(&bytes, Bits::Four, 100).unwrap().row(16).is_none());
+}
+
+#[test]
+fn numbers_that_are_not_finite_come_through() {
+    let bytes = packed(&[1.0; 16 * 64], 64, Bits::Eight);
+    let weights = Packed::new(&bytes, Bits::Eight, 64).unwrap();
+    let mut x = vec![1.0; 64];
+    x[3] = f32::NAN;
+    x[5] = f32::INFINITY;
+    let mut activations = Activations::default();
+    activations.round(&x, 1);
+    let mut out = vec![0.0; 16];
+    multiply(Path::best(), weights, &activations, (0, 1), &mut out);
+    assert!(out.iter().all(|v| v.is_nan()), "the model's own check must see them");
+}
