@@ -12,6 +12,7 @@
 //! (`vpdpbusd`), each byte of weights is read once for all rows, and the bytes are used as they lie in the file.
 
 mod activations;
+pub mod attention;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]

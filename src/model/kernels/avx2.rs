@@ -7,6 +7,8 @@ use std::arch::x86_64::{
     _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_srli_epi16, _mm256_storeu_ps,
 };
 
+use half::f16;
+
 use super::{Bits, GROUP, Job, TILE};
 
 /// Whether this machine has it.
@@ -99,4 +101,54 @@ unsafe fn eight(weights: &[u8], numbers: &[i8], half: usize) -> __m256i {
 
 fn four_of(numbers: &[i8]) -> i32 {
     i32::from_le_bytes([numbers[0] as u8, numbers[1] as u8, numbers[2] as u8, numbers[3] as u8])
+}
+
+/// `c[r][0..16] = sum of a[r][i] * b[i][0..16]`: see [`attention`](super::attention), which has checked the sizes.
+pub(super) fn product((a, a_stride): (&[f32], usize), (b, b_stride): (&[f16], usize), n: usize, (c, c_stride): (&mut [f32], usize)) {
+    let rows = a.len() / a_stride;
+    let mut from = 0;
+    while from < rows {
+        let (a, c) = (&a[from * a_stride..], &mut c[from * c_stride..]);
+        // SAFETY: the caller chose this path because `is_here`, and checked the sizes of all three for every row.
+        from += unsafe {
+            match rows - from {
+                6.. => some_rows::<6>((a, a_stride), (b, b_stride), n, (c, c_stride)),
+                3.. => some_rows::<3>((a, a_stride), (b, b_stride), n, (c, c_stride)),
+                _ => some_rows::<1>((a, a_stride), (b, b_stride), n, (c, c_stride)),
+            }
+        };
+    }
+}
+
+/// The first `R` rows of a product; returns `R`.
+///
+/// # Safety
+/// Needs AVX2, FMA and F16C; `n` numbers in each row of `a`, `n` rows of 16 in `b`, room for 16 in each row of `c`.
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn some_rows<const R: usize>(
+    (a, a_stride): (&[f32], usize),
+    (b, b_stride): (&[f16], usize),
+    n: usize,
+    (c, c_stride): (&mut [f32], usize),
+) -> usize {
+    let mut sums = [[_mm256_setzero_ps(); 2]; R];
+    for i in 0..n {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let at: *const f16 = b.as_ptr().add(i * b_stride);
+            let b = [_mm256_cvtph_ps(_mm_loadu_si128(at.cast())), _mm256_cvtph_ps(_mm_loadu_si128(at.add(8).cast()))];
+            for (r, sum) in sums.iter_mut().enumerate() {
+                let x = _mm256_set1_ps(*a.as_ptr().add(r * a_stride + i));
+                *sum = [_mm256_fmadd_ps(x, b[0], sum[0]), _mm256_fmadd_ps(x, b[1], sum[1])];
+            }
+        }
+    }
+    for (r, sum) in sums.into_iter().enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe {
+            _mm256_storeu_ps(c.as_mut_ptr().add(r * c_stride), sum[0]);
+            _mm256_storeu_ps(c.as_mut_ptr().add(r * c_stride + 8), sum[1]);
+        }
+    }
+    R
 }

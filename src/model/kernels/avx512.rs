@@ -6,6 +6,8 @@ use std::arch::x86_64::{
     _mm512_setzero_si512, _mm512_srli_epi16, _mm512_storeu_ps,
 };
 
+use half::f16;
+
 use super::{Bits, GROUP, Job, TILE};
 
 /// Whether this machine has it.
@@ -115,4 +117,52 @@ unsafe fn eight<const R: usize>(job: &Job<'_>, out: &mut [f32], stride: usize) {
 unsafe fn four_of(at: *const i8) -> __m512i {
     // SAFETY: the caller's promise.
     _mm512_set1_epi32(unsafe { at.cast::<i32>().read_unaligned() })
+}
+
+/// `c[r][0..16] = sum of a[r][i] * b[i][0..16]`: see [`attention`](super::attention), which has checked the sizes.
+pub(super) fn product((a, a_stride): (&[f32], usize), (b, b_stride): (&[f16], usize), n: usize, (c, c_stride): (&mut [f32], usize)) {
+    let rows = a.len() / a_stride;
+    let mut from = 0;
+    while from < rows {
+        let (a, c) = (&a[from * a_stride..], &mut c[from * c_stride..]);
+        let left = rows - from;
+        // SAFETY: the caller chose this path because `is_here`, and checked the sizes of all three for every row.
+        from += unsafe {
+            match left {
+                24.. => some_rows::<24>((a, a_stride), (b, b_stride), n, (c, c_stride)),
+                13.. => some_rows::<13>((a, a_stride), (b, b_stride), n, (c, c_stride)),
+                8.. => some_rows::<8>((a, a_stride), (b, b_stride), n, (c, c_stride)),
+                4.. => some_rows::<4>((a, a_stride), (b, b_stride), n, (c, c_stride)),
+                _ => some_rows::<1>((a, a_stride), (b, b_stride), n, (c, c_stride)),
+            }
+        };
+    }
+}
+
+/// The first `R` rows of a product; returns `R`.
+///
+/// # Safety
+/// Needs AVX-512 F; `n` numbers in each row of `a`, `n` rows of 16 in `b`, room for 16 in each row of `c`.
+#[target_feature(enable = "avx512f")]
+unsafe fn some_rows<const R: usize>(
+    (a, a_stride): (&[f32], usize),
+    (b, b_stride): (&[f16], usize),
+    n: usize,
+    (c, c_stride): (&mut [f32], usize),
+) -> usize {
+    let mut sums = [_mm512_setzero_ps(); R];
+    for i in 0..n {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let b = _mm512_cvtph_ps(_mm256_loadu_si256(b.as_ptr().add(i * b_stride).cast()));
+            for (r, sum) in sums.iter_mut().enumerate() {
+                *sum = _mm512_fmadd_ps(_mm512_set1_ps(*a.as_ptr().add(r * a_stride + i)), b, *sum);
+            }
+        }
+    }
+    for (r, sum) in sums.into_iter().enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_storeu_ps(c.as_mut_ptr().add(r * c_stride), sum) };
+    }
+    R
 }

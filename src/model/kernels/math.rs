@@ -42,6 +42,35 @@ widest!(
     gelu, gelu_plain, (x: &mut [f32])
 );
 
+widest!(
+    /// Softmax of the first `seen` numbers of `row`, times `scale`, in place; the others become 0.
+    softmax, softmax_plain, (row: &mut [f32], seen: usize, scale: f32)
+);
+
+#[inline(always)]
+fn softmax_plain(row: &mut [f32], seen: usize, scale: f32) {
+    // Sixteen partial sums, so that they are vectors and add up in the same order everywhere.
+    const LANES: usize = 16;
+    let (seen, hidden) = row.split_at_mut(seen);
+    hidden.fill(0.0);
+    let mut largest = [f32::NEG_INFINITY; LANES];
+    for part in seen.chunks(LANES) {
+        for (m, x) in largest.iter_mut().zip(part) {
+            *m = if *x > *m { *x } else { *m };
+        }
+    }
+    let largest = largest.iter().fold(f32::NEG_INFINITY, |m, x| m.max(*x));
+    let mut sums = [0.0f32; LANES];
+    for part in seen.chunks_mut(LANES) {
+        for (sum, x) in sums.iter_mut().zip(part) {
+            *x = exp((*x - largest) * scale);
+            *sum += *x;
+        }
+    }
+    let one = 1.0 / sums.iter().sum::<f32>();
+    seen.iter_mut().for_each(|x| *x *= one);
+}
+
 #[inline(always)]
 fn silu_times_plain(gate: &mut [f32], up: &[f32]) {
     for (g, u) in gate.iter_mut().zip(up) {

@@ -130,3 +130,40 @@ fn numbers_that_are_not_finite_come_through() {
     multiply(Path::best(), weights, &activations, (0, 1), &mut out);
     assert!(out.iter().all(|v| v.is_nan()), "the model's own check must see them");
 }
+
+#[test]
+fn attention_is_that_of_the_definition_on_every_path() {
+    let mut draw = Draw(23);
+    for (heads, groups, size, positions, rows) in [(6, 2, 16, 40, 13), (16, 2, 128, 300, 13), (4, 4, 48, 7, 7), (8, 1, 32, 100, 1)] {
+        let mut cache = attention::KeysValues::new(groups, size);
+        for _ in 0..positions {
+            let (k, v): (Vec<f32>, Vec<f32>) = (0..groups * size).map(|_| (draw.unit(), draw.unit())).unzip();
+            cache.append(&k, &v);
+        }
+        let q: Vec<f32> = (0..rows * heads * size).map(|_| 3.0 * draw.unit()).collect();
+        let mut wanted = vec![0.0; q.len()];
+        cache.attend(Path::Portable, &q, heads, &mut wanted);
+        for path in Path::available() {
+            let mut got = vec![0.0; q.len()];
+            cache.attend(path, &q, heads, &mut got);
+            assert!(got.iter().zip(&wanted).all(|(a, b)| a.to_bits() == b.to_bits()), "{path:?}");
+        }
+        for row in 0..rows {
+            for head in 0..heads {
+                let g = head / (heads / groups);
+                let q = &q[(row * heads + head) * size..][..size];
+                let seen: Vec<(Vec<f32>, Vec<f32>)> = (0..positions - rows + row + 1).map(|at| cache.at(g, at)).collect();
+                let scores: Vec<f64> = seen
+                    .iter()
+                    .map(|(k, _)| k.iter().zip(q).map(|(k, q)| f64::from(*k) * f64::from(*q)).sum::<f64>() / (size as f64).sqrt())
+                    .collect();
+                let total: f64 = scores.iter().map(|s| s.exp()).sum();
+                for d in 0..size {
+                    let truth: f64 = scores.iter().zip(&seen).map(|(s, (_, v))| s.exp() / total * f64::from(v[d])).sum();
+                    let got = f64::from(wanted[(row * heads + head) * size + d]);
+                    assert!((got - truth).abs() < 2e-6, "row {row} head {head} dimension {d}: {got} for {truth}");
+                }
+            }
+        }
+    }
+}
