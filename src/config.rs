@@ -6,7 +6,9 @@ pub mod cli;
 pub mod modes;
 mod modes_file;
 pub mod paths;
+pub mod prefs;
 pub mod request;
+mod settings_edit;
 mod settings_file;
 mod values;
 
@@ -16,8 +18,10 @@ use crate::protocol::{DeviceChoice, ModelChoice};
 
 pub use cli::Cli;
 pub use modes::{CatchUp, Clip, Mode, Panel};
+pub use modes_file::{NewMode, add as add_mode, all as all_modes};
 pub use paths::Paths;
-pub use request::{BenchOptions, BenchSubject, OutputFormat, ReportFormat, Request, Stdout, TraceOptions, TracePath};
+pub use prefs::Prefs;
+pub use request::{BenchOptions, BenchSubject, OutputFormat, ReportFormat, Request, Stdout, TraceOptions, TracePath, settings_problems};
 
 /// Everything that a session needs to know.
 #[derive(Clone, Debug, PartialEq)]

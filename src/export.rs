@@ -4,6 +4,7 @@
 //! of its own instead of being dropped. Deliberately not the transcript: a cue is cut where a reader needs it, not where an
 //! utterance ends.
 
+mod document;
 mod lines;
 
 use std::collections::VecDeque;
@@ -12,6 +13,8 @@ use crate::protocol::Event;
 use crate::time::{SAMPLE_RATE_HZ, StreamTime};
 use crate::transcript::{JOIN_SAMPLES, Shown, Transcript, append, chunk_start};
 use lines::{one_line, width, wrap};
+
+pub use document::{Form, document};
 
 /// What a WebVTT file begins with.
 pub const VTT_HEADER: &str = "WEBVTT\n";

@@ -41,7 +41,11 @@ fn run(cli: Cli) -> Result<ExitCode> {
 
 #[cfg(feature = "window")]
 fn window(settings: Settings) -> Result<()> {
-    hearken::ui::run(engine::start_patiently(settings.clone())?, settings)
+    match hearken::ui::Instance::claim(&settings.paths)? {
+        Some(instance) => hearken::ui::run(engine::start_patiently(settings.clone())?, settings, &instance),
+        // Another Hearken listens already, and its window has come to the front.
+        None => Ok(()),
+    }
 }
 
 #[cfg(not(feature = "window"))]

@@ -183,6 +183,10 @@ pub enum Command {
     ChooseInput(DeviceChoice),
     /// Play to another device.
     ChooseOutput(DeviceChoice),
+    /// Translate into this language from now on.
+    TranslateTo(Language),
+    /// Read the user's modes again: one was added.
+    ReadModes,
     /// Quiet gate on.
     GateOn,
     /// Quiet gate off: every chunk reaches the model.
@@ -204,6 +208,16 @@ pub enum ModelChoice {
     ThreeB,
     /// A checkpoint folder.
     Dir(std::path::PathBuf),
+}
+
+/// The language that the translate mode translates into.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Language {
+    /// Chinese.
+    #[default]
+    Chinese,
+    /// English.
+    English,
 }
 
 /// Which sound device to use.

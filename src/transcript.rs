@@ -2,15 +2,21 @@
 //!
 //! No I/O, no thread, no clock. Not responsible for painting or printing any of it.
 
+mod speech;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::protocol::{Emotion, Event, ReplyId, Stop};
 use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
 
+pub use speech::{Prompt, Row};
+
 /// Pieces less than this apart are one utterance (DESIGN.md "From replies to text": 1.2 s).
 pub(crate) const JOIN_SAMPLES: u64 = 12 * SAMPLE_RATE_HZ as u64 / 10;
 /// Ticks that the strip keeps for each mode: ten minutes.
 const TICKS: usize = 1_500;
+/// Times of quiet that are kept: as many as ten minutes can hold.
+const QUIETS: usize = 100;
 /// Notices that are kept.
 const NOTICES: usize = 500;
 
@@ -80,6 +86,8 @@ pub struct ChunkTick {
     pub kind: Kind,
     /// The reply that it started.
     pub reply: Option<ReplyId>,
+    /// Until when that reply was given; None while it is, or without one.
+    pub until: Option<StreamTime>,
 }
 
 /// What was decided on a chunk.
@@ -110,18 +118,24 @@ pub struct Transcript {
     pub utterances: Vec<Line>,
     /// What it means in the other language.
     pub translations: Vec<Line>,
+    /// Both, aligned in time.
+    pub rows: Vec<Row>,
     /// What Hearken said.
     pub replies: Vec<Reply>,
     /// What was heard besides speech.
     pub sounds: Vec<SoundLine>,
     /// The newest decisions of each mode.
     pub strips: BTreeMap<String, VecDeque<ChunkTick>>,
+    /// The newest times of quiet, in which nothing was decided, oldest first.
+    pub quiets: VecDeque<(StreamTime, StreamTime)>,
     /// What happened to the session itself.
     pub notices: VecDeque<Notice>,
     /// What the user should know about the model.
     pub remark: Option<String>,
     /// The modes that are on.
     pub modes: Vec<String>,
+    /// When a session with a microphone began.
+    pub started_utc: Option<String>,
     /// The model that listens.
     pub model: String,
     /// The input.
@@ -146,10 +160,13 @@ impl Transcript {
             shown,
             utterances: Vec::new(),
             translations: Vec::new(),
+            rows: Vec::new(),
             replies: Vec::new(),
             sounds: Vec::new(),
             strips: BTreeMap::new(),
+            quiets: VecDeque::new(),
             notices: VecDeque::new(),
+            started_utc: None,
             remark: None,
             modes: Vec::new(),
             model: String::new(),
@@ -162,11 +179,17 @@ impl Transcript {
         }
     }
 
+    /// Learns where the responses of modes belong that were defined since.
+    pub fn define(&mut self, shown: BTreeMap<String, Shown>) {
+        self.shown.extend(shown);
+    }
+
     /// Takes the next event.
     pub fn apply(&mut self, event: &Event) {
         self.now = self.now.max(event.at());
         match event {
-            Event::SessionStarted { model, source, modes, .. } => {
+            Event::SessionStarted { model, source, modes, started_utc, .. } => {
+                self.started_utc.clone_from(started_utc);
                 (self.model, self.source, self.modes) = (model.clone(), source.clone(), modes.clone());
             }
             Event::Decision { at, mode, silent, drained, .. } => {
@@ -179,7 +202,7 @@ impl Transcript {
                     (true, false) => Kind::Silent,
                     (false, false) => Kind::Respond,
                 };
-                strip.push_back(ChunkTick { at: *at, kind, reply: None });
+                strip.push_back(ChunkTick { at: *at, kind, reply: None, until: None });
             }
             Event::ReplyStarted { at, reply, mode, emotion, .. } => self.start(*at, *reply, mode, *emotion),
             Event::ReplyText { reply, text, .. } => {
@@ -187,22 +210,36 @@ impl Transcript {
                     found.text.push_str(if found.text.is_empty() { text.trim_start() } else { text });
                 }
             }
-            Event::ReplyFinished { reply, mode, text, from_secs, to_secs, stop, .. } => match self.shown(mode) {
-                Shown::Conversation => {
-                    if let Some(found) = self.replies.iter_mut().rev().find(|r| r.id == *reply) {
-                        text.trim().clone_into(&mut found.text);
-                        found.stop = Some(*stop);
-                    }
+            Event::ReplyFinished { reply, mode, text, from_secs, to_secs, stop, .. } => {
+                let now = self.now;
+                if let Some(tick) = self.tick_mut(mode, |tick| tick.reply == Some(*reply)) {
+                    tick.until = Some(now);
                 }
-                Shown::Transcript => join(&mut self.utterances, *from_secs, *to_secs, text),
-                Shown::Translation => join(&mut self.translations, *from_secs, *to_secs, text),
-                Shown::Sounds => {}
-            },
+                match self.shown(mode) {
+                    Shown::Conversation => {
+                        if let Some(found) = self.replies.iter_mut().rev().find(|r| r.id == *reply) {
+                            text.trim().clone_into(&mut found.text);
+                            found.stop = Some(*stop);
+                        }
+                    }
+                    Shown::Transcript => self.hear_speech(*from_secs, *to_secs, text),
+                    Shown::Translation => self.hear_translation(*from_secs, *to_secs, text),
+                    Shown::Sounds => {}
+                }
+            }
             Event::Sound { at, name, count, .. } => match self.sounds.iter_mut().rev().find(|s| s.name == *name) {
                 Some(line) if *count > 1 => (line.count, line.last) = (*count, *at),
                 _ => self.sounds.push(SoundLine { name: name.clone(), count: *count, first: *at, last: *at }),
             },
-            Event::Gate { at, open, .. } => self.quiet_since = (!open).then_some(*at),
+            Event::Gate { at, open: true, .. } => {
+                if let Some(since) = self.quiet_since.take() {
+                    if self.quiets.len() == QUIETS {
+                        self.quiets.pop_front();
+                    }
+                    self.quiets.push_back((since, *at));
+                }
+            }
+            Event::Gate { at, open: false, .. } => self.quiet_since = Some(*at),
             Event::Paused { .. } => self.paused = true,
             Event::Resumed { .. } => self.paused = false,
             Event::ModesChanged { modes, .. } => modes.clone_into(&mut self.modes),
@@ -240,12 +277,17 @@ impl Transcript {
     }
 
     fn start(&mut self, at: StreamTime, reply: ReplyId, mode: &str, emotion: Option<Emotion>) {
-        if let Some(tick) = self.strips.get_mut(mode).and_then(|s| s.iter_mut().rev().find(|t| t.at == at)) {
+        if let Some(tick) = self.tick_mut(mode, |tick| tick.at == at) {
             tick.reply = Some(reply);
         }
         if self.shown(mode) == Shown::Conversation {
             self.replies.push(Reply { id: reply, at, emotion, text: String::new(), stop: None });
         }
+    }
+
+    /// The newest tick of `mode` that is the one.
+    fn tick_mut(&mut self, mode: &str, is_it: impl Fn(&ChunkTick) -> bool) -> Option<&mut ChunkTick> {
+        self.strips.get_mut(mode)?.iter_mut().rev().find(|tick| is_it(tick))
     }
 
     fn notice(&mut self, at: StreamTime, text: String) {
@@ -256,18 +298,33 @@ impl Transcript {
     }
 }
 
+/// What became of a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Joined {
+    /// It had no words.
+    Nothing,
+    /// It went on the last line.
+    Last,
+    /// It began another.
+    Another,
+}
+
 /// Adds a piece to the last line, or begins another when it comes more than 1.2 s later.
-fn join(lines: &mut Vec<Line>, from: StreamTime, to: StreamTime, text: &str) {
+fn join(lines: &mut Vec<Line>, from: StreamTime, to: StreamTime, text: &str) -> Joined {
     let text = text.trim();
     if text.is_empty() {
-        return;
+        return Joined::Nothing;
     }
     match lines.last_mut() {
         Some(line) if from.0 - line.to.0 < JOIN_SAMPLES => {
             append(&mut line.text, text);
             line.to = to;
+            Joined::Last
         }
-        _ => lines.push(Line { from, to, text: text.to_owned() }),
+        _ => {
+            lines.push(Line { from, to, text: text.to_owned() });
+            Joined::Another
+        }
     }
 }
 

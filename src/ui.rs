@@ -1,52 +1,87 @@
 //! The window: reads what the engine reports, sends commands, owns no truth.
 //!
-//! A thread of its own folds events into the [`Transcript`] and asks for a repaint, so a hidden window never holds the
-//! engine up and an idle one paints nothing. Not responsible for anything that is heard or decided.
+//! [`fold`] takes the events on a thread of its own; everything else here paints what it has gathered and sends commands.
+//! What the user does with the view of it ([`view::View`]) and remembers of it ([`Prefs`]) is all the state there is. Not
+//! responsible for anything that is heard or decided.
 
+mod captions;
+mod dialogs;
+mod fold;
+mod icons;
+mod instance;
+mod list;
+mod notify;
 mod panels;
+mod settings_ui;
+mod status;
 mod strings;
 mod strip;
 mod theme;
+mod view;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use egui::{Button, Key, Panel, RichText};
+use egui::{Key, KeyboardShortcut, Modifiers, Panel, RichText};
 
-use crate::config::{Mode, Panel as Shows, Settings};
+use crate::config::prefs::{Choice, save_choice};
+use crate::config::{Mode, Prefs, Settings, settings_problems};
 use crate::engine::EngineHandle;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Command;
-use crate::transcript::{Shown, Transcript};
+use crate::transcript::Transcript;
+use fold::Heard;
+pub use instance::Instance;
+use strings::Strings;
+use view::View;
 
 /// How often the level meter moves while there is something to hear: 10 a second.
 const METER: Duration = Duration::from_millis(100);
-/// Behind by more than this is worth a word.
-const LATE_SECS: f32 = 2.0;
+/// Keys of the modes, in their order.
+const MODE_KEYS: [Key; 9] = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
+
+const EXPORT: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::E);
+const SETTINGS: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::Comma);
 
 /// Opens the window and shows `engine` until it is closed.
 ///
 /// # Errors
 /// When no window can be opened, for instance because there is no display.
-pub fn run(engine: EngineHandle, settings: Settings) -> Result<()> {
+pub fn run(engine: EngineHandle, settings: Settings, instance: &Instance) -> Result<()> {
+    let icon = egui::IconData { rgba: view::icon_rgba(), width: view::ICON, height: view::ICON };
     let options = eframe::NativeOptions {
-        viewport: egui::ViewportBuilder::default().with_title(strings::TITLE).with_app_id("hearken").with_inner_size([1_100.0, 700.0]),
+        viewport: egui::ViewportBuilder::default()
+            .with_title(strings::TITLE)
+            .with_app_id("hearken")
+            .with_icon(icon)
+            .with_min_inner_size([320.0, 240.0])
+            .with_inner_size([1_180.0, 740.0]),
         ..Default::default()
     };
     let no_window =
         |e: String| Error::new(ErrorKind::Internal, format!("no window can be opened ({e}); `hearken listen` listens without one"));
-    eframe::run_native("hearken", options, Box::new(|cc| Ok(Box::new(HearkenApp::new(engine, settings.modes, &cc.egui_ctx)))))
-        .map_err(|e| no_window(e.to_string()))
+    let open = |cc: &eframe::CreationContext<'_>| {
+        let ctx = cc.egui_ctx.clone();
+        instance.listen(move || {
+            for command in [egui::ViewportCommand::Minimized(false), egui::ViewportCommand::Visible(true), egui::ViewportCommand::Focus] {
+                ctx.send_viewport_cmd_to(egui::ViewportId::ROOT, command);
+            }
+            ctx.request_repaint_of(egui::ViewportId::ROOT);
+        });
+        HearkenApp::new(engine, settings, &cc.egui_ctx)
+    };
+    eframe::run_native("hearken", options, Box::new(|cc| Ok(Box::new(open(cc))))).map_err(|e| no_window(e.to_string()))
 }
 
 /// The window's state: what was reported, and what the user did with the view of it.
 pub struct HearkenApp {
     engine: EngineHandle,
-    modes: Vec<Mode>,
-    transcript: Arc<Mutex<Transcript>>,
-    /// The remark that the user has read.
-    dismissed: Option<String>,
+    settings: Settings,
+    prefs: Prefs,
+    saved: Prefs,
+    heard: Arc<Heard>,
+    view: View,
+    s: &'static Strings,
 }
 
 impl std::fmt::Debug for HearkenApp {
@@ -56,159 +91,155 @@ impl std::fmt::Debug for HearkenApp {
 }
 
 impl HearkenApp {
-    /// A window onto `engine` with a toggle for each of `modes`.
+    /// A window onto `engine`, which was started with `settings`.
     #[must_use]
-    pub fn new(engine: EngineHandle, modes: Vec<Mode>, ctx: &egui::Context) -> Self {
-        theme::apply(ctx);
-        let shown: BTreeMap<String, Shown> = modes.iter().map(|m| (m.name.clone(), shown(m.panel))).collect();
-        let transcript = Arc::new(Mutex::new(Transcript::new(shown)));
-        let (events, folded, ctx) = (engine.events().clone(), Arc::clone(&transcript), ctx.clone());
-        let fold = move || {
-            for event in events {
-                folded.lock().unwrap_or_else(PoisonError::into_inner).apply(&event);
-                ctx.request_repaint();
-            }
-        };
-        let view = std::thread::Builder::new().name("hearken-view".into()).spawn(fold);
-        let remark = view.err().map(|e| format!("Nothing can be shown: a thread cannot be started ({e})."));
-        transcript.lock().unwrap_or_else(PoisonError::into_inner).remark = remark;
-        Self { engine, modes, transcript, dismissed: None }
+    pub fn new(engine: EngineHandle, settings: Settings, ctx: &egui::Context) -> Self {
+        let (prefs, mut wrong) = Prefs::read(&settings.paths);
+        wrong.extend(settings_problems(&settings.paths));
+        wrong.dedup();
+        theme::apply(ctx, prefs.theme);
+        ctx.set_zoom_factor(prefs.zoom);
+        let heard = Heard::new(Transcript::new(fold::shown(&settings.modes)));
+        if let Err(e) = fold::start(&engine, &heard, ctx) {
+            wrong.push(format!("Nothing can be shown: a thread cannot be started ({e})."));
+        }
+        let s = strings::table(prefs.language);
+        let view = View { messages: wrong, ..View::default() };
+        let app = Self { engine, settings, saved: prefs.clone(), prefs, heard, view, s };
+        app.tell_alerts();
+        app
     }
 
     /// Paints the window.
     pub fn ui(&mut self, ui: &mut egui::Ui) {
-        let folded = Arc::clone(&self.transcript);
-        let transcript = folded.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = Arc::clone(&self.heard);
+        let transcript = heard.transcript();
         self.keys(ui, &transcript);
-        Panel::top("status").show(ui, |ui| self.status_ui(ui, &transcript));
-        if transcript.remark.is_some() && transcript.remark != self.dismissed {
-            Panel::top("notice").show(ui, |ui| self.notice_ui(ui, &transcript));
-        }
-        Panel::top("strip").show(ui, |ui| strip::strip_ui(ui, &transcript));
-        Panel::bottom("health").show(ui, |ui| self.health_ui(ui, &transcript));
-        egui::CentralPanel::default().show(ui, |ui| panels::panels_ui(ui, &transcript, &self.modes));
+        self.dropped_files(ui);
+        let bar = egui::Frame::side_top_panel(ui.style()).inner_margin(egui::Margin::symmetric(12, 8));
+        Panel::top("status").frame(bar).show(ui, |ui| self.status_ui(ui, &transcript));
+        self.messages_ui(ui, &transcript);
+        Panel::top("strip").frame(bar).show(ui, |ui| self.strip_ui(ui, &transcript));
+        Panel::bottom("health").frame(bar).show(ui, |ui| self.health_ui(ui, &transcript));
+        egui::CentralPanel::default().show(ui, |ui| self.panels_ui(ui, &transcript));
+        self.dialogs_ui(ui, &transcript);
         let readings = self.engine.meters().read();
-        if readings.gate_open && !transcript.no_input && !transcript.paused && !transcript.finished {
+        let sounding = readings.gate_open && !transcript.no_input && !transcript.paused && !transcript.finished;
+        drop(transcript);
+        self.settings_window(ui);
+        self.captions_ui(ui);
+        self.remember(ui);
+        // A closed gate moves nothing, so nothing is painted until the next event.
+        if sounding || readings.loading {
             ui.ctx().request_repaint_after(METER);
         }
     }
 
-    fn keys(&self, ui: &egui::Ui, transcript: &Transcript) {
-        let pressed = |key| ui.input(|i| i.key_pressed(key));
-        if ui.ctx().memory(|m| m.focused().is_none()) && pressed(Key::Space) {
-            self.toggle_pause(transcript);
+    fn keys(&mut self, ui: &egui::Ui, transcript: &Transcript) {
+        if ui.input_mut(|i| i.consume_shortcut(&EXPORT)) {
+            self.open_export();
+        }
+        if ui.input_mut(|i| i.consume_shortcut(&SETTINGS)) {
+            self.view.settings_open = !self.view.settings_open;
+        }
+        let pressed = |key| ui.input(|i| i.key_pressed(key) && i.modifiers.is_none());
+        if pressed(Key::F11) {
+            self.view.captions_open = !self.view.captions_open;
         }
         if pressed(Key::Escape) {
-            self.engine.send(Command::CutReply);
-        }
-        for (mode, key) in self.modes.iter().zip([Key::Num1, Key::Num2, Key::Num3, Key::Num4]) {
-            if pressed(key) {
-                self.toggle_mode(mode, transcript);
+            let closed = self.view.close_dialog();
+            if !closed {
+                self.engine.send(Command::CutReply);
             }
+        }
+        // Keys that are letters or the space bar belong to whatever has the focus.
+        if ui.ctx().memory(|m| m.focused().is_some()) {
+            return;
+        }
+        if pressed(Key::Space) {
+            self.toggle_pause(transcript);
+        }
+        for (mode, _) in self.settings.modes.clone().iter().zip(MODE_KEYS).filter(|(_, key)| pressed(*key)) {
+            self.toggle_mode(mode, transcript);
         }
     }
 
-    fn status_ui(&self, ui: &mut egui::Ui, transcript: &Transcript) {
-        ui.horizontal_wrapped(|ui| {
-            let (text, colour) = self.state(transcript, ui.visuals());
-            // The widest words fix the place, so that nothing beside them jumps.
-            ui.add_sized([150.0, 24.0], egui::Label::new(RichText::new(text).color(colour).strong().size(theme::LARGE)));
-            self.meter_ui(ui, transcript);
-            ui.label(RichText::new(&transcript.model).weak()).on_hover_text(strings::MODEL);
-            ui.separator();
-            for (number, mode) in self.modes.iter().enumerate() {
-                let on = transcript.modes.contains(&mode.name);
-                let hover = format!("{} ({})", mode.instruction.as_deref().unwrap_or(strings::DIALOG_HINT), number + 1);
-                if ui.add(Button::selectable(on, strings::mode(&mode.name))).on_hover_text(hover).clicked() {
-                    self.toggle_mode(mode, transcript);
+    /// What the user should read once: what is wrong with the settings, what to know of the model.
+    fn messages_ui(&mut self, ui: &mut egui::Ui, transcript: &Transcript) {
+        let remark = transcript.remark.clone().filter(|remark| self.view.read_remark.as_ref() != Some(remark));
+        if remark.is_none() && self.view.messages.is_empty() {
+            return;
+        }
+        let frame = egui::Frame::side_top_panel(ui.style()).inner_margin(egui::Margin::symmetric(12, 6)).fill(ui.visuals().faint_bg_color);
+        Panel::top("messages").frame(frame).show(ui, |ui| {
+            let colour = theme::states(ui.visuals()).urgent;
+            ui.horizontal_wrapped(|ui| {
+                for text in self.view.messages.iter().chain(&remark) {
+                    ui.label(RichText::new(text).color(colour));
                 }
-            }
-            ui.separator();
-            let label = if transcript.paused { strings::RESUME } else { strings::PAUSE };
-            if ui.button(label).on_hover_text(strings::PAUSE_HINT).clicked() {
-                self.toggle_pause(transcript);
-            }
-            if ui.button(strings::FORGET).on_hover_text(strings::FORGET_HINT).clicked() {
-                self.engine.send(Command::Forget);
-            }
+                if ui.button(self.s.dismiss).clicked() {
+                    self.view.messages.clear();
+                    self.view.read_remark.clone_from(&remark);
+                }
+            });
         });
     }
 
-    fn meter_ui(&self, ui: &mut egui::Ui, transcript: &Transcript) {
-        let readings = self.engine.meters().read();
-        // -60 dBFS is a quiet room, 0 the loudest there is.
-        let share = if transcript.paused { 0.0 } else { ((readings.level_dbfs + 60.0) / 60.0).clamp(0.0, 1.0) };
-        let clipped = readings.peak >= 1.0;
-        let bar = egui::ProgressBar::new(share).desired_width(90.0).fill(if clipped { theme::FAULT } else { theme::LISTENING });
-        let response = ui.add(bar).on_hover_text(if clipped { strings::CLIPPING } else { strings::LEVEL });
-        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::ProgressIndicator, true, strings::LEVEL));
-    }
-
-    fn state(&self, transcript: &Transcript, visuals: &egui::Visuals) -> (String, egui::Color32) {
-        let readings = self.engine.meters().read();
-        if transcript.finished {
-            (strings::ENDED.into(), theme::FAULT)
-        } else if transcript.no_input {
-            (strings::NO_INPUT.into(), theme::FAULT)
-        } else if transcript.paused {
-            (strings::PAUSED.into(), theme::FAULT)
-        } else if readings.loading {
-            (strings::LOADING.into(), theme::quiet(visuals))
-        } else if readings.lag_secs > LATE_SECS {
-            (strings::behind(readings.lag_secs), theme::FAULT)
-        } else if readings.replying {
-            (strings::REPLYING.into(), theme::REPLYING)
-        } else if let Some(since) = transcript.quiet_since {
-            (strings::quiet(since), theme::quiet(visuals))
-        } else {
-            (strings::LISTENING.into(), theme::LISTENING)
-        }
-    }
-
-    fn notice_ui(&mut self, ui: &mut egui::Ui, transcript: &Transcript) {
-        ui.horizontal_wrapped(|ui| {
-            if let Some(remark) = &transcript.remark {
-                ui.label(RichText::new(remark).color(theme::URGENT));
-            }
-            if ui.button(strings::DISMISS).clicked() {
-                self.dismissed.clone_from(&transcript.remark);
-            }
-        });
-    }
-
-    fn health_ui(&self, ui: &mut egui::Ui, transcript: &Transcript) {
-        ui.horizontal_wrapped(|ui| {
-            let readings = self.engine.meters().read();
-            let pace = if readings.lag_secs > LATE_SECS { strings::behind(readings.lag_secs) } else { strings::ON_TIME.into() };
-            ui.label(RichText::new(format!("{} · {:.2} s a chunk, {pace}", strings::PRIVACY, readings.chunk_ms / 1e3)).weak());
-            if let Some(notice) = transcript.notices.back() {
-                ui.separator();
-                ui.label(RichText::new(format!("{}  {}", notice.at, notice.text)).color(theme::URGENT));
-            }
-        });
-    }
-
-    fn toggle_mode(&self, mode: &Mode, transcript: &Transcript) {
+    fn toggle_mode(&mut self, mode: &Mode, transcript: &Transcript) {
         let name = mode.name.clone();
-        self.engine.send(if transcript.modes.contains(&mode.name) { Command::ModeOff(name) } else { Command::ModeOn(name) });
+        let mut on = transcript.modes.clone();
+        if on.contains(&name) {
+            on.retain(|other| *other != name);
+            self.engine.send(Command::ModeOff(name));
+        } else {
+            on.push(name.clone());
+            self.engine.send(Command::ModeOn(name));
+        }
+        self.save(&Choice::ModesOn(on));
     }
 
     fn toggle_pause(&self, transcript: &Transcript) {
         self.engine.send(if transcript.paused { Command::Resume } else { Command::Pause });
+    }
+
+    /// Saves a choice about the session; what hinders that is said once.
+    fn save(&mut self, choice: &Choice) {
+        if let Err(error) = save_choice(&self.settings.paths, choice) {
+            self.say_unsaved(&error);
+        }
+    }
+
+    fn say_unsaved(&mut self, error: &Error) {
+        let text = strings::fill(self.s.not_saved, error);
+        if !self.view.messages.contains(&text) {
+            self.view.messages.push(text);
+        }
+    }
+
+    /// Saves what the window remembers once nothing is being dragged any more.
+    fn remember(&mut self, ui: &egui::Ui) {
+        self.prefs.zoom = ui.ctx().zoom_factor();
+        if self.prefs == self.saved || ui.input(|i| i.pointer.any_down()) {
+            return;
+        }
+        self.saved = self.prefs.clone();
+        self.s = strings::table(self.prefs.language);
+        self.tell_alerts();
+        if let Err(error) = self.prefs.save(&self.settings.paths) {
+            self.say_unsaved(&error);
+        }
+    }
+
+    fn tell_alerts(&self) {
+        let mut alerts = self.heard.alerts();
+        alerts.on = self.prefs.notify;
+        alerts.marked.clone_from(&self.prefs.marked_sounds);
+        alerts.titles = [self.s.urgent_title, self.s.sound_title];
     }
 }
 
 impl eframe::App for HearkenApp {
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
         Self::ui(self, ui);
-    }
-}
-
-const fn shown(panel: Shows) -> Shown {
-    match panel {
-        Shows::Conversation => Shown::Conversation,
-        Shows::Transcript => Shown::Transcript,
-        Shows::Translation => Shown::Translation,
-        Shows::Sounds => Shown::Sounds,
     }
 }

@@ -67,15 +67,7 @@ pub const SOUNDS: &str = "sounds";
 /// The modes that are on when nothing else is said.
 pub const DEFAULT_ON: [&str; 2] = [DIALOG, TRANSCRIBE];
 
-/// The language that the translate mode translates into.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Language {
-    /// Chinese.
-    #[default]
-    Chinese,
-    /// English.
-    English,
-}
+pub use crate::protocol::Language;
 
 /// The built-in modes; a clip in the folder `instructions` takes the place of the built-in one of the same name.
 ///
@@ -107,6 +99,18 @@ pub fn builtin(translate_to: Language, instructions: &Path) -> Vec<Mode> {
         spoken(TRANSLATE, translate_text, translate_clip, translate_name, Panel::Translation),
         spoken(SOUNDS, "Describe what you hear.", SOUNDS_WAV, "sounds", Panel::Sounds),
     ]
+}
+
+/// The language that the translate mode among `modes` translates into.
+#[must_use]
+pub fn language_of(modes: &[Mode]) -> Language {
+    let english = builtin(Language::English, Path::new("")).into_iter().find(|mode| mode.name == TRANSLATE);
+    let found = modes.iter().find(|mode| mode.name == TRANSLATE);
+    if english.zip(found).is_some_and(|(english, found)| english.instruction == found.instruction) {
+        Language::English
+    } else {
+        Language::Chinese
+    }
 }
 
 /// The user's clip of this name, where there is one.
@@ -148,6 +152,13 @@ mod tests {
         assert_eq!(clip_of(Language::English, TRANSLATE), Clip::File(folder.path().join("translate_en.wav")));
         assert_eq!(clip_of(Language::Chinese, TRANSLATE), Clip::Builtin(TRANSLATE_ZH_WAV));
         assert_eq!(clip_of(Language::English, SOUNDS), Clip::Builtin(SOUNDS_WAV));
+    }
+
+    #[test]
+    fn the_language_is_known_from_the_modes() {
+        for language in [Language::Chinese, Language::English] {
+            assert_eq!(language_of(&builtin(language, Path::new("/nowhere"))), language);
+        }
     }
 
     #[test]

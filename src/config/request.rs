@@ -115,6 +115,9 @@ pub enum BenchSubject {
     Shape3b,
 }
 
+/// What a window wants to know: the strip shows decisions.
+const WINDOW_REPORTS: Reports = Reports { decisions: true, margins: false, timing: false };
+
 /// Silence after each file when nothing else is said, in seconds: as long as the reference adds (MODEL.md section 5.4).
 const DEFAULT_GAP_SECS: f64 = 1.0;
 
@@ -126,21 +129,57 @@ impl Cli {
     /// `Settings` when a settings file is wrong; `Model` when the model cannot be had yet.
     pub fn request(self, paths: &Paths, stdout: Stdout) -> Result<Request> {
         Ok(match self.task {
-            None => Request::Window(Box::new(window(self.session, paths)?)),
+            None => Request::Window(Box::new(window(self.session, paths)?.0)),
             Some(Task::Listen(typed)) => listen(*typed, paths, stdout)?,
             Some(Task::Devices(typed)) => Request::Devices(report_format(typed.json)),
             Some(Task::Trace(typed)) => Request::Trace(trace(typed)?),
             Some(Task::Bench(typed)) => Request::Bench(bench(typed)?),
-            Some(Task::Doctor) => Request::Doctor(Box::new(window(SessionArgs::default(), paths)?)),
+            Some(Task::Doctor) => {
+                let file = settings_file::read(&paths.settings_file())?;
+                let source = SourceChoice::Microphone(file.input.clone().unwrap_or_default());
+                Request::Doctor(Box::new(session(SessionArgs::default(), file, source, WINDOW_REPORTS, paths)?))
+            }
         })
     }
 }
 
-fn window(typed: SessionArgs, paths: &Paths) -> Result<Settings> {
-    let reports = Reports { decisions: true, margins: false, timing: false };
-    let file = settings_file::read(&paths.settings_file())?;
+/// What is wrong with the settings file and was left out when the window opened, each by its line.
+#[must_use]
+pub fn settings_problems(paths: &Paths) -> Vec<String> {
+    window(SessionArgs::default(), paths).map_or_else(|e| vec![e.to_string()], |(_, wrong)| wrong)
+}
+
+/// A window opens whatever its settings file holds: what cannot be understood is left out and said.
+fn window(typed: SessionArgs, paths: &Paths) -> Result<(Settings, Vec<String>)> {
+    let (mut file, mut wrong) = settings_file::read_patiently(&paths.settings_file());
     let source = SourceChoice::Microphone(file.input.clone().unwrap_or_default());
-    session(typed, file, source, reports, paths)
+    let translate_to = typed.translate_to.or(file.translate_to).unwrap_or_default();
+    let modes = modes_file::all(paths, translate_to).unwrap_or_else(|e| {
+        wrong.push(e.message().to_owned());
+        modes::builtin(translate_to, &paths.instructions())
+    });
+    let there = |name: &str| modes.iter().any(|mode| mode.name == name);
+    let mut unknown: Vec<String> = Vec::new();
+    file.eagerness.retain(|(name, _)| {
+        name.as_ref().is_none_or(|name| {
+            there(name) || {
+                unknown.push(name.clone());
+                false
+            }
+        })
+    });
+    if let Some(names) = &mut file.modes {
+        names.retain(|name| {
+            there(name) || {
+                unknown.push(name.clone());
+                false
+            }
+        });
+    }
+    file.modes = file.modes.filter(|names| !names.is_empty());
+    let known = list_names(&modes);
+    wrong.extend(unknown.iter().map(|name| format!("{}: {}", paths.settings_file().display(), unknown_mode(name, &known).message())));
+    Ok((session_of(modes, typed, file, source, WINDOW_REPORTS, paths)?, wrong))
 }
 
 fn listen(typed: ListenArgs, paths: &Paths, stdout: Stdout) -> Result<Request> {
@@ -181,9 +220,18 @@ fn source(typed: &ListenArgs, file: &FileSettings) -> Result<SourceChoice> {
 }
 
 fn session(typed: SessionArgs, file: FileSettings, source: SourceChoice, reports: Reports, paths: &Paths) -> Result<Settings> {
-    let translate_to = typed.translate_to.or(file.translate_to).unwrap_or_default();
-    let mut modes = modes::builtin(translate_to, &paths.instructions());
-    modes_file::append(paths, &mut modes)?;
+    let modes = modes_file::all(paths, typed.translate_to.or(file.translate_to).unwrap_or_default())?;
+    session_of(modes, typed, file, source, reports, paths)
+}
+
+fn session_of(
+    mut modes: Vec<Mode>,
+    typed: SessionArgs,
+    file: FileSettings,
+    source: SourceChoice,
+    reports: Reports,
+    paths: &Paths,
+) -> Result<Settings> {
     let settings_path = paths.settings_file();
     let in_file = |error: Error| Error::at(ErrorKind::Settings, &settings_path, error.message());
     set_eagerness(&mut modes, &file.eagerness).map_err(in_file)?;

@@ -9,7 +9,7 @@ use std::io::ErrorKind as IoErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use toml::Spanned;
 
 use super::modes::Language;
@@ -17,6 +17,9 @@ use super::values::{self, Eagerness};
 use super::{ComputeDevice, Precision};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{DeviceChoice, ModelChoice};
+
+/// Lines that are reported at most: after these it is no settings file.
+const WRONG_LINES: usize = 5;
 
 /// What the settings file says; `None` where it says nothing.
 #[derive(Debug, Default, PartialEq)]
@@ -54,6 +57,9 @@ struct Written {
     temperature: Option<Spanned<toml::Value>>,
     top_k: Option<Spanned<toml::Value>>,
     seed: Option<u64>,
+    /// The window's own ([`super::prefs`]).
+    #[serde(default, rename = "window")]
+    _window: IgnoredAny,
 }
 
 /// Reads the settings file at `path`.
@@ -61,8 +67,18 @@ struct Written {
 /// # Errors
 /// `Settings`, naming file and line, when the file cannot be read or anything in it is not understood.
 pub(super) fn read(path: &Path) -> Result<FileSettings> {
-    let Some(file) = TomlFile::read(path)? else { return Ok(FileSettings::default()) };
+    TomlFile::read(path)?.map_or_else(|| Ok(FileSettings::default()), |file| understand(&file))
+}
+
+/// Reads the settings file at `path` for a window, which must open whatever stands there: what cannot be understood is left
+/// out, and said by its line.
+pub(super) fn read_patiently(path: &Path) -> (FileSettings, Vec<String>) {
+    TomlFile::patiently(path, understand)
+}
+
+fn understand(file: &TomlFile) -> Result<FileSettings> {
     let written: Written = file.parse()?;
+    let path = &file.path;
     let model = file.value("model", written.model, values::model)?;
     Ok(FileSettings {
         model: model.map(|model| relative_to(path, model)),
@@ -111,6 +127,55 @@ impl TomlFile {
             Err(e) if e.kind() == IoErrorKind::NotFound => Ok(None),
             Err(e) => Err(Error::at(ErrorKind::Settings, path, format_args!("this file cannot be read: {e}"))),
         }
+    }
+
+    /// The file at `path` as a `T`, less the lines that are wrong, which are reported.
+    pub(super) fn read_patiently<T: DeserializeOwned + Default>(path: &Path) -> (T, Vec<String>) {
+        Self::patiently(path, Self::parse)
+    }
+
+    fn patiently<T: Default>(path: &Path, understand: impl Fn(&Self) -> Result<T>) -> (T, Vec<String>) {
+        let mut file = match Self::read(path) {
+            Ok(Some(file)) => file,
+            Ok(None) => return (T::default(), Vec::new()),
+            Err(error) => return (T::default(), vec![error.to_string()]),
+        };
+        let mut wrong = Vec::new();
+        // Every round blanks one line, so there are no more rounds than lines.
+        for _ in 0..=file.text.lines().count() {
+            match understand(&file) {
+                Ok(value) => return (value, wrong),
+                Err(error) => {
+                    let line = file.line_named_in(&error);
+                    if wrong.len() < WRONG_LINES {
+                        wrong.push(error.message().to_owned());
+                    }
+                    if !file.blank(line) {
+                        break;
+                    }
+                }
+            }
+        }
+        (T::default(), wrong)
+    }
+
+    /// The line (from 1) that an error of [`Self::wrong_at`] names.
+    fn line_named_in(&self, error: &Error) -> usize {
+        let after = error.message().strip_prefix(&format!("{}:", self.path.display()));
+        after.and_then(|rest| rest.split(':').next()?.parse().ok()).unwrap_or(1)
+    }
+
+    /// Empties a line and keeps the numbers of the others; false when it was empty.
+    fn blank(&mut self, line: usize) -> bool {
+        let Some(begin) = line.checked_sub(1).and_then(|above| {
+            let mut ends = self.text.match_indices('\n').map(|(at, _)| at + 1);
+            if above == 0 { Some(0) } else { ends.nth(above - 1) }
+        }) else {
+            return false;
+        };
+        let end = self.text[begin..].find('\n').map_or(self.text.len(), |at| begin + at);
+        self.text.replace_range(begin..end, "");
+        end > begin
     }
 
     pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T> {
@@ -200,6 +265,19 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Settings, "{text}");
             assert!(error.message().contains(&format!("settings.toml{line}")) && error.message().contains(word), "{text:?} gave {error}");
         }
+    }
+
+    #[test]
+    fn a_window_opens_with_what_can_be_understood_and_says_what_cannot() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("settings.toml");
+        fs::write(&path, "seed = 3\nvolume = 11\nmodes = [\n\"dialog\"\nthreads = 0\ntranslate_to = \"en\"\n[eagerness]\ndialog = nan\n")
+            .expect("written");
+        let (read, wrong) = read_patiently(&path);
+        assert_eq!((read.seed, read.translate_to, read.threads), (Some(3), Some(Language::English), None), "{wrong:?}");
+        assert!(wrong.iter().any(|w| w.contains(":2:") && w.contains("volume")) && wrong.iter().any(|w| w.contains(":8:")), "{wrong:?}");
+        fs::write(&path, [0xff, 0xfe]).expect("written");
+        assert_eq!(read_patiently(&path).1.len(), 1);
     }
 
     #[test]

@@ -16,11 +16,12 @@ use super::workers::{self, Ready};
 use super::{CHUNKS, Tempo, panic_message};
 use crate::audio::chunker::Chunk;
 use crate::audio::wav_out::WavOut;
-use crate::config::{Mode, Settings, SourceChoice};
+use crate::config::modes::language_of;
+use crate::config::{Mode, Settings, SourceChoice, all_modes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mel::{MaxOver, QuietGate};
 use crate::model::Model;
-use crate::protocol::{Command, Event, GapCause, PROTOCOL, Severity};
+use crate::protocol::{Command, Event, GapCause, Language, PROTOCOL, Severity};
 use crate::time::{ChunkIdx, SAMPLE_RATE_HZ, StreamTime};
 use crate::transcript::REMARK;
 
@@ -306,6 +307,8 @@ impl Conductor {
                 self.parts.settings.output = device;
                 Ok(())
             }
+            Command::TranslateTo(language) => self.reread_modes(language),
+            Command::ReadModes => self.reread_modes(language_of(&self.parts.settings.modes)),
             Command::GateOn => {
                 self.ear.replace_gate(Some(QuietGate::new()));
                 Ok(())
@@ -359,6 +362,33 @@ impl Conductor {
         Ok(())
     }
 
+    /// Takes the modes as they are defined now. One that is on and means something else goes on as it was until it can be
+    /// opened anew.
+    fn reread_modes(&mut self, language: Language) -> Result<()> {
+        let old = std::mem::take(&mut self.parts.settings.modes);
+        match all_modes(&self.parts.settings.paths, language) {
+            Ok(modes) => self.parts.settings.modes = modes,
+            Err(error) => {
+                self.parts.settings.modes = old;
+                return Err(error);
+            }
+        }
+        for mode in &mut self.parts.settings.modes {
+            if let Some(known) = old.iter().find(|known| known.name == mode.name) {
+                mode.eagerness = known.eagerness;
+            }
+        }
+        let on = self.session.modes_on();
+        let changed: Vec<Mode> = self.parts.settings.modes.iter().filter(|mode| !old.contains(mode)).cloned().collect();
+        for mode in &changed {
+            self.openings.remove(&mode.name);
+            if on.contains(&mode.name) {
+                self.awaited.insert(mode.name.clone());
+            }
+        }
+        workers::make_openings(&self.parts.model, changed, &self.parts.settings, self.ready_tx.clone())
+    }
+
     fn become_eager(&mut self, name: &str, bias: f32) -> Result<()> {
         if !bias.is_finite() {
             return Err(Error::new(ErrorKind::Arguments, format!("the eagerness of {name} is not a number")));
@@ -373,16 +403,25 @@ impl Conductor {
 
     fn take_ready(&mut self, ready: Ready) {
         let done = match ready {
-            Ready::Opening { mode, fingerprint, opening } if fingerprint == *self.parts.model.fingerprint() => match opening {
-                Ok(opening) => {
-                    self.openings.insert(mode.clone(), opening);
-                    if self.awaited.remove(&mode) { self.switch_on(&mode) } else { Ok(()) }
-                }
-                Err(error) => {
+            Ready::Opening { mode, fingerprint, opening }
+                if fingerprint == *self.parts.model.fingerprint() && self.parts.settings.modes.iter().any(|m| m.clip == mode.clip) =>
+            {
+                let awaited = self.awaited.remove(&mode.name);
+                match opening {
+                    Ok(opening) => {
+                        self.openings.insert(mode.name.clone(), opening);
+                        if awaited {
+                            self.session.remove(&mode.name, &mut self.out);
+                            self.switch_on(&mode.name)
+                        } else {
+                            Ok(())
+                        }
+                    }
                     // A mode that nobody has asked for yet says so when somebody does.
-                    if self.awaited.remove(&mode) { Err(error) } else { Ok(()) }
+                    Err(error) if awaited => Err(error),
+                    Err(_) => Ok(()),
                 }
-            },
+            }
             Ready::Opening { .. } => Ok(()),
             Ready::Model { model, openings, notice } => self.listen_with(model, openings, notice),
             Ready::NoModel(error) => {

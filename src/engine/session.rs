@@ -201,6 +201,14 @@ impl Session {
         }
     }
 
+    /// Takes the lane of the mode `name` away with all that it heard; a reply that it was giving is cut.
+    pub fn remove(&mut self, name: &str, out: &mut Vec<Event>) {
+        for at in (0..self.lanes.len()).rev().filter(|at| self.lanes[*at].mode.name == name).collect::<Vec<_>>() {
+            self.cut_lane(at, Stop::Cut, out);
+            self.lanes.remove(at);
+        }
+    }
+
     /// Names of the modes that are on, in the order in which they were switched on first.
     #[must_use]
     pub fn modes_on(&self) -> Vec<String> {

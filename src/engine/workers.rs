@@ -18,8 +18,8 @@ pub(super) const READY: usize = 16;
 /// What a worker has made.
 #[derive(Debug)]
 pub(super) enum Ready {
-    /// The opening of the mode of this name, for the model of this fingerprint.
-    Opening { mode: String, fingerprint: [u8; 32], opening: Result<Arc<Opening>> },
+    /// The opening of this mode, for the model of this fingerprint.
+    Opening { mode: Mode, fingerprint: [u8; 32], opening: Result<Arc<Opening>> },
     /// Another model, with the openings of the modes that were on when it was asked for.
     Model { model: Arc<Model>, openings: Vec<(String, Arc<Opening>)>, notice: Option<String> },
     /// It could not be loaded.
@@ -35,7 +35,7 @@ pub(super) fn make_openings(model: &Arc<Model>, modes: Vec<Mode>, settings: &Set
     spawn("hearken-openings", move || {
         for mode in modes {
             let opening = Opening::of(&model, &mode, &paths);
-            let made = Ready::Opening { mode: mode.name, fingerprint: *model.fingerprint(), opening };
+            let made = Ready::Opening { mode, fingerprint: *model.fingerprint(), opening };
             if ready.send(made).is_err() {
                 return;
             }

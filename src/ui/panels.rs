@@ -1,108 +1,352 @@
-//! The panels: transcript, translation, conversation, sounds. Each follows its newest line until the user scrolls up.
+//! The panels: transcript and translation side by side, conversation, sounds. In a narrow window they become tabs.
 
-use egui::{RichText, ScrollArea, Ui};
+use egui::{Panel, RichText, Ui, vec2};
 
-use super::{strings, theme};
-use crate::config::{Mode, Panel as Shows};
+use super::icons::{self, Icon};
+use super::strings::fill;
+use super::{HearkenApp, theme};
 use crate::protocol::{Emotion, Stop};
-use crate::transcript::{Line, Transcript};
+use crate::transcript::{Prompt, Reply, Shown, Transcript};
 
-/// Lines that a panel lays out at most; older ones are in the session's events.
-const LINES: usize = 300;
+/// Width of the column of times, in points.
+const TIMES: f32 = 66.0;
+/// A sound that was named so lately is still going on, in seconds.
+const STILL_SECS: f64 = 2.5;
+/// By how much "less of this" makes the dialog less eager.
+const LESS: f32 = 1.0;
 
-/// Paints a column for each panel that some active mode fills.
-pub(super) fn panels_ui(ui: &mut Ui, transcript: &Transcript, modes: &[Mode]) {
-    let active = |panel| modes.iter().any(|m| m.panel == panel && transcript.modes.contains(&m.name));
-    let order = [Shows::Transcript, Shows::Translation, Shows::Conversation, Shows::Sounds];
-    let on: Vec<Shows> = order.into_iter().filter(|p| active(*p)).collect();
-    if on.is_empty() {
-        ui.centered_and_justified(|ui| ui.label(strings::NOTHING_ON));
-        return;
+const ORDER: [Shown; 4] = [Shown::Transcript, Shown::Translation, Shown::Conversation, Shown::Sounds];
+
+impl HearkenApp {
+    pub(super) const fn panel_title(&self, panel: Shown) -> &'static str {
+        match panel {
+            Shown::Conversation => self.s.conversation,
+            Shown::Transcript => self.s.transcript,
+            Shown::Translation => self.s.translation,
+            Shown::Sounds => self.s.sounds,
+        }
     }
-    ui.columns(on.len(), |columns| {
-        for (ui, panel) in columns.iter_mut().zip(&on) {
-            match panel {
-                Shows::Transcript => {
-                    panel_ui(ui, strings::TRANSCRIPT, strings::NO_TRANSCRIPT, transcript.utterances.len(), |ui, n| {
-                        line_ui(ui, &transcript.utterances[n]);
+
+    pub(super) fn is_hidden(&self, panel: Shown) -> bool {
+        self.prefs.hidden.iter().any(|name| name == key(panel))
+    }
+
+    pub(super) fn toggle_panel(&mut self, panel: Shown) {
+        if self.is_hidden(panel) {
+            self.prefs.hidden.retain(|name| name != key(panel));
+        } else {
+            self.prefs.hidden.push(key(panel).to_owned());
+        }
+    }
+
+    /// A panel is there when a mode fills it or something stands in it, unless it was hidden.
+    fn is_there(&self, panel: Shown, t: &Transcript) -> bool {
+        let fed = t.modes.iter().any(|mode| t.shown(mode) == panel);
+        let filled = match panel {
+            Shown::Conversation => !t.replies.is_empty(),
+            Shown::Transcript => !t.utterances.is_empty(),
+            Shown::Translation => !t.translations.is_empty(),
+            Shown::Sounds => !t.sounds.is_empty(),
+        };
+        (fed || filled) && !self.is_hidden(panel)
+    }
+
+    pub(super) fn panels_ui(&mut self, ui: &mut Ui, t: &Transcript) {
+        let there: Vec<Shown> = ORDER.into_iter().filter(|panel| self.is_there(*panel, t)).collect();
+        if there.is_empty() {
+            let text = if t.modes.is_empty() { self.s.nothing_on } else { self.s.nothing_shown };
+            ui.centered_and_justified(|ui| ui.label(RichText::new(text).weak()));
+            return;
+        }
+        if ui.available_width() < theme::NARROW {
+            return self.tabs_ui(ui, t, &there);
+        }
+        let speech = there.iter().any(|p| matches!(p, Shown::Transcript | Shown::Translation));
+        let (talk, sounds) = (there.contains(&Shown::Conversation), there.contains(&Shown::Sounds));
+        if !speech {
+            return self.right_ui(ui, t, talk, sounds);
+        }
+        if talk || sounds {
+            let width = ui.available_width();
+            Panel::right("right")
+                .resizable(true)
+                .default_size(width * 0.44)
+                .size_range(220.0..=width - 220.0)
+                .show(ui, |ui| self.right_ui(ui, t, talk, sounds));
+        }
+        egui::CentralPanel::no_frame().show(ui, |ui| self.speech_ui(ui, t, &there));
+    }
+
+    fn right_ui(&mut self, ui: &mut Ui, t: &Transcript, talk: bool, sounds: bool) {
+        if sounds && talk {
+            let height = ui.available_height();
+            Panel::bottom("sounds")
+                .resizable(true)
+                .default_size(height * 0.36)
+                .size_range(70.0..=(height - 80.0).max(71.0))
+                .show(ui, |ui| self.sounds_ui(ui, t));
+            egui::CentralPanel::no_frame().show(ui, |ui| self.talk_ui(ui, t));
+        } else if talk {
+            self.talk_ui(ui, t);
+        } else {
+            self.sounds_ui(ui, t);
+        }
+    }
+
+    fn tabs_ui(&mut self, ui: &mut Ui, t: &Transcript, there: &[Shown]) {
+        let tabs: Vec<Shown> = there.iter().copied().filter(|p| *p != Shown::Translation || !there.contains(&Shown::Transcript)).collect();
+        if !tabs.contains(&self.view.tab) {
+            self.view.tab = tabs[0];
+        }
+        ui.horizontal_wrapped(|ui| {
+            for tab in &tabs {
+                let title = self.panel_title(*tab);
+                ui.selectable_value(&mut self.view.tab, *tab, title);
+            }
+        });
+        ui.separator();
+        match self.view.tab {
+            Shown::Transcript | Shown::Translation => self.speech_lines(ui, t, there),
+            Shown::Conversation => self.talk_lines(ui, t),
+            Shown::Sounds => self.sound_lines(ui, t),
+        }
+    }
+
+    fn head_ui(&mut self, ui: &mut Ui, panels: &[Shown]) {
+        ui.horizontal(|ui| {
+            for (n, panel) in panels.iter().enumerate() {
+                let width = (ui.available_width() - if n == 0 { 0.0 } else { 4.0 }) / (panels.len() - n) as f32;
+                ui.allocate_ui_with_layout(vec2(width - 8.0, 22.0), egui::Layout::left_to_right(egui::Align::Center), |ui| {
+                    ui.set_min_width(width - 8.0);
+                    ui.label(RichText::new(self.panel_title(*panel)).strong());
+                    ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                        let label = fill(self.s.hide_panel, self.panel_title(*panel));
+                        if icons::small(ui, Icon::Close, &label, &label).clicked() {
+                            self.toggle_panel(*panel);
+                        }
+                    });
+                });
+            }
+        });
+        ui.separator();
+    }
+
+    fn empty_ui(&self, ui: &mut Ui, text: &str) {
+        ui.add_space(8.0);
+        ui.label(RichText::new(text).weak().size(theme::BODY + 1.0));
+    }
+
+    fn speech_ui(&mut self, ui: &mut Ui, t: &Transcript, there: &[Shown]) {
+        let heads: Vec<Shown> = there.iter().copied().filter(|p| matches!(p, Shown::Transcript | Shown::Translation)).collect();
+        self.head_ui(ui, &heads);
+        self.speech_lines(ui, t, there);
+    }
+
+    fn speech_lines(&mut self, ui: &mut Ui, t: &Transcript, there: &[Shown]) {
+        let (said, meant) = (there.contains(&Shown::Transcript), there.contains(&Shown::Translation));
+        if t.rows.is_empty() {
+            return self.empty_ui(ui, if said { self.s.no_transcript } else { self.s.no_translation });
+        }
+        let (mut list, s) = (std::mem::take(&mut self.view.speech), self.s);
+        list.show(ui, s, s.transcript, t.rows.len(), |ui, n| {
+            let row = t.rows[n];
+            let halves = [(said, row.said.map(|n| &t.utterances[n])), (meant, row.meant.map(|n| &t.translations[n]))];
+            ui.horizontal_top(|ui| {
+                time_ui(ui, &self.heard.time(row.from));
+                let width = ui.available_width() / if said && meant { 2.0 } else { 1.0 } - 4.0;
+                for (_, line) in halves.iter().filter(|(shown, _)| *shown) {
+                    ui.allocate_ui_with_layout(vec2(width, 0.0), egui::Layout::top_down(egui::Align::Min), |ui| {
+                        ui.set_width(width);
+                        if let Some(line) = line {
+                            let label = ui.add(egui::Label::new(RichText::new(&line.text).size(theme::LARGE)).wrap());
+                            self.copy_menu(&label, &line.text);
+                        }
                     });
                 }
-                Shows::Translation => {
-                    panel_ui(ui, strings::TRANSLATION, strings::NO_TRANSLATION, transcript.translations.len(), |ui, n| {
-                        line_ui(ui, &transcript.translations[n]);
-                    });
+            });
+        });
+        self.view.speech = list;
+    }
+
+    fn talk_ui(&mut self, ui: &mut Ui, t: &Transcript) {
+        self.head_ui(ui, &[Shown::Conversation]);
+        self.talk_lines(ui, t);
+    }
+
+    fn talk_lines(&mut self, ui: &mut Ui, t: &Transcript) {
+        if t.replies.is_empty() {
+            return self.empty_ui(ui, self.s.no_conversation);
+        }
+        let (mut list, s) = (std::mem::take(&mut self.view.talk), self.s);
+        let mut less = false;
+        let mut mute = None;
+        let mut pointed = None;
+        list.show(ui, s, s.conversation, t.replies.len(), |ui, n| {
+            let reply = &t.replies[n];
+            self.prompt_ui(ui, t, n);
+            let line = self.reply_ui(ui, reply, |ui| {
+                if ui.button(s.copy).clicked() {
+                    ui.ctx().copy_text(reply.text.clone());
+                    ui.close();
                 }
-                Shows::Conversation => {
-                    panel_ui(ui, strings::CONVERSATION, strings::NO_CONVERSATION, transcript.replies.len(), |ui, n| {
-                        reply_ui(ui, transcript, n);
-                    });
+                if ui.button(s.less_eager).clicked() {
+                    less = true;
+                    ui.close();
                 }
-                Shows::Sounds => {
-                    panel_ui(ui, strings::SOUNDS, strings::NO_SOUNDS, transcript.sounds.len(), |ui, n| sound_ui(ui, transcript, n));
+                if let Prompt::Heard(sound) = t.prompt(n)
+                    && ui.button(fill(s.mute_sound, &sound.name)).clicked()
+                {
+                    mute = Some(sound.name.clone());
+                    ui.close();
                 }
+            });
+            if line.contains_pointer() {
+                pointed = Some(reply.id);
+            }
+        });
+        self.view.talk = list;
+        // The strip shows what was pointed at in the frame before; it is told once, when that changes.
+        if pointed.is_some() && pointed != self.view.pointed {
+            ui.ctx().request_repaint();
+        }
+        self.view.pointed = pointed;
+        if less {
+            let now = self.settings.modes.iter().find(|m| m.name == crate::config::modes::DIALOG).map_or(0.0, |m| m.eagerness);
+            self.become_eager(crate::config::modes::DIALOG, now - LESS);
+        }
+        self.prefs.muted_sounds.extend(mute);
+    }
+
+    /// What the reply answers, in smaller letters above it.
+    fn prompt_ui(&self, ui: &mut Ui, t: &Transcript, n: usize) {
+        let s = self.s;
+        let (at, text) = match t.prompt(n) {
+            Prompt::Said(line) => (line.from, format!("{}  “{}”", s.you, line.text)),
+            Prompt::Heard(sound) => (sound.first, fill(s.heard_sound, &sound.name)),
+            Prompt::Something => (crate::transcript::chunk_start(t.replies[n].at), s.heard_something.to_owned()),
+        };
+        ui.add_space(4.0);
+        ui.horizontal_top(|ui| {
+            time_ui(ui, &self.heard.time(at));
+            ui.add(egui::Label::new(RichText::new(text).weak()).wrap());
+        });
+    }
+
+    fn reply_ui(&self, ui: &mut Ui, reply: &Reply, menu: impl FnOnce(&mut Ui)) -> egui::Response {
+        let (s, colours) = (self.s, theme::states(ui.visuals()));
+        let urgent = reply.emotion == Some(Emotion::Urgent);
+        let colour = if urgent { colours.urgent } else { colours.replying };
+        let line = ui.horizontal_top(|ui| {
+            time_ui(ui, &self.heard.time(reply.at));
+            if let Some(emotion) = reply.emotion {
+                icons::emotion(ui, emotion, s.emotion(emotion), if urgent { colours.urgent } else { ui.visuals().weak_text_color() });
+            }
+            let width = ui.available_width() - 30.0;
+            ui.allocate_ui_with_layout(vec2(width, 0.0), egui::Layout::top_down(egui::Align::Min), |ui| {
+                ui.set_width(width);
+                let mut text = RichText::new(if reply.text.is_empty() { "…" } else { &reply.text }).size(theme::LARGE);
+                if urgent {
+                    text = text.color(colours.urgent).strong();
+                }
+                let label = ui.add(egui::Label::new(text).wrap());
+                self.copy_menu(&label, &reply.text);
+                match reply.stop {
+                    None => drop(ui.label(RichText::new(s.replying).color(colours.replying).small())),
+                    Some(Stop::End) => {}
+                    Some(Stop::Cut) => drop(ui.label(RichText::new(s.cut_off).weak().small())),
+                    Some(Stop::Limit | Stop::Loop) => drop(ui.label(RichText::new(s.went_on).weak().small())),
+                }
+            });
+            let more = icons::small(ui, Icon::Close, s.less, s.less);
+            egui::Popup::menu(&more).show(menu);
+        });
+        let bar = egui::Rect::from_min_max(
+            line.response.rect.left_top(),
+            egui::pos2(line.response.rect.left() + 3.0, line.response.rect.bottom()),
+        );
+        let strong = self.view.pointed == Some(reply.id) || urgent || reply.stop.is_none();
+        ui.painter().rect_filled(bar, 1.5, colour.gamma_multiply(if strong { 1.0 } else { 0.45 }));
+        line.response
+    }
+
+    fn sounds_ui(&mut self, ui: &mut Ui, t: &Transcript) {
+        self.head_ui(ui, &[Shown::Sounds]);
+        self.sound_lines(ui, t);
+    }
+
+    fn sound_lines(&mut self, ui: &mut Ui, t: &Transcript) {
+        let lines: Vec<usize> = if self.prefs.muted_sounds.is_empty() {
+            Vec::new()
+        } else {
+            (0..t.sounds.len()).filter(|n| !self.prefs.muted_sounds.contains(&t.sounds[*n].name)).collect()
+        };
+        let all = self.prefs.muted_sounds.is_empty();
+        let count = if all { t.sounds.len() } else { lines.len() };
+        if count == 0 {
+            return self.empty_ui(ui, self.s.no_sounds);
+        }
+        let (mut list, s) = (std::mem::take(&mut self.view.sounds), self.s);
+        let mut marked = None;
+        list.show(ui, s, s.sounds, count, |ui, n| {
+            let sound = &t.sounds[if all { n } else { lines[n] }];
+            ui.horizontal_top(|ui| {
+                time_ui(ui, &self.heard.time(sound.first));
+                let count = if sound.count > 1 { format!(" ×{}", sound.count) } else { String::new() };
+                let label = ui.label(RichText::new(format!("{}{count}", sound.name)).size(theme::LARGE - 2.0));
+                self.copy_menu(&label, &sound.name);
+                let going = t.now.secs_since(sound.last) < STILL_SECS && t.quiet_since.is_none() && !t.finished && !t.paused;
+                if going {
+                    ui.label(RichText::new(s.still).color(theme::states(ui.visuals()).listening));
+                } else if sound.count > 1 {
+                    ui.label(RichText::new(format!("– {}", self.heard.time(sound.last))).weak());
+                }
+                let on = self.prefs.marked_sounds.contains(&sound.name);
+                let question = fill(s.mark_sound, &sound.name);
+                ui.with_layout(egui::Layout::right_to_left(egui::Align::Min), |ui| {
+                    if icons::small(ui, Icon::Bell, &question, &question).clicked() {
+                        marked = Some(sound.name.clone());
+                    }
+                    if on {
+                        ui.label(RichText::new(s.marked).weak().small());
+                    }
+                });
+            });
+        });
+        self.view.sounds = list;
+        if let Some(name) = marked {
+            let marks = &mut self.prefs.marked_sounds;
+            match marks.iter().position(|m| *m == name) {
+                Some(at) => drop(marks.remove(at)),
+                None => marks.push(name),
             }
         }
-    });
-}
+    }
 
-fn panel_ui(ui: &mut Ui, title: &str, empty: &str, count: usize, mut line: impl FnMut(&mut Ui, usize)) {
-    ui.heading(title);
-    ui.separator();
-    if count == 0 {
-        ui.label(RichText::new(empty).weak().size(theme::BODY));
-        return;
-    }
-    let room = (ui.available_height() - 30.0).max(20.0);
-    let jump = ui.scope_id().with((title, "jump"));
-    let mut area = ScrollArea::vertical().id_salt(title).auto_shrink(false).max_height(room).stick_to_bottom(true);
-    if ui.data_mut(|data| data.remove_temp::<()>(jump)).is_some() {
-        // More than there is: the area stops at its end.
-        area = area.vertical_scroll_offset(f32::MAX);
-    }
-    let output = area.show(ui, |ui| {
-        for n in count.saturating_sub(LINES)..count {
-            line(ui, n);
-        }
-    });
-    let bottom = (output.content_size.y - output.inner_rect.height()).max(0.0);
-    if bottom - output.state.clamped_offset().y > 4.0 && ui.button(strings::JUMP).clicked() {
-        ui.data_mut(|data| data.insert_temp(jump, ()));
-        ui.ctx().request_repaint();
+    fn copy_menu(&self, label: &egui::Response, text: &str) {
+        label.context_menu(|ui| {
+            if ui.button(self.s.copy).clicked() {
+                ui.ctx().copy_text(text.to_owned());
+                ui.close();
+            }
+        });
     }
 }
 
-fn line_ui(ui: &mut Ui, line: &Line) {
-    ui.horizontal_wrapped(|ui| {
-        ui.label(RichText::new(line.from.to_string()).weak().size(theme::SMALL));
-        ui.label(RichText::new(&line.text).size(theme::LARGE));
+/// A time in a column of its own width, so that the words beside it stand in one line.
+fn time_ui(ui: &mut Ui, time: &str) {
+    ui.allocate_ui_with_layout(vec2(TIMES, 22.0), egui::Layout::left_to_right(egui::Align::Center), |ui| {
+        ui.set_min_width(TIMES);
+        ui.add_space(8.0);
+        ui.add(egui::Label::new(RichText::new(time).weak().monospace()).selectable(false).extend());
     });
 }
 
-fn reply_ui(ui: &mut Ui, transcript: &Transcript, n: usize) {
-    let reply = &transcript.replies[n];
-    let text = RichText::new(&reply.text).size(theme::LARGE);
-    let text = if reply.emotion == Some(Emotion::Urgent) { text.color(theme::URGENT).strong() } else { text };
-    ui.horizontal_wrapped(|ui| {
-        ui.label(RichText::new(reply.at.to_string()).weak().size(theme::SMALL));
-        if let Some(emotion) = reply.emotion {
-            let urgent = emotion == Emotion::Urgent;
-            let tag = RichText::new(strings::emotion(emotion)).size(theme::SMALL);
-            ui.label(if urgent { tag.color(theme::URGENT).strong() } else { tag.weak() });
-        }
-        ui.label(text);
-        match reply.stop {
-            None => drop(ui.label(RichText::new("…").color(theme::REPLYING))),
-            Some(Stop::End) => {}
-            Some(stop) => drop(ui.label(RichText::new(format!("({stop:?})").to_lowercase()).weak())),
-        }
-    });
-}
-
-fn sound_ui(ui: &mut Ui, transcript: &Transcript, n: usize) {
-    let sound = &transcript.sounds[n];
-    ui.horizontal_wrapped(|ui| {
-        ui.label(RichText::new(sound.first.to_string()).weak().size(theme::SMALL));
-        let count = if sound.count > 1 { format!(" ×{}", sound.count) } else { String::new() };
-        ui.label(RichText::new(format!("{}{count}", sound.name)).size(theme::LARGE));
-    });
+/// How the settings file calls a panel.
+const fn key(panel: Shown) -> &'static str {
+    match panel {
+        Shown::Conversation => "conversation",
+        Shown::Transcript => "transcript",
+        Shown::Translation => "translation",
+        Shown::Sounds => "sounds",
+    }
 }

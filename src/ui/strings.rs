@@ -1,60 +1,118 @@
-//! What the window says, in one place.
+//! What the window says, in one place: a table for each language.
 
+mod en;
+mod zh;
+
+use crate::config::prefs::UiLanguage;
 use crate::protocol::Emotion;
 use crate::time::StreamTime;
 
 pub(super) const TITLE: &str = "Hearken";
-pub(super) const LISTENING: &str = "Listening";
-pub(super) const REPLYING: &str = "Replying";
-pub(super) const PAUSED: &str = "Paused";
-pub(super) const NO_INPUT: &str = "No input";
-pub(super) const LOADING: &str = "Loading";
-pub(super) const ENDED: &str = "Ended";
-pub(super) const PAUSE: &str = "Pause";
-pub(super) const RESUME: &str = "Resume";
-pub(super) const PAUSE_HINT: &str = "Stop capturing altogether, or go on (Space)";
-pub(super) const FORGET: &str = "Forget";
-pub(super) const FORGET_HINT: &str = "Forget what was heard and said so far";
-pub(super) const DISMISS: &str = "Dismiss";
-pub(super) const LEVEL: &str = "Input level";
-pub(super) const CLIPPING: &str = "The input is too loud: it clips";
-pub(super) const MODEL: &str = "The model that listens";
-pub(super) const DIALOG_HINT: &str = "Answers questions and reacts to sounds that call for help";
-pub(super) const PRIVACY: &str = "nothing leaves this machine · audio not stored";
-pub(super) const ON_TIME: &str = "on time";
-pub(super) const JUMP: &str = "Jump to now";
-pub(super) const CONVERSATION: &str = "Conversation";
-pub(super) const TRANSCRIPT: &str = "Transcript";
-pub(super) const TRANSLATION: &str = "Translation";
-pub(super) const SOUNDS: &str = "Sounds";
-pub(super) const NO_CONVERSATION: &str = "Ask something, such as “what is your name”. Replies appear here.";
-pub(super) const NO_TRANSCRIPT: &str = "Say something: the words appear here.";
-pub(super) const NO_TRANSLATION: &str = "Say something: its translation appears here.";
-pub(super) const NO_SOUNDS: &str = "Clap, or knock on the table: what was heard appears here.";
-pub(super) const NOTHING_ON: &str = "No mode is on. Switch one on above, or press 1 to 4.";
 
-pub(super) fn behind(secs: f32) -> String {
-    format!("Behind by {secs:.0} s")
+macro_rules! strings {
+    ($($name:ident),* $(,)?) => {
+        /// Everything that the window says in one language. `{}` stands for what is filled in.
+        #[derive(Debug)]
+        pub(super) struct Strings {
+            $(pub(super) $name: &'static str,)*
+            pub(super) emotions: [&'static str; 6],
+        }
+
+        impl Strings {
+            /// Every text, for the tests.
+            #[cfg(test)]
+            fn all(&self) -> Vec<&'static str> {
+                let mut all = vec![$(self.$name),*];
+                all.extend(self.emotions);
+                all
+            }
+        }
+    };
 }
 
-pub(super) fn quiet(since: StreamTime) -> String {
-    format!("Quiet since {since}")
+strings! {
+    listening, replying, paused, no_input, loading, ended, behind, quiet, quiet_short,
+    pause, resume, pause_hint, cut, cut_hint, forget, forget_hint, forget_ask, forget_yes, cancel, close, dismiss,
+    level, clipping, too_quiet, model, input, default_input, looking, input_hint,
+    dialog, transcribe, translate, sounds_mode, dialog_hint, transcribe_hint, translate_hint, sounds_hint,
+    mode_menu, eagerness, eagerness_hint, into, chinese, english,
+    conversation, transcript, translation, sounds, hide_panel, view, show_panel,
+    no_conversation, no_transcript, no_translation, no_sounds, nothing_on, nothing_shown,
+    jump, you, heard_something, heard_sound, copy, less, less_eager, mute_sound, cut_off, went_on,
+    still, times, mark_sound, marked, muted, unmute,
+    strip_label, strip_mode, stayed_silent, responded, caught_up, quiet_span, ago,
+    settings, settings_hint, general, language, system, theme, light, dark, text_size, listen_section, gate, gate_hint,
+    modes_section, notifications, notify, notify_hint, snooze, snoozed, marked_sounds, muted_sounds, no_marks,
+    captions, captions_hint, captions_size, captions_opacity, captions_lines, captions_bilingual, captions_wait, captions_close,
+    data, settings_file, about, version,
+    new_mode, new_mode_hint, mode_name, mode_instruction, mode_clip, mode_clip_hint, mode_panel, add, added,
+    export, export_hint, export_path, export_form, save, replace, exists, saved, failed,
+    welcome, welcome_can, welcome_cannot, welcome_bigger, welcome_people, welcome_private, welcome_ok,
+    privacy, chunk_cost, on_time, no_font, not_saved, model_choice, starter, model_folder, load, urgent_title, sound_title, raised,
+    keys, keys_list,
 }
 
-/// An emotion as it stands before a reply.
-pub(super) const fn emotion(emotion: Emotion) -> &'static str {
-    match emotion {
-        Emotion::Happy => "happy",
-        Emotion::Sad => "sad",
-        Emotion::Angry => "angry",
-        Emotion::Surprise => "surprised",
-        Emotion::Normal => "calm",
-        Emotion::Urgent => "URGENT",
+/// The table for a language; the system's where the window speaks it, else English.
+pub(super) fn table(language: UiLanguage) -> &'static Strings {
+    match language {
+        UiLanguage::English => &en::TABLE,
+        UiLanguage::Chinese => &zh::TABLE,
+        UiLanguage::System => {
+            let first = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().filter_map(|name| std::env::var(name).ok()).find(|v| !v.is_empty());
+            if first.is_some_and(|locale| locale.starts_with("zh")) { &zh::TABLE } else { &en::TABLE }
+        }
     }
 }
 
-/// A mode's name as a button shows it.
-pub(super) fn mode(name: &str) -> String {
-    let mut letters = name.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+/// The text with `what` in place of its `{}`.
+pub(super) fn fill(text: &str, what: impl std::fmt::Display) -> String {
+    text.replacen("{}", &what.to_string(), 1)
+}
+
+impl Strings {
+    /// An emotion in a word.
+    pub(super) const fn emotion(&self, emotion: Emotion) -> &'static str {
+        self.emotions[emotion as usize]
+    }
+
+    /// A mode's name as a button shows it; the user's own modes have the names that they were given.
+    pub(super) fn mode(&self, name: &str) -> String {
+        match name {
+            crate::config::modes::DIALOG => self.dialog.into(),
+            crate::config::modes::TRANSCRIBE => self.transcribe.into(),
+            crate::config::modes::TRANSLATE => self.translate.into(),
+            crate::config::modes::SOUNDS => self.sounds_mode.into(),
+            own => {
+                let mut letters = own.chars();
+                letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+            }
+        }
+    }
+
+    /// How long ago something was.
+    pub(super) fn ago(&self, at: StreamTime, now: StreamTime) -> String {
+        fill(self.ago, format_args!("{:.1}", now.secs_since(at)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_is_there_in_every_language_with_the_same_places_to_fill() {
+        let (en, zh) = (en::TABLE.all(), zh::TABLE.all());
+        for (english, chinese) in en.iter().zip(&zh) {
+            assert!(!english.is_empty() && !chinese.is_empty(), "{english:?} {chinese:?}");
+            assert_eq!(english.matches("{}").count(), chinese.matches("{}").count(), "{english:?} {chinese:?}");
+        }
+    }
+
+    #[test]
+    fn modes_have_names_in_the_language_of_the_window() {
+        assert_eq!(
+            (en::TABLE.mode("dialog"), zh::TABLE.mode("dialog"), en::TABLE.mode("birds")),
+            ("Dialog".into(), "对话".into(), "Birds".into())
+        );
+    }
 }

@@ -1,79 +1,166 @@
 //! The decision strip: one column for every 0.4 s, one row for every mode. Silence shows as patience.
 
-use egui::{Align2, FontId, Pos2, Rect, Sense, Vec2};
+use egui::{Align2, Color32, FontId, Pos2, Rect, Role, Sense, Vec2, WidgetInfo, pos2};
 
-use super::{strings, theme};
-use crate::time::{CHUNK_SAMPLES, StreamTime};
-use crate::transcript::{ChunkTick, Kind, Transcript};
+use super::strings::Strings;
+use super::{HearkenApp, theme};
+use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
+use crate::transcript::{ChunkTick, Kind, Shown, Transcript};
 
-const ROW: f32 = 20.0;
+const ROW: f32 = 18.0;
 const COLUMN: f32 = 9.0;
-const NAMES: f32 = 90.0;
+const NAMES: f32 = 92.0;
 
-/// Paints the newest decisions of every mode that is on; time runs with the audio, not with the frames.
-pub(super) fn strip_ui(ui: &mut egui::Ui, transcript: &Transcript) {
-    let modes: Vec<&String> = transcript.modes.iter().collect();
-    let size = Vec2::new(ui.available_width(), ROW * modes.len().max(1) as f32);
-    let (area, response) = ui.allocate_exact_size(size, Sense::hover());
-    let columns = ((area.width() - NAMES) / COLUMN).max(0.0) as u64;
-    let label = describe(transcript);
-    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, &label));
-    let painter = ui.painter_at(area);
-    for (row, mode) in modes.iter().enumerate() {
-        let middle = area.top() + ROW * (row as f32 + 0.5);
-        let colour = ui.visuals().weak_text_color();
-        painter.text(
-            Pos2::new(area.left() + 4.0, middle),
-            Align2::LEFT_CENTER,
-            strings::mode(mode),
-            FontId::proportional(theme::SMALL),
-            colour,
-        );
-        for tick in transcript.strips.get(*mode).into_iter().flatten().rev().take(columns as usize) {
-            let Some(x) = place(tick.at, transcript.now, columns) else { continue };
-            let centre = Pos2::new(area.left() + NAMES + x, middle);
-            match tick.kind {
-                Kind::Silent => drop(painter.circle_filled(centre, 1.5, colour)),
-                Kind::Drained => drop(painter.circle_stroke(centre, 2.0, (1.0, colour))),
-                Kind::Respond => {
-                    painter.rect_filled(Rect::from_center_size(centre, Vec2::new(COLUMN - 2.0, ROW - 6.0)), 2.0, theme::REPLYING);
-                }
+/// Where times stand: the newest chunk in the last column.
+#[derive(Clone, Copy)]
+struct Scale {
+    left: f32,
+    right: f32,
+    now: StreamTime,
+}
+
+impl Scale {
+    /// Middle of the column of the chunk that ends at `at`; None when it has left on the left.
+    fn x(&self, at: StreamTime) -> Option<f32> {
+        let ago = (self.now.0 - at.0) as f32 / CHUNK_SAMPLES as f32;
+        let x = self.right - (ago + 0.5) * COLUMN;
+        (x > self.left).then_some(x)
+    }
+}
+
+impl HearkenApp {
+    /// Paints the newest decisions of every mode that is on; time runs with the audio, not with the frames.
+    pub(super) fn strip_ui(&mut self, ui: &mut egui::Ui, transcript: &Transcript) {
+        let modes: Vec<String> = self.settings.modes.iter().map(|m| m.name.clone()).filter(|m| transcript.modes.contains(m)).collect();
+        let size = Vec2::new(ui.available_width(), ROW * modes.len().max(1) as f32);
+        let (area, response) = ui.allocate_exact_size(size, Sense::click());
+        let label = describe(self.s, transcript, &modes);
+        response.widget_info(|| WidgetInfo::labeled(Role::Group, true, &label));
+        // While a lane replies its own time stands still, but the room's goes on.
+        let lag = (f64::from(self.engine.meters().read().lag_secs) * f64::from(SAMPLE_RATE_HZ)) as u64;
+        let now = StreamTime::from_samples(transcript.now.0.0 + lag);
+        let scale = Scale { left: area.left() + NAMES, right: area.right() - 2.0, now };
+        let painter = ui.painter_at(area);
+        let weak = ui.visuals().weak_text_color();
+        paint_quiet(&painter, area, scale, transcript, ui.visuals().faint_bg_color);
+        for (row, mode) in modes.iter().enumerate() {
+            let middle = area.top() + ROW * (row as f32 + 0.5);
+            let font = FontId::proportional(theme::SMALL);
+            painter.text(pos2(area.left(), middle), Align2::LEFT_CENTER, self.s.mode(mode), font, weak);
+            for tick in transcript.strips.get(mode).into_iter().flatten().rev().map_while(|t| scale.x(t.at).map(|x| (t, x))) {
+                self.paint_tick(&painter, ui.visuals(), tick, middle, scale);
+            }
+        }
+        if let Some((mode, tick)) = response.hover_pos().and_then(|at| hovered(at, area, &modes, transcript, scale)) {
+            self.view.pointed = tick.reply.filter(|_| transcript.shown(mode) == Shown::Conversation);
+            if response.clicked() {
+                self.go_to_line(transcript, mode, tick);
+            }
+            let text = self.explain(mode, tick, transcript, now);
+            response.on_hover_text_at_pointer(text);
+        }
+    }
+
+    fn paint_tick(&self, painter: &egui::Painter, visuals: &egui::Visuals, (tick, x): (&ChunkTick, f32), middle: f32, scale: Scale) {
+        let weak = visuals.weak_text_color();
+        match tick.kind {
+            Kind::Silent => drop(painter.circle_filled(pos2(x, middle), 1.4, weak)),
+            Kind::Drained => drop(painter.circle_stroke(pos2(x, middle), 1.8, (0.8, weak))),
+            Kind::Respond => {
+                let colour = theme::states(visuals).replying;
+                let pointed = tick.reply.is_some() && tick.reply == self.view.pointed;
+                let end = match (tick.reply, tick.until) {
+                    (Some(_), None) => scale.right,
+                    (_, Some(until)) => scale.x(until).map_or(x, |end| end.max(x)),
+                    (None, None) => x,
+                };
+                let half = COLUMN / 2.0 - 1.0;
+                // The mark is the decision, the bar after it the reply that it started.
+                let bar = Rect::from_min_max(pos2(x - half, middle - 2.0), pos2(end + half, middle + 2.0));
+                painter.rect_filled(bar, 2.0, colour.gamma_multiply(if pointed { 1.0 } else { 0.55 }));
+                let mark = Rect::from_min_max(pos2(x - half, middle - ROW / 2.0 + 3.0), pos2(x + half, middle + ROW / 2.0 - 3.0));
+                painter.rect_filled(if pointed { mark.expand(1.0) } else { mark }, 2.0, colour);
             }
         }
     }
-    if let Some((mode, tick)) = response.hover_pos().and_then(|at| hovered(at, area, &modes, transcript, columns)) {
-        response.on_hover_text(explain(mode, tick, transcript));
+
+    fn go_to_line(&mut self, transcript: &Transcript, mode: &str, tick: &ChunkTick) {
+        self.view.tab = transcript.shown(mode);
+        match transcript.shown(mode) {
+            Shown::Conversation => {
+                if let Some(n) = transcript.replies.iter().position(|r| Some(r.id) == tick.reply) {
+                    self.view.talk.go_to(n);
+                }
+            }
+            Shown::Transcript | Shown::Translation => {
+                self.view.speech.go_to(transcript.rows.partition_point(|row| row.from < tick.at).saturating_sub(1));
+            }
+            Shown::Sounds => self.view.sounds.go_to(transcript.sounds.partition_point(|s| s.first <= tick.at).saturating_sub(1)),
+        }
+    }
+
+    fn explain(&self, mode: &str, tick: &ChunkTick, transcript: &Transcript, now: StreamTime) -> String {
+        let s = self.s;
+        let what = match tick.kind {
+            Kind::Silent => s.stayed_silent,
+            Kind::Drained => s.caught_up,
+            Kind::Respond => s.responded,
+        };
+        let text = said(mode, tick, transcript);
+        let gap = if text.is_empty() { "" } else { "\n" };
+        format!("{} · {}\n{}: {what}{gap}{text}", self.heard.time(tick.at), s.ago(tick.at, now), s.mode(mode))
     }
 }
 
-/// Distance from the names at which the chunk that ends at `at` stands; None when it has left on the left.
-fn place(at: StreamTime, now: StreamTime, columns: u64) -> Option<f32> {
-    let ago = (now.0 - at.0) / CHUNK_SAMPLES as u64;
-    columns.checked_sub(ago + 1).map(|column| (column as f32 + 0.5) * COLUMN)
+fn paint_quiet(painter: &egui::Painter, area: Rect, scale: Scale, transcript: &Transcript, colour: Color32) {
+    let open = transcript.quiet_since.map(|since| (since, scale.now));
+    for (from, to) in transcript.quiets.iter().copied().chain(open) {
+        let Some(right) = scale.x(to) else { continue };
+        let left = scale.x(from).unwrap_or(scale.left);
+        if right > left {
+            painter.rect_filled(Rect::from_min_max(pos2(left, area.top()), pos2(right, area.bottom())), 3.0, colour);
+        }
+    }
 }
 
-fn hovered<'a>(at: Pos2, area: Rect, modes: &[&'a String], transcript: &'a Transcript, columns: u64) -> Option<(&'a str, &'a ChunkTick)> {
-    let mode = *modes.get(((at.y - area.top()) / ROW) as usize)?;
-    let column = ((at.x - area.left() - NAMES) / COLUMN).floor();
-    let near = |tick: &&ChunkTick| place(tick.at, transcript.now, columns).is_some_and(|x| (x / COLUMN).floor() == column);
-    transcript.strips.get(mode)?.iter().rev().find(near).map(|tick| (mode.as_str(), tick))
-}
-
-fn explain(mode: &str, tick: &ChunkTick, transcript: &Transcript) -> String {
-    let what = match tick.kind {
-        Kind::Silent => "stayed silent",
-        Kind::Drained => "caught up",
-        Kind::Respond => "responded",
+fn hovered<'a>(at: Pos2, area: Rect, modes: &'a [String], transcript: &'a Transcript, scale: Scale) -> Option<(&'a str, &'a ChunkTick)> {
+    let mode = modes.get(((at.y - area.top()) / ROW) as usize)?;
+    let near = |tick: &&ChunkTick| {
+        let begin = scale.x(tick.at);
+        let end = tick.until.and_then(|until| scale.x(until)).or(begin);
+        begin.zip(end).is_some_and(|(begin, end)| (begin - COLUMN / 2.0..=end.max(begin) + COLUMN / 2.0).contains(&at.x))
     };
-    let text = transcript.replies.iter().find(|r| Some(r.id) == tick.reply).map_or("", |r| r.text.as_str());
-    format!("{}  {mode} {what}  {text}", tick.at)
+    // A reply's bar lies over the ticks that it delayed: the mark that began it comes first.
+    let ticks = || transcript.strips.get(mode).into_iter().flatten().rev().take_while(|t| scale.x(t.at).is_some());
+    let exact = |tick: &&ChunkTick| scale.x(tick.at).is_some_and(|x| (x - at.x).abs() <= COLUMN / 2.0);
+    ticks().find(exact).or_else(|| ticks().find(near)).map(|tick| (mode.as_str(), tick))
+}
+
+/// The words that belong to a tick.
+fn said<'a>(mode: &str, tick: &ChunkTick, t: &'a Transcript) -> &'a str {
+    if tick.kind != Kind::Respond {
+        return "";
+    }
+    let inside = |lines: &'a [crate::transcript::Line]| {
+        let place = lines.partition_point(|line| line.from < tick.at);
+        place.checked_sub(1).map(|n| lines[n].text.as_str())
+    };
+    let found = match t.shown(mode) {
+        Shown::Conversation => t.replies.iter().rev().find(|r| Some(r.id) == tick.reply).map(|r| r.text.as_str()),
+        Shown::Transcript => inside(&t.utterances),
+        Shown::Translation => inside(&t.translations),
+        Shown::Sounds => t.sounds.iter().rev().find(|s| s.first <= tick.at && tick.at <= s.last).map(|s| s.name.as_str()),
+    };
+    found.unwrap_or("")
 }
 
 /// The strip in words, for those who do not see it.
-fn describe(transcript: &Transcript) -> String {
+fn describe(s: &Strings, transcript: &Transcript, modes: &[String]) -> String {
     let of = |mode: &String| {
-        let replies = transcript.strips.get(mode).into_iter().flatten().filter(|t| t.kind == Kind::Respond).count();
-        format!("{mode}: {replies} responses in {} decisions", transcript.strips.get(mode).map_or(0, |s| s.len()))
+        let ticks = transcript.strips.get(mode);
+        let replies = ticks.into_iter().flatten().filter(|t| t.kind == Kind::Respond).count();
+        let all = ticks.map_or(0, std::collections::VecDeque::len);
+        super::strings::fill(&super::strings::fill(&super::strings::fill(s.strip_mode, s.mode(mode)), replies), all)
     };
-    format!("Decisions. {}", transcript.modes.iter().map(of).collect::<Vec<_>>().join("; "))
+    format!("{} {}", s.strip_label, modes.iter().map(of).collect::<Vec<_>>().join("; "))
 }

@@ -1,44 +1,170 @@
-//! Colours and sizes. Each state has one colour, used nowhere else.
+//! Colours, sizes and fonts. Each state has one colour, used nowhere else.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use egui::{Color32, FontData, FontDefinitions, FontFamily, Visuals};
+use egui::{Color32, CornerRadius, FontData, FontDefinitions, FontFamily, FontId, Stroke, TextStyle, Theme, Visuals};
 
-pub(super) const LISTENING: Color32 = Color32::from_rgb(38, 150, 120);
-pub(super) const REPLYING: Color32 = Color32::from_rgb(70, 120, 220);
-pub(super) const URGENT: Color32 = Color32::from_rgb(205, 130, 20);
-pub(super) const FAULT: Color32 = Color32::from_rgb(205, 60, 60);
+use crate::config::prefs::ThemeChoice;
 
-/// Type sizes.
-pub(super) const LARGE: f32 = 16.0;
+/// The three type sizes, in points.
+pub(super) const LARGE: f32 = 18.0;
 pub(super) const BODY: f32 = 14.0;
-pub(super) const SMALL: f32 = 11.0;
+pub(super) const SMALL: f32 = 12.0;
 
-/// Where systems keep a font with Chinese characters; egui's own fonts have none.
-const CJK_FONTS: [&str; 8] = [
-    "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",
-    "/usr/share/fonts/noto-cjk/NotoSansCJK-Regular.ttc",
-    "/usr/share/fonts/truetype/wqy/wqy-microhei.ttc",
-    "/usr/share/fonts/truetype/wqy/wqy-zenhei.ttc",
-    "/usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf",
-    "/System/Library/Fonts/PingFang.ttc",
-    "/System/Library/Fonts/STHeiti Light.ttc",
-    "C:/Windows/Fonts/msyh.ttc",
+/// A window narrower than this shows one panel at a time.
+pub(super) const NARROW: f32 = 760.0;
+
+/// GB 2312 of Droid Sans Fallback (assets/fonts/README.md): egui's own fonts have no Chinese.
+const CHINESE: &[u8] = include_bytes!("../../assets/fonts/DroidSansFallback-GB2312.ttf");
+
+/// Fonts of systems with many more characters, the best first.
+const SYSTEM_FONTS: [&str; 10] = [
+    "NotoSansCJK-Regular.ttc",
+    "NotoSansCJKsc-Regular.otf",
+    "SourceHanSansSC-Regular.otf",
+    "wqy-microhei.ttc",
+    "wqy-zenhei.ttc",
+    "DroidSansFallbackFull.ttf",
+    "PingFang.ttc",
+    "STHeiti Light.ttc",
+    "msyh.ttc",
+    "NotoSans-Regular.ttf",
 ];
+/// Folders of fonts, and how deep they are looked through.
+const FONT_FOLDERS: [&str; 5] =
+    ["/usr/share/fonts", "/usr/local/share/fonts", "/System/Library/Fonts", "/Library/Fonts", "C:/Windows/Fonts"];
+const DEPTH: usize = 4;
 
-/// Grey that reads on either background.
-pub(super) const fn quiet(visuals: &Visuals) -> Color32 {
-    if visuals.dark_mode { Color32::from_gray(150) } else { Color32::from_gray(110) }
+/// The colours of states.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct States {
+    pub(super) listening: Color32,
+    pub(super) quiet: Color32,
+    pub(super) replying: Color32,
+    pub(super) urgent: Color32,
+    pub(super) fault: Color32,
 }
 
-/// Follows the system's light or dark, and adds Chinese characters where the system has them.
-pub(super) fn apply(ctx: &egui::Context) {
-    ctx.set_theme(egui::ThemePreference::System);
-    let Some(font) = CJK_FONTS.iter().find_map(|path| std::fs::read(path).ok()) else { return };
+/// The colours of states on this background; each has a contrast of at least 4.5 to it.
+pub(super) const fn states(visuals: &Visuals) -> States {
+    if visuals.dark_mode {
+        States {
+            listening: Color32::from_rgb(70, 196, 164),
+            quiet: Color32::from_gray(160),
+            replying: Color32::from_rgb(126, 164, 255),
+            urgent: Color32::from_rgb(255, 181, 84),
+            fault: Color32::from_rgb(255, 118, 118),
+        }
+    } else {
+        States {
+            listening: Color32::from_rgb(8, 116, 92),
+            quiet: Color32::from_gray(96),
+            replying: Color32::from_rgb(40, 88, 205),
+            urgent: Color32::from_rgb(156, 82, 0),
+            fault: Color32::from_rgb(186, 30, 38),
+        }
+    }
+}
+
+/// Sets colours, sizes and the built-in fonts.
+pub(super) fn apply(ctx: &egui::Context, choice: ThemeChoice) {
+    ctx.set_visuals_of(Theme::Dark, dark());
+    ctx.set_visuals_of(Theme::Light, light());
+    ctx.all_styles_mut(|style| {
+        for (text, size) in [(TextStyle::Small, SMALL), (TextStyle::Body, BODY), (TextStyle::Button, BODY), (TextStyle::Heading, BODY)] {
+            style.text_styles.insert(text, FontId::proportional(size));
+        }
+        style.text_styles.insert(TextStyle::Monospace, FontId::monospace(SMALL));
+        style.spacing.item_spacing = egui::vec2(8.0, 6.0);
+        style.spacing.button_padding = egui::vec2(9.0, 4.0);
+        style.spacing.interact_size.y = 26.0;
+    });
+    choose(ctx, choice);
+    set_fonts(ctx, None);
+}
+
+/// Light, dark, or as the system has it.
+pub(super) fn choose(ctx: &egui::Context, choice: ThemeChoice) {
+    ctx.set_theme(match choice {
+        ThemeChoice::System => egui::ThemePreference::System,
+        ThemeChoice::Light => egui::ThemePreference::Light,
+        ThemeChoice::Dark => egui::ThemePreference::Dark,
+    });
+}
+
+fn dark() -> Visuals {
+    let mut v = Visuals::dark();
+    v.panel_fill = Color32::from_rgb(22, 25, 29);
+    v.window_fill = Color32::from_rgb(29, 33, 38);
+    v.extreme_bg_color = Color32::from_rgb(15, 17, 20);
+    v.faint_bg_color = Color32::from_rgb(29, 33, 38);
+    v.override_text_color = Some(Color32::from_rgb(230, 233, 236));
+    v.weak_text_color = Some(Color32::from_rgb(158, 167, 175));
+    shape(&mut v, Color32::from_rgb(37, 42, 48), Color32::from_rgb(62, 72, 82), Color32::from_rgb(46, 52, 59));
+    v
+}
+
+fn light() -> Visuals {
+    let mut v = Visuals::light();
+    v.panel_fill = Color32::from_rgb(249, 249, 247);
+    v.window_fill = Color32::from_rgb(255, 255, 255);
+    v.extreme_bg_color = Color32::from_rgb(255, 255, 255);
+    v.faint_bg_color = Color32::from_rgb(240, 241, 240);
+    v.override_text_color = Some(Color32::from_rgb(26, 30, 34));
+    v.weak_text_color = Some(Color32::from_rgb(90, 99, 107));
+    shape(&mut v, Color32::from_rgb(234, 236, 236), Color32::from_rgb(200, 209, 217), Color32::from_rgb(222, 225, 226));
+    v
+}
+
+fn shape(v: &mut Visuals, button: Color32, selected: Color32, line: Color32) {
+    let radius = CornerRadius::same(6);
+    v.selection.bg_fill = selected;
+    v.selection.stroke = Stroke::new(1.0, v.override_text_color.unwrap_or(v.strong_text_color()));
+    v.widgets.noninteractive.bg_stroke = Stroke::new(1.0, line);
+    v.widgets.inactive.weak_bg_fill = button;
+    v.widgets.inactive.bg_fill = line;
+    for widget in [&mut v.widgets.inactive, &mut v.widgets.hovered, &mut v.widgets.active, &mut v.widgets.open] {
+        widget.corner_radius = radius;
+    }
+    v.window_corner_radius = CornerRadius::same(10);
+}
+
+/// Looks for a font of the system with more characters than the built-in ones, and puts it behind them. Reads the disk.
+pub(super) fn add_system_font(ctx: &egui::Context) {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let own = home.iter().flat_map(|home| [home.join(".fonts"), home.join(".local/share/fonts"), home.join("Library/Fonts")]);
+    let mut found: Vec<(usize, PathBuf)> = Vec::new();
+    for folder in FONT_FOLDERS.iter().map(PathBuf::from).chain(own) {
+        look_through(&folder, DEPTH, &mut found);
+    }
+    found.sort();
+    if let Some(font) = found.into_iter().find_map(|(_, path)| std::fs::read(path).ok()) {
+        set_fonts(ctx, Some(font));
+    }
+}
+
+fn look_through(folder: &Path, depth: usize, found: &mut Vec<(usize, PathBuf)>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if let Some(rank) = SYSTEM_FONTS.iter().position(|name| entry.file_name().to_str() == Some(name)) {
+            found.push((rank, path));
+        } else if depth > 0 && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            look_through(&path, depth - 1, found);
+        }
+    }
+}
+
+fn set_fonts(ctx: &egui::Context, system: Option<Vec<u8>>) {
     let mut fonts = FontDefinitions::default();
-    fonts.font_data.insert("cjk".into(), Arc::new(FontData::from_owned(font)));
+    fonts.font_data.insert("chinese".into(), Arc::new(FontData::from_static(CHINESE)));
+    let names = ["chinese"].into_iter().chain(system.is_some().then_some("system"));
     for family in [FontFamily::Proportional, FontFamily::Monospace] {
-        fonts.families.entry(family).or_default().push("cjk".into());
+        fonts.families.entry(family).or_default().extend(names.clone().map(str::to_owned));
+    }
+    if let Some(system) = system {
+        fonts.font_data.insert("system".into(), Arc::new(FontData::from_owned(system)));
     }
     ctx.set_fonts(fonts);
 }

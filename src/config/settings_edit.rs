@@ -1,0 +1,143 @@
+//! Changing single values of the settings file and leaving everything else as the user wrote it.
+//!
+//! Responsible for the text: comments, order and keys that this version does not know stay. Not responsible for what the
+//! keys mean.
+
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
+
+use toml::Value;
+use toml::de::{DeTable, DeValue};
+
+use super::paths::write_private;
+use crate::error::{Error, ErrorKind, Result};
+
+/// A key with the tables that it stands in, and its new value; None takes it out.
+pub(super) type Change = (Vec<&'static str>, Option<Value>);
+
+/// Writes `changes` into the file at `path`; a file that is not there is made.
+///
+/// # Errors
+/// `Settings` when the file cannot be read or is no TOML (it is left as it is); `Output` when it cannot be written.
+pub(super) fn apply(path: &Path, changes: &[Change]) -> Result<()> {
+    let old = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(e) => return Err(Error::at(ErrorKind::Settings, path, format_args!("this file cannot be read: {e}"))),
+    };
+    let mut text = old.clone();
+    for (keys, value) in changes {
+        text = edited(&text, keys, value.as_ref()).ok_or_else(|| unwritable(path, keys))?;
+    }
+    if text == old {
+        return Ok(());
+    }
+    write_private(path, text.as_bytes())
+}
+
+fn unwritable(path: &Path, keys: &[&str]) -> Error {
+    Error::at(ErrorKind::Settings, path, format_args!("`{}` cannot be saved here until the file is mended", keys.join(".")))
+}
+
+/// The text with one value changed; None when it is no TOML before or after.
+fn edited(text: &str, keys: &[&str], value: Option<&Value>) -> Option<String> {
+    let table = DeTable::parse(text).ok()?;
+    let (key, tables) = keys.split_last()?;
+    let new = match (find(table.get_ref(), keys), value) {
+        (Some(at), Some(value)) => format!("{}{}{}", &text[..at.start], value, &text[at.end..]),
+        (Some(at), None) => without_line(text, &at),
+        (None, Some(value)) => added(text, tables, &format!("{key} = {value}\n")),
+        (None, None) => text.to_owned(),
+    };
+    let found = DeTable::parse(&new).ok()?;
+    (find(found.get_ref(), keys).is_some() == value.is_some()).then_some(new)
+}
+
+/// Where the value of a key stands.
+fn find(table: &DeTable<'_>, keys: &[&str]) -> Option<Range<usize>> {
+    let (first, rest) = keys.split_first()?;
+    let (_, value) = table.iter().find(|(key, _)| key.get_ref().as_ref() == *first)?;
+    match (rest, value.get_ref()) {
+        ([], _) => Some(value.span()),
+        (rest, DeValue::Table(inner)) => find(inner, rest),
+        _ => None,
+    }
+}
+
+fn without_line(text: &str, at: &Range<usize>) -> String {
+    let begin = text[..at.start].rfind('\n').map_or(0, |newline| newline + 1);
+    let end = text[at.end..].find('\n').map_or(text.len(), |newline| at.end + newline + 1);
+    format!("{}{}", &text[..begin], &text[end..])
+}
+
+/// The text with `line` at the end of the table of these names, which is begun where it is not there.
+fn added(text: &str, tables: &[&str], line: &str) -> String {
+    let is_header = |line: &str| line.trim_start().starts_with('[');
+    let header = format!("[{}]", tables.join("."));
+    let mut offset = 0;
+    let mut inside = tables.is_empty();
+    let mut place = if inside { Some(0) } else { None };
+    for row in text.split_inclusive('\n') {
+        if is_header(row) {
+            inside = !tables.is_empty() && row.split('#').next().is_some_and(|head| head.trim() == header);
+        }
+        offset += row.len();
+        if inside && !row.trim().is_empty() {
+            place = Some(offset);
+        }
+    }
+    let (before, after) = text.split_at(place.unwrap_or(text.len()));
+    let gap = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
+    match place {
+        Some(_) => format!("{before}{gap}{line}{after}"),
+        None => format!("{before}{gap}{}{header}\n{line}", if before.is_empty() { "" } else { "\n" }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(text: &str, keys: &[&str], value: impl Into<Value>) -> Option<String> {
+        edited(text, keys, Some(&value.into()))
+    }
+
+    #[test]
+    fn a_value_is_replaced_where_it_stands_and_all_else_stays() {
+        let text = "# mine\nmodes = [ # two\n  \"dialog\",\n]\nvolume = 11 # of 10\n\n[window]\nzoom = 1.0 # big\nsecret = true\n";
+        let text = set(text, &["modes"], vec!["sounds"]).unwrap();
+        let text = set(&text, &["window", "zoom"], 1.5).unwrap();
+        assert_eq!(text, "# mine\nmodes = [\"sounds\"]\nvolume = 11 # of 10\n\n[window]\nzoom = 1.5 # big\nsecret = true\n");
+    }
+
+    #[test]
+    fn a_new_key_goes_to_the_end_of_its_table() {
+        let text = "seed = 1\n\n[eagerness]\ndialog = 1\n\n[window]\nzoom = 1.0\n";
+        let text = set(text, &["gate"], true).unwrap();
+        let text = set(&text, &["eagerness", "sounds"], -0.5).unwrap();
+        let text = set(&text, &["window", "captions", "size"], 30.0).unwrap();
+        assert_eq!(
+            text,
+            "seed = 1\ngate = true\n\n[eagerness]\ndialog = 1\nsounds = -0.5\n\n[window]\nzoom = 1.0\n\n[window.captions]\nsize = 30.0\n"
+        );
+        assert_eq!(set("", &["gate"], false).unwrap(), "gate = false\n");
+        assert_eq!(set("# no line end", &["gate"], false).unwrap(), "# no line end\ngate = false\n");
+    }
+
+    #[test]
+    fn a_value_that_is_taken_out_takes_its_line_along() {
+        assert_eq!(edited("a = 1\ninput = \"x\" # mic\nb = 2\n", &["input"], None).unwrap(), "a = 1\nb = 2\n");
+        assert_eq!(edited("a = 1\n", &["input"], None).unwrap(), "a = 1\n");
+    }
+
+    #[test]
+    fn a_damaged_file_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("settings.toml");
+        fs::write(&path, "modes = [\n").unwrap();
+        let error = apply(&path, &[(vec!["gate"], Some(true.into()))]).unwrap_err();
+        assert_eq!((error.kind(), fs::read_to_string(&path).unwrap()), (ErrorKind::Settings, "modes = [\n".into()));
+        assert_eq!(set("window = { zoom = 1.0 }\n", &["window", "theme"], "dark"), None, "an inline table cannot grow by lines");
+    }
+}

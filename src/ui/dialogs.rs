@@ -1,0 +1,153 @@
+//! What stands above the window for a moment: the first card, the export, and the question before forgetting.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use egui::{Id, Modal, RichText, Ui};
+
+use super::settings_ui::outcome_ui;
+use super::strings::fill;
+use super::view::Export;
+use super::{HearkenApp, theme};
+use crate::export::{Form, document};
+use crate::protocol::Command;
+use crate::transcript::Transcript;
+
+/// Whether a file that is there may be written over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Existing {
+    Kept,
+    Replaced,
+}
+
+impl HearkenApp {
+    pub(super) fn dialogs_ui(&mut self, ui: &Ui, transcript: &Transcript) {
+        if !self.prefs.welcomed {
+            self.welcome_ui(ui);
+        } else if self.view.forgetting {
+            self.forget_ui(ui);
+        } else if self.view.export.is_some() {
+            self.export_ui(ui, transcript);
+        }
+    }
+
+    fn welcome_ui(&mut self, ui: &Ui) {
+        let s = self.s;
+        let card = Modal::new(Id::unique("welcome")).show(ui.ctx(), |ui| {
+            ui.set_max_width(480.0_f32.min(ui.ctx().content_rect().width() - 48.0));
+            ui.label(RichText::new(s.welcome).strong().size(theme::LARGE + 4.0));
+            ui.add_space(4.0);
+            for text in [s.welcome_can, s.welcome_cannot] {
+                ui.label(text);
+            }
+            ui.label(RichText::new(s.welcome_people).strong());
+            ui.label(s.welcome_private);
+            ui.label(RichText::new(s.welcome_bigger).weak());
+            ui.add_space(8.0);
+            ui.button(RichText::new(s.welcome_ok).strong()).clicked()
+        });
+        if card.inner || card.should_close() {
+            self.prefs.welcomed = true;
+        }
+    }
+
+    fn forget_ui(&mut self, ui: &Ui) {
+        let s = self.s;
+        let card = Modal::new(Id::unique("forget")).show(ui.ctx(), |ui| {
+            ui.set_max_width(400.0);
+            ui.label(s.forget_ask);
+            ui.add_space(8.0);
+            ui.horizontal(|ui| {
+                if ui.button(s.forget_yes).clicked() {
+                    self.engine.send(Command::Forget);
+                    ui.close();
+                }
+                if ui.button(s.cancel).clicked() {
+                    ui.close();
+                }
+            });
+        });
+        if card.should_close() {
+            self.view.forgetting = false;
+        }
+    }
+
+    pub(super) fn open_export(&mut self) {
+        let home = ["HOME", "USERPROFILE"].into_iter().find_map(std::env::var_os).map_or_else(std::env::temp_dir, PathBuf::from);
+        let folder = [home.join("Documents"), home.clone()].into_iter().find(|f| f.is_dir()).unwrap_or(home);
+        let free = (1..).map(|n| folder.join(if n == 1 { "hearken.txt".into() } else { format!("hearken-{n}.txt") })).find(|p| !p.exists());
+        let path = free.unwrap_or_default().display().to_string();
+        self.view.export = Some(Export { path, form: Form::Text, exists: None, outcome: None });
+    }
+
+    fn export_ui(&mut self, ui: &Ui, transcript: &Transcript) {
+        let (s, heard) = (self.s, std::sync::Arc::clone(&self.heard));
+        let Some(export) = &mut self.view.export else { return };
+        let card = Modal::new(Id::unique("export")).show(ui.ctx(), |ui| {
+            ui.set_width(460.0_f32.min(ui.ctx().content_rect().width() - 48.0));
+            ui.label(RichText::new(s.export_hint).strong());
+            ui.horizontal_wrapped(|ui| {
+                ui.label(s.export_form);
+                for form in Form::ALL {
+                    if ui.selectable_label(export.form == form, form.extension().to_uppercase()).clicked() {
+                        export.form = form;
+                        export.path = Path::new(&export.path).with_extension(form.extension()).display().to_string();
+                    }
+                }
+            });
+            let label = ui.label(s.export_path);
+            ui.add(egui::TextEdit::singleline(&mut export.path).desired_width(f32::INFINITY)).labelled_by(label.id);
+            let path = PathBuf::from(export.path.trim());
+            let warned = export.exists.as_ref() == Some(&path);
+            if warned {
+                ui.label(RichText::new(s.exists).color(theme::states(ui.visuals()).fault));
+            }
+            outcome_ui(ui, export.outcome.as_ref());
+            ui.horizontal(|ui| {
+                if ui.button(if warned { s.replace } else { s.save }).clicked() {
+                    let text = document(transcript, export.form, |at| heard.time(at));
+                    let existing = if warned { Existing::Replaced } else { Existing::Kept };
+                    export.exists = None;
+                    export.outcome = match write(&path, &text, existing) {
+                        Ok(()) => Some(Ok(fill(s.saved, path.display()))),
+                        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+                            export.exists = Some(path);
+                            None
+                        }
+                        Err(e) => Some(Err(fill(s.failed, format_args!("{}: {e}", path.display())))),
+                    };
+                }
+                if ui.button(s.close).clicked() {
+                    ui.close();
+                }
+            });
+        });
+        if card.should_close() {
+            self.view.export = None;
+        }
+    }
+
+    /// A file that is dropped on the window is the clip of the mode that is being written.
+    pub(super) fn dropped_files(&mut self, ui: &Ui) {
+        let dropped = ui.input(|i| i.raw.dropped_files.iter().map(|file| file.path().to_path_buf()).next());
+        if let Some(path) = dropped {
+            self.view.new_mode.clip = path.display().to_string();
+            self.view.settings_open = true;
+        }
+    }
+}
+
+/// Writes the file. What was heard is private, so nobody else may read it.
+fn write(path: &Path, text: &str, existing: Existing) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    match existing {
+        Existing::Kept => options.write(true).create_new(true),
+        Existing::Replaced => options.write(true).create(true).truncate(true),
+    };
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}

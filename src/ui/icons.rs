@@ -1,0 +1,147 @@
+//! Icons, drawn by hand: egui's fonts have too few, and a missing glyph is an empty box.
+
+use egui::{Color32, Pos2, Rect, Response, Role, Sense, Shape, Stroke, Ui, Vec2, WidgetInfo, pos2, vec2};
+
+use crate::protocol::Emotion;
+
+/// Side of an icon's button, in points.
+const SIDE: f32 = 28.0;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Icon {
+    Pause,
+    Play,
+    Cut,
+    Forget,
+    Export,
+    Captions,
+    Settings,
+    Close,
+    More,
+    Bell,
+}
+
+/// A button that shows an icon and is called `label` by those who do not see it; `hint` appears over it.
+pub(super) fn button(ui: &mut Ui, icon: Icon, label: &str, hint: &str) -> Response {
+    sized(ui, icon, label, hint, SIDE)
+}
+
+/// The same, small enough for a line.
+pub(super) fn small(ui: &mut Ui, icon: Icon, label: &str, hint: &str) -> Response {
+    sized(ui, icon, label, hint, 20.0)
+}
+
+fn sized(ui: &mut Ui, icon: Icon, label: &str, hint: &str, side: f32) -> Response {
+    let (rect, response) = ui.allocate_exact_size(Vec2::splat(side), Sense::click());
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, ui.is_enabled(), label));
+    if ui.is_rect_visible(rect) {
+        let lively = response.hovered() || response.has_focus();
+        if lively {
+            ui.painter().rect_filled(rect, 6.0, ui.visuals().widgets.hovered.weak_bg_fill);
+        }
+        if response.has_focus() {
+            ui.painter().rect_stroke(rect, 6.0, ui.visuals().selection.stroke, egui::StrokeKind::Inside);
+        }
+        let colour = if lively { ui.visuals().strong_text_color() } else { ui.visuals().weak_text_color() };
+        paint(ui, icon, Rect::from_center_size(rect.center(), Vec2::splat(side * 0.5)), colour);
+    }
+    response.on_hover_text(hint)
+}
+
+fn paint(ui: &Ui, icon: Icon, r: Rect, colour: Color32) {
+    let p = ui.painter();
+    let line = Stroke::new(1.6, colour);
+    let at = |x: f32, y: f32| pos2(r.left() + x * r.width(), r.top() + y * r.height());
+    match icon {
+        Icon::Pause => {
+            for x in [0.1, 0.6] {
+                p.rect_filled(Rect::from_min_max(at(x, 0.0), at(x + 0.3, 1.0)), 1.0, colour);
+            }
+        }
+        Icon::Play => drop(p.add(Shape::convex_polygon(vec![at(0.1, 0.0), at(1.0, 0.5), at(0.1, 1.0)], colour, Stroke::NONE))),
+        Icon::Cut => drop(p.rect_filled(r.shrink(1.0), 2.0, colour)),
+        Icon::Forget => {
+            p.add(Shape::line((0..=20).map(|n| turn(r, 0.55 + n as f32 * 0.26)).collect(), line));
+            p.add(Shape::line(vec![at(-0.02, 0.02), at(0.06, 0.36), at(0.42, 0.28)], line));
+        }
+        Icon::Export => {
+            p.line_segment([at(0.5, 0.0), at(0.5, 0.65)], line);
+            p.add(Shape::line(vec![at(0.22, 0.4), at(0.5, 0.68), at(0.78, 0.4)], line));
+            p.add(Shape::line(vec![at(0.0, 0.72), at(0.0, 1.0), at(1.0, 1.0), at(1.0, 0.72)], line));
+        }
+        Icon::Captions => {
+            p.rect_stroke(Rect::from_min_max(at(-0.05, 0.1), at(1.05, 0.9)), 2.0, line, egui::StrokeKind::Middle);
+            p.line_segment([at(0.15, 0.66), at(0.6, 0.66)], line);
+            p.line_segment([at(0.7, 0.66), at(0.85, 0.66)], line);
+        }
+        Icon::Settings => {
+            for (y, x) in [(0.12, 0.7), (0.5, 0.25), (0.88, 0.6)] {
+                p.line_segment([at(0.0, y), at(1.0, y)], line);
+                p.circle_filled(at(x, y), 2.6, colour);
+            }
+        }
+        Icon::Close => {
+            p.line_segment([at(0.15, 0.15), at(0.85, 0.85)], line);
+            p.line_segment([at(0.85, 0.15), at(0.15, 0.85)], line);
+        }
+        Icon::More => drop(p.add(Shape::line(vec![at(0.15, 0.35), at(0.5, 0.7), at(0.85, 0.35)], line))),
+        Icon::Bell => {
+            p.add(Shape::line(
+                vec![
+                    at(0.05, 0.78),
+                    at(0.2, 0.6),
+                    at(0.22, 0.3),
+                    at(0.5, 0.05),
+                    at(0.78, 0.3),
+                    at(0.8, 0.6),
+                    at(0.95, 0.78),
+                    at(0.05, 0.78),
+                ],
+                line,
+            ));
+            p.circle_filled(at(0.5, 0.95), 1.6, colour);
+        }
+    }
+}
+
+fn turn(r: Rect, angle: f32) -> Pos2 {
+    r.center() + vec2(-angle.cos(), -angle.sin()) * (r.width() * 0.5)
+}
+
+/// A face for an emotion, a warning triangle for an urgent one; `label` says it in a word.
+pub(super) fn emotion(ui: &mut Ui, emotion: Emotion, label: &str, colour: Color32) {
+    let (rect, response) = ui.allocate_exact_size(Vec2::splat(18.0), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, label));
+    let response = response.on_hover_text(label);
+    if !ui.is_rect_visible(response.rect) {
+        return;
+    }
+    let (p, c, line) = (ui.painter(), rect.center(), Stroke::new(1.4, colour));
+    if emotion == Emotion::Urgent {
+        let corners = vec![c + vec2(0.0, -8.0), c + vec2(8.5, 7.0), c + vec2(-8.5, 7.0)];
+        p.add(Shape::closed_line(corners, Stroke::new(1.8, colour)));
+        p.line_segment([c + vec2(0.0, -2.5), c + vec2(0.0, 2.0)], Stroke::new(1.8, colour));
+        p.circle_filled(c + vec2(0.0, 4.6), 1.1, colour);
+        return;
+    }
+    p.circle_stroke(c, 7.5, line);
+    for x in [-2.6, 2.6] {
+        p.circle_filled(c + vec2(x, -1.8), 1.1, colour);
+    }
+    // How far the middle of the mouth lies below its corners.
+    let bow = match emotion {
+        Emotion::Happy => 2.4,
+        Emotion::Sad => -2.2,
+        Emotion::Angry => -1.2,
+        Emotion::Surprise | Emotion::Normal | Emotion::Urgent => 0.0,
+    };
+    if emotion == Emotion::Surprise {
+        p.circle_stroke(c + vec2(0.0, 3.0), 1.7, line);
+    } else {
+        p.add(Shape::line(vec![c + vec2(-3.2, 3.0 - bow / 2.0), c + vec2(0.0, 3.0 + bow / 2.0), c + vec2(3.2, 3.0 - bow / 2.0)], line));
+    }
+    if emotion == Emotion::Angry {
+        p.line_segment([c + vec2(-4.4, -5.0), c + vec2(-1.4, -3.6)], line);
+        p.line_segment([c + vec2(4.4, -5.0), c + vec2(1.4, -3.6)], line);
+    }
+}

@@ -1,0 +1,93 @@
+//! One window at a time: the first holds a lock, and a second start asks it to come to the front.
+
+use std::fs::{File, OpenOptions};
+use std::path::PathBuf;
+
+use crate::config::Paths;
+use crate::config::paths::make_private_folder;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The right to be the window, held until it is dropped.
+#[derive(Debug)]
+pub struct Instance {
+    _lock: File,
+    socket: PathBuf,
+}
+
+impl Instance {
+    /// Claims that right; None when another Hearken has it, whose window was asked to come to the front.
+    ///
+    /// # Errors
+    /// When the lock file cannot be made.
+    pub fn claim(paths: &Paths) -> Result<Option<Self>> {
+        make_private_folder(&paths.cache)?;
+        let path = paths.cache.join("window.lock");
+        let failed = |e: std::io::Error| Error::at(ErrorKind::Output, &path, format_args!("this file cannot be made: {e}"));
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        let socket = paths.cache.join("window.sock");
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(Self { _lock: lock, socket })),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                raise(&socket);
+                Ok(None)
+            }
+            // A file system without locks must not keep the window shut.
+            Err(std::fs::TryLockError::Error(_)) => Ok(Some(Self { _lock: lock, socket })),
+        }
+    }
+
+    /// Calls `raise` whenever another start asks for this window.
+    #[cfg(unix)]
+    pub(super) fn listen(&self, raise: impl Fn() + Send + 'static) {
+        // What an instance that was killed left behind; the lock says that there is no other.
+        let _ = std::fs::remove_file(&self.socket);
+        let Ok(listener) = std::os::unix::net::UnixListener::bind(&self.socket) else { return };
+        let wait = move || listener.incoming().take_while(std::result::Result::is_ok).for_each(|_| raise());
+        // Without this thread a second start ends quietly and the window stays where it is.
+        let _ = std::thread::Builder::new().name("hearken-raise".into()).spawn(wait);
+    }
+
+    /// Elsewhere a second start ends and says that there is a first.
+    #[cfg(not(unix))]
+    pub(super) fn listen(&self, _raise: impl Fn() + Send + 'static) {}
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        // It may never have been made.
+        let _ = std::fs::remove_file(&self.socket);
+    }
+}
+
+#[cfg(unix)]
+fn raise(socket: &std::path::Path) {
+    // A first instance that is just starting or ending has no socket; it is there or gone in a moment.
+    let _ = std::os::unix::net::UnixStream::connect(socket);
+}
+
+#[cfg(not(unix))]
+fn raise(_socket: &std::path::Path) {}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Calls that may wait in the test.
+    const CALLS: usize = 4;
+
+    #[test]
+    fn a_second_start_raises_the_first_and_the_next_after_it_is_a_first_again() {
+        let home = tempfile::tempdir().unwrap();
+        let paths = Paths { config: home.path().join("config"), cache: home.path().join("cache") };
+        let first = Instance::claim(&paths).unwrap().expect("nobody else is there");
+        let (called, calls) = sync_channel(CALLS);
+        first.listen(move || called.send(()).unwrap());
+        assert!(Instance::claim(&paths).unwrap().is_none());
+        calls.recv_timeout(Duration::from_secs(5)).expect("it was raised");
+        drop(first);
+        assert!(Instance::claim(&paths).unwrap().is_some());
+    }
+}

@@ -1,0 +1,204 @@
+//! The settings window.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use egui::{CollapsingHeader, RichText, Slider, Ui};
+
+use super::strings::{TITLE, fill};
+use super::{HearkenApp, theme};
+use crate::config::modes::language_of;
+use crate::config::prefs::{Choice, Gate, ThemeChoice, UiLanguage};
+use crate::config::{NewMode, Panel, add_mode};
+use crate::protocol::{Command, ModelChoice};
+
+/// How long "snooze" lasts.
+const SNOOZE: Duration = Duration::from_secs(5 * 60);
+
+impl HearkenApp {
+    pub(super) fn settings_window(&mut self, ui: &Ui) {
+        if !self.view.settings_open {
+            return;
+        }
+        let (mut open, s) = (true, self.s);
+        let height = (ui.ctx().content_rect().height() - 120.0).max(100.0);
+        egui::Window::new(s.settings).open(&mut open).default_width(460.0).collapsible(false).show(ui.ctx(), |ui| {
+            egui::ScrollArea::vertical().max_height(height).auto_shrink([false, true]).show(ui, |ui| {
+                section(ui, s.general, |ui| self.general_ui(ui));
+                section(ui, s.listen_section, |ui| self.listening_ui(ui));
+                section(ui, s.modes_section, |ui| self.mode_settings_ui(ui));
+                section(ui, s.notifications, |ui| self.notifications_ui(ui));
+                section(ui, s.captions, |ui| self.caption_settings_ui(ui));
+                section(ui, s.about, |ui| self.about_ui(ui));
+            });
+        });
+        self.view.settings_open &= open;
+    }
+
+    fn general_ui(&mut self, ui: &mut Ui) {
+        let s = self.s;
+        ui.horizontal_wrapped(|ui| {
+            ui.label(s.language);
+            for (value, label) in [(UiLanguage::System, s.system), (UiLanguage::English, "English"), (UiLanguage::Chinese, "中文")] {
+                ui.selectable_value(&mut self.prefs.language, value, label);
+            }
+        });
+        ui.horizontal_wrapped(|ui| {
+            ui.label(s.theme);
+            for (value, label) in [(ThemeChoice::System, s.system), (ThemeChoice::Light, s.light), (ThemeChoice::Dark, s.dark)] {
+                if ui.selectable_value(&mut self.prefs.theme, value, label).clicked() {
+                    theme::choose(ui.ctx(), self.prefs.theme);
+                }
+            }
+        });
+        let mut zoom = ui.ctx().zoom_factor();
+        let response = ui.add(Slider::new(&mut zoom, 0.7..=2.5).step_by(0.1).text(s.text_size));
+        if response.drag_stopped() || response.changed() && !response.dragged() {
+            ui.ctx().set_zoom_factor(zoom);
+        }
+        ui.label(RichText::new(s.keys).strong());
+        ui.label(RichText::new(s.keys_list).weak());
+    }
+
+    fn listening_ui(&mut self, ui: &mut Ui) {
+        let s = self.s;
+        ui.menu_button(s.input_hint, |ui| self.inputs_ui(ui));
+        let mut gate = self.settings.gate;
+        if ui.checkbox(&mut gate, s.gate).on_hover_text(s.gate_hint).clicked() {
+            self.settings.gate = gate;
+            self.engine.send(if gate { Command::GateOn } else { Command::GateOff });
+            self.save(&Choice::Gate(if gate { Gate::On } else { Gate::Off }));
+        }
+        ui.horizontal_wrapped(|ui| {
+            ui.label(s.model_choice);
+            if ui.button(s.starter).clicked() {
+                self.choose_model(ModelChoice::Starter);
+            }
+        });
+        ui.horizontal(|ui| {
+            let label = ui.label(s.model_folder);
+            ui.add(egui::TextEdit::singleline(&mut self.view.model_folder).desired_width(180.0)).labelled_by(label.id);
+            let folder = PathBuf::from(self.view.model_folder.trim());
+            if ui.add_enabled(folder.is_absolute(), egui::Button::new(s.load)).clicked() {
+                self.choose_model(ModelChoice::Dir(folder));
+            }
+        });
+        ui.label(RichText::new(s.welcome_bigger).weak());
+    }
+
+    fn choose_model(&mut self, choice: ModelChoice) {
+        self.engine.send(Command::ChooseModel(choice.clone()));
+        self.save(&Choice::Model(choice));
+    }
+
+    fn mode_settings_ui(&mut self, ui: &mut Ui) {
+        for mode in self.settings.modes.clone() {
+            ui.label(RichText::new(self.s.mode(&mode.name)).strong());
+            ui.push_id(&mode.name, |ui| self.mode_menu_ui(ui, &mode));
+        }
+        let s = self.s;
+        CollapsingHeader::new(s.new_mode).show(ui, |ui| {
+            ui.label(RichText::new(s.new_mode_hint).weak());
+            let draft = &mut self.view.new_mode;
+            for (label, text, hint) in [
+                (s.mode_name, &mut draft.name, ""),
+                (s.mode_instruction, &mut draft.instruction, ""),
+                (s.mode_clip, &mut draft.clip, s.mode_clip_hint),
+            ] {
+                let label = ui.label(label);
+                ui.add(egui::TextEdit::singleline(text).hint_text(hint).desired_width(f32::INFINITY)).labelled_by(label.id);
+            }
+            ui.horizontal_wrapped(|ui| {
+                ui.label(s.mode_panel);
+                for (panel, label) in [(Panel::Conversation, s.conversation), (Panel::Transcript, s.transcript), (Panel::Sounds, s.sounds)]
+                {
+                    ui.selectable_value(&mut draft.panel, panel, label);
+                }
+            });
+            if ui.button(s.add).clicked() {
+                self.add_mode();
+            }
+            outcome_ui(ui, self.view.new_mode.outcome.as_ref());
+        });
+    }
+
+    fn add_mode(&mut self) {
+        let draft = &self.view.new_mode;
+        let (name, instruction) = (draft.name.trim().to_owned(), draft.instruction.trim().to_owned());
+        let new = NewMode { name: name.clone(), instruction, clip: PathBuf::from(draft.clip.trim()), panel: draft.panel };
+        let outcome = add_mode(&self.settings.paths, &new).map_err(|e| e.to_string());
+        if outcome.is_ok() {
+            self.engine.send(Command::ReadModes);
+            self.take_modes(language_of(&self.settings.modes));
+            self.heard.transcript().define(super::fold::shown(&self.settings.modes));
+            self.view.new_mode = super::view::Draft::default();
+        }
+        self.view.new_mode.outcome = Some(outcome.map(|()| fill(self.s.added, name)));
+    }
+
+    fn notifications_ui(&mut self, ui: &mut Ui) {
+        let s = self.s;
+        ui.checkbox(&mut self.prefs.notify, s.notify).on_hover_text(s.notify_hint);
+        let snoozed = self.heard.alerts().snoozed_until.is_some_and(|until| Instant::now() < until);
+        ui.horizontal(|ui| {
+            if ui.button(s.snooze).clicked() {
+                self.heard.alerts().snoozed_until = Some(Instant::now() + SNOOZE);
+            }
+            if snoozed {
+                ui.label(RichText::new(s.snoozed).weak());
+            }
+        });
+        ui.label(s.marked_sounds);
+        if self.prefs.marked_sounds.is_empty() {
+            ui.label(RichText::new(s.no_marks).weak());
+        }
+        names_ui(ui, &mut self.prefs.marked_sounds, s.mark_sound);
+        if !self.prefs.muted_sounds.is_empty() {
+            ui.label(s.muted_sounds);
+            names_ui(ui, &mut self.prefs.muted_sounds, s.unmute);
+        }
+    }
+
+    fn caption_settings_ui(&mut self, ui: &mut Ui) {
+        let (s, c) = (self.s, &mut self.prefs.captions);
+        ui.checkbox(&mut self.view.captions_open, s.captions_hint);
+        ui.add(Slider::new(&mut c.size, 14.0..=48.0).step_by(1.0).text(s.captions_size));
+        ui.add(Slider::new(&mut c.opacity, 0.0..=1.0).step_by(0.05).text(s.captions_opacity));
+        ui.add(Slider::new(&mut c.lines, 1..=2).text(s.captions_lines));
+        ui.checkbox(&mut c.bilingual, s.captions_bilingual);
+    }
+
+    fn about_ui(&self, ui: &mut Ui) {
+        let s = self.s;
+        ui.label(s.privacy);
+        ui.label(RichText::new(s.welcome_people).weak());
+        ui.label(RichText::new(fill(s.settings_file, self.settings.paths.settings_file().display())).weak());
+        ui.label(RichText::new(fill(s.version, env!("CARGO_PKG_VERSION"))).weak()).on_hover_text(TITLE);
+    }
+}
+
+fn section(ui: &mut Ui, title: &str, content: impl FnOnce(&mut Ui)) {
+    ui.add_space(6.0);
+    ui.label(RichText::new(title).strong().size(theme::LARGE));
+    ui.separator();
+    content(ui);
+    ui.add_space(6.0);
+}
+
+/// Names with a box before each; a box that is emptied takes its name away. `question` names the box.
+fn names_ui(ui: &mut Ui, names: &mut Vec<String>, question: &str) {
+    names.retain(|name| {
+        let mut kept = true;
+        ui.checkbox(&mut kept, fill(question, name));
+        kept
+    });
+}
+
+/// How something went, in words.
+pub(super) fn outcome_ui(ui: &mut Ui, outcome: Option<&Result<String, String>>) {
+    match outcome {
+        None => {}
+        Some(Ok(text)) => drop(ui.label(text)),
+        Some(Err(text)) => drop(ui.label(RichText::new(text).color(theme::states(ui.visuals()).fault))),
+    }
+}

@@ -1,0 +1,298 @@
+//! The status bar and the line at the foot: what Hearken is doing, and the controls over it.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use egui::{Button, Color32, RichText, Role, Sense, Ui, WidgetInfo, vec2};
+
+use super::HearkenApp;
+use super::icons::{self, Icon};
+use super::strings::fill;
+use super::theme;
+use super::view::Advice;
+use crate::audio::{DeviceDirection, devices};
+use crate::config::modes::{DIALOG, SOUNDS, TRANSCRIBE, TRANSLATE, language_of};
+use crate::config::prefs::Choice;
+use crate::config::{Mode, all_modes};
+use crate::protocol::{Command, DeviceChoice, Language};
+use crate::transcript::{Shown, Transcript};
+
+/// Behind by more than this is worth a word.
+const LATE_SECS: f32 = 2.0;
+/// The bias at either end of a slider: beyond it a mode answers everything, or nothing.
+const EAGER: f32 = 10.0;
+
+impl HearkenApp {
+    pub(super) fn status_ui(&mut self, ui: &mut Ui, transcript: &Transcript) {
+        if ui.available_width() < 1_060.0 {
+            ui.horizontal(|ui| {
+                self.state_ui(ui, transcript);
+                self.meter_ui(ui, transcript);
+                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| self.tools_ui(ui, transcript));
+            });
+            ui.horizontal_wrapped(|ui| {
+                self.modes_ui(ui, transcript);
+                self.source_ui(ui, transcript);
+            });
+            return;
+        }
+        ui.horizontal(|ui| {
+            self.state_ui(ui, transcript);
+            self.meter_ui(ui, transcript);
+            self.source_ui(ui, transcript);
+            ui.separator();
+            self.modes_ui(ui, transcript);
+            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| self.tools_ui(ui, transcript));
+        });
+    }
+
+    /// A dot and words: never colour alone.
+    fn state_ui(&self, ui: &mut Ui, transcript: &Transcript) {
+        let (text, colour) = self.state(transcript, ui.visuals());
+        ui.horizontal(|ui| {
+            let (dot, _) = ui.allocate_exact_size(vec2(16.0, 24.0), Sense::hover());
+            ui.painter().circle_filled(dot.center(), 6.0, colour);
+            // The widest words fix the place, so that nothing beside them jumps.
+            ui.allocate_ui_with_layout(vec2(168.0, 24.0), egui::Layout::left_to_right(egui::Align::Center), |ui| {
+                ui.set_min_width(168.0);
+                ui.add(egui::Label::new(RichText::new(text).color(colour).strong().size(theme::LARGE)).truncate());
+            });
+        });
+    }
+
+    fn state(&self, transcript: &Transcript, visuals: &egui::Visuals) -> (String, Color32) {
+        let (s, colours) = (self.s, theme::states(visuals));
+        let readings = self.engine.meters().read();
+        if transcript.finished {
+            (s.ended.into(), colours.fault)
+        } else if transcript.no_input {
+            (s.no_input.into(), colours.fault)
+        } else if transcript.paused {
+            (s.paused.into(), colours.fault)
+        } else if readings.loading {
+            (s.loading.into(), colours.quiet)
+        } else if readings.lag_secs > LATE_SECS {
+            (fill(s.behind, format_args!("{:.0}", readings.lag_secs)), colours.fault)
+        } else if readings.replying {
+            (s.replying.into(), colours.replying)
+        } else if let Some(since) = transcript.quiet_since {
+            (fill(s.quiet, self.heard.time(since)), colours.quiet)
+        } else {
+            (s.listening.into(), colours.listening)
+        }
+    }
+
+    fn meter_ui(&mut self, ui: &mut Ui, transcript: &Transcript) {
+        let readings = self.engine.meters().read();
+        let advice = if transcript.paused { Advice::None } else { self.view.loudness.take(&readings, Instant::now()) };
+        let (s, colours) = (self.s, theme::states(ui.visuals()));
+        let hint = match advice {
+            Advice::None => s.level,
+            Advice::TooLoud => s.clipping,
+            Advice::TooQuiet => s.too_quiet,
+        };
+        let (rect, response) = ui.allocate_exact_size(vec2(84.0, 24.0), Sense::hover());
+        response.widget_info(|| WidgetInfo::labeled(Role::ProgressIndicator, true, hint));
+        // -60 dBFS is a quiet room, 0 the loudest there is.
+        let quiet = transcript.paused || transcript.no_input || !readings.gate_open;
+        let share = if quiet { 0.0 } else { ((readings.level_dbfs + 60.0) / 60.0).clamp(0.0, 1.0) };
+        const BARS: usize = 14;
+        for bar in 0..BARS {
+            let x = rect.left() + (bar as f32 + 0.5) * rect.width() / BARS as f32;
+            let lit = share * BARS as f32 > bar as f32;
+            let colour = match advice {
+                _ if !lit => ui.visuals().widgets.inactive.weak_bg_fill,
+                Advice::TooLoud => colours.fault,
+                _ => colours.listening,
+            };
+            let height = 6.0 + 12.0 * bar as f32 / BARS as f32;
+            ui.painter().rect_filled(egui::Rect::from_center_size(egui::pos2(x, rect.center().y), vec2(3.5, height)), 1.5, colour);
+        }
+        response.on_hover_text(hint);
+        if advice != Advice::None {
+            ui.label(RichText::new(hint.split([':', '：']).next().unwrap_or(hint)).color(colours.fault).small()).on_hover_text(hint);
+        }
+    }
+
+    fn source_ui(&mut self, ui: &mut Ui, transcript: &Transcript) {
+        let s = self.s;
+        let name = short(if transcript.source.is_empty() { s.input } else { &transcript.source }, 22);
+        let menu = ui.menu_button(name, |ui| self.inputs_ui(ui));
+        menu.response.on_hover_text(format!("{}: {}", s.input_hint, transcript.source));
+        ui.label(RichText::new(short(&transcript.model, 18)).weak()).on_hover_text(s.model);
+    }
+
+    /// The inputs; they are looked for when the list is opened.
+    pub(super) fn inputs_ui(&mut self, ui: &mut Ui) {
+        let s = self.s;
+        let looked_for = ui.scope_id().with("looked for inputs");
+        if ui.data_mut(|d| d.get_temp::<u64>(looked_for)).is_none_or(|frame| frame + 2 < ui.ctx().cumulative_pass_nr()) {
+            let (found, ctx) = (Arc::clone(&self.view.devices), ui.ctx().clone());
+            let look = move || {
+                // Without a sound system there is nothing to choose from; the state of the window says that.
+                let list = devices().unwrap_or_default();
+                *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(list);
+                ctx.request_repaint();
+            };
+            // Without a thread the list stays empty.
+            let _ = std::thread::Builder::new().name("hearken-devices".into()).spawn(look);
+        }
+        ui.data_mut(|d| d.insert_temp(looked_for, ui.ctx().cumulative_pass_nr()));
+        let mut chosen = ui.button(s.default_input).clicked().then_some(DeviceChoice::Default);
+        let devices = self.view.devices.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match devices {
+            None => drop(ui.label(s.looking)),
+            Some(list) => {
+                for device in list.iter().filter(|d| d.direction == DeviceDirection::Input) {
+                    if ui.button(&device.name).on_hover_text(&device.id).clicked() {
+                        chosen = Some(DeviceChoice::Named(device.id.clone()));
+                    }
+                }
+            }
+        }
+        if let Some(choice) = chosen {
+            self.engine.send(Command::ChooseInput(choice.clone()));
+            self.save(&Choice::Input(choice));
+            ui.close();
+        }
+    }
+
+    fn modes_ui(&mut self, ui: &mut Ui, transcript: &Transcript) {
+        for (number, mode) in self.settings.modes.clone().iter().enumerate() {
+            let on = transcript.modes.contains(&mode.name);
+            ui.scope(|ui| {
+                ui.spacing_mut().item_spacing.x = 0.0;
+                let key = if number < super::MODE_KEYS.len() { format!(" ({})", number + 1) } else { String::new() };
+                let mut text = RichText::new(self.s.mode(&mode.name));
+                if !on {
+                    text = text.weak();
+                }
+                let toggle = ui.add(Button::selectable(on, text).frame_when_inactive(true));
+                if toggle.on_hover_text(format!("{}{key}", self.hint(mode))).clicked() {
+                    self.toggle_mode(mode, transcript);
+                }
+                let more = icons::small(ui, Icon::More, &fill(self.s.mode_menu, self.s.mode(&mode.name)), self.s.eagerness_hint);
+                egui::Popup::menu(&more)
+                    .close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside)
+                    .show(|ui| self.mode_menu_ui(ui, mode));
+            });
+        }
+    }
+
+    fn hint(&self, mode: &Mode) -> String {
+        match mode.name.as_str() {
+            DIALOG => self.s.dialog_hint.into(),
+            TRANSCRIBE => self.s.transcribe_hint.into(),
+            TRANSLATE => self.s.translate_hint.into(),
+            SOUNDS => self.s.sounds_hint.into(),
+            _ => mode.instruction.clone().unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn mode_menu_ui(&mut self, ui: &mut Ui, mode: &Mode) {
+        let s = self.s;
+        ui.set_min_width(220.0);
+        let mut bias = mode.eagerness;
+        let slider = egui::Slider::new(&mut bias, -EAGER..=EAGER).step_by(0.5).text(s.eagerness);
+        let response = ui.add(slider).on_hover_text(s.eagerness_hint);
+        if response.changed() {
+            self.become_eager(&mode.name, bias);
+        }
+        if mode.name == TRANSLATE {
+            let mut language = language_of(&self.settings.modes);
+            ui.horizontal(|ui| {
+                ui.label(s.into);
+                let zh = ui.radio_value(&mut language, Language::Chinese, s.chinese).clicked();
+                if ui.radio_value(&mut language, Language::English, s.english).clicked() || zh {
+                    self.translate_to(language);
+                }
+            });
+        }
+    }
+
+    pub(super) fn become_eager(&mut self, name: &str, bias: f32) {
+        self.engine.send(Command::Eagerness { mode: name.to_owned(), bias });
+        for mode in self.settings.modes.iter_mut().filter(|m| m.name == name) {
+            mode.eagerness = bias;
+        }
+        if let Some(name) = [DIALOG, TRANSCRIBE, TRANSLATE, SOUNDS].into_iter().find(|known| *known == name) {
+            self.save(&Choice::Eagerness(name, bias));
+        }
+    }
+
+    fn translate_to(&mut self, language: Language) {
+        self.engine.send(Command::TranslateTo(language));
+        self.take_modes(language);
+        self.save(&Choice::TranslateTo(language));
+    }
+
+    /// Reads the modes as they are defined now, as the engine does.
+    pub(super) fn take_modes(&mut self, language: Language) {
+        let Ok(mut modes) = all_modes(&self.settings.paths, language) else { return };
+        for mode in &mut modes {
+            if let Some(known) = self.settings.modes.iter().find(|known| known.name == mode.name) {
+                mode.eagerness = known.eagerness;
+            }
+        }
+        self.settings.modes = modes;
+    }
+
+    /// The tools, from the right.
+    fn tools_ui(&mut self, ui: &mut Ui, transcript: &Transcript) {
+        let s = self.s;
+        if icons::button(ui, Icon::Settings, s.settings, s.settings_hint).clicked() {
+            self.view.settings_open = !self.view.settings_open;
+        }
+        if icons::button(ui, Icon::Captions, s.captions, s.captions_hint).clicked() {
+            self.view.captions_open = !self.view.captions_open;
+        }
+        if icons::button(ui, Icon::Export, s.export, s.export_hint).clicked() {
+            self.open_export();
+        }
+        if icons::button(ui, Icon::Forget, s.forget, s.forget_hint).clicked() {
+            self.view.forgetting = true;
+        }
+        if icons::button(ui, Icon::Cut, s.cut, s.cut_hint).clicked() {
+            self.engine.send(Command::CutReply);
+        }
+        let (icon, label) = if transcript.paused { (Icon::Play, s.resume) } else { (Icon::Pause, s.pause) };
+        if icons::button(ui, icon, label, s.pause_hint).clicked() {
+            self.toggle_pause(transcript);
+        }
+        ui.menu_button(s.view, |ui| {
+            for panel in [Shown::Transcript, Shown::Translation, Shown::Conversation, Shown::Sounds] {
+                let mut shown = !self.is_hidden(panel);
+                if ui.checkbox(&mut shown, self.panel_title(panel)).clicked() {
+                    self.toggle_panel(panel);
+                }
+            }
+        })
+        .response
+        .on_hover_text(s.show_panel);
+    }
+
+    pub(super) fn health_ui(&mut self, ui: &mut Ui, transcript: &Transcript) {
+        let s = self.s;
+        ui.horizontal(|ui| {
+            let readings = self.engine.meters().read();
+            let pace =
+                if readings.lag_secs > LATE_SECS { fill(s.behind, format_args!("{:.0}", readings.lag_secs)) } else { s.on_time.into() };
+            let cost = fill(s.chunk_cost, format_args!("{:.2}", readings.chunk_ms / 1e3));
+            let recording = self.settings.save_audio.is_some();
+            if !recording {
+                ui.label(RichText::new(s.privacy).weak().small());
+            }
+            ui.label(RichText::new(format!("{cost}, {pace}")).weak().small());
+            if let Some(notice) = transcript.notices.back() {
+                ui.separator();
+                let text = format!("{}  {}", self.heard.time(notice.at), notice.text);
+                ui.add(egui::Label::new(RichText::new(&text).small()).truncate()).on_hover_text(&text);
+            }
+        });
+    }
+}
+
+/// The text, cut after `most` characters.
+fn short(text: &str, most: usize) -> String {
+    if text.chars().count() <= most { text.to_owned() } else { text.chars().take(most - 1).chain(['…']).collect() }
+}
