@@ -1,140 +1,143 @@
 //! The window as a person uses it: controls found by their labels, through the accessibility tree.
 #![cfg(feature = "window")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
-use std::sync::Arc;
-use std::time::Duration;
+mod window_bench;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-use egui_kittest::Harness;
+use egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable;
-use hearken::config::modes::{Language, builtin};
-use hearken::engine::{EngineHandle, Meters};
-use hearken::protocol::{Command, Emotion, Event, ReplyId, Severity, Stop};
-use hearken::time::{ChunkIdx, StreamTime};
-use hearken::ui::HearkenApp;
+use hearken::protocol::{Command, DeviceChoice, Emotion, Event, Language, ReplyId, Severity};
+use hearken::time::ChunkIdx;
+use window_bench::{Bench, at, open, open_with};
 
-struct Bench {
-    harness: Harness<'static, Option<HearkenApp>>,
-    commands: Receiver<Command>,
-    events: Sender<Event>,
-}
+const WIDE: [f32; 2] = [1_200.0, 760.0];
 
-fn open(size: [f32; 2]) -> Bench {
-    let (command_tx, commands) = bounded(64);
-    let (events, event_rx) = bounded(64);
-    let mut engine = Some(EngineHandle::new(command_tx, event_rx, Arc::new(Meters::default()), Vec::new()));
-    let harness = Harness::builder().with_size(size).build_ui_state(
-        move |ui, app: &mut Option<HearkenApp>| {
-            let ctx = ui.ctx().clone();
-            let modes = builtin(Language::Chinese, std::path::Path::new("/nonexistent"));
-            if let Some(engine) = engine.take() {
-                *app = Some(HearkenApp::new(engine, modes, &ctx));
-            }
-            if let Some(app) = app {
-                app.ui(ui);
-            }
-        },
-        None,
-    );
-    let mut bench = Bench { harness, commands, events };
-    let modes = ["dialog", "transcribe", "sounds"].map(str::to_owned).to_vec();
-    bench.report(Event::SessionStarted {
-        at: at(0),
-        protocol: 1,
-        model: "fixture".into(),
-        source: "test".into(),
-        modes,
-        started_utc: None,
-    });
-    bench
-}
-
-fn at(chunk: u64) -> StreamTime {
-    StreamTime::from_samples(chunk * 6_400)
-}
-
-impl Bench {
-    /// Reports an event and paints until the view thread has taken it.
-    fn report(&mut self, event: Event) {
-        self.events.send(event).unwrap();
-        for _ in 0..20 {
-            std::thread::sleep(Duration::from_millis(5));
-            self.harness.step();
-        }
-    }
-
-    fn click(&mut self, label: &str) -> Option<Command> {
-        self.harness.get_by_label(label).click();
-        self.harness.step();
-        self.harness.step();
-        self.commands.try_recv().ok()
-    }
-
-    fn shows(&self, text: &str) -> bool {
-        self.harness.query_all_by_label_contains(text).next().is_some()
-    }
-
-    fn reply(&mut self, mode: &str, id: u64, text: &str, emotion: Option<Emotion>) {
-        let (reply, mode) = (ReplyId(id), mode.to_owned());
-        self.report(Event::ReplyStarted { at: at(id), reply, chunk: ChunkIdx(id), mode: mode.clone(), emotion });
-        self.report(Event::ReplyText { at: at(id), reply, mode: mode.clone(), text: text.into() });
-        self.report(Event::ReplyFinished {
-            at: at(id),
-            reply,
-            mode,
-            text: text.into(),
-            from_secs: at(id - 1),
-            to_secs: at(id),
-            stop: Stop::End,
-        });
-    }
+fn saved(bench: &Bench) -> String {
+    std::fs::read_to_string(bench.home.path().join("config/settings.toml")).unwrap()
 }
 
 #[test]
-fn a_toggle_switches_its_mode_off_and_on() {
-    let mut bench = open([1_100.0, 700.0]);
-    assert_eq!(bench.click("Transcribe"), Some(Command::ModeOff("transcribe".into())));
-    assert_eq!(bench.click("Translate"), Some(Command::ModeOn("translate".into())));
+fn a_toggle_switches_its_mode_off_and_on_and_the_choice_is_kept() {
+    let mut bench = open(WIDE);
+    bench.click("Transcribe");
+    assert_eq!(bench.sent(), Some(Command::ModeOff("transcribe".into())));
+    bench.click("Translate");
+    assert_eq!(bench.sent(), Some(Command::ModeOn("translate".into())));
+    assert!(saved(&bench).contains("modes = ["), "{}", saved(&bench));
 }
 
 #[test]
 fn pause_stops_capture_and_becomes_resume() {
-    let mut bench = open([1_100.0, 700.0]);
-    assert_eq!(bench.click("Pause"), Some(Command::Pause));
+    let mut bench = open(WIDE);
+    bench.click("Pause");
+    assert_eq!(bench.sent(), Some(Command::Pause));
     bench.report(Event::Paused { at: at(3) });
     assert!(bench.shows("Paused"));
-    assert_eq!(bench.click("Resume"), Some(Command::Resume));
+    bench.click("Resume");
+    assert_eq!(bench.sent(), Some(Command::Resume));
 }
 
 #[test]
-fn escape_cuts_the_reply_and_numbers_toggle_modes() {
-    let mut bench = open([1_100.0, 700.0]);
-    bench.harness.key_press(egui::Key::Escape);
-    bench.harness.step();
-    assert_eq!(bench.commands.try_recv().ok(), Some(Command::CutReply));
-    bench.harness.key_press(egui::Key::Num1);
-    bench.harness.step();
-    assert_eq!(bench.commands.try_recv().ok(), Some(Command::ModeOff("dialog".into())));
+fn every_key_does_what_its_control_does() {
+    let mut bench = open(WIDE);
+    for (key, command) in [
+        (Key::Escape, Command::CutReply),
+        (Key::Num1, Command::ModeOff("dialog".into())),
+        (Key::Num3, Command::ModeOn("translate".into())),
+        (Key::Space, Command::Pause),
+    ] {
+        bench.press(Modifiers::NONE, key);
+        assert_eq!(bench.sent(), Some(command), "{key:?}");
+    }
+    bench.click("Cut the reply");
+    assert_eq!(bench.sent(), Some(Command::CutReply));
+    bench.press(Modifiers::COMMAND, Key::Comma);
+    assert!(bench.shows("Appearance"));
+    bench.press(Modifiers::NONE, Key::Escape);
+    assert_eq!((bench.shows("Appearance"), bench.sent()), (false, None), "it closes what is open and cuts nothing");
+    bench.press(Modifiers::NONE, Key::F11);
+    assert!(bench.shows("Captions appear here."));
 }
 
 #[test]
-fn what_is_said_appears_in_its_panel() {
-    let mut bench = open([1_100.0, 700.0]);
-    assert!(bench.shows("Replies appear here"));
-    bench.reply("dialog", 1, " I am Hearken.", Some(Emotion::Urgent));
+fn forgetting_is_asked_about_first() {
+    let mut bench = open(WIDE);
+    bench.click("Forget");
+    assert_eq!(bench.sent(), None);
+    bench.click("Forget it");
+    assert_eq!(bench.sent(), Some(Command::Forget));
+}
+
+#[test]
+fn a_mode_has_its_eagerness_and_the_translation_its_language() {
+    let mut bench = open(WIDE);
+    bench.click("Options of Translate");
+    bench.click("English");
+    assert_eq!(bench.sent(), Some(Command::TranslateTo(Language::English)));
+    assert!(saved(&bench).contains("translate_to = \"en\""));
+    let slider = bench.harness.get_by_role_and_label(egui::accesskit::Role::Slider, "Eagerness");
+    slider.focus();
+    bench.settle();
+    bench.press(Modifiers::NONE, Key::ArrowRight);
+    assert_eq!(bench.sent(), Some(Command::Eagerness { mode: "translate".into(), bias: 0.5 }));
+    assert!(saved(&bench).contains("translate = 0.5"), "{}", saved(&bench));
+}
+
+#[test]
+fn the_microphone_can_be_chosen_while_it_listens() {
+    let mut bench = open(WIDE);
+    bench.click("test");
+    bench.click("System default");
+    assert_eq!(bench.sent(), Some(Command::ChooseInput(DeviceChoice::Default)));
+}
+
+#[test]
+fn what_is_said_appears_in_its_panel_and_a_reply_below_what_it_answers() {
+    let mut bench = open(WIDE);
+    for empty in ["what is your name", "Say something", "Clap"] {
+        assert!(bench.shows(empty), "{empty}");
+    }
     bench.reply("transcribe", 2, "what is", None);
-    bench.reply("transcribe", 3, "your name", None);
-    assert!(bench.shows("I am Hearken."));
-    assert!(bench.shows("what is your name"));
-    bench.report(Event::Sound { at: at(4), reply: ReplyId(4), name: "dog bark".into(), count: 1 });
-    bench.report(Event::Sound { at: at(5), reply: ReplyId(5), name: "dog bark".into(), count: 2 });
-    assert!(bench.shows("dog bark ×2"));
+    bench.reply("transcribe", 3, "your age", None);
+    bench.reply("dialog", 4, " I am Hearken.", Some(Emotion::Urgent));
+    assert!(bench.shows("I am Hearken.") && bench.shows("urgent"));
+    assert!(bench.shows("you  “what is your age”"));
+    bench.report(Event::Sound { at: at(40), reply: ReplyId(40), name: "dog bark".into(), count: 1 });
+    bench.report(Event::Sound { at: at(41), reply: ReplyId(41), name: "dog bark".into(), count: 2 });
+    assert!(bench.shows("dog bark ×2") && bench.shows("still"));
+    bench.reply("dialog", 42, "A dog?", Some(Emotion::Happy));
+    assert!(bench.shows("heard: dog bark"));
+    bench.reply("dialog", 90, "Hm.", None);
+    assert!(bench.shows("something was heard") && !bench.shows("still"));
+}
+
+#[test]
+fn less_of_a_reply_makes_dialog_less_eager_or_mutes_the_sound() {
+    let mut bench = open(WIDE);
+    bench.report(Event::Sound { at: at(3), reply: ReplyId(3), name: "dog bark".into(), count: 1 });
+    bench.reply("dialog", 4, "A dog?", None);
+    bench.click("Less of this");
+    bench.click("Make dialog less eager");
+    assert_eq!(bench.sent(), Some(Command::Eagerness { mode: "dialog".into(), bias: -1.0 }));
+    bench.click("Less of this");
+    bench.click("Do not list “dog bark”");
+    assert!(saved(&bench).contains("muted_sounds = [\"dog bark\"]"), "{}", saved(&bench));
+    assert!(bench.shows("Clap"), "the panel of sounds is empty again");
+}
+
+#[test]
+fn a_sound_can_be_marked_to_notify() {
+    let mut bench = open(WIDE);
+    bench.report(Event::Sound { at: at(3), reply: ReplyId(3), name: "alarm".into(), count: 1 });
+    bench.click("Notify me of “alarm”");
+    assert!(bench.shows("notifies") && saved(&bench).contains("marked_sounds = [\"alarm\"]"));
+    bench.click("Notify me of “alarm”");
+    assert!(!bench.shows("notifies"));
 }
 
 #[test]
 fn problems_and_the_notice_are_shown_and_the_notice_can_be_dismissed() {
-    let mut bench = open([1_100.0, 700.0]);
+    let mut bench = open(WIDE);
     let message = "random weights stand in".to_owned();
     bench.report(Event::Problem { at: at(0), severity: Severity::Warning, kind: "stand_in".into(), message });
     assert!(bench.shows("random weights"));
@@ -142,25 +145,142 @@ fn problems_and_the_notice_are_shown_and_the_notice_can_be_dismissed() {
     assert!(!bench.shows("random weights"));
     let message = "USB mic: unplugged".to_owned();
     bench.report(Event::Problem { at: at(2), severity: Severity::Warning, kind: "input_device".into(), message });
-    assert!(bench.shows("USB mic: unplugged"));
-    assert!(bench.shows("No input"), "the state says that nothing is heard");
+    assert!(bench.shows("USB mic: unplugged") && bench.shows("No input"), "the state says that nothing is heard");
     bench.report(Event::InputChanged { at: at(3), device: "USB mic".into(), rate_hz: 48_000, channels: 1 });
     assert!(bench.shows("Listening"));
+    bench.report(Event::Gate { at: at(4), open: false, level_dbfs: -60.0 });
+    assert!(bench.shows("Quiet since 0:01.6"));
 }
 
 #[test]
 fn the_strip_says_in_words_what_it_shows() {
-    let mut bench = open([1_100.0, 700.0]);
+    let mut bench = open(WIDE);
     for n in 1..5 {
         let (chunk, mode) = (ChunkIdx(n), "dialog".to_owned());
         bench.report(Event::Decision { at: at(n), chunk, mode, silent: n != 3, drained: false, margin: None });
     }
-    assert!(bench.shows("dialog: 1 responses in 4 decisions"));
+    assert!(bench.shows("Dialog: 1 responses in 4 decisions"), "{:?}", bench.values());
+}
+
+#[test]
+fn panels_can_be_hidden_and_come_back() {
+    let mut bench = open(WIDE);
+    bench.click("Hide Transcript");
+    assert!(!bench.shows("Say something") && saved(&bench).contains("hidden = [\"transcript\"]"));
+    bench.click("View");
+    bench.click("Transcript");
+    assert!(bench.shows("Say something"));
+}
+
+#[test]
+fn a_narrow_window_has_tabs_and_keeps_strip_and_status() {
+    let mut bench = open([420.0, 560.0]);
+    bench.reply("transcribe", 2, "some words", None);
+    bench.click("Transcript");
+    assert!(bench.shows("some words") && bench.shows("Listening") && bench.shows("Decisions."));
+    bench.click("Conversation");
+    assert!(!bench.shows("some words"));
 }
 
 #[test]
 fn a_window_smaller_than_any_panel_still_paints() {
-    let mut bench = open([200.0, 150.0]);
-    bench.reply("dialog", 1, "a reply that is longer than the window is wide", None);
-    bench.harness.step();
+    for size in [[200.0, 150.0], [60.0, 40.0]] {
+        let mut bench = open(size);
+        bench.reply("dialog", 1, "a reply that is longer than the window is wide", None);
+        bench.settle();
+    }
+}
+
+#[test]
+fn an_export_never_writes_over_a_file_unasked() {
+    let mut bench = open(WIDE);
+    bench.reply("transcribe", 2, "good morning", None);
+    bench.press(Modifiers::COMMAND, Key::E);
+    bench.click("SRT");
+    let file = bench.home.path().join("out.srt");
+    std::fs::write(&file, "mine").unwrap();
+    let field = bench.harness.get_by_role_and_label(egui::accesskit::Role::TextInput, "File");
+    field.focus();
+    bench.settle();
+    bench.press(Modifiers::COMMAND, Key::A);
+    bench.type_into("File", file.to_str().unwrap());
+    bench.click("Save");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+    assert!(bench.shows("There is already a file of this name."));
+    bench.click("Replace it");
+    assert!(std::fs::read_to_string(&file).unwrap().contains("good morning") && bench.shows("Saved: "));
+    bench.press(Modifiers::NONE, Key::Escape);
+    assert!(!bench.shows("Saved: "));
+}
+
+#[test]
+fn the_first_start_says_what_to_expect_once() {
+    let mut bench = open_with(WIDE, "[window]\nlanguage = \"en\"\n");
+    assert!(bench.shows("People nearby should know that something is listening."));
+    bench.click("Start");
+    assert!(!bench.shows("People nearby") && saved(&bench).contains("welcomed = true"));
+}
+
+#[test]
+fn a_bad_settings_file_is_named_by_its_line_and_the_window_opens() {
+    let bench = open_with(WIDE, "[window]\nwelcomed = true\nlanguage = \"en\"\n[eagerness]\ndialog = \"much\"\n");
+    assert!(bench.shows("settings.toml:5:") && bench.shows("Listening"), "{:?}", bench.values());
+}
+
+#[test]
+fn the_window_speaks_chinese() {
+    let mut bench = open_with(WIDE, "[window]\nwelcomed = true\nlanguage = \"zh\"\n");
+    assert!(bench.shows("正在听"));
+    bench.reply("transcribe", 2, "早上好，今天天气怎么样？", None);
+    assert!(bench.shows("今天天气"));
+    bench.press(Modifiers::COMMAND, Key::Comma);
+    assert!(bench.shows("外观"));
+}
+
+#[test]
+fn a_mode_of_ones_own_can_be_added() {
+    let mut bench = open(WIDE);
+    let clip = bench.home.path().join("said.wav");
+    std::fs::write(&clip, b"a clip").unwrap();
+    bench.press(Modifiers::COMMAND, Key::Comma);
+    bench.harness.get_by_label("Add a mode of your own").click_accesskit();
+    bench.harness.run_steps(30);
+    bench.type_into("Name (a to z)", "kettle");
+    bench.type_into("What it does, in words", "Tell me when the kettle boils.");
+    bench.type_into("The same words, spoken: an audio file", clip.to_str().unwrap());
+    bench.harness.get_by_label("Add").click_accesskit();
+    bench.settle();
+    assert_eq!(bench.sent(), Some(Command::ReadModes), "{:?}", bench.values());
+    assert!(bench.shows("kettle was added") && bench.shows("Kettle"));
+}
+
+#[test]
+fn the_captions_show_the_newest_words_in_both_languages() {
+    let mut bench = open(WIDE);
+    bench.press(Modifiers::NONE, Key::F11);
+    for (n, text) in [(2, "one"), (20, "two"), (40, "three")] {
+        bench.reply("transcribe", n, text, None);
+    }
+    bench.reply("translate", 41, "三", None);
+    let count = |bench: &Bench, text: &str| bench.harness.query_all_by_label(text).count();
+    assert_eq!((count(&bench, "one"), count(&bench, "three"), count(&bench, "三")), (1, 2, 2), "in the panel, and in the captions");
+    bench.click("Close the captions");
+    assert_eq!(count(&bench, "three"), 1);
+}
+
+#[test]
+fn only_the_lines_on_screen_are_laid_out_and_the_newest_is_followed() {
+    let mut bench = open(WIDE);
+    for n in 0..400 {
+        bench.reply("transcribe", 2 + 10 * n, &format!("line number {n}."), None);
+    }
+    assert!(bench.shows("line number 399.") && !bench.shows("line number 3."), "it stands at its end");
+    assert!(bench.harness.query_all_by_label_contains("line number").count() < 60);
+    bench.harness.hover_at(egui::pos2(200.0, 400.0));
+    bench.press(Modifiers::NONE, Key::PageUp);
+    assert!(!bench.shows("line number 399."));
+    bench.reply("transcribe", 5_000, "a new line", None);
+    assert!(!bench.shows("a new line"), "whoever reads is not torn away");
+    bench.click("Jump to now");
+    assert!(bench.shows("a new line"));
 }

@@ -35,7 +35,7 @@ impl HearkenApp {
     fn welcome_ui(&mut self, ui: &Ui) {
         let s = self.s;
         let card = Modal::new(Id::unique("welcome")).show(ui.ctx(), |ui| {
-            ui.set_max_width(480.0_f32.min(ui.ctx().content_rect().width() - 48.0));
+            ui.set_max_width(480.0_f32.min(ui.ctx().content_rect().width() - 48.0).max(0.0));
             ui.label(RichText::new(s.welcome).strong().size(theme::LARGE + 4.0));
             ui.add_space(4.0);
             for text in [s.welcome_can, s.welcome_cannot] {
@@ -85,7 +85,7 @@ impl HearkenApp {
         let (s, heard) = (self.s, std::sync::Arc::clone(&self.heard));
         let Some(export) = &mut self.view.export else { return };
         let card = Modal::new(Id::unique("export")).show(ui.ctx(), |ui| {
-            ui.set_width(460.0_f32.min(ui.ctx().content_rect().width() - 48.0));
+            ui.set_width(460.0_f32.min(ui.ctx().content_rect().width() - 48.0).max(0.0));
             ui.label(RichText::new(s.export_hint).strong());
             ui.horizontal_wrapped(|ui| {
                 ui.label(s.export_form);

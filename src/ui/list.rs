@@ -22,11 +22,13 @@ pub(super) struct List {
     /// The line to show next.
     goto: Option<usize>,
     offset: f32,
+    /// The offset at which the end was seen in the frame before.
+    end: f32,
 }
 
 impl Default for List {
     fn default() -> Self {
-        Self { tops: vec![0.0], width: 0.0, follows: true, goto: None, offset: 0.0 }
+        Self { tops: vec![0.0], width: 0.0, follows: true, goto: None, offset: 0.0, end: 0.0 }
     }
 }
 
@@ -46,13 +48,10 @@ impl List {
         self.fit(count);
         let height = ui.available_height();
         self.turn_pages(ui, name, height);
-        let mut area = ScrollArea::vertical().id_salt(name).auto_shrink(false);
+        let mut area = ScrollArea::vertical().id_salt(name).auto_shrink(false).stick_to_bottom(true);
         let wanted = match self.goto.take() {
-            Some(n) => {
-                self.follows = false;
-                Some((self.tops[n.min(count)] - height / 3.0).max(0.0))
-            }
-            None if self.follows => Some((self.total() - height).max(0.0)),
+            Some(n) if n < count => Some((self.tops[n] - height / 3.0).max(0.0)),
+            Some(_) => Some((self.total() - height).max(0.0)),
             None => None,
         };
         if let Some(offset) = wanted {
@@ -63,7 +62,9 @@ impl List {
         let end = (self.total() - output.inner_rect.height()).max(0.0);
         self.offset = output.state.clamped_offset().y;
         // Whoever scrolls up stops following; whoever comes back to the end follows again.
-        self.follows = if wanted.is_some() && self.follows { self.offset >= wanted.unwrap_or(0.0) - END } else { self.offset >= end - END };
+        // New lines lie below what is seen until the next frame: nobody has scrolled away from them.
+        self.follows = self.offset >= self.end.min(end) - END;
+        self.end = end;
         if (self.total() - before).abs() > 0.5 {
             ui.ctx().request_repaint();
         }
@@ -127,8 +128,7 @@ impl List {
             let target = (self.offset + by).clamp(0.0, (self.total() - height).max(0.0)) + height / 3.0;
             self.goto = Some(self.tops.partition_point(|t| *t < target).min(self.tops.len() - 1));
             if by > 0.0 && self.offset + by >= self.total() - height - END {
-                self.goto = None;
-                self.follows = true;
+                self.goto = Some(usize::MAX);
             }
         }
     }
@@ -138,7 +138,7 @@ impl List {
         let rect = Rect::from_center_size(pos2(inside.center().x, inside.bottom() - 22.0), size);
         let button = egui::Button::new(s.jump).fill(ui.visuals().window_fill).stroke(ui.visuals().widgets.noninteractive.bg_stroke);
         if ui.put(rect, button).clicked() {
-            self.follows = true;
+            self.goto = Some(usize::MAX);
             ui.ctx().request_repaint();
         }
     }

@@ -71,7 +71,7 @@ impl HearkenApp {
             Panel::right("right")
                 .resizable(true)
                 .default_size(width * 0.44)
-                .size_range(220.0..=width - 220.0)
+                .size_range(220.0..=(width - 220.0).max(221.0))
                 .show(ui, |ui| self.right_ui(ui, t, talk, sounds));
         }
         egui::CentralPanel::no_frame().show(ui, |ui| self.speech_ui(ui, t, &there));
@@ -115,9 +115,11 @@ impl HearkenApp {
     fn head_ui(&mut self, ui: &mut Ui, panels: &[Shown]) {
         ui.horizontal(|ui| {
             for (n, panel) in panels.iter().enumerate() {
-                let width = (ui.available_width() - if n == 0 { 0.0 } else { 4.0 }) / (panels.len() - n) as f32;
-                ui.allocate_ui_with_layout(vec2(width - 8.0, 22.0), egui::Layout::left_to_right(egui::Align::Center), |ui| {
-                    ui.set_min_width(width - 8.0);
+                // Two heads stand over the two halves of the lines, whose times come before the first.
+                let both = n == 0 && panels.len() == 2;
+                let width = if both { (ui.available_width() + TIMES) / 2.0 } else { ui.available_width() - 4.0 }.max(0.0);
+                ui.allocate_ui_with_layout(vec2(width, 22.0), egui::Layout::left_to_right(egui::Align::Center), |ui| {
+                    ui.set_min_width(width);
                     ui.label(RichText::new(self.panel_title(*panel)).strong());
                     ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                         let label = fill(self.s.hide_panel, self.panel_title(*panel));
@@ -153,7 +155,7 @@ impl HearkenApp {
             let halves = [(said, row.said.map(|n| &t.utterances[n])), (meant, row.meant.map(|n| &t.translations[n]))];
             ui.horizontal_top(|ui| {
                 time_ui(ui, &self.heard.time(row.from));
-                let width = ui.available_width() / if said && meant { 2.0 } else { 1.0 } - 4.0;
+                let width = (ui.available_width() / if said && meant { 2.0 } else { 1.0 } - 4.0).max(0.0);
                 for (_, line) in halves.iter().filter(|(shown, _)| *shown) {
                     ui.allocate_ui_with_layout(vec2(width, 0.0), egui::Layout::top_down(egui::Align::Min), |ui| {
                         ui.set_width(width);
@@ -241,7 +243,7 @@ impl HearkenApp {
             if let Some(emotion) = reply.emotion {
                 icons::emotion(ui, emotion, s.emotion(emotion), if urgent { colours.urgent } else { ui.visuals().weak_text_color() });
             }
-            let width = ui.available_width() - 30.0;
+            let width = (ui.available_width() - 30.0).max(0.0);
             ui.allocate_ui_with_layout(vec2(width, 0.0), egui::Layout::top_down(egui::Align::Min), |ui| {
                 ui.set_width(width);
                 let mut text = RichText::new(if reply.text.is_empty() { "…" } else { &reply.text }).size(theme::LARGE);

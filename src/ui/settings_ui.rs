@@ -22,16 +22,21 @@ impl HearkenApp {
         }
         let (mut open, s) = (true, self.s);
         let height = (ui.ctx().content_rect().height() - 120.0).max(100.0);
-        egui::Window::new(s.settings).open(&mut open).default_width(460.0).collapsible(false).show(ui.ctx(), |ui| {
-            egui::ScrollArea::vertical().max_height(height).auto_shrink([false, true]).show(ui, |ui| {
-                section(ui, s.general, |ui| self.general_ui(ui));
-                section(ui, s.listen_section, |ui| self.listening_ui(ui));
-                section(ui, s.modes_section, |ui| self.mode_settings_ui(ui));
-                section(ui, s.notifications, |ui| self.notifications_ui(ui));
-                section(ui, s.captions, |ui| self.caption_settings_ui(ui));
-                section(ui, s.about, |ui| self.about_ui(ui));
+        egui::Window::new(s.settings)
+            .open(&mut open)
+            .default_size([480.0, height.min(620.0)])
+            .default_pos(ui.ctx().content_rect().center_top() + egui::vec2(-240.0, 60.0))
+            .collapsible(false)
+            .show(ui.ctx(), |ui| {
+                egui::ScrollArea::vertical().max_height(height).auto_shrink(false).show(ui, |ui| {
+                    section(ui, s.general, |ui| self.general_ui(ui));
+                    section(ui, s.listen_section, |ui| self.listening_ui(ui));
+                    section(ui, s.modes_section, |ui| self.mode_settings_ui(ui));
+                    section(ui, s.notifications, |ui| self.notifications_ui(ui));
+                    section(ui, s.captions, |ui| self.caption_settings_ui(ui));
+                    section(ui, s.about, |ui| self.about_ui(ui));
+                });
             });
-        });
         self.view.settings_open &= open;
     }
 

@@ -17,6 +17,10 @@ use crate::config::{Mode, all_modes};
 use crate::protocol::{Command, DeviceChoice, Language};
 use crate::transcript::{Shown, Transcript};
 
+/// A window at least so wide has its controls in one row, in points.
+const ONE_ROW: f32 = 1_330.0;
+/// Narrower than this, the tools have a row of their own.
+const TWO_ROWS: f32 = 620.0;
 /// Behind by more than this is worth a word.
 const LATE_SECS: f32 = 2.0;
 /// The bias at either end of a slider: beyond it a mode answers everything, or nothing.
@@ -24,7 +28,19 @@ const EAGER: f32 = 10.0;
 
 impl HearkenApp {
     pub(super) fn status_ui(&mut self, ui: &mut Ui, transcript: &Transcript) {
-        if ui.available_width() < 1_060.0 {
+        if ui.available_width() < TWO_ROWS {
+            ui.horizontal(|ui| {
+                self.state_ui(ui, transcript);
+                self.meter_ui(ui, transcript);
+            });
+            ui.horizontal_wrapped(|ui| {
+                self.modes_ui(ui, transcript);
+                self.source_ui(ui, transcript);
+            });
+            ui.horizontal_wrapped(|ui| self.tools_ui(ui, transcript));
+            return;
+        }
+        if ui.available_width() < ONE_ROW {
             ui.horizontal(|ui| {
                 self.state_ui(ui, transcript);
                 self.meter_ui(ui, transcript);
@@ -126,7 +142,8 @@ impl HearkenApp {
     pub(super) fn inputs_ui(&mut self, ui: &mut Ui) {
         let s = self.s;
         let looked_for = ui.scope_id().with("looked for inputs");
-        if ui.data_mut(|d| d.get_temp::<u64>(looked_for)).is_none_or(|frame| frame + 2 < ui.ctx().cumulative_pass_nr()) {
+        let pass = ui.ctx().cumulative_pass_nr();
+        if ui.data(|d| d.get_temp::<u64>(looked_for)).is_none_or(|last| last + 2 < pass) {
             let (found, ctx) = (Arc::clone(&self.view.devices), ui.ctx().clone());
             let look = move || {
                 // Without a sound system there is nothing to choose from; the state of the window says that.
@@ -137,7 +154,7 @@ impl HearkenApp {
             // Without a thread the list stays empty.
             let _ = std::thread::Builder::new().name("hearken-devices".into()).spawn(look);
         }
-        ui.data_mut(|d| d.insert_temp(looked_for, ui.ctx().cumulative_pass_nr()));
+        ui.data_mut(|d| d.insert_temp(looked_for, pass));
         let mut chosen = ui.button(s.default_input).clicked().then_some(DeviceChoice::Default);
         let devices = self.view.devices.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match devices {

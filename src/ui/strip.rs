@@ -32,7 +32,7 @@ impl HearkenApp {
     /// Paints the newest decisions of every mode that is on; time runs with the audio, not with the frames.
     pub(super) fn strip_ui(&mut self, ui: &mut egui::Ui, transcript: &Transcript) {
         let modes: Vec<String> = self.settings.modes.iter().map(|m| m.name.clone()).filter(|m| transcript.modes.contains(m)).collect();
-        let size = Vec2::new(ui.available_width(), ROW * modes.len().max(1) as f32);
+        let size = Vec2::new(ui.available_width().max(0.0), ROW * modes.len().max(1) as f32);
         let (area, response) = ui.allocate_exact_size(size, Sense::click());
         let label = describe(self.s, transcript, &modes);
         response.widget_info(|| WidgetInfo::labeled(Role::Group, true, &label));

@@ -79,6 +79,7 @@ pub(super) fn apply(ctx: &egui::Context, choice: ThemeChoice) {
         style.spacing.item_spacing = egui::vec2(8.0, 6.0);
         style.spacing.button_padding = egui::vec2(9.0, 4.0);
         style.spacing.interact_size.y = 26.0;
+        style.spacing.window_margin = egui::Margin::same(16);
     });
     choose(ctx, choice);
     set_fonts(ctx, None);
@@ -109,7 +110,7 @@ fn light() -> Visuals {
     let mut v = Visuals::light();
     v.panel_fill = Color32::from_rgb(249, 249, 247);
     v.window_fill = Color32::from_rgb(255, 255, 255);
-    v.extreme_bg_color = Color32::from_rgb(255, 255, 255);
+    v.extreme_bg_color = Color32::from_rgb(237, 239, 239);
     v.faint_bg_color = Color32::from_rgb(240, 241, 240);
     v.override_text_color = Some(Color32::from_rgb(26, 30, 34));
     v.weak_text_color = Some(Color32::from_rgb(90, 99, 107));
