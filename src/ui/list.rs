@@ -48,15 +48,17 @@ impl List {
         self.fit(count);
         let height = ui.available_height();
         self.turn_pages(ui, name, height);
-        let mut area = ScrollArea::vertical().id_salt(name).auto_shrink(false).stick_to_bottom(true);
+        let mut area = ScrollArea::vertical().id_salt(name).auto_shrink(false);
         let wanted = match self.goto.take() {
             Some(n) if n < count => Some((self.tops[n] - height / 3.0).max(0.0)),
             Some(_) => Some((self.total() - height).max(0.0)),
             None => None,
         };
-        if let Some(offset) = wanted {
-            area = area.vertical_scroll_offset(offset);
-        }
+        // A list that sticks to its end would not go anywhere else.
+        area = match wanted {
+            Some(offset) => area.vertical_scroll_offset(offset),
+            None => area.stick_to_bottom(true),
+        };
         let before = self.total();
         let output = area.show_viewport(ui, |ui, seen| self.lines_ui(ui, seen, &mut line));
         let end = (self.total() - output.inner_rect.height()).max(0.0);
@@ -111,7 +113,7 @@ impl List {
         if response.has_focus() {
             ui.painter().rect_stroke(response.rect, 4.0, ui.visuals().selection.stroke, egui::StrokeKind::Inside);
         }
-        if !response.has_focus() && !response.contains_pointer() {
+        if !response.has_focus() && !ui.rect_contains_pointer(response.rect) {
             return;
         }
         let by = ui.input(|i| {
