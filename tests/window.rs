@@ -70,7 +70,11 @@ fn forgetting_is_asked_about_first() {
 
 #[test]
 fn a_mode_has_its_eagerness_and_the_translation_its_language() {
-    let mut bench = open(WIDE);
+    let mut starter = open(WIDE);
+    starter.click("Options of Translate");
+    starter.click("English");
+    assert_eq!(starter.sent(), None, "the starter translates into Chinese only");
+    let mut bench = open_with(WIDE, "model = \"/nowhere\"\n[window]\nwelcomed = true\nlanguage = \"en\"\n");
     bench.click("Options of Translate");
     bench.click("English");
     assert_eq!(bench.sent(), Some(Command::TranslateTo(Language::English)));

@@ -153,6 +153,11 @@ pub fn settings_problems(paths: &Paths) -> Vec<String> {
 fn window(typed: SessionArgs, paths: &Paths) -> Result<(Settings, Vec<String>)> {
     let (mut file, mut wrong) = settings_file::read_patiently(&paths.settings_file());
     let source = SourceChoice::Microphone(file.input.clone().unwrap_or_default());
+    let starter = matches!(typed.model.as_ref().or(file.model.as_ref()), None | Some(ModelChoice::Starter));
+    if starter && file.translate_to == Some(Language::English) {
+        // The language was chosen with another model; a window opens all the same.
+        file.translate_to = None;
+    }
     let translate_to = typed.translate_to.or(file.translate_to).unwrap_or_default();
     let modes = modes_file::all(paths, translate_to).unwrap_or_else(|e| {
         wrong.push(e.message().to_owned());
@@ -243,7 +248,7 @@ fn session_of(
     };
     let model = available(typed.model.or(file.model).unwrap_or(ModelChoice::Starter))?;
     let asked = typed.translate_to == Some(Language::English) || modes_on.iter().any(|name| name == TRANSLATE);
-    if model == ModelChoice::Starter && translate_to == Language::English && asked {
+    if model == ModelChoice::Starter && modes::language_of(&modes) == Language::English && asked {
         return Err(arguments(
             "the starter model translates into Chinese only: leave out `--translate-to en`, or choose another model with `--model`",
         ));

@@ -64,7 +64,8 @@ fn cues(t: &Transcript) -> Vec<Cue> {
         stop: Stop::End,
     };
     let talk = |at: StreamTime, text: &str| line("talk", &Line { from: at, to: at, text: text.to_owned() });
-    let mut events: Vec<Event> = t.utterances.iter().map(|l| line("said", l)).chain(t.translations.iter().map(|l| line("meant", l))).collect();
+    let mut events: Vec<Event> =
+        t.utterances.iter().map(|l| line("said", l)).chain(t.translations.iter().map(|l| line("meant", l))).collect();
     events.extend(t.replies.iter().map(|reply| talk(reply.at, &reply.text)));
     events.extend(t.sounds.iter().map(|s| Event::Sound { at: s.first, reply: ReplyId(0), name: s.name.clone(), count: 1 }));
     events.sort_by_key(Event::at);

@@ -93,6 +93,7 @@ impl HearkenApp {
 
     fn choose_model(&mut self, choice: ModelChoice) {
         self.engine.send(Command::ChooseModel(choice.clone()));
+        self.settings.model = choice.clone();
         self.save(&Choice::Model(choice));
     }
 

@@ -14,7 +14,7 @@ use crate::audio::{DeviceDirection, devices};
 use crate::config::modes::{DIALOG, SOUNDS, TRANSCRIBE, TRANSLATE, language_of};
 use crate::config::prefs::Choice;
 use crate::config::{Mode, all_modes};
-use crate::protocol::{Command, DeviceChoice, Language};
+use crate::protocol::{Command, DeviceChoice, Language, ModelChoice};
 use crate::transcript::{Shown, Transcript};
 
 /// A window at least so wide has its controls in one row, in points.
@@ -220,8 +220,11 @@ impl HearkenApp {
             ui.horizontal(|ui| {
                 ui.label(s.into);
                 let zh = ui.radio_value(&mut language, Language::Chinese, s.chinese).clicked();
-                if ui.radio_value(&mut language, Language::English, s.english).clicked() || zh {
-                    self.translate_to(language);
+                let starter = self.settings.model == ModelChoice::Starter;
+                let english = ui.add_enabled(!starter, egui::RadioButton::new(language == Language::English, s.english));
+                let english = english.on_disabled_hover_text(s.starter_chinese).clicked();
+                if english || zh {
+                    self.translate_to(if english { Language::English } else { language });
                 }
             });
         }

@@ -44,7 +44,7 @@ strings! {
     captions_wait, captions_close, settings_file, about, version, new_mode, new_mode_hint, mode_name,
     mode_instruction, mode_clip, mode_clip_hint, mode_panel, add, added, export, export_hint, export_path,
     export_form, save, replace, exists, saved, failed, welcome, welcome_can, welcome_cannot, welcome_bigger,
-    welcome_people, welcome_private, welcome_ok, privacy, chunk_cost, on_time, not_saved, model_choice, starter,
+    welcome_people, welcome_private, welcome_ok, privacy, chunk_cost, on_time, not_saved, model_choice, starter, starter_chinese,
     model_folder, load, urgent_title, sound_title, keys, keys_list,
 }
 

@@ -1,5 +1,5 @@
 //! A window over an engine that the test plays by hand.
-#![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "a helper of tests; each uses its part")]
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::panic, reason = "a helper of tests; each uses its part")]
 
 use std::sync::Arc;
 use std::time::Duration;

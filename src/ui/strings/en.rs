@@ -147,5 +147,6 @@ pub(super) static TABLE: Strings = Strings {
     sound_title: "Hearken heard a sound",
     keys: "Keys",
     keys_list: "Space pause · Esc cut the reply · 1 to 9 modes · Ctrl+E export · Ctrl+, settings · F11 captions · Ctrl + and − size · Page Up and Page Down scroll",
+    starter_chinese: "The starter model translates into Chinese only.",
     emotions: ["happy", "sad", "angry", "surprised", "calm", "urgent"],
 };

@@ -147,5 +147,6 @@ pub(super) static TABLE: Strings = Strings {
     sound_title: "Hearken 听到声音",
     keys: "按键",
     keys_list: "空格 暂停 · Esc 中断回复 · 1 至 9 模式 · Ctrl+E 导出 · Ctrl+, 设置 · F11 字幕 · Ctrl 加 + 或 − 大小 · Page Up 和 Page Down 滚动",
+    starter_chinese: "入门模型只能译成中文。",
     emotions: ["高兴", "难过", "生气", "惊讶", "平静", "紧急"],
 };
