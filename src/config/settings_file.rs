@@ -251,7 +251,7 @@ mod tests {
             ("seed = 1\nseed = 2\n", ":2:", "duplicate"),
             ("\n\nvolume = 3\n", ":3:", "volume"),
             ("gate = \"on\"\n", ":1:", "bool"),
-            ("precision = \"q4\"\n", ":1:", "bf16"),
+            ("precision = \"q3\"\n", ":1:", "bf16"),
             ("temperature = nan\n", ":1:", "temperature"),
             ("temperature = -1\n", ":1:", "temperature"),
             ("modes = []\n", ":1:", "modes"),
@@ -271,7 +271,7 @@ mod tests {
     fn a_window_opens_with_what_can_be_understood_and_says_what_cannot() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("settings.toml");
-        fs::write(&path, "seed = 3\nvolume = 11\nmodes = [\n\"dialog\"\nthreads = 0\ntranslate_to = \"en\"\n[eagerness]\ndialog = nan\n")
+        fs::write(&path, "seed = 3\nvolume = 11\nmodes = 3\n\nthreads = 0\ntranslate_to = \"en\"\n[eagerness]\ndialog = nan\n")
             .expect("written");
         let (read, wrong) = read_patiently(&path);
         assert_eq!((read.seed, read.translate_to, read.threads), (Some(3), Some(Language::English), None), "{wrong:?}");

@@ -114,7 +114,7 @@ fn the_language_chooses_the_instruction_and_its_clip() {
         let settings = home.listen(line).expect("settings");
         settings.modes.into_iter().find(|mode| mode.name == TRANSLATE).expect("the mode")
     };
-    let (chinese, english) = (translate(&[]), translate(&["--translate-to", "en"]));
+    let (chinese, english) = (translate(&[]), translate(&["--model", "m", "--translate-to", "en"]));
     assert!(chinese.instruction.is_some_and(|text| text.contains("Chinese")));
     assert!(english.instruction.is_some_and(|text| text.contains("English")));
     assert!(matches!((&chinese.clip, &english.clip), (Clip::Builtin(a), Clip::Builtin(b)) if a != b));
@@ -166,9 +166,11 @@ fn what_means_nothing_is_refused_by_name() {
         assert!(error.message().contains(word), "{line:?}: {error}");
     }
     home.write("settings.toml", "modes = [\"dance\"]\n");
-    let error = home.ask(&[]).expect_err("refused");
+    let error = home.ask(&["listen"]).expect_err("refused");
     assert_eq!(error.kind(), ErrorKind::Settings);
     assert!(error.message().contains("settings.toml") && error.message().contains("dance"), "{error}");
+    assert!(home.ask(&[]).is_ok(), "a window opens and says it there");
+    assert!(settings_problems(&home.paths()).iter().any(|wrong| wrong.contains("dance")));
 }
 
 #[test]
