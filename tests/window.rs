@@ -288,3 +288,15 @@ fn only_the_lines_on_screen_are_laid_out_and_the_newest_is_followed() {
     bench.click("Jump to now");
     assert!(bench.shows("a new line"));
 }
+
+#[test]
+fn a_quiet_window_paints_nothing() {
+    let mut bench = open(WIDE);
+    bench.reply("transcribe", 2, "good morning", None);
+    bench.reply("dialog", 3, "Good morning.", Some(Emotion::Happy));
+    bench.report(Event::Sound { at: at(4), reply: ReplyId(4), name: "alarm".into(), count: 1 });
+    bench.report(Event::Gate { at: at(20), open: false, level_dbfs: -60.0 });
+    bench.harness.run_steps(20);
+    let delay = bench.harness.output().viewport_output[&egui::ViewportId::ROOT].repaint_delay;
+    assert_eq!(delay, std::time::Duration::MAX, "{:?}", bench.harness.ctx.repaint_causes());
+}
