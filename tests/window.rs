@@ -291,12 +291,16 @@ fn only_the_lines_on_screen_are_laid_out_and_the_newest_is_followed() {
 
 #[test]
 fn a_quiet_window_paints_nothing() {
-    let mut bench = open(WIDE);
-    bench.reply("transcribe", 2, "good morning", None);
-    bench.reply("dialog", 3, "Good morning.", Some(Emotion::Happy));
-    bench.report(Event::Sound { at: at(4), reply: ReplyId(4), name: "alarm".into(), count: 1 });
-    bench.report(Event::Gate { at: at(20), open: false, level_dbfs: -60.0 });
-    bench.harness.run_steps(20);
-    let delay = bench.harness.output().viewport_output[&egui::ViewportId::ROOT].repaint_delay;
-    assert_eq!(delay, std::time::Duration::MAX, "{:?}", bench.harness.ctx.repaint_causes());
+    for size in [WIDE, [460.0, 700.0], [200.0, 150.0]] {
+        let mut bench = open(size);
+        for n in 0..40 {
+            bench.reply("transcribe", 20 * n + 2, "good morning to everybody who is here", None);
+            bench.reply("dialog", 20 * n + 3, "Good morning.", Some(Emotion::Happy));
+        }
+        bench.report(Event::Sound { at: at(900), reply: ReplyId(900), name: "alarm".into(), count: 1 });
+        bench.report(Event::Gate { at: at(920), open: false, level_dbfs: -60.0 });
+        bench.harness.run_steps(20);
+        let delay = bench.harness.output().viewport_output[&egui::ViewportId::ROOT].repaint_delay;
+        assert_eq!(delay, std::time::Duration::MAX, "{size:?}: {:?}", bench.harness.ctx.repaint_causes());
+    }
 }
