@@ -103,7 +103,7 @@ fn bad_arguments_exit_2_and_name_what_is_wrong() {
         (&["listen", "--speak"], &["--speak"]),
         (&["bench", "--recommend"], &["--recommend"]),
         (&["bench", "--scenario", "quiet"], &["--scenario"]),
-        (&["listen", "--precision", "q8"], &["q8", "--precision", "bf16"]),
+        (&["listen", "--precision", "q5"], &["q8", "--precision", "bf16"]),
         (&["listen", "--precision", "q4"], &["q4", "--precision"]),
         (&["bench", "--precision", "f64"], &["f64"]),
         (&["listen", "--device", "tpu"], &["tpu", "cpu"]),

@@ -66,7 +66,7 @@ impl Activations {
     }
 
     /// Numbers, scales and sums of group `g` from `row` on.
-    pub(super) fn from_row(&self, g: usize, row: usize) -> (&[i8], &[f32], &[i32]) {
+    pub(super) fn cells(&self, g: usize, row: usize) -> (&[i8], &[f32], &[i32]) {
         let cell = g * self.rows + row;
         let end = (g + 1) * self.rows;
         (&self.numbers[cell * GROUP..end * GROUP], &self.scales[cell..end], &self.sums[cell..end])

@@ -36,7 +36,7 @@ pub(super) fn tile(job: &Job<'_>, rows: usize, out: &mut [f32], stride: usize) {
 unsafe fn half_tile(job: &Job<'_>, row: usize, half: usize) -> [f32; 8] {
     let mut sum = _mm256_setzero_ps();
     for (g, weights) in job.weights.chunks_exact(job.bits.group_bytes()).enumerate() {
-        let (numbers, scales, totals) = job.activations.from_row(g, row);
+        let (numbers, scales, totals) = job.activations.cells(g, row);
         let numbers = &numbers[..GROUP];
         // SAFETY: the instruction sets are the caller's promise.
         let products = unsafe {

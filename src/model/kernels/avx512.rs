@@ -1,5 +1,7 @@
 //! AVX-512 with VNNI: 16 outputs in one register, up to 13 rows at once.
 
+#![allow(clippy::needless_range_loop, reason = "the loops over rows are unrolled into registers: `R` says how many there are")]
+
 use std::arch::x86_64::{
     __m512i, _mm256_loadu_si256, _mm512_add_epi32, _mm512_and_si512, _mm512_cvtepi32_ps, _mm512_cvtph_ps, _mm512_dpbusd_epi32,
     _mm512_fmadd_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
@@ -38,7 +40,7 @@ unsafe fn four<const R: usize>(job: &Job<'_>, out: &mut [f32], stride: usize) {
     let low_half = _mm512_set1_epi8(15);
     let mut sums = [_mm512_setzero_ps(); R];
     for (g, weights) in job.weights.chunks_exact(TILE * GROUP / 2).enumerate() {
-        let (numbers, scales, totals) = job.activations.from_row(g, job.first_row);
+        let (numbers, scales, totals) = job.activations.cells(g, job.first_row);
         let numbers = numbers.as_ptr();
         // The offset of the weights is taken off at the start. With few rows two chains hide the latency of the products.
         let mut even = [_mm512_setzero_si512(); R];
@@ -47,7 +49,7 @@ unsafe fn four<const R: usize>(job: &Job<'_>, out: &mut [f32], stride: usize) {
             even[r] = _mm512_set1_epi32(-8 * totals[r]);
         }
         for step in 0..GROUP / 8 {
-            // SAFETY: a group holds 8 steps of 64 bytes of weights; `from_row` gave 64 numbers for each row that is left.
+            // SAFETY: a group holds 8 steps of 64 bytes of weights; `cells` gave 64 numbers for each row that is left.
             unsafe {
                 let both = _mm512_loadu_si512(weights.as_ptr().add(64 * step).cast());
                 let (low, high) = (_mm512_and_si512(both, low_half), _mm512_and_si512(_mm512_srli_epi16::<4>(both), low_half));
@@ -81,14 +83,14 @@ unsafe fn four<const R: usize>(job: &Job<'_>, out: &mut [f32], stride: usize) {
 unsafe fn eight<const R: usize>(job: &Job<'_>, out: &mut [f32], stride: usize) {
     let mut sums = [_mm512_setzero_ps(); R];
     for (g, weights) in job.weights.chunks_exact(TILE * GROUP).enumerate() {
-        let (numbers, scales, totals) = job.activations.from_row(g, job.first_row);
+        let (numbers, scales, totals) = job.activations.cells(g, job.first_row);
         let numbers = numbers.as_ptr();
         let mut exact = [_mm512_setzero_si512(); R];
         for r in 0..R {
             exact[r] = _mm512_set1_epi32(-128 * totals[r]);
         }
         for step in 0..GROUP / 4 {
-            // SAFETY: a group holds 16 steps of 64 bytes of weights; `from_row` gave 64 numbers for each row that is left.
+            // SAFETY: a group holds 16 steps of 64 bytes of weights; `cells` gave 64 numbers for each row that is left.
             unsafe {
                 let weights = _mm512_loadu_si512(weights.as_ptr().add(64 * step).cast());
                 for r in 0..R {

@@ -27,7 +27,7 @@ pub(super) fn tile(job: &Job<'_>, rows: usize, out: &mut [f32], stride: usize) {
 unsafe fn row(job: &Job<'_>, row: usize, out: &mut [f32]) {
     let mut sums = [vdupq_n_f32(0.0); 4];
     for (g, weights) in job.weights.chunks_exact(job.bits.group_bytes()).enumerate() {
-        let (numbers, scales, _) = job.activations.from_row(g, row);
+        let (numbers, scales, _) = job.activations.cells(g, row);
         let numbers = &numbers[..GROUP];
         // The offset is taken off the weights before the product, which is signed here: the sums are the same integers.
         let mut exact = [vdupq_n_s32(0); 4];

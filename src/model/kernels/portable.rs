@@ -7,7 +7,7 @@ use super::{Bits, Job, TILE};
 pub(super) fn tile(job: &Job<'_>, rows: usize, out: &mut [f32], stride: usize) {
     let mut sums = [[0.0f32; TILE]; super::MOST_ROWS];
     for (g, weights) in job.weights.chunks_exact(job.bits.group_bytes()).enumerate() {
-        let (_, scales, totals) = job.activations.from_row(g, job.first_row);
+        let (_, scales, totals) = job.activations.cells(g, job.first_row);
         for r in 0..rows {
             let numbers = job.activations.group(g, job.first_row + r);
             let products = match job.bits {
