@@ -115,7 +115,6 @@ fn start_with(settings: Settings, source: Box<dyn Source>, gap_secs: f64, tempo:
         control: control_tx,
         meters: Arc::clone(&meters),
         save,
-        notice: found.notice,
     };
     let conductor = Conductor::new(parts)?;
     let capture =

@@ -18,30 +18,25 @@ pub struct Found {
     pub folder: PathBuf,
     /// How events call it.
     pub name: String,
-    /// What the user should know about it.
-    pub notice: Option<String>,
 }
 
 macro_rules! builtin {
     ($($name:literal),* $(,)?) => {
-        &[$(($name, include_bytes!(concat!("../models/fixture/", $name)))),*]
+        &[$(($name, include_bytes!(concat!("../models/starter/", $name)))),*]
     };
 }
 
-/// The files of the built-in checkpoint. Until the starter model is trained this is a small one with random weights.
-const BUILTIN: &[(&str, &[u8])] = builtin![
+/// The files of the starter, the model that is built in.
+const STARTER: &[(&str, &[u8])] = builtin![
     "audiointeraction_ChunkwisedEncoder.pth",
-    "model-00001-of-00002.safetensors",
-    "model-00002-of-00002.safetensors",
+    "model-00001-of-00001.safetensors",
     "model.safetensors.index.json",
     "model_config.yaml",
+    "phrases.toml",
     "qwen25OmniConfig/config.json",
     "token_ids.json",
     "tokenizer.json",
 ];
-
-/// Shown wherever the stand-in is used.
-pub const STAND_IN_NOTICE: &str = "The starter model is not part of this version yet: a checkpoint with random weights stands in for it, so what it says is gibberish on purpose.";
 
 /// Finds the model `choice`, unpacking the built-in one where that has not been done.
 ///
@@ -51,7 +46,7 @@ pub fn find(choice: &ModelChoice, paths: &Paths) -> Result<Found> {
     match choice {
         ModelChoice::Starter => {
             let folder = unpack(&[paths.cache.join("models"), std::env::temp_dir().join("hearken")])?;
-            Ok(Found { folder, name: "starter (random weights)".into(), notice: Some(STAND_IN_NOTICE.into()) })
+            Ok(Found { folder, name: "starter".into() })
         }
         ModelChoice::ThreeB => {
             let why = "the 3B model cannot be downloaded by this version; fetch its folder yourself and give it with --model FOLDER";
@@ -59,7 +54,7 @@ pub fn find(choice: &ModelChoice, paths: &Paths) -> Result<Found> {
         }
         ModelChoice::Dir(folder) => {
             let name = folder.file_name().map_or_else(|| folder.display().to_string(), |n| n.to_string_lossy().into_owned());
-            Ok(Found { folder: folder.clone(), name, notice: None })
+            Ok(Found { folder: folder.clone(), name })
         }
     }
 }
@@ -67,7 +62,7 @@ pub fn find(choice: &ModelChoice, paths: &Paths) -> Result<Found> {
 /// Unpacks the built-in checkpoint into the first of `places` that can be written to, unless it lies there already.
 fn unpack(places: &[PathBuf]) -> Result<PathBuf> {
     let mut hash = Sha256::new();
-    for (name, bytes) in BUILTIN {
+    for (name, bytes) in STARTER {
         hash.update(name.as_bytes());
         hash.update(bytes);
     }
@@ -88,13 +83,13 @@ fn unpack(places: &[PathBuf]) -> Result<PathBuf> {
 
 /// Every file is there with its own bytes: a damaged copy is replaced, not loaded.
 fn is_complete(folder: &Path) -> bool {
-    BUILTIN.iter().all(|(name, bytes)| std::fs::read(folder.join(name)).is_ok_and(|found| found == *bytes))
+    STARTER.iter().all(|(name, bytes)| std::fs::read(folder.join(name)).is_ok_and(|found| found == *bytes))
 }
 
 /// Writes beside the place and renames, so that a second Hearken never sees half a model.
 fn unpack_into(place: &Path, folder: &Path) -> std::io::Result<()> {
     let temporary = place.join(format!("unpacking-{}", std::process::id()));
-    for (name, bytes) in BUILTIN {
+    for (name, bytes) in STARTER {
         let path = temporary.join(name);
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent)?;
@@ -125,7 +120,7 @@ mod tests {
         let file = folder.join("tokenizer.json");
         std::fs::write(&file, "damaged").unwrap();
         assert_eq!(unpack(&[dir.path().to_owned()]).unwrap(), folder);
-        assert_eq!(std::fs::read(&file).unwrap(), include_bytes!("../models/fixture/tokenizer.json"));
+        assert_eq!(std::fs::read(&file).unwrap(), include_bytes!("../models/starter/tokenizer.json"));
     }
 
     #[test]

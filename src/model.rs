@@ -154,8 +154,7 @@ impl Model {
     /// Reads a cache that [`LaneCache::save`] wrote; None unless it is one of this model's sizes.
     #[must_use]
     pub fn load_cache(&self, path: &Path) -> Option<LaneCache> {
-        let cache = LaneCache::load(path, self.new_cache().depth(), self.decoder.device())?;
-        self.decoder.fits(&cache).then_some(cache)
+        self.decoder.load_cache(path)
     }
 
     /// The decoder, for the tools.

@@ -22,8 +22,6 @@ const NOTICES: usize = 500;
 
 /// The kind of a `problem` of the input device: from there until `input_changed` nothing is heard.
 const NO_INPUT: &str = crate::error::ErrorKind::InputDevice.name();
-/// The kind of a `problem` that is none, but something to know about the model.
-pub const REMARK: &str = "stand_in";
 
 /// Where the responses of a mode are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,8 +128,6 @@ pub struct Transcript {
     pub quiets: VecDeque<(StreamTime, StreamTime)>,
     /// What happened to the session itself.
     pub notices: VecDeque<Notice>,
-    /// What the user should know about the model.
-    pub remark: Option<String>,
     /// The modes that are on.
     pub modes: Vec<String>,
     /// When a session with a microphone began.
@@ -167,7 +163,6 @@ impl Transcript {
             quiets: VecDeque::new(),
             notices: VecDeque::new(),
             started_utc: None,
-            remark: None,
             modes: Vec::new(),
             model: String::new(),
             source: String::new(),
@@ -259,7 +254,6 @@ impl Transcript {
                 self.no_input = false;
                 self.notice(*at, format!("listening to {device}"));
             }
-            Event::Problem { kind, message, .. } if kind == REMARK => self.remark = Some(message.clone()),
             Event::Problem { at, kind, message, .. } if kind == NO_INPUT => {
                 self.no_input = true;
                 self.notice(*at, message.clone());

@@ -118,7 +118,7 @@ impl HearkenApp {
         self.dropped_files(ui);
         let bar = egui::Frame::side_top_panel(ui.style()).inner_margin(egui::Margin::symmetric(12, 8));
         Panel::top("status").frame(bar).show(ui, |ui| self.status_ui(ui, &transcript));
-        self.messages_ui(ui, &transcript);
+        self.messages_ui(ui);
         Panel::top("strip").frame(bar).show(ui, |ui| self.strip_ui(ui, &transcript));
         Panel::bottom("health").frame(bar).show(ui, |ui| self.health_ui(ui, &transcript));
         egui::CentralPanel::default().show(ui, |ui| self.panels_ui(ui, &transcript));
@@ -164,22 +164,20 @@ impl HearkenApp {
         }
     }
 
-    /// What the user should read once: what is wrong with the settings, what to know of the model.
-    fn messages_ui(&mut self, ui: &mut egui::Ui, transcript: &Transcript) {
-        let remark = transcript.remark.clone().filter(|remark| self.view.read_remark.as_ref() != Some(remark));
-        if remark.is_none() && self.view.messages.is_empty() {
+    /// What the user should read once: what is wrong with the settings.
+    fn messages_ui(&mut self, ui: &mut egui::Ui) {
+        if self.view.messages.is_empty() {
             return;
         }
         let frame = egui::Frame::side_top_panel(ui.style()).inner_margin(egui::Margin::symmetric(12, 6)).fill(ui.visuals().faint_bg_color);
         Panel::top("messages").frame(frame).show(ui, |ui| {
             let colour = theme::states(ui.visuals()).urgent;
             ui.horizontal_wrapped(|ui| {
-                for text in self.view.messages.iter().chain(&remark) {
+                for text in &self.view.messages {
                     ui.label(RichText::new(text).color(colour));
                 }
                 if ui.button(self.s.dismiss).clicked() {
                     self.view.messages.clear();
-                    self.view.read_remark.clone_from(&remark);
                 }
             });
         });

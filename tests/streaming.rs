@@ -192,8 +192,8 @@ impl Source for Endless {
 
 fn wait_for(engine: &EngineHandle, what: impl Fn(&Event) -> bool) -> Duration {
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(20) {
-        match engine.events().recv_timeout(Duration::from_secs(5)) {
+    while begun.elapsed() < Duration::from_secs(60) {
+        match engine.events().recv_timeout(Duration::from_secs(20)) {
             Ok(event) if what(&event) => return begun.elapsed(),
             Ok(_) => {}
             Err(e) => panic!("no event: {e}"),

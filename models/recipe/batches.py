@@ -108,7 +108,7 @@ def make_batch(composer, tokens, r, n_streams, secs, lanes_each):
         audio.append(stream.audio)
         phones.append(stream.phones)
         active.append(stream.active)
-        for mode in st.lanes_for(r, scenario, lanes_each):
+        for mode in st.lanes_for(r, scenario, lanes_each) if lanes_each else []:
             labels, unsure = st.told_labels(stream, mode, target)
             name = None if mode == "dialog" else f"count {target}" if mode == "count" else mode
             if name and name not in openings:
@@ -127,7 +127,9 @@ def _work(queue, make_composer, tokens, seed, shape):
     while True:
         long = r.uniform() < shape["long_share"]
         n = shape["streams"]
-        if long:
+        if shape["ears"]:
+            batch = make_batch(composer, tokens, r, n, shape["secs"], 0)
+        elif long:
             batch = make_batch(composer, tokens, r, max(1, n // 5), float(r.choice([56.0, 80.0, 100.0])), 3)
         else:
             batch = make_batch(composer, tokens, r, n, shape["secs"], 3)

@@ -86,6 +86,14 @@ def losses(net, aux, batch, r, augment=True):
         heard = features[:n]
         phone_logits = aux.phones(heard).float().view(-1, len(st.PHONE_CLASSES))
         sound_logits = aux.sounds(heard).float()
+        phone_targets = torch.from_numpy(phones.astype(np.int64)).flatten()
+        phone_weight = torch.where(phone_targets == 0, 0.3, 1.0) * (phone_targets >= 0)
+        phone = F.cross_entropy(phone_logits, phone_targets.clamp(min=0), reduction="none")
+        phone = (phone * phone_weight).sum() / phone_weight.sum().clamp(min=1)
+        sound = F.binary_cross_entropy_with_logits(sound_logits.flatten(0, 1), torch.from_numpy(active).flatten(0, 1))
+        if not rows:
+            right = (phone_logits.argmax(-1) == phone_targets)[phone_targets > 0].float().mean()
+            return right, phone, sound, None, None
         length = max(len(row.ids) for row in rows)
         ids = torch.zeros(len(rows), length, dtype=torch.long)
         positions = torch.zeros(len(rows), length, dtype=torch.long)
@@ -102,11 +110,6 @@ def losses(net, aux, batch, r, augment=True):
         at = targets != batches.IGNORE
         logits = net.lm_head(hidden[at]).float()
     text = (F.cross_entropy(logits, targets[at], reduction="none") * weights[at]).sum() / weights[at].sum()
-    phone_targets = torch.from_numpy(phones.astype(np.int64)).flatten()
-    phone_weight = torch.where(phone_targets == 0, 0.3, 1.0) * (phone_targets >= 0)
-    phone = F.cross_entropy(phone_logits, phone_targets.clamp(min=0), reduction="none")
-    phone = (phone * phone_weight).sum() / phone_weight.sum().clamp(min=1)
-    sound = F.binary_cross_entropy_with_logits(sound_logits.flatten(0, 1), torch.from_numpy(active).flatten(0, 1))
     return text, phone, sound, logits, targets[at]
 
 
@@ -128,6 +131,8 @@ def main():
     a.add_argument("--streams", type=int, default=8)
     a.add_argument("--secs", type=float, default=20.0)
     a.add_argument("--long", type=float, default=0.12)
+    a.add_argument("--ears", action="store_true", help="train the encoder alone, on phonemes and sounds: a quick start")
+    a.add_argument("--phone-weight", type=float, default=0.5)
     a.add_argument("--rate", type=float, default=1.0)
     a.add_argument("--from", dest="start", default="last.pt")
     a.add_argument("--to", default="last.pt")
@@ -153,7 +158,7 @@ def main():
         step = saved["step"]
         print(f"resumed at step {step}", flush=True)
     feeder = batches.Feeder(
-        lambda: st.Composer(a.work / "bank", a.bank, a.data), tokens, int(time.time()), {"streams": a.streams, "secs": a.secs, "long_share": a.long}, a.workers
+        lambda: st.Composer(a.work / "bank", a.bank, a.data), tokens, int(time.time()), {"streams": a.streams, "secs": a.secs, "long_share": a.long, "ears": a.ears}, a.workers
     )
     r = np.random.default_rng(step)
     print(f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters, {tokens.size} tokens", flush=True)
@@ -177,7 +182,7 @@ def main():
         batch = feeder.next()
         waited += time.time() - t
         text, phone, sound, logits, targets = losses(net, aux, batch, r)
-        loss = text + 0.3 * phone + 0.5 * sound
+        loss = a.phone_weight * phone + sound + (0 if a.ears else text)
         for o in opts:
             o.zero_grad(set_to_none=True)
         loss.backward()
@@ -185,7 +190,9 @@ def main():
         for o in opts:
             o.step()
         step += 1
-        with torch.no_grad():
+        if a.ears:
+            sums += [1, text.item(), phone.item(), sound.item(), 1, 0, 1, 0, 1, 0, batch[0].size / k.RATE, 0]
+        else:
             best = logits.argmax(-1)
             silent, respond = tokens.ids["KEEP_SILENCE"], tokens.ids["TEXT_BEGIN"]
             s, p = targets == silent, targets == respond

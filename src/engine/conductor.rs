@@ -23,7 +23,6 @@ use crate::mel::{MaxOver, QuietGate};
 use crate::model::Model;
 use crate::protocol::{Command, Event, GapCause, Language, PROTOCOL, Severity};
 use crate::time::{ChunkIdx, SAMPLE_RATE_HZ, StreamTime};
-use crate::transcript::REMARK;
 
 /// Failures of computing, one after the other, after which the session ends: it would only fail again.
 const FAILURES: usize = 5;
@@ -40,7 +39,6 @@ pub(super) struct Parts {
     pub(super) control: Sender<Control>,
     pub(super) meters: Arc<Meters>,
     pub(super) save: Option<WavOut>,
-    pub(super) notice: Option<String>,
 }
 
 /// The inference thread.
@@ -148,9 +146,6 @@ impl Conductor {
             modes: self.session.modes_on(),
             started_utc: if microphone { Some(utc_now()) } else { None },
         });
-        if let Some(notice) = self.parts.notice.take() {
-            self.remark(notice);
-        }
         self.parts.meters.raise(Flag::GateOpen);
         if self.parts.tempo == Tempo::Live {
             self.make_other_openings();
@@ -423,7 +418,7 @@ impl Conductor {
                 }
             }
             Ready::Opening { .. } => Ok(()),
-            Ready::Model { model, openings, notice } => self.listen_with(model, openings, notice),
+            Ready::Model { model, openings } => self.listen_with(model, openings),
             Ready::NoModel(error) => {
                 self.parts.meters.lower(Flag::Loading);
                 Err(error)
@@ -435,7 +430,7 @@ impl Conductor {
     }
 
     /// Goes over to another model at the next chunk, with the modes that are on now.
-    fn listen_with(&mut self, model: Arc<Model>, openings: Vec<(String, Arc<Opening>)>, notice: Option<String>) -> Result<()> {
+    fn listen_with(&mut self, model: Arc<Model>, openings: Vec<(String, Arc<Opening>)>) -> Result<()> {
         self.parts.meters.lower(Flag::Loading);
         let mut session = Session::new(Arc::clone(&model), Conduct::product(self.parts.settings.sampling))?;
         session.continue_counts(self.session.reply_count(), self.heard);
@@ -448,9 +443,6 @@ impl Conductor {
         for name in on {
             self.switch_on(&name)?;
         }
-        if let Some(notice) = notice {
-            self.remark(notice);
-        }
         self.make_other_openings();
         Ok(())
     }
@@ -461,10 +453,6 @@ impl Conductor {
     }
 
     /// Something to know that is no trouble: it does not count as a problem.
-    fn remark(&mut self, message: String) {
-        self.out.push(Event::Problem { at: self.now, severity: Severity::Warning, kind: REMARK.to_owned(), message });
-    }
-
     /// Reports what has gathered, less what was not asked for. A face that has gone ends the session.
     fn send_events(&mut self) {
         let reports = self.parts.settings.reports;

@@ -14,7 +14,7 @@ use crate::model::{Input, LaneCache, Model, Segment};
 use crate::time::{CHUNK_SAMPLES, ChunkIdx, StreamTime};
 
 /// Raised whenever what is stored, or how it is computed, changes.
-const FORMAT: &[u8] = b"hearken opening 1: rotated keys, candle";
+const FORMAT: &[u8] = b"hearken opening 2: rotated keys";
 
 /// The cache and pending tokens that a lane starts from.
 #[derive(Debug)]

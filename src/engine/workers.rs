@@ -21,7 +21,7 @@ pub(super) enum Ready {
     /// The opening of this mode, for the model of this fingerprint.
     Opening { mode: Mode, fingerprint: [u8; 32], opening: Result<Arc<Opening>> },
     /// Another model, with the openings of the modes that were on when it was asked for.
-    Model { model: Arc<Model>, openings: Vec<(String, Arc<Opening>)>, notice: Option<String> },
+    Model { model: Arc<Model>, openings: Vec<(String, Arc<Opening>)> },
     /// It could not be loaded.
     NoModel(Error),
 }
@@ -55,7 +55,7 @@ pub(super) fn load_model(choice: ModelChoice, modes: Vec<Mode>, settings: &Setti
             let found = hub::find(&choice, &settings.paths)?;
             let model = Arc::new(Model::load(&found.folder, &found.name, settings.precision, settings.device)?);
             let openings = modes.iter().map(|m| Ok((m.name.clone(), Opening::of(&model, m, &settings.paths)?))).collect::<Result<_>>()?;
-            Ok(Ready::Model { model, openings, notice: found.notice })
+            Ok(Ready::Model { model, openings })
         };
         // Nobody waits for a model any more when this fails: the session has ended.
         let _ = ready.send(load().unwrap_or_else(Ready::NoModel));

@@ -5,15 +5,16 @@
 
 use candle_core::{D, DType, Device, Result as CandleResult, Tensor};
 use candle_nn::ops::{rms_norm, silu, softmax_last_dim};
-use candle_nn::{Module, rotary_emb::rope};
+use candle_nn::{Module, kv_cache::KvCache, rotary_emb::rope};
 
 use super::checkpoint::Checkpoint;
 use super::config::LmConfig;
-use super::kv::LaneCache;
+use super::kernels::{Path, attention::KeysValues};
+use super::kv::{LaneCache, Layer};
 use super::linear::{Embedding, Linear, PackedMlp};
-use super::rope::Rope;
+use super::rope::{Rope, rotate};
 use super::weights::{self, Numbers, Weights};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::time::CHUNK_FEATURES;
 
 /// One lane's share of a pass: what to feed, and at which of those rows to read.
@@ -90,6 +91,7 @@ pub struct Decoder {
     decision_head: candle_nn::Linear,
     rope: Rope,
     config: LmConfig,
+    numbers: Numbers,
     dtype: DType,
     device: Device,
 }
@@ -118,9 +120,15 @@ enum Mlp {
 struct Span {
     first_row: usize,
     rows: usize,
-    cos: Tensor,
-    sin: Tensor,
-    mask: Option<Tensor>,
+    turns: Turns,
+}
+
+/// The rotations of a span's positions.
+enum Turns {
+    /// For candle, with what hides the future.
+    Float { cos: Tensor, sin: Tensor, mask: Option<Tensor> },
+    /// `[rows][head / 2]` pairs of cosine and sine.
+    Packed(Vec<(f32, f32)>),
 }
 
 impl Decoder {
@@ -146,6 +154,10 @@ impl Decoder {
         let (e, v, i) = (config.n_embd, config.padded_vocab_size, config.intermediate());
         let (q, kv) = (config.n_head * config.head(), config.groups() * config.head());
         let dtype = numbers.dtype();
+        if matches!(numbers, Numbers::Packed(_)) && !config.head().is_multiple_of(16) {
+            let why = format!("heads of {} numbers cannot be computed in 8 or 4 bits (16 at a time); use --precision f32", config.head());
+            return Err(Error::new(ErrorKind::UnsupportedModel, why));
+        }
         let norm = |name: &str| weights.get(name, &[e], dtype, device);
         let linear =
             |name: &str, bias: Option<&str>, out: usize, inner: usize| weights::linear(weights, name, bias, (out, inner), numbers, device);
@@ -178,6 +190,7 @@ impl Decoder {
             decision_head: candle_nn::Linear::new(chosen, None),
             rope: Rope::new(config.head(), config.rope_base, dtype, device),
             config: config.clone(),
+            numbers,
             dtype,
             device: device.clone(),
         })
@@ -208,21 +221,16 @@ impl Decoder {
     /// An empty cache of this decoder's depth.
     #[must_use]
     pub fn new_cache(&self) -> LaneCache {
-        LaneCache::new(self.config.n_layer)
+        match self.numbers {
+            Numbers::Float(_) => LaneCache::float(self.config.n_layer),
+            Numbers::Packed(_) => LaneCache::packed(self.config.n_layer, self.config.groups(), self.config.head()),
+        }
     }
 
-    /// Whether `cache`, read from a file, is one of this decoder's.
+    /// A cache that [`LaneCache::save`] wrote; None unless it is one of this decoder's.
     #[must_use]
-    pub fn fits(&self, cache: &LaneCache) -> bool {
-        let fits = |layer: &candle_nn::kv_cache::KvCache| {
-            [layer.k(), layer.v()].into_iter().all(|tensor| {
-                tensor
-                    .ok()
-                    .flatten()
-                    .is_some_and(|t| t.dims() == [self.config.groups(), cache.positions, self.config.head()] && t.dtype() == self.dtype)
-            })
-        };
-        cache.layers.len() == self.h.len() && cache.layers.iter().all(fits)
+    pub fn load_cache(&self, path: &std::path::Path) -> Option<LaneCache> {
+        self.new_cache().load(path, (self.config.groups(), self.config.head(), self.dtype), &self.device)
     }
 
     /// The number type that it computes in.
@@ -283,9 +291,13 @@ impl Decoder {
             if position + rows > self.config.block_size {
                 candle_core::bail!("position {} lies beyond the model's {}", position + rows, self.config.block_size);
             }
-            let (cos, sin) = self.rope.rows(position, rows)?;
-            let mask = if rows > 1 { Some(causal_mask(rows, &self.device)?) } else { None };
-            spans.push(Span { first_row, rows, cos, sin, mask });
+            let turns = if let Numbers::Packed(_) = self.numbers {
+                Turns::Packed(self.rope.turns(position, rows))
+            } else {
+                let (cos, sin) = self.rope.rows(position, rows)?;
+                Turns::Float { cos, sin, mask: if rows > 1 { Some(causal_mask(rows, &self.device)?) } else { None } }
+            };
+            spans.push(Span { first_row, rows, turns });
             first_row += rows;
         }
         Ok(spans)
@@ -293,19 +305,44 @@ impl Decoder {
 
     /// Causal attention of one lane's rows over all its cached positions: `[rows, n_head * head]`.
     fn attend(&self, qkv: &Tensor, span: &Span, cache: &mut LaneCache, layer: usize) -> CandleResult<Tensor> {
-        let (heads, groups, size, t) = (self.config.n_head, self.config.groups(), self.config.head(), span.rows);
-        let own = qkv.narrow(0, span.first_row, t)?;
+        let own = qkv.narrow(0, span.first_row, span.rows)?;
+        match (&mut cache.layers[layer], &span.turns) {
+            (Layer::Float(cache), Turns::Float { cos, sin, mask }) => self.attend_float(&own, cache, (cos, sin), mask.as_ref()),
+            (Layer::Packed(cache), Turns::Packed(turns)) => self.attend_packed(&own, cache, turns),
+            _ => candle_core::bail!("the cache of a lane belongs to another precision"),
+        }
+    }
+
+    /// On the processor, over 16-bit keys and values.
+    fn attend_packed(&self, qkv: &Tensor, cache: &mut KeysValues, turns: &[(f32, f32)]) -> CandleResult<Tensor> {
+        let (heads, groups, size, rows) = (self.config.n_head, self.config.groups(), self.config.head(), qkv.dim(0)?);
+        let width = (heads + 2 * groups) * size;
+        let mut queries = Vec::with_capacity(rows * heads * size);
+        for (row, turns) in qkv.flatten_all()?.to_vec1::<f32>()?.chunks_exact_mut(width).zip(turns.chunks_exact(size / 2)) {
+            let (rotated, values) = row.split_at_mut((heads + groups) * size);
+            rotate(rotated, turns);
+            let (q, keys) = rotated.split_at(heads * size);
+            queries.extend_from_slice(q);
+            cache.append(keys, values);
+        }
+        let mut out = vec![0.0; queries.len()];
+        cache.attend(Path::best(), &queries, heads, &mut out);
+        Tensor::from_vec(out, (rows, heads * size), &self.device)
+    }
+
+    fn attend_float(&self, own: &Tensor, cache: &mut KvCache, turns: (&Tensor, &Tensor), mask: Option<&Tensor>) -> CandleResult<Tensor> {
+        let (heads, groups, size, t) = (self.config.n_head, self.config.groups(), self.config.head(), own.dim(0)?);
         let part = |from: usize, n: usize| own.narrow(1, from * size, n * size)?.reshape((1, t, n, size))?.transpose(1, 2)?.contiguous();
-        let q = rope(&part(0, heads)?, &span.cos, &span.sin)?;
-        let k = rope(&part(heads, groups)?, &span.cos, &span.sin)?.squeeze(0)?;
+        let q = rope(&part(0, heads)?, turns.0, turns.1)?;
+        let k = rope(&part(heads, groups)?, turns.0, turns.1)?.squeeze(0)?;
         let v = part(heads + groups, groups)?.squeeze(0)?;
-        let (k, v) = cache.layers[layer].append(&k, &v)?;
+        let (k, v) = cache.append(&k, &v)?;
         // The query heads of a group share its keys: they are stacked as rows instead of repeating the keys.
         let per_group = heads / groups;
         let positions = k.dim(1)?;
         let scores = (q.reshape((groups, per_group * t, size))?.matmul(&k.t()?)? * (1.0 / (size as f64).sqrt()))?;
         let mut scores = scores.to_dtype(DType::F32)?.reshape((groups, per_group, t, positions))?;
-        if let Some(mask) = &span.mask {
+        if let Some(mask) = mask {
             // Only the newest `t` columns can lie in a row's future.
             let newest = scores.narrow(D::Minus1, positions - t, t)?.broadcast_add(mask)?;
             scores =

@@ -25,16 +25,28 @@ impl Rope {
     /// # Errors
     /// When candle fails.
     pub fn rows(&self, first: usize, count: usize) -> Result<(Tensor, Tensor)> {
-        let angles: Vec<f32> = (first..first + count)
-            .flat_map(|position| {
-                let rounded = f16::from_f32(position as f32).to_f32();
-                self.thetas.iter().map(move |theta| rounded * theta)
-            })
-            .collect();
-        let row = |f: fn(f32) -> f32| -> Result<Tensor> {
-            let values: Vec<f32> = angles.iter().map(|a| f(*a)).collect();
-            Tensor::from_vec(values, (count, self.thetas.len()), &self.device)?.to_dtype(self.dtype)
+        let (cos, sin): (Vec<f32>, Vec<f32>) = self.turns(first, count).into_iter().unzip();
+        let row = |values: Vec<f32>| Tensor::from_vec(values, (count, self.thetas.len()), &self.device)?.to_dtype(self.dtype);
+        Ok((row(cos)?, row(sin)?))
+    }
+
+    /// Cosine and sine of each of `head / 2` pairs, for each of the positions `first .. first + count`.
+    #[must_use]
+    pub fn turns(&self, first: usize, count: usize) -> Vec<(f32, f32)> {
+        let turn = |position: usize| {
+            let rounded = f16::from_f32(position as f32).to_f32();
+            self.thetas.iter().map(move |theta| rounded * theta).map(|angle| (angle.cos(), angle.sin()))
         };
-        Ok((row(f32::cos)?, row(f32::sin)?))
+        (first..first + count).flat_map(turn).collect()
+    }
+}
+
+/// Rotates heads of `2 * turns.len()` numbers in place, pair `(j, j + size / 2)` by turn `j` (MODEL.md section 4.2, step 5).
+pub fn rotate(heads: &mut [f32], turns: &[(f32, f32)]) {
+    for head in heads.chunks_exact_mut(2 * turns.len()) {
+        let (first, second) = head.split_at_mut(turns.len());
+        for ((a, b), (cos, sin)) in first.iter_mut().zip(second).zip(turns) {
+            (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
+        }
     }
 }

@@ -25,8 +25,6 @@ pub(super) struct View {
     pub(super) pointed: Option<ReplyId>,
     /// What should be read once.
     pub(super) messages: Vec<String>,
-    /// The remark that was read.
-    pub(super) read_remark: Option<String>,
     pub(super) settings_open: bool,
     pub(super) captions_open: bool,
     pub(super) forgetting: bool,
@@ -49,7 +47,6 @@ impl Default for View {
             sounds: List::default(),
             pointed: None,
             messages: Vec::new(),
-            read_remark: None,
             settings_open: false,
             captions_open: false,
             forgetting: false,

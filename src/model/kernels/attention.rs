@@ -57,12 +57,40 @@ impl KeysValues {
         self.positions += 1;
     }
 
-    /// Key and value of position `at` in group `g`, as f32.
+    /// Key/value heads.
     #[must_use]
-    pub fn at(&self, g: usize, at: usize) -> (Vec<f32>, Vec<f32>) {
-        let key = (0..self.size).map(|d| self.keys[g][(at / WIDE * self.size + d) * WIDE + at % WIDE].to_f32()).collect();
-        let value = self.values[g][at * self.size..][..self.size].iter().map(|v| v.to_f32()).collect();
-        (key, value)
+    pub const fn groups(&self) -> usize {
+        self.groups
+    }
+
+    /// Numbers of a head.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.size
+    }
+
+    /// All keys and all values, `[groups][positions][size]`.
+    #[must_use]
+    pub fn rows(&self) -> (Vec<f16>, Vec<f16>) {
+        let mut keys = Vec::with_capacity(self.groups * self.positions * self.size);
+        for own in &self.keys {
+            for at in 0..self.positions {
+                keys.extend((0..self.size).map(|d| own[(at / WIDE * self.size + d) * WIDE + at % WIDE]));
+            }
+        }
+        (keys, self.values.concat())
+    }
+
+    /// Appends what [`KeysValues::rows`] gave.
+    pub fn extend(&mut self, keys: &[f16], values: &[f16]) {
+        let positions = keys.len() / (self.groups * self.size).max(1);
+        let of = |all: &[f16], at: usize| -> Vec<f32> {
+            (0..self.groups).flat_map(|g| all[(g * positions + at) * self.size..][..self.size].iter().map(|x| x.to_f32())).collect()
+        };
+        let rows: Vec<(Vec<f32>, Vec<f32>)> = (0..positions).map(|at| (of(keys, at), of(values, at))).collect();
+        for (keys, values) in rows {
+            self.append(&keys, &values);
+        }
     }
 
     /// Causal attention of the newest rows: `q` `[rows][heads * size]`, already rotated, whose last row is the newest

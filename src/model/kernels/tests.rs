@@ -140,6 +140,13 @@ fn attention_is_that_of_the_definition_on_every_path() {
             let (k, v): (Vec<f32>, Vec<f32>) = (0..groups * size).map(|_| (draw.unit(), draw.unit())).unzip();
             cache.append(&k, &v);
         }
+        let (keys, values) = cache.rows();
+        let mut again = attention::KeysValues::new(groups, size);
+        again.extend(&keys, &values);
+        assert_eq!((again.positions(), again.rows()), (positions, cache.rows()));
+        let at = |all: &[half::f16], g: usize, at: usize| -> Vec<f32> {
+            all[(g * positions + at) * size..][..size].iter().map(|x| x.to_f32()).collect()
+        };
         let q: Vec<f32> = (0..rows * heads * size).map(|_| 3.0 * draw.unit()).collect();
         let mut wanted = vec![0.0; q.len()];
         cache.attend(Path::Portable, &q, heads, &mut wanted);
@@ -152,7 +159,8 @@ fn attention_is_that_of_the_definition_on_every_path() {
             for head in 0..heads {
                 let g = head / (heads / groups);
                 let q = &q[(row * heads + head) * size..][..size];
-                let seen: Vec<(Vec<f32>, Vec<f32>)> = (0..positions - rows + row + 1).map(|at| cache.at(g, at)).collect();
+                let seen: Vec<(Vec<f32>, Vec<f32>)> =
+                    (0..positions - rows + row + 1).map(|p| (at(&keys, g, p), at(&values, g, p))).collect();
                 let scores: Vec<f64> = seen
                     .iter()
                     .map(|(k, _)| k.iter().zip(q).map(|(k, q)| f64::from(*k) * f64::from(*q)).sum::<f64>() / (size as f64).sqrt())
