@@ -10,6 +10,7 @@ use crate::config::{BenchOptions, BenchSubject, ComputeDevice, Paths, ReportForm
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub;
 use crate::mel::{LogMel, MaxOver};
+use crate::model::kernels::{Path, ceilings::Ceilings};
 use crate::model::{Input, LaneCache, Model, Read, Segment};
 use crate::time::{CHUNK_SAMPLES, CHUNK_SECS};
 
@@ -80,6 +81,8 @@ impl Figures {
     fn print(&self, model: &Model, options: &BenchOptions) -> Result<()> {
         let chunk_ms = self.mel_ms + self.encode_ms + self.listen_ms;
         let round = |ms: f64| (ms * 100.0).round() / 100.0;
+        let peak_rss_mb = peak_rss_mb();
+        let ceilings = Ceilings::measure();
         let figures = json!({
             "model": model.name(),
             "precision": options.precision.name(),
@@ -94,7 +97,10 @@ impl Figures {
             "real_time_factor": round(chunk_ms / (CHUNK_SECS * 1e3)),
             "first_text_ms": round(self.first_text_ms),
             "load_ms": round(self.load_ms),
-            "peak_rss_mb": peak_rss_mb(),
+            "peak_rss_mb": peak_rss_mb,
+            "kernels": Path::best().name(),
+            "int8_gops_peak": ceilings.int8_gops.round(),
+            "memory_gb_s_peak": round(ceilings.memory_gb_s),
         });
         let text = match options.format {
             ReportFormat::Json => figures.to_string(),

@@ -64,7 +64,7 @@ pub(super) struct SessionArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) save_audio: Option<PathBuf>,
     /// Numbers that the model computes in [default: f32]
-    #[arg(long, value_name = "f32|bf16", value_parser = values::precision)]
+    #[arg(long, value_name = "f32|bf16|q8|q4", value_parser = values::precision)]
     pub(super) precision: Option<Precision>,
     /// What the model computes on [default: cpu]
     #[arg(long, value_name = "cpu|cuda|metal", value_parser = values::device)]
@@ -145,7 +145,7 @@ pub(super) struct BenchArgs {
     #[arg(long, value_name = "3b", value_parser = ["3b"])]
     pub(super) shape: Option<String>,
     /// Numbers that the model computes in
-    #[arg(long, value_name = "f32|bf16", value_parser = values::precision, default_value = "f32")]
+    #[arg(long, value_name = "f32|bf16|q8|q4", value_parser = values::precision, default_value = "f32")]
     pub(super) precision: Precision,
     /// Threads for computing [default: the number of physical cores]
     #[arg(long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]

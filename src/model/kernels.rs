@@ -1,8 +1,8 @@
 //! Products of a few rows with quantised weights: 8-bit activations times 4- or 8-bit weights, exact in the integers.
 //!
 //! Responsible for the layout of packed weights, for rounding activations, and for one path per instruction set, chosen at
-//! run time; every path gives the bits of the portable one. Not responsible for where the bytes lie or who asks for them,
-//! nor for threads: a caller hands out ranges of tiles.
+//! run time; every path gives the bits of the portable one. Not responsible for where the bytes lie or who asks for them;
+//! a caller hands out ranges of tiles to threads.
 //!
 //! Layout. A matrix `[n, k]` is cut into tiles of 16 outputs. A tile holds its weights first, then its scales, both from
 //! the first input to the last; inputs are padded with zeros to whole groups of 64. In the weights, 64 bytes hold 4 (8-bit)
@@ -17,6 +17,7 @@ pub mod attention;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub mod ceilings;
 pub mod math;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -24,9 +25,11 @@ mod packing;
 mod portable;
 #[cfg(test)]
 mod tests;
+mod tiled;
 
-pub use activations::Activations;
+pub use activations::{Activations, Norm, with_room};
 pub use packing::{Bits, pack, tile_bytes, unpack};
+pub use tiled::Tiled;
 
 /// Outputs of a tile.
 pub const TILE: usize = 16;
@@ -58,7 +61,7 @@ impl<'a> Packed<'a> {
 
     /// The numbers of output `at`; `None` beyond the last tile.
     #[must_use]
-    pub fn row(&self, at: usize) -> Option<Vec<f32>> {
+    pub fn row(self, at: usize) -> Option<impl Iterator<Item = f32> + use<'a>> {
         let size = tile_bytes(self.bits, self.k);
         let tile = self.bytes.get(at / TILE * size..)?.get(..size)?;
         Some(packing::unpack_row(tile, self.k, self.bits, at % TILE))
@@ -137,8 +140,8 @@ struct Job<'a> {
     first_row: usize,
 }
 
-/// The products of every row of `activations` with the tiles `from..to` of `weights`: `out[row][16 (tile - from) + c]`, rows
-/// `16 (to - from)` apart.
+/// Adds the products of every row of `activations` with the tiles `from..to` of `weights` to `out[row][16 (tile - from) + c]`,
+/// rows `16 (to - from)` apart.
 ///
 /// # Panics
 /// When the numbers of inputs differ or `out` is of another size: both are the caller's own.

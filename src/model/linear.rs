@@ -1,43 +1,23 @@
-//! Linear layers and embeddings, as floats through candle or packed into 4 or 8 bits through [`kernels`](super::kernels).
+//! Packed linear layers and embeddings: 4- or 8-bit weights through [`kernels`](super::kernels).
 //!
-//! Responsible for handing out tiles to threads and for what is fused around a product (bias, the gated MLP). A packed
-//! layer owns no second copy: its bytes lie in memory or in a mapped file, and are used as they are.
+//! Responsible for handing out tiles to threads and for what is fused with a product (bias, the sum with what was there, the
+//! two halves of an MLP). A packed layer owns no second copy: its bytes lie in memory or in a mapped file, and are used as
+//! they are. Layers in candle's number types are candle's own.
 
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
-use candle_nn::Module;
 use memmap2::Mmap;
 use rayon::prelude::*;
 
-use super::kernels::{self, Activations, Bits, Packed, Path, TILE, math};
+use super::kernels::{self, Activations, Bits, GROUP, Packed, Path, TILE, Tiled, math};
 
-/// Tiles that a thread takes at a time: enough of them that a thread which the system interrupts is waited for briefly.
-const TILES_AT_A_TIME: usize = 8;
-
-/// A linear layer `[out, inner]`.
-#[derive(Debug)]
-pub enum Linear {
-    /// In candle's number types, on any device.
-    Float(candle_nn::Linear),
-    /// Packed, on the processor.
-    Packed(PackedLinear),
-}
-
-impl Linear {
-    /// `x` `[rows, inner]` to `[rows, out]`.
-    ///
-    /// # Errors
-    /// When candle fails.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        match self {
-            Self::Float(linear) => linear.forward(x),
-            Self::Packed(packed) => x.contiguous()?.apply_op1_no_bwd(packed),
-        }
-    }
-}
+/// Tiles that a thread takes at a time at least: what a task costs beside its work is then below a hundredth.
+const TILES_AT_A_TIME: usize = 4;
+/// Tiles in which one group of the next layer's inputs is computed.
+const TILES_OF_GROUP: usize = GROUP / TILE;
 
 /// Where packed bytes lie.
 #[derive(Clone)]
@@ -70,6 +50,7 @@ pub struct PackedLinear {
     bits: Bits,
     out: usize,
     inner: usize,
+    /// Padded to whole tiles.
     bias: Option<Vec<f32>>,
     path: Path,
 }
@@ -77,107 +58,125 @@ pub struct PackedLinear {
 impl PackedLinear {
     /// A layer of packed bytes; `None` when they are not `out` x `inner` numbers.
     #[must_use]
-    pub fn new(bytes: Bytes, bits: Bits, (out, inner): (usize, usize), bias: Option<Vec<f32>>) -> Option<Self> {
+    pub fn new(bytes: Bytes, bits: Bits, (out, inner): (usize, usize)) -> Option<Self> {
         let tiles = Packed::new(bytes.as_slice(), bits, inner)?.tiles();
-        let fits = tiles == out.div_ceil(TILE) && bias.as_ref().is_none_or(|bias| bias.len() == out);
-        fits.then(|| Self { bytes, bits, out, inner, bias, path: Path::best() })
+        (tiles == out.div_ceil(TILE)).then(|| Self { bytes, bits, out, inner, bias: None, path: Path::best() })
     }
 
     /// Packs `weight`, `out` rows of `inner` numbers.
     #[must_use]
-    pub fn pack(weight: &[f32], bits: Bits, (out, inner): (usize, usize), bias: Option<Vec<f32>>) -> Option<Self> {
-        Self::new(Bytes::Memory(Arc::new(pack(weight, bits, inner))), bits, (out, inner), bias)
+    pub fn pack(weight: &[f32], bits: Bits, (out, inner): (usize, usize)) -> Option<Self> {
+        Self::new(Bytes::Memory(Arc::new(pack(weight, bits, inner))), bits, (out, inner))
     }
 
     /// The same layer with a bias of one number per output.
     #[must_use]
-    pub fn with_bias(self, bias: Option<Vec<f32>>) -> Self {
-        Self { bias, ..self }
+    pub fn with_bias(self, mut bias: Vec<f32>) -> Self {
+        bias.resize(self.out.next_multiple_of(TILE), 0.0);
+        Self { bias: Some(bias), ..self }
     }
 
-    fn packed(&self) -> Option<Packed<'_>> {
-        Packed::new(self.bytes.as_slice(), self.bits, self.inner)
+    /// Outputs.
+    #[must_use]
+    pub const fn out(&self) -> usize {
+        self.out
     }
 
-    /// The product with rounded activations, `[rows, out]`, without the bias.
-    fn multiply(&self, activations: &Activations, out: &mut [f32]) {
-        let Some(packed) = self.packed() else { return };
-        let rows = activations.rows();
-        let tiles: Vec<usize> = (0..packed.tiles()).step_by(TILES_AT_A_TIME).collect();
-        let parts: Vec<(usize, Vec<f32>)> = tiles
-            .into_par_iter()
-            .map(|from| {
-                let to = (from + TILES_AT_A_TIME).min(packed.tiles());
-                let mut part = vec![0.0; rows * TILE * (to - from)];
-                kernels::multiply(self.path, packed, activations, (from, to), &mut part);
-                (from, part)
-            })
-            .collect();
-        for (from, part) in parts {
-            let width = part.len() / rows;
-            let begin = from * TILE;
-            // The last tile may be wider than the matrix.
-            let kept = width.min(self.out - begin);
-            for (row, values) in part.chunks_exact(width).enumerate() {
-                out[row * self.out + begin..][..kept].copy_from_slice(&values[..kept]);
+    /// The numbers of output `at`, as a table of embeddings has them; None beyond the table.
+    #[must_use]
+    pub fn row(&self, at: usize) -> Option<impl Iterator<Item = f32>> {
+        if at < self.out { Packed::new(self.bytes.as_slice(), self.bits, self.inner)?.row(at) } else { None }
+    }
+
+    /// `x` times the matrix, plus the bias, in `out`.
+    pub fn forward(&self, x: &Activations, out: &mut Tiled) {
+        out.reset(x.rows(), self.out);
+        self.add_to(x, out);
+    }
+
+    /// Adds `x` times the matrix, and the bias, to what is in `out`.
+    pub fn add_to(&self, x: &Activations, out: &mut Tiled) {
+        let rows = x.rows();
+        let tiles = out.numbers_mut().par_chunks_exact_mut(rows * TILE).with_min_len(TILES_AT_A_TIME).enumerate();
+        tiles.for_each(|(tile, out)| {
+            if let Some(bias) = &self.bias {
+                let bias = &bias[tile * TILE..][..TILE];
+                out.chunks_exact_mut(TILE).for_each(|row| row.iter_mut().zip(bias).for_each(|(v, b)| *v += b));
             }
+            self.add_tiles(x, (tile, tile + 1), out);
+        });
+    }
+
+    /// Adds the products with the tiles `from..to` to `out`, `[row][16 (to - from)]`; tiles beyond the last are zero.
+    fn add_tiles(&self, x: &Activations, (from, to): (usize, usize), out: &mut [f32]) {
+        if let Some(packed) = Packed::new(self.bytes.as_slice(), self.bits, self.inner) {
+            kernels::multiply(self.path, packed, x, (from, to), out);
         }
     }
 
-    fn add_bias(&self, out: &mut [f32]) {
+    /// The products and biases of group `g` of the next layer's inputs, `[row][64]`.
+    fn group(&self, x: &Activations, g: usize, out: &mut [f32]) {
+        let (from, to) = (g * TILES_OF_GROUP, ((g + 1) * TILES_OF_GROUP).min(self.out.div_ceil(TILE)));
+        let width = (to - from) * TILE;
+        let cells = &mut out[..x.rows() * width];
+        cells.fill(0.0);
         if let Some(bias) = &self.bias {
-            for row in out.chunks_exact_mut(self.out) {
-                row.iter_mut().zip(bias).for_each(|(v, b)| *v += b);
+            cells.chunks_exact_mut(width).for_each(|row| row.copy_from_slice(&bias[from * TILE..][..width]));
+        }
+        self.add_tiles(x, (from, to), cells);
+        // A last group that is narrower: its rows move to where whole groups have theirs.
+        if width < GROUP {
+            for row in (0..x.rows()).rev() {
+                out.copy_within(row * width..(row + 1) * width, row * GROUP);
+                out[row * GROUP + width..(row + 1) * GROUP].fill(0.0);
             }
         }
     }
 }
 
-impl CustomOp1 for PackedLinear {
-    fn name(&self) -> &'static str {
-        "packed-linear"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (x, rows) = rows_of(storage, layout, self.inner)?;
-        let mut activations = Activations::default();
-        activations.round(x, rows);
-        let mut out = vec![0.0; rows * self.out];
-        self.multiply(&activations, &mut out);
-        self.add_bias(&mut out);
-        Ok((CpuStorage::F32(out), Shape::from((rows, self.out))))
-    }
-}
-
-/// The gated MLP of Qwen2.5, `proj(silu(fc_1 x) * fc_2 x)`: the input is rounded once for both.
+/// The two layers of an MLP, with what lies between them done while the numbers are at hand.
 #[derive(Debug)]
-pub struct PackedMlp {
-    /// The gate.
-    pub fc_1: PackedLinear,
-    /// What is gated.
-    pub fc_2: PackedLinear,
-    /// Back to the width of the model.
-    pub proj: PackedLinear,
+pub enum PackedMlp {
+    /// Of Qwen2.5: `proj(silu(fc_1 x) * fc_2 x)`.
+    Gated {
+        /// The gate.
+        fc_1: PackedLinear,
+        /// What is gated.
+        fc_2: PackedLinear,
+        /// Back to the width of the model.
+        proj: PackedLinear,
+    },
+    /// Of the audio encoder: `fc2(gelu(fc1 x))`.
+    Gelu {
+        /// To the inner width.
+        fc1: PackedLinear,
+        /// Back to the width of the model.
+        fc2: PackedLinear,
+    },
 }
 
-impl CustomOp1 for PackedMlp {
-    fn name(&self) -> &'static str {
-        "packed-mlp"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (x, rows) = rows_of(storage, layout, self.fc_1.inner)?;
-        let mut activations = Activations::default();
-        activations.round(x, rows);
-        let mut gate = vec![0.0; rows * self.fc_1.out];
-        let mut up = vec![0.0; rows * self.fc_2.out];
-        self.fc_1.multiply(&activations, &mut gate);
-        self.fc_2.multiply(&activations, &mut up);
-        math::silu_times(&mut gate, &up);
-        activations.round(&gate, rows);
-        let mut out = vec![0.0; rows * self.proj.out];
-        self.proj.multiply(&activations, &mut out);
-        Ok((CpuStorage::F32(out), Shape::from((rows, self.proj.out))))
+impl PackedMlp {
+    /// Adds the MLP of `x` to `out`; `inner` is room for what lies between.
+    pub fn add_to(&self, x: &Activations, inner: &mut Activations, out: &mut Tiled) {
+        match self {
+            Self::Gated { fc_1, fc_2, proj } => {
+                inner.fill(x.rows(), fc_1.out, 1, |g, cells| {
+                    fc_1.group(x, g, cells);
+                    kernels::with_room(cells.len(), |up| {
+                        fc_2.group(x, g, up);
+                        math::silu_times(cells, up);
+                    });
+                });
+                proj.add_to(inner, out);
+            }
+            Self::Gelu { fc1, fc2 } => {
+                inner.fill(x.rows(), fc1.out, 1, |g, cells| {
+                    fc1.group(x, g, cells);
+                    math::gelu(cells);
+                });
+                fc2.add_to(inner, out);
+            }
+        }
     }
 }
 
@@ -190,8 +189,7 @@ impl CustomOp1 for Gelu {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (x, _) = rows_of(storage, layout, layout.dims().last().copied().unwrap_or(1))?;
-        let mut x = x.to_vec();
+        let mut x = numbers_of(storage, layout)?.to_vec();
         x.par_chunks_mut(4_096).for_each(math::gelu);
         Ok((CpuStorage::F32(x), layout.shape().clone()))
     }
@@ -205,33 +203,14 @@ pub fn gelu(x: &Tensor) -> Result<Tensor> {
     if x.device().is_cpu() && x.dtype() == DType::F32 { x.contiguous()?.apply_op1_no_bwd(&Gelu) } else { x.gelu_erf() }
 }
 
-/// Rows of a matrix by their number: an embedding table.
-#[derive(Debug)]
-pub enum Embedding {
-    /// As a tensor `[count, width]`.
-    Float(Tensor),
-    /// Packed; a row is unpacked when it is asked for.
-    Packed(PackedLinear),
-}
-
-impl Embedding {
-    /// The rows `ids`, `[ids, width]`.
-    ///
-    /// # Errors
-    /// When candle fails, or an id lies beyond the table.
-    pub fn rows(&self, ids: &[u32]) -> Result<Tensor> {
-        match self {
-            Self::Float(table) => table.index_select(&Tensor::new(ids, table.device())?, 0),
-            Self::Packed(table) => {
-                let mut out = Vec::with_capacity(ids.len() * table.inner);
-                for id in ids {
-                    let row = table.packed().and_then(|packed| packed.row(*id as usize));
-                    out.extend(row.ok_or_else(|| candle_core::Error::Msg(format!("token {id} lies beyond the embeddings")))?);
-                }
-                Tensor::from_vec(out, (ids.len(), table.inner), &candle_core::Device::Cpu)
-            }
-        }
-    }
+/// The numbers of a contiguous f32 tensor on the processor.
+///
+/// # Errors
+/// When it is not one.
+pub fn numbers_of<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    let Some((from, to)) = layout.contiguous_offsets() else { candle_core::bail!("a packed layer takes contiguous rows") };
+    let CpuStorage::F32(values) = storage else { candle_core::bail!("a packed layer takes {:?}", DType::F32) };
+    Ok(&values[from..to])
 }
 
 /// Packs rows of `inner` numbers, tile by tile on all threads.
@@ -247,14 +226,4 @@ pub fn pack(weight: &[f32], bits: Bits, inner: usize) -> Vec<u8> {
         })
         .collect();
     tiles.concat()
-}
-
-/// The numbers of a contiguous f32 tensor `[rows, inner]`.
-fn rows_of<'a>(storage: &'a CpuStorage, layout: &Layout, inner: usize) -> Result<(&'a [f32], usize)> {
-    let Some((from, to)) = layout.contiguous_offsets() else { candle_core::bail!("a packed layer takes contiguous rows") };
-    if layout.shape().dims().last() != Some(&inner) {
-        candle_core::bail!("a packed layer takes rows of {inner}, not {:?}", layout.shape());
-    }
-    let CpuStorage::F32(values) = storage else { candle_core::bail!("a packed layer takes {:?}", DType::F32) };
-    Ok((&values[from..to], (to - from) / inner))
 }

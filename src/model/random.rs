@@ -8,7 +8,7 @@ use half::{bf16, f16};
 
 use super::kernels::{Bits, TILE};
 use super::linear::{Bytes, PackedLinear, pack};
-use super::weights::Weights;
+use super::weights::{Weights, unpackable};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Spread of random weights: `initializer_range` of Qwen2.5.
@@ -57,8 +57,7 @@ impl Weights for RandomWeights {
     fn packed(&self, name: &str, (out, inner): (usize, usize), bits: Bits) -> Result<PackedLinear> {
         let numbers: Vec<f32> = (0..TILE * inner).map(|_| self.uniform() * SPREAD).collect();
         let bytes = pack(&numbers, bits, inner).repeat(out.div_ceil(TILE));
-        PackedLinear::new(Bytes::Memory(Arc::new(bytes)), bits, (out, inner), None)
-            .ok_or_else(|| Error::new(ErrorKind::Internal, format!("{name} cannot be packed as {out} x {inner}")))
+        PackedLinear::new(Bytes::Memory(Arc::new(bytes)), bits, (out, inner)).ok_or_else(|| unpackable(name, (out, inner)))
     }
 
     fn rows(&self, name: &str, (_, inner): (usize, usize), ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {

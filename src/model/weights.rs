@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 
 use super::kernels::Bits;
-use super::linear::{Embedding, Linear, PackedLinear};
+use super::linear::PackedLinear;
 use crate::error::{Error, ErrorKind, Result};
 
 /// In which numbers a layer computes.
@@ -39,10 +39,7 @@ pub trait Weights {
     /// # Errors
     /// As [`Weights::get`].
     fn packed(&self, name: &str, (out, inner): (usize, usize), bits: Bits) -> Result<PackedLinear> {
-        let weight = self.get(name, &[out, inner], DType::F32, &Device::Cpu)?;
-        let values = weight.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
-        PackedLinear::pack(&values, bits, (out, inner), None)
-            .ok_or_else(|| Error::new(ErrorKind::Internal, format!("{name} cannot be packed as {out} x {inner}")))
+        PackedLinear::pack(&self.vector(name, &[out, inner])?, bits, (out, inner)).ok_or_else(|| unpackable(name, (out, inner)))
     }
 
     /// The rows `ids` of the matrix `name`, `[rows, inner]`, as `dtype`.
@@ -51,45 +48,58 @@ pub trait Weights {
     /// As [`Weights::get`].
     fn rows(&self, name: &str, (rows, inner): (usize, usize), ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {
         let whole = self.get(name, &[rows, inner], dtype, device)?;
-        Tensor::new(ids, device).and_then(|ids| whole.index_select(&ids, 0)).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))
+        Tensor::new(ids, device).and_then(|ids| whole.index_select(&ids, 0)).map_err(computing)
+    }
+
+    /// The numbers of the tensor `name`, which must have `shape`.
+    ///
+    /// # Errors
+    /// As [`Weights::get`].
+    fn vector(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        self.get(name, shape, DType::F32, &Device::Cpu)?.flatten_all().and_then(|t| t.to_vec1()).map_err(computing)
     }
 }
 
-/// The linear layer `weight` `[out, inner]` with its bias, if it has one, in `numbers`.
+/// What is said of a matrix that is no packed one.
+pub(super) fn unpackable(name: &str, (out, inner): (usize, usize)) -> Error {
+    Error::new(ErrorKind::Internal, format!("{name} cannot be packed as {out} x {inner}"))
+}
+
+/// The linear layer `weight` `[out, inner]` with its bias, if it has one, in candle's `dtype`.
 ///
 /// # Errors
 /// As [`Weights::get`].
-pub fn linear(
+pub fn float_linear(
     weights: &impl Weights,
     weight: &str,
     bias: Option<&str>,
     (out, inner): (usize, usize),
-    numbers: Numbers,
+    dtype: DType,
     device: &Device,
-) -> Result<Linear> {
-    let bias = bias.map(|name| weights.get(name, &[out], numbers.dtype(), device)).transpose()?;
-    match numbers {
-        Numbers::Float(dtype) => Ok(Linear::Float(candle_nn::Linear::new(weights.get(weight, &[out, inner], dtype, device)?, bias))),
-        Numbers::Packed(bits) => {
-            let bias = bias.map(|bias| bias.to_vec1::<f32>()).transpose().map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
-            Ok(Linear::Packed(weights.packed(weight, (out, inner), bits)?.with_bias(bias)))
-        }
-    }
+) -> Result<candle_nn::Linear> {
+    let bias = bias.map(|name| weights.get(name, &[out], dtype, device)).transpose()?;
+    Ok(candle_nn::Linear::new(weights.get(weight, &[out, inner], dtype, device)?, bias))
 }
 
-/// The embedding table `name`, `[count, width]`. It is looked up, not multiplied: 8 bits cost nothing but memory.
+/// The linear layer `weight` `[out, inner]` with its bias, if it has one, packed.
 ///
 /// # Errors
 /// As [`Weights::get`].
-pub fn embedding(
+pub fn packed_linear(
     weights: &impl Weights,
-    name: &str,
-    (count, width): (usize, usize),
-    numbers: Numbers,
-    device: &Device,
-) -> Result<Embedding> {
-    match numbers {
-        Numbers::Float(dtype) => Ok(Embedding::Float(weights.get(name, &[count, width], dtype, device)?)),
-        Numbers::Packed(_) => Ok(Embedding::Packed(weights.packed(name, (count, width), Bits::Eight)?)),
-    }
+    weight: &str,
+    bias: Option<&str>,
+    (out, inner): (usize, usize),
+    bits: Bits,
+) -> Result<PackedLinear> {
+    let linear = weights.packed(weight, (out, inner), bits)?;
+    Ok(match bias {
+        Some(bias) => linear.with_bias(weights.vector(bias, &[out])?),
+        None => linear,
+    })
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "the form that map_err takes")]
+fn computing(error: candle_core::Error) -> Error {
+    Error::new(ErrorKind::Internal, error.to_string())
 }

@@ -10,7 +10,7 @@
 use half::f16;
 use rayon::prelude::*;
 
-use super::{Path, math};
+use super::{Path, math, with_room};
 
 /// Positions of a block, and dimensions of a slice.
 const WIDE: usize = 16;
@@ -93,51 +93,41 @@ impl KeysValues {
         }
     }
 
-    /// Causal attention of the newest rows: `q` `[rows][heads * size]`, already rotated, whose last row is the newest
-    /// position of the cache; the answers go to `out`, of the same shape.
-    pub fn attend(&self, path: Path, q: &[f32], heads: usize, out: &mut [f32]) {
-        let (size, width) = (self.size, heads * self.size);
-        let rows = q.len() / width;
-        let per_group = heads / self.groups;
+    /// Causal attention of the newest `rows` positions: `q` `[group][row][head of the group][size]`, already rotated; the
+    /// answers go to `out`, of the same shape.
+    pub fn attend(&self, path: Path, q: &[f32], rows: usize, out: &mut [f32]) {
+        let size = self.size;
+        let pairs = q.len() / (self.groups * size);
+        let per_group = pairs / rows;
         // A task is a share of the (row, head) pairs of one group.
-        let pairs = rows * per_group;
-        let tasks: Vec<(usize, usize, usize)> =
-            (0..self.groups).flat_map(|g| (0..pairs).step_by(ROWS).map(move |from| (g, from, (from + ROWS).min(pairs)))).collect();
-        let place = |g: usize, pair: usize| (pair / per_group) * width + (g * per_group + pair % per_group) * size;
-        let answers: Vec<Vec<f32>> = tasks
-            .par_iter()
-            .map(|&(g, from, to)| {
-                let queries: Vec<f32> = (from..to).flat_map(|pair| q[place(g, pair)..][..size].iter().copied()).collect();
-                self.task(path, g, &queries, |r| self.positions - rows + (from + r) / per_group + 1)
-            })
-            .collect();
-        for (&(g, from, to), answer) in tasks.iter().zip(&answers) {
-            for (pair, values) in (from..to).zip(answer.chunks_exact(size)) {
-                out[place(g, pair)..][..size].copy_from_slice(values);
-            }
-        }
+        let of_group = q.par_chunks_exact(pairs * size).zip(out.par_chunks_exact_mut(pairs * size)).enumerate();
+        of_group.for_each(|(g, (q, out))| {
+            let tasks = q.par_chunks(ROWS * size).zip(out.par_chunks_mut(ROWS * size)).enumerate();
+            tasks.for_each(|(task, (q, out))| {
+                self.task(path, g, q, |r| self.positions - rows + (task * ROWS + r) / per_group + 1, out);
+            });
+        });
     }
 
     /// The answers `[queries][size]` of group `g`; query `r` sees the first `seen(r)` positions.
-    fn task(&self, path: Path, g: usize, queries: &[f32], seen: impl Fn(usize) -> usize) -> Vec<f32> {
+    fn task(&self, path: Path, g: usize, queries: &[f32], seen: impl Fn(usize) -> usize, out: &mut [f32]) {
         let size = self.size;
         let rows = queries.len() / size;
         let columns = self.positions.next_multiple_of(WIDE);
-        let mut scores = vec![0.0; rows * columns];
-        for block in 0..columns / WIDE {
-            let keys = &self.keys[g][block * WIDE * size..][..WIDE * size];
-            product(path, (queries, size), (keys, WIDE), size, (&mut scores[block * WIDE..], columns));
-        }
-        let scale = 1.0 / (size as f32).sqrt();
-        for (r, row) in scores.chunks_exact_mut(columns).enumerate() {
-            math::softmax(row, seen(r), scale);
-        }
-        let mut out = vec![0.0; rows * size];
-        for slice in 0..size / WIDE {
-            let values = &self.values[g][slice * WIDE..];
-            product(path, (&scores, columns), (values, size), self.positions, (&mut out[slice * WIDE..], size));
-        }
-        out
+        with_room(rows * columns, |scores| {
+            for block in 0..columns / WIDE {
+                let keys = &self.keys[g][block * WIDE * size..][..WIDE * size];
+                product(path, (queries, size), (keys, WIDE), size, (&mut scores[block * WIDE..], columns));
+            }
+            let scale = 1.0 / (size as f32).sqrt();
+            for (r, row) in scores.chunks_exact_mut(columns).enumerate() {
+                math::softmax(row, seen(r), scale);
+            }
+            for slice in 0..size / WIDE {
+                let values = &self.values[g][slice * WIDE..];
+                product(path, (scores, columns), (values, size), self.positions, (&mut out[slice * WIDE..], size));
+            }
+        });
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::arch::x86_64::{
     __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_castsi256_si128, _mm256_cvtepi8_epi16, _mm256_cvtepi32_ps,
-    _mm256_cvtepu8_epi16, _mm256_cvtph_ps, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_hadd_epi32, _mm256_loadu_si256,
-    _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_permute4x64_epi64, _mm256_set1_epi8, _mm256_set1_epi16,
-    _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_srli_epi16, _mm256_storeu_ps,
+    _mm256_cvtepu8_epi16, _mm256_cvtph_ps, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_hadd_epi32, _mm256_loadu_ps,
+    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_permute4x64_epi64, _mm256_set1_epi8,
+    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_srli_epi16,
+    _mm256_storeu_ps,
 };
 
 use half::f16;
@@ -16,25 +17,25 @@ pub(super) fn is_here() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
 }
 
-/// One tile for `rows` rows; `out` rows lie `stride` apart.
+/// Adds one tile for `rows` rows to `out`, whose rows lie `stride` apart.
 pub(super) fn tile(job: &Job<'_>, rows: usize, out: &mut [f32], stride: usize) {
     for r in 0..rows {
         let out = &mut out[r * stride..][..TILE];
         for half in 0..2 {
             // SAFETY: the caller chose this path because `is_here`.
-            let sums = unsafe { half_tile(job, job.first_row + r, half) };
-            out[8 * half..][..8].copy_from_slice(&sums);
+            unsafe { half_tile(job, job.first_row + r, half, &mut out[8 * half..][..8]) };
         }
     }
 }
 
-/// The products of one row with outputs `8 half ..= 8 half + 7`.
+/// Adds the products of one row with outputs `8 half ..= 8 half + 7` to `out`.
 ///
 /// # Safety
-/// Needs AVX2, FMA and F16C.
+/// Needs AVX2, FMA and F16C, and room for 8 in `out`.
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn half_tile(job: &Job<'_>, row: usize, half: usize) -> [f32; 8] {
-    let mut sum = _mm256_setzero_ps();
+unsafe fn half_tile(job: &Job<'_>, row: usize, half: usize, out: &mut [f32]) {
+    // SAFETY: `out` has room for 8.
+    let mut sum = unsafe { _mm256_loadu_ps(out.as_ptr()) };
     for (g, weights) in job.weights.chunks_exact(job.bits.group_bytes()).enumerate() {
         let (numbers, scales, totals) = job.activations.cells(g, row);
         let numbers = &numbers[..GROUP];
@@ -50,10 +51,8 @@ unsafe fn half_tile(job: &Job<'_>, row: usize, half: usize) -> [f32; 8] {
         let scale = unsafe { _mm256_cvtph_ps(_mm_loadu_si128(job.scales.as_ptr().add(2 * TILE * g + 16 * half).cast())) };
         sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(exact), _mm256_mul_ps(scale, _mm256_set1_ps(scales[0])), sum);
     }
-    let mut out = [0.0; 8];
-    // SAFETY: `out` has room for 8.
+    // SAFETY: as above.
     unsafe { _mm256_storeu_ps(out.as_mut_ptr(), sum) };
-    out
 }
 
 /// # Safety

@@ -3,21 +3,25 @@
 #![allow(clippy::needless_range_loop, reason = "the loops over rows are unrolled into registers: `R` says how many there are")]
 
 use std::arch::x86_64::{
-    __m512i, _mm256_loadu_si256, _mm512_add_epi32, _mm512_and_si512, _mm512_cvtepi32_ps, _mm512_cvtph_ps, _mm512_dpbusd_epi32,
-    _mm512_fmadd_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
-    _mm512_setzero_si512, _mm512_srli_epi16, _mm512_storeu_ps,
+    __m512i, _MM_HINT_T0, _mm_prefetch, _mm256_loadu_si256, _mm512_add_epi32, _mm512_and_si512, _mm512_cvtepi32_ps, _mm512_cvtph_ps,
+    _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi8, _mm512_set1_epi32,
+    _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_srli_epi16, _mm512_storeu_ps,
 };
 
 use half::f16;
 
 use super::{Bits, GROUP, Job, TILE};
 
+/// Bytes of weights that are asked for ahead of their use: with a dozen rows the processor's own prefetcher lets memory and
+/// arithmetic wait for each other (a sixth slower; 2, 4 and 8 KiB do equally well).
+const AHEAD: usize = 4_096;
+
 /// Whether this machine has it.
 pub(super) fn is_here() -> bool {
     is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vnni")
 }
 
-/// One tile for `rows` rows; `out` rows lie `stride` apart.
+/// Adds one tile for `rows` rows to `out`, whose rows lie `stride` apart.
 pub(super) fn tile(job: &Job<'_>, rows: usize, out: &mut [f32], stride: usize) {
     assert!((1..=13).contains(&rows) && out.len() >= (rows - 1) * stride + TILE, "room for the rows");
     macro_rules! run {
@@ -39,6 +43,10 @@ pub(super) fn tile(job: &Job<'_>, rows: usize, out: &mut [f32], stride: usize) {
 unsafe fn four<const R: usize>(job: &Job<'_>, out: &mut [f32], stride: usize) {
     let low_half = _mm512_set1_epi8(15);
     let mut sums = [_mm512_setzero_ps(); R];
+    for r in 0..R {
+        // SAFETY: `tile` checked the room.
+        sums[r] = unsafe { _mm512_loadu_ps(out.as_ptr().add(r * stride)) };
+    }
     for (g, weights) in job.weights.chunks_exact(TILE * GROUP / 2).enumerate() {
         let (numbers, scales, totals) = job.activations.cells(g, job.first_row);
         let numbers = numbers.as_ptr();
@@ -51,6 +59,7 @@ unsafe fn four<const R: usize>(job: &Job<'_>, out: &mut [f32], stride: usize) {
         for step in 0..GROUP / 8 {
             // SAFETY: a group holds 8 steps of 64 bytes of weights; `cells` gave 64 numbers for each row that is left.
             unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(weights.as_ptr().wrapping_add(64 * step + AHEAD).cast());
                 let both = _mm512_loadu_si512(weights.as_ptr().add(64 * step).cast());
                 let (low, high) = (_mm512_and_si512(both, low_half), _mm512_and_si512(_mm512_srli_epi16::<4>(both), low_half));
                 for r in 0..R {
@@ -82,6 +91,10 @@ unsafe fn four<const R: usize>(job: &Job<'_>, out: &mut [f32], stride: usize) {
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn eight<const R: usize>(job: &Job<'_>, out: &mut [f32], stride: usize) {
     let mut sums = [_mm512_setzero_ps(); R];
+    for r in 0..R {
+        // SAFETY: `tile` checked the room.
+        sums[r] = unsafe { _mm512_loadu_ps(out.as_ptr().add(r * stride)) };
+    }
     for (g, weights) in job.weights.chunks_exact(TILE * GROUP).enumerate() {
         let (numbers, scales, totals) = job.activations.cells(g, job.first_row);
         let numbers = numbers.as_ptr();
@@ -92,6 +105,7 @@ unsafe fn eight<const R: usize>(job: &Job<'_>, out: &mut [f32], stride: usize) {
         for step in 0..GROUP / 4 {
             // SAFETY: a group holds 16 steps of 64 bytes of weights; `cells` gave 64 numbers for each row that is left.
             unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(weights.as_ptr().wrapping_add(64 * step + AHEAD).cast());
                 let weights = _mm512_loadu_si512(weights.as_ptr().add(64 * step).cast());
                 for r in 0..R {
                     exact[r] = _mm512_dpbusd_epi32(exact[r], weights, four_of(numbers.add(GROUP * r + 4 * step)));
@@ -107,6 +121,31 @@ unsafe fn eight<const R: usize>(job: &Job<'_>, out: &mut [f32], stride: usize) {
     for r in 0..R {
         // SAFETY: `tile` checked the room.
         unsafe { _mm512_storeu_ps(out.as_mut_ptr().add(r * stride), sums[r]) };
+    }
+}
+
+/// Multiplications and additions of one repeat of [`spin`].
+pub(super) const SPIN_OPERATIONS: f64 = 16.0 * 2.0 * 64.0;
+
+/// Nothing but dot products of registers, `repeats` times sixteen of them: the most that the processor can do.
+pub(super) fn spin(repeats: usize) {
+    /// # Safety
+    /// Needs AVX-512 F and VNNI.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    unsafe fn inner(repeats: usize) -> i32 {
+        let (a, b) = (_mm512_set1_epi8(std::hint::black_box(3)), _mm512_set1_epi8(std::hint::black_box(1)));
+        let mut sums = [_mm512_setzero_si512(); 16];
+        for _ in 0..repeats {
+            for sum in &mut sums {
+                *sum = _mm512_dpbusd_epi32(*sum, a, b);
+            }
+        }
+        let all = sums.into_iter().fold(_mm512_setzero_si512(), |all, sum| _mm512_add_epi32(all, sum));
+        std::arch::x86_64::_mm512_reduce_add_epi32(all)
+    }
+    if is_here() {
+        // SAFETY: just asked for.
+        std::hint::black_box(unsafe { inner(repeats) });
     }
 }
 

@@ -47,6 +47,61 @@ widest!(
     softmax, softmax_plain, (row: &mut [f32], seen: usize, scale: f32)
 );
 
+widest!(
+    /// Rounds cells of 64 numbers to 8 bits: `numbers`, and per cell the scale and the sum of the numbers.
+    round_cells, round_cells_plain, (x: &[f32], numbers: &mut [i8], scales: &mut [f32], sums: &mut [i32])
+);
+
+widest!(
+    /// Full attention among a few rows of one head: `queries`, `keys`, `values` and `answers` are `[row][size]`; `scores` is
+    /// room for one number per row.
+    attend_within, attend_within_plain, (queries: &[f32], keys: &[f32], values: &[f32], scores: &mut [f32], answers: &mut [f32])
+);
+
+#[inline(always)]
+fn attend_within_plain(queries: &[f32], keys: &[f32], values: &[f32], scores: &mut [f32], answers: &mut [f32]) {
+    const LANES: usize = 16;
+    let size = keys.len() / scores.len();
+    let scale = 1.0 / (size as f32).sqrt();
+    for (query, answer) in queries.chunks_exact(size).zip(answers.chunks_exact_mut(size)) {
+        for (score, key) in scores.iter_mut().zip(keys.chunks_exact(size)) {
+            let mut sums = [0.0f32; LANES];
+            for (q, k) in query.chunks(LANES).zip(key.chunks(LANES)) {
+                sums.iter_mut().zip(q).zip(k).for_each(|((sum, q), k)| *sum += q * k);
+            }
+            *score = sums.iter().sum();
+        }
+        softmax_plain(scores, scores.len(), scale);
+        answer.fill(0.0);
+        for (score, value) in scores.iter().zip(values.chunks_exact(size)) {
+            answer.iter_mut().zip(value).for_each(|(a, v)| *a += score * v);
+        }
+    }
+}
+
+#[inline(always)]
+fn round_cells_plain(x: &[f32], numbers: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
+    const CELL: usize = super::GROUP;
+    // Adding and taking off 1.5 * 2^23 rounds to the nearest integer, which then stands in the lowest bits.
+    const ROUND: f32 = 12_582_912.0;
+    let cells = x.as_chunks::<CELL>().0.iter().zip(numbers.as_chunks_mut::<CELL>().0);
+    for ((x, numbers), (scale, sum)) in cells.zip(scales.iter_mut().zip(sums)) {
+        // Without its sign a number is the larger the larger its bits are, and those that are not finite are the largest.
+        let largest = x.iter().fold(0u32, |m, v| m.max(v.to_bits() & 0x7fff_ffff));
+        // A number that is not finite stays out of the integers; the model's check of its logits finds it.
+        *scale = if largest < 0x7f80_0000 { f32::from_bits(largest) / 127.0 } else { f32::NAN };
+        let inverse = if *scale > 0.0 { 1.0 / *scale } else { 0.0 };
+        *sum = 0;
+        for (to, v) in numbers.iter_mut().zip(x) {
+            // NaN times zero is NaN: its bits must not become a number.
+            let scaled = if inverse > 0.0 { v * inverse } else { 0.0 };
+            let rounded = ((scaled.clamp(-127.0, 127.0) + ROUND).to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
+            *to = rounded as i8;
+            *sum += rounded;
+        }
+    }
+}
+
 #[inline(always)]
 fn softmax_plain(row: &mut [f32], seen: usize, scale: f32) {
     // Sixteen partial sums, so that they are vectors and add up in the same order everywhere.

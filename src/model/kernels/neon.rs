@@ -13,7 +13,7 @@ pub(super) fn is_here() -> bool {
     std::arch::is_aarch64_feature_detected!("dotprod")
 }
 
-/// One tile for `rows` rows; `out` rows lie `stride` apart.
+/// Adds one tile for `rows` rows to `out`, whose rows lie `stride` apart.
 pub(super) fn tile(job: &Job<'_>, rows: usize, out: &mut [f32], stride: usize) {
     for r in 0..rows {
         // SAFETY: the caller chose this path because `is_here`.
@@ -25,7 +25,8 @@ pub(super) fn tile(job: &Job<'_>, rows: usize, out: &mut [f32], stride: usize) {
 /// Needs NEON with dot products.
 #[target_feature(enable = "neon,dotprod")]
 unsafe fn row(job: &Job<'_>, row: usize, out: &mut [f32]) {
-    let mut sums = [vdupq_n_f32(0.0); 4];
+    // SAFETY: `tile` gave 16.
+    let mut sums: [_; 4] = std::array::from_fn(|c| unsafe { vld1q_f32(out.as_ptr().add(4 * c)) });
     for (g, weights) in job.weights.chunks_exact(job.bits.group_bytes()).enumerate() {
         let (numbers, scales, _) = job.activations.cells(g, row);
         let numbers = &numbers[..GROUP];

@@ -79,10 +79,10 @@ pub fn unpack(tile: &[u8], k: usize, bits: Bits) -> Vec<f32> {
     (0..TILE).flat_map(|c| unpack_row(tile, k, bits, c)).collect()
 }
 
-/// The numbers of output `c` of a packed tile, `[k]`.
-pub(super) fn unpack_row(tile: &[u8], k: usize, bits: Bits, c: usize) -> Vec<f32> {
+/// The `k` numbers of output `c` of a packed tile.
+pub(super) fn unpack_row(tile: &[u8], k: usize, bits: Bits, c: usize) -> impl Iterator<Item = f32> {
     let (weights, scales) = tile.split_at(k.div_ceil(GROUP) * bits.group_bytes());
-    let number = |i: usize| {
+    (0..k).map(move |i| {
         let (g, i) = (i / GROUP, i % GROUP);
         let (byte, high) = bits.place(i, c);
         let byte = weights[g * bits.group_bytes() + byte];
@@ -92,8 +92,7 @@ pub(super) fn unpack_row(tile: &[u8], k: usize, bits: Bits, c: usize) -> Vec<f32
             (Bits::Four, true) => byte >> 4,
         };
         (i32::from(stored) - bits.offset()) as f32 * scale_at(scales, g, c)
-    };
-    (0..k).map(number).collect()
+    })
 }
 
 /// The scale of group `g` and output `c`.

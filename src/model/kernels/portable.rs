@@ -3,9 +3,12 @@
 use super::packing::scale_at;
 use super::{Bits, Job, TILE};
 
-/// One tile for `rows` rows; `out` rows lie `stride` apart.
+/// Adds one tile for `rows` rows to `out`, whose rows lie `stride` apart.
 pub(super) fn tile(job: &Job<'_>, rows: usize, out: &mut [f32], stride: usize) {
     let mut sums = [[0.0f32; TILE]; super::MOST_ROWS];
+    for (r, sums) in sums.iter_mut().take(rows).enumerate() {
+        sums.copy_from_slice(&out[r * stride..][..TILE]);
+    }
     for (g, weights) in job.weights.chunks_exact(job.bits.group_bytes()).enumerate() {
         let (_, scales, totals) = job.activations.cells(g, job.first_row);
         for r in 0..rows {

@@ -58,10 +58,11 @@ fn every_path_has_the_bits_of_the_portable_one() {
         assert_eq!(tiles, n.div_ceil(TILE));
         activations.round(&draw.numbers(rows * k), rows);
         let from = draw.below(tiles);
-        let mut wanted = vec![0.0; rows * TILE * (tiles - from)];
+        let before = draw.numbers(rows * TILE * (tiles - from));
+        let mut wanted = before.clone();
         multiply(Path::Portable, weights, &activations, (from, tiles), &mut wanted);
         for path in Path::available() {
-            let mut got = vec![f32::NAN; wanted.len()];
+            let mut got = before.clone();
             multiply(path, weights, &activations, (from, tiles), &mut got);
             let differs = got.iter().zip(&wanted).position(|(a, b)| a.to_bits() != b.to_bits());
             assert_eq!(differs, None, "{path:?} {bits:?} {n} x {k}, {rows} rows");
@@ -85,7 +86,7 @@ fn the_portable_path_is_the_product_of_the_rounded_numbers() {
         multiply(Path::Portable, weights, &activations, (0, tiles), &mut got);
         for r in 0..rows {
             for c in 0..n {
-                let row = weights.row(c).unwrap();
+                let row: Vec<f32> = weights.row(c).unwrap().collect();
                 let truth: f64 = row.iter().zip(&x[r * k..]).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
                 let size: f64 = row.iter().zip(&x[r * k..]).map(|(w, x)| (f64::from(*w) * f64::from(*x)).abs()).sum();
                 assert!((f64::from(got[r * TILE * tiles + c]) - truth).abs() <= 1e-6 * size, "{bits:?} row {r} output {c}");
@@ -132,6 +133,42 @@ fn numbers_that_are_not_finite_come_through() {
 }
 
 #[test]
+fn rows_in_tiles_are_normed_as_the_definition_says_and_rounded_as_rows_are() {
+    let mut draw = Draw(31);
+    for (rows, width) in [(1, 64), (3, 200), (13, 48), (5, 17)] {
+        let x: Vec<f32> = (0..rows * width).map(|_| draw.unit() + 0.3).collect();
+        let (weight, bias): (Vec<f32>, Vec<f32>) = (0..width).map(|_| (draw.unit(), draw.unit())).unzip();
+        let mut tiled = Tiled::default();
+        tiled.reset(rows, width);
+        let mut back = vec![0.0; width];
+        for (row, numbers) in x.chunks(width).enumerate() {
+            tiled.set(row, 0, numbers);
+            tiled.copy(row, 0, &mut back);
+            assert_eq!(back, numbers);
+        }
+        let truth = |norm: &str| -> Vec<f32> {
+            let row = |row: &[f32]| -> Vec<f32> {
+                let mean = if norm == "layer" { row.iter().sum::<f32>() / width as f32 } else { 0.0 };
+                let spread = (row.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / width as f32 + 1e-5).sqrt();
+                let b = |i: usize| if norm == "layer" { bias[i] } else { 0.0 };
+                row.iter().enumerate().map(|(i, v)| (v - mean) / spread * weight[i] + b(i)).collect()
+            };
+            if norm == "none" { x.clone() } else { x.chunks(width).flat_map(row).collect() }
+        };
+        for (name, norm) in [("none", Norm::None), ("rms", Norm::Rms(&weight, 1e-5)), ("layer", Norm::Layer(&weight, &bias, 1e-5))] {
+            let (mut got, mut wanted) = (Activations::default(), Activations::default());
+            got.round_tiled(&tiled, norm);
+            wanted.round(&truth(name), rows);
+            for g in 0..width.div_ceil(GROUP) {
+                let ((a, a_scales, _), (b, b_scales, _)) = (got.cells(g, 0), wanted.cells(g, 0));
+                assert!(a.iter().zip(b).all(|(a, b)| a.abs_diff(*b) <= 1), "{name} {rows} x {width}");
+                assert!(a_scales.iter().zip(b_scales).all(|(a, b)| (a - b).abs() <= 1e-5 * b.abs()), "{name} {rows} x {width}");
+            }
+        }
+    }
+}
+
+#[test]
 fn attention_is_that_of_the_definition_on_every_path() {
     let mut draw = Draw(23);
     for (heads, groups, size, positions, rows) in [(6, 2, 16, 40, 13), (16, 2, 128, 300, 13), (4, 4, 48, 7, 7), (8, 1, 32, 100, 1)] {
@@ -148,17 +185,21 @@ fn attention_is_that_of_the_definition_on_every_path() {
             all[(g * positions + at) * size..][..size].iter().map(|x| x.to_f32()).collect()
         };
         let q: Vec<f32> = (0..rows * heads * size).map(|_| 3.0 * draw.unit()).collect();
+        let place = |row: usize, head: usize| {
+            let per_group = heads / groups;
+            ((head / per_group * rows + row) * per_group + head % per_group) * size
+        };
         let mut wanted = vec![0.0; q.len()];
-        cache.attend(Path::Portable, &q, heads, &mut wanted);
+        cache.attend(Path::Portable, &q, rows, &mut wanted);
         for path in Path::available() {
             let mut got = vec![0.0; q.len()];
-            cache.attend(path, &q, heads, &mut got);
+            cache.attend(path, &q, rows, &mut got);
             assert!(got.iter().zip(&wanted).all(|(a, b)| a.to_bits() == b.to_bits()), "{path:?}");
         }
         for row in 0..rows {
             for head in 0..heads {
                 let g = head / (heads / groups);
-                let q = &q[(row * heads + head) * size..][..size];
+                let q = &q[place(row, head)..][..size];
                 let seen: Vec<(Vec<f32>, Vec<f32>)> =
                     (0..positions - rows + row + 1).map(|p| (at(&keys, g, p), at(&values, g, p))).collect();
                 let scores: Vec<f64> = seen
@@ -168,7 +209,7 @@ fn attention_is_that_of_the_definition_on_every_path() {
                 let total: f64 = scores.iter().map(|s| s.exp()).sum();
                 for d in 0..size {
                     let truth: f64 = scores.iter().zip(&seen).map(|(s, (_, v))| s.exp() / total * f64::from(v[d])).sum();
-                    let got = f64::from(wanted[(row * heads + head) * size + d]);
+                    let got = f64::from(wanted[place(row, head) + d]);
                     assert!((got - truth).abs() < 2e-6, "row {row} head {head} dimension {d}: {got} for {truth}");
                 }
             }

@@ -1,0 +1,182 @@
+//! The decoder's layers through candle, in its number types and on its devices. Fields carry the checkpoint's names.
+
+use candle_core::{D, DType, Device, Result as CandleResult, Tensor};
+use candle_nn::ops::{rms_norm, silu, softmax_last_dim};
+use candle_nn::{Linear, Module, kv_cache::KvCache, rotary_emb::rope};
+
+use super::{Input, Segment, Span};
+use crate::error::Result;
+use crate::model::config::LmConfig;
+use crate::model::kv::Layer;
+use crate::model::rope::Rope;
+use crate::model::weights::{Weights, float_linear};
+
+#[derive(Debug)]
+pub(super) struct Layers {
+    wte: Tensor,
+    h: Vec<Block>,
+    ln_f: Tensor,
+    lm_head: Linear,
+    /// The rows of `lm_head` of KEEP_SILENCE and TEXT_BEGIN.
+    decision_head: Linear,
+    rope: Rope,
+    config: LmConfig,
+    dtype: DType,
+    device: Device,
+}
+
+#[derive(Debug)]
+struct Block {
+    norm_1: Tensor,
+    qkv: Linear,
+    proj: Linear,
+    norm_2: Tensor,
+    fc_1: Linear,
+    fc_2: Linear,
+    mlp_proj: Linear,
+}
+
+/// The rotations of a span's positions, with what hides its future.
+struct Turns {
+    cos: Tensor,
+    sin: Tensor,
+    mask: Option<Tensor>,
+}
+
+impl Layers {
+    pub(super) fn new(weights: &impl Weights, config: &LmConfig, dtype: DType, device: &Device, decision: (u32, u32)) -> Result<Self> {
+        let (e, v, i) = (config.n_embd, config.padded_vocab_size, config.intermediate());
+        let (q, kv) = (config.n_head * config.head(), config.groups() * config.head());
+        let norm = |name: &str| weights.get(name, &[e], dtype, device);
+        let linear =
+            |name: &str, bias: Option<&str>, out: usize, inner: usize| float_linear(weights, name, bias, (out, inner), dtype, device);
+        let block = |layer: usize| -> Result<Block> {
+            let at = |part: &str| format!("transformer.h.{layer}.{part}");
+            let bias = at("attn.qkv.bias");
+            Ok(Block {
+                norm_1: norm(&at("norm_1.weight"))?,
+                qkv: linear(&at("attn.qkv.weight"), config.attn_bias.then_some(bias.as_str()), q + 2 * kv, e)?,
+                proj: linear(&at("attn.proj.weight"), None, e, q)?,
+                norm_2: norm(&at("norm_2.weight"))?,
+                fc_1: linear(&at("mlp.fc_1.weight"), None, i, e)?,
+                fc_2: linear(&at("mlp.fc_2.weight"), None, i, e)?,
+                mlp_proj: linear(&at("mlp.proj.weight"), None, e, i)?,
+            })
+        };
+        let chosen = weights.rows("lm_head.weight", (v, e), &[decision.0, decision.1], dtype, device)?;
+        Ok(Self {
+            wte: weights.get("transformer.wte.weight", &[v, e], dtype, device)?,
+            h: (0..config.n_layer).map(block).collect::<Result<_>>()?,
+            ln_f: norm("transformer.ln_f.weight")?,
+            lm_head: linear("lm_head.weight", None, v, e)?,
+            decision_head: Linear::new(chosen, None),
+            rope: Rope::new(config.head(), config.rope_base),
+            config: config.clone(),
+            dtype,
+            device: device.clone(),
+        })
+    }
+
+    /// The last hidden states of all rows, `[rows, n_embd]`; what is new is appended to the caches.
+    pub(super) fn pass(&self, spans: &[Span], segments: &mut [Segment<'_>]) -> CandleResult<Tensor> {
+        let mut x = self.embed(segments)?;
+        let turns: Vec<Turns> = spans.iter().map(|span| self.turns(span)).collect::<CandleResult<_>>()?;
+        for (layer, block) in self.h.iter().enumerate() {
+            let qkv = block.qkv.forward(&self.rms(&x, &block.norm_1)?)?;
+            let mut mixed = Vec::with_capacity(spans.len());
+            for ((span, segment), turns) in spans.iter().zip(segments.iter_mut()).zip(&turns) {
+                let Layer::Float(cache) = &mut segment.cache.layers[layer] else {
+                    candle_core::bail!("the cache of a lane belongs to another precision")
+                };
+                mixed.push(self.attend(&qkv.narrow(0, span.first_row, span.rows)?, cache, turns)?);
+            }
+            x = x.add(&block.proj.forward(&Tensor::cat(&mixed, 0)?)?)?;
+            let y = self.rms(&x, &block.norm_2)?;
+            x = x.add(&block.mlp_proj.forward(&silu(&block.fc_1.forward(&y)?)?.mul(&block.fc_2.forward(&y)?)?)?)?;
+        }
+        Ok(x)
+    }
+
+    /// Of `rows` of the last hidden states, the two logits that can be chosen while listening.
+    pub(super) fn decisions(&self, x: &Tensor, rows: &[usize]) -> CandleResult<Vec<Vec<f32>>> {
+        self.head(x, rows, &self.decision_head)
+    }
+
+    /// All logits of `rows` of the last hidden states.
+    pub(super) fn rows(&self, x: &Tensor, rows: &[usize]) -> CandleResult<Vec<Vec<f32>>> {
+        self.head(x, rows, &self.lm_head)
+    }
+
+    fn head(&self, x: &Tensor, rows: &[usize], head: &Linear) -> CandleResult<Vec<Vec<f32>>> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows: Vec<u32> = rows.iter().map(|row| *row as u32).collect();
+        let x = x.index_select(&Tensor::new(rows, &self.device)?, 0)?;
+        head.forward(&self.rms(&x, &self.ln_f)?)?.to_dtype(DType::F32)?.to_vec2()
+    }
+
+    /// The embeddings `[rows, n_embd]` of everything that is fed, features in place of their PADs.
+    fn embed(&self, segments: &[Segment<'_>]) -> CandleResult<Tensor> {
+        let mut parts = Vec::new();
+        let mut tokens = Vec::new();
+        for input in segments.iter().flat_map(|s| &s.inputs) {
+            match input {
+                Input::Token(id) => tokens.push(*id),
+                Input::Features(features) => {
+                    self.embed_tokens(&mut tokens, &mut parts)?;
+                    parts.push(features.clone());
+                }
+            }
+        }
+        self.embed_tokens(&mut tokens, &mut parts)?;
+        Tensor::cat(&parts, 0)
+    }
+
+    fn embed_tokens(&self, tokens: &mut Vec<u32>, parts: &mut Vec<Tensor>) -> CandleResult<()> {
+        if !tokens.is_empty() {
+            parts.push(self.wte.index_select(&Tensor::new(tokens.as_slice(), &self.device)?, 0)?);
+            tokens.clear();
+        }
+        Ok(())
+    }
+
+    fn turns(&self, span: &Span) -> CandleResult<Turns> {
+        let (cos, sin): (Vec<f32>, Vec<f32>) = self.rope.turns(span.position, span.rows).unzip();
+        let row = |values: Vec<f32>| Tensor::from_vec(values, (span.rows, self.config.head() / 2), &self.device)?.to_dtype(self.dtype);
+        Ok(Turns { cos: row(cos)?, sin: row(sin)?, mask: if span.rows > 1 { Some(causal_mask(span.rows, &self.device)?) } else { None } })
+    }
+
+    /// Causal attention of one lane's rows over all its cached positions: `[rows, n_head * head]`.
+    fn attend(&self, own: &Tensor, cache: &mut KvCache, turns: &Turns) -> CandleResult<Tensor> {
+        let (heads, groups, size, t) = (self.config.n_head, self.config.groups(), self.config.head(), own.dim(0)?);
+        let part = |from: usize, n: usize| own.narrow(1, from * size, n * size)?.reshape((1, t, n, size))?.transpose(1, 2)?.contiguous();
+        let q = rope(&part(0, heads)?, &turns.cos, &turns.sin)?;
+        let k = rope(&part(heads, groups)?, &turns.cos, &turns.sin)?.squeeze(0)?;
+        let v = part(heads + groups, groups)?.squeeze(0)?;
+        let (k, v) = cache.append(&k, &v)?;
+        // The query heads of a group share its keys: they are stacked as rows instead of repeating the keys.
+        let per_group = heads / groups;
+        let positions = k.dim(1)?;
+        let scores = (q.reshape((groups, per_group * t, size))?.matmul(&k.t()?)? * (1.0 / (size as f64).sqrt()))?;
+        let mut scores = scores.to_dtype(DType::F32)?.reshape((groups, per_group, t, positions))?;
+        if let Some(mask) = &turns.mask {
+            // Only the newest `t` columns can lie in a row's future.
+            let newest = scores.narrow(D::Minus1, positions - t, t)?.broadcast_add(mask)?;
+            scores =
+                if positions == t { newest } else { Tensor::cat(&[&scores.narrow(D::Minus1, 0, positions - t)?, &newest], D::Minus1)? };
+        }
+        let weights = softmax_last_dim(&scores.contiguous()?)?.to_dtype(self.dtype)?.reshape((groups, per_group * t, positions))?;
+        weights.matmul(&v)?.reshape((heads, t, size))?.transpose(0, 1)?.contiguous()?.reshape((t, heads * size))
+    }
+
+    fn rms(&self, x: &Tensor, weight: &Tensor) -> CandleResult<Tensor> {
+        rms_norm(x, weight, self.config.norm_eps as f32)
+    }
+}
+
+/// `[t, t]`: 0 where a row may look, minus infinity in its future.
+fn causal_mask(t: usize, device: &Device) -> CandleResult<Tensor> {
+    let values: Vec<f32> = (0..t * t).map(|i| if i % t > i / t { f32::NEG_INFINITY } else { 0.0 }).collect();
+    Tensor::from_vec(values, (t, t), device)
+}
