@@ -24,7 +24,7 @@ fn noise(seed: usize) -> [f32; CHUNK_SAMPLES] {
 
 fn fixture() -> Model {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/fixture");
-    match Model::load(&folder, "fixture", Precision::F32, ComputeDevice::Cpu) {
+    match Model::load(&folder, "fixture", Some(Precision::F32), ComputeDevice::Cpu) {
         Ok(model) => model,
         Err(error) => {
             eprintln!("{error}");

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use crate::config::{BenchOptions, BenchSubject, ComputeDevice, Paths, ReportFormat};
+use crate::config::{BenchOptions, BenchSubject, ComputeDevice, Paths, Precision, ReportFormat};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub;
 use crate::mel::{LogMel, MaxOver};
@@ -35,7 +35,7 @@ pub fn run(options: &BenchOptions) -> Result<()> {
             let found = hub::find(choice, &Paths::find()?)?;
             Model::load(&found.folder, &found.name, options.precision, ComputeDevice::Cpu)?
         }
-        BenchSubject::Shape3b => Model::random_3b(options.precision)?,
+        BenchSubject::Shape3b => Model::random_3b(options.precision.unwrap_or(Precision::Q4))?,
     };
     let load_ms = begun.elapsed().as_secs_f64() * 1e3;
     let figures = Figures::measure(&model, options.context, options.lanes, load_ms)?;
@@ -85,7 +85,7 @@ impl Figures {
         let ceilings = Ceilings::measure();
         let figures = json!({
             "model": model.name(),
-            "precision": options.precision.name(),
+            "precision": model.precision().name(),
             "threads": options.threads.unwrap_or_else(crate::model::threads),
             "context": options.context,
             "lanes": options.lanes,

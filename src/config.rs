@@ -21,15 +21,17 @@ pub use modes::{CatchUp, Clip, Mode, Panel};
 pub use modes_file::{NewMode, add as add_mode, all as all_modes};
 pub use paths::Paths;
 pub use prefs::Prefs;
-pub use request::{BenchOptions, BenchSubject, OutputFormat, ReportFormat, Request, Stdout, TraceOptions, TracePath, settings_problems};
+pub use request::{
+    BenchOptions, BenchSubject, OutputFormat, QuantiseOptions, ReportFormat, Request, Stdout, TraceOptions, TracePath, settings_problems,
+};
 
 /// Everything that a session needs to know.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Which model listens.
     pub model: ModelChoice,
-    /// In which numbers it computes.
-    pub precision: Precision,
+    /// In which numbers it computes; what suits the model when absent.
+    pub precision: Option<Precision>,
     /// On what it computes.
     pub device: ComputeDevice,
     /// Threads for computing; the number of physical cores when absent.

@@ -76,7 +76,7 @@ fn model(settings: &Settings) -> std::result::Result<String, String> {
         let found = hub::find(&settings.model, &settings.paths)?;
         Model::load(&found.folder, &found.name, settings.precision, settings.device)
     };
-    load().map(|model| format!("{} loads", model.name())).map_err(|e| e.to_string())
+    load().map(|model| format!("{} loads, in {}", model.name(), model.precision().name())).map_err(|e| e.to_string())
 }
 
 fn display() -> std::result::Result<String, String> {

@@ -3,12 +3,15 @@
 //! The model that is built in is unpacked once into the cache folder under the SHA-256 of its files and then loaded like
 //! any other checkpoint folder. Nothing here opens a socket: downloads are not part of this version.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
-use crate::config::Paths;
+use crate::config::{Paths, QuantiseOptions};
 use crate::error::{Error, ErrorKind, Result};
+use crate::model;
 use crate::protocol::ModelChoice;
 
 /// A model that can be loaded.
@@ -57,6 +60,47 @@ pub fn find(choice: &ModelChoice, paths: &Paths) -> Result<Found> {
             Ok(Found { folder: folder.clone(), name })
         }
     }
+}
+
+/// Prints the folder of the model `choice`.
+///
+/// # Errors
+/// When it is not here, or `out` cannot be written.
+pub fn print_path(choice: &ModelChoice, paths: &Paths, mut out: impl Write) -> Result<()> {
+    let found = find(choice, paths)?;
+    writeln!(out, "{}", found.folder.display()).map_err(unwritable)
+}
+
+/// Writes the weights of a model in fewer bits, with progress on `notes`, and prints the file's path.
+///
+/// # Errors
+/// When the model is not here or damaged, or the file cannot be written.
+pub fn quantise(options: &QuantiseOptions, paths: &Paths, mut out: impl Write, mut notes: impl Write) -> Result<()> {
+    let found = find(&options.model, paths)?;
+    let folder = options.out.as_ref().unwrap_or(&found.folder);
+    let begun = Instant::now();
+    let mut shown = None;
+    let file = model::quantise(&found.folder, options.precision, folder, |done, all| {
+        let percent = done * 100 / all.max(1);
+        if shown != Some(percent) {
+            shown = Some(percent);
+            let secs = begun.elapsed().as_secs_f64();
+            let left = if done > 0 { secs * (all - done) as f64 / done as f64 } else { 0.0 };
+            // Nobody may be there to read how far it is.
+            let _ = write!(notes, "\r{percent:3} %  {left:.0} s left ");
+        }
+    });
+    let _ = writeln!(notes);
+    let file = file?;
+    let bytes = std::fs::metadata(&file).map_or(0, |m| m.len());
+    let _ = writeln!(notes, "{:.1} MB in {:.1} s", bytes as f64 / 1e6, begun.elapsed().as_secs_f64());
+    writeln!(out, "{}", file.display()).map_err(unwritable)
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "the form that map_err takes")]
+fn unwritable(error: std::io::Error) -> Error {
+    let kind = if error.kind() == std::io::ErrorKind::BrokenPipe { ErrorKind::BrokenPipe } else { ErrorKind::Output };
+    Error::new(kind, format!("stdout cannot be written: {error}"))
 }
 
 /// Unpacks the built-in checkpoint into the first of `places` that can be written to, unless it lies there already.

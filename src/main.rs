@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use hearken::config::{Cli, Paths, Request, Settings, Stdout};
 use hearken::error::{ErrorKind, Result};
-use hearken::{bench, doctor, engine, headless, trace};
+use hearken::{bench, doctor, engine, headless, hub, trace};
 
 /// Bad arguments, no model, unreadable input (CONTRACT.md); clap uses the same for what it refuses.
 const COULD_NOT_RUN: u8 = 2;
@@ -34,6 +34,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Request::Devices(format) => headless::print_devices(format, io::stdout())?,
         Request::Trace(options) => trace::run(&options)?,
         Request::Bench(options) => bench::run(&options)?,
+        Request::Quantise(options) => hub::quantise(&options, &Paths::find()?, io::stdout(), io::stderr())?,
+        Request::ModelPath(model) => hub::print_path(&model, &Paths::find()?, io::stdout())?,
         Request::Doctor(settings) => return doctor::run(&settings, io::stdout()).map(|health| ExitCode::from(health.exit_code())),
     }
     Ok(ExitCode::SUCCESS)

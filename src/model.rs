@@ -8,11 +8,13 @@ pub mod checkpoint;
 pub mod config;
 pub mod decoder;
 pub mod encoder;
+pub mod gguf;
 pub mod kernels;
 pub mod knowledge;
 pub mod kv;
 pub mod linear;
 pub mod pickle;
+pub mod quantised;
 pub mod random;
 pub mod rope;
 pub mod sampler;
@@ -21,18 +23,26 @@ pub mod token_ids;
 pub mod weights;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 
 use crate::config::{ComputeDevice, Precision};
 use crate::error::{Error, ErrorKind, Result};
 use checkpoint::Checkpoint;
+use config::{AudioConfig, LmConfig};
 use decoder::Decoder;
 use encoder::Encoder;
+use quantised::Quantised;
+use sha2::{Digest, Sha256};
 use text::Vocabulary;
 use token_ids::TokenIds;
-use weights::Numbers;
+use weights::{Numbers, Weights};
+
+/// Weights up to which a processor of today computes floats in real time: at 13 positions a chunk and 20 GB/s.
+const FLOAT_WEIGHTS: u64 = 500_000_000;
+/// What a folder needs beside its weights.
+const SMALL_FILES: &[&str] = &[config::LM_CONFIG, config::AUDIO_CONFIG, token_ids::TOKEN_IDS, "tokenizer.json", "phrases.toml"];
 
 /// Feature vectors of one chunk, `[10, n_embd]`.
 pub type Features = Tensor;
@@ -48,29 +58,55 @@ pub struct Model {
     vocabulary: Vocabulary,
     ids: TokenIds,
     fingerprint: [u8; 32],
+    precision: Precision,
     name: String,
 }
 
 impl Model {
-    /// Loads the checkpoint folder `dir` to compute in `precision` on `device`; `name` is how events call it.
+    /// Loads the checkpoint folder `dir` to compute in `precision` (what suits it, when none is given) on `device`; `name` is
+    /// how events call it. Where the folder holds the weights quantised already, those are mapped and used as they lie.
     ///
     /// # Errors
     /// When a file is missing, damaged or of another architecture, naming the file; when the device is not there.
-    pub fn load(dir: &Path, name: &str, precision: Precision, device: ComputeDevice) -> Result<Self> {
-        let checkpoint = Checkpoint::open(dir)?;
+    pub fn load(dir: &Path, name: &str, precision: Option<Precision>, device: ComputeDevice) -> Result<Self> {
         let device = open_device(device)?;
-        let numbers = numbers_of(precision);
-        if matches!(numbers, Numbers::Packed(_)) && !device.is_cpu() {
-            return Err(Error::new(
-                ErrorKind::Arguments,
-                "8 and 4 bits are computed on the processor: leave out --device, or use --precision bf16",
-            ));
+        let precision = match precision {
+            Some(precision) => precision,
+            None => suitable_precision(dir, &device)?,
+        };
+        let Numbers::Packed(bits) = numbers_of(precision) else {
+            let checkpoint = Checkpoint::open(dir)?;
+            let fingerprint = checkpoint.fingerprint(precision.name());
+            return Self::assemble(dir, name, &checkpoint, fingerprint, (precision, &device));
+        };
+        if !device.is_cpu() {
+            let why = "8 and 4 bits are computed on the processor: leave out --device, or use --precision bf16";
+            return Err(Error::new(ErrorKind::Arguments, why));
         }
-        let ids = TokenIds::read(dir, checkpoint.lm.padded_vocab_size)?;
-        let vocabulary = Vocabulary::read(dir, &ids, checkpoint.lm.padded_vocab_size)?;
-        let encoder = Encoder::load(&checkpoint, numbers, &device)?;
-        let decoder = Decoder::load(&checkpoint, numbers, &device, (ids.keep_silence, ids.text_begin))?;
-        Ok(Self { encoder, decoder, vocabulary, ids, fingerprint: checkpoint.fingerprint(precision.name()), name: name.to_owned() })
+        let file = quantised::file_in(dir, bits);
+        if !file.exists() {
+            let checkpoint = Checkpoint::open(dir)?;
+            let fingerprint = checkpoint.fingerprint(precision.name());
+            return Self::assemble(dir, name, &checkpoint, fingerprint, (precision, &device));
+        }
+        let weights = Quantised::open(&file, bits)?;
+        if dir.join(checkpoint::INDEX).exists() && Checkpoint::open(dir)?.identity() != weights.source() {
+            let why = "was made from other weights than those beside it; make it again with `hearken model quantize`";
+            return Err(Error::at(ErrorKind::Model, &file, why));
+        }
+        let fingerprint = Sha256::digest(format!("{} {}", weights.source(), precision.name())).into();
+        Self::assemble(dir, name, &weights, fingerprint, (precision, &device))
+    }
+
+    fn assemble(dir: &Path, name: &str, weights: &impl Weights, fingerprint: [u8; 32], on: (Precision, &Device)) -> Result<Self> {
+        let (lm, audio) = (LmConfig::read(dir)?, AudioConfig::read(dir)?);
+        let (precision, device) = on;
+        let numbers = numbers_of(precision);
+        let ids = TokenIds::read(dir, lm.padded_vocab_size)?;
+        let vocabulary = Vocabulary::read(dir, &ids, lm.padded_vocab_size)?;
+        let encoder = Encoder::from_weights(weights, &audio, numbers, device)?;
+        let decoder = Decoder::from_weights(weights, &lm, numbers, device, (ids.keep_silence, ids.text_begin))?;
+        Ok(Self { encoder, decoder, vocabulary, ids, fingerprint, precision, name: name.to_owned() })
     }
 
     /// A model of the released 3B sizes with random weights and a vocabulary that spells nothing, for measuring.
@@ -79,11 +115,11 @@ impl Model {
     /// When there is no memory for it.
     pub fn random_3b(precision: Precision) -> Result<Self> {
         let (weights, ids) = (random::RandomWeights::new(1), TokenIds::RELEASE);
-        let encoder = Encoder::from_weights(&weights, &config::AudioConfig::released_3b(), numbers_of(precision), &Device::Cpu)?;
-        let lm = config::LmConfig::released_3b();
+        let encoder = Encoder::from_weights(&weights, &AudioConfig::released_3b(), numbers_of(precision), &Device::Cpu)?;
+        let lm = LmConfig::released_3b();
         let decoder = Decoder::from_weights(&weights, &lm, numbers_of(precision), &Device::Cpu, (ids.keep_silence, ids.text_begin))?;
         let vocabulary = Vocabulary::empty(&ids);
-        Ok(Self { encoder, decoder, vocabulary, ids, fingerprint: [0; 32], name: "3b (random weights)".to_owned() })
+        Ok(Self { encoder, decoder, vocabulary, ids, fingerprint: [0; 32], precision, name: "3b (random weights)".to_owned() })
     }
 
     /// The encoder's features of one scaled log-mel chunk `[128, 40]`: `[10, n_embd]` in the decoder's number type.
@@ -133,6 +169,12 @@ impl Model {
         &self.name
     }
 
+    /// The numbers that it computes in.
+    #[must_use]
+    pub const fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// Largest position + 1 that the decoder can take.
     #[must_use]
     pub const fn block_size(&self) -> usize {
@@ -162,6 +204,30 @@ impl Model {
     pub const fn decoder(&self) -> &Decoder {
         &self.decoder
     }
+}
+
+/// Writes the weights of the checkpoint folder `dir` in `precision`, quantised, into the folder `out`, with the small files
+/// that a folder needs beside them; `progress` is told how many of how many numbers are done. Returns the file.
+///
+/// # Errors
+/// When the checkpoint is damaged, `precision` is not one that is quantised, or `out` cannot be written.
+pub fn quantise(dir: &Path, precision: Precision, out: &Path, progress: impl FnMut(u64, u64)) -> Result<PathBuf> {
+    let Numbers::Packed(bits) = numbers_of(precision) else {
+        return Err(Error::new(ErrorKind::Arguments, "weights are quantised to q8 or q4"));
+    };
+    let checkpoint = Checkpoint::open(dir)?;
+    let ids = TokenIds::read(dir, checkpoint.lm.padded_vocab_size)?;
+    for name in SMALL_FILES {
+        let (from, to) = (dir.join(name), out.join(name));
+        if from == to || !from.exists() {
+            continue;
+        }
+        let copied = to.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::copy(&from, &to));
+        copied.map_err(|e| Error::at(ErrorKind::Output, &to, e))?;
+    }
+    let file = quantised::file_in(out, bits);
+    quantised::quantise(&checkpoint, bits, &[ids.keep_silence, ids.text_begin], &file, progress)?;
+    Ok(file)
 }
 
 /// Numbers to be written under a name, with their shape.
@@ -223,6 +289,23 @@ pub fn acceleration() -> String {
         }
     }
     if found.is_empty() { "processor without vector extensions that are looked for".into() } else { found.join(", ") }
+}
+
+/// What a folder computes best in when nobody says: what it holds quantised; else 4 bits for what is too large for floats
+/// in real time on a processor, and what the reference computes in for the rest.
+fn suitable_precision(dir: &Path, device: &Device) -> Result<Precision> {
+    if !device.is_cpu() {
+        return Ok(Precision::Bf16);
+    }
+    if dir.is_dir() && !dir.join(checkpoint::INDEX).exists() {
+        for (precision, bits) in [(Precision::Q4, kernels::Bits::Four), (Precision::Q8, kernels::Bits::Eight)] {
+            if quantised::file_in(dir, bits).exists() {
+                return Ok(precision);
+            }
+        }
+    }
+    let weights = LmConfig::read(dir).map_or(0, |lm| lm.weights());
+    Ok(if weights > FLOAT_WEIGHTS { Precision::Q4 } else { Precision::F32 })
 }
 
 const fn numbers_of(precision: Precision) -> Numbers {

@@ -40,7 +40,7 @@ const MEL_FIRST_FRAMES: usize = 160;
 /// When a file cannot be heard, the model cannot be loaded or runs out of positions, or the output cannot be written.
 pub fn run(options: &TraceOptions) -> Result<()> {
     let found = hub::find(&options.model, &Paths::find()?)?;
-    let model = Arc::new(Model::load(&found.folder, &found.name, Precision::F32, ComputeDevice::Cpu)?);
+    let model = Arc::new(Model::load(&found.folder, &found.name, Some(Precision::F32), ComputeDevice::Cpu)?);
     let mut trace = Tracer::new(&model, options.path)?;
     match options.path {
         TracePath::Offline => trace.offline(&options.files)?,

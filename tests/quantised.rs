@@ -3,16 +3,25 @@
 
 use std::path::Path;
 
+use candle_core::{DType, Device, Tensor};
 use hearken::config::{ComputeDevice, Precision};
+use hearken::error::Result;
 use hearken::mel::{LogMel, MaxOver};
-use hearken::model::decoder::{Input, Logits, Read, Segment};
-use hearken::model::{LaneCache, Model};
+use hearken::model::checkpoint::Checkpoint;
+use hearken::model::decoder::{Decoder, Input, Logits, Read, Segment};
+use hearken::model::encoder::Encoder;
+use hearken::model::kernels::{Bits, TILE, tile_bytes, unpack};
+use hearken::model::linear::pack;
+use hearken::model::quantised::{Quantised, file_in};
+use hearken::model::token_ids::TokenIds;
+use hearken::model::weights::{Numbers, Weights};
+use hearken::model::{LaneCache, Model, quantise};
 
 /// A margin below which two roundings may rightly differ.
 const MARGIN: f32 = 0.5;
 
 fn model(folder: &str, precision: Precision) -> Model {
-    Model::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), folder, precision, ComputeDevice::Cpu).unwrap()
+    Model::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), folder, Some(precision), ComputeDevice::Cpu).unwrap()
 }
 
 /// The whole row of logits at the end of every chunk of a recording that is listened to in silence.
@@ -26,6 +35,50 @@ fn listen(model: &Model, cache: &mut LaneCache, samples: &[f32]) -> Vec<Vec<f32>
             vec![Input::Token(ids.keep_silence), Input::Token(ids.audio_begin), Input::Features(features), Input::Token(ids.assistant)];
         let mut segments = [Segment { cache, inputs, reads: vec![(12, Read::Row)] }];
         match model.pass(&mut segments).unwrap().remove(0).remove(0) {
+            Logits::Row(row) => row,
+            Logits::Decision { .. } => panic!("a row was asked for"),
+        }
+    };
+    samples.chunks_exact(6_400).map(chunk).collect()
+}
+
+/// A checkpoint whose matrices have been rounded to 4 bits and are computed with in f32.
+struct Rounded(Checkpoint);
+
+impl Weights for Rounded {
+    fn get(&self, name: &str, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
+        let exact = self.0.get(name, shape, dtype, device)?;
+        let [_, inner] = *shape else { return Ok(exact) };
+        let bits = if name == "transformer.wte.weight" { Bits::Eight } else { Bits::Four };
+        let bytes = pack(&exact.flatten_all().unwrap().to_vec1::<f32>().unwrap(), bits, inner);
+        let mut values: Vec<f32> = bytes.chunks(tile_bytes(bits, inner)).flat_map(|tile| unpack(tile, inner, bits)).collect();
+        assert!(values.len() >= shape[0] * inner && values.len() < (shape[0] + TILE) * inner);
+        values.truncate(shape[0] * inner);
+        Ok(Tensor::from_vec(values, shape, device).unwrap())
+    }
+
+    /// The rows that decide stay as they are.
+    fn rows(&self, name: &str, shape: (usize, usize), ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {
+        self.0.rows(name, shape, ids, dtype, device)
+    }
+}
+
+/// As [`listen`], through an encoder and a decoder of `weights`.
+fn listen_through(weights: &impl Weights, folder: &str, samples: &[f32]) -> Vec<Vec<f32>> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let checkpoint = Checkpoint::open(&dir).unwrap();
+    let ids = TokenIds::read(&dir, checkpoint.lm.padded_vocab_size).unwrap();
+    let numbers = Numbers::Float(DType::F32);
+    let encoder = Encoder::from_weights(weights, &checkpoint.audio, numbers, &Device::Cpu).unwrap();
+    let decision = (ids.keep_silence, ids.text_begin);
+    let decoder = Decoder::from_weights(weights, &checkpoint.lm, numbers, &Device::Cpu, decision).unwrap();
+    let (mut log_mel, mut cache) = (LogMel::new(MaxOver::Everything), decoder.new_cache());
+    let chunk = |samples: &[f32]| {
+        let features = encoder.forward(log_mel.step(samples.try_into().unwrap()).as_slice()).unwrap();
+        let inputs =
+            vec![Input::Token(ids.keep_silence), Input::Token(ids.audio_begin), Input::Features(features), Input::Token(ids.assistant)];
+        let mut segments = [Segment { cache: &mut cache, inputs, reads: vec![(12, Read::Row)] }];
+        match decoder.pass(&mut segments).unwrap().remove(0).remove(0) {
             Logits::Row(row) => row,
             Logits::Decision { .. } => panic!("a row was asked for"),
         }
@@ -55,11 +108,15 @@ fn compare(folder: &str, precision: Precision) -> (f64, f64) {
     let samples = recording();
     let wanted = listen(&exact, &mut exact.new_cache(), &samples);
     let got = listen(&rounded, &mut rounded.new_cache(), &samples);
-    let clear: Vec<bool> = wanted.iter().zip(&got).filter(|(w, _)| best(w).1 >= MARGIN).map(|(w, g)| best(w).0 == best(g).0).collect();
+    agreement(&format!("{folder} {}", precision.name()), &wanted, &got)
+}
+
+fn agreement(what: &str, wanted: &[Vec<f32>], got: &[Vec<f32>]) -> (f64, f64) {
+    let clear: Vec<bool> = wanted.iter().zip(got).filter(|(w, _)| best(w).1 >= MARGIN).map(|(w, g)| best(w).0 == best(g).0).collect();
     assert!(clear.len() > 30, "{} calls with a wide margin", clear.len());
     let agree = clear.iter().filter(|same| **same).count() as f64 / clear.len() as f64;
-    let cosine = wanted.iter().zip(&got).map(|(w, g)| cosine(w, g)).sum::<f64>() / wanted.len() as f64;
-    println!("{folder} {}: {agree:.4} of {} agree, cosine {cosine:.6}", precision.name(), clear.len());
+    let cosine = wanted.iter().zip(got).map(|(w, g)| cosine(w, g)).sum::<f64>() / wanted.len() as f64;
+    println!("{what}: {agree:.4} of {} agree, cosine {cosine:.6}", clear.len());
     (agree, cosine)
 }
 
@@ -75,6 +132,126 @@ fn eight_bits_decide_as_floats_do() {
 fn four_bits_stay_near_on_a_trained_model() {
     let (agree, cosine) = compare("models/starter", Precision::Q4);
     assert!(agree >= 0.97 && cosine >= 0.98, "{agree} agree, cosine {cosine}");
+}
+
+#[test]
+fn four_bits_lose_no_more_than_rounding_the_weights_does() {
+    let samples = recording();
+    for folder in ["models/fixture", "models/starter"] {
+        let exact = model(folder, Precision::F32);
+        let wanted = listen(&exact, &mut exact.new_cache(), &samples);
+        let checkpoint = Checkpoint::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap();
+        let (bound, bound_cosine) = agreement("rounded in f32", &wanted, &listen_through(&Rounded(checkpoint), folder, &samples));
+        let (agree, cosine) = compare(folder, Precision::Q4);
+        assert!(agree >= bound - 0.01, "{folder}: {agree} agree, {bound} with rounded weights alone");
+        assert!(cosine >= bound_cosine - 0.01, "{folder}: cosine {cosine}, {bound_cosine} with rounded weights alone");
+    }
+}
+
+#[test]
+fn a_quantised_file_computes_as_weights_that_are_packed_when_they_are_loaded() {
+    let samples = &recording()[..6_400 * 20];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (precision, bits) in [(Precision::Q8, Bits::Eight), (Precision::Q4, Bits::Four)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut steps = Vec::new();
+        let file = quantise(&root.join("models/starter"), precision, dir.path(), |done, all| steps.push((done, all))).unwrap();
+        assert_eq!(file, file_in(dir.path(), bits));
+        assert!(steps.is_sorted() && steps.last().is_some_and(|(done, all)| done == all), "progress ends when it is done");
+        let names: Vec<String> = walk(dir.path());
+        assert!(!names.iter().any(|name| name.contains("partial") || name.contains("safetensors")), "{names:?}");
+        // Nothing says in what to compute: the folder holds one thing.
+        let alone = Model::load(dir.path(), "alone", None, ComputeDevice::Cpu).unwrap();
+        assert_eq!(alone.precision(), precision);
+        let packed = model("models/starter", precision);
+        let (got, wanted) = (listen(&alone, &mut alone.new_cache(), samples), listen(&packed, &mut packed.new_cache(), samples));
+        assert!(got == wanted, "{precision:?}: the same bits");
+        let floats = Model::load(dir.path(), "alone", Some(Precision::F32), ComputeDevice::Cpu).unwrap_err();
+        assert!(floats.message().contains("model.safetensors.index.json"), "{floats}");
+    }
+}
+
+fn walk(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn weights_of_another_model_beside_a_quantised_file_are_noticed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let dir = tempfile::tempdir().unwrap();
+    for name in walk(&root.join("models/starter")) {
+        let from = root.join("models/starter").join(&name);
+        if from.is_file() {
+            std::fs::copy(&from, dir.path().join(name)).unwrap();
+        }
+    }
+    quantise(&root.join("models/starter"), Precision::Q4, dir.path(), |_, _| {}).unwrap();
+    Model::load(dir.path(), "both", Some(Precision::Q4), ComputeDevice::Cpu).unwrap();
+    let shard = dir.path().join("model-00001-of-00001.safetensors");
+    let mut bytes = std::fs::read(&shard).unwrap();
+    let at = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    bytes[at] ^= 1;
+    std::fs::write(&shard, bytes).unwrap();
+    let error = Model::load(dir.path(), "both", Some(Precision::Q4), ComputeDevice::Cpu).unwrap_err();
+    assert!(error.message().contains("hearken-q4.gguf") && error.message().contains("other weights"), "{error}");
+}
+
+#[test]
+fn a_damaged_quantised_file_is_refused_in_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/fixture");
+    let file = quantise(&fixture, Precision::Q8, dir.path(), |_, _| {}).unwrap();
+    let whole = std::fs::read(&file).unwrap();
+    let open = |bytes: &[u8]| {
+        std::fs::write(&file, bytes).unwrap();
+        Quantised::open(&file, Bits::Eight)
+    };
+    assert!(open(&whole).is_ok());
+    let other = Quantised::open(&file, Bits::Four).unwrap_err();
+    assert!(other.message().contains("4-bit"), "{other}");
+    for cut in [0, 3, 4, 20, 100, 1_000, whole.len() / 2, whole.len() - 65] {
+        let error = open(&whole[..cut]).unwrap_err();
+        assert!(error.message().contains("hearken-q8.gguf"), "{cut}: {error}");
+    }
+    let set = |at: usize, bytes: &[u8]| {
+        let mut damaged = whole.clone();
+        damaged[at..at + bytes.len()].copy_from_slice(bytes);
+        damaged
+    };
+    assert!(open(&set(0, b"GGML")).unwrap_err().message().contains("not a GGUF file"));
+    assert!(open(&set(4, &2u32.to_le_bytes())).unwrap_err().message().contains("version 2"));
+    assert!(open(&set(8, &u64::MAX.to_le_bytes())).unwrap_err().message().contains("damaged"));
+    assert!(open(&set(16, &u64::MAX.to_le_bytes())).unwrap_err().message().contains("damaged"));
+    // The first tensor's name, its dimensions, its type.
+    let name = b"lm_head.weight.kept";
+    let at = whole.windows(name.len()).position(|part| part == name).unwrap() + name.len();
+    assert!(open(&set(at + 4 + 16, &12u32.to_le_bytes())).unwrap_err().message().contains("block type 12"));
+    assert!(open(&set(at + 4, &u64::MAX.to_le_bytes())).unwrap_err().message().contains("cut short"));
+    assert!(open(&set(at, &9u32.to_le_bytes())).unwrap_err().message().contains("9 dimensions"));
+    // Whatever a byte of the header becomes, nothing panics; what still opens says of every tensor whether it fits.
+    let header = at + 2_000;
+    for at in 0..header {
+        for value in [0, 1, 0x7f, 0xff] {
+            if let Ok(open) = open(&set(at, &[value])) {
+                let _ = open.packed("lm_head.weight", (100, 64), Bits::Eight);
+                let _ = open.get("transformer.ln_f.weight", &[64], DType::F32, &Device::Cpu);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_to_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let starter = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/starter");
+    let error = quantise(&starter, Precision::Q4, &file, |_, _| {}).unwrap_err();
+    assert!(error.message().contains("file"), "{error}");
+    let error = quantise(&starter, Precision::F32, dir.path(), |_, _| {}).unwrap_err();
+    assert!(error.message().contains("q8 or q4"), "{error}");
+    assert_eq!(walk(dir.path()), ["file"]);
 }
 
 #[test]

@@ -115,7 +115,7 @@ fn drive(model: &Arc<Model>, home: &Path, samples: &[f32], passes_after_chunk: &
 #[test]
 fn a_live_session_equals_its_replay_in_the_recorded_arrival_order() {
     let home = tempfile::tempdir().unwrap();
-    let model = Arc::new(Model::load(Path::new(FIXTURE), "fixture", Precision::F32, ComputeDevice::Cpu).unwrap());
+    let model = Arc::new(Model::load(Path::new(FIXTURE), "fixture", Some(Precision::F32), ComputeDevice::Cpu).unwrap());
     let samples = read_file(&wav("d1_speech_7p3s.wav")).unwrap();
     let order = [1, 3, 0, 2, 9, 0, 0, 1];
     let live = drive(&model, home.path(), &samples, &order);
@@ -127,7 +127,7 @@ fn a_live_session_equals_its_replay_in_the_recorded_arrival_order() {
 #[test]
 fn a_lane_that_replies_does_not_stall_the_others() {
     let home = tempfile::tempdir().unwrap();
-    let model = Arc::new(Model::load(Path::new(FIXTURE), "fixture", Precision::F32, ComputeDevice::Cpu).unwrap());
+    let model = Arc::new(Model::load(Path::new(FIXTURE), "fixture", Some(Precision::F32), ComputeDevice::Cpu).unwrap());
     let samples = read_file(&wav("d1_speech_7p3s.wav")).unwrap();
     let events = drive(&model, home.path(), &samples, &[1]);
     let mut open = std::collections::BTreeSet::new();
@@ -246,7 +246,7 @@ fn commands_take_effect_while_it_listens() {
 #[test]
 fn a_reply_that_is_cut_ends_at_once_and_says_so() {
     let home = tempfile::tempdir().unwrap();
-    let model = Arc::new(Model::load(Path::new(FIXTURE), "fixture", Precision::F32, ComputeDevice::Cpu).unwrap());
+    let model = Arc::new(Model::load(Path::new(FIXTURE), "fixture", Some(Precision::F32), ComputeDevice::Cpu).unwrap());
     let settings = settings(home.path(), &[]);
     let mut session = Session::new(Arc::clone(&model), Conduct::product(settings.sampling)).unwrap();
     let mut dialog = settings.modes[0].clone();

@@ -41,6 +41,9 @@ pub(super) enum Task {
     Trace(TraceArgs),
     /// Measure how fast this machine runs a model
     Bench(BenchArgs),
+    /// Say where a model lies, or write its weights in fewer bits
+    #[command(subcommand)]
+    Model(ModelTask),
     /// Check microphone, model, acceleration and display, and say what to do about each
     Doctor,
 }
@@ -63,7 +66,7 @@ pub(super) struct SessionArgs {
     /// Write exactly the samples that the model heard to this 32-bit float WAV
     #[arg(long, value_name = "FILE")]
     pub(super) save_audio: Option<PathBuf>,
-    /// Numbers that the model computes in [default: f32]
+    /// Numbers that the model computes in [default: f32; q4 for a model too large for that, or that holds nothing else]
     #[arg(long, value_name = "f32|bf16|q8|q4", value_parser = values::precision)]
     pub(super) precision: Option<Precision>,
     /// What the model computes on [default: cpu]
@@ -136,6 +139,34 @@ pub(super) struct TraceArgs {
     pub(super) out: PathBuf,
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum ModelTask {
+    /// Write a checkpoint's weights in 8 or 4 bits, as one file that is used as it lies
+    Quantize(QuantizeArgs),
+    /// Print the folder of a model
+    Path(PathArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct QuantizeArgs {
+    /// The checkpoint: starter, 3b, or its folder
+    #[arg(value_name = "starter|3b|DIR", value_parser = values::model)]
+    pub(super) model: ModelChoice,
+    /// Bits of a weight
+    #[arg(long, value_name = "q8|q4", value_parser = packed_precision, default_value = "q4")]
+    pub(super) precision: Precision,
+    /// Write to this folder, with all that a model needs beside its weights [default: into the checkpoint's own folder]
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PathArgs {
+    /// The model: starter, 3b, or a checkpoint folder
+    #[arg(value_name = "starter|3b|DIR", value_parser = values::model)]
+    pub(super) model: ModelChoice,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
     /// The model: starter, 3b, or a checkpoint folder [default: starter]
@@ -144,9 +175,9 @@ pub(super) struct BenchArgs {
     /// Random weights of this model's real sizes instead: needs no download
     #[arg(long, value_name = "3b", value_parser = ["3b"])]
     pub(super) shape: Option<String>,
-    /// Numbers that the model computes in
-    #[arg(long, value_name = "f32|bf16|q8|q4", value_parser = values::precision, default_value = "f32")]
-    pub(super) precision: Precision,
+    /// Numbers that the model computes in [default: as for `listen`; q4 with --shape 3b]
+    #[arg(long, value_name = "f32|bf16|q8|q4", value_parser = values::precision)]
+    pub(super) precision: Option<Precision>,
     /// Threads for computing [default: the number of physical cores]
     #[arg(long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
     pub(super) threads: Option<usize>,
@@ -184,6 +215,13 @@ fn output_format(text: &str) -> Result<OutputFormat, String> {
         "srt" => Ok(OutputFormat::Srt),
         "vtt" => Ok(OutputFormat::Vtt),
         _ => Err("expected text, jsonl, srt or vtt".to_owned()),
+    }
+}
+
+fn packed_precision(text: &str) -> Result<Precision, String> {
+    match values::precision(text) {
+        Ok(precision @ (Precision::Q8 | Precision::Q4)) => Ok(precision),
+        _ => Err("expected q8 or q4".to_owned()),
     }
 }
 

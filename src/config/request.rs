@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::cli::{BenchArgs, Cli, ListenArgs, SessionArgs, Task, TraceArgs};
+use super::cli::{BenchArgs, Cli, ListenArgs, ModelTask, SessionArgs, Task, TraceArgs};
 use super::modes::{self, DEFAULT_ON, Language, Mode, TRANSLATE};
 use super::settings_file::{self, FileSettings};
 use super::values::Eagerness;
@@ -34,6 +34,10 @@ pub enum Request {
     Bench(BenchOptions),
     /// Check the machine for a session with these settings.
     Doctor(Box<Settings>),
+    /// Write a checkpoint's weights in fewer bits.
+    Quantise(QuantiseOptions),
+    /// Say where a model lies.
+    ModelPath(ModelChoice),
 }
 
 /// Form of what `listen` prints.
@@ -94,8 +98,8 @@ pub enum TracePath {
 pub struct BenchOptions {
     /// What is measured.
     pub subject: BenchSubject,
-    /// In which numbers it computes.
-    pub precision: Precision,
+    /// In which numbers it computes; what suits the model when absent.
+    pub precision: Option<Precision>,
     /// Threads for computing; the number of physical cores when absent.
     pub threads: Option<usize>,
     /// Positions in the cache of every lane when a pass is measured.
@@ -104,6 +108,17 @@ pub struct BenchOptions {
     pub lanes: usize,
     /// Form of the report.
     pub format: ReportFormat,
+}
+
+/// What `hearken model quantize` does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuantiseOptions {
+    /// The checkpoint.
+    pub model: ModelChoice,
+    /// In how many bits.
+    pub precision: Precision,
+    /// The folder to write to; the checkpoint's own when absent.
+    pub out: Option<PathBuf>,
 }
 
 /// What `hearken bench` measures.
@@ -134,6 +149,10 @@ impl Cli {
             Some(Task::Devices(typed)) => Request::Devices(report_format(typed.json)),
             Some(Task::Trace(typed)) => Request::Trace(trace(typed)?),
             Some(Task::Bench(typed)) => Request::Bench(bench(typed)?),
+            Some(Task::Model(ModelTask::Quantize(typed))) => {
+                Request::Quantise(QuantiseOptions { model: available(typed.model)?, precision: typed.precision, out: typed.out })
+            }
+            Some(Task::Model(ModelTask::Path(typed))) => Request::ModelPath(available(typed.model)?),
             Some(Task::Doctor) => {
                 let file = settings_file::read(&paths.settings_file())?;
                 let source = SourceChoice::Microphone(file.input.clone().unwrap_or_default());
@@ -258,7 +277,7 @@ fn session_of(
     let drawn = if top_k.is_some_and(|k| k > 1) { 1.0 } else { 0.0 };
     Ok(Settings {
         model,
-        precision: typed.precision.or(file.precision).unwrap_or(Precision::F32),
+        precision: typed.precision.or(file.precision),
         device: typed.device.or(file.device).unwrap_or(ComputeDevice::Cpu),
         threads: typed.threads.or(file.threads),
         modes,

@@ -5,12 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use candle_core::{DType, Device, Tensor};
 use memmap2::Mmap;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -77,6 +78,7 @@ impl Checkpoint {
     pub fn fingerprint(&self, precision: &str) -> [u8; 32] {
         let mut hash = Sha256::new();
         hash.update(precision);
+        hash.update(self.identity());
         let files = self.shards.iter().map(|s| &s.path).chain([&self.encoder_path]);
         for path in files {
             if let Ok(meta) = path.metadata() {
@@ -85,15 +87,68 @@ impl Checkpoint {
                 hash.update(changed.as_nanos().to_le_bytes());
             }
         }
+        hash.finalize().into()
+    }
+
+    /// What identifies these weights wherever they lie, in hexadecimal: the first bytes of each tensor of the language model.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        let mut hash = Sha256::new();
         for shard in &self.shards {
             if let Ok(tensors) = SafeTensors::deserialize(&shard.map) {
-                for (name, view) in tensors.iter() {
+                // In one order: the file's own index is a hash map.
+                let mut all: Vec<_> = tensors.iter().collect();
+                all.sort_by(|a, b| a.0.cmp(b.0));
+                for (name, view) in all {
                     hash.update(name);
                     hash.update(&view.data()[..view.data().len().min(64)]);
                 }
             }
         }
-        hash.finalize().into()
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Names and shapes of all tensors that the model uses.
+    ///
+    /// # Errors
+    /// When a header cannot be read, naming the file.
+    pub fn shapes(&self) -> Result<Vec<(String, Vec<usize>)>> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let file = SafeTensors::deserialize(&shard.map)
+                .map_err(|e| Error::at(ErrorKind::Model, &shard.path, format!("truncated or damaged ({e})")))?;
+            all.extend(file.iter().map(|(name, view)| (name.replace(".attn.attn.", ".attn.qkv."), view.shape().to_vec())));
+        }
+        for name in encoder_names(&self.audio) {
+            let shape = self.encoder.shape(&name)?.to_vec();
+            all.push((name, shape));
+        }
+        all.sort();
+        Ok(all)
+    }
+
+    /// Rows `rows` of the tensor `name` of `shape`, read without the rest of it where it lies in order.
+    ///
+    /// # Errors
+    /// As [`Weights::get`].
+    pub fn block(&self, name: &str, shape: &[usize], rows: Range<usize>) -> Result<Vec<f32>> {
+        if rows != (0..shape[0])
+            && let Some(shard) = self.shard_of.get(name).and_then(|at| self.shards.get(*at))
+        {
+            let part = |tensor: &TensorView<'_>| -> Option<Tensor> {
+                let dtype = number_type(tensor.dtype())?;
+                let row = tensor.data().len() / shape[0];
+                let bytes = tensor.data().get(rows.start * row..rows.end * row).filter(|bytes| all_finite(bytes, dtype))?;
+                let width = shape[1..].iter().product::<usize>();
+                Tensor::from_raw_buffer(bytes, dtype, &[rows.len(), width], &Device::Cpu).and_then(|t| t.to_dtype(DType::F32)).ok()
+            };
+            let tensor = SafeTensors::deserialize(&shard.map).ok().and_then(|file| part(&file.tensor(name).ok()?));
+            let damaged = || Error::at(ErrorKind::Model, &shard.path, format!("the tensor {name} cannot be read: the file is damaged"));
+            return tensor.ok_or_else(damaged)?.flatten_all().and_then(|t| t.to_vec1()).map_err(|_| damaged());
+        }
+        let whole = self.vector(name, shape)?;
+        let width = whole.len() / shape[0].max(1);
+        Ok(if rows == (0..shape[0]) { whole } else { whole[rows.start * width..rows.end * width].to_vec() })
     }
 
     /// Every tensor name that the configuration implies must be there, and no other (the reference loads strictly).
@@ -132,11 +187,8 @@ impl Checkpoint {
         if view.shape() != shape {
             return Err(bad(format!("has the shape {:?}, not {shape:?}", view.shape())));
         }
-        let stored_dtype = match view.dtype() {
-            Dtype::F32 => DType::F32,
-            Dtype::F16 => DType::F16,
-            Dtype::BF16 => DType::BF16,
-            other => return Err(bad(format!("holds {other:?} numbers; Hearken reads F32, F16 and BF16"))),
+        let Some(stored_dtype) = number_type(view.dtype()) else {
+            return Err(bad(format!("holds {:?} numbers; Hearken reads F32, F16 and BF16", view.dtype())));
         };
         if !all_finite(view.data(), stored_dtype) {
             return Err(bad("holds numbers that are not finite: the file is damaged".into()));
@@ -239,6 +291,16 @@ fn regroup(rows: &Tensor, lm: &LmConfig) -> candle_core::Result<Tensor> {
     };
     let all: Vec<Tensor> = [part(0, per_group)?, part(per_group, 1)?, part(per_group + 1, 1)?].concat();
     Tensor::cat(&all, 0)
+}
+
+/// The number types that Hearken reads.
+const fn number_type(stored: Dtype) -> Option<DType> {
+    match stored {
+        Dtype::F32 => Some(DType::F32),
+        Dtype::F16 => Some(DType::F16),
+        Dtype::BF16 => Some(DType::BF16),
+        _ => None,
+    }
 }
 
 /// Whether no number in `bytes` has an exponent of all ones. Works on bits, so that 7 GB are checked at memory speed.

@@ -160,6 +160,14 @@ impl LmConfig {
         self.intermediate_size.unwrap_or(4 * self.n_embd)
     }
 
+    /// Weights of its matrices.
+    #[must_use]
+    pub fn weights(&self) -> u64 {
+        let (e, q, kv) = (self.n_embd as u64, (self.n_head * self.head()) as u64, (self.groups() * self.head()) as u64);
+        let layer = e * (2 * q + 2 * kv) + 3 * e * self.intermediate() as u64;
+        self.n_layer as u64 * layer + 2 * e * self.padded_vocab_size as u64
+    }
+
     fn check(&self) -> std::result::Result<(), (ErrorKind, String)> {
         let s = &self.switches;
         let refused = [

@@ -91,7 +91,7 @@ pub struct Decoder {
 #[derive(Debug)]
 enum Layers {
     Float(float::Layers),
-    Packed(packed::Layers),
+    Packed(Box<packed::Layers>),
 }
 
 /// Where the rows of one lane lie in a pass, and in its own positions.
@@ -123,7 +123,7 @@ impl Decoder {
     ) -> Result<Self> {
         let layers = match numbers {
             Numbers::Float(dtype) => Layers::Float(float::Layers::new(weights, config, dtype, device, decision)?),
-            Numbers::Packed(bits) => Layers::Packed(packed::Layers::new(weights, config, bits, decision)?),
+            Numbers::Packed(bits) => Layers::Packed(Box::new(packed::Layers::new(weights, config, bits, decision)?)),
         };
         Ok(Self { layers, config: config.clone(), dtype: numbers.dtype(), device: device.clone() })
     }

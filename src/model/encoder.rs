@@ -36,7 +36,7 @@ pub struct Encoder {
 #[derive(Debug)]
 enum Layers {
     Float(float::Layers),
-    Packed(packed::Layers),
+    Packed(Box<packed::Layers>),
 }
 
 impl Encoder {
@@ -66,7 +66,7 @@ impl Encoder {
             layers: match numbers {
                 // f32 whatever the decoder is, as in the reference.
                 Numbers::Float(_) => Layers::Float(float::Layers::new(weights, config, device)?),
-                Numbers::Packed(bits) => Layers::Packed(packed::Layers::new(weights, config, bits)?),
+                Numbers::Packed(bits) => Layers::Packed(Box::new(packed::Layers::new(weights, config, bits)?)),
             },
             num_mel_bins: config.num_mel_bins,
             device: device.clone(),
@@ -84,7 +84,7 @@ impl Encoder {
         let x = x.squeeze(0)?.t()?.contiguous()?.add(&self.positions)?;
         match &self.layers {
             Layers::Float(layers) => layers.forward(&x),
-            Layers::Packed(layers) => x.apply_op1_no_bwd(layers),
+            Layers::Packed(layers) => x.apply_op1_no_bwd(layers.as_ref()),
         }
     }
 }

@@ -1,0 +1,227 @@
+//! Quantised checkpoints: made in one pass from a released one, kept in one GGUF file, mapped and used as they lie.
+//!
+//! Matrices are packed as [`kernels`](super::kernels) reads them, so that nothing is unpacked or copied when a model is
+//! loaded: a tensor of bytes `[tiles, bytes of a tile]`, 16 outputs a tile, one f16 scale per output and 64 inputs. No
+//! standard block type serves: theirs keep one output's weights together, so that a product of a dozen rows would have to
+//! gather them again at every chunk (measured in CRATES.md: candle's Q4_K takes twice the time). Embeddings have 8 bits;
+//! norms, biases, convolutions and the rows of `lm_head` that decide stay f32.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+
+use super::checkpoint::Checkpoint;
+use super::gguf::{Entry, Gguf, Kind, Note, Writer};
+use super::kernels::{Bits, TILE, tile_bytes};
+use super::linear::{Bytes, PackedLinear, pack};
+use super::weights::Weights;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Version of what is written here; another one is refused.
+const FORMAT: u64 = 1;
+const FORMAT_NOTE: &str = "hearken.format";
+const BITS_NOTE: &str = "hearken.bits";
+const SOURCE_NOTE: &str = "hearken.source";
+const KEPT_NOTE: &str = "hearken.kept_rows";
+/// The rows of `lm_head.weight` that stay as they are.
+const KEPT_ROWS: &str = "lm_head.weight.kept";
+const HEAD: &str = "lm_head.weight";
+const EMBEDDINGS: &str = "transformer.wte.weight";
+/// Numbers that are packed at a time: 64 MB of them as f32, so that memory stays bounded.
+const BLOCK_NUMBERS: usize = 16 << 20;
+
+/// The file of a checkpoint folder that holds its weights in `bits`.
+#[must_use]
+pub fn file_in(dir: &Path, bits: Bits) -> PathBuf {
+    dir.join(match bits {
+        Bits::Four => "hearken-q4.gguf",
+        Bits::Eight => "hearken-q8.gguf",
+    })
+}
+
+/// An open quantised checkpoint.
+#[derive(Debug)]
+pub struct Quantised {
+    file: Gguf,
+    source: String,
+    kept: Vec<u32>,
+}
+
+impl Quantised {
+    /// Opens `path`, which must be of `bits`.
+    ///
+    /// # Errors
+    /// When it is missing, damaged, of another program or of other bits, naming it.
+    pub fn open(path: &Path, bits: Bits) -> Result<Self> {
+        let file = Gguf::open(path)?;
+        let bad = |why: String| Error::at(ErrorKind::Model, path, why);
+        match file.note(FORMAT_NOTE) {
+            Some(Note::Number(FORMAT)) => {}
+            Some(Note::Number(other)) => {
+                return Err(bad(format!("is in format {other} of Hearken's, not {FORMAT}: make it again with `hearken model quantize`")));
+            }
+            _ => return Err(bad("was not made by `hearken model quantize`".into())),
+        }
+        if file.note(BITS_NOTE) != Some(&Note::Number(number_of(bits))) {
+            return Err(bad(format!("does not hold {}-bit weights", number_of(bits))));
+        }
+        let (Some(Note::Text(source)), Some(Note::Numbers(kept))) = (file.note(SOURCE_NOTE), file.note(KEPT_NOTE)) else {
+            return Err(bad("lacks a note that `hearken model quantize` writes: damaged".into()));
+        };
+        Ok(Self { source: source.clone(), kept: kept.clone(), file })
+    }
+
+    /// What identifies the checkpoint that it was made from ([`Checkpoint::identity`]).
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    fn found(&self, name: &str, kind: Kind, shape: &[usize]) -> Result<std::ops::Range<usize>> {
+        let bad = |why: String| Error::at(ErrorKind::Model, self.file.path(), format!("the tensor {name} {why}"));
+        let (entry, range) = self.file.tensor(name).ok_or_else(|| bad("is missing".into()))?;
+        if entry.kind != kind || entry.shape != shape {
+            return Err(bad(format!("is {:?} {:?}, not {kind:?} {shape:?}", entry.kind, entry.shape)));
+        }
+        Ok(range)
+    }
+}
+
+impl Weights for Quantised {
+    fn get(&self, name: &str, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
+        let range = self.found(name, Kind::F32, shape)?;
+        let values: Vec<f32> = self.file.map()[range].as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        let bad = |why: String| Error::at(ErrorKind::Model, self.file.path(), format!("the tensor {name} {why}"));
+        if !values.iter().all(|v| v.is_finite()) {
+            return Err(bad("holds numbers that are not finite: the file is damaged".into()));
+        }
+        let tensor = Tensor::from_vec(values, shape, &Device::Cpu).and_then(|t| t.to_dtype(dtype)).and_then(|t| t.to_device(device));
+        tensor.map_err(|e| bad(format!("cannot be used ({e})")))
+    }
+
+    fn packed(&self, name: &str, (out, inner): (usize, usize), bits: Bits) -> Result<PackedLinear> {
+        let range = self.found(name, Kind::Bytes, &[out.div_ceil(TILE), tile_bytes(bits, inner)])?;
+        PackedLinear::new(Bytes::Mapped(self.file.map().clone(), range), bits, (out, inner))
+            .ok_or_else(|| Error::at(ErrorKind::Model, self.file.path(), format!("the tensor {name} is not {out} x {inner} numbers")))
+    }
+
+    fn rows(&self, name: &str, (_, inner): (usize, usize), ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {
+        let kept = self.get(KEPT_ROWS, &[self.kept.len(), inner], dtype, device)?;
+        let bad = |why: String| Error::at(ErrorKind::Model, self.file.path(), why);
+        let at = |id: &u32| self.kept.iter().position(|kept| kept == id).map(|at| at as u32);
+        let places: Option<Vec<u32>> = ids.iter().map(at).collect();
+        let places = places.ok_or_else(|| bad(format!("lacks rows {ids:?} of {name}: it was made with other token ids")))?;
+        Tensor::new(places, device).and_then(|places| kept.index_select(&places, 0)).map_err(|e| bad(e.to_string()))
+    }
+}
+
+/// What a tensor of the checkpoint becomes.
+enum Form {
+    /// F32, as it is.
+    Kept,
+    Packed(Bits),
+}
+
+/// The form of the tensor `name` of `shape`.
+fn form(name: &str, shape: &[usize], bits: Bits) -> Form {
+    match shape {
+        [_, _] if name == EMBEDDINGS => Form::Packed(Bits::Eight),
+        [_, _] => Form::Packed(bits),
+        _ => Form::Kept,
+    }
+}
+
+/// Writes the weights of `checkpoint` in `bits` to `path`, tensor by tensor in bounded memory; `kept` are the rows of
+/// `lm_head` that stay f32; `progress` is told how many of how many numbers are done. What lies at `path` is replaced only
+/// when the new file is complete.
+///
+/// # Errors
+/// When a tensor is damaged, or the file cannot be written: nothing is left behind then.
+pub fn quantise(checkpoint: &Checkpoint, bits: Bits, kept: &[u32], path: &Path, mut progress: impl FnMut(u64, u64)) -> Result<()> {
+    let partial = path.with_extension("gguf.partial");
+    let written = write(checkpoint, bits, kept, &partial, &mut progress)
+        .and_then(|()| fs::rename(&partial, path).map_err(|e| Error::at(ErrorKind::Output, path, e)));
+    if written.is_err() {
+        let _ = fs::remove_file(&partial);
+    }
+    written
+}
+
+fn write(checkpoint: &Checkpoint, bits: Bits, kept: &[u32], path: &Path, progress: &mut impl FnMut(u64, u64)) -> Result<()> {
+    let sources = checkpoint.shapes()?;
+    let inner = checkpoint.lm.n_embd;
+    let mut tensors: Vec<(String, Entry)> = vec![(KEPT_ROWS.into(), Entry { kind: Kind::F32, shape: vec![kept.len(), inner] })];
+    for (name, shape) in &sources {
+        let entry = match form(name, shape, bits) {
+            Form::Kept => Entry { kind: Kind::F32, shape: shape.clone() },
+            Form::Packed(bits) => Entry { kind: Kind::Bytes, shape: vec![shape[0].div_ceil(TILE), tile_bytes(bits, shape[1])] },
+        };
+        tensors.push((name.clone(), entry));
+    }
+    let notes = [
+        ("general.architecture", Note::Text("audio-interaction".into())),
+        ("general.name", Note::Text("Audio-Interaction, quantised by Hearken".into())),
+        (FORMAT_NOTE, Note::Number(FORMAT)),
+        (BITS_NOTE, Note::Number(number_of(bits))),
+        (SOURCE_NOTE, Note::Text(checkpoint.identity())),
+        (KEPT_NOTE, Note::Numbers(kept.to_vec())),
+    ];
+    let failed = |e: io::Error| Error::at(ErrorKind::Output, path, e);
+    let file = File::create(path).map_err(failed)?;
+    let mut writer = Writer::new(BufWriter::with_capacity(1 << 20, file), &notes, &tensors).map_err(failed)?;
+    let all: u64 = sources.iter().map(|(_, shape)| shape.iter().product::<usize>() as u64).sum();
+    let mut done = 0;
+    progress(0, all);
+    let head = checkpoint.rows(HEAD, (checkpoint.lm.padded_vocab_size, inner), kept, DType::F32, &Device::Cpu)?;
+    let head = head.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
+    writer.tensor(|to| write_floats(to, &head)).map_err(failed)?;
+    for (name, shape) in &sources {
+        let outcome: Result<(), Failure> = writer.tensor(|to| {
+            let rows = shape[0];
+            let width: usize = shape[1..].iter().product();
+            let block = (BLOCK_NUMBERS / width.max(1)).next_multiple_of(TILE).max(TILE);
+            for first in (0..rows).step_by(block) {
+                let count = block.min(rows - first);
+                let numbers = checkpoint.block(name, shape, first..first + count).map_err(Failure::Reading)?;
+                match form(name, shape, bits) {
+                    Form::Kept => write_floats(to, &numbers)?,
+                    Form::Packed(bits) => to.write_all(&pack(&numbers, bits, width))?,
+                }
+                done += numbers.len() as u64;
+                progress(done, all);
+            }
+            Ok(())
+        });
+        outcome.map_err(|failure| match failure {
+            Failure::Reading(error) => error,
+            Failure::Writing(e) => failed(e),
+        })?;
+    }
+    let file = writer.finish().and_then(|buffer| buffer.into_inner().map_err(io::IntoInnerError::into_error)).map_err(failed)?;
+    file.sync_all().map_err(failed)
+}
+
+/// What can go wrong while a tensor is copied.
+enum Failure {
+    Reading(Error),
+    Writing(io::Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Writing(error)
+    }
+}
+
+fn write_floats(to: &mut dyn Write, numbers: &[f32]) -> io::Result<()> {
+    numbers.iter().try_for_each(|v| to.write_all(&v.to_le_bytes()))
+}
+
+const fn number_of(bits: Bits) -> u64 {
+    match bits {
+        Bits::Four => 4,
+        Bits::Eight => 8,
+    }
+}
