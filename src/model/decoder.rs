@@ -90,7 +90,7 @@ pub struct Decoder {
 
 #[derive(Debug)]
 enum Layers {
-    Float(float::Layers),
+    Float(Box<float::Layers>),
     Packed(Box<packed::Layers>),
 }
 
@@ -122,7 +122,7 @@ impl Decoder {
         decision: (u32, u32),
     ) -> Result<Self> {
         let layers = match numbers {
-            Numbers::Float(dtype) => Layers::Float(float::Layers::new(weights, config, dtype, device, decision)?),
+            Numbers::Float(dtype) => Layers::Float(Box::new(float::Layers::new(weights, config, dtype, device, decision)?)),
             Numbers::Packed(bits) => Layers::Packed(Box::new(packed::Layers::new(weights, config, bits, decision)?)),
         };
         Ok(Self { layers, config: config.clone(), dtype: numbers.dtype(), device: device.clone() })
