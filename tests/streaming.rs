@@ -30,7 +30,7 @@ fn settings(home: &Path, modes_on: &[&str]) -> Settings {
     let paths = Paths { config: home.join("config"), cache: home.join("cache") };
     Settings {
         model: ModelChoice::Dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(FIXTURE)),
-        precision: Precision::F32,
+        precision: Some(Precision::F32),
         device: ComputeDevice::Cpu,
         threads: None,
         modes: builtin(Language::Chinese, &paths.instructions()),

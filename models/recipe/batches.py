@@ -13,6 +13,9 @@ import streams as st
 
 IGNORE = -100
 BLOCK = 13  # positions of a silent block
+# What a silent chunk counts beside a reply. A word that is missed costs more than one too many; a reply that nobody asked
+# for costs more than one that is missed.
+SILENCE = {"transcribe": 0.5, "translate": 0.7}
 
 
 @dataclass
@@ -42,8 +45,8 @@ def opening_audio(composer, r, name):
     return out
 
 
-def lay_out(tokens, opening_blocks, stream_blocks, labels, unsure, r, limit=2_048):
-    """The row of one lane. Where it grows past `limit`, silent chunks of long ago are left out, as the product trims."""
+def lay_out(tokens, opening_blocks, stream_blocks, labels, unsure, r, silence=1.0, limit=2_048):
+    """The row of one lane; a silent chunk counts `silence`. Where it grows past `limit`, silent chunks of long ago are left out, as the product trims."""
     ids = tokens.ids
     row = Row([], [], [], [], [])
     keep = list(range(len(stream_blocks)))
@@ -88,7 +91,7 @@ def lay_out(tokens, opening_blocks, stream_blocks, labels, unsure, r, limit=2_04
                 add(token, target if counts else IGNORE)
             add(reply[-1])
         else:
-            add(ids["ASSISTANT"], ids["KEEP_SILENCE"] if counts else IGNORE, 0.5)
+            add(ids["ASSISTANT"], ids["KEEP_SILENCE"] if counts else IGNORE, silence)
             add(ids["KEEP_SILENCE"])
     # The stream may have begun long ago: what lies between has been trimmed away, positions have moved on.
     jump = int(r.integers(0, max(1, limit - len(row.ids)))) if r.uniform() < 0.5 else 0
@@ -116,7 +119,7 @@ def make_batch(composer, tokens, r, n_streams, secs, lanes_each):
                 openings[name] = list(range(at, at + len(x) // k.CHUNK))
                 opening_list.append(x)
                 at += len(x) // k.CHUNK
-            rows.append(lay_out(tokens, openings.get(name, []), list(range(i * chunks, (i + 1) * chunks)), labels, unsure, r))
+            rows.append(lay_out(tokens, openings.get(name, []), list(range(i * chunks, (i + 1) * chunks)), labels, unsure, r, SILENCE.get(mode, 1.0)))
     return np.stack(audio), np.stack(phones), np.stack(active), opening_list, rows
 
 
