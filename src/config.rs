@@ -3,6 +3,8 @@
 //! Not responsible for acting on any of it.
 
 pub mod cli;
+pub mod clock;
+pub mod history_prefs;
 pub mod modes;
 mod modes_file;
 pub mod paths;
@@ -17,9 +19,10 @@ use std::path::PathBuf;
 use crate::protocol::{DeviceChoice, ModelChoice};
 
 pub use cli::Cli;
+pub use history_prefs::HistoryPrefs;
 pub use modes::{CatchUp, Clip, Mode, Panel};
 pub use modes_file::{NewMode, add as add_mode, all as all_modes};
-pub use paths::Paths;
+pub use paths::{Existing, Paths};
 pub use prefs::Prefs;
 pub use request::{
     BenchOptions, BenchSubject, OutputFormat, QuantiseOptions, ReportFormat, Request, Stdout, TraceOptions, TracePath, settings_problems,

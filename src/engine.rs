@@ -11,6 +11,7 @@ mod handle;
 mod meters;
 pub mod opening;
 mod queue;
+mod recordings;
 mod replies;
 pub mod session;
 mod workers;
@@ -114,7 +115,7 @@ fn start_with(settings: Settings, source: Box<dyn Source>, gap_secs: f64, tempo:
         captured: chunk_rx,
         control: control_tx,
         meters: Arc::clone(&meters),
-        save,
+        recordings: recordings::Recordings::new(save),
     };
     let conductor = Conductor::new(parts)?;
     let capture =

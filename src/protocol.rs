@@ -191,6 +191,10 @@ pub enum Command {
     GateOn,
     /// Quiet gate off: every chunk reaches the model.
     GateOff,
+    /// Record what is heard to this WAV file, in place of any other that [`Command::StopRecording`] would end.
+    RecordTo(std::path::PathBuf),
+    /// Complete the recording that [`Command::RecordTo`] began.
+    StopRecording,
     /// End the replies that are being generated.
     CutReply,
     /// Forget what was heard and said: every lane restarts from its opening.

@@ -3,6 +3,8 @@
 //! Responsible for the indices and durations of the audio stream and for the constants that tie them together.
 //! Deliberately not responsible for wall time: nothing here reads a clock, so a file gives the same times on every run.
 
+pub mod wall;
+
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
 

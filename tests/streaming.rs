@@ -27,7 +27,7 @@ fn wav(name: &str) -> PathBuf {
 }
 
 fn settings(home: &Path, modes_on: &[&str]) -> Settings {
-    let paths = Paths { config: home.join("config"), cache: home.join("cache") };
+    let paths = Paths::inside(home);
     Settings {
         model: ModelChoice::Dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(FIXTURE)),
         precision: Some(Precision::F32),
@@ -226,7 +226,7 @@ fn commands_take_effect_while_it_listens() {
     engine.send(Command::TranslateTo(Language::English));
     wait_for(&engine, |e| matches!(e, Event::ModesChanged { modes, .. } if modes.iter().any(|m| m == "translate")));
     wait_for(&engine, |e| matches!(e, Event::Decision { mode, .. } if mode == "translate"));
-    let paths = Paths { config: home.path().join("config"), cache: home.path().join("cache") };
+    let paths = Paths::inside(home.path());
     let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/instructions/sounds.wav");
     let panel = hearken::config::Panel::Sounds;
     add_mode(&paths, &NewMode { name: "kettle".into(), instruction: "Tell me when the kettle boils.".into(), clip, panel }).unwrap();

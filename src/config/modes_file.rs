@@ -183,7 +183,7 @@ mod tests {
 
     fn read_text(text: &str) -> Result<Vec<Mode>> {
         let home = tempfile::tempdir().expect("a folder");
-        let paths = Paths { config: home.path().to_owned(), cache: home.path().to_owned() };
+        let paths = Paths { config: home.path().to_owned(), ..Paths::inside(home.path()) };
         std::fs::create_dir(paths.instructions()).expect("a folder");
         std::fs::write(paths.instructions().join("birds.wav"), b"anything").expect("written");
         std::fs::write(paths.modes_file(), text).expect("written");
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn a_mode_that_is_added_is_read_back_and_added_once() {
         let home = tempfile::tempdir().expect("a folder");
-        let paths = Paths { config: home.path().to_owned(), cache: home.path().to_owned() };
+        let paths = Paths { config: home.path().to_owned(), ..Paths::inside(home.path()) };
         let clip = home.path().join("said.wav");
         let new = |name: &str| NewMode {
             name: name.into(),

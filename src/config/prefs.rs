@@ -220,7 +220,7 @@ mod tests {
 
     fn home() -> (tempfile::TempDir, Paths) {
         let home = tempfile::tempdir().unwrap();
-        let paths = Paths { config: home.path().to_owned(), cache: home.path().to_owned() };
+        let paths = Paths { config: home.path().to_owned(), ..Paths::inside(home.path()) };
         (home, paths)
     }
 

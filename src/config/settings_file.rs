@@ -60,6 +60,9 @@ struct Written {
     /// The window's own ([`super::prefs`]).
     #[serde(default, rename = "window")]
     _window: IgnoredAny,
+    /// What is kept ([`super::history_prefs`]).
+    #[serde(default, rename = "history")]
+    _history: IgnoredAny,
 }
 
 /// Reads the settings file at `path`.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
@@ -11,17 +11,19 @@ use super::capture::{Captured, Control};
 use super::ear::Ear;
 use super::meters::{Flag, Meters};
 use super::opening::Opening;
+use super::recordings::Recordings;
 use super::session::{Conduct, Session};
 use super::workers::{self, Ready};
 use super::{CHUNKS, Tempo, panic_message};
 use crate::audio::chunker::Chunk;
-use crate::audio::wav_out::WavOut;
+use crate::config::clock::now_ms;
 use crate::config::modes::language_of;
 use crate::config::{Mode, Settings, SourceChoice, all_modes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mel::{MaxOver, QuietGate};
 use crate::model::Model;
 use crate::protocol::{Command, Event, GapCause, Language, PROTOCOL, Severity};
+use crate::time::wall::utc;
 use crate::time::{ChunkIdx, SAMPLE_RATE_HZ, StreamTime};
 
 /// Failures of computing, one after the other, after which the session ends: it would only fail again.
@@ -38,7 +40,7 @@ pub(super) struct Parts {
     pub(super) captured: Receiver<Captured>,
     pub(super) control: Sender<Control>,
     pub(super) meters: Arc<Meters>,
-    pub(super) save: Option<WavOut>,
+    pub(super) recordings: Recordings,
 }
 
 /// The inference thread.
@@ -144,7 +146,7 @@ impl Conductor {
             model: self.parts.model.name().to_owned(),
             source: self.parts.source_name.clone(),
             modes: self.session.modes_on(),
-            started_utc: if microphone { Some(utc_now()) } else { None },
+            started_utc: if microphone { Some(utc(now_ms())) } else { None },
         });
         self.parts.meters.raise(Flag::GateOpen);
         if self.parts.tempo == Tempo::Live {
@@ -222,7 +224,7 @@ impl Conductor {
         }
         (self.now, self.heard) = (chunk.end, chunk.index.next());
         self.chunks += 1;
-        self.save(chunk);
+        self.record(chunk);
         let heard = catch_unwind(AssertUnwindSafe(|| self.ear.hear(chunk, &self.parts.model)));
         let heard = match heard.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, panic_message(panic.as_ref())))) {
             Ok(heard) => heard,
@@ -246,11 +248,9 @@ impl Conductor {
         }
     }
 
-    /// Writes what the model hears, where that was asked for; a disk that is full costs the recording, not the listening.
-    fn save(&mut self, chunk: &Chunk) {
-        let Some(save) = &mut self.parts.save else { return };
-        if let Err(error) = save.write(&chunk.samples[..]) {
-            self.parts.save = None;
+    /// Writes what the model hears, where that was asked for.
+    fn record(&mut self, chunk: &Chunk) {
+        for error in self.parts.recordings.write(&chunk.samples[..]) {
             self.problem(Severity::Error, &error);
         }
     }
@@ -315,6 +315,8 @@ impl Conductor {
                 }
                 Ok(())
             }
+            Command::RecordTo(path) => self.parts.recordings.begin(&path),
+            Command::StopRecording => self.parts.recordings.stop(),
             Command::CutReply => {
                 self.session.cut_replies(&mut self.out);
                 Ok(())
@@ -452,7 +454,6 @@ impl Conductor {
         self.out.push(Event::Problem { at: self.now, severity, kind: error.kind().name().to_owned(), message: error.to_string() });
     }
 
-    /// Something to know that is no trouble: it does not count as a problem.
     /// Reports what has gathered, less what was not asked for. A face that has gone ends the session.
     fn send_events(&mut self) {
         let reports = self.parts.settings.reports;
@@ -479,15 +480,14 @@ impl Conductor {
     fn show(&self) {
         let meters = &self.parts.meters;
         meters.show_lag(self.lag_secs());
+        if self.parts.recordings.is_on() { meters.raise(Flag::Recording) } else { meters.lower(Flag::Recording) }
         if self.session.is_replying() { meters.raise(Flag::Replying) } else { meters.lower(Flag::Replying) }
     }
 
     fn finish(mut self) {
         // The capture thread ends when it is told, or when it finds nobody to tell it.
         let _ = self.parts.control.try_send(Control::Stop);
-        if let Some(save) = self.parts.save.take()
-            && let Err(error) = save.finish()
-        {
+        for error in self.parts.recordings.finish() {
             self.problem(Severity::Error, &error);
         }
         self.session.cut_replies(&mut self.out);
@@ -500,21 +500,6 @@ impl Conductor {
         });
         self.send_events();
     }
-}
-
-/// Wall time as `2026-11-23T09:41:50Z`.
-fn utc_now() -> String {
-    let secs = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    let (days, second) = (secs / 86_400, secs % 86_400);
-    // Days to a date: H. Hinnant, "chrono-compatible low-level date algorithms", civil_from_days.
-    let z = days + 719_468;
-    let (era, doe) = (z / 146_097, z % 146_097);
-    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let (day, month) = (doy - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
-    let year = yoe + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3_600, second / 60 % 60, second % 60)
 }
 
 fn find_mode<'a>(modes: &'a [Mode], name: &str) -> Result<&'a Mode> {

@@ -39,6 +39,18 @@ impl EngineHandle {
         move || drop(commands.try_send(Command::Shutdown))
     }
 
+    /// A way to send commands from another thread; it says what [`EngineHandle::send`] does.
+    pub fn sender(&self) -> impl Fn(Command) -> bool + Send + 'static {
+        let commands = self.commands.clone();
+        move |command| commands.try_send(command).is_ok()
+    }
+
+    /// Whether the engine's threads run.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.threads.iter().any(|thread| !thread.is_finished())
+    }
+
     /// What the engine reports; the channel closes after `session_finished`.
     #[must_use]
     pub const fn events(&self) -> &Receiver<Event> {

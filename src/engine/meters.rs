@@ -31,6 +31,8 @@ pub struct Readings {
     pub replying: bool,
     /// Whether a model is being loaded.
     pub loading: bool,
+    /// Whether what is heard is being recorded (`Command::RecordTo`).
+    pub recording: bool,
 }
 
 /// The states that [`Meters`] can show, each one bit.
@@ -41,6 +43,7 @@ pub(crate) enum Flag {
     GateOpen = 2,
     Replying = 4,
     Loading = 8,
+    Recording = 16,
 }
 
 impl Default for Meters {
@@ -73,6 +76,7 @@ impl Meters {
             gate_open: is(Flag::GateOpen),
             replying: is(Flag::Replying),
             loading: is(Flag::Loading),
+            recording: is(Flag::Recording),
         }
     }
 

@@ -2,15 +2,16 @@
 //! nothing: it folds them into the transcript, notes the time on the wall, and decides what the desktop should be told.
 
 use std::collections::BTreeMap;
-use std::process::Command as Process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::{captions, notify, theme};
 use crate::config::Mode;
+use crate::config::clock::{local_offset_secs, now_ms};
 use crate::engine::EngineHandle;
 use crate::protocol::{Emotion, Event};
 use crate::time::StreamTime;
+use crate::time::wall::{WallClock, time_of_day};
 use crate::transcript::{Shown, Transcript};
 
 /// A sound that goes on notifies once in so long.
@@ -37,8 +38,7 @@ pub(super) struct Alerts {
 /// From audio time to the time on the wall: a session with a microphone begins and goes on at known times.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
-    /// Audio time, and the second of the day in local time at that moment.
-    anchors: Vec<(StreamTime, f64)>,
+    wall: WallClock,
     offset_secs: i64,
 }
 
@@ -66,16 +66,8 @@ impl Heard {
 }
 
 impl Clock {
-    fn anchor(&mut self, at: StreamTime) {
-        let utc = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
-        self.anchors.push((at, utc + self.offset_secs as f64));
-    }
-
     fn read(&self, at: StreamTime) -> String {
-        let place = self.anchors.partition_point(|(from, _)| *from <= at).saturating_sub(1);
-        let Some((from, wall)) = self.anchors.get(place) else { return at.to_string() };
-        let second = (wall + at.secs_since(*from)).rem_euclid(86_400.0) as u64;
-        format!("{:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60)
+        self.wall.ms(at).map_or_else(|| at.to_string(), |ms| time_of_day(ms, self.offset_secs))
     }
 }
 
@@ -130,8 +122,10 @@ pub(super) fn start(engine: &EngineHandle, heard: &Arc<Heard>, ctx: &egui::Conte
                 heard.alerts().about(&event, &transcript, Instant::now())
             };
             match event {
-                Event::SessionStarted { at, started_utc: Some(_), .. } => heard.clock().anchor(at),
-                Event::Resumed { at } | Event::AudioGap { at, .. } if !heard.clock().anchors.is_empty() => heard.clock().anchor(at),
+                Event::SessionStarted { at, started_utc: Some(_), .. } => heard.clock().wall.anchor(at, now_ms()),
+                Event::Resumed { at } | Event::AudioGap { at, .. } if heard.clock().wall.ms(at).is_some() => {
+                    heard.clock().wall.anchor(at, now_ms());
+                }
                 _ => {}
             }
             if let Some((title, text)) = telling {
@@ -144,31 +138,18 @@ pub(super) fn start(engine: &EngineHandle, heard: &Arc<Heard>, ctx: &egui::Conte
     std::thread::Builder::new().name("hearken-view".into()).spawn(fold).map(drop)
 }
 
-/// Seconds by which local time is ahead of UTC, as the system's own `date` says; 0 where there is none.
-fn local_offset_secs() -> i64 {
-    let said = Process::new("date").arg("+%z").output().ok().filter(|out| out.status.success());
-    said.and_then(|out| parse_offset(String::from_utf8_lossy(&out.stdout).trim())).unwrap_or(0)
-}
-
-/// `+0130` in seconds.
-fn parse_offset(text: &str) -> Option<i64> {
-    let number: i64 = text.parse().ok()?;
-    Some((number / 100 * 60 + number % 100) * 60)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::protocol::{ReplyId, Stop};
 
     #[test]
-    fn time_on_the_wall_goes_on_after_a_pause() {
-        assert_eq!((parse_offset("+0130"), parse_offset("-0800"), parse_offset("Z")), (Some(5_400), Some(-28_800), None));
-        let secs = |s: u64| StreamTime::from_samples(s * 16_000);
+    fn a_time_is_one_on_the_wall_where_that_is_known_and_else_since_the_start() {
+        let at = StreamTime::from_samples(5 * 16_000);
         let mut clock = Clock::default();
-        assert_eq!(clock.read(secs(5)), "0:05.0");
-        clock.anchors = vec![(secs(0), 50_531.0), (secs(10), 51_000.0)];
-        assert_eq!((clock.read(secs(9)), clock.read(secs(10))), ("14:02:20".into(), "14:10:00".into()));
+        assert_eq!(clock.read(at), "0:05.0");
+        clock.wall.anchor(StreamTime::ZERO, 50_531_000);
+        assert_eq!(clock.read(at), "14:02:16");
     }
 
     #[test]

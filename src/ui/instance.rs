@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn a_second_start_raises_the_first_and_the_next_after_it_is_a_first_again() {
         let home = tempfile::tempdir().unwrap();
-        let paths = Paths { config: home.path().join("config"), cache: home.path().join("cache") };
+        let paths = Paths::inside(home.path());
         let first = Instance::claim(&paths).unwrap().expect("nobody else is there");
         let (called, calls) = sync_channel(CALLS);
         first.listen(move || called.send(()).unwrap());

@@ -26,7 +26,7 @@ pub struct Bench {
 
 /// Settings as a start without arguments reads them from this home.
 pub fn settings(home: &std::path::Path) -> Settings {
-    let paths = Paths { config: home.join("config"), cache: home.join("cache") };
+    let paths = Paths::inside(home);
     match Cli::try_parse_from(["hearken"]).unwrap().request(&paths, Stdout::Redirected).unwrap() {
         Request::Window(settings) => *settings,
         other => panic!("{other:?}"),

@@ -13,7 +13,7 @@ impl Home {
     }
 
     fn paths(&self) -> Paths {
-        Paths { config: self.0.path().to_owned(), cache: self.0.path().join("cache") }
+        Paths { config: self.0.path().to_owned(), ..Paths::inside(self.0.path()) }
     }
 
     fn write(&self, name: &str, text: &str) -> PathBuf {
