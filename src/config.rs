@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod clock;
+mod history_cli;
 pub mod history_prefs;
 pub mod modes;
 mod modes_file;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use crate::protocol::{DeviceChoice, ModelChoice};
 
 pub use cli::Cli;
+pub use history_cli::{Deletion, ExportForm, HistoryRequest, SessionChoice};
 pub use history_prefs::HistoryPrefs;
 pub use modes::{CatchUp, Clip, Mode, Panel};
 pub use modes_file::{NewMode, add as add_mode, all as all_modes};

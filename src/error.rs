@@ -26,6 +26,8 @@ pub enum ErrorKind {
     OutputDevice,
     /// Free disk space or choose another place for the output.
     Output,
+    /// The message says what hinders the history and what to do; what is in it already stays as it is.
+    History,
     /// The reader of the output is gone; nothing needs to be done.
     BrokenPipe,
     /// Close other programs, or choose a smaller model or precision.
@@ -49,6 +51,7 @@ impl ErrorKind {
             Self::InputDevice => "input_device",
             Self::OutputDevice => "output_device",
             Self::Output => "output",
+            Self::History => "history",
             Self::BrokenPipe => "broken_pipe",
             Self::Memory => "memory",
             Self::Busy => "busy",
@@ -68,6 +71,7 @@ impl ErrorKind {
             Self::InputDevice => "Plug in a microphone, allow its use, or choose another input (`hearken devices` lists them).",
             Self::OutputDevice => "Choose another output (`hearken devices` lists them).",
             Self::Output => "Free disk space or choose another place for the output.",
+            Self::History => "What is in the history stays as it is.",
             Self::BrokenPipe => "Nothing needs to be done.",
             Self::Memory | Self::Busy => "Close other programs, or choose a smaller model or precision.",
             Self::Internal => "Restart Hearken; if it happens again, report it with this message.",

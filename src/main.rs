@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use hearken::config::{Cli, Paths, Request, Settings, Stdout};
 use hearken::error::{ErrorKind, Result};
-use hearken::{bench, doctor, engine, headless, hub, trace};
+use hearken::{bench, doctor, engine, headless, history, hub, trace};
 
 /// Bad arguments, no model, unreadable input (CONTRACT.md); clap uses the same for what it refuses.
 const COULD_NOT_RUN: u8 = 2;
@@ -36,6 +36,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Request::Bench(options) => bench::run(&options)?,
         Request::Quantise(options) => hub::quantise(&options, &Paths::find()?, io::stdout(), io::stderr())?,
         Request::ModelPath(model) => hub::print_path(&model, &Paths::find()?, io::stdout())?,
+        Request::History(asked) => history::run(&asked, &Paths::find()?, io::stdout(), io::stderr())?,
         Request::Doctor(settings) => return doctor::run(&settings, io::stdout()).map(|health| ExitCode::from(health.exit_code())),
     }
     Ok(ExitCode::SUCCESS)

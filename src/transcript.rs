@@ -264,6 +264,25 @@ impl Transcript {
         }
     }
 
+    /// Leaves out what was heard and said since `at`; a line that goes on past it goes whole, for its words cannot be told apart.
+    pub fn forget_since(&mut self, at: StreamTime) {
+        for lines in [&mut self.utterances, &mut self.translations] {
+            lines.truncate(lines.partition_point(|line| line.to <= at));
+        }
+        let (said, meant) = (self.utterances.len(), self.translations.len());
+        self.rows.retain_mut(|row| {
+            row.said = row.said.filter(|n| *n < said);
+            row.meant = row.meant.filter(|n| *n < meant);
+            row.said.is_some() || row.meant.is_some()
+        });
+        self.replies.retain(|reply| reply.at < at);
+        self.sounds.retain(|sound| sound.first < at);
+        self.sounds.iter_mut().for_each(|sound| sound.last = sound.last.min(at));
+        self.strips.values_mut().for_each(|strip| strip.retain(|tick| tick.at < at));
+        self.quiets.retain(|(from, _)| *from < at);
+        self.notices.retain(|notice| notice.at < at);
+    }
+
     /// Where the responses of `mode` belong.
     #[must_use]
     pub fn shown(&self, mode: &str) -> Shown {
@@ -393,6 +412,20 @@ mod tests {
         t.apply(&finished("dialog", 7, 2, " Is everything all right?"));
         assert_eq!((t.replies[0].text.as_str(), t.replies[0].stop), ("Is everything all right?", Some(Stop::End)));
         assert_eq!(t.strips["dialog"][0].reply, Some(ReplyId(7)));
+    }
+
+    #[test]
+    fn what_was_said_of_late_can_be_left_out_and_what_comes_then_is_heard() {
+        let mut t = transcript();
+        for (id, chunk, text) in [(1, 0, "early"), (2, 9, "before"), (3, 10, "and after")] {
+            t.apply(&finished("transcribe", id, chunk, text));
+        }
+        t.apply(&Event::Sound { at: at(2), reply: ReplyId(4), name: "dog".into(), count: 1 });
+        t.apply(&Event::Sound { at: at(12), reply: ReplyId(5), name: "cat".into(), count: 1 });
+        t.forget_since(at(9));
+        assert_eq!((t.utterances.len(), t.rows.len(), t.sounds.len()), (1, 1, 1));
+        t.apply(&finished("transcribe", 6, 20, "late"));
+        assert_eq!(t.rows.last().and_then(|row| row.said).map(|n| t.utterances[n].text.as_str()), Some("late"));
     }
 
     #[test]

@@ -20,14 +20,16 @@ mod theme;
 mod view;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use egui::{Key, KeyboardShortcut, Modifiers, Panel, RichText};
 
 use crate::config::prefs::{Choice, save_choice};
-use crate::config::{Mode, Prefs, Settings, settings_problems};
+use crate::config::{HistoryPrefs, Mode, Prefs, Settings, settings_problems};
 use crate::engine::EngineHandle;
 use crate::error::{Error, ErrorKind, Result};
+use crate::history::{News, Outlets, Recorder};
 use crate::protocol::Command;
 use crate::transcript::Transcript;
 use fold::Heard;
@@ -37,6 +39,8 @@ use view::View;
 
 /// How often the level meter moves while there is something to hear: 10 a second.
 const METER: Duration = Duration::from_millis(100);
+/// How long a window that was closed waits for the engine's last words.
+const GOODBYE: Duration = Duration::from_secs(2);
 /// Keys of the modes, in their order.
 const MODE_KEYS: [Key; 9] = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
 
@@ -76,6 +80,9 @@ pub fn run(engine: EngineHandle, settings: Settings, instance: &Instance) -> Res
 /// The window's state: what was reported, and what the user did with the view of it.
 pub struct HearkenApp {
     engine: EngineHandle,
+    /// Takes what the engine reports until it has ended.
+    fold: Option<JoinHandle<()>>,
+    recorder: Recorder,
     settings: Settings,
     prefs: Prefs,
     saved: Prefs,
@@ -96,22 +103,31 @@ impl HearkenApp {
     pub fn new(engine: EngineHandle, settings: Settings, ctx: &egui::Context) -> Self {
         let (prefs, mut wrong) = Prefs::read(&settings.paths);
         wrong.extend(settings_problems(&settings.paths));
+        let (kept, about_history) = HistoryPrefs::read(&settings.paths);
+        wrong.extend(about_history);
         wrong.dedup();
         theme::apply(ctx, prefs.theme);
         ctx.set_zoom_factor(prefs.zoom);
         let heard = Heard::new(Transcript::new(fold::shown(&settings.modes)));
-        if let Err(e) = fold::start(&engine, &heard, ctx) {
-            wrong.push(format!("Nothing can be shown: a thread cannot be started ({e})."));
-        }
+        let repaint = ctx.clone();
+        let outlets = Outlets { command: Box::new(engine.sender()), changed: Box::new(move || repaint.request_repaint()) };
+        let recorder = Recorder::start(&settings.paths, kept, fold::shown(&settings.modes), outlets);
+        let fold = fold::start(&engine, &heard, recorder.tap(), ctx)
+            .map_err(|e| wrong.push(format!("Nothing can be shown: a thread cannot be started ({e}).")))
+            .ok();
         let s = strings::table(prefs.language);
         let view = View { messages: wrong, ..View::default() };
-        let app = Self { engine, settings, saved: prefs.clone(), prefs, heard, view, s };
+        let app = Self { engine, fold, recorder, settings, saved: prefs.clone(), prefs, heard, view, s };
         app.tell_alerts();
         app
     }
 
     /// Paints the window.
     pub fn ui(&mut self, ui: &mut egui::Ui) {
+        self.view.messages.extend(self.recorder.news().into_iter().filter_map(|news| match news {
+            News::Trouble(why) => Some(why),
+            News::Forgotten | News::DeletedAll | News::KeptAgain => None,
+        }));
         let heard = Arc::clone(&self.heard);
         let transcript = heard.transcript();
         self.keys(ui, &transcript);
@@ -233,6 +249,21 @@ impl HearkenApp {
         alerts.on = self.prefs.notify;
         alerts.marked.clone_from(&self.prefs.marked_sounds);
         alerts.titles = [self.s.urgent_title, self.s.sound_title];
+    }
+}
+
+impl Drop for HearkenApp {
+    /// Lets the session end by itself, so that its last words are kept.
+    fn drop(&mut self) {
+        if !self.engine.is_running() {
+            return;
+        }
+        self.engine.send(Command::Shutdown);
+        let until = Instant::now() + GOODBYE;
+        // The thread ends once it has taken everything that the engine had to report.
+        while self.fold.as_ref().is_some_and(|fold| !fold.is_finished()) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 

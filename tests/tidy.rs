@@ -91,6 +91,7 @@ fn one_library_has_one_home() {
         ("yaml_serde", &["model"]),
         ("memmap2", &["model"]),
         ("zip", &["model"]),
+        ("rusqlite", &["history"]),
         ("eframe", &["ui"]),
         ("egui", &["ui"]),
     ];

@@ -1,7 +1,7 @@
 //! Writes the samples that the model heard as a 32-bit float WAV.
 
 use std::fs::{File, OpenOptions};
-use std::io::BufWriter;
+use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use hound::{SampleFormat, WavSpec, WavWriter};
@@ -12,8 +12,10 @@ use crate::time::SAMPLE_RATE_HZ;
 /// Samples between two times that the header is brought up to date, so that a crash leaves a readable file: 5 s.
 const FLUSH_SAMPLES: usize = 5 * SAMPLE_RATE_HZ as usize;
 
-/// Samples that a WAV holds, as its lengths are 32-bit numbers of bytes: 18.6 hours. The header takes less than 128 bytes.
-const MOST_SAMPLES: u64 = (u32::MAX as u64 - 128) / 4;
+/// The header takes less than so many bytes.
+const HEADER_BYTES: u64 = 128;
+/// Samples that a WAV holds, as its lengths are 32-bit numbers of bytes: 18.6 hours.
+const MOST_SAMPLES: u64 = (u32::MAX as u64 - HEADER_BYTES) / 4;
 
 /// A growing WAV file, 16 kHz mono, readable by the user alone.
 pub struct WavOut {
@@ -80,6 +82,29 @@ impl WavOut {
     }
 }
 
+/// Makes the last `secs` of a recording silent, where they lie: one that is still growing goes on behind them.
+///
+/// # Errors
+/// When the file cannot be written, naming it.
+pub fn silence_end(path: &Path, secs: f64) -> Result<()> {
+    let silence = || {
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        let end = file.metadata()?.len();
+        let bytes = (secs.max(0.0) * f64::from(SAMPLE_RATE_HZ)) as u64 * 4;
+        // Silence is zero bytes, so it may begin within a sample.
+        let mut left = bytes.min(end.saturating_sub(HEADER_BYTES));
+        file.seek(SeekFrom::Start(end - left))?;
+        let zeros = [0; 1 << 16];
+        while left > 0 {
+            let now = left.min(zeros.len() as u64);
+            file.write_all(&zeros[..now as usize])?;
+            left -= now;
+        }
+        file.sync_data()
+    };
+    silence().map_err(|e: std::io::Error| Error::at(ErrorKind::Output, path, e))
+}
+
 /// Whether `more` samples can follow `written` ones in one WAV.
 const fn fits(written: u64, more: usize) -> bool {
     written + more as u64 <= MOST_SAMPLES
@@ -103,6 +128,24 @@ mod tests {
         #[cfg(unix)]
         assert_eq!(std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions()) & 0o777, 0o600);
         std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn the_end_of_a_recording_becomes_silent_while_it_grows() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("out.wav");
+        let mut out = WavOut::create(&path).unwrap();
+        out.write(&[0.5; FLUSH_SAMPLES]).unwrap();
+        silence_end(&path, 1.0).unwrap();
+        out.write(&[0.25; 8]).unwrap();
+        out.finish().unwrap();
+        let read: Vec<f32> = hound::WavReader::open(&path).unwrap().samples::<f32>().map(|s| s.unwrap()).collect();
+        let silent = SAMPLE_RATE_HZ as usize;
+        assert!(read[..FLUSH_SAMPLES - silent].iter().all(|s| *s == 0.5), "what came before stays");
+        assert!(read[FLUSH_SAMPLES - silent..FLUSH_SAMPLES].iter().all(|s| *s == 0.0));
+        assert_eq!(read[FLUSH_SAMPLES..], [0.25; 8]);
+        silence_end(&path, 1e9).unwrap();
+        assert_eq!(hound::WavReader::open(&path).unwrap().len() as usize, read.len(), "the header is no sound");
     }
 
     #[test]

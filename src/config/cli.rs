@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use super::history_cli::HistoryTask;
 use super::modes::Language;
 use super::request::{OutputFormat, TracePath};
 use super::values::{self, Eagerness};
@@ -44,6 +45,9 @@ pub(super) enum Task {
     /// Say where a model lies, or write its weights in fewer bits
     #[command(subcommand)]
     Model(ModelTask),
+    /// Look at past sessions of the window: list, show, search, export or delete them
+    #[command(subcommand)]
+    History(HistoryTask),
     /// Check microphone, model, acceleration and display, and say what to do about each
     Doctor,
 }

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::cli::{BenchArgs, Cli, ListenArgs, ModelTask, SessionArgs, Task, TraceArgs};
+use super::history_cli::HistoryRequest;
 use super::modes::{self, DEFAULT_ON, Language, Mode, TRANSLATE};
 use super::settings_file::{self, FileSettings};
 use super::values::Eagerness;
@@ -38,6 +39,8 @@ pub enum Request {
     Quantise(QuantiseOptions),
     /// Say where a model lies.
     ModelPath(ModelChoice),
+    /// Look at the sessions of the past.
+    History(HistoryRequest),
 }
 
 /// Form of what `listen` prints.
@@ -153,6 +156,7 @@ impl Cli {
                 Request::Quantise(QuantiseOptions { model: available(typed.model)?, precision: typed.precision, out: typed.out })
             }
             Some(Task::Model(ModelTask::Path(typed))) => Request::ModelPath(available(typed.model)?),
+            Some(Task::History(typed)) => Request::History(typed.request()?),
             Some(Task::Doctor) => {
                 let file = settings_file::read(&paths.settings_file())?;
                 let source = SourceChoice::Microphone(file.input.clone().unwrap_or_default());

@@ -43,9 +43,11 @@ pub struct WallClock {
 }
 
 impl WallClock {
-    /// Notes that it was `ms` (milliseconds since 1970, UTC) at `at`, which is not before the anchor noted last.
+    /// Notes that it was `ms` (milliseconds since 1970, UTC) at `at`; a time before the one noted last says nothing new.
     pub fn anchor(&mut self, at: StreamTime, ms: i64) {
-        self.anchors.push((at, ms));
+        if self.anchors.last().is_none_or(|(last, _)| *last <= at) {
+            self.anchors.push((at, ms));
+        }
     }
 
     /// Milliseconds since 1970 at `at`; None before anything is known.

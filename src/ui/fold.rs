@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::{captions, notify, theme};
 use crate::config::Mode;
 use crate::config::clock::{local_offset_secs, now_ms};
 use crate::engine::EngineHandle;
+use crate::history::Tap;
 use crate::protocol::{Emotion, Event};
 use crate::time::StreamTime;
 use crate::time::wall::{WallClock, time_of_day};
@@ -106,16 +108,17 @@ pub(super) fn shown(modes: &[Mode]) -> BTreeMap<String, Shown> {
     modes.iter().map(|m| (m.name.clone(), of(m.panel))).collect()
 }
 
-/// Starts the thread.
+/// Starts the thread; what it takes goes into the history by `tap`.
 ///
 /// # Errors
 /// When the system gives no thread.
-pub(super) fn start(engine: &EngineHandle, heard: &Arc<Heard>, ctx: &egui::Context) -> std::io::Result<()> {
+pub(super) fn start(engine: &EngineHandle, heard: &Arc<Heard>, tap: Tap, ctx: &egui::Context) -> std::io::Result<JoinHandle<()>> {
     let (events, heard, ctx) = (engine.events().clone(), Arc::clone(heard), ctx.clone());
     let fold = move || {
         theme::add_system_font(&ctx);
         heard.clock().offset_secs = local_offset_secs();
         for event in events {
+            tap.note(&event);
             let telling = {
                 let mut transcript = heard.transcript();
                 transcript.apply(&event);
@@ -135,7 +138,7 @@ pub(super) fn start(engine: &EngineHandle, heard: &Arc<Heard>, ctx: &egui::Conte
             captions::repaint(&ctx);
         }
     };
-    std::thread::Builder::new().name("hearken-view".into()).spawn(fold).map(drop)
+    std::thread::Builder::new().name("hearken-view".into()).spawn(fold)
 }
 
 #[cfg(test)]

@@ -137,6 +137,7 @@ impl HearkenApp {
             self.engine.send(Command::ReadModes);
             self.take_modes(language_of(&self.settings.modes));
             self.heard.transcript().define(super::fold::shown(&self.settings.modes));
+            self.recorder.define(super::fold::shown(&self.settings.modes));
             self.view.new_mode = super::view::Draft::default();
         }
         self.view.new_mode.outcome = Some(outcome.map(|()| fill(self.s.added, name)));

@@ -1,0 +1,201 @@
+//! `hearken history …`: the sessions of the past on the command line.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde_json::json;
+
+use super::documents::{document_of, time, title_of, unknown};
+use super::lines::lines_of;
+use super::reading::{Found, MOST_FOUND, Opened, Session};
+use super::store::Store;
+use crate::config::clock::{local_offset_secs, now_ms};
+use crate::config::paths::write_document;
+use crate::config::{Deletion, Existing, ExportForm, HistoryRequest, Paths, ReportFormat, SessionChoice};
+use crate::error::{Error, ErrorKind, Result};
+use crate::export::Form;
+use crate::time::wall::{date_and_time, utc};
+
+/// Columns of a session's first words in the list.
+const FIRST_COLUMNS: usize = 60;
+
+/// Does what is asked; the product goes to `out`, what is said beside it to `notes`.
+///
+/// # Errors
+/// When there is no such session, the history cannot be read or written, a file is there already, or `out` cannot be written.
+pub fn run(request: &HistoryRequest, paths: &Paths, mut out: impl Write, mut notes: impl Write) -> Result<()> {
+    let path = paths.history_file();
+    let text = match request {
+        HistoryRequest::List(format) => list(&path, *format)?,
+        HistoryRequest::Show(session, format) => show(&path, *session, *format)?,
+        HistoryRequest::Search(text, format) => search(&path, text, *format, &mut notes)?,
+        HistoryRequest::Export { session, form, out, existing } => {
+            let (store, id) = open(&path, *session)?;
+            let text = document_of(&store, id, *form, local_offset_secs())?;
+            match out {
+                None => text,
+                Some(to) => {
+                    write(to, &text, *existing)?;
+                    note(&mut notes, format_args!("{} is written.", to.display()));
+                    String::new()
+                }
+            }
+        }
+        HistoryRequest::Delete(what) => {
+            let done = delete(&path, what)?;
+            note(&mut notes, format_args!("{done}"));
+            String::new()
+        }
+    };
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| {
+        let kind = if e.kind() == io::ErrorKind::BrokenPipe { ErrorKind::BrokenPipe } else { ErrorKind::Output };
+        Error::new(kind, format!("stdout cannot be written: {e}"))
+    })
+}
+
+/// That nobody reads notes is no reason to fail.
+fn note(notes: &mut impl Write, text: std::fmt::Arguments<'_>) {
+    let _ = writeln!(notes, "{text}");
+}
+
+fn list(path: &Path, format: ReportFormat) -> Result<String> {
+    let sessions = Store::read(path)?.map_or_else(|| Ok(Vec::new()), |store| store.sessions())?;
+    if format == ReportFormat::Json {
+        return Ok(format!("{:#}\n", json!(sessions.iter().map(about).collect::<Vec<_>>())));
+    }
+    let offset = local_offset_secs();
+    let line = |session: &Session| {
+        let what = if session.name.is_empty() { &session.first } else { &session.name };
+        let what: String = plain(what).chars().take(FIRST_COLUMNS).collect();
+        let recorded = if session.recordings > 0 { "  (recorded)" } else { "" };
+        format!("{:>5}  {}  {:>9}  {what}{recorded}\n", session.id, date_and_time(session.started_ms, offset), session.heard.to_string())
+    };
+    Ok(sessions.iter().map(line).collect())
+}
+
+fn show(path: &Path, session: SessionChoice, format: ReportFormat) -> Result<String> {
+    let (store, id) = open(path, session)?;
+    let offset = local_offset_secs();
+    if format == ReportFormat::Text {
+        return Ok(document_of(&store, id, ExportForm::Document(Form::Text), offset)?.split('\n').map(plain).collect::<Vec<_>>().join("\n"));
+    }
+    let opened = store.open_session(id)?.ok_or_else(|| unknown(id))?;
+    Ok(format!("{:#}\n", whole(&opened)))
+}
+
+/// A session with its lines in the order of time.
+fn whole(opened: &Opened) -> serde_json::Value {
+    let mut rows = lines_of(&opened.transcript, |_| 0);
+    rows.sort_by_key(|row| row.at);
+    let line = |row: &super::lines::Row| {
+        let wall = opened.clock.ms(row.at).map(utc);
+        json!({"kind": row.kind.name(), "at": row.at, "utc": wall, "text": row.text})
+    };
+    let mut whole = about(&opened.session);
+    whole["lines"] = rows.iter().map(line).collect();
+    whole["recordings"] = opened.recordings.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+    whole
+}
+
+fn about(session: &Session) -> serde_json::Value {
+    json!({
+        "session": session.id,
+        "name": session.name,
+        "started_utc": utc(session.started_ms),
+        "ended_utc": utc(session.ended_ms),
+        "heard_secs": session.heard,
+        "model": session.model,
+        "source": session.source,
+        "first": session.first,
+        "recordings": session.recordings,
+    })
+}
+
+fn search(path: &Path, text: &str, format: ReportFormat, notes: &mut impl Write) -> Result<String> {
+    let Some(store) = Store::read(path)? else {
+        note(notes, format_args!("There is no history yet."));
+        return Ok(if format == ReportFormat::Json { "[]\n".into() } else { String::new() });
+    };
+    let found = store.search(text)?;
+    match found.len() {
+        0 => note(notes, format_args!("Nothing that was heard holds {text:?}.")),
+        MOST_FOUND => note(notes, format_args!("There may be more: these are the newest {MOST_FOUND}.")),
+        _ => {}
+    }
+    let offset = local_offset_secs();
+    let mut opened: Option<Opened> = None;
+    let mut lines = String::new();
+    let mut all = Vec::new();
+    for line in found {
+        // The lines of a session stand together, so each is opened once.
+        if opened.as_ref().is_none_or(|opened| opened.session.id != line.session) {
+            opened = store.open_session(line.session)?;
+        }
+        let Some(opened) = &opened else { continue };
+        let Found { session, kind, at, text, .. } = line;
+        if format == ReportFormat::Json {
+            all.push(json!({"session": session, "kind": kind.name(), "at": at, "utc": opened.clock.ms(at).map(utc), "text": text}));
+        } else {
+            let day = opened.clock.ms(at).map_or_else(|| at.to_string(), |ms| date_and_time(ms, offset));
+            lines += &format!("{session:>5}  {day}  {:<10}  {}\n", kind.name(), plain(&text));
+        }
+    }
+    Ok(if format == ReportFormat::Json { format!("{:#}\n", json!(all)) } else { lines })
+}
+
+fn delete(path: &Path, what: &Deletion) -> Result<String> {
+    let store = Store::write(path)?;
+    match (what, store) {
+        (Deletion::Sessions(sessions), store) => {
+            let none = || Error::new(ErrorKind::Arguments, "there is no history yet");
+            let mut store = store.ok_or_else(none)?;
+            // All are looked for before the first is deleted.
+            let ids = sessions.iter().map(|session| number(&store, *session)).collect::<Result<Vec<i64>>>()?;
+            for id in &ids {
+                store.delete(*id)?;
+            }
+            Ok(match ids.as_slice() {
+                [id] => format!("Session {id} is deleted."),
+                ids => format!("{} sessions are deleted.", ids.len()),
+            })
+        }
+        (_, None) => Ok("There is no history yet.".into()),
+        (Deletion::Newest(span), Some(mut store)) => {
+            let touched = store.forget_since(now_ms() - i64::try_from(span.as_millis()).unwrap_or(i64::MAX))?;
+            Ok(format!("The last {} minutes are deleted; sessions touched: {touched}.", span.as_secs() / 60))
+        }
+        (Deletion::Everything, Some(mut store)) => Ok(format!("Everything is deleted; sessions: {}.", store.delete_all()?)),
+    }
+}
+
+fn open(path: &Path, session: SessionChoice) -> Result<(Store, i64)> {
+    let none = || Error::new(ErrorKind::Arguments, "there is no history yet: the window keeps what it hears");
+    let store = Store::read(path)?.ok_or_else(none)?;
+    let id = number(&store, session)?;
+    Ok((store, id))
+}
+
+fn number(store: &Store, session: SessionChoice) -> Result<i64> {
+    match session {
+        SessionChoice::Number(id) if store.session(id)?.is_some() => Ok(id),
+        SessionChoice::Number(id) => Err(unknown(id)),
+        SessionChoice::Last => {
+            let newest = store.sessions()?.first().map(|session| session.id);
+            newest.ok_or_else(|| Error::new(ErrorKind::Arguments, "the history is empty"))
+        }
+    }
+}
+
+fn write(to: &Path, text: &str, existing: Existing) -> Result<()> {
+    write_document(to, text.as_bytes(), existing).map_err(|e| match e.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Error::new(ErrorKind::Arguments, format!("{} is there already: choose another name, or replace it with --force", to.display()))
+        }
+        _ => Error::at(ErrorKind::Output, to, format_args!("this file cannot be written: {e}")),
+    })
+}
+
+/// A line without characters that a terminal would obey.
+fn plain(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}

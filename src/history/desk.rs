@@ -1,0 +1,143 @@
+//! Answers a window's questions about the past on a thread of its own, so that painting never waits for the disk.
+
+use std::path::PathBuf;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::documents::{document_of, unknown};
+use super::reading::{Found, Opened, Session};
+use super::store::Store;
+use crate::config::clock::local_offset_secs;
+use crate::config::paths::write_document;
+use crate::config::{Existing, ExportForm, Paths};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Questions and answers that may wait: more than a person types in a second.
+const QUESTIONS: usize = 64;
+
+/// What can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Every session.
+    Sessions,
+    /// Lines that hold this text.
+    Search(String),
+    /// One session whole.
+    Open(i64),
+    /// To call a session so.
+    Rename(i64, String),
+    /// To delete a session with its recordings. The running one goes on as a new one.
+    Delete(i64),
+    /// To write a session to a file.
+    Export {
+        /// The session.
+        session: i64,
+        /// In which form.
+        form: ExportForm,
+        /// To which file.
+        path: PathBuf,
+        /// What to do when the file is there.
+        existing: Existing,
+    },
+}
+
+/// What is answered, in the order of the questions.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// Every session, newest first.
+    Sessions(Vec<Session>),
+    /// What was found.
+    Found {
+        /// The text that was looked for.
+        text: String,
+        /// Where it is, [`super::MOST_FOUND`] lines at most.
+        lines: Vec<Found>,
+    },
+    /// The session.
+    Opened(Box<Opened>),
+    /// It is renamed or deleted: ask for the sessions again.
+    Changed,
+    /// It is written.
+    Exported(PathBuf),
+    /// The file is there and was not to be replaced.
+    Exists(PathBuf),
+    /// It could not be done: in a sentence, why and what to do.
+    Failed(String),
+}
+
+/// Takes questions and gives answers. Dropping it ends the thread after the question that it works on.
+#[derive(Debug)]
+pub struct Desk {
+    questions: Option<Sender<Question>>,
+    answers: Receiver<Answer>,
+}
+
+impl Desk {
+    /// Opens a desk; `answered` is called whenever there is an answer.
+    #[must_use]
+    pub fn open(paths: &Paths, answered: impl Fn() + Send + 'static) -> Self {
+        let (question_tx, question_rx) = bounded::<Question>(QUESTIONS);
+        let (answer_tx, answers) = bounded(QUESTIONS);
+        let (path, failed) = (paths.history_file(), answer_tx.clone());
+        let work = move || {
+            for question in question_rx {
+                let answer = answer(&path, question).unwrap_or_else(|e| Answer::Failed(e.to_string()));
+                if answer_tx.send(answer).is_err() {
+                    return;
+                }
+                answered();
+            }
+        };
+        let thread = std::thread::Builder::new().name("hearken-desk".into()).spawn(work);
+        let questions = thread.map(|_| question_tx).map_err(|e| {
+            let why = format!("The history cannot be looked at: a thread cannot be started ({e}). Close other programs.");
+            // The channel was made a moment ago and is empty.
+            let _ = failed.try_send(Answer::Failed(why));
+        });
+        Self { questions: questions.ok(), answers }
+    }
+
+    /// Asks; false when too much was asked already.
+    pub fn ask(&self, question: Question) -> bool {
+        self.questions.as_ref().is_some_and(|questions| questions.try_send(question).is_ok())
+    }
+
+    /// The next answer, if there is one.
+    #[must_use]
+    pub fn answer(&self) -> Option<Answer> {
+        self.answers.try_recv().ok()
+    }
+}
+
+fn answer(path: &std::path::Path, question: Question) -> Result<Answer> {
+    let read = || Store::read(path);
+    let write = |session| Store::write(path)?.ok_or_else(|| unknown(session));
+    Ok(match question {
+        Question::Sessions => Answer::Sessions(read()?.map_or_else(|| Ok(Vec::new()), |store| store.sessions())?),
+        Question::Search(text) => {
+            let lines = read()?.map_or_else(|| Ok(Vec::new()), |store| store.search(&text))?;
+            Answer::Found { text, lines }
+        }
+        Question::Open(id) => {
+            let opened = read()?.map(|store| store.open_session(id)).transpose()?.flatten();
+            Answer::Opened(Box::new(opened.ok_or_else(|| unknown(id))?))
+        }
+        Question::Rename(id, name) => {
+            let known = write(id)?.rename(id, &name)?;
+            if known { Answer::Changed } else { return Err(unknown(id)) }
+        }
+        Question::Delete(id) => {
+            let known = write(id)?.delete(id)?;
+            if known { Answer::Changed } else { return Err(unknown(id)) }
+        }
+        Question::Export { session, form, path: to, existing } => {
+            let store = read()?.ok_or_else(|| unknown(session))?;
+            let text = document_of(&store, session, form, local_offset_secs())?;
+            match write_document(&to, text.as_bytes(), existing) {
+                Ok(()) => Answer::Exported(to),
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Answer::Exists(to),
+                Err(e) => return Err(Error::at(ErrorKind::Output, &to, e)),
+            }
+        }
+    })
+}

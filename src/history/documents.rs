@@ -1,0 +1,53 @@
+//! A session of the past as a document: plain text, Markdown, subtitles, or its events as they were reported.
+
+use super::reading::{Opened, Session};
+use super::store::Store;
+use crate::config::ExportForm;
+use crate::error::{Error, ErrorKind, Result};
+use crate::export::{Form, document};
+use crate::time::wall::{date_and_time, time_of_day};
+
+/// The document of session `id`; times are local ones, `offset_secs` ahead of UTC.
+///
+/// # Errors
+/// When there is no such session, or the database cannot be read.
+pub fn document_of(store: &Store, id: i64, form: ExportForm, offset_secs: i64) -> Result<String> {
+    match form {
+        ExportForm::Events => {
+            let events = store.events(id)?.ok_or_else(|| unknown(id))?;
+            let lines: serde_json::Result<Vec<String>> = events.iter().map(|(_, event)| serde_json::to_string(event)).collect();
+            let lines = lines.map_err(|e| Error::new(ErrorKind::Internal, format!("an event cannot be written: {e}")))?;
+            Ok(lines.into_iter().map(|line| line + "\n").collect())
+        }
+        ExportForm::Document(form) => {
+            let opened = store.open_session(id)?.ok_or_else(|| unknown(id))?;
+            Ok(format!("{}{}", head(&opened, form, offset_secs), document(&opened.transcript, form, |at| time(&opened, at, offset_secs))))
+        }
+    }
+}
+
+/// What a person calls a session: its name, or else when it began.
+#[must_use]
+pub fn title_of(session: &Session, offset_secs: i64) -> String {
+    if session.name.is_empty() { date_and_time(session.started_ms, offset_secs) } else { session.name.clone() }
+}
+
+/// The error that says so of a session that is not there.
+pub(super) fn unknown(id: i64) -> Error {
+    Error::new(ErrorKind::Arguments, format!("there is no session {id}; `hearken history list` shows those that there are"))
+}
+
+/// A time on the wall where that is known, else since the start.
+pub(super) fn time(opened: &Opened, at: crate::time::StreamTime, offset_secs: i64) -> String {
+    opened.clock.ms(at).map_or_else(|| at.to_string(), |ms| time_of_day(ms, offset_secs))
+}
+
+fn head(opened: &Opened, form: Form, offset_secs: i64) -> String {
+    let session = &opened.session;
+    let about = format!("{}, {}, {}", date_and_time(session.started_ms, offset_secs), session.source, session.model);
+    match form {
+        Form::Text => format!("{}\n{about}\n\n", title_of(session, offset_secs)),
+        Form::Markdown => format!("# {}\n\n{about}\n\n", title_of(session, offset_secs)),
+        Form::Srt | Form::Vtt => String::new(),
+    }
+}

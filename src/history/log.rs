@@ -1,0 +1,133 @@
+//! A log of what Hearken did: start, model, devices, gaps, problems by their kind. It holds no word that was heard.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
+
+use crate::config::clock::now_ms;
+use crate::config::paths::make_private_folder;
+use crate::protocol::Event;
+use crate::time::SAMPLE_RATE_HZ;
+use crate::time::wall::utc;
+
+/// Bytes after which the log begins anew; the one before it is kept beside it.
+const MOST_BYTES: u64 = 256 * 1024;
+
+/// The log file. What hinders it is passed over: there is nothing to lose.
+#[derive(Debug)]
+pub(super) struct Log {
+    path: PathBuf,
+    file: Option<(File, u64)>,
+}
+
+impl Log {
+    pub(super) const fn new(path: PathBuf) -> Self {
+        Self { path, file: None }
+    }
+
+    /// Notes an event, where it is of a kind that is noted.
+    pub(super) fn event(&mut self, event: &Event) {
+        if let Some(text) = line_of(event) {
+            self.write(&text);
+        }
+    }
+
+    /// Notes a line.
+    pub(super) fn write(&mut self, text: &str) {
+        let line = format!("{} {}\n", utc(now_ms()), text.replace(char::is_control, " "));
+        if self.file.as_ref().is_none_or(|(_, bytes)| *bytes > MOST_BYTES) {
+            self.file = self.opened();
+        }
+        let Some((file, bytes)) = &mut self.file else { return };
+        *bytes += line.len() as u64;
+        if file.write_all(line.as_bytes()).is_err() {
+            self.file = None;
+        }
+    }
+
+    fn opened(&self) -> Option<(File, u64)> {
+        make_private_folder(self.path.parent()?).ok()?;
+        if fs::metadata(&self.path).is_ok_and(|about| about.len() > MOST_BYTES) {
+            fs::rename(&self.path, self.path.with_extension("log.1")).ok()?;
+        }
+        let mut options = OpenOptions::new();
+        options.append(true).create(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&self.path).ok()?;
+        let bytes = file.metadata().ok()?.len();
+        Some((file, bytes))
+    }
+}
+
+/// What the log says of an event; None where it could say what was heard, or nothing of use. Messages stay out of it: what a
+/// part of the program puts into one is not known here.
+fn line_of(event: &Event) -> Option<String> {
+    let text = match event {
+        Event::SessionStarted { model, source, modes, .. } => format!("listening to {source} with {model}: {}", modes.join(", ")),
+        Event::ModelChanged { model, .. } => format!("model {model}"),
+        Event::ModesChanged { modes, .. } => format!("modes {}", modes.join(", ")),
+        Event::InputChanged { device, rate_hz, channels, .. } => format!("input {device}, {rate_hz} Hz, {channels} channels"),
+        Event::AudioGap { at, samples, cause, .. } => {
+            let secs = *samples as f64 / f64::from(SAMPLE_RATE_HZ);
+            format!("at {at}: {secs:.2} s of sound lost ({cause:?})").to_lowercase()
+        }
+        Event::Problem { at, severity, kind, .. } => format!("at {at}: {} {kind}", format!("{severity:?}").to_lowercase()),
+        Event::Paused { at } => format!("at {at}: paused"),
+        Event::Resumed { at } => format!("at {at}: resumed"),
+        Event::SessionFinished { chunks, replies, problems, .. } => {
+            format!("finished: {chunks} chunks, {replies} replies, {problems} problems")
+        }
+        _ => return None,
+    };
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{ReplyId, Severity, Stop};
+    use crate::time::StreamTime;
+
+    fn log(home: &tempfile::TempDir) -> Log {
+        Log::new(home.path().join("data/hearken.log"))
+    }
+
+    #[test]
+    fn no_word_that_was_heard_is_in_the_log() {
+        let home = tempfile::tempdir().unwrap();
+        let mut log = log(&home);
+        let (at, reply, mode, text) = (StreamTime::ZERO, ReplyId(1), "transcribe".to_owned(), "secret".to_owned());
+        let (severity, kind, message) = (Severity::Warning, "output".to_owned(), "secret".to_owned());
+        for event in [
+            Event::SessionStarted { at, protocol: 1, model: "starter".into(), source: "mic\nx".into(), modes: vec![], started_utc: None },
+            Event::ReplyText { at, reply, mode: mode.clone(), text: text.clone() },
+            Event::ReplyFinished { at, reply, mode, text: text.clone(), from_secs: at, to_secs: at, stop: Stop::End },
+            Event::Sound { at, reply, name: text, count: 1 },
+            Event::Problem { at, severity, kind, message },
+        ] {
+            log.event(&event);
+        }
+        let read = fs::read_to_string(home.path().join("data/hearken.log")).unwrap();
+        assert!(!read.contains("secret") && read.contains("mic x with starter") && read.contains("warning output"), "{read}");
+        assert_eq!(read.lines().count(), 2);
+        #[cfg(unix)]
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(home.path().join("data/hearken.log")).unwrap().permissions()) & 0o777, 0o600);
+    }
+
+    #[test]
+    fn the_log_never_grows_beyond_its_limit_twice_over() {
+        let home = tempfile::tempdir().unwrap();
+        let mut log = log(&home);
+        (0..700).for_each(|_| log.write(&"x".repeat(1_000)));
+        let sizes: Vec<u64> = fs::read_dir(home.path().join("data")).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).collect();
+        assert!(sizes.len() == 2 && sizes.iter().all(|bytes| *bytes < MOST_BYTES + 2_000), "{sizes:?}");
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_written_hinders_nothing() {
+        let mut log = Log::new("/proc/nothing/hearken.log".into());
+        log.write("x");
+        assert!(log.file.is_none());
+    }
+}

@@ -1,0 +1,70 @@
+//! The recordings of past sessions: WAV files in a folder of their own, named by the history, gone with their sessions.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::ErrorKind as IoErrorKind;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use crate::audio::wav_out;
+use crate::config::clock::now_ms;
+use crate::error::{Error, ErrorKind, Result};
+
+/// A name for a recording that begins now; `number` keeps two within a millisecond apart.
+pub(super) fn new_name(number: u64) -> String {
+    format!("{}-{number}.wav", now_ms())
+}
+
+/// Deletes the recordings that are not among the `known` names.
+pub(super) fn sweep(folder: &Path, known: &BTreeSet<String>) -> Result<()> {
+    for name in names(folder)? {
+        if !known.contains(&name) {
+            let path = folder.join(&name);
+            match fs::remove_file(&path) {
+                Err(e) if e.kind() != IoErrorKind::NotFound => {
+                    let why = format_args!("this recording cannot be deleted ({e}): delete it yourself");
+                    return Err(Error::at(ErrorKind::History, &path, why));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Names of the recordings that nothing was added to since `oldest_ms`.
+pub(super) fn older_than(folder: &Path, oldest_ms: i64) -> Vec<String> {
+    let names = names(folder).unwrap_or_default();
+    names.into_iter().filter(|name| changed_ms(&folder.join(name)).is_some_and(|ms| ms < oldest_ms)).collect()
+}
+
+/// Makes silent what was recorded since `since_ms`. It is overwritten where it lies, so that a recording that goes on is none
+/// the worse for it.
+pub(super) fn silence_since(folder: &Path, since_ms: i64) -> Result<()> {
+    for name in names(folder)? {
+        let path = folder.join(name);
+        let Some(changed) = changed_ms(&path).filter(|changed| *changed >= since_ms) else { continue };
+        wav_out::silence_end(&path, (changed - since_ms) as f64 / 1e3)?;
+    }
+    Ok(())
+}
+
+fn changed_ms(path: &Path) -> Option<i64> {
+    let changed = fs::metadata(path).ok()?.modified().ok()?;
+    i64::try_from(changed.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
+}
+
+/// Names of the WAV files in the folder; a folder that is not there holds none.
+fn names(folder: &Path) -> Result<Vec<String>> {
+    let unreadable = |e: std::io::Error| Error::at(ErrorKind::History, folder, format_args!("this folder cannot be read: {e}"));
+    let entries = match fs::read_dir(folder) {
+        Err(e) if e.kind() == IoErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(unreadable)?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(unreadable)?.file_name().into_string();
+        names.extend(name.ok().filter(|name| name.ends_with(".wav")));
+    }
+    Ok(names)
+}

@@ -1,0 +1,61 @@
+//! What can be wrong with the history's file, and the sentence that says so.
+
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+
+use super::store::VERSION;
+use crate::error::{Error, ErrorKind};
+
+/// What can be wrong with the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    Damaged(String),
+    Newer(i64),
+    Locked,
+    ReadOnly,
+    Full,
+    CannotOpen(String),
+    Other(String),
+}
+
+impl From<rusqlite::Error> for Trouble {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked,
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly,
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::CannotOpen) => Self::CannotOpen(error.to_string()),
+            _ => Self::Other(error.to_string()),
+        }
+    }
+}
+
+impl From<std::io::Error> for Trouble {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::Full,
+            _ => Self::CannotOpen(error.to_string()),
+        }
+    }
+}
+
+impl Trouble {
+    /// The error that says it about the file at `path`.
+    pub(super) fn said(&self, path: &Path) -> Error {
+        let why = match self {
+            Self::Damaged(why) => format!("the history is damaged ({why}); the window puts it aside at its next start and begins a new one"),
+            Self::Newer(version) => {
+                format!("this history is from a newer Hearken (version {version}; this one knows {VERSION}): update Hearken to read it and to go on keeping")
+            }
+            Self::Locked => "another program holds the history: close it, and keeping goes on".into(),
+            Self::ReadOnly => "the history cannot be written: allow writing to this file and its folder".into(),
+            Self::Full => "the disk is full: free some space, and keeping goes on".into(),
+            Self::CannotOpen(why) => format!("the history cannot be opened ({why}): allow reading and writing of this file and its folder"),
+            Self::Other(why) => format!("the history cannot be used ({why})"),
+        };
+        Error::at(ErrorKind::History, path, why)
+    }
+}
