@@ -31,6 +31,16 @@ impl Hearken {
     }
 }
 
+/// The helps of `hearken history`.
+const HISTORY_HELP: [&[&str]; 6] = [
+    &["history", "--help"],
+    &["history", "list", "--help"],
+    &["history", "show", "--help"],
+    &["history", "search", "--help"],
+    &["history", "export", "--help"],
+    &["history", "delete", "--help"],
+];
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -48,6 +58,8 @@ fn help_and_version_go_to_stdout_and_succeed() {
     let hearken = Hearken::new();
     for line in
         [&["--help"][..], &["--version"], &["listen", "--help"], &["devices", "-h"], &["trace", "-h"], &["bench", "-h"], &["doctor", "-h"]]
+            .into_iter()
+            .chain(HISTORY_HELP)
     {
         let output = hearken.run(line);
         assert_eq!(output.status.code(), Some(0), "{line:?}");
@@ -60,6 +72,8 @@ fn help_explains_every_command_and_every_option() {
     let hearken = Hearken::new();
     for line in
         [&["--help"][..], &["listen", "--help"], &["devices", "--help"], &["trace", "--help"], &["bench", "--help"], &["doctor", "--help"]]
+            .into_iter()
+            .chain(HISTORY_HELP)
     {
         let help = text(&hearken.run(line).stdout);
         let lines: Vec<&str> = help.lines().collect();
@@ -74,7 +88,8 @@ fn help_explains_every_command_and_every_option() {
 #[test]
 fn the_readme_names_every_option_and_no_other() {
     let hearken = Hearken::new();
-    let help: String = ["listen", "devices", "trace", "bench"].map(|command| text(&hearken.run(&[command, "--help"]).stdout)).concat();
+    let mut help: String = ["listen", "devices", "trace", "bench"].map(|command| text(&hearken.run(&[command, "--help"]).stdout)).concat();
+    HISTORY_HELP.iter().for_each(|line| help += &text(&hearken.run(line).stdout));
     let window = text(&hearken.run(&["--help"]).stdout);
     let readme = include_str!("../README.md");
     let usage = readme.split("\n## ").find(|section| section.starts_with("Use\n")).expect("the section");
@@ -98,7 +113,7 @@ fn bad_arguments_exit_2_and_name_what_is_wrong() {
         (&["dance"], &["dance"]),
         (&["--dance"], &["--dance"]),
         (&["model", "list"], &["model"]),
-        (&["history"], &["history"]),
+        (&["history"], &["list", "search"]),
         (&["eval"], &["eval"]),
         (&["listen", "--speak"], &["--speak"]),
         (&["bench", "--recommend"], &["--recommend"]),

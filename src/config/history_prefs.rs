@@ -114,7 +114,9 @@ mod tests {
     #[test]
     fn while_something_is_wrong_nothing_is_kept_and_nothing_deleted_that_was_not_asked_for() {
         let careful = HistoryPrefs { keep: false, days: 0, audio: false };
-        for text in ["[history]\nkeep = \"no\"\n", "[history]\ndays = \"for ever\"\n", "[history]\ndays = -1\n", "[history]\ndays = 40000\n"] {
+        for text in
+            ["[history]\nkeep = \"no\"\n", "[history]\ndays = \"for ever\"\n", "[history]\ndays = -1\n", "[history]\ndays = 40000\n"]
+        {
             let (read, wrong) = read(text);
             assert!(read == careful && wrong.len() == 1 && wrong[0].contains(":2:"), "{text:?} gave {read:?}, {wrong:?}");
         }

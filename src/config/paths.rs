@@ -45,7 +45,10 @@ impl Paths {
             return Ok(Self::inside(Path::new(&home)));
         }
         let dirs = directories::ProjectDirs::from("", "", "hearken").ok_or_else(|| {
-            Error::new(ErrorKind::Settings, format!("this user has no home folder: set {HOME_VARIABLE} to a folder for settings, cache and history"))
+            Error::new(
+                ErrorKind::Settings,
+                format!("this user has no home folder: set {HOME_VARIABLE} to a folder for settings, cache and history"),
+            )
         })?;
         Ok(Self { config: dirs.config_dir().to_owned(), cache: dirs.cache_dir().to_owned(), data: dirs.data_dir().to_owned() })
     }
@@ -143,8 +146,8 @@ fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     // The process id keeps two instances that write at the same time out of each other's file.
     partial.push(format!(".{}.part", std::process::id()));
     let partial = PathBuf::from(partial);
-    let written =
-        write_synced(&partial, bytes, fs::OpenOptions::new().write(true).create(true).truncate(true)).and_then(|()| fs::rename(&partial, path));
+    let written = write_synced(&partial, bytes, fs::OpenOptions::new().write(true).create(true).truncate(true))
+        .and_then(|()| fs::rename(&partial, path));
     written.inspect_err(|_| {
         // What is left of a failed attempt is of no use to anybody; that it cannot be removed changes nothing.
         let _ = fs::remove_file(&partial);

@@ -77,7 +77,11 @@ fn show(path: &Path, session: SessionChoice, format: ReportFormat) -> Result<Str
     let (store, id) = open(path, session)?;
     let offset = local_offset_secs();
     if format == ReportFormat::Text {
-        return Ok(document_of(&store, id, ExportForm::Document(Form::Text), offset)?.split('\n').map(plain).collect::<Vec<_>>().join("\n"));
+        return Ok(document_of(&store, id, ExportForm::Document(Form::Text), offset)?
+            .split('\n')
+            .map(plain)
+            .collect::<Vec<_>>()
+            .join("\n"));
     }
     let opened = store.open_session(id)?.ok_or_else(|| unknown(id))?;
     Ok(format!("{:#}\n", whole(&opened)))

@@ -317,7 +317,9 @@ impl Keeper {
 
     /// Begins to record, where that is wanted and not yet done.
     fn record(&mut self) -> Result<(), Trouble> {
-        let (Some(store), Some(running), None, true) = (&self.store, self.running, &self.recording, self.prefs.audio) else { return Ok(()) };
+        let (Some(store), Some(running), None, true) = (&self.store, self.running, &self.recording, self.prefs.audio) else {
+            return Ok(());
+        };
         make_private_folder(&self.recordings).map_err(|e| Trouble::CannotOpen(e.message().to_owned()))?;
         self.recorded += 1;
         let name = recordings::new_name(self.recorded);

@@ -98,11 +98,10 @@ mod tests {
         t.replies = vec![reply(1, Some(Stop::End)), reply(2, None), reply(3, Some(Stop::End))];
         let settled = Settled::of(&t);
         let rows = lines_of(&t, |kind| settled.count(kind));
-        assert_eq!(rows.iter().map(|row| (row.kind, row.number)).collect::<Vec<_>>(), [
-            (LineKind::Said, 1),
-            (LineKind::Reply, 1),
-            (LineKind::Reply, 2)
-        ]);
+        assert_eq!(
+            rows.iter().map(|row| (row.kind, row.number)).collect::<Vec<_>>(),
+            [(LineKind::Said, 1), (LineKind::Reply, 1), (LineKind::Reply, 2)]
+        );
         t.replies.extend((4..40).map(|id| reply(id, Some(Stop::End))));
         assert_eq!(Settled::of(&t).count(LineKind::Reply), t.replies.len(), "a reply that never ends is not waited for for ever");
     }

@@ -112,7 +112,10 @@ mod tests {
         assert!(!read.contains("secret") && read.contains("mic x with starter") && read.contains("warning output"), "{read}");
         assert_eq!(read.lines().count(), 2);
         #[cfg(unix)]
-        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(home.path().join("data/hearken.log")).unwrap().permissions()) & 0o777, 0o600);
+        assert_eq!(
+            std::os::unix::fs::PermissionsExt::mode(&fs::metadata(home.path().join("data/hearken.log")).unwrap().permissions()) & 0o777,
+            0o600
+        );
     }
 
     #[test]
@@ -120,7 +123,8 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let mut log = log(&home);
         (0..700).for_each(|_| log.write(&"x".repeat(1_000)));
-        let sizes: Vec<u64> = fs::read_dir(home.path().join("data")).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).collect();
+        let sizes: Vec<u64> =
+            fs::read_dir(home.path().join("data")).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).collect();
         assert!(sizes.len() == 2 && sizes.iter().all(|bytes| *bytes < MOST_BYTES + 2_000), "{sizes:?}");
     }
 

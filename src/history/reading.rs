@@ -102,7 +102,8 @@ impl Store {
         if text.is_empty() {
             return Ok(Vec::new());
         }
-        let columns = "SELECT lines.session, sessions.started, kind, at, lines.text FROM lines JOIN sessions ON sessions.id = lines.session";
+        let columns =
+            "SELECT lines.session, sessions.started, kind, at, lines.text FROM lines JOIN sessions ON sessions.id = lines.session";
         let order = format!("ORDER BY sessions.started DESC, at DESC LIMIT {MOST_FOUND}");
         // A phrase in quotes is looked for as it stands, whatever characters it holds.
         let (query, wanted) = if text.chars().count() >= TRIGRAM {

@@ -239,13 +239,14 @@ impl Store {
     /// When the database cannot be written.
     pub fn expire(&mut self, oldest_ms: i64) -> Result<usize> {
         let gone = self.ask(|db| db.execute("DELETE FROM sessions WHERE ended < ?1", [oldest_ms]))?;
-        let touched = self.cut("started < ?1 AND id IN (SELECT session FROM events WHERE wall < ?1 AND number > 0)", "wall < ?1", oldest_ms)?;
+        let touched =
+            self.cut("started < ?1 AND id IN (SELECT session FROM events WHERE wall < ?1 AND number > 0)", "wall < ?1", oldest_ms)?;
         let old = recordings::older_than(&self.recordings_folder(), oldest_ms);
         self.ask(|db| old.iter().try_for_each(|file| db.execute("DELETE FROM recordings WHERE file = ?1", [file]).map(drop)))?;
-        if gone + touched + old.len() > 0 {
+        if gone + touched.len() + old.len() > 0 {
             self.wipe()?;
         }
-        Ok(gone + touched)
+        Ok(gone + touched.len())
     }
 
     /// Deletes what was heard and said since `since_ms` in every session, the end of recordings made silent, so that it is
@@ -258,17 +259,18 @@ impl Store {
         let gone = self.ask(|db| db.execute("DELETE FROM sessions WHERE started >= ?1", [since_ms]))?;
         let touched = self.cut("ended >= ?1", "wall >= ?1", since_ms)?;
         // Of a session that has no words left there is nothing to look at.
-        let empty = "ended >= ?1 AND id NOT IN (SELECT session FROM lines) AND id NOT IN (SELECT session FROM recordings)";
-        self.ask(|db| db.execute(&format!("DELETE FROM sessions WHERE {empty}"), [since_ms]))?;
-        if gone + touched > 0 {
+        let empty =
+            "DELETE FROM sessions WHERE id = ?1 AND id NOT IN (SELECT session FROM lines) AND id NOT IN (SELECT session FROM recordings)";
+        self.ask(|db| touched.iter().try_for_each(|session| db.execute(empty, [session]).map(drop)))?;
+        if gone + touched.len() > 0 {
             self.wipe()?;
         }
-        Ok(gone + touched)
+        Ok(gone + touched.len())
     }
 
     /// Deletes the events that are `cut` of the sessions that are `touched`, in terms of the time ?1, and folds what is left
-    /// of these into lines again; says how many sessions that touched.
-    fn cut(&mut self, touched: &str, cut: &str, time_ms: i64) -> Result<usize> {
+    /// of these into lines again; gives these sessions.
+    fn cut(&mut self, touched: &str, cut: &str, time_ms: i64) -> Result<Vec<i64>> {
         let sessions: Vec<i64> = self.ask(|db| {
             let mut all = db.prepare(&format!("SELECT id FROM sessions WHERE {touched}"))?;
             all.query_map([time_ms], |row| row.get(0))?.collect()
@@ -279,17 +281,19 @@ impl Store {
             self.ask(|db| db.execute(&delete, [time_ms, *session]))?;
             self.fold_again(*session)?;
         }
-        Ok(sessions.len())
+        Ok(sessions)
     }
 
-    /// Makes the lines of a session from its events.
-    pub(super) fn fold_again(&mut self, session: i64) -> Result<()> {
+    /// Makes what is known of a session from its events.
+    fn fold_again(&mut self, session: i64) -> Result<()> {
         let Some(transcript) = self.transcript(session)? else { return Ok(()) };
         let lines = lines_of(&transcript, |_| 0);
         let again = |db: &mut Connection| -> rusqlite::Result<()> {
             let step = db.transaction()?;
             step.execute("DELETE FROM lines WHERE session = ?1", [session])?;
             write_lines(&step, session, &lines)?;
+            let ended = "UPDATE sessions SET heard = ?2, ended = (SELECT max(wall) FROM events WHERE session = ?1) WHERE id = ?1";
+            step.execute(ended, params![session, transcript.now.0.0 as i64])?;
             step.commit()
         };
         again(&mut self.db).map_err(|e| Trouble::from(e).said(&self.path))

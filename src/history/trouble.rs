@@ -46,9 +46,13 @@ impl Trouble {
     /// The error that says it about the file at `path`.
     pub(super) fn said(&self, path: &Path) -> Error {
         let why = match self {
-            Self::Damaged(why) => format!("the history is damaged ({why}); the window puts it aside at its next start and begins a new one"),
+            Self::Damaged(why) => {
+                format!("the history is damaged ({why}); the window puts it aside at its next start and begins a new one")
+            }
             Self::Newer(version) => {
-                format!("this history is from a newer Hearken (version {version}; this one knows {VERSION}): update Hearken to read it and to go on keeping")
+                format!(
+                    "this history is from a newer Hearken (version {version}; this one knows {VERSION}): update Hearken to read it and to go on keeping"
+                )
             }
             Self::Locked => "another program holds the history: close it, and keeping goes on".into(),
             Self::ReadOnly => "the history cannot be written: allow writing to this file and its folder".into(),

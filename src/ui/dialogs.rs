@@ -1,7 +1,5 @@
 //! What stands above the window for a moment: the first card, the export, and the question before forgetting.
 
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use egui::{Id, Modal, RichText, Ui};
@@ -10,16 +8,11 @@ use super::settings_ui::outcome_ui;
 use super::strings::fill;
 use super::view::Export;
 use super::{HearkenApp, theme};
+use crate::config::Existing;
+use crate::config::paths::write_document;
 use crate::export::{Form, document};
 use crate::protocol::Command;
 use crate::transcript::Transcript;
-
-/// Whether a file that is there may be written over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Existing {
-    Kept,
-    Replaced,
-}
 
 impl HearkenApp {
     pub(super) fn dialogs_ui(&mut self, ui: &Ui, transcript: &Transcript) {
@@ -109,7 +102,7 @@ impl HearkenApp {
                     let text = document(transcript, export.form, |at| heard.time(at));
                     let existing = if warned { Existing::Replaced } else { Existing::Kept };
                     export.exists = None;
-                    export.outcome = match write(&path, &text, existing) {
+                    export.outcome = match write_document(&path, text.as_bytes(), existing) {
                         Ok(()) => Some(Ok(fill(s.saved, path.display()))),
                         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
                             export.exists = Some(path);
@@ -136,18 +129,4 @@ impl HearkenApp {
             self.view.settings_open = true;
         }
     }
-}
-
-/// Writes the file. What was heard is private, so nobody else may read it.
-fn write(path: &Path, text: &str, existing: Existing) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    match existing {
-        Existing::Kept => options.write(true).create_new(true),
-        Existing::Replaced => options.write(true).create(true).truncate(true),
-    };
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
 }

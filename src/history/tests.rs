@@ -1,0 +1,394 @@
+//! The store, asked and mistreated.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::lines::{Settled, lines_of};
+use super::store::{Batch, Store};
+use super::trouble::Trouble;
+use crate::error::ErrorKind;
+use crate::protocol::{Event, ReplyId, Stop};
+use crate::time::{CHUNK_SAMPLES, ChunkIdx, StreamTime};
+use crate::transcript::{Shown, Transcript};
+
+/// Milliseconds of a chunk.
+const CHUNK_MS: i64 = 400;
+
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("history.db")
+    }
+
+    fn store(&self) -> Store {
+        let (store, note) = Store::open(&self.path()).unwrap();
+        assert_eq!(note, None);
+        store
+    }
+
+    /// How often `word` stands in the files of the history.
+    fn count(&self, word: &str) -> usize {
+        let files = fs::read_dir(self.0.path()).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
+        files.map(|bytes| bytes.windows(word.len()).filter(|window| *window == word.as_bytes()).count()).sum()
+    }
+}
+
+fn at(chunk: u64) -> StreamTime {
+    StreamTime::from_samples(chunk * CHUNK_SAMPLES as u64)
+}
+
+fn shown() -> BTreeMap<String, Shown> {
+    let modes = [("dialog", Shown::Conversation), ("transcribe", Shown::Transcript), ("sounds", Shown::Sounds)];
+    modes.into_iter().map(|(mode, shown)| (mode.to_owned(), shown)).collect()
+}
+
+fn started() -> Event {
+    Event::SessionStarted { at: at(0), protocol: 1, model: "starter".into(), source: "mic".into(), modes: vec![], started_utc: None }
+}
+
+fn said(chunk: u64, text: &str) -> Event {
+    let (at, reply, mode) = (at(chunk), ReplyId(chunk), "transcribe".to_owned());
+    Event::ReplyFinished { at, reply, mode, text: text.into(), from_secs: at.before(CHUNK_SAMPLES as u64), to_secs: at, stop: Stop::End }
+}
+
+/// A session that began at `began` with an utterance every five chunks.
+fn session(store: &mut Store, began: i64, texts: &[&str]) -> i64 {
+    let mut events = vec![(began, started())];
+    events.extend(texts.iter().enumerate().map(|(n, text)| {
+        let chunk = 5 * n as u64 + 1;
+        (began + chunk as i64 * CHUNK_MS, said(chunk, text))
+    }));
+    try_add(store, &events).unwrap()
+}
+
+fn try_add(store: &mut Store, events: &[(i64, Event)]) -> Result<i64, Trouble> {
+    let mut transcript = Transcript::new(shown());
+    events.iter().for_each(|(_, event)| transcript.apply(event));
+    let lines = lines_of(&transcript, |kind| Settled::default().count(kind));
+    let batch = Batch { session: None, shown: &shown(), first: 0, events, lines: &lines, heard: transcript.now };
+    store.add(&batch).map(Option::unwrap)
+}
+
+fn found(store: &Store, text: &str) -> Vec<String> {
+    store.search(text).unwrap().into_iter().map(|found| found.text).collect()
+}
+
+#[test]
+fn chinese_is_found_by_any_part_of_a_word_and_so_is_everything_else() {
+    let home = Home::new();
+    let mut store = home.store();
+    session(
+        &mut store,
+        1_000,
+        &["今天天气很好，我们去公园吧", "What is your name?", "100% of snake_case \"quoted\" text", "Ünïcode Straße"],
+    );
+    for (wanted, count) in [
+        ("天", 1),
+        ("天气", 1),
+        ("天气很", 1),
+        ("去公园", 1),
+        ("我们去公园吧", 1),
+        ("气天", 0),
+        ("猫", 0),
+        ("your NAME", 1),
+        ("na", 2),
+        ("0%", 1),
+        ("%", 1),
+        ("_", 1),
+        ("e_c", 1),
+        ("\"quoted\"", 1),
+        ("AND", 0),
+        ("name OR", 0),
+        ("*", 0),
+        ("straße", 1),
+        ("   ", 0),
+        ("\0", 0),
+        ("a\0b\0c", 0),
+    ] {
+        assert_eq!(found(&store, wanted).len(), count, "{wanted:?}");
+    }
+}
+
+#[test]
+fn a_session_is_listed_opened_renamed_and_deleted() {
+    let home = Home::new();
+    let mut store = home.store();
+    let first = session(&mut store, 1_000, &["hello there", "good bye"]);
+    let second = session(&mut store, 9_000_000, &["another day"]);
+    assert!(store.rename(first, " Monday ").unwrap() && !store.rename(77, "x").unwrap());
+    let sessions = store.sessions().unwrap();
+    assert_eq!(
+        sessions.iter().map(|s| (s.id, s.name.as_str(), s.first.as_str())).collect::<Vec<_>>(),
+        [(second, "", "another day"), (first, "Monday", "hello there")]
+    );
+    assert_eq!((sessions[1].source.as_str(), sessions[1].heard, sessions[1].ended_ms), ("mic", at(6), 1_000 + 6 * CHUNK_MS));
+    let opened = store.open_session(first).unwrap().unwrap();
+    assert_eq!(opened.transcript.utterances.len(), 2);
+    assert_eq!(opened.clock.ms(opened.transcript.utterances[1].from), Some(1_000 + 5 * CHUNK_MS));
+    assert!(store.delete(first).unwrap() && !store.delete(first).unwrap());
+    assert!(store.open_session(first).unwrap().is_none() && store.events(first).unwrap().is_none());
+    assert!(found(&store, "hello").is_empty() && found(&store, "another").len() == 1);
+    assert_eq!((store.delete_all().unwrap(), store.sessions().unwrap().len()), (1, 0));
+}
+
+#[test]
+fn what_is_deleted_is_gone_from_the_files_themselves() {
+    let home = Home::new();
+    let mut store = home.store();
+    let texts: Vec<String> = (0..400).map(|n| format!("ordinary talk number {n} and xylophone{n} and 木琴声音{n}")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let one = session(&mut store, 1_000, &texts);
+    let other = session(&mut store, 90_000_000, &["xylophones stay", "zeppelin goes", "zeppelin too"]);
+    assert!(home.count("xylophone3") > 0 && home.count("木琴声音3") > 0);
+    store.delete(one).unwrap();
+    assert_eq!((home.count("xylophone3"), home.count("木琴声音"), home.count("xylophones stay") > 0), (0, 0, true));
+    // The trigrams of the index too: nothing else that is left holds this one.
+    assert_eq!(home.count("琴声音"), 0);
+    let since = 90_000_000 + 3 * CHUNK_MS;
+    assert_eq!(store.forget_since(since).unwrap(), 1);
+    assert_eq!((home.count("zeppelin"), found(&store, "xylo"), found(&store, "zeppelin").len()), (0, vec!["xylophones stay".into()], 0));
+    assert_eq!(store.open_session(other).unwrap().unwrap().transcript.utterances.len(), 1);
+    store.delete_all().unwrap();
+    assert_eq!((home.count("xylophone"), home.count("starter")), (0, 0));
+}
+
+#[test]
+fn forgetting_takes_whole_sessions_ends_of_sessions_and_nothing_else() {
+    let home = Home::new();
+    let mut store = home.store();
+    let old = session(&mut store, 1_000, &["one", "two"]);
+    let cut = session(&mut store, 1_000_000, &["three", "four", "five"]);
+    let young = session(&mut store, 1_003_000, &["six"]);
+    let silent = session(&mut store, 1_001_000, &["seven"]);
+    assert_eq!(store.forget_since(1_000_000 + 2_000).unwrap(), 2);
+    let left: Vec<i64> = store.sessions().unwrap().iter().map(|s| s.id).collect();
+    assert!(left.contains(&old) && left.contains(&cut) && left.contains(&silent) && !left.contains(&young), "{left:?}");
+    assert_eq!((found(&store, "three").len(), found(&store, "four").len(), found(&store, "five").len()), (1, 0, 0));
+    assert_eq!(store.forget_since(1_001_200).unwrap(), 1);
+    assert!(store.session(silent).unwrap().is_none(), "a session without words is nothing to look at");
+    assert_eq!(found(&store, "two").len(), 1);
+}
+
+#[test]
+fn what_is_too_old_is_deleted_even_within_a_session_that_goes_on() {
+    let home = Home::new();
+    let mut store = home.store();
+    session(&mut store, 1_000, &["ancient words"]);
+    let long = session(&mut store, 2_000_000, &["first words", "later words"]);
+    let folder = store.recordings_folder();
+    fs::create_dir(&folder).unwrap();
+    for name in ["kept.wav", "orphan.wav"] {
+        fs::write(folder.join(name), [0; 200]).unwrap();
+    }
+    store.add_recording(long, "kept.wav", at(0)).unwrap();
+    assert_eq!(store.expire(2_000_000 + 2 * CHUNK_MS).unwrap(), 2);
+    assert_eq!(store.sessions().unwrap().iter().map(|s| s.id).collect::<Vec<_>>(), [long]);
+    assert_eq!((found(&store, "first words").len(), found(&store, "later words").len(), home.count("ancient")), (0, 1, 0));
+    assert!(folder.join("kept.wav").exists() && !folder.join("orphan.wav").exists());
+    assert_eq!(store.open_session(long).unwrap().unwrap().recordings, [folder.join("kept.wav")]);
+    store.delete(long).unwrap();
+    assert!(!folder.join("kept.wav").exists(), "a recording goes with its session");
+    assert_eq!(store.expire(i64::MAX).unwrap(), 0);
+}
+
+#[test]
+fn a_name_in_the_database_never_leads_out_of_the_folder() {
+    let home = Home::new();
+    let mut store = home.store();
+    let id = session(&mut store, 1_000, &["x"]);
+    let outside = home.0.path().join("mine.wav");
+    fs::write(&outside, b"mine").unwrap();
+    store.add_recording(id, "../mine.wav", at(0)).unwrap();
+    assert!(store.open_session(id).unwrap().unwrap().recordings.is_empty());
+    store.delete_all().unwrap();
+    assert!(outside.exists());
+}
+
+#[test]
+fn a_full_disk_stores_nothing_by_halves_and_is_told_from_other_trouble() {
+    let home = Home::new();
+    let mut store = home.store();
+    session(&mut store, 1_000, &["before"]);
+    let pages: i64 = store.db.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    store.db.pragma_update(None, "max_page_count", pages).unwrap();
+    let long = "many words ".repeat(1_000);
+    let events: Vec<(i64, Event)> = (0..50).map(|n| (2_000, said(5 * n, &long))).collect();
+    assert_eq!(try_add(&mut store, &events), Err(Trouble::Full));
+    assert!(Trouble::Full.said(&home.path()).to_string().contains("the disk is full: free some space"));
+    assert_eq!((store.sessions().unwrap().len(), found(&store, "many words").len()), (1, 0));
+    store.db.pragma_update(None, "max_page_count", 1_000_000).unwrap();
+    assert!(try_add(&mut store, &events).is_ok());
+}
+
+#[test]
+fn a_database_that_cannot_be_written_says_so_and_can_be_read() {
+    let home = Home::new();
+    let mut store = home.store();
+    let id = session(&mut store, 1_000, &["before"]);
+    store.db.pragma_update(None, "query_only", true).unwrap();
+    assert_eq!(try_add(&mut store, &[(1, started())]), Err(Trouble::ReadOnly));
+    let error = store.rename(id, "x").unwrap_err();
+    assert!(error.kind() == ErrorKind::History && error.to_string().contains("cannot be written: allow writing"), "{error}");
+    assert_eq!(found(&store, "before").len(), 1);
+}
+
+#[test]
+fn a_locked_database_is_waited_for_and_then_said() {
+    let home = Home::new();
+    let mut store = home.store();
+    session(&mut store, 1_000, &["before"]);
+    let other = rusqlite::Connection::open(home.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    store.db.busy_timeout(Duration::from_millis(20)).unwrap();
+    assert_eq!(try_add(&mut store, &[(1, started())]), Err(Trouble::Locked));
+    assert_eq!(Store::read(&home.path()).unwrap().unwrap().search("before").unwrap().len(), 1, "reading goes on");
+    other.execute_batch("ROLLBACK").unwrap();
+    assert!(try_add(&mut store, &[(1, started())]).is_ok());
+}
+
+#[test]
+fn a_damaged_database_is_put_aside_and_nothing_of_it_is_lost() {
+    let home = Home::new();
+    for content in [b"this was never a database, and it is long enough to look at".repeat(40), damaged(&home)] {
+        fs::write(home.path(), &content).unwrap();
+        assert!(Store::write(&home.path()).unwrap_err().to_string().contains("damaged"));
+        let (mut store, note) = Store::open(&home.path()).unwrap();
+        let note = note.unwrap();
+        assert!(note.contains("damaged") && note.contains("a new one has begun"), "{note}");
+        session(&mut store, 1_000, &["a new beginning"]);
+        assert_eq!((store.sessions().unwrap().len(), found(&store, "beginning").len()), (1, 1));
+        let aside = fs::read_dir(home.0.path()).unwrap().map(|entry| entry.unwrap().path());
+        let aside: Vec<PathBuf> = aside.filter(|path| path.to_string_lossy().contains("damaged")).collect();
+        assert!(aside.len() == 1 && fs::read(&aside[0]).unwrap() == content, "{aside:?}");
+        drop(store);
+        fs::remove_file(&aside[0]).unwrap();
+        fs::remove_file(home.path()).unwrap();
+    }
+}
+
+/// A history whose pages were overwritten here and there.
+fn damaged(home: &Home) -> Vec<u8> {
+    fs::remove_file(home.path()).ok();
+    let mut store = home.store();
+    let texts: Vec<String> = (0..300).map(|n| format!("words {n} that fill a page or two of the file")).collect();
+    session(&mut store, 1_000, &texts.iter().map(String::as_str).collect::<Vec<_>>());
+    drop(store);
+    let mut bytes = fs::read(home.path()).unwrap();
+    let pages = bytes.len() / 4_096;
+    assert!(pages > 8);
+    for page in (2..pages).step_by(2) {
+        bytes[page * 4_096..page * 4_096 + 200].fill(0xa5);
+    }
+    bytes
+}
+
+#[test]
+fn a_newer_or_stripped_history_is_recognised() {
+    let home = Home::new();
+    drop(home.store());
+    let other = rusqlite::Connection::open(home.path()).unwrap();
+    other.pragma_update(None, "user_version", 2).unwrap();
+    for error in [Store::open(&home.path()).unwrap_err(), Store::read(&home.path()).unwrap_err()] {
+        assert!(error.to_string().contains("from a newer Hearken (version 2; this one knows 1)"), "{error}");
+    }
+    assert_eq!(other.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).unwrap(), 2, "it is left as it is");
+    other.pragma_update(None, "user_version", 1).unwrap();
+    other.execute_batch("DROP TABLE recordings").unwrap();
+    drop(other);
+    assert!(Store::open(&home.path()).unwrap().1.unwrap().contains("tables are missing"));
+}
+
+#[test]
+fn a_place_where_no_history_can_be_is_named() {
+    let home = Home::new();
+    fs::create_dir(home.path()).unwrap();
+    fs::write(home.0.path().join("file"), "x").unwrap();
+    for path in [home.path(), home.0.path().join("file/history.db"), Path::new("/proc/hearken/history.db").to_owned()] {
+        let error = Store::open(&path).unwrap_err();
+        assert!(error.kind() == ErrorKind::History && error.message().starts_with(&path.display().to_string()), "{error}");
+        assert!(error.to_string().contains("cannot be"), "{error}");
+    }
+    assert!(Store::read(&home.0.path().join("none.db")).unwrap().is_none());
+    fs::write(home.0.path().join("empty.db"), "").unwrap();
+    assert!(Store::read(&home.0.path().join("empty.db")).unwrap().is_none(), "a file in which nothing was begun");
+}
+
+#[cfg(unix)]
+#[test]
+fn nobody_else_can_read_the_history() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data/history.db");
+    let (mut store, _) = Store::open(&path).unwrap();
+    session(&mut store, 1_000, &["secret"]);
+    for entry in fs::read_dir(path.parent().unwrap()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.path());
+    }
+    assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn an_event_of_a_newer_version_and_an_odd_row_hinder_nothing() {
+    let home = Home::new();
+    let mut store = home.store();
+    let id = session(&mut store, 1_000, &["known"]);
+    store.db.execute("INSERT INTO events VALUES(?1, 77, 5, '{\"type\":\"teleported\",\"at\":1}')", [id]).unwrap();
+    store.db.execute("UPDATE sessions SET shown = 'nonsense', heard = -5 WHERE id = ?1", [id]).unwrap();
+    store.db.execute("INSERT INTO lines(session, kind, number, at, text) VALUES(?1, 99, -1, -1, 'odd line')", [id]).unwrap();
+    assert_eq!(store.events(id).unwrap().unwrap().len(), 2);
+    assert!(store.open_session(id).unwrap().is_some() && found(&store, "odd line").len() == 1);
+    store.forget_since(0).unwrap();
+}
+
+#[test]
+fn ten_thousand_lines_are_listed_searched_and_opened_fast() {
+    let home = Home::new();
+    let mut store = home.store();
+    for n in 0..100 {
+        let texts: Vec<String> = (0..100).map(|line| format!("line {line} of session {n}, 第{line}行内容")).collect();
+        session(&mut store, n * 1_000_000, &texts.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    drop(store);
+    let begun = Instant::now();
+    let store = Store::read(&home.path()).unwrap().unwrap();
+    assert_eq!(store.sessions().unwrap().len(), 100);
+    let listed = begun.elapsed();
+    assert_eq!((store.search("line 42 of").unwrap().len(), store.search("行内").unwrap().len()), (100, super::MOST_FOUND));
+    let searched = begun.elapsed() - listed;
+    assert_eq!(store.open_session(50).unwrap().unwrap().transcript.utterances.len(), 100);
+    // A few milliseconds each on a quiet machine; the limits leave room for a busy one.
+    assert!(listed < Duration::from_millis(250) && searched < Duration::from_millis(500), "{listed:?} {searched:?}");
+}
+
+#[test]
+fn lines_follow_a_transcript_that_grows_and_an_update_is_found_by_its_new_words_only() {
+    let home = Home::new();
+    let mut store = home.store();
+    let mut transcript = Transcript::new(shown());
+    let mut settled = Settled::default();
+    let (mut id, mut first) = (None, 0);
+    let reply = Event::ReplyStarted { at: at(2), reply: ReplyId(90), chunk: ChunkIdx(2), mode: "dialog".into(), emotion: None };
+    let piece = |text: &str| Event::ReplyText { at: at(2), reply: ReplyId(90), mode: "dialog".into(), text: text.into() };
+    for event in [started(), said(1, "what"), said(2, "is it"), reply, piece(" It is"), piece(" noon."), said(30, "later")] {
+        transcript.apply(&event);
+        let lines = lines_of(&transcript, |kind| settled.count(kind));
+        let batch = Batch { session: id, shown: &shown(), first, events: &[(1_000, event)], lines: &lines, heard: transcript.now };
+        id = store.add(&batch).unwrap();
+        (first, settled) = (first + 1, Settled::of(&transcript));
+    }
+    assert_eq!(
+        (found(&store, "what is it"), found(&store, "It is noon."), found(&store, "later").len()),
+        (vec!["what is it".into()], vec!["It is noon.".into()], 1)
+    );
+    let sound: String = store.db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(sound, "ok");
+    store.db.execute("INSERT INTO words(words, rank) VALUES('integrity-check', 1)", []).unwrap();
+}

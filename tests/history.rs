@@ -1,0 +1,366 @@
+//! Keeping, forgetting and finding again, as a window and a shell do it.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod history_bench;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command as Process, Output, Stdio};
+use std::time::Duration;
+
+use hearken::config::{Existing, ExportForm, HistoryPrefs};
+use hearken::export::Form;
+use hearken::history::{Answer, Desk, Keeping, News, Question, Store};
+use hearken::protocol::{Command, Event};
+use history_bench::{Bench, at, said, started, within};
+
+const KEEP: HistoryPrefs = HistoryPrefs { keep: true, days: 30, audio: false };
+
+#[test]
+fn what_is_heard_is_on_the_disk_half_a_second_later() {
+    let bench = Bench::start(KEEP);
+    for event in [started(), Event::Gate { at: at(1), open: false, level_dbfs: -60.0 }, said(3, "the quick brown fox")] {
+        bench.tap.note(&event);
+    }
+    // The promise is a second; a busy machine gets some more.
+    within(Duration::from_secs(3), || bench.found("brown fox") == 1);
+    let session = bench.recorder.standing().session.unwrap();
+    let events = bench.store().events(session).unwrap().unwrap();
+    assert_eq!(events.iter().map(|(_, event)| event).collect::<Vec<_>>(), [&started(), &said(3, "the quick brown fox")]);
+    assert_eq!(bench.recorder.standing().keeping, Keeping::On);
+}
+
+#[test]
+fn dropping_the_recorder_stores_what_waits() {
+    let mut bench = Bench::start(KEEP);
+    bench.tap.note(&started());
+    bench.tap.note(&said(3, "last words"));
+    bench.end();
+    assert_eq!(bench.found("last words"), 1);
+}
+
+#[test]
+fn a_session_without_a_word_leaves_no_trace() {
+    let mut bench = Bench::start(KEEP);
+    bench.tap.note(&started());
+    bench.tap.note(&Event::Paused { at: at(4) });
+    bench.end();
+    assert!(Store::read(&bench.paths.history_file()).unwrap().is_none_or(|store| store.sessions().unwrap().is_empty()));
+}
+
+#[test]
+fn nothing_is_kept_when_the_user_does_not_want_it_and_a_session_begins_where_that_changes() {
+    let mut bench = Bench::start(HistoryPrefs { keep: false, ..KEEP });
+    bench.tap.note(&started());
+    bench.tap.note(&said(3, "not for the record"));
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(!bench.paths.history_file().exists() && bench.recorder.standing().keeping == Keeping::Off);
+    bench.recorder.choose(KEEP);
+    within(Duration::from_secs(3), || bench.recorder.standing().keeping == Keeping::On);
+    bench.tap.note(&said(30, "for the record"));
+    within(Duration::from_secs(3), || bench.found("for the record") == 1);
+    let session = bench.recorder.standing().session.unwrap();
+    let events = bench.store().events(session).unwrap().unwrap();
+    assert!(matches!(&events[0].1, Event::SessionStarted { source, at: begun, .. } if source == "mic" && *begun == at(30)), "{events:?}");
+    assert_eq!(bench.found("not for"), 0);
+    bench.recorder.choose(HistoryPrefs { keep: false, ..KEEP });
+    within(Duration::from_secs(3), || bench.recorder.standing().keeping == Keeping::Off);
+    bench.tap.note(&said(60, "off again"));
+    bench.end();
+    assert_eq!((bench.found("off again"), bench.found("for the record")), (0, 1), "what was kept stays");
+}
+
+#[test]
+fn a_locked_history_is_said_once_and_nothing_that_is_heard_meanwhile_is_lost() {
+    let mut bench = Bench::start(KEEP);
+    bench.tap.note(&started());
+    bench.tap.note(&said(1, "before the lock"));
+    within(Duration::from_secs(3), || bench.found("before the lock") == 1);
+    let lock = rusqlite::Connection::open(bench.paths.history_file()).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for n in 1..=20 {
+        bench.tap.note(&said(10 * n, &format!("during the lock {n}")));
+    }
+    within(Duration::from_secs(15), || matches!(bench.recorder.standing().keeping, Keeping::Failing(_)));
+    let Keeping::Failing(why) = bench.recorder.standing().keeping else { panic!("it goes on failing") };
+    assert!(why.contains("another program holds the history: close it"), "{why}");
+    lock.execute_batch("ROLLBACK").unwrap();
+    within(Duration::from_secs(15), || bench.recorder.standing().keeping == Keeping::On);
+    assert_eq!(bench.recorder.news(), [News::Trouble(why), News::KeptAgain]);
+    bench.end();
+    assert_eq!(bench.found("during the lock"), 20);
+}
+
+#[test]
+fn a_history_that_cannot_be_opened_is_said_once_and_listening_goes_on() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("data"), "a file where the folder should be").unwrap();
+    let mut bench = Bench::start_in(home, KEEP);
+    bench.tap.note(&started());
+    bench.tap.note(&said(1, "words"));
+    within(Duration::from_secs(5), || matches!(bench.recorder.standing().keeping, Keeping::Failing(_)));
+    std::thread::sleep(Duration::from_millis(2_500));
+    let news = bench.recorder.news();
+    assert!(matches!(news.as_slice(), [News::Trouble(why)] if why.contains("cannot be opened")), "{news:?}");
+    fs::remove_file(bench.paths.data.clone()).unwrap();
+    within(Duration::from_secs(15), || bench.found("words") == 1);
+    bench.end();
+}
+
+#[test]
+fn a_damaged_history_is_put_aside_said_and_begun_anew() {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir(home.path().join("data")).unwrap();
+    fs::write(home.path().join("data/history.db"), "garbage ".repeat(1_000)).unwrap();
+    let bench = Bench::start_in(home, KEEP);
+    bench.tap.note(&started());
+    bench.tap.note(&said(1, "words"));
+    within(Duration::from_secs(5), || bench.paths.history_file().exists() && bench.try_found("words") == Some(1));
+    let news = bench.recorder.news();
+    assert!(matches!(news.as_slice(), [News::Trouble(why)] if why.contains("damaged") && why.contains("a new one has begun")), "{news:?}");
+}
+
+#[test]
+fn the_last_minutes_are_forgotten_on_the_disk_and_keeping_goes_on() {
+    let mut bench = Bench::start(KEEP);
+    bench.tap.note(&started());
+    bench.tap.note(&said(1, "early bird"));
+    within(Duration::from_secs(3), || bench.found("early bird") == 1);
+    let begun = std::time::Instant::now();
+    std::thread::sleep(Duration::from_millis(300));
+    bench.tap.note(&said(20, "embarrassing secret"));
+    within(Duration::from_secs(3), || bench.found("embarrassing") == 1);
+    bench.tap.note(&said(40, "embarrassing and still in memory"));
+    bench.recorder.forget_last(begun.elapsed() - Duration::from_millis(150));
+    within(Duration::from_secs(5), || bench.recorder.news().contains(&News::Forgotten));
+    bench.tap.note(&said(60, "afterwards"));
+    bench.end();
+    assert_eq!((bench.found("early bird"), bench.found("afterwards"), bench.bytes("embarrassing")), (1, 1, 0));
+    let sessions = bench.store().sessions().unwrap();
+    assert_eq!(sessions.len(), 1);
+}
+
+#[test]
+fn everything_is_deleted_while_listening_and_a_new_session_begins() {
+    let mut bench = Bench::start(KEEP);
+    bench.tap.note(&started());
+    bench.tap.note(&said(1, "gone with the wind"));
+    within(Duration::from_secs(3), || bench.found("gone with") == 1);
+    bench.recorder.delete_all();
+    within(Duration::from_secs(5), || bench.recorder.news().contains(&News::DeletedAll));
+    assert_eq!((bench.store().sessions().unwrap().len(), bench.bytes("gone with")), (0, 0));
+    bench.tap.note(&said(20, "a new day"));
+    bench.end();
+    let sessions = bench.store().sessions().unwrap();
+    assert!(sessions.len() == 1 && sessions[0].source == "mic" && bench.found("a new day") == 1, "{sessions:?}");
+}
+
+#[test]
+fn a_session_that_another_program_deletes_goes_on_as_a_new_one() {
+    let mut bench = Bench::start(KEEP);
+    bench.tap.note(&started());
+    bench.tap.note(&said(1, "one half"));
+    within(Duration::from_secs(3), || bench.found("one half") == 1);
+    assert_eq!(bench.hearken(&["delete", "last"]).status.code(), Some(0));
+    bench.tap.note(&said(20, "other half"));
+    bench.end();
+    assert_eq!((bench.found("one half"), bench.found("other half")), (0, 1));
+}
+
+#[test]
+fn what_is_older_than_the_days_that_were_chosen_is_deleted() {
+    let mut bench = Bench::start(HistoryPrefs { days: 0, ..KEEP });
+    bench.tap.note(&started());
+    bench.tap.note(&said(1, "long ago"));
+    bench.end();
+    let db = rusqlite::Connection::open(bench.paths.history_file()).unwrap();
+    db.execute_batch("UPDATE sessions SET started = started - 3 * 86400000, ended = ended - 3 * 86400000").unwrap();
+    drop(db);
+    for (days, left) in [(0, 1), (4, 1), (2, 0)] {
+        bench = bench.again(HistoryPrefs { days, ..KEEP });
+        bench.end();
+        assert_eq!(bench.found("long ago"), left, "{days} days");
+    }
+}
+
+#[test]
+fn sound_is_recorded_only_when_asked_and_goes_with_its_session() {
+    let mut bench = Bench::start(KEEP);
+    bench.tap.note(&started());
+    bench.tap.note(&said(1, "on the record"));
+    within(Duration::from_secs(3), || bench.found("on the record") == 1);
+    assert!(bench.commands.try_recv().is_err() && bench.recorder.standing().recording.is_none());
+    bench.recorder.choose(HistoryPrefs { audio: true, ..KEEP });
+    let Command::RecordTo(path) = bench.commands.recv_timeout(Duration::from_secs(3)).unwrap() else { panic!("a recording") };
+    within(Duration::from_secs(3), || bench.recorder.standing().recording.as_ref() == Some(&path));
+    fs::write(&path, vec![1_u8; 16_000 * 4 * 2]).unwrap();
+    bench.recorder.forget_last(Duration::from_millis(500));
+    assert_eq!(bench.commands.recv_timeout(Duration::from_secs(3)).unwrap(), Command::StopRecording);
+    let Command::RecordTo(next) = bench.commands.recv_timeout(Duration::from_secs(5)).unwrap() else { panic!("another recording") };
+    assert_ne!(path, next);
+    let bytes = fs::read(&path).unwrap();
+    assert!(bytes.iter().rev().take(1_000).all(|byte| *byte == 0) && bytes[..1_000].iter().all(|byte| *byte == 1), "its end is silent");
+    bench.recorder.choose(KEEP);
+    assert_eq!(bench.commands.recv_timeout(Duration::from_secs(3)).unwrap(), Command::StopRecording);
+    let session = bench.recorder.standing().session.unwrap();
+    bench.end();
+    assert_eq!(bench.store().session(session).unwrap().unwrap().recordings, 2);
+    assert_eq!(bench.hearken(&["delete", &session.to_string()]).status.code(), Some(0));
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_desk_answers_in_order_and_says_what_hinders() {
+    let mut bench = Bench::start(KEEP);
+    bench.tap.note(&started());
+    bench.tap.note(&said(1, "今天天气很好"));
+    bench.end();
+    let desk = Desk::open(&bench.paths, || ());
+    let next = || {
+        let mut answer = None;
+        within(Duration::from_secs(5), || {
+            answer = desk.answer();
+            answer.is_some()
+        });
+        answer.unwrap()
+    };
+    let out = bench.home.path().join("out.srt");
+    let export = |existing| Question::Export { session: 1, form: ExportForm::Document(Form::Srt), path: out.clone(), existing };
+    for question in [
+        Question::Sessions,
+        Question::Search("天气".into()),
+        Question::Rename(1, "weather".into()),
+        Question::Open(1),
+        export(Existing::Kept),
+        export(Existing::Kept),
+        export(Existing::Replaced),
+        Question::Open(9),
+        Question::Delete(1),
+        Question::Sessions,
+    ] {
+        assert!(desk.ask(question));
+    }
+    assert!(matches!(next(), Answer::Sessions(sessions) if sessions.len() == 1 && sessions[0].first == "今天天气很好"));
+    assert!(matches!(next(), Answer::Found { text, lines } if text == "天气" && lines.len() == 1 && lines[0].at == at(0)));
+    assert!(matches!(next(), Answer::Changed));
+    assert!(matches!(next(), Answer::Opened(opened) if opened.session.name == "weather" && opened.transcript.utterances.len() == 1));
+    assert!(matches!(next(), Answer::Exported(path) if fs::read_to_string(&path).unwrap().contains("今天天气很好")));
+    assert!(matches!(next(), Answer::Exists(path) if path == out));
+    assert!(matches!(next(), Answer::Exported(_)));
+    assert!(matches!(next(), Answer::Failed(why) if why.contains("there is no session 9")));
+    assert!(matches!(next(), Answer::Changed));
+    assert!(matches!(next(), Answer::Sessions(sessions) if sessions.is_empty()));
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn json(output: &Output) -> serde_json::Value {
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn the_command_line_lists_shows_searches_exports_and_deletes() {
+    let mut bench = Bench::start(KEEP);
+    bench.tap.note(&started());
+    bench.tap.note(&said(1, "what is your\u{1b}[31m name"));
+    bench.tap.note(&said(20, "今天天气很好"));
+    bench.end();
+    let listed = text(&bench.hearken(&["list"]).stdout);
+    assert!(listed.lines().count() == 1 && listed.contains("what is your") && !listed.contains('\u{1b}'), "{listed:?}");
+    let sessions = json(&bench.hearken(&["list", "--json"]));
+    assert_eq!((&sessions[0]["session"], &sessions[0]["source"], sessions.as_array().unwrap().len()), (&1.into(), &"mic".into(), 1));
+    let shown = text(&bench.hearken(&["show", "last"]).stdout);
+    assert!(shown.contains("今天天气很好") && shown.contains("mic") && !shown.contains('\u{1b}'), "{shown}");
+    let whole = json(&bench.hearken(&["show", "1", "--json"]));
+    assert_eq!((&whole["lines"][1]["text"], &whole["lines"][1]["kind"]), (&"今天天气很好".into(), &"said".into()));
+    let found = bench.hearken(&["search", "天气"]);
+    assert!(text(&found.stdout).contains("今天天气很好") && found.status.code() == Some(0));
+    assert_eq!(json(&bench.hearken(&["search", "what", "is", "--json"]))[0]["session"], 1);
+    let nothing = bench.hearken(&["search", "elephant"]);
+    assert!(nothing.stdout.is_empty() && nothing.status.code() == Some(0) && text(&nothing.stderr).contains("elephant"));
+    for (name, word) in
+        [("a.txt", "mic"), ("a.md", "# "), ("a.srt", " --> "), ("a.vtt", "WEBVTT"), ("a.jsonl", "\"type\":\"reply_finished\"")]
+    {
+        let to = bench.home.path().join(name).display().to_string();
+        let output = bench.hearken(&["export", "1", "--out", &to]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let written = fs::read_to_string(&to).unwrap();
+        assert!(written.contains(word) && written.contains("今天天气很好"), "{name}: {written}");
+        assert_eq!(text(&bench.hearken(&["export", "1", "--format", name.split_once('.').unwrap().1]).stdout), written);
+    }
+    assert_eq!(bench.hearken(&["delete", "1"]).status.code(), Some(0));
+    assert!(bench.hearken(&["list"]).stdout.is_empty());
+}
+
+#[test]
+fn what_cannot_be_done_exits_2_with_one_sentence() {
+    let mut bench = Bench::start(KEEP);
+    let none = bench.hearken(&["show", "last"]);
+    assert!(none.status.code() == Some(2) && text(&none.stderr).contains("there is no history yet"));
+    assert_eq!(json(&bench.hearken(&["list", "--json"])), serde_json::json!([]));
+    bench.tap.note(&started());
+    bench.tap.note(&said(1, "words"));
+    bench.end();
+    let taken = bench.home.path().join("taken.txt");
+    fs::write(&taken, "mine").unwrap();
+    let taken = taken.display().to_string();
+    for (line, words) in [
+        (&["show", "7"][..], &["there is no session 7", "hearken history list"][..]),
+        (&["show", "-1"], &["-1"]),
+        (&["show", "newest"], &["newest", "last"]),
+        (&["export", "7"], &["no session 7"]),
+        (&["export", "1", "--out", &taken], &["is there already", "--force"]),
+        (&["export", "1", "--out", "/nonexistent/a.txt"], &["/nonexistent/a.txt", "cannot be written"]),
+        (&["export", "1", "--out", "/dev/full", "--force"], &["/dev/full", "cannot be written"]),
+        (&["export", "1", "--format", "pdf"], &["pdf", "jsonl"]),
+        (&["export", "1", "--force"], &["--out"]),
+        (&["delete"], &["--all"]),
+        (&["delete", "1", "--all"], &["--all"]),
+        (&["delete", "--last-minutes", "0"], &["--last-minutes"]),
+        (&["delete", "1", "7"], &["no session 7"]),
+        (&["search", " "], &["nothing to search for"]),
+    ] {
+        let output = bench.hearken(line);
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && output.stdout.is_empty() && !said.contains("panicked"), "{line:?}: {said}");
+        assert!(words.iter().all(|word| said.contains(word)), "{line:?}: {said}");
+    }
+    assert_eq!(bench.found("words"), 1, "nothing was deleted when one of two was unknown");
+    assert_eq!(bench.hearken(&["export", "1", "--out", &taken, "--force"]).status.code(), Some(0));
+    assert!(fs::read_to_string(&taken).unwrap().contains("words"));
+    fs::write(bench.paths.history_file(), "garbage ".repeat(1_000)).unwrap();
+    let damaged = bench.hearken(&["list"]);
+    assert!(damaged.status.code() == Some(2) && text(&damaged.stderr).contains("damaged"), "{}", text(&damaged.stderr));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let mut bench = Bench::start(KEEP);
+    bench.tap.note(&started());
+    for n in 0..400 {
+        bench.tap.note(&said(10 * n + 1, &"a long line of words that fills the pipe ".repeat(20)));
+    }
+    bench.end();
+    let mut child: std::process::Child = Process::new(env!("CARGO_BIN_EXE_hearken"))
+        .args(["history", "show", "last"])
+        .env("HEARKEN_HOME", bench.home.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn the_log_tells_what_happened_and_no_word_of_what_was_said() {
+    let mut bench = Bench::start(KEEP);
+    bench.tap.note(&started());
+    bench.tap.note(&said(1, "a private matter"));
+    bench.end();
+    let log: PathBuf = bench.paths.log_file();
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.contains("started") && log.contains("listening to mic with starter") && !log.contains("private"), "{log}");
+}

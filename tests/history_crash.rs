@@ -1,0 +1,177 @@
+//! A process that listens and keeps is killed with SIGKILL at any moment: the last second at most is missing, and the
+//! database is intact. The process is this test binary, started again to run its inner half.
+#![cfg(unix)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod history_bench;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command as Process, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use hearken::config::{Cli, HistoryPrefs, Paths, Request, Stdout};
+use hearken::history::{Outlets, Recorder, Store};
+use hearken::protocol::{Event, ReplyId};
+use hearken::time::ChunkIdx;
+use hearken::transcript::{Shown, Transcript};
+use history_bench::{at, hearken, said, started};
+
+const INSIDE: &str = "HEARKEN_TEST_KEEPS_IN";
+const LIMIT: Duration = Duration::from_secs(120);
+
+fn shown() -> BTreeMap<String, Shown> {
+    let modes = [("dialog", Shown::Conversation), ("transcribe", Shown::Transcript), ("translate", Shown::Translation)];
+    modes.into_iter().chain([("sounds", Shown::Sounds)]).map(|(mode, shown)| (mode.to_owned(), shown)).collect()
+}
+
+/// What was shown on a screen, and since when.
+type Screen = Arc<Mutex<Vec<(Instant, Event)>>>;
+
+/// Starts the inner test `name`, which keeps in `home` and prints what it shows.
+fn start(name: &str, home: &Path) -> (Child, Screen) {
+    let mut child = Process::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env(INSIDE, home)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let screen = Screen::default();
+    let (lines, seen) = (BufReader::new(child.stdout.take().unwrap()), Arc::clone(&screen));
+    std::thread::spawn(move || {
+        for line in lines.lines().map_while(Result::ok) {
+            if let Some(event) = line.find('{').and_then(|at| serde_json::from_str(&line[at..]).ok()) {
+                seen.lock().unwrap().push((Instant::now(), event));
+            }
+        }
+    });
+    (child, screen)
+}
+
+/// What a person sees of these events.
+fn fold<'a>(events: impl Iterator<Item = &'a Event>) -> Transcript {
+    let mut transcript = Transcript::new(shown());
+    events.for_each(|event| transcript.apply(event));
+    transcript
+}
+
+/// Every line of a transcript, in the order of its kind.
+fn lines(t: &Transcript) -> [Vec<&str>; 4] {
+    [
+        t.utterances.iter().map(|line| line.text.as_str()).collect(),
+        t.translations.iter().map(|line| line.text.as_str()).collect(),
+        t.replies.iter().map(|reply| reply.text.as_str()).collect(),
+        t.sounds.iter().map(|sound| sound.name.as_str()).collect(),
+    ]
+}
+
+/// Kills the process once `ripe`, and looks at what it leaves; says how many lines were compared.
+fn kill_and_look(mut child: Child, screen: &Screen, home: &Path, ripe: impl Fn(&Transcript) -> bool) -> usize {
+    let begun = Instant::now();
+    while !ripe(&fold(screen.lock().unwrap().iter().map(|(_, event)| event))) {
+        assert!(begun.elapsed() < LIMIT && child.try_wait().unwrap().is_none(), "nothing was heard");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let killed = Instant::now();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let path = Paths::inside(home).history_file();
+    let db = rusqlite::Connection::open(&path).unwrap();
+    let sound: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(sound, "ok");
+    db.execute("INSERT INTO words(words, rank) VALUES('integrity-check', 1)", []).expect("the index fits the lines");
+    drop(db);
+    let store = Store::read(&path).unwrap().unwrap();
+    let kept = store.open_session(store.sessions().unwrap()[0].id).unwrap().unwrap().transcript;
+    let screen = screen.lock().unwrap();
+    let old = fold(screen.iter().filter(|(when, _)| killed.duration_since(*when) > Duration::from_secs(1)).map(|(_, event)| event));
+    let mut compared = 0;
+    for (old, kept) in lines(&old).iter().zip(lines(&kept)) {
+        assert!(kept.len() >= old.len(), "{} lines of {} are kept", kept.len(), old.len());
+        for (old, kept) in old.iter().zip(&kept) {
+            assert!(kept.starts_with(old.trim_end()), "{old:?} was on screen for a second, {kept:?} is kept");
+            compared += 1;
+        }
+    }
+    assert_eq!(hearken(home, &["show", "last"]).status.code(), Some(0), "the next start reads it");
+    compared
+}
+
+#[test]
+fn a_killed_listener_has_kept_all_but_the_last_second() {
+    let home = tempfile::tempdir().unwrap();
+    let (child, screen) = start("inner_listener", home.path());
+    let count = |t: &Transcript| lines(t).iter().map(Vec::len).sum::<usize>();
+    let compared = kill_and_look(child, &screen, home.path(), |t| count(t) >= 6 && t.now.secs() > 12.0);
+    assert!(compared >= 4, "{compared} lines were compared");
+}
+
+#[test]
+fn killed_in_the_middle_of_a_storm_of_words_the_history_is_intact() {
+    let home = tempfile::tempdir().unwrap();
+    for round in 0..6 {
+        let (child, screen) = start("inner_storm", home.path());
+        // Another moment within the half second of gathering each time.
+        let secs = 1.5 + 0.13 * f64::from(round);
+        let begun = std::cell::OnceCell::new();
+        let ripe = |t: &Transcript| !t.utterances.is_empty() && begun.get_or_init(Instant::now).elapsed().as_secs_f64() > secs;
+        let compared = kill_and_look(child, &screen, home.path(), ripe);
+        assert!(compared >= 10, "{compared} lines were compared");
+    }
+    assert_eq!(Store::read(&Paths::inside(home.path()).history_file()).unwrap().unwrap().sessions().unwrap().len(), 6);
+}
+
+fn inside() -> Option<Paths> {
+    std::env::var_os(INSIDE).map(|home| Paths::inside(Path::new(&home)))
+}
+
+fn recorder(paths: &Paths) -> Recorder {
+    let outlets = Outlets { command: Box::new(|_| true), changed: Box::new(|| ()) };
+    Recorder::start(paths, HistoryPrefs::default(), shown(), outlets)
+}
+
+fn show(event: &Event) {
+    let line = serde_json::to_string(event).unwrap();
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).unwrap();
+}
+
+/// The real engine hears a minute of speech and sounds at the speed of time, in every mode.
+#[test]
+fn inner_listener() {
+    let Some(paths) = inside() else { return };
+    let wav = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wav/d3_mixed_60s.wav").display().to_string();
+    let line = ["hearken", "listen", "--realtime", "--modes", "dialog,transcribe,translate,sounds", &wav];
+    let asked = Cli::try_parse_from(line).unwrap().request(&paths, Stdout::Redirected).unwrap();
+    let Request::Listen { settings, .. } = asked else { panic!("{asked:?}") };
+    let recorder = recorder(&paths);
+    let engine = hearken::engine::start(*settings).unwrap();
+    for event in engine.events() {
+        recorder.tap().note(&event);
+        show(&event);
+    }
+}
+
+/// Fifty events a second: utterances, and a reply that grows piece by piece.
+#[test]
+fn inner_storm() {
+    let Some(paths) = inside() else { return };
+    let recorder = recorder(&paths);
+    let tell = |event: Event| {
+        recorder.tap().note(&event);
+        show(&event);
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    tell(started());
+    for n in 1.. {
+        let (chunk, reply, mode) = (10 * n, ReplyId(1_000_000 + n), "dialog".to_owned());
+        tell(said(chunk, &format!("utterance number {n}，第{n}句话")));
+        tell(Event::ReplyStarted { at: at(chunk), reply, chunk: ChunkIdx(chunk), mode: mode.clone(), emotion: None });
+        for piece in [" One", " two", " three", " 四", "五"] {
+            tell(Event::ReplyText { at: at(chunk), reply, mode: mode.clone(), text: piece.into() });
+        }
+    }
+}
