@@ -115,7 +115,7 @@ fn killed_in_the_middle_of_a_storm_of_words_the_history_is_intact() {
     for round in 0..6 {
         let (child, screen) = start("inner_storm", home.path());
         // Another moment within the half second of gathering each time.
-        let secs = 1.5 + 0.13 * f64::from(round);
+        let secs = 2.0 + 0.13 * f64::from(round);
         let begun = std::cell::OnceCell::new();
         let ripe = |t: &Transcript| !t.utterances.is_empty() && begun.get_or_init(Instant::now).elapsed().as_secs_f64() > secs;
         let compared = kill_and_look(child, &screen, home.path(), ripe);

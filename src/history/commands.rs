@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::documents::{document_of, time, title_of, unknown};
+use super::documents::{document_of, unknown};
 use super::lines::lines_of;
 use super::reading::{Found, MOST_FOUND, Opened, Session};
 use super::store::Store;
@@ -97,7 +97,7 @@ fn whole(opened: &Opened) -> serde_json::Value {
     };
     let mut whole = about(&opened.session);
     whole["lines"] = rows.iter().map(line).collect();
-    whole["recordings"] = opened.recordings.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+    whole["recording_files"] = opened.recordings.iter().map(|path| path.to_string_lossy().into_owned()).collect();
     whole
 }
 

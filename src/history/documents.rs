@@ -38,7 +38,7 @@ pub(super) fn unknown(id: i64) -> Error {
 }
 
 /// A time on the wall where that is known, else since the start.
-pub(super) fn time(opened: &Opened, at: crate::time::StreamTime, offset_secs: i64) -> String {
+fn time(opened: &Opened, at: crate::time::StreamTime, offset_secs: i64) -> String {
     opened.clock.ms(at).map_or_else(|| at.to_string(), |ms| time_of_day(ms, offset_secs))
 }
 

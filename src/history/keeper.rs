@@ -21,7 +21,6 @@ use crate::config::paths::make_private_folder;
 use crate::config::{HistoryPrefs, Paths};
 use crate::error::Error;
 use crate::protocol::{Command, Event};
-use crate::time::StreamTime;
 use crate::transcript::{Shown, Transcript};
 
 /// How long an event waits for others before they are stored: a crash costs no more.
@@ -242,17 +241,23 @@ impl Keeper {
         self.stand();
     }
 
-    /// The database, opened when it was not; None where there is none and none is wanted.
+    /// The database; None where there is none yet.
     fn opened(&mut self) -> Result<Option<&mut Store>, Trouble> {
-        if self.store.is_none() && (self.path.exists() || self.prefs.keep && self.owed.is_none()) {
-            let (store, note) = Store::open_or_replace(&self.path)?;
-            self.store = Some(store);
-            if let Some(note) = note {
-                self.log.write("the history was damaged and put aside");
-                self.tell(News::Trouble(note));
-            }
+        if self.store.is_none() && self.path.exists() {
+            self.open()?;
         }
         Ok(self.store.as_mut())
+    }
+
+    /// Opens the database, and makes it where there is none.
+    fn open(&mut self) -> Result<(), Trouble> {
+        let (store, note) = Store::open_or_replace(&self.path)?;
+        self.store = Some(store);
+        if let Some(note) = note {
+            self.log.write("the history was damaged and put aside");
+            self.tell(News::Trouble(note));
+        }
+        Ok(())
     }
 
     fn store_waiting(&mut self) {
@@ -278,7 +283,9 @@ impl Keeper {
             self.put_header();
         }
         leave_out_pieces(&mut self.waiting);
-        self.opened()?;
+        if self.store.is_none() {
+            self.open()?;
+        }
         let Some(store) = &mut self.store else { return Ok(()) };
         let (first, settled) = self.running.map_or((0, Settled::default()), |running| (running.next, running.settled));
         let lines = lines_of(&self.transcript, |kind| settled.count(kind));
@@ -298,7 +305,9 @@ impl Keeper {
             // It was deleted, by this window or by another program.
             None => {
                 self.begin_anew();
-                self.store_at = Some(Instant::now());
+                if has_words(&self.transcript) {
+                    return self.store_now();
+                }
             }
         }
         Ok(())

@@ -98,6 +98,8 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn search(&self, text: &str) -> Result<Vec<Found>> {
+        // To SQLite a zero is the end of a text.
+        let text = text.replace('\0', " ");
         let text = text.trim();
         if text.is_empty() {
             return Ok(Vec::new());
@@ -108,7 +110,7 @@ impl Store {
         // A phrase in quotes is looked for as it stands, whatever characters it holds.
         let (query, wanted) = if text.chars().count() >= TRIGRAM {
             let query = format!("{columns} WHERE lines.id IN (SELECT rowid FROM words WHERE words MATCH ?1) {order}");
-            (query, format!("\"{}\"", text.replace('"', "\"\"").replace('\0', " ")))
+            (query, format!("\"{}\"", text.replace('"', "\"\"")))
         } else {
             let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
             (format!("{columns} WHERE lines.text LIKE ?1 ESCAPE '\\' {order}"), format!("%{escaped}%"))

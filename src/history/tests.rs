@@ -35,8 +35,11 @@ impl Home {
 
     /// How often `word` stands in the files of the history.
     fn count(&self, word: &str) -> usize {
-        let files = fs::read_dir(self.0.path()).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
-        files.map(|bytes| bytes.windows(word.len()).filter(|window| *window == word.as_bytes()).count()).sum()
+        let files = fs::read_dir(self.0.path()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+        files
+            .map(|path| fs::read(path).unwrap())
+            .map(|bytes| bytes.windows(word.len()).filter(|window| *window == word.as_bytes()).count())
+            .sum()
     }
 }
 
