@@ -481,9 +481,9 @@ impl Conductor {
         let meters = &self.parts.meters;
         meters.show_lag(self.lag_secs());
         if self.parts.recordings.is_on() {
-            meters.raise(Flag::Recording)
+            meters.raise(Flag::Recording);
         } else {
-            meters.lower(Flag::Recording)
+            meters.lower(Flag::Recording);
         }
         if self.session.is_replying() { meters.raise(Flag::Replying) } else { meters.lower(Flag::Replying) }
     }
