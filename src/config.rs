@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod clock;
+mod eval_args;
 mod history_cli;
 pub mod history_prefs;
 pub mod modes;
@@ -20,9 +21,10 @@ use std::path::PathBuf;
 use crate::protocol::{DeviceChoice, ModelChoice};
 
 pub use cli::Cli;
+pub use eval_args::{EvalOptions, EvalRequest, EvalTask, Instruction, Resume, Style};
 pub use history_cli::{Deletion, ExportForm, HistoryRequest, SessionChoice};
 pub use history_prefs::HistoryPrefs;
-pub use modes::{CatchUp, Clip, Mode, Panel};
+pub use modes::{CatchUp, Clip, Language, Mode, Panel};
 pub use modes_file::{NewMode, add as add_mode, all as all_modes};
 pub use paths::{Existing, Paths};
 pub use prefs::Prefs;

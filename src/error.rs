@@ -20,6 +20,8 @@ pub enum ErrorKind {
     UnsupportedModel,
     /// Check that the file is there, is readable and holds audio.
     AudioFile,
+    /// Check the data set or the folder of the run that the message names.
+    Data,
     /// Plug in a microphone, allow its use, or choose another input (`hearken devices` lists them).
     InputDevice,
     /// Choose another output (`hearken devices` lists them).
@@ -48,6 +50,7 @@ impl ErrorKind {
             Self::Model => "model",
             Self::UnsupportedModel => "unsupported_model",
             Self::AudioFile => "audio_file",
+            Self::Data => "data",
             Self::InputDevice => "input_device",
             Self::OutputDevice => "output_device",
             Self::Output => "output",
@@ -68,6 +71,7 @@ impl ErrorKind {
             Self::Model => "Get the model again, or name another folder with --model.",
             Self::UnsupportedModel => "Use a checkpoint of the released architecture.",
             Self::AudioFile => "Check that the file is there, is readable and holds audio.",
+            Self::Data => "Check what `hearken eval --data` or `compare` was given.",
             Self::InputDevice => "Plug in a microphone, allow its use, or choose another input (`hearken devices` lists them).",
             Self::OutputDevice => "Choose another output (`hearken devices` lists them).",
             Self::Output => "Free disk space or choose another place for the output.",

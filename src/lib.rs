@@ -34,6 +34,8 @@ pub mod trace;
 
 pub mod bench;
 
+pub mod eval;
+
 pub mod doctor;
 
 #[cfg(feature = "window")]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use hearken::config::{Cli, Paths, Request, Settings, Stdout};
 use hearken::error::{ErrorKind, Result};
-use hearken::{bench, doctor, engine, headless, history, hub, trace};
+use hearken::{bench, doctor, engine, eval, headless, history, hub, trace};
 
 /// Bad arguments, no model, unreadable input (CONTRACT.md); clap uses the same for what it refuses.
 const COULD_NOT_RUN: u8 = 2;
@@ -34,6 +34,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Request::Devices(format) => headless::print_devices(format, io::stdout())?,
         Request::Trace(options) => trace::run(&options)?,
         Request::Bench(options) => bench::run(&options)?,
+        Request::Eval(request) => return eval::run(&request, io::stdout(), io::stderr()).map(|done| ExitCode::from(done.exit_code())),
         Request::Quantise(options) => hub::quantise(&options, &Paths::find()?, io::stdout(), io::stderr())?,
         Request::ModelPath(model) => hub::print_path(&model, &Paths::find()?, io::stdout())?,
         Request::History(asked) => history::run(&asked, &Paths::find()?, io::stdout(), io::stderr())?,

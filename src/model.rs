@@ -20,6 +20,7 @@ pub mod rope;
 pub mod sampler;
 pub mod text;
 pub mod token_ids;
+pub mod unicode;
 pub mod weights;
 
 use std::collections::HashMap;

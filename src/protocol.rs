@@ -215,7 +215,8 @@ pub enum ModelChoice {
 }
 
 /// The language that the translate mode translates into.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Language {
     /// Chinese.
     #[default]

@@ -60,6 +60,7 @@ fn help_and_version_go_to_stdout_and_succeed() {
         [&["--help"][..], &["--version"], &["listen", "--help"], &["devices", "-h"], &["trace", "-h"], &["bench", "-h"], &["doctor", "-h"]]
             .into_iter()
             .chain(HISTORY_HELP)
+            .chain([&["eval", "-h"][..]])
     {
         let output = hearken.run(line);
         assert_eq!(output.status.code(), Some(0), "{line:?}");
@@ -74,6 +75,7 @@ fn help_explains_every_command_and_every_option() {
         [&["--help"][..], &["listen", "--help"], &["devices", "--help"], &["trace", "--help"], &["bench", "--help"], &["doctor", "--help"]]
             .into_iter()
             .chain(HISTORY_HELP)
+            .chain([&["eval", "proactive", "--help"][..], &["eval", "streaming", "--help"]])
     {
         let help = text(&hearken.run(line).stdout);
         let lines: Vec<&str> = help.lines().collect();

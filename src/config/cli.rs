@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use super::eval_args::EvalArgs;
 use super::history_cli::HistoryTask;
 use super::modes::Language;
 use super::request::{OutputFormat, TracePath};
@@ -48,6 +49,9 @@ pub(super) enum Task {
     /// Look at past sessions of the window: list, show, search, export or delete them
     #[command(subcommand)]
     History(HistoryTask),
+    /// Score a model on labelled audio: the published benchmarks, or your own
+    #[command(subcommand)]
+    Eval(Box<EvalArgs>),
     /// Check microphone, model, acceleration and display, and say what to do about each
     Doctor,
 }

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::cli::{BenchArgs, Cli, ListenArgs, ModelTask, SessionArgs, Task, TraceArgs};
+use super::eval_args::{self, EvalRequest};
 use super::history_cli::HistoryRequest;
 use super::modes::{self, DEFAULT_ON, Language, Mode, TRANSLATE};
 use super::settings_file::{self, FileSettings};
@@ -33,6 +34,8 @@ pub enum Request {
     Trace(TraceOptions),
     /// Measure.
     Bench(BenchOptions),
+    /// Score a model, or compare two runs.
+    Eval(EvalRequest),
     /// Check the machine for a session with these settings.
     Doctor(Box<Settings>),
     /// Write a checkpoint's weights in fewer bits.
@@ -157,6 +160,7 @@ impl Cli {
             }
             Some(Task::Model(ModelTask::Path(typed))) => Request::ModelPath(available(typed.model)?),
             Some(Task::History(typed)) => Request::History(typed.request()?),
+            Some(Task::Eval(typed)) => Request::Eval(eval_args::request(*typed)?),
             Some(Task::Doctor) => {
                 let file = settings_file::read(&paths.settings_file())?;
                 let source = SourceChoice::Microphone(file.input.clone().unwrap_or_default());
@@ -356,7 +360,7 @@ const fn report_format(json: bool) -> ReportFormat {
 }
 
 /// Hearken cannot download yet, so the released model is had by its folder only.
-fn available(model: ModelChoice) -> Result<ModelChoice> {
+pub(super) fn available(model: ModelChoice) -> Result<ModelChoice> {
     match model {
         ModelChoice::ThreeB => Err(Error::new(
             ErrorKind::Model,

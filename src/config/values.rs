@@ -106,6 +106,11 @@ pub(super) fn mode_names(text: &str) -> Reading<Vec<String>> {
     Ok(names)
 }
 
+/// `B`, for the one mode that is used.
+pub(super) fn one_eagerness(text: &str) -> Reading<f32> {
+    bias(text).map_err(|_| format!("expected a number from -{EAGERNESS_LIMIT} to {EAGERNESS_LIMIT}"))
+}
+
 /// `B`, or `mode=B,mode=B`.
 pub(super) fn eagerness(text: &str) -> Reading<Vec<Eagerness>> {
     text.split(',')

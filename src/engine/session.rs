@@ -3,6 +3,8 @@
 //! Deterministic: the same chunks pushed and the same passes made in the same order give the same events, bit for bit. It
 //! has no threads and no clock, so the engine, `trace` and the tests all drive this same code.
 
+mod together;
+
 use std::sync::Arc;
 
 use super::opening::Opening;
@@ -15,6 +17,8 @@ use crate::model::sampler::{Sampler, argmax};
 use crate::model::{Input, LaneCache, Logits, Model, Read, Segment};
 use crate::protocol::{Event, Stop};
 use crate::time::{ChunkIdx, StreamTime};
+
+pub use together::pass_together;
 
 /// Rows of all lanes in one pass at most (DESIGN.md "Lanes").
 pub const MAX_ROWS: usize = 64;
@@ -255,24 +259,8 @@ impl Session {
     /// # Errors
     /// When computing fails; every lane must then be restarted ([`Session::restart_all`]).
     pub fn pass(&mut self, out: &mut Vec<Event>) -> Result<bool> {
-        let plans = self.plan(out)?;
-        if plans.iter().all(Option::is_none) {
-            return Ok(false);
-        }
-        let mut segments = Vec::new();
-        for (run, plan) in self.lanes.iter_mut().zip(&plans) {
-            if let Some(plan) = plan {
-                segments.push(segment(plan, &mut run.cache, &self.queue, self.conduct.reading)?);
-            }
-        }
-        let mut logits = self.model.pass(&mut segments)?.into_iter();
-        for (at, plan) in plans.iter().enumerate() {
-            if let (Some(plan), Some(logits)) = (plan, plan.as_ref().and_then(|_| logits.next())) {
-                self.learn(at, plan, &logits, out)?;
-            }
-        }
-        self.turn = self.turn.wrapping_add(1);
-        Ok(true)
+        let model = Arc::clone(&self.model);
+        pass_together(&model, &mut [(self, out)])
     }
 
     /// Ends every reply that is being given.

@@ -1,0 +1,114 @@
+//! Hears items: each sitting is a session of its own, and several advance in one batched pass.
+//!
+//! It drives the very [`Session`] and [`Ear`] of the product, as `hearken listen FILE --gate off` does: a file waits for the
+//! model, each sound is followed by a second of silence. Not responsible for judging what comes of it.
+
+mod seat;
+
+use std::sync::Arc;
+
+use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
+
+use super::items::{Item, Prediction};
+use crate::config::Mode;
+use crate::engine::opening::Opening;
+use crate::engine::session::{Conduct, pass_together};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::Model;
+use seat::Seat;
+
+/// What is heard in one session, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sitting {
+    /// Under which condition, where a run has several.
+    pub condition: String,
+    /// What is heard.
+    pub items: Vec<Item>,
+}
+
+/// Whether a second lane hears everything and never responds, so that its margins are those of the whole sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Margins {
+    /// Yes.
+    OfTheWhole,
+    /// No.
+    None,
+}
+
+/// Whether the time to the first text is taken by the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// Yes: the predictions are then not the same on every run.
+    Read,
+    /// No.
+    Unread,
+}
+
+/// What all sittings have in common.
+#[derive(Clone, Debug)]
+pub struct Hearer {
+    /// The model.
+    pub model: Arc<Model>,
+    /// How its sessions behave.
+    pub conduct: Conduct,
+    /// The mode whose replies are looked at.
+    pub mode: Mode,
+    /// What its lane starts from.
+    pub opening: Arc<Opening>,
+    /// Whether typed questions are put to the model.
+    pub typed: Typed,
+    /// Whether margins are taken.
+    pub margins: Margins,
+    /// Whether the clock is read.
+    pub clock: Clock,
+    /// Sittings that advance together at most.
+    pub lanes: usize,
+}
+
+/// Whether an item's typed question is put in front of its sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Typed {
+    /// Yes.
+    Questions,
+    /// No.
+    Nothing,
+}
+
+impl Hearer {
+    /// Hears `sittings`; `done` is given the predictions of each as it ends. Sittings that run together end in the order of
+    /// their length, always the same.
+    ///
+    /// # Errors
+    /// When computing fails, or `done` does: what was done before is done. A sound that cannot be heard is no error: its
+    /// prediction says so.
+    pub fn hear(&self, sittings: impl IntoIterator<Item = Sitting>, mut done: impl FnMut(Vec<Prediction>) -> Result<()>) -> Result<()> {
+        let mut waiting = sittings.into_iter();
+        let mut seats: Vec<Seat> = Vec::new();
+        loop {
+            while seats.len() < self.lanes.max(1)
+                && let Some(sitting) = waiting.next()
+            {
+                seats.push(Seat::new(self, sitting)?);
+            }
+            if seats.is_empty() {
+                return Ok(());
+            }
+            let fed = seats.par_iter_mut().filter(|seat| seat.is_idle()).map(|seat| seat.feed(&self.model)).collect::<Result<Vec<()>>>()?;
+            let mut sessions: Vec<_> = seats.iter_mut().map(Seat::session).collect();
+            let worked = pass_together(&self.model, &mut sessions)?;
+            seats.iter_mut().for_each(Seat::learn);
+            let before = seats.len();
+            let mut at = 0;
+            while at < seats.len() {
+                if seats[at].is_done() {
+                    done(seats.remove(at).finish())?;
+                } else {
+                    at += 1;
+                }
+            }
+            if !worked && fed.is_empty() && seats.len() == before {
+                return Err(Error::new(ErrorKind::Internal, "a lane has something to hear and cannot take it"));
+            }
+        }
+    }
+}

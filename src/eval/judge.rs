@@ -1,0 +1,273 @@
+//! How well a prediction fits what was expected, as counts that can be added up, and what the sums mean.
+//!
+//! Pure. A figure, its interval and a comparison of two runs all come from the same counts.
+
+use super::bleu::{bleu, bleu_counts, bleu_signature, chrf, chrf_counts, chrf_signature};
+use super::choice;
+use super::items::{Expected, Prediction};
+use super::normalise;
+use super::stats::{self, Interval};
+use super::tokenise::Tokeniser;
+use super::words::{Edits, align};
+use crate::config::EvalTask;
+use crate::protocol::Language;
+
+/// One way to judge predictions.
+pub struct Metric {
+    /// Its name in reports for programs.
+    pub key: &'static str,
+    /// Its name for people.
+    pub name: &'static str,
+    /// Whether more of it is better.
+    pub better: Better,
+    /// How it is written.
+    pub unit: Unit,
+    /// How exactly it was computed, where there are several ways.
+    pub signature: Option<String>,
+    counts: Box<dyn Fn(&Prediction) -> Result<Vec<f64>, String>>,
+    value: fn(&[f64]) -> Option<f64>,
+    /// Places of hits and all among the counts, where it is a share.
+    share: Option<(usize, usize)>,
+}
+
+/// Which direction is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    /// More.
+    Higher,
+    /// Less.
+    Lower,
+}
+
+/// How a figure is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// A share, as percent.
+    Percent,
+    /// A score of 0 to 100.
+    Score,
+}
+
+impl Unit {
+    /// `value` as a person reads it.
+    #[must_use]
+    pub fn text(self, value: f64) -> String {
+        match self {
+            Self::Percent => format!("{:.2} %", 100.0 * value),
+            Self::Score => format!("{value:.2}"),
+        }
+    }
+}
+
+impl Metric {
+    /// The counts of each prediction, or why it cannot be judged.
+    #[must_use]
+    pub fn counts(&self, prediction: &Prediction) -> Result<Vec<f64>, String> {
+        (self.counts)(prediction)
+    }
+
+    /// What the sum of `counts` at the places `drawn` comes to.
+    #[must_use]
+    pub fn value_of(&self, counts: &[Vec<f64>], drawn: impl IntoIterator<Item = usize>) -> Option<f64> {
+        (self.value)(&sum(counts, drawn))
+    }
+
+    /// What the sum of all `counts` comes to.
+    #[must_use]
+    pub fn value(&self, counts: &[Vec<f64>]) -> Option<f64> {
+        self.value_of(counts, 0..counts.len())
+    }
+
+    /// Where the value lies in 95 of 100 cases: Wilson's for shares, else from drawing again.
+    #[must_use]
+    pub fn interval(&self, counts: &[Vec<f64>]) -> Option<Interval> {
+        match self.share {
+            Some((hits, all)) => {
+                let sums = sum(counts, 0..counts.len());
+                stats::wilson(*sums.get(hits)? as u64, *sums.get(all)? as u64)
+            }
+            None => stats::bootstrap(counts.len(), |drawn| self.value_of(counts, drawn.iter().copied())).map(|p| p.interval),
+        }
+    }
+}
+
+fn sum(counts: &[Vec<f64>], drawn: impl IntoIterator<Item = usize>) -> Vec<f64> {
+    let mut sums = Vec::new();
+    for of in drawn.into_iter().filter_map(|at| counts.get(at)) {
+        sums.resize(of.len().max(sums.len()), 0.0);
+        sums.iter_mut().zip(of).for_each(|(sum, count)| *sum += count);
+    }
+    sums
+}
+
+/// The metrics of `task`, the one that it is known by first.
+#[must_use]
+pub fn metrics(task: &EvalTask) -> Vec<Metric> {
+    match task.inner() {
+        EvalTask::Proactive { .. } => proactive(),
+        EvalTask::Asr { language } => vec![error_rate(*language)],
+        EvalTask::Translate { to } => translation(*to),
+        EvalTask::Qa { .. } | EvalTask::Streaming { .. } => answers(),
+    }
+}
+
+/// Counts: asked for a response, got it; asked for none, got one.
+const ASKED: usize = 0;
+const HIT: usize = 1;
+const UNASKED: usize = 2;
+const ALARM: usize = 3;
+const RIGHT: usize = 4;
+const ALL: usize = 5;
+
+fn proactive() -> Vec<Metric> {
+    let metric = |key, name, better, share, value| Metric {
+        key,
+        name,
+        better,
+        unit: Unit::Percent,
+        signature: None,
+        counts: Box::new(responses),
+        value,
+        share,
+    };
+    vec![
+        metric("balanced_accuracy", "balanced accuracy", Better::Higher, None, balanced),
+        metric("accuracy", "accuracy as published", Better::Higher, Some((RIGHT, ALL)), |n| ratio(n, RIGHT, ALL)),
+        metric("recall", "recall", Better::Higher, Some((HIT, ASKED)), |n| ratio(n, HIT, ASKED)),
+        metric("false_alarm_rate", "false-alarm rate", Better::Lower, Some((ALARM, UNASKED)), |n| ratio(n, ALARM, UNASKED)),
+    ]
+}
+
+fn responses(prediction: &Prediction) -> Result<Vec<f64>, String> {
+    let said = f64::from(u8::from(!prediction.replies.is_empty()));
+    match prediction.expected {
+        Expected::Respond => Ok(vec![1.0, said, 0.0, 0.0, said, 1.0]),
+        Expected::Ignore => Ok(vec![0.0, 0.0, 1.0, said, 1.0 - said, 1.0]),
+        _ => Err("no decision is expected of it".into()),
+    }
+}
+
+fn balanced(counts: &[f64]) -> Option<f64> {
+    Some(f64::midpoint(ratio(counts, HIT, ASKED)?, 1.0 - ratio(counts, ALARM, UNASKED)?))
+}
+
+fn ratio(counts: &[f64], hits: usize, all: usize) -> Option<f64> {
+    let all = counts.get(all).copied().filter(|all| *all > 0.0)?;
+    Some(counts.get(hits)? / all)
+}
+
+/// The edits of a transcript: of words in English, of characters in Chinese.
+///
+/// # Errors
+/// When there is nothing to compare with, or too much.
+pub fn edits(prediction: &Prediction, language: Language) -> Result<Edits, String> {
+    let Expected::Text(said) = &prediction.expected else { return Err("no text is expected of it".into()) };
+    let heard = prediction.text();
+    let edits = match language {
+        Language::English => {
+            let (said, heard) = (normalise::english(said), normalise::english(&heard));
+            align(&said.split_whitespace().collect::<Vec<_>>(), &heard.split_whitespace().collect::<Vec<_>>())
+        }
+        Language::Chinese => align(&normalise::characters(said), &normalise::characters(&heard)),
+    };
+    edits.ok_or_else(|| "its text is too long to be aligned".into())
+}
+
+fn error_rate(language: Language) -> Metric {
+    let (key, name, how) = match language {
+        Language::English => ("wer", "word error rate", "openai-whisper 20250625, English rules"),
+        Language::Chinese => ("cer", "character error rate", "openai-whisper 20250625, basic rules, no spaces"),
+    };
+    Metric {
+        key,
+        name,
+        better: Better::Lower,
+        unit: Unit::Percent,
+        signature: Some(format!("normaliser: {how}")),
+        counts: Box::new(move |prediction: &Prediction| edits(prediction, language).map(|e| vec![e.errors() as f64, e.said() as f64])),
+        value: |n| ratio(n, 0, 1),
+        share: None,
+    }
+}
+
+/// The tokeniser for translations into `to`.
+const fn tokeniser(to: Language) -> Tokeniser {
+    match to {
+        Language::Chinese => Tokeniser::Chinese,
+        Language::English => Tokeniser::Mteval13a,
+    }
+}
+
+fn translation(to: Language) -> Vec<Metric> {
+    fn pair(prediction: &Prediction) -> Result<(String, &str), String> {
+        match &prediction.expected {
+            Expected::Text(text) => Ok((prediction.text(), text)),
+            _ => Err("no text is expected of it".into()),
+        }
+    }
+    let floats = |counts: &[u64]| counts.iter().map(|n| *n as f64).collect::<Vec<f64>>();
+    let tokeniser = tokeniser(to);
+    let metric = |key, name, signature, counts, value| Metric {
+        key,
+        name,
+        better: Better::Higher,
+        unit: Unit::Score,
+        signature: Some(signature),
+        counts,
+        value,
+        share: None,
+    };
+    vec![
+        metric(
+            "bleu",
+            "BLEU",
+            bleu_signature(tokeniser),
+            Box::new(move |p: &Prediction| pair(p).map(|(own, wanted)| floats(&bleu_counts(&own, wanted, tokeniser)))),
+            |n| whole(n).map(|n| bleu(&n)),
+        ),
+        metric(
+            "chrf",
+            "chrF2",
+            chrf_signature(),
+            Box::new(move |p: &Prediction| pair(p).map(|(own, wanted)| floats(&chrf_counts(&own, wanted)))),
+            |n| whole(n).map(|n| chrf(&n)),
+        ),
+    ]
+}
+
+/// Sums of whole numbers are whole numbers: a 64-bit float holds them exactly up to 2^53.
+fn whole<const N: usize>(counts: &[f64]) -> Option<[u64; N]> {
+    let counts: &[f64; N] = counts.try_into().ok()?;
+    Some(counts.map(|n| n as u64))
+}
+
+fn answers() -> Vec<Metric> {
+    let metric = |key, name, counts: fn(&Prediction) -> Option<bool>| Metric {
+        key,
+        name,
+        better: Better::Higher,
+        unit: Unit::Percent,
+        signature: None,
+        counts: Box::new(move |p: &Prediction| Ok(counts(p).map_or_else(|| vec![0.0, 0.0], |right| vec![f64::from(u8::from(right)), 1.0]))),
+        value: |n| ratio(n, 0, 1),
+        share: Some((0, 1)),
+    };
+    vec![
+        metric("choice", "right choice (MMAU's rule)", |p| match &p.expected {
+            Expected::Choice { choices, answer } => Some(choice::chosen_words(&p.text(), choices, answer)),
+            _ => None,
+        }),
+        metric("choice_or_letter", "right choice, letters counted", |p| match &p.expected {
+            Expected::Choice { choices, answer } => Some(choice::chosen(&p.text(), choices, answer)),
+            _ => None,
+        }),
+        metric("contained", "answer contained", |p| match &p.expected {
+            Expected::Answers(answers) => Some(choice::contains(&p.text(), answers)),
+            _ => None,
+        }),
+        metric("exact", "exact answer", |p| match &p.expected {
+            Expected::Answers(answers) => Some(choice::equals(&p.text(), answers)),
+            _ => None,
+        }),
+    ]
+}

@@ -1,0 +1,286 @@
+//! The layouts that data sets come in: which files are read for which task, and what their rows mean.
+//!
+//! Whatever cannot be used is counted and named. Not responsible for hearing anything.
+
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::items::{DataSet, Expected, Item, Skipped};
+use super::rows::{self, Row, text, texts};
+use crate::config::EvalTask;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The manifest of Proactive-Sound-Bench.
+const PROACTIVE_MANIFEST: &str = "proactive_reply_benchmark.jsonl";
+/// Extensions of sound files.
+const SOUND: &[&str] = &["wav", "flac", "mp3", "ogg", "m4a"];
+/// Extensions of manifests.
+const MANIFEST: &[&str] = &["jsonl", "json", "tsv"];
+/// Ends of LibriSpeech's transcripts.
+const TRANSCRIPT: &str = ".trans.txt";
+/// Folders below the data folder that are looked into.
+const DEPTH: usize = 8;
+/// Names of the field that holds the sound's path.
+const PATH: &[&str] = &["path", "audio", "audio_path", "audio_id", "file", "wav"];
+/// Names of the field that holds a row's name.
+const ID: &[&str] = &["id", "uid", "name"];
+
+/// Reads the data set of `task` at `data`: a folder, or a manifest.
+///
+/// # Errors
+/// When there is nothing that the task can read, saying what was looked for.
+pub fn read(task: &EvalTask, data: &Path) -> Result<DataSet> {
+    if !data.exists() {
+        return Err(Error::at(ErrorKind::Data, data, "there is no such file or folder"));
+    }
+    let task = task.inner();
+    let set = if data.is_file() {
+        of_manifest(task, data)?
+    } else {
+        match task {
+            EvalTask::Proactive { .. } => proactive(data)?,
+            EvalTask::Asr { .. } => asr(task, data)?,
+            _ => of_manifest(task, &only_manifest(data)?)?,
+        }
+    };
+    if set.rows == 0 {
+        return Err(Error::at(ErrorKind::Data, data, "there is nothing in it to be scored"));
+    }
+    if set.items.is_empty() {
+        let first = set.skipped.first().map_or_else(String::new, |s| format!("; the first, {}: {}", s.row, s.why));
+        return Err(Error::at(ErrorKind::Data, data, format!("none of its {} rows can be used{first}", set.rows)));
+    }
+    Ok(set)
+}
+
+/// The sound files at `path`, a folder or a file, in the order of their names.
+///
+/// # Errors
+/// When there is none.
+pub fn sounds(path: &Path) -> Result<Vec<PathBuf>> {
+    let found = if path.is_file() { vec![path.to_owned()] } else { walk(path, &|file| has_extension(file, SOUND)) };
+    if found.is_empty() { Err(Error::at(ErrorKind::Data, path, "there is no sound file in it")) } else { Ok(found) }
+}
+
+fn proactive(data: &Path) -> Result<DataSet> {
+    let manifest = data.join(PROACTIVE_MANIFEST);
+    if manifest.is_file() {
+        return of_manifest(&EvalTask::PROACTIVE, &manifest);
+    }
+    let labelled = labelled_clips(data);
+    if labelled.rows > 0 {
+        return Ok(labelled);
+    }
+    let Ok(manifest) = only_manifest(data) else {
+        let why = format!("expected {PROACTIVE_MANIFEST}, or clips in folders RESPOND and IGNORE");
+        return Err(Error::at(ErrorKind::Data, data, why));
+    };
+    of_manifest(&EvalTask::PROACTIVE, &manifest)
+}
+
+/// Clips under folders RESPOND and IGNORE; the folders above these are the class.
+fn labelled_clips(data: &Path) -> DataSet {
+    let mut set = DataSet::default();
+    for file in walk(data, &|file| has_extension(file, SOUND)) {
+        let inside = file.strip_prefix(data).unwrap_or(&file);
+        let parts: Vec<String> = inside.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+        let label = parts.iter().position(|part| decision(part).is_some());
+        let Some((at, expected)) = label.and_then(|at| Some((at, decision(&parts[at])?))) else { continue };
+        set.rows += 1;
+        let id = parts.join("/");
+        let class = parts[..at].to_vec();
+        set.items.push(Item { id, audio: file, question_audio: None, question: None, class, expected });
+    }
+    set
+}
+
+fn decision(word: &str) -> Option<Expected> {
+    match word.trim() {
+        word if word.eq_ignore_ascii_case("respond") => Some(Expected::Respond),
+        word if word.eq_ignore_ascii_case("ignore") => Some(Expected::Ignore),
+        _ => None,
+    }
+}
+
+/// LibriSpeech where there are transcripts, else a manifest.
+fn asr(task: &EvalTask, data: &Path) -> Result<DataSet> {
+    let transcripts = walk(data, &|file| file.to_string_lossy().ends_with(TRANSCRIPT));
+    if transcripts.is_empty() {
+        return of_manifest(task, &only_manifest(data).map_err(|e| e.while_doing(format!("no {TRANSCRIPT} (LibriSpeech)")))?);
+    }
+    let mut collected = Collected::default();
+    for file in transcripts {
+        let name = file.strip_prefix(data).unwrap_or(&file).display().to_string();
+        let folder = file.parent().unwrap_or(data);
+        let bytes = match std::fs::read(&file) {
+            Ok(bytes) => bytes,
+            Err(e) => {
+                collected.skip(name, e.to_string());
+                continue;
+            }
+        };
+        for (place, line) in rows::lines(&name, &bytes) {
+            collected.take(place, line.and_then(|line| utterance(line, folder)));
+        }
+    }
+    Ok(collected.0)
+}
+
+/// `1089-134686-0000 HE HOPED …`, with the sound beside the transcript.
+fn utterance(line: &str, folder: &Path) -> std::result::Result<Item, String> {
+    let (id, said) = line.trim().split_once(' ').ok_or("no text behind the name")?;
+    let audio = SOUND.iter().map(|e| folder.join(format!("{id}.{e}"))).find(|path| path.is_file());
+    let audio = audio.ok_or_else(|| format!("the sound {id}.flac is not beside it"))?;
+    let class = id.split('-').next().map(str::to_owned).into_iter().collect();
+    Ok(Item { id: id.to_owned(), audio, question_audio: None, question: None, class, expected: Expected::Text(said.trim().to_owned()) })
+}
+
+fn of_manifest(task: &EvalTask, manifest: &Path) -> Result<DataSet> {
+    let folder = manifest.parent().unwrap_or(Path::new(""));
+    let mut collected = Collected::default();
+    for (place, row) in rows::read(manifest)? as Vec<Row> {
+        collected.take(place, row.and_then(|row| item(task, &row, folder)));
+    }
+    Ok(collected.0)
+}
+
+/// What a row of a manifest means to `task`.
+fn item(task: &EvalTask, row: &Map<String, Value>, folder: &Path) -> std::result::Result<Item, String> {
+    let path = text(row, PATH).filter(|path| !path.trim().is_empty()).ok_or("no path of a sound")?;
+    let audio = find_sound(folder, path.trim()).ok_or_else(|| format!("the sound {path} is not there"))?;
+    let id = text(row, ID).filter(|id| !id.is_empty()).map_or_else(|| path.trim().to_owned(), std::borrow::Cow::into_owned);
+    let field = |names: &[&str]| text(row, names).map(std::borrow::Cow::into_owned);
+    let mut item = Item { id, audio, question_audio: None, question: None, class: Vec::new(), expected: Expected::Ignore };
+    match task {
+        EvalTask::Proactive { .. } => {
+            let word = field(&["decision", "label"]).ok_or("no decision")?;
+            item.expected = decision(&word).ok_or_else(|| format!("the decision {word:?} is neither RESPOND nor IGNORE"))?;
+            item.class = class_of(&path);
+        }
+        EvalTask::Asr { .. } => {
+            item.expected = Expected::Text(field(&["text", "sentence", "transcript"]).ok_or("no text")?);
+        }
+        EvalTask::Translate { .. } => {
+            item.expected = Expected::Text(field(&["translation", "target"]).ok_or("no translation")?);
+        }
+        EvalTask::Qa { .. } | EvalTask::Streaming { .. } => question(&mut item, row, folder)?,
+    }
+    Ok(item)
+}
+
+fn question(item: &mut Item, row: &Map<String, Value>, folder: &Path) -> std::result::Result<(), String> {
+    item.question = text(row, &["question", "prompt"]).map(std::borrow::Cow::into_owned);
+    if let Some(path) = text(row, &["question_audio", "question_path"]) {
+        let found = find_sound(folder, path.trim()).ok_or_else(|| format!("the spoken question {path} is not there"))?;
+        item.question_audio = Some(found);
+    }
+    item.class = text(row, &["task", "category"]).map(std::borrow::Cow::into_owned).into_iter().collect();
+    item.expected = match texts(row, &["choices", "options"]) {
+        Some(choices) if choices.len() > 1 => {
+            let answer = text(row, &["answer"]).ok_or("no answer")?.into_owned();
+            if !choices.contains(&answer) {
+                return Err(format!("the answer {answer:?} is none of the choices"));
+            }
+            Expected::Choice { choices, answer }
+        }
+        Some(_) => return Err("fewer than two choices".into()),
+        None => {
+            let answers = texts(row, &["answers", "answer"]).ok_or("neither choices nor an answer")?;
+            if answers.iter().all(|answer| answer.trim().is_empty()) {
+                return Err("the answer is empty".into());
+            }
+            Expected::Answers(answers)
+        }
+    };
+    Ok(())
+}
+
+/// Class and subclass: the second and third part of `./proactive-sound-effect/Class/Subclass/…`.
+fn class_of(path: &str) -> Vec<String> {
+    let parts: Vec<&str> = path.split(['/', '\\']).filter(|part| !matches!(*part, "" | "." | "..")).collect();
+    // The last part is the file; the label may stand before it.
+    let folders = &parts[..parts.len().saturating_sub(1)];
+    folders.iter().skip(1).take(2).filter(|part| decision(part).is_none()).map(|part| (*part).to_owned()).collect()
+}
+
+/// The sound that a manifest calls `path`: beside it, or in its folder of clips. A manifest cannot point out of its folder:
+/// it may come from a stranger.
+fn find_sound(folder: &Path, path: &str) -> Option<PathBuf> {
+    let relative = Path::new(path);
+    let inside = relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    if !inside {
+        return None;
+    }
+    ["", "clips", "audio", "wav"].iter().map(|below| folder.join(below).join(relative)).find(|path| path.is_file())
+}
+
+/// The one manifest in `data`.
+fn only_manifest(data: &Path) -> Result<PathBuf> {
+    let mut found = files_in(data).into_iter().filter(|file| has_extension(file, MANIFEST)).collect::<Vec<_>>();
+    found.sort();
+    match found.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => Err(Error::at(ErrorKind::Data, data, "there is no manifest (.jsonl, .json or .tsv) in it")),
+        several => {
+            let names: Vec<String> = several.iter().filter_map(|f| Some(f.file_name()?.to_string_lossy().into_owned())).collect();
+            Err(Error::at(ErrorKind::Data, data, format!("several manifests, name the one that is meant: {}", names.join(", "))))
+        }
+    }
+}
+
+fn has_extension(file: &Path, known: &[&str]) -> bool {
+    file.extension().is_some_and(|e| known.iter().any(|known| e.eq_ignore_ascii_case(known)))
+}
+
+fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_file()).collect()
+}
+
+/// Files below `folder` that are `wanted`, in the order of their paths.
+fn walk(folder: &Path, wanted: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![(folder.to_owned(), 0)];
+    while let Some((folder, depth)) = folders.pop() {
+        found.extend(files_in(&folder).into_iter().filter(|file| wanted(file)));
+        if depth < DEPTH {
+            let entries = std::fs::read_dir(&folder).into_iter().flatten().filter_map(std::result::Result::ok);
+            // A link may lead in circles.
+            folders.extend(entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| (e.path(), depth + 1)));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Rows as they come in, each named once only.
+#[derive(Default)]
+struct Collected(DataSet, HashMap<String, String>);
+
+impl Collected {
+    fn take(&mut self, place: String, item: std::result::Result<Item, String>) {
+        let Self(set, seen) = self;
+        match item {
+            Err(why) => return self.skip(place, why),
+            Ok(item) => {
+                if let Some(first) = seen.get(&item.id) {
+                    let why = format!("the id {} stands in {first} already", item.id);
+                    return self.skip(place, why);
+                }
+                seen.insert(item.id.clone(), place);
+                set.items.push(item);
+                set.rows += 1;
+            }
+        }
+    }
+
+    fn skip(&mut self, row: String, why: String) {
+        self.0.rows += 1;
+        self.0.skipped.push(Skipped { row, why });
+    }
+}
+
+#[cfg(test)]
+mod tests;

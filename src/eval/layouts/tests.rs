@@ -1,0 +1,97 @@
+//! Data sets as they come, whole and damaged.
+#![allow(clippy::expect_used, reason = "a test that cannot go on fails")]
+
+use std::fs;
+
+use super::*;
+use crate::config::{Instruction, Language};
+
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a folder");
+    for (name, text) in files {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        fs::write(path, text).expect("written");
+    }
+    dir
+}
+
+const QA: EvalTask = EvalTask::Qa { instruction: Instruction::Typed };
+
+#[test]
+fn the_published_proactive_manifest_gives_classes_and_names_every_bad_row() {
+    let manifest = [
+        r#"{"id": "a", "path": "./set/Human Sounds/Body/RESPOND/a.wav", "description": "x", "decision": "RESPOND"}"#,
+        r#"{"id": "b", "path": "./set/Human Sounds/Body/IGNORE/b.wav", "decision": "IGNORE"}"#,
+        r#"{"id": "a", "path": "./set/Human Sounds/Body/IGNORE/b.wav", "decision": "IGNORE"}"#,
+        r#"{"id": "c", "path": "./set/Human Sounds/Body/IGNORE/gone.wav", "decision": "IGNORE"}"#,
+        r#"{"id": "d", "path": "../../etc/passwd", "decision": "IGNORE"}"#,
+        r#"{"id": "e", "path": "./set/Human Sounds/Body/IGNORE/b.wav", "decision": "PERHAPS"}"#,
+        r#"{"id": "f""#,
+    ];
+    let dir = folder(&[
+        (PROACTIVE_MANIFEST, &manifest.join("\n")),
+        ("set/Human Sounds/Body/RESPOND/a.wav", ""),
+        ("set/Human Sounds/Body/IGNORE/b.wav", ""),
+    ]);
+    let set = read(&EvalTask::PROACTIVE, dir.path()).expect("a set");
+    assert_eq!((set.rows, set.items.len(), set.skipped.len()), (7, 2, 5));
+    assert_eq!(set.items[0].class, ["Human Sounds", "Body"]);
+    assert_eq!((&set.items[0].expected, &set.items[1].expected), (&Expected::Respond, &Expected::Ignore));
+    for (skipped, words) in set.skipped.iter().zip(["already", "gone.wav", "passwd", "PERHAPS", "not JSON"]) {
+        assert!(skipped.why.contains(words) && skipped.row.contains(".jsonl:"), "{skipped:?}");
+    }
+}
+
+#[test]
+fn a_folder_of_labelled_clips_is_a_set() {
+    let dir = folder(&[("home/alarm/Respond/x.wav", ""), ("home/IGNORE/y.flac", ""), ("notes.txt", ""), ("z.wav", "")]);
+    let set = read(&EvalTask::PROACTIVE, dir.path()).expect("a set");
+    assert_eq!(set.rows, 2);
+    assert_eq!((set.items[1].id.as_str(), set.items[1].class.join(" > ")), ("home/alarm/Respond/x.wav", "home > alarm".to_owned()));
+}
+
+#[test]
+fn librispeech_is_read_from_its_transcripts() {
+    let task = EvalTask::Asr { language: Language::English };
+    let trans = "1-2-0000 HELLO THERE\n1-2-0001 GONE\n1-2-0002\n";
+    let dir = folder(&[("1/2/1-2.trans.txt", trans), ("1/2/1-2-0000.flac", "")]);
+    let set = read(&task, dir.path()).expect("a set");
+    assert_eq!((set.rows, set.items.len(), set.skipped.len()), (3, 1, 2));
+    assert_eq!(set.items[0].expected, Expected::Text("HELLO THERE".into()));
+    assert!(set.skipped[0].row.contains("trans.txt:2") && set.skipped[0].why.contains("1-2-0001"));
+}
+
+#[test]
+fn covost_and_mmau_are_read_as_they_are_published() {
+    let dir = folder(&[
+        ("covost_v2.en_zh-CN.test.tsv", "path\tsentence\ttranslation\tclient_id\na.mp3\tHi\t你好\tx\n"),
+        ("clips/a.mp3", ""),
+        (
+            "mmau.json",
+            r#"[{"id": "q", "audio_id": "./a.wav", "question": "What?", "choices": ["dog", "cat"], "answer": "cat", "task": "sound"},
+                          {"id": "r", "audio_id": "./a.wav", "choices": ["dog", "cat"], "answer": "cow"}]"#,
+        ),
+        ("a.wav", ""),
+    ]);
+    let set = read(&EvalTask::Translate { to: Language::Chinese }, &dir.path().join("covost_v2.en_zh-CN.test.tsv")).expect("a set");
+    assert_eq!(set.items[0].expected, Expected::Text("你好".into()));
+    let set = read(&QA, &dir.path().join("mmau.json")).expect("a set");
+    assert_eq!((set.items[0].question.as_deref(), set.items[0].class.as_slice()), (Some("What?"), &["sound".to_owned()][..]));
+    assert!(set.skipped[0].why.contains("cow"));
+    let error = read(&QA, dir.path()).expect_err("two manifests");
+    assert!(error.message().contains("mmau.json") && error.message().contains("covost"), "{error}");
+}
+
+#[test]
+fn a_set_without_anything_in_it_says_what_was_looked_for() {
+    let dir = folder(&[("readme.txt", "")]);
+    for (task, word) in [(EvalTask::PROACTIVE, "RESPOND"), (EvalTask::Asr { language: Language::English }, "trans.txt"), (QA, "manifest")] {
+        let error = read(&task, dir.path()).expect_err("empty");
+        assert!(error.message().contains(word), "{error}");
+    }
+    let error = read(&QA, &dir.path().join("gone")).expect_err("not there");
+    assert!(error.message().contains("gone"), "{error}");
+    let dir = folder(&[("m.jsonl", "{}\n{}\n")]);
+    assert!(read(&QA, dir.path()).expect_err("no usable row").message().contains("none of its 2 rows"));
+}

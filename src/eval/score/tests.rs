@@ -1,0 +1,141 @@
+//! Reports of made-up predictions: every figure against what it must be.
+#![allow(clippy::expect_used, reason = "a test that cannot go on fails")]
+
+use super::*;
+use crate::config::{Language, Style};
+use crate::eval::compare::compare;
+use crate::eval::items::{Expected, Reply};
+use crate::protocol::Stop;
+
+fn prediction(id: usize, expected: Expected, text: Option<&str>, margins: &[f32]) -> Prediction {
+    let reply = |text: &str| Reply { at_secs: 1.2, text: text.into(), emotion: None, stop: Stop::End, first_text_ms: None };
+    Prediction {
+        condition: String::new(),
+        id: id.to_string(),
+        class: vec!["all".into(), if id.is_multiple_of(2) { "even" } else { "odd" }.into()],
+        expected,
+        audio_secs: 1.6,
+        onset_secs: Some(0.2),
+        question_secs: None,
+        replies: text.map(reply).into_iter().collect(),
+        margins: margins.to_vec(),
+        trims: 0,
+        unheard: None,
+    }
+}
+
+fn blank(task: EvalTask, rows: usize) -> Report {
+    Report {
+        hearken: String::new(),
+        task,
+        settings: BTreeMap::new(),
+        rows,
+        chosen: rows,
+        scored: 0,
+        skipped: Vec::new(),
+        figures: Vec::new(),
+        tables: Vec::new(),
+        notes: Vec::new(),
+    }
+}
+
+fn value(report: &Report, key: &str) -> f64 {
+    report.figures.iter().find(|figure| figure.key == key).and_then(|figure| figure.value).expect(key)
+}
+
+/// 10 clips that ask for a response (6 get one) and 30 that do not (3 get one), as the margins have it.
+fn clips() -> Vec<Prediction> {
+    let clip = |id: usize| {
+        let (expected, said) = if id < 10 { (Expected::Respond, id < 6) } else { (Expected::Ignore, id < 13) };
+        let margin = if said { 1.0 + id as f32 } else { -1.0 - id as f32 };
+        prediction(id, expected, said.then_some("oh"), &[-50.0, margin, -60.0])
+    };
+    (0..40).map(clip).collect()
+}
+
+#[test]
+fn proactive_figures_are_those_of_the_confusion_table() {
+    let (report, picture) = report(blank(EvalTask::PROACTIVE, 40), &clips());
+    assert_eq!((value(&report, "recall"), value(&report, "false_alarm_rate")), (0.6, 0.1));
+    assert_eq!((value(&report, "accuracy"), value(&report, "balanced_accuracy")), (33.0 / 40.0, 0.75));
+    assert_eq!(value(&report, "delay_secs"), 1.0);
+    let beside = report.tables.iter().find(|t| t.title == "Beside it").expect("baselines");
+    let cells: Vec<&str> = beside.rows.iter().map(|row| row[2].as_str()).collect();
+    assert_eq!(cells, ["82.50 %", "75.00 %", "25.00 %"], "this, mute, always");
+    let classes = report.tables.iter().find(|t| t.title == "By class").expect("classes");
+    assert_eq!(classes.rows.iter().map(|row| row[0].as_str()).collect::<Vec<_>>(), ["all › even", "all › odd"]);
+    // The point of the curve at bias 0 is the device as it is.
+    assert!(value(&report, "auc") > 0.7 && picture.expect("a curve").contains("as it is"));
+    let recall = report.figures.iter().find(|f| f.key == "recall").expect("recall");
+    let (low, high) = recall.interval.expect("Wilson");
+    assert!((low - 0.3127).abs() < 1e-3 && (high - 0.8318).abs() < 1e-3, "{low} {high}");
+}
+
+#[test]
+fn what_could_not_be_heard_is_named_and_its_place_in_the_denominator_said() {
+    let mut all = clips();
+    all[0].unheard = Some("the file is empty".into());
+    let (report, _) = report(blank(EvalTask::PROACTIVE, 40), &all);
+    assert_eq!((report.scored, report.skipped.len()), (39, 1));
+    assert_eq!(value(&report, "strict_accuracy"), 32.0 / 40.0);
+    let text = report.text();
+    assert!(text.contains("39 of 40 rows scored") && text.contains("0: the file is empty"), "{text}");
+    assert!(report.markdown().contains("* 0: the file is empty"));
+}
+
+#[test]
+fn background_gives_false_alarms_an_hour_and_nothing_else() {
+    let mut all = clips();
+    let mut long = prediction(99, Expected::Ignore, Some("what"), &[]);
+    (long.condition, long.audio_secs) = (BACKGROUND.into(), 7_200.0);
+    all.push(long);
+    let (report, _) = report(blank(EvalTask::PROACTIVE, 40), &all);
+    assert_eq!((report.scored, value(&report, "alarms_an_hour"), value(&report, "false_alarm_rate")), (40, 0.5, 0.1));
+}
+
+#[test]
+fn transcripts_are_counted_in_all_three_kinds_of_mistake() {
+    let said = |text: &str| Expected::Text(text.into());
+    let mut all = vec![
+        prediction(0, said("HE HOPED THERE WOULD BE STEW"), Some("he hoped there'd be a stew"), &[]),
+        prediction(1, said("Two colours"), Some("2 colors"), &[]),
+        prediction(2, said("nothing"), None, &[]),
+    ];
+    all[1].replies[0].stop = Stop::Loop;
+    let (report, picture) = report(blank(EvalTask::Asr { language: Language::English }, 3), &all);
+    // "there'd" is "there would": only the "a" is too much, and "nothing" is missing.
+    assert_eq!(value(&report, "wer"), 2.0 / 9.0);
+    assert_eq!(["substitutions", "deletions", "insertions", "silent", "loops"].map(|key| value(&report, key)), [0.0, 1.0, 1.0, 1.0, 1.0]);
+    assert!(picture.is_none() && report.text().contains("openai-whisper"));
+    let (report, _) =
+        super::report(blank(EvalTask::Asr { language: Language::Chinese }, 1), &[prediction(0, said("你好，世界"), Some("你好世"), &[])]);
+    assert_eq!(value(&report, "cer"), 0.25);
+}
+
+#[test]
+fn a_report_reads_back_as_it_was_written() {
+    let (report, _) = report(blank(EvalTask::Proactive { style: Style::Multi }, 40), &clips());
+    let json = serde_json::to_string(&report).expect("JSON");
+    assert_eq!(serde_json::from_str::<Report>(&json).expect("a report"), report);
+}
+
+#[test]
+fn two_runs_are_compared_item_by_item() {
+    let task = EvalTask::PROACTIVE;
+    let before = clips();
+    let mut after = clips();
+    after.iter_mut().filter(|p| p.expected == Expected::Ignore).for_each(|p| p.replies.clear());
+    let old = report(blank(task.clone(), 40), &before).0;
+    let new = report(blank(task.clone(), 40), &after).0;
+    let same = compare((&old, &before), (&old, &before)).expect("comparable");
+    assert!(same.text().contains("the same") && !same.text().contains("better"), "{}", same.text());
+    let changed = compare((&old, &before), (&new, &after)).expect("comparable");
+    assert!((value(&changed, "false_alarm_rate") + 0.1).abs() < 1e-12);
+    let table = changed.tables.iter().find(|t| t.title == "What changed").expect("the table");
+    let verdicts: Vec<&str> = table.rows.iter().map(|row| row[6].as_str()).collect();
+    assert_eq!(verdicts[2], "the same", "recall");
+    assert!(changed.tables.iter().any(|t| t.title.contains("3 of 40")), "{}", changed.text());
+    let error = compare((&old, &before), (&blank(EvalTask::Asr { language: Language::English }, 1), &[])).expect_err("different tasks");
+    assert!(error.message().contains("asr"), "{error}");
+    assert!(compare((&old, &before), (&new, &[])).is_err());
+}

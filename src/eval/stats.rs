@@ -1,0 +1,212 @@
+//! Figures and how sure they are: intervals, areas, drawing again. Pure and reproducible: the one generator has a fixed seed.
+
+/// Standard deviations that hold 95 % of a normal distribution.
+const Z95: f64 = 1.959_963_984_540_054;
+/// Half of what lies outside a 95 % interval.
+const TAIL: f64 = 0.025;
+/// Times that a sample is drawn again.
+pub const DRAWS: usize = 2_000;
+
+/// An interval that holds the true value in 95 of 100 cases.
+pub type Interval = (f64, f64);
+
+/// Wilson's interval for `hits` of `all`; None of nothing.
+#[must_use]
+pub fn wilson(hits: u64, all: u64) -> Option<Interval> {
+    if all == 0 {
+        return None;
+    }
+    let (n, p) = (all as f64, hits as f64 / all as f64);
+    let z2 = Z95 * Z95;
+    let middle = p + z2 / (2.0 * n);
+    let spread = Z95 * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
+    let scale = 1.0 + z2 / n;
+    Some((((middle - spread) / scale).max(0.0), ((middle + spread) / scale).min(1.0)))
+}
+
+/// The exact (Garwood) interval for the mean of a Poisson count.
+#[must_use]
+pub fn poisson(count: u64) -> Interval {
+    let largest = 2.0 * count as f64 + 40.0;
+    let low = if count == 0 { 0.0 } else { bisect(0.0, largest, |mean| 1.0 - at_most(count - 1, mean) < TAIL) };
+    (low, bisect(0.0, largest, |mean| at_most(count, mean) > TAIL))
+}
+
+/// Where `below` turns false between `low` and `high`.
+fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
+    for _ in 0..100 {
+        let middle = f64::midpoint(low, high);
+        if below(middle) { low = middle } else { high = middle }
+    }
+    f64::midpoint(low, high)
+}
+
+/// Chance that a Poisson count of this mean is `count` or less.
+fn at_most(count: u64, mean: f64) -> f64 {
+    if mean <= 0.0 {
+        return 1.0;
+    }
+    let (mut log_term, mut sum) = (-mean, (-mean).exp());
+    for k in 1..=count {
+        log_term += (mean / k as f64).ln();
+        sum += log_term.exp();
+    }
+    sum.min(1.0)
+}
+
+/// One point of the recall / false-alarm curve.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// Bias on the respond logit at which it lies: what scores above its negative responds.
+    pub bias: f64,
+    /// Share of the clips that ask for a response and get one.
+    pub recall: f64,
+    /// Share of the clips that ask for none and get one.
+    pub false_alarms: f64,
+}
+
+/// The curve of `scores` (score, whether a response is asked for): a point for each value, from nobody to everybody.
+/// None unless there are clips of both kinds.
+#[must_use]
+pub fn curve(scores: &[(f64, bool)]) -> Option<Vec<Point>> {
+    let positives = scores.iter().filter(|(_, asked)| *asked).count();
+    let negatives = scores.len() - positives;
+    if positives == 0 || negatives == 0 {
+        return None;
+    }
+    let mut sorted = scores.to_vec();
+    sorted.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut points = vec![Point { bias: -sorted[0].0, recall: 0.0, false_alarms: 0.0 }];
+    let (mut hits, mut alarms) = (0, 0);
+    for (at, (score, asked)) in sorted.iter().enumerate() {
+        if *asked {
+            hits += 1
+        } else {
+            alarms += 1
+        }
+        if sorted.get(at + 1).is_none_or(|next| next.0 < *score) {
+            // Between this score and the next, so that the point does not hang on how a tie is broken.
+            let next = sorted.get(at + 1).map_or(score - 1.0, |next| next.0);
+            let (recall, false_alarms) = (f64::from(hits) / positives as f64, f64::from(alarms) / negatives as f64);
+            points.push(Point { bias: -f64::midpoint(*score, next), recall, false_alarms });
+        }
+    }
+    Some(points)
+}
+
+/// Area under the curve.
+#[must_use]
+pub fn area(points: &[Point]) -> f64 {
+    points.windows(2).map(|w| (w[1].false_alarms - w[0].false_alarms) * f64::midpoint(w[0].recall, w[1].recall)).sum()
+}
+
+/// The point where recall less false alarms (Youden's J) is largest; of several, the one with the fewest false alarms.
+#[must_use]
+pub fn best(points: &[Point]) -> Option<Point> {
+    let gain = |p: &Point| p.recall - p.false_alarms;
+    points.iter().copied().reduce(|best, point| if gain(&point) > gain(&best) { point } else { best })
+}
+
+/// The value that a share of `sorted` lies below.
+#[must_use]
+pub fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+    let last = sorted.len().checked_sub(1)?;
+    let place = share.clamp(0.0, 1.0) * last as f64;
+    let (low, high) = (place.floor() as usize, place.ceil() as usize);
+    Some(sorted[low] + (sorted[high] - sorted[low]) * (place - low as f64))
+}
+
+/// The median.
+#[must_use]
+pub fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    quantile(&sorted, 0.5)
+}
+
+/// What drawing a sample again [`DRAWS`] times says of a difference.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Paired {
+    /// The difference as measured.
+    pub difference: f64,
+    /// Where it lies in 95 of 100 draws.
+    pub interval: Interval,
+    /// Chance of so large a difference in either direction if there were none.
+    pub p: f64,
+}
+
+/// The paired bootstrap: draws the same `items` for both sides, with replacement, and looks at the differences that
+/// `difference` computes from the places drawn. None of nothing, or where a difference cannot be computed at all.
+#[must_use]
+pub fn bootstrap(items: usize, difference: impl Fn(&[usize]) -> Option<f64>) -> Option<Paired> {
+    let measured = difference(&(0..items).collect::<Vec<_>>())?;
+    let mut random = SplitMix(0x4845_4152_4b45_4e00);
+    let mut drawn = vec![0; items];
+    let mut found = Vec::with_capacity(DRAWS);
+    for _ in 0..DRAWS {
+        drawn.fill_with(|| random.below(items));
+        found.extend(difference(&drawn));
+    }
+    found.sort_by(f64::total_cmp);
+    let interval = (quantile(&found, TAIL)?, quantile(&found, 1.0 - TAIL)?);
+    let share = |on_side: &dyn Fn(f64) -> bool| (1 + found.iter().filter(|d| on_side(**d)).count()) as f64 / (1 + found.len()) as f64;
+    let p = (2.0 * share(&|d| d <= 0.0).min(share(&|d| d >= 0.0))).min(1.0);
+    Some(Paired { difference: measured, interval, p })
+}
+
+/// Steele, Lea and Flood's generator: enough for drawing samples.
+struct SplitMix(u64);
+
+impl SplitMix {
+    const fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    const fn below(&mut self, limit: usize) -> usize {
+        ((self.next() as u128 * limit as u128) >> 64) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_of_none_still_has_an_interval() {
+        let (low, high) = wilson(0, 10).expect("ten");
+        assert!(low == 0.0 && (high - 0.277_533).abs() < 1e-5, "{high}");
+        let (low, high) = poisson(0);
+        // 3.6889 is the textbook value; chi-square tables give 1.6235 and 11.6683 for 5.
+        assert!(low == 0.0 && (high - 3.6889).abs() < 1e-3, "{high}");
+        let (low, high) = poisson(5);
+        assert!((low - 1.6235).abs() < 1e-3 && (high - 11.6683).abs() < 1e-3, "{low} {high}");
+        assert_eq!(wilson(0, 0), None);
+    }
+
+    #[test]
+    fn the_curve_runs_from_nobody_to_everybody_and_ties_are_one_step() {
+        let points = curve(&[(2.0, true), (1.0, true), (1.0, false), (-1.0, false)]).expect("both kinds");
+        assert_eq!((points[0].recall, points[0].false_alarms), (0.0, 0.0));
+        assert_eq!(points.last().map(|p| (p.recall, p.false_alarms)), Some((1.0, 1.0)));
+        assert_eq!(points.len(), 4);
+        assert!((area(&points) - 0.875).abs() < 1e-12);
+        assert_eq!(best(&points).map(|p| (p.recall, p.false_alarms)), Some((0.5, 0.0)));
+        assert_eq!(curve(&[(1.0, true)]), None);
+    }
+
+    #[test]
+    fn a_clear_difference_is_significant_and_none_is_not() {
+        let sum = |values: &[f64], drawn: &[usize]| drawn.iter().map(|at| values[*at]).sum::<f64>() / drawn.len() as f64;
+        let (better, same): (Vec<f64>, Vec<f64>) = (0..200).map(|n| (f64::from(u8::from(n % 3 != 0)), f64::from(n % 2) - 0.5)).unzip();
+        let clear = bootstrap(200, |drawn| Some(sum(&better, drawn))).expect("items");
+        assert!(clear.p < 0.002 && clear.interval.0 > 0.5, "{clear:?}");
+        let none = bootstrap(200, |drawn| Some(sum(&same, drawn))).expect("items");
+        assert!(none.p > 0.5 && none.interval.0 < 0.0 && none.interval.1 > 0.0, "{none:?}");
+        assert_eq!(bootstrap(200, |drawn| Some(sum(&better, drawn))), Some(clear), "the same every time");
+        assert_eq!(bootstrap(0, |_| None), None);
+    }
+}

@@ -1,0 +1,65 @@
+//! What Unicode says of a character, for the tools that score text. The tables are the tokenizer library's own.
+//!
+//! Not responsible for what is scored, nor how.
+
+use std::sync::LazyLock;
+
+use tokenizers::NormalizedString;
+use tokenizers::utils::SysRegex;
+
+/// What a character is, as far as scoring text asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A mark that sits on the letter before it (category Mn).
+    Diacritic,
+    /// Another mark, a symbol or punctuation (categories M, S and P).
+    Symbol,
+    /// Anything else: letters, digits, spaces.
+    Other,
+}
+
+static DIACRITIC: LazyLock<Option<SysRegex>> = LazyLock::new(|| SysRegex::new(r"\p{Mn}").ok());
+static SYMBOL: LazyLock<Option<SysRegex>> = LazyLock::new(|| SysRegex::new(r"[\p{M}\p{S}\p{P}]").ok());
+
+/// What `c` is.
+#[must_use]
+pub fn kind(c: char) -> Kind {
+    if c.is_ascii() {
+        return if c.is_ascii_punctuation() { Kind::Symbol } else { Kind::Other };
+    }
+    let mut bytes = [0; 4];
+    let text = c.encode_utf8(&mut bytes);
+    let is = |of: &Option<SysRegex>| of.as_ref().is_some_and(|regex| regex.find_iter(text).next().is_some());
+    if is(&DIACRITIC) {
+        Kind::Diacritic
+    } else if is(&SYMBOL) {
+        Kind::Symbol
+    } else {
+        Kind::Other
+    }
+}
+
+/// `text` in the form NFKD: compatibility characters replaced, letters and their marks apart.
+#[must_use]
+pub fn decomposed(text: &str) -> String {
+    if text.is_ascii() { text.to_owned() } else { NormalizedString::from(text).nfkd().get().to_owned() }
+}
+
+/// `text` in the form NFKC: compatibility characters replaced, letters and their marks together.
+#[must_use]
+pub fn composed(text: &str) -> String {
+    if text.is_ascii() { text.to_owned() } else { NormalizedString::from(text).nfkc().get().to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn characters_are_what_unicode_says_they_are() {
+        assert_eq!([',', '$', '。', '€', '“'].map(kind), [Kind::Symbol; 5]);
+        assert_eq!(['a', '7', ' ', '你', 'é'].map(kind), [Kind::Other; 5]);
+        assert_eq!((kind('\u{301}'), kind('\u{20dd}')), (Kind::Diacritic, Kind::Symbol));
+        assert_eq!((decomposed("ﬁé"), composed("ﬁe\u{301}")), ("fie\u{301}".to_owned(), "fié".to_owned()));
+    }
+}

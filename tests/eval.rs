@@ -1,0 +1,259 @@
+//! `hearken eval` from the command line, on small sets made here, with the starter: structure, resuming, and that what is
+//! scored is what the product does. How well the starter does is not a matter of these tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// A data set, a settings folder, and the runs.
+struct Bench(tempfile::TempDir);
+
+impl Bench {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        path
+    }
+
+    fn hearken(&self, line: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hearken"));
+        command.args(line).env("HEARKEN_HOME", self.0.path().join("home")).stdin(Stdio::null()).current_dir(self.0.path());
+        command.output().unwrap()
+    }
+
+    /// Runs `eval`, expecting this exit code; the report.
+    fn eval(&self, line: &[&str], out: &str, code: i32) -> Value {
+        let words: Vec<&str> = ["eval"].into_iter().chain(line.iter().copied()).chain(["--out", out, "--threads", "2"]).collect();
+        let output = self.hearken(&words);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{line:?}: {said}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("rows scored"), "the summary is on stdout");
+        assert!(said.contains("items"), "progress is on stderr: {said}");
+        let markdown = fs::read_to_string(self.path(out).join("report.md")).unwrap();
+        assert!(markdown.starts_with("# ") && markdown.contains("## Settings"));
+        serde_json::from_str(&fs::read_to_string(self.path(out).join("report.json")).unwrap()).unwrap()
+    }
+
+    fn predictions(&self, out: &str) -> Vec<Value> {
+        let text = fs::read_to_string(self.path(out).join("predictions.jsonl")).unwrap();
+        text.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Half a second of room, `secs` of a sound, half a second of room.
+    fn sound(&self, name: &str, secs: f32, wave: impl Fn(f32) -> f32) {
+        let spec = hound::WavSpec { channels: 1, sample_rate: 16_000, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+        let mut writer = hound::WavWriter::create(self.path(name), spec).unwrap();
+        let edge = 8_000_i32;
+        let inside = (secs * 16_000.0) as i32;
+        let mut noise = 1_u32;
+        for n in 0..2 * edge + inside {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let room = (noise >> 16) as f32 / 65_536.0 - 0.5;
+            let heard = if (edge..edge + inside).contains(&n) { wave((n - edge) as f32 / 16_000.0) } else { 0.0 };
+            writer.write_sample((20_000.0 * heard + 10.0 * room) as i16).unwrap();
+        }
+        writer.finalize().unwrap();
+    }
+
+    fn speech(&self, name: &str) {
+        fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/audio/speech.flac"), self.path(name)).unwrap();
+    }
+
+    /// Clips that ask for a response and others.
+    fn clips(&self) {
+        let tone = |hz: f32| move |t: f32| (std::f32::consts::TAU * hz * t).sin();
+        self.sound("set/home/RESPOND/siren.wav", 1.5, |t| (std::f32::consts::TAU * (900.0 * t + 200.0 * (4.0 * t).sin())).sin());
+        self.sound("set/home/RESPOND/beep.wav", 1.0, |t| if (t * 4.0) as i32 % 2 == 0 { tone(2_000.0)(t) } else { 0.0 });
+        self.sound("set/home/IGNORE/hum.wav", 1.5, tone(100.0));
+        self.sound("set/street/IGNORE/click.wav", 0.1, tone(3_000.0));
+        self.sound("set/street/RESPOND/horn.wav", 0.8, |t| tone(440.0)(t) * 0.5 + tone(554.0)(t) * 0.4);
+        self.speech("set/street/IGNORE/speech.flac");
+    }
+}
+
+fn figure(report: &Value, key: &str) -> f64 {
+    let figures = report["figures"].as_array().unwrap();
+    figures.iter().find(|f| f["key"] == key).unwrap_or_else(|| panic!("no {key} in {report}"))["value"].as_f64().unwrap()
+}
+
+fn margins(prediction: &Value) -> Vec<f64> {
+    prediction["margins"].as_array().unwrap().iter().map(|m| m.as_f64().unwrap()).collect()
+}
+
+#[test]
+fn proactive_scores_what_listen_does_and_the_curve_passes_through_it() {
+    let bench = Bench::new();
+    bench.clips();
+    let report = bench.eval(&["proactive", "--data", "set", "--lanes", "3"], "run", 0);
+    assert_eq!((&report["rows"], &report["scored"]), (&6.into(), &6.into()));
+    let predictions = bench.predictions("run");
+    assert_eq!(predictions.len(), 6);
+    for prediction in &predictions {
+        let id = prediction["id"].as_str().unwrap();
+        let file = format!("set/{id}");
+        let heard = bench.hearken(&["listen", &file, "--modes", "dialog", "--format", "jsonl", "--margins"]);
+        let events: Vec<Value> = String::from_utf8(heard.stdout).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        let of = |kind: &str| events.iter().filter(|e| e["type"] == kind).cloned().collect::<Vec<_>>();
+        let replies = prediction["replies"].as_array().unwrap();
+        let texts = |list: &[Value]| list.iter().map(|r| r["text"].clone()).collect::<Vec<_>>();
+        assert_eq!(texts(replies), texts(&of("reply_finished")), "{id}");
+        let times = of("reply_started").iter().map(|e| e["at"].as_f64().unwrap()).collect::<Vec<_>>();
+        assert_eq!(replies.iter().map(|r| r["at_secs"].as_f64().unwrap()).collect::<Vec<_>>(), times, "{id}");
+        // The lane that never responds hears what the device hears up to its first response.
+        let decisions = of("decision");
+        assert_eq!(margins(prediction).len(), decisions.len(), "a margin for each chunk of {id}");
+        let first = decisions.iter().position(|d| d["silent"] == false).map_or(decisions.len(), |at| at + 1);
+        for (own, decision) in margins(prediction)[..first].iter().zip(&decisions) {
+            assert!((own - decision["margin"].as_f64().unwrap()).abs() < 1e-3, "{id}: {own} and {decision}");
+        }
+        let largest = margins(prediction).into_iter().fold(f64::NEG_INFINITY, f64::max);
+        assert_eq!(largest > 0.0, !replies.is_empty(), "{id}");
+        // The sounds begin after half a second of room.
+        if id != "street/IGNORE/speech.flac" {
+            assert!((prediction["onset_secs"].as_f64().unwrap() - 0.5).abs() < 0.05, "{prediction}");
+        }
+    }
+    assert!(fs::read_to_string(bench.path("run").join("curve.svg")).unwrap().starts_with("<svg"));
+    assert!((0.0..=1.0).contains(&figure(&report, "auc")));
+    let alone = bench.eval(&["proactive", "--data", "set", "--lanes", "1"], "alone", 0);
+    assert_eq!(figure(&alone, "accuracy"), figure(&report, "accuracy"), "items do not hear each other");
+}
+
+#[test]
+fn the_same_run_gives_the_same_files_and_eagerness_moves_along_the_curve() {
+    let bench = Bench::new();
+    bench.clips();
+    bench.eval(&["proactive", "--data", "set"], "a", 0);
+    bench.eval(&["proactive", "--data", "set"], "b", 0);
+    for name in ["predictions.jsonl", "report.json", "report.md", "curve.svg"] {
+        assert!(fs::read(bench.path("a").join(name)).unwrap() == fs::read(bench.path("b").join(name)).unwrap(), "{name}");
+    }
+    let eager = bench.eval(&["proactive", "--data", "set", "--eagerness", "900"], "eager", 0);
+    assert_eq!((figure(&eager, "recall"), figure(&eager, "false_alarm_rate")), (1.0, 1.0));
+    let mute = bench.eval(&["proactive", "--data", "set", "--eagerness", "-900"], "mute", 0);
+    assert_eq!((figure(&mute, "recall"), figure(&mute, "false_alarm_rate"), figure(&mute, "accuracy")), (0.0, 0.0, 0.5));
+    let output = bench.hearken(&["eval", "compare", "mute", "eager", "--out", "compared"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    for word in ["recall", "+100.00", "eagerness", "-900", "6 of 6"] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    assert!(bench.path("compared").join("report.md").is_file());
+}
+
+#[test]
+fn three_clips_of_a_class_share_a_session_and_background_is_counted_by_the_hour() {
+    let bench = Bench::new();
+    bench.clips();
+    bench.sound("rooms/kitchen.wav", 6.0, |t| 0.02 * (std::f32::consts::TAU * 50.0 * t).sin());
+    let report = bench.eval(&["proactive", "--data", "set", "--style", "multi", "--background", "rooms"], "run", 0);
+    assert_eq!(report["scored"], 6);
+    let predictions = bench.predictions("run");
+    assert_eq!(predictions.iter().filter(|p| p["condition"] == "background").count(), 1);
+    assert!(figure(&report, "alarms_an_hour") >= 0.0);
+    assert!(predictions.iter().all(|p| p.get("margins").is_none()), "a curve is drawn of single clips only");
+}
+
+#[test]
+fn a_killed_run_goes_on_where_it_was_and_ends_as_if_nothing_had_happened() {
+    let bench = Bench::new();
+    bench.clips();
+    let whole = bench.eval(&["proactive", "--data", "set", "--lanes", "1"], "run", 0);
+    let again = bench.hearken(&["eval", "proactive", "--data", "set", "--out", "run"]);
+    assert_eq!(again.status.code(), Some(2), "what took hours is not overwritten");
+    assert!(String::from_utf8_lossy(&again.stderr).contains("--resume"));
+    let file = bench.path("run").join("predictions.jsonl");
+    let text = fs::read_to_string(&file).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    fs::write(&file, format!("{}\n{}\n{}\n{}", lines[0], lines[1], lines[2], &lines[3][..20])).unwrap();
+    fs::remove_file(bench.path("run").join("report.json")).unwrap();
+    let resumed = bench.eval(&["proactive", "--data", "set", "--lanes", "1", "--resume"], "run", 0);
+    assert_eq!(fs::read_to_string(&file).unwrap(), text, "nothing was repeated, nothing lost");
+    assert_eq!(resumed, whole);
+    let other = bench.hearken(&["eval", "proactive", "--data", "set", "--out", "run", "--resume", "--limit", "2"]);
+    assert_eq!(other.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&other.stderr).contains("another items"), "{}", String::from_utf8_lossy(&other.stderr));
+}
+
+#[test]
+fn rows_that_cannot_be_scored_are_named_and_counted_and_the_run_says_so() {
+    let bench = Bench::new();
+    bench.clips();
+    fs::write(bench.path("set/home/RESPOND/noise.wav"), b"RIFF....WAVEfmt nothing").unwrap();
+    fs::write(bench.path("set/home/IGNORE/empty.wav"), b"").unwrap();
+    let report = bench.eval(&["proactive", "--data", "set"], "run", 1);
+    assert_eq!((&report["rows"], &report["scored"]), (&8.into(), &6.into()));
+    let skipped = report["skipped"].as_array().unwrap();
+    assert!(skipped.iter().any(|s| s["row"] == "home/IGNORE/empty.wav" && s["why"].as_str().unwrap().contains("empty")), "{skipped:?}");
+    assert!(figure(&report, "strict_accuracy") <= figure(&report, "accuracy"));
+    // A damaged file in the middle of a session does not move what belongs to the others.
+    let multi = bench.eval(&["proactive", "--data", "set", "--style", "multi"], "multi", 1);
+    assert_eq!(multi["scored"], 6);
+    for (line, word) in [
+        (&["eval", "asr", "--data", "gone", "--out", "x"][..], "gone"),
+        (&["eval", "asr", "--data", "set", "--out", "x"], "trans.txt"),
+        (&["eval", "compare", "run", "gone"], "gone"),
+        (&["eval", "streaming", "--of", "qa", "--instruction", "text", "--data", "set", "--out", "x"], "--instruction audio"),
+        (&["eval", "proactive", "--data", "set", "--out", "set/home/IGNORE/empty.wav"], "empty.wav"),
+    ] {
+        let output = bench.hearken(line);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{line:?}: {said}");
+        assert!(said.contains(word) && !said.contains("panicked"), "{line:?}: {said}");
+    }
+}
+
+#[test]
+fn every_other_task_runs_from_its_published_layout_to_its_report() {
+    let bench = Bench::new();
+    for name in ["libri/1/2/1-2-0000.flac", "libri/1/2/1-2-0001.flac", "covost/clips/a.flac", "mmau/a.flac"] {
+        bench.speech(name);
+    }
+    bench.sound("mmau/ask.wav", 0.5, |t| (std::f32::consts::TAU * 300.0 * t).sin());
+    fs::write(bench.path("libri/1/2/1-2.trans.txt"), "1-2-0000 HELLO\n1-2-0001 HELLO HELLO\n1-2-0002 GONE\n").unwrap();
+    let asr = bench.eval(&["asr", "--data", "libri"], "asr", 1);
+    assert_eq!((&asr["rows"], &asr["scored"]), (&3.into(), &2.into()));
+    assert_eq!(figure(&asr, "said"), 3.0);
+    fs::write(bench.path("covost/covost_v2.en_zh-CN.test.tsv"), "path\tsentence\ttranslation\tclient_id\na.flac\tHello.\t你好。\tx\n")
+        .unwrap();
+    let translate = bench.eval(&["translate", "--data", "covost"], "translate", 0);
+    assert!((0.0..=100.0).contains(&figure(&translate, "bleu")) && (0.0..=100.0).contains(&figure(&translate, "chrf")));
+    assert!(translate["notes"].to_string().contains("tok:zh"));
+    let rows = [
+        r#"{"id": "1", "audio_id": "a.flac", "question": "what is it", "question_audio": "ask.wav", "choices": ["hello", "a dog"], "answer": "hello", "task": "speech"}"#,
+        r#"{"id": "2", "audio_id": "a.flac", "answers": ["hello"]}"#,
+    ];
+    fs::write(bench.path("mmau/set.jsonl"), rows.join("\n")).unwrap();
+    for instruction in ["audio", "text"] {
+        let qa = bench.eval(&["qa", "--data", "mmau", "--instruction", instruction], instruction, 0);
+        assert_eq!(qa["scored"], 2);
+        assert!([0.0, 1.0].contains(&figure(&qa, "choice")) && [0.0, 1.0].contains(&figure(&qa, "contained")));
+    }
+    assert!(bench.predictions("audio")[0]["question_secs"].as_f64().unwrap() > 1.0);
+    let streaming = bench.eval(&["streaming", "--of", "asr", "--data", "libri", "--items", "1,2"], "streaming", 1);
+    assert_eq!(bench.predictions("streaming").len(), 4, "each item once for each number");
+    assert_eq!(figure(&streaming, "wer_1"), figure(&asr, "wer"), "one item in a session is what asr hears");
+    assert_eq!(streaming["tables"][0]["rows"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn the_readme_explains_every_option_of_eval() {
+    let bench = Bench::new();
+    let readme = include_str!("../README.md");
+    let section = readme.split("\n## ").find(|section| section.starts_with("Evaluate\n")).expect("the section");
+    for task in ["proactive", "asr", "translate", "qa", "streaming", "compare"] {
+        assert!(section.contains(&format!("`{task}`")), "{task}");
+        let help = String::from_utf8(bench.hearken(&["eval", task, "--help"]).stdout).unwrap();
+        for option in help.split_whitespace().filter(|word| word.starts_with("--") && word.len() > 3 && *word != "--help") {
+            let option = option.trim_end_matches(|c: char| !c.is_ascii_lowercase());
+            assert!(section.contains(option), "the README does not explain {option} of {task}");
+        }
+    }
+}
