@@ -315,11 +315,11 @@ fn instruction(text: &str) -> Result<Instruction, String> {
 }
 
 fn limit(text: &str) -> Result<usize, String> {
-    text.trim().parse().ok().filter(|n| *n > 0).ok_or_else(|| "expected a number of items, 1 or more".to_owned())
+    text.trim().parse::<usize>().ok().filter(|n| *n > 0).ok_or_else(|| "expected a number of items, 1 or more".to_owned())
 }
 
 fn counts(text: &str) -> Result<Counts, String> {
-    let one = |part: &str| part.trim().parse().ok().filter(|n| (1..=MOST_ITEMS).contains(n));
+    let one = |part: &str| part.trim().parse::<usize>().ok().filter(|n| (1..=MOST_ITEMS).contains(n));
     let mut all: Vec<usize> =
         text.split(',').map(one).collect::<Option<_>>().ok_or(format!("expected numbers from 1 to {MOST_ITEMS}, with commas"))?;
     all.sort_unstable();

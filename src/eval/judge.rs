@@ -60,8 +60,10 @@ impl Unit {
 }
 
 impl Metric {
-    /// The counts of each prediction, or why it cannot be judged.
-    #[must_use]
+    /// The counts of a prediction.
+    ///
+    /// # Errors
+    /// Why it cannot be judged.
     pub fn counts(&self, prediction: &Prediction) -> Result<Vec<f64>, String> {
         (self.counts)(prediction)
     }

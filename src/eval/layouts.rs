@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::items::{DataSet, Expected, Item, Skipped};
-use super::rows::{self, Row, text, texts};
+use super::rows::{self, text, texts};
 use crate::config::EvalTask;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -140,7 +140,7 @@ fn utterance(line: &str, folder: &Path) -> std::result::Result<Item, String> {
 fn of_manifest(task: &EvalTask, manifest: &Path) -> Result<DataSet> {
     let folder = manifest.parent().unwrap_or(Path::new(""));
     let mut collected = Collected::default();
-    for (place, row) in rows::read(manifest)? as Vec<Row> {
+    for (place, row) in rows::read(manifest)? {
         collected.take(place, row.and_then(|row| item(task, &row, folder)));
     }
     Ok(collected.0)
