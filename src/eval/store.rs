@@ -40,6 +40,10 @@ impl Store {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&path).map_err(|e| unwritable(&path, &e))?;
+        if !file.metadata().is_ok_and(|about| about.is_file()) {
+            // A device may never end.
+            return Err(Error::at(ErrorKind::Output, &path, "this is no ordinary file"));
+        }
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(|e| unwritable(&path, &e))?;
         let (found, predictions, whole) = parse(&path, &text)?;
@@ -193,11 +197,19 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_full_disk_is_said_with_what_is_kept() {
+    fn a_full_disk_is_said_with_what_is_kept_and_a_device_is_no_place_for_predictions() {
         let dir = tempfile::tempdir().expect("a folder");
-        std::os::unix::fs::symlink("/dev/full", dir.path().join(PREDICTIONS)).expect("linked");
-        let error = Store::open(dir.path(), &header("a"), Resume::No).expect_err("full");
-        assert_eq!(error.kind(), ErrorKind::Output, "{error}");
-        assert!(error.to_string().contains("Free disk space"), "{error}");
+        let mut store = Store::open(dir.path(), &header("a"), Resume::No).expect("new");
+        store.keep(vec![prediction("x")]).expect("kept");
+        store.file = OpenOptions::new().write(true).open("/dev/full").expect("a full disk");
+        let error = store.keep(vec![prediction("y")]).expect_err("full");
+        assert_eq!(error.kind(), ErrorKind::Output);
+        let said = error.to_string();
+        assert!(said.contains("1 predictions are kept; go on with --resume") && said.contains("Free disk space"), "{said}");
+        assert!(!store.has("", "y"));
+        let other = tempfile::tempdir().expect("a folder");
+        std::os::unix::fs::symlink("/dev/zero", other.path().join(PREDICTIONS)).expect("linked");
+        let error = Store::open(other.path(), &header("a"), Resume::No).expect_err("a device");
+        assert!(error.message().contains("no ordinary file"), "{error}");
     }
 }
