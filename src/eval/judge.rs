@@ -12,6 +12,9 @@ use super::words::{Edits, align};
 use crate::config::EvalTask;
 use crate::protocol::Language;
 
+/// The counts of a prediction, or why it cannot be judged.
+type Counting = Box<dyn Fn(&Prediction) -> Result<Vec<f64>, String>>;
+
 /// One way to judge predictions.
 pub struct Metric {
     /// Its name in reports for programs.
@@ -24,7 +27,7 @@ pub struct Metric {
     pub unit: Unit,
     /// How exactly it was computed, where there are several ways.
     pub signature: Option<String>,
-    counts: Box<dyn Fn(&Prediction) -> Result<Vec<f64>, String>>,
+    counts: Counting,
     value: fn(&[f64]) -> Option<f64>,
     /// Places of hits and all among the counts, where it is a share.
     share: Option<(usize, usize)>,

@@ -263,16 +263,16 @@ impl Collected {
     fn take(&mut self, place: String, item: std::result::Result<Item, String>) {
         let Self(set, seen) = self;
         match item {
-            Err(why) => return self.skip(place, why),
+            Ok(item) if seen.contains_key(&item.id) => {
+                let why = format!("the id {} stands in {} already", item.id, seen[&item.id]);
+                self.skip(place, why);
+            }
             Ok(item) => {
-                if let Some(first) = seen.get(&item.id) {
-                    let why = format!("the id {} stands in {first} already", item.id);
-                    return self.skip(place, why);
-                }
                 seen.insert(item.id.clone(), place);
                 set.items.push(item);
                 set.rows += 1;
             }
+            Err(why) => self.skip(place, why),
         }
     }
 

@@ -80,9 +80,9 @@ pub fn curve(scores: &[(f64, bool)]) -> Option<Vec<Point>> {
     let (mut hits, mut alarms) = (0, 0);
     for (at, (score, asked)) in sorted.iter().enumerate() {
         if *asked {
-            hits += 1
+            hits += 1;
         } else {
-            alarms += 1
+            alarms += 1;
         }
         if sorted.get(at + 1).is_none_or(|next| next.0 < *score) {
             // Between this score and the next, so that the point does not hang on how a tie is broken.

@@ -321,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_sound_begins_where_it_rises_out_of_the_room() {
-        let room = vec![-5.5; 25];
+        let room = [-5.5; 25];
         let bang: Vec<f32> = room.iter().copied().chain([-1.0; 10]).collect();
         assert_eq!(onset(&bang), Some(0.5));
         assert_eq!(onset(&[-9.0; 100]), None);
