@@ -1,12 +1,15 @@
-//! Sound in: from a microphone, a file, stdin or a script to 16 kHz mono chunks of 0.4 s.
+//! Sound in: from a microphone, a file, stdin or a script to 16 kHz mono chunks of 0.4 s. Sound out: what a voice says, and
+//! its echo taken out of what comes in.
 //!
 //! Every source yields the same [`Heard`], so the engine has one path for all of them. Not responsible for what is
 //! heard in the sound: `audio` and `model` never import each other.
 
 pub mod capture;
 pub mod chunker;
+pub mod echo;
 pub mod file;
 pub mod paced;
+pub mod playback;
 pub mod resample;
 pub mod scripted;
 pub mod stdin;

@@ -18,7 +18,7 @@ mod values;
 
 use std::path::PathBuf;
 
-use crate::protocol::{DeviceChoice, ModelChoice};
+use crate::protocol::{DeviceChoice, ModelChoice, VoiceConduct};
 
 pub use cli::Cli;
 pub use eval_args::{EvalOptions, EvalRequest, EvalTask, Instruction, Resume, Style};
@@ -51,6 +51,8 @@ pub struct Settings {
     pub source: SourceChoice,
     /// Where replies are played.
     pub output: DeviceChoice,
+    /// How they are spoken, and listened through.
+    pub voice: VoiceConduct,
     /// Whether the quiet gate keeps silence from the model.
     pub gate: bool,
     /// How replies are decoded.

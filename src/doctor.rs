@@ -10,6 +10,7 @@ use crate::config::paths::make_private_folder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub;
 use crate::model::{Model, acceleration, threads};
+use crate::speech::{Manner, Spoken, Tongue, Voice, Words, system_voices};
 
 /// What the checks found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +40,10 @@ type Check = (&'static str, std::result::Result<String, String>);
 /// # Errors
 /// When `out` cannot be written.
 pub fn run(settings: &Settings, mut out: impl Write) -> Result<Health> {
-    let checks: [Check; 6] = [
+    let checks: [Check; 7] = [
         ("microphone", device(Direction::Input, "plug one in or allow its use; files can be heard without (`hearken listen FILE`)")),
         ("output", device(Direction::Output, "replies are shown as text only")),
+        ("voice", voice()),
         ("model", model(settings)),
         ("acceleration", Ok(format!("{}; {} threads", acceleration(), settings.threads.unwrap_or_else(threads)))),
         ("display", display()),
@@ -77,6 +79,25 @@ fn model(settings: &Settings) -> std::result::Result<String, String> {
         Model::load(&found.folder, &found.name, settings.precision, settings.device)
     };
     load().map(|model| format!("{} loads, in {}", model.name(), model.precision().name())).map_err(|e| e.to_string())
+}
+
+/// Says a word, without playing it.
+fn voice() -> std::result::Result<String, String> {
+    let words = Words { text: "Hello.".to_owned(), tongue: Tongue::English, manner: Manner::of(None, 1.0) };
+    let say = |voice: &mut dyn Voice| -> Result<()> {
+        let mut utterance = voice.say(&words)?;
+        let mut samples = Vec::new();
+        while utterance.next(&mut samples)? != Spoken::End {}
+        Ok(())
+    };
+    let mut trouble = "this Hearken was built without a voice: replies are shown as text".to_owned();
+    for mut voice in system_voices() {
+        match say(voice.as_mut()) {
+            Ok(()) => return Ok(voice.name()),
+            Err(error) => trouble = error.to_string(),
+        }
+    }
+    Err(trouble)
 }
 
 fn display() -> std::result::Result<String, String> {

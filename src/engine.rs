@@ -7,13 +7,16 @@
 mod capture;
 mod conductor;
 pub mod ear;
+mod floor;
 mod handle;
 mod meters;
+mod mouth;
 pub mod opening;
 mod queue;
 mod recordings;
 mod replies;
 pub mod session;
+mod spoken;
 mod workers;
 
 use std::io;
@@ -24,14 +27,17 @@ use std::thread::JoinHandle;
 use crossbeam_channel::bounded;
 
 use crate::audio::capture::CaptureSource;
+use crate::audio::echo::EchoPath;
 use crate::audio::file::FileSource;
 use crate::audio::paced::Paced;
+use crate::audio::playback::{FarSlot, Output, Player, system_output};
 use crate::audio::stdin::StreamSource;
 use crate::audio::{self, Source};
 use crate::config::{Pace, Settings, SourceChoice};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub;
 use crate::model::Model;
+use crate::speech::Voice;
 use conductor::Conductor;
 
 pub use handle::EngineHandle;
@@ -49,6 +55,22 @@ const CHUNKS: usize = 150;
 const FILE_CHUNKS: usize = 4;
 /// Orders to the capture thread that may wait.
 const CONTROLS: usize = 16;
+/// Interruptions that may wait: one says it all.
+const INTERRUPTIONS: usize = 1;
+
+/// What a session speaks with.
+pub struct Stage {
+    /// What plays it.
+    pub output: Box<dyn Output>,
+    /// Who speaks: the first that works.
+    pub voices: Vec<Box<dyn Voice>>,
+}
+
+impl Stage {
+    fn of(settings: &Settings) -> Self {
+        Self { output: system_output(), voices: mouth::voices_of(settings.voice.voice) }
+    }
+}
 
 /// How a source relates to time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +87,8 @@ enum Tempo {
 /// When the source, the model or the file for `save_audio` cannot be opened: nothing has been started then.
 pub fn start(settings: Settings) -> Result<EngineHandle> {
     let (source, gap_secs, tempo) = open_source(&settings.source)?;
-    start_with(settings, source, gap_secs, tempo)
+    let stage = Stage::of(&settings);
+    start_with(settings, source, gap_secs, tempo, stage)
 }
 
 /// Starts a session as [`start`] does, but a microphone that is not there is waited for: a window says so and stays open.
@@ -76,7 +99,8 @@ pub fn start_patiently(settings: Settings) -> Result<EngineHandle> {
     #[cfg(feature = "mic")]
     if let SourceChoice::Microphone(device) = &settings.source {
         let source = Box::new(CaptureSource::open_patiently(device));
-        return start_with(settings, source, 0.0, Tempo::Live);
+        let stage = Stage::of(&settings);
+        return start_with(settings, source, 0.0, Tempo::Live, stage);
     }
     start(settings)
 }
@@ -87,11 +111,20 @@ pub fn start_patiently(settings: Settings) -> Result<EngineHandle> {
 /// # Errors
 /// As [`start`].
 pub fn start_hearing(settings: Settings, source: Box<dyn Source>, pace: Pace) -> Result<EngineHandle> {
-    let tempo = if pace == Pace::Realtime { Tempo::Live } else { Tempo::Waits };
-    start_with(settings, source, 0.0, tempo)
+    let stage = Stage::of(&settings);
+    start_on(settings, source, pace, stage)
 }
 
-fn start_with(settings: Settings, source: Box<dyn Source>, gap_secs: f64, tempo: Tempo) -> Result<EngineHandle> {
+/// Starts a session as [`start_hearing`] does that speaks on `stage`, whatever the settings say.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_on(settings: Settings, source: Box<dyn Source>, pace: Pace, stage: Stage) -> Result<EngineHandle> {
+    let tempo = if pace == Pace::Realtime { Tempo::Live } else { Tempo::Waits };
+    start_with(settings, source, 0.0, tempo, stage)
+}
+
+fn start_with(settings: Settings, source: Box<dyn Source>, gap_secs: f64, tempo: Tempo, stage: Stage) -> Result<EngineHandle> {
     if let Some(threads) = settings.threads {
         crate::model::use_threads(threads);
     }
@@ -105,6 +138,14 @@ fn start_with(settings: Settings, source: Box<dyn Source>, gap_secs: f64, tempo:
     let (control_tx, control_rx) = bounded(CONTROLS);
     let source_name = source.name();
     let lost = chunk_rx.clone();
+    let (interruption_tx, interruption_rx) = bounded(INTERRUPTIONS);
+    let (order_tx, order_rx) = bounded(mouth::ORDERS);
+    let (report_tx, report_rx) = bounded(mouth::REPORTS);
+    let (far, floor) = (FarSlot::default(), Arc::new(floor::Floor::default()));
+    let echo = EchoPath::new(far.clone(), settings.voice);
+    let hearing = capture::Hearing { echo, floor: Arc::clone(&floor), interruptions: interruption_tx };
+    let player = Player::new(stage.output, settings.output.clone(), far);
+    let voice = mouth::Mouth::new(order_rx, report_tx, player, floor, settings.voice, stage.voices);
     let parts = conductor::Parts {
         settings,
         model,
@@ -116,11 +157,23 @@ fn start_with(settings: Settings, source: Box<dyn Source>, gap_secs: f64, tempo:
         control: control_tx,
         meters: Arc::clone(&meters),
         recordings: recordings::Recordings::new(save),
+        mouth: mouth::MouthHandle::new(order_tx, report_rx),
+        interruptions: interruption_rx,
     };
     let conductor = Conductor::new(parts)?;
-    let capture =
-        capture::Capture::new(source, gap_secs, tempo, capture::Ends { out: chunk_tx, lost, control: control_rx }, Arc::clone(&meters));
-    let threads = vec![spawn("hearken-capture", move || capture.run())?, spawn("hearken-inference", move || conductor.run())?];
+    let capture = capture::Capture::new(
+        source,
+        gap_secs,
+        tempo,
+        capture::Ends { out: chunk_tx, lost, control: control_rx },
+        hearing,
+        Arc::clone(&meters),
+    );
+    let threads = vec![
+        spawn("hearken-voice", move || voice.run())?,
+        spawn("hearken-capture", move || capture.run())?,
+        spawn("hearken-inference", move || conductor.run())?,
+    ];
     Ok(EngineHandle::new(command_tx, event_rx, meters, threads))
 }
 

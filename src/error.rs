@@ -26,6 +26,8 @@ pub enum ErrorKind {
     InputDevice,
     /// Choose another output (`hearken devices` lists them).
     OutputDevice,
+    /// Install espeak-ng, or choose another voice in the settings; replies are shown as text.
+    Voice,
     /// Free disk space or choose another place for the output.
     Output,
     /// The message says what hinders the history and what to do; what is in it already stays as it is.
@@ -53,6 +55,7 @@ impl ErrorKind {
             Self::Data => "data",
             Self::InputDevice => "input_device",
             Self::OutputDevice => "output_device",
+            Self::Voice => "voice",
             Self::Output => "output",
             Self::History => "history",
             Self::BrokenPipe => "broken_pipe",
@@ -74,6 +77,7 @@ impl ErrorKind {
             Self::Data => "Check what `hearken eval --data` or `compare` was given.",
             Self::InputDevice => "Plug in a microphone, allow its use, or choose another input (`hearken devices` lists them).",
             Self::OutputDevice => "Choose another output (`hearken devices` lists them).",
+            Self::Voice => "Install espeak-ng, or choose another voice in the settings; replies are shown as text.",
             Self::Output => "Free disk space or choose another place for the output.",
             Self::History => "What is in the history stays as it is.",
             Self::BrokenPipe => "Nothing needs to be done.",

@@ -24,6 +24,8 @@ pub mod lane;
 
 pub mod hub;
 
+pub mod speech;
+
 pub mod history;
 
 pub mod engine;

@@ -109,6 +109,10 @@ pub enum Event {
     ReplyFinished { at: StreamTime, reply: ReplyId, mode: String, text: String, from_secs: StreamTime, to_secs: StreamTime, stop: Stop },
     /// The sounds mode named a sound.
     Sound { at: StreamTime, reply: ReplyId, name: String, count: u32 },
+    /// A reply begins to be spoken.
+    VoiceStarted { at: StreamTime, reply: ReplyId },
+    /// It has been spoken, or was interrupted.
+    VoiceFinished { at: StreamTime, reply: ReplyId, cut: bool },
     /// The quiet gate opened or closed.
     Gate { at: StreamTime, open: bool, level_dbfs: f32 },
     /// Listening was paused.
@@ -144,6 +148,8 @@ impl Event {
             | Self::ReplyText { at, .. }
             | Self::ReplyFinished { at, .. }
             | Self::Sound { at, .. }
+            | Self::VoiceStarted { at, .. }
+            | Self::VoiceFinished { at, .. }
             | Self::Gate { at, .. }
             | Self::Paused { at }
             | Self::Resumed { at }
@@ -195,8 +201,19 @@ pub enum Command {
     RecordTo(std::path::PathBuf),
     /// Complete the recording that [`Command::RecordTo`] began.
     StopRecording,
-    /// End the replies that are being generated.
+    /// End the replies that are being generated, and what is being spoken.
     CutReply,
+    /// Speak, and listen while speaking, like this from now on.
+    Voice(VoiceConduct),
+    /// Say this: a reply once more, or with reply 0 a trial of the voice. What is being spoken is cut.
+    Say {
+        /// The reply that it is; 0 for none.
+        reply: ReplyId,
+        /// Its text.
+        text: String,
+        /// How it is said.
+        emotion: Option<Emotion>,
+    },
     /// Forget what was heard and said: every lane restarts from its opening.
     Forget,
     /// End the session.
@@ -233,4 +250,90 @@ pub enum DeviceChoice {
     Default,
     /// The device of this id or name.
     Named(String),
+}
+
+/// How Hearken speaks, and listens while it does.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VoiceConduct {
+    /// Which replies are spoken.
+    pub speak: Speak,
+    /// By whom.
+    pub voice: VoiceChoice,
+    /// 1 is the voice's own speed.
+    pub speed: f32,
+    /// What is done when the user speaks over a reply.
+    pub interrupt: Interrupt,
+    /// Whether its own voice is taken out of what the microphone hears.
+    pub echo: EchoChoice,
+    /// Whether noise is taken out of what the microphone hears.
+    pub noise_suppression: Switch,
+    /// Whether what the microphone hears is brought to the same loudness.
+    pub automatic_gain: Switch,
+}
+
+impl Default for VoiceConduct {
+    fn default() -> Self {
+        Self {
+            speak: Speak::Always,
+            voice: VoiceChoice::System,
+            speed: 1.0,
+            interrupt: Interrupt::Cut,
+            echo: EchoChoice::Auto,
+            noise_suppression: Switch::Off,
+            automatic_gain: Switch::Off,
+        }
+    }
+}
+
+/// Which replies are spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Speak {
+    /// None, unless it is asked for.
+    Asked,
+    /// Those that are tagged urgent.
+    Urgent,
+    /// All of them.
+    Always,
+}
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VoiceChoice {
+    /// The system's voice.
+    System,
+    /// Nobody: replies are text.
+    None,
+}
+
+/// What is done when the user speaks over a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interrupt {
+    /// The voice fades and the reply ends.
+    Cut,
+    /// It is spoken to its end.
+    LetFinish,
+}
+
+/// Whether Hearken's own voice is taken out of what the microphone hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EchoChoice {
+    /// Unless it is known to go to headphones.
+    Auto,
+    /// Always.
+    On,
+    /// Never: headphones are worn.
+    Off,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Switch {
+    On,
+    Off,
 }

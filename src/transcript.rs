@@ -142,6 +142,8 @@ pub struct Transcript {
     pub no_input: bool,
     /// Whether capture is paused.
     pub paused: bool,
+    /// The reply that is being spoken.
+    pub speaking: Option<ReplyId>,
     /// Whether the session has ended.
     pub finished: bool,
     /// The newest time that any event has.
@@ -169,6 +171,7 @@ impl Transcript {
             quiet_since: None,
             no_input: false,
             paused: false,
+            speaking: None,
             finished: false,
             now: StreamTime::ZERO,
         }
@@ -226,6 +229,8 @@ impl Transcript {
                 Some(line) if *count > 1 => (line.count, line.last) = (*count, *at),
                 _ => self.sounds.push(SoundLine { name: name.clone(), count: *count, first: *at, last: *at }),
             },
+            Event::VoiceStarted { reply, .. } => self.speaking = Some(*reply),
+            Event::VoiceFinished { .. } => self.speaking = None,
             Event::Gate { at, open: true, .. } => {
                 if let Some(since) = self.quiet_since.take() {
                     if self.quiets.len() == QUIETS {

@@ -18,6 +18,7 @@ mod strings;
 mod strip;
 mod theme;
 mod view;
+mod voice_ui;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -246,7 +247,7 @@ impl HearkenApp {
 
     fn tell_alerts(&self) {
         let mut alerts = self.heard.alerts();
-        alerts.on = self.prefs.notify;
+        alerts.on = self.prefs.notify && !self.view.do_not_disturb;
         alerts.marked.clone_from(&self.prefs.marked_sounds);
         alerts.titles = [self.s.urgent_title, self.s.sound_title];
     }

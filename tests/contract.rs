@@ -83,6 +83,8 @@ fn examples() -> Vec<Event> {
         Event::ReplyText { at, reply, mode: mode(), text: text() },
         Event::ReplyFinished { at, reply, mode: mode(), text: text(), from_secs: at, to_secs: at, stop: Stop::End },
         Event::Sound { at, reply, name: text(), count: 2 },
+        Event::VoiceStarted { at, reply },
+        Event::VoiceFinished { at, reply, cut: true },
         Event::Gate { at, open: true, level_dbfs: -30.5 },
         Event::Paused { at },
         Event::Resumed { at },
@@ -96,7 +98,7 @@ fn examples() -> Vec<Event> {
         Event::SessionFinished { at, chunks: 1, replies: 1, audio_secs: 0.4, problems: 0 },
     ];
     let places: BTreeSet<usize> = examples.iter().map(place).collect();
-    assert_eq!(places, (0..17).collect(), "one example of each event");
+    assert_eq!(places, (0..19).collect(), "one example of each event");
     examples
 }
 
@@ -120,6 +122,8 @@ const fn place(event: &Event) -> usize {
         Event::Problem { .. } => 14,
         Event::Timing { .. } => 15,
         Event::SessionFinished { .. } => 16,
+        Event::VoiceStarted { .. } => 17,
+        Event::VoiceFinished { .. } => 18,
     }
 }
 

@@ -37,6 +37,7 @@ fn settings(home: &Path, modes_on: &[&str]) -> Settings {
         modes_on: modes_on.iter().map(|m| (*m).to_owned()).collect(),
         source: SourceChoice::Files { paths: Vec::new(), gap_secs: 0.0, pace: Pace::Unthrottled },
         output: hearken::protocol::DeviceChoice::Default,
+        voice: hearken::protocol::VoiceConduct { speak: hearken::protocol::Speak::Asked, ..Default::default() },
         gate: false,
         sampling: SamplingChoice { temperature: 0.0, top_k: None, seed: 0 },
         save_audio: None,

@@ -81,6 +81,7 @@ fn one_library_has_one_home() {
         ("alsa", &["audio"]),
         ("ringbuf", &["audio"]),
         ("rubato", &["audio"]),
+        ("sonora", &["audio"]),
         ("symphonia", &["audio"]),
         ("hound", &["audio"]),
         ("realfft", &["mel"]),

@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use clap::Parser;
 use hearken::audio::capture::CaptureSource;
 use hearken::audio::capture::ring::ReadOutcome;
 use hearken::audio::capture::stream::InputStream;
 use hearken::audio::resample::Resampler;
 use hearken::audio::{Heard, Source};
-use hearken::protocol::{DeviceChoice, GapCause};
+use hearken::config::{Cli, Request, Settings, Stdout};
+use hearken::protocol::{DeviceChoice, EchoChoice, Event, GapCause, ReplyId, VoiceConduct};
 
 const INSIDE: &str = "HEARKEN_TEST_INSIDE_VIRTUAL_MIC";
 const LIMIT: Duration = Duration::from_secs(90);
@@ -216,4 +218,74 @@ fn inner_unplug() {
     let back = wait_for(&mut source, Duration::from_secs(15), |heard| matches!(heard, Heard::InputChanged { .. }));
     assert!(matches!(back[..], [Heard::Gap { cause: GapCause::DeviceLost, samples: 1.. }, Heard::InputChanged { .. }]), "{back:?}");
     wait_for(&mut source, Duration::from_secs(5), |heard| matches!(heard, Heard::Samples(_)));
+}
+
+/// What Hearken says into the virtual speaker comes back into the virtual microphone, as in a room.
+#[test]
+fn its_own_voice_is_not_heard_and_not_answered() {
+    run_inside("inner_voice");
+}
+
+fn session(home: &Path, echo: EchoChoice) -> Settings {
+    let paths = hearken::config::Paths { config: home.join("config"), cache: home.join("cache") };
+    let cli = Cli::try_parse_from(["hearken", "--modes", "dialog", "--gate", "off"]).unwrap();
+    let Request::Window(mut settings) = cli.request(&paths, Stdout::Redirected).unwrap() else { panic!("no window") };
+    settings.save_audio = Some(home.join("heard.wav"));
+    settings.voice = VoiceConduct { echo, ..VoiceConduct::default() };
+    *settings
+}
+
+/// Says a text, and gives back what was reported until two seconds after it, and what the model heard meanwhile.
+fn say_in_the_room(echo: EchoChoice) -> (Vec<Event>, Vec<f32>) {
+    const TEXT: &str = "My name is Hearken. I listen all the time, and I answer when somebody asks me something. The weather is fine today.";
+    let home = tempfile::tempdir().unwrap();
+    let engine = hearken::engine::start(session(home.path(), echo)).unwrap();
+    let (start, mut events, mut said_at) = (Instant::now(), Vec::new(), None);
+    let mut told = false;
+    while said_at.is_none_or(|at: Instant| at.elapsed() < Duration::from_secs(2)) {
+        assert!(start.elapsed() < Duration::from_secs(40), "{events:?}");
+        let Ok(event) = engine.events().recv_timeout(Duration::from_millis(100)) else { continue };
+        // The room has been listened to for two seconds.
+        if !told && event.at().secs() > 2.0 {
+            told = engine.send(hearken::protocol::Command::Say { reply: ReplyId(0), text: TEXT.to_owned(), emotion: None });
+        }
+        if matches!(event, Event::VoiceFinished { .. }) {
+            said_at = Some(Instant::now());
+        }
+        events.push(event);
+    }
+    engine.send(hearken::protocol::Command::Shutdown);
+    events.extend(engine.events().iter());
+    drop(engine);
+    let mut wav = hound::WavReader::open(home.path().join("heard.wav")).unwrap();
+    (events, wav.samples::<f32>().map(Result::unwrap).collect())
+}
+
+/// Level of the loudest half second from `from` on, in dB below full scale.
+fn loudest(samples: &[f32], from: f64) -> f32 {
+    let power = |part: &[f32]| part.iter().map(|x| x * x).sum::<f32>() / part.len() as f32;
+    samples[((from * 16_000.0) as usize).min(samples.len())..].chunks(8_000).map(power).fold(1e-12, f32::max).log10() * 10.0
+}
+
+#[test]
+fn inner_voice() {
+    if !inside() {
+        return;
+    }
+    pactl(&["load-module", "module-loopback", "source=vspeaker.monitor", "sink=vmic_sink", "latency_msec=60"]);
+    std::thread::sleep(Duration::from_millis(500));
+    let begins = |events: &[Event]| {
+        let started = events.iter().find(|e| matches!(e, Event::VoiceStarted { .. })).expect("it was spoken");
+        assert!(events.iter().any(|e| matches!(e, Event::VoiceFinished { cut: false, .. })), "to its end: {events:?}");
+        started.at().secs()
+    };
+    let (events, heard) = say_in_the_room(EchoChoice::Off);
+    let echo = loudest(&heard, begins(&events));
+    let (events, heard) = say_in_the_room(EchoChoice::On);
+    let begin = begins(&events);
+    let (first, later) = (loudest(&heard, begin), loudest(&heard, begin + 2.5));
+    println!("its own voice at the microphone: {echo:.1} dBFS as it is; {first:.1} at most and {later:.1} after 2.5 s with the canceller");
+    assert!(echo > -35.0, "the room has an echo: {echo}");
+    assert!(later < echo - 20.0, "{later}");
+    assert!(!events.iter().any(|e| matches!(e, Event::ReplyStarted { .. })), "it answered itself: {events:?}");
 }

@@ -4,7 +4,7 @@
 
 pub mod devices;
 #[cfg(feature = "mic")]
-mod hush;
+pub(super) mod hush;
 #[cfg(feature = "mic")]
 mod pace;
 pub mod ring;
@@ -13,7 +13,7 @@ mod source;
 #[cfg(feature = "mic")]
 pub mod stream;
 #[cfg(feature = "mic")]
-mod trouble;
+pub(super) mod trouble;
 #[cfg(feature = "mic")]
 mod watch;
 

@@ -1,4 +1,4 @@
-//! Any sample rate to 16 kHz, as a stream.
+//! Any sample rate to 16 kHz, or to any other, as a stream.
 
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler as _, WindowFunction};
@@ -11,9 +11,10 @@ const RATES_HZ: std::ops::RangeInclusive<u32> = 1_000..=768_000;
 /// Blocks of about 10 ms: the filter delay is then 5 ms (CRATES.md section 4).
 const BLOCKS_PER_SECOND: u32 = 100;
 
-/// Mono samples of one rate in, 16 kHz out; at 16 kHz they pass untouched.
+/// Mono samples of one rate in, of another (16 kHz for what is heard) out; where the two are the same they pass untouched.
 pub struct Resampler {
     rate_hz: u32,
+    to_hz: u32,
     filter: Option<Filter>,
     taken: u64,
     given: u64,
@@ -34,16 +35,26 @@ impl std::fmt::Debug for Resampler {
 }
 
 impl Resampler {
-    /// A resampler from `rate_hz`.
+    /// A resampler from `rate_hz` to 16 kHz.
     ///
     /// # Errors
     /// When no sound has such a rate.
     pub fn new(rate_hz: u32) -> Result<Self> {
-        if !RATES_HZ.contains(&rate_hz) {
-            return Err(Error::new(ErrorKind::AudioFile, format!("a sample rate of {rate_hz} Hz is not possible")));
+        Self::between(rate_hz, SAMPLE_RATE_HZ)
+    }
+
+    /// A resampler from `rate_hz` to `to_hz`.
+    ///
+    /// # Errors
+    /// When no sound has such a rate.
+    pub fn between(rate_hz: u32, to_hz: u32) -> Result<Self> {
+        for rate in [rate_hz, to_hz] {
+            if !RATES_HZ.contains(&rate) {
+                return Err(Error::new(ErrorKind::AudioFile, format!("a sample rate of {rate} Hz is not possible")));
+            }
         }
-        let filter = if rate_hz == SAMPLE_RATE_HZ { None } else { Some(Filter::new(rate_hz)?) };
-        Ok(Self { rate_hz, filter, taken: 0, given: 0 })
+        let filter = if rate_hz == to_hz { None } else { Some(Filter::new(rate_hz, to_hz)?) };
+        Ok(Self { rate_hz, to_hz, filter, taken: 0, given: 0 })
     }
 
     /// Takes `input` and appends what comes of it to `out`.
@@ -66,7 +77,7 @@ impl Resampler {
     /// # Errors
     /// When the filter fails.
     pub fn finish(&mut self, out: &mut Vec<f32>) -> Result<()> {
-        let whole = (self.taken as f64 * f64::from(SAMPLE_RATE_HZ) / f64::from(self.rate_hz)).round() as u64;
+        let whole = (self.taken as f64 * f64::from(self.to_hz) / f64::from(self.rate_hz)).round() as u64;
         if let Some(filter) = &mut self.filter {
             let block = vec![0.0; filter.fft.input_frames_next()];
             while self.given < whole {
@@ -94,21 +105,13 @@ impl Resampler {
 }
 
 impl Filter {
-    fn new(rate_hz: u32) -> Result<Self> {
+    fn new(rate_hz: u32, to_hz: u32) -> Result<Self> {
         // The filter's delay is half a block, which is a whole number of samples on both sides only in blocks of this size.
-        let common = gcd(rate_hz, SAMPLE_RATE_HZ);
+        let common = gcd(rate_hz, to_hz);
         let unit = 2 * rate_hz / common;
         let chunk = (rate_hz / BLOCKS_PER_SECOND).next_multiple_of(unit).max(unit) as usize;
-        let fft = Fft::<f32>::new_custom(
-            rate_hz as usize,
-            SAMPLE_RATE_HZ as usize,
-            chunk,
-            1,
-            1,
-            WindowFunction::BlackmanHarris2,
-            FixedSync::Input,
-        )
-        .map_err(|e| Error::new(ErrorKind::Internal, format!("{rate_hz} Hz cannot be resampled: {e}")))?;
+        let fft = Fft::<f32>::new_custom(rate_hz as usize, to_hz as usize, chunk, 1, 1, WindowFunction::BlackmanHarris2, FixedSync::Input)
+            .map_err(|e| Error::new(ErrorKind::Internal, format!("{rate_hz} Hz cannot be resampled: {e}")))?;
         let (output, delay) = (vec![0.0; fft.output_frames_max()], fft.output_delay());
         Ok(Self { fft, input: Vec::new(), output, delay })
     }
@@ -169,6 +172,19 @@ mod tests {
     }
 
     #[test]
+    fn a_voice_is_brought_to_the_rate_of_the_loudspeaker() {
+        for (from, to) in [(22_050, 48_000), (24_000, 44_100), (16_000, 48_000)] {
+            let (want, input) = (sine(to, 0.5), sine(from, 0.5));
+            let (mut resampler, mut got) = (Resampler::between(from, to).unwrap(), Vec::new());
+            resampler.step(&input, &mut got).unwrap();
+            resampler.finish(&mut got).unwrap();
+            assert!(got.len().abs_diff(want.len()) <= 1);
+            let error = (2_000..want.len() - 2_000).map(|n| (got[n] - want[n]).abs()).fold(0.0, f32::max);
+            assert!(error < 2e-3, "{from} to {to}: {error}");
+        }
+    }
+
+    #[test]
     fn any_split_gives_the_same_samples() {
         let input = sine(44_100, 0.7);
         let whole = resample(44_100, &input, input.len());
@@ -180,7 +196,7 @@ mod tests {
     fn at_16_khz_nothing_is_touched_and_impossible_rates_are_refused() {
         let input = [0.1, -1.0, 1.0, 3.5e-5];
         assert_eq!(resample(16_000, &input, 3), input);
-        assert!(Resampler::new(0).is_err() && Resampler::new(900_000).is_err());
+        assert!(Resampler::new(0).is_err() && Resampler::new(900_000).is_err() && Resampler::between(16_000, 0).is_err());
         assert_eq!(resample(48_000, &[0.5], 1).len(), 0);
         assert_eq!(resample(8_000, &[0.5], 1).len(), 2);
     }

@@ -111,6 +111,9 @@ pub(super) struct ListenArgs {
     /// Silence after each file, in seconds [default: 1.0]
     #[arg(long, value_name = "S", value_parser = values::gap_secs, allow_negative_numbers = true)]
     pub(super) gap_secs: Option<f64>,
+    /// Say the replies aloud
+    #[arg(long)]
+    pub(super) speak: bool,
     /// Report what each chunk cost
     #[arg(long)]
     pub(super) timing: bool,

@@ -11,7 +11,7 @@ use super::paths::Paths;
 use super::settings_edit::{self, Change};
 use super::settings_file::TomlFile;
 use crate::error::Result;
-use crate::protocol::{DeviceChoice, ModelChoice};
+use crate::protocol::{DeviceChoice, Interrupt, ModelChoice, Switch, VoiceConduct};
 
 /// What the window remembers from one start to the next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -177,6 +177,10 @@ pub enum Choice {
     Model(ModelChoice),
     /// The input.
     Input(DeviceChoice),
+    /// The output.
+    Output(DeviceChoice),
+    /// How Hearken speaks.
+    Voice(VoiceConduct),
     /// The language that is translated into.
     TranslateTo(Language),
     /// How eager a built-in mode is.
@@ -206,12 +210,28 @@ pub fn save_choice(paths: &Paths, choice: &Choice) -> Result<()> {
         Choice::Model(ModelChoice::Dir(folder)) => (vec!["model"], Some(folder.to_string_lossy().into_owned().into())),
         Choice::Input(DeviceChoice::Default) => (vec!["input"], None),
         Choice::Input(DeviceChoice::Named(name)) => (vec!["input"], Some(name.clone().into())),
+        Choice::Output(DeviceChoice::Default) => (vec!["output"], None),
+        Choice::Output(DeviceChoice::Named(name)) => (vec!["output"], Some(name.clone().into())),
+        Choice::Voice(voice) => return settings_edit::apply(&paths.settings_file(), &voice_changes(voice)),
         Choice::TranslateTo(Language::Chinese) => (vec!["translate_to"], Some("zh".into())),
         Choice::TranslateTo(Language::English) => (vec!["translate_to"], Some("en".into())),
         Choice::Eagerness(mode, bias) => (vec!["eagerness", mode], Some(short(*bias).into())),
         Choice::Gate(gate) => (vec!["gate"], Some((*gate == Gate::On).into())),
     };
     settings_edit::apply(&paths.settings_file(), &[change])
+}
+
+fn voice_changes(voice: &VoiceConduct) -> Vec<Change> {
+    let value = |key: &'static str, value: Value| (vec!["voice", key], Some(value));
+    vec![
+        value("speak", ["asked", "urgent", "always"][voice.speak as usize].into()),
+        value("voice", ["system", "none"][voice.voice as usize].into()),
+        value("speed", short(voice.speed).into()),
+        value("interrupt", (voice.interrupt == Interrupt::Cut).into()),
+        value("echo", ["auto", "on", "off"][voice.echo as usize].into()),
+        value("noise_suppression", (voice.noise_suppression == Switch::On).into()),
+        value("automatic_gain", (voice.automatic_gain == Switch::On).into()),
+    ]
 }
 
 #[cfg(test)]
@@ -264,6 +284,9 @@ mod tests {
         let read = super::super::settings_file::read(&paths.settings_file()).unwrap();
         assert_eq!((read.modes, read.translate_to, read.gate), (Some(vec!["sounds".into()]), Some(Language::English), Some(false)));
         assert_eq!(read.eagerness, [(Some("dialog".into()), 0.3)]);
+        let voice = VoiceConduct { speed: 1.25, interrupt: Interrupt::LetFinish, automatic_gain: Switch::On, ..VoiceConduct::default() };
+        save_choice(&paths, &Choice::Voice(voice)).unwrap();
+        assert_eq!(super::super::settings_file::read(&paths.settings_file()).unwrap().voice, voice);
         save_choice(&paths, &Choice::Input(DeviceChoice::Default)).unwrap();
         assert_eq!(super::super::settings_file::read(&paths.settings_file()).unwrap().input, None);
     }

@@ -14,7 +14,7 @@ use super::settings_file::{self, FileSettings};
 use super::values::Eagerness;
 use super::{ComputeDevice, Pace, Paths, Precision, Reports, SamplingChoice, Settings, SourceChoice, modes_file};
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::{DeviceChoice, ModelChoice};
+use crate::protocol::{DeviceChoice, ModelChoice, Speak};
 
 /// What the user asks of the program.
 #[derive(Clone, Debug, PartialEq)]
@@ -222,7 +222,15 @@ fn listen(typed: ListenArgs, paths: &Paths, stdout: Stdout) -> Result<Request> {
     // Nobody reads decisions as text, except to see how sure they were.
     let decisions = !typed.no_decisions && (format == OutputFormat::Jsonl || typed.margins);
     let reports = Reports { decisions, margins: typed.margins, timing: typed.timing };
-    let file = settings_file::read(&paths.settings_file())?;
+    let mut file = settings_file::read(&paths.settings_file())?;
+    file.voice.speak = match (typed.speak, file.voice.speak) {
+        (true, _) if !cfg!(feature = "voice") => {
+            return Err(arguments("this build cannot speak: build with `--features voice`, or leave out --speak"));
+        }
+        (false, _) => Speak::Asked,
+        (true, Speak::Asked) => Speak::Always,
+        (true, chosen) => chosen,
+    };
     let source = source(&typed, &file)?;
     if let (SourceChoice::Files { paths, .. }, Some(out)) = (&source, &typed.session.save_audio) {
         refuse_to_overwrite(paths, out, "--save-audio")?;
@@ -293,6 +301,7 @@ fn session_of(
         gate: typed.gate.or(file.gate).unwrap_or(matches!(source, SourceChoice::Microphone(_))),
         source,
         output: file.output.unwrap_or(DeviceChoice::Default),
+        voice: file.voice,
         sampling: SamplingChoice {
             temperature: typed.temperature.or(file.temperature).unwrap_or(drawn),
             top_k,

@@ -16,7 +16,7 @@ use super::modes::Language;
 use super::values::{self, Eagerness};
 use super::{ComputeDevice, Precision};
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::{DeviceChoice, ModelChoice};
+use crate::protocol::{DeviceChoice, EchoChoice, Interrupt, ModelChoice, Speak, Switch, VoiceChoice, VoiceConduct};
 
 /// Lines that are reported at most: after these it is no settings file.
 const WRONG_LINES: usize = 5;
@@ -34,6 +34,7 @@ pub(super) struct FileSettings {
     pub(super) gate: Option<bool>,
     pub(super) input: Option<DeviceChoice>,
     pub(super) output: Option<DeviceChoice>,
+    pub(super) voice: VoiceConduct,
     pub(super) temperature: Option<f64>,
     pub(super) top_k: Option<usize>,
     pub(super) seed: Option<u64>,
@@ -57,12 +58,27 @@ struct Written {
     temperature: Option<Spanned<toml::Value>>,
     top_k: Option<Spanned<toml::Value>>,
     seed: Option<u64>,
+    #[serde(default)]
+    voice: WrittenVoice,
     /// The window's own ([`super::prefs`]).
     #[serde(default, rename = "window")]
     _window: IgnoredAny,
     /// What is kept ([`super::history_prefs`]).
     #[serde(default, rename = "history")]
     _history: IgnoredAny,
+}
+
+/// The table `[voice]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenVoice {
+    speak: Option<Speak>,
+    voice: Option<VoiceChoice>,
+    speed: Option<Spanned<toml::Value>>,
+    interrupt: Option<bool>,
+    echo: Option<EchoChoice>,
+    noise_suppression: Option<bool>,
+    automatic_gain: Option<bool>,
 }
 
 /// Reads the settings file at `path`.
@@ -94,9 +110,24 @@ fn understand(file: &TomlFile) -> Result<FileSettings> {
         gate: written.gate,
         input: written.input.map(DeviceChoice::Named),
         output: written.output.map(DeviceChoice::Named),
+        voice: voice(file, written.voice)?,
         temperature: file.value("temperature", as_text(written.temperature), values::temperature)?,
         top_k: file.value("top_k", as_text(written.top_k), values::top_k)?,
         seed: written.seed,
+    })
+}
+
+fn voice(file: &TomlFile, written: WrittenVoice) -> Result<VoiceConduct> {
+    let standard = VoiceConduct::default();
+    let switch = |on: Option<bool>| if on == Some(true) { Switch::On } else { Switch::Off };
+    Ok(VoiceConduct {
+        speak: written.speak.unwrap_or(standard.speak),
+        voice: written.voice.unwrap_or(standard.voice),
+        speed: file.value("speed", as_text(written.speed), values::speed)?.unwrap_or(standard.speed),
+        interrupt: if written.interrupt == Some(false) { Interrupt::LetFinish } else { Interrupt::Cut },
+        echo: written.echo.unwrap_or(standard.echo),
+        noise_suppression: switch(written.noise_suppression),
+        automatic_gain: switch(written.automatic_gain),
     })
 }
 
@@ -227,7 +258,9 @@ mod tests {
     fn every_key_is_read() {
         let text = "model = \"starter\"\nprecision = \"bf16\"\ndevice = \"cpu\"\nthreads = 3\nmodes = [\"sounds\", \"dialog\"]\n\
                     translate_to = \"en\"\ngate = false\ninput = \"mic\"\noutput = \"speaker\"\ntemperature = 0.3\ntop_k = 3\nseed = 7\n\
-                    [eagerness]\ndialog = -1\nsounds = 0.5\n";
+                    [eagerness]\ndialog = -1\nsounds = 0.5\n\
+                    [voice]\nspeak = \"urgent\"\nvoice = \"none\"\nspeed = 1.5\ninterrupt = false\necho = \"off\"\nnoise_suppression = true\n\
+                    automatic_gain = true\n";
         let read = read_text(text).expect("settings");
         assert_eq!(read.model, Some(ModelChoice::Starter));
         assert_eq!((read.precision, read.device, read.threads), (Some(Precision::Bf16), Some(ComputeDevice::Cpu), Some(3)));
@@ -237,6 +270,16 @@ mod tests {
         assert_eq!(read.output, Some(DeviceChoice::Named("speaker".to_owned())));
         assert_eq!((read.temperature, read.top_k, read.seed), (Some(0.3), Some(3), Some(7)));
         assert_eq!(read.eagerness, vec![(Some("dialog".to_owned()), -1.0), (Some("sounds".to_owned()), 0.5)]);
+        let voice = VoiceConduct {
+            speak: Speak::Urgent,
+            voice: VoiceChoice::None,
+            speed: 1.5,
+            interrupt: Interrupt::LetFinish,
+            echo: EchoChoice::Off,
+            noise_suppression: Switch::On,
+            automatic_gain: Switch::On,
+        };
+        assert_eq!(read.voice, voice);
     }
 
     #[test]
@@ -261,6 +304,8 @@ mod tests {
             ("seed = 1\n[eagerness]\ndialog = nan\n", ":3:", "dialog"),
             ("[eagerness]\ndialog = \"much\"\n", ":2:", "expected"),
             ("threads = \n", ":1:", ""),
+            ("[voice]\nspeed = 9\n", ":2:", "speed"),
+            ("[voice]\nspeak = \"loudly\"\n", ":2:", "always"),
             ("\u{0}", ":1:", ""),
         ];
         for (text, line, word) in table {

@@ -77,6 +77,11 @@ pub(super) fn temperature(text: &str) -> Reading<f64> {
     number(text, 0.0, 100.0).map_err(|_| "expected a temperature, 0 (greedy) to 100".to_owned())
 }
 
+/// How fast a voice speaks: half as fast as it would to twice as fast.
+pub(super) fn speed(text: &str) -> Reading<f32> {
+    number(text, 0.5, 2.0).map(|speed| speed as f32).map_err(|()| "expected a speed, 0.5 to 2.0".to_owned())
+}
+
 pub(super) fn threads(text: &str) -> Reading<usize> {
     count(text, THREADS_LIMIT, "threads")
 }

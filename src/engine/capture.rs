@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
 
+use super::floor::Floor;
 use super::meters::Meters;
 use super::{Tempo, panic_message};
 use crate::audio::capture::CaptureSource;
 use crate::audio::chunker::{Chunk, Chunker};
+use crate::audio::echo::{EchoPath, Noticed};
 use crate::audio::{Heard, Source};
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::{DeviceChoice, GapCause};
+use crate::protocol::{DeviceChoice, GapCause, VoiceConduct};
 use crate::time::StreamTime;
 
 /// How long the thread sleeps at a time while it is paused or waits for room.
@@ -60,6 +62,7 @@ pub(super) enum Control {
     Pause,
     Resume,
     Switch(DeviceChoice),
+    Voice(VoiceConduct),
     Stop,
 }
 
@@ -71,6 +74,28 @@ pub(super) struct Ends {
     pub(super) control: Receiver<Control>,
 }
 
+/// What a microphone needs beside a file: its own voice taken out, and a person noticed.
+pub(super) struct Hearing {
+    pub(super) echo: EchoPath,
+    pub(super) floor: Arc<Floor>,
+    /// Somebody spoke over a reply.
+    pub(super) interruptions: Sender<()>,
+}
+
+impl Hearing {
+    /// Leaves in `samples` what the model is to hear.
+    fn clean(&mut self, samples: &mut Vec<f32>) {
+        let noticed = self.echo.step(samples);
+        if noticed != Noticed::Nothing {
+            self.floor.speech();
+        }
+        if noticed == Noticed::Interruption {
+            // One that waits says it already.
+            let _ = self.interruptions.try_send(());
+        }
+    }
+}
+
 /// The capture thread.
 pub(super) struct Capture {
     source: Box<dyn Source>,
@@ -79,6 +104,7 @@ pub(super) struct Capture {
     tempo: Tempo,
     ends: Ends,
     meters: Arc<Meters>,
+    hearing: Hearing,
     running: Running,
     orders: VecDeque<Control>,
     samples: Vec<f32>,
@@ -93,9 +119,9 @@ enum Running {
 }
 
 impl Capture {
-    pub(super) fn new(source: Box<dyn Source>, gap_secs: f64, tempo: Tempo, ends: Ends, meters: Arc<Meters>) -> Self {
+    pub(super) fn new(source: Box<dyn Source>, gap_secs: f64, tempo: Tempo, ends: Ends, hearing: Hearing, meters: Arc<Meters>) -> Self {
         let (orders, samples, cut) = (VecDeque::new(), Vec::new(), Vec::new());
-        Self { source, chunker: Chunker::new(), gap_secs, tempo, ends, meters, running: Running::Yes, orders, samples, cut }
+        Self { source, chunker: Chunker::new(), gap_secs, tempo, ends, meters, hearing, running: Running::Yes, orders, samples, cut }
     }
 
     pub(super) fn run(mut self) {
@@ -132,11 +158,16 @@ impl Capture {
         match heard {
             Ok(Heard::Samples(_)) => {
                 self.show_level();
+                // A file does not hear the room that Hearken speaks into.
+                if self.tempo == Tempo::Live {
+                    self.hearing.clean(&mut self.samples);
+                }
                 self.chunker.push(&self.samples, &mut self.cut);
                 self.hand_on_chunks();
             }
             Ok(Heard::Nothing) => {}
             Ok(Heard::Gap { samples, cause }) => {
+                self.hearing.echo.gap(samples);
                 let from = self.chunker.gap(samples);
                 self.hand_on(Captured::Gap { at: self.chunker.now(), from, samples, cause });
             }
@@ -172,6 +203,7 @@ impl Capture {
             let done = match control {
                 Control::Pause if self.running == Running::Yes => {
                     self.source.pause();
+                    self.give_out_held();
                     self.running = Running::Paused;
                     self.meters.show_level(f32::NEG_INFINITY, 0.0);
                     self.hand_on(Captured::Paused { at: self.chunker.now() });
@@ -179,6 +211,10 @@ impl Capture {
                 }
                 Control::Resume if self.running == Running::Paused => self.resume(),
                 Control::Switch(device) => self.switch(&device),
+                Control::Voice(conduct) => {
+                    self.hearing.echo.follow(conduct);
+                    Ok(())
+                }
                 Control::Pause | Control::Resume | Control::Stop => Ok(()),
             };
             if let Err(error) = done {
@@ -201,13 +237,23 @@ impl Capture {
         if self.running == Running::Paused {
             opened.pause();
         }
+        self.give_out_held();
         self.source = Box::new(opened);
         self.tempo = Tempo::Live;
         self.hand_on(Captured::InputChanged { at: self.chunker.now(), device: name, rate_hz, channels });
         Ok(())
     }
 
+    /// What the canceller still holds is heard.
+    fn give_out_held(&mut self) {
+        self.samples.clear();
+        self.hearing.echo.reset(&mut self.samples);
+        self.chunker.push(&self.samples, &mut self.cut);
+        self.hand_on_chunks();
+    }
+
     fn end(&mut self, error: Option<Error>) {
+        self.give_out_held();
         // What was heard of an unfinished chunk is heard; the rest of it is silence.
         self.chunker.end_of_file(&mut self.cut);
         self.hand_on_chunks();

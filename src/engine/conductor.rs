@@ -5,11 +5,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender, bounded, select};
+use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 
 use super::capture::{Captured, Control};
 use super::ear::Ear;
 use super::meters::{Flag, Meters};
+use super::mouth::{MouthHandle, Order};
 use super::opening::Opening;
 use super::recordings::Recordings;
 use super::session::{Conduct, Session};
@@ -41,25 +42,28 @@ pub(super) struct Parts {
     pub(super) control: Sender<Control>,
     pub(super) meters: Arc<Meters>,
     pub(super) recordings: Recordings,
+    pub(super) mouth: MouthHandle,
+    /// Somebody spoke over a reply.
+    pub(super) interruptions: Receiver<()>,
 }
 
 /// The inference thread.
 pub(super) struct Conductor {
-    parts: Parts,
-    session: Session,
+    pub(super) parts: Parts,
+    pub(super) session: Session,
     ear: Ear,
     openings: BTreeMap<String, Arc<Opening>>,
     /// Modes that were switched on and whose opening is still being made.
     awaited: BTreeSet<String>,
     ready: Receiver<Ready>,
     ready_tx: Sender<Ready>,
-    now: StreamTime,
+    pub(super) now: StreamTime,
     heard: ChunkIdx,
     chunks: u64,
     problems: u64,
     failures: usize,
     phase: Phase,
-    out: Vec<Event>,
+    pub(super) out: Vec<Event>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +117,12 @@ impl Conductor {
             while let Ok(ready) = self.ready.try_recv() {
                 self.take_ready(ready);
             }
+            while let Ok(report) = self.parts.mouth.reports.try_recv() {
+                self.take_report(report);
+            }
+            if self.parts.interruptions.try_recv().is_ok() {
+                self.interrupted();
+            }
             // A file waits for the model: its next chunk is taken once there is nothing left to do. A live source does not
             // wait, so its chunks are encoded while lanes reply; 60 s of them at most.
             let may_take = self.phase == Phase::Listening
@@ -129,6 +139,7 @@ impl Conductor {
             if !worked {
                 match self.phase {
                     Phase::Listening => self.wait(),
+                    Phase::Draining if self.parts.mouth.is_busy() => self.wait(),
                     Phase::Draining => self.phase = Phase::Ended,
                     Phase::Ended => {}
                 }
@@ -165,15 +176,27 @@ impl Conductor {
 
     /// Waits until there is something to do.
     fn wait(&mut self) {
+        let nothing = never();
+        let more = self.phase == Phase::Listening && !self.waits_for_voice();
+        let captured = if more { &self.parts.captured } else { &nothing };
         select! {
             recv(self.parts.commands) -> command => match command {
                 Ok(command) => self.obey(command),
                 // The face has gone without a word.
                 Err(_) => self.phase = Phase::Ended,
             },
-            recv(self.parts.captured) -> captured => match captured {
+            recv(captured) -> captured => match captured {
                 Ok(captured) => self.take(captured),
                 Err(_) => self.end_of_source(Some(Error::new(ErrorKind::Internal, "the capture thread has gone"))),
+            },
+            recv(self.parts.mouth.reports) -> report => match report {
+                Ok(report) => self.take_report(report),
+                Err(_) => self.voice_is_gone(),
+            },
+            recv(self.parts.interruptions) -> interruption => match interruption {
+                Ok(()) => self.interrupted(),
+                // Nothing is heard any more.
+                Err(_) => self.parts.interruptions = never(),
             },
             recv(self.ready) -> ready => if let Ok(ready) = ready {
                 self.take_ready(ready);
@@ -299,9 +322,11 @@ impl Conductor {
             }
             Command::ChooseInput(device) => self.order(Control::Switch(device)),
             Command::ChooseOutput(device) => {
-                self.parts.settings.output = device;
-                Ok(())
+                self.parts.settings.output = device.clone();
+                self.parts.mouth.order(Order::Output(device))
             }
+            Command::Voice(conduct) => self.speak_like(conduct),
+            Command::Say { reply, text, emotion } => self.say(reply, &text, emotion),
             Command::TranslateTo(language) => self.reread_modes(language),
             Command::ReadModes => self.reread_modes(language_of(&self.parts.settings.modes)),
             Command::GateOn => {
@@ -317,10 +342,7 @@ impl Conductor {
             }
             Command::RecordTo(path) => self.parts.recordings.begin(&path),
             Command::StopRecording => self.parts.recordings.stop(),
-            Command::CutReply => {
-                self.session.cut_replies(&mut self.out);
-                Ok(())
-            }
+            Command::CutReply => self.fall_silent(),
             Command::Forget => self.session.restart_all(&mut self.out),
             Command::Shutdown => {
                 self.session.cut_replies(&mut self.out);
@@ -333,7 +355,7 @@ impl Conductor {
         }
     }
 
-    fn order(&self, control: Control) -> Result<()> {
+    pub(super) fn order(&self, control: Control) -> Result<()> {
         self.parts.control.try_send(control).map_err(|_| Error::new(ErrorKind::Internal, "the capture thread does not take orders"))
     }
 
@@ -449,7 +471,7 @@ impl Conductor {
         Ok(())
     }
 
-    fn problem(&mut self, severity: Severity, error: &Error) {
+    pub(super) fn problem(&mut self, severity: Severity, error: &Error) {
         self.problems += 1;
         self.out.push(Event::Problem { at: self.now, severity, kind: error.kind().name().to_owned(), message: error.to_string() });
     }
@@ -458,6 +480,7 @@ impl Conductor {
     fn send_events(&mut self) {
         let reports = self.parts.settings.reports;
         for mut event in std::mem::take(&mut self.out) {
+            self.speak(&event);
             if let Event::Decision { margin, .. } = &mut event {
                 if !reports.decisions {
                     continue;
@@ -495,6 +518,7 @@ impl Conductor {
             self.problem(Severity::Error, &error);
         }
         self.session.cut_replies(&mut self.out);
+        self.end_voice();
         self.out.push(Event::SessionFinished {
             at: self.now,
             chunks: self.chunks,

@@ -75,6 +75,8 @@ pub(super) fn note(event: &Event) -> Option<String> {
         | Event::ReplyText { .. }
         | Event::ReplyFinished { .. }
         | Event::Sound { .. }
+        | Event::VoiceStarted { .. }
+        | Event::VoiceFinished { .. }
         | Event::Gate { .. }
         | Event::Timing { .. } => None,
     }

@@ -182,6 +182,7 @@ impl HearkenApp {
         let (mut list, s) = (std::mem::take(&mut self.view.talk), self.s);
         let mut less = false;
         let mut mute = None;
+        let mut again = None;
         let mut pointed = None;
         list.show(ui, s, s.conversation, t.replies.len(), |ui, n| {
             let reply = &t.replies[n];
@@ -189,6 +190,10 @@ impl HearkenApp {
             let line = self.reply_ui(ui, reply, |ui| {
                 if ui.button(s.copy).clicked() {
                     ui.ctx().copy_text(reply.text.clone());
+                    ui.close();
+                }
+                if ui.button(s.say_again).clicked() {
+                    again = Some(reply);
                     ui.close();
                 }
                 if ui.button(s.less_eager).clicked() {
@@ -207,6 +212,9 @@ impl HearkenApp {
             }
         });
         self.view.talk = list;
+        if let Some(reply) = again {
+            self.say_again(reply);
+        }
         // The strip shows what was pointed at in the frame before; it is told once, when that changes.
         if pointed.is_some() && pointed != self.view.pointed {
             ui.ctx().request_repaint();

@@ -31,6 +31,7 @@ impl HearkenApp {
                 egui::ScrollArea::vertical().max_height(height).auto_shrink(false).show(ui, |ui| {
                     section(ui, s.general, |ui| self.general_ui(ui));
                     section(ui, s.listen_section, |ui| self.listening_ui(ui));
+                    section(ui, s.voice, |ui| self.voice_settings_ui(ui));
                     section(ui, s.modes_section, |ui| self.mode_settings_ui(ui));
                     section(ui, s.notifications, |ui| self.notifications_ui(ui));
                     section(ui, s.captions, |ui| self.caption_settings_ui(ui));

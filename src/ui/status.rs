@@ -89,6 +89,8 @@ impl HearkenApp {
             (s.loading.into(), colours.quiet)
         } else if readings.lag_secs > LATE_SECS {
             (fill(s.behind, format_args!("{:.0}", readings.lag_secs)), colours.fault)
+        } else if transcript.speaking.is_some() {
+            (s.speaking.into(), colours.replying)
         } else if readings.replying {
             (s.replying.into(), colours.replying)
         } else if let Some(since) = transcript.quiet_since {
@@ -141,20 +143,7 @@ impl HearkenApp {
     /// The inputs; they are looked for when the list is opened.
     pub(super) fn inputs_ui(&mut self, ui: &mut Ui) {
         let s = self.s;
-        let looked_for = ui.scope_id().with("looked for inputs");
-        let pass = ui.ctx().cumulative_pass_nr();
-        if ui.data(|d| d.get_temp::<u64>(looked_for)).is_none_or(|last| last + 2 < pass) {
-            let (found, ctx) = (Arc::clone(&self.view.devices), ui.ctx().clone());
-            let look = move || {
-                // Without a sound system there is nothing to choose from; the state of the window says that.
-                let list = devices().unwrap_or_default();
-                *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(list);
-                ctx.request_repaint();
-            };
-            // Without a thread the list stays empty.
-            let _ = std::thread::Builder::new().name("hearken-devices".into()).spawn(look);
-        }
-        ui.data_mut(|d| d.insert_temp(looked_for, pass));
+        self.look_for_devices(ui);
         let mut chosen = ui.button(s.default_input).clicked().then_some(DeviceChoice::Default);
         let devices = self.view.devices.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match devices {
@@ -172,6 +161,24 @@ impl HearkenApp {
             self.save(&Choice::Input(choice));
             ui.close();
         }
+    }
+
+    /// Looks for inputs and outputs when a list of them is opened.
+    pub(super) fn look_for_devices(&self, ui: &Ui) {
+        let looked_for = ui.scope_id().with("looked for inputs");
+        let pass = ui.ctx().cumulative_pass_nr();
+        if ui.data(|d| d.get_temp::<u64>(looked_for)).is_none_or(|last| last + 2 < pass) {
+            let (found, ctx) = (Arc::clone(&self.view.devices), ui.ctx().clone());
+            let look = move || {
+                // Without a sound system there is nothing to choose from; the state of the window says that.
+                let list = devices().unwrap_or_default();
+                *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(list);
+                ctx.request_repaint();
+            };
+            // Without a thread the list stays empty.
+            let _ = std::thread::Builder::new().name("hearken-devices".into()).spawn(look);
+        }
+        ui.data_mut(|d| d.insert_temp(looked_for, pass));
     }
 
     fn modes_ui(&mut self, ui: &mut Ui, transcript: &Transcript) {
@@ -279,6 +286,7 @@ impl HearkenApp {
         if icons::button(ui, icon, label, s.pause_hint).clicked() {
             self.toggle_pause(transcript);
         }
+        self.voice_menu_ui(ui, transcript);
         ui.menu_button(s.view, |ui| {
             for panel in [Shown::Transcript, Shown::Translation, Shown::Conversation, Shown::Sounds] {
                 let mut shown = !self.is_hidden(panel);

@@ -46,6 +46,9 @@ strings! {
     export_form, save, replace, exists, saved, failed, welcome, welcome_can, welcome_cannot, welcome_bigger,
     welcome_people, welcome_private, welcome_ok, privacy, chunk_cost, on_time, not_saved, model_choice, starter, starter_chinese,
     model_folder, load, urgent_title, sound_title, keys, keys_list,
+    voice, voice_hint, speak_label, speak_always, speak_urgent, speak_asked, speaking, do_not_disturb, do_not_disturb_hint,
+    say_last, say_again, be_quiet, voice_who, voice_system, voice_none, voice_try, voice_trial, voice_speed, output_hint,
+    interrupt, interrupt_hint, echo, echo_auto, echo_on, echo_off, noise_suppression, automatic_gain, untouched,
 }
 
 /// The table for a language; the system's where the window speaks it, else English.

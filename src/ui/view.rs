@@ -28,6 +28,8 @@ pub(super) struct View {
     pub(super) settings_open: bool,
     pub(super) captions_open: bool,
     pub(super) forgetting: bool,
+    /// Nothing is spoken or notified until it is switched off.
+    pub(super) do_not_disturb: bool,
     pub(super) export: Option<Export>,
     pub(super) new_mode: Draft,
     pub(super) model_folder: String,
@@ -50,6 +52,7 @@ impl Default for View {
             settings_open: false,
             captions_open: false,
             forgetting: false,
+            do_not_disturb: false,
             export: None,
             new_mode: Draft::default(),
             model_folder: String::new(),

@@ -98,36 +98,45 @@ pub fn devices() -> Result<Vec<DeviceInfo>> {
     Ok(infos)
 }
 
-/// An input that was found.
+/// A device that was found.
 #[cfg(feature = "mic")]
-pub(super) struct Found {
-    pub(super) device: cpal::Device,
-    pub(super) id: String,
-    pub(super) name: String,
+pub(in crate::audio) struct Found {
+    pub(in crate::audio) device: cpal::Device,
+    pub(in crate::audio) id: String,
+    pub(in crate::audio) name: String,
 }
 
 /// The input that `choice` means.
 #[cfg(feature = "mic")]
 pub(super) fn find_input(choice: &DeviceChoice) -> Result<Found> {
+    find(choice, Direction::Input)
+}
+
+/// The device of this direction that `choice` means.
+#[cfg(feature = "mic")]
+pub(in crate::audio) fn find(choice: &DeviceChoice, direction: Direction) -> Result<Found> {
     hush();
     let host = cpal::default_host();
     match choice {
         DeviceChoice::Default => {
-            let device =
-                host.default_input_device().ok_or_else(|| Error::new(ErrorKind::InputDevice, "the sound system shows no microphone"))?;
+            let (device, kind, what) = match direction {
+                Direction::Input => (host.default_input_device(), ErrorKind::InputDevice, "microphone"),
+                Direction::Output => (host.default_output_device(), ErrorKind::OutputDevice, "loudspeaker"),
+            };
+            let device = device.ok_or_else(|| Error::new(kind, format!("the sound system shows no {what}")))?;
             Ok(Found { id: id_of(&device).unwrap_or_default(), name: device.to_string(), device })
         }
         DeviceChoice::Named(wanted) => {
             let mut inputs: Vec<Found> = host
                 .devices()
                 .map_err(|e| cannot_list(&e))?
-                .filter(|device| goes(device, Direction::Input))
+                .filter(|device| goes(device, direction))
                 .filter_map(|device| Some(Found { id: id_of(&device)?, name: device.to_string(), device }))
                 .collect();
             let names: Vec<(&str, &str)> = inputs.iter().map(|found| (found.id.as_str(), found.name.as_str())).collect();
             match best_match(wanted, &names) {
                 Some(at) => Ok(inputs.swap_remove(at)),
-                None => Err(unknown(wanted, &names)),
+                None => Err(unknown(wanted, &names, direction)),
             }
         }
     }
@@ -153,14 +162,18 @@ fn best_match(wanted: &str, devices: &[(&str, &str)]) -> Option<usize> {
 }
 
 #[cfg(feature = "mic")]
-fn unknown(wanted: &str, devices: &[(&str, &str)]) -> Error {
+fn unknown(wanted: &str, devices: &[(&str, &str)], direction: Direction) -> Error {
+    let (kind, what) = match direction {
+        Direction::Input => (ErrorKind::InputDevice, "input"),
+        Direction::Output => (ErrorKind::OutputDevice, "output"),
+    };
     let list: Vec<String> = devices.iter().filter(|(id, _)| !is_pseudo(id)).map(|(id, name)| format!("{name} [{id}]")).collect();
-    let there = if list.is_empty() { "there is no input at all".to_owned() } else { format!("there are: {}", list.join(", ")) };
-    Error::new(ErrorKind::InputDevice, format!("no input is called `{wanted}`, or more than one is; {there}"))
+    let there = if list.is_empty() { format!("there is no {what} at all") } else { format!("there are: {}", list.join(", ")) };
+    Error::new(kind, format!("no {what} is called `{wanted}`, or more than one is; {there}"))
 }
 
 #[cfg(feature = "mic")]
-pub(super) fn id_of(device: &cpal::Device) -> Option<String> {
+pub(in crate::audio) fn id_of(device: &cpal::Device) -> Option<String> {
     device.id().ok().map(|id| id.to_string())
 }
 
@@ -239,7 +252,7 @@ mod tests {
 
     #[test]
     fn an_unknown_name_lists_what_there_is_without_the_plugins_of_alsa() {
-        let message = unknown("desk", &DEVICES).message().to_owned();
+        let message = unknown("desk", &DEVICES, Direction::Input).message().to_owned();
         assert!(message.contains("`desk`") && message.contains("USB Microphone [pulseaudio:usb_mic]"), "{message}");
         assert!(!message.contains("alsa:null"), "{message}");
     }

@@ -4,11 +4,11 @@
 /// Silences ALSA on this thread. What it says goes to a buffer that the next call replaces, so a thread that asks again and
 /// again calls this every time.
 #[cfg(target_os = "linux")]
-pub(super) fn hush() {
+pub(in crate::audio) fn hush() {
     // Without it there is noise on stderr and nothing worse.
     let _ = alsa::Output::local_error_handler();
 }
 
 /// Other sound systems write nothing.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn hush() {}
+pub(in crate::audio) fn hush() {}

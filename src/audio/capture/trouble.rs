@@ -9,6 +9,17 @@ pub(super) fn explain(name: &str, error: &cpal::Error) -> Error {
     Error::new(ErrorKind::InputDevice, format!("{name}: {}; {}", what(error), advice(error.kind())))
 }
 
+/// The error about the output called `name`.
+pub(in crate::audio) fn explain_output(name: &str, error: &cpal::Error) -> Error {
+    use cpal::ErrorKind as Kind;
+    let text = match error.kind() {
+        Kind::UnsupportedOperation => "it cannot play; choose a loudspeaker".to_owned(),
+        Kind::PermissionDenied => "the system does not let Hearken play on it; allow it in the system's settings".to_owned(),
+        kind => format!("{}; {}", what(error), advice(kind)),
+    };
+    Error::new(ErrorKind::OutputDevice, format!("{name}: {text}"))
+}
+
 /// The error about the sound system as a whole.
 pub(super) fn cannot_list(error: &cpal::Error) -> Error {
     let what = match error.kind() {
@@ -19,7 +30,7 @@ pub(super) fn cannot_list(error: &cpal::Error) -> Error {
 }
 
 /// What happened, as the end of a sentence about the device.
-pub(super) fn what(error: &cpal::Error) -> String {
+pub(in crate::audio) fn what(error: &cpal::Error) -> String {
     use cpal::ErrorKind as Kind;
     let plain = match error.kind() {
         Kind::DeviceBusy => "another program is using it and does not share it",
@@ -61,7 +72,7 @@ fn detailed(plain: &str, error: &cpal::Error) -> String {
 }
 
 /// Whether the stream is dead after this error; the others are notes.
-pub(super) fn is_fatal(kind: cpal::ErrorKind) -> bool {
+pub(in crate::audio) fn is_fatal(kind: cpal::ErrorKind) -> bool {
     !matches!(kind, cpal::ErrorKind::Xrun | cpal::ErrorKind::RealtimeDenied | cpal::ErrorKind::DeviceChanged)
 }
 

@@ -1,0 +1,299 @@
+//! The voice's thread with voices that are made up and a loudspeaker that plays at ten times the speed of time.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::bounded;
+
+use super::*;
+use crate::audio::playback::line::{FarEnd, line};
+use crate::audio::playback::{FarSlot, Opened, Outdated, Output, Playing, Route};
+use crate::error::ErrorKind;
+
+const LONG: Duration = Duration::from_secs(5);
+
+/// Says 50 ms for each letter, and keeps what it was asked to say.
+struct Letters {
+    name: &'static str,
+    said: Arc<Mutex<Vec<String>>>,
+    /// Fails at the sentence that has this word: before its first sample, or in its middle.
+    fails_at: Option<(&'static str, bool)>,
+}
+
+struct Saying50 {
+    left: usize,
+    breaks: bool,
+}
+
+impl Voice for Letters {
+    fn name(&self) -> String {
+        self.name.into()
+    }
+
+    fn say(&mut self, words: &Words) -> Result<Box<dyn Utterance>> {
+        self.said.lock().unwrap().push(format!("{}: {}", self.name, words.text));
+        let left = words.text.chars().filter(|c| c.is_alphanumeric()).count();
+        match self.fails_at {
+            Some((word, midway)) if words.text.contains(word) => {
+                Ok(Box::new(Saying50 { left: if midway { left / 2 } else { 0 }, breaks: true }))
+            }
+            _ => Ok(Box::new(Saying50 { left, breaks: false })),
+        }
+    }
+}
+
+impl Utterance for Saying50 {
+    fn next(&mut self, out: &mut Vec<f32>) -> Result<Spoken> {
+        if self.left == 0 {
+            return if self.breaks { Err(Error::new(ErrorKind::Voice, "it broke")) } else { Ok(Spoken::End) };
+        }
+        self.left -= 1;
+        out.extend([0.5; 400]);
+        Ok(Spoken::Samples(400))
+    }
+
+    fn rate_hz(&self) -> u32 {
+        8_000
+    }
+}
+
+/// Plays at ten times the speed of time.
+#[derive(Default)]
+struct Fast {
+    there: Arc<AtomicBool>,
+}
+
+struct Runs(Arc<AtomicBool>);
+
+impl Playing for Runs {
+    fn failure(&mut self) -> Option<String> {
+        (!self.0.load(Ordering::Relaxed)).then(|| "it is unplugged".into())
+    }
+
+    fn is_outdated(&mut self) -> Outdated {
+        Outdated::No
+    }
+}
+
+impl Output for Fast {
+    fn open(&mut self, _: &DeviceChoice) -> Result<(Opened, FarEnd)> {
+        if !self.there.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::OutputDevice, "there is no loudspeaker"));
+        }
+        let (feeder, mut filler, far_end) = line(16_000);
+        let there = Arc::clone(&self.there);
+        std::thread::spawn(move || {
+            while there.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(2));
+                filler.fill(&mut [0.0_f32; 320], 1, |x| x);
+            }
+        });
+        let stream = Box::new(Runs(Arc::clone(&self.there)));
+        Ok((Opened { feeder, route: Route::Room, name: "fast".into(), stream }, far_end))
+    }
+}
+
+struct Bench {
+    handle: MouthHandle,
+    said: Arc<Mutex<Vec<String>>>,
+    floor: Arc<Floor>,
+    there: Arc<AtomicBool>,
+    far: FarSlot,
+    thread: JoinHandle<()>,
+}
+
+impl Bench {
+    fn new(fails: &[Option<(&'static str, bool)>]) -> Self {
+        let (orders, order_rx) = bounded(ORDERS);
+        let (report_tx, reports) = bounded(REPORTS);
+        let (said, floor, there): (Arc<Mutex<Vec<String>>>, Arc<Floor>, _) =
+            (Arc::default(), Arc::default(), Arc::new(AtomicBool::new(true)));
+        let voices = ["first", "second"].into_iter().zip(fails);
+        let voices: Vec<Box<dyn Voice>> = voices
+            .map(|(name, fails_at)| Box::new(Letters { name, said: Arc::clone(&said), fails_at: *fails_at }) as Box<dyn Voice>)
+            .collect();
+        let far = FarSlot::default();
+        let player = Player::new(Box::new(Fast { there: Arc::clone(&there) }), DeviceChoice::Default, far.clone());
+        let mouth = Mouth::new(order_rx, report_tx, player, Arc::clone(&floor), VoiceConduct::default(), voices);
+        let thread = std::thread::spawn(move || mouth.run());
+        Self { handle: MouthHandle::new(orders, reports), said, floor, there, far, thread }
+    }
+
+    fn reply(&mut self, number: u64, emotion: Option<Emotion>, text: &str) {
+        self.handle.begin(ReplyId(number), emotion);
+        self.handle.text(ReplyId(number), text);
+        self.handle.end(ReplyId(number));
+    }
+
+    fn next(&self) -> Report {
+        self.handle.reports.recv_timeout(LONG).expect("a report")
+    }
+
+    fn said(&self) -> Vec<String> {
+        self.said.lock().unwrap().clone()
+    }
+
+    fn end(self) {
+        drop(self.handle);
+        self.thread.join().unwrap();
+    }
+}
+
+const ONE: ReplyId = ReplyId(1);
+const TWO: ReplyId = ReplyId(2);
+
+#[test]
+fn a_reply_is_said_sentence_by_sentence_while_it_is_still_being_generated() {
+    let mut bench = Bench::new(&[None]);
+    bench.handle.begin(ONE, None);
+    bench.handle.text(ONE, " Hello there. And");
+    assert_eq!(bench.next(), Report::Started(ONE), "its end is not known yet");
+    bench.handle.text(ONE, " good night");
+    bench.handle.end(ONE);
+    assert_eq!(bench.next(), Report::Finished { reply: ONE, cut: false });
+    assert_eq!(bench.said(), ["first: Hello there.", "first: And good night"]);
+    bench.end();
+}
+
+#[test]
+fn what_has_nothing_to_say_stays_unsaid_and_replies_follow_each_other() {
+    let mut bench = Bench::new(&[None]);
+    bench.reply(1, None, "** …");
+    bench.reply(2, None, "Yes.");
+    assert_eq!(
+        [bench.next(), bench.next(), bench.next()],
+        [Report::Unsaid(ONE), Report::Started(TWO), Report::Finished { reply: TWO, cut: false }]
+    );
+    bench.end();
+}
+
+#[test]
+fn a_cut_ends_what_is_said_and_what_waits_within_300_ms() {
+    let mut bench = Bench::new(&[None]);
+    bench.reply(1, None, &"A long reply goes on and on. ".repeat(200));
+    bench.reply(2, None, "Another.");
+    assert_eq!(bench.next(), Report::Started(ONE));
+    let begun = Instant::now();
+    bench.handle.order(Order::Cut).unwrap();
+    assert_eq!([bench.next(), bench.next()], [Report::Finished { reply: ONE, cut: true }, Report::Unsaid(TWO)]);
+    assert!(begun.elapsed() < Duration::from_millis(300), "{:?}", begun.elapsed());
+    bench.reply(3, None, "Ok.");
+    assert_eq!(bench.next(), Report::Started(ReplyId(3)), "and the next is said");
+    bench.end();
+}
+
+#[test]
+fn who_speaks_over_a_reply_ends_it_from_the_far_end() {
+    let mut bench = Bench::new(&[None]);
+    bench.reply(1, None, &"A long reply goes on and on. ".repeat(200));
+    assert_eq!(bench.next(), Report::Started(ONE));
+    let (far_end, _) = bench.far.take().expect("the far end");
+    far_end.cut();
+    assert_eq!(bench.next(), Report::Finished { reply: ONE, cut: true });
+    far_end.cut();
+    bench.reply(2, None, "Ok.");
+    assert_eq!(
+        [bench.next(), bench.next()],
+        [Report::Started(TWO), Report::Finished { reply: TWO, cut: false }],
+        "a word between replies cuts none"
+    );
+    bench.end();
+}
+
+#[test]
+fn an_urgent_reply_goes_first_and_old_ones_are_left_as_text() {
+    let mut bench = Bench::new(&[None]);
+    bench.reply(1, None, &"A long reply goes on and on. ".repeat(200));
+    assert_eq!(bench.next(), Report::Started(ONE));
+    for number in 2..8 {
+        bench.reply(number, None, "Waits.");
+    }
+    bench.reply(9, Some(Emotion::Urgent), "Fire!");
+    let reports: Vec<Report> = (0..13).map_while(|_| bench.handle.reports.recv_timeout(Duration::from_secs(2)).ok()).collect();
+    let place = |wanted: &Report| reports.iter().position(|report| report == wanted);
+    let cut = place(&Report::Finished { reply: ONE, cut: true }).expect("it gives way");
+    assert!(
+        place(&Report::Started(ReplyId(9))) > Some(cut) && place(&Report::Started(ReplyId(9))) < place(&Report::Started(ReplyId(7))),
+        "{reports:?}"
+    );
+    assert!(place(&Report::Unsaid(TWO)).is_some() && place(&Report::Started(ReplyId(7))).is_some(), "{reports:?}");
+    bench.end();
+}
+
+#[test]
+fn a_voice_that_fails_is_told_once_and_the_next_one_says_the_sentence() {
+    let mut bench = Bench::new(&[Some(("bad", false)), None]);
+    bench.reply(1, None, "A bad one. A good one. One more bad one. Fine.");
+    assert!(matches!(bench.next(), Report::Trouble(e) if e.message() == "it broke"));
+    assert_eq!([bench.next(), bench.next()], [Report::Started(ONE), Report::Finished { reply: ONE, cut: false }]);
+    let said = bench.said();
+    assert_eq!(
+        said,
+        [
+            "first: A bad one.",
+            "second: A bad one.",
+            "first: A good one.",
+            "first: One more bad one.",
+            "second: One more bad one.",
+            "first: Fine."
+        ]
+    );
+    bench.end();
+}
+
+#[test]
+fn a_sentence_that_breaks_off_is_not_begun_again_and_without_a_voice_replies_stay_text() {
+    let mut bench = Bench::new(&[Some(("bad", true))]);
+    bench.reply(1, None, "A bad one. Another.");
+    assert_eq!(bench.next(), Report::Started(ONE));
+    assert!(matches!(bench.next(), Report::Trouble(_)));
+    assert_eq!(bench.next(), Report::Finished { reply: ONE, cut: false });
+    bench.end();
+    let mut bench = Bench::new(&[Some(("", false))]);
+    bench.reply(1, None, "One. Two. Three.");
+    assert!(matches!(bench.next(), Report::Trouble(_)));
+    assert_eq!(bench.next(), Report::Unsaid(ONE));
+    assert_eq!(bench.said().len() as u32, STRIKES, "it is not tried for ever");
+    bench.end();
+}
+
+#[test]
+fn without_a_loudspeaker_replies_stay_text_and_it_is_said_once() {
+    let mut bench = Bench::new(&[None]);
+    bench.there.store(false, Ordering::Relaxed);
+    bench.reply(1, None, "One.");
+    bench.reply(2, None, "Two.");
+    assert!(matches!(bench.next(), Report::Trouble(e) if e.kind() == ErrorKind::OutputDevice));
+    assert_eq!([bench.next(), bench.next()], [Report::Unsaid(ONE), Report::Unsaid(TWO)]);
+    bench.there.store(true, Ordering::Relaxed);
+    bench.reply(3, None, "Three.");
+    assert_eq!(bench.next(), Report::Started(ReplyId(3)), "it is there now");
+    bench.end();
+}
+
+#[test]
+fn a_loudspeaker_that_vanishes_in_mid_sentence_ends_the_reply_and_is_named() {
+    let mut bench = Bench::new(&[None]);
+    bench.reply(1, None, &"A long reply goes on and on. ".repeat(200));
+    assert_eq!(bench.next(), Report::Started(ONE));
+    bench.there.store(false, Ordering::Relaxed);
+    assert!(matches!(bench.next(), Report::Trouble(e) if e.message().contains("fast")));
+    assert_eq!(bench.next(), Report::Finished { reply: ONE, cut: true });
+    bench.end();
+}
+
+#[test]
+fn a_reply_does_not_begin_over_somebody_who_is_still_speaking() {
+    let mut bench = Bench::new(&[None]);
+    let begun = Instant::now();
+    bench.floor.speech();
+    bench.reply(1, None, "Yes.");
+    while begun.elapsed() < Duration::from_millis(400) {
+        bench.floor.speech();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(bench.next(), Report::Started(ONE));
+    assert!(begun.elapsed() > Duration::from_millis(800), "half a second after the last word: {:?}", begun.elapsed());
+    bench.end();
+}

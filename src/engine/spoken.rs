@@ -1,0 +1,106 @@
+//! The conductor's part in speaking: which replies are handed to the voice, what becomes of its reports, what a user who
+//! speaks over a reply brings about.
+
+use std::time::{Duration, Instant};
+
+use super::Tempo;
+use super::capture::Control;
+use super::conductor::Conductor;
+use super::mouth::{Order, Report};
+use crate::config::Panel;
+use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::{Emotion, Event, ReplyId, Severity, Speak, VoiceConduct};
+
+/// How long the end of a session waits for the voice to fade.
+const FADE: Duration = Duration::from_millis(400);
+
+impl Conductor {
+    /// Hands replies on to the voice as they are generated. Called with every event before it is sent.
+    pub(super) fn speak(&mut self, event: &Event) {
+        let mouth = &mut self.parts.mouth;
+        match event {
+            Event::ReplyStarted { reply, mode, emotion, .. } => {
+                let shown = self.parts.settings.modes.iter().find(|m| m.name == *mode).map(|m| m.panel);
+                let wanted = match self.parts.settings.voice.speak {
+                    Speak::Always => true,
+                    Speak::Urgent => *emotion == Some(Emotion::Urgent),
+                    Speak::Asked => false,
+                };
+                if wanted && shown == Some(Panel::Conversation) {
+                    mouth.begin(*reply, *emotion);
+                }
+            }
+            Event::ReplyText { reply, text, .. } => mouth.text(*reply, text),
+            Event::ReplyFinished { reply, .. } => mouth.end(*reply),
+            _ => {}
+        }
+    }
+
+    pub(super) fn take_report(&mut self, report: Report) {
+        let at = self.now;
+        match report {
+            Report::Started(reply) => self.out.push(Event::VoiceStarted { at, reply }),
+            Report::Finished { reply, cut } => {
+                self.parts.mouth.ended(reply);
+                self.out.push(Event::VoiceFinished { at, reply, cut });
+            }
+            Report::Unsaid(reply) => self.parts.mouth.ended(reply),
+            Report::Trouble(error) => self.problem(Severity::Warning, &error),
+        }
+    }
+
+    /// The user spoke over a reply, or wants silence: nothing more is generated or said of it.
+    pub(super) fn fall_silent(&mut self) -> Result<()> {
+        let open = self.parts.mouth.is_busy();
+        self.session.cut_replies(&mut self.out);
+        if open { self.parts.mouth.order(Order::Cut) } else { Ok(()) }
+    }
+
+    pub(super) fn interrupted(&mut self) {
+        if let Err(error) = self.fall_silent() {
+            self.problem(Severity::Warning, &error);
+        }
+    }
+
+    /// The voice's thread has ended, which it does not do by itself: what it was saying stays text.
+    pub(super) fn voice_is_gone(&mut self) {
+        self.parts.mouth.is_gone();
+        self.problem(Severity::Warning, &Error::new(ErrorKind::Internal, "the voice has failed; replies are shown as text"));
+    }
+
+    pub(super) fn speak_like(&mut self, conduct: VoiceConduct) -> Result<()> {
+        let before = std::mem::replace(&mut self.parts.settings.voice, conduct);
+        self.parts.mouth.order(Order::Conduct(conduct))?;
+        if conduct.speak == Speak::Asked && before.speak != Speak::Asked {
+            self.parts.mouth.order(Order::Cut)?;
+        }
+        self.order(Control::Voice(conduct))
+    }
+
+    pub(super) fn say(&mut self, reply: ReplyId, text: &str, emotion: Option<Emotion>) -> Result<()> {
+        self.parts.mouth.order(Order::Cut)?;
+        self.parts.mouth.begin(reply, emotion);
+        self.parts.mouth.text(reply, text);
+        self.parts.mouth.end(reply);
+        Ok(())
+    }
+
+    /// A file waits for the voice as it waits for the model; a microphone cannot.
+    pub(super) fn waits_for_voice(&self) -> bool {
+        self.parts.tempo == Tempo::Waits && self.parts.mouth.is_busy()
+    }
+
+    /// The session ends: what is being said fades.
+    pub(super) fn end_voice(&mut self) {
+        if !self.parts.mouth.is_busy() || self.parts.mouth.order(Order::Cut).is_err() {
+            return;
+        }
+        let begun = Instant::now();
+        while self.parts.mouth.is_busy() && begun.elapsed() < FADE {
+            match self.parts.mouth.reports.recv_timeout(FADE) {
+                Ok(report) => self.take_report(report),
+                Err(_) => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! What is said instead of what is written: markup, links, emoji, signs and short forms as words. Pure.
+//!
+//! Whatever comes in, what goes out has no control character, no bracket, backslash or quote mark, and nothing that a voice
+//! program takes for an order ("[[" begins phonemes in espeak).
+
+use super::numbers;
+use super::{Tongue, is_han};
+
+/// `text` as it is spoken; empty when there is nothing to say.
+#[must_use]
+pub fn spoken_form(text: &str, tongue: Tongue) -> String {
+    let plain = without_markup(text);
+    let words = match tongue {
+        Tongue::English => expand_short_forms(&plain),
+        Tongue::Mandarin => plain,
+    };
+    let counted = numbers::spoken(&words, tongue);
+    let mut said = String::with_capacity(counted.len());
+    for c in counted.chars() {
+        match sign(c, tongue) {
+            Sign::Keep => said.push(c),
+            Sign::Drop => said.push(' '),
+            Sign::Word(word) => {
+                said.push(' ');
+                said.push_str(word);
+                said.push(' ');
+            }
+        }
+    }
+    let said = tidy(&said);
+    if said.chars().any(char::is_alphanumeric) { said } else { emoji_alone(text, tongue) }
+}
+
+enum Sign {
+    Keep,
+    Drop,
+    Word(&'static str),
+}
+
+fn sign(c: char, tongue: Tongue) -> Sign {
+    let word = |english, mandarin| Sign::Word(if tongue == Tongue::English { english } else { mandarin });
+    match c {
+        '.' | ',' | '!' | '?' | ';' | ':' | '\'' | '-' | '。' | '，' | '！' | '？' | '；' | '：' | '、' | '…' | '’' => {
+            Sign::Keep
+        }
+        '&' | '＆' => word("and", "和"),
+        '+' | '＋' => word("plus", "加"),
+        '=' | '＝' => word("equals", "等于"),
+        '×' => word("times", "乘"),
+        '÷' => word("divided by", "除以"),
+        '%' | '％' => word("percent", "百分号"),
+        '@' => word("at", "艾特"),
+        '°' => word("degrees", "度"),
+        '–' | '—' | '(' | ')' | '（' | '）' | '→' => Sign::Word(","),
+        c if c.is_alphanumeric() || c.is_whitespace() && !c.is_control() => Sign::Keep,
+        // Marks that belong to the letter before them, such as accents that stand alone.
+        '\u{300}'..='\u{36f}' => Sign::Keep,
+        _ => Sign::Drop,
+    }
+}
+
+/// One space between words, no space before a mark, no mark twice, none in front.
+fn tidy(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for word in text.split_whitespace() {
+        let marks_only = word.chars().all(|c| !c.is_alphanumeric());
+        if marks_only {
+            let weight = |c: char| matches!(c, '.' | '!' | '?' | '。' | '！' | '？');
+            let Some(mark) = word.chars().find(|c| weight(*c)).or_else(|| word.chars().find(|c| *c != '-' && *c != '\'' && *c != '’'))
+            else {
+                continue;
+            };
+            if out.is_empty() {
+                continue;
+            }
+            if out.ends_with(|c: char| c.is_alphanumeric()) {
+                out.push(mark);
+            } else if weight(mark) && !out.ends_with(weight) {
+                out.pop();
+                out.push(mark);
+            }
+            continue;
+        }
+        if !out.is_empty() && !(out.ends_with(is_han) && word.starts_with(is_han)) {
+            out.push(' ');
+        }
+        let mut last = None;
+        for c in word.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '-').chars() {
+            if c.is_alphanumeric() || last != Some(c) {
+                out.push(c);
+            }
+            last = Some(c);
+        }
+    }
+    out
+}
+
+/// Without Markdown, HTML and the long part of links.
+fn without_markup(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines() {
+        let bare = line.trim_start().trim_start_matches(['#', '>', '•', '·']).trim_start();
+        let bare = ["- ", "* ", "+ "].iter().find_map(|bullet| bare.strip_prefix(bullet)).unwrap_or(bare);
+        without_marks(bare, &mut out);
+        out.push('\n');
+    }
+    out
+}
+
+fn without_marks(line: &str, out: &mut String) {
+    let mut rest = line;
+    while let Some(c) = rest.chars().next() {
+        if let Some(long) = link_length(rest) {
+            out.push_str(&link(&rest[..long]));
+            rest = &rest[long..];
+            continue;
+        }
+        let after = &rest[c.len_utf8()..];
+        if c == '<'
+            && let Some(tag) = after.find('>').filter(|at| *at < 60 && after.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/'))
+        {
+            out.push(' ');
+            rest = &after[tag + 1..];
+        } else if let Some(rest_of_entity) = entity(rest, out) {
+            rest = rest_of_entity;
+        } else if c == ']' && after.starts_with('(') && after.find(')').is_some_and(|end| link_length(&after[1..]).is_some_and(|l| l < end))
+        {
+            // The target of a labelled link: its label was said.
+            rest = after.find(')').map_or("", |end| &after[end + 1..]);
+        } else {
+            match c {
+                '*' | '`' | '~' | '[' | ']' | '{' | '}' | '|' | '\\' | '^' | '<' | '>' | '"' | '“' | '”' | '«' | '»' | '_' => {
+                    // "snake_case" is two words, "**bold**text" one.
+                    if c == '_' || c == '|' || c == '[' {
+                        out.push(' ');
+                    }
+                }
+                c => out.push(c),
+            }
+            rest = after;
+        }
+    }
+}
+
+/// Bytes of the link that `text` begins with.
+fn link_length(text: &str) -> Option<usize> {
+    let begins =
+        ["https://", "http://", "www."].iter().any(|scheme| text.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme)));
+    let end = text.find(|c: char| c.is_whitespace() || matches!(c, ')' | '>' | '"' | '<' | '，' | '。') || is_han(c)).unwrap_or(text.len());
+    begins.then(|| text[..end].trim_end_matches(['.', ',', ';', '!', '?']).len())
+}
+
+/// The name of the site, as it is read out.
+fn link(link: &str) -> String {
+    let site = link.split_once("://").map_or(link, |(_, rest)| rest);
+    let site = site.split(['/', '?', '#', ':']).next().unwrap_or(site);
+    let site = site.get(..4).filter(|www| www.eq_ignore_ascii_case("www.")).map_or(site, |_| &site[4..]);
+    site.replace('.', " dot ")
+}
+
+/// Says the HTML entity that `text` begins with, and returns what follows it.
+fn entity<'a>(text: &'a str, out: &mut String) -> Option<&'a str> {
+    const ENTITIES: [(&str, char); 6] = [("&amp;", '&'), ("&lt;", ' '), ("&gt;", ' '), ("&nbsp;", ' '), ("&quot;", ' '), ("&#39;", '\'')];
+    ENTITIES.iter().find_map(|(name, c)| {
+        let rest = text.strip_prefix(name)?;
+        out.push(*c);
+        Some(rest)
+    })
+}
+
+/// English short forms as the words that they stand for.
+fn expand_short_forms(text: &str) -> String {
+    const FORMS: [(&str, &str); 18] = [
+        ("mr.", "Mister"),
+        ("mrs.", "Missus"),
+        ("ms.", "Miss"),
+        ("dr.", "Doctor"),
+        ("prof.", "Professor"),
+        ("e.g.", "for example"),
+        ("i.e.", "that is"),
+        ("etc.", "et cetera."),
+        ("vs.", "versus"),
+        ("vs", "versus"),
+        ("approx.", "approximately"),
+        ("a.m.", "A M"),
+        ("p.m.", "P M"),
+        ("no.", "no."),
+        ("w/o", "without"),
+        ("w/", "with"),
+        ("asap", "as soon as possible"),
+        ("fyi", "for your information"),
+    ];
+    let mut out = String::with_capacity(text.len());
+    let words: Vec<&str> = text.split_whitespace().collect();
+    for (at, word) in words.iter().enumerate() {
+        let bare = word.trim_start_matches('(');
+        let (core, tail) = bare.find([',', ';', ')', '?', '!']).map_or((bare, ""), |end| bare.split_at(end));
+        let lower = core.to_lowercase();
+        let number_follows = words.get(at + 1).is_some_and(|next| next.starts_with(|c: char| c.is_ascii_digit()));
+        let form = FORMS.iter().find(|(form, _)| *form == lower).map(|(_, long)| *long);
+        match form {
+            Some("no.") if number_follows => out.push_str("number"),
+            Some(long) if long != "no." => {
+                out.push_str(long);
+                out.push_str(tail);
+            }
+            _ => out.push_str(word),
+        }
+        out.push(' ');
+    }
+    out
+}
+
+/// What is said of a sentence that is nothing but signs: the first that has a name.
+fn emoji_alone(text: &str, tongue: Tongue) -> String {
+    const NAMES: [(char, &str, &str); 8] = [
+        ('👍', "thumbs up", "赞"),
+        ('👎', "thumbs down", "踩"),
+        ('❤', "love", "爱心"),
+        ('✅', "yes", "对"),
+        ('✔', "yes", "对"),
+        ('❌', "no", "不"),
+        ('⚠', "warning", "注意"),
+        ('🎉', "hooray", "庆祝"),
+    ];
+    let found = text.chars().find_map(|c| NAMES.iter().find(|(sign, ..)| *sign == c));
+    found.map_or_else(String::new, |(_, english, mandarin)| (if tongue == Tongue::English { *english } else { *mandarin }).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn english(text: &str) -> String {
+        spoken_form(text, Tongue::English)
+    }
+
+    #[test]
+    fn markup_and_links_are_not_read_out() {
+        let table = [
+            ("**Bold** and _soft_ `code`.", "Bold and soft code."),
+            ("# Title", "Title"),
+            ("- one item", "one item"),
+            ("See [the page](https://example.com/a?b=1) now.", "See the page now."),
+            ("Go to https://www.example.com/long/path?x=1.", "Go to example dot com."),
+            ("<b>Yes</b> &amp; no", "Yes and no"),
+            ("a | b", "a b"),
+            ("snake_case", "snake case"),
+            ("[[h@l'oU]]", "h at l'oU"),
+        ];
+        for (text, said) in table {
+            assert_eq!(english(text), said, "{text}");
+        }
+    }
+
+    #[test]
+    fn short_forms_and_signs_are_words() {
+        let table = [
+            ("Dr. Lee, e.g., at 5 p.m.", "Doctor Lee, for example, at 5 P M"),
+            ("Tea & cake (hot)!", "Tea and cake, hot!"),
+            ("No. 5 is not a no.", "number 5 is not a no."),
+            ("2 + 2 = 4", "2 plus 2 equals 4"),
+            ("It's Mr. O'Neil's", "It's Mister O'Neil's"),
+        ];
+        for (text, said) in table {
+            assert_eq!(english(text), said, "{text}");
+        }
+        assert_eq!(spoken_form("茶 & 蛋糕。", Tongue::Mandarin), "茶和蛋糕。");
+    }
+
+    #[test]
+    fn emoji_are_left_out_unless_they_are_all_there_is() {
+        assert_eq!(english("Well done! 🎉🎉"), "Well done!");
+        assert_eq!(english("Hi 👩‍👩‍👧 there ☀️."), "Hi there.");
+        assert_eq!((english("👍"), spoken_form("👍", Tongue::Mandarin)), ("thumbs up".into(), "赞".into()));
+        assert_eq!(english("🫠"), "");
+    }
+
+    #[test]
+    fn nothing_that_a_program_takes_for_an_order_is_left() {
+        let hostile = "$(rm -rf /) `id`; <speak> \u{0} \u{1b}[31m [[ ]] \\ \" | > /etc/passwd \u{202e}abc \u{7f} --version";
+        for tongue in [Tongue::English, Tongue::Mandarin] {
+            let said = spoken_form(hostile, tongue);
+            assert!(!said.contains(|c: char| c.is_control() || "$`<>[]\\\"|{}\u{202e}".contains(c)), "{said}");
+        }
+        assert_eq!(english("\u{0}\u{7}\n \t"), "");
+        assert_eq!(english("..."), "");
+    }
+
+    #[test]
+    fn a_hundred_thousand_characters_take_no_time() {
+        let begun = std::time::Instant::now();
+        for text in
+            ["[a](https://b.c) ".repeat(6_000), "<".repeat(100_000), "1,".repeat(50_000), "&amp;".repeat(20_000), "](".repeat(50_000)]
+        {
+            let _ = english(&text);
+        }
+        assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+    }
+}

@@ -1,0 +1,43 @@
+//! The voice that says nothing: replies are text only.
+
+use super::{Spoken, Utterance, Voice, Words};
+use crate::error::Result;
+
+/// Says nothing, at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NullVoice;
+
+impl Voice for NullVoice {
+    fn name(&self) -> String {
+        "no voice".to_owned()
+    }
+
+    fn say(&mut self, _: &Words) -> Result<Box<dyn Utterance>> {
+        Ok(Box::new(Silence))
+    }
+}
+
+struct Silence;
+
+impl Utterance for Silence {
+    fn next(&mut self, _: &mut Vec<f32>) -> Result<Spoken> {
+        Ok(Spoken::End)
+    }
+
+    fn rate_hz(&self) -> u32 {
+        crate::time::SAMPLE_RATE_HZ
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::speech::{Manner, Tongue};
+
+    #[test]
+    fn it_has_nothing_to_say() {
+        let words = Words { text: "Hello.".into(), tongue: Tongue::English, manner: Manner::of(None, 1.0) };
+        let (mut utterance, mut out) = (NullVoice.say(&words).unwrap(), Vec::new());
+        assert_eq!((utterance.next(&mut out), out.len()), (Ok(Spoken::End), 0));
+    }
+}

@@ -1,0 +1,182 @@
+//! A reply cut into sentences while it is being generated, so that the first is spoken before the last is known. Pure.
+
+/// Characters of a sentence after which it is cut at the next pause: a voice that is to answer at once cannot wait longer.
+const LONG: usize = 160;
+/// Characters after which it is cut wherever it stands: no voice program is given more at a time.
+const LONGEST: usize = 280;
+/// Words that end in a dot without ending a sentence, in lower case.
+const SHORT_FORMS: [&str; 22] = [
+    "mr", "mrs", "ms", "dr", "prof", "st", "jr", "sr", "vs", "no", "e.g", "i.e", "approx", "fig", "vol", "dept", "est", "inc", "ltd", "co",
+    "u.s", "cf",
+];
+
+/// Pieces of text in, sentences out.
+#[derive(Clone, Debug, Default)]
+pub struct Sentences {
+    rest: String,
+    /// Bytes of `rest` in which no sentence ends.
+    seen: usize,
+    /// Characters of `rest` up to there.
+    length: usize,
+    /// Where the last pause in these was, after it.
+    pause: Option<usize>,
+}
+
+impl Sentences {
+    /// Takes the next piece and returns the sentences that are complete now.
+    pub fn push(&mut self, piece: &str) -> Vec<String> {
+        self.rest.push_str(piece);
+        let mut done = Vec::new();
+        let mut begin = 0;
+        while let Some(end) = self.next_end(begin) {
+            take(&self.rest[begin..end], &mut done);
+            (begin, self.seen, self.length, self.pause) = (end, end, 0, None);
+        }
+        self.rest.drain(..begin);
+        self.seen -= begin;
+        self.pause = self.pause.map(|at| at - begin);
+        done
+    }
+
+    /// The reply has ended: what is left is its last sentence.
+    pub fn finish(&mut self) -> Option<String> {
+        let mut done = Vec::new();
+        take(&std::mem::take(self).rest, &mut done);
+        done.pop()
+    }
+
+    /// Where the sentence that begins at `begin` ends; None while that is not known.
+    fn next_end(&mut self, begin: usize) -> Option<usize> {
+        loop {
+            let c = self.rest[self.seen..].chars().next()?;
+            let after = self.seen + c.len_utf8();
+            if ends_sentence(c) {
+                let end = self.with_closing(after)?;
+                let follower = self.rest[end..].chars().next();
+                let certain = matches!(c, '。' | '！' | '？' | '\n') || follower?.is_whitespace();
+                if certain && !(c == '.' && self.is_short_form(begin)) {
+                    return Some(end);
+                }
+            }
+            self.seen = after;
+            self.length += 1;
+            if c.is_whitespace() || matches!(c, '，' | '、' | '；' | '：') {
+                self.pause = Some(after);
+            }
+            if self.length >= LONGEST || self.length >= LONG && matches!(c, ',' | ';' | ':' | '，' | '；' | '：' | '—') {
+                return Some(if self.length >= LONGEST { self.pause.filter(|at| *at > begin).unwrap_or(after) } else { after });
+            }
+        }
+    }
+
+    /// Behind the quotes and brackets that close after a sentence's end; None when more of them may come.
+    fn with_closing(&self, mut end: usize) -> Option<usize> {
+        if self.rest[..end].ends_with('\n') {
+            return Some(end);
+        }
+        loop {
+            match self.rest[end..].chars().next() {
+                Some(c) if ends_sentence(c) && c != '\n' || matches!(c, '"' | '\'' | ')' | ']' | '”' | '’' | '」' | '』' | '）' | '*') =>
+                {
+                    end += c.len_utf8();
+                }
+                Some(_) => return Some(end),
+                // A Chinese sentence has ended for certain, also when nothing follows yet.
+                None if self.rest[..end].ends_with(['。', '！', '？']) => return Some(end),
+                None => return None,
+            }
+        }
+    }
+
+    /// Whether the dot at `seen` belongs to the word before it.
+    fn is_short_form(&self, begin: usize) -> bool {
+        let word =
+            self.rest[begin..self.seen].rsplit(|c: char| c.is_whitespace() || matches!(c, '(' | '"' | '“')).next().unwrap_or_default();
+        let lower = word.to_lowercase();
+        let initial = word.chars().count() == 1 && word.chars().all(|c| c.is_uppercase() && c != 'I');
+        // "1. First" is an item of a list.
+        let item =
+            !word.is_empty() && word.len() <= 2 && word.chars().all(|c| c.is_ascii_digit()) && self.rest[begin..self.seen].trim() == word;
+        initial || item || SHORT_FORMS.contains(&lower.as_str())
+    }
+}
+
+const fn ends_sentence(c: char) -> bool {
+    matches!(c, '.' | '!' | '?' | '…' | '。' | '！' | '？' | '\n')
+}
+
+fn take(sentence: &str, done: &mut Vec<String>) {
+    let sentence = sentence.trim();
+    if sentence.chars().any(|c| !c.is_whitespace()) {
+        done.push(sentence.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(text: &str) -> Vec<String> {
+        let mut sentences = Sentences::default();
+        let mut all = sentences.push(text);
+        all.extend(sentences.finish());
+        all
+    }
+
+    #[test]
+    fn a_sentence_is_complete_when_the_next_one_begins() {
+        let mut sentences = Sentences::default();
+        assert!(sentences.push(" It is").is_empty());
+        assert!(sentences.push(" 3.5 degrees.").is_empty(), "the dot may be inside of a number");
+        assert_eq!(sentences.push(" Take"), ["It is 3.5 degrees."]);
+        assert_eq!(sentences.push(" a coat! Bye"), ["Take a coat!"]);
+        assert_eq!(sentences.finish(), Some("Bye".into()));
+        assert_eq!(sentences.push("你好。"), ["你好。"]);
+    }
+
+    #[test]
+    fn dots_of_short_forms_and_numbers_end_nothing() {
+        assert_eq!(cut("Dr. Smith, e.g. Mr. J. Smith, paid 3.50. Good."), ["Dr. Smith, e.g. Mr. J. Smith, paid 3.50.", "Good."]);
+        assert_eq!(cut("1. Wait. 2. Go."), ["1. Wait.", "2. Go."]);
+        assert_eq!(cut("See example.com now. Fine"), ["See example.com now.", "Fine"]);
+    }
+
+    #[test]
+    fn closing_quotes_and_repeated_marks_stay_with_their_sentence() {
+        assert_eq!(
+            cut("He said “no!” Then he left... Really?! (Yes.) Ok"),
+            ["He said “no!”", "Then he left...", "Really?!", "(Yes.)", "Ok"]
+        );
+        assert_eq!(cut("他说：“不！”然后走了。好"), ["他说：“不！”", "然后走了。", "好"]);
+    }
+
+    #[test]
+    fn any_split_gives_the_same_sentences() {
+        let text = "One two. Three, e.g. four! 你好。再见！ Five\nSix 3.14 is pi. ".repeat(5);
+        let whole = cut(&text);
+        for size in [1, 2, 7, 50] {
+            let (mut sentences, mut got, mut piece) = (Sentences::default(), Vec::new(), String::new());
+            for (n, c) in text.chars().enumerate() {
+                piece.push(c);
+                if n % size == 0 {
+                    got.extend(sentences.push(&std::mem::take(&mut piece)));
+                }
+            }
+            got.extend(sentences.push(&piece));
+            got.extend(sentences.finish());
+            assert_eq!(got, whole, "{size}");
+        }
+    }
+
+    #[test]
+    fn a_hundred_thousand_characters_are_cut_into_sentences_that_a_voice_can_take() {
+        let begun = std::time::Instant::now();
+        for text in ["word ".repeat(20_000), "字".repeat(100_000), "x".repeat(100_000), "a, b; ".repeat(17_000), ".".repeat(100_000)] {
+            let all = cut(&text);
+            assert!(all.iter().all(|s| s.chars().count() <= 400 || s.chars().all(|c| c == '.')), "{}", all[0]);
+            let kept = |s: &str| s.chars().filter(|c| !c.is_whitespace()).count();
+            assert_eq!(all.iter().map(|s| kept(s)).sum::<usize>(), kept(&text), "nothing is left out");
+        }
+        assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+    }
+}

@@ -1,0 +1,96 @@
+//! The WAV that voice programs write to a pipe: 16-bit PCM, with lengths that may be placeholders.
+
+use std::io::{self, Read};
+
+/// Bytes of chunks before the sound that are skipped at most.
+const LONGEST_SKIP: u32 = 1 << 16;
+
+/// Form of the sound that follows the header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Form {
+    pub(super) rate_hz: u32,
+    pub(super) channels: u16,
+}
+
+/// Reads up to the first sample.
+///
+/// # Errors
+/// When it is no WAV of 16-bit samples, or ends before the first.
+pub(super) fn read_header(reader: &mut impl Read) -> io::Result<Form> {
+    let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+    let mut head = [0; 12];
+    reader.read_exact(&mut head)?;
+    if &head[..4] != b"RIFF" || &head[8..] != b"WAVE" {
+        return Err(wrong("what it said is no WAV"));
+    }
+    let mut form = None;
+    loop {
+        let mut chunk = [0; 8];
+        reader.read_exact(&mut chunk)?;
+        let length = u32::from_le_bytes([chunk[4], chunk[5], chunk[6], chunk[7]]);
+        if &chunk[..4] == b"data" {
+            return form.ok_or_else(|| wrong("its WAV does not say its form"));
+        }
+        if length > LONGEST_SKIP {
+            return Err(wrong("its WAV is damaged"));
+        }
+        let mut body = vec![0; (length + length % 2) as usize];
+        reader.read_exact(&mut body)?;
+        if &chunk[..4] == b"fmt " {
+            let word = |at: usize| body.get(at..at + 2).map_or(0, |b| u16::from_le_bytes([b[0], b[1]]));
+            let rate_hz = body.get(4..8).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+            let (channels, bits) = (word(2), word(14));
+            // 1 is PCM; 0xFFFE says it elsewhere, and is PCM at 16 bits.
+            if !matches!(word(0), 1 | 0xFFFE) || bits != 16 || !(1..=8).contains(&channels) || !(4_000..=192_000).contains(&rate_hz) {
+                return Err(wrong("its WAV is not of 16-bit samples"));
+            }
+            form = Some(Form { rate_hz, channels });
+        }
+    }
+}
+
+/// The samples in `bytes`, mixed to mono and appended to `out`; returns how many bytes were used.
+pub(super) fn take_samples(bytes: &[u8], channels: u16, out: &mut Vec<f32>) -> usize {
+    let frame = 2 * usize::from(channels.max(1));
+    let frames = bytes.chunks_exact(frame);
+    let used = bytes.len() - frames.remainder().len();
+    out.extend(frames.map(|frame| {
+        let sum: i32 = frame.chunks_exact(2).map(|b| i32::from(i16::from_le_bytes([b[0], b[1]]))).sum();
+        sum as f32 / (32_768.0 * f32::from(channels.max(1)))
+    }));
+    used
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(format: u16, bits: u16, rate: u32) -> Vec<u8> {
+        let mut wav = b"RIFF\xff\xff\xff\x7fWAVELIST\x03\0\0\0abc\0fmt \x10\0\0\0".to_vec();
+        for word in [format, 1] {
+            wav.extend(word.to_le_bytes());
+        }
+        wav.extend(rate.to_le_bytes());
+        wav.extend([0; 4]);
+        wav.extend(2_u16.to_le_bytes());
+        wav.extend(bits.to_le_bytes());
+        wav.extend(b"data\0\xf0\xff\x7f");
+        wav
+    }
+
+    #[test]
+    fn placeholders_for_lengths_do_no_harm_and_anything_else_is_refused() {
+        assert_eq!(read_header(&mut &header(1, 16, 22_050)[..]).unwrap(), Form { rate_hz: 22_050, channels: 1 });
+        for damaged in [header(3, 32, 22_050), header(1, 16, 0), b"RIFF".to_vec(), b"not a wav at all, but text".to_vec(), Vec::new()] {
+            assert!(read_header(&mut &damaged[..]).is_err());
+        }
+    }
+
+    #[test]
+    fn half_a_sample_waits_for_its_other_half() {
+        let mut out = Vec::new();
+        assert_eq!(take_samples(&[0, 64, 0, 192, 7], 1, &mut out), 4);
+        assert_eq!(take_samples(&[0, 64, 0, 192], 2, &mut out), 4);
+        assert_eq!(out, [0.5, -0.5, 0.0]);
+    }
+}
