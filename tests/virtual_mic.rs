@@ -237,7 +237,8 @@ fn session(home: &Path, echo: EchoChoice) -> Settings {
 
 /// Says a text, and gives back what was reported until two seconds after it, and what the model heard meanwhile.
 fn say_in_the_room(echo: EchoChoice) -> (Vec<Event>, Vec<f32>) {
-    const TEXT: &str = "My name is Hearken. I listen all the time, and I answer when somebody asks me something. The weather is fine today.";
+    const TEXT: &str =
+        "My name is Hearken. I listen all the time, and I answer when somebody asks me something. The weather is fine today.";
     let home = tempfile::tempdir().unwrap();
     let engine = hearken::engine::start(session(home.path(), echo)).unwrap();
     let (start, mut events, mut said_at) = (Instant::now(), Vec::new(), None);
