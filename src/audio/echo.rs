@@ -127,6 +127,11 @@ impl EchoPath {
         }
         self.near.extend(samples.drain(..));
         if was_idle {
+            self.state = State::Cancelling { quiet_frames: 0, starved: 0 };
+            self.detector.begin();
+            self.pair();
+        } else if matches!(self.state, State::Cancelling { starved: 1.., .. }) && !self.far.is_empty() {
+            // The loudspeaker stood still, or its callback came very late: only now is it known what belongs together.
             self.pair();
         }
         let mut noticed = Noticed::Nothing;
@@ -212,8 +217,7 @@ impl EchoPath {
 
     /// Pairs the newest sample of the microphone with the newest that was handed to the loudspeaker, and a margin.
     fn pair(&mut self) {
-        self.state = State::Cancelling { quiet_frames: 0, starved: 0 };
-        self.detector.begin();
+        self.skip = 0;
         let surplus = self.far.len() as i64 + MARGIN - self.near.len() as i64;
         if surplus >= 0 {
             // Some of what was played came before what is held of the microphone.
@@ -244,7 +248,6 @@ impl EchoPath {
             }
             *starved = 0;
         } else {
-            self.skip += HOP_SAMPLES;
             *starved += HOP_SAMPLES;
         }
         let sounds = far.iter().any(|x| x.abs() > SILENT);
@@ -271,7 +274,7 @@ impl EchoPath {
         });
         let Some((far_end, _)) = &self.far_end else { return Noticed::Nothing };
         if self.conduct.interrupt == Interrupt::LetFinish || !far_end.is_playing() {
-            return if verdict == Verdict::Speaking { Noticed::Speech } else { Noticed::Nothing };
+            return if self.detector.hears_speech() { Noticed::Speech } else { Noticed::Nothing };
         }
         match verdict {
             Verdict::Alone => {

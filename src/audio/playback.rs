@@ -68,9 +68,10 @@ pub trait Output: Send {
 #[must_use]
 pub fn system_output() -> Box<dyn Output> {
     #[cfg(feature = "mic")]
-    return Box::new(DeviceOutput);
+    let output = DeviceOutput;
     #[cfg(not(feature = "mic"))]
-    return Box::new(NoOutput);
+    let output = NoOutput;
+    Box::new(output)
 }
 
 /// The output of a build that has none.

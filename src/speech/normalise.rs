@@ -117,16 +117,17 @@ fn without_marks(line: &str, out: &mut String) {
         }
         let after = &rest[c.len_utf8()..];
         if c == '<'
-            && let Some(tag) = after.find('>').filter(|at| *at < 60 && after.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/'))
+            && let Some(tag) = find(after, '>', 60).filter(|_| after.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/'))
         {
             out.push(' ');
             rest = &after[tag + 1..];
         } else if let Some(rest_of_entity) = entity(rest, out) {
             rest = rest_of_entity;
-        } else if c == ']' && after.starts_with('(') && after.find(')').is_some_and(|end| link_length(&after[1..]).is_some_and(|l| l < end))
+        } else if c == ']'
+            && let Some(end) = find(after, ')', 500).filter(|end| after[1..*end].len() == link_length(&after[1..]).unwrap_or(usize::MAX))
         {
             // The target of a labelled link: its label was said.
-            rest = after.find(')').map_or("", |end| &after[end + 1..]);
+            rest = &after[end + 1..];
         } else {
             match c {
                 '*' | '`' | '~' | '[' | ']' | '{' | '}' | '|' | '\\' | '^' | '<' | '>' | '"' | '“' | '”' | '«' | '»' | '_' => {
@@ -142,12 +143,20 @@ fn without_marks(line: &str, out: &mut String) {
     }
 }
 
+/// Where `wanted` stands among the first `most` characters.
+fn find(text: &str, wanted: char, most: usize) -> Option<usize> {
+    text.char_indices().take(most).find(|(_, c)| *c == wanted).map(|(at, _)| at)
+}
+
 /// Bytes of the link that `text` begins with.
 fn link_length(text: &str) -> Option<usize> {
     let begins =
         ["https://", "http://", "www."].iter().any(|scheme| text.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme)));
+    if !begins {
+        return None;
+    }
     let end = text.find(|c: char| c.is_whitespace() || matches!(c, ')' | '>' | '"' | '<' | '，' | '。') || is_han(c)).unwrap_or(text.len());
-    begins.then(|| text[..end].trim_end_matches(['.', ',', ';', '!', '?']).len())
+    Some(text[..end].trim_end_matches(['.', ',', ';', '!', '?']).len())
 }
 
 /// The name of the site, as it is read out.

@@ -42,7 +42,8 @@ fn say(chars: &[char], begin: usize, money: Option<&str>, tongue: Tongue, out: &
     }
     let next = |n: usize| chars.get(end + n).copied();
     let range = matches!(next(0), Some('-' | '–' | '~' | '～')) && next(1).is_some_and(|c| c.is_ascii_digit());
-    if range && !chars[begin..end].contains(&'.') && second_of_range_ends(chars, end + 1) {
+    let within = begin > 0 && matches!(chars[begin - 1], '-' | '–');
+    if range && !within && !chars[begin..end].contains(&'.') && second_of_range_ends(chars, end + 1) {
         out.push_str(&number);
         out.push_str(if tongue == Tongue::English { " to " } else { "到" });
         return end + 1;

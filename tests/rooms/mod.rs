@@ -1,5 +1,12 @@
 //! What the tests of hands-free listening share: spoken words, disturbances, and a rig of voice, room and microphone.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, reason = "a helper of a test fails as a test does")]
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    dead_code,
+    reason = "a helper of a test fails as a test does"
+)]
 
 use std::process::{Command, Stdio};
 
@@ -187,7 +194,7 @@ impl Rig {
 
 /// By how much the echo is quieter in `clean` than in `raw`, in dB, in seconds `from` to `to`.
 pub fn erle(rig: &Rig, from: f32, to: f32) -> f32 {
-    let range = (from * RATE as f32) as usize..(to * RATE as f32) as usize;
+    let range = (from * RATE as f32) as usize..((to * RATE as f32) as usize).min(rig.clean.len());
     level(&rig.raw[range.clone()]) - level(&rig.clean[range])
 }
 

@@ -299,7 +299,7 @@ mod tests {
     fn a_voice_goes_on_at_another_output_of_another_rate_when_its_own_is_lost() {
         let (mut player, fillers, dead, far) = player(&[48_000, 44_100]);
         player.prepare().unwrap();
-        player.take(&tone(22_050, 3.0), 22_050).unwrap();
+        player.take(&tone(22_050, 4.0), 22_050).unwrap();
         assert_eq!(player.pump().unwrap(), Flow::Full, "1.5 s fit");
         let (mut first, _) = far.take().unwrap();
         let mut data = vec![0.0; 48_000];
