@@ -16,13 +16,13 @@ const AFTER_DELAY: usize = 12;
 /// Far end below this, in dB below full scale, makes no echo worth the name.
 const FAR_SILENT_DB: f32 = -65.0;
 /// What is left has to exceed what is left of the echo by so much, in dB: the canceller's residue varies from frame to frame.
-const MARGIN_DB: f32 = 6.0;
+const MARGIN_DB: f32 = 4.0;
 /// Frames that are looked at together: 300 ms.
 const WINDOW: usize = 30;
-/// Voiced frames among them after which somebody may be speaking: 50 ms.
-const PERHAPS: usize = 5;
-/// Voiced frames after which somebody speaks: 130 ms. A cough has less, a key none.
-const SPEAKS: usize = 13;
+/// Voiced frames among them after which somebody may be speaking: 40 ms.
+const PERHAPS: usize = 4;
+/// Voiced frames after which somebody speaks: 90 ms. A cough has less, a key none.
+const SPEAKS: usize = 9;
 /// Frames that a doubt lasts after its last cause: 400 ms.
 const DOUBT: u32 = 40;
 /// Frames in which frames that might be speech are not learnt from: 1.5 s. A residue that stays so long is the canceller's.
@@ -135,8 +135,8 @@ impl BargeIn {
         self.coupled_frames = self.coupled_frames.saturating_add(1);
         let step = if self.coupled_frames < 50 { 1.0 } else { 0.2 };
         self.coupling_db += if ratio_db > self.coupling_db { 0.7 * step } else { -0.3 * step };
-        // What the canceller leaves exceeds this in one frame of fifty.
-        self.residue_db += if residue_db > self.residue_db { 0.98 * 4.0 } else { -0.02 * 4.0 };
+        // What the canceller leaves exceeds this in one frame of twenty.
+        self.residue_db += if residue_db > self.residue_db { 0.95 * 3.0 } else { -0.05 * 3.0 };
         self.residue_db = self.residue_db.clamp(-45.0, 6.0);
     }
 
@@ -189,8 +189,8 @@ mod tests {
     #[test]
     fn what_is_not_voiced_or_too_short_cuts_nothing() {
         assert_eq!(until(&mut settled(), Verdict::Speaking, |_| frame(-20.0, -22.0, -15.0, 0.3)), None, "noise");
-        let cough = |n: usize| frame(-20.0, -22.0, -15.0, if (20..30).contains(&n) { 0.8 } else { 0.4 });
-        assert_eq!(until(&mut settled(), Verdict::Speaking, cough), None, "100 ms of voice in a cough");
+        let cough = |n: usize| frame(-20.0, -22.0, -15.0, if (20..27).contains(&n) { 0.8 } else { 0.4 });
+        assert_eq!(until(&mut settled(), Verdict::Speaking, cough), None, "70 ms of voice in a cough");
         let key = |n: usize| if n % 20 < 2 { frame(-20.0, -22.0, -15.0, 0.2) } else { frame(-35.0, -65.0, -15.0, 0.9) };
         assert_eq!(until(&mut settled(), Verdict::Speaking, key), None, "keys");
     }
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_doubt_passes() {
         let mut detector = settled();
-        let syllable = |n: usize| if n < 6 { frame(-32.0, -38.0, -15.0, 0.9) } else { frame(-35.0, -65.0, -15.0, 0.9) };
+        let syllable = |n: usize| if n < 5 { frame(-32.0, -38.0, -15.0, 0.9) } else { frame(-35.0, -65.0, -15.0, 0.9) };
         assert_eq!(until(&mut detector, Verdict::Speaking, syllable), None);
         assert_eq!(detector.step(&syllable(9)), Verdict::Alone);
     }
