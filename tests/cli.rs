@@ -117,7 +117,6 @@ fn bad_arguments_exit_2_and_name_what_is_wrong() {
         (&["model", "list"], &["model"]),
         (&["history"], &["list", "search"]),
         (&["eval"], &["eval"]),
-        (&["listen", "--speak"], &["--speak"]),
         (&["bench", "--recommend"], &["--recommend"]),
         (&["bench", "--scenario", "quiet"], &["--scenario"]),
         (&["listen", "--precision", "q5"], &["q5", "--precision", "bf16"]),

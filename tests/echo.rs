@@ -172,6 +172,16 @@ fn at_most_six_of_three_hundred_coughs_keys_and_own_words_are_taken_for_a_person
 }
 
 #[test]
+fn with_headphones_nothing_is_cancelled_and_a_person_still_cuts() {
+    let conduct = VoiceConduct { echo: EchoChoice::Off, ..VoiceConduct::default() };
+    let mut rig = Rig::new(Walls { gain_db: -90.0, ..Walls::default() }, conduct);
+    rig.play(&talk(8.0, 0), &[], 4.0);
+    assert!(rig.interruptions.is_empty());
+    rig.play(&[], &at_level(&spoken(INTERRUPTIONS[2], "en+f2", 50), -25.0), 1.5);
+    assert!(!rig.interruptions.is_empty() && !rig.path.is_cancelling());
+}
+
+#[test]
 fn who_lets_it_finish_is_not_cut_and_a_word_after_the_reply_cuts_nothing() {
     let conduct = VoiceConduct { interrupt: Interrupt::LetFinish, ..VoiceConduct::default() };
     let mut rig = Rig::new(Walls::default(), conduct);

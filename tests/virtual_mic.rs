@@ -14,7 +14,7 @@ use hearken::audio::capture::stream::InputStream;
 use hearken::audio::resample::Resampler;
 use hearken::audio::{Heard, Source};
 use hearken::config::{Cli, Request, Settings, Stdout};
-use hearken::protocol::{DeviceChoice, EchoChoice, Event, GapCause, ReplyId, VoiceConduct};
+use hearken::protocol::{DeviceChoice, EchoChoice, Event, GapCause, Interrupt, ReplyId, VoiceConduct};
 
 const INSIDE: &str = "HEARKEN_TEST_INSIDE_VIRTUAL_MIC";
 const LIMIT: Duration = Duration::from_secs(90);
@@ -231,7 +231,9 @@ fn session(home: &Path, echo: EchoChoice) -> Settings {
     let cli = Cli::try_parse_from(["hearken", "--modes", "dialog", "--gate", "off"]).unwrap();
     let Request::Window(mut settings) = cli.request(&paths, Stdout::Redirected).unwrap() else { panic!("no window") };
     settings.save_audio = Some(home.join("heard.wav"));
-    settings.voice = VoiceConduct { echo, ..VoiceConduct::default() };
+    // Without the canceller nobody can tell its own voice from a person's.
+    let interrupt = if echo == EchoChoice::Off { Interrupt::LetFinish } else { Interrupt::Cut };
+    settings.voice = VoiceConduct { echo, interrupt, ..VoiceConduct::default() };
     *settings
 }
 

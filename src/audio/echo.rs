@@ -120,8 +120,9 @@ impl EchoPath {
         self.fetch_far();
         let was_idle = self.state == State::Idle;
         if was_idle && !self.begins() {
+            let far_db = if self.far.is_empty() { voicing::SILENCE_DB } else { voicing::level_db(self.far.make_contiguous()) };
             self.far.clear();
-            let noticed = self.listen(samples);
+            let noticed = self.listen(samples, far_db);
             self.polish(samples);
             return noticed;
         }
@@ -292,15 +293,15 @@ impl EchoPath {
         }
     }
 
-    /// Looks for speech in what passes untouched: nothing is played, or into headphones only.
-    fn listen(&mut self, samples: &[f32]) -> Noticed {
+    /// Looks for speech in what passes untouched: nothing is played, or into headphones, or so it was said.
+    fn listen(&mut self, samples: &[f32], far_db: f32) -> Noticed {
         self.rest.extend_from_slice(samples);
         let mut noticed = Noticed::Nothing;
         let (frames, rest) = self.rest.as_chunks::<HOP_SAMPLES>();
         for frame in frames {
             let raw_db = self.raw_listener.level(frame);
             let clean = self.listener.hear(frame);
-            let verdict = self.detector.step(&barge_in::Frame { raw_db, clean, far_db: voicing::SILENCE_DB, delay_ms: None });
+            let verdict = self.detector.step(&barge_in::Frame { raw_db, clean, far_db, delay_ms: None });
             if self.detector.hears_speech() {
                 noticed = noticed.max(Noticed::Speech);
             }
