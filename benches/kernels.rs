@@ -106,7 +106,8 @@ fn attention(c: &mut Criterion) {
     for positions in [1_000, 2_048, 4_000] {
         let row: Vec<f32> = (0..groups * size).map(|i| (i as f32 * 0.37).sin()).collect();
         let mut cache = KeysValues::new(groups, size);
-        (0..positions).for_each(|_| cache.append(&row, &row));
+        let turns = vec![(1.0, 0.0); size / 2];
+        (0..positions).for_each(|_| cache.append(&mut row.clone(), &turns, &row));
         for rows in [1, 13] {
             let mut plan = Plan::default();
             plan.make(std::iter::once(rows), groups, per_group, size);

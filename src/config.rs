@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod clock;
+pub mod endurance;
 mod eval_args;
 mod history_cli;
 pub mod history_prefs;
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 use crate::protocol::{DeviceChoice, ModelChoice};
 
 pub use cli::Cli;
+pub use endurance::{ContextChoice, ContextPolicy, Endurance, Reset, Sensitivity, Worth};
 pub use eval_args::{EvalOptions, EvalRequest, EvalTask, Instruction, Resume, Style};
 pub use history_cli::{Deletion, ExportForm, HistoryRequest, SessionChoice};
 pub use history_prefs::HistoryPrefs;
@@ -60,6 +62,8 @@ pub struct Settings {
     pub save_audio: Option<PathBuf>,
     /// Which optional events are wanted.
     pub reports: Reports,
+    /// How it lasts for hours.
+    pub endurance: Endurance,
     /// Where settings and caches live.
     pub paths: Paths,
 }

@@ -7,14 +7,18 @@
 mod capture;
 mod conductor;
 pub mod ear;
+mod failures;
 mod handle;
+mod intake;
 mod meters;
 pub mod opening;
+mod overload;
 mod pace;
 mod queue;
 mod recordings;
 mod replies;
 pub mod session;
+mod watchdog;
 mod workers;
 
 use std::io;
@@ -37,15 +41,17 @@ use conductor::Conductor;
 
 pub use handle::EngineHandle;
 pub use meters::{Meters, Readings};
-pub use queue::Encoded;
+pub use queue::{Encoded, Follows};
 
 /// Commands that may wait: more than a person gives in one chunk.
 const COMMANDS: usize = 64;
 /// Events that may wait: some seconds of every mode at once. A face that takes none for longer holds the engine up, which
 /// becomes an `audio_gap` and not a growing memory.
 const EVENTS: usize = 4_096;
-/// Chunks that may wait between capture and inference: 60 s (DESIGN.md "Time, loss and order").
-const CHUNKS: usize = 150;
+/// Chunks that may wait for the lanes once they are encoded: 10 s, about the longest reply.
+const ENCODED_CHUNKS: usize = 25;
+/// Chunks that may wait between capture and inference: with the encoded ones 60 s (DESIGN.md "Time, loss and order").
+const CHUNKS: usize = 150 - ENCODED_CHUNKS;
 /// Chunks that may wait when a file is heard: it waits for the model, so a little keeps both busy.
 const FILE_CHUNKS: usize = 4;
 /// Orders to the capture thread that may wait.
@@ -65,7 +71,7 @@ enum Tempo {
 /// # Errors
 /// When the source, the model or the file for `save_audio` cannot be opened: nothing has been started then.
 pub fn start(settings: Settings) -> Result<EngineHandle> {
-    let (source, gap_secs, tempo) = open_source(&settings.source)?;
+    let (source, gap_secs, tempo) = open_source(&settings)?;
     start_with(settings, source, gap_secs, tempo)
 }
 
@@ -76,7 +82,7 @@ pub fn start(settings: Settings) -> Result<EngineHandle> {
 pub fn start_patiently(settings: Settings) -> Result<EngineHandle> {
     #[cfg(feature = "mic")]
     if let SourceChoice::Microphone(device) = &settings.source {
-        let source = Box::new(CaptureSource::open_patiently(device));
+        let source = Box::new(CaptureSource::open_patiently(device, &settings.endurance.excluded_inputs));
         return start_with(settings, source, 0.0, Tempo::Live);
     }
     start(settings)
@@ -106,39 +112,45 @@ fn start_with(mut settings: Settings, source: Box<dyn Source>, gap_secs: f64, te
     let meters = Arc::new(Meters::default());
     let (command_tx, command_rx) = bounded(COMMANDS);
     let (event_tx, event_rx) = bounded(EVENTS);
-    let (chunk_tx, chunk_rx) = if tempo == Tempo::Live { bounded(CHUNKS) } else { bounded(FILE_CHUNKS) };
+    let (feeder, taker) = intake::intake(if tempo == Tempo::Live { CHUNKS } else { FILE_CHUNKS });
     let (control_tx, control_rx) = bounded(CONTROLS);
     let source_name = source.name();
-    let lost = chunk_rx.clone();
+    let (pulse, watched) = watchdog::Pulse::new();
+    let excluded = settings.endurance.excluded_inputs.clone();
     let parts = conductor::Parts {
         settings,
         model,
         source_name,
         tempo,
         commands: command_rx,
-        events: event_tx,
-        captured: chunk_rx,
+        events: event_tx.clone(),
+        captured: taker,
         control: control_tx,
         meters: Arc::clone(&meters),
         recordings: recordings::Recordings::new(save),
+        pulse,
         trouble,
     };
     let conductor = Conductor::new(parts)?;
-    let capture =
-        capture::Capture::new(source, gap_secs, tempo, capture::Ends { out: chunk_tx, lost, control: control_rx }, Arc::clone(&meters));
+    let ends = capture::Ends { out: feeder, control: control_rx };
+    let capture = capture::Capture::new(source, (gap_secs, tempo), ends, Arc::clone(&meters)).excluding(&excluded);
     let threads = vec![spawn("hearken-capture", move || capture.run())?, spawn("hearken-inference", move || conductor.run())?];
+    // It ends when the inference thread does.
+    spawn("hearken-watchdog", move || watchdog::watch(&watched, watchdog::STALLED, &event_tx)).map(drop)?;
     Ok(EngineHandle::new(command_tx, event_rx, meters, threads))
 }
 
-fn open_source(choice: &SourceChoice) -> Result<(Box<dyn Source>, f64, Tempo)> {
+fn open_source(settings: &Settings) -> Result<(Box<dyn Source>, f64, Tempo)> {
     let paced = |source: Box<dyn Source>, pace: Pace| -> (Box<dyn Source>, Tempo) {
         match pace {
             Pace::Unthrottled => (source, Tempo::Waits),
             Pace::Realtime => (Box::new(Paced::new(source)), Tempo::Live),
         }
     };
-    match choice {
-        SourceChoice::Microphone(device) => Ok((Box::new(CaptureSource::open(device)?), 0.0, Tempo::Live)),
+    match &settings.source {
+        SourceChoice::Microphone(device) => {
+            Ok((Box::new(CaptureSource::open(device, &settings.endurance.excluded_inputs)?), 0.0, Tempo::Live))
+        }
         SourceChoice::Files { paths, gap_secs, pace } => {
             let (source, tempo) = paced(Box::new(FileSource::open(paths)?), *pace);
             Ok((source, *gap_secs, tempo))

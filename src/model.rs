@@ -26,6 +26,7 @@ pub mod unicode;
 pub mod weights;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
@@ -223,6 +224,14 @@ impl Model {
     #[must_use]
     pub fn new_cache(&self) -> LaneCache {
         self.decoder.new_cache()
+    }
+
+    /// Makes room in `cache`: the positions `kept` (in order, none twice) move to the lowest positions.
+    ///
+    /// # Errors
+    /// When candle fails (out of memory).
+    pub fn keep(&self, cache: &mut LaneCache, kept: &[Range<usize>]) -> Result<()> {
+        self.decoder.keep(cache, kept).map_err(computing)
     }
 
     /// Reads a cache that [`LaneCache::save`] wrote; None unless it is one of this model's sizes.

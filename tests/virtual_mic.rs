@@ -130,7 +130,7 @@ fn inner_raw() {
     let dir = tempfile::tempdir().unwrap();
     let file = write_noise(&dir, &wanted);
 
-    let mut stream = InputStream::open(&DeviceChoice::Default).unwrap();
+    let mut stream = InputStream::open(&DeviceChoice::Default, &[]).unwrap();
     assert_eq!(stream.rate_hz(), 48_000);
     let (mut player, mut heard, start) = (play(&file), Vec::new(), Instant::now());
     while start.elapsed() < Duration::from_secs(9) {
@@ -154,7 +154,7 @@ fn inner_source() {
     let wanted = speech_like_noise();
     let dir = tempfile::tempdir().unwrap();
     let file = write_noise(&dir, &wanted);
-    let mut source = CaptureSource::open(&DeviceChoice::Default).unwrap();
+    let mut source = CaptureSource::open(&DeviceChoice::Default, &[]).unwrap();
     let (mut player, mut heard, start) = (play(&file), Vec::new(), Instant::now());
     while start.elapsed() < Duration::from_secs(10) {
         match source.next(&mut heard).unwrap() {
@@ -206,7 +206,7 @@ fn inner_unplug() {
     if !inside() {
         return;
     }
-    let mut source = CaptureSource::open(&DeviceChoice::Named("vmic_sink.monitor".to_owned())).unwrap();
+    let mut source = CaptureSource::open(&DeviceChoice::Named("vmic_sink.monitor".to_owned()), &[]).unwrap();
     wait_for(&mut source, Duration::from_secs(5), |heard| matches!(heard, Heard::Samples(_)));
     let modules = pactl(&["list", "short", "modules"]);
     let module = modules.lines().find(|line| line.contains("sink_name=vmic_sink")).and_then(|line| line.split_whitespace().next()).unwrap();

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{noise, peak_rss_mb, round};
 use crate::audio::chunker::Chunk;
-use crate::config::{BenchOptions, Clip, Mode, Paths, SamplingChoice, Scenario, modes};
+use crate::config::{BenchOptions, Clip, ContextChoice, Mode, Paths, SamplingChoice, Scenario, modes};
 use crate::engine::ear::Ear;
 use crate::engine::opening::Opening;
 use crate::engine::session::{Conduct, Session};
@@ -100,7 +100,7 @@ struct Play<'a> {
 
 impl<'a> Play<'a> {
     fn new(model: &'a Arc<Model>, scenario: Scenario, modes: &[Mode]) -> Result<Self> {
-        let mut conduct = Conduct::product(SamplingChoice { temperature: 0.0, top_k: None, seed: 0 });
+        let mut conduct = Conduct::product(SamplingChoice { temperature: 0.0, top_k: None, seed: 0 }, ContextChoice::default());
         conduct.on_loop = OnLoop::GoOn;
         conduct.reply_limit = if scenario == Scenario::Speech { ENTRY_TOKENS } else { ANSWER_TOKENS };
         let mut session = Session::new(Arc::clone(model), conduct)?;
@@ -109,7 +109,7 @@ impl<'a> Play<'a> {
             session.switch_on(mode, &Opening::of(model, mode, &paths)?)?;
             session.become_eager(&mode.name, -CERTAIN);
         }
-        let gate = (scenario == Scenario::Quiet).then(QuietGate::new);
+        let gate = (scenario == Scenario::Quiet).then(QuietGate::default);
         let speaker = modes.first().map(|mode| mode.name.clone()).unwrap_or_default();
         let mut ear = Ear::new(MaxOver::Newest45Secs, gate);
         // A quiet minute begins when the gate has come to know the room.

@@ -338,6 +338,7 @@ fn session_of(
         },
         save_audio: typed.save_audio,
         reports,
+        endurance: file.endurance,
         paths: paths.clone(),
     })
 }

@@ -102,6 +102,11 @@ impl Layers {
         })
     }
 
+    /// The rotations of its positions.
+    pub(super) const fn rope(&self) -> &Rope {
+        &self.rope
+    }
+
     /// Feeds all rows, appends to the caches and reads: of the rows `decisions` the two logits that can be chosen while
     /// listening, of the rows `rows` all of them.
     pub(super) fn pass(
@@ -216,8 +221,7 @@ impl Layers {
             for row in span.first_row..span.first_row + span.rows {
                 room.qkv.copy(row, heads * size, &mut room.heads);
                 let (keys, values) = room.heads.split_at_mut(groups * size);
-                rotate(keys, &room.turns[row * size / 2..][..size / 2]);
-                cache.append(keys, values);
+                cache.append(keys, &room.turns[row * size / 2..][..size / 2], values);
             }
         }
         let lane = |lane: usize| match &segments[lane].cache.layers[layer] {

@@ -1,12 +1,14 @@
 //! Attention of a few rows over a long cache of 16-bit keys and values.
 //!
 //! Responsible for the layout of one layer's cache and for the product with it; the query heads of a group share every load
-//! of a key. Not responsible for rotation, nor for which positions are kept.
+//! of a key. Not responsible for which positions are kept.
 //!
 //! Layout: keys and values lie in blocks of 16 positions. A block of keys is kept dimension by dimension, so that 16 scores
 //! form in one register; a block of values in slices of 16 dimensions, a slice position by position, so that 16 dimensions
 //! of the answer do. Both products are then one and the same kernel, `c[r][0..16] = sum over i of a[r][i] * b[i][0..16]`,
 //! which reads memory in one direction.
+
+mod keeping;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -14,6 +16,7 @@ use half::slice::HalfFloatSliceExt;
 use super::crew::{Uneven, crew};
 use super::product::product;
 use super::{Path, math, with_room};
+use crate::model::rope::rotate;
 
 /// Positions of a block, and dimensions of a slice.
 const WIDE: usize = 16;
@@ -23,14 +26,19 @@ const ROWS: usize = 26;
 /// Positions by which a cache grows: half a minute of chunks allocates once.
 const GROW_BY: usize = 512;
 
-/// Keys and values of one layer of one lane: rotated keys, f16.
+/// Keys and values of one layer of one lane, f16.
+///
+/// Keys are kept twice: rotated for attention, and as they were before, from which they are rotated anew whenever their
+/// position changes. So a rotated key is always the same function of its master and its position, however often it moved.
 #[derive(Debug)]
 pub struct KeysValues {
     groups: usize,
     size: usize,
     positions: usize,
-    /// Per group `[block][size][16 positions]`.
+    /// Rotated, per group `[block][size][16 positions]`.
     keys: Vec<Vec<f16>>,
+    /// Before rotation, per group `[position][size]`.
+    masters: Vec<Vec<f16>>,
     /// Per group `[block][size / 16][16 positions][16]`.
     values: Vec<Vec<f16>>,
     /// Room for one position in f16.
@@ -125,7 +133,7 @@ impl Clone for KeysValues {
     /// A copy that has room to grow: what is copied is appended to next.
     fn clone(&self) -> Self {
         let copy = |all: &Vec<Vec<f16>>| all.iter().map(|own| with_spare(own, GROW_BY * self.size)).collect();
-        Self { keys: copy(&self.keys), values: copy(&self.values), halves: Vec::new(), ..*self }
+        Self { keys: copy(&self.keys), masters: copy(&self.masters), values: copy(&self.values), halves: Vec::new(), ..*self }
     }
 }
 
@@ -139,7 +147,8 @@ impl KeysValues {
     /// An empty cache for `groups` key/value heads of `size` numbers, a multiple of 16.
     #[must_use]
     pub fn new(groups: usize, size: usize) -> Self {
-        Self { groups, size, positions: 0, keys: vec![Vec::new(); groups], values: vec![Vec::new(); groups], halves: Vec::new() }
+        let empty = || vec![Vec::new(); groups];
+        Self { groups, size, positions: 0, keys: empty(), masters: empty(), values: empty(), halves: Vec::new() }
     }
 
     /// Positions that it holds.
@@ -148,9 +157,21 @@ impl KeysValues {
         self.positions
     }
 
-    /// Appends one position: the rotated keys and the values of every group, `[groups * size]` each.
-    pub fn append(&mut self, keys: &[f32], values: &[f32]) {
+    /// Appends one position: the keys before rotation (afterwards they are rotated) and the values of every group,
+    /// `[groups * size]` each; `turns` is the rotation of this position.
+    pub fn append(&mut self, keys: &mut [f32], turns: &[(f32, f32)], values: &[f32]) {
         let size = self.size;
+        for (keys, masters) in keys.chunks_exact_mut(size).zip(&mut self.masters) {
+            let from = masters.len();
+            if masters.capacity() < from + size {
+                masters.reserve_exact(GROW_BY * size);
+            }
+            masters.resize(from + size, f16::ZERO);
+            masters[from..].convert_from_f32_slice(keys);
+            // What is rotated is what is kept, so that rotating it again gives the same bits.
+            masters[from..].convert_to_f32_slice(keys);
+        }
+        rotate(keys, turns);
         let (block, lane) = (self.positions / WIDE * WIDE * size, self.positions % WIDE);
         for own in self.keys.iter_mut().chain(&mut self.values) {
             if own.capacity() < block + WIDE * size {
@@ -184,30 +205,28 @@ impl KeysValues {
         self.size
     }
 
-    /// All keys and all values, `[groups][positions][size]`.
+    /// All keys before rotation and all values, `[groups][positions][size]`.
     #[must_use]
     pub fn rows(&self) -> (Vec<f16>, Vec<f16>) {
-        let (mut keys, mut values) = (Vec::new(), Vec::new());
-        for (own_keys, own_values) in self.keys.iter().zip(&self.values) {
+        let mut values = Vec::with_capacity(self.groups * self.positions * self.size);
+        for own in &self.values {
             for at in 0..self.positions {
-                let (block, lane) = (at / WIDE * WIDE * self.size, at % WIDE);
-                keys.extend((0..self.size).map(|d| own_keys[block + d * WIDE + lane]));
-                values.extend((0..self.size).map(|d| own_values[block + (d / WIDE * WIDE + lane) * WIDE + d % WIDE]));
+                values.extend((0..self.size / WIDE).flat_map(|slice| self.slice(own, at, slice)));
             }
         }
-        (keys, values)
+        (self.masters.concat(), values)
     }
 
-    /// Appends what [`KeysValues::rows`] gave.
-    pub fn extend(&mut self, keys: &[f16], values: &[f16]) {
-        let positions = keys.len() / (self.groups * self.size).max(1);
-        let of = |all: &[f16], at: usize| -> Vec<f32> {
-            (0..self.groups).flat_map(|g| all[(g * positions + at) * self.size..][..self.size].iter().map(|x| x.to_f32())).collect()
-        };
-        let rows: Vec<(Vec<f32>, Vec<f32>)> = (0..positions).map(|at| (of(keys, at), of(values, at))).collect();
-        for (keys, values) in rows {
-            self.append(&keys, &values);
+    /// The values of position `at` of group `g`.
+    fn value(&self, g: usize, at: usize, to: &mut [f32]) {
+        for (slice, to) in to.chunks_exact_mut(WIDE).enumerate() {
+            self.slice(&self.values[g], at, slice).convert_to_f32_slice(to);
         }
+    }
+
+    /// Slice `slice` of the values of position `at` of one group.
+    fn slice<'a>(&self, own: &'a [f16], at: usize, slice: usize) -> &'a [f16] {
+        &own[at / WIDE * WIDE * self.size + (slice * WIDE + at % WIDE) * WIDE..][..WIDE]
     }
 
     /// Causal attention of `task`, whose lane's newest `rows` positions ask: `queries` and `answers` are `[pair][size]`.
