@@ -33,17 +33,10 @@ const KINDS: [(&str, Numbers); 4] = [
 
 /// A decoder of random weights with so many layers.
 fn decoder(n_layer: usize, numbers: Numbers) -> Decoder {
-    let config = LmConfig {
-        n_layer,
-        n_embd: 128,
-        n_head: 4,
-        n_query_groups: Some(2),
-        head_size: Some(32),
-        intermediate_size: Some(256),
-        padded_vocab_size: 512,
-        block_size: 8_192,
-        ..LmConfig::released_3b()
-    };
+    let mut config = LmConfig::released_3b();
+    (config.n_layer, config.n_embd, config.n_head, config.n_query_groups) = (n_layer, 128, 4, Some(2));
+    (config.head_size, config.intermediate_size) = (Some(32), Some(256));
+    (config.padded_vocab_size, config.block_size) = (512, 8_192);
     Decoder::from_weights(&RandomWeights::new(7), &config, numbers, &Device::Cpu, (1, 2)).unwrap()
 }
 
