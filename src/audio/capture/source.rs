@@ -226,6 +226,9 @@ impl CaptureSource {
                 if live.only_zeros(&self.raw) {
                     return self.lose("for 30 s it has delivered nothing but exact zeros", GapCause::Zeros, start, out);
                 }
+                if let Some(heard) = self.follow(start, out) {
+                    return heard;
+                }
             }
             ReadOutcome::Lost(lost) => {
                 note(live.resampler.finish(out), &mut self.pending);
@@ -236,7 +239,7 @@ impl CaptureSource {
                 if let Some(why) = live.failure() {
                     return self.lose(&why, GapCause::DeviceLost, start, out);
                 }
-                if let Some(heard) = self.follow(out) {
+                if let Some(heard) = self.follow(start, out) {
                     return heard;
                 }
             }

@@ -105,14 +105,13 @@ impl CaptureSource {
     }
 
     /// Follows the system's default, returns to the chosen input when it is back, and notices that it is gone although its
-    /// stream was moved elsewhere.
-    pub(super) fn follow(&mut self, out: &mut Vec<f32>) -> Option<Heard> {
+    /// stream was moved elsewhere. What was read lies in `out` from `start` on.
+    pub(super) fn follow(&mut self, start: usize, out: &mut Vec<f32>) -> Option<Heard> {
         let State::Listening(live) = &mut self.state else { return None };
         if let Some(opening) = &self.switching {
             match opening.try_recv() {
                 Ok(Ok(stream)) => {
                     self.switching = None;
-                    let start = out.len();
                     note(live.resampler.finish(out), &mut self.pending);
                     if let Ok(live) = Live::new(stream, Standing::Chosen) {
                         self.take_over(live);
@@ -132,7 +131,6 @@ impl CaptureSource {
             (DeviceChoice::Default, Some(new)) => !here(id) && is_monitor(new) && !is_monitor(id),
         };
         if gone {
-            let start = out.len();
             return Some(self.lose("it is gone", GapCause::DeviceLost, start, out));
         }
         let better = match (&self.choice, &seen.default_id) {
