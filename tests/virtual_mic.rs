@@ -34,12 +34,17 @@ fn run_inside(test: &str) {
             assert!(status.success(), "{test} inside the virtual microphone: {status}");
             return;
         }
-        if start.elapsed() > LIMIT {
+        if start.elapsed() > LIMIT + Duration::from_secs(6) * unplugs() {
             let _ = child.kill();
             panic!("{test} took more than {LIMIT:?}");
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// How often the microphone is unplugged; `HEARKEN_UNPLUGS=100` is the long run.
+fn unplugs() -> u32 {
+    std::env::var("HEARKEN_UNPLUGS").ok().and_then(|n| n.parse().ok()).unwrap_or(3)
 }
 
 fn inside() -> bool {
@@ -59,6 +64,11 @@ fn the_source_hears_speech_at_16_khz() {
 #[test]
 fn an_unplugged_microphone_is_noticed_and_comes_back() {
     run_inside("inner_unplug");
+}
+
+#[test]
+fn each_time_it_is_unplugged_the_gap_is_as_long_as_it_was() {
+    run_inside("inner_unplug_often");
 }
 
 fn play(file: &Path) -> Child {
@@ -216,4 +226,51 @@ fn inner_unplug() {
     let back = wait_for(&mut source, Duration::from_secs(15), |heard| matches!(heard, Heard::InputChanged { .. }));
     assert!(matches!(back[..], [Heard::Gap { cause: GapCause::DeviceLost, samples: 1.. }, Heard::InputChanged { .. }]), "{back:?}");
     wait_for(&mut source, Duration::from_secs(5), |heard| matches!(heard, Heard::Samples(_)));
+}
+
+/// What was heard and what is said to be lost, together, are the time that passed: to within a chunk after every return.
+#[test]
+fn inner_unplug_often() {
+    if !inside() {
+        return;
+    }
+    let mut source = CaptureSource::open(&DeviceChoice::Named("vmic_sink.monitor".to_owned()), &[]).unwrap();
+    let mut accounted = 0;
+    // Listens until `wanted` is heard; counts samples, heard and lost.
+    let mut listen = |limit: Duration, wanted: &dyn Fn(&Heard, Duration) -> bool| {
+        let start = Instant::now();
+        loop {
+            let before = Instant::now();
+            let heard = source.next(&mut Vec::new()).unwrap();
+            assert!(before.elapsed() < Duration::from_secs(1), "next() hung");
+            match heard {
+                Heard::Samples(n) => accounted += n as u64,
+                Heard::Gap { samples, .. } => accounted += samples,
+                _ => {}
+            }
+            if wanted(&heard, start.elapsed()) {
+                return accounted as f64 / 16_000.0;
+            }
+            assert!(start.elapsed() < limit, "not within {limit:?}; {heard:?}");
+        }
+    };
+    let samples = |heard: &Heard, _: Duration| matches!(heard, Heard::Samples(_));
+    listen(Duration::from_secs(5), &samples);
+    let (begun, first) = (Instant::now(), listen(Duration::from_secs(2), &|_, passed| passed > Duration::from_secs(1)));
+    let behind = |accounted: f64| begun.elapsed().as_secs_f64() - (accounted - first);
+    let usual = behind(first);
+    for n in 0..unplugs() {
+        let modules = pactl(&["list", "short", "modules"]);
+        let module = modules.lines().find(|line| line.contains("sink_name=vmic_sink")).and_then(|line| line.split_whitespace().next());
+        pactl(&["unload-module", module.unwrap()]);
+        listen(Duration::from_secs(6), &|heard, _| matches!(heard, Heard::Trouble(_)));
+        pactl(&["load-module", "module-null-sink", "sink_name=vmic_sink", "rate=48000", "channels=1", "media.class=Audio/Sink"]);
+        let there = Instant::now();
+        listen(Duration::from_secs(8), &|heard, _| matches!(heard, Heard::InputChanged { .. }));
+        let waited = there.elapsed();
+        let accounted = listen(Duration::from_secs(2), &|heard, passed| samples(heard, passed) && passed > Duration::from_millis(500));
+        let off = behind(accounted) - usual;
+        println!("{n}: listening again after {waited:?}; {off:+.3} s unaccounted for in all");
+        assert!(off.abs() <= 0.4 * f64::from(n + 1), "{off} s unaccounted for after {} times", n + 1);
+    }
 }
