@@ -283,7 +283,9 @@ fn hours_of_listening_with_faults_lose_nothing_unsaid_and_do_not_grow() {
     assert_eq!(unaccounted, 0);
     assert!(hours.iter().map(|hour| hour.lost).sum::<u64>() > 16_000 * 60, "faults were injected");
     assert!(hours.iter().map(|hour| hour.trims).sum::<u64>() > 5, "windows were full");
-    if let (Some(_), [first, .., last]) = (long, &hours[..]) {
+    // The last hour may hold a moment only.
+    let whole: Vec<&Hour> = hours.iter().filter(|hour| hour.costs_ms.len() > 500).collect();
+    if let (Some(_), [first, .., last]) = (long, &whole[..]) {
         let (memory, cost) = (last.resident_mb / first.resident_mb, last.cost_ms() / first.cost_ms());
         println!("memory of the last hour ÷ the first: {memory:.3}; cost of a chunk: {cost:.3}");
         assert!(memory <= 1.05, "{memory}");
