@@ -251,6 +251,28 @@ fn commands_take_effect_while_it_listens() {
 }
 
 #[test]
+fn a_recording_is_switched_on_and_off_while_listening_and_holds_the_sound_between() {
+    let home = tempfile::tempdir().unwrap();
+    let engine = start_hearing(settings(home.path(), &["dialog"]), Box::new(Endless), Pace::Realtime).unwrap();
+    let decided = |e: &Event| matches!(e, Event::Decision { .. });
+    wait_for(&engine, decided);
+    let (path, recording) = (home.path().join("out.wav"), || engine.meters().read().recording);
+    assert!(!recording());
+    engine.send(Command::RecordTo(path.clone()));
+    (0..4).for_each(|_| drop(wait_for(&engine, decided)));
+    assert!(recording());
+    engine.send(Command::StopRecording);
+    (0..2).for_each(|_| drop(wait_for(&engine, decided)));
+    assert!(!recording());
+    let heard = hearken::audio::read_file(&path).unwrap();
+    assert!(heard.len() >= 2 * 6_400 && heard.len() % 6_400 == 0, "{} samples", heard.len());
+    engine.send(Command::RecordTo(home.path().join("no/such/folder/out.wav")));
+    wait_for(&engine, |e| matches!(e, Event::Problem { message, .. } if message.contains("no/such/folder")));
+    assert!(!recording(), "listening goes on without it");
+    wait_for(&engine, decided);
+}
+
+#[test]
 fn a_reply_that_is_cut_ends_at_once_and_says_so() {
     let home = tempfile::tempdir().unwrap();
     let model = Arc::new(Model::load(Path::new(FIXTURE), "fixture", Some(Precision::F32), ComputeDevice::Cpu).unwrap());
