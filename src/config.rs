@@ -7,6 +7,7 @@ pub mod clock;
 mod eval_args;
 mod history_cli;
 pub mod history_prefs;
+mod model_task;
 pub mod modes;
 mod modes_file;
 pub mod paths;
@@ -24,13 +25,12 @@ pub use cli::Cli;
 pub use eval_args::{EvalOptions, EvalRequest, EvalTask, Instruction, Resume, Style};
 pub use history_cli::{Deletion, ExportForm, HistoryRequest, SessionChoice};
 pub use history_prefs::HistoryPrefs;
+pub use model_task::{Consent, DownloadOptions, ModelRequest, Originals, QuantiseOptions};
 pub use modes::{CatchUp, Clip, Language, Mode, Panel};
 pub use modes_file::{NewMode, add as add_mode, all as all_modes};
 pub use paths::{Existing, Paths};
 pub use prefs::Prefs;
-pub use request::{
-    BenchOptions, BenchSubject, OutputFormat, QuantiseOptions, ReportFormat, Request, Stdout, TraceOptions, TracePath, settings_problems,
-};
+pub use request::{BenchOptions, BenchSubject, OutputFormat, ReportFormat, Request, Stdout, TraceOptions, TracePath, settings_problems};
 
 /// Everything that a session needs to know.
 #[derive(Clone, Debug, PartialEq)]
