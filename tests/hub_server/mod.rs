@@ -1,9 +1,11 @@
 //! A hub on this machine that does what it is told: the protocol of Hugging Face, with a second host for the large files, and a
 //! list of what goes wrong. It counts every byte that it serves.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper of tests; each uses its part")]
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -47,9 +49,53 @@ pub(crate) enum Wrong {
 /// A file that the hub holds.
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
-    pub(crate) bytes: Arc<Vec<u8>>,
+    source: Source,
+    /// What its bytes add up to.
+    blob: String,
     /// The size that it claims, where that is another.
     pub(crate) claimed: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    Memory(Arc<Vec<u8>>),
+    Disk(PathBuf, usize),
+}
+
+impl Stored {
+    /// A file that is small enough for memory.
+    pub(crate) fn memory(bytes: Vec<u8>) -> Self {
+        Self { blob: name_of_blob(&bytes), source: Source::Memory(Arc::new(bytes)), claimed: None }
+    }
+
+    /// A file that is not; it lies on the second host whatever its size.
+    pub(crate) fn disk(path: PathBuf) -> Self {
+        let len = std::fs::metadata(&path).expect("a file").len() as usize;
+        Self { blob: hearken::hub::cache::sha256_of(&path).expect("its bytes"), source: Source::Disk(path, len), claimed: None }
+    }
+
+    fn len(&self) -> usize {
+        match &self.source {
+            Source::Memory(bytes) => bytes.len(),
+            Source::Disk(_, len) => *len,
+        }
+    }
+
+    fn claims(&self) -> u64 {
+        self.claimed.unwrap_or(self.len() as u64)
+    }
+
+    /// Whether it lies on the second host: as what names a blob says.
+    fn is_large(&self) -> bool {
+        self.blob.len() == 64
+    }
+
+    fn bytes(&self) -> Arc<Vec<u8>> {
+        match &self.source {
+            Source::Memory(bytes) => Arc::clone(bytes),
+            Source::Disk(path, _) => Arc::new(std::fs::read(path).expect("its bytes")),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -73,8 +119,7 @@ impl Hub {
     /// A hub that holds `files`.
     pub(crate) fn holding(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
         let state = Arc::new(State::default());
-        let stored = |bytes| Stored { bytes: Arc::new(bytes), claimed: None };
-        *state.files.lock().unwrap() = files.into_iter().map(|(name, bytes)| (name, stored(bytes))).collect();
+        *state.files.lock().unwrap() = files.into_iter().map(|(name, bytes)| (name, Stored::memory(bytes))).collect();
         let listeners = [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").expect("a port"));
         let ports = [0, 1].map(|at: usize| listeners[at].local_addr().expect("an address").port());
         for listener in listeners {
@@ -123,14 +168,19 @@ impl Hub {
         change(self.state.files.lock().unwrap().get_mut(name).expect("a file"));
     }
 
+    /// Holds another file.
+    pub(crate) fn hold(&self, name: &str, stored: Stored) {
+        self.state.files.lock().unwrap().insert(name.to_owned(), stored);
+    }
+
     /// Bytes of all files.
     pub(crate) fn bytes(&self) -> u64 {
-        self.state.files.lock().unwrap().values().map(|file| file.bytes.len() as u64).sum()
+        self.state.files.lock().unwrap().values().map(|file| file.len() as u64).sum()
     }
 
     /// Bytes of the file `name`.
     pub(crate) fn file(&self, name: &str) -> Vec<u8> {
-        self.state.files.lock().unwrap()[name].bytes.to_vec()
+        self.state.files.lock().unwrap()[name].bytes().to_vec()
     }
 
     /// Takes no more connections.
@@ -220,12 +270,12 @@ fn answer(stream: &TcpStream, state: &State, ports: [u16; 2]) -> std::io::Result
     if let Some(file) = path.strip_prefix(&format!("/tester/tiny/resolve/{COMMIT}/")) {
         let stored = state.files.lock().unwrap().get(file).cloned();
         let Some(stored) = stored else { return say(out, "404 Not Found", "X-Error-Code: EntryNotFound\r\n", b"") };
-        if stored.bytes.len() > LARGE {
-            let etag = name_of_blob(&stored.bytes);
+        if stored.is_large() {
             let heads = format!(
-                "Location: http://127.0.0.1:{}/cdn/{file}?signed=secret\r\nX-Linked-Etag: \"{etag}\"\r\nX-Linked-Size: {}\r\n",
+                "Location: http://127.0.0.1:{}/cdn/{file}?signed=secret\r\nX-Linked-Etag: \"{}\"\r\nX-Linked-Size: {}\r\n",
                 ports[1],
-                stored.bytes.len()
+                stored.blob,
+                stored.len()
             );
             return say(out, "302 Found", &heads, b"");
         }
@@ -251,9 +301,8 @@ fn repository(state: &State, path: &str, query: &str) -> serde_json::Value {
     assert!(query.contains("blobs=true") && path.contains("/revision/"), "{path}?{query}");
     let files = state.files.lock().unwrap();
     let siblings = files.iter().map(|(name, file)| {
-        let size = file.claimed.unwrap_or(file.bytes.len() as u64);
-        let blob = name_of_blob(&file.bytes);
-        if file.bytes.len() > LARGE {
+        let (size, blob) = (file.claims(), &file.blob);
+        if file.is_large() {
             json!({"rfilename": name, "size": size, "blobId": "x", "lfs": {"sha256": blob, "size": size, "pointerSize": 134}})
         } else {
             json!({"rfilename": name, "size": size, "blobId": blob})
@@ -268,16 +317,16 @@ fn paths_info(state: &State, body: &[u8]) -> serde_json::Value {
     let files = state.files.lock().unwrap();
     let one = |name: &str| {
         let file = &files[name];
-        json!({"type": "file", "path": name, "size": file.claimed.unwrap_or(file.bytes.len() as u64), "oid": name_of_blob(&file.bytes)})
+        json!({"type": "file", "path": name, "size": file.claims(), "oid": file.blob})
     };
     asked["paths"].as_array().expect("paths").iter().map(|name| one(name.as_str().expect("a name"))).collect()
 }
 
 /// The bytes of a file, with what goes wrong.
 fn content(mut out: &TcpStream, state: &State, name: &str, file: &Stored, asked: &Asked) -> std::io::Result<()> {
-    let bytes = &file.bytes;
+    let len = file.len();
     if asked.method == "HEAD" {
-        return write!(out, "HTTP/1.1 200 OK\r\nX-Repo-Commit: {COMMIT}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", bytes.len());
+        return write!(out, "HTTP/1.1 200 OK\r\nX-Repo-Commit: {COMMIT}\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n");
     }
     let wrong = next_wrong(state, name);
     if let Wrong::Status(status, head) = wrong {
@@ -287,13 +336,17 @@ fn content(mut out: &TcpStream, state: &State, name: &str, file: &Stored, asked:
         return say(out, "200 OK", "", page.as_bytes());
     }
     let (start, end) = match asked.range {
-        Some((start, _)) if start >= bytes.len() => {
-            return say(out, "416 Range Not Satisfiable", &format!("Content-Range: bytes */{}\r\n", bytes.len()), b"");
+        Some((start, _)) if start >= len => {
+            return say(out, "416 Range Not Satisfiable", &format!("Content-Range: bytes */{len}\r\n"), b"");
         }
-        Some(_) if wrong == Wrong::NoRange => (0, bytes.len()),
-        Some((start, end)) => (start, end.saturating_add(1).min(bytes.len())),
-        None => (0, bytes.len()),
+        Some(_) if wrong == Wrong::NoRange => (0, len),
+        Some((start, end)) => (start, end.saturating_add(1).min(len)),
+        None => (0, len),
     };
+    if let Source::Disk(path, _) = &file.source {
+        return from_disk(out, path, (start, end, len));
+    }
+    let bytes = file.bytes();
     let mut body = bytes[start..end].to_vec();
     let heads = if asked.range.is_some() && wrong != Wrong::NoRange {
         if wrong == Wrong::OtherRange {
@@ -330,4 +383,14 @@ fn content(mut out: &TcpStream, state: &State, name: &str, file: &Stored, asked:
         thread::sleep(Duration::from_secs(3));
     }
     Ok(())
+}
+
+/// A part of a file that is too large for memory, with nothing going wrong.
+fn from_disk(mut out: &TcpStream, path: &Path, (start, end, len): (usize, usize, usize)) -> std::io::Result<()> {
+    let status = if start > 0 || end < len { "206 Partial Content" } else { "200 OK" };
+    let range = format!("Content-Range: bytes {start}-{}/{len}\r\n", end - 1);
+    write!(out, "HTTP/1.1 {status}\r\n{range}Content-Length: {}\r\nConnection: close\r\n\r\n", end - start)?;
+    let mut file = std::fs::File::open(path)?;
+    file.seek(SeekFrom::Start(start as u64))?;
+    std::io::copy(&mut BufReader::with_capacity(1 << 20, file.take((end - start) as u64)), &mut out).map(drop)
 }
