@@ -302,7 +302,7 @@ fn a_quiet_window_paints_nothing() {
 
 #[test]
 fn the_models_are_had_only_after_each_licence_is_accepted() {
-    let mut bench = open(WIDE);
+    let mut bench = open([1_200.0, 1_000.0]);
     bench.click("fixture");
     assert!(bench.shows("Audio-Interaction 3B") && bench.shows("built in") && bench.shows("not here"));
     bench.click("Download 3b");

@@ -142,6 +142,8 @@ impl Fetch<'_> {
     fn fill(&self, file: &Wanted) -> Result<Sum, Ended> {
         let mut partial = Partial::open(self, file)?;
         let (mut failures, mut beyond, mut foreign) = (0, 0, 0);
+        // A hub that sends the same few wrong bytes again and again does not get on.
+        let mut furthest = partial.len;
         while partial.len < file.size {
             self.control.pass()?;
             let Some(remote) = self.remote else {
@@ -156,8 +158,8 @@ impl Fetch<'_> {
             let start = before.saturating_sub(SEAM);
             let opened = remote.open(self.listing, file, start, self.control).map_err(Trouble::Remote);
             let outcome = opened.and_then(|body| partial.take(body, start));
-            if partial.len > before {
-                (failures, beyond) = (0, 0);
+            if partial.len > furthest {
+                (failures, furthest) = (0, partial.len);
             }
             let fault = match outcome {
                 Ok(()) => Fault::Passing { why: "the connection ended too early".into(), after: None },
@@ -259,8 +261,10 @@ impl<'a> Partial<'a> {
 
     fn read_through(&mut self) -> Result<(), Ended> {
         let mut piece = vec![0; READ_BYTES];
+        let here = self.file.metadata().map_or(0, |m| m.len());
         loop {
-            let n = match self.file.read(&mut piece) {
+            let most = usize::try_from(here - self.len.min(here)).unwrap_or(READ_BYTES).min(READ_BYTES);
+            let n = match self.file.read(&mut piece[..most]) {
                 Ok(0) => return Ok(()),
                 Ok(n) => n,
                 Err(e) => return Err(self.failed(&e).into()),
@@ -293,6 +297,10 @@ impl<'a> Partial<'a> {
         let (seam, rest) = begun.split_at(SEAM as usize);
         let all = body.length == Some(self.wanted.size);
         if seam == self.tail && !(all && seam == self.head) {
+            if body.length == Some(SEAM) {
+                // All that it has from there on is what is here already.
+                return Err(Fault::BeyondEnd.into());
+            }
             return self.append(&mut body, rest);
         }
         if seam != self.head {

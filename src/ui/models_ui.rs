@@ -97,7 +97,7 @@ impl HearkenApp {
         let height = (room.height() - 120.0).max(100.0);
         egui::Window::new(s.models)
             .open(&mut open)
-            .default_size([520.0_f32.min(room.width() - 24.0).max(200.0), height.min(560.0)])
+            .default_size([520.0_f32.min(room.width() - 24.0).max(200.0), height.min(760.0)])
             .default_pos(room.center_top() + egui::vec2(-260.0, 60.0))
             .collapsible(false)
             .show(ui.ctx(), |ui| {
