@@ -103,7 +103,7 @@ impl Remote {
                 _ => small.push(file.rfilename),
             }
         }
-        files.extend(self.small_files(entry, &commit, small, control)?);
+        files.extend(self.small_files(entry, &commit, &small, control)?);
         if files.is_empty() {
             return Err(Fault::Final(self.error(ErrorKind::Model, format!("{owner}/{name} holds no file of a model that Hearken knows"))));
         }
@@ -113,19 +113,13 @@ impl Remote {
     }
 
     /// Sizes and checksums of files that lie in git itself.
-    fn small_files(
-        &self,
-        entry: &Entry,
-        commit: &str,
-        paths: Vec<String>,
-        control: &std::sync::Arc<Control>,
-    ) -> Result<Vec<Wanted>, Fault> {
+    fn small_files(&self, entry: &Entry, commit: &str, paths: &[String], control: &std::sync::Arc<Control>) -> Result<Vec<Wanted>, Fault> {
         if paths.is_empty() {
             return Ok(Vec::new());
         }
         let (owner, name) = entry.repository().map_err(Fault::Final)?;
         let (client, owner, name) = (self.client.clone(), owner.to_owned(), name.to_owned());
-        let (asked, revision) = (paths.clone(), commit.to_owned());
+        let (asked, revision) = (paths.to_vec(), commit.to_owned());
         let found = self.ask(control, "the hub does not answer", move || async move {
             client.model(owner, name).get_paths_info().paths(asked).revision(revision).send().await
         });
