@@ -591,3 +591,18 @@ fn the_shelf_gets_a_model_in_the_background_and_removes_it() {
     assert_eq!(card().state, ModelState::Absent);
     assert!(!bench.repository().exists());
 }
+
+#[test]
+fn a_release_that_has_changed_since_the_catalogue_was_written_is_said() {
+    let bench = Bench::new();
+    let sums = |sum: &str| {
+        let text = format!("[[model]]\nname = \"tiny\"\nhub = \"tester/tiny\"\n[model.sums]\n\"{LARGE}\" = \"{sum}\"\n");
+        fs::write(bench.home.path().join("config/catalog.toml"), text).unwrap();
+    };
+    sums(&name_of_blob(&bench.hub.file(LARGE)));
+    bench.get_whole();
+    assert_eq!(bench.board.read(&bench.control).note, None);
+    sums(&"0".repeat(64));
+    bench.get_whole();
+    assert!(bench.board.read(&bench.control).note.is_some_and(|note| note.contains(LARGE) && note.contains("changed")));
+}

@@ -3,6 +3,7 @@
 //! The entries that are built in (`models/catalog.toml`), those of the user (`catalog.toml` in the settings folder), and any
 //! `OWNER/NAME` of the hub. Not responsible for what of it is on this machine.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
 use serde::Deserialize;
@@ -56,6 +57,9 @@ pub struct Entry {
     /// Files that are wanted, by name or with a `*`.
     #[serde(default = "usual_files")]
     pub files: Vec<String>,
+    /// SHA-256 of files as they were when the entry was written, by their names.
+    #[serde(default)]
+    pub sums: BTreeMap<String, String>,
     /// Bytes to download, roughly.
     #[serde(default)]
     pub about_bytes: u64,
@@ -103,6 +107,7 @@ impl Entry {
             revision: main_branch(),
             folder: None,
             files: usual_files(),
+            sums: BTreeMap::new(),
             about_bytes: 0,
             prepared_bytes: 0,
             memory_bytes: 0,

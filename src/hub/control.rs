@@ -105,6 +105,8 @@ struct State {
     done: u64,
     all: u64,
     note: Option<String>,
+    /// A note that stays through all steps.
+    warning: Option<String>,
     end: Option<End>,
     rate: Rate,
     begun: Option<Instant>,
@@ -114,7 +116,8 @@ impl Board {
     /// Begins a step of `all` bytes, of which `done` are done.
     pub fn begin(&self, step: Step, done: u64, all: u64) {
         let mut state = self.state();
-        *state = State { step, done, all, end: None, note: None, rate: Rate::default(), begun: Some(Instant::now()) };
+        let warning = state.warning.take();
+        *state = State { step, done, all, end: None, note: None, warning, rate: Rate::default(), begun: Some(Instant::now()) };
     }
 
     /// More bytes are done.
@@ -145,6 +148,11 @@ impl Board {
         self.state().note = note;
     }
 
+    /// Something that the user should know to the end.
+    pub fn warn(&self, warning: String) {
+        self.state().warning = Some(warning);
+    }
+
     /// How it ended.
     pub fn end(&self, end: End) {
         self.state().end = Some(end);
@@ -164,7 +172,7 @@ impl Board {
             all: state.all,
             rate,
             secs_left: (rate > 0.0 && state.all > 0).then(|| left / rate),
-            note: state.note.clone(),
+            note: state.note.clone().or_else(|| state.warning.clone()),
             end: state.end.clone(),
         }
     }

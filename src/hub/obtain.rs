@@ -72,6 +72,9 @@ pub fn obtain(order: &Order, control: &Arc<Control>, board: &Board) -> Result<Pa
     {
         return Ok(folder);
     }
+    if let Some(file) = listing.files.iter().find(|file| order.entry.sums.get(&file.path).is_some_and(|sum| sum != file.checksum.hex())) {
+        board.warn(format!("{} is not the one that the catalogue knows: the release has changed", file.path));
+    }
     listing.write(&home.listing_file())?;
     let repository = listing.repository(&order.settings.cache);
     check_room(order, &home, &listing, &repository)?;
