@@ -8,6 +8,7 @@ pub mod endurance;
 mod eval_args;
 mod history_cli;
 pub mod history_prefs;
+mod model_task;
 pub mod modes;
 mod modes_file;
 pub mod paths;
@@ -26,13 +27,13 @@ pub use endurance::{ContextChoice, ContextPolicy, Endurance, Reset, Sensitivity,
 pub use eval_args::{EvalOptions, EvalRequest, EvalTask, Instruction, Resume, Style};
 pub use history_cli::{Deletion, ExportForm, HistoryRequest, SessionChoice};
 pub use history_prefs::HistoryPrefs;
+pub use model_task::{Consent, DownloadOptions, ModelRequest, Originals, QuantiseOptions};
 pub use modes::{CatchUp, Clip, Language, Mode, Panel};
 pub use modes_file::{NewMode, add as add_mode, all as all_modes};
 pub use paths::{Existing, Paths};
 pub use prefs::Prefs;
 pub use request::{
-    BenchOptions, BenchSubject, BenchTask, OutputFormat, QuantiseOptions, ReportFormat, Request, Scenario, Stdout, TraceOptions, TracePath,
-    settings_problems,
+    BenchOptions, BenchSubject, BenchTask, OutputFormat, ReportFormat, Request, Scenario, Stdout, TraceOptions, TracePath, settings_problems,
 };
 
 /// Everything that a session needs to know.

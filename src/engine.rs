@@ -37,8 +37,10 @@ use crate::config::{Pace, Settings, SourceChoice};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub;
 use crate::model::Model;
+use crate::protocol::ModelChoice;
 use conductor::Conductor;
 
+pub use crate::hub::Shelf as Models;
 pub use handle::EngineHandle;
 pub use meters::{Meters, Readings};
 pub use queue::{Encoded, Follows};
@@ -75,11 +77,15 @@ pub fn start(settings: Settings) -> Result<EngineHandle> {
     start_with(settings, source, gap_secs, tempo)
 }
 
-/// Starts a session as [`start`] does, but a microphone that is not there is waited for: a window says so and stays open.
+/// Starts a session as [`start`] does, but a microphone that is not there is waited for, and a model that is not here is
+/// replaced by the starter: a window says so and stays open.
 ///
 /// # Errors
 /// As [`start`], without the microphone.
-pub fn start_patiently(settings: Settings) -> Result<EngineHandle> {
+pub fn start_patiently(mut settings: Settings) -> Result<EngineHandle> {
+    if Models::new(&settings.paths).missing(&settings.model).is_some() {
+        settings.model = ModelChoice::Starter;
+    }
     #[cfg(feature = "mic")]
     if let SourceChoice::Microphone(device) = &settings.source {
         let source = Box::new(CaptureSource::open_patiently(device, &settings.endurance.excluded_inputs));

@@ -18,6 +18,10 @@ pub enum ErrorKind {
     Model,
     /// Hearken does not implement this model's architecture; use the release it was made for.
     UnsupportedModel,
+    /// Check the connection to the internet and ask again; what was fetched is kept.
+    Network,
+    /// Set `HF_TOKEN` to a token of an account that may read the model.
+    Access,
     /// Check that the file is there, is readable and holds audio.
     AudioFile,
     /// Check the data set or the folder of the run that the message names.
@@ -51,6 +55,8 @@ impl ErrorKind {
             Self::Settings => "settings",
             Self::Model => "model",
             Self::UnsupportedModel => "unsupported_model",
+            Self::Network => "network",
+            Self::Access => "access",
             Self::AudioFile => "audio_file",
             Self::Data => "data",
             Self::InputDevice => "input_device",
@@ -73,6 +79,8 @@ impl ErrorKind {
             Self::Settings => "Check the settings file at the line named.",
             Self::Model => "Get the model again, or name another folder with --model.",
             Self::UnsupportedModel => "Use a checkpoint of the released architecture.",
+            Self::Network => "Check the connection to the internet and ask again.",
+            Self::Access => "Set HF_TOKEN to a token of an account that may read it, or choose another model.",
             Self::AudioFile => "Check that the file is there, is readable and holds audio.",
             Self::Data => "Check what `hearken eval --data` or `compare` was given.",
             Self::InputDevice => "Plug in a microphone, allow its use, or choose another input (`hearken devices` lists them).",

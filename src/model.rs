@@ -26,7 +26,7 @@ pub mod unicode;
 pub mod weights;
 
 use std::collections::HashMap;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
@@ -248,11 +248,12 @@ impl Model {
 }
 
 /// Writes the weights of the checkpoint folder `dir` in `precision`, quantised, into the folder `out`, with the small files
-/// that a folder needs beside them; `progress` is told how many of how many numbers are done. Returns the file.
+/// that a folder needs beside them; `progress` is told how many of how many numbers are done, and says whether to go on.
+/// Returns the file.
 ///
 /// # Errors
-/// When the checkpoint is damaged, `precision` is not one that is quantised, or `out` cannot be written.
-pub fn quantise(dir: &Path, precision: Precision, out: &Path, progress: impl FnMut(u64, u64)) -> Result<PathBuf> {
+/// When the checkpoint is damaged, `precision` is not one that is quantised, `out` cannot be written, or `progress` says no.
+pub fn quantise(dir: &Path, precision: Precision, out: &Path, progress: impl FnMut(u64, u64) -> ControlFlow<()>) -> Result<PathBuf> {
     let Numbers::Packed(bits) = numbers_of(precision) else {
         return Err(Error::new(ErrorKind::Arguments, "weights are quantised to q8 or q4"));
     };
@@ -269,6 +270,37 @@ pub fn quantise(dir: &Path, precision: Precision, out: &Path, progress: impl FnM
     let file = quantised::file_in(out, bits);
     quantised::quantise(&checkpoint, bits, &[ids.keep_silence, ids.text_begin], &file, progress)?;
     Ok(file)
+}
+
+/// The file in the folder `dir` that holds its weights in `precision`, there or not; None for numbers that are not quantised.
+#[must_use]
+pub fn quantised_file(dir: &Path, precision: Precision) -> Option<PathBuf> {
+    match numbers_of(precision) {
+        Numbers::Packed(bits) => Some(quantised::file_in(dir, bits)),
+        Numbers::Float(_) => None,
+    }
+}
+
+/// The files of quantised weights that the folder `dir` holds.
+#[must_use]
+pub fn quantised_files(dir: &Path) -> Vec<PathBuf> {
+    [Precision::Q4, Precision::Q8].iter().filter_map(|precision| quantised_file(dir, *precision)).filter(|file| file.is_file()).collect()
+}
+
+/// Whether the folder `dir` holds the weights of the checkpoint folder `source` in `precision`, complete.
+#[must_use]
+pub fn is_quantised_from(dir: &Path, precision: Precision, source: &Path) -> bool {
+    let Numbers::Packed(bits) = numbers_of(precision) else { return false };
+    let made = Quantised::open(&quantised::file_in(dir, bits), bits);
+    made.is_ok_and(|made| Checkpoint::open(source).is_ok_and(|checkpoint| checkpoint.identity() == made.source()))
+}
+
+/// In what the folder `dir` is best computed on a processor.
+///
+/// # Errors
+/// When its configuration cannot be read.
+pub fn suits(dir: &Path) -> Result<Precision> {
+    suitable_precision(dir, &Device::Cpu)
 }
 
 /// Numbers to be written under a name, with their shape.

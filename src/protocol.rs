@@ -4,6 +4,8 @@
 //! process). The table in the README's section "Event format" and in CONTRACT.md is this file; a test holds them together.
 //! Not responsible for acting on any of it.
 
+pub mod models;
+
 use serde::{Deserialize, Serialize};
 
 use crate::time::{ChunkIdx, StreamTime};

@@ -10,6 +10,7 @@ mod fold;
 mod icons;
 mod instance;
 mod list;
+mod models_ui;
 mod notify;
 mod panels;
 mod settings_ui;
@@ -88,6 +89,7 @@ pub struct HearkenApp {
     saved: Prefs,
     heard: Arc<Heard>,
     view: View,
+    models: models_ui::Page,
     s: &'static Strings,
 }
 
@@ -116,8 +118,11 @@ impl HearkenApp {
             .map_err(|e| wrong.push(format!("Nothing can be shown: a thread cannot be started ({e}).")))
             .ok();
         let s = strings::table(prefs.language);
+        let models = models_ui::Page::new(&settings.paths);
+        // The engine listens with the starter instead.
+        wrong.extend(models.missing(&settings.model));
         let view = View { messages: wrong, ..View::default() };
-        let app = Self { engine, fold, recorder, settings, saved: prefs.clone(), prefs, heard, view, s };
+        let app = Self { models, engine, fold, recorder, settings, saved: prefs.clone(), prefs, heard, view, s };
         app.tell_alerts();
         app
     }
@@ -143,6 +148,7 @@ impl HearkenApp {
         let sounding = readings.gate_open && !transcript.no_input && !transcript.paused && !transcript.finished;
         drop(transcript);
         self.settings_window(ui);
+        self.models_window(ui);
         self.captions_ui(ui);
         self.remember(ui);
         // A closed gate moves nothing, so nothing is painted until the next event.
@@ -163,7 +169,7 @@ impl HearkenApp {
             self.view.captions_open = !self.view.captions_open;
         }
         if pressed(Key::Escape) {
-            let closed = self.view.close_dialog();
+            let closed = self.models.close() || self.view.close_dialog();
             if !closed {
                 self.engine.send(Command::CutReply);
             }

@@ -5,8 +5,8 @@
 mod window_bench;
 
 use egui::{Key, Modifiers};
-use egui_kittest::kittest::Queryable;
-use hearken::protocol::{Command, DeviceChoice, Emotion, Event, Language, ReplyId, Severity};
+use egui_kittest::kittest::{NodeT, Queryable};
+use hearken::protocol::{Command, DeviceChoice, Emotion, Event, Language, ModelChoice, ReplyId, Severity};
 use hearken::time::ChunkIdx;
 use window_bench::{Bench, at, open, open_with};
 
@@ -298,4 +298,25 @@ fn a_quiet_window_paints_nothing() {
         let delay = bench.harness.output().viewport_output[&egui::ViewportId::ROOT].repaint_delay;
         assert_eq!(delay, std::time::Duration::MAX, "{size:?}: {:?}", bench.harness.ctx.repaint_causes());
     }
+}
+
+#[test]
+fn the_models_are_had_only_after_each_licence_is_accepted() {
+    let mut bench = open([1_200.0, 1_000.0]);
+    bench.click("fixture");
+    assert!(bench.shows("Audio-Interaction 3B") && bench.shows("built in") && bench.shows("not here"));
+    bench.click("Download 3b");
+    assert!(bench.shows("Qwen Research License") && bench.shows("non-commercial"));
+    let download = |bench: &Bench| bench.harness.get_by_label("Download 3b").accesskit_node().is_disabled();
+    assert!(download(&bench), "nothing is accepted yet");
+    bench.click("I accept: Apache License 2.0 (as its card says)");
+    assert!(download(&bench), "one is not both");
+    bench.click("I accept: Qwen Research License (of the model it was made from, Qwen2.5-Omni-3B)");
+    assert!(!download(&bench));
+    bench.click("Cancel");
+    assert!(!bench.shows("I accept"));
+    bench.click("Listen with starter");
+    assert_eq!(bench.sent(), Some(Command::ChooseModel(ModelChoice::Starter)));
+    bench.press(Modifiers::NONE, Key::Escape);
+    assert!(!bench.shows("Audio-Interaction 3B"));
 }

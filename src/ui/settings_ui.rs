@@ -79,6 +79,9 @@ impl HearkenApp {
             if ui.button(s.starter).clicked() {
                 self.choose_model(ModelChoice::Starter);
             }
+            if ui.button(s.models).on_hover_text(s.models_hint).clicked() {
+                self.models.open();
+            }
         });
         ui.horizontal(|ui| {
             let label = ui.label(s.model_folder);
@@ -91,7 +94,7 @@ impl HearkenApp {
         ui.label(RichText::new(s.welcome_bigger).weak());
     }
 
-    fn choose_model(&mut self, choice: ModelChoice) {
+    pub(super) fn choose_model(&mut self, choice: ModelChoice) {
         self.engine.send(Command::ChooseModel(choice.clone()));
         self.settings.model = choice.clone();
         self.save(&Choice::Model(choice));

@@ -135,7 +135,10 @@ impl HearkenApp {
         let name = short(if transcript.source.is_empty() { s.input } else { &transcript.source }, 22);
         let menu = ui.menu_button(name, |ui| self.inputs_ui(ui));
         menu.response.on_hover_text(format!("{}: {}", s.input_hint, transcript.source));
-        ui.label(RichText::new(short(&transcript.model, 18)).weak()).on_hover_text(s.model);
+        if ui.button(RichText::new(short(&transcript.model, 18)).weak()).on_hover_text(format!("{}: {}", s.model, s.models_hint)).clicked()
+        {
+            self.models.toggle();
+        }
     }
 
     /// The inputs; they are looked for when the list is opened.
