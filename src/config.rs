@@ -29,7 +29,8 @@ pub use modes_file::{NewMode, add as add_mode, all as all_modes};
 pub use paths::{Existing, Paths};
 pub use prefs::Prefs;
 pub use request::{
-    BenchOptions, BenchSubject, OutputFormat, QuantiseOptions, ReportFormat, Request, Stdout, TraceOptions, TracePath, settings_problems,
+    BenchOptions, BenchSubject, BenchTask, OutputFormat, QuantiseOptions, ReportFormat, Request, Scenario, Stdout, TraceOptions, TracePath,
+    settings_problems,
 };
 
 /// Everything that a session needs to know.
@@ -45,7 +46,7 @@ pub struct Settings {
     pub threads: Option<usize>,
     /// Every mode that there is: the built-in ones, then the user's.
     pub modes: Vec<Mode>,
-    /// Names of the modes that are on at the start.
+    /// Names of the modes that are on at the start; when there are none, those that this machine runs in real time.
     pub modes_on: Vec<String>,
     /// Where sound comes from.
     pub source: SourceChoice,

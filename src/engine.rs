@@ -10,6 +10,7 @@ pub mod ear;
 mod handle;
 mod meters;
 pub mod opening;
+mod pace;
 mod queue;
 mod recordings;
 mod replies;
@@ -91,12 +92,15 @@ pub fn start_hearing(settings: Settings, source: Box<dyn Source>, pace: Pace) ->
     start_with(settings, source, 0.0, tempo)
 }
 
-fn start_with(settings: Settings, source: Box<dyn Source>, gap_secs: f64, tempo: Tempo) -> Result<EngineHandle> {
+fn start_with(mut settings: Settings, source: Box<dyn Source>, gap_secs: f64, tempo: Tempo) -> Result<EngineHandle> {
     if let Some(threads) = settings.threads {
         crate::model::use_threads(threads);
     }
     let found = hub::find(&settings.model, &settings.paths)?;
     let model = Arc::new(Model::load(&found.folder, &found.name, settings.precision, settings.device)?);
+    if settings.modes_on.is_empty() {
+        settings.modes_on = pace::modes_in_real_time(&model)?;
+    }
     let save = settings.save_audio.as_deref().map(audio::wav_out::WavOut::create).transpose()?;
     let meters = Arc::new(Meters::default());
     let (command_tx, command_rx) = bounded(COMMANDS);

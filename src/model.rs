@@ -13,11 +13,13 @@ pub mod kernels;
 pub mod knowledge;
 pub mod kv;
 pub mod linear;
+pub mod memory;
 pub mod pickle;
 pub mod quantised;
 pub mod random;
 pub mod rope;
 pub mod sampler;
+pub mod speed;
 pub mod text;
 pub mod token_ids;
 pub mod unicode;
@@ -34,6 +36,7 @@ use checkpoint::Checkpoint;
 use config::{AudioConfig, LmConfig};
 use decoder::Decoder;
 use encoder::Encoder;
+use memory::Origin;
 use quantised::Quantised;
 use sha2::{Digest, Sha256};
 use text::Vocabulary;
@@ -75,21 +78,24 @@ impl Model {
             Some(precision) => precision,
             None => suitable_precision(dir, &device)?,
         };
-        let Numbers::Packed(bits) = numbers_of(precision) else {
+        let quantised = match numbers_of(precision) {
+            Numbers::Float(_) => None,
+            Numbers::Packed(_) if !device.is_cpu() => {
+                let why = "8 and 4 bits are computed on the processor: leave out --device, or use --precision bf16";
+                return Err(Error::new(ErrorKind::Arguments, why));
+            }
+            Numbers::Packed(bits) => Some((bits, quantised::file_in(dir, bits))).filter(|(_, file)| file.exists()),
+        };
+        // A configuration that cannot be read is told of below.
+        if let (true, Ok(lm), Ok(audio)) = (device.is_cpu(), LmConfig::read(dir), AudioConfig::read(dir)) {
+            let origin = if quantised.is_some() { Origin::Quantised } else { Origin::Checkpoint };
+            memory::check(name, (&lm, &audio), (precision, origin), memory::available())?;
+        }
+        let Some((bits, file)) = quantised else {
             let checkpoint = Checkpoint::open(dir)?;
             let fingerprint = checkpoint.fingerprint(precision.name());
             return Self::assemble(dir, name, &checkpoint, fingerprint, (precision, &device));
         };
-        if !device.is_cpu() {
-            let why = "8 and 4 bits are computed on the processor: leave out --device, or use --precision bf16";
-            return Err(Error::new(ErrorKind::Arguments, why));
-        }
-        let file = quantised::file_in(dir, bits);
-        if !file.exists() {
-            let checkpoint = Checkpoint::open(dir)?;
-            let fingerprint = checkpoint.fingerprint(precision.name());
-            return Self::assemble(dir, name, &checkpoint, fingerprint, (precision, &device));
-        }
         let weights = Quantised::open(&file, bits)?;
         if dir.join(checkpoint::INDEX).exists() && Checkpoint::open(dir)?.identity() != weights.source() {
             let why = "was made from other weights than those beside it; make it again with `hearken model quantize`";
@@ -116,8 +122,9 @@ impl Model {
     /// When there is no memory for it.
     pub fn random_3b(precision: Precision) -> Result<Self> {
         let (weights, ids) = (random::RandomWeights::new(1), TokenIds::RELEASE);
-        let encoder = Encoder::from_weights(&weights, &AudioConfig::released_3b(), numbers_of(precision), &Device::Cpu)?;
-        let lm = LmConfig::released_3b();
+        let (lm, audio) = (LmConfig::released_3b(), AudioConfig::released_3b());
+        memory::check("3b (random weights)", (&lm, &audio), (precision, Origin::Quantised), memory::available())?;
+        let encoder = Encoder::from_weights(&weights, &audio, numbers_of(precision), &Device::Cpu)?;
         let decoder = Decoder::from_weights(&weights, &lm, numbers_of(precision), &Device::Cpu, (ids.keep_silence, ids.text_begin))?;
         let vocabulary = Vocabulary::empty(&ids);
         Ok(Self { encoder, decoder, vocabulary, ids, fingerprint: [0; 32], precision, name: "3b (random weights)".to_owned() })
@@ -180,6 +187,12 @@ impl Model {
     #[must_use]
     pub const fn block_size(&self) -> usize {
         self.decoder.block_size()
+    }
+
+    /// Whether any processor of today runs it in real time.
+    #[must_use]
+    pub fn is_small(&self) -> bool {
+        self.decoder.weights() <= FLOAT_WEIGHTS
     }
 
     /// What identifies the weights and their precision, for caches made with them.
@@ -259,14 +272,15 @@ pub fn save_named(tensors: &[(&str, Named<'_>)], path: &Path) -> Result<()> {
 
 /// Computes with `threads` threads from now on; the first call of the process decides.
 pub fn use_threads(threads: usize) {
+    kernels::crew::set_size(threads);
     // A pool that exists already keeps its size: two sessions of one process share it.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
 }
 
-/// Threads that computing uses when nobody says otherwise.
+/// Threads that computing uses: as many as [`use_threads`] said, else one per physical core.
 #[must_use]
 pub fn threads() -> usize {
-    candle_core::utils::get_num_threads()
+    kernels::crew::crew().threads()
 }
 
 /// The instructions of this processor that computing uses, and the back ends that were built in.

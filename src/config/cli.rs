@@ -10,7 +10,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use super::eval_args::EvalArgs;
 use super::history_cli::HistoryTask;
 use super::modes::Language;
-use super::request::{OutputFormat, TracePath};
+use super::request::{OutputFormat, Scenario, TracePath};
 use super::values::{self, Eagerness};
 use super::{ComputeDevice, Precision};
 use crate::protocol::ModelChoice;
@@ -195,6 +195,12 @@ pub(super) struct BenchArgs {
     /// Lanes that are advanced together
     #[arg(long, value_name = "N", value_parser = values::lanes, default_value = "1", allow_negative_numbers = true)]
     pub(super) lanes: usize,
+    /// Plays a minute of listening instead: a quiet room; a question and a 30-token reply every 20 s; continuous speech
+    #[arg(long, value_name = "quiet|dialog|speech", value_parser = values::scenario)]
+    pub(super) scenario: Option<Scenario>,
+    /// Says which precision and which modes this machine runs in real time
+    #[arg(long, conflicts_with_all = ["scenario", "lanes"])]
+    pub(super) recommend: bool,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,

@@ -112,8 +112,44 @@ pub struct BenchOptions {
     pub context: usize,
     /// Lanes that are advanced together.
     pub lanes: usize,
+    /// Single figures, a scenario or a recommendation.
+    pub task: BenchTask,
     /// Form of the report.
     pub format: ReportFormat,
+}
+
+/// What `hearken bench` finds out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BenchTask {
+    /// What each part of a chunk takes.
+    Figures,
+    /// How a minute of listening goes.
+    Scenario(Scenario),
+    /// What this machine runs in real time.
+    Recommend,
+}
+
+/// A minute of listening that `hearken bench` plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scenario {
+    /// A quiet room: the gate is closed.
+    Quiet,
+    /// A question and a 30-token reply every 20 s.
+    Dialog,
+    /// Continuous speech that is written down at 3 tokens a second.
+    Speech,
+}
+
+impl Scenario {
+    /// Its name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Quiet => "quiet",
+            Self::Dialog => "dialog",
+            Self::Speech => "speech",
+        }
+    }
 }
 
 /// What `hearken model quantize` does.
@@ -268,12 +304,14 @@ fn session_of(
     let in_file = |error: Error| Error::at(ErrorKind::Settings, &settings_path, error.message());
     set_eagerness(&mut modes, &file.eagerness).map_err(in_file)?;
     set_eagerness(&mut modes, &typed.eagerness.map_or_else(Vec::new, |list| list.0))?;
+    let model = available(typed.model.or(file.model).unwrap_or(ModelChoice::Starter))?;
     let modes_on = match (typed.modes, file.modes) {
         (Some(names), _) => known_names(names.0, &modes)?,
         (None, Some(names)) => known_names(names, &modes).map_err(in_file)?,
-        (None, None) => DEFAULT_ON.map(str::to_owned).to_vec(),
+        (None, None) if model == ModelChoice::Starter => DEFAULT_ON.map(str::to_owned).to_vec(),
+        // The engine measures what this machine can do with the model.
+        (None, None) => Vec::new(),
     };
-    let model = available(typed.model.or(file.model).unwrap_or(ModelChoice::Starter))?;
     let asked = typed.translate_to == Some(Language::English) || modes_on.iter().any(|name| name == TRANSLATE);
     if model == ModelChoice::Starter && modes::language_of(&modes) == Language::English && asked {
         return Err(arguments(
@@ -351,8 +389,14 @@ fn bench(typed: BenchArgs) -> Result<BenchOptions> {
         (Some(_), _) => BenchSubject::Shape3b,
         (None, model) => BenchSubject::Model(available(model.unwrap_or(ModelChoice::Starter))?),
     };
+    let task = match (typed.scenario, typed.recommend) {
+        (_, true) => BenchTask::Recommend,
+        (Some(scenario), false) => BenchTask::Scenario(scenario),
+        (None, false) => BenchTask::Figures,
+    };
     let format = report_format(typed.json);
-    Ok(BenchOptions { subject, precision: typed.precision, threads: typed.threads, context: typed.context, lanes: typed.lanes, format })
+    let (precision, threads) = (typed.precision, typed.threads);
+    Ok(BenchOptions { subject, precision, threads, context: typed.context, lanes: typed.lanes, task, format })
 }
 
 const fn report_format(json: bool) -> ReportFormat {

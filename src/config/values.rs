@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use super::modes::Language;
+use super::request::Scenario;
 use super::{ComputeDevice, Precision};
 use crate::protocol::ModelChoice;
 
@@ -41,6 +42,11 @@ pub(super) fn precision(text: &str) -> Reading<Precision> {
         "q4" => Ok(Precision::Q4),
         _ => Err("expected f32, bf16, q8 or q4".to_owned()),
     }
+}
+
+pub(super) fn scenario(text: &str) -> Reading<Scenario> {
+    let known = [Scenario::Quiet, Scenario::Dialog, Scenario::Speech];
+    known.into_iter().find(|scenario| scenario.name() == text).ok_or_else(|| "expected quiet, dialog or speech".to_owned())
 }
 
 pub(super) fn device(text: &str) -> Reading<ComputeDevice> {

@@ -11,6 +11,7 @@ use super::capture::{Captured, Control};
 use super::ear::Ear;
 use super::meters::{Flag, Meters};
 use super::opening::Opening;
+use super::pace::Behind;
 use super::recordings::Recordings;
 use super::session::{Conduct, Session};
 use super::workers::{self, Ready};
@@ -58,6 +59,7 @@ pub(super) struct Conductor {
     chunks: u64,
     problems: u64,
     failures: usize,
+    behind: Behind,
     phase: Phase,
     out: Vec<Event>,
 }
@@ -98,6 +100,7 @@ impl Conductor {
             chunks: 0,
             problems: 0,
             failures: 0,
+            behind: Behind::default(),
             phase: Phase::Listening,
             out: Vec::new(),
             parts,
@@ -240,7 +243,12 @@ impl Conductor {
         let begun = Instant::now();
         self.pass();
         let decode_ms = begun.elapsed().as_secs_f64() * 1e3;
-        self.parts.meters.show_chunk_cost((heard.mel_ms + heard.encode_ms + decode_ms) as f32);
+        let cost_ms = (heard.mel_ms + heard.encode_ms + decode_ms) as f32;
+        self.parts.meters.show_chunk_cost(cost_ms);
+        let lag_secs = if self.parts.tempo == Tempo::Live { self.lag_secs() } else { 0.0 };
+        if let Some(error) = self.behind.step(cost_ms, lag_secs, &self.session.modes_on()) {
+            self.problem(Severity::Warning, &error);
+        }
         if self.parts.settings.reports.timing {
             let lag_ms = f64::from(self.lag_secs()) * 1e3;
             let (mel_ms, encode_ms) = (heard.mel_ms, heard.encode_ms);

@@ -146,10 +146,7 @@ impl Decoder {
                 let x = layers.pass(&spans, segments)?;
                 (layers.decisions(&x, &decisions)?, layers.rows(&x, &rows)?)
             }
-            Layers::Packed(layers) => {
-                let x = layers.pass(&spans, segments)?;
-                (layers.decisions(&x, &decisions), layers.rows(&x, &rows))
-            }
+            Layers::Packed(layers) => layers.pass(&spans, segments, &decisions, &rows)?,
         };
         for (span, segment) in spans.iter().zip(segments.iter_mut()) {
             segment.cache.positions += span.rows;
@@ -193,6 +190,12 @@ impl Decoder {
     #[must_use]
     pub const fn block_size(&self) -> usize {
         self.config.block_size
+    }
+
+    /// Weights of its matrices.
+    #[must_use]
+    pub fn weights(&self) -> u64 {
+        self.config.weights()
     }
 
     /// Size of an embedding.

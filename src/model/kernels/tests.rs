@@ -189,11 +189,25 @@ fn attention_is_that_of_the_definition_on_every_path() {
             let per_group = heads / groups;
             ((head / per_group * rows + row) * per_group + head % per_group) * size
         };
-        let mut wanted = vec![0.0; q.len()];
-        cache.attend(Path::Portable, &q, rows, &mut wanted);
+        let mut plan = attention::Plan::default();
+        plan.make(std::iter::once(rows), groups, heads / groups, size);
+        assert_eq!(plan.answers(), q.len());
+        let attend = |path: Path| {
+            let mut answers = vec![0.0; q.len()];
+            plan.run(
+                path,
+                &mut answers,
+                |_| Some((&cache, rows)),
+                |task, queries| {
+                    let from = (task.group * rows * (heads / groups) + task.first) * size;
+                    queries.copy_from_slice(&q[from..from + task.pairs * size]);
+                },
+            );
+            answers
+        };
+        let wanted = attend(Path::Portable);
         for path in Path::available() {
-            let mut got = vec![0.0; q.len()];
-            cache.attend(path, &q, rows, &mut got);
+            let got = attend(path);
             assert!(got.iter().zip(&wanted).all(|(a, b)| a.to_bits() == b.to_bits()), "{path:?}");
         }
         for row in 0..rows {
