@@ -97,7 +97,8 @@ fn start_with(mut settings: Settings, source: Box<dyn Source>, gap_secs: f64, te
         crate::model::use_threads(threads);
     }
     let found = hub::find(&settings.model, &settings.paths)?;
-    let model = Arc::new(Model::load(&found.folder, &found.name, settings.precision, settings.device)?);
+    let (model, trouble) = Model::load_or_fall_back(&found.folder, &found.name, settings.precision, settings.device)?;
+    let model = Arc::new(model);
     if settings.modes_on.is_empty() {
         settings.modes_on = pace::modes_in_real_time(&model)?;
     }
@@ -120,6 +121,7 @@ fn start_with(mut settings: Settings, source: Box<dyn Source>, gap_secs: f64, te
         control: control_tx,
         meters: Arc::clone(&meters),
         recordings: recordings::Recordings::new(save),
+        trouble,
     };
     let conductor = Conductor::new(parts)?;
     let capture =

@@ -36,6 +36,8 @@ pub enum ErrorKind {
     Memory,
     /// Close other programs, or choose a smaller model or precision.
     Busy,
+    /// Update the graphics driver, or use `--device cpu`.
+    Device,
     /// Restart Hearken; if it happens again, report it with the message.
     Internal,
 }
@@ -58,6 +60,7 @@ impl ErrorKind {
             Self::BrokenPipe => "broken_pipe",
             Self::Memory => "memory",
             Self::Busy => "busy",
+            Self::Device => "device",
             Self::Internal => "internal",
         }
     }
@@ -78,6 +81,7 @@ impl ErrorKind {
             Self::History => "What is in the history stays as it is.",
             Self::BrokenPipe => "Nothing needs to be done.",
             Self::Memory | Self::Busy => "Close other programs, or choose a smaller model or precision.",
+            Self::Device => "Update the graphics driver, or use --device cpu.",
             Self::Internal => "Restart Hearken; if it happens again, report it with this message.",
         }
     }

@@ -105,6 +105,24 @@ impl Model {
         Self::assemble(dir, name, &weights, fingerprint, (precision, &device))
     }
 
+    /// As [`Model::load`]; where a GPU fails, on the processor, with what is to be said about that.
+    ///
+    /// # Errors
+    /// As [`Model::load`], when the processor is no help either.
+    pub fn load_or_fall_back(dir: &Path, name: &str, precision: Option<Precision>, device: ComputeDevice) -> Result<(Self, Option<Error>)> {
+        fall_back(device, |on| {
+            // What suits the GPU does not suit the processor.
+            let precision = if on == device { precision } else { precision.filter(|p| *p != Precision::Bf16) };
+            Self::load(dir, name, precision, on)
+        })
+    }
+
+    /// Whether it computes on the processor.
+    #[must_use]
+    pub const fn is_on_processor(&self) -> bool {
+        matches!(self.decoder.device(), Device::Cpu)
+    }
+
     fn assemble(dir: &Path, name: &str, weights: &impl Weights, fingerprint: [u8; 32], on: (Precision, &Device)) -> Result<Self> {
         let (lm, audio) = (LmConfig::read(dir)?, AudioConfig::read(dir)?);
         let (precision, device) = on;
@@ -332,6 +350,21 @@ const fn numbers_of(precision: Precision) -> Numbers {
     }
 }
 
+/// What `load` gives for `device`; where that fails and is no processor, what it gives for the processor, and why.
+fn fall_back<T>(device: ComputeDevice, load: impl Fn(ComputeDevice) -> Result<T>) -> Result<(T, Option<Error>)> {
+    let error = match load(device) {
+        Ok(model) => return Ok((model, None)),
+        Err(error) => error,
+    };
+    // A device that was not built in is a mistake to be told, and a model that is not there is not there for the processor.
+    if device == ComputeDevice::Cpu || error.kind() != ErrorKind::Device {
+        return Err(error);
+    }
+    let model = load(ComputeDevice::Cpu)?;
+    let why = format!("{}: Hearken computes on the processor", error.message());
+    Ok((model, Some(Error::new(ErrorKind::Device, why))))
+}
+
 fn open_device(device: ComputeDevice) -> Result<Device> {
     let missing = |name: &str, feature: &str| {
         Error::new(
@@ -343,15 +376,32 @@ fn open_device(device: ComputeDevice) -> Result<Device> {
         ComputeDevice::Cpu => Ok(Device::Cpu),
         ComputeDevice::Cuda if !cfg!(feature = "cuda") => Err(missing("CUDA", "cuda")),
         ComputeDevice::Metal if !cfg!(feature = "metal") => Err(missing("Metal", "metal")),
-        ComputeDevice::Cuda => Device::new_cuda(0)
-            .map_err(|e| Error::new(ErrorKind::Arguments, format!("the NVIDIA card cannot be used ({e}); use --device cpu"))),
-        ComputeDevice::Metal => {
-            Device::new_metal(0).map_err(|e| Error::new(ErrorKind::Arguments, format!("the GPU cannot be used ({e}); use --device cpu")))
+        ComputeDevice::Cuda => {
+            Device::new_cuda(0).map_err(|e| Error::new(ErrorKind::Device, format!("the NVIDIA card cannot be used ({e})")))
         }
+        ComputeDevice::Metal => Device::new_metal(0).map_err(|e| Error::new(ErrorKind::Device, format!("the GPU cannot be used ({e})"))),
     }
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the form that map_err takes")]
 fn computing(error: candle_core::Error) -> Error {
     Error::new(ErrorKind::Internal, format!("computing with the model failed: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_that_fails_is_told_and_the_processor_takes_over() {
+        let failing =
+            |kind| move |device| if device == ComputeDevice::Cpu { Ok(device) } else { Err(Error::new(kind, "the driver is old")) };
+        let (device, told) = fall_back(ComputeDevice::Cuda, failing(ErrorKind::Device)).unwrap();
+        assert_eq!(device, ComputeDevice::Cpu);
+        assert!(told.unwrap().message().starts_with("the driver is old: Hearken computes on the processor"));
+        assert!(fall_back(ComputeDevice::Cuda, failing(ErrorKind::Arguments)).is_err(), "what was not built in is refused");
+        assert_eq!(fall_back(ComputeDevice::Cpu, failing(ErrorKind::Device)).unwrap(), (ComputeDevice::Cpu, None));
+        let never = |_| -> Result<()> { Err(Error::new(ErrorKind::Device, "no")) };
+        assert!(fall_back(ComputeDevice::Metal, never).is_err());
+    }
 }

@@ -19,7 +19,7 @@ use super::{CHUNKS, Tempo, panic_message};
 use crate::audio::chunker::Chunk;
 use crate::config::clock::now_ms;
 use crate::config::modes::language_of;
-use crate::config::{Mode, Settings, SourceChoice, all_modes};
+use crate::config::{ComputeDevice, Mode, Settings, SourceChoice, all_modes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mel::{MaxOver, QuietGate};
 use crate::model::Model;
@@ -42,6 +42,8 @@ pub(super) struct Parts {
     pub(super) control: Sender<Control>,
     pub(super) meters: Arc<Meters>,
     pub(super) recordings: Recordings,
+    /// What went wrong before the session began and did not keep it from beginning.
+    pub(super) trouble: Option<Error>,
 }
 
 /// The inference thread.
@@ -151,6 +153,9 @@ impl Conductor {
             modes: self.session.modes_on(),
             started_utc: if microphone { Some(utc(now_ms())) } else { None },
         });
+        if let Some(error) = self.parts.trouble.take() {
+            self.problem(Severity::Warning, &error);
+        }
         self.parts.meters.raise(Flag::GateOpen);
         if self.parts.tempo == Tempo::Live {
             self.make_other_openings();
@@ -282,6 +287,9 @@ impl Conductor {
 
     /// Computing failed: the lanes start afresh and listening goes on, unless it keeps failing.
     fn failed(&mut self, error: &Error) {
+        if !self.parts.model.is_on_processor() {
+            return self.leave_device(error);
+        }
         self.failures += 1;
         let restarted = self.session.restart_all(&mut self.out);
         let severity = if self.failures >= FAILURES || restarted.is_err() { Severity::Error } else { Severity::Warning };
@@ -289,6 +297,19 @@ impl Conductor {
         if severity == Severity::Error {
             self.phase = Phase::Ended;
         }
+    }
+
+    /// The GPU failed: the same model is loaded for the processor, which takes over when it is ready.
+    fn leave_device(&mut self, error: &Error) {
+        if self.parts.settings.device == ComputeDevice::Cpu {
+            // That model is on its way.
+            return;
+        }
+        self.parts.settings.device = ComputeDevice::Cpu;
+        self.parts.settings.precision = None;
+        let why = format!("the GPU failed ({}): Hearken goes over to the processor", error.message());
+        self.problem(Severity::Warning, &Error::new(ErrorKind::Device, why));
+        self.obey(Command::ChooseModel(self.parts.settings.model.clone()));
     }
 
     fn obey(&mut self, command: Command) {
@@ -431,6 +452,12 @@ impl Conductor {
             Ready::Model { model, openings } => self.listen_with(model, openings),
             Ready::NoModel(error) => {
                 self.parts.meters.lower(Flag::Loading);
+                if !self.parts.model.is_on_processor() && self.parts.settings.device == ComputeDevice::Cpu {
+                    // The GPU has failed and nothing takes its place.
+                    self.problem(Severity::Error, &error);
+                    self.phase = Phase::Ended;
+                    return;
+                }
                 Err(error)
             }
         };

@@ -10,7 +10,7 @@ use candle_core::{Result as CandleResult, Storage};
 use super::{Input, Segment, Span};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::config::LmConfig;
-use crate::model::kernels::attention::{KeysValues, Plan};
+use crate::model::kernels::attention::Plan;
 use crate::model::kernels::{Activations, Bits, GROUP, Norm, Path, TILE, Tiled};
 use crate::model::kv::Layer;
 use crate::model::linear::{PackedLinear, PackedMlp, numbers_of};
