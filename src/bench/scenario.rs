@@ -165,7 +165,8 @@ impl<'a> Play<'a> {
         self.heard += 1;
         if at < CHUNKS {
             self.due += usize::from(responds(self.scenario, at));
-        } else if at == CHUNKS && self.scenario == Scenario::Speech {
+        }
+        if self.heard == CHUNKS && self.scenario == Scenario::Speech {
             self.behind_since = Some(self.now);
         }
         Ok(())

@@ -126,14 +126,14 @@ impl Layers {
             layer.mlp.add_to(&room.rounded, &mut room.inner, &mut room.x);
         }
         // Pairs of positions become one feature.
-        let mut pair = vec![0.0; 2 * d];
+        room.padded.resize(2 * d, 0.0);
         room.mixed.reset(CHUNK_FEATURES, d);
         for feature in 0..CHUNK_FEATURES {
-            let (a, b) = pair.split_at_mut(d);
+            let (a, b) = room.padded[..2 * d].split_at_mut(d);
             room.x.copy(2 * feature, 0, a);
             room.x.copy(2 * feature + 1, 0, b);
             a.iter_mut().zip(b).for_each(|(a, b)| *a = f32::midpoint(*a, *b));
-            room.mixed.set(feature, 0, &pair[..d]);
+            room.mixed.set(feature, 0, &room.padded[..d]);
         }
         room.rounded.round_tiled(&room.mixed, self.ln_post.as_norm());
         self.proj.forward(&room.rounded, &mut room.q);
