@@ -111,7 +111,14 @@ impl<'a> Play<'a> {
         }
         let gate = (scenario == Scenario::Quiet).then(QuietGate::new);
         let speaker = modes.first().map(|mode| mode.name.clone()).unwrap_or_default();
-        let (ear, outcome) = (Ear::new(MaxOver::Newest45Secs, gate), Outcome::default());
+        let mut ear = Ear::new(MaxOver::Newest45Secs, gate);
+        // A quiet minute begins when the gate has come to know the room.
+        for at in 0..if scenario == Scenario::Quiet { CHUNKS } else { 0 } {
+            if ear.hear(&chunk(scenario, at), model)?.gate_moved == Some(false) {
+                break;
+            }
+        }
+        let outcome = Outcome::default();
         Ok(Self { model, scenario, session, ear, speaker, now: 0.0, heard: 0, due: 0, behind_since: None, outcome })
     }
 
@@ -154,12 +161,7 @@ impl<'a> Play<'a> {
     /// Hears the next chunk of the script.
     fn hear(&mut self) -> Result<()> {
         let at = self.heard;
-        let loud = self.scenario != Scenario::Quiet;
-        // Below the gate there is a quiet room, not nothing.
-        let samples = noise().map(|x| if loud { x } else { x * 1e-3 });
-        let end = |chunks: usize| StreamTime::from_samples((chunks * CHUNK_SAMPLES) as u64);
-        let chunk = Chunk { index: ChunkIdx(at as u64), begin: end(at), end: end(at + 1), samples: Box::new(samples) };
-        for encoded in self.ear.hear(&chunk, self.model)?.encoded {
+        for encoded in self.ear.hear(&chunk(self.scenario, at), self.model)?.encoded {
             self.session.push(encoded);
         }
         self.heard += 1;
@@ -197,6 +199,14 @@ impl<'a> Play<'a> {
             self.outcome.catch_up_secs = Some(self.outcome.catch_up_secs.map_or(took, |longest: f64| longest.max(took)));
         }
     }
+}
+
+/// Chunk `at` of the script's sound.
+fn chunk(scenario: Scenario, at: usize) -> Chunk {
+    // Below the gate there is a quiet room, not nothing.
+    let loudness = if scenario == Scenario::Quiet { 1e-3 } else { 1.0 };
+    let end = |chunks: usize| StreamTime::from_samples((chunks * CHUNK_SAMPLES) as u64);
+    Chunk { index: ChunkIdx(at as u64), begin: end(at), end: end(at + 1), samples: Box::new(noise().map(|x| x * loudness)) }
 }
 
 /// Whether the script has the model respond to chunk `at`.

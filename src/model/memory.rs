@@ -66,10 +66,10 @@ pub fn check(
     let need = |precision: Precision| needed(lm, audio, precision, origin);
     let Some(available) = available.filter(|available| need(precision) > *available) else { return Ok(()) };
     let gb = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
-    let smaller = OFFERED.into_iter().filter(|offer| need(*offer) < need(precision));
-    let advice = match (smaller.clone().find(|offer| need(*offer) <= available), smaller.last()) {
-        (Some(fits), _) => format!("--precision {} needs {} and would fit", fits.name(), gb(need(fits))),
-        (None, Some(least)) => format!("even --precision {} needs {}", least.name(), gb(need(least))),
+    let smaller: Vec<Precision> = OFFERED.into_iter().filter(|offer| need(*offer) < need(precision)).collect();
+    let advice = match (smaller.iter().find(|offer| need(**offer) <= available), smaller.last()) {
+        (Some(fits), _) => format!("--precision {} needs {} and would fit", fits.name(), gb(need(*fits))),
+        (None, Some(least)) => format!("even --precision {} needs {}", least.name(), gb(need(*least))),
         (None, None) => "nothing smaller is known".to_owned(),
     };
     let why = format!(

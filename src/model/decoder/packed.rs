@@ -39,6 +39,9 @@ struct Block {
     mlp: PackedMlp,
 }
 
+/// Row by row.
+type Logits = Vec<Vec<f32>>;
+
 /// What a pass computes in.
 #[derive(Debug, Default)]
 struct Room {
@@ -107,7 +110,7 @@ impl Layers {
         segments: &mut [Segment<'_>],
         decisions: &[usize],
         rows: &[usize],
-    ) -> CandleResult<(Vec<Vec<f32>>, Vec<Vec<f32>>)> {
+    ) -> CandleResult<(Logits, Logits)> {
         // What an earlier pass left behind when it panicked is overwritten: nothing in the room outlives a pass.
         let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
         let room = &mut *room;
@@ -125,14 +128,14 @@ impl Layers {
         Ok((self.decisions(room, decisions), self.rows(room, rows)))
     }
 
-    fn decisions(&self, room: &mut Room, rows: &[usize]) -> Vec<Vec<f32>> {
+    fn decisions(&self, room: &mut Room, rows: &[usize]) -> Logits {
         self.read(room, rows);
         let dot = |y: &[f32], weight: &[f32]| y.iter().zip(weight).map(|(y, w)| y * w).sum::<f32>();
         let of = |y: &[f32]| self.decision_head.chunks_exact(y.len()).map(|weight| dot(y, weight)).collect();
         room.read.chunks_exact(self.config.n_embd).map(of).collect()
     }
 
-    fn rows(&self, room: &mut Room, rows: &[usize]) -> Vec<Vec<f32>> {
+    fn rows(&self, room: &mut Room, rows: &[usize]) -> Logits {
         if rows.is_empty() {
             return Vec::new();
         }

@@ -133,10 +133,9 @@ impl Crew {
         let job: *const (dyn Fn(Range<usize>) + Sync + '_) = work;
         // SAFETY: only the lifetime changes: `close` below waits until no helper is inside, and none enters after it. No
         // helper is inside now, for the last job was closed in the same way, and one caller at a time is here.
-        unsafe {
-            *desk.job.get() =
-                Job(std::mem::transmute::<*const (dyn Fn(Range<usize>) + Sync + '_), *const (dyn Fn(Range<usize>) + Sync)>(job))
-        };
+        let job = unsafe { std::mem::transmute::<*const (dyn Fn(Range<usize>) + Sync + '_), *const (dyn Fn(Range<usize>) + Sync)>(job) };
+        // SAFETY: as above.
+        unsafe { *desk.job.get() = Job(job) };
         let number = (desk.state.load(Ordering::Relaxed) >> 32).wrapping_add(1) & 0xffff_ffff;
         desk.state.store(number << 32 | OPEN, Ordering::SeqCst);
         for (asleep, helper) in desk.asleep.iter().zip(&self.helpers) {
@@ -423,7 +422,7 @@ mod tests {
                         crew.share(&8, 1, |_, ()| {
                             crew.share(&4, 1, |_, ()| {
                                 sum.fetch_add(1, Ordering::Relaxed);
-                            })
+                            });
                         });
                     }
                 });
