@@ -362,7 +362,8 @@ pub fn acceleration() -> String {
             found.push(name);
         }
     }
-    if found.is_empty() { "processor without vector extensions that are looked for".into() } else { found.join(", ") }
+    let found = if found.is_empty() { "processor without vector extensions that are looked for".into() } else { found.join(", ") };
+    format!("{found}; 8 and 4 bits by {}", kernels::Path::best().name())
 }
 
 /// What a folder computes best in when nobody says: what it holds quantised; else 4 bits for what is too large for floats
