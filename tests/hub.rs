@@ -70,7 +70,7 @@ impl Bench {
     }
 
     fn paths(&self) -> Paths {
-        Paths { config: self.home.path().join("config"), cache: self.home.path().join("cache") }
+        Paths::inside(self.home.path())
     }
 
     fn settings(&self) -> HubSettings {

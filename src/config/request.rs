@@ -380,11 +380,6 @@ fn bench(typed: BenchArgs) -> Result<BenchOptions> {
         (Some(scenario), false) => BenchTask::Scenario(scenario),
         (None, false) => BenchTask::Figures,
     };
-    let task = match (typed.scenario, typed.recommend) {
-        (_, true) => BenchTask::Recommend,
-        (Some(scenario), false) => BenchTask::Scenario(scenario),
-        (None, false) => BenchTask::Figures,
-    };
     let format = report_format(typed.json);
     let (precision, threads) = (typed.precision, typed.threads);
     Ok(BenchOptions { subject, precision, threads, context: typed.context, lanes: typed.lanes, task, format })

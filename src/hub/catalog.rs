@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     fn paths(home: &Path) -> Paths {
-        Paths { config: home.join("config"), cache: home.join("cache") }
+        Paths::inside(home)
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(super) struct System {
 }
 
 impl System {
-    pub(super) fn new() -> Arc<dyn Backend> {
+    pub(super) fn shared() -> Arc<dyn Backend> {
         Arc::new(Self { begun: Instant::now(), begun_secs: with_sleep_secs() })
     }
 }
