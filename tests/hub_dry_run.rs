@@ -1,8 +1,8 @@
 //! A whole download with random weights: fetched from a hub on this machine, checked and prepared by the program itself, whose own
 //! memory is watched all the while.
 //!
-//! It is small unless `HEARKEN_DRY_RUN_LAYERS` says how many layers of the real sizes to make: 36 is the released model, 15 GB on
-//! disk here and twice as much again for the copy. `cargo test --release --test hub_dry_run -- --nocapture` then shows the figures.
+//! It is small unless `HEARKEN_DRY_RUN_LAYERS` says how many layers of the real sizes to make: 36 is the released model, 8 GB in
+//! 16-bit floats here and as much again for the copy. `cargo test --release --test hub_dry_run -- --nocapture` then shows the figures.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot go on fails")]
 
