@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod modes;
+mod modes_edit;
 mod modes_file;
 pub mod paths;
 pub mod prefs;
@@ -18,7 +19,8 @@ use crate::protocol::{DeviceChoice, ModelChoice};
 
 pub use cli::Cli;
 pub use modes::{CatchUp, Clip, Mode, Panel};
-pub use modes_file::{NewMode, add as add_mode, all as all_modes};
+pub use modes_edit::{NewMode, add as add_mode, remove as remove_mode, replace as replace_mode};
+pub use modes_file::all as all_modes;
 pub use paths::Paths;
 pub use prefs::Prefs;
 pub use request::{

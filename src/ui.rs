@@ -10,14 +10,17 @@ mod fold;
 mod icons;
 mod instance;
 mod list;
+mod modes_ui;
 mod notify;
 mod panels;
 mod settings_ui;
+mod spoken;
 mod status;
 mod strings;
 mod strip;
 mod theme;
 mod view;
+mod welcome;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +35,7 @@ use crate::protocol::Command;
 use crate::transcript::Transcript;
 use fold::Heard;
 pub use instance::Instance;
+use settings_ui::outcome_ui;
 use strings::Strings;
 use view::View;
 

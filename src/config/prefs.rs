@@ -143,7 +143,7 @@ impl Prefs {
         let number = |value: f32| Some(Value::from(short(value)));
         let pair = |pair: [f32; 2]| Value::from(pair.map(short).to_vec());
         let (language, theme) = (self.language, self.theme);
-        let changes: Vec<Change> = vec![
+        let changes: Vec<Change<'_>> = vec![
             (vec!["window", "language"], text(["system", "en", "zh"][language as usize])),
             (vec!["window", "theme"], text(["system", "light", "dark"][theme as usize])),
             (vec!["window", "zoom"], number(self.zoom)),
@@ -179,8 +179,12 @@ pub enum Choice {
     Input(DeviceChoice),
     /// The language that is translated into.
     TranslateTo(Language),
-    /// How eager a built-in mode is.
-    Eagerness(&'static str, f32),
+    /// How eager a mode is.
+    Eagerness(String, f32),
+    /// A mode of the user's was taken away: nothing is said of it any more.
+    NoMode(String),
+    /// The output.
+    Output(DeviceChoice),
     /// Whether the quiet gate is there.
     Gate(Gate),
 }
@@ -198,8 +202,8 @@ pub enum Gate {
 /// # Errors
 /// `Settings` when the file is damaged, `Output` when it cannot be written.
 pub fn save_choice(paths: &Paths, choice: &Choice) -> Result<()> {
-    let change: Change = match choice {
-        Choice::ModesOn(modes) if modes.is_empty() => return Ok(()),
+    let change: Change<'_> = match choice {
+        Choice::ModesOn(modes) if modes.is_empty() => (vec!["modes"], None),
         Choice::ModesOn(modes) => (vec!["modes"], Some(Value::from(modes.clone()))),
         Choice::Model(ModelChoice::Starter) => (vec!["model"], Some("starter".into())),
         Choice::Model(ModelChoice::ThreeB) => (vec!["model"], Some("3b".into())),
@@ -209,6 +213,9 @@ pub fn save_choice(paths: &Paths, choice: &Choice) -> Result<()> {
         Choice::TranslateTo(Language::Chinese) => (vec!["translate_to"], Some("zh".into())),
         Choice::TranslateTo(Language::English) => (vec!["translate_to"], Some("en".into())),
         Choice::Eagerness(mode, bias) => (vec!["eagerness", mode], Some(short(*bias).into())),
+        Choice::NoMode(mode) => (vec!["eagerness", mode], None),
+        Choice::Output(DeviceChoice::Default) => (vec!["output"], None),
+        Choice::Output(DeviceChoice::Named(name)) => (vec!["output"], Some(name.clone().into())),
         Choice::Gate(gate) => (vec!["gate"], Some((*gate == Gate::On).into())),
     };
     settings_edit::apply(&paths.settings_file(), &[change])
@@ -254,7 +261,10 @@ mod tests {
         for choice in [
             Choice::ModesOn(vec!["sounds".into()]),
             Choice::TranslateTo(Language::English),
-            Choice::Eagerness("dialog", 0.3),
+            Choice::Eagerness("dialog".into(), 0.3),
+            Choice::Eagerness("kettle".into(), 2.0),
+            Choice::NoMode("kettle".into()),
+            Choice::Output(DeviceChoice::Named("speaker".into())),
             Choice::Input(DeviceChoice::Named("usb".into())),
             Choice::Gate(Gate::Off),
             Choice::Model(ModelChoice::Starter),

@@ -31,6 +31,8 @@ pub struct Readings {
     pub replying: bool,
     /// Whether a model is being loaded.
     pub loading: bool,
+    /// Whether a clip is being recorded.
+    pub recording_clip: bool,
 }
 
 /// The states that [`Meters`] can show, each one bit.
@@ -41,6 +43,7 @@ pub(crate) enum Flag {
     GateOpen = 2,
     Replying = 4,
     Loading = 8,
+    Clip = 128,
 }
 
 impl Default for Meters {
@@ -73,6 +76,7 @@ impl Meters {
             gate_open: is(Flag::GateOpen),
             replying: is(Flag::Replying),
             loading: is(Flag::Loading),
+            recording_clip: is(Flag::Clip),
         }
     }
 

@@ -133,15 +133,25 @@ impl HearkenApp {
     fn source_ui(&mut self, ui: &mut Ui, transcript: &Transcript) {
         let s = self.s;
         let name = short(if transcript.source.is_empty() { s.input } else { &transcript.source }, 22);
-        let menu = ui.menu_button(name, |ui| self.inputs_ui(ui));
+        let menu = ui.menu_button(name, |ui| self.devices_ui(ui, DeviceDirection::Input));
         menu.response.on_hover_text(format!("{}: {}", s.input_hint, transcript.source));
-        ui.label(RichText::new(short(&transcript.model, 18)).weak()).on_hover_text(s.model);
+        let menu = ui.menu_button(RichText::new(short(&transcript.model, 18)).weak(), |ui| {
+            if self.settings.model != ModelChoice::Starter && ui.button(s.starter).clicked() {
+                self.choose_model(ModelChoice::Starter);
+                ui.close();
+            }
+            if ui.button(s.other_model).clicked() {
+                self.view.settings_open = true;
+                ui.close();
+            }
+        });
+        menu.response.on_hover_text(format!("{}: {}", s.model, transcript.model));
     }
 
-    /// The inputs; they are looked for when the list is opened.
-    pub(super) fn inputs_ui(&mut self, ui: &mut Ui) {
+    /// The inputs or the outputs; they are looked for when the list is opened.
+    pub(super) fn devices_ui(&mut self, ui: &mut Ui, direction: DeviceDirection) {
         let s = self.s;
-        let looked_for = ui.scope_id().with("looked for inputs");
+        let looked_for = ui.scope_id().with("looked for devices");
         let pass = ui.ctx().cumulative_pass_nr();
         if ui.data(|d| d.get_temp::<u64>(looked_for)).is_none_or(|last| last + 2 < pass) {
             let (found, ctx) = (Arc::clone(&self.view.devices), ui.ctx().clone());
@@ -160,7 +170,7 @@ impl HearkenApp {
         match devices {
             None => drop(ui.label(s.looking)),
             Some(list) => {
-                for device in list.iter().filter(|d| d.direction == DeviceDirection::Input) {
+                for device in list.iter().filter(|d| d.direction == direction) {
                     if ui.button(&device.name).on_hover_text(&device.id).clicked() {
                         chosen = Some(DeviceChoice::Named(device.id.clone()));
                     }
@@ -168,8 +178,16 @@ impl HearkenApp {
             }
         }
         if let Some(choice) = chosen {
-            self.engine.send(Command::ChooseInput(choice.clone()));
-            self.save(&Choice::Input(choice));
+            match direction {
+                DeviceDirection::Input => {
+                    self.engine.send(Command::ChooseInput(choice.clone()));
+                    self.save(&Choice::Input(choice));
+                }
+                DeviceDirection::Output => {
+                    self.engine.send(Command::ChooseOutput(choice.clone()));
+                    self.save(&Choice::Output(choice));
+                }
+            }
             ui.close();
         }
     }
@@ -206,6 +224,7 @@ impl HearkenApp {
         }
     }
 
+    /// Which is popped up from a mode's button, and stands in the settings.
     pub(super) fn mode_menu_ui(&mut self, ui: &mut Ui, mode: &Mode) {
         let s = self.s;
         ui.set_min_width(220.0);
@@ -235,9 +254,7 @@ impl HearkenApp {
         for mode in self.settings.modes.iter_mut().filter(|m| m.name == name) {
             mode.eagerness = bias;
         }
-        if let Some(name) = [DIALOG, TRANSCRIBE, TRANSLATE, SOUNDS].into_iter().find(|known| *known == name) {
-            self.save(&Choice::Eagerness(name, bias));
-        }
+        self.save(&Choice::Eagerness(name.to_owned(), bias));
     }
 
     fn translate_to(&mut self, language: Language) {
@@ -299,7 +316,9 @@ impl HearkenApp {
                 if readings.lag_secs > LATE_SECS { fill(s.behind, format_args!("{:.0}", readings.lag_secs)) } else { s.on_time.into() };
             let cost = fill(s.chunk_cost, format_args!("{:.2}", readings.chunk_ms / 1e3));
             let recording = self.settings.save_audio.is_some();
-            if !recording {
+            if recording {
+                ui.label(RichText::new(format!("● {}", s.recording)).color(theme::states(ui.visuals()).fault).small());
+            } else {
                 ui.label(RichText::new(s.privacy).weak().small());
             }
             ui.label(RichText::new(format!("{cost}, {pace}")).weak().small());

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::list::List;
 use crate::audio::DeviceInfo;
-use crate::config::Panel;
+use crate::config::{Mode, Panel};
 use crate::export::Form;
 use crate::protocol::ReplyId;
 use crate::transcript::Shown;
@@ -68,6 +68,8 @@ pub(super) type Devices = Arc<Mutex<Option<Vec<DeviceInfo>>>>;
 pub(super) struct Export {
     pub(super) path: String,
     pub(super) form: Form,
+    /// Whether it was just opened: the name is to be typed.
+    pub(super) fresh: bool,
     /// The file that the user was warned of.
     pub(super) exists: Option<PathBuf>,
     /// How the last attempt went.
@@ -81,12 +83,30 @@ pub(super) struct Draft {
     pub(super) instruction: String,
     pub(super) clip: String,
     pub(super) panel: Panel,
+    /// The mode that is being changed; None while a new one is written.
+    pub(super) editing: Option<Mode>,
+    /// Since when its clip is being recorded.
+    pub(super) recorder: Option<Instant>,
+    /// What became of the instruction that is being spoken.
+    pub(super) speaking: super::spoken::Shared,
+    /// Whether the system can speak; None until that was looked for.
+    pub(super) speaks: Option<bool>,
     pub(super) outcome: Option<Result<String, String>>,
 }
 
 impl Default for Draft {
     fn default() -> Self {
-        Self { name: String::new(), instruction: String::new(), clip: String::new(), panel: Panel::Conversation, outcome: None }
+        Self {
+            name: String::new(),
+            instruction: String::new(),
+            clip: String::new(),
+            panel: Panel::Conversation,
+            editing: None,
+            recorder: None,
+            speaking: super::spoken::Shared::default(),
+            speaks: None,
+            outcome: None,
+        }
     }
 }
 
