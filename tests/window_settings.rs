@@ -96,7 +96,8 @@ fn a_mode_of_ones_own_can_be_added_changed_and_removed() {
     press_on(&mut bench, "Edit Kettle");
     bench.type_into("What it does, in words", " Twice.");
     bench.type_into("The same words, spoken: an audio file", clip.to_str().unwrap());
-    press_on(&mut bench, "Sounds heard");
+    bench.harness.get_by_role_and_label(Role::Button, "Sounds heard").click_accesskit();
+    bench.settle();
     press_on(&mut bench, "Save");
     assert!(bench.shows("Kettle was changed."), "{:?}", bench.values());
     let modes = saved(&bench, "modes.toml");
