@@ -282,3 +282,22 @@ fn a_quiet_window_paints_nothing() {
         assert_eq!(delay, std::time::Duration::MAX, "{size:?}: {:?}", bench.harness.ctx.repaint_causes());
     }
 }
+
+#[test]
+fn a_panel_that_is_dragged_wider_is_so_at_the_next_start() {
+    let mut bench = open(WIDE);
+    bench.reply("dialog", 4, "I am Hearken.", None);
+    let edge = bench.harness.get_by_label("Hide Conversation").rect().right() - 0.44 * 1_184.0;
+    let at = |x: f32| egui::pos2(x, 500.0);
+    bench.harness.hover_at(at(edge));
+    bench.settle();
+    bench.harness.drag_at(at(edge));
+    bench.settle();
+    bench.harness.hover_at(at(edge - 150.0));
+    bench.settle();
+    bench.harness.drop_at(at(edge - 150.0));
+    bench.settle();
+    let text = saved(&bench);
+    let share = text.lines().find_map(|line| line.strip_prefix("shares = [")?.split(',').next()?.parse::<f32>().ok());
+    assert!(share.is_some_and(|share| (0.52..0.62).contains(&share)), "{text}");
+}

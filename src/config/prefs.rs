@@ -33,6 +33,8 @@ pub struct Prefs {
     pub marked_sounds: Vec<String>,
     /// Sounds that are not listed.
     pub muted_sounds: Vec<String>,
+    /// The share of the width that conversation and sounds take, and of that of the height that sounds take.
+    pub shares: [f32; 2],
     /// The captions overlay.
     pub captions: Captions,
 }
@@ -48,6 +50,7 @@ impl Default for Prefs {
             notify: true,
             marked_sounds: Vec::new(),
             muted_sounds: Vec::new(),
+            shares: [0.44, 0.36],
             captions: Captions::default(),
         }
     }
@@ -125,6 +128,7 @@ impl Prefs {
             |number: f32, least: f32, most: f32, standard: f32| if number.is_finite() { number.clamp(least, most) } else { standard };
         let standard = Captions::default();
         self.zoom = tame(self.zoom, 0.5, 3.0, 1.0);
+        self.shares = [tame(self.shares[0], 0.1, 0.9, 0.44), tame(self.shares[1], 0.1, 0.9, 0.36)];
         self.captions.size = tame(self.captions.size, 12.0, 72.0, standard.size);
         self.captions.opacity = tame(self.captions.opacity, 0.0, 1.0, standard.opacity);
         self.captions.lines = self.captions.lines.clamp(1, 2);
@@ -152,6 +156,7 @@ impl Prefs {
             (vec!["window", "notify"], Some(self.notify.into())),
             (vec!["window", "marked_sounds"], list(&self.marked_sounds)),
             (vec!["window", "muted_sounds"], list(&self.muted_sounds)),
+            (vec!["window", "shares"], Some(pair(self.shares))),
             (vec!["window", "captions", "size"], number(self.captions.size)),
             (vec!["window", "captions", "opacity"], number(self.captions.opacity)),
             (vec!["window", "captions", "lines"], Some(i64::from(self.captions.lines).into())),

@@ -36,7 +36,7 @@ strings! {
     edit, edit_mode, remove, remove_mode, mode_example, record_clip, record_hint, record_deaf, record_stop,
     recording_clip, clip_spoken, clip_unspoken, mode_saved, mode_removed, output_hint, other_model, starter_can,
     starter_try, starter_all, starter_phrases, starter_words, bigger, bigger_can, bigger_takes, bigger_licence,
-    recording,
+    recording, now, secs_ago,
     default_input, looking, input_hint, dialog, transcribe, translate, sounds_mode, dialog_hint, transcribe_hint,
     translate_hint, sounds_hint, mode_menu, eagerness, eagerness_hint, into, chinese, english, conversation,
     transcript, translation, sounds, hide_panel, view, show_panel, no_conversation, no_transcript, no_translation,

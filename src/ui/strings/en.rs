@@ -46,6 +46,8 @@ pub(super) static TABLE: Strings = Strings {
     bigger_takes: "Takes about 15 GB of disk and 8 GB of memory; in 4 bits it keeps up with speech on a fast processor.",
     bigger_licence: "Licence: its card says Apache-2.0; it is built on Qwen2.5-Omni-3B, Qwen Research Licence (non-commercial).",
     recording: "Recording sound",
+    now: "now",
+    secs_ago: "−{} s",
     cancel: "Cancel",
     close: "Close",
     dismiss: "Dismiss",

@@ -46,6 +46,8 @@ pub(super) static TABLE: Strings = Strings {
     bigger_takes: "约需 15 GB 磁盘和 8 GB 内存；使用 4 位权重时，较快的处理器能跟上说话。",
     bigger_licence: "许可证：模型卡写明 Apache-2.0；其基础模型 Qwen2.5-Omni-3B 采用 Qwen 研究许可证（非商用）。",
     recording: "正在录制声音",
+    now: "现在",
+    secs_ago: "−{} 秒",
     cancel: "取消",
     close: "关闭",
     dismiss: "知道了",
