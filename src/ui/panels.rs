@@ -199,6 +199,10 @@ impl HearkenApp {
                     less = true;
                     ui.close();
                 }
+                if reply.emotion == Some(Emotion::Urgent) && ui.button(s.snooze).clicked() {
+                    self.snooze();
+                    ui.close();
+                }
                 if let Prompt::Heard(sound) = t.prompt(n)
                     && ui.button(fill(s.mute_sound, &sound.name)).clicked()
                 {

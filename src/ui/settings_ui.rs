@@ -108,7 +108,7 @@ impl HearkenApp {
         let snoozed = self.heard.alerts().snoozed_until.is_some_and(|until| Instant::now() < until);
         ui.horizontal(|ui| {
             if ui.button(s.snooze).clicked() {
-                self.heard.alerts().snoozed_until = Some(Instant::now() + SNOOZE);
+                self.snooze();
             }
             if snoozed {
                 ui.label(RichText::new(s.snoozed).weak());
@@ -123,6 +123,11 @@ impl HearkenApp {
             ui.label(s.muted_sounds);
             names_ui(ui, &mut self.prefs.muted_sounds, s.unmute);
         }
+    }
+
+    /// The desktop hears of nothing for five minutes.
+    pub(super) fn snooze(&self) {
+        self.heard.alerts().snoozed_until = Some(Instant::now() + SNOOZE);
     }
 
     fn caption_settings_ui(&mut self, ui: &mut Ui) {
