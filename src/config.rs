@@ -10,6 +10,7 @@ mod history_cli;
 pub mod history_prefs;
 mod model_task;
 pub mod modes;
+mod modes_edit;
 mod modes_file;
 pub mod paths;
 pub mod prefs;
@@ -29,7 +30,8 @@ pub use history_cli::{Deletion, ExportForm, HistoryRequest, SessionChoice};
 pub use history_prefs::HistoryPrefs;
 pub use model_task::{Consent, DownloadOptions, ModelRequest, Originals, QuantiseOptions};
 pub use modes::{CatchUp, Clip, Language, Mode, Panel};
-pub use modes_file::{NewMode, add as add_mode, all as all_modes};
+pub use modes_edit::{NewMode, add as add_mode, remove as remove_mode, replace as replace_mode};
+pub use modes_file::all as all_modes;
 pub use paths::{Existing, Paths};
 pub use prefs::Prefs;
 pub use request::{

@@ -5,6 +5,7 @@
 //! models are made on threads of their own, so that neither of the two waits for them.
 
 mod capture;
+mod clip;
 mod conductor;
 pub mod ear;
 mod failures;

@@ -201,6 +201,10 @@ pub enum Command {
     CutReply,
     /// Forget what was heard and said: every lane restarts from its opening.
     Forget,
+    /// Record what is heard from now on as the clip of a mode: to this file, for 20 s at most.
+    RecordClip(std::path::PathBuf),
+    /// Complete that clip.
+    EndClip,
     /// End the session.
     Shutdown,
 }

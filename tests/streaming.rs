@@ -236,7 +236,8 @@ fn commands_take_effect_while_it_listens() {
     let paths = Paths::inside(home.path());
     let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/instructions/sounds.wav");
     let panel = hearken::config::Panel::Sounds;
-    add_mode(&paths, &NewMode { name: "kettle".into(), instruction: "Tell me when the kettle boils.".into(), clip, panel }).unwrap();
+    add_mode(&paths, &NewMode { name: "kettle".into(), instruction: "Tell me when the kettle boils.".into(), clip: Some(clip), panel })
+        .unwrap();
     engine.send(Command::ReadModes);
     engine.send(Command::ModeOn("kettle".into()));
     wait_for(&engine, |e| matches!(e, Event::ModesChanged { modes, .. } if modes.iter().any(|m| m == "kettle")));

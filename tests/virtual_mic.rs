@@ -3,8 +3,10 @@
 #![cfg(all(feature = "mic", target_os = "linux"))]
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+mod inside;
+
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use hearken::audio::capture::CaptureSource;
@@ -13,42 +15,11 @@ use hearken::audio::capture::stream::InputStream;
 use hearken::audio::resample::Resampler;
 use hearken::audio::{Heard, Source};
 use hearken::protocol::{DeviceChoice, GapCause};
-
-const INSIDE: &str = "HEARKEN_TEST_INSIDE_VIRTUAL_MIC";
-const LIMIT: Duration = Duration::from_secs(90);
-
-fn run_inside(test: &str) {
-    for tool in ["dbus-run-session", "pipewire", "pipewire-pulse", "wireplumber", "pactl", "paplay"] {
-        let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join(tool).exists());
-        assert!(
-            found,
-            "`{tool}` is missing; this test needs: apt-get install pipewire pipewire-pulse pipewire-alsa wireplumber dbus libasound2-plugins pulseaudio-utils"
-        );
-    }
-    let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/virtual-mic");
-    let me = std::env::current_exe().unwrap();
-    let mut child = Command::new(tool).arg(me).args(["--exact", test, "--nocapture", "--test-threads=1"]).env(INSIDE, "1").spawn().unwrap();
-    let start = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success(), "{test} inside the virtual microphone: {status}");
-            return;
-        }
-        if start.elapsed() > LIMIT + Duration::from_secs(6) * unplugs() {
-            let _ = child.kill();
-            panic!("{test} took more than {LIMIT:?}");
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
+use inside::{inside, play, run_inside, run_inside_within};
 
 /// How often the microphone is unplugged; `HEARKEN_UNPLUGS=100` is the long run.
 fn unplugs() -> u32 {
     std::env::var("HEARKEN_UNPLUGS").ok().and_then(|n| n.parse().ok()).unwrap_or(3)
-}
-
-fn inside() -> bool {
-    std::env::var_os(INSIDE).is_some()
 }
 
 #[test]
@@ -68,11 +39,7 @@ fn an_unplugged_microphone_is_noticed_and_comes_back() {
 
 #[test]
 fn each_time_it_is_unplugged_the_gap_is_as_long_as_it_was() {
-    run_inside("inner_unplug_often");
-}
-
-fn play(file: &Path) -> Child {
-    Command::new("paplay").args(["--device=vmic_sink", "--latency-msec=100"]).arg(file).spawn().unwrap()
+    run_inside_within("inner_unplug_often", Duration::from_secs(90) + Duration::from_secs(6) * unplugs());
 }
 
 /// The greatest correlation of `wanted` with any part of `heard`: coarse steps on smoothed energy, then every sample.

@@ -10,6 +10,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::capture::{Captured, Control};
+use super::clip::Clip;
 use super::ear::Ear;
 use super::failures::Failures;
 use super::intake::Taker;
@@ -63,6 +64,7 @@ pub(super) struct Conductor {
     now: StreamTime,
     heard: ChunkIdx,
     chunks: u64,
+    clip: Clip,
     problems: u64,
     failures: Failures,
     overload: Overload,
@@ -107,6 +109,7 @@ impl Conductor {
             now: StreamTime::ZERO,
             heard: ChunkIdx(0),
             chunks: 0,
+            clip: Clip::default(),
             problems: 0,
             failures: Failures::default(),
             overload,
@@ -237,6 +240,10 @@ impl Conductor {
     fn hear(&mut self, chunk: &Chunk) {
         (self.now, self.heard) = (chunk.end, chunk.index.next());
         self.chunks += 1;
+        if let Err(error) = self.clip.write(&chunk.samples[..]) {
+            self.problem(Severity::Warning, &error);
+        }
+        self.clip.show(&self.parts.meters);
         self.record(chunk);
         let heard = catch_unwind(AssertUnwindSafe(|| self.ear.hear(chunk, &self.parts.model)));
         let heard = match heard.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, panic_message(panic.as_ref())))) {
@@ -338,6 +345,16 @@ impl Conductor {
                 Ok(())
             }
             Command::Forget => self.session.restart_all(&mut self.out),
+            Command::RecordClip(to) => {
+                let begun = self.clip.begin(&to);
+                self.clip.show(&self.parts.meters);
+                begun
+            }
+            Command::EndClip => {
+                let ended = self.clip.end();
+                self.clip.show(&self.parts.meters);
+                ended
+            }
             Command::Shutdown => {
                 self.session.cut_replies(&mut self.out);
                 self.phase = Phase::Ended;

@@ -160,7 +160,7 @@ impl Context {
     }
 
     fn drop_all_but(&mut self, stays: &[bool]) -> Room {
-        let mut kept = vec![0..self.opening];
+        let mut kept: Vec<Range<usize>> = std::iter::once(0..self.opening).collect();
         let mut position = self.opening;
         for (held, stays) in self.chunks.iter().zip(stays) {
             if *stays {

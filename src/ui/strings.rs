@@ -33,6 +33,14 @@ macro_rules! strings {
 strings! {
     listening, replying, paused, no_input, loading, ended, behind, quiet, pause, resume, pause_hint, cut, cut_hint,
     forget, forget_hint, forget_ask, forget_yes, cancel, close, dismiss, level, clipping, too_quiet, model, input,
+    edit, edit_mode, remove, remove_mode, mode_example, record_clip, record_hint, record_deaf, record_stop,
+    recording_clip, clip_spoken, clip_unspoken, mode_saved, mode_removed, output_hint, other_model, starter_can,
+    starter_try, starter_all, starter_phrases, starter_words, bigger, bigger_can, bigger_takes, bigger_licence,
+    recording, now, secs_ago,
+    history, history_hint, search, search_hint, no_history, with_sound, no_words, nothing_found, back, choose_session,
+    session_name, rename, delete, minutes, sound, delete_ask, delete_yes, delete_all, delete_all_ask, delete_all_yes,
+    forget_lately, forget_lately_ask, forgotten, deleted_all, kept_again, kept_not, kept_failing, kept_ever,
+    kept_days, keep_history, keep_ever, keep_days, keep_audio, history_lies, audio_not,
     default_input, looking, input_hint, dialog, transcribe, translate, sounds_mode, dialog_hint, transcribe_hint,
     translate_hint, sounds_hint, mode_menu, eagerness, eagerness_hint, into, chinese, english, conversation,
     transcript, translation, sounds, hide_panel, view, show_panel, no_conversation, no_transcript, no_translation,
@@ -47,7 +55,7 @@ strings! {
     no_marks, captions, captions_hint, captions_size, captions_opacity, captions_lines, captions_bilingual,
     captions_wait, captions_close, settings_file, about, version, new_mode, new_mode_hint, mode_name,
     mode_instruction, mode_clip, mode_clip_hint, mode_panel, add, added, export, export_hint, export_path,
-    export_form, save, replace, exists, saved, failed, welcome, welcome_can, welcome_cannot, welcome_bigger,
+    export_form, save, replace, exists, saved, failed, welcome, welcome_cannot,
     welcome_people, welcome_private, welcome_ok, privacy, chunk_cost, on_time, not_saved, model_choice, starter, starter_chinese,
     model_folder, load, urgent_title, sound_title, keys, keys_list,
 }

@@ -146,14 +146,14 @@ impl CaptureSource {
     /// # Errors
     /// When there is no such input, or it is in use, forbidden or fails; the message names it.
     pub fn open(choice: &DeviceChoice, excluded: &[String]) -> Result<Self> {
-        Self::open_with(System::new(), choice, excluded)
+        Self::open_with(System::shared(), choice, excluded)
     }
 
     /// Opens the input that `choice` means; where that fails it says so, and goes on trying as after a loss.
     #[must_use]
     pub fn open_patiently(choice: &DeviceChoice, excluded: &[String]) -> Self {
         Self::open(choice, excluded).unwrap_or_else(|error| {
-            let mut own = Self::closed(System::new(), choice, excluded);
+            let mut own = Self::closed(System::shared(), choice, excluded);
             own.state = State::Lost(Loss::new(Instant::now(), own.slept.0));
             own.pending.push_back(Heard::Trouble(error));
             own
