@@ -7,12 +7,14 @@
 mod captions;
 mod dialogs;
 mod fold;
+mod history_ui;
 mod icons;
 mod instance;
 mod list;
 mod modes_ui;
 mod notify;
 mod panels;
+mod past;
 mod settings_ui;
 mod spoken;
 mod status;
@@ -28,9 +30,10 @@ use std::time::Duration;
 use egui::{Key, KeyboardShortcut, Modifiers, Panel, RichText};
 
 use crate::config::prefs::{Choice, save_choice};
-use crate::config::{Mode, Prefs, Settings, settings_problems};
+use crate::config::{HistoryPrefs, Mode, Prefs, Settings, settings_problems};
 use crate::engine::EngineHandle;
 use crate::error::{Error, ErrorKind, Result};
+use crate::history::{Outlets, Recorder};
 use crate::protocol::Command;
 use crate::transcript::Transcript;
 use fold::Heard;
@@ -45,6 +48,7 @@ const METER: Duration = Duration::from_millis(100);
 const MODE_KEYS: [Key; 9] = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
 
 const EXPORT: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::E);
+const HISTORY: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::F);
 const SETTINGS: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::Comma);
 
 /// Opens the window and shows `engine` until it is closed.
@@ -80,9 +84,13 @@ pub fn run(engine: EngineHandle, settings: Settings, instance: &Instance) -> Res
 /// The window's state: what was reported, and what the user did with the view of it.
 pub struct HearkenApp {
     engine: EngineHandle,
+    recorder: Recorder,
     settings: Settings,
     prefs: Prefs,
     saved: Prefs,
+    /// What is kept, as the user has it, and as the recorder was told.
+    keep: HistoryPrefs,
+    saved_keep: HistoryPrefs,
     heard: Arc<Heard>,
     view: View,
     s: &'static Strings,
@@ -100,16 +108,22 @@ impl HearkenApp {
     pub fn new(engine: EngineHandle, settings: Settings, ctx: &egui::Context) -> Self {
         let (prefs, mut wrong) = Prefs::read(&settings.paths);
         wrong.extend(settings_problems(&settings.paths));
-        wrong.dedup();
+        let (keep, unread) = HistoryPrefs::read(&settings.paths);
+        wrong.extend(unread);
+        let mut known = std::collections::BTreeSet::new();
+        wrong.retain(|text| known.insert(text.clone()));
         theme::apply(ctx, prefs.theme);
         ctx.set_zoom_factor(prefs.zoom);
         let heard = Heard::new(Transcript::new(fold::shown(&settings.modes)));
-        if let Err(e) = fold::start(&engine, &heard, ctx) {
+        let (changed, command) = (ctx.clone(), engine.sender());
+        let outlets = Outlets { command: Box::new(command), changed: Box::new(move || changed.request_repaint()) };
+        let recorder = Recorder::start(&settings.paths, keep, fold::shown(&settings.modes), outlets);
+        if let Err(e) = fold::start(&engine, &heard, ctx, recorder.tap()) {
             wrong.push(format!("Nothing can be shown: a thread cannot be started ({e})."));
         }
         let s = strings::table(prefs.language);
         let view = View { messages: wrong, ..View::default() };
-        let app = Self { engine, settings, saved: prefs.clone(), prefs, heard, view, s };
+        let app = Self { engine, recorder, settings, saved: prefs.clone(), prefs, keep, saved_keep: keep, heard, view, s };
         app.tell_alerts();
         app
     }
@@ -131,6 +145,8 @@ impl HearkenApp {
         let sounding = readings.gate_open && !transcript.no_input && !transcript.paused && !transcript.finished;
         drop(transcript);
         self.settings_window(ui);
+        self.history_window(ui);
+        self.take_history_news(ui.ctx());
         self.captions_ui(ui);
         self.remember(ui);
         // A closed gate moves nothing, so nothing is painted until the next event.
@@ -145,6 +161,9 @@ impl HearkenApp {
         }
         if ui.input_mut(|i| i.consume_shortcut(&SETTINGS)) {
             self.view.settings_open = !self.view.settings_open;
+        }
+        if ui.input_mut(|i| i.consume_shortcut(&HISTORY)) {
+            self.open_history(ui.ctx());
         }
         let pressed = |key| ui.input(|i| i.key_pressed(key) && i.modifiers.is_none());
         if pressed(Key::F11) {
@@ -221,7 +240,11 @@ impl HearkenApp {
     /// Saves what the window remembers once nothing is being dragged any more.
     fn remember(&mut self, ui: &egui::Ui) {
         self.prefs.zoom = ui.ctx().zoom_factor();
-        if self.prefs == self.saved || ui.input(|i| i.pointer.any_down()) {
+        if ui.input(|i| i.pointer.any_down()) {
+            return;
+        }
+        self.remember_keep();
+        if self.prefs == self.saved {
             return;
         }
         self.saved = self.prefs.clone();

@@ -53,10 +53,7 @@ impl HearkenApp {
     }
 
     pub(super) fn open_export(&mut self) {
-        let home = ["HOME", "USERPROFILE"].into_iter().find_map(std::env::var_os).map_or_else(std::env::temp_dir, PathBuf::from);
-        let folder = [home.join("Documents"), home.clone()].into_iter().find(|f| f.is_dir()).unwrap_or(home);
-        let free = (1..).map(|n| folder.join(if n == 1 { "hearken.txt".into() } else { format!("hearken-{n}.txt") })).find(|p| !p.exists());
-        let path = free.unwrap_or_default().display().to_string();
+        let path = free_file().display().to_string();
         self.view.export = Some(Export { path, form: Form::Text, fresh: true, exists: None, outcome: None });
     }
 
@@ -124,6 +121,14 @@ impl HearkenApp {
             self.view.settings_open = true;
         }
     }
+}
+
+/// A name for an export that no file has yet, in the user's documents.
+pub(super) fn free_file() -> PathBuf {
+    let home = ["HOME", "USERPROFILE"].into_iter().find_map(std::env::var_os).map_or_else(std::env::temp_dir, PathBuf::from);
+    let folder = [home.join("Documents"), home.clone()].into_iter().find(|f| f.is_dir()).unwrap_or(home);
+    let named = |n: usize| folder.join(if n == 1 { "hearken.txt".into() } else { format!("hearken-{n}.txt") });
+    (1..).map(named).find(|p| !p.exists()).unwrap_or_default()
 }
 
 /// Writes the file. What was heard is private, so nobody else may read it.

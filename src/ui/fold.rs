@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::{captions, notify, theme};
 use crate::config::Mode;
 use crate::engine::EngineHandle;
+use crate::history::Tap;
 use crate::protocol::{Emotion, Event};
 use crate::time::StreamTime;
 use crate::transcript::{Shown, Transcript};
@@ -57,6 +58,12 @@ impl Heard {
 
     fn clock(&self) -> MutexGuard<'_, Clock> {
         self.clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes away what was heard and said since then, in milliseconds since 1970; everything where time is not known.
+    pub(super) fn forget_since(&self, ms: i64) {
+        let at = self.clock().wall.at(ms).unwrap_or(StreamTime::ZERO);
+        self.transcript().forget_since(at);
     }
 
     /// A time as a person reads it: on the wall where that is known, else since the start.
@@ -118,12 +125,13 @@ pub(super) fn shown(modes: &[Mode]) -> BTreeMap<String, Shown> {
 ///
 /// # Errors
 /// When the system gives no thread.
-pub(super) fn start(engine: &EngineHandle, heard: &Arc<Heard>, ctx: &egui::Context) -> std::io::Result<()> {
+pub(super) fn start(engine: &EngineHandle, heard: &Arc<Heard>, ctx: &egui::Context, tap: Tap) -> std::io::Result<()> {
     let (events, heard, ctx) = (engine.events().clone(), Arc::clone(heard), ctx.clone());
     let fold = move || {
         theme::add_system_font(&ctx);
         heard.clock().offset_secs = local_offset_secs();
         for event in events {
+            tap.note(&event);
             let telling = {
                 let mut transcript = heard.transcript();
                 transcript.apply(&event);

@@ -335,7 +335,7 @@ impl HearkenApp {
 }
 
 /// A time in a column of its own width, so that the words beside it stand in one line.
-fn time_ui(ui: &mut Ui, time: &str) {
+pub(super) fn time_ui(ui: &mut Ui, time: &str) {
     ui.allocate_ui_with_layout(vec2(TIMES, 22.0), egui::Layout::left_to_right(egui::Align::Center), |ui| {
         ui.set_min_width(TIMES);
         ui.add_space(8.0);

@@ -33,6 +33,7 @@ impl HearkenApp {
                     section(ui, s.modes_section, |ui| self.mode_settings_ui(ui));
                     section(ui, s.notifications, |ui| self.notifications_ui(ui));
                     section(ui, s.captions, |ui| self.caption_settings_ui(ui));
+                    section(ui, s.history, |ui| self.history_settings_ui(ui));
                     section(ui, s.about, |ui| self.about_ui(ui));
                 });
             });
@@ -136,7 +137,7 @@ impl HearkenApp {
 
     fn about_ui(&self, ui: &mut Ui) {
         let s = self.s;
-        ui.label(s.privacy);
+        ui.label(format!("{} · {}", s.privacy, self.kept()));
         ui.label(RichText::new(s.welcome_people).weak());
         ui.label(RichText::new(fill(s.settings_file, self.settings.paths.settings_file().display())).weak());
         ui.label(RichText::new(fill(s.version, env!("CARGO_PKG_VERSION"))).weak()).on_hover_text(TITLE);

@@ -283,6 +283,9 @@ impl HearkenApp {
         if icons::button(ui, Icon::Captions, s.captions, s.captions_hint).clicked() {
             self.view.captions_open = !self.view.captions_open;
         }
+        if icons::button(ui, Icon::History, s.history, s.history_hint).clicked() {
+            self.open_history(ui.ctx());
+        }
         if icons::button(ui, Icon::Export, s.export, s.export_hint).clicked() {
             self.open_export();
         }
@@ -315,12 +318,11 @@ impl HearkenApp {
             let pace =
                 if readings.lag_secs > LATE_SECS { fill(s.behind, format_args!("{:.0}", readings.lag_secs)) } else { s.on_time.into() };
             let cost = fill(s.chunk_cost, format_args!("{:.2}", readings.chunk_ms / 1e3));
-            let recording = self.settings.save_audio.is_some();
-            if recording {
+            if readings.recording {
                 ui.label(RichText::new(format!("● {}", s.recording)).color(theme::states(ui.visuals()).fault).small());
-            } else {
-                ui.label(RichText::new(s.privacy).weak().small());
             }
+            let audio = if readings.recording { String::new() } else { format!(" · {}", s.audio_not) };
+            ui.label(RichText::new(format!("{} · {}{audio}", s.privacy, self.kept())).weak().small());
             ui.label(RichText::new(format!("{cost}, {pace}")).weak().small());
             if let Some(notice) = transcript.notices.back() {
                 ui.separator();

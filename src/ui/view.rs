@@ -36,6 +36,8 @@ pub(super) struct View {
     /// The loudest that was heard lately, and when it was last at all loud enough.
     pub(super) loudness: Loudness,
     pub(super) captions: Arc<Mutex<super::captions::Shared>>,
+    pub(super) browser: super::history_ui::Browser,
+    pub(super) past: super::past::Past,
 }
 
 impl Default for View {
@@ -56,6 +58,8 @@ impl Default for View {
             devices: Devices::default(),
             loudness: Loudness::default(),
             captions: Arc::default(),
+            browser: super::history_ui::Browser::default(),
+            past: super::past::Past::default(),
         }
     }
 }
@@ -158,11 +162,10 @@ impl Loudness {
 impl View {
     /// Closes what is open above the window; false when nothing was.
     pub(super) fn close_dialog(&mut self) -> bool {
-        let open = self.export.is_some() || self.forgetting || self.settings_open;
-        if self.export.take().is_none() && !std::mem::take(&mut self.forgetting) {
-            self.settings_open = false;
+        if self.export.take().is_some() || std::mem::take(&mut self.forgetting) || std::mem::take(&mut self.browser.open) {
+            return true;
         }
-        open
+        std::mem::take(&mut self.settings_open)
     }
 }
 

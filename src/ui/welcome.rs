@@ -21,6 +21,7 @@ impl HearkenApp {
             ScrollArea::vertical().max_height((room.height() - 150.0).max(40.0)).show(ui, |ui| {
                 ui.label(RichText::new(s.welcome_people).strong());
                 ui.label(s.welcome_private);
+                ui.label(RichText::new(format!("{} · {} · {}", s.privacy, self.kept(), s.audio_not)).weak());
                 ui.add_space(8.0);
                 if self.settings.model == ModelChoice::Starter {
                     starter_ui(ui, s);
