@@ -35,7 +35,8 @@ pub use modes_file::all as all_modes;
 pub use paths::{Existing, Paths};
 pub use prefs::Prefs;
 pub use request::{
-    BenchOptions, BenchSubject, BenchTask, OutputFormat, ReportFormat, Request, Scenario, Stdout, TraceOptions, TracePath, settings_problems,
+    BenchOptions, BenchSubject, BenchTask, OutputFormat, ReportFormat, Request, Scenario, Stdout, TraceOptions, TracePath,
+    settings_problems,
 };
 
 /// Everything that a session needs to know.

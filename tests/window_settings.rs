@@ -192,7 +192,8 @@ fn controls(bench: &Bench) -> BTreeSet<String> {
 fn every_control_has_a_name_and_is_reached_by_the_keyboard() {
     let first = "[window]\nlanguage = \"en\"\n";
     let later = "[window]\nwelcomed = true\nlanguage = \"en\"\n";
-    let states: [(&str, [f32; 2], &str, fn(&mut Bench)); 5] = [
+    type State = (&'static str, [f32; 2], &'static str, fn(&mut Bench));
+    let states: [State; 5] = [
         ("first start", WIDE, first, |_| {}),
         ("listening", WIDE, later, |_| {}),
         ("narrow", [420.0, 600.0], later, |_| {}),

@@ -180,7 +180,7 @@ impl HearkenApp {
         }
     }
 
-    fn save_mode(&mut self, clip: Option<&PathBuf>) {
+    fn save_mode(&mut self, clip: Option<PathBuf>) {
         let draft = &self.view.new_mode;
         let (name, instruction) = (draft.name.trim().to_owned(), draft.instruction.trim().to_owned());
         let new = NewMode { name: name.clone(), instruction, clip: clip.clone(), panel: draft.panel };

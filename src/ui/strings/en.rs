@@ -35,7 +35,6 @@ pub(super) static TABLE: Strings = Strings {
     mode_saved: "{} was changed.",
     mode_removed: "{} was removed.",
     output_hint: "Choose the speaker",
-    other_model: "Other models…",
     starter_can: "The built-in starter model writes down {} English words, answers {} questions and remarks, and names {} sounds.",
     starter_try: "Try: {}",
     starter_all: "Everything that it knows",

@@ -35,7 +35,6 @@ pub(super) static TABLE: Strings = Strings {
     mode_saved: "“{}”已更改。",
     mode_removed: "“{}”已删除。",
     output_hint: "选择扬声器",
-    other_model: "其他模型…",
     starter_can: "内置的入门模型能写下 {} 个英文单词，回答 {} 句问话，并说出 {} 种声音。",
     starter_try: "试试：{}",
     starter_all: "它知道的全部",
