@@ -170,7 +170,7 @@ mod tests {
 
     fn home() -> (tempfile::TempDir, Paths, PathBuf) {
         let home = tempfile::tempdir().unwrap();
-        let paths = Paths { config: home.path().to_owned(), cache: home.path().to_owned() };
+        let paths = Paths { config: home.path().to_owned(), ..Paths::inside(home.path()) };
         let clip = home.path().join("said.wav");
         fs::write(&clip, b"anything").unwrap();
         (home, paths, clip)
