@@ -260,13 +260,13 @@ fn a_recording_is_switched_on_and_off_while_listening_and_holds_the_sound_betwee
     let (path, recording) = (home.path().join("out.wav"), || engine.meters().read().recording);
     assert!(!recording());
     engine.send(Command::RecordTo(path.clone()));
-    (0..4).for_each(|_| drop(wait_for(&engine, decided)));
+    (0..4).for_each(|_| _ = wait_for(&engine, decided));
     assert!(recording());
     engine.send(Command::StopRecording);
-    (0..2).for_each(|_| drop(wait_for(&engine, decided)));
+    (0..2).for_each(|_| _ = wait_for(&engine, decided));
     assert!(!recording());
-    let heard = hearken::audio::read_file(&path).unwrap();
-    assert!(heard.len() >= 2 * 6_400 && heard.len() % 6_400 == 0, "{} samples", heard.len());
+    let heard = read_file(&path).unwrap();
+    assert!(heard.len() >= 2 * 6_400 && heard.len().is_multiple_of(6_400), "{} samples", heard.len());
     engine.send(Command::RecordTo(home.path().join("no/such/folder/out.wav")));
     wait_for(&engine, |e| matches!(e, Event::Problem { message, .. } if message.contains("no/such/folder")));
     assert!(!recording(), "listening goes on without it");
