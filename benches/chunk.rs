@@ -6,11 +6,13 @@
 use std::hint::black_box;
 use std::path::Path;
 
+use candle_core::{DType, Device, Tensor, safetensors};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use hearken::config::{ComputeDevice, Precision};
 use hearken::mel::{LogMel, MaxOver};
+use hearken::model::rope::Rope;
 use hearken::model::text::StreamingText;
-use hearken::model::{Input, Model, Read, Segment};
+use hearken::model::{Input, LaneCache, Model, Read, Segment};
 use hearken::time::CHUNK_SAMPLES;
 
 /// Chunks in an hour.
@@ -84,5 +86,32 @@ fn lanes(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, ears, lanes);
+/// What a chunk costs beside the rest when a window of 2,048 positions is full, at the 3B's sizes.
+fn making_room(c: &mut Criterion) {
+    const LAYERS: usize = 36;
+    const GROUPS: usize = 2;
+    const SIZE: usize = 128;
+    const POSITIONS: usize = 2_048;
+    let rope = Rope::new(SIZE, 1e6);
+    let Ok(folder) = tempfile::tempdir() else { return };
+    let file = folder.path().join("cache.safetensors");
+    let random = || Tensor::randn(0f32, 1.0, (GROUPS, POSITIONS, SIZE), &Device::Cpu).and_then(|t| t.to_dtype(DType::F16));
+    let named = (0..LAYERS).flat_map(|layer| [format!("k.{layer}"), format!("v.{layer}")]).filter_map(|name| Some((name, random().ok()?)));
+    assert!(safetensors::save(&named.collect(), &file).is_ok());
+    let Some(full) = LaneCache::packed(LAYERS, GROUPS, SIZE).load(&file, (GROUPS, SIZE, DType::F16), &rope, &Device::Cpu) else { return };
+    // 39 silent chunks go, one after each that stays.
+    let kept: Vec<_> = std::iter::once(0..46).chain((0..39).map(|n| 59 + 26 * n..72 + 26 * n)).chain([1_060..POSITIONS]).collect();
+    c.bench_function("making room in 2,048 positions at the 3B's sizes", |b| {
+        b.iter_batched(
+            || full.fork(),
+            |cache| {
+                let Ok(mut cache) = cache else { return };
+                black_box(cache.keep(&kept, &rope).is_ok());
+            },
+            BatchSize::LargeInput,
+        );
+    });
+}
+
+criterion_group!(benches, ears, lanes, making_room);
 criterion_main!(benches);

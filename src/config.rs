@@ -4,10 +4,13 @@
 
 pub mod cli;
 pub mod clock;
+pub mod endurance;
 mod eval_args;
 mod history_cli;
 pub mod history_prefs;
+mod model_task;
 pub mod modes;
+mod modes_edit;
 mod modes_file;
 pub mod paths;
 pub mod prefs;
@@ -21,15 +24,19 @@ use std::path::PathBuf;
 use crate::protocol::{DeviceChoice, ModelChoice, VoiceConduct};
 
 pub use cli::Cli;
+pub use endurance::{ContextChoice, ContextPolicy, Endurance, Reset, Sensitivity, Worth};
 pub use eval_args::{EvalOptions, EvalRequest, EvalTask, Instruction, Resume, Style};
 pub use history_cli::{Deletion, ExportForm, HistoryRequest, SessionChoice};
 pub use history_prefs::HistoryPrefs;
+pub use model_task::{Consent, DownloadOptions, ModelRequest, Originals, QuantiseOptions};
 pub use modes::{CatchUp, Clip, Language, Mode, Panel};
-pub use modes_file::{NewMode, add as add_mode, all as all_modes};
+pub use modes_edit::{NewMode, add as add_mode, remove as remove_mode, replace as replace_mode};
+pub use modes_file::all as all_modes;
 pub use paths::{Existing, Paths};
 pub use prefs::Prefs;
 pub use request::{
-    BenchOptions, BenchSubject, OutputFormat, QuantiseOptions, ReportFormat, Request, Stdout, TraceOptions, TracePath, settings_problems,
+    BenchOptions, BenchSubject, BenchTask, OutputFormat, ReportFormat, Request, Scenario, Stdout, TraceOptions, TracePath,
+    settings_problems,
 };
 
 /// Everything that a session needs to know.
@@ -45,7 +52,7 @@ pub struct Settings {
     pub threads: Option<usize>,
     /// Every mode that there is: the built-in ones, then the user's.
     pub modes: Vec<Mode>,
-    /// Names of the modes that are on at the start.
+    /// Names of the modes that are on at the start; when there are none, those that this machine runs in real time.
     pub modes_on: Vec<String>,
     /// Where sound comes from.
     pub source: SourceChoice,
@@ -61,6 +68,8 @@ pub struct Settings {
     pub save_audio: Option<PathBuf>,
     /// Which optional events are wanted.
     pub reports: Reports,
+    /// How it lasts for hours.
+    pub endurance: Endurance,
     /// Where settings and caches live.
     pub paths: Paths,
 }

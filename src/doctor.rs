@@ -2,11 +2,13 @@
 //!
 //! Responsible for looking and for saying it in one line each. Not responsible for mending anything.
 
+mod machine;
+mod microphone;
+
 use std::io::Write;
 
 use crate::audio::capture::{Direction, Standing, devices};
 use crate::config::Settings;
-use crate::config::paths::make_private_folder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub;
 use crate::model::{Model, acceleration, threads};
@@ -32,26 +34,33 @@ impl Health {
     }
 }
 
-/// One check: what it looked at, and what it found or what is wrong and what to do.
-type Check = (&'static str, std::result::Result<String, String>);
+/// What a check found, or what is wrong and what to do.
+type Found = std::result::Result<String, String>;
 
-/// Looks at everything that a session with `settings` needs and prints a line for each.
+/// One check: what it looks at, and how.
+type Check = (&'static str, fn(&Settings) -> Found);
+
+/// In the order in which sound goes through Hearken.
+const CHECKS: [Check; 9] = [
+    ("microphone", microphone::check),
+    ("output", output),
+    ("voice", voice),
+    ("model", model),
+    ("acceleration", accelerated),
+    ("disk", machine::disk),
+    ("settings", machine::settings),
+    ("cache", machine::cache),
+    ("display", machine::display),
+];
+
+/// Looks at everything that a session with `settings` needs and prints a line for each as soon as it is known.
 ///
 /// # Errors
 /// When `out` cannot be written.
 pub fn run(settings: &Settings, mut out: impl Write) -> Result<Health> {
-    let checks: [Check; 7] = [
-        ("microphone", device(Direction::Input, "plug one in or allow its use; files can be heard without (`hearken listen FILE`)")),
-        ("output", device(Direction::Output, "replies are shown as text only")),
-        ("voice", voice()),
-        ("model", model(settings)),
-        ("acceleration", Ok(format!("{}; {} threads", acceleration(), settings.threads.unwrap_or_else(threads)))),
-        ("display", display()),
-        ("cache folder", folder(settings)),
-    ];
     let mut health = Health::Fine;
-    for (name, found) in checks {
-        let (mark, text) = match found {
+    for (name, check) in CHECKS {
+        let (mark, text) = match check(settings) {
             Ok(text) => ("ok", text),
             Err(text) => {
                 health = Health::Problems;
@@ -64,7 +73,11 @@ pub fn run(settings: &Settings, mut out: impl Write) -> Result<Health> {
     Ok(health)
 }
 
-fn device(direction: Direction, remedy: &str) -> std::result::Result<String, String> {
+fn output(_: &Settings) -> Found {
+    device(Direction::Output, "replies are shown as text only; plug in speakers to hear them")
+}
+
+fn device(direction: Direction, remedy: &str) -> Found {
     let found = devices().map_err(|e| e.to_string())?;
     let of_direction = || found.iter().filter(|d| d.direction == direction);
     match of_direction().find(|d| d.standing == Standing::Default).or_else(|| of_direction().next()) {
@@ -73,7 +86,7 @@ fn device(direction: Direction, remedy: &str) -> std::result::Result<String, Str
     }
 }
 
-fn model(settings: &Settings) -> std::result::Result<String, String> {
+fn model(settings: &Settings) -> Found {
     let load = || {
         let found = hub::find(&settings.model, &settings.paths)?;
         Model::load(&found.folder, &found.name, settings.precision, settings.device)
@@ -81,8 +94,12 @@ fn model(settings: &Settings) -> std::result::Result<String, String> {
     load().map(|model| format!("{} loads, in {}", model.name(), model.precision().name())).map_err(|e| e.to_string())
 }
 
+fn accelerated(settings: &Settings) -> Found {
+    Ok(format!("{}; {} threads", acceleration(), settings.threads.unwrap_or_else(threads)))
+}
+
 /// Says a word, without playing it.
-fn voice() -> std::result::Result<String, String> {
+fn voice(_: &Settings) -> Found {
     let words = Words { text: "Hello.".to_owned(), tongue: Tongue::English, manner: Manner::of(None, 1.0) };
     let say = |voice: &mut dyn Voice| -> Result<()> {
         let mut utterance = voice.say(&words)?;
@@ -98,27 +115,4 @@ fn voice() -> std::result::Result<String, String> {
         }
     }
     Err(trouble)
-}
-
-fn display() -> std::result::Result<String, String> {
-    if !cfg!(feature = "window") {
-        return Err("this Hearken was built without a window: use `hearken listen`".into());
-    }
-    let needs_server = cfg!(all(unix, not(target_os = "macos")));
-    let server = ["WAYLAND_DISPLAY", "DISPLAY"].into_iter().find(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
-    match server {
-        _ if !needs_server => Ok("the system's own".into()),
-        Some(name) => Ok(format!("{name} is set")),
-        None => Err("no display: start it in a desktop session, or use `hearken listen`".into()),
-    }
-}
-
-fn folder(settings: &Settings) -> std::result::Result<String, String> {
-    let folder = &settings.paths.cache;
-    make_private_folder(folder).map_err(|e| e.to_string())?;
-    let probe = folder.join(format!("doctor-{}", std::process::id()));
-    let written = std::fs::write(&probe, b"probe");
-    // It may not have come to exist.
-    let _ = std::fs::remove_file(&probe);
-    written.map(|()| folder.display().to_string()).map_err(|e| format!("{}: {e}: free space or allow writing", folder.display()))
 }

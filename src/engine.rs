@@ -5,18 +5,24 @@
 //! models are made on threads of their own, so that neither of the two waits for them.
 
 mod capture;
+mod clip;
 mod conductor;
 pub mod ear;
+mod failures;
 mod floor;
 mod handle;
+mod intake;
 mod meters;
 mod mouth;
 pub mod opening;
+mod overload;
+mod pace;
 mod queue;
 mod recordings;
 mod replies;
 pub mod session;
 mod spoken;
+mod watchdog;
 mod workers;
 
 use std::io;
@@ -37,20 +43,24 @@ use crate::config::{Pace, Settings, SourceChoice};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub;
 use crate::model::Model;
+use crate::protocol::ModelChoice;
 use crate::speech::Voice;
 use conductor::Conductor;
 
+pub use crate::hub::Shelf as Models;
 pub use handle::EngineHandle;
 pub use meters::{Meters, Readings};
-pub use queue::Encoded;
+pub use queue::{Encoded, Follows};
 
 /// Commands that may wait: more than a person gives in one chunk.
 const COMMANDS: usize = 64;
 /// Events that may wait: some seconds of every mode at once. A face that takes none for longer holds the engine up, which
 /// becomes an `audio_gap` and not a growing memory.
 const EVENTS: usize = 4_096;
-/// Chunks that may wait between capture and inference: 60 s (DESIGN.md "Time, loss and order").
-const CHUNKS: usize = 150;
+/// Chunks that may wait for the lanes once they are encoded: 10 s, about the longest reply.
+const ENCODED_CHUNKS: usize = 25;
+/// Chunks that may wait between capture and inference: with the encoded ones 60 s (DESIGN.md "Time, loss and order").
+const CHUNKS: usize = 150 - ENCODED_CHUNKS;
 /// Chunks that may wait when a file is heard: it waits for the model, so a little keeps both busy.
 const FILE_CHUNKS: usize = 4;
 /// Orders to the capture thread that may wait.
@@ -86,19 +96,23 @@ enum Tempo {
 /// # Errors
 /// When the source, the model or the file for `save_audio` cannot be opened: nothing has been started then.
 pub fn start(settings: Settings) -> Result<EngineHandle> {
-    let (source, gap_secs, tempo) = open_source(&settings.source)?;
+    let (source, gap_secs, tempo) = open_source(&settings)?;
     let stage = Stage::of(&settings);
     start_with(settings, source, gap_secs, tempo, stage)
 }
 
-/// Starts a session as [`start`] does, but a microphone that is not there is waited for: a window says so and stays open.
+/// Starts a session as [`start`] does, but a microphone that is not there is waited for, and a model that is not here is
+/// replaced by the starter: a window says so and stays open.
 ///
 /// # Errors
 /// As [`start`], without the microphone.
-pub fn start_patiently(settings: Settings) -> Result<EngineHandle> {
+pub fn start_patiently(mut settings: Settings) -> Result<EngineHandle> {
+    if Models::new(&settings.paths).missing(&settings.model).is_some() {
+        settings.model = ModelChoice::Starter;
+    }
     #[cfg(feature = "mic")]
     if let SourceChoice::Microphone(device) = &settings.source {
-        let source = Box::new(CaptureSource::open_patiently(device));
+        let source = Box::new(CaptureSource::open_patiently(device, &settings.endurance.excluded_inputs));
         let stage = Stage::of(&settings);
         return start_with(settings, source, 0.0, Tempo::Live, stage);
     }
@@ -124,20 +138,25 @@ pub fn start_on(settings: Settings, source: Box<dyn Source>, pace: Pace, stage: 
     start_with(settings, source, 0.0, tempo, stage)
 }
 
-fn start_with(settings: Settings, source: Box<dyn Source>, gap_secs: f64, tempo: Tempo, stage: Stage) -> Result<EngineHandle> {
+fn start_with(mut settings: Settings, source: Box<dyn Source>, gap_secs: f64, tempo: Tempo, stage: Stage) -> Result<EngineHandle> {
     if let Some(threads) = settings.threads {
         crate::model::use_threads(threads);
     }
     let found = hub::find(&settings.model, &settings.paths)?;
-    let model = Arc::new(Model::load(&found.folder, &found.name, settings.precision, settings.device)?);
+    let (model, trouble) = Model::load_or_fall_back(&found.folder, &found.name, settings.precision, settings.device)?;
+    let model = Arc::new(model);
+    if settings.modes_on.is_empty() {
+        settings.modes_on = pace::modes_in_real_time(&model)?;
+    }
     let save = settings.save_audio.as_deref().map(audio::wav_out::WavOut::create).transpose()?;
     let meters = Arc::new(Meters::default());
     let (command_tx, command_rx) = bounded(COMMANDS);
     let (event_tx, event_rx) = bounded(EVENTS);
-    let (chunk_tx, chunk_rx) = if tempo == Tempo::Live { bounded(CHUNKS) } else { bounded(FILE_CHUNKS) };
+    let (feeder, taker) = intake::intake(if tempo == Tempo::Live { CHUNKS } else { FILE_CHUNKS });
     let (control_tx, control_rx) = bounded(CONTROLS);
     let source_name = source.name();
-    let lost = chunk_rx.clone();
+    let (pulse, watched) = watchdog::Pulse::new();
+    let excluded = settings.endurance.excluded_inputs.clone();
     let (interruption_tx, interruption_rx) = bounded(INTERRUPTIONS);
     let (order_tx, order_rx) = bounded(mouth::ORDERS);
     let (report_tx, report_rx) = bounded(mouth::REPORTS);
@@ -152,40 +171,40 @@ fn start_with(settings: Settings, source: Box<dyn Source>, gap_secs: f64, tempo:
         source_name,
         tempo,
         commands: command_rx,
-        events: event_tx,
-        captured: chunk_rx,
+        events: event_tx.clone(),
+        captured: taker,
         control: control_tx,
         meters: Arc::clone(&meters),
         recordings: recordings::Recordings::new(save),
         mouth: mouth::MouthHandle::new(order_tx, report_rx),
         interruptions: interruption_rx,
+        pulse,
+        trouble,
     };
     let conductor = Conductor::new(parts)?;
-    let capture = capture::Capture::new(
-        source,
-        gap_secs,
-        tempo,
-        capture::Ends { out: chunk_tx, lost, control: control_rx },
-        hearing,
-        Arc::clone(&meters),
-    );
+    let ends = capture::Ends { out: feeder, control: control_rx };
+    let capture = capture::Capture::new(source, (gap_secs, tempo), ends, hearing, Arc::clone(&meters)).excluding(&excluded);
     let threads = vec![
         spawn("hearken-voice", move || voice.run())?,
         spawn("hearken-capture", move || capture.run())?,
         spawn("hearken-inference", move || conductor.run())?,
     ];
+    // It ends when the inference thread does.
+    spawn("hearken-watchdog", move || watchdog::watch(&watched, watchdog::STALLED, &event_tx)).map(drop)?;
     Ok(EngineHandle::new(command_tx, event_rx, meters, threads))
 }
 
-fn open_source(choice: &SourceChoice) -> Result<(Box<dyn Source>, f64, Tempo)> {
+fn open_source(settings: &Settings) -> Result<(Box<dyn Source>, f64, Tempo)> {
     let paced = |source: Box<dyn Source>, pace: Pace| -> (Box<dyn Source>, Tempo) {
         match pace {
             Pace::Unthrottled => (source, Tempo::Waits),
             Pace::Realtime => (Box::new(Paced::new(source)), Tempo::Live),
         }
     };
-    match choice {
-        SourceChoice::Microphone(device) => Ok((Box::new(CaptureSource::open(device)?), 0.0, Tempo::Live)),
+    match &settings.source {
+        SourceChoice::Microphone(device) => {
+            Ok((Box::new(CaptureSource::open(device, &settings.endurance.excluded_inputs)?), 0.0, Tempo::Live))
+        }
         SourceChoice::Files { paths, gap_secs, pace } => {
             let (source, tempo) = paced(Box::new(FileSource::open(paths)?), *pace);
             Ok((source, *gap_secs, tempo))

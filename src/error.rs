@@ -18,6 +18,10 @@ pub enum ErrorKind {
     Model,
     /// Hearken does not implement this model's architecture; use the release it was made for.
     UnsupportedModel,
+    /// Check the connection to the internet and ask again; what was fetched is kept.
+    Network,
+    /// Set `HF_TOKEN` to a token of an account that may read the model.
+    Access,
     /// Check that the file is there, is readable and holds audio.
     AudioFile,
     /// Check the data set or the folder of the run that the message names.
@@ -38,6 +42,8 @@ pub enum ErrorKind {
     Memory,
     /// Close other programs, or choose a smaller model or precision.
     Busy,
+    /// Update the graphics driver, or use `--device cpu`.
+    Device,
     /// Restart Hearken; if it happens again, report it with the message.
     Internal,
 }
@@ -51,6 +57,8 @@ impl ErrorKind {
             Self::Settings => "settings",
             Self::Model => "model",
             Self::UnsupportedModel => "unsupported_model",
+            Self::Network => "network",
+            Self::Access => "access",
             Self::AudioFile => "audio_file",
             Self::Data => "data",
             Self::InputDevice => "input_device",
@@ -61,6 +69,7 @@ impl ErrorKind {
             Self::BrokenPipe => "broken_pipe",
             Self::Memory => "memory",
             Self::Busy => "busy",
+            Self::Device => "device",
             Self::Internal => "internal",
         }
     }
@@ -73,6 +82,8 @@ impl ErrorKind {
             Self::Settings => "Check the settings file at the line named.",
             Self::Model => "Get the model again, or name another folder with --model.",
             Self::UnsupportedModel => "Use a checkpoint of the released architecture.",
+            Self::Network => "Check the connection to the internet and ask again.",
+            Self::Access => "Set HF_TOKEN to a token of an account that may read it, or choose another model.",
             Self::AudioFile => "Check that the file is there, is readable and holds audio.",
             Self::Data => "Check what `hearken eval --data` or `compare` was given.",
             Self::InputDevice => "Plug in a microphone, allow its use, or choose another input (`hearken devices` lists them).",
@@ -82,6 +93,7 @@ impl ErrorKind {
             Self::History => "What is in the history stays as it is.",
             Self::BrokenPipe => "Nothing needs to be done.",
             Self::Memory | Self::Busy => "Close other programs, or choose a smaller model or precision.",
+            Self::Device => "Update the graphics driver, or use --device cpu.",
             Self::Internal => "Restart Hearken; if it happens again, report it with this message.",
         }
     }

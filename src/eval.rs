@@ -33,7 +33,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::modes::{self, DIALOG, TRANSCRIBE, TRANSLATE};
 use crate::config::paths::write_private;
-use crate::config::{EvalOptions, EvalRequest, EvalTask, Instruction, Language, Mode, Paths, SamplingChoice, Style};
+use crate::config::{ContextChoice, EvalOptions, EvalRequest, EvalTask, Instruction, Language, Mode, Paths, SamplingChoice, Style};
 use crate::engine::opening::Opening;
 use crate::engine::session::Conduct;
 use crate::error::{Error, ErrorKind, Result};
@@ -137,7 +137,7 @@ fn hear(options: &EvalOptions, model: &Arc<Model>, sittings: Vec<Sitting>, store
     let opening = Opening::of(model, &mode, &Paths::find()?)?;
     let hearer = Hearer {
         model: Arc::clone(model),
-        conduct: Conduct::product(SamplingChoice { temperature: 0.0, top_k: None, seed: 0 }),
+        conduct: Conduct::product(SamplingChoice { temperature: 0.0, top_k: None, seed: 0 }, ContextChoice::default()),
         mode,
         opening,
         typed: if typed { Typed::Questions } else { Typed::Nothing },

@@ -3,9 +3,10 @@
 //! A lane plans what it feeds next ([`Lane::plan`]) and learns what came of it ([`Lane::heard`], [`Lane::spoke`]). No I/O,
 //! no threads, no clock, no tensors: the engine carries out the plans of all lanes in one batched pass.
 
+pub mod context;
 mod repetition;
 
-use crate::config::CatchUp;
+use crate::config::{CatchUp, Worth};
 use crate::model::token_ids::TokenIds;
 use crate::protocol::{Emotion, Stop};
 use crate::time::{CHUNK_FEATURES, ChunkIdx, SAMPLE_RATE_HZ, StreamTime};
@@ -50,6 +51,8 @@ pub struct Waiting {
     pub at: StreamTime,
     /// Whether the lane is asked about it.
     pub ask: Ask,
+    /// What it is worth when room is made.
+    pub worth: Worth,
 }
 
 /// Whether a lane is asked about a chunk.
@@ -57,7 +60,7 @@ pub struct Waiting {
 pub enum Ask {
     /// It may respond.
     Decide,
-    /// It is fed with `silent` forced and not asked: context from before the gate opened, or fed again after a restart.
+    /// It is fed with `silent` forced and not asked: context from before the gate opened.
     Forced,
 }
 
@@ -162,8 +165,6 @@ pub struct Lane {
     state: State,
     /// Tokens sampled or given but not yet fed.
     pending: Vec<u32>,
-    /// Fed once the forced chunks of a restart are: the reply that the restart interrupted.
-    resume: Option<Vec<u32>>,
     /// Newest drained chunk that wanted a response.
     wish: Option<StreamTime>,
 }
@@ -184,14 +185,14 @@ impl Lane {
     /// A lane that listens, with `pending` (its opening) to be fed before the first chunk.
     #[must_use]
     pub const fn new(rules: Rules, ids: TokenIds, pending: Vec<u32>) -> Self {
-        Self { rules, ids, state: State::Listening, pending, resume: None, wish: None }
+        Self { rules, ids, state: State::Listening, pending, wish: None }
     }
 
     /// What to feed next, in at most `max_rows` rows, given the chunks that wait for this lane, oldest first.
     /// None when there is nothing to do, or not enough room for it.
     #[must_use]
     pub fn plan(&self, waiting: &[Waiting], max_rows: usize) -> Option<Plan> {
-        if self.is_speaking() && self.resume.is_none() { self.plan_speech(max_rows) } else { self.plan_chunks(waiting, max_rows) }
+        if self.is_speaking() { self.plan_speech(max_rows) } else { self.plan_chunks(waiting, max_rows) }
     }
 
     /// Whether it is in the middle of a reply.
@@ -227,12 +228,6 @@ impl Lane {
                 self.state = State::Speaking { chunk, at, tokens: Vec::new(), announced: Announced::NotYet };
             }
             said.push(Said::Decided { chunk, at, choice, margin });
-        }
-        // An interrupted reply goes on after the last chunk that led to it, where its TEXT_BEGIN stood.
-        if plan.fed.last().is_some_and(|fed| fed.waiting.chunk == self.reply_chunk())
-            && let Some(tokens) = self.resume.take()
-        {
-            self.pending = tokens;
         }
         said
     }
@@ -284,19 +279,16 @@ impl Lane {
         said
     }
 
-    /// Starts again in an empty cache with `opening` pending. A reply that is being spoken goes on once the chunk that
-    /// it answers has been fed again.
+    /// Listens in a cache that holds nothing but its opening, of which `opening` is still pending.
     pub fn restart(&mut self, opening: Vec<u32>) {
-        if let State::Speaking { tokens, .. } = &self.state {
-            self.resume = Some(std::iter::once(self.ids.text_begin).chain(tokens.iter().copied()).collect());
-        }
+        self.state = State::Listening;
         self.pending = opening;
+        self.wish = None;
     }
 
     /// Listens, whatever it was doing: the reference's file mode begins every segment so (MODEL.md section 5.4).
     pub fn listen(&mut self) {
         self.state = State::Listening;
-        self.resume = None;
     }
 
     /// Changes the bias on the respond logit.
@@ -313,15 +305,6 @@ impl Lane {
         }
     }
 
-    /// Tokens of the reply that is being spoken.
-    #[must_use]
-    pub const fn reply_tokens(&self) -> usize {
-        match &self.state {
-            State::Speaking { tokens, .. } => tokens.len(),
-            State::Listening => 0,
-        }
-    }
-
     fn plan_speech(&self, max_rows: usize) -> Option<Plan> {
         let rows = self.pending.len().min(max_rows);
         if rows == 0 {
@@ -333,9 +316,6 @@ impl Lane {
     }
 
     fn plan_chunks(&self, waiting: &[Waiting], max_rows: usize) -> Option<Plan> {
-        // A reply that is resumed waits for the chunk that it answers; nothing after that is heard before it has ended.
-        let waiting =
-            if self.resume.is_some() { &waiting[..waiting.iter().take_while(|w| w.chunk <= self.reply_chunk()).count()] } else { waiting };
         let first = waiting.first()?;
         let room = max_rows.checked_sub(self.pending.len() + CHUNK_ROWS)?;
         let most = CHUNKS_PER_PASS.min(1 + room / (CHUNK_ROWS + 1));
@@ -370,15 +350,21 @@ impl Lane {
     fn end_reply(&mut self) {
         self.pending.push(self.ids.text_end);
         self.state = State::Listening;
-        self.resume = None;
     }
 
     fn has_wish(&self, at: StreamTime) -> bool {
         self.wish.is_some_and(|wish| at.0 - wish.0 <= DRAINED_WISH_SAMPLES)
     }
+}
 
-    fn reply_chunk(&self) -> ChunkIdx {
-        self.answered_chunk().unwrap_or(ChunkIdx(u64::MAX))
+impl Item {
+    /// Rows that it takes.
+    #[must_use]
+    pub const fn rows(&self) -> usize {
+        match self {
+            Self::Token(_) => 1,
+            Self::Chunk(_) => CHUNK_FEATURES,
+        }
     }
 }
 
@@ -386,7 +372,7 @@ impl Plan {
     /// Rows that it feeds.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.items.iter().map(|item| if matches!(item, Item::Token(_)) { 1 } else { CHUNK_FEATURES }).sum()
+        self.items.iter().map(Item::rows).sum()
     }
 
     /// Chunks that it feeds.

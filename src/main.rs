@@ -35,9 +35,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Request::Trace(options) => trace::run(&options)?,
         Request::Bench(options) => bench::run(&options)?,
         Request::Eval(request) => return eval::run(&request, io::stdout(), io::stderr()).map(|done| ExitCode::from(done.exit_code())),
-        Request::Quantise(options) => hub::quantise(&options, &Paths::find()?, io::stdout(), io::stderr())?,
-        Request::ModelPath(model) => hub::print_path(&model, &Paths::find()?, io::stdout())?,
         Request::History(asked) => history::run(&asked, &Paths::find()?, io::stdout(), io::stderr())?,
+        Request::Model(task) => return hub::run(&task, &Paths::find()?).map(|outcome| ExitCode::from(outcome.exit_code())),
         Request::Doctor(settings) => return doctor::run(&settings, io::stdout()).map(|health| ExitCode::from(health.exit_code())),
     }
     Ok(ExitCode::SUCCESS)

@@ -13,17 +13,20 @@ pub mod kernels;
 pub mod knowledge;
 pub mod kv;
 pub mod linear;
+pub mod memory;
 pub mod pickle;
 pub mod quantised;
 pub mod random;
 pub mod rope;
 pub mod sampler;
+pub mod speed;
 pub mod text;
 pub mod token_ids;
 pub mod unicode;
 pub mod weights;
 
 use std::collections::HashMap;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
@@ -34,6 +37,7 @@ use checkpoint::Checkpoint;
 use config::{AudioConfig, LmConfig};
 use decoder::Decoder;
 use encoder::Encoder;
+use memory::Origin;
 use quantised::Quantised;
 use sha2::{Digest, Sha256};
 use text::Vocabulary;
@@ -75,21 +79,24 @@ impl Model {
             Some(precision) => precision,
             None => suitable_precision(dir, &device)?,
         };
-        let Numbers::Packed(bits) = numbers_of(precision) else {
+        let quantised = match numbers_of(precision) {
+            Numbers::Float(_) => None,
+            Numbers::Packed(_) if !device.is_cpu() => {
+                let why = "8 and 4 bits are computed on the processor: leave out --device, or use --precision bf16";
+                return Err(Error::new(ErrorKind::Arguments, why));
+            }
+            Numbers::Packed(bits) => Some((bits, quantised::file_in(dir, bits))).filter(|(_, file)| file.exists()),
+        };
+        // A configuration that cannot be read is told of below.
+        if let (true, Ok(lm), Ok(audio)) = (device.is_cpu(), LmConfig::read(dir), AudioConfig::read(dir)) {
+            let origin = if quantised.is_some() { Origin::Quantised } else { Origin::Checkpoint };
+            memory::check(name, (&lm, &audio), (precision, origin), memory::available())?;
+        }
+        let Some((bits, file)) = quantised else {
             let checkpoint = Checkpoint::open(dir)?;
             let fingerprint = checkpoint.fingerprint(precision.name());
             return Self::assemble(dir, name, &checkpoint, fingerprint, (precision, &device));
         };
-        if !device.is_cpu() {
-            let why = "8 and 4 bits are computed on the processor: leave out --device, or use --precision bf16";
-            return Err(Error::new(ErrorKind::Arguments, why));
-        }
-        let file = quantised::file_in(dir, bits);
-        if !file.exists() {
-            let checkpoint = Checkpoint::open(dir)?;
-            let fingerprint = checkpoint.fingerprint(precision.name());
-            return Self::assemble(dir, name, &checkpoint, fingerprint, (precision, &device));
-        }
         let weights = Quantised::open(&file, bits)?;
         if dir.join(checkpoint::INDEX).exists() && Checkpoint::open(dir)?.identity() != weights.source() {
             let why = "was made from other weights than those beside it; make it again with `hearken model quantize`";
@@ -97,6 +104,24 @@ impl Model {
         }
         let fingerprint = Sha256::digest(format!("{} {}", weights.source(), precision.name())).into();
         Self::assemble(dir, name, &weights, fingerprint, (precision, &device))
+    }
+
+    /// As [`Model::load`]; where a GPU fails, on the processor, with what is to be said about that.
+    ///
+    /// # Errors
+    /// As [`Model::load`], when the processor is no help either.
+    pub fn load_or_fall_back(dir: &Path, name: &str, precision: Option<Precision>, device: ComputeDevice) -> Result<(Self, Option<Error>)> {
+        fall_back(device, |on| {
+            // What suits the GPU does not suit the processor.
+            let precision = if on == device { precision } else { precision.filter(|p| *p != Precision::Bf16) };
+            Self::load(dir, name, precision, on)
+        })
+    }
+
+    /// Whether it computes on the processor.
+    #[must_use]
+    pub const fn is_on_processor(&self) -> bool {
+        matches!(self.decoder.device(), Device::Cpu)
     }
 
     fn assemble(dir: &Path, name: &str, weights: &impl Weights, fingerprint: [u8; 32], on: (Precision, &Device)) -> Result<Self> {
@@ -116,8 +141,9 @@ impl Model {
     /// When there is no memory for it.
     pub fn random_3b(precision: Precision) -> Result<Self> {
         let (weights, ids) = (random::RandomWeights::new(1), TokenIds::RELEASE);
-        let encoder = Encoder::from_weights(&weights, &AudioConfig::released_3b(), numbers_of(precision), &Device::Cpu)?;
-        let lm = LmConfig::released_3b();
+        let (lm, audio) = (LmConfig::released_3b(), AudioConfig::released_3b());
+        memory::check("3b (random weights)", (&lm, &audio), (precision, Origin::Quantised), memory::available())?;
+        let encoder = Encoder::from_weights(&weights, &audio, numbers_of(precision), &Device::Cpu)?;
         let decoder = Decoder::from_weights(&weights, &lm, numbers_of(precision), &Device::Cpu, (ids.keep_silence, ids.text_begin))?;
         let vocabulary = Vocabulary::empty(&ids);
         Ok(Self { encoder, decoder, vocabulary, ids, fingerprint: [0; 32], precision, name: "3b (random weights)".to_owned() })
@@ -182,6 +208,12 @@ impl Model {
         self.decoder.block_size()
     }
 
+    /// Whether any processor of today runs it in real time.
+    #[must_use]
+    pub fn is_small(&self) -> bool {
+        self.decoder.weights() <= FLOAT_WEIGHTS
+    }
+
     /// What identifies the weights and their precision, for caches made with them.
     #[must_use]
     pub const fn fingerprint(&self) -> &[u8; 32] {
@@ -192,6 +224,14 @@ impl Model {
     #[must_use]
     pub fn new_cache(&self) -> LaneCache {
         self.decoder.new_cache()
+    }
+
+    /// Makes room in `cache`: the positions `kept` (in order, none twice) move to the lowest positions.
+    ///
+    /// # Errors
+    /// When candle fails (out of memory).
+    pub fn keep(&self, cache: &mut LaneCache, kept: &[Range<usize>]) -> Result<()> {
+        self.decoder.keep(cache, kept).map_err(computing)
     }
 
     /// Reads a cache that [`LaneCache::save`] wrote; None unless it is one of this model's sizes.
@@ -208,11 +248,12 @@ impl Model {
 }
 
 /// Writes the weights of the checkpoint folder `dir` in `precision`, quantised, into the folder `out`, with the small files
-/// that a folder needs beside them; `progress` is told how many of how many numbers are done. Returns the file.
+/// that a folder needs beside them; `progress` is told how many of how many numbers are done, and says whether to go on.
+/// Returns the file.
 ///
 /// # Errors
-/// When the checkpoint is damaged, `precision` is not one that is quantised, or `out` cannot be written.
-pub fn quantise(dir: &Path, precision: Precision, out: &Path, progress: impl FnMut(u64, u64)) -> Result<PathBuf> {
+/// When the checkpoint is damaged, `precision` is not one that is quantised, `out` cannot be written, or `progress` says no.
+pub fn quantise(dir: &Path, precision: Precision, out: &Path, progress: impl FnMut(u64, u64) -> ControlFlow<()>) -> Result<PathBuf> {
     let Numbers::Packed(bits) = numbers_of(precision) else {
         return Err(Error::new(ErrorKind::Arguments, "weights are quantised to q8 or q4"));
     };
@@ -229,6 +270,37 @@ pub fn quantise(dir: &Path, precision: Precision, out: &Path, progress: impl FnM
     let file = quantised::file_in(out, bits);
     quantised::quantise(&checkpoint, bits, &[ids.keep_silence, ids.text_begin], &file, progress)?;
     Ok(file)
+}
+
+/// The file in the folder `dir` that holds its weights in `precision`, there or not; None for numbers that are not quantised.
+#[must_use]
+pub fn quantised_file(dir: &Path, precision: Precision) -> Option<PathBuf> {
+    match numbers_of(precision) {
+        Numbers::Packed(bits) => Some(quantised::file_in(dir, bits)),
+        Numbers::Float(_) => None,
+    }
+}
+
+/// The files of quantised weights that the folder `dir` holds.
+#[must_use]
+pub fn quantised_files(dir: &Path) -> Vec<PathBuf> {
+    [Precision::Q4, Precision::Q8].iter().filter_map(|precision| quantised_file(dir, *precision)).filter(|file| file.is_file()).collect()
+}
+
+/// Whether the folder `dir` holds the weights of the checkpoint folder `source` in `precision`, complete.
+#[must_use]
+pub fn is_quantised_from(dir: &Path, precision: Precision, source: &Path) -> bool {
+    let Numbers::Packed(bits) = numbers_of(precision) else { return false };
+    let made = Quantised::open(&quantised::file_in(dir, bits), bits);
+    made.is_ok_and(|made| Checkpoint::open(source).is_ok_and(|checkpoint| checkpoint.identity() == made.source()))
+}
+
+/// In what the folder `dir` is best computed on a processor.
+///
+/// # Errors
+/// When its configuration cannot be read.
+pub fn suits(dir: &Path) -> Result<Precision> {
+    suitable_precision(dir, &Device::Cpu)
 }
 
 /// Numbers to be written under a name, with their shape.
@@ -259,14 +331,15 @@ pub fn save_named(tensors: &[(&str, Named<'_>)], path: &Path) -> Result<()> {
 
 /// Computes with `threads` threads from now on; the first call of the process decides.
 pub fn use_threads(threads: usize) {
+    kernels::crew::set_size(threads);
     // A pool that exists already keeps its size: two sessions of one process share it.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
 }
 
-/// Threads that computing uses when nobody says otherwise.
+/// Threads that computing uses: as many as [`use_threads`] said, else one per physical core.
 #[must_use]
 pub fn threads() -> usize {
-    candle_core::utils::get_num_threads()
+    kernels::crew::crew().threads()
 }
 
 /// The instructions of this processor that computing uses, and the back ends that were built in.
@@ -289,7 +362,8 @@ pub fn acceleration() -> String {
             found.push(name);
         }
     }
-    if found.is_empty() { "processor without vector extensions that are looked for".into() } else { found.join(", ") }
+    let found = if found.is_empty() { "processor without vector extensions that are looked for".into() } else { found.join(", ") };
+    format!("{found}; 8 and 4 bits by {}", kernels::Path::best().name())
 }
 
 /// What a folder computes best in when nobody says: what it holds quantised; else 4 bits for what is too large for floats
@@ -318,6 +392,21 @@ const fn numbers_of(precision: Precision) -> Numbers {
     }
 }
 
+/// What `load` gives for `device`; where that fails and is no processor, what it gives for the processor, and why.
+fn fall_back<T>(device: ComputeDevice, load: impl Fn(ComputeDevice) -> Result<T>) -> Result<(T, Option<Error>)> {
+    let error = match load(device) {
+        Ok(model) => return Ok((model, None)),
+        Err(error) => error,
+    };
+    // A device that was not built in is a mistake to be told, and a model that is not there is not there for the processor.
+    if device == ComputeDevice::Cpu || error.kind() != ErrorKind::Device {
+        return Err(error);
+    }
+    let model = load(ComputeDevice::Cpu)?;
+    let why = format!("{}: Hearken computes on the processor", error.message());
+    Ok((model, Some(Error::new(ErrorKind::Device, why))))
+}
+
 fn open_device(device: ComputeDevice) -> Result<Device> {
     let missing = |name: &str, feature: &str| {
         Error::new(
@@ -329,15 +418,32 @@ fn open_device(device: ComputeDevice) -> Result<Device> {
         ComputeDevice::Cpu => Ok(Device::Cpu),
         ComputeDevice::Cuda if !cfg!(feature = "cuda") => Err(missing("CUDA", "cuda")),
         ComputeDevice::Metal if !cfg!(feature = "metal") => Err(missing("Metal", "metal")),
-        ComputeDevice::Cuda => Device::new_cuda(0)
-            .map_err(|e| Error::new(ErrorKind::Arguments, format!("the NVIDIA card cannot be used ({e}); use --device cpu"))),
-        ComputeDevice::Metal => {
-            Device::new_metal(0).map_err(|e| Error::new(ErrorKind::Arguments, format!("the GPU cannot be used ({e}); use --device cpu")))
+        ComputeDevice::Cuda => {
+            Device::new_cuda(0).map_err(|e| Error::new(ErrorKind::Device, format!("the NVIDIA card cannot be used ({e})")))
         }
+        ComputeDevice::Metal => Device::new_metal(0).map_err(|e| Error::new(ErrorKind::Device, format!("the GPU cannot be used ({e})"))),
     }
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the form that map_err takes")]
 fn computing(error: candle_core::Error) -> Error {
     Error::new(ErrorKind::Internal, format!("computing with the model failed: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_that_fails_is_told_and_the_processor_takes_over() {
+        let failing =
+            |kind| move |device| if device == ComputeDevice::Cpu { Ok(device) } else { Err(Error::new(kind, "the driver is old")) };
+        let (device, told) = fall_back(ComputeDevice::Cuda, failing(ErrorKind::Device)).unwrap();
+        assert_eq!(device, ComputeDevice::Cpu);
+        assert!(told.unwrap().message().starts_with("the driver is old: Hearken computes on the processor"));
+        assert!(fall_back(ComputeDevice::Cuda, failing(ErrorKind::Arguments)).is_err(), "what was not built in is refused");
+        assert_eq!(fall_back(ComputeDevice::Cpu, failing(ErrorKind::Device)).unwrap(), (ComputeDevice::Cpu, None));
+        let never = |_| -> Result<()> { Err(Error::new(ErrorKind::Device, "no")) };
+        assert!(fall_back(ComputeDevice::Metal, never).is_err());
+    }
 }

@@ -4,6 +4,8 @@
 //! process). The table in the README's section "Event format" and in CONTRACT.md is this file; a test holds them together.
 //! Not responsible for acting on any of it.
 
+pub mod models;
+
 use serde::{Deserialize, Serialize};
 
 use crate::time::{ChunkIdx, StreamTime};
@@ -216,6 +218,10 @@ pub enum Command {
     },
     /// Forget what was heard and said: every lane restarts from its opening.
     Forget,
+    /// Record what is heard from now on as the clip of a mode: to this file, for 20 s at most.
+    RecordClip(std::path::PathBuf),
+    /// Complete that clip.
+    EndClip,
     /// End the session.
     Shutdown,
 }

@@ -14,11 +14,11 @@ use crate::audio::chunker::{Chunk, Chunker};
 use crate::audio::file::{FileSource, expand_sequence};
 use crate::audio::{Heard, Source, read_file};
 use crate::config::modes::{self, Language};
-use crate::config::{ComputeDevice, Paths, Precision, SamplingChoice, TraceOptions, TracePath};
-use crate::engine::Encoded;
+use crate::config::{ComputeDevice, Paths, Precision, SamplingChoice, TraceOptions, TracePath, Worth};
 use crate::engine::ear::Ear;
 use crate::engine::opening::Opening;
 use crate::engine::session::{Call, Conduct, REPLY_LIMIT, Reading, Session, WhenFull};
+use crate::engine::{Encoded, Follows};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub;
 use crate::lane::{Ask, Goal, OnLoop};
@@ -110,7 +110,7 @@ impl Tracer {
             }
             let features = self.model.encode(chunk.as_slice())?;
             let at = StreamTime::from_samples((self.next.0 + 1) * CHUNK_SAMPLES as u64);
-            let encoded = Encoded { chunk: self.next, at, features, ask: Ask::Decide };
+            let encoded = Encoded { chunk: self.next, at, features, ask: Ask::Decide, worth: Worth::Heard, follows: Follows::Chunk };
             self.next = self.next.next();
             self.take(encoded, &mut budget)?;
             if budget == 0 {

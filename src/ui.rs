@@ -7,18 +7,24 @@
 mod captions;
 mod dialogs;
 mod fold;
+mod history_ui;
 mod icons;
 mod instance;
 mod list;
+mod models_ui;
+mod modes_ui;
 mod notify;
 mod panels;
+mod past;
 mod settings_ui;
+mod spoken;
 mod status;
 mod strings;
 mod strip;
 mod theme;
 mod view;
 mod voice_ui;
+mod welcome;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -30,11 +36,12 @@ use crate::config::prefs::{Choice, save_choice};
 use crate::config::{HistoryPrefs, Mode, Prefs, Settings, settings_problems};
 use crate::engine::EngineHandle;
 use crate::error::{Error, ErrorKind, Result};
-use crate::history::{News, Outlets, Recorder};
+use crate::history::{Outlets, Recorder};
 use crate::protocol::Command;
 use crate::transcript::Transcript;
 use fold::Heard;
 pub use instance::Instance;
+use settings_ui::outcome_ui;
 use strings::Strings;
 use view::View;
 
@@ -46,6 +53,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 const MODE_KEYS: [Key; 9] = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
 
 const EXPORT: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::E);
+const HISTORY: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::F);
 const SETTINGS: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::Comma);
 
 /// Opens the window and shows `engine` until it is closed.
@@ -87,8 +95,12 @@ pub struct HearkenApp {
     settings: Settings,
     prefs: Prefs,
     saved: Prefs,
+    /// What is kept, as the user has it, and as the recorder was told.
+    keep: HistoryPrefs,
+    saved_keep: HistoryPrefs,
     heard: Arc<Heard>,
     view: View,
+    models: models_ui::Page,
     s: &'static Strings,
 }
 
@@ -104,31 +116,31 @@ impl HearkenApp {
     pub fn new(engine: EngineHandle, settings: Settings, ctx: &egui::Context) -> Self {
         let (prefs, mut wrong) = Prefs::read(&settings.paths);
         wrong.extend(settings_problems(&settings.paths));
-        let (kept, about_history) = HistoryPrefs::read(&settings.paths);
+        let (keep, about_history) = HistoryPrefs::read(&settings.paths);
         wrong.extend(about_history);
-        wrong.dedup();
+        let mut known = std::collections::BTreeSet::new();
+        wrong.retain(|text| known.insert(text.clone()));
         theme::apply(ctx, prefs.theme);
         ctx.set_zoom_factor(prefs.zoom);
         let heard = Heard::new(Transcript::new(fold::shown(&settings.modes)));
         let repaint = ctx.clone();
         let outlets = Outlets { command: Box::new(engine.sender()), changed: Box::new(move || repaint.request_repaint()) };
-        let recorder = Recorder::start(&settings.paths, kept, fold::shown(&settings.modes), outlets);
+        let recorder = Recorder::start(&settings.paths, keep, fold::shown(&settings.modes), outlets);
         let fold = fold::start(&engine, &heard, recorder.tap(), ctx)
             .map_err(|e| wrong.push(format!("Nothing can be shown: a thread cannot be started ({e}).")))
             .ok();
         let s = strings::table(prefs.language);
+        let models = models_ui::Page::new(&settings.paths);
+        // The engine listens with the starter instead.
+        wrong.extend(models.missing(&settings.model));
         let view = View { messages: wrong, ..View::default() };
-        let app = Self { engine, fold, recorder, settings, saved: prefs.clone(), prefs, heard, view, s };
+        let app = Self { models, engine, fold, recorder, settings, saved: prefs.clone(), prefs, keep, saved_keep: keep, heard, view, s };
         app.tell_alerts();
         app
     }
 
     /// Paints the window.
     pub fn ui(&mut self, ui: &mut egui::Ui) {
-        self.view.messages.extend(self.recorder.news().into_iter().filter_map(|news| match news {
-            News::Trouble(why) => Some(why),
-            News::Forgotten | News::DeletedAll | News::KeptAgain => None,
-        }));
         let heard = Arc::clone(&self.heard);
         let transcript = heard.transcript();
         self.keys(ui, &transcript);
@@ -144,6 +156,9 @@ impl HearkenApp {
         let sounding = readings.gate_open && !transcript.no_input && !transcript.paused && !transcript.finished;
         drop(transcript);
         self.settings_window(ui);
+        self.models_window(ui);
+        self.history_window(ui);
+        self.take_history_news(ui.ctx());
         self.captions_ui(ui);
         self.remember(ui);
         // A closed gate moves nothing, so nothing is painted until the next event.
@@ -159,12 +174,15 @@ impl HearkenApp {
         if ui.input_mut(|i| i.consume_shortcut(&SETTINGS)) {
             self.view.settings_open = !self.view.settings_open;
         }
+        if ui.input_mut(|i| i.consume_shortcut(&HISTORY)) {
+            self.open_history(ui.ctx());
+        }
         let pressed = |key| ui.input(|i| i.key_pressed(key) && i.modifiers.is_none());
         if pressed(Key::F11) {
             self.view.captions_open = !self.view.captions_open;
         }
         if pressed(Key::Escape) {
-            let closed = self.view.close_dialog();
+            let closed = self.models.close() || self.view.close_dialog();
             if !closed {
                 self.engine.send(Command::CutReply);
             }
@@ -234,7 +252,11 @@ impl HearkenApp {
     /// Saves what the window remembers once nothing is being dragged any more.
     fn remember(&mut self, ui: &egui::Ui) {
         self.prefs.zoom = ui.ctx().zoom_factor();
-        if self.prefs == self.saved || ui.input(|i| i.pointer.any_down()) {
+        if ui.input(|i| i.pointer.any_down()) {
+            return;
+        }
+        self.remember_keep();
+        if self.prefs == self.saved {
             return;
         }
         self.saved = self.prefs.clone();

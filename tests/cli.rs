@@ -60,7 +60,7 @@ fn help_and_version_go_to_stdout_and_succeed() {
         [&["--help"][..], &["--version"], &["listen", "--help"], &["devices", "-h"], &["trace", "-h"], &["bench", "-h"], &["doctor", "-h"]]
             .into_iter()
             .chain(HISTORY_HELP)
-            .chain([&["eval", "-h"][..]])
+            .chain([&["eval", "-h"][..], &["model", "-h"]])
     {
         let output = hearken.run(line);
         assert_eq!(output.status.code(), Some(0), "{line:?}");
@@ -114,7 +114,8 @@ fn bad_arguments_exit_2_and_name_what_is_wrong() {
     let table: &[(&[&str], &[&str])] = &[
         (&["dance"], &["dance"]),
         (&["--dance"], &["--dance"]),
-        (&["model", "list"], &["model"]),
+        (&["model"], &["model"]),
+        (&["model", "dance"], &["dance"]),
         (&["history"], &["list", "search"]),
         (&["eval"], &["eval"]),
         (&["bench", "--recommend"], &["--recommend"]),
@@ -142,7 +143,7 @@ fn bad_arguments_exit_2_and_name_what_is_wrong() {
         (&["listen", "--gate", "ajar"], &["ajar", "on or off"]),
         (&["listen", "--margins", "--no-decisions"], &["--margins", "--no-decisions"]),
         (&["listen", "--model"], &["--model"]),
-        (&["listen", "--model", "3b"], &["3b", "--model DIR"]),
+        (&["listen", &wav, "--model", "3b"], &["3b", "hearken model download 3b"]),
         (&["listen", "--realtime"], &["--realtime"]),
         (&["listen", "-", &wav], &["stdin"]),
         (&["listen", "/no/such/file.wav"], &["/no/such/file.wav"]),

@@ -22,7 +22,7 @@ const ROOMS: u64 = 6;
 const SECS: f32 = 30.0;
 
 fn settings(home: &Path, more: &[&str]) -> Settings {
-    let paths = Paths { config: home.join("config"), cache: home.join("cache") };
+    let paths = Paths { config: home.join("config"), cache: home.join("cache"), data: home.join("data") };
     let typed = ["hearken", "listen", "--gate", "on", "--modes", "dialog"].iter().chain(more).chain(&["-"]);
     match Cli::try_parse_from(typed).unwrap().request(&paths, Stdout::Redirected).unwrap() {
         Request::Listen { settings, .. } => *settings,

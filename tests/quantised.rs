@@ -1,6 +1,7 @@
 //! Weights in 8 and 4 bits against 32-bit floats, on the same tokens.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot go on fails")]
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
@@ -155,7 +156,11 @@ fn a_quantised_file_computes_as_weights_that_are_packed_when_they_are_loaded() {
     for (precision, bits) in [(Precision::Q8, Bits::Eight), (Precision::Q4, Bits::Four)] {
         let dir = tempfile::tempdir().unwrap();
         let mut steps = Vec::new();
-        let file = quantise(&root.join("models/starter"), precision, dir.path(), |done, all| steps.push((done, all))).unwrap();
+        let file = quantise(&root.join("models/starter"), precision, dir.path(), |done, all| {
+            steps.push((done, all));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
         assert_eq!(file, file_in(dir.path(), bits));
         assert!(steps.is_sorted() && steps.last().is_some_and(|(done, all)| done == all), "progress ends when it is done");
         let names: Vec<String> = walk(dir.path());
@@ -186,7 +191,7 @@ fn weights_of_another_model_beside_a_quantised_file_are_noticed() {
             std::fs::copy(&from, dir.path().join(name)).unwrap();
         }
     }
-    quantise(&root.join("models/starter"), Precision::Q4, dir.path(), |_, _| {}).unwrap();
+    quantise(&root.join("models/starter"), Precision::Q4, dir.path(), |_, _| ControlFlow::Continue(())).unwrap();
     Model::load(dir.path(), "both", Some(Precision::Q4), ComputeDevice::Cpu).unwrap();
     let shard = dir.path().join("model-00001-of-00001.safetensors");
     let mut bytes = std::fs::read(&shard).unwrap();
@@ -201,7 +206,7 @@ fn weights_of_another_model_beside_a_quantised_file_are_noticed() {
 fn a_damaged_quantised_file_is_refused_in_words() {
     let dir = tempfile::tempdir().unwrap();
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/fixture");
-    let file = quantise(&fixture, Precision::Q8, dir.path(), |_, _| {}).unwrap();
+    let file = quantise(&fixture, Precision::Q8, dir.path(), |_, _| ControlFlow::Continue(())).unwrap();
     let whole = std::fs::read(&file).unwrap();
     let open = |bytes: &[u8]| {
         std::fs::write(&file, bytes).unwrap();
@@ -247,9 +252,9 @@ fn a_disk_that_cannot_be_written_to_leaves_nothing_behind() {
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
     let starter = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/starter");
-    let error = quantise(&starter, Precision::Q4, &file, |_, _| {}).unwrap_err();
+    let error = quantise(&starter, Precision::Q4, &file, |_, _| ControlFlow::Continue(())).unwrap_err();
     assert!(error.message().contains("file"), "{error}");
-    let error = quantise(&starter, Precision::F32, dir.path(), |_, _| {}).unwrap_err();
+    let error = quantise(&starter, Precision::F32, dir.path(), |_, _| ControlFlow::Continue(())).unwrap_err();
     assert!(error.message().contains("q8 or q4"), "{error}");
     assert_eq!(walk(dir.path()), ["file"]);
 }

@@ -3,8 +3,10 @@
 #![cfg(all(feature = "mic", target_os = "linux"))]
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
+mod inside;
+
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -15,37 +17,11 @@ use hearken::audio::resample::Resampler;
 use hearken::audio::{Heard, Source};
 use hearken::config::{Cli, Request, Settings, Stdout};
 use hearken::protocol::{DeviceChoice, EchoChoice, Event, GapCause, Interrupt, ReplyId, VoiceConduct};
+use inside::{inside, play, run_inside, run_inside_within};
 
-const INSIDE: &str = "HEARKEN_TEST_INSIDE_VIRTUAL_MIC";
-const LIMIT: Duration = Duration::from_secs(90);
-
-fn run_inside(test: &str) {
-    for tool in ["dbus-run-session", "pipewire", "pipewire-pulse", "wireplumber", "pactl", "paplay"] {
-        let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join(tool).exists());
-        assert!(
-            found,
-            "`{tool}` is missing; this test needs: apt-get install pipewire pipewire-pulse pipewire-alsa wireplumber dbus libasound2-plugins pulseaudio-utils"
-        );
-    }
-    let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/virtual-mic");
-    let me = std::env::current_exe().unwrap();
-    let mut child = Command::new(tool).arg(me).args(["--exact", test, "--nocapture", "--test-threads=1"]).env(INSIDE, "1").spawn().unwrap();
-    let start = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success(), "{test} inside the virtual microphone: {status}");
-            return;
-        }
-        if start.elapsed() > LIMIT {
-            let _ = child.kill();
-            panic!("{test} took more than {LIMIT:?}");
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-fn inside() -> bool {
-    std::env::var_os(INSIDE).is_some()
+/// How often the microphone is unplugged; `HEARKEN_UNPLUGS=100` is the long run.
+fn unplugs() -> u32 {
+    std::env::var("HEARKEN_UNPLUGS").ok().and_then(|n| n.parse().ok()).unwrap_or(3)
 }
 
 #[test]
@@ -63,8 +39,9 @@ fn an_unplugged_microphone_is_noticed_and_comes_back() {
     run_inside("inner_unplug");
 }
 
-fn play(file: &Path) -> Child {
-    Command::new("paplay").args(["--device=vmic_sink", "--latency-msec=100"]).arg(file).spawn().unwrap()
+#[test]
+fn each_time_it_is_unplugged_the_gap_is_as_long_as_it_was() {
+    run_inside_within("inner_unplug_often", Duration::from_secs(90) + Duration::from_secs(6) * unplugs());
 }
 
 /// The greatest correlation of `wanted` with any part of `heard`: coarse steps on smoothed energy, then every sample.
@@ -132,7 +109,7 @@ fn inner_raw() {
     let dir = tempfile::tempdir().unwrap();
     let file = write_noise(&dir, &wanted);
 
-    let mut stream = InputStream::open(&DeviceChoice::Default).unwrap();
+    let mut stream = InputStream::open(&DeviceChoice::Default, &[]).unwrap();
     assert_eq!(stream.rate_hz(), 48_000);
     let (mut player, mut heard, start) = (play(&file), Vec::new(), Instant::now());
     while start.elapsed() < Duration::from_secs(9) {
@@ -156,7 +133,7 @@ fn inner_source() {
     let wanted = speech_like_noise();
     let dir = tempfile::tempdir().unwrap();
     let file = write_noise(&dir, &wanted);
-    let mut source = CaptureSource::open(&DeviceChoice::Default).unwrap();
+    let mut source = CaptureSource::open(&DeviceChoice::Default, &[]).unwrap();
     let (mut player, mut heard, start) = (play(&file), Vec::new(), Instant::now());
     while start.elapsed() < Duration::from_secs(10) {
         match source.next(&mut heard).unwrap() {
@@ -208,7 +185,7 @@ fn inner_unplug() {
     if !inside() {
         return;
     }
-    let mut source = CaptureSource::open(&DeviceChoice::Named("vmic_sink.monitor".to_owned())).unwrap();
+    let mut source = CaptureSource::open(&DeviceChoice::Named("vmic_sink.monitor".to_owned()), &[]).unwrap();
     wait_for(&mut source, Duration::from_secs(5), |heard| matches!(heard, Heard::Samples(_)));
     let modules = pactl(&["list", "short", "modules"]);
     let module = modules.lines().find(|line| line.contains("sink_name=vmic_sink")).and_then(|line| line.split_whitespace().next()).unwrap();
@@ -227,7 +204,7 @@ fn its_own_voice_is_not_heard_and_not_answered() {
 }
 
 fn session(home: &Path, echo: EchoChoice) -> Settings {
-    let paths = hearken::config::Paths { config: home.join("config"), cache: home.join("cache") };
+    let paths = hearken::config::Paths { config: home.join("config"), cache: home.join("cache"), data: home.join("data") };
     let cli = Cli::try_parse_from(["hearken", "--modes", "dialog", "--gate", "off"]).unwrap();
     let Request::Window(mut settings) = cli.request(&paths, Stdout::Redirected).unwrap() else { panic!("no window") };
     settings.save_audio = Some(home.join("heard.wav"));
@@ -291,4 +268,51 @@ fn inner_voice() {
     assert!(echo > -35.0, "the room has an echo: {echo}");
     assert!(later < echo - 20.0, "{later}");
     assert!(!events.iter().any(|e| matches!(e, Event::ReplyStarted { .. })), "it answered itself: {events:?}");
+}
+
+/// What was heard and what is said to be lost, together, are the time that passed: to within a chunk after every return.
+#[test]
+fn inner_unplug_often() {
+    if !inside() {
+        return;
+    }
+    let mut source = CaptureSource::open(&DeviceChoice::Named("vmic_sink.monitor".to_owned()), &[]).unwrap();
+    let mut accounted = 0;
+    // Listens until `wanted` is heard; counts samples, heard and lost.
+    let mut listen = |limit: Duration, wanted: &dyn Fn(&Heard, Duration) -> bool| {
+        let start = Instant::now();
+        loop {
+            let before = Instant::now();
+            let heard = source.next(&mut Vec::new()).unwrap();
+            assert!(before.elapsed() < Duration::from_secs(1), "next() hung");
+            match heard {
+                Heard::Samples(n) => accounted += n as u64,
+                Heard::Gap { samples, .. } => accounted += samples,
+                _ => {}
+            }
+            if wanted(&heard, start.elapsed()) {
+                return accounted as f64 / 16_000.0;
+            }
+            assert!(start.elapsed() < limit, "not within {limit:?}; {heard:?}");
+        }
+    };
+    let samples = |heard: &Heard, _: Duration| matches!(heard, Heard::Samples(_));
+    listen(Duration::from_secs(5), &samples);
+    let (begun, first) = (Instant::now(), listen(Duration::from_secs(2), &|_, passed| passed > Duration::from_secs(1)));
+    let behind = |accounted: f64| begun.elapsed().as_secs_f64() - (accounted - first);
+    let usual = behind(first);
+    for n in 0..unplugs() {
+        let modules = pactl(&["list", "short", "modules"]);
+        let module = modules.lines().find(|line| line.contains("sink_name=vmic_sink")).and_then(|line| line.split_whitespace().next());
+        pactl(&["unload-module", module.unwrap()]);
+        listen(Duration::from_secs(6), &|heard, _| matches!(heard, Heard::Trouble(_)));
+        pactl(&["load-module", "module-null-sink", "sink_name=vmic_sink", "rate=48000", "channels=1", "media.class=Audio/Sink"]);
+        let there = Instant::now();
+        listen(Duration::from_secs(8), &|heard, _| matches!(heard, Heard::InputChanged { .. }));
+        let waited = there.elapsed();
+        let accounted = listen(Duration::from_secs(2), &|heard, passed| samples(heard, passed) && passed > Duration::from_millis(500));
+        let off = behind(accounted) - usual;
+        println!("{n}: listening again after {waited:?}; {off:+.3} s unaccounted for in all");
+        assert!(off.abs() <= 0.4 * f64::from(n + 1), "{off} s unaccounted for after {} times", n + 1);
+    }
 }

@@ -5,8 +5,8 @@
 mod window_bench;
 
 use egui::{Key, Modifiers};
-use egui_kittest::kittest::Queryable;
-use hearken::protocol::{Command, DeviceChoice, Emotion, Event, Language, ReplyId, Severity};
+use egui_kittest::kittest::{NodeT, Queryable};
+use hearken::protocol::{Command, DeviceChoice, Emotion, Event, Language, ModelChoice, ReplyId, Severity};
 use hearken::time::ChunkIdx;
 use window_bench::{Bench, at, open, open_with};
 
@@ -210,14 +210,14 @@ fn an_export_never_writes_over_a_file_unasked() {
     assert!(std::fs::read_to_string(&file).unwrap().contains("good morning") && bench.shows("Saved: "));
     bench.press(Modifiers::NONE, Key::Escape);
     assert!(!bench.shows("Saved: "));
-}
-
-#[test]
-fn the_first_start_says_what_to_expect_once() {
-    let mut bench = open_with(WIDE, "[window]\nlanguage = \"en\"\n");
-    assert!(bench.shows("People nearby should know that something is listening."));
-    bench.click("Start");
-    assert!(!bench.shows("People nearby") && saved(&bench).contains("welcomed = true"));
+    bench.press(Modifiers::COMMAND, Key::E);
+    bench.press(Modifiers::COMMAND, Key::A);
+    let file = bench.home.path().join("typed.md");
+    bench.harness.get_by_role_and_label(egui::accesskit::Role::TextInput, "File").type_text(file.to_str().unwrap());
+    bench.press(Modifiers::NONE, Key::Enter);
+    assert!(std::fs::read_to_string(&file).unwrap().contains("` good morning"), "the name that is typed says the form");
+    bench.press(Modifiers::COMMAND, Key::A);
+    assert!(bench.shows("Saved: "));
 }
 
 #[test]
@@ -234,23 +234,6 @@ fn the_window_speaks_chinese() {
     assert!(bench.shows("今天天气"));
     bench.press(Modifiers::COMMAND, Key::Comma);
     assert!(bench.shows("外观"));
-}
-
-#[test]
-fn a_mode_of_ones_own_can_be_added() {
-    let mut bench = open(WIDE);
-    let clip = bench.home.path().join("said.wav");
-    std::fs::write(&clip, b"a clip").unwrap();
-    bench.press(Modifiers::COMMAND, Key::Comma);
-    bench.harness.get_by_label("Add a mode of your own").click_accesskit();
-    bench.harness.run_steps(30);
-    bench.type_into("Name (a to z)", "kettle");
-    bench.type_into("What it does, in words", "Tell me when the kettle boils.");
-    bench.type_into("The same words, spoken: an audio file", clip.to_str().unwrap());
-    bench.harness.get_by_label("Add").click_accesskit();
-    bench.settle();
-    assert_eq!(bench.sent(), Some(Command::ReadModes), "{:?}", bench.values());
-    assert!(bench.shows("kettle was added") && bench.shows("Kettle"));
 }
 
 #[test]
@@ -298,4 +281,44 @@ fn a_quiet_window_paints_nothing() {
         let delay = bench.harness.output().viewport_output[&egui::ViewportId::ROOT].repaint_delay;
         assert_eq!(delay, std::time::Duration::MAX, "{size:?}: {:?}", bench.harness.ctx.repaint_causes());
     }
+}
+
+#[test]
+fn a_panel_that_is_dragged_wider_is_so_at_the_next_start() {
+    let mut bench = open(WIDE);
+    bench.reply("dialog", 4, "I am Hearken.", None);
+    let edge = bench.harness.get_by_label("Hide Conversation").rect().right() - 0.44 * 1_184.0;
+    let at = |x: f32| egui::pos2(x, 500.0);
+    bench.harness.hover_at(at(edge));
+    bench.settle();
+    bench.harness.drag_at(at(edge));
+    bench.settle();
+    bench.harness.hover_at(at(edge - 150.0));
+    bench.settle();
+    bench.harness.drop_at(at(edge - 150.0));
+    bench.settle();
+    let text = saved(&bench);
+    let share = text.lines().find_map(|line| line.strip_prefix("shares = [")?.split(',').next()?.parse::<f32>().ok());
+    assert!(share.is_some_and(|share| (0.52..0.62).contains(&share)), "{text}");
+}
+
+#[test]
+fn the_models_are_had_only_after_each_licence_is_accepted() {
+    let mut bench = open([1_200.0, 1_000.0]);
+    bench.click("fixture");
+    assert!(bench.shows("Audio-Interaction 3B") && bench.shows("built in") && bench.shows("not here"));
+    bench.click("Download 3b");
+    assert!(bench.shows("Qwen Research License") && bench.shows("non-commercial"));
+    let download = |bench: &Bench| bench.harness.get_by_label("Download 3b").accesskit_node().is_disabled();
+    assert!(download(&bench), "nothing is accepted yet");
+    bench.click("I accept: Apache License 2.0 (as its card says)");
+    assert!(download(&bench), "one is not both");
+    bench.click("I accept: Qwen Research License (of the model it was made from, Qwen2.5-Omni-3B)");
+    assert!(!download(&bench));
+    bench.click("Cancel");
+    assert!(!bench.shows("I accept"));
+    bench.click("Listen with starter");
+    assert_eq!(bench.sent(), Some(Command::ChooseModel(ModelChoice::Starter)));
+    bench.press(Modifiers::NONE, Key::Escape);
+    assert!(!bench.shows("Audio-Interaction 3B"));
 }

@@ -2,6 +2,8 @@
 //!
 //! Responsible for opening, watching, reopening and truly closing the input. Not responsible for what is played.
 
+#[cfg(feature = "mic")]
+mod backend;
 pub mod devices;
 #[cfg(feature = "mic")]
 pub(super) mod hush;
@@ -44,7 +46,7 @@ mod absent {
         ///
         /// # Errors
         /// Always.
-        pub fn open(_choice: &DeviceChoice) -> Result<Self> {
+        pub fn open(_choice: &DeviceChoice, _excluded: &[String]) -> Result<Self> {
             Err(super::built_without())
         }
 

@@ -9,8 +9,9 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::eval_args::EvalArgs;
 use super::history_cli::HistoryTask;
+use super::model_task::ModelTask;
 use super::modes::Language;
-use super::request::{OutputFormat, TracePath};
+use super::request::{OutputFormat, Scenario, TracePath};
 use super::values::{self, Eagerness};
 use super::{ComputeDevice, Precision};
 use crate::protocol::ModelChoice;
@@ -43,7 +44,7 @@ pub(super) enum Task {
     Trace(TraceArgs),
     /// Measure how fast this machine runs a model
     Bench(BenchArgs),
-    /// Say where a model lies, or write its weights in fewer bits
+    /// Get a model, check it, say where it lies, write its weights in fewer bits, or remove it
     #[command(subcommand)]
     Model(ModelTask),
     /// Look at past sessions of the window: list, show, search, export or delete them
@@ -150,34 +151,6 @@ pub(super) struct TraceArgs {
     pub(super) out: PathBuf,
 }
 
-#[derive(Debug, Subcommand)]
-pub(super) enum ModelTask {
-    /// Write a checkpoint's weights in 8 or 4 bits, as one file that is used as it lies
-    Quantize(QuantizeArgs),
-    /// Print the folder of a model
-    Path(PathArgs),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct QuantizeArgs {
-    /// The checkpoint: starter, 3b, or its folder
-    #[arg(value_name = "starter|3b|DIR", value_parser = values::model)]
-    pub(super) model: ModelChoice,
-    /// Bits of a weight
-    #[arg(long, value_name = "q8|q4", value_parser = packed_precision, default_value = "q4")]
-    pub(super) precision: Precision,
-    /// Write to this folder, with all that a model needs beside its weights [default: into the checkpoint's own folder]
-    #[arg(long, value_name = "DIR")]
-    pub(super) out: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct PathArgs {
-    /// The model: starter, 3b, or a checkpoint folder
-    #[arg(value_name = "starter|3b|DIR", value_parser = values::model)]
-    pub(super) model: ModelChoice,
-}
-
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
     /// The model: starter, 3b, or a checkpoint folder [default: starter]
@@ -198,6 +171,12 @@ pub(super) struct BenchArgs {
     /// Lanes that are advanced together
     #[arg(long, value_name = "N", value_parser = values::lanes, default_value = "1", allow_negative_numbers = true)]
     pub(super) lanes: usize,
+    /// Plays a minute of listening instead: a quiet room; a question and a 30-token reply every 20 s; continuous speech
+    #[arg(long, value_name = "quiet|dialog|speech", value_parser = values::scenario)]
+    pub(super) scenario: Option<Scenario>,
+    /// Says which precision and which modes this machine runs in real time
+    #[arg(long, conflicts_with_all = ["scenario", "lanes"])]
+    pub(super) recommend: bool,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -226,13 +205,6 @@ fn output_format(text: &str) -> Result<OutputFormat, String> {
         "srt" => Ok(OutputFormat::Srt),
         "vtt" => Ok(OutputFormat::Vtt),
         _ => Err("expected text, jsonl, srt or vtt".to_owned()),
-    }
-}
-
-fn packed_precision(text: &str) -> Result<Precision, String> {
-    match values::precision(text) {
-        Ok(precision @ (Precision::Q8 | Precision::Q4)) => Ok(precision),
-        _ => Err("expected q8 or q4".to_owned()),
     }
 }
 

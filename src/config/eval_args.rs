@@ -6,7 +6,6 @@ use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 
 use super::modes::Language;
-use super::request::available;
 use super::values;
 use super::{ComputeDevice, Precision};
 use crate::error::{Error, ErrorKind, Result};
@@ -286,7 +285,7 @@ pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
         task,
         data: run.data,
         out: run.out,
-        model: available(run.model)?,
+        model: run.model,
         precision: run.precision,
         device: run.device,
         threads: run.threads,

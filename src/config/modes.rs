@@ -64,6 +64,9 @@ pub const TRANSLATE: &str = "translate";
 /// Name of the mode that names sounds.
 pub const SOUNDS: &str = "sounds";
 
+/// The modes that are built in, in their order.
+pub const BUILT_IN: [&str; 4] = [DIALOG, TRANSCRIBE, TRANSLATE, SOUNDS];
+
 /// The modes that are on when nothing else is said.
 pub const DEFAULT_ON: [&str; 2] = [DIALOG, TRANSCRIBE];
 

@@ -17,12 +17,10 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::modes::{self, CatchUp, Clip, Language, Mode, Panel};
-use super::paths::{Paths, make_private_folder, write_private};
+use super::paths::Paths;
 use super::settings_file::TomlFile;
 use super::values;
-use std::path::PathBuf;
-
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -72,58 +70,6 @@ pub fn all(paths: &Paths, translate_to: Language) -> Result<Vec<Mode>> {
     Ok(modes)
 }
 
-/// A mode that the user defines in the window.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewMode {
-    /// Its name.
-    pub name: String,
-    /// Its instruction, in words.
-    pub instruction: String,
-    /// An audio file in which the instruction is spoken; it is copied.
-    pub clip: PathBuf,
-    /// Where its responses are shown.
-    pub panel: Panel,
-}
-
-/// Adds a mode to the user's, whose file keeps what stands in it.
-///
-/// # Errors
-/// `Arguments` when the name cannot be used or the clip is not there, `Settings` when the file is damaged, `Output` when it
-/// cannot be written.
-pub fn add(paths: &Paths, new: &NewMode) -> Result<()> {
-    let refuse = |why: String| Err(Error::new(ErrorKind::Arguments, why));
-    if !is_mode_name(&new.name) {
-        return refuse(format!("{:?} is no name for a mode: use a to z, 0 to 9, - and _", new.name));
-    }
-    if new.instruction.trim().is_empty() {
-        return refuse("say in words what the mode is to do".into());
-    }
-    if all(paths, Language::default())?.iter().any(|mode| mode.name == new.name) {
-        return refuse(format!("there is already a mode {:?}", new.name));
-    }
-    let extension = new.clip.extension().and_then(|e| e.to_str()).unwrap_or("wav");
-    let clip = format!("{}.{extension}", new.name);
-    let bytes = std::fs::read(&new.clip).map_err(|e| Error::at(ErrorKind::AudioFile, &new.clip, e))?;
-    make_private_folder(&paths.instructions())?;
-    write_private(&paths.instructions().join(&clip), &bytes)?;
-    let old = match std::fs::read_to_string(paths.modes_file()) {
-        Ok(old) => old,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(e) => return Err(Error::at(ErrorKind::Settings, &paths.modes_file(), e)),
-    };
-    let panel = ["conversation", "transcript", "translation", "sounds"][new.panel as usize];
-    let text = |text: &str| toml::Value::from(text).to_string();
-    let gap = if old.is_empty() { "" } else { "\n" };
-    let written = format!(
-        "{old}{gap}[[mode]]\nname = {}\ninstruction = {}\nclip = {}\npanel = {}\n",
-        text(&new.name),
-        text(new.instruction.trim()),
-        text(&clip),
-        text(panel)
-    );
-    write_private(&paths.modes_file(), written.as_bytes())
-}
-
 /// Adds the user's modes to `modes`.
 ///
 /// # Errors
@@ -171,7 +117,7 @@ fn understand(file: &TomlFile, paths: &Paths, written: WrittenMode, known: &[Mod
 }
 
 /// Names stand in lists with commas, in `mode=number` and in file names.
-fn is_mode_name(name: &str) -> bool {
+pub(super) fn is_mode_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
 }
 
@@ -204,29 +150,6 @@ mod tests {
         let text = "[[mode]]\nname = \"b\"\ninstruction = \"I\"\nclip = \"birds.wav\"\npanel = \"sounds\"\ncatch_up = \"every_chunk\"\neagerness = -2\n";
         let modes = read_text(text).expect("modes");
         assert_eq!((modes[0].panel, modes[0].catch_up, modes[0].eagerness), (Panel::Sounds, CatchUp::EveryChunk, -2.0));
-    }
-
-    #[test]
-    fn a_mode_that_is_added_is_read_back_and_added_once() {
-        let home = tempfile::tempdir().expect("a folder");
-        let paths = Paths { config: home.path().to_owned(), ..Paths::inside(home.path()) };
-        let clip = home.path().join("said.wav");
-        let new = |name: &str| NewMode {
-            name: name.into(),
-            instruction: "Tell me when the \"kettle\" boils.".into(),
-            clip: clip.clone(),
-            panel: Panel::Sounds,
-        };
-        assert_eq!(add(&paths, &new("kettle")).expect_err("no clip").kind(), ErrorKind::AudioFile);
-        std::fs::write(&clip, b"anything").expect("written");
-        add(&paths, &new("kettle")).expect("added");
-        add(&paths, &new("tea")).expect("added");
-        let modes = all(&paths, Language::Chinese).expect("modes");
-        assert_eq!((modes.len(), modes[4].panel), (6, Panel::Sounds));
-        assert_eq!(modes[4].instruction.as_deref(), Some("Tell me when the \"kettle\" boils."));
-        for name in ["kettle", "dialog", "Tea Time", ""] {
-            assert_eq!(add(&paths, &new(name)).expect_err(name).kind(), ErrorKind::Arguments);
-        }
     }
 
     #[test]

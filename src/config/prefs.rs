@@ -33,6 +33,8 @@ pub struct Prefs {
     pub marked_sounds: Vec<String>,
     /// Sounds that are not listed.
     pub muted_sounds: Vec<String>,
+    /// The share of the width that conversation and sounds take, and of that of the height that sounds take.
+    pub shares: [f32; 2],
     /// The captions overlay.
     pub captions: Captions,
 }
@@ -48,6 +50,7 @@ impl Default for Prefs {
             notify: true,
             marked_sounds: Vec::new(),
             muted_sounds: Vec::new(),
+            shares: [0.44, 0.36],
             captions: Captions::default(),
         }
     }
@@ -125,6 +128,7 @@ impl Prefs {
             |number: f32, least: f32, most: f32, standard: f32| if number.is_finite() { number.clamp(least, most) } else { standard };
         let standard = Captions::default();
         self.zoom = tame(self.zoom, 0.5, 3.0, 1.0);
+        self.shares = [tame(self.shares[0], 0.1, 0.9, 0.44), tame(self.shares[1], 0.1, 0.9, 0.36)];
         self.captions.size = tame(self.captions.size, 12.0, 72.0, standard.size);
         self.captions.opacity = tame(self.captions.opacity, 0.0, 1.0, standard.opacity);
         self.captions.lines = self.captions.lines.clamp(1, 2);
@@ -143,7 +147,7 @@ impl Prefs {
         let number = |value: f32| Some(Value::from(short(value)));
         let pair = |pair: [f32; 2]| Value::from(pair.map(short).to_vec());
         let (language, theme) = (self.language, self.theme);
-        let changes: Vec<Change> = vec![
+        let changes: Vec<Change<'_>> = vec![
             (vec!["window", "language"], text(["system", "en", "zh"][language as usize])),
             (vec!["window", "theme"], text(["system", "light", "dark"][theme as usize])),
             (vec!["window", "zoom"], number(self.zoom)),
@@ -152,6 +156,7 @@ impl Prefs {
             (vec!["window", "notify"], Some(self.notify.into())),
             (vec!["window", "marked_sounds"], list(&self.marked_sounds)),
             (vec!["window", "muted_sounds"], list(&self.muted_sounds)),
+            (vec!["window", "shares"], Some(pair(self.shares))),
             (vec!["window", "captions", "size"], number(self.captions.size)),
             (vec!["window", "captions", "opacity"], number(self.captions.opacity)),
             (vec!["window", "captions", "lines"], Some(i64::from(self.captions.lines).into())),
@@ -177,14 +182,16 @@ pub enum Choice {
     Model(ModelChoice),
     /// The input.
     Input(DeviceChoice),
-    /// The output.
-    Output(DeviceChoice),
     /// How Hearken speaks.
     Voice(VoiceConduct),
     /// The language that is translated into.
     TranslateTo(Language),
-    /// How eager a built-in mode is.
-    Eagerness(&'static str, f32),
+    /// How eager a mode is.
+    Eagerness(String, f32),
+    /// A mode of the user's was taken away: nothing is said of it any more.
+    NoMode(String),
+    /// The output.
+    Output(DeviceChoice),
     /// Whether the quiet gate is there.
     Gate(Gate),
 }
@@ -202,20 +209,21 @@ pub enum Gate {
 /// # Errors
 /// `Settings` when the file is damaged, `Output` when it cannot be written.
 pub fn save_choice(paths: &Paths, choice: &Choice) -> Result<()> {
-    let change: Change = match choice {
-        Choice::ModesOn(modes) if modes.is_empty() => return Ok(()),
+    let change: Change<'_> = match choice {
+        Choice::ModesOn(modes) if modes.is_empty() => (vec!["modes"], None),
         Choice::ModesOn(modes) => (vec!["modes"], Some(Value::from(modes.clone()))),
         Choice::Model(ModelChoice::Starter) => (vec!["model"], Some("starter".into())),
         Choice::Model(ModelChoice::ThreeB) => (vec!["model"], Some("3b".into())),
         Choice::Model(ModelChoice::Dir(folder)) => (vec!["model"], Some(folder.to_string_lossy().into_owned().into())),
         Choice::Input(DeviceChoice::Default) => (vec!["input"], None),
         Choice::Input(DeviceChoice::Named(name)) => (vec!["input"], Some(name.clone().into())),
-        Choice::Output(DeviceChoice::Default) => (vec!["output"], None),
-        Choice::Output(DeviceChoice::Named(name)) => (vec!["output"], Some(name.clone().into())),
         Choice::Voice(voice) => return settings_edit::apply(&paths.settings_file(), &voice_changes(voice)),
         Choice::TranslateTo(Language::Chinese) => (vec!["translate_to"], Some("zh".into())),
         Choice::TranslateTo(Language::English) => (vec!["translate_to"], Some("en".into())),
         Choice::Eagerness(mode, bias) => (vec!["eagerness", mode], Some(short(*bias).into())),
+        Choice::NoMode(mode) => (vec!["eagerness", mode], None),
+        Choice::Output(DeviceChoice::Default) => (vec!["output"], None),
+        Choice::Output(DeviceChoice::Named(name)) => (vec!["output"], Some(name.clone().into())),
         Choice::Gate(gate) => (vec!["gate"], Some((*gate == Gate::On).into())),
     };
     settings_edit::apply(&paths.settings_file(), &[change])
@@ -274,7 +282,10 @@ mod tests {
         for choice in [
             Choice::ModesOn(vec!["sounds".into()]),
             Choice::TranslateTo(Language::English),
-            Choice::Eagerness("dialog", 0.3),
+            Choice::Eagerness("dialog".into(), 0.3),
+            Choice::Eagerness("kettle".into(), 2.0),
+            Choice::NoMode("kettle".into()),
+            Choice::Output(DeviceChoice::Named("speaker".into())),
             Choice::Input(DeviceChoice::Named("usb".into())),
             Choice::Gate(Gate::Off),
             Choice::Model(ModelChoice::Starter),

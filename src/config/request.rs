@@ -6,9 +6,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::cli::{BenchArgs, Cli, ListenArgs, ModelTask, SessionArgs, Task, TraceArgs};
+use super::cli::{BenchArgs, Cli, ListenArgs, SessionArgs, Task, TraceArgs};
 use super::eval_args::{self, EvalRequest};
 use super::history_cli::HistoryRequest;
+use super::model_task::ModelRequest;
 use super::modes::{self, DEFAULT_ON, Language, Mode, TRANSLATE};
 use super::settings_file::{self, FileSettings};
 use super::values::Eagerness;
@@ -38,12 +39,10 @@ pub enum Request {
     Eval(EvalRequest),
     /// Check the machine for a session with these settings.
     Doctor(Box<Settings>),
-    /// Write a checkpoint's weights in fewer bits.
-    Quantise(QuantiseOptions),
-    /// Say where a model lies.
-    ModelPath(ModelChoice),
     /// Look at the sessions of the past.
     History(HistoryRequest),
+    /// Get a model, or do something with one that is here.
+    Model(ModelRequest),
 }
 
 /// Form of what `listen` prints.
@@ -112,19 +111,44 @@ pub struct BenchOptions {
     pub context: usize,
     /// Lanes that are advanced together.
     pub lanes: usize,
+    /// Single figures, a scenario or a recommendation.
+    pub task: BenchTask,
     /// Form of the report.
     pub format: ReportFormat,
 }
 
-/// What `hearken model quantize` does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QuantiseOptions {
-    /// The checkpoint.
-    pub model: ModelChoice,
-    /// In how many bits.
-    pub precision: Precision,
-    /// The folder to write to; the checkpoint's own when absent.
-    pub out: Option<PathBuf>,
+/// What `hearken bench` finds out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BenchTask {
+    /// What each part of a chunk takes.
+    Figures,
+    /// How a minute of listening goes.
+    Scenario(Scenario),
+    /// What this machine runs in real time.
+    Recommend,
+}
+
+/// A minute of listening that `hearken bench` plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scenario {
+    /// A quiet room: the gate is closed.
+    Quiet,
+    /// A question and a 30-token reply every 20 s.
+    Dialog,
+    /// Continuous speech that is written down at 3 tokens a second.
+    Speech,
+}
+
+impl Scenario {
+    /// Its name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Quiet => "quiet",
+            Self::Dialog => "dialog",
+            Self::Speech => "speech",
+        }
+    }
 }
 
 /// What `hearken bench` measures.
@@ -147,7 +171,7 @@ impl Cli {
     ///
     /// # Errors
     /// `Arguments` when options contradict each other or name something unknown; `AudioFile` when a file is not there;
-    /// `Settings` when a settings file is wrong; `Model` when the model cannot be had yet.
+    /// `Settings` when a settings file is wrong.
     pub fn request(self, paths: &Paths, stdout: Stdout) -> Result<Request> {
         Ok(match self.task {
             None => Request::Window(Box::new(window(self.session, paths)?.0)),
@@ -155,12 +179,9 @@ impl Cli {
             Some(Task::Devices(typed)) => Request::Devices(report_format(typed.json)),
             Some(Task::Trace(typed)) => Request::Trace(trace(typed)?),
             Some(Task::Bench(typed)) => Request::Bench(bench(typed)?),
-            Some(Task::Model(ModelTask::Quantize(typed))) => {
-                Request::Quantise(QuantiseOptions { model: available(typed.model)?, precision: typed.precision, out: typed.out })
-            }
-            Some(Task::Model(ModelTask::Path(typed))) => Request::ModelPath(available(typed.model)?),
             Some(Task::History(typed)) => Request::History(typed.request()?),
             Some(Task::Eval(typed)) => Request::Eval(eval_args::request(*typed)?),
+            Some(Task::Model(typed)) => Request::Model(typed.request()),
             Some(Task::Doctor) => {
                 let file = settings_file::read(&paths.settings_file())?;
                 let source = SourceChoice::Microphone(file.input.clone().unwrap_or_default());
@@ -276,12 +297,14 @@ fn session_of(
     let in_file = |error: Error| Error::at(ErrorKind::Settings, &settings_path, error.message());
     set_eagerness(&mut modes, &file.eagerness).map_err(in_file)?;
     set_eagerness(&mut modes, &typed.eagerness.map_or_else(Vec::new, |list| list.0))?;
+    let model = typed.model.or(file.model).unwrap_or(ModelChoice::Starter);
     let modes_on = match (typed.modes, file.modes) {
         (Some(names), _) => known_names(names.0, &modes)?,
         (None, Some(names)) => known_names(names, &modes).map_err(in_file)?,
-        (None, None) => DEFAULT_ON.map(str::to_owned).to_vec(),
+        (None, None) if model == ModelChoice::Starter => DEFAULT_ON.map(str::to_owned).to_vec(),
+        // The engine measures what this machine can do with the model.
+        (None, None) => Vec::new(),
     };
-    let model = available(typed.model.or(file.model).unwrap_or(ModelChoice::Starter))?;
     let asked = typed.translate_to == Some(Language::English) || modes_on.iter().any(|name| name == TRANSLATE);
     if model == ModelChoice::Starter && modes::language_of(&modes) == Language::English && asked {
         return Err(arguments(
@@ -309,6 +332,7 @@ fn session_of(
         },
         save_audio: typed.save_audio,
         reports,
+        endurance: file.endurance,
         paths: paths.clone(),
     })
 }
@@ -352,31 +376,26 @@ fn trace(typed: TraceArgs) -> Result<TraceOptions> {
     if typed.out.extension().is_none_or(|extension| extension != "safetensors") {
         return Err(arguments(format!("--out {}: the name must end in .safetensors, a .json is put beside it", typed.out.display())));
     }
-    Ok(TraceOptions { files, model: available(typed.model)?, path: typed.path, out: typed.out })
+    Ok(TraceOptions { files, model: typed.model, path: typed.path, out: typed.out })
 }
 
 fn bench(typed: BenchArgs) -> Result<BenchOptions> {
     let subject = match (typed.shape, typed.model) {
         (Some(_), _) => BenchSubject::Shape3b,
-        (None, model) => BenchSubject::Model(available(model.unwrap_or(ModelChoice::Starter))?),
+        (None, model) => BenchSubject::Model(model.unwrap_or(ModelChoice::Starter)),
+    };
+    let task = match (typed.scenario, typed.recommend) {
+        (_, true) => BenchTask::Recommend,
+        (Some(scenario), false) => BenchTask::Scenario(scenario),
+        (None, false) => BenchTask::Figures,
     };
     let format = report_format(typed.json);
-    Ok(BenchOptions { subject, precision: typed.precision, threads: typed.threads, context: typed.context, lanes: typed.lanes, format })
+    let (precision, threads) = (typed.precision, typed.threads);
+    Ok(BenchOptions { subject, precision, threads, context: typed.context, lanes: typed.lanes, task, format })
 }
 
 const fn report_format(json: bool) -> ReportFormat {
     if json { ReportFormat::Json } else { ReportFormat::Text }
-}
-
-/// Hearken cannot download yet, so the released model is had by its folder only.
-pub(super) fn available(model: ModelChoice) -> Result<ModelChoice> {
-    match model {
-        ModelChoice::ThreeB => Err(Error::new(
-            ErrorKind::Model,
-            "the model `3b` cannot be downloaded by this version yet: download it yourself and give its folder with --model DIR",
-        )),
-        other => Ok(other),
-    }
 }
 
 /// The files, each list of paths replaced by what it lists. Every one is looked at before the first is heard: finding

@@ -14,13 +14,13 @@ use super::paths::write_private;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A key with the tables that it stands in, and its new value; None takes it out.
-pub(super) type Change = (Vec<&'static str>, Option<Value>);
+pub(super) type Change<'a> = (Vec<&'a str>, Option<Value>);
 
 /// Writes `changes` into the file at `path`; a file that is not there is made.
 ///
 /// # Errors
 /// `Settings` when the file cannot be read or is no TOML (it is left as it is); `Output` when it cannot be written.
-pub(super) fn apply(path: &Path, changes: &[Change]) -> Result<()> {
+pub(super) fn apply(path: &Path, changes: &[Change<'_>]) -> Result<()> {
     let old = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),

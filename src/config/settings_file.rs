@@ -14,7 +14,7 @@ use toml::Spanned;
 
 use super::modes::Language;
 use super::values::{self, Eagerness};
-use super::{ComputeDevice, Precision};
+use super::{ComputeDevice, ContextChoice, Endurance, Precision};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{DeviceChoice, EchoChoice, Interrupt, ModelChoice, Speak, Switch, VoiceChoice, VoiceConduct};
 
@@ -38,6 +38,7 @@ pub(super) struct FileSettings {
     pub(super) temperature: Option<f64>,
     pub(super) top_k: Option<usize>,
     pub(super) seed: Option<u64>,
+    pub(super) endurance: Endurance,
 }
 
 /// The file as it is written. Numbers that have a range are read as any value and checked with the reader of the option.
@@ -58,6 +59,12 @@ struct Written {
     temperature: Option<Spanned<toml::Value>>,
     top_k: Option<Spanned<toml::Value>>,
     seed: Option<u64>,
+    context: Option<Spanned<String>>,
+    context_positions: Option<Spanned<toml::Value>>,
+    gate_sensitivity: Option<Spanned<String>>,
+    rest_first: Option<Vec<String>>,
+    #[serde(default)]
+    excluded_inputs: Vec<String>,
     #[serde(default)]
     voice: WrittenVoice,
     /// The window's own ([`super::prefs`]).
@@ -99,6 +106,15 @@ fn understand(file: &TomlFile) -> Result<FileSettings> {
     let written: Written = file.parse()?;
     let path = &file.path;
     let model = file.value("model", written.model, values::model)?;
+    let usual = Endurance::default();
+    let policy = file.value("context", written.context, values::context)?.unwrap_or(usual.context.policy);
+    let positions = file.value("context_positions", as_text(written.context_positions), values::window)?;
+    let endurance = Endurance {
+        context: ContextChoice { policy, positions: positions.unwrap_or(usual.context.positions) },
+        sensitivity: file.value("gate_sensitivity", written.gate_sensitivity, values::sensitivity)?.unwrap_or_default(),
+        rest_first: written.rest_first.unwrap_or(usual.rest_first),
+        excluded_inputs: written.excluded_inputs,
+    };
     Ok(FileSettings {
         model: model.map(|model| relative_to(path, model)),
         precision: file.value("precision", written.precision, values::precision)?,
@@ -114,6 +130,7 @@ fn understand(file: &TomlFile) -> Result<FileSettings> {
         temperature: file.value("temperature", as_text(written.temperature), values::temperature)?,
         top_k: file.value("top_k", as_text(written.top_k), values::top_k)?,
         seed: written.seed,
+        endurance,
     })
 }
 
@@ -241,6 +258,7 @@ impl TomlFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Sensitivity;
 
     fn read_text(text: &str) -> Result<FileSettings> {
         let folder = tempfile::tempdir().expect("a folder");
@@ -258,6 +276,8 @@ mod tests {
     fn every_key_is_read() {
         let text = "model = \"starter\"\nprecision = \"bf16\"\ndevice = \"cpu\"\nthreads = 3\nmodes = [\"sounds\", \"dialog\"]\n\
                     translate_to = \"en\"\ngate = false\ninput = \"mic\"\noutput = \"speaker\"\ntemperature = 0.3\ntop_k = 3\nseed = 7\n\
+                    context = \"recent_only\"\ncontext_positions = 4096\n\
+                    gate_sensitivity = \"high\"\nrest_first = []\nexcluded_inputs = [\"Webcam\"]\n\
                     [eagerness]\ndialog = -1\nsounds = 0.5\n\
                     [voice]\nspeak = \"urgent\"\nvoice = \"none\"\nspeed = 1.5\ninterrupt = false\necho = \"off\"\nnoise_suppression = true\n\
                     automatic_gain = true\n";
@@ -269,6 +289,9 @@ mod tests {
         assert_eq!(read.input, Some(DeviceChoice::Named("mic".to_owned())));
         assert_eq!(read.output, Some(DeviceChoice::Named("speaker".to_owned())));
         assert_eq!((read.temperature, read.top_k, read.seed), (Some(0.3), Some(3), Some(7)));
+        assert_eq!(read.endurance.excluded_inputs, ["Webcam"]);
+        assert_eq!((read.endurance.sensitivity, read.endurance.rest_first.len()), (Sensitivity::High, 0));
+        assert_eq!((read.endurance.context.policy.name, read.endurance.context.positions), ("recent_only", 4_096));
         assert_eq!(read.eagerness, vec![(Some("dialog".to_owned()), -1.0), (Some("sounds".to_owned()), 0.5)]);
         let voice = VoiceConduct {
             speak: Speak::Urgent,
@@ -294,6 +317,9 @@ mod tests {
     fn whatever_is_wrong_is_named_with_its_line() {
         let table = [
             ("\nthreads = 0\n", ":2:", "threads"),
+            ("gate_sensitivity = \"full\"\n", ":1:", "low, normal or high"),
+            ("context = \"all\"\n", ":1:", "keep_replies"),
+            ("context_positions = 100\n", ":1:", "512 to 4096"),
             ("seed = 1\nseed = 2\n", ":2:", "duplicate"),
             ("\n\nvolume = 3\n", ":3:", "volume"),
             ("gate = \"on\"\n", ":1:", "bool"),

@@ -4,7 +4,9 @@
 
 use std::path::PathBuf;
 
+use super::endurance::{ContextPolicy, POLICIES, Sensitivity};
 use super::modes::Language;
+use super::request::Scenario;
 use super::{ComputeDevice, Precision};
 use crate::protocol::ModelChoice;
 
@@ -16,6 +18,8 @@ const THREADS_LIMIT: usize = 1_024;
 const EAGERNESS_LIMIT: f32 = 1_000.0;
 /// The model was never used past this position (MODEL.md section 4.4).
 const POSITIONS_LIMIT: usize = 4_096;
+/// A window that is smaller holds no conversation: the longest opening, a reply and some seconds.
+const LEAST_WINDOW: usize = 512;
 /// More lanes than there could be modes of use.
 const LANES_LIMIT: usize = 64;
 
@@ -41,6 +45,11 @@ pub(super) fn precision(text: &str) -> Reading<Precision> {
         "q4" => Ok(Precision::Q4),
         _ => Err("expected f32, bf16, q8 or q4".to_owned()),
     }
+}
+
+pub(super) fn scenario(text: &str) -> Reading<Scenario> {
+    let known = [Scenario::Quiet, Scenario::Dialog, Scenario::Speech];
+    known.into_iter().find(|scenario| scenario.name() == text).ok_or_else(|| "expected quiet, dialog or speech".to_owned())
 }
 
 pub(super) fn device(text: &str) -> Reading<ComputeDevice> {
@@ -88,6 +97,28 @@ pub(super) fn threads(text: &str) -> Reading<usize> {
 
 pub(super) fn positions(text: &str) -> Reading<usize> {
     count(text, POSITIONS_LIMIT, "positions")
+}
+
+/// What a lane keeps in mind.
+pub(super) fn context(text: &str) -> Reading<&'static ContextPolicy> {
+    let names = || POLICIES.iter().map(|policy| policy.name).collect::<Vec<_>>().join(", ");
+    POLICIES.iter().find(|policy| policy.name == text).ok_or_else(|| format!("expected one of {}", names()))
+}
+
+/// How readily the quiet gate opens.
+pub(super) fn sensitivity(text: &str) -> Reading<Sensitivity> {
+    match text {
+        "low" => Ok(Sensitivity::Low),
+        "normal" => Ok(Sensitivity::Normal),
+        "high" => Ok(Sensitivity::High),
+        _ => Err("expected low, normal or high".to_owned()),
+    }
+}
+
+/// Positions of a lane's window.
+pub(super) fn window(text: &str) -> Reading<usize> {
+    let expected = || format!("expected a number of positions, {LEAST_WINDOW} to {POSITIONS_LIMIT}");
+    positions(text).ok().filter(|positions| *positions >= LEAST_WINDOW).ok_or_else(expected)
 }
 
 pub(super) fn lanes(text: &str) -> Reading<usize> {

@@ -5,9 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
+use super::failures::{Failures, Remedy, Telling};
 use super::floor::Floor;
+use super::intake::{Feeder, Handed};
 use super::meters::Meters;
 use super::{Tempo, panic_message};
 use crate::audio::capture::CaptureSource;
@@ -20,8 +22,6 @@ use crate::time::StreamTime;
 
 /// How long the thread sleeps at a time while it is paused or waits for room.
 const NAP: Duration = Duration::from_millis(20);
-/// A source that panics so often in a row is given up.
-const PANICS: usize = 5;
 
 /// What the capture thread hands to the inference thread, in order.
 #[derive(Debug)]
@@ -68,9 +68,7 @@ pub(super) enum Control {
 
 /// The capture thread's ends of its channels.
 pub(super) struct Ends {
-    pub(super) out: Sender<Captured>,
-    /// The other end of `out`: when it is full the oldest chunk is taken back, for the newest matters most.
-    pub(super) lost: Receiver<Captured>,
+    pub(super) out: Feeder,
     pub(super) control: Receiver<Control>,
 }
 
@@ -102,6 +100,8 @@ pub(super) struct Capture {
     chunker: Chunker,
     gap_secs: f64,
     tempo: Tempo,
+    /// Inputs that are never taken unasked.
+    excluded: Vec<String>,
     ends: Ends,
     meters: Arc<Meters>,
     hearing: Hearing,
@@ -119,13 +119,32 @@ enum Running {
 }
 
 impl Capture {
-    pub(super) fn new(source: Box<dyn Source>, gap_secs: f64, tempo: Tempo, ends: Ends, hearing: Hearing, meters: Arc<Meters>) -> Self {
-        let (orders, samples, cut) = (VecDeque::new(), Vec::new(), Vec::new());
-        Self { source, chunker: Chunker::new(), gap_secs, tempo, ends, meters, hearing, running: Running::Yes, orders, samples, cut }
+    pub(super) fn new(source: Box<dyn Source>, (gap_secs, tempo): (f64, Tempo), ends: Ends, hearing: Hearing, meters: Arc<Meters>) -> Self {
+        let (excluded, orders, samples, cut) = (Vec::new(), VecDeque::new(), Vec::new(), Vec::new());
+        Self {
+            source,
+            chunker: Chunker::new(),
+            gap_secs,
+            tempo,
+            excluded,
+            ends,
+            meters,
+            hearing,
+            running: Running::Yes,
+            orders,
+            samples,
+            cut,
+        }
+    }
+
+    /// None of these inputs is taken unless it is chosen by name.
+    pub(super) fn excluding(mut self, excluded: &[String]) -> Self {
+        self.excluded = excluded.to_vec();
+        self
     }
 
     pub(super) fn run(mut self) {
-        let mut panics = 0;
+        let mut failures = Failures::default();
         while self.running != Running::Ended {
             self.obey();
             if self.running == Running::Ended {
@@ -136,14 +155,13 @@ impl Capture {
                 continue;
             }
             match catch_unwind(AssertUnwindSafe(|| self.listen())) {
-                Ok(()) => panics = 0,
+                Ok(()) => failures.over(),
                 Err(panic) => {
-                    panics += 1;
                     let error = Error::new(ErrorKind::Internal, format!("capture failed: {}", panic_message(panic.as_ref())));
-                    if panics == PANICS {
-                        self.end(Some(error));
-                    } else {
-                        self.hand_on(Captured::Trouble { at: self.chunker.now(), error });
+                    match failures.failed(self.chunker.now()) {
+                        (Remedy::End, _) => self.end(Some(error)),
+                        (_, Telling::Tell) => self.hand_on(Captured::Trouble { at: self.chunker.now(), error }),
+                        (_, Telling::Told) => {}
                     }
                 }
             }
@@ -232,7 +250,7 @@ impl Capture {
 
     /// Captures from another device; the one before goes on when that cannot be opened.
     fn switch(&mut self, device: &DeviceChoice) -> Result<()> {
-        let mut opened = CaptureSource::open(device)?;
+        let mut opened = CaptureSource::open(device, &self.excluded)?;
         let (name, rate_hz, channels) = (opened.name(), opened.rate_hz(), opened.channels());
         if self.running == Running::Paused {
             opened.pause();
@@ -267,32 +285,19 @@ impl Capture {
         }
     }
 
-    /// Hands `item` on. A file waits for room; a live source takes the oldest chunk back instead, and the inference thread
-    /// sees from the times of the next that one is missing.
+    /// Hands `item` on. A file waits for room; of a live source the oldest chunk becomes a gap instead.
     fn hand_on(&mut self, item: Captured) {
-        let mut item = item;
-        loop {
-            item = match self.ends.out.try_send(item) {
-                Ok(()) => return,
-                Err(TrySendError::Disconnected(_)) => {
-                    self.running = Running::Ended;
-                    return;
-                }
-                Err(TrySendError::Full(item)) => item,
-            };
-            if self.tempo == Tempo::Waits {
-                std::thread::sleep(Duration::from_millis(1));
-                self.take_orders();
-                if self.running == Running::Ended {
-                    return;
-                }
-            } else if let Ok(old) = self.ends.lost.try_recv()
-                && !matches!(old, Captured::Chunk(_))
-            {
-                // Only chunks may be lost: anything else goes round again, behind what waits.
-                std::thread::sleep(NAP);
-                let _ = self.ends.out.send_timeout(old, Duration::from_secs(1));
+        let mut handed = if self.tempo == Tempo::Live { self.ends.out.push(item) } else { self.ends.out.offer(item) };
+        while let Handed::Back(item) = handed {
+            std::thread::sleep(Duration::from_millis(1));
+            self.take_orders();
+            if self.running == Running::Ended {
+                return;
             }
+            handed = self.ends.out.offer(*item);
+        }
+        if let Handed::Nobody = handed {
+            self.running = Running::Ended;
         }
     }
 

@@ -1,5 +1,7 @@
 //! The inference thread: takes chunks and commands, makes passes, reports events.
 
+mod endure;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -8,27 +10,30 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 
 use super::capture::{Captured, Control};
+use super::clip::Clip;
 use super::ear::Ear;
+use super::failures::Failures;
+use super::intake::Taker;
 use super::meters::{Flag, Meters};
 use super::mouth::{MouthHandle, Order};
 use super::opening::Opening;
+use super::overload::Overload;
+use super::pace::Behind;
 use super::recordings::Recordings;
 use super::session::{Conduct, Session};
+use super::watchdog::Pulse;
 use super::workers::{self, Ready};
-use super::{CHUNKS, Tempo, panic_message};
+use super::{ENCODED_CHUNKS, Tempo, panic_message};
 use crate::audio::chunker::Chunk;
 use crate::config::clock::now_ms;
 use crate::config::modes::language_of;
-use crate::config::{Mode, Settings, SourceChoice, all_modes};
+use crate::config::{ComputeDevice, Mode, Settings, SourceChoice, all_modes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mel::{MaxOver, QuietGate};
 use crate::model::Model;
-use crate::protocol::{Command, Event, GapCause, Language, PROTOCOL, Severity};
+use crate::protocol::{Command, Event, Language, PROTOCOL, Severity};
 use crate::time::wall::utc;
-use crate::time::{ChunkIdx, SAMPLE_RATE_HZ, StreamTime};
-
-/// Failures of computing, one after the other, after which the session ends: it would only fail again.
-const FAILURES: usize = 5;
+use crate::time::{CHUNK_SECS, ChunkIdx, SAMPLE_RATE_HZ, StreamTime};
 
 /// Everything that the inference thread is made of.
 pub(super) struct Parts {
@@ -38,10 +43,13 @@ pub(super) struct Parts {
     pub(super) tempo: Tempo,
     pub(super) commands: Receiver<Command>,
     pub(super) events: Sender<Event>,
-    pub(super) captured: Receiver<Captured>,
+    pub(super) captured: Taker,
     pub(super) control: Sender<Control>,
     pub(super) meters: Arc<Meters>,
     pub(super) recordings: Recordings,
+    pub(super) pulse: Arc<Pulse>,
+    /// What went wrong before the session began and did not keep it from beginning.
+    pub(super) trouble: Option<Error>,
     pub(super) mouth: MouthHandle,
     /// Somebody spoke over a reply.
     pub(super) interruptions: Receiver<()>,
@@ -60,8 +68,11 @@ pub(super) struct Conductor {
     pub(super) now: StreamTime,
     heard: ChunkIdx,
     chunks: u64,
+    clip: Clip,
     problems: u64,
-    failures: usize,
+    failures: Failures,
+    overload: Overload,
+    behind: Behind,
     phase: Phase,
     pub(super) out: Vec<Event>,
 }
@@ -80,7 +91,8 @@ impl Conductor {
     /// # Errors
     /// When one of them cannot be made.
     pub(super) fn new(parts: Parts) -> Result<Self> {
-        let mut session = Session::new(Arc::clone(&parts.model), Conduct::product(parts.settings.sampling))?;
+        let mut session =
+            Session::new(Arc::clone(&parts.model), Conduct::product(parts.settings.sampling, parts.settings.endurance.context))?;
         let mut openings = BTreeMap::new();
         for name in &parts.settings.modes_on {
             let mode = find_mode(&parts.settings.modes, name)?;
@@ -88,7 +100,8 @@ impl Conductor {
             session.switch_on(mode, &opening)?;
             openings.insert(name.clone(), opening);
         }
-        let gate = parts.settings.gate.then(QuietGate::new);
+        let gate = parts.settings.gate.then(|| QuietGate::new(parts.settings.endurance.sensitivity));
+        let overload = Overload::new(parts.settings.endurance.rest_first.clone());
         let (ready_tx, ready) = bounded(workers::READY);
         Ok(Self {
             ear: Ear::new(MaxOver::Newest45Secs, gate),
@@ -100,8 +113,11 @@ impl Conductor {
             now: StreamTime::ZERO,
             heard: ChunkIdx(0),
             chunks: 0,
+            clip: Clip::default(),
             problems: 0,
-            failures: 0,
+            failures: Failures::default(),
+            overload,
+            behind: Behind::default(),
             phase: Phase::Listening,
             out: Vec::new(),
             parts,
@@ -124,13 +140,13 @@ impl Conductor {
                 self.interrupted();
             }
             // A file waits for the model: its next chunk is taken once there is nothing left to do. A live source does not
-            // wait, so its chunks are encoded while lanes reply; 60 s of them at most.
+            // wait, so its chunks are encoded while lanes reply; some of them at most, for the others need less memory.
             let may_take = self.phase == Phase::Listening
                 && match self.parts.tempo {
                     Tempo::Waits => false,
-                    Tempo::Live => self.session.backlog() < CHUNKS,
+                    Tempo::Live => self.session.backlog() < ENCODED_CHUNKS,
                 };
-            if may_take && let Ok(captured) = self.parts.captured.try_recv() {
+            if may_take && let Some(captured) = self.parts.captured.take() {
                 self.take(captured);
             }
             let worked = self.pass();
@@ -159,6 +175,9 @@ impl Conductor {
             modes: self.session.modes_on(),
             started_utc: if microphone { Some(utc(now_ms())) } else { None },
         });
+        if let Some(error) = self.parts.trouble.take() {
+            self.problem(Severity::Warning, &error);
+        }
         self.parts.meters.raise(Flag::GateOpen);
         if self.parts.tempo == Tempo::Live {
             self.make_other_openings();
@@ -176,18 +195,18 @@ impl Conductor {
 
     /// Waits until there is something to do.
     fn wait(&mut self) {
-        let nothing = never();
         let more = self.phase == Phase::Listening && !self.waits_for_voice();
-        let captured = if more { &self.parts.captured } else { &nothing };
+        // The bell rings once for however much was handed over.
+        if more && let Some(captured) = self.parts.captured.take() {
+            return self.take(captured);
+        }
+        let nothing = never();
+        let bell = if more { self.parts.captured.bell() } else { &nothing };
         select! {
             recv(self.parts.commands) -> command => match command {
                 Ok(command) => self.obey(command),
                 // The face has gone without a word.
                 Err(_) => self.phase = Phase::Ended,
-            },
-            recv(captured) -> captured => match captured {
-                Ok(captured) => self.take(captured),
-                Err(_) => self.end_of_source(Some(Error::new(ErrorKind::Internal, "the capture thread has gone"))),
             },
             recv(self.parts.mouth.reports) -> report => match report {
                 Ok(report) => self.take_report(report),
@@ -198,6 +217,7 @@ impl Conductor {
                 // Nothing is heard any more.
                 Err(_) => self.parts.interruptions = never(),
             },
+            recv(bell) -> _ => {}
             recv(self.ready) -> ready => if let Ok(ready) = ready {
                 self.take_ready(ready);
             },
@@ -241,17 +261,17 @@ impl Conductor {
     }
 
     fn hear(&mut self, chunk: &Chunk) {
-        if chunk.begin.0 > self.now.0 && chunk.index > self.heard {
-            let samples = chunk.begin.0 - self.now.0;
-            self.out.push(Event::AudioGap { at: chunk.begin, from_secs: self.now, samples, cause: GapCause::Overload });
-        }
         (self.now, self.heard) = (chunk.end, chunk.index.next());
         self.chunks += 1;
+        if let Err(error) = self.clip.write(&chunk.samples[..]) {
+            self.problem(Severity::Warning, &error);
+        }
+        self.clip.show(&self.parts.meters);
         self.record(chunk);
         let heard = catch_unwind(AssertUnwindSafe(|| self.ear.hear(chunk, &self.parts.model)));
         let heard = match heard.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, panic_message(panic.as_ref())))) {
             Ok(heard) => heard,
-            Err(error) => return self.failed(&error),
+            Err(error) => return self.passed_over(error),
         };
         if let Some(open) = heard.gate_moved {
             self.out.push(Event::Gate { at: chunk.end, open, level_dbfs: heard.level_dbfs });
@@ -263,7 +283,13 @@ impl Conductor {
         let begun = Instant::now();
         self.pass();
         let decode_ms = begun.elapsed().as_secs_f64() * 1e3;
-        self.parts.meters.show_chunk_cost((heard.mel_ms + heard.encode_ms + decode_ms) as f32);
+        self.lighten();
+        let cost_ms = (heard.mel_ms + heard.encode_ms + decode_ms) as f32;
+        self.parts.meters.show_chunk_cost(cost_ms);
+        let lag_secs = if self.parts.tempo == Tempo::Live { self.lag_secs() } else { 0.0 };
+        if let Some(error) = self.behind.step(cost_ms, lag_secs, &self.session.modes_on()) {
+            self.problem(Severity::Warning, &error);
+        }
         if self.parts.settings.reports.timing {
             let lag_ms = f64::from(self.lag_secs()) * 1e3;
             let (mel_ms, encode_ms) = (heard.mel_ms, heard.encode_ms);
@@ -280,11 +306,13 @@ impl Conductor {
 
     /// Makes one pass; false when there was nothing to do.
     fn pass(&mut self) -> bool {
+        self.parts.pulse.begin(self.now);
         let pass = catch_unwind(AssertUnwindSafe(|| self.session.pass(&mut self.out)));
+        self.parts.pulse.end();
         match pass.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, panic_message(panic.as_ref())))) {
             Ok(worked) => {
                 if worked {
-                    self.failures = 0;
+                    self.failures.over();
                 }
                 worked
             }
@@ -295,23 +323,18 @@ impl Conductor {
         }
     }
 
-    /// Computing failed: the lanes start afresh and listening goes on, unless it keeps failing.
-    fn failed(&mut self, error: &Error) {
-        self.failures += 1;
-        let restarted = self.session.restart_all(&mut self.out);
-        let severity = if self.failures >= FAILURES || restarted.is_err() { Severity::Error } else { Severity::Warning };
-        self.problem(severity, error);
-        if severity == Severity::Error {
-            self.phase = Phase::Ended;
-        }
-    }
-
     fn obey(&mut self, command: Command) {
         let done = match command {
             Command::Pause => self.order(Control::Pause),
             Command::Resume => self.order(Control::Resume),
-            Command::ModeOn(name) => self.switch_on(&name),
-            Command::ModeOff(name) => self.switch_off(&name),
+            Command::ModeOn(name) => {
+                self.overload.forget(&name);
+                self.switch_on(&name)
+            }
+            Command::ModeOff(name) => {
+                self.overload.forget(&name);
+                self.switch_off(&name)
+            }
             Command::Eagerness { mode, bias } => self.become_eager(&mode, bias),
             Command::ChooseModel(choice) => {
                 self.parts.meters.raise(Flag::Loading);
@@ -330,7 +353,7 @@ impl Conductor {
             Command::TranslateTo(language) => self.reread_modes(language),
             Command::ReadModes => self.reread_modes(language_of(&self.parts.settings.modes)),
             Command::GateOn => {
-                self.ear.replace_gate(Some(QuietGate::new()));
+                self.ear.replace_gate(Some(QuietGate::new(self.parts.settings.endurance.sensitivity)));
                 Ok(())
             }
             Command::GateOff => {
@@ -344,6 +367,16 @@ impl Conductor {
             Command::StopRecording => self.parts.recordings.stop(),
             Command::CutReply => self.fall_silent(),
             Command::Forget => self.session.restart_all(&mut self.out),
+            Command::RecordClip(to) => {
+                let begun = self.clip.begin(&to);
+                self.clip.show(&self.parts.meters);
+                begun
+            }
+            Command::EndClip => {
+                let ended = self.clip.end();
+                self.clip.show(&self.parts.meters);
+                ended
+            }
             Command::Shutdown => {
                 self.session.cut_replies(&mut self.out);
                 self.phase = Phase::Ended;
@@ -445,6 +478,12 @@ impl Conductor {
             Ready::Model { model, openings } => self.listen_with(model, openings),
             Ready::NoModel(error) => {
                 self.parts.meters.lower(Flag::Loading);
+                if !self.parts.model.is_on_processor() && self.parts.settings.device == ComputeDevice::Cpu {
+                    // The GPU has failed and nothing takes its place.
+                    self.problem(Severity::Error, &error);
+                    self.phase = Phase::Ended;
+                    return;
+                }
                 Err(error)
             }
         };
@@ -456,7 +495,8 @@ impl Conductor {
     /// Goes over to another model at the next chunk, with the modes that are on now.
     fn listen_with(&mut self, model: Arc<Model>, openings: Vec<(String, Arc<Opening>)>) -> Result<()> {
         self.parts.meters.lower(Flag::Loading);
-        let mut session = Session::new(Arc::clone(&model), Conduct::product(self.parts.settings.sampling))?;
+        let mut session =
+            Session::new(Arc::clone(&model), Conduct::product(self.parts.settings.sampling, self.parts.settings.endurance.context))?;
         session.continue_counts(self.session.reply_count(), self.heard);
         self.session.cut_replies(&mut self.out);
         let on = self.session.modes_on();
@@ -497,7 +537,7 @@ impl Conductor {
     }
 
     fn lag_secs(&self) -> f32 {
-        (self.session.backlog() + self.parts.captured.len()) as f32 * 0.4
+        (self.session.backlog() + self.parts.captured.chunks()) as f32 * CHUNK_SECS as f32
     }
 
     fn show(&self) {

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::queue::Encoded;
+use super::queue::{Encoded, Follows};
 use crate::audio::chunker::Chunk;
+use crate::config::Worth;
 use crate::error::Result;
 use crate::lane::Ask;
 use crate::mel::{GateStep, LogMel, LogMelChunk, MaxOver, QuietGate};
@@ -18,9 +19,23 @@ const PRE_ROLL: usize = 2;
 #[derive(Debug)]
 pub struct Ear {
     mel: LogMel,
-    gate: Option<QuietGate>,
+    gate: QuietGate,
+    gating: Gating,
     /// The newest chunks that the closed gate kept.
     kept: VecDeque<(ChunkIdx, StreamTime, LogMelChunk)>,
+}
+
+/// Whether the gate keeps quiet chunks, or only tells them from the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gating {
+    Keeps,
+    Tells,
+}
+
+impl Gating {
+    const fn of(gate: Option<&QuietGate>) -> Self {
+        if gate.is_some() { Self::Keeps } else { Self::Tells }
+    }
 }
 
 /// What came of a chunk.
@@ -42,7 +57,8 @@ impl Ear {
     /// An ear that has heard nothing yet.
     #[must_use]
     pub fn new(max_over: MaxOver, gate: Option<QuietGate>) -> Self {
-        Self { mel: LogMel::new(max_over), gate, kept: VecDeque::with_capacity(PRE_ROLL) }
+        let gating = Gating::of(gate.as_ref());
+        Self { mel: LogMel::new(max_over), gate: gate.unwrap_or_default(), gating, kept: VecDeque::with_capacity(PRE_ROLL) }
     }
 
     /// Hears `chunk`.
@@ -53,15 +69,23 @@ impl Ear {
         let begun = Instant::now();
         let mel = self.mel.step(&chunk.samples);
         let level_dbfs = mel.level_dbfs();
-        let step = self.gate.as_mut().map_or(GateStep::Open, |gate| gate.step(&mel));
+        let step = match (self.gate.step(&mel), self.gating) {
+            (step, Gating::Keeps) => step,
+            (_, Gating::Tells) => GateStep::Open,
+        };
+        let worth = if self.gate.heard_a_sound() { Worth::Heard } else { Worth::Quiet };
         let mel_ms = begun.elapsed().as_secs_f64() * 1e3;
         let begun = Instant::now();
         let mut encoded = Vec::new();
         if step.is_open() {
-            for (kept, at, mel) in self.kept.drain(..) {
-                encoded.push(Encoded { chunk: kept, at, features: model.encode(mel.as_slice())?, ask: Ask::Forced });
+            let mut follows = if step == GateStep::OpenedNow { Follows::Quiet } else { Follows::Chunk };
+            for (chunk, at, mel) in self.kept.drain(..) {
+                let features = model.encode(mel.as_slice())?;
+                encoded.push(Encoded { chunk, at, features, ask: Ask::Forced, worth: Worth::Quiet, follows });
+                follows = Follows::Chunk;
             }
-            encoded.push(Encoded { chunk: chunk.index, at: chunk.end, features: model.encode(mel.as_slice())?, ask: Ask::Decide });
+            let features = model.encode(mel.as_slice())?;
+            encoded.push(Encoded { chunk: chunk.index, at: chunk.end, features, ask: Ask::Decide, worth, follows });
         } else {
             if self.kept.len() == PRE_ROLL {
                 self.kept.pop_front();
@@ -78,8 +102,11 @@ impl Ear {
 
     /// Puts a gate in, or takes it out with None. True when the gate that went was closed.
     pub fn replace_gate(&mut self, gate: Option<QuietGate>) -> bool {
-        let closed = self.gate.as_ref().is_some_and(|gate| !gate.is_open());
-        self.gate = gate;
+        let closed = self.gating == Gating::Keeps && !self.gate.is_open();
+        self.gating = Gating::of(gate.as_ref());
+        if let Some(gate) = gate {
+            self.gate = gate;
+        }
         closed
     }
 }

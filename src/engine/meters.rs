@@ -31,6 +31,8 @@ pub struct Readings {
     pub replying: bool,
     /// Whether a model is being loaded.
     pub loading: bool,
+    /// Whether a clip is being recorded.
+    pub recording_clip: bool,
     /// Whether what is heard is being recorded (`Command::RecordTo`).
     pub recording: bool,
 }
@@ -43,6 +45,7 @@ pub(crate) enum Flag {
     GateOpen = 2,
     Replying = 4,
     Loading = 8,
+    Clip = 128,
     Recording = 16,
 }
 
@@ -76,6 +79,7 @@ impl Meters {
             gate_open: is(Flag::GateOpen),
             replying: is(Flag::Replying),
             loading: is(Flag::Loading),
+            recording_clip: is(Flag::Clip),
             recording: is(Flag::Recording),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::audio;
-use crate::config::{Clip, Mode, Paths};
+use crate::config::{Clip, Mode, Paths, Worth};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lane::{Ask, CHUNKS_PER_PASS, Goal, Item, Lane, OnLoop, Rules, Waiting};
 use crate::mel::{LogMel, MaxOver};
@@ -14,7 +14,7 @@ use crate::model::{Input, LaneCache, Model, Segment};
 use crate::time::{CHUNK_SAMPLES, ChunkIdx, StreamTime};
 
 /// Raised whenever what is stored, or how it is computed, changes.
-const FORMAT: &[u8] = b"hearken opening 2: rotated keys";
+const FORMAT: &[u8] = b"hearken opening 3: keys before rotation";
 
 /// The cache and pending tokens that a lane starts from.
 #[derive(Debug)]
@@ -86,8 +86,9 @@ impl Opening {
         let mut cache = model.new_cache();
         let rules = Rules { catch_up: crate::config::CatchUp::EveryChunk, eagerness: 0.0, reply_limit: 1, on_loop: OnLoop::Stop };
         let mut lane = Lane::new(rules, model.ids().clone(), prefix);
-        let waiting: Vec<Waiting> =
-            (0..chunks as u64).map(|n| Waiting { chunk: ChunkIdx(n), at: StreamTime::ZERO, ask: Ask::Forced }).collect();
+        let waiting: Vec<Waiting> = (0..chunks as u64)
+            .map(|n| Waiting { chunk: ChunkIdx(n), at: StreamTime::ZERO, ask: Ask::Forced, worth: Worth::First })
+            .collect();
         let mut next = 0;
         while next < chunks {
             let end = chunks.min(next + CHUNKS_PER_PASS);

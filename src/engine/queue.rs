@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::config::Worth;
 use crate::lane::Ask;
 use crate::model::Features;
 use crate::time::{ChunkIdx, StreamTime};
@@ -17,6 +18,19 @@ pub struct Encoded {
     pub features: Features,
     /// Whether lanes are asked about it.
     pub ask: Ask,
+    /// What it is worth when room is made.
+    pub worth: Worth,
+    /// What came right before it.
+    pub follows: Follows,
+}
+
+/// What came right before a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follows {
+    /// The chunk before it.
+    Chunk,
+    /// Quiet, which the gate kept away.
+    Quiet,
 }
 
 /// Chunks in order, oldest first.
@@ -46,19 +60,9 @@ impl Queue {
         self.chunks.len() - self.position(first)
     }
 
-    pub(super) fn count_before(&self, first: ChunkIdx) -> usize {
-        self.position(first)
-    }
-
-    /// The chunk that lies `back` + 1 places before number `first`.
-    pub(super) fn before(&self, first: ChunkIdx, back: usize) -> Option<&Encoded> {
-        self.position(first).checked_sub(back + 1).and_then(|at| self.chunks.get(at))
-    }
-
-    /// Drops what lies more than `kept` chunks before number `first`.
-    pub(super) fn forget_before(&mut self, first: ChunkIdx, kept: usize) {
-        let surplus = self.position(first).saturating_sub(kept);
-        self.chunks.drain(..surplus);
+    /// Drops what lies before number `first`.
+    pub(super) fn forget_before(&mut self, first: ChunkIdx) {
+        self.chunks.drain(..self.position(first));
     }
 
     pub(super) const fn continue_from(&mut self, next: ChunkIdx) {

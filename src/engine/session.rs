@@ -5,14 +5,16 @@
 
 mod together;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::opening::Opening;
-use super::queue::{Encoded, Queue};
+use super::queue::{Encoded, Follows, Queue};
 use super::replies::Replies;
-use crate::config::{CatchUp, Mode, SamplingChoice};
+use crate::config::{CatchUp, ContextChoice, Mode, Reset, SamplingChoice};
 use crate::error::{Error, ErrorKind, Result};
-use crate::lane::{Ask, CHUNK_ROWS, CHUNKS_PER_PASS, Choice, Decision, Goal, Item, Lane, OnLoop, Plan, Rules, Said, Waiting};
+use crate::lane::context::Context;
+use crate::lane::{CHUNK_ROWS, CHUNKS_PER_PASS, Choice, Decision, Goal, Item, Lane, OnLoop, Plan, Rules, Said, Waiting};
 use crate::model::sampler::{Sampler, argmax};
 use crate::model::{Input, LaneCache, Logits, Model, Read, Segment};
 use crate::protocol::{Event, Stop};
@@ -22,10 +24,6 @@ pub use together::pass_together;
 
 /// Rows of all lanes in one pass at most (DESIGN.md "Lanes").
 pub const MAX_ROWS: usize = 64;
-/// Positions that a lane may hold (DESIGN.md "Endless listening"): those that the model was fine-tuned with.
-const MAX_POSITIONS: usize = 4_096;
-/// Chunks that a lane hears again when it restarts: the last 10 s.
-const KEPT_CHUNKS: usize = 25;
 /// A reply is cut at so many tokens (CONTRACT.md).
 pub const REPLY_LIMIT: usize = 512;
 /// A lane that is switched off keeps its cache for 60 s (DESIGN.md "Lanes").
@@ -53,15 +51,15 @@ pub struct Conduct {
     pub reply_limit: usize,
     /// Rows of all lanes in one pass at most.
     pub max_rows: usize,
-    /// Whether a lane that is full restarts.
+    /// What a lane does when its positions run out.
     pub when_full: WhenFull,
 }
 
 /// What a lane does when its positions run out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum WhenFull {
-    /// It restarts from its opening and the last 10 s.
-    Restart,
+    /// It keeps what this policy says, and goes on.
+    Trim(ContextChoice),
     /// The session ends with an error, as the reference does.
     Fail,
 }
@@ -69,14 +67,14 @@ pub enum WhenFull {
 impl Conduct {
     /// How the product behaves.
     #[must_use]
-    pub const fn product(sampling: SamplingChoice) -> Self {
+    pub const fn product(sampling: SamplingChoice, context: ContextChoice) -> Self {
         Self {
             sampling,
             reading: Reading::Chosen,
             on_loop: OnLoop::Stop,
             reply_limit: REPLY_LIMIT,
             max_rows: MAX_ROWS,
-            when_full: WhenFull::Restart,
+            when_full: WhenFull::Trim(context),
         }
     }
 }
@@ -116,13 +114,21 @@ struct Run {
     lane: Lane,
     cache: LaneCache,
     opening: Arc<Opening>,
+    /// What its cache holds.
+    context: Context,
     /// The next chunk that it feeds.
     next: ChunkIdx,
-    /// Chunks before this one were decided on already; they are fed again, forced.
-    decided_until: ChunkIdx,
-    /// Chunks that its cache holds.
-    chunks: u64,
     switch: Switch,
+}
+
+impl Run {
+    /// Goes back to the opening; how many chunks that forgets.
+    fn reset(&mut self) -> Result<u64> {
+        self.lane.restart(self.opening.pending.clone());
+        self.cache = self.opening.fork()?;
+        let held = std::mem::replace(&mut self.context, Context::new(self.opening.positions()));
+        Ok(held.chunks() as u64)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -139,7 +145,7 @@ impl Session {
     /// When the model takes too few positions to hold a conversation.
     pub fn new(model: Arc<Model>, conduct: Conduct) -> Result<Self> {
         let limit = match conduct.when_full {
-            WhenFull::Restart => MAX_POSITIONS.min(model.block_size()),
+            WhenFull::Trim(context) => context.positions.min(model.block_size()),
             WhenFull::Fail => model.block_size(),
         };
         let least = model.vocabulary().prefix()?.len() + CHUNK_ROWS * CHUNKS_PER_PASS;
@@ -172,9 +178,16 @@ impl Session {
             if run.switch != Switch::On {
                 run.switch = Switch::On;
                 run.next = next;
-                run.decided_until = next;
             }
             return Ok(());
+        }
+        let opened = opening.positions() + opening.pending.len();
+        if opened + CHUNKS_PER_PASS * (CHUNK_ROWS + 1) > self.limit {
+            let why = format!(
+                "the instruction of the mode {} takes {opened} of the {} positions that the model keeps in mind: record a shorter one",
+                mode.name, self.limit
+            );
+            return Err(Error::new(ErrorKind::AudioFile, why));
         }
         let rules = Rules {
             catch_up: mode.catch_up,
@@ -187,9 +200,8 @@ impl Session {
             lane: Lane::new(rules, self.model.ids().clone(), opening.pending.clone()),
             cache: opening.fork()?,
             opening: Arc::clone(opening),
+            context: Context::new(opening.positions()),
             next,
-            decided_until: next,
-            chunks: 0,
             switch: Switch::On,
         });
         Ok(())
@@ -233,7 +245,7 @@ impl Session {
         self.queue.push(encoded);
         self.lanes.retain(|run| !matches!(run.switch, Switch::Off(since) if now.0 - since.0 > PARKED_SAMPLES));
         let oldest = self.lanes.iter().filter(|run| run.switch == Switch::On).map(|run| run.next).min();
-        self.queue.forget_before(oldest.unwrap_or_else(|| self.queue.end()), KEPT_CHUNKS);
+        self.queue.forget_before(oldest.unwrap_or_else(|| self.queue.end()));
     }
 
     /// Chunks that wait for the lane that is furthest behind.
@@ -257,10 +269,33 @@ impl Session {
     /// Makes one pass: every lane that has something to do does it. False when none had.
     ///
     /// # Errors
-    /// When computing fails; every lane must then be restarted ([`Session::restart_all`]).
+    /// When computing fails; the lanes must then be put back ([`Session::roll_back`]) or restarted ([`Session::restart_all`]).
     pub fn pass(&mut self, out: &mut Vec<Event>) -> Result<bool> {
         let model = Arc::clone(&self.model);
         pass_together(&model, &mut [(self, out)])
+    }
+
+    /// Puts every lane back to before a pass that failed: what it left in the caches goes, nothing else is lost.
+    ///
+    /// # Errors
+    /// When computing fails.
+    pub fn roll_back(&mut self) -> Result<()> {
+        for run in &mut self.lanes {
+            self.model.keep(&mut run.cache, &[Range { start: 0, end: run.context.positions() }])?;
+        }
+        Ok(())
+    }
+
+    /// Passes over what every lane would do next, a reply or a chunk.
+    pub fn skip(&mut self, out: &mut Vec<Event>) {
+        for at in 0..self.lanes.len() {
+            let run = &self.lanes[at];
+            if run.lane.is_speaking() {
+                self.cut_lane(at, Stop::Cut, out);
+            } else if let Some(next) = self.queue.from(run.next).next().map(|e| e.chunk.next()) {
+                self.lanes[at].next = next;
+            }
+        }
     }
 
     /// Ends every reply that is being given.
@@ -280,11 +315,8 @@ impl Session {
         self.lanes.retain(|run| run.switch == Switch::On);
         let next = self.queue.end();
         for run in &mut self.lanes {
-            run.lane.restart(run.opening.pending.clone());
-            run.cache = run.opening.fork()?;
+            run.reset()?;
             run.next = next;
-            run.decided_until = next;
-            run.chunks = 0;
         }
         Ok(())
     }
@@ -320,9 +352,12 @@ impl Session {
             if self.lanes[at].switch != Switch::On {
                 continue;
             }
+            if self.reset_is_due(at) {
+                self.reset_lane(at, out)?;
+            }
             let Some(mut plan) = self.plan_lane(at, room) else { continue };
             if self.lanes[at].cache.positions() + plan.rows() > self.limit {
-                self.make_room(at, out)?;
+                self.make_room(at, plan.rows(), out)?;
                 let Some(again) = self.plan_lane(at, room) else { continue };
                 plan = again;
             }
@@ -334,41 +369,61 @@ impl Session {
 
     fn plan_lane(&self, at: usize, room: usize) -> Option<Plan> {
         let run = &self.lanes[at];
+        let resets = self.resets(Reset::AfterQuiet);
         let waiting: Vec<Waiting> = self
             .queue
             .from(run.next)
             .take(CHUNKS_PER_PASS + 1)
-            .map(|e| Waiting { chunk: e.chunk, at: e.at, ask: if e.chunk < run.decided_until { Ask::Forced } else { e.ask } })
+            .enumerate()
+            // A lane that is to be reset in between takes what comes before that first.
+            .take_while(|(place, e)| *place == 0 || !resets || e.follows == Follows::Chunk)
+            .map(|(_, e)| Waiting { chunk: e.chunk, at: e.at, ask: e.ask, worth: e.worth })
             .collect();
         run.lane.plan(&waiting, room)
     }
 
-    /// Restarts a lane that is full from its opening and the last 10 s of chunks.
-    fn make_room(&mut self, at: usize, out: &mut Vec<Event>) -> Result<()> {
-        if self.conduct.when_full == WhenFull::Fail {
+    /// Whether the policy resets lanes so.
+    fn resets(&self, reset: Reset) -> bool {
+        matches!(self.conduct.when_full, WhenFull::Trim(context) if context.policy.resets.contains(&reset))
+    }
+
+    /// Whether a lane goes back to its opening before it takes its next chunk.
+    fn reset_is_due(&self, at: usize) -> bool {
+        let run = &self.lanes[at];
+        let WhenFull::Trim(context) = self.conduct.when_full else { return false };
+        let Some(next) = self.queue.from(run.next).next().filter(|_| !run.lane.is_speaking()) else { return false };
+        let due = |reset: &Reset| match reset {
+            Reset::AfterQuiet => next.follows == Follows::Quiet,
+            Reset::AtPosition(position) => run.context.positions() >= *position,
+            Reset::AfterReply => run.context.was_answered(),
+        };
+        run.context.chunks() > 0 && context.policy.resets.iter().any(due)
+    }
+
+    fn reset_lane(&mut self, at: usize, out: &mut Vec<Event>) -> Result<()> {
+        let run = &mut self.lanes[at];
+        let (at, mode) = (run.context.at(), run.mode.name.clone());
+        let dropped_chunks = run.reset()?;
+        out.push(Event::ContextTrimmed { at, mode, dropped_chunks, positions: run.cache.positions() });
+        Ok(())
+    }
+
+    /// Makes room for `rows` more in a lane that is full: what it keeps moves to lower positions, and nothing is fed again.
+    fn make_room(&mut self, at: usize, rows: usize, out: &mut Vec<Event>) -> Result<()> {
+        let WhenFull::Trim(context) = self.conduct.when_full else {
             let why = format!("the session is longer than the {} positions that the model {} takes", self.limit, self.model.name());
             return Err(Error::new(ErrorKind::UnsupportedModel, why));
-        }
-        let run = &self.lanes[at];
-        let opening = run.opening.positions() + run.opening.pending.len();
-        // At most half of what is left, so that a restart always makes room.
-        let fits = (self.limit - opening) / (CHUNK_ROWS + 1) / 2;
-        let now = self.queue.before(run.next, 0).map_or(StreamTime::ZERO, |e| e.at);
-        let kept = KEPT_CHUNKS.min(fits).min(self.queue.count_before(run.next));
-        let again = self.queue.before(run.next, kept.saturating_sub(1)).map_or(run.next, |e| e.chunk);
-        let positions = opening + kept * (CHUNK_ROWS + 1);
-        if positions + run.lane.reply_tokens() + MAX_ROWS > self.limit {
-            self.cut_lane(at, Stop::Limit, out);
-        }
+        };
         let run = &mut self.lanes[at];
-        run.lane.restart(run.opening.pending.clone());
-        run.cache = run.opening.fork()?;
-        run.decided_until = run.decided_until.max(run.next);
-        run.next = again;
-        let dropped_chunks = run.chunks.saturating_sub(kept as u64);
-        run.chunks = 0;
-        out.push(Event::ContextTrimmed { at: now, mode: run.mode.name.clone(), dropped_chunks, positions });
-        Ok(())
+        if let Some(room) = run.context.make_room(context.policy, self.limit, rows) {
+            self.model.keep(&mut run.cache, &room.kept)?;
+            let (at, mode, positions) = (run.context.at(), run.mode.name.clone(), run.cache.positions());
+            out.push(Event::ContextTrimmed { at, mode, dropped_chunks: room.dropped_chunks, positions });
+            return Ok(());
+        }
+        // A reply that fills the window alone.
+        self.cut_lane(at, Stop::Limit, out);
+        self.reset_lane(at, out)
     }
 
     fn cut_lane(&mut self, at: usize, stop: Stop, out: &mut Vec<Event>) {
@@ -383,12 +438,16 @@ impl Session {
         let run = &mut self.lanes[at];
         if let Some(last) = plan.last_chunk() {
             run.next = last.next();
-            run.chunks += plan.chunks() as u64;
         }
+        run.context.feed(plan);
         let said = match plan.goal {
             Goal::Decide => {
                 let decisions: Vec<Decision> = logits.iter().map(|l| decision(l, &self.model)).collect();
-                run.lane.heard(plan, &decisions)
+                let said = run.lane.heard(plan, &decisions);
+                if run.lane.is_speaking() {
+                    run.context.answer();
+                }
+                said
             }
             Goal::Speak => {
                 let token = match logits.first() {

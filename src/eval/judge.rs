@@ -91,6 +91,8 @@ impl Metric {
                 let sums = sum(counts, 0..counts.len());
                 stats::wilson(*sums.get(hits)? as u64, *sums.get(all)? as u64)
             }
+            // One item says nothing of others.
+            None if counts.len() < 2 => None,
             None => stats::bootstrap(counts.len(), |drawn| self.value_of(counts, drawn.iter().copied())).map(|p| p.interval),
         }
     }

@@ -11,7 +11,7 @@ fn lane(catch_up: CatchUp) -> Lane {
 }
 
 fn chunk(n: u64, ask: Ask) -> Waiting {
-    Waiting { chunk: ChunkIdx(n), at: StreamTime::from_samples((n + 1) * 6_400), ask }
+    Waiting { chunk: ChunkIdx(n), at: StreamTime::from_samples((n + 1) * 6_400), ask, worth: Worth::Heard }
 }
 
 fn asks(range: std::ops::Range<u64>) -> Vec<Waiting> {
@@ -162,17 +162,11 @@ fn a_cut_reply_ends_as_the_model_was_trained() {
 }
 
 #[test]
-fn a_restart_in_mid_reply_feeds_again_what_led_to_it_and_goes_on() {
+fn a_restarted_lane_listens_from_its_opening() {
     let mut lane = lane(CatchUp::EveryChunk);
-    feed(&mut lane, &asks(0..1), &[NO]);
-    feed(&mut lane, &asks(1..2), &[YES]);
+    feed(&mut lane, &asks(0..1), &[YES]);
     speak(&mut lane, 77);
-    speak(&mut lane, 78);
-    lane.restart(vec![1, 2, 3]);
-    let waiting = [chunk(0, Ask::Forced), chunk(1, Ask::Forced), chunk(2, Ask::Decide)];
-    assert!(feed(&mut lane, &waiting, &[]).is_empty());
-    let plan = lane.plan(&asks(2..3), 64).unwrap();
-    let tokens = [151_644, 77, 78].map(Item::Token);
-    assert_eq!((plan.goal, plan.items.as_slice(), plan.reads.as_slice()), (Goal::Speak, &tokens[..], &[2][..]));
-    assert_eq!(lane.spoke(&plan, Some(79)), [Said::Token(79)]);
+    lane.restart(vec![4, 5]);
+    assert!(!lane.is_speaking());
+    assert_eq!(lane.plan(&asks(1..2), 64).unwrap().items[..3], [Item::Token(4), Item::Token(5), Item::Token(151_647)]);
 }

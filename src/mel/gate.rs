@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use super::LogMelChunk;
 use super::bands::N_BANDS;
+use crate::config::Sensitivity;
 use crate::time::CHUNK_FRAMES;
 
 /// Chunks that the gate stays open after the last one that held a sound: 6 s, so that the model hears that the speaker has
@@ -26,6 +27,10 @@ const STRETCH_BIAS: f32 = 2.0;
 const BAND_MARGINS: [f32; N_BANDS] = [10.0, 8.0, 6.0, 5.0, 4.5, 4.0, 3.5, 3.2, 3.0, 2.8];
 /// How far all bands together have to rise, as the mean of their ratios to their floors: 3 dB.
 const ALL_BANDS_MARGIN: f32 = 2.0;
+/// What low sensitivity multiplies the margins with: 3 dB.
+const LOW_SCALE: f32 = 2.0;
+/// What high sensitivity multiplies the margins with: the fifth that was added is taken off again.
+const HIGH_SCALE: f32 = 0.83;
 /// The floor is never below that of white noise at -85 dBFS: the last bits of a converter are no sound. White noise of
 /// variance v has mel power 3.75 v (a Hann window of 400 has energy 150, a filter has area 1 Hz over bins of 40 Hz).
 const LEAST_FLOOR: f32 = 1.2e-8;
@@ -62,30 +67,38 @@ pub struct QuietGate {
     border: [[f32; N_BANDS]; BLOCK_FRAMES - 1],
     /// Chunks since the last one with a sound; above `HOLD_CHUNKS` the gate is closed.
     quiet_chunks: u32,
+    sensitivity: Sensitivity,
 }
 
 impl Default for QuietGate {
     fn default() -> Self {
-        Self::new()
+        Self::new(Sensitivity::Normal)
     }
 }
 
 impl QuietGate {
     /// An open gate that knows nothing of the room yet.
     #[must_use]
-    pub fn new() -> Self {
-        Self { means: VecDeque::with_capacity(FLOOR_CHUNKS + 1), border: [[0.0; N_BANDS]; BLOCK_FRAMES - 1], quiet_chunks: 0 }
+    pub fn new(sensitivity: Sensitivity) -> Self {
+        let (means, border) = (VecDeque::with_capacity(FLOOR_CHUNKS + 1), [[0.0; N_BANDS]; BLOCK_FRAMES - 1]);
+        Self { means, border, quiet_chunks: 0, sensitivity }
     }
 
     /// Forgets the room, and opens: for another microphone.
     pub fn reset(&mut self) {
-        *self = Self::new();
+        *self = Self::new(self.sensitivity);
     }
 
     /// Whether the newest chunk went in.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         self.quiet_chunks <= HOLD_CHUNKS
+    }
+
+    /// Whether anything stood out from the noise of the room in the newest chunk.
+    #[must_use]
+    pub const fn heard_a_sound(&self) -> bool {
+        self.quiet_chunks == 0
     }
 
     /// Judges the next chunk. What begins in its last 10 ms may stand out only in the chunk after it, across the border; the
@@ -128,13 +141,18 @@ impl QuietGate {
         let mut heard = [[0.0; N_BANDS]; CHUNK_FRAMES + BLOCK_FRAMES - 1];
         heard[..self.border.len()].copy_from_slice(&self.border);
         heard[self.border.len()..].copy_from_slice(frames);
+        let scale = match self.sensitivity {
+            Sensitivity::Low => LOW_SCALE,
+            Sensitivity::Normal => 1.0,
+            Sensitivity::High => HIGH_SCALE,
+        };
         heard.windows(BLOCK_FRAMES).any(|block| {
             let mut ratios = mean(block);
             for (ratio, floor) in ratios.iter_mut().zip(floor) {
                 *ratio /= floor;
             }
             let all_bands = ratios.iter().sum::<f32>() / N_BANDS as f32;
-            all_bands > ALL_BANDS_MARGIN || ratios.iter().zip(BAND_MARGINS).any(|(ratio, margin)| *ratio > margin)
+            all_bands > ALL_BANDS_MARGIN * scale || ratios.iter().zip(BAND_MARGINS).any(|(ratio, margin)| *ratio > margin * scale)
         })
     }
 }

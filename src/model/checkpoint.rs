@@ -223,6 +223,19 @@ impl Weights for Checkpoint {
             self.encoder_tensor(name, shape, dtype, device)
         }
     }
+
+    /// Read row by row: the whole matrix may be a gigabyte.
+    fn rows(&self, name: &str, (rows, inner): (usize, usize), ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {
+        let mut found = Vec::with_capacity(ids.len() * inner);
+        for id in ids.iter().map(|id| *id as usize) {
+            if id >= rows {
+                return Err(Error::new(ErrorKind::Model, format!("the tensor {name} has no row {id}: it has {rows}")));
+            }
+            found.extend(self.block(name, &[rows, inner], id..id + 1)?);
+        }
+        let tensor = Tensor::from_vec(found, (ids.len(), inner), device).and_then(|t| t.to_dtype(dtype));
+        tensor.map_err(|e| Error::new(ErrorKind::Internal, format!("the tensor {name}: {e}")))
+    }
 }
 
 /// Maps the shards and says which holds which tensor, checking the files against the index.

@@ -163,9 +163,10 @@ impl LmConfig {
     /// Weights of its matrices.
     #[must_use]
     pub fn weights(&self) -> u64 {
-        let (e, q, kv) = (self.n_embd as u64, (self.n_head * self.head()) as u64, (self.groups() * self.head()) as u64);
-        let layer = e * (2 * q + 2 * kv) + 3 * e * self.intermediate() as u64;
-        self.n_layer as u64 * layer + 2 * e * self.padded_vocab_size as u64
+        let wide = |n: usize| n as u128;
+        let (e, q, kv) = (wide(self.n_embd), wide(self.n_head) * wide(self.head()), wide(self.groups()) * wide(self.head()));
+        let layer = e * (2 * q + 2 * kv) + 3 * e * wide(self.intermediate());
+        u64::try_from(wide(self.n_layer) * layer + 2 * e * wide(self.padded_vocab_size)).unwrap_or(u64::MAX)
     }
 
     fn check(&self) -> std::result::Result<(), (ErrorKind, String)> {
@@ -280,6 +281,16 @@ impl AudioConfig {
     #[must_use]
     pub fn released_3b() -> Self {
         Self { output_dim: 2_048, ..Self::default() }
+    }
+
+    /// Weights of its matrices.
+    #[must_use]
+    pub fn weights(&self) -> u64 {
+        let wide = |n: usize| n as u128;
+        let d = wide(self.d_model);
+        let layer = 4 * d * d + 2 * d * wide(self.encoder_ffn_dim);
+        let convolutions = 3 * d * (wide(self.num_mel_bins) + d);
+        u64::try_from(wide(self.encoder_layers) * layer + convolutions + d * wide(self.output_dim)).unwrap_or(u64::MAX)
     }
 
     fn check(&self) -> std::result::Result<(), (ErrorKind, String)> {

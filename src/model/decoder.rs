@@ -12,6 +12,7 @@ use candle_core::{DType, Device, Result as CandleResult, Tensor};
 use super::checkpoint::Checkpoint;
 use super::config::LmConfig;
 use super::kv::LaneCache;
+use super::rope::Rope;
 use super::weights::{Numbers, Weights};
 use crate::error::Result;
 use crate::time::CHUNK_FEATURES;
@@ -146,10 +147,7 @@ impl Decoder {
                 let x = layers.pass(&spans, segments)?;
                 (layers.decisions(&x, &decisions)?, layers.rows(&x, &rows)?)
             }
-            Layers::Packed(layers) => {
-                let x = layers.pass(&spans, segments)?;
-                (layers.decisions(&x, &decisions), layers.rows(&x, &rows))
-            }
+            Layers::Packed(layers) => layers.pass(&spans, segments, &decisions, &rows)?,
         };
         for (span, segment) in spans.iter().zip(segments.iter_mut()) {
             segment.cache.positions += span.rows;
@@ -174,7 +172,23 @@ impl Decoder {
     /// A cache that [`LaneCache::save`] wrote; None unless it is one of this decoder's.
     #[must_use]
     pub fn load_cache(&self, path: &std::path::Path) -> Option<LaneCache> {
-        self.new_cache().load(path, (self.config.groups(), self.config.head(), self.dtype), &self.device)
+        self.new_cache().load(path, (self.config.groups(), self.config.head(), self.dtype), self.rope(), &self.device)
+    }
+
+    /// Makes room in `cache`: the positions `kept` (in order, none twice) move to the lowest positions. Nothing is computed
+    /// again but the rotation of the keys that moved.
+    ///
+    /// # Errors
+    /// When candle fails (out of memory).
+    pub fn keep(&self, cache: &mut LaneCache, kept: &[std::ops::Range<usize>]) -> CandleResult<()> {
+        cache.keep(kept, self.rope())
+    }
+
+    const fn rope(&self) -> &Rope {
+        match &self.layers {
+            Layers::Float(layers) => layers.rope(),
+            Layers::Packed(layers) => layers.rope(),
+        }
     }
 
     /// The number type that it computes in.
@@ -193,6 +207,12 @@ impl Decoder {
     #[must_use]
     pub const fn block_size(&self) -> usize {
         self.config.block_size
+    }
+
+    /// Weights of its matrices.
+    #[must_use]
+    pub fn weights(&self) -> u64 {
+        self.config.weights()
     }
 
     /// Size of an embedding.

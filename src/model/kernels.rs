@@ -18,11 +18,14 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 pub mod ceilings;
+pub mod cores;
+pub mod crew;
 pub mod math;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod packing;
 mod portable;
+pub mod product;
 #[cfg(test)]
 mod tests;
 mod tiled;
@@ -83,6 +86,8 @@ impl<'a> Packed<'a> {
 pub enum Path {
     /// AVX-512 with VNNI.
     Avx512Vnni,
+    /// AVX2 with FMA and VNNI's dot products, as processors without AVX-512 have them.
+    AvxVnni,
     /// AVX2 with FMA.
     Avx2,
     /// NEON with dot products.
@@ -107,6 +112,9 @@ impl Path {
             if avx512::is_here() {
                 paths.push(Self::Avx512Vnni);
             }
+            if avx2::has_vnni() {
+                paths.push(Self::AvxVnni);
+            }
             if avx2::is_here() {
                 paths.push(Self::Avx2);
             }
@@ -124,6 +132,7 @@ impl Path {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Avx512Vnni => "AVX-512 VNNI",
+            Self::AvxVnni => "AVX-VNNI",
             Self::Avx2 => "AVX2",
             Self::NeonDot => "NEON dot product",
             Self::Portable => "portable",
@@ -159,7 +168,9 @@ pub fn multiply(path: Path, weights: Packed<'_>, activations: &Activations, (fro
                 #[cfg(target_arch = "x86_64")]
                 Path::Avx512Vnni => avx512::tile(&job, rows, out, width),
                 #[cfg(target_arch = "x86_64")]
-                Path::Avx2 => avx2::tile(&job, rows, out, width),
+                Path::AvxVnni => avx2::tile(&job, rows, avx2::Dots::Vnni, out, width),
+                #[cfg(target_arch = "x86_64")]
+                Path::Avx2 => avx2::tile(&job, rows, avx2::Dots::Pairs, out, width),
                 #[cfg(target_arch = "aarch64")]
                 Path::NeonDot => neon::tile(&job, rows, out, width),
                 _ => portable::tile(&job, rows, out, width),

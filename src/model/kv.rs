@@ -1,13 +1,21 @@
 //! The key/value cache of one lane.
+//!
+//! Keys are kept twice: rotated, as attention takes them, and as they were before rotation. Where positions are given up the
+//! others move to lower ones and their keys are rotated anew from these masters, so that no error adds up however often that
+//! happens. Not responsible for which positions are kept.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 
 use candle_core::{DType, Device, Result, Tensor, safetensors};
-use candle_nn::kv_cache::KvCache;
+use candle_nn::kv_cache::{Cache, KvCache};
+use candle_nn::rotary_emb::rope;
 use half::f16;
+use rayon::prelude::*;
 
 use super::kernels::attention::KeysValues;
+use super::rope::Rope;
 
 /// Positions by which a cache grows. Small enough that an opening cache is small on disk and in memory, large enough that
 /// a cache of 4,096 positions is copied eight times in all.
@@ -15,7 +23,7 @@ const GROW_BY: usize = 512;
 /// The dimension of positions in `[groups, positions, head]`.
 const POSITIONS: usize = 1;
 
-/// Rotated keys and values of every layer, for the positions that a lane has been fed.
+/// Keys and values of every layer, for the positions that a lane has been fed.
 #[derive(Debug)]
 pub struct LaneCache {
     pub(super) layers: Vec<Layer>,
@@ -26,16 +34,89 @@ pub struct LaneCache {
 #[derive(Debug)]
 pub(super) enum Layer {
     /// candle's, `[groups, positions, head]`, in the decoder's number type.
-    Float(KvCache),
+    Float(FloatLayer),
     /// f16 in the layout of the processor's own attention.
     Packed(KeysValues),
+}
+
+/// Keys and values in candle's number types.
+#[derive(Debug)]
+pub(super) struct FloatLayer {
+    /// Rotated keys, and values.
+    rotated: KvCache,
+    /// Keys before rotation.
+    masters: Cache,
+}
+
+impl FloatLayer {
+    fn new() -> Self {
+        Self { rotated: KvCache::new(POSITIONS, GROW_BY), masters: Cache::new(POSITIONS, GROW_BY) }
+    }
+
+    /// Appends keys before and after their rotation, and values; returns all rotated keys and all values.
+    pub(super) fn append(&mut self, masters: &Tensor, keys: &Tensor, values: &Tensor) -> Result<(Tensor, Tensor)> {
+        self.masters.append(masters)?;
+        self.rotated.append(keys, values)
+    }
+
+    /// Masters and values, when there are any.
+    fn rows(&self) -> Result<Option<(Tensor, Tensor)>> {
+        Ok(self.masters.current_data()?.zip(self.rotated.v()?))
+    }
+
+    /// A layer of these masters and values, from position 0 on.
+    fn from_rows(masters: &Tensor, values: &Tensor, turns: &Turns) -> Result<Self> {
+        let mut own = Self::new();
+        let (cos, sin) = turns.tensors(masters)?;
+        let keys = rope(&masters.unsqueeze(0)?.contiguous()?, &cos, &sin)?.squeeze(0)?;
+        // `append` copies into the layer's own storage, so nothing stays shared.
+        own.append(&masters.contiguous()?, &keys, &values.contiguous()?)?;
+        Ok(own)
+    }
+
+    fn keep(&self, kept: &[Range<usize>], turns: &Turns) -> Result<Self> {
+        let Some((masters, values)) = self.rows()? else { return Ok(Self::new()) };
+        let parts = |all: &Tensor| -> Result<Tensor> {
+            let parts: Vec<Tensor> = kept.iter().map(|range| all.narrow(POSITIONS, range.start, range.len())).collect::<Result<_>>()?;
+            Tensor::cat(&parts, POSITIONS)
+        };
+        if kept.is_empty() { Ok(Self::new()) } else { Self::from_rows(&parts(&masters)?, &parts(&values)?, turns) }
+    }
+
+    fn fork(&self) -> Result<Self> {
+        let mut copy = Self::new();
+        if let (Some((masters, values)), Some(keys)) = (self.rows()?, self.rotated.k()?) {
+            copy.append(&masters.contiguous()?, &keys.contiguous()?, &values.contiguous()?)?;
+        }
+        Ok(copy)
+    }
+}
+
+/// The rotations of the positions `0 .. positions`.
+struct Turns {
+    positions: usize,
+    all: Vec<(f32, f32)>,
+}
+
+impl Turns {
+    fn new(rope: &Rope, positions: usize) -> Self {
+        Self { positions, all: rope.turns(0, positions).collect() }
+    }
+
+    /// Cosines and sines as candle takes them, of the number type and on the device of `like`.
+    fn tensors(&self, like: &Tensor) -> Result<(Tensor, Tensor)> {
+        let (cos, sin): (Vec<f32>, Vec<f32>) = self.all.iter().copied().unzip();
+        let shape = (self.positions, self.all.len() / self.positions.max(1));
+        let tensor = |numbers: Vec<f32>| Tensor::from_vec(numbers, shape, like.device())?.to_dtype(like.dtype());
+        Ok((tensor(cos)?, tensor(sin)?))
+    }
 }
 
 impl LaneCache {
     /// An empty cache of `n_layer` layers in candle's number types.
     #[must_use]
     pub fn float(n_layer: usize) -> Self {
-        Self { layers: (0..n_layer).map(|_| Layer::Float(KvCache::new(POSITIONS, GROW_BY))).collect(), positions: 0 }
+        Self { layers: (0..n_layer).map(|_| Layer::Float(FloatLayer::new())).collect(), positions: 0 }
     }
 
     /// An empty cache of `n_layer` layers of 16-bit floats, for `groups` key/value heads of `size` numbers.
@@ -58,20 +139,32 @@ impl LaneCache {
         let layer = |layer: &Layer| -> Result<Layer> {
             Ok(match layer {
                 Layer::Packed(own) => Layer::Packed(own.clone()),
-                Layer::Float(own) => {
-                    let mut copy = KvCache::new(POSITIONS, GROW_BY);
-                    if let (Some(k), Some(v)) = (own.k()?, own.v()?) {
-                        // `append` copies into the layer's own storage, so nothing stays shared.
-                        copy.append(&k.contiguous()?, &v.contiguous()?)?;
-                    }
-                    Layer::Float(copy)
-                }
+                Layer::Float(own) => Layer::Float(own.fork()?),
             })
         };
         Ok(Self { layers: self.layers.iter().map(layer).collect::<Result<_>>()?, positions: self.positions })
     }
 
-    /// Writes it to the file `path`: keys and values, `[groups, positions, head]`, layer by layer.
+    /// Keeps the positions `kept` (in order, none twice), which move to the lowest positions. What lies beyond those that
+    /// count, left by a pass that failed, goes as well.
+    ///
+    /// # Errors
+    /// When candle fails (out of memory).
+    pub fn keep(&mut self, kept: &[Range<usize>], rope: &Rope) -> Result<()> {
+        let positions = kept.iter().map(ExactSizeIterator::len).sum();
+        let turns = Turns::new(rope, positions);
+        self.layers.par_iter_mut().try_for_each(|layer| -> Result<()> {
+            match layer {
+                Layer::Float(own) => *own = own.keep(kept, &turns)?,
+                Layer::Packed(own) => own.keep(kept, &turns.all),
+            }
+            Ok(())
+        })?;
+        self.positions = positions;
+        Ok(())
+    }
+
+    /// Writes it to the file `path`: keys before rotation and values, `[groups, positions, head]`, layer by layer.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -79,7 +172,7 @@ impl LaneCache {
         let mut named = HashMap::new();
         for (number, layer) in self.layers.iter().enumerate() {
             let both = match layer {
-                Layer::Float(own) => own.k()?.zip(own.v()?),
+                Layer::Float(own) => own.rows()?,
                 Layer::Packed(own) => {
                     let shape = (own.groups(), own.positions(), own.size());
                     let (k, v) = own.rows();
@@ -97,9 +190,10 @@ impl LaneCache {
     /// Fills this empty cache with what [`LaneCache::save`] wrote for one of the same kind, whose tensors are `dtype`; None
     /// when the file is missing, damaged or of another shape.
     #[must_use]
-    pub fn load(mut self, path: &Path, (groups, size, dtype): (usize, usize, DType), device: &Device) -> Option<Self> {
+    pub fn load(mut self, path: &Path, (groups, size, dtype): (usize, usize, DType), rope: &Rope, device: &Device) -> Option<Self> {
         let named = safetensors::load(path, device).ok()?;
         self.positions = named.get("k.0")?.dim(POSITIONS).ok()?;
+        let turns = Turns::new(rope, self.positions);
         let shape = [groups, self.positions, size];
         for (number, layer) in self.layers.iter_mut().enumerate() {
             let (k, v) = (named.get(&format!("k.{number}"))?, named.get(&format!("v.{number}"))?);
@@ -108,10 +202,10 @@ impl LaneCache {
                 return None;
             }
             match layer {
-                Layer::Float(own) => drop(own.append(&k.contiguous().ok()?, &v.contiguous().ok()?).ok()?),
+                Layer::Float(own) => *own = FloatLayer::from_rows(k, v, &turns).ok()?,
                 Layer::Packed(own) => {
                     let flat = |t: &Tensor| t.flatten_all().and_then(|t| t.to_vec1::<f16>()).ok();
-                    own.extend(&flat(k)?, &flat(v)?);
+                    *own = KeysValues::from_rows((groups, size), &flat(k)?, &flat(v)?, &turns.all);
                 }
             }
         }

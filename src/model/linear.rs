@@ -12,10 +12,11 @@ use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 use memmap2::Mmap;
 use rayon::prelude::*;
 
+use super::kernels::crew::{Parts, crew};
 use super::kernels::{self, Activations, Bits, GROUP, Packed, Path, TILE, Tiled, math};
 
-/// Tiles that a thread takes at a time at least: what a task costs beside its work is then below a hundredth.
-const TILES_AT_A_TIME: usize = 4;
+/// Weights times rows that a thread takes at a time at least: some microseconds, a hundred times what taking them costs.
+const WORTH_TAKING: usize = 500_000;
 /// Tiles in which one group of the next layer's inputs is computed.
 const TILES_OF_GROUP: usize = GROUP / TILE;
 
@@ -97,8 +98,8 @@ impl PackedLinear {
     /// Adds `x` times the matrix, and the bias, to what is in `out`.
     pub fn add_to(&self, x: &Activations, out: &mut Tiled) {
         let rows = x.rows();
-        let tiles = out.numbers_mut().par_chunks_exact_mut(rows * TILE).with_min_len(TILES_AT_A_TIME).enumerate();
-        tiles.for_each(|(tile, out)| {
+        let at_a_time = WORTH_TAKING.div_ceil(rows * TILE * self.inner);
+        crew().share(&Parts::new(out.numbers_mut(), rows * TILE), at_a_time, |tile, out| {
             if let Some(bias) = &self.bias {
                 let bias = &bias[tile * TILE..][..TILE];
                 out.chunks_exact_mut(TILE).for_each(|row| row.iter_mut().zip(bias).for_each(|(v, b)| *v += b));
@@ -190,7 +191,7 @@ impl CustomOp1 for Gelu {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let mut x = numbers_of(storage, layout)?.to_vec();
-        x.par_chunks_mut(4_096).for_each(math::gelu);
+        crew().share(&Parts::new(&mut x, 4_096), 1, |_, part| math::gelu(part));
         Ok((CpuStorage::F32(x), layout.shape().clone()))
     }
 }

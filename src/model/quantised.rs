@@ -8,6 +8,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
@@ -29,8 +30,8 @@ const KEPT_NOTE: &str = "hearken.kept_rows";
 const KEPT_ROWS: &str = "lm_head.weight.kept";
 const HEAD: &str = "lm_head.weight";
 const EMBEDDINGS: &str = "transformer.wte.weight";
-/// Numbers that are packed at a time: 64 MB of them as f32, so that memory stays bounded.
-const BLOCK_NUMBERS: usize = 16 << 20;
+/// Numbers that are packed at a time: 16 MB of them as f32, so that memory stays bounded.
+const BLOCK_NUMBERS: usize = 4 << 20;
 
 /// The file of a checkpoint folder that holds its weights in `bits`.
 #[must_use]
@@ -134,12 +135,18 @@ fn form(name: &str, shape: &[usize], bits: Bits) -> Form {
 }
 
 /// Writes the weights of `checkpoint` in `bits` to `path`, tensor by tensor in bounded memory; `kept` are the rows of
-/// `lm_head` that stay f32; `progress` is told how many of how many numbers are done. What lies at `path` is replaced only
-/// when the new file is complete.
+/// `lm_head` that stay f32; `progress` is told how many of how many numbers are done, and says whether to go on. What lies at
+/// `path` is replaced only when the new file is complete.
 ///
 /// # Errors
-/// When a tensor is damaged, or the file cannot be written: nothing is left behind then.
-pub fn quantise(checkpoint: &Checkpoint, bits: Bits, kept: &[u32], path: &Path, mut progress: impl FnMut(u64, u64)) -> Result<()> {
+/// When a tensor is damaged, the file cannot be written or `progress` says no: nothing is left behind then.
+pub fn quantise(
+    checkpoint: &Checkpoint,
+    bits: Bits,
+    kept: &[u32],
+    path: &Path,
+    mut progress: impl FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<()> {
     let partial = path.with_extension("gguf.partial");
     let written = write(checkpoint, bits, kept, &partial, &mut progress)
         .and_then(|()| fs::rename(&partial, path).map_err(|e| Error::at(ErrorKind::Output, path, e)));
@@ -149,7 +156,13 @@ pub fn quantise(checkpoint: &Checkpoint, bits: Bits, kept: &[u32], path: &Path, 
     written
 }
 
-fn write(checkpoint: &Checkpoint, bits: Bits, kept: &[u32], path: &Path, progress: &mut impl FnMut(u64, u64)) -> Result<()> {
+fn write(
+    checkpoint: &Checkpoint,
+    bits: Bits,
+    kept: &[u32],
+    path: &Path,
+    progress: &mut impl FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<()> {
     let sources = checkpoint.shapes()?;
     let inner = checkpoint.lm.n_embd;
     let mut tensors: Vec<(String, Entry)> = vec![(KEPT_ROWS.into(), Entry { kind: Kind::F32, shape: vec![kept.len(), inner] })];
@@ -173,7 +186,9 @@ fn write(checkpoint: &Checkpoint, bits: Bits, kept: &[u32], path: &Path, progres
     let mut writer = Writer::new(BufWriter::with_capacity(1 << 20, file), &notes, &tensors).map_err(failed)?;
     let all: u64 = sources.iter().map(|(_, shape)| shape.iter().product::<usize>() as u64).sum();
     let mut done = 0;
-    progress(0, all);
+    if progress(0, all).is_break() {
+        return Err(stopped());
+    }
     let head = checkpoint.rows(HEAD, (checkpoint.lm.padded_vocab_size, inner), kept, DType::F32, &Device::Cpu)?;
     let head = head.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
     writer.tensor(|to| write_floats(to, &head)).map_err(failed)?;
@@ -190,7 +205,9 @@ fn write(checkpoint: &Checkpoint, bits: Bits, kept: &[u32], path: &Path, progres
                     Form::Packed(bits) => to.write_all(&pack(&numbers, bits, width))?,
                 }
                 done += numbers.len() as u64;
-                progress(done, all);
+                if progress(done, all).is_break() {
+                    return Err(Failure::Reading(stopped()));
+                }
             }
             Ok(())
         });
@@ -201,6 +218,11 @@ fn write(checkpoint: &Checkpoint, bits: Bits, kept: &[u32], path: &Path, progres
     }
     let file = writer.finish().and_then(|buffer| buffer.into_inner().map_err(io::IntoInnerError::into_error)).map_err(failed)?;
     file.sync_all().map_err(failed)
+}
+
+/// What is said when nobody wants the file any more.
+fn stopped() -> Error {
+    Error::new(ErrorKind::Output, "stopped; nothing was written")
 }
 
 /// What can go wrong while a tensor is copied.

@@ -1,13 +1,12 @@
-//! What stands above the window for a moment: the first card, the export, and the question before forgetting.
+//! What stands above the window for a moment: the export, and the question before forgetting.
 
 use std::path::{Path, PathBuf};
 
 use egui::{Id, Modal, RichText, Ui};
 
-use super::settings_ui::outcome_ui;
 use super::strings::fill;
 use super::view::Export;
-use super::{HearkenApp, theme};
+use super::{HearkenApp, outcome_ui, theme};
 use crate::config::Existing;
 use crate::config::paths::write_document;
 use crate::export::{Form, document};
@@ -22,26 +21,6 @@ impl HearkenApp {
             self.forget_ui(ui);
         } else if self.view.export.is_some() {
             self.export_ui(ui, transcript);
-        }
-    }
-
-    fn welcome_ui(&mut self, ui: &Ui) {
-        let s = self.s;
-        let card = Modal::new(Id::unique("welcome")).show(ui.ctx(), |ui| {
-            ui.set_max_width(480.0_f32.min(ui.ctx().content_rect().width() - 48.0).max(0.0));
-            ui.label(RichText::new(s.welcome).strong().size(theme::LARGE + 4.0));
-            ui.add_space(4.0);
-            for text in [s.welcome_can, s.welcome_cannot] {
-                ui.label(text);
-            }
-            ui.label(RichText::new(s.welcome_people).strong());
-            ui.label(s.welcome_private);
-            ui.label(RichText::new(s.welcome_bigger).weak());
-            ui.add_space(8.0);
-            ui.button(RichText::new(s.welcome_ok).strong()).clicked()
-        });
-        if card.inner || card.should_close() {
-            self.prefs.welcomed = true;
         }
     }
 
@@ -67,11 +46,8 @@ impl HearkenApp {
     }
 
     pub(super) fn open_export(&mut self) {
-        let home = ["HOME", "USERPROFILE"].into_iter().find_map(std::env::var_os).map_or_else(std::env::temp_dir, PathBuf::from);
-        let folder = [home.join("Documents"), home.clone()].into_iter().find(|f| f.is_dir()).unwrap_or(home);
-        let free = (1..).map(|n| folder.join(if n == 1 { "hearken.txt".into() } else { format!("hearken-{n}.txt") })).find(|p| !p.exists());
-        let path = free.unwrap_or_default().display().to_string();
-        self.view.export = Some(Export { path, form: Form::Text, exists: None, outcome: None });
+        let path = free_file().display().to_string();
+        self.view.export = Some(Export { path, form: Form::Text, fresh: true, exists: None, outcome: None });
     }
 
     fn export_ui(&mut self, ui: &Ui, transcript: &Transcript) {
@@ -90,15 +66,24 @@ impl HearkenApp {
                 }
             });
             let label = ui.label(s.export_path);
-            ui.add(egui::TextEdit::singleline(&mut export.path).desired_width(f32::INFINITY)).labelled_by(label.id);
+            let field = ui.add(egui::TextEdit::singleline(&mut export.path).desired_width(f32::INFINITY)).labelled_by(label.id);
+            if std::mem::take(&mut export.fresh) {
+                field.request_focus();
+            }
             let path = PathBuf::from(export.path.trim());
+            if field.changed() {
+                let typed = path.extension().and_then(|e| e.to_str()).and_then(|e| Form::ALL.into_iter().find(|f| f.extension() == e));
+                export.form = typed.unwrap_or(export.form);
+            }
+            let entered = field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
             let warned = export.exists.as_ref() == Some(&path);
             if warned {
                 ui.label(RichText::new(s.exists).color(theme::states(ui.visuals()).fault));
             }
             outcome_ui(ui, export.outcome.as_ref());
             ui.horizontal(|ui| {
-                if ui.button(if warned { s.replace } else { s.save }).clicked() {
+                let save = ui.button(if warned { s.replace } else { s.save });
+                if save.clicked() || entered && !warned {
                     let text = document(transcript, export.form, |at| heard.time(at));
                     let existing = if warned { Existing::Replaced } else { Existing::Kept };
                     export.exists = None;
@@ -129,4 +114,12 @@ impl HearkenApp {
             self.view.settings_open = true;
         }
     }
+}
+
+/// A name for an export that no file has yet, in the user's documents.
+pub(super) fn free_file() -> PathBuf {
+    let home = ["HOME", "USERPROFILE"].into_iter().find_map(std::env::var_os).map_or_else(std::env::temp_dir, PathBuf::from);
+    let folder = [home.join("Documents"), home.clone()].into_iter().find(|f| f.is_dir()).unwrap_or(home);
+    let named = |n: usize| folder.join(if n == 1 { "hearken.txt".into() } else { format!("hearken-{n}.txt") });
+    (1..).map(named).find(|p| !p.exists()).unwrap_or_default()
 }

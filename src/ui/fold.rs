@@ -61,6 +61,12 @@ impl Heard {
         self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes away what was heard and said since then, in milliseconds since 1970; everything where time is not known.
+    pub(super) fn forget_since(&self, ms: i64) {
+        let at = self.clock().wall.at(ms).unwrap_or(StreamTime::ZERO);
+        self.transcript().forget_since(at);
+    }
+
     /// A time as a person reads it: on the wall where that is known, else since the start.
     pub(super) fn time(&self, at: StreamTime) -> String {
         self.clock().read(at)

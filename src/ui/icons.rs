@@ -14,6 +14,7 @@ pub(super) enum Icon {
     Cut,
     Forget,
     Export,
+    History,
     Captions,
     Settings,
     Close,
@@ -68,6 +69,10 @@ fn paint(ui: &Ui, icon: Icon, r: Rect, colour: Color32) {
             p.line_segment([at(0.5, 0.0), at(0.5, 0.65)], line);
             p.add(Shape::line(vec![at(0.22, 0.4), at(0.5, 0.68), at(0.78, 0.4)], line));
             p.add(Shape::line(vec![at(0.0, 0.72), at(0.0, 1.0), at(1.0, 1.0), at(1.0, 0.72)], line));
+        }
+        Icon::History => {
+            p.circle_stroke(r.center(), r.width() * 0.52, line);
+            p.add(Shape::line(vec![at(0.5, 0.2), at(0.5, 0.52), at(0.74, 0.66)], line));
         }
         Icon::Captions => {
             p.rect_stroke(Rect::from_min_max(at(-0.05, 0.1), at(1.05, 0.9)), 2.0, line, egui::StrokeKind::Middle);

@@ -68,11 +68,13 @@ impl HearkenApp {
         }
         if talk || sounds {
             let width = ui.available_width();
-            Panel::right("right")
+            let shown = Panel::right("right")
+                .frame(egui::Frame::NONE.inner_margin(egui::Margin { left: 12, ..egui::Margin::ZERO }))
                 .resizable(true)
-                .default_size(width * 0.44)
+                .default_size(width * self.prefs.shares[0])
                 .size_range(220.0..=(width - 220.0).max(221.0))
                 .show(ui, |ui| self.right_ui(ui, t, talk, sounds));
+            dragged(ui, &mut self.prefs.shares[0], shown.response.rect.width() / width);
         }
         egui::CentralPanel::no_frame().show(ui, |ui| self.speech_ui(ui, t, &there));
     }
@@ -80,11 +82,13 @@ impl HearkenApp {
     fn right_ui(&mut self, ui: &mut Ui, t: &Transcript, talk: bool, sounds: bool) {
         if sounds && talk {
             let height = ui.available_height();
-            Panel::bottom("sounds")
+            let shown = Panel::bottom("sounds")
+                .frame(egui::Frame::NONE.inner_margin(egui::Margin { top: 8, ..egui::Margin::ZERO }))
                 .resizable(true)
-                .default_size(height * 0.36)
+                .default_size(height * self.prefs.shares[1])
                 .size_range(70.0..=(height - 80.0).max(71.0))
                 .show(ui, |ui| self.sounds_ui(ui, t));
+            dragged(ui, &mut self.prefs.shares[1], shown.response.rect.height() / height);
             egui::CentralPanel::no_frame().show(ui, |ui| self.talk_ui(ui, t));
         } else if talk {
             self.talk_ui(ui, t);
@@ -200,6 +204,10 @@ impl HearkenApp {
                     less = true;
                     ui.close();
                 }
+                if reply.emotion == Some(Emotion::Urgent) && ui.button(s.snooze).clicked() {
+                    self.snooze();
+                    ui.close();
+                }
                 if let Prompt::Heard(sound) = t.prompt(n)
                     && ui.button(fill(s.mute_sound, &sound.name)).clicked()
                 {
@@ -237,7 +245,7 @@ impl HearkenApp {
         };
         ui.add_space(4.0);
         ui.horizontal_top(|ui| {
-            time_ui(ui, &self.heard.time(at));
+            time_of_ui(ui, &self.heard.time(at), 18.0);
             ui.add(egui::Label::new(RichText::new(text).weak()).wrap());
         });
     }
@@ -342,9 +350,21 @@ impl HearkenApp {
     }
 }
 
+/// Notes the share that a panel has while something is dragged: only a person resizes a panel for good.
+fn dragged(ui: &Ui, share: &mut f32, now: f32) {
+    if now.is_finite() && (now - *share).abs() > 0.01 && ui.input(|i| i.pointer.any_down()) {
+        *share = now;
+    }
+}
+
 /// A time in a column of its own width, so that the words beside it stand in one line.
-fn time_ui(ui: &mut Ui, time: &str) {
-    ui.allocate_ui_with_layout(vec2(TIMES, 22.0), egui::Layout::left_to_right(egui::Align::Center), |ui| {
+pub(super) fn time_ui(ui: &mut Ui, time: &str) {
+    time_of_ui(ui, time, 24.0);
+}
+
+/// The same beside words of this height.
+fn time_of_ui(ui: &mut Ui, time: &str, height: f32) {
+    ui.allocate_ui_with_layout(vec2(TIMES, height), egui::Layout::left_to_right(egui::Align::Center), |ui| {
         ui.set_min_width(TIMES);
         ui.add_space(8.0);
         ui.add(egui::Label::new(RichText::new(time).weak().monospace()).selectable(false).extend());

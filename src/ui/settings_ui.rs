@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use egui::{CollapsingHeader, RichText, Slider, Ui};
+use egui::{RichText, Slider, Ui};
 
 use super::strings::{TITLE, fill};
 use super::{HearkenApp, theme};
-use crate::config::modes::language_of;
+use crate::audio::DeviceDirection;
 use crate::config::prefs::{Choice, Gate, ThemeChoice, UiLanguage};
-use crate::config::{NewMode, Panel, add_mode};
 use crate::protocol::{Command, ModelChoice};
 
 /// How long "snooze" lasts.
@@ -35,6 +34,7 @@ impl HearkenApp {
                     section(ui, s.modes_section, |ui| self.mode_settings_ui(ui));
                     section(ui, s.notifications, |ui| self.notifications_ui(ui));
                     section(ui, s.captions, |ui| self.caption_settings_ui(ui));
+                    section(ui, s.history, |ui| self.history_settings_ui(ui));
                     section(ui, s.about, |ui| self.about_ui(ui));
                 });
             });
@@ -68,7 +68,10 @@ impl HearkenApp {
 
     fn listening_ui(&mut self, ui: &mut Ui) {
         let s = self.s;
-        ui.menu_button(s.input_hint, |ui| self.inputs_ui(ui));
+        ui.horizontal_wrapped(|ui| {
+            ui.menu_button(s.input_hint, |ui| self.devices_ui(ui, DeviceDirection::Input));
+            ui.menu_button(s.output_hint, |ui| self.devices_ui(ui, DeviceDirection::Output));
+        });
         let mut gate = self.settings.gate;
         if ui.checkbox(&mut gate, s.gate).on_hover_text(s.gate_hint).clicked() {
             self.settings.gate = gate;
@@ -80,6 +83,9 @@ impl HearkenApp {
             if ui.button(s.starter).clicked() {
                 self.choose_model(ModelChoice::Starter);
             }
+            if ui.button(s.models).on_hover_text(s.models_hint).clicked() {
+                self.models.open();
+            }
         });
         ui.horizontal(|ui| {
             let label = ui.label(s.model_folder);
@@ -89,59 +95,16 @@ impl HearkenApp {
                 self.choose_model(ModelChoice::Dir(folder));
             }
         });
-        ui.label(RichText::new(s.welcome_bigger).weak());
+        if self.settings.model == ModelChoice::Starter {
+            super::welcome::starter_ui(ui, s);
+        }
+        super::welcome::bigger_ui(ui, s);
     }
 
-    fn choose_model(&mut self, choice: ModelChoice) {
+    pub(super) fn choose_model(&mut self, choice: ModelChoice) {
         self.engine.send(Command::ChooseModel(choice.clone()));
         self.settings.model = choice.clone();
         self.save(&Choice::Model(choice));
-    }
-
-    fn mode_settings_ui(&mut self, ui: &mut Ui) {
-        for mode in self.settings.modes.clone() {
-            ui.label(RichText::new(self.s.mode(&mode.name)).strong());
-            ui.push_id(&mode.name, |ui| self.mode_menu_ui(ui, &mode));
-        }
-        let s = self.s;
-        CollapsingHeader::new(s.new_mode).show(ui, |ui| {
-            ui.label(RichText::new(s.new_mode_hint).weak());
-            let draft = &mut self.view.new_mode;
-            for (label, text, hint) in [
-                (s.mode_name, &mut draft.name, ""),
-                (s.mode_instruction, &mut draft.instruction, ""),
-                (s.mode_clip, &mut draft.clip, s.mode_clip_hint),
-            ] {
-                let label = ui.label(label);
-                ui.add(egui::TextEdit::singleline(text).hint_text(hint).desired_width(f32::INFINITY)).labelled_by(label.id);
-            }
-            ui.horizontal_wrapped(|ui| {
-                ui.label(s.mode_panel);
-                for (panel, label) in [(Panel::Conversation, s.conversation), (Panel::Transcript, s.transcript), (Panel::Sounds, s.sounds)]
-                {
-                    ui.selectable_value(&mut draft.panel, panel, label);
-                }
-            });
-            if ui.button(s.add).clicked() {
-                self.add_mode();
-            }
-            outcome_ui(ui, self.view.new_mode.outcome.as_ref());
-        });
-    }
-
-    fn add_mode(&mut self) {
-        let draft = &self.view.new_mode;
-        let (name, instruction) = (draft.name.trim().to_owned(), draft.instruction.trim().to_owned());
-        let new = NewMode { name: name.clone(), instruction, clip: PathBuf::from(draft.clip.trim()), panel: draft.panel };
-        let outcome = add_mode(&self.settings.paths, &new).map_err(|e| e.to_string());
-        if outcome.is_ok() {
-            self.engine.send(Command::ReadModes);
-            self.take_modes(language_of(&self.settings.modes));
-            self.heard.transcript().define(super::fold::shown(&self.settings.modes));
-            self.recorder.define(super::fold::shown(&self.settings.modes));
-            self.view.new_mode = super::view::Draft::default();
-        }
-        self.view.new_mode.outcome = Some(outcome.map(|()| fill(self.s.added, name)));
     }
 
     fn notifications_ui(&mut self, ui: &mut Ui) {
@@ -150,7 +113,7 @@ impl HearkenApp {
         let snoozed = self.heard.alerts().snoozed_until.is_some_and(|until| Instant::now() < until);
         ui.horizontal(|ui| {
             if ui.button(s.snooze).clicked() {
-                self.heard.alerts().snoozed_until = Some(Instant::now() + SNOOZE);
+                self.snooze();
             }
             if snoozed {
                 ui.label(RichText::new(s.snoozed).weak());
@@ -167,6 +130,11 @@ impl HearkenApp {
         }
     }
 
+    /// The desktop hears of nothing for five minutes.
+    pub(super) fn snooze(&self) {
+        self.heard.alerts().snoozed_until = Some(Instant::now() + SNOOZE);
+    }
+
     fn caption_settings_ui(&mut self, ui: &mut Ui) {
         let (s, c) = (self.s, &mut self.prefs.captions);
         ui.checkbox(&mut self.view.captions_open, s.captions_hint);
@@ -178,7 +146,7 @@ impl HearkenApp {
 
     fn about_ui(&self, ui: &mut Ui) {
         let s = self.s;
-        ui.label(s.privacy);
+        ui.label(format!("{} · {}", s.privacy, self.kept()));
         ui.label(RichText::new(s.welcome_people).weak());
         ui.label(RichText::new(fill(s.settings_file, self.settings.paths.settings_file().display())).weak());
         ui.label(RichText::new(fill(s.version, env!("CARGO_PKG_VERSION"))).weak()).on_hover_text(TITLE);

@@ -135,37 +135,18 @@ impl HearkenApp {
     fn source_ui(&mut self, ui: &mut Ui, transcript: &Transcript) {
         let s = self.s;
         let name = short(if transcript.source.is_empty() { s.input } else { &transcript.source }, 22);
-        let menu = ui.menu_button(name, |ui| self.inputs_ui(ui));
+        let menu = ui.menu_button(name, |ui| self.devices_ui(ui, DeviceDirection::Input));
         menu.response.on_hover_text(format!("{}: {}", s.input_hint, transcript.source));
-        ui.label(RichText::new(short(&transcript.model, 18)).weak()).on_hover_text(s.model);
+        if ui.button(RichText::new(short(&transcript.model, 18)).weak()).on_hover_text(format!("{}: {}", s.model, s.models_hint)).clicked()
+        {
+            self.models.toggle();
+        }
     }
 
-    /// The inputs; they are looked for when the list is opened.
-    pub(super) fn inputs_ui(&mut self, ui: &mut Ui) {
+    /// The inputs or the outputs; they are looked for when the list is opened.
+    pub(super) fn devices_ui(&mut self, ui: &mut Ui, direction: DeviceDirection) {
         let s = self.s;
-        self.look_for_devices(ui);
-        let mut chosen = ui.button(s.default_input).clicked().then_some(DeviceChoice::Default);
-        let devices = self.view.devices.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match devices {
-            None => drop(ui.label(s.looking)),
-            Some(list) => {
-                for device in list.iter().filter(|d| d.direction == DeviceDirection::Input) {
-                    if ui.button(&device.name).on_hover_text(&device.id).clicked() {
-                        chosen = Some(DeviceChoice::Named(device.id.clone()));
-                    }
-                }
-            }
-        }
-        if let Some(choice) = chosen {
-            self.engine.send(Command::ChooseInput(choice.clone()));
-            self.save(&Choice::Input(choice));
-            ui.close();
-        }
-    }
-
-    /// Looks for inputs and outputs when a list of them is opened.
-    pub(super) fn look_for_devices(&self, ui: &Ui) {
-        let looked_for = ui.scope_id().with("looked for inputs");
+        let looked_for = ui.scope_id().with("looked for devices");
         let pass = ui.ctx().cumulative_pass_nr();
         if ui.data(|d| d.get_temp::<u64>(looked_for)).is_none_or(|last| last + 2 < pass) {
             let (found, ctx) = (Arc::clone(&self.view.devices), ui.ctx().clone());
@@ -179,6 +160,31 @@ impl HearkenApp {
             let _ = std::thread::Builder::new().name("hearken-devices".into()).spawn(look);
         }
         ui.data_mut(|d| d.insert_temp(looked_for, pass));
+        let mut chosen = ui.button(s.default_input).clicked().then_some(DeviceChoice::Default);
+        let devices = self.view.devices.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match devices {
+            None => drop(ui.label(s.looking)),
+            Some(list) => {
+                for device in list.iter().filter(|d| d.direction == direction) {
+                    if ui.button(&device.name).on_hover_text(&device.id).clicked() {
+                        chosen = Some(DeviceChoice::Named(device.id.clone()));
+                    }
+                }
+            }
+        }
+        if let Some(choice) = chosen {
+            match direction {
+                DeviceDirection::Input => {
+                    self.engine.send(Command::ChooseInput(choice.clone()));
+                    self.save(&Choice::Input(choice));
+                }
+                DeviceDirection::Output => {
+                    self.engine.send(Command::ChooseOutput(choice.clone()));
+                    self.save(&Choice::Output(choice));
+                }
+            }
+            ui.close();
+        }
     }
 
     fn modes_ui(&mut self, ui: &mut Ui, transcript: &Transcript) {
@@ -213,6 +219,7 @@ impl HearkenApp {
         }
     }
 
+    /// Which is popped up from a mode's button, and stands in the settings.
     pub(super) fn mode_menu_ui(&mut self, ui: &mut Ui, mode: &Mode) {
         let s = self.s;
         ui.set_min_width(220.0);
@@ -242,9 +249,7 @@ impl HearkenApp {
         for mode in self.settings.modes.iter_mut().filter(|m| m.name == name) {
             mode.eagerness = bias;
         }
-        if let Some(name) = [DIALOG, TRANSCRIBE, TRANSLATE, SOUNDS].into_iter().find(|known| *known == name) {
-            self.save(&Choice::Eagerness(name, bias));
-        }
+        self.save(&Choice::Eagerness(name.to_owned(), bias));
     }
 
     fn translate_to(&mut self, language: Language) {
@@ -272,6 +277,9 @@ impl HearkenApp {
         }
         if icons::button(ui, Icon::Captions, s.captions, s.captions_hint).clicked() {
             self.view.captions_open = !self.view.captions_open;
+        }
+        if icons::button(ui, Icon::History, s.history, s.history_hint).clicked() {
+            self.open_history(ui.ctx());
         }
         if icons::button(ui, Icon::Export, s.export, s.export_hint).clicked() {
             self.open_export();
@@ -306,10 +314,11 @@ impl HearkenApp {
             let pace =
                 if readings.lag_secs > LATE_SECS { fill(s.behind, format_args!("{:.0}", readings.lag_secs)) } else { s.on_time.into() };
             let cost = fill(s.chunk_cost, format_args!("{:.2}", readings.chunk_ms / 1e3));
-            let recording = self.settings.save_audio.is_some();
-            if !recording {
-                ui.label(RichText::new(s.privacy).weak().small());
+            if readings.recording {
+                ui.label(RichText::new(format!("● {}", s.recording)).color(theme::states(ui.visuals()).fault).small());
             }
+            let audio = if readings.recording { String::new() } else { format!(" · {}", s.audio_not) };
+            ui.label(RichText::new(format!("{} · {}{audio}", s.privacy, self.kept())).weak().small());
             ui.label(RichText::new(format!("{cost}, {pace}")).weak().small());
             if let Some(notice) = transcript.notices.back() {
                 ui.separator();

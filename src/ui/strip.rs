@@ -10,6 +10,9 @@ use crate::transcript::{ChunkTick, Kind, Shown, Transcript};
 const ROW: f32 = 18.0;
 const COLUMN: f32 = 9.0;
 const NAMES: f32 = 92.0;
+/// Height of the scale below the rows, and seconds from one of its marks to the next.
+const SCALE: f32 = 16.0;
+const MARK_SECS: u64 = 10;
 
 /// Where times stand: the newest chunk in the last column.
 #[derive(Clone, Copy)]
@@ -32,7 +35,7 @@ impl HearkenApp {
     /// Paints the newest decisions of every mode that is on; time runs with the audio, not with the frames.
     pub(super) fn strip_ui(&mut self, ui: &mut egui::Ui, transcript: &Transcript) {
         let modes: Vec<String> = self.settings.modes.iter().map(|m| m.name.clone()).filter(|m| transcript.modes.contains(m)).collect();
-        let size = Vec2::new(ui.available_width().max(0.0), ROW * modes.len().max(1) as f32);
+        let size = Vec2::new(ui.available_width().max(0.0), ROW * modes.len().max(1) as f32 + SCALE);
         let (area, response) = ui.allocate_exact_size(size, Sense::click());
         let label = describe(self.s, transcript, &modes);
         response.widget_info(|| WidgetInfo::labeled(Role::Group, true, &label));
@@ -43,6 +46,7 @@ impl HearkenApp {
         let painter = ui.painter_at(area);
         let weak = ui.visuals().weak_text_color();
         paint_quiet(&painter, area, scale, transcript, ui.visuals().faint_bg_color);
+        self.paint_scale(&painter, area, scale, ui.visuals());
         for (row, mode) in modes.iter().enumerate() {
             let middle = area.top() + ROW * (row as f32 + 0.5);
             let font = FontId::proportional(theme::SMALL);
@@ -58,6 +62,22 @@ impl HearkenApp {
             }
             let text = self.explain(mode, tick, transcript, now);
             response.on_hover_text_at_pointer(text);
+        }
+    }
+
+    /// How long ago it was, every ten seconds.
+    fn paint_scale(&self, painter: &egui::Painter, area: Rect, scale: Scale, visuals: &egui::Visuals) {
+        let (weak, line) = (visuals.weak_text_color(), visuals.widgets.noninteractive.bg_stroke);
+        let (font, foot) = (FontId::proportional(theme::SMALL - 1.0), area.bottom() - SCALE / 2.0 + 2.0);
+        painter.text(pos2(scale.right, foot), Align2::RIGHT_CENTER, self.s.now, font.clone(), weak);
+        let right = scale.right - 0.5 * COLUMN;
+        for mark in 1.. {
+            let x = right - (mark * MARK_SECS * u64::from(SAMPLE_RATE_HZ)) as f32 / CHUNK_SAMPLES as f32 * COLUMN;
+            if x < scale.left + 24.0 {
+                return;
+            }
+            painter.line_segment([pos2(x, area.top()), pos2(x, area.bottom() - SCALE)], line);
+            painter.text(pos2(x, foot), Align2::CENTER_CENTER, super::strings::fill(self.s.secs_ago, mark * MARK_SECS), font.clone(), weak);
         }
     }
 
@@ -118,7 +138,7 @@ fn paint_quiet(painter: &egui::Painter, area: Rect, scale: Scale, transcript: &T
         let Some(right) = scale.x(to) else { continue };
         let left = scale.x(from).unwrap_or(scale.left);
         if right > left {
-            painter.rect_filled(Rect::from_min_max(pos2(left, area.top()), pos2(right, area.bottom())), 3.0, colour);
+            painter.rect_filled(Rect::from_min_max(pos2(left, area.top()), pos2(right, area.bottom() - SCALE)), 3.0, colour);
         }
     }
 }

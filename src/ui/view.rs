@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::list::List;
 use crate::audio::DeviceInfo;
-use crate::config::Panel;
+use crate::config::{Mode, Panel};
 use crate::export::Form;
 use crate::protocol::ReplyId;
 use crate::transcript::Shown;
@@ -38,6 +38,8 @@ pub(super) struct View {
     /// The loudest that was heard lately, and when it was last at all loud enough.
     pub(super) loudness: Loudness,
     pub(super) captions: Arc<Mutex<super::captions::Shared>>,
+    pub(super) browser: super::history_ui::Browser,
+    pub(super) past: super::past::Past,
 }
 
 impl Default for View {
@@ -59,6 +61,8 @@ impl Default for View {
             devices: Devices::default(),
             loudness: Loudness::default(),
             captions: Arc::default(),
+            browser: super::history_ui::Browser::default(),
+            past: super::past::Past::default(),
         }
     }
 }
@@ -71,6 +75,8 @@ pub(super) type Devices = Arc<Mutex<Option<Vec<DeviceInfo>>>>;
 pub(super) struct Export {
     pub(super) path: String,
     pub(super) form: Form,
+    /// Whether it was just opened: the name is to be typed.
+    pub(super) fresh: bool,
     /// The file that the user was warned of.
     pub(super) exists: Option<PathBuf>,
     /// How the last attempt went.
@@ -84,12 +90,30 @@ pub(super) struct Draft {
     pub(super) instruction: String,
     pub(super) clip: String,
     pub(super) panel: Panel,
+    /// The mode that is being changed; None while a new one is written.
+    pub(super) editing: Option<Mode>,
+    /// Since when its clip is being recorded.
+    pub(super) recorder: Option<Instant>,
+    /// What became of the instruction that is being spoken.
+    pub(super) speaking: super::spoken::Shared,
+    /// Whether the system can speak; None until that was looked for.
+    pub(super) speaks: Option<bool>,
     pub(super) outcome: Option<Result<String, String>>,
 }
 
 impl Default for Draft {
     fn default() -> Self {
-        Self { name: String::new(), instruction: String::new(), clip: String::new(), panel: Panel::Conversation, outcome: None }
+        Self {
+            name: String::new(),
+            instruction: String::new(),
+            clip: String::new(),
+            panel: Panel::Conversation,
+            editing: None,
+            recorder: None,
+            speaking: super::spoken::Shared::default(),
+            speaks: None,
+            outcome: None,
+        }
     }
 }
 
@@ -141,11 +165,10 @@ impl Loudness {
 impl View {
     /// Closes what is open above the window; false when nothing was.
     pub(super) fn close_dialog(&mut self) -> bool {
-        let open = self.export.is_some() || self.forgetting || self.settings_open;
-        if self.export.take().is_none() && !std::mem::take(&mut self.forgetting) {
-            self.settings_open = false;
+        if self.export.take().is_some() || std::mem::take(&mut self.forgetting) || std::mem::take(&mut self.browser.open) {
+            return true;
         }
-        open
+        std::mem::take(&mut self.settings_open)
     }
 }
 

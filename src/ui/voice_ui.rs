@@ -1,13 +1,10 @@
 //! The voice in the window: its menu in the bar, and its section of the settings.
 
-use std::sync::PoisonError;
-
 use egui::{Checkbox, RichText, Slider, Ui};
 
 use super::HearkenApp;
-use crate::audio::DeviceDirection;
 use crate::config::prefs::Choice;
-use crate::protocol::{Command, DeviceChoice, EchoChoice, Interrupt, ReplyId, Speak, Switch, VoiceChoice, VoiceConduct};
+use crate::protocol::{Command, EchoChoice, Interrupt, ReplyId, Speak, Switch, VoiceChoice, VoiceConduct};
 use crate::transcript::{Reply, Transcript};
 
 impl HearkenApp {
@@ -69,7 +66,6 @@ impl HearkenApp {
         });
         let slider = ui.add(Slider::new(&mut voice.speed, 0.5..=2.0).step_by(0.05).text(s.voice_speed));
         let settled = !slider.dragged();
-        ui.menu_button(s.output_hint, |ui| self.outputs_ui(ui));
         let mut cuts = voice.interrupt == Interrupt::Cut;
         ui.checkbox(&mut cuts, s.interrupt).on_hover_text(s.interrupt_hint);
         voice.interrupt = if cuts { Interrupt::Cut } else { Interrupt::LetFinish };
@@ -103,28 +99,6 @@ impl HearkenApp {
             voice.speak = Speak::Asked;
         }
         self.engine.send(Command::Voice(voice));
-    }
-
-    fn outputs_ui(&mut self, ui: &mut Ui) {
-        let s = self.s;
-        self.look_for_devices(ui);
-        let mut chosen = ui.button(s.default_input).clicked().then_some(DeviceChoice::Default);
-        let devices = self.view.devices.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match devices {
-            None => drop(ui.label(s.looking)),
-            Some(list) => {
-                for device in list.iter().filter(|d| d.direction == DeviceDirection::Output) {
-                    if ui.button(&device.name).on_hover_text(&device.id).clicked() {
-                        chosen = Some(DeviceChoice::Named(device.id.clone()));
-                    }
-                }
-            }
-        }
-        if let Some(choice) = chosen {
-            self.engine.send(Command::ChooseOutput(choice.clone()));
-            self.save(&Choice::Output(choice));
-            ui.close();
-        }
     }
 }
 

@@ -40,7 +40,12 @@ pub fn open(size: [f32; 2]) -> Bench {
 
 /// A window with these settings.
 pub fn open_with(size: [f32; 2], text: &str) -> Bench {
-    let home = tempfile::tempdir().unwrap();
+    open_in(tempfile::tempdir().unwrap(), size, text, |_| {})
+}
+
+/// A window with these settings in a home that was prepared.
+pub fn open_in(home: tempfile::TempDir, size: [f32; 2], text: &str, prepare: impl FnOnce(&std::path::Path)) -> Bench {
+    prepare(home.path());
     std::fs::create_dir_all(home.path().join("config")).unwrap();
     std::fs::write(home.path().join("config/settings.toml"), text).unwrap();
     let (command_tx, commands) = bounded(WAITING);

@@ -106,40 +106,65 @@ pub(in crate::audio) struct Found {
     pub(in crate::audio) name: String,
 }
 
-/// The input that `choice` means.
+/// The input that `choice` means. Where the system's default is one of `excluded`, the first other microphone stands in.
 #[cfg(feature = "mic")]
-pub(super) fn find_input(choice: &DeviceChoice) -> Result<Found> {
-    find(choice, Direction::Input)
-}
-
-/// The device of this direction that `choice` means.
-#[cfg(feature = "mic")]
-pub(in crate::audio) fn find(choice: &DeviceChoice, direction: Direction) -> Result<Found> {
+pub(super) fn find_input(choice: &DeviceChoice, excluded: &[String]) -> Result<Found> {
     hush();
     let host = cpal::default_host();
+    let found = |device: cpal::Device| Some(Found { id: id_of(&device)?, name: device.to_string(), device });
     match choice {
         DeviceChoice::Default => {
-            let (device, kind, what) = match direction {
-                Direction::Input => (host.default_input_device(), ErrorKind::InputDevice, "microphone"),
-                Direction::Output => (host.default_output_device(), ErrorKind::OutputDevice, "loudspeaker"),
-            };
-            let device = device.ok_or_else(|| Error::new(kind, format!("the sound system shows no {what}")))?;
-            Ok(Found { id: id_of(&device).unwrap_or_default(), name: device.to_string(), device })
+            let may = |found: &Found| !excluded.iter().any(|wanted| means(wanted, &found.id, &found.name));
+            if let Some(device) = host.default_input_device() {
+                let device = Found { id: id_of(&device).unwrap_or_default(), name: device.to_string(), device };
+                if may(&device) {
+                    return Ok(device);
+                }
+            }
+            let others = host.devices().map_err(|e| cannot_list(&e))?.filter(|device| goes(device, Direction::Input)).filter_map(found);
+            let mut others = others.filter(|other| !excluded.is_empty() && !is_monitor(&other.id) && !is_pseudo(&other.id));
+            let nothing = if excluded.is_empty() { "no microphone" } else { "no microphone but those that you excluded" };
+            others.find(may).ok_or_else(|| Error::new(ErrorKind::InputDevice, format!("the sound system shows {nothing}")))
         }
         DeviceChoice::Named(wanted) => {
-            let mut inputs: Vec<Found> = host
-                .devices()
-                .map_err(|e| cannot_list(&e))?
-                .filter(|device| goes(device, direction))
-                .filter_map(|device| Some(Found { id: id_of(&device)?, name: device.to_string(), device }))
-                .collect();
-            let names: Vec<(&str, &str)> = inputs.iter().map(|found| (found.id.as_str(), found.name.as_str())).collect();
-            match best_match(wanted, &names) {
-                Some(at) => Ok(inputs.swap_remove(at)),
-                None => Err(unknown(wanted, &names, direction)),
-            }
+            let inputs = host.devices().map_err(|e| cannot_list(&e))?.filter(|device| goes(device, Direction::Input)).filter_map(found);
+            named(wanted, inputs.collect(), Direction::Input)
         }
     }
+}
+
+/// The output that `choice` means.
+#[cfg(feature = "mic")]
+pub(in crate::audio) fn find_output(choice: &DeviceChoice) -> Result<Found> {
+    hush();
+    let host = cpal::default_host();
+    let found = |device: cpal::Device| Some(Found { id: id_of(&device)?, name: device.to_string(), device });
+    match choice {
+        DeviceChoice::Default => {
+            let device = host.default_output_device().and_then(found);
+            device.ok_or_else(|| Error::new(ErrorKind::OutputDevice, "the sound system shows no loudspeaker"))
+        }
+        DeviceChoice::Named(wanted) => {
+            let outputs = host.devices().map_err(|e| cannot_list(&e))?.filter(|device| goes(device, Direction::Output)).filter_map(found);
+            named(wanted, outputs.collect(), Direction::Output)
+        }
+    }
+}
+
+/// Which of `devices` is called `wanted`.
+#[cfg(feature = "mic")]
+fn named(wanted: &str, mut devices: Vec<Found>, direction: Direction) -> Result<Found> {
+    let names: Vec<(&str, &str)> = devices.iter().map(|found| (found.id.as_str(), found.name.as_str())).collect();
+    match best_match(wanted, &names) {
+        Some(at) => Ok(devices.swap_remove(at)),
+        None => Err(unknown(wanted, &names, direction)),
+    }
+}
+
+/// Whether `wanted` is the id of a device, its id without the sound system's name, or its name.
+#[cfg(feature = "mic")]
+pub(super) fn means(wanted: &str, id: &str, name: &str) -> bool {
+    wanted == id || id.split_once(':').is_some_and(|(_, bare)| bare == wanted) || wanted.to_lowercase() == name.to_lowercase()
 }
 
 /// Which of `devices` (id, name) is meant by `wanted`: its id, its id without the sound system's name, its name, or a

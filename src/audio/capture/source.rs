@@ -1,21 +1,27 @@
 //! [`CaptureSource`]: the open stream, resampled, and what happens when it is lost.
 
+mod recovery;
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, TryRecvError};
+use crossbeam_channel::Receiver;
 
-use super::devices::is_monitor;
+use super::backend::{Backend, System};
 use super::pace::{Lost, Pace};
 use super::ring::ReadOutcome;
 use super::stream::InputStream;
 use super::trouble::{is_fatal, what};
-use super::watch::{Seen, watch};
+use super::watch::Seen;
 use crate::audio::resample::Resampler;
 use crate::audio::{Heard, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{DeviceChoice, GapCause};
 use crate::time::SAMPLE_RATE_HZ;
+use recovery::Loss;
 
 /// How long `next` waits at most.
 const WAIT: Duration = Duration::from_millis(100);
@@ -25,19 +31,25 @@ const LOOK: Duration = Duration::from_millis(10);
 const STALL: Duration = Duration::from_millis(1_500);
 /// The first samples may take longer: an idle PulseAudio source wakes after up to 1.9 s (CRATES.md 3.2).
 const FIRST_FRAMES: Duration = Duration::from_secs(3);
-/// Pause before the first attempt to open again; it doubles up to `LAST_RETRY`.
-const FIRST_RETRY: Duration = Duration::from_millis(250);
-/// The longest pause between two attempts.
-const LAST_RETRY: Duration = Duration::from_secs(2);
-
-/// Streams that an attempt to open yields.
-const ATTEMPTS: usize = 1;
+/// Exact zeros for so long, after sound that had none, are no silence: no room and no converter is so quiet.
+const ZEROS_SECS: u64 = 30;
+/// How often the clocks are looked at for a sleep of the machine.
+const SLEEP_LOOK: Duration = Duration::from_secs(1);
+/// What the clocks differ by without a sleep is far less.
+const SLEPT_SECS: f64 = 2.0;
 
 /// A microphone.
 pub struct CaptureSource {
+    backend: Arc<dyn Backend>,
     choice: DeviceChoice,
+    /// Inputs that are never taken unless they are chosen by name.
+    excluded: Vec<String>,
+    /// The id of the chosen input, once it was open.
+    chosen_id: Option<String>,
     name: String,
     state: State,
+    /// Seconds that the machine had slept when that was last looked at, and when that was.
+    slept: (f64, Instant),
     seen: Receiver<Seen>,
     switching: Option<Receiver<Result<InputStream>>>,
     raw: Vec<f32>,
@@ -59,23 +71,34 @@ struct Live {
     pace: Pace,
     /// Why the stream is dead.
     dead: Option<String>,
+    /// Frames that were exactly zero, one after the other, since anything else was heard; none before that.
+    zeros: Option<u64>,
+    /// Whether it stands in for the chosen one, which is not there.
+    standing: Standing,
 }
 
-struct Loss {
-    since: Instant,
-    was_monitor: bool,
-    retry_at: Instant,
-    pause: Duration,
-    attempt: Option<Receiver<Result<InputStream>>>,
-    /// Opened again, but nothing was heard from it yet.
-    candidate: Option<Live>,
+/// What an open stream is to the user's choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Chosen,
+    StandIn,
 }
 
 impl Live {
-    fn new(stream: InputStream) -> Result<Self> {
+    fn new(stream: InputStream, standing: Standing) -> Result<Self> {
         let resampler = Resampler::new(stream.rate_hz())?;
         let (now, pace) = (Instant::now(), Pace::new(stream.rate_hz()));
-        Ok(Self { stream, resampler, opened_at: now, frames: 0, last_frames_at: now, pace, dead: None })
+        Ok(Self { stream, resampler, opened_at: now, frames: 0, last_frames_at: now, pace, dead: None, zeros: None, standing })
+    }
+
+    /// Counts exact zeros; true when there have been too many for a microphone that has been heard before.
+    fn only_zeros(&mut self, raw: &[f32]) -> bool {
+        if raw.iter().any(|sample| *sample != 0.0) {
+            self.zeros = Some(0);
+        }
+        let Some(zeros) = &mut self.zeros else { return false };
+        *zeros += raw.iter().rev().take_while(|sample| **sample == 0.0).count() as u64;
+        *zeros >= ZEROS_SECS * u64::from(self.stream.rate_hz())
     }
 
     /// Looks at what arrived and at what the sound system reported.
@@ -118,45 +141,48 @@ impl Live {
 }
 
 impl CaptureSource {
-    /// Opens the input that `choice` means and starts it.
+    /// Opens the input that `choice` means and starts it; none of `excluded` is taken unless it is chosen by name.
     ///
     /// # Errors
     /// When there is no such input, or it is in use, forbidden or fails; the message names it.
-    pub fn open(choice: &DeviceChoice) -> Result<Self> {
-        let live = Live::new(InputStream::open(choice)?)?;
-        Ok(Self {
-            choice: choice.clone(),
-            name: live.stream.name().to_owned(),
-            state: State::Listening(live),
-            seen: watch(),
-            switching: None,
-            raw: Vec::new(),
-            pending: VecDeque::new(),
-        })
+    pub fn open(choice: &DeviceChoice, excluded: &[String]) -> Result<Self> {
+        Self::open_with(System::shared(), choice, excluded)
     }
 
     /// Opens the input that `choice` means; where that fails it says so, and goes on trying as after a loss.
     #[must_use]
-    pub fn open_patiently(choice: &DeviceChoice) -> Self {
-        Self::open(choice).unwrap_or_else(|error| {
-            let now = Instant::now();
-            Self {
-                choice: choice.clone(),
-                name: "no input yet".to_owned(),
-                state: State::Lost(Loss {
-                    since: now,
-                    was_monitor: false,
-                    retry_at: now + FIRST_RETRY,
-                    pause: FIRST_RETRY,
-                    attempt: None,
-                    candidate: None,
-                }),
-                seen: watch(),
-                switching: None,
-                raw: Vec::new(),
-                pending: VecDeque::from([Heard::Trouble(error)]),
-            }
+    pub fn open_patiently(choice: &DeviceChoice, excluded: &[String]) -> Self {
+        Self::open(choice, excluded).unwrap_or_else(|error| {
+            let mut own = Self::closed(System::shared(), choice, excluded);
+            own.state = State::Lost(Loss::new(Instant::now(), own.slept.0));
+            own.pending.push_back(Heard::Trouble(error));
+            own
         })
+    }
+
+    fn open_with(backend: Arc<dyn Backend>, choice: &DeviceChoice, excluded: &[String]) -> Result<Self> {
+        let live = Live::new(backend.open(choice, excluded)?, Standing::Chosen)?;
+        let mut own = Self::closed(backend, choice, excluded);
+        own.take_over(live);
+        // That it is open goes without saying.
+        own.pending.clear();
+        Ok(own)
+    }
+
+    fn closed(backend: Arc<dyn Backend>, choice: &DeviceChoice, excluded: &[String]) -> Self {
+        Self {
+            choice: choice.clone(),
+            excluded: excluded.to_vec(),
+            chosen_id: None,
+            name: "no input yet".to_owned(),
+            state: State::Paused,
+            slept: (backend.slept_secs(), Instant::now()),
+            seen: backend.watch(),
+            switching: None,
+            raw: Vec::new(),
+            pending: VecDeque::new(),
+            backend,
+        }
     }
 
     /// Rate of the device, in Hz; 0 while it is closed.
@@ -174,11 +200,17 @@ impl CaptureSource {
     fn take_over(&mut self, live: Live) {
         let stream = &live.stream;
         stream.name().clone_into(&mut self.name);
+        if live.standing == Standing::Chosen {
+            self.chosen_id = Some(stream.id().to_owned());
+        }
         self.pending.push_back(Heard::InputChanged { device: self.name.clone(), rate_hz: stream.rate_hz(), channels: stream.channels() });
         self.state = State::Listening(live);
     }
 
     fn listen(&mut self, out: &mut Vec<f32>) -> Heard {
+        if let Some(heard) = self.wake_up(out) {
+            return heard;
+        }
         let State::Listening(live) = &mut self.state else { return Heard::Nothing };
         let start = out.len();
         self.raw.clear();
@@ -189,7 +221,15 @@ impl CaptureSource {
             return self.deliver(start, out);
         }
         match live.stream.reader().read(&mut self.raw) {
-            ReadOutcome::Samples(_) => note(live.resampler.step(&self.raw, out), &mut self.pending),
+            ReadOutcome::Samples(_) => {
+                note(live.resampler.step(&self.raw, out), &mut self.pending);
+                if live.only_zeros(&self.raw) {
+                    return self.lose("for 30 s it has delivered nothing but exact zeros", GapCause::Zeros, start, out);
+                }
+                if let Some(heard) = self.follow(start, out) {
+                    return heard;
+                }
+            }
             ReadOutcome::Lost(lost) => {
                 note(live.resampler.finish(out), &mut self.pending);
                 let samples = (lost * u64::from(SAMPLE_RATE_HZ)).div_ceil(u64::from(live.stream.rate_hz().max(1)));
@@ -197,9 +237,9 @@ impl CaptureSource {
             }
             ReadOutcome::Empty => {
                 if let Some(why) = live.failure() {
-                    return self.lose(&why, out);
+                    return self.lose(&why, GapCause::DeviceLost, start, out);
                 }
-                if let Some(heard) = self.follow(out) {
+                if let Some(heard) = self.follow(start, out) {
                     return heard;
                 }
             }
@@ -217,119 +257,11 @@ impl CaptureSource {
             n => Heard::Samples(n),
         }
     }
-
-    /// Gives up the stream; what it delivered comes first, then the trouble.
-    fn lose(&mut self, why: &str, out: &mut Vec<f32>) -> Heard {
-        let now = Instant::now();
-        let State::Listening(mut live) = std::mem::replace(&mut self.state, State::Paused) else { return Heard::Nothing };
-        let start = out.len();
-        note(live.resampler.finish(out), &mut self.pending);
-        self.switching = None;
-        self.state = State::Lost(Loss {
-            since: live.last_frames_at,
-            was_monitor: is_monitor(live.stream.id()),
-            retry_at: now + FIRST_RETRY,
-            pause: FIRST_RETRY,
-            attempt: None,
-            candidate: None,
-        });
-        let message = format!("{}: the input is lost: {why}; Hearken tries to open it again", self.name);
-        self.pending.push_back(Heard::Trouble(Error::new(ErrorKind::InputDevice, message)));
-        self.deliver(start, out)
-    }
-
-    /// Follows the system's default, and notices that the chosen input is gone although its stream was moved elsewhere.
-    fn follow(&mut self, out: &mut Vec<f32>) -> Option<Heard> {
-        let State::Listening(live) = &mut self.state else { return None };
-        if let Some(opening) = &self.switching {
-            match opening.try_recv() {
-                Ok(Ok(stream)) => {
-                    self.switching = None;
-                    let start = out.len();
-                    note(live.resampler.finish(out), &mut self.pending);
-                    if let Ok(live) = Live::new(stream) {
-                        self.take_over(live);
-                    }
-                    return Some(self.deliver(start, out));
-                }
-                Err(TryRecvError::Empty) => return None,
-                Ok(Err(_)) | Err(TryRecvError::Disconnected) => self.switching = None,
-            }
-        }
-        let seen = self.seen.try_recv().ok()?;
-        let id = live.stream.id();
-        let here = seen.ids.iter().any(|other| other == id);
-        match (&self.choice, seen.default_id) {
-            (DeviceChoice::Named(_), _) if !here => Some(self.lose("it is gone", out)),
-            (DeviceChoice::Default, None) if !here => Some(self.lose("it is gone", out)),
-            // The echo of a loudspeaker is never taken for a microphone unasked.
-            (DeviceChoice::Default, Some(new)) if !here && is_monitor(&new) && !is_monitor(id) => Some(self.lose("it is gone", out)),
-            (DeviceChoice::Default, Some(new)) if new != id => {
-                self.switching = Some(open_aside(self.choice.clone()));
-                None
-            }
-            _ => None,
-        }
-    }
-
-    fn recover(&mut self) -> Heard {
-        let State::Lost(loss) = &mut self.state else { return Heard::Nothing };
-        if let Some(live) = &mut loss.candidate {
-            let failed = live.failure().is_some();
-            if live.frames > 0 {
-                let waiting = live.stream.reader().waiting() as f64 / f64::from(live.stream.rate_hz().max(1));
-                let secs = (loss.since.elapsed().as_secs_f64() - waiting).max(0.0);
-                let samples = (secs * f64::from(SAMPLE_RATE_HZ)).round() as u64;
-                self.pending.push_back(Heard::Gap { samples, cause: GapCause::DeviceLost });
-                if let Some(live) = loss.candidate.take() {
-                    self.take_over(live);
-                }
-            } else if failed {
-                loss.fail();
-            }
-        } else if let Some(attempt) = &loss.attempt {
-            match attempt.try_recv() {
-                Ok(opened) => {
-                    loss.attempt = None;
-                    // A monitor that became the default because the microphone went is not what the user asked for.
-                    let wanted =
-                        |stream: &InputStream| self.choice != DeviceChoice::Default || loss.was_monitor || !is_monitor(stream.id());
-                    match opened.ok().filter(wanted).and_then(|stream| Live::new(stream).ok()) {
-                        Some(live) => loss.candidate = Some(live),
-                        None => loss.fail(),
-                    }
-                }
-                Err(TryRecvError::Empty) => {}
-                Err(TryRecvError::Disconnected) => loss.fail(),
-            }
-        } else if Instant::now() >= loss.retry_at {
-            loss.attempt = Some(open_aside(self.choice.clone()));
-        }
-        self.pending.pop_front().unwrap_or(Heard::Nothing)
-    }
 }
 
 /// Trouble of the resampler is told, and listening goes on.
 fn note(done: Result<()>, pending: &mut VecDeque<Heard>) {
     pending.extend(done.err().map(Heard::Trouble));
-}
-
-impl Loss {
-    fn fail(&mut self) {
-        self.attempt = None;
-        self.candidate = None;
-        self.pause = (self.pause * 2).min(LAST_RETRY);
-        self.retry_at = Instant::now() + self.pause;
-    }
-}
-
-/// Opens on a thread of its own, because a sound server that is going down may never answer.
-fn open_aside(choice: DeviceChoice) -> Receiver<Result<InputStream>> {
-    let (tx, rx) = crossbeam_channel::bounded(ATTEMPTS);
-    // Where no thread can be made the channel is closed at once, which counts as a failed attempt. When nobody wants the
-    // stream any more, the send fails and closes it.
-    let _ = std::thread::Builder::new().name("hearken-mic-open".to_owned()).spawn(move || drop(tx.send(InputStream::open(&choice))));
-    rx
 }
 
 impl Source for CaptureSource {
@@ -364,7 +296,8 @@ impl Source for CaptureSource {
 
     fn resume(&mut self) -> Result<()> {
         if matches!(self.state, State::Paused) {
-            let live = Live::new(InputStream::open(&self.choice)?)?;
+            let live = Live::new(self.backend.open(&self.choice, &self.excluded)?, Standing::Chosen)?;
+            self.slept = (self.backend.slept_secs(), Instant::now());
             self.take_over(live);
         }
         Ok(())

@@ -45,12 +45,12 @@ pub struct InputStream {
 }
 
 impl InputStream {
-    /// Opens the input that `choice` means and starts it.
+    /// Opens the input that `choice` means and starts it; none of `excluded` unless it is chosen by name.
     ///
     /// # Errors
     /// When there is no such input, or it is in use, forbidden or fails; the message names it.
-    pub fn open(choice: &DeviceChoice) -> Result<Self> {
-        let Found { device, id, name } = find_input(choice)?;
+    pub fn open(choice: &DeviceChoice, excluded: &[String]) -> Result<Self> {
+        let Found { device, id, name } = find_input(choice, excluded)?;
         let explain = |e: cpal::Error| explain(&name, &e);
         let supported = device.default_input_config().map_err(explain)?;
         let mut config = supported.config();
@@ -63,6 +63,12 @@ impl InputStream {
             }
         };
         Ok(Self { stream: Some(stream), reader, faults, id, name, rate_hz: config.sample_rate, channels: config.channels })
+    }
+
+    /// A stream that a test writes to.
+    #[cfg(test)]
+    pub(super) fn scripted(reader: RingReader, faults: Receiver<Fault>, id: &str, rate_hz: u32) -> Self {
+        Self { stream: None, reader, faults, id: id.to_owned(), name: id.to_owned(), rate_hz, channels: 1 }
     }
 
     /// The samples, mono, at [`Self::rate_hz`].

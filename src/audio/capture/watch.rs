@@ -15,6 +15,7 @@ const EVERY: Duration = Duration::from_secs(2);
 /// The inputs of a moment.
 pub(super) struct Seen {
     pub(super) default_id: Option<String>,
+    pub(super) default_name: String,
     pub(super) ids: Vec<String>,
 }
 
@@ -31,15 +32,17 @@ pub(super) fn watch() -> Receiver<Seen> {
         loop {
             std::thread::sleep(EVERY);
             hush();
-            let default_id = host.default_input_device().as_ref().and_then(id_of);
+            let default = host.default_input_device();
+            let default_id = default.as_ref().and_then(id_of);
+            let default_name = default.map(|device| device.to_string()).unwrap_or_default();
             let listed = host.devices().map(|all| all.filter(|d| goes(d, Direction::Input)).filter_map(|d| id_of(&d)).collect::<Vec<_>>());
             let seen = match listed {
-                Ok(ids) if default_id.is_some() => Seen { default_id, ids },
+                Ok(ids) if default_id.is_some() => Seen { default_id, default_name, ids },
                 listed => {
                     // The connection to a sound server that restarted is dead for ever; a new one may live.
                     host = cpal::default_host();
                     let Ok(ids) = listed else { continue };
-                    Seen { default_id, ids }
+                    Seen { default_id, default_name, ids }
                 }
             };
             if let Err(TrySendError::Disconnected(_)) = tx.try_send(seen) {

@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::line::{FarEnd, Filler, line};
 use super::{Opened, Outdated, Output, Playing, Route};
-use crate::audio::capture::devices::{Direction, Found, find, id_of};
+use crate::audio::capture::devices::{Found, find_output, id_of};
 use crate::audio::capture::hush::hush;
 use crate::audio::capture::trouble::{explain_output, is_fatal, what};
 use crate::error::Result;
@@ -29,7 +29,7 @@ pub struct DeviceOutput;
 
 impl Output for DeviceOutput {
     fn open(&mut self, choice: &DeviceChoice) -> Result<(Opened, FarEnd)> {
-        let Found { device, id, name } = find(choice, Direction::Output)?;
+        let Found { device, id, name } = find_output(choice)?;
         let explain = |e: cpal::Error| explain_output(&name, &e);
         let supported = device.default_output_config().map_err(explain)?;
         let mut config = supported.config();

@@ -3,7 +3,7 @@
 use clap::Parser;
 
 use super::*;
-use crate::config::{Clip, modes::TRANSLATE};
+use crate::config::{Clip, Consent, Originals, modes::TRANSLATE};
 
 struct Home(tempfile::TempDir);
 
@@ -150,14 +150,12 @@ fn what_means_nothing_is_refused_by_name() {
         (&["listen", "-", wav], ErrorKind::Arguments, "stdin"),
         (&["listen", "--modes", "dance"], ErrorKind::Arguments, "dialog, transcribe, translate, sounds"),
         (&["listen", "--eagerness", "dance=1"], ErrorKind::Arguments, "dance"),
-        (&["listen", "--model", "3b"], ErrorKind::Model, "--model DIR"),
         (&["listen", "/no/such.wav"], ErrorKind::AudioFile, "/no/such.wav"),
         (&["listen", &folder], ErrorKind::AudioFile, "folder"),
         (&["listen", wav, "--save-audio", wav], ErrorKind::Arguments, "overwritten"),
         (&["trace", wav, "--model", "m", "--path", "live", "--out", wav], ErrorKind::Arguments, "overwritten"),
         (&["trace", wav, "--model", "m", "--path", "live", "--out", "x.bin"], ErrorKind::Arguments, ".safetensors"),
         (&["trace", "-", "--model", "m", "--path", "live", "--out", "x.safetensors"], ErrorKind::Arguments, "stdin"),
-        (&["bench", "--model", "3b"], ErrorKind::Model, "3b"),
         (&["--modes", "dance"], ErrorKind::Arguments, "dance"),
     ];
     for (line, kind, word) in table {
@@ -182,4 +180,20 @@ fn trace_and_bench_say_what_they_do() {
     assert_eq!((trace.files, trace.path, trace.model), (vec![wav], TracePath::Offline, ModelChoice::Dir("m".into())));
     let Ok(Request::Bench(bench)) = home.ask(&["bench", "--shape", "3b", "--lanes", "2", "--json"]) else { panic!("bench") };
     assert_eq!((bench.subject, bench.lanes, bench.format), (BenchSubject::Shape3b, 2, ReportFormat::Json));
+}
+
+#[test]
+fn model_says_what_is_to_be_done_and_what_was_agreed_to() {
+    let home = Home::new();
+    let ask = |line: &[&str]| match home.ask(&[&["model"], line].concat()) {
+        Ok(Request::Model(request)) => request,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(ask(&["list", "--json"]), ModelRequest::List(ReportFormat::Json));
+    let ModelRequest::Download(got) = ask(&["download", "3b", "--yes", "--remove-originals", "--precision", "q8"]) else {
+        panic!("download")
+    };
+    assert_eq!((got.model, got.consent, got.originals), (ModelChoice::ThreeB, Consent::Given, Originals::Remove));
+    assert_eq!((got.precision, got.revision), (Some(Precision::Q8), None));
+    assert_eq!(ask(&["remove", "a/b"]), ModelRequest::Remove(ModelChoice::Dir("a/b".into()), Consent::Ask));
 }

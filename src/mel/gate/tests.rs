@@ -30,7 +30,7 @@ struct Room {
 impl Room {
     fn new(colour: Colour, level_dbfs: f32, seed: u64) -> Self {
         let random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let (mel, gate) = (LogMel::new(MaxOver::Newest45Secs), QuietGate::new());
+        let (mel, gate) = (LogMel::new(MaxOver::Newest45Secs), QuietGate::default());
         Self { colour, level_dbfs, random, pink: [0.0; 3], brown: 0.0, mel, gate }
     }
 
@@ -165,7 +165,7 @@ fn it_stays_open_for_6_seconds_after_the_last_sound() {
 
 #[test]
 fn digital_silence_closes_it_and_the_softest_sound_opens_it() {
-    let (mut mel, mut gate) = (LogMel::new(MaxOver::Newest45Secs), QuietGate::new());
+    let (mut mel, mut gate) = (LogMel::new(MaxOver::Newest45Secs), QuietGate::default());
     let steps: Vec<GateStep> = (0..40).map(|_| gate.step(&mel.step(&[0.0; CHUNK_SAMPLES]))).collect();
     assert_eq!(steps.iter().position(|step| *step == GateStep::ClosedNow), Some(HOLD_CHUNKS as usize));
     assert!(!gate.is_open());
@@ -266,4 +266,26 @@ fn a_reset_gate_is_a_new_one() {
     assert!(room.gate.is_open());
     assert!(room.wait(HOLD_CHUNKS as usize).iter().all(|step| *step == GateStep::Open));
     assert_eq!(room.hear(&[]), GateStep::ClosedNow);
+}
+
+#[test]
+fn a_more_sensitive_gate_hears_softer_words_and_a_less_sensitive_one_none_of_them() {
+    let heard = |sensitivity: Sensitivity, over: f32| {
+        let mut room = Room::new(Colour::Pink, -50.0, 71);
+        room.gate = QuietGate::new(sensitivity);
+        (0..40)
+            .filter(|_| {
+                room.until_closed(60);
+                room.wait(3);
+                let word = room.syllable(-50.0 + over);
+                room.hear(&word).is_open()
+            })
+            .count()
+    };
+    let soft = [Sensitivity::Low, Sensitivity::Normal, Sensitivity::High]
+        .map(|sensitivity| [-3.0, -6.0, -9.0, -12.0].map(|over| heard(sensitivity, over)));
+    println!("of 40 words 3, 6, 9, 12 dB below the room: low, normal, high hear {soft:?}");
+    let sums = soft.map(|heard| heard.iter().sum::<usize>());
+    assert!(sums[0] < sums[1] && sums[1] < sums[2], "{soft:?}");
+    assert_eq!([Sensitivity::Low, Sensitivity::High].map(|sensitivity| heard(sensitivity, 9.0)), [40, 40], "clear ones are heard by all");
 }

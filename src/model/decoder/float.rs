@@ -2,12 +2,12 @@
 
 use candle_core::{D, DType, Device, Result as CandleResult, Tensor};
 use candle_nn::ops::{rms_norm, silu, softmax_last_dim};
-use candle_nn::{Linear, Module, kv_cache::KvCache, rotary_emb::rope};
+use candle_nn::{Linear, Module, rotary_emb::rope};
 
 use super::{Input, Segment, Span};
 use crate::error::Result;
 use crate::model::config::LmConfig;
-use crate::model::kv::Layer;
+use crate::model::kv::{FloatLayer, Layer};
 use crate::model::rope::Rope;
 use crate::model::weights::{Weights, float_linear};
 
@@ -75,6 +75,11 @@ impl Layers {
             dtype,
             device: device.clone(),
         })
+    }
+
+    /// The rotations of its positions.
+    pub(super) const fn rope(&self) -> &Rope {
+        &self.rope
     }
 
     /// The last hidden states of all rows, `[rows, n_embd]`; what is new is appended to the caches.
@@ -148,13 +153,14 @@ impl Layers {
     }
 
     /// Causal attention of one lane's rows over all its cached positions: `[rows, n_head * head]`.
-    fn attend(&self, own: &Tensor, cache: &mut KvCache, turns: &Turns) -> CandleResult<Tensor> {
+    fn attend(&self, own: &Tensor, cache: &mut FloatLayer, turns: &Turns) -> CandleResult<Tensor> {
         let (heads, groups, size, t) = (self.config.n_head, self.config.groups(), self.config.head(), own.dim(0)?);
         let part = |from: usize, n: usize| own.narrow(1, from * size, n * size)?.reshape((1, t, n, size))?.transpose(1, 2)?.contiguous();
         let q = rope(&part(0, heads)?, &turns.cos, &turns.sin)?;
-        let k = rope(&part(heads, groups)?, &turns.cos, &turns.sin)?.squeeze(0)?;
+        let master = part(heads, groups)?;
+        let k = rope(&master, &turns.cos, &turns.sin)?.squeeze(0)?;
         let v = part(heads + groups, groups)?.squeeze(0)?;
-        let (k, v) = cache.append(&k, &v)?;
+        let (k, v) = cache.append(&master.squeeze(0)?, &k, &v)?;
         // The query heads of a group share its keys: they are stacked as rows instead of repeating the keys.
         let per_group = heads / groups;
         let positions = k.dim(1)?;

@@ -10,7 +10,8 @@ use candle_core::{Result as CandleResult, Storage};
 use super::{Input, Segment, Span};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::config::LmConfig;
-use crate::model::kernels::{Activations, Bits, Norm, Path, Tiled, attention::KeysValues};
+use crate::model::kernels::attention::Plan;
+use crate::model::kernels::{Activations, Bits, GROUP, Norm, Path, TILE, Tiled};
 use crate::model::kv::Layer;
 use crate::model::linear::{PackedLinear, PackedMlp, numbers_of};
 use crate::model::rope::{Rope, rotate};
@@ -38,18 +39,27 @@ struct Block {
     mlp: PackedMlp,
 }
 
+/// Row by row.
+type Logits = Vec<Vec<f32>>;
+
 /// What a pass computes in.
 #[derive(Debug, Default)]
 struct Room {
+    x: Tiled,
     rounded: Activations,
     inner: Activations,
     qkv: Tiled,
-    mixed: Tiled,
     /// Cosines and sines of all rows, `[row][head / 2]`.
     turns: Vec<(f32, f32)>,
-    head: Vec<f32>,
-    queries: Vec<f32>,
+    /// Keys and values of one position.
+    heads: Vec<f32>,
+    plan: Plan,
     answers: Vec<f32>,
+    /// Where the answers of each row begin, and how many rows its lane has.
+    places: Vec<(usize, usize)>,
+    /// The last hidden states that are read, and all logits of them.
+    read: Vec<f32>,
+    logits: Tiled,
 }
 
 impl Layers {
@@ -92,69 +102,69 @@ impl Layers {
         })
     }
 
-    /// The last hidden states of all rows, `[rows, n_embd]`; what is new is appended to the caches.
-    pub(super) fn pass(&self, spans: &[Span], segments: &mut [Segment<'_>]) -> CandleResult<Tiled> {
-        let mut x = Tiled::default();
-        self.embed(segments, &mut x)?;
+    /// The rotations of its positions.
+    pub(super) const fn rope(&self) -> &Rope {
+        &self.rope
+    }
+
+    /// Feeds all rows, appends to the caches and reads: of the rows `decisions` the two logits that can be chosen while
+    /// listening, of the rows `rows` all of them.
+    pub(super) fn pass(
+        &self,
+        spans: &[Span],
+        segments: &mut [Segment<'_>],
+        decisions: &[usize],
+        rows: &[usize],
+    ) -> CandleResult<(Logits, Logits)> {
         // What an earlier pass left behind when it panicked is overwritten: nothing in the room outlives a pass.
         let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
         let room = &mut *room;
-        room.turns.clear();
-        spans.iter().for_each(|span| room.turns.extend(self.rope.turns(span.position, span.rows)));
+        self.embed(segments, &mut room.x)?;
+        self.prepare(spans, room);
         let eps = self.config.norm_eps as f32;
         for (layer, block) in self.h.iter().enumerate() {
-            room.rounded.round_tiled(&x, Norm::Rms(&block.norm_1, eps));
+            room.rounded.round_tiled(&room.x, Norm::Rms(&block.norm_1, eps));
             block.qkv.forward(&room.rounded, &mut room.qkv);
-            room.mixed.reset(x.rows(), self.config.n_head * self.config.head());
-            for (span, segment) in spans.iter().zip(segments.iter_mut()) {
-                let Layer::Packed(cache) = &mut segment.cache.layers[layer] else {
-                    candle_core::bail!("the cache of a lane belongs to another precision")
-                };
-                self.attend(span, cache, room);
-            }
-            room.rounded.round_tiled(&room.mixed, Norm::None);
-            block.proj.add_to(&room.rounded, &mut x);
-            room.rounded.round_tiled(&x, Norm::Rms(&block.norm_2, eps));
-            block.mlp.add_to(&room.rounded, &mut room.inner, &mut x);
+            self.attend(layer, spans, segments, room)?;
+            block.proj.add_to(&room.rounded, &mut room.x);
+            room.rounded.round_tiled(&room.x, Norm::Rms(&block.norm_2, eps));
+            block.mlp.add_to(&room.rounded, &mut room.inner, &mut room.x);
         }
-        Ok(x)
+        Ok((self.decisions(room, decisions), self.rows(room, rows)))
     }
 
-    /// Of `rows` of the last hidden states, the two logits that can be chosen while listening.
-    pub(super) fn decisions(&self, x: &Tiled, rows: &[usize]) -> Vec<Vec<f32>> {
+    fn decisions(&self, room: &mut Room, rows: &[usize]) -> Logits {
+        self.read(room, rows);
         let dot = |y: &[f32], weight: &[f32]| y.iter().zip(weight).map(|(y, w)| y * w).sum::<f32>();
-        let of = |row: &usize| -> Vec<f32> {
-            let y = self.last_norm(x, *row);
-            self.decision_head.chunks_exact(x.width()).map(|weight| dot(&y, weight)).collect()
-        };
-        rows.iter().map(of).collect()
+        let of = |y: &[f32]| self.decision_head.chunks_exact(y.len()).map(|weight| dot(y, weight)).collect();
+        room.read.chunks_exact(self.config.n_embd).map(of).collect()
     }
 
-    /// All logits of `rows` of the last hidden states.
-    pub(super) fn rows(&self, x: &Tiled, rows: &[usize]) -> Vec<Vec<f32>> {
+    fn rows(&self, room: &mut Room, rows: &[usize]) -> Logits {
         if rows.is_empty() {
             return Vec::new();
         }
-        let chosen: Vec<f32> = rows.iter().flat_map(|row| self.last_norm(x, *row)).collect();
-        let (mut rounded, mut logits) = (Activations::default(), Tiled::default());
-        rounded.round(&chosen, rows.len());
-        self.lm_head.forward(&rounded, &mut logits);
+        self.read(room, rows);
+        room.rounded.round(&room.read, rows.len());
+        self.lm_head.forward(&room.rounded, &mut room.logits);
         let row = |row: usize| {
             let mut all = vec![0.0; self.lm_head.out()];
-            logits.copy(row, 0, &mut all);
+            room.logits.copy(row, 0, &mut all);
             all
         };
         (0..rows.len()).map(row).collect()
     }
 
-    /// Row `row` after the last norm.
-    fn last_norm(&self, x: &Tiled, row: usize) -> Vec<f32> {
-        let mut y = vec![0.0; x.width()];
-        x.copy(row, 0, &mut y);
-        let square: f32 = y.iter().map(|v| v * v).sum();
-        let scale = 1.0 / (square / y.len() as f32 + self.config.norm_eps as f32).sqrt();
-        y.iter_mut().zip(&self.ln_f).for_each(|(v, w)| *v *= scale * w);
-        y
+    /// Puts `rows` of the last hidden states after the last norm into `room.read`.
+    fn read(&self, room: &mut Room, rows: &[usize]) {
+        let width = self.config.n_embd;
+        room.read.resize(rows.len() * width, 0.0);
+        for (row, y) in rows.iter().zip(room.read.chunks_exact_mut(width)) {
+            room.x.copy(*row, 0, y);
+            let square: f32 = y.iter().map(|v| v * v).sum();
+            let scale = 1.0 / (square / width as f32 + self.config.norm_eps as f32).sqrt();
+            y.iter_mut().zip(&self.ln_f).for_each(|(v, w)| *v *= scale * w);
+        }
     }
 
     /// The embeddings of everything that is fed, features in place of their PADs.
@@ -185,32 +195,65 @@ impl Layers {
         Ok(())
     }
 
-    /// Causal attention of one lane's rows over all its cached positions, from `room.qkv` to `room.mixed`.
-    fn attend(&self, span: &Span, cache: &mut KeysValues, room: &mut Room) {
+    /// What is the same in all layers of a pass.
+    fn prepare(&self, spans: &[Span], room: &mut Room) {
+        let (heads, groups, size) = (self.config.n_head, self.config.groups(), self.config.head());
+        room.turns.clear();
+        spans.iter().for_each(|span| room.turns.extend(self.rope.turns(span.position, span.rows)));
+        room.plan.make(spans.iter().map(|span| span.rows), groups, heads / groups, size);
+        room.answers.resize(room.plan.answers(), 0.0);
+        room.heads.resize(2 * groups * size, 0.0);
+        room.places.clear();
+        for span in spans {
+            let first = span.first_row * heads * size;
+            room.places.extend((0..span.rows).map(|row| (first + row * heads / groups * size, span.rows)));
+        }
+    }
+
+    /// Causal attention of every lane's rows over all its cached positions, from `room.qkv` to `room.rounded`.
+    fn attend(&self, layer: usize, spans: &[Span], segments: &mut [Segment<'_>], room: &mut Room) -> CandleResult<()> {
         let (heads, groups, size) = (self.config.n_head, self.config.groups(), self.config.head());
         let per_group = heads / groups;
-        room.queries.resize(span.rows * heads * size, 0.0);
-        room.answers.resize(span.rows * heads * size, 0.0);
-        room.head.resize(2 * groups * size, 0.0);
-        let place = |g: usize, row: usize, i: usize| ((g * span.rows + row) * per_group + i) * size;
-        for row in 0..span.rows {
-            let turns = &room.turns[(span.first_row + row) * size / 2..][..size / 2];
-            for g in 0..groups {
-                let queries = &mut room.queries[place(g, row, 0)..][..per_group * size];
-                room.qkv.copy(span.first_row + row, g * per_group * size, queries);
-                rotate(queries, turns);
-            }
-            room.qkv.copy(span.first_row + row, heads * size, &mut room.head);
-            let (keys, values) = room.head.split_at_mut(groups * size);
-            rotate(keys, turns);
-            cache.append(keys, values);
-        }
-        cache.attend(Path::best(), &room.queries, span.rows, &mut room.answers);
-        for row in 0..span.rows {
-            for g in 0..groups {
-                let answers = &room.answers[place(g, row, 0)..][..per_group * size];
-                room.mixed.set(span.first_row + row, g * per_group * size, answers);
+        for (span, segment) in spans.iter().zip(segments.iter_mut()) {
+            let Layer::Packed(cache) = &mut segment.cache.layers[layer] else {
+                candle_core::bail!("the cache of a lane belongs to another precision")
+            };
+            for row in span.first_row..span.first_row + span.rows {
+                room.qkv.copy(row, heads * size, &mut room.heads);
+                let (keys, values) = room.heads.split_at_mut(groups * size);
+                cache.append(keys, &room.turns[row * size / 2..][..size / 2], values);
             }
         }
+        let lane = |lane: usize| match &segments[lane].cache.layers[layer] {
+            Layer::Packed(cache) => Some((cache, spans[lane].rows)),
+            Layer::Float(_) => None,
+        };
+        let (qkv, turns) = (&room.qkv, &room.turns);
+        room.plan.run(Path::best(), &mut room.answers, lane, |task, queries| {
+            for (pair, query) in queries.chunks_exact_mut(size).enumerate() {
+                let row = spans[task.lane].first_row + task.row(pair);
+                qkv.copy(row, (task.group * per_group + task.head(pair)) * size, query);
+                rotate(query, &turns[row * size / 2..][..size / 2]);
+            }
+        });
+        // Columns of the next layer's inputs are heads one after the other; a head is a multiple of 16 wide.
+        let (answers, places) = (&room.answers, &room.places);
+        room.rounded.fill(places.len(), heads * size, Activations::worth_a_thread(places.len()), |g, cells| {
+            for (row, cell) in cells.chunks_exact_mut(GROUP).enumerate() {
+                let (first, rows) = places[row];
+                for (part, to) in cell.chunks_exact_mut(TILE).enumerate() {
+                    let column = g * GROUP + part * TILE;
+                    if column < heads * size {
+                        let (head, within) = (column / size, column % size);
+                        let of_group = head / per_group * rows * per_group;
+                        let at = first + (of_group + head % per_group) * size + within;
+                        to.copy_from_slice(&answers[at..at + TILE]);
+                    } else {
+                        to.fill(0.0);
+                    }
+                }
+            }
+        });
+        Ok(())
     }
 }

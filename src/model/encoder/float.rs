@@ -1,17 +1,21 @@
 //! The encoder's layers through candle, in f32 on any device. Fields carry the checkpoint's names.
 
 use candle_core::{DType, Device, Result as CandleResult, Tensor};
-use candle_nn::{LayerNorm, Linear, Module, ops::softmax_last_dim};
+use candle_nn::{Conv1d, Conv1dConfig, LayerNorm, Linear, Module, ops::softmax_last_dim};
 
-use super::LAYER_NORM_EPS;
-use crate::error::Result;
+use super::{CHUNK_POSITIONS, LAYER_NORM_EPS, sinusoids};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::config::AudioConfig;
 use crate::model::linear::gelu;
 use crate::model::weights::{Weights, float_linear};
-use crate::time::CHUNK_FEATURES;
+use crate::time::{CHUNK_FEATURES, CHUNK_FRAMES};
 
 #[derive(Debug)]
 pub(super) struct Layers {
+    conv1: Conv1d,
+    conv2: Conv1d,
+    positions: Tensor,
+    num_mel_bins: usize,
     layers: Vec<Layer>,
     ln_post: LayerNorm,
     proj: Linear,
@@ -61,16 +65,29 @@ impl Layers {
                 final_layer_norm: norm(&at("final_layer_norm"))?,
             })
         };
+        let get = |name: String, shape: &[usize]| weights.get(&name, shape, DType::F32, device);
+        let conv = |name: &str, inner: usize, stride: usize| -> Result<Conv1d> {
+            let config = Conv1dConfig { padding: 1, stride, ..Conv1dConfig::default() };
+            Ok(Conv1d::new(get(format!("{name}.weight"), &[d, inner, 3])?, Some(get(format!("{name}.bias"), &[d])?), config))
+        };
+        let positions = Tensor::from_vec(sinusoids(d), (CHUNK_POSITIONS, d), device);
         Ok(Self {
+            conv1: conv("conv1", config.num_mel_bins, 1)?,
+            conv2: conv("conv2", d, 2)?,
+            positions: positions.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?,
+            num_mel_bins: config.num_mel_bins,
             layers: (0..config.encoder_layers).map(layer).collect::<Result<_>>()?,
             ln_post: norm("ln_post")?,
             proj: linear("proj", config.output_dim, d)?,
         })
     }
 
-    /// `[20, d]` to `[10, output_dim]`.
-    pub(super) fn forward(&self, x: &Tensor) -> CandleResult<Tensor> {
-        let mut x = x.clone();
+    /// `[128, 40]` to `[10, output_dim]`.
+    pub(super) fn forward(&self, mel: &[f32], device: &Device) -> CandleResult<Tensor> {
+        let x = Tensor::from_slice(mel, (1, self.num_mel_bins, CHUNK_FRAMES), device)?;
+        let x = gelu(&self.conv1.forward(&x)?)?;
+        let x = gelu(&self.conv2.forward(&x)?)?;
+        let mut x = x.squeeze(0)?.t()?.contiguous()?.add(&self.positions)?;
         for layer in &self.layers {
             x = layer.forward(&x)?;
         }

@@ -1,20 +1,23 @@
-//! The encoder's layers with packed weights, on the processor: one custom op of candle. Fields carry the checkpoint's names.
+//! The encoder with packed weights, on the processor. Fields carry the checkpoint's names.
 
 use std::sync::{Mutex, PoisonError};
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result as CandleResult, Shape};
-use rayon::prelude::*;
-
-use super::{CHUNK_POSITIONS, LAYER_NORM_EPS};
-use crate::error::Result;
+use super::convolution::Convolution;
+use super::{CHUNK_POSITIONS, LAYER_NORM_EPS, sinusoids};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::config::AudioConfig;
-use crate::model::kernels::{Activations, Bits, Norm, Tiled, math};
-use crate::model::linear::{PackedLinear, PackedMlp, numbers_of};
+use crate::model::kernels::crew::{Parts, crew};
+use crate::model::kernels::{Activations, Bits, GROUP, Norm, Tiled, math};
+use crate::model::linear::{PackedLinear, PackedMlp};
 use crate::model::weights::{Weights, packed_linear};
-use crate::time::CHUNK_FEATURES;
+use crate::time::{CHUNK_FEATURES, CHUNK_FRAMES};
 
 #[derive(Debug)]
 pub(super) struct Layers {
+    conv1: Convolution,
+    conv2: Convolution,
+    positions: Vec<f32>,
+    num_mel_bins: usize,
     layers: Vec<Layer>,
     ln_post: LayerNorm,
     proj: PackedLinear,
@@ -42,6 +45,8 @@ struct LayerNorm {
 /// What a chunk is computed in.
 #[derive(Debug, Default)]
 struct Room {
+    /// Rows of a convolution's input between two rows of zeros.
+    padded: Vec<f32>,
     x: Tiled,
     q: Tiled,
     k: Tiled,
@@ -74,7 +79,19 @@ impl Layers {
                 final_layer_norm: norm(&at("final_layer_norm"))?,
             })
         };
+        let conv = |name: &str, inner: usize, stride: usize| -> Result<Convolution> {
+            let weight = weights.vector(&format!("{name}.weight"), &[d, inner, 3])?;
+            let bias = weights.vector(&format!("{name}.bias"), &[d])?;
+            Convolution::new(&weight, &bias, inner, stride).ok_or_else(|| {
+                let why = format!("{name}.weight holds a number that is too large for 8 or 4 bits; use --precision f32");
+                Error::new(ErrorKind::UnsupportedModel, why)
+            })
+        };
         Ok(Self {
+            conv1: conv("conv1", config.num_mel_bins, 1)?,
+            conv2: conv("conv2", d, 2)?,
+            positions: sinusoids(d),
+            num_mel_bins: config.num_mel_bins,
             layers: (0..config.encoder_layers).map(layer).collect::<Result<_>>()?,
             ln_post: norm("ln_post")?,
             proj: linear("proj", config.output_dim, d)?,
@@ -90,41 +107,33 @@ impl LayerNorm {
     }
 }
 
-impl CustomOp1 for Layers {
-    fn name(&self) -> &'static str {
-        "packed-encoder"
-    }
-
-    /// `[20, d]` to `[10, output_dim]`.
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> CandleResult<(CpuStorage, Shape)> {
-        let (rows, d) = layout.shape().dims2()?;
+impl Layers {
+    /// `[128, 40]` to `[10, output_dim]`.
+    pub(super) fn forward(&self, mel: &[f32]) -> Vec<f32> {
         // What an earlier chunk left behind when it panicked is overwritten: nothing in the room outlives a chunk.
         let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
         let room = &mut *room;
-        room.x.reset(rows, d);
-        for (row, values) in numbers_of(storage, layout)?.chunks_exact(d).enumerate() {
-            room.x.set(row, 0, values);
-        }
+        self.convolve(mel, room);
+        let d = room.x.width();
         for layer in &self.layers {
             room.rounded.round_tiled(&room.x, layer.self_attn_layer_norm.as_norm());
             layer.q_proj.forward(&room.rounded, &mut room.q);
             layer.k_proj.forward(&room.rounded, &mut room.k);
             layer.v_proj.forward(&room.rounded, &mut room.v);
             attend(room, d / self.n_heads);
-            room.rounded.round_tiled(&room.mixed, Norm::None);
             layer.out_proj.add_to(&room.rounded, &mut room.x);
             room.rounded.round_tiled(&room.x, layer.final_layer_norm.as_norm());
             layer.mlp.add_to(&room.rounded, &mut room.inner, &mut room.x);
         }
         // Pairs of positions become one feature.
-        let mut pair = vec![0.0; 2 * d];
+        room.padded.resize(2 * d, 0.0);
         room.mixed.reset(CHUNK_FEATURES, d);
         for feature in 0..CHUNK_FEATURES {
-            let (a, b) = pair.split_at_mut(d);
+            let (a, b) = room.padded[..2 * d].split_at_mut(d);
             room.x.copy(2 * feature, 0, a);
             room.x.copy(2 * feature + 1, 0, b);
             a.iter_mut().zip(b).for_each(|(a, b)| *a = f32::midpoint(*a, *b));
-            room.mixed.set(feature, 0, &pair[..d]);
+            room.mixed.set(feature, 0, &room.padded[..d]);
         }
         room.rounded.round_tiled(&room.mixed, self.ln_post.as_norm());
         self.proj.forward(&room.rounded, &mut room.q);
@@ -132,34 +141,69 @@ impl CustomOp1 for Layers {
         for (feature, out) in out.chunks_exact_mut(self.proj.out()).enumerate() {
             room.q.copy(feature, 0, out);
         }
-        Ok((CpuStorage::F32(out), Shape::from((CHUNK_FEATURES, self.proj.out()))))
+        out
+    }
+
+    /// The convolutions and positions, to `room.x` `[20, d]`.
+    fn convolve(&self, mel: &[f32], room: &mut Room) {
+        let bins = self.num_mel_bins;
+        room.padded.clear();
+        room.padded.resize((CHUNK_FRAMES + 2) * bins, 0.0);
+        for (bin, frames) in mel.chunks_exact(CHUNK_FRAMES).enumerate() {
+            room.padded[bins + bin..].iter_mut().step_by(bins).zip(frames).for_each(|(to, v)| *to = *v);
+        }
+        self.conv1.forward(&room.padded, CHUNK_FRAMES, &mut room.mixed);
+        let d = room.mixed.width();
+        room.padded.clear();
+        room.padded.resize((CHUNK_FRAMES + 2) * d, 0.0);
+        for (row, to) in room.padded.chunks_exact_mut(d).skip(1).take(CHUNK_FRAMES).enumerate() {
+            room.mixed.copy(row, 0, to);
+        }
+        self.conv2.forward(&room.padded, CHUNK_POSITIONS, &mut room.x);
+        room.padded.resize(d, 0.0);
+        for (row, positions) in self.positions.chunks_exact(d).enumerate() {
+            let sums = &mut room.padded[..d];
+            room.x.copy(row, 0, sums);
+            sums.iter_mut().zip(positions).for_each(|(v, p)| *v += p);
+            room.x.set(row, 0, sums);
+        }
     }
 }
 
-/// Full attention within the chunk, from `q`, `k` and `v` to `mixed`; heads of `size` numbers are contiguous columns.
+/// Full attention within the chunk, from `q`, `k` and `v` to `rounded`; heads of `size` numbers are contiguous columns.
 fn attend(room: &mut Room, size: usize) {
     let (rows, d) = (room.q.rows(), room.q.width());
-    // Of every head `[row][size]` of queries, keys, values and answers, and room for a row of scores.
-    let share = rows * (4 * size + 1);
+    debug_assert_eq!(rows, CHUNK_POSITIONS);
+    // Of every head `[row][size]` of answers, queries, keys and values, and room.
+    let share = rows * 4 * size + math::room_within(rows, size);
     room.heads.resize(d / size * share, 0.0);
     let (q, k, v) = (&room.q, &room.k, &room.v);
-    room.heads.par_chunks_exact_mut(share).enumerate().for_each(|(head, own)| {
-        let (queries, rest) = own.split_at_mut(rows * size);
+    crew().share(&Parts::new(&mut room.heads, share), 1, |head, own| {
+        let (answers, rest) = own.split_at_mut(rows * size);
+        let (queries, rest) = rest.split_at_mut(rows * size);
         let (keys, rest) = rest.split_at_mut(rows * size);
-        let (values, rest) = rest.split_at_mut(rows * size);
-        let (answers, scores) = rest.split_at_mut(rows * size);
+        let (values, within) = rest.split_at_mut(rows * size);
         for row in 0..rows {
             q.copy(row, head * size, &mut queries[row * size..][..size]);
             k.copy(row, head * size, &mut keys[row * size..][..size]);
             v.copy(row, head * size, &mut values[row * size..][..size]);
         }
-        math::attend_within(queries, keys, values, scores, answers);
+        math::attend_within(size, queries, keys, values, within, answers);
     });
-    room.mixed.reset(rows, d);
-    for (head, own) in room.heads.chunks_exact(share).enumerate() {
-        for (row, answer) in own[3 * rows * size..4 * rows * size].chunks_exact(size).enumerate() {
-            room.mixed.set(row, head * size, answer);
+    let heads = &room.heads;
+    room.rounded.fill(rows, d, Activations::worth_a_thread(rows), |g, cells| {
+        for (row, cell) in cells.chunks_exact_mut(GROUP).enumerate() {
+            let mut column = g * GROUP;
+            let mut cell = cell;
+            // A group may reach over several heads, and a head over several groups.
+            while !cell.is_empty() && column < d {
+                let (head, within) = (column / size, column % size);
+                let count = cell.len().min(size - within);
+                let (to, rest) = cell.split_at_mut(count);
+                to.copy_from_slice(&heads[head * share + row * size + within..][..count]);
+                (cell, column) = (rest, column + count);
+            }
+            cell.fill(0.0);
         }
-    }
-    debug_assert_eq!(rows, CHUNK_POSITIONS);
+    });
 }

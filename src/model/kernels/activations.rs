@@ -2,8 +2,7 @@
 
 use std::cell::RefCell;
 
-use rayon::prelude::*;
-
+use super::crew::{Parts, crew};
 use super::math;
 use super::tiled::Tiled;
 use super::{GROUP, TILE};
@@ -19,6 +18,8 @@ pub struct Activations {
     scales: Vec<f32>,
     /// `[group][row]`: the sums of the numbers, for the offset of the weights.
     sums: Vec<i32>,
+    /// Mean and inverse spread of each row: room of the norms.
+    shifts: Vec<(f32, f32)>,
 }
 
 /// What is done to a row before it is rounded: `(x - mean) * scale * weight + bias`.
@@ -40,7 +41,7 @@ impl Activations {
     pub fn round(&mut self, x: &[f32], rows: usize) {
         assert!(rows > 0 && x.len().is_multiple_of(rows), "whole rows");
         let k = x.len() / rows;
-        self.fill(rows, k, worth_a_thread(rows), |g, cells| {
+        self.fill(rows, k, Self::worth_a_thread(rows), |g, cells| {
             for (row, cell) in x.chunks_exact(k).zip(cells.chunks_exact_mut(GROUP)) {
                 let group = &row[g * GROUP..k.min((g + 1) * GROUP)];
                 cell[..group.len()].copy_from_slice(group);
@@ -51,32 +52,13 @@ impl Activations {
 
     /// Rounds the rows of `x` after `norm`.
     pub fn round_tiled(&mut self, x: &Tiled, norm: Norm<'_>) {
-        let shifts = shifts(x, norm);
+        let mut shifts = std::mem::take(&mut self.shifts);
+        find_shifts(x, norm, &mut shifts);
         let rows = x.rows();
-        let tile_of = |tile: usize| x.numbers().get(tile * rows * TILE..(tile + 1) * rows * TILE);
-        self.fill(rows, x.width(), worth_a_thread(rows), |g, cells| {
-            for part in 0..GROUP / TILE {
-                let first = GROUP * g + TILE * part;
-                for row in 0..rows {
-                    let cell = &mut cells[row * GROUP + TILE * part..][..TILE];
-                    let Some(tile) = tile_of(first / TILE) else {
-                        cell.fill(0.0);
-                        continue;
-                    };
-                    cell.copy_from_slice(&tile[row * TILE..][..TILE]);
-                    let (mean, scale) = shifts[row];
-                    let last = x.width().min(first + TILE);
-                    match norm {
-                        Norm::None => {}
-                        Norm::Rms(weight, _) => cell.iter_mut().zip(&weight[first..last]).for_each(|(v, w)| *v *= scale * w),
-                        Norm::Layer(weight, bias, _) => {
-                            let both = weight[first..last].iter().zip(&bias[first..last]);
-                            cell.iter_mut().zip(both).for_each(|(v, (w, b))| *v = (*v - mean) * scale * w + b);
-                        }
-                    }
-                }
-            }
+        self.fill(rows, x.width(), Self::worth_a_thread(rows), |g, cells| {
+            math::norm_group(x.numbers(), (rows, x.width()), g, norm, &shifts, cells);
         });
+        self.shifts = shifts;
     }
 
     /// Rounds what `compute(group, cells)` writes into each group, `[row][64]`, the groups shared out over threads, at least
@@ -87,14 +69,19 @@ impl Activations {
         self.numbers.resize(cells * GROUP, 0);
         self.scales.resize(cells, 0.0);
         self.sums.resize(cells, 0);
-        let numbers = self.numbers.par_chunks_exact_mut(rows * GROUP);
-        let scales = self.scales.par_chunks_exact_mut(rows).zip(self.sums.par_chunks_exact_mut(rows));
-        numbers.zip(scales).with_min_len(groups_at_a_time).enumerate().for_each(|(g, (numbers, (scales, sums)))| {
+        let parts = (Parts::new(&mut self.numbers, rows * GROUP), (Parts::new(&mut self.scales, rows), Parts::new(&mut self.sums, rows)));
+        crew().share(&parts, groups_at_a_time, |g, (numbers, (scales, sums))| {
             with_room(rows * GROUP, |room| {
                 compute(g, room);
                 math::round_cells(room, numbers, scales, sums);
             });
         });
+    }
+
+    /// Groups of so many rows whose rounding takes longer than handing them to a thread does (a microsecond or two).
+    #[must_use]
+    pub const fn worth_a_thread(rows: usize) -> usize {
+        8_192 / (rows * GROUP) + 1
     }
 
     /// Number of rows.
@@ -120,33 +107,27 @@ impl Activations {
     }
 }
 
-/// Groups whose rounding takes longer than waking a thread for it does (some 10 us).
-const fn worth_a_thread(rows: usize) -> usize {
-    65_536 / (rows * GROUP) + 1
-}
-
-/// Mean and inverse spread of every row.
-fn shifts(x: &Tiled, norm: Norm<'_>) -> Vec<(f32, f32)> {
-    let width = x.width() as f32;
-    let row_sums = |f: &dyn Fn(f32, usize) -> f32| -> Vec<f32> {
-        let mut sums = vec![[0.0f32; TILE]; x.rows()];
-        for (t, tile) in x.numbers().chunks_exact(x.rows() * TILE).enumerate() {
-            let inside = TILE.min(x.width() - t * TILE);
-            for (row, (sums, numbers)) in sums.iter_mut().zip(tile.chunks_exact(TILE)).enumerate() {
-                sums.iter_mut().zip(&numbers[..inside]).for_each(|(sum, v)| *sum += f(*v, row));
+/// Puts mean and inverse spread of every row of `x` into `shifts`.
+fn find_shifts(x: &Tiled, norm: Norm<'_>, shifts: &mut Vec<(f32, f32)>) {
+    let (rows, width) = (x.rows(), x.width() as f32);
+    shifts.clear();
+    shifts.resize(rows, (0.0, 1.0));
+    let eps = match norm {
+        Norm::None => return,
+        Norm::Rms(_, eps) | Norm::Layer(_, _, eps) => eps,
+    };
+    with_room(rows * TILE, |sums| {
+        if let Norm::Layer(..) = norm {
+            math::row_sums(x.numbers(), (rows, x.width()), sums);
+            for ((mean, _), sums) in shifts.iter_mut().zip(sums.chunks_exact(TILE)) {
+                *mean = sums.iter().sum::<f32>() / width;
             }
         }
-        sums.iter().map(|sums| sums.iter().sum()).collect()
-    };
-    match norm {
-        Norm::None => vec![(0.0, 1.0); x.rows()],
-        Norm::Rms(_, eps) => row_sums(&|v, _| v * v).iter().map(|sum| (0.0, 1.0 / (sum / width + eps).sqrt())).collect(),
-        Norm::Layer(_, _, eps) => {
-            let means: Vec<f32> = row_sums(&|v, _| v).iter().map(|sum| sum / width).collect();
-            let squares = row_sums(&|v, row| (v - means[row]) * (v - means[row]));
-            means.into_iter().zip(squares).map(|(mean, sum)| (mean, 1.0 / (sum / width + eps).sqrt())).collect()
+        math::row_squares(x.numbers(), (rows, x.width()), shifts, sums);
+        for ((_, scale), sums) in shifts.iter_mut().zip(sums.chunks_exact(TILE)) {
+            *scale = 1.0 / (sums.iter().sum::<f32>() / width + eps).sqrt();
         }
-    }
+    });
 }
 
 /// Lends `n` numbers of the calling thread's own memory, whatever they hold: a pass asks for the same room thousands of times.

@@ -1,39 +1,154 @@
 //! Attention of a few rows over a long cache of 16-bit keys and values.
 //!
 //! Responsible for the layout of one layer's cache and for the product with it; the query heads of a group share every load
-//! of a key. Not responsible for rotation, nor for which positions are kept.
+//! of a key. Not responsible for which positions are kept.
 //!
-//! Layout: keys lie in blocks of 16 positions, in a block dimension by dimension, so that 16 scores form in one register;
-//! values lie position by position, so that 16 dimensions of the answer do. Both products are then one and the same
-//! kernel: `c[r][0..16] = sum over i of a[r][i] * b[i][0..16]`.
+//! Layout: keys and values lie in blocks of 16 positions. A block of keys is kept dimension by dimension, so that 16 scores
+//! form in one register; a block of values in slices of 16 dimensions, a slice position by position, so that 16 dimensions
+//! of the answer do. Both products are then one and the same kernel, `c[r][0..16] = sum over i of a[r][i] * b[i][0..16]`,
+//! which reads memory in one direction.
+
+mod keeping;
 
 use half::f16;
-use rayon::prelude::*;
+use half::slice::HalfFloatSliceExt;
 
+use super::crew::{Uneven, crew};
+use super::product::product;
 use super::{Path, math, with_room};
+use crate::model::rope::rotate;
 
 /// Positions of a block, and dimensions of a slice.
 const WIDE: usize = 16;
-/// Rows that share the loads of one task.
-const ROWS: usize = 24;
+/// Rows that share the loads of one task: as many as sums fit the registers of AVX-512 beside what they are made of.
+const ROWS: usize = 26;
 
-/// Keys and values of one layer of one lane: rotated keys, f16.
-#[derive(Clone, Debug)]
+/// Positions by which a cache grows: half a minute of chunks allocates once.
+const GROW_BY: usize = 512;
+
+/// Keys and values of one layer of one lane, f16.
+///
+/// Keys are kept twice: rotated for attention, and as they were before, from which they are rotated anew whenever their
+/// position changes. So a rotated key is always the same function of its master and its position, however often it moved.
+#[derive(Debug)]
 pub struct KeysValues {
     groups: usize,
     size: usize,
     positions: usize,
-    /// Per group `[block][size][16]`.
+    /// Rotated, per group `[block][size][16 positions]`.
     keys: Vec<Vec<f16>>,
-    /// Per group `[position][size]`.
+    /// Before rotation, per group `[position][size]`.
+    masters: Vec<Vec<f16>>,
+    /// Per group `[block][size / 16][16 positions][16]`.
     values: Vec<Vec<f16>>,
+    /// Room for one position in f16.
+    halves: Vec<f16>,
+}
+
+/// Some (row, head) pairs of one group of one lane, which one thread computes.
+#[derive(Clone, Copy, Debug)]
+pub struct Task {
+    /// Which lane.
+    pub lane: usize,
+    /// Which key/value head.
+    pub group: usize,
+    /// The first pair of the group, `row * heads of a group + head`.
+    pub first: usize,
+    /// How many.
+    pub pairs: usize,
+    /// Heads of the group.
+    pub per_group: usize,
+}
+
+impl Task {
+    /// The row of pair `at` of this task.
+    #[must_use]
+    pub const fn row(&self, at: usize) -> usize {
+        (self.first + at) / self.per_group
+    }
+
+    /// The head, within its group, of pair `at` of this task.
+    #[must_use]
+    pub const fn head(&self, at: usize) -> usize {
+        (self.first + at) % self.per_group
+    }
+}
+
+/// How the attention of a pass is shared out, the same in every layer.
+#[derive(Debug, Default)]
+pub struct Plan {
+    tasks: Vec<Task>,
+    /// Where the answers of each task end.
+    ends: Vec<usize>,
+}
+
+impl Plan {
+    /// Plans for `lanes` of so many rows each, `per_group` heads of `size` in each of `groups`.
+    pub fn make(&mut self, lanes: impl Iterator<Item = usize>, groups: usize, per_group: usize, size: usize) {
+        self.tasks.clear();
+        self.ends.clear();
+        let mut end = 0;
+        for (lane, rows) in lanes.enumerate() {
+            let all = rows * per_group;
+            let shares = all.div_ceil(ROWS);
+            for group in 0..groups {
+                for share in 0..shares {
+                    let (first, last) = (share * all / shares, (share + 1) * all / shares);
+                    self.tasks.push(Task { lane, group, first, pairs: last - first, per_group });
+                    end += (last - first) * size;
+                    self.ends.push(end);
+                }
+            }
+        }
+    }
+
+    /// Numbers of all answers: lane by lane `[group][row][head of the group][size]`.
+    #[must_use]
+    pub fn answers(&self) -> usize {
+        self.ends.last().copied().unwrap_or(0)
+    }
+
+    /// Computes every task on all threads. `lane` gives the cache of a lane and how many rows are its newest positions; `fetch`
+    /// writes the rotated queries of a task, `[pair][size]`; the answers go to `answers`.
+    pub fn run<'a>(
+        &self,
+        path: Path,
+        answers: &mut [f32],
+        lane: impl Fn(usize) -> Option<(&'a KeysValues, usize)> + Sync,
+        fetch: impl Fn(&Task, &mut [f32]) + Sync,
+    ) {
+        let Some(parts) = Uneven::new(answers, &self.ends) else { return };
+        crew().share(&parts, 1, |at, answers| {
+            let task = &self.tasks[at];
+            let Some((cache, rows)) = lane(task.lane) else { return };
+            with_room(answers.len(), |queries| {
+                fetch(task, queries);
+                cache.attend(path, task, rows, queries, answers);
+            });
+        });
+    }
+}
+
+impl Clone for KeysValues {
+    /// A copy that has room to grow: what is copied is appended to next.
+    fn clone(&self) -> Self {
+        let copy = |all: &Vec<Vec<f16>>| all.iter().map(|own| with_spare(own, GROW_BY * self.size)).collect();
+        Self { keys: copy(&self.keys), masters: copy(&self.masters), values: copy(&self.values), halves: Vec::new(), ..*self }
+    }
+}
+
+fn with_spare(numbers: &[f16], spare: usize) -> Vec<f16> {
+    let mut copy = Vec::with_capacity(numbers.len() + spare);
+    copy.extend_from_slice(numbers);
+    copy
 }
 
 impl KeysValues {
     /// An empty cache for `groups` key/value heads of `size` numbers, a multiple of 16.
     #[must_use]
     pub fn new(groups: usize, size: usize) -> Self {
-        Self { groups, size, positions: 0, keys: vec![Vec::new(); groups], values: vec![Vec::new(); groups] }
+        let empty = || vec![Vec::new(); groups];
+        Self { groups, size, positions: 0, keys: empty(), masters: empty(), values: empty(), halves: Vec::new() }
     }
 
     /// Positions that it holds.
@@ -42,17 +157,38 @@ impl KeysValues {
         self.positions
     }
 
-    /// Appends one position: the rotated keys and the values of every group, `[groups * size]` each.
-    pub fn append(&mut self, keys: &[f32], values: &[f32]) {
-        let (block, lane) = (self.positions / WIDE, self.positions % WIDE);
-        for g in 0..self.groups {
-            let own = g * self.size..(g + 1) * self.size;
-            let to = &mut self.keys[g];
-            to.resize((block + 1) * WIDE * self.size, f16::ZERO);
-            for (d, key) in keys[own.clone()].iter().enumerate() {
-                to[(block * self.size + d) * WIDE + lane] = f16::from_f32(*key);
+    /// Appends one position: the keys before rotation (afterwards they are rotated) and the values of every group,
+    /// `[groups * size]` each; `turns` is the rotation of this position.
+    pub fn append(&mut self, keys: &mut [f32], turns: &[(f32, f32)], values: &[f32]) {
+        let size = self.size;
+        for (keys, masters) in keys.chunks_exact_mut(size).zip(&mut self.masters) {
+            let from = masters.len();
+            if masters.capacity() < from + size {
+                masters.reserve_exact(GROW_BY * size);
             }
-            self.values[g].extend(values[own].iter().map(|v| f16::from_f32(*v)));
+            masters.resize(from + size, f16::ZERO);
+            masters[from..].convert_from_f32_slice(keys);
+            // What is rotated is what is kept, so that rotating it again gives the same bits.
+            masters[from..].convert_to_f32_slice(keys);
+        }
+        rotate(keys, turns);
+        let (block, lane) = (self.positions / WIDE * WIDE * size, self.positions % WIDE);
+        for own in self.keys.iter_mut().chain(&mut self.values) {
+            if own.capacity() < block + WIDE * size {
+                own.reserve_exact(GROW_BY * size);
+            }
+            own.resize(block + WIDE * size, f16::ZERO);
+        }
+        self.halves.resize(size, f16::ZERO);
+        for g in 0..self.groups {
+            self.halves.convert_from_f32_slice(&keys[g * size..(g + 1) * size]);
+            let to = &mut self.keys[g][block..];
+            self.halves.iter().enumerate().for_each(|(d, key)| to[d * WIDE + lane] = *key);
+            self.halves.convert_from_f32_slice(&values[g * size..(g + 1) * size]);
+            let to = &mut self.values[g][block..];
+            for (slice, own) in self.halves.chunks_exact(WIDE).enumerate() {
+                to[(slice * WIDE + lane) * WIDE..][..WIDE].copy_from_slice(own);
+            }
         }
         self.positions += 1;
     }
@@ -69,87 +205,48 @@ impl KeysValues {
         self.size
     }
 
-    /// All keys and all values, `[groups][positions][size]`.
+    /// All keys before rotation and all values, `[groups][positions][size]`.
     #[must_use]
     pub fn rows(&self) -> (Vec<f16>, Vec<f16>) {
-        let mut keys = Vec::with_capacity(self.groups * self.positions * self.size);
-        for own in &self.keys {
+        let mut values = Vec::with_capacity(self.groups * self.positions * self.size);
+        for own in &self.values {
             for at in 0..self.positions {
-                keys.extend((0..self.size).map(|d| own[(at / WIDE * self.size + d) * WIDE + at % WIDE]));
+                values.extend((0..self.size / WIDE).flat_map(|slice| self.slice(own, at, slice)));
             }
         }
-        (keys, self.values.concat())
+        (self.masters.concat(), values)
     }
 
-    /// Appends what [`KeysValues::rows`] gave.
-    pub fn extend(&mut self, keys: &[f16], values: &[f16]) {
-        let positions = keys.len() / (self.groups * self.size).max(1);
-        let of = |all: &[f16], at: usize| -> Vec<f32> {
-            (0..self.groups).flat_map(|g| all[(g * positions + at) * self.size..][..self.size].iter().map(|x| x.to_f32())).collect()
-        };
-        let rows: Vec<(Vec<f32>, Vec<f32>)> = (0..positions).map(|at| (of(keys, at), of(values, at))).collect();
-        for (keys, values) in rows {
-            self.append(&keys, &values);
+    /// The values of position `at` of group `g`.
+    fn value(&self, g: usize, at: usize, to: &mut [f32]) {
+        for (slice, to) in to.chunks_exact_mut(WIDE).enumerate() {
+            self.slice(&self.values[g], at, slice).convert_to_f32_slice(to);
         }
     }
 
-    /// Causal attention of the newest `rows` positions: `q` `[group][row][head of the group][size]`, already rotated; the
-    /// answers go to `out`, of the same shape.
-    pub fn attend(&self, path: Path, q: &[f32], rows: usize, out: &mut [f32]) {
-        let size = self.size;
-        let pairs = q.len() / (self.groups * size);
-        let per_group = pairs / rows;
-        // A task is a share of the (row, head) pairs of one group.
-        let of_group = q.par_chunks_exact(pairs * size).zip(out.par_chunks_exact_mut(pairs * size)).enumerate();
-        of_group.for_each(|(g, (q, out))| {
-            let tasks = q.par_chunks(ROWS * size).zip(out.par_chunks_mut(ROWS * size)).enumerate();
-            tasks.for_each(|(task, (q, out))| {
-                self.task(path, g, q, |r| self.positions - rows + (task * ROWS + r) / per_group + 1, out);
-            });
-        });
+    /// Slice `slice` of the values of position `at` of one group.
+    fn slice<'a>(&self, own: &'a [f16], at: usize, slice: usize) -> &'a [f16] {
+        &own[at / WIDE * WIDE * self.size + (slice * WIDE + at % WIDE) * WIDE..][..WIDE]
     }
 
-    /// The answers `[queries][size]` of group `g`; query `r` sees the first `seen(r)` positions.
-    fn task(&self, path: Path, g: usize, queries: &[f32], seen: impl Fn(usize) -> usize, out: &mut [f32]) {
+    /// Causal attention of `task`, whose lane's newest `rows` positions ask: `queries` and `answers` are `[pair][size]`.
+    fn attend(&self, path: Path, task: &Task, rows: usize, queries: &[f32], answers: &mut [f32]) {
         let size = self.size;
-        let rows = queries.len() / size;
+        // Rows of scores begin at different places of a cache page, or they would drive each other out of the nearest cache.
         let columns = self.positions.next_multiple_of(WIDE);
-        with_room(rows * columns, |scores| {
-            for block in 0..columns / WIDE {
-                let keys = &self.keys[g][block * WIDE * size..][..WIDE * size];
-                product(path, (queries, size), (keys, WIDE), size, (&mut scores[block * WIDE..], columns));
+        let stride = columns + if (columns / WIDE).is_multiple_of(2) { WIDE } else { 0 };
+        with_room(task.pairs * stride, |scores| {
+            for (block, keys) in self.keys[task.group].chunks_exact(WIDE * size).enumerate() {
+                product(path, task.pairs, (queries, size), (keys, WIDE * WIDE), size, (&mut scores[block * WIDE..], stride));
             }
             let scale = 1.0 / (size as f32).sqrt();
-            for (r, row) in scores.chunks_exact_mut(columns).enumerate() {
-                math::softmax(row, seen(r), scale);
+            for (pair, row) in scores.chunks_exact_mut(stride).enumerate() {
+                math::softmax(&mut row[..columns], self.positions - rows + task.row(pair) + 1, scale);
             }
             for slice in 0..size / WIDE {
-                let values = &self.values[g][slice * WIDE..];
-                product(path, (scores, columns), (values, size), self.positions, (&mut out[slice * WIDE..], size));
+                let values = &self.values[task.group][slice * WIDE * WIDE..];
+                product(path, task.pairs, (scores, stride), (values, WIDE * size), self.positions, (&mut answers[slice * WIDE..], size));
             }
         });
-    }
-}
-
-/// `c[r][0..16] = sum over i below n of a[r][i] * b[i][0..16]` for as many rows as `a` has; each matrix with its row stride.
-fn product(path: Path, (a, a_stride): (&[f32], usize), (b, b_stride): (&[f16], usize), n: usize, (c, c_stride): (&mut [f32], usize)) {
-    let rows = a.len() / a_stride;
-    // Checked once for all paths, which use pointers.
-    assert!(n <= a_stride && b.len() >= (n.max(1) - 1) * b_stride + WIDE && c.len() >= (rows - 1) * c_stride + WIDE, "sizes of a product");
-    match path {
-        #[cfg(target_arch = "x86_64")]
-        Path::Avx512Vnni => super::avx512::product((a, a_stride), (b, b_stride), n, (c, c_stride)),
-        #[cfg(target_arch = "x86_64")]
-        Path::Avx2 => super::avx2::product((a, a_stride), (b, b_stride), n, (c, c_stride)),
-        _ => {
-            for r in 0..rows {
-                let mut sums = [0.0f32; WIDE];
-                for i in 0..n {
-                    let (x, b) = (a[r * a_stride + i], &b[i * b_stride..][..WIDE]);
-                    sums.iter_mut().zip(b).for_each(|(sum, b)| *sum = x.mul_add(b.to_f32(), *sum));
-                }
-                c[r * c_stride..][..WIDE].copy_from_slice(&sums);
-            }
-        }
     }
 }

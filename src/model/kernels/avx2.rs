@@ -1,16 +1,34 @@
-//! AVX2 with FMA, for machines without VNNI: 8 outputs in one register, one row at a time.
+//! AVX2 with FMA, for machines without VNNI: 8 outputs in one register, up to 5 rows at once.
+
+#![allow(clippy::needless_range_loop, reason = "the loops over rows are unrolled into registers: `R` says how many there are")]
 
 use std::arch::x86_64::{
-    __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_castsi256_si128, _mm256_cvtepi8_epi16, _mm256_cvtepi32_ps,
-    _mm256_cvtepu8_epi16, _mm256_cvtph_ps, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_hadd_epi32, _mm256_loadu_ps,
-    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_permute4x64_epi64, _mm256_set1_epi8,
-    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_srli_epi16,
-    _mm256_storeu_ps,
+    __m256i, _mm_loadu_si128, _mm256_add_epi16, _mm256_add_epi32, _mm256_and_si256, _mm256_cvtepi32_ps, _mm256_cvtph_ps,
+    _mm256_dpbusd_avx_epi32, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mul_ps,
+    _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi32,
+    _mm256_srli_epi16, _mm256_storeu_ps,
 };
 
 use half::f16;
 
 use super::{Bits, GROUP, Job, TILE};
+
+/// Rows at once at most: their sums and what they are made of fill the 16 registers.
+const MOST_ROWS: usize = 5;
+
+/// How this path makes dot products.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Dots {
+    /// Products of pairs in 16 bits.
+    Pairs,
+    /// AVX-VNNI's instruction. Never run yet: no machine that was at hand has it. It differs from `Pairs` in nothing else.
+    Vnni,
+}
+
+/// Whether this machine has AVX-VNNI beside.
+pub(super) fn has_vnni() -> bool {
+    is_here() && is_x86_feature_detected!("avxvnni")
+}
 
 /// Whether this machine has it.
 pub(super) fn is_here() -> bool {
@@ -18,93 +36,169 @@ pub(super) fn is_here() -> bool {
 }
 
 /// Adds one tile for `rows` rows to `out`, whose rows lie `stride` apart.
-pub(super) fn tile(job: &Job<'_>, rows: usize, out: &mut [f32], stride: usize) {
-    for r in 0..rows {
-        let out = &mut out[r * stride..][..TILE];
+pub(super) fn tile(job: &Job<'_>, rows: usize, dots: Dots, out: &mut [f32], stride: usize) {
+    assert!(out.len() >= (rows - 1) * stride + TILE, "room for the rows");
+    let parts = rows.div_ceil(MOST_ROWS);
+    for part in 0..parts {
+        let (from, to) = (part * rows / parts, (part + 1) * rows / parts);
+        let out = &mut out[from * stride..];
         for half in 0..2 {
-            // SAFETY: the caller chose this path because `is_here`.
-            unsafe { half_tile(job, job.first_row + r, half, &mut out[8 * half..][..8]) };
+            macro_rules! run {
+                ($($r:literal)*) => {
+                    match (dots, to - from) {
+                        // SAFETY: the caller chose this path because this machine has it; the sizes were checked above.
+                        $((Dots::Pairs, $r) => unsafe { half_tile::<$r>(job, from, half, out, stride) },)*
+                        // SAFETY: as above.
+                        $((Dots::Vnni, $r) => unsafe { half_tile_vnni::<$r>(job, from, half, out, stride) },)*
+                        _ => {}
+                    }
+                };
+            }
+            run!(1 2 3 4 5);
         }
     }
 }
 
-/// Adds the products of one row with outputs `8 half ..= 8 half + 7` to `out`.
-///
-/// # Safety
-/// Needs AVX2, FMA and F16C, and room for 8 in `out`.
-#[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn half_tile(job: &Job<'_>, row: usize, half: usize, out: &mut [f32]) {
-    // SAFETY: `out` has room for 8.
-    let mut sum = unsafe { _mm256_loadu_ps(out.as_ptr()) };
-    for (g, weights) in job.weights.chunks_exact(job.bits.group_bytes()).enumerate() {
-        let (numbers, scales, totals) = job.activations.cells(g, row);
-        let numbers = &numbers[..GROUP];
-        // SAFETY: the instruction sets are the caller's promise.
-        let products = unsafe {
-            match job.bits {
-                Bits::Four => four(weights, numbers, half),
-                Bits::Eight => eight(weights, numbers, half),
+macro_rules! half_tile {
+    ($name:ident, $features:literal, $four:ident, $eight:ident) => {
+        /// Adds the products of `R` rows with outputs `8 half ..= 8 half + 7` to `out`.
+        ///
+        /// # Safety
+        /// Needs the instructions it is named for, and room for `R` rows in `out`.
+        #[target_feature(enable = $features)]
+        unsafe fn $name<const R: usize>(job: &Job<'_>, from: usize, half: usize, out: &mut [f32], stride: usize) {
+            for (g, weights) in job.weights.chunks_exact(job.bits.group_bytes()).enumerate() {
+                let (numbers, scales, totals) = job.activations.cells(g, job.first_row + from);
+                assert!(numbers.len() >= R * GROUP, "numbers of the rows");
+                // SAFETY: the instruction sets are the caller's promise, the numbers were just checked.
+                let products = unsafe {
+                    match job.bits {
+                        Bits::Four => $four::<R>(weights, numbers.as_ptr(), half),
+                        Bits::Eight => $eight::<R>(weights, numbers.as_ptr(), half),
+                    }
+                };
+                // SAFETY: a group has 16 scales of 2 bytes.
+                let scale = unsafe { _mm256_cvtph_ps(_mm_loadu_si128(job.scales.as_ptr().add(2 * TILE * g + 16 * half).cast())) };
+                for r in 0..R {
+                    let exact = _mm256_add_epi32(products[r], _mm256_set1_epi32(-job.bits.offset() * totals[r]));
+                    // SAFETY: `tile` checked the room.
+                    unsafe {
+                        let to = out.as_mut_ptr().add(r * stride + 8 * half);
+                        let scale = _mm256_mul_ps(scale, _mm256_set1_ps(scales[r]));
+                        _mm256_storeu_ps(to, _mm256_fmadd_ps(_mm256_cvtepi32_ps(exact), scale, _mm256_loadu_ps(to)));
+                    }
+                }
             }
-        };
-        let exact = _mm256_add_epi32(products, _mm256_set1_epi32(-job.bits.offset() * totals[0]));
-        // SAFETY: a group has 16 scales of 2 bytes.
-        let scale = unsafe { _mm256_cvtph_ps(_mm_loadu_si128(job.scales.as_ptr().add(2 * TILE * g + 16 * half).cast())) };
-        sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(exact), _mm256_mul_ps(scale, _mm256_set1_ps(scales[0])), sum);
-    }
-    // SAFETY: as above.
-    unsafe { _mm256_storeu_ps(out.as_mut_ptr(), sum) };
+        }
+    };
 }
 
+half_tile!(half_tile, "avx2,fma,f16c", four, eight);
+half_tile!(half_tile_vnni, "avx2,fma,f16c,avxvnni", four_vnni, eight_vnni);
+
 /// # Safety
-/// Needs AVX2.
+/// Needs AVX2; a group of numbers for each of `R` rows.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn four(weights: &[u8], numbers: &[i8], half: usize) -> __m256i {
+unsafe fn four<const R: usize>(weights: &[u8], numbers: *const i8, half: usize) -> [__m256i; R] {
     let (low_half, ones) = (_mm256_set1_epi8(15), _mm256_set1_epi16(1));
-    let mut sums = _mm256_setzero_si256();
-    for (step, numbers) in weights.chunks_exact(64).zip(numbers.chunks_exact(8)) {
+    let mut sums = [_mm256_setzero_si256(); R];
+    for (step, weights) in weights.chunks_exact(64).enumerate() {
         // SAFETY: a step has 64 bytes, of which this half is 32.
-        let both = unsafe { _mm256_loadu_si256(step.as_ptr().add(32 * half).cast()) };
+        let both = unsafe { _mm256_loadu_si256(weights.as_ptr().add(32 * half).cast()) };
         let (low, high) = (_mm256_and_si256(both, low_half), _mm256_and_si256(_mm256_srli_epi16::<4>(both), low_half));
-        // Two products of at most 15 x 127 fit in 16 bits, and so do two such pairs.
-        let pairs = std::arch::x86_64::_mm256_add_epi16(
-            _mm256_maddubs_epi16(low, _mm256_set1_epi32(four_of(&numbers[..4]))),
-            _mm256_maddubs_epi16(high, _mm256_set1_epi32(four_of(&numbers[4..]))),
-        );
-        sums = _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, ones));
+        for r in 0..R {
+            // SAFETY: the caller's promise.
+            let (first, second) = unsafe { (four_of(numbers.add(GROUP * r + 8 * step)), four_of(numbers.add(GROUP * r + 8 * step + 4))) };
+            // Two products of at most 15 x 127 fit in 16 bits, and so do two such pairs.
+            let pairs = _mm256_add_epi16(_mm256_maddubs_epi16(low, first), _mm256_maddubs_epi16(high, second));
+            sums[r] = _mm256_add_epi32(sums[r], _mm256_madd_epi16(pairs, ones));
+        }
     }
     sums
 }
 
 /// # Safety
-/// Needs AVX2.
+/// As [`four`].
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn eight(weights: &[u8], numbers: &[i8], half: usize) -> __m256i {
-    let mut sums = _mm256_setzero_si256();
-    for (step, numbers) in weights.chunks_exact(64).zip(numbers.chunks_exact(4)) {
+unsafe fn eight<const R: usize>(weights: &[u8], numbers: *const i8, half: usize) -> [__m256i; R] {
+    let (low_half, ones) = (_mm256_set1_epi8(15), _mm256_set1_epi16(1));
+    // 255 x 127 twice does not fit in 16 bits: the halves of a weight are multiplied apart.
+    let (mut lows, mut highs) = ([_mm256_setzero_si256(); R], [_mm256_setzero_si256(); R]);
+    for (step, weights) in weights.chunks_exact(64).enumerate() {
         // SAFETY: a step has 64 bytes, of which this half is 32.
-        let bytes = unsafe { _mm256_loadu_si256(step.as_ptr().add(32 * half).cast()) };
-        // 255 x 127 twice does not fit in 16 bits: widened first. Outputs 0-3 stand in the low half, 4-7 in the high one.
-        let low = _mm256_cvtepu8_epi16(_mm256_castsi256_si128(bytes));
-        let high = _mm256_cvtepu8_epi16(_mm256_extracti128_si256::<1>(bytes));
-        let four = _mm256_cvtepi8_epi16(_mm256_castsi256_si128(_mm256_set1_epi64x(
-            i64::from(four_of(numbers)) << 32 | i64::from(four_of(numbers)) & 0xffff_ffff,
-        )));
-        let pairs = _mm256_hadd_epi32(_mm256_madd_epi16(low, four), _mm256_madd_epi16(high, four));
-        sums = _mm256_add_epi32(sums, pairs);
+        let both = unsafe { _mm256_loadu_si256(weights.as_ptr().add(32 * half).cast()) };
+        let (low, high) = (_mm256_and_si256(both, low_half), _mm256_and_si256(_mm256_srli_epi16::<4>(both), low_half));
+        for r in 0..R {
+            // SAFETY: the caller's promise.
+            let four = unsafe { four_of(numbers.add(GROUP * r + 4 * step)) };
+            lows[r] = _mm256_add_epi32(lows[r], _mm256_madd_epi16(_mm256_maddubs_epi16(low, four), ones));
+            highs[r] = _mm256_add_epi32(highs[r], _mm256_madd_epi16(_mm256_maddubs_epi16(high, four), ones));
+        }
     }
-    // hadd leaves outputs 0 1 4 5 | 2 3 6 7.
-    _mm256_permute4x64_epi64::<0b11_01_10_00>(sums)
+    for r in 0..R {
+        lows[r] = _mm256_add_epi32(lows[r], _mm256_slli_epi32::<4>(highs[r]));
+    }
+    lows
 }
 
-fn four_of(numbers: &[i8]) -> i32 {
-    i32::from_le_bytes([numbers[0] as u8, numbers[1] as u8, numbers[2] as u8, numbers[3] as u8])
+/// # Safety
+/// Needs AVX-VNNI; a group of numbers for each of `R` rows.
+#[inline]
+#[target_feature(enable = "avx2,avxvnni")]
+unsafe fn four_vnni<const R: usize>(weights: &[u8], numbers: *const i8, half: usize) -> [__m256i; R] {
+    let low_half = _mm256_set1_epi8(15);
+    let mut sums = [_mm256_setzero_si256(); R];
+    for (step, weights) in weights.chunks_exact(64).enumerate() {
+        // SAFETY: a step has 64 bytes, of which this half is 32.
+        let both = unsafe { _mm256_loadu_si256(weights.as_ptr().add(32 * half).cast()) };
+        let (low, high) = (_mm256_and_si256(both, low_half), _mm256_and_si256(_mm256_srli_epi16::<4>(both), low_half));
+        for r in 0..R {
+            // SAFETY: the caller's promise.
+            let (first, second) = unsafe { (four_of(numbers.add(GROUP * r + 8 * step)), four_of(numbers.add(GROUP * r + 8 * step + 4))) };
+            sums[r] = _mm256_dpbusd_avx_epi32(_mm256_dpbusd_avx_epi32(sums[r], low, first), high, second);
+        }
+    }
+    sums
 }
 
-/// `c[r][0..16] = sum of a[r][i] * b[i][0..16]`: see [`attention`](super::attention), which has checked the sizes.
-pub(super) fn product((a, a_stride): (&[f32], usize), (b, b_stride): (&[f16], usize), n: usize, (c, c_stride): (&mut [f32], usize)) {
-    let rows = a.len() / a_stride;
+/// # Safety
+/// As [`four_vnni`].
+#[inline]
+#[target_feature(enable = "avx2,avxvnni")]
+unsafe fn eight_vnni<const R: usize>(weights: &[u8], numbers: *const i8, half: usize) -> [__m256i; R] {
+    let mut sums = [_mm256_setzero_si256(); R];
+    for (step, weights) in weights.chunks_exact(64).enumerate() {
+        // SAFETY: a step has 64 bytes, of which this half is 32.
+        let bytes = unsafe { _mm256_loadu_si256(weights.as_ptr().add(32 * half).cast()) };
+        for r in 0..R {
+            // SAFETY: the caller's promise.
+            sums[r] = _mm256_dpbusd_avx_epi32(sums[r], bytes, unsafe { four_of(numbers.add(GROUP * r + 4 * step)) });
+        }
+    }
+    sums
+}
+
+/// Four numbers in every lane.
+///
+/// # Safety
+/// Needs AVX2; four bytes at `at` must be readable.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn four_of(at: *const i8) -> __m256i {
+    // SAFETY: the caller's promise.
+    _mm256_set1_epi32(unsafe { at.cast::<i32>().read_unaligned() })
+}
+
+/// `c[r][0..16] = sum of a[r][i] * b[i][0..16]`: see [`product`](super::product), which has checked the sizes.
+pub(super) fn product(
+    rows: usize,
+    (a, a_stride): (&[f32], usize),
+    (b, b_stride): (&[f16], usize),
+    n: usize,
+    (c, c_stride): (&mut [f32], usize),
+) {
     let mut from = 0;
     while from < rows {
         let (a, c) = (&a[from * a_stride..], &mut c[from * c_stride..]);
@@ -122,7 +216,7 @@ pub(super) fn product((a, a_stride): (&[f32], usize), (b, b_stride): (&[f16], us
 /// The first `R` rows of a product; returns `R`.
 ///
 /// # Safety
-/// Needs AVX2, FMA and F16C; `n` numbers in each row of `a`, `n` rows of 16 in `b`, room for 16 in each row of `c`.
+/// Needs AVX2, FMA and F16C; `n` numbers in each row of `a`, `n` rows of 16 in the blocks of `b`, room for 16 in each row of `c`.
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn some_rows<const R: usize>(
     (a, a_stride): (&[f32], usize),
@@ -134,7 +228,7 @@ unsafe fn some_rows<const R: usize>(
     for i in 0..n {
         // SAFETY: the caller's promise.
         unsafe {
-            let at: *const f16 = b.as_ptr().add(i * b_stride);
+            let at: *const f16 = b.as_ptr().add(i / 16 * b_stride + i % 16 * 16);
             let b = [_mm256_cvtph_ps(_mm_loadu_si128(at.cast())), _mm256_cvtph_ps(_mm_loadu_si128(at.add(8).cast()))];
             for (r, sum) in sums.iter_mut().enumerate() {
                 let x = _mm256_set1_ps(*a.as_ptr().add(r * a_stride + i));

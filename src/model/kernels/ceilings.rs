@@ -1,10 +1,10 @@
 //! What this machine could do at most at this minute: the peaks that measured speeds are compared with.
 
 use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use rayon::prelude::*;
-
+use super::crew::{Parts, crew};
 use super::{Activations, Bits, GROUP, Packed, Path, TILE, multiply, pack};
 
 /// Bytes that are read: many times what the caches of a processor hold.
@@ -43,8 +43,9 @@ fn best_secs(mut work: impl FnMut()) -> f64 {
 }
 
 fn memory_gb_s() -> f64 {
-    let data: Vec<u64> = vec![1; BYTES / 8];
-    let share = data.len().div_ceil(8 * rayon::current_num_threads());
+    let mut data: Vec<u64> = vec![1; BYTES / 8];
+    let share = data.len().div_ceil(8 * crew().threads());
+    let total = AtomicU64::new(0);
     let secs = best_secs(|| {
         // Sums of eight columns are vectors; the time is that of reading.
         let sum = |part: &[u64]| {
@@ -54,17 +55,20 @@ fn memory_gb_s() -> f64 {
             }
             sums.iter().fold(0u64, |a, b| a.wrapping_add(*b))
         };
-        black_box(data.par_chunks(share).map(sum).reduce(|| 0, u64::wrapping_add));
+        crew().share(&Parts::new(&mut data, share), 1, |_, part| {
+            total.fetch_add(sum(part), Ordering::Relaxed);
+        });
+        black_box(&total);
     });
     BYTES as f64 / secs / 1e9
 }
 
 fn int8_gops(path: Path) -> f64 {
-    let threads = rayon::current_num_threads();
+    let threads = crew().threads();
     let each = match path {
         #[cfg(target_arch = "x86_64")]
         Path::Avx512Vnni => {
-            let secs = best_secs(|| (0..threads).into_par_iter().for_each(|_| super::avx512::spin(REPEATS * 8)));
+            let secs = best_secs(|| crew().share(&threads, 1, |_, ()| super::avx512::spin(REPEATS * 8)));
             return threads as f64 * super::avx512::SPIN_OPERATIONS * (REPEATS * 8) as f64 / secs / 1e9;
         }
         _ => REPEATS,
@@ -76,7 +80,7 @@ fn int8_gops(path: Path) -> f64 {
     let mut activations = Activations::default();
     activations.round(&vec![1.0; ROWS * GROUP], ROWS);
     let secs = best_secs(|| {
-        (0..threads).into_par_iter().for_each(|_| {
+        crew().share(&threads, 1, |_, ()| {
             let mut out = [0.0; ROWS * TILE];
             for _ in 0..each {
                 if let Some(weights) = Packed::new(black_box(&bytes), Bits::Eight, GROUP) {

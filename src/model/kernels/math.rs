@@ -3,6 +3,8 @@
 //! `exp` is a polynomial of degree 6 on half a power of two, relative error below 3e-7 (tested): as good as f32 gets, and
 //! some ten times as fast as one call of the C library per number.
 
+use super::{GROUP, Norm, TILE};
+
 /// Runs `$body` compiled for the widest vectors that this machine has.
 macro_rules! widest {
     ($(#[$doc:meta])* $name:ident, $plain:ident, ($($arg:ident: $type:ty),*)) => {
@@ -53,35 +55,133 @@ widest!(
 );
 
 widest!(
-    /// Full attention among a few rows of one head: `queries`, `keys`, `values` and `answers` are `[row][size]`; `scores` is
-    /// room for one number per row.
-    attend_within, attend_within_plain, (queries: &[f32], keys: &[f32], values: &[f32], scores: &mut [f32], answers: &mut [f32])
+    /// Full attention among the few rows of one head: `queries`, `keys`, `values` and `answers` are `[row][size]`; `room` is
+    /// for [`room_within`] numbers.
+    attend_within, attend_within_plain,
+    (size: usize, queries: &[f32], keys: &[f32], values: &[f32], room: &mut [f32], answers: &mut [f32])
+);
+
+widest!(
+    /// Group `g` of rows in [tiles](super::Tiled) of the size `(rows, width)` after `norm`, to `cells` `[row][64]`; zeros beyond
+    /// the width. `shifts` are mean and inverse spread of each row.
+    norm_group, norm_group_plain,
+    (tiles: &[f32], size: (usize, usize), g: usize, norm: Norm<'_>, shifts: &[(f32, f32)], cells: &mut [f32])
+);
+
+widest!(
+    /// Sums of the columns `c`, `c + 16`, … of rows in [tiles](super::Tiled) of the size `(rows, width)`: `sums[16 row + c]`.
+    row_sums, row_sums_plain, (tiles: &[f32], size: (usize, usize), sums: &mut [f32])
+);
+
+widest!(
+    /// As [`row_sums`], of the squares of what is above each row's mean, which stands first in `means`.
+    row_squares, row_squares_plain, (tiles: &[f32], size: (usize, usize), means: &[(f32, f32)], sums: &mut [f32])
 );
 
 #[inline(always)]
-fn attend_within_plain(queries: &[f32], keys: &[f32], values: &[f32], scores: &mut [f32], answers: &mut [f32]) {
-    const LANES: usize = 16;
-    let size = keys.len() / scores.len();
-    let scale = 1.0 / (size as f32).sqrt();
-    for (query, answer) in queries.chunks_exact(size).zip(answers.chunks_exact_mut(size)) {
-        for (score, key) in scores.iter_mut().zip(keys.chunks_exact(size)) {
-            let mut sums = [0.0f32; LANES];
-            for (q, k) in query.chunks(LANES).zip(key.chunks(LANES)) {
-                sums.iter_mut().zip(q).zip(k).for_each(|((sum, q), k)| *sum += q * k);
-            }
-            *score = sums.iter().sum();
+fn row_sums_plain(tiles: &[f32], size: (usize, usize), sums: &mut [f32]) {
+    over_rows(tiles, size, sums, |_| 0.0, |v, _| v);
+}
+
+#[inline(always)]
+fn row_squares_plain(tiles: &[f32], size: (usize, usize), means: &[(f32, f32)], sums: &mut [f32]) {
+    over_rows(tiles, size, sums, |row| means[row].0, |v, mean| (v - mean) * (v - mean));
+}
+
+#[inline(always)]
+fn over_rows(tiles: &[f32], (rows, width): (usize, usize), sums: &mut [f32], mean_of: impl Fn(usize) -> f32, of: impl Fn(f32, f32) -> f32) {
+    let (whole, last) = tiles.as_chunks::<TILE>().0.split_at(width / TILE * rows);
+    for (row, sums) in sums.as_chunks_mut::<TILE>().0.iter_mut().take(rows).enumerate() {
+        // Hidden from the compiler, as in `norm_group`.
+        let mean = std::hint::black_box(mean_of(row));
+        let mut own = [0.0; TILE];
+        for tile in whole.chunks_exact(rows) {
+            own.iter_mut().zip(&tile[row]).for_each(|(sum, v)| *sum += of(*v, mean));
         }
-        softmax_plain(scores, scores.len(), scale);
-        answer.fill(0.0);
-        for (score, value) in scores.iter().zip(values.chunks_exact(size)) {
-            answer.iter_mut().zip(value).for_each(|(a, v)| *a += score * v);
+        // Of the last tile only what lies within the width counts.
+        if let Some(numbers) = last.get(row) {
+            own.iter_mut().zip(numbers).take(width % TILE).for_each(|(sum, v)| *sum += of(*v, mean));
+        }
+        *sums = own;
+    }
+}
+
+#[inline(always)]
+fn norm_group_plain(tiles: &[f32], (rows, width): (usize, usize), g: usize, norm: Norm<'_>, shifts: &[(f32, f32)], cells: &mut [f32]) {
+    for part in 0..GROUP / TILE {
+        let first = GROUP * g + TILE * part;
+        let Some(tile) = tiles.get(first * rows..(first + TILE) * rows) else {
+            cells.chunks_exact_mut(GROUP).for_each(|cell| cell[TILE * part..][..TILE].fill(0.0));
+            continue;
+        };
+        // Beyond the width a tile holds zeros, and so do the parameters.
+        let of_tile = |all: &[f32]| -> [f32; TILE] {
+            let mut own = [0.0; TILE];
+            let inside = &all[first..width.min(first + TILE)];
+            own[..inside.len()].copy_from_slice(inside);
+            own
+        };
+        let (weight, bias) = match norm {
+            Norm::None => ([1.0; TILE], [0.0; TILE]),
+            Norm::Rms(weight, _) => (of_tile(weight), [0.0; TILE]),
+            Norm::Layer(weight, bias, _) => (of_tile(weight), of_tile(bias)),
+        };
+        let cells = cells.as_chunks_mut::<GROUP>().0.iter_mut();
+        for ((cell, numbers), shift) in cells.zip(tile.as_chunks::<TILE>().0).zip(shifts) {
+            // Hidden from the compiler, which would else make vectors across rows and gather their numbers (four times as slow).
+            let (mean, scale) = *std::hint::black_box(shift);
+            let mut normed = *numbers;
+            for c in 0..TILE {
+                normed[c] = (normed[c] - mean) * scale * weight[c] + bias[c];
+            }
+            cell[TILE * part..][..TILE].copy_from_slice(&normed);
+        }
+    }
+}
+
+/// Numbers that [`attend_within`] needs room for, with `rows` rows of heads of `size`.
+#[must_use]
+pub const fn room_within(rows: usize, size: usize) -> usize {
+    rows.next_multiple_of(TILE) * (size + QUERIES)
+}
+
+/// Queries whose scores form at the same time, so that none waits for another's sum.
+const QUERIES: usize = 4;
+
+#[inline(always)]
+fn attend_within_plain(size: usize, queries: &[f32], keys: &[f32], values: &[f32], room: &mut [f32], answers: &mut [f32]) {
+    let rows = keys.len() / size;
+    let wide = rows.next_multiple_of(TILE);
+    let (turned, scores) = room.split_at_mut(size * wide);
+    turned.fill(0.0);
+    for (row, key) in keys.chunks_exact(size).enumerate() {
+        turned.chunks_exact_mut(wide).zip(key).for_each(|(column, k)| column[row] = *k);
+    }
+    let scale = 1.0 / (size as f32).sqrt();
+    for (queries, answers) in queries.chunks(QUERIES * size).zip(answers.chunks_mut(QUERIES * size)) {
+        for first in (0..wide).step_by(TILE) {
+            let mut sums = [[0.0f32; TILE]; QUERIES];
+            for (d, keys) in turned.chunks_exact(wide).enumerate() {
+                let keys = &keys[first..first + TILE];
+                for (query, sums) in queries.chunks_exact(size).zip(&mut sums) {
+                    sums.iter_mut().zip(keys).for_each(|(sum, k)| *sum += query[d] * k);
+                }
+            }
+            sums.iter().zip(scores.chunks_exact_mut(wide)).for_each(|(sums, scores)| scores[first..first + TILE].copy_from_slice(sums));
+        }
+        for (answer, scores) in answers.chunks_exact_mut(size).zip(scores.chunks_exact_mut(wide)) {
+            softmax_plain(scores, rows, scale);
+            answer.fill(0.0);
+            for (score, value) in scores.iter().zip(values.chunks_exact(size)) {
+                answer.iter_mut().zip(value).for_each(|(a, v)| *a += score * v);
+            }
         }
     }
 }
 
 #[inline(always)]
 fn round_cells_plain(x: &[f32], numbers: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
-    const CELL: usize = super::GROUP;
+    const CELL: usize = GROUP;
     // Adding and taking off 1.5 * 2^23 rounds to the nearest integer, which then stands in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
     let cells = x.as_chunks::<CELL>().0.iter().zip(numbers.as_chunks_mut::<CELL>().0);
@@ -149,13 +249,15 @@ fn exp(x: f32) -> f32 {
     // Adding and taking off 1.5 * 2^23 rounds to the nearest integer.
     const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 88.0);
-    let n = x * std::f32::consts::LOG2_E + ROUND - ROUND;
+    let rounded = x * std::f32::consts::LOG2_E + ROUND;
+    let n = rounded - ROUND;
     let r = x - n * LN2_HIGH - n * LN2_LOW;
     let mut p = 1.0 / 720.0;
     for c in [1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
         p = p * r + c;
     }
-    p * f32::from_bits(((n as i32 + 127) << 23) as u32)
+    // The integer stands in the lowest bits; as an exponent it is a power of two.
+    p * f32::from_bits(rounded.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23)
 }
 
 /// erf(x), absolute error below 1.5e-7 in exact arithmetic (Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26).

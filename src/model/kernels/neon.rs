@@ -1,12 +1,19 @@
-//! NEON with dot products: 16 outputs in four registers, one row at a time.
+//! NEON with dot products: 16 outputs in four registers, up to 4 rows at once. Run under qemu's emulation only so far.
+
+#![allow(clippy::needless_range_loop, reason = "the loops over rows are unrolled into registers: `R` says how many there are")]
 
 use std::arch::aarch64::{
-    int8x16_t, int32x4_t, vandq_u8, vcvtq_f32_s32, vdupq_n_f32, vdupq_n_s8, vdupq_n_s32, vdupq_n_u8, veorq_u8, vfmaq_f32, vld1q_f32,
-    vld1q_u8, vmulq_f32, vreinterpretq_s8_s32, vreinterpretq_s8_u8, vshrq_n_u8, vst1q_f32, vsubq_s8,
+    float32x4_t, int8x16_t, int32x4_t, uint16x8_t, vandq_u8, vcvtq_f32_s32, vdupq_n_f32, vdupq_n_s8, vdupq_n_s32, vdupq_n_u8, veorq_u8,
+    vfmaq_f32, vld1q_f32, vld1q_u8, vld1q_u16, vmulq_f32, vreinterpretq_s8_s32, vreinterpretq_s8_u8, vshrq_n_u8, vst1q_f32, vsubq_s8,
 };
+
+use half::f16;
 
 use super::packing::scale_at;
 use super::{Bits, GROUP, Job, TILE};
+
+/// Rows at once at most: four times four sums, and what they are made of.
+const MOST_ROWS: usize = 4;
 
 /// Whether this machine has it.
 pub(super) fn is_here() -> bool {
@@ -15,59 +22,156 @@ pub(super) fn is_here() -> bool {
 
 /// Adds one tile for `rows` rows to `out`, whose rows lie `stride` apart.
 pub(super) fn tile(job: &Job<'_>, rows: usize, out: &mut [f32], stride: usize) {
-    for r in 0..rows {
-        // SAFETY: the caller chose this path because `is_here`.
-        unsafe { row(job, job.first_row + r, &mut out[r * stride..][..TILE]) };
+    assert!(out.len() >= (rows - 1) * stride + TILE, "room for the rows");
+    let parts = rows.div_ceil(MOST_ROWS);
+    for part in 0..parts {
+        let (from, to) = (part * rows / parts, (part + 1) * rows / parts);
+        let out = &mut out[from * stride..];
+        // SAFETY: the caller chose this path because `is_here`; the sizes were checked above.
+        unsafe {
+            match to - from {
+                4 => some_tile::<4>(job, from, out, stride),
+                3 => some_tile::<3>(job, from, out, stride),
+                2 => some_tile::<2>(job, from, out, stride),
+                _ => some_tile::<1>(job, from, out, stride),
+            }
+        }
     }
 }
 
+/// Adds the products of `R` rows.
+///
 /// # Safety
-/// Needs NEON with dot products.
+/// Needs NEON with dot products, and room for `R` rows in `out`.
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn row(job: &Job<'_>, row: usize, out: &mut [f32]) {
-    // SAFETY: `tile` gave 16.
-    let mut sums: [_; 4] = std::array::from_fn(|c| unsafe { vld1q_f32(out.as_ptr().add(4 * c)) });
+unsafe fn some_tile<const R: usize>(job: &Job<'_>, from: usize, out: &mut [f32], stride: usize) {
     for (g, weights) in job.weights.chunks_exact(job.bits.group_bytes()).enumerate() {
-        let (numbers, scales, _) = job.activations.cells(g, row);
-        let numbers = &numbers[..GROUP];
+        let (numbers, scales, _) = job.activations.cells(g, job.first_row + from);
         // The offset is taken off the weights before the product, which is signed here: the sums are the same integers.
-        let mut exact = [vdupq_n_s32(0); 4];
+        let mut exact = [[vdupq_n_s32(0); 4]; R];
         match job.bits {
             Bits::Four => {
-                for (step, numbers) in weights.chunks_exact(64).zip(numbers.chunks_exact(8)) {
-                    let (first, second) = (four_of(&numbers[..4]), four_of(&numbers[4..]));
-                    for (c, exact) in exact.iter_mut().enumerate() {
+                for (step, bytes) in weights.chunks_exact(64).enumerate() {
+                    for c in 0..4 {
                         // SAFETY: a step has four times 16 bytes.
-                        let both = unsafe { vld1q_u8(step.as_ptr().add(16 * c)) };
+                        let both = unsafe { vld1q_u8(bytes.as_ptr().add(16 * c)) };
                         let eight = vdupq_n_s8(8);
                         let low = vsubq_s8(vreinterpretq_s8_u8(vandq_u8(both, vdupq_n_u8(15))), eight);
                         let high = vsubq_s8(vreinterpretq_s8_u8(vshrq_n_u8::<4>(both)), eight);
-                        *exact = dot(dot(*exact, low, first), high, second);
+                        for r in 0..R {
+                            let numbers = &numbers[GROUP * r + 8 * step..][..8];
+                            exact[r][c] = dot(dot(exact[r][c], low, four_of(&numbers[..4])), high, four_of(&numbers[4..]));
+                        }
                     }
                 }
             }
             Bits::Eight => {
-                for (step, numbers) in weights.chunks_exact(64).zip(numbers.chunks_exact(4)) {
-                    let four = four_of(numbers);
-                    for (c, exact) in exact.iter_mut().enumerate() {
+                for (step, bytes) in weights.chunks_exact(64).enumerate() {
+                    for c in 0..4 {
                         // SAFETY: a step has four times 16 bytes.
-                        let bytes = unsafe { vld1q_u8(step.as_ptr().add(16 * c)) };
-                        *exact = dot(*exact, vreinterpretq_s8_u8(veorq_u8(bytes, vdupq_n_u8(128))), four);
+                        let bytes = unsafe { vld1q_u8(bytes.as_ptr().add(16 * c)) };
+                        let signed = vreinterpretq_s8_u8(veorq_u8(bytes, vdupq_n_u8(128)));
+                        for r in 0..R {
+                            exact[r][c] = dot(exact[r][c], signed, four_of(&numbers[GROUP * r + 4 * step..][..4]));
+                        }
                     }
                 }
             }
         }
-        for (c, (sum, exact)) in sums.iter_mut().zip(exact).enumerate() {
+        for c in 0..4 {
             let scale: [f32; 4] = std::array::from_fn(|i| scale_at(job.scales, g, 4 * c + i));
-            // SAFETY: four scales.
-            let scale = unsafe { vld1q_f32(scale.as_ptr()) };
-            *sum = vfmaq_f32(*sum, vcvtq_f32_s32(exact), vmulq_f32(scale, vdupq_n_f32(scales[0])));
+            // SAFETY: four scales; `tile` checked the room.
+            unsafe {
+                let scale = vld1q_f32(scale.as_ptr());
+                for r in 0..R {
+                    let to = out.as_mut_ptr().add(r * stride + 4 * c);
+                    let scale = vmulq_f32(scale, vdupq_n_f32(scales[r]));
+                    vst1q_f32(to, vfmaq_f32(vld1q_f32(to), vcvtq_f32_s32(exact[r][c]), scale));
+                }
+            }
         }
     }
-    for (c, sum) in sums.into_iter().enumerate() {
-        // SAFETY: `tile` gave room for 16.
-        unsafe { vst1q_f32(out.as_mut_ptr().add(4 * c), sum) };
+}
+
+/// `c[r][0..16] = sum of a[r][i] * b[i][0..16]`: see [`product`](super::product), which has checked the sizes.
+pub(super) fn product(
+    rows: usize,
+    (a, a_stride): (&[f32], usize),
+    (b, b_stride): (&[f16], usize),
+    n: usize,
+    (c, c_stride): (&mut [f32], usize),
+) {
+    let mut from = 0;
+    while from < rows {
+        let (a, c) = (&a[from * a_stride..], &mut c[from * c_stride..]);
+        // SAFETY: the caller chose this path because `is_here`, and checked the sizes of all three for every row.
+        from += unsafe {
+            match rows - from {
+                5.. => some_rows::<5>((a, a_stride), (b, b_stride), n, (c, c_stride)),
+                2.. => some_rows::<2>((a, a_stride), (b, b_stride), n, (c, c_stride)),
+                _ => some_rows::<1>((a, a_stride), (b, b_stride), n, (c, c_stride)),
+            }
+        };
     }
+}
+
+/// The first `R` rows of a product; returns `R`.
+///
+/// # Safety
+/// Needs NEON; `n` numbers in each row of `a`, `n` rows of 16 in the blocks of `b`, room for 16 in each row of `c`.
+#[target_feature(enable = "neon")]
+unsafe fn some_rows<const R: usize>(
+    (a, a_stride): (&[f32], usize),
+    (b, b_stride): (&[f16], usize),
+    n: usize,
+    (c, c_stride): (&mut [f32], usize),
+) -> usize {
+    let mut sums = [[vdupq_n_f32(0.0); 4]; R];
+    for i in 0..n {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let at: *const u16 = b.as_ptr().add(i / 16 * b_stride + i % 16 * 16).cast();
+            let (first, second) = (vld1q_u16(at), vld1q_u16(at.add(8)));
+            let b = [low_floats(first), high_floats(first), low_floats(second), high_floats(second)];
+            for r in 0..R {
+                let x = vdupq_n_f32(*a.as_ptr().add(r * a_stride + i));
+                for k in 0..4 {
+                    sums[r][k] = vfmaq_f32(sums[r][k], b[k], x);
+                }
+            }
+        }
+    }
+    for r in 0..R {
+        for k in 0..4 {
+            // SAFETY: the caller's promise.
+            unsafe { vst1q_f32(c.as_mut_ptr().add(r * c_stride + 4 * k), sums[r][k]) };
+        }
+    }
+    R
+}
+
+/// The first four 16-bit floats as f32. The intrinsics need a type that is not stable in Rust 1.95, the instruction does not.
+#[inline]
+#[target_feature(enable = "neon")]
+fn low_floats(halves: uint16x8_t) -> float32x4_t {
+    let out: float32x4_t;
+    // SAFETY: it reads and writes registers only; every processor with NEON has it.
+    unsafe {
+        std::arch::asm!("fcvtl {0:v}.4s, {1:v}.4h", lateout(vreg) out, in(vreg) halves, options(pure, nomem, nostack, preserves_flags));
+    }
+    out
+}
+
+/// The last four, as [`low_floats`].
+#[inline]
+#[target_feature(enable = "neon")]
+fn high_floats(halves: uint16x8_t) -> float32x4_t {
+    let out: float32x4_t;
+    // SAFETY: as in `low_floats`.
+    unsafe {
+        std::arch::asm!("fcvtl2 {0:v}.4s, {1:v}.8h", lateout(vreg) out, in(vreg) halves, options(pure, nomem, nostack, preserves_flags));
+    }
+    out
 }
 
 /// `sum` plus, in each of the four lanes, the products of four signed bytes. The intrinsic `vdotq_s32` is not stable in

@@ -1,5 +1,7 @@
 //! Rows of numbers as the products leave them: `[tile][row][16]`, so that every thread writes a place of its own.
 
+use std::ops::Range;
+
 use super::TILE;
 
 /// A matrix in tiles of 16 columns; the columns of the last tile beyond `width` are padding, which products leave at zero.
@@ -32,16 +34,32 @@ impl Tiled {
 
     /// Puts `values` into the columns from `column` on of `row`.
     pub fn set(&mut self, row: usize, column: usize, values: &[f32]) {
-        for (i, value) in (column..).zip(values) {
-            self.numbers[(i / TILE * self.rows + row) * TILE + i % TILE] = *value;
+        let mut values = values;
+        for at in self.stretches(row, column, values.len()) {
+            let (now, rest) = values.split_at(at.len());
+            self.numbers[at].copy_from_slice(now);
+            values = rest;
         }
     }
 
     /// Puts the columns of `row` from `column` on into `out`.
     pub fn copy(&self, row: usize, column: usize, out: &mut [f32]) {
-        for (i, value) in (column..).zip(out) {
-            *value = self.numbers[(i / TILE * self.rows + row) * TILE + i % TILE];
+        let mut out = out;
+        for at in self.stretches(row, column, out.len()) {
+            let (now, rest) = out.split_at_mut(at.len());
+            now.copy_from_slice(&self.numbers[at]);
+            out = rest;
         }
+    }
+
+    /// Where `count` columns of `row` from `column` on lie, tile by tile.
+    fn stretches(&self, row: usize, column: usize, count: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (rows, end) = (self.rows, column + count);
+        (column / TILE..end.div_ceil(TILE)).map(move |tile| {
+            let (from, to) = (column.max(tile * TILE), end.min((tile + 1) * TILE));
+            let first = (tile * rows + row) * TILE;
+            first + from % TILE..first + from % TILE + to - from
+        })
     }
 
     /// All numbers, tile by tile.

@@ -1,0 +1,123 @@
+//! The kernels of packed weights at the 3B's sizes, weights from memory: GB/s and GOP/s stand beside what the machine can do.
+//!
+//! criterion prints the times; the shares of the peaks, which it cannot print, come first, from the same functions.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use hearken::model::kernels::attention::{KeysValues, Plan};
+use hearken::model::kernels::ceilings::Ceilings;
+use hearken::model::kernels::crew::{Parts, crew};
+use hearken::model::kernels::{Activations, Bits, GROUP, Packed, Path, TILE, Tiled, multiply, tile_bytes};
+
+/// Name, outputs and inputs of the matrices that matter.
+const SHAPES: [(&str, usize, usize); 5] = [
+    ("decoder qkv", 2_560, 2_048),
+    ("decoder mlp in", 11_008, 2_048),
+    ("decoder mlp out", 2_048, 11_008),
+    ("encoder fc1", 5_120, 1_280),
+    ("lm_head", 151_936, 2_048),
+];
+/// A reply token, a chunk, the encoder's positions, chunks of two lanes.
+const ROWS: [usize; 4] = [1, 13, 20, 26];
+/// Bytes of weights that are gone through before the same come again: more than any cache holds.
+const BYTES: usize = 256 << 20;
+/// Times that a product is timed for the table.
+const RUNS: usize = 21;
+
+/// Copies of one matrix, used in turn.
+struct Matrices {
+    bytes: Vec<u8>,
+    size: usize,
+    bits: Bits,
+    inner: usize,
+    next: usize,
+}
+
+impl Matrices {
+    fn new(out: usize, inner: usize, bits: Bits) -> Self {
+        let size = tile_bytes(bits, inner) * out.div_ceil(TILE);
+        let bytes = (0..size * BYTES.div_ceil(size)).map(|i| (i * 31 % 97) as u8).collect();
+        Self { bytes, size, bits, inner, next: 0 }
+    }
+
+    fn next(&mut self) -> Option<Packed<'_>> {
+        let at = self.next;
+        self.next = (at + self.size) % self.bytes.len();
+        Packed::new(&self.bytes[at..at + self.size], self.bits, self.inner)
+    }
+}
+
+fn activations(rows: usize, inner: usize) -> Activations {
+    let mut activations = Activations::default();
+    activations.fill(rows, inner, 1, |g, cells| cells.iter_mut().enumerate().for_each(|(i, v)| *v = ((g * GROUP + i) as f32).sin()));
+    activations
+}
+
+fn product(path: Path, matrices: &mut Matrices, x: &Activations, out: &mut Tiled, outputs: usize) {
+    let Some(weights) = matrices.next() else { return };
+    out.reset(x.rows(), outputs);
+    crew().share(&Parts::new(out.numbers_mut(), x.rows() * TILE), 1, |tile, out| multiply(path, weights, x, (tile, tile + 1), out));
+}
+
+fn products(c: &mut Criterion) {
+    let ceilings = Ceilings::measure();
+    eprintln!("peaks of {} threads: {:.0} GOP/s int8, {:.1} GB/s memory", crew().threads(), ceilings.int8_gops, ceilings.memory_gb_s);
+    for bits in [Bits::Four, Bits::Eight] {
+        for (name, outputs, inner) in SHAPES {
+            let mut matrices = Matrices::new(outputs, inner, bits);
+            let mut out = Tiled::default();
+            let mut group = c.benchmark_group(format!("{name} {bits:?}"));
+            group.sample_size(10);
+            for rows in ROWS {
+                let x = activations(rows, inner);
+                for path in Path::available().into_iter().filter(|path| *path != Path::Portable) {
+                    let mut times: Vec<f64> = (0..RUNS)
+                        .map(|_| {
+                            let begun = Instant::now();
+                            product(path, &mut matrices, &x, &mut out, outputs);
+                            begun.elapsed().as_secs_f64()
+                        })
+                        .collect();
+                    times.sort_by(f64::total_cmp);
+                    let secs = times[RUNS / 2];
+                    let (gops, gb_s) = ((2 * rows * outputs * inner) as f64 / secs / 1e9, matrices.size as f64 / secs / 1e9);
+                    eprintln!(
+                        "{name} {bits:?}, {rows} rows, {}: {gops:.0} GOP/s ({:.0} %), {gb_s:.1} GB/s ({:.0} %)",
+                        path.name(),
+                        100.0 * gops / ceilings.int8_gops,
+                        100.0 * gb_s / ceilings.memory_gb_s
+                    );
+                    group.throughput(Throughput::Bytes(matrices.size as u64));
+                    group.bench_function(BenchmarkId::new(path.name(), rows), |b| {
+                        b.iter(|| product(path, &mut matrices, black_box(&x), &mut out, outputs));
+                    });
+                }
+            }
+            group.finish();
+        }
+    }
+}
+
+fn attention(c: &mut Criterion) {
+    const HEADS: (usize, usize, usize) = (2, 8, 128);
+    let (groups, per_group, size) = HEADS;
+    for positions in [1_000, 2_048, 4_000] {
+        let row: Vec<f32> = (0..groups * size).map(|i| (i as f32 * 0.37).sin()).collect();
+        let mut cache = KeysValues::new(groups, size);
+        let turns = vec![(1.0, 0.0); size / 2];
+        (0..positions).for_each(|_| cache.append(&mut row.clone(), &turns, &row));
+        for rows in [1, 13] {
+            let mut plan = Plan::default();
+            plan.make(std::iter::once(rows), groups, per_group, size);
+            let mut answers = vec![0.0; plan.answers()];
+            c.bench_function(&format!("attention of {rows} rows over {positions} positions, one layer"), |b| {
+                b.iter(|| plan.run(Path::best(), &mut answers, |_| Some((&cache, rows)), |_, queries| queries.fill(0.1)));
+            });
+        }
+    }
+}
+
+criterion_group!(benches, products, attention);
+criterion_main!(benches);

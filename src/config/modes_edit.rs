@@ -1,0 +1,241 @@
+//! Changing the user's own modes: adding, replacing and removing one in `modes.toml`, with the clip that belongs to it.
+//!
+//! Responsible for the text: other modes, comments and keys that are not changed stay as they stand. Not responsible for
+//! reading it ([`modes_file`](super::modes_file)), nor for how a clip is made.
+
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::modes::{Clip, Language, Mode, Panel};
+use super::modes_file::{all, is_mode_name};
+use super::paths::{Paths, make_private_folder, write_private};
+use crate::error::{Error, ErrorKind, Result};
+
+/// A mode that the user defines in the window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewMode {
+    /// Its name.
+    pub name: String,
+    /// Its instruction, in words.
+    pub instruction: String,
+    /// An audio file in which the instruction is spoken; it is copied. None, where a mode is replaced, keeps the one it has.
+    pub clip: Option<PathBuf>,
+    /// Where its responses are shown.
+    pub panel: Panel,
+}
+
+/// Keys that [`NewMode`] holds; every other line of a mode is the user's and stays.
+const OURS: [&str; 4] = ["name", "instruction", "clip", "panel"];
+
+/// Adds a mode to the user's, whose file keeps what stands in it.
+///
+/// # Errors
+/// `Arguments` when the name cannot be used, `AudioFile` when the clip is not there, `Settings` when the file is damaged,
+/// `Output` when it cannot be written.
+pub fn add(paths: &Paths, new: &NewMode) -> Result<()> {
+    let known = all(paths, Language::default())?;
+    check(new, &known)?;
+    if known.iter().any(|mode| mode.name == new.name) {
+        return Err(taken(&new.name));
+    }
+    let Some(from) = &new.clip else {
+        return Err(Error::new(ErrorKind::AudioFile, "the mode needs a clip in which its instruction is spoken"));
+    };
+    let clip = copy_clip(paths, &new.name, from)?;
+    let old = text_of(paths)?;
+    let gap = if old.is_empty() || old.ends_with("\n\n") { "" } else { "\n" };
+    write_private(&paths.modes_file(), format!("{old}{gap}{}", block(new, &clip, "")).as_bytes())
+}
+
+/// Puts `new` in the place of the user's mode `name`.
+///
+/// # Errors
+/// As [`add`], and `Arguments` when the user has no mode of this name.
+pub fn replace(paths: &Paths, name: &str, new: &NewMode) -> Result<()> {
+    let known = all(paths, Language::default())?;
+    check(new, &known)?;
+    if new.name != name && known.iter().any(|mode| mode.name == new.name) {
+        return Err(taken(&new.name));
+    }
+    let (text, at, before) = find(paths, name, &known)?;
+    let clip = match &new.clip {
+        Some(from) => copy_clip(paths, &new.name, from)?,
+        None => before.file_name().map_or_else(|| format!("{}.wav", new.name), |n| n.to_string_lossy().into_owned()),
+    };
+    let kept: String = text[at.clone()].split_inclusive('\n').skip(1).filter(|line| !is_ours(line)).collect();
+    let text = format!("{}{}{}", &text[..at.start], block(new, &clip, &kept), &text[at.end..]);
+    write_private(&paths.modes_file(), text.as_bytes())
+}
+
+/// Takes the user's mode `name` away, and the clip that was made for it.
+///
+/// # Errors
+/// `Arguments` when the user has no mode of this name, `Settings` when the file is damaged, `Output` when it cannot be
+/// written.
+pub fn remove(paths: &Paths, name: &str) -> Result<()> {
+    let known = all(paths, Language::default())?;
+    let (text, at, clip) = find(paths, name, &known)?;
+    write_private(&paths.modes_file(), format!("{}{}", &text[..at.start], &text[at.end..]).as_bytes())?;
+    let shared = known.iter().any(|mode| mode.name != name && mode.clip == Clip::File(clip.clone()));
+    if !shared && clip.file_stem().is_some_and(|stem| stem == name) && clip.parent() == Some(paths.instructions().as_path()) {
+        // A clip that stays behind is in nobody's way.
+        let _ = fs::remove_file(&clip);
+    }
+    Ok(())
+}
+
+fn check(new: &NewMode, known: &[Mode]) -> Result<()> {
+    let refuse = |why: String| Err(Error::new(ErrorKind::Arguments, why));
+    if !is_mode_name(&new.name) {
+        return refuse(format!("{:?} is no name for a mode: use a to z, 0 to 9, - and _", new.name));
+    }
+    if known.iter().any(|mode| mode.name == new.name && !matches!(mode.clip, Clip::File(_))) {
+        return Err(taken(&new.name));
+    }
+    if new.instruction.trim().is_empty() {
+        return refuse("say in words what the mode is to do".into());
+    }
+    Ok(())
+}
+
+fn taken(name: &str) -> Error {
+    Error::new(ErrorKind::Arguments, format!("there is already a mode {name:?}"))
+}
+
+fn text_of(paths: &Paths) -> Result<String> {
+    match fs::read_to_string(paths.modes_file()) {
+        Ok(text) => Ok(text),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(e) => Err(Error::at(ErrorKind::Settings, &paths.modes_file(), e)),
+    }
+}
+
+/// Copies the clip to where the modes' clips lie; its name there.
+fn copy_clip(paths: &Paths, name: &str, from: &Path) -> Result<String> {
+    let extension = from.extension().and_then(|e| e.to_str()).unwrap_or("wav");
+    let clip = format!("{name}.{extension}");
+    let to = paths.instructions().join(&clip);
+    let bytes = fs::read(from).map_err(|e| Error::at(ErrorKind::AudioFile, from, e))?;
+    make_private_folder(&paths.instructions())?;
+    write_private(&to, &bytes)?;
+    Ok(clip)
+}
+
+/// The mode as it is written, with the lines that are kept of the one before it.
+fn block(new: &NewMode, clip: &str, kept: &str) -> String {
+    let panel = ["conversation", "transcript", "translation", "sounds"][new.panel as usize];
+    let text = |text: &str| toml::Value::from(text).to_string();
+    format!(
+        "[[mode]]\nname = {}\ninstruction = {}\nclip = {}\npanel = {}\n{kept}",
+        text(&new.name),
+        text(new.instruction.trim()),
+        text(clip),
+        text(panel)
+    )
+}
+
+fn is_ours(line: &str) -> bool {
+    line.split_once('=').is_some_and(|(key, _)| OURS.contains(&key.trim()))
+}
+
+/// The file's text, where the user's mode `name` stands in it, and its clip.
+fn find(paths: &Paths, name: &str, known: &[Mode]) -> Result<(String, Range<usize>, PathBuf)> {
+    let own: Vec<&Mode> = known.iter().skip_while(|mode| super::modes::BUILT_IN.contains(&mode.name.as_str())).collect();
+    let place = own.iter().position(|mode| mode.name == name);
+    let Some((place, Clip::File(clip))) = place.map(|place| (place, &own[place].clip)) else {
+        return Err(Error::new(ErrorKind::Arguments, format!("you have no mode {name:?}")));
+    };
+    let text = text_of(paths)?;
+    let mut starts: Vec<usize> = Vec::new();
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        if line.trim_start().starts_with("[[mode]]") {
+            starts.push(at);
+        }
+        at += line.len();
+    }
+    // Modes may be written in other forms of TOML; the user mends those by hand.
+    if starts.len() != own.len() {
+        let why = "its modes do not each begin with a line [[mode]]: change them in the file itself";
+        return Err(Error::at(ErrorKind::Settings, &paths.modes_file(), why));
+    }
+    let end = starts.get(place + 1).copied().unwrap_or(text.len());
+    Ok((text, starts[place]..end, clip.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home() -> (tempfile::TempDir, Paths, PathBuf) {
+        let home = tempfile::tempdir().unwrap();
+        let paths = Paths { config: home.path().to_owned(), ..Paths::inside(home.path()) };
+        let clip = home.path().join("said.wav");
+        fs::write(&clip, b"anything").unwrap();
+        (home, paths, clip)
+    }
+
+    fn new(name: &str, clip: Option<&Path>) -> NewMode {
+        let instruction = "Tell me when the \"kettle\" boils.".into();
+        NewMode { name: name.into(), instruction, clip: clip.map(Path::to_owned), panel: Panel::Sounds }
+    }
+
+    #[test]
+    fn a_mode_that_is_added_is_read_back_and_added_once() {
+        let (_home, paths, clip) = home();
+        assert_eq!(add(&paths, &new("kettle", Some(Path::new("/nowhere.wav")))).unwrap_err().kind(), ErrorKind::AudioFile);
+        assert_eq!(add(&paths, &new("kettle", None)).unwrap_err().kind(), ErrorKind::AudioFile);
+        add(&paths, &new("kettle", Some(&clip))).unwrap();
+        add(&paths, &new("tea", Some(&clip))).unwrap();
+        let modes = all(&paths, Language::Chinese).unwrap();
+        assert_eq!((modes.len(), modes[4].panel), (6, Panel::Sounds));
+        assert_eq!(modes[4].instruction.as_deref(), Some("Tell me when the \"kettle\" boils."));
+        for name in ["kettle", "dialog", "Tea Time", ""] {
+            assert_eq!(add(&paths, &new(name, Some(&clip))).unwrap_err().kind(), ErrorKind::Arguments, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_mode_is_replaced_where_it_stands_and_what_is_the_users_stays() {
+        let (_home, paths, clip) = home();
+        for name in ["one", "two", "three"] {
+            add(&paths, &new(name, Some(&clip))).unwrap();
+        }
+        let text = fs::read_to_string(paths.modes_file()).unwrap();
+        let text = format!("# mine\n{text}").replace("clip = \"two.wav\"\n", "clip = \"two.wav\"\neagerness = 2.5 # more\n");
+        fs::write(paths.modes_file(), text).unwrap();
+        let other = NewMode { name: "zwei".into(), instruction: "Count.".into(), clip: None, panel: Panel::Conversation };
+        replace(&paths, "two", &other).unwrap();
+        let modes = all(&paths, Language::Chinese).unwrap();
+        assert_eq!(modes[4..].iter().map(|m| m.name.as_str()).collect::<Vec<_>>(), ["one", "zwei", "three"]);
+        assert_eq!((modes[5].eagerness, modes[5].instruction.as_deref()), (2.5, Some("Count.")));
+        assert_eq!(modes[5].clip, Clip::File(paths.instructions().join("two.wav")), "it keeps its clip");
+        assert!(fs::read_to_string(paths.modes_file()).unwrap().starts_with("# mine\n"));
+        assert_eq!(replace(&paths, "zwei", &new("one", None)).unwrap_err().kind(), ErrorKind::Arguments);
+        assert_eq!(replace(&paths, "dialog", &new("dialog", None)).unwrap_err().kind(), ErrorKind::Arguments);
+    }
+
+    #[test]
+    fn a_mode_that_is_removed_takes_its_own_clip_along() {
+        let (_home, paths, clip) = home();
+        for name in ["one", "two"] {
+            add(&paths, &new(name, Some(&clip))).unwrap();
+        }
+        remove(&paths, "one").unwrap();
+        assert_eq!(all(&paths, Language::Chinese).unwrap()[4..].iter().map(|m| m.name.as_str()).collect::<Vec<_>>(), ["two"]);
+        assert!(!paths.instructions().join("one.wav").exists() && paths.instructions().join("two.wav").exists());
+        assert_eq!(remove(&paths, "one").unwrap_err().kind(), ErrorKind::Arguments);
+        assert_eq!(remove(&paths, "transcribe").unwrap_err().kind(), ErrorKind::Arguments);
+        remove(&paths, "two").unwrap();
+        assert_eq!(all(&paths, Language::Chinese).unwrap().len(), 4);
+    }
+
+    #[test]
+    fn modes_in_another_form_are_left_to_the_user() {
+        let (_home, paths, clip) = home();
+        add(&paths, &new("birds", Some(&clip))).unwrap();
+        fs::write(paths.modes_file(), "mode = [{ name = \"birds\", instruction = \"Which?\" }]\n").unwrap();
+        assert_eq!(remove(&paths, "birds").unwrap_err().kind(), ErrorKind::Settings);
+    }
+}

@@ -1,0 +1,317 @@
+//! The catalogue: which models there are, where they come from and under which terms.
+//!
+//! The entries that are built in (`models/catalog.toml`), those of the user (`catalog.toml` in the settings folder), and any
+//! `OWNER/NAME` of the hub. Not responsible for what of it is on this machine.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path};
+
+use serde::Deserialize;
+
+use crate::config::Paths;
+use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::ModelChoice;
+use crate::protocol::models::Licence;
+
+const BUILT_IN: &str = include_str!("../../models/catalog.toml");
+/// The name of the model that is built in.
+pub const STARTER: &str = "starter";
+/// The name of the released model.
+pub const RELEASE: &str = "3b";
+/// What a folder that Hearken can load consists of, for a repository that no entry describes.
+const USUAL_FILES: &[&str] = &[
+    "model.safetensors.index.json",
+    "*.safetensors",
+    "model_config.yaml",
+    "*_ChunkwisedEncoder.pth",
+    "qwen25OmniConfig/config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "generation_config.json",
+    "token_ids.json",
+    "phrases.toml",
+];
+
+/// A model of the catalogue.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// What it is called.
+    pub name: String,
+    /// Its name in full.
+    #[serde(default)]
+    pub title: String,
+    /// What it is.
+    #[serde(default)]
+    pub about: String,
+    /// What it can do.
+    #[serde(default)]
+    pub can: Vec<String>,
+    /// Its repository on the hub, `OWNER/NAME`.
+    pub hub: Option<String>,
+    /// Branch, tag or commit.
+    #[serde(default = "main_branch")]
+    pub revision: String,
+    /// A folder that holds it, instead of a repository.
+    pub folder: Option<std::path::PathBuf>,
+    /// Files that are wanted, by name or with a `*`.
+    #[serde(default = "usual_files")]
+    pub files: Vec<String>,
+    /// SHA-256 of files as they were when the entry was written, by their names.
+    #[serde(default)]
+    pub sums: BTreeMap<String, String>,
+    /// Bytes to download, roughly.
+    #[serde(default)]
+    pub about_bytes: u64,
+    /// Bytes of the prepared weights, roughly.
+    #[serde(default)]
+    pub prepared_bytes: u64,
+    /// Bytes of memory that it takes, roughly.
+    #[serde(default)]
+    pub memory_bytes: u64,
+    /// Its terms.
+    #[serde(default, rename = "licence")]
+    pub licences: Vec<Licence>,
+}
+
+fn main_branch() -> String {
+    "main".into()
+}
+
+fn usual_files() -> Vec<String> {
+    USUAL_FILES.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    model: Vec<Entry>,
+}
+
+impl Entry {
+    /// The entry of a repository that the catalogue does not know.
+    fn of_hub_id(id: &str) -> Self {
+        let page = format!("https://huggingface.co/{id}");
+        let licence = Licence {
+            name: "The licence that its page names".into(),
+            summary: "Hearken does not know this model: read its page before you accept.".into(),
+            text: page,
+        };
+        Self {
+            name: id.to_owned(),
+            title: id.to_owned(),
+            about: String::new(),
+            can: Vec::new(),
+            hub: Some(id.to_owned()),
+            revision: main_branch(),
+            folder: None,
+            files: usual_files(),
+            sums: BTreeMap::new(),
+            about_bytes: 0,
+            prepared_bytes: 0,
+            memory_bytes: 0,
+            licences: vec![licence],
+        }
+    }
+
+    /// How it is chosen.
+    #[must_use]
+    pub fn choice(&self) -> ModelChoice {
+        match self.name.as_str() {
+            STARTER => ModelChoice::Starter,
+            RELEASE => ModelChoice::ThreeB,
+            other => ModelChoice::Dir(other.into()),
+        }
+    }
+
+    /// Its owner and name on the hub.
+    ///
+    /// # Errors
+    /// When it does not come from there.
+    pub fn repository(&self) -> Result<(&str, &str)> {
+        let no_hub = || Error::new(ErrorKind::Arguments, format!("the model {} does not come from a hub", self.name));
+        self.hub.as_deref().and_then(|id| id.split_once('/')).ok_or_else(no_hub)
+    }
+
+    /// Whether the file `path` of its repository belongs to it.
+    #[must_use]
+    pub fn wants(&self, path: &str) -> bool {
+        self.files.iter().any(|pattern| matches(pattern, path))
+    }
+
+    fn check(&self, from: &Path) -> Result<()> {
+        let bad = |why: &str| Error::at(ErrorKind::Settings, from, format_args!("the model {:?} {why}", self.name));
+        if self.name.is_empty() || !self.name.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c)) || self.name.starts_with('.')
+        {
+            return Err(bad("needs a name of letters, digits, `.`, `-` and `_`"));
+        }
+        if self.hub.as_deref().is_some_and(|id| !is_hub_id(id)) {
+            return Err(bad("has a `hub` that is not of the form OWNER/NAME"));
+        }
+        if self.name != STARTER && self.hub.is_some() == self.folder.is_some() {
+            return Err(bad("needs either `hub` or `folder`"));
+        }
+        Ok(())
+    }
+}
+
+/// Every model of the catalogue: the built-in ones, with those of the user in their place or behind them.
+///
+/// # Errors
+/// When the user's file is wrong, by its line.
+pub fn all(paths: &Paths) -> Result<Vec<Entry>> {
+    let mut entries = read(BUILT_IN, Path::new("models/catalog.toml"))?;
+    let own = paths.config.join("catalog.toml");
+    let text = match std::fs::read_to_string(&own) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(entries),
+        Err(e) => return Err(Error::at(ErrorKind::Settings, &own, e)),
+    };
+    for entry in read(&text, &own)? {
+        if entry.name == STARTER {
+            return Err(Error::at(ErrorKind::Settings, &own, "the starter is built in and cannot be replaced"));
+        }
+        match entries.iter_mut().find(|known| known.name == entry.name) {
+            Some(known) => *known = entry,
+            None => entries.push(entry),
+        }
+    }
+    Ok(entries)
+}
+
+fn read(text: &str, from: &Path) -> Result<Vec<Entry>> {
+    let file: File = toml::from_str(text).map_err(|e| {
+        let line = e.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+        Error::at(ErrorKind::Settings, from, format_args!("line {line}: {}", e.message()))
+    })?;
+    let folder = from.parent().unwrap_or(Path::new(""));
+    file.model
+        .into_iter()
+        .map(|mut entry| {
+            entry.check(from)?;
+            if entry.title.is_empty() {
+                entry.title.clone_from(&entry.name);
+            }
+            // A folder is meant from where the file is.
+            entry.folder = entry.folder.map(|own| folder.join(own));
+            Ok(entry)
+        })
+        .collect()
+}
+
+/// The entry that `choice` means; None when it is a folder that no entry describes.
+///
+/// # Errors
+/// When the user's catalogue is wrong, or `choice` is neither a folder nor anything that could be had.
+pub fn resolve(choice: &ModelChoice, paths: &Paths) -> Result<Option<Entry>> {
+    let named = |name: &str| -> Result<Option<Entry>> { Ok(all(paths)?.into_iter().find(|entry| entry.name == name)) };
+    match choice {
+        ModelChoice::Starter => named(STARTER),
+        ModelChoice::ThreeB => named(RELEASE),
+        ModelChoice::Dir(folder) if folder.is_dir() => Ok(None),
+        ModelChoice::Dir(folder) => {
+            // A name in the settings file has become a path from where that file is.
+            let name = folder.strip_prefix(&paths.config).unwrap_or(folder).to_string_lossy().replace('\\', "/");
+            if let Some(entry) = named(&name)? {
+                return Ok(Some(entry));
+            }
+            Ok(is_hub_id(&name).then(|| Entry::of_hub_id(&name)))
+        }
+    }
+}
+
+/// Whether `text` could be a repository of the hub: `OWNER/NAME`, of the characters that the hub allows.
+#[must_use]
+pub fn is_hub_id(text: &str) -> bool {
+    let part = |part: &str| {
+        !part.is_empty()
+            && part.len() <= 96
+            && !part.starts_with(['.', '-'])
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c))
+    };
+    text.split_once('/').is_some_and(|(owner, name)| part(owner) && part(name) && !text.contains("--") && !text.contains(".."))
+}
+
+/// Whether `path` stays within the folder that it is joined to.
+#[must_use]
+pub fn is_safe(path: &str) -> bool {
+    !path.is_empty()
+        && !path.contains('\\')
+        && !path.contains('\0')
+        && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
+}
+
+/// Whether `path` is what `pattern` says; a `*` stands for anything but a `/`.
+fn matches(pattern: &str, path: &str) -> bool {
+    let Some((head, tail)) = pattern.split_once('*') else { return pattern == path };
+    path.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail)).is_some_and(|middle| !middle.contains('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(home: &Path) -> Paths {
+        Paths::inside(home)
+    }
+
+    #[test]
+    fn the_built_in_catalogue_has_the_starter_and_the_release_with_both_of_its_licences() {
+        let home = tempfile::tempdir().unwrap();
+        let all = all(&paths(home.path())).unwrap();
+        assert_eq!(all.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), [STARTER, RELEASE]);
+        let release = &all[1];
+        assert_eq!(release.repository().unwrap(), ("zhifeixie", "AudioInteraction"));
+        assert!(release.licences.iter().any(|l| l.name.contains("Apache")) && release.licences.iter().any(|l| l.name.contains("Qwen")));
+        assert!(release.wants("model-00004-of-00004.safetensors") && release.wants("qwen25OmniConfig/config.json"));
+        assert!(!release.wants("README.md") && !release.wants("x/model-1.safetensors"));
+    }
+
+    #[test]
+    fn the_user_adds_models_and_points_at_other_repositories() {
+        let home = tempfile::tempdir().unwrap();
+        let paths = paths(home.path());
+        std::fs::create_dir(&paths.config).unwrap();
+        let text = "[[model]]\nname = \"mine\"\nfolder = \"weights\"\n[[model]]\nname = \"3b\"\nhub = \"me/fork\"\nrevision = \"v2\"\n";
+        std::fs::write(paths.config.join("catalog.toml"), text).unwrap();
+        let mine = resolve(&ModelChoice::Dir("mine".into()), &paths).unwrap().unwrap();
+        assert_eq!(mine.folder, Some(paths.config.join("weights")));
+        let in_settings = resolve(&ModelChoice::Dir(paths.config.join("mine")), &paths).unwrap().unwrap();
+        assert_eq!(in_settings, mine);
+        let fork = resolve(&ModelChoice::ThreeB, &paths).unwrap().unwrap();
+        assert_eq!((fork.repository().unwrap(), fork.revision.as_str()), (("me", "fork"), "v2"));
+        let other = resolve(&ModelChoice::Dir("some/repo".into()), &paths).unwrap().unwrap();
+        assert!(other.licences[0].text.contains("some/repo"));
+        assert_eq!(resolve(&ModelChoice::Dir("nothing".into()), &paths).unwrap(), None);
+        assert_eq!(resolve(&ModelChoice::Dir(home.path().to_owned()), &paths).unwrap(), None);
+    }
+
+    #[test]
+    fn a_wrong_catalogue_is_refused_by_its_line() {
+        let home = tempfile::tempdir().unwrap();
+        let paths = paths(home.path());
+        std::fs::create_dir(&paths.config).unwrap();
+        for (text, says) in [
+            ("[[model]]\nname = 3\n", "line 2"),
+            ("[[model]]\nname = \"../x\"\nhub = \"a/b\"\n", "needs a name"),
+            ("[[model]]\nname = \"x\"\n", "either `hub` or `folder`"),
+            ("[[model]]\nname = \"x\"\nhub = \"a/../b\"\n", "OWNER/NAME"),
+            ("[[model]]\nname = \"starter\"\n", "built in"),
+            ("[[model]]\nname = \"x\"\nhub = \"a/b\"\nsurprise = 1\n", "surprise"),
+        ] {
+            std::fs::write(paths.config.join("catalog.toml"), text).unwrap();
+            let error = all(&paths).unwrap_err();
+            assert!(error.message().contains(says) && error.message().contains("catalog.toml"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_leaves_its_folder_is_not_safe() {
+        for path in ["", "/etc/passwd", "../x", "a/../../x", "a\\..\\x", "./x"] {
+            assert!(!is_safe(path), "{path}");
+        }
+        assert!(is_safe("qwen25OmniConfig/config.json"));
+        assert!(!is_hub_id("a/b/c") && !is_hub_id("a") && !is_hub_id("../b") && is_hub_id("zhifeixie/AudioInteraction"));
+    }
+}

@@ -1,0 +1,61 @@
+//! How much room a disk has, and how much memory the machine.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Free bytes on the disk that holds `path`, or will; None where the system does not say. Rust's library has no word for it, so
+/// the system's own program is asked.
+#[must_use]
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let there = path.ancestors().find(|folder| folder.is_dir())?;
+    let mut asked = if cfg!(windows) { windows(there)? } else { Command::new("df") };
+    if !cfg!(windows) {
+        asked.args(["-P", "-k"]).arg(there).env("LC_ALL", "C");
+    }
+    let answer = asked.stdin(Stdio::null()).stderr(Stdio::null()).output().ok().filter(|answer| answer.status.success())?;
+    let text = String::from_utf8_lossy(&answer.stdout);
+    if cfg!(windows) { text.trim().parse().ok() } else { available(&text) }
+}
+
+fn windows(there: &Path) -> Option<Command> {
+    let drive = there.to_str()?.trim_start_matches(r"\\?\").get(..1)?.to_owned();
+    let mut asked = Command::new("powershell");
+    asked.args(["-NoProfile", "-Command", &format!("(Get-PSDrive -Name {drive}).Free")]);
+    Some(asked)
+}
+
+/// The number before the one that ends in `%`, in units of 1,024 bytes (POSIX `df -P`).
+fn available(text: &str) -> Option<u64> {
+    let words: Vec<&str> = text.lines().last()?.split_whitespace().collect();
+    let percent =
+        words.iter().position(|word| word.len() > 1 && word.trim_end_matches('%').parse::<u32>().is_ok() && word.ends_with('%'))?;
+    words.get(percent.checked_sub(1)?)?.parse::<u64>().ok()?.checked_mul(1_024)
+}
+
+/// Bytes of memory of this machine; None where the system does not say.
+#[must_use]
+pub fn memory_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok()?.checked_mul(1_024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_of_df_is_read() {
+        let linux = "Filesystem     1024-blocks      Used Available Capacity Mounted on\n/dev/sda1        263174212 100000000 149749112      41% /home of mine\n";
+        assert_eq!(available(linux), Some(149_749_112 * 1_024));
+        assert_eq!(available("Filesystem 1024-blocks Used Available Capacity Mounted on\nmap auto_home 0 0 0 100% /System\n"), Some(0));
+        assert_eq!(available("df: no such file"), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn this_disk_has_some_room_also_for_a_folder_that_is_not_there_yet() {
+        assert!(free_bytes(Path::new("/tmp/not/there/yet")).is_some_and(|bytes| bytes > 0));
+        assert!(memory_bytes().is_some_and(|bytes| bytes > 1 << 28));
+    }
+}

@@ -1,0 +1,100 @@
+//! How the hub is reached: the variables that every program of Hugging Face reads, and how patient to be.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where the hub is, where its cache lies and how long to wait for it.
+#[derive(Clone, Debug)]
+pub struct HubSettings {
+    /// Its address; that of Hugging Face when absent.
+    pub endpoint: Option<String>,
+    /// The cache, in the layout that all programs of Hugging Face share.
+    pub cache: PathBuf,
+    /// Whether it may be asked at all.
+    pub line: Line,
+    /// How long to wait, and how often to try.
+    pub patience: Patience,
+}
+
+/// Whether the network may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// It may.
+    Open,
+    /// The user wants none of it (`HF_HUB_OFFLINE`).
+    Offline,
+}
+
+/// How long to wait for the hub, and how often to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Without a byte for so long, a connection is given up.
+    pub stall: Duration,
+    /// The wait after the first failure; it doubles with each further one.
+    pub back_off: Duration,
+    /// The longest wait between two attempts, also when the hub asks for more.
+    pub longest: Duration,
+    /// Failures in a row without a byte gained, after which the download ends. What was fetched is kept.
+    pub attempts: u32,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { stall: Duration::from_secs(30), back_off: Duration::from_secs(1), longest: Duration::from_secs(300), attempts: 6 }
+    }
+}
+
+impl HubSettings {
+    /// What the environment says. The token (`HF_TOKEN`, or the file that `hf auth login` writes) and the proxies are read by
+    /// hf-hub and its HTTP client.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        Self::from_variables(|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
+    }
+
+    fn from_variables(variable: impl Fn(&str) -> Option<PathBuf>) -> Self {
+        let home = || variable("HOME").or_else(|| variable("USERPROFILE")).unwrap_or_else(std::env::temp_dir);
+        let hugging_face = || {
+            variable("HF_HOME").unwrap_or_else(|| variable("XDG_CACHE_HOME").unwrap_or_else(|| home().join(".cache")).join("huggingface"))
+        };
+        let cache = variable("HF_HUB_CACHE").or_else(|| variable("HUGGINGFACE_HUB_CACHE")).unwrap_or_else(|| hugging_face().join("hub"));
+        let is_set = |name: &str| {
+            variable(name).is_some_and(|value| ["1", "on", "yes", "true"].contains(&value.to_string_lossy().to_lowercase().as_str()))
+        };
+        let endpoint = variable("HF_ENDPOINT").map(|value| value.to_string_lossy().trim_end_matches('/').to_owned());
+        let line = if is_set("HF_HUB_OFFLINE") || is_set("TRANSFORMERS_OFFLINE") { Line::Offline } else { Line::Open };
+        Self { endpoint, cache, line, patience: Patience::default() }
+    }
+
+    /// Its address, for people.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.endpoint.as_deref().unwrap_or("https://huggingface.co")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> HubSettings {
+        HubSettings::from_variables(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| PathBuf::from(value)))
+    }
+
+    #[test]
+    fn the_cache_is_where_every_program_of_hugging_face_has_it() {
+        assert_eq!(read(&[("HOME", "/h")]).cache, Path::new("/h/.cache/huggingface/hub"));
+        assert_eq!(read(&[("HOME", "/h"), ("XDG_CACHE_HOME", "/x")]).cache, Path::new("/x/huggingface/hub"));
+        assert_eq!(read(&[("HOME", "/h"), ("HF_HOME", "/f"), ("XDG_CACHE_HOME", "/x")]).cache, Path::new("/f/hub"));
+        assert_eq!(read(&[("HF_HOME", "/f"), ("HF_HUB_CACHE", "/c")]).cache, Path::new("/c"));
+    }
+
+    #[test]
+    fn offline_and_other_addresses_are_respected() {
+        let settings = read(&[("HF_HUB_OFFLINE", "1"), ("HF_ENDPOINT", "https://mirror.example/")]);
+        assert_eq!((settings.line, settings.address()), (Line::Offline, "https://mirror.example"));
+        assert_eq!((read(&[("HF_HUB_OFFLINE", "0")]).line, read(&[]).address()), (Line::Open, "https://huggingface.co"));
+    }
+}

@@ -1,0 +1,99 @@
+//! The model that is built in: unpacked once into the cache folder under the SHA-256 of its files.
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, ErrorKind, Result};
+
+macro_rules! builtin {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_bytes!(concat!("../../models/starter/", $name)))),*]
+    };
+}
+
+/// The files of the starter, the model that is built in.
+const STARTER: &[(&str, &[u8])] = builtin![
+    "audiointeraction_ChunkwisedEncoder.pth",
+    "model-00001-of-00001.safetensors",
+    "model.safetensors.index.json",
+    "model_config.yaml",
+    "phrases.toml",
+    "qwen25OmniConfig/config.json",
+    "token_ids.json",
+    "tokenizer.json",
+];
+
+/// Unpacks the built-in checkpoint into the first of `places` that can be written to, unless it lies there already.
+pub(super) fn unpack(places: &[PathBuf]) -> Result<PathBuf> {
+    let mut hash = Sha256::new();
+    for (name, bytes) in STARTER {
+        hash.update(name.as_bytes());
+        hash.update(bytes);
+    }
+    let name: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut why = String::new();
+    for place in places {
+        let folder = place.join(&name);
+        if is_complete(&folder) {
+            return Ok(folder);
+        }
+        match unpack_into(place, &folder) {
+            Ok(()) => return Ok(folder),
+            Err(e) => why = format!("{}: {e}", place.display()),
+        }
+    }
+    Err(Error::new(ErrorKind::Output, format!("the built-in model cannot be unpacked ({why})")))
+}
+
+/// Every file is there with its own bytes: a damaged copy is replaced, not loaded.
+fn is_complete(folder: &Path) -> bool {
+    STARTER.iter().all(|(name, bytes)| std::fs::read(folder.join(name)).is_ok_and(|found| found == *bytes))
+}
+
+/// Writes beside the place and renames, so that a second Hearken never sees half a model.
+fn unpack_into(place: &Path, folder: &Path) -> std::io::Result<()> {
+    let temporary = place.join(format!("unpacking-{}", std::process::id()));
+    for (name, bytes) in STARTER {
+        let path = temporary.join(name);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        std::fs::write(path, bytes)?;
+    }
+    // What lies there is damaged (it was not complete); nothing may lie there at all.
+    let _ = std::fs::remove_dir_all(folder);
+    let renamed = std::fs::rename(&temporary, folder);
+    if renamed.is_err() {
+        let _ = std::fs::remove_dir_all(&temporary);
+        // Another Hearken may have been faster.
+        if is_complete(folder) {
+            return Ok(());
+        }
+    }
+    renamed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_model_is_unpacked_once_and_mended_when_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = unpack(&[dir.path().to_owned()]).unwrap();
+        let file = folder.join("tokenizer.json");
+        std::fs::write(&file, "damaged").unwrap();
+        assert_eq!(unpack(&[dir.path().to_owned()]).unwrap(), folder);
+        assert_eq!(std::fs::read(&file).unwrap(), include_bytes!("../../models/starter/tokenizer.json"));
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_to_is_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(unpack(&[file.join("no"), dir.path().to_owned()]).unwrap().starts_with(dir.path()));
+        assert!(unpack(&[file.join("no")]).unwrap_err().message().contains("file"));
+    }
+}

@@ -1,0 +1,183 @@
+//! What lies where in a lane's cache, and what goes when it is full (DESIGN.md "Endless listening").
+//!
+//! Pure: it counts the rows of what is fed and says which positions stay. Not responsible for the cache itself.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use super::{CHUNK_ROWS, CHUNKS_PER_PASS, Item, Plan};
+use crate::config::{ContextPolicy, Worth};
+use crate::time::StreamTime;
+
+/// Chunks that stay whatever they are worth, as long as they fit at all: the last 20 s.
+const RECENT_CHUNKS: usize = 50;
+/// A full window is emptied to three quarters in one go, so that room is made every 15 s at the most.
+const KEPT_SHARE: (usize, usize) = (3, 4);
+/// Chunks before an answer that may have led to it: 6 s, a long question.
+const LEADING_CHUNKS: usize = 15;
+/// Chunks with a sound that count as the first: 6 s, a spoken instruction. More would cost the window too much.
+const FIRST_CHUNKS: usize = 15;
+
+/// The chunks in a lane's cache, in the order of their positions, behind the opening.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// Positions of prefix and instruction, which never go.
+    opening: usize,
+    chunks: VecDeque<Held>,
+    first: usize,
+    turns: u64,
+}
+
+/// A chunk in the cache with the answer to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Held {
+    at: StreamTime,
+    rows: usize,
+    worth: Worth,
+    /// Number of the turn that it belongs to; turns go whole.
+    turn: u64,
+    answered: Answered,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answered {
+    No,
+    Yes,
+}
+
+/// How room is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Positions that stay, in order.
+    pub kept: Vec<Range<usize>>,
+    /// Chunks that go.
+    pub dropped_chunks: u64,
+}
+
+impl Context {
+    /// Nothing but an opening of so many positions.
+    #[must_use]
+    pub fn new(opening: usize) -> Self {
+        Self { opening, ..Self::default() }
+    }
+
+    /// Positions that are held.
+    #[must_use]
+    pub fn positions(&self) -> usize {
+        self.opening + self.chunks.iter().map(|held| held.rows).sum::<usize>()
+    }
+
+    /// Chunks that are held.
+    #[must_use]
+    pub fn chunks(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// Audio time at the end of the newest chunk.
+    #[must_use]
+    pub fn at(&self) -> StreamTime {
+        self.chunks.back().map_or(StreamTime::ZERO, |held| held.at)
+    }
+
+    /// Whether the newest chunk was answered.
+    #[must_use]
+    pub fn was_answered(&self) -> bool {
+        self.chunks.back().is_some_and(|held| held.answered == Answered::Yes)
+    }
+
+    /// Counts what `plan` feeds.
+    pub fn feed(&mut self, plan: &Plan) {
+        let mut fed = plan.fed.iter().map(|fed| fed.waiting);
+        let mut items = plan.items.iter().peekable();
+        while let Some(item) = items.next() {
+            // AUDIO_BEGIN comes right before the features of its chunk; whatever else is fed belongs to the chunk before.
+            if let Some(Item::Chunk(_)) = items.peek()
+                && let Some(waiting) = fed.next()
+            {
+                // The features and ASSISTANT.
+                items.nth(1);
+                let mut worth = waiting.worth;
+                if worth == Worth::Heard && self.first < FIRST_CHUNKS {
+                    self.first += 1;
+                    worth = Worth::First;
+                }
+                self.chunks.push_back(Held { at: waiting.at, rows: CHUNK_ROWS, worth, turn: 0, answered: Answered::No });
+            } else {
+                let rows = match self.chunks.back_mut() {
+                    Some(held) => &mut held.rows,
+                    None => &mut self.opening,
+                };
+                *rows += item.rows();
+            }
+        }
+    }
+
+    /// The newest chunk is being answered: it and what led to it are a turn.
+    pub fn answer(&mut self) {
+        self.turns += 1;
+        for (back, held) in self.chunks.iter_mut().rev().take(LEADING_CHUNKS + 1).enumerate() {
+            if back > 0 && held.answered == Answered::Yes {
+                break;
+            }
+            if back == 0 {
+                held.answered = Answered::Yes;
+            }
+            if back == 0 || held.worth == Worth::Heard {
+                if held.worth != Worth::First {
+                    held.worth = Worth::Turn;
+                }
+                held.turn = self.turns;
+            }
+        }
+    }
+
+    /// Makes room for `rows` more in a window of `window` positions. None when not even the newest chunk would fit.
+    pub fn make_room(&mut self, policy: &ContextPolicy, window: usize, rows: usize) -> Option<Room> {
+        let newest = self.chunks.len().checked_sub(1)?;
+        let recent_from = self.chunks.len().saturating_sub(RECENT_CHUNKS);
+        let rank = |worth: Worth| policy.gives_up.iter().position(|listed| *listed == worth).map_or(0, |place| place + 1);
+        let mut order: Vec<usize> = (0..newest).collect();
+        // The sort is stable: within a rank the oldest goes first. What is recent goes last, and by age.
+        order.sort_by_key(|at| if *at >= recent_from { usize::MAX } else { rank(self.chunks[*at].worth) });
+        let wanted = window * KEPT_SHARE.0 / KEPT_SHARE.1;
+        // What is recent goes only as far as it must, with room for some more chunks.
+        let most = window.saturating_sub(rows.max(CHUNKS_PER_PASS * (CHUNK_ROWS + 1)));
+        let mut held = self.positions();
+        let mut stays = vec![true; self.chunks.len()];
+        let mut going = None;
+        for at in order {
+            let chunk = self.chunks[at];
+            let turn = Some(chunk.turn).filter(|_| at < recent_from && chunk.worth == Worth::Turn);
+            let goal = if at >= recent_from { most } else { wanted.min(most) };
+            if held <= goal && (turn.is_none() || turn != going) {
+                break;
+            }
+            going = turn;
+            stays[at] = false;
+            held -= chunk.rows;
+        }
+        (held + rows <= window).then(|| self.drop_all_but(&stays))
+    }
+
+    fn drop_all_but(&mut self, stays: &[bool]) -> Room {
+        let mut kept: Vec<Range<usize>> = std::iter::once(0..self.opening).collect();
+        let mut position = self.opening;
+        for (held, stays) in self.chunks.iter().zip(stays) {
+            if *stays {
+                match kept.last_mut() {
+                    Some(last) if last.end == position => last.end += held.rows,
+                    _ => kept.push(position..position + held.rows),
+                }
+            }
+            position += held.rows;
+        }
+        let before = self.chunks.len();
+        let mut stay = stays.iter();
+        self.chunks.retain(|_| stay.next().copied().unwrap_or(true));
+        kept.retain(|range| !range.is_empty());
+        Room { kept, dropped_chunks: (before - self.chunks.len()) as u64 }
+    }
+}
+
+#[cfg(test)]
+mod tests;

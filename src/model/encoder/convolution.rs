@@ -1,0 +1,60 @@
+//! The encoder's convolutions on the processor: kernel 3, zero padding 1, weights in 16-bit floats.
+//!
+//! 16 bits because they are read once a chunk; released weights have no more. Everything is summed in f32.
+
+use half::f16;
+
+use crate::model::kernels::crew::{Parts, crew};
+use crate::model::kernels::{Path, TILE, Tiled, math, product::product};
+
+/// Width of the kernel.
+const TAPS: usize = 3;
+/// Rows that are computed together: half of what there is, and as many as sums fit the registers.
+const ROWS: usize = 20;
+
+/// A convolution followed by the exact GELU.
+#[derive(Debug)]
+pub(super) struct Convolution {
+    /// `[tile of outputs][tap][input][16]`.
+    weights: Vec<f16>,
+    bias: Vec<f32>,
+    inner: usize,
+    outputs: usize,
+    stride: usize,
+}
+
+impl Convolution {
+    /// A convolution of the weights `[out, inner, 3]`; None when a weight is too large for 16 bits.
+    pub(super) fn new(weight: &[f32], bias: &[f32], inner: usize, stride: usize) -> Option<Self> {
+        let outputs = bias.len();
+        let mut weights = vec![f16::ZERO; outputs.next_multiple_of(TILE) * TAPS * inner];
+        for (o, row) in weight.chunks_exact(inner * TAPS).enumerate() {
+            for (i, taps) in row.chunks_exact(TAPS).enumerate() {
+                for (tap, w) in taps.iter().enumerate() {
+                    weights[((o / TILE * TAPS + tap) * inner + i) * TILE + o % TILE] = f16::from_f32(*w);
+                }
+            }
+        }
+        let mut bias = bias.to_vec();
+        bias.resize(outputs.next_multiple_of(TILE), 0.0);
+        weights.iter().all(|w| w.is_finite()).then_some(Self { weights, bias, inner, outputs, stride })
+    }
+
+    /// `padded`: a row of zeros, the input's rows, a row of zeros; `positions` rows go to `out`.
+    pub(super) fn forward(&self, padded: &[f32], positions: usize, out: &mut Tiled) {
+        let n = TAPS * self.inner;
+        let step = self.stride * self.inner;
+        let path = Path::best();
+        out.reset(positions, self.outputs);
+        crew().share(&Parts::new(out.numbers_mut(), positions * TILE), 1, |tile, out| {
+            let weights = &self.weights[tile * n * TILE..][..n * TILE];
+            for first in (0..positions).step_by(ROWS) {
+                let rows = ROWS.min(positions - first);
+                product(path, rows, (&padded[first * step..], step), (weights, TILE * TILE), n, (&mut out[first * TILE..], TILE));
+            }
+            let bias = &self.bias[tile * TILE..][..TILE];
+            out.chunks_exact_mut(TILE).for_each(|row| row.iter_mut().zip(bias).for_each(|(v, b)| *v += b));
+            math::gelu(out);
+        });
+    }
+}

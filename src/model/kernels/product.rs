@@ -1,0 +1,48 @@
+//! Products of a few rows of floats with 16 columns of 16-bit floats: attention and convolutions.
+
+use half::f16;
+
+use super::Path;
+
+/// Columns of a product, and rows of a block of `b`.
+const WIDE: usize = 16;
+
+/// `c[r][0..16] = sum over i below n of a[r][i] * b[i][0..16]` for `rows` rows. `a` and `c` come with their row stride, and
+/// rows of `a` may overlap; rows of `b` lie one after the other in blocks of 16, which begin `b_stride` apart.
+///
+/// # Panics
+/// When a slice is too short: the caller's own.
+pub fn product(
+    path: Path,
+    rows: usize,
+    (a, a_stride): (&[f32], usize),
+    (b, b_stride): (&[f16], usize),
+    n: usize,
+    (c, c_stride): (&mut [f32], usize),
+) {
+    if n == 0 || rows == 0 {
+        return;
+    }
+    // Checked once for all paths, which use pointers.
+    let b_end = (n - 1) / WIDE * b_stride + ((n - 1) % WIDE + 1) * WIDE;
+    let fits = a.len() >= (rows - 1) * a_stride + n && b.len() >= b_end && c.len() >= (rows - 1) * c_stride + WIDE;
+    assert!(fits, "sizes of a product");
+    match path {
+        #[cfg(target_arch = "x86_64")]
+        Path::Avx512Vnni => super::avx512::product(rows, (a, a_stride), (b, b_stride), n, (c, c_stride)),
+        #[cfg(target_arch = "x86_64")]
+        Path::AvxVnni | Path::Avx2 => super::avx2::product(rows, (a, a_stride), (b, b_stride), n, (c, c_stride)),
+        #[cfg(target_arch = "aarch64")]
+        Path::NeonDot => super::neon::product(rows, (a, a_stride), (b, b_stride), n, (c, c_stride)),
+        _ => {
+            for r in 0..rows {
+                let mut sums = [0.0f32; WIDE];
+                for i in 0..n {
+                    let (x, b) = (a[r * a_stride + i], &b[i / WIDE * b_stride + i % WIDE * WIDE..][..WIDE]);
+                    sums.iter_mut().zip(b).for_each(|(sum, b)| *sum = x.mul_add(b.to_f32(), *sum));
+                }
+                c[r * c_stride..][..WIDE].copy_from_slice(&sums);
+            }
+        }
+    }
+}

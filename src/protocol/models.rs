@@ -1,0 +1,129 @@
+//! What a face is told about models: the catalogue as it stands on this machine, and how a download goes; sizes and times for
+//! people.
+
+use super::ModelChoice;
+
+/// A model that can be had, and how far it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelCard {
+    /// What it is called on the command line.
+    pub name: String,
+    /// How to listen with it.
+    pub choice: ModelChoice,
+    /// Its name in full.
+    pub title: String,
+    /// What it is, in a sentence.
+    pub about: String,
+    /// What it can do, a line each.
+    pub can: Vec<String>,
+    /// The terms under which it is had; all of them must be accepted before it is downloaded.
+    pub licences: Vec<Licence>,
+    /// Where it comes from.
+    pub source: String,
+    /// Bytes to download; 0 where that is not known before asking.
+    pub download_bytes: u64,
+    /// Bytes that the prepared weights take.
+    pub prepared_bytes: u64,
+    /// Bytes of memory that listening with it takes.
+    pub memory_bytes: u64,
+    /// Whether the user has accepted its licences.
+    pub accepted: bool,
+    /// How far it is.
+    pub state: ModelState,
+}
+
+/// Terms that the user accepts.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Licence {
+    /// Its name.
+    pub name: String,
+    /// What it is about, in our own words.
+    pub summary: String,
+    /// Where its text lies.
+    pub text: String,
+}
+
+/// How far a model is on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModelState {
+    /// Nothing of it is here.
+    Absent,
+    /// A part of it was downloaded.
+    Begun {
+        /// Bytes that are here.
+        bytes: u64,
+    },
+    /// It can be listened with.
+    Ready {
+        /// Bytes that it takes on disk.
+        bytes: u64,
+    },
+}
+
+/// What is being done to get a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Work {
+    /// The step that it is at.
+    pub step: Step,
+    /// Bytes of this step that are done.
+    pub done: u64,
+    /// Bytes of this step in all; 0 where that is not known.
+    pub all: u64,
+    /// Bytes a second, lately.
+    pub rate: f64,
+    /// Seconds until this step is done, at that rate.
+    pub secs_left: Option<f64>,
+    /// Something that the user should know, such as what is being waited for.
+    pub note: Option<String>,
+    /// How it ended.
+    pub end: Option<End>,
+}
+
+/// The steps in which a model is had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Step {
+    /// Asking the hub what there is.
+    #[default]
+    Asking,
+    /// Checking what is here already.
+    Checking,
+    /// Downloading.
+    Fetching,
+    /// Downloading, but the user holds it.
+    Paused,
+    /// Making the weights smaller.
+    Preparing,
+}
+
+/// How getting a model ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It is ready.
+    Done,
+    /// The user stopped it; what was downloaded is kept.
+    Stopped,
+    /// It failed, in words.
+    Failed(String),
+}
+
+/// A size for people.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{} kB", bytes.div_ceil(1_000)),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.2} GB", bytes as f64 / 1e9),
+    }
+}
+
+/// A duration for people.
+#[must_use]
+pub fn duration(secs: f64) -> String {
+    let secs = secs.clamp(0.0, 1e7).round() as u64;
+    match secs {
+        0..60 => format!("{secs} s"),
+        60..3_600 => format!("{} min {:02} s", secs / 60, secs % 60),
+        _ => format!("{} h {:02} min", secs / 3_600, secs % 3_600 / 60),
+    }
+}

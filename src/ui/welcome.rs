@@ -1,0 +1,78 @@
+//! The first card: what listens, what it can and cannot do, and what the larger model would take. It is shown once.
+
+use egui::{CollapsingHeader, Id, Modal, RichText, ScrollArea, Ui};
+
+use super::strings::{Strings, fill};
+use super::{HearkenApp, theme};
+use crate::model::knowledge;
+use crate::protocol::ModelChoice;
+
+/// Phrases and sounds that are named as examples.
+const EXAMPLES: usize = 5;
+
+impl HearkenApp {
+    pub(super) fn welcome_ui(&mut self, ui: &Ui) {
+        let s = self.s;
+        let room = ui.ctx().content_rect();
+        let card = Modal::new(Id::unique("welcome")).show(ui.ctx(), |ui| {
+            ui.set_max_width(540.0_f32.min(room.width() - 48.0).max(0.0));
+            ui.label(RichText::new(s.welcome).strong().size(theme::LARGE + 4.0));
+            ui.add_space(2.0);
+            ScrollArea::vertical().max_height((room.height() - 150.0).max(40.0)).show(ui, |ui| {
+                ui.label(RichText::new(s.welcome_people).strong());
+                ui.label(s.welcome_private);
+                ui.label(RichText::new(format!("{} · {} · {}", s.privacy, self.kept(), s.audio_not)).weak());
+                ui.add_space(8.0);
+                if self.settings.model == ModelChoice::Starter {
+                    starter_ui(ui, s);
+                    ui.add_space(8.0);
+                    bigger_ui(ui, s);
+                }
+            });
+            ui.add_space(8.0);
+            ui.horizontal_wrapped(|ui| {
+                let start = ui.button(RichText::new(s.welcome_ok).strong());
+                let more = ui.button(s.settings);
+                if more.clicked() {
+                    self.view.settings_open = true;
+                }
+                start.clicked() || more.clicked()
+            })
+            .inner
+        });
+        if card.inner || card.should_close() {
+            self.prefs.welcomed = true;
+        }
+    }
+}
+
+/// What the starter can and cannot do, as its own list has it.
+pub(super) fn starter_ui(ui: &mut Ui, s: &Strings) {
+    let known = knowledge::starter();
+    let can = fill(&fill(&fill(s.starter_can, known.vocabulary.len()), known.phrases.len()), known.sounds.len());
+    ui.label(can);
+    let phrases = known.phrases.iter().filter(|p| p.say.contains(' ')).take(EXAMPLES).map(|p| format!("“{}”", p.say));
+    let sounds = known.sounds.iter().take(EXAMPLES).map(|sound| sound.name.clone());
+    ui.label(fill(s.starter_try, phrases.chain(sounds).collect::<Vec<_>>().join(" · ")));
+    CollapsingHeader::new(s.starter_all).id_salt("starter knows").show(ui, |ui| {
+        let phrases: Vec<&str> = known.phrases.iter().map(|p| p.say.as_str()).collect();
+        let sounds: Vec<&str> = known.sounds.iter().map(|sound| sound.name.as_str()).collect();
+        for (title, list) in
+            [(s.starter_phrases, phrases.join(" · ")), (s.sounds, sounds.join(" · ")), (s.starter_words, known.vocabulary.join(" "))]
+        {
+            ui.label(RichText::new(title).strong());
+            ui.label(RichText::new(list).weak());
+        }
+    });
+    ui.label(s.welcome_cannot);
+}
+
+/// The offer of the larger model: what it takes and under which licence, once and without a question.
+pub(super) fn bigger_ui(ui: &mut Ui, s: &Strings) {
+    egui::Frame::group(ui.style()).show(ui, |ui| {
+        ui.label(RichText::new(s.bigger).strong());
+        for line in [s.bigger_can, s.bigger_takes, s.bigger_licence] {
+            ui.label(RichText::new(line).weak());
+        }
+    });
+}

@@ -1,0 +1,291 @@
+//! Hours of listening: what is kept lies as if it had been fed alone, a thousand trims are as good as one, and the
+//! thousandth chunk costs what the hundredth did.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot go on fails")]
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use candle_core::{DType, Device, Tensor};
+use hearken::config::endurance::POLICIES;
+use hearken::config::modes::{Language, builtin};
+use hearken::config::{ComputeDevice, ContextChoice, Paths, Precision, SamplingChoice, Worth};
+use hearken::engine::opening::Opening;
+use hearken::engine::session::{Conduct, Session};
+use hearken::engine::{Encoded, Follows};
+use hearken::lane::Ask;
+use hearken::model::config::LmConfig;
+use hearken::model::decoder::{Decoder, Input, Logits, Read, Segment};
+use hearken::model::kernels::Bits;
+use hearken::model::random::RandomWeights;
+use hearken::model::rope::Rope;
+use hearken::model::weights::Numbers;
+use hearken::model::{LaneCache, Model};
+use hearken::protocol::Event;
+use hearken::time::{CHUNK_SAMPLES, ChunkIdx, StreamTime};
+
+const KINDS: [(&str, Numbers); 4] = [
+    ("f32", Numbers::Float(DType::F32)),
+    ("bf16", Numbers::Float(DType::BF16)),
+    ("q8", Numbers::Packed(Bits::Eight)),
+    ("q4", Numbers::Packed(Bits::Four)),
+];
+
+/// A decoder of random weights with so many layers.
+fn decoder(n_layer: usize, numbers: Numbers) -> Decoder {
+    let mut config = LmConfig::released_3b();
+    (config.n_layer, config.n_embd, config.n_head, config.n_query_groups) = (n_layer, 128, 4, Some(2));
+    (config.head_size, config.intermediate_size) = (Some(32), Some(256));
+    (config.padded_vocab_size, config.block_size) = (512, 8_192);
+    Decoder::from_weights(&RandomWeights::new(7), &config, numbers, &Device::Cpu, (1, 2)).unwrap()
+}
+
+/// Feeds `tokens` and returns the logits of the last.
+fn feed(decoder: &Decoder, cache: &mut LaneCache, tokens: &[u32]) -> Vec<f32> {
+    let mut last = Vec::new();
+    for part in tokens.chunks(64) {
+        let inputs = part.iter().map(|token| Input::Token(*token)).collect();
+        let mut segments = [Segment { cache: &mut *cache, inputs, reads: vec![(part.len() - 1, Read::Row)] }];
+        match decoder.pass(&mut segments).unwrap().remove(0).remove(0) {
+            Logits::Row(row) => last = row,
+            Logits::Decision { .. } => panic!("a row was asked for"),
+        }
+    }
+    last
+}
+
+fn token(position: usize) -> u32 {
+    3 + (position as u32 * 7_919) % 500
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+/// Keys and values of the first layer come from the tokens alone, so with one layer a trimmed cache must be what feeding
+/// only the kept tokens gives: an independent computation, at the same positions.
+#[test]
+fn what_is_kept_computes_as_if_it_had_been_fed_alone_even_from_beyond_position_2048() {
+    for (name, numbers) in KINDS {
+        let decoder = decoder(1, numbers);
+        let tokens: Vec<u32> = (0..2_300).map(token).collect();
+        let mut full = decoder.new_cache();
+        feed(&decoder, &mut full, &tokens);
+        for kept in [vec![0..46, 59..72, 700..1_500, 2_060..2_300], vec![0..2_000, 2_299..2_300], vec![1..2_300]] {
+            let mut trimmed = full.fork().unwrap();
+            decoder.keep(&mut trimmed, &kept).unwrap();
+            let only: Vec<u32> = kept.iter().cloned().flatten().map(token).collect();
+            assert_eq!(trimmed.positions(), only.len());
+            let mut fresh = decoder.new_cache();
+            feed(&decoder, &mut fresh, &only);
+            let next: Vec<u32> = (5_000..5_013).map(token).collect();
+            let (got, wanted) = (feed(&decoder, &mut trimmed, &next), feed(&decoder, &mut fresh, &next));
+            let difference = largest_difference(&got, &wanted);
+            println!("{name}: {} positions kept, logits differ by {difference:e}", only.len());
+            let scale = wanted.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+            assert!(scale > 0.05, "{name}: logits of {scale} tell nothing");
+            // bf16 products of other shapes round otherwise.
+            let tolerance = if name == "bf16" { 2e-2 * scale } else { 1e-4 };
+            assert!(difference <= tolerance, "{name}: {difference}");
+        }
+    }
+}
+
+#[test]
+fn a_thousand_trims_are_as_good_as_one() {
+    for (name, numbers) in KINDS {
+        let decoder = decoder(2, numbers);
+        let mut cache = decoder.new_cache();
+        feed(&decoder, &mut cache, &(0..1_300).map(token).collect::<Vec<_>>());
+        let mut once = cache.fork().unwrap();
+        decoder.keep(&mut once, &[0..46, 1_046..1_300]).unwrap();
+        for _ in 0..1_000 {
+            let kept: [Range<usize>; 2] = [0..46, 47..cache.positions()];
+            decoder.keep(&mut cache, &kept).unwrap();
+        }
+        let next: Vec<u32> = (5_000..5_013).map(token).collect();
+        let difference = largest_difference(&feed(&decoder, &mut cache, &next), &feed(&decoder, &mut once, &next));
+        println!("{name}: after 1,000 trims logits differ by {difference:e}");
+        assert!(difference == 0.0, "{name}: {difference}");
+    }
+}
+
+fn fixture() -> Arc<Model> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/fixture");
+    Arc::new(Model::load(&folder, "fixture", Some(Precision::F32), ComputeDevice::Cpu).unwrap())
+}
+
+/// What is pushed as chunk `n`.
+fn encoded(n: u64, features: &Tensor) -> Encoded {
+    let at = StreamTime::from_samples((n + 1) * CHUNK_SAMPLES as u64);
+    Encoded { chunk: ChunkIdx(n), at, features: features.clone(), ask: Ask::Decide, worth: Worth::Heard, follows: Follows::Chunk }
+}
+
+/// A session with the first two modes on.
+fn two_modes(model: &Arc<Model>) -> Session {
+    let sampling = SamplingChoice { temperature: 0.0, top_k: None, seed: 0 };
+    let mut session = Session::new(Arc::clone(model), Conduct::product(sampling, ContextChoice::default())).unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let paths = Paths::inside(home.path());
+    for mode in builtin(Language::Chinese, &paths.instructions()).iter().take(2) {
+        session.switch_on(mode, &Opening::of(model, mode, &paths).unwrap()).unwrap();
+    }
+    session
+}
+
+#[test]
+fn a_pass_that_fails_leaves_no_trace_in_any_lane() {
+    for precision in [Precision::F32, Precision::Q8] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/fixture");
+        let model = Arc::new(Model::load(&folder, "fixture", Some(precision), ComputeDevice::Cpu).unwrap());
+        let width = model.decoder().n_embd();
+        let good = Tensor::randn(0f32, 1.0, (10, width), &Device::Cpu).unwrap();
+        let bad = Tensor::full(f32::NAN, (10, width), &Device::Cpu).unwrap();
+        let (mut failing, mut other) = (two_modes(&model), two_modes(&model));
+        let (mut out, mut wanted) = (Vec::new(), Vec::new());
+        for n in 0..12 {
+            if n == 5 {
+                failing.push(encoded(n, &bad));
+                for _ in 0..3 {
+                    assert!(failing.pass(&mut out).unwrap_err().message().contains("not finite"));
+                    failing.roll_back().unwrap();
+                }
+                failing.skip(&mut out);
+                continue;
+            }
+            failing.push(encoded(n, &good));
+            other.push(encoded(n, &good));
+            while failing.pass(&mut out).unwrap() {}
+            while other.pass(&mut wanted).unwrap() {}
+        }
+        assert!(wanted.iter().filter(|e| matches!(e, Event::Decision { .. })).count() >= 22);
+        assert_eq!(out, wanted, "{precision:?}");
+    }
+}
+
+/// While the gate is closed nothing is fed, so a lane goes on after an hour of quiet as after a moment: what it counted and what
+/// it was told is still there.
+#[test]
+fn a_quiet_hour_leaves_a_lane_as_it_was() {
+    let model = fixture();
+    let features = Tensor::randn(0f32, 1.0, (10, model.decoder().n_embd()), &Device::Cpu).unwrap();
+    let margins = |first_after: u64| {
+        let (mut session, mut out) = (two_modes(&model), Vec::new());
+        for n in (0..20).chain(first_after..first_after + 20) {
+            session.push(encoded(n, &features));
+            while session.pass(&mut out).unwrap() {}
+        }
+        assert!(!out.iter().any(|e| matches!(e, Event::ContextTrimmed { .. } | Event::AudioGap { .. })));
+        out.into_iter()
+            .filter_map(|e| if let Event::Decision { mode, margin, .. } = e { Some((mode, margin)) } else { None })
+            .collect::<Vec<_>>()
+    };
+    let hour = 9_000;
+    assert_eq!(margins(20), margins(hour));
+}
+
+/// A session of the dialog mode that keeps what `policy` says, and the events of so many chunks of random features, every
+/// `loud`-th with a sound in it; after each chunk `seen` learns how long it took.
+fn listen(policy: &str, chunks: u64, loud: u64, eagerness: f32, mut seen: impl FnMut(u64, f64)) -> Vec<Event> {
+    let model = fixture();
+    let policy = POLICIES.iter().find(|known| known.name == policy).unwrap();
+    let sampling = SamplingChoice { temperature: 0.0, top_k: None, seed: 0 };
+    let context = ContextChoice { policy, ..ContextChoice::default() };
+    let mut session = Session::new(Arc::clone(&model), Conduct::product(sampling, context)).unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let paths = Paths::inside(home.path());
+    let mut dialog = builtin(Language::Chinese, &paths.instructions()).remove(0);
+    dialog.eagerness = eagerness;
+    session.switch_on(&dialog, &Opening::of(&model, &dialog, &paths).unwrap()).unwrap();
+    let width = model.decoder().n_embd();
+    let features: Vec<Tensor> = (0..7).map(|_| Tensor::randn(0f32, 1.0, (10, width), &Device::Cpu).unwrap()).collect();
+    let mut out = Vec::new();
+    for n in 0..chunks {
+        let begun = Instant::now();
+        session.push(Encoded {
+            chunk: ChunkIdx(n),
+            at: StreamTime::from_samples((n + 1) * CHUNK_SAMPLES as u64),
+            features: features[n as usize % features.len()].clone(),
+            ask: Ask::Decide,
+            worth: if n % loud == 0 { Worth::Heard } else { Worth::Quiet },
+            follows: if n % 100 == 99 { Follows::Quiet } else { Follows::Chunk },
+        });
+        while session.pass(&mut out).unwrap() {}
+        seen(n, begun.elapsed().as_secs_f64() * 1e3);
+    }
+    out
+}
+
+#[test]
+fn a_chunk_costs_the_same_after_hours_and_no_window_is_exceeded() {
+    // 20 minutes of sound: some 30 windows' worth. `HEARKEN_SOAK_HOURS` makes the run longer (tests/soak.rs).
+    let mut costs = Vec::new();
+    let events = listen("keep_replies", 3_000, 3, -1e3, |_, ms| costs.push(ms));
+    let median = |costs: &[f64]| {
+        let mut sorted = costs.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        sorted[sorted.len() / 2]
+    };
+    let (early, late) = (median(&costs[200..800]), median(&costs[2_400..]));
+    let trims: Vec<usize> =
+        events.iter().filter_map(|e| if let Event::ContextTrimmed { positions, .. } = e { Some(*positions) } else { None }).collect();
+    println!("a chunk: {early:.2} ms early, {late:.2} ms late; {} trims", trims.len());
+    assert!(trims.len() > 50 && trims.iter().all(|positions| *positions <= 1_536), "{trims:?}");
+    // Twice, because this machine may do something else in between; growth would be tenfold.
+    assert!(late < 2.0 * early, "{late} ms after {early} ms");
+    assert_eq!(events.iter().filter(|e| matches!(e, Event::Decision { .. })).count(), 3_000);
+}
+
+#[test]
+fn every_policy_goes_on_for_ever_and_does_what_its_name_says() {
+    for policy in POLICIES.iter().map(|policy| policy.name) {
+        let events = listen(policy, 400, 5, 0.0, |_, _| {});
+        let decided = events.iter().filter(|e| matches!(e, Event::Decision { drained: false, .. })).count();
+        let replies = events.iter().filter(|e| matches!(e, Event::ReplyFinished { .. })).count();
+        let trims: Vec<(u64, usize)> = events
+            .iter()
+            .filter_map(|e| match e {
+                Event::ContextTrimmed { dropped_chunks, positions, .. } => Some((*dropped_chunks, *positions)),
+                _ => None,
+            })
+            .collect();
+        println!("{policy}: {decided} decisions, {replies} replies, trims {trims:?}");
+        assert_eq!(decided, 400, "{policy}");
+        let opened_anew = trims.iter().filter(|(_, positions)| *positions == 0).count();
+        match policy {
+            "reference" => assert!(opened_anew >= replies.max(3) - 1 && opened_anew == trims.len(), "{policy}: {trims:?}"),
+            "reset_when_quiet" => assert!(opened_anew >= 3, "{policy}: {trims:?}"),
+            _ => assert!(opened_anew == 0 && trims.len() >= 3, "{policy}: {trims:?}"),
+        }
+    }
+}
+
+/// The pause that a full window makes at the 3B's sizes, with every key that is kept moved: it must not make a chunk late.
+#[test]
+fn making_room_at_the_sizes_of_the_3b_takes_far_less_than_a_chunk() {
+    let config = LmConfig::released_3b();
+    let (groups, size, positions) = (config.groups(), config.head(), 2_048);
+    let rope = Rope::new(size, config.rope_base);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cache.safetensors");
+    let random = || Tensor::randn(0f32, 1.0, (groups, positions, size), &Device::Cpu).unwrap().to_dtype(DType::F16).unwrap();
+    let named = (0..config.n_layer).flat_map(|layer| [format!("k.{layer}"), format!("v.{layer}")]).map(|name| (name, random()));
+    candle_core::safetensors::save(&named.collect(), &file).unwrap();
+    let empty = LaneCache::packed(config.n_layer, groups, size);
+    let full = empty.load(&file, (groups, size, DType::F16), &rope, &Device::Cpu).unwrap();
+    // 39 silent chunks go, one after each that stays, the first of them right behind the opening.
+    let kept: Vec<Range<usize>> = [0..46].into_iter().chain((0..39).map(|n| 59 + 26 * n..72 + 26 * n)).chain([1_060..positions]).collect();
+    let mut times: Vec<f64> = (0..7)
+        .map(|_| {
+            let mut cache = full.fork().unwrap();
+            let begun = Instant::now();
+            cache.keep(&kept, &rope).unwrap();
+            assert_eq!(cache.positions(), 46 + 39 * 13 + 988);
+            begun.elapsed().as_secs_f64() * 1e3
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    println!("making room at the 3B's sizes: {:.1} ms ({:.1} to {:.1})", times[3], times[0], times[6]);
+    assert!(times[0] < 200.0, "{times:?}");
+}

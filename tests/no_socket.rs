@@ -1,0 +1,112 @@
+//! Hearken opens no internet socket unless it is asked for a model: looked at from outside, in a network of its own where that is
+//! permitted, so that nothing that it opened could reach anybody.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Whether this command line works here.
+fn works(line: &[&str]) -> bool {
+    let run = Command::new(line[0]).args(&line[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    run.is_ok_and(|status| status.success())
+}
+
+/// What stands before the program: a network without an interface.
+fn alone() -> Vec<&'static str> {
+    let options: [&[&str]; 2] = [&["unshare", "-n"], &["unshare", "-r", "-n"]];
+    options.into_iter().find(|line| works(&[line, &["true"][..]].concat())).map_or_else(Vec::new, <[&str]>::to_vec)
+}
+
+/// Runs `hearken line` and gives every internet socket that it opened, as far as can be seen, and whether it succeeded.
+fn internet_sockets(line: &[&str], home: &Path) -> (BTreeSet<String>, bool) {
+    let log = home.join("sockets");
+    let traced = ["strace", "-f", "-qq", "-e", "trace=socket", "-o", log.to_str().unwrap()];
+    let traces = works(&[&traced[..], &["true"]].concat());
+    let mut whole = alone();
+    if traces {
+        whole.extend(traced);
+    }
+    whole.push(env!("CARGO_BIN_EXE_hearken"));
+    whole.extend(line);
+    let mut command = Command::new(whole[0]);
+    command.args(&whole[1..]).env("HEARKEN_HOME", home.join("hearken")).env("HF_HOME", home.join("hf"));
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut seen = BTreeSet::new();
+    let status = loop {
+        seen.extend(open_now(&child));
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None => std::thread::sleep(Duration::from_millis(2)),
+        }
+    };
+    if traces {
+        let calls = fs::read_to_string(log).unwrap();
+        seen.extend(calls.lines().filter(|call| call.contains("socket(AF_INET")).map(str::to_owned));
+    }
+    (seen, status.success())
+}
+
+/// The internet sockets that the process and its children hold at this moment, by their inodes.
+fn open_now(child: &Child) -> Vec<String> {
+    let mut left = vec![child.id()];
+    let mut found = Vec::new();
+    while let Some(pid) = left.pop() {
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        left.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+        let links = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
+        let held: BTreeSet<String> =
+            links.filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())).collect();
+        if held.is_empty() {
+            continue;
+        }
+        for table in ["tcp", "tcp6", "udp", "udp6", "raw", "raw6"] {
+            let lines = fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
+            found.extend(
+                lines.lines().filter(|line| line.split_whitespace().nth(9).is_some_and(|inode| held.contains(inode))).map(str::to_owned),
+            );
+        }
+    }
+    found
+}
+
+#[test]
+fn listening_and_looking_at_models_open_no_internet_socket() {
+    let home = tempfile::tempdir().unwrap();
+    let wav = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wav/d1_speech_7p3s.wav");
+    for line in [&["listen", wav.to_str().unwrap()][..], &["model", "list"], &["model", "path", "starter"], &["model", "verify", "starter"]]
+    {
+        let (sockets, succeeded) = internet_sockets(line, home.path());
+        assert!(succeeded, "{line:?}");
+        assert_eq!(sockets, BTreeSet::new(), "{line:?}");
+    }
+}
+
+#[test]
+fn asking_for_a_model_opens_one_which_this_test_sees() {
+    let home = tempfile::tempdir().unwrap();
+    // Nobody answers there. The wait after the first failure is long enough to be looked at.
+    let line = ["model", "download", "tester/tiny", "--accept-licence"];
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hearken"));
+    command.args(line).env("HEARKEN_HOME", home.path().join("hearken")).env("HF_HOME", home.path().join("hf")).env("HF_ENDPOINT", address);
+    for name in ["HF_HUB_OFFLINE", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        command.env_remove(name);
+    }
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begun = std::time::Instant::now();
+    let seen = loop {
+        let seen = open_now(&child);
+        if !seen.is_empty() || begun.elapsed() > Duration::from_secs(20) {
+            break seen;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!seen.is_empty(), "a test that cannot see a socket proves nothing");
+}

@@ -1,0 +1,96 @@
+//! The whole program as a person has it: a window on a display, a microphone, speech, and a file of subtitles at the end.
+#![cfg(all(feature = "window", feature = "mic", target_os = "linux"))]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod inside;
+mod x11;
+
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use inside::{inside, needs, play, run_inside};
+use x11::{CONTROL, RETURN, Server, X11};
+
+#[test]
+fn what_is_spoken_stands_in_the_subtitles_that_the_window_exports() {
+    needs("Xvfb", "xvfb libgl1 libegl1 libgl1-mesa-dri libxkbcommon-x11-0");
+    run_inside("inner_speech_to_subtitles");
+}
+
+#[test]
+fn inner_speech_to_subtitles() {
+    if !inside() {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join("config");
+    std::fs::create_dir_all(&config).unwrap();
+    std::fs::write(config.join("settings.toml"), "modes = [\"transcribe\"]\n[window]\nwelcomed = true\nlanguage = \"en\"\n").unwrap();
+    let (heard, exported) = (home.path().join("heard.wav"), home.path().join("out.srt"));
+    let server = Server::start();
+    let mut window = hearken(home.path()).env("DISPLAY", format!(":{}", server.number)).arg("--save-audio").arg(&heard).spawn().unwrap();
+    let mut x = X11::connect(&server);
+    let shown = wait_for(Duration::from_secs(40), || x.window());
+    wait_for(Duration::from_secs(20), || heard.exists().then_some(()));
+    std::thread::sleep(Duration::from_secs(2));
+
+    for clip in ["transcribe", "sounds", "translate_en"] {
+        let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("assets/instructions/{clip}.wav"));
+        assert!(play(&clip).wait().unwrap().success());
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    // The model is given the time that it needs on a machine that does other things as well.
+    std::thread::sleep(Duration::from_secs(4));
+
+    x.focus(shown);
+    x.press(&[CONTROL, u32::from('e')]);
+    std::thread::sleep(Duration::from_millis(800));
+    x.press(&[CONTROL, u32::from('a')]);
+    x.type_text(exported.to_str().unwrap());
+    x.press(&[RETURN]);
+    let subtitles = wait_for(Duration::from_secs(10), || std::fs::read_to_string(&exported).ok().filter(|text| !text.is_empty()));
+    x.close(shown);
+    assert!(ended(&mut window), "closing the window ends Hearken");
+
+    let listened = hearken(home.path()).args(["listen", "--gate", "on", "--modes", "transcribe", "--format", "srt"]).arg(&heard).output();
+    let expected = words(&String::from_utf8(listened.unwrap().stdout).unwrap());
+    println!("{expected:?}");
+    assert!(!expected.is_empty(), "the starter writes something down of three sentences");
+    assert_eq!(words(&subtitles), expected, "the window hears what the command line hears");
+}
+
+fn hearken(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hearken"));
+    command.env("HEARKEN_HOME", home).env("HOME", home).env_remove("WAYLAND_DISPLAY");
+    command
+}
+
+fn wait_for<T>(limit: Duration, mut what: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = what() {
+            return found;
+        }
+        assert!(begun.elapsed() < limit, "not within {limit:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn ended(child: &mut Child) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(15) {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.success();
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let _ = child.kill();
+    false
+}
+
+/// The words of subtitles, without their numbers and times.
+fn words(srt: &str) -> Vec<String> {
+    let is_word_line = |line: &&str| !line.is_empty() && !line.contains("-->") && line.parse::<u32>().is_err();
+    srt.lines().filter(is_word_line).flat_map(|line| line.split_whitespace().map(str::to_owned)).collect()
+}
