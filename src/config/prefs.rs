@@ -229,7 +229,7 @@ pub fn save_choice(paths: &Paths, choice: &Choice) -> Result<()> {
     settings_edit::apply(&paths.settings_file(), &[change])
 }
 
-fn voice_changes(voice: &VoiceConduct) -> Vec<Change> {
+fn voice_changes(voice: &VoiceConduct) -> Vec<Change<'static>> {
     let value = |key: &'static str, value: Value| (vec!["voice", key], Some(value));
     vec![
         value("speak", ["asked", "urgent", "always"][voice.speak as usize].into()),

@@ -213,9 +213,9 @@ impl Mouth {
             saying: None,
         };
         if interrupts {
-            self.turns.push_front(turn)
+            self.turns.push_front(turn);
         } else {
-            self.turns.push_back(turn)
+            self.turns.push_back(turn);
         }
         // The output is opened while the first sentence is still being generated.
         if self.turns.len() == 1 || interrupts {

@@ -81,7 +81,7 @@ fn tidy(text: &str) -> String {
             }
             continue;
         }
-        if !out.is_empty() && !(out.ends_with(is_han) && word.starts_with(is_han)) {
+        if !(out.is_empty() || out.ends_with(is_han) && word.starts_with(is_han)) {
             out.push(' ');
         }
         let mut last = None;

@@ -69,7 +69,7 @@ fn number(chars: &[char], begin: usize) -> (String, usize) {
         number.push(chars[at]);
         at += 1;
         let three = chars.get(at) == Some(&',') && (1..=3).all(|n| digit(at + n)) && !digit(at + 4);
-        if three && at - begin <= 3 || three && number.len() > 3 {
+        if three && (at - begin <= 3 || number.len() > 3) {
             at += 1;
         }
     }
