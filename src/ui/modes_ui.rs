@@ -1,7 +1,7 @@
 //! The modes in the settings: how eager each is, and the editor of the user's own. What a mode is to do is typed; it becomes
 //! the spoken instruction that the model needs by being spoken by the system's voice, recorded here, or given as a file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use egui::{RichText, Ui};
@@ -153,12 +153,12 @@ impl HearkenApp {
         let given = draft.clip.trim();
         let same_words = draft.editing.as_ref().is_some_and(|mode| mode.instruction.as_deref() == Some(draft.instruction.trim()));
         if !given.is_empty() {
-            self.save_mode(Some(PathBuf::from(given)));
+            self.save_mode(Some(&PathBuf::from(given)));
         } else if same_words {
             self.save_mode(None);
         } else if draft.instruction.trim().is_empty() {
             // What is wrong is said where the mode is checked.
-            self.save_mode(Some(PathBuf::new()));
+            self.save_mode(Some(Path::new("")));
         } else {
             let ctx = ctx.clone();
             spoken::speak(draft.instruction.trim().to_owned(), self.clip_file("spoken"), &draft.speaking, move || ctx.request_repaint());
@@ -171,7 +171,7 @@ impl HearkenApp {
             Speaking::Idle | Speaking::Busy => {}
             Speaking::Done(clip) => {
                 self.view.new_mode.speaking = spoken::Shared::default();
-                self.save_mode(Some(clip));
+                self.save_mode(Some(&clip));
             }
             Speaking::Failed(why) => {
                 self.view.new_mode.speaking = spoken::Shared::default();
@@ -180,7 +180,7 @@ impl HearkenApp {
         }
     }
 
-    fn save_mode(&mut self, clip: Option<PathBuf>) {
+    fn save_mode(&mut self, clip: Option<&Path>) {
         let draft = &self.view.new_mode;
         let (name, instruction) = (draft.name.trim().to_owned(), draft.instruction.trim().to_owned());
         let new = NewMode { name: name.clone(), instruction, clip, panel: draft.panel };

@@ -32,9 +32,9 @@ impl HearkenApp {
             ui.add_space(8.0);
             ui.horizontal_wrapped(|ui| {
                 let start = ui.button(RichText::new(s.welcome_ok).strong());
-                let more = ui.button(s.settings);
+                let more = ui.button(s.models).on_hover_text(s.models_hint);
                 if more.clicked() {
-                    self.view.settings_open = true;
+                    self.models.toggle();
                 }
                 start.clicked() || more.clicked()
             })

@@ -1,0 +1,188 @@
+//! The window's history as a person uses it: kept while listening, found, opened, renamed, exported, forgotten.
+#![cfg(feature = "window")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod window_bench;
+
+use std::time::{Duration, Instant};
+
+use egui::accesskit::Role;
+use egui::{Key, Modifiers};
+use egui_kittest::kittest::Queryable;
+use hearken::config::Paths;
+use hearken::history::Store;
+use hearken::protocol::{Command, Emotion, Event, ReplyId};
+use window_bench::{Bench, at, open, open_with};
+
+const WIDE: [f32; 2] = [1_200.0, 760.0];
+
+fn wait(bench: &mut Bench, what: &str, is_it: impl Fn(&Bench) -> bool) {
+    let begun = Instant::now();
+    while !is_it(bench) {
+        assert!(begun.elapsed() < Duration::from_secs(15), "{what}: {:?}", bench.values());
+        std::thread::sleep(Duration::from_millis(40));
+        bench.settle();
+    }
+}
+
+fn sessions(bench: &Bench) -> Vec<hearken::history::Session> {
+    let store = Store::read(&Paths::inside(bench.home.path()).history_file()).ok().flatten();
+    store.and_then(|store| store.sessions().ok()).unwrap_or_default()
+}
+
+/// Says something, waits until it is on the disk, and opens the history.
+fn with_history(bench: &mut Bench) {
+    bench.reply("transcribe", 2, "good morning", None);
+    bench.reply("dialog", 4, "Good morning to you.", Some(Emotion::Happy));
+    bench.report(Event::Sound { at: at(9), reply: ReplyId(9), name: "dog bark".into(), count: 2 });
+    wait(bench, "kept", |bench| !sessions(bench).is_empty());
+    bench.press(Modifiers::COMMAND, Key::F);
+    wait(bench, "listed", |bench| bench.harness.query_all_by_role(Role::Button).any(|n| label_of(&n).ends_with("good morning")));
+}
+
+fn label_of(node: &egui_kittest::Node<'_>) -> String {
+    use egui_kittest::kittest::NodeT;
+    node.accesskit_node().label().unwrap_or_default()
+}
+
+/// Clicks the button whose name ends so.
+fn click_ending(bench: &mut Bench, end: &str) {
+    let found = bench.harness.query_all_by_role(Role::Button).find(|n| label_of(n).ends_with(end));
+    found.unwrap_or_else(|| panic!("no button ends in {end:?}")).click_accesskit();
+    bench.settle();
+}
+
+fn button(bench: &mut Bench, label: &str) {
+    bench.harness.get_by_role_and_label(Role::Button, label).click_accesskit();
+    bench.settle();
+}
+
+#[test]
+fn what_is_said_is_kept_listed_searched_and_opened() {
+    let mut bench = open(WIDE);
+    with_history(&mut bench);
+    bench.type_into("Search", "MORNING to");
+    wait(&mut bench, "found", |bench| {
+        bench.harness.query_all_by_role(Role::Button).any(|n| label_of(&n).ends_with("Good morning to you."))
+    });
+    click_ending(&mut bench, "Good morning to you.");
+    wait(&mut bench, "opened", |bench| bench.shows("Rename") && bench.shows("dog bark ×2"));
+    bench.type_into("Search", " nobody said this");
+    wait(&mut bench, "nothing found", |bench| bench.shows("Nothing that was kept holds these words."));
+    bench.press(Modifiers::NONE, Key::Escape);
+    assert!(!bench.shows("Nothing that was kept"));
+}
+
+#[test]
+fn a_session_is_renamed_exported_and_deleted() {
+    let mut bench = open(WIDE);
+    with_history(&mut bench);
+    click_ending(&mut bench, "good morning");
+    wait(&mut bench, "opened", |bench| bench.shows("Rename"));
+    button(&mut bench, "Rename");
+    bench.type_into("Name of the session", "breakfast");
+    button(&mut bench, "Save");
+    wait(&mut bench, "renamed", |bench| sessions(bench).iter().any(|s| s.name == "breakfast") && bench.shows("breakfast"));
+
+    let file = bench.home.path().join("out.jsonl");
+    std::fs::write(&file, "mine").unwrap();
+    click_ending(&mut bench, "good morning");
+    wait(&mut bench, "opened", |bench| bench.shows("Rename"));
+    bench.harness.query_all_by_role_and_label(Role::Button, "Export").last().unwrap().click_accesskit();
+    bench.settle();
+    bench.harness.get_by_role_and_label(Role::TextInput, "File").focus();
+    bench.settle();
+    bench.press(Modifiers::COMMAND, Key::A);
+    bench.type_into("File", file.to_str().unwrap());
+    button(&mut bench, "Save");
+    wait(&mut bench, "warned", |bench| bench.shows("There is already a file of this name."));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+    button(&mut bench, "Replace it");
+    wait(&mut bench, "saved", |bench| bench.shows("Saved: "));
+    let lines = std::fs::read_to_string(&file).unwrap();
+    assert!(lines.lines().all(|line| serde_json::from_str::<Event>(line).is_ok()) && lines.contains("good morning"), "{lines}");
+
+    button(&mut bench, "Delete");
+    assert_eq!(sessions(&bench).len(), 1, "it is asked about first");
+    button(&mut bench, "Delete it");
+    wait(&mut bench, "deleted", |bench| sessions(bench).iter().all(|s| s.name != "breakfast"));
+}
+
+#[test]
+fn the_last_ten_minutes_are_forgotten_on_the_disk_on_the_screen_and_by_the_model() {
+    let mut bench = open(WIDE);
+    with_history(&mut bench);
+    button(&mut bench, "Forget the last 10 minutes…");
+    button(&mut bench, "Forget it");
+    assert!(bench.commands.try_iter().any(|command| command == Command::Forget));
+    wait(&mut bench, "forgotten", |bench| bench.shows("The last 10 minutes are forgotten.") && sessions(bench).is_empty());
+    assert_eq!(bench.harness.query_all_by_label_contains("good morning").count(), 0, "{:?}", bench.values());
+}
+
+#[test]
+fn everything_can_be_deleted_and_keeping_goes_on() {
+    let mut bench = open(WIDE);
+    with_history(&mut bench);
+    button(&mut bench, "Delete everything…");
+    button(&mut bench, "Cancel");
+    assert_eq!(sessions(&bench).len(), 1);
+    button(&mut bench, "Delete everything…");
+    button(&mut bench, "Delete all of it");
+    wait(&mut bench, "deleted", |bench| bench.shows("Everything is deleted.") && sessions(bench).is_empty());
+    bench.reply("transcribe", 50, "and on it goes", None);
+    wait(&mut bench, "kept again", |bench| sessions(bench).iter().any(|s| s.first.contains("and on it goes")));
+}
+
+#[test]
+fn history_is_off_where_the_user_wants_it_so_and_can_be_switched_on() {
+    let mut bench = open_with(WIDE, "[window]\nwelcomed = true\nlanguage = \"en\"\n[history]\nkeep = false\n");
+    assert!(bench.shows("history off"));
+    bench.reply("transcribe", 2, "a secret", None);
+    std::thread::sleep(Duration::from_millis(1_200));
+    assert!(sessions(&bench).is_empty());
+    bench.press(Modifiers::COMMAND, Key::Comma);
+    bench.harness.run_steps(10);
+    bench.harness.get_by_label("Keep what is heard and said").click_accesskit();
+    wait(&mut bench, "on", |bench| bench.shows("history kept for 30 days"));
+    bench.harness.get_by_label("For ever").click_accesskit();
+    wait(&mut bench, "for ever", |bench| bench.shows("history kept for ever"));
+    let saved = std::fs::read_to_string(bench.home.path().join("config/settings.toml")).unwrap();
+    assert!(saved.contains("keep = true") && saved.contains("days = 0"), "{saved}");
+    bench.reply("transcribe", 40, "no secret", None);
+    wait(&mut bench, "kept", |bench| sessions(bench).iter().any(|s| s.first.contains("no secret") && !s.first.contains("a secret")));
+}
+
+#[test]
+fn sound_is_recorded_only_when_that_is_asked_for() {
+    let mut bench = open(WIDE);
+    bench.reply("transcribe", 2, "good morning", None);
+    wait(&mut bench, "kept", |bench| !sessions(bench).is_empty());
+    assert!(bench.sent().is_none() && bench.shows("audio not stored"));
+    bench.press(Modifiers::COMMAND, Key::Comma);
+    bench.harness.run_steps(10);
+    bench.harness.get_by_label("Record the sound as well").click_accesskit();
+    bench.settle();
+    let begun = Instant::now();
+    let told = loop {
+        match bench.commands.try_iter().find(|command| matches!(command, Command::RecordTo(_))) {
+            Some(command) => break command,
+            None if begun.elapsed() > Duration::from_secs(10) => panic!("nothing is recorded"),
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    let Command::RecordTo(path) = told else { unreachable!() };
+    assert!(path.starts_with(bench.home.path().join("data")));
+}
+
+#[test]
+fn a_damaged_history_is_put_aside_and_said_and_listening_goes_on() {
+    let home = tempfile::tempdir().unwrap();
+    let mut bench = window_bench::open_in(home, WIDE, "[window]\nwelcomed = true\nlanguage = \"en\"\n", |home| {
+        std::fs::create_dir_all(home.join("data")).unwrap();
+        std::fs::write(home.join("data/history.db"), b"no database at all, but long enough to be looked at".repeat(40)).unwrap();
+    });
+    bench.reply("transcribe", 2, "good morning", None);
+    wait(&mut bench, "said", |bench| bench.shows("damaged"));
+    assert!(bench.shows("good morning") && bench.shows("Listening"));
+    wait(&mut bench, "kept in a new one", |bench| !sessions(bench).is_empty());
+}
