@@ -287,7 +287,8 @@ fn a_quiet_window_paints_nothing() {
 fn a_panel_that_is_dragged_wider_is_so_at_the_next_start() {
     let mut bench = open(WIDE);
     bench.reply("dialog", 4, "I am Hearken.", None);
-    let edge = bench.harness.get_by_label("Hide Conversation").rect().right() - 0.44 * 1_184.0;
+    // The margins of the window are 8 points wide.
+    let edge = 1_192.0 - 0.44 * 1_184.0;
     let at = |x: f32| egui::pos2(x, 500.0);
     bench.harness.hover_at(at(edge));
     bench.settle();
