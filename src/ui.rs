@@ -182,7 +182,8 @@ impl HearkenApp {
             self.view.captions_open = !self.view.captions_open;
         }
         if pressed(Key::Escape) {
-            let closed = self.models.close() || self.view.close_dialog();
+            // The first card closes itself.
+            let closed = !self.prefs.welcomed || self.models.close() || self.view.close_dialog();
             if !closed {
                 self.engine.send(Command::CutReply);
             }

@@ -25,24 +25,33 @@ fn settings(theme: &str, language: &str) -> String {
 fn busy(bench: &mut Bench) {
     let modes = ["dialog", "transcribe", "translate", "sounds"].map(str::to_owned).to_vec();
     bench.report(Event::ModesChanged { at: at(1), modes });
+    let said = [
+        (72, "transcribe", "good morning", None),
+        (74, "translate", "早上好", None),
+        (88, "transcribe", "what is your name", None),
+        (90, "translate", "你叫什么名字", None),
+        (91, "dialog", "I am Hearken. I listen and answer, all on this computer.", Some(Emotion::Happy)),
+        (120, "dialog", "That sounds like an alarm. Is everything all right?", Some(Emotion::Urgent)),
+        (130, "transcribe", "yes thank you", None),
+        (132, "translate", "是的，谢谢", None),
+    ];
     for n in 60..140 {
         for mode in ["dialog", "transcribe", "translate", "sounds"] {
-            let quiet = Event::Decision { at: at(n), chunk: ChunkIdx(n), mode: mode.into(), silent: true, drained: false, margin: None };
-            bench.events.send(quiet).unwrap();
+            if !said.iter().any(|(at, who, ..)| (*at, *who) == (n, mode)) {
+                let quiet =
+                    Event::Decision { at: at(n), chunk: ChunkIdx(n), mode: mode.into(), silent: true, drained: false, margin: None };
+                bench.events.send(quiet).unwrap();
+            }
+        }
+        for (_, mode, text, emotion) in said.iter().filter(|(at, ..)| *at == n) {
+            bench.reply(mode, n, text, *emotion);
+        }
+        for (_, name, count) in
+            [(100, "dog bark", 1), (102, "dog bark", 2), (104, "dog bark", 3), (118, "alarm", 1)].iter().filter(|s| s.0 == n)
+        {
+            bench.report(Event::Sound { at: at(n), reply: ReplyId(n), name: (*name).into(), count: *count });
         }
     }
-    bench.reply("transcribe", 72, "good morning", None);
-    bench.reply("translate", 73, "早上好", None);
-    bench.reply("transcribe", 88, "what is your name", None);
-    bench.reply("translate", 90, "你叫什么名字", None);
-    bench.reply("dialog", 91, "I am Hearken. I listen and answer, all on this computer.", Some(Emotion::Happy));
-    for (n, count) in [(100, 1), (102, 2), (104, 3)] {
-        bench.report(Event::Sound { at: at(n), reply: ReplyId(n), name: "dog bark".into(), count });
-    }
-    bench.report(Event::Sound { at: at(118), reply: ReplyId(118), name: "alarm".into(), count: 1 });
-    bench.reply("dialog", 120, "That sounds like an alarm. Is everything all right?", Some(Emotion::Urgent));
-    bench.reply("transcribe", 130, "yes thank you", None);
-    bench.reply("translate", 132, "是的，谢谢", None);
 }
 
 fn picture(bench: &mut Bench, name: &str) {

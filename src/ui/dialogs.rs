@@ -26,7 +26,7 @@ impl HearkenApp {
 
     fn forget_ui(&mut self, ui: &Ui) {
         let s = self.s;
-        let card = Modal::new(Id::unique("forget")).show(ui.ctx(), |ui| {
+        let card = Modal::new(Id::unique("forget")).frame(egui::Frame::window(ui.style())).show(ui.ctx(), |ui| {
             ui.set_max_width(400.0);
             ui.label(s.forget_ask);
             ui.add_space(8.0);
@@ -53,7 +53,7 @@ impl HearkenApp {
     fn export_ui(&mut self, ui: &Ui, transcript: &Transcript) {
         let (s, heard) = (self.s, std::sync::Arc::clone(&self.heard));
         let Some(export) = &mut self.view.export else { return };
-        let card = Modal::new(Id::unique("export")).show(ui.ctx(), |ui| {
+        let card = Modal::new(Id::unique("export")).frame(egui::Frame::window(ui.style())).show(ui.ctx(), |ui| {
             ui.set_width(460.0_f32.min(ui.ctx().content_rect().width() - 48.0).max(0.0));
             ui.label(RichText::new(s.export_hint).strong());
             ui.horizontal_wrapped(|ui| {

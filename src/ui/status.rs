@@ -309,7 +309,7 @@ impl HearkenApp {
 
     pub(super) fn health_ui(&mut self, ui: &mut Ui, transcript: &Transcript) {
         let s = self.s;
-        ui.horizontal(|ui| {
+        ui.horizontal_wrapped(|ui| {
             let readings = self.engine.meters().read();
             let pace =
                 if readings.lag_secs > LATE_SECS { fill(s.behind, format_args!("{:.0}", readings.lag_secs)) } else { s.on_time.into() };

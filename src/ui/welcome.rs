@@ -14,14 +14,15 @@ impl HearkenApp {
     pub(super) fn welcome_ui(&mut self, ui: &Ui) {
         let s = self.s;
         let room = ui.ctx().content_rect();
-        let card = Modal::new(Id::unique("welcome")).show(ui.ctx(), |ui| {
+        let frame = egui::Frame::window(ui.style());
+        let card = Modal::new(Id::unique("welcome")).frame(frame).show(ui.ctx(), |ui| {
             ui.set_max_width(540.0_f32.min(room.width() - 48.0).max(0.0));
             ui.label(RichText::new(s.welcome).strong().size(theme::LARGE + 4.0));
             ui.add_space(2.0);
             ScrollArea::vertical().max_height((room.height() - 150.0).max(40.0)).show(ui, |ui| {
                 ui.label(RichText::new(s.welcome_people).strong());
                 ui.label(s.welcome_private);
-                ui.label(RichText::new(format!("{} · {} · {}", s.privacy, self.kept(), s.audio_not)).weak());
+                ui.label(RichText::new(format!("{} · {}", self.kept(), s.audio_not)).weak());
                 ui.add_space(8.0);
                 if self.settings.model == ModelChoice::Starter {
                     starter_ui(ui, s);
