@@ -183,7 +183,7 @@ impl HearkenApp {
     fn save_mode(&mut self, clip: Option<&Path>) {
         let draft = &self.view.new_mode;
         let (name, instruction) = (draft.name.trim().to_owned(), draft.instruction.trim().to_owned());
-        let new = NewMode { name: name.clone(), instruction, clip, panel: draft.panel };
+        let new = NewMode { name: name.clone(), instruction, clip: clip.map(Path::to_owned), panel: draft.panel };
         let old = draft.editing.as_ref().map(|mode| mode.name.clone());
         let renamed = old.clone().filter(|old| *old != name);
         let done = match &old {
