@@ -19,7 +19,6 @@ use hearken::model::config::LmConfig;
 use hearken::model::decoder::{Decoder, Input, Logits, Read, Segment};
 use hearken::model::kernels::Bits;
 use hearken::model::random::RandomWeights;
-use hearken::model::rope::Rope;
 use hearken::model::weights::Numbers;
 use hearken::model::{LaneCache, Model};
 use hearken::protocol::Event;
@@ -259,33 +258,4 @@ fn every_policy_goes_on_for_ever_and_does_what_its_name_says() {
             _ => assert!(opened_anew == 0 && trims.len() >= 3, "{policy}: {trims:?}"),
         }
     }
-}
-
-/// The pause that a full window makes at the 3B's sizes, with every key that is kept moved: it must not make a chunk late.
-#[test]
-fn making_room_at_the_sizes_of_the_3b_takes_far_less_than_a_chunk() {
-    let config = LmConfig::released_3b();
-    let (groups, size, positions) = (config.groups(), config.head(), 2_048);
-    let rope = Rope::new(size, config.rope_base);
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("cache.safetensors");
-    let random = || Tensor::randn(0f32, 1.0, (groups, positions, size), &Device::Cpu).unwrap().to_dtype(DType::F16).unwrap();
-    let named = (0..config.n_layer).flat_map(|layer| [format!("k.{layer}"), format!("v.{layer}")]).map(|name| (name, random()));
-    candle_core::safetensors::save(&named.collect(), &file).unwrap();
-    let empty = LaneCache::packed(config.n_layer, groups, size);
-    let full = empty.load(&file, (groups, size, DType::F16), &rope, &Device::Cpu).unwrap();
-    // 39 silent chunks go, one after each that stays, the first of them right behind the opening.
-    let kept: Vec<Range<usize>> = [0..46].into_iter().chain((0..39).map(|n| 59 + 26 * n..72 + 26 * n)).chain([1_060..positions]).collect();
-    let mut times: Vec<f64> = (0..7)
-        .map(|_| {
-            let mut cache = full.fork().unwrap();
-            let begun = Instant::now();
-            cache.keep(&kept, &rope).unwrap();
-            assert_eq!(cache.positions(), 46 + 39 * 13 + 988);
-            begun.elapsed().as_secs_f64() * 1e3
-        })
-        .collect();
-    times.sort_by(f64::total_cmp);
-    println!("making room at the 3B's sizes: {:.1} ms ({:.1} to {:.1})", times[3], times[0], times[6]);
-    assert!(times[0] < 200.0, "{times:?}");
 }
