@@ -15,7 +15,7 @@ use hearken::audio::{Heard, Source, read_wav};
 use hearken::config::{Cli, Pace, Paths, Request, Settings, Stdout};
 use hearken::engine::start_hearing;
 use hearken::error::{Error, ErrorKind, Result};
-use hearken::protocol::{Command, Event, GapCause, ModelChoice};
+use hearken::protocol::{Command, Event, GapCause, ModelChoice, Speak};
 use hearken::time::SAMPLE_RATE_HZ;
 
 /// Samples of a callback: 20 ms.
@@ -173,6 +173,8 @@ fn settings(home: &Path, model: &str) -> Settings {
     settings.modes_on = ["dialog", "transcribe"].map(str::to_owned).to_vec();
     settings.gate = true;
     settings.reports.timing = true;
+    // Where no loudspeaker is there, that would be a problem on its own.
+    settings.voice.speak = Speak::Asked;
     settings
 }
 

@@ -45,11 +45,11 @@ fn inner_speech_to_subtitles() {
 
     x.focus(shown);
     x.press(&[CONTROL, u32::from('e')]);
-    std::thread::sleep(Duration::from_millis(800));
+    std::thread::sleep(Duration::from_secs(2));
     x.press(&[CONTROL, u32::from('a')]);
     x.type_text(exported.to_str().unwrap());
     x.press(&[RETURN]);
-    let subtitles = wait_for(Duration::from_secs(10), || std::fs::read_to_string(&exported).ok().filter(|text| !text.is_empty()));
+    let subtitles = wait_for(Duration::from_secs(20), || std::fs::read_to_string(&exported).ok().filter(|text| !text.is_empty()));
     x.close(shown);
     assert!(ended(&mut window), "closing the window ends Hearken");
 
