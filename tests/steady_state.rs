@@ -96,6 +96,6 @@ fn a_chunk_allocates_its_features_and_a_handful_of_lists_but_nothing_for_its_lay
     assert!(encode_calls <= 8 && encode_bytes <= features + 1_024, "the features are all that an encoded chunk leaves");
     assert!(pass_calls <= 20 && pass_bytes <= 2_048, "a pass makes lists of what is fed and read, nothing else");
     let growing = costs.iter().filter(|c| c.3 > 2_048).count();
-    // Rotated keys, their masters and the values grow on their own.
-    assert!(growing <= 4, "{growing} chunks of {} grew a cache", costs.len());
+    // Caches grow by half a minute at a time; each thread's row of attention scores by doubling, when its turn comes.
+    assert!(growing <= 12, "{growing} chunks of {} grew a cache or a row of scores", costs.len());
 }
