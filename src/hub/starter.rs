@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::config::paths::make_private_folder;
 use crate::error::{Error, ErrorKind, Result};
 
 macro_rules! builtin {
@@ -57,7 +58,7 @@ fn unpack_into(place: &Path, folder: &Path) -> std::io::Result<()> {
     for (name, bytes) in STARTER {
         let path = temporary.join(name);
         if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)?;
+            make_private_folder(parent).map_err(|e| std::io::Error::other(e.to_string()))?;
         }
         std::fs::write(path, bytes)?;
     }
