@@ -100,17 +100,19 @@ def lay_out(tokens, opening_blocks, stream_blocks, labels, unsure, r, silence=1.
 
 
 def make_batch(composer, tokens, r, n_streams, secs, lanes_each):
-    """`(audio [n, samples], phones, active, openings [audio], rows)`; block numbers count streams first, then openings."""
-    audio, phones, active, rows, openings = [], [], [], [], {}
+    """`(audio [n, samples], phones, active, ended, openings [audio], rows)`; block numbers count streams first, then openings."""
+    audio, phones, active, ended, rows, openings = [], [], [], [], [], {}
+    scenarios = st.SCENARIOS if lanes_each else st.EAR_SCENARIOS
     opening_list, at = [], n_streams * int(secs * k.RATE) // k.CHUNK
     chunks = int(secs * k.RATE) // k.CHUNK
     for i in range(n_streams):
-        scenario = str(r.choice(list(st.SCENARIOS), p=np.array(list(st.SCENARIOS.values())) / sum(st.SCENARIOS.values())))
+        scenario = str(r.choice(list(scenarios), p=np.array(list(scenarios.values())) / sum(scenarios.values())))
         target = str(r.choice([n for n in k.SOUND_NAMES if n not in ("rain", "music", "thunder")] if r.uniform() < 0.85 else k.SOUND_NAMES))
         stream = composer.stream(r, secs, scenario, target)
         audio.append(stream.audio)
         phones.append(stream.phones)
         active.append(stream.active)
+        ended.append(st.ended_in(stream))
         for mode in st.lanes_for(r, scenario, lanes_each) if lanes_each else []:
             labels, unsure = st.told_labels(stream, mode, target)
             name = None if mode == "dialog" else f"count {target}" if mode == "count" else mode
@@ -120,7 +122,7 @@ def make_batch(composer, tokens, r, n_streams, secs, lanes_each):
                 opening_list.append(x)
                 at += len(x) // k.CHUNK
             rows.append(lay_out(tokens, openings.get(name, []), list(range(i * chunks, (i + 1) * chunks)), labels, unsure, r, SILENCE.get(mode, 1.0)))
-    return np.stack(audio), np.stack(phones), np.stack(active), opening_list, rows
+    return np.stack(audio), np.stack(phones), np.stack(active), np.stack(ended), opening_list, rows
 
 
 def _work(queue, make_composer, tokens, seed, shape):
@@ -133,9 +135,9 @@ def _work(queue, make_composer, tokens, seed, shape):
         if shape["ears"]:
             batch = make_batch(composer, tokens, r, n, shape["secs"], 0)
         elif long:
-            batch = make_batch(composer, tokens, r, max(1, n // 5), float(r.choice([56.0, 80.0, 100.0])), 3)
+            batch = make_batch(composer, tokens, r, max(1, n // 5), float(r.choice([56.0, 80.0, 100.0])), shape["lanes"])
         else:
-            batch = make_batch(composer, tokens, r, n, shape["secs"], 3)
+            batch = make_batch(composer, tokens, r, n, shape["secs"], shape["lanes"])
         queue.put(batch)
 
 

@@ -12,7 +12,7 @@ import shutil
 import numpy as np
 import torch
 import yaml
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import knowledge as k
 import net as nets
@@ -34,6 +34,31 @@ def language_model(net):
         out[p + "attn.proj.weight"] = a.o_proj.weight
         out[p + "mlp.fc_1.weight"], out[p + "mlp.fc_2.weight"], out[p + "mlp.proj.weight"] = m.gate_proj.weight, m.up_proj.weight, m.down_proj.weight
     return {name: t.detach().to(DTYPE).contiguous() for name, t in out.items()}
+
+
+def read_checkpoint(net, folder):
+    """Puts the weights of an exported checkpoint into `net`: training goes on where a published starter stopped."""
+    lm = load_file(folder / "model-00001-of-00001.safetensors")
+    heads, width = net.decoder.config.num_attention_heads, net.decoder.layers[0].self_attn.head_dim
+    groups = net.decoder.config.num_key_value_heads
+    parts = [heads * width, groups * width, groups * width]
+    state = {"decoder.embed_tokens.weight": lm["transformer.wte.weight"], "lm_head.weight": lm["lm_head.weight"], "decoder.norm.weight": lm["transformer.ln_f.weight"]}
+    for i in range(len(net.decoder.layers)):
+        to, p = f"decoder.layers.{i}.", f"transformer.h.{i}."
+        state[to + "input_layernorm.weight"] = lm[p + "norm_1.weight"]
+        state[to + "post_attention_layernorm.weight"] = lm[p + "norm_2.weight"]
+        for name in ("weight", "bias"):
+            for which, part in zip("qkv", lm[p + "attn.qkv." + name].split(parts)):
+                state[f"{to}self_attn.{which}_proj.{name}"] = part
+        state[to + "self_attn.o_proj.weight"] = lm[p + "attn.proj.weight"]
+        for ours, own in (("gate", "fc_1"), ("up", "fc_2"), ("down", "proj")):
+            state[f"{to}mlp.{ours}_proj.weight"] = lm[f"{p}mlp.{own}.weight"]
+    encoder = torch.load(folder / "audiointeraction_ChunkwisedEncoder.pth", weights_only=True)
+    state |= {"encoder." + n: t for n, t in encoder.items()}
+    missing, unexpected = net.load_state_dict({n: t.float() for n, t in state.items()}, strict=False)
+    wrong = unexpected + [n for n in missing if "positional_embedding" not in n and "rotary" not in n]
+    if wrong:
+        raise SystemExit(f"{folder} does not fit the sizes of net.py: {wrong[:3]}")
 
 
 def model_config(net, size):
@@ -61,7 +86,7 @@ def listen(net, tokens, audio, limit=64):
         row = torch.tensor(ids)[None]
         mask = torch.zeros_like(row, dtype=torch.bool)
         mask[0, places] = True
-        hidden = net.hidden(row, features[:feature_blocks].flatten(0, 1), mask, torch.arange(len(ids))[None])
+        hidden, _ = net.hidden(row, features[:feature_blocks].flatten(0, 1), mask, torch.arange(len(ids))[None])
         return net.lm_head(hidden[0, -1])
 
     for block in range(len(features)):

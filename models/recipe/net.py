@@ -66,14 +66,24 @@ class LogMel(nn.Module):
         return ((torch.maximum(logs, loudest[..., None, None] - 8) + 4) / 4).transpose(-1, -2)
 
 
-def attend(q, k, v, mask=None):
+def attend(q, k, v):
     """Attention by plain products: on a CPU the backward pass of the fused kernel takes three times as long."""
-    if q.is_cuda or q.shape[-2] > 1_000:  # long rows would take gigabytes
-        return F.scaled_dot_product_attention(q, k, v, is_causal=mask is not None)
     scores = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5
-    if mask is not None:
-        scores = scores + mask
     return scores.softmax(-1).to(v.dtype) @ v
+
+
+def attend_to_past(q, k, v, block=128):
+    """Causal attention, queries in blocks: no block looks at keys that lie wholly in its future."""
+    length = q.shape[-2]
+    if q.is_cuda or length > 1_000:  # long rows would take gigabytes
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    out, scale = [], q.shape[-1] ** -0.5
+    for first in range(0, length, block):
+        last = min(first + block, length)
+        future = torch.full((last - first, last), -torch.inf).triu(first + 1)
+        scores = (q[..., first:last, :] @ k[..., :last, :].transpose(-1, -2)).float() * scale + future
+        out.append(scores.softmax(-1).to(v.dtype) @ v[..., :last, :])
+    return torch.cat(out, -2)
 
 
 class Starter(nn.Module):
@@ -109,33 +119,35 @@ class Starter(nn.Module):
         return e.proj(e.ln_post(x))
 
     def hidden(self, ids, features, feature_mask, positions):
-        """Hidden states of whole sequences: `features` take the places where `feature_mask` is set."""
+        """Hidden states of whole sequences, the last and those that the last layer reads: `features` take the places where `feature_mask` is set."""
         x = self.decoder.embed_tokens(ids)
         x = x.masked_scatter(feature_mask.unsqueeze(-1), features.to(x.dtype))
         # Layer by layer through the modules' weights: their own forward takes a jump in the positions for a border
         # between two packed texts, and its grouped attention misses the fast kernel of a CPU.
         cos, sin = self.decoder.rotary_emb(x, positions)
-        future = torch.full((ids.shape[1], ids.shape[1]), -torch.inf, device=ids.device).triu(1)
         for layer in self.decoder.layers:
+            before_last = x
             a = layer.self_attn
             y = layer.input_layernorm(x)
             heads = lambda z: z.view(*z.shape[:2], -1, a.head_dim).transpose(1, 2)
             q, key = apply_rotary_pos_emb(heads(a.q_proj(y)), heads(a.k_proj(y)), cos, sin)
             groups = a.num_key_value_groups
             key, value = key.repeat_interleave(groups, 1), heads(a.v_proj(y)).repeat_interleave(groups, 1)
-            y = attend(q.to(value), key.to(value), value, future)
+            y = attend_to_past(q.to(value), key.to(value), value)
             x = x + a.o_proj(y.transpose(1, 2).flatten(2))
             x = x + layer.mlp(layer.post_attention_layernorm(x))
-        return self.decoder.norm(x)
+        return self.decoder.norm(x), before_last
 
 
 class Auxiliary(nn.Module):
-    """Heads that exist only in training: the phoneme of every 20 ms, the sounds of every 40 ms."""
+    """Heads that exist only in training: the phoneme of every 20 ms and the sounds of every 40 ms in the encoder; in the
+    decoder, what has just ended at every 40 ms: a word, a phrase, a sound."""
 
-    def __init__(self, hidden, phones, sounds):
+    def __init__(self, hidden, phones, sounds, ended):
         super().__init__()
         self.phones = nn.Linear(hidden, 2 * phones)
         self.sounds = nn.Linear(hidden, sounds)
+        self.ended = nn.ModuleList(nn.Linear(hidden, n + 1) for n in ended)
 
 
 def _check():
@@ -148,7 +160,7 @@ def _check():
         own = net.encoder(mel.transpose(0, 1).reshape(128, 200), feature_lens=torch.tensor([200]), aftercnn_lens=torch.tensor([100])).last_hidden_state
         ids, at = torch.randint(0, 300, (2, 30)), torch.arange(30).expand(2, 30)
         none = torch.zeros(2, 30, dtype=torch.bool)
-        decoded = net.hidden(ids, torch.zeros(0), none, at)
+        decoded, _ = net.hidden(ids, torch.zeros(0), none, at)
         own_decoded = net.decoder(input_ids=ids, position_ids=at).last_hidden_state
     print("decoder, ours against transformers:", (decoded - own_decoded).abs().max().item())
     print("encoder, ours against transformers:", (ours.reshape(-1, ours.shape[-1]) - own).abs().max().item())

@@ -147,6 +147,33 @@ def labels_of(stream, mode, target=None):
     return labels, unsure - set(labels)
 
 
+# Words, phrases and sounds that have just ended, by number from 1: what the decoder is asked at every 40 ms in training.
+ENDED = [k.VOCABULARY, list(k.PHRASES), k.SOUND_NAMES]
+_NUMBERS = [{name: i + 1 for i, name in enumerate(names)} for names in ENDED]
+ENDED_FRAMES = 7
+
+
+def ended_in(stream):
+    """`[frames, 3]` of 40 ms: the word, phrase and sound that ended so shortly before that a reply to it is due."""
+    out = np.zeros((len(stream.audio) // SOUND_HOP, 3), np.int64)
+
+    def mark(column, name, sample):
+        first = int(sample) // SOUND_HOP
+        out[first : first + ENDED_FRAMES, column] = _NUMBERS[column][name]
+
+    for words, kind, _, _ in stream.utterances:
+        for word, _, end in words:
+            if word in _NUMBERS[0]:
+                mark(0, word, end + 0.04 * RATE)
+        if kind != "reply":
+            for say, _, last in find_phrases([w for w, _, _ in words]):
+                mark(1, say, words[last][2] + (SENTENCE_SECS - 0.12) * RATE)
+    for name, onset, end in stream.events:
+        due = onset + LONG_SECS * RATE if end - onset > (LONG_SECS + 0.2) * RATE else end + SOUND_SECS * RATE
+        mark(2, name, due - 0.12 * RATE)
+    return out
+
+
 class Composer:
     """Makes streams. `held` chooses the clips that training never hears."""
 
@@ -165,6 +192,10 @@ class Composer:
             clip["samples"] = part
             self.digits.setdefault(clip["voice"], []).append(clip)
         self.real, self.real_background = real_clips(data / "esc10", held)
+        for kind, clips in self.by_kind.items():
+            if kind.startswith("sound:"):
+                parts = [self.samples[c["at"] : c["at"] + c["len"]].astype(np.float32) / 32_000 for c in clips]
+                self.real.setdefault(kind.split(":", 1)[1], []).extend(parts)
         self.instructions = {kind.split(":", 1)[1]: c for kind, c in self.by_kind.items() if kind.startswith("instruction:")}
 
     def clip(self, r, clip, stretch=True):
@@ -203,7 +234,7 @@ class Composer:
         real = self.real.get(name)
         if real and r.uniform() < 0.3:
             x = real[int(r.integers(len(real)))]
-            if name in ("rain", "baby crying") and len(x) > 3 * RATE:
+            if name in ("rain", "baby crying", "music") and len(x) > 3 * RATE:
                 secs = r.uniform(2.2, len(x) / RATE)
                 at = int(r.uniform(0, len(x) - secs * RATE))
                 x = s.fade(x[at : at + int(secs * RATE)], 0.05, 0.1)
@@ -377,6 +408,8 @@ class Composer:
             at = (end or at + RATE) + int(r.uniform(0.4, 2) * RATE)
 
 
+# For the encoder alone, which has no lanes.
+EAR_SCENARIOS = {"speech": 0.56, "sounds": 0.2, "mixed": 0.14, "quiet": 0.1}
 SCENARIOS = {"speech": 0.40, "sounds": 0.18, "count": 0.08, "mixed": 0.16, "quiet": 0.10, "told": 0.08}
 LANES = {
     "speech": {"dialog": 0.9, "transcribe": 0.95, "translate": 0.85, "sounds": 0.15, "count": 0.06},

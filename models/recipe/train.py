@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 import batches
+import export
 import knowledge as k
 import net as nets
 import streams as st
@@ -73,7 +74,7 @@ def warp(mel, r):
 
 
 def losses(net, aux, batch, r, augment=True):
-    audio, phones, active, openings, rows = batch
+    audio, phones, active, ended, openings, rows = batch
     audio = torch.from_numpy(audio)
     mel = net.mel(audio)
     if augment:
@@ -93,7 +94,7 @@ def losses(net, aux, batch, r, augment=True):
         sound = F.binary_cross_entropy_with_logits(sound_logits.flatten(0, 1), torch.from_numpy(active).flatten(0, 1))
         if not rows:
             right = (phone_logits.argmax(-1) == phone_targets)[phone_targets > 0].float().mean()
-            return right, phone, sound, None, None
+            return right, phone, sound, None, None, None
         length = max(len(row.ids) for row in rows)
         ids = torch.zeros(len(rows), length, dtype=torch.long)
         positions = torch.zeros(len(rows), length, dtype=torch.long)
@@ -106,11 +107,20 @@ def losses(net, aux, batch, r, augment=True):
             positions[i, m:] = row.positions[-1]
         mask = ids == losses.pad
         order = torch.tensor([b for row in rows for b in row.blocks])
-        hidden = net.hidden(ids, features[order].flatten(0, 1), mask, positions)
+        hidden, before_last = net.hidden(ids, features[order].flatten(0, 1), mask, positions)
+        # What has just ended, at every 40 ms that a lane hears of the stream itself.
+        of_stream = order < n
+        at_features = before_last[mask].view(len(order), k.CHUNK // st.SOUND_HOP, -1)[of_stream].flatten(0, 1)
+        at_features = F.rms_norm(at_features.float(), at_features.shape[-1:])
+        wanted = torch.from_numpy(ended).view(n, k.CHUNK // st.SOUND_HOP, -1)[order[of_stream]].flatten(0, 1)
+        due = 0
+        for column, head in enumerate(aux.ended):
+            weight = torch.where(wanted[:, column] > 0, 1.0, 0.1)
+            due = due + (F.cross_entropy(head(at_features).float(), wanted[:, column], reduction="none") * weight).sum() / weight.sum()
         at = targets != batches.IGNORE
         logits = net.lm_head(hidden[at]).float()
     text = (F.cross_entropy(logits, targets[at], reduction="none") * weights[at]).sum() / weights[at].sum()
-    return text, phone, sound, logits, targets[at]
+    return text, phone, sound, due, logits, targets[at]
 
 
 losses.bf16 = True
@@ -129,11 +139,14 @@ def main():
     a.add_argument("--threads", type=int, default=torch.get_num_threads())
     a.add_argument("--workers", type=int, default=1)
     a.add_argument("--streams", type=int, default=8)
+    a.add_argument("--lanes", type=int, default=2, help="modes that listen to each stream")
     a.add_argument("--secs", type=float, default=20.0)
     a.add_argument("--long", type=float, default=0.12)
     a.add_argument("--ears", action="store_true", help="train the encoder alone, on phonemes and sounds: a quick start")
     a.add_argument("--phone-weight", type=float, default=0.5)
+    a.add_argument("--ended-weight", type=float, default=0.15)
     a.add_argument("--rate", type=float, default=1.0)
+    a.add_argument("--export", type=pathlib.Path, help="an exported checkpoint to begin with, where there is no --from")
     a.add_argument("--from", dest="start", default="last.pt")
     a.add_argument("--to", default="last.pt")
     a = a.parse_args()
@@ -145,7 +158,7 @@ def main():
     losses.pad = tokens.ids["PAD"]
     torch.manual_seed(0)
     net = nets.Starter(tokens.size)
-    aux = nets.Auxiliary(net.lm_head.in_features, len(st.PHONE_CLASSES), len(k.SOUND_NAMES))
+    aux = nets.Auxiliary(net.lm_head.in_features, len(st.PHONE_CLASSES), len(k.SOUND_NAMES), [len(names) for names in st.ENDED])
     opts = optimizers(net, aux)
     base = [[g["lr"] * a.rate for g in o.param_groups] for o in opts]
     step = 0
@@ -157,8 +170,11 @@ def main():
             o.load_state_dict(state)
         step = saved["step"]
         print(f"resumed at step {step}", flush=True)
+    elif a.export:
+        export.read_checkpoint(net, a.export)
+        print(f"goes on from {a.export}", flush=True)
     feeder = batches.Feeder(
-        lambda: st.Composer(a.work / "bank", a.bank, a.data), tokens, int(time.time()), {"streams": a.streams, "secs": a.secs, "long_share": a.long, "ears": a.ears}, a.workers
+        lambda: st.Composer(a.work / "bank", a.bank, a.data), tokens, int(time.time()), {"streams": a.streams, "secs": a.secs, "lanes": a.lanes, "long_share": a.long, "ears": a.ears}, a.workers
     )
     r = np.random.default_rng(step)
     print(f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters, {tokens.size} tokens", flush=True)
@@ -181,8 +197,8 @@ def main():
         t = time.time()
         batch = feeder.next()
         waited += time.time() - t
-        text, phone, sound, logits, targets = losses(net, aux, batch, r)
-        loss = a.phone_weight * phone + sound + (0 if a.ears else text)
+        text, phone, sound, due, logits, targets = losses(net, aux, batch, r)
+        loss = a.phone_weight * phone + sound + (0 if a.ears else text + a.ended_weight * due)
         for o in opts:
             o.zero_grad(set_to_none=True)
         loss.backward()
@@ -197,11 +213,11 @@ def main():
             silent, respond = tokens.ids["KEEP_SILENCE"], tokens.ids["TEXT_BEGIN"]
             s, p = targets == silent, targets == respond
             word = ~(s | p)
-            sums += [1, text.item(), phone.item(), sound.item(), s.sum(), (best == respond)[s].sum(), p.sum(), (best == respond)[p].sum(), word.sum(), (best == targets)[word].sum(), batch[0].size / k.RATE, 0]  # fmt: skip
+            sums += [1, text.item(), phone.item(), sound.item(), s.sum(), (best == respond)[s].sum(), p.sum(), (best == respond)[p].sum(), word.sum(), (best == targets)[word].sum(), batch[0].size / k.RATE, due.item()]  # fmt: skip
         if step % 20 == 0:
             n = sums[0]
             print(
-                f"{step} {time.time() - begun:.0f}s text {sums[1] / n:.3f} phone {sums[2] / n:.3f} sound {sums[3] / n:.4f} "
+                f"{step} {time.time() - begun:.0f}s text {sums[1] / n:.3f} phone {sums[2] / n:.3f} sound {sums[3] / n:.4f} ended {sums[11] / n:.3f} "
                 f"false {sums[5] / sums[4]:.4f} recall {sums[7] / sums[6]:.3f} words {sums[9] / sums[8]:.3f} "
                 f"{sums[10] / 3600:.2f} h waited {waited:.0f}s lr {factor:.2f}",
                 flush=True,

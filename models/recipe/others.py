@@ -1,0 +1,185 @@
+"""More voices for the bank than espeak-ng's: `python others.py BANK`. Each is optional; what is not installed is passed over.
+
+* festival with the diphone voice ked (Debian: `festival festvox-kdlpc16k`): words, phrases and rows of words, with times;
+* gnuspeech, an articulatory synthesiser (`npm i @echogarden/gnuspeech-wasm`; `--gnuspeech FOLDER/node_modules`): a man, a woman and three
+  children; it tells no times, so those of espeak-ng are stretched over the clip;
+* a real speaker (Debian: `asterisk-core-sounds-en-g722`, CC BY-SA 3.0; ffmpeg reads it): digits, tens, weekdays, months and a few more
+  words as they were recorded; Spanish and French speakers of the same series are background;
+* real music (Debian: `asterisk-moh-opsound-g722`, CC BY-SA).
+"""
+
+import argparse
+import json
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+import numpy as np
+from scipy.io import wavfile
+from scipy.signal import resample_poly
+
+import bank
+import knowledge as k
+import voices
+
+# Festival's phonemes under espeak-ng's mnemonics.
+RADIO = dict(
+    pair.split("=")
+    for pair in "aa=0 ae=a ah=V ao=O: aw=aU ax=@ axr=3 ay=aI b=b ch=tS d=d dh=D dx=t eh=E el=l em=m en=n er=3 ey=eI f=f g=g hh=h hv=h ih=I iy=i: jh=dZ "
+    "k=k l=l m=m n=n ng=N nx=n ow=oU oy=OI p=p r=r s=s sh=S t=t th=T uh=U uw=u: v=v w=w y=j z=z zh=Z pau=_".split()
+)
+ASTERISK = pathlib.Path("/usr/share/asterisk/sounds")
+WEEKDAYS = "sunday monday tuesday wednesday thursday friday saturday".split()
+MONTHS = "january february march april may june july august september october november december".split()
+
+
+def ready(x, rate):
+    """At 16 kHz, without the silence at both ends: `(samples, first sample)`."""
+    x = x.astype(np.float32) / (np.abs(x).max() + 1e-9)
+    if rate != k.RATE:
+        x = resample_poly(x, k.RATE, rate).astype(np.float32)
+    loud = np.flatnonzero(np.abs(x) > 0.02 * np.abs(x).max())
+    first = max(0, loud[0] - 160)
+    return x[first : loud[-1] + 320], first
+
+
+def texts(r, words, phrases, rows):
+    for word in k.VOCABULARY:
+        yield from [("word", word)] * words
+    for phrase in k.PHRASES:
+        yield from [("phrase", phrase)] * phrases
+    for _ in range(rows):
+        yield "text", " ".join(str(w) for w in r.choice(k.VOCABULARY, r.integers(2, 6)))
+
+
+def add(clips, samples, kind, text, x, spans, phones, voice):
+    words = text.split()
+    if len(x) < 800 or len(spans) != len(words):
+        return
+    samples.append((np.clip(x / np.abs(x).max(), -1, 1) * 32_000).astype(np.int16))
+    clips.append({"kind": kind, "words": [(w, int(a), int(b)) for w, (a, b) in zip(words, spans)], "phones": phones, "voice": voice, "len": len(x)})
+
+
+def festival(r, folder):
+    """ked at many speeds and pitches."""
+    plan = list(texts(r, 10, 14, 900))
+    script = ["(voice_ked_diphone)"]
+    for i, (_, text) in enumerate(plan):
+        f0 = r.uniform(75, 210)
+        script += [
+            f"(Parameter.set 'Duration_Stretch {r.uniform(0.75, 1.5):.3f})",
+            f"(set! int_lr_params '((target_f0_mean {f0:.0f}) (target_f0_std {r.uniform(5, 30):.0f}) (model_f0_mean 170) (model_f0_std 34)))",
+            f'(set! u (utt.synth (Utterance Text "{text}")))',
+            f'(utt.save.wave u "{folder}/{i}.wav")',
+            f'(format t "U {i}\\n")',
+            "(mapcar (lambda (w) (format t \"W %f %f\\n\" (item.feat w 'word_start) (item.feat w 'word_end))) (utt.relation.items u 'Word))",
+            "(mapcar (lambda (s) (format t \"S %s %f\\n\" (item.name s) (item.feat s 'end))) (utt.relation.items u 'Segment))",
+        ]
+    (folder / "all.scm").write_text("\n".join(script))
+    told = subprocess.run(["festival", "-b", str(folder / "all.scm")], capture_output=True, text=True).stdout
+    spoken, times = [], None
+    for line in told.splitlines():
+        kind, *rest = line.split()
+        if kind == "U":
+            times = ([], [])
+            spoken.append((int(rest[0]), times))
+        elif kind in "WS":
+            times[kind == "S"].append(rest)
+    clips, samples = [], []
+    for i, (words, segments) in spoken:
+        rate, x = wavfile.read(folder / f"{i}.wav")
+        x, first = ready(x, rate)
+        at = lambda s: int(np.clip(float(s) * k.RATE - first, 0, len(x)))
+        starts = [0.0] + [float(end) for _, end in segments[:-1]]
+        phones = [(at(s), RADIO.get(name, "_")) for s, (name, _) in zip(starts, segments)]
+        add(clips, samples, *plan[i], x, [(at(a), at(b)) for a, b in words], phones, "festival ked")
+    return clips, samples
+
+
+GNUSPEECH = """
+import { synthesize } from '%s/@echogarden/gnuspeech-wasm/dist/exports/GnuSpeech.js';
+import { readFileSync, writeFileSync } from 'fs';
+for (const [i, text, voice, tempo] of JSON.parse(readFileSync('plan.json'))) {
+    const said = await synthesize(text, { voice, tempo, controlRate: 250 });
+    writeFileSync(`${i}.wav`, said.audioData);
+}
+"""
+
+
+def gnuspeech(r, folder, modules):
+    espeak = voices.Espeak()
+    plan = list(texts(r, 5, 10, 300))
+    said = [(i, text, str(r.choice(["male", "female", "large_child", "small_child"])), round(float(r.uniform(0.7, 1.35)), 2)) for i, (_, text) in enumerate(plan)]
+    (folder / "plan.json").write_text(json.dumps(said))
+    (folder / "all.mjs").write_text(GNUSPEECH % modules.resolve())
+    subprocess.run(["node", "all.mjs"], cwd=folder, check=True)
+    clips, samples = [], []
+    for i, text, voice, _ in said:
+        rate, x = wavfile.read(folder / f"{i}.wav")
+        x, _ = ready(x if x.ndim == 1 else x[:, 0], rate)
+        own, spans, _ = espeak.say(text, "gmw/en-US")
+        scale = len(x) / max(1, len(own))
+        add(clips, samples, *plan[i], x, [(a * scale, b * scale) for a, b in spans], None, "gnuspeech " + voice)
+    return clips, samples
+
+
+def g722(path):
+    raw = subprocess.run(["ffmpeg", "-v", "error", "-f", "g722", "-i", str(path), "-f", "s16le", "-ar", "16000", "-"], capture_output=True).stdout
+    return np.frombuffer(raw, np.int16)
+
+
+def asterisk(r):
+    """Single words by a real speaker, many times over: they are few, and heard among thousands of synthetic ones."""
+    english = ASTERISK / "en_US_f_Allison"
+    words = {str(n): w for n, w in zip([*range(13), *range(20, 100, 10)], k.VOCABULARY)}
+    words |= {f"day-{i}": w for i, w in enumerate(WEEKDAYS)} | {f"mon-{i}": w for i, w in enumerate(MONTHS)}
+    words |= {w: w for w in ("hundred", "today", "tomorrow", "yesterday")}
+    named = [(english / "digits" / f"{name}.g722", word) for name, word in words.items()]
+    named += [(english / f"{name}.g722", name) for name in ("hello", "goodbye", "sorry", "time", "is", "your")]
+    clips, samples = [], []
+    for path, word in named:
+        if path.exists() and word in k.VOCABULARY:
+            x, _ = ready(g722(path), k.RATE)
+            for _ in range(24):
+                add(clips, samples, "word", word, x, [(0, len(x))], None, "real allison")
+    for path in [p for voice in ("es_MX_f_Allison", "fr_CA_f_June") for p in sorted((ASTERISK / voice).glob("*.g722"))][::4]:
+        x = g722(path)
+        if len(x) > k.RATE:
+            x, _ = ready(x[: 6 * k.RATE], k.RATE)
+            add(clips, samples, "foreign", "", x, [], None, "real foreign")
+    return clips, samples
+
+
+def music(r):
+    clips, samples = [], []
+    for path in sorted(pathlib.Path("/usr/share/asterisk/moh").glob("*.g722")):
+        x = g722(path)
+        for _ in range(20):
+            at = int(r.uniform(0, len(x) - 8 * k.RATE))
+            part = x[at : at + 8 * k.RATE]
+            if np.abs(part).max() > 1_000:
+                add(clips, samples, "sound:music", "", part.astype(np.float32), [], None, path.stem)
+    return clips, samples
+
+
+def main():
+    a = argparse.ArgumentParser(description=__doc__)
+    a.add_argument("bank", type=pathlib.Path)
+    a.add_argument("--gnuspeech", type=pathlib.Path, help="the node_modules folder that holds @echogarden/gnuspeech-wasm")
+    a.add_argument("--seed", type=int, default=5)
+    a = a.parse_args()
+    r = np.random.default_rng(a.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        if ASTERISK.exists() and shutil.which("ffmpeg"):
+            bank.save(a.bank, "trained.asterisk", *asterisk(r))
+            bank.save(a.bank, "trained.music", *music(r))
+        if shutil.which("festival"):
+            bank.save(a.bank, "trained.festival", *festival(r, folder))
+        if a.gnuspeech:
+            bank.save(a.bank, "trained.gnuspeech", *gnuspeech(r, folder, a.gnuspeech))
+
+
+if __name__ == "__main__":
+    main()
