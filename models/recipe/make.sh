@@ -8,8 +8,15 @@ cd "$(dirname "$0")"
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=20000000000
 [ -e "$work/bank/trained.23.json" ] || python bank.py "$work/bank" --part trained --seed 1
 [ -e "$work/bank/held-out.3.json" ] || python bank.py "$work/bank" --part held-out --seed 77 --per 0.14 --shares 4
-python train.py "$work" --hours "$hours" --streams 12 --secs 11.2 --long 0.08
-python train.py "$work" --hours "$(python -c "print($hours / 8)")" --cool 1 --to cool.pt --streams 12 --secs 11.2 --long 0.12
+[ -e "$work/bank/trained.festival.json" ] || python others.py "$work/bank"
+share() { python -c "print($hours * $1)"; }
+# First the ears alone, on phonemes and sounds, many times faster than the whole; then the whole; then the rate falls to zero.
+if [ ! -e "$work/last.pt" ]; then
+    python train.py "$work" --ears --hours "$(share 0.15)" --streams 8 --secs 12 --from ears.pt --to ears.pt
+    cp "$work/ears.pt" "$work/last.pt"
+fi
+python train.py "$work" --hours "$(share 0.6)" --streams 12 --secs 12 --long 0.05
+python train.py "$work" --hours "$(share 0.25)" --cool 1 --to cool.pt --streams 12 --secs 12 --long 0.08
 (cd ../.. && cargo build --release)
 python export.py "$work" --to "$work/export" --check "$work/check.safetensors"
 python evaluate.py "$work" --model "$work/export" --hearken ../../target/release/hearken --json "$work/figures.json" | tee "$work/figures.txt"

@@ -145,7 +145,7 @@ def main():
     a.add_argument("--ears", action="store_true", help="train the encoder alone, on phonemes and sounds: a quick start")
     a.add_argument("--phone-weight", type=float, default=0.5)
     a.add_argument("--ended-weight", type=float, default=0.15)
-    a.add_argument("--rate", type=float, default=1.0)
+    a.add_argument("--rate", type=float, default=0.28, help="scales the rates of both optimisers; at 1 the phoneme loss stood still at 0.95, at 0.25 it fell to 0.70 in 10 minutes")
     a.add_argument("--export", type=pathlib.Path, help="an exported checkpoint to begin with, where there is no --from")
     a.add_argument("--from", dest="start", default="last.pt")
     a.add_argument("--to", default="last.pt")
