@@ -133,7 +133,7 @@ def main():
     a = a.parse_args()
     tokens = tk.Tokens.load(a.work)
     net = nets.Starter(tokens.size).eval()
-    saved = torch.load(a.work / a.start, weights_only=True)
+    saved = torch.load(a.work / a.start, weights_only=True, map_location="cpu")
     net.load_state_dict(saved["net"])
     # From here on the weights are those that are written.
     net.load_state_dict({n: t.to(DTYPE).float() for n, t in net.state_dict().items()})

@@ -64,7 +64,7 @@ def warp(mel, r):
         m[torch.arange(128), low] = 1 - (at - low)
         m[torch.arange(128), low + 1] = at - low
         matrices.append(m)
-    out = torch.einsum("oi,bcif->bcof" if batch == 1 else "boi,bcif->bcof", matrices[0] if batch == 1 else torch.stack(matrices), mel)
+    out = torch.einsum("boi,bcif->bcof", torch.stack(matrices).to(mel), mel)
     for i in range(batch):
         if r.uniform() < 0.25:
             width = int(r.integers(4, 14))
@@ -75,23 +75,24 @@ def warp(mel, r):
 
 def losses(net, aux, batch, r, augment=True):
     audio, phones, active, ended, openings, rows = batch
-    audio = torch.from_numpy(audio)
-    mel = net.mel(audio)
+    device = net.lm_head.weight.device
+    here = lambda x: torch.from_numpy(x).to(device)
+    mel = net.mel(here(audio))
     if augment:
         mel = warp(mel, r)
-    blocks = [mel.flatten(0, 1)] + [net.mel(torch.from_numpy(x)[None])[0] for x in openings]
+    blocks = [mel.flatten(0, 1)] + [net.mel(here(x)[None])[0] for x in openings]
     # bfloat16 in the matrix products, f32 elsewhere.
-    with torch.autocast("cpu", torch.bfloat16, enabled=losses.bf16):
+    with torch.autocast(device.type, torch.bfloat16, enabled=losses.bf16):
         features = net.encode(torch.cat(blocks))
         n = len(blocks[0])
         heard = features[:n]
         phone_logits = aux.phones(heard).float().view(-1, len(st.PHONE_CLASSES))
         sound_logits = aux.sounds(heard).float()
-        phone_targets = torch.from_numpy(phones.astype(np.int64)).flatten()
+        phone_targets = here(phones.astype(np.int64)).flatten()
         phone_weight = torch.where(phone_targets == 0, 0.3, 1.0) * (phone_targets >= 0)
         phone = F.cross_entropy(phone_logits, phone_targets.clamp(min=0), reduction="none")
         phone = (phone * phone_weight).sum() / phone_weight.sum().clamp(min=1)
-        sound = F.binary_cross_entropy_with_logits(sound_logits.flatten(0, 1), torch.from_numpy(active).flatten(0, 1))
+        sound = F.binary_cross_entropy_with_logits(sound_logits.flatten(0, 1), here(active).flatten(0, 1))
         if not rows:
             right = (phone_logits.argmax(-1) == phone_targets)[phone_targets > 0].float().mean()
             return right, phone, sound, None, None, None
@@ -105,14 +106,15 @@ def losses(net, aux, batch, r, augment=True):
             ids[i, :m], targets[i, :m] = torch.tensor(row.ids), torch.tensor(row.targets)
             weights[i, :m], positions[i, :m] = torch.tensor(row.weights), torch.tensor(row.positions)
             positions[i, m:] = row.positions[-1]
+        ids, positions, targets, weights = (x.to(device) for x in (ids, positions, targets, weights))
         mask = ids == losses.pad
-        order = torch.tensor([b for row in rows for b in row.blocks])
+        order = torch.tensor([b for row in rows for b in row.blocks], device=device)
         hidden, before_last = net.hidden(ids, features[order].flatten(0, 1), mask, positions)
         # What has just ended, at every 40 ms that a lane hears of the stream itself.
         of_stream = order < n
         at_features = before_last[mask].view(len(order), k.CHUNK // st.SOUND_HOP, -1)[of_stream].flatten(0, 1)
         at_features = F.rms_norm(at_features.float(), at_features.shape[-1:])
-        wanted = torch.from_numpy(ended).view(n, k.CHUNK // st.SOUND_HOP, -1)[order[of_stream]].flatten(0, 1)
+        wanted = here(ended).view(n, k.CHUNK // st.SOUND_HOP, -1)[order[of_stream]].flatten(0, 1)
         due = 0
         for column, head in enumerate(aux.ended):
             weight = torch.where(wanted[:, column] > 0, 1.0, 0.1)
@@ -159,11 +161,13 @@ def main():
     torch.manual_seed(0)
     net = nets.Starter(tokens.size)
     aux = nets.Auxiliary(net.lm_head.in_features, len(st.PHONE_CLASSES), len(k.SOUND_NAMES), [len(names) for names in st.ENDED])
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    net, aux = net.to(device), aux.to(device)
     opts = optimizers(net, aux)
     base = [[g["lr"] * a.rate for g in o.param_groups] for o in opts]
     step = 0
     if (a.work / a.start).exists():
-        saved = torch.load(a.work / a.start, weights_only=True)
+        saved = torch.load(a.work / a.start, weights_only=True, map_location=device)
         net.load_state_dict(saved["net"])
         aux.load_state_dict(saved["aux"])
         for o, state in zip(opts, saved["opts"]):
@@ -213,7 +217,7 @@ def main():
             silent, respond = tokens.ids["KEEP_SILENCE"], tokens.ids["TEXT_BEGIN"]
             s, p = targets == silent, targets == respond
             word = ~(s | p)
-            sums += [1, text.item(), phone.item(), sound.item(), s.sum(), (best == respond)[s].sum(), p.sum(), (best == respond)[p].sum(), word.sum(), (best == targets)[word].sum(), batch[0].size / k.RATE, due.item()]  # fmt: skip
+            sums += [1, text.item(), phone.item(), sound.item(), *(x.sum().item() for x in (s, (best == respond)[s], p, (best == respond)[p], word, (best == targets)[word])), batch[0].size / k.RATE, due.item()]  # fmt: skip
         if step % 20 == 0:
             n = sums[0]
             print(
