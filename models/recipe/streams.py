@@ -232,7 +232,7 @@ class Composer:
 
     def sound(self, r, name):
         real = self.real.get(name)
-        if real and r.uniform() < 0.3:
+        if real and r.uniform() < 0.45:
             x = real[int(r.integers(len(real)))]
             if name in ("rain", "baby crying", "music") and len(x) > 3 * RATE:
                 secs = r.uniform(2.2, len(x) / RATE)
@@ -330,7 +330,7 @@ class Composer:
             out.audio /= peak
         return out
 
-    SPEECH = {"word": 4, "digits": 2.2, "phrase": 4.5, "text": 5, "talk": 1.6, "reply": 0.4}
+    SPEECH = {"word": 4, "digits": 2.2, "phrase": 2.5, "middle": 2.5, "text": 5, "talk": 1.6, "reply": 0.4}
 
     def _speech(self, r, n, say, sound, nuisance, instruct, target):
         at = int(r.uniform(0, 1.2) * RATE)
@@ -410,7 +410,7 @@ class Composer:
 
 # For the encoder alone, which has no lanes.
 EAR_SCENARIOS = {"speech": 0.56, "sounds": 0.2, "mixed": 0.14, "quiet": 0.1}
-SCENARIOS = {"speech": 0.40, "sounds": 0.18, "count": 0.08, "mixed": 0.16, "quiet": 0.10, "told": 0.08}
+SCENARIOS = {"speech": 0.40, "sounds": 0.18, "count": 0.13, "mixed": 0.16, "quiet": 0.08, "told": 0.05}
 LANES = {
     "speech": {"dialog": 0.9, "transcribe": 0.95, "translate": 0.85, "sounds": 0.15, "count": 0.06},
     "sounds": {"dialog": 0.8, "transcribe": 0.2, "translate": 0.15, "sounds": 0.95, "count": 0.5},
