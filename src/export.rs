@@ -14,7 +14,7 @@ use crate::time::{SAMPLE_RATE_HZ, StreamTime};
 use crate::transcript::{JOIN_SAMPLES, Shown, Transcript, append, chunk_start};
 use lines::{one_line, width, wrap};
 
-pub use document::{Form, document};
+pub use document::{Form, document, jsonl};
 
 /// What a WebVTT file begins with.
 pub const VTT_HEADER: &str = "WEBVTT\n";

@@ -28,5 +28,5 @@ pub use desk::{Answer, Desk, Question};
 pub use documents::{document_of, title_of};
 pub use lines::LineKind;
 pub use reading::{Found, MOST_FOUND, Opened, Session};
-pub use recorder::{Keeping, News, Outlets, Recorder, Standing, Tap};
+pub use recorder::{Keeping, News, Outlets, Recorder, Standing, Tap, is_kept};
 pub use store::Store;

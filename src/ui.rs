@@ -153,7 +153,8 @@ impl HearkenApp {
         egui::CentralPanel::default().show(ui, |ui| self.panels_ui(ui, &transcript));
         self.dialogs_ui(ui, &transcript);
         let readings = self.engine.meters().read();
-        let sounding = readings.gate_open && !transcript.no_input && !transcript.paused && !transcript.finished;
+        let deaf = transcript.no_input || transcript.paused || transcript.finished || transcript.model.is_empty();
+        let sounding = transcript.quiet_since.is_none() && !deaf;
         drop(transcript);
         self.settings_window(ui);
         self.models_window(ui);

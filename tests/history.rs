@@ -9,10 +9,11 @@ use std::path::PathBuf;
 use std::process::{Command as Process, Output, Stdio};
 use std::time::Duration;
 
-use hearken::config::{Existing, ExportForm, HistoryPrefs};
+use hearken::config::{Existing, ExportForm, HistoryPrefs, Paths};
 use hearken::export::Form;
-use hearken::history::{Answer, Desk, Keeping, News, Question, Store};
+use hearken::history::{Answer, Desk, Keeping, News, Outlets, Question, Recorder, Store};
 use hearken::protocol::{Command, Event};
+use hearken::transcript::Shown;
 use history_bench::{Bench, at, said, started, within};
 
 const KEEP: HistoryPrefs = HistoryPrefs { keep: true, days: 30, audio: false };
@@ -208,6 +209,33 @@ fn sound_is_recorded_only_when_asked_and_goes_with_its_session() {
     assert_eq!(bench.store().session(session).unwrap().unwrap().recordings, 2);
     assert_eq!(bench.hearken(&["delete", &session.to_string()]).status.code(), Some(0));
     assert!(!path.exists());
+}
+
+#[test]
+fn a_thread_that_panics_is_told_once_loses_nothing_and_stays_down_when_it_falls_again_and_again() {
+    let home = tempfile::tempdir().unwrap();
+    let paths = Paths::inside(home.path());
+    // An engine that panics where sound is to be recorded, in the middle of keeping.
+    let outlets = Outlets { command: Box::new(|_| panic!("the engine's end fails")), changed: Box::new(|| ()) };
+    let shown = [("transcribe".to_owned(), Shown::Transcript)];
+    let recorder = Recorder::start(&paths, HistoryPrefs { audio: true, ..KEEP }, shown.into(), outlets);
+    let tap = recorder.tap();
+    tap.note(&started());
+    let mut n = 0;
+    within(Duration::from_secs(20), || {
+        n += 10;
+        tap.note(&said(n, "words that are kept"));
+        std::thread::sleep(Duration::from_millis(300));
+        matches!(recorder.standing().keeping, Keeping::Failing(_))
+    });
+    let news = recorder.news();
+    let told = |what: &str| news.iter().filter(|piece| matches!(piece, News::Trouble(why) if why.contains(what))).count();
+    assert_eq!((told("begins again"), told("again and again"), news.len()), (1, 1, 2), "{news:?}");
+    recorder.delete_all();
+    assert!(matches!(recorder.news().as_slice(), [News::Trouble(why)] if why.contains("again and again")), "and says so when asked");
+    drop(recorder);
+    let found = Store::read(&paths.history_file()).unwrap().unwrap().search("words that").unwrap().len();
+    assert!(found >= 4, "{found}");
 }
 
 #[test]

@@ -338,7 +338,7 @@ fn what_comes_faster_than_the_model_hears_becomes_gaps_at_their_place_and_never_
             }
             Event::Timing { at, .. } => now = at.secs(),
             Event::Problem { message, .. } => {
-                let rests_now = message.contains("the mode transcribe rests");
+                let rests_now = message.contains("transcribe rests");
                 assert!(rests_now || message.contains("s behind"), "{message}");
                 rests += u32::from(rests_now);
             }

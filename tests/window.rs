@@ -276,11 +276,51 @@ fn a_quiet_window_paints_nothing() {
             bench.reply("dialog", 20 * n + 3, "Good morning.", Some(Emotion::Happy));
         }
         bench.report(Event::Sound { at: at(900), reply: ReplyId(900), name: "alarm".into(), count: 1 });
-        bench.report(Event::Gate { at: at(920), open: false, level_dbfs: -60.0 });
         bench.harness.run_steps(20);
-        let delay = bench.harness.output().viewport_output[&egui::ViewportId::ROOT].repaint_delay;
-        assert_eq!(delay, std::time::Duration::MAX, "{size:?}: {:?}", bench.harness.ctx.repaint_causes());
+        let next = |bench: &Bench| bench.harness.output().viewport_output[&egui::ViewportId::ROOT].repaint_delay;
+        assert!(next(&bench) <= std::time::Duration::from_millis(100), "the meter moves while there is something to hear");
+        for still in [Event::Gate { at: at(920), open: false, level_dbfs: -60.0 }, Event::Paused { at: at(930) }] {
+            bench.report(still);
+            bench.harness.run_steps(20);
+            assert_eq!(next(&bench), std::time::Duration::MAX, "{size:?}: {:?}", bench.harness.ctx.repaint_causes());
+        }
+        bench.report(Event::Resumed { at: at(930) });
+        bench.report(Event::Gate { at: at(940), open: true, level_dbfs: -20.0 });
+        bench.harness.run_steps(20);
+        assert!(next(&bench) <= std::time::Duration::from_millis(100));
     }
+}
+
+#[test]
+fn whoever_points_at_the_strip_is_told_time_level_and_text() {
+    let mut bench = open(WIDE);
+    bench.meters.note_level(at(4), -31.4);
+    bench.reply("dialog", 4, "I am Hearken.", None);
+    let strip = bench.harness.get_by_label_contains("Decisions.").rect();
+    // The newest column, in the row of the first mode.
+    bench.harness.hover_at(egui::pos2(strip.right() - 6.5, strip.top() + 9.0));
+    bench.harness.run_steps(10);
+    assert!(bench.shows("0:01.6 · 0.0 s ago · -31 dBFS\nDialog: responded\nI am Hearken."), "{:?}", bench.values());
+}
+
+#[test]
+fn an_export_as_json_lines_is_what_was_reported_less_what_was_forgotten() {
+    let mut bench = open(WIDE);
+    bench.reply("transcribe", 2, "good morning", None);
+    bench.press(Modifiers::COMMAND, Key::E);
+    bench.click("JSONL");
+    let file = bench.home.path().join("out.jsonl");
+    bench.harness.get_by_role_and_label(egui::accesskit::Role::TextInput, "File").focus();
+    bench.settle();
+    bench.press(Modifiers::COMMAND, Key::A);
+    bench.type_into("File", file.to_str().unwrap());
+    bench.press(Modifiers::NONE, Key::Enter);
+    let text = std::fs::read_to_string(&file).unwrap();
+    let events: Vec<Event> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(
+        matches!(&events[..], [Event::SessionStarted { .. }, Event::ReplyStarted { .. }, Event::ReplyFinished { text, .. }] if text == "good morning"),
+        "{events:?}"
+    );
 }
 
 #[test]

@@ -36,11 +36,22 @@ fn the_first_start_says_what_to_expect_once() {
     let known = knowledge::starter();
     assert!(bench.shows("People nearby should know that something is listening."));
     assert!(bench.shows(&format!("writes down {} English words", known.vocabulary.len())));
-    assert!(bench.shows("15 GB") && bench.shows("Qwen Research Licence") && bench.shows("it knows nothing of the world"));
+    assert!(bench.shows("15.00 GB to download") && bench.shows("Qwen Research License") && bench.shows("it knows nothing of the world"));
     press_on(&mut bench, "Everything that it knows");
     assert!(bench.shows(&known.phrases.last().unwrap().say) && bench.shows(&known.sounds.last().unwrap().name));
     bench.click("Start");
     assert!(!bench.shows("People nearby") && saved(&bench, "settings.toml").contains("welcomed = true"));
+}
+
+#[test]
+fn what_the_first_card_says_of_the_larger_model_is_what_the_catalogue_says() {
+    let entry = "[[model]]\nname = \"3b\"\ntitle = \"My copy\"\nhub = \"me/copy\"\nabout_bytes = 7_000_000_000\nmemory_bytes = 3_000_000_000\n\
+                 [[model.licence]]\nname = \"House rules\"\nsummary = \"Be kind.\"\ntext = \"https://example.org\"\n";
+    let bench = window_bench::open_in(tempfile::tempdir().unwrap(), WIDE, "[window]\nlanguage = \"en\"\n", |home| {
+        std::fs::create_dir_all(home.join("config")).unwrap();
+        std::fs::write(home.join("config/catalog.toml"), entry).unwrap();
+    });
+    assert!(bench.shows("My copy") && bench.shows("Takes 3.00 GB of memory; 7.00 GB to download") && bench.shows("Licences: House rules"));
 }
 
 #[test]

@@ -6,6 +6,8 @@
 mod backend;
 pub mod devices;
 #[cfg(feature = "mic")]
+pub(super) mod host;
+#[cfg(feature = "mic")]
 pub(super) mod hush;
 #[cfg(feature = "mic")]
 mod pace;

@@ -57,6 +57,13 @@ impl ExportForm {
     pub const ALL: [Self; 5] =
         [Self::Document(Form::Text), Self::Document(Form::Markdown), Self::Document(Form::Srt), Self::Document(Form::Vtt), Self::Events];
 
+    /// The form that a file's name asks for, where it asks for one.
+    #[must_use]
+    pub fn of(path: &std::path::Path) -> Option<Self> {
+        let extension = path.extension()?.to_str()?.to_lowercase();
+        Self::ALL.into_iter().find(|form| form.extension() == extension)
+    }
+
     /// What the names of its files end in.
     #[must_use]
     pub const fn extension(self) -> &'static str {
@@ -163,10 +170,7 @@ impl HistoryTask {
                 HistoryRequest::Search(text, format(typed.json))
             }
             Self::Export(typed) => {
-                let by_name = || {
-                    let extension = typed.out.as_ref()?.extension()?.to_str()?.to_lowercase();
-                    form(&extension).ok()
-                };
+                let by_name = || ExportForm::of(typed.out.as_ref()?);
                 let form = typed.format.or_else(by_name).unwrap_or(ExportForm::Document(Form::Text));
                 let existing = if typed.force { Existing::Replaced } else { Existing::Kept };
                 HistoryRequest::Export { session: typed.session, form, out: typed.out, existing }

@@ -188,8 +188,10 @@ pub enum Choice {
     TranslateTo(Language),
     /// How eager a mode is.
     Eagerness(String, f32),
-    /// A mode of the user's was taken away: nothing is said of it any more.
+    /// A mode of the user's was taken away: nothing is said of its eagerness any more.
     NoMode(String),
+    /// Modes that rest first while the machine cannot keep up.
+    RestFirst(Vec<String>),
     /// The output.
     Output(DeviceChoice),
     /// Whether the quiet gate is there.
@@ -222,6 +224,7 @@ pub fn save_choice(paths: &Paths, choice: &Choice) -> Result<()> {
         Choice::TranslateTo(Language::English) => (vec!["translate_to"], Some("en".into())),
         Choice::Eagerness(mode, bias) => (vec!["eagerness", mode], Some(short(*bias).into())),
         Choice::NoMode(mode) => (vec!["eagerness", mode], None),
+        Choice::RestFirst(modes) => (vec!["rest_first"], Some(Value::from(modes.clone()))),
         Choice::Output(DeviceChoice::Default) => (vec!["output"], None),
         Choice::Output(DeviceChoice::Named(name)) => (vec!["output"], Some(name.clone().into())),
         Choice::Gate(gate) => (vec!["gate"], Some((*gate == Gate::On).into())),
@@ -288,6 +291,7 @@ mod tests {
             Choice::Output(DeviceChoice::Named("speaker".into())),
             Choice::Input(DeviceChoice::Named("usb".into())),
             Choice::Gate(Gate::Off),
+            Choice::RestFirst(vec!["translate".into()]),
             Choice::Model(ModelChoice::Starter),
         ] {
             save_choice(&paths, &choice).unwrap();
@@ -295,6 +299,7 @@ mod tests {
         let read = super::super::settings_file::read(&paths.settings_file()).unwrap();
         assert_eq!((read.modes, read.translate_to, read.gate), (Some(vec!["sounds".into()]), Some(Language::English), Some(false)));
         assert_eq!(read.eagerness, [(Some("dialog".into()), 0.3)]);
+        assert_eq!(read.endurance.rest_first, ["translate"]);
         let voice = VoiceConduct { speed: 1.25, interrupt: Interrupt::LetFinish, automatic_gain: Switch::On, ..VoiceConduct::default() };
         save_choice(&paths, &Choice::Voice(voice)).unwrap();
         assert_eq!(super::super::settings_file::read(&paths.settings_file()).unwrap().voice, voice);

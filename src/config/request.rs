@@ -11,7 +11,7 @@ use super::eval_args::{self, EvalRequest};
 use super::history_cli::HistoryRequest;
 use super::model_task::ModelRequest;
 use super::modes::{self, DEFAULT_ON, Language, Mode, TRANSLATE};
-use super::settings_file::{self, FileSettings};
+use super::settings_file::{self, FileSettings, Named};
 use super::values::Eagerness;
 use super::{ComputeDevice, Pace, Paths, Precision, Reports, SamplingChoice, Settings, SourceChoice, modes_file};
 use crate::error::{Error, ErrorKind, Result};
@@ -211,27 +211,12 @@ fn window(typed: SessionArgs, paths: &Paths) -> Result<(Settings, Vec<String>)> 
         wrong.push(e.message().to_owned());
         modes::builtin(translate_to, &paths.instructions())
     });
-    let there = |name: &str| modes.iter().any(|mode| mode.name == name);
-    let mut unknown: Vec<String> = Vec::new();
-    file.eagerness.retain(|(name, _)| {
-        name.as_ref().is_none_or(|name| {
-            there(name) || {
-                unknown.push(name.clone());
-                false
-            }
-        })
-    });
-    if let Some(names) = &mut file.modes {
-        names.retain(|name| {
-            there(name) || {
-                unknown.push(name.clone());
-                false
-            }
-        });
-    }
+    wrong.extend(file.named.iter().filter_map(|named| unknown_name(named, &modes, paths)).map(|error| error.message().to_owned()));
+    let there = |name: &String| modes.iter().any(|mode| mode.name == *name);
+    file.eagerness.retain(|(name, _)| name.as_ref().is_none_or(there));
+    file.modes.iter_mut().for_each(|names| names.retain(there));
     file.modes = file.modes.filter(|names| !names.is_empty());
-    let known = list_names(&modes);
-    wrong.extend(unknown.iter().map(|name| format!("{}: {}", paths.settings_file().display(), unknown_mode(name, &known).message())));
+    file.endurance.rest_first.retain(there);
     Ok((session_of(modes, typed, file, source, WINDOW_REPORTS, paths)?, wrong))
 }
 
@@ -282,6 +267,11 @@ fn source(typed: &ListenArgs, file: &FileSettings) -> Result<SourceChoice> {
 
 fn session(typed: SessionArgs, file: FileSettings, source: SourceChoice, reports: Reports, paths: &Paths) -> Result<Settings> {
     let modes = modes_file::all(paths, typed.translate_to.or(file.translate_to).unwrap_or_default())?;
+    // The others may be overruled by what was typed.
+    let rest_first = file.named.iter().filter(|named| named.key == "rest_first");
+    if let Some(error) = rest_first.filter_map(|named| unknown_name(named, &modes, paths)).next() {
+        return Err(error);
+    }
     session_of(modes, typed, file, source, reports, paths)
 }
 
@@ -357,6 +347,15 @@ fn known_names(names: Vec<String>, modes: &[Mode]) -> Result<Vec<String>> {
         Some(unknown) => Err(unknown_mode(unknown, &list_names(modes))),
         None => Ok(names),
     }
+}
+
+/// The error that says by its line that the settings file names a mode that there is not.
+fn unknown_name(Named { key, name, line }: &Named, modes: &[Mode], paths: &Paths) -> Option<Error> {
+    if modes.iter().any(|mode| mode.name == *name) {
+        return None;
+    }
+    let why = unknown_mode(name, &list_names(modes));
+    Some(Error::new(ErrorKind::Settings, format!("{}:{line}: {key}: {}", paths.settings_file().display(), why.message())))
 }
 
 fn list_names(modes: &[Mode]) -> String {

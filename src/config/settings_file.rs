@@ -39,6 +39,16 @@ pub(super) struct FileSettings {
     pub(super) top_k: Option<usize>,
     pub(super) seed: Option<u64>,
     pub(super) endurance: Endurance,
+    /// Every name of a mode, for whoever knows which modes there are.
+    pub(super) named: Vec<Named>,
+}
+
+/// The name of a mode, as it stands in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) key: &'static str,
+    pub(super) name: String,
+    pub(super) line: usize,
 }
 
 /// The file as it is written. Numbers that have a range are read as any value and checked with the reader of the option.
@@ -62,7 +72,7 @@ struct Written {
     context: Option<Spanned<String>>,
     context_positions: Option<Spanned<toml::Value>>,
     gate_sensitivity: Option<Spanned<String>>,
-    rest_first: Option<Vec<String>>,
+    rest_first: Option<Vec<Spanned<String>>>,
     #[serde(default)]
     excluded_inputs: Vec<String>,
     #[serde(default)]
@@ -104,6 +114,7 @@ pub(super) fn read_patiently(path: &Path) -> (FileSettings, Vec<String>) {
 
 fn understand(file: &TomlFile) -> Result<FileSettings> {
     let written: Written = file.parse()?;
+    let named = named(file, &written);
     let path = &file.path;
     let model = file.value("model", written.model, values::model)?;
     let usual = Endurance::default();
@@ -112,7 +123,7 @@ fn understand(file: &TomlFile) -> Result<FileSettings> {
     let endurance = Endurance {
         context: ContextChoice { policy, positions: positions.unwrap_or(usual.context.positions) },
         sensitivity: file.value("gate_sensitivity", written.gate_sensitivity, values::sensitivity)?.unwrap_or_default(),
-        rest_first: written.rest_first.unwrap_or(usual.rest_first),
+        rest_first: written.rest_first.map_or(usual.rest_first, |names| names.into_iter().map(Spanned::into_inner).collect()),
         excluded_inputs: written.excluded_inputs,
     };
     Ok(FileSettings {
@@ -131,7 +142,16 @@ fn understand(file: &TomlFile) -> Result<FileSettings> {
         top_k: file.value("top_k", as_text(written.top_k), values::top_k)?,
         seed: written.seed,
         endurance,
+        named,
     })
+}
+
+fn named(file: &TomlFile, written: &Written) -> Vec<Named> {
+    let named = |key, name: &str, at: usize| Named { key, name: name.to_owned(), line: file.line_of(at) };
+    let modes = written.modes.iter().flat_map(|names| names.get_ref().iter().map(move |name| named("modes", name, names.span().start)));
+    let eager = written.eagerness.iter().map(|(name, bias)| named("eagerness", name, bias.span().start));
+    let rest = written.rest_first.iter().flatten().map(|name| named("rest_first", name.get_ref(), name.span().start));
+    modes.chain(eager).chain(rest).collect()
 }
 
 fn voice(file: &TomlFile, written: WrittenVoice) -> Result<VoiceConduct> {
@@ -235,9 +255,12 @@ impl TomlFile {
 
     /// The error that says `why` about what stands at byte `offset`.
     pub(super) fn wrong_at(&self, offset: usize, why: &str) -> Error {
-        let before = self.text.as_bytes().iter().take(offset);
-        let line = 1 + before.filter(|byte| **byte == b'\n').count();
-        Error::new(ErrorKind::Settings, format!("{}:{line}: {}", self.path.display(), why.trim_end()))
+        Error::new(ErrorKind::Settings, format!("{}:{}: {}", self.path.display(), self.line_of(offset), why.trim_end()))
+    }
+
+    /// The line (from 1) in which byte `offset` stands.
+    fn line_of(&self, offset: usize) -> usize {
+        1 + self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
     }
 
     fn value<T>(&self, key: &str, text: Option<Spanned<String>>, read: fn(&str) -> Result<T, String>) -> Result<Option<T>> {

@@ -18,7 +18,7 @@ use super::meters::{Flag, Meters};
 use super::mouth::{MouthHandle, Order};
 use super::opening::Opening;
 use super::overload::Overload;
-use super::pace::Behind;
+use super::pace::Pace;
 use super::recordings::Recordings;
 use super::session::{Conduct, Session};
 use super::watchdog::Pulse;
@@ -72,7 +72,7 @@ pub(super) struct Conductor {
     problems: u64,
     failures: Failures,
     overload: Overload,
-    behind: Behind,
+    pace: Pace,
     phase: Phase,
     pub(super) out: Vec<Event>,
 }
@@ -117,7 +117,7 @@ impl Conductor {
             problems: 0,
             failures: Failures::default(),
             overload,
-            behind: Behind::default(),
+            pace: Pace::default(),
             phase: Phase::Listening,
             out: Vec::new(),
             parts,
@@ -273,6 +273,7 @@ impl Conductor {
             Ok(heard) => heard,
             Err(error) => return self.passed_over(error),
         };
+        self.parts.meters.note_level(chunk.end, heard.level_dbfs);
         if let Some(open) = heard.gate_moved {
             self.out.push(Event::Gate { at: chunk.end, open, level_dbfs: heard.level_dbfs });
             if open { self.parts.meters.raise(Flag::GateOpen) } else { self.parts.meters.lower(Flag::GateOpen) }
@@ -283,13 +284,10 @@ impl Conductor {
         let begun = Instant::now();
         self.pass();
         let decode_ms = begun.elapsed().as_secs_f64() * 1e3;
-        self.lighten();
         let cost_ms = (heard.mel_ms + heard.encode_ms + decode_ms) as f32;
         self.parts.meters.show_chunk_cost(cost_ms);
-        let lag_secs = if self.parts.tempo == Tempo::Live { self.lag_secs() } else { 0.0 };
-        if let Some(error) = self.behind.step(cost_ms, lag_secs, &self.session.modes_on()) {
-            self.problem(Severity::Warning, &error);
-        }
+        self.pace.take(cost_ms);
+        self.lighten();
         if self.parts.settings.reports.timing {
             let lag_ms = f64::from(self.lag_secs()) * 1e3;
             let (mel_ms, encode_ms) = (heard.mel_ms, heard.encode_ms);

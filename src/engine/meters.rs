@@ -1,6 +1,11 @@
 //! Numbers that move: read by a face whenever it paints, written by the engine's threads, never waited for.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+use crate::time::{CHUNK_SAMPLES, StreamTime};
+
+/// Chunks whose level is known: thirteen minutes, a little more than the strip shows.
+const LEVELS: usize = 2_048;
 
 /// Values shared between the engine and a face.
 #[derive(Debug)]
@@ -10,6 +15,8 @@ pub struct Meters {
     lag_secs: AtomicU32,
     chunk_ms: AtomicU32,
     flags: AtomicU8,
+    /// Levels of the newest chunks: the low half of a chunk's end above the bits of its level, at the place of that end.
+    levels: Box<[AtomicU64]>,
 }
 
 /// One reading of all meters.
@@ -59,6 +66,7 @@ impl Default for Meters {
             lag_secs: zero(),
             chunk_ms: zero(),
             flags: AtomicU8::new(0),
+            levels: (0..LEVELS).map(|_| AtomicU64::new(0)).collect(),
         }
     }
 }
@@ -89,6 +97,19 @@ impl Meters {
         self.peak.store(peak.to_bits(), Ordering::Relaxed);
     }
 
+    /// Level of the chunk that ended at `end`, in dB below full scale, where that is still known.
+    #[must_use]
+    pub fn level_at(&self, end: StreamTime) -> Option<f32> {
+        let found = self.levels[place(end)].load(Ordering::Relaxed);
+        (found != 0 && found >> 32 == end.0.0 & 0xffff_ffff).then(|| f32::from_bits(found as u32))
+    }
+
+    /// The chunk that ended at `end` was so loud. Public for the tests of a face.
+    pub fn note_level(&self, end: StreamTime, level_dbfs: f32) {
+        let noted = (end.0.0 & 0xffff_ffff) << 32 | u64::from(level_dbfs.to_bits());
+        self.levels[place(end)].store(noted, Ordering::Relaxed);
+    }
+
     pub(crate) fn show_lag(&self, secs: f32) {
         self.lag_secs.store(secs.to_bits(), Ordering::Relaxed);
     }
@@ -103,5 +124,29 @@ impl Meters {
 
     pub(crate) fn lower(&self, flag: Flag) {
         self.flags.fetch_and(!(flag as u8), Ordering::Relaxed);
+    }
+}
+
+/// Where the level of the chunk that ended at `end` is noted.
+const fn place(end: StreamTime) -> usize {
+    (end.0.0 as usize / CHUNK_SAMPLES) % LEVELS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_level_of_a_chunk_is_known_until_it_is_too_old_and_never_taken_for_that_of_another() {
+        let meters = Meters::default();
+        let end = |chunk: u64| StreamTime::from_samples(chunk * CHUNK_SAMPLES as u64 + 17);
+        assert_eq!(meters.level_at(StreamTime::ZERO), None);
+        for chunk in 0..3_000 {
+            meters.note_level(end(chunk), -(chunk as f32) / 100.0);
+        }
+        assert_eq!(meters.level_at(end(2_999)), Some(-29.99));
+        assert_eq!(meters.level_at(end(1_000)), Some(-10.0));
+        assert_eq!(meters.level_at(end(5)), None, "its place was taken");
+        assert_eq!(meters.level_at(StreamTime::from_samples(end(2_999).0.0 + 1)), None);
     }
 }

@@ -4,6 +4,7 @@
 //! output that fails. Not responsible for which replies are to be spoken ([`super::conductor`] orders that).
 
 use std::collections::{BTreeSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, never}
 
 use super::floor::{Floor, may_begin};
 use crate::audio::playback::{Flow, Player};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Fall, Falls, Result};
 use crate::protocol::{DeviceChoice, Emotion, ReplyId, VoiceChoice, VoiceConduct};
 use crate::speech::sentences::Sentences;
 use crate::speech::{Manner, NullVoice, Spoken, Tongue, Utterance, Voice, Words, spoken_form, system_voices};
@@ -120,23 +121,48 @@ impl Mouth {
     }
 
     pub(super) fn run(mut self) {
+        let mut falls = Falls::default();
         while !self.gone {
-            self.take_orders();
-            if self.turns.is_empty() {
-                match self.orders.recv_timeout(IDLE) {
-                    Ok(order) => self.obey(order),
-                    Err(RecvTimeoutError::Timeout) => self.player.rest(),
-                    Err(RecvTimeoutError::Disconnected) => self.gone = true,
-                }
-            } else if self.step() == Pace::Wait {
-                match self.orders.recv_timeout(NAP) {
-                    Ok(order) => self.obey(order),
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => self.gone = true,
+            if catch_unwind(AssertUnwindSafe(|| self.turn())).is_err() {
+                let fall = falls.fell(Instant::now());
+                // The conductor learns that the thread has ended, and says so.
+                if fall == Fall::Last || catch_unwind(AssertUnwindSafe(|| self.get_up(fall))).is_err() {
+                    return;
                 }
             }
         }
         self.player.cut();
+    }
+
+    /// After a panic: what was being said stays text, and the voice that said it has one chance less.
+    fn get_up(&mut self, fall: Fall) {
+        if let Some(saying) = self.turns.front_mut().and_then(|turn| turn.saying.take())
+            && let Some((_, strikes)) = self.voices.get_mut(saying.voice)
+        {
+            *strikes += 1;
+        }
+        self.cut_all();
+        if fall == Fall::First {
+            let why = "the voice failed and begins again; what it was saying is shown as text";
+            self.report(Report::Trouble(Error::new(ErrorKind::Voice, why)));
+        }
+    }
+
+    fn turn(&mut self) {
+        self.take_orders();
+        if self.turns.is_empty() {
+            match self.orders.recv_timeout(IDLE) {
+                Ok(order) => self.obey(order),
+                Err(RecvTimeoutError::Timeout) => self.player.rest(),
+                Err(RecvTimeoutError::Disconnected) => self.gone = true,
+            }
+        } else if self.step() == Pace::Wait {
+            match self.orders.recv_timeout(NAP) {
+                Ok(order) => self.obey(order),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => self.gone = true,
+            }
+        }
     }
 
     fn take_orders(&mut self) {
@@ -287,15 +313,17 @@ impl Mouth {
             if *strikes >= STRIKES {
                 continue;
             }
+            // A panic in here counts as well.
+            *strikes += 1;
             match voice.say(&words) {
                 Ok(utterance) => {
+                    *strikes -= 1;
                     if let Some(turn) = self.turns.front_mut() {
                         turn.saying = Some(Saying { words, voice: at, utterance, block: Vec::new(), given: false });
                     }
                     return;
                 }
                 Err(error) => {
-                    *strikes += 1;
                     let name = voice.name();
                     self.complain(&name, error);
                 }
@@ -447,7 +475,6 @@ impl MouthHandle {
     }
 
     pub(super) fn order(&self, order: Order) -> Result<()> {
-        use crate::error::ErrorKind;
         self.orders.try_send(order).map_err(|_| Error::new(ErrorKind::Internal, "the voice's thread does not take orders"))
     }
 

@@ -1,6 +1,7 @@
 //! A whole transcript as one document. Pure: transcript in, text out.
 
 use super::{Cue, Cues, VTT_HEADER, shown_of, srt_cue, vtt_cue};
+use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{Event, ReplyId, Stop};
 use crate::time::StreamTime;
 use crate::transcript::{Line, Prompt, Shown, Transcript};
@@ -49,6 +50,16 @@ pub fn document(transcript: &Transcript, form: Form, clock: impl Fn(StreamTime) 
             })
             .collect(),
     }
+}
+
+/// Events as `listen --format jsonl` prints them, one a line.
+///
+/// # Errors
+/// When an event cannot be written, which is a fault of the program.
+pub fn jsonl<'a>(events: impl Iterator<Item = &'a Event>) -> Result<String> {
+    let line = |event| serde_json::to_string(event).map(|line| line + "\n");
+    let lines: serde_json::Result<String> = events.map(line).collect();
+    lines.map_err(|e| Error::new(ErrorKind::Internal, format!("an event cannot be written: {e}")))
 }
 
 /// The cues of a transcript as far as it goes: its lines are heard once more.

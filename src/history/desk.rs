@@ -1,5 +1,6 @@
 //! Answers a window's questions about the past on a thread of its own, so that painting never waits for the disk.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -81,7 +82,9 @@ impl Desk {
         let (path, failed) = (paths.history_file(), answer_tx.clone());
         let work = move || {
             for question in question_rx {
-                let answer = answer(&path, question).unwrap_or_else(|e| Answer::Failed(e.to_string()));
+                let answered_or_fell = catch_unwind(AssertUnwindSafe(|| answer(&path, question)));
+                let fell = |_| Err(Error::new(ErrorKind::Internal, "looking into the history failed; ask again"));
+                let answer = answered_or_fell.unwrap_or_else(fell).unwrap_or_else(|e| Answer::Failed(e.to_string()));
                 if answer_tx.send(answer).is_err() {
                     return;
                 }

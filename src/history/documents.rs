@@ -4,7 +4,7 @@ use super::reading::{Opened, Session};
 use super::store::Store;
 use crate::config::ExportForm;
 use crate::error::{Error, ErrorKind, Result};
-use crate::export::{Form, document};
+use crate::export::{Form, document, jsonl};
 use crate::time::wall::{date_and_time, time_of_day};
 
 /// The document of session `id`; times are local ones, `offset_secs` ahead of UTC.
@@ -15,9 +15,7 @@ pub fn document_of(store: &Store, id: i64, form: ExportForm, offset_secs: i64) -
     match form {
         ExportForm::Events => {
             let events = store.events(id)?.ok_or_else(|| unknown(id))?;
-            let lines: serde_json::Result<Vec<String>> = events.iter().map(|(_, event)| serde_json::to_string(event)).collect();
-            let lines = lines.map_err(|e| Error::new(ErrorKind::Internal, format!("an event cannot be written: {e}")))?;
-            Ok(lines.into_iter().map(|line| line + "\n").collect())
+            jsonl(events.iter().map(|(_, event)| event))
         }
         ExportForm::Document(form) => {
             let opened = store.open_session(id)?.ok_or_else(|| unknown(id))?;

@@ -19,7 +19,7 @@ use super::trouble::Trouble;
 use crate::config::clock::now_ms;
 use crate::config::paths::make_private_folder;
 use crate::config::{HistoryPrefs, Paths};
-use crate::error::Error;
+use crate::error::{Error, Fall, Falls};
 use crate::protocol::{Command, Event};
 use crate::transcript::{Shown, Transcript};
 
@@ -114,15 +114,17 @@ impl Keeper {
 
     pub(super) fn run(mut self, heard: &Receiver<(i64, Event)>, orders: &Receiver<Order>) {
         self.log.write(concat!("hearken ", env!("CARGO_PKG_VERSION"), " started"));
+        let mut falls = Falls::default();
         loop {
             match catch_unwind(AssertUnwindSafe(|| self.turn(heard, orders))) {
                 Ok(Turn::Again) => {}
                 Ok(Turn::Over) => break,
                 Err(_) => {
-                    self.log.write("the history's thread failed and goes on");
-                    self.store = None;
-                    self.begin_anew();
-                    self.tell(News::Trouble("Keeping the history failed and begins again; what was stored is kept.".into()));
+                    let fall = falls.fell(Instant::now());
+                    let up = catch_unwind(AssertUnwindSafe(|| self.get_up(fall)));
+                    if !up.unwrap_or(false) {
+                        return self.shared.lie_down();
+                    }
                 }
             }
         }
@@ -132,6 +134,22 @@ impl Keeper {
         }
         self.store_waiting();
         self.log.write("ended");
+    }
+
+    /// After a panic: goes on in a session of its own; false when there is no use in that.
+    fn get_up(&mut self, fall: Fall) -> bool {
+        self.log.write("the history's thread failed");
+        self.store = None;
+        if fall == Fall::Again {
+            // It may be what it fell over.
+            self.shared.missed.fetch_add(self.waiting.len() as u64, Ordering::Relaxed);
+            self.waiting.clear();
+        }
+        self.begin_anew();
+        if fall == Fall::First {
+            self.tell(News::Trouble("Keeping the history failed and begins again; what was stored is kept.".into()));
+        }
+        fall != Fall::Last
     }
 
     fn turn(&mut self, heard: &Receiver<(i64, Event)>, orders: &Receiver<Order>) -> Turn {

@@ -20,6 +20,10 @@ const EVENTS: usize = 4_096;
 /// Orders that may wait: more than a person gives in a second.
 const ORDERS: usize = 32;
 
+/// What is said when the thread has failed for good.
+const GONE: &str =
+    "Keeping the history failed again and again: nothing more is kept until Hearken is started again; what was stored is kept.";
+
 /// Whether sessions are being kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Keeping {
@@ -89,6 +93,12 @@ impl Shared {
     pub(super) fn news(&self) -> MutexGuard<'_, Vec<News>> {
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// The thread has failed for good.
+    pub(super) fn lie_down(&self) {
+        self.standing().keeping = Keeping::Failing(GONE.into());
+        self.news().push(News::Trouble(GONE.into()));
+    }
 }
 
 /// Keeps what is heard, on a thread of its own. Dropping it stores what still waits.
@@ -98,6 +108,12 @@ pub struct Recorder {
     orders: Sender<Order>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Whether an event is kept: decisions, five every two seconds, say nothing of what was heard.
+#[must_use]
+pub const fn is_kept(event: &Event) -> bool {
+    !matches!(event, Event::Decision { .. } | Event::Timing { .. } | Event::Gate { .. })
 }
 
 /// Where events go in.
@@ -110,8 +126,7 @@ pub struct Tap {
 impl Tap {
     /// Takes note of what was reported just now; it never waits.
     pub fn note(&self, event: &Event) {
-        // Five every two seconds, and nothing of what was heard is in them.
-        if matches!(event, Event::Decision { .. } | Event::Timing { .. } | Event::Gate { .. }) {
+        if !is_kept(event) {
             return;
         }
         if let Err(TrySendError::Full(_)) = self.heard.try_send((now_ms(), event.clone())) {
@@ -180,9 +195,12 @@ impl Recorder {
     }
 
     fn order(&self, order: Order) {
-        if self.orders.try_send(order).is_err() {
-            self.shared.news().push(News::Trouble("The history is busy; try again in a moment.".into()));
-        }
+        let why = match self.orders.try_send(order) {
+            Ok(()) => return,
+            Err(TrySendError::Full(_)) => "The history is busy; try again in a moment.",
+            Err(TrySendError::Disconnected(_)) => GONE,
+        };
+        self.shared.news().push(News::Trouble(why.into()));
     }
 }
 

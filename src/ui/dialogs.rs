@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use egui::{Id, Modal, RichText, Ui};
 
+use super::fold::Heard;
 use super::strings::fill;
 use super::view::Export;
 use super::{HearkenApp, outcome_ui, theme};
-use crate::config::Existing;
 use crate::config::paths::write_document;
-use crate::export::{Form, document};
+use crate::config::{Existing, ExportForm};
+use crate::error::Result;
+use crate::export::{Form, document, jsonl};
 use crate::protocol::Command;
 use crate::transcript::Transcript;
 
@@ -47,7 +49,7 @@ impl HearkenApp {
 
     pub(super) fn open_export(&mut self) {
         let path = free_file().display().to_string();
-        self.view.export = Some(Export { path, form: Form::Text, fresh: true, exists: None, outcome: None });
+        self.view.export = Some(Export { path, form: ExportForm::Document(Form::Text), fresh: true, exists: None, outcome: None });
     }
 
     fn export_ui(&mut self, ui: &Ui, transcript: &Transcript) {
@@ -58,7 +60,7 @@ impl HearkenApp {
             ui.label(RichText::new(s.export_hint).strong());
             ui.horizontal_wrapped(|ui| {
                 ui.label(s.export_form);
-                for form in Form::ALL {
+                for form in ExportForm::ALL {
                     if ui.selectable_label(export.form == form, form.extension().to_uppercase()).clicked() {
                         export.form = form;
                         export.path = Path::new(&export.path).with_extension(form.extension()).display().to_string();
@@ -72,8 +74,7 @@ impl HearkenApp {
             }
             let path = PathBuf::from(export.path.trim());
             if field.changed() {
-                let typed = path.extension().and_then(|e| e.to_str()).and_then(|e| Form::ALL.into_iter().find(|f| f.extension() == e));
-                export.form = typed.unwrap_or(export.form);
+                export.form = ExportForm::of(&path).unwrap_or(export.form);
             }
             let entered = field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
             let warned = export.exists.as_ref() == Some(&path);
@@ -84,16 +85,18 @@ impl HearkenApp {
             ui.horizontal(|ui| {
                 let save = ui.button(if warned { s.replace } else { s.save });
                 if save.clicked() || entered && !warned {
-                    let text = document(transcript, export.form, |at| heard.time(at));
                     let existing = if warned { Existing::Replaced } else { Existing::Kept };
                     export.exists = None;
-                    export.outcome = match write_document(&path, text.as_bytes(), existing) {
-                        Ok(()) => Some(Ok(fill(s.saved, path.display()))),
-                        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-                            export.exists = Some(path);
-                            None
-                        }
-                        Err(e) => Some(Err(fill(s.failed, format_args!("{}: {e}", path.display())))),
+                    export.outcome = match written(transcript, &heard, export.form) {
+                        Ok(text) => match write_document(&path, text.as_bytes(), existing) {
+                            Ok(()) => Some(Ok(fill(s.saved, path.display()))),
+                            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+                                export.exists = Some(path);
+                                None
+                            }
+                            Err(e) => Some(Err(fill(s.failed, format_args!("{}: {e}", path.display())))),
+                        },
+                        Err(e) => Some(Err(fill(s.failed, e))),
                     };
                 }
                 if ui.button(s.close).clicked() {
@@ -113,6 +116,14 @@ impl HearkenApp {
             self.view.new_mode.clip = path.display().to_string();
             self.view.settings_open = true;
         }
+    }
+}
+
+/// The session as far as it goes, in this form.
+fn written(transcript: &Transcript, heard: &Heard, form: ExportForm) -> Result<String> {
+    match form {
+        ExportForm::Document(form) => Ok(document(transcript, form, |at| heard.time(at))),
+        ExportForm::Events => jsonl(heard.events().iter()),
     }
 }
 

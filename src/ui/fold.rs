@@ -1,7 +1,9 @@
 //! The thread that takes events as they come, so that a hidden window never holds the engine up and an idle one paints
-//! nothing: it folds them into the transcript, notes the time on the wall, and decides what the desktop should be told.
+//! nothing: it folds them into the transcript, keeps what an export as JSON Lines is made of, notes the time on the wall, and
+//! decides what the desktop should be told.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -10,12 +12,14 @@ use super::{captions, notify, theme};
 use crate::config::Mode;
 use crate::config::clock::{local_offset_secs, now_ms};
 use crate::engine::EngineHandle;
-use crate::history::Tap;
+use crate::history::{Tap, is_kept};
 use crate::protocol::{Emotion, Event};
 use crate::time::StreamTime;
 use crate::time::wall::{WallClock, time_of_day};
-use crate::transcript::{Shown, Transcript};
+use crate::transcript::{Notice, Shown, Transcript};
 
+/// Events that are kept for an export: a day of talk, some 20 MB. Beyond that the older half goes; the history has all.
+const EVENTS: usize = 100_000;
 /// A sound that goes on notifies once in so long.
 const AGAIN: Duration = Duration::from_secs(60);
 
@@ -23,6 +27,7 @@ const AGAIN: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Heard {
     transcript: Mutex<Transcript>,
+    events: Mutex<Vec<Event>>,
     clock: Mutex<Clock>,
     alerts: Mutex<Alerts>,
 }
@@ -46,7 +51,7 @@ pub(super) struct Clock {
 
 impl Heard {
     pub(super) fn new(transcript: Transcript) -> Arc<Self> {
-        Arc::new(Self { transcript: Mutex::new(transcript), clock: Mutex::default(), alerts: Mutex::default() })
+        Arc::new(Self { transcript: Mutex::new(transcript), events: Mutex::default(), clock: Mutex::default(), alerts: Mutex::default() })
     }
 
     pub(super) fn transcript(&self) -> MutexGuard<'_, Transcript> {
@@ -57,6 +62,11 @@ impl Heard {
         self.alerts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What was reported of the session and not forgotten, decisions left out.
+    pub(super) fn events(&self) -> MutexGuard<'_, Vec<Event>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn clock(&self) -> MutexGuard<'_, Clock> {
         self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -65,6 +75,12 @@ impl Heard {
     pub(super) fn forget_since(&self, ms: i64) {
         let at = self.clock().wall.at(ms).unwrap_or(StreamTime::ZERO);
         self.transcript().forget_since(at);
+        self.events().retain(|event| event.at() < at || matches!(event, Event::SessionStarted { .. }));
+    }
+
+    /// Seconds by which local time is ahead of UTC.
+    pub(super) fn offset_secs(&self) -> i64 {
+        self.clock().offset_secs
     }
 
     /// A time as a person reads it: on the wall where that is known, else since the start.
@@ -125,26 +141,54 @@ pub(super) fn start(engine: &EngineHandle, heard: &Arc<Heard>, tap: Tap, ctx: &e
         heard.clock().offset_secs = local_offset_secs();
         for event in events {
             tap.note(&event);
-            let telling = {
-                let mut transcript = heard.transcript();
-                transcript.apply(&event);
-                heard.alerts().about(&event, &transcript, Instant::now())
-            };
-            match event {
-                Event::SessionStarted { at, started_utc: Some(_), .. } => heard.clock().wall.anchor(at, now_ms()),
-                Event::Resumed { at } | Event::AudioGap { at, .. } if heard.clock().wall.ms(at).is_some() => {
-                    heard.clock().wall.anchor(at, now_ms());
-                }
-                _ => {}
-            }
-            if let Some((title, text)) = telling {
-                notify::tell(title, &text);
+            // An engine whose events nobody takes would stand still: what cannot be shown is passed over.
+            if catch_unwind(AssertUnwindSafe(|| take(&heard, &event))).is_err() {
+                let text = "Something that was reported could not be shown; listening goes on.".to_owned();
+                heard.transcript().notices.push_back(Notice { at: event.at(), text });
             }
             ctx.request_repaint();
             captions::repaint(&ctx);
         }
     };
     std::thread::Builder::new().name("hearken-view".into()).spawn(fold)
+}
+
+/// Takes note of an event in every respect.
+fn take(heard: &Heard, event: &Event) {
+    let telling = {
+        let mut transcript = heard.transcript();
+        transcript.apply(event);
+        heard.alerts().about(event, &transcript, Instant::now())
+    };
+    remember(&mut heard.events(), event);
+    match event {
+        Event::SessionStarted { at, started_utc: Some(_), .. } => heard.clock().wall.anchor(*at, now_ms()),
+        Event::Resumed { at } | Event::AudioGap { at, .. } if heard.clock().wall.ms(*at).is_some() => {
+            heard.clock().wall.anchor(*at, now_ms());
+        }
+        _ => {}
+    }
+    if let Some((title, text)) = telling {
+        notify::tell(title, &text);
+    }
+}
+
+/// Adds an event; once a reply is whole its pieces go.
+fn remember(events: &mut Vec<Event>, event: &Event) {
+    if !is_kept(event) {
+        return;
+    }
+    if events.len() >= EVENTS {
+        // The first says what listens.
+        events.drain(1..EVENTS / 2);
+    }
+    if let Event::ReplyFinished { reply: whole, .. } = event
+        && let Some(begun) = events.iter().rposition(|e| matches!(e, Event::ReplyStarted { reply, .. } if reply == whole))
+    {
+        let since = events.split_off(begun);
+        events.extend(since.into_iter().filter(|e| !matches!(e, Event::ReplyText { reply, .. } if reply == whole)));
+    }
+    events.push(event.clone());
 }
 
 #[cfg(test)]
@@ -159,6 +203,26 @@ mod tests {
         assert_eq!(clock.read(at), "0:05.0");
         clock.wall.anchor(StreamTime::ZERO, 50_531_000);
         assert_eq!(clock.read(at), "14:02:16");
+    }
+
+    #[test]
+    fn what_an_export_is_made_of_has_every_reply_once_and_never_grows_beyond_its_bound() {
+        let (at, mode) = (StreamTime::ZERO, "dialog".to_owned());
+        let mut events = Vec::new();
+        let started = Event::SessionStarted { at, protocol: 1, model: "m".into(), source: "s".into(), modes: vec![], started_utc: None };
+        remember(&mut events, &started);
+        for n in 0..EVENTS as u64 {
+            let (reply, chunk) = (ReplyId(n), crate::time::ChunkIdx(n));
+            remember(&mut events, &Event::Decision { at, chunk, mode: mode.clone(), silent: false, drained: false, margin: None });
+            remember(&mut events, &Event::ReplyStarted { at, reply, chunk, mode: mode.clone(), emotion: None });
+            remember(&mut events, &Event::ReplyText { at, reply, mode: mode.clone(), text: "a".into() });
+            let (text, stop) = ("a b".to_owned(), Stop::End);
+            remember(&mut events, &Event::ReplyFinished { at, reply, mode: mode.clone(), text, from_secs: at, to_secs: at, stop });
+        }
+        assert!(events.len() <= EVENTS && events.len() > EVENTS / 3 && events[0] == started);
+        let last = &events[events.len() - 2..];
+        assert!(matches!(last, [Event::ReplyStarted { .. }, Event::ReplyFinished { .. }]), "{last:?}");
+        assert!(!events.iter().any(|event| matches!(event, Event::ReplyText { .. } | Event::Decision { .. })));
     }
 
     #[test]

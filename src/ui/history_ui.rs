@@ -6,12 +6,13 @@ use std::time::Duration;
 use egui::{Key, RichText, ScrollArea, TextEdit, Ui, vec2};
 
 use super::list::List;
-use super::past::{Ask, OpenSession, Outcome, PastLine, Who, title};
+use super::past::{OpenSession, Outcome, PastLine, Who};
 use super::strings::{Strings, fill};
 use super::{HearkenApp, theme};
 use crate::config::clock::now_ms;
-use crate::config::{Existing, HistoryPrefs};
-use crate::history::{Found, Keeping, LineKind, News, Session};
+use crate::config::{Existing, ExportForm, HistoryPrefs};
+use crate::export::Form;
+use crate::history::{Keeping, LineKind, News, Question, Session, title_of};
 use crate::protocol::Command;
 use crate::time::wall::date_and_time;
 
@@ -53,17 +54,18 @@ enum Doomed {
 impl HearkenApp {
     pub(super) fn open_history(&mut self, ctx: &egui::Context) {
         (self.view.browser.open, self.view.browser.fresh) = (true, true);
-        self.ask_history(Ask::List, ctx);
+        self.ask_history(Question::Sessions, ctx);
     }
 
-    fn ask_history(&mut self, ask: Ask, ctx: &egui::Context) {
-        self.view.past.ask(ask, &self.settings.paths.history_file(), ctx);
+    fn ask_history(&mut self, question: Question, ctx: &egui::Context) {
+        self.view.past.ask(question, &self.settings.paths, ctx);
     }
 
     pub(super) fn history_window(&mut self, ui: &Ui) {
         if !self.view.browser.open {
             return;
         }
+        self.view.past.take_answers(self.heard.offset_secs());
         let (mut open, s, room) = (true, self.s, ui.ctx().content_rect());
         let size = vec2((room.width() - 60.0).clamp(200.0, 860.0), (room.height() - 100.0).clamp(120.0, 600.0));
         egui::Window::new(s.history).open(&mut open).default_size(size).default_pos(room.center() - size / 2.0).collapsible(false).show(
@@ -95,7 +97,7 @@ impl HearkenApp {
             field.request_focus();
         }
         if field.changed() {
-            self.ask_history(Ask::Find(self.view.browser.query.clone()), ui.ctx());
+            self.ask_history(Question::Search(self.view.browser.query.clone()), ui.ctx());
         }
         ui.separator();
         if self.view.browser.query.trim().is_empty() { self.sessions_ui(ui) } else { self.found_ui(ui) }
@@ -103,24 +105,22 @@ impl HearkenApp {
 
     fn sessions_ui(&mut self, ui: &mut Ui) {
         let s = self.s;
-        let mut chosen = None;
-        {
-            let shelf = self.view.past.shelf();
-            if shelf.sessions.is_empty() {
-                ui.label(RichText::new(s.no_history).weak());
-            }
-            let area = ScrollArea::vertical().id_salt("sessions").auto_shrink(false);
-            area.show_rows(ui, ENTRY, shelf.sessions.len(), |ui, rows| {
-                for session in &shelf.sessions[rows] {
-                    let on = self.view.browser.chosen == Some(session.id);
-                    let mark = if session.recordings > 0 { format!("  ● {}", s.with_sound) } else { String::new() };
-                    let head = format!("{}{mark}", title(session, shelf.offset_secs));
-                    if entry_ui(ui, on, &head, if session.first.is_empty() { s.no_words } else { &session.first }) {
-                        chosen = Some(session.id);
-                    }
-                }
-            });
+        let (mut chosen, offset_secs) = (None, self.heard.offset_secs());
+        let Some(sessions) = &self.view.past.shelf.sessions else { return };
+        if sessions.is_empty() {
+            ui.label(RichText::new(s.no_history).weak());
         }
+        let area = ScrollArea::vertical().id_salt("sessions").auto_shrink(false);
+        area.show_rows(ui, ENTRY, sessions.len(), |ui, rows| {
+            for session in &sessions[rows] {
+                let on = self.view.browser.chosen == Some(session.id);
+                let mark = if session.recordings > 0 { format!("  ● {}", s.with_sound) } else { String::new() };
+                let head = format!("{}{mark}", title_of(session, offset_secs));
+                if entry_ui(ui, on, &head, if session.first.is_empty() { s.no_words } else { &session.first }) {
+                    chosen = Some(session.id);
+                }
+            }
+        });
         if let Some(id) = chosen {
             self.choose_session(id, ui.ctx());
         }
@@ -128,23 +128,20 @@ impl HearkenApp {
 
     fn found_ui(&mut self, ui: &mut Ui) {
         let s = self.s;
-        let mut chosen: Option<Found> = None;
-        {
-            let shelf = self.view.past.shelf();
-            let Some((text, found)) = &shelf.found else { return };
-            if found.is_empty() && *text == self.view.browser.query {
-                ui.label(RichText::new(s.nothing_found).weak());
-            }
-            let area = ScrollArea::vertical().id_salt("found").auto_shrink(false);
-            area.show_rows(ui, ENTRY, found.len(), |ui, rows| {
-                for line in &found[rows] {
-                    let head = format!("{}  {}", date_and_time(line.started_ms, shelf.offset_secs), kind(s, line.kind));
-                    if entry_ui(ui, false, &head, &line.text) {
-                        chosen = Some(line.clone());
-                    }
-                }
-            });
+        let (mut chosen, offset_secs) = (None, self.heard.offset_secs());
+        let Some((text, found)) = &self.view.past.shelf.found else { return };
+        if found.is_empty() && *text == self.view.browser.query {
+            ui.label(RichText::new(s.nothing_found).weak());
         }
+        let area = ScrollArea::vertical().id_salt("found").auto_shrink(false);
+        area.show_rows(ui, ENTRY, found.len(), |ui, rows| {
+            for line in &found[rows] {
+                let head = format!("{}  {}", date_and_time(line.started_ms, offset_secs), kind(s, line.kind));
+                if entry_ui(ui, false, &head, &line.text) {
+                    chosen = Some(line.clone());
+                }
+            }
+        });
         if let Some(line) = chosen {
             self.choose_session(line.session, ui.ctx());
             self.view.browser.found_at = Some(line.at);
@@ -155,32 +152,24 @@ impl HearkenApp {
         let browser = &mut self.view.browser;
         (browser.chosen, browser.name, browser.export, browser.doomed) = (Some(id), None, None, None);
         browser.lines = List::default();
-        self.view.past.shelf().outcome = None;
-        self.ask_history(Ask::Open(id), ctx);
+        self.view.past.shelf.outcome = None;
+        self.ask_history(Question::Open(id), ctx);
     }
 
     fn session_half_ui(&mut self, ui: &mut Ui) {
         let s = self.s;
-        let about = {
-            let shelf = self.view.past.shelf();
-            let chosen = self.view.browser.chosen;
-            shelf.open.as_ref().filter(|open| Some(open.session.id) == chosen).map(|open| (open.session.clone(), shelf.offset_secs))
-        };
-        let Some((session, offset_secs)) = about else {
+        let Some(open) = self.view.past.shelf.open.take().filter(|open| Some(open.session.id) == self.view.browser.chosen) else {
             ui.centered_and_justified(|ui| ui.label(RichText::new(s.choose_session).weak()));
             return;
         };
-        self.session_head_ui(ui, &session, offset_secs);
+        self.session_head_ui(ui, &open.session);
         ui.separator();
-        let past = std::mem::take(&mut self.view.past);
-        if let Some(open) = &past.shelf().open {
-            self.session_lines_ui(ui, open);
-        }
-        self.view.past = past;
+        self.session_lines_ui(ui, &open);
+        self.view.past.shelf.open = Some(open);
     }
 
-    fn session_head_ui(&mut self, ui: &mut Ui, session: &Session, offset_secs: i64) {
-        let s = self.s;
+    fn session_head_ui(&mut self, ui: &mut Ui, session: &Session) {
+        let (s, offset_secs) = (self.s, self.heard.offset_secs());
         let mut ask = None;
         if let Some(name) = &mut self.view.browser.name {
             let label = ui.label(s.session_name);
@@ -188,14 +177,14 @@ impl HearkenApp {
             let entered = field.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
             ui.horizontal(|ui| {
                 if ui.button(s.save).clicked() || entered {
-                    ask = Some(Ask::Rename(session.id, name.clone()));
+                    ask = Some(Question::Rename(session.id, name.clone()));
                 }
                 if ui.button(s.cancel).clicked() {
-                    ask = Some(Ask::List);
+                    ask = Some(Question::Sessions);
                 }
             });
         } else {
-            ui.label(RichText::new(title(session, offset_secs)).strong().size(theme::LARGE));
+            ui.label(RichText::new(title_of(session, offset_secs)).strong().size(theme::LARGE));
             let minutes = session.heard.secs() / 60.0;
             let facts = format!(
                 "{} · {} · {} · {}",
@@ -228,7 +217,7 @@ impl HearkenApp {
 
     fn session_export_ui(&mut self, ui: &mut Ui, id: i64) {
         let s = self.s;
-        let exists = match &self.view.past.shelf().outcome {
+        let exists = match &self.view.past.shelf.outcome {
             Some(Outcome::Exists(path)) => Some(path.clone()),
             _ => None,
         };
@@ -237,10 +226,9 @@ impl HearkenApp {
         ui.add(TextEdit::singleline(export).desired_width(f32::INFINITY)).labelled_by(label.id);
         let path = PathBuf::from(export.trim());
         ui.horizontal_wrapped(|ui| {
-            for extension in ["txt", "md", "srt", "vtt", "jsonl"] {
-                let on = path.extension().is_some_and(|e| e == extension);
-                if ui.selectable_label(on, extension.to_uppercase()).clicked() {
-                    *export = path.with_extension(extension).display().to_string();
+            for form in ExportForm::ALL {
+                if ui.selectable_label(ExportForm::of(&path) == Some(form), form.extension().to_uppercase()).clicked() {
+                    *export = path.with_extension(form.extension()).display().to_string();
                 }
             }
         });
@@ -255,7 +243,8 @@ impl HearkenApp {
             }
         });
         if let Some(existing) = existing {
-            self.ask_history(Ask::Export(id, path, existing), ui.ctx());
+            let form = ExportForm::of(&path).unwrap_or(ExportForm::Document(Form::Text));
+            self.ask_history(Question::Export { session: id, form, path, existing }, ui.ctx());
         }
     }
 
@@ -277,7 +266,7 @@ impl HearkenApp {
     fn history_foot_ui(&mut self, ui: &mut Ui) {
         let s = self.s;
         egui::Panel::bottom("history foot").show(ui, |ui| {
-            let outcome = self.view.past.shelf().outcome.clone();
+            let outcome = self.view.past.shelf.outcome.clone();
             match &outcome {
                 Some(Outcome::Failed(why)) => drop(ui.label(RichText::new(why).color(theme::states(ui.visuals()).fault))),
                 Some(Outcome::Exists(_)) => drop(ui.label(RichText::new(s.exists).color(theme::states(ui.visuals()).fault))),
@@ -325,7 +314,10 @@ impl HearkenApp {
         }
         self.view.browser.chosen = None;
         match doomed {
-            Doomed::Session(id) => self.ask_history(Ask::Delete(id), ui.ctx()),
+            Doomed::Session(id) => {
+                self.view.past.shelf.open = None;
+                self.ask_history(Question::Delete(id), ui.ctx());
+            }
             Doomed::Everything => {
                 self.recorder.delete_all();
                 self.forget_shown(0);
@@ -358,10 +350,9 @@ impl HearkenApp {
             }
         }
         if self.view.browser.open && !news.is_empty() {
-            let mut shelf = self.view.past.shelf();
+            let shelf = &mut self.view.past.shelf;
             (shelf.open, shelf.found) = (None, None);
-            drop(shelf);
-            self.ask_history(Ask::List, ctx);
+            self.ask_history(Question::Sessions, ctx);
         }
     }
 

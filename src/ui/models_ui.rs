@@ -51,12 +51,20 @@ enum Press {
 
 impl Page {
     pub(super) fn new(paths: &Paths) -> Self {
-        Self { shelf: Models::new(paths), open: false, cards: Vec::new(), looked: None, question: None, outcome: None }
+        let shelf = Models::new(paths);
+        // What is wrong with the catalogue is said when the page is opened.
+        let cards = shelf.cards().unwrap_or_default();
+        Self { shelf, open: false, cards, looked: None, question: None, outcome: None }
     }
 
     /// Why the model `choice` cannot be listened with, when it is not here.
     pub(super) fn missing(&self, choice: &ModelChoice) -> Option<String> {
         self.shelf.missing(choice)
+    }
+
+    /// The released model, which the first card offers.
+    pub(super) fn bigger(&self) -> Option<&ModelCard> {
+        self.cards.iter().find(|card| card.choice == ModelChoice::ThreeB)
     }
 
     pub(super) fn open(&mut self) {

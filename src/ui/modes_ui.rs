@@ -226,6 +226,12 @@ impl HearkenApp {
         let on: Vec<String> = self.heard.transcript().modes.iter().filter(|on| *on != name).cloned().collect();
         self.save(&Choice::ModesOn(on));
         self.save(&Choice::NoMode(name.to_owned()));
+        let rest_first = &mut self.settings.endurance.rest_first;
+        if rest_first.iter().any(|rests| rests == name) {
+            rest_first.retain(|rests| rests != name);
+            let left = rest_first.clone();
+            self.save(&Choice::RestFirst(left));
+        }
     }
 
     fn modes_changed(&mut self) {

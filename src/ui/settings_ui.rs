@@ -98,7 +98,7 @@ impl HearkenApp {
         if self.settings.model == ModelChoice::Starter {
             super::welcome::starter_ui(ui, s);
         }
-        super::welcome::bigger_ui(ui, s);
+        super::welcome::bigger_ui(ui, s, self.models.bigger());
     }
 
     pub(super) fn choose_model(&mut self, choice: ModelChoice) {

@@ -112,7 +112,7 @@ impl HearkenApp {
         let (rect, response) = ui.allocate_exact_size(vec2(84.0, 24.0), Sense::hover());
         response.widget_info(|| WidgetInfo::labeled(Role::ProgressIndicator, true, hint));
         // -60 dBFS is a quiet room, 0 the loudest there is.
-        let quiet = transcript.paused || transcript.no_input || !readings.gate_open;
+        let quiet = transcript.paused || transcript.no_input || transcript.quiet_since.is_some();
         let share = if quiet { 0.0 } else { ((readings.level_dbfs + 60.0) / 60.0).clamp(0.0, 1.0) };
         const BARS: usize = 14;
         for bar in 0..BARS {

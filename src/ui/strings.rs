@@ -35,7 +35,7 @@ strings! {
     forget, forget_hint, forget_ask, forget_yes, cancel, close, dismiss, level, clipping, too_quiet, model, input,
     edit, edit_mode, remove, remove_mode, mode_example, record_clip, record_hint, record_deaf, record_stop,
     recording_clip, clip_spoken, clip_unspoken, mode_saved, mode_removed, output_hint, starter_can,
-    starter_try, starter_all, starter_phrases, starter_words, bigger, bigger_can, bigger_takes, bigger_licence,
+    starter_try, starter_all, starter_phrases, starter_words, bigger_can, bigger_takes, bigger_licence,
     recording, now, secs_ago,
     history, history_hint, search, search_hint, no_history, with_sound, no_words, nothing_found, back, choose_session,
     session_name, rename, delete, minutes, sound, delete_ask, delete_yes, delete_all, delete_all_ask, delete_all_yes,

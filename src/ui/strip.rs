@@ -128,7 +128,9 @@ impl HearkenApp {
         };
         let text = said(mode, tick, transcript);
         let gap = if text.is_empty() { "" } else { "\n" };
-        format!("{} · {}\n{}: {what}{gap}{text}", self.heard.time(tick.at), s.ago(tick.at, now), s.mode(mode))
+        let level = self.engine.meters().level_at(tick.at).filter(|level| level.is_finite());
+        let level = level.map_or_else(String::new, |level| format!(" · {level:.0} dBFS"));
+        format!("{} · {}{level}\n{}: {what}{gap}{text}", self.heard.time(tick.at), s.ago(tick.at, now), s.mode(mode))
     }
 }
 

@@ -6,8 +6,7 @@ use std::time::Instant;
 
 use super::list::List;
 use crate::audio::DeviceInfo;
-use crate::config::{Mode, Panel};
-use crate::export::Form;
+use crate::config::{ExportForm, Mode, Panel};
 use crate::protocol::ReplyId;
 use crate::transcript::Shown;
 
@@ -74,7 +73,7 @@ pub(super) type Devices = Arc<Mutex<Option<Vec<DeviceInfo>>>>;
 #[derive(Debug)]
 pub(super) struct Export {
     pub(super) path: String,
-    pub(super) form: Form,
+    pub(super) form: ExportForm,
     /// Whether it was just opened: the name is to be typed.
     pub(super) fresh: bool,
     /// The file that the user was warned of.

@@ -6,6 +6,7 @@ use super::strings::{Strings, fill};
 use super::{HearkenApp, theme};
 use crate::model::knowledge;
 use crate::protocol::ModelChoice;
+use crate::protocol::models::{ModelCard, size};
 
 /// Phrases and sounds that are named as examples.
 const EXAMPLES: usize = 5;
@@ -27,7 +28,7 @@ impl HearkenApp {
                 if self.settings.model == ModelChoice::Starter {
                     starter_ui(ui, s);
                     ui.add_space(8.0);
-                    bigger_ui(ui, s);
+                    bigger_ui(ui, s, self.models.bigger());
                 }
             });
             ui.add_space(8.0);
@@ -68,11 +69,15 @@ pub(super) fn starter_ui(ui: &mut Ui, s: &Strings) {
     ui.label(s.welcome_cannot);
 }
 
-/// The offer of the larger model: what it takes and under which licence, once and without a question.
-pub(super) fn bigger_ui(ui: &mut Ui, s: &Strings) {
+/// The offer of the larger model as the catalogue has it: what it takes and under which licences, once and without a question.
+pub(super) fn bigger_ui(ui: &mut Ui, s: &Strings, card: Option<&ModelCard>) {
+    let Some(card) = card else { return };
+    let takes = [card.memory_bytes, card.download_bytes, card.prepared_bytes].map(size);
+    let takes = takes.iter().fold(s.bigger_takes.to_owned(), |text, size| fill(&text, size));
+    let licences = card.licences.iter().map(|licence| licence.name.as_str()).collect::<Vec<_>>().join(" · ");
     egui::Frame::group(ui.style()).show(ui, |ui| {
-        ui.label(RichText::new(s.bigger).strong());
-        for line in [s.bigger_can, s.bigger_takes, s.bigger_licence] {
+        ui.label(RichText::new(&card.title).strong());
+        for line in [s.bigger_can, &takes, &fill(s.bigger_licence, licences)] {
             ui.label(RichText::new(line).weak());
         }
     });

@@ -21,6 +21,7 @@ pub struct Bench {
     pub harness: Harness<'static, Option<HearkenApp>>,
     pub commands: Receiver<Command>,
     pub events: Sender<Event>,
+    pub meters: Arc<Meters>,
     pub home: tempfile::TempDir,
 }
 
@@ -50,7 +51,8 @@ pub fn open_in(home: tempfile::TempDir, size: [f32; 2], text: &str, prepare: imp
     std::fs::write(home.path().join("config/settings.toml"), text).unwrap();
     let (command_tx, commands) = bounded(WAITING);
     let (events, event_rx) = bounded(WAITING);
-    let mut engine = Some(EngineHandle::new(command_tx, event_rx, Arc::new(Meters::default()), Vec::new()));
+    let meters = Arc::new(Meters::default());
+    let mut engine = Some(EngineHandle::new(command_tx, event_rx, Arc::clone(&meters), Vec::new()));
     let settings = settings(home.path());
     let harness = Harness::builder().with_size(size).with_max_steps(40).build_ui_state(
         move |ui, app: &mut Option<HearkenApp>| {
@@ -64,7 +66,7 @@ pub fn open_in(home: tempfile::TempDir, size: [f32; 2], text: &str, prepare: imp
         },
         None,
     );
-    let mut bench = Bench { harness, commands, events, home };
+    let mut bench = Bench { harness, commands, events, meters, home };
     let modes = ["dialog", "transcribe", "sounds"].map(str::to_owned).to_vec();
     let at = at(0);
     bench.report(Event::SessionStarted { at, protocol: 1, model: "fixture".into(), source: "test".into(), modes, started_utc: None });

@@ -3,7 +3,7 @@
 //! Not responsible for opening them (see [`super::stream`]).
 
 #[cfg(feature = "mic")]
-use super::hush::hush;
+use super::host::host;
 #[cfg(feature = "mic")]
 use super::trouble::cannot_list;
 use crate::error::Result;
@@ -64,8 +64,7 @@ pub fn devices() -> Result<Vec<DeviceInfo>> {
 /// When the sound system cannot be asked, or Hearken was built without it.
 #[cfg(feature = "mic")]
 pub fn devices() -> Result<Vec<DeviceInfo>> {
-    hush();
-    let host = cpal::default_host();
+    let host = host();
     let listed: Vec<cpal::Device> = host.devices().map_err(|e| cannot_list(&e))?.collect();
     let mut infos = Vec::new();
     for direction in [Direction::Input, Direction::Output] {
@@ -109,8 +108,7 @@ pub(in crate::audio) struct Found {
 /// The input that `choice` means. Where the system's default is one of `excluded`, the first other microphone stands in.
 #[cfg(feature = "mic")]
 pub(super) fn find_input(choice: &DeviceChoice, excluded: &[String]) -> Result<Found> {
-    hush();
-    let host = cpal::default_host();
+    let host = host();
     let found = |device: cpal::Device| Some(Found { id: id_of(&device)?, name: device.to_string(), device });
     match choice {
         DeviceChoice::Default => {
@@ -136,8 +134,7 @@ pub(super) fn find_input(choice: &DeviceChoice, excluded: &[String]) -> Result<F
 /// The output that `choice` means.
 #[cfg(feature = "mic")]
 pub(in crate::audio) fn find_output(choice: &DeviceChoice) -> Result<Found> {
-    hush();
-    let host = cpal::default_host();
+    let host = host();
     let found = |device: cpal::Device| Some(Found { id: id_of(&device)?, name: device.to_string(), device });
     match choice {
         DeviceChoice::Default => {

@@ -7,6 +7,7 @@ use cpal::traits::HostTrait;
 use crossbeam_channel::{Receiver, TrySendError};
 
 use super::devices::{Direction, goes, id_of};
+use super::host::host;
 use super::hush::hush;
 
 /// How often the sound system is asked.
@@ -27,20 +28,20 @@ const SIGHTS: usize = 1;
 pub(super) fn watch() -> Receiver<Seen> {
     let (tx, rx) = crossbeam_channel::bounded(SIGHTS);
     let _ = std::thread::Builder::new().name("hearken-mic-watch".to_owned()).spawn(move || {
-        hush();
-        let mut host = cpal::default_host();
+        let mut system = host();
         loop {
             std::thread::sleep(EVERY);
             hush();
-            let default = host.default_input_device();
+            let default = system.default_input_device();
             let default_id = default.as_ref().and_then(id_of);
             let default_name = default.map(|device| device.to_string()).unwrap_or_default();
-            let listed = host.devices().map(|all| all.filter(|d| goes(d, Direction::Input)).filter_map(|d| id_of(&d)).collect::<Vec<_>>());
+            let listed =
+                system.devices().map(|all| all.filter(|d| goes(d, Direction::Input)).filter_map(|d| id_of(&d)).collect::<Vec<_>>());
             let seen = match listed {
                 Ok(ids) if default_id.is_some() => Seen { default_id, default_name, ids },
                 listed => {
                     // The connection to a sound server that restarted is dead for ever; a new one may live.
-                    host = cpal::default_host();
+                    system = host();
                     let Ok(ids) = listed else { continue };
                     Seen { default_id, default_name, ids }
                 }

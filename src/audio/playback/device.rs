@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::line::{FarEnd, Filler, line};
 use super::{Opened, Outdated, Output, Playing, Route};
 use crate::audio::capture::devices::{Found, find_output, id_of};
+use crate::audio::capture::host::host;
 use crate::audio::capture::hush::hush;
 use crate::audio::capture::trouble::{explain_output, is_fatal, what};
 use crate::error::Result;
@@ -85,8 +86,7 @@ impl Playing for OpenStream {
         if !self.follows_default {
             return Outdated::No;
         }
-        hush();
-        let default = cpal::default_host().default_output_device().as_ref().and_then(id_of);
+        let default = host().default_output_device().as_ref().and_then(id_of);
         if default.is_some_and(|id| id != self.id) { Outdated::Yes } else { Outdated::No }
     }
 }

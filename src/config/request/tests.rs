@@ -172,6 +172,21 @@ fn what_means_nothing_is_refused_by_name() {
 }
 
 #[test]
+fn a_mode_that_there_is_not_is_named_by_its_line_wherever_the_settings_name_one() {
+    let home = Home::new();
+    home.write("settings.toml", "modes = [\"sing\", \"dialog\"]\nrest_first = [\n  \"sounds\",\n  \"dance\",\n]\n[eagerness]\njump = 1\n");
+    let wrong = settings_problems(&home.paths());
+    for (line, key, name) in [(1, "modes", "sing"), (4, "rest_first", "dance"), (7, "eagerness", "jump")] {
+        assert!(wrong.iter().any(|text| text.contains(&format!("settings.toml:{line}: {key}: there is no mode \"{name}\""))), "{wrong:?}");
+    }
+    let Ok(Request::Window(settings)) = home.ask(&[]) else { panic!("a window opens all the same") };
+    assert_eq!((settings.modes_on, settings.endurance.rest_first), (vec!["dialog".to_owned()], vec!["sounds".to_owned()]));
+    home.write("settings.toml", "rest_first = [\"dance\"]\n");
+    let error = home.ask(&["listen"]).expect_err("refused");
+    assert!(error.kind() == ErrorKind::Settings && error.message().contains("settings.toml:1: rest_first"), "{error}");
+}
+
+#[test]
 fn trace_and_bench_say_what_they_do() {
     let home = Home::new();
     let wav = home.write("a.wav", "");

@@ -4,7 +4,7 @@ use super::{Conductor, Phase};
 use crate::config::ComputeDevice;
 use crate::engine::Tempo;
 use crate::engine::failures::{Remedy, Telling};
-use crate::engine::overload::Change;
+use crate::engine::overload::{Change, Load};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::{Command, Event, Severity};
 
@@ -51,16 +51,17 @@ impl Conductor {
         self.obey(Command::ChooseModel(self.parts.settings.model.clone()));
     }
 
-    /// Lets modes rest while the machine cannot keep up.
+    /// Lets modes rest while the machine cannot keep up, or says what helps.
     pub(super) fn lighten(&mut self) {
         if self.parts.tempo == Tempo::Waits {
             return;
         }
-        let Some(change) = self.overload.step(self.lag_secs(), self.now, &self.session.modes_on()) else { return };
+        let (lag_secs, on) = (self.lag_secs(), self.session.modes_on());
+        let Some(change) = self.overload.step(Load { lag_secs, why: self.pace.why() }, self.now, &on) else { return };
         match &change {
+            Change::Tell => self.problem(Severity::Warning, &self.pace.behind(lag_secs, &on, None)),
             Change::Rest(name) => {
-                let why = format!("the machine cannot keep up: the mode {name} rests until it can");
-                self.problem(Severity::Warning, &Error::new(ErrorKind::Busy, why));
+                self.problem(Severity::Warning, &self.pace.behind(lag_secs, &on, Some(name)));
                 self.session.switch_off(name, self.now, &mut self.out);
                 self.out.push(Event::ModesChanged { at: self.now, modes: self.session.modes_on() });
             }

@@ -32,6 +32,7 @@ impl Voice for Letters {
     }
 
     fn say(&mut self, words: &Words) -> Result<Box<dyn Utterance>> {
+        assert!(!words.text.contains("panic"), "this voice panics");
         self.said.lock().unwrap().push(format!("{}: {}", self.name, words.text));
         let left = words.text.chars().filter(|c| c.is_alphanumeric()).count();
         match self.fails_at {
@@ -255,6 +256,22 @@ fn a_sentence_that_breaks_off_is_not_begun_again_and_without_a_voice_replies_sta
     assert!(matches!(bench.next(), Report::Trouble(_)));
     assert_eq!(bench.next(), Report::Unsaid(ONE));
     assert_eq!(bench.said().len() as u32, STRIKES, "it is not tried for ever");
+    bench.end();
+}
+
+#[test]
+fn a_voice_that_panics_is_told_once_and_what_follows_is_said_until_it_has_no_chance_left() {
+    let mut bench = Bench::new(&[None]);
+    bench.reply(1, None, "I panic.");
+    assert_eq!(bench.next(), Report::Unsaid(ONE));
+    assert!(matches!(bench.next(), Report::Trouble(e) if e.message().contains("begins again")));
+    bench.reply(2, None, "I am well.");
+    assert_eq!([bench.next(), bench.next()], [Report::Started(TWO), Report::Finished { reply: TWO, cut: false }]);
+    for number in 3..8 {
+        bench.reply(number, None, "I panic.");
+        assert_eq!(bench.next(), Report::Unsaid(ReplyId(number)), "nothing more is told, and it does not loop");
+    }
+    assert_eq!(bench.said(), ["first: I am well."]);
     bench.end();
 }
 
