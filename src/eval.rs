@@ -20,6 +20,7 @@ pub mod score;
 pub mod sittings;
 pub mod stats;
 pub mod store;
+pub mod streams;
 pub mod tokenise;
 pub mod words;
 
@@ -84,14 +85,16 @@ pub fn run(request: &EvalRequest, mut out: impl Write, notes: impl Write) -> Res
     }
 }
 
-fn score_model(options: &EvalOptions, notes: impl Write) -> Result<Report> {
-    let DataSet { rows, items, skipped } = layouts::read(&options.task, &options.data)?;
+fn score_model(options: &EvalOptions, mut notes: impl Write) -> Result<Report> {
+    let DataSet { rows, items, skipped, notes: said } = layouts::read(&options.task, &options.data)?;
     let items = items::spread(items, options.limit);
     let chosen = items.len();
-    let mut sittings = sittings::arrange(&options.task, items);
+    let mut sittings = sittings::arrange(&options.task, items, &options.contexts);
     if let Some(path) = &options.background {
-        sittings.extend(sittings::background(layouts::sounds(path)?));
+        sittings.extend(sittings::background(layouts::sounds(path)?, options.contexts.first().copied().unwrap_or_default()));
     }
+    // A mode that is not there is told before the model is loaded.
+    by_mode(options, sittings.clone())?;
     if let Some(threads) = options.threads {
         crate::model::use_threads(threads);
     }
@@ -99,7 +102,7 @@ fn score_model(options: &EvalOptions, notes: impl Write) -> Result<Report> {
     let model = Arc::new(Model::load(&found.folder, &found.name, options.precision, options.device)?);
     let settings = settings(options, &model);
     let mut store = Store::open(&options.out, &header(options, &sittings, &model), options.resume)?;
-    hear(options, &model, sittings.clone(), &mut store, notes)?;
+    hear(options, &model, sittings.clone(), &mut store, &mut notes)?;
     let predictions = in_order(&sittings, std::mem::take(&mut store.predictions));
     let base = Report {
         hearken: env!("CARGO_PKG_VERSION").to_owned(),
@@ -111,14 +114,21 @@ fn score_model(options: &EvalOptions, notes: impl Write) -> Result<Report> {
         skipped,
         figures: Vec::new(),
         tables: Vec::new(),
-        notes: Vec::new(),
+        notes: said,
     };
     let (report, picture) = score::report(base, &predictions);
     write(&options.out, &report)?;
     if let Some(picture) = picture {
-        write_private(&options.out.join("curve.svg"), picture.as_bytes())?;
+        write_private(&options.out.join(picture_name(&options.task)), picture.as_bytes())?;
     }
+    // Nobody may be there to read it.
+    let _ = writeln!(notes, "report.md, report.json and {} are in {}", store::PREDICTIONS, options.out.display());
     Ok(report)
+}
+
+/// Of a curve of alarms, or of scores over the number of items.
+const fn picture_name(task: &EvalTask) -> &'static str {
+    if matches!(task, EvalTask::Streaming { .. }) { "streaming.svg" } else { "curve.svg" }
 }
 
 /// Writes `report` into `folder` for people and for programs.
@@ -133,9 +143,10 @@ fn hear(options: &EvalOptions, model: &Arc<Model>, sittings: Vec<Sitting>, store
     let streaming = matches!(options.task, EvalTask::Streaming { .. });
     let single = matches!(options.task.inner(), EvalTask::Proactive { style: Style::Single });
     let typed = matches!(options.task.inner(), EvalTask::Qa { instruction: Instruction::Typed });
-    let mode = mode(options)?;
-    let opening = Opening::of(model, &mode, &Paths::find()?)?;
-    let hearer = Hearer {
+    let all: usize = sittings.iter().map(|s| s.items.len()).sum();
+    let left: Vec<Sitting> = sittings.into_iter().filter(|s| !s.items.iter().all(|item| store.has(&s.condition, &item.id))).collect();
+    let mut progress = Progress::new(notes, all, all - left.iter().map(|s| s.items.len()).sum::<usize>());
+    let hearer = |mode: Mode, opening: Arc<Opening>| Hearer {
         model: Arc::clone(model),
         conduct: Conduct::product(SamplingChoice { temperature: 0.0, top_k: None, seed: 0 }, ContextChoice::default()),
         mode,
@@ -144,32 +155,61 @@ fn hear(options: &EvalOptions, model: &Arc<Model>, sittings: Vec<Sitting>, store
         // Where a reply can lie between two clips, a lane that never gives one hears something else than the device would.
         margins: if single && !streaming { Margins::OfTheWhole } else { Margins::None },
         clock: if streaming { Clock::Read } else { Clock::Unread },
+        gap_secs: options.gap_secs,
+        gate: options.gate,
         lanes: options.lanes,
     };
-    let all: usize = sittings.iter().map(|s| s.items.len()).sum();
-    let left: Vec<Sitting> = sittings.into_iter().filter(|s| !s.items.iter().all(|item| store.has(&s.condition, &item.id))).collect();
-    let mut progress = Progress::new(notes, all, all - left.iter().map(|s| s.items.len()).sum::<usize>());
-    hearer.hear(left, |predictions| {
-        progress.add(predictions.len());
-        // Of a sitting that a crash cut off some may have been kept; it was heard again as a whole.
-        let new = predictions.into_iter().filter(|p| !store.has(&p.condition, &p.id)).collect();
-        store.keep(new)
-    })?;
+    for (mode, of) in by_mode(options, left)? {
+        let opening = Opening::of(model, &mode, &Paths::find()?)?;
+        hearer(mode, opening).hear(of, |predictions| {
+            progress.add(predictions.len());
+            // Of a sitting that a crash cut off some may have been kept; it was heard again as a whole.
+            let new = predictions.into_iter().filter(|p| !store.has(&p.condition, &p.id)).collect();
+            store.keep(new)
+        })?;
+    }
     progress.end();
     Ok(())
 }
 
-/// The mode whose replies are judged. Its clip is the built-in one, so that a figure can be reproduced elsewhere.
-fn mode(options: &EvalOptions) -> Result<Mode> {
-    let (name, language) = match options.task.inner() {
-        EvalTask::Asr { .. } => (TRANSCRIBE, Language::default()),
-        EvalTask::Translate { to } => (TRANSLATE, *to),
-        _ => (DIALOG, Language::default()),
+/// The sittings of each mode, in the order in which the modes are needed first.
+fn by_mode(options: &EvalOptions, sittings: Vec<Sitting>) -> Result<Vec<(Mode, Vec<Sitting>)>> {
+    let modes = modes(options)?;
+    let usual = match options.task.inner() {
+        EvalTask::Asr { .. } => TRANSCRIBE,
+        EvalTask::Translate { .. } => TRANSLATE,
+        _ => DIALOG,
     };
-    let nowhere = Path::new("/nowhere/to/look/for/clips");
-    let found = modes::builtin(language, nowhere).into_iter().find(|mode| mode.name == name);
-    let mode = found.ok_or_else(|| Error::new(ErrorKind::Internal, format!("there is no mode {name}")))?;
-    Ok(Mode { eagerness: options.eagerness, ..mode })
+    let mut groups: Vec<(Mode, Vec<Sitting>)> = Vec::new();
+    for sitting in sittings {
+        let name = sitting.items.first().and_then(|item| item.mode.as_deref()).unwrap_or(usual);
+        if let Some((_, of)) = groups.iter_mut().find(|(mode, _)| mode.name == name) {
+            of.push(sitting);
+            continue;
+        }
+        let Some(mode) = modes.iter().find(|mode| mode.name == name) else {
+            let known: Vec<&str> = modes.iter().map(|mode| mode.name.as_str()).collect();
+            return Err(Error::at(ErrorKind::Data, &options.data, format!("there is no mode {name}: {}", known.join(", "))));
+        };
+        groups.push((Mode { eagerness: mode.eagerness + options.eagerness, ..mode.clone() }, vec![sitting]));
+    }
+    Ok(groups)
+}
+
+/// The modes that can be heard in. The clips of the usual ones are built in, so that a figure can be reproduced elsewhere;
+/// labelled streams may name the user's own.
+fn modes(options: &EvalOptions) -> Result<Vec<Mode>> {
+    let language = match options.task.inner() {
+        EvalTask::Translate { to } | EvalTask::Streams { to } => *to,
+        _ => Language::default(),
+    };
+    let mut modes = modes::builtin(language, Path::new("/nowhere/to/look/for/clips"));
+    if let EvalTask::Streams { .. } = options.task {
+        let own = crate::config::all_modes(&Paths::find()?, language)?;
+        let own: Vec<Mode> = own.into_iter().filter(|mode| modes.iter().all(|usual| usual.name != mode.name)).collect();
+        modes.extend(own);
+    }
+    Ok(modes)
 }
 
 /// Everything that could change a figure, as a person reads it.
@@ -183,7 +223,9 @@ fn settings(options: &EvalOptions, model: &Model) -> BTreeMap<String, String> {
         ("eagerness".to_owned(), options.eagerness.to_string()),
         ("together".to_owned(), options.lanes.to_string()),
         ("decoding".to_owned(), "greedy".to_owned()),
-        ("context".to_owned(), "as `hearken listen`".to_owned()),
+        ("context".to_owned(), contexts(options)),
+        ("silence after each sound".to_owned(), format!("{} s", options.gap_secs)),
+        ("quiet gate".to_owned(), if options.gate { "on" } else { "off" }.to_owned()),
     ]);
     if let Some(limit) = options.limit {
         settings.insert("limit".to_owned(), limit.to_string());
@@ -191,11 +233,18 @@ fn settings(options: &EvalOptions, model: &Model) -> BTreeMap<String, String> {
     settings
 }
 
+/// What its sessions keep in mind.
+fn contexts(options: &EvalOptions) -> String {
+    let names: Vec<&str> = options.contexts.iter().map(|context| context.policy.name).collect();
+    let positions = options.contexts.first().map_or(0, |context| context.positions);
+    format!("{}, {positions} positions", names.join(", "))
+}
+
 /// What a run must have in common with the predictions that it goes on with.
 fn header(options: &EvalOptions, sittings: &[Sitting], model: &Model) -> Map<String, Value> {
     let mut hash = Sha256::new();
     for (sitting, item) in sittings.iter().flat_map(|s| s.items.iter().map(move |item| (s, item))) {
-        hash.update(json!([sitting.condition, item.id, item.expected]).to_string());
+        hash.update(json!([sitting.condition, item.id, item.expected, item.question, item.answers, item.mode]).to_string());
     }
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let fields = [
@@ -205,6 +254,9 @@ fn header(options: &EvalOptions, sittings: &[Sitting], model: &Model) -> Map<Str
         ("model", json!(hex(model.fingerprint()))),
         ("precision", json!(model.precision().name())),
         ("eagerness", json!(options.eagerness)),
+        ("context", json!(contexts(options))),
+        ("silence", json!(options.gap_secs)),
+        ("gate", json!(options.gate)),
     ];
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

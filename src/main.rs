@@ -12,6 +12,8 @@ use hearken::{bench, doctor, engine, eval, headless, history, hub, trace};
 const COULD_NOT_RUN: u8 = 2;
 
 fn main() -> ExitCode {
+    // SAFETY: nothing has been started yet.
+    unsafe { hearken::model::tell_candle() };
     match run(Cli::parse()) {
         Ok(code) => code,
         Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,

@@ -154,7 +154,18 @@ impl Model {
     /// # Errors
     /// When candle fails (out of memory, a device that went away).
     pub fn encode(&self, mel: &[f32]) -> Result<Tensor> {
-        self.encoder.forward(mel).and_then(|features| features.to_dtype(self.decoder.dtype())).map_err(computing)
+        let none = || Error::new(ErrorKind::Internal, "the encoder gave nothing for a chunk");
+        self.encode_together(&[mel])?.pop().ok_or_else(none)
+    }
+
+    /// The same of several chunks, of whatever sounds: the weights are read once for all.
+    ///
+    /// # Errors
+    /// As [`Model::encode`].
+    pub fn encode_together(&self, mels: &[&[f32]]) -> Result<Vec<Tensor>> {
+        let dtype = self.decoder.dtype();
+        let features = self.encoder.forward(mels).map_err(computing)?;
+        features.into_iter().map(|features| features.to_dtype(dtype).map_err(computing)).collect()
     }
 
     /// The numbers of `features`, row after row.
@@ -328,6 +339,8 @@ pub fn save_named(tensors: &[(&str, Named<'_>)], path: &Path) -> Result<()> {
     }
     candle_core::safetensors::save(&all, path).map_err(failed)
 }
+
+pub use kernels::cores::tell_candle;
 
 /// Computes with `threads` threads from now on; the first call of the process decides.
 pub fn use_threads(threads: usize) {

@@ -213,3 +213,25 @@ fn golden_wav() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wav/d1_speech_7p3s.wav");
     path.to_str().expect("a path").to_owned()
 }
+
+#[test]
+fn what_breaks_a_decoder_or_a_home_is_told_in_one_sentence() {
+    let hearken = Hearken::new();
+    // A header of 65,535 channels: the reader of such headers multiplies them into an overflow.
+    let mut wav = b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\x01\0\xff\xff".to_vec();
+    wav.extend([0x80, 0x3e, 0, 0, 0, 0xfa, 0, 0, 2, 0, 16, 0]);
+    wav.extend(b"data\x04\0\0\0\0\0\0\0");
+    let path = hearken.0.path().join("channels.wav");
+    std::fs::write(&path, wav).expect("written");
+    let output = hearken.run(&["listen", path.to_str().expect("a path")]);
+    let said = text(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.lines().count() == 1 && said.contains("channels.wav"), "{said}");
+    let output = hearken.run(&["model", "path", "nowhere"]);
+    assert!(output.status.code() == Some(2) && text(&output.stderr).contains("no such folder"), "{}", text(&output.stderr));
+    #[cfg(unix)]
+    {
+        // A home that is no folder holds no settings; the starter goes where temporary files go.
+        let listing = hearken.command(&["model", "list"]).env("HEARKEN_HOME", "/dev/null").output().expect("the program starts");
+        assert!(listing.status.success() && text(&listing.stdout).contains("starter"), "{}", text(&listing.stderr));
+    }
+}

@@ -183,6 +183,61 @@ fn a_killed_run_goes_on_where_it_was_and_ends_as_if_nothing_had_happened() {
 }
 
 #[test]
+fn a_model_that_says_nothing_and_one_that_never_stops_are_told_apart_and_both_end() {
+    let bench = Bench::new();
+    bench.sound("set/a.wav", 0.1, |t| (900.0 * t).sin());
+    fs::write(bench.path("set/m.jsonl"), r#"{"path": "a.wav", "text": "hello"}"#).unwrap();
+    let random = concat!(env!("CARGO_MANIFEST_DIR"), "/models/fixture");
+    let line = |eagerness: &'static str| ["asr", "--data", "set", "--model", random, "--eagerness", eagerness];
+    let mute = bench.eval(&line("-900"), "mute", 0);
+    assert_eq!(["wer", "deletions", "silent", "loops", "endless"].map(|key| figure(&mute, key)), [1.0, 1.0, 1.0, 0.0, 0.0]);
+    // Weights drawn at random know no end: each reply is stopped as a loop or at the limit.
+    let endless = bench.eval(&line("900"), "endless", 0);
+    let stopped = figure(&endless, "loops") + figure(&endless, "endless");
+    let replies = bench.predictions("endless")[0]["replies"].as_array().unwrap().len();
+    assert!(stopped >= 1.0 && replies >= 1, "{endless}");
+    assert!(figure(&endless, "wer") >= 1.0 && figure(&endless, "silent") == 0.0);
+}
+
+/// Not as in the test above, where the file is cut by hand: the program itself is shot, at whatever it is doing.
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_shot_again_and_again_repeats_no_item() {
+    let bench = Bench::new();
+    bench.clips();
+    let line = ["eval", "proactive", "--data", "set", "--lanes", "2", "--threads", "2", "--resume", "--out", "run"];
+    let mut kept_before = 0;
+    for round in 0..3 {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hearken"));
+        command.args(line).env("HEARKEN_HOME", bench.0.path().join("home")).current_dir(bench.0.path());
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let file = bench.path("run").join("predictions.jsonl");
+        for _ in 0..24_000 {
+            let lines = fs::read_to_string(&file).map_or(0, |text| text.lines().count().saturating_sub(1));
+            if lines > kept_before || child.try_wait().unwrap().is_some() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        // SIGKILL: it gets no chance to tidy up.
+        let _ = child.kill();
+        child.wait().unwrap();
+        let kept = fs::read_to_string(&file).unwrap().matches("\n").count().saturating_sub(1);
+        assert!(kept > kept_before || kept == 6, "round {round} got on");
+        kept_before = kept;
+    }
+    let before = fs::read_to_string(bench.path("run").join("predictions.jsonl")).unwrap();
+    let report = bench.eval(&["proactive", "--data", "set", "--lanes", "2", "--resume"], "run", 0);
+    let after = fs::read_to_string(bench.path("run").join("predictions.jsonl")).unwrap();
+    let whole = before.rfind('\n').map_or(0, |end| end + 1);
+    assert!(after.starts_with(&before[..whole]), "what was kept stays as it is");
+    let mut ids: Vec<String> = bench.predictions("run").iter().map(|p| p["id"].as_str().unwrap().to_owned()).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!((ids.len(), bench.predictions("run").len(), &report["scored"]), (6, 6, &6.into()));
+}
+
+#[test]
 fn rows_that_cannot_be_scored_are_named_and_counted_and_the_run_says_so() {
     let bench = Bench::new();
     bench.clips();
@@ -242,6 +297,69 @@ fn every_other_task_runs_from_its_published_layout_to_its_report() {
     assert_eq!(bench.predictions("streaming").len(), 4, "each item once for each number");
     assert_eq!(figure(&streaming, "wer_1"), figure(&asr, "wer"), "one item in a session is what asr hears");
     assert_eq!(streaming["tables"][0]["rows"].as_array().unwrap().len(), 2);
+    assert!(fs::read_to_string(bench.path("streaming").join("streaming.svg")).unwrap().contains("<polyline"));
+}
+
+#[test]
+fn policies_of_the_context_are_compared_and_a_full_window_is_counted() {
+    let bench = Bench::new();
+    bench.clips();
+    let line = ["streaming", "--of", "proactive", "--data", "set", "--items", "1,6", "--context", "keep_replies,reference,recent_only"];
+    let report = bench.eval(&[&line[..], &["--context-positions", "512"]].concat(), "run", 0);
+    let table = &report["tables"][0];
+    let rows: Vec<Vec<&str>> =
+        table["rows"].as_array().unwrap().iter().map(|row| row.as_array().unwrap().iter().map(|c| c.as_str().unwrap()).collect()).collect();
+    assert_eq!(rows.len(), 6, "each policy with each number");
+    let trims = |at: usize| rows[at].last().unwrap().parse::<usize>().unwrap();
+    // Six clips with their silences are some 50 chunks of 13 positions: they do not fit into 512, one does.
+    assert!(trims(0) == 0 && trims(1) > 0 && trims(5) > 0, "{rows:?}");
+    assert_eq!(figure(&report, "accuracy_1"), figure(&report, "accuracy_1_recent_only"), "what fits is heard alike");
+    for (line, word) in [
+        (&["eval", "asr", "--data", "set", "--out", "x", "--context", "reference,recent_only"][..], "eval streaming"),
+        (&["eval", "streaming", "--of", "asr", "--data", "set", "--out", "x", "--context", "reset_when_quiet"], "--gate on"),
+        (&["eval", "asr", "--data", "set", "--out", "x", "--context", "forget"], "keep_replies"),
+    ] {
+        let output = bench.hearken(line);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && said.contains(word), "{line:?}: {said}");
+    }
+}
+
+#[test]
+fn labelled_streams_are_heard_each_in_its_mode_and_counted_in_its_group() {
+    let bench = Bench::new();
+    bench.speech("streams/a.flac");
+    bench.sound("streams/b.wav", 2.0, |_| 0.0);
+    let heard = bench.hearken(&["listen", "streams/a.flac", "--modes", "transcribe", "--format", "jsonl"]);
+    let finished = String::from_utf8(heard.stdout).unwrap();
+    let texts: Vec<String> = finished
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|event| event["type"] == "reply_finished")
+        .map(|event| event["text"].as_str().unwrap().to_owned())
+        .collect();
+    let words: Vec<Value> = texts.iter().flat_map(|t| t.split_whitespace()).map(|w| serde_json::json!({"text": w})).collect();
+    let rows = [
+        serde_json::json!({"id": "1", "path": "a.flac", "mode": "transcribe", "group": "words", "words": words}),
+        serde_json::json!({"id": "2", "path": "a.flac", "mode": "transcribe", "group": "order", "sequence": texts}),
+        serde_json::json!({"id": "3", "path": "a.flac", "mode": "transcribe", "group": "order", "sequence": ["never said"]}),
+        serde_json::json!({"id": "4", "path": "b.wav", "mode": "sounds", "group": "quiet", "replies": []}),
+        serde_json::json!({"id": "5", "path": "b.wav", "mode": "sounds", "group": "quiet"}),
+    ];
+    let manifest: Vec<String> = rows.iter().map(Value::to_string).collect();
+    fs::write(bench.path("streams/m.jsonl"), manifest.join("\n")).unwrap();
+    let report = bench.eval(&["streams", "--data", "streams"], "run", 1);
+    assert_eq!((&report["rows"], &report["scored"]), (&5.into(), &4.into()));
+    assert_eq!(figure(&report, "exact_order"), 0.5, "what `listen` says is what is heard here");
+    if !words.is_empty() {
+        assert_eq!(figure(&report, "wer_words"), 0.0);
+    }
+    assert_eq!(figure(&report, "stray_an_hour_quiet"), 0.0, "nothing is said of silence");
+    fs::write(bench.path("streams/m.jsonl"), r#"{"path": "a.flac", "mode": "purring", "replies": []}"#).unwrap();
+    let output = bench.hearken(&["eval", "streams", "--data", "streams", "--out", "other"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && said.contains("purring") && said.contains("transcribe"), "{said}");
+    assert!(!bench.path("other").exists(), "nothing is begun for it");
 }
 
 #[test]
@@ -249,7 +367,7 @@ fn the_readme_explains_every_option_of_eval() {
     let bench = Bench::new();
     let readme = include_str!("../README.md");
     let section = readme.split("\n## ").find(|section| section.starts_with("Evaluate\n")).expect("the section");
-    for task in ["proactive", "asr", "translate", "qa", "streaming", "compare"] {
+    for task in ["proactive", "asr", "translate", "qa", "streaming", "streams", "compare"] {
         assert!(section.contains(&format!("`{task}`")), "{task}");
         let help = String::from_utf8(bench.hearken(&["eval", task, "--help"]).stdout).unwrap();
         for option in help.split_whitespace().filter(|word| word.starts_with("--") && word.len() > 3 && *word != "--help") {

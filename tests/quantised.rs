@@ -75,7 +75,7 @@ fn listen_through(weights: &impl Weights, folder: &str, samples: &[f32]) -> Vec<
     let decoder = Decoder::from_weights(weights, &checkpoint.lm, numbers, &Device::Cpu, decision).unwrap();
     let (mut log_mel, mut cache) = (LogMel::new(MaxOver::Everything), decoder.new_cache());
     let chunk = |samples: &[f32]| {
-        let features = encoder.forward(log_mel.step(samples.try_into().unwrap()).as_slice()).unwrap();
+        let features = encoder.forward(&[log_mel.step(samples.try_into().unwrap()).as_slice()]).unwrap().remove(0);
         let inputs =
             vec![Input::Token(ids.keep_silence), Input::Token(ids.audio_begin), Input::Features(features), Input::Token(ids.assistant)];
         let mut segments = [Segment { cache: &mut cache, inputs, reads: vec![(12, Read::Row)] }];
@@ -274,4 +274,30 @@ fn a_cache_of_packed_attention_comes_back_from_disk_as_it_was() {
     assert_eq!(listen(&model, &mut again, rest), listen(&model, &mut cache, rest));
     assert!(self::model("models/fixture", Precision::F32).load_cache(&file).is_none(), "a cache of another precision is refused");
     assert!(self::model("models/starter", Precision::Q8).load_cache(&file).is_none(), "and one of another model");
+}
+
+#[test]
+fn chunks_of_several_sounds_are_encoded_together_as_each_would_be_alone() {
+    for precision in [Precision::F32, Precision::Q8, Precision::Q4] {
+        let model = model("models/starter", precision);
+        let mels: Vec<_> = (0..7)
+            .map(|sound: usize| {
+                let samples = std::array::from_fn(|n| 0.3 * ((n * (sound + 3)) as f32 / 37.0).sin() * ((n / 400 + sound) % 3) as f32);
+                LogMel::new(MaxOver::Everything).step(&samples)
+            })
+            .collect();
+        let mels: Vec<&[f32]> = mels.iter().map(|mel| mel.as_slice()).collect();
+        let together = model.encode_together(&mels).unwrap();
+        assert_eq!(together.len(), mels.len());
+        let numbers = |features: &Tensor| model.features_f32(features).unwrap();
+        for (mel, features) in mels.iter().zip(&together) {
+            let (alone, features) = (numbers(&model.encode(mel).unwrap()), numbers(features));
+            let largest = alone.iter().zip(&features).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            // Integers are exact; sums of floats may be cut into blocks elsewhere when there are more rows.
+            let bound = if precision == Precision::F32 { 1e-4 } else { 0.0 };
+            assert!(alone.len() == features.len() && largest <= bound, "{precision:?}: {largest}");
+        }
+        assert_ne!(numbers(&together[0]), numbers(&together[1]), "they are not all one");
+        assert!(model.encode_together(&[]).unwrap().is_empty());
+    }
 }

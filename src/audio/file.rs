@@ -1,10 +1,12 @@
 //! Sound files: WAV, FLAC, MP3, OGG Vorbis and M4A/AAC of any rate and channel count, one after the other.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Cursor;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error as SymphoniaError;
@@ -19,6 +21,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Channels that a file may have; more is a damaged header.
 const MAX_CHANNELS: usize = 64;
+/// What is said of a file that a decoder panics on.
+const FAILED: &str = "the decoder failed on it";
 /// Packets that may be damaged in a row before a file is given up.
 const BAD_PACKETS: usize = 100;
 
@@ -293,7 +297,7 @@ impl Decoder {
                 decoded.copy_to_vec_interleaved::<f32>(&mut self.interleaved);
                 Ok(Some((decoded.spec().rate(), decoded.num_planes())))
             };
-            let decoded = catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| Err(Bad::File("the decoder failed on it".into())));
+            let decoded = contained(decode).unwrap_or_else(|| Err(Bad::File(FAILED.into())));
             match decoded {
                 Ok(None) => return Ok(None),
                 Ok(Some((rate_hz, channels))) if (1..=MAX_CHANNELS).contains(&channels) => {
@@ -360,9 +364,31 @@ enum Bad {
     File(String),
 }
 
-/// A decoder that panics on a damaged file must not end the app.
 fn guarded<T>(work: impl FnOnce() -> std::result::Result<T, String>) -> std::result::Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("the decoder failed on it".into()))
+    contained(work).unwrap_or_else(|| Err(FAILED.into()))
+}
+
+thread_local! {
+    /// Whether this thread is in a decoder.
+    static DECODING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A decoder that panics on a damaged file must not end the app; None then. The user is told of an error: nothing is written
+/// to stderr beside that.
+fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = take_hook();
+        set_hook(Box::new(move |panic| {
+            if !DECODING.get() {
+                usual(panic);
+            }
+        }));
+    });
+    let before = DECODING.replace(true);
+    let done = catch_unwind(AssertUnwindSafe(work));
+    DECODING.set(before);
+    done.ok()
 }
 
 fn cannot_read(path: &Path, error: &std::io::Error) -> Error {

@@ -2,17 +2,20 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgAction, Args, Subcommand};
 use serde::{Deserialize, Serialize};
 
+use super::endurance::{DEFAULT_POSITIONS, POLICIES, Reset};
 use super::modes::Language;
 use super::values;
-use super::{ComputeDevice, Precision};
+use super::{ComputeDevice, ContextChoice, Precision};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::ModelChoice;
 
 /// Sittings that advance together when nobody says otherwise.
 const DEFAULT_LANES: usize = 8;
+/// Silence after each sound, in seconds, as `listen` has it and the benchmark asks for.
+const GAP_SECS: f64 = 1.0;
 /// More items in one session than anybody publishes.
 const MOST_ITEMS: usize = 1_000;
 
@@ -59,6 +62,12 @@ pub struct EvalOptions {
     pub eagerness: f32,
     /// Recordings without anything to respond to.
     pub background: Option<PathBuf>,
+    /// What a session keeps in mind; streaming hears everything under each of them, all others have one.
+    pub contexts: Vec<ContextChoice>,
+    /// Silence after each sound, in seconds.
+    pub gap_secs: f64,
+    /// Whether the quiet gate keeps silence from the model.
+    pub gate: bool,
 }
 
 /// Whether predictions that are there are gone on with.
@@ -94,12 +103,20 @@ pub enum EvalTask {
         /// How a question about a sound is put.
         instruction: Instruction,
     },
+    /// What is due in labelled streams, each in the mode that it names.
+    Streams {
+        /// Into which language the mode translate translates.
+        to: Language,
+    },
     /// One of the others, several items to a session.
     Streaming {
         /// Which.
         of: Box<Self>,
         /// How many items.
         counts: Vec<usize>,
+        /// Names of the context policies; none stands for the usual one.
+        #[serde(default)]
+        contexts: Vec<String>,
     },
 }
 
@@ -133,6 +150,12 @@ impl EvalTask {
         if let Self::Streaming { of, .. } = self { of } else { self }
     }
 
+    /// The condition under which `count` items share a session with the policy `context`.
+    #[must_use]
+    pub fn condition(count: usize, context: &str) -> String {
+        if context == POLICIES[0].name { count.to_string() } else { format!("{count} {context}") }
+    }
+
     /// What it is called.
     #[must_use]
     pub fn title(&self) -> String {
@@ -144,6 +167,7 @@ impl EvalTask {
             Self::Translate { to } => format!("translate into {}", code(to)),
             Self::Qa { instruction: Instruction::Spoken } => "qa, spoken questions".to_owned(),
             Self::Qa { instruction: Instruction::Typed } => "qa, typed questions".to_owned(),
+            Self::Streams { .. } => "labelled streams".to_owned(),
             Self::Streaming { of, .. } => format!("streaming, {}", of.title()),
         }
     }
@@ -205,6 +229,18 @@ pub(super) enum EvalArgs {
         /// How a question about a sound is put (qa)
         #[arg(long, value_name = "audio|text", value_parser = instruction, default_value = "audio")]
         instruction: Instruction,
+        #[command(flatten)]
+        quiet: QuietArgs,
+    },
+    /// Streams of your own, labelled with the words, replies or sequence that are due, and when (a manifest: see the README)
+    Streams {
+        #[command(flatten)]
+        run: RunArgs,
+        /// Language that the mode translate translates into
+        #[arg(long, value_name = "zh|en", value_parser = values::language, default_value = "zh")]
+        translate_to: Language,
+        #[command(flatten)]
+        quiet: QuietArgs,
     },
     /// Two runs side by side: what changed, and whether that is chance
     Compare {
@@ -216,6 +252,17 @@ pub(super) enum EvalArgs {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
+}
+
+/// How silence is heard.
+#[derive(Debug, Args)]
+pub(super) struct QuietArgs {
+    /// Silence after each sound, in seconds
+    #[arg(long, value_name = "S", value_parser = values::gap_secs, allow_negative_numbers = true, default_value_t = GAP_SECS)]
+    gap_secs: f64,
+    /// Quiet gate: keep silence from the model, as at a microphone
+    #[arg(long, value_name = "on|off", value_parser = values::on_off, action = ArgAction::Set, default_value = "off")]
+    gate: bool,
 }
 
 #[derive(Debug, Args)]
@@ -250,7 +297,17 @@ pub(super) struct RunArgs {
     /// Added to the respond logit; more is more talkative
     #[arg(long, value_name = "B", value_parser = values::one_eagerness, default_value = "0", allow_hyphen_values = true)]
     eagerness: f32,
+    /// What a session gives up when its window is full: keep_replies, recent_only, reset_when_quiet or reference (streaming: one or several)
+    #[arg(long, value_name = "POLICY,…", value_parser = contexts, default_value = "keep_replies")]
+    context: Contexts,
+    /// Positions of that window: 32.5 are a second
+    #[arg(long, value_name = "N", value_parser = values::window, default_value_t = DEFAULT_POSITIONS, allow_negative_numbers = true)]
+    context_positions: usize,
 }
+
+/// Policies of the context, the positions not yet known.
+#[derive(Clone, Debug)]
+pub(super) struct Contexts(Vec<ContextChoice>);
 
 /// Numbers of items. A type of its own, because clap reads a bare `Vec` as an option that may be given many times.
 #[derive(Clone, Debug)]
@@ -261,19 +318,29 @@ pub(super) struct Counts(Vec<usize>);
 /// # Errors
 /// When the model cannot be had.
 pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
-    let (run, task, background, lanes) = match typed {
-        EvalArgs::Proactive { run, style, background } => (run, EvalTask::Proactive { style }, background, DEFAULT_LANES),
-        EvalArgs::Asr { run, language } => (run, EvalTask::Asr { language }, None, DEFAULT_LANES),
-        EvalArgs::Translate { run, translate_to } => (run, EvalTask::Translate { to: translate_to }, None, DEFAULT_LANES),
-        EvalArgs::Qa { run, instruction } => (run, EvalTask::Qa { instruction }, None, DEFAULT_LANES),
-        EvalArgs::Streaming { run, of, items, language, translate_to, instruction } => {
+    let (mut background, mut gap_secs, mut gate) = (None, GAP_SECS, false);
+    let (run, task) = match typed {
+        EvalArgs::Proactive { run, style, background: path } => {
+            background = path;
+            (run, EvalTask::Proactive { style })
+        }
+        EvalArgs::Asr { run, language } => (run, EvalTask::Asr { language }),
+        EvalArgs::Translate { run, translate_to } => (run, EvalTask::Translate { to: translate_to }),
+        EvalArgs::Qa { run, instruction } => (run, EvalTask::Qa { instruction }),
+        EvalArgs::Streams { run, translate_to, quiet } => {
+            (gap_secs, gate) = (quiet.gap_secs, quiet.gate);
+            (run, EvalTask::Streams { to: translate_to })
+        }
+        EvalArgs::Streaming { run, of, items, language, translate_to, instruction, quiet } => {
+            (gap_secs, gate) = (quiet.gap_secs, quiet.gate);
             let of = Box::new(match of.as_str() {
                 "proactive" => EvalTask::PROACTIVE,
                 "asr" => EvalTask::Asr { language },
                 "translate" => EvalTask::Translate { to: translate_to },
                 _ => EvalTask::Qa { instruction },
             });
-            (run, EvalTask::Streaming { of, counts: items.0 }, None, 1)
+            let contexts = run.context.0.iter().map(|context| context.policy.name.to_owned()).collect();
+            (run, EvalTask::Streaming { of, counts: items.0, contexts })
         }
         EvalArgs::Compare { before, after, out } => return Ok(EvalRequest::Compare { before, after, out }),
     };
@@ -281,6 +348,8 @@ pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
         let why = "a typed question opens a session, so several items in one session need spoken ones: --instruction audio";
         return Err(Error::new(ErrorKind::Arguments, why));
     }
+    let streaming = matches!(task, EvalTask::Streaming { .. });
+    let contexts = contexts_of(&run, streaming, gate)?;
     Ok(EvalRequest::Run(Box::new(EvalOptions {
         task,
         data: run.data,
@@ -291,10 +360,28 @@ pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
         threads: run.threads,
         limit: run.limit,
         resume: if run.resume { Resume::Yes } else { Resume::No },
-        lanes: run.lanes.unwrap_or(lanes),
+        lanes: run.lanes.unwrap_or(if streaming { 1 } else { DEFAULT_LANES }),
         eagerness: run.eagerness,
         background,
+        contexts,
+        gap_secs,
+        gate,
     })))
+}
+
+/// What the sessions of a run keep in mind.
+fn contexts_of(run: &RunArgs, streaming: bool, gate: bool) -> Result<Vec<ContextChoice>> {
+    let wrong = |why: String| Err(Error::new(ErrorKind::Arguments, why));
+    if run.context.0.len() > 1 && !streaming {
+        return wrong("several context policies are compared by `eval streaming`; this task takes one --context".to_owned());
+    }
+    let resets = |context: &&ContextChoice| context.policy.resets.contains(&Reset::AfterQuiet);
+    if let Some(context) = run.context.0.iter().find(resets).filter(|_| !gate) {
+        let why =
+            "forgets when something is heard after the quiet gate was closed: it needs `eval streaming --gate on` and --gap-secs above 6";
+        return wrong(format!("--context {} {why}", context.policy.name));
+    }
+    Ok(run.context.0.iter().map(|context| ContextChoice { positions: run.context_positions, ..*context }).collect())
 }
 
 fn style(text: &str) -> Result<Style, String> {
@@ -311,6 +398,17 @@ fn instruction(text: &str) -> Result<Instruction, String> {
         "text" => Ok(Instruction::Typed),
         _ => Err("expected audio or text".to_owned()),
     }
+}
+
+fn contexts(text: &str) -> Result<Contexts, String> {
+    let mut all: Vec<ContextChoice> = Vec::new();
+    for name in text.split(',') {
+        let policy = values::context(name.trim())?;
+        if all.iter().all(|context| context.policy.name != policy.name) {
+            all.push(ContextChoice { policy, ..ContextChoice::default() });
+        }
+    }
+    Ok(Contexts(all))
 }
 
 fn limit(text: &str) -> Result<usize, String> {

@@ -195,7 +195,8 @@ impl TomlFile {
     pub(super) fn read(path: &Path) -> Result<Option<Self>> {
         match fs::read_to_string(path) {
             Ok(text) => Ok(Some(Self { path: path.to_owned(), text })),
-            Err(e) if e.kind() == IoErrorKind::NotFound => Ok(None),
+            // A home that is no folder holds no settings either.
+            Err(e) if matches!(e.kind(), IoErrorKind::NotFound | IoErrorKind::NotADirectory) => Ok(None),
             Err(e) => Err(Error::at(ErrorKind::Settings, path, format_args!("this file cannot be read: {e}"))),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::queue::{Encoded, Follows};
 use crate::audio::chunker::Chunk;
 use crate::config::Worth;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::lane::Ask;
 use crate::mel::{GateStep, LogMel, LogMelChunk, MaxOver, QuietGate};
 use crate::model::Model;
@@ -23,6 +23,26 @@ pub struct Ear {
     gating: Gating,
     /// The newest chunks that the closed gate kept.
     kept: VecDeque<(ChunkIdx, StreamTime, LogMelChunk)>,
+}
+
+/// A chunk that the gate let through, less its features.
+#[derive(Debug)]
+struct Passed {
+    chunk: ChunkIdx,
+    at: StreamTime,
+    mel: LogMelChunk,
+    ask: Ask,
+    worth: Worth,
+    follows: Follows,
+}
+
+/// A chunk as far as it is heard without the model.
+#[derive(Debug)]
+pub struct Sifted {
+    passed: Vec<Passed>,
+    gate_moved: Option<bool>,
+    level_dbfs: f32,
+    mel_ms: f64,
 }
 
 /// Whether the gate keeps quiet chunks, or only tells them from the others.
@@ -66,6 +86,12 @@ impl Ear {
     /// # Errors
     /// When computing fails.
     pub fn hear(&mut self, chunk: &Chunk, model: &Model) -> Result<HeardChunk> {
+        let nothing = || Error::new(ErrorKind::Internal, "a chunk was lost on its way through the encoder");
+        encode_together(vec![self.sift(chunk)], model)?.pop().ok_or_else(nothing)
+    }
+
+    /// What needs no model: log-mel and gate. What it gives goes through [`encode_together`], in order.
+    pub fn sift(&mut self, chunk: &Chunk) -> Sifted {
         let begun = Instant::now();
         let mel = self.mel.step(&chunk.samples);
         let level_dbfs = mel.level_dbfs();
@@ -75,17 +101,14 @@ impl Ear {
         };
         let worth = if self.gate.heard_a_sound() { Worth::Heard } else { Worth::Quiet };
         let mel_ms = begun.elapsed().as_secs_f64() * 1e3;
-        let begun = Instant::now();
-        let mut encoded = Vec::new();
+        let mut passed = Vec::new();
         if step.is_open() {
             let mut follows = if step == GateStep::OpenedNow { Follows::Quiet } else { Follows::Chunk };
             for (chunk, at, mel) in self.kept.drain(..) {
-                let features = model.encode(mel.as_slice())?;
-                encoded.push(Encoded { chunk, at, features, ask: Ask::Forced, worth: Worth::Quiet, follows });
+                passed.push(Passed { chunk, at, mel, ask: Ask::Forced, worth: Worth::Quiet, follows });
                 follows = Follows::Chunk;
             }
-            let features = model.encode(mel.as_slice())?;
-            encoded.push(Encoded { chunk: chunk.index, at: chunk.end, features, ask: Ask::Decide, worth, follows });
+            passed.push(Passed { chunk: chunk.index, at: chunk.end, mel, ask: Ask::Decide, worth, follows });
         } else {
             if self.kept.len() == PRE_ROLL {
                 self.kept.pop_front();
@@ -97,7 +120,7 @@ impl Ear {
             GateStep::ClosedNow => Some(false),
             _ => None,
         };
-        Ok(HeardChunk { encoded, gate_moved, level_dbfs, mel_ms, encode_ms: begun.elapsed().as_secs_f64() * 1e3 })
+        Sifted { passed, gate_moved, level_dbfs, mel_ms }
     }
 
     /// Puts a gate in, or takes it out with None. True when the gate that went was closed.
@@ -109,4 +132,24 @@ impl Ear {
         }
         closed
     }
+}
+
+/// Encodes what several ears, or one, have sifted: all chunks in one go, so that the encoder's weights are read once.
+///
+/// # Errors
+/// When computing fails.
+pub fn encode_together(sifted: Vec<Sifted>, model: &Model) -> Result<Vec<HeardChunk>> {
+    let begun = Instant::now();
+    let mels: Vec<&[f32]> = sifted.iter().flat_map(|of| &of.passed).map(|passed| passed.mel.as_slice()).collect();
+    let mut features = model.encode_together(&mels)?.into_iter();
+    let encode_ms = begun.elapsed().as_secs_f64() * 1e3;
+    let heard = |Sifted { passed, gate_moved, level_dbfs, mel_ms }: Sifted| {
+        let encoded = |(passed, features): (Passed, _)| {
+            let Passed { chunk, at, ask, worth, follows, .. } = passed;
+            Encoded { chunk, at, features, ask, worth, follows }
+        };
+        let encoded = passed.into_iter().zip(features.by_ref()).map(encoded).collect();
+        HeardChunk { encoded, gate_moved, level_dbfs, mel_ms, encode_ms }
+    };
+    Ok(sifted.into_iter().map(heard).collect())
 }

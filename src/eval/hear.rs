@@ -1,7 +1,7 @@
 //! Hears items: each sitting is a session of its own, and several advance in one batched pass.
 //!
 //! It drives the very [`Session`] and [`Ear`] of the product, as `hearken listen FILE --gate off` does: a file waits for the
-//! model, each sound is followed by a second of silence. Not responsible for judging what comes of it.
+//! model, silence follows each sound. Not responsible for judging what comes of it.
 
 mod seat;
 
@@ -10,7 +10,8 @@ use std::sync::Arc;
 use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
 
 use super::items::{Item, Prediction};
-use crate::config::Mode;
+use crate::config::{ContextChoice, Mode};
+use crate::engine::ear::{Sifted, encode_together};
 use crate::engine::opening::Opening;
 use crate::engine::session::{Conduct, pass_together};
 use crate::error::{Error, ErrorKind, Result};
@@ -22,6 +23,8 @@ use seat::Seat;
 pub struct Sitting {
     /// Under which condition, where a run has several.
     pub condition: String,
+    /// What the session keeps in mind.
+    pub context: ContextChoice,
     /// What is heard.
     pub items: Vec<Item>,
 }
@@ -49,7 +52,7 @@ pub enum Clock {
 pub struct Hearer {
     /// The model.
     pub model: Arc<Model>,
-    /// How its sessions behave.
+    /// How its sessions behave; what they keep in mind is the sitting's.
     pub conduct: Conduct,
     /// The mode whose replies are looked at.
     pub mode: Mode,
@@ -61,6 +64,10 @@ pub struct Hearer {
     pub margins: Margins,
     /// Whether the clock is read.
     pub clock: Clock,
+    /// Silence after each sound, in seconds.
+    pub gap_secs: f64,
+    /// Whether the quiet gate keeps silence from the model.
+    pub gate: bool,
     /// Sittings that advance together at most.
     pub lanes: usize,
 }
@@ -93,7 +100,7 @@ impl Hearer {
             if seats.is_empty() {
                 return Ok(());
             }
-            let fed = seats.par_iter_mut().filter(|seat| seat.is_idle()).map(|seat| seat.feed(&self.model)).collect::<Result<Vec<()>>>()?;
+            let fed = self.feed(&mut seats)?;
             let mut sessions: Vec<_> = seats.iter_mut().map(Seat::session).collect();
             let worked = pass_together(&self.model, &mut sessions)?;
             seats.iter_mut().for_each(Seat::learn);
@@ -106,9 +113,23 @@ impl Hearer {
                     at += 1;
                 }
             }
-            if !worked && fed.is_empty() && seats.len() == before {
+            if !worked && fed == 0 && seats.len() == before {
                 return Err(Error::new(ErrorKind::Internal, "a lane has something to hear and cannot take it"));
             }
         }
+    }
+
+    /// Every seat that has nothing to do hears its next chunk; how many did.
+    fn feed(&self, seats: &mut [Seat]) -> Result<usize> {
+        let listened = seats.par_iter_mut().filter(|seat| seat.is_idle()).filter_map(|seat| {
+            let sifted = seat.listen()?;
+            Some((seat, sifted))
+        });
+        let (listening, sifted): (Vec<&mut Seat>, Vec<Sifted>) = listened.collect::<Vec<_>>().into_iter().unzip();
+        let fed = listening.len();
+        for (seat, heard) in listening.into_iter().zip(encode_together(sifted, &self.model)?) {
+            seat.take_in(heard);
+        }
+        Ok(fed)
     }
 }

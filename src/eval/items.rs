@@ -7,12 +7,14 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::bleu::{chrf, chrf_counts};
+use super::streams::Due;
 use crate::protocol::{Emotion, Stop};
 use crate::time::CHUNK_SECS;
 use crate::transcript;
 
 /// One thing to be heard and judged.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Item {
     /// Its name in the data set, or its path.
     pub id: String,
@@ -26,15 +28,20 @@ pub struct Item {
     pub class: Vec<String>,
     /// What ought to come of it.
     pub expected: Expected,
+    /// What a good response to it says, where that is known.
+    pub answers: Vec<String>,
+    /// The mode in which it is heard, where that differs from item to item.
+    pub mode: Option<String>,
 }
 
 /// What ought to come of an item.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Expected {
     /// A response of any kind.
     Respond,
     /// Silence.
+    #[default]
     Ignore,
     /// This text.
     Text(String),
@@ -47,6 +54,12 @@ pub enum Expected {
     },
     /// Any of these answers.
     Answers(Vec<String>),
+    /// These words in a stream.
+    Words(Vec<Due>),
+    /// These replies in a stream, and no others.
+    Replies(Vec<Due>),
+    /// Exactly these replies, one after the other.
+    Sequence(Vec<String>),
 }
 
 /// A row that is not scored, and why.
@@ -68,10 +81,12 @@ pub struct DataSet {
     pub items: Vec<Item>,
     /// Those that cannot.
     pub skipped: Vec<Skipped>,
+    /// What else has to be known of it.
+    pub notes: Vec<String>,
 }
 
 /// What was heard in an item.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prediction {
     /// Under which condition it was heard, where a run has several.
@@ -84,6 +99,9 @@ pub struct Prediction {
     pub class: Vec<String>,
     /// What ought to have come of it.
     pub expected: Expected,
+    /// What a good response to it says, where that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<String>,
     /// Length of the sound, padded to whole chunks, without the silence after it.
     pub audio_secs: f64,
     /// When the sound begins to sound.
@@ -138,6 +156,20 @@ impl Prediction {
             transcript::append(&mut text, reply.text.trim());
         }
         text
+    }
+
+    /// The standard answer that is nearest to what the model said, by chrF2; the first of equals.
+    #[must_use]
+    pub fn nearest_answer(&self) -> Option<&str> {
+        let said = self.text();
+        let mut best: Option<(f64, &str)> = None;
+        for answer in &self.answers {
+            let score = chrf(&chrf_counts(&said, answer));
+            if best.is_none_or(|(most, _)| score > most) {
+                best = Some((score, answer));
+            }
+        }
+        best.map(|(_, answer)| answer)
     }
 
     /// Replies that repeated themselves until they were stopped.

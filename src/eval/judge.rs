@@ -2,11 +2,12 @@
 //!
 //! Pure. A figure, its interval and a comparison of two runs all come from the same counts.
 
-use super::bleu::{bleu, bleu_counts, bleu_signature, chrf, chrf_counts, chrf_signature};
+use super::bleu::{ChrfCounts, bleu, bleu_counts, bleu_signature, chrf, chrf_counts, chrf_signature};
 use super::choice;
 use super::items::{Expected, Prediction};
 use super::normalise;
 use super::stats::{self, Interval};
+use super::streams;
 use super::tokenise::Tokeniser;
 use super::words::{Edits, align};
 use crate::config::EvalTask;
@@ -114,6 +115,7 @@ pub fn metrics(task: &EvalTask) -> Vec<Metric> {
         EvalTask::Proactive { .. } => proactive(),
         EvalTask::Asr { language } => vec![error_rate(*language)],
         EvalTask::Translate { to } => translation(*to),
+        EvalTask::Streams { .. } => labelled(),
         EvalTask::Qa { .. } | EvalTask::Streaming { .. } => answers(),
     }
 }
@@ -142,7 +144,27 @@ fn proactive() -> Vec<Metric> {
         metric("accuracy", "accuracy as published", Better::Higher, Some((RIGHT, ALL)), |n| ratio(n, RIGHT, ALL)),
         metric("recall", "recall", Better::Higher, Some((HIT, ASKED)), |n| ratio(n, HIT, ASKED)),
         metric("false_alarm_rate", "false-alarm rate", Better::Lower, Some((ALARM, UNASKED)), |n| ratio(n, ALARM, UNASKED)),
+        content(),
     ]
+}
+
+/// What is said where a response is asked for and given, beside the nearest of the standard answers.
+fn content() -> Metric {
+    let counts = |prediction: &Prediction| -> Result<Vec<f64>, String> {
+        let nearest = prediction.nearest_answer().filter(|_| !prediction.replies.is_empty());
+        let counts = nearest.map_or(ChrfCounts::default(), |answer| chrf_counts(&prediction.text(), answer));
+        Ok(counts.iter().map(|n| *n as f64).collect())
+    };
+    Metric {
+        key: "content",
+        name: "content of replies, chrF2",
+        better: Better::Higher,
+        unit: Unit::Score,
+        signature: Some(format!("{}, against the nearest standard answer, of clips that ask for a response and got one", chrf_signature())),
+        counts: Box::new(counts),
+        value: |n| whole(n).filter(|n: &ChrfCounts| n.iter().any(|n| *n > 0)).map(|n| chrf(&n)),
+        share: None,
+    }
 }
 
 fn responses(prediction: &Prediction) -> Result<Vec<f64>, String> {
@@ -246,6 +268,30 @@ fn translation(to: Language) -> Vec<Metric> {
 fn whole<const N: usize>(counts: &[f64]) -> Option<[u64; N]> {
     let counts: &[f64; N] = counts.try_into().ok()?;
     Some(counts.map(|n| n as u64))
+}
+
+fn labelled() -> Vec<Metric> {
+    use streams::{CAME, DUE, ERRORS, EXACT, HOURS, ON_TIME, REPLIES, SEQUENCES, STRAY, TIMED, WORDS};
+    let metric = |key, name, better, unit, share, value| Metric {
+        key,
+        name,
+        better,
+        unit,
+        signature: None,
+        counts: Box::new(streams::counts),
+        value,
+        share,
+    };
+    // Where nothing is due there is nothing to be precise about.
+    let precision = |n: &[f64]| ratio(n, CAME, REPLIES).filter(|_| n.get(DUE).is_some_and(|due| *due > 0.0));
+    vec![
+        metric("recall", "recall", Better::Higher, Unit::Percent, Some((CAME, DUE)), |n| ratio(n, CAME, DUE)),
+        metric("precision", "precision", Better::Higher, Unit::Percent, Some((CAME, REPLIES)), precision),
+        metric("wer", "word error rate", Better::Lower, Unit::Percent, None, |n| ratio(n, ERRORS, WORDS)),
+        metric("exact", "exactly right", Better::Higher, Unit::Percent, Some((EXACT, SEQUENCES)), |n| ratio(n, EXACT, SEQUENCES)),
+        metric("on_time", "on time", Better::Higher, Unit::Percent, Some((ON_TIME, TIMED)), |n| ratio(n, ON_TIME, TIMED)),
+        metric("stray_an_hour", "replies not due, an hour", Better::Lower, Unit::Score, None, |n| ratio(n, STRAY, HOURS)),
+    ]
 }
 
 fn answers() -> Vec<Metric> {

@@ -9,21 +9,28 @@ use serde_json::{Map, Value};
 
 use super::items::{DataSet, Expected, Item, Skipped};
 use super::rows::{self, text, texts};
+use super::streams;
 use crate::config::EvalTask;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The manifest of Proactive-Sound-Bench.
 const PROACTIVE_MANIFEST: &str = "proactive_reply_benchmark.jsonl";
+/// Its sister, which says what a good response is; it has only the rows that ask for one.
+const PROACTIVE_ANSWERS: &str = "proactive_reply_benchmark_response.jsonl";
 /// Extensions of sound files.
 const SOUND: &[&str] = &["wav", "flac", "mp3", "ogg", "m4a"];
 /// Extensions of manifests.
 const MANIFEST: &[&str] = &["jsonl", "json", "tsv"];
+/// What stands between a typed question and its choices.
+const CHOOSE: &str = "Please choose the answer from the following options:";
 /// Ends of LibriSpeech's transcripts.
 const TRANSCRIPT: &str = ".trans.txt";
 /// Folders below the data folder that are looked into.
 const DEPTH: usize = 8;
 /// Names of the field that holds the sound's path.
 const PATH: &[&str] = &["path", "audio", "audio_path", "audio_id", "file", "wav"];
+/// Names of the field that holds what a good response says.
+const ANSWERS: &[&str] = &["standard_answers", "standard_answer"];
 /// Names of the field that holds a row's name.
 const ID: &[&str] = &["id", "uid", "name"];
 
@@ -37,7 +44,7 @@ pub fn read(task: &EvalTask, data: &Path) -> Result<DataSet> {
     }
     let task = task.inner();
     let set = if data.is_file() {
-        of_manifest(task, data)?
+        if data.ends_with(PROACTIVE_MANIFEST) { published(data)? } else { of_manifest(task, data)? }
     } else {
         match task {
             EvalTask::Proactive { .. } => proactive(data)?,
@@ -67,7 +74,7 @@ pub fn sounds(path: &Path) -> Result<Vec<PathBuf>> {
 fn proactive(data: &Path) -> Result<DataSet> {
     let manifest = data.join(PROACTIVE_MANIFEST);
     if manifest.is_file() {
-        return of_manifest(&EvalTask::PROACTIVE, &manifest);
+        return published(&manifest);
     }
     let labelled = labelled_clips(data);
     if labelled.rows > 0 {
@@ -80,6 +87,33 @@ fn proactive(data: &Path) -> Result<DataSet> {
     of_manifest(&EvalTask::PROACTIVE, &manifest)
 }
 
+/// The published manifest, with the standard answers of its sister where that lies beside it.
+fn published(manifest: &Path) -> Result<DataSet> {
+    let mut set = of_manifest(&EvalTask::PROACTIVE, manifest)?;
+    let sister = manifest.with_file_name(PROACTIVE_ANSWERS);
+    if !sister.is_file() {
+        return Ok(set);
+    }
+    let mut answers: HashMap<String, Vec<String>> = HashMap::new();
+    for (place, row) in rows::read(&sister)? {
+        let read = row.and_then(|row| {
+            let name = text(&row, ID).or_else(|| text(&row, PATH)).ok_or("no id")?.trim().to_owned();
+            Ok((name, texts(&row, ANSWERS).ok_or("no standard_answers")?))
+        });
+        match read {
+            Ok((name, of)) => {
+                answers.insert(name, of);
+            }
+            // It takes nothing from the denominator: its clip is heard all the same.
+            Err(why) => set.notes.push(format!("{place}: {why}; this clip has no standard answer.")),
+        }
+    }
+    for item in set.items.iter_mut().filter(|item| item.expected == Expected::Respond) {
+        item.answers = answers.remove(&item.id).unwrap_or_default();
+    }
+    Ok(set)
+}
+
 /// Clips under folders RESPOND and IGNORE; the folders above these are the class.
 fn labelled_clips(data: &Path) -> DataSet {
     let mut set = DataSet::default();
@@ -90,8 +124,7 @@ fn labelled_clips(data: &Path) -> DataSet {
         let Some((at, expected)) = label.and_then(|at| Some((at, decision(&parts[at])?))) else { continue };
         set.rows += 1;
         let id = parts.join("/");
-        let class = parts[..at].to_vec();
-        set.items.push(Item { id, audio: file, question_audio: None, question: None, class, expected });
+        set.items.push(Item { id, audio: file, class: parts[..at].to_vec(), expected, ..Item::default() });
     }
     set
 }
@@ -134,7 +167,7 @@ fn utterance(line: &str, folder: &Path) -> std::result::Result<Item, String> {
     let audio = SOUND.iter().map(|e| folder.join(format!("{id}.{e}"))).find(|path| path.is_file());
     let audio = audio.ok_or_else(|| format!("the sound {id}.flac is not beside it"))?;
     let class = id.split('-').next().map(str::to_owned).into_iter().collect();
-    Ok(Item { id: id.to_owned(), audio, question_audio: None, question: None, class, expected: Expected::Text(said.trim().to_owned()) })
+    Ok(Item { id: id.to_owned(), audio, class, expected: Expected::Text(said.trim().to_owned()), ..Item::default() })
 }
 
 fn of_manifest(task: &EvalTask, manifest: &Path) -> Result<DataSet> {
@@ -152,18 +185,24 @@ fn item(task: &EvalTask, row: &Map<String, Value>, folder: &Path) -> std::result
     let audio = find_sound(folder, path.trim()).ok_or_else(|| format!("the sound {path} is not there"))?;
     let id = text(row, ID).filter(|id| !id.is_empty()).map_or_else(|| path.trim().to_owned(), std::borrow::Cow::into_owned);
     let field = |names: &[&str]| text(row, names).map(std::borrow::Cow::into_owned);
-    let mut item = Item { id, audio, question_audio: None, question: None, class: Vec::new(), expected: Expected::Ignore };
+    let mut item = Item { id, audio, ..Item::default() };
     match task {
         EvalTask::Proactive { .. } => {
             let word = field(&["decision", "label"]).ok_or("no decision")?;
             item.expected = decision(&word).ok_or_else(|| format!("the decision {word:?} is neither RESPOND nor IGNORE"))?;
             item.class = class_of(&path);
+            item.answers = texts(row, ANSWERS).unwrap_or_default();
         }
         EvalTask::Asr { .. } => {
             item.expected = Expected::Text(field(&["text", "sentence", "transcript"]).ok_or("no text")?);
         }
         EvalTask::Translate { .. } => {
             item.expected = Expected::Text(field(&["translation", "target"]).ok_or("no translation")?);
+        }
+        EvalTask::Streams { .. } => {
+            item.expected = streams::expected(row)?;
+            item.mode = field(&["mode"]);
+            item.class = field(&["group"]).into_iter().collect();
         }
         EvalTask::Qa { .. } | EvalTask::Streaming { .. } => question(&mut item, row, folder)?,
     }
@@ -176,13 +215,17 @@ fn question(item: &mut Item, row: &Map<String, Value>, folder: &Path) -> std::re
         let found = find_sound(folder, path.trim()).ok_or_else(|| format!("the spoken question {path} is not there"))?;
         item.question_audio = Some(found);
     }
-    item.class = text(row, &["task", "category"]).map(std::borrow::Cow::into_owned).into_iter().collect();
+    let kinds = [&["task", "category"][..], &["difficulty"]].map(|names| text(row, names).map(std::borrow::Cow::into_owned));
+    // Without the one there is no place for the other.
+    item.class = kinds.into_iter().map_while(|kind| kind).collect();
     item.expected = match texts(row, &["choices", "options"]) {
         Some(choices) if choices.len() > 1 => {
             let answer = text(row, &["answer"]).ok_or("no answer")?.into_owned();
             if !choices.contains(&answer) {
                 return Err(format!("the answer {answer:?} is none of the choices"));
             }
+            // Whoever is asked by ear hears the choices in the question; whoever is asked in writing reads them.
+            item.question = item.question.take().map(|question| format!("{} {CHOOSE} {}.", question.trim(), choices.join("; ")));
             Expected::Choice { choices, answer }
         }
         Some(_) => return Err("fewer than two choices".into()),

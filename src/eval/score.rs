@@ -22,10 +22,10 @@ pub fn report(mut report: Report, predictions: &[Prediction]) -> (Report, Option
     for metric in &of_metrics {
         report.notes.extend(metric.signature.iter().map(|signature| format!("{}: {signature}", metric.name)));
     }
-    if let EvalTask::Streaming { counts, .. } = &task {
+    if let EvalTask::Streaming { counts, contexts, .. } = &task {
         report.scored = heard.iter().map(|p| &p.id).collect::<BTreeSet<_>>().len();
-        streaming::add(&mut report, &of_metrics, counts, &heard);
-        return (report, None);
+        let picture = streaming::add(&mut report, &of_metrics, (counts, contexts), &heard);
+        return (report, picture);
     }
     report.scored = heard.len();
     report.figures = of_metrics.iter().filter_map(|metric| figure(metric, "", &heard)).collect();
@@ -36,8 +36,14 @@ pub fn report(mut report: Report, predictions: &[Prediction]) -> (Report, Option
             edits(&mut report, all);
             None
         }
+        EvalTask::Streams { .. } => {
+            groups(&mut report, &of_metrics, &heard);
+            None
+        }
         EvalTask::Qa { .. } => {
             report.tables.extend(by_class(&of_metrics, &heard, 1));
+            let by_difficulty = by(&of_metrics, &heard, |p| p.class.get(1).cloned().unwrap_or_default());
+            report.tables.extend(by_difficulty.map(|table| Table { title: "By difficulty".to_owned(), ..table }));
             None
         }
         _ => None,
@@ -77,12 +83,35 @@ fn figure(metric: &Metric, condition: &str, predictions: &[&Prediction]) -> Opti
     Some(Figure { key, name: metric.name.to_owned(), value: Some(value), interval, text })
 }
 
+/// The figures of each group of labelled streams; of all together only whether they were on time.
+fn groups(report: &mut Report, of_metrics: &[Metric], heard: &[&Prediction]) {
+    report.figures.retain(|figure| figure.key == "on_time");
+    let mut groups: Vec<&str> = Vec::new();
+    for prediction in heard {
+        let group = prediction.class.first().map_or("", String::as_str);
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    for group in groups.iter().filter(|group| !group.is_empty()) {
+        let of: Vec<&Prediction> = heard.iter().copied().filter(|p| p.class.first().is_some_and(|own| own == group)).collect();
+        let key: String = group.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
+        let named = |figure: Figure| Figure { name: format!("{group}: {}", figure.name), ..figure };
+        report.figures.extend(of_metrics.iter().filter_map(|metric| figure(metric, &key, &of)).map(named));
+    }
+    report.tables.extend(by_class(of_metrics, heard, 1).map(|table| Table { title: "By group".to_owned(), ..table }));
+}
+
 /// A row for each class, `depth` names deep.
 fn by_class(of_metrics: &[Metric], predictions: &[&Prediction], depth: usize) -> Option<Table> {
+    by(of_metrics, predictions, |p| p.class.iter().take(depth).map(String::as_str).collect::<Vec<_>>().join(" › "))
+}
+
+/// A row for each of what `class_of` gives.
+fn by(of_metrics: &[Metric], predictions: &[&Prediction], class_of: impl Fn(&Prediction) -> String) -> Option<Table> {
     let mut classes: BTreeMap<String, Vec<&Prediction>> = BTreeMap::new();
     for prediction in predictions {
-        let names: Vec<&str> = prediction.class.iter().take(depth).map(String::as_str).collect();
-        classes.entry(names.join(" › ")).or_default().push(prediction);
+        classes.entry(class_of(prediction)).or_default().push(prediction);
     }
     if classes.keys().all(String::is_empty) {
         return None;

@@ -7,48 +7,51 @@ use sha2::{Digest, Sha256};
 
 use super::hear::Sitting;
 use super::items::{Expected, Item};
-use crate::config::{EvalTask, Style};
+use crate::config::{ContextChoice, EvalTask, Style};
 
 /// Clips of one class that a session hears in the benchmark's *Multi*.
 const MULTI: usize = 3;
 /// The condition of recordings without anything to respond to.
 pub const BACKGROUND: &str = "background";
 
-/// The sittings of `task`.
+/// The sittings of `task`, under each of `contexts` where several items share a session, else under the first.
 #[must_use]
-pub fn arrange(task: &EvalTask, items: Vec<Item>) -> Vec<Sitting> {
+pub fn arrange(task: &EvalTask, items: Vec<Item>, contexts: &[ContextChoice]) -> Vec<Sitting> {
+    let usual = contexts.first().copied().unwrap_or_default();
     match task {
         EvalTask::Streaming { counts, .. } => {
-            let of = |count: &usize| in_groups(&count.to_string(), items.clone(), *count);
-            counts.iter().flat_map(of).collect()
+            let of = |context: &ContextChoice, count: usize| {
+                in_groups(&EvalTask::condition(count, context.policy.name), *context, items.clone(), count)
+            };
+            contexts.iter().flat_map(|context| counts.iter().flat_map(move |count| of(context, *count))).collect()
         }
-        EvalTask::Proactive { style: Style::Multi } => of_one_class(items),
-        _ => in_groups("", items, 1),
+        EvalTask::Proactive { style: Style::Multi } => of_one_class(items, usual),
+        _ => in_groups("", usual, items, 1),
     }
 }
 
 /// Long recordings, each heard in a session of its own.
 #[must_use]
-pub fn background(files: Vec<PathBuf>) -> Vec<Sitting> {
+pub fn background(files: Vec<PathBuf>, context: ContextChoice) -> Vec<Sitting> {
     let sitting = |audio: PathBuf| {
         let id = audio.display().to_string();
-        let item = Item { id, audio, question_audio: None, question: None, class: Vec::new(), expected: Expected::Ignore };
-        Sitting { condition: BACKGROUND.to_owned(), items: vec![item] }
+        let item = Item { id, audio, expected: Expected::Ignore, ..Item::default() };
+        Sitting { condition: BACKGROUND.to_owned(), context, items: vec![item] }
     };
     files.into_iter().map(sitting).collect()
 }
 
-fn in_groups(condition: &str, items: Vec<Item>, size: usize) -> Vec<Sitting> {
+fn in_groups(condition: &str, context: ContextChoice, items: Vec<Item>, size: usize) -> Vec<Sitting> {
     let mut items = items.into_iter().peekable();
     let mut sittings = Vec::new();
     while items.peek().is_some() {
-        sittings.push(Sitting { condition: condition.to_owned(), items: items.by_ref().take(size.max(1)).collect() });
+        sittings.push(Sitting { condition: condition.to_owned(), context, items: items.by_ref().take(size.max(1)).collect() });
     }
     sittings
 }
 
 /// Manifests are sorted by decision: within a class the order is that of hashes of the names, so that both kinds meet.
-fn of_one_class(items: Vec<Item>) -> Vec<Sitting> {
+fn of_one_class(items: Vec<Item>, context: ContextChoice) -> Vec<Sitting> {
     let mut classes: BTreeMap<String, Vec<(Vec<u8>, Item)>> = BTreeMap::new();
     for item in items {
         let hash = Sha256::digest(&item.id).to_vec();
@@ -56,7 +59,7 @@ fn of_one_class(items: Vec<Item>) -> Vec<Sitting> {
     }
     let group = |mut class: Vec<(Vec<u8>, Item)>| {
         class.sort_by(|a, b| a.0.cmp(&b.0));
-        in_groups("", class.into_iter().map(|(_, item)| item).collect(), MULTI)
+        in_groups("", context, class.into_iter().map(|(_, item)| item).collect(), MULTI)
     };
     classes.into_values().flat_map(group).collect()
 }
@@ -66,20 +69,13 @@ mod tests {
     use super::*;
 
     fn items(classes: &[&str]) -> Vec<Item> {
-        let item = |(n, class): (usize, &&str)| Item {
-            id: n.to_string(),
-            audio: PathBuf::new(),
-            question_audio: None,
-            question: None,
-            class: vec![(*class).to_owned()],
-            expected: Expected::Respond,
-        };
+        let item = |(n, class): (usize, &&str)| Item { id: n.to_string(), class: vec![(*class).to_owned()], ..Item::default() };
         classes.iter().enumerate().map(item).collect()
     }
 
     #[test]
     fn a_multi_session_hears_three_clips_of_one_class_and_no_clip_twice() {
-        let sittings = arrange(&EvalTask::Proactive { style: Style::Multi }, items(&["a", "b", "a", "a", "a", "b", "a"]));
+        let sittings = arrange(&EvalTask::Proactive { style: Style::Multi }, items(&["a", "b", "a", "a", "a", "b", "a"]), &[]);
         let sizes: Vec<usize> = sittings.iter().map(|s| s.items.len()).collect();
         assert_eq!(sizes, [3, 2, 2]);
         assert!(sittings.iter().all(|s| s.items.iter().all(|item| item.class == s.items[0].class)));
@@ -89,9 +85,12 @@ mod tests {
     }
 
     #[test]
-    fn streaming_hears_everything_once_for_each_number_of_items() {
-        let task = EvalTask::Streaming { of: Box::new(EvalTask::PROACTIVE), counts: vec![1, 3] };
-        let sittings = arrange(&task, items(&["a"; 4]));
+    fn streaming_hears_everything_once_for_each_number_of_items_and_each_policy() {
+        let task = EvalTask::Streaming { of: Box::new(EvalTask::PROACTIVE), counts: vec![1, 3], contexts: Vec::new() };
+        let recent = ContextChoice { policy: &crate::config::POLICIES[1], positions: 512 };
+        let both = arrange(&task, items(&["a"; 4]), &[ContextChoice::default(), recent]);
+        let (sittings, second) = both.split_at(6);
+        assert!(second.iter().all(|s| s.context == recent && s.condition.ends_with(" recent_only")) && second.len() == 6);
         let sizes: Vec<(&str, usize)> = sittings.iter().map(|s| (s.condition.as_str(), s.items.len())).collect();
         assert_eq!(sizes, [("1", 1), ("1", 1), ("1", 1), ("1", 1), ("3", 3), ("3", 1)]);
     }

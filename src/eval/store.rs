@@ -152,6 +152,7 @@ mod tests {
             id: id.into(),
             class: Vec::new(),
             expected: Expected::Respond,
+            answers: Vec::new(),
             audio_secs: 0.4,
             onset_secs: None,
             question_secs: None,

@@ -53,6 +53,13 @@ impl std::ops::AddAssign for Edits {
 /// The edits that make `heard` out of `said`; None when both are too long to be aligned.
 #[must_use]
 pub fn align<T: PartialEq>(said: &[T], heard: &[T]) -> Option<Edits> {
+    align_with(said, heard, |_, _| {})
+}
+
+/// The same; `hit` is told which word of `said` was heard as which of `heard`, in no order.
+#[must_use]
+pub fn align_with<T: PartialEq>(said: &[T], heard: &[T], mut hit: impl FnMut(usize, usize)) -> Option<Edits> {
+    let (all_said, all_heard) = (said.len(), heard.len());
     let front = said.iter().zip(heard).take_while(|(a, b)| a == b).count();
     let (said, heard) = (&said[front..], &heard[front..]);
     let back = said.iter().rev().zip(heard.iter().rev()).take_while(|(a, b)| a == b).count();
@@ -61,7 +68,9 @@ pub fn align<T: PartialEq>(said: &[T], heard: &[T]) -> Option<Edits> {
     if width.checked_mul(heard.len() + 1).is_none_or(|cells| cells > MOST_CELLS) {
         return None;
     }
-    let mut edits = trace_back(said, heard, &table(said, heard));
+    (0..front).for_each(|at| hit(at, at));
+    (1..=back).for_each(|at| hit(all_said - at, all_heard - at));
+    let mut edits = trace_back(said, heard, &table(said, heard), |at, as_| hit(front + at, front + as_));
     edits.hits += (front + back) as u64;
     Some(edits)
 }
@@ -83,7 +92,7 @@ fn table<T: PartialEq>(said: &[T], heard: &[T]) -> Vec<u32> {
 }
 
 /// Walks from the end to the beginning: a deletion where one is possible, then an insertion, then the diagonal.
-fn trace_back<T: PartialEq>(said: &[T], heard: &[T], cost: &[u32]) -> Edits {
+fn trace_back<T: PartialEq>(said: &[T], heard: &[T], cost: &[u32], mut hit: impl FnMut(usize, usize)) -> Edits {
     let width = said.len() + 1;
     let at = |column: usize, row: usize| cost[row * width + column];
     let (mut column, mut row, mut edits) = (said.len(), heard.len(), Edits::default());
@@ -99,7 +108,12 @@ fn trace_back<T: PartialEq>(said: &[T], heard: &[T], cost: &[u32]) -> Edits {
             continue;
         }
         column -= 1;
-        if said[column] == heard[row] { edits.hits += 1 } else { edits.substitutions += 1 }
+        if said[column] == heard[row] {
+            edits.hits += 1;
+            hit(column, row);
+        } else {
+            edits.substitutions += 1;
+        }
     }
     edits.deletions += column as u64;
     edits.insertions += row as u64;
@@ -121,6 +135,15 @@ mod tests {
         assert_eq!(of("a b c", ""), Edits { deletions: 3, ..Edits::default() });
         assert_eq!(of("", "a b").rate(), None);
         assert_eq!(of("a b", "b a").errors(), 2);
+    }
+
+    #[test]
+    fn each_hit_is_told_with_both_its_places() {
+        let (said, heard) = (["a", "b", "x", "c", "d", "e"], ["a", "b", "c", "y", "d", "e"]);
+        let mut hits = Vec::new();
+        let edits = align_with(&said, &heard, |at, as_| hits.push((at, as_))).expect("short");
+        hits.sort_unstable();
+        assert_eq!((hits.as_slice(), edits.hits), (&[(0, 0), (1, 1), (3, 2), (4, 4), (5, 5)][..], 5));
     }
 
     #[test]

@@ -165,7 +165,7 @@ pub fn all(paths: &Paths) -> Result<Vec<Entry>> {
     let own = paths.config.join("catalog.toml");
     let text = match std::fs::read_to_string(&own) {
         Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(entries),
+        Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => return Ok(entries),
         Err(e) => return Err(Error::at(ErrorKind::Settings, &own, e)),
     };
     for entry in read(&text, &own)? {

@@ -22,7 +22,7 @@ use crate::config::{Consent, DownloadOptions, ModelRequest, Paths, QuantiseOptio
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{self, checkpoint::Checkpoint};
 use crate::protocol::ModelChoice;
-use crate::protocol::models::{ModelCard, ModelState, size};
+use crate::protocol::models::{ModelCard, ModelState, Step, size};
 
 /// How often the progress on a terminal moves, and how often a line is written where nobody watches.
 const LOOK: Duration = Duration::from_millis(100);
@@ -59,7 +59,13 @@ pub fn run(request: &ModelRequest, paths: &Paths) -> Result<Outcome> {
         ModelRequest::Download(options) => download(options, paths, settings)?,
         ModelRequest::Verify(choice) => return verify(choice, paths, &settings),
         ModelRequest::Quantise(options) => quantise(options, paths, &settings)?,
-        ModelRequest::Path(choice) => answer(find_with(choice, paths, &settings)?.folder.display())?,
+        ModelRequest::Path(choice) => {
+            let folder = find_with(choice, paths, &settings)?.folder;
+            if !folder.is_dir() {
+                return Err(Error::at(ErrorKind::Model, &folder, "there is no such folder"));
+            }
+            answer(folder.display())?;
+        }
         ModelRequest::Remove(choice, consent) => take_away(choice, *consent, paths, &settings)?,
     }
     Ok(Outcome::Fine)
@@ -282,6 +288,8 @@ fn verify_folder(folder: &Path) -> Result<Outcome> {
 fn quantise(options: &QuantiseOptions, paths: &Paths, settings: &HubSettings) -> Result<()> {
     let control = Control::default();
     let board = Board::default();
+    // Nobody is asked: everything is here.
+    board.begin(Step::Preparing, 0, 0);
     let entry = catalog::resolve(&options.model, paths)?.filter(|entry| entry.hub.is_some() && options.out.is_none());
     let begun = Instant::now();
     let file = match entry {

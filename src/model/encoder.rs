@@ -56,19 +56,25 @@ impl Encoder {
         Ok(Self { layers, device: device.clone() })
     }
 
-    /// Features `[10, output_dim]` of one scaled log-mel chunk, `[128, 40]` row-major.
+    /// Features `[10, output_dim]` of each of these scaled log-mel chunks, `[128, 40]` row-major. They may be of different
+    /// sounds: the weights are read once for all, and no chunk sees another.
     ///
     /// # Errors
     /// When candle fails.
-    pub fn forward(&self, mel: &[f32]) -> CandleResult<Tensor> {
-        match &self.layers {
-            Layers::Float(layers) => layers.forward(mel, &self.device),
-            Layers::Packed(layers) => {
-                let features = layers.forward(mel);
-                let width = features.len() / CHUNK_FEATURES;
-                Tensor::from_vec(features, (CHUNK_FEATURES, width), &self.device)
-            }
+    pub fn forward(&self, mels: &[&[f32]]) -> CandleResult<Vec<Tensor>> {
+        if mels.is_empty() {
+            return Ok(Vec::new());
         }
+        let features = match &self.layers {
+            Layers::Float(layers) => layers.forward(mels, &self.device)?,
+            Layers::Packed(layers) => {
+                let features = layers.forward(mels);
+                let rows = mels.len() * CHUNK_FEATURES;
+                let width = features.len() / rows;
+                Tensor::from_vec(features, (rows, width), &self.device)?
+            }
+        };
+        (0..mels.len()).map(|chunk| features.narrow(0, chunk * CHUNK_FEATURES, CHUNK_FEATURES)).collect()
     }
 }
 

@@ -9,19 +9,16 @@ use super::{Clock, Hearer, Margins, Sitting, Typed};
 use crate::audio::chunker::{Chunk, Chunker};
 use crate::audio::file::FileSource;
 use crate::audio::{Heard, Source};
-use crate::engine::ear::Ear;
+use crate::engine::ear::{Ear, HeardChunk, Sifted};
 use crate::engine::opening::Opening;
-use crate::engine::session::{Conduct, MAX_ROWS, Session};
+use crate::engine::session::{Conduct, MAX_ROWS, Session, WhenFull};
 use crate::error::Result;
 use crate::eval::items::{Item, Prediction, Reply, chunk_secs};
 use crate::lane::CHUNK_ROWS;
-use crate::mel::MaxOver;
-use crate::model::Model;
+use crate::mel::{MaxOver, QuietGate};
 use crate::protocol::{Event, ReplyId};
 use crate::time::SAMPLE_RATE_HZ;
 
-/// Silence after each sound, in seconds, as `hearken listen` has it and the benchmark asks for.
-const GAP_SECS: f64 = 1.0;
 /// Name of the lane that never responds.
 const SILENT: &str = "never responds";
 /// Bias of that lane: no logit makes up for it.
@@ -39,6 +36,7 @@ pub(super) struct Seat {
     session: Session,
     mode: String,
     clock: Clock,
+    gap_secs: f64,
     ear: Ear,
     chunker: Chunker,
     clips: VecDeque<Clip>,
@@ -87,7 +85,8 @@ impl Seat {
         };
         // A typed question may be longer than what the lanes of the product take in one pass.
         let max_rows = MAX_ROWS.max(opening.pending.len() + CHUNK_ROWS);
-        let mut session = Session::new(Arc::clone(&hearer.model), Conduct { max_rows, ..hearer.conduct.clone() })?;
+        let conduct = Conduct { max_rows, when_full: WhenFull::Trim(sitting.context), ..hearer.conduct.clone() };
+        let mut session = Session::new(Arc::clone(&hearer.model), conduct)?;
         session.switch_on(&hearer.mode, &opening)?;
         if hearer.margins == Margins::OfTheWhole {
             let mut silent = hearer.mode.clone();
@@ -106,7 +105,8 @@ impl Seat {
             session,
             mode: hearer.mode.name.clone(),
             clock: hearer.clock,
-            ear: Ear::new(MaxOver::Newest45Secs, None),
+            ear: Ear::new(MaxOver::Newest45Secs, hearer.gate.then(QuietGate::default)),
+            gap_secs: hearer.gap_secs,
             chunker: Chunker::new(),
             clips,
             source: None,
@@ -134,14 +134,16 @@ impl Seat {
         (&mut self.session, &mut self.events)
     }
 
-    /// Hears the next chunk, where there is one.
-    pub(super) fn feed(&mut self, model: &Model) -> Result<()> {
-        let Some(chunk) = self.next_chunk() else { return Ok(()) };
+    /// Listens to the next chunk, where there is one, as far as that needs no model.
+    pub(super) fn listen(&mut self) -> Option<Sifted> {
+        let chunk = self.next_chunk()?;
         self.fed_at = Instant::now();
-        for encoded in self.ear.hear(&chunk, model)?.encoded {
-            self.session.push(encoded);
-        }
-        Ok(())
+        Some(self.ear.sift(&chunk))
+    }
+
+    /// Takes in what it listened to, encoded.
+    pub(super) fn take_in(&mut self, heard: HeardChunk) {
+        heard.encoded.into_iter().for_each(|encoded| self.session.push(encoded));
     }
 
     /// Takes what the last pass came to.
@@ -170,7 +172,7 @@ impl Seat {
                 let part = self.clips.front()?.part;
                 self.open_next(part);
             } else {
-                self.listen();
+                self.read_on();
             }
         }
     }
@@ -192,7 +194,7 @@ impl Seat {
         }
     }
 
-    fn listen(&mut self) {
+    fn read_on(&mut self) {
         let part = self.parts.iter().rposition(|part| part.first_chunk.is_some()).unwrap_or(0);
         let Some(source) = &mut self.source else { return };
         let (mut samples, mut cut) = (Vec::new(), Vec::new());
@@ -219,7 +221,7 @@ impl Seat {
         }
         if ended {
             self.source = None;
-            self.chunker.silence(GAP_SECS, &mut cut);
+            self.chunker.silence(self.gap_secs, &mut cut);
         }
         self.cut += cut.len() as u64;
         self.waiting.extend(cut);
@@ -291,6 +293,7 @@ impl Part {
             id: self.item.id,
             class: self.item.class,
             expected: self.item.expected,
+            answers: self.item.answers,
             audio_secs: chunk_secs(self.sound_chunks),
             onset_secs: onset(&self.loudness),
             question_secs: self.question_chunk.map(|chunk| chunk_secs(chunk - first)),

@@ -44,6 +44,32 @@ fn the_published_proactive_manifest_gives_classes_and_names_every_bad_row() {
 }
 
 #[test]
+fn standard_answers_are_those_of_the_clips_that_ask_for_a_response() {
+    let manifest = [
+        r#"{"id": "a", "path": "./set/H/B/RESPOND/a.wav", "decision": "RESPOND"}"#,
+        r#"{"id": "b", "path": "./set/H/B/IGNORE/b.wav", "decision": "IGNORE"}"#,
+        r#"{"id": "c", "path": "./set/H/B/RESPOND/a.wav", "decision": "RESPOND"}"#,
+    ];
+    let answers = [
+        r#"{"id": "a", "path": "./set/H/B/RESPOND/a.wav", "decision": "RESPOND", "standard_answers": ["Call help.", "Are you well?"]}"#,
+        r#"{"id": "b", "standard_answers": "never used"}"#,
+        r#"{"id": "c"}"#,
+    ];
+    let files = [(PROACTIVE_MANIFEST, manifest.join("\n")), (PROACTIVE_ANSWERS, answers.join("\n"))];
+    let dir = folder(&[(files[0].0, &files[0].1), (files[1].0, &files[1].1), ("set/H/B/RESPOND/a.wav", ""), ("set/H/B/IGNORE/b.wav", "")]);
+    for data in [dir.path().to_owned(), dir.path().join(PROACTIVE_MANIFEST)] {
+        let set = read(&EvalTask::PROACTIVE, &data).expect("a set");
+        let counts: Vec<usize> = set.items.iter().map(|item| item.answers.len()).collect();
+        assert_eq!((counts.as_slice(), set.skipped.len()), (&[2, 0, 0][..], 0));
+        assert!(
+            set.notes.len() == 1 && set.notes[0].contains("response.jsonl:3") && set.notes[0].contains("standard_answers"),
+            "{:?}",
+            set.notes
+        );
+    }
+}
+
+#[test]
 fn a_folder_of_labelled_clips_is_a_set() {
     let dir = folder(&[("home/alarm/Respond/x.wav", ""), ("home/IGNORE/y.flac", ""), ("notes.txt", ""), ("z.wav", "")]);
     let set = read(&EvalTask::PROACTIVE, dir.path()).expect("a set");
@@ -69,15 +95,17 @@ fn covost_and_mmau_are_read_as_they_are_published() {
         ("clips/a.mp3", ""),
         (
             "mmau.json",
-            r#"[{"id": "q", "audio_id": "./a.wav", "question": "What?", "choices": ["dog", "cat"], "answer": "cat", "task": "sound"},
-                          {"id": "r", "audio_id": "./a.wav", "choices": ["dog", "cat"], "answer": "cow"}]"#,
+            r#"[{"id": "q", "audio_id": "./test-mini-audios/a.wav", "question": "What? ", "choices": ["dog", "cat"], "answer": "cat", "dataset": "AudioSet",
+                            "task": "sound", "split": "test-mini", "category": "Reasoning", "sub-category": "Source", "difficulty": "easy"},
+                          {"id": "r", "audio_id": "./test-mini-audios/a.wav", "choices": ["dog", "cat"], "answer": "cow"}]"#,
         ),
-        ("a.wav", ""),
+        ("test-mini-audios/a.wav", ""),
     ]);
     let set = read(&EvalTask::Translate { to: Language::Chinese }, &dir.path().join("covost_v2.en_zh-CN.test.tsv")).expect("a set");
     assert_eq!(set.items[0].expected, Expected::Text("你好".into()));
     let set = read(&QA, &dir.path().join("mmau.json")).expect("a set");
-    assert_eq!((set.items[0].question.as_deref(), set.items[0].class.as_slice()), (Some("What?"), &["sound".to_owned()][..]));
+    let asked = "What? Please choose the answer from the following options: dog; cat.";
+    assert_eq!((set.items[0].question.as_deref(), set.items[0].class.join(" ")), (Some(asked), "sound easy".to_owned()));
     assert!(set.skipped[0].why.contains("cow"));
     let error = read(&QA, dir.path()).expect_err("two manifests");
     assert!(error.message().contains("mmau.json") && error.message().contains("covost"), "{error}");

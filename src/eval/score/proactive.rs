@@ -3,11 +3,13 @@
 
 use super::by_class;
 use crate::eval::items::{Expected, Prediction};
-use crate::eval::judge::{Metric, metrics};
+use crate::eval::judge::{Metric, Unit, metrics};
 use crate::eval::plot;
 use crate::eval::report::{Figure, Report, Table};
 use crate::eval::stats::{self, Point, area, best, curve, median, poisson, quantile};
 
+/// Replies that are shown beside a standard answer.
+const SHOWN: usize = 20;
 /// False-alarm rates at which the recall is told.
 const RATES: [f64; 5] = [0.01, 0.05, 0.1, 0.2, 0.5];
 
@@ -21,6 +23,7 @@ pub(super) fn add(report: &mut Report, heard: &[&Prediction], background: &[&Pre
     hours(report, background);
     report.tables.push(baselines(report, heard));
     report.tables.extend(by_class(&of_metrics, heard, 2));
+    report.tables.extend(contents(heard));
     whole_curve(report, heard)
 }
 
@@ -55,11 +58,22 @@ fn hours(report: &mut Report, background: &[&Prediction]) {
         let alarms: usize = whole.iter().map(|p| p.replies.len()).sum();
         let (low, high) = poisson(alarms as u64);
         let value = alarms as f64 / hours;
-        let text = format!("{value:.1}  (95 %: {:.1} to {:.1}; {alarms} in {hours:.2} h)", low / hours, high / hours);
+        let long = if hours < 1.0 { format!("{:.1} min", 60.0 * hours) } else { format!("{hours:.2} h") };
+        let text = format!("{value:.1}  (95 %: {:.1} to {:.1}; {alarms} in {long})", low / hours, high / hours);
         let interval = Some((low / hours, high / hours));
         let name = "false alarms an hour of background".to_owned();
         report.figures.push(Figure { key: "alarms_an_hour".to_owned(), name, value: Some(value), interval, text });
     }
+}
+
+/// What was said to clips that have standard answers, beside the nearest of these.
+fn contents(heard: &[&Prediction]) -> Option<Table> {
+    let mut table = Table::new("", &["clip", "said", "nearest standard answer"]);
+    let answered: Vec<_> = heard.iter().filter(|p| !p.replies.is_empty()).filter_map(|p| Some((p, p.nearest_answer()?))).collect();
+    let short = |text: &str| text.chars().take(80).collect::<String>();
+    table.rows.extend(answered.iter().take(SHOWN).map(|(p, answer)| vec![p.id.clone(), short(&p.text()), short(answer)]));
+    table.title = format!("What was said: {} of {} replies that have a standard answer", table.rows.len(), answered.len());
+    (!answered.is_empty()).then_some(table)
 }
 
 /// What a device scores that never responds, and one that always does.
@@ -67,7 +81,8 @@ fn baselines(report: &Report, heard: &[&Prediction]) -> Table {
     let mut table = Table::new("Beside it", &["device", "balanced accuracy", "accuracy as published", "recall", "false-alarm rate"]);
     let mut row = |name: &str, value: &dyn Fn(&Metric) -> Option<f64>| {
         let of_metrics = metrics(&report.task);
-        let cells = of_metrics.iter().map(|m| value(m).map_or_else(|| "-".to_owned(), |v| m.unit.text(v)));
+        let cells =
+            of_metrics.iter().filter(|m| m.unit == Unit::Percent).map(|m| value(m).map_or_else(|| "-".to_owned(), |v| m.unit.text(v)));
         table.rows.push(std::iter::once(name.to_owned()).chain(cells).collect());
     };
     let like = |replies: &[crate::eval::items::Reply]| -> Vec<Prediction> {
@@ -104,8 +119,9 @@ fn whole_curve(report: &mut Report, heard: &[&Prediction]) -> Option<String> {
     }
     let mut table = Table::new("The curve", &["false-alarm rate at most", "recall", "with --eagerness"]);
     for rate in RATES {
-        let within = points.iter().rev().find(|p| p.false_alarms <= rate);
-        if let Some(point) = within {
+        // Of those that find as much the one that is wrong least.
+        let more = |a: &&Point, b: &&Point| a.recall.total_cmp(&b.recall).then(b.false_alarms.total_cmp(&a.false_alarms));
+        if let Some(point) = points.iter().filter(|p| p.false_alarms <= rate).max_by(more) {
             let cells = [format!("{:.0} %", 100.0 * rate), format!("{:.2} %", 100.0 * point.recall), format!("{:.2}", point.bias)];
             table.rows.push(cells.to_vec());
         }

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::config::{Language, Style};
+use crate::eval::bleu::{chrf, chrf_counts};
 use crate::eval::compare::compare;
 use crate::eval::items::{Expected, Reply};
 use crate::protocol::Stop;
@@ -14,6 +15,7 @@ fn prediction(id: usize, expected: Expected, text: Option<&str>, margins: &[f32]
         id: id.to_string(),
         class: vec!["all".into(), if id.is_multiple_of(2) { "even" } else { "odd" }.into()],
         expected,
+        answers: Vec::new(),
         audio_secs: 1.6,
         onset_secs: Some(0.2),
         question_secs: None,
@@ -91,6 +93,50 @@ fn background_gives_false_alarms_an_hour_and_nothing_else() {
     all.push(long);
     let (report, _) = report(blank(EvalTask::PROACTIVE, 40), &all);
     assert_eq!((report.scored, value(&report, "alarms_an_hour"), value(&report, "false_alarm_rate")), (40, 0.5, 0.1));
+}
+
+#[test]
+fn what_is_said_is_compared_with_the_nearest_standard_answer() {
+    let mut all = clips();
+    for (p, said) in all.iter_mut().zip(["Call an ambulance.", "nothing like it"]) {
+        p.answers = vec!["Are you well?".into(), "Call an ambulance.".into()];
+        p.replies[0].text = said.into();
+    }
+    all[9].answers = vec!["Missed, so not compared.".into()];
+    let (report, _) = report(blank(EvalTask::PROACTIVE, 40), &all);
+    let one = chrf(&chrf_counts("nothing like it", "Call an ambulance."));
+    assert!(value(&report, "content") > one && value(&report, "content") < 100.0);
+    let table = report.tables.iter().find(|t| t.title.starts_with("What was said: 2 of 2")).expect("what was said");
+    assert_eq!(table.rows[0], ["0", "Call an ambulance.", "Call an ambulance."]);
+    let beside = report.tables.iter().find(|t| t.title == "Beside it").expect("baselines");
+    assert!(beside.rows.iter().all(|row| row.len() == beside.columns.len()));
+    assert!(super::report(blank(EvalTask::PROACTIVE, 40), &clips()).0.figures.iter().all(|f| f.key != "content"));
+}
+
+#[test]
+fn several_items_in_a_session_have_a_row_for_each_number_and_policy_and_a_picture() {
+    let counts = vec![1, 50];
+    let contexts = vec!["keep_replies".to_owned(), "recent_only".to_owned()];
+    let mut all = Vec::new();
+    for context in &contexts {
+        for count in &counts {
+            let heard = clips().into_iter().map(|p| Prediction { condition: EvalTask::condition(*count, context), ..p });
+            all.extend(heard.map(|mut p| {
+                p.replies.iter_mut().for_each(|reply| reply.first_text_ms = Some(*count as f64));
+                p
+            }));
+        }
+    }
+    all.iter_mut().filter(|p| p.condition == "50 recent_only").for_each(|p| p.replies.clear());
+    let task = EvalTask::Streaming { of: Box::new(EvalTask::PROACTIVE), counts, contexts };
+    let (report, picture) = report(blank(task, 40), &all);
+    let table = &report.tables[0];
+    let names: Vec<String> = table.rows.iter().map(|row| row[..3].join(" ")).collect();
+    assert_eq!(names, ["keep_replies 1 40", "keep_replies 50 40", "recent_only 1 40", "recent_only 50 40"]);
+    assert_eq!((value(&report, "recall_50"), value(&report, "recall_50_recent_only"), report.scored), (0.6, 0.0, 40));
+    assert_eq!((value(&report, "first_text_ms_50"), value(&report, "delay_secs_1_recent_only")), (50.0, 1.0));
+    assert_eq!(picture.expect("a picture").matches("<polyline").count(), 2);
+    assert!(report.text().contains("recall, 50 in a session, recent_only"), "{}", report.text());
 }
 
 #[test]

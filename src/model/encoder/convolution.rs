@@ -40,17 +40,19 @@ impl Convolution {
         weights.iter().all(|w| w.is_finite()).then_some(Self { weights, bias, inner, outputs, stride })
     }
 
-    /// `padded`: a row of zeros, the input's rows, a row of zeros; `positions` rows go to `out`.
-    pub(super) fn forward(&self, padded: &[f32], positions: usize, out: &mut Tiled) {
+    /// `padded`: of each of `chunks` a row of zeros, the input's rows, a row of zeros; `positions` rows of each go to `out`.
+    pub(super) fn forward(&self, padded: &[f32], chunks: usize, positions: usize, out: &mut Tiled) {
         let n = TAPS * self.inner;
         let step = self.stride * self.inner;
         let path = Path::best();
-        out.reset(positions, self.outputs);
-        crew().share(&Parts::new(out.numbers_mut(), positions * TILE), 1, |tile, out| {
+        out.reset(chunks * positions, self.outputs);
+        crew().share(&Parts::new(out.numbers_mut(), chunks * positions * TILE), 1, |tile, out| {
             let weights = &self.weights[tile * n * TILE..][..n * TILE];
-            for first in (0..positions).step_by(ROWS) {
-                let rows = ROWS.min(positions - first);
-                product(path, rows, (&padded[first * step..], step), (weights, TILE * TILE), n, (&mut out[first * TILE..], TILE));
+            for (padded, out) in padded.chunks_exact(padded.len() / chunks).zip(out.chunks_exact_mut(positions * TILE)) {
+                for first in (0..positions).step_by(ROWS) {
+                    let rows = ROWS.min(positions - first);
+                    product(path, rows, (&padded[first * step..], step), (weights, TILE * TILE), n, (&mut out[first * TILE..], TILE));
+                }
             }
             let bias = &self.bias[tile * TILE..][..TILE];
             out.chunks_exact_mut(TILE).for_each(|row| row.iter_mut().zip(bias).for_each(|(v, b)| *v += b));

@@ -82,17 +82,19 @@ impl Layers {
         })
     }
 
-    /// `[128, 40]` to `[10, output_dim]`.
-    pub(super) fn forward(&self, mel: &[f32], device: &Device) -> CandleResult<Tensor> {
-        let x = Tensor::from_slice(mel, (1, self.num_mel_bins, CHUNK_FRAMES), device)?;
+    /// Chunks `[128, 40]` to features `[10, output_dim]`, one below the other.
+    pub(super) fn forward(&self, mels: &[&[f32]], device: &Device) -> CandleResult<Tensor> {
+        let chunks = mels.len();
+        let x = Tensor::from_vec(mels.concat(), (chunks, self.num_mel_bins, CHUNK_FRAMES), device)?;
         let x = gelu(&self.conv1.forward(&x)?)?;
         let x = gelu(&self.conv2.forward(&x)?)?;
-        let mut x = x.squeeze(0)?.t()?.contiguous()?.add(&self.positions)?;
+        let x = x.transpose(1, 2)?.contiguous()?.broadcast_add(&self.positions)?;
+        let d = x.dim(2)?;
+        let mut x = x.reshape((chunks * CHUNK_POSITIONS, d))?;
         for layer in &self.layers {
             x = layer.forward(&x)?;
         }
-        let d = x.dim(1)?;
-        let pooled = x.reshape((CHUNK_FEATURES, 2, d))?.mean(1)?;
+        let pooled = x.reshape((chunks * CHUNK_FEATURES, 2, d))?.mean(1)?;
         self.proj.forward(&self.ln_post.forward(&pooled)?)
     }
 }
@@ -106,16 +108,16 @@ impl Layer {
 }
 
 impl Attention {
-    /// Full attention within the chunk; heads are contiguous slices.
+    /// Full attention within each chunk, none across; heads are contiguous slices.
     fn forward(&self, x: &Tensor) -> CandleResult<Tensor> {
         let (n, d) = x.dims2()?;
         let head = d / self.n_heads;
-        let heads = |t: Tensor| t.reshape((n, self.n_heads, head))?.transpose(0, 1)?.contiguous();
+        let heads = |t: Tensor| t.reshape((n / CHUNK_POSITIONS, CHUNK_POSITIONS, self.n_heads, head))?.transpose(1, 2)?.contiguous();
         let q = heads(self.q_proj.forward(x)?)?;
         let k = heads(self.k_proj.forward(x)?)?;
         let v = heads(self.v_proj.forward(x)?)?;
         let scores = (q.matmul(&k.t()?)? * (head as f64).powf(-0.5))?;
         let mixed = softmax_last_dim(&scores)?.matmul(&v)?;
-        self.out_proj.forward(&mixed.transpose(0, 1)?.contiguous()?.reshape((n, d))?)
+        self.out_proj.forward(&mixed.transpose(1, 2)?.contiguous()?.reshape((n, d))?)
     }
 }

@@ -42,10 +42,10 @@ struct LayerNorm {
     bias: Vec<f32>,
 }
 
-/// What a chunk is computed in.
+/// What chunks are computed in.
 #[derive(Debug, Default)]
 struct Room {
-    /// Rows of a convolution's input between two rows of zeros.
+    /// Of each chunk the rows of a convolution's input between two rows of zeros.
     padded: Vec<f32>,
     x: Tiled,
     q: Tiled,
@@ -108,12 +108,12 @@ impl LayerNorm {
 }
 
 impl Layers {
-    /// `[128, 40]` to `[10, output_dim]`.
-    pub(super) fn forward(&self, mel: &[f32]) -> Vec<f32> {
-        // What an earlier chunk left behind when it panicked is overwritten: nothing in the room outlives a chunk.
+    /// Chunks `[128, 40]` to features `[10, output_dim]`, one after the other.
+    pub(super) fn forward(&self, mels: &[&[f32]]) -> Vec<f32> {
+        // What earlier chunks left behind when they panicked is overwritten: nothing in the room outlives a call.
         let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
         let room = &mut *room;
-        self.convolve(mel, room);
+        self.convolve(mels, room);
         let d = room.x.width();
         for layer in &self.layers {
             room.rounded.round_tiled(&room.x, layer.self_attn_layer_norm.as_norm());
@@ -127,8 +127,9 @@ impl Layers {
         }
         // Pairs of positions become one feature.
         room.padded.resize(2 * d, 0.0);
-        room.mixed.reset(CHUNK_FEATURES, d);
-        for feature in 0..CHUNK_FEATURES {
+        let features = mels.len() * CHUNK_FEATURES;
+        room.mixed.reset(features, d);
+        for feature in 0..features {
             let (a, b) = room.padded[..2 * d].split_at_mut(d);
             room.x.copy(2 * feature, 0, a);
             room.x.copy(2 * feature + 1, 0, b);
@@ -137,31 +138,35 @@ impl Layers {
         }
         room.rounded.round_tiled(&room.mixed, self.ln_post.as_norm());
         self.proj.forward(&room.rounded, &mut room.q);
-        let mut out = vec![0.0; CHUNK_FEATURES * self.proj.out()];
+        let mut out = vec![0.0; features * self.proj.out()];
         for (feature, out) in out.chunks_exact_mut(self.proj.out()).enumerate() {
             room.q.copy(feature, 0, out);
         }
         out
     }
 
-    /// The convolutions and positions, to `room.x` `[20, d]`.
-    fn convolve(&self, mel: &[f32], room: &mut Room) {
-        let bins = self.num_mel_bins;
+    /// The convolutions and positions, to `room.x` `[20 chunks, d]`.
+    fn convolve(&self, mels: &[&[f32]], room: &mut Room) {
+        let (bins, chunks) = (self.num_mel_bins, mels.len());
         room.padded.clear();
-        room.padded.resize((CHUNK_FRAMES + 2) * bins, 0.0);
-        for (bin, frames) in mel.chunks_exact(CHUNK_FRAMES).enumerate() {
-            room.padded[bins + bin..].iter_mut().step_by(bins).zip(frames).for_each(|(to, v)| *to = *v);
+        room.padded.resize(chunks * (CHUNK_FRAMES + 2) * bins, 0.0);
+        for (mel, padded) in mels.iter().zip(room.padded.chunks_exact_mut((CHUNK_FRAMES + 2) * bins)) {
+            for (bin, frames) in mel.chunks_exact(CHUNK_FRAMES).enumerate() {
+                padded[bins + bin..].iter_mut().step_by(bins).zip(frames).for_each(|(to, v)| *to = *v);
+            }
         }
-        self.conv1.forward(&room.padded, CHUNK_FRAMES, &mut room.mixed);
+        self.conv1.forward(&room.padded, chunks, CHUNK_FRAMES, &mut room.mixed);
         let d = room.mixed.width();
         room.padded.clear();
-        room.padded.resize((CHUNK_FRAMES + 2) * d, 0.0);
-        for (row, to) in room.padded.chunks_exact_mut(d).skip(1).take(CHUNK_FRAMES).enumerate() {
-            room.mixed.copy(row, 0, to);
+        room.padded.resize(chunks * (CHUNK_FRAMES + 2) * d, 0.0);
+        for (chunk, padded) in room.padded.chunks_exact_mut((CHUNK_FRAMES + 2) * d).enumerate() {
+            for (row, to) in padded.chunks_exact_mut(d).skip(1).take(CHUNK_FRAMES).enumerate() {
+                room.mixed.copy(chunk * CHUNK_FRAMES + row, 0, to);
+            }
         }
-        self.conv2.forward(&room.padded, CHUNK_POSITIONS, &mut room.x);
+        self.conv2.forward(&room.padded, chunks, CHUNK_POSITIONS, &mut room.x);
         room.padded.resize(d, 0.0);
-        for (row, positions) in self.positions.chunks_exact(d).enumerate() {
+        for (row, positions) in self.positions.chunks_exact(d).cycle().take(chunks * CHUNK_POSITIONS).enumerate() {
             let sums = &mut room.padded[..d];
             room.x.copy(row, 0, sums);
             sums.iter_mut().zip(positions).for_each(|(v, p)| *v += p);
@@ -170,29 +175,31 @@ impl Layers {
     }
 }
 
-/// Full attention within the chunk, from `q`, `k` and `v` to `rounded`; heads of `size` numbers are contiguous columns.
+/// Full attention within each chunk, from `q`, `k` and `v` to `rounded`; heads of `size` numbers are contiguous columns.
 fn attend(room: &mut Room, size: usize) {
-    let (rows, d) = (room.q.rows(), room.q.width());
-    debug_assert_eq!(rows, CHUNK_POSITIONS);
-    // Of every head `[row][size]` of answers, queries, keys and values, and room.
+    let (all, d, rows) = (room.q.rows(), room.q.width(), CHUNK_POSITIONS);
+    let (heads_of_chunk, chunks) = (d / size, all / rows);
+    // Of every chunk and head `[row][size]` of answers, queries, keys and values, and room.
     let share = rows * 4 * size + math::room_within(rows, size);
-    room.heads.resize(d / size * share, 0.0);
+    room.heads.resize(chunks * heads_of_chunk * share, 0.0);
     let (q, k, v) = (&room.q, &room.k, &room.v);
-    crew().share(&Parts::new(&mut room.heads, share), 1, |head, own| {
+    crew().share(&Parts::new(&mut room.heads, share), 1, |at, own| {
+        let (first, head) = (at / heads_of_chunk * rows, at % heads_of_chunk);
         let (answers, rest) = own.split_at_mut(rows * size);
         let (queries, rest) = rest.split_at_mut(rows * size);
         let (keys, rest) = rest.split_at_mut(rows * size);
         let (values, within) = rest.split_at_mut(rows * size);
         for row in 0..rows {
-            q.copy(row, head * size, &mut queries[row * size..][..size]);
-            k.copy(row, head * size, &mut keys[row * size..][..size]);
-            v.copy(row, head * size, &mut values[row * size..][..size]);
+            q.copy(first + row, head * size, &mut queries[row * size..][..size]);
+            k.copy(first + row, head * size, &mut keys[row * size..][..size]);
+            v.copy(first + row, head * size, &mut values[row * size..][..size]);
         }
         math::attend_within(size, queries, keys, values, within, answers);
     });
     let heads = &room.heads;
-    room.rounded.fill(rows, d, Activations::worth_a_thread(rows), |g, cells| {
+    room.rounded.fill(all, d, Activations::worth_a_thread(all), |g, cells| {
         for (row, cell) in cells.chunks_exact_mut(GROUP).enumerate() {
+            let (chunk, row) = (row / rows, row % rows);
             let mut column = g * GROUP;
             let mut cell = cell;
             // A group may reach over several heads, and a head over several groups.
@@ -200,7 +207,7 @@ fn attend(room: &mut Room, size: usize) {
                 let (head, within) = (column / size, column % size);
                 let count = cell.len().min(size - within);
                 let (to, rest) = cell.split_at_mut(count);
-                to.copy_from_slice(&heads[head * share + row * size + within..][..count]);
+                to.copy_from_slice(&heads[(chunk * heads_of_chunk + head) * share + row * size + within..][..count]);
                 (cell, column) = (rest, column + count);
             }
             cell.fill(0.0);
