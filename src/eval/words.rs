@@ -139,11 +139,11 @@ mod tests {
 
     #[test]
     fn each_hit_is_told_with_both_its_places() {
-        let (said, heard) = (["a", "b", "x", "c", "d", "e"], ["a", "b", "c", "y", "d", "e"]);
+        let (said, heard) = (["a", "x", "b", "y", "c"], ["a", "z", "b", "c"]);
         let mut hits = Vec::new();
         let edits = align_with(&said, &heard, |at, as_| hits.push((at, as_))).expect("short");
         hits.sort_unstable();
-        assert_eq!((hits.as_slice(), edits.hits), (&[(0, 0), (1, 1), (3, 2), (4, 4), (5, 5)][..], 5));
+        assert_eq!((hits.as_slice(), edits.hits), (&[(0, 0), (2, 2), (4, 3)][..], 3));
     }
 
     #[test]
