@@ -152,6 +152,12 @@ fn no_checkpoint_file_breaks_what_reads_it() {
     let fixture = root().join("models/fixture");
     let mut bases: Vec<Vec<u8>> =
         CHECKPOINT_FILES.iter().enumerate().map(|(kind, file)| with_kind(kind, &fs::read(fixture.join(file)).unwrap())).collect();
+    // Found by fuzzing: a decoder that is no JSON made the tokenizer's own parser panic.
+    let tokenizer = fs::read_to_string(fixture.join("tokenizer.json")).unwrap();
+    let (before, decoder) = tokenizer.split_once("\"decoder\"").unwrap();
+    let damaged = format!("{before}\"decoder\"{}", decoder.replacen("ByteLevel", "Byte\nLevel", 1));
+    assert_ne!(damaged, tokenizer);
+    bases.push(with_kind(CHECKPOINT_FILES.iter().position(|file| *file == "tokenizer.json").unwrap(), damaged.as_bytes()));
     let dir = tempfile::tempdir().unwrap();
     for precision in [Precision::Q8, Precision::Q4] {
         let file = hearken::model::quantise(&fixture, precision, dir.path(), |_, _| std::ops::ControlFlow::Continue(())).unwrap();

@@ -236,7 +236,10 @@ impl Decoder {
     /// Lists what `segments` feed and read.
     fn list(&self, segments: &[Segment<'_>], lists: &mut Lists) -> CandleResult<()> {
         let Lists { spans, decisions, pairs, rows: whole } = lists;
-        (spans.clear(), decisions.clear(), pairs.clear(), whole.clear());
+        spans.clear();
+        decisions.clear();
+        pairs.clear();
+        whole.clear();
         let mut first_row = 0;
         for segment in segments {
             let rows = segment.inputs.iter().map(Input::rows).sum();
