@@ -145,13 +145,15 @@ impl Parts {
             let call = Call { fed, goal: Goal::Decide };
             let row = self.call(&mut cache, &features, &call);
             let responds = row[self.ids.text_begin as usize] > row[self.ids.keep_silence as usize];
-            (calls.push(call), rows.push(row));
+            calls.push(call);
+            rows.push(row);
             pending = vec![if responds { self.ids.text_begin } else { self.ids.keep_silence }];
             for _ in 0..if responds { REPLY } else { 0 } {
                 let call = Call { fed: pending.iter().map(|token| Fed::Token(*token)).collect(), goal: Goal::Speak };
                 let row = self.call(&mut cache, &features, &call);
                 pending = vec![best(&row).0 as u32];
-                (calls.push(call), rows.push(row));
+                calls.push(call);
+                rows.push(row);
                 if pending[0] == self.ids.text_end {
                     break;
                 }

@@ -17,7 +17,7 @@ use hearken::config::{HistoryPrefs, Precision};
 use history_bench::{Bench, said, started};
 use targets::{CHECKPOINT_FILES, SETTINGS_FILES, SOUNDS};
 
-/// Inputs of each target in a short run.
+/// Inputs of each target in a short run, for each share that it is given: fast ones get more.
 const SHORT: u64 = 150;
 /// Any one input is done within this, on a machine that does much else.
 const SLOW: Duration = Duration::from_secs(20);
@@ -106,12 +106,11 @@ fn with_kind(kind: usize, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Gives `target` the `bases` as they are and then mutations of them.
-fn fuzz(name: &str, target: fn(&[u8]), bases: &[Vec<u8>], per_second: u64) {
+fn fuzz(name: &str, target: fn(&[u8]), bases: &[Vec<u8>], shares: u64) {
     let long = std::env::var("HEARKEN_FUZZ_SECS").ok().and_then(|secs| secs.parse::<u64>().ok()).map(Duration::from_secs);
     let seed = std::env::var("HEARKEN_FUZZ_SEED").ok().and_then(|seed| seed.parse::<u64>().ok()).unwrap_or(0);
     let (begun, mut count, mut slowest) = (Instant::now(), 0u64, Duration::ZERO);
-    // So many as a moment allows where every one is slow.
-    let most = SHORT * per_second;
+    let most = SHORT * shares;
     while long.map_or(count < most, |long| begun.elapsed() < long) {
         let input = match bases.get(count as usize) {
             Some(base) => base.clone(),

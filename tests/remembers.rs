@@ -36,7 +36,7 @@ fn speech(text: &str, voice: &str) -> Vec<f32> {
 
 /// A day that is made up as it is heard.
 struct Day {
-    /// What comes next, from its end.
+    /// What comes next.
     scenes: Box<dyn Iterator<Item = Vec<f32>> + Send>,
     noise: u64,
 }
