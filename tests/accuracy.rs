@@ -113,7 +113,7 @@ enum Fed {
 impl Parts {
     fn features(&self, samples: &[f32]) -> Vec<Tensor> {
         let mut log_mel = LogMel::new(MaxOver::Everything);
-        let of = |chunk: &[f32; CHUNK_SAMPLES]| self.encoder.forward(log_mel.step(chunk).as_slice()).unwrap();
+        let of = |chunk: &[f32; CHUNK_SAMPLES]| self.encoder.forward(&[log_mel.step(chunk).as_slice()]).unwrap().remove(0);
         samples.as_chunks::<CHUNK_SAMPLES>().0.iter().map(of).collect()
     }
 
