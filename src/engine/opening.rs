@@ -14,7 +14,7 @@ use crate::model::{Input, LaneCache, Model, Segment};
 use crate::time::{CHUNK_SAMPLES, ChunkIdx, StreamTime};
 
 /// Raised whenever what is stored, or how it is computed, changes.
-const FORMAT: &[u8] = b"hearken opening 3: keys before rotation";
+const FORMAT: &[u8] = b"hearken opening 4: keys before rotation";
 
 /// The cache and pending tokens that a lane starts from.
 #[derive(Debug)]
@@ -58,12 +58,14 @@ impl Opening {
         Ok(Arc::new(Self { cache: model.new_cache(), pending }))
     }
 
-    /// A cache of its own for a lane.
+    /// A cache of its own for a lane that is fed up to `positions`.
     ///
     /// # Errors
     /// When there is no memory for it.
-    pub fn fork(&self) -> Result<LaneCache> {
-        self.cache.fork().map_err(|e| Error::new(ErrorKind::Memory, format!("no room for a lane's cache: {e}")))
+    pub fn fork(&self, positions: usize) -> Result<LaneCache> {
+        let mut own = self.cache.fork().map_err(|e| Error::new(ErrorKind::Memory, format!("no room for a lane's cache: {e}")))?;
+        own.reserve(positions);
+        Ok(own)
     }
 
     /// Positions that its cache holds.

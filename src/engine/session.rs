@@ -122,10 +122,10 @@ struct Run {
 }
 
 impl Run {
-    /// Goes back to the opening; how many chunks that forgets.
-    fn reset(&mut self) -> Result<u64> {
+    /// Goes back to the opening, in a cache for `window` positions; how many chunks that forgets.
+    fn reset(&mut self, window: usize) -> Result<u64> {
         self.lane.restart(self.opening.pending.clone());
-        self.cache = self.opening.fork()?;
+        self.cache = self.opening.fork(window)?;
         let held = std::mem::replace(&mut self.context, Context::new(self.opening.positions()));
         Ok(held.chunks() as u64)
     }
@@ -198,7 +198,7 @@ impl Session {
         self.lanes.push(Run {
             mode: mode.clone(),
             lane: Lane::new(rules, self.model.ids().clone(), opening.pending.clone()),
-            cache: opening.fork()?,
+            cache: opening.fork(self.window())?,
             opening: Arc::clone(opening),
             context: Context::new(opening.positions()),
             next,
@@ -236,6 +236,14 @@ impl Session {
         for run in self.lanes.iter_mut().filter(|run| run.mode.name == name) {
             run.mode.eagerness = eagerness;
             run.lane.become_eager(eagerness);
+        }
+    }
+
+    /// Positions that a lane's cache has room for from the start; none where nobody knows how many it will take.
+    const fn window(&self) -> usize {
+        match self.conduct.when_full {
+            WhenFull::Trim(_) => self.limit,
+            WhenFull::Fail => 0,
         }
     }
 
@@ -314,8 +322,9 @@ impl Session {
         self.queue.clear();
         self.lanes.retain(|run| run.switch == Switch::On);
         let next = self.queue.end();
+        let window = self.window();
         for run in &mut self.lanes {
-            run.reset()?;
+            run.reset(window)?;
             run.next = next;
         }
         Ok(())
@@ -401,9 +410,10 @@ impl Session {
     }
 
     fn reset_lane(&mut self, at: usize, out: &mut Vec<Event>) -> Result<()> {
+        let window = self.window();
         let run = &mut self.lanes[at];
         let (at, mode) = (run.context.at(), run.mode.name.clone());
-        let dropped_chunks = run.reset()?;
+        let dropped_chunks = run.reset(window)?;
         out.push(Event::ContextTrimmed { at, mode, dropped_chunks, positions: run.cache.positions() });
         Ok(())
     }

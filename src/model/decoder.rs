@@ -7,6 +7,8 @@
 mod float;
 mod packed;
 
+use std::sync::{Mutex, PoisonError};
+
 use candle_core::{DType, Device, Result as CandleResult, Tensor};
 
 use super::checkpoint::Checkpoint;
@@ -87,6 +89,18 @@ pub struct Decoder {
     config: LmConfig,
     dtype: DType,
     device: Device,
+    lists: Mutex<Lists>,
+}
+
+/// What a pass is about, in lists whose memory is kept.
+#[derive(Debug, Default)]
+struct Lists {
+    spans: Vec<Span>,
+    /// Rows of which the two logits that can be chosen are read, and those logits.
+    decisions: Vec<usize>,
+    pairs: Vec<(f32, f32)>,
+    /// Rows of which all logits are read.
+    rows: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -96,6 +110,7 @@ enum Layers {
 }
 
 /// Where the rows of one lane lie in a pass, and in its own positions.
+#[derive(Debug)]
 struct Span {
     first_row: usize,
     rows: usize,
@@ -126,7 +141,7 @@ impl Decoder {
             Numbers::Float(dtype) => Layers::Float(Box::new(float::Layers::new(weights, config, dtype, device, decision)?)),
             Numbers::Packed(bits) => Layers::Packed(Box::new(packed::Layers::new(weights, config, bits, decision)?)),
         };
-        Ok(Self { layers, config: config.clone(), dtype: numbers.dtype(), device: device.clone() })
+        Ok(Self { layers, config: config.clone(), dtype: numbers.dtype(), device: device.clone(), lists: Mutex::default() })
     }
 
     /// Feeds every segment, appends to its cache and reads what it asks for, in its order.
@@ -134,27 +149,24 @@ impl Decoder {
     /// # Errors
     /// When candle fails; the caches are then in an undefined state and must be dropped.
     pub fn pass(&self, segments: &mut [Segment<'_>]) -> CandleResult<Vec<Vec<Logits>>> {
-        let spans = self.spans(segments)?;
-        let wanted = |what: Read| -> Vec<usize> {
-            let of = |(span, segment): (&Span, &Segment<'_>)| -> Vec<usize> {
-                segment.reads.iter().filter(|(_, read)| *read == what).map(|(row, _)| span.first_row + row).collect()
-            };
-            spans.iter().zip(segments.iter()).flat_map(of).collect()
-        };
-        let (decisions, rows) = (wanted(Read::Decision), wanted(Read::Row));
-        let (decisions, rows) = match &self.layers {
+        // Nothing in the lists outlives a pass: what one that panicked left behind is overwritten.
+        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        let lists = &mut *lists;
+        self.list(segments, lists)?;
+        let rows = match &self.layers {
             Layers::Float(layers) => {
-                let x = layers.pass(&spans, segments)?;
-                (layers.decisions(&x, &decisions)?, layers.rows(&x, &rows)?)
+                let x = layers.pass(&lists.spans, segments)?;
+                lists.pairs.extend(layers.decisions(&x, &lists.decisions)?.iter().map(|pair| (pair[0], pair[1])));
+                layers.rows(&x, &lists.rows)?
             }
-            Layers::Packed(layers) => layers.pass(&spans, segments, &decisions, &rows)?,
+            Layers::Packed(layers) => layers.pass(segments, lists)?,
         };
-        for (span, segment) in spans.iter().zip(segments.iter_mut()) {
+        for (span, segment) in lists.spans.iter().zip(segments.iter_mut()) {
             segment.cache.positions += span.rows;
         }
-        let (mut decisions, mut rows) = (decisions.into_iter(), rows.into_iter());
+        let (mut decisions, mut rows) = (lists.pairs.iter(), rows.into_iter());
         let mut next = |what: Read| match what {
-            Read::Decision => decisions.next().map(|pair| Logits::Decision { silent: pair[0], respond: pair[1] }),
+            Read::Decision => decisions.next().map(|(silent, respond)| Logits::Decision { silent: *silent, respond: *respond }),
             Read::Row => rows.next().map(Logits::Row),
         };
         Ok(segments.iter().map(|s| s.reads.iter().filter_map(|(_, what)| next(*what)).collect()).collect())
@@ -221,9 +233,14 @@ impl Decoder {
         self.config.n_embd
     }
 
-    fn spans(&self, segments: &[Segment<'_>]) -> CandleResult<Vec<Span>> {
+    /// Lists what `segments` feed and read.
+    fn list(&self, segments: &[Segment<'_>], lists: &mut Lists) -> CandleResult<()> {
+        let Lists { spans, decisions, pairs, rows: whole } = lists;
+        spans.clear();
+        decisions.clear();
+        pairs.clear();
+        whole.clear();
         let mut first_row = 0;
-        let mut spans = Vec::with_capacity(segments.len());
         for segment in segments {
             let rows = segment.inputs.iter().map(Input::rows).sum();
             let position = segment.cache.positions;
@@ -231,8 +248,12 @@ impl Decoder {
                 candle_core::bail!("position {} lies beyond the model's {}", position + rows, self.config.block_size);
             }
             spans.push(Span { first_row, rows, position });
+            for (row, what) in &segment.reads {
+                let list = if *what == Read::Decision { &mut *decisions } else { &mut *whole };
+                list.push(first_row + row);
+            }
             first_row += rows;
         }
-        Ok(spans)
+        Ok(())
     }
 }

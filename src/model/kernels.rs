@@ -30,6 +30,8 @@ pub mod product;
 mod tests;
 mod tiled;
 
+use std::sync::OnceLock;
+
 pub use activations::{Activations, Norm, with_room};
 pub use packing::{Bits, pack, tile_bytes, unpack};
 pub use tiled::Tiled;
@@ -100,7 +102,8 @@ impl Path {
     /// The fastest one that this machine has.
     #[must_use]
     pub fn best() -> Self {
-        Self::available()[0]
+        static BEST: OnceLock<Path> = OnceLock::new();
+        *BEST.get_or_init(|| Self::available()[0])
     }
 
     /// Those that this machine has, fastest first.

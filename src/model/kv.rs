@@ -145,6 +145,16 @@ impl LaneCache {
         Ok(Self { layers: self.layers.iter().map(layer).collect::<Result<_>>()?, positions: self.positions })
     }
 
+    /// Takes room for `positions` at once: nothing is allocated before it holds more. Layers in candle's number types grow as
+    /// they always do.
+    pub fn reserve(&mut self, positions: usize) {
+        for layer in &mut self.layers {
+            if let Layer::Packed(own) = layer {
+                own.reserve(positions);
+            }
+        }
+    }
+
     /// Keeps the positions `kept` (in order, none twice), which move to the lowest positions. What lies beyond those that
     /// count, left by a pass that failed, goes as well.
     ///

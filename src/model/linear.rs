@@ -13,7 +13,8 @@ use memmap2::Mmap;
 use rayon::prelude::*;
 
 use super::kernels::crew::{Parts, crew};
-use super::kernels::{self, Activations, Bits, GROUP, Packed, Path, TILE, Tiled, math};
+use super::kernels::{self, Activations, Bits, GROUP, Packed, Path, TILE, Tiled, math, tile_bytes, unpack};
+use super::weights::Planes;
 
 /// Weights times rows that a thread takes at a time at least: some microseconds, a hundred times what taking them costs.
 const WORTH_TAKING: usize = 500_000;
@@ -48,6 +49,8 @@ impl fmt::Debug for Bytes {
 #[derive(Clone, Debug)]
 pub struct PackedLinear {
     bytes: Bytes,
+    /// The second plane: what rounding to the first left over.
+    rest: Option<Bytes>,
     bits: Bits,
     out: usize,
     inner: usize,
@@ -61,13 +64,24 @@ impl PackedLinear {
     #[must_use]
     pub fn new(bytes: Bytes, bits: Bits, (out, inner): (usize, usize)) -> Option<Self> {
         let tiles = Packed::new(bytes.as_slice(), bits, inner)?.tiles();
-        (tiles == out.div_ceil(TILE)).then(|| Self { bytes, bits, out, inner, bias: None, path: Path::best() })
+        (tiles == out.div_ceil(TILE)).then(|| Self { bytes, rest: None, bits, out, inner, bias: None, path: Path::best() })
     }
 
     /// Packs `weight`, `out` rows of `inner` numbers.
     #[must_use]
-    pub fn pack(weight: &[f32], bits: Bits, (out, inner): (usize, usize)) -> Option<Self> {
-        Self::new(Bytes::Memory(Arc::new(pack(weight, bits, inner))), bits, (out, inner))
+    pub fn pack(weight: &[f32], (bits, planes): (Bits, Planes), (out, inner): (usize, usize)) -> Option<Self> {
+        let bytes = |bytes: Vec<u8>| Bytes::Memory(Arc::new(bytes));
+        let own = Self::new(bytes(pack(weight, bits, inner)), bits, (out, inner))?;
+        match planes {
+            Planes::One => Some(own),
+            Planes::Two => own.with_rest(bytes(pack_rest(weight, bits, inner))),
+        }
+    }
+
+    /// The same layer with its second plane; None when that is of another size.
+    #[must_use]
+    pub fn with_rest(self, rest: Bytes) -> Option<Self> {
+        (rest.as_slice().len() == self.bytes.as_slice().len()).then(|| Self { rest: Some(rest), ..self })
     }
 
     /// The same layer with a bias of one number per output.
@@ -83,7 +97,7 @@ impl PackedLinear {
         self.out
     }
 
-    /// The numbers of output `at`, as a table of embeddings has them; None beyond the table.
+    /// The numbers of output `at` of the first plane, as a table of embeddings has them; None beyond the table.
     #[must_use]
     pub fn row(&self, at: usize) -> Option<impl Iterator<Item = f32>> {
         if at < self.out { Packed::new(self.bytes.as_slice(), self.bits, self.inner)?.row(at) } else { None }
@@ -110,7 +124,8 @@ impl PackedLinear {
 
     /// Adds the products with the tiles `from..to` to `out`, `[row][16 (to - from)]`; tiles beyond the last are zero.
     fn add_tiles(&self, x: &Activations, (from, to): (usize, usize), out: &mut [f32]) {
-        if let Some(packed) = Packed::new(self.bytes.as_slice(), self.bits, self.inner) {
+        let planes = std::iter::once(&self.bytes).chain(&self.rest);
+        for packed in planes.filter_map(|plane| Packed::new(plane.as_slice(), self.bits, self.inner)) {
             kernels::multiply(self.path, packed, x, (from, to), out);
         }
     }
@@ -227,4 +242,15 @@ pub fn pack(weight: &[f32], bits: Bits, inner: usize) -> Vec<u8> {
         })
         .collect();
     tiles.concat()
+}
+
+/// Packs what [`pack`] leaves over: the second plane.
+#[must_use]
+pub fn pack_rest(weight: &[f32], bits: Bits, inner: usize) -> Vec<u8> {
+    let first = pack(weight, bits, inner);
+    let rounded = first.par_chunks(tile_bytes(bits, inner)).flat_map_iter(|tile| unpack(tile, inner, bits));
+    let rounded: Vec<f32> = rounded.collect();
+    // Padding of the last tile has no weight beside it.
+    let rest: Vec<f32> = weight.iter().zip(&rounded).map(|(w, r)| w - r).collect();
+    pack(&rest, bits, inner)
 }

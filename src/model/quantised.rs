@@ -4,7 +4,8 @@
 //! loaded: a tensor of bytes `[tiles, bytes of a tile]`, 16 outputs a tile, one f16 scale per output and 64 inputs. No
 //! standard block type serves: theirs keep one output's weights together, so that a product of a dozen rows would have to
 //! gather them again at every chunk (measured in CRATES.md: candle's Q4_K takes twice the time). Embeddings have 8 bits;
-//! norms, biases, convolutions and the rows of `lm_head` that decide stay f32.
+//! norms, biases, convolutions and the rows of `lm_head` that decide stay f32. The matrices of the decoder's first layer come in
+//! two planes ([`Planes`]): a tensor `NAME.rest` holds what rounding left over, rounded in the same way.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -16,12 +17,12 @@ use candle_core::{DType, Device, Tensor};
 use super::checkpoint::Checkpoint;
 use super::gguf::{Entry, Gguf, Kind, Note, Writer};
 use super::kernels::{Bits, TILE, tile_bytes};
-use super::linear::{Bytes, PackedLinear, pack};
-use super::weights::Weights;
+use super::linear::{Bytes, PackedLinear, pack, pack_rest};
+use super::weights::{Planes, Weights};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Version of what is written here; another one is refused.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 const FORMAT_NOTE: &str = "hearken.format";
 const BITS_NOTE: &str = "hearken.bits";
 const SOURCE_NOTE: &str = "hearken.source";
@@ -103,9 +104,16 @@ impl Weights for Quantised {
     }
 
     fn packed(&self, name: &str, (out, inner): (usize, usize), bits: Bits) -> Result<PackedLinear> {
-        let range = self.found(name, Kind::Bytes, &[out.div_ceil(TILE), tile_bytes(bits, inner)])?;
-        PackedLinear::new(Bytes::Mapped(self.file.map().clone(), range), bits, (out, inner))
-            .ok_or_else(|| Error::at(ErrorKind::Model, self.file.path(), format!("the tensor {name} is not {out} x {inner} numbers")))
+        let plane = |name: &str| -> Result<Bytes> {
+            let range = self.found(name, Kind::Bytes, &[out.div_ceil(TILE), tile_bytes(bits, inner)])?;
+            Ok(Bytes::Mapped(self.file.map().clone(), range))
+        };
+        let own = PackedLinear::new(plane(name)?, bits, (out, inner));
+        let own = match Planes::of(name) {
+            Planes::One => own,
+            Planes::Two => own.zip(Some(plane(&rest_of(name))?)).and_then(|(own, rest)| own.with_rest(rest)),
+        };
+        own.ok_or_else(|| Error::at(ErrorKind::Model, self.file.path(), format!("the tensor {name} is not {out} x {inner} numbers")))
     }
 
     fn rows(&self, name: &str, (_, inner): (usize, usize), ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {
@@ -123,6 +131,28 @@ enum Form {
     /// F32, as it is.
     Kept,
     Packed(Bits),
+    /// What packing leaves over.
+    Rest(Bits),
+}
+
+/// The tensor that holds the second plane of `name`.
+fn rest_of(name: &str) -> String {
+    format!("{name}.rest")
+}
+
+/// A tensor that is written: what it is called, what it is made of, and how.
+struct Piece<'a> {
+    name: String,
+    source: &'a str,
+    shape: &'a [usize],
+    form: Form,
+}
+
+/// The pieces that the tensor `name` of `shape` becomes.
+fn pieces<'a>(name: &'a str, shape: &'a [usize], bits: Bits) -> impl Iterator<Item = Piece<'a>> {
+    let piece = move |name: String, source: &'a str, form: Form| Piece { name, source, shape, form };
+    let rest = (shape.len() == 2 && Planes::of(name) == Planes::Two).then(|| piece(rest_of(name), name, Form::Rest(bits)));
+    std::iter::once(piece(name.to_owned(), name, form(name, shape, bits))).chain(rest)
 }
 
 /// The form of the tensor `name` of `shape`.
@@ -166,10 +196,13 @@ fn write(
     let sources = checkpoint.shapes()?;
     let inner = checkpoint.lm.n_embd;
     let mut tensors: Vec<(String, Entry)> = vec![(KEPT_ROWS.into(), Entry { kind: Kind::F32, shape: vec![kept.len(), inner] })];
-    for (name, shape) in &sources {
-        let entry = match form(name, shape, bits) {
-            Form::Kept => Entry { kind: Kind::F32, shape: shape.clone() },
-            Form::Packed(bits) => Entry { kind: Kind::Bytes, shape: vec![shape[0].div_ceil(TILE), tile_bytes(bits, shape[1])] },
+    let pieces: Vec<Piece<'_>> = sources.iter().flat_map(|(name, shape)| pieces(name, shape, bits)).collect();
+    for Piece { name, shape, form, .. } in &pieces {
+        let entry = match form {
+            Form::Kept => Entry { kind: Kind::F32, shape: shape.to_vec() },
+            Form::Packed(bits) | Form::Rest(bits) => {
+                Entry { kind: Kind::Bytes, shape: vec![shape[0].div_ceil(TILE), tile_bytes(*bits, shape[1])] }
+            }
         };
         tensors.push((name.clone(), entry));
     }
@@ -184,7 +217,7 @@ fn write(
     let failed = |e: io::Error| Error::at(ErrorKind::Output, path, e);
     let file = File::create(path).map_err(failed)?;
     let mut writer = Writer::new(BufWriter::with_capacity(1 << 20, file), &notes, &tensors).map_err(failed)?;
-    let all: u64 = sources.iter().map(|(_, shape)| shape.iter().product::<usize>() as u64).sum();
+    let all: u64 = pieces.iter().map(|piece| piece.shape.iter().product::<usize>() as u64).sum();
     let mut done = 0;
     if progress(0, all).is_break() {
         return Err(stopped());
@@ -192,17 +225,18 @@ fn write(
     let head = checkpoint.rows(HEAD, (checkpoint.lm.padded_vocab_size, inner), kept, DType::F32, &Device::Cpu)?;
     let head = head.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
     writer.tensor(|to| write_floats(to, &head)).map_err(failed)?;
-    for (name, shape) in &sources {
+    for Piece { source, shape, form, .. } in &pieces {
         let outcome: Result<(), Failure> = writer.tensor(|to| {
             let rows = shape[0];
             let width: usize = shape[1..].iter().product();
             let block = (BLOCK_NUMBERS / width.max(1)).next_multiple_of(TILE).max(TILE);
             for first in (0..rows).step_by(block) {
                 let count = block.min(rows - first);
-                let numbers = checkpoint.block(name, shape, first..first + count).map_err(Failure::Reading)?;
-                match form(name, shape, bits) {
+                let numbers = checkpoint.block(source, shape, first..first + count).map_err(Failure::Reading)?;
+                match form {
                     Form::Kept => write_floats(to, &numbers)?,
-                    Form::Packed(bits) => to.write_all(&pack(&numbers, bits, width))?,
+                    Form::Packed(bits) => to.write_all(&pack(&numbers, *bits, width))?,
+                    Form::Rest(bits) => to.write_all(&pack_rest(&numbers, *bits, width))?,
                 }
                 done += numbers.len() as u64;
                 if progress(done, all).is_break() {

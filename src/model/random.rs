@@ -7,8 +7,8 @@ use candle_core::{DType, Device, Tensor};
 use half::{bf16, f16};
 
 use super::kernels::{Bits, TILE};
-use super::linear::{Bytes, PackedLinear, pack};
-use super::weights::{Weights, unpackable};
+use super::linear::{Bytes, PackedLinear, pack, pack_rest};
+use super::weights::{Planes, Weights, unpackable};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Spread of random weights: `initializer_range` of Qwen2.5.
@@ -56,8 +56,13 @@ impl Weights for RandomWeights {
     /// Packed bytes at random, without ever being floats: one tile of random numbers, repeated.
     fn packed(&self, name: &str, (out, inner): (usize, usize), bits: Bits) -> Result<PackedLinear> {
         let numbers: Vec<f32> = (0..TILE * inner).map(|_| self.uniform() * SPREAD).collect();
-        let bytes = pack(&numbers, bits, inner).repeat(out.div_ceil(TILE));
-        PackedLinear::new(Bytes::Memory(Arc::new(bytes)), bits, (out, inner)).ok_or_else(|| unpackable(name, (out, inner)))
+        let bytes = |tile: Vec<u8>| Bytes::Memory(Arc::new(tile.repeat(out.div_ceil(TILE))));
+        let own = PackedLinear::new(bytes(pack(&numbers, bits, inner)), bits, (out, inner));
+        let own = match Planes::of(name) {
+            Planes::One => own,
+            Planes::Two => own.and_then(|own| own.with_rest(bytes(pack_rest(&numbers, bits, inner)))),
+        };
+        own.ok_or_else(|| unpackable(name, (out, inner)))
     }
 
     fn rows(&self, name: &str, (_, inner): (usize, usize), ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {

@@ -1,5 +1,6 @@
 //! Text in and out of token ids (MODEL.md section 5.1), piece by piece without ever showing half a character.
 
+use std::panic::catch_unwind;
 use std::path::Path;
 
 use tokenizers::Tokenizer;
@@ -33,9 +34,10 @@ impl Vocabulary {
     pub fn read(dir: &Path, ids: &TokenIds, padded_vocab_size: usize) -> Result<Self> {
         let path = dir.join(TOKENIZER);
         let text = read_text(&path)?;
-        let tokenizer = text
-            .parse::<Tokenizer>()
-            .map_err(|e| Error::at(ErrorKind::Model, &path, format!("not a tokenizer, or a damaged one ({e})")))?;
+        // The parser panics on some damage (found by fuzzing: a decoder without its type).
+        let parsed =
+            catch_unwind(|| text.parse::<Tokenizer>().map_err(|e| e.to_string())).unwrap_or_else(|_| Err("it makes no sense".into()));
+        let tokenizer = parsed.map_err(|e| Error::at(ErrorKind::Model, &path, format!("not a tokenizer, or a damaged one ({e})")))?;
         let size = tokenizer.get_vocab_size(true);
         let largest = tokenizer.get_vocab(true).values().copied().max().unwrap_or(0) as usize;
         if size == 0 || largest >= padded_vocab_size {

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use candle_core::{Result as CandleResult, Storage};
 
-use super::{Input, Segment, Span};
+use super::{Input, Lists, Segment, Span};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::config::LmConfig;
 use crate::model::kernels::attention::Plan;
@@ -39,9 +39,6 @@ struct Block {
     mlp: PackedMlp,
 }
 
-/// Row by row.
-type Logits = Vec<Vec<f32>>;
-
 /// What a pass computes in.
 #[derive(Debug, Default)]
 struct Room {
@@ -57,7 +54,7 @@ struct Room {
     answers: Vec<f32>,
     /// Where the answers of each row begin, and how many rows its lane has.
     places: Vec<(usize, usize)>,
-    /// The last hidden states that are read, and all logits of them.
+    /// The embedding of a token, later the last hidden states that are read; and all logits of them.
     read: Vec<f32>,
     logits: Tiled,
 }
@@ -107,40 +104,36 @@ impl Layers {
         &self.rope
     }
 
-    /// Feeds all rows, appends to the caches and reads: of the rows `decisions` the two logits that can be chosen while
-    /// listening, of the rows `rows` all of them.
-    pub(super) fn pass(
-        &self,
-        spans: &[Span],
-        segments: &mut [Segment<'_>],
-        decisions: &[usize],
-        rows: &[usize],
-    ) -> CandleResult<(Logits, Logits)> {
+    /// Feeds all rows, appends to the caches and reads: the two logits that can be chosen while listening go to `lists`, rows of
+    /// all of them are returned.
+    pub(super) fn pass(&self, segments: &mut [Segment<'_>], lists: &mut Lists) -> CandleResult<Vec<Vec<f32>>> {
         // What an earlier pass left behind when it panicked is overwritten: nothing in the room outlives a pass.
         let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
         let room = &mut *room;
-        self.embed(segments, &mut room.x)?;
-        self.prepare(spans, room);
+        self.embed(segments, room)?;
+        self.prepare(&lists.spans, room);
         let eps = self.config.norm_eps as f32;
         for (layer, block) in self.h.iter().enumerate() {
             room.rounded.round_tiled(&room.x, Norm::Rms(&block.norm_1, eps));
             block.qkv.forward(&room.rounded, &mut room.qkv);
-            self.attend(layer, spans, segments, room)?;
+            self.attend(layer, &lists.spans, segments, room)?;
             block.proj.add_to(&room.rounded, &mut room.x);
             room.rounded.round_tiled(&room.x, Norm::Rms(&block.norm_2, eps));
             block.mlp.add_to(&room.rounded, &mut room.inner, &mut room.x);
         }
-        Ok((self.decisions(room, decisions), self.rows(room, rows)))
+        self.decide(room, lists);
+        Ok(self.rows(room, &lists.rows))
     }
 
-    fn decisions(&self, room: &mut Room, rows: &[usize]) -> Logits {
-        self.read(room, rows);
+    fn decide(&self, room: &mut Room, lists: &mut Lists) {
+        self.read(room, &lists.decisions);
+        let width = self.config.n_embd;
+        let (silent, respond) = self.decision_head.split_at(width);
         let dot = |y: &[f32], weight: &[f32]| y.iter().zip(weight).map(|(y, w)| y * w).sum::<f32>();
-        let of = |y: &[f32]| self.decision_head.chunks_exact(y.len()).map(|weight| dot(y, weight)).collect();
-        room.read.chunks_exact(self.config.n_embd).map(of).collect()
+        lists.pairs.extend(room.read.chunks_exact(width).map(|y| (dot(y, silent), dot(y, respond))));
     }
 
-    fn rows(&self, room: &mut Room, rows: &[usize]) -> Logits {
+    fn rows(&self, room: &mut Room, rows: &[usize]) -> Vec<Vec<f32>> {
         if rows.is_empty() {
             return Vec::new();
         }
@@ -168,19 +161,19 @@ impl Layers {
     }
 
     /// The embeddings of everything that is fed, features in place of their PADs.
-    fn embed(&self, segments: &[Segment<'_>], x: &mut Tiled) -> CandleResult<()> {
+    fn embed(&self, segments: &[Segment<'_>], room: &mut Room) -> CandleResult<()> {
         let inputs = || segments.iter().flat_map(|s| &s.inputs);
         let width = self.config.n_embd;
+        let (x, embedding) = (&mut room.x, &mut room.read);
         x.reset(inputs().map(Input::rows).sum(), width);
         let mut at = 0;
-        let mut embedding = Vec::with_capacity(width);
         for input in inputs() {
             match input {
                 Input::Token(id) => {
                     let Some(row) = self.wte.row(*id as usize) else { candle_core::bail!("token {id} lies beyond the embeddings") };
                     embedding.clear();
                     embedding.extend(row);
-                    x.set(at, 0, &embedding);
+                    x.set(at, 0, embedding);
                 }
                 Input::Features(features) => {
                     let (storage, layout) = features.storage_and_layout();

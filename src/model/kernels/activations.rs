@@ -130,17 +130,23 @@ fn find_shifts(x: &Tiled, norm: Norm<'_>, shifts: &mut Vec<(f32, f32)>) {
     });
 }
 
+/// Rooms that a thread has from the start: work that asks for one within another is as deep as it gets.
+const ROOMS: usize = 2;
+/// Numbers of each: the scores of a task of attention over 4,096 positions. The system gives memory to what is written to.
+const ROOM: usize = 26 * (4_096 + 32);
+
 /// Lends `n` numbers of the calling thread's own memory, whatever they hold: a pass asks for the same room thousands of times.
+/// A thread that is new makes its rooms at the first call; afterwards only a longer window than 4,096 positions takes more.
 pub fn with_room<T>(n: usize, work: impl FnOnce(&mut [f32]) -> T) -> T {
     thread_local! {
-        static ROOMS: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
+        static ROOMS_HERE: RefCell<Vec<Vec<f32>>> = RefCell::new((0..ROOMS).map(|_| vec![0.0; ROOM]).collect());
     }
     // Taken out while it is used: work that asks for room itself gets another one.
-    let mut room = ROOMS.with_borrow_mut(Vec::pop).unwrap_or_default();
+    let mut room = ROOMS_HERE.with_borrow_mut(Vec::pop).unwrap_or_default();
     if room.len() < n {
         room.resize(n, 0.0);
     }
     let done = work(&mut room[..n]);
-    ROOMS.with_borrow_mut(|rooms| rooms.push(room));
+    ROOMS_HERE.with_borrow_mut(|rooms| rooms.push(room));
     done
 }

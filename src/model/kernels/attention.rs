@@ -157,6 +157,16 @@ impl KeysValues {
         self.positions
     }
 
+    /// Takes room for `positions` at once, so that it does not grow before it holds more; the system gives memory only to
+    /// what is written to.
+    pub fn reserve(&mut self, positions: usize) {
+        let numbers = positions.next_multiple_of(WIDE) * self.size;
+        for own in self.keys.iter_mut().chain(&mut self.masters).chain(&mut self.values) {
+            own.reserve_exact(numbers.saturating_sub(own.len()));
+        }
+        self.halves.reserve_exact(self.size.saturating_sub(self.halves.len()));
+    }
+
     /// Appends one position: the keys before rotation (afterwards they are rotated) and the values of every group,
     /// `[groups * size]` each; `turns` is the rotation of this position.
     pub fn append(&mut self, keys: &mut [f32], turns: &[(f32, f32)], values: &[f32]) {
@@ -179,11 +189,8 @@ impl KeysValues {
             }
             own.resize(block + WIDE * size, f16::ZERO);
         }
-        self.halves.resize(size, f16::ZERO);
         for g in 0..self.groups {
-            self.halves.convert_from_f32_slice(&keys[g * size..(g + 1) * size]);
-            let to = &mut self.keys[g][block..];
-            self.halves.iter().enumerate().for_each(|(d, key)| to[d * WIDE + lane] = *key);
+            self.put_key(g, self.positions, &keys[g * size..(g + 1) * size]);
             self.halves.convert_from_f32_slice(&values[g * size..(g + 1) * size]);
             let to = &mut self.values[g][block..];
             for (slice, own) in self.halves.chunks_exact(WIDE).enumerate() {
@@ -191,6 +198,14 @@ impl KeysValues {
             }
         }
         self.positions += 1;
+    }
+
+    /// Puts a rotated key of group `g` into the place of position `at`.
+    fn put_key(&mut self, g: usize, at: usize, key: &[f32]) {
+        self.halves.resize(self.size, f16::ZERO);
+        self.halves.convert_from_f32_slice(key);
+        let to = &mut self.keys[g][at / WIDE * WIDE * self.size + at % WIDE..];
+        to.iter_mut().step_by(WIDE).zip(&self.halves).for_each(|(to, key)| *to = *key);
     }
 
     /// Key/value heads.
@@ -217,16 +232,14 @@ impl KeysValues {
         (self.masters.concat(), values)
     }
 
-    /// The values of position `at` of group `g`.
-    fn value(&self, g: usize, at: usize, to: &mut [f32]) {
-        for (slice, to) in to.chunks_exact_mut(WIDE).enumerate() {
-            self.slice(&self.values[g], at, slice).convert_to_f32_slice(to);
-        }
+    /// Where slice `slice` of the values of position `at` begins.
+    const fn place(&self, at: usize, slice: usize) -> usize {
+        at / WIDE * WIDE * self.size + (slice * WIDE + at % WIDE) * WIDE
     }
 
     /// Slice `slice` of the values of position `at` of one group.
     fn slice<'a>(&self, own: &'a [f16], at: usize, slice: usize) -> &'a [f16] {
-        &own[at / WIDE * WIDE * self.size + (slice * WIDE + at % WIDE) * WIDE..][..WIDE]
+        &own[self.place(at, slice)..][..WIDE]
     }
 
     /// Causal attention of `task`, whose lane's newest `rows` positions ask: `queries` and `answers` are `[pair][size]`.

@@ -11,6 +11,7 @@ use std::arch::x86_64::{
 
 use half::f16;
 
+use super::product::by_rows;
 use super::{Bits, GROUP, Job, TILE};
 
 /// Rows at once at most: their sums and what they are made of fill the 16 registers.
@@ -96,26 +97,50 @@ macro_rules! half_tile {
 half_tile!(half_tile, "avx2,fma,f16c", four, eight);
 half_tile!(half_tile_vnni, "avx2,fma,f16c,avxvnni", four_vnni, eight_vnni);
 
-/// # Safety
-/// Needs AVX2; a group of numbers for each of `R` rows.
+macro_rules! four {
+    ($name:ident, $features:literal, $add:ident) => {
+        /// Products of 4-bit weights.
+        ///
+        /// # Safety
+        /// Needs the instructions it is named for; a group of numbers for each of `R` rows.
+        #[inline]
+        #[target_feature(enable = $features)]
+        unsafe fn $name<const R: usize>(weights: &[u8], numbers: *const i8, half: usize) -> [__m256i; R] {
+            let low_half = _mm256_set1_epi8(15);
+            let mut sums = [_mm256_setzero_si256(); R];
+            for (step, weights) in weights.chunks_exact(64).enumerate() {
+                // SAFETY: a step has 64 bytes, of which this half is 32.
+                let both = unsafe { _mm256_loadu_si256(weights.as_ptr().add(32 * half).cast()) };
+                let (low, high) = (_mm256_and_si256(both, low_half), _mm256_and_si256(_mm256_srli_epi16::<4>(both), low_half));
+                for r in 0..R {
+                    // SAFETY: the caller's promise.
+                    let (first, second) =
+                        unsafe { (four_of(numbers.add(GROUP * r + 8 * step)), four_of(numbers.add(GROUP * r + 8 * step + 4))) };
+                    sums[r] = $add(sums[r], (low, first), (high, second));
+                }
+            }
+            sums
+        }
+    };
+}
+
+four!(four, "avx2", add_pairs);
+four!(four_vnni, "avx2,avxvnni", add_dots);
+
+/// `sum` plus both products of four bytes each in every lane; weights of 4 bits.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn four<const R: usize>(weights: &[u8], numbers: *const i8, half: usize) -> [__m256i; R] {
-    let (low_half, ones) = (_mm256_set1_epi8(15), _mm256_set1_epi16(1));
-    let mut sums = [_mm256_setzero_si256(); R];
-    for (step, weights) in weights.chunks_exact(64).enumerate() {
-        // SAFETY: a step has 64 bytes, of which this half is 32.
-        let both = unsafe { _mm256_loadu_si256(weights.as_ptr().add(32 * half).cast()) };
-        let (low, high) = (_mm256_and_si256(both, low_half), _mm256_and_si256(_mm256_srli_epi16::<4>(both), low_half));
-        for r in 0..R {
-            // SAFETY: the caller's promise.
-            let (first, second) = unsafe { (four_of(numbers.add(GROUP * r + 8 * step)), four_of(numbers.add(GROUP * r + 8 * step + 4))) };
-            // Two products of at most 15 x 127 fit in 16 bits, and so do two such pairs.
-            let pairs = _mm256_add_epi16(_mm256_maddubs_epi16(low, first), _mm256_maddubs_epi16(high, second));
-            sums[r] = _mm256_add_epi32(sums[r], _mm256_madd_epi16(pairs, ones));
-        }
-    }
-    sums
+fn add_pairs(sum: __m256i, a: (__m256i, __m256i), b: (__m256i, __m256i)) -> __m256i {
+    // Two products of at most 15 x 127 fit in 16 bits, and so do two such pairs.
+    let pairs = _mm256_add_epi16(_mm256_maddubs_epi16(a.0, a.1), _mm256_maddubs_epi16(b.0, b.1));
+    _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+}
+
+/// As [`add_pairs`], by AVX-VNNI.
+#[inline]
+#[target_feature(enable = "avx2,avxvnni")]
+fn add_dots(sum: __m256i, a: (__m256i, __m256i), b: (__m256i, __m256i)) -> __m256i {
+    _mm256_dpbusd_avx_epi32(_mm256_dpbusd_avx_epi32(sum, a.0, a.1), b.0, b.1)
 }
 
 /// # Safety
@@ -141,26 +166,6 @@ unsafe fn eight<const R: usize>(weights: &[u8], numbers: *const i8, half: usize)
         lows[r] = _mm256_add_epi32(lows[r], _mm256_slli_epi32::<4>(highs[r]));
     }
     lows
-}
-
-/// # Safety
-/// Needs AVX-VNNI; a group of numbers for each of `R` rows.
-#[inline]
-#[target_feature(enable = "avx2,avxvnni")]
-unsafe fn four_vnni<const R: usize>(weights: &[u8], numbers: *const i8, half: usize) -> [__m256i; R] {
-    let low_half = _mm256_set1_epi8(15);
-    let mut sums = [_mm256_setzero_si256(); R];
-    for (step, weights) in weights.chunks_exact(64).enumerate() {
-        // SAFETY: a step has 64 bytes, of which this half is 32.
-        let both = unsafe { _mm256_loadu_si256(weights.as_ptr().add(32 * half).cast()) };
-        let (low, high) = (_mm256_and_si256(both, low_half), _mm256_and_si256(_mm256_srli_epi16::<4>(both), low_half));
-        for r in 0..R {
-            // SAFETY: the caller's promise.
-            let (first, second) = unsafe { (four_of(numbers.add(GROUP * r + 8 * step)), four_of(numbers.add(GROUP * r + 8 * step + 4))) };
-            sums[r] = _mm256_dpbusd_avx_epi32(_mm256_dpbusd_avx_epi32(sums[r], low, first), high, second);
-        }
-    }
-    sums
 }
 
 /// # Safety
@@ -191,27 +196,7 @@ unsafe fn four_of(at: *const i8) -> __m256i {
     _mm256_set1_epi32(unsafe { at.cast::<i32>().read_unaligned() })
 }
 
-/// `c[r][0..16] = sum of a[r][i] * b[i][0..16]`: see [`product`](super::product), which has checked the sizes.
-pub(super) fn product(
-    rows: usize,
-    (a, a_stride): (&[f32], usize),
-    (b, b_stride): (&[f16], usize),
-    n: usize,
-    (c, c_stride): (&mut [f32], usize),
-) {
-    let mut from = 0;
-    while from < rows {
-        let (a, c) = (&a[from * a_stride..], &mut c[from * c_stride..]);
-        // SAFETY: the caller chose this path because `is_here`, and checked the sizes of all three for every row.
-        from += unsafe {
-            match rows - from {
-                6.. => some_rows::<6>((a, a_stride), (b, b_stride), n, (c, c_stride)),
-                3.. => some_rows::<3>((a, a_stride), (b, b_stride), n, (c, c_stride)),
-                _ => some_rows::<1>((a, a_stride), (b, b_stride), n, (c, c_stride)),
-            }
-        };
-    }
-}
+by_rows!(6 3 1);
 
 /// The first `R` rows of a product; returns `R`.
 ///

@@ -10,6 +10,7 @@ use std::arch::x86_64::{
 
 use half::f16;
 
+use super::product::by_rows;
 use super::{Bits, GROUP, Job, TILE};
 
 /// Bytes of weights that are asked for ahead of their use, from memory into the second cache and from there into the first:
@@ -172,31 +173,7 @@ unsafe fn four_of(at: *const i8) -> __m512i {
     _mm512_set1_epi32(unsafe { at.cast::<i32>().read_unaligned() })
 }
 
-/// `c[r][0..16] = sum of a[r][i] * b[i][0..16]`: see [`product`](super::product), which has checked the sizes.
-pub(super) fn product(
-    rows: usize,
-    (a, a_stride): (&[f32], usize),
-    (b, b_stride): (&[f16], usize),
-    n: usize,
-    (c, c_stride): (&mut [f32], usize),
-) {
-    let mut from = 0;
-    while from < rows {
-        let (a, c) = (&a[from * a_stride..], &mut c[from * c_stride..]);
-        let left = rows - from;
-        // SAFETY: the caller chose this path because `is_here`, and checked the sizes of all three for every row.
-        from += unsafe {
-            match left {
-                26.. => some_rows::<26>((a, a_stride), (b, b_stride), n, (c, c_stride)),
-                20.. => some_rows::<20>((a, a_stride), (b, b_stride), n, (c, c_stride)),
-                13.. => some_rows::<13>((a, a_stride), (b, b_stride), n, (c, c_stride)),
-                8.. => some_rows::<8>((a, a_stride), (b, b_stride), n, (c, c_stride)),
-                4.. => some_rows::<4>((a, a_stride), (b, b_stride), n, (c, c_stride)),
-                _ => some_rows::<1>((a, a_stride), (b, b_stride), n, (c, c_stride)),
-            }
-        };
-    }
-}
+by_rows!(26 20 13 8 4 1);
 
 /// The first `R` rows of a product; returns `R`.
 ///

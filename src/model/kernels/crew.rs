@@ -165,6 +165,8 @@ impl Drop for Crew {
 impl Desk {
     /// What a helper does all its life.
     fn help(&self, helper: usize) {
+        // Its rooms are made now, and not in the middle of a chunk when its turn comes first.
+        super::with_room(0, |_| ());
         let mut done = 0;
         while let Some(number) = self.next_job(helper, done) {
             done = number;

@@ -10,6 +10,7 @@ use std::arch::aarch64::{
 use half::f16;
 
 use super::packing::scale_at;
+use super::product::by_rows;
 use super::{Bits, GROUP, Job, TILE};
 
 /// Rows at once at most: four times four sums, and what they are made of.
@@ -93,27 +94,7 @@ unsafe fn some_tile<const R: usize>(job: &Job<'_>, from: usize, out: &mut [f32],
     }
 }
 
-/// `c[r][0..16] = sum of a[r][i] * b[i][0..16]`: see [`product`](super::product), which has checked the sizes.
-pub(super) fn product(
-    rows: usize,
-    (a, a_stride): (&[f32], usize),
-    (b, b_stride): (&[f16], usize),
-    n: usize,
-    (c, c_stride): (&mut [f32], usize),
-) {
-    let mut from = 0;
-    while from < rows {
-        let (a, c) = (&a[from * a_stride..], &mut c[from * c_stride..]);
-        // SAFETY: the caller chose this path because `is_here`, and checked the sizes of all three for every row.
-        from += unsafe {
-            match rows - from {
-                5.. => some_rows::<5>((a, a_stride), (b, b_stride), n, (c, c_stride)),
-                2.. => some_rows::<2>((a, a_stride), (b, b_stride), n, (c, c_stride)),
-                _ => some_rows::<1>((a, a_stride), (b, b_stride), n, (c, c_stride)),
-            }
-        };
-    }
-}
+by_rows!(5 2 1);
 
 /// The first `R` rows of a product; returns `R`.
 ///

@@ -7,6 +7,36 @@ use super::Path;
 /// Columns of a product, and rows of a block of `b`.
 const WIDE: usize = 16;
 
+/// `product` of a path, whose `some_rows::<R>` computes `R` rows; the numbers are how many at once fit its registers, from the
+/// most down to 1.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! by_rows {
+    ($($most:literal)*) => {
+        /// `c[r][0..16] = sum of a[r][i] * b[i][0..16]`: see [`product`](super::product::product), which has checked the sizes.
+        pub(super) fn product(
+            rows: usize,
+            (a, a_stride): (&[f32], usize),
+            (b, b_stride): (&[f16], usize),
+            n: usize,
+            (c, c_stride): (&mut [f32], usize),
+        ) {
+            let mut from = 0;
+            while from < rows {
+                let (a, c) = (&a[from * a_stride..], &mut c[from * c_stride..]);
+                // SAFETY: the caller chose this path because `is_here`, and checked the sizes of all three for every row.
+                from += unsafe {
+                    match rows - from {
+                        $($most.. => some_rows::<$most>((a, a_stride), (b, b_stride), n, (c, c_stride)),)*
+                        0 => break,
+                    }
+                };
+            }
+        }
+    };
+}
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub(super) use by_rows;
+
 /// `c[r][0..16] = sum over i below n of a[r][i] * b[i][0..16]` for `rows` rows. `a` and `c` come with their row stride, and
 /// rows of `a` may overlap; rows of `b` lie one after the other in blocks of 16, which begin `b_stride` apart.
 ///

@@ -1,53 +1,79 @@
-//! Filling a cache from disk and making room in it. Both append again what is kept, so they know nothing of the layout; which
-//! positions go is decided elsewhere.
+//! Filling a cache from disk and making room in it; which positions go is decided elsewhere.
 
 use std::ops::Range;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-use super::KeysValues;
+use super::{KeysValues, WIDE, rotate};
+use crate::model::kernels::with_room;
 
 impl KeysValues {
     /// The cache that [`KeysValues::rows`] described; `turns` holds `size / 2` rotations for each position.
     #[must_use]
     pub fn from_rows((groups, size): (usize, usize), keys: &[f16], values: &[f16], turns: &[(f32, f32)]) -> Self {
         let positions = keys.len() / (groups * size).max(1);
-        let row = |all: &[f16], g: usize, at: usize, to: &mut [f32]| {
-            all[(g * positions + at) * size..][..size].convert_to_f32_slice(to);
-        };
-        Self::filled((groups, size), 0..positions, turns, |g, at, key, value| {
-            row(keys, g, at, key);
-            row(values, g, at, value);
-        })
+        let mut own = Self::new(groups, size);
+        let (mut key, mut value) = (vec![0.0; groups * size], vec![0.0; groups * size]);
+        for (at, turns) in (0..positions).zip(turns.chunks_exact((size / 2).max(1))) {
+            for (all, to) in [(keys, &mut key), (values, &mut value)] {
+                for (g, to) in to.chunks_exact_mut(size).enumerate() {
+                    all[(g * positions + at) * size..][..size].convert_to_f32_slice(to);
+                }
+            }
+            own.append(&mut key, turns, &value);
+        }
+        own
     }
 
     /// Keeps the positions `kept` (in order, none twice), which move to the lowest positions; `turns` holds `size / 2`
-    /// rotations for each of the positions that are left.
+    /// rotations for each of the positions that are left. Everything moves within the room that there is.
     pub fn keep(&mut self, kept: &[Range<usize>], turns: &[(f32, f32)]) {
-        let size = self.size;
-        *self = Self::filled((self.groups, size), kept.iter().cloned().flatten(), turns, |g, at, key, value| {
-            self.masters[g][at * size..][..size].convert_to_f32_slice(key);
-            self.value(g, at, value);
+        let half = (self.size / 2).max(1);
+        with_room(self.size, |key| {
+            // None moves up, so that nothing is written over before it is read.
+            for ((to, from), turns) in kept.iter().cloned().flatten().enumerate().zip(turns.chunks_exact(half)) {
+                if to < from {
+                    self.move_down(from, to, turns, key);
+                }
+            }
         });
+        self.truncate(kept.iter().map(ExactSizeIterator::len).sum());
     }
 
-    /// A cache of these positions of another one, which `fetch` reads (group, position, key before rotation, value).
-    fn filled(
-        (groups, size): (usize, usize),
-        positions: impl Iterator<Item = usize>,
-        turns: &[(f32, f32)],
-        fetch: impl Fn(usize, usize, &mut [f32], &mut [f32]),
-    ) -> Self {
-        let mut own = Self::new(groups, size);
-        let (mut keys, mut values) = (vec![0.0; groups * size], vec![0.0; groups * size]);
-        for (at, turns) in positions.zip(turns.chunks_exact((size / 2).max(1))) {
-            for (g, (key, value)) in keys.chunks_exact_mut(size).zip(values.chunks_exact_mut(size)).enumerate() {
-                fetch(g, at, key, value);
+    /// Moves position `from` to `to`, a lower one, whose rotation is `turns`.
+    fn move_down(&mut self, from: usize, to: usize, turns: &[(f32, f32)], key: &mut [f32]) {
+        let size = self.size;
+        for g in 0..self.groups {
+            let masters = &mut self.masters[g];
+            masters.copy_within(from * size..(from + 1) * size, to * size);
+            masters[to * size..][..size].convert_to_f32_slice(key);
+            rotate(key, turns);
+            self.put_key(g, to, key);
+            for slice in 0..size / WIDE {
+                let (from, to) = (self.place(from, slice), self.place(to, slice));
+                self.values[g].copy_within(from..from + WIDE, to);
             }
-            own.append(&mut keys, turns, &values);
         }
-        own
+    }
+
+    /// Forgets all but the first `positions`. The rest of their last block is zero, as in a cache that never held more.
+    fn truncate(&mut self, positions: usize) {
+        let (size, blocks) = (self.size, positions.next_multiple_of(WIDE) * self.size);
+        self.positions = positions;
+        for g in 0..self.groups {
+            self.masters[g].truncate(positions * size);
+            self.keys[g].truncate(blocks);
+            self.values[g].truncate(blocks);
+            for at in positions..positions.next_multiple_of(WIDE) {
+                let first = at / WIDE * WIDE * size + at % WIDE;
+                self.keys[g][first..].iter_mut().step_by(WIDE).for_each(|key| *key = f16::ZERO);
+                for slice in 0..size / WIDE {
+                    let place = self.place(at, slice);
+                    self.values[g][place..place + WIDE].fill(f16::ZERO);
+                }
+            }
+        }
     }
 }
 

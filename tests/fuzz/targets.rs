@@ -1,0 +1,324 @@
+//! What is fuzzed: each function takes any bytes, and whatever they are nothing panics, hangs or takes memory without end. Run by
+//! `tests/fuzzing.rs` (seeded) and by `cargo fuzz` (fuzz_targets).
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test; each user takes its part")]
+
+use std::fs;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use clap::Parser;
+use hearken::audio::file::FileSource;
+use hearken::audio::stdin::StreamSource;
+use hearken::audio::{Heard, Source};
+use hearken::config::endurance::POLICIES;
+use hearken::config::{CatchUp, Cli, Language, Paths, Prefs, Stdout, Worth, all_modes, settings_problems};
+use hearken::export::Cues;
+use hearken::history::Store;
+use hearken::lane::context::Context;
+use hearken::lane::{Ask, Decision, Goal, Lane, OnLoop, Rules, Said, Waiting};
+use hearken::model::checkpoint::Checkpoint;
+use hearken::model::config::{AudioConfig, LmConfig};
+use hearken::model::gguf::Gguf;
+use hearken::model::kernels::Bits;
+use hearken::model::pickle::TorchFile;
+use hearken::model::quantised::Quantised;
+use hearken::model::text::Vocabulary;
+use hearken::model::token_ids::TokenIds;
+use hearken::model::weights::Weights;
+use hearken::protocol::{Event, Stop};
+use hearken::time::{ChunkIdx, StreamTime};
+use hearken::transcript::Transcript;
+
+/// Samples of one input that are heard at most: half an hour.
+const MOST_SAMPLES: usize = 16_000 * 1_800;
+/// Files of a checkpoint that are fuzzed; the first byte of an input chooses one.
+pub const CHECKPOINT_FILES: [&str; 7] = [
+    "model_config.yaml",
+    "token_ids.json",
+    "model.safetensors.index.json",
+    "qwen25OmniConfig/config.json",
+    "tokenizer.json",
+    "model-00002-of-00002.safetensors",
+    "audiointeraction_ChunkwisedEncoder.pth",
+];
+/// Endings that say how a sound is decoded; the first byte of an input chooses one, or WAV from a pipe.
+pub const SOUNDS: [&str; 5] = ["wav", "flac", "mp3", "ogg", "m4a"];
+/// Files of a settings folder; the first byte of an input chooses one.
+pub const SETTINGS_FILES: [&str; 3] = ["settings.toml", "modes.toml", "catalog.toml"];
+
+/// A folder of this process.
+fn folder() -> &'static Path {
+    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
+    FOLDER.get_or_init(|| tempfile::tempdir().unwrap()).path()
+}
+
+fn drain(mut source: impl Source) {
+    let (mut samples, mut heard, mut idle) = (Vec::new(), 0, 0);
+    // What is wrong is told, and the end comes: a source that tells for ever would hang a session.
+    while heard < MOST_SAMPLES && idle < 100_000 {
+        match source.next(&mut samples) {
+            Ok(Heard::End) | Err(_) => return,
+            Ok(Heard::Samples(n)) => {
+                assert_eq!(n, samples.len(), "samples are counted");
+                assert!(samples.iter().all(|x| x.is_finite()), "what is heard are numbers");
+                (heard, idle) = (heard + n, if n == 0 { idle + 1 } else { 0 });
+                samples.clear();
+            }
+            Ok(_) => idle += 1,
+        }
+    }
+    assert!(heard >= MOST_SAMPLES, "a source that never ends");
+}
+
+/// Sound files of every kind, and WAV from a pipe.
+pub fn audio(data: &[u8]) {
+    let Some((kind, bytes)) = data.split_first() else { return };
+    if let Some(ending) = SOUNDS.get(usize::from(*kind) % (SOUNDS.len() + 1)) {
+        let path = folder().join(format!("sound.{ending}"));
+        fs::write(&path, bytes).unwrap();
+        if let Ok(source) = FileSource::open(&[path]) {
+            drain(source);
+        }
+    } else if let Ok(source) = StreamSource::new(Cursor::new(bytes.to_vec()), "stdin") {
+        drain(source);
+    }
+}
+
+/// The fixture, in a folder of its own, to damage.
+fn fixture_copy() -> &'static Path {
+    static COPY: OnceLock<PathBuf> = OnceLock::new();
+    COPY.get_or_init(|| {
+        let (from, to) = (Path::new(env!("CARGO_MANIFEST_DIR")), folder().join("model"));
+        let fixture = ["models/fixture", "../../models/fixture"].map(|at| from.join(at)).into_iter().find(|at| at.exists()).unwrap();
+        fs::create_dir_all(to.join("qwen25OmniConfig")).unwrap();
+        for file in CHECKPOINT_FILES.iter().chain(&["model-00001-of-00002.safetensors"]) {
+            fs::copy(fixture.join(file), to.join(file)).unwrap();
+        }
+        to
+    })
+}
+
+/// A checkpoint with one damaged file; a quantised file; a file of torch.save alone.
+pub fn checkpoint(data: &[u8]) {
+    let Some((which, bytes)) = data.split_first() else { return };
+    let which = usize::from(*which) % (CHECKPOINT_FILES.len() + 1);
+    let Some(name) = CHECKPOINT_FILES.get(which) else { return quantised(bytes) };
+    let (dir, file) = (fixture_copy(), fixture_copy().join(name));
+    let whole = fs::read(&file).unwrap();
+    fs::write(&file, bytes).unwrap();
+    read_checkpoint(dir);
+    if name.ends_with("pth")
+        && let Ok(torch) = TorchFile::open(&file)
+    {
+        for name in torch.names().map(str::to_owned).collect::<Vec<_>>() {
+            let _ = (torch.shape(&name).is_ok(), torch.tensor(&name).is_ok());
+        }
+    }
+    fs::write(&file, whole).unwrap();
+}
+
+fn read_checkpoint(dir: &Path) {
+    let (lm, _) = (LmConfig::read(dir), AudioConfig::read(dir));
+    if let Ok(lm) = &lm {
+        let _ = (lm.weights(), lm.groups(), lm.head(), lm.intermediate());
+        if let Ok(ids) = TokenIds::read(dir, lm.padded_vocab_size)
+            && let Ok(vocabulary) = Vocabulary::read(dir, &ids, lm.padded_vocab_size)
+        {
+            let _ = (vocabulary.encode("Could you tell me the time?"), vocabulary.decode(&[0, 1, 5, u32::MAX]));
+        }
+    }
+    let Ok(checkpoint) = Checkpoint::open(dir) else { return };
+    let _ = (checkpoint.identity(), checkpoint.fingerprint("q4"));
+    for (name, shape) in checkpoint.shapes().unwrap_or_default() {
+        // What would be read to be packed: never more at once than the file holds.
+        if shape.iter().try_fold(1usize, |all, n| all.checked_mul(*n)).is_some_and(|all| all < 1 << 24) && !shape.is_empty() {
+            let rows = shape[0].min(16);
+            let _ = (checkpoint.vector(&name, &shape).is_ok(), checkpoint.block(&name, &shape, 0..rows).is_ok());
+        }
+    }
+}
+
+fn quantised(bytes: &[u8]) {
+    let path = folder().join("hearken-q8.gguf");
+    fs::write(&path, bytes).unwrap();
+    if let Ok(file) = Gguf::open(&path) {
+        for name in file.names() {
+            let _ = file.tensor(name).map(|(entry, range)| (entry.bytes(), file.path().exists(), range.len()));
+        }
+    }
+    for bits in [Bits::Eight, Bits::Four] {
+        if let Ok(file) = Quantised::open(&path, bits) {
+            let _ = (file.packed("lm_head.weight", (768, 96), bits).is_ok(), file.vector("transformer.ln_f.weight", &[96]).is_ok());
+        }
+    }
+}
+
+/// Settings, modes and catalogue of a user.
+pub fn settings(data: &[u8]) {
+    let Some((which, bytes)) = data.split_first() else { return };
+    let paths = Paths::inside(&folder().join("home"));
+    fs::create_dir_all(&paths.config).unwrap();
+    for file in SETTINGS_FILES {
+        let _ = fs::remove_file(paths.config.join(file));
+    }
+    fs::write(paths.config.join(SETTINGS_FILES[usize::from(*which) % SETTINGS_FILES.len()]), bytes).unwrap();
+    let _ = (all_modes(&paths, Language::Chinese).is_ok(), hearken::hub::catalog::all(&paths).is_ok());
+    let (_, wrong) = Prefs::read(&paths);
+    assert!(wrong.len() < 1_000 && settings_problems(&paths).len() < 1_000, "what is wrong is said in a few lines");
+    for typed in [&["hearken"][..], &["hearken", "listen", "sound.wav"]] {
+        if let Ok(cli) = Cli::try_parse_from(typed) {
+            let _ = cli.request(&paths, Stdout::Redirected).is_ok();
+        }
+    }
+}
+
+/// A history file, read as a window and the commands read it; and events as they stand in it, one a line.
+pub fn history(data: &[u8]) {
+    let Some((which, bytes)) = data.split_first() else { return };
+    if which.is_multiple_of(2) { events(bytes) } else { database(bytes) }
+}
+
+fn events(bytes: &[u8]) {
+    let nothing = || Transcript::new(std::collections::BTreeMap::new());
+    let (mut transcript, mut cues) = (nothing(), Cues::new(nothing()));
+    for line in bytes.split(|b| *b == b'\n') {
+        if let Ok(event) = serde_json::from_slice::<Event>(line) {
+            transcript.apply(&event);
+            let _ = cues.apply(&event);
+            assert!(serde_json::to_string(&event).is_ok());
+        }
+    }
+}
+
+fn database(bytes: &[u8]) {
+    let path = folder().join("history.db");
+    let aside = |name: &str| folder().join(name);
+    for left in ["history.db-wal", "history.db-shm", "history.db-journal"] {
+        let _ = fs::remove_file(aside(left));
+    }
+    fs::write(&path, bytes).unwrap();
+    if let Ok(Some(store)) = Store::read(&path) {
+        let sessions = store.sessions().unwrap_or_default();
+        let _ = (store.search("fox").is_ok(), store.search("\"*(").is_ok());
+        for session in sessions.iter().take(8) {
+            let _ = (store.events(session.id).is_ok(), store.transcript(session.id).is_ok(), store.open_session(session.id).is_ok());
+        }
+    }
+    if let Ok((mut store, _)) = Store::open(&path) {
+        let _ = (store.rename(1, "name").is_ok(), store.expire(0).is_ok(), store.delete(1).is_ok(), store.delete_all().is_ok());
+    }
+    // What was put aside is not kept by a test.
+    for entry in fs::read_dir(folder()).unwrap().flatten() {
+        if entry.file_name().to_string_lossy().starts_with("history") {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// A lane, and what it counts of its cache, fed whatever chunks, decisions and tokens.
+pub fn lane(data: &[u8]) {
+    const WINDOW: usize = 512;
+    let mut bytes = data.iter().copied();
+    let mut next = || bytes.next();
+    let Some(kind) = next() else { return };
+    let catch_up = if kind & 1 == 0 { CatchUp::Drain } else { CatchUp::EveryChunk };
+    let on_loop = if kind & 2 == 0 { OnLoop::Stop } else { OnLoop::GoOn };
+    let rules = Rules { catch_up, eagerness: f32::from(kind) - 128.0, reply_limit: usize::from(kind >> 4) + 1, on_loop };
+    let policy = &POLICIES[usize::from(kind) % POLICIES.len()];
+    let ids = TokenIds::RELEASE;
+    let (mut lane, mut context) = (Lane::new(rules, ids.clone(), vec![1, 2, 3]), Context::new(3));
+    let (mut first, mut end, mut held, mut speaking) = (0u64, 0u64, 3, false);
+    while let Some(op) = next() {
+        match op % 8 {
+            0..=3 => end += u64::from(op >> 6) + 1,
+            4 => {
+                told(&mut speaking, &lane.cut(Stop::Cut));
+            }
+            5 => lane.become_eager(f32::from_bits(u32::from(op) << 24)),
+            _ => {}
+        }
+        let waiting: Vec<Waiting> = (first..end.min(first + 6)).map(|n| waiting(n, op)).collect();
+        let most = usize::from(op >> 2) + 1;
+        let Some(plan) = lane.plan(&waiting, most) else {
+            // A chunk takes 12 rows, and what is pending a few.
+            assert!(waiting.is_empty() || most < 20, "a lane that could go on does");
+            continue;
+        };
+        assert!(plan.rows() <= most && plan.rows() > 0, "{} rows of {most}", plan.rows());
+        assert!(plan.reads.is_sorted() && plan.reads.last().is_none_or(|row| *row < plan.rows()), "rows that are read are fed");
+        if context.positions() + plan.rows() > WINDOW {
+            match context.make_room(policy, WINDOW, plan.rows()) {
+                Some(room) => {
+                    held = room.kept.iter().map(ExactSizeIterator::len).sum();
+                    assert!(room.kept.windows(2).all(|pair| pair[0].end < pair[1].start), "what is kept lies apart and in order");
+                    assert!(held == context.positions() && held + plan.rows() <= WINDOW, "{held} positions");
+                }
+                None => {
+                    told(&mut speaking, &lane.cut(Stop::Limit));
+                    lane.restart(vec![1, 2, 3]);
+                    (context, held) = (Context::new(3), 3);
+                    continue;
+                }
+            }
+        }
+        context.feed(&plan);
+        held += plan.rows();
+        assert_eq!(context.positions(), held, "every row that is fed is counted once");
+        first = plan.last_chunk().map_or(first, |chunk| chunk.next().0);
+        let said = match plan.goal {
+            Goal::Decide => {
+                let decisions: Vec<Decision> = plan.reads.iter().map(|_| decision(next())).collect();
+                lane.heard(&plan, &decisions)
+            }
+            Goal::Speak => {
+                let token = match next() {
+                    Some(0) => ids.text_end,
+                    Some(1) => ids.keep_silence,
+                    Some(2) => ids.text_begin,
+                    Some(byte) => u32::from(byte).wrapping_mul(0x0101_0101),
+                    None => ids.text_end,
+                };
+                lane.spoke(&plan, (!plan.reads.is_empty()).then_some(token))
+            }
+        };
+        if plan.goal == Goal::Decide && lane.is_speaking() {
+            context.answer();
+        }
+        told(&mut speaking, &said);
+        assert_eq!(lane.answered_chunk().is_some(), lane.is_speaking());
+    }
+}
+
+fn waiting(n: u64, op: u8) -> Waiting {
+    Waiting {
+        chunk: ChunkIdx(n),
+        at: StreamTime::from_samples((n + 1) * 6_400),
+        ask: if (u64::from(op) + n).is_multiple_of(5) { Ask::Forced } else { Ask::Decide },
+        worth: if (u64::from(op) ^ n) & 1 == 0 { Worth::Heard } else { Worth::Quiet },
+    }
+}
+
+fn decision(byte: Option<u8>) -> Decision {
+    let byte = byte.unwrap_or(0);
+    let number = if byte == 255 { f32::NAN } else { f32::from(byte) - 128.0 };
+    Decision { silent: 0.0, respond: number }
+}
+
+/// Replies start once and end once.
+fn told(speaking: &mut bool, said: &[Said]) {
+    for said in said {
+        match said {
+            Said::Started { .. } => {
+                assert!(!*speaking, "a reply within a reply");
+                *speaking = true;
+            }
+            Said::Finished(_) => {
+                assert!(*speaking, "the end of a reply that never began");
+                *speaking = false;
+            }
+            Said::Token(_) => assert!(*speaking, "words outside a reply"),
+            Said::Decided { .. } => {}
+        }
+    }
+}
