@@ -5,7 +5,7 @@
 mod rooms;
 
 use hearken::audio::playback::room::Walls;
-use hearken::protocol::{EchoChoice, Interrupt, VoiceConduct};
+use hearken::protocol::{EchoChoice, Interrupt, Switch, VoiceConduct};
 use rooms::{INTERRUPTIONS, RATE, Random, Rig, at_level, cough, erle, keys, level, spoken, talk};
 
 /// A room that is quiet enough to see 40 dB of loss.
@@ -54,7 +54,7 @@ fn a_bent_loudspeaker_and_drifting_clocks_leave_20_db() {
 fn a_delay_that_jumps_is_found_again_within_three_seconds() {
     let far = talk(14.5, 1);
     for (from_ms, to_ms) in [(60.0, 160.0), (200.0, 40.0), (40.0, 290.0)] {
-        // Until it is found again, what leaks may be taken for a person: it must not end the reply that is measured.
+        // What leaks until it is found again may be taken for a person: it must not end the reply that is measured.
         let conduct = VoiceConduct { interrupt: Interrupt::LetFinish, ..VoiceConduct::default() };
         let mut rig = Rig::new(quiet(Walls { delay_ms: from_ms, ..Walls::default() }), conduct);
         rig.play(&far, &[], 6.0);
@@ -64,6 +64,30 @@ fn a_delay_that_jumps_is_found_again_within_three_seconds() {
         println!("{from_ms} to {to_ms} ms: {at_once:.1} dB in the first second, {later:.1} dB after three");
         assert!(later >= 20.0, "{from_ms} to {to_ms} ms: {later} dB");
     }
+}
+
+#[test]
+fn four_of_five_delays_that_jump_cut_no_reply_and_a_person_is_heard_three_seconds_later() {
+    let mut random = Random(31);
+    let (mut cut, mut heard) = (Vec::new(), 0);
+    const ROOMS: u64 = 20;
+    for room in 0..ROOMS {
+        let walls = Walls { drift_ppm: 0.0, ..any_room(&mut random, 700 + room) };
+        let mut rig = Rig::new(walls, VoiceConduct::default());
+        rig.play(&talk(30.0, room as usize), &[], 5.0);
+        let to_ms = (walls.delay_ms + random.between(40.0, 260.0) - 5.0) % 295.0 + 5.0;
+        rig.room.move_to(to_ms);
+        rig.play(&[], &[], 3.0);
+        if !rig.interruptions.is_empty() {
+            cut.push((walls, to_ms));
+            continue;
+        }
+        let words = spoken(INTERRUPTIONS[room as usize % INTERRUPTIONS.len()], "en+f2", 50);
+        rig.play(&[], &at_level(&words, -20.0 + walls.gain_db + 6.0), 2.0);
+        heard += u64::from(!rig.interruptions.is_empty());
+    }
+    println!("{} of {ROOMS} jumps cut a reply: {cut:?}; after them {heard} people were heard", cut.len());
+    assert!(cut.len() as u64 <= ROOMS / 5 && heard + cut.len() as u64 + 2 >= ROOMS, "{heard}");
 }
 
 #[test]
@@ -101,7 +125,7 @@ fn any_room(random: &mut Random, seed: u64) -> Walls {
 }
 
 #[test]
-fn nine_of_ten_people_who_speak_over_a_reply_are_heard_and_the_voice_fades_at_once() {
+fn nineteen_of_twenty_people_who_speak_over_a_reply_are_heard_and_the_voice_fades_within_300_ms() {
     let voices = ["en+m1", "en+f2", "en+m3", "en+f4", "en-us", "en+m7", "en+f5", "en-gb-scotland"];
     let mut random = Random(11);
     let (mut heard, mut of, mut fades, mut kept) = (0, 0, Vec::new(), Vec::new());
@@ -138,7 +162,9 @@ fn nine_of_ten_people_who_speak_over_a_reply_are_heard_and_the_voice_fades_at_on
         kept[kept.len() / 2],
         kept[kept.len() / 10]
     );
-    assert!(heard * 10 >= 9 * of, "{heard} of {of}");
+    assert!(heard * 20 >= 19 * of, "{heard} of {of}");
+    assert!(fades[fades.len() * 9 / 10] <= 300.0, "{fades:?}");
+    assert!(kept[kept.len() / 10] >= -3.0, "the first word is whole: {kept:?}");
 }
 
 #[test]
@@ -171,6 +197,27 @@ fn at_most_six_of_three_hundred_coughs_keys_and_own_words_are_taken_for_a_person
     }
     println!("taken for a person: own words {} of 100, coughs {} of 100, keys {} of 100", wrong[0], wrong[1], wrong[2]);
     assert!(wrong.iter().sum::<i32>() <= 6, "{wrong:?}");
+}
+
+#[test]
+fn noise_suppression_takes_noise_and_leaves_speech_and_automatic_gain_raises_who_is_far_away() {
+    let words = spoken("Wait a moment, please. No, that is not what I meant. What about tomorrow?", "en+f2", 50);
+    let heard = |conduct: VoiceConduct, noise_db: f32, speech_db: f32| {
+        let mut rig = Rig::new(Walls { noise_db, ..Walls::default() }, conduct);
+        rig.play(&[], &[], 4.0);
+        let quiet = rig.clean.len().min(rig.raw.len());
+        rig.play(&[], &at_level(&words, speech_db), 4.0);
+        let change = |from: usize, to: usize| level(&rig.clean[from..to.min(rig.clean.len())]) - level(&rig.raw[from..to]);
+        (change(2 * RATE, quiet), change(quiet, quiet + 3 * RATE))
+    };
+    let off = VoiceConduct::default();
+    assert_eq!(heard(off, -45.0, -20.0), (0.0, 0.0), "untouched where nobody wants it");
+    let (noise, speech) = heard(VoiceConduct { noise_suppression: Switch::On, ..off }, -45.0, -20.0);
+    println!("noise suppression: noise {noise:.1} dB, speech {speech:.1} dB");
+    assert!(noise < -6.0 && speech > -3.0, "{noise} {speech}");
+    let (_, far_away) = heard(VoiceConduct { automatic_gain: Switch::On, ..off }, -75.0, -45.0);
+    println!("automatic gain: speech of -45 dBFS {far_away:+.1} dB");
+    assert!(far_away > 6.0, "{far_away}");
 }
 
 #[test]
