@@ -145,12 +145,14 @@ impl HearkenApp {
         let transcript = heard.transcript();
         self.keys(ui, &transcript);
         self.dropped_files(ui);
-        let bar = egui::Frame::side_top_panel(ui.style()).inner_margin(egui::Margin::symmetric(12, 8));
+        let above = if theme::is_compact(ui.ctx()) { 5 } else { 8 };
+        let bar = egui::Frame::side_top_panel(ui.style()).inner_margin(egui::Margin::symmetric(12, above));
+        let middle = egui::Frame::central_panel(ui.style()).inner_margin(egui::Margin::symmetric(12, above));
         Panel::top("status").frame(bar).show(ui, |ui| self.status_ui(ui, &transcript));
         self.messages_ui(ui);
         Panel::top("strip").frame(bar).show(ui, |ui| self.strip_ui(ui, &transcript));
         Panel::bottom("health").frame(bar).show(ui, |ui| self.health_ui(ui, &transcript));
-        egui::CentralPanel::default().show(ui, |ui| self.panels_ui(ui, &transcript));
+        egui::CentralPanel::default().frame(middle).show(ui, |ui| self.panels_ui(ui, &transcript));
         self.dialogs_ui(ui, &transcript);
         let readings = self.engine.meters().read();
         let deaf = transcript.no_input || transcript.paused || transcript.finished || transcript.model.is_empty();
@@ -209,14 +211,16 @@ impl HearkenApp {
         let frame = egui::Frame::side_top_panel(ui.style()).inner_margin(egui::Margin::symmetric(12, 6)).fill(ui.visuals().faint_bg_color);
         Panel::top("messages").frame(frame).show(ui, |ui| {
             let colour = theme::states(ui.visuals()).urgent;
-            ui.horizontal_wrapped(|ui| {
+            // However much there is to say, most of the window stays what it is.
+            let most = ui.ctx().content_rect().height() / 4.0;
+            egui::ScrollArea::vertical().max_height(most).show(ui, |ui| {
                 for text in &self.view.messages {
                     ui.label(RichText::new(text).color(colour));
                 }
-                if ui.button(self.s.dismiss).clicked() {
-                    self.view.messages.clear();
-                }
             });
+            if ui.button(self.s.dismiss).clicked() {
+                self.view.messages.clear();
+            }
         });
     }
 

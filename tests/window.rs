@@ -327,8 +327,8 @@ fn an_export_as_json_lines_is_what_was_reported_less_what_was_forgotten() {
 fn a_panel_that_is_dragged_wider_is_so_at_the_next_start() {
     let mut bench = open(WIDE);
     bench.reply("dialog", 4, "I am Hearken.", None);
-    // The margins of the window are 8 points wide.
-    let edge = 1_192.0 - 0.44 * 1_184.0;
+    // The margins of the window are 12 points wide.
+    let edge = 1_188.0 - 0.44 * 1_176.0;
     let at = |x: f32| egui::pos2(x, 500.0);
     bench.harness.hover_at(at(edge));
     bench.settle();

@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_session_that_falls_behind_is_told_of_once_by_what_is_done_about_it() {
-        let (said, _) = run(&["sounds"], &["dialog", "sounds"], 1.6, 100);
+        let (said, _) = run(&["sounds"], &["dialog", "sounds"], 1.6, 60);
         assert_eq!(said.len(), 1, "{said:?}");
         assert!(matches!(&said[0], (second, Change::Rest(name)) if *second < 40 && name == "sounds"), "{said:?}");
         // Nothing more can rest, and it is still too much: that is told once as well.

@@ -67,19 +67,26 @@ impl HearkenApp {
         }
         self.view.past.take_answers(self.heard.offset_secs());
         let (mut open, s, room) = (true, self.s, ui.ctx().content_rect());
+        let side = egui::Frame::NONE.inner_margin(egui::Margin { right: 10, ..egui::Margin::ZERO });
+        let half = egui::Frame::NONE.inner_margin(egui::Margin { left: 12, bottom: 8, ..egui::Margin::ZERO });
         let size = vec2((room.width() - 60.0).clamp(200.0, 860.0), (room.height() - 100.0).clamp(120.0, 600.0));
         egui::Window::new(s.history).open(&mut open).default_size(size).default_pos(room.center() - size / 2.0).collapsible(false).show(
             ui.ctx(),
             |ui| {
-                self.history_foot_ui(ui);
-                if ui.available_width() >= 2.0 * LIST {
-                    egui::Panel::left("sessions").resizable(false).exact_size(LIST).show(ui, |ui| self.list_half_ui(ui));
-                    egui::CentralPanel::no_frame().show(ui, |ui| self.session_half_ui(ui));
+                let both = ui.available_width() >= 2.0 * LIST;
+                // In a small window a session has the room for itself, unless there is something to say or to ask.
+                let asked = self.view.browser.doomed.is_some() || self.view.past.shelf.outcome.is_some();
+                if both || asked || self.view.browser.chosen.is_none() {
+                    self.history_foot_ui(ui);
+                }
+                if both {
+                    egui::Panel::left("sessions").frame(side).resizable(false).exact_size(LIST).show(ui, |ui| self.list_half_ui(ui));
+                    egui::CentralPanel::default().frame(half).show(ui, |ui| self.session_half_ui(ui));
                 } else if self.view.browser.chosen.is_some() {
                     if ui.button(s.back).clicked() {
                         self.view.browser.chosen = None;
                     }
-                    self.session_half_ui(ui);
+                    egui::CentralPanel::no_frame().show(ui, |ui| self.session_half_ui(ui));
                 } else {
                     self.list_half_ui(ui);
                 }
@@ -151,7 +158,7 @@ impl HearkenApp {
     fn choose_session(&mut self, id: i64, ctx: &egui::Context) {
         let browser = &mut self.view.browser;
         (browser.chosen, browser.name, browser.export, browser.doomed) = (Some(id), None, None, None);
-        browser.lines = List::default();
+        browser.lines = List::whole();
         self.view.past.shelf.outcome = None;
         self.ask_history(Question::Open(id), ctx);
     }
@@ -265,7 +272,8 @@ impl HearkenApp {
     /// What holds for the whole history: how a change went, what is kept, and how to be rid of it.
     fn history_foot_ui(&mut self, ui: &mut Ui) {
         let s = self.s;
-        egui::Panel::bottom("history foot").show(ui, |ui| {
+        let foot = egui::Frame::NONE.inner_margin(egui::Margin { top: 8, ..egui::Margin::ZERO });
+        egui::Panel::bottom("history foot").frame(foot).show(ui, |ui| {
             let outcome = self.view.past.shelf.outcome.clone();
             match &outcome {
                 Some(Outcome::Failed(why)) => drop(ui.label(RichText::new(why).color(theme::states(ui.visuals()).fault))),
@@ -400,33 +408,46 @@ impl HearkenApp {
     }
 }
 
-/// An entry of a list: a head and one line below it.
+/// An entry of a list: a head and one line below it, each as long as there is room.
 fn entry_ui(ui: &mut Ui, on: bool, head: &str, below: &str) -> bool {
     let below: String = below.chars().take(80).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let mut text = egui::text::LayoutJob::default();
-    let (strong, weak) = (ui.visuals().strong_text_color(), ui.visuals().weak_text_color());
-    let format = |color, size| egui::TextFormat { font_id: egui::FontId::proportional(size), color, ..Default::default() };
-    text.append(head, 0.0, format(strong, theme::BODY));
-    text.append(&format!("\n{below}"), 0.0, format(weak, theme::SMALL));
-    text.wrap.max_rows = 2;
-    let button = egui::Button::selectable(on, text).truncate();
-    ui.add_sized([ui.available_width(), ENTRY], button).clicked()
+    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ENTRY), egui::Sense::click());
+    let label = format!("{head}\n{below}");
+    response.widget_info(|| egui::WidgetInfo::selected(egui::Role::Button, ui.is_enabled(), on, &label));
+    if !ui.is_rect_visible(rect) {
+        return response.clicked();
+    }
+    if on || response.hovered() || response.has_focus() {
+        let fill = if on { ui.visuals().selection.bg_fill } else { ui.visuals().widgets.hovered.weak_bg_fill };
+        ui.painter().rect_filled(rect, 6.0, fill);
+    }
+    if response.has_focus() {
+        ui.painter().rect_stroke(rect, 6.0, ui.visuals().selection.stroke, egui::StrokeKind::Inside);
+    }
+    let line = |text: String, size: f32, colour: egui::Color32, y: f32| {
+        let text = egui::WidgetText::from(RichText::new(text).size(size).color(colour));
+        let galley = text.into_galley(ui, Some(egui::TextWrapMode::Truncate), rect.width() - 16.0, egui::TextStyle::Body);
+        ui.painter().galley(rect.left_top() + vec2(8.0, y), galley, colour);
+    };
+    line(head.to_owned(), theme::BODY, ui.visuals().strong_text_color(), 5.0);
+    line(below, theme::SMALL, ui.visuals().weak_text_color(), 24.0);
+    response.clicked()
 }
 
 fn line_ui(ui: &mut Ui, s: &Strings, line: &PastLine) {
     ui.horizontal_top(|ui| {
-        super::panels::time_ui(ui, &line.time);
-        let (who, strong) = match line.who {
-            Who::Said => ("", false),
-            Who::Meant => ("→", false),
-            Who::Replied => ("Hearken", true),
-            Who::Sound => ("♪", false),
+        super::panels::time_of_ui(ui, &line.time, 18.0);
+        let who = match line.who {
+            Who::Said => "",
+            Who::Meant => s.translation,
+            Who::Replied => super::strings::TITLE,
+            Who::Sound => s.sound,
         };
         if !who.is_empty() {
-            ui.label(RichText::new(if line.who == Who::Sound { s.sound } else { who }).weak());
+            ui.label(RichText::new(who).weak());
         }
         let mut text = RichText::new(&line.text);
-        if strong {
+        if line.who == Who::Replied {
             text = text.color(theme::states(ui.visuals()).replying);
         }
         ui.add(egui::Label::new(text).wrap());

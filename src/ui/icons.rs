@@ -19,6 +19,7 @@ pub(super) enum Icon {
     Settings,
     Close,
     More,
+    All,
     Bell,
 }
 
@@ -90,6 +91,11 @@ fn paint(ui: &Ui, icon: Icon, r: Rect, colour: Color32) {
             p.line_segment([at(0.85, 0.15), at(0.15, 0.85)], line);
         }
         Icon::More => drop(p.add(Shape::line(vec![at(0.15, 0.35), at(0.5, 0.7), at(0.85, 0.35)], line))),
+        Icon::All => {
+            for y in [0.14, 0.5, 0.86] {
+                p.line_segment([at(0.0, y), at(1.0, y)], line);
+            }
+        }
         Icon::Bell => {
             p.add(Shape::line(
                 vec![

@@ -24,15 +24,30 @@ pub(super) struct List {
     offset: f32,
     /// The offset at which the end was seen in the frame before.
     end: f32,
+    growth: Growth,
+}
+
+/// Whether there will be more lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Growth {
+    /// New lines come at its end.
+    Grows,
+    /// It is complete, and read from its beginning.
+    Whole,
 }
 
 impl Default for List {
     fn default() -> Self {
-        Self { tops: vec![0.0], width: 0.0, follows: true, goto: None, offset: 0.0, end: 0.0 }
+        Self { tops: vec![0.0], width: 0.0, follows: true, goto: None, offset: 0.0, end: 0.0, growth: Growth::Grows }
     }
 }
 
 impl List {
+    /// A list to which nothing is added any more: it begins at its beginning.
+    pub(super) fn whole() -> Self {
+        Self { follows: false, growth: Growth::Whole, ..Self::default() }
+    }
+
     /// Shows line `n` as soon as it is painted.
     pub(super) const fn go_to(&mut self, n: usize) {
         self.goto = Some(n);
@@ -57,7 +72,7 @@ impl List {
         // A list that sticks to its end would not go anywhere else.
         area = match wanted {
             Some(offset) => area.vertical_scroll_offset(offset),
-            None => area.stick_to_bottom(true),
+            None => area.stick_to_bottom(self.growth == Growth::Grows),
         };
         let before = self.total();
         let output = area.show_viewport(ui, |ui, seen| self.lines_ui(ui, seen, &mut line));
@@ -70,7 +85,7 @@ impl List {
         if (self.total() - before).abs() > 0.5 {
             ui.ctx().request_repaint();
         }
-        if !self.follows {
+        if !self.follows && self.growth == Growth::Grows {
             self.jump_ui(ui, s, output.inner_rect);
         }
     }

@@ -177,7 +177,9 @@ fn card_ui(
     for can in &card.can {
         ui.label(RichText::new(format!("•  {can}")).weak());
     }
-    if card.memory_bytes + card.download_bytes > 0 {
+    if card.download_bytes == 0 && card.memory_bytes > 0 {
+        ui.label(RichText::new(fill(s.models_memory, size(card.memory_bytes))).small().weak());
+    } else if card.download_bytes > 0 {
         let needs = [card.memory_bytes, card.download_bytes, card.prepared_bytes].map(size);
         ui.label(RichText::new(needs.iter().fold(s.models_needs.to_owned(), |text, size| fill(&text, size))).small().weak());
     }

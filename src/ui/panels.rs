@@ -358,12 +358,12 @@ fn dragged(ui: &Ui, share: &mut f32, now: f32) {
 }
 
 /// A time in a column of its own width, so that the words beside it stand in one line.
-pub(super) fn time_ui(ui: &mut Ui, time: &str) {
+fn time_ui(ui: &mut Ui, time: &str) {
     time_of_ui(ui, time, 24.0);
 }
 
 /// The same beside words of this height.
-fn time_of_ui(ui: &mut Ui, time: &str, height: f32) {
+pub(super) fn time_of_ui(ui: &mut Ui, time: &str, height: f32) {
     ui.allocate_ui_with_layout(vec2(TIMES, height), egui::Layout::left_to_right(egui::Align::Center), |ui| {
         ui.set_min_width(TIMES);
         ui.add_space(8.0);

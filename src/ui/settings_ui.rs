@@ -20,11 +20,13 @@ impl HearkenApp {
             return;
         }
         let (mut open, s) = (true, self.s);
-        let height = (ui.ctx().content_rect().height() - 120.0).max(100.0);
+        let room = ui.ctx().content_rect();
+        let height = (room.height() - 120.0).max(100.0);
+        let width = (room.width() - 60.0).clamp(200.0, 480.0);
         egui::Window::new(s.settings)
             .open(&mut open)
-            .default_size([480.0, height.min(620.0)])
-            .default_pos(ui.ctx().content_rect().center_top() + egui::vec2(-240.0, 60.0))
+            .default_size([width, height.min(620.0)])
+            .default_pos(room.center_top() + egui::vec2(-width / 2.0 - 16.0, 40.0))
             .collapsible(false)
             .show(ui.ctx(), |ui| {
                 egui::ScrollArea::vertical().max_height(height).auto_shrink(false).show(ui, |ui| {

@@ -19,8 +19,12 @@ use crate::transcript::{Shown, Transcript};
 
 /// A window at least so wide has its controls in one row, in points.
 const ONE_ROW: f32 = 1_330.0;
-/// Narrower than this, the tools have a row of their own.
-const TWO_ROWS: f32 = 620.0;
+/// Width of the longest words of the state, and the least that they are cut to, in points.
+const WORDS: [f32; 2] = [168.0, 60.0];
+/// Width of what stands beside them in a small window: dot, meter, three buttons and what is between.
+const BESIDE: f32 = 264.0;
+/// Side of the mark that opens the options of a mode.
+const MARK: f32 = 20.0;
 /// Behind by more than this is worth a word.
 const LATE_SECS: f32 = 2.0;
 /// The bias at either end of a slider: beyond it a mode answers everything, or nothing.
@@ -28,16 +32,13 @@ const EAGER: f32 = 10.0;
 
 impl HearkenApp {
     pub(super) fn status_ui(&mut self, ui: &mut Ui, transcript: &Transcript) {
-        if ui.available_width() < TWO_ROWS {
+        if theme::is_compact(ui.ctx()) {
             ui.horizontal(|ui| {
                 self.state_ui(ui, transcript);
                 self.meter_ui(ui, transcript);
+                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| self.few_tools_ui(ui, transcript));
             });
-            ui.horizontal_wrapped(|ui| {
-                self.modes_ui(ui, transcript);
-                self.source_ui(ui, transcript);
-            });
-            ui.horizontal_wrapped(|ui| self.tools_ui(ui, transcript));
+            ui.horizontal_wrapped(|ui| self.modes_ui(ui, transcript));
             return;
         }
         if ui.available_width() < ONE_ROW {
@@ -69,8 +70,9 @@ impl HearkenApp {
             let (dot, _) = ui.allocate_exact_size(vec2(16.0, 24.0), Sense::hover());
             ui.painter().circle_filled(dot.center(), 6.0, colour);
             // The widest words fix the place, so that nothing beside them jumps.
-            ui.allocate_ui_with_layout(vec2(168.0, 24.0), egui::Layout::left_to_right(egui::Align::Center), |ui| {
-                ui.set_min_width(168.0);
+            let width = (ui.ctx().content_rect().width() - BESIDE).clamp(WORDS[1], WORDS[0]);
+            ui.allocate_ui_with_layout(vec2(width, 24.0), egui::Layout::left_to_right(egui::Align::Center), |ui| {
+                ui.set_min_width(width);
                 ui.add(egui::Label::new(RichText::new(text).color(colour).strong().size(theme::LARGE)).truncate());
             });
         });
@@ -190,7 +192,11 @@ impl HearkenApp {
     fn modes_ui(&mut self, ui: &mut Ui, transcript: &Transcript) {
         for (number, mode) in self.settings.modes.clone().iter().enumerate() {
             let on = transcript.modes.contains(&mode.name);
-            ui.scope(|ui| {
+            // Toggle and mark stand in one line together, whatever the width.
+            let name = egui::WidgetText::from(self.s.mode(&mode.name));
+            let name = name.into_galley(ui, Some(egui::TextWrapMode::Extend), f32::INFINITY, egui::TextStyle::Button);
+            let size = vec2(name.size().x + 2.0 * ui.spacing().button_padding.x + MARK, ui.spacing().interact_size.y);
+            ui.allocate_ui_with_layout(size, egui::Layout::left_to_right(egui::Align::Center), |ui| {
                 ui.spacing_mut().item_spacing.x = 0.0;
                 let key = if number < super::MODE_KEYS.len() { format!(" ({})", number + 1) } else { String::new() };
                 let mut text = RichText::new(self.s.mode(&mode.name));
@@ -287,6 +293,14 @@ impl HearkenApp {
         if icons::button(ui, Icon::Forget, s.forget, s.forget_hint).clicked() {
             self.view.forgetting = true;
         }
+        self.first_tools_ui(ui, transcript);
+        self.voice_menu_ui(ui, transcript);
+        self.view_menu_ui(ui);
+    }
+
+    /// What must be at hand at any moment, from the right.
+    fn first_tools_ui(&self, ui: &mut Ui, transcript: &Transcript) {
+        let s = self.s;
         if icons::button(ui, Icon::Cut, s.cut, s.cut_hint).clicked() {
             self.engine.send(Command::CutReply);
         }
@@ -294,7 +308,39 @@ impl HearkenApp {
         if icons::button(ui, icon, label, s.pause_hint).clicked() {
             self.toggle_pause(transcript);
         }
-        self.voice_menu_ui(ui, transcript);
+    }
+
+    /// The tools of a small window, from the right: the rarer ones stand in a menu.
+    fn few_tools_ui(&mut self, ui: &mut Ui, transcript: &Transcript) {
+        let s = self.s;
+        let all = icons::button(ui, Icon::All, s.more, s.more_hint);
+        egui::Popup::menu(&all).show(|ui| {
+            ui.set_min_width(180.0);
+            self.source_ui(ui, transcript);
+            self.voice_menu_ui(ui, transcript);
+            self.view_menu_ui(ui);
+            ui.separator();
+            if ui.button(s.history).on_hover_text(s.history_hint).clicked() {
+                self.open_history(ui.ctx());
+            }
+            if ui.button(s.export).on_hover_text(s.export_hint).clicked() {
+                self.open_export();
+            }
+            if ui.button(s.captions).on_hover_text(s.captions_hint).clicked() {
+                self.view.captions_open = !self.view.captions_open;
+            }
+            if ui.button(s.forget).on_hover_text(s.forget_hint).clicked() {
+                self.view.forgetting = true;
+            }
+            if ui.button(s.settings).on_hover_text(s.settings_hint).clicked() {
+                self.view.settings_open = !self.view.settings_open;
+            }
+        });
+        self.first_tools_ui(ui, transcript);
+    }
+
+    fn view_menu_ui(&mut self, ui: &mut Ui) {
+        let s = self.s;
         ui.menu_button(s.view, |ui| {
             for panel in [Shown::Transcript, Shown::Translation, Shown::Conversation, Shown::Sounds] {
                 let mut shown = !self.is_hidden(panel);
@@ -309,17 +355,31 @@ impl HearkenApp {
 
     pub(super) fn health_ui(&mut self, ui: &mut Ui, transcript: &Transcript) {
         let s = self.s;
-        ui.horizontal_wrapped(|ui| {
-            let readings = self.engine.meters().read();
-            let pace =
-                if readings.lag_secs > LATE_SECS { fill(s.behind, format_args!("{:.0}", readings.lag_secs)) } else { s.on_time.into() };
-            let cost = fill(s.chunk_cost, format_args!("{:.2}", readings.chunk_ms / 1e3));
+        let readings = self.engine.meters().read();
+        let pace = if readings.lag_secs > LATE_SECS { fill(s.behind, format_args!("{:.0}", readings.lag_secs)) } else { s.on_time.into() };
+        // Before the first chunk there is nothing to say of it.
+        let health = if readings.chunk_ms > 0.0 { format!("{}, {pace}", fill(s.chunk_cost, cost(readings.chunk_ms))) } else { pace };
+        let audio = if readings.recording { String::new() } else { format!(" · {}", s.audio_not) };
+        let privacy = format!("{} · {}{audio}", s.privacy, self.kept());
+        let recording = |ui: &mut Ui| {
             if readings.recording {
                 ui.label(RichText::new(format!("● {}", s.recording)).color(theme::states(ui.visuals()).fault).small());
             }
-            let audio = if readings.recording { String::new() } else { format!(" · {}", s.audio_not) };
-            ui.label(RichText::new(format!("{} · {}{audio}", s.privacy, self.kept())).weak().small());
-            ui.label(RichText::new(format!("{cost}, {pace}")).weak().small());
+        };
+        if theme::is_compact(ui.ctx()) {
+            // One line with what is said elsewhere in a larger window; the newest notice matters most.
+            ui.horizontal(|ui| {
+                recording(ui);
+                let notice = transcript.notices.back().map(|notice| format!("{}  {} · ", self.heard.time(notice.at), notice.text));
+                let text = format!("{}{} · {} · {privacy} · {health}", notice.unwrap_or_default(), transcript.source, transcript.model);
+                ui.add(egui::Label::new(RichText::new(&text).weak().small()).truncate()).on_hover_text(&text);
+            });
+            return;
+        }
+        ui.horizontal_wrapped(|ui| {
+            recording(ui);
+            ui.label(RichText::new(privacy).weak().small());
+            ui.label(RichText::new(health).weak().small());
             if let Some(notice) = transcript.notices.back() {
                 ui.separator();
                 let text = format!("{}  {}", self.heard.time(notice.at), notice.text);
@@ -327,6 +387,11 @@ impl HearkenApp {
             }
         });
     }
+}
+
+/// What a chunk costs, in seconds with as many digits as say something.
+fn cost(ms: f32) -> String {
+    if ms < 9.5 { format!("{:.3}", ms / 1e3) } else { format!("{:.2}", ms / 1e3) }
 }
 
 /// The text, cut after `most` characters.

@@ -7,7 +7,9 @@ use super::{HearkenApp, theme};
 use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
 use crate::transcript::{ChunkTick, Kind, Shown, Transcript};
 
+/// Height of a row, and in a small window.
 const ROW: f32 = 18.0;
+const LOW_ROW: f32 = 13.0;
 const COLUMN: f32 = 9.0;
 const NAMES: f32 = 92.0;
 /// Height of the scale below the rows, and seconds from one of its marks to the next.
@@ -20,6 +22,8 @@ struct Scale {
     left: f32,
     right: f32,
     now: StreamTime,
+    /// Height of a row.
+    row: f32,
 }
 
 impl Scale {
@@ -35,20 +39,21 @@ impl HearkenApp {
     /// Paints the newest decisions of every mode that is on; time runs with the audio, not with the frames.
     pub(super) fn strip_ui(&mut self, ui: &mut egui::Ui, transcript: &Transcript) {
         let modes: Vec<String> = self.settings.modes.iter().map(|m| m.name.clone()).filter(|m| transcript.modes.contains(m)).collect();
-        let size = Vec2::new(ui.available_width().max(0.0), ROW * modes.len().max(1) as f32 + SCALE);
+        let row = if theme::is_compact(ui.ctx()) { LOW_ROW } else { ROW };
+        let size = Vec2::new(ui.available_width().max(0.0), row * modes.len().max(1) as f32 + SCALE);
         let (area, response) = ui.allocate_exact_size(size, Sense::click());
         let label = describe(self.s, transcript, &modes);
         response.widget_info(|| WidgetInfo::labeled(Role::Group, true, &label));
         // While a lane replies its own time stands still, but the room's goes on.
         let lag = (f64::from(self.engine.meters().read().lag_secs) * f64::from(SAMPLE_RATE_HZ)) as u64;
         let now = StreamTime::from_samples(transcript.now.0.0 + lag);
-        let scale = Scale { left: area.left() + NAMES, right: area.right() - 2.0, now };
+        let scale = Scale { left: area.left() + NAMES, right: area.right() - 2.0, now, row };
         let painter = ui.painter_at(area);
         let weak = ui.visuals().weak_text_color();
         paint_quiet(&painter, area, scale, transcript, ui.visuals().faint_bg_color);
         self.paint_scale(&painter, area, scale, ui.visuals());
-        for (row, mode) in modes.iter().enumerate() {
-            let middle = area.top() + ROW * (row as f32 + 0.5);
+        for (n, mode) in modes.iter().enumerate() {
+            let middle = area.top() + row * (n as f32 + 0.5);
             let font = FontId::proportional(theme::SMALL);
             painter.text(pos2(area.left(), middle), Align2::LEFT_CENTER, self.s.mode(mode), font, weak);
             for tick in transcript.strips.get(mode).into_iter().flatten().rev().map_while(|t| scale.x(t.at).map(|x| (t, x))) {
@@ -98,7 +103,8 @@ impl HearkenApp {
                 // The mark is the decision, the bar after it the reply that it started.
                 let bar = Rect::from_min_max(pos2(x - half, middle - 2.0), pos2(end + half, middle + 2.0));
                 painter.rect_filled(bar, 2.0, colour.gamma_multiply(if pointed { 1.0 } else { 0.55 }));
-                let mark = Rect::from_min_max(pos2(x - half, middle - ROW / 2.0 + 3.0), pos2(x + half, middle + ROW / 2.0 - 3.0));
+                let mark =
+                    Rect::from_min_max(pos2(x - half, middle - scale.row / 2.0 + 3.0), pos2(x + half, middle + scale.row / 2.0 - 3.0));
                 painter.rect_filled(if pointed { mark.expand(1.0) } else { mark }, 2.0, colour);
             }
         }
@@ -146,7 +152,7 @@ fn paint_quiet(painter: &egui::Painter, area: Rect, scale: Scale, transcript: &T
 }
 
 fn hovered<'a>(at: Pos2, area: Rect, modes: &'a [String], transcript: &'a Transcript, scale: Scale) -> Option<(&'a str, &'a ChunkTick)> {
-    let mode = modes.get(((at.y - area.top()) / ROW) as usize)?;
+    let mode = modes.get(((at.y - area.top()) / scale.row) as usize)?;
     let near = |tick: &&ChunkTick| {
         let begin = scale.x(tick.at);
         let end = tick.until.and_then(|until| scale.x(until)).or(begin);

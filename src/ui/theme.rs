@@ -15,6 +15,15 @@ pub(super) const SMALL: f32 = 12.0;
 /// A window narrower than this shows one panel at a time.
 pub(super) const NARROW: f32 = 760.0;
 
+/// Narrower or lower than this, rarer controls move into a menu and lines draw closer, so that words keep their place.
+const COMPACT: [f32; 2] = [620.0, 460.0];
+
+/// Whether the window is that small.
+pub(super) fn is_compact(ctx: &egui::Context) -> bool {
+    let room = ctx.content_rect();
+    room.width() < COMPACT[0] || room.height() < COMPACT[1]
+}
+
 /// GB 2312 of Droid Sans Fallback (assets/fonts/README.md): egui's own fonts have no Chinese.
 const CHINESE: &[u8] = include_bytes!("../../assets/fonts/DroidSansFallback-GB2312.ttf");
 
@@ -125,6 +134,10 @@ fn shape(v: &mut Visuals, button: Color32, selected: Color32, line: Color32) {
     v.widgets.noninteractive.bg_stroke = Stroke::new(1.0, line);
     v.widgets.inactive.weak_bg_fill = button;
     v.widgets.inactive.bg_fill = line;
+    // The head of a window is painted as something that is open.
+    (v.widgets.open.weak_bg_fill, v.widgets.open.bg_fill) = (button, button);
+    (v.widgets.hovered.weak_bg_fill, v.widgets.hovered.bg_fill) = (line, line);
+    (v.widgets.active.weak_bg_fill, v.widgets.active.bg_fill) = (selected, selected);
     for widget in [&mut v.widgets.inactive, &mut v.widgets.hovered, &mut v.widgets.active, &mut v.widgets.open] {
         widget.corner_radius = radius;
     }

@@ -33,7 +33,8 @@ impl HearkenApp {
             });
             ui.add_space(8.0);
             ui.horizontal_wrapped(|ui| {
-                let start = ui.button(RichText::new(s.welcome_ok).strong());
+                let start = egui::Button::new(RichText::new(s.welcome_ok).strong()).fill(ui.visuals().selection.bg_fill);
+                let start = ui.add(start.min_size(egui::vec2(88.0, 0.0)));
                 let more = ui.button(s.models).on_hover_text(s.models_hint);
                 if more.clicked() {
                     self.models.toggle();

@@ -43,7 +43,7 @@ mod key {
     fn make_in(home: &Path) -> std::io::Result<()> {
         let (folder, old) = (home.join(".config/pulse"), home.join(".pulse-cookie"));
         let path = folder.join("cookie");
-        if path.exists() || old.exists() {
+        if path.exists() || old.exists() || !home.is_dir() {
             return Ok(());
         }
         let mut bytes = [0; BYTES];
@@ -71,6 +71,8 @@ mod key {
             std::fs::write(home.path().join(".pulse-cookie"), "mine").unwrap();
             make_in(home.path()).unwrap();
             assert!(!home.path().join(".config").exists());
+            make_in(&home.path().join("nobody")).unwrap();
+            assert!(!home.path().join("nobody").exists());
         }
     }
 }

@@ -4,11 +4,11 @@
 //! at which frames arrive, less the time that they last, stands still; a loss moves it on by exactly what was lost. What
 //! arrives late moves it as well, so the least of many sights counts.
 
-/// How long the frames after a loss are watched before it is said how much was lost: ten callbacks.
+/// How long the frames after a loss are watched before it is said how much was lost: four callbacks.
 const SETTLE_SECS: f64 = 0.2;
 /// How long a sight counts; two clocks drift apart by about 1 ms in so long (100 ppm).
 const SIGHT_SECS: f64 = 5.0;
-/// What is less cannot be told from a callback that came late: 20 ms, one callback.
+/// What is less cannot be told from a callback that was seen late: 20 ms.
 const LEAST_SECS: f64 = 0.02;
 /// How often a loss that cannot be measured is told at most.
 const TELL_EVERY_SECS: f64 = 60.0;

@@ -25,8 +25,8 @@ use recovery::Loss;
 
 /// How long `next` waits at most.
 const WAIT: Duration = Duration::from_millis(100);
-/// How often the ring is looked at while waiting: half of a callback's 20 ms.
-const LOOK: Duration = Duration::from_millis(10);
+/// How often the ring is looked at while waiting: a callback comes every 50 ms.
+const LOOK: Duration = Duration::from_millis(20);
 /// A running device that delivers nothing for so long is lost (CRATES.md 3.4: callbacks may just stop).
 const STALL: Duration = Duration::from_millis(1_500);
 /// The first samples may take longer: an idle PulseAudio source wakes after up to 1.9 s (CRATES.md 3.2).
