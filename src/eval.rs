@@ -41,7 +41,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::hub;
 use crate::model::Model;
 use hear::{Clock, Hearer, Margins, Sitting, Typed};
-use items::{DataSet, Prediction};
+use items::{DataSet, Item, Prediction, Skipped};
 use progress::Progress;
 use report::Report;
 use store::Store;
@@ -86,15 +86,13 @@ pub fn run(request: &EvalRequest, mut out: impl Write, notes: impl Write) -> Res
 }
 
 fn score_model(options: &EvalOptions, mut notes: impl Write) -> Result<Report> {
-    let DataSet { rows, items, skipped, notes: said } = layouts::read(&options.task, &options.data)?;
+    let DataSet { rows, items, skipped, notes: said } = heard_in_known_modes(options, layouts::read(&options.task, &options.data)?)?;
     let items = items::spread(items, options.limit);
     let chosen = items.len();
     let mut sittings = sittings::arrange(&options.task, items, &options.contexts);
     if let Some(path) = &options.background {
         sittings.extend(sittings::background(layouts::sounds(path)?, options.contexts.first().copied().unwrap_or_default()));
     }
-    // A mode that is not there is told before the model is loaded.
-    by_mode(options, sittings.clone())?;
     if let Some(threads) = options.threads {
         crate::model::use_threads(threads);
     }
@@ -172,6 +170,26 @@ fn hear(options: &EvalOptions, model: &Arc<Model>, sittings: Vec<Sitting>, store
     Ok(())
 }
 
+/// `set` less the items that name a mode that is not there.
+fn heard_in_known_modes(options: &EvalOptions, set: DataSet) -> Result<DataSet> {
+    let modes = modes(options)?;
+    let DataSet { items, mut skipped, .. } = set;
+    let known = |item: &Item| item.mode.as_ref().is_none_or(|name| modes.iter().any(|mode| mode.name == *name));
+    let (items, strange): (Vec<Item>, Vec<Item>) = items.into_iter().partition(known);
+    let names = || modes.iter().map(|mode| mode.name.as_str()).collect::<Vec<_>>().join(", ");
+    skipped.extend(strange.into_iter().map(|item| {
+        let why = format!("there is no mode {}, there are {}", item.mode.unwrap_or_default(), names());
+        Skipped { row: item.id, why }
+    }));
+    match skipped.first().filter(|_| items.is_empty()) {
+        Some(first) => {
+            let why = format!("none of its {} rows can be used; the first, {}: {}", set.rows, first.row, first.why);
+            Err(Error::at(ErrorKind::Data, &options.data, why))
+        }
+        None => Ok(DataSet { rows: set.rows, items, skipped, notes: set.notes }),
+    }
+}
+
 /// The sittings of each mode, in the order in which the modes are needed first.
 fn by_mode(options: &EvalOptions, sittings: Vec<Sitting>) -> Result<Vec<(Mode, Vec<Sitting>)>> {
     let modes = modes(options)?;
@@ -188,8 +206,7 @@ fn by_mode(options: &EvalOptions, sittings: Vec<Sitting>) -> Result<Vec<(Mode, V
             continue;
         }
         let Some(mode) = modes.iter().find(|mode| mode.name == name) else {
-            let known: Vec<&str> = modes.iter().map(|mode| mode.name.as_str()).collect();
-            return Err(Error::at(ErrorKind::Data, &options.data, format!("there is no mode {name}: {}", known.join(", "))));
+            return Err(Error::at(ErrorKind::Data, &options.data, format!("there is no mode {name}")));
         };
         groups.push((Mode { eagerness: mode.eagerness + options.eagerness, ..mode.clone() }, vec![sitting]));
     }

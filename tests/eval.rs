@@ -375,7 +375,11 @@ fn labelled_streams_are_heard_each_in_its_mode_and_counted_in_its_group() {
         assert_eq!(figure(&report, "wer_words"), 0.0);
     }
     assert_eq!(figure(&report, "stray_an_hour_quiet"), 0.0, "nothing is said of silence");
-    fs::write(bench.path("streams/m.jsonl"), r#"{"path": "a.flac", "mode": "purring", "replies": []}"#).unwrap();
+    let rows = [r#"{"id": "1", "path": "b.wav", "mode": "purring", "replies": []}"#, r#"{"id": "2", "path": "b.wav", "replies": []}"#];
+    fs::write(bench.path("streams/m.jsonl"), rows.join("\n")).unwrap();
+    let report = bench.eval(&["streams", "--data", "streams"], "half", 1);
+    assert!(report["scored"] == 1 && report["skipped"][0]["why"].as_str().unwrap().contains("purring"), "{report}");
+    fs::write(bench.path("streams/m.jsonl"), rows[0]).unwrap();
     let output = bench.hearken(&["eval", "streams", "--data", "streams", "--out", "other"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(2) && said.contains("purring") && said.contains("transcribe"), "{said}");

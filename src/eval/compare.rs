@@ -8,6 +8,7 @@ use std::path::Path;
 use super::items::Prediction;
 use super::judge::{Better, Metric, Unit, metrics};
 use super::report::{Figure, Report, Table};
+use super::sittings::BACKGROUND;
 use super::stats::{Paired, bootstrap};
 use super::store::Store;
 use crate::config::paths::make_private_folder;
@@ -51,16 +52,18 @@ pub fn compare(before: (&Report, &[Prediction]), after: (&Report, &[Prediction])
         let why = format!("one is of {}, the other of {}", old.task.title(), new.task.title());
         return Err(Error::new(ErrorKind::Data, why));
     }
-    let pairs = pairs(before.1, after.1);
+    let (before, after) = (of_the_set(before.1), of_the_set(after.1));
+    let pairs = pairs(&before, &after);
     if pairs.is_empty() {
         return Err(Error::new(ErrorKind::Data, "they have no item in common"));
     }
-    let all: usize = before.1.len().max(after.1.len());
+    let all: usize = before.len().max(after.len());
     let mut report = Report { rows: all, chosen: all, scored: pairs.len(), skipped: Vec::new(), ..new.clone() };
     (report.figures, report.tables, report.notes) = (Vec::new(), Vec::new(), Vec::new());
-    let alone = |of: &[Prediction]| of.len() - pairs.len();
-    if alone(before.1) + alone(after.1) > 0 {
-        let (one, other) = (alone(before.1), alone(after.1));
+    report.notes.push(format!("First: {}. Second: {}.", old.heading(), new.heading()));
+    let alone = |of: &[&Prediction]| of.len() - pairs.len();
+    if alone(&before) + alone(&after) > 0 {
+        let (one, other) = (alone(&before), alone(&after));
         report.notes.push(format!("Only what both have is compared: {one} items of the first and {other} of the second are left out."));
     }
     report.tables.extend(differing_settings(old, new));
@@ -83,14 +86,19 @@ pub fn compare(before: (&Report, &[Prediction]), after: (&Report, &[Prediction])
 
 type Pair<'a> = (&'a Prediction, &'a Prediction);
 
+/// Those of the data set: a recording of background is no item of it.
+fn of_the_set(all: &[Prediction]) -> Vec<&Prediction> {
+    all.iter().filter(|p| p.condition != BACKGROUND).collect()
+}
+
 /// What both have heard, in the order of the first.
-fn pairs<'a>(before: &'a [Prediction], after: &'a [Prediction]) -> Vec<Pair<'a>> {
+fn pairs<'a>(before: &[&'a Prediction], after: &[&'a Prediction]) -> Vec<Pair<'a>> {
     let key = |p: &'a Prediction| (p.condition.as_str(), p.id.as_str());
-    let later: BTreeMap<_, &Prediction> = after.iter().map(|p| (key(p), p)).collect();
+    let later: BTreeMap<_, &Prediction> = after.iter().map(|p| (key(p), *p)).collect();
     let heard = |p: &Prediction| p.unheard.is_none();
     before
         .iter()
-        .filter_map(|p| Some((p, *later.get(&key(p))?)))
+        .filter_map(|p| Some((*p, *later.get(&key(p))?)))
         .filter(|(a, b)| heard(a) && heard(b) && a.expected == b.expected)
         .collect()
 }

@@ -133,7 +133,8 @@ impl Report {
         out
     }
 
-    fn heading(&self) -> String {
+    /// What was scored, with what, on what.
+    pub(super) fn heading(&self) -> String {
         let of = |name: &str| self.settings.get(name).map_or("?", String::as_str);
         format!("{}: {}, {}, on {}", self.task.title(), of("model"), of("precision"), of("data"))
     }

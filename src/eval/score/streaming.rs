@@ -56,7 +56,8 @@ pub(super) fn add(
     );
     let metric = judged.first()?;
     let percent = metric.unit == Unit::Percent;
-    Some(plot::lines(&lines, if percent { 100.0 } else { 1.0 }, metric.name, "items in a session"))
+    let (scale, unit) = if percent { (100.0, ", %") } else { (1.0, "") };
+    Some(plot::lines(&lines, scale, &format!("{}{unit}", metric.name), "items in a session"))
 }
 
 fn said(count: usize, context: &str, contexts: usize) -> String {
