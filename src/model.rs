@@ -342,8 +342,10 @@ pub fn save_named(tensors: &[(&str, Named<'_>)], path: &Path) -> Result<()> {
 
 pub use kernels::cores::tell_candle;
 
-/// Computes with `threads` threads from now on; the first call of the process decides.
+/// Computes with `threads` threads from now on, or as many as this process may run at the same time, where that is less: more
+/// would take turns at waiting for one another. The first call of the process decides.
 pub fn use_threads(threads: usize) {
+    let threads = threads.min(kernels::cores::allowed());
     kernels::crew::set_size(threads);
     // A pool that exists already keeps its size: two sessions of one process share it.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();

@@ -8,9 +8,15 @@ use std::thread;
 /// system does not say (all but Linux), what it calls its parallelism.
 #[must_use]
 pub fn physical() -> usize {
-    let allowed = thread::available_parallelism().map_or(1, usize::from);
+    let allowed = allowed();
     physical_of(|cpu| fs::read_to_string(format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")).ok())
         .map_or(allowed, |cores| cores.min(allowed))
+}
+
+/// Threads that may run at the same time.
+#[must_use]
+pub fn allowed() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// What rayon reads once, and candle at every product.
