@@ -54,7 +54,7 @@ fn a_bent_loudspeaker_and_drifting_clocks_leave_20_db() {
 fn a_delay_that_jumps_is_found_again_within_three_seconds() {
     let far = talk(14.5, 1);
     for (from_ms, to_ms) in [(60.0, 160.0), (200.0, 40.0), (40.0, 290.0)] {
-        // Until it is found again, what leaks may be taken for a person: it must not end the reply that is measured.
+        // What leaks until it is found again may be taken for a person: it must not end the reply that is measured.
         let conduct = VoiceConduct { interrupt: Interrupt::LetFinish, ..VoiceConduct::default() };
         let mut rig = Rig::new(quiet(Walls { delay_ms: from_ms, ..Walls::default() }), conduct);
         rig.play(&far, &[], 6.0);
@@ -64,6 +64,30 @@ fn a_delay_that_jumps_is_found_again_within_three_seconds() {
         println!("{from_ms} to {to_ms} ms: {at_once:.1} dB in the first second, {later:.1} dB after three");
         assert!(later >= 20.0, "{from_ms} to {to_ms} ms: {later} dB");
     }
+}
+
+#[test]
+fn four_of_five_delays_that_jump_cut_no_reply_and_a_person_is_heard_three_seconds_later() {
+    let mut random = Random(31);
+    let (mut cut, mut heard) = (Vec::new(), 0);
+    const ROOMS: u64 = 20;
+    for room in 0..ROOMS {
+        let walls = Walls { drift_ppm: 0.0, ..any_room(&mut random, 700 + room) };
+        let mut rig = Rig::new(walls, VoiceConduct::default());
+        rig.play(&talk(30.0, room as usize), &[], 5.0);
+        let to_ms = (walls.delay_ms + random.between(40.0, 260.0) - 5.0) % 295.0 + 5.0;
+        rig.room.move_to(to_ms);
+        rig.play(&[], &[], 3.0);
+        if !rig.interruptions.is_empty() {
+            cut.push((walls, to_ms));
+            continue;
+        }
+        let words = spoken(INTERRUPTIONS[room as usize % INTERRUPTIONS.len()], "en+f2", 50);
+        rig.play(&[], &at_level(&words, -20.0 + walls.gain_db + 6.0), 2.0);
+        heard += u64::from(!rig.interruptions.is_empty());
+    }
+    println!("{} of {ROOMS} jumps cut a reply: {cut:?}; after them {heard} people were heard", cut.len());
+    assert!(cut.len() as u64 <= ROOMS / 5 && heard + cut.len() as u64 + 2 >= ROOMS, "{heard}");
 }
 
 #[test]
@@ -101,7 +125,7 @@ fn any_room(random: &mut Random, seed: u64) -> Walls {
 }
 
 #[test]
-fn nine_of_ten_people_who_speak_over_a_reply_are_heard_and_the_voice_fades_at_once() {
+fn nineteen_of_twenty_people_who_speak_over_a_reply_are_heard_and_the_voice_fades_within_300_ms() {
     let voices = ["en+m1", "en+f2", "en+m3", "en+f4", "en-us", "en+m7", "en+f5", "en-gb-scotland"];
     let mut random = Random(11);
     let (mut heard, mut of, mut fades, mut kept) = (0, 0, Vec::new(), Vec::new());
@@ -138,7 +162,9 @@ fn nine_of_ten_people_who_speak_over_a_reply_are_heard_and_the_voice_fades_at_on
         kept[kept.len() / 2],
         kept[kept.len() / 10]
     );
-    assert!(heard * 10 >= 9 * of, "{heard} of {of}");
+    assert!(heard * 20 >= 19 * of, "{heard} of {of}");
+    assert!(fades[fades.len() * 9 / 10] <= 300.0, "{fades:?}");
+    assert!(kept[kept.len() / 10] >= -3.0, "the first word is whole: {kept:?}");
 }
 
 #[test]

@@ -82,6 +82,7 @@ fn one_library_has_one_home() {
         ("ringbuf", &["audio"]),
         ("rubato", &["audio"]),
         ("sonora", &["audio"]),
+        ("sonora_aec3", &["audio"]),
         ("symphonia", &["audio"]),
         ("hound", &["audio"]),
         ("realfft", &["mel"]),

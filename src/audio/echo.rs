@@ -1,11 +1,13 @@
 //! The microphone while Hearken speaks: its own voice taken out, and a person who speaks over it noticed.
 //!
 //! Responsible for pairing what the microphone hears with what was played just then, for the canceller that runs on such
-//! pairs, and for the verdict whether somebody speaks ([`barge_in`]). While nothing is played, and half a second after,
-//! samples pass untouched. Not responsible for what is done about the verdict, nor for playing.
+//! pairs, for the verdict whether somebody speaks ([`barge_in`]), and for what of both is passed on: no echo while nobody
+//! speaks, all of a person who does. Once nothing has been played for half a second samples pass untouched. Not responsible for what is done about the verdict, nor for playing.
 
 pub mod barge_in;
 pub mod canceller;
+mod held;
+mod likeness;
 pub mod voicing;
 
 use std::collections::VecDeque;
@@ -17,8 +19,10 @@ use crate::error::Result;
 use crate::protocol::{EchoChoice, Interrupt, Switch, VoiceConduct};
 use crate::time::HOP_SAMPLES;
 use barge_in::{BargeIn, Verdict};
-use canceller::{Canceller, Polish};
-use voicing::Listener;
+use canceller::{Cancelled, Canceller, Polish};
+use held::{Held, Which};
+use likeness::Likeness;
+use voicing::{HeardFrame, Listener};
 
 /// The canceller runs on after the last sample that was played: 0.5 s.
 const AFTER_FRAMES: u32 = 50;
@@ -60,12 +64,21 @@ pub struct EchoPath {
     state: State,
     canceller: Canceller,
     polish: Option<Polish>,
+    held: Held,
     detector: BargeIn,
-    listener: Listener,
-    raw_listener: Listener,
+    likeness: Likeness,
+    listeners: Listeners,
     /// What was left of a frame when nothing was being cancelled.
     rest: Vec<f32>,
     scratch: Vec<f32>,
+}
+
+/// One for each of what is listened to: each has its own floor.
+#[derive(Default)]
+struct Listeners {
+    raw: Listener,
+    linear: Listener,
+    clean: Listener,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,9 +106,10 @@ impl EchoPath {
             state: State::Idle,
             canceller: Canceller::new(),
             polish: None,
+            held: Held::default(),
             detector: BargeIn::default(),
-            listener: Listener::default(),
-            raw_listener: Listener::default(),
+            likeness: Likeness::default(),
+            listeners: Listeners::default(),
             rest: Vec::new(),
             scratch: Vec::new(),
         };
@@ -130,6 +144,7 @@ impl EchoPath {
         if was_idle {
             self.state = State::Cancelling { quiet_frames: 0, starved: 0 };
             self.detector.begin();
+            self.canceller.begin();
             self.pair();
         } else if matches!(self.state, State::Cancelling { starved: 1.., .. }) && !self.far.is_empty() {
             // The loudspeaker stood still, or its callback came very late: only now is it known what belongs together.
@@ -164,8 +179,7 @@ impl EchoPath {
     pub fn reset(&mut self, out: &mut Vec<f32>) {
         self.stop();
         self.flush(out);
-        self.listener = Listener::default();
-        self.raw_listener = Listener::default();
+        self.listeners = Listeners::default();
         self.rest.clear();
     }
 
@@ -254,25 +268,32 @@ impl EchoPath {
         let sounds = far.iter().any(|x| x.abs() > SILENT);
         *quiet_frames = if sounds { 0 } else { *quiet_frames + 1 };
         let ends = *quiet_frames > AFTER_FRAMES || *starved >= GONE;
-        let mut clean = [0.0; HOP_SAMPLES];
-        self.canceller.frame(&near, &far, &mut clean);
-        out.extend_from_slice(&clean);
-        let verdict = self.judge(&near, &far, &clean);
+        let cancelled = self.canceller.frame(&near, &far);
+        let verdict = self.verdict(&near, &far, &cancelled);
+        let which = if verdict == Verdict::Alone { Which::Clean } else { Which::Whole };
+        self.held.push(cancelled, which, out);
+        let noticed = self.act_on(verdict);
         if ends {
             self.stop();
         }
-        verdict
+        noticed
     }
 
-    fn judge(&mut self, near: &[f32; HOP_SAMPLES], far: &[f32; HOP_SAMPLES], clean: &[f32; HOP_SAMPLES]) -> Noticed {
-        let raw = self.raw_listener.level(near);
-        let heard = self.listener.hear(clean);
-        let verdict = self.detector.step(&barge_in::Frame {
-            raw_db: raw,
-            clean: heard,
+    fn verdict(&mut self, near: &[f32; HOP_SAMPLES], far: &[f32; HOP_SAMPLES], cancelled: &Cancelled) -> Verdict {
+        self.likeness.hear(&cancelled.linear, &cancelled.echo, far);
+        let frame = barge_in::Frame {
+            raw_db: self.listeners.raw.level(near),
+            echo_db: voicing::level_db(&cancelled.echo),
+            linear: self.listeners.linear.hear(&cancelled.linear),
+            clean: self.listeners.clean.hear(&cancelled.clean),
             far_db: voicing::level_db(far),
             delay_ms: self.canceller.delay_ms(),
-        });
+        };
+        self.detector.step(&frame, || self.likeness.greatest())
+    }
+
+    /// Does what a verdict means while something is played.
+    fn act_on(&self, verdict: Verdict) -> Noticed {
         let Some((far_end, _)) = &self.far_end else { return Noticed::Nothing };
         if self.conduct.interrupt == Interrupt::LetFinish || !far_end.is_playing() {
             return if self.detector.hears_speech() { Noticed::Speech } else { Noticed::Nothing };
@@ -299,9 +320,12 @@ impl EchoPath {
         let mut noticed = Noticed::Nothing;
         let (frames, rest) = self.rest.as_chunks::<HOP_SAMPLES>();
         for frame in frames {
-            let raw_db = self.raw_listener.level(frame);
-            let clean = self.listener.hear(frame);
-            let verdict = self.detector.step(&barge_in::Frame { raw_db, clean, far_db, delay_ms: None });
+            let clean = self.listeners.clean.hear(frame);
+            let raw_db = self.listeners.raw.level(frame);
+            // No canceller runs: there is nothing that its filter could know.
+            let linear = HeardFrame { voicing: 0.0, ..clean };
+            let heard = barge_in::Frame { raw_db, echo_db: f32::NEG_INFINITY, linear, clean, far_db, delay_ms: None };
+            let verdict = self.detector.step(&heard, || 0.0);
             if self.detector.hears_speech() {
                 noticed = noticed.max(Noticed::Speech);
             }
@@ -331,6 +355,7 @@ impl EchoPath {
     }
 
     fn flush(&mut self, out: &mut Vec<f32>) {
+        self.held.flush(out);
         out.extend(self.near.drain(..));
     }
 }

@@ -10,8 +10,8 @@ const WINDOW: usize = 240;
 const LAGS: std::ops::RangeInclusive<usize> = 20..=114;
 /// Samples that are kept.
 const KEPT: usize = WINDOW + 114;
-/// What repeats itself to this degree is voiced: vowels in a quiet room reach 0.9, through the canceller 0.6, noise 0.3.
-pub const VOICED: f32 = 0.5;
+/// What repeats itself to this degree is voiced: vowels in a quiet room reach 0.9, over a reply 0.5, noise 0.3.
+pub const VOICED: f32 = 0.4;
 /// Speech rises over the room by so much, in dB.
 const RISE_DB: f32 = 9.0;
 /// The quietest that counts as sound, in dB below full scale.

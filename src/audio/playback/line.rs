@@ -17,7 +17,7 @@ const AHEAD_SECS: f64 = 1.5;
 /// Seconds of played sound that wait for the capture thread at most.
 const FAR_SECS: f64 = 2.0;
 /// A fade from full to nothing takes so long: short enough to obey at once, long enough not to click.
-const FADE_SECS: f32 = 0.06;
+const FADE_SECS: f32 = 0.04;
 /// How loud the voice goes on while the user may be beginning to speak: 12 dB down.
 const DUCKED: f32 = 0.25;
 
@@ -225,13 +225,13 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_fades_out_in_60_ms_and_throws_away_what_waits() {
+    fn a_cut_fades_out_in_40_ms_and_throws_away_what_waits() {
         let (mut feeder, mut filler, far) = line(1_000);
         feeder.write(&[1.0; 500]);
         assert_eq!(fill(&mut filler, 10), [1.0; 10]);
         far.cut();
         let faded = fill(&mut filler, 100);
-        assert!(faded.windows(2).all(|pair| pair[1] <= pair[0]) && faded[30] > 0.3 && faded[60..].iter().all(|s| *s == 0.0), "{faded:?}");
+        assert!(faded.windows(2).all(|pair| pair[1] <= pair[0]) && faded[20] > 0.3 && faded[40..].iter().all(|s| *s == 0.0), "{faded:?}");
         assert!(feeder.is_empty() && feeder.is_cut() && feeder.write(&[1.0]) == 0);
         feeder.begin_again();
         assert_eq!((feeder.write(&[0.5; 10]), fill(&mut filler, 10)), (10, vec![0.5; 10]));
