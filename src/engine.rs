@@ -21,6 +21,7 @@ mod queue;
 mod recordings;
 mod replies;
 pub mod session;
+mod silence;
 mod spoken;
 mod watchdog;
 mod workers;

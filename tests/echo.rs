@@ -5,7 +5,7 @@
 mod rooms;
 
 use hearken::audio::playback::room::Walls;
-use hearken::protocol::{EchoChoice, Interrupt, VoiceConduct};
+use hearken::protocol::{EchoChoice, Interrupt, Switch, VoiceConduct};
 use rooms::{INTERRUPTIONS, RATE, Random, Rig, at_level, cough, erle, keys, level, spoken, talk};
 
 /// A room that is quiet enough to see 40 dB of loss.
@@ -197,6 +197,27 @@ fn at_most_six_of_three_hundred_coughs_keys_and_own_words_are_taken_for_a_person
     }
     println!("taken for a person: own words {} of 100, coughs {} of 100, keys {} of 100", wrong[0], wrong[1], wrong[2]);
     assert!(wrong.iter().sum::<i32>() <= 6, "{wrong:?}");
+}
+
+#[test]
+fn noise_suppression_takes_noise_and_leaves_speech_and_automatic_gain_raises_who_is_far_away() {
+    let words = spoken("Wait a moment, please. No, that is not what I meant. What about tomorrow?", "en+f2", 50);
+    let heard = |conduct: VoiceConduct, noise_db: f32, speech_db: f32| {
+        let mut rig = Rig::new(Walls { noise_db, ..Walls::default() }, conduct);
+        rig.play(&[], &[], 4.0);
+        let quiet = rig.clean.len().min(rig.raw.len());
+        rig.play(&[], &at_level(&words, speech_db), 4.0);
+        let change = |from: usize, to: usize| level(&rig.clean[from..to.min(rig.clean.len())]) - level(&rig.raw[from..to]);
+        (change(2 * RATE, quiet), change(quiet, quiet + 3 * RATE))
+    };
+    let off = VoiceConduct::default();
+    assert_eq!(heard(off, -45.0, -20.0), (0.0, 0.0), "untouched where nobody wants it");
+    let (noise, speech) = heard(VoiceConduct { noise_suppression: Switch::On, ..off }, -45.0, -20.0);
+    println!("noise suppression: noise {noise:.1} dB, speech {speech:.1} dB");
+    assert!(noise < -6.0 && speech > -3.0, "{noise} {speech}");
+    let (_, far_away) = heard(VoiceConduct { automatic_gain: Switch::On, ..off }, -75.0, -45.0);
+    println!("automatic gain: speech of -45 dBFS {far_away:+.1} dB");
+    assert!(far_away > 6.0, "{far_away}");
 }
 
 #[test]

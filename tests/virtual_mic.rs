@@ -270,6 +270,59 @@ fn inner_voice() {
     assert!(!events.iter().any(|e| matches!(e, Event::ReplyStarted { .. })), "it answered itself: {events:?}");
 }
 
+/// A question is asked in the room, answered aloud there, and the next one too: a conversation without a key or headphones.
+#[cfg(feature = "voice")]
+#[test]
+fn a_conversation_over_loudspeaker_and_microphone() {
+    inside::needs("espeak-ng", "espeak-ng");
+    run_inside("inner_conversation");
+}
+
+/// Events until nothing has been said or replied for `quiet`.
+#[cfg(feature = "voice")]
+fn until_quiet(engine: &hearken::engine::EngineHandle, quiet: Duration) -> Vec<Event> {
+    let (begun, mut last, mut speaking, mut events) = (Instant::now(), Instant::now(), false, Vec::new());
+    while speaking || last.elapsed() < quiet {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{events:?}");
+        let Ok(event) = engine.events().recv_timeout(Duration::from_millis(50)) else { continue };
+        match event {
+            Event::VoiceStarted { .. } => speaking = true,
+            Event::VoiceFinished { .. } => speaking = false,
+            Event::ReplyStarted { .. } | Event::ReplyFinished { .. } => {}
+            _ => continue,
+        }
+        last = Instant::now();
+        events.push(event);
+    }
+    events
+}
+
+#[cfg(feature = "voice")]
+#[test]
+fn inner_conversation() {
+    if !inside() {
+        return;
+    }
+    pactl(&["load-module", "module-loopback", "source=vspeaker.monitor", "sink=vmic_sink", "latency_msec=60"]);
+    std::thread::sleep(Duration::from_millis(500));
+    let home = tempfile::tempdir().unwrap();
+    let engine = hearken::engine::start(session(home.path(), EchoChoice::On)).unwrap();
+    until_quiet(&engine, Duration::from_secs(2));
+    for question in ["what is your name", "what color is the sky", "how are you"] {
+        let wav = home.path().join("question.wav");
+        let said = Command::new("espeak-ng").args(["-v", "en", "-w"]).arg(&wav).arg(question).status().unwrap();
+        assert!(said.success());
+        assert!(play(&wav).wait().unwrap().success());
+        // Long enough for it to answer its own answer, if it heard it.
+        let events = until_quiet(&engine, Duration::from_secs(4));
+        println!("{question}: {events:?}");
+        let count = |wanted: fn(&Event) -> bool| events.iter().filter(|event| wanted(event)).count();
+        assert_eq!(count(|e| matches!(e, Event::ReplyFinished { .. })), 1, "one answer to {question:?}, and none to that: {events:?}");
+        assert_eq!(count(|e| matches!(e, Event::VoiceFinished { cut: false, .. })), 1, "said to its end: {events:?}");
+    }
+    engine.send(hearken::protocol::Command::Shutdown);
+}
+
 /// What was heard and what is said to be lost, together, are the time that passed: to within a chunk after every return.
 #[test]
 fn inner_unplug_often() {

@@ -21,6 +21,7 @@ use super::overload::Overload;
 use super::pace::Pace;
 use super::recordings::Recordings;
 use super::session::{Conduct, Session};
+use super::silence;
 use super::watchdog::Pulse;
 use super::workers::{self, Ready};
 use super::{ENCODED_CHUNKS, Tempo, panic_message};
@@ -74,6 +75,9 @@ pub(super) struct Conductor {
     overload: Overload,
     pace: Pace,
     phase: Phase,
+    pub(super) room: silence::Room,
+    /// Somebody in it asked for silence in words.
+    pub(super) silence_asked: bool,
     pub(super) out: Vec<Event>,
 }
 
@@ -119,6 +123,8 @@ impl Conductor {
             overload,
             pace: Pace::default(),
             phase: Phase::Listening,
+            room: silence::Room::default(),
+            silence_asked: false,
             out: Vec::new(),
             parts,
         })
@@ -151,6 +157,7 @@ impl Conductor {
             }
             let worked = self.pass();
             self.send_events();
+            self.obey_the_room();
             self.show();
             if !worked {
                 match self.phase {

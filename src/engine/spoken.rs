@@ -18,21 +18,35 @@ impl Conductor {
     /// Hands replies on to the voice as they are generated. Called with every event before it is sent.
     pub(super) fn speak(&mut self, event: &Event) {
         let mouth = &mut self.parts.mouth;
+        let modes = &self.parts.settings.modes;
+        let shown = |mode: &str| modes.iter().find(|m| m.name == mode).map(|m| m.panel);
         match event {
             Event::ReplyStarted { reply, mode, emotion, .. } => {
-                let shown = self.parts.settings.modes.iter().find(|m| m.name == *mode).map(|m| m.panel);
                 let wanted = match self.parts.settings.voice.speak {
                     Speak::Always => true,
                     Speak::Urgent => *emotion == Some(Emotion::Urgent),
                     Speak::Asked => false,
                 };
-                if wanted && shown == Some(Panel::Conversation) {
+                if wanted && shown(mode) == Some(Panel::Conversation) {
                     mouth.begin(*reply, *emotion);
                 }
             }
             Event::ReplyText { reply, text, .. } => mouth.text(*reply, text),
-            Event::ReplyFinished { reply, .. } => mouth.end(*reply),
+            Event::ReplyFinished { reply, mode, text, from_secs, to_secs, .. } => {
+                mouth.end(*reply);
+                if shown(mode) == Some(Panel::Transcript) {
+                    let asked = self.room.says(text, (from_secs.secs(), to_secs.secs()));
+                    self.silence_asked |= asked && mouth.is_busy();
+                }
+            }
             _ => {}
+        }
+    }
+
+    /// Somebody said so while it was speaking, as the modes have it that write down what is said.
+    pub(super) fn obey_the_room(&mut self) {
+        if std::mem::take(&mut self.silence_asked) {
+            self.interrupted();
         }
     }
 

@@ -1,0 +1,77 @@
+//! What speaking costs, and how soon it begins. The processor's time is that of the thread, so that other work does not count.
+#![cfg(all(feature = "voice", target_os = "linux"))]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test")]
+
+mod rooms;
+
+use std::time::{Duration, Instant};
+
+use hearken::audio::echo::EchoPath;
+use hearken::audio::playback::line::line;
+use hearken::audio::playback::{FarSlot, Route};
+use hearken::audio::resample::Resampler;
+use hearken::protocol::VoiceConduct;
+use hearken::speech::{Manner, Spoken, SystemVoice, Tongue, Voice, Words, spoken_form};
+use rooms::{BLOCK, REPLIES};
+
+/// What this thread has had of the processor.
+fn thread_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("a kernel that counts");
+    Duration::from_nanos(stat.split_whitespace().next().unwrap().parse().unwrap())
+}
+
+fn words(text: &str) -> Words {
+    Words { text: spoken_form(text, Tongue::English), tongue: Tongue::English, manner: Manner::of(None, 1.0) }
+}
+
+#[test]
+fn a_reply_costs_at_most_a_tenth_of_a_core_from_the_voice_to_the_verdict() {
+    let (mut feeder, mut filler, far_end) = line(48_000);
+    let slot = FarSlot::default();
+    slot.put(far_end, Route::Room);
+    let mut path = EchoPath::new(slot, VoiceConduct::default());
+    let mut voice = SystemVoice::espeak("espeak-ng");
+    let begun = thread_time();
+    let mut played = 0;
+    for reply in REPLIES {
+        let mut utterance = voice.say(&words(reply)).unwrap();
+        let mut up = Resampler::between(utterance.rate_hz(), 48_000).unwrap();
+        let mut out = Vec::new();
+        loop {
+            let mut said = Vec::new();
+            match utterance.next(&mut said).unwrap() {
+                Spoken::Samples(_) => up.step(&said, &mut out).unwrap(),
+                Spoken::Nothing => {}
+                Spoken::End => break,
+            }
+        }
+        for block in out.chunks_exact(3 * BLOCK) {
+            assert_eq!(feeder.write(block), block.len());
+            let mut at_the_speaker = [0.0; 3 * BLOCK];
+            filler.fill(&mut at_the_speaker, 1, |x| x);
+            // A room that does nothing costs nothing.
+            let mut near: Vec<f32> = at_the_speaker.iter().step_by(3).map(|x| 0.3 * x).collect();
+            path.step(&mut near);
+            played += BLOCK;
+        }
+    }
+    let cost = (thread_time() - begun).as_secs_f64() / (played as f64 / 16_000.0);
+    println!("{:.1} s of replies cost {:.1} % of a core", played as f64 / 16_000.0, 100.0 * cost);
+    assert!(path.is_cancelling() && cost <= 0.10, "{cost}");
+}
+
+#[test]
+fn the_first_sample_comes_within_100_ms_of_a_complete_sentence() {
+    let words = words("It is a quarter past ten, and the kettle is boiling.");
+    let mut voice = SystemVoice::espeak("espeak-ng");
+    // Of some tries the best: another program may have the processor in between.
+    let tries = (0..8).map(|_| {
+        let begun = Instant::now();
+        let (mut utterance, mut out) = (voice.say(&words).unwrap(), Vec::new());
+        while !matches!(utterance.next(&mut out).unwrap(), Spoken::Samples(_)) {}
+        begun.elapsed()
+    });
+    let tries: Vec<Duration> = tries.collect();
+    println!("first sample after {tries:?}");
+    assert!(tries.iter().min() <= Some(&Duration::from_millis(100)), "{tries:?}");
+}
