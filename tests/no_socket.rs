@@ -3,10 +3,15 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+#[cfg(feature = "window")]
+mod inside;
+#[cfg(feature = "window")]
+mod x11;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 /// Whether this command line works here.
@@ -21,8 +26,8 @@ fn alone() -> Vec<&'static str> {
     options.into_iter().find(|line| works(&[line, &["true"][..]].concat())).map_or_else(Vec::new, <[&str]>::to_vec)
 }
 
-/// Runs `hearken line` and gives every internet socket that it opened, as far as can be seen, and whether it succeeded.
-fn internet_sockets(line: &[&str], home: &Path) -> (BTreeSet<String>, bool) {
+/// Runs `hearken line` and gives every internet socket that it opened, as far as can be seen, and how it ended.
+fn internet_sockets(before: &[&str], line: &[&str], home: &Path) -> (BTreeSet<String>, ExitStatus) {
     let log = home.join("sockets");
     let traced = ["strace", "-f", "-qq", "-e", "trace=socket", "-o", log.to_str().unwrap()];
     let traces = works(&[&traced[..], &["true"]].concat());
@@ -30,6 +35,7 @@ fn internet_sockets(line: &[&str], home: &Path) -> (BTreeSet<String>, bool) {
     if traces {
         whole.extend(traced);
     }
+    whole.extend(before);
     whole.push(env!("CARGO_BIN_EXE_hearken"));
     whole.extend(line);
     let mut command = Command::new(whole[0]);
@@ -47,7 +53,7 @@ fn internet_sockets(line: &[&str], home: &Path) -> (BTreeSet<String>, bool) {
         let calls = fs::read_to_string(log).unwrap();
         seen.extend(calls.lines().filter(|call| call.contains("socket(AF_INET")).map(str::to_owned));
     }
-    (seen, status.success())
+    (seen, status)
 }
 
 /// The internet sockets that the process and its children hold at this moment, by their inodes.
@@ -79,10 +85,35 @@ fn listening_and_looking_at_models_open_no_internet_socket() {
     let wav = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wav/d1_speech_7p3s.wav");
     for line in [&["listen", wav.to_str().unwrap()][..], &["model", "list"], &["model", "path", "starter"], &["model", "verify", "starter"]]
     {
-        let (sockets, succeeded) = internet_sockets(line, home.path());
-        assert!(succeeded, "{line:?}");
+        let (sockets, status) = internet_sockets(&[], line, home.path());
+        assert!(status.success(), "{line:?}");
         assert_eq!(sockets, BTreeSet::new(), "{line:?}");
     }
+}
+
+/// A display is reached by a socket of the file system, which a network without an interface does not take away.
+#[cfg(feature = "window")]
+#[test]
+fn the_window_opens_no_internet_socket() {
+    inside::needs("Xvfb", "xvfb libgl1 libegl1 libgl1-mesa-dri libxkbcommon-x11-0");
+    let home = tempfile::tempdir().unwrap();
+    let server = x11::Server::start();
+    let display = format!("DISPLAY=:{}", server.number);
+    // `timeout` ends it after half a minute, and says by its own status that it had to.
+    let before = ["env", "-u", "WAYLAND_DISPLAY", &display, "timeout", "30"];
+    std::thread::scope(|scope| {
+        let window = scope.spawn(|| {
+            let mut display = x11::X11::connect(&server);
+            (0..250).any(|_| {
+                std::thread::sleep(Duration::from_millis(100));
+                display.window().is_some()
+            })
+        });
+        let (sockets, status) = internet_sockets(&before, &[], home.path());
+        assert_eq!(status.code(), Some(124), "it ran until it was ended");
+        assert!(window.join().unwrap(), "and showed its window");
+        assert_eq!(sockets, BTreeSet::new());
+    });
 }
 
 #[test]

@@ -176,6 +176,53 @@ fn a_quantised_file_computes_as_weights_that_are_packed_when_they_are_loaded() {
     }
 }
 
+#[test]
+fn what_was_stopped_or_crashed_is_gone_on_with_and_gives_the_same_file() {
+    let starter = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/starter");
+    let whole = tempfile::tempdir().unwrap();
+    let mut steps = Vec::new();
+    let wanted = quantise(&starter, Precision::Q4, whole.path(), |done, _| {
+        steps.push(done);
+        ControlFlow::Continue(())
+    });
+    let wanted = std::fs::read(wanted.unwrap()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let half = steps[steps.len() / 2];
+    let mut begun_at = Vec::new();
+    let mut until = |most: u64| {
+        let mut first = None;
+        let made = quantise(&starter, Precision::Q4, dir.path(), |done, _| {
+            first.get_or_insert(done);
+            if done >= most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        begun_at.push(first.unwrap());
+        made
+    };
+    let stopped = until(half).unwrap_err();
+    assert!(stopped.message().contains("goes on from here"), "{stopped}");
+    assert_eq!(walk(dir.path()).iter().filter(|name| name.contains("gguf")).count(), 2, "{:?}", walk(dir.path()));
+    // A crash leaves more than what is known to be safe, and perhaps something else than was meant.
+    let partial = file_in(dir.path(), Bits::Four).with_extension("gguf.partial");
+    let mut bytes = std::fs::read(&partial).unwrap();
+    bytes.extend([7; 10_000]);
+    std::fs::write(&partial, bytes).unwrap();
+    let file = until(u64::MAX).unwrap();
+    assert!(std::fs::read(&file).unwrap() == wanted, "the same bits");
+    assert!(!walk(dir.path()).iter().any(|name| name.contains("partial")), "{:?}", walk(dir.path()));
+
+    // What is no beginning of it is not gone on with: another header, a note that lies.
+    let fails = [("hearken", "3"), ("GGUF", "999999"), ("GGUF", "no number")];
+    for (beginning, safe) in fails {
+        std::fs::remove_file(&file).unwrap();
+        std::fs::write(&partial, beginning).unwrap();
+        std::fs::write(partial.with_extension("partial.safe"), safe).unwrap();
+        assert!(std::fs::read(until(u64::MAX).unwrap()).unwrap() == wanted, "{beginning} {safe}");
+    }
+    assert_eq!(begun_at[0], 0);
+    assert!(begun_at[1] > 0 && begun_at[1] <= half, "what was done is not repeated: {begun_at:?}");
+    assert_eq!(begun_at[2..], [0, 0, 0]);
+}
+
 fn walk(dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()

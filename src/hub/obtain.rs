@@ -226,7 +226,7 @@ fn fetch_all(
 /// Writes the weights of `snapshot`, which is that of `commit`, in `precision` into the home, unless they lie there already.
 ///
 /// # Errors
-/// When they cannot be written, or the user stops it: nothing half is left then.
+/// When they cannot be written, or the user stops it: it is gone on with the next time.
 pub fn prepare(
     home: &Home,
     (snapshot, commit): (&Path, &str),
@@ -240,7 +240,7 @@ pub fn prepare(
         home.note_unready();
         // What was made of another commit is of no use any more; what a crash left of this one is.
         if !model::is_quantised_from(&ready, precision, snapshot) {
-            clear(&ready)?;
+            clear(&ready, precision)?;
         }
     }
     if model::is_quantised_from(&ready, precision, snapshot) {
@@ -255,7 +255,7 @@ pub fn prepare(
 /// Writes the weights of the checkpoint folder `from` in `precision` into the folder `to`; gives the file.
 ///
 /// # Errors
-/// When that is not possible, or the user stops it: nothing half is left then.
+/// When that is not possible, or the user stops it: it is gone on with the next time.
 pub fn quantise(from: &Path, precision: Precision, to: &Path, control: &Control, board: &Board) -> Result<PathBuf, Ended> {
     board.begin(Step::Preparing, 0, 0);
     let written = model::quantise(from, precision, to, |done, all| {
@@ -266,10 +266,15 @@ pub fn quantise(from: &Path, precision: Precision, to: &Path, control: &Control,
     written.map_err(|e| if control.pass().is_err() { Ended::Stopped } else { Ended::Failed(e) })
 }
 
-/// Removes what lies directly in `folder`.
-fn clear(folder: &Path) -> Result<()> {
+/// Removes what lies directly in `folder`, but for what was begun of `precision`: it is gone on with, if it is of this model.
+fn clear(folder: &Path, precision: Precision) -> Result<()> {
+    let begun = model::quantised_file(folder, precision).map(|file| file.with_extension("gguf.partial"));
+    let is_begun = |path: &Path| begun.as_ref().is_some_and(|begun| path == begun || path == begun.with_added_extension("safe"));
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
+        if is_begun(&path) {
+            continue;
+        }
         let removed = if path.is_dir() && !path.is_symlink() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
         removed.map_err(|e| Error::at(ErrorKind::Output, &path, e))?;
     }

@@ -271,12 +271,19 @@ pub struct Writer<W: Write> {
     left: std::vec::IntoIter<usize>,
 }
 
-impl<W: Write> Writer<W> {
-    /// Writes the header of a file that will hold `tensors`.
+/// The header of a file, and where it has which tensor.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    header: Vec<u8>,
+    sizes: Vec<usize>,
+}
+
+impl Plan {
+    /// A file that will hold `tensors`.
     ///
     /// # Errors
-    /// When writing fails, or a tensor is too large to be counted.
-    pub fn new(mut to: W, notes: &[(&str, Note)], tensors: &[(String, Entry)]) -> io::Result<Self> {
+    /// When a tensor is too large to be counted.
+    pub fn new(notes: &[(&str, Note)], tensors: &[(String, Entry)]) -> io::Result<Self> {
         let mut header = Vec::new();
         let text = |header: &mut Vec<u8>, text: &str| {
             header.extend((text.len() as u64).to_le_bytes());
@@ -322,8 +329,46 @@ impl<W: Write> Writer<W> {
             offset += bytes.next_multiple_of(ALIGNMENT);
         }
         header.resize(header.len().next_multiple_of(ALIGNMENT), 0);
-        to.write_all(&header)?;
-        Ok(Self { to, left: sizes.into_iter() })
+        Ok(Self { header, sizes })
+    }
+
+    /// Tensors that it will hold.
+    #[must_use]
+    pub const fn tensors(&self) -> usize {
+        self.sizes.len()
+    }
+
+    /// Bytes of a file that has the header and the first `tensors`.
+    #[must_use]
+    pub fn bytes(&self, tensors: usize) -> u64 {
+        let sizes = self.sizes.iter().take(tensors).map(|size| size.next_multiple_of(ALIGNMENT));
+        (self.header.len() + sizes.sum::<usize>()) as u64
+    }
+
+    /// Whether what `from` holds begins with this header.
+    #[must_use]
+    pub fn begins(&self, from: &mut impl io::Read) -> bool {
+        let mut there = vec![0; self.header.len()];
+        from.read_exact(&mut there).is_ok() && there == self.header
+    }
+}
+
+impl<W: Write> Writer<W> {
+    /// Writes the header of a file.
+    ///
+    /// # Errors
+    /// When writing fails.
+    pub fn new(mut to: W, plan: Plan) -> io::Result<Self> {
+        to.write_all(&plan.header)?;
+        Ok(Self { to, left: plan.sizes.into_iter() })
+    }
+
+    /// Goes on with a file that has its header and the first `tensors` already, behind them.
+    #[must_use]
+    pub fn go_on(to: W, plan: Plan, tensors: usize) -> Self {
+        let mut left = plan.sizes.into_iter();
+        left.by_ref().take(tensors).for_each(drop);
+        Self { to, left }
     }
 
     /// Writes the next tensor: `fill` writes its bytes.
@@ -339,6 +384,15 @@ impl<W: Write> Writer<W> {
         }
         self.to.write_all(&[0; ALIGNMENT][..size.next_multiple_of(ALIGNMENT) - size])?;
         Ok(())
+    }
+
+    /// What is written to, once it has taken everything that was given.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn flushed(&mut self) -> io::Result<&W> {
+        self.to.flush()?;
+        Ok(&self.to)
     }
 
     /// What was written to.

@@ -6,15 +6,15 @@
 //! gather them again at every chunk (measured in CRATES.md: candle's Q4_K takes twice the time). Embeddings have 8 bits;
 //! norms, biases, convolutions and the rows of `lm_head` that decide stay f32.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 
 use super::checkpoint::Checkpoint;
-use super::gguf::{Entry, Gguf, Kind, Note, Writer};
+use super::gguf::{Entry, Gguf, Kind, Note, Plan, Writer};
 use super::kernels::{Bits, TILE, tile_bytes};
 use super::linear::{Bytes, PackedLinear, pack};
 use super::weights::Weights;
@@ -32,6 +32,10 @@ const HEAD: &str = "lm_head.weight";
 const EMBEDDINGS: &str = "transformer.wte.weight";
 /// Numbers that are packed at a time: 16 MB of them as f32, so that memory stays bounded.
 const BLOCK_NUMBERS: usize = 4 << 20;
+
+/// After so many bytes of tensors it is noted that they are safe on the disk, so that a crash does not repeat them: 64 MB, a
+/// few seconds of work.
+const SAFE_BYTES: u64 = 64 << 20;
 
 /// The file of a checkpoint folder that holds its weights in `bits`.
 #[must_use]
@@ -136,10 +140,10 @@ fn form(name: &str, shape: &[usize], bits: Bits) -> Form {
 
 /// Writes the weights of `checkpoint` in `bits` to `path`, tensor by tensor in bounded memory; `kept` are the rows of
 /// `lm_head` that stay f32; `progress` is told how many of how many numbers are done, and says whether to go on. What lies at
-/// `path` is replaced only when the new file is complete.
+/// `path` is replaced only when the new file is complete. What a crash, or `progress`, left unfinished is gone on with.
 ///
 /// # Errors
-/// When a tensor is damaged, the file cannot be written or `progress` says no: nothing is left behind then.
+/// When a tensor is damaged or the file cannot be written: nothing is left behind then. When `progress` says no.
 pub fn quantise(
     checkpoint: &Checkpoint,
     bits: Bits,
@@ -147,26 +151,118 @@ pub fn quantise(
     path: &Path,
     mut progress: impl FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<()> {
-    let partial = path.with_extension("gguf.partial");
-    let written = write(checkpoint, bits, kept, &partial, &mut progress)
-        .and_then(|()| fs::rename(&partial, path).map_err(|e| Error::at(ErrorKind::Output, path, e)));
-    if written.is_err() {
-        let _ = fs::remove_file(&partial);
+    let partial = Partial::of(path);
+    let written = write(checkpoint, bits, kept, &partial, &mut progress);
+    if let Ok(ControlFlow::Break(())) = written {
+        return Err(Error::new(ErrorKind::Output, "stopped; the next time it goes on from here"));
     }
-    written
+    let done = written.and_then(|_| fs::rename(&partial.file, path).map_err(|e| Error::at(ErrorKind::Output, path, e)));
+    if done.is_err() {
+        let _ = fs::remove_file(&partial.file);
+    }
+    let _ = fs::remove_file(&partial.safe);
+    done
+}
+
+/// A file that is being written, and beside it how many of its tensors are safe on the disk.
+struct Partial {
+    file: PathBuf,
+    safe: PathBuf,
+}
+
+impl Partial {
+    fn of(path: &Path) -> Self {
+        Self { file: path.with_extension("gguf.partial"), safe: path.with_extension("gguf.partial.safe") }
+    }
+
+    /// Tensors that are there already of the file that `plan` describes, and the file, behind them.
+    fn go_on(&self, plan: &Plan) -> Option<(File, usize)> {
+        let safe = fs::read_to_string(&self.safe).ok()?.trim().parse::<usize>().ok().filter(|safe| (1..=plan.tensors()).contains(safe))?;
+        let mut file = OpenOptions::new().read(true).write(true).open(&self.file).ok()?;
+        let bytes = plan.bytes(safe);
+        if file.metadata().ok()?.len() < bytes || !plan.begins(&mut file) {
+            return None;
+        }
+        file.set_len(bytes).ok()?;
+        file.seek(SeekFrom::Start(bytes)).ok()?;
+        Some((file, safe))
+    }
+
+    /// Notes that `tensors` of them are safe, once they are. That they cannot be noted costs time after a crash, and nothing else.
+    fn note(&self, file: &File, tensors: usize) {
+        if file.sync_data().is_ok() {
+            let new = self.safe.with_extension("new");
+            let _ = fs::write(&new, tensors.to_string()).and_then(|()| fs::rename(&new, &self.safe));
+        }
+    }
 }
 
 fn write(
     checkpoint: &Checkpoint,
     bits: Bits,
     kept: &[u32],
-    path: &Path,
+    partial: &Partial,
     progress: &mut impl FnMut(u64, u64) -> ControlFlow<()>,
-) -> Result<()> {
+) -> Result<ControlFlow<()>> {
     let sources = checkpoint.shapes()?;
-    let inner = checkpoint.lm.n_embd;
-    let mut tensors: Vec<(String, Entry)> = vec![(KEPT_ROWS.into(), Entry { kind: Kind::F32, shape: vec![kept.len(), inner] })];
-    for (name, shape) in &sources {
+    let failed = |e: io::Error| Error::at(ErrorKind::Output, &partial.file, e);
+    let plan = plan(checkpoint, &sources, bits, kept).map_err(failed)?;
+    let numbers = |sources: &[(String, Vec<usize>)]| sources.iter().map(|(_, shape)| shape.iter().product::<usize>() as u64).sum::<u64>();
+    let all = numbers(&sources);
+    let buffered = |file| BufWriter::with_capacity(1 << 20, file);
+    let (mut writer, there) = match partial.go_on(&plan) {
+        Some((file, there)) => (Writer::go_on(buffered(file), plan.clone(), there), there),
+        None => {
+            let _ = fs::remove_file(&partial.safe);
+            let file = File::create(&partial.file).map_err(failed)?;
+            (Writer::new(buffered(file), plan.clone()).map_err(failed)?, 0)
+        }
+    };
+    // The rows that are kept come first, and are no tensor of the source.
+    let mut done = numbers(&sources[..there.saturating_sub(1)]);
+    if progress(done, all).is_break() {
+        return Ok(ControlFlow::Break(()));
+    }
+    if there == 0 {
+        let shape = (checkpoint.lm.padded_vocab_size, checkpoint.lm.n_embd);
+        let head = checkpoint.rows(HEAD, shape, kept, DType::F32, &Device::Cpu)?;
+        let head = head.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
+        writer.tensor(|to| write_floats(to, &head)).map_err(failed)?;
+    }
+    let mut noted = there.max(1);
+    for (place, (name, shape)) in sources.iter().enumerate().skip(there.saturating_sub(1)) {
+        let before = place + 1;
+        if plan.bytes(before) - plan.bytes(noted) >= SAFE_BYTES {
+            partial.note(writer.flushed().map_err(failed)?.get_ref(), before);
+            noted = before;
+        }
+        let outcome = writer.tensor(|to| {
+            copy(checkpoint, (name, shape), bits, to, &mut |numbers| {
+                done += numbers;
+                progress(done, all)
+            })
+        });
+        match outcome {
+            Ok(()) => {}
+            Err(Failure::Stopped) => {
+                // What of this tensor is written already is cut off the next time.
+                partial.note(writer.flushed().map_err(failed)?.get_ref(), before);
+                return Ok(ControlFlow::Break(()));
+            }
+            Err(Failure::Reading(error)) => return Err(error),
+            Err(Failure::Writing(e)) => return Err(failed(e)),
+        }
+    }
+    let file = writer.finish().and_then(|buffer| buffer.into_inner().map_err(io::IntoInnerError::into_error)).map_err(failed)?;
+    file.sync_all().map_err(failed)?;
+    Ok(ControlFlow::Continue(()))
+}
+
+/// What the file will hold: the same for the same checkpoint, bit by bit.
+fn plan(checkpoint: &Checkpoint, sources: &[(String, Vec<usize>)], bits: Bits, kept: &[u32]) -> io::Result<Plan> {
+    let head = Entry { kind: Kind::F32, shape: vec![kept.len(), checkpoint.lm.n_embd] };
+    let mut tensors: Vec<(String, Entry)> = vec![(KEPT_ROWS.into(), head)];
+    for (name, shape) in sources {
         let entry = match form(name, shape, bits) {
             Form::Kept => Entry { kind: Kind::F32, shape: shape.clone() },
             Form::Packed(bits) => Entry { kind: Kind::Bytes, shape: vec![shape[0].div_ceil(TILE), tile_bytes(bits, shape[1])] },
@@ -181,54 +277,40 @@ fn write(
         (SOURCE_NOTE, Note::Text(checkpoint.identity())),
         (KEPT_NOTE, Note::Numbers(kept.to_vec())),
     ];
-    let failed = |e: io::Error| Error::at(ErrorKind::Output, path, e);
-    let file = File::create(path).map_err(failed)?;
-    let mut writer = Writer::new(BufWriter::with_capacity(1 << 20, file), &notes, &tensors).map_err(failed)?;
-    let all: u64 = sources.iter().map(|(_, shape)| shape.iter().product::<usize>() as u64).sum();
-    let mut done = 0;
-    if progress(0, all).is_break() {
-        return Err(stopped());
-    }
-    let head = checkpoint.rows(HEAD, (checkpoint.lm.padded_vocab_size, inner), kept, DType::F32, &Device::Cpu)?;
-    let head = head.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
-    writer.tensor(|to| write_floats(to, &head)).map_err(failed)?;
-    for (name, shape) in &sources {
-        let outcome: Result<(), Failure> = writer.tensor(|to| {
-            let rows = shape[0];
-            let width: usize = shape[1..].iter().product();
-            let block = (BLOCK_NUMBERS / width.max(1)).next_multiple_of(TILE).max(TILE);
-            for first in (0..rows).step_by(block) {
-                let count = block.min(rows - first);
-                let numbers = checkpoint.block(name, shape, first..first + count).map_err(Failure::Reading)?;
-                match form(name, shape, bits) {
-                    Form::Kept => write_floats(to, &numbers)?,
-                    Form::Packed(bits) => to.write_all(&pack(&numbers, bits, width))?,
-                }
-                done += numbers.len() as u64;
-                if progress(done, all).is_break() {
-                    return Err(Failure::Reading(stopped()));
-                }
-            }
-            Ok(())
-        });
-        outcome.map_err(|failure| match failure {
-            Failure::Reading(error) => error,
-            Failure::Writing(e) => failed(e),
-        })?;
-    }
-    let file = writer.finish().and_then(|buffer| buffer.into_inner().map_err(io::IntoInnerError::into_error)).map_err(failed)?;
-    file.sync_all().map_err(failed)
+    Plan::new(&notes, &tensors)
 }
 
-/// What is said when nobody wants the file any more.
-fn stopped() -> Error {
-    Error::new(ErrorKind::Output, "stopped; nothing was written")
+/// Writes one tensor, some rows at a time; `progress` is told how many numbers they were.
+fn copy(
+    checkpoint: &Checkpoint,
+    (name, shape): (&str, &[usize]),
+    bits: Bits,
+    to: &mut dyn Write,
+    progress: &mut impl FnMut(u64) -> ControlFlow<()>,
+) -> Result<(), Failure> {
+    let rows = shape[0];
+    let width: usize = shape[1..].iter().product();
+    let block = (BLOCK_NUMBERS / width.max(1)).next_multiple_of(TILE).max(TILE);
+    for first in (0..rows).step_by(block) {
+        let count = block.min(rows - first);
+        let numbers = checkpoint.block(name, shape, first..first + count).map_err(Failure::Reading)?;
+        match form(name, shape, bits) {
+            Form::Kept => write_floats(to, &numbers)?,
+            Form::Packed(bits) => to.write_all(&pack(&numbers, bits, width))?,
+        }
+        if progress(numbers.len() as u64).is_break() {
+            return Err(Failure::Stopped);
+        }
+    }
+    Ok(())
 }
 
 /// What can go wrong while a tensor is copied.
 enum Failure {
     Reading(Error),
     Writing(io::Error),
+    /// Nobody wants the file now.
+    Stopped,
 }
 
 impl From<io::Error> for Failure {
