@@ -35,12 +35,15 @@ fn a_reply_costs_at_most_a_tenth_of_a_core_from_the_voice_to_the_verdict() {
     let mut played = 0;
     for reply in REPLIES {
         let mut utterance = voice.say(&words(reply)).unwrap();
-        let mut up = Resampler::between(utterance.rate_hz(), 48_000).unwrap();
-        let mut out = Vec::new();
+        let (mut up, mut out) = (None, Vec::new());
         loop {
             let mut said = Vec::new();
             match utterance.next(&mut said).unwrap() {
-                Spoken::Samples(_) => up.step(&said, &mut out).unwrap(),
+                // Its rate is known with its first sample.
+                Spoken::Samples(_) => {
+                    let up = up.get_or_insert_with(|| Resampler::between(utterance.rate_hz(), 48_000).unwrap());
+                    up.step(&said, &mut out).unwrap();
+                }
                 Spoken::Nothing => {}
                 Spoken::End => break,
             }
