@@ -378,6 +378,7 @@ fn labelled_streams_are_heard_each_in_its_mode_and_counted_in_its_group() {
     let rows = [r#"{"id": "1", "path": "b.wav", "mode": "purring", "replies": []}"#, r#"{"id": "2", "path": "b.wav", "replies": []}"#];
     fs::write(bench.path("streams/m.jsonl"), rows.join("\n")).unwrap();
     let report = bench.eval(&["streams", "--data", "streams"], "half", 1);
+    assert_eq!(figure(&report, "stray_an_hour"), 0.0, "without groups the figures are of all streams");
     assert!(report["scored"] == 1 && report["skipped"][0]["why"].as_str().unwrap().contains("purring"), "{report}");
     fs::write(bench.path("streams/m.jsonl"), rows[0]).unwrap();
     let output = bench.hearken(&["eval", "streams", "--data", "streams", "--out", "other"]);

@@ -85,7 +85,6 @@ fn figure(metric: &Metric, condition: &str, predictions: &[&Prediction]) -> Opti
 
 /// The figures of each group of labelled streams; of all together only whether they were on time.
 fn groups(report: &mut Report, of_metrics: &[Metric], heard: &[&Prediction]) {
-    report.figures.retain(|figure| figure.key == "on_time");
     let mut groups: Vec<&str> = Vec::new();
     for prediction in heard {
         let group = prediction.class.first().map_or("", String::as_str);
@@ -93,7 +92,13 @@ fn groups(report: &mut Report, of_metrics: &[Metric], heard: &[&Prediction]) {
             groups.push(group);
         }
     }
-    for group in groups.iter().filter(|group| !group.is_empty()) {
+    groups.retain(|group| !group.is_empty());
+    // Without groups the figures are of all streams.
+    if groups.is_empty() {
+        return;
+    }
+    report.figures.retain(|figure| figure.key == "on_time");
+    for group in &groups {
         let of: Vec<&Prediction> = heard.iter().copied().filter(|p| p.class.first().is_some_and(|own| own == group)).collect();
         let key: String = group.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
         let named = |figure: Figure| Figure { name: format!("{group}: {}", figure.name), ..figure };
