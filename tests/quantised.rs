@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
 use hearken::config::{ComputeDevice, Precision};
 use hearken::mel::{LogMel, MaxOver};
 use hearken::model::decoder::{Input, Logits, Read, Segment};

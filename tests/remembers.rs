@@ -94,7 +94,7 @@ enum Told {
 fn answers(told: Told, hours: f64, questions: &[Vec<f32>], said: &[Vec<f32>]) -> (Vec<String>, usize) {
     let until = (hours * 3_600.0) as usize * SECOND;
     let asked = Arc::new(Mutex::new(Vec::new()));
-    let (note, said, mut questions_left) = (Arc::clone(&asked), said.to_vec(), questions.to_vec().into_iter());
+    let (note, said, mut questions_left) = (Arc::clone(&asked), said.to_vec(), Vec::from(questions).into_iter());
     let (mut at, mut begun, mut random) = (0usize, false, 0x9e37_79b9_7f4a_7c15u64);
     let mut draw = move |below: usize| {
         random ^= random << 13;

@@ -237,7 +237,7 @@ fn write(
     let sources = checkpoint.shapes()?;
     let failed = |e: io::Error| Error::at(ErrorKind::Output, &partial.file, e);
     let pieces: Vec<Piece<'_>> = sources.iter().flat_map(|(name, shape)| pieces(name, shape, bits)).collect();
-    let plan = plan(checkpoint, &pieces, kept).map_err(failed)?;
+    let plan = plan(checkpoint, &pieces, bits, kept).map_err(failed)?;
     let numbers = |pieces: &[Piece<'_>]| pieces.iter().map(|piece| piece.shape.iter().product::<usize>() as u64).sum::<u64>();
     let all = numbers(&pieces);
     let buffered = |file| BufWriter::with_capacity(1 << 20, file);
@@ -290,7 +290,7 @@ fn write(
 }
 
 /// What the file will hold: the same for the same checkpoint, bit by bit.
-fn plan(checkpoint: &Checkpoint, pieces: &[Piece<'_>], kept: &[u32]) -> io::Result<Plan> {
+fn plan(checkpoint: &Checkpoint, pieces: &[Piece<'_>], bits: Bits, kept: &[u32]) -> io::Result<Plan> {
     let head = Entry { kind: Kind::F32, shape: vec![kept.len(), checkpoint.lm.n_embd] };
     let mut tensors: Vec<(String, Entry)> = vec![(KEPT_ROWS.into(), head)];
     for Piece { name, shape, form, .. } in pieces {
