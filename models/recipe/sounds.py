@@ -207,16 +207,17 @@ def glass_breaking(r):
 
 def baby_crying(r):
     parts, at = [], 0.0
-    base = r.uniform(320, 600)
-    vowel = [(r.uniform(900, 1_500), 6, 1.0), (r.uniform(2_600, 3_800), 8, 0.6), (r.uniform(4_800, 6_500), 8, 0.25)]
+    base = r.uniform(280, 640)
+    vowel = [(r.uniform(700, 1_700), r.uniform(3, 7), 1.0), (r.uniform(2_300, 3_800), r.uniform(4, 9), r.uniform(0.3, 1)), (r.uniform(4_500, 6_500), 8, r.uniform(0.1, 0.5))]
+    long, even = r.uniform(0.45, 2.0), r.uniform(0.5, 4)
     for _ in range(r.integers(2, 6)):
-        secs = r.uniform(0.45, 1.3)
+        secs = long * r.uniform(0.7, 1.4)
         t = t_axis(secs) / secs
         peak = r.uniform(0.15, 0.5)
         arc = np.where(t < peak, t / peak, 1 - (t - peak) / (1 - peak))
         f0 = base * (0.75 + r.uniform(0.25, 0.6) * np.sqrt(np.maximum(arc, 0))) * (1 + 0.015 * np.sin(2 * np.pi * r.uniform(5, 9) * t * secs))
-        cry = voice(r, f0, vowel, r.uniform(0.02, 0.25), r.choice([0, 0, 0.3, 0.8]))
-        parts.append((at, unit(cry) * np.minimum(1, 4 * arc + 0.1) * r.uniform(0.6, 1)))
+        cry = voice(r, f0, vowel, r.uniform(0.02, 0.4), r.choice([0, 0, 0.3, 0.8]))
+        parts.append((at, unit(cry) * np.minimum(1, even * 4 * arc + 0.1) * r.uniform(0.6, 1)))
         at += secs
         if r.uniform() < 0.7:  # it draws breath
             gasp = band(r.standard_normal(int(0.18 * RATE)), 600, 4_500) * np.hanning(int(0.18 * RATE))
@@ -441,7 +442,7 @@ def thunder(r):
 def rain(r):
     secs = r.uniform(3, 6)
     t = t_axis(secs)
-    hiss = band(r.standard_normal(len(t)), r.uniform(200, 1_500), r.uniform(4_500, 7_800), 1)
+    hiss = band(r.standard_normal(len(t)), r.uniform(80, 1_500), r.uniform(3_000, 7_800), 1)
     hiss = unit(hiss * (1 + r.uniform(0, 0.3) * lowpass(r.standard_normal(len(t)), 2) * 20))
     drops = np.zeros(len(t))
     for _ in range(int(secs * r.choice([10, 40, 120, 250]))):

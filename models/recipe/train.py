@@ -36,19 +36,20 @@ class Muon(torch.optim.Optimizer):
                 u = g.lerp(buffer, group["momentum"])
                 tall = u.shape[0] > u.shape[1]
                 x = u.T if tall else u
-                x = x / (x.norm() + 1e-7)
+                x = (x / (x.norm() + 1e-7)).bfloat16()
                 for _ in range(5):
                     a = x @ x.T
                     x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
-                u = (x.T if tall else x) * max(1, p.shape[0] / g.shape[1]) ** 0.5
+                u = (x.T if tall else x).float() * max(1, p.shape[0] / g.shape[1]) ** 0.5
                 p.mul_(1 - group["lr"] * 0.01).add_(u.view(p.shape), alpha=-group["lr"])
 
 
 def optimizers(net, aux):
     matrices = [p for n, p in net.named_parameters() if p.ndim >= 2 and ("layers." in n or "conv2" in n or "encoder.proj" in n)]
     inside = {id(p) for p in matrices}
-    rest = [p for p in list(net.parameters()) + list(aux.parameters()) if id(p) not in inside and p.requires_grad]
-    return [Muon(matrices, lr=0.02), torch.optim.AdamW(rest, lr=2e-3, betas=(0.9, 0.98), weight_decay=0.01)]
+    rest = [p for p in net.parameters() if id(p) not in inside and p.requires_grad]
+    groups = [{"params": rest}, {"params": list(aux.parameters()), "heads": True}]
+    return [Muon(matrices, lr=0.02), torch.optim.AdamW(groups, lr=2e-3, betas=(0.9, 0.98), weight_decay=0.01)]
 
 
 def warp(mel, r):
@@ -128,7 +129,8 @@ def losses(net, aux, batch, r, augment=True):
 losses.bf16 = True
 losses.pad = 0
 
-
+# An export has no training heads: new ones learn for so many steps before the network follows them.
+HEADS_ALONE = 60
 
 
 def main():
@@ -155,7 +157,7 @@ def main():
     torch.set_num_threads(a.threads)
     a.work.mkdir(parents=True, exist_ok=True)
     if not (a.work / "tokenizer.json").exists():
-        tk.Tokens(tk.train()).save(a.work)
+        (tk.Tokens.load(a.export) if a.export else tk.Tokens(tk.train())).save(a.work)
     tokens = tk.Tokens.load(a.work)
     losses.pad = tokens.ids["PAD"]
     torch.manual_seed(0)
@@ -165,7 +167,7 @@ def main():
     net, aux = net.to(device), aux.to(device)
     opts = optimizers(net, aux)
     base = [[g["lr"] * a.rate for g in o.param_groups] for o in opts]
-    step = 0
+    step = alone = 0
     if (a.work / a.start).exists():
         saved = torch.load(a.work / a.start, weights_only=True, map_location=device)
         net.load_state_dict(saved["net"])
@@ -176,6 +178,7 @@ def main():
         print(f"resumed at step {step}", flush=True)
     elif a.export:
         export.read_checkpoint(net, a.export)
+        alone = HEADS_ALONE
         print(f"goes on from {a.export}", flush=True)
     feeder = batches.Feeder(
         lambda: st.Composer(a.work / "bank", a.bank, a.data), tokens, int(time.time()), {"streams": a.streams, "secs": a.secs, "lanes": a.lanes, "long_share": a.long, "ears": a.ears}, a.workers
@@ -194,10 +197,10 @@ def main():
     first_step = step
     while time.time() - begun < a.hours * 3600:
         done = (time.time() - begun) / (a.hours * 3600)
-        factor = min(1, (step + 1) / 100) * (1 if done < 1 - a.cool else max(0.02, (1 - done) / max(a.cool, 1e-9)))
+        factor = min(1, (step + 1 - alone * (step >= alone)) / 100) * (1 if done < 1 - a.cool else max(0.02, (1 - done) / max(a.cool, 1e-9)))
         for o, rates in zip(opts, base):
             for g, rate in zip(o.param_groups, rates):
-                g["lr"] = rate * factor
+                g["lr"] = rate * factor * (step >= alone or "heads" in g)
         t = time.time()
         batch = feeder.next()
         waited += time.time() - t
