@@ -20,13 +20,15 @@ SILENCE = {"transcribe": 0.5, "translate": 0.7}
 
 @dataclass
 class Row:
-    """One lane: token ids, targets, weights, positions; `blocks` = the encoder blocks its features come from, in order."""
+    """One lane: token ids, targets, weights, positions; `blocks` = the encoder blocks its features come from, in order;
+    `asked` = the number of what it was asked, `IGNORE` where somebody asks for another thing in the stream."""
 
     ids: list
     targets: list
     weights: list
     positions: list
     blocks: list
+    asked: int = IGNORE
 
 
 def opening_audio(composer, r, name):
@@ -121,7 +123,9 @@ def make_batch(composer, tokens, r, n_streams, secs, lanes_each):
                 openings[name] = list(range(at, at + len(x) // k.CHUNK))
                 opening_list.append(x)
                 at += len(x) // k.CHUNK
-            rows.append(lay_out(tokens, openings.get(name, []), list(range(i * chunks, (i + 1) * chunks)), labels, unsure, r, SILENCE.get(mode, 1.0)))
+            row = lay_out(tokens, openings.get(name, []), list(range(i * chunks, (i + 1) * chunks)), labels, unsure, r, SILENCE.get(mode, 1.0))
+            row.asked = IGNORE if stream.instructions else st.ASKED.index(name or mode)
+            rows.append(row)
     return np.stack(audio), np.stack(phones), np.stack(active), np.stack(ended), opening_list, rows
 
 

@@ -141,13 +141,14 @@ class Starter(nn.Module):
 
 class Auxiliary(nn.Module):
     """Heads that exist only in training: the phoneme of every 20 ms and the sounds of every 40 ms in the encoder; in the
-    decoder, what has just ended at every 40 ms: a word, a phrase, a sound."""
+    decoder, what has just ended at every 40 ms (a word, a phrase, a sound), and what the lane was asked to do."""
 
-    def __init__(self, hidden, phones, sounds, ended):
+    def __init__(self, hidden, phones, sounds, ended, asked):
         super().__init__()
         self.phones = nn.Linear(hidden, 2 * phones)
         self.sounds = nn.Linear(hidden, sounds)
         self.ended = nn.ModuleList(nn.Linear(hidden, n + 1) for n in ended)
+        self.asked = nn.Linear(hidden, asked)
 
 
 def _check():

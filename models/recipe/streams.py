@@ -153,6 +153,8 @@ def labels_of(stream, mode, target=None):
 ENDED = [k.VOCABULARY, list(k.PHRASES), k.SOUND_NAMES]
 _NUMBERS = [{name: i + 1 for i, name in enumerate(names)} for names in ENDED]
 ENDED_FRAMES = 7
+# What a lane was asked to do at its opening: what the decoder is asked at every 40 ms as well.
+ASKED = ["dialog", "transcribe", "translate", "sounds", *(f"count {name}" for name in k.SOUND_NAMES)]
 
 
 def ended_in(stream):

@@ -120,6 +120,11 @@ def losses(net, aux, batch, r, augment=True):
         for column, head in enumerate(aux.ended):
             weight = torch.where(wanted[:, column] > 0, 1.0, 0.1)
             due = due + (F.cross_entropy(head(at_features).float(), wanted[:, column], reduction="none") * weight).sum() / weight.sum()
+        # What the lane was asked to do, there too: without it counting came to nothing in streams whose first sound was missed.
+        asked = torch.tensor([row.asked for row in rows for _ in row.blocks], device=device)[of_stream]
+        asked = asked.repeat_interleave(k.CHUNK // st.SOUND_HOP)
+        asked_loss = F.cross_entropy(aux.asked(at_features).float(), asked, ignore_index=batches.IGNORE, reduction="sum")
+        due = due + asked_loss / (asked != batches.IGNORE).sum().clamp(min=1)
         at = targets != batches.IGNORE
         logits = net.lm_head(hidden[at]).float()
     text = (F.cross_entropy(logits, targets[at], reduction="none") * weights[at]).sum() / weights[at].sum()
@@ -162,7 +167,7 @@ def main():
     losses.pad = tokens.ids["PAD"]
     torch.manual_seed(0)
     net = nets.Starter(tokens.size)
-    aux = nets.Auxiliary(net.lm_head.in_features, len(st.PHONE_CLASSES), len(k.SOUND_NAMES), [len(names) for names in st.ENDED])
+    aux = nets.Auxiliary(net.lm_head.in_features, len(st.PHONE_CLASSES), len(k.SOUND_NAMES), [len(names) for names in st.ENDED], len(st.ASKED))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     net, aux = net.to(device), aux.to(device)
     opts = optimizers(net, aux)
