@@ -193,7 +193,14 @@ fn a_killed_run_goes_on_where_it_was_and_ends_as_if_nothing_had_happened() {
     let text = fs::read_to_string(&file).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     fs::write(&file, format!("{}\n{}\n{}\n{}", lines[0], lines[1], lines[2], &lines[3][..20])).unwrap();
-    fs::remove_file(bench.path("run").join("report.json")).unwrap();
+    let report = bench.path("run").join("report.json");
+    fs::remove_file(&report).unwrap();
+    fs::create_dir(&report).unwrap();
+    let unwritten = bench.hearken(&["eval", "proactive", "--data", "set", "--lanes", "1", "--resume", "--out", "run"]);
+    let said = String::from_utf8_lossy(&unwritten.stderr).into_owned();
+    assert!(unwritten.status.code() == Some(2) && said.contains("all 6 predictions are kept; --resume"), "{said}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), text, "nothing is lost with a report that cannot be written");
+    fs::remove_dir(&report).unwrap();
     let resumed = bench.eval(&["proactive", "--data", "set", "--lanes", "1", "--resume"], "run", 0);
     assert_eq!(fs::read_to_string(&file).unwrap(), text, "nothing was repeated, nothing lost");
     assert_eq!(resumed, whole);

@@ -320,6 +320,8 @@ def main():
     a.add_argument("--keep", type=pathlib.Path, help="a new folder that keeps the streams, their labels and the reports")
     a.add_argument("--json", type=pathlib.Path)
     a = a.parse_args()
+    if a.keep and a.keep.exists():
+        raise SystemExit(f"{a.keep} is there already; name a new folder with --keep")
     composer = st.Composer(a.work / "bank", "held-out", a.data, held=True)
     table = Table()
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(a.jobs) as pool:

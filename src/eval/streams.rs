@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::items::{Expected, Prediction};
 use super::words::align_with;
+use crate::time::CHUNK_SECS;
 
 /// Times are multiples of 0.4 s that went through decimal text.
 const TOLERANCE_SECS: f64 = 1e-6;
@@ -71,7 +72,28 @@ pub enum What {
 
 impl Due {
     fn counts_at(&self, secs: f64) -> bool {
-        within((self.from_secs.unwrap_or(f64::NEG_INFINITY), self.to_secs.unwrap_or(f64::INFINITY)), secs)
+        within(self.span(), secs)
+    }
+
+    fn span(&self) -> (f64, f64) {
+        (self.from_secs.unwrap_or(f64::NEG_INFINITY), self.to_secs.unwrap_or(f64::INFINITY))
+    }
+
+    /// Refuses what nothing that is said can ever fit.
+    fn check(&self) -> Result<(), String> {
+        if self.text.trim().is_empty() {
+            return Err("one has no text".to_owned());
+        }
+        match self.on_time.iter().copied().chain([self.span()]).find(|(from, to)| from > to) {
+            Some((from, to)) => Err(format!("{:?} is due from {from} s to {to} s", self.text)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether it is due only after `secs`.
+    fn is_after(&self, secs: f64) -> bool {
+        let times = self.on_time.iter().map(|(from, _)| *from).chain(self.from_secs);
+        times.min_by(f64::total_cmp).is_some_and(|first| first > secs + TOLERANCE_SECS)
     }
 
     fn kind(&self) -> &str {
@@ -123,9 +145,18 @@ fn within((from, to): (f64, f64), secs: f64) -> bool {
 /// Why that cannot be read.
 pub fn expected(row: &Map<String, Value>) -> Result<Expected, String> {
     let read = |name: &str| row.get(name).filter(|value| !value.is_null()).cloned();
-    let due = |name: &str, value: Value| serde_json::from_value::<Vec<Due>>(value).map_err(|e| format!("{name}: {e}"));
+    let due = |name: &str, value: Value| -> Result<Vec<Due>, String> {
+        let all: Vec<Due> = serde_json::from_value(value).map_err(|e| format!("{name}: {e}"))?;
+        all.iter().try_for_each(Due::check).map_err(|why| format!("{name}: {why}"))?;
+        Ok(all)
+    };
     match (read("words"), read("replies"), read("sequence")) {
-        (Some(words), None, None) => due("words", words).map(Expected::Words),
+        (Some(words), None, None) => {
+            let words = due("words", words)?;
+            let several = words.iter().find(|due| due.text.split_whitespace().nth(1).is_some());
+            several.map_or(Ok(()), |due| Err(format!("words: {:?} is more than one word", due.text)))?;
+            Ok(Expected::Words(words))
+        }
         (None, Some(replies), None) => due("replies", replies).map(Expected::Replies),
         (None, None, Some(texts)) => serde_json::from_value(texts).map(Expected::Sequence).map_err(|e| format!("sequence: {e}")),
         _ => Err("one of words, replies and sequence is expected".to_owned()),
@@ -135,8 +166,13 @@ pub fn expected(row: &Map<String, Value>) -> Result<Expected, String> {
 /// How what was said in a stream fits what was due.
 ///
 /// # Errors
-/// When nothing of the kind is due in it, or it is too long to be aligned.
+/// When nothing of the kind is due in it, it is too long to be aligned, or something is due after its end: it was cut short.
 pub fn fit(prediction: &Prediction) -> Result<Fit<'_>, String> {
+    if let Expected::Words(due) | Expected::Replies(due) = &prediction.expected
+        && let Some(due) = due.iter().find(|due| due.is_after(prediction.audio_secs + CHUNK_SECS))
+    {
+        return Err(format!("its sound ends at {} s, before {:?} is due", prediction.audio_secs, due.text));
+    }
     match &prediction.expected {
         Expected::Words(due) => words(prediction, due),
         Expected::Replies(due) => Ok(replies(prediction, due)),
@@ -215,9 +251,9 @@ mod tests {
         );
         let prediction = heard(due.expect("a row"), &[(0.4, "one"), (2.4, "two tree four five")]);
         let fit = fit(&prediction).expect("words");
+        assert_eq!((fit.on_time, fit.timed, fit.word_errors(), fit.words_said()), (1, 2, 2, 4));
         assert_eq!((fit.came, fit.missed), (vec!["one", "two", "four"], vec!["long"]));
         assert_eq!((fit.confused, fit.missing, fit.added), (vec![("three", "tree")], vec![], vec!["five"]));
-        assert_eq!((fit.on_time, fit.timed, fit.word_errors(), fit.words_said()), (1, 2, 2, 4));
     }
 
     #[test]
@@ -225,8 +261,8 @@ mod tests {
         let due = r#"{"replies": [{"text": "a", "from_secs": 1.2, "to_secs": 2.0, "on_time": [[0, 1.2], [1.6, 2.0]]}, {"text": "a", "from_secs": 1.2, "to_secs": 2.0}, {"text": "b"}]}"#;
         let prediction = heard(row(due).expect("a row"), &[(0.8, "a"), (1.2, "a"), (2.4, "a"), (9.2, " b")]);
         let of = fit(&prediction).expect("replies");
-        assert_eq!((of.came, of.missed, of.stray), (vec!["a", "b"], vec!["a"], vec!["a", "a"]));
         assert_eq!((of.on_time, of.timed, of.replies_came(), of.replies_due()), (1, 1, 2, 3));
+        assert_eq!((of.came, of.missed, of.stray), (vec!["a", "b"], vec!["a"], vec!["a", "a"]));
         let prediction = heard(row(r#"{"replies": []}"#).expect("a row"), &[(0.4, "x")]);
         let of = fit(&prediction).expect("no replies");
         assert_eq!((of.stray, of.hours), (vec!["x"], 0.5));
@@ -241,12 +277,26 @@ mod tests {
     }
 
     #[test]
+    fn a_sound_that_ends_before_something_is_due_was_cut_short() {
+        for due in [r#"{"replies": [{"text": "a", "from_secs": 1800.8}]}"#, r#"{"words": [{"text": "a", "on_time": [[1800.8, 1802]]}]}"#] {
+            let why = fit(&heard(row(due).expect("a row"), &[])).expect_err("cut short");
+            assert!(why.contains("ends at 1800 s"), "{why}");
+        }
+        let last = r#"{"replies": [{"text": "a", "from_secs": 1800, "to_secs": 1802, "on_time": [[1800.4, 1801.6]]}]}"#;
+        assert!(fit(&heard(row(last).expect("a row"), &[])).is_ok(), "silence follows a sound");
+    }
+
+    #[test]
     fn a_row_says_what_is_wrong_with_it() {
         for (text, word) in [
             ("{}", "one of words"),
             (r#"{"words": [], "replies": []}"#, "one of words"),
             (r#"{"replies": [{"text": "a", "till": 3}]}"#, "till"),
             (r#"{"sequence": "1"}"#, "sequence"),
+            (r#"{"replies": [{"text": " "}]}"#, "no text"),
+            (r#"{"replies": [{"text": "a", "from_secs": 5, "to_secs": 2}]}"#, "from 5 s to 2 s"),
+            (r#"{"words": [{"text": "a", "on_time": [[1, 2], [3, 1]]}]}"#, "from 3 s to 1 s"),
+            (r#"{"words": [{"text": "how are"}]}"#, "more than one word"),
         ] {
             assert!(row(text).expect_err(text).contains(word), "{text}");
         }

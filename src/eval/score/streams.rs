@@ -10,6 +10,8 @@ use crate::eval::streams::{Fit, What, fit};
 
 /// Rows of a table that are shown, the worst.
 const SHOWN: usize = 20;
+/// Head of the column that names groups.
+const GROUP: &str = "group";
 /// What stands where a word is missing.
 const NOTHING: &str = "(nothing)";
 
@@ -17,10 +19,16 @@ const NOTHING: &str = "(nothing)";
 pub(super) fn add(report: &mut Report, of_metrics: &[Metric], heard: &[&Prediction]) {
     groups(report, of_metrics, heard);
     let fits: Vec<(&str, Fit<'_>)> = heard.iter().filter_map(|p| Some((group_of(p), fit(p).ok()?))).collect();
-    report.tables.extend(edits(&fits));
-    report.tables.extend(missed(&fits));
-    report.tables.extend(mistaken(&fits));
-    report.tables.extend(stray(&fits));
+    let tables = [edits(&fits), missed(&fits), mistaken(&fits), stray(&fits)];
+    let grouped = fits.iter().any(|(group, _)| !group.is_empty());
+    report.tables.extend(tables.into_iter().flatten().map(|table| if grouped { table } else { without_groups(table) }));
+}
+
+fn without_groups(mut table: Table) -> Table {
+    if table.columns.first().is_some_and(|first| first == GROUP) {
+        std::iter::once(&mut table.columns).chain(&mut table.rows).for_each(|row| drop(row.remove(0)));
+    }
+    table
 }
 
 fn group_of(prediction: &Prediction) -> &str {
@@ -57,7 +65,7 @@ fn edits(fits: &[(&str, Fit<'_>)]) -> Option<Table> {
         let of = [fit.words_said(), fit.confused.len(), fit.missing.len(), fit.added.len()];
         sum.iter_mut().zip(of).for_each(|(sum, of)| *sum += of);
     }
-    let mut table = Table::new("Word errors", &["group", "words", "substitutions", "deletions", "insertions"]);
+    let mut table = Table::new("Word errors", &[GROUP, "words", "substitutions", "deletions", "insertions"]);
     let row = |(group, sum): (&str, [usize; 4])| std::iter::once(named(group)).chain(sum.iter().map(usize::to_string)).collect();
     table.rows = sums.into_iter().map(row).collect();
     (!table.rows.is_empty()).then_some(table)
@@ -75,7 +83,7 @@ fn missed(fits: &[(&str, Fit<'_>)]) -> Option<Table> {
     }
     let rows = sums.into_iter().filter(|(_, sum)| sum[1] > 0);
     let row = |((group, kind), [due, missed]): ((&str, &str), [usize; 2])| (missed, vec![named(group), kind.to_owned(), due.to_string()]);
-    worst("What was missed", &["group", "what", "due", "missed"], rows.map(row).collect())
+    worst("What was missed", &[GROUP, "what", "due", "missed"], rows.map(row).collect())
 }
 
 /// Words that were heard as others, were not heard, or were never said.
@@ -98,7 +106,7 @@ fn stray(fits: &[(&str, Fit<'_>)]) -> Option<Table> {
         fit.stray.iter().for_each(|reply| *sums.entry((group, reply)).or_default() += 1);
     }
     let row = |((group, reply), times): ((&str, &str), usize)| (times, vec![named(group), reply.to_owned()]);
-    worst("Replies that were not due", &["group", "reply", "times"], sums.into_iter().map(row).collect())
+    worst("Replies that were not due", &[GROUP, "reply", "times"], sums.into_iter().map(row).collect())
 }
 
 /// A table of the rows that count most, with their counts in the last column; none of no rows.

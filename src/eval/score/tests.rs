@@ -193,6 +193,10 @@ fn labelled_streams_have_their_figures_as_quotients_and_what_went_wrong_by_name(
     assert_eq!(rows("What was missed"), ["sounds knock 2 2", "digits nine 1 1", "digits two 1 1"]);
     assert_eq!(rows("Words that were mistaken"), ["(nothing) five 1", "nine (nothing) 1", "two too 1"]);
     assert_eq!(rows("Replies that were not due"), ["sounds clap 1"]);
+    let alone = [Prediction { class: Vec::new(), ..all[0].clone() }];
+    let (report, _) = super::report(blank(EvalTask::Streams { to: Language::Chinese }, 1), &alone);
+    let table = report.tables.iter().find(|table| table.title == "Word errors").expect("word errors");
+    assert_eq!((table.columns[0].as_str(), table.rows[0].join(" ")), ("words", "3 1 1 0".to_owned()), "no groups, no column of them");
 }
 
 #[test]
