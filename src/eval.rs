@@ -115,10 +115,11 @@ fn score_model(options: &EvalOptions, mut notes: impl Write) -> Result<Report> {
         notes: said,
     };
     let (report, picture) = score::report(base, &predictions);
-    write(&options.out, &report)?;
-    if let Some(picture) = picture {
-        write_private(&options.out.join(picture_name(&options.task)), picture.as_bytes())?;
-    }
+    let written = write(&options.out, &report).and_then(|()| match &picture {
+        Some(picture) => write_private(&options.out.join(picture_name(&options.task)), picture.as_bytes()),
+        None => Ok(()),
+    });
+    written.map_err(|e| e.while_doing(format!("all {} predictions are kept; --resume writes the report again", predictions.len())))?;
     // Nobody may be there to read it.
     let _ = writeln!(notes, "report.md, report.json and {} are in {}", store::PREDICTIONS, options.out.display());
     Ok(report)

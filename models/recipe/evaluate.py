@@ -1,7 +1,7 @@
 """The starter's table of figures, heard by the product itself: `python evaluate.py WORK --model DIR --hearken BINARY`.
 
-Audio comes from voices, speakers, recordings and seeds that training never used. Every stream is one run of
-`hearken listen`; the figures are computed from its events.
+Audio comes from voices, speakers, recordings and seeds that training never used. This makes streams of it, labelled with what
+is due in them; `hearken eval streams` hears them, a group at a time while the next is made, and the figures are its reports'.
 """
 
 import argparse
@@ -17,6 +17,113 @@ from scipy.io import wavfile
 import knowledge as k
 import streams as st
 
+HELP = ["cough", "knock", "doorbell"]
+COUNTED = ["cough", "knock", "dog bark", "clap", "doorbell", "sneeze", "car horn", "cat meow"]
+
+
+def chunk_end(chunk):
+    """When a chunk has been heard, in seconds: what reports call the time of a reply."""
+    return round((chunk + 1) * k.CHUNK / k.RATE, 3)
+
+
+def span(first, last):
+    return [chunk_end(first), chunk_end(last)]
+
+
+def words_due(stream):
+    """Every word of the vocabulary, on time 0 to 3 chunks after its end; misses are told apart by the kind of utterance."""
+    said = [(w, end // k.CHUNK, kind) for words, kind, _, _ in stream.utterances for w, _, end in words if w in k.TRANSLATIONS]
+    return [{"text": w, "on_time": [span(end, end + 3)], "kind": kind} for w, end, kind in said]
+
+
+def replies_due(sentences):
+    """`sentences` are `(said, end, reply)`: it counts up to 6 chunks after the end, and is on time 0 to 3 after it."""
+    at = lambda end: {"from_secs": chunk_end(end - 1), "to_secs": chunk_end(end + 6), "on_time": [span(end, end + 3)]}
+    return [{"text": text, "kind": said, **at(end // k.CHUNK)} for said, end, text in sentences]
+
+
+def sounds_due(stream, name_of, wanted):
+    """On time up to 3 chunks after the end of a sound, or up to 5 after the onset of a long one."""
+    due = []
+    for name, onset, end in stream.events:
+        if name in wanted:
+            first, last = onset // k.CHUNK, end // k.CHUNK
+            on_time = [span(last, last + 3)] + [span(first, first + 5)] * (end - onset > st.LONG_SECS * k.RATE)
+            counts = {"from_secs": chunk_end(first), "to_secs": chunk_end(max(last + 3, first + 6))}
+            due.append({"text": name_of(name), "kind": name, "on_time": on_time, **counts})
+    return due
+
+
+def phrase_replies(stream):
+    for spoken, kind, _, _ in stream.utterances:
+        if kind != "reply":
+            for say, _, last in st.find_phrases([w for w, _, _ in spoken]):
+                yield say, spoken[last][2], k.PHRASES[say]["reply"]
+
+
+def translations(stream):
+    for spoken, _, _, end in stream.utterances:
+        said = " ".join(w for w, _, _ in spoken)
+        yield said, end, k.PHRASES[said]["zh"] if said in k.PHRASES else k.TRANSLATIONS[said]
+
+
+class Group:
+    """Labelled streams that are heard together, in a folder of their own with what `hearken` keeps beside them."""
+
+    def __init__(self, folder):
+        self.folder, self.rows = folder, []
+        (folder / "streams").mkdir(parents=True)
+        (folder / "home" / "config" / "instructions").mkdir(parents=True)
+
+    def add_mode(self, name, composer, r):
+        """A user's mode that is opened with the instruction `name`, spoken; what it is called."""
+        clips = composer.instructions[name]
+        x, _, _ = composer.clip(r, clips[int(r.integers(len(clips)))], stretch=False)
+        slug = name.replace(" ", "-")
+        config = self.folder / "home" / "config"
+        wavfile.write(config / "instructions" / f"{slug}.wav", k.RATE, (x * 20_000).astype(np.int16))
+        instruction = k.count_instruction(name.split(" ", 1)[1])
+        with open(config / "modes.toml", "a") as file:
+            file.write(f'[[mode]]\nname = "{slug}"\ninstruction = "{instruction}"\npanel = "conversation"\ncatch_up = "every_chunk"\n\n')
+        return slug
+
+    def add(self, stream, mode, **due):
+        """A stream for `mode`, and the `words`, `replies` or `sequence` that are due in it."""
+        name = f"{len(self.rows):03}.wav"
+        wavfile.write(self.folder / "streams" / name, k.RATE, (stream.audio * 32_767).astype(np.int16))
+        self.rows.append({"id": name, "path": name, "mode": mode, **due})
+
+    def heard(self, hearken, model):
+        """The figures of the report on it, by their keys; none where there are no streams."""
+        if not self.rows:
+            return {}
+        with open(self.folder / "streams" / "manifest.jsonl", "w") as file:
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rows)
+        command = [hearken, "eval", "streams", "--data", self.folder / "streams", "--model", model, "--gap-secs", "2", "--threads", "1", "--out", self.folder / "report"]  # fmt: skip
+        run = subprocess.run(command, capture_output=True, text=True, env={"HEARKEN_HOME": str(self.folder / "home"), "PATH": "/usr/bin:/bin"})
+        if run.returncode:
+            raise RuntimeError(f"{self.folder.name}: {run.stderr or run.stdout}")
+        report = json.loads((self.folder / "report" / "report.json").read_text())
+        return {figure["key"]: figure for figure in report["figures"]}
+
+
+def share(figure):
+    """`(what was counted, of how many)`; nothing of nothing where a report has no such figure."""
+    return (round(figure["counted"]), round(figure["of"])) if figure else (0, 0)
+
+
+class Table:
+    def __init__(self):
+        self.rows = []
+
+    def add(self, name, value, target, detail):
+        self.rows.append((name, value, target, detail))
+        print(f"{name:64} {value:>8}   {target:>8}   {detail}", flush=True)
+
+    def share(self, name, hits, n, target):
+        low, high = wilson(hits, n)
+        self.add(name, f"{100 * hits / max(n, 1):.1f} %", target, f"{hits}/{n}, 95 % interval {100 * low:.0f}–{100 * high:.0f}")
+
 
 def wilson(hits, n, z=1.96):
     if n == 0:
@@ -26,93 +133,179 @@ def wilson(hits, n, z=1.96):
     return (middle - spread) / (1 + z * z / n), (middle + spread) / (1 + z * z / n)
 
 
-class Runner:
-    def __init__(self, hearken, model, folder, jobs):
-        self.hearken, self.model, self.folder, self.jobs = hearken, model, pathlib.Path(folder), jobs
-        self.home = self.folder / "home"
-        (self.home / "config").mkdir(parents=True)
+class Evaluation:
+    """Makes groups of streams one after the other; each is heard as soon as it is made, and its rows go into the table."""
 
-    def add_mode(self, name, composer, r):
-        """A user's mode that is opened with the instruction `name`, spoken."""
-        clips = composer.instructions[name]
-        x, _, _ = composer.clip(r, clips[int(r.integers(len(clips)))], stretch=False)
-        slug = name.replace(" ", "-")
-        folder = self.home / "config" / "instructions"
-        folder.mkdir(exist_ok=True)
-        wavfile.write(folder / f"{slug}.wav", k.RATE, (x * 20_000).astype(np.int16))
-        instruction = k.count_instruction(name.split(" ", 1)[1])
-        with open(self.home / "config" / "modes.toml", "a") as file:
-            file.write(f'[[mode]]\nname = "{slug}"\ninstruction = "{instruction}"\npanel = "conversation"\ncatch_up = "every_chunk"\n\n')
+    def __init__(self, composer, a, folder, pool):
+        self.composer, self.folder, self.pool = composer, folder, pool
+        self.hearken, self.model, self.seed, self.scale = str(pathlib.Path(a.hearken).resolve()), a.model.resolve(), a.seed, a.scale
+        self.seeds, self.waiting = iter(range(10**6)), []
 
-    def listen(self, streams, mode):
-        """The replies of one mode to each stream: `[(chunk, emotion, text)]`."""
-        with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
-            return list(pool.map(lambda s: self._one(s, mode), streams))
+    def rng(self):
+        return np.random.default_rng([self.seed, next(self.seeds)])
 
-    def _one(self, stream, mode):
-        with tempfile.NamedTemporaryFile(suffix=".wav", dir=self.folder) as file:
-            wavfile.write(file.name, k.RATE, (stream.audio * 32_767).astype(np.int16))
-            command = [self.hearken, "listen", file.name, "--model", str(self.model), "--modes", mode, "--format", "jsonl", "--threads", "1", "--no-decisions", "--gate", "off", "--gap-secs", "2"]  # fmt: skip
-            run = subprocess.run(command, capture_output=True, text=True, env={"HEARKEN_HOME": str(self.home), "PATH": "/usr/bin:/bin"})
-        replies, chunks = [], {}
-        for line in run.stdout.splitlines():
-            event = json.loads(line)
-            if event["type"] == "reply_started":
-                chunks[event["reply"]] = (event["chunk"], event.get("emotion"))
-            elif event["type"] == "reply_finished":
-                replies.append((*chunks[event["reply"]], event["text"]))
-        if '"session_finished"' not in run.stdout:
-            raise RuntimeError(run.stderr)
-        return sorted(replies, key=lambda x: x[0])
+    def many(self, n):
+        return range(max(2, int(n * self.scale)))
 
+    def group(self, name):
+        return Group(self.folder / name)
 
-def align(reference, heard):
-    """`(substitutions, insertions, deletions, [(i, j)] of equal words)`."""
-    n, m = len(reference), len(heard)
-    cost = np.zeros((n + 1, m + 1), int)
-    cost[:, 0], cost[0, :] = range(n + 1), range(m + 1)
-    for i in range(1, n + 1):
-        for j in range(1, m + 1):
-            cost[i, j] = min(cost[i - 1, j] + 1, cost[i, j - 1] + 1, cost[i - 1, j - 1] + (reference[i - 1] != heard[j - 1]))
-    i, j, s, ins, dele, same = n, m, 0, 0, 0, []
-    while i or j:
-        if i and j and cost[i, j] == cost[i - 1, j - 1] + (reference[i - 1] != heard[j - 1]):
-            i, j = i - 1, j - 1
-            if reference[i] == heard[j]:
-                same.append((i, j))
-            else:
-                s += 1
-        elif i and cost[i, j] == cost[i - 1, j] + 1:
-            i, dele = i - 1, dele + 1
-        else:
-            j, ins = j - 1, ins + 1
-    return s, ins, dele, same
+    def stream(self, script, secs=24):
+        self.composer._script = script
+        return self.composer.stream(self.rng(), secs, "script")
 
+    def hear(self, group, rows):
+        """Hears a group in the background; `rows(table, figures)` puts what comes of it into the table."""
+        self.waiting.append((self.pool.submit(group.heard, self.hearken, self.model), rows))
 
-class Table:
-    def __init__(self):
-        self.rows, self.json = [], {}
+    def finish(self, table):
+        timing = [0, 0]
+        for future, rows in self.waiting:
+            figures = future.result()
+            rows(table, figures)
+            timing = [a + b for a, b in zip(timing, share(figures.get("on_time")))]
+        table.share("timing: within 0–3 chunks (5 after the onset of a long sound)", *timing, "≥ 95 %")
 
-    def add(self, name, value, target, detail):
-        self.rows.append((name, value, target, detail))
-        self.json[name] = value
-        print(f"{name:64} {value:>8}   {target:>8}   {detail}", flush=True)
+    def share_row(self, name, target, key="recall"):
+        return lambda table, figures: table.share(name, *share(figures.get(key)), target)
 
-    def share(self, name, hits, n, target):
-        low, high = wilson(hits, n)
-        self.add(name, f"{100 * hits / max(n, 1):.1f} %", target, f"{hits}/{n}, 95 % interval {100 * low:.0f}–{100 * high:.0f}")
+    def speech(self, kinds, gap):
+        """A stream of utterances of the given kinds in a room."""
+        def script(r, n, say, sound, nuisance, instruct, target):
+            at = int(r.uniform(0.2, 1) * k.RATE)
+            while at < n:
+                end = say(at, kinds)
+                at = (end or at + k.RATE) + int(r.uniform(*gap) * k.RATE)
 
+        return self.stream(script)
 
-def speech(composer, r, secs, kinds, gap=(0.5, 1.6)):
-    """A stream of utterances of the given kinds in a room."""
-    def script(r, n, say, sound, nuisance, instruct, target):
-        at = int(r.uniform(0.2, 1) * k.RATE)
-        while at < n:
-            end = say(at, kinds)
-            at = (end or at + k.RATE) + int(r.uniform(*gap) * k.RATE)
+    def words(self, folder, name, kinds, n, target):
+        group = self.group(folder)
+        for _ in self.many(n):
+            stream = self.speech(kinds, (0.5, 1.6))
+            group.add(stream, "transcribe", words=words_due(stream))
 
-    composer._script = script
-    return composer.stream(r, secs, "script")
+        def rows(table, figures):
+            wrong, total = share(figures.get("wer"))
+            table.add(name, f"{100 * wrong / max(1, total):.1f} %", target, f"{wrong} errors in {total} words")
+
+        self.hear(group, rows)
+
+    def sentences(self, folder, name, mode, kinds, n, target, expected):
+        group = self.group(folder)
+        for _ in self.many(n):
+            stream = self.speech(kinds, (0.8, 2.0))
+            group.add(stream, mode, replies=replies_due(expected(stream)))
+        self.hear(group, self.share_row(name, target))
+
+    def sounds(self):
+        def script(r, n, say, sound, nuisance, instruct, target):
+            at = int(r.uniform(0.3, 1.5) * k.RATE)
+            while at < n:
+                end = sound(at, str(r.choice(k.SOUND_NAMES)))
+                at = (end or at + k.RATE) + int(r.uniform(0.8, 2.5) * k.RATE)
+
+        group = self.group("sounds")
+        for _ in self.many(40):
+            stream = self.stream(script)
+            group.add(stream, "sounds", replies=sounds_due(stream, lambda n: n, k.SOUND_NAMES))
+
+        def rows(table, figures):
+            self.share_row("sounds: recall, held-out synthetic", "≥ 95 %")(table, figures)
+            self.share_row("sounds: precision, held-out synthetic", "≥ 95 %", "precision")(table, figures)
+
+        self.hear(group, rows)
+
+    def recordings(self, real):
+        """Each kept recording once, as it is, in a quiet room; when it is named does not matter."""
+        group = self.group("recordings")
+        for name, clips in real.items():
+            for x in clips:
+                audio = self.composer.noise_floor(self.rng(), 20 * k.CHUNK, -62)
+                x = x[: 14 * k.CHUNK] * 0.4
+                audio[3 * k.CHUNK : 3 * k.CHUNK + len(x)] += x
+                group.add(st.Stream(audio), "sounds", replies=[{"text": name}], group=name)
+
+        def rows(table, figures):
+            shares = {name: share(figures.get("recall_" + name.replace(" ", "_"))) for name in real}
+            for name, (hits, n) in shares.items():
+                table.share(f"  real recordings: {name}", hits, n, "")
+            hits, n = (sum(both[i] for both in shares.values()) for i in (0, 1))
+            table.share("sounds: recall on real recordings never trained on", hits, n, "≥ 85 %")
+
+        self.hear(group, rows)
+
+    def over_speech(self):
+        def script(r, n, say, sound, nuisance, instruct, target):
+            at = int(r.uniform(0, 0.5) * k.RATE)
+            while at < n:
+                end = say(at, {"talk": 1, "text": 1})
+                at = (end or at + k.RATE) + int(r.uniform(0.02, 0.4) * k.RATE)
+            at = int(r.uniform(1, 3) * k.RATE)
+            while at < n:
+                end = sound(at, str(r.choice(HELP)), r.uniform(-12, -2))
+                at = (end or at + k.RATE) + int(r.uniform(3, 6) * k.RATE)
+
+        group = self.group("over-speech")
+        for _ in self.many(24):
+            stream = self.stream(script)
+            group.add(stream, "dialog", replies=sounds_due(stream, lambda n: k.SOUNDS[n]["reply"], HELP))
+        self.hear(group, self.share_row("dialog: a cough, knock or doorbell over running speech", "≥ 80 %"))
+
+    def counting(self):
+        """Counting is a mode of the user's own, opened with the instruction as a voice never heard says it."""
+        group = self.group("counting")
+        for name in COUNTED:
+            mode = group.add_mode("count " + name, self.composer, self.rng())
+
+            def script(r, n, say, sound, nuisance, instruct, target, name=name):
+                at = int(r.uniform(0.4, 1.5) * k.RATE)
+                for _ in range(int(r.integers(2, 7))):
+                    end = sound(at, name)
+                    at = (end or at + k.RATE) + int(r.uniform(0.8, 1.8) * k.RATE)
+
+            for _ in self.many(5):
+                stream = self.stream(script, 22)
+                group.add(stream, mode, sequence=k.COUNTS[: len(stream.events)])
+        self.hear(group, self.share_row("count: 2 to 6 repeated sounds exactly right", "≥ 85 %", "exact"))
+
+    def background(self):
+        silent_sounds = [n for n, v in k.SOUNDS.items() if not v["reply"]]
+
+        def script(r, n, say, sound, nuisance, instruct, target):
+            at = 0
+            while at < n:
+                what = r.uniform()
+                end = nuisance(at) if what < 0.4 else say(at, {"talk": 3, "foreign": 1, "reply": 1}) if what < 0.85 else sound(at, str(r.choice(silent_sounds)))
+                at = (end or at + k.RATE) + int(r.exponential(1.0) * k.RATE)
+
+        group = self.group("background")
+        minutes = max(4, int(60 * self.scale))
+        for _ in range(minutes):
+            group.add(self.stream(script, 60), "dialog", replies=[])
+
+        def rows(table, figures):
+            false, _ = share(figures["stray_an_hour"])
+            table.add("dialog: false responses in an hour of background", f"{false * 60 / minutes:.1f}", "≤ 6", f"{false} in {minutes} minutes")
+
+        self.hear(group, rows)
+
+    def everything(self):
+        """All groups. Their order decides which seed each stream has."""
+        composer = self.composer
+        self.words("words", "transcribe: word error rate, unseen synthetic voices", {"word": 2, "text": 3, "phrase": 2}, 30, "≤ 10 %")
+        self.words("digits", "transcribe: word error rate, real digits of an unseen speaker", {"digits": 1}, 20, "≤ 10 %")
+        self.sentences("phrases", "translate: exact phrases", "translate", {"phrase": 1}, 24, "≥ 90 %", translations)
+        self.sentences("single-words", "translate: exact single words", "translate", {"word": 1}, 12, "", translations)
+        self.sentences("questions", "dialog: right reply to a listed phrase, unseen voice", "dialog", {"phrase": 1}, 24, "≥ 92 %", phrase_replies)
+        self.sentences("in-the-middle", "dialog: a listed question in the middle of other speech", "dialog", {"middle": 1}, 24, "≥ 80 %", phrase_replies)
+        real, composer.real = composer.real, {}
+        self.sounds()
+        self.recordings(real)
+        self.over_speech()
+        self.counting()
+        composer.real = real
+        self.background()
 
 
 def main():
@@ -123,168 +316,18 @@ def main():
     a.add_argument("--data", default=str(k.HERE.parents[2] / "shared" / "data"))
     a.add_argument("--seed", type=int, default=20_261_123)
     a.add_argument("--scale", type=float, default=1.0, help="more or fewer streams")
-    a.add_argument("--jobs", type=int, default=2)
+    a.add_argument("--jobs", type=int, default=2, help="groups that are heard at the same time")
+    a.add_argument("--keep", type=pathlib.Path, help="a new folder that keeps the streams, their labels and the reports")
     a.add_argument("--json", type=pathlib.Path)
     a = a.parse_args()
+    if a.keep and a.keep.exists():
+        raise SystemExit(f"{a.keep} is there already; name a new folder with --keep")
     composer = st.Composer(a.work / "bank", "held-out", a.data, held=True)
-    table, timing = Table(), [0, 0]
-    many = lambda n: max(2, int(n * a.scale))
-    seeds = iter(range(10**6))
-    rng = lambda: np.random.default_rng([a.seed, next(seeds)])
-
-    def on_time(chunk, end, onset=None):
-        timing[1] += 1
-        late = chunk - end // k.CHUNK
-        early_enough = onset is not None and end - onset > st.LONG_SECS * k.RATE and chunk - onset // k.CHUNK <= 5
-        timing[0] += 0 <= late <= 3 or early_enough
-
-    with tempfile.TemporaryDirectory() as folder:
-        run = Runner(str(pathlib.Path(a.hearken).resolve()), a.model.resolve(), folder, a.jobs)
-
-        def words(name, kinds, n, target):
-            streams = [speech(composer, rng(), 24, kinds) for _ in range(many(n))]
-            wrong = total = 0
-            for stream, replies in zip(streams, run.listen(streams, "transcribe")):
-                reference = [(w, e) for u in stream.utterances for w, _, e in u[0] if w in k.TRANSLATIONS]
-                heard = [(w, c) for c, _, text in replies for w in text.split()]
-                s, ins, dele, same = align([w for w, _ in reference], [w for w, _ in heard])
-                wrong, total = wrong + s + ins + dele, total + len(reference)
-                for i, j in same:
-                    on_time(heard[j][1], reference[i][1])
-            table.add(name, f"{100 * wrong / max(1, total):.1f} %", target, f"{wrong} errors in {total} words")
-
-        words("transcribe: word error rate, unseen synthetic voices", {"word": 2, "text": 3, "phrase": 2}, 30, "≤ 10 %")
-        words("transcribe: word error rate, real digits of an unseen speaker", {"digits": 1}, 20, "≤ 10 %")
-
-        def sentences(name, mode, kinds, n, target, expected, gap=(0.8, 2.0)):
-            streams = [speech(composer, rng(), 24, kinds, gap) for _ in range(many(n))]
-            hits = total = 0
-            for stream, replies in zip(streams, run.listen(streams, mode)):
-                free = list(replies)
-                for end, text in expected(stream):
-                    total += 1
-                    match = next((x for x in free if x[2] == text and -1 <= x[0] - end // k.CHUNK <= 6), None)
-                    if match:
-                        free.remove(match)
-                        hits += 1
-                        on_time(match[0], end)
-            table.share(name, hits, total, target)
-
-        def phrase_ends(stream, field):
-            for spoken, kind, _, _ in stream.utterances:
-                if kind != "reply":
-                    for say, _, last in st.find_phrases([w for w, _, _ in spoken]):
-                        yield spoken[last][2], k.PHRASES[say][field]
-
-        def word_or_phrase(stream):
-            for spoken, _, _, end in stream.utterances:
-                said = " ".join(w for w, _, _ in spoken)
-                yield end, k.PHRASES[said]["zh"] if said in k.PHRASES else k.TRANSLATIONS[said]
-
-        sentences("translate: exact phrases", "translate", {"phrase": 1}, 24, "≥ 90 %", word_or_phrase)
-        sentences("translate: exact single words", "translate", {"word": 1}, 12, "", word_or_phrase)
-        sentences("dialog: right reply to a listed phrase, unseen voice", "dialog", {"phrase": 1}, 24, "≥ 92 %", lambda s: phrase_ends(s, "reply"))
-        sentences("dialog: a listed question in the middle of other speech", "dialog", {"middle": 1}, 24, "≥ 80 %", lambda s: phrase_ends(s, "reply"))
-
-        def found(stream, replies, name_of, wanted):
-            """`(hits, expected, good replies, replies)` of sounds."""
-            hits, good, free = 0, 0, list(replies)
-            events = [e for e in stream.events if e[0] in wanted]
-            for name, onset, end in events:
-                match = next((x for x in free if x[2] == name_of(name) and onset // k.CHUNK <= x[0] <= max(end // k.CHUNK + 3, onset // k.CHUNK + 6)), None)
-                if match:
-                    free.remove(match)
-                    hits += 1
-                    on_time(match[0], end, onset)
-            return hits, len(events), len(replies) - len(free), len(replies)
-
-        def sound_script(names):
-            def script(r, n, say, sound, nuisance, instruct, target):
-                at = int(r.uniform(0.3, 1.5) * k.RATE)
-                while at < n:
-                    end = sound(at, str(r.choice(names)))
-                    at = (end or at + k.RATE) + int(r.uniform(0.8, 2.5) * k.RATE)
-
-            return script
-
-        def stream(script, secs=24):
-            composer._script = script
-            return composer.stream(rng(), secs, "script")
-
-        real = composer.real
-        composer.real = {}
-        streams = [stream(sound_script(k.SOUND_NAMES)) for _ in range(many(40))]
-        sums = np.zeros(4, int)
-        for s, replies in zip(streams, run.listen(streams, "sounds")):
-            sums += found(s, replies, lambda n: n, k.SOUND_NAMES)
-        table.share("sounds: recall, held-out synthetic", sums[0], sums[1], "≥ 95 %")
-        table.share("sounds: precision, held-out synthetic", sums[2], sums[3], "≥ 95 %")
-
-        # Each kept recording once, as it is, in a quiet room.
-        hits = total = 0
-        for name, clips in real.items():
-            streams = []
-            for x in clips:
-                r = rng()
-                audio = composer.noise_floor(r, 20 * k.CHUNK, -62)
-                x = x[: 14 * k.CHUNK] * 0.4
-                audio[3 * k.CHUNK : 3 * k.CHUNK + len(x)] += x
-                streams.append(st.Stream(audio))
-            named = [any(t == name for _, _, t in replies) for replies in run.listen(streams, "sounds")]
-            table.share(f"  real recordings: {name}", sum(named), len(named), "")
-            hits, total = hits + sum(named), total + len(named)
-        table.share("sounds: recall on real recordings never trained on", hits, total, "≥ 85 %")
-
-        def over_speech(r, n, say, sound, nuisance, instruct, target):
-            at = int(r.uniform(0, 0.5) * k.RATE)
-            while at < n:
-                end = say(at, {"talk": 1, "text": 1})
-                at = (end or at + k.RATE) + int(r.uniform(0.02, 0.4) * k.RATE)
-            at = int(r.uniform(1, 3) * k.RATE)
-            while at < n:
-                end = sound(at, str(r.choice(["cough", "knock", "doorbell"])), r.uniform(-12, -2))
-                at = (end or at + k.RATE) + int(r.uniform(3, 6) * k.RATE)
-
-        streams = [stream(over_speech) for _ in range(many(24))]
-        sums = np.zeros(4, int)
-        for s, replies in zip(streams, run.listen(streams, "dialog")):
-            sums += found(s, replies, lambda n: k.SOUNDS[n]["reply"], ["cough", "knock", "doorbell"])
-        table.share("dialog: a cough, knock or doorbell over running speech", sums[0], sums[1], "≥ 80 %")
-
-        silent_sounds = [n for n, v in k.SOUNDS.items() if not v["reply"]]
-
-        def background(r, n, say, sound, nuisance, instruct, target):
-            at = 0
-            while at < n:
-                what = r.uniform()
-                end = nuisance(at) if what < 0.4 else say(at, {"talk": 3, "foreign": 1, "reply": 1}) if what < 0.85 else sound(at, str(r.choice(silent_sounds)))
-                at = (end or at + k.RATE) + int(r.exponential(1.0) * k.RATE)
-
-        # Counting is a mode of the user's own, opened with the instruction as a voice never heard says it.
-        composer.real = {}
-        hits = total = 0
-        for sound in ["cough", "knock", "dog bark", "clap", "doorbell", "sneeze", "car horn", "cat meow"]:
-            run.add_mode("count " + sound, composer, rng())
-
-            def repeats(r, n, say, sound_at, nuisance, instruct, target, sound=sound):
-                at = int(r.uniform(0.4, 1.5) * k.RATE)
-                for _ in range(int(r.integers(2, 7))):
-                    end = sound_at(at, sound)
-                    at = (end or at + k.RATE) + int(r.uniform(0.8, 1.8) * k.RATE)
-
-            streams = [stream(repeats, 22) for _ in range(many(5))]
-            for s, replies in zip(streams, run.listen(streams, "count-" + sound.replace(" ", "-"))):
-                total += 1
-                hits += [text for _, _, text in replies] == k.COUNTS[: len(s.events)]
-        table.share("count: 2 to 6 repeated sounds exactly right", hits, total, "≥ 85 %")
-
-        composer.real = real
-        minutes = max(4, int(60 * a.scale))
-        streams = [stream(background, 60) for _ in range(minutes)]
-        false = sum(len(replies) for replies in run.listen(streams, "dialog"))
-        table.add("dialog: false responses in an hour of background", f"{false * 60 / minutes:.1f}", "≤ 6", f"{false} in {minutes} minutes")
-
-        table.share("timing: within 0–3 chunks (5 after the onset of a long sound)", *timing, "≥ 95 %")
+    table = Table()
+    with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(a.jobs) as pool:
+        evaluation = Evaluation(composer, a, a.keep or pathlib.Path(folder), pool)
+        evaluation.everything()
+        evaluation.finish(table)
     if a.json:
         a.json.write_text(json.dumps({"seed": a.seed, "scale": a.scale, "rows": table.rows}, ensure_ascii=False, indent=1))
 

@@ -113,14 +113,14 @@ fn rows(report: &mut Report, table: &mut Table, metric: &Metric, condition: &str
     let Paired { difference, interval: (low, high), p } = paired;
     let signed = |value: f64| match metric.unit {
         Unit::Percent => format!("{:+.2}", 100.0 * value),
-        Unit::Score => format!("{value:+.2}"),
+        Unit::Score | Unit::AnHour => format!("{value:+.2}"),
     };
     let verdict = verdict(metric.better, difference, p);
     let (a, b) = (metric.unit.text(first), metric.unit.text(second));
     let interval = format!("{} to {}", signed(low), signed(high));
     let text = format!("{a} → {b}  ({}; {interval}; p = {p:.3}): {verdict}", signed(difference));
     let key = if condition.is_empty() { metric.key.to_owned() } else { format!("{}_{condition}", metric.key) };
-    report.figures.push(Figure { key, name: name.clone(), value: Some(difference), interval: Some((low, high)), text });
+    report.figures.push(Figure { interval: Some((low, high)), ..Figure::plain(&key, &name, difference, text) });
     table.rows.push(vec![name, a, b, signed(difference), interval, format!("{p:.3}"), verdict.to_owned()]);
 }
 

@@ -7,7 +7,7 @@ use super::choice;
 use super::items::{Expected, Prediction};
 use super::normalise;
 use super::stats::{self, Interval};
-use super::streams;
+use super::streams::{self, Fit};
 use super::tokenise::Tokeniser;
 use super::words::{Edits, align};
 use crate::config::EvalTask;
@@ -30,8 +30,18 @@ pub struct Metric {
     pub signature: Option<String>,
     counts: Counting,
     value: fn(&[f64]) -> Option<f64>,
-    /// Places of hits and all among the counts, where it is a share.
-    share: Option<(usize, usize)>,
+    quotient: Quotient,
+}
+
+/// What a value is the quotient of, as places among the counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Quotient {
+    /// Those of so many that are counted: never more than all.
+    Share(usize, usize),
+    /// So much in so much.
+    Rate(usize, usize),
+    /// It is none.
+    None,
 }
 
 /// Which direction is better.
@@ -50,6 +60,8 @@ pub enum Unit {
     Percent,
     /// A score of 0 to 100.
     Score,
+    /// So many an hour.
+    AnHour,
 }
 
 impl Unit {
@@ -58,7 +70,16 @@ impl Unit {
     pub fn text(self, value: f64) -> String {
         match self {
             Self::Percent => format!("{:.2} %", 100.0 * value),
-            Self::Score => format!("{value:.2}"),
+            Self::Score | Self::AnHour => format!("{value:.2}"),
+        }
+    }
+
+    /// What was counted and in how much, as a person reads it.
+    #[must_use]
+    pub fn quotient_text(self, counted: f64, of: f64) -> String {
+        match self {
+            Self::AnHour => format!("{counted} in {of:.2} h"),
+            Self::Percent | Self::Score => format!("{counted} of {of}"),
         }
     }
 }
@@ -84,17 +105,22 @@ impl Metric {
         self.value_of(counts, 0..counts.len())
     }
 
+    /// What was counted and in how much, where the value is the quotient of these.
+    #[must_use]
+    pub fn quotient(&self, counts: &[Vec<f64>]) -> Option<(f64, f64)> {
+        let (Quotient::Share(counted, of) | Quotient::Rate(counted, of)) = self.quotient else { return None };
+        let sums = sum(counts, 0..counts.len());
+        Some((*sums.get(counted)?, *sums.get(of)?))
+    }
+
     /// Where the value lies in 95 of 100 cases: Wilson's for shares, else from drawing again.
     #[must_use]
     pub fn interval(&self, counts: &[Vec<f64>]) -> Option<Interval> {
-        match self.share {
-            Some((hits, all)) => {
-                let sums = sum(counts, 0..counts.len());
-                stats::wilson(*sums.get(hits)? as u64, *sums.get(all)? as u64)
-            }
+        match self.quotient {
+            Quotient::Share(..) => self.quotient(counts).and_then(|(hits, all)| stats::wilson(hits as u64, all as u64)),
             // One item says nothing of others.
-            None if counts.len() < 2 => None,
-            None => stats::bootstrap(counts.len(), |drawn| self.value_of(counts, drawn.iter().copied())).map(|p| p.interval),
+            _ if counts.len() < 2 => None,
+            _ => stats::bootstrap(counts.len(), |drawn| self.value_of(counts, drawn.iter().copied())).map(|p| p.interval),
         }
     }
 }
@@ -129,7 +155,7 @@ const RIGHT: usize = 4;
 const ALL: usize = 5;
 
 fn proactive() -> Vec<Metric> {
-    let metric = |key, name, better, share, value| Metric {
+    let metric = |key, name, better, quotient, value| Metric {
         key,
         name,
         better,
@@ -137,13 +163,14 @@ fn proactive() -> Vec<Metric> {
         signature: None,
         counts: Box::new(responses),
         value,
-        share,
+        quotient,
     };
+    let share = Quotient::Share;
     vec![
-        metric("balanced_accuracy", "balanced accuracy", Better::Higher, None, balanced),
-        metric("accuracy", "accuracy as published", Better::Higher, Some((RIGHT, ALL)), |n| ratio(n, RIGHT, ALL)),
-        metric("recall", "recall", Better::Higher, Some((HIT, ASKED)), |n| ratio(n, HIT, ASKED)),
-        metric("false_alarm_rate", "false-alarm rate", Better::Lower, Some((ALARM, UNASKED)), |n| ratio(n, ALARM, UNASKED)),
+        metric("balanced_accuracy", "balanced accuracy", Better::Higher, Quotient::None, balanced),
+        metric("accuracy", "accuracy as published", Better::Higher, share(RIGHT, ALL), |n| ratio(n, RIGHT, ALL)),
+        metric("recall", "recall", Better::Higher, share(HIT, ASKED), |n| ratio(n, HIT, ASKED)),
+        metric("false_alarm_rate", "false-alarm rate", Better::Lower, share(ALARM, UNASKED), |n| ratio(n, ALARM, UNASKED)),
         content(),
     ]
 }
@@ -163,7 +190,7 @@ fn content() -> Metric {
         signature: Some(format!("{}, against the nearest standard answer, of clips that ask for a response and got one", chrf_signature())),
         counts: Box::new(counts),
         value: |n| whole(n).filter(|n: &ChrfCounts| n.iter().any(|n| *n > 0)).map(|n| chrf(&n)),
-        share: None,
+        quotient: Quotient::None,
     }
 }
 
@@ -215,7 +242,7 @@ fn error_rate(language: Language) -> Metric {
         signature: Some(format!("normaliser: {how}")),
         counts: Box::new(move |prediction: &Prediction| edits(prediction, language).map(|e| vec![e.errors() as f64, e.said() as f64])),
         value: |n| ratio(n, 0, 1),
-        share: None,
+        quotient: Quotient::Rate(0, 1),
     }
 }
 
@@ -244,7 +271,7 @@ fn translation(to: Language) -> Vec<Metric> {
         signature: Some(signature),
         counts,
         value,
-        share: None,
+        quotient: Quotient::None,
     };
     vec![
         metric(
@@ -271,27 +298,39 @@ fn whole<const N: usize>(counts: &[f64]) -> Option<[u64; N]> {
 }
 
 fn labelled() -> Vec<Metric> {
-    use streams::{CAME, DUE, ERRORS, EXACT, HOURS, ON_TIME, REPLIES, SEQUENCES, STRAY, TIMED, WORDS};
-    let metric = |key, name, better, unit, share, value| Metric {
+    let metric = |key, name, better, unit, quotient, counts: fn(&Fit<'_>) -> Vec<f64>| Metric {
         key,
         name,
         better,
         unit,
         signature: None,
-        counts: Box::new(streams::counts),
-        value,
-        share,
+        counts: Box::new(move |prediction: &Prediction| streams::fit(prediction).map(|fit| counts(&fit))),
+        value: |n| ratio(n, 0, 1),
+        quotient,
     };
-    // Where nothing is due there is nothing to be precise about.
-    let precision = |n: &[f64]| ratio(n, CAME, REPLIES).filter(|_| n.get(DUE).is_some_and(|due| *due > 0.0));
+    let (share, rate) = (Quotient::Share(0, 1), Quotient::Rate(0, 1));
+    let recall = metric("recall", "recall", Better::Higher, Unit::Percent, share, |fit| pair(fit.replies_came(), fit.replies_due()));
+    let precision = metric("precision", "precision", Better::Higher, Unit::Percent, share, |fit| {
+        let (came, due) = (fit.replies_came(), fit.replies_due());
+        vec![came as f64, (came + fit.stray.len()) as f64, due as f64]
+    });
     vec![
-        metric("recall", "recall", Better::Higher, Unit::Percent, Some((CAME, DUE)), |n| ratio(n, CAME, DUE)),
-        metric("precision", "precision", Better::Higher, Unit::Percent, Some((CAME, REPLIES)), precision),
-        metric("wer", "word error rate", Better::Lower, Unit::Percent, None, |n| ratio(n, ERRORS, WORDS)),
-        metric("exact", "exactly right", Better::Higher, Unit::Percent, Some((EXACT, SEQUENCES)), |n| ratio(n, EXACT, SEQUENCES)),
-        metric("on_time", "on time", Better::Higher, Unit::Percent, Some((ON_TIME, TIMED)), |n| ratio(n, ON_TIME, TIMED)),
-        metric("stray_an_hour", "replies not due, an hour", Better::Lower, Unit::Score, None, |n| ratio(n, STRAY, HOURS)),
+        recall,
+        // Where nothing is due there is nothing to be precise about.
+        Metric { value: |n| ratio(n, 0, 1).filter(|_| n.get(2).is_some_and(|due| *due > 0.0)), ..precision },
+        metric("wer", "word error rate", Better::Lower, Unit::Percent, rate, |fit| pair(fit.word_errors(), fit.words_said())),
+        metric("exact", "exactly right", Better::Higher, Unit::Percent, share, |fit| {
+            pair(usize::from(fit.exact == Some(true)), usize::from(fit.exact.is_some()))
+        }),
+        metric("on_time", "on time", Better::Higher, Unit::Percent, share, |fit| pair(fit.on_time, fit.timed)),
+        metric("stray_an_hour", "replies not due, an hour", Better::Lower, Unit::AnHour, rate, |fit| {
+            vec![fit.stray.len() as f64, fit.hours]
+        }),
     ]
+}
+
+fn pair(counted: usize, of: usize) -> Vec<f64> {
+    vec![counted as f64, of as f64]
 }
 
 fn answers() -> Vec<Metric> {
@@ -303,7 +342,7 @@ fn answers() -> Vec<Metric> {
         signature: None,
         counts: Box::new(move |p: &Prediction| Ok(counts(p).map_or_else(|| vec![0.0, 0.0], |right| vec![f64::from(u8::from(right)), 1.0]))),
         value: |n| ratio(n, 0, 1),
-        share: Some((0, 1)),
+        quotient: Quotient::Share(0, 1),
     };
     vec![
         metric("choice", "right choice (MMAU's rule)", |p| match &p.expected {

@@ -42,6 +42,9 @@ pub fn read(task: &EvalTask, data: &Path) -> Result<DataSet> {
     if !data.exists() {
         return Err(Error::at(ErrorKind::Data, data, "there is no such file or folder"));
     }
+    if data.is_file() && !has_extension(data, MANIFEST) {
+        return Err(Error::at(ErrorKind::Data, data, "expected a folder or a manifest (.jsonl, .json or .tsv)"));
+    }
     let task = task.inner();
     let set = if data.is_file() {
         if data.ends_with(PROACTIVE_MANIFEST) { published(data)? } else { of_manifest(task, data)? }
@@ -182,7 +185,7 @@ fn of_manifest(task: &EvalTask, manifest: &Path) -> Result<DataSet> {
 /// What a row of a manifest means to `task`.
 fn item(task: &EvalTask, row: &Map<String, Value>, folder: &Path) -> std::result::Result<Item, String> {
     let path = text(row, PATH).filter(|path| !path.trim().is_empty()).ok_or("no path of a sound")?;
-    let audio = find_sound(folder, path.trim()).ok_or_else(|| format!("the sound {path} is not there"))?;
+    let audio = find_sound(folder, path.trim())?;
     let id = text(row, ID).filter(|id| !id.is_empty()).map_or_else(|| path.trim().to_owned(), std::borrow::Cow::into_owned);
     let field = |names: &[&str]| text(row, names).map(std::borrow::Cow::into_owned);
     let mut item = Item { id, audio, ..Item::default() };
@@ -201,6 +204,11 @@ fn item(task: &EvalTask, row: &Map<String, Value>, folder: &Path) -> std::result
         }
         EvalTask::Streams { .. } => {
             item.expected = streams::expected(row)?;
+            for name in ["mode", "group"] {
+                if row.get(name).is_some_and(|value| !value.is_null() && text(row, &[name]).is_none()) {
+                    return Err(format!("the {name} is no text"));
+                }
+            }
             item.mode = field(&["mode"]);
             item.class = field(&["group"]).into_iter().collect();
         }
@@ -212,8 +220,7 @@ fn item(task: &EvalTask, row: &Map<String, Value>, folder: &Path) -> std::result
 fn question(item: &mut Item, row: &Map<String, Value>, folder: &Path) -> std::result::Result<(), String> {
     item.question = text(row, &["question", "prompt"]).map(std::borrow::Cow::into_owned);
     if let Some(path) = text(row, &["question_audio", "question_path"]) {
-        let found = find_sound(folder, path.trim()).ok_or_else(|| format!("the spoken question {path} is not there"))?;
-        item.question_audio = Some(found);
+        item.question_audio = Some(find_sound(folder, path.trim()).map_err(|why| format!("the spoken question: {why}"))?);
     }
     let kinds = [&["task", "category"][..], &["difficulty"]].map(|names| text(row, names).map(std::borrow::Cow::into_owned));
     // Without the one there is no place for the other.
@@ -250,13 +257,14 @@ fn class_of(path: &str) -> Vec<String> {
 
 /// The sound that a manifest calls `path`: beside it, or in its folder of clips. A manifest cannot point out of its folder:
 /// it may come from a stranger.
-fn find_sound(folder: &Path, path: &str) -> Option<PathBuf> {
+fn find_sound(folder: &Path, path: &str) -> std::result::Result<PathBuf, String> {
     let relative = Path::new(path);
     let inside = relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if !inside {
-        return None;
+        return Err(format!("the sound {path} is outside the manifest's folder"));
     }
-    ["", "clips", "audio", "wav"].iter().map(|below| folder.join(below).join(relative)).find(|path| path.is_file())
+    let found = ["", "clips", "audio", "wav"].iter().map(|below| folder.join(below).join(relative)).find(|path| path.is_file());
+    found.ok_or_else(|| format!("the sound {path} is not there"))
 }
 
 /// The one manifest in `data`.

@@ -50,6 +50,12 @@ pub struct Figure {
     pub value: Option<f64>,
     /// Where it lies in 95 of 100 cases.
     pub interval: Option<Interval>,
+    /// Where it is a quotient, what was counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<f64>,
+    /// And of how many, or in how many hours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<f64>,
     /// As a person reads it.
     pub text: String,
 }
@@ -69,7 +75,8 @@ impl Figure {
     /// A figure without an interval.
     #[must_use]
     pub fn plain(key: &str, name: &str, value: f64, text: impl Into<String>) -> Self {
-        Self { key: key.to_owned(), name: name.to_owned(), value: Some(value), interval: None, text: text.into() }
+        let (key, name) = (key.to_owned(), name.to_owned());
+        Self { key, name, value: Some(value), interval: None, counted: None, of: None, text: text.into() }
     }
 
     /// A count.

@@ -2,6 +2,7 @@
 
 mod proactive;
 mod streaming;
+mod streams;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,7 +38,7 @@ pub fn report(mut report: Report, predictions: &[Prediction]) -> (Report, Option
             None
         }
         EvalTask::Streams { .. } => {
-            groups(&mut report, &of_metrics, &heard);
+            streams::add(&mut report, &of_metrics, &heard);
             None
         }
         EvalTask::Qa { .. } => {
@@ -76,35 +77,17 @@ fn counted(metric: &Metric, predictions: &[&Prediction]) -> Vec<Vec<f64>> {
 fn figure(metric: &Metric, condition: &str, predictions: &[&Prediction]) -> Option<Figure> {
     let counts = counted(metric, predictions);
     let value = metric.value(&counts)?;
-    let interval = metric.interval(&counts);
+    let (quotient, interval) = (metric.quotient(&counts), metric.interval(&counts));
     let write = |value: f64| metric.unit.text(value);
-    let text = interval.map_or_else(|| write(value), |(low, high)| format!("{}  (95 %: {} to {})", write(value), write(low), write(high)));
+    let beside = [
+        quotient.map(|(counted, of)| metric.unit.quotient_text(counted, of)),
+        interval.map(|(low, high)| format!("95 %: {} to {}", write(low), write(high))),
+    ];
+    let beside: Vec<String> = beside.into_iter().flatten().collect();
+    let text = if beside.is_empty() { write(value) } else { format!("{}  ({})", write(value), beside.join("; ")) };
     let key = if condition.is_empty() { metric.key.to_owned() } else { format!("{}_{condition}", metric.key) };
-    Some(Figure { key, name: metric.name.to_owned(), value: Some(value), interval, text })
-}
-
-/// The figures of each group of labelled streams; of all together only whether they were on time.
-fn groups(report: &mut Report, of_metrics: &[Metric], heard: &[&Prediction]) {
-    let mut groups: Vec<&str> = Vec::new();
-    for prediction in heard {
-        let group = prediction.class.first().map_or("", String::as_str);
-        if !groups.contains(&group) {
-            groups.push(group);
-        }
-    }
-    groups.retain(|group| !group.is_empty());
-    // Without groups the figures are of all streams.
-    if groups.is_empty() {
-        return;
-    }
-    report.figures.retain(|figure| figure.key == "on_time");
-    for group in &groups {
-        let of: Vec<&Prediction> = heard.iter().copied().filter(|p| p.class.first().is_some_and(|own| own == group)).collect();
-        let key: String = group.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
-        let named = |figure: Figure| Figure { name: format!("{group}: {}", figure.name), ..figure };
-        report.figures.extend(of_metrics.iter().filter_map(|metric| figure(metric, &key, &of)).map(named));
-    }
-    report.tables.extend(by_class(of_metrics, heard, 1).map(|table| Table { title: "By group".to_owned(), ..table }));
+    let (counted, of) = quotient.unzip();
+    Some(Figure { interval, counted, of, ..Figure::plain(&key, metric.name, value, text) })
 }
 
 /// A row for each class, `depth` names deep.

@@ -59,7 +59,7 @@ impl Store {
         let done = predictions.iter().map(|p| (p.condition.clone(), p.id.clone())).collect();
         let mut store = Self { path, file, predictions, done };
         if found.is_none() {
-            store.write(&Value::Object(header.clone()).to_string())?;
+            store.write(&format!("{}\n", Value::Object(header.clone())))?;
         }
         Ok(store)
     }
@@ -90,15 +90,14 @@ impl Store {
             lines += &serde_json::to_string(prediction).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
             lines.push('\n');
         }
-        self.write(lines.trim_end())?;
+        self.write(&lines)?;
         self.done.extend(predictions.iter().map(|p| (p.condition.clone(), p.id.clone())));
         self.predictions.extend(predictions);
         Ok(())
     }
 
     fn write(&mut self, lines: &str) -> Result<()> {
-        let written = self.file.write_all(format!("{lines}\n").as_bytes());
-        written.map_err(|e| {
+        self.file.write_all(lines.as_bytes()).map_err(|e| {
             let kept = self.predictions.len();
             unwritable(&self.path, &e).while_doing(format!("{kept} predictions are kept; go on with --resume"))
         })
@@ -181,6 +180,25 @@ mod tests {
         assert!(store.has("", "x") && !store.has("", "y") && !store.has("2", "x"));
         store.keep(vec![prediction("y")]).expect("kept");
         assert_eq!(Store::read(dir.path()).expect("read"), [prediction("x"), prediction("y")]);
+    }
+
+    #[test]
+    fn a_file_that_ends_at_any_byte_keeps_its_whole_lines_and_is_completed_to_the_same_file() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join(PREDICTIONS);
+        let all = ["x", "y\n\"ü", "z"].map(prediction);
+        let mut store = Store::open(dir.path(), &header("a"), Resume::No).expect("new");
+        store.keep(all.to_vec()).expect("kept");
+        let whole = std::fs::read(&path).expect("there");
+        for end in 0..=whole.len() {
+            std::fs::write(&path, &whole[..end]).expect("cut");
+            let mut store = Store::open(dir.path(), &header("a"), Resume::Yes).expect("goes on");
+            let lines = whole[..end].iter().filter(|b| **b == b'\n').count();
+            assert_eq!(store.predictions, all[..lines.saturating_sub(1)], "{end} bytes");
+            let left: Vec<Prediction> = all.iter().filter(|p| !store.has("", &p.id)).cloned().collect();
+            store.keep(left).expect("kept");
+            assert!(std::fs::read(&path).expect("there") == whole, "{end} bytes");
+        }
     }
 
     #[test]

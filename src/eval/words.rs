@@ -56,9 +56,9 @@ pub fn align<T: PartialEq>(said: &[T], heard: &[T]) -> Option<Edits> {
     align_with(said, heard, |_, _| {})
 }
 
-/// The same; `hit` is told which word of `said` was heard as which of `heard`, in no order.
+/// The same; `pair` is told which word of `said` was heard as which of `heard`, equal or not, in no order.
 #[must_use]
-pub fn align_with<T: PartialEq>(said: &[T], heard: &[T], mut hit: impl FnMut(usize, usize)) -> Option<Edits> {
+pub fn align_with<T: PartialEq>(said: &[T], heard: &[T], mut pair: impl FnMut(usize, usize)) -> Option<Edits> {
     let (all_said, all_heard) = (said.len(), heard.len());
     let front = said.iter().zip(heard).take_while(|(a, b)| a == b).count();
     let (said, heard) = (&said[front..], &heard[front..]);
@@ -68,9 +68,9 @@ pub fn align_with<T: PartialEq>(said: &[T], heard: &[T], mut hit: impl FnMut(usi
     if width.checked_mul(heard.len() + 1).is_none_or(|cells| cells > MOST_CELLS) {
         return None;
     }
-    (0..front).for_each(|at| hit(at, at));
-    (1..=back).for_each(|at| hit(all_said - at, all_heard - at));
-    let mut edits = trace_back(said, heard, &table(said, heard), |at, as_| hit(front + at, front + as_));
+    (0..front).for_each(|at| pair(at, at));
+    (1..=back).for_each(|at| pair(all_said - at, all_heard - at));
+    let mut edits = trace_back(said, heard, &table(said, heard), |at, as_| pair(front + at, front + as_));
     edits.hits += (front + back) as u64;
     Some(edits)
 }
@@ -92,7 +92,7 @@ fn table<T: PartialEq>(said: &[T], heard: &[T]) -> Vec<u32> {
 }
 
 /// Walks from the end to the beginning: a deletion where one is possible, then an insertion, then the diagonal.
-fn trace_back<T: PartialEq>(said: &[T], heard: &[T], cost: &[u32], mut hit: impl FnMut(usize, usize)) -> Edits {
+fn trace_back<T: PartialEq>(said: &[T], heard: &[T], cost: &[u32], mut pair: impl FnMut(usize, usize)) -> Edits {
     let width = said.len() + 1;
     let at = |column: usize, row: usize| cost[row * width + column];
     let (mut column, mut row, mut edits) = (said.len(), heard.len(), Edits::default());
@@ -108,9 +108,9 @@ fn trace_back<T: PartialEq>(said: &[T], heard: &[T], cost: &[u32], mut hit: impl
             continue;
         }
         column -= 1;
+        pair(column, row);
         if said[column] == heard[row] {
             edits.hits += 1;
-            hit(column, row);
         } else {
             edits.substitutions += 1;
         }
@@ -138,12 +138,12 @@ mod tests {
     }
 
     #[test]
-    fn each_hit_is_told_with_both_its_places() {
+    fn each_pair_is_told_with_both_its_places_whether_it_was_heard_right_or_not() {
         let (said, heard) = (["a", "x", "b", "y", "c"], ["a", "z", "b", "c"]);
-        let mut hits = Vec::new();
-        let edits = align_with(&said, &heard, |at, as_| hits.push((at, as_))).expect("short");
-        hits.sort_unstable();
-        assert_eq!((hits.as_slice(), edits.hits), (&[(0, 0), (2, 2), (4, 3)][..], 3));
+        let mut pairs = Vec::new();
+        let edits = align_with(&said, &heard, |at, as_| pairs.push((at, as_))).expect("short");
+        pairs.sort_unstable();
+        assert_eq!((pairs.as_slice(), edits.hits), (&[(0, 0), (1, 1), (2, 2), (4, 3)][..], 3));
     }
 
     #[test]

@@ -41,6 +41,7 @@ fn the_published_proactive_manifest_gives_classes_and_names_every_bad_row() {
     for (skipped, words) in set.skipped.iter().zip(["already", "gone.wav", "passwd", "PERHAPS", "not JSON"]) {
         assert!(skipped.why.contains(words) && skipped.row.contains(".jsonl:"), "{skipped:?}");
     }
+    assert!(set.skipped[2].why.contains("outside"), "{:?}", set.skipped[2]);
 }
 
 #[test]
@@ -112,12 +113,23 @@ fn covost_and_mmau_are_read_as_they_are_published() {
 }
 
 #[test]
+fn a_labelled_stream_whose_mode_or_group_is_no_text_is_refused_and_not_heard_in_another() {
+    let rows = [r#"{"path": "a.wav", "mode": ["sounds"], "replies": []}"#, r#"{"id": 2, "path": "a.wav", "group": {}, "replies": []}"#];
+    let dir = folder(&[("m.jsonl", &[rows[0], rows[1], r#"{"id": 3, "path": "a.wav", "replies": []}"#].join("\n")), ("a.wav", "")]);
+    let set = read(&EvalTask::Streams { to: Language::Chinese }, dir.path()).expect("a set");
+    let whys: Vec<&str> = set.skipped.iter().map(|skipped| skipped.why.as_str()).collect();
+    assert_eq!((whys, set.items.len()), (vec!["the mode is no text", "the group is no text"], 1));
+}
+
+#[test]
 fn a_set_without_anything_in_it_says_what_was_looked_for() {
     let dir = folder(&[("readme.txt", "")]);
     for (task, word) in [(EvalTask::PROACTIVE, "RESPOND"), (EvalTask::Asr { language: Language::English }, "trans.txt"), (QA, "manifest")] {
         let error = read(&task, dir.path()).expect_err("empty");
         assert!(error.message().contains(word), "{error}");
     }
+    let error = read(&QA, &dir.path().join("readme.txt")).expect_err("no manifest");
+    assert!(error.message().contains("a folder or a manifest"), "{error}");
     let error = read(&QA, &dir.path().join("gone")).expect_err("not there");
     assert!(error.message().contains("gone"), "{error}");
     let dir = folder(&[("m.jsonl", "{}\n{}\n")]);

@@ -61,8 +61,9 @@ fn hours(report: &mut Report, background: &[&Prediction]) {
         let long = if hours < 1.0 { format!("{:.1} min", 60.0 * hours) } else { format!("{hours:.2} h") };
         let text = format!("{value:.1}  (95 %: {:.1} to {:.1}; {alarms} in {long})", low / hours, high / hours);
         let interval = Some((low / hours, high / hours));
-        let name = "false alarms an hour of background".to_owned();
-        report.figures.push(Figure { key: "alarms_an_hour".to_owned(), name, value: Some(value), interval, text });
+        let (counted, of) = (Some(alarms as f64), Some(hours));
+        let figure = Figure::plain("alarms_an_hour", "false alarms an hour of background", value, text);
+        report.figures.push(Figure { interval, counted, of, ..figure });
     }
 }
 

@@ -6,6 +6,7 @@ use crate::config::{Language, Style};
 use crate::eval::bleu::{chrf, chrf_counts};
 use crate::eval::compare::compare;
 use crate::eval::items::{Expected, Reply};
+use crate::eval::streams::Due;
 use crate::protocol::Stop;
 
 fn prediction(id: usize, expected: Expected, text: Option<&str>, margins: &[f32]) -> Prediction {
@@ -156,6 +157,46 @@ fn transcripts_are_counted_in_all_three_kinds_of_mistake() {
     let (report, _) =
         super::report(blank(EvalTask::Asr { language: Language::Chinese }, 1), &[prediction(0, said("你好，世界"), Some("你好世"), &[])]);
     assert_eq!(value(&report, "cer"), 0.25);
+}
+
+#[test]
+fn labelled_streams_have_their_figures_as_quotients_and_what_went_wrong_by_name() {
+    let due = |text: &str, kind: Option<&str>| Due { text: text.into(), kind: kind.map(str::to_owned), ..Due::default() };
+    let of = |id: usize, group: &str, expected: Expected, text: Option<&str>| Prediction {
+        class: vec![group.into()],
+        audio_secs: 1_800.0,
+        ..prediction(id, expected, text, &[])
+    };
+    let all = [
+        of(0, "digits", Expected::Words(vec![due("one", None), due("two", None), due("nine", None)]), Some("one too")),
+        of(1, "digits", Expected::Words(vec![due("nine", Some("alone"))]), Some("five nine")),
+        of(2, "sounds", Expected::Replies(vec![due("cough", None), due("knock", None)]), Some("cough")),
+        of(3, "sounds", Expected::Replies(vec![due("knock", None)]), Some("clap")),
+        of(4, "counting", Expected::Sequence(vec!["one".into()]), Some("one")),
+    ];
+    let (report, _) = report(blank(EvalTask::Streams { to: Language::Chinese }, 5), &all);
+    let quotient = |key: &str| {
+        let figure = report.figures.iter().find(|figure| figure.key == key).expect(key);
+        (figure.counted.expect("a quotient"), figure.of.expect("a quotient"))
+    };
+    assert_eq!((quotient("wer_digits"), quotient("recall_sounds")), ((3.0, 4.0), (1.0, 3.0)));
+    assert_eq!((quotient("precision_sounds"), quotient("exact_counting")), ((1.0, 2.0), (1.0, 1.0)));
+    assert_eq!((quotient("stray_an_hour_sounds"), value(&report, "stray_an_hour_sounds")), ((1.0, 1.0), 1.0));
+    assert!(report.figures.iter().all(|f| !f.key.starts_with("recall_digits") && !f.key.starts_with("wer_sounds")));
+    let text = report.text();
+    assert!(text.contains("75.00 %  (3 of 4; 95 %") && text.contains("1.00  (1 in 1.00 h"), "{text}");
+    let rows = |title: &str| {
+        let table = report.tables.iter().find(|table| table.title == title).expect(title);
+        table.rows.iter().map(|row| row.join(" ")).collect::<Vec<_>>()
+    };
+    assert_eq!(rows("Word errors"), ["digits 4 1 1 1"]);
+    assert_eq!(rows("What was missed"), ["sounds knock 2 2", "digits nine 1 1", "digits two 1 1"]);
+    assert_eq!(rows("Words that were mistaken"), ["(nothing) five 1", "nine (nothing) 1", "two too 1"]);
+    assert_eq!(rows("Replies that were not due"), ["sounds clap 1"]);
+    let alone = [Prediction { class: Vec::new(), ..all[0].clone() }];
+    let (report, _) = super::report(blank(EvalTask::Streams { to: Language::Chinese }, 1), &alone);
+    let table = report.tables.iter().find(|table| table.title == "Word errors").expect("word errors");
+    assert_eq!((table.columns[0].as_str(), table.rows[0].join(" ")), ("words", "3 1 1 0".to_owned()), "no groups, no column of them");
 }
 
 #[test]
