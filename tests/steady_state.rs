@@ -136,7 +136,8 @@ fn deciding(model: &Arc<Model>, features: &Features) {
         let trimmed = events.len() > 2;
         trims += usize::from(trimmed);
         events.clear();
-        if n >= 10 && !trimmed {
+        // Once the window was full the lists that live on have grown to their size.
+        if n >= 200 && !trimmed {
             most = (most.0.max(calls), most.1.max(bytes));
         }
     }

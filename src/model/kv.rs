@@ -117,7 +117,7 @@ impl LaneCache {
     /// Bytes that a position takes in `n_layer` layers of `groups` key/value heads of `size` numbers, where the layers compute in
     /// `numbers`: keys twice, and values.
     #[must_use]
-    pub const fn bytes_of_position(n_layer: usize, (groups, size): (usize, usize), numbers: Numbers) -> u64 {
+    pub fn bytes_of_position(n_layer: usize, (groups, size): (usize, usize), numbers: Numbers) -> u64 {
         let layer = match numbers {
             // The same three, in the decoder's number type.
             Numbers::Float(dtype) => 3 * groups * size * dtype.size_in_bytes(),

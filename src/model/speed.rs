@@ -185,34 +185,33 @@ fn middle(mut times: Vec<f64>) -> f64 {
 mod tests {
     use super::*;
 
-    /// A tenth of the released model: 18 layers of a quarter of the width.
+    /// The released model's widths and hardly any depth.
     fn sizes() -> (LmConfig, AudioConfig) {
-        let mut lm = LmConfig::released_3b();
-        (lm.n_layer, lm.n_embd, lm.n_head, lm.padded_vocab_size) = (18, 1_024, 8, TokenIds::FEW * 8);
-        lm.intermediate_size = Some(4_096);
-        (lm, AudioConfig { d_model: 640, encoder_layers: 12, encoder_ffn_dim: 2_560, output_dim: 1_024, ..AudioConfig::released_3b() })
+        let lm = LmConfig { n_layer: 5, padded_vocab_size: TokenIds::FEW, ..LmConfig::released_3b() };
+        (lm, AudioConfig { encoder_layers: 6, ..AudioConfig::released_3b() })
     }
 
     #[test]
     fn a_slice_tells_what_the_whole_costs() {
         let (lm, audio) = sizes();
         let whole = Model::random("whole", (&lm, &audio), TokenIds::few(), Precision::Q4).unwrap();
-        // Other programs may be in the way of either: the best of some tries counts.
+        // Other programs may be in the way of either: one try without them is enough.
         let off = |_| {
-            let (told, true_costs) =
-                (Costs::of_sizes((&lm, &audio), Precision::Q4, 128, 5).unwrap(), Costs::measure(&whole, 128, 5).unwrap());
-            println!("told {told:?}, measured {true_costs:?}");
+            let told = Costs::of_sizes((&lm, &audio), Precision::Q4, 64, 3).unwrap();
+            let measured = Costs::measure(&whole, 64, 3).unwrap();
             let ratio = |a: f64, b: f64| (a / b).ln().abs();
-            ratio(told.chunk_ms(1), true_costs.chunk_ms(1)).max(ratio(told.decode_ms, true_costs.decode_ms))
+            let worst = ratio(told.chunk_ms(1), measured.chunk_ms(1)).max(ratio(told.decode_ms, measured.decode_ms)).exp();
+            println!("told {told:?}, measured {measured:?}, off by a factor of {worst:.2}");
+            worst
         };
-        let least = (0..5).map(off).fold(f64::INFINITY, f64::min);
-        assert!(least < 2.0_f64.ln(), "off by a factor of {}", least.exp());
+        assert!((0..5).map(off).any(|worst| worst < 2.0));
     }
 
     #[test]
     fn room_is_made_in_a_copy_of_the_cache() {
         let (lm, audio) = sizes();
-        let model = Model::random("small", (&LmConfig { n_layer: 1, ..lm }, &audio), TokenIds::few(), Precision::Q4).unwrap();
+        let sizes = (LmConfig { n_layer: 1, n_embd: 256, ..lm }, AudioConfig { output_dim: 256, ..audio });
+        let model = Model::random("small", (&sizes.0, &sizes.1), TokenIds::few(), Precision::Q4).unwrap();
         let full = fill(&model, 256).unwrap();
         assert!(trim(&model, &full, 3).unwrap() > 0.0);
         assert_eq!(full.positions(), 256);
