@@ -20,6 +20,7 @@ pub mod random;
 pub mod rope;
 pub mod sampler;
 pub mod speed;
+pub mod suits;
 pub mod text;
 pub mod token_ids;
 pub mod unicode;
@@ -140,13 +141,21 @@ impl Model {
     /// # Errors
     /// When there is no memory for it.
     pub fn random_3b(precision: Precision) -> Result<Self> {
-        let (weights, ids) = (random::RandomWeights::new(1), TokenIds::RELEASE);
-        let (lm, audio) = (LmConfig::released_3b(), AudioConfig::released_3b());
-        memory::check("3b (random weights)", (&lm, &audio), (precision, Origin::Quantised), memory::available())?;
-        let encoder = Encoder::from_weights(&weights, &audio, numbers_of(precision), &Device::Cpu)?;
-        let decoder = Decoder::from_weights(&weights, &lm, numbers_of(precision), &Device::Cpu, (ids.keep_silence, ids.text_begin))?;
+        let sizes = (LmConfig::released_3b(), AudioConfig::released_3b());
+        Self::random("3b (random weights)", (&sizes.0, &sizes.1), TokenIds::RELEASE, precision)
+    }
+
+    /// The same of any sizes, whose vocabulary holds `ids`.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn random(name: &str, (lm, audio): (&LmConfig, &AudioConfig), ids: TokenIds, precision: Precision) -> Result<Self> {
+        let (weights, numbers) = (random::RandomWeights::new(1), numbers_of(precision));
+        memory::check(name, (lm, audio), (precision, Origin::Quantised), memory::available())?;
+        let encoder = Encoder::from_weights(&weights, audio, numbers, &Device::Cpu)?;
+        let decoder = Decoder::from_weights(&weights, lm, numbers, &Device::Cpu, (ids.keep_silence, ids.text_begin))?;
         let vocabulary = Vocabulary::empty(&ids);
-        Ok(Self { encoder, decoder, vocabulary, ids, fingerprint: [0; 32], precision, name: "3b (random weights)".to_owned() })
+        Ok(Self { encoder, decoder, vocabulary, ids, fingerprint: [0; 32], precision, name: name.to_owned() })
     }
 
     /// The encoder's features of one scaled log-mel chunk `[128, 40]`: `[10, n_embd]` in the decoder's number type.
@@ -306,14 +315,6 @@ pub fn is_quantised_from(dir: &Path, precision: Precision, source: &Path) -> boo
     made.is_ok_and(|made| Checkpoint::open(source).is_ok_and(|checkpoint| checkpoint.identity() == made.source()))
 }
 
-/// In what the folder `dir` is best computed on a processor.
-///
-/// # Errors
-/// When its configuration cannot be read.
-pub fn suits(dir: &Path) -> Result<Precision> {
-    suitable_precision(dir, &Device::Cpu)
-}
-
 /// Numbers to be written under a name, with their shape.
 #[derive(Clone, Debug)]
 pub enum Named<'a> {
@@ -381,8 +382,8 @@ pub fn acceleration() -> String {
     format!("{found}; 8 and 4 bits by {}", kernels::Path::best().name())
 }
 
-/// What a folder computes best in when nobody says: what it holds quantised; else 4 bits for what is too large for floats
-/// in real time on a processor, and what the reference computes in for the rest.
+/// What a folder computes in when nobody says: what it holds quantised; else 4 bits for what is too large for floats in real
+/// time on a processor, and what the reference computes in for the rest. The same on every run, so nothing is measured here.
 fn suitable_precision(dir: &Path, device: &Device) -> Result<Precision> {
     if !device.is_cpu() {
         return Ok(Precision::Bf16);

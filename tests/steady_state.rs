@@ -3,12 +3,18 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use hearken::config::{ComputeDevice, Precision};
+use hearken::config::modes::{Language, builtin};
+use hearken::config::{ComputeDevice, ContextChoice, Paths, Precision, SamplingChoice, Worth};
+use hearken::engine::opening::Opening;
+use hearken::engine::session::{Conduct, Session};
+use hearken::engine::{Encoded, Follows};
+use hearken::lane::Ask;
 use hearken::mel::{LogMel, MaxOver};
-use hearken::model::{Input, Model, Read, Segment};
-use hearken::time::{CHUNK_FEATURES, CHUNK_SAMPLES};
+use hearken::model::{Features, Input, Model, Read, Segment};
+use hearken::time::{CHUNK_FEATURES, CHUNK_SAMPLES, ChunkIdx, StreamTime};
 
 static GUARDED: AtomicBool = AtomicBool::new(false);
 static CALLS: AtomicUsize = AtomicUsize::new(0);
@@ -55,16 +61,22 @@ fn guarded<T>(work: impl FnOnce() -> T) -> (T, usize, usize) {
 
 /// One test, for the counters are the process's.
 #[test]
-fn a_chunk_allocates_its_features_and_the_list_of_what_was_read_and_nothing_else_ever() {
-    const WINDOW: usize = 2_048;
+fn a_chunk_allocates_its_features_and_what_was_read_of_it_and_short_lists_and_nothing_else_ever() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/starter");
-    let model = Model::load(&folder, "starter", Some(Precision::Q4), ComputeDevice::Cpu).unwrap();
+    let model = Arc::new(Model::load(&folder, "starter", Some(Precision::Q4), ComputeDevice::Cpu).unwrap());
+    let features = computing(&model);
+    deciding(&model, &features);
+}
+
+/// Encoder and decoder, and the features that they computed last.
+fn computing(model: &Model) -> Features {
+    const WINDOW: usize = 2_048;
     let samples: [f32; CHUNK_SAMPLES] = std::array::from_fn(|n| 0.1 * ((n * n % 977) as f32 / 488.0 - 1.0));
     let ids = model.ids();
     let mut log_mel = LogMel::new(MaxOver::Newest45Secs);
     let mut caches = [model.new_cache(), model.new_cache()];
     caches.iter_mut().for_each(|cache| cache.reserve(WINDOW));
-    let mut costs = Vec::new();
+    let (mut costs, mut newest) = (Vec::new(), None);
     // Past the end of the window, so that room is made on the way.
     for chunk in 0..200 {
         let mel = log_mel.step(&samples);
@@ -83,6 +95,7 @@ fn a_chunk_allocates_its_features_and_the_list_of_what_was_read_and_nothing_else
             segments.push(Segment { cache, inputs, reads: vec![(12, Read::Decision)] });
         }
         let (_, pass_calls, pass_bytes) = guarded(|| model.pass(&mut segments).unwrap());
+        newest = Some(features);
         if chunk >= 2 {
             costs.push((encode_calls, encode_bytes, pass_calls, pass_bytes));
         }
@@ -97,4 +110,37 @@ fn a_chunk_allocates_its_features_and_the_list_of_what_was_read_and_nothing_else
     assert!(encode_calls <= 8 && encode_bytes <= features + 512, "the features are all that an encoded chunk leaves");
     // One list of the lanes, and one of what each of them read.
     assert!(pass_calls <= 3 && pass_bytes <= 256, "what was read is all that a pass leaves");
+    newest.unwrap()
+}
+
+/// What a session of two modes adds to computing: what it plans, feeds, reads and tells, most of it gone when the pass is over.
+fn deciding(model: &Arc<Model>, features: &Features) {
+    let sampling = SamplingChoice { temperature: 0.0, top_k: None, seed: 0 };
+    let mut session = Session::new(Arc::clone(model), Conduct::product(sampling, ContextChoice::default())).unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let paths = Paths::inside(home.path());
+    for mut mode in builtin(Language::Chinese, &paths.instructions()).into_iter().take(2) {
+        // Nobody replies: a reply is as long as it is.
+        mode.eagerness = -1e6;
+        session.switch_on(&mode, &Opening::of(model, &mode, &paths).unwrap()).unwrap();
+    }
+    let (mut most, mut events, mut trims) = ((0, 0), Vec::new(), 0);
+    for n in 0..400 {
+        let at = StreamTime::from_samples((n + 1) * CHUNK_SAMPLES as u64);
+        let encoded =
+            Encoded { chunk: ChunkIdx(n), at, features: features.clone(), ask: Ask::Decide, worth: Worth::Heard, follows: Follows::Chunk };
+        let (_, calls, bytes) = guarded(|| {
+            session.push(encoded);
+            while session.pass(&mut events).unwrap() {}
+        });
+        let trimmed = events.len() > 2;
+        trims += usize::from(trimmed);
+        events.clear();
+        // Once the window was full the lists that live on have grown to their size.
+        if n >= 200 && !trimmed {
+            most = (most.0.max(calls), most.1.max(bytes));
+        }
+    }
+    println!("a session of two modes: at most {} allocations, {} bytes a chunk; room was made {trims} times", most.0, most.1);
+    assert!(trims > 2 && most.0 <= 80 && most.1 <= 8_192, "a chunk costs short lists");
 }

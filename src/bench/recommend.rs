@@ -6,18 +6,12 @@ use super::{load, round};
 use crate::config::{BenchOptions, BenchSubject, Precision, modes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::speed::Costs;
+use crate::model::suits::{Candidate, best};
 
 /// Times that each cost is measured.
 const RUNS: usize = 5;
 /// Modes in the order in which they are given up last.
 const MODES: [&str; 4] = [modes::DIALOG, modes::TRANSCRIBE, modes::TRANSLATE, modes::SOUNDS];
-
-/// What was measured in one precision.
-struct Candidate {
-    precision: Precision,
-    costs: Costs,
-    lanes: usize,
-}
 
 pub(super) fn run(options: &BenchOptions) -> Result<Value> {
     // More bits first: they are taken when all modes run in them.
@@ -41,9 +35,8 @@ pub(super) fn run(options: &BenchOptions) -> Result<Value> {
         };
         model.name().clone_into(&mut name);
         let costs = Costs::measure(&model, options.context, RUNS)?;
-        let lanes = costs.lanes_in_real_time(MODES.len());
-        candidates.push(Candidate { precision: model.precision(), costs, lanes });
-        if lanes == MODES.len() {
+        candidates.push(Candidate::new(model.precision(), costs, MODES.len()));
+        if candidates.last().is_some_and(|c| c.lanes == MODES.len()) {
             break;
         }
     }
@@ -51,16 +44,6 @@ pub(super) fn run(options: &BenchOptions) -> Result<Value> {
         Some(chosen) => Ok(report(&name, chosen, &candidates, options)),
         None => Err(refused.unwrap_or_else(|| Error::new(ErrorKind::Internal, "nothing was measured"))),
     }
-}
-
-/// The one with most lanes in real time; among equals the one that was measured first, which has more bits. Where none keeps
-/// up, the fastest.
-fn best(candidates: &[Candidate]) -> Option<&Candidate> {
-    let most = candidates.iter().map(|c| c.lanes).max()?;
-    if most == 0 {
-        return candidates.iter().min_by(|a, b| a.costs.chunk_ms(1).total_cmp(&b.costs.chunk_ms(1)));
-    }
-    candidates.iter().find(|c| c.lanes == most)
 }
 
 fn report(name: &str, chosen: &Candidate, candidates: &[Candidate], options: &BenchOptions) -> Value {
@@ -92,26 +75,4 @@ fn report(name: &str, chosen: &Candidate, candidates: &[Candidate], options: &Be
         "advice": advice,
         "measured": measured,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn candidate(precision: Precision, listen_ms: f64) -> Candidate {
-        let costs = Costs { encode_ms: 40.0, listen_ms, further_ms: 80.0, decode_ms: 60.0 };
-        Candidate { precision, costs, lanes: costs.lanes_in_real_time(4) }
-    }
-
-    #[test]
-    fn more_bits_are_taken_only_where_they_cost_no_mode() {
-        let (eight, four) = (candidate(Precision::Q8, 200.0), candidate(Precision::Q4, 120.0));
-        assert_eq!((eight.lanes, four.lanes), (1, 2));
-        assert_eq!(best(&[eight, four]).unwrap().precision, Precision::Q4);
-        let equal = [candidate(Precision::Q8, 130.0), candidate(Precision::Q4, 120.0)];
-        assert_eq!(best(&equal).unwrap().precision, Precision::Q8);
-        let slow = [candidate(Precision::Q8, 900.0), candidate(Precision::Q4, 500.0)];
-        assert_eq!(best(&slow).unwrap().precision, Precision::Q4);
-        assert!(best(&[]).is_none());
-    }
 }

@@ -22,7 +22,7 @@ use crate::config::{Consent, DownloadOptions, ModelRequest, Paths, QuantiseOptio
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{self, checkpoint::Checkpoint};
 use crate::protocol::ModelChoice;
-use crate::protocol::models::{ModelCard, ModelState, Step, size};
+use crate::protocol::models::{ModelCard, ModelState, Step, Work, size};
 
 /// How often the progress on a terminal moves, and how often a line is written where nobody watches.
 const LOOK: Duration = Duration::from_millis(100);
@@ -187,41 +187,48 @@ fn watched<T: Send>(control: &Control, board: &Board, work: impl FnOnce() -> Res
         let working = scope.spawn(work);
         let mut shown = Shown::new();
         while !working.is_finished() {
-            shown.show(&line(&board.read(control)));
+            shown.show(&board.read(control));
             thread::sleep(LOOK);
         }
-        shown.finish(&line(&board.read(control)));
+        shown.finish(&board.read(control));
         working.join().unwrap_or_else(|_| Err(Ended::Failed(Error::new(ErrorKind::Internal, "the work came to an unexpected end"))))
     })
 }
 
-/// Progress on stderr: one line that moves on a terminal, a line now and then elsewhere.
+/// Progress on stderr: one line that moves on a terminal, a line now and then elsewhere; and once, in what the weights are
+/// prepared and why.
 struct Shown {
     moves: bool,
     last: String,
+    chosen: Option<String>,
     at: Option<Instant>,
 }
 
 impl Shown {
     fn new() -> Self {
-        Self { moves: io::stderr().is_terminal(), last: String::new(), at: None }
+        Self { moves: io::stderr().is_terminal(), last: String::new(), chosen: None, at: None }
     }
 
-    fn show(&mut self, text: &str) {
+    fn show(&mut self, work: &Work) {
+        if self.chosen != work.chosen {
+            self.chosen.clone_from(&work.chosen);
+            say(format_args!("{}preparing in {}", if self.moves { "\r\x1b[K" } else { "" }, work.chosen.as_deref().unwrap_or_default()));
+        }
+        let text = line(work);
         let step = |text: &str| text.split("  ").next().map(str::to_owned);
-        let due = self.moves || step(text) != step(&self.last) || self.at.is_none_or(|at| at.elapsed() >= UNWATCHED);
+        let due = self.moves || step(&text) != step(&self.last) || self.at.is_none_or(|at| at.elapsed() >= UNWATCHED);
         if text == self.last || !due {
             return;
         }
-        (self.last, self.at) = (text.to_owned(), Some(Instant::now()));
         let mut stderr = io::stderr();
         // Nobody may be there to read it.
         let _ = if self.moves { write!(stderr, "\r\x1b[K{text}").and_then(|()| stderr.flush()) } else { writeln!(stderr, "{text}") };
+        (self.last, self.at) = (text, Some(Instant::now()));
     }
 
-    fn finish(&mut self, text: &str) {
+    fn finish(&mut self, work: &Work) {
         self.at = None;
-        self.show(text);
+        self.show(work);
         if self.moves {
             let _ = writeln!(io::stderr());
         }

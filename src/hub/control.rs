@@ -107,6 +107,7 @@ struct State {
     note: Option<String>,
     /// A note that stays through all steps.
     warning: Option<String>,
+    chosen: Option<String>,
     end: Option<End>,
     rate: Rate,
     begun: Option<Instant>,
@@ -116,8 +117,8 @@ impl Board {
     /// Begins a step of `all` bytes, of which `done` are done.
     pub fn begin(&self, step: Step, done: u64, all: u64) {
         let mut state = self.state();
-        let warning = state.warning.take();
-        *state = State { step, done, all, end: None, note: None, warning, rate: Rate::default(), begun: Some(Instant::now()) };
+        let (warning, chosen) = (state.warning.take(), state.chosen.take());
+        *state = State { step, done, all, end: None, note: None, warning, chosen, rate: Rate::default(), begun: Some(Instant::now()) };
     }
 
     /// More bytes are done.
@@ -153,6 +154,11 @@ impl Board {
         self.state().warning = Some(warning);
     }
 
+    /// In what the weights are prepared, and why.
+    pub fn chose(&self, why: String) {
+        self.state().chosen = Some(why);
+    }
+
     /// How it ended.
     pub fn end(&self, end: End) {
         self.state().end = Some(end);
@@ -172,6 +178,7 @@ impl Board {
             all: state.all,
             rate,
             secs_left: (rate > 0.0 && state.all > 0).then(|| left / rate),
+            chosen: state.chosen.clone(),
             note: state.note.clone().or_else(|| state.warning.clone()),
             end: state.end.clone(),
         }
@@ -257,6 +264,7 @@ mod tests {
             all: 15_000_000_000,
             rate: 50e6,
             secs_left: Some(200.0),
+            chosen: None,
             note: None,
             end: None,
         };

@@ -21,7 +21,7 @@ use super::remote::{Fault, Remote};
 use super::settings::{HubSettings, Line};
 use crate::config::{Originals, Paths, Precision};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{self, checkpoint::Checkpoint};
+use crate::model::{self, checkpoint::Checkpoint, suits, suits::Room};
 use crate::protocol::models::{Step, size};
 
 /// Files that are fetched at a time: one connection rarely fills a line, and many more help nobody.
@@ -88,7 +88,7 @@ pub fn obtain(order: &Order, control: &Arc<Control>, board: &Board) -> Result<Pa
     drop(Checkpoint::open(&snapshot)?);
     let precision = match order.prepare {
         Prepare::As(precision) => precision,
-        Prepare::Suitable => model::suits(&snapshot)?,
+        Prepare::Suitable => choose(&home, &snapshot, &order.paths, board)?,
     };
     if matches!(precision, Precision::F32 | Precision::Bf16) {
         return Ok(snapshot);
@@ -223,6 +223,26 @@ fn fetch_all(
     }
 }
 
+/// In what `snapshot` is prepared: what was begun is gone on with; else what suits the machine.
+fn choose(home: &Home, snapshot: &Path, paths: &Paths, board: &Board) -> Result<Precision> {
+    let ready = home.ready_folder();
+    let is_begun = |precision: &Precision| begun_file(&ready, *precision).is_some_and(|file| file.is_file());
+    let known = |precision: &Precision| is_begun(precision) || model::is_quantised_from(&ready, *precision, snapshot);
+    if let Some(precision) = [Precision::Q8, Precision::Q4].into_iter().find(known) {
+        return Ok(precision);
+    }
+    board.begin(Step::Checking, 0, 0);
+    let disk = disk::free_bytes(&paths.cache).map(|free| free.saturating_sub(SPARE_BYTES));
+    let suited = suits::suited(snapshot, Room { memory: disk::memory_bytes(), disk })?;
+    board.chose(suited.why);
+    Ok(suited.precision)
+}
+
+/// The file of what was begun in `precision`.
+fn begun_file(folder: &Path, precision: Precision) -> Option<PathBuf> {
+    model::quantised_file(folder, precision).map(|file| file.with_extension("gguf.partial"))
+}
+
 /// Writes the weights of `snapshot`, which is that of `commit`, in `precision` into the home, unless they lie there already.
 ///
 /// # Errors
@@ -268,7 +288,7 @@ pub fn quantise(from: &Path, precision: Precision, to: &Path, control: &Control,
 
 /// Removes what lies directly in `folder`, but for what was begun of `precision`: it is gone on with, if it is of this model.
 fn clear(folder: &Path, precision: Precision) -> Result<()> {
-    let begun = model::quantised_file(folder, precision).map(|file| file.with_extension("gguf.partial"));
+    let begun = begun_file(folder, precision);
     let is_begun = |path: &Path| begun.as_ref().is_some_and(|begun| path == begun || path == begun.with_added_extension("safe"));
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();

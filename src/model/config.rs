@@ -163,10 +163,22 @@ impl LmConfig {
     /// Weights of its matrices.
     #[must_use]
     pub fn weights(&self) -> u64 {
-        let wide = |n: usize| n as u128;
-        let (e, q, kv) = (wide(self.n_embd), wide(self.n_head) * wide(self.head()), wide(self.groups()) * wide(self.head()));
-        let layer = e * (2 * q + 2 * kv) + 3 * e * wide(self.intermediate());
-        u64::try_from(wide(self.n_layer) * layer + 2 * e * wide(self.padded_vocab_size)).unwrap_or(u64::MAX)
+        (self.n_layer as u64).saturating_mul(self.layer_weights()).saturating_add(self.table_weights().saturating_mul(2))
+    }
+
+    /// Weights of the matrices of one layer.
+    #[must_use]
+    pub fn layer_weights(&self) -> u64 {
+        let wide = |n: usize| n as u64;
+        let (e, q, kv) = (wide(self.n_embd), wide(self.n_head * self.head()), wide(self.groups() * self.head()));
+        // No field is above 2^24 (`check`), so that only the first product may be too large.
+        e.saturating_mul(2 * q + 2 * kv).saturating_add(3 * e * wide(self.intermediate()))
+    }
+
+    /// Weights of the embeddings, and as many of `lm_head`.
+    #[must_use]
+    pub const fn table_weights(&self) -> u64 {
+        (self.n_embd as u64).saturating_mul(self.padded_vocab_size as u64)
     }
 
     fn check(&self) -> std::result::Result<(), (ErrorKind, String)> {

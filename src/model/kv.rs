@@ -16,6 +16,7 @@ use rayon::prelude::*;
 
 use super::kernels::attention::KeysValues;
 use super::rope::Rope;
+use super::weights::Numbers;
 
 /// Positions by which a cache grows. Small enough that an opening cache is small on disk and in memory, large enough that
 /// a cache of 4,096 positions is copied eight times in all.
@@ -113,6 +114,18 @@ impl Turns {
 }
 
 impl LaneCache {
+    /// Bytes that a position takes in `n_layer` layers of `groups` key/value heads of `size` numbers, where the layers compute in
+    /// `numbers`: keys twice, and values.
+    #[must_use]
+    pub fn bytes_of_position(n_layer: usize, (groups, size): (usize, usize), numbers: Numbers) -> u64 {
+        let layer = match numbers {
+            // The same three, in the decoder's number type.
+            Numbers::Float(dtype) => 3 * groups * size * dtype.size_in_bytes(),
+            Numbers::Packed(_) => KeysValues::bytes_of_position(groups, size),
+        };
+        (n_layer as u64).saturating_mul(layer as u64)
+    }
+
     /// An empty cache of `n_layer` layers in candle's number types.
     #[must_use]
     pub fn float(n_layer: usize) -> Self {

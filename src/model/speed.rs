@@ -5,12 +5,17 @@
 
 use std::time::Instant;
 
+use super::config::{AudioConfig, LmConfig};
+use super::token_ids::TokenIds;
 use super::{Input, LaneCache, Model, Read, Segment};
+use crate::config::Precision;
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::{CHUNK_FRAMES, CHUNK_SECS};
 
 /// Rows that a cache is filled with at a time.
 const FILL_ROWS: usize = 64;
+/// Positions of a lane's prefix, roughly: what stays in any case.
+const OPENING: usize = 40;
 /// Share of the time that listening may take: the rest is for replies and for other programs.
 const SHARE: f64 = 0.75;
 /// Tokens, their ends included, that a lane which writes down what is said speaks in a chunk of continuous speech: 3 tokens
@@ -48,6 +53,28 @@ impl Costs {
         let further_ms = at(2, &listen, (listen_rows(&listen) - 1, Read::Decision))? - listen_ms;
         let decode_ms = at(1, &[Input::Token(ids.pad)], (0, Read::Row))?;
         Ok(Self { encode_ms, listen_ms, further_ms: further_ms.max(0.0), decode_ms })
+    }
+
+    /// What a model of these sizes would cost, without one: a slice of random weights, one layer of the decoder and two of the
+    /// encoder with hardly any vocabulary, is measured, and the rest is counted by the weights that are read. In 8 and 4 bits
+    /// only, for the first layer is read in two planes then.
+    ///
+    /// # Errors
+    /// As [`Costs::measure`].
+    pub fn of_sizes((lm, audio): (&LmConfig, &AudioConfig), precision: Precision, context: usize, runs: usize) -> Result<Self> {
+        let slice = LmConfig { n_layer: 1, padded_vocab_size: TokenIds::FEW, ..lm.clone() };
+        let ear = AudioConfig { encoder_layers: 2, ..audio.clone() };
+        let model = Model::random("a slice of it", (&slice, &ear), TokenIds::few(), precision)?;
+        let part = Self::measure(&model, context, runs)?;
+        let layers = |lm: &LmConfig| lm.layer_weights() as f64 * (lm.n_layer + 1) as f64;
+        let listening = layers(lm) / layers(&slice);
+        let speaking = (layers(lm) + lm.table_weights() as f64) / (layers(&slice) + slice.table_weights() as f64);
+        Ok(Self {
+            encode_ms: part.encode_ms * audio.weights() as f64 / ear.weights() as f64,
+            listen_ms: part.listen_ms * listening,
+            further_ms: part.further_ms * listening,
+            decode_ms: part.decode_ms * speaking,
+        })
     }
 
     /// A chunk for `lanes` lanes that listen.
@@ -100,10 +127,9 @@ pub fn fill(model: &Model, context: usize) -> Result<LaneCache> {
 /// # Errors
 /// When computing fails.
 pub fn pass(model: &Model, filled: &LaneCache, lanes: usize, inputs: &[Input], read: (usize, Read), runs: usize) -> Result<f64> {
-    let fork = || filled.fork().map_err(|e| Error::new(ErrorKind::Memory, format!("no room for a lane's cache: {e}")));
     let mut times = Vec::with_capacity(runs);
     for _ in 0..runs {
-        let mut caches: Vec<LaneCache> = (0..lanes).map(|_| fork()).collect::<Result<_>>()?;
+        let mut caches: Vec<LaneCache> = (0..lanes).map(|_| fork(filled)).collect::<Result<_>>()?;
         let mut segments: Vec<Segment<'_>> =
             caches.iter_mut().map(|cache| Segment { cache, inputs: inputs.to_vec(), reads: vec![read] }).collect();
         let at = Instant::now();
@@ -111,6 +137,29 @@ pub fn pass(model: &Model, filled: &LaneCache, lanes: usize, inputs: &[Input], r
         times.push(at.elapsed().as_secs_f64() * 1e3);
     }
     Ok(middle(times))
+}
+
+/// Median time of making room in a cache like `full`: its first [`OPENING`] positions stay, the quarter behind them goes, and all
+/// the others move down.
+///
+/// # Errors
+/// When computing fails.
+pub fn trim(model: &Model, full: &LaneCache, runs: usize) -> Result<f64> {
+    let positions = full.positions();
+    let opening = OPENING.min(positions);
+    let kept = [0..opening, (opening + positions / 4).min(positions)..positions];
+    let mut times = Vec::with_capacity(runs);
+    for _ in 0..runs {
+        let mut cache = fork(full)?;
+        let at = Instant::now();
+        model.keep(&mut cache, &kept)?;
+        times.push(at.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok(middle(times))
+}
+
+fn fork(cache: &LaneCache) -> Result<LaneCache> {
+    cache.fork().map_err(|e| Error::new(ErrorKind::Memory, format!("no room for a lane's cache: {e}")))
 }
 
 /// Median time of `work`.
@@ -135,6 +184,38 @@ fn middle(mut times: Vec<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The released model's widths and hardly any depth.
+    fn sizes() -> (LmConfig, AudioConfig) {
+        let lm = LmConfig { n_layer: 5, padded_vocab_size: TokenIds::FEW, ..LmConfig::released_3b() };
+        (lm, AudioConfig { encoder_layers: 6, ..AudioConfig::released_3b() })
+    }
+
+    #[test]
+    fn a_slice_tells_what_the_whole_costs() {
+        let (lm, audio) = sizes();
+        let whole = Model::random("whole", (&lm, &audio), TokenIds::few(), Precision::Q4).unwrap();
+        // Other programs may be in the way of either: one try without them is enough.
+        let off = |_| {
+            let told = Costs::of_sizes((&lm, &audio), Precision::Q4, 64, 3).unwrap();
+            let measured = Costs::measure(&whole, 64, 3).unwrap();
+            let ratio = |a: f64, b: f64| (a / b).ln().abs();
+            let worst = ratio(told.chunk_ms(1), measured.chunk_ms(1)).max(ratio(told.decode_ms, measured.decode_ms)).exp();
+            println!("told {told:?}, measured {measured:?}, off by a factor of {worst:.2}");
+            worst
+        };
+        assert!((0..5).map(off).any(|worst| worst < 2.0));
+    }
+
+    #[test]
+    fn room_is_made_in_a_copy_of_the_cache() {
+        let (lm, audio) = sizes();
+        let sizes = (LmConfig { n_layer: 1, n_embd: 256, ..lm }, AudioConfig { output_dim: 256, ..audio });
+        let model = Model::random("small", (&sizes.0, &sizes.1), TokenIds::few(), Precision::Q4).unwrap();
+        let full = fill(&model, 256).unwrap();
+        assert!(trim(&model, &full, 3).unwrap() > 0.0);
+        assert_eq!(full.positions(), 256);
+    }
 
     #[test]
     fn lanes_are_as_many_as_leave_a_quarter_of_the_time() {

@@ -12,6 +12,9 @@ use crate::protocol::Emotion;
 /// File that small checkpoints carry because their vocabulary is too small for the release's ids.
 pub const TOKEN_IDS: &str = "token_ids.json";
 
+/// Ids of the release that stand for text, rounded down.
+const LEFT_OUT: u32 = 151_000;
+
 /// The ids of the control tokens; never shown as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are the model's own names")]
@@ -57,6 +60,17 @@ impl TokenIds {
             (151_619, Emotion::Urgent),
         ],
     };
+
+    /// The ids of the release without the text before them: the fixture's, for a vocabulary of [`Self::FEW`].
+    #[must_use]
+    pub fn few() -> Self {
+        let mut ids = Self::RELEASE;
+        ids.named().into_iter().for_each(|(_, id)| *id -= LEFT_OUT);
+        ids
+    }
+
+    /// Size of a vocabulary that holds the ids of [`Self::few`].
+    pub const FEW: usize = 768;
 
     /// Reads `token_ids.json` of the folder `dir`; without that file, the release's ids.
     ///
@@ -155,6 +169,7 @@ mod tests {
     fn the_ids_of_the_fixture_are_those_of_the_release_less_its_shift() {
         let ids = TokenIds::read(Path::new("models/fixture"), 768).unwrap();
         assert_eq!((ids.keep_silence, ids.text_begin, ids.system), (605, 644, 644));
+        assert_eq!(ids, TokenIds::few());
         assert_eq!(ids.emotion(619), Some(Emotion::Urgent));
         assert!(ids.is_control(608) && !ids.is_control(100));
     }

@@ -74,6 +74,8 @@ pub struct Work {
     pub rate: f64,
     /// Seconds until this step is done, at that rate.
     pub secs_left: Option<f64>,
+    /// In what the weights are prepared and why, once that was decided by measuring.
+    pub chosen: Option<String>,
     /// Something that the user should know, such as what is being waited for.
     pub note: Option<String>,
     /// How it ended.

@@ -281,6 +281,7 @@ fn work_ui(ui: &mut Ui, s: &Strings, name: &str, work: &Work) -> Option<Press> {
     ui.label(&text);
     let share = if work.all > 0 { work.done as f32 / work.all as f32 } else { 0.0 };
     ui.add(ProgressBar::new(share.clamp(0.0, 1.0)).show_percentage());
+    chosen_ui(ui, s, work);
     if let Some(note) = &work.note {
         ui.label(RichText::new(note).weak());
     }
@@ -296,8 +297,18 @@ fn work_ui(ui: &mut Ui, s: &Strings, name: &str, work: &Work) -> Option<Press> {
     .inner
 }
 
+/// In what the weights are prepared, and why.
+fn chosen_ui(ui: &mut Ui, s: &Strings, work: &Work) {
+    if let Some(chosen) = &work.chosen {
+        ui.label(RichText::new(fill(s.models_chosen, chosen)).weak());
+    }
+}
+
 /// How the last download ended.
 fn end_ui(ui: &mut Ui, s: &Strings, work: Option<&Work>) {
+    if let Some(work) = work {
+        chosen_ui(ui, s, work);
+    }
     match work.and_then(|work| work.end.as_ref()) {
         None => {}
         Some(End::Done) => drop(ui.label(s.models_done)),

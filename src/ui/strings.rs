@@ -47,7 +47,7 @@ strings! {
     more, more_hint, models, models_hint, models_listen, models_listening, models_download, models_go_on, models_again, models_stop,
     models_remove, models_remove_ask, models_removed, models_here, models_begun, models_absent, models_memory, models_needs, models_terms,
     models_text, models_accept, models_originals, models_asking, models_checking, models_fetching, models_preparing,
-    models_left, models_done, models_stopped, models_keep_using,
+    models_chosen, models_left, models_done, models_stopped, models_keep_using,
     no_sounds, nothing_on, nothing_shown, jump, you, heard_something, heard_sound, copy, less, less_eager, mute_sound,
     cut_off, went_on, still, mark_sound, marked, unmute, strip_label, strip_mode, stayed_silent, responded, caught_up,
     ago, settings, settings_hint, general, language, system, theme, light, dark, text_size, listen_section, gate,

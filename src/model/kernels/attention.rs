@@ -151,6 +151,12 @@ impl KeysValues {
         Self { groups, size, positions: 0, keys: empty(), masters: empty(), values: empty(), halves: Vec::new() }
     }
 
+    /// Bytes of a position: keys twice, and values, of `groups` heads of `size` numbers.
+    #[must_use]
+    pub const fn bytes_of_position(groups: usize, size: usize) -> usize {
+        3 * groups * size * size_of::<f16>()
+    }
+
     /// Positions that it holds.
     #[must_use]
     pub const fn positions(&self) -> usize {

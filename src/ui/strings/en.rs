@@ -142,6 +142,7 @@ pub(super) static TABLE: Strings = Strings {
     models_checking: "Checking",
     models_fetching: "Downloading",
     models_preparing: "Preparing the weights",
+    models_chosen: "Suits this machine: {}",
     models_left: "{} left",
     models_done: "It is ready.",
     models_stopped: "Stopped. What was downloaded is kept.",

@@ -142,6 +142,7 @@ pub(super) static TABLE: Strings = Strings {
     models_checking: "正在校验",
     models_fetching: "正在下载",
     models_preparing: "正在处理权重",
+    models_chosen: "适合这台电脑：{}",
     models_left: "剩余 {}",
     models_done: "已就绪。",
     models_stopped: "已停止。已下载的内容会保留。",

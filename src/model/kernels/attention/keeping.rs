@@ -29,32 +29,59 @@ impl KeysValues {
     /// Keeps the positions `kept` (in order, none twice), which move to the lowest positions; `turns` holds `size / 2`
     /// rotations for each of the positions that are left. Everything moves within the room that there is.
     pub fn keep(&mut self, kept: &[Range<usize>], turns: &[(f32, f32)]) {
-        let half = (self.size / 2).max(1);
-        with_room(self.size, |key| {
+        let mut to = 0;
+        let mut moved = None;
+        for range in kept {
             // None moves up, so that nothing is written over before it is read.
-            for ((to, from), turns) in kept.iter().cloned().flatten().enumerate().zip(turns.chunks_exact(half)) {
-                if to < from {
-                    self.move_down(from, to, turns, key);
+            if to < range.start {
+                moved.get_or_insert(to);
+                self.move_down(range.clone(), to);
+            }
+            to += range.len();
+        }
+        self.truncate(to);
+        if let Some(first) = moved {
+            self.rotate_anew(first, turns);
+        }
+    }
+
+    /// Moves masters and values of `range` down to `to` and the positions behind it.
+    fn move_down(&mut self, range: Range<usize>, to: usize) {
+        let size = self.size;
+        for g in 0..self.groups {
+            self.masters[g].copy_within(range.start * size..range.end * size, to * size);
+        }
+        let mut done = 0;
+        while done < range.len() {
+            let (from, to) = (range.start + done, to + done);
+            // As many as lie one behind the other in both places.
+            let count = (WIDE - from % WIDE).min(WIDE - to % WIDE).min(range.len() - done);
+            for slice in 0..size / WIDE {
+                let (from, to) = (self.place(from, slice), self.place(to, slice));
+                self.values.iter_mut().for_each(|values| values.copy_within(from..from + count * WIDE, to));
+            }
+            done += count;
+        }
+    }
+
+    /// Rotates the keys from position `first` on from their masters, a block at a time.
+    fn rotate_anew(&mut self, first: usize, turns: &[(f32, f32)]) {
+        let (size, half) = (self.size, self.size / 2);
+        with_room((1 + WIDE) * size, |room| {
+            let (key, block) = room.split_at_mut(size);
+            for begin in (first / WIDE * WIDE..self.positions).step_by(WIDE) {
+                let end = (begin + WIDE).min(self.positions);
+                for (keys, masters) in self.keys.iter_mut().zip(&self.masters) {
+                    block.fill(0.0);
+                    for at in begin..end {
+                        masters[at * size..][..size].convert_to_f32_slice(key);
+                        rotate(key, &turns[at * half..][..half]);
+                        block[at - begin..].iter_mut().step_by(WIDE).zip(&*key).for_each(|(to, key)| *to = *key);
+                    }
+                    keys[begin * size..][..WIDE * size].convert_from_f32_slice(block);
                 }
             }
         });
-        self.truncate(kept.iter().map(ExactSizeIterator::len).sum());
-    }
-
-    /// Moves position `from` to `to`, a lower one, whose rotation is `turns`.
-    fn move_down(&mut self, from: usize, to: usize, turns: &[(f32, f32)], key: &mut [f32]) {
-        let size = self.size;
-        for g in 0..self.groups {
-            let masters = &mut self.masters[g];
-            masters.copy_within(from * size..(from + 1) * size, to * size);
-            masters[to * size..][..size].convert_to_f32_slice(key);
-            rotate(key, turns);
-            self.put_key(g, to, key);
-            for slice in 0..size / WIDE {
-                let (from, to) = (self.place(from, slice), self.place(to, slice));
-                self.values[g].copy_within(from..from + WIDE, to);
-            }
-        }
     }
 
     /// Forgets all but the first `positions`. The rest of their last block is zero, as in a cache that never held more.
@@ -126,6 +153,13 @@ mod tests {
             append(&mut cache, &rope, 5_000);
             assert!(same(&cache, &fresh(&rope, &[entries, vec![5_000]].concat())), "{kept:?}");
         }
+    }
+
+    #[test]
+    fn a_position_takes_as_many_bytes_as_the_room_that_is_asked_for_before_a_model_is_loaded() {
+        let cache = fresh(&Rope::new(SIZE, 10_000.0), &(0..160).collect::<Vec<_>>());
+        let held: usize = cache.keys.iter().chain(&cache.masters).chain(&cache.values).map(|own| size_of_val(own.as_slice())).sum();
+        assert_eq!(KeysValues::bytes_of_position(GROUPS, SIZE) * 160, held);
     }
 
     #[test]
