@@ -34,6 +34,8 @@ pub enum ErrorKind {
     InputDevice,
     /// Choose another output (`hearken devices` lists them).
     OutputDevice,
+    /// Start Hearken in a desktop session, or use `hearken listen`, which needs no display.
+    Display,
     /// Install espeak-ng, or choose another voice in the settings; replies are shown as text.
     Voice,
     /// Free disk space or choose another place for the output.
@@ -67,6 +69,7 @@ impl ErrorKind {
             Self::Data => "data",
             Self::InputDevice => "input_device",
             Self::OutputDevice => "output_device",
+            Self::Display => "display",
             Self::Voice => "voice",
             Self::Output => "output",
             Self::History => "history",
@@ -92,6 +95,7 @@ impl ErrorKind {
             Self::Data => "Check what `hearken eval --data` or `compare` was given.",
             Self::InputDevice => "Plug in a microphone, allow its use, or choose another input (`hearken devices` lists them).",
             Self::OutputDevice => "Choose another output (`hearken devices` lists them).",
+            Self::Display => "Start Hearken in a desktop session, or use `hearken listen`, which needs no display.",
             Self::Voice => "Install espeak-ng, or choose another voice in the settings; replies are shown as text.",
             Self::Output => "Free disk space or choose another place for the output.",
             Self::History => "What is in the history stays as it is.",

@@ -46,10 +46,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
 
 #[cfg(feature = "window")]
 fn window(settings: Settings) -> Result<()> {
+    let settings = hearken::ui::resumed(settings);
     match hearken::ui::Instance::claim(&settings.paths)? {
         Some(instance) => hearken::ui::run(engine::start_patiently(settings.clone())?, settings, &instance),
-        // Another Hearken listens already, and its window has come to the front.
-        None => Ok(()),
+        None => Ok(()), // Another Hearken listens already, and its window has come to the front.
     }
 }
 

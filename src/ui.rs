@@ -6,6 +6,7 @@
 
 mod captions;
 mod dialogs;
+mod display;
 mod fold;
 mod history_ui;
 mod icons;
@@ -16,6 +17,7 @@ mod modes_ui;
 mod notify;
 mod panels;
 mod past;
+mod session;
 mod settings_ui;
 mod spoken;
 mod status;
@@ -26,9 +28,9 @@ mod view;
 mod voice_ui;
 mod welcome;
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use egui::{Key, KeyboardShortcut, Modifiers, Panel, RichText};
 
@@ -36,19 +38,17 @@ use crate::config::prefs::{Choice, save_choice};
 use crate::config::{HistoryPrefs, Mode, Prefs, Settings, settings_problems};
 use crate::engine::EngineHandle;
 use crate::error::{Error, ErrorKind, Result};
-use crate::history::{Outlets, Recorder};
 use crate::protocol::Command;
 use crate::transcript::Transcript;
-use fold::Heard;
+pub use display::resumed;
 pub use instance::Instance;
+use session::Session;
 use settings_ui::outcome_ui;
 use strings::Strings;
 use view::View;
 
 /// How often the level meter moves while there is something to hear: 10 a second.
 const METER: Duration = Duration::from_millis(100);
-/// How long a window that was closed waits for the engine's last words.
-const GOODBYE: Duration = Duration::from_secs(2);
 /// Keys of the modes, in their order.
 const MODE_KEYS: [Key; 9] = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
 
@@ -56,11 +56,31 @@ const EXPORT: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::
 const HISTORY: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::F);
 const SETTINGS: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::Comma);
 
-/// Opens the window and shows `engine` until it is closed.
+/// Opens the window and shows `engine` until it is closed. Where its display goes away, listening goes on without a window until
+/// there is one again ([`display`]).
 ///
 /// # Errors
 /// When no window can be opened, for instance because there is no display.
 pub fn run(engine: EngineHandle, settings: Settings, instance: &Instance) -> Result<()> {
+    let (keep, _) = HistoryPrefs::read(&settings.paths);
+    let session = Arc::new(Session::start(engine, &settings, keep));
+    let stood = display::Stood::before();
+    stood.restore(&session);
+    display::guard(&session);
+    let why = match catch_unwind(AssertUnwindSafe(|| show(&session, settings, instance))) {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error)) => error,
+        // The window's own fault, and not the display's.
+        Err(panic) if display::is_there() => resume_unwind(panic),
+        Err(_) => Error::new(ErrorKind::Display, "the window's display is gone"),
+    };
+    if display::CAN_COME_BACK && (session.heard.was_shown() || stood.was_without()) {
+        return Err(display::go_on_without(&session));
+    }
+    Err(why)
+}
+
+fn show(session: &Arc<Session>, settings: Settings, instance: &Instance) -> Result<()> {
     let icon = egui::IconData { rgba: view::icon_rgba(), width: view::ICON, height: view::ICON };
     let options = eframe::NativeOptions {
         viewport: egui::ViewportBuilder::default()
@@ -71,34 +91,30 @@ pub fn run(engine: EngineHandle, settings: Settings, instance: &Instance) -> Res
             .with_inner_size([1_180.0, 740.0]),
         ..Default::default()
     };
-    let no_window =
-        |e: String| Error::new(ErrorKind::Internal, format!("no window can be opened ({e}); `hearken listen` listens without one"));
     let open = |cc: &eframe::CreationContext<'_>| {
         let ctx = cc.egui_ctx.clone();
-        instance.listen(move || {
+        instance.listen(move |from| {
             for command in [egui::ViewportCommand::Minimized(false), egui::ViewportCommand::Visible(true), egui::ViewportCommand::Focus] {
                 ctx.send_viewport_cmd_to(egui::ViewportId::ROOT, command);
             }
             ctx.request_repaint_of(egui::ViewportId::ROOT);
+            display::offer(from);
         });
-        HearkenApp::new(engine, settings, &cc.egui_ctx)
+        HearkenApp::over(Arc::clone(session), settings, &cc.egui_ctx)
     };
-    eframe::run_native("hearken", options, Box::new(|cc| Ok(Box::new(open(cc))))).map_err(|e| no_window(e.to_string()))
+    eframe::run_native("hearken", options, Box::new(|cc| Ok(Box::new(open(cc)))))
+        .map_err(|e| Error::new(ErrorKind::Display, format!("no window can be opened ({e})")))
 }
 
-/// The window's state: what was reported, and what the user did with the view of it.
+/// The window's state: what the user did with the view of what was reported.
 pub struct HearkenApp {
-    engine: EngineHandle,
-    /// Takes what the engine reports until it has ended.
-    fold: Option<JoinHandle<()>>,
-    recorder: Recorder,
+    session: Arc<Session>,
     settings: Settings,
     prefs: Prefs,
     saved: Prefs,
     /// What is kept, as the user has it, and as the recorder was told.
     keep: HistoryPrefs,
     saved_keep: HistoryPrefs,
-    heard: Arc<Heard>,
     view: View,
     models: models_ui::Page,
     s: &'static Strings,
@@ -111,41 +127,48 @@ impl std::fmt::Debug for HearkenApp {
 }
 
 impl HearkenApp {
-    /// A window onto `engine`, which was started with `settings`.
+    /// A window onto `engine`, which was started with `settings`. The session ends with it.
     #[must_use]
     pub fn new(engine: EngineHandle, settings: Settings, ctx: &egui::Context) -> Self {
-        let (prefs, mut wrong) = Prefs::read(&settings.paths);
-        wrong.extend(settings_problems(&settings.paths));
-        let (keep, about_history) = HistoryPrefs::read(&settings.paths);
-        wrong.extend(about_history);
-        let mut known = std::collections::BTreeSet::new();
-        wrong.retain(|text| known.insert(text.clone()));
+        let (keep, _) = HistoryPrefs::read(&settings.paths);
+        let session = Session::start(engine, &settings, keep);
+        Self::over(Arc::new(session), settings, ctx)
+    }
+
+    /// A window onto a session, which was started with `settings`.
+    fn over(session: Arc<Session>, settings: Settings, ctx: &egui::Context) -> Self {
+        let (prefs, _) = Prefs::read(&settings.paths);
+        let (keep, _) = HistoryPrefs::read(&settings.paths);
+        let mut messages = settings_problems(&settings.paths);
         theme::apply(ctx, prefs.theme);
+        theme::look_for_system_font(ctx);
         ctx.set_zoom_factor(prefs.zoom);
-        let heard = Heard::new(Transcript::new(fold::shown(&settings.modes)));
-        let repaint = ctx.clone();
-        let outlets = Outlets { command: Box::new(engine.sender()), changed: Box::new(move || repaint.request_repaint()) };
-        let recorder = Recorder::start(&settings.paths, keep, fold::shown(&settings.modes), outlets);
-        let fold = fold::start(&engine, &heard, recorder.tap(), ctx)
-            .map_err(|e| wrong.push(format!("Nothing can be shown: a thread cannot be started ({e}).")))
-            .ok();
+        session.heard.show_in(ctx);
         let s = strings::table(prefs.language);
         let models = models_ui::Page::new(&settings.paths);
+        messages.extend(session.trouble());
         // The engine listens with the starter instead.
-        wrong.extend(models.missing(&settings.model));
-        let view = View { messages: wrong, ..View::default() };
-        let app = Self { models, engine, fold, recorder, settings, saved: prefs.clone(), prefs, keep, saved_keep: keep, heard, view, s };
+        messages.extend(models.missing(&settings.model));
+        let stood = display::Stood::before();
+        if stood.was_without() {
+            messages.push((if keep.keep { s.display_back } else { s.display_back_unkept }).to_owned());
+        }
+        let view = View { messages, do_not_disturb: stood.do_not_disturb, ..View::default() };
+        let app = Self { session, models, settings, saved: prefs.clone(), prefs, keep, saved_keep: keep, view, s };
+        if stood.do_not_disturb {
+            app.tell_voice();
+        }
         app.tell_alerts();
         app
     }
 
     /// Paints the window.
     pub fn ui(&mut self, ui: &mut egui::Ui) {
-        let heard = Arc::clone(&self.heard);
+        let heard = Arc::clone(&self.session.heard);
         let transcript = heard.transcript();
         self.keys(ui, &transcript);
         self.dropped_files(ui);
-        let above = if theme::is_compact(ui.ctx()) { 5 } else { 8 };
+        let above = theme::margin(ui.ctx());
         let bar = egui::Frame::side_top_panel(ui.style()).inner_margin(egui::Margin::symmetric(12, above));
         let middle = egui::Frame::central_panel(ui.style()).inner_margin(egui::Margin::symmetric(12, above));
         Panel::top("status").frame(bar).show(ui, |ui| self.status_ui(ui, &transcript));
@@ -154,7 +177,7 @@ impl HearkenApp {
         Panel::bottom("health").frame(bar).show(ui, |ui| self.health_ui(ui, &transcript));
         egui::CentralPanel::default().frame(middle).show(ui, |ui| self.panels_ui(ui, &transcript));
         self.dialogs_ui(ui, &transcript);
-        let readings = self.engine.meters().read();
+        let readings = self.session.engine.meters().read();
         let deaf = transcript.no_input || transcript.paused || transcript.finished || transcript.model.is_empty();
         let sounding = transcript.quiet_since.is_none() && !deaf;
         drop(transcript);
@@ -188,7 +211,7 @@ impl HearkenApp {
             // The first card closes itself.
             let closed = !self.prefs.welcomed || self.models.close() || self.view.close_dialog();
             if !closed {
-                self.engine.send(Command::CutReply);
+                self.session.engine.send(Command::CutReply);
             }
         }
         // Keys that are letters or the space bar belong to whatever has the focus.
@@ -229,16 +252,16 @@ impl HearkenApp {
         let mut on = transcript.modes.clone();
         if on.contains(&name) {
             on.retain(|other| *other != name);
-            self.engine.send(Command::ModeOff(name));
+            self.session.engine.send(Command::ModeOff(name));
         } else {
             on.push(name.clone());
-            self.engine.send(Command::ModeOn(name));
+            self.session.engine.send(Command::ModeOn(name));
         }
         self.save(&Choice::ModesOn(on));
     }
 
     fn toggle_pause(&self, transcript: &Transcript) {
-        self.engine.send(if transcript.paused { Command::Resume } else { Command::Pause });
+        self.session.engine.send(if transcript.paused { Command::Resume } else { Command::Pause });
     }
 
     /// Saves a choice about the session; what hinders that is said once.
@@ -274,25 +297,11 @@ impl HearkenApp {
     }
 
     fn tell_alerts(&self) {
-        let mut alerts = self.heard.alerts();
-        alerts.on = self.prefs.notify && !self.view.do_not_disturb;
+        let mut alerts = self.session.heard.alerts();
+        alerts.on = self.prefs.notify;
+        alerts.do_not_disturb = self.view.do_not_disturb;
         alerts.marked.clone_from(&self.prefs.marked_sounds);
         alerts.titles = [self.s.urgent_title, self.s.sound_title];
-    }
-}
-
-impl Drop for HearkenApp {
-    /// Lets the session end by itself, so that its last words are kept.
-    fn drop(&mut self) {
-        if !self.engine.is_running() {
-            return;
-        }
-        self.engine.send(Command::Shutdown);
-        let until = Instant::now() + GOODBYE;
-        // The thread ends once it has taken everything that the engine had to report.
-        while self.fold.as_ref().is_some_and(|fold| !fold.is_finished()) && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(5));
-        }
     }
 }
 

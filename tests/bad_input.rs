@@ -229,3 +229,22 @@ fn a_full_disk_is_said_and_a_closed_pipe_is_a_success() {
     drop(closed.stdout.take());
     assert_eq!(closed.wait_with_output().unwrap().status.code(), Some(0), "a closed pipe");
 }
+
+#[test]
+fn the_doctor_lists_a_broken_settings_file_by_its_lines_and_goes_on() {
+    let case = Case::new();
+    let config = case.root.join("home/config");
+    fs::create_dir_all(&config).unwrap();
+    fs::write(config.join("settings.toml"), "seed = 3\nvolume = 11\nthreads = 0\n[window]\nzoom = \"big\"\n[history]\ndays = \"ten\"\n")
+        .unwrap();
+    let output = case.run(&["doctor"], &[]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let of = |check: &str| said.lines().find(|line| line.contains(&format!(" {check} "))).unwrap_or_default().to_owned();
+    let settings = of("settings");
+    assert!(settings.starts_with("problem"), "{said}");
+    for (line, word) in [(2, "volume"), (3, "threads"), (5, "string"), (7, "string")] {
+        assert!(settings.contains(&format!("settings.toml:{line}: ")) && settings.contains(word), "{line}: {settings}");
+    }
+    assert!(of("model").starts_with("ok") && !of("display").is_empty() && !of("cache").is_empty(), "{said}");
+}

@@ -97,6 +97,7 @@ fn one_library_has_one_home() {
         ("hf_hub", &["hub"]),
         ("eframe", &["ui"]),
         ("egui", &["ui"]),
+        ("x11_dl", &["ui"]),
     ];
     let mut findings = Findings::default();
     for source in sources("src") {

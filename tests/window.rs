@@ -4,6 +4,7 @@
 
 mod window_bench;
 
+use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::{NodeT, Queryable};
 use hearken::protocol::{Command, DeviceChoice, Emotion, Event, Language, ModelChoice, ReplyId, Severity};
@@ -79,7 +80,7 @@ fn a_mode_has_its_eagerness_and_the_translation_its_language() {
     bench.click("English");
     assert_eq!(bench.sent(), Some(Command::TranslateTo(Language::English)));
     assert!(saved(&bench).contains("translate_to = \"en\""));
-    let slider = bench.harness.get_by_role_and_label(egui::accesskit::Role::Slider, "Eagerness");
+    let slider = bench.harness.get_by_role_and_label(Role::Slider, "Eagerness");
     slider.focus();
     bench.settle();
     bench.press(Modifiers::NONE, Key::ArrowRight);
@@ -182,6 +183,46 @@ fn a_narrow_window_has_tabs_and_keeps_strip_and_status() {
 }
 
 #[test]
+fn the_smallest_window_shows_one_panel_at_a_time_with_room_for_words() {
+    let mut bench = open([320.0, 240.0]);
+    bench.report(Event::ModesChanged { at: at(1), modes: ["dialog", "transcribe", "translate", "sounds"].map(str::to_owned).to_vec() });
+    bench.reply("transcribe", 2, "what is your name", None);
+    bench.reply("translate", 3, "你叫什么名字", None);
+    bench.reply("dialog", 4, "I am Hearken.", None);
+    bench.report(Event::Sound { at: at(5), reply: ReplyId(5), name: "alarm".into(), count: 1 });
+    let tab = |bench: &mut Bench, title: &str| {
+        bench.harness.get_by_role_and_label(Role::Button, title).click();
+        bench.settle();
+    };
+    for (title, words) in
+        [("Transcript", &["what is your name", "你叫什么名字"][..]), ("Conversation", &["I am Hearken."]), ("Sounds heard", &["alarm"])]
+    {
+        tab(&mut bench, title);
+        let list = bench.harness.get_by_role_and_label(Role::Group, title).rect();
+        assert!(list.height() >= 90.0, "{title} has room for four lines: {list:?}");
+        for words in words {
+            let line = bench.harness.get_all_by_label(words).map(|line| line.rect()).find(|line| list.intersects(*line));
+            assert!(line.is_some_and(|line| line.right() <= 320.0 && line.bottom() <= 240.0), "{title}: {words} at {line:?}");
+        }
+        assert!(bench.shows("Listening") && bench.shows("Decisions.") && bench.shows("nothing leaves this machine"));
+    }
+    bench.click("More");
+    assert_eq!(bench.sent(), None);
+    bench.click("Sounds");
+    assert_eq!(bench.sent(), Some(Command::ModeOff("sounds".into())), "the modes stand in the menu");
+}
+
+#[test]
+fn a_low_window_has_tabs_however_wide_it_is() {
+    let mut bench = open([1_000.0, 300.0]);
+    bench.reply("transcribe", 2, "some words", None);
+    bench.click("Transcript");
+    assert!(bench.shows("some words"));
+    bench.click("Conversation");
+    assert!(!bench.shows("some words"));
+}
+
+#[test]
 fn a_window_smaller_than_any_panel_still_paints() {
     for size in [[200.0, 150.0], [60.0, 40.0]] {
         let mut bench = open(size);
@@ -198,7 +239,7 @@ fn an_export_never_writes_over_a_file_unasked() {
     bench.click("SRT");
     let file = bench.home.path().join("out.srt");
     std::fs::write(&file, "mine").unwrap();
-    let field = bench.harness.get_by_role_and_label(egui::accesskit::Role::TextInput, "File");
+    let field = bench.harness.get_by_role_and_label(Role::TextInput, "File");
     field.focus();
     bench.settle();
     bench.press(Modifiers::COMMAND, Key::A);
@@ -213,7 +254,7 @@ fn an_export_never_writes_over_a_file_unasked() {
     bench.press(Modifiers::COMMAND, Key::E);
     bench.press(Modifiers::COMMAND, Key::A);
     let file = bench.home.path().join("typed.md");
-    bench.harness.get_by_role_and_label(egui::accesskit::Role::TextInput, "File").type_text(file.to_str().unwrap());
+    bench.harness.get_by_role_and_label(Role::TextInput, "File").type_text(file.to_str().unwrap());
     bench.press(Modifiers::NONE, Key::Enter);
     assert!(std::fs::read_to_string(&file).unwrap().contains("` good morning"), "the name that is typed says the form");
     bench.press(Modifiers::COMMAND, Key::A);
@@ -310,7 +351,7 @@ fn an_export_as_json_lines_is_what_was_reported_less_what_was_forgotten() {
     bench.press(Modifiers::COMMAND, Key::E);
     bench.click("JSONL");
     let file = bench.home.path().join("out.jsonl");
-    bench.harness.get_by_role_and_label(egui::accesskit::Role::TextInput, "File").focus();
+    bench.harness.get_by_role_and_label(Role::TextInput, "File").focus();
     bench.settle();
     bench.press(Modifiers::COMMAND, Key::A);
     bench.type_into("File", file.to_str().unwrap());

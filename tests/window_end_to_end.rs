@@ -60,6 +60,80 @@ fn inner_speech_to_subtitles() {
     assert_eq!(words(&subtitles), expected, "the window hears what the command line hears");
 }
 
+#[test]
+fn a_display_that_goes_away_costs_no_word_and_the_window_comes_back_with_it() {
+    needs("Xvfb", "xvfb libgl1 libegl1 libgl1-mesa-dri libxkbcommon-x11-0");
+    needs("espeak-ng", "espeak-ng");
+    run_inside("inner_display_goes_away");
+}
+
+#[test]
+fn inner_display_goes_away() {
+    if !inside() {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join("config");
+    std::fs::create_dir_all(&config).unwrap();
+    std::fs::write(config.join("settings.toml"), "modes = [\"transcribe\"]\n[window]\nwelcomed = true\nlanguage = \"en\"\n").unwrap();
+    let said = home.path().join("stderr");
+    let server = Server::start();
+    let number = server.number.clone();
+    let mut command = hearken(home.path());
+    command.env("DISPLAY", format!(":{number}")).stderr(std::fs::File::create(&said).unwrap());
+    let mut window = Killed(command.spawn().unwrap());
+    wait_for(Duration::from_secs(40), || X11::connect(&server).window());
+    std::thread::sleep(Duration::from_secs(2));
+    let clip = home.path().join("said.wav");
+    assert!(Command::new("espeak-ng").args(["-v", "en-gb", "-s", "140", "-w"]).arg(&clip).arg("good morning").status().unwrap().success());
+    let speak = || {
+        assert!(play(&clip).wait().unwrap().success());
+        // The model is given the time that it needs, and the history its half second.
+        std::thread::sleep(Duration::from_secs(5));
+        kept(home.path())
+    };
+    let seen = speak();
+    assert!(!seen.is_empty(), "the starter writes something down of a sentence");
+
+    drop(server);
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(window.0.try_wait().unwrap().is_none(), "it lives without a display: {}", std::fs::read_to_string(&said).unwrap());
+    let unseen = speak();
+    assert!(unseen.len() > seen.len(), "it listens without a display: {seen:?}, then {unseen:?}");
+    let told = std::fs::read_to_string(&said).unwrap();
+    assert!(told.contains("The display is gone") && told.contains(&format!("`kill {}`", window.0.id())), "{told}");
+    let log = std::fs::read_to_string(home.path().join("data/hearken.log")).unwrap();
+    assert!(log.contains("warning display"), "{log}");
+
+    let server = Server::start_at(&number);
+    let shown = wait_for(Duration::from_secs(40), || X11::connect(&server).window());
+    std::thread::sleep(Duration::from_secs(2));
+    let again = speak();
+    assert!(again.len() > unseen.len(), "it listens with its window again: {unseen:?}, then {again:?}");
+    assert_eq!(again[..unseen.len()], unseen[..], "and nothing of before is lost");
+    X11::connect(&server).close(shown);
+    assert!(ended(&mut window.0), "closing the window ends Hearken");
+}
+
+/// A process that does not outlive the test, which one without a window would.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Every word that the history has of every session, the oldest first.
+fn kept(home: &Path) -> Vec<String> {
+    let run = |args: &[&str]| String::from_utf8(hearken(home).arg("history").args(args).output().unwrap().stdout).unwrap();
+    let sessions: serde_json::Value = serde_json::from_str(&run(&["list", "--json"])).unwrap();
+    let mut ids: Vec<u64> = sessions.as_array().unwrap().iter().map(|session| session["session"].as_u64().unwrap()).collect();
+    ids.sort_unstable();
+    ids.iter().flat_map(|id| words(&run(&["export", &id.to_string(), "--format", "srt"]))).collect()
+}
+
 fn hearken(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hearken"));
     command.env("HEARKEN_HOME", home).env("HOME", home).env_remove("WAYLAND_DISPLAY");

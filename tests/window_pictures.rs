@@ -14,6 +14,7 @@ use window_bench::{Bench, at, open_with};
 
 const WIDE: [f32; 2] = [1_000.0, 560.0];
 const NARROW: [f32; 2] = [400.0, 560.0];
+const SMALLEST: [f32; 2] = [320.0, 240.0];
 
 fn settings(theme: &str, language: &str) -> String {
     format!(
@@ -75,6 +76,13 @@ fn a_busy_window_in_the_light() {
     let mut bench = open_with(WIDE, &settings("light", "en"));
     busy(&mut bench);
     picture(&mut bench, "busy_light");
+}
+
+#[test]
+fn the_smallest_window() {
+    let mut bench = open_with(SMALLEST, &settings("dark", "en"));
+    busy(&mut bench);
+    picture(&mut bench, "smallest_dark");
 }
 
 #[test]

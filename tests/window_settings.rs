@@ -36,7 +36,7 @@ fn the_first_start_says_what_to_expect_once() {
     let known = knowledge::starter();
     assert!(bench.shows("People nearby should know that something is listening."));
     assert!(bench.shows(&format!("writes down {} English words", known.vocabulary.len())));
-    assert!(bench.shows("15.00 GB to download") && bench.shows("Qwen Research License") && bench.shows("it knows nothing of the world"));
+    assert!(bench.shows("15 GB to download") && bench.shows("Qwen Research License") && bench.shows("it knows nothing of the world"));
     press_on(&mut bench, "Everything that it knows");
     assert!(bench.shows(&known.phrases.last().unwrap().say) && bench.shows(&known.sounds.last().unwrap().name));
     bench.click("Start");
@@ -51,7 +51,27 @@ fn what_the_first_card_says_of_the_larger_model_is_what_the_catalogue_says() {
         std::fs::create_dir_all(home.join("config")).unwrap();
         std::fs::write(home.join("config/catalog.toml"), entry).unwrap();
     });
-    assert!(bench.shows("My copy") && bench.shows("Takes 3.00 GB of memory; 7.00 GB to download") && bench.shows("Licences: House rules"));
+    assert!(bench.shows("My copy") && bench.shows("Takes 3 GB of memory; 7 GB to download") && bench.shows("Licences: House rules"));
+}
+
+#[test]
+fn in_a_chinese_window_the_catalogue_speaks_chinese_too() {
+    let mut bench = open_with(WIDE, "[window]\nlanguage = \"zh\"\n");
+    assert!(bench.shows("下载 15 GB") && bench.shows("其基础模型 Qwen2.5-Omni-3B 的许可证"), "{:?}", bench.values());
+    bench.click("模型");
+    bench.harness.run_steps(10);
+    for text in ["内置", "把它们译成中文", "描述听到的声音"] {
+        assert!(bench.shows(text), "{text}: {:?}", bench.values());
+    }
+    press_on(&mut bench, "下载 3b");
+    assert!(
+        bench.shows("仅用于研究和其他非商业用途") && bench.shows("我接受：Apache License 2.0（据其模型卡所述）"),
+        "{:?}",
+        bench.values()
+    );
+    for english in ["clapping", "non-commercial", "keep the notices", "built in"] {
+        assert!(!bench.shows(english), "{english}");
+    }
 }
 
 #[test]

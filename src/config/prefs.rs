@@ -103,7 +103,7 @@ pub struct Captions {
 
 impl Default for Captions {
     fn default() -> Self {
-        Self { size: 28.0, opacity: 0.8, lines: 2, bilingual: true, position: None, extent: [760.0, 150.0] }
+        Self { size: 28.0, opacity: 0.8, lines: 2, bilingual: true, position: None, extent: [760.0, 190.0] }
     }
 }
 
@@ -132,7 +132,7 @@ impl Prefs {
         self.captions.size = tame(self.captions.size, 12.0, 72.0, standard.size);
         self.captions.opacity = tame(self.captions.opacity, 0.0, 1.0, standard.opacity);
         self.captions.lines = self.captions.lines.clamp(1, 2);
-        self.captions.extent = [tame(self.captions.extent[0], 200.0, 4_000.0, 760.0), tame(self.captions.extent[1], 60.0, 2_000.0, 150.0)];
+        self.captions.extent = [tame(self.captions.extent[0], 200.0, 4_000.0, 760.0), tame(self.captions.extent[1], 60.0, 2_000.0, 190.0)];
         self.captions.position = self.captions.position.filter(|p| p.iter().all(|x| x.is_finite()));
         self
     }

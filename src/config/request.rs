@@ -3,6 +3,7 @@
 //! Responsible for putting command line, settings file and defaults together, and for refusing combinations that mean
 //! nothing. Not responsible for doing it: each [`Request`] belongs to one part of the program.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,7 @@ use super::model_task::ModelRequest;
 use super::modes::{self, DEFAULT_ON, Language, Mode, TRANSLATE};
 use super::settings_file::{self, FileSettings, Named};
 use super::values::Eagerness;
-use super::{ComputeDevice, Pace, Paths, Precision, Reports, SamplingChoice, Settings, SourceChoice, modes_file};
+use super::{ComputeDevice, HistoryPrefs, Pace, Paths, Precision, Prefs, Reports, SamplingChoice, Settings, SourceChoice, modes_file};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{DeviceChoice, ModelChoice, Speak};
 
@@ -182,11 +183,8 @@ impl Cli {
             Some(Task::History(typed)) => Request::History(typed.request()?),
             Some(Task::Eval(typed)) => Request::Eval(eval_args::request(*typed)?),
             Some(Task::Model(typed)) => Request::Model(typed.request()),
-            Some(Task::Doctor) => {
-                let file = settings_file::read(&paths.settings_file())?;
-                let source = SourceChoice::Microphone(file.input.clone().unwrap_or_default());
-                Request::Doctor(Box::new(session(SessionArgs::default(), file, source, WINDOW_REPORTS, paths)?))
-            }
+            // What is wrong with the settings is one of its findings.
+            Some(Task::Doctor) => Request::Doctor(Box::new(window(SessionArgs::default(), paths)?.0)),
         })
     }
 }
@@ -194,7 +192,12 @@ impl Cli {
 /// What is wrong with the settings file and was left out when the window opened, each by its line.
 #[must_use]
 pub fn settings_problems(paths: &Paths) -> Vec<String> {
-    window(SessionArgs::default(), paths).map_or_else(|e| vec![e.to_string()], |(_, wrong)| wrong)
+    let mut wrong = Prefs::read(paths).1;
+    wrong.extend(window(SessionArgs::default(), paths).map_or_else(|e| vec![e.to_string()], |(_, wrong)| wrong));
+    wrong.extend(HistoryPrefs::read(paths).1);
+    let mut known = BTreeSet::new();
+    wrong.retain(|text| known.insert(text.clone()));
+    wrong
 }
 
 /// A window opens whatever its settings file holds: what cannot be understood is left out and said.

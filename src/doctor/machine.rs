@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::Found;
-use crate::config::Settings;
 use crate::config::paths::make_private_folder;
+use crate::config::{Settings, settings_problems};
 
 /// Less room than this, in MB, is soon full of history: an hour of talk takes about one.
 const LEAST_MB: u64 = 200;
@@ -38,8 +38,15 @@ fn parse_df(said: &str) -> Option<u64> {
     Some(kilobytes / 1_000)
 }
 
+/// The folder of the settings, and what stands in them.
 pub(super) fn settings(settings: &Settings) -> Found {
-    folder(&settings.paths.config)
+    let folder = folder(&settings.paths.config);
+    let mut wrong = settings_problems(&settings.paths);
+    if wrong.is_empty() {
+        return folder;
+    }
+    wrong.extend(folder.err());
+    Err(format!("{}: mend or remove what is named; the rest is heeded", wrong.join("; ")))
 }
 
 pub(super) fn cache(settings: &Settings) -> Found {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
 
@@ -19,6 +19,9 @@ use crate::transcript::Shown;
 const EVENTS: usize = 4_096;
 /// Orders that may wait: more than a person gives in a second.
 const ORDERS: usize = 32;
+
+/// How long storing what still waits may take at the end.
+const CLOSING: Duration = Duration::from_secs(3);
 
 /// What is said when the thread has failed for good.
 const GONE: &str =
@@ -192,6 +195,16 @@ impl Recorder {
     /// Deletes every session and every recording from the disk; [`News`] says when it is done. Listening and keeping go on.
     pub fn delete_all(&self) {
         self.order(Order::DeleteAll);
+    }
+
+    /// Stores what still waits and keeps nothing more; waits for that, but no longer than the disk may take.
+    pub fn close(&self) {
+        let until = Instant::now() + CLOSING;
+        // A thread that is gone takes no orders and has nothing left to store.
+        let _ = self.orders.send_timeout(Order::Close, Duration::from_secs(1));
+        while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     fn order(&self, order: Order) {

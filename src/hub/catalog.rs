@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::config::Paths;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::ModelChoice;
-use crate::protocol::models::Licence;
+use crate::protocol::models::{Licence, LicenceWording, Wording};
 
 const BUILT_IN: &str = include_str!("../../models/catalog.toml");
 /// The name of the model that is built in.
@@ -47,6 +47,9 @@ pub struct Entry {
     /// What it can do.
     #[serde(default)]
     pub can: Vec<String>,
+    /// What it is and can do, in Chinese.
+    #[serde(default)]
+    pub zh: Wording,
     /// Its repository on the hub, `OWNER/NAME`.
     pub hub: Option<String>,
     /// Branch, tag or commit.
@@ -97,12 +100,16 @@ impl Entry {
             name: "The licence that its page names".into(),
             summary: "Hearken does not know this model: read its page before you accept.".into(),
             text: page,
+            zh: LicenceWording {
+                name: "其页面所述的许可证".into(), summary: "Hearken 不了解这个模型：接受之前请先阅读它的页面。".into()
+            },
         };
         Self {
             name: id.to_owned(),
             title: id.to_owned(),
             about: String::new(),
             can: Vec::new(),
+            zh: Wording::default(),
             hub: Some(id.to_owned()),
             revision: main_branch(),
             folder: None,
@@ -265,6 +272,10 @@ mod tests {
         assert_eq!(release.repository().unwrap(), ("zhifeixie", "AudioInteraction"));
         assert!(release.licences.iter().any(|l| l.name.contains("Apache")) && release.licences.iter().any(|l| l.name.contains("Qwen")));
         assert!(release.wants("model-00004-of-00004.safetensors") && release.wants("qwen25OmniConfig/config.json"));
+        for entry in &all {
+            assert!(entry.zh.can.len() == entry.can.len() && !entry.zh.about.is_empty(), "{} in Chinese", entry.name);
+            assert!(entry.licences.iter().all(|licence| !licence.zh.summary.is_empty()), "{} in Chinese", entry.name);
+        }
         assert!(!release.wants("README.md") && !release.wants("x/model-1.safetensors"));
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::protocol::models::{End, Step, Work, duration, size};
+use crate::protocol::models::{End, Step, Work, duration, moving_size, size};
 
 /// A rate is that of the last so many seconds.
 const RATE_SECS: f64 = 8.0;
@@ -227,10 +227,10 @@ pub fn line(work: &Work) -> String {
     let mut text = doing.to_owned();
     if work.all > 0 {
         let percent = (work.done.min(work.all) as f64 * 100.0 / work.all as f64).floor();
-        text += &format!("  {percent:.0} %  {} of {}", size(work.done), size(work.all));
+        text += &format!("  {percent:.0} %  {} of {}", moving_size(work.done), size(work.all));
     }
     if work.rate > 0.0 {
-        text += &format!("  {}/s", size(work.rate as u64));
+        text += &format!("  {}/s", moving_size(work.rate as u64));
     }
     if let Some(secs) = work.secs_left.filter(|_| work.done < work.all) {
         text += &format!("  {} left", duration(secs));
@@ -268,7 +268,7 @@ mod tests {
             note: None,
             end: None,
         };
-        assert_eq!(line(&work), "downloading  33 %  5.00 GB of 15.00 GB  50.0 MB/s  3 min 20 s left");
+        assert_eq!(line(&work), "downloading  33 %  5.00 GB of 15 GB  50.0 MB/s  3 min 20 s left");
         assert_eq!(duration(7_265.0), "2 h 01 min");
     }
 

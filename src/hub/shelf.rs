@@ -215,6 +215,7 @@ pub(super) fn card(entry: Entry, paths: &Paths, settings: &HubSettings) -> Model
         title: entry.title,
         about: entry.about,
         can: entry.can,
+        zh: entry.zh,
         licences: entry.licences,
         source,
         download_bytes,

@@ -16,6 +16,8 @@ pub struct ModelCard {
     pub about: String,
     /// What it can do, a line each.
     pub can: Vec<String>,
+    /// The two in Chinese.
+    pub zh: Wording,
     /// The terms under which it is had; all of them must be accepted before it is downloaded.
     pub licences: Vec<Licence>,
     /// Where it comes from.
@@ -32,6 +34,26 @@ pub struct ModelCard {
     pub state: ModelState,
 }
 
+/// What a model is and can do, in another language; its own words stand where this says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wording {
+    /// What it is, in a sentence.
+    pub about: String,
+    /// What it can do, a line each.
+    pub can: Vec<String>,
+}
+
+/// The same of terms.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LicenceWording {
+    /// Its name.
+    pub name: String,
+    /// What it is about.
+    pub summary: String,
+}
+
 /// Terms that the user accepts.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,6 +64,9 @@ pub struct Licence {
     pub summary: String,
     /// Where its text lies.
     pub text: String,
+    /// Name and summary in Chinese.
+    #[serde(default)]
+    pub zh: LicenceWording,
 }
 
 /// How far a model is on this machine.
@@ -109,9 +134,24 @@ pub enum End {
     Failed(String),
 }
 
-/// A size for people.
+/// A size for people: three digits at most, and none that says nothing.
 #[must_use]
 pub fn size(bytes: u64) -> String {
+    // What rounds to a thousand megabytes is a gigabyte.
+    let (number, unit) = match bytes {
+        0..1_000_000 => return format!("{} kB", bytes.div_ceil(1_000)),
+        1_000_000..999_500_000 => (bytes as f64 / 1e6, "MB"),
+        _ => (bytes as f64 / 1e9, "GB"),
+    };
+    let decimals = if number < 9.995 { 2 } else { usize::from(number < 99.95) };
+    let text = format!("{number:.decimals$}");
+    let text = if decimals > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text} {unit}")
+}
+
+/// A size that moves: always with the same decimals, so that nothing beside it jumps.
+#[must_use]
+pub fn moving_size(bytes: u64) -> String {
     match bytes {
         0..1_000_000 => format!("{} kB", bytes.div_ceil(1_000)),
         1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
@@ -127,5 +167,31 @@ pub fn duration(secs: f64) -> String {
         0..60 => format!("{secs} s"),
         60..3_600 => format!("{} min {:02} s", secs / 60, secs % 60),
         _ => format!("{} h {:02} min", secs / 3_600, secs % 3_600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_has_the_digits_that_say_something() {
+        for (bytes, text) in [
+            (0, "0 kB"),
+            (1, "1 kB"),
+            (8_700_000, "8.7 MB"),
+            (300_000_000, "300 MB"),
+            (999_499_999, "999 MB"),
+            (999_600_000, "1 GB"),
+            (2_400_000_000, "2.4 GB"),
+            (3_754_000_000, "3.75 GB"),
+            (9_999_000_000, "10 GB"),
+            (15_000_000_000, "15 GB"),
+            (15_040_000_000, "15 GB"),
+            (123_456_000_000, "123 GB"),
+        ] {
+            assert_eq!(size(bytes), text, "{bytes}");
+        }
+        assert_eq!((moving_size(5_000_000_000), moving_size(50_000_000)), ("5.00 GB".to_owned(), "50.0 MB".to_owned()));
     }
 }

@@ -60,7 +60,7 @@ impl HearkenApp {
         if let Some(position) = c.position {
             builder = builder.with_position(position);
         }
-        let (heard, s) = (Arc::clone(&self.heard), self.s);
+        let (heard, s) = (Arc::clone(&self.session.heard), self.s);
         ui.ctx().show_viewport_deferred(id(), builder, move |ui, class| overlay_ui(ui, class, &heard, &shared, s));
     }
 }
@@ -88,13 +88,25 @@ fn overlay_ui(ui: &mut egui::Ui, class: ViewportClass, heard: &Heard, shared: &M
                 now.close = true;
                 ui.ctx().request_repaint_of(ViewportId::ROOT);
             }
-            ui.with_layout(egui::Layout::top_down(egui::Align::Min), |ui| {
-                let lines = newest(&heard.transcript(), &now.prefs);
+            // Where there is not room for all, the newest words are those that are seen: they stand at the bottom.
+            let layout = if own { egui::Layout::bottom_up(egui::Align::Min) } else { egui::Layout::top_down(egui::Align::Min) };
+            ui.with_layout(layout, |ui| {
+                let mut lines = newest(&heard.transcript(), &now.prefs);
                 if lines.is_empty() {
                     ui.label(RichText::new(s.captions_wait).color(Color32::from_gray(190)).size(now.prefs.size * 0.7));
                 }
-                for (text, colour) in lines {
-                    ui.add(egui::Label::new(RichText::new(text).color(colour).size(now.prefs.size)).wrap());
+                if own {
+                    lines.reverse();
+                }
+                for (n, (text, colour)) in lines.into_iter().enumerate() {
+                    let text = egui::WidgetText::from(RichText::new(text).color(colour).size(now.prefs.size));
+                    let (wrap, width) = (Some(egui::TextWrapMode::Wrap), ui.available_width());
+                    let galley = text.into_galley(ui, wrap, width, egui::TextStyle::Body);
+                    // Half a line says nothing; of the newest one, as much is seen as there is room for.
+                    if own && n > 0 && galley.size().y > ui.available_height() {
+                        break;
+                    }
+                    ui.add(egui::Label::new(galley));
                 }
             });
         });

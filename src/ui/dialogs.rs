@@ -34,7 +34,7 @@ impl HearkenApp {
             ui.add_space(8.0);
             ui.horizontal(|ui| {
                 if ui.button(s.forget_yes).clicked() {
-                    self.engine.send(Command::Forget);
+                    self.session.engine.send(Command::Forget);
                     ui.close();
                 }
                 if ui.button(s.cancel).clicked() {
@@ -53,7 +53,7 @@ impl HearkenApp {
     }
 
     fn export_ui(&mut self, ui: &Ui, transcript: &Transcript) {
-        let (s, heard) = (self.s, std::sync::Arc::clone(&self.heard));
+        let (s, heard) = (self.s, std::sync::Arc::clone(&self.session.heard));
         let Some(export) = &mut self.view.export else { return };
         let card = Modal::new(Id::unique("export")).frame(egui::Frame::window(ui.style())).show(ui.ctx(), |ui| {
             ui.set_width(460.0_f32.min(ui.ctx().content_rect().width() - 48.0).max(0.0));

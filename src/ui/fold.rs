@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::{captions, notify, theme};
+use super::{captions, notify};
 use crate::config::Mode;
 use crate::config::clock::{local_offset_secs, now_ms};
 use crate::engine::EngineHandle;
@@ -30,12 +30,16 @@ pub(super) struct Heard {
     events: Mutex<Vec<Event>>,
     clock: Mutex<Clock>,
     alerts: Mutex<Alerts>,
+    /// What shows it, once there is a window.
+    window: OnceLock<egui::Context>,
 }
 
 /// What the desktop should be told of.
 #[derive(Debug, Default)]
 pub(super) struct Alerts {
     pub(super) on: bool,
+    /// Nothing is spoken or notified until that is switched off.
+    pub(super) do_not_disturb: bool,
     pub(super) snoozed_until: Option<Instant>,
     pub(super) marked: Vec<String>,
     pub(super) titles: [&'static str; 2],
@@ -51,7 +55,32 @@ pub(super) struct Clock {
 
 impl Heard {
     pub(super) fn new(transcript: Transcript) -> Arc<Self> {
-        Arc::new(Self { transcript: Mutex::new(transcript), events: Mutex::default(), clock: Mutex::default(), alerts: Mutex::default() })
+        Arc::new(Self {
+            transcript: Mutex::new(transcript),
+            events: Mutex::default(),
+            clock: Mutex::default(),
+            alerts: Mutex::default(),
+            window: OnceLock::new(),
+        })
+    }
+
+    /// From now on this window shows it.
+    pub(super) fn show_in(&self, ctx: &egui::Context) {
+        // There is one window in a process.
+        let _ = self.window.set(ctx.clone());
+    }
+
+    /// Whether a window has shown it.
+    pub(super) fn was_shown(&self) -> bool {
+        self.window.get().is_some()
+    }
+
+    /// Has what shows it painted anew.
+    pub(super) fn repaint(&self) {
+        if let Some(ctx) = self.window.get() {
+            ctx.request_repaint();
+            captions::repaint(ctx);
+        }
     }
 
     pub(super) fn transcript(&self) -> MutexGuard<'_, Transcript> {
@@ -65,6 +94,11 @@ impl Heard {
     /// What was reported of the session and not forgotten, decisions left out.
     pub(super) fn events(&self) -> MutexGuard<'_, Vec<Event>> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How far the session is; its beginning where somebody holds the transcript, who may never let it go.
+    pub(super) fn now(&self) -> StreamTime {
+        self.transcript.try_lock().map_or(StreamTime::ZERO, |transcript| transcript.now)
     }
 
     fn clock(&self) -> MutexGuard<'_, Clock> {
@@ -98,7 +132,7 @@ impl Clock {
 impl Alerts {
     /// What to tell the desktop about `event`: title and text.
     fn about(&mut self, event: &Event, transcript: &Transcript, now: Instant) -> Option<(&'static str, String)> {
-        if !self.on || self.snoozed_until.is_some_and(|until| now < until) {
+        if !self.on || self.do_not_disturb || self.snoozed_until.is_some_and(|until| now < until) {
             return None;
         }
         match event {
@@ -134,10 +168,9 @@ pub(super) fn shown(modes: &[Mode]) -> BTreeMap<String, Shown> {
 ///
 /// # Errors
 /// When the system gives no thread.
-pub(super) fn start(engine: &EngineHandle, heard: &Arc<Heard>, tap: Tap, ctx: &egui::Context) -> std::io::Result<JoinHandle<()>> {
-    let (events, heard, ctx) = (engine.events().clone(), Arc::clone(heard), ctx.clone());
+pub(super) fn start(engine: &EngineHandle, heard: &Arc<Heard>, tap: Tap) -> std::io::Result<JoinHandle<()>> {
+    let (events, heard) = (engine.events().clone(), Arc::clone(heard));
     let fold = move || {
-        theme::add_system_font(&ctx);
         heard.clock().offset_secs = local_offset_secs();
         for event in events {
             tap.note(&event);
@@ -146,8 +179,7 @@ pub(super) fn start(engine: &EngineHandle, heard: &Arc<Heard>, tap: Tap, ctx: &e
                 let text = "Something that was reported could not be shown; listening goes on.".to_owned();
                 heard.transcript().notices.push_back(Notice { at: event.at(), text });
             }
-            ctx.request_repaint();
-            captions::repaint(&ctx);
+            heard.repaint();
         }
     };
     std::thread::Builder::new().name("hearken-view".into()).spawn(fold)

@@ -65,7 +65,7 @@ impl HearkenApp {
         if !self.view.browser.open {
             return;
         }
-        self.view.past.take_answers(self.heard.offset_secs());
+        self.view.past.take_answers(self.session.heard.offset_secs());
         let (mut open, s, room) = (true, self.s, ui.ctx().content_rect());
         let side = egui::Frame::NONE.inner_margin(egui::Margin { right: 10, ..egui::Margin::ZERO });
         let half = egui::Frame::NONE.inner_margin(egui::Margin { left: 12, bottom: 8, ..egui::Margin::ZERO });
@@ -112,7 +112,7 @@ impl HearkenApp {
 
     fn sessions_ui(&mut self, ui: &mut Ui) {
         let s = self.s;
-        let (mut chosen, offset_secs) = (None, self.heard.offset_secs());
+        let (mut chosen, offset_secs) = (None, self.session.heard.offset_secs());
         let Some(sessions) = &self.view.past.shelf.sessions else { return };
         if sessions.is_empty() {
             ui.label(RichText::new(s.no_history).weak());
@@ -135,7 +135,7 @@ impl HearkenApp {
 
     fn found_ui(&mut self, ui: &mut Ui) {
         let s = self.s;
-        let (mut chosen, offset_secs) = (None, self.heard.offset_secs());
+        let (mut chosen, offset_secs) = (None, self.session.heard.offset_secs());
         let Some((text, found)) = &self.view.past.shelf.found else { return };
         if found.is_empty() && *text == self.view.browser.query {
             ui.label(RichText::new(s.nothing_found).weak());
@@ -176,7 +176,7 @@ impl HearkenApp {
     }
 
     fn session_head_ui(&mut self, ui: &mut Ui, session: &Session) {
-        let (s, offset_secs) = (self.s, self.heard.offset_secs());
+        let (s, offset_secs) = (self.s, self.session.heard.offset_secs());
         let mut ask = None;
         if let Some(name) = &mut self.view.browser.name {
             let label = ui.label(s.session_name);
@@ -327,11 +327,11 @@ impl HearkenApp {
                 self.ask_history(Question::Delete(id), ui.ctx());
             }
             Doomed::Everything => {
-                self.recorder.delete_all();
+                self.session.recorder.delete_all();
                 self.forget_shown(0);
             }
             Doomed::Lately => {
-                self.recorder.forget_last(LATELY);
+                self.session.recorder.forget_last(LATELY);
                 self.forget_shown(now_ms() - LATELY.as_millis() as i64);
             }
         }
@@ -339,13 +339,13 @@ impl HearkenApp {
 
     /// What is deleted from the disk leaves the screen, and the model's mind.
     fn forget_shown(&mut self, since_ms: i64) {
-        self.engine.send(Command::Forget);
-        self.heard.forget_since(since_ms);
+        self.session.engine.send(Command::Forget);
+        self.session.heard.forget_since(since_ms);
     }
 
     /// What the recorder has to say: what is forgotten is forgotten, and what is wrong.
     pub(super) fn take_history_news(&mut self, ctx: &egui::Context) {
-        let news = self.recorder.news();
+        let news = self.session.recorder.news();
         for piece in &news {
             let text = match piece {
                 News::Forgotten => self.s.forgotten.to_owned(),
@@ -366,7 +366,7 @@ impl HearkenApp {
 
     /// In a few words, what is kept and for how long.
     pub(super) fn kept(&self) -> String {
-        let (s, standing) = (self.s, self.recorder.standing());
+        let (s, standing) = (self.s, self.session.recorder.standing());
         match standing.keeping {
             Keeping::Off => s.kept_not.to_owned(),
             Keeping::Failing(_) => s.kept_failing.to_owned(),
@@ -401,7 +401,7 @@ impl HearkenApp {
             return;
         }
         self.saved_keep = self.keep;
-        self.recorder.choose(self.keep);
+        self.session.recorder.choose(self.keep);
         if let Err(error) = self.keep.save(&self.settings.paths) {
             self.say_unsaved(&error);
         }

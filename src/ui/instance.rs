@@ -1,11 +1,22 @@
 //! One window at a time: the first holds a lock, and a second start asks it to come to the front.
 
 use std::fs::{File, OpenOptions};
+#[cfg(unix)]
+use std::io::{Read, Write};
 use std::path::PathBuf;
+#[cfg(unix)]
+use std::time::Duration;
 
+use super::display::{self, Place};
 use crate::config::Paths;
 use crate::config::paths::make_private_folder;
 use crate::error::{Error, ErrorKind, Result};
+
+/// How long another start may take to say where its display is, and how many bytes.
+#[cfg(unix)]
+const PATIENCE: Duration = Duration::from_secs(1);
+#[cfg(unix)]
+const MOST_BYTES: u64 = 16 * 1024;
 
 /// The right to be the window, held until it is dropped.
 #[derive(Debug)]
@@ -36,20 +47,20 @@ impl Instance {
         }
     }
 
-    /// Calls `raise` whenever another start asks for this window.
+    /// Calls `raise` whenever another start asks for this window, with the place of the display that it was started at.
     #[cfg(unix)]
-    pub(super) fn listen(&self, raise: impl Fn() + Send + 'static) {
+    pub(super) fn listen(&self, raise: impl Fn(Place) + Send + 'static) {
         // What an instance that was killed left behind; the lock says that there is no other.
         let _ = std::fs::remove_file(&self.socket);
         let Ok(listener) = std::os::unix::net::UnixListener::bind(&self.socket) else { return };
-        let wait = move || listener.incoming().take_while(std::result::Result::is_ok).for_each(|_| raise());
+        let wait = move || listener.incoming().map_while(std::result::Result::ok).for_each(|asker| raise(place_in(asker)));
         // Without this thread a second start ends quietly and the window stays where it is.
         let _ = std::thread::Builder::new().name("hearken-raise".into()).spawn(wait);
     }
 
     /// Elsewhere a second start ends and says that there is a first.
     #[cfg(not(unix))]
-    pub(super) fn listen(&self, _raise: impl Fn() + Send + 'static) {}
+    pub(super) fn listen(&self, _raise: impl Fn(Place) + Send + 'static) {}
 }
 
 impl Drop for Instance {
@@ -62,7 +73,23 @@ impl Drop for Instance {
 #[cfg(unix)]
 fn raise(socket: &std::path::Path) {
     // A first instance that is just starting or ending has no socket; it is there or gone in a moment.
-    let _ = std::os::unix::net::UnixStream::connect(socket);
+    let Ok(mut first) = std::os::unix::net::UnixStream::connect(socket) else { return };
+    for (name, value) in display::place() {
+        // Without it the window comes to the front where it is.
+        let _ = first.write_all(format!("{name}={value}\0").as_bytes());
+    }
+}
+
+/// What another start says of its display; nothing where it says that too slowly.
+#[cfg(unix)]
+fn place_in(asker: std::os::unix::net::UnixStream) -> Place {
+    let mut said = String::new();
+    let heard = asker.set_read_timeout(Some(PATIENCE)).and_then(|()| asker.take(MOST_BYTES).read_to_string(&mut said));
+    if heard.is_err() {
+        return Place::new();
+    }
+    let pairs = said.split('\0').filter_map(|pair| pair.split_once('='));
+    pairs.filter(|(name, _)| display::PLACE.contains(name)).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 #[cfg(not(unix))]
@@ -71,7 +98,6 @@ fn raise(_socket: &std::path::Path) {}
 #[cfg(all(test, unix))]
 mod tests {
     use std::sync::mpsc::sync_channel;
-    use std::time::Duration;
 
     use super::*;
 
@@ -84,9 +110,10 @@ mod tests {
         let paths = Paths::inside(home.path());
         let first = Instance::claim(&paths).unwrap().expect("nobody else is there");
         let (called, calls) = sync_channel(CALLS);
-        first.listen(move || called.send(()).unwrap());
+        first.listen(move |from| called.send(from).unwrap());
         assert!(Instance::claim(&paths).unwrap().is_none());
-        calls.recv_timeout(Duration::from_secs(5)).expect("it was raised");
+        let from = calls.recv_timeout(Duration::from_secs(5)).expect("it was raised");
+        assert_eq!(from, display::place(), "it learns where the other was started");
         drop(first);
         assert!(Instance::claim(&paths).unwrap().is_some());
     }

@@ -11,7 +11,7 @@ use super::{HearkenApp, theme};
 use crate::config::{Originals, Paths};
 use crate::engine::Models;
 use crate::protocol::ModelChoice;
-use crate::protocol::models::{End, Licence, ModelCard, ModelState, Step, Work, duration, size};
+use crate::protocol::models::{End, Licence, ModelCard, ModelState, Step, Work, duration, moving_size, size};
 
 /// How often the disk is looked at while the page is open.
 const LOOK: Duration = Duration::from_secs(2);
@@ -99,7 +99,7 @@ impl HearkenApp {
         }
         self.models.look();
         let (mut open, s) = (true, self.s);
-        let listening = self.heard.transcript().model.clone();
+        let listening = self.session.heard.transcript().model.clone();
         let mut pressed = None;
         let room = ui.ctx().content_rect();
         let height = (room.height() - 120.0).max(100.0);
@@ -173,8 +173,8 @@ fn card_ui(
             ui.label(RichText::new(s.models_listening).color(theme::states(ui.visuals()).listening));
         }
     });
-    ui.label(&card.about);
-    for can in &card.can {
+    ui.label(s.pick(&card.about, &card.zh.about));
+    for can in s.pick_list(&card.can, &card.zh.can) {
         ui.label(RichText::new(format!("•  {can}")).weak());
     }
     if card.download_bytes == 0 && card.memory_bytes > 0 {
@@ -183,7 +183,8 @@ fn card_ui(
         let needs = [card.memory_bytes, card.download_bytes, card.prepared_bytes].map(size);
         ui.label(RichText::new(needs.iter().fold(s.models_needs.to_owned(), |text, size| fill(&text, size))).small().weak());
     }
-    ui.label(RichText::new(&card.source).small().weak());
+    let source = if card.choice == ModelChoice::Starter { s.models_built_in } else { &card.source };
+    ui.label(RichText::new(source).small().weak());
     let pressed = match (work.filter(|work| work.end.is_none()), question) {
         (Some(work), _) => work_ui(ui, s, &card.name, work),
         (None, Some(Question::Terms { name, accepted, originals })) if *name == card.name => terms_ui(ui, s, card, accepted, originals),
@@ -242,10 +243,10 @@ fn buttons_ui(ui: &mut Ui, s: &Strings, card: &ModelCard, work: Option<&Work>, l
 /// The licences, each to be accepted by itself before the button works.
 fn terms_ui(ui: &mut Ui, s: &Strings, card: &ModelCard, accepted: &mut [bool], originals: &mut Originals) -> Option<Press> {
     ui.label(RichText::new(s.models_terms).strong());
-    for (Licence { name, summary, text }, accepted) in card.licences.iter().zip(accepted.iter_mut()) {
-        ui.label(summary);
+    for (Licence { name, summary, text, zh }, accepted) in card.licences.iter().zip(accepted.iter_mut()) {
+        ui.label(s.pick(summary, &zh.summary));
         ui.add(egui::Label::new(RichText::new(fill(s.models_text, text)).small()).selectable(true));
-        ui.checkbox(accepted, fill(s.models_accept, name));
+        ui.checkbox(accepted, fill(s.models_accept, s.pick(name, &zh.name)));
     }
     let mut remove = *originals == Originals::Remove;
     ui.checkbox(&mut remove, s.models_originals);
@@ -270,10 +271,10 @@ fn work_ui(ui: &mut Ui, s: &Strings, name: &str, work: &Work) -> Option<Press> {
     };
     let mut text = doing.to_owned();
     if work.all > 0 {
-        text += &format!("  {} / {}", size(work.done), size(work.all));
+        text += &format!("  {} / {}", moving_size(work.done), size(work.all));
     }
     if work.rate > 0.0 {
-        text += &format!("  {}/s", size(work.rate as u64));
+        text += &format!("  {}/s", moving_size(work.rate as u64));
     }
     if let Some(secs) = work.secs_left.filter(|_| work.done < work.all) {
         text += &format!("  {}", fill(s.models_left, duration(secs)));

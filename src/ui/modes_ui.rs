@@ -104,11 +104,11 @@ impl HearkenApp {
 
     /// The clip: recorded here, or a file. Where neither is given, the instruction is spoken by the system.
     fn clip_ui(&mut self, ui: &mut Ui) {
-        let (s, readings) = (self.s, self.engine.meters().read());
+        let (s, readings) = (self.s, self.session.engine.meters().read());
         let label = ui.label(s.mode_clip);
         ui.add(egui::TextEdit::singleline(&mut self.view.new_mode.clip).hint_text(s.mode_clip_hint).desired_width(f32::INFINITY))
             .labelled_by(label.id);
-        let hears = { !readings.paused && !self.heard.transcript().no_input };
+        let hears = { !readings.paused && !self.session.heard.transcript().no_input };
         ui.horizontal_wrapped(|ui| match self.view.new_mode.recorder {
             None => {
                 let record = ui.add_enabled(hears, egui::Button::new(s.record_clip));
@@ -122,7 +122,7 @@ impl HearkenApp {
             }
             Some(begun) => {
                 if ui.button(s.record_stop).clicked() {
-                    self.engine.send(Command::EndClip);
+                    self.session.engine.send(Command::EndClip);
                     self.view.new_mode.recorder = None;
                 }
                 let colour = super::theme::states(ui.visuals()).fault;
@@ -137,7 +137,7 @@ impl HearkenApp {
 
     fn record_clip(&mut self) {
         let to = self.clip_file("recorded");
-        self.engine.send(Command::RecordClip(to.clone()));
+        self.session.engine.send(Command::RecordClip(to.clone()));
         self.view.new_mode.clip = to.display().to_string();
         self.view.new_mode.recorder = Some(Instant::now());
     }
@@ -222,8 +222,8 @@ impl HearkenApp {
 
     /// A mode of this name is no more: it is off, and the settings say nothing of it.
     fn drop_mode(&mut self, name: &str) {
-        self.engine.send(Command::ModeOff(name.to_owned()));
-        let on: Vec<String> = self.heard.transcript().modes.iter().filter(|on| *on != name).cloned().collect();
+        self.session.engine.send(Command::ModeOff(name.to_owned()));
+        let on: Vec<String> = self.session.heard.transcript().modes.iter().filter(|on| *on != name).cloned().collect();
         self.save(&Choice::ModesOn(on));
         self.save(&Choice::NoMode(name.to_owned()));
         let rest_first = &mut self.settings.endurance.rest_first;
@@ -235,9 +235,9 @@ impl HearkenApp {
     }
 
     fn modes_changed(&mut self) {
-        self.engine.send(Command::ReadModes);
+        self.session.engine.send(Command::ReadModes);
         self.take_modes(language_of(&self.settings.modes));
-        self.heard.transcript().define(super::fold::shown(&self.settings.modes));
-        self.recorder.define(super::fold::shown(&self.settings.modes));
+        self.session.heard.transcript().define(super::fold::shown(&self.settings.modes));
+        self.session.recorder.define(super::fold::shown(&self.settings.modes));
     }
 }

@@ -6,10 +6,14 @@ use super::icons::{self, Icon};
 use super::strings::fill;
 use super::{HearkenApp, theme};
 use crate::protocol::{Emotion, Stop};
-use crate::transcript::{Prompt, Reply, Shown, Transcript};
+use crate::transcript::{Line, Prompt, Reply, Shown, SoundLine, Transcript};
 
 /// Width of the column of times, in points.
 const TIMES: f32 = 66.0;
+/// Room for lines at least so wide has the translation beside the transcript, in points.
+const BESIDE: f32 = 440.0;
+/// Width that is kept for when a sound was heard last.
+const UNTIL: f32 = 84.0;
 /// A sound that was named so lately is still going on, in seconds.
 const STILL_SECS: f64 = 2.5;
 /// By how much "less of this" makes the dialog less eager.
@@ -58,7 +62,7 @@ impl HearkenApp {
             ui.centered_and_justified(|ui| ui.label(RichText::new(text).weak()));
             return;
         }
-        if ui.available_width() < theme::NARROW {
+        if ui.available_width() < theme::NARROW || ui.available_height() < theme::FLAT {
             return self.tabs_ui(ui, t, &there);
         }
         let speech = there.iter().any(|p| matches!(p, Shown::Transcript | Shown::Translation));
@@ -87,7 +91,11 @@ impl HearkenApp {
                 .resizable(true)
                 .default_size(height * self.prefs.shares[1])
                 .size_range(70.0..=(height - 80.0).max(71.0))
-                .show(ui, |ui| self.sounds_ui(ui, t));
+                .show(ui, |ui| {
+                    // A panel is as high as what is in it, and little is in it at first.
+                    ui.set_min_height(ui.available_height());
+                    self.sounds_ui(ui, t);
+                });
             dragged(ui, &mut self.prefs.shares[1], shown.response.rect.height() / height);
             egui::CentralPanel::no_frame().show(ui, |ui| self.talk_ui(ui, t));
         } else if talk {
@@ -102,13 +110,19 @@ impl HearkenApp {
         if !tabs.contains(&self.view.tab) {
             self.view.tab = tabs[0];
         }
+        let low = theme::is_low(ui.ctx());
         ui.horizontal_wrapped(|ui| {
+            if low {
+                (ui.spacing_mut().item_spacing.x, ui.spacing_mut().button_padding) = (4.0, vec2(6.0, 2.0));
+            }
             for tab in &tabs {
                 let title = self.panel_title(*tab);
                 ui.selectable_value(&mut self.view.tab, *tab, title);
             }
         });
-        ui.separator();
+        if !low {
+            ui.separator();
+        }
         match self.view.tab {
             Shown::Transcript | Shown::Translation => self.speech_lines(ui, t, there),
             Shown::Conversation => self.talk_lines(ui, t),
@@ -154,16 +168,19 @@ impl HearkenApp {
             return self.empty_ui(ui, if said { self.s.no_transcript } else { self.s.no_translation });
         }
         let (mut list, s) = (std::mem::take(&mut self.view.speech), self.s);
+        let columns = if said && meant && ui.available_width() >= BESIDE { 2 } else { 1 };
         list.show(ui, s, s.transcript, t.rows.len(), |ui, n| {
             let row = t.rows[n];
             let halves = [(said, row.said.map(|n| &t.utterances[n])), (meant, row.meant.map(|n| &t.translations[n]))];
+            let halves: Vec<Option<&Line>> = halves.into_iter().filter(|(shown, _)| *shown).map(|(_, line)| line).collect();
             ui.horizontal_top(|ui| {
-                time_ui(ui, &self.heard.time(row.from));
-                let width = (ui.available_width() / if said && meant { 2.0 } else { 1.0 } - 4.0).max(0.0);
-                for (_, line) in halves.iter().filter(|(shown, _)| *shown) {
+                time_ui(ui, &self.session.heard.time(row.from));
+                let width = (ui.available_width() / columns as f32 - 4.0).max(0.0);
+                // In one column the translation stands below what it translates.
+                for column in halves.chunks(halves.len().div_ceil(columns).max(1)) {
                     ui.allocate_ui_with_layout(vec2(width, 0.0), egui::Layout::top_down(egui::Align::Min), |ui| {
                         ui.set_width(width);
-                        if let Some(line) = line {
+                        for line in column.iter().flatten() {
                             let label = ui.add(egui::Label::new(RichText::new(&line.text).size(theme::LARGE)).wrap());
                             self.copy_menu(&label, &line.text);
                         }
@@ -245,7 +262,7 @@ impl HearkenApp {
         };
         ui.add_space(4.0);
         ui.horizontal_top(|ui| {
-            time_of_ui(ui, &self.heard.time(at), 18.0);
+            time_of_ui(ui, &self.session.heard.time(at), 18.0);
             ui.add(egui::Label::new(RichText::new(text).weak()).wrap());
         });
     }
@@ -255,7 +272,7 @@ impl HearkenApp {
         let urgent = reply.emotion == Some(Emotion::Urgent);
         let colour = if urgent { colours.urgent } else { colours.replying };
         let line = ui.horizontal_top(|ui| {
-            time_ui(ui, &self.heard.time(reply.at));
+            time_ui(ui, &self.session.heard.time(reply.at));
             if let Some(emotion) = reply.emotion {
                 icons::emotion(ui, emotion, s.emotion(emotion), if urgent { colours.urgent } else { ui.visuals().weak_text_color() });
             }
@@ -307,26 +324,18 @@ impl HearkenApp {
         let mut marked = None;
         list.show(ui, s, s.sounds, count, |ui, n| {
             let sound = &t.sounds[if all { n } else { lines[n] }];
-            ui.horizontal_top(|ui| {
-                time_ui(ui, &self.heard.time(sound.first));
-                let count = if sound.count > 1 { format!(" ×{}", sound.count) } else { String::new() };
-                let label = ui.label(RichText::new(format!("{}{count}", sound.name)).size(theme::LARGE - 2.0));
-                self.copy_menu(&label, &sound.name);
-                let going = t.now.secs_since(sound.last) < STILL_SECS && t.quiet_since.is_none() && !t.finished && !t.paused;
-                if going {
-                    ui.label(RichText::new(s.still).color(theme::states(ui.visuals()).listening));
-                } else if sound.count > 1 {
-                    ui.label(RichText::new(format!("– {}", self.heard.time(sound.last))).weak());
-                }
+            ui.horizontal(|ui| {
+                time_ui(ui, &self.session.heard.time(sound.first));
                 let on = self.prefs.marked_sounds.contains(&sound.name);
                 let question = fill(s.mark_sound, &sound.name);
-                ui.with_layout(egui::Layout::right_to_left(egui::Align::Min), |ui| {
+                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                     if icons::small(ui, Icon::Bell, &question, &question).clicked() {
                         marked = Some(sound.name.clone());
                     }
                     if on {
                         ui.label(RichText::new(s.marked).weak().small());
                     }
+                    ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| self.sound_ui(ui, t, sound));
                 });
             });
         });
@@ -337,6 +346,23 @@ impl HearkenApp {
                 Some(at) => drop(marks.remove(at)),
                 None => marks.push(name),
             }
+        }
+    }
+
+    /// Name, count and since when or until when, in one line: a name that is too long for it is cut.
+    fn sound_ui(&self, ui: &mut Ui, t: &Transcript, sound: &SoundLine) {
+        let count = if sound.count > 1 { format!(" ×{}", sound.count) } else { String::new() };
+        let name = RichText::new(format!("{}{count}", sound.name)).size(theme::LARGE - 2.0);
+        let label = ui.scope(|ui| {
+            ui.set_max_width((ui.available_width() - UNTIL).max(40.0));
+            ui.add(egui::Label::new(name).truncate())
+        });
+        self.copy_menu(&label.inner, &sound.name);
+        let going = t.now.secs_since(sound.last) < STILL_SECS && t.quiet_since.is_none() && !t.finished && !t.paused;
+        if going {
+            ui.label(RichText::new(self.s.still).color(theme::states(ui.visuals()).listening));
+        } else if sound.count > 1 {
+            ui.label(RichText::new(format!("– {}", self.session.heard.time(sound.last))).weak());
         }
     }
 

@@ -21,12 +21,15 @@ impl HearkenApp {
         }
         let (mut open, s) = (true, self.s);
         let room = ui.ctx().content_rect();
-        let height = (room.height() - 120.0).max(100.0);
+        // A low window gives what it has.
+        let (above, beside) = if theme::is_low(ui.ctx()) { (4.0, 84.0) } else { (40.0, 120.0) };
+        let height = (room.height() - beside).max(100.0);
         let width = (room.width() - 60.0).clamp(200.0, 480.0);
         egui::Window::new(s.settings)
             .open(&mut open)
             .default_size([width, height.min(620.0)])
-            .default_pos(room.center_top() + egui::vec2(-width / 2.0 - 16.0, 40.0))
+            .default_pos(room.center_top() + egui::vec2(-width / 2.0 - 16.0, above))
+            .max_width((room.width() - 40.0).max(200.0))
             .collapsible(false)
             .show(ui.ctx(), |ui| {
                 egui::ScrollArea::vertical().max_height(height).auto_shrink(false).show(ui, |ui| {
@@ -77,7 +80,7 @@ impl HearkenApp {
         let mut gate = self.settings.gate;
         if ui.checkbox(&mut gate, s.gate).on_hover_text(s.gate_hint).clicked() {
             self.settings.gate = gate;
-            self.engine.send(if gate { Command::GateOn } else { Command::GateOff });
+            self.session.engine.send(if gate { Command::GateOn } else { Command::GateOff });
             self.save(&Choice::Gate(if gate { Gate::On } else { Gate::Off }));
         }
         ui.horizontal_wrapped(|ui| {
@@ -89,7 +92,7 @@ impl HearkenApp {
                 self.models.open();
             }
         });
-        ui.horizontal(|ui| {
+        ui.horizontal_wrapped(|ui| {
             let label = ui.label(s.model_folder);
             ui.add(egui::TextEdit::singleline(&mut self.view.model_folder).desired_width(180.0)).labelled_by(label.id);
             let folder = PathBuf::from(self.view.model_folder.trim());
@@ -104,7 +107,7 @@ impl HearkenApp {
     }
 
     pub(super) fn choose_model(&mut self, choice: ModelChoice) {
-        self.engine.send(Command::ChooseModel(choice.clone()));
+        self.session.engine.send(Command::ChooseModel(choice.clone()));
         self.settings.model = choice.clone();
         self.save(&Choice::Model(choice));
     }
@@ -112,7 +115,7 @@ impl HearkenApp {
     fn notifications_ui(&mut self, ui: &mut Ui) {
         let s = self.s;
         ui.checkbox(&mut self.prefs.notify, s.notify).on_hover_text(s.notify_hint);
-        let snoozed = self.heard.alerts().snoozed_until.is_some_and(|until| Instant::now() < until);
+        let snoozed = self.session.heard.alerts().snoozed_until.is_some_and(|until| Instant::now() < until);
         ui.horizontal(|ui| {
             if ui.button(s.snooze).clicked() {
                 self.snooze();
@@ -134,7 +137,7 @@ impl HearkenApp {
 
     /// The desktop hears of nothing for five minutes.
     pub(super) fn snooze(&self) {
-        self.heard.alerts().snoozed_until = Some(Instant::now() + SNOOZE);
+        self.session.heard.alerts().snoozed_until = Some(Instant::now() + SNOOZE);
     }
 
     fn caption_settings_ui(&mut self, ui: &mut Ui) {

@@ -21,8 +21,16 @@ use crate::transcript::{Shown, Transcript};
 const ONE_ROW: f32 = 1_330.0;
 /// Width of the longest words of the state, and the least that they are cut to, in points.
 const WORDS: [f32; 2] = [168.0, 60.0];
-/// Width of what stands beside them in a small window: dot, meter, three buttons and what is between.
-const BESIDE: f32 = 264.0;
+/// Width of what stands beside them in a small window: dot, three buttons and what is between, the meter left out.
+const BESIDE: f32 = 180.0;
+/// A window narrower than this has a short meter, and no room for the time in its state, in points.
+const NARROW_WORDS: f32 = 400.0;
+/// A low window at least so wide has the modes in its bar, in points.
+const LOW_ROW: f32 = 880.0;
+/// A chunk that cost less, in milliseconds, cost nothing that could be read.
+const LEAST_MS: f32 = 0.5;
+/// What of the window's height a menu cannot have: the bar that it hangs from, and its frame.
+const ABOVE_MENU: f32 = 64.0;
 /// Side of the mark that opens the options of a mode.
 const MARK: f32 = 20.0;
 /// Behind by more than this is worth a word.
@@ -36,9 +44,15 @@ impl HearkenApp {
             ui.horizontal(|ui| {
                 self.state_ui(ui, transcript);
                 self.meter_ui(ui, transcript);
+                if modes_in_bar(ui) {
+                    ui.separator();
+                    self.modes_ui(ui, transcript);
+                }
                 ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| self.few_tools_ui(ui, transcript));
             });
-            ui.horizontal_wrapped(|ui| self.modes_ui(ui, transcript));
+            if !theme::is_low(ui.ctx()) {
+                ui.horizontal_wrapped(|ui| self.modes_ui(ui, transcript));
+            }
             return;
         }
         if ui.available_width() < ONE_ROW {
@@ -65,12 +79,13 @@ impl HearkenApp {
 
     /// A dot and words: never colour alone.
     fn state_ui(&self, ui: &mut Ui, transcript: &Transcript) {
-        let (text, colour) = self.state(transcript, ui.visuals());
+        let (text, colour) = self.state(transcript, ui.visuals(), ui.ctx().content_rect().width());
         ui.horizontal(|ui| {
             let (dot, _) = ui.allocate_exact_size(vec2(16.0, 24.0), Sense::hover());
             ui.painter().circle_filled(dot.center(), 6.0, colour);
             // The widest words fix the place, so that nothing beside them jumps.
-            let width = (ui.ctx().content_rect().width() - BESIDE).clamp(WORDS[1], WORDS[0]);
+            let room = ui.ctx().content_rect().width();
+            let width = (room - BESIDE - meter_width(room)).clamp(WORDS[1], WORDS[0]);
             ui.allocate_ui_with_layout(vec2(width, 24.0), egui::Layout::left_to_right(egui::Align::Center), |ui| {
                 ui.set_min_width(width);
                 ui.add(egui::Label::new(RichText::new(text).color(colour).strong().size(theme::LARGE)).truncate());
@@ -78,9 +93,10 @@ impl HearkenApp {
         });
     }
 
-    fn state(&self, transcript: &Transcript, visuals: &egui::Visuals) -> (String, Color32) {
+    /// In words as short as a window of this width needs them.
+    fn state(&self, transcript: &Transcript, visuals: &egui::Visuals, window_width: f32) -> (String, Color32) {
         let (s, colours) = (self.s, theme::states(visuals));
-        let readings = self.engine.meters().read();
+        let readings = self.session.engine.meters().read();
         if transcript.finished {
             (s.ended.into(), colours.fault)
         } else if transcript.no_input {
@@ -96,14 +112,16 @@ impl HearkenApp {
         } else if readings.replying {
             (s.replying.into(), colours.replying)
         } else if let Some(since) = transcript.quiet_since {
-            (fill(s.quiet, self.heard.time(since)), colours.quiet)
+            let narrow = window_width < NARROW_WORDS;
+            let words = if narrow { s.quiet_short.to_owned() } else { fill(s.quiet, self.session.heard.time(since)) };
+            (words, colours.quiet)
         } else {
             (s.listening.into(), colours.listening)
         }
     }
 
     fn meter_ui(&mut self, ui: &mut Ui, transcript: &Transcript) {
-        let readings = self.engine.meters().read();
+        let readings = self.session.engine.meters().read();
         let advice = if transcript.paused { Advice::None } else { self.view.loudness.take(&readings, Instant::now()) };
         let (s, colours) = (self.s, theme::states(ui.visuals()));
         let hint = match advice {
@@ -111,7 +129,7 @@ impl HearkenApp {
             Advice::TooLoud => s.clipping,
             Advice::TooQuiet => s.too_quiet,
         };
-        let (rect, response) = ui.allocate_exact_size(vec2(84.0, 24.0), Sense::hover());
+        let (rect, response) = ui.allocate_exact_size(vec2(meter_width(ui.ctx().content_rect().width()), 24.0), Sense::hover());
         response.widget_info(|| WidgetInfo::labeled(Role::ProgressIndicator, true, hint));
         // -60 dBFS is a quiet room, 0 the loudest there is.
         let quiet = transcript.paused || transcript.no_input || transcript.quiet_since.is_some();
@@ -177,11 +195,11 @@ impl HearkenApp {
         if let Some(choice) = chosen {
             match direction {
                 DeviceDirection::Input => {
-                    self.engine.send(Command::ChooseInput(choice.clone()));
+                    self.session.engine.send(Command::ChooseInput(choice.clone()));
                     self.save(&Choice::Input(choice));
                 }
                 DeviceDirection::Output => {
-                    self.engine.send(Command::ChooseOutput(choice.clone()));
+                    self.session.engine.send(Command::ChooseOutput(choice.clone()));
                     self.save(&Choice::Output(choice));
                 }
             }
@@ -251,7 +269,7 @@ impl HearkenApp {
     }
 
     pub(super) fn become_eager(&mut self, name: &str, bias: f32) {
-        self.engine.send(Command::Eagerness { mode: name.to_owned(), bias });
+        self.session.engine.send(Command::Eagerness { mode: name.to_owned(), bias });
         for mode in self.settings.modes.iter_mut().filter(|m| m.name == name) {
             mode.eagerness = bias;
         }
@@ -259,7 +277,7 @@ impl HearkenApp {
     }
 
     fn translate_to(&mut self, language: Language) {
-        self.engine.send(Command::TranslateTo(language));
+        self.session.engine.send(Command::TranslateTo(language));
         self.take_modes(language);
         self.save(&Choice::TranslateTo(language));
     }
@@ -302,7 +320,7 @@ impl HearkenApp {
     fn first_tools_ui(&self, ui: &mut Ui, transcript: &Transcript) {
         let s = self.s;
         if icons::button(ui, Icon::Cut, s.cut, s.cut_hint).clicked() {
-            self.engine.send(Command::CutReply);
+            self.session.engine.send(Command::CutReply);
         }
         let (icon, label) = if transcript.paused { (Icon::Play, s.resume) } else { (Icon::Pause, s.pause) };
         if icons::button(ui, icon, label, s.pause_hint).clicked() {
@@ -316,27 +334,53 @@ impl HearkenApp {
         let all = icons::button(ui, Icon::All, s.more, s.more_hint);
         egui::Popup::menu(&all).show(|ui| {
             ui.set_min_width(180.0);
-            self.source_ui(ui, transcript);
-            self.voice_menu_ui(ui, transcript);
-            self.view_menu_ui(ui);
-            ui.separator();
-            if ui.button(s.history).on_hover_text(s.history_hint).clicked() {
-                self.open_history(ui.ctx());
-            }
-            if ui.button(s.export).on_hover_text(s.export_hint).clicked() {
-                self.open_export();
-            }
-            if ui.button(s.captions).on_hover_text(s.captions_hint).clicked() {
-                self.view.captions_open = !self.view.captions_open;
-            }
-            if ui.button(s.forget).on_hover_text(s.forget_hint).clicked() {
-                self.view.forgetting = true;
-            }
-            if ui.button(s.settings).on_hover_text(s.settings_hint).clicked() {
-                self.view.settings_open = !self.view.settings_open;
-            }
+            // A menu that is higher than the window is scrolled.
+            let height = (ui.ctx().content_rect().height() - ABOVE_MENU).max(60.0);
+            egui::ScrollArea::vertical().max_height(height).show(ui, |ui| self.menu_ui(ui, transcript));
         });
         self.first_tools_ui(ui, transcript);
+    }
+
+    fn menu_ui(&mut self, ui: &mut Ui, transcript: &Transcript) {
+        let s = self.s;
+        if theme::is_low(ui.ctx()) && !modes_in_bar(ui) {
+            self.mode_toggles_ui(ui, transcript);
+            ui.separator();
+        }
+        self.source_ui(ui, transcript);
+        self.voice_menu_ui(ui, transcript);
+        self.view_menu_ui(ui);
+        ui.separator();
+        if ui.button(s.history).on_hover_text(s.history_hint).clicked() {
+            self.open_history(ui.ctx());
+        }
+        if ui.button(s.export).on_hover_text(s.export_hint).clicked() {
+            self.open_export();
+        }
+        if ui.button(s.captions).on_hover_text(s.captions_hint).clicked() {
+            self.view.captions_open = !self.view.captions_open;
+        }
+        if ui.button(s.forget).on_hover_text(s.forget_hint).clicked() {
+            self.view.forgetting = true;
+        }
+        if ui.button(s.settings).on_hover_text(s.settings_hint).clicked() {
+            self.view.settings_open = !self.view.settings_open;
+        }
+    }
+
+    /// The modes in a menu, two in a row; their options stand in the settings.
+    fn mode_toggles_ui(&mut self, ui: &mut Ui, transcript: &Transcript) {
+        for pair in self.settings.modes.clone().chunks(2) {
+            ui.horizontal(|ui| {
+                for mode in pair {
+                    let on = transcript.modes.contains(&mode.name);
+                    let toggle = Button::selectable(on, self.s.mode(&mode.name)).frame_when_inactive(true).min_size(vec2(86.0, 0.0));
+                    if ui.add(toggle).on_hover_text(self.hint(mode)).clicked() {
+                        self.toggle_mode(mode, transcript);
+                    }
+                }
+            });
+        }
     }
 
     fn view_menu_ui(&mut self, ui: &mut Ui) {
@@ -355,10 +399,10 @@ impl HearkenApp {
 
     pub(super) fn health_ui(&mut self, ui: &mut Ui, transcript: &Transcript) {
         let s = self.s;
-        let readings = self.engine.meters().read();
+        let readings = self.session.engine.meters().read();
         let pace = if readings.lag_secs > LATE_SECS { fill(s.behind, format_args!("{:.0}", readings.lag_secs)) } else { s.on_time.into() };
-        // Before the first chunk there is nothing to say of it.
-        let health = if readings.chunk_ms > 0.0 { format!("{}, {pace}", fill(s.chunk_cost, cost(readings.chunk_ms))) } else { pace };
+        // Before the first chunk, and while silence is kept from the model, there is nothing to say of it.
+        let health = if readings.chunk_ms >= LEAST_MS { format!("{}, {pace}", fill(s.chunk_cost, cost(readings.chunk_ms))) } else { pace };
         let audio = if readings.recording { String::new() } else { format!(" · {}", s.audio_not) };
         let privacy = format!("{} · {}{audio}", s.privacy, self.kept());
         let recording = |ui: &mut Ui| {
@@ -370,7 +414,7 @@ impl HearkenApp {
             // One line with what is said elsewhere in a larger window; the newest notice matters most.
             ui.horizontal(|ui| {
                 recording(ui);
-                let notice = transcript.notices.back().map(|notice| format!("{}  {} · ", self.heard.time(notice.at), notice.text));
+                let notice = transcript.notices.back().map(|notice| format!("{}  {} · ", self.session.heard.time(notice.at), notice.text));
                 let text = format!("{}{} · {} · {privacy} · {health}", notice.unwrap_or_default(), transcript.source, transcript.model);
                 ui.add(egui::Label::new(RichText::new(&text).weak().small()).truncate()).on_hover_text(&text);
             });
@@ -378,15 +422,24 @@ impl HearkenApp {
         }
         ui.horizontal_wrapped(|ui| {
             recording(ui);
-            ui.label(RichText::new(privacy).weak().small());
-            ui.label(RichText::new(health).weak().small());
+            ui.label(RichText::new(format!("{privacy} · {health}")).weak().small());
             if let Some(notice) = transcript.notices.back() {
                 ui.separator();
-                let text = format!("{}  {}", self.heard.time(notice.at), notice.text);
+                let text = format!("{}  {}", self.session.heard.time(notice.at), notice.text);
                 ui.add(egui::Label::new(RichText::new(&text).small()).truncate()).on_hover_text(&text);
             }
         });
     }
+}
+
+/// Width of the meter in a window so wide.
+const fn meter_width(room: f32) -> f32 {
+    if room < NARROW_WORDS { 50.0 } else { 84.0 }
+}
+
+/// Whether a low window has the modes in its bar.
+fn modes_in_bar(ui: &Ui) -> bool {
+    theme::is_low(ui.ctx()) && ui.ctx().content_rect().width() >= LOW_ROW
 }
 
 /// What a chunk costs, in seconds with as many digits as say something.

@@ -16,6 +16,7 @@ macro_rules! strings {
         pub(super) struct Strings {
             $(pub(super) $name: &'static str,)*
             pub(super) emotions: [&'static str; 6],
+            pub(super) speaks: UiLanguage,
         }
 
         impl Strings {
@@ -31,7 +32,7 @@ macro_rules! strings {
 }
 
 strings! {
-    listening, replying, paused, no_input, loading, ended, behind, quiet, pause, resume, pause_hint, cut, cut_hint,
+    listening, replying, paused, no_input, loading, ended, behind, quiet, quiet_short, pause, resume, pause_hint, cut, cut_hint,
     forget, forget_hint, forget_ask, forget_yes, cancel, close, dismiss, level, clipping, too_quiet, model, input,
     edit, edit_mode, remove, remove_mode, mode_example, record_clip, record_hint, record_deaf, record_stop,
     recording_clip, clip_spoken, clip_unspoken, mode_saved, mode_removed, output_hint, starter_can,
@@ -47,7 +48,7 @@ strings! {
     more, more_hint, models, models_hint, models_listen, models_listening, models_download, models_go_on, models_again, models_stop,
     models_remove, models_remove_ask, models_removed, models_here, models_begun, models_absent, models_memory, models_needs, models_terms,
     models_text, models_accept, models_originals, models_asking, models_checking, models_fetching, models_preparing,
-    models_chosen, models_left, models_done, models_stopped, models_keep_using,
+    models_chosen, models_left, models_built_in, models_done, models_stopped, models_keep_using,
     no_sounds, nothing_on, nothing_shown, jump, you, heard_something, heard_sound, copy, less, less_eager, mute_sound,
     cut_off, went_on, still, mark_sound, marked, unmute, strip_label, strip_mode, stayed_silent, responded, caught_up,
     ago, settings, settings_hint, general, language, system, theme, light, dark, text_size, listen_section, gate,
@@ -60,6 +61,7 @@ strings! {
     model_folder, load, urgent_title, sound_title, keys, keys_list,
     voice, voice_hint, speak_label, speak_always, speak_urgent, speak_asked, speaking, do_not_disturb, do_not_disturb_hint,
     say_last, say_again, be_quiet, voice_who, voice_system, voice_none, voice_try, voice_trial, voice_speed,
+    display_gone_title, display_gone, display_back, display_back_unkept,
     interrupt, interrupt_hint, echo, echo_auto, echo_on, echo_off, noise_suppression, automatic_gain, untouched,
 }
 
@@ -98,6 +100,16 @@ impl Strings {
                 letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
             }
         }
+    }
+
+    /// What is said in the language of the window: `own` words where there are no `chinese` ones, too.
+    pub(super) fn pick<'a>(&self, own: &'a str, chinese: &'a str) -> &'a str {
+        if self.speaks == UiLanguage::Chinese && !chinese.is_empty() { chinese } else { own }
+    }
+
+    /// The same of a list.
+    pub(super) fn pick_list<'a>(&self, own: &'a [String], chinese: &'a [String]) -> &'a [String] {
+        if self.speaks == UiLanguage::Chinese && !chinese.is_empty() { chinese } else { own }
     }
 
     /// How long ago something was.

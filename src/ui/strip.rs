@@ -7,9 +7,10 @@ use super::{HearkenApp, theme};
 use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
 use crate::transcript::{ChunkTick, Kind, Shown, Transcript};
 
-/// Height of a row, and in a small window.
+/// Height of a row; in a small window; and in one so low that it has room for neither names nor scale.
 const ROW: f32 = 18.0;
 const LOW_ROW: f32 = 13.0;
+const BARE_ROW: f32 = 6.0;
 const COLUMN: f32 = 9.0;
 const NAMES: f32 = 92.0;
 /// Height of the scale below the rows, and seconds from one of its marks to the next.
@@ -21,6 +22,8 @@ const MARK_SECS: u64 = 10;
 struct Scale {
     left: f32,
     right: f32,
+    /// Where the rows end.
+    bottom: f32,
     now: StreamTime,
     /// Height of a row.
     row: f32,
@@ -39,23 +42,33 @@ impl HearkenApp {
     /// Paints the newest decisions of every mode that is on; time runs with the audio, not with the frames.
     pub(super) fn strip_ui(&mut self, ui: &mut egui::Ui, transcript: &Transcript) {
         let modes: Vec<String> = self.settings.modes.iter().map(|m| m.name.clone()).filter(|m| transcript.modes.contains(m)).collect();
-        let row = if theme::is_compact(ui.ctx()) { LOW_ROW } else { ROW };
-        let size = Vec2::new(ui.available_width().max(0.0), row * modes.len().max(1) as f32 + SCALE);
+        let bare = theme::is_low(ui.ctx());
+        let row = match (bare, theme::is_compact(ui.ctx())) {
+            (true, _) => BARE_ROW,
+            (false, true) => LOW_ROW,
+            (false, false) => ROW,
+        };
+        let (names, foot) = if bare { (0.0, 0.0) } else { (NAMES, SCALE) };
+        let size = Vec2::new(ui.available_width().max(0.0), row * modes.len().max(1) as f32 + foot);
         let (area, response) = ui.allocate_exact_size(size, Sense::click());
         let label = describe(self.s, transcript, &modes);
         response.widget_info(|| WidgetInfo::labeled(Role::Group, true, &label));
         // While a lane replies its own time stands still, but the room's goes on.
-        let lag = (f64::from(self.engine.meters().read().lag_secs) * f64::from(SAMPLE_RATE_HZ)) as u64;
+        let lag = (f64::from(self.session.engine.meters().read().lag_secs) * f64::from(SAMPLE_RATE_HZ)) as u64;
         let now = StreamTime::from_samples(transcript.now.0.0 + lag);
-        let scale = Scale { left: area.left() + NAMES, right: area.right() - 2.0, now, row };
+        let scale = Scale { left: area.left() + names, right: area.right() - 2.0, bottom: area.bottom() - foot, now, row };
         let painter = ui.painter_at(area);
         let weak = ui.visuals().weak_text_color();
         paint_quiet(&painter, area, scale, transcript, ui.visuals().faint_bg_color);
-        self.paint_scale(&painter, area, scale, ui.visuals());
+        if !bare {
+            self.paint_scale(&painter, area, scale, ui.visuals());
+        }
         for (n, mode) in modes.iter().enumerate() {
             let middle = area.top() + row * (n as f32 + 0.5);
             let font = FontId::proportional(theme::SMALL);
-            painter.text(pos2(area.left(), middle), Align2::LEFT_CENTER, self.s.mode(mode), font, weak);
+            if !bare {
+                painter.text(pos2(area.left(), middle), Align2::LEFT_CENTER, self.s.mode(mode), font, weak);
+            }
             for tick in transcript.strips.get(mode).into_iter().flatten().rev().map_while(|t| scale.x(t.at).map(|x| (t, x))) {
                 self.paint_tick(&painter, ui.visuals(), tick, middle, scale);
             }
@@ -100,11 +113,12 @@ impl HearkenApp {
                     (None, None) => x,
                 };
                 let half = COLUMN / 2.0 - 1.0;
+                let thin = if scale.row < LOW_ROW { 1.0 } else { 2.0 };
                 // The mark is the decision, the bar after it the reply that it started.
-                let bar = Rect::from_min_max(pos2(x - half, middle - 2.0), pos2(end + half, middle + 2.0));
+                let bar = Rect::from_min_max(pos2(x - half, middle - thin), pos2(end + half, middle + thin));
                 painter.rect_filled(bar, 2.0, colour.gamma_multiply(if pointed { 1.0 } else { 0.55 }));
-                let mark =
-                    Rect::from_min_max(pos2(x - half, middle - scale.row / 2.0 + 3.0), pos2(x + half, middle + scale.row / 2.0 - 3.0));
+                let reach = (scale.row / 2.0 - 3.0).max(2.5);
+                let mark = Rect::from_min_max(pos2(x - half, middle - reach), pos2(x + half, middle + reach));
                 painter.rect_filled(if pointed { mark.expand(1.0) } else { mark }, 2.0, colour);
             }
         }
@@ -134,9 +148,9 @@ impl HearkenApp {
         };
         let text = said(mode, tick, transcript);
         let gap = if text.is_empty() { "" } else { "\n" };
-        let level = self.engine.meters().level_at(tick.at).filter(|level| level.is_finite());
+        let level = self.session.engine.meters().level_at(tick.at).filter(|level| level.is_finite());
         let level = level.map_or_else(String::new, |level| format!(" · {level:.0} dBFS"));
-        format!("{} · {}{level}\n{}: {what}{gap}{text}", self.heard.time(tick.at), s.ago(tick.at, now), s.mode(mode))
+        format!("{} · {}{level}\n{}: {what}{gap}{text}", self.session.heard.time(tick.at), s.ago(tick.at, now), s.mode(mode))
     }
 }
 
@@ -146,7 +160,7 @@ fn paint_quiet(painter: &egui::Painter, area: Rect, scale: Scale, transcript: &T
         let Some(right) = scale.x(to) else { continue };
         let left = scale.x(from).unwrap_or(scale.left);
         if right > left {
-            painter.rect_filled(Rect::from_min_max(pos2(left, area.top()), pos2(right, area.bottom() - SCALE)), 3.0, colour);
+            painter.rect_filled(Rect::from_min_max(pos2(left, area.top()), pos2(right, scale.bottom)), 3.0, colour);
         }
     }
 }

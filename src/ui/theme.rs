@@ -24,6 +24,25 @@ pub(super) fn is_compact(ctx: &egui::Context) -> bool {
     room.width() < COMPACT[0] || room.height() < COMPACT[1]
 }
 
+/// A window lower than this, in points, keeps its height for words: the modes move into the menu, and the strip has no names.
+const LOW: f32 = 340.0;
+/// Room for panels that is lower than this shows one of them at a time.
+pub(super) const FLAT: f32 = 230.0;
+
+/// Whether the window is that low.
+pub(super) fn is_low(ctx: &egui::Context) -> bool {
+    ctx.content_rect().height() < LOW
+}
+
+/// Space above and below each part of the window.
+pub(super) fn margin(ctx: &egui::Context) -> i8 {
+    match (is_low(ctx), is_compact(ctx)) {
+        (true, _) => 2,
+        (false, true) => 5,
+        (false, false) => 8,
+    }
+}
+
 /// GB 2312 of Droid Sans Fallback (assets/fonts/README.md): egui's own fonts have no Chinese.
 const CHINESE: &[u8] = include_bytes!("../../assets/fonts/DroidSansFallback-GB2312.ttf");
 
@@ -144,8 +163,14 @@ fn shape(v: &mut Visuals, button: Color32, selected: Color32, line: Color32) {
     v.window_corner_radius = CornerRadius::same(10);
 }
 
-/// Looks for a font of the system with more characters than the built-in ones, and puts it behind them. Reads the disk.
-pub(super) fn add_system_font(ctx: &egui::Context) {
+/// Looks for a font of the system with more characters than the built-in ones, and puts it behind them. The disk is read on a
+/// thread; without one the built-in fonts are all there is.
+pub(super) fn look_for_system_font(ctx: &egui::Context) {
+    let ctx = ctx.clone();
+    let _ = std::thread::Builder::new().name("hearken-fonts".into()).spawn(move || add_system_font(&ctx));
+}
+
+fn add_system_font(ctx: &egui::Context) {
     let home = std::env::var_os("HOME").map(PathBuf::from);
     let own = home.iter().flat_map(|home| [home.join(".fonts"), home.join(".local/share/fonts"), home.join("Library/Fonts")]);
     let mut found: Vec<(usize, PathBuf)> = Vec::new();

@@ -29,7 +29,7 @@ impl HearkenApp {
                 ui.close();
             }
             if ui.add_enabled(transcript.speaking.is_some(), egui::Button::new(s.be_quiet)).clicked() {
-                self.engine.send(Command::CutReply);
+                self.session.engine.send(Command::CutReply);
                 ui.close();
             }
         });
@@ -50,7 +50,7 @@ impl HearkenApp {
     }
 
     pub(super) fn say_again(&self, reply: &Reply) {
-        self.engine.send(Command::Say { reply: reply.id, text: reply.text.clone(), emotion: reply.emotion });
+        self.session.engine.send(Command::Say { reply: reply.id, text: reply.text.clone(), emotion: reply.emotion });
     }
 
     pub(super) fn voice_settings_ui(&mut self, ui: &mut Ui) {
@@ -61,7 +61,7 @@ impl HearkenApp {
             ui.selectable_value(&mut voice.voice, VoiceChoice::System, s.voice_system);
             ui.selectable_value(&mut voice.voice, VoiceChoice::None, s.voice_none);
             if ui.add_enabled(voice.voice != VoiceChoice::None, egui::Button::new(s.voice_try)).clicked() {
-                self.engine.send(Command::Say { reply: ReplyId(0), text: s.voice_trial.into(), emotion: None });
+                self.session.engine.send(Command::Say { reply: ReplyId(0), text: s.voice_trial.into(), emotion: None });
             }
         });
         let slider = ui.add(Slider::new(&mut voice.speed, 0.5..=2.0).step_by(0.05).text(s.voice_speed));
@@ -93,12 +93,12 @@ impl HearkenApp {
     }
 
     /// Tells the engine what is wanted now.
-    fn tell_voice(&self) {
+    pub(super) fn tell_voice(&self) {
         let mut voice = self.settings.voice;
         if self.view.do_not_disturb {
             voice.speak = Speak::Asked;
         }
-        self.engine.send(Command::Voice(voice));
+        self.session.engine.send(Command::Voice(voice));
     }
 }
 

@@ -75,7 +75,7 @@ pub(super) fn bigger_ui(ui: &mut Ui, s: &Strings, card: Option<&ModelCard>) {
     let Some(card) = card else { return };
     let takes = [card.memory_bytes, card.download_bytes, card.prepared_bytes].map(size);
     let takes = takes.iter().fold(s.bigger_takes.to_owned(), |text, size| fill(&text, size));
-    let licences = card.licences.iter().map(|licence| licence.name.as_str()).collect::<Vec<_>>().join(" · ");
+    let licences = card.licences.iter().map(|licence| s.pick(&licence.name, &licence.zh.name)).collect::<Vec<_>>().join(" · ");
     egui::Frame::group(ui.style()).show(ui, |ui| {
         ui.label(RichText::new(&card.title).strong());
         for line in [s.bigger_can, &takes, &fill(s.bigger_licence, licences)] {

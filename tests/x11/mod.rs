@@ -24,7 +24,17 @@ pub struct Server {
 
 impl Server {
     pub fn start() -> Self {
+        Self::launch(Command::new("Xvfb"))
+    }
+
+    /// One at the place of another that is gone.
+    pub fn start_at(number: &str) -> Self {
         let mut command = Command::new("Xvfb");
+        command.arg(format!(":{number}"));
+        Self::launch(command)
+    }
+
+    fn launch(mut command: Command) -> Self {
         command.args(["-displayfd", "1", "-screen", "0", "1280x800x24", "+extension", "GLX", "-nolisten", "tcp"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut number = String::new();

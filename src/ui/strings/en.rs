@@ -1,6 +1,7 @@
 //! The window in English.
 
 use super::Strings;
+use crate::config::prefs::UiLanguage;
 
 pub(super) static TABLE: Strings = Strings {
     listening: "Listening",
@@ -11,6 +12,7 @@ pub(super) static TABLE: Strings = Strings {
     ended: "Ended",
     behind: "Behind by {} s",
     quiet: "Quiet since {}",
+    quiet_short: "Quiet",
     pause: "Pause",
     resume: "Resume",
     pause_hint: "Stop capturing altogether, or go on (Space)",
@@ -144,6 +146,7 @@ pub(super) static TABLE: Strings = Strings {
     models_preparing: "Preparing the weights",
     models_chosen: "Suits this machine: {}",
     models_left: "{} left",
+    models_built_in: "built in",
     models_done: "It is ready.",
     models_stopped: "Stopped. What was downloaded is kept.",
     models_keep_using: "Hearken goes on listening meanwhile. Nothing that is heard is sent: only the model comes in.",
@@ -256,6 +259,10 @@ pub(super) static TABLE: Strings = Strings {
     voice_try: "Try it",
     voice_trial: "Hello. This is how I sound when I answer.",
     voice_speed: "Speed",
+    display_gone_title: "Hearken listens without a window",
+    display_gone: "The display is gone. Listening goes on without a window, which comes back with the display, or where Hearken is started again. To end it: `kill {}`.",
+    display_back: "The display was gone for a while, and Hearken went on listening. What was heard is in the history (Ctrl+F).",
+    display_back_unkept: "The display was gone for a while, and Hearken went on listening. What was heard is not kept, because the history is off.",
     interrupt: "Be quiet when somebody speaks over a reply",
     interrupt_hint: "Otherwise it is spoken to its end",
     echo: "Take its own voice out of what it hears",
@@ -265,5 +272,6 @@ pub(super) static TABLE: Strings = Strings {
     noise_suppression: "Take noise out of what it hears",
     automatic_gain: "Bring what it hears to the same loudness",
     untouched: "While nothing is spoken and both are off, the model hears the microphone as it is.",
+    speaks: UiLanguage::English,
     emotions: ["happy", "sad", "angry", "surprised", "calm", "urgent"],
 };

@@ -1,6 +1,7 @@
 //! The window in Chinese.
 
 use super::Strings;
+use crate::config::prefs::UiLanguage;
 
 pub(super) static TABLE: Strings = Strings {
     listening: "正在听",
@@ -11,6 +12,7 @@ pub(super) static TABLE: Strings = Strings {
     ended: "已结束",
     behind: "落后 {} 秒",
     quiet: "自 {} 起安静",
+    quiet_short: "安静",
     pause: "暂停",
     resume: "继续",
     pause_hint: "完全停止采集声音，或继续（空格键）",
@@ -144,6 +146,7 @@ pub(super) static TABLE: Strings = Strings {
     models_preparing: "正在处理权重",
     models_chosen: "适合这台电脑：{}",
     models_left: "剩余 {}",
+    models_built_in: "内置",
     models_done: "已就绪。",
     models_stopped: "已停止。已下载的内容会保留。",
     models_keep_using: "期间 Hearken 继续收听。听到的内容不会发送出去，只会下载模型。",
@@ -256,6 +259,10 @@ pub(super) static TABLE: Strings = Strings {
     voice_try: "试听",
     voice_trial: "你好，我回答时就是这个声音。",
     voice_speed: "语速",
+    display_gone_title: "Hearken 在没有窗口的情况下收听",
+    display_gone: "显示器已断开。Hearken 继续收听，但没有窗口；显示器恢复或再次启动 Hearken 时窗口会重新出现。要结束它：`kill {}`。",
+    display_back: "显示器曾断开一段时间，Hearken 一直在收听。听到的内容在历史中（Ctrl+F）。",
+    display_back_unkept: "显示器曾断开一段时间，Hearken 一直在收听。由于历史已关闭，听到的内容没有保存。",
     interrupt: "有人插话时停止朗读",
     interrupt_hint: "否则读完为止",
     echo: "从听到的声音中去除自己的声音",
@@ -265,5 +272,6 @@ pub(super) static TABLE: Strings = Strings {
     noise_suppression: "去除噪声",
     automatic_gain: "自动调整音量",
     untouched: "不朗读且两项都关闭时，模型听到的就是麦克风的原声。",
+    speaks: UiLanguage::Chinese,
     emotions: ["高兴", "难过", "生气", "惊讶", "平静", "紧急"],
 };

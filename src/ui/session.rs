@@ -1,0 +1,74 @@
+//! What goes on listening whether or not there is a window: the engine, the thread that takes what it reports, what was heard so
+//! far, and what keeps it. A window looks at it and owns none of it, so that one that loses its display costs nothing of it.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::fold::{self, Heard};
+use crate::config::{HistoryPrefs, Paths, Settings};
+use crate::engine::EngineHandle;
+use crate::history::{Outlets, Recorder, Tap};
+use crate::protocol::{Command, Event, Severity};
+use crate::transcript::Transcript;
+
+/// How long the end of a session waits for the engine's last words.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Dropping it ends the session and keeps its last words.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) engine: EngineHandle,
+    pub(super) recorder: Recorder,
+    pub(super) heard: Arc<Heard>,
+    pub(super) paths: Paths,
+    pub(super) began: Instant,
+    tap: Tap,
+    /// Takes what the engine reports until it has ended; in words, why there is none.
+    fold: Result<JoinHandle<()>, String>,
+}
+
+impl Session {
+    /// Takes over `engine`, which was started with `settings`, and keeps what it hears as `keep` says.
+    pub(super) fn start(engine: EngineHandle, settings: &Settings, keep: HistoryPrefs) -> Self {
+        let shown = fold::shown(&settings.modes);
+        let heard = Heard::new(Transcript::new(shown.clone()));
+        let changed = Arc::clone(&heard);
+        let outlets = Outlets { command: Box::new(engine.sender()), changed: Box::new(move || changed.repaint()) };
+        let recorder = Recorder::start(&settings.paths, keep, shown, outlets);
+        let tap = recorder.tap();
+        let fold = fold::start(&engine, &heard, tap.clone());
+        let fold = fold.map_err(|e| format!("Nothing can be shown: a thread cannot be started ({e})."));
+        Self { engine, recorder, heard, paths: settings.paths.clone(), began: Instant::now(), tap, fold }
+    }
+
+    /// What hinders it, in words.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.fold.as_ref().err().cloned()
+    }
+
+    /// Notes in history and log that something is wrong which the engine knows nothing of.
+    pub(super) fn note(&self, kind: &str, message: &str) {
+        let at = self.heard.now();
+        self.tap.note(&Event::Problem { at, severity: Severity::Warning, kind: kind.to_owned(), message: message.to_owned() });
+    }
+
+    /// Lets the session end by itself, so that its last words are kept.
+    pub(super) fn end(&self) {
+        if !self.engine.is_running() {
+            return;
+        }
+        self.engine.send(Command::Shutdown);
+        let until = Instant::now() + GOODBYE;
+        // The thread ends once it has taken everything that the engine had to report.
+        while self.fold.as_ref().is_ok_and(|fold| !fold.is_finished()) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
