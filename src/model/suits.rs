@@ -127,7 +127,7 @@ fn because(chosen: &Candidate, candidates: &[Candidate], refused: Option<String>
     let modes = |n: usize| format!("{n} mode{}", if n == 1 { "" } else { "s" });
     let words = in_words(chosen.precision);
     let mut why = match chosen.lanes {
-        0 => format!("{words}, the fastest; yet 0.4 s of sound take {}: this machine is too slow for the model", ms(chosen)),
+        0 => format!("{words}, the fastest; yet 0.4 s of sound take {}: as busy as this machine is now, it is too slow", ms(chosen)),
         n => format!("{words}: 0.4 s of sound take {} here, and {} can keep up", ms(chosen), modes(n)),
     };
     if let Some(other) = candidates.iter().find(|c| c.precision != chosen.precision) {
@@ -199,7 +199,8 @@ mod tests {
             "4 bits: 0.4 s of sound take 160 ms here, and 2 modes can keep up; in 8 bits 210 ms and 2 modes, but not with speech without a pause"
         );
         let suited = chosen(64.0, 100.0, slow, slow);
-        assert!(suited.why.contains("too slow"), "{}", suited.why);
+        assert_eq!(suited.precision, Precision::Q8, "nothing is faster than the first of two that are as fast");
+        assert!(suited.why.contains("540 ms: as busy as this machine is now, it is too slow"), "{}", suited.why);
     }
 
     #[test]

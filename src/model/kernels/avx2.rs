@@ -22,7 +22,7 @@ const MOST_ROWS: usize = 5;
 pub(super) enum Dots {
     /// Products of pairs in 16 bits.
     Pairs,
-    /// AVX-VNNI's instruction. Never run yet: no machine that was at hand has it. It differs from `Pairs` in nothing else.
+    /// AVX-VNNI's instruction. It differs from `Pairs` in nothing else.
     Vnni,
 }
 
