@@ -30,6 +30,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crossbeam_channel::bounded;
 
@@ -37,14 +38,14 @@ use crate::audio::capture::CaptureSource;
 use crate::audio::echo::EchoPath;
 use crate::audio::file::FileSource;
 use crate::audio::paced::Paced;
-use crate::audio::playback::{FarSlot, Output, Player, system_output};
+use crate::audio::playback::{FarSlot, Output, system_output};
 use crate::audio::stdin::StreamSource;
 use crate::audio::{self, Source};
 use crate::config::{Pace, Settings, SourceChoice};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub;
 use crate::model::Model;
-use crate::protocol::ModelChoice;
+use crate::protocol::{ModelChoice, VoiceChoice};
 use crate::speech::Voice;
 use conductor::Conductor;
 
@@ -69,17 +70,20 @@ const CONTROLS: usize = 16;
 /// Interruptions that may wait: one says it all.
 const INTERRUPTIONS: usize = 1;
 
-/// What a session speaks with.
+/// What a session speaks with; asked anew for a voice that takes the place of one that stalled.
 pub struct Stage {
     /// What plays it.
-    pub output: Box<dyn Output>,
-    /// Who speaks: the first that works.
-    pub voices: Vec<Box<dyn Voice>>,
+    pub output: Box<dyn Fn() -> Box<dyn Output> + Send>,
+    /// Who speaks, where the user wants this: the first that works.
+    pub voices: Box<dyn Fn(VoiceChoice) -> Vec<Box<dyn Voice>> + Send>,
+    /// A voice or output that takes so long for one step has stalled.
+    pub stalled: Duration,
 }
 
-impl Stage {
-    fn of(settings: &Settings) -> Self {
-        Self { output: system_output(), voices: mouth::voices_of(settings.voice.voice) }
+impl Default for Stage {
+    /// The system's own.
+    fn default() -> Self {
+        Self { output: Box::new(system_output), voices: Box::new(mouth::voices_of), stalled: mouth::STALLED }
     }
 }
 
@@ -98,8 +102,7 @@ enum Tempo {
 /// When the source, the model or the file for `save_audio` cannot be opened: nothing has been started then.
 pub fn start(settings: Settings) -> Result<EngineHandle> {
     let (source, gap_secs, tempo) = open_source(&settings)?;
-    let stage = Stage::of(&settings);
-    start_with(settings, source, gap_secs, tempo, stage)
+    start_with(settings, source, gap_secs, tempo, Stage::default())
 }
 
 /// Starts a session as [`start`] does, but a microphone that is not there is waited for, and a model that is not here is
@@ -114,8 +117,7 @@ pub fn start_patiently(mut settings: Settings) -> Result<EngineHandle> {
     #[cfg(feature = "mic")]
     if let SourceChoice::Microphone(device) = &settings.source {
         let source = Box::new(CaptureSource::open_patiently(device, &settings.endurance.excluded_inputs));
-        let stage = Stage::of(&settings);
-        return start_with(settings, source, 0.0, Tempo::Live, stage);
+        return start_with(settings, source, 0.0, Tempo::Live, Stage::default());
     }
     start(settings)
 }
@@ -126,8 +128,7 @@ pub fn start_patiently(mut settings: Settings) -> Result<EngineHandle> {
 /// # Errors
 /// As [`start`].
 pub fn start_hearing(settings: Settings, source: Box<dyn Source>, pace: Pace) -> Result<EngineHandle> {
-    let stage = Stage::of(&settings);
-    start_on(settings, source, pace, stage)
+    start_on(settings, source, pace, Stage::default())
 }
 
 /// Starts a session as [`start_hearing`] does that speaks on `stage`, whatever the settings say.
@@ -159,13 +160,10 @@ fn start_with(mut settings: Settings, source: Box<dyn Source>, gap_secs: f64, te
     let (pulse, watched) = watchdog::Pulse::new();
     let excluded = settings.endurance.excluded_inputs.clone();
     let (interruption_tx, interruption_rx) = bounded(INTERRUPTIONS);
-    let (order_tx, order_rx) = bounded(mouth::ORDERS);
-    let (report_tx, report_rx) = bounded(mouth::REPORTS);
     let (far, floor) = (FarSlot::default(), Arc::new(floor::Floor::default()));
     let echo = EchoPath::new(far.clone(), settings.voice);
     let hearing = capture::Hearing { echo, floor: Arc::clone(&floor), interruptions: interruption_tx };
-    let player = Player::new(stage.output, settings.output.clone(), far);
-    let voice = mouth::Mouth::new(order_rx, report_tx, player, floor, settings.voice, stage.voices);
+    let mouth = mouth::MouthHandle::start(mouth::Cast { stage, far, floor }, settings.voice, settings.output.clone())?;
     let parts = conductor::Parts {
         settings,
         model,
@@ -177,7 +175,7 @@ fn start_with(mut settings: Settings, source: Box<dyn Source>, gap_secs: f64, te
         control: control_tx,
         meters: Arc::clone(&meters),
         recordings: recordings::Recordings::new(save),
-        mouth: mouth::MouthHandle::new(order_tx, report_rx),
+        mouth,
         interruptions: interruption_rx,
         pulse,
         trouble,
@@ -185,13 +183,11 @@ fn start_with(mut settings: Settings, source: Box<dyn Source>, gap_secs: f64, te
     let conductor = Conductor::new(parts)?;
     let ends = capture::Ends { out: feeder, control: control_rx };
     let capture = capture::Capture::new(source, (gap_secs, tempo), ends, hearing, Arc::clone(&meters)).excluding(&excluded);
-    let threads = vec![
-        spawn("hearken-voice", move || voice.run())?,
-        spawn("hearken-capture", move || capture.run())?,
-        spawn("hearken-inference", move || conductor.run())?,
-    ];
+    let threads = vec![spawn("hearken-capture", move || capture.run())?, spawn("hearken-inference", move || conductor.run())?];
+    // A face that takes no events now has other trouble; this one would be old news later.
+    let tell = move |busy, at| drop(event_tx.try_send(watchdog::model_stalls(busy, at)));
     // It ends when the inference thread does.
-    spawn("hearken-watchdog", move || watchdog::watch(&watched, watchdog::STALLED, &event_tx)).map(drop)?;
+    spawn("hearken-watchdog", move || watchdog::watch(&watched, watchdog::STALLED, tell)).map(drop)?;
     Ok(EngineHandle::new(command_tx, event_rx, meters, threads))
 }
 

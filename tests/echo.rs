@@ -156,9 +156,10 @@ fn nineteen_of_twenty_people_who_speak_over_a_reply_are_heard_and_the_voice_fade
     fades.sort_by(f32::total_cmp);
     kept.sort_by(f32::total_cmp);
     println!(
-        "{heard} of {of} heard; from the first sound to silence: median {:.0} ms, 90 % within {:.0} ms; first 300 ms of speech: median {:.1} dB, worst tenth {:.1} dB",
+        "{heard} of {of} heard; from the first sound to silence: median {:.0} ms, 90 % within {:.0} ms, the last after {:.0} ms; first 300 ms of speech: median {:.1} dB, worst tenth {:.1} dB",
         fades[fades.len() / 2],
         fades[fades.len() * 9 / 10 - 1],
+        fades[fades.len() - 1],
         kept[kept.len() / 2],
         kept[kept.len() / 10]
     );

@@ -15,7 +15,7 @@ use super::ear::Ear;
 use super::failures::Failures;
 use super::intake::Taker;
 use super::meters::{Flag, Meters};
-use super::mouth::{MouthHandle, Order};
+use super::mouth::MouthHandle;
 use super::opening::Opening;
 use super::overload::Overload;
 use super::pace::Pace;
@@ -311,7 +311,7 @@ impl Conductor {
 
     /// Makes one pass; false when there was nothing to do.
     fn pass(&mut self) -> bool {
-        self.parts.pulse.begin(self.now);
+        self.parts.pulse.begin_at(self.now);
         let pass = catch_unwind(AssertUnwindSafe(|| self.session.pass(&mut self.out)));
         self.parts.pulse.end();
         match pass.unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, panic_message(panic.as_ref())))) {
@@ -349,10 +349,7 @@ impl Conductor {
                 workers::load_model(choice, modes, &self.parts.settings, self.ready_tx.clone())
             }
             Command::ChooseInput(device) => self.order(Control::Switch(device)),
-            Command::ChooseOutput(device) => {
-                self.parts.settings.output = device.clone();
-                self.parts.mouth.order(Order::Output(device))
-            }
+            Command::ChooseOutput(device) => self.play_on(device),
             Command::Voice(conduct) => self.speak_like(conduct),
             Command::Say { reply, text, emotion } => self.say(reply, &text, emotion),
             Command::TranslateTo(language) => self.reread_modes(language),
@@ -572,6 +569,7 @@ impl Conductor {
             problems: self.problems,
         });
         self.send_events();
+        self.parts.mouth.finish();
     }
 }
 

@@ -3,30 +3,38 @@
 //! Responsible for the order in which replies are said, for when one begins, and for what is done about a voice or an
 //! output that fails. Not responsible for which replies are to be spoken ([`super::conductor`] orders that).
 
+mod handle;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, never};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 
 use super::floor::{Floor, may_begin};
+use super::watchdog::Pulse;
 use crate::audio::playback::{Flow, Player};
-use crate::error::{Error, ErrorKind, Fall, Falls, Result};
+use crate::error::{Error, ErrorKind, Fall, Falls};
 use crate::protocol::{DeviceChoice, Emotion, ReplyId, VoiceChoice, VoiceConduct};
 use crate::speech::sentences::Sentences;
 use crate::speech::{Manner, NullVoice, Spoken, Tongue, Utterance, Voice, Words, spoken_form, system_voices};
 
+pub(super) use handle::{Cast, MouthHandle, Stalled};
+
 /// Orders that may wait: every piece of the longest replies of some seconds.
-pub(super) const ORDERS: usize = 4_096;
+const ORDERS: usize = 4_096;
 /// Reports that may wait: more than a person hears in a minute.
-pub(super) const REPORTS: usize = 64;
+const REPORTS: usize = 64;
 /// Replies that wait behind the one that is being said; an older one is left as text, for nobody wants to hear it any more.
 const WAITING: usize = 3;
 /// How long the thread sleeps while the loudspeaker has enough, or while somebody else speaks.
 const NAP: Duration = Duration::from_millis(15);
 /// How often an idle thread looks whether the output may be closed.
 const IDLE: Duration = Duration::from_secs(5);
+/// Work that takes the voice's thread so long has stalled: a lost output is asked for eight times, 3 s each, before that is
+/// given up.
+pub(super) const STALLED: Duration = Duration::from_secs(30);
 /// Failures in a row after which a voice is not tried any more, until another is chosen.
 const STRIKES: u32 = 2;
 
@@ -58,6 +66,8 @@ pub(super) enum Report {
     /// It stays text.
     Unsaid(ReplyId),
     Trouble(Error),
+    /// It has been at one piece of work for so long; the watchdog says so.
+    Stalled(Duration),
 }
 
 /// The voice's thread.
@@ -72,6 +82,7 @@ pub(super) struct Mouth {
     turns: VecDeque<Turn>,
     /// Troubles that were told and not overcome since.
     told: BTreeSet<String>,
+    pulse: Arc<Pulse>,
     gone: bool,
 }
 
@@ -108,19 +119,19 @@ pub(super) fn voices_of(choice: VoiceChoice) -> Vec<Box<dyn Voice>> {
 }
 
 impl Mouth {
-    pub(super) fn new(
-        orders: Receiver<Order>,
-        reports: Sender<Report>,
+    fn new(
+        (orders, reports): (Receiver<Order>, Sender<Report>),
         player: Player,
         floor: Arc<Floor>,
         conduct: VoiceConduct,
         voices: Vec<Box<dyn Voice>>,
+        pulse: Arc<Pulse>,
     ) -> Self {
         let voices = voices.into_iter().map(|voice| (voice, 0)).collect();
-        Self { orders, reports, player, floor, conduct, voices, turns: VecDeque::new(), told: BTreeSet::new(), gone: false }
+        Self { orders, reports, player, floor, conduct, voices, turns: VecDeque::new(), told: BTreeSet::new(), pulse, gone: false }
     }
 
-    pub(super) fn run(mut self) {
+    fn run(mut self) {
         let mut falls = Falls::default();
         while !self.gone {
             if catch_unwind(AssertUnwindSafe(|| self.turn())).is_err() {
@@ -149,19 +160,24 @@ impl Mouth {
     }
 
     fn turn(&mut self) {
+        self.pulse.begin();
         self.take_orders();
-        if self.turns.is_empty() {
-            match self.orders.recv_timeout(IDLE) {
-                Ok(order) => self.obey(order),
-                Err(RecvTimeoutError::Timeout) => self.player.rest(),
-                Err(RecvTimeoutError::Disconnected) => self.gone = true,
+        let pace = if self.turns.is_empty() { Pace::Rest } else { self.step() };
+        self.pulse.end();
+        let nap = match pace {
+            Pace::GoOn => return,
+            Pace::Wait => NAP,
+            Pace::Rest => IDLE,
+        };
+        match self.orders.recv_timeout(nap) {
+            Ok(order) => {
+                self.pulse.begin();
+                self.obey(order);
+                self.pulse.end();
             }
-        } else if self.step() == Pace::Wait {
-            match self.orders.recv_timeout(NAP) {
-                Ok(order) => self.obey(order),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => self.gone = true,
-            }
+            Err(RecvTimeoutError::Timeout) if pace == Pace::Rest => self.player.rest(),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => self.gone = true,
         }
     }
 
@@ -426,11 +442,15 @@ impl Mouth {
 /// What troubles of the output are told about.
 const OUTPUT: &str = "the output";
 
-/// Whether there is more to do at once.
+/// When there is more to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pace {
+    /// At once.
     GoOn,
+    /// In a moment.
     Wait,
+    /// When there is another reply.
+    Rest,
 }
 
 /// How a reply ends.
@@ -438,60 +458,6 @@ enum Pace {
 enum Ending {
     Whole,
     Cut,
-}
-
-/// The conductor's end of the voice's thread.
-pub(super) struct MouthHandle {
-    pub(super) orders: Sender<Order>,
-    pub(super) reports: Receiver<Report>,
-    /// Replies that are being said, or wait for it.
-    open: BTreeSet<ReplyId>,
-}
-
-impl MouthHandle {
-    pub(super) const fn new(orders: Sender<Order>, reports: Receiver<Report>) -> Self {
-        Self { orders, reports, open: BTreeSet::new() }
-    }
-
-    /// Begins to say a reply.
-    pub(super) fn begin(&mut self, reply: ReplyId, emotion: Option<Emotion>) {
-        if self.order(Order::Begin { reply, emotion }).is_ok() {
-            self.open.insert(reply);
-        }
-    }
-
-    /// Hands a piece of a reply on, if it is one that is said.
-    pub(super) fn text(&self, reply: ReplyId, text: &str) {
-        if self.open.contains(&reply) && !text.is_empty() {
-            // A voice that is stuck loses a piece; the text stands in the window.
-            let _ = self.order(Order::Text { reply, text: text.to_owned() });
-        }
-    }
-
-    pub(super) fn end(&self, reply: ReplyId) {
-        if self.open.contains(&reply) {
-            let _ = self.order(Order::End { reply });
-        }
-    }
-
-    pub(super) fn order(&self, order: Order) -> Result<()> {
-        self.orders.try_send(order).map_err(|_| Error::new(ErrorKind::Internal, "the voice's thread does not take orders"))
-    }
-
-    /// Learns that a reply has ended.
-    pub(super) fn ended(&mut self, reply: ReplyId) {
-        self.open.remove(&reply);
-    }
-
-    /// Its thread has ended: nothing is being said, and nothing will be.
-    pub(super) fn is_gone(&mut self) {
-        self.open.clear();
-        self.reports = never();
-    }
-
-    pub(super) fn is_busy(&self) -> bool {
-        !self.open.is_empty()
-    }
 }
 
 #[cfg(test)]

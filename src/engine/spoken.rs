@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use super::Tempo;
 use super::capture::Control;
 use super::conductor::Conductor;
-use super::mouth::{Order, Report};
+use super::mouth::{Order, Report, Stalled};
 use crate::config::Panel;
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::{Emotion, Event, ReplyId, Severity, Speak, VoiceConduct};
+use crate::protocol::{DeviceChoice, Emotion, Event, ReplyId, Severity, Speak, VoiceConduct};
 
 /// How long the end of a session waits for the voice to fade.
 const FADE: Duration = Duration::from_millis(400);
@@ -53,13 +53,21 @@ impl Conductor {
     pub(super) fn take_report(&mut self, report: Report) {
         let at = self.now;
         match report {
-            Report::Started(reply) => self.out.push(Event::VoiceStarted { at, reply }),
+            Report::Started(reply) => {
+                self.parts.mouth.started(reply);
+                self.out.push(Event::VoiceStarted { at, reply });
+            }
             Report::Finished { reply, cut } => {
-                self.parts.mouth.ended(reply);
+                if cut {
+                    self.parts.mouth.ended(reply)
+                } else {
+                    self.parts.mouth.said(reply)
+                }
                 self.out.push(Event::VoiceFinished { at, reply, cut });
             }
             Report::Unsaid(reply) => self.parts.mouth.ended(reply),
             Report::Trouble(error) => self.problem(Severity::Warning, &error),
+            Report::Stalled(busy) => self.voice_stalls(busy),
         }
     }
 
@@ -78,12 +86,40 @@ impl Conductor {
 
     /// The voice's thread has ended, which it does not do by itself: what it was saying stays text.
     pub(super) fn voice_is_gone(&mut self) {
-        self.parts.mouth.is_gone();
-        self.problem(Severity::Warning, &Error::new(ErrorKind::Internal, "the voice has failed; replies are shown as text"));
+        self.voice_is_lost();
+        let why = "the voice has failed; replies are shown as text until the voice's settings or the output are changed";
+        self.problem(Severity::Warning, &Error::new(ErrorKind::Voice, why));
+    }
+
+    /// The voice's thread is stuck in something, for `busy` by now: another takes its place.
+    fn voice_stalls(&mut self, busy: Duration) {
+        self.voice_is_lost();
+        match self.parts.mouth.replace(self.parts.settings.voice, self.parts.settings.output.clone()) {
+            Ok(Stalled::Replaced) => {
+                let why = format!("the voice was stuck for {} s and begins again; what it was saying is shown as text", busy.as_secs());
+                self.problem(Severity::Warning, &Error::new(ErrorKind::Voice, why));
+            }
+            Ok(Stalled::ReplacedAgain) => {}
+            Ok(Stalled::Down) => self.voice_is_gone(),
+            Err(error) => self.problem(Severity::Warning, &error),
+        }
+    }
+
+    fn voice_is_lost(&mut self) {
+        if let Some(reply) = self.parts.mouth.lost() {
+            self.out.push(Event::VoiceFinished { at: self.now, reply, cut: true });
+        }
+    }
+
+    pub(super) fn play_on(&mut self, output: DeviceChoice) -> Result<()> {
+        self.parts.settings.output = output.clone();
+        self.parts.mouth.revive(self.parts.settings.voice, output.clone())?;
+        self.parts.mouth.order(Order::Output(output))
     }
 
     pub(super) fn speak_like(&mut self, conduct: VoiceConduct) -> Result<()> {
         let before = std::mem::replace(&mut self.parts.settings.voice, conduct);
+        self.parts.mouth.revive(conduct, self.parts.settings.output.clone())?;
         self.parts.mouth.order(Order::Conduct(conduct))?;
         if conduct.speak == Speak::Asked && before.speak != Speak::Asked {
             self.parts.mouth.order(Order::Cut)?;

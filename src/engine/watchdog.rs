@@ -1,7 +1,7 @@
 //! Notices that a worker has been at one piece of work for far too long, and says so once.
 //!
-//! It cannot end that work: there is no safe way to. What waits meanwhile stays bounded ([`super::intake`]), and listening goes
-//! on when the work is done.
+//! It cannot end that work: there is no safe way to. What waits for the model meanwhile stays bounded ([`super::intake`]), and
+//! listening goes on when the work is done; a voice is replaced by another ([`super::mouth`]).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -46,8 +46,13 @@ impl Pulse {
     }
 
     /// Work begins at audio time `at`.
-    pub(super) fn begin(&self, at: StreamTime) {
+    pub(super) fn begin_at(&self, at: StreamTime) {
         self.at.store(at.0.0, Ordering::Relaxed);
+        self.begin();
+    }
+
+    /// Work begins that belongs to no audio time.
+    pub(super) fn begin(&self) {
         self.since_ms.store(self.begun.elapsed().as_millis() as u64 + 1, Ordering::Release);
     }
 
@@ -63,19 +68,23 @@ impl Pulse {
     }
 }
 
-/// Watches until the worker is gone; work that takes longer than `limit` is told once.
-pub(super) fn watch(watched: &Watched, limit: Duration, events: &Sender<Event>) {
+/// Watches until the worker is gone; work that takes longer than `limit` is told once, with the time that it has taken by then
+/// and the audio time at which it began.
+pub(super) fn watch(watched: &Watched, limit: Duration, mut tell: impl FnMut(Duration, StreamTime)) {
     let mut told = None;
     while watched.alive.recv_timeout(LOOK.min(limit)) == Err(RecvTimeoutError::Timeout) {
         let Some(pulse) = watched.pulse.upgrade() else { return };
         let Some((busy, work)) = pulse.busy().filter(|(busy, work)| *busy >= limit && told != Some(*work)) else { continue };
         told = Some(work);
-        let why = format!("the model has not answered for {} s; listening goes on when it does", busy.as_secs());
-        let (kind, message) = (ErrorKind::Busy.name().to_owned(), Error::new(ErrorKind::Busy, why).to_string());
-        let at = StreamTime::from_samples(pulse.at.load(Ordering::Relaxed));
-        // A face that takes no events now has other trouble; this one would be old news later.
-        let _ = events.try_send(Event::Problem { at, severity: Severity::Warning, kind, message });
+        tell(busy, StreamTime::from_samples(pulse.at.load(Ordering::Relaxed)));
     }
+}
+
+/// What is said of a model that has computed for `busy`, since `at`.
+pub(super) fn model_stalls(busy: Duration, at: StreamTime) -> Event {
+    let why = format!("the model has not answered for {} s; listening goes on when it does", busy.as_secs());
+    let (kind, message) = (ErrorKind::Busy.name().to_owned(), Error::new(ErrorKind::Busy, why).to_string());
+    Event::Problem { at, severity: Severity::Warning, kind, message }
 }
 
 #[cfg(test)]
@@ -85,15 +94,16 @@ mod tests {
     #[test]
     fn work_that_stalls_is_told_once_and_the_next_stall_again() {
         let ((pulse, watched), (tx, rx)) = (Pulse::new(), bounded(8));
-        let watchdog = std::thread::spawn(move || watch(&watched, Duration::from_millis(100), &tx));
+        let watchdog =
+            std::thread::spawn(move || watch(&watched, Duration::from_millis(100), |busy, at| tx.send(model_stalls(busy, at)).unwrap()));
         for _ in 0..20 {
-            pulse.begin(StreamTime::from_samples(16_000));
+            pulse.begin_at(StreamTime::from_samples(16_000));
             std::thread::sleep(Duration::from_millis(10));
             pulse.end();
         }
         assert!(rx.is_empty(), "work that ends in time is no stall");
         for _ in 0..2 {
-            pulse.begin(StreamTime::from_samples(32_000));
+            pulse.begin_at(StreamTime::from_samples(32_000));
             std::thread::sleep(Duration::from_millis(500));
             pulse.end();
             let said: Vec<Event> = rx.try_iter().collect();

@@ -5,7 +5,8 @@
 //! looked at: its filter's, in which a person is whole, once the filter is known to take the echo away; and its
 //! suppressor's, in which less of a person is left and far less of the echo. How much of the echo reaches the microphone, and
 //! how much of it is left in either, is learnt from the frames in which nobody speaks; until it is learnt, only what is louder
-//! than the whole echo counts.
+//! than the whole echo counts. The filter alone convicts nobody: it ends before the room's answer does, and when a loud word
+//! of the reply has ended, what is left of that answer stands out like a person. The suppressor takes it away.
 
 use std::collections::VecDeque;
 
@@ -37,6 +38,15 @@ const WINDOW: usize = 30;
 const PERHAPS: usize = 4;
 /// Voiced frames after which somebody speaks: 80 ms. What a cough has of a voice is too rough to count for longer, a key has none.
 const SPEAKS: usize = 8;
+/// Of which so many have to be heard through the suppressor: of 200 people who spoke over a reply none was heard later or less
+/// for it, and of the ends of Hearken's own words none is heard there.
+const SPEAKS_IN_CLEAN: usize = 4;
+/// A vowel that is so much louder than what the suppressor leaves of the echo, in dB, and so voiced is a person's for sure, ...
+const SURELY_DB: f32 = 8.0;
+const SURELY_VOICED: f32 = 0.6;
+/// ... and so many frames of it within 150 ms are enough: a "Stop!" has no more. The end of a cough is too rough.
+const SURE: usize = 5;
+const SURE_WINDOW: usize = 15;
 /// What is so like the far end (measured: a person over an echo reaches 0.55 in one case of twenty, an echo that the canceller
 /// does not know 0.72 in every second) is no person, ...
 const OWN: f32 = 0.55;
@@ -95,9 +105,21 @@ pub struct BargeIn {
     knows: u32,
     /// Frames that are left of the time after the canceller lost the room.
     estranged: u32,
-    evidence: VecDeque<bool>,
+    evidence: VecDeque<Evidence>,
     doubt: u32,
     distrust: u32,
+}
+
+/// What a frame has of a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Evidence {
+    Nothing,
+    /// Speech that the filter leaves.
+    Linear,
+    /// Speech that the suppressor leaves as well.
+    Clean,
+    /// The same, and so loud and voiced that there is no doubt.
+    Sure,
 }
 
 impl Default for BargeIn {
@@ -144,11 +166,17 @@ impl BargeIn {
         let in_clean = frame.clean.is_speech() && (!plays || clean_db > self.clean_residue_db + MARGIN_DB);
         let knows = self.knows >= KNOWS;
         let in_linear = frame.linear.is_speech() && (!plays || knows && linear_db > self.linear_residue_db + MARGIN_DB);
-        let speech = in_clean || in_linear;
+        let sure = frame.clean.voicing > SURELY_VOICED && clean_db > self.clean_residue_db + SURELY_DB;
+        let evidence = match (in_clean, in_linear) {
+            (true, _) if sure => Evidence::Sure,
+            (true, _) => Evidence::Clean,
+            (false, true) => Evidence::Linear,
+            (false, false) => Evidence::Nothing,
+        };
         if plays {
-            self.learn(frame, far_db, (clean_db, linear_db), speech);
+            self.learn(frame, far_db, (clean_db, linear_db), evidence != Evidence::Nothing);
         }
-        self.note(speech);
+        self.note(evidence);
         self.estranged = self.estranged.saturating_sub(1);
         // By whatever way: also by one that the canceller does not know.
         if self.far_loudest(None) > FAR_SILENT_DB && self.voiced() >= PERHAPS {
@@ -160,7 +188,7 @@ impl BargeIn {
     /// Whether somebody speaks at this very moment, as far as 80 ms show it.
     #[must_use]
     pub fn hears_speech(&self) -> bool {
-        self.evidence.iter().rev().take(8).filter(|speech| **speech).count() >= 3
+        self.evidence.iter().rev().take(8).filter(|of| **of != Evidence::Nothing).count() >= 3
     }
 
     fn far_loudest(&self, delay_ms: Option<i32>) -> f32 {
@@ -195,15 +223,15 @@ impl BargeIn {
         }
     }
 
-    fn note(&mut self, speech: bool) {
+    fn note(&mut self, evidence: Evidence) {
         if self.evidence.len() == WINDOW {
             self.evidence.pop_front();
         }
-        self.evidence.push_back(speech);
+        self.evidence.push_back(evidence);
     }
 
     fn voiced(&self) -> usize {
-        self.evidence.iter().filter(|speech| **speech).count()
+        self.evidence.iter().filter(|of| **of != Evidence::Nothing).count()
     }
 
     /// What is like the far end is Hearken's own voice.
@@ -220,7 +248,9 @@ impl BargeIn {
 
     fn conclude(&mut self) -> Verdict {
         let voiced = self.voiced();
-        if voiced >= SPEAKS {
+        let in_clean = self.evidence.iter().filter(|of| matches!(of, Evidence::Clean | Evidence::Sure)).count();
+        let sure = self.evidence.iter().rev().take(SURE_WINDOW).filter(|of| **of == Evidence::Sure).count();
+        if sure >= SURE || voiced >= SPEAKS && in_clean >= SPEAKS_IN_CLEAN {
             return Verdict::Speaking;
         }
         self.doubt = if voiced >= PERHAPS { DOUBT } else { self.doubt.saturating_sub(1) };
@@ -264,17 +294,19 @@ mod tests {
     }
 
     #[test]
-    fn speech_as_loud_as_the_echo_cuts_within_150_ms_and_is_suspected_before() {
-        let speech = |_| frame(-32.0, -38.0, -15.0, 0.9);
-        assert_eq!(until(&mut settled(), Verdict::Perhaps, speech), Some(PERHAPS - 1));
-        assert_eq!(until(&mut settled(), Verdict::Speaking, speech), Some(SPEAKS - 1));
+    fn speech_as_loud_as_the_echo_cuts_within_80_ms_and_a_clear_vowel_within_50_ms() {
+        for (voicing, frames) in [(0.5, SPEAKS), (0.9, SURE)] {
+            let speech = |_| frame(-32.0, -38.0, -15.0, voicing);
+            assert_eq!(until(&mut settled(), Verdict::Perhaps, speech), Some(PERHAPS - 1), "it is suspected before");
+            assert_eq!(until(&mut settled(), Verdict::Speaking, speech), Some(frames - 1));
+        }
     }
 
     #[test]
     fn what_is_not_voiced_or_too_short_cuts_nothing() {
         assert_eq!(until(&mut settled(), Verdict::Speaking, |_| frame(-20.0, -22.0, -15.0, 0.3)), None, "noise");
-        let cough = |n: usize| frame(-20.0, -22.0, -15.0, if (20..25).contains(&n) { 0.8 } else { 0.4 });
-        assert_eq!(until(&mut settled(), Verdict::Speaking, cough), None, "50 ms of voice in a cough");
+        let cough = |n: usize| frame(-20.0, -22.0, -15.0, if (20..27).contains(&n) { 0.55 } else { 0.4 });
+        assert_eq!(until(&mut settled(), Verdict::Speaking, cough), None, "70 ms of a rough voice in a cough");
         let key = |n: usize| if n % 20 < 2 { frame(-20.0, -22.0, -15.0, 0.2) } else { frame(-35.0, -65.0, -15.0, 0.9) };
         assert_eq!(until(&mut settled(), Verdict::Speaking, key), None, "keys");
     }
@@ -295,9 +327,22 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_a_loud_word_that_the_filter_does_not_reach_is_no_person() {
+        let mut detector = settled();
+        // The word has ended; the room answers on, the suppressor takes that away.
+        let answer = |n: usize| {
+            let fading = frame(-35.0 - n as f32, -90.0, -120.0, 0.7);
+            let linear = HeardFrame { level_db: -41.0 - n as f32 / 2.0, ..fading.linear };
+            Frame { linear, ..fading }
+        };
+        let verdicts: Vec<Verdict> = (0..40).map(|n| detector.step(&answer(n), another)).collect();
+        assert!(verdicts.contains(&Verdict::Perhaps) && !verdicts.contains(&Verdict::Speaking), "{verdicts:?}");
+    }
+
+    #[test]
     fn a_doubt_passes() {
         let mut detector = settled();
-        let syllable = |n: usize| if n < 5 { frame(-32.0, -38.0, -15.0, 0.9) } else { frame(-35.0, -65.0, -15.0, 0.9) };
+        let syllable = |n: usize| if n < 5 { frame(-32.0, -38.0, -15.0, 0.5) } else { frame(-35.0, -65.0, -15.0, 0.9) };
         assert_eq!(until(&mut detector, Verdict::Speaking, syllable), None);
         assert_eq!(detector.step(&syllable(9), another), Verdict::Alone);
     }
@@ -309,10 +354,6 @@ mod tests {
         for n in 0..100 {
             assert_ne!(detector.step(&jumped(n), || 0.8), Verdict::Speaking, "frame {n}");
         }
-        assert_eq!(
-            until(&mut detector, Verdict::Speaking, |_| frame(-20.0, -21.0, -15.0, 0.9)),
-            Some(SPEAKS - 1),
-            "a person, 15 dB over it"
-        );
+        assert_eq!(until(&mut detector, Verdict::Speaking, |_| frame(-20.0, -21.0, -15.0, 0.9)), Some(SURE - 1), "a person, 15 dB over it");
     }
 }

@@ -1,6 +1,6 @@
 //! [`Player`]: the open output, resampled to, and what happens when it is lost.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::line::FarEnd;
@@ -22,18 +22,43 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// The far end of the output that is open, where the capture thread finds it; a newer one takes the place of an older.
 #[derive(Clone, Default)]
-pub struct FarSlot(Arc<Mutex<Option<(FarEnd, Route)>>>);
+pub struct FarSlot {
+    kept: Arc<Mutex<Kept>>,
+    /// Which of the players this is, counted from the first.
+    number: u64,
+}
+
+#[derive(Default)]
+struct Kept {
+    far_end: Option<(FarEnd, Route)>,
+    newest: u64,
+}
 
 impl FarSlot {
     /// The far end of an output that was opened since the last time.
     #[must_use]
     pub fn take(&self) -> Option<(FarEnd, Route)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.lock().far_end.take()
     }
 
-    /// Offers the far end of an output that was just opened.
+    /// Offers the far end of an output that was just opened, unless another player has taken this one's place.
     pub fn put(&self, far_end: FarEnd, route: Route) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((far_end, route));
+        let mut kept = self.lock();
+        if kept.newest == self.number {
+            kept.far_end = Some((far_end, route));
+        }
+    }
+
+    /// The same slot for a player that takes the place of all before it: what they may yet open is not listened to.
+    #[must_use]
+    pub fn successor(&self) -> Self {
+        let mut kept = self.lock();
+        kept.newest += 1;
+        Self { kept: Arc::clone(&self.kept), number: kept.newest }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -315,6 +340,16 @@ mod tests {
         dead.store(2, Ordering::Relaxed);
         let error = player.pump().unwrap_err();
         assert!(error.message().contains("shown as text") && !player.is_open(), "{error}");
+    }
+
+    #[test]
+    fn a_player_that_was_replaced_offers_no_far_end_any_more() {
+        let first = FarSlot::default();
+        let second = first.successor();
+        second.put(line(48_000).2, Route::Room);
+        first.put(line(8_000).2, Route::Headphones);
+        assert!(first.take().is_some_and(|(far_end, route)| far_end.rate_hz() == 48_000 && route == Route::Room));
+        assert!(second.take().is_none());
     }
 
     #[test]

@@ -129,6 +129,7 @@ pub fn stage(room: Room, near: Vec<f32>) -> (RoomOutput, RoomMicrophone) {
 }
 
 /// The loudspeaker of a room.
+#[derive(Clone)]
 pub struct RoomOutput {
     fillers: Sender<Filler>,
 }

@@ -2,16 +2,16 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-
-use crossbeam_channel::bounded;
 
 use super::*;
 use crate::audio::playback::line::{FarEnd, line};
 use crate::audio::playback::{FarSlot, Opened, Outdated, Output, Playing, Route};
+use crate::engine::Stage;
 use crate::error::ErrorKind;
 
 const LONG: Duration = Duration::from_secs(5);
+/// What takes the voice so long has stalled: longer than a test keeps it waiting, shorter than a test lasts.
+const STALLS: Duration = Duration::from_millis(1_500);
 
 /// Says 50 ms for each letter, and keeps what it was asked to say.
 struct Letters {
@@ -19,6 +19,8 @@ struct Letters {
     said: Arc<Mutex<Vec<String>>>,
     /// Fails at the sentence that has this word: before its first sample, or in its middle.
     fails_at: Option<(&'static str, bool)>,
+    /// A sentence that hangs does so until this.
+    freed: Arc<AtomicBool>,
 }
 
 struct Saying50 {
@@ -34,6 +36,9 @@ impl Voice for Letters {
     fn say(&mut self, words: &Words) -> Result<Box<dyn Utterance>> {
         assert!(!words.text.contains("panic"), "this voice panics");
         self.said.lock().unwrap().push(format!("{}: {}", self.name, words.text));
+        while words.text.contains("hang") && !self.freed.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let left = words.text.chars().filter(|c| c.is_alphanumeric()).count();
         match self.fails_at {
             Some((word, midway)) if words.text.contains(word) => {
@@ -100,25 +105,30 @@ struct Bench {
     said: Arc<Mutex<Vec<String>>>,
     floor: Arc<Floor>,
     there: Arc<AtomicBool>,
+    freed: Arc<AtomicBool>,
     far: FarSlot,
-    thread: JoinHandle<()>,
 }
 
 impl Bench {
     fn new(fails: &[Option<(&'static str, bool)>]) -> Self {
-        let (orders, order_rx) = bounded(ORDERS);
-        let (report_tx, reports) = bounded(REPORTS);
-        let (said, floor, there): (Arc<Mutex<Vec<String>>>, Arc<Floor>, _) =
-            (Arc::default(), Arc::default(), Arc::new(AtomicBool::new(true)));
-        let voices = ["first", "second"].into_iter().zip(fails);
-        let voices: Vec<Box<dyn Voice>> = voices
-            .map(|(name, fails_at)| Box::new(Letters { name, said: Arc::clone(&said), fails_at: *fails_at }) as Box<dyn Voice>)
-            .collect();
-        let far = FarSlot::default();
-        let player = Player::new(Box::new(Fast { there: Arc::clone(&there) }), DeviceChoice::Default, far.clone());
-        let mouth = Mouth::new(order_rx, report_tx, player, Arc::clone(&floor), VoiceConduct::default(), voices);
-        let thread = std::thread::spawn(move || mouth.run());
-        Self { handle: MouthHandle::new(orders, reports), said, floor, there, far, thread }
+        let said: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (floor, far, freed, there) = (Arc::default(), FarSlot::default(), Arc::default(), Arc::new(AtomicBool::new(true)));
+        let letters = {
+            let (said, freed) = (Arc::clone(&said), Arc::clone(&freed));
+            move |(name, fails_at): (&'static str, &Option<(&'static str, bool)>)| -> Box<dyn Voice> {
+                Box::new(Letters { name, said: Arc::clone(&said), fails_at: *fails_at, freed: Arc::clone(&freed) })
+            }
+        };
+        let fails = fails.to_vec();
+        let output = Arc::clone(&there);
+        let stage = Stage {
+            output: Box::new(move || Box::new(Fast { there: Arc::clone(&output) })),
+            voices: Box::new(move |_| ["first", "second"].into_iter().zip(&fails).map(&letters).collect()),
+            stalled: STALLS,
+        };
+        let cast = Cast { stage, far: far.clone(), floor: Arc::clone(&floor) };
+        let handle = MouthHandle::start(cast, VoiceConduct::default(), DeviceChoice::Default).unwrap();
+        Self { handle, said, floor, there, freed, far }
     }
 
     fn reply(&mut self, number: u64, emotion: Option<Emotion>, text: &str) {
@@ -135,9 +145,18 @@ impl Bench {
         self.said.lock().unwrap().clone()
     }
 
+    /// The thread ends when it is told.
     fn end(self) {
-        drop(self.handle);
-        self.thread.join().unwrap();
+        let begun = Instant::now();
+        self.handle.finish();
+        assert!(begun.elapsed() < Duration::from_millis(800), "{:?}", begun.elapsed());
+    }
+
+    /// What the conductor does when it is told of a stall.
+    fn replace(&mut self) -> (Option<ReplyId>, Stalled) {
+        assert!(matches!(self.next(), Report::Stalled(busy) if busy >= STALLS));
+        let said = self.handle.lost();
+        (said, self.handle.replace(VoiceConduct::default(), DeviceChoice::Default).unwrap())
     }
 }
 
@@ -272,6 +291,41 @@ fn a_voice_that_panics_is_told_once_and_what_follows_is_said_until_it_has_no_cha
         assert_eq!(bench.next(), Report::Unsaid(ReplyId(number)), "nothing more is told, and it does not loop");
     }
     assert_eq!(bench.said(), ["first: I am well."]);
+    bench.end();
+}
+
+#[test]
+fn a_voice_that_stalls_is_replaced_and_told_once_and_what_follows_is_said() {
+    let mut bench = Bench::new(&[None]);
+    bench.reply(1, None, "I am well. I hang.");
+    assert_eq!(bench.next(), Report::Started(ONE));
+    bench.handle.started(ONE);
+    assert_eq!(bench.replace(), (Some(ONE), Stalled::Replaced), "what it was saying is known");
+    assert!(!bench.handle.is_busy());
+    bench.reply(2, None, "I am better.");
+    assert_eq!([bench.next(), bench.next()], [Report::Started(TWO), Report::Finished { reply: TWO, cut: false }]);
+    bench.handle.said(TWO);
+    bench.freed.store(true, Ordering::Relaxed);
+    assert!(bench.handle.reports.recv_timeout(STALLS + Duration::from_millis(600)).is_err(), "whoever waits for work does not stall");
+    assert_eq!(bench.said(), ["first: I am well.", "first: I hang.", "first: I am better."], "and the first is not heard of again");
+    bench.end();
+}
+
+#[test]
+fn a_voice_that_stalls_again_and_again_is_told_of_once_more_and_stays_down_until_the_user_wants_it() {
+    let mut bench = Bench::new(&[None]);
+    let mut fates = Vec::new();
+    for number in 1..=3 {
+        bench.reply(number, None, "I hang.");
+        fates.push(bench.replace().1);
+    }
+    assert_eq!(fates, [Stalled::Replaced, Stalled::ReplacedAgain, Stalled::Down]);
+    bench.reply(4, None, "I am well.");
+    assert!(!bench.handle.is_busy() && bench.handle.order(Order::Cut).is_err(), "nobody takes it, and nobody waits for it");
+    bench.handle.revive(VoiceConduct::default(), DeviceChoice::Default).unwrap();
+    bench.reply(5, None, "I am well.");
+    assert_eq!([bench.next(), bench.next()], [Report::Started(ReplyId(5)), Report::Finished { reply: ReplyId(5), cut: false }]);
+    bench.freed.store(true, Ordering::Relaxed);
     bench.end();
 }
 
