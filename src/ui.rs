@@ -236,14 +236,19 @@ impl HearkenApp {
             let colour = theme::states(ui.visuals()).urgent;
             // However much there is to say, most of the window stays what it is.
             let most = ui.ctx().content_rect().height() / 4.0;
-            egui::ScrollArea::vertical().max_height(most).show(ui, |ui| {
-                for text in &self.view.messages {
-                    ui.label(RichText::new(text).color(colour));
+            ui.with_layout(egui::Layout::right_to_left(egui::Align::Min), |ui| {
+                let dismissed = ui.button(self.s.dismiss).clicked();
+                ui.with_layout(egui::Layout::top_down(egui::Align::Min), |ui| {
+                    egui::ScrollArea::vertical().max_height(most).show(ui, |ui| {
+                        for text in &self.view.messages {
+                            ui.label(RichText::new(text).color(colour));
+                        }
+                    });
+                });
+                if dismissed {
+                    self.view.messages.clear();
                 }
             });
-            if ui.button(self.s.dismiss).clicked() {
-                self.view.messages.clear();
-            }
         });
     }
 

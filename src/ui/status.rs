@@ -25,6 +25,8 @@ const WORDS: [f32; 2] = [168.0, 60.0];
 const BESIDE: f32 = 180.0;
 /// A window narrower than this has a short meter, and no room for the time in its state, in points.
 const NARROW_WORDS: f32 = 400.0;
+/// A window at least so wide, in points, has room for words beside the meter, whatever stands in its bar.
+const ROOMY: f32 = 960.0;
 /// A low window at least so wide has the modes in its bar, in points.
 const LOW_ROW: f32 = 880.0;
 /// A chunk that cost less, in milliseconds, cost nothing that could be read.
@@ -147,8 +149,18 @@ impl HearkenApp {
             ui.painter().rect_filled(egui::Rect::from_center_size(egui::pos2(x, rect.center().y), vec2(3.5, height)), 1.5, colour);
         }
         response.on_hover_text(hint);
-        if advice != Advice::None {
-            ui.label(RichText::new(hint.split([':', '：']).next().unwrap_or(hint)).color(colours.fault).small()).on_hover_text(hint);
+        self.view.advice = if advice == Advice::None { "" } else { hint };
+        if ui.ctx().content_rect().width() >= ROOMY {
+            self.advice_ui(ui);
+        }
+    }
+
+    /// What the level calls for: beside the meter where there is room, else at the foot.
+    fn advice_ui(&self, ui: &mut Ui) {
+        let hint = self.view.advice;
+        if !hint.is_empty() {
+            let words = hint.split([':', '：']).next().unwrap_or(hint);
+            ui.label(RichText::new(words).color(theme::states(ui.visuals()).fault).small()).on_hover_text(hint);
         }
     }
 
@@ -406,6 +418,9 @@ impl HearkenApp {
         let audio = if readings.recording { String::new() } else { format!(" · {}", s.audio_not) };
         let privacy = format!("{} · {}{audio}", s.privacy, self.kept());
         let recording = |ui: &mut Ui| {
+            if ui.ctx().content_rect().width() < ROOMY {
+                self.advice_ui(ui);
+            }
             if readings.recording {
                 ui.label(RichText::new(format!("● {}", s.recording)).color(theme::states(ui.visuals()).fault).small());
             }

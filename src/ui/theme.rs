@@ -16,7 +16,7 @@ pub(super) const SMALL: f32 = 12.0;
 pub(super) const NARROW: f32 = 760.0;
 
 /// Narrower or lower than this, rarer controls move into a menu and lines draw closer, so that words keep their place.
-const COMPACT: [f32; 2] = [620.0, 460.0];
+const COMPACT: [f32; 2] = [720.0, 460.0];
 
 /// Whether the window is that small.
 pub(super) fn is_compact(ctx: &egui::Context) -> bool {

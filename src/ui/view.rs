@@ -36,6 +36,8 @@ pub(super) struct View {
     pub(super) devices: Devices,
     /// The loudest that was heard lately, and when it was last at all loud enough.
     pub(super) loudness: Loudness,
+    /// What that calls for, in words; empty where it is as it should be.
+    pub(super) advice: &'static str,
     pub(super) captions: Arc<Mutex<super::captions::Shared>>,
     pub(super) browser: super::history_ui::Browser,
     pub(super) past: super::past::Past,
@@ -59,6 +61,7 @@ impl Default for View {
             model_folder: String::new(),
             devices: Devices::default(),
             loudness: Loudness::default(),
+            advice: "",
             captions: Arc::default(),
             browser: super::history_ui::Browser::default(),
             past: super::past::Past::default(),
