@@ -130,6 +130,12 @@ pub(super) fn go_on_without(session: &Session) -> Error {
         if !session.engine.is_running() {
             return Error::new(ErrorKind::Display, "the display is gone, and listening has ended");
         }
+        // Who logs out takes the display along, and expects that nothing listens on.
+        if logged_out() {
+            session.end();
+            session.recorder.close();
+            return Error::new(ErrorKind::Display, "you have logged out, and listening has ended");
+        }
         if let Some(place) = wait_for_offer() {
             break Some(place);
         }
@@ -179,6 +185,26 @@ pub(super) fn is_there() -> bool {
 #[cfg(not(target_os = "linux"))]
 pub(super) const fn is_there() -> bool {
     true
+}
+
+/// Whether the login that this process belongs to has ended, as far as systemd-logind tells (`sd-login(3)`: a session's file goes
+/// away with it, and its state is `closing` while programs of it still run). Without a login, as on a remote display, nobody logs out.
+#[cfg(target_os = "linux")]
+fn logged_out() -> bool {
+    let sessions = std::path::Path::new("/run/systemd/sessions");
+    let Some(login) = std::env::var_os("XDG_SESSION_ID").filter(|_| sessions.is_dir()) else { return false };
+    std::fs::read_to_string(sessions.join(login)).map_or_else(|e| e.kind() == std::io::ErrorKind::NotFound, |file| is_closing(&file))
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn logged_out() -> bool {
+    false
+}
+
+/// Whether a session's file of systemd-logind says that it ends.
+#[cfg(any(target_os = "linux", test))]
+fn is_closing(file: &str) -> bool {
+    file.lines().any(|line| line == "STATE=closing")
 }
 
 /// Replaces this process by one that begins with a window, at `place` where that is another one. Its number, its terminal and its
@@ -266,6 +292,13 @@ mod tests {
         }
         assert_eq!(Stood::parse(""), Stood::default());
         assert!(!Stood::default().was_without() && Stood::parse("1").was_without());
+    }
+
+    #[test]
+    fn who_logs_out_is_told_from_who_is_logged_in() {
+        let file = |state: &str| format!("# This is private data. Do not parse.\nUID=1000\nACTIVE=0\nSTATE={state}\nREMOTE=0\n");
+        assert!(is_closing(&file("closing")));
+        assert!(!is_closing(&file("active")) && !is_closing(&file("online")) && !is_closing(""));
     }
 
     #[test]
