@@ -296,6 +296,15 @@ fn rows_that_cannot_be_scored_are_named_and_counted_and_the_run_says_so() {
     let skipped = report["skipped"].as_array().unwrap();
     assert!(skipped.iter().any(|s| s["row"] == "home/IGNORE/empty.wav" && s["why"].as_str().unwrap().contains("empty")), "{skipped:?}");
     assert!(figure(&report, "strict_accuracy") <= figure(&report, "accuracy"));
+    // A question that no model could keep in mind costs its own row and not the run.
+    bench.speech("asked/a.flac");
+    let row = |id: &str, question: &str| {
+        serde_json::json!({"id": id, "path": "a.flac", "question": question, "choices": ["hello", "a dog"], "answer": "hello"}).to_string()
+    };
+    fs::write(bench.path("asked/m.jsonl"), [row("short", "what is it"), row("long", &"how are you ".repeat(900))].join("\n")).unwrap();
+    let asked = bench.eval(&["qa", "--data", "asked", "--instruction", "text"], "asked-run", 1);
+    assert_eq!((&asked["scored"], &asked["skipped"][0]["row"]), (&1.into(), &"long".into()));
+    assert!(asked["skipped"][0]["why"].as_str().unwrap().contains("its question takes"), "{asked}");
     // A damaged file in the middle of a session does not move what belongs to the others.
     let multi = bench.eval(&["proactive", "--data", "set", "--style", "multi"], "multi", 1);
     assert_eq!(multi["scored"], 6);

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::items::{DataSet, Expected, Item, Skipped};
 use super::rows::{self, text, texts};
 use super::streams;
-use crate::config::EvalTask;
+use crate::config::{EvalTask, Instruction};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The manifest of Proactive-Sound-Bench.
@@ -31,6 +31,8 @@ const DEPTH: usize = 8;
 const PATH: &[&str] = &["path", "audio", "audio_path", "audio_id", "file", "wav"];
 /// Names of the field that holds what a good response says.
 const ANSWERS: &[&str] = &["standard_answers", "standard_answer"];
+/// Names of the field that holds a question.
+const QUESTION: &[&str] = &["question", "prompt"];
 /// Names of the field that holds a row's name.
 const ID: &[&str] = &["id", "uid", "name"];
 
@@ -214,11 +216,17 @@ fn item(task: &EvalTask, row: &Map<String, Value>, folder: &Path) -> std::result
         }
         EvalTask::Qa { .. } | EvalTask::Streaming { .. } => question(&mut item, row, folder)?,
     }
+    if *task == (EvalTask::Qa { instruction: Instruction::Typed })
+        && matches!(item.expected, Expected::Choice { .. })
+        && text(row, QUESTION).is_none_or(|question| question.trim().is_empty())
+    {
+        return Err("no question that could be typed".into());
+    }
     Ok(item)
 }
 
 fn question(item: &mut Item, row: &Map<String, Value>, folder: &Path) -> std::result::Result<(), String> {
-    item.question = text(row, &["question", "prompt"]).map(std::borrow::Cow::into_owned);
+    item.question = text(row, QUESTION).map(std::borrow::Cow::into_owned);
     if let Some(path) = text(row, &["question_audio", "question_path"]) {
         item.question_audio = Some(find_sound(folder, path.trim()).map_err(|why| format!("the spoken question: {why}"))?);
     }

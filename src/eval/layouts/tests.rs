@@ -4,7 +4,7 @@
 use std::fs;
 
 use super::*;
-use crate::config::{Instruction, Language};
+use crate::config::Language;
 
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a folder");
@@ -98,7 +98,8 @@ fn covost_and_mmau_are_read_as_they_are_published() {
             "mmau.json",
             r#"[{"id": "q", "audio_id": "./test-mini-audios/a.wav", "question": "What? ", "choices": ["dog", "cat"], "answer": "cat", "dataset": "AudioSet",
                             "task": "sound", "split": "test-mini", "category": "Reasoning", "sub-category": "Source", "difficulty": "easy"},
-                          {"id": "r", "audio_id": "./test-mini-audios/a.wav", "choices": ["dog", "cat"], "answer": "cow"}]"#,
+                          {"id": "r", "audio_id": "./test-mini-audios/a.wav", "choices": ["dog", "cat"], "answer": "cow"},
+                          {"id": "s", "audio_id": "./test-mini-audios/a.wav", "question": " ", "choices": ["dog", "cat"], "answer": "cat"}]"#,
         ),
         ("test-mini-audios/a.wav", ""),
     ]);
@@ -107,7 +108,7 @@ fn covost_and_mmau_are_read_as_they_are_published() {
     let set = read(&QA, &dir.path().join("mmau.json")).expect("a set");
     let asked = "What? Please choose the answer from the following options: dog; cat.";
     assert_eq!((set.items[0].question.as_deref(), set.items[0].class.join(" ")), (Some(asked), "sound easy".to_owned()));
-    assert!(set.skipped[0].why.contains("cow"));
+    assert!(set.skipped[0].why.contains("cow") && set.skipped[1].why.contains("no question"), "{:?}", set.skipped);
     let error = read(&QA, dir.path()).expect_err("two manifests");
     assert!(error.message().contains("mmau.json") && error.message().contains("covost"), "{error}");
 }
