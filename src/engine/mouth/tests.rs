@@ -7,7 +7,7 @@ use super::*;
 use crate::audio::playback::line::{FarEnd, line};
 use crate::audio::playback::{FarSlot, Opened, Outdated, Output, Playing, Route};
 use crate::engine::Stage;
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, Result};
 
 const LONG: Duration = Duration::from_secs(5);
 /// What takes the voice so long has stalled: longer than a test keeps it waiting, shorter than a test lasts.
