@@ -169,7 +169,8 @@ mod tests {
         let report = figures(&options).unwrap();
         let mut names: Vec<&str> = report.as_object().unwrap().keys().map(String::as_str).collect();
         let mut promised = FIGURES.to_vec();
-        (names.sort_unstable(), promised.sort_unstable());
+        names.sort_unstable();
+        promised.sort_unstable();
         assert_eq!(names, promised);
         assert!(report["trim_ms"].as_f64().unwrap() > 0.0);
     }

@@ -336,7 +336,7 @@ class Composer:
             out.audio /= peak
         return out
 
-    SPEECH = {"word": 2.5, "digits": 3, "phrase": 2, "middle": 2, "text": 7, "talk": 1.2, "reply": 0.6}
+    SPEECH = {"word": 2.5, "digits": 4, "phrase": 2, "middle": 2, "text": 7, "talk": 1.2, "reply": 0.6}
 
     def _speech(self, r, n, say, sound, nuisance, instruct, target):
         at = int(r.uniform(0, 1.2) * RATE)
@@ -415,13 +415,13 @@ class Composer:
 
 # For the encoder alone, which has no lanes.
 EAR_SCENARIOS = {"speech": 0.56, "sounds": 0.2, "mixed": 0.14, "quiet": 0.1}
-SCENARIOS = {"speech": 0.44, "sounds": 0.15, "count": 0.18, "mixed": 0.10, "quiet": 0.09, "told": 0.04}
+SCENARIOS = {"speech": 0.39, "sounds": 0.15, "count": 0.13, "mixed": 0.10, "quiet": 0.19, "told": 0.04}
 LANES = {
     "speech": {"dialog": 0.6, "transcribe": 1.6, "translate": 0.6, "sounds": 0.1, "count": 0.05},
     "sounds": {"dialog": 0.8, "transcribe": 0.2, "translate": 0.15, "sounds": 0.95, "count": 0.5},
     "count": {"dialog": 0.3, "transcribe": 0.1, "translate": 0.05, "sounds": 0.6, "count": 4.0},
     "mixed": {"dialog": 0.95, "transcribe": 0.6, "translate": 0.4, "sounds": 0.7, "count": 0.2},
-    "quiet": {"dialog": 0.9, "transcribe": 0.5, "translate": 0.5, "sounds": 0.5, "count": 0.2},
+    "quiet": {"dialog": 2.0, "transcribe": 0.5, "translate": 0.3, "sounds": 0.5, "count": 0.2},
     "told": {"dialog": 3.0, "transcribe": 0.5, "translate": 0.5, "sounds": 0.5, "count": 0.3},
 }
 

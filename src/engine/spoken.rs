@@ -59,9 +59,9 @@ impl Conductor {
             }
             Report::Finished { reply, cut } => {
                 if cut {
-                    self.parts.mouth.ended(reply)
+                    self.parts.mouth.ended(reply);
                 } else {
-                    self.parts.mouth.said(reply)
+                    self.parts.mouth.said(reply);
                 }
                 self.out.push(Event::VoiceFinished { at, reply, cut });
             }

@@ -11,6 +11,7 @@ use crate::time::CHUNK_SECS;
 
 /// Times are multiples of 0.4 s that went through decimal text.
 const TOLERANCE_SECS: f64 = 1e-6;
+
 /// Something that is due in a stream. Times are the stream's own, of the end of the chunk of 0.4 s that is answered.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

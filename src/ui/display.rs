@@ -247,9 +247,8 @@ mod x11 {
     pub(super) fn tell_me_when_it_breaks() {
         if let Ok(xlib) = Xlib::open() {
             // SAFETY: the handler is a function of the form that Xlib asks for (XSetIOErrorHandler(3)) and lives as long as the process.
+            // Xlib, which calls it, is never unloaded either (`x11_dl` keeps what it has opened).
             unsafe { (xlib.XSetIOErrorHandler)(Some(broken)) };
-            // The handler is called from Xlib, which must stay.
-            std::mem::forget(xlib);
         }
     }
 
