@@ -126,14 +126,17 @@ def check_audio(work, data):
 def main():
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument("work", type=pathlib.Path)
-    a.add_argument("--from", dest="start", default="cool.pt")
+    a.add_argument("--from", dest="start", nargs="+", default=["cool.pt"], help="of several the mean of their weights (model soup; Wortsman et al., 2022)")
     a.add_argument("--to", type=pathlib.Path, required=True)
     a.add_argument("--check", type=pathlib.Path, default=k.HERE.parents[1] / "tests" / "golden" / "starter" / "check.safetensors")
     a.add_argument("--data", default=str(k.HERE.parents[2] / "shared" / "data"))
     a = a.parse_args()
     tokens = tk.Tokens.load(a.work)
     net = nets.Starter(tokens.size).eval()
-    saved = torch.load(a.work / a.start, weights_only=True, map_location="cpu")
+    all_saved = [torch.load(a.work / name, weights_only=True, map_location="cpu") for name in a.start]
+    saved = all_saved[-1]
+    for name, weight in saved["net"].items():
+        saved["net"][name] = torch.stack([one["net"][name] for one in all_saved]).mean(0).to(weight.dtype)
     net.load_state_dict(saved["net"])
     # From here on the weights are those that are written.
     net.load_state_dict({n: t.to(DTYPE).float() for n, t in net.state_dict().items()})
