@@ -207,6 +207,14 @@ fn recording(name: &str) -> Vec<f32> {
     hound::WavReader::open(wav).unwrap().samples::<i16>().map(|s| f32::from(s.unwrap()) / 32_768.0).collect()
 }
 
+/// What the starter's recipe checks it with: a question and a knock.
+fn asked() -> Vec<f32> {
+    let check = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/starter/check.safetensors");
+    let check = candle_core::safetensors::load(check, &Device::Cpu).unwrap();
+    let bytes = check["samples"].to_vec1::<u8>().unwrap();
+    bytes.chunks_exact(2).map(|sample| f32::from(i16::from_le_bytes([sample[0], sample[1]])) / 32_768.0).collect()
+}
+
 /// Four minutes that no file holds: every 40 s a spoken instruction, then speech, knocks, tones and noise at all levels, and quiet.
 fn stream() -> Vec<f32> {
     let clips: [&[u8]; 4] = [
@@ -216,6 +224,7 @@ fn stream() -> Vec<f32> {
         include_bytes!("../assets/instructions/translate_en.wav"),
     ];
     let clips: Vec<Vec<f32>> = clips.iter().map(|bytes| read_wav(bytes).unwrap()).collect();
+    let asked = asked();
     let mut random = 0x9e37_79b9_7f4a_7c15u64;
     let mut draw = move |below: u64| {
         random ^= random << 13;
@@ -231,7 +240,8 @@ fn stream() -> Vec<f32> {
             let level = 0.05 * 2f32.powi(draw(5) as i32);
             let (what, pitch) = (draw(6), 0.02 + draw(100) as f32 * 2e-3);
             match what {
-                0 | 1 => all.extend(clips[draw(4) as usize].iter().map(|x| x * level * 2.0)),
+                0 => all.extend(clips[draw(4) as usize].iter().map(|x| x * level * 2.0)),
+                1 => all.extend(asked.iter().map(|x| x * level * 2.0)),
                 2 => all.extend((0..3 * 4_800).map(|i| (-((i % 4_800) as f32) / 300.0).exp() * level * (i as f32 * pitch).sin())),
                 3 => all.extend((0..16_000).map(|i| level * (i as f32 * pitch).sin())),
                 4 => all.extend((0..12_000).map(|_| level * 0.3 * (draw(2_001) as f32 / 1_000.0 - 1.0))),

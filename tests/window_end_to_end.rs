@@ -5,7 +5,7 @@
 mod inside;
 mod x11;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use x11::{CONTROL, RETURN, Server, X11};
 #[test]
 fn what_is_spoken_stands_in_the_subtitles_that_the_window_exports() {
     needs("Xvfb", "xvfb libgl1 libegl1 libgl1-mesa-dri libxkbcommon-x11-0");
+    needs("espeak-ng", "espeak-ng");
     run_inside("inner_speech_to_subtitles");
 }
 
@@ -35,9 +36,8 @@ fn inner_speech_to_subtitles() {
     wait_for(Duration::from_secs(20), || heard.exists().then_some(()));
     std::thread::sleep(Duration::from_secs(2));
 
-    for clip in ["transcribe", "sounds", "translate_en"] {
-        let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("assets/instructions/{clip}.wav"));
-        assert!(play(&clip).wait().unwrap().success());
+    for text in ["good morning", "what is your name", "thank you"] {
+        assert!(play(&spoken(home.path(), text)).wait().unwrap().success());
         std::thread::sleep(Duration::from_secs(2));
     }
     // The model is given the time that it needs on a machine that does other things as well.
@@ -84,8 +84,7 @@ fn inner_display_goes_away() {
     let mut window = Killed(command.spawn().unwrap());
     wait_for(Duration::from_secs(40), || X11::connect(&server).window());
     std::thread::sleep(Duration::from_secs(2));
-    let clip = home.path().join("said.wav");
-    assert!(Command::new("espeak-ng").args(["-v", "en-gb", "-s", "140", "-w"]).arg(&clip).arg("good morning").status().unwrap().success());
+    let clip = spoken(home.path(), "good morning");
     let speak = || {
         assert!(play(&clip).wait().unwrap().success());
         // The model is given the time that it needs, and the history its half second.
@@ -113,6 +112,13 @@ fn inner_display_goes_away() {
     assert_eq!(again[..unseen.len()], unseen[..], "and nothing of before is lost");
     X11::connect(&server).close(shown);
     assert!(ended(&mut window.0), "closing the window ends Hearken");
+}
+
+/// A sound file in which a voice says `text`.
+fn spoken(folder: &Path, text: &str) -> PathBuf {
+    let clip = folder.join("said.wav");
+    assert!(Command::new("espeak-ng").args(["-v", "en-gb", "-s", "140", "-w"]).arg(&clip).arg(text).status().unwrap().success());
+    clip
 }
 
 /// A process that does not outlive the test, which one without a window would.
