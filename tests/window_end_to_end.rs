@@ -7,21 +7,14 @@ mod x11;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use inside::{inside, needs, play, run_inside};
 use x11::{CONTROL, RETURN, Server, X11};
 
-/// Two windows that are painted in software and two models do not keep up with the keys that are typed into them on two cores.
-static ALONE: Mutex<()> = Mutex::new(());
-
 #[test]
 fn what_is_spoken_stands_in_the_subtitles_that_the_window_exports() {
-    needs("Xvfb", "xvfb libgl1 libegl1 libgl1-mesa-dri libxkbcommon-x11-0");
-    needs("espeak-ng", "espeak-ng");
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    run_inside("inner_speech_to_subtitles");
+    run_with_window("inner_speech_to_subtitles");
 }
 
 #[test]
@@ -29,10 +22,7 @@ fn inner_speech_to_subtitles() {
     if !inside() {
         return;
     }
-    let home = tempfile::tempdir().unwrap();
-    let config = home.path().join("config");
-    std::fs::create_dir_all(&config).unwrap();
-    std::fs::write(config.join("settings.toml"), "modes = [\"transcribe\"]\n[window]\nwelcomed = true\nlanguage = \"en\"\n").unwrap();
+    let home = home_of_one_who_transcribes();
     let (heard, exported) = (home.path().join("heard.wav"), home.path().join("out.srt"));
     let server = Server::start();
     let mut window = hearken(home.path()).env("DISPLAY", format!(":{}", server.number)).arg("--save-audio").arg(&heard).spawn().unwrap();
@@ -67,10 +57,7 @@ fn inner_speech_to_subtitles() {
 
 #[test]
 fn a_display_that_goes_away_costs_no_word_and_the_window_comes_back_with_it() {
-    needs("Xvfb", "xvfb libgl1 libegl1 libgl1-mesa-dri libxkbcommon-x11-0");
-    needs("espeak-ng", "espeak-ng");
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    run_inside("inner_display_goes_away");
+    run_with_window("inner_display_goes_away");
 }
 
 #[test]
@@ -78,10 +65,7 @@ fn inner_display_goes_away() {
     if !inside() {
         return;
     }
-    let home = tempfile::tempdir().unwrap();
-    let config = home.path().join("config");
-    std::fs::create_dir_all(&config).unwrap();
-    std::fs::write(config.join("settings.toml"), "modes = [\"transcribe\"]\n[window]\nwelcomed = true\nlanguage = \"en\"\n").unwrap();
+    let home = home_of_one_who_transcribes();
     let said = home.path().join("stderr");
     let server = Server::start();
     let number = server.number.clone();
@@ -118,6 +102,21 @@ fn inner_display_goes_away() {
     assert_eq!(again[..unseen.len()], unseen[..], "and nothing of before is lost");
     X11::connect(&server).close(shown);
     assert!(ended(&mut window.0), "closing the window ends Hearken");
+}
+
+/// Runs the inner test `name` where there are a display, a voice and a microphone.
+fn run_with_window(name: &str) {
+    needs("Xvfb", "xvfb libgl1 libegl1 libgl1-mesa-dri libxkbcommon-x11-0");
+    needs("espeak-ng", "espeak-ng");
+    run_inside(name);
+}
+
+fn home_of_one_who_transcribes() -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join("config");
+    std::fs::create_dir_all(&config).unwrap();
+    std::fs::write(config.join("settings.toml"), "modes = [\"transcribe\"]\n[window]\nwelcomed = true\nlanguage = \"en\"\n").unwrap();
+    home
 }
 
 /// A sound file in which a voice says `text`.

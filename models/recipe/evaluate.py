@@ -78,7 +78,7 @@ class Group:
     def add_mode(self, name, composer, r):
         """A user's mode that is opened with the instruction `name`, spoken; what it is called."""
         clips = composer.instructions[name]
-        x, _, _ = composer.clip(r, clips[int(r.integers(len(clips)))], stretch=False)
+        x, _, _ = composer.clip(r, clips[int(r.integers(len(clips)))], 1.0)
         slug = name.replace(" ", "-")
         config = self.folder / "home" / "config"
         wavfile.write(config / "instructions" / f"{slug}.wav", k.RATE, (x * 20_000).astype(np.int16))

@@ -154,7 +154,7 @@ ENDED = [k.VOCABULARY, list(k.PHRASES), k.SOUND_NAMES]
 _NUMBERS = [{name: i + 1 for i, name in enumerate(names)} for names in ENDED]
 ENDED_FRAMES = 7
 # What a lane was asked to do at its opening: what the decoder is asked at every 40 ms as well.
-ASKED = ["dialog", "transcribe", "translate", "sounds", *(f"count {name}" for name in k.SOUND_NAMES)]
+ASKED = [*MODES[:-1], *(f"count {name}" for name in k.SOUND_NAMES)]
 
 
 def ended_in(stream):
@@ -203,11 +203,11 @@ class Composer:
                 self.real.setdefault(kind.split(":", 1)[1], []).extend(parts)
         self.instructions = {kind.split(":", 1)[1]: c for kind, c in self.by_kind.items() if kind.startswith("instruction:")}
 
-    def clip(self, r, clip, stretch=True, factor=None):
-        """Samples, words and phones of a clip, spoken a little faster or slower."""
+    def clip(self, r, clip, factor=None):
+        """Samples, words and phones of a clip, spoken `factor` times as fast; a little faster or slower where that is left out."""
         x = clip["samples"] if "samples" in clip else self.samples[clip["at"] : clip["at"] + clip["len"]]
         x = np.asarray(x, np.float32) / 32_000
-        f = factor or (r.uniform(0.88, 1.14) if stretch else 1.0)
+        f = factor or r.uniform(0.88, 1.14)
         n = int(len(x) / f)
         x = np.interp(np.arange(n) * f, np.arange(len(x)), x).astype(np.float32)
         words = [(w, int(a / f), int(b / f)) for w, a, b in clip["words"]]
@@ -217,10 +217,10 @@ class Composer:
     def digit_string(self, r):
         """Some digits by one real speaker, in training with another throat each time: there are three of them only."""
         clips = self.digits[str(r.choice(list(self.digits)))]
-        throat = 1.0 if self.held else r.uniform(0.82, 1.22)
+        throat = None if self.held else r.uniform(0.82, 1.22)
         xs, words, at = [], [], 0
         for _ in range(r.choice([1, 1, 1, 2, 3, 4])):
-            x, spans, _ = self.clip(r, clips[int(r.integers(len(clips)))], factor=throat * r.uniform(0.93, 1.07))
+            x, spans, _ = self.clip(r, clips[int(r.integers(len(clips)))], factor=throat and throat * r.uniform(0.93, 1.07))
             words.append((spans[0][0], at, at + len(x)))
             gap = int(r.uniform(0.03, 0.5) * RATE)
             xs += [x * r.uniform(0.7, 1), np.zeros(gap, np.float32)]

@@ -40,7 +40,7 @@ pub struct Readings {
     pub loading: bool,
     /// Whether a clip is being recorded.
     pub recording_clip: bool,
-    /// Whether what is heard is being recorded (`Command::RecordTo`).
+    /// Whether what is heard is being recorded (`Settings::save_audio`, `Command::RecordTo`).
     pub recording: bool,
 }
 

@@ -36,9 +36,9 @@ impl Recordings {
         self.switched.take().map_or(Ok(()), WavOut::finish)
     }
 
-    /// Whether the recording that can be switched is on.
+    /// Whether what is heard is written to a file.
     pub(super) const fn is_on(&self) -> bool {
-        self.switched.is_some()
+        self.asked.is_some() || self.switched.is_some()
     }
 
     /// Appends `samples` to each; gives what hindered it, and gives up the file that it hindered.

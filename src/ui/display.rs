@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::session::Session;
 use super::{notify, strings};
@@ -120,13 +120,12 @@ pub(super) fn place() -> Place {
 /// Says that the display is gone, lets `session` go on, and makes this process anew when there is a display again.
 /// Comes back with what hinders that.
 pub(super) fn go_on_without(session: &Session) -> Error {
-    let before = Stood::before();
+    let before = if session.began.elapsed() > STAYED { Stood::default() } else { Stood::before() };
     say_gone(session);
-    let stayed = session.began.elapsed() > STAYED;
-    let before = if stayed { Stood::default() } else { before };
     OFFERED.lock().unwrap_or_else(PoisonError::into_inner).take();
-    std::thread::sleep(before.patience());
+    let gone = Instant::now();
     let place = loop {
+        let offered = wait_for_offer();
         if !session.engine.is_running() {
             return Error::new(ErrorKind::Display, "the display is gone, and listening has ended");
         }
@@ -136,11 +135,8 @@ pub(super) fn go_on_without(session: &Session) -> Error {
             session.recorder.close();
             return Error::new(ErrorKind::Display, "you have logged out, and listening has ended");
         }
-        if let Some(place) = wait_for_offer() {
-            break Some(place);
-        }
-        if is_there() {
-            break None;
+        if offered.is_some() || gone.elapsed() >= before.patience() && is_there() {
+            break offered;
         }
     };
     let paused = session.engine.meters().read().paused;

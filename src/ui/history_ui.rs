@@ -121,7 +121,7 @@ impl HearkenApp {
         area.show_rows(ui, ENTRY, sessions.len(), |ui, rows| {
             for session in &sessions[rows] {
                 let on = self.view.browser.chosen == Some(session.id);
-                let mark = if session.recordings > 0 { format!("  ● {}", s.with_sound) } else { String::new() };
+                let mark = if session.recordings > 0 { format!("  • {}", s.with_sound) } else { String::new() };
                 let head = format!("{}{mark}", title_of(session, offset_secs));
                 if entry_ui(ui, on, &head, if session.first.is_empty() { s.no_words } else { &session.first }) {
                     chosen = Some(session.id);
@@ -258,7 +258,7 @@ impl HearkenApp {
     fn session_lines_ui(&mut self, ui: &mut Ui, open: &OpenSession) {
         let s = self.s;
         for recording in &open.recordings {
-            let text = format!("● {}: {}", s.with_sound, recording.display());
+            let text = format!("• {}: {}", s.with_sound, recording.display());
             ui.label(RichText::new(text).color(theme::states(ui.visuals()).fault).small());
         }
         let mut list = std::mem::take(&mut self.view.browser.lines);

@@ -415,14 +415,14 @@ impl HearkenApp {
         let pace = if readings.lag_secs > LATE_SECS { fill(s.behind, format_args!("{:.0}", readings.lag_secs)) } else { s.on_time.into() };
         // Before the first chunk, and while silence is kept from the model, there is nothing to say of it.
         let health = if readings.chunk_ms >= LEAST_MS { format!("{}, {pace}", fill(s.chunk_cost, cost(readings.chunk_ms))) } else { pace };
-        let audio = if readings.recording || self.settings.save_audio.is_some() { String::new() } else { format!(" · {}", s.audio_not) };
+        let audio = if readings.recording { String::new() } else { format!(" · {}", s.audio_not) };
         let privacy = format!("{} · {}{audio}", s.privacy, self.kept());
         let recording = |ui: &mut Ui| {
             if ui.ctx().content_rect().width() < ROOMY {
                 self.advice_ui(ui);
             }
             if readings.recording {
-                ui.label(RichText::new(format!("● {}", s.recording)).color(theme::states(ui.visuals()).fault).small());
+                ui.label(RichText::new(format!("• {}", s.recording)).color(theme::states(ui.visuals()).fault).small());
             }
         };
         if theme::is_compact(ui.ctx()) {

@@ -3,10 +3,13 @@
 
 use std::path::Path;
 use std::process::{Child, Command};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const INSIDE: &str = "HEARKEN_TEST_INSIDE_VIRTUAL_MIC";
 const LIMIT: Duration = Duration::from_secs(150);
+/// Two sound servers with a model and a window each do not keep up with time on two cores: one test is inside at a time.
+static INSIDE_NOW: Mutex<()> = Mutex::new(());
 
 /// Runs the test of this name inside, which must ask [`inside`] first.
 pub fn run_inside(test: &str) {
@@ -20,6 +23,8 @@ pub fn run_inside_within(test: &str, limit: Duration) {
     }
     let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/virtual-mic");
     let me = std::env::current_exe().unwrap();
+    // A test that failed inside has left.
+    let _alone = INSIDE_NOW.lock().unwrap_or_else(PoisonError::into_inner);
     let mut child = Command::new(tool).arg(me).args(["--exact", test, "--nocapture", "--test-threads=1"]).env(INSIDE, "1").spawn().unwrap();
     let start = Instant::now();
     loop {
