@@ -41,7 +41,7 @@ type Found = std::result::Result<String, String>;
 type Check = (&'static str, fn(&Settings) -> Found);
 
 /// In the order in which sound goes through Hearken.
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     ("microphone", microphone::check),
     ("output", output),
     ("voice", voice),
@@ -51,6 +51,7 @@ const CHECKS: [Check; 9] = [
     ("settings", machine::settings),
     ("cache", machine::cache),
     ("display", machine::display),
+    ("notifications", machine::notifications),
 ];
 
 /// Looks at everything that a session with `settings` needs and prints a line for each as soon as it is known.

@@ -11,11 +11,14 @@ import pathlib
 import wave
 
 import numpy as np
+from scipy.fft import dct
 from scipy.signal import resample_poly
 
 import knowledge as k
 import voices
 
+# How the names of the voices begin that were learnt from people (neural.py: language and sex).
+NATURAL = {language + sex for language in "abefhijpz" for sex in "fm"}
 WORDS = pathlib.Path("/usr/share/dict/words")  # Debian: wamerican
 
 
@@ -129,9 +132,9 @@ def run_shares(shares, at_once, *rest):
                     waiting.append((index, attempt + 1))
 
 
-def digits(folder, speakers):
-    """The recordings of spoken digits, trimmed."""
-    clips, samples = [], []
+def digits(folder, speakers, aligned=False):
+    """The recordings of spoken digits, trimmed; `aligned` tells their phonemes as well."""
+    clips, samples, patterns = [], [], Patterns() if aligned else None
     for path in sorted(pathlib.Path(folder).glob("*.wav")):
         digit, speaker, _ = path.stem.split("_")
         if speaker not in speakers:
@@ -142,8 +145,56 @@ def digits(folder, speakers):
         loud = np.flatnonzero(np.abs(x) > 0.04 * np.abs(x).max())
         x = x[max(0, loud[0] - 320) : loud[-1] + 320]
         samples.append((x / np.abs(x).max() * 32_000).astype(np.int16))
-        clips.append({"kind": "word", "words": [(k.VOCABULARY[int(digit)], 0, len(x))], "phones": None, "voice": "real " + speaker, "len": len(x)})
+        word = k.VOCABULARY[int(digit)]
+        phones = patterns.align(x, word) if aligned else None
+        clips.append({"kind": "word", "words": [(word, 0, len(x))], "phones": phones, "voice": "real " + speaker, "len": len(x)})
     return clips, samples
+
+
+class Patterns:
+    """Tells the phonemes of a recorded word by warping in time (Sakoe and Chiba 1978) what espeak-ng's voices make of it."""
+
+    HOP = 160
+
+    def __init__(self):
+        self.espeak, self.of = voices.Espeak(), {}
+
+    def cepstra(self, x):
+        """`[frames, 13]` of the band that a telephone carries, without the mean."""
+        frames = np.lib.stride_tricks.sliding_window_view(np.pad(x / (np.abs(x).max() + 1e-9), 200), 400)[:: self.HOP]
+        power = np.abs(np.fft.rfft(frames * np.hanning(400), 512)) ** 2
+        edges = (np.geomspace(200, 3_800, 25) / k.RATE * 512).astype(int)
+        bands = np.log(np.add.reduceat(power[:, : edges[-1]], edges[:-1], axis=1) + 1e-4)
+        out = dct(bands, norm="ortho")[:, :13]
+        return out - out.mean(0)
+
+    def align(self, x, word):
+        """`[(start, mnemonic)]` by the nearest of the voices."""
+        if word not in self.of:
+            spoken = [
+                self.espeak.say(word, voice, speed)
+                for voice in ("gmw/en-US", "gmw/en-US+f3", "gmw/en-GB-x-rp", "gmw/en+m3")
+                for speed in (120, 170)
+            ]
+            self.of[word] = [(self.cepstra(y), phones) for y, _, phones in spoken]
+        heard = self.cepstra(x)
+        _, at, phones = min((*warped(heard, pattern), phones) for pattern, phones in self.of[word])
+        return [(int(np.searchsorted(at, start / self.HOP)) * self.HOP, phone) for start, phone in phones]
+
+
+def warped(heard, pattern):
+    """`(distance, [the frame of the pattern at each frame that was heard])` along the best path."""
+    apart = np.sqrt(((heard[:, None] - pattern[None]) ** 2).sum(-1))
+    total = np.full((len(heard) + 1, len(pattern) + 1), np.inf)
+    total[0, 0] = 0
+    for i, row in enumerate(apart):
+        for j, d in enumerate(row):
+            total[i + 1, j + 1] = d + min(total[i, j], total[i, j + 1], total[i + 1, j])
+    i, j, at = len(heard), len(pattern), np.zeros(len(heard))
+    while i and j:
+        at[i - 1] = j - 1
+        i, j = min(((i - 1, j - 1), (i - 1, j), (i, j - 1)), key=lambda cell: total[cell])
+    return total[-1, -1] / (len(heard) + len(pattern)), at
 
 
 def save(folder, name, clips, samples):

@@ -16,7 +16,7 @@ BLOCK = 13  # positions of a silent block
 # What a silent chunk counts beside a reply. A reply that nobody asked for costs more than one that is missed: in dialog 1 gave 13
 # false ones in an hour, 2.5 gave 2 but took a tenth of the right ones. A word that is missed costs more than one too many, or
 # words are learnt late; 0.5 wrote down too many in the end.
-SILENCE = {"dialog": 1.5, "transcribe": 0.7, "translate": 0.8}
+SILENCE = {"dialog": 1.8, "transcribe": 0.7, "translate": 0.8}
 
 
 @dataclass
@@ -36,7 +36,7 @@ def opening_audio(composer, r, name):
     """A spoken instruction as a lane hears it: padded to whole chunks, then one silent chunk."""
     clips = composer.instructions[name]
     x, _, _ = composer.clip(r, clips[int(r.integers(len(clips)))])
-    x = s.colour(r, x) * 10 ** (r.uniform(-20, -2) / 20)
+    x = composer.colour(r, x) * 10 ** (r.uniform(-20, -2) / 20)
     if r.uniform() < 0.3:
         x = s.reverberate(x, s.room(r))
     lead = int(r.uniform(0, 0.1) * k.RATE)

@@ -290,8 +290,8 @@ class Evaluation:
 
         self.hear(group, rows)
 
-    def everything(self):
-        """All groups. Their order decides which seed each stream has."""
+    def everything(self, natural):
+        """All groups; their order decides which seed each stream has. `natural` composes with the voices that neural.py keeps."""
         composer = self.composer
         self.words("words", "transcribe: word error rate, unseen synthetic voices", {"word": 2, "text": 3, "phrase": 2}, 30, "≤ 10 %")
         self.words("digits", "transcribe: word error rate, real digits of an unseen speaker", {"digits": 1}, 20, "≤ 10 %")
@@ -306,6 +306,11 @@ class Evaluation:
         self.counting()
         composer.real = real
         self.background()
+        if natural:
+            self.composer = natural
+            name = "transcribe: word error rate, unseen voices learnt from people"
+            self.words("natural-words", name, {"word": 2, "text": 3, "phrase": 2}, 16, "")
+            self.sentences("natural-questions", "dialog: right reply to a listed phrase, such a voice", "dialog", {"phrase": 1}, 12, "", phrase_replies)
 
 
 def main():
@@ -323,10 +328,12 @@ def main():
     if a.keep and a.keep.exists():
         raise SystemExit(f"{a.keep} is there already; name a new folder with --keep")
     composer = st.Composer(a.work / "bank", "held-out", a.data, held=True)
+    kept = a.work / "bank" / "natural.0.json"
+    natural = st.Composer(a.work / "bank", "natural", a.data, held=True) if kept.exists() else None
     table = Table()
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(a.jobs) as pool:
         evaluation = Evaluation(composer, a, a.keep or pathlib.Path(folder), pool)
-        evaluation.everything()
+        evaluation.everything(natural)
         evaluation.finish(table)
     if a.json:
         a.json.write_text(json.dumps({"seed": a.seed, "scale": a.scale, "rows": table.rows}, ensure_ascii=False, indent=1))

@@ -697,3 +697,17 @@ def colour(r, x):
     if choice > 0.9:
         x = sosfilt(butter(2, r.uniform(100, 350), "high", fs=RATE, output="sos"), x)
     return unit(x)
+
+
+def microphone(r, x):
+    """Another microphone, loudspeaker and line each time: any smooth curve over the spectrum, often the band of a telephone."""
+    if r.uniform() < 0.2:
+        return x
+    f = np.fft.rfftfreq(len(x), 1 / RATE)
+    at = np.log(np.array([60, 150, 350, 800, 1_800, 3_500, 8_000]))
+    gain = np.interp(np.log(np.maximum(f, 60)), at, r.normal(0, r.uniform(0, 7), len(at)))
+    if r.uniform() < 0.4:
+        gain -= np.clip((f - r.uniform(3_200, 5_000)) / r.uniform(1, 12), 0, 60)
+    if r.uniform() < 0.25:
+        gain -= np.clip((r.uniform(80, 350) - f) / 3, 0, 40)
+    return unit(np.fft.irfft(np.fft.rfft(x) * 10 ** (gain / 20), len(x)))

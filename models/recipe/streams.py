@@ -183,16 +183,26 @@ class Composer:
 
     def __init__(self, folder, name, data, held=False):
         self.held = held
+        # What is evaluated comes from tamer microphones, so that its figures can be compared from one time to the next.
+        self.colour = s.colour if held else s.microphone
         self.clips, self.samples = banks.load(folder, name)
         self.by_kind, self.beds = {}, []
         for clip in self.clips:
             self.by_kind.setdefault(clip["kind"], []).append(clip)
             if clip["kind"] == "middle":
                 self.by_kind.setdefault("text", []).append(clip)
+        # Those learnt from people are heard as often as all others together, and their words in rows as real digits are.
+        self.natural, self.rows_of = {}, {}
+        if not held:
+            for clip in self.clips:
+                if clip["voice"].split("_")[0] in banks.NATURAL:
+                    self.natural.setdefault(clip["kind"], []).append(clip)
+                    if clip["kind"] == "word":
+                        self.rows_of.setdefault(clip["voice"], []).append(clip)
         speakers = ["nicolas"] if held else ["george", "jackson", "lucas"]
         data = pathlib.Path(data)
         self.digits = {}
-        clips, parts = banks.digits(data / "spoken-digits", speakers) if (data / "spoken-digits").exists() else ([], [])
+        clips, parts = banks.digits(data / "spoken-digits", speakers, aligned=not held) if (data / "spoken-digits").exists() else ([], [])
         for clip, part in zip(clips, parts):
             clip["samples"] = part
             self.digits.setdefault(clip["voice"], []).append(clip)
@@ -215,17 +225,20 @@ class Composer:
         return x, words, phones
 
     def digit_string(self, r):
-        """Some digits by one real speaker, in training with another throat each time: there are three of them only."""
-        clips = self.digits[str(r.choice(list(self.digits)))]
-        throat = None if self.held else r.uniform(0.82, 1.22)
-        xs, words, at = [], [], 0
+        """Some digits by one real speaker, in training with another throat each time: there are three of them only. In training
+        as often some words by one voice that was learnt from people."""
+        rows = self.rows_of if self.rows_of and r.uniform() < 0.5 else self.digits
+        clips = rows[str(r.choice(list(rows)))]
+        throat = None if self.held else r.uniform(0.82, 1.22) if rows is self.digits else r.uniform(0.9, 1.1)
+        xs, words, phones, at = [], [], [], 0
         for _ in range(r.choice([1, 1, 1, 2, 3, 4])):
-            x, spans, _ = self.clip(r, clips[int(r.integers(len(clips)))], factor=throat and throat * r.uniform(0.93, 1.07))
+            x, spans, own = self.clip(r, clips[int(r.integers(len(clips)))], factor=throat and throat * r.uniform(0.93, 1.07))
             words.append((spans[0][0], at, at + len(x)))
             gap = int(r.uniform(0.03, 0.5) * RATE)
             xs += [x * r.uniform(0.7, 1), np.zeros(gap, np.float32)]
+            phones += [(at + a, p) for a, p in own or []] + [(at + len(x), 0)]
             at += len(x) + gap
-        return np.concatenate(xs[:-1]), words, None
+        return np.concatenate(xs[:-1]), words, None if self.held else phones
 
     def utterance(self, r, kinds):
         kind = str(r.choice(list(kinds), p=np.array(list(kinds.values())) / sum(kinds.values())))
@@ -233,7 +246,7 @@ class Composer:
             if self.digits:
                 return ("text", *self.digit_string(r))
             kind = "word"
-        pool = self.by_kind[kind]
+        pool = self.natural[kind] if kind in self.natural and r.uniform() < 0.5 else self.by_kind[kind]
         return (kind, *self.clip(r, pool[int(r.integers(len(pool)))]))
 
     def sound(self, r, name):
@@ -248,11 +261,15 @@ class Composer:
             x = np.interp(np.arange(int(len(x) / f)) * f, np.arange(len(x)), x)
         else:
             x = s.MAKERS[name](r)
-        return s.unit(s.colour(r, x))
+        return s.unit(self.colour(r, x))
 
     def background(self, r):
-        if self.real_background and r.uniform() < 0.3:
-            return self.real_background[int(r.integers(len(self.real_background)))]
+        if self.real_background and r.uniform() < (0.3 if self.held else 0.45):
+            x = self.real_background[int(r.integers(len(self.real_background)))]
+            if not self.held:  # each is one of few of its kind
+                f = r.uniform(0.75, 1.35)
+                x = np.interp(np.arange(int(len(x) / f)) * f, np.arange(len(x)), x)
+            return x
         return s.BACKGROUND[int(r.integers(len(s.BACKGROUND)))](r)
 
     def noise_floor(self, r, n, level_db):
@@ -288,7 +305,7 @@ class Composer:
             kind, x, words, phones = self.utterance(r, kinds)
             if at + len(x) >= n:
                 return None
-            put(s.colour(r, x), at, max(r.uniform(-26, -2), floor_db + 24))
+            put(self.colour(r, x), at, max(r.uniform(-26, -2), floor_db + 24))
             words = [(w, at + a, at + b) for w, a, b in words]
             out.utterances.append((words, kind, at, at + len(x)))
             first, last = at // PHONE_HOP, (at + len(x)) // PHONE_HOP
@@ -314,7 +331,7 @@ class Composer:
             return end
 
         def nuisance(at):
-            x = s.unit(s.colour(r, self.background(r)))
+            x = s.unit(self.colour(r, self.background(r)))
             if at < n:
                 put(x, at, r.uniform(-35, -6))
             return at + len(x)
@@ -324,7 +341,7 @@ class Composer:
             x, _, phones = self.clip(r, self.instructions[name][int(r.integers(len(self.instructions[name])))])
             if at + len(x) >= n:
                 return at
-            put(s.colour(r, x), at, r.uniform(-18, -3))
+            put(self.colour(r, x), at, r.uniform(-18, -3))
             out.phones[at // PHONE_HOP : (at + len(x)) // PHONE_HOP] = -1
             mode, _, sound_name = name.partition(" ")
             out.instructions.append((mode, sound_name or None, at, at + len(x)))
@@ -336,7 +353,7 @@ class Composer:
             out.audio /= peak
         return out
 
-    SPEECH = {"word": 2.5, "digits": 4, "phrase": 2, "middle": 2, "text": 7, "talk": 1.2, "reply": 0.6}
+    SPEECH = {"word": 2.5, "digits": 5, "phrase": 2, "middle": 2, "text": 7, "talk": 1.2, "reply": 0.6}
 
     def _speech(self, r, n, say, sound, nuisance, instruct, target):
         at = int(r.uniform(0, 1.2) * RATE)

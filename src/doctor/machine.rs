@@ -95,6 +95,17 @@ pub(super) fn display(_: &Settings) -> Found {
     }
 }
 
+/// Whether the program is there that shows them; whether the desktop listens to it cannot be seen without showing one.
+pub(super) fn notifications(_: &Settings) -> Found {
+    if cfg!(not(all(unix, not(target_os = "macos")))) || !cfg!(feature = "window") {
+        return Ok("the system's own".into());
+    }
+    match Command::new("notify-send").arg("--version").stdin(Stdio::null()).output() {
+        Ok(output) if output.status.success() => Ok("through notify-send".into()),
+        _ => Err("notify-send is not there, so what is urgent shows in the window only: install it (Debian, Ubuntu: libnotify-bin)".into()),
+    }
+}
+
 /// Whether an X server answers at its local address; one that is reached over the network is taken at its word.
 #[cfg(unix)]
 fn is_there(display: &str) -> bool {

@@ -163,7 +163,7 @@ fn say_gone(session: &Session) {
     let what = strings::fill(s.display_gone, std::process::id());
     // The terminal may have gone with the display.
     let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("hearken: {what}\n").as_bytes());
-    notify::tell(s.display_gone_title, &what);
+    notify::tell(notify::Urgency::Normal, s.display_gone_title, &what);
     session.note(ErrorKind::Display.name(), &what);
 }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::notify::Urgency;
 use super::{captions, notify};
 use crate::config::Mode;
 use crate::config::clock::{local_offset_secs, now_ms};
@@ -130,21 +131,21 @@ impl Clock {
 }
 
 impl Alerts {
-    /// What to tell the desktop about `event`: title and text.
-    fn about(&mut self, event: &Event, transcript: &Transcript, now: Instant) -> Option<(&'static str, String)> {
+    /// What to tell the desktop about `event`: how urgent it is, title and text.
+    fn about(&mut self, event: &Event, transcript: &Transcript, now: Instant) -> Option<(Urgency, &'static str, String)> {
         if !self.on || self.do_not_disturb || self.snoozed_until.is_some_and(|until| now < until) {
             return None;
         }
         match event {
             Event::ReplyFinished { reply, text, .. } => {
                 let urgent = transcript.replies.iter().rev().any(|r| r.id == *reply && r.emotion == Some(Emotion::Urgent));
-                (urgent && !text.trim().is_empty()).then(|| (self.titles[0], text.trim().to_owned()))
+                (urgent && !text.trim().is_empty()).then(|| (Urgency::Critical, self.titles[0], text.trim().to_owned()))
             }
             Event::Sound { name, .. } if self.marked.contains(name) => {
                 let due = self.told.get(name).is_none_or(|told| now.duration_since(*told) >= AGAIN);
                 due.then(|| {
                     self.told.insert(name.clone(), now);
-                    (self.titles[1], name.clone())
+                    (Urgency::Normal, self.titles[1], name.clone())
                 })
             }
             _ => None,
@@ -200,8 +201,8 @@ fn take(heard: &Heard, event: &Event) {
         }
         _ => {}
     }
-    if let Some((title, text)) = telling {
-        notify::tell(title, &text);
+    if let Some((urgency, title, text)) = telling {
+        notify::tell(urgency, title, &text);
     }
 }
 
@@ -263,15 +264,15 @@ mod tests {
         let mut t = Transcript::new(BTreeMap::new());
         let mut alerts = Alerts { on: true, marked: vec!["alarm".into()], titles: ["urgent", "sound"], ..Alerts::default() };
         let sound = |name: &str| Event::Sound { at, reply, name: name.into(), count: 1 };
-        assert_eq!(alerts.about(&sound("alarm"), &t, now), Some(("sound", "alarm".into())));
+        assert_eq!(alerts.about(&sound("alarm"), &t, now), Some((Urgency::Normal, "sound", "alarm".into())));
         assert_eq!(alerts.about(&sound("alarm"), &t, now), None, "once a minute");
-        assert_eq!(alerts.about(&sound("alarm"), &t, now + AGAIN), Some(("sound", "alarm".into())));
+        assert_eq!(alerts.about(&sound("alarm"), &t, now + AGAIN), Some((Urgency::Normal, "sound", "alarm".into())));
         assert_eq!(alerts.about(&sound("dog"), &t, now), None);
         let end =
             Event::ReplyFinished { at, reply, mode: "dialog".into(), text: " Fire? ".into(), from_secs: at, to_secs: at, stop: Stop::End };
         t.apply(&Event::ReplyStarted { at, reply, chunk: crate::time::ChunkIdx(1), mode: "dialog".into(), emotion: Some(Emotion::Urgent) });
         t.apply(&end);
-        assert_eq!(alerts.about(&end, &t, now), Some(("urgent", "Fire?".into())));
+        assert_eq!(alerts.about(&end, &t, now), Some((Urgency::Critical, "urgent", "Fire?".into())));
         alerts.snoozed_until = Some(now + Duration::from_secs(1));
         assert_eq!(alerts.about(&end, &t, now), None);
     }
