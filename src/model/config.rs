@@ -383,4 +383,18 @@ mod tests {
             assert!(error.contains(field) && error.contains(LM_CONFIG), "{line}: {error}");
         }
     }
+    #[test]
+    fn an_encoder_of_other_blocks_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("qwen25OmniConfig")).unwrap();
+        let base = std::fs::read_to_string(Path::new("models/fixture").join(AUDIO_CONFIG)).unwrap();
+        let read = |text: &str| {
+            std::fs::write(dir.path().join(AUDIO_CONFIG), text).unwrap();
+            AudioConfig::read(dir.path()).map(|config| config.n_window).map_err(|e| e.to_string())
+        };
+        assert_eq!(read(&base), Ok(100));
+        assert_eq!(read(&base.replace("\"n_window\": 100,", "")), Ok(100), "transformers' default");
+        let refused = read(&base.replace("\"n_window\": 100", "\"n_window\": 50")).unwrap_err();
+        assert!(refused.contains("n_window") && refused.contains(AUDIO_CONFIG), "{refused}");
+    }
 }
