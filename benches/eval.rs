@@ -11,7 +11,7 @@ use std::time::Instant;
 use hearken::config::{ComputeDevice, ContextChoice, Paths, Precision, SamplingChoice};
 use hearken::engine::opening::Opening;
 use hearken::engine::session::{Conduct, dialog_mode};
-use hearken::eval::hear::{Clock, Hearer, Margins, Sitting, Typed};
+use hearken::eval::hear::{Clock, Hearer, Margins, Sitting};
 use hearken::eval::items::{Expected, Item};
 use hearken::model::Model;
 
@@ -61,7 +61,6 @@ fn main() {
                 conduct: Conduct::product(SamplingChoice { temperature: 0.0, top_k: None, seed: 0 }, ContextChoice::default()),
                 mode: mode.clone(),
                 opening: Arc::clone(&opening),
-                typed: Typed::Nothing,
                 margins: Margins::None,
                 clock: Clock::Unread,
                 gap_secs: 1.0,

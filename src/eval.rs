@@ -1,9 +1,10 @@
 //! `hearken eval`: scores a model on labelled audio, so that anybody can check a published figure (CONTRACT.md).
 //!
 //! Responsible for the order of a run: read the data set, hear it, keep every prediction, report. The parts: [`layouts`] knows
-//! how data sets come, [`hear`] drives the product's own sessions, [`judge`] and what it uses are pure arithmetic, [`score`]
+//! how data sets come, [`hear`] drives the product's own sessions, [`ask`] puts typed questions, [`judge`] and what it uses are pure arithmetic, [`score`]
 //! and [`compare`] say what it comes to. Not responsible for how the model listens.
 
+pub mod ask;
 pub mod bleu;
 pub mod choice;
 pub mod compare;
@@ -40,11 +41,17 @@ use crate::engine::session::Conduct;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub;
 use crate::model::Model;
-use hear::{Clock, Hearer, Margins, Sitting, Typed};
+use crate::protocol::ModelChoice;
+use ask::Asker;
+use hear::{Clock, Hearer, Margins, Sitting};
 use items::{DataSet, Item, Prediction, Skipped};
 use progress::Progress;
 use report::Report;
 use store::Store;
+
+/// What is said of typed questions to a model that never saw one.
+const NO_QUESTIONS: &str = "The starter was not trained to answer typed questions: what it says to them means nothing. Ask a model that was, \
+such as --model 3b.";
 
 /// How a run counts as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +93,7 @@ pub fn run(request: &EvalRequest, mut out: impl Write, notes: impl Write) -> Res
 }
 
 fn score_model(options: &EvalOptions, mut notes: impl Write) -> Result<Report> {
-    let DataSet { rows, items, skipped, notes: said } = heard_in_known_modes(options, layouts::read(&options.task, &options.data)?)?;
+    let DataSet { rows, items, skipped, notes: mut said } = heard_in_known_modes(options, layouts::read(&options.task, &options.data)?)?;
     let items = items::spread(items, options.limit);
     let chosen = items.len();
     let mut sittings = sittings::arrange(&options.task, items, &options.contexts);
@@ -99,6 +106,9 @@ fn score_model(options: &EvalOptions, mut notes: impl Write) -> Result<Report> {
     let found = hub::find(&options.model, &Paths::find()?)?;
     let model = Arc::new(Model::load(&found.folder, &found.name, options.precision, options.device)?);
     let settings = settings(options, &model);
+    if is_typed(&options.task) && options.model == ModelChoice::Starter {
+        said.push(NO_QUESTIONS.to_owned());
+    }
     let mut store = Store::open(&options.out, &header(options, &sittings, &model), options.resume)?;
     hear(options, &model, sittings.clone(), &mut store, &mut notes)?;
     let predictions = in_order(&sittings, std::mem::take(&mut store.predictions));
@@ -141,16 +151,20 @@ fn write(folder: &Path, report: &Report) -> Result<()> {
 fn hear(options: &EvalOptions, model: &Arc<Model>, sittings: Vec<Sitting>, store: &mut Store, notes: impl Write) -> Result<()> {
     let streaming = matches!(options.task, EvalTask::Streaming { .. });
     let single = matches!(options.task.inner(), EvalTask::Proactive { style: Style::Single });
-    let typed = matches!(options.task.inner(), EvalTask::Qa { instruction: Instruction::Typed });
     let all: usize = sittings.iter().map(|s| s.items.len()).sum();
     let left: Vec<Sitting> = sittings.into_iter().filter(|s| !s.items.iter().all(|item| store.has(&s.condition, &item.id))).collect();
     let mut progress = Progress::new(notes, all, all - left.iter().map(|s| s.items.len()).sum::<usize>());
+    // Of a sitting that a crash cut off some may have been kept; it was heard again as a whole.
+    let mut done = |predictions: Vec<Prediction>| {
+        progress.add(predictions.len());
+        let new = predictions.into_iter().filter(|p| !store.has(&p.condition, &p.id)).collect();
+        store.keep(new)
+    };
     let hearer = |mode: Mode, opening: Arc<Opening>| Hearer {
         model: Arc::clone(model),
         conduct: Conduct::product(SamplingChoice { temperature: 0.0, top_k: None, seed: 0 }, ContextChoice::default()),
         mode,
         opening,
-        typed: if typed { Typed::Questions } else { Typed::Nothing },
         // Where a reply can lie between two clips, a lane that never gives one hears something else than the device would.
         margins: if single && !streaming { Margins::OfTheWhole } else { Margins::None },
         clock: if streaming { Clock::Read } else { Clock::Unread },
@@ -158,17 +172,21 @@ fn hear(options: &EvalOptions, model: &Arc<Model>, sittings: Vec<Sitting>, store
         gate: options.gate,
         lanes: options.lanes,
     };
-    for (mode, of) in by_mode(options, left)? {
-        let opening = Opening::of(model, &mode, &Paths::find()?)?;
-        hearer(mode, opening).hear(of, |predictions| {
-            progress.add(predictions.len());
-            // Of a sitting that a crash cut off some may have been kept; it was heard again as a whole.
-            let new = predictions.into_iter().filter(|p| !store.has(&p.condition, &p.id)).collect();
-            store.keep(new)
-        })?;
+    if is_typed(&options.task) {
+        Asker { model: Arc::clone(model), lanes: options.lanes }.ask(left, &mut done)?;
+    } else {
+        for (mode, of) in by_mode(options, left)? {
+            let opening = Opening::of(model, &mode, &Paths::find()?)?;
+            hearer(mode, opening).hear(of, &mut done)?;
+        }
     }
     progress.end();
     Ok(())
+}
+
+/// Whether questions are typed, which asks for a layout of its own.
+fn is_typed(task: &EvalTask) -> bool {
+    matches!(task.inner(), EvalTask::Qa { instruction: Instruction::Typed })
 }
 
 /// `set` less the items that name a mode that is not there.
@@ -238,13 +256,18 @@ fn settings(options: &EvalOptions, model: &Model) -> BTreeMap<String, String> {
         ("fingerprint".to_owned(), fingerprint),
         ("precision".to_owned(), model.precision().name().to_owned()),
         ("data".to_owned(), options.data.display().to_string()),
-        ("eagerness".to_owned(), options.eagerness.to_string()),
         ("together".to_owned(), options.lanes.to_string()),
         ("decoding".to_owned(), "greedy".to_owned()),
         ("context".to_owned(), contexts(options)),
-        ("silence after each sound".to_owned(), format!("{} s", options.gap_secs)),
-        ("quiet gate".to_owned(), if options.gate { "on" } else { "off" }.to_owned()),
     ]);
+    if is_typed(&options.task) {
+        // Nothing is listened to: whether to reply is not asked, and no silence follows.
+        settings.insert("layout".to_owned(), "offline: the recording as a whole, at most 20 s, then the question".to_owned());
+    } else {
+        settings.insert("eagerness".to_owned(), options.eagerness.to_string());
+        settings.insert("silence after each sound".to_owned(), format!("{} s", options.gap_secs));
+        settings.insert("quiet gate".to_owned(), if options.gate { "on" } else { "off" }.to_owned());
+    }
     if let Some(limit) = options.limit {
         settings.insert("limit".to_owned(), limit.to_string());
     }
@@ -276,7 +299,9 @@ fn header(options: &EvalOptions, sittings: &[Sitting], model: &Model) -> Map<Str
         ("silence", json!(options.gap_secs)),
         ("gate", json!(options.gate)),
     ];
-    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    // Where there is no choice, what was begun before there was one is gone on with.
+    let layout = is_typed(&options.task).then(|| ("layout", json!("offline")));
+    fields.into_iter().chain(layout).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// The predictions in the order of the data set, whatever order they were made in.

@@ -188,6 +188,14 @@ impl Lane {
         Self { rules, ids, state: State::Listening, pending, wish: None }
     }
 
+    /// A lane that is about to reply to what it was fed up to `at`, with `pending` to be fed before the first token: a task with a
+    /// whole recording is not asked whether it is answered (MODEL.md section 5.5).
+    #[must_use]
+    pub const fn replying(rules: Rules, ids: TokenIds, pending: Vec<u32>, at: StreamTime) -> Self {
+        let state = State::Speaking { chunk: ChunkIdx(0), at, tokens: Vec::new(), announced: Announced::NotYet };
+        Self { rules, ids, state, pending, wish: None }
+    }
+
     /// What to feed next, in at most `max_rows` rows, given the chunks that wait for this lane, oldest first.
     /// None when there is nothing to do, or not enough room for it.
     #[must_use]

@@ -10,7 +10,7 @@ mod frames;
 pub mod gate;
 mod loudest;
 
-use crate::time::{CHUNK_FRAMES, CHUNK_SAMPLES, HOP_SAMPLES};
+use crate::time::{BLOCK_FRAMES, CHUNK_FRAMES, CHUNK_SAMPLES, HOP_SAMPLES};
 use bands::Bands;
 use frames::{FRAME_SAMPLES, FrameMel};
 pub use gate::{GateStep, QuietGate};
@@ -57,15 +57,20 @@ impl LogMelChunk {
     }
 
     fn new(raw: &[[f32; N_MELS]], loudest: f32, bands: Bands, samples: &[f32]) -> Self {
-        let floor = loudest - RANGE_DECADES;
-        let mut scaled = vec![0.0; N_MELS * CHUNK_FRAMES].into_boxed_slice();
-        for (frame, logs) in raw.iter().enumerate() {
-            for (bin, log) in logs.iter().enumerate() {
-                scaled[bin * CHUNK_FRAMES + frame] = (log.max(floor) + 4.0) / 4.0;
-            }
-        }
-        Self { scaled, bands, level_dbfs: level_dbfs(samples) }
+        Self { scaled: scale(raw, loudest), bands, level_dbfs: level_dbfs(samples) }
     }
+}
+
+/// Frames of log10 mel powers under the maximum `loudest`, scaled: `[128, frames]` (MODEL.md section 2, steps 7 and 8).
+fn scale(raw: &[[f32; N_MELS]], loudest: f32) -> Box<[f32]> {
+    let floor = loudest - RANGE_DECADES;
+    let mut scaled = vec![0.0; N_MELS * raw.len()].into_boxed_slice();
+    for (frame, logs) in raw.iter().enumerate() {
+        for (bin, log) in logs.iter().enumerate() {
+            scaled[bin * raw.len() + frame] = (log.max(floor) + 4.0) / 4.0;
+        }
+    }
+    scaled
 }
 
 /// Log-mel of an endless stream, one chunk at a time.
@@ -164,32 +169,67 @@ pub fn whole(samples: &[f32]) -> Vec<LogMelChunk> {
     if n_chunks == 0 {
         return Vec::new();
     }
-    let n = n_chunks * CHUNK_SAMPLES;
-    let mut padded = vec![0.0; HALF_FRAME + n + HALF_FRAME];
-    for (place, sample) in padded[HALF_FRAME..].iter_mut().zip(samples) {
-        *place = tame(*sample);
-    }
-    let (first, last) = (HALF_FRAME, HALF_FRAME + n - 1);
-    for k in 1..=HALF_FRAME {
-        padded[first - k] = padded[first + k];
-        padded[last + k] = padded[last - k];
-    }
-
-    let mut frames = FrameMel::new();
-    let mut raw = vec![[0.0; N_MELS]; n_chunks * CHUNK_FRAMES];
-    let mut bands = vec![Bands::SILENT; n_chunks];
-    let mut loudest = f32::NEG_INFINITY;
-    for (t, raw) in raw.iter_mut().enumerate() {
-        let frame = &padded[t * HOP_SAMPLES..t * HOP_SAMPLES + FRAME_SAMPLES];
-        let of_frame = bands[t / CHUNK_FRAMES].frame_mut(t % CHUNK_FRAMES);
-        loudest = loudest.max(frames.log_mel(frame, raw, Some(of_frame)));
-    }
+    let Recording { padded, raw, bands, loudest } = Recording::new(samples, n_chunks * CHUNK_FRAMES);
     let heard = padded[HALF_FRAME..].chunks_exact(CHUNK_SAMPLES);
     raw.chunks_exact(CHUNK_FRAMES)
         .zip(bands)
         .zip(heard)
         .map(|((raw, bands), samples)| LogMelChunk::new(raw, loudest, bands, samples))
         .collect()
+}
+
+/// Scaled log-mel of a whole recording under one maximum, in the blocks `[128, frames]` in which the encoder takes it in an
+/// offline task: 200 frames each, the last one what is left (MODEL.md section 5.5).
+///
+/// The samples are padded with zeros to whole hops, and to [`LEAST_FRAMES`]: less gives no feature.
+#[must_use]
+pub fn blocks(samples: &[f32]) -> Vec<Box<[f32]>> {
+    let n_frames = samples.len().div_ceil(HOP_SAMPLES).max(LEAST_FRAMES);
+    let Recording { raw, loudest, .. } = Recording::new(samples, n_frames);
+    raw.chunks(BLOCK_FRAMES).map(|raw| scale(raw, loudest)).collect()
+}
+
+/// Frames of the shortest recording of which the encoder makes a feature: two positions are pooled, of two frames each, and the
+/// second needs but its first.
+const LEAST_FRAMES: usize = 3;
+
+/// A recording as a whole, before it is scaled.
+struct Recording {
+    /// The samples, half a frame of mirrored ones at each end.
+    padded: Vec<f32>,
+    /// Log10 mel powers of each frame.
+    raw: Vec<[f32; N_MELS]>,
+    /// Power per band of each frame, in chunks.
+    bands: Vec<Bands>,
+    /// The largest of `raw`.
+    loudest: f32,
+}
+
+impl Recording {
+    /// The first `n_frames` frames of `samples`, zeros where there are no more samples; at least [`LEAST_FRAMES`], for what is
+    /// mirrored at the ends has to be there.
+    fn new(samples: &[f32], n_frames: usize) -> Self {
+        let n = n_frames * HOP_SAMPLES;
+        let mut padded = vec![0.0; HALF_FRAME + n + HALF_FRAME];
+        for (place, sample) in padded[HALF_FRAME..HALF_FRAME + n].iter_mut().zip(samples) {
+            *place = tame(*sample);
+        }
+        let (first, last) = (HALF_FRAME, HALF_FRAME + n - 1);
+        for k in 1..=HALF_FRAME {
+            padded[first - k] = padded[first + k];
+            padded[last + k] = padded[last - k];
+        }
+        let mut frames = FrameMel::new();
+        let mut raw = vec![[0.0; N_MELS]; n_frames];
+        let mut bands = vec![Bands::SILENT; n_frames.div_ceil(CHUNK_FRAMES)];
+        let mut loudest = f32::NEG_INFINITY;
+        for (t, raw) in raw.iter_mut().enumerate() {
+            let frame = &padded[t * HOP_SAMPLES..t * HOP_SAMPLES + FRAME_SAMPLES];
+            let of_frame = bands[t / CHUNK_FRAMES].frame_mut(t % CHUNK_FRAMES);
+            loudest = loudest.max(frames.log_mel(frame, raw, Some(of_frame)));
+        }
+        Self { padded, raw, bands, loudest }
+    }
 }
 
 /// What a sample may be at most: 30 dB over full scale. No source exceeds 1; this only keeps powers finite.

@@ -50,7 +50,7 @@ const FLOAT_WEIGHTS: u64 = 500_000_000;
 /// What a folder needs beside its weights.
 const SMALL_FILES: &[&str] = &[config::LM_CONFIG, config::AUDIO_CONFIG, token_ids::TOKEN_IDS, "tokenizer.json", "phrases.toml"];
 
-/// Feature vectors of one chunk, `[10, n_embd]`.
+/// Feature vectors of one chunk, `[10, n_embd]`, or of a whole recording, `[n, n_embd]`.
 pub type Features = Tensor;
 
 pub use decoder::{Input, Logits, Read, Segment};
@@ -167,7 +167,7 @@ impl Model {
         self.encode_together(&[mel])?.pop().ok_or_else(none)
     }
 
-    /// The same of several chunks, of whatever sounds: the weights are read once for all.
+    /// The same of several chunks, of whatever sounds, or blocks of one length: the weights are read once for all.
     ///
     /// # Errors
     /// As [`Model::encode`].
@@ -175,6 +175,22 @@ impl Model {
         let dtype = self.decoder.dtype();
         let features = self.encoder.forward(mels).map_err(computing)?;
         features.into_iter().map(|features| features.to_dtype(dtype).map_err(computing)).collect()
+    }
+
+    /// The features `[n, n_embd]` of a whole recording in the `blocks` that [`mel::blocks`](crate::mel::blocks) gives: one after the
+    /// other, n = ((L-1)/2+1-2)/2+1 of L frames in all (MODEL.md section 5.5).
+    ///
+    /// # Errors
+    /// As [`Model::encode`].
+    pub fn encode_recording(&self, blocks: &[Box<[f32]>]) -> Result<Tensor> {
+        // A last block of one or two frames has one position, which finds no partner and is dropped.
+        let blocks: Vec<&[f32]> = blocks.iter().map(AsRef::as_ref).filter(|block| encoder::features_of_mel(block) > 0).collect();
+        let mut features = Vec::with_capacity(blocks.len());
+        // Only the last block may be shorter than the others.
+        for alike in blocks.chunk_by(|a, b| a.len() == b.len()) {
+            features.extend(self.encode_together(alike)?);
+        }
+        Tensor::cat(&features, 0).map_err(computing)
     }
 
     /// The numbers of `features`, row after row.

@@ -18,6 +18,8 @@ pub const CHUNK_SAMPLES: usize = 6_400;
 pub const HOP_SAMPLES: usize = 160;
 /// Log-mel frames in one chunk (MODEL.md section 2).
 pub const CHUNK_FRAMES: usize = CHUNK_SAMPLES / HOP_SAMPLES;
+/// Log-mel frames of a block of a recording that is encoded as a whole: 2 s (MODEL.md section 5.5).
+pub const BLOCK_FRAMES: usize = 200;
 /// Feature vectors that the encoder makes of one chunk (MODEL.md section 3.2).
 pub const CHUNK_FEATURES: usize = 10;
 /// Length of one chunk in seconds.

@@ -136,7 +136,7 @@ pub enum Style {
 pub enum Instruction {
     /// Spoken, after the sound.
     Spoken,
-    /// Typed, before it.
+    /// Typed, after it, in the layout that the model was trained with for typed questions.
     Typed,
 }
 
@@ -206,7 +206,7 @@ pub(super) enum EvalArgs {
     Qa {
         #[command(flatten)]
         run: RunArgs,
-        /// How a question about a sound is put: spoken after it (`question_audio`), or typed before it
+        /// How a question about a sound is put: spoken after it (`question_audio`), or typed
         #[arg(long, value_name = "audio|text", value_parser = instruction, default_value = "audio")]
         instruction: Instruction,
     },
@@ -345,7 +345,11 @@ pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
         EvalArgs::Compare { before, after, out } => return Ok(EvalRequest::Compare { before, after, out }),
     };
     if matches!(&task, EvalTask::Streaming { of, .. } if **of == EvalTask::Qa { instruction: Instruction::Typed }) {
-        let why = "a typed question opens a session, so several items in one session need spoken ones: --instruction audio";
+        let why = "a typed question is about one recording, so several items in one session need spoken ones: --instruction audio";
+        return Err(Error::new(ErrorKind::Arguments, why));
+    }
+    if run.eagerness != 0.0 && task == (EvalTask::Qa { instruction: Instruction::Typed }) {
+        let why = "a typed question is always answered, so there is nothing that --eagerness could be added to";
         return Err(Error::new(ErrorKind::Arguments, why));
     }
     let streaming = matches!(task, EvalTask::Streaming { .. });

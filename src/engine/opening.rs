@@ -44,20 +44,6 @@ impl Opening {
         Ok(Arc::new(opening))
     }
 
-    /// The opening of a lane without a clip, with `words` typed by the user after the prefix (MODEL.md section 5.5 has the
-    /// tokens; whether a stream obeys what is typed is for the model to show).
-    ///
-    /// # Errors
-    /// When the tokenizer fails.
-    pub fn with_words(model: &Model, words: &str) -> Result<Arc<Self>> {
-        let (ids, vocabulary) = (model.ids(), model.vocabulary());
-        let mut pending = vocabulary.prefix()?;
-        pending.extend([ids.user, ids.text_begin]);
-        pending.extend(vocabulary.encode(words)?);
-        pending.push(ids.text_end);
-        Ok(Arc::new(Self { cache: model.new_cache(), pending }))
-    }
-
     /// A cache of its own for a lane that is fed up to `positions`.
     ///
     /// # Errors

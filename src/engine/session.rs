@@ -23,7 +23,7 @@ use crate::time::{ChunkIdx, StreamTime};
 pub use together::pass_together;
 
 /// Rows of all lanes in one pass at most (DESIGN.md "Lanes").
-pub const MAX_ROWS: usize = 64;
+const MAX_ROWS: usize = 64;
 /// A reply is cut at so many tokens (CONTRACT.md).
 pub const REPLY_LIMIT: usize = 512;
 /// A lane that is switched off keeps its cache for 60 s (DESIGN.md "Lanes").

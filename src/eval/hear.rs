@@ -58,8 +58,6 @@ pub struct Hearer {
     pub mode: Mode,
     /// What its lane starts from.
     pub opening: Arc<Opening>,
-    /// Whether typed questions are put to the model.
-    pub typed: Typed,
     /// Whether margins are taken.
     pub margins: Margins,
     /// Whether the clock is read.
@@ -70,15 +68,6 @@ pub struct Hearer {
     pub gate: bool,
     /// Sittings that advance together at most.
     pub lanes: usize,
-}
-
-/// Whether an item's typed question is put in front of its sound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Typed {
-    /// Yes.
-    Questions,
-    /// No.
-    Nothing,
 }
 
 impl Hearer {

@@ -22,7 +22,7 @@ pub struct Item {
     pub audio: PathBuf,
     /// A question about the sound, heard after it.
     pub question_audio: Option<PathBuf>,
-    /// A question about the sound, typed.
+    /// A question about the sound, typed: put after it in the layout that the model was trained with for that.
     pub question: Option<String>,
     /// What it belongs to, from the general to the particular.
     pub class: Vec<String>,
@@ -102,8 +102,11 @@ pub struct Prediction {
     /// What a good response to it says, where that is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<String>,
-    /// Length of the sound, padded to whole chunks, without the silence after it.
+    /// Length of the sound as it was heard, padded to whole chunks (with a typed question to 10 ms), without the silence after it.
     pub audio_secs: f64,
+    /// How much more of the sound there is, which the layout of a typed question has no place for; only where there is more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out_secs: Option<f64>,
     /// When the sound begins to sound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub onset_secs: Option<f64>,
@@ -132,7 +135,7 @@ const fn is_zero(n: &u32) -> bool {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reply {
-    /// End of the chunk that it answers, from the beginning of the item's sound.
+    /// End of the chunk that it answers, from the beginning of the item's sound; with a typed question the end of what is heard.
     pub at_secs: f64,
     /// All of it.
     pub text: String,

@@ -11,7 +11,7 @@ use super::judge::{self, Metric, metrics};
 use super::report::{Figure, Report, Table};
 use super::sittings::BACKGROUND;
 use super::words::Edits;
-use crate::config::EvalTask;
+use crate::config::{EvalTask, Instruction};
 
 /// Completes `report` from `predictions`, which are in the order of the data set; and the picture that goes with it.
 #[must_use]
@@ -41,7 +41,11 @@ pub fn report(mut report: Report, predictions: &[Prediction]) -> (Report, Option
             streams::add(&mut report, &of_metrics, &heard);
             None
         }
-        EvalTask::Qa { .. } => {
+        EvalTask::Qa { instruction } => {
+            if *instruction == Instruction::Typed {
+                let longer = heard.iter().filter(|p| p.left_out_secs.is_some()).count();
+                report.figures.push(Figure::count("cut", "sounds longer than 20 s, of which the first 20 s were heard", longer));
+            }
             report.tables.extend(by_class(&of_metrics, &heard, 1));
             let by_difficulty = by(&of_metrics, &heard, |p| p.class.get(1).cloned().unwrap_or_default());
             report.tables.extend(by_difficulty.map(|table| Table { title: "By difficulty".to_owned(), ..table }));

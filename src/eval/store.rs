@@ -153,6 +153,7 @@ mod tests {
             expected: Expected::Respond,
             answers: Vec::new(),
             audio_secs: 0.4,
+            left_out_secs: None,
             onset_secs: None,
             question_secs: None,
             replies: Vec::new(),

@@ -58,6 +58,18 @@ fn a_reply_starts_with_its_emotion_and_ends_with_the_text() {
 }
 
 #[test]
+fn a_lane_that_is_to_reply_at_once_feeds_what_is_pending_and_chooses_where_it_ends() {
+    let at = StreamTime::from_samples(320_000);
+    let mut lane = Lane::replying(rules(CatchUp::EveryChunk), TokenIds::RELEASE, vec![151_602, 151_644], at);
+    let plan = lane.plan(&[], usize::MAX).unwrap();
+    assert_eq!((plan.goal, &plan.items[..], &plan.reads[..]), (Goal::Speak, &[Item::Token(151_602), Item::Token(151_644)][..], &[1][..]));
+    let said = lane.spoke(&plan, Some(151_618));
+    assert_eq!(said, [Said::Started { chunk: ChunkIdx(0), at, emotion: Some(Emotion::Normal) }]);
+    assert_eq!(speak(&mut lane, 77), [Said::Token(77)]);
+    assert_eq!(speak(&mut lane, 151_643), [Said::Finished(Stop::End)]);
+}
+
+#[test]
 fn a_reply_without_an_emotion_starts_with_its_text() {
     let mut lane = lane(CatchUp::Drain);
     feed(&mut lane, &asks(0..1), &[YES]);

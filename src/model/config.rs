@@ -7,13 +7,14 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::time::BLOCK_FRAMES;
 
 /// File with the language model's sizes: a litgpt `Config`.
 pub const LM_CONFIG: &str = "model_config.yaml";
 /// File with the audio encoder's sizes, at `thinker_config.audio_config`.
 pub const AUDIO_CONFIG: &str = "qwen25OmniConfig/config.json";
 /// Mel bins that the log-mel has (MODEL.md section 2).
-const NUM_MEL_BINS: usize = 128;
+pub(super) const NUM_MEL_BINS: usize = 128;
 
 /// Sizes of the language model (litgpt 0.5.8 `config.py`; absent fields take its defaults).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -250,6 +251,8 @@ pub struct AudioConfig {
     pub encoder_ffn_dim: usize,
     pub num_mel_bins: usize,
     pub output_dim: usize,
+    /// Half the mel frames of a block of a recording that is encoded as a whole.
+    pub n_window: usize,
     pub activation_function: String,
 }
 
@@ -262,6 +265,7 @@ impl Default for AudioConfig {
             encoder_ffn_dim: 5_120,
             num_mel_bins: NUM_MEL_BINS,
             output_dim: 3_584,
+            n_window: BLOCK_FRAMES / 2,
             activation_function: "gelu".into(),
         }
     }
@@ -311,6 +315,9 @@ impl AudioConfig {
         }
         if self.num_mel_bins != NUM_MEL_BINS {
             return Err((ErrorKind::UnsupportedModel, format!("`num_mel_bins` is {}, Hearken computes {NUM_MEL_BINS}", self.num_mel_bins)));
+        }
+        if self.n_window != BLOCK_FRAMES / 2 {
+            return Err((ErrorKind::UnsupportedModel, format!("`n_window` is {}, Hearken computes {}", self.n_window, BLOCK_FRAMES / 2)));
         }
         let sizes = [
             ("d_model", self.d_model),
@@ -375,5 +382,19 @@ mod tests {
             let error = read_yaml(line).unwrap_err();
             assert!(error.contains(field) && error.contains(LM_CONFIG), "{line}: {error}");
         }
+    }
+    #[test]
+    fn an_encoder_of_other_blocks_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("qwen25OmniConfig")).unwrap();
+        let base = std::fs::read_to_string(Path::new("models/fixture").join(AUDIO_CONFIG)).unwrap();
+        let read = |text: &str| {
+            std::fs::write(dir.path().join(AUDIO_CONFIG), text).unwrap();
+            AudioConfig::read(dir.path()).map(|config| config.n_window).map_err(|e| e.to_string())
+        };
+        assert_eq!(read(&base), Ok(100));
+        assert_eq!(read(&base.replace("\"n_window\": 100,", "")), Ok(100), "transformers' default");
+        let refused = read(&base.replace("\"n_window\": 100", "\"n_window\": 50")).unwrap_err();
+        assert!(refused.contains("n_window") && refused.contains(AUDIO_CONFIG), "{refused}");
     }
 }

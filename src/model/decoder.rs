@@ -17,7 +17,6 @@ use super::kv::LaneCache;
 use super::rope::Rope;
 use super::weights::{Numbers, Weights};
 use crate::error::Result;
-use crate::time::CHUNK_FEATURES;
 
 /// One lane's share of a pass: what to feed, and at which of those rows to read.
 #[derive(Debug)]
@@ -35,17 +34,17 @@ pub struct Segment<'a> {
 pub enum Input {
     /// One token: one row.
     Token(u32),
-    /// The features of one chunk: ten rows in place of ten PADs.
+    /// Features `[rows, n_embd]` in place of as many PADs: ten of a chunk, more of a whole recording.
     Features(Tensor),
 }
 
 impl Input {
     /// Rows that it takes.
     #[must_use]
-    pub const fn rows(&self) -> usize {
+    pub fn rows(&self) -> usize {
         match self {
             Self::Token(_) => 1,
-            Self::Features(_) => CHUNK_FEATURES,
+            Self::Features(features) => features.dims().first().copied().unwrap_or(0),
         }
     }
 }

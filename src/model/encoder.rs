@@ -1,6 +1,7 @@
-//! The audio encoder: `Qwen2_5OmniAudioEncoder` of transformers 4.57.6, chunk by chunk (MODEL.md section 3).
+//! The audio encoder: `Qwen2_5OmniAudioEncoder` of transformers 4.57.6, block by block (MODEL.md sections 3 and 5.5).
 //!
-//! It never looks outside its chunk, so encoding one chunk costs the same after hours as after a second. f32, or with packed weights.
+//! It never looks outside its block, so encoding one costs the same after hours as after a second. A block is a live chunk of 40
+//! frames, or up to 200 frames of a recording. f32, or with packed weights.
 
 mod convolution;
 mod float;
@@ -9,13 +10,13 @@ mod packed;
 use candle_core::{Device, Result as CandleResult, Tensor};
 
 use super::checkpoint::Checkpoint;
-use super::config::AudioConfig;
+use super::config::{AudioConfig, NUM_MEL_BINS};
 use super::weights::{Numbers, Weights};
 use crate::error::Result;
-use crate::time::{CHUNK_FEATURES, CHUNK_FRAMES};
+use crate::time::BLOCK_FRAMES;
 
-/// Positions of a chunk after the second convolution's stride of 2.
-const CHUNK_POSITIONS: usize = CHUNK_FRAMES / 2;
+/// Positions of the longest block.
+const MOST_POSITIONS: usize = positions_of(BLOCK_FRAMES);
 /// `nn.LayerNorm`'s default.
 const LAYER_NORM_EPS: f64 = 1e-5;
 /// Wavelength of the slowest sinusoid (`SinusoidsPositionEmbedding`).
@@ -56,29 +57,48 @@ impl Encoder {
         Ok(Self { layers, device: device.clone() })
     }
 
-    /// Features `[10, output_dim]` of each of these scaled log-mel chunks, `[128, 40]` row-major. They may be of different
-    /// sounds: the weights are read once for all, and no chunk sees another.
+    /// Features `[n, output_dim]` of each of these scaled log-mel blocks, `[128, frames]` row-major, all of one length of 3 to 200
+    /// frames (`[10, output_dim]` of a live chunk). They may be of different sounds: the weights are read once for all, and no block
+    /// sees another.
     ///
     /// # Errors
     /// When candle fails.
     pub fn forward(&self, mels: &[&[f32]]) -> CandleResult<Vec<Tensor>> {
-        if mels.is_empty() {
-            return Ok(Vec::new());
+        let Some(first) = mels.first() else { return Ok(Vec::new()) };
+        let frames = first.len() / NUM_MEL_BINS;
+        let n_features = features_of(frames);
+        if n_features == 0 || frames > BLOCK_FRAMES || mels.iter().any(|mel| mel.len() != frames * NUM_MEL_BINS) {
+            candle_core::bail!("blocks of {frames} mel frames cannot be encoded together");
         }
         let features = match &self.layers {
-            Layers::Float(layers) => layers.forward(mels, &self.device)?,
+            Layers::Float(layers) => layers.forward(mels, frames, &self.device)?,
             Layers::Packed(layers) => {
-                let features = layers.forward(mels);
-                let rows = mels.len() * CHUNK_FEATURES;
+                let features = layers.forward(mels, frames);
+                let rows = mels.len() * n_features;
                 let width = features.len() / rows;
                 Tensor::from_vec(features, (rows, width), &self.device)?
             }
         };
-        (0..mels.len()).map(|chunk| features.narrow(0, chunk * CHUNK_FEATURES, CHUNK_FEATURES)).collect()
+        (0..mels.len()).map(|block| features.narrow(0, block * n_features, n_features)).collect()
     }
 }
 
-/// Positions `[20, d]`: sines in the first half, cosines in the second (MODEL.md section 3.2, step 3).
+/// Features of this log-mel block, `[128, frames]`.
+pub(super) const fn features_of_mel(mel: &[f32]) -> usize {
+    features_of(mel.len() / NUM_MEL_BINS)
+}
+
+/// Positions of a block of so many mel frames, after the second convolution's stride of 2.
+const fn positions_of(frames: usize) -> usize {
+    frames.div_ceil(2)
+}
+
+/// Features of a block of so many mel frames: pairs of positions are pooled, and one without a partner is dropped.
+const fn features_of(frames: usize) -> usize {
+    positions_of(frames) / 2
+}
+
+/// Positions `[100, d]`: sines in the first half, cosines in the second (MODEL.md section 3.2, step 3).
 fn sinusoids(d: usize) -> Vec<f32> {
     let half = d / 2;
     let increment = (MAX_TIMESCALE.ln() / (half - 1) as f64) as f32;
@@ -87,5 +107,22 @@ fn sinusoids(d: usize) -> Vec<f32> {
         let angles = || rates.iter().map(move |rate| at as f32 * rate);
         angles().map(f32::sin).chain(angles().map(f32::cos)).collect::<Vec<f32>>()
     };
-    (0..CHUNK_POSITIONS).flat_map(row).collect()
+    (0..MOST_POSITIONS).flat_map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::{CHUNK_FEATURES, CHUNK_FRAMES};
+
+    #[test]
+    fn blocks_of_a_recording_give_as_many_features_as_the_layout_has_places_for() {
+        assert_eq!((features_of(CHUNK_FRAMES), features_of(BLOCK_FRAMES)), (CHUNK_FEATURES, 50));
+        assert_eq!((0..8).map(features_of).collect::<Vec<_>>(), [0, 0, 0, 1, 1, 1, 1, 2]);
+        for all in 3..=2_000_usize {
+            let of_blocks: usize = (0..all).step_by(BLOCK_FRAMES).map(|first| features_of(BLOCK_FRAMES.min(all - first))).sum();
+            // MODEL.md section 5.5.
+            assert_eq!(of_blocks, ((all - 1) / 2 + 1 - 2) / 2 + 1, "{all} frames");
+        }
+    }
 }

@@ -85,8 +85,20 @@ impl Vocabulary {
     /// # Errors
     /// When the tokenizer fails.
     pub fn prefix(&self) -> Result<Vec<u32>> {
+        self.prefix_of(self.ids.online)
+    }
+
+    /// The tokens that a task with a whole recording begins with (MODEL.md section 5.5).
+    ///
+    /// # Errors
+    /// When the tokenizer fails.
+    pub fn offline_prefix(&self) -> Result<Vec<u32>> {
+        self.prefix_of(self.ids.offline)
+    }
+
+    fn prefix_of(&self, kind: u32) -> Result<Vec<u32>> {
         let ids = &self.ids;
-        let mut prefix = vec![ids.online, ids.english, ids.system, ids.text_begin];
+        let mut prefix = vec![kind, ids.english, ids.system, ids.text_begin];
         prefix.extend(self.encode(SYSTEM_PROMPT)?);
         prefix.push(ids.text_end);
         Ok(prefix)

@@ -5,16 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Clock, Hearer, Margins, Sitting, Typed};
+use super::{Clock, Hearer, Margins, Sitting};
 use crate::audio::chunker::{Chunk, Chunker};
 use crate::audio::file::FileSource;
 use crate::audio::{Heard, Source};
 use crate::engine::ear::{Ear, HeardChunk, Sifted};
-use crate::engine::opening::Opening;
-use crate::engine::session::{Conduct, MAX_ROWS, Session, WhenFull};
-use crate::error::{ErrorKind, Result};
+use crate::engine::session::{Conduct, Session, WhenFull};
+use crate::error::Result;
 use crate::eval::items::{Item, Prediction, Reply, chunk_secs};
-use crate::lane::CHUNK_ROWS;
 use crate::mel::{MaxOver, QuietGate};
 use crate::protocol::{Event, ReplyId};
 use crate::time::SAMPLE_RATE_HZ;
@@ -79,33 +77,18 @@ struct Part {
 
 impl Seat {
     pub(super) fn new(hearer: &Hearer, sitting: Sitting) -> Result<Self> {
-        let question = sitting.items.first().and_then(|item| item.question.as_ref()).filter(|_| hearer.typed == Typed::Questions);
-        let opening = match question {
-            Some(question) => Opening::with_words(&hearer.model, question)?,
-            None => Arc::clone(&hearer.opening),
-        };
-        // A typed question may be longer than what the lanes of the product take in one pass.
-        let max_rows = MAX_ROWS.max(opening.pending.len() + CHUNK_ROWS);
-        let conduct = Conduct { max_rows, when_full: WhenFull::Trim(sitting.context), ..hearer.conduct.clone() };
+        let conduct = Conduct { when_full: WhenFull::Trim(sitting.context), ..hearer.conduct.clone() };
         let mut session = Session::new(Arc::clone(&hearer.model), conduct)?;
-        let unheard = match session.switch_on(&hearer.mode, &opening) {
-            Ok(()) => None,
-            // An instruction that is too long concerns every item; a question only its own.
-            Err(error) if error.kind() == ErrorKind::AudioFile && question.is_some() => {
-                let (takes, of) = (opening.pending.len(), sitting.context.positions);
-                Some(format!("its question takes {takes} of the {of} positions that the model keeps in mind"))
-            }
-            Err(error) => return Err(error),
-        };
+        session.switch_on(&hearer.mode, &hearer.opening)?;
         if hearer.margins == Margins::OfTheWhole {
             let mut silent = hearer.mode.clone();
             (silent.name, silent.eagerness) = (SILENT.to_owned(), NEVER);
-            session.switch_on(&silent, &opening)?;
+            session.switch_on(&silent, &hearer.opening)?;
         }
         let mut clips = VecDeque::new();
-        for (part, item) in sitting.items.iter().enumerate().filter(|_| unheard.is_none()) {
+        for (part, item) in sitting.items.iter().enumerate() {
             clips.push_back(Clip { part, path: item.audio.clone(), role: Role::Sound });
-            if let (Typed::Nothing, Some(path)) = (hearer.typed, &item.question_audio) {
+            if let Some(path) = &item.question_audio {
                 clips.push_back(Clip { part, path: path.clone(), role: Role::Question });
             }
         }
@@ -121,7 +104,7 @@ impl Seat {
             source: None,
             waiting: VecDeque::new(),
             cut: 0,
-            parts: sitting.items.into_iter().map(|item| Part { unheard: unheard.clone(), ..Part::new(item) }).collect(),
+            parts: sitting.items.into_iter().map(Part::new).collect(),
             events: Vec::new(),
             replies: HashMap::new(),
             fed_at: Instant::now(),
@@ -304,6 +287,7 @@ impl Part {
             expected: self.item.expected,
             answers: self.item.answers,
             audio_secs: chunk_secs(self.sound_chunks),
+            left_out_secs: None,
             onset_secs: onset(&self.loudness),
             question_secs: self.question_chunk.map(|chunk| chunk_secs(chunk - first)),
             replies: self.replies,

@@ -18,6 +18,7 @@ fn prediction(id: usize, expected: Expected, text: Option<&str>, margins: &[f32]
         expected,
         answers: Vec::new(),
         audio_secs: 1.6,
+        left_out_secs: None,
         onset_secs: Some(0.2),
         question_secs: None,
         replies: text.map(reply).into_iter().collect(),

@@ -9,7 +9,7 @@ use crate::model::kernels::{Path, TILE, Tiled, math, product::product};
 
 /// Width of the kernel.
 const TAPS: usize = 3;
-/// Rows that are computed together: half of what there is, and as many as sums fit the registers.
+/// Rows that are computed together: half of a live chunk, and as many as sums fit the registers.
 const ROWS: usize = 20;
 
 /// A convolution followed by the exact GELU.
@@ -40,15 +40,15 @@ impl Convolution {
         weights.iter().all(|w| w.is_finite()).then_some(Self { weights, bias, inner, outputs, stride })
     }
 
-    /// `padded`: of each of `chunks` a row of zeros, the input's rows, a row of zeros; `positions` rows of each go to `out`.
-    pub(super) fn forward(&self, padded: &[f32], chunks: usize, positions: usize, out: &mut Tiled) {
+    /// `padded`: of each of `blocks` a row of zeros, the input's rows, a row of zeros; `positions` rows of each go to `out`.
+    pub(super) fn forward(&self, padded: &[f32], blocks: usize, positions: usize, out: &mut Tiled) {
         let n = TAPS * self.inner;
         let step = self.stride * self.inner;
         let path = Path::best();
-        out.reset(chunks * positions, self.outputs);
-        crew().share(&Parts::new(out.numbers_mut(), chunks * positions * TILE), 1, |tile, out| {
+        out.reset(blocks * positions, self.outputs);
+        crew().share(&Parts::new(out.numbers_mut(), blocks * positions * TILE), 1, |tile, out| {
             let weights = &self.weights[tile * n * TILE..][..n * TILE];
-            for (padded, out) in padded.chunks_exact(padded.len() / chunks).zip(out.chunks_exact_mut(positions * TILE)) {
+            for (padded, out) in padded.chunks_exact(padded.len() / blocks).zip(out.chunks_exact_mut(positions * TILE)) {
                 for first in (0..positions).step_by(ROWS) {
                     let rows = ROWS.min(positions - first);
                     product(path, rows, (&padded[first * step..], step), (weights, TILE * TILE), n, (&mut out[first * TILE..], TILE));

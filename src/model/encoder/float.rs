@@ -3,12 +3,11 @@
 use candle_core::{DType, Device, Result as CandleResult, Tensor};
 use candle_nn::{Conv1d, Conv1dConfig, LayerNorm, Linear, Module, ops::softmax_last_dim};
 
-use super::{CHUNK_POSITIONS, LAYER_NORM_EPS, sinusoids};
+use super::{LAYER_NORM_EPS, MOST_POSITIONS, features_of, positions_of, sinusoids};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::config::AudioConfig;
 use crate::model::linear::gelu;
 use crate::model::weights::{Weights, float_linear};
-use crate::time::{CHUNK_FEATURES, CHUNK_FRAMES};
 
 #[derive(Debug)]
 pub(super) struct Layers {
@@ -70,7 +69,7 @@ impl Layers {
             let config = Conv1dConfig { padding: 1, stride, ..Conv1dConfig::default() };
             Ok(Conv1d::new(get(format!("{name}.weight"), &[d, inner, 3])?, Some(get(format!("{name}.bias"), &[d])?), config))
         };
-        let positions = Tensor::from_vec(sinusoids(d), (CHUNK_POSITIONS, d), device);
+        let positions = Tensor::from_vec(sinusoids(d), (MOST_POSITIONS, d), device);
         Ok(Self {
             conv1: conv("conv1", config.num_mel_bins, 1)?,
             conv2: conv("conv2", d, 2)?,
@@ -82,37 +81,38 @@ impl Layers {
         })
     }
 
-    /// Chunks `[128, 40]` to features `[10, output_dim]`, one below the other.
-    pub(super) fn forward(&self, mels: &[&[f32]], device: &Device) -> CandleResult<Tensor> {
-        let chunks = mels.len();
-        let x = Tensor::from_vec(mels.concat(), (chunks, self.num_mel_bins, CHUNK_FRAMES), device)?;
+    /// Blocks `[128, frames]` to features `[n, output_dim]`, one below the other.
+    pub(super) fn forward(&self, mels: &[&[f32]], frames: usize, device: &Device) -> CandleResult<Tensor> {
+        let (blocks, positions, features) = (mels.len(), positions_of(frames), features_of(frames));
+        let x = Tensor::from_vec(mels.concat(), (blocks, self.num_mel_bins, frames), device)?;
         let x = gelu(&self.conv1.forward(&x)?)?;
         let x = gelu(&self.conv2.forward(&x)?)?;
-        let x = x.transpose(1, 2)?.contiguous()?.broadcast_add(&self.positions)?;
+        let x = x.transpose(1, 2)?.contiguous()?.broadcast_add(&self.positions.narrow(0, 0, positions)?)?;
         let d = x.dim(2)?;
-        let mut x = x.reshape((chunks * CHUNK_POSITIONS, d))?;
+        let mut x = x.reshape((blocks * positions, d))?;
         for layer in &self.layers {
-            x = layer.forward(&x)?;
+            x = layer.forward(&x, positions)?;
         }
-        let pooled = x.reshape((chunks * CHUNK_FEATURES, 2, d))?.mean(1)?;
+        let paired = x.reshape((blocks, positions, d))?.narrow(1, 0, 2 * features)?;
+        let pooled = paired.reshape((blocks * features, 2, d))?.mean(1)?;
         self.proj.forward(&self.ln_post.forward(&pooled)?)
     }
 }
 
 impl Layer {
-    fn forward(&self, x: &Tensor) -> CandleResult<Tensor> {
-        let y = x.add(&self.self_attn.forward(&self.self_attn_layer_norm.forward(x)?)?)?;
+    fn forward(&self, x: &Tensor, positions: usize) -> CandleResult<Tensor> {
+        let y = x.add(&self.self_attn.forward(&self.self_attn_layer_norm.forward(x)?, positions)?)?;
         let inner = gelu(&self.fc1.forward(&self.final_layer_norm.forward(&y)?)?)?;
         y.add(&self.fc2.forward(&inner)?)
     }
 }
 
 impl Attention {
-    /// Full attention within each chunk, none across; heads are contiguous slices.
-    fn forward(&self, x: &Tensor) -> CandleResult<Tensor> {
+    /// Full attention within each block of `positions`, none across; heads are contiguous slices.
+    fn forward(&self, x: &Tensor, positions: usize) -> CandleResult<Tensor> {
         let (n, d) = x.dims2()?;
         let head = d / self.n_heads;
-        let heads = |t: Tensor| t.reshape((n / CHUNK_POSITIONS, CHUNK_POSITIONS, self.n_heads, head))?.transpose(1, 2)?.contiguous();
+        let heads = |t: Tensor| t.reshape((n / positions, positions, self.n_heads, head))?.transpose(1, 2)?.contiguous();
         let q = heads(self.q_proj.forward(x)?)?;
         let k = heads(self.k_proj.forward(x)?)?;
         let v = heads(self.v_proj.forward(x)?)?;

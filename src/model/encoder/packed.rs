@@ -3,14 +3,13 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::convolution::Convolution;
-use super::{CHUNK_POSITIONS, LAYER_NORM_EPS, sinusoids};
+use super::{LAYER_NORM_EPS, features_of, positions_of, sinusoids};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::config::AudioConfig;
 use crate::model::kernels::crew::{Parts, crew};
 use crate::model::kernels::{Activations, Bits, GROUP, Norm, Tiled, math};
 use crate::model::linear::{PackedLinear, PackedMlp};
 use crate::model::weights::{Weights, packed_linear};
-use crate::time::{CHUNK_FEATURES, CHUNK_FRAMES};
 
 #[derive(Debug)]
 pub(super) struct Layers {
@@ -42,10 +41,10 @@ struct LayerNorm {
     bias: Vec<f32>,
 }
 
-/// What chunks are computed in.
+/// What blocks are computed in.
 #[derive(Debug, Default)]
 struct Room {
-    /// Of each chunk the rows of a convolution's input between two rows of zeros.
+    /// Of each block the rows of a convolution's input between two rows of zeros.
     padded: Vec<f32>,
     x: Tiled,
     q: Tiled,
@@ -108,31 +107,33 @@ impl LayerNorm {
 }
 
 impl Layers {
-    /// Chunks `[128, 40]` to features `[10, output_dim]`, one after the other.
-    pub(super) fn forward(&self, mels: &[&[f32]]) -> Vec<f32> {
-        // What earlier chunks left behind when they panicked is overwritten: nothing in the room outlives a call.
+    /// Blocks `[128, frames]` to features `[n, output_dim]`, one after the other.
+    pub(super) fn forward(&self, mels: &[&[f32]], frames: usize) -> Vec<f32> {
+        let (positions, of_block) = (positions_of(frames), features_of(frames));
+        // What earlier blocks left behind when they panicked is overwritten: nothing in the room outlives a call.
         let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
         let room = &mut *room;
-        self.convolve(mels, room);
+        self.convolve(mels, frames, room);
         let d = room.x.width();
         for layer in &self.layers {
             room.rounded.round_tiled(&room.x, layer.self_attn_layer_norm.as_norm());
             layer.q_proj.forward(&room.rounded, &mut room.q);
             layer.k_proj.forward(&room.rounded, &mut room.k);
             layer.v_proj.forward(&room.rounded, &mut room.v);
-            attend(room, d / self.n_heads);
+            attend(room, positions, d / self.n_heads);
             layer.out_proj.add_to(&room.rounded, &mut room.x);
             room.rounded.round_tiled(&room.x, layer.final_layer_norm.as_norm());
             layer.mlp.add_to(&room.rounded, &mut room.inner, &mut room.x);
         }
         // Pairs of positions become one feature.
         room.padded.resize(2 * d, 0.0);
-        let features = mels.len() * CHUNK_FEATURES;
+        let features = mels.len() * of_block;
         room.mixed.reset(features, d);
         for feature in 0..features {
             let (a, b) = room.padded[..2 * d].split_at_mut(d);
-            room.x.copy(2 * feature, 0, a);
-            room.x.copy(2 * feature + 1, 0, b);
+            let first = feature / of_block * positions + 2 * (feature % of_block);
+            room.x.copy(first, 0, a);
+            room.x.copy(first + 1, 0, b);
             a.iter_mut().zip(b).for_each(|(a, b)| *a = f32::midpoint(*a, *b));
             room.mixed.set(feature, 0, &room.padded[..d]);
         }
@@ -145,46 +146,47 @@ impl Layers {
         out
     }
 
-    /// The convolutions and positions, to `room.x` `[20 chunks, d]`.
-    fn convolve(&self, mels: &[&[f32]], room: &mut Room) {
-        let (bins, chunks) = (self.num_mel_bins, mels.len());
+    /// The convolutions and positions, to `room.x` `[positions of all blocks, d]`.
+    fn convolve(&self, mels: &[&[f32]], frames: usize, room: &mut Room) {
+        let (bins, blocks, positions) = (self.num_mel_bins, mels.len(), positions_of(frames));
         room.padded.clear();
-        room.padded.resize(chunks * (CHUNK_FRAMES + 2) * bins, 0.0);
-        for (mel, padded) in mels.iter().zip(room.padded.chunks_exact_mut((CHUNK_FRAMES + 2) * bins)) {
-            for (bin, frames) in mel.chunks_exact(CHUNK_FRAMES).enumerate() {
-                padded[bins + bin..].iter_mut().step_by(bins).zip(frames).for_each(|(to, v)| *to = *v);
+        room.padded.resize(blocks * (frames + 2) * bins, 0.0);
+        for (mel, padded) in mels.iter().zip(room.padded.chunks_exact_mut((frames + 2) * bins)) {
+            for (bin, of_bin) in mel.chunks_exact(frames).enumerate() {
+                padded[bins + bin..].iter_mut().step_by(bins).zip(of_bin).for_each(|(to, v)| *to = *v);
             }
         }
-        self.conv1.forward(&room.padded, chunks, CHUNK_FRAMES, &mut room.mixed);
+        self.conv1.forward(&room.padded, blocks, frames, &mut room.mixed);
         let d = room.mixed.width();
         room.padded.clear();
-        room.padded.resize(chunks * (CHUNK_FRAMES + 2) * d, 0.0);
-        for (chunk, padded) in room.padded.chunks_exact_mut((CHUNK_FRAMES + 2) * d).enumerate() {
-            for (row, to) in padded.chunks_exact_mut(d).skip(1).take(CHUNK_FRAMES).enumerate() {
-                room.mixed.copy(chunk * CHUNK_FRAMES + row, 0, to);
+        room.padded.resize(blocks * (frames + 2) * d, 0.0);
+        for (block, padded) in room.padded.chunks_exact_mut((frames + 2) * d).enumerate() {
+            for (row, to) in padded.chunks_exact_mut(d).skip(1).take(frames).enumerate() {
+                room.mixed.copy(block * frames + row, 0, to);
             }
         }
-        self.conv2.forward(&room.padded, chunks, CHUNK_POSITIONS, &mut room.x);
+        self.conv2.forward(&room.padded, blocks, positions, &mut room.x);
         room.padded.resize(d, 0.0);
-        for (row, positions) in self.positions.chunks_exact(d).cycle().take(chunks * CHUNK_POSITIONS).enumerate() {
+        for (row, sinusoid) in self.positions[..positions * d].chunks_exact(d).cycle().take(blocks * positions).enumerate() {
             let sums = &mut room.padded[..d];
             room.x.copy(row, 0, sums);
-            sums.iter_mut().zip(positions).for_each(|(v, p)| *v += p);
+            sums.iter_mut().zip(sinusoid).for_each(|(v, p)| *v += p);
             room.x.set(row, 0, sums);
         }
     }
 }
 
-/// Full attention within each chunk, from `q`, `k` and `v` to `rounded`; heads of `size` numbers are contiguous columns.
-fn attend(room: &mut Room, size: usize) {
-    let (all, d, rows) = (room.q.rows(), room.q.width(), CHUNK_POSITIONS);
-    let (heads_of_chunk, chunks) = (d / size, all / rows);
-    // Of every chunk and head `[row][size]` of answers, queries, keys and values, and room.
+/// Full attention within each block of `rows` positions, from `q`, `k` and `v` to `rounded`; heads of `size` numbers are
+/// contiguous columns.
+fn attend(room: &mut Room, rows: usize, size: usize) {
+    let (all, d) = (room.q.rows(), room.q.width());
+    let (heads_of_block, blocks) = (d / size, all / rows);
+    // Of every block and head `[row][size]` of answers, queries, keys and values, and room.
     let share = rows * 4 * size + math::room_within(rows, size);
-    room.heads.resize(chunks * heads_of_chunk * share, 0.0);
+    room.heads.resize(blocks * heads_of_block * share, 0.0);
     let (q, k, v) = (&room.q, &room.k, &room.v);
     crew().share(&Parts::new(&mut room.heads, share), 1, |at, own| {
-        let (first, head) = (at / heads_of_chunk * rows, at % heads_of_chunk);
+        let (first, head) = (at / heads_of_block * rows, at % heads_of_block);
         let (answers, rest) = own.split_at_mut(rows * size);
         let (queries, rest) = rest.split_at_mut(rows * size);
         let (keys, rest) = rest.split_at_mut(rows * size);
@@ -199,7 +201,7 @@ fn attend(room: &mut Room, size: usize) {
     let heads = &room.heads;
     room.rounded.fill(all, d, Activations::worth_a_thread(all), |g, cells| {
         for (row, cell) in cells.chunks_exact_mut(GROUP).enumerate() {
-            let (chunk, row) = (row / rows, row % rows);
+            let (block, row) = (row / rows, row % rows);
             let mut column = g * GROUP;
             let mut cell = cell;
             // A group may reach over several heads, and a head over several groups.
@@ -207,7 +209,7 @@ fn attend(room: &mut Room, size: usize) {
                 let (head, within) = (column / size, column % size);
                 let count = cell.len().min(size - within);
                 let (to, rest) = cell.split_at_mut(count);
-                to.copy_from_slice(&heads[(chunk * heads_of_chunk + head) * share + row * size + within..][..count]);
+                to.copy_from_slice(&heads[(block * heads_of_block + head) * share + row * size + within..][..count]);
                 (cell, column) = (rest, column + count);
             }
             cell.fill(0.0);
