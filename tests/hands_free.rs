@@ -37,9 +37,11 @@ fn settings(home: &Path, more: &[&str]) -> Settings {
     }
 }
 
-/// The replies of the starter to what it hears.
+/// The replies of the starter to what it hears, in words.
 fn replies_to(samples: Vec<f32>) -> usize {
-    texts_of(samples, "dialog").len()
+    let replies = texts_of(samples, "dialog");
+    replies.iter().for_each(|text| println!("it answers itself: {text}"));
+    replies.len()
 }
 
 /// What the starter says in one mode to what it hears.

@@ -12,10 +12,12 @@ CHECK = k.HERE.parents[1] / "tests" / "golden" / "starter" / "check.safetensors"
 MOST_BYTES = 10_000_000
 
 
-def score(figures):
-    """The mean share of right answers over the table: error rates count as what they leave."""
-    values = []
+def score(figures, other):
+    """The mean share of right answers over the rows that `other` has as well: error rates count as what they leave."""
+    common, values = {row[0] for row in other["rows"]}, []
     for name, value, _, _ in figures["rows"]:
+        if name not in common:
+            continue
         number = float(re.match(r"[\d.]+", value)[0])
         if "false responses" in name:
             values.append(max(0.0, 100 - number))
@@ -34,7 +36,8 @@ def main():
     new = json.loads((a.work / "figures.json").read_text())
     last = k.STARTER / "figures.json"
     if last.exists():
-        before, now = score(json.loads(last.read_text())), score(new)
+        old = json.loads(last.read_text())
+        before, now = score(old, new), score(new, old)
         print(f"scores {now:.1f}, the last one {before:.1f}")
         if now < before and not a.worse:
             raise SystemExit("this model scores below the one that is there; --worse takes it all the same")

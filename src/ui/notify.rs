@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn what_was_heard_is_an_argument_and_no_option() {
-        let args: Vec<_> = command(Urgency::Normal, "title", "--urgency; rm -rf /").get_args().map(|a| a.to_string_lossy().into_owned()).collect();
+        let args: Vec<_> =
+            command(Urgency::Normal, "title", "--urgency; rm -rf /").get_args().map(|a| a.to_string_lossy().into_owned()).collect();
         assert_eq!(args[args.len() - 3..], ["--", "title", "--urgency; rm -rf /"]);
     }
 }
