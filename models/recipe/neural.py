@@ -32,6 +32,19 @@ AMERICAN = dict(
 BRITISH = AMERICAN | dict(
     pair.split("=") for pair in "0=ɒ oU=Q O:=ɔː A@=ɑː o@=ɔː O@=ɔː 3:=ɜː e@=ɛː i@=ɪə i@3=ɪə 3=ə u:=uː i:=iː aa=ɑː A:=ɑː aI3=Iə U@=ʊə t#=t".split()
 )
+# How people whose first language is another say English: what they put in place of a symbol.
+ACCENTS = [
+    dict(pair.split("=") for pair in pairs.split())
+    for pairs in (
+        "ɹ=ʁ ɪ=i h= θ=s ð=z ʌ=œ æ=a A=e O=o ʤ=ʒ ɜɹ=œʁ ɜː=œ ʊ=u",  # French
+        "ɹ=ʁ w=v θ=s ð=z æ=ɛ ʌ=a A=eː O=oː Q=oː ʤ=ʧ ɜɹ=ɜʁ",  # German
+        "ɹ=ɾ ɪ=i z=s v=b h=x θ=t ð=d ʌ=a æ=a ə=e O=o Q=o ʃ=ʧ ɜɹ=eɾ ɜː=e ʊ=u",  # Spanish
+        "ɹ=r ɪ=i w=v h=x θ=s ð=z æ=ɛ ʌ=a O=o Q=o ŋ=n ɜɹ=ɛr ɜː=ɛ",  # Slavic languages
+        "θ=s ð=z v=w ɪ=i ɹ=ɻ æ=ɛ ɜɹ=ɜɻ",  # Chinese
+        "t=ʈ d=ɖ θ=t ð=d w=ʋ v=ʋ A=e O=o Q=o ɹ=ɾ ɜɹ=ɜɾ",  # languages of India
+        "l=ɾ ɹ=ɾ θ=s ð=z v=b æ=a ʌ=a ɪ=i ɜɹ=aː ɜː=aː O=oː Q=oː",  # Japanese
+    )
+]
 
 
 class Kokoro:
@@ -92,6 +105,18 @@ def spelled(espeak, text, british):
     return out if len(out) == len(text.split()) and all(out) else None
 
 
+def accented(r, words):
+    """What `spelled` gives, as somebody of another first language says it: most of the habits of one accent."""
+    habits = {own: other for own, other in ACCENTS[int(r.integers(len(ACCENTS)))].items() if r.uniform() < 0.75}
+
+    def say(symbols):
+        stress = symbols[: len(symbols) - len(symbols.lstrip("ˈˌ"))]
+        bare = symbols[len(stress) :]
+        return stress + (habits[bare] if bare in habits else "".join(habits.get(c, c) for c in bare))
+
+    return [[(phone, say(symbols)) for phone, symbols in word] for word in words]
+
+
 def plan(r, talk):
     """What is said in one go, `(kind, text)` apart from each other: Kokoro says a single word badly."""
     words = lambda source, low, high: [str(w) for w in r.choice(source, r.integers(low, high + 1))]
@@ -121,6 +146,8 @@ def clips_of(kokoro, espeak, r, talk, part):
     words = [spelled(espeak, text, british) for text in clean]
     if any(w is None for w in words):
         return
+    if part == "trained" and r.uniform() < 0.4:
+        words = [accented(r, spoken) for spoken in words]
     symbols, at = "", []  # where the symbols of each phoneme begin and end
     for (kind, _), spoken in zip(items, words):
         at.append([])

@@ -699,6 +699,17 @@ def colour(r, x):
     return unit(x)
 
 
+def line_noise(r):
+    """Noise of a recorder or a line that is switched on with the voice, as `f(n)`: without it in training its onset is heard as an s."""
+    level, tilt = 10 ** (r.uniform(-48, -22) / 20), r.uniform(0, 1)
+
+    def of(n):
+        x = noise(r, n / RATE + 0.01, tilt)[:n]
+        return level * x / (np.std(x) + 1e-9)
+
+    return of
+
+
 def microphone(r, x):
     """Another microphone, loudspeaker and line each time: any smooth curve over the spectrum, often the band of a telephone."""
     if r.uniform() < 0.2:

@@ -192,13 +192,17 @@ class Composer:
             if clip["kind"] == "middle":
                 self.by_kind.setdefault("text", []).append(clip)
         # Those learnt from people are heard as often as all others together, and their words in rows as real digits are.
-        self.natural, self.rows_of = {}, {}
+        self.natural, self.rows_of, self.by_word = {}, {}, {}
         if not held:
             for clip in self.clips:
+                if clip["kind"] == "word":
+                    self.by_word.setdefault(clip["words"][0][0], []).append(clip)
                 if clip["voice"].split("_")[0] in banks.NATURAL:
                     self.natural.setdefault(clip["kind"], []).append(clip)
                     if clip["kind"] == "word":
                         self.rows_of.setdefault(clip["voice"], []).append(clip)
+        numbers = {voice: [c for c in clips if c["words"][0][0] in k.VOCABULARY[:10]] for voice, clips in self.rows_of.items()}
+        self.numbers_of = {voice: clips for voice, clips in numbers.items() if len(clips) > 2}
         speakers = ["nicolas"] if held else ["george", "jackson", "lucas"]
         data = pathlib.Path(data)
         self.digits = {}
@@ -224,30 +228,57 @@ class Composer:
         phones = None if clip["phones"] is None else [(int(a / f), phone_id(p)) for a, p in clip["phones"]]
         return x, words, phones
 
-    def digit_string(self, r):
-        """Some digits by one real speaker, in training with another throat each time: there are three of them only. In training
-        as often some words by one voice that was learnt from people."""
-        rows = self.rows_of if self.rows_of and r.uniform() < 0.5 else self.digits
+    def speaker(self, r, numbers=False):
+        """`(clips of single words by one voice, its throat)`: a real speaker of digits, in training with another throat each time,
+        for there are three of them only, and there as often a voice that was learnt from people; digits alone with `numbers`."""
+        learnt = self.numbers_of if numbers else self.rows_of
+        rows = learnt if learnt and r.uniform() < 0.5 else self.digits
         clips = rows[str(r.choice(list(rows)))]
-        throat = None if self.held else r.uniform(0.82, 1.22) if rows is self.digits else r.uniform(0.9, 1.1)
+        return clips, None if self.held else r.uniform(0.82, 1.22) if rows is self.digits else r.uniform(0.9, 1.1)
+
+    # How much of the speech in training comes with the noise of its recorder or line.
+    NOISY_LINES = 0.35
+
+    def row(self, r, clips, throat):
+        """Some single words in a row, spoken `throat` times as fast."""
         xs, words, phones, at = [], [], [], 0
+        line = s.line_noise(r) if not self.held and r.uniform() < self.NOISY_LINES else None
         for _ in range(r.choice([1, 1, 1, 2, 3, 4])):
             x, spans, own = self.clip(r, clips[int(r.integers(len(clips)))], factor=throat and throat * r.uniform(0.93, 1.07))
             words.append((spans[0][0], at, at + len(x)))
+            x = x + line(len(x)) if line else x
             gap = int(r.uniform(0.03, 0.5) * RATE)
             xs += [x * r.uniform(0.7, 1), np.zeros(gap, np.float32)]
             phones += [(at + a, p) for a, p in own or []] + [(at + len(x), 0)]
             at += len(x) + gap
         return np.concatenate(xs[:-1]), words, None if self.held else phones
 
-    def utterance(self, r, kinds):
+    def topic(self, r):
+        """`(clips, throat)` of what is spoken of for a while, so that the words before tell something about the next: digits by one
+        voice, or some words that stand together in the vocabulary."""
+        if self.digits and r.uniform() < 0.6:
+            return self.speaker(r, numbers=True)
+        first = int(r.integers(len(k.VOCABULARY) - 6))
+        near = k.VOCABULARY[first : first + int(r.integers(6, 13))]
+        return [clip for word in near for clip in self.by_word.get(word, [])], None
+
+    def utterance(self, r, kinds, topic=None):
+        if topic:
+            return ("text", *self.row(r, *topic))
         kind = str(r.choice(list(kinds), p=np.array(list(kinds.values())) / sum(kinds.values())))
         if kind == "digits":
             if self.digits:
-                return ("text", *self.digit_string(r))
+                return ("text", *self.row(r, *self.speaker(r)))
             kind = "word"
         pool = self.natural[kind] if kind in self.natural and r.uniform() < 0.5 else self.by_kind[kind]
-        return (kind, *self.clip(r, pool[int(r.integers(len(pool)))]))
+        x, words, phones = self.clip(r, pool[int(r.integers(len(pool)))])
+        if not self.held and r.uniform() < self.NOISY_LINES:
+            lead, tail = (int(r.uniform(0, 0.08) * RATE) for _ in range(2))
+            x = np.pad(x, (lead, tail))
+            x = x + s.line_noise(r)(len(x))
+            words = [(w, a + lead, b + lead) for w, a, b in words]
+            phones = phones and [(0, 0), *((a + lead, p) for a, p in phones), (len(x) - tail, 0)]
+        return kind, x, words, phones
 
     def sound(self, r, name):
         real = self.real.get(name)
@@ -301,8 +332,8 @@ class Composer:
             m = min(len(x), n - at)
             out.audio[at : at + m] += x[:m]
 
-        def say(at, kinds, overlap=False):
-            kind, x, words, phones = self.utterance(r, kinds)
+        def say(at, kinds, topic=None):
+            kind, x, words, phones = self.utterance(r, kinds, topic)
             if at + len(x) >= n:
                 return None
             put(self.colour(r, x), at, max(r.uniform(-26, -2), floor_db + 24))
@@ -355,11 +386,15 @@ class Composer:
 
     SPEECH = {"word": 2.5, "digits": 5, "phrase": 2, "middle": 2, "text": 7, "talk": 1.2, "reply": 0.6}
 
+    # How many of the streams of speech keep to a topic.
+    TOPICAL = 0.35
+
     def _speech(self, r, n, say, sound, nuisance, instruct, target):
         at = int(r.uniform(0, 1.2) * RATE)
         tight = r.uniform() < 0.3
+        topic = self.topic(r) if r.uniform() < self.TOPICAL else None
         while at < n:
-            end = say(at, self.SPEECH)
+            end = say(at, self.SPEECH, topic if r.uniform() < 0.9 else None)
             at = (end or at + RATE) + int((r.uniform(0.02, 0.4) if tight or r.uniform() < 0.2 else r.uniform(0.4, 2.2)) * RATE)
         if r.uniform() < 0.3:
             nuisance(int(r.uniform(0, n)))

@@ -131,8 +131,8 @@ def losses(net, aux, batch, r, augment=True):
     return text, phone, sound, due, logits, targets[at]
 
 
-# It pays where there are units for it; by vector instructions alone it takes half as long again as f32.
-losses.bf16 = torch.cuda.is_available() or torch.cpu._is_amx_tile_supported()
+# It pays where there are units or instructions for it (a step takes half as long); without them half as long again as f32.
+losses.bf16 = torch.cuda.is_available() or torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
 losses.pad = 0
 
 # An export has no training heads: new ones learn for so many steps before the network follows them.
