@@ -14,6 +14,7 @@ use hearken::model::rope::Rope;
 use hearken::model::text::StreamingText;
 use hearken::model::{Input, LaneCache, Model, Read, Segment};
 use hearken::time::CHUNK_SAMPLES;
+use smallvec::{SmallVec, smallvec};
 
 /// Chunks in an hour.
 const HOUR: usize = 9_000;
@@ -54,8 +55,8 @@ fn lanes(c: &mut Criterion) {
     let ids = model.ids();
     let mut filled = model.new_cache();
     for _ in 0..CONTEXT / 50 {
-        let inputs = vec![Input::Token(ids.pad); 50];
-        let passed = model.pass(&mut [Segment { cache: &mut filled, inputs, reads: Vec::new() }]);
+        let inputs = smallvec![Input::Token(ids.pad); 50];
+        let passed = model.pass(&mut [Segment { cache: &mut filled, inputs, reads: SmallVec::new() }]);
         assert!(passed.is_ok());
     }
     let Ok(features) = model.encode(LogMel::new(MaxOver::Everything).step(&noise(1)).as_slice()) else { return };
@@ -68,7 +69,7 @@ fn lanes(c: &mut Criterion) {
                 || filled.fork(),
                 |cache| {
                     let Ok(mut cache) = cache else { return };
-                    let passed = model.pass(&mut [Segment { cache: &mut cache, inputs: inputs.to_vec(), reads: vec![read] }]);
+                    let passed = model.pass(&mut [Segment { cache: &mut cache, inputs: inputs.into(), reads: smallvec![read] }]);
                     black_box(passed.is_ok());
                 },
                 BatchSize::SmallInput,

@@ -6,6 +6,8 @@
 pub mod context;
 mod repetition;
 
+use smallvec::{SmallVec, smallvec};
+
 use crate::config::{CatchUp, Worth};
 use crate::model::token_ids::TokenIds;
 use crate::protocol::{Emotion, Stop};
@@ -68,12 +70,12 @@ pub enum Ask {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// What is fed, in order.
-    pub items: Vec<Item>,
+    pub items: SmallVec<[Item; 16]>,
     /// Row, within this plan, of each decision that is read, in order; or of the one row that a token is chosen from.
-    pub reads: Vec<usize>,
+    pub reads: SmallVec<[usize; CHUNKS_PER_PASS]>,
     /// Whether a token is to be chosen ([`Lane::spoke`]) or decisions are ([`Lane::heard`]).
     pub goal: Goal,
-    fed: Vec<Fed>,
+    fed: SmallVec<[Fed; CHUNKS_PER_PASS]>,
     pending_fed: usize,
 }
 
@@ -117,7 +119,10 @@ pub struct Decision {
     pub respond: f32,
 }
 
-/// What came of a plan.
+/// What came of a plan, in order.
+pub type AllSaid = SmallVec<[Said; CHUNKS_PER_PASS]>;
+
+/// Something that came of a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Said {
     /// A decision was made, or passed over while draining.
@@ -210,13 +215,13 @@ impl Lane {
     }
 
     /// Learns the decisions that `plan` asked for, one for each of its reads.
-    pub fn heard(&mut self, plan: &Plan, decisions: &[Decision]) -> Vec<Said> {
+    pub fn heard(&mut self, plan: &Plan, decisions: &[Decision]) -> AllSaid {
         self.pending.drain(..plan.pending_fed);
-        let mut said = Vec::new();
+        let mut said = AllSaid::new();
         let mut decisions = decisions.iter();
         for fed in &plan.fed {
             let Waiting { chunk, at, .. } = fed.waiting;
-            self.pending = vec![self.ids.keep_silence];
+            self.await_only(self.ids.keep_silence);
             let decision = if fed.role == Role::Forced { None } else { decisions.next() };
             let Some(decision) = decision else { continue };
             let wants = decision.respond + self.rules.eagerness > decision.silent;
@@ -232,7 +237,7 @@ impl Lane {
                 Choice::Silent | Choice::Respond => self.wish = None,
             }
             if choice == Choice::Respond {
-                self.pending = vec![self.ids.text_begin];
+                self.await_only(self.ids.text_begin);
                 self.state = State::Speaking { chunk, at, tokens: Vec::new(), announced: Announced::NotYet };
             }
             said.push(Said::Decided { chunk, at, choice, margin });
@@ -241,17 +246,17 @@ impl Lane {
     }
 
     /// Learns the token chosen at the row that `plan` read; none where it read none.
-    pub fn spoke(&mut self, plan: &Plan, token: Option<u32>) -> Vec<Said> {
+    pub fn spoke(&mut self, plan: &Plan, token: Option<u32>) -> AllSaid {
         self.pending.drain(..plan.pending_fed);
-        let (Some(token), State::Speaking { chunk, at, tokens, announced }) = (token, &mut self.state) else { return Vec::new() };
-        let mut said = Vec::new();
+        let mut said = AllSaid::new();
+        let (Some(token), State::Speaking { chunk, at, tokens, announced }) = (token, &mut self.state) else { return said };
         let emotion = if *announced == Announced::NotYet { self.ids.emotion(token) } else { None };
         if *announced == Announced::NotYet {
             said.push(Said::Started { chunk: *chunk, at: *at, emotion });
             *announced = Announced::Done;
         }
         if token == self.ids.text_end {
-            self.pending = vec![token];
+            self.await_only(token);
             self.state = State::Listening;
             said.push(Said::Finished(Stop::End));
             return said;
@@ -260,7 +265,6 @@ impl Lane {
         if emotion.is_none() {
             said.push(Said::Token(token));
         }
-        self.pending = vec![token];
         let stop = if tokens.len() >= self.rules.reply_limit {
             Some(Stop::Limit)
         } else if self.rules.on_loop == OnLoop::Stop && is_looping(tokens) {
@@ -268,6 +272,7 @@ impl Lane {
         } else {
             None
         };
+        self.await_only(token);
         if let Some(stop) = stop {
             self.end_reply();
             said.push(Said::Finished(stop));
@@ -276,9 +281,9 @@ impl Lane {
     }
 
     /// Ends the reply that is being spoken, if one is.
-    pub fn cut(&mut self, stop: Stop) -> Vec<Said> {
-        let State::Speaking { chunk, at, announced, .. } = self.state else { return Vec::new() };
-        let mut said = Vec::new();
+    pub fn cut(&mut self, stop: Stop) -> AllSaid {
+        let mut said = AllSaid::new();
+        let State::Speaking { chunk, at, announced, .. } = self.state else { return said };
         if announced == Announced::NotYet {
             said.push(Said::Started { chunk, at, emotion: None });
         }
@@ -318,9 +323,9 @@ impl Lane {
         if rows == 0 {
             return None;
         }
-        let reads = if rows == self.pending.len() { vec![rows - 1] } else { Vec::new() };
+        let reads = if rows == self.pending.len() { smallvec![rows - 1] } else { SmallVec::new() };
         let items = self.pending[..rows].iter().map(|t| Item::Token(*t)).collect();
-        Some(Plan { items, reads, goal: Goal::Speak, fed: Vec::new(), pending_fed: rows })
+        Some(Plan { items, reads, goal: Goal::Speak, fed: SmallVec::new(), pending_fed: rows })
     }
 
     fn plan_chunks(&self, waiting: &[Waiting], max_rows: usize) -> Option<Plan> {
@@ -333,8 +338,8 @@ impl Lane {
             CatchUp::EveryChunk if first.ask == Ask::Decide => 1,
             CatchUp::EveryChunk => most.min(waiting.len()).min(forced + 1),
         };
-        let mut items: Vec<Item> = self.pending.iter().map(|t| Item::Token(*t)).collect();
-        let (mut reads, mut fed, mut rows) = (Vec::new(), Vec::new(), items.len());
+        let mut items: SmallVec<[Item; 16]> = self.pending.iter().map(|t| Item::Token(*t)).collect();
+        let (mut reads, mut fed, mut rows) = (SmallVec::new(), SmallVec::new(), items.len());
         for (at, waiting_chunk) in waiting[..count].iter().enumerate() {
             if at > 0 {
                 items.push(Item::Token(self.ids.keep_silence));
@@ -353,6 +358,12 @@ impl Lane {
             fed.push(Fed { waiting: *waiting_chunk, role });
         }
         Some(Plan { items, reads, goal: Goal::Decide, fed, pending_fed: self.pending.len() })
+    }
+
+    /// Nothing but `token` is to be fed before what comes next.
+    fn await_only(&mut self, token: u32) {
+        self.pending.clear();
+        self.pending.push(token);
     }
 
     fn end_reply(&mut self) {

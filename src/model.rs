@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod decoder;
 pub mod encoder;
+pub mod features;
 pub mod gguf;
 pub mod kernels;
 pub mod knowledge;
@@ -50,10 +51,9 @@ const FLOAT_WEIGHTS: u64 = 500_000_000;
 /// What a folder needs beside its weights.
 const SMALL_FILES: &[&str] = &[config::LM_CONFIG, config::AUDIO_CONFIG, token_ids::TOKEN_IDS, "tokenizer.json", "phrases.toml"];
 
-/// Feature vectors of one chunk, `[10, n_embd]`, or of a whole recording, `[n, n_embd]`.
-pub type Features = Tensor;
-
-pub use decoder::{Input, Logits, Read, Segment};
+pub use decoder::{Input, Logits, Read, Readings, Segment};
+pub use encoder::Encodings;
+pub use features::Features;
 pub use kv::LaneCache;
 
 /// A loaded model: read-only, shared by every lane and thread.
@@ -162,7 +162,7 @@ impl Model {
     ///
     /// # Errors
     /// When candle fails (out of memory, a device that went away).
-    pub fn encode(&self, mel: &[f32]) -> Result<Tensor> {
+    pub fn encode(&self, mel: &[f32]) -> Result<Features> {
         let none = || Error::new(ErrorKind::Internal, "the encoder gave nothing for a chunk");
         self.encode_together(&[mel])?.pop().ok_or_else(none)
     }
@@ -171,10 +171,14 @@ impl Model {
     ///
     /// # Errors
     /// As [`Model::encode`].
-    pub fn encode_together(&self, mels: &[&[f32]]) -> Result<Vec<Tensor>> {
-        let dtype = self.decoder.dtype();
-        let features = self.encoder.forward(mels).map_err(computing)?;
-        features.into_iter().map(|features| features.to_dtype(dtype).map_err(computing)).collect()
+    pub fn encode_together(&self, mels: &[&[f32]]) -> Result<Encodings> {
+        let mut features = self.encoder.forward(mels).map_err(computing)?;
+        for of in &mut features {
+            if let Features::Tensor(tensor) = of {
+                *tensor = tensor.to_dtype(self.decoder.dtype()).map_err(computing)?;
+            }
+        }
+        Ok(features)
     }
 
     /// The features `[n, n_embd]` of a whole recording in the `blocks` that [`mel::blocks`](crate::mel::blocks) gives: one after the
@@ -182,7 +186,7 @@ impl Model {
     ///
     /// # Errors
     /// As [`Model::encode`].
-    pub fn encode_recording(&self, blocks: &[Box<[f32]>]) -> Result<Tensor> {
+    pub fn encode_recording(&self, blocks: &[Box<[f32]>]) -> Result<Features> {
         // A last block of one or two frames has one position, which finds no partner and is dropped.
         let blocks: Vec<&[f32]> = blocks.iter().map(AsRef::as_ref).filter(|block| encoder::features_of_mel(block) > 0).collect();
         let mut features = Vec::with_capacity(blocks.len());
@@ -190,24 +194,24 @@ impl Model {
         for alike in blocks.chunk_by(|a, b| a.len() == b.len()) {
             features.extend(self.encode_together(alike)?);
         }
-        Tensor::cat(&features, 0).map_err(computing)
+        Features::cat(&features).map_err(computing)
     }
 
     /// The numbers of `features`, row after row.
     ///
     /// # Errors
     /// When candle fails.
-    pub fn features_f32(&self, features: &Tensor) -> Result<Vec<f32>> {
-        features.to_dtype(DType::F32).and_then(|t| t.flatten_all()?.to_vec1()).map_err(computing)
+    pub fn features_f32(&self, features: &Features) -> Result<Vec<f32>> {
+        features.numbers().map_err(computing)
     }
 
-    /// Advances every segment in one batched pass and returns, per segment, what it asked to read.
+    /// Advances every segment in one batched pass and returns what they asked to read, one segment's after the other's.
     ///
     /// # Errors
     /// When candle fails, or a lane's numbers are no longer finite.
-    pub fn pass(&self, segments: &mut [Segment<'_>]) -> Result<Vec<Vec<Logits>>> {
+    pub fn pass(&self, segments: &mut [Segment<'_>]) -> Result<Readings> {
         let logits = self.decoder.pass(segments).map_err(computing)?;
-        if logits.iter().flatten().all(Logits::is_finite) {
+        if logits.iter().all(Logits::is_finite) {
             Ok(logits)
         } else {
             Err(Error::new(ErrorKind::Model, format!("the model {} computed numbers that are not finite", self.name)))

@@ -11,11 +11,13 @@ use hearken::mel::{LogMel, MaxOver};
 use hearken::model::checkpoint::Checkpoint;
 use hearken::model::decoder::{Decoder, Input, Logits, Read, Segment};
 use hearken::model::encoder::Encoder;
+use hearken::model::features::Features;
 use hearken::model::kernels::{Bits, tile_bytes, unpack};
 use hearken::model::linear::{pack, pack_rest};
 use hearken::model::token_ids::TokenIds;
 use hearken::model::weights::{Numbers, Planes, Weights};
 use hearken::time::CHUNK_SAMPLES;
+use smallvec::{SmallVec, smallvec};
 
 /// A margin below which two roundings may rightly differ.
 const MARGIN: f32 = 0.5;
@@ -111,14 +113,14 @@ enum Fed {
 }
 
 impl Parts {
-    fn features(&self, samples: &[f32]) -> Vec<Tensor> {
+    fn features(&self, samples: &[f32]) -> Vec<Features> {
         let mut log_mel = LogMel::new(MaxOver::Everything);
         let of = |chunk: &[f32; CHUNK_SAMPLES]| self.encoder.forward(&[log_mel.step(chunk).as_slice()]).unwrap().remove(0);
         samples.as_chunks::<CHUNK_SAMPLES>().0.iter().map(of).collect()
     }
 
-    fn call(&self, cache: &mut hearken::model::LaneCache, features: &[Tensor], call: &Call) -> Vec<f32> {
-        let mut inputs = Vec::new();
+    fn call(&self, cache: &mut hearken::model::LaneCache, features: &[Features], call: &Call) -> Vec<f32> {
+        let mut inputs = SmallVec::new();
         for fed in &call.fed {
             match fed {
                 Fed::Token(id) => inputs.push(Input::Token(*id)),
@@ -127,8 +129,8 @@ impl Parts {
             }
         }
         let last = inputs.iter().map(Input::rows).sum::<usize>() - 1;
-        let mut segments = [Segment { cache, inputs, reads: vec![(last, Read::Row)] }];
-        match self.decoder.pass(&mut segments).unwrap().remove(0).remove(0) {
+        let mut segments = [Segment { cache, inputs, reads: smallvec![(last, Read::Row)] }];
+        match self.decoder.pass(&mut segments).unwrap().remove(0) {
             Logits::Row(row) => row,
             Logits::Decision { .. } => panic!("a row was asked for"),
         }

@@ -20,9 +20,10 @@ use hearken::model::decoder::{Decoder, Input, Logits, Read, Segment};
 use hearken::model::kernels::Bits;
 use hearken::model::random::RandomWeights;
 use hearken::model::weights::Numbers;
-use hearken::model::{LaneCache, Model};
+use hearken::model::{Features, LaneCache, Model};
 use hearken::protocol::Event;
 use hearken::time::{CHUNK_SAMPLES, ChunkIdx, StreamTime};
+use smallvec::smallvec;
 
 const KINDS: [(&str, Numbers); 4] = [
     ("f32", Numbers::Float(DType::F32)),
@@ -45,8 +46,8 @@ fn feed(decoder: &Decoder, cache: &mut LaneCache, tokens: &[u32]) -> Vec<f32> {
     let mut last = Vec::new();
     for part in tokens.chunks(64) {
         let inputs = part.iter().map(|token| Input::Token(*token)).collect();
-        let mut segments = [Segment { cache: &mut *cache, inputs, reads: vec![(part.len() - 1, Read::Row)] }];
-        match decoder.pass(&mut segments).unwrap().remove(0).remove(0) {
+        let mut segments = [Segment { cache: &mut *cache, inputs, reads: smallvec![(part.len() - 1, Read::Row)] }];
+        match decoder.pass(&mut segments).unwrap().remove(0) {
             Logits::Row(row) => last = row,
             Logits::Decision { .. } => panic!("a row was asked for"),
         }
@@ -115,8 +116,13 @@ fn fixture() -> Arc<Model> {
     Arc::new(Model::load(&folder, "fixture", Some(Precision::F32), ComputeDevice::Cpu).unwrap())
 }
 
+/// What could be the features of a chunk.
+fn random_features(width: usize) -> Features {
+    Features::Tensor(Tensor::randn(0f32, 1.0, (10, width), &Device::Cpu).unwrap())
+}
+
 /// What is pushed as chunk `n`.
-fn encoded(n: u64, features: &Tensor) -> Encoded {
+fn encoded(n: u64, features: &Features) -> Encoded {
     let at = StreamTime::from_samples((n + 1) * CHUNK_SAMPLES as u64);
     Encoded { chunk: ChunkIdx(n), at, features: features.clone(), ask: Ask::Decide, worth: Worth::Heard, follows: Follows::Chunk }
 }
@@ -139,8 +145,8 @@ fn a_pass_that_fails_leaves_no_trace_in_any_lane() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/fixture");
         let model = Arc::new(Model::load(&folder, "fixture", Some(precision), ComputeDevice::Cpu).unwrap());
         let width = model.decoder().n_embd();
-        let good = Tensor::randn(0f32, 1.0, (10, width), &Device::Cpu).unwrap();
-        let bad = Tensor::full(f32::NAN, (10, width), &Device::Cpu).unwrap();
+        let good = random_features(width);
+        let bad = Features::Tensor(Tensor::full(f32::NAN, (10, width), &Device::Cpu).unwrap());
         let (mut failing, mut other) = (two_modes(&model), two_modes(&model));
         let (mut out, mut wanted) = (Vec::new(), Vec::new());
         for n in 0..12 {
@@ -168,7 +174,7 @@ fn a_pass_that_fails_leaves_no_trace_in_any_lane() {
 #[test]
 fn a_quiet_hour_leaves_a_lane_as_it_was() {
     let model = fixture();
-    let features = Tensor::randn(0f32, 1.0, (10, model.decoder().n_embd()), &Device::Cpu).unwrap();
+    let features = random_features(model.decoder().n_embd());
     let margins = |first_after: u64| {
         let (mut session, mut out) = (two_modes(&model), Vec::new());
         for n in (0..20).chain(first_after..first_after + 20) {
@@ -198,7 +204,7 @@ fn listen(policy: &str, chunks: u64, loud: u64, eagerness: f32, mut seen: impl F
     dialog.eagerness = eagerness;
     session.switch_on(&dialog, &Opening::of(&model, &dialog, &paths).unwrap()).unwrap();
     let width = model.decoder().n_embd();
-    let features: Vec<Tensor> = (0..7).map(|_| Tensor::randn(0f32, 1.0, (10, width), &Device::Cpu).unwrap()).collect();
+    let features: Vec<Features> = (0..7).map(|_| random_features(width)).collect();
     let mut out = Vec::new();
     for n in 0..chunks {
         let begun = Instant::now();

@@ -4,14 +4,15 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device};
 use hearken::config::{ComputeDevice, Precision};
 use hearken::mel::{LogMel, MaxOver};
 use hearken::model::decoder::{Input, Logits, Read, Segment};
 use hearken::model::kernels::Bits;
 use hearken::model::quantised::{Quantised, file_in};
 use hearken::model::weights::Weights;
-use hearken::model::{LaneCache, Model, quantise};
+use hearken::model::{Features, LaneCache, Model, quantise};
+use smallvec::smallvec;
 
 fn model(folder: &str, precision: Precision) -> Model {
     Model::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), folder, Some(precision), ComputeDevice::Cpu).unwrap()
@@ -24,10 +25,14 @@ fn listen(model: &Model, cache: &mut LaneCache, samples: &[f32]) -> Vec<Vec<f32>
     let chunk = |samples: &[f32]| {
         let mel = log_mel.step(samples.try_into().unwrap());
         let features = model.encode(mel.as_slice()).unwrap();
-        let inputs =
-            vec![Input::Token(ids.keep_silence), Input::Token(ids.audio_begin), Input::Features(features), Input::Token(ids.assistant)];
-        let mut segments = [Segment { cache, inputs, reads: vec![(12, Read::Row)] }];
-        match model.pass(&mut segments).unwrap().remove(0).remove(0) {
+        let inputs = smallvec![
+            Input::Token(ids.keep_silence),
+            Input::Token(ids.audio_begin),
+            Input::Features(features),
+            Input::Token(ids.assistant)
+        ];
+        let mut segments = [Segment { cache, inputs, reads: smallvec![(12, Read::Row)] }];
+        match model.pass(&mut segments).unwrap().remove(0) {
             Logits::Row(row) => row,
             Logits::Decision { .. } => panic!("a row was asked for"),
         }
@@ -227,7 +232,7 @@ fn chunks_of_several_sounds_are_encoded_together_as_each_would_be_alone() {
         let mels: Vec<&[f32]> = mels.iter().map(|mel| mel.as_slice()).collect();
         let together = model.encode_together(&mels).unwrap();
         assert_eq!(together.len(), mels.len());
-        let numbers = |features: &Tensor| model.features_f32(features).unwrap();
+        let numbers = |features: &Features| model.features_f32(features).unwrap();
         for (mel, features) in mels.iter().zip(&together) {
             let (alone, features) = (numbers(&model.encode(mel).unwrap()), numbers(features));
             let largest = alone.iter().zip(&features).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

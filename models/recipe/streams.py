@@ -237,7 +237,7 @@ class Composer:
         return clips, None if self.held else r.uniform(0.82, 1.22) if rows is self.digits else r.uniform(0.9, 1.1)
 
     # How much of the speech in training comes with the noise of its recorder or line.
-    NOISY_LINES = 0.35
+    NOISY_LINES = 0.4
 
     def row(self, r, clips, throat):
         """Some single words in a row, spoken `throat` times as fast."""

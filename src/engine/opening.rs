@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use smallvec::SmallVec;
 
 use crate::audio;
 use crate::config::{Clip, Mode, Paths, Worth};
@@ -87,7 +88,7 @@ impl Opening {
                 Item::Chunk(chunk) => Input::Features(features[chunk.0 as usize].clone()),
             };
             let inputs = plan.items.iter().map(input).collect();
-            model.pass(&mut [Segment { cache: &mut cache, inputs, reads: Vec::new() }])?;
+            model.pass(&mut [Segment { cache: &mut cache, inputs, reads: SmallVec::new() }])?;
             lane.heard(&plan, &[]);
             next += plan.chunks();
         }

@@ -8,6 +8,8 @@ mod together;
 use std::ops::Range;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::opening::Opening;
 use super::queue::{Encoded, Follows, Queue};
 use super::replies::Replies;
@@ -119,6 +121,8 @@ struct Run {
     /// The next chunk that it feeds.
     next: ChunkIdx,
     switch: Switch,
+    /// What it does in the pass that is being made.
+    plan: Option<Plan>,
 }
 
 impl Run {
@@ -203,6 +207,7 @@ impl Session {
             context: Context::new(opening.positions()),
             next,
             switch: Switch::On,
+            plan: None,
         });
         Ok(())
     }
@@ -351,35 +356,41 @@ impl Session {
         std::mem::take(&mut self.calls)
     }
 
-    fn plan(&mut self, out: &mut Vec<Event>) -> Result<Vec<Option<Plan>>> {
-        let mut plans: Vec<Option<Plan>> = vec![None; self.lanes.len()];
-        let mut room = self.conduct.max_rows;
+    /// Plans what every lane does in the next pass; whether any has something to do.
+    fn plan(&mut self, out: &mut Vec<Event>) -> Result<bool> {
+        self.lanes.iter_mut().for_each(|run| run.plan = None);
+        let (count, turn, mut room) = (self.lanes.len(), self.turn, self.conduct.max_rows);
         // A reply token is one row: replies come first, then whose turn it is.
-        let mut order: Vec<usize> = (0..self.lanes.len()).map(|i| (i + self.turn) % self.lanes.len()).collect();
-        order.sort_by_key(|at| !self.lanes[*at].lane.is_speaking());
-        for at in order {
-            if self.lanes[at].switch != Switch::On {
-                continue;
+        for speaking in [true, false] {
+            for at in (0..count).map(|i| (i + turn) % count) {
+                let run = &self.lanes[at];
+                if run.switch == Switch::On && run.plan.is_none() && run.lane.is_speaking() == speaking {
+                    let plan = self.plan_within(at, room, out)?;
+                    room -= plan.as_ref().map_or(0, Plan::rows);
+                    self.lanes[at].plan = plan;
+                }
             }
-            if self.reset_is_due(at) {
-                self.reset_lane(at, out)?;
-            }
-            let Some(mut plan) = self.plan_lane(at, room) else { continue };
-            if self.lanes[at].cache.positions() + plan.rows() > self.limit {
-                self.make_room(at, plan.rows(), out)?;
-                let Some(again) = self.plan_lane(at, room) else { continue };
-                plan = again;
-            }
-            room -= plan.rows();
-            plans[at] = Some(plan);
         }
-        Ok(plans)
+        Ok(self.lanes.iter().any(|run| run.plan.is_some()))
+    }
+
+    /// What a lane does next in at most `room` rows, once its window has room for it.
+    fn plan_within(&mut self, at: usize, room: usize, out: &mut Vec<Event>) -> Result<Option<Plan>> {
+        if self.reset_is_due(at) {
+            self.reset_lane(at, out)?;
+        }
+        let Some(plan) = self.plan_lane(at, room) else { return Ok(None) };
+        if self.lanes[at].cache.positions() + plan.rows() <= self.limit {
+            return Ok(Some(plan));
+        }
+        self.make_room(at, plan.rows(), out)?;
+        Ok(self.plan_lane(at, room))
     }
 
     fn plan_lane(&self, at: usize, room: usize) -> Option<Plan> {
         let run = &self.lanes[at];
         let resets = self.resets(Reset::AfterQuiet);
-        let waiting: Vec<Waiting> = self
+        let waiting: SmallVec<[Waiting; CHUNKS_PER_PASS + 1]> = self
             .queue
             .from(run.next)
             .take(CHUNKS_PER_PASS + 1)
@@ -452,7 +463,7 @@ impl Session {
         run.context.feed(plan);
         let said = match plan.goal {
             Goal::Decide => {
-                let decisions: Vec<Decision> = logits.iter().map(|l| decision(l, &self.model)).collect();
+                let decisions: SmallVec<[Decision; CHUNKS_PER_PASS]> = logits.iter().map(|l| decision(l, &self.model)).collect();
                 let said = run.lane.heard(plan, &decisions);
                 if run.lane.is_speaking() {
                     run.context.answer();
@@ -486,7 +497,7 @@ impl Session {
 
 /// What `plan` feeds and reads, as the model takes it.
 fn segment<'a>(plan: &Plan, cache: &'a mut LaneCache, queue: &Queue, reading: Reading) -> Result<Segment<'a>> {
-    let mut inputs = Vec::with_capacity(plan.items.len());
+    let mut inputs = SmallVec::new();
     for item in &plan.items {
         inputs.push(match item {
             Item::Token(id) => Input::Token(*id),

@@ -7,6 +7,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::hear::Sitting;
 use super::items::{Item, Prediction, Reply};
 use crate::audio::file::FileSource;
@@ -18,7 +20,7 @@ use crate::lane::{self, Lane, OnLoop, Plan, Rules, Said};
 use crate::mel;
 use crate::model::sampler::argmax;
 use crate::model::text::StreamingText;
-use crate::model::{Features, Input, LaneCache, Logits, Model, Read, Segment};
+use crate::model::{Features, Input, LaneCache, Logits, Model, Read, Readings, Segment};
 use crate::protocol::{Emotion, Stop};
 use crate::time::{HOP_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
 
@@ -79,7 +81,7 @@ impl Asker {
         }
         let mut cache = self.model.new_cache();
         cache.reserve(window.min(takes + REPLY_LIMIT));
-        self.model.pass(&mut [Segment { cache: &mut cache, inputs, reads: Vec::new() }])?;
+        self.model.pass(&mut [Segment { cache: &mut cache, inputs, reads: SmallVec::new() }])?;
         let rules = Rules { catch_up: CatchUp::EveryChunk, eagerness: 0.0, reply_limit: REPLY_LIMIT, on_loop: OnLoop::Stop };
         let lane = Lane::replying(rules, self.model.ids().clone(), begin, recording.end());
         Ok(Ok(Answer { lane, cache, window, recording, emotion: None, text: StreamingText::default(), stop: None }))
@@ -98,13 +100,14 @@ impl Asker {
             }
             plans.push(plan);
         }
-        let logits = if segments.is_empty() { Vec::new() } else { self.model.pass(&mut segments)? };
+        let logits = if segments.is_empty() { Readings::new() } else { self.model.pass(&mut segments)? };
         let mut logits = logits.into_iter();
         for (seat, plan) in seats.iter_mut().zip(plans) {
             let said = match plan {
                 Some(plan) => {
-                    let token = match logits.next().as_deref() {
-                        Some([Logits::Row(row)]) => Some(argmax(row) as u32),
+                    // What it reads is the row of the token that it chooses next; a plan that does not reach so far reads nothing.
+                    let token = match plan.reads.first().and_then(|_| logits.next()) {
+                        Some(Logits::Row(row)) => Some(argmax(&row) as u32),
                         _ => None,
                     };
                     seat.answer.lane.spoke(&plan, token)
@@ -123,9 +126,9 @@ impl Asker {
 ///
 /// # Errors
 /// When the tokenizer fails.
-pub fn prompt(model: &Model, features: Features, question: Option<&str>) -> Result<(Vec<Input>, Vec<u32>)> {
+pub fn prompt(model: &Model, features: Features, question: Option<&str>) -> Result<(SmallVec<[Input; 16]>, Vec<u32>)> {
     let (ids, vocabulary) = (model.ids(), model.vocabulary());
-    let mut inputs: Vec<Input> = vocabulary.offline_prefix()?.into_iter().map(Input::Token).collect();
+    let mut inputs: SmallVec<[Input; 16]> = vocabulary.offline_prefix()?.into_iter().map(Input::Token).collect();
     inputs.extend([Input::Token(ids.audio_begin), Input::Features(features), Input::Token(ids.audio_end)]);
     if let Some(question) = question {
         let asked = [vec![ids.user, ids.text_begin], vocabulary.encode(question)?, vec![ids.text_end]];

@@ -24,20 +24,20 @@ const YES: Decision = Decision { silent: 0.0, respond: 1.0 };
 fn feed(lane: &mut Lane, waiting: &[Waiting], decisions: &[Decision]) -> Vec<Said> {
     let plan = lane.plan(waiting, 64).expect("a plan");
     assert_eq!(plan.reads.len(), decisions.len());
-    lane.heard(&plan, decisions)
+    lane.heard(&plan, decisions).into_vec()
 }
 
 fn speak(lane: &mut Lane, token: u32) -> Vec<Said> {
     let plan = lane.plan(&[], 64).expect("a plan");
     assert_eq!((plan.goal, plan.rows(), plan.reads.len()), (Goal::Speak, 1, 1));
-    lane.spoke(&plan, Some(token))
+    lane.spoke(&plan, Some(token)).into_vec()
 }
 
 #[test]
 fn the_opening_is_fed_with_the_first_chunk_and_silence_with_the_next() {
     let mut lane = lane(CatchUp::Drain);
     let plan = lane.plan(&asks(0..1), 64).unwrap();
-    assert_eq!((plan.rows(), plan.reads.clone()), (15, vec![14]));
+    assert_eq!((plan.rows(), &plan.reads[..]), (15, &[14][..]));
     lane.heard(&plan, &[NO]);
     let plan = lane.plan(&asks(1..2), 64).unwrap();
     assert_eq!(plan.rows(), 13);
@@ -64,7 +64,7 @@ fn a_lane_that_is_to_reply_at_once_feeds_what_is_pending_and_chooses_where_it_en
     let plan = lane.plan(&[], usize::MAX).unwrap();
     assert_eq!((plan.goal, &plan.items[..], &plan.reads[..]), (Goal::Speak, &[Item::Token(151_602), Item::Token(151_644)][..], &[1][..]));
     let said = lane.spoke(&plan, Some(151_618));
-    assert_eq!(said, [Said::Started { chunk: ChunkIdx(0), at, emotion: Some(Emotion::Normal) }]);
+    assert_eq!(said[..], [Said::Started { chunk: ChunkIdx(0), at, emotion: Some(Emotion::Normal) }]);
     assert_eq!(speak(&mut lane, 77), [Said::Token(77)]);
     assert_eq!(speak(&mut lane, 151_643), [Said::Finished(Stop::End)]);
 }
@@ -140,7 +140,7 @@ fn forced_chunks_go_with_the_one_that_follows_and_are_not_asked() {
         let mut lane = lane(catch_up);
         let waiting = [chunk(0, Ask::Forced), chunk(1, Ask::Forced), chunk(2, Ask::Decide)];
         let plan = lane.plan(&waiting, 64).unwrap();
-        assert_eq!((plan.rows(), plan.reads.clone()), (3 + 12 + 13 + 13, vec![40]));
+        assert_eq!((plan.rows(), &plan.reads[..]), (3 + 12 + 13 + 13, &[40][..]));
         assert_eq!(lane.heard(&plan, &[NO]).len(), 1);
     }
 }
@@ -169,7 +169,7 @@ fn a_cut_reply_ends_as_the_model_was_trained() {
     assert!(lane.cut(Stop::Cut).is_empty());
     feed(&mut lane, &asks(0..1), &[YES]);
     speak(&mut lane, 77);
-    assert_eq!(lane.cut(Stop::Cut), [Said::Finished(Stop::Cut)]);
+    assert_eq!(lane.cut(Stop::Cut)[..], [Said::Finished(Stop::Cut)]);
     assert_eq!(lane.plan(&asks(1..2), 64).unwrap().items[..2], [Item::Token(77), Item::Token(151_643)]);
 }
 

@@ -9,10 +9,12 @@ mod packed;
 
 use std::sync::{Mutex, PoisonError};
 
-use candle_core::{DType, Device, Result as CandleResult, Tensor};
+use candle_core::{DType, Device, Result as CandleResult};
+use smallvec::SmallVec;
 
 use super::checkpoint::Checkpoint;
 use super::config::LmConfig;
+use super::features::Features;
 use super::kv::LaneCache;
 use super::rope::Rope;
 use super::weights::{Numbers, Weights};
@@ -24,9 +26,9 @@ pub struct Segment<'a> {
     /// The lane's cache; the rows are appended to it.
     pub cache: &'a mut LaneCache,
     /// What is fed, in order.
-    pub inputs: Vec<Input>,
+    pub inputs: SmallVec<[Input; 16]>,
     /// What is read, as (row within this segment, what).
-    pub reads: Vec<(usize, Read)>,
+    pub reads: SmallVec<[(usize, Read); 4]>,
 }
 
 /// Something that is fed.
@@ -35,7 +37,7 @@ pub enum Input {
     /// One token: one row.
     Token(u32),
     /// Features `[rows, n_embd]` in place of as many PADs: ten of a chunk, more of a whole recording.
-    Features(Tensor),
+    Features(Features),
 }
 
 impl Input {
@@ -44,7 +46,7 @@ impl Input {
     pub fn rows(&self) -> usize {
         match self {
             Self::Token(_) => 1,
-            Self::Features(features) => features.dims().first().copied().unwrap_or(0),
+            Self::Features(features) => features.rows(),
         }
     }
 }
@@ -57,6 +59,9 @@ pub enum Read {
     /// The whole row.
     Row,
 }
+
+/// What was read in a pass, one segment's after the other's; of as many lanes as are usual without memory of their own.
+pub type Readings = SmallVec<[Logits; 8]>;
 
 /// What was read at a row.
 #[derive(Clone, Debug, PartialEq)]
@@ -143,11 +148,11 @@ impl Decoder {
         Ok(Self { layers, config: config.clone(), dtype: numbers.dtype(), device: device.clone(), lists: Mutex::default() })
     }
 
-    /// Feeds every segment, appends to its cache and reads what it asks for, in its order.
+    /// Feeds every segment, appends to its cache and reads what it asks for, in its order; one segment's after the other's.
     ///
     /// # Errors
     /// When candle fails; the caches are then in an undefined state and must be dropped.
-    pub fn pass(&self, segments: &mut [Segment<'_>]) -> CandleResult<Vec<Vec<Logits>>> {
+    pub fn pass(&self, segments: &mut [Segment<'_>]) -> CandleResult<Readings> {
         // Nothing in the lists outlives a pass: what one that panicked left behind is overwritten.
         let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
         let lists = &mut *lists;
@@ -168,7 +173,7 @@ impl Decoder {
             Read::Decision => decisions.next().map(|(silent, respond)| Logits::Decision { silent: *silent, respond: *respond }),
             Read::Row => rows.next().map(Logits::Row),
         };
-        Ok(segments.iter().map(|s| s.reads.iter().filter_map(|(_, what)| next(*what)).collect()).collect())
+        Ok(segments.iter().flat_map(|segment| &segment.reads).filter_map(|(_, what)| next(*what)).collect())
     }
 
     /// An empty cache of this decoder's depth.

@@ -7,10 +7,12 @@ mod convolution;
 mod float;
 mod packed;
 
-use candle_core::{Device, Result as CandleResult, Tensor};
+use candle_core::{Device, Result as CandleResult};
+use smallvec::SmallVec;
 
 use super::checkpoint::Checkpoint;
 use super::config::{AudioConfig, NUM_MEL_BINS};
+use super::features::Features;
 use super::weights::{Numbers, Weights};
 use crate::error::Result;
 use crate::time::BLOCK_FRAMES;
@@ -21,6 +23,9 @@ const MOST_POSITIONS: usize = positions_of(BLOCK_FRAMES);
 const LAYER_NORM_EPS: f64 = 1e-5;
 /// Wavelength of the slowest sinusoid (`SinusoidsPositionEmbedding`).
 const MAX_TIMESCALE: f64 = 10_000.0;
+
+/// Features of some blocks, one after the other; of as many as are usual without memory of their own.
+pub type Encodings = SmallVec<[Features; 4]>;
 
 /// The encoder: through candle, or packed on the processor.
 #[derive(Debug)]
@@ -63,23 +68,20 @@ impl Encoder {
     ///
     /// # Errors
     /// When candle fails.
-    pub fn forward(&self, mels: &[&[f32]]) -> CandleResult<Vec<Tensor>> {
-        let Some(first) = mels.first() else { return Ok(Vec::new()) };
+    pub fn forward(&self, mels: &[&[f32]]) -> CandleResult<Encodings> {
+        let Some(first) = mels.first() else { return Ok(Encodings::new()) };
         let frames = first.len() / NUM_MEL_BINS;
         let n_features = features_of(frames);
         if n_features == 0 || frames > BLOCK_FRAMES || mels.iter().any(|mel| mel.len() != frames * NUM_MEL_BINS) {
             candle_core::bail!("blocks of {frames} mel frames cannot be encoded together");
         }
-        let features = match &self.layers {
-            Layers::Float(layers) => layers.forward(mels, frames, &self.device)?,
-            Layers::Packed(layers) => {
-                let features = layers.forward(mels, frames);
-                let rows = mels.len() * n_features;
-                let width = features.len() / rows;
-                Tensor::from_vec(features, (rows, width), &self.device)?
+        match &self.layers {
+            Layers::Float(layers) => {
+                let features = layers.forward(mels, frames, &self.device)?;
+                (0..mels.len()).map(|block| features.narrow(0, block * n_features, n_features).map(Features::Tensor)).collect()
             }
-        };
-        (0..mels.len()).map(|block| features.narrow(0, block * n_features, n_features)).collect()
+            Layers::Packed(layers) => Ok(layers.forward(mels, frames)),
+        }
     }
 }
 

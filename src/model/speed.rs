@@ -5,6 +5,8 @@
 
 use std::time::Instant;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::config::{AudioConfig, LmConfig};
 use super::token_ids::TokenIds;
 use super::{Input, LaneCache, Model, Read, Segment};
@@ -116,7 +118,7 @@ pub fn fill(model: &Model, context: usize) -> Result<LaneCache> {
     let mut left = context;
     while left > 0 {
         let rows = left.min(FILL_ROWS);
-        model.pass(&mut [Segment { cache: &mut cache, inputs: vec![Input::Token(model.ids().pad); rows], reads: Vec::new() }])?;
+        model.pass(&mut [Segment { cache: &mut cache, inputs: smallvec![Input::Token(model.ids().pad); rows], reads: SmallVec::new() }])?;
         left -= rows;
     }
     Ok(cache)
@@ -131,7 +133,7 @@ pub fn pass(model: &Model, filled: &LaneCache, lanes: usize, inputs: &[Input], r
     for _ in 0..runs {
         let mut caches: Vec<LaneCache> = (0..lanes).map(|_| fork(filled)).collect::<Result<_>>()?;
         let mut segments: Vec<Segment<'_>> =
-            caches.iter_mut().map(|cache| Segment { cache, inputs: inputs.to_vec(), reads: vec![read] }).collect();
+            caches.iter_mut().map(|cache| Segment { cache, inputs: inputs.into(), reads: smallvec![read] }).collect();
         let at = Instant::now();
         model.pass(&mut segments)?;
         times.push(at.elapsed().as_secs_f64() * 1e3);

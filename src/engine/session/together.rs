@@ -2,10 +2,15 @@
 //!
 //! What `eval` batches its items with. A session on its own is the case of one ([`Session::pass`]).
 
-use super::{Session, segment};
+use smallvec::SmallVec;
+
+use super::{Run, Session, segment};
 use crate::error::Result;
 use crate::model::Model;
 use crate::protocol::Event;
+
+/// Lanes that a pass has room for without memory of its own: every mode of a session.
+const USUAL_LANES: usize = 6;
 
 /// Makes one pass of all `sessions` (each with where its events go): every lane that has something to do does it. False
 /// when none had.
@@ -13,28 +18,31 @@ use crate::protocol::Event;
 /// # Errors
 /// When computing fails; every lane of every session must then be restarted.
 pub fn pass_together(model: &Model, sessions: &mut [(&mut Session, &mut Vec<Event>)]) -> Result<bool> {
-    let mut plans = Vec::with_capacity(sessions.len());
+    let mut busy = false;
     for (session, out) in sessions.iter_mut() {
-        plans.push(session.plan(out)?);
+        busy |= session.plan(out)?;
     }
-    if plans.iter().flatten().all(Option::is_none) {
+    if !busy {
         return Ok(false);
     }
-    let mut segments = Vec::new();
-    for ((session, _), plans) in sessions.iter_mut().zip(&plans) {
+    let mut segments: SmallVec<[_; USUAL_LANES]> = SmallVec::new();
+    for (session, _) in sessions.iter_mut() {
         let Session { lanes, queue, conduct, .. } = &mut **session;
-        for (run, plan) in lanes.iter_mut().zip(plans) {
+        for Run { cache, plan, .. } in lanes {
             if let Some(plan) = plan {
-                segments.push(segment(plan, &mut run.cache, queue, conduct.reading)?);
+                segments.push(segment(plan, cache, queue, conduct.reading)?);
             }
         }
     }
-    let mut logits = model.pass(&mut segments)?.into_iter();
-    for ((session, out), plans) in sessions.iter_mut().zip(&plans) {
+    let readings = model.pass(&mut segments)?;
+    drop(segments);
+    let mut rest = readings.as_slice();
+    for (session, out) in sessions.iter_mut() {
         let mut worked = false;
-        for (at, plan) in plans.iter().enumerate() {
-            if let (Some(plan), Some(logits)) = (plan, plan.as_ref().and_then(|_| logits.next())) {
-                session.learn(at, plan, &logits, out)?;
+        for at in 0..session.lanes.len() {
+            if let Some(plan) = session.lanes[at].plan.take() {
+                let own = rest.split_off(..plan.reads.len()).unwrap_or_default();
+                session.learn(at, &plan, own, out)?;
                 worked = true;
             }
         }

@@ -7,6 +7,7 @@ use candle_nn::{Linear, Module, rotary_emb::rope};
 use super::{Input, Segment, Span};
 use crate::error::Result;
 use crate::model::config::LmConfig;
+use crate::model::features::Features;
 use crate::model::kv::{FloatLayer, Layer};
 use crate::model::rope::Rope;
 use crate::model::weights::{Weights, float_linear};
@@ -128,10 +129,11 @@ impl Layers {
         for input in segments.iter().flat_map(|s| &s.inputs) {
             match input {
                 Input::Token(id) => tokens.push(*id),
-                Input::Features(features) => {
+                Input::Features(Features::Tensor(features)) => {
                     self.embed_tokens(&mut tokens, &mut parts)?;
                     parts.push(features.clone());
                 }
+                Input::Features(Features::Rows(_)) => candle_core::bail!("features belong to another precision"),
             }
         }
         self.embed_tokens(&mut tokens, &mut parts)?;

@@ -5,15 +5,16 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use candle_core::{Result as CandleResult, Storage};
+use candle_core::Result as CandleResult;
 
 use super::{Input, Lists, Segment, Span};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::config::LmConfig;
+use crate::model::features::Features;
 use crate::model::kernels::attention::Plan;
 use crate::model::kernels::{Activations, Bits, GROUP, Norm, Path, TILE, Tiled};
 use crate::model::kv::Layer;
-use crate::model::linear::{PackedLinear, PackedMlp, numbers_of};
+use crate::model::linear::{PackedLinear, PackedMlp};
 use crate::model::rope::{Rope, rotate};
 use crate::model::weights::{Weights, packed_linear};
 
@@ -175,13 +176,10 @@ impl Layers {
                     embedding.extend(row);
                     x.set(at, 0, embedding);
                 }
-                Input::Features(features) => {
-                    let (storage, layout) = features.storage_and_layout();
-                    let Storage::Cpu(storage) = &*storage else { candle_core::bail!("features lie on another device") };
-                    for (row, feature) in numbers_of(storage, layout)?.chunks_exact(width).enumerate() {
-                        x.set(at + row, 0, feature);
-                    }
+                Input::Features(Features::Rows(features)) => {
+                    features.iter().enumerate().for_each(|(row, feature)| x.set(at + row, 0, feature));
                 }
+                Input::Features(Features::Tensor(_)) => candle_core::bail!("features belong to another precision"),
             }
             at += input.rows();
         }

@@ -3,9 +3,10 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::convolution::Convolution;
-use super::{LAYER_NORM_EPS, features_of, positions_of, sinusoids};
+use super::{Encodings, LAYER_NORM_EPS, features_of, positions_of, sinusoids};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::config::AudioConfig;
+use crate::model::features::Rooms;
 use crate::model::kernels::crew::{Parts, crew};
 use crate::model::kernels::{Activations, Bits, GROUP, Norm, Tiled, math};
 use crate::model::linear::{PackedLinear, PackedMlp};
@@ -22,6 +23,7 @@ pub(super) struct Layers {
     proj: PackedLinear,
     n_heads: usize,
     room: Mutex<Room>,
+    features: Rooms,
 }
 
 #[derive(Debug)]
@@ -96,6 +98,7 @@ impl Layers {
             proj: linear("proj", config.output_dim, d)?,
             n_heads: config.encoder_attention_heads,
             room: Mutex::default(),
+            features: Rooms::default(),
         })
     }
 }
@@ -107,8 +110,8 @@ impl LayerNorm {
 }
 
 impl Layers {
-    /// Blocks `[128, frames]` to features `[n, output_dim]`, one after the other.
-    pub(super) fn forward(&self, mels: &[&[f32]], frames: usize) -> Vec<f32> {
+    /// Blocks `[128, frames]` to features `[n, output_dim]` of each.
+    pub(super) fn forward(&self, mels: &[&[f32]], frames: usize) -> Encodings {
         let (positions, of_block) = (positions_of(frames), features_of(frames));
         // What earlier blocks left behind when they panicked is overwritten: nothing in the room outlives a call.
         let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
@@ -139,11 +142,13 @@ impl Layers {
         }
         room.rounded.round_tiled(&room.mixed, self.ln_post.as_norm());
         self.proj.forward(&room.rounded, &mut room.q);
-        let mut out = vec![0.0; features * self.proj.out()];
-        for (feature, out) in out.chunks_exact_mut(self.proj.out()).enumerate() {
-            room.q.copy(feature, 0, out);
-        }
-        out
+        let (width, q) = (self.proj.out(), &room.q);
+        let of = |block: usize| {
+            self.features.fill(of_block, width, |numbers| {
+                numbers.chunks_exact_mut(width).enumerate().for_each(|(feature, to)| q.copy(block * of_block + feature, 0, to));
+            })
+        };
+        (0..mels.len()).map(of).collect()
     }
 
     /// The convolutions and positions, to `room.x` `[positions of all blocks, d]`.

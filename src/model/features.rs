@@ -1,0 +1,119 @@
+//! What the encoder gives and the decoder takes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::{DType, Result as CandleResult, Tensor};
+
+/// Memory that is kept for features nobody holds any more: of as many chunks as a lane may be behind and still catch up at once.
+const KEPT: usize = 64;
+
+/// Feature vectors of one chunk, `[10, n_embd]`, or of a whole recording, `[n, n_embd]`. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Features {
+    /// Of the float layers: on their device, in the decoder's number type.
+    Tensor(Tensor),
+    /// Of the packed layers.
+    Rows(Arc<Rows>),
+}
+
+/// Feature vectors one after the other.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rows {
+    numbers: Vec<f32>,
+    width: usize,
+}
+
+impl Rows {
+    /// The feature vectors.
+    pub fn iter(&self) -> impl Iterator<Item = &[f32]> {
+        self.numbers.chunks_exact(self.width.max(1))
+    }
+}
+
+impl Features {
+    /// Feature vectors that it holds.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        match self {
+            Self::Tensor(features) => features.dims().first().copied().unwrap_or(0),
+            Self::Rows(rows) => rows.iter().count(),
+        }
+    }
+
+    /// All their numbers, row after row.
+    ///
+    /// # Errors
+    /// When candle fails.
+    pub fn numbers(&self) -> CandleResult<Vec<f32>> {
+        match self {
+            Self::Tensor(features) => features.to_dtype(DType::F32)?.flatten_all()?.to_vec1(),
+            Self::Rows(rows) => Ok(rows.numbers.clone()),
+        }
+    }
+
+    /// All of `parts`, one after the other; they are of one model.
+    ///
+    /// # Errors
+    /// When candle fails, or there are none.
+    pub fn cat(parts: &[Self]) -> CandleResult<Self> {
+        let tensors: Vec<&Tensor> = parts.iter().filter_map(|part| if let Self::Tensor(part) = part { Some(part) } else { None }).collect();
+        if !tensors.is_empty() {
+            return Tensor::cat(&tensors, 0).map(Self::Tensor);
+        }
+        let mut all = Rows::default();
+        for part in parts {
+            if let Self::Rows(part) = part {
+                all.width = part.width;
+                all.numbers.extend_from_slice(&part.numbers);
+            }
+        }
+        Ok(Self::Rows(Arc::new(all)))
+    }
+}
+
+/// Memory of features, which is filled again when nobody holds it any more: a chunk allocates nothing once listening runs.
+#[derive(Debug, Default)]
+pub(super) struct Rooms(Mutex<Vec<Arc<Rows>>>);
+
+impl Rooms {
+    /// Features of `rows` times `width` numbers, written by `fill`.
+    pub(super) fn fill(&self, rows: usize, width: usize, fill: impl FnOnce(&mut [f32])) -> Features {
+        let mut rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = rooms.iter_mut().position(|room| Arc::get_mut(room).is_some());
+        let mut room = free.map(|at| rooms.swap_remove(at)).unwrap_or_default();
+        if let Some(room) = Arc::get_mut(&mut room) {
+            room.width = width;
+            room.numbers.resize(rows * width, 0.0);
+            fill(&mut room.numbers);
+        }
+        if rooms.len() < KEPT {
+            rooms.push(Arc::clone(&room));
+        }
+        Features::Rows(room)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_used_again_when_nobody_holds_it_and_never_before() {
+        let rooms = Rooms::default();
+        let ones = |rows| rooms.fill(rows, 2, |numbers| numbers.fill(1.0));
+        let at = |features: &Features| if let Features::Rows(rows) = features { Arc::as_ptr(rows) } else { std::ptr::null() };
+        let first = ones(3);
+        let (kept, place) = (first.clone(), at(&first));
+        drop(first);
+        let second = rooms.fill(1, 2, |numbers| numbers.fill(2.0));
+        assert_ne!(at(&second), place, "somebody holds it still");
+        assert_eq!((kept.numbers().unwrap(), kept.rows()), (vec![1.0; 6], 3));
+        drop(kept);
+        let third = rooms.fill(2, 2, |numbers| numbers.fill(3.0));
+        assert_eq!((at(&third), third.numbers().unwrap(), third.rows()), (place, vec![3.0; 4], 2));
+        assert_eq!(Features::cat(&[second, third]).unwrap().numbers().unwrap(), [2.0, 2.0, 3.0, 3.0, 3.0, 3.0]);
+        let many: Vec<Features> = (0..2 * KEPT).map(|_| ones(1)).collect();
+        drop(many);
+        assert!(rooms.0.lock().unwrap().len() <= KEPT);
+    }
+}
