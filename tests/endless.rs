@@ -17,6 +17,7 @@ use hearken::engine::{Encoded, Follows};
 use hearken::lane::Ask;
 use hearken::model::config::LmConfig;
 use hearken::model::decoder::{Decoder, Input, Logits, Read, Segment};
+use hearken::model::features::Rows;
 use hearken::model::kernels::Bits;
 use hearken::model::random::RandomWeights;
 use hearken::model::weights::Numbers;
@@ -116,9 +117,20 @@ fn fixture() -> Arc<Model> {
     Arc::new(Model::load(&folder, "fixture", Some(Precision::F32), ComputeDevice::Cpu).unwrap())
 }
 
+/// `numbers` as features of `model`.
+fn features(model: &Model, numbers: Tensor) -> Features {
+    match model.precision() {
+        Precision::Q8 | Precision::Q4 => {
+            let width = numbers.dim(1).unwrap();
+            Features::Rows(Arc::new(Rows::new(numbers.flatten_all().unwrap().to_vec1().unwrap(), width)))
+        }
+        Precision::F32 | Precision::Bf16 => Features::Tensor(numbers),
+    }
+}
+
 /// What could be the features of a chunk.
-fn random_features(width: usize) -> Features {
-    Features::Tensor(Tensor::randn(0f32, 1.0, (10, width), &Device::Cpu).unwrap())
+fn random_features(model: &Model) -> Features {
+    features(model, Tensor::randn(0f32, 1.0, (10, model.decoder().n_embd()), &Device::Cpu).unwrap())
 }
 
 /// What is pushed as chunk `n`.
@@ -145,8 +157,8 @@ fn a_pass_that_fails_leaves_no_trace_in_any_lane() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/fixture");
         let model = Arc::new(Model::load(&folder, "fixture", Some(precision), ComputeDevice::Cpu).unwrap());
         let width = model.decoder().n_embd();
-        let good = random_features(width);
-        let bad = Features::Tensor(Tensor::full(f32::NAN, (10, width), &Device::Cpu).unwrap());
+        let good = random_features(&model);
+        let bad = features(&model, Tensor::full(f32::NAN, (10, width), &Device::Cpu).unwrap());
         let (mut failing, mut other) = (two_modes(&model), two_modes(&model));
         let (mut out, mut wanted) = (Vec::new(), Vec::new());
         for n in 0..12 {
@@ -174,7 +186,7 @@ fn a_pass_that_fails_leaves_no_trace_in_any_lane() {
 #[test]
 fn a_quiet_hour_leaves_a_lane_as_it_was() {
     let model = fixture();
-    let features = random_features(model.decoder().n_embd());
+    let features = random_features(&model);
     let margins = |first_after: u64| {
         let (mut session, mut out) = (two_modes(&model), Vec::new());
         for n in (0..20).chain(first_after..first_after + 20) {
@@ -203,8 +215,7 @@ fn listen(policy: &str, chunks: u64, loud: u64, eagerness: f32, mut seen: impl F
     let mut dialog = builtin(Language::Chinese, &paths.instructions()).remove(0);
     dialog.eagerness = eagerness;
     session.switch_on(&dialog, &Opening::of(&model, &dialog, &paths).unwrap()).unwrap();
-    let width = model.decoder().n_embd();
-    let features: Vec<Features> = (0..7).map(|_| random_features(width)).collect();
+    let features: Vec<Features> = (0..7).map(|_| random_features(&model)).collect();
     let mut out = Vec::new();
     for n in 0..chunks {
         let begun = Instant::now();

@@ -24,6 +24,12 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// The vectors of `width` numbers each that `numbers` holds.
+    #[must_use]
+    pub const fn new(numbers: Vec<f32>, width: usize) -> Self {
+        Self { numbers, width }
+    }
+
     /// The feature vectors.
     pub fn iter(&self) -> impl Iterator<Item = &[f32]> {
         self.numbers.chunks_exact(self.width.max(1))
