@@ -51,7 +51,7 @@ const FLOAT_WEIGHTS: u64 = 500_000_000;
 /// What a folder needs beside its weights.
 const SMALL_FILES: &[&str] = &[config::LM_CONFIG, config::AUDIO_CONFIG, token_ids::TOKEN_IDS, "tokenizer.json", "phrases.toml"];
 
-pub use decoder::{Input, Logits, Read, Readings, Segment};
+pub use decoder::{Input, Inputs, Logits, Read, Readings, Segment};
 pub use encoder::Encodings;
 pub use features::Features;
 pub use kv::LaneCache;

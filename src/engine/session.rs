@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::lane::context::Context;
 use crate::lane::{CHUNK_ROWS, CHUNKS_PER_PASS, Choice, Decision, Goal, Item, Lane, OnLoop, Plan, Rules, Said, Waiting};
 use crate::model::sampler::{Sampler, argmax};
-use crate::model::{Input, LaneCache, Logits, Model, Read, Segment};
+use crate::model::{Input, Inputs, LaneCache, Logits, Model, Read, Segment};
 use crate::protocol::{Event, Stop};
 use crate::time::{ChunkIdx, StreamTime};
 
@@ -497,7 +497,7 @@ impl Session {
 
 /// What `plan` feeds and reads, as the model takes it.
 fn segment<'a>(plan: &Plan, cache: &'a mut LaneCache, queue: &Queue, reading: Reading) -> Result<Segment<'a>> {
-    let mut inputs = SmallVec::new();
+    let mut inputs = Inputs::new();
     for item in &plan.items {
         inputs.push(match item {
             Item::Token(id) => Input::Token(*id),

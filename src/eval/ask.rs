@@ -20,7 +20,7 @@ use crate::lane::{self, Lane, OnLoop, Plan, Rules, Said};
 use crate::mel;
 use crate::model::sampler::argmax;
 use crate::model::text::StreamingText;
-use crate::model::{Features, Input, LaneCache, Logits, Model, Read, Readings, Segment};
+use crate::model::{Features, Input, Inputs, LaneCache, Logits, Model, Read, Readings, Segment};
 use crate::protocol::{Emotion, Stop};
 use crate::time::{HOP_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
 
@@ -126,9 +126,9 @@ impl Asker {
 ///
 /// # Errors
 /// When the tokenizer fails.
-pub fn prompt(model: &Model, features: Features, question: Option<&str>) -> Result<(SmallVec<[Input; 16]>, Vec<u32>)> {
+pub fn prompt(model: &Model, features: Features, question: Option<&str>) -> Result<(Inputs, Vec<u32>)> {
     let (ids, vocabulary) = (model.ids(), model.vocabulary());
-    let mut inputs: SmallVec<[Input; 16]> = vocabulary.offline_prefix()?.into_iter().map(Input::Token).collect();
+    let mut inputs: Inputs = vocabulary.offline_prefix()?.into_iter().map(Input::Token).collect();
     inputs.extend([Input::Token(ids.audio_begin), Input::Features(features), Input::Token(ids.audio_end)]);
     if let Some(question) = question {
         let asked = [vec![ids.user, ids.text_begin], vocabulary.encode(question)?, vec![ids.text_end]];

@@ -26,10 +26,13 @@ pub struct Segment<'a> {
     /// The lane's cache; the rows are appended to it.
     pub cache: &'a mut LaneCache,
     /// What is fed, in order.
-    pub inputs: SmallVec<[Input; 16]>,
+    pub inputs: Inputs,
     /// What is read, as (row within this segment, what).
     pub reads: SmallVec<[(usize, Read); 4]>,
 }
+
+/// What one lane feeds, in order; four chunks with their tokens without memory of their own.
+pub type Inputs = SmallVec<[Input; 16]>;
 
 /// Something that is fed.
 #[derive(Clone, Debug)]
