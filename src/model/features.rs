@@ -1,6 +1,6 @@
 //! What the encoder gives and the decoder takes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use candle_core::{DType, Result as CandleResult, Tensor};
 
@@ -79,12 +79,12 @@ impl Features {
 
 /// Memory of features, which is filled again when nobody holds it any more: a chunk allocates nothing once listening runs.
 #[derive(Debug, Default)]
-pub(super) struct Rooms(Mutex<Vec<Arc<Rows>>>);
+pub(super) struct Rooms(Vec<Arc<Rows>>);
 
 impl Rooms {
     /// Features of `rows` times `width` numbers, written by `fill`.
-    pub(super) fn fill(&self, rows: usize, width: usize, fill: impl FnOnce(&mut [f32])) -> Features {
-        let mut rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn fill(&mut self, rows: usize, width: usize, fill: impl FnOnce(&mut [f32])) -> Features {
+        let rooms = &mut self.0;
         let free = rooms.iter_mut().position(|room| Arc::get_mut(room).is_some());
         let mut room = free.map(|at| rooms.swap_remove(at)).unwrap_or_default();
         if let Some(room) = Arc::get_mut(&mut room) {
@@ -105,10 +105,10 @@ mod tests {
 
     #[test]
     fn memory_is_used_again_when_nobody_holds_it_and_never_before() {
-        let rooms = Rooms::default();
-        let ones = |rows| rooms.fill(rows, 2, |numbers| numbers.fill(1.0));
+        let mut rooms = Rooms::default();
+        let ones = |rooms: &mut Rooms, rows| rooms.fill(rows, 2, |numbers| numbers.fill(1.0));
         let at = |features: &Features| if let Features::Rows(rows) = features { Arc::as_ptr(rows) } else { std::ptr::null() };
-        let first = ones(3);
+        let first = ones(&mut rooms, 3);
         let (kept, place) = (first.clone(), at(&first));
         drop(first);
         let second = rooms.fill(1, 2, |numbers| numbers.fill(2.0));
@@ -118,8 +118,8 @@ mod tests {
         let third = rooms.fill(2, 2, |numbers| numbers.fill(3.0));
         assert_eq!((at(&third), third.numbers().unwrap(), third.rows()), (place, vec![3.0; 4], 2));
         assert_eq!(Features::cat(&[second, third]).unwrap().numbers().unwrap(), [2.0, 2.0, 3.0, 3.0, 3.0, 3.0]);
-        let many: Vec<Features> = (0..2 * KEPT).map(|_| ones(1)).collect();
+        let many: Vec<Features> = (0..2 * KEPT).map(|_| ones(&mut rooms, 1)).collect();
         drop(many);
-        assert!(rooms.0.lock().unwrap().len() <= KEPT);
+        assert!(rooms.0.len() <= KEPT);
     }
 }

@@ -23,7 +23,6 @@ pub(super) struct Layers {
     proj: PackedLinear,
     n_heads: usize,
     room: Mutex<Room>,
-    features: Rooms,
 }
 
 #[derive(Debug)]
@@ -56,6 +55,7 @@ struct Room {
     rounded: Activations,
     inner: Activations,
     heads: Vec<f32>,
+    features: Rooms,
 }
 
 impl Layers {
@@ -98,7 +98,6 @@ impl Layers {
             proj: linear("proj", config.output_dim, d)?,
             n_heads: config.encoder_attention_heads,
             room: Mutex::default(),
-            features: Rooms::default(),
         })
     }
 }
@@ -142,9 +141,9 @@ impl Layers {
         }
         room.rounded.round_tiled(&room.mixed, self.ln_post.as_norm());
         self.proj.forward(&room.rounded, &mut room.q);
-        let (width, q) = (self.proj.out(), &room.q);
+        let (width, Room { q, features, .. }) = (self.proj.out(), room);
         let of = |block: usize| {
-            self.features.fill(of_block, width, |numbers| {
+            features.fill(of_block, width, |numbers| {
                 numbers.chunks_exact_mut(width).enumerate().for_each(|(feature, to)| q.copy(block * of_block + feature, 0, to));
             })
         };
