@@ -123,21 +123,27 @@ def check_audio(work, data):
     return (np.round(audio * 32_767).astype(np.int16) / 32_768).astype(np.float32)
 
 
+def weights_in(path, vocabulary_size):
+    """The weights of an exported folder, or the running mean of a checkpoint of training."""
+    if path.is_dir():
+        net = nets.Starter(vocabulary_size)
+        read_checkpoint(net, path)
+        return net.state_dict()
+    return torch.load(path, weights_only=True, map_location="cpu")["average"]
+
+
 def main():
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument("work", type=pathlib.Path)
-    a.add_argument("--from", dest="start", nargs="+", default=["cool.pt"], help="of several the mean of their weights (model soup; Wortsman et al., 2022)")
+    a.add_argument("--from", dest="start", nargs="+", default=["cool.pt"], help="checkpoints of training or exported folders, in WORK; of several the mean of their weights (model soup; Wortsman et al., 2022)")
     a.add_argument("--to", type=pathlib.Path, required=True)
     a.add_argument("--check", type=pathlib.Path, default=k.HERE.parents[1] / "tests" / "golden" / "starter" / "check.safetensors")
     a.add_argument("--data", default=str(k.HERE.parents[2] / "shared" / "data"))
     a = a.parse_args()
     tokens = tk.Tokens.load(a.work)
     net = nets.Starter(tokens.size).eval()
-    all_saved = [torch.load(a.work / name, weights_only=True, map_location="cpu") for name in a.start]
-    saved = all_saved[-1]
-    for name, weight in saved["net"].items():
-        saved["net"][name] = torch.stack([one["net"][name] for one in all_saved]).mean(0).to(weight.dtype)
-    net.load_state_dict(saved["net"])
+    parts = [weights_in(a.work / name, tokens.size) for name in a.start]
+    net.load_state_dict({name: torch.stack([part[name] for part in parts]).mean(0) for name in parts[0]})
     # From here on the weights are those that are written.
     net.load_state_dict({n: t.to(DTYPE).float() for n, t in net.state_dict().items()})
     a.to.mkdir(parents=True, exist_ok=True)
@@ -168,7 +174,7 @@ def main():
     logits, chosen = listen(net, tokens, audio)
     check = {"samples": torch.from_numpy((audio * 32_768).astype("<i2").view(np.uint8)), "tokens": torch.tensor(chosen), "logits": logits[:20].contiguous()}
     save_file(check, a.check)
-    print(f"step {saved['step']}: {sum(f.stat().st_size for f in a.to.rglob('*') if f.is_file() and f.name != 'check.safetensors') / 1e6:.2f} MB")
+    print(f"{' + '.join(a.start)}: {sum(f.stat().st_size for f in a.to.rglob('*') if f.is_file() and f.name != 'check.safetensors') / 1e6:.2f} MB")
     print("the check says:", tokens.tokenizer.decode([t for t in chosen if t != tokens.ids["KEEP_SILENCE"]], skip_special_tokens=False))
 
 

@@ -189,7 +189,7 @@ class Composer:
         self.by_kind, self.beds = {}, []
         for clip in self.clips:
             self.by_kind.setdefault(clip["kind"], []).append(clip)
-            if clip["kind"] == "middle":
+            if clip["kind"] == "middle" and not held:
                 self.by_kind.setdefault("text", []).append(clip)
         # Those learnt from people are heard as often as all others together, and their words in rows as real digits are.
         self.natural, self.rows_of, self.by_word = {}, {}, {}

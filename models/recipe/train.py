@@ -137,6 +137,8 @@ losses.pad = 0
 
 # An export has no training heads: new ones learn for so many steps before the network follows them.
 HEADS_ALONE = 60
+# Steps that the running mean of the weights reaches back: steps of twelve streams wander about the valley that they go down.
+AVERAGED = 300
 
 
 def main():
@@ -173,7 +175,7 @@ def main():
     net, aux = net.to(device), aux.to(device)
     opts = optimizers(net, aux)
     base = [[g["lr"] * a.rate for g in o.param_groups] for o in opts]
-    step = alone = 0
+    step, alone, average, averaged = 0, 0, None, 1
     if (a.work / a.start).exists():
         saved = torch.load(a.work / a.start, weights_only=True, map_location=device)
         net.load_state_dict(saved["net"])
@@ -181,6 +183,7 @@ def main():
         for o, state in zip(opts, saved["opts"]):
             o.load_state_dict(state)
         step = saved["step"]
+        average, averaged = saved.get("average"), saved.get("averaged", 1)
         print(f"resumed at step {step}", flush=True)
     elif a.export:
         export.read_checkpoint(net, a.export)
@@ -192,8 +195,10 @@ def main():
     r = np.random.default_rng(step)
     print(f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters, {tokens.size} tokens", flush=True)
 
+    average = average or {name: t.clone() for name, t in net.state_dict().items()}
+
     def save():
-        state = {"net": net.state_dict(), "aux": aux.state_dict(), "opts": [o.state_dict() for o in opts], "step": step}
+        state = {"average": average, "net": net.state_dict(), "aux": aux.state_dict(), "opts": [o.state_dict() for o in opts], "step": step, "averaged": averaged}
         torch.save(state, a.work / (a.to + ".new"))
         (a.work / (a.to + ".new")).replace(a.work / a.to)
 
@@ -219,6 +224,10 @@ def main():
         for o in opts:
             o.step()
         step += 1
+        averaged = min(averaged + 1, AVERAGED)
+        with torch.no_grad():
+            for name, t in net.state_dict().items():
+                average[name].lerp_(t, 1 / averaged)
         if a.ears:
             sums += [1, text.item(), phone.item(), sound.item(), 1, 0, 1, 0, 1, 0, batch[0].size / k.RATE, 0]
         else:
