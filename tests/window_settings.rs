@@ -81,9 +81,14 @@ fn the_first_start_can_be_left_in_a_window_that_is_small() {
         bench.click("Start");
         assert!(saved(&bench, "settings.toml").contains("welcomed = true"), "{size:?}");
     }
-    let mut bench = open_with(WIDE, "[window]\nlanguage = \"en\"\n");
-    bench.press(Modifiers::NONE, Key::Escape);
-    assert!(saved(&bench, "settings.toml").contains("welcomed = true") && bench.sent().is_none(), "Esc closes the card and cuts nothing");
+    for key in [Key::Escape, Key::Enter] {
+        let mut bench = open_with(WIDE, "[window]\nlanguage = \"en\"\n");
+        bench.press(Modifiers::NONE, key);
+        assert!(
+            saved(&bench, "settings.toml").contains("welcomed = true") && bench.sent().is_none(),
+            "{key:?} closes the card and does nothing else"
+        );
+    }
 }
 
 #[test]

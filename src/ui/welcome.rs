@@ -1,6 +1,6 @@
 //! The first card: what listens, what it can and cannot do, and what the larger model would take. It is shown once.
 
-use egui::{CollapsingHeader, Id, Modal, RichText, ScrollArea, Ui};
+use egui::{CollapsingHeader, Id, Key, Modal, RichText, ScrollArea, Ui};
 
 use super::strings::{Strings, fill};
 use super::{HearkenApp, theme};
@@ -39,7 +39,9 @@ impl HearkenApp {
                 if more.clicked() {
                     self.models.toggle();
                 }
-                start.clicked() || more.clicked()
+                // Whoever has not gone to another button with Tab means the one that stands out.
+                let entered = ui.input(|i| i.key_pressed(Key::Enter)) && ui.memory(|m| m.focused().is_none());
+                start.clicked() || more.clicked() || entered
             })
             .inner
         });
