@@ -311,8 +311,8 @@ class Evaluation:
             name = "transcribe: word error rate, unseen voices learnt from people"
             self.words("natural-words", name, {"word": 2, "text": 3, "phrase": 2}, 32, "")
             self.sentences("natural-questions", "dialog: right reply to a listed phrase, such a voice", "dialog", {"phrase": 1}, 24, "", phrase_replies)
-        # Silence is due for the words around the phrases: what is guessed there counts as an error.
         self.composer = composer
+        # Silence is due for the words around the phrases: what is guessed there counts as an error.
         self.words("unknown-words", "transcribe: word error rate amid words outside the vocabulary", {"middle": 1}, 16, "")
 
 

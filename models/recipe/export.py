@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
+from torch.optim.swa_utils import AveragedModel
 
 import knowledge as k
 import net as nets
@@ -125,11 +126,12 @@ def check_audio(work, data):
 
 def weights_in(path, vocabulary_size):
     """The weights of an exported folder, or the running mean of a checkpoint of training."""
+    mean = AveragedModel(nets.Starter(vocabulary_size))
     if path.is_dir():
-        net = nets.Starter(vocabulary_size)
-        read_checkpoint(net, path)
-        return net.state_dict()
-    return torch.load(path, weights_only=True, map_location="cpu")["average"]
+        read_checkpoint(mean.module, path)
+    else:
+        mean.load_state_dict(torch.load(path, weights_only=True, map_location="cpu")["mean"])
+    return mean.module.state_dict()
 
 
 def main():

@@ -9,6 +9,7 @@ import time
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch.optim.swa_utils import AveragedModel
 
 import batches
 import export
@@ -175,7 +176,8 @@ def main():
     net, aux = net.to(device), aux.to(device)
     opts = optimizers(net, aux)
     base = [[g["lr"] * a.rate for g in o.param_groups] for o in opts]
-    step, alone, average, averaged = 0, 0, None, 1
+    mean = AveragedModel(net, avg_fn=lambda mean, now, steps: mean.lerp(now, 1 / min(steps + 1, AVERAGED)))
+    step = alone = 0
     if (a.work / a.start).exists():
         saved = torch.load(a.work / a.start, weights_only=True, map_location=device)
         net.load_state_dict(saved["net"])
@@ -183,7 +185,7 @@ def main():
         for o, state in zip(opts, saved["opts"]):
             o.load_state_dict(state)
         step = saved["step"]
-        average, averaged = saved.get("average"), saved.get("averaged", 1)
+        mean.load_state_dict(saved["mean"])
         print(f"resumed at step {step}", flush=True)
     elif a.export:
         export.read_checkpoint(net, a.export)
@@ -195,10 +197,11 @@ def main():
     r = np.random.default_rng(step)
     print(f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters, {tokens.size} tokens", flush=True)
 
-    average = average or {name: t.clone() for name, t in net.state_dict().items()}
+    if mean.n_averaged == 0:
+        mean.update_parameters(net)
 
     def save():
-        state = {"average": average, "net": net.state_dict(), "aux": aux.state_dict(), "opts": [o.state_dict() for o in opts], "step": step, "averaged": averaged}
+        state = {"net": net.state_dict(), "mean": mean.state_dict(), "aux": aux.state_dict(), "opts": [o.state_dict() for o in opts], "step": step}
         torch.save(state, a.work / (a.to + ".new"))
         (a.work / (a.to + ".new")).replace(a.work / a.to)
 
@@ -224,10 +227,7 @@ def main():
         for o in opts:
             o.step()
         step += 1
-        averaged = min(averaged + 1, AVERAGED)
-        with torch.no_grad():
-            for name, t in net.state_dict().items():
-                average[name].lerp_(t, 1 / averaged)
+        mean.update_parameters(net)
         if a.ears:
             sums += [1, text.item(), phone.item(), sound.item(), 1, 0, 1, 0, 1, 0, batch[0].size / k.RATE, 0]
         else:
