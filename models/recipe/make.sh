@@ -7,12 +7,13 @@ cd "$(dirname "$0")"
 # A training step frees and takes gigabytes: the C library would hand them back to the system each time.
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=20000000000
 [ -e "$work/bank/trained.23.json" ] || python bank.py "$work/bank" --part trained --seed 1
+[ -e "$work/bank/trained.s2.23.json" ] || python bank.py "$work/bank" --part trained --name trained.s2 --seed 2
 [ -e "$work/bank/held-out.3.json" ] || python bank.py "$work/bank" --part held-out --seed 77 --per 0.14 --shares 4
 [ -e "$work/bank/trained.festival.json" ] || python others.py "$work/bank"
 # Voices learnt from people, where what they need lies in WORK/kokoro (the head of neural.py says what).
 if [ -d "$work/kokoro" ]; then
     [ -e "$work/bank/natural.0.json" ] || python neural.py "$work/bank" --kokoro "$work/kokoro" --part natural --minutes 9 --shares 1
-    [ -e "$work/bank/trained.kokoro.15.json" ] || python neural.py "$work/bank" --kokoro "$work/kokoro" --minutes 64 --shares 16
+    [ -e "$work/bank/trained.kokoro.25.json" ] || python neural.py "$work/bank" --kokoro "$work/kokoro" --minutes 104 --shares 26
 fi
 share() { python -c "print($hours * $1)"; }
 # First the ears alone, on phonemes and sounds, many times faster than the whole; then the whole; then the rate falls to zero.

@@ -16,6 +16,7 @@ from scipy.signal import resample_poly
 
 import bank
 import knowledge as k
+import others
 import voices
 
 RATE, FRAME = 24_000, 600  # a unit of Kokoro's durations, in samples
@@ -171,13 +172,12 @@ def clips_of(kokoro, espeak, r, talk, part):
         part_of = y[low:high]
         if len(part_of) < 800 or np.abs(part_of).max() < 0.02:
             continue
-        loud = np.flatnonzero(np.abs(part_of) > 0.02 * np.abs(part_of).max())
-        begin, end = max(0, int(loud[0]) - 160), min(len(part_of), int(loud[-1]) + 320)
-        here = lambda symbol: int(min(max(times[symbol] * scale - low - begin, 0), end - begin))
+        clip, begin = others.ready(part_of, k.RATE)
+        here = lambda symbol: int(min(max(times[symbol] * scale - low - begin, 0), len(clip)))
         starts = [0] + [here(word[0][1]) for word in spoken[1:]]
-        spans = list(zip(starts, [*starts[1:], end - begin]))
+        spans = list(zip(starts, [*starts[1:], len(clip)]))
         phones = [(here(first), phone) for word in spoken for phone, first, _ in word]
-        yield kind, text, part_of[begin:end], spans, phones, name
+        yield kind, text, clip, spans, phones, name
 
 
 def make_share(folder, bank_folder, name, index, seconds, seed, part):

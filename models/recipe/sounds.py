@@ -701,7 +701,7 @@ def colour(r, x):
 
 def line_noise(r):
     """Noise of a recorder or a line that is switched on with the voice, as `f(n)`: without it in training its onset is heard as an s."""
-    level, tilt = 10 ** (r.uniform(-44, -20) / 20), r.uniform(-0.2, 0.8)
+    level, tilt = 10 ** (r.uniform(-40, -15) / 20), r.uniform(-0.2, 0.8)
 
     def of(n):
         x = noise(r, n / RATE + 0.01, tilt)[:n]

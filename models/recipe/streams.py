@@ -191,7 +191,7 @@ class Composer:
             self.by_kind.setdefault(clip["kind"], []).append(clip)
             if clip["kind"] == "middle" and not held:
                 self.by_kind.setdefault("text", []).append(clip)
-        # Those learnt from people are heard as often as all others together, and their words in rows as real digits are.
+        # Voices learnt from people are picked apart from all others, and their words come in rows as real digits do.
         self.natural, self.rows_of, self.by_word = {}, {}, {}
         if not held:
             for clip in self.clips:
@@ -221,7 +221,7 @@ class Composer:
         """Samples, words and phones of a clip, spoken `factor` times as fast; a little faster or slower where that is left out."""
         x = clip["samples"] if "samples" in clip else self.samples[clip["at"] : clip["at"] + clip["len"]]
         x = np.asarray(x, np.float32) / 32_000
-        f = factor or r.uniform(0.88, 1.14)
+        f = factor or (r.uniform(0.88, 1.14) if self.held else r.uniform(0.82, 1.22))
         n = int(len(x) / f)
         x = np.interp(np.arange(n) * f, np.arange(len(x)), x).astype(np.float32)
         words = [(w, int(a / f), int(b / f)) for w, a, b in clip["words"]]
@@ -230,14 +230,17 @@ class Composer:
 
     def speaker(self, r, numbers=False):
         """`(clips of single words by one voice, its throat)`: a real speaker of digits, in training with another throat each time,
-        for there are three of them only, and there as often a voice that was learnt from people; digits alone with `numbers`."""
+        for there are three of them only, and there more often a voice that was learnt from people; digits alone with `numbers`."""
         learnt = self.numbers_of if numbers else self.rows_of
-        rows = learnt if learnt and r.uniform() < 0.5 else self.digits
+        rows = learnt if learnt and r.uniform() < 0.65 else self.digits
         clips = rows[str(r.choice(list(rows)))]
         return clips, None if self.held else r.uniform(0.82, 1.22) if rows is self.digits else r.uniform(0.9, 1.1)
 
     # How much of the speech in training comes with the noise of its recorder or line.
-    NOISY_LINES = 0.4
+    NOISY_LINES = 0.55
+
+    # How much of it is by voices that were learnt from people.
+    NATURAL = 0.4
 
     def row(self, r, clips, throat):
         """Some single words in a row, spoken `throat` times as fast."""
@@ -270,7 +273,7 @@ class Composer:
             if self.digits:
                 return ("text", *self.row(r, *self.speaker(r)))
             kind = "word"
-        pool = self.natural[kind] if kind in self.natural and r.uniform() < 0.5 else self.by_kind[kind]
+        pool = self.natural[kind] if kind in self.natural and r.uniform() < self.NATURAL else self.by_kind[kind]
         x, words, phones = self.clip(r, pool[int(r.integers(len(pool)))])
         if not self.held and r.uniform() < self.NOISY_LINES:
             lead, tail = (int(r.uniform(0, 0.08) * RATE) for _ in range(2))
@@ -467,9 +470,9 @@ class Composer:
 
 # For the encoder alone, which has no lanes.
 EAR_SCENARIOS = {"speech": 0.56, "sounds": 0.2, "mixed": 0.14, "quiet": 0.1}
-SCENARIOS = {"speech": 0.39, "sounds": 0.15, "count": 0.13, "mixed": 0.10, "quiet": 0.19, "told": 0.04}
+SCENARIOS = {"speech": 0.56, "sounds": 0.11, "count": 0.08, "mixed": 0.08, "quiet": 0.14, "told": 0.03}
 LANES = {
-    "speech": {"dialog": 0.6, "transcribe": 1.6, "translate": 0.6, "sounds": 0.1, "count": 0.05},
+    "speech": {"dialog": 0.6, "transcribe": 3.0, "translate": 0.6, "sounds": 0.1, "count": 0.05},
     "sounds": {"dialog": 0.8, "transcribe": 0.2, "translate": 0.15, "sounds": 0.95, "count": 0.5},
     "count": {"dialog": 0.3, "transcribe": 0.1, "translate": 0.05, "sounds": 0.6, "count": 4.0},
     "mixed": {"dialog": 0.95, "transcribe": 0.6, "translate": 0.4, "sounds": 0.7, "count": 0.2},
