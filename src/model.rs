@@ -150,10 +150,28 @@ impl Model {
     /// # Errors
     /// When there is no memory for it.
     pub fn random(name: &str, (lm, audio): (&LmConfig, &AudioConfig), ids: TokenIds, precision: Precision) -> Result<Self> {
-        let (weights, numbers) = (random::RandomWeights::new(1), numbers_of(precision));
+        Self::of_random(&random::RandomWeights::new(1), name, (lm, audio), ids, precision)
+    }
+
+    /// A slice of a larger model, of these few layers: random weights packed as most of the layers are.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn slice(sizes: (&LmConfig, &AudioConfig), precision: Precision) -> Result<Self> {
+        Self::of_random(&random::RandomWeights::new(1).alike(), "a slice", sizes, TokenIds::few(), precision)
+    }
+
+    fn of_random(
+        weights: &random::RandomWeights,
+        name: &str,
+        (lm, audio): (&LmConfig, &AudioConfig),
+        ids: TokenIds,
+        precision: Precision,
+    ) -> Result<Self> {
+        let numbers = numbers_of(precision);
         memory::check(name, (lm, audio), (precision, Origin::Quantised), memory::available())?;
-        let encoder = Encoder::from_weights(&weights, audio, numbers, &Device::Cpu)?;
-        let decoder = Decoder::from_weights(&weights, lm, numbers, &Device::Cpu, (ids.keep_silence, ids.text_begin))?;
+        let encoder = Encoder::from_weights(weights, audio, numbers, &Device::Cpu)?;
+        let decoder = Decoder::from_weights(weights, lm, numbers, &Device::Cpu, (ids.keep_silence, ids.text_begin))?;
         let vocabulary = Vocabulary::empty(&ids);
         Ok(Self { encoder, decoder, vocabulary, ids, fingerprint: [0; 32], precision, name: name.to_owned() })
     }

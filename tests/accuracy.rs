@@ -15,7 +15,7 @@ use hearken::model::features::Features;
 use hearken::model::kernels::{Bits, tile_bytes, unpack};
 use hearken::model::linear::{pack, pack_rest};
 use hearken::model::token_ids::TokenIds;
-use hearken::model::weights::{Numbers, Planes, Weights};
+use hearken::model::weights::{Numbers, Planes, Weights, packing};
 use hearken::time::CHUNK_SAMPLES;
 use smallvec::{SmallVec, smallvec};
 
@@ -51,13 +51,13 @@ impl Weights for Changed<'_> {
                 (0..out * inner).map(|i| if i / inner == i % inner { 1.0 } else { 0.0 }).collect()
             }
             Change::RoundedToFour => {
-                let bits = if name == "transformer.wte.weight" { Bits::Eight } else { Bits::Four };
+                let (bits, planes) = packing(name, Bits::Four);
                 let exact = exact.flatten_all().unwrap().to_vec1::<f32>().unwrap();
                 let numbers = |bytes: Vec<u8>| -> Vec<f32> {
                     bytes.chunks(tile_bytes(bits, inner)).flat_map(|tile| unpack(tile, inner, bits)).take(out * inner).collect()
                 };
                 let first = numbers(pack(&exact, bits, inner));
-                match Planes::of(name) {
+                match planes {
                     Planes::One => first,
                     Planes::Two => first.iter().zip(numbers(pack_rest(&exact, bits, inner))).map(|(a, b)| a + b).collect(),
                 }

@@ -710,6 +710,19 @@ def line_noise(r):
     return of
 
 
+def voice_switch(r, x):
+    """`(first, end)`: what a switch that opens late and closes early lets through of a voice (that of a radio, of a headset that
+    saves its battery, of a recorder that trims): a word may lose the hiss that it begins or ends with."""
+    hop = RATE // 100
+    level = np.square(x[: len(x) // hop * hop]).reshape(-1, hop).mean(1)
+    if not level.any():
+        return 0, len(x)
+    level = 10 * np.log10(level / level.max() + 1e-9)
+    first = int(np.flatnonzero(level > r.uniform(-35, -5))[0])
+    end = int(np.flatnonzero(level > r.uniform(-35, -12))[-1]) + 1
+    return first * hop, min(len(x), end * hop + int(r.uniform(0, 0.02) * RATE))
+
+
 def microphone(r, x):
     """Another microphone, loudspeaker and line each time: any smooth curve over the spectrum, often the band of a telephone."""
     if r.uniform() < 0.2:

@@ -228,6 +228,20 @@ class Composer:
         phones = None if clip["phones"] is None else [(int(a / f), phone_id(p)) for a, p in clip["phones"]]
         return x, words, phones
 
+    # How many of the utterances, and of the rows of single words, in training come through a switch that cuts them.
+    SWITCHED, SWITCHED_WORDS = 0.2, 0.45
+
+    def switched(self, r, x, words, phones):
+        """The same as a voice switch lets it through; whole where it would take most of the first or the last word away."""
+        first, end = s.voice_switch(r, x)
+        if end - first < 0.12 * RATE or any(first > (a + b) / 2 or end < (a + b) / 2 for _, a, b in words):
+            return x, words, phones
+        here = lambda at: min(max(at - first, 0), end - first)
+        begun = phones and [(here(at), p) for at, p in phones if at < end]
+        # Of those that were cut away, the last is still sounding.
+        phones = begun and [phone for phone, after in zip(begun, [*begun[1:], (1, 0)]) if after[0] > 0]
+        return x[first:end], [(w, here(a), here(b)) for w, a, b in words], phones
+
     def speaker(self, r, numbers=False):
         """`(clips of single words by one voice, its throat)`: a real speaker of digits, in training with another throat each time,
         for there are three of them only, and there more often a voice that was learnt from people; digits alone with `numbers`."""
@@ -246,8 +260,11 @@ class Composer:
         """Some single words in a row, spoken `throat` times as fast."""
         xs, words, phones, at = [], [], [], 0
         line = s.line_noise(r) if not self.held and r.uniform() < self.NOISY_LINES else None
+        switch = not self.held and r.uniform() < self.SWITCHED_WORDS
         for _ in range(r.choice([1, 1, 1, 2, 3, 4])):
             x, spans, own = self.clip(r, clips[int(r.integers(len(clips)))], factor=throat and throat * r.uniform(0.93, 1.07))
+            if switch:
+                x, spans, own = self.switched(r, x, spans, own)
             words.append((spans[0][0], at, at + len(x)))
             x = x + line(len(x)) if line else x
             gap = int(r.uniform(0.03, 0.5) * RATE)
@@ -275,6 +292,8 @@ class Composer:
             kind = "word"
         pool = self.natural[kind] if kind in self.natural and r.uniform() < self.NATURAL else self.by_kind[kind]
         x, words, phones = self.clip(r, pool[int(r.integers(len(pool)))])
+        if not self.held and r.uniform() < self.SWITCHED:
+            x, words, phones = self.switched(r, x, words, phones)
         if not self.held and r.uniform() < self.NOISY_LINES:
             lead, tail = (int(r.uniform(0, 0.08) * RATE) for _ in range(2))
             x = np.pad(x, (lead, tail))
@@ -387,7 +406,7 @@ class Composer:
             out.audio /= peak
         return out
 
-    SPEECH = {"word": 2.5, "digits": 5, "phrase": 2, "middle": 2, "text": 7, "talk": 1.2, "reply": 0.6}
+    SPEECH = {"word": 2.5, "digits": 7, "phrase": 2, "middle": 2, "text": 7, "talk": 1.2, "reply": 0.6}
 
     # How many of the streams of speech keep to a topic.
     TOPICAL = 0.35

@@ -303,10 +303,16 @@ impl AudioConfig {
     #[must_use]
     pub fn weights(&self) -> u64 {
         let wide = |n: usize| n as u128;
-        let d = wide(self.d_model);
-        let layer = 4 * d * d + 2 * d * wide(self.encoder_ffn_dim);
+        let (d, layers) = (wide(self.d_model), wide(self.encoder_layers) * u128::from(self.layer_weights()));
         let convolutions = 3 * d * (wide(self.num_mel_bins) + d);
-        u64::try_from(wide(self.encoder_layers) * layer + convolutions + d * wide(self.output_dim)).unwrap_or(u64::MAX)
+        u64::try_from(layers + convolutions + d * wide(self.output_dim)).unwrap_or(u64::MAX)
+    }
+
+    /// Weights of the matrices of one layer.
+    #[must_use]
+    pub fn layer_weights(&self) -> u64 {
+        let (d, ffn) = (self.d_model as u64, self.encoder_ffn_dim as u64);
+        d.saturating_mul(d).saturating_mul(4).saturating_add(d.saturating_mul(ffn).saturating_mul(2))
     }
 
     fn check(&self) -> std::result::Result<(), (ErrorKind, String)> {

@@ -10,7 +10,7 @@ use super::config::{AudioConfig, LmConfig};
 use super::kernels::{Bits, GROUP};
 use super::kv::LaneCache;
 use super::numbers_of;
-use super::weights::Numbers;
+use super::weights::{Numbers, finer_weights};
 use crate::config::Precision;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -47,9 +47,12 @@ pub fn weights(lm: &LmConfig, audio: &AudioConfig, precision: Precision) -> u64 
     let (table, decoder, encoder) = (lm.table_weights(), lm.weights(), audio.weights());
     match numbers_of(precision) {
         Numbers::Float(dtype) => decoder.saturating_mul(dtype.size_in_bytes() as u64).saturating_add(encoder.saturating_mul(4)),
-        // The table of embeddings has 8 bits whatever the others have, and the first layer comes in two planes.
-        Numbers::Packed(bits) => packed(decoder.saturating_sub(table).saturating_add(encoder).saturating_add(lm.layer_weights()), bits)
-            .saturating_add(packed(table, Bits::Eight)),
+        // The table of embeddings has 8 bits whatever the others have, and the first layers have twice the bits.
+        Numbers::Packed(bits) => {
+            let (finer_decoder, finer_encoder) = finer_weights(lm, audio, bits);
+            let others = decoder.saturating_sub(table).saturating_add(finer_decoder);
+            packed(others.saturating_add(encoder).saturating_add(finer_encoder), bits).saturating_add(packed(table, Bits::Eight))
+        }
     }
 }
 
@@ -134,9 +137,9 @@ mod tests {
         let why = refused(Precision::F32, 8.0).unwrap();
         assert!(why.contains("17.2 GB") && why.contains("8.0 GB are free") && why.contains("--precision q8 needs 4.8 GB"), "{why}");
         let why = refused(Precision::F32, 4.0).unwrap();
-        assert!(why.contains("--precision q4 needs 2.9 GB and would fit"), "{why}");
+        assert!(why.contains("--precision q4 needs 3.0 GB and would fit"), "{why}");
         let why = refused(Precision::Q8, 1.0).unwrap();
-        assert!(why.contains("even --precision q4 needs 2.9 GB"), "{why}");
+        assert!(why.contains("even --precision q4 needs 3.0 GB"), "{why}");
         let why = refused(Precision::Q4, 1.0).unwrap();
         assert!(why.contains("nothing smaller"), "{why}");
         let sizes = (LmConfig::released_3b(), AudioConfig::released_3b());

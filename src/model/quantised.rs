@@ -4,8 +4,9 @@
 //! loaded: a tensor of bytes `[tiles, bytes of a tile]`, 16 outputs a tile, one f16 scale per output and 64 inputs. No
 //! standard block type serves: theirs keep one output's weights together, so that a product of a dozen rows would have to
 //! gather them again at every chunk (measured in CRATES.md: candle's Q4_K takes twice the time). Embeddings have 8 bits;
-//! norms, biases, convolutions and the rows of `lm_head` that decide stay f32. The matrices of the decoder's first layer come in
-//! two planes ([`Planes`]): a tensor `NAME.rest` holds what rounding left over, rounded in the same way.
+//! norms, biases, convolutions and the rows of `lm_head` that decide stay f32. The matrices of the first layers have twice the
+//! bits ([`packing`]): 8 instead of 4, or two planes of 8, where a tensor `NAME.rest` holds what rounding left over, rounded in
+//! the same way.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
@@ -18,11 +19,11 @@ use super::checkpoint::Checkpoint;
 use super::gguf::{Entry, Gguf, Kind, Note, Plan, Writer};
 use super::kernels::{Bits, TILE, tile_bytes};
 use super::linear::{Bytes, PackedLinear, pack, pack_rest};
-use super::weights::{Planes, Weights};
+use super::weights::{Planes, Weights, packing};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Version of what is written here; another one is refused.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 const FORMAT_NOTE: &str = "hearken.format";
 const BITS_NOTE: &str = "hearken.bits";
 const SOURCE_NOTE: &str = "hearken.source";
@@ -30,7 +31,6 @@ const KEPT_NOTE: &str = "hearken.kept_rows";
 /// The rows of `lm_head.weight` that stay as they are.
 const KEPT_ROWS: &str = "lm_head.weight.kept";
 const HEAD: &str = "lm_head.weight";
-const EMBEDDINGS: &str = "transformer.wte.weight";
 /// Numbers that are packed at a time: 16 MB of them as f32, so that memory stays bounded.
 const BLOCK_NUMBERS: usize = 4 << 20;
 
@@ -108,12 +108,13 @@ impl Weights for Quantised {
     }
 
     fn packed(&self, name: &str, (out, inner): (usize, usize), bits: Bits) -> Result<PackedLinear> {
+        let (bits, planes) = packing(name, bits);
         let plane = |name: &str| -> Result<Bytes> {
             let range = self.found(name, Kind::Bytes, &[out.div_ceil(TILE), tile_bytes(bits, inner)])?;
             Ok(Bytes::Mapped(self.file.map().clone(), range))
         };
         let own = PackedLinear::new(plane(name)?, bits, (out, inner));
-        let own = match Planes::of(name) {
+        let own = match planes {
             Planes::One => own,
             Planes::Two => own.zip(Some(plane(&rest_of(name))?)).and_then(|(own, rest)| own.with_rest(rest)),
         };
@@ -154,18 +155,10 @@ struct Piece<'a> {
 
 /// The pieces that the tensor `name` of `shape` becomes.
 fn pieces<'a>(name: &'a str, shape: &'a [usize], bits: Bits) -> impl Iterator<Item = Piece<'a>> {
-    let piece = move |name: String, source: &'a str, form: Form| Piece { name, source, shape, form };
-    let rest = (shape.len() == 2 && Planes::of(name) == Planes::Two).then(|| piece(rest_of(name), name, Form::Rest(bits)));
-    std::iter::once(piece(name.to_owned(), name, form(name, shape, bits))).chain(rest)
-}
-
-/// The form of the tensor `name` of `shape`.
-fn form(name: &str, shape: &[usize], bits: Bits) -> Form {
-    match shape {
-        [_, _] if name == EMBEDDINGS => Form::Packed(Bits::Eight),
-        [_, _] => Form::Packed(bits),
-        _ => Form::Kept,
-    }
+    let (source, is_matrix, (bits, planes)) = (name, shape.len() == 2, packing(name, bits));
+    let piece = move |name: String, form: Form| Piece { name, source, shape, form };
+    let rest = (is_matrix && planes == Planes::Two).then(|| piece(rest_of(name), Form::Rest(bits)));
+    std::iter::once(piece(name.to_owned(), if is_matrix { Form::Packed(bits) } else { Form::Kept })).chain(rest)
 }
 
 /// Writes the weights of `checkpoint` in `bits` to `path`, tensor by tensor in bounded memory; `kept` are the rows of

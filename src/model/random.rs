@@ -8,7 +8,7 @@ use half::{bf16, f16};
 
 use super::kernels::{Bits, TILE};
 use super::linear::{Bytes, PackedLinear, pack, pack_rest};
-use super::weights::{Planes, Weights, unpackable};
+use super::weights::{Planes, Weights, packing, unpackable};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Spread of random weights: `initializer_range` of Qwen2.5.
@@ -18,13 +18,21 @@ const SPREAD: f32 = 0.02;
 #[derive(Debug)]
 pub struct RandomWeights {
     state: Cell<u64>,
+    /// Whether the first layers are packed as all others are.
+    alike: bool,
 }
 
 impl RandomWeights {
     /// Weights that depend on nothing but `seed` and the order in which they are asked for.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
-        Self { state: Cell::new(seed | 1) }
+        Self { state: Cell::new(seed | 1), alike: false }
+    }
+
+    /// The same for a slice of a model, whose few layers stand for its many: none has more bits than the others.
+    #[must_use]
+    pub const fn alike(self) -> Self {
+        Self { alike: true, ..self }
     }
 
     /// Uniform in -1 .. 1: xorshift64*, so that billions of numbers take seconds.
@@ -55,10 +63,11 @@ impl Weights for RandomWeights {
 
     /// Packed bytes at random, without ever being floats: one tile of random numbers, repeated.
     fn packed(&self, name: &str, (out, inner): (usize, usize), bits: Bits) -> Result<PackedLinear> {
+        let (bits, planes) = if self.alike { (bits, Planes::One) } else { packing(name, bits) };
         let numbers: Vec<f32> = (0..TILE * inner).map(|_| self.uniform() * SPREAD).collect();
         let bytes = |tile: Vec<u8>| Bytes::Memory(Arc::new(tile.repeat(out.div_ceil(TILE))));
         let own = PackedLinear::new(bytes(pack(&numbers, bits, inner)), bits, (out, inner));
-        let own = match Planes::of(name) {
+        let own = match planes {
             Planes::One => own,
             Planes::Two => own.and_then(|own| own.with_rest(bytes(pack_rest(&numbers, bits, inner)))),
         };

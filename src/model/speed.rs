@@ -9,7 +9,8 @@ use smallvec::{SmallVec, smallvec};
 
 use super::config::{AudioConfig, LmConfig};
 use super::token_ids::TokenIds;
-use super::{Input, LaneCache, Model, Read, Segment};
+use super::weights::{Numbers, finer_weights};
+use super::{Input, LaneCache, Model, Read, Segment, numbers_of};
 use crate::config::Precision;
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::{CHUNK_FRAMES, CHUNK_SECS};
@@ -58,21 +59,26 @@ impl Costs {
     }
 
     /// What a model of these sizes would cost, without one: a slice of random weights, one layer of the decoder and two of the
-    /// encoder with hardly any vocabulary, is measured, and the rest is counted by the weights that are read. In 8 and 4 bits
-    /// only, for the first layer is read in two planes then.
+    /// encoder with hardly any vocabulary, is measured, and the rest is counted by the weights that are read. Those with twice
+    /// the bits count twice: at most that is what they cost.
     ///
     /// # Errors
     /// As [`Costs::measure`].
     pub fn of_sizes((lm, audio): (&LmConfig, &AudioConfig), precision: Precision, context: usize, runs: usize) -> Result<Self> {
         let slice = LmConfig { n_layer: 1, padded_vocab_size: TokenIds::FEW, ..lm.clone() };
         let ear = AudioConfig { encoder_layers: 2, ..audio.clone() };
-        let model = Model::random("a slice of it", (&slice, &ear), TokenIds::few(), precision)?;
+        let model = Model::slice((&slice, &ear), precision)?;
         let part = Self::measure(&model, context, runs)?;
-        let layers = |lm: &LmConfig| lm.layer_weights() as f64 * (lm.n_layer + 1) as f64;
-        let listening = layers(lm) / layers(&slice);
-        let speaking = (layers(lm) + lm.table_weights() as f64) / (layers(&slice) + slice.table_weights() as f64);
+        let (finer_decoder, finer_encoder) = match numbers_of(precision) {
+            Numbers::Packed(bits) => finer_weights(lm, audio, bits),
+            Numbers::Float(_) => (0, 0),
+        };
+        let layers = lm.layer_weights() * lm.n_layer as u64 + finer_decoder;
+        let times = |whole: u64, part: u64| whole as f64 / part as f64;
+        let listening = times(layers, slice.layer_weights());
+        let speaking = times(layers + lm.table_weights(), slice.layer_weights() + slice.table_weights());
         Ok(Self {
-            encode_ms: part.encode_ms * audio.weights() as f64 / ear.weights() as f64,
+            encode_ms: part.encode_ms * times(audio.weights() + finer_encoder, ear.weights()),
             listen_ms: part.listen_ms * listening,
             further_ms: part.further_ms * listening,
             decode_ms: part.decode_ms * speaking,
