@@ -406,7 +406,7 @@ class Composer:
             out.audio /= peak
         return out
 
-    SPEECH = {"word": 2.5, "digits": 7, "phrase": 2, "middle": 2, "text": 7, "talk": 1.2, "reply": 0.6}
+    SPEECH = {"word": 2.5, "digits": 5, "phrase": 2, "middle": 2, "text": 7, "talk": 1.2, "reply": 0.6}
 
     # How many of the streams of speech keep to a topic.
     TOPICAL = 0.35

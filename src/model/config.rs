@@ -310,7 +310,7 @@ impl AudioConfig {
 
     /// Weights of the matrices of one layer.
     #[must_use]
-    pub fn layer_weights(&self) -> u64 {
+    pub const fn layer_weights(&self) -> u64 {
         let (d, ffn) = (self.d_model as u64, self.encoder_ffn_dim as u64);
         d.saturating_mul(d).saturating_mul(4).saturating_add(d.saturating_mul(ffn).saturating_mul(2))
     }
