@@ -13,7 +13,7 @@ use hearken::model::decoder::{Decoder, Input, Logits, Read, Segment};
 use hearken::model::encoder::Encoder;
 use hearken::model::features::Features;
 use hearken::model::kernels::{Bits, tile_bytes, unpack};
-use hearken::model::linear::{pack, pack_rest};
+use hearken::model::linear::pack;
 use hearken::model::token_ids::TokenIds;
 use hearken::model::weights::{Numbers, Planes, Weights, packing};
 use hearken::time::CHUNK_SAMPLES;
@@ -56,11 +56,8 @@ impl Weights for Changed<'_> {
                 let numbers = |bytes: Vec<u8>| -> Vec<f32> {
                     bytes.chunks(tile_bytes(bits, inner)).flat_map(|tile| unpack(tile, inner, bits)).take(out * inner).collect()
                 };
-                let first = numbers(pack(&exact, bits, inner));
-                match planes {
-                    Planes::One => first,
-                    Planes::Two => first.iter().zip(numbers(pack_rest(&exact, bits, inner))).map(|(a, b)| a + b).collect(),
-                }
+                assert_eq!(planes, Planes::One, "4 bits have no second plane");
+                numbers(pack(&exact, bits, inner))
             }
             _ => return Ok(exact),
         };

@@ -73,12 +73,12 @@ impl Costs {
             Numbers::Packed(bits) => finer_weights(lm, audio, bits),
             Numbers::Float(_) => (0, 0),
         };
-        let layers = lm.layer_weights() * lm.n_layer as u64 + finer_decoder;
+        let layers = lm.layer_weights().saturating_mul(lm.n_layer as u64).saturating_add(finer_decoder);
         let times = |whole: u64, part: u64| whole as f64 / part as f64;
         let listening = times(layers, slice.layer_weights());
-        let speaking = times(layers + lm.table_weights(), slice.layer_weights() + slice.table_weights());
+        let speaking = times(layers.saturating_add(lm.table_weights()), slice.layer_weights() + slice.table_weights());
         Ok(Self {
-            encode_ms: part.encode_ms * times(audio.weights() + finer_encoder, ear.weights()),
+            encode_ms: part.encode_ms * times(audio.weights().saturating_add(finer_encoder), ear.weights()),
             listen_ms: part.listen_ms * listening,
             further_ms: part.further_ms * listening,
             decode_ms: part.decode_ms * speaking,

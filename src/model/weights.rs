@@ -59,11 +59,11 @@ pub fn packing(name: &str, bits: Bits) -> (Bits, Planes) {
         number.is_some_and(|number| number < first)
     };
     let finer = within(DECODER_LAYERS, decoder) || within(ENCODER_LAYERS, encoder);
-    match bits {
-        _ if name == EMBEDDINGS => (Bits::Eight, Planes::One),
-        Bits::Four if finer => (Bits::Eight, Planes::One),
-        Bits::Eight if finer => (Bits::Eight, Planes::Two),
-        _ => (bits, Planes::One),
+    match (bits, finer) {
+        (Bits::Four, true) => (Bits::Eight, Planes::One),
+        (Bits::Eight, true) => (Bits::Eight, Planes::Two),
+        (_, false) if name == EMBEDDINGS => (Bits::Eight, Planes::One),
+        (_, false) => (bits, Planes::One),
     }
 }
 

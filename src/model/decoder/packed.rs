@@ -88,8 +88,7 @@ impl Layers {
         let chosen =
             weights.rows("lm_head.weight", (v, e), &[decision.0, decision.1], candle_core::DType::F32, &candle_core::Device::Cpu)?;
         Ok(Self {
-            // It is looked up, not multiplied: 8 bits cost nothing but memory.
-            wte: packed_linear(weights, "transformer.wte.weight", None, (v, e), Bits::Eight)?,
+            wte: linear("transformer.wte.weight", None, v, e)?,
             h: (0..config.n_layer).map(block).collect::<Result<_>>()?,
             ln_f: norm("transformer.ln_f.weight")?,
             lm_head: linear("lm_head.weight", None, v, e)?,
