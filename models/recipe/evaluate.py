@@ -120,9 +120,11 @@ class Table:
         self.rows.append((name, value, target, detail))
         print(f"{name:64} {value:>8}   {target:>8}   {detail}", flush=True)
 
-    def share(self, name, hits, n, target):
-        low, high = wilson(hits, n)
-        self.add(name, f"{100 * hits / max(n, 1):.1f} %", target, f"{hits}/{n}, 95 % interval {100 * low:.0f}–{100 * high:.0f}")
+    def share(self, name, hits, n, target, times=1):
+        """Of `n` tries; where each thing was tried so many `times`, the interval is that of the things, fewer and wider."""
+        low, high = wilson(hits / times, n / times)
+        each = f" ({round(n / times)}, {times} times each)" if times > 1 else ""
+        self.add(name, f"{100 * hits / max(n, 1):.1f} %", target, f"{hits}/{n}{each}, 95 % interval {100 * low:.0f}–{100 * high:.0f}")
 
 
 def wilson(hits, n, z=1.96):
@@ -217,21 +219,23 @@ class Evaluation:
         self.hear(group, rows)
 
     def recordings(self, real):
-        """Each kept recording once, as it is, in a quiet room; when it is named does not matter."""
-        group = self.group("recordings")
+        """Each kept recording in five quiet rooms, nearer and farther; when it is named does not matter."""
+        group, rooms = self.group("recordings"), 5
         for name, clips in real.items():
             for x in clips:
-                audio = self.composer.noise_floor(self.rng(), 20 * k.CHUNK, -62)
-                x = x[: 14 * k.CHUNK] * 0.4
-                audio[3 * k.CHUNK : 3 * k.CHUNK + len(x)] += x
-                group.add(st.Stream(audio), "sounds", replies=[{"text": name}], group=name)
+                r = self.rng()
+                for _ in range(rooms):
+                    audio = self.composer.noise_floor(r, 20 * k.CHUNK, r.uniform(-72, -52))
+                    heard = x[: 14 * k.CHUNK] * 10 ** (r.uniform(-18, -4) / 20)
+                    audio[3 * k.CHUNK : 3 * k.CHUNK + len(heard)] += heard
+                    group.add(st.Stream(audio), "sounds", replies=[{"text": name}], group=name)
 
         def rows(table, figures):
             shares = {name: share(figures.get("recall_" + name.replace(" ", "_"))) for name in real}
             for name, (hits, n) in shares.items():
-                table.share(f"  real recordings: {name}", hits, n, "")
+                table.share(f"  real recordings: {name}", hits, n, "", rooms)
             hits, n = (sum(both[i] for both in shares.values()) for i in (0, 1))
-            table.share("sounds: recall on real recordings never trained on", hits, n, "≥ 85 %")
+            table.share("sounds: recall on real recordings never trained on", hits, n, "≥ 85 %", rooms)
 
         self.hear(group, rows)
 

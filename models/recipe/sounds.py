@@ -205,24 +205,62 @@ def glass_breaking(r):
     return unit(fade(x, 0, 0.05))
 
 
+def _call(r, secs, base, tract, tilt, hoarse):
+    """One call of a small throat, above all a baby's cry: harmonics up to the top of the band under a curve of formants, a pitch that
+    leaps up and falls away, stretches where the folds swing in chaos (another register, subharmonics, noise)."""
+    t = t_axis(secs)
+    n, at = len(t), t / secs
+    rise, fall = r.uniform(0.04, 0.3), r.uniform(0.08, 0.4)
+    f0 = base * (1 - r.uniform(0.1, 0.45) * np.exp(-at / rise * 2) - r.uniform(0.05, 0.5) * np.exp(-(1 - at) / fall * 2))
+    f0 *= 1 + r.uniform(-0.12, 0.12) * np.sin(np.pi * at * r.uniform(1, 3) + r.uniform(0, 3)) + r.uniform(0, 0.025) * np.sin(2 * np.pi * r.uniform(5, 9) * t + r.uniform(0, 6))
+    if r.uniform() < 0.15:  # into another register
+        first = r.integers(n)
+        f0[first : first + r.integers(n)] *= r.uniform(1.4, 2.2)
+    chaos = np.zeros(n)
+    for _ in range(r.integers(0, 3)):
+        first = r.integers(n)
+        chaos[first : first + int(r.uniform(0.1, 0.8) * n)] = r.uniform(0.2, 1) * hoarse
+    chaos = lowpass(chaos, 25, 1)
+    drift = lowpass(r.standard_normal(n), 15, 1) * 4
+    f0 = np.maximum(f0 * (1 + 0.008 * drift + 0.25 * chaos * lowpass(r.standard_normal(n), 300, 1) * 3), 80)
+    phase = sweep(f0)
+
+    def gain(f):
+        peaks = sum(g / (1 + ((f - hz) / width) ** 2) for hz, width, g in tract)
+        return (0.05 + peaks) * np.maximum(f / 400, 1) ** -tilt
+
+    half = r.uniform() < 0.5
+    out = np.zeros(n)
+    for h in range(1, int(7_800 / f0.min()) + 1):
+        f = h * f0
+        out += np.where(f < 7_800, gain(f), 0) * np.sin(h * phase + r.uniform(0, 6.28))
+        if half and h < 12:
+            out += 0.7 * chaos * gain(f - f0 / 2) * np.sin((h - 0.5) * phase)
+    breath = r.standard_normal(n) * (10 ** r.uniform(-2.2, -0.7) + 0.6 * chaos)
+    hiss = sum(g * resonance(breath, hz, hz / width / 2) for hz, width, g in tract) * 4
+    loud = np.minimum(1, at / r.uniform(0.02, 0.25)) * np.minimum(1, (1 - at) / r.uniform(0.02, 0.3)) ** r.uniform(0.5, 1.5)
+    return unit(unit(out) + r.uniform(0.3, 1) * np.std(out / np.abs(out).max()) * hiss / (np.std(breath) + 1e-9) * (0.15 + 0.6 * chaos)) * loud
+
+
 def baby_crying(r):
     parts, at = [], 0.0
-    base = r.uniform(280, 640)
-    vowel = [(r.uniform(700, 1_700), r.uniform(3, 7), 1.0), (r.uniform(2_300, 3_800), r.uniform(4, 9), r.uniform(0.3, 1)), (r.uniform(4_500, 6_500), 8, r.uniform(0.1, 0.5))]
-    long, even = r.uniform(0.45, 2.0), r.uniform(0.5, 4)
-    for _ in range(r.integers(2, 6)):
-        secs = long * r.uniform(0.7, 1.4)
-        t = t_axis(secs) / secs
-        peak = r.uniform(0.15, 0.5)
-        arc = np.where(t < peak, t / peak, 1 - (t - peak) / (1 - peak))
-        f0 = base * (0.75 + r.uniform(0.25, 0.6) * np.sqrt(np.maximum(arc, 0))) * (1 + 0.015 * np.sin(2 * np.pi * r.uniform(5, 9) * t * secs))
-        cry = voice(r, f0, vowel, r.uniform(0.02, 0.4), r.choice([0, 0, 0.3, 0.8]))
-        parts.append((at, unit(cry) * np.minimum(1, even * 4 * arc + 0.1) * r.uniform(0.6, 1)))
+    base = r.uniform(300, 680)
+    tract = [(r.uniform(800, 1_700), r.uniform(150, 700), 1.0), (r.uniform(2_600, 4_300), r.uniform(250, 900), r.uniform(0.15, 1)), (r.uniform(5_200, 7_500), r.uniform(400, 1_200), r.uniform(0.05, 0.8))]
+    long, tilt, hoarse = r.uniform(0.35, 1.8), r.uniform(0, 0.8), r.choice([0, 0.4, 1, 1.6])
+    for _ in range(r.integers(2, 7)):
+        secs = long * r.uniform(0.6, 1.4)
+        parts.append((at, fade(_call(r, secs, base * r.uniform(0.88, 1.12), tract, tilt, hoarse)) * r.uniform(0.5, 1)))
         at += secs
-        if r.uniform() < 0.7:  # it draws breath
-            gasp = band(r.standard_normal(int(0.18 * RATE)), 600, 4_500) * np.hanning(int(0.18 * RATE))
-            parts.append((at + 0.05, unit(gasp) * r.uniform(0.03, 0.2)))
-        at += r.uniform(0.2, 0.5)
+        if r.uniform() < 0.7:  # it draws breath, often with its voice
+            secs = r.uniform(0.08, 0.28)
+            gasp = unit(band(r.standard_normal(int(secs * RATE)), r.uniform(400, 1_200), r.uniform(3_500, 7_500)))
+            if r.uniform() < 0.5:
+                gasp = 0.3 * gasp + unit(_call(r, secs, base * r.uniform(0.8, 1.8), tract, tilt, hoarse))[: len(gasp)]
+            parts.append((at + r.uniform(0, 0.08), gasp * np.hanning(len(gasp)) * r.uniform(0.03, 0.35)))
+            at += secs
+        at += r.uniform(0.03, 0.4)
+        if at > 6:
+            break
     return unit(fade(place(parts)))
 
 
@@ -325,11 +363,13 @@ def dog_bark(r):
     parts, at = [], 0.0
     base = 150 + 650 * size ** 1.5 * r.uniform(0.7, 1.3)
     tract = [(r.uniform(450, 900) * (1 + 0.5 * size), 3, 1), (r.uniform(1_000, 1_900) * (1 + 0.3 * size), 4, 0.7), (r.uniform(2_300, 3_800), 5, 0.3)]
+    rough, tilt, hoarse = r.uniform() < 0.5, r.uniform(0.3, 1.3), r.uniform(0.2, 1.6)
+    bright = [(hz, hz / r.uniform(2, 6), gain) for hz, _, gain in tract]
     for _ in range(r.choice([1, 1, 2, 2, 3, 4])):
         secs = r.uniform(0.09, 0.28)
         t = t_axis(secs) / secs
         f0 = base * (0.7 + r.uniform(0.3, 0.9) * np.sin(np.pi * np.minimum(1, t * r.uniform(0.8, 1.3) + 0.1)))
-        bark = voice(r, f0, tract, r.uniform(0.2, 0.9), r.uniform(0.3, 1.4))
+        bark = voice(r, f0, tract, r.uniform(0.2, 0.9), r.uniform(0.3, 1.4)) if rough else _call(r, secs, base, bright, tilt, hoarse)
         env = np.minimum(1, t / r.uniform(0.05, 0.25)) * np.exp(-np.maximum(0, t - 0.3) * r.uniform(1, 4))
         parts.append((at, unit(fade(bark * env, 0.004, 0.03)) * r.uniform(0.7, 1)))
         at += secs + r.uniform(0.08, 0.3)
@@ -442,14 +482,19 @@ def thunder(r):
 def rain(r):
     secs = r.uniform(3, 6)
     t = t_axis(secs)
-    hiss = band(r.standard_normal(len(t)), r.uniform(80, 1_500), r.uniform(3_000, 7_800), 1)
+    if r.uniform() < 0.5:
+        hiss = band(r.standard_normal(len(t)), r.uniform(80, 1_500), r.uniform(3_000, 7_800), 1)
+    else:  # from indoors, on leaves, on a street: any slope, often with a rumble below
+        hiss = unit(band(noise(r, secs, r.uniform(-0.1, 0.8))[: len(t)], r.uniform(60, 400), 7_900, 1))
+        hiss = hiss + r.choice([0, 0, 0.3, 1]) * unit(lowpass(r.standard_normal(len(t)), r.uniform(40, 150)))
     hiss = unit(hiss * (1 + r.uniform(0, 0.3) * lowpass(r.standard_normal(len(t)), 2) * 20))
-    drops = np.zeros(len(t))
+    drops, clear = np.zeros(len(t)), r.uniform() < 0.6
     for _ in range(int(secs * r.choice([10, 40, 120, 250]))):
         at = r.integers(0, len(t) - 400)
         f = r.uniform(700, 6_500)
         k = np.arange(300) / RATE
-        drops[at : at + 300] += r.exponential(0.4) * np.exp(-k / r.uniform(0.001, 0.005)) * np.sin(2 * np.pi * f * k)
+        ring = np.sin(2 * np.pi * f * k) if clear else r.standard_normal(300)
+        drops[at : at + 300] += r.exponential(0.4) * np.exp(-k / r.uniform(0.001, 0.005)) * ring
     return unit(fade(hiss * r.uniform(0.15, 1) + unit(drops) * r.uniform(0.05, 1), 0.3, 0.3))
 
 
@@ -712,15 +757,19 @@ def line_noise(r):
 
 def voice_switch(r, x):
     """`(first, end)`: what a switch that opens late and closes early lets through of a voice (that of a radio, of a headset that
-    saves its battery, of a recorder that trims): a word may lose the hiss that it begins or ends with."""
+    saves its battery, of a recorder that trims): a word may lose the hiss that it begins or ends with. Many hear the low voice
+    alone, remember a little of what came before it and stay open for a little after it."""
     hop = RATE // 100
-    level = np.square(x[: len(x) // hop * hop]).reshape(-1, hop).mean(1)
+    low = r.uniform() < 0.5
+    heard = lowpass(x, r.uniform(400, 1_500)) if low else x
+    level = np.square(heard[: len(x) // hop * hop]).reshape(-1, hop).mean(1)
     if not level.any():
         return 0, len(x)
     level = 10 * np.log10(level / level.max() + 1e-9)
-    first = int(np.flatnonzero(level > r.uniform(-35, -5))[0])
-    end = int(np.flatnonzero(level > r.uniform(-35, -12))[-1]) + 1
-    return first * hop, min(len(x), end * hop + int(r.uniform(0, 0.02) * RATE))
+    first = int(np.flatnonzero(level > r.uniform(-35, -5))[0]) * hop
+    end = (int(np.flatnonzero(level > r.uniform(-35, -12))[-1]) + 1) * hop
+    before, after = (0.08, 0.12) if low else (0, 0.02)
+    return max(0, first - int(r.uniform(0, before) * RATE)), min(len(x), end + int(r.uniform(0, after) * RATE))
 
 
 def microphone(r, x):

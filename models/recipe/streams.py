@@ -229,7 +229,7 @@ class Composer:
         return x, words, phones
 
     # How many of the utterances, and of the rows of single words, in training come through a switch that cuts them.
-    SWITCHED, SWITCHED_WORDS = 0.2, 0.45
+    SWITCHED, SWITCHED_WORDS = 0.2, 0.55
 
     def switched(self, r, x, words, phones):
         """The same as a voice switch lets it through; whole where it would take most of the first or the last word away."""

@@ -1,6 +1,7 @@
 """Trains the starter: `python train.py WORK [--hours H]`. Resumes from WORK/last.pt; `--cool` lets the rate fall to zero for an export."""
 
 import argparse
+import contextlib
 import json
 import math
 import pathlib
@@ -51,6 +52,38 @@ def optimizers(net, aux):
     rest = [p for p in net.parameters() if id(p) not in inside and p.requires_grad]
     groups = [{"params": rest}, {"params": list(aux.parameters()), "heads": True}]
     return [Muon(matrices, lr=0.02), torch.optim.AdamW(groups, lr=2e-3, betas=(0.9, 0.98), weight_decay=0.01)]
+
+
+# Inputs that share a scale in 4 bits (`GROUP` of src/model/kernels.rs).
+GROUP = 64
+
+
+def in_four_bits(w):
+    """A matrix as `hearken model quantize` rounds it to 4 bits: whole numbers from -8 to 7 of the best of nine scales a group."""
+    groups = F.pad(w, (0, -w.shape[1] % GROUP)).unflatten(1, (-1, GROUP))
+    whole = lambda scale: (groups / scale).round().clamp(-8, 7).nan_to_num(0)
+    extreme = groups.gather(2, groups.abs().argmax(2, keepdim=True))
+    best, scale = torch.full_like(extreme, -1), extreme
+    for i in range(9):
+        q = whole(extreme / -8 * (1 - 0.04 * i))
+        product, square = (groups * q).sum(2, keepdim=True), q.square().sum(2, keepdim=True).clamp(min=1)
+        explained = product.square() / square
+        scale = torch.where(explained > best, product / square, scale)
+        best = torch.maximum(best, explained)
+    scale = scale.half().float()
+    return (whole(scale) * scale).flatten(1)[:, : w.shape[1]]
+
+
+@contextlib.contextmanager
+def rounded(net):
+    """The matrices that a 4-bit file rounds (weights.rs), rounded within; what is learnt then moves those that are not."""
+    matrices = [p for n, p in net.named_parameters() if p.ndim == 2 and (n.startswith(("decoder.layers.2.", "decoder.layers.3.", "lm_head.")))]
+    kept = [p.data for p in matrices]
+    for p in matrices:
+        p.data = in_four_bits(p.data)
+    yield
+    for p, data in zip(matrices, kept):
+        p.data = data
 
 
 def warp(mel, r):
@@ -159,6 +192,7 @@ def main():
     a.add_argument("--phone-weight", type=float, default=0.5)
     a.add_argument("--ended-weight", type=float, default=0.15)
     a.add_argument("--rate", type=float, default=0.28, help="scales the rates of both optimisers; at 1 the phoneme loss stood still at 0.95, at 0.25 it fell to 0.70 in 10 minutes")
+    a.add_argument("--rounded", type=float, default=0.0, help="share of the steps that see the decoder as a 4-bit file rounds it")
     a.add_argument("--export", type=pathlib.Path, help="an exported checkpoint to begin with, where there is no --from")
     a.add_argument("--from", dest="start", default="last.pt")
     a.add_argument("--to", default="last.pt")
@@ -218,11 +252,12 @@ def main():
         t = time.time()
         batch = feeder.next()
         waited += time.time() - t
-        text, phone, sound, due, logits, targets = losses(net, aux, batch, r)
-        loss = a.phone_weight * phone + sound + (0 if a.ears else text + a.ended_weight * due)
-        for o in opts:
-            o.zero_grad(set_to_none=True)
-        loss.backward()
+        with rounded(net) if r.uniform() < a.rounded else contextlib.nullcontext():
+            text, phone, sound, due, logits, targets = losses(net, aux, batch, r)
+            loss = a.phone_weight * phone + sound + (0 if a.ears else text + a.ended_weight * due)
+            for o in opts:
+                o.zero_grad(set_to_none=True)
+            loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         for o in opts:
             o.step()
