@@ -22,7 +22,7 @@ if [ ! -e "$work/last.pt" ]; then
     cp "$work/ears.pt" "$work/last.pt"
 fi
 python train.py "$work" --hours "$(share 0.6)" --streams 12 --secs 12 --long 0.05
-python train.py "$work" --hours "$(share 0.25)" --cool 1 --to cool.pt --streams 12 --secs 12 --long 0.08
+python train.py "$work" --hours "$(share 0.25)" --cool 1 --rounded 0.4 --to cool.pt --streams 12 --secs 12 --long 0.08
 (cd ../.. && cargo build --release)
 python export.py "$work" --to "$work/export" --check "$work/check.safetensors"
 python evaluate.py "$work" --model "$work/export" --hearken ../../target/release/hearken --json "$work/figures.json" | tee "$work/figures.txt"

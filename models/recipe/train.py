@@ -76,7 +76,8 @@ def in_four_bits(w):
 
 @contextlib.contextmanager
 def rounded(net):
-    """The matrices that a 4-bit file rounds (weights.rs), rounded within; what is learnt then moves those that are not."""
+    """The matrices that a 4-bit file rounds (weights.rs; of lm_head it spares the few rows that decide), rounded within; what is
+    learnt then moves those that are not."""
     matrices = [p for n, p in net.named_parameters() if p.ndim == 2 and (n.startswith(("decoder.layers.2.", "decoder.layers.3.", "lm_head.")))]
     kept = [p.data for p in matrices]
     for p in matrices:
