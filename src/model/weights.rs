@@ -49,8 +49,8 @@ pub enum Planes {
 ///
 /// In 4 bits it is the decoder's first two layers and the encoder's first sixteen, in 8 bits: all of the starter's encoder, half
 /// of the 3B's. With the decoder's first layer alone the starter answers 3.4 % fewer questions amid speech and writes 3.3 % more
-/// digits wrongly; the encoder's layers, which all that is heard passes, bring most of that back (its weights of
-/// 25 November 2026). The table of embeddings has 8 bits: it is looked up, not multiplied.
+/// digits wrongly; the encoder's layers, which all that is heard passes, bring most of that back (an earlier
+/// starter). The table of embeddings has 8 bits: it is looked up, not multiplied.
 #[must_use]
 pub fn packing(name: &str, bits: Bits) -> (Bits, Planes) {
     let (decoder, encoder) = finer_layers(bits);
