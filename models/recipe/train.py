@@ -82,9 +82,11 @@ def rounded(net):
     kept = [p.data for p in matrices]
     for p in matrices:
         p.data = in_four_bits(p.data)
-    yield
-    for p, data in zip(matrices, kept):
-        p.data = data
+    try:
+        yield
+    finally:
+        for p, data in zip(matrices, kept):
+            p.data = data
 
 
 def warp(mel, r):
