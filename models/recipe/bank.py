@@ -156,8 +156,8 @@ class Patterns:
 
     HOP = 160
 
-    def __init__(self):
-        self.espeak, self.of = voices.Espeak(), {}
+    def __init__(self, espeak=None):
+        self.espeak, self.of = espeak or voices.Espeak(), {}
 
     def cepstra(self, x):
         """`[frames, 13]` of the band that a telephone carries, without the mean."""

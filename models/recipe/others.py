@@ -5,7 +5,10 @@
   children; it tells no times, so those of espeak-ng are stretched over the clip;
 * a real speaker (Debian: `asterisk-core-sounds-en-g722`, CC BY-SA 3.0; ffmpeg reads it): digits, tens, weekdays, months and a few more
   words as they were recorded; Spanish and French speakers of the same series are background;
-* real music (Debian: `asterisk-moh-opsound-g722`, CC BY-SA).
+* real music (Debian: `asterisk-moh-opsound-g722`, CC BY-SA);
+* recordings of rain, barks, a baby, coughs, sneezes, cats, a clap, a doorbell and of what is none of the sixteen (`--debian FOLDER`, where
+  Debian's `scratch lugaru-data minetest-mod-homedecor plee-the-bear-data ardentryst flare-game megaglest-data` are unpacked:
+  `apt-get download …`, `dpkg-deb -x` each; all CC BY-SA).
 """
 
 import argparse
@@ -21,6 +24,7 @@ from scipy.signal import resample_poly
 
 import bank
 import knowledge as k
+import streams
 import voices
 
 # Festival's phonemes under espeak-ng's mnemonics.
@@ -29,6 +33,36 @@ RADIO = dict(
     for pair in "aa=0 ae=a ah=V ao=O: aw=aU ax=@ axr=3 ay=aI b=b ch=tS d=d dh=D dx=t eh=E el=l em=m en=n er=3 ey=eI f=f g=g hh=h hv=h ih=I iy=i: jh=dZ "
     "k=k l=l m=m n=n ng=N nx=n ow=oU oy=OI p=p r=r s=s sh=S t=t th=T uh=U uw=u: v=v w=w y=j z=z zh=Z pau=_".split()
 )
+# What lies where in Debian's packages, under usr/share; BACKGROUND deserves silence.
+SCRATCH = "scratch/Media/Sounds/"
+BACKGROUND = "background"
+RECORDINGS = {
+    "baby crying": [SCRATCH + "Human/BabyCry.mp3"],
+    "cat meow": [SCRATCH + f"Animal/{name}" for name in ("Cat.mp3", "Kitten.wav", "Meow.wav")],
+    "clap": [SCRATCH + "Percussion/HandClap.wav"],
+    "cough": [SCRATCH + f"Human/Cough-{who}.wav" for who in ("female", "male")],
+    "dog bark": [SCRATCH + f"Animal/Dog{i}.wav" for i in (1, 2)] + [f"games/lugaru/Sounds/Bark{i}.ogg" for i in ("", 2, 3)],
+    "doorbell": ["games/minetest/mods/homedecor/homedecor_electrical/sounds/homedecor_doorbell.ogg"],
+    "rain": [
+        "games/plee-the-bear/sound/weather/rain.ogg",
+        "games/ardentryst/Sounds/Rain_Loop.ogg",
+        "games/flare/mods/empyrean_campaign/soundfx/environment/rain.ogg",
+        *(f"games/megaglest/tilesets/{where}/sounds/rain.ogg" for where in ("autumn", "dark_forest")),
+    ],
+    "sneeze": [SCRATCH + f"Human/Sneeze-{who}.wav" for who in ("female", "male")],
+    BACKGROUND: [
+        SCRATCH + f"{name}.{form}"
+        for form, names in {
+            "wav": "Animal/Bird Animal/Crickets Animal/Duck Animal/Goose Animal/Horse Animal/HorseGallop Animal/Owl Animal/Rooster Animal/WolfHowl "
+            "Effects/Bubbles Effects/CarPassing Effects/DoorCreak Effects/MotorcyclePassing Effects/Plunge Effects/Rattle Effects/Ripples "
+            "Human/Footsteps-1 Human/Laugh-female Human/Laugh-male1 Human/Laugh-male2 Human/PartyNoise Human/Scream-female "
+            "Human/Scream-male1 Percussion/Shaker",
+            "mp3": "Effects/BalloonScratch Effects/DoorClose Effects/SewingMachine Effects/Typing Effects/WaterDrop "
+            "Effects/WaterRunning Human/Footsteps-2 Human/Laugh-male3 Human/Scream-male2 Human/Slurp",
+        }.items()
+        for name in names.split()
+    ],
+}
 ASTERISK = pathlib.Path("/usr/share/asterisk/sounds")
 WEEKDAYS = "sunday monday tuesday wednesday thursday friday saturday".split()
 MONTHS = "january february march april may june july august september october november december".split()
@@ -107,8 +141,7 @@ for (const [i, text, voice, tempo] of JSON.parse(readFileSync('plan.json'))) {
 """
 
 
-def gnuspeech(r, folder, modules):
-    espeak = voices.Espeak()
+def gnuspeech(r, folder, modules, espeak):
     plan = list(texts(r, 5, 10, 300))
     said = [(i, text, str(r.choice(["male", "female", "large_child", "small_child"])), round(float(r.uniform(0.7, 1.35)), 2)) for i, (_, text) in enumerate(plan)]
     (folder / "plan.json").write_text(json.dumps(said))
@@ -124,12 +157,16 @@ def gnuspeech(r, folder, modules):
     return clips, samples
 
 
-def g722(path):
-    raw = subprocess.run(["ffmpeg", "-v", "error", "-f", "g722", "-i", str(path), "-f", "s16le", "-ar", "16000", "-"], capture_output=True).stdout
+def decoded(path, *form):
+    raw = subprocess.run(["ffmpeg", "-v", "error", *form, "-i", str(path), "-f", "s16le", "-ac", "1", "-ar", "16000", "-"], capture_output=True).stdout
     return np.frombuffer(raw, np.int16)
 
 
-def asterisk(r):
+def g722(path):
+    return decoded(path, "-f", "g722")
+
+
+def asterisk(r, espeak):
     """Single words by a real speaker, many times over: they are few, and heard among thousands of synthetic ones."""
     english = ASTERISK / "en_US_f_Allison"
     words = {str(n): w for n, w in zip([*range(13), *range(20, 100, 10)], k.VOCABULARY)}
@@ -137,12 +174,13 @@ def asterisk(r):
     words |= {w: w for w in ("hundred", "today", "tomorrow", "yesterday")}
     named = [(english / "digits" / f"{name}.g722", word) for name, word in words.items()]
     named += [(english / f"{name}.g722", name) for name in ("hello", "goodbye", "sorry", "time", "is", "your")]
-    clips, samples = [], []
+    clips, samples, patterns = [], [], bank.Patterns(espeak)
     for path, word in named:
         if path.exists() and word in k.VOCABULARY:
             x, _ = ready(g722(path), k.RATE)
+            phones = patterns.align(x, word)
             for _ in range(24):
-                add(clips, samples, "word", word, x, [(0, len(x))], None, "real allison")
+                add(clips, samples, "word", word, x, [(0, len(x))], phones, "real allison")
     for path in [p for voice in ("es_MX_f_Allison", "fr_CA_f_June") for p in sorted((ASTERISK / voice).glob("*.g722"))][::4]:
         x = g722(path)
         if len(x) > k.RATE:
@@ -163,22 +201,40 @@ def music(r):
     return clips, samples
 
 
+def recordings(folder):
+    clips, samples = [], []
+    for name, paths in RECORDINGS.items():
+        for path in paths:
+            x = decoded(folder / "usr" / "share" / path).astype(np.float32)
+            if len(x) == 0:
+                print(f"{path} is not in {folder}")
+                continue
+            x = x[: 30 * k.RATE] / np.abs(x).max()
+            for part in [x] if name in (BACKGROUND, "doorbell") else streams.heard_parts(x, name):
+                add(clips, samples, BACKGROUND if name == BACKGROUND else f"sound:{name}", "", part, [], None, path)
+    return clips, samples
+
+
 def main():
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument("bank", type=pathlib.Path)
     a.add_argument("--gnuspeech", type=pathlib.Path, help="the node_modules folder that holds @echogarden/gnuspeech-wasm")
+    a.add_argument("--debian", type=pathlib.Path, help="the folder where Debian's packages with recordings are unpacked")
     a.add_argument("--seed", type=int, default=5)
     a = a.parse_args()
-    r = np.random.default_rng(a.seed)
+    # A second one in a process would wait for the first for ever.
+    r, espeak = np.random.default_rng(a.seed), voices.Espeak()
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         if ASTERISK.exists() and shutil.which("ffmpeg"):
-            bank.save(a.bank, "trained.asterisk", *asterisk(r))
+            bank.save(a.bank, "trained.asterisk", *asterisk(r, espeak))
             bank.save(a.bank, "trained.music", *music(r))
         if shutil.which("festival"):
             bank.save(a.bank, "trained.festival", *festival(r, folder))
         if a.gnuspeech:
-            bank.save(a.bank, "trained.gnuspeech", *gnuspeech(r, folder, a.gnuspeech))
+            bank.save(a.bank, "trained.gnuspeech", *gnuspeech(r, folder, a.gnuspeech, espeak))
+        if a.debian:
+            bank.save(a.bank, "trained.recordings", *recordings(a.debian))
 
 
 if __name__ == "__main__":

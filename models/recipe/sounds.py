@@ -495,7 +495,11 @@ def rain(r):
         k = np.arange(300) / RATE
         ring = np.sin(2 * np.pi * f * k) if clear else r.standard_normal(300)
         drops[at : at + 300] += r.exponential(0.4) * np.exp(-k / r.uniform(0.001, 0.005)) * ring
-    return unit(fade(hiss * r.uniform(0.15, 1) + unit(drops) * r.uniform(0.05, 1), 0.3, 0.3))
+    x = hiss * r.uniform(0.15, 1) + unit(drops) * r.uniform(0.05, 1)
+    if r.uniform() < 0.4:  # in gusts
+        gusts = lowpass(r.standard_normal(len(t)), r.uniform(0.3, 1.5), 1)
+        x = x * 10 ** (r.uniform(1, 4) * gusts / np.std(gusts) / 20)
+    return unit(fade(x, 0.3, 0.3))
 
 
 def music(r):
@@ -779,6 +783,8 @@ def microphone(r, x):
     f = np.fft.rfftfreq(len(x), 1 / RATE)
     at = np.log(np.array([60, 150, 350, 800, 1_800, 3_500, 8_000]))
     gain = np.interp(np.log(np.maximum(f, 60)), at, r.normal(0, r.uniform(0, 7), len(at)))
+    if r.uniform() < 0.2:  # held close to the mouth
+        gain += r.uniform(4, 18) / (1 + (f / r.uniform(120, 400)) ** 2)
     if r.uniform() < 0.4:
         gain -= np.clip((f - r.uniform(3_200, 5_000)) / r.uniform(1, 12), 0, 60)
     if r.uniform() < 0.25:

@@ -192,11 +192,13 @@ class Composer:
             if clip["kind"] == "middle" and not held:
                 self.by_kind.setdefault("text", []).append(clip)
         # Voices learnt from people are picked apart from all others, and their words come in rows as real digits do.
-        self.natural, self.rows_of, self.by_word = {}, {}, {}
+        self.natural, self.rows_of, self.by_word, self.digits = {}, {}, {}, {}
         if not held:
             for clip in self.clips:
                 if clip["kind"] == "word":
                     self.by_word.setdefault(clip["words"][0][0], []).append(clip)
+                    if clip["voice"].startswith("real ") and clip["words"][0][0] in k.VOCABULARY[:10]:
+                        self.digits.setdefault(clip["voice"], []).append(clip)
                 if clip["voice"].split("_")[0] in banks.NATURAL:
                     self.natural.setdefault(clip["kind"], []).append(clip)
                     if clip["kind"] == "word":
@@ -205,7 +207,6 @@ class Composer:
         self.numbers_of = {voice: clips for voice, clips in numbers.items() if len(clips) > 2}
         speakers = ["nicolas"] if held else ["george", "jackson", "lucas"]
         data = pathlib.Path(data)
-        self.digits = {}
         clips, parts = banks.digits(data / "spoken-digits", speakers, aligned=not held) if (data / "spoken-digits").exists() else ([], [])
         for clip, part in zip(clips, parts):
             clip["samples"] = part
@@ -215,6 +216,7 @@ class Composer:
             if kind.startswith("sound:"):
                 parts = [self.samples[c["at"] : c["at"] + c["len"]].astype(np.float32) / 32_000 for c in clips]
                 self.real.setdefault(kind.split(":", 1)[1], []).extend(parts)
+        self.real_background += [self.samples[c["at"] : c["at"] + c["len"]].astype(np.float32) / 32_000 for c in self.by_kind.get("background", [])]
         self.instructions = {kind.split(":", 1)[1]: c for kind, c in self.by_kind.items() if kind.startswith("instruction:")}
 
     def clip(self, r, clip, factor=None):
@@ -304,10 +306,11 @@ class Composer:
 
     def sound(self, r, name):
         real = self.real.get(name)
-        if real and r.uniform() < 0.45:
+        # Not too often the same.
+        if real and r.uniform() < (0.45 if self.held else min(0.45, 0.1 * len(real))):
             x = real[int(r.integers(len(real)))]
             if name in ("rain", "baby crying", "music") and len(x) > 3 * RATE:
-                secs = r.uniform(2.2, len(x) / RATE)
+                secs = r.uniform(2.2, min(8, len(x) / RATE))
                 at = int(r.uniform(0, len(x) - secs * RATE))
                 x = s.fade(x[at : at + int(secs * RATE)], 0.05, 0.1)
             f = r.uniform(0.85, 1.18) if self.held else r.uniform(0.7, 1.4)
@@ -426,7 +429,7 @@ class Composer:
         while at < n:
             what = r.uniform()
             if what < 0.72:
-                end = sound(at, str(r.choice(RARE_SOUNDS if r.uniform() < 0.2 else k.SOUND_NAMES)))
+                end = sound(at, str(r.choice(RARE_SOUNDS if r.uniform() < 0.25 else k.SOUND_NAMES)))
             elif what < 0.86:
                 end = nuisance(at)
             else:
