@@ -238,7 +238,7 @@ impl Listener {
             at: StreamTime::from_samples((n + 1) * CHUNK_SAMPLES as u64),
             features: self.features[n as usize % self.features.len()].clone(),
             ask: Ask::Decide,
-            worth: if n % self.loud == 0 { Worth::Heard } else { Worth::Quiet },
+            worth: if n.is_multiple_of(self.loud) { Worth::Heard } else { Worth::Quiet },
             follows: if n % 100 == 99 { Follows::Quiet } else { Follows::Chunk },
         });
         while self.session.pass(&mut self.events).unwrap() {}
