@@ -6,11 +6,10 @@ hours=${2:-12}
 cd "$(dirname "$0")"
 # A training step frees and takes gigabytes: the C library would hand them back to the system each time.
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=20000000000
-debian=$([ ! -d "$work/debian" ] || echo "$work/debian")
 [ -e "$work/bank/trained.23.json" ] || python bank.py "$work/bank" --part trained --seed 1
 [ -e "$work/bank/trained.s2.23.json" ] || python bank.py "$work/bank" --part trained --name trained.s2 --seed 2
 [ -e "$work/bank/held-out.3.json" ] || python bank.py "$work/bank" --part held-out --seed 77 --per 0.14 --shares 4
-[ -e "$work/bank/trained.festival.json" ] || python others.py "$work/bank" ${debian:+--debian "$debian"}
+[ -e "$work/bank/trained.festival.json" ] || python others.py "$work/bank" --debian "$work/debian"
 # Voices learnt from people, where what they need lies in WORK/kokoro (the head of neural.py says what).
 if [ -d "$work/kokoro" ]; then
     [ -e "$work/bank/natural.0.json" ] || python neural.py "$work/bank" --kokoro "$work/kokoro" --part natural --minutes 9 --shares 1

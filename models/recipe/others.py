@@ -233,7 +233,7 @@ def main():
             bank.save(a.bank, "trained.festival", *festival(r, folder))
         if a.gnuspeech:
             bank.save(a.bank, "trained.gnuspeech", *gnuspeech(r, folder, a.gnuspeech, espeak))
-        if a.debian:
+        if a.debian and a.debian.is_dir():
             bank.save(a.bank, "trained.recordings", *recordings(a.debian))
 
 

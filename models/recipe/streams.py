@@ -213,10 +213,9 @@ class Composer:
             self.digits.setdefault(clip["voice"], []).append(clip)
         self.real, self.real_background = real_clips(data / "esc10", held)
         for kind, clips in self.by_kind.items():
-            if kind.startswith("sound:"):
-                parts = [self.samples[c["at"] : c["at"] + c["len"]].astype(np.float32) / 32_000 for c in clips]
-                self.real.setdefault(kind.split(":", 1)[1], []).extend(parts)
-        self.real_background += [self.samples[c["at"] : c["at"] + c["len"]].astype(np.float32) / 32_000 for c in self.by_kind.get("background", [])]
+            if kind == "background" or kind.startswith("sound:"):
+                among = self.real_background if kind == "background" else self.real.setdefault(kind.split(":", 1)[1], [])
+                among += [self.samples[c["at"] : c["at"] + c["len"]].astype(np.float32) / 32_000 for c in clips]
         self.instructions = {kind.split(":", 1)[1]: c for kind, c in self.by_kind.items() if kind.startswith("instruction:")}
 
     def clip(self, r, clip, factor=None):
