@@ -112,13 +112,13 @@ def make_share(folder, name, index, count, seed, part, per, attempt):
     save(folder, f"{name}.{index}", clips, samples)
 
 
-def run_shares(shares, at_once, *rest):
-    """espeak-ng crashes on a few of its own voices: a share that fails is spoken again with other voices."""
+def run_shares(make, shares, at_once, *rest):
+    """`make` is called as make_share is, for each share in a process of its own. espeak-ng crashes on a few of its own voices: a share that fails is spoken again with other voices."""
     waiting, running = [(i, 0) for i in range(shares)], []
     while waiting or running:
         while waiting and len(running) < at_once:
             index, attempt = waiting.pop(0)
-            process = multiprocessing.Process(target=make_share, args=(*rest[:2], index, shares, *rest[2:], attempt))
+            process = multiprocessing.Process(target=make, args=(*rest[:2], index, shares, *rest[2:], attempt))
             process.start()
             running.append((process, index, attempt))
         for process, index, attempt in list(running):
@@ -132,9 +132,9 @@ def run_shares(shares, at_once, *rest):
                     waiting.append((index, attempt + 1))
 
 
-def digits(folder, speakers, aligned=False):
-    """The recordings of spoken digits, trimmed; `aligned` tells their phonemes as well."""
-    clips, samples, patterns = [], [], Patterns() if aligned else None
+def digits(folder, speakers, patterns=None):
+    """The recordings of spoken digits, trimmed; `patterns` tell their phonemes as well."""
+    clips, samples = [], []
     for path in sorted(pathlib.Path(folder).glob("*.wav")):
         digit, speaker, _ = path.stem.split("_")
         if speaker not in speakers:
@@ -146,7 +146,7 @@ def digits(folder, speakers, aligned=False):
         x = x[max(0, loud[0] - 320) : loud[-1] + 320]
         samples.append((x / np.abs(x).max() * 32_000).astype(np.int16))
         word = k.VOCABULARY[int(digit)]
-        phones = patterns.align(x, word) if aligned else None
+        phones = patterns.align(x, word) if patterns else None
         clips.append({"kind": "word", "words": [(word, 0, len(x))], "phones": phones, "voice": "real " + speaker, "len": len(x)})
     return clips, samples
 
@@ -231,7 +231,7 @@ def main():
     a.add_argument("--shares", type=int, default=24)
     a.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
     a = a.parse_args()
-    run_shares(a.shares, a.processes, a.folder, a.name or a.part, a.seed, a.part, a.per)
+    run_shares(make_share, a.shares, a.processes, a.folder, a.name or a.part, a.seed, a.part, a.per)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=20000000000
 [ -e "$work/bank/trained.23.json" ] || python bank.py "$work/bank" --part trained --seed 1
 [ -e "$work/bank/trained.s2.23.json" ] || python bank.py "$work/bank" --part trained --name trained.s2 --seed 2
 [ -e "$work/bank/held-out.3.json" ] || python bank.py "$work/bank" --part held-out --seed 77 --per 0.14 --shares 4
+[ -e "$work/bank/trained.accents.11.json" ] || python accents.py "$work/bank"
+[ -e "$work/bank/trained.throats.json" ] || python throats.py "$work/bank"
 [ -e "$work/bank/trained.festival.json" ] || python others.py "$work/bank" --debian "$work/debian"
 # Voices learnt from people, where what they need lies in WORK/kokoro (the head of neural.py says what).
 if [ -d "$work/kokoro" ]; then

@@ -748,6 +748,19 @@ def colour(r, x):
     return unit(x)
 
 
+def muffled(r):
+    """A dull microphone, a cloth, a pocket, a mouth turned away, as `f(x)`: all above the lowest formant is far below it. What a line adds
+    after that is not muffled, so that the rest of a vowel lies little above the noise."""
+    corner, slope, most = r.uniform(300, 1_000), r.uniform(4, 14), r.uniform(12, 35)
+
+    def of(x):
+        f = np.fft.rfftfreq(len(x), 1 / RATE)
+        gain = -np.minimum(slope * np.log2(np.maximum(f / corner, 1)), most)
+        return unit(np.fft.irfft(np.fft.rfft(x) * 10 ** (gain / 20), len(x)))
+
+    return of
+
+
 def line_noise(r):
     """Noise of a recorder or a line that is switched on with the voice, as `f(n)`: without it in training its onset is heard as an s."""
     level, tilt = 10 ** (r.uniform(-40, -15) / 20), r.uniform(-0.2, 0.8)

@@ -20,6 +20,7 @@ SENTENCE_SECS, WORD_SECS, SOUND_SECS = 0.30, 0.12, 0.20
 # A longer sound is named when this much of it has been heard.
 LONG_SECS = 1.2
 PHONE_HOP, SOUND_HOP = 320, 640
+DIGITS = k.VOCABULARY[:10]
 MODES = ["dialog", "transcribe", "translate", "sounds", "count"]
 # Those of which there are few recordings are heard more often.
 RARE_SOUNDS = ["baby crying", "rain"]
@@ -191,31 +192,45 @@ class Composer:
             self.by_kind.setdefault(clip["kind"], []).append(clip)
             if clip["kind"] == "middle" and not held:
                 self.by_kind.setdefault("text", []).append(clip)
-        # Voices learnt from people are picked apart from all others, and their words come in rows as real digits do.
-        self.natural, self.rows_of, self.by_word, self.digits = {}, {}, {}, {}
+        # Voices learnt from people are picked apart from all others.
+        self.natural, self.by_word = {}, {}
+        # Who says single words in a row, as real digits come: `{voice: clips}` of voices learnt from people, of voices with an accent,
+        # of speakers made of the real ones, of the real ones.
+        self.speakers = {kind: {} for kind in self.SPEAKERS}
         if not held:
             for clip in self.clips:
+                voice, learnt = clip["voice"], clip["voice"].split("_")[0] in banks.NATURAL
+                if learnt:
+                    self.natural.setdefault(clip["kind"], []).append(clip)
                 if clip["kind"] == "word":
                     self.by_word.setdefault(clip["words"][0][0], []).append(clip)
-                    if clip["voice"].startswith("real ") and clip["words"][0][0] in k.VOCABULARY[:10]:
-                        self.digits.setdefault(clip["voice"], []).append(clip)
-                if clip["voice"].split("_")[0] in banks.NATURAL:
-                    self.natural.setdefault(clip["kind"], []).append(clip)
-                    if clip["kind"] == "word":
-                        self.rows_of.setdefault(clip["voice"], []).append(clip)
-        numbers = {voice: [c for c in clips if c["words"][0][0] in k.VOCABULARY[:10]] for voice, clips in self.rows_of.items()}
-        self.numbers_of = {voice: clips for voice, clips in numbers.items() if len(clips) > 2}
+                    if voice.startswith("real ") and clip["words"][0][0] not in DIGITS:
+                        continue
+                    kind = "learnt" if learnt else voice.split(" ")[0]
+                elif clip["kind"] == "digit":
+                    kind = "made"
+                else:
+                    continue
+                if kind in self.speakers:
+                    self.speakers[kind].setdefault(voice, []).append(clip)
         speakers = ["nicolas"] if held else ["george", "jackson", "lucas"]
         data = pathlib.Path(data)
-        clips, parts = banks.digits(data / "spoken-digits", speakers, aligned=not held) if (data / "spoken-digits").exists() else ([], [])
+        patterns = None if held else banks.Patterns()
+        clips, parts = banks.digits(data / "spoken-digits", speakers, patterns) if (data / "spoken-digits").exists() else ([], [])
         for clip, part in zip(clips, parts):
             clip["samples"] = part
-            self.digits.setdefault(clip["voice"], []).append(clip)
+            self.speakers["real"].setdefault(clip["voice"], []).append(clip)
+        some = lambda rows: {voice: clips for voice, clips in rows.items() if len(clips) > 2}
+        only = lambda clips: [c for c in clips if c["words"][0][0] in DIGITS]
+        self.digit_speakers = {kind: some({voice: only(clips) for voice, clips in rows.items()}) for kind, rows in self.speakers.items()}
         self.real, self.real_background = real_clips(data / "esc10", held)
+        often = set(self.real)
         for kind, clips in self.by_kind.items():
             if kind == "background" or kind.startswith("sound:"):
                 among = self.real_background if kind == "background" else self.real.setdefault(kind.split(":", 1)[1], [])
                 among += [self.samples[c["at"] : c["at"] + c["len"]].astype(np.float32) / 32_000 for c in clips]
+        # How often a sound is a recorded one; less often where the recordings are few.
+        self.recorded = {name: 0.45 if name in often else min(0.45, 0.1 * len(parts)) for name, parts in self.real.items()}
         self.instructions = {kind.split(":", 1)[1]: c for kind, c in self.by_kind.items() if kind.startswith("instruction:")}
 
     def clip(self, r, clip, factor=None):
@@ -243,30 +258,40 @@ class Composer:
         phones = begun and [phone for phone, after in zip(begun, [*begun[1:], (1, 0)]) if after[0] > 0]
         return x[first:end], [(w, here(a), here(b)) for w, a, b in words], phones
 
+    # How often each kind of speaker says a row of single words.
+    SPEAKERS = {"learnt": 0.35, "accent": 0.25, "made": 0.25, "real": 0.15}
+
     def speaker(self, r, numbers=False):
-        """`(clips of single words by one voice, its throat)`: a real speaker of digits, in training with another throat each time,
-        for there are three of them only, and there more often a voice that was learnt from people; digits alone with `numbers`."""
-        learnt = self.numbers_of if numbers else self.rows_of
-        rows = learnt if learnt and r.uniform() < 0.65 else self.digits
+        """`(clips of single words by one voice, its throat)`; in training with another throat each time, most of all where there are few
+        speakers of a kind; digits alone with `numbers`."""
+        kinds = self.digit_speakers if numbers else self.speakers
+        share = {kind: self.SPEAKERS[kind] for kind, rows in kinds.items() if rows}
+        kind = str(r.choice(list(share), p=np.array(list(share.values())) / sum(share.values()))) if len(share) > 1 else next(iter(share))
+        rows = kinds[kind]
         clips = rows[str(r.choice(list(rows)))]
-        return clips, None if self.held else r.uniform(0.82, 1.22) if rows is self.digits else r.uniform(0.9, 1.1)
+        return clips, None if self.held else r.uniform(0.82, 1.22) if kind in ("real", "made") else r.uniform(0.9, 1.1)
 
     # How much of the speech in training comes with the noise of its recorder or line.
     NOISY_LINES = 0.55
 
+    # How much is muffled before that noise: of the utterances, of the rows of single words.
+    MUFFLED, MUFFLED_WORDS = 0.2, 0.4
+
     # How much of it is by voices that were learnt from people.
-    NATURAL = 0.4
+    NATURAL = 0.3
 
     def row(self, r, clips, throat):
         """Some single words in a row, spoken `throat` times as fast."""
         xs, words, phones, at = [], [], [], 0
         line = s.line_noise(r) if not self.held and r.uniform() < self.NOISY_LINES else None
+        dull = s.muffled(r) if not self.held and r.uniform() < self.MUFFLED_WORDS else None
         switch = not self.held and r.uniform() < self.SWITCHED_WORDS
         for _ in range(r.choice([1, 1, 1, 2, 3, 4])):
             x, spans, own = self.clip(r, clips[int(r.integers(len(clips)))], factor=throat and throat * r.uniform(0.93, 1.07))
             if switch:
                 x, spans, own = self.switched(r, x, spans, own)
             words.append((spans[0][0], at, at + len(x)))
+            x = dull(x) if dull else x
             x = x + line(len(x)) if line else x
             gap = int(r.uniform(0.03, 0.5) * RATE)
             xs += [x * r.uniform(0.7, 1), np.zeros(gap, np.float32)]
@@ -277,7 +302,7 @@ class Composer:
     def topic(self, r):
         """`(clips, throat)` of what is spoken of for a while, so that the words before tell something about the next: digits by one
         voice, or some words that stand together in the vocabulary."""
-        if self.digits and r.uniform() < 0.6:
+        if any(self.digit_speakers.values()) and r.uniform() < 0.6:
             return self.speaker(r, numbers=True)
         first = int(r.integers(len(k.VOCABULARY) - 6))
         near = k.VOCABULARY[first : first + int(r.integers(6, 13))]
@@ -288,7 +313,7 @@ class Composer:
             return ("text", *self.row(r, *topic))
         kind = str(r.choice(list(kinds), p=np.array(list(kinds.values())) / sum(kinds.values())))
         if kind == "digits":
-            if self.digits:
+            if any(self.speakers.values()):
                 return ("text", *self.row(r, *self.speaker(r)))
             kind = "word"
         pool = self.natural[kind] if kind in self.natural and r.uniform() < self.NATURAL else self.by_kind[kind]
@@ -297,7 +322,7 @@ class Composer:
             x, words, phones = self.switched(r, x, words, phones)
         if not self.held and r.uniform() < self.NOISY_LINES:
             lead, tail = (int(r.uniform(0, 0.08) * RATE) for _ in range(2))
-            x = np.pad(x, (lead, tail))
+            x = np.pad(s.muffled(r)(x) if r.uniform() < self.MUFFLED / self.NOISY_LINES else x, (lead, tail))
             x = x + s.line_noise(r)(len(x))
             words = [(w, a + lead, b + lead) for w, a, b in words]
             phones = phones and [(0, 0), *((a + lead, p) for a, p in phones), (len(x) - tail, 0)]
@@ -305,8 +330,7 @@ class Composer:
 
     def sound(self, r, name):
         real = self.real.get(name)
-        # Not too often the same.
-        if real and r.uniform() < (0.45 if self.held else min(0.45, 0.1 * len(real))):
+        if real and r.uniform() < self.recorded[name]:
             x = real[int(r.integers(len(real)))]
             if name in ("rain", "baby crying", "music") and len(x) > 3 * RATE:
                 secs = r.uniform(2.2, min(8, len(x) / RATE))

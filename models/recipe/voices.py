@@ -48,6 +48,7 @@ class _Event(ctypes.Structure):
 
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 _WORD, _PHONEME = 1, 7
+_UTF8, _PHONEMES = 1, 0x100
 _RATE, _PITCH, _RANGE, _WORDGAP = 1, 3, 4, 7
 
 
@@ -83,15 +84,16 @@ class Espeak:
         said = self.lib.espeak_TextToPhonemes(ctypes.byref(pointer), 1, ord("_") << 8) or b""
         return [p for p in said.decode().translate({ord(c): None for c in "',%=|"}).replace(" ", "_").split("_") if p]
 
-    def say(self, text, voice, speed=160, pitch=50, pitch_range=50, word_gap=0):
-        """`(samples at 16 kHz f32, [(start, end)] of each word, [(start, mnemonic)] of each phoneme)`, in samples."""
+    def say(self, text, voice, speed=160, pitch=50, pitch_range=50, word_gap=0, phonemes=False):
+        """`(samples at 16 kHz f32, [(start, end)] of each word, [(start, mnemonic)] of each phoneme)`, in samples; with
+        `phonemes`, what stands in `[[ ]]` is said as it is spelled there."""
         self._samples, self._words, self._phones = [], [], []
         if self.lib.espeak_SetVoiceByName(voice.encode()) != 0:
             raise ValueError(f"espeak-ng has no voice {voice}")
         for parameter, value in ((_RATE, speed), (_PITCH, pitch), (_RANGE, pitch_range), (_WORDGAP, word_gap)):
             self.lib.espeak_SetParameter(parameter, int(value), 0)
         data = text.encode()
-        self.lib.espeak_Synth(data, len(data) + 1, 0, 1, 0, 1, None, None)
+        self.lib.espeak_Synth(data, len(data) + 1, 0, 1, 0, _UTF8 | _PHONEMES * phonemes, None, None)
         self.lib.espeak_Synchronize()
         if not self._samples:
             return np.zeros(0, np.float32), [], []
