@@ -1,4 +1,4 @@
-"""More speakers of digits made of the few real ones, for the bank: `python throats.py BANK`. Optional; it needs pyworld.
+"""More speakers of digits made of the few real ones, for the bank: `python throats.py BANK`.
 
 WORLD (Morise, Yokomori and Ozawa 2016) takes a recording apart into pitch, spectral envelope and aperiodicity. Put together again
 with another pitch, other formants and another rhythm it is another speaker; between two speakers who say the same word lies a third.
@@ -9,6 +9,7 @@ import multiprocessing
 import pathlib
 
 import numpy as np
+import pyworld
 
 import bank
 import knowledge as k
@@ -19,21 +20,20 @@ HOP = int(k.RATE * HOP_MS / 1_000)
 
 
 class Voice:
-    """What WORLD tells of a recording: `f0` [frames] in Hz, 0 where there is no voice; envelope and aperiodicity [frames, bins]."""
+    """What WORLD tells of a recording: `f0` [frames] in Hz, 0 where there is no voice; envelope and aperiodicity [frames, bins];
+    `cepstra` of the whole, by which it is laid beside another."""
 
-    def __init__(self, f0, envelope, aperiodicity, cepstra):
+    def __init__(self, f0, envelope, aperiodicity, cepstra=None):
         self.f0, self.envelope, self.aperiodicity, self.cepstra = f0, envelope, aperiodicity, cepstra
 
     @staticmethod
     def of(x):
-        import pyworld
-
         x = np.asarray(x, np.float64) / 32_000
         f0, at = pyworld.dio(x, k.RATE, frame_period=HOP_MS)
         f0 = pyworld.stonemask(x, f0, at, k.RATE)
         envelope = pyworld.cheaptrick(x, f0, at, k.RATE)
         aperiodicity = pyworld.d4c(x, f0, at, k.RATE)
-        return Voice(f0, envelope, aperiodicity, None)
+        return Voice(f0, envelope, aperiodicity)
 
     def towards(self, other, share):
         """The voice that lies so far on the way to another that says the same word, at this one's pace."""
@@ -47,12 +47,10 @@ class Voice:
         ratio = np.exp(np.median(np.log(other.f0[there][both] / self.f0[both])) * share) if both.any() else 1.0
         f0 = np.where(both, mix(np.maximum(self.f0, 1), np.maximum(other.f0[there], 1)), self.f0 * ratio)
         aperiodicity = np.clip((1 - share) * self.aperiodicity + share * other.aperiodicity[there], 1e-4, 1 - 1e-9)
-        return Voice(f0, mix(self.envelope + 1e-12, other.envelope[there] + 1e-12), aperiodicity, None)
+        return Voice(f0, mix(self.envelope + 1e-12, other.envelope[there] + 1e-12), aperiodicity)
 
     def said(self, pitch, formants, at):
         """Samples with so many times the pitch and the formants, and frame `at[i]` at the i-th."""
-        import pyworld
-
         low = np.clip(np.floor(at).astype(int), 0, len(self.f0) - 1)
         bins = self.envelope.shape[1]
         source = np.minimum(np.arange(bins) / formants, bins - 1)
@@ -105,6 +103,9 @@ def main():
     a.add_argument("--times", type=int, default=30, help="that such a speaker says each digit")
     a.add_argument("--seed", type=int, default=4)
     a = a.parse_args()
+    if not (a.data / "spoken-digits").exists():
+        print(f"no recordings of digits in {a.data}")
+        return
     recorded, parts = bank.digits(a.data / "spoken-digits", SPEAKERS, patterns := bank.Patterns())
     with multiprocessing.Pool() as pool:
         taken_apart = pool.map(Voice.of, parts, chunksize=16)
