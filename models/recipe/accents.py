@@ -5,7 +5,6 @@ English ones. Each speaker keeps to one voice and says the digits several times,
 """
 
 import argparse
-import ctypes
 import multiprocessing
 import pathlib
 
@@ -13,6 +12,7 @@ import numpy as np
 
 import bank
 import knowledge as k
+import others
 import voices
 
 # What a continental voice makes of the vowels of English; what it has itself it says better.
@@ -43,30 +43,26 @@ HABITS = [
 ]
 
 
+# Variants by context, which the English voices alone have.
+PLAINER = {"t#": "t", "t2": "t", "?": "t", "*": "t", "a#": "@", "@2": "@", "@-": "@", "I2": "I", "I#": "I"}
+
+
 def habits_of(text):
-    out = {}
-    for pair in text.split():
-        own, said = pair.split("=", 1)
-        out[own] = said.split("/")
-    return out
+    """`{symbol: [what may be said for it]}`; `x.` is an x at the end of a word, `^x` one before another consonant at its beginning."""
+    return {own: said.split("/") for own, said in (pair.split("=", 1) for pair in text.split())}
 
 
 def phonemes(espeak, text):
     """`[[(mnemonic, stress mark)] of each word]` of General American; None where espeak-ng makes one word of two."""
-    espeak.lib.espeak_TextToPhonemes.restype = ctypes.c_char_p
-    espeak.lib.espeak_SetVoiceByName(b"gmw/en-US")
-    pointer = ctypes.c_char_p(text.encode())
-    said = (espeak.lib.espeak_TextToPhonemes(ctypes.byref(pointer), 1, ord("_") << 8) or b"").decode()
     words = []
-    for word in said.split():
-        phones = [(p.strip("',%=|;"), "'" if "'" in p else "," if "," in p else "") for p in word.split("_")]
-        # Their variants by context are of the English voices alone.
-        words.append([("t" if p in ("t#", "t2", "?", "*") else "@" if p in ("a#", "@2", "@-") else "I" if p in ("I2", "I#") else p, mark) for p, mark in phones if p])
+    for word in espeak.spelled(text):
+        phones = [(p.strip("',%=|;"), "'" if "'" in p else "," if "," in p else "") for p in word]
+        words.append([(PLAINER.get(p, p), mark) for p, mark in phones if p])
     return words if len(words) == len(text.split()) and all(words) else None
 
 
 def accented(habits, words):
-    """`(what espeak-ng is to say, [(meant, said)] of each phoneme)`; an accent is the same for every word of a speaker."""
+    """`(what espeak-ng is to say, [which phoneme is meant] by each symbol of it)`; nothing where a word is left without a sound."""
     spoken, meant = [], []
     for word in words:
         out = []
@@ -77,7 +73,7 @@ def accented(habits, words):
                 said = habits["^" + p]
             for j, symbol in enumerate(s for s in said.split("|") if s):
                 out.append((mark if j == 0 else "") + symbol)
-                meant.append((p, symbol))
+                meant.append(p)
         if not out:
             return None, None
         spoken.append("[[" + "|".join(out) + "]]")
@@ -120,15 +116,12 @@ def make_share(folder, name, index, count, seed, speakers, attempt):
             if not said:
                 continue
             x, spans, events = espeak.say(said, voice, int(np.clip(speed * r.uniform(0.88, 1.14), 85, 250)), pitch, int(r.integers(20, 90)), phonemes=True)
-            if len(x) < 800 or len(spans) != len(words):
-                continue
             # Where every phoneme was said as it was asked for, the ears learn which one was meant.
             at = [i for i, (_, p) in enumerate(events) if not p.startswith("_")]
             if len(at) == len(meant):
-                for i, (own, _) in zip(at, meant):
+                for i, own in zip(at, meant):
                     events[i] = (events[i][0], own)
-            samples.append((np.clip(x / np.abs(x).max(), -1, 1) * 32_000).astype(np.int16))
-            clips.append({"kind": kind, "words": [(w, *s) for w, s in zip(words, spans)], "phones": events, "voice": f"accent {speaker}", "len": len(x)})
+            others.add(clips, samples, kind, " ".join(words), x, spans, events, f"accent {speaker}")
     bank.save(folder, f"{name}.{index}", clips, samples)
 
 

@@ -113,7 +113,8 @@ def make_share(folder, name, index, count, seed, part, per, attempt):
 
 
 def run_shares(make, shares, at_once, *rest):
-    """`make` is called as make_share is, for each share in a process of its own. espeak-ng crashes on a few of its own voices: a share that fails is spoken again with other voices."""
+    """`make` is called as make_share is, for each share in a process of its own. espeak-ng crashes on a few of its own
+    voices: a share that fails is spoken again with other voices."""
     waiting, running = [(i, 0) for i in range(shares)], []
     while waiting or running:
         while waiting and len(running) < at_once:
@@ -159,9 +160,10 @@ class Patterns:
     def __init__(self, espeak=None):
         self.espeak, self.of = espeak or voices.Espeak(), {}
 
-    def cepstra(self, x):
+    @staticmethod
+    def cepstra(x):
         """`[frames, 13]` of the band that a telephone carries, without the mean."""
-        frames = np.lib.stride_tricks.sliding_window_view(np.pad(x / (np.abs(x).max() + 1e-9), 200), 400)[:: self.HOP]
+        frames = np.lib.stride_tricks.sliding_window_view(np.pad(x / (np.abs(x).max() + 1e-9), 200), 400)[:: Patterns.HOP]
         power = np.abs(np.fft.rfft(frames * np.hanning(400), 512)) ** 2
         edges = (np.geomspace(200, 3_800, 25) / k.RATE * 512).astype(int)
         bands = np.log(np.add.reduceat(power[:, : edges[-1]], edges[:-1], axis=1) + 1e-4)

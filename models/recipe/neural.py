@@ -6,7 +6,6 @@ FOLDER), its English voices with npm's `kokoro-js` (`npm i --ignore-scripts`, in
 """
 
 import argparse
-import ctypes
 import json
 import multiprocessing
 import pathlib
@@ -88,14 +87,10 @@ class Kokoro:
 
 def spelled(espeak, text, british):
     """`[[(phoneme, its symbols)] of each word]`, stress within; None where espeak-ng makes one word of two."""
-    espeak.lib.espeak_TextToPhonemes.restype = ctypes.c_char_p
-    espeak.lib.espeak_SetVoiceByName(b"gmw/en" if british else b"gmw/en-US")
     table, out = BRITISH if british else AMERICAN, []
-    pointer = ctypes.c_char_p(text.encode())
-    said = (espeak.lib.espeak_TextToPhonemes(ctypes.byref(pointer), 1, ord("_") << 8) or b"").decode()
-    for word in said.split():
+    for word in espeak.spelled(text, "gmw/en" if british else "gmw/en-US"):
         phones = []
-        for p in word.split("_"):
+        for p in word:
             bare = p.strip("',%=|")
             if bare and bare != ";":
                 symbols = table.get(bare)

@@ -215,8 +215,8 @@ class Composer:
                     self.speakers[kind].setdefault(voice, []).append(clip)
         speakers = ["nicolas"] if held else ["george", "jackson", "lucas"]
         data = pathlib.Path(data)
-        patterns = None if held else banks.Patterns()
-        clips, parts = banks.digits(data / "spoken-digits", speakers, patterns) if (data / "spoken-digits").exists() else ([], [])
+        spoken = data / "spoken-digits"
+        clips, parts = banks.digits(spoken, speakers, None if held else banks.Patterns()) if spoken.exists() else ([], [])
         for clip, part in zip(clips, parts):
             clip["samples"] = part
             self.speakers["real"].setdefault(clip["voice"], []).append(clip)

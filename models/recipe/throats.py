@@ -13,6 +13,7 @@ import pyworld
 
 import bank
 import knowledge as k
+import others
 
 SPEAKERS = ["george", "jackson", "lucas"]  # those of training; nicolas is kept
 HOP_MS = 5.0
@@ -33,7 +34,7 @@ class Voice:
         f0 = pyworld.stonemask(x, f0, at, k.RATE)
         envelope = pyworld.cheaptrick(x, f0, at, k.RATE)
         aperiodicity = pyworld.d4c(x, f0, at, k.RATE)
-        return Voice(f0, envelope, aperiodicity)
+        return Voice(f0, envelope, aperiodicity, bank.Patterns.cepstra(x))
 
     def towards(self, other, share):
         """The voice that lies so far on the way to another that says the same word, at this one's pace."""
@@ -89,8 +90,7 @@ def speaker(r, name, one, other, times):
             if not np.isfinite(x).all() or np.abs(x).max() < 1e-3:
                 continue
             phones = [(int(np.searchsorted(at, start / HOP)) * HOP, p) for start, p in clip["phones"]]
-            samples.append((x / np.abs(x).max() * 32_000).astype(np.int16))
-            clips.append({"kind": "digit", "words": [(word, 0, len(x))], "phones": phones, "voice": name, "len": len(x)})
+            others.add(clips, samples, "digit", word, x, [(0, len(x))], phones, name)
     return clips, samples
 
 
@@ -106,17 +106,12 @@ def main():
     if not (a.data / "spoken-digits").exists():
         print(f"no recordings of digits in {a.data}")
         return
-    recorded, parts = bank.digits(a.data / "spoken-digits", SPEAKERS, patterns := bank.Patterns())
+    recorded, parts = bank.digits(a.data / "spoken-digits", SPEAKERS, bank.Patterns())
     with multiprocessing.Pool() as pool:
-        taken_apart = pool.map(Voice.of, parts, chunksize=16)
-    for voice, x in zip(taken_apart, parts):
-        voice.cepstra = patterns.cepstra(x)
-    voices = {}
-    for clip, voice in zip(recorded, taken_apart):
-        voices.setdefault((clip["voice"], clip["words"][0][0]), []).append((voice, clip))
-    names = sorted({voice for voice, _ in voices})
+        for clip, voice in zip(recorded, pool.map(Voice.of, parts, chunksize=16)):
+            MADE_OF.setdefault((clip["voice"], clip["words"][0][0]), []).append((voice, clip))
+    names = sorted({name for name, _ in MADE_OF})
     plan = [(name, None) for name in names for _ in range(a.alone)] + [(one, other) for one in names for other in names if one != other for _ in range(a.between)]
-    MADE_OF.update(voices)
     with multiprocessing.Pool() as pool:
         made = pool.starmap(speaker, [(np.random.default_rng([a.seed, i]), f"made {i}", *pair, a.times) for i, pair in enumerate(plan)], chunksize=1)
     bank.save(a.bank, "trained.throats", *(sum(both, []) for both in zip(*made)))

@@ -76,13 +76,18 @@ class Espeak:
             i += 1
         return 0
 
-    def phonemes(self, text, voice="gmw/en-US"):
-        """The phoneme mnemonics of a text, without stress marks."""
+    def spelled(self, text, voice="gmw/en-US"):
+        """`[[mnemonic with its stress mark] of each word]`, as espeak-ng makes words of a text."""
         self.lib.espeak_TextToPhonemes.restype = ctypes.c_char_p
         self.lib.espeak_SetVoiceByName(voice.encode())
         pointer = ctypes.c_char_p(text.encode())
         said = self.lib.espeak_TextToPhonemes(ctypes.byref(pointer), 1, ord("_") << 8) or b""
-        return [p for p in said.decode().translate({ord(c): None for c in "',%=|"}).replace(" ", "_").split("_") if p]
+        return [word.split("_") for word in said.decode().split()]
+
+    def phonemes(self, text, voice="gmw/en-US"):
+        """The phoneme mnemonics of a text, without stress marks."""
+        bare = (p.translate({ord(c): None for c in "',%=|"}) for word in self.spelled(text, voice) for p in word)
+        return [p for p in bare if p]
 
     def say(self, text, voice, speed=160, pitch=50, pitch_range=50, word_gap=0, phonemes=False):
         """`(samples at 16 kHz f32, [(start, end)] of each word, [(start, mnemonic)] of each phoneme)`, in samples; with
