@@ -41,7 +41,7 @@ const CERTAIN: f32 = 1e6;
 /// What came of a script.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Outcome {
-    /// Seconds of work in the minute of the script and what it left over.
+    /// Seconds that the work of the script's minute took, also where that was longer than a minute.
     work_secs: f64,
     /// The most that the lanes were behind, in seconds.
     greatest_lag_secs: f64,
@@ -127,7 +127,10 @@ impl<'a> Play<'a> {
         loop {
             let begun = Instant::now();
             let arrived = (self.now / CHUNK_SECS + 1e-9) as usize;
-            let worked = if self.heard < arrived && self.heard < CHUNKS + AFTER {
+            let hears = self.heard < arrived && self.heard < CHUNKS + AFTER;
+            // Not the silence that follows.
+            let of_script = self.heard < CHUNKS || !hears && (self.session.backlog() > self.heard - CHUNKS || self.session.is_replying());
+            let worked = if hears {
                 self.hear()?;
                 true
             } else {
@@ -139,7 +142,7 @@ impl<'a> Play<'a> {
             self.learn(&events);
             events.clear();
             self.now += secs;
-            if self.heard <= CHUNKS || self.behind_since.is_some() {
+            if of_script {
                 self.outcome.work_secs += secs;
             }
             let lag = (self.session.backlog() + ((self.now / CHUNK_SECS) as usize).saturating_sub(self.heard)) as f64 * CHUNK_SECS;

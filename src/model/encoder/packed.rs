@@ -47,6 +47,7 @@ struct LayerNorm {
 struct Room {
     /// Of each block the rows of a convolution's input between two rows of zeros.
     padded: Vec<f32>,
+    inputs: Vec<f32>,
     x: Tiled,
     q: Tiled,
     k: Tiled,
@@ -160,7 +161,7 @@ impl Layers {
                 padded[bins + bin..].iter_mut().step_by(bins).zip(of_bin).for_each(|(to, v)| *to = *v);
             }
         }
-        self.conv1.forward(&room.padded, blocks, frames, &mut room.mixed);
+        self.conv1.forward(&room.padded, blocks, frames, &mut room.inputs, &mut room.mixed);
         let d = room.mixed.width();
         room.padded.clear();
         room.padded.resize(blocks * (frames + 2) * d, 0.0);
@@ -169,7 +170,7 @@ impl Layers {
                 room.mixed.copy(block * frames + row, 0, to);
             }
         }
-        self.conv2.forward(&room.padded, blocks, positions, &mut room.x);
+        self.conv2.forward(&room.padded, blocks, positions, &mut room.inputs, &mut room.x);
         room.padded.resize(d, 0.0);
         for (row, sinusoid) in self.positions[..positions * d].chunks_exact(d).cycle().take(blocks * positions).enumerate() {
             let sums = &mut room.padded[..d];

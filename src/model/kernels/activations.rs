@@ -16,8 +16,9 @@ pub struct Activations {
     numbers: Vec<i8>,
     /// `[group][row]`.
     scales: Vec<f32>,
-    /// `[group][row]`: the sums of the numbers, for the offset of the weights.
-    sums: Vec<i32>,
+    /// `[group][row]`: -8 times the sums of the numbers, which takes the offset of 4-bit weights off a product (that of 8-bit
+    /// weights is 16 times as large).
+    offsets: Vec<i32>,
     /// Mean and inverse spread of each row: room of the norms.
     shifts: Vec<(f32, f32)>,
 }
@@ -68,12 +69,13 @@ impl Activations {
         let cells = self.groups * rows;
         self.numbers.resize(cells * GROUP, 0);
         self.scales.resize(cells, 0.0);
-        self.sums.resize(cells, 0);
-        let parts = (Parts::new(&mut self.numbers, rows * GROUP), (Parts::new(&mut self.scales, rows), Parts::new(&mut self.sums, rows)));
-        crew().share(&parts, groups_at_a_time, |g, (numbers, (scales, sums))| {
+        self.offsets.resize(cells, 0);
+        let parts =
+            (Parts::new(&mut self.numbers, rows * GROUP), (Parts::new(&mut self.scales, rows), Parts::new(&mut self.offsets, rows)));
+        crew().share(&parts, groups_at_a_time, |g, (numbers, (scales, offsets))| {
             with_room(rows * GROUP, |room| {
                 compute(g, room);
-                math::round_cells(room, numbers, scales, sums);
+                math::round_cells(room, numbers, scales, offsets);
             });
         });
     }
@@ -99,11 +101,11 @@ impl Activations {
         &self.numbers[(g * self.rows + row) * GROUP..][..GROUP]
     }
 
-    /// Numbers, scales and sums of group `g` from `row` on.
+    /// Numbers, scales and offsets of group `g` from `row` on.
     pub(super) fn cells(&self, g: usize, row: usize) -> (&[i8], &[f32], &[i32]) {
         let cell = g * self.rows + row;
         let end = (g + 1) * self.rows;
-        (&self.numbers[cell * GROUP..end * GROUP], &self.scales[cell..end], &self.sums[cell..end])
+        (&self.numbers[cell * GROUP..end * GROUP], &self.scales[cell..end], &self.offsets[cell..end])
     }
 }
 
@@ -132,8 +134,9 @@ fn find_shifts(x: &Tiled, norm: Norm<'_>, shifts: &mut Vec<(f32, f32)>) {
 
 /// Rooms that a thread has from the start: work that asks for one within another is as deep as it gets.
 const ROOMS: usize = 2;
-/// Numbers of each: the scores of a task of attention over 4,096 positions. The system gives memory to what is written to.
-const ROOM: usize = 26 * (4_096 + 32);
+/// Numbers of each: queries and scores of a task of attention over 4,096 positions. The system gives memory to what is written
+/// to.
+const ROOM: usize = 26 * (4_096 + 128);
 
 /// Lends `n` numbers of the calling thread's own memory, whatever they hold: a pass asks for the same room thousands of times.
 /// A thread that is new makes its rooms at the first call; afterwards only a longer window than 4,096 positions takes more.

@@ -6,7 +6,7 @@
 //! Layout: keys and values lie in blocks of 16 positions. A block of keys is kept dimension by dimension, so that 16 scores
 //! form in one register; a block of values in slices of 16 dimensions, a slice position by position, so that 16 dimensions
 //! of the answer do. Both products are then one and the same kernel, `c[r][0..16] = sum over i of a[r][i] * b[i][0..16]`,
-//! which reads memory in one direction.
+//! which reads memory in one direction; scores come out of the first as the second takes them.
 
 mod keeping;
 
@@ -14,7 +14,7 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 
 use super::crew::{Uneven, crew};
-use super::product::product;
+use super::product::{blocks, product};
 use super::{Path, math, with_room};
 use crate::model::rope::rotate;
 
@@ -251,16 +251,19 @@ impl KeysValues {
     /// Causal attention of `task`, whose lane's newest `rows` positions ask: `queries` and `answers` are `[pair][size]`.
     fn attend(&self, path: Path, task: &Task, rows: usize, queries: &[f32], answers: &mut [f32]) {
         let size = self.size;
-        // Rows of scores begin at different places of a cache page, or they would drive each other out of the nearest cache.
-        let columns = self.positions.next_multiple_of(WIDE);
-        let stride = columns + if (columns / WIDE).is_multiple_of(2) { WIDE } else { 0 };
-        with_room(task.pairs * stride, |scores| {
-            for (block, keys) in self.keys[task.group].chunks_exact(WIDE * size).enumerate() {
-                product(path, task.pairs, (queries, size), (keys, WIDE * WIDE), size, (&mut scores[block * WIDE..], stride));
+        // A block of all pairs, of queries as of scores.
+        let stride = task.pairs * WIDE;
+        with_room(stride * (size / WIDE + self.positions.div_ceil(WIDE)), |room| {
+            let (turned, scores) = room.split_at_mut(task.pairs * size);
+            for (pair, query) in queries.chunks_exact(size).enumerate() {
+                blocks(query, (pair, task.pairs), turned);
+            }
+            for (keys, scores) in self.keys[task.group].chunks_exact(WIDE * size).zip(scores.chunks_exact_mut(stride)) {
+                product(path, task.pairs, (turned, stride), (keys, WIDE * WIDE), size, (scores, WIDE));
             }
             let scale = 1.0 / (size as f32).sqrt();
-            for (pair, row) in scores.chunks_exact_mut(stride).enumerate() {
-                math::softmax(&mut row[..columns], self.positions - rows + task.row(pair) + 1, scale);
+            for pair in 0..task.pairs {
+                math::softmax(&mut scores[pair * WIDE..], stride, self.positions - rows + task.row(pair) + 1, scale);
             }
             for slice in 0..size / WIDE {
                 let values = &self.values[task.group][slice * WIDE * WIDE..];

@@ -69,7 +69,7 @@ macro_rules! half_tile {
         #[target_feature(enable = $features)]
         unsafe fn $name<const R: usize>(job: &Job<'_>, from: usize, half: usize, out: &mut [f32], stride: usize) {
             for (g, weights) in job.weights.chunks_exact(job.bits.group_bytes()).enumerate() {
-                let (numbers, scales, totals) = job.activations.cells(g, job.first_row + from);
+                let (numbers, scales, offsets) = job.activations.cells(g, job.first_row + from);
                 assert!(numbers.len() >= R * GROUP, "numbers of the rows");
                 // SAFETY: the instruction sets are the caller's promise, the numbers were just checked.
                 let products = unsafe {
@@ -81,7 +81,7 @@ macro_rules! half_tile {
                 // SAFETY: a group has 16 scales of 2 bytes.
                 let scale = unsafe { _mm256_cvtph_ps(_mm_loadu_si128(job.scales.as_ptr().add(2 * TILE * g + 16 * half).cast())) };
                 for r in 0..R {
-                    let exact = _mm256_add_epi32(products[r], _mm256_set1_epi32(-job.bits.offset() * totals[r]));
+                    let exact = _mm256_add_epi32(products[r], _mm256_set1_epi32(job.bits.offset() / 8 * offsets[r]));
                     // SAFETY: `tile` checked the room.
                     unsafe {
                         let to = out.as_mut_ptr().add(r * stride + 8 * half);
@@ -201,7 +201,7 @@ by_rows!(6 3 1);
 /// The first `R` rows of a product; returns `R`.
 ///
 /// # Safety
-/// Needs AVX2, FMA and F16C; `n` numbers in each row of `a`, `n` rows of 16 in the blocks of `b`, room for 16 in each row of `c`.
+/// Needs AVX2, FMA and F16C; `n` numbers in the blocks of each row of `a`, `n` rows of 16 in the blocks of `b`, room for 16 in each row of `c`.
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn some_rows<const R: usize>(
     (a, a_stride): (&[f32], usize),
@@ -216,7 +216,7 @@ unsafe fn some_rows<const R: usize>(
             let at: *const f16 = b.as_ptr().add(i / 16 * b_stride + i % 16 * 16);
             let b = [_mm256_cvtph_ps(_mm_loadu_si128(at.cast())), _mm256_cvtph_ps(_mm_loadu_si128(at.add(8).cast()))];
             for (r, sum) in sums.iter_mut().enumerate() {
-                let x = _mm256_set1_ps(*a.as_ptr().add(r * a_stride + i));
+                let x = _mm256_set1_ps(*a.as_ptr().add(i / 16 * a_stride + r * 16 + i % 16));
                 *sum = [_mm256_fmadd_ps(x, b[0], sum[0]), _mm256_fmadd_ps(x, b[1], sum[1])];
             }
         }

@@ -45,13 +45,14 @@ widest!(
 );
 
 widest!(
-    /// Softmax of the first `seen` numbers of `row`, times `scale`, in place; the others become 0.
-    softmax, softmax_plain, (row: &mut [f32], seen: usize, scale: f32)
+    /// Softmax of the first `seen` numbers of a row, times `scale`, in place; the others become 0. The row lies in blocks of 16 that
+    /// begin `stride` apart.
+    softmax, softmax_plain, (blocks: &mut [f32], stride: usize, seen: usize, scale: f32)
 );
 
 widest!(
-    /// Rounds cells of 64 numbers to 8 bits: `numbers`, and per cell the scale and the sum of the numbers.
-    round_cells, round_cells_plain, (x: &[f32], numbers: &mut [i8], scales: &mut [f32], sums: &mut [i32])
+    /// Rounds cells of 64 numbers to 8 bits: `numbers`, and per cell the scale and -8 times the sum of the numbers.
+    round_cells, round_cells_plain, (x: &[f32], numbers: &mut [i8], scales: &mut [f32], offsets: &mut [i32])
 );
 
 widest!(
@@ -170,7 +171,7 @@ fn attend_within_plain(size: usize, queries: &[f32], keys: &[f32], values: &[f32
             sums.iter().zip(scores.chunks_exact_mut(wide)).for_each(|(sums, scores)| scores[first..first + TILE].copy_from_slice(sums));
         }
         for (answer, scores) in answers.chunks_exact_mut(size).zip(scores.chunks_exact_mut(wide)) {
-            softmax_plain(scores, rows, scale);
+            softmax_plain(scores, TILE, rows, scale);
             answer.fill(0.0);
             for (score, value) in scores.iter().zip(values.chunks_exact(size)) {
                 answer.iter_mut().zip(value).for_each(|(a, v)| *a += score * v);
@@ -180,50 +181,64 @@ fn attend_within_plain(size: usize, queries: &[f32], keys: &[f32], values: &[f32
 }
 
 #[inline(always)]
-fn round_cells_plain(x: &[f32], numbers: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
+fn round_cells_plain(x: &[f32], numbers: &mut [i8], scales: &mut [f32], offsets: &mut [i32]) {
     const CELL: usize = GROUP;
     // Adding and taking off 1.5 * 2^23 rounds to the nearest integer, which then stands in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
     let cells = x.as_chunks::<CELL>().0.iter().zip(numbers.as_chunks_mut::<CELL>().0);
-    for ((x, numbers), (scale, sum)) in cells.zip(scales.iter_mut().zip(sums)) {
+    for ((x, numbers), (scale, offset)) in cells.zip(scales.iter_mut().zip(offsets)) {
         // Without its sign a number is the larger the larger its bits are, and those that are not finite are the largest.
         let largest = x.iter().fold(0u32, |m, v| m.max(v.to_bits() & 0x7fff_ffff));
         // A number that is not finite stays out of the integers; the model's check of its logits finds it.
         *scale = if largest < 0x7f80_0000 { f32::from_bits(largest) / 127.0 } else { f32::NAN };
         let inverse = if *scale > 0.0 { 1.0 / *scale } else { 0.0 };
-        *sum = 0;
+        let mut sum = 0;
         for (to, v) in numbers.iter_mut().zip(x) {
             // NaN times zero is NaN: its bits must not become a number.
             let scaled = if inverse > 0.0 { v * inverse } else { 0.0 };
             let rounded = ((scaled.clamp(-127.0, 127.0) + ROUND).to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
             *to = rounded as i8;
-            *sum += rounded;
+            sum += rounded;
         }
+        *offset = -8 * sum;
     }
 }
 
 #[inline(always)]
-fn softmax_plain(row: &mut [f32], seen: usize, scale: f32) {
+fn softmax_plain(blocks: &mut [f32], stride: usize, seen: usize, scale: f32) {
     // Sixteen partial sums, so that they are vectors and add up in the same order everywhere.
-    const LANES: usize = 16;
-    let (seen, hidden) = row.split_at_mut(seen);
-    hidden.fill(0.0);
-    let mut largest = [f32::NEG_INFINITY; LANES];
-    for part in seen.chunks(LANES) {
-        for (m, x) in largest.iter_mut().zip(part) {
+    let mut largest = [f32::NEG_INFINITY; TILE];
+    over_blocks(blocks, stride, seen, |own| {
+        for (m, x) in largest.iter_mut().zip(own) {
             *m = if *x > *m { *x } else { *m };
         }
-    }
+    });
     let largest = largest.iter().fold(f32::NEG_INFINITY, |m, x| m.max(*x));
-    let mut sums = [0.0f32; LANES];
-    for part in seen.chunks_mut(LANES) {
-        for (sum, x) in sums.iter_mut().zip(part) {
+    let mut sums = [0.0f32; TILE];
+    over_blocks(blocks, stride, seen, |own| {
+        for (sum, x) in sums.iter_mut().zip(own) {
             *x = exp((*x - largest) * scale);
             *sum += *x;
         }
-    }
+    });
     let one = 1.0 / sums.iter().sum::<f32>();
-    seen.iter_mut().for_each(|x| *x *= one);
+    over_blocks(blocks, stride, seen, |own| own.iter_mut().for_each(|x| *x *= one));
+    for (n, block) in blocks.chunks_mut(stride).enumerate().skip(seen / TILE) {
+        block[seen.saturating_sub(n * TILE)..TILE].fill(0.0);
+    }
+}
+
+/// Shows `work` the first `seen` numbers of a row in blocks of 16 that begin `stride` apart, a block at a time.
+#[inline(always)]
+fn over_blocks(blocks: &mut [f32], stride: usize, seen: usize, mut work: impl FnMut(&mut [f32])) {
+    let mut blocks = blocks.chunks_mut(stride);
+    // Those that are whole have a length that the compiler knows.
+    for own in blocks.by_ref().take(seen / TILE).filter_map(|block| block.first_chunk_mut::<TILE>()) {
+        work(own);
+    }
+    if let Some(last) = blocks.next() {
+        work(&mut last[..seen % TILE]);
+    }
 }
 
 #[inline(always)]

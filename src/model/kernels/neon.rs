@@ -99,7 +99,7 @@ by_rows!(5 2 1);
 /// The first `R` rows of a product; returns `R`.
 ///
 /// # Safety
-/// Needs NEON; `n` numbers in each row of `a`, `n` rows of 16 in the blocks of `b`, room for 16 in each row of `c`.
+/// Needs NEON; `n` numbers in the blocks of each row of `a`, `n` rows of 16 in the blocks of `b`, room for 16 in each row of `c`.
 #[target_feature(enable = "neon")]
 unsafe fn some_rows<const R: usize>(
     (a, a_stride): (&[f32], usize),
@@ -115,7 +115,7 @@ unsafe fn some_rows<const R: usize>(
             let (first, second) = (vld1q_u16(at), vld1q_u16(at.add(8)));
             let b = [low_floats(first), high_floats(first), low_floats(second), high_floats(second)];
             for r in 0..R {
-                let x = vdupq_n_f32(*a.as_ptr().add(r * a_stride + i));
+                let x = vdupq_n_f32(*a.as_ptr().add(i / 16 * a_stride + r * 16 + i % 16));
                 for k in 0..4 {
                     sums[r][k] = vfmaq_f32(sums[r][k], b[k], x);
                 }

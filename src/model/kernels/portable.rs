@@ -10,7 +10,7 @@ pub(super) fn tile(job: &Job<'_>, rows: usize, out: &mut [f32], stride: usize) {
         sums.copy_from_slice(&out[r * stride..][..TILE]);
     }
     for (g, weights) in job.weights.chunks_exact(job.bits.group_bytes()).enumerate() {
-        let (_, scales, totals) = job.activations.cells(g, job.first_row);
+        let (_, scales, offsets) = job.activations.cells(g, job.first_row);
         for r in 0..rows {
             let numbers = job.activations.group(g, job.first_row + r);
             let products = match job.bits {
@@ -18,7 +18,7 @@ pub(super) fn tile(job: &Job<'_>, rows: usize, out: &mut [f32], stride: usize) {
                 Bits::Eight => eight(weights, numbers),
             };
             for (c, product) in products.iter().enumerate() {
-                let exact = product - job.bits.offset() * totals[r];
+                let exact = product + job.bits.offset() / 8 * offsets[r];
                 sums[r][c] = (exact as f32).mul_add(scale_at(job.scales, g, c) * scales[r], sums[r][c]);
             }
         }

@@ -4,7 +4,7 @@ use half::f16;
 
 use super::Path;
 
-/// Columns of a product, and rows of a block of `b`.
+/// Columns of a product, and numbers of a block of `a` or `b`.
 const WIDE: usize = 16;
 
 /// `product` of a path, whose `some_rows::<R>` computes `R` rows; the numbers are how many at once fit its registers, from the
@@ -22,7 +22,7 @@ macro_rules! by_rows {
         ) {
             let mut from = 0;
             while from < rows {
-                let (a, c) = (&a[from * a_stride..], &mut c[from * c_stride..]);
+                let (a, c) = (&a[from * 16..], &mut c[from * c_stride..]);
                 // SAFETY: the caller chose this path because `is_here`, and checked the sizes of all three for every row.
                 from += unsafe {
                     match rows - from {
@@ -37,8 +37,10 @@ macro_rules! by_rows {
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(super) use by_rows;
 
-/// `c[r][0..16] = sum over i below n of a[r][i] * b[i][0..16]` for `rows` rows. `a` and `c` come with their row stride, and
-/// rows of `a` may overlap; rows of `b` lie one after the other in blocks of 16, which begin `b_stride` apart.
+/// `c[r][0..16] = sum over i below n of a[r][i] * b[i][0..16]` for `rows` rows. The numbers of `a` lie as [`blocks`] puts them: in
+/// blocks of 16 of each row, row by row, so that those of all rows that are needed next are near each other; the blocks of one
+/// row begin `a_stride` apart. Rows of `b` lie one after the other in blocks of 16, which begin `b_stride` apart; `c` comes
+/// with its row stride.
 ///
 /// # Panics
 /// When a slice is too short: the caller's own.
@@ -55,7 +57,8 @@ pub fn product(
     }
     // Checked once for all paths, which use pointers.
     let b_end = (n - 1) / WIDE * b_stride + ((n - 1) % WIDE + 1) * WIDE;
-    let fits = a.len() >= (rows - 1) * a_stride + n && b.len() >= b_end && c.len() >= (rows - 1) * c_stride + WIDE;
+    let a_end = (n - 1) / WIDE * a_stride + (rows - 1) * WIDE + (n - 1) % WIDE + 1;
+    let fits = a.len() >= a_end && b.len() >= b_end && c.len() >= (rows - 1) * c_stride + WIDE;
     assert!(fits, "sizes of a product");
     match path {
         #[cfg(target_arch = "x86_64")]
@@ -68,11 +71,18 @@ pub fn product(
             for r in 0..rows {
                 let mut sums = [0.0f32; WIDE];
                 for i in 0..n {
-                    let (x, b) = (a[r * a_stride + i], &b[i / WIDE * b_stride + i % WIDE * WIDE..][..WIDE]);
+                    let (x, b) = (a[i / WIDE * a_stride + r * WIDE + i % WIDE], &b[i / WIDE * b_stride + i % WIDE * WIDE..][..WIDE]);
                     sums.iter_mut().zip(b).for_each(|(sum, b)| *sum = x.mul_add(b.to_f32(), *sum));
                 }
                 c[r * c_stride..][..WIDE].copy_from_slice(&sums);
             }
         }
+    }
+}
+
+/// Puts row `row` of `rows` into blocks as [`product`] takes them: `[block][row][16]`. `out` is for all rows, each of whole blocks.
+pub fn blocks(numbers: &[f32], (row, rows): (usize, usize), out: &mut [f32]) {
+    for (from, to) in numbers.chunks(WIDE).zip(out.chunks_exact_mut(rows * WIDE)) {
+        to[row * WIDE..][..from.len()].copy_from_slice(from);
     }
 }
