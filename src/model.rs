@@ -13,6 +13,7 @@ pub mod gguf;
 pub mod kernels;
 pub mod knowledge;
 pub mod kv;
+pub mod large_pages;
 pub mod linear;
 pub mod memory;
 pub mod pickle;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use memmap2::Mmap;
 
+use super::large_pages;
 use crate::error::{Error, ErrorKind, Result};
 
 const MAGIC: &[u8; 4] = b"GGUF";
@@ -110,6 +111,7 @@ impl Gguf {
         }
         // SAFETY: the map is only read; Hearken itself replaces such files by renaming, never in place.
         let map = unsafe { Mmap::map(&file) }.map_err(|e| format!("cannot be mapped ({e})"))?;
+        large_pages::wanted_for(&map);
         let mut reader = Reader { bytes: &map, at: 0 };
         if reader.take(4)? != MAGIC {
             return Err("is not a GGUF file".into());

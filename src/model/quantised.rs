@@ -9,7 +9,7 @@
 //! the same way.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,7 @@ use candle_core::{DType, Device, Tensor};
 use super::checkpoint::Checkpoint;
 use super::gguf::{Entry, Gguf, Kind, Note, Plan, Writer};
 use super::kernels::{Bits, TILE, tile_bytes};
+use super::large_pages::ByPage;
 use super::linear::{Bytes, PackedLinear, pack, pack_rest};
 use super::weights::{Planes, Weights, packing};
 use crate::error::{Error, ErrorKind, Result};
@@ -233,13 +234,12 @@ fn write(
     let plan = plan(checkpoint, &pieces, bits, kept).map_err(failed)?;
     let numbers = |pieces: &[Piece<'_>]| pieces.iter().map(|piece| piece.shape.iter().product::<usize>() as u64).sum::<u64>();
     let all = numbers(&pieces);
-    let buffered = |file| BufWriter::with_capacity(1 << 20, file);
     let (mut writer, there) = match partial.go_on(&plan) {
-        Some((file, there)) => (Writer::go_on(buffered(file), plan.clone(), there), there),
+        Some((file, there)) => (Writer::go_on(ByPage::new(file).map_err(failed)?, plan.clone(), there), there),
         None => {
             let _ = fs::remove_file(&partial.safe);
             let file = File::create(&partial.file).map_err(failed)?;
-            (Writer::new(buffered(file), plan.clone()).map_err(failed)?, 0)
+            (ByPage::new(file).and_then(|file| Writer::new(file, plan.clone())).map_err(failed)?, 0)
         }
     };
     // The rows that are kept come first, and are no tensor of the source.
@@ -257,7 +257,7 @@ fn write(
     for (place, piece) in pieces.iter().enumerate().skip(there.saturating_sub(1)) {
         let before = place + 1;
         if plan.bytes(before) - plan.bytes(noted) >= SAFE_BYTES {
-            partial.note(writer.flushed().map_err(failed)?.get_ref(), before);
+            partial.note(writer.flushed().map_err(failed)?.file(), before);
             noted = before;
         }
         let outcome = writer.tensor(|to| {
@@ -270,15 +270,15 @@ fn write(
             Ok(()) => {}
             Err(Failure::Stopped) => {
                 // What of this tensor is written already is cut off the next time.
-                partial.note(writer.flushed().map_err(failed)?.get_ref(), before);
+                partial.note(writer.flushed().map_err(failed)?.file(), before);
                 return Ok(ControlFlow::Break(()));
             }
             Err(Failure::Reading(error)) => return Err(error),
             Err(Failure::Writing(e)) => return Err(failed(e)),
         }
     }
-    let file = writer.finish().and_then(|buffer| buffer.into_inner().map_err(io::IntoInnerError::into_error)).map_err(failed)?;
-    file.sync_all().map_err(failed)?;
+    let mut written = writer.finish().map_err(failed)?;
+    written.flush().and_then(|()| written.file().sync_all()).map_err(failed)?;
     Ok(ControlFlow::Continue(()))
 }
 

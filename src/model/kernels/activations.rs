@@ -101,6 +101,12 @@ impl Activations {
         &self.numbers[(g * self.rows + row) * GROUP..][..GROUP]
     }
 
+    /// Numbers, scales and offsets from `row` of the first group to the end of the last; groups lie `rows` rows apart.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn from_row(&self, row: usize) -> (&[i8], &[f32], &[i32]) {
+        (&self.numbers[row * GROUP..], &self.scales[row..], &self.offsets[row..])
+    }
+
     /// Numbers, scales and offsets of group `g` from `row` on.
     pub(super) fn cells(&self, g: usize, row: usize) -> (&[i8], &[f32], &[i32]) {
         let cell = g * self.rows + row;

@@ -50,13 +50,14 @@ macro_rules! tile_of {
         /// Needs AVX-512 F, BW and VNNI, and room for `R` rows in `out`.
         #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
         unsafe fn $name<const R: usize>(job: &Job<'_>, out: &mut [f32], stride: usize) {
+            const STEPS: usize = [$($steps),*].len();
             let mut sums = [_mm512_setzero_ps(); R];
             for r in 0..R {
                 // SAFETY: `tile` checked the room.
                 sums[r] = unsafe { _mm512_loadu_ps(out.as_ptr().add(r * stride)) };
             }
             let rows = job.activations.rows();
-            let (numbers, row_scales, offsets) = job.activations.cells(0, job.first_row);
+            let (numbers, row_scales, offsets) = job.activations.from_row(job.first_row);
             let (numbers, row_scales, offsets) = (numbers.as_ptr(), row_scales.as_ptr(), offsets.as_ptr());
             for (g, weights) in job.weights.chunks_exact(Bits::$bits.group_bytes()).enumerate() {
                 // SAFETY: `multiply` has checked that the activations have as many groups as the weights, each of `rows` rows, of
@@ -75,6 +76,10 @@ macro_rules! tile_of {
                     }
                 }
                 $(
+                    // The next group's numbers: those of other rows lie between, where there are more than `R`.
+                    for r in R * $steps / STEPS..R * ($steps + 1) / STEPS {
+                        ask_for(numbers.wrapping_add(GROUP * (rows + r)));
+                    }
                     // SAFETY: `$steps` are all of a group; the rest as above.
                     unsafe { $product($steps, weights.as_ptr(), numbers, &mut even, &mut odd) };
                 )*
@@ -178,6 +183,13 @@ pub(super) fn spin(repeats: usize) {
     }
 }
 
+/// Asks for what lies at `at`, whatever that is, into the first cache.
+#[inline(always)]
+fn ask_for<T>(at: *const T) {
+    // SAFETY: a prefetch touches nothing.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
+}
+
 /// Asks for the weights that come after `at`; what lies behind them does no harm.
 #[inline(always)]
 fn ask_ahead(at: *const u8) {
@@ -223,9 +235,9 @@ unsafe fn some_rows<const R: usize>(
                 $(unsafe {
                     // Half a cache line of the next block of `b`, and some of the next ones of `a`: blocks lie too far apart for the
                     // processor to see where they lead.
-                    _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(b_stride + 16 * $i).cast());
+                    ask_for(b.wrapping_add(b_stride + 16 * $i));
                     for r in R * $i / 16..R * ($i + 1) / 16 {
-                        _mm_prefetch::<_MM_HINT_T0>(a.wrapping_add(a_stride + 16 * r).cast());
+                        ask_for(a.wrapping_add(a_stride + 16 * r));
                     }
                     add_column::<R, $i>(a, b, &mut sums);
                 })*
