@@ -3,9 +3,9 @@
 #![allow(clippy::needless_range_loop, reason = "the loops over rows are unrolled into registers: `R` says how many there are")]
 
 use std::arch::x86_64::{
-    __m512, __m512i, _MM_HINT_T0, _MM_HINT_T1, _mm_prefetch, _mm256_loadu_si256, _mm512_add_epi32, _mm512_and_si512, _mm512_cvtepi32_ps,
-    _mm512_cvtph_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi8,
-    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_srli_epi16, _mm512_storeu_ps,
+    _MM_HINT_T0, _MM_HINT_T1, _mm_prefetch, _mm256_loadu_si256, _mm512_add_epi32, _mm512_and_si512, _mm512_cvtepi32_ps, _mm512_cvtph_ps,
+    _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi8, _mm512_set1_epi32,
+    _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_srli_epi16, _mm512_storeu_ps,
 };
 
 use half::f16;
@@ -40,6 +40,38 @@ pub(super) fn tile(job: &Job<'_>, rows: usize, out: &mut [f32], stride: usize) {
     run!(1 2 3 4 5 6 7 8 9 10 11 12 13);
 }
 
+/// With so few rows two chains of sums hide the latency of the products.
+const FEW: usize = 6;
+
+/// Products of 64 bytes of 4-bit weights: eight inputs of a group. Macros rather than functions, here and below: their sums must be
+/// registers in every profile, also where little is inlined.
+macro_rules! step_of_four {
+    ($step:literal, $weights:ident, $numbers:ident, $even:ident, $odd:ident) => {
+        let (low_half, both) = (_mm512_set1_epi8(15), _mm512_loadu_si512($weights.add(64 * $step).cast()));
+        let low = _mm512_and_si512(both, low_half);
+        for r in 0..R {
+            $even[r] = _mm512_dpbusd_epi32($even[r], low, _mm512_set1_epi32(four_at($numbers.add(GROUP * r + 8 * $step))));
+        }
+        // All rows before any again: a product waits for the one before it on the same sum.
+        let high = _mm512_and_si512(_mm512_srli_epi16::<4>(both), low_half);
+        let sums = if R <= FEW { &mut $odd } else { &mut $even };
+        for r in 0..R {
+            sums[r] = _mm512_dpbusd_epi32(sums[r], high, _mm512_set1_epi32(four_at($numbers.add(GROUP * r + 8 * $step + 4))));
+        }
+    };
+}
+
+/// Products of 64 bytes of 8-bit weights: four inputs of a group.
+macro_rules! step_of_eight {
+    ($step:literal, $weights:ident, $numbers:ident, $even:ident, $odd:ident) => {
+        let weights = _mm512_loadu_si512($weights.add(64 * $step).cast());
+        let sums = if R <= FEW && $step % 2 == 1 { &mut $odd } else { &mut $even };
+        for r in 0..R {
+            sums[r] = _mm512_dpbusd_epi32(sums[r], weights, _mm512_set1_epi32(four_at($numbers.add(GROUP * r + 4 * $step))));
+        }
+    };
+}
+
 /// A path's loop over the groups of a tile. `$steps` are the 64 bytes of weights of a group, written out one by one: the address
 /// of every number then is one register and a constant, and such an operand costs no place of its own in the processor's
 /// front end, which a second thread on the same core halves. (With an index register it does: 574 GOP/s from the nearest cache
@@ -60,6 +92,7 @@ macro_rules! tile_of {
             let (numbers, row_scales, offsets) = job.activations.from_row(job.first_row);
             let (numbers, row_scales, offsets) = (numbers.as_ptr(), row_scales.as_ptr(), offsets.as_ptr());
             for (g, weights) in job.weights.chunks_exact(Bits::$bits.group_bytes()).enumerate() {
+                let weights = weights.as_ptr();
                 // SAFETY: `multiply` has checked that the activations have as many groups as the weights, each of `rows` rows, of
                 // which `R` are left from `first_row` on; a group has 16 scales of 2 bytes.
                 let (numbers, row_scales, offsets, scale) = unsafe {
@@ -76,12 +109,15 @@ macro_rules! tile_of {
                     }
                 }
                 $(
+                    ask_ahead(weights.wrapping_add(64 * $steps));
                     // The next group's numbers: those of other rows lie between, where there are more than `R`.
                     for r in R * $steps / STEPS..R * ($steps + 1) / STEPS {
                         ask_for(numbers.wrapping_add(GROUP * (rows + r)));
                     }
                     // SAFETY: `$steps` are all of a group; the rest as above.
-                    unsafe { $product($steps, weights.as_ptr(), numbers, &mut even, &mut odd) };
+                    unsafe {
+                        $product!($steps, weights, numbers, even, odd);
+                    }
                 )*
                 for r in 0..R {
                     let exact = if R <= FEW { _mm512_add_epi32(even[r], odd[r]) } else { even[r] };
@@ -100,63 +136,6 @@ macro_rules! tile_of {
 
 tile_of!(four, Four, step_of_four, 0 1 2 3 4 5 6 7);
 tile_of!(eight, Eight, step_of_eight, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
-
-/// With so few rows two chains of sums hide the latency of the products.
-const FEW: usize = 6;
-
-/// Eight inputs of a group, 4-bit weights.
-///
-/// # Safety
-/// Needs AVX-512 F, BW and VNNI; a group of weights, and of numbers for `R` rows.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn step_of_four<const R: usize>(
-    step: usize,
-    weights: *const u8,
-    numbers: *const i8,
-    even: &mut [__m512i; R],
-    odd: &mut [__m512i; R],
-) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        ask_ahead(weights.add(64 * step));
-        let (low_half, both) = (_mm512_set1_epi8(15), _mm512_loadu_si512(weights.add(64 * step).cast()));
-        let low = _mm512_and_si512(both, low_half);
-        for r in 0..R {
-            even[r] = _mm512_dpbusd_epi32(even[r], low, four_of(numbers.add(GROUP * r + 8 * step)));
-        }
-        // All rows before any again: a product waits for the one before it on the same sum.
-        let high = _mm512_and_si512(_mm512_srli_epi16::<4>(both), low_half);
-        let sums = if R <= FEW { odd } else { even };
-        for r in 0..R {
-            sums[r] = _mm512_dpbusd_epi32(sums[r], high, four_of(numbers.add(GROUP * r + 8 * step + 4)));
-        }
-    }
-}
-
-/// Four inputs of a group, 8-bit weights.
-///
-/// # Safety
-/// As [`step_of_four`].
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn step_of_eight<const R: usize>(
-    step: usize,
-    weights: *const u8,
-    numbers: *const i8,
-    even: &mut [__m512i; R],
-    odd: &mut [__m512i; R],
-) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        ask_ahead(weights.add(64 * step));
-        let weights = _mm512_loadu_si512(weights.add(64 * step).cast());
-        let sums = if R <= FEW && step % 2 == 1 { odd } else { even };
-        for r in 0..R {
-            sums[r] = _mm512_dpbusd_epi32(sums[r], weights, four_of(numbers.add(GROUP * r + 4 * step)));
-        }
-    }
-}
 
 /// Multiplications and additions of one repeat of [`spin`].
 pub(super) const SPIN_OPERATIONS: f64 = 16.0 * 2.0 * 64.0;
@@ -200,15 +179,14 @@ fn ask_ahead(at: *const u8) {
     }
 }
 
-/// Four numbers in every lane.
+/// The four numbers at `at`, as they lie.
 ///
 /// # Safety
-/// Needs AVX-512 F; four bytes at `at` must be readable.
-#[inline]
-#[target_feature(enable = "avx512f")]
-unsafe fn four_of(at: *const i8) -> __m512i {
+/// Four bytes at `at` must be readable.
+#[inline(always)]
+unsafe fn four_at(at: *const i8) -> i32 {
     // SAFETY: the caller's promise.
-    _mm512_set1_epi32(unsafe { at.cast::<i32>().read_unaligned() })
+    unsafe { at.cast::<i32>().read_unaligned() }
 }
 
 by_rows!(26 20 13 8 4 1);
@@ -225,22 +203,33 @@ unsafe fn some_rows<const R: usize>(
     n: usize,
     (c, c_stride): (&mut [f32], usize),
 ) -> usize {
+    /// Adds the products of number `$i` of each row's block with row `$i` of a block of `b`.
+    macro_rules! column {
+        ($i:literal, $a:ident, $b:ident, $sums:ident) => {
+            let b = _mm512_cvtph_ps(_mm256_loadu_si256($b.add(16 * $i).cast()));
+            for r in 0..R {
+                $sums[r] = _mm512_fmadd_ps(_mm512_set1_ps(*$a.add(16 * r + $i)), b, $sums[r]);
+            }
+        };
+    }
     let mut sums = [_mm512_setzero_ps(); R];
     let (mut a, mut b) = (a.as_ptr(), b.as_ptr());
     for _ in 0..n / 16 {
         // Written out for the sake of the addresses, as in a tile.
         macro_rules! columns {
             ($($i:literal)*) => {
-                // SAFETY: the caller's promise.
-                $(unsafe {
+                $(
                     // Half a cache line of the next block of `b`, and some of the next ones of `a`: blocks lie too far apart for the
                     // processor to see where they lead.
                     ask_for(b.wrapping_add(b_stride + 16 * $i));
                     for r in R * $i / 16..R * ($i + 1) / 16 {
                         ask_for(a.wrapping_add(a_stride + 16 * r));
                     }
-                    add_column::<R, $i>(a, b, &mut sums);
-                })*
+                    // SAFETY: the caller's promise.
+                    unsafe {
+                        column!($i, a, b, sums);
+                    }
+                )*
             };
         }
         columns!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
@@ -248,7 +237,9 @@ unsafe fn some_rows<const R: usize>(
     }
     for _ in 0..n % 16 {
         // SAFETY: the caller's promise.
-        unsafe { add_column::<R, 0>(a, b, &mut sums) };
+        unsafe {
+            column!(0, a, b, sums);
+        }
         (a, b) = (a.wrapping_add(1), b.wrapping_add(16));
     }
     for (r, sum) in sums.into_iter().enumerate() {
@@ -256,20 +247,4 @@ unsafe fn some_rows<const R: usize>(
         unsafe { _mm512_storeu_ps(c.as_mut_ptr().add(r * c_stride), sum) };
     }
     R
-}
-
-/// Adds the products of number `I` of each row's block with row `I` of a block of `b`.
-///
-/// # Safety
-/// Needs AVX-512 F; such a number in the blocks of `R` rows of `a`, and such a row in `b`.
-#[inline]
-#[target_feature(enable = "avx512f")]
-unsafe fn add_column<const R: usize, const I: usize>(a: *const f32, b: *const f16, sums: &mut [__m512; R]) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let b = _mm512_cvtph_ps(_mm256_loadu_si256(b.add(16 * I).cast()));
-        for (r, sum) in sums.iter_mut().enumerate() {
-            *sum = _mm512_fmadd_ps(_mm512_set1_ps(*a.add(16 * r + I)), b, *sum);
-        }
-    }
 }
