@@ -103,7 +103,7 @@ impl Activations {
 
     /// Numbers, scales and offsets from `row` of the first group to the end of the last; groups lie `rows` rows apart.
     #[cfg(target_arch = "x86_64")]
-    pub(super) fn from_row(&self, row: usize) -> (&[i8], &[f32], &[i32]) {
+    pub(super) fn all_from(&self, row: usize) -> (&[i8], &[f32], &[i32]) {
         (&self.numbers[row * GROUP..], &self.scales[row..], &self.offsets[row..])
     }
 

@@ -89,7 +89,7 @@ macro_rules! tile_of {
                 sums[r] = unsafe { _mm512_loadu_ps(out.as_ptr().add(r * stride)) };
             }
             let rows = job.activations.rows();
-            let (numbers, row_scales, offsets) = job.activations.from_row(job.first_row);
+            let (numbers, row_scales, offsets) = job.activations.all_from(job.first_row);
             let (numbers, row_scales, offsets) = (numbers.as_ptr(), row_scales.as_ptr(), offsets.as_ptr());
             for (g, weights) in job.weights.chunks_exact(Bits::$bits.group_bytes()).enumerate() {
                 let weights = weights.as_ptr();
