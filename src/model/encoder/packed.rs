@@ -47,6 +47,7 @@ struct LayerNorm {
 struct Room {
     /// Of each block the rows of a convolution's input between two rows of zeros.
     padded: Vec<f32>,
+    /// Of each position what a convolution makes it of.
     inputs: Vec<f32>,
     x: Tiled,
     q: Tiled,
