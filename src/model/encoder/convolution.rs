@@ -5,8 +5,7 @@
 use half::f16;
 
 use crate::model::kernels::crew::{Parts, crew};
-use crate::model::kernels::product::{blocks, product};
-use crate::model::kernels::{Path, TILE, Tiled, math};
+use crate::model::kernels::{Path, TILE, Tiled, math, product::product};
 
 /// Width of the kernel.
 const TAPS: usize = 3;
@@ -41,28 +40,26 @@ impl Convolution {
         weights.iter().all(|w| w.is_finite()).then_some(Self { weights, bias, inner, outputs, stride })
     }
 
-    /// `padded`: of each of `count` blocks a row of zeros, the input's rows, a row of zeros; `positions` rows of each go to `out`.
-    /// `room` is for the numbers that each of those is made of.
-    pub(super) fn forward(&self, padded: &[f32], count: usize, positions: usize, room: &mut Vec<f32>, out: &mut Tiled) {
+    /// `padded`: of each of `blocks` a row of zeros, the input's rows, a row of zeros; `positions` rows of each go to `out`.
+    /// `inputs` is room for the numbers that each of those is made of.
+    pub(super) fn forward(&self, padded: &[f32], blocks: usize, positions: usize, inputs: &mut Tiled, out: &mut Tiled) {
         let n = TAPS * self.inner;
         let step = self.stride * self.inner;
         let path = Path::best();
-        out.reset(count * positions, self.outputs);
-        let share = positions * n.next_multiple_of(TILE);
-        room.resize(count * share, 0.0);
-        for (padded, room) in padded.chunks_exact(padded.len() / count).zip(room.chunks_exact_mut(share)) {
-            for row in 0..positions {
-                blocks(&padded[row * step..][..n], (row, positions), room);
+        let rows = blocks * positions;
+        out.reset(rows, self.outputs);
+        inputs.reset(rows, n);
+        for (block, padded) in padded.chunks_exact(padded.len() / blocks).enumerate() {
+            for position in 0..positions {
+                inputs.set(block * positions + position, 0, &padded[position * step..][..n]);
             }
         }
-        crew().share(&Parts::new(out.numbers_mut(), count * positions * TILE), 1, |tile, out| {
+        let inputs = inputs.numbers();
+        crew().share(&Parts::new(out.numbers_mut(), rows * TILE), 1, |tile, out| {
             let weights = &self.weights[tile * n * TILE..][..n * TILE];
-            for (inputs, out) in room.chunks_exact(share).zip(out.chunks_exact_mut(positions * TILE)) {
-                for first in (0..positions).step_by(ROWS) {
-                    let rows = ROWS.min(positions - first);
-                    let inputs = (&inputs[first * TILE..], positions * TILE);
-                    product(path, rows, inputs, (weights, TILE * TILE), n, (&mut out[first * TILE..], TILE));
-                }
+            for first in (0..rows).step_by(ROWS) {
+                let (inputs, out) = (&inputs[first * TILE..], &mut out[first * TILE..]);
+                product(path, ROWS.min(rows - first), (inputs, rows * TILE), (weights, TILE * TILE), n, (out, TILE));
             }
             let bias = &self.bias[tile * TILE..][..TILE];
             out.chunks_exact_mut(TILE).for_each(|row| row.iter_mut().zip(bias).for_each(|(v, b)| *v += b));

@@ -48,7 +48,7 @@ struct Room {
     /// Of each block the rows of a convolution's input between two rows of zeros.
     padded: Vec<f32>,
     /// Of each position what a convolution makes it of.
-    inputs: Vec<f32>,
+    inputs: Tiled,
     x: Tiled,
     q: Tiled,
     k: Tiled,

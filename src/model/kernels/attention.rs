@@ -14,8 +14,8 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 
 use super::crew::{Uneven, crew};
-use super::product::{blocks, product};
-use super::{Path, math, with_room};
+use super::product::product;
+use super::{Path, math, tiled, with_room};
 use crate::model::rope::rotate;
 
 /// Positions of a block, and dimensions of a slice.
@@ -251,15 +251,15 @@ impl KeysValues {
     /// Causal attention of `task`, whose lane's newest `rows` positions ask: `queries` and `answers` are `[pair][size]`.
     fn attend(&self, path: Path, task: &Task, rows: usize, queries: &[f32], answers: &mut [f32]) {
         let size = self.size;
-        // A block of all pairs, of queries as of scores.
+        // A tile of all pairs, of queries as of scores.
         let stride = task.pairs * WIDE;
         with_room(stride * (size / WIDE + self.positions.div_ceil(WIDE)), |room| {
-            let (turned, scores) = room.split_at_mut(task.pairs * size);
+            let (tiles, scores) = room.split_at_mut(task.pairs * size);
             for (pair, query) in queries.chunks_exact(size).enumerate() {
-                blocks(query, (pair, task.pairs), turned);
+                tiled::put(tiles, (pair, task.pairs), 0, query);
             }
             for (keys, scores) in self.keys[task.group].chunks_exact(WIDE * size).zip(scores.chunks_exact_mut(stride)) {
-                product(path, task.pairs, (turned, stride), (keys, WIDE * WIDE), size, (scores, WIDE));
+                product(path, task.pairs, (tiles, stride), (keys, WIDE * WIDE), size, (scores, WIDE));
             }
             let scale = 1.0 / (size as f32).sqrt();
             for pair in 0..task.pairs {

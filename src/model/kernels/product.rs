@@ -37,9 +37,9 @@ macro_rules! by_rows {
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(super) use by_rows;
 
-/// `c[r][0..16] = sum over i below n of a[r][i] * b[i][0..16]` for `rows` rows. The numbers of `a` lie as [`blocks`] puts them: in
-/// blocks of 16 of each row, row by row, so that those of all rows that are needed next are near each other; the blocks of one
-/// row begin `a_stride` apart. Rows of `b` lie one after the other in blocks of 16, which begin `b_stride` apart; `c` comes
+/// `c[r][0..16] = sum over i below n of a[r][i] * b[i][0..16]` for `rows` rows. The numbers of `a` lie
+/// in [tiles](super::Tiled), so that those of all rows that are needed next are near each other; the tiles of one row begin
+/// `a_stride` apart. Rows of `b` lie one after the other in blocks of 16, which begin `b_stride` apart; `c` comes
 /// with its row stride.
 ///
 /// # Panics
@@ -77,12 +77,5 @@ pub fn product(
                 c[r * c_stride..][..WIDE].copy_from_slice(&sums);
             }
         }
-    }
-}
-
-/// Puts row `row` of `rows` into blocks as [`product`] takes them: `[block][row][16]`. `out` is for all rows, each of whole blocks.
-pub fn blocks(numbers: &[f32], (row, rows): (usize, usize), out: &mut [f32]) {
-    for (from, to) in numbers.chunks(WIDE).zip(out.chunks_exact_mut(rows * WIDE)) {
-        to[row * WIDE..][..from.len()].copy_from_slice(from);
     }
 }

@@ -1,4 +1,4 @@
-//! Rows of numbers as the products leave them: `[tile][row][16]`, so that every thread writes a place of its own.
+//! Rows of numbers as the products leave and take them: `[tile][row][16]`, so that every thread writes a place of its own.
 
 use std::ops::Range;
 
@@ -34,32 +34,17 @@ impl Tiled {
 
     /// Puts `values` into the columns from `column` on of `row`.
     pub fn set(&mut self, row: usize, column: usize, values: &[f32]) {
-        let mut values = values;
-        for at in self.stretches(row, column, values.len()) {
-            let (now, rest) = values.split_at(at.len());
-            self.numbers[at].copy_from_slice(now);
-            values = rest;
-        }
+        put(&mut self.numbers, (row, self.rows), column, values);
     }
 
     /// Puts the columns of `row` from `column` on into `out`.
     pub fn copy(&self, row: usize, column: usize, out: &mut [f32]) {
         let mut out = out;
-        for at in self.stretches(row, column, out.len()) {
+        for at in stretches((row, self.rows), column, out.len()) {
             let (now, rest) = out.split_at_mut(at.len());
             now.copy_from_slice(&self.numbers[at]);
             out = rest;
         }
-    }
-
-    /// Where `count` columns of `row` from `column` on lie, tile by tile.
-    fn stretches(&self, row: usize, column: usize, count: usize) -> impl Iterator<Item = Range<usize>> + use<> {
-        let (rows, end) = (self.rows, column + count);
-        (column / TILE..end.div_ceil(TILE)).map(move |tile| {
-            let (from, to) = (column.max(tile * TILE), end.min((tile + 1) * TILE));
-            let first = (tile * rows + row) * TILE;
-            first + from % TILE..first + from % TILE + to - from
-        })
     }
 
     /// All numbers, tile by tile.
@@ -72,4 +57,24 @@ impl Tiled {
     pub fn numbers_mut(&mut self) -> &mut [f32] {
         &mut self.numbers
     }
+}
+
+/// Puts `values` into the columns from `column` on of row `row` of `rows` in the tiles `numbers`.
+pub(super) fn put(numbers: &mut [f32], (row, rows): (usize, usize), column: usize, values: &[f32]) {
+    let mut values = values;
+    for at in stretches((row, rows), column, values.len()) {
+        let (now, rest) = values.split_at(at.len());
+        numbers[at].copy_from_slice(now);
+        values = rest;
+    }
+}
+
+/// Where `count` columns from `column` on of row `row` of `rows` lie, tile by tile.
+fn stretches((row, rows): (usize, usize), column: usize, count: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = column + count;
+    (column / TILE..end.div_ceil(TILE)).map(move |tile| {
+        let (from, to) = (column.max(tile * TILE), end.min((tile + 1) * TILE));
+        let first = (tile * rows + row) * TILE;
+        first + from % TILE..first + from % TILE + to - from
+    })
 }
