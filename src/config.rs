@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use crate::protocol::{DeviceChoice, ModelChoice, VoiceConduct};
 
 pub use cli::Cli;
-pub use endurance::{ContextChoice, ContextPolicy, Endurance, POLICIES, Reset, Sensitivity, Worth};
+pub use endurance::{ContextChoice, ContextPolicy, Endurance, POLICIES, Priority, Reset, Sensitivity};
 pub use eval_args::{EvalOptions, EvalRequest, EvalTask, Instruction, Resume, Style};
 pub use history_cli::{Deletion, ExportForm, HistoryRequest, SessionChoice};
 pub use history_prefs::HistoryPrefs;

@@ -36,12 +36,12 @@ use sha2::{Digest, Sha256};
 use crate::config::modes::{self, DIALOG, TRANSCRIBE, TRANSLATE};
 use crate::config::paths::write_private;
 use crate::config::{ContextChoice, EvalOptions, EvalRequest, EvalTask, Instruction, Language, Mode, Paths, SamplingChoice, Style};
-use crate::engine::opening::Opening;
-use crate::engine::session::Conduct;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub;
 use crate::model::Model;
 use crate::protocol::ModelChoice;
+use crate::session::SessionConfig;
+use crate::session::prompt::PromptCache;
 use ask::Asker;
 use hear::{Clock, Hearer, Margins, Sitting};
 use items::{DataSet, Item, Prediction, Skipped};
@@ -160,9 +160,9 @@ fn hear(options: &EvalOptions, model: &Arc<Model>, sittings: Vec<Sitting>, store
         let new = predictions.into_iter().filter(|p| !store.has(&p.condition, &p.id)).collect();
         store.keep(new)
     };
-    let hearer = |mode: Mode, opening: Arc<Opening>| Hearer {
+    let hearer = |mode: Mode, opening: Arc<PromptCache>| Hearer {
         model: Arc::clone(model),
-        conduct: Conduct::product(SamplingChoice { temperature: 0.0, top_k: None, seed: 0 }, ContextChoice::default()),
+        conduct: SessionConfig::product(SamplingChoice { temperature: 0.0, top_k: None, seed: 0 }, ContextChoice::default()),
         mode,
         opening,
         // Where a reply can lie between two clips, a lane that never gives one hears something else than the device would.
@@ -176,7 +176,7 @@ fn hear(options: &EvalOptions, model: &Arc<Model>, sittings: Vec<Sitting>, store
         Asker { model: Arc::clone(model), lanes: options.lanes }.ask(left, &mut done)?;
     } else {
         for (mode, of) in by_mode(options, left)? {
-            let opening = Opening::of(model, &mode, &Paths::find()?)?;
+            let opening = PromptCache::of(model, &mode, &Paths::find()?)?;
             hearer(mode, opening).hear(of, &mut done)?;
         }
     }

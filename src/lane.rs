@@ -8,7 +8,7 @@ mod repetition;
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::config::{CatchUp, Worth};
+use crate::config::{CatchUp, Priority};
 use crate::model::token_ids::TokenIds;
 use crate::protocol::{Emotion, Stop};
 use crate::time::{CHUNK_FEATURES, ChunkIdx, SAMPLE_RATE_HZ, StreamTime};
@@ -24,7 +24,7 @@ const DRAINED_WISH_SAMPLES: u64 = 12 * SAMPLE_RATE_HZ as u64 / 10;
 
 /// How a lane behaves.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rules {
+pub struct LaneConfig {
     /// What it does with chunks that waited.
     pub catch_up: CatchUp,
     /// Bias on the respond logit.
@@ -44,29 +44,40 @@ pub enum OnLoop {
     GoOn,
 }
 
-/// A chunk that waits for a lane.
+/// The facts about a chunk that travel with it from the quiet gate to the lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Waiting {
-    /// Its number.
+pub struct ChunkMeta {
+    /// Number of the chunk; numbers grow and may leave some out (chunks that the gate held back).
     pub chunk: ChunkIdx,
-    /// Audio time at its end.
+    /// Audio time at the end of the chunk.
     pub at: StreamTime,
-    /// Whether the lane is asked about it.
+    /// The question that lanes answer about the chunk.
     pub ask: Ask,
-    /// What it is worth when room is made.
-    pub worth: Worth,
+    /// Priority of the chunk when the context is trimmed.
+    pub priority: Priority,
+    /// The sound right before the chunk.
+    pub follows: Follows,
 }
 
-/// Whether a lane is asked about a chunk.
+/// The question that lanes answer about a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// It may respond.
+    /// Respond or stay silent?
     Decide,
-    /// It is fed with `silent` forced and not asked: context from before the gate opened.
+    /// None: the chunk is fed with `silent` forced, as context from before the gate opened.
     Forced,
 }
 
-/// What a lane feeds next.
+/// The sound right before a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follows {
+    /// The chunk before it.
+    Chunk,
+    /// Quiet that the gate held back.
+    Quiet,
+}
+
+/// The rows that a lane feeds next, and the rows whose logits it reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// What is fed, in order.
@@ -99,7 +110,7 @@ pub enum Goal {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Fed {
-    waiting: Waiting,
+    meta: ChunkMeta,
     role: Role,
 }
 
@@ -120,11 +131,11 @@ pub struct Decision {
 }
 
 /// What came of a plan, in order.
-pub type AllSaid = SmallVec<[Said; CHUNKS_PER_PASS]>;
+pub type LaneEvents = SmallVec<[LaneEvent; CHUNKS_PER_PASS]>;
 
 /// Something that came of a plan.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Said {
+pub enum LaneEvent {
     /// A decision was made, or passed over while draining.
     Decided {
         /// On this chunk.
@@ -165,7 +176,7 @@ pub enum Choice {
 /// One lane.
 #[derive(Clone, Debug)]
 pub struct Lane {
-    rules: Rules,
+    rules: LaneConfig,
     ids: TokenIds,
     state: State,
     /// Tokens sampled or given but not yet fed.
@@ -189,14 +200,14 @@ enum Announced {
 impl Lane {
     /// A lane that listens, with `pending` (its opening) to be fed before the first chunk.
     #[must_use]
-    pub const fn new(rules: Rules, ids: TokenIds, pending: Vec<u32>) -> Self {
+    pub const fn new(rules: LaneConfig, ids: TokenIds, pending: Vec<u32>) -> Self {
         Self { rules, ids, state: State::Listening, pending, wish: None }
     }
 
     /// A lane that is about to reply to what it was fed up to `at`, with `pending` to be fed before the first token: a task with a
     /// whole recording is not asked whether it is answered (MODEL.md section 5.5).
     #[must_use]
-    pub const fn replying(rules: Rules, ids: TokenIds, pending: Vec<u32>, at: StreamTime) -> Self {
+    pub const fn replying(rules: LaneConfig, ids: TokenIds, pending: Vec<u32>, at: StreamTime) -> Self {
         let state = State::Speaking { chunk: ChunkIdx(0), at, tokens: Vec::new(), announced: Announced::NotYet };
         Self { rules, ids, state, pending, wish: None }
     }
@@ -204,7 +215,7 @@ impl Lane {
     /// What to feed next, in at most `max_rows` rows, given the chunks that wait for this lane, oldest first.
     /// None when there is nothing to do, or not enough room for it.
     #[must_use]
-    pub fn plan(&self, waiting: &[Waiting], max_rows: usize) -> Option<Plan> {
+    pub fn plan(&self, waiting: &[ChunkMeta], max_rows: usize) -> Option<Plan> {
         if self.is_speaking() { self.plan_speech(max_rows) } else { self.plan_chunks(waiting, max_rows) }
     }
 
@@ -215,12 +226,12 @@ impl Lane {
     }
 
     /// Learns the decisions that `plan` asked for, one for each of its reads.
-    pub fn heard(&mut self, plan: &Plan, decisions: &[Decision]) -> AllSaid {
+    pub fn heard(&mut self, plan: &Plan, decisions: &[Decision]) -> LaneEvents {
         self.pending.drain(..plan.pending_fed);
-        let mut said = AllSaid::new();
+        let mut said = LaneEvents::new();
         let mut decisions = decisions.iter();
         for fed in &plan.fed {
-            let Waiting { chunk, at, .. } = fed.waiting;
+            let ChunkMeta { chunk, at, .. } = fed.meta;
             self.await_only(self.ids.keep_silence);
             let decision = if fed.role == Role::Forced { None } else { decisions.next() };
             let Some(decision) = decision else { continue };
@@ -240,30 +251,30 @@ impl Lane {
                 self.await_only(self.ids.text_begin);
                 self.state = State::Speaking { chunk, at, tokens: Vec::new(), announced: Announced::NotYet };
             }
-            said.push(Said::Decided { chunk, at, choice, margin });
+            said.push(LaneEvent::Decided { chunk, at, choice, margin });
         }
         said
     }
 
     /// Learns the token chosen at the row that `plan` read; none where it read none.
-    pub fn spoke(&mut self, plan: &Plan, token: Option<u32>) -> AllSaid {
+    pub fn spoke(&mut self, plan: &Plan, token: Option<u32>) -> LaneEvents {
         self.pending.drain(..plan.pending_fed);
-        let mut said = AllSaid::new();
+        let mut said = LaneEvents::new();
         let (Some(token), State::Speaking { chunk, at, tokens, announced }) = (token, &mut self.state) else { return said };
         let emotion = if *announced == Announced::NotYet { self.ids.emotion(token) } else { None };
         if *announced == Announced::NotYet {
-            said.push(Said::Started { chunk: *chunk, at: *at, emotion });
+            said.push(LaneEvent::Started { chunk: *chunk, at: *at, emotion });
             *announced = Announced::Done;
         }
         if token == self.ids.text_end {
             self.await_only(token);
             self.state = State::Listening;
-            said.push(Said::Finished(Stop::End));
+            said.push(LaneEvent::Finished(Stop::End));
             return said;
         }
         tokens.push(token);
         if emotion.is_none() {
-            said.push(Said::Token(token));
+            said.push(LaneEvent::Token(token));
         }
         let stop = if tokens.len() >= self.rules.reply_limit {
             Some(Stop::Limit)
@@ -275,20 +286,20 @@ impl Lane {
         self.await_only(token);
         if let Some(stop) = stop {
             self.end_reply();
-            said.push(Said::Finished(stop));
+            said.push(LaneEvent::Finished(stop));
         }
         said
     }
 
     /// Ends the reply that is being spoken, if one is.
-    pub fn cut(&mut self, stop: Stop) -> AllSaid {
-        let mut said = AllSaid::new();
+    pub fn cut(&mut self, stop: Stop) -> LaneEvents {
+        let mut said = LaneEvents::new();
         let State::Speaking { chunk, at, announced, .. } = self.state else { return said };
         if announced == Announced::NotYet {
-            said.push(Said::Started { chunk, at, emotion: None });
+            said.push(LaneEvent::Started { chunk, at, emotion: None });
         }
         self.end_reply();
-        said.push(Said::Finished(stop));
+        said.push(LaneEvent::Finished(stop));
         said
     }
 
@@ -305,7 +316,7 @@ impl Lane {
     }
 
     /// Changes the bias on the respond logit.
-    pub const fn become_eager(&mut self, eagerness: f32) {
+    pub const fn set_eagerness(&mut self, eagerness: f32) {
         self.rules.eagerness = eagerness;
     }
 
@@ -328,7 +339,7 @@ impl Lane {
         Some(Plan { items, reads, goal: Goal::Speak, fed: SmallVec::new(), pending_fed: rows })
     }
 
-    fn plan_chunks(&self, waiting: &[Waiting], max_rows: usize) -> Option<Plan> {
+    fn plan_chunks(&self, waiting: &[ChunkMeta], max_rows: usize) -> Option<Plan> {
         let first = waiting.first()?;
         let room = max_rows.checked_sub(self.pending.len() + CHUNK_ROWS)?;
         let most = CHUNKS_PER_PASS.min(1 + room / (CHUNK_ROWS + 1));
@@ -340,14 +351,14 @@ impl Lane {
         };
         let mut items: SmallVec<[Item; 16]> = self.pending.iter().map(|t| Item::Token(*t)).collect();
         let (mut reads, mut fed, mut rows) = (SmallVec::new(), SmallVec::new(), items.len());
-        for (at, waiting_chunk) in waiting[..count].iter().enumerate() {
+        for (at, meta) in waiting[..count].iter().enumerate() {
             if at > 0 {
                 items.push(Item::Token(self.ids.keep_silence));
                 rows += 1;
             }
-            items.extend([Item::Token(self.ids.audio_begin), Item::Chunk(waiting_chunk.chunk), Item::Token(self.ids.assistant)]);
+            items.extend([Item::Token(self.ids.audio_begin), Item::Chunk(meta.chunk), Item::Token(self.ids.assistant)]);
             rows += CHUNK_ROWS;
-            let role = match waiting_chunk.ask {
+            let role = match meta.ask {
                 Ask::Forced => Role::Forced,
                 Ask::Decide if at + 1 == waiting.len() || self.rules.catch_up == CatchUp::EveryChunk => Role::Deciding,
                 Ask::Decide => Role::Drained,
@@ -355,7 +366,7 @@ impl Lane {
             if role != Role::Forced {
                 reads.push(rows - 1);
             }
-            fed.push(Fed { waiting: *waiting_chunk, role });
+            fed.push(Fed { meta: *meta, role });
         }
         Some(Plan { items, reads, goal: Goal::Decide, fed, pending_fed: self.pending.len() })
     }
@@ -403,7 +414,7 @@ impl Plan {
     /// The newest chunk that it feeds.
     #[must_use]
     pub fn last_chunk(&self) -> Option<ChunkIdx> {
-        self.fed.last().map(|fed| fed.waiting.chunk)
+        self.fed.last().map(|fed| fed.meta.chunk)
     }
 }
 

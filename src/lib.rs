@@ -6,6 +6,8 @@ pub mod time;
 
 pub mod error;
 
+pub mod supervise;
+
 pub mod protocol;
 
 pub mod transcript;
@@ -21,6 +23,8 @@ pub mod mel;
 pub mod model;
 
 pub mod lane;
+
+pub mod session;
 
 pub mod hub;
 

@@ -183,14 +183,14 @@ impl Model {
     /// When candle fails (out of memory, a device that went away).
     pub fn encode(&self, mel: &[f32]) -> Result<Features> {
         let none = || Error::new(ErrorKind::Internal, "the encoder gave nothing for a chunk");
-        self.encode_together(&[mel])?.pop().ok_or_else(none)
+        self.encode_batch(&[mel])?.pop().ok_or_else(none)
     }
 
     /// The same of several chunks, of whatever sounds, or blocks of one length: the weights are read once for all.
     ///
     /// # Errors
     /// As [`Model::encode`].
-    pub fn encode_together(&self, mels: &[&[f32]]) -> Result<Encodings> {
+    pub fn encode_batch(&self, mels: &[&[f32]]) -> Result<Encodings> {
         let mut features = self.encoder.forward(mels).map_err(computing)?;
         for of in &mut features {
             if let Features::Tensor(tensor) = of {
@@ -211,7 +211,7 @@ impl Model {
         let mut features = Vec::with_capacity(blocks.len());
         // Only the last block may be shorter than the others.
         for alike in blocks.chunk_by(|a, b| a.len() == b.len()) {
-            features.extend(self.encode_together(alike)?);
+            features.extend(self.encode_batch(alike)?);
         }
         Features::cat(&features).map_err(computing)
     }

@@ -10,11 +10,8 @@ use std::time::Instant;
 use candle_core::{DType, Device, Tensor};
 use hearken::config::endurance::POLICIES;
 use hearken::config::modes::{Language, builtin};
-use hearken::config::{ComputeDevice, ContextChoice, Paths, Precision, SamplingChoice, Worth};
-use hearken::engine::opening::Opening;
-use hearken::engine::session::{Conduct, Session};
-use hearken::engine::{Encoded, Follows};
-use hearken::lane::Ask;
+use hearken::config::{ComputeDevice, ContextChoice, Paths, Precision, Priority, SamplingChoice};
+use hearken::lane::{Ask, ChunkMeta, Follows};
 use hearken::model::config::LmConfig;
 use hearken::model::decoder::{Decoder, Input, Logits, Read, Segment};
 use hearken::model::features::Rows;
@@ -23,6 +20,9 @@ use hearken::model::random::RandomWeights;
 use hearken::model::weights::Numbers;
 use hearken::model::{Features, LaneCache, Model};
 use hearken::protocol::Event;
+use hearken::session::EncodedChunk;
+use hearken::session::prompt::PromptCache;
+use hearken::session::{Session, SessionConfig};
 use hearken::time::{CHUNK_SAMPLES, ChunkIdx, StreamTime};
 use smallvec::smallvec;
 
@@ -134,19 +134,22 @@ fn random_features(model: &Model) -> Features {
 }
 
 /// What is pushed as chunk `n`.
-fn encoded(n: u64, features: &Features) -> Encoded {
+fn encoded(n: u64, features: &Features) -> EncodedChunk {
     let at = StreamTime::from_samples((n + 1) * CHUNK_SAMPLES as u64);
-    Encoded { chunk: ChunkIdx(n), at, features: features.clone(), ask: Ask::Decide, worth: Worth::Heard, follows: Follows::Chunk }
+    EncodedChunk {
+        meta: ChunkMeta { chunk: ChunkIdx(n), at, ask: Ask::Decide, priority: Priority::Heard, follows: Follows::Chunk },
+        features: features.clone(),
+    }
 }
 
 /// A session with the first two modes on.
 fn two_modes(model: &Arc<Model>) -> Session {
     let sampling = SamplingChoice { temperature: 0.0, top_k: None, seed: 0 };
-    let mut session = Session::new(Arc::clone(model), Conduct::product(sampling, ContextChoice::default())).unwrap();
+    let mut session = Session::new(Arc::clone(model), SessionConfig::product(sampling, ContextChoice::default())).unwrap();
     let home = tempfile::tempdir().unwrap();
     let paths = Paths::inside(home.path());
     for mode in builtin(Language::Chinese, &paths.instructions()).iter().take(2) {
-        session.switch_on(mode, &Opening::of(model, mode, &paths).unwrap()).unwrap();
+        session.switch_on(mode, &PromptCache::of(model, mode, &paths).unwrap()).unwrap();
     }
     session
 }
@@ -218,12 +221,12 @@ impl Listener {
         let policy = POLICIES.iter().find(|known| known.name == policy).unwrap();
         let sampling = SamplingChoice { temperature: 0.0, top_k: None, seed: 0 };
         let context = ContextChoice { policy, ..ContextChoice::default() };
-        let mut session = Session::new(Arc::clone(&model), Conduct::product(sampling, context)).unwrap();
+        let mut session = Session::new(Arc::clone(&model), SessionConfig::product(sampling, context)).unwrap();
         let home = tempfile::tempdir().unwrap();
         let paths = Paths::inside(home.path());
         let mut dialog = builtin(Language::Chinese, &paths.instructions()).remove(0);
         dialog.eagerness = eagerness;
-        session.switch_on(&dialog, &Opening::of(&model, &dialog, &paths).unwrap()).unwrap();
+        session.switch_on(&dialog, &PromptCache::of(&model, &dialog, &paths).unwrap()).unwrap();
         let features = (0..7).map(|_| random_features(&model)).collect();
         Self { session, features, loud, events: Vec::new(), chunks: 0 }
     }
@@ -233,14 +236,15 @@ impl Listener {
         let n = self.chunks;
         self.chunks += 1;
         let begun = Instant::now();
-        self.session.push(Encoded {
+        let meta = ChunkMeta {
             chunk: ChunkIdx(n),
             at: StreamTime::from_samples((n + 1) * CHUNK_SAMPLES as u64),
-            features: self.features[n as usize % self.features.len()].clone(),
             ask: Ask::Decide,
-            worth: if n.is_multiple_of(self.loud) { Worth::Heard } else { Worth::Quiet },
+            priority: if n.is_multiple_of(self.loud) { Priority::Heard } else { Priority::Quiet },
             follows: if n % 100 == 99 { Follows::Quiet } else { Follows::Chunk },
-        });
+        };
+        let features = self.features[n as usize % self.features.len()].clone();
+        self.session.push(EncodedChunk { meta, features });
         while self.session.pass(&mut self.events).unwrap() {}
         begun.elapsed().as_secs_f64() * 1e3
     }
@@ -255,7 +259,7 @@ impl Listener {
 
 #[test]
 fn a_chunk_costs_the_same_after_hours_and_no_window_is_exceeded() {
-    // 20 minutes of sound, some 30 windows' worth, and beside the last of them a session that has just filled its first windows: what
+    // 20 minutes of sound, some 30 windows' priority, and beside the last of them a session that has just filled its first windows: what
     // else this machine does meanwhile slows both.
     let young_from = 2_200;
     let mut old = Listener::new("keep_replies", 3, -1e3);

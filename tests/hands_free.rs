@@ -14,7 +14,7 @@ use hearken::audio::paced::Paced;
 use hearken::audio::playback::room::{Room, Walls, stage};
 use hearken::audio::scripted::{Line, ScriptedSource};
 use hearken::config::{Cli, Pace, Paths, Request, Settings, Stdout};
-use hearken::engine::{EngineHandle, Stage, start_hearing, start_on};
+use hearken::engine::{EngineHandle, SpeechBackend, start_hearing, start_on};
 use hearken::protocol::{Command, Event, Interrupt, ReplyId, VoiceConduct};
 use hearken::speech::{Utterance, Voice, Words, system_voices};
 use rooms::{INTERRUPTIONS, RATE, REPLIES, Random, Rig, at_level, level, spoken, talk};
@@ -155,11 +155,15 @@ fn session(near: Vec<f32>, home: &Path) -> EngineHandle {
 
 fn session_in(near: Vec<f32>, home: &Path, more: &[&str], interrupt: Interrupt) -> EngineHandle {
     let (output, microphone) = stage(Room::new(Walls::default()), near);
-    let stage = Stage { output: Box::new(move || Box::new(output.clone())), voices: Box::new(|_| system_voices()), ..Stage::default() };
+    let backend = SpeechBackend {
+        output: Box::new(move || Box::new(output.clone())),
+        voices: Box::new(|_| system_voices()),
+        ..SpeechBackend::default()
+    };
     let mut settings = settings(home, more);
     settings.voice.interrupt = interrupt;
     settings.save_audio = Some(home.join("heard.wav"));
-    start_on(settings, Box::new(Paced::new(microphone)), Pace::Realtime, stage).unwrap()
+    start_on(settings, Box::new(Paced::new(microphone)), Pace::Realtime, backend).unwrap()
 }
 
 /// Events until `wanted` comes.
@@ -239,12 +243,12 @@ impl Voice for Hangs {
 fn a_voice_that_hangs_is_told_of_once_and_the_next_reply_is_spoken() {
     let home = tempfile::tempdir().unwrap();
     let (output, microphone) = stage(Room::new(Walls::default()), vec![0.0; 40 * RATE]);
-    let stage = Stage {
+    let backend = SpeechBackend {
         output: Box::new(move || Box::new(output.clone())),
         voices: Box::new(|_| system_voices().into_iter().map(|voice| Box::new(Hangs(voice)) as Box<dyn Voice>).collect()),
-        stalled: Duration::from_secs(1),
+        stall_limit: Duration::from_secs(1),
     };
-    let engine = start_on(settings(home.path(), &["--speak"]), Box::new(Paced::new(microphone)), Pace::Realtime, stage).unwrap();
+    let engine = start_on(settings(home.path(), &["--speak"]), Box::new(Paced::new(microphone)), Pace::Realtime, backend).unwrap();
     let say = |reply: u64, text: &str| assert!(engine.send(Command::Say { reply: ReplyId(reply), text: text.into(), emotion: None }));
     say(1, "I am well. Now I hang.");
     let mut events = until(&engine, |event| matches!(event, Event::Problem { .. }));

@@ -230,7 +230,7 @@ fn chunks_of_several_sounds_are_encoded_together_as_each_would_be_alone() {
             })
             .collect();
         let mels: Vec<&[f32]> = mels.iter().map(|mel| mel.as_slice()).collect();
-        let together = model.encode_together(&mels).unwrap();
+        let together = model.encode_batch(&mels).unwrap();
         assert_eq!(together.len(), mels.len());
         let numbers = |features: &Features| model.features_f32(features).unwrap();
         for (mel, features) in mels.iter().zip(&together) {
@@ -241,6 +241,6 @@ fn chunks_of_several_sounds_are_encoded_together_as_each_would_be_alone() {
             assert!(alone.len() == features.len() && largest <= bound, "{precision:?}: {largest}");
         }
         assert_ne!(numbers(&together[0]), numbers(&together[1]), "they are not all one");
-        assert!(model.encode_together(&[]).unwrap().is_empty());
+        assert!(model.encode_batch(&[]).unwrap().is_empty());
     }
 }

@@ -13,14 +13,14 @@ use hearken::config::modes::{Language, builtin};
 use hearken::config::{
     ComputeDevice, ContextChoice, NewMode, Pace, Paths, Precision, Reports, SamplingChoice, Settings, SourceChoice, add_mode,
 };
-use hearken::engine::ear::Ear;
-use hearken::engine::opening::Opening;
-use hearken::engine::session::{Conduct, Session};
 use hearken::engine::{EngineHandle, start_hearing};
 use hearken::error::Result;
 use hearken::mel::MaxOver;
 use hearken::model::Model;
 use hearken::protocol::{Command, Event, GapCause, ModelChoice, Stop};
+use hearken::session::front_end::FrontEnd;
+use hearken::session::prompt::PromptCache;
+use hearken::session::{Session, SessionConfig};
 
 const FIXTURE: &str = "models/fixture";
 
@@ -96,16 +96,16 @@ fn a_saved_recording_replays_to_the_same_events() {
 fn drive(model: &Arc<Model>, home: &Path, samples: &[f32], passes_after_chunk: &[usize]) -> Vec<Event> {
     let settings = settings(home, &[]);
     let sampling = SamplingChoice { temperature: 0.7, top_k: Some(5), seed: 3 };
-    let mut session = Session::new(Arc::clone(model), Conduct::product(sampling, ContextChoice::default())).unwrap();
+    let mut session = Session::new(Arc::clone(model), SessionConfig::product(sampling, ContextChoice::default())).unwrap();
     for mode in settings.modes.iter().take(3) {
-        session.switch_on(mode, &Opening::of(model, mode, &settings.paths).unwrap()).unwrap();
+        session.switch_on(mode, &PromptCache::of(model, mode, &settings.paths).unwrap()).unwrap();
     }
-    let (mut chunker, mut ear, mut cut) = (Chunker::new(), Ear::new(MaxOver::Newest45Secs, None), Vec::new());
+    let (mut chunker, mut front_end, mut cut) = (Chunker::new(), FrontEnd::new(MaxOver::Newest45Secs, None), Vec::new());
     chunker.push(samples, &mut cut);
     chunker.end_of_file(&mut cut);
     let mut out = Vec::new();
     for (chunk, passes) in cut.iter().zip(passes_after_chunk.iter().cycle()) {
-        for encoded in ear.hear(chunk, model).unwrap().encoded {
+        for encoded in front_end.step(chunk, model).unwrap().encoded {
             session.push(encoded);
         }
         for _ in 0..*passes {
@@ -279,13 +279,13 @@ fn a_reply_that_is_cut_ends_at_once_and_says_so() {
     let home = tempfile::tempdir().unwrap();
     let model = Arc::new(Model::load(Path::new(FIXTURE), "fixture", Some(Precision::F32), ComputeDevice::Cpu).unwrap());
     let settings = settings(home.path(), &[]);
-    let mut session = Session::new(Arc::clone(&model), Conduct::product(settings.sampling, ContextChoice::default())).unwrap();
+    let mut session = Session::new(Arc::clone(&model), SessionConfig::product(settings.sampling, ContextChoice::default())).unwrap();
     let mut dialog = settings.modes[0].clone();
     dialog.eagerness = 1e6;
-    session.switch_on(&dialog, &Opening::of(&model, &dialog, &settings.paths).unwrap()).unwrap();
-    let (mut ear, mut chunker, mut cut, mut out) = (Ear::new(MaxOver::Everything, None), Chunker::new(), Vec::new(), Vec::new());
+    session.switch_on(&dialog, &PromptCache::of(&model, &dialog, &settings.paths).unwrap()).unwrap();
+    let (mut front_end, mut chunker, mut cut, mut out) = (FrontEnd::new(MaxOver::Everything, None), Chunker::new(), Vec::new(), Vec::new());
     chunker.silence(0.4, &mut cut);
-    for encoded in ear.hear(&cut[0], &model).unwrap().encoded {
+    for encoded in front_end.step(&cut[0], &model).unwrap().encoded {
         session.push(encoded);
     }
     session.pass(&mut out).unwrap();

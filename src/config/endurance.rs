@@ -61,14 +61,14 @@ pub struct ContextPolicy {
     /// As it stands in the settings.
     pub name: &'static str,
     /// From what goes first to what goes last. What is not listed goes by age alone, before all of these.
-    pub gives_up: &'static [Worth],
+    pub gives_up: &'static [Priority],
     /// When the lane goes back to its opening.
     pub resets: &'static [Reset],
 }
 
 /// What a chunk that was heard is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Worth {
+pub enum Priority {
     /// Nothing stood out from the noise of the room.
     Quiet,
     /// Something was heard and nothing was said to it.
@@ -92,9 +92,9 @@ pub enum Reset {
 
 /// The policies, the one that holds when nothing else is said first.
 pub static POLICIES: [ContextPolicy; 4] = [
-    ContextPolicy { name: "keep_replies", gives_up: &[Worth::Quiet, Worth::Heard, Worth::Turn, Worth::First], resets: &[] },
+    ContextPolicy { name: "keep_replies", gives_up: &[Priority::Quiet, Priority::Heard, Priority::Turn, Priority::First], resets: &[] },
     ContextPolicy { name: "recent_only", gives_up: &[], resets: &[] },
-    ContextPolicy { name: "reset_when_quiet", gives_up: &[Worth::Quiet, Worth::Heard, Worth::Turn], resets: &[Reset::AfterQuiet] },
+    ContextPolicy { name: "reset_when_quiet", gives_up: &[Priority::Quiet, Priority::Heard, Priority::Turn], resets: &[Reset::AfterQuiet] },
     // What the reference's web server does (MODEL.md section 6), less the frame that it loses.
     ContextPolicy { name: "reference", gives_up: &[], resets: &[Reset::AfterReply, Reset::AtPosition(1_500)] },
 ];

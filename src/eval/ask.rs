@@ -14,14 +14,14 @@ use super::items::{Item, Prediction, Reply};
 use crate::audio::file::FileSource;
 use crate::audio::{Heard, Source};
 use crate::config::CatchUp;
-use crate::engine::session::REPLY_LIMIT;
 use crate::error::{Error, ErrorKind, Result};
-use crate::lane::{self, Lane, OnLoop, Plan, Rules, Said};
+use crate::lane::{self, Lane, LaneConfig, LaneEvent, OnLoop, Plan};
 use crate::mel;
 use crate::model::sampler::argmax;
 use crate::model::text::StreamingText;
 use crate::model::{Features, Input, Inputs, LaneCache, Logits, Model, Read, Readings, Segment};
 use crate::protocol::{Emotion, Stop};
+use crate::session::REPLY_LIMIT;
 use crate::time::{HOP_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
 
 /// Samples of a recording that the layout takes: 20 s (MODEL.md section 5.5).
@@ -82,7 +82,7 @@ impl Asker {
         let mut cache = self.model.new_cache();
         cache.reserve(window.min(takes + REPLY_LIMIT));
         self.model.pass(&mut [Segment { cache: &mut cache, inputs, reads: SmallVec::new() }])?;
-        let rules = Rules { catch_up: CatchUp::EveryChunk, eagerness: 0.0, reply_limit: REPLY_LIMIT, on_loop: OnLoop::Stop };
+        let rules = LaneConfig { catch_up: CatchUp::EveryChunk, eagerness: 0.0, reply_limit: REPLY_LIMIT, on_loop: OnLoop::Stop };
         let lane = Lane::replying(rules, self.model.ids().clone(), begin, recording.end());
         Ok(Ok(Answer { lane, cache, window, recording, emotion: None, text: StreamingText::default(), stop: None }))
     }
@@ -222,13 +222,13 @@ struct Answer {
 }
 
 impl Answer {
-    fn take(&mut self, said: &Said, model: &Model) {
+    fn take(&mut self, said: &LaneEvent, model: &Model) {
         match said {
-            Said::Started { emotion, .. } => self.emotion = *emotion,
+            LaneEvent::Started { emotion, .. } => self.emotion = *emotion,
             // What can be shown is shown at the end, all of it.
-            Said::Token(token) => drop(self.text.step(*token, model.vocabulary())),
-            Said::Finished(stop) => self.stop = Some(*stop),
-            Said::Decided { .. } => {}
+            LaneEvent::Token(token) => drop(self.text.step(*token, model.vocabulary())),
+            LaneEvent::Finished(stop) => self.stop = Some(*stop),
+            LaneEvent::Decided { .. } => {}
         }
     }
 }

@@ -19,8 +19,9 @@ use super::trouble::Trouble;
 use crate::config::clock::now_ms;
 use crate::config::paths::make_private_folder;
 use crate::config::{HistoryPrefs, Paths};
-use crate::error::{Error, Fall, Falls};
+use crate::error::Error;
 use crate::protocol::{Command, Event};
+use crate::supervise::{Restart, RestartPolicy};
 use crate::transcript::{Shown, Transcript};
 
 /// How long an event waits for others before they are stored: a crash costs no more.
@@ -114,13 +115,13 @@ impl Keeper {
 
     pub(super) fn run(mut self, heard: &Receiver<(i64, Event)>, orders: &Receiver<Order>) {
         self.log.write(concat!("hearken ", env!("CARGO_PKG_VERSION"), " started"));
-        let mut falls = Falls::default();
+        let mut falls = RestartPolicy::default();
         loop {
             match catch_unwind(AssertUnwindSafe(|| self.turn(heard, orders))) {
                 Ok(Turn::Again) => {}
                 Ok(Turn::Over) => break,
                 Err(_) => {
-                    let fall = falls.fell(Instant::now());
+                    let fall = falls.after_panic(Instant::now());
                     let up = catch_unwind(AssertUnwindSafe(|| self.get_up(fall)));
                     if !up.unwrap_or(false) {
                         return self.shared.lie_down();
@@ -137,19 +138,19 @@ impl Keeper {
     }
 
     /// After a panic: goes on in a session of its own; false when there is no use in that.
-    fn get_up(&mut self, fall: Fall) -> bool {
+    fn get_up(&mut self, fall: Restart) -> bool {
         self.log.write("the history's thread failed");
         self.store = None;
-        if fall == Fall::Again {
+        if fall == Restart::Quietly {
             // It may be what it fell over.
             self.shared.missed.fetch_add(self.waiting.len() as u64, Ordering::Relaxed);
             self.waiting.clear();
         }
         self.begin_anew();
-        if fall == Fall::First {
+        if fall == Restart::AndReport {
             self.tell(News::Trouble("Keeping the history failed and begins again; what was stored is kept.".into()));
         }
-        fall != Fall::Last
+        fall != Restart::GiveUp
     }
 
     fn turn(&mut self, heard: &Receiver<(i64, Event)>, orders: &Receiver<Order>) -> Turn {

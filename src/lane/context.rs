@@ -6,10 +6,10 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::{CHUNK_ROWS, CHUNKS_PER_PASS, Item, Plan};
-use crate::config::{ContextPolicy, Worth};
+use crate::config::{ContextPolicy, Priority};
 use crate::time::StreamTime;
 
-/// Chunks that stay whatever they are worth, as long as they fit at all: the last 20 s.
+/// Chunks that stay whatever they are priority, as long as they fit at all: the last 20 s.
 const RECENT_CHUNKS: usize = 50;
 /// A full window is emptied to three quarters in one go, so that room is made every 15 s at the most.
 const KEPT_SHARE: (usize, usize) = (3, 4);
@@ -33,7 +33,7 @@ pub struct Context {
 struct Held {
     at: StreamTime,
     rows: usize,
-    worth: Worth,
+    priority: Priority,
     /// Number of the turn that it belongs to; turns go whole.
     turn: u64,
     answered: Answered,
@@ -87,21 +87,21 @@ impl Context {
 
     /// Counts what `plan` feeds.
     pub fn feed(&mut self, plan: &Plan) {
-        let mut fed = plan.fed.iter().map(|fed| fed.waiting);
+        let mut fed = plan.fed.iter().map(|fed| fed.meta);
         let mut items = plan.items.iter().peekable();
         while let Some(item) = items.next() {
             // AUDIO_BEGIN comes right before the features of its chunk; whatever else is fed belongs to the chunk before.
             if let Some(Item::Chunk(_)) = items.peek()
-                && let Some(waiting) = fed.next()
+                && let Some(meta) = fed.next()
             {
                 // The features and ASSISTANT.
                 items.nth(1);
-                let mut worth = waiting.worth;
-                if worth == Worth::Heard && self.first < FIRST_CHUNKS {
+                let mut priority = meta.priority;
+                if priority == Priority::Heard && self.first < FIRST_CHUNKS {
                     self.first += 1;
-                    worth = Worth::First;
+                    priority = Priority::First;
                 }
-                self.chunks.push_back(Held { at: waiting.at, rows: CHUNK_ROWS, worth, turn: 0, answered: Answered::No });
+                self.chunks.push_back(Held { at: meta.at, rows: CHUNK_ROWS, priority, turn: 0, answered: Answered::No });
             } else {
                 let rows = match self.chunks.back_mut() {
                     Some(held) => &mut held.rows,
@@ -122,9 +122,9 @@ impl Context {
             if back == 0 {
                 held.answered = Answered::Yes;
             }
-            if back == 0 || held.worth == Worth::Heard {
-                if held.worth != Worth::First {
-                    held.worth = Worth::Turn;
+            if back == 0 || held.priority == Priority::Heard {
+                if held.priority != Priority::First {
+                    held.priority = Priority::Turn;
                 }
                 held.turn = self.turns;
             }
@@ -135,10 +135,10 @@ impl Context {
     pub fn make_room(&mut self, policy: &ContextPolicy, window: usize, rows: usize) -> Option<Room> {
         let newest = self.chunks.len().checked_sub(1)?;
         let recent_from = self.chunks.len().saturating_sub(RECENT_CHUNKS);
-        let rank = |worth: Worth| policy.gives_up.iter().position(|listed| *listed == worth).map_or(0, |place| place + 1);
+        let rank = |priority: Priority| policy.gives_up.iter().position(|listed| *listed == priority).map_or(0, |place| place + 1);
         let mut order: Vec<usize> = (0..newest).collect();
         // The sort is stable: within a rank the oldest goes first. What is recent goes last, and by age.
-        order.sort_by_key(|at| if *at >= recent_from { usize::MAX } else { rank(self.chunks[*at].worth) });
+        order.sort_by_key(|at| if *at >= recent_from { usize::MAX } else { rank(self.chunks[*at].priority) });
         let wanted = window * KEPT_SHARE.0 / KEPT_SHARE.1;
         // What is recent goes only as far as it must, with room for some more chunks.
         let most = window.saturating_sub(rows.max(CHUNKS_PER_PASS * (CHUNK_ROWS + 1)));
@@ -147,7 +147,7 @@ impl Context {
         let mut going = None;
         for at in order {
             let chunk = self.chunks[at];
-            let turn = Some(chunk.turn).filter(|_| at < recent_from && chunk.worth == Worth::Turn);
+            let turn = Some(chunk.turn).filter(|_| at < recent_from && chunk.priority == Priority::Turn);
             let goal = if at >= recent_from { most } else { wanted.min(most) };
             if held <= goal && (turn.is_none() || turn != going) {
                 break;

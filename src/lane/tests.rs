@@ -2,32 +2,32 @@
 
 use super::*;
 
-fn rules(catch_up: CatchUp) -> Rules {
-    Rules { catch_up, eagerness: 0.0, reply_limit: 8, on_loop: OnLoop::Stop }
+fn rules(catch_up: CatchUp) -> LaneConfig {
+    LaneConfig { catch_up, eagerness: 0.0, reply_limit: 8, on_loop: OnLoop::Stop }
 }
 
 fn lane(catch_up: CatchUp) -> Lane {
     Lane::new(rules(catch_up), TokenIds::RELEASE, vec![1, 2, 3])
 }
 
-fn chunk(n: u64, ask: Ask) -> Waiting {
-    Waiting { chunk: ChunkIdx(n), at: StreamTime::from_samples((n + 1) * 6_400), ask, worth: Worth::Heard }
+fn chunk(n: u64, ask: Ask) -> ChunkMeta {
+    ChunkMeta { chunk: ChunkIdx(n), at: StreamTime::from_samples((n + 1) * 6_400), ask, priority: Priority::Heard, follows: Follows::Chunk }
 }
 
-fn asks(range: std::ops::Range<u64>) -> Vec<Waiting> {
+fn asks(range: std::ops::Range<u64>) -> Vec<ChunkMeta> {
     range.map(|n| chunk(n, Ask::Decide)).collect()
 }
 
 const NO: Decision = Decision { silent: 1.0, respond: 0.0 };
 const YES: Decision = Decision { silent: 0.0, respond: 1.0 };
 
-fn feed(lane: &mut Lane, waiting: &[Waiting], decisions: &[Decision]) -> Vec<Said> {
+fn feed(lane: &mut Lane, waiting: &[ChunkMeta], decisions: &[Decision]) -> Vec<LaneEvent> {
     let plan = lane.plan(waiting, 64).expect("a plan");
     assert_eq!(plan.reads.len(), decisions.len());
     lane.heard(&plan, decisions).into_vec()
 }
 
-fn speak(lane: &mut Lane, token: u32) -> Vec<Said> {
+fn speak(lane: &mut Lane, token: u32) -> Vec<LaneEvent> {
     let plan = lane.plan(&[], 64).expect("a plan");
     assert_eq!((plan.goal, plan.rows(), plan.reads.len()), (Goal::Speak, 1, 1));
     lane.spoke(&plan, Some(token)).into_vec()
@@ -47,12 +47,12 @@ fn the_opening_is_fed_with_the_first_chunk_and_silence_with_the_next() {
 #[test]
 fn a_reply_starts_with_its_emotion_and_ends_with_the_text() {
     let mut lane = lane(CatchUp::Drain);
-    assert!(matches!(feed(&mut lane, &asks(0..1), &[YES])[0], Said::Decided { choice: Choice::Respond, .. }));
+    assert!(matches!(feed(&mut lane, &asks(0..1), &[YES])[0], LaneEvent::Decided { choice: Choice::Respond, .. }));
     assert!(lane.is_speaking());
     let started = speak(&mut lane, 151_619);
-    assert!(matches!(started[..], [Said::Started { chunk: ChunkIdx(0), emotion: Some(Emotion::Urgent), .. }]));
-    assert_eq!(speak(&mut lane, 77), [Said::Token(77)]);
-    assert_eq!(speak(&mut lane, 151_643), [Said::Finished(Stop::End)]);
+    assert!(matches!(started[..], [LaneEvent::Started { chunk: ChunkIdx(0), emotion: Some(Emotion::Urgent), .. }]));
+    assert_eq!(speak(&mut lane, 77), [LaneEvent::Token(77)]);
+    assert_eq!(speak(&mut lane, 151_643), [LaneEvent::Finished(Stop::End)]);
     let plan = lane.plan(&asks(1..2), 64).unwrap();
     assert_eq!(plan.items[0], Item::Token(151_643), "TEXT_END is fed with the next chunk");
 }
@@ -64,9 +64,9 @@ fn a_lane_that_is_to_reply_at_once_feeds_what_is_pending_and_chooses_where_it_en
     let plan = lane.plan(&[], usize::MAX).unwrap();
     assert_eq!((plan.goal, &plan.items[..], &plan.reads[..]), (Goal::Speak, &[Item::Token(151_602), Item::Token(151_644)][..], &[1][..]));
     let said = lane.spoke(&plan, Some(151_618));
-    assert_eq!(said[..], [Said::Started { chunk: ChunkIdx(0), at, emotion: Some(Emotion::Normal) }]);
-    assert_eq!(speak(&mut lane, 77), [Said::Token(77)]);
-    assert_eq!(speak(&mut lane, 151_643), [Said::Finished(Stop::End)]);
+    assert_eq!(said[..], [LaneEvent::Started { chunk: ChunkIdx(0), at, emotion: Some(Emotion::Normal) }]);
+    assert_eq!(speak(&mut lane, 77), [LaneEvent::Token(77)]);
+    assert_eq!(speak(&mut lane, 151_643), [LaneEvent::Finished(Stop::End)]);
 }
 
 #[test]
@@ -74,15 +74,15 @@ fn a_reply_without_an_emotion_starts_with_its_text() {
     let mut lane = lane(CatchUp::Drain);
     feed(&mut lane, &asks(0..1), &[YES]);
     let said = speak(&mut lane, 77);
-    assert!(matches!(said[..], [Said::Started { emotion: None, .. }, Said::Token(77)]), "{said:?}");
+    assert!(matches!(said[..], [LaneEvent::Started { emotion: None, .. }, LaneEvent::Token(77)]), "{said:?}");
 }
 
 #[test]
 fn a_reply_is_cut_at_its_limit_and_when_it_loops() {
     let mut lane = lane(CatchUp::Drain);
     feed(&mut lane, &asks(0..1), &[YES]);
-    let stops: Vec<Said> = (0..8).flat_map(|n| speak(&mut lane, n)).filter(|s| matches!(s, Said::Finished(_))).collect();
-    assert_eq!(stops, [Said::Finished(Stop::Limit)]);
+    let stops: Vec<LaneEvent> = (0..8).flat_map(|n| speak(&mut lane, n)).filter(|s| matches!(s, LaneEvent::Finished(_))).collect();
+    assert_eq!(stops, [LaneEvent::Finished(Stop::Limit)]);
     assert_eq!(lane.plan(&asks(1..2), 64).unwrap().items[..2], [Item::Token(7), Item::Token(151_643)]);
 
     lane.rules.reply_limit = 512;
@@ -108,9 +108,9 @@ fn dialog_drains_what_waited_and_decides_at_the_last() {
     let mut lane = lane(CatchUp::Drain);
     feed(&mut lane, &asks(0..1), &[NO]);
     let said = feed(&mut lane, &asks(1..7), &[NO, NO, NO, NO]);
-    assert!(said.iter().all(|s| matches!(s, Said::Decided { choice: Choice::Drained, .. })), "two more wait, so none of four decides");
+    assert!(said.iter().all(|s| matches!(s, LaneEvent::Decided { choice: Choice::Drained, .. })), "two more wait, so none of four decides");
     let said = feed(&mut lane, &asks(5..7), &[NO, YES]);
-    assert!(matches!(said[1], Said::Decided { chunk: ChunkIdx(6), choice: Choice::Respond, .. }));
+    assert!(matches!(said[1], LaneEvent::Decided { chunk: ChunkIdx(6), choice: Choice::Respond, .. }));
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_question_that_ended_while_draining_is_answered_for_1_2_seconds() {
         let wish = |n: u64| if n == asked_at { YES } else { NO };
         feed(&mut lane, &asks(1..7), &[wish(1), wish(2), wish(3), wish(4)]);
         let said = feed(&mut lane, &asks(5..7), &[NO, NO]);
-        assert!(matches!(said[1], Said::Decided { choice, .. } if choice == answered), "asked at {asked_at}: {said:?}");
+        assert!(matches!(said[1], LaneEvent::Decided { choice, .. } if choice == answered), "asked at {asked_at}: {said:?}");
     }
 }
 
@@ -130,7 +130,7 @@ fn other_modes_decide_at_every_chunk() {
     let mut lane = lane(CatchUp::EveryChunk);
     for n in 0..3 {
         let said = feed(&mut lane, &asks(n..9), &[NO]);
-        assert!(matches!(said[..], [Said::Decided { chunk, choice: Choice::Silent, .. }] if chunk == ChunkIdx(n)));
+        assert!(matches!(said[..], [LaneEvent::Decided { chunk, choice: Choice::Silent, .. }] if chunk == ChunkIdx(n)));
     }
 }
 
@@ -158,9 +158,9 @@ fn a_plan_never_takes_more_rows_than_there_are() {
 #[test]
 fn eagerness_tips_a_decision_and_leaves_the_margin_alone() {
     let mut lane = lane(CatchUp::Drain);
-    lane.become_eager(2.0);
+    lane.set_eagerness(2.0);
     let said = feed(&mut lane, &asks(0..1), &[NO]);
-    assert!(matches!(said[0], Said::Decided { choice: Choice::Respond, margin, .. } if margin == -1.0));
+    assert!(matches!(said[0], LaneEvent::Decided { choice: Choice::Respond, margin, .. } if margin == -1.0));
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn a_cut_reply_ends_as_the_model_was_trained() {
     assert!(lane.cut(Stop::Cut).is_empty());
     feed(&mut lane, &asks(0..1), &[YES]);
     speak(&mut lane, 77);
-    assert_eq!(lane.cut(Stop::Cut)[..], [Said::Finished(Stop::Cut)]);
+    assert_eq!(lane.cut(Stop::Cut)[..], [LaneEvent::Finished(Stop::Cut)]);
     assert_eq!(lane.plan(&asks(1..2), 64).unwrap().items[..2], [Item::Token(77), Item::Token(151_643)]);
 }
 

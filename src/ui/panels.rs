@@ -247,7 +247,7 @@ impl HearkenApp {
         self.view.pointed = pointed;
         if less {
             let now = self.settings.modes.iter().find(|m| m.name == crate::config::modes::DIALOG).map_or(0.0, |m| m.eagerness);
-            self.become_eager(crate::config::modes::DIALOG, now - LESS);
+            self.set_eagerness(crate::config::modes::DIALOG, now - LESS);
         }
         self.prefs.muted_sounds.extend(mute);
     }

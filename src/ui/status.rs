@@ -263,7 +263,7 @@ impl HearkenApp {
         let slider = egui::Slider::new(&mut bias, -EAGER..=EAGER).step_by(0.5).text(s.eagerness);
         let response = ui.add(slider).on_hover_text(s.eagerness_hint);
         if response.changed() {
-            self.become_eager(&mode.name, bias);
+            self.set_eagerness(&mode.name, bias);
         }
         if mode.name == TRANSLATE {
             let mut language = language_of(&self.settings.modes);
@@ -280,7 +280,7 @@ impl HearkenApp {
         }
     }
 
-    pub(super) fn become_eager(&mut self, name: &str, bias: f32) {
+    pub(super) fn set_eagerness(&mut self, name: &str, bias: f32) {
         self.session.engine.send(Command::Eagerness { mode: name.to_owned(), bias });
         for mode in self.settings.modes.iter_mut().filter(|m| m.name == name) {
             mode.eagerness = bias;

@@ -12,11 +12,11 @@ use hearken::audio::file::FileSource;
 use hearken::audio::stdin::StreamSource;
 use hearken::audio::{Heard, Source};
 use hearken::config::endurance::POLICIES;
-use hearken::config::{CatchUp, Cli, Language, Paths, Prefs, Stdout, Worth, all_modes, settings_problems};
+use hearken::config::{CatchUp, Cli, Language, Paths, Prefs, Priority, Stdout, all_modes, settings_problems};
 use hearken::export::Cues;
 use hearken::history::Store;
 use hearken::lane::context::Context;
-use hearken::lane::{Ask, Decision, Goal, Lane, OnLoop, Rules, Said, Waiting};
+use hearken::lane::{Ask, ChunkMeta, Decision, Follows, Goal, Lane, LaneConfig, LaneEvent, OnLoop};
 use hearken::model::checkpoint::Checkpoint;
 use hearken::model::config::{AudioConfig, LmConfig};
 use hearken::model::gguf::Gguf;
@@ -224,7 +224,7 @@ pub fn lane(data: &[u8]) {
     let Some(kind) = next() else { return };
     let catch_up = if kind & 1 == 0 { CatchUp::Drain } else { CatchUp::EveryChunk };
     let on_loop = if kind & 2 == 0 { OnLoop::Stop } else { OnLoop::GoOn };
-    let rules = Rules { catch_up, eagerness: f32::from(kind) - 128.0, reply_limit: usize::from(kind >> 4) + 1, on_loop };
+    let rules = LaneConfig { catch_up, eagerness: f32::from(kind) - 128.0, reply_limit: usize::from(kind >> 4) + 1, on_loop };
     let policy = &POLICIES[usize::from(kind) % POLICIES.len()];
     let ids = TokenIds::RELEASE;
     let (mut lane, mut context) = (Lane::new(rules, ids.clone(), vec![1, 2, 3]), Context::new(3));
@@ -235,10 +235,10 @@ pub fn lane(data: &[u8]) {
             4 => {
                 told(&mut speaking, &lane.cut(Stop::Cut));
             }
-            5 => lane.become_eager(f32::from_bits(u32::from(op) << 24)),
+            5 => lane.set_eagerness(f32::from_bits(u32::from(op) << 24)),
             _ => {}
         }
-        let waiting: Vec<Waiting> = (first..end.min(first + 6)).map(|n| waiting(n, op)).collect();
+        let waiting: Vec<ChunkMeta> = (first..end.min(first + 6)).map(|n| waiting(n, op)).collect();
         let most = usize::from(op >> 2) + 1;
         let Some(plan) = lane.plan(&waiting, most) else {
             // A chunk takes 12 rows, and what is pending a few.
@@ -290,12 +290,13 @@ pub fn lane(data: &[u8]) {
     }
 }
 
-fn waiting(n: u64, op: u8) -> Waiting {
-    Waiting {
+fn waiting(n: u64, op: u8) -> ChunkMeta {
+    ChunkMeta {
         chunk: ChunkIdx(n),
         at: StreamTime::from_samples((n + 1) * 6_400),
         ask: if (u64::from(op) + n).is_multiple_of(5) { Ask::Forced } else { Ask::Decide },
-        worth: if (u64::from(op) ^ n) & 1 == 0 { Worth::Heard } else { Worth::Quiet },
+        priority: if (u64::from(op) ^ n) & 1 == 0 { Priority::Heard } else { Priority::Quiet },
+        follows: Follows::Chunk,
     }
 }
 
@@ -306,19 +307,19 @@ fn decision(byte: Option<u8>) -> Decision {
 }
 
 /// Replies start once and end once.
-fn told(speaking: &mut bool, said: &[Said]) {
+fn told(speaking: &mut bool, said: &[LaneEvent]) {
     for said in said {
         match said {
-            Said::Started { .. } => {
+            LaneEvent::Started { .. } => {
                 assert!(!*speaking, "a reply within a reply");
                 *speaking = true;
             }
-            Said::Finished(_) => {
+            LaneEvent::Finished(_) => {
                 assert!(*speaking, "the end of a reply that never began");
                 *speaking = false;
             }
-            Said::Token(_) => assert!(*speaking, "words outside a reply"),
-            Said::Decided { .. } => {}
+            LaneEvent::Token(_) => assert!(*speaking, "words outside a reply"),
+            LaneEvent::Decided { .. } => {}
         }
     }
 }

@@ -9,12 +9,12 @@ use super::{Clock, Hearer, Margins, Sitting};
 use crate::audio::chunker::{Chunk, Chunker};
 use crate::audio::file::FileSource;
 use crate::audio::{Heard, Source};
-use crate::engine::ear::{Ear, HeardChunk, Sifted};
-use crate::engine::session::{Conduct, Session, WhenFull};
 use crate::error::Result;
 use crate::eval::items::{Item, Prediction, Reply, chunk_secs};
 use crate::mel::{MaxOver, QuietGate};
 use crate::protocol::{Event, ReplyId};
+use crate::session::front_end::{Analysis, EncodedChunks, FrontEnd};
+use crate::session::{Session, SessionConfig, WhenFull};
 use crate::time::SAMPLE_RATE_HZ;
 
 /// Name of the lane that never responds.
@@ -35,7 +35,7 @@ pub(super) struct Seat {
     mode: String,
     clock: Clock,
     gap_secs: f64,
-    ear: Ear,
+    front_end: FrontEnd,
     chunker: Chunker,
     clips: VecDeque<Clip>,
     source: Option<FileSource>,
@@ -77,7 +77,7 @@ struct Part {
 
 impl Seat {
     pub(super) fn new(hearer: &Hearer, sitting: Sitting) -> Result<Self> {
-        let conduct = Conduct { when_full: WhenFull::Trim(sitting.context), ..hearer.conduct.clone() };
+        let conduct = SessionConfig { when_full: WhenFull::Trim(sitting.context), ..hearer.conduct.clone() };
         let mut session = Session::new(Arc::clone(&hearer.model), conduct)?;
         session.switch_on(&hearer.mode, &hearer.opening)?;
         if hearer.margins == Margins::OfTheWhole {
@@ -97,7 +97,7 @@ impl Seat {
             session,
             mode: hearer.mode.name.clone(),
             clock: hearer.clock,
-            ear: Ear::new(MaxOver::Newest45Secs, hearer.gate.then(QuietGate::default)),
+            front_end: FrontEnd::new(MaxOver::Newest45Secs, hearer.gate.then(QuietGate::default)),
             gap_secs: hearer.gap_secs,
             chunker: Chunker::new(),
             clips,
@@ -127,14 +127,14 @@ impl Seat {
     }
 
     /// Listens to the next chunk, where there is one, as far as that needs no model.
-    pub(super) fn listen(&mut self) -> Option<Sifted> {
+    pub(super) fn listen(&mut self) -> Option<Analysis> {
         let chunk = self.next_chunk()?;
         self.fed_at = Instant::now();
-        Some(self.ear.sift(&chunk))
+        Some(self.front_end.analyse(&chunk))
     }
 
     /// Takes in what it listened to, encoded.
-    pub(super) fn take_in(&mut self, heard: HeardChunk) {
+    pub(super) fn take_in(&mut self, heard: EncodedChunks) {
         heard.encoded.into_iter().for_each(|encoded| self.session.push(encoded));
     }
 

@@ -1,39 +1,41 @@
-//! A clip that the user records for a mode of their own: some seconds of what is heard, in a file. Not responsible for
-//! recordings of the session, nor for saying that it goes on: the meters show that.
+//! The clip that a user records as the instruction of a mode: a few seconds of what is heard, in a file.
+//!
+//! Not responsible for recordings of the session ([`super::recordings`]).
 
 use std::path::Path;
 
-use super::meters::{Flag, Meters};
 use crate::audio::wav_out::WavOut;
 use crate::config::paths::make_private_folder;
+use crate::engine::meters::{Flag, Meters};
 use crate::error::Result;
 use crate::time::SAMPLE_RATE_HZ;
 
-/// A clip ends by itself after 20 s: an instruction is one sentence, and a forgotten recording must not go on.
-const MOST_SAMPLES: usize = 20 * SAMPLE_RATE_HZ as usize;
+/// Samples after which a clip ends by itself, 20 s: an instruction is one sentence, and a forgotten recording must not go on.
+const MAX_SAMPLES: usize = 20 * SAMPLE_RATE_HZ as usize;
 
-/// The clip that is being recorded, if one is.
+/// The clip that is being recorded, if any.
 #[derive(Debug, Default)]
-pub(super) struct Clip {
+pub(super) struct ClipRecording {
     out: Option<WavOut>,
+    /// Samples that still fit.
     left: usize,
 }
 
-impl Clip {
-    /// Begins one in the file `to`, in place of any other.
+impl ClipRecording {
+    /// Begins a clip in the file `to`, after completing any other.
     ///
     /// # Errors
-    /// When the file cannot be made.
+    /// When the file cannot be created.
     pub(super) fn begin(&mut self, to: &Path) -> Result<()> {
         if let Some(folder) = to.parent() {
             make_private_folder(folder)?;
         }
         self.end()?;
-        (self.out, self.left) = (Some(WavOut::create(to)?), MOST_SAMPLES);
+        (self.out, self.left) = (Some(WavOut::create(to)?), MAX_SAMPLES);
         Ok(())
     }
 
-    /// Completes it.
+    /// Completes the clip.
     ///
     /// # Errors
     /// When the disk is full or gone.
@@ -41,21 +43,21 @@ impl Clip {
         self.out.take().map_or(Ok(()), WavOut::finish)
     }
 
-    /// Writes what was heard; a clip that fails, or is long enough, ends.
+    /// Appends `samples`. A clip that fails or is long enough ends.
     ///
     /// # Errors
     /// When the file cannot be written, for instance because the disk is full.
     pub(super) fn write(&mut self, samples: &[f32]) -> Result<()> {
         let Some(out) = &mut self.out else { return Ok(()) };
-        let most = samples.len().min(self.left);
-        self.left -= most;
-        out.write(&samples[..most]).inspect_err(|_| self.out = None)?;
+        let fits = samples.len().min(self.left);
+        self.left -= fits;
+        out.write(&samples[..fits]).inspect_err(|_| self.out = None)?;
         if self.left == 0 { self.end() } else { Ok(()) }
     }
 
-    /// Shows on the meters whether it goes on.
+    /// Shows on the meters whether a clip is being recorded.
     pub(super) fn show(&self, meters: &Meters) {
-        if self.out.is_some() { meters.raise(Flag::Clip) } else { meters.lower(Flag::Clip) }
+        meters.set(Flag::Clip, self.out.is_some());
     }
 }
 
@@ -64,10 +66,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clip_is_what_was_heard_and_ends_by_itself() {
+    fn a_clip_holds_what_was_heard_and_ends_after_20_s() {
         let folder = tempfile::tempdir().unwrap();
         let to = folder.path().join("new/clip.wav");
-        let (mut clip, meters) = (Clip::default(), Meters::default());
+        let (mut clip, meters) = (ClipRecording::default(), Meters::default());
         clip.begin(&to).unwrap();
         clip.write(&[0.25; 6_400]).unwrap();
         clip.show(&meters);
@@ -80,13 +82,13 @@ mod tests {
         }
         clip.show(&meters);
         assert!(!meters.read().recording_clip);
-        assert_eq!(crate::audio::read_file(&to).unwrap().len(), MOST_SAMPLES);
+        assert_eq!(crate::audio::read_file(&to).unwrap().len(), MAX_SAMPLES);
     }
 
     #[test]
-    fn a_file_that_cannot_be_made_is_an_error_and_nothing_goes_on() {
+    fn a_clip_that_cannot_be_created_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        let mut clip = Clip::default();
+        let mut clip = ClipRecording::default();
         assert!(clip.begin(folder.path()).is_err());
         clip.write(&[0.5; 100]).unwrap();
         assert!(clip.out.is_none());
@@ -94,8 +96,8 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_full_disk_ends_the_clip_and_is_said_once() {
-        let mut clip = Clip::default();
+    fn a_full_disk_ends_the_clip_with_one_error() {
+        let mut clip = ClipRecording::default();
         clip.begin(Path::new("/dev/full")).unwrap();
         assert_eq!((0..45).filter(|_| clip.write(&[0.1; 6_400]).is_err()).count(), 1);
     }

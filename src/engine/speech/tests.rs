@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 use crate::audio::playback::line::{FarEnd, line};
 use crate::audio::playback::{FarSlot, Opened, Outdated, Output, Playing, Route};
-use crate::engine::Stage;
+use crate::engine::SpeechBackend;
 use crate::error::{ErrorKind, Result};
 
 const LONG: Duration = Duration::from_secs(5);
@@ -87,7 +87,7 @@ impl Output for Fast {
         if !self.there.load(Ordering::Relaxed) {
             return Err(Error::new(ErrorKind::OutputDevice, "there is no loudspeaker"));
         }
-        let (feeder, mut filler, far_end) = line(16_000);
+        let (sender, mut filler, far_end) = line(16_000);
         let there = Arc::clone(&self.there);
         std::thread::spawn(move || {
             while there.load(Ordering::Relaxed) {
@@ -96,14 +96,14 @@ impl Output for Fast {
             }
         });
         let stream = Box::new(Runs(Arc::clone(&self.there)));
-        Ok((Opened { feeder, route: Route::Room, name: "fast".into(), stream }, far_end))
+        Ok((Opened { sender, route: Route::Room, name: "fast".into(), stream }, far_end))
     }
 }
 
 struct Bench {
-    handle: MouthHandle,
+    handle: SpeechHandle,
     said: Arc<Mutex<Vec<String>>>,
-    floor: Arc<Floor>,
+    turn_taking: Arc<TurnTaking>,
     there: Arc<AtomicBool>,
     freed: Arc<AtomicBool>,
     far: FarSlot,
@@ -112,7 +112,7 @@ struct Bench {
 impl Bench {
     fn new(fails: &[Option<(&'static str, bool)>]) -> Self {
         let said: Arc<Mutex<Vec<String>>> = Arc::default();
-        let (floor, far, freed, there) = (Arc::default(), FarSlot::default(), Arc::default(), Arc::new(AtomicBool::new(true)));
+        let (turn_taking, far, freed, there) = (Arc::default(), FarSlot::default(), Arc::default(), Arc::new(AtomicBool::new(true)));
         let letters = {
             let (said, freed) = (Arc::clone(&said), Arc::clone(&freed));
             move |(name, fails_at): (&'static str, &Option<(&'static str, bool)>)| -> Box<dyn Voice> {
@@ -121,14 +121,14 @@ impl Bench {
         };
         let fails = fails.to_vec();
         let output = Arc::clone(&there);
-        let stage = Stage {
+        let backend = SpeechBackend {
             output: Box::new(move || Box::new(Fast { there: Arc::clone(&output) })),
             voices: Box::new(move |_| ["first", "second"].into_iter().zip(&fails).map(&letters).collect()),
-            stalled: STALLS,
+            stall_limit: STALLS,
         };
-        let cast = Cast { stage, far: far.clone(), floor: Arc::clone(&floor) };
-        let handle = MouthHandle::start(cast, VoiceConduct::default(), DeviceChoice::Default).unwrap();
-        Self { handle, said, floor, there, freed, far }
+        let config = SpeechConfig { backend, far: far.clone(), turn_taking: Arc::clone(&turn_taking) };
+        let handle = SpeechHandle::start(config, VoiceConduct::default(), DeviceChoice::Default).unwrap();
+        Self { handle, said, turn_taking, there, freed, far }
     }
 
     fn reply(&mut self, number: u64, emotion: Option<Emotion>, text: &str) {
@@ -137,7 +137,7 @@ impl Bench {
         self.handle.end(ReplyId(number));
     }
 
-    fn next(&self) -> Report {
+    fn next(&self) -> SpeechReport {
         self.handle.reports.recv_timeout(LONG).expect("a report")
     }
 
@@ -152,10 +152,10 @@ impl Bench {
         assert!(begun.elapsed() < Duration::from_millis(800), "{:?}", begun.elapsed());
     }
 
-    /// What the conductor does when it is told of a stall.
-    fn replace(&mut self) -> (Option<ReplyId>, Stalled) {
-        assert!(matches!(self.next(), Report::Stalled(busy) if busy >= STALLS));
-        let said = self.handle.lost();
+    /// What the inference_thread does when it is told of a stall.
+    fn replace(&mut self) -> (Option<ReplyId>, Replacement) {
+        assert!(matches!(self.next(), SpeechReport::Stalled(busy) if busy >= STALLS));
+        let said = self.handle.abandon();
         (said, self.handle.replace(VoiceConduct::default(), DeviceChoice::Default).unwrap())
     }
 }
@@ -168,10 +168,10 @@ fn a_reply_is_said_sentence_by_sentence_while_it_is_still_being_generated() {
     let mut bench = Bench::new(&[None]);
     bench.handle.begin(ONE, None);
     bench.handle.text(ONE, " Hello there. And");
-    assert_eq!(bench.next(), Report::Started(ONE), "its end is not known yet");
+    assert_eq!(bench.next(), SpeechReport::Started(ONE), "its end is not known yet");
     bench.handle.text(ONE, " good night");
     bench.handle.end(ONE);
-    assert_eq!(bench.next(), Report::Finished { reply: ONE, cut: false });
+    assert_eq!(bench.next(), SpeechReport::Finished { reply: ONE, cut: false });
     assert_eq!(bench.said(), ["first: Hello there.", "first: And good night"]);
     bench.end();
 }
@@ -183,7 +183,7 @@ fn what_has_nothing_to_say_stays_unsaid_and_replies_follow_each_other() {
     bench.reply(2, None, "Yes.");
     assert_eq!(
         [bench.next(), bench.next(), bench.next()],
-        [Report::Unsaid(ONE), Report::Started(TWO), Report::Finished { reply: TWO, cut: false }]
+        [SpeechReport::Unspoken(ONE), SpeechReport::Started(TWO), SpeechReport::Finished { reply: TWO, cut: false }]
     );
     bench.end();
 }
@@ -193,13 +193,13 @@ fn a_cut_ends_what_is_said_and_what_waits_within_300_ms() {
     let mut bench = Bench::new(&[None]);
     bench.reply(1, None, &"A long reply goes on and on. ".repeat(200));
     bench.reply(2, None, "Another.");
-    assert_eq!(bench.next(), Report::Started(ONE));
+    assert_eq!(bench.next(), SpeechReport::Started(ONE));
     let begun = Instant::now();
-    bench.handle.order(Order::Cut).unwrap();
-    assert_eq!([bench.next(), bench.next()], [Report::Finished { reply: ONE, cut: true }, Report::Unsaid(TWO)]);
+    bench.handle.command(SpeechCommand::Cut).unwrap();
+    assert_eq!([bench.next(), bench.next()], [SpeechReport::Finished { reply: ONE, cut: true }, SpeechReport::Unspoken(TWO)]);
     assert!(begun.elapsed() < Duration::from_millis(300), "{:?}", begun.elapsed());
     bench.reply(3, None, "Ok.");
-    assert_eq!(bench.next(), Report::Started(ReplyId(3)), "and the next is said");
+    assert_eq!(bench.next(), SpeechReport::Started(ReplyId(3)), "and the next is said");
     bench.end();
 }
 
@@ -207,15 +207,15 @@ fn a_cut_ends_what_is_said_and_what_waits_within_300_ms() {
 fn who_speaks_over_a_reply_ends_it_from_the_far_end() {
     let mut bench = Bench::new(&[None]);
     bench.reply(1, None, &"A long reply goes on and on. ".repeat(200));
-    assert_eq!(bench.next(), Report::Started(ONE));
+    assert_eq!(bench.next(), SpeechReport::Started(ONE));
     let (far_end, _) = bench.far.take().expect("the far end");
     far_end.cut();
-    assert_eq!(bench.next(), Report::Finished { reply: ONE, cut: true });
+    assert_eq!(bench.next(), SpeechReport::Finished { reply: ONE, cut: true });
     far_end.cut();
     bench.reply(2, None, "Ok.");
     assert_eq!(
         [bench.next(), bench.next()],
-        [Report::Started(TWO), Report::Finished { reply: TWO, cut: false }],
+        [SpeechReport::Started(TWO), SpeechReport::Finished { reply: TWO, cut: false }],
         "a word between replies cuts none"
     );
     bench.end();
@@ -225,19 +225,20 @@ fn who_speaks_over_a_reply_ends_it_from_the_far_end() {
 fn an_urgent_reply_goes_first_and_old_ones_are_left_as_text() {
     let mut bench = Bench::new(&[None]);
     bench.reply(1, None, &"A long reply goes on and on. ".repeat(200));
-    assert_eq!(bench.next(), Report::Started(ONE));
+    assert_eq!(bench.next(), SpeechReport::Started(ONE));
     for number in 2..8 {
         bench.reply(number, None, "Waits.");
     }
     bench.reply(9, Some(Emotion::Urgent), "Fire!");
-    let reports: Vec<Report> = (0..13).map_while(|_| bench.handle.reports.recv_timeout(Duration::from_secs(2)).ok()).collect();
-    let place = |wanted: &Report| reports.iter().position(|report| report == wanted);
-    let cut = place(&Report::Finished { reply: ONE, cut: true }).expect("it gives way");
+    let reports: Vec<SpeechReport> = (0..13).map_while(|_| bench.handle.reports.recv_timeout(Duration::from_secs(2)).ok()).collect();
+    let place = |wanted: &SpeechReport| reports.iter().position(|report| report == wanted);
+    let cut = place(&SpeechReport::Finished { reply: ONE, cut: true }).expect("it gives way");
     assert!(
-        place(&Report::Started(ReplyId(9))) > Some(cut) && place(&Report::Started(ReplyId(9))) < place(&Report::Started(ReplyId(7))),
+        place(&SpeechReport::Started(ReplyId(9))) > Some(cut)
+            && place(&SpeechReport::Started(ReplyId(9))) < place(&SpeechReport::Started(ReplyId(7))),
         "{reports:?}"
     );
-    assert!(place(&Report::Unsaid(TWO)).is_some() && place(&Report::Started(ReplyId(7))).is_some(), "{reports:?}");
+    assert!(place(&SpeechReport::Unspoken(TWO)).is_some() && place(&SpeechReport::Started(ReplyId(7))).is_some(), "{reports:?}");
     bench.end();
 }
 
@@ -245,8 +246,8 @@ fn an_urgent_reply_goes_first_and_old_ones_are_left_as_text() {
 fn a_voice_that_fails_is_told_once_and_the_next_one_says_the_sentence() {
     let mut bench = Bench::new(&[Some(("bad", false)), None]);
     bench.reply(1, None, "A bad one. A good one. One more bad one. Fine.");
-    assert!(matches!(bench.next(), Report::Trouble(e) if e.message() == "it broke"));
-    assert_eq!([bench.next(), bench.next()], [Report::Started(ONE), Report::Finished { reply: ONE, cut: false }]);
+    assert!(matches!(bench.next(), SpeechReport::Problem(e) if e.message() == "it broke"));
+    assert_eq!([bench.next(), bench.next()], [SpeechReport::Started(ONE), SpeechReport::Finished { reply: ONE, cut: false }]);
     let said = bench.said();
     assert_eq!(
         said,
@@ -266,15 +267,15 @@ fn a_voice_that_fails_is_told_once_and_the_next_one_says_the_sentence() {
 fn a_sentence_that_breaks_off_is_not_begun_again_and_without_a_voice_replies_stay_text() {
     let mut bench = Bench::new(&[Some(("bad", true))]);
     bench.reply(1, None, "A bad one. Another.");
-    assert_eq!(bench.next(), Report::Started(ONE));
-    assert!(matches!(bench.next(), Report::Trouble(_)));
-    assert_eq!(bench.next(), Report::Finished { reply: ONE, cut: false });
+    assert_eq!(bench.next(), SpeechReport::Started(ONE));
+    assert!(matches!(bench.next(), SpeechReport::Problem(_)));
+    assert_eq!(bench.next(), SpeechReport::Finished { reply: ONE, cut: false });
     bench.end();
     let mut bench = Bench::new(&[Some(("", false))]);
     bench.reply(1, None, "One. Two. Three.");
-    assert!(matches!(bench.next(), Report::Trouble(_)));
-    assert_eq!(bench.next(), Report::Unsaid(ONE));
-    assert_eq!(bench.said().len() as u32, STRIKES, "it is not tried for ever");
+    assert!(matches!(bench.next(), SpeechReport::Problem(_)));
+    assert_eq!(bench.next(), SpeechReport::Unspoken(ONE));
+    assert_eq!(bench.said().len() as u32, MAX_STRIKES, "it is not tried for ever");
     bench.end();
 }
 
@@ -282,13 +283,13 @@ fn a_sentence_that_breaks_off_is_not_begun_again_and_without_a_voice_replies_sta
 fn a_voice_that_panics_is_told_once_and_what_follows_is_said_until_it_has_no_chance_left() {
     let mut bench = Bench::new(&[None]);
     bench.reply(1, None, "I panic.");
-    assert_eq!(bench.next(), Report::Unsaid(ONE));
-    assert!(matches!(bench.next(), Report::Trouble(e) if e.message().contains("begins again")));
+    assert_eq!(bench.next(), SpeechReport::Unspoken(ONE));
+    assert!(matches!(bench.next(), SpeechReport::Problem(e) if e.message().contains("begins again")));
     bench.reply(2, None, "I am well.");
-    assert_eq!([bench.next(), bench.next()], [Report::Started(TWO), Report::Finished { reply: TWO, cut: false }]);
+    assert_eq!([bench.next(), bench.next()], [SpeechReport::Started(TWO), SpeechReport::Finished { reply: TWO, cut: false }]);
     for number in 3..8 {
         bench.reply(number, None, "I panic.");
-        assert_eq!(bench.next(), Report::Unsaid(ReplyId(number)), "nothing more is told, and it does not loop");
+        assert_eq!(bench.next(), SpeechReport::Unspoken(ReplyId(number)), "nothing more is told, and it does not loop");
     }
     assert_eq!(bench.said(), ["first: I am well."]);
     bench.end();
@@ -298,13 +299,13 @@ fn a_voice_that_panics_is_told_once_and_what_follows_is_said_until_it_has_no_cha
 fn a_voice_that_stalls_is_replaced_and_told_once_and_what_follows_is_said() {
     let mut bench = Bench::new(&[None]);
     bench.reply(1, None, "I am well. I hang.");
-    assert_eq!(bench.next(), Report::Started(ONE));
-    bench.handle.started(ONE);
-    assert_eq!(bench.replace(), (Some(ONE), Stalled::Replaced), "what it was saying is known");
+    assert_eq!(bench.next(), SpeechReport::Started(ONE));
+    bench.handle.note_started(ONE);
+    assert_eq!(bench.replace(), (Some(ONE), Replacement::Started), "what it was saying is known");
     assert!(!bench.handle.is_busy());
     bench.reply(2, None, "I am better.");
-    assert_eq!([bench.next(), bench.next()], [Report::Started(TWO), Report::Finished { reply: TWO, cut: false }]);
-    bench.handle.said(TWO);
+    assert_eq!([bench.next(), bench.next()], [SpeechReport::Started(TWO), SpeechReport::Finished { reply: TWO, cut: false }]);
+    bench.handle.note_spoken(TWO);
     bench.freed.store(true, Ordering::Relaxed);
     assert!(bench.handle.reports.recv_timeout(STALLS + Duration::from_millis(600)).is_err(), "whoever waits for work does not stall");
     assert_eq!(bench.said(), ["first: I am well.", "first: I hang.", "first: I am better."], "and the first is not heard of again");
@@ -319,12 +320,12 @@ fn a_voice_that_stalls_again_and_again_is_told_of_once_more_and_stays_down_until
         bench.reply(number, None, "I hang.");
         fates.push(bench.replace().1);
     }
-    assert_eq!(fates, [Stalled::Replaced, Stalled::ReplacedAgain, Stalled::Down]);
+    assert_eq!(fates, [Replacement::Started, Replacement::StartedAgain, Replacement::GivenUp]);
     bench.reply(4, None, "I am well.");
-    assert!(!bench.handle.is_busy() && bench.handle.order(Order::Cut).is_err(), "nobody takes it, and nobody waits for it");
+    assert!(!bench.handle.is_busy() && bench.handle.command(SpeechCommand::Cut).is_err(), "nobody takes it, and nobody waits for it");
     bench.handle.revive(VoiceConduct::default(), DeviceChoice::Default).unwrap();
     bench.reply(5, None, "I am well.");
-    assert_eq!([bench.next(), bench.next()], [Report::Started(ReplyId(5)), Report::Finished { reply: ReplyId(5), cut: false }]);
+    assert_eq!([bench.next(), bench.next()], [SpeechReport::Started(ReplyId(5)), SpeechReport::Finished { reply: ReplyId(5), cut: false }]);
     bench.freed.store(true, Ordering::Relaxed);
     bench.end();
 }
@@ -335,11 +336,11 @@ fn without_a_loudspeaker_replies_stay_text_and_it_is_said_once() {
     bench.there.store(false, Ordering::Relaxed);
     bench.reply(1, None, "One.");
     bench.reply(2, None, "Two.");
-    assert!(matches!(bench.next(), Report::Trouble(e) if e.kind() == ErrorKind::OutputDevice));
-    assert_eq!([bench.next(), bench.next()], [Report::Unsaid(ONE), Report::Unsaid(TWO)]);
+    assert!(matches!(bench.next(), SpeechReport::Problem(e) if e.kind() == ErrorKind::OutputDevice));
+    assert_eq!([bench.next(), bench.next()], [SpeechReport::Unspoken(ONE), SpeechReport::Unspoken(TWO)]);
     bench.there.store(true, Ordering::Relaxed);
     bench.reply(3, None, "Three.");
-    assert_eq!(bench.next(), Report::Started(ReplyId(3)), "it is there now");
+    assert_eq!(bench.next(), SpeechReport::Started(ReplyId(3)), "it is there now");
     bench.end();
 }
 
@@ -347,10 +348,10 @@ fn without_a_loudspeaker_replies_stay_text_and_it_is_said_once() {
 fn a_loudspeaker_that_vanishes_in_mid_sentence_ends_the_reply_and_is_named() {
     let mut bench = Bench::new(&[None]);
     bench.reply(1, None, &"A long reply goes on and on. ".repeat(200));
-    assert_eq!(bench.next(), Report::Started(ONE));
+    assert_eq!(bench.next(), SpeechReport::Started(ONE));
     bench.there.store(false, Ordering::Relaxed);
-    assert!(matches!(bench.next(), Report::Trouble(e) if e.message().contains("fast")));
-    assert_eq!(bench.next(), Report::Finished { reply: ONE, cut: true });
+    assert!(matches!(bench.next(), SpeechReport::Problem(e) if e.message().contains("fast")));
+    assert_eq!(bench.next(), SpeechReport::Finished { reply: ONE, cut: true });
     bench.end();
 }
 
@@ -358,13 +359,13 @@ fn a_loudspeaker_that_vanishes_in_mid_sentence_ends_the_reply_and_is_named() {
 fn a_reply_does_not_begin_over_somebody_who_is_still_speaking() {
     let mut bench = Bench::new(&[None]);
     let begun = Instant::now();
-    bench.floor.speech();
+    bench.turn_taking.note_speech();
     bench.reply(1, None, "Yes.");
     while begun.elapsed() < Duration::from_millis(400) {
-        bench.floor.speech();
+        bench.turn_taking.note_speech();
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert_eq!(bench.next(), Report::Started(ONE));
+    assert_eq!(bench.next(), SpeechReport::Started(ONE));
     assert!(begun.elapsed() > Duration::from_millis(800), "half a second after the last word: {:?}", begun.elapsed());
     bench.end();
 }

@@ -1,48 +1,52 @@
-//! From what lanes say to events: replies with their numbers and text, and sounds with their counts.
+//! From lane events to protocol events: replies with their numbers and text, sounds with their counts.
 
 use std::collections::BTreeMap;
 
 use crate::config::{Mode, Panel};
-use crate::lane::{Choice, Said};
+use crate::lane::{Choice, LaneEvent};
 use crate::model::knowledge;
 use crate::model::text::{StreamingText, Vocabulary};
 use crate::protocol::{Event, ReplyId, Stop};
 use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
 
-/// A sound that is named again within this time is the same one going on (a dog barks every second or two).
+/// Time within which a sound of the same name is another occurrence of one sound: 5 s, in samples (a dog barks every second or two).
 const SAME_SOUND_SAMPLES: u64 = 5 * SAMPLE_RATE_HZ as u64;
-/// Longest name of a sound (CONTRACT.md).
-const NAME_CHARS: usize = 80;
+/// Characters of a sound's name at most.
+const MAX_NAME_CHARS: usize = 80;
 
-/// The replies of a session.
+/// The replies and sounds of a session.
 #[derive(Debug, Default)]
-pub(super) struct Replies {
+pub(super) struct ReplyEvents {
     count: u64,
-    /// Those that are being given, by mode.
-    open: BTreeMap<String, Open>,
+    /// Replies in progress, by mode.
+    open: BTreeMap<String, OpenReply>,
+    /// Time of the last occurrence and number of occurrences, by name.
     sounds: BTreeMap<String, (StreamTime, u32)>,
 }
 
+/// A reply in progress.
 #[derive(Debug)]
-struct Open {
+struct OpenReply {
     reply: ReplyId,
     at: StreamTime,
     text: StreamingText,
 }
 
-impl Replies {
+impl ReplyEvents {
+    /// Returns the number of replies begun so far.
     pub(super) const fn count(&self) -> u64 {
         self.count
     }
 
+    /// Continues the numbering after `count` replies of another session.
     pub(super) const fn continue_from(&mut self, count: u64) {
         self.count = count;
     }
 
-    /// Reports what the lane of `mode` said.
-    pub(super) fn tell(&mut self, mode: &Mode, said: &Said, vocabulary: &Vocabulary, out: &mut Vec<Event>) {
-        match said {
-            Said::Decided { chunk, at, choice, margin } => out.push(Event::Decision {
+    /// Appends to `out` the protocol events for an event of the lane of `mode`.
+    pub(super) fn push(&mut self, mode: &Mode, event: &LaneEvent, vocabulary: &Vocabulary, out: &mut Vec<Event>) {
+        match event {
+            LaneEvent::Decided { chunk, at, choice, margin } => out.push(Event::Decision {
                 at: *at,
                 chunk: *chunk,
                 mode: mode.name.clone(),
@@ -50,20 +54,20 @@ impl Replies {
                 drained: *choice == Choice::Drained,
                 margin: Some(*margin),
             }),
-            Said::Started { chunk, at, emotion } => {
+            LaneEvent::Started { chunk, at, emotion } => {
                 self.count += 1;
                 let reply = ReplyId(self.count);
-                self.open.insert(mode.name.clone(), Open { reply, at: *at, text: StreamingText::default() });
+                self.open.insert(mode.name.clone(), OpenReply { reply, at: *at, text: StreamingText::default() });
                 out.push(Event::ReplyStarted { at: *at, reply, chunk: *chunk, mode: mode.name.clone(), emotion: *emotion });
             }
-            Said::Token(token) => {
+            LaneEvent::Token(token) => {
                 if let Some(open) = self.open.get_mut(&mode.name)
                     && let Some(text) = open.text.step(*token, vocabulary)
                 {
                     out.push(Event::ReplyText { at: open.at, reply: open.reply, mode: mode.name.clone(), text });
                 }
             }
-            Said::Finished(stop) => {
+            LaneEvent::Finished(stop) => {
                 if let Some(open) = self.open.remove(&mode.name) {
                     self.finish(mode, open, *stop, vocabulary, out);
                 }
@@ -71,14 +75,14 @@ impl Replies {
         }
     }
 
-    fn finish(&mut self, mode: &Mode, mut open: Open, stop: Stop, vocabulary: &Vocabulary, out: &mut Vec<Event>) {
+    fn finish(&mut self, mode: &Mode, mut open: OpenReply, stop: Stop, vocabulary: &Vocabulary, out: &mut Vec<Event>) {
         let (at, reply) = (open.at, open.reply);
         if let Some(text) = open.text.finish(vocabulary) {
             out.push(Event::ReplyText { at, reply, mode: mode.name.clone(), text });
         }
         let text = open.text.text().to_owned();
-        let as_said = || text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(NAME_CHARS).collect();
-        let name: String = knowledge::known_sound(&text).map_or_else(as_said, str::to_owned);
+        let shortened = || text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_NAME_CHARS).collect();
+        let name: String = knowledge::known_sound(&text).map_or_else(shortened, str::to_owned);
         out.push(Event::ReplyFinished {
             at,
             reply,
