@@ -21,11 +21,11 @@ use crossbeam_channel::bounded;
 use crate::audio::capture::CaptureSource;
 use crate::audio::echo::EchoPath;
 use crate::audio::file::FileSource;
-use crate::audio::paced::Paced;
-use crate::audio::playback::{FarSlot, Output, system_output};
-use crate::audio::stdin::StreamSource;
-use crate::audio::{Source, wav_out::WavOut};
-use crate::config::{Pace, Settings, SourceChoice};
+use crate::audio::playback::{AudioOutput, FarEndSlot, system_output};
+use crate::audio::realtime::RealtimeSource;
+use crate::audio::wav_stream::WavStreamSource;
+use crate::audio::{Source, wav_file::WavFileWriter};
+use crate::config::{FileSpeed, Settings, SourceChoice};
 use crate::error::Result;
 use crate::hub;
 use crate::model::Model;
@@ -36,7 +36,7 @@ use capture::{CaptureChannels, CaptureThread, CapturedSource, EchoHandling};
 use inference::{Channels, InferenceParts, InferenceThread, Recordings};
 use speech::{SpeechConfig, SpeechHandle, turn_taking::TurnTaking};
 
-pub use crate::hub::Shelf as Models;
+pub use crate::hub::ModelManager as Models;
 pub use handle::EngineHandle;
 pub use meters::{Meters, Readings};
 
@@ -59,7 +59,7 @@ const INTERRUPTIONS: usize = 1;
 /// The output and the voices that a session speaks with. Asked again for every speech thread that replaces a stalled one.
 pub struct SpeechBackend {
     /// Opens the output.
-    pub output: Box<dyn Fn() -> Box<dyn Output> + Send>,
+    pub output: Box<dyn Fn() -> Box<dyn AudioOutput> + Send>,
     /// Returns the voices for a choice, in order of preference.
     pub voices: Box<dyn Fn(VoiceChoice) -> Vec<Box<dyn Voice>> + Send>,
     /// Time that one step of a voice or output may take before the speech thread counts as stalled.
@@ -83,10 +83,10 @@ enum SourceTiming {
 }
 
 impl SourceTiming {
-    const fn of(pace: Pace) -> Self {
+    const fn of(pace: FileSpeed) -> Self {
         match pace {
-            Pace::Realtime => Self::Live,
-            Pace::Unthrottled => Self::Waits,
+            FileSpeed::Realtime => Self::Live,
+            FileSpeed::Unthrottled => Self::Waits,
         }
     }
 }
@@ -111,7 +111,7 @@ pub fn start_patiently(mut settings: Settings) -> Result<EngineHandle> {
     }
     #[cfg(feature = "mic")]
     if let SourceChoice::Microphone(device) = &settings.source {
-        let source = Box::new(CaptureSource::open_patiently(device, &settings.endurance.excluded_inputs));
+        let source = Box::new(CaptureSource::open_or_retry(device, &settings.long_running.excluded_inputs));
         let input = captured_source(&settings, source, 0.0, SourceTiming::Live);
         return start_threads(settings, input, SpeechBackend::default());
     }
@@ -122,7 +122,7 @@ pub fn start_patiently(mut settings: Settings) -> Result<EngineHandle> {
 ///
 /// # Errors
 /// As [`start`].
-pub fn start_hearing(settings: Settings, source: Box<dyn Source>, pace: Pace) -> Result<EngineHandle> {
+pub fn start_hearing(settings: Settings, source: Box<dyn Source>, pace: FileSpeed) -> Result<EngineHandle> {
     start_on(settings, source, pace, SpeechBackend::default())
 }
 
@@ -130,7 +130,7 @@ pub fn start_hearing(settings: Settings, source: Box<dyn Source>, pace: Pace) ->
 ///
 /// # Errors
 /// As [`start`].
-pub fn start_on(settings: Settings, source: Box<dyn Source>, pace: Pace, backend: SpeechBackend) -> Result<EngineHandle> {
+pub fn start_on(settings: Settings, source: Box<dyn Source>, pace: FileSpeed, backend: SpeechBackend) -> Result<EngineHandle> {
     let input = captured_source(&settings, source, 0.0, SourceTiming::of(pace));
     start_threads(settings, input, backend)
 }
@@ -145,7 +145,7 @@ fn start_threads(mut settings: Settings, input: CapturedSource, backend: SpeechB
     if settings.modes_on.is_empty() {
         settings.modes_on = inference::modes_in_real_time(&model)?;
     }
-    let recording = settings.save_audio.as_deref().map(WavOut::create).transpose()?;
+    let recording = settings.save_audio.as_deref().map(WavFileWriter::create).transpose()?;
     let (timing, source_name) = (input.timing, input.source.name());
     let meters = Arc::new(Meters::default());
     let (command_tx, commands) = bounded(COMMANDS);
@@ -154,7 +154,7 @@ fn start_threads(mut settings: Settings, input: CapturedSource, backend: SpeechB
     let (capture_tx, capture_commands) = bounded(CAPTURE_COMMANDS);
     let (interruption_tx, interruptions) = bounded(INTERRUPTIONS);
     let (heartbeat, monitor) = watchdog::Heartbeat::new();
-    let (far, turn_taking) = (FarSlot::default(), Arc::new(TurnTaking::default()));
+    let (far, turn_taking) = (FarEndSlot::default(), Arc::new(TurnTaking::default()));
     let echo = EchoPath::new(far.clone(), settings.voice);
     let echo_handling = EchoHandling { echo, turn_taking: Arc::clone(&turn_taking), interruptions: interruption_tx };
     let speech = SpeechHandle::start(SpeechConfig { backend, far, turn_taking }, settings.voice, settings.output.clone())?;
@@ -182,20 +182,20 @@ fn start_threads(mut settings: Settings, input: CapturedSource, backend: SpeechB
 }
 
 fn open_source(settings: &Settings) -> Result<CapturedSource> {
-    let at_speed = |source: Box<dyn Source>, gap_secs: f64, pace: Pace| {
-        let source = if pace == Pace::Realtime { Box::new(Paced::new(source)) } else { source };
+    let at_speed = |source: Box<dyn Source>, gap_secs: f64, pace: FileSpeed| {
+        let source = if pace == FileSpeed::Realtime { Box::new(RealtimeSource::new(source)) } else { source };
         captured_source(settings, source, gap_secs, SourceTiming::of(pace))
     };
     Ok(match &settings.source {
         SourceChoice::Microphone(device) => {
-            let source = Box::new(CaptureSource::open(device, &settings.endurance.excluded_inputs)?);
+            let source = Box::new(CaptureSource::open(device, &settings.long_running.excluded_inputs)?);
             captured_source(settings, source, 0.0, SourceTiming::Live)
         }
         SourceChoice::Files { paths, gap_secs, pace } => at_speed(Box::new(FileSource::open(paths)?), *gap_secs, *pace),
-        SourceChoice::Stdin { gap_secs, pace } => at_speed(Box::new(StreamSource::new(io::stdin(), "stdin")?), *gap_secs, *pace),
+        SourceChoice::Stdin { gap_secs, pace } => at_speed(Box::new(WavStreamSource::new(io::stdin(), "stdin")?), *gap_secs, *pace),
     })
 }
 
 fn captured_source(settings: &Settings, source: Box<dyn Source>, gap_secs: f64, timing: SourceTiming) -> CapturedSource {
-    CapturedSource { source, gap_secs, timing, excluded_inputs: settings.endurance.excluded_inputs.clone() }
+    CapturedSource { source, gap_secs, timing, excluded_inputs: settings.long_running.excluded_inputs.clone() }
 }

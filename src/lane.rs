@@ -10,7 +10,7 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::config::{CatchUp, Priority};
 use crate::model::token_ids::TokenIds;
-use crate::protocol::{Emotion, Stop};
+use crate::protocol::{Emotion, StopReason};
 use crate::time::{CHUNK_FEATURES, ChunkIdx, SAMPLE_RATE_HZ, StreamTime};
 
 use repetition::is_looping;
@@ -159,7 +159,7 @@ pub enum LaneEvent {
     /// A token of the reply's text.
     Token(u32),
     /// The reply has ended.
-    Finished(Stop),
+    Finished(StopReason),
 }
 
 /// What was decided on a chunk.
@@ -269,7 +269,7 @@ impl Lane {
         if token == self.ids.text_end {
             self.await_only(token);
             self.state = State::Listening;
-            said.push(LaneEvent::Finished(Stop::End));
+            said.push(LaneEvent::Finished(StopReason::End));
             return said;
         }
         tokens.push(token);
@@ -277,9 +277,9 @@ impl Lane {
             said.push(LaneEvent::Token(token));
         }
         let stop = if tokens.len() >= self.rules.reply_limit {
-            Some(Stop::Limit)
+            Some(StopReason::Limit)
         } else if self.rules.on_loop == OnLoop::Stop && is_looping(tokens) {
-            Some(Stop::Loop)
+            Some(StopReason::Loop)
         } else {
             None
         };
@@ -292,7 +292,7 @@ impl Lane {
     }
 
     /// Ends the reply that is being spoken, if one is.
-    pub fn cut(&mut self, stop: Stop) -> LaneEvents {
+    pub fn cut(&mut self, stop: StopReason) -> LaneEvents {
         let mut said = LaneEvents::new();
         let State::Speaking { chunk, at, announced, .. } = self.state else { return said };
         if announced == Announced::NotYet {

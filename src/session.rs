@@ -13,12 +13,12 @@ mod replies;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::config::{CatchUp, Clip, ContextChoice, Mode, Panel, SamplingChoice};
+use crate::config::{CatchUp, ContextChoice, InstructionClip, Mode, Panel, SamplingChoice};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lane::{CHUNK_ROWS, CHUNKS_PER_PASS, Goal, Lane, LaneConfig, OnLoop};
 use crate::model::Model;
 use crate::model::sampler::Sampler;
-use crate::protocol::{Event, Stop};
+use crate::protocol::{Event, StopReason};
 use crate::time::{ChunkIdx, SAMPLE_RATE_HZ, StreamTime};
 use lanes::{SessionLane, Switch};
 use prompt::PromptCache;
@@ -179,7 +179,7 @@ impl Session {
     pub fn switch_off(&mut self, name: &str, now: StreamTime, out: &mut Vec<Event>) {
         for at in 0..self.lanes.len() {
             if self.lanes[at].mode.name == name && self.lanes[at].switch == Switch::On {
-                self.cut_lane(at, Stop::Cut, out);
+                self.cut_lane(at, StopReason::Cut, out);
                 self.lanes[at].switch = Switch::Off(now);
             }
         }
@@ -189,7 +189,7 @@ impl Session {
     pub fn remove(&mut self, name: &str, out: &mut Vec<Event>) {
         for at in (0..self.lanes.len()).rev() {
             if self.lanes[at].mode.name == name {
-                self.cut_lane(at, Stop::Cut, out);
+                self.cut_lane(at, StopReason::Cut, out);
                 self.lanes.remove(at);
             }
         }
@@ -251,7 +251,7 @@ impl Session {
     /// When computing fails.
     pub fn roll_back(&mut self) -> Result<()> {
         for lane in &mut self.lanes {
-            self.model.keep(&mut lane.cache, &[Range { start: 0, end: lane.context.positions() }])?;
+            self.model.compact(&mut lane.cache, &[Range { start: 0, end: lane.context.positions() }])?;
         }
         Ok(())
     }
@@ -261,7 +261,7 @@ impl Session {
         for at in 0..self.lanes.len() {
             let lane = &self.lanes[at];
             if lane.lane.is_speaking() {
-                self.cut_lane(at, Stop::Cut, out);
+                self.cut_lane(at, StopReason::Cut, out);
             } else if let Some(next) = self.queue.from(lane.next).next().map(|encoded| encoded.meta.chunk.next()) {
                 self.lanes[at].next = next;
             }
@@ -271,7 +271,7 @@ impl Session {
     /// Cuts every reply.
     pub fn cut_replies(&mut self, out: &mut Vec<Event>) {
         for at in 0..self.lanes.len() {
-            self.cut_lane(at, Stop::Cut, out);
+            self.cut_lane(at, StopReason::Cut, out);
         }
     }
 
@@ -330,7 +330,7 @@ pub fn dialog_mode() -> Mode {
     Mode {
         name: "dialog".into(),
         instruction: None,
-        clip: Clip::None,
+        clip: InstructionClip::None,
         panel: Panel::Conversation,
         catch_up: CatchUp::Drain,
         eagerness: 0.0,

@@ -12,15 +12,15 @@ use serde_json::json;
 
 use crate::audio::chunker::{Chunk, Chunker};
 use crate::audio::file::{FileSource, expand_sequence};
-use crate::audio::{Heard, Source, read_file};
+use crate::audio::{Source, SourceEvent, read_file};
 use crate::config::modes::{self, Language};
 use crate::config::{ComputeDevice, Paths, Precision, Priority, SamplingChoice, TraceOptions, TracePath};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub;
 use crate::lane::{Ask, ChunkMeta, Follows, Goal, OnLoop};
-use crate::mel::{self, LogMelChunk, MaxOver};
+use crate::mel::{self, LogMelChunk, MaxWindow};
 use crate::model::sampler::argmax;
-use crate::model::{Model, Named, save_named};
+use crate::model::{Model, TensorData, save_tensors};
 use crate::session::EncodedChunk;
 use crate::session::front_end::FrontEnd;
 use crate::session::prompt::PromptCache;
@@ -104,7 +104,7 @@ impl Tracer {
     fn segment(&mut self, samples: &[f32], pending: usize) -> Result<()> {
         self.session.begin_segment();
         let mut budget = OFFLINE_CALLS.saturating_sub(pending);
-        for chunk in mel::whole(samples) {
+        for chunk in mel::recording_chunks(samples) {
             if self.mel_first.len() * CHUNK_FRAMES < MEL_FIRST_FRAMES {
                 self.mel_first.push(chunk.clone());
             }
@@ -126,18 +126,18 @@ impl Tracer {
     /// What the microphone path computes: the same front_end, the log-mel maximum over everything heard.
     fn live(&mut self, files: &[std::path::PathBuf]) -> Result<()> {
         let mut source = FileSource::open(files)?;
-        let (mut chunker, mut front_end) = (Chunker::new(), FrontEnd::new(MaxOver::Everything, None));
-        let mut mel = mel::LogMel::new(MaxOver::Everything);
+        let (mut chunker, mut front_end) = (Chunker::new(), FrontEnd::new(MaxWindow::WholeStream, None));
+        let mut mel = mel::LogMel::new(MaxWindow::WholeStream);
         let (mut samples, mut cut) = (Vec::new(), Vec::<Chunk>::new());
         loop {
             samples.clear();
             let heard = source.next(&mut samples)?;
             match heard {
-                Heard::Samples(_) => chunker.push(&samples, &mut cut),
-                Heard::EndOfFile => chunker.end_of_file(&mut cut),
-                Heard::Trouble(error) => return Err(error),
-                Heard::End => return Ok(()),
-                Heard::Nothing | Heard::Gap { .. } | Heard::InputChanged { .. } => {}
+                SourceEvent::Samples(_) => chunker.push(&samples, &mut cut),
+                SourceEvent::EndOfFile => chunker.end_of_file(&mut cut),
+                SourceEvent::Problem(error) => return Err(error),
+                SourceEvent::End => return Ok(()),
+                SourceEvent::Nothing | SourceEvent::Gap { .. } | SourceEvent::InputChanged { .. } => {}
             }
             for chunk in cut.drain(..).collect::<VecDeque<_>>() {
                 if self.mel_first.len() * CHUNK_FRAMES < MEL_FIRST_FRAMES {
@@ -192,14 +192,14 @@ impl Tracer {
             }
         }
         let tensors = [
-            ("features", Named::F32(&self.features, vec![chunks, CHUNK_FEATURES, n_embd])),
-            ("logits", Named::F32(&logits, vec![calls, width])),
-            ("tokens", Named::I64(whole(|c| i64::from(c.token)), vec![calls])),
-            ("state", Named::I64(whole(|c| i64::from(c.goal == Goal::Speak)), vec![calls])),
-            ("chunk", Named::I64(whole(|c| c.chunk.0 as i64), vec![calls])),
-            ("mel_first", Named::F32(&mel_first, vec![mel::N_MELS, frames])),
+            ("features", TensorData::F32(&self.features, vec![chunks, CHUNK_FEATURES, n_embd])),
+            ("logits", TensorData::F32(&logits, vec![calls, width])),
+            ("tokens", TensorData::I64(whole(|c| i64::from(c.token)), vec![calls])),
+            ("state", TensorData::I64(whole(|c| i64::from(c.goal == Goal::Speak)), vec![calls])),
+            ("chunk", TensorData::I64(whole(|c| c.chunk.0 as i64), vec![calls])),
+            ("mel_first", TensorData::F32(&mel_first, vec![mel::N_MELS, frames])),
         ];
-        save_named(&tensors, out)?;
+        save_tensors(&tensors, out)?;
         let beside = out.with_extension("json");
         let json = json!({ "prefix": self.prefix, "text": self.texts() });
         std::fs::write(&beside, format!("{json:#}\n")).map_err(|e| Error::at(ErrorKind::Output, &beside, e))

@@ -10,10 +10,10 @@ use std::process::{Command as Process, Output, Stdio};
 use std::time::Duration;
 
 use hearken::config::{Existing, ExportForm, HistoryPrefs, Paths};
-use hearken::export::Form;
-use hearken::history::{Answer, Desk, Keeping, News, Outlets, Question, Recorder, Store};
+use hearken::export::DocumentFormat;
+use hearken::history::{HistoryQuery, HistoryReader, Keeping, News, Outlets, QueryResult, Recorder, Store};
 use hearken::protocol::{Command, Event};
-use hearken::transcript::Shown;
+use hearken::transcript::Panel;
 use history_bench::{Bench, at, said, started, within};
 
 const KEEP: HistoryPrefs = HistoryPrefs { keep: true, days: 30, audio: false };
@@ -26,10 +26,10 @@ fn what_is_heard_is_on_the_disk_half_a_second_later() {
     }
     // The promise is a second; a busy machine gets some more.
     within(Duration::from_secs(3), || bench.found("brown fox") == 1);
-    let session = bench.recorder.standing().session.unwrap();
+    let session = bench.recorder.status().session.unwrap();
     let events = bench.store().events(session).unwrap().unwrap();
     assert_eq!(events.iter().map(|(_, event)| event).collect::<Vec<_>>(), [&started(), &said(3, "the quick brown fox")]);
-    assert_eq!(bench.recorder.standing().keeping, Keeping::On);
+    assert_eq!(bench.recorder.status().keeping, Keeping::On);
 }
 
 #[test]
@@ -56,17 +56,17 @@ fn nothing_is_kept_when_the_user_does_not_want_it_and_a_session_begins_where_tha
     bench.tap.note(&started());
     bench.tap.note(&said(3, "not for the record"));
     std::thread::sleep(Duration::from_secs(1));
-    assert!(!bench.paths.history_file().exists() && bench.recorder.standing().keeping == Keeping::Off);
+    assert!(!bench.paths.history_file().exists() && bench.recorder.status().keeping == Keeping::Off);
     bench.recorder.choose(KEEP);
-    within(Duration::from_secs(3), || bench.recorder.standing().keeping == Keeping::On);
+    within(Duration::from_secs(3), || bench.recorder.status().keeping == Keeping::On);
     bench.tap.note(&said(30, "for the record"));
     within(Duration::from_secs(3), || bench.found("for the record") == 1);
-    let session = bench.recorder.standing().session.unwrap();
+    let session = bench.recorder.status().session.unwrap();
     let events = bench.store().events(session).unwrap().unwrap();
     assert!(matches!(&events[0].1, Event::SessionStarted { source, at: begun, .. } if source == "mic" && *begun == at(30)), "{events:?}");
     assert_eq!(bench.found("not for"), 0);
     bench.recorder.choose(HistoryPrefs { keep: false, ..KEEP });
-    within(Duration::from_secs(3), || bench.recorder.standing().keeping == Keeping::Off);
+    within(Duration::from_secs(3), || bench.recorder.status().keeping == Keeping::Off);
     bench.tap.note(&said(60, "off again"));
     bench.end();
     assert_eq!((bench.found("off again"), bench.found("for the record")), (0, 1), "what was kept stays");
@@ -83,11 +83,11 @@ fn a_locked_history_is_said_once_and_nothing_that_is_heard_meanwhile_is_lost() {
     for n in 1..=20 {
         bench.tap.note(&said(10 * n, &format!("during the lock {n}")));
     }
-    within(Duration::from_secs(15), || matches!(bench.recorder.standing().keeping, Keeping::Failing(_)));
-    let Keeping::Failing(why) = bench.recorder.standing().keeping else { panic!("it goes on failing") };
+    within(Duration::from_secs(15), || matches!(bench.recorder.status().keeping, Keeping::Failing(_)));
+    let Keeping::Failing(why) = bench.recorder.status().keeping else { panic!("it goes on failing") };
     assert!(why.contains("another program holds the history: close it"), "{why}");
     lock.execute_batch("ROLLBACK").unwrap();
-    within(Duration::from_secs(15), || bench.recorder.standing().keeping == Keeping::On);
+    within(Duration::from_secs(15), || bench.recorder.status().keeping == Keeping::On);
     assert_eq!(bench.recorder.news(), [News::Trouble(why), News::KeptAgain]);
     bench.end();
     assert_eq!(bench.found("during the lock"), 20);
@@ -100,7 +100,7 @@ fn a_history_that_cannot_be_opened_is_said_once_and_listening_goes_on() {
     let mut bench = Bench::start_in(home, KEEP);
     bench.tap.note(&started());
     bench.tap.note(&said(1, "words"));
-    within(Duration::from_secs(5), || matches!(bench.recorder.standing().keeping, Keeping::Failing(_)));
+    within(Duration::from_secs(5), || matches!(bench.recorder.status().keeping, Keeping::Failing(_)));
     std::thread::sleep(Duration::from_millis(2_500));
     let news = bench.recorder.news();
     assert!(matches!(news.as_slice(), [News::Trouble(why)] if why.contains("cannot be opened")), "{news:?}");
@@ -192,10 +192,10 @@ fn sound_is_recorded_only_when_asked_and_goes_with_its_session() {
     bench.tap.note(&started());
     bench.tap.note(&said(1, "on the record"));
     within(Duration::from_secs(3), || bench.found("on the record") == 1);
-    assert!(bench.commands.try_recv().is_err() && bench.recorder.standing().recording.is_none());
+    assert!(bench.commands.try_recv().is_err() && bench.recorder.status().recording.is_none());
     bench.recorder.choose(HistoryPrefs { audio: true, ..KEEP });
     let Command::RecordTo(path) = bench.commands.recv_timeout(Duration::from_secs(3)).unwrap() else { panic!("a recording") };
-    within(Duration::from_secs(3), || bench.recorder.standing().recording.as_ref() == Some(&path));
+    within(Duration::from_secs(3), || bench.recorder.status().recording.as_ref() == Some(&path));
     fs::write(&path, vec![1_u8; 16_000 * 4 * 2]).unwrap();
     bench.recorder.forget_last(Duration::from_millis(500));
     assert_eq!(bench.commands.recv_timeout(Duration::from_secs(3)).unwrap(), Command::StopRecording);
@@ -205,7 +205,7 @@ fn sound_is_recorded_only_when_asked_and_goes_with_its_session() {
     assert!(bytes.iter().rev().take(1_000).all(|byte| *byte == 0) && bytes[..1_000].iter().all(|byte| *byte == 1), "its end is silent");
     bench.recorder.choose(KEEP);
     assert_eq!(bench.commands.recv_timeout(Duration::from_secs(3)).unwrap(), Command::StopRecording);
-    let session = bench.recorder.standing().session.unwrap();
+    let session = bench.recorder.status().session.unwrap();
     bench.end();
     assert_eq!(bench.store().session(session).unwrap().unwrap().recordings, 2);
     assert_eq!(bench.hearken(&["delete", &session.to_string()]).status.code(), Some(0));
@@ -218,7 +218,7 @@ fn a_thread_that_panics_is_told_once_loses_nothing_and_stays_down_when_it_falls_
     let paths = Paths::inside(home.path());
     // An engine that panics where sound is to be recorded, in the middle of keeping.
     let outlets = Outlets { command: Box::new(|_| panic!("the engine's end fails")), changed: Box::new(|| ()) };
-    let shown = [("transcribe".to_owned(), Shown::Transcript)];
+    let shown = [("transcribe".to_owned(), Panel::Transcript)];
     let recorder = Recorder::start(&paths, HistoryPrefs { audio: true, ..KEEP }, shown.into(), outlets);
     let tap = recorder.tap();
     tap.note(&started());
@@ -227,7 +227,7 @@ fn a_thread_that_panics_is_told_once_loses_nothing_and_stays_down_when_it_falls_
         n += 10;
         tap.note(&said(n, "words that are kept"));
         std::thread::sleep(Duration::from_millis(300));
-        matches!(recorder.standing().keeping, Keeping::Failing(_))
+        matches!(recorder.status().keeping, Keeping::Failing(_))
     });
     let news = recorder.news();
     let told = |what: &str| news.iter().filter(|piece| matches!(piece, News::Trouble(why) if why.contains(what))).count();
@@ -245,41 +245,42 @@ fn a_desk_answers_in_order_and_says_what_hinders() {
     bench.tap.note(&started());
     bench.tap.note(&said(1, "今天天气很好"));
     bench.end();
-    let desk = Desk::open(&bench.paths, || ());
+    let reader = HistoryReader::start(&bench.paths, || ());
     let next = || {
         let mut answer = None;
         within(Duration::from_secs(5), || {
-            answer = desk.answer();
+            answer = reader.try_recv();
             answer.is_some()
         });
         answer.unwrap()
     };
     let out = bench.home.path().join("out.srt");
-    let export = |existing| Question::Export { session: 1, form: ExportForm::Document(Form::Srt), path: out.clone(), existing };
+    let export =
+        |existing| HistoryQuery::Export { session: 1, form: ExportForm::Document(DocumentFormat::Srt), path: out.clone(), existing };
     for question in [
-        Question::Sessions,
-        Question::Search("天气".into()),
-        Question::Rename(1, "weather".into()),
-        Question::Open(1),
+        HistoryQuery::Sessions,
+        HistoryQuery::Search("天气".into()),
+        HistoryQuery::Rename(1, "weather".into()),
+        HistoryQuery::Open(1),
         export(Existing::Kept),
         export(Existing::Kept),
         export(Existing::Replaced),
-        Question::Open(9),
-        Question::Delete(1),
-        Question::Sessions,
+        HistoryQuery::Open(9),
+        HistoryQuery::Delete(1),
+        HistoryQuery::Sessions,
     ] {
-        assert!(desk.ask(question));
+        assert!(reader.request(question));
     }
-    assert!(matches!(next(), Answer::Sessions(sessions) if sessions.len() == 1 && sessions[0].first == "今天天气很好"));
-    assert!(matches!(next(), Answer::Found { text, lines } if text == "天气" && lines.len() == 1 && lines[0].at == at(0)));
-    assert!(matches!(next(), Answer::Changed));
-    assert!(matches!(next(), Answer::Opened(opened) if opened.session.name == "weather" && opened.transcript.utterances.len() == 1));
-    assert!(matches!(next(), Answer::Exported(path) if fs::read_to_string(&path).unwrap().contains("今天天气很好")));
-    assert!(matches!(next(), Answer::Exists(path) if path == out));
-    assert!(matches!(next(), Answer::Exported(_)));
-    assert!(matches!(next(), Answer::Failed(why) if why.contains("there is no session 9")));
-    assert!(matches!(next(), Answer::Changed));
-    assert!(matches!(next(), Answer::Sessions(sessions) if sessions.is_empty()));
+    assert!(matches!(next(), QueryResult::Sessions(sessions) if sessions.len() == 1 && sessions[0].first == "今天天气很好"));
+    assert!(matches!(next(), QueryResult::Found { text, lines } if text == "天气" && lines.len() == 1 && lines[0].at == at(0)));
+    assert!(matches!(next(), QueryResult::Changed));
+    assert!(matches!(next(), QueryResult::Opened(opened) if opened.session.name == "weather" && opened.transcript.utterances.len() == 1));
+    assert!(matches!(next(), QueryResult::Exported(path) if fs::read_to_string(&path).unwrap().contains("今天天气很好")));
+    assert!(matches!(next(), QueryResult::Exists(path) if path == out));
+    assert!(matches!(next(), QueryResult::Exported(_)));
+    assert!(matches!(next(), QueryResult::Failed(why) if why.contains("there is no session 9")));
+    assert!(matches!(next(), QueryResult::Changed));
+    assert!(matches!(next(), QueryResult::Sessions(sessions) if sessions.is_empty()));
 }
 
 fn text(bytes: &[u8]) -> String {

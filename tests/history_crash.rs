@@ -17,15 +17,15 @@ use hearken::config::{Cli, HistoryPrefs, Paths, Request, Stdout};
 use hearken::history::{Outlets, Recorder, Store};
 use hearken::protocol::{Event, ReplyId};
 use hearken::time::ChunkIdx;
-use hearken::transcript::{Shown, Transcript};
+use hearken::transcript::{Panel, Transcript};
 use history_bench::{at, hearken, said, started};
 
 const INSIDE: &str = "HEARKEN_TEST_KEEPS_IN";
 const LIMIT: Duration = Duration::from_secs(120);
 
-fn shown() -> BTreeMap<String, Shown> {
-    let modes = [("dialog", Shown::Conversation), ("transcribe", Shown::Transcript), ("translate", Shown::Translation)];
-    modes.into_iter().chain([("sounds", Shown::Sounds)]).map(|(mode, shown)| (mode.to_owned(), shown)).collect()
+fn shown() -> BTreeMap<String, Panel> {
+    let modes = [("dialog", Panel::Conversation), ("transcribe", Panel::Transcript), ("translate", Panel::Translation)];
+    modes.into_iter().chain([("sounds", Panel::Sounds)]).map(|(mode, shown)| (mode.to_owned(), shown)).collect()
 }
 
 /// What was shown on a screen, and since when.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use hearken::config::modes::{Language, builtin};
 use hearken::config::{ComputeDevice, ContextChoice, Paths, Precision, Priority, SamplingChoice};
 use hearken::lane::{Ask, ChunkMeta, Follows};
-use hearken::mel::{LogMel, MaxOver};
+use hearken::mel::{LogMel, MaxWindow};
 use hearken::model::{Features, Input, Model, Read, Segment};
 use hearken::session::EncodedChunk;
 use hearken::session::prompt::PromptCache;
@@ -74,7 +74,7 @@ fn computing(model: &Model) -> Features {
     const WINDOW: usize = 2_048;
     let samples: [f32; CHUNK_SAMPLES] = std::array::from_fn(|n| 0.1 * ((n * n % 977) as f32 / 488.0 - 1.0));
     let ids = model.ids();
-    let mut log_mel = LogMel::new(MaxOver::Newest45Secs);
+    let mut log_mel = LogMel::new(MaxWindow::Last45Secs);
     let mut caches = [model.new_cache(), model.new_cache()];
     caches.iter_mut().for_each(|cache| cache.reserve(WINDOW));
     let (mut costs, mut newest) = (Vec::new(), None);
@@ -85,7 +85,7 @@ fn computing(model: &Model) -> Features {
         let mut segments: Vec<Segment<'_>> = Vec::new();
         for cache in &mut caches {
             if cache.positions() + 13 > WINDOW {
-                model.keep(cache, &[0..40, 600..cache.positions()]).unwrap();
+                model.compact(cache, &[0..40, 600..cache.positions()]).unwrap();
             }
             let inputs = smallvec![
                 Input::Token(ids.keep_silence),

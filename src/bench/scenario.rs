@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use super::{noise, peak_rss_mb, round};
 use crate::audio::chunker::Chunk;
-use crate::config::{BenchOptions, Clip, ContextChoice, Mode, Paths, SamplingChoice, Scenario, modes};
+use crate::config::{BenchOptions, ContextChoice, InstructionClip, Mode, Paths, SamplingChoice, Scenario, modes};
 use crate::error::Result;
 use crate::lane::OnLoop;
-use crate::mel::{MaxOver, QuietGate};
+use crate::mel::{MaxWindow, QuietGate};
 use crate::model::Model;
 use crate::protocol::{Event, Language};
 use crate::session::front_end::FrontEnd;
@@ -77,7 +77,7 @@ fn modes_of(scenario: Scenario, lanes: usize) -> Result<Vec<Mode>> {
     all.sort_by_key(|mode| mode.name != first);
     all.truncate(lanes.max(1));
     // The spoken instruction is fed before a session begins and does not count here.
-    all.iter_mut().for_each(|mode| mode.clip = Clip::None);
+    all.iter_mut().for_each(|mode| mode.clip = InstructionClip::None);
     Ok(all)
 }
 
@@ -111,7 +111,7 @@ impl<'a> Play<'a> {
         }
         let gate = (scenario == Scenario::Quiet).then(QuietGate::default);
         let speaker = modes.first().map(|mode| mode.name.clone()).unwrap_or_default();
-        let mut front_end = FrontEnd::new(MaxOver::Newest45Secs, gate);
+        let mut front_end = FrontEnd::new(MaxWindow::Last45Secs, gate);
         // A quiet minute begins when the gate has come to know the room.
         for at in 0..if scenario == Scenario::Quiet { CHUNKS } else { 0 } {
             if front_end.step(&chunk(scenario, at), model)?.gate_moved == Some(false) {

@@ -15,10 +15,10 @@ use super::retry_policy::{FailureAction, Notify, RetryPolicy};
 use super::speech::turn_taking::TurnTaking;
 use crate::audio::capture::CaptureSource;
 use crate::audio::chunker::{Chunk, Chunker};
-use crate::audio::echo::{EchoPath, Noticed};
-use crate::audio::{Heard, Source};
+use crate::audio::echo::{EchoPath, VoiceActivity};
+use crate::audio::{Source, SourceEvent};
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::{DeviceChoice, GapCause, VoiceConduct};
+use crate::protocol::{DeviceChoice, GapCause, VoiceSettings};
 use crate::supervise::panic_text;
 use crate::time::StreamTime;
 use chunk_queue::{ChunkSender, PushOutcome};
@@ -67,7 +67,7 @@ pub(super) enum CaptureCommand {
     Pause,
     Resume,
     Switch(DeviceChoice),
-    Voice(VoiceConduct),
+    Voice(VoiceSettings),
     Stop,
 }
 
@@ -89,10 +89,10 @@ impl EchoHandling {
     /// Removes the echo of Hearken's own voice from `samples` and notes people who speak.
     fn process(&mut self, samples: &mut Vec<f32>) {
         let noticed = self.echo.step(samples);
-        if noticed != Noticed::Nothing {
+        if noticed != VoiceActivity::Inactive {
             self.turn_taking.note_speech();
         }
-        if noticed == Noticed::Interruption {
+        if noticed == VoiceActivity::BargeIn {
             // A full channel means that an interruption is waiting already.
             let _ = self.interruptions.try_send(());
         }
@@ -164,7 +164,7 @@ impl CaptureThread {
         let heard = self.input.source.next(&mut self.samples);
         let at = self.chunker.now();
         match heard {
-            Ok(Heard::Samples(_)) => {
+            Ok(SourceEvent::Samples(_)) => {
                 self.show_level();
                 // Only a live source hears the room that Hearken speaks into.
                 if self.input.timing == SourceTiming::Live {
@@ -173,20 +173,22 @@ impl CaptureThread {
                 self.chunker.push(&self.samples, &mut self.cut);
                 self.send_chunks();
             }
-            Ok(Heard::Nothing) => {}
-            Ok(Heard::Gap { samples, cause }) => {
+            Ok(SourceEvent::Nothing) => {}
+            Ok(SourceEvent::Gap { samples, cause }) => {
                 self.echo_handling.echo.gap(samples);
                 let from = self.chunker.gap(samples);
                 self.send(Captured::Gap { at: self.chunker.now(), from, samples, cause });
             }
-            Ok(Heard::InputChanged { device, rate_hz, channels }) => self.send(Captured::InputChanged { at, device, rate_hz, channels }),
-            Ok(Heard::EndOfFile) => {
+            Ok(SourceEvent::InputChanged { device, rate_hz, channels }) => {
+                self.send(Captured::InputChanged { at, device, rate_hz, channels })
+            }
+            Ok(SourceEvent::EndOfFile) => {
                 self.chunker.end_of_file(&mut self.cut);
                 self.chunker.silence(self.input.gap_secs, &mut self.cut);
                 self.send_chunks();
             }
-            Ok(Heard::Trouble(error)) => self.send(Captured::Problem { at, error }),
-            Ok(Heard::End) => self.end(None),
+            Ok(SourceEvent::Problem(error)) => self.send(Captured::Problem { at, error }),
+            Ok(SourceEvent::End) => self.end(None),
             Err(error) => self.end(Some(error)),
         }
     }
@@ -218,7 +220,7 @@ impl CaptureThread {
                 CaptureCommand::Resume if self.state == CaptureState::Paused => self.resume(),
                 CaptureCommand::Switch(device) => self.switch(&device),
                 CaptureCommand::Voice(conduct) => {
-                    self.echo_handling.echo.follow(conduct);
+                    self.echo_handling.echo.configure(conduct);
                     Ok(())
                 }
                 CaptureCommand::Pause | CaptureCommand::Resume | CaptureCommand::Stop => Ok(()),

@@ -27,10 +27,10 @@ use super::speech::{SpeechHandle, SpeechReport};
 use super::watchdog::Heartbeat;
 use super::{ENCODED_CHUNKS, SourceTiming};
 use crate::audio::chunker::Chunk;
-use crate::config::clock::now_ms;
+use crate::clock::now_ms;
 use crate::config::{Settings, SourceChoice};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mel::{MaxOver, QuietGate};
+use crate::mel::{MaxWindow, QuietGate};
 use crate::model::Model;
 use crate::protocol::{Command, Event, PROTOCOL, Severity};
 use crate::session::front_end::{EncodedChunks, FrontEnd};
@@ -151,7 +151,7 @@ impl InferenceThread {
     /// When a prompt cache cannot be made or does not fit.
     pub(super) fn new(parts: InferenceParts) -> Result<Self> {
         let InferenceParts { settings, model, source_name, timing, channels, meters, recordings, heartbeat, early_problem, speech } = parts;
-        let mut session = Session::new(Arc::clone(&model), SessionConfig::product(settings.sampling, settings.endurance.context))?;
+        let mut session = Session::new(Arc::clone(&model), SessionConfig::product(settings.sampling, settings.long_running.context))?;
         let mut prompts = BTreeMap::new();
         for name in &settings.modes_on {
             let mode = find_mode(&settings.modes, name)?;
@@ -159,8 +159,8 @@ impl InferenceThread {
             session.switch_on(mode, &prompt)?;
             prompts.insert(name.clone(), prompt);
         }
-        let gate = settings.gate.then(|| QuietGate::new(settings.endurance.sensitivity));
-        let overload = Overload::new(settings.endurance.rest_first.clone());
+        let gate = settings.gate.then(|| QuietGate::new(settings.long_running.sensitivity));
+        let overload = Overload::new(settings.long_running.rest_first.clone());
         let (worker_tx, worker_results) = bounded(workers::RESULTS);
         Ok(Self {
             settings,
@@ -171,7 +171,7 @@ impl InferenceThread {
             meters,
             heartbeat,
             session,
-            front_end: FrontEnd::new(MaxOver::Newest45Secs, gate),
+            front_end: FrontEnd::new(MaxWindow::Last45Secs, gate),
             prompts,
             awaited: BTreeSet::new(),
             worker_results,
@@ -377,7 +377,7 @@ impl InferenceThread {
         self.meters.show_chunk_cost(cost_ms);
         self.costs.push(cost_ms);
         self.shed_load();
-        if self.settings.reports.timing {
+        if self.settings.event_options.timing {
             let lag_ms = f64::from(self.lag_secs()) * 1e3;
             self.out.push(Event::Timing { at: chunk.end, chunk: chunk.index, mel_ms, encode_ms, decode_ms, lag_ms });
         }
@@ -444,7 +444,7 @@ impl InferenceThread {
 
     /// Sends the events of this turn, less the reports that were not asked for. A receiver that is gone ends the session.
     fn send_events(&mut self) {
-        let reports = self.settings.reports;
+        let reports = self.settings.event_options;
         for mut event in self.out.drain(..) {
             if let Event::Decision { margin, .. } = &mut event {
                 if !reports.decisions {

@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 
 use super::watchdog::Heartbeat;
-use crate::audio::playback::{Flow, Player};
+use crate::audio::playback::{Player, PumpStatus};
 use crate::error::{Error, ErrorKind};
-use crate::protocol::{DeviceChoice, Emotion, ReplyId, VoiceChoice, VoiceConduct};
-use crate::speech::sentences::Sentences;
-use crate::speech::{Manner, NullVoice, Spoken, Tongue, Utterance, Voice, Words, spoken_form, system_voices};
+use crate::protocol::{DeviceChoice, Emotion, ReplyId, VoiceChoice, VoiceSettings};
+use crate::speech::sentences::SentenceSplitter;
+use crate::speech::{Language, NullVoice, Prosody, SpeechText, Utterance, UtteranceEvent, Voice, spoken_form, system_voices};
 use crate::supervise::{Restart, RestartPolicy};
 use turn_taking::{TurnTaking, may_begin};
 
@@ -54,7 +54,7 @@ pub(super) enum SpeechCommand {
     /// Drop every reply.
     Cut,
     /// Use these voice settings from now on.
-    Conduct(VoiceConduct),
+    Conduct(VoiceSettings),
     /// Play on this output from now on.
     Output(DeviceChoice),
 }
@@ -85,7 +85,7 @@ struct SpeechThread {
     channels: Channels,
     player: Player,
     turn_taking: Arc<TurnTaking>,
-    conduct: VoiceConduct,
+    conduct: VoiceSettings,
     /// Voices in order of preference, each with its failures in a row.
     voices: Vec<(Box<dyn Voice>, u32)>,
     /// Replies in order; the first is being spoken.
@@ -101,13 +101,13 @@ struct SpeechThread {
 struct SpokenReply {
     reply: ReplyId,
     emotion: Option<Emotion>,
-    splitter: Sentences,
+    splitter: SentenceSplitter,
     /// Complete sentences that are not yet spoken.
     sentences: VecDeque<String>,
     complete: bool,
     started: bool,
     /// Language of the newest sentence.
-    language: Tongue,
+    language: Language,
     begun: Instant,
     current: Option<SpokenSentence>,
 }
@@ -155,7 +155,7 @@ impl SpeechThread {
         channels: Channels,
         player: Player,
         turn_taking: Arc<TurnTaking>,
-        conduct: VoiceConduct,
+        conduct: VoiceSettings,
         voices: Vec<Box<dyn Voice>>,
         heartbeat: Arc<Heartbeat>,
     ) -> Self {
@@ -209,7 +209,7 @@ impl SpeechThread {
                 self.obey(command);
                 self.heartbeat.end();
             }
-            Err(RecvTimeoutError::Timeout) if outcome == StepOutcome::Rest => self.player.rest(),
+            Err(RecvTimeoutError::Timeout) if outcome == StepOutcome::Rest => self.player.close_if_idle(),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => self.closed = true,
         }
@@ -280,16 +280,16 @@ impl SpeechThread {
         }
         if self.replies.is_empty() && self.player.is_cut() {
             // The interruption came after the end of the last reply.
-            self.player.settle();
+            self.player.finish_cut();
         }
         let new = SpokenReply {
             reply,
             emotion,
-            splitter: Sentences::default(),
+            splitter: SentenceSplitter::default(),
             sentences: VecDeque::new(),
             complete: false,
             started: false,
-            language: Tongue::English,
+            language: Language::English,
             begun: Instant::now(),
             current: None,
         };
@@ -326,8 +326,8 @@ impl SpeechThread {
             }
         }
         match self.player.pump() {
-            Ok(Flow::Hungry) => {}
-            Ok(Flow::Full) => return StepOutcome::Wait,
+            Ok(PumpStatus::NeedsMore) => {}
+            Ok(PumpStatus::Full) => return StepOutcome::Wait,
             Err(error) => {
                 self.report_once(OUTPUT, error);
                 if !self.player.is_open() {
@@ -353,10 +353,10 @@ impl SpeechThread {
 
     fn begin_sentence(&mut self, sentence: &str) {
         let Some(first) = self.replies.front_mut() else { return };
-        first.language = Tongue::of(sentence).unwrap_or(first.language);
+        first.language = Language::of_text(sentence).unwrap_or(first.language);
         let text = spoken_form(sentence, first.language);
         if !text.is_empty() {
-            let text = Words { text, tongue: first.language, manner: Manner::of(first.emotion, self.conduct.speed) };
+            let text = SpeechText { text, language: first.language, prosody: Prosody::new(first.emotion, self.conduct.speed) };
             self.speak(text, 0);
         }
     }
@@ -392,9 +392,9 @@ impl SpeechThread {
         let Some(sentence) = &mut first.current else { return StepOutcome::Wait };
         if sentence.block.is_empty() {
             match sentence.utterance.next(&mut sentence.block) {
-                Ok(Spoken::Samples(_)) => sentence.audible = true,
-                Ok(Spoken::Nothing) => return StepOutcome::GoOn,
-                Ok(Spoken::End) => {
+                Ok(UtteranceEvent::Samples(_)) => sentence.audible = true,
+                Ok(UtteranceEvent::Nothing) => return StepOutcome::GoOn,
+                Ok(UtteranceEvent::End) => {
                     if let Some((_, strikes)) = self.voices.get_mut(sentence.voice) {
                         *strikes = 0;
                     }
@@ -451,14 +451,14 @@ impl SpeechThread {
     fn end_first(&mut self, ending: Ending) {
         let Some(ended) = self.replies.pop_front() else {
             if self.player.is_cut() {
-                self.player.settle();
+                self.player.finish_cut();
             }
             return;
         };
         drop(ended.current);
         if ending == Ending::Cut {
             self.player.cut();
-            self.player.settle();
+            self.player.finish_cut();
         }
         self.report(match ended.started {
             true => SpeechReport::Finished { reply: ended.reply, cut: ending == Ending::Cut },

@@ -52,7 +52,7 @@ fn a_reply_starts_with_its_emotion_and_ends_with_the_text() {
     let started = speak(&mut lane, 151_619);
     assert!(matches!(started[..], [LaneEvent::Started { chunk: ChunkIdx(0), emotion: Some(Emotion::Urgent), .. }]));
     assert_eq!(speak(&mut lane, 77), [LaneEvent::Token(77)]);
-    assert_eq!(speak(&mut lane, 151_643), [LaneEvent::Finished(Stop::End)]);
+    assert_eq!(speak(&mut lane, 151_643), [LaneEvent::Finished(StopReason::End)]);
     let plan = lane.plan(&asks(1..2), 64).unwrap();
     assert_eq!(plan.items[0], Item::Token(151_643), "TEXT_END is fed with the next chunk");
 }
@@ -66,7 +66,7 @@ fn a_lane_that_is_to_reply_at_once_feeds_what_is_pending_and_chooses_where_it_en
     let said = lane.spoke(&plan, Some(151_618));
     assert_eq!(said[..], [LaneEvent::Started { chunk: ChunkIdx(0), at, emotion: Some(Emotion::Normal) }]);
     assert_eq!(speak(&mut lane, 77), [LaneEvent::Token(77)]);
-    assert_eq!(speak(&mut lane, 151_643), [LaneEvent::Finished(Stop::End)]);
+    assert_eq!(speak(&mut lane, 151_643), [LaneEvent::Finished(StopReason::End)]);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn a_reply_is_cut_at_its_limit_and_when_it_loops() {
     let mut lane = lane(CatchUp::Drain);
     feed(&mut lane, &asks(0..1), &[YES]);
     let stops: Vec<LaneEvent> = (0..8).flat_map(|n| speak(&mut lane, n)).filter(|s| matches!(s, LaneEvent::Finished(_))).collect();
-    assert_eq!(stops, [LaneEvent::Finished(Stop::Limit)]);
+    assert_eq!(stops, [LaneEvent::Finished(StopReason::Limit)]);
     assert_eq!(lane.plan(&asks(1..2), 64).unwrap().items[..2], [Item::Token(7), Item::Token(151_643)]);
 
     lane.rules.reply_limit = 512;
@@ -166,10 +166,10 @@ fn eagerness_tips_a_decision_and_leaves_the_margin_alone() {
 #[test]
 fn a_cut_reply_ends_as_the_model_was_trained() {
     let mut lane = lane(CatchUp::Drain);
-    assert!(lane.cut(Stop::Cut).is_empty());
+    assert!(lane.cut(StopReason::Cut).is_empty());
     feed(&mut lane, &asks(0..1), &[YES]);
     speak(&mut lane, 77);
-    assert_eq!(lane.cut(Stop::Cut)[..], [LaneEvent::Finished(Stop::Cut)]);
+    assert_eq!(lane.cut(StopReason::Cut)[..], [LaneEvent::Finished(StopReason::Cut)]);
     assert_eq!(lane.plan(&asks(1..2), 64).unwrap().items[..2], [Item::Token(77), Item::Token(151_643)]);
 }
 

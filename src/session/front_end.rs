@@ -7,7 +7,7 @@ use crate::audio::chunker::Chunk;
 use crate::config::Priority;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lane::{Ask, ChunkMeta, Follows};
-use crate::mel::{GateStep, LogMel, LogMelChunk, MaxOver, QuietGate};
+use crate::mel::{GateStep, LogMel, LogMelChunk, MaxWindow, QuietGate};
 use crate::model::Model;
 
 /// Chunks from before the gate opened that are encoded with the chunk that opened it: 0.8 s, so that no first word is clipped.
@@ -61,9 +61,9 @@ pub struct EncodedChunks {
 impl FrontEnd {
     /// Returns a front end at the start of a stream; without `gate` every chunk passes.
     #[must_use]
-    pub fn new(max_over: MaxOver, gate: Option<QuietGate>) -> Self {
+    pub fn new(max_window: MaxWindow, gate: Option<QuietGate>) -> Self {
         let gating = Gating::of(gate.as_ref());
-        Self { mel: LogMel::new(max_over), gate: gate.unwrap_or_default(), gating, pre_roll: VecDeque::with_capacity(PRE_ROLL) }
+        Self { mel: LogMel::new(max_window), gate: gate.unwrap_or_default(), gating, pre_roll: VecDeque::with_capacity(PRE_ROLL) }
     }
 
     /// Analyses and encodes `chunk`.
@@ -82,7 +82,7 @@ impl FrontEnd {
             (step, Gating::HoldBack) => step,
             (_, Gating::Classify) => GateStep::Open,
         };
-        let priority = if self.gate.heard_a_sound() { Priority::Heard } else { Priority::Quiet };
+        let priority = if self.gate.sound_detected() { Priority::Heard } else { Priority::Quiet };
         let mut meta = ChunkMeta { chunk: chunk.index, at: chunk.end, ask: Ask::Decide, priority, follows: Follows::Chunk };
         let mut passed = Vec::new();
         if step.is_open() {

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::lane::context::Context;
 use crate::lane::{CHUNKS_PER_PASS, ChunkMeta, Follows, Lane, Plan};
 use crate::model::LaneCache;
-use crate::protocol::{Event, Stop};
+use crate::protocol::{Event, StopReason};
 use crate::time::{ChunkIdx, StreamTime};
 
 /// A lane with its cache and its place in the queue.
@@ -148,18 +148,18 @@ impl Session {
         };
         let lane = &mut self.lanes[at];
         if let Some(trim) = lane.context.make_room(context.policy, self.limit, rows) {
-            self.model.keep(&mut lane.cache, &trim.kept)?;
+            self.model.compact(&mut lane.cache, &trim.kept)?;
             let (at, mode, positions) = (lane.context.at(), lane.mode.name.clone(), lane.cache.positions());
             out.push(Event::ContextTrimmed { at, mode, dropped_chunks: trim.dropped_chunks, positions });
             return Ok(());
         }
         // The reply alone fills the window.
-        self.cut_lane(at, Stop::Limit, out);
+        self.cut_lane(at, StopReason::Limit, out);
         self.reset_lane(at, out)
     }
 
     /// Ends the reply of a lane, if it is giving one.
-    pub(super) fn cut_lane(&mut self, at: usize, stop: Stop, out: &mut Vec<Event>) {
+    pub(super) fn cut_lane(&mut self, at: usize, stop: StopReason, out: &mut Vec<Event>) {
         let lane = &mut self.lanes[at];
         for event in lane.lane.cut(stop) {
             self.replies.push(&lane.mode, &event, self.model.vocabulary(), out);

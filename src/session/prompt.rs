@@ -7,10 +7,10 @@ use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
 use crate::audio;
-use crate::config::{CatchUp, Clip, Mode, Paths, Priority};
+use crate::config::{CatchUp, InstructionClip, Mode, Paths, Priority};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lane::{Ask, CHUNKS_PER_PASS, ChunkMeta, Follows, Goal, Item, Lane, LaneConfig, OnLoop};
-use crate::mel::{LogMel, MaxOver};
+use crate::mel::{LogMel, MaxWindow};
 use crate::model::{Input, LaneCache, Model, Segment};
 use crate::time::{CHUNK_SAMPLES, ChunkIdx, StreamTime};
 
@@ -65,7 +65,7 @@ impl PromptCache {
     /// Feeds the prefix and then the clip as a stream of its own, with `silent` forced after each chunk; the last `silent` stays
     /// pending. In training nobody answers an instruction.
     fn compute(model: &Model, prefix: Vec<u32>, clip: &[f32]) -> Result<Self> {
-        let mut mel = LogMel::new(MaxOver::Everything);
+        let mut mel = LogMel::new(MaxWindow::WholeStream);
         // Whole chunks, and a silent one after the end of speech.
         let chunks = clip.len().div_ceil(CHUNK_SAMPLES) + 1;
         let mut samples = clip.to_vec();
@@ -138,10 +138,10 @@ fn key(model: &Model, prefix: &[u32], clip: &[f32]) -> String {
 }
 
 /// Reads an instruction clip as 16 kHz samples; None for a mode without instruction.
-fn read_clip(clip: &Clip) -> Result<Option<Vec<f32>>> {
+fn read_clip(clip: &InstructionClip) -> Result<Option<Vec<f32>>> {
     match clip {
-        Clip::None => Ok(None),
-        Clip::Builtin(bytes) => audio::read_wav(bytes).map(Some),
-        Clip::File(path) => audio::read_file(path).map(Some),
+        InstructionClip::None => Ok(None),
+        InstructionClip::Builtin(bytes) => audio::read_wav(bytes).map(Some),
+        InstructionClip::File(path) => audio::read_file(path).map(Some),
     }
 }

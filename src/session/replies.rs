@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::config::{Mode, Panel};
 use crate::lane::{Choice, LaneEvent};
-use crate::model::knowledge;
+use crate::model::starter_phrases;
 use crate::model::text::{StreamingText, Vocabulary};
-use crate::protocol::{Event, ReplyId, Stop};
+use crate::protocol::{Event, ReplyId, StopReason};
 use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
 
 /// Time within which a sound of the same name is another occurrence of one sound: 5 s, in samples (a dog barks every second or two).
@@ -75,14 +75,14 @@ impl ReplyEvents {
         }
     }
 
-    fn finish(&mut self, mode: &Mode, mut open: OpenReply, stop: Stop, vocabulary: &Vocabulary, out: &mut Vec<Event>) {
+    fn finish(&mut self, mode: &Mode, mut open: OpenReply, stop: StopReason, vocabulary: &Vocabulary, out: &mut Vec<Event>) {
         let (at, reply) = (open.at, open.reply);
         if let Some(text) = open.text.finish(vocabulary) {
             out.push(Event::ReplyText { at, reply, mode: mode.name.clone(), text });
         }
         let text = open.text.text().to_owned();
         let shortened = || text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_NAME_CHARS).collect();
-        let name: String = knowledge::known_sound(&text).map_or_else(shortened, str::to_owned);
+        let name: String = starter_phrases::match_sound_name(&text).map_or_else(shortened, str::to_owned);
         out.push(Event::ReplyFinished {
             at,
             reply,

@@ -9,11 +9,11 @@ use std::sync::OnceLock;
 
 use clap::Parser;
 use hearken::audio::file::FileSource;
-use hearken::audio::stdin::StreamSource;
-use hearken::audio::{Heard, Source};
-use hearken::config::endurance::POLICIES;
-use hearken::config::{CatchUp, Cli, Language, Paths, Prefs, Priority, Stdout, all_modes, settings_problems};
-use hearken::export::Cues;
+use hearken::audio::wav_stream::WavStreamSource;
+use hearken::audio::{Source, SourceEvent};
+use hearken::config::long_running::POLICIES;
+use hearken::config::{CatchUp, Cli, Language, Paths, Priority, Stdout, WindowPrefs, all_modes, settings_problems};
+use hearken::export::CueBuilder;
 use hearken::history::Store;
 use hearken::lane::context::Context;
 use hearken::lane::{Ask, ChunkMeta, Decision, Follows, Goal, Lane, LaneConfig, LaneEvent, OnLoop};
@@ -26,7 +26,7 @@ use hearken::model::quantised::Quantised;
 use hearken::model::text::Vocabulary;
 use hearken::model::token_ids::TokenIds;
 use hearken::model::weights::Weights;
-use hearken::protocol::{Event, Stop};
+use hearken::protocol::{Event, StopReason};
 use hearken::time::{ChunkIdx, StreamTime};
 use hearken::transcript::Transcript;
 
@@ -58,8 +58,8 @@ fn drain(mut source: impl Source) {
     // What is wrong is told, and the end comes: a source that tells for ever would hang a session.
     while heard < MOST_SAMPLES && idle < 100_000 {
         match source.next(&mut samples) {
-            Ok(Heard::End) | Err(_) => return,
-            Ok(Heard::Samples(n)) => {
+            Ok(SourceEvent::End) | Err(_) => return,
+            Ok(SourceEvent::Samples(n)) => {
                 assert_eq!(n, samples.len(), "samples are counted");
                 assert!(samples.iter().all(|x| x.is_finite()), "what is heard are numbers");
                 (heard, idle) = (heard + n, if n == 0 { idle + 1 } else { 0 });
@@ -80,7 +80,7 @@ pub fn audio(data: &[u8]) {
         if let Ok(source) = FileSource::open(&[path]) {
             drain(source);
         }
-    } else if let Ok(source) = StreamSource::new(Cursor::new(bytes.to_vec()), "stdin") {
+    } else if let Ok(source) = WavStreamSource::new(Cursor::new(bytes.to_vec()), "stdin") {
         drain(source);
     }
 }
@@ -164,7 +164,7 @@ pub fn settings(data: &[u8]) {
     }
     fs::write(paths.config.join(SETTINGS_FILES[usize::from(*which) % SETTINGS_FILES.len()]), bytes).unwrap();
     let _ = (all_modes(&paths, Language::Chinese).is_ok(), hearken::hub::catalog::all(&paths).is_ok());
-    let (_, wrong) = Prefs::read(&paths);
+    let (_, wrong) = WindowPrefs::read(&paths);
     assert!(wrong.len() < 1_000 && settings_problems(&paths).len() < 1_000, "what is wrong is said in a few lines");
     for typed in [&["hearken"][..], &["hearken", "listen", "sound.wav"]] {
         if let Ok(cli) = Cli::try_parse_from(typed) {
@@ -181,7 +181,7 @@ pub fn history(data: &[u8]) {
 
 fn events(bytes: &[u8]) {
     let nothing = || Transcript::new(std::collections::BTreeMap::new());
-    let (mut transcript, mut cues) = (nothing(), Cues::new(nothing()));
+    let (mut transcript, mut cues) = (nothing(), CueBuilder::new(nothing()));
     for line in bytes.split(|b| *b == b'\n') {
         if let Ok(event) = serde_json::from_slice::<Event>(line) {
             transcript.apply(&event);
@@ -233,7 +233,7 @@ pub fn lane(data: &[u8]) {
         match op % 8 {
             0..=3 => end += u64::from(op >> 6) + 1,
             4 => {
-                told(&mut speaking, &lane.cut(Stop::Cut));
+                told(&mut speaking, &lane.cut(StopReason::Cut));
             }
             5 => lane.set_eagerness(f32::from_bits(u32::from(op) << 24)),
             _ => {}
@@ -255,7 +255,7 @@ pub fn lane(data: &[u8]) {
                     assert!(held == context.positions() && held + plan.rows() <= WINDOW, "{held} positions");
                 }
                 None => {
-                    told(&mut speaking, &lane.cut(Stop::Limit));
+                    told(&mut speaking, &lane.cut(StopReason::Limit));
                     lane.restart(vec![1, 2, 3]);
                     (context, held) = (Context::new(3), 3);
                     continue;

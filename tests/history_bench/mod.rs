@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded};
 use hearken::config::{HistoryPrefs, Paths};
 use hearken::history::{Outlets, Recorder, Store, Tap};
-use hearken::protocol::{Command, Event, ReplyId, Stop};
+use hearken::protocol::{Command, Event, ReplyId, StopReason};
 use hearken::time::StreamTime;
-use hearken::transcript::Shown;
+use hearken::transcript::Panel;
 
 /// Commands that may wait in a test.
 const WAITING: usize = 64;
@@ -81,7 +81,7 @@ pub fn hearken(home: &Path, line: &[&str]) -> Output {
 fn recorder(paths: &Paths, prefs: HistoryPrefs) -> (Recorder, Receiver<Command>) {
     let (commands, taken) = bounded(WAITING);
     let outlets = Outlets { command: Box::new(move |command| commands.try_send(command).is_ok()), changed: Box::new(|| ()) };
-    let shown = [("dialog", Shown::Conversation), ("transcribe", Shown::Transcript)].map(|(mode, shown)| (mode.to_owned(), shown));
+    let shown = [("dialog", Panel::Conversation), ("transcribe", Panel::Transcript)].map(|(mode, shown)| (mode.to_owned(), shown));
     (Recorder::start(paths, prefs, shown.into(), outlets), taken)
 }
 
@@ -103,6 +103,6 @@ pub fn started() -> Event {
 }
 
 pub fn said(chunk: u64, text: &str) -> Event {
-    let (from_secs, to_secs, stop) = (at(chunk - 1), at(chunk), Stop::End);
+    let (from_secs, to_secs, stop) = (at(chunk - 1), at(chunk), StopReason::End);
     Event::ReplyFinished { at: at(chunk), reply: ReplyId(chunk), mode: "transcribe".into(), text: text.into(), from_secs, to_secs, stop }
 }

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use crate::audio::wav_out::WavOut;
+use crate::audio::wav_file::WavFileWriter;
 use crate::config::paths::make_private_folder;
 use crate::engine::meters::{Flag, Meters};
 use crate::error::Result;
@@ -16,7 +16,7 @@ const MAX_SAMPLES: usize = 20 * SAMPLE_RATE_HZ as usize;
 /// The clip that is being recorded, if any.
 #[derive(Debug, Default)]
 pub(super) struct ClipRecording {
-    out: Option<WavOut>,
+    out: Option<WavFileWriter>,
     /// Samples that still fit.
     left: usize,
 }
@@ -31,7 +31,7 @@ impl ClipRecording {
             make_private_folder(folder)?;
         }
         self.end()?;
-        (self.out, self.left) = (Some(WavOut::create(to)?), MAX_SAMPLES);
+        (self.out, self.left) = (Some(WavFileWriter::create(to)?), MAX_SAMPLES);
         Ok(())
     }
 
@@ -40,7 +40,7 @@ impl ClipRecording {
     /// # Errors
     /// When the disk is full or gone.
     pub(super) fn end(&mut self) -> Result<()> {
-        self.out.take().map_or(Ok(()), WavOut::finish)
+        self.out.take().map_or(Ok(()), WavFileWriter::finish)
     }
 
     /// Appends `samples`. A clip that fails or is long enough ends.

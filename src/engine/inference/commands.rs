@@ -38,7 +38,7 @@ impl InferenceThread {
             Command::TranslateTo(language) => self.reload_modes(language),
             Command::ReadModes => self.reload_modes(language_of(&self.settings.modes)),
             Command::GateOn => {
-                self.front_end.replace_gate(Some(QuietGate::new(self.settings.endurance.sensitivity)));
+                self.front_end.replace_gate(Some(QuietGate::new(self.settings.long_running.sensitivity)));
                 Ok(())
             }
             Command::GateOff => {
@@ -173,7 +173,7 @@ impl InferenceThread {
             WorkerResult::Model { model, prompts } => self.change_model(model, prompts),
             WorkerResult::ModelFailed(error) => {
                 self.meters.lower(Flag::Loading);
-                if !self.model.is_on_processor() && self.settings.device == ComputeDevice::Cpu {
+                if !self.model.is_on_cpu() && self.settings.device == ComputeDevice::Cpu {
                     // The GPU has failed and the processor cannot take over.
                     self.problem(Severity::Error, &error);
                     self.phase = Phase::Ended;
@@ -207,7 +207,7 @@ impl InferenceThread {
     /// Goes over to another model at the next chunk, with the modes that are on.
     fn change_model(&mut self, model: Arc<Model>, prompts: Vec<(String, Arc<PromptCache>)>) -> Result<()> {
         self.meters.lower(Flag::Loading);
-        let config = SessionConfig::product(self.settings.sampling, self.settings.endurance.context);
+        let config = SessionConfig::product(self.settings.sampling, self.settings.long_running.context);
         let mut session = Session::new(Arc::clone(&model), config)?;
         session.continue_numbering(self.session.reply_count(), self.next_chunk);
         self.with_session(Session::cut_replies);

@@ -3,21 +3,21 @@
 
 use std::path::Path;
 
-use crate::audio::wav_out::WavOut;
+use crate::audio::wav_file::WavFileWriter;
 use crate::error::{Error, Result};
 
 /// The files that samples are written to.
 #[derive(Debug)]
 pub(in crate::engine) struct Recordings {
     /// `--save-audio`.
-    whole_session: Option<WavOut>,
+    whole_session: Option<WavFileWriter>,
     /// `Command::RecordTo`.
-    switched: Option<WavOut>,
+    switched: Option<WavFileWriter>,
 }
 
 impl Recordings {
     /// Returns the recordings of a session that is recorded into `whole_session`, if given.
-    pub(in crate::engine) const fn new(whole_session: Option<WavOut>) -> Self {
+    pub(in crate::engine) const fn new(whole_session: Option<WavFileWriter>) -> Self {
         Self { whole_session, switched: None }
     }
 
@@ -27,7 +27,7 @@ impl Recordings {
     /// When the old file cannot be completed or the new one not created; nothing is recorded then.
     pub(super) fn begin(&mut self, path: &Path) -> Result<()> {
         self.stop()?;
-        self.switched = Some(WavOut::create(path)?);
+        self.switched = Some(WavFileWriter::create(path)?);
         Ok(())
     }
 
@@ -36,7 +36,7 @@ impl Recordings {
     /// # Errors
     /// When the disk is full or gone.
     pub(super) fn stop(&mut self) -> Result<()> {
-        self.switched.take().map_or(Ok(()), WavOut::finish)
+        self.switched.take().map_or(Ok(()), WavFileWriter::finish)
     }
 
     /// Returns true while anything is recorded.

@@ -14,7 +14,7 @@ impl InferenceThread {
     /// Answers a failed pass: retries from where the lanes stood, then skips the chunk, then restarts the lanes, then ends the
     /// session.
     pub(super) fn pass_failed(&mut self, error: &Error) {
-        if !self.model.is_on_processor() {
+        if !self.model.is_on_cpu() {
             return self.leave_gpu(error);
         }
         let (mut action, mut notify) = self.retry_policy.failed(self.now);

@@ -1,4 +1,4 @@
-//! Spoken replies: which replies the speech thread gets, its reports, and interruptions.
+//! UtteranceEvent replies: which replies the speech thread gets, its reports, and interruptions.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::engine::capture::CaptureCommand;
 use crate::engine::speech::stop_phrase::StopPhraseDetector;
 use crate::engine::speech::{Replacement, SpeechCommand, SpeechHandle, SpeechReport};
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::{DeviceChoice, Emotion, Event, ReplyId, Severity, Speak, VoiceConduct};
+use crate::protocol::{DeviceChoice, Emotion, Event, ReplyId, Severity, Speak, VoiceSettings};
 use crate::session::Session;
 
 /// Time that the end of a session leaves the voice to fade out.
@@ -155,7 +155,7 @@ impl InferenceThread {
         self.speech.handle.command(SpeechCommand::Output(output))
     }
 
-    pub(super) fn set_voice(&mut self, conduct: VoiceConduct) -> Result<()> {
+    pub(super) fn set_voice(&mut self, conduct: VoiceSettings) -> Result<()> {
         let before = std::mem::replace(&mut self.settings.voice, conduct);
         let handle = &mut self.speech.handle;
         handle.revive(conduct, self.settings.output.clone())?;

@@ -9,11 +9,11 @@ use crossbeam_channel::{Receiver, Sender, bounded, never};
 
 use super::turn_taking::TurnTaking;
 use super::{COMMANDS, REPORTS, SpeechCommand, SpeechReport, SpeechThread};
-use crate::audio::playback::{FarSlot, Player};
+use crate::audio::playback::{FarEndSlot, Player};
 use crate::engine::SpeechBackend;
 use crate::engine::watchdog::{Heartbeat, watch};
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::{DeviceChoice, Emotion, ReplyId, VoiceConduct};
+use crate::protocol::{DeviceChoice, Emotion, ReplyId, VoiceSettings};
 use crate::supervise::spawn;
 
 /// Stalls, without a reply spoken to its end in between, after which no other thread is started.
@@ -25,7 +25,7 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
 pub(in crate::engine) struct SpeechConfig {
     pub(in crate::engine) backend: SpeechBackend,
     /// Far-end reference for the echo canceller: the samples that are being played.
-    pub(in crate::engine) far: FarSlot,
+    pub(in crate::engine) far: FarEndSlot,
     pub(in crate::engine) turn_taking: Arc<TurnTaking>,
 }
 
@@ -67,7 +67,7 @@ impl SpeechHandle {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub(in crate::engine) fn start(config: SpeechConfig, conduct: VoiceConduct, output: DeviceChoice) -> Result<Self> {
+    pub(in crate::engine) fn start(config: SpeechConfig, conduct: VoiceSettings, output: DeviceChoice) -> Result<Self> {
         let Started { commands, reports, thread } = start_thread(&config, conduct, output)?;
         Ok(Self { config, commands, reports, open: BTreeSet::new(), speaking: None, thread: Some(thread), stalls: 0 })
     }
@@ -131,7 +131,7 @@ impl SpeechHandle {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub(in crate::engine) fn replace(&mut self, conduct: VoiceConduct, output: DeviceChoice) -> Result<Replacement> {
+    pub(in crate::engine) fn replace(&mut self, conduct: VoiceSettings, output: DeviceChoice) -> Result<Replacement> {
         self.stalls += 1;
         if self.stalls >= MAX_STALLS {
             return Ok(Replacement::GivenUp);
@@ -144,7 +144,7 @@ impl SpeechHandle {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub(in crate::engine) fn revive(&mut self, conduct: VoiceConduct, output: DeviceChoice) -> Result<()> {
+    pub(in crate::engine) fn revive(&mut self, conduct: VoiceSettings, output: DeviceChoice) -> Result<()> {
         if self.thread.is_some() {
             return Ok(());
         }
@@ -152,7 +152,7 @@ impl SpeechHandle {
         self.restart(conduct, output)
     }
 
-    fn restart(&mut self, conduct: VoiceConduct, output: DeviceChoice) -> Result<()> {
+    fn restart(&mut self, conduct: VoiceSettings, output: DeviceChoice) -> Result<()> {
         let Started { commands, reports, thread } = start_thread(&self.config, conduct, output)?;
         (self.commands, self.reports, self.thread) = (commands, reports, Some(thread));
         Ok(())
@@ -185,7 +185,7 @@ fn closed() -> Sender<SpeechCommand> {
 }
 
 /// Starts a speech thread and its watchdog, which reports a stall on the thread's own channel.
-fn start_thread(config: &SpeechConfig, conduct: VoiceConduct, output: DeviceChoice) -> Result<Started> {
+fn start_thread(config: &SpeechConfig, conduct: VoiceSettings, output: DeviceChoice) -> Result<Started> {
     let (commands, command_rx) = bounded(COMMANDS);
     let (report_tx, reports) = bounded(REPORTS);
     let (heartbeat, monitor) = Heartbeat::new();

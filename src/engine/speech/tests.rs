@@ -4,8 +4,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
-use crate::audio::playback::line::{FarEnd, line};
-use crate::audio::playback::{FarSlot, Opened, Outdated, Output, Playing, Route};
+use crate::audio::playback::ring::{FarEnd, playback_ring};
+use crate::audio::playback::{AudioOutput, FarEndSlot, OpenOutput, OutputStream, Route};
 use crate::engine::SpeechBackend;
 use crate::error::{ErrorKind, Result};
 
@@ -33,7 +33,7 @@ impl Voice for Letters {
         self.name.into()
     }
 
-    fn say(&mut self, words: &Words) -> Result<Box<dyn Utterance>> {
+    fn say(&mut self, words: &SpeechText) -> Result<Box<dyn Utterance>> {
         assert!(!words.text.contains("panic"), "this voice panics");
         self.said.lock().unwrap().push(format!("{}: {}", self.name, words.text));
         while words.text.contains("hang") && !self.freed.load(Ordering::Relaxed) {
@@ -50,13 +50,13 @@ impl Voice for Letters {
 }
 
 impl Utterance for Saying50 {
-    fn next(&mut self, out: &mut Vec<f32>) -> Result<Spoken> {
+    fn next(&mut self, out: &mut Vec<f32>) -> Result<UtteranceEvent> {
         if self.left == 0 {
-            return if self.breaks { Err(Error::new(ErrorKind::Voice, "it broke")) } else { Ok(Spoken::End) };
+            return if self.breaks { Err(Error::new(ErrorKind::Voice, "it broke")) } else { Ok(UtteranceEvent::End) };
         }
         self.left -= 1;
         out.extend([0.5; 400]);
-        Ok(Spoken::Samples(400))
+        Ok(UtteranceEvent::Samples(400))
     }
 
     fn rate_hz(&self) -> u32 {
@@ -72,22 +72,22 @@ struct Fast {
 
 struct Runs(Arc<AtomicBool>);
 
-impl Playing for Runs {
+impl OutputStream for Runs {
     fn failure(&mut self) -> Option<String> {
         (!self.0.load(Ordering::Relaxed)).then(|| "it is unplugged".into())
     }
 
-    fn is_outdated(&mut self) -> Outdated {
-        Outdated::No
+    fn is_outdated(&mut self) -> bool {
+        false
     }
 }
 
-impl Output for Fast {
-    fn open(&mut self, _: &DeviceChoice) -> Result<(Opened, FarEnd)> {
+impl AudioOutput for Fast {
+    fn open(&mut self, _: &DeviceChoice) -> Result<(OpenOutput, FarEnd)> {
         if !self.there.load(Ordering::Relaxed) {
             return Err(Error::new(ErrorKind::OutputDevice, "there is no loudspeaker"));
         }
-        let (sender, mut filler, far_end) = line(16_000);
+        let (sender, mut filler, far_end) = playback_ring(16_000);
         let there = Arc::clone(&self.there);
         std::thread::spawn(move || {
             while there.load(Ordering::Relaxed) {
@@ -96,7 +96,7 @@ impl Output for Fast {
             }
         });
         let stream = Box::new(Runs(Arc::clone(&self.there)));
-        Ok((Opened { sender, route: Route::Room, name: "fast".into(), stream }, far_end))
+        Ok((OpenOutput { sender, route: Route::Room, name: "fast".into(), stream }, far_end))
     }
 }
 
@@ -106,13 +106,13 @@ struct Bench {
     turn_taking: Arc<TurnTaking>,
     there: Arc<AtomicBool>,
     freed: Arc<AtomicBool>,
-    far: FarSlot,
+    far: FarEndSlot,
 }
 
 impl Bench {
     fn new(fails: &[Option<(&'static str, bool)>]) -> Self {
         let said: Arc<Mutex<Vec<String>>> = Arc::default();
-        let (turn_taking, far, freed, there) = (Arc::default(), FarSlot::default(), Arc::default(), Arc::new(AtomicBool::new(true)));
+        let (turn_taking, far, freed, there) = (Arc::default(), FarEndSlot::default(), Arc::default(), Arc::new(AtomicBool::new(true)));
         let letters = {
             let (said, freed) = (Arc::clone(&said), Arc::clone(&freed));
             move |(name, fails_at): (&'static str, &Option<(&'static str, bool)>)| -> Box<dyn Voice> {
@@ -127,7 +127,7 @@ impl Bench {
             stall_limit: STALLS,
         };
         let config = SpeechConfig { backend, far: far.clone(), turn_taking: Arc::clone(&turn_taking) };
-        let handle = SpeechHandle::start(config, VoiceConduct::default(), DeviceChoice::Default).unwrap();
+        let handle = SpeechHandle::start(config, VoiceSettings::default(), DeviceChoice::Default).unwrap();
         Self { handle, said, turn_taking, there, freed, far }
     }
 
@@ -156,7 +156,7 @@ impl Bench {
     fn replace(&mut self) -> (Option<ReplyId>, Replacement) {
         assert!(matches!(self.next(), SpeechReport::Stalled(busy) if busy >= STALLS));
         let said = self.handle.abandon();
-        (said, self.handle.replace(VoiceConduct::default(), DeviceChoice::Default).unwrap())
+        (said, self.handle.replace(VoiceSettings::default(), DeviceChoice::Default).unwrap())
     }
 }
 
@@ -323,7 +323,7 @@ fn a_voice_that_stalls_again_and_again_is_told_of_once_more_and_stays_down_until
     assert_eq!(fates, [Replacement::Started, Replacement::StartedAgain, Replacement::GivenUp]);
     bench.reply(4, None, "I am well.");
     assert!(!bench.handle.is_busy() && bench.handle.command(SpeechCommand::Cut).is_err(), "nobody takes it, and nobody waits for it");
-    bench.handle.revive(VoiceConduct::default(), DeviceChoice::Default).unwrap();
+    bench.handle.revive(VoiceSettings::default(), DeviceChoice::Default).unwrap();
     bench.reply(5, None, "I am well.");
     assert_eq!([bench.next(), bench.next()], [SpeechReport::Started(ReplyId(5)), SpeechReport::Finished { reply: ReplyId(5), cut: false }]);
     bench.freed.store(true, Ordering::Relaxed);

@@ -1,7 +1,7 @@
 //! What goes and what stays, on chunks whose priority is known.
 
 use super::*;
-use crate::config::endurance::POLICIES;
+use crate::config::long_running::POLICIES;
 use crate::config::{CatchUp, Reset};
 use crate::lane::{Ask, ChunkMeta, Decision, Follows, Lane, LaneConfig, OnLoop};
 use crate::model::token_ids::TokenIds;
@@ -239,7 +239,7 @@ fn the_count_is_right_whatever_a_model_says() {
                     positions = room.kept.iter().map(ExactSizeIterator::len).sum();
                     assert!(positions + plan.rows() <= window);
                 } else {
-                    lane.cut(crate::protocol::Stop::Limit);
+                    lane.cut(crate::protocol::StopReason::Limit);
                     lane.restart(vec![1; 20]);
                     context = Context::new(30);
                     positions = 30;
@@ -261,7 +261,7 @@ fn the_count_is_right_whatever_a_model_says() {
                 lane.spoke(&plan, (!plan.reads.is_empty()).then_some(token));
             }
             if draw(50) == 0 {
-                lane.cut(crate::protocol::Stop::Cut);
+                lane.cut(crate::protocol::StopReason::Cut);
             }
             assert_eq!(context.positions(), positions, "round {round}");
         }

@@ -3,7 +3,7 @@
 //!
 //! Not responsible for resampling or for who calls it: it knows no sound system.
 //!
-//! Architecture invariant: [`Filler::fill`] does not allocate, lock, log or panic (`tests/audio_callback.rs`).
+//! Architecture invariant: [`PlaybackReader::fill`] does not allocate, lock, log or panic (`tests/audio_callback.rs`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -36,14 +36,14 @@ struct Shared {
 }
 
 /// The voice's end.
-pub struct Feeder {
+pub struct PlaybackWriter {
     samples: HeapProd<f32>,
     shared: Arc<Shared>,
     rate_hz: u32,
 }
 
 /// The real-time half: lives in the output callback.
-pub struct Filler {
+pub struct PlaybackReader {
     samples: HeapCons<f32>,
     far: HeapProd<f32>,
     shared: Arc<Shared>,
@@ -70,7 +70,7 @@ pub enum Loudness {
 
 /// A line for mono samples at `rate_hz`.
 #[must_use]
-pub fn line(rate_hz: u32) -> (Feeder, Filler, FarEnd) {
+pub fn playback_ring(rate_hz: u32) -> (PlaybackWriter, PlaybackReader, FarEnd) {
     let ring = |secs: f64| HeapRb::new(((f64::from(rate_hz) * secs) as usize).max(1)).split();
     let (samples_in, samples_out) = ring(AHEAD_SECS);
     let (far_in, far_out) = ring(FAR_SECS);
@@ -83,13 +83,13 @@ pub fn line(rate_hz: u32) -> (Feeder, Filler, FarEnd) {
     });
     let step = 1.0 / (FADE_SECS * rate_hz.max(1) as f32).max(1.0);
     (
-        Feeder { samples: samples_in, shared: Arc::clone(&shared), rate_hz },
-        Filler { samples: samples_out, far: far_in, shared: Arc::clone(&shared), gain: 1.0, step },
+        PlaybackWriter { samples: samples_in, shared: Arc::clone(&shared), rate_hz },
+        PlaybackReader { samples: samples_out, far: far_in, shared: Arc::clone(&shared), gain: 1.0, step },
         FarEnd { far: far_out, shared, lost: 0, rate_hz },
     )
 }
 
-impl Feeder {
+impl PlaybackWriter {
     /// Takes as many of `samples` as there is room for, none while a cut is being faded.
     pub fn write(&mut self, samples: &[f32]) -> usize {
         if self.is_cut() { 0 } else { self.samples.push_slice(samples) }
@@ -131,7 +131,7 @@ impl Feeder {
     }
 }
 
-impl Filler {
+impl PlaybackReader {
     /// Fills interleaved `data` of `channels` channels with what waits, and with silence after it. An incomplete last frame
     /// is silence.
     pub fn fill<T: Copy>(&mut self, data: &mut [T], channels: usize, from_f32: fn(f32) -> T) {
@@ -205,7 +205,7 @@ impl FarEnd {
 mod tests {
     use super::*;
 
-    fn fill(filler: &mut Filler, n_frames: usize) -> Vec<f32> {
+    fn fill(filler: &mut PlaybackReader, n_frames: usize) -> Vec<f32> {
         let mut data = vec![9.0; n_frames * 2 + 1];
         filler.fill(&mut data, 2, |x| x);
         assert!(data.chunks_exact(2).all(|frame| frame[0] == frame[1]) && data[n_frames * 2] == 0.0);
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_played_on_every_channel_and_comes_back_as_it_was_played() {
-        let (mut feeder, mut filler, mut far) = line(1_000);
+        let (mut feeder, mut filler, mut far) = playback_ring(1_000);
         assert_eq!(feeder.write(&[0.1, 0.2, 0.3]), 3);
         let mut played = fill(&mut filler, 2);
         played.extend(fill(&mut filler, 3));
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_cut_fades_out_in_20_ms_and_throws_away_what_waits() {
-        let (mut feeder, mut filler, far) = line(1_000);
+        let (mut feeder, mut filler, far) = playback_ring(1_000);
         feeder.write(&[1.0; 500]);
         assert_eq!(fill(&mut filler, 10), [1.0; 10]);
         far.cut();
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_voice_is_ducked_smoothly_and_comes_back() {
-        let (mut feeder, mut filler, far) = line(1_000);
+        let (mut feeder, mut filler, far) = playback_ring(1_000);
         feeder.write(&[1.0; 400]);
         far.play_at(Loudness::Ducked);
         let ducked = fill(&mut filler, 100);
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn played_sound_that_nobody_takes_is_counted() {
-        let (_feeder, mut filler, mut far) = line(1_000);
+        let (_feeder, mut filler, mut far) = playback_ring(1_000);
         fill(&mut filler, 2_500);
         let mut out = Vec::new();
         assert_eq!((far.read(&mut out), out.len()), (500, 2_000));

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Heard, Source};
+use super::{Source, SourceEvent};
 use crate::error::Result;
 use crate::time::SAMPLE_RATE_HZ;
 
@@ -13,26 +13,26 @@ const NAP: Duration = Duration::from_millis(50);
 
 /// Yields what `inner` does, no sooner than time allows.
 #[derive(Debug)]
-pub struct Paced<S> {
+pub struct RealtimeSource<S> {
     inner: S,
     samples: Vec<f32>,
     begun: Option<Instant>,
     yielded: u64,
 }
 
-impl<S: Source> Paced<S> {
+impl<S: Source> RealtimeSource<S> {
     /// `inner` at the speed of time, from its first sample on.
     pub const fn new(inner: S) -> Self {
         Self { inner, samples: Vec::new(), begun: None, yielded: 0 }
     }
 }
 
-impl<S: Source> Source for Paced<S> {
-    fn next(&mut self, out: &mut Vec<f32>) -> Result<Heard> {
+impl<S: Source> Source for RealtimeSource<S> {
+    fn next(&mut self, out: &mut Vec<f32>) -> Result<SourceEvent> {
         if self.samples.is_empty() {
             match self.inner.next(&mut self.samples)? {
-                Heard::Samples(count) if count > 0 => {}
-                Heard::Samples(_) => return Ok(Heard::Nothing),
+                SourceEvent::Samples(count) if count > 0 => {}
+                SourceEvent::Samples(_) => return Ok(SourceEvent::Nothing),
                 other => return Ok(other),
             }
         }
@@ -42,12 +42,12 @@ impl<S: Source> Source for Paced<S> {
         if early > Duration::ZERO {
             std::thread::sleep(early.min(NAP));
             if early > NAP {
-                return Ok(Heard::Nothing);
+                return Ok(SourceEvent::Nothing);
             }
         }
         out.extend(self.samples.drain(..count));
         self.yielded += count as u64;
-        Ok(Heard::Samples(count))
+        Ok(SourceEvent::Samples(count))
     }
 
     fn name(&self) -> String {

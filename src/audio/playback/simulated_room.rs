@@ -5,14 +5,14 @@ use std::collections::VecDeque;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use super::line::{FarEnd, Filler, line};
-use super::{Opened, Outdated, Output, Playing, Route};
-use crate::audio::{Heard, Source, tame};
+use super::ring::{FarEnd, PlaybackReader, playback_ring};
+use super::{AudioOutput, OpenOutput, OutputStream, Route};
+use crate::audio::{Source, SourceEvent, tame};
 use crate::error::Result;
 use crate::protocol::DeviceChoice;
 use crate::time::SAMPLE_RATE_HZ;
 
-/// Reflections of a room: sparse, as a ray that bounces between walls.
+/// Reflections of a room: sparse, as a ray that bounces between acoustics.
 const REFLECTIONS: usize = 60;
 /// Length of the answer of a room, in samples: 150 ms.
 const LENGTH: usize = 2_400;
@@ -23,7 +23,7 @@ const OPENED: usize = 4;
 
 /// What a room is like.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Walls {
+pub struct RoomAcoustics {
     /// Which room of this kind: another number, other reflections.
     pub seed: u64,
     /// From the loudspeaker's line to the microphone's, in milliseconds.
@@ -38,7 +38,7 @@ pub struct Walls {
     pub noise_db: f32,
 }
 
-impl Default for Walls {
+impl Default for RoomAcoustics {
     fn default() -> Self {
         Self { seed: 1, delay_ms: 60.0, gain_db: -12.0, drive: 0.0, drift_ppm: 0.0, noise_db: -75.0 }
     }
@@ -46,8 +46,8 @@ impl Default for Walls {
 
 /// A room: what is played in, what is heard out, sample by sample at 16 kHz.
 #[derive(Clone, Debug)]
-pub struct Room {
-    walls: Walls,
+pub struct SimulatedRoom {
+    acoustics: RoomAcoustics,
     /// Place and loudness of each reflection.
     reflections: Vec<(usize, f32)>,
     /// What was played, newest last.
@@ -56,11 +56,11 @@ pub struct Room {
     noise: u64,
 }
 
-impl Room {
-    /// A room with these walls.
+impl SimulatedRoom {
+    /// A room with these acoustics.
     #[must_use]
-    pub fn new(walls: Walls) -> Self {
-        let mut random = walls.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    pub fn new(acoustics: RoomAcoustics) -> Self {
+        let mut random = acoustics.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
         let mut reflections = vec![(0, 1.0)];
         for n in 0..REFLECTIONS {
             let place = 20 + (next(&mut random) * (LENGTH - 20) as f32) as usize;
@@ -72,14 +72,14 @@ impl Room {
         for (_, a) in &mut reflections {
             *a /= power.sqrt();
         }
-        let mut room = Self { walls, reflections, played: VecDeque::new(), slip: 0.0, noise: random };
-        room.move_to(walls.delay_ms);
+        let mut room = Self { acoustics, reflections, played: VecDeque::new(), slip: 0.0, noise: random };
+        room.move_to(acoustics.delay_ms);
         room
     }
 
     /// Another delay from now on: the loudspeaker's line got longer or shorter.
     pub fn move_to(&mut self, delay_ms: f32) {
-        self.walls.delay_ms = delay_ms;
+        self.acoustics.delay_ms = delay_ms;
         let kept = LENGTH + self.delay() + 200;
         while self.played.len() < kept {
             self.played.push_front(0.0);
@@ -87,18 +87,22 @@ impl Room {
     }
 
     fn delay(&self) -> usize {
-        (self.walls.delay_ms * SAMPLE_RATE_HZ as f32 / 1e3) as usize
+        (self.acoustics.delay_ms * SAMPLE_RATE_HZ as f32 / 1e3) as usize
     }
 
     /// Plays one sample, and hears one: the echo, what somebody `near` says, and the room itself.
     pub fn step(&mut self, far: f32, near: f32) -> f32 {
-        let bent = if self.walls.drive > 0.0 { (far * (1.0 + self.walls.drive)).tanh() / (1.0 + self.walls.drive).tanh() } else { far };
+        let bent = if self.acoustics.drive > 0.0 {
+            (far * (1.0 + self.acoustics.drive)).tanh() / (1.0 + self.acoustics.drive).tanh()
+        } else {
+            far
+        };
         self.played.push_back(bent);
         let kept = LENGTH + self.delay() + 4 + self.slip.abs() as usize + 200;
         while self.played.len() > kept {
             self.played.pop_front();
         }
-        self.slip += f64::from(self.walls.drift_ppm) * 1e-6;
+        self.slip += f64::from(self.acoustics.drift_ppm) * 1e-6;
         let back = self.delay() as f64 - self.slip;
         let (whole, part) = (back.floor(), (back - back.floor()) as f32);
         let newest = self.played.len() as i64 - 1 - whole as i64;
@@ -108,8 +112,8 @@ impl Room {
             let n = newest - *place as i64;
             echo += a * ((1.0 - part) * at(n) + part * at(n - 1));
         }
-        let noise = (next(&mut self.noise) - 0.5) * 12_f32.sqrt() * 10_f32.powf(self.walls.noise_db / 20.0);
-        tame(echo * 10_f32.powf(self.walls.gain_db / 20.0) + near + noise)
+        let noise = (next(&mut self.noise) - 0.5) * 12_f32.sqrt() * 10_f32.powf(self.acoustics.noise_db / 20.0);
+        tame(echo * 10_f32.powf(self.acoustics.gain_db / 20.0) + near + noise)
     }
 }
 
@@ -123,56 +127,56 @@ fn next(state: &mut u64) -> f32 {
 
 /// A loudspeaker and a microphone in `room`, at the rate of the model, in which somebody says `near`.
 #[must_use]
-pub fn stage(room: Room, near: Vec<f32>) -> (RoomOutput, RoomMicrophone) {
+pub fn speaker_and_microphone(room: SimulatedRoom, near: Vec<f32>) -> (SimulatedSpeaker, SimulatedMicrophone) {
     let (tx, rx) = bounded(OPENED);
-    (RoomOutput { fillers: tx }, RoomMicrophone { fillers: rx, filler: None, room, near: near.into(), played: vec![0.0; BLOCK] })
+    (SimulatedSpeaker { fillers: tx }, SimulatedMicrophone { fillers: rx, filler: None, room, near: near.into(), played: vec![0.0; BLOCK] })
 }
 
 /// The loudspeaker of a room.
 #[derive(Clone)]
-pub struct RoomOutput {
-    fillers: Sender<Filler>,
+pub struct SimulatedSpeaker {
+    fillers: Sender<PlaybackReader>,
 }
 
-impl Output for RoomOutput {
-    fn open(&mut self, _: &DeviceChoice) -> Result<(Opened, FarEnd)> {
-        let (feeder, filler, far_end) = line(SAMPLE_RATE_HZ);
+impl AudioOutput for SimulatedSpeaker {
+    fn open(&mut self, _: &DeviceChoice) -> Result<(OpenOutput, FarEnd)> {
+        let (feeder, filler, far_end) = playback_ring(SAMPLE_RATE_HZ);
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.fillers.try_send(filler) {
             use crate::error::{Error, ErrorKind};
             return Err(Error::new(ErrorKind::OutputDevice, "nobody is in the room"));
         }
-        Ok((Opened { feeder, route: Route::Room, name: "a room".to_owned(), stream: Box::new(Still) }, far_end))
+        Ok((OpenOutput { feeder, route: Route::Room, name: "a room".to_owned(), stream: Box::new(Still) }, far_end))
     }
 }
 
 struct Still;
 
-impl Playing for Still {
+impl OutputStream for Still {
     fn failure(&mut self) -> Option<String> {
         None
     }
 
-    fn is_outdated(&mut self) -> Outdated {
-        Outdated::No
+    fn is_outdated(&mut self) -> bool {
+        false
     }
 }
 
 /// The microphone of a room: the loudspeaker plays as fast as this is listened to.
-pub struct RoomMicrophone {
-    fillers: Receiver<Filler>,
-    filler: Option<Filler>,
-    room: Room,
+pub struct SimulatedMicrophone {
+    fillers: Receiver<PlaybackReader>,
+    filler: Option<PlaybackReader>,
+    room: SimulatedRoom,
     near: VecDeque<f32>,
     played: Vec<f32>,
 }
 
-impl Source for RoomMicrophone {
-    fn next(&mut self, out: &mut Vec<f32>) -> Result<Heard> {
+impl Source for SimulatedMicrophone {
+    fn next(&mut self, out: &mut Vec<f32>) -> Result<SourceEvent> {
         if let Ok(filler) = self.fillers.try_recv() {
             self.filler = Some(filler);
         }
         if self.near.is_empty() {
-            return Ok(Heard::End);
+            return Ok(SourceEvent::End);
         }
         self.played.fill(0.0);
         if let Some(filler) = &mut self.filler {
@@ -181,7 +185,7 @@ impl Source for RoomMicrophone {
         for far in &self.played {
             out.push(self.room.step(*far, self.near.pop_front().unwrap_or(0.0)));
         }
-        Ok(Heard::Samples(BLOCK))
+        Ok(SourceEvent::Samples(BLOCK))
     }
 
     fn name(&self) -> String {
@@ -195,7 +199,7 @@ mod tests {
 
     #[test]
     fn an_echo_comes_as_late_and_as_loud_as_the_walls_say() {
-        let mut room = Room::new(Walls { delay_ms: 100.0, gain_db: -6.0, noise_db: -120.0, ..Walls::default() });
+        let mut room = SimulatedRoom::new(RoomAcoustics { delay_ms: 100.0, gain_db: -6.0, noise_db: -120.0, ..RoomAcoustics::default() });
         let heard: Vec<f32> = (0..8_000).map(|n| room.step(f32::from(n == 0), 0.0)).collect();
         let first = heard.iter().position(|x| x.abs() > 0.01).unwrap();
         assert_eq!(first, 1_600);
@@ -206,7 +210,8 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_ahead_brings_the_echo_forward() {
-        let mut room = Room::new(Walls { delay_ms: 100.0, drift_ppm: 1_000.0, noise_db: -120.0, ..Walls::default() });
+        let mut room =
+            SimulatedRoom::new(RoomAcoustics { delay_ms: 100.0, drift_ppm: 1_000.0, noise_db: -120.0, ..RoomAcoustics::default() });
         for _ in 0..160_000 {
             room.step(0.0, 0.0);
         }

@@ -7,7 +7,7 @@ use super::modes::{SOUNDS, TRANSCRIBE, TRANSLATE};
 
 /// Everything about listening for hours that a user may choose.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Endurance {
+pub struct LongRunning {
     /// What a lane keeps in mind.
     pub context: ContextChoice,
     /// How readily the quiet gate opens.
@@ -18,7 +18,7 @@ pub struct Endurance {
     pub excluded_inputs: Vec<String>,
 }
 
-impl Default for Endurance {
+impl Default for LongRunning {
     fn default() -> Self {
         let rest_first = [SOUNDS, TRANSLATE, TRANSCRIBE].map(str::to_owned).to_vec();
         Self { context: ContextChoice::default(), sensitivity: Sensitivity::Normal, rest_first, excluded_inputs: Vec::new() }

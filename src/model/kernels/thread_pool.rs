@@ -26,7 +26,7 @@ const INSIDE: u64 = OPEN - 1;
 
 /// Threads that work together: the caller and its helpers.
 #[derive(Debug)]
-pub struct Crew {
+pub struct ThreadPool {
     desk: Arc<Desk>,
     helpers: Vec<JoinHandle<()>>,
     /// Who hands out a job.
@@ -55,24 +55,24 @@ struct Run(AtomicU64);
 #[derive(Clone, Copy, Debug)]
 struct Job(*const (dyn Fn(Range<usize>) + Sync + 'static));
 
-// SAFETY: the job is written only while no helper is inside (`Crew::run`), and read only by helpers that are inside.
+// SAFETY: the job is written only while no helper is inside (`ThreadPool::run`), and read only by helpers that are inside.
 unsafe impl Sync for Desk {}
 // SAFETY: the pointer in `job` is to something `Sync`.
 unsafe impl Send for Desk {}
 
 /// The crew of this process: as large as [`set_size`] said, else one thread per physical core.
-pub fn crew() -> &'static Crew {
-    CREW.get_or_init(|| Crew::new(super::cores::physical()))
+pub fn thread_pool() -> &'static ThreadPool {
+    CREW.get_or_init(|| ThreadPool::new(super::cores::physical()))
 }
 
 /// Makes the crew `threads` large; the first call of the process decides.
 pub fn set_size(threads: usize) {
-    CREW.get_or_init(|| Crew::new(threads));
+    CREW.get_or_init(|| ThreadPool::new(threads));
 }
 
-static CREW: OnceLock<Crew> = OnceLock::new();
+static CREW: OnceLock<ThreadPool> = OnceLock::new();
 
-impl Crew {
+impl ThreadPool {
     /// A crew of `threads`, the caller included; smaller where the system gives no more threads.
     #[must_use]
     pub fn new(threads: usize) -> Self {
@@ -152,7 +152,7 @@ impl Crew {
     }
 }
 
-impl Drop for Crew {
+impl Drop for ThreadPool {
     fn drop(&mut self) {
         self.desk.ended.store(true, Ordering::SeqCst);
         for helper in self.helpers.drain(..) {
@@ -374,7 +374,7 @@ mod tests {
     #[test]
     fn every_part_is_done_once_whatever_the_sizes() {
         for threads in [1, 2, 3, 5] {
-            let crew = Crew::new(threads);
+            let crew = ThreadPool::new(threads);
             assert_eq!(crew.threads(), threads);
             for (len, size, at_a_time) in [(0, 1, 1), (1, 1, 1), (7, 3, 1), (1_000, 1, 7), (4_096, 16, 1), (100, 100, 1), (999, 10, 1_000)]
             {
@@ -390,7 +390,7 @@ mod tests {
 
     #[test]
     fn parts_of_different_lengths_cover_the_slice() {
-        let crew = Crew::new(2);
+        let crew = ThreadPool::new(2);
         let mut a = vec![0; 10];
         let ends = [3, 3, 4, 10];
         crew.share(&Uneven::new(&mut a, &ends).unwrap(), 1, |i, part| part.fill(i));
@@ -400,7 +400,7 @@ mod tests {
 
     #[test]
     fn helpers_that_have_fallen_asleep_come_back() {
-        let crew = Crew::new(3);
+        let crew = ThreadPool::new(3);
         let sum = AtomicUsize::new(0);
         for round in 0..40 {
             crew.share(&100, 1, |i, ()| {
@@ -415,7 +415,7 @@ mod tests {
 
     #[test]
     fn many_callers_and_jobs_within_jobs_all_get_done() {
-        let crew = Crew::new(3);
+        let crew = ThreadPool::new(3);
         let sum = AtomicUsize::new(0);
         thread::scope(|scope| {
             for _ in 0..4 {
@@ -435,7 +435,7 @@ mod tests {
 
     #[test]
     fn a_panic_in_any_thread_reaches_the_caller_and_the_crew_goes_on() {
-        let crew = Crew::new(2);
+        let crew = ThreadPool::new(2);
         for bad in [0, 999] {
             let caught = catch_unwind(AssertUnwindSafe(|| {
                 crew.share(&1_000, 1, |i, ()| assert!(i != bad, "part {i}"));

@@ -4,7 +4,7 @@
 use std::io::Read;
 
 use super::resample::Resampler;
-use super::{Heard, NO_NUMBERS, Source, tame};
+use super::{NO_NUMBERS, Source, SourceEvent, tame};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Bytes that are read at a time.
@@ -48,7 +48,7 @@ impl Stored {
 }
 
 /// WAV from a reader.
-pub struct StreamSource<R> {
+pub struct WavStreamSource<R> {
     reader: R,
     name: String,
     stored: Stored,
@@ -72,13 +72,13 @@ enum State {
     Over,
 }
 
-impl<R> std::fmt::Debug for StreamSource<R> {
+impl<R> std::fmt::Debug for WavStreamSource<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StreamSource").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("WavStreamSource").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
-impl<R: Read + Send> StreamSource<R> {
+impl<R: Read + Send> WavStreamSource<R> {
     /// Reads the header from `reader`; `name` is how it is called in messages.
     ///
     /// # Errors
@@ -124,25 +124,25 @@ impl<R: Read + Send> StreamSource<R> {
     }
 }
 
-impl<R: Read + Send> Source for StreamSource<R> {
-    fn next(&mut self, out: &mut Vec<f32>) -> Result<Heard> {
+impl<R: Read + Send> Source for WavStreamSource<R> {
+    fn next(&mut self, out: &mut Vec<f32>) -> Result<SourceEvent> {
         if let Some(trouble) = self.trouble.take() {
-            return Ok(Heard::Trouble(trouble));
+            return Ok(SourceEvent::Problem(trouble));
         }
         match self.state {
             State::Sound => {}
             State::Ended => {
                 self.state = State::Over;
-                return Ok(Heard::EndOfFile);
+                return Ok(SourceEvent::EndOfFile);
             }
-            State::Over => return Ok(Heard::End),
+            State::Over => return Ok(SourceEvent::End),
         }
         let before = out.len();
         let mut block = [0; BLOCK];
         let room = self.left.map_or(BLOCK, |left| left.min(BLOCK as u64) as usize);
         let got = match self.reader.read(&mut block[..room]) {
             Ok(got) => got,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => return Ok(Heard::Nothing),
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => return Ok(SourceEvent::Nothing),
             Err(e) => {
                 self.trouble = Some(Error::new(ErrorKind::AudioFile, format!("{}: {e}", self.name)));
                 0
@@ -156,7 +156,7 @@ impl<R: Read + Send> Source for StreamSource<R> {
             self.state = State::Ended;
             self.resampler.finish(out)?;
         }
-        Ok(Heard::Samples(out.len() - before))
+        Ok(SourceEvent::Samples(out.len() - before))
     }
 
     fn name(&self) -> String {
@@ -164,7 +164,7 @@ impl<R: Read + Send> Source for StreamSource<R> {
     }
 }
 
-impl<R> StreamSource<R> {
+impl<R> WavStreamSource<R> {
     /// Takes the whole frames out of `bytes` and mixes each to one sample.
     fn whole_frames(&mut self) -> Vec<f32> {
         let frame = self.stored.bytes() * self.channels;

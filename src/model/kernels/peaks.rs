@@ -4,8 +4,8 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::crew::{Parts, crew};
-use super::{Activations, Bits, GROUP, Packed, Path, TILE, multiply, pack};
+use super::thread_pool::{Parts, thread_pool};
+use super::{Activations, Bits, GROUP, InstructionSet, Packed, TILE, multiply, pack};
 
 /// Bytes that are read: many times what the caches of a processor hold.
 const BYTES: usize = 512 << 20;
@@ -18,18 +18,18 @@ const REPEATS: usize = 1 << 16;
 
 /// Peaks with all threads.
 #[derive(Clone, Copy, Debug)]
-pub struct Ceilings {
+pub struct HardwarePeaks {
     /// Billions of 8-bit multiplications and additions a second, with all numbers in registers or the nearest cache.
     pub int8_gops: f64,
     /// Billions of bytes a second that can be read from memory.
     pub memory_gb_s: f64,
 }
 
-impl Ceilings {
+impl HardwarePeaks {
     /// Measures both, which takes about a second.
     #[must_use]
     pub fn measure() -> Self {
-        Self { int8_gops: int8_gops(Path::best()), memory_gb_s: memory_gb_s() }
+        Self { int8_gops: int8_gops(InstructionSet::best()), memory_gb_s: memory_gb_s() }
     }
 }
 
@@ -44,7 +44,7 @@ fn best_secs(mut work: impl FnMut()) -> f64 {
 
 fn memory_gb_s() -> f64 {
     let mut data: Vec<u64> = vec![1; BYTES / 8];
-    let share = data.len().div_ceil(8 * crew().threads());
+    let share = data.len().div_ceil(8 * thread_pool().threads());
     let total = AtomicU64::new(0);
     let secs = best_secs(|| {
         // Sums of eight columns are vectors; the time is that of reading.
@@ -55,7 +55,7 @@ fn memory_gb_s() -> f64 {
             }
             sums.iter().fold(0u64, |a, b| a.wrapping_add(*b))
         };
-        crew().share(&Parts::new(&mut data, share), 1, |_, part| {
+        thread_pool().share(&Parts::new(&mut data, share), 1, |_, part| {
             total.fetch_add(sum(part), Ordering::Relaxed);
         });
         black_box(&total);
@@ -63,12 +63,12 @@ fn memory_gb_s() -> f64 {
     BYTES as f64 / secs / 1e9
 }
 
-fn int8_gops(path: Path) -> f64 {
-    let threads = crew().threads();
+fn int8_gops(path: InstructionSet) -> f64 {
+    let threads = thread_pool().threads();
     let each = match path {
         #[cfg(target_arch = "x86_64")]
-        Path::Avx512Vnni => {
-            let secs = best_secs(|| crew().share(&threads, 1, |_, ()| super::avx512::spin(REPEATS * 8)));
+        InstructionSet::Avx512Vnni => {
+            let secs = best_secs(|| thread_pool().share(&threads, 1, |_, ()| super::avx512::spin(REPEATS * 8)));
             return threads as f64 * super::avx512::SPIN_OPERATIONS * (REPEATS * 8) as f64 / secs / 1e9;
         }
         _ => REPEATS,
@@ -80,7 +80,7 @@ fn int8_gops(path: Path) -> f64 {
     let mut activations = Activations::default();
     activations.round(&vec![1.0; ROWS * GROUP], ROWS);
     let secs = best_secs(|| {
-        crew().share(&threads, 1, |_, ()| {
+        thread_pool().share(&threads, 1, |_, ()| {
             let mut out = [0.0; ROWS * TILE];
             for _ in 0..each {
                 if let Some(weights) = Packed::new(black_box(&bytes), Bits::Eight, GROUP) {

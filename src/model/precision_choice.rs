@@ -23,16 +23,16 @@ const MEMORY_PARTS: u64 = 2;
 
 /// A precision, and why it is this one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Suited {
+pub struct PrecisionChoice {
     /// In what the weights are best kept.
     pub precision: Precision,
     /// The reason, as the end of a sentence about it.
-    pub why: String,
+    pub reason: String,
 }
 
 /// What the machine has for a model, in bytes; None where the system does not say.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Room {
+pub struct MachineResources {
     /// Memory in all.
     pub memory: Option<u64>,
     /// What may be written to the disk.
@@ -77,15 +77,15 @@ pub fn best(candidates: &[Candidate]) -> Option<&Candidate> {
 ///
 /// # Errors
 /// When its configuration cannot be read.
-pub fn suited(dir: &Path, room: Room) -> Result<Suited> {
+pub fn choose_precision(dir: &Path, room: MachineResources) -> Result<PrecisionChoice> {
     let (lm, audio) = (LmConfig::read(dir)?, AudioConfig::read(dir)?);
     Ok(choose((&lm, &audio), room, |precision| Costs::of_sizes((&lm, &audio), precision, CONTEXT, RUNS)))
 }
 
-fn choose(sizes: (&LmConfig, &AudioConfig), room: Room, measure: impl Fn(Precision) -> Result<Costs>) -> Suited {
+fn choose(sizes: (&LmConfig, &AudioConfig), room: MachineResources, measure: impl Fn(Precision) -> Result<Costs>) -> PrecisionChoice {
     if sizes.0.weights() <= FLOAT_WEIGHTS {
         let why = "32-bit floats: the model is small, and they lose nothing".to_owned();
-        return Suited { precision: Precision::F32, why };
+        return PrecisionChoice { precision: Precision::F32, reason: why };
     }
     let (mut candidates, mut refused) = (Vec::new(), None);
     // More bits first; the fewest are always tried, for there is nothing else.
@@ -105,13 +105,13 @@ fn choose(sizes: (&LmConfig, &AudioConfig), room: Room, measure: impl Fn(Precisi
         }
     }
     let Some(chosen) = best(&candidates) else {
-        return Suited { precision: Precision::Q4, why: format!("4 bits, the fastest: {}", refused.unwrap_or_default()) };
+        return PrecisionChoice { precision: Precision::Q4, reason: format!("4 bits, the fastest: {}", refused.unwrap_or_default()) };
     };
-    Suited { precision: chosen.precision, why: because(chosen, &candidates, refused) }
+    PrecisionChoice { precision: chosen.precision, reason: because(chosen, &candidates, refused) }
 }
 
 /// Why `precision` has no room on this machine, if it has none.
-fn no_room((lm, audio): (&LmConfig, &AudioConfig), precision: Precision, room: Room) -> Option<String> {
+fn no_room((lm, audio): (&LmConfig, &AudioConfig), precision: Precision, room: MachineResources) -> Option<String> {
     let gb = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
     let needed = memory::needed(lm, audio, precision, Origin::Quantised);
     if let Some(memory) = room.memory.filter(|memory| needed > memory / MEMORY_PARTS) {
@@ -160,9 +160,9 @@ mod tests {
         Candidate::new(precision, costs(listen_ms, 60.0), 4)
     }
 
-    fn chosen(memory_gb: f64, disk_gb: f64, eight: Costs, four: Costs) -> Suited {
+    fn chosen(memory_gb: f64, disk_gb: f64, eight: Costs, four: Costs) -> PrecisionChoice {
         let bytes = |gb: f64| Some((gb * 1e9) as u64);
-        let room = Room { memory: bytes(memory_gb), disk: bytes(disk_gb) };
+        let room = MachineResources { memory: bytes(memory_gb), disk: bytes(disk_gb) };
         let sizes = (LmConfig::released_3b(), AudioConfig::released_3b());
         choose((&sizes.0, &sizes.1), room, |precision| Ok(if precision == Precision::Q8 { eight } else { four }))
     }
@@ -191,16 +191,16 @@ mod tests {
         let (fast, slow) = (costs(20.0, 20.0), costs(500.0, 200.0));
         let suited = chosen(64.0, 100.0, fast, fast);
         assert_eq!(suited.precision, Precision::Q8);
-        assert_eq!(suited.why, "8 bits: 0.4 s of sound take 60 ms here, and 4 modes can keep up");
+        assert_eq!(suited.reason, "8 bits: 0.4 s of sound take 60 ms here, and 4 modes can keep up");
         let suited = chosen(64.0, 100.0, costs(170.0, 117.0), costs(120.0, 60.0));
         assert_eq!(suited.precision, Precision::Q4);
         assert_eq!(
-            suited.why,
+            suited.reason,
             "4 bits: 0.4 s of sound take 160 ms here, and 2 modes can keep up; in 8 bits 210 ms and 2 modes, but not with speech without a pause"
         );
         let suited = chosen(64.0, 100.0, slow, slow);
         assert_eq!(suited.precision, Precision::Q8, "nothing is faster than the first of two that are as fast");
-        assert!(suited.why.contains("540 ms: as busy as this machine is now, it is too slow"), "{}", suited.why);
+        assert!(suited.reason.contains("540 ms: as busy as this machine is now, it is too slow"), "{}", suited.reason);
     }
 
     #[test]
@@ -208,19 +208,19 @@ mod tests {
         let fast = costs(20.0, 20.0);
         let suited = chosen(8.0, 100.0, fast, fast);
         assert_eq!(suited.precision, Precision::Q4);
-        assert!(suited.why.ends_with("; 8 bits would take 4.8 GB of this machine's 8.0 GB of memory"), "{}", suited.why);
+        assert!(suited.reason.ends_with("; 8 bits would take 4.8 GB of this machine's 8.0 GB of memory"), "{}", suited.reason);
         let suited = chosen(64.0, 3.0, fast, fast);
         assert_eq!(suited.precision, Precision::Q4);
-        assert!(suited.why.contains("of the disk"), "{}", suited.why);
+        assert!(suited.reason.contains("of the disk"), "{}", suited.reason);
     }
 
     #[test]
     fn what_cannot_be_measured_gets_the_fewest_bits_and_a_small_model_the_most() {
         let sizes = (LmConfig::released_3b(), AudioConfig::released_3b());
-        let suited = choose((&sizes.0, &sizes.1), Room::default(), |_| Err(Error::new(ErrorKind::Memory, "no room")));
+        let suited = choose((&sizes.0, &sizes.1), MachineResources::default(), |_| Err(Error::new(ErrorKind::Memory, "no room")));
         assert_eq!(suited.precision, Precision::Q4);
-        assert!(suited.why.contains("no room"), "{}", suited.why);
+        assert!(suited.reason.contains("no room"), "{}", suited.reason);
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/fixture");
-        assert_eq!(super::suited(&folder, Room::default()).unwrap().precision, Precision::F32);
+        assert_eq!(super::choose_precision(&folder, MachineResources::default()).unwrap().precision, Precision::F32);
     }
 }

@@ -12,15 +12,15 @@ use smallvec::SmallVec;
 use super::hear::Sitting;
 use super::items::{Item, Prediction, Reply};
 use crate::audio::file::FileSource;
-use crate::audio::{Heard, Source};
+use crate::audio::{Source, SourceEvent};
 use crate::config::CatchUp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lane::{self, Lane, LaneConfig, LaneEvent, OnLoop, Plan};
 use crate::mel;
 use crate::model::sampler::argmax;
 use crate::model::text::StreamingText;
-use crate::model::{Features, Input, Inputs, LaneCache, Logits, Model, Read, Readings, Segment};
-use crate::protocol::{Emotion, Stop};
+use crate::model::{Features, Input, Inputs, LaneCache, Logits, Model, PassLogits, Read, Segment};
+use crate::protocol::{Emotion, StopReason};
 use crate::session::REPLY_LIMIT;
 use crate::time::{HOP_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
 
@@ -100,7 +100,7 @@ impl Asker {
             }
             plans.push(plan);
         }
-        let logits = if segments.is_empty() { Readings::new() } else { self.model.pass(&mut segments)? };
+        let logits = if segments.is_empty() { PassLogits::new() } else { self.model.pass(&mut segments)? };
         let mut logits = logits.into_iter();
         for (seat, plan) in seats.iter_mut().zip(plans) {
             let said = match plan {
@@ -113,7 +113,7 @@ impl Asker {
                     seat.answer.lane.spoke(&plan, token)
                 }
                 // It has filled the window.
-                None => seat.answer.lane.cut(Stop::Limit),
+                None => seat.answer.lane.cut(StopReason::Limit),
             };
             said.into_iter().for_each(|said| seat.answer.take(&said, &self.model));
         }
@@ -139,7 +139,7 @@ pub fn prompt(model: &Model, features: Features, question: Option<&str>) -> Resu
 
 /// The features of a recording, encoded as a whole.
 fn encode(model: &Model, recording: &Recording) -> Result<Features> {
-    model.encode_recording(&mel::blocks(&recording.samples))
+    model.encode_recording(&mel::recording_blocks(&recording.samples))
 }
 
 /// What `plan` feeds and reads. A lane that replies is fed nothing but tokens.
@@ -175,11 +175,13 @@ impl Recording {
         loop {
             samples.clear();
             match source.next(&mut samples)? {
-                Heard::Samples(_) => recording.push(&samples),
-                Heard::Trouble(error) => return Err(error),
-                Heard::End if recording.samples.is_empty() => return Err(Error::at(ErrorKind::AudioFile, path, "there is no sound in it")),
-                Heard::End => return Ok(recording),
-                Heard::EndOfFile | Heard::Nothing | Heard::Gap { .. } | Heard::InputChanged { .. } => {}
+                SourceEvent::Samples(_) => recording.push(&samples),
+                SourceEvent::Problem(error) => return Err(error),
+                SourceEvent::End if recording.samples.is_empty() => {
+                    return Err(Error::at(ErrorKind::AudioFile, path, "there is no sound in it"));
+                }
+                SourceEvent::End => return Ok(recording),
+                SourceEvent::EndOfFile | SourceEvent::Nothing | SourceEvent::Gap { .. } | SourceEvent::InputChanged { .. } => {}
             }
         }
     }
@@ -218,7 +220,7 @@ struct Answer {
     emotion: Option<Emotion>,
     text: StreamingText,
     /// Why it ended, when it has.
-    stop: Option<Stop>,
+    stop: Option<StopReason>,
 }
 
 impl Answer {
@@ -238,7 +240,7 @@ impl Seat {
         let Answer { recording, emotion, mut text, stop, .. } = self.answer;
         text.finish(model.vocabulary());
         let audio_secs = recording.end().secs();
-        let stop = stop.unwrap_or(Stop::Cut);
+        let stop = stop.unwrap_or(StopReason::Cut);
         let reply = Reply { at_secs: audio_secs, text: text.text().to_owned(), emotion, stop, first_text_ms: None };
         let left_out_secs = recording.left_out_secs();
         Prediction { audio_secs, left_out_secs, replies: vec![reply], ..blank(self.condition, self.item) }

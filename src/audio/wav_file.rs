@@ -18,20 +18,20 @@ const HEADER_BYTES: u64 = 128;
 const MOST_SAMPLES: u64 = (u32::MAX as u64 - HEADER_BYTES) / 4;
 
 /// A growing WAV file, 16 kHz mono, readable by the user alone.
-pub struct WavOut {
+pub struct WavFileWriter {
     path: PathBuf,
     writer: WavWriter<BufWriter<File>>,
     unflushed: usize,
     written: u64,
 }
 
-impl std::fmt::Debug for WavOut {
+impl std::fmt::Debug for WavFileWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WavOut").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("WavFileWriter").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
-impl WavOut {
+impl WavFileWriter {
     /// Creates or replaces the file `path`.
     ///
     /// # Errors
@@ -86,7 +86,7 @@ impl WavOut {
 ///
 /// # Errors
 /// When the file cannot be written, naming it.
-pub fn silence_end(path: &Path, secs: f64) -> Result<()> {
+pub fn silence_tail(path: &Path, secs: f64) -> Result<()> {
     let silence = || {
         let mut file = OpenOptions::new().write(true).open(path)?;
         let end = file.metadata()?.len();
@@ -119,7 +119,7 @@ mod tests {
         let path = tempfile::tempdir().unwrap().keep().join("out.wav");
         let samples: Vec<f32> = (0..FLUSH_SAMPLES + 100).map(|n| (n as f32 * 0.37).sin()).collect();
         let read = || hound::WavReader::open(&path).unwrap().samples::<f32>().map(|s| s.unwrap()).collect::<Vec<_>>();
-        let mut out = WavOut::create(&path).unwrap();
+        let mut out = WavFileWriter::create(&path).unwrap();
         out.write(&samples[..FLUSH_SAMPLES]).unwrap();
         out.write(&samples[FLUSH_SAMPLES..]).unwrap();
         assert_eq!(read(), samples[..FLUSH_SAMPLES], "a crash now would cost what is not flushed, no more");
@@ -134,9 +134,9 @@ mod tests {
     fn the_end_of_a_recording_becomes_silent_while_it_grows() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("out.wav");
-        let mut out = WavOut::create(&path).unwrap();
+        let mut out = WavFileWriter::create(&path).unwrap();
         out.write(&[0.5; FLUSH_SAMPLES]).unwrap();
-        silence_end(&path, 1.0).unwrap();
+        silence_tail(&path, 1.0).unwrap();
         out.write(&[0.25; 8]).unwrap();
         out.finish().unwrap();
         let read: Vec<f32> = hound::WavReader::open(&path).unwrap().samples::<f32>().map(|s| s.unwrap()).collect();
@@ -144,20 +144,20 @@ mod tests {
         assert!(read[..FLUSH_SAMPLES - silent].iter().all(|s| *s == 0.5), "what came before stays");
         assert!(read[FLUSH_SAMPLES - silent..FLUSH_SAMPLES].iter().all(|s| *s == 0.0));
         assert_eq!(read[FLUSH_SAMPLES..], [0.25; 8]);
-        silence_end(&path, 1e9).unwrap();
+        silence_tail(&path, 1e9).unwrap();
         assert_eq!(hound::WavReader::open(&path).unwrap().len() as usize, read.len(), "the header is no sound");
     }
 
     #[test]
     fn a_folder_that_is_missing_is_named() {
-        let error = WavOut::create(Path::new("/nonexistent/folder/out.wav")).unwrap_err();
+        let error = WavFileWriter::create(Path::new("/nonexistent/folder/out.wav")).unwrap_err();
         assert!(error.kind() == ErrorKind::Output && error.message().contains("/nonexistent/folder/out.wav"), "{error}");
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn a_full_disk_is_an_error_that_names_the_file() {
-        let result = WavOut::create(Path::new("/dev/full")).and_then(|mut out| {
+        let result = WavFileWriter::create(Path::new("/dev/full")).and_then(|mut out| {
             out.write(&[0.5; 2 * FLUSH_SAMPLES])?;
             out.finish()
         });

@@ -68,7 +68,7 @@ pub fn starter() -> &'static Knowledge {
 /// The known name of the sound that `said` is about: the words of a name, in their order, each begun alike
 /// ("A dog is barking." holds no name in a row, "dog barking" is `dog bark`).
 #[must_use]
-pub fn known_sound(said: &str) -> Option<&'static str> {
+pub fn match_sound_name(said: &str) -> Option<&'static str> {
     let said = said.to_lowercase();
     let words: Vec<&str> = said.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect();
     let matches = |name: &str| {
@@ -96,10 +96,10 @@ mod tests {
 
     #[test]
     fn a_sound_is_known_by_the_words_of_its_name() {
-        assert_eq!(known_sound("Dog barking."), Some("dog bark"));
-        assert_eq!(known_sound("  glass breaking"), Some("glass breaking"));
-        assert_eq!(known_sound("a clap, then nothing"), Some("clap"));
-        assert_eq!(known_sound("someone hums"), None);
-        assert_eq!(known_sound(""), None);
+        assert_eq!(match_sound_name("Dog barking."), Some("dog bark"));
+        assert_eq!(match_sound_name("  glass breaking"), Some("glass breaking"));
+        assert_eq!(match_sound_name("a clap, then nothing"), Some("clap"));
+        assert_eq!(match_sound_name("someone hums"), None);
+        assert_eq!(match_sound_name(""), None);
     }
 }
