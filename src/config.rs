@@ -26,7 +26,7 @@ pub use cli::Cli;
 pub use eval_args::{EvalOptions, EvalRequest, EvalTask, ProactiveStyle, QuestionInput, ResumePolicy};
 pub use history_cli::{Deletion, ExportForm, HistoryRequest, SessionChoice};
 pub use history_prefs::HistoryPrefs;
-pub use long_running::{ContextChoice, ContextPolicy, LongRunning, POLICIES, Priority, Reset, Sensitivity};
+pub use long_running::{ContextChoice, ContextPolicy, LongRunning, Sensitivity};
 pub use model_task::{Consent, DownloadOptions, ModelRequest, Originals, QuantiseOptions};
 pub use modes::{CatchUp, InstructionClip, Language, Mode};
 pub use modes_edit::{NewMode, add as add_mode, remove as remove_mode, replace as replace_mode};

@@ -256,7 +256,7 @@ fn settings(options: &EvalOptions, model: &Model) -> BTreeMap<String, String> {
 
 /// What its sessions keep in mind.
 fn contexts(options: &EvalOptions) -> String {
-    let names: Vec<&str> = options.contexts.iter().map(|context| context.policy.name).collect();
+    let names: Vec<&str> = options.contexts.iter().map(|context| context.policy.name()).collect();
     let positions = options.contexts.first().map_or(0, |context| context.positions);
     format!("{}, {positions} positions", names.join(", "))
 }

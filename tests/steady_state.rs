@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hearken::config::modes::{Language, builtin};
-use hearken::config::{ComputeDevice, ContextChoice, Paths, Precision, Priority, SamplingChoice};
-use hearken::lane::{Ask, ChunkMeta, Follows};
+use hearken::config::{ComputeDevice, ContextChoice, Paths, Precision, SamplingChoice};
+use hearken::lane::{Ask, ChunkMeta, Follows, Priority};
 use hearken::mel::{LogMel, MaxWindow};
 use hearken::model::{Features, Input, Model, Read, Segment};
 use hearken::session::EncodedChunk;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Subcommand};
 use serde::{Deserialize, Serialize};
 
-use super::long_running::{DEFAULT_POSITIONS, POLICIES, Reset};
+use super::long_running::{ContextPolicy, DEFAULT_POSITIONS};
 use super::modes::Language;
 use super::values;
 use super::{ComputeDevice, ContextChoice, Precision};
@@ -153,7 +153,7 @@ impl EvalTask {
     /// The condition under which `count` items share a session with the policy `context`.
     #[must_use]
     pub fn condition(count: usize, context: &str) -> String {
-        if context == POLICIES[0].name { count.to_string() } else { format!("{count} {context}") }
+        if context == ContextPolicy::default().name() { count.to_string() } else { format!("{count} {context}") }
     }
 
     /// What it is called.
@@ -339,7 +339,7 @@ pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
                 "translate" => EvalTask::Translate { to: translate_to },
                 _ => EvalTask::Qa { instruction },
             });
-            let contexts = run.context.0.iter().map(|context| context.policy.name.to_owned()).collect();
+            let contexts = run.context.0.iter().map(|context| context.policy.name().to_owned()).collect();
             (run, EvalTask::Streaming { of, counts: items.0, contexts })
         }
         EvalArgs::Compare { before, after, out } => return Ok(EvalRequest::Compare { before, after, out }),
@@ -379,11 +379,11 @@ fn contexts_of(run: &RunArgs, streaming: bool, gate: bool) -> Result<Vec<Context
     if run.context.0.len() > 1 && !streaming {
         return wrong("several context policies are compared by `eval streaming`; this task takes one --context".to_owned());
     }
-    let resets = |context: &&ContextChoice| context.policy.resets.contains(&Reset::AfterQuiet);
+    let resets = |context: &&ContextChoice| context.policy == ContextPolicy::ResetWhenQuiet;
     if let Some(context) = run.context.0.iter().find(resets).filter(|_| !gate) {
         let why =
             "forgets when something is heard after the quiet gate was closed: it needs `eval streaming --gate on` and --gap-secs above 6";
-        return wrong(format!("--context {} {why}", context.policy.name));
+        return wrong(format!("--context {} {why}", context.policy.name()));
     }
     Ok(run.context.0.iter().map(|context| ContextChoice { positions: run.context_positions, ..*context }).collect())
 }
@@ -408,7 +408,7 @@ fn contexts(text: &str) -> Result<Contexts, String> {
     let mut all: Vec<ContextChoice> = Vec::new();
     for name in text.split(',') {
         let policy = values::context(name.trim())?;
-        if all.iter().all(|context| context.policy.name != policy.name) {
+        if all.iter().all(|context| context.policy != policy) {
             all.push(ContextChoice { policy, ..ContextChoice::default() });
         }
     }

@@ -318,7 +318,7 @@ mod tests {
         assert_eq!((read.temperature, read.top_k, read.seed), (Some(0.3), Some(3), Some(7)));
         assert_eq!(read.long_running.excluded_inputs, ["Webcam"]);
         assert_eq!((read.long_running.sensitivity, read.long_running.rest_first.len()), (Sensitivity::High, 0));
-        assert_eq!((read.long_running.context.policy.name, read.long_running.context.positions), ("recent_only", 4_096));
+        assert_eq!((read.long_running.context.policy.name(), read.long_running.context.positions), ("recent_only", 4_096));
         assert_eq!(read.eagerness, vec![(Some("dialog".to_owned()), -1.0), (Some("sounds".to_owned()), 0.5)]);
         let voice = VoiceSettings {
             speak: Speak::Urgent,
