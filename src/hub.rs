@@ -1,6 +1,6 @@
 //! The models: which there are, where they lie, and how one is had.
 //!
-//! The only module that may open a socket, and only when the user asks for a model: `remote` does it, for `obtain`. What is
+//! The only module that may open a socket, and only when the user asks for a model: `remote` does it, for `install`. What is
 //! fetched lies in the cache that all programs of Hugging Face share; what Hearken makes of it, in its own cache folder. Not
 //! responsible for loading a model, nor for anything that is heard.
 
@@ -11,13 +11,13 @@ mod commands;
 pub mod control;
 pub mod disk;
 pub mod fetch;
-pub mod home;
-pub mod listing;
-pub mod obtain;
+pub mod model_dir;
+pub mod manifest;
+pub mod install;
 pub mod remote;
 mod runtime;
 pub mod settings;
-mod shelf;
+mod manager;
 mod starter;
 
 use std::path::PathBuf;
@@ -26,15 +26,15 @@ use crate::config::Paths;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::ModelChoice;
 
-pub use catalog::Entry;
+pub use catalog::CatalogEntry;
 pub use commands::{Outcome, run};
-use home::Home;
+use model_dir::ModelDir;
 use settings::HubSettings;
-pub use shelf::ModelManager;
+pub use manager::ModelManager;
 
 /// A model that can be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct LocalModel {
     /// Its checkpoint folder.
     pub folder: PathBuf,
     /// How events call it.
@@ -45,7 +45,7 @@ pub struct Found {
 ///
 /// # Errors
 /// When it is not here, or cannot be unpacked anywhere.
-pub fn find(choice: &ModelChoice, paths: &Paths) -> Result<Found> {
+pub fn find(choice: &ModelChoice, paths: &Paths) -> Result<LocalModel> {
     find_with(choice, paths, &HubSettings::from_environment())
 }
 
@@ -53,26 +53,26 @@ pub fn find(choice: &ModelChoice, paths: &Paths) -> Result<Found> {
 ///
 /// # Errors
 /// As [`find`].
-pub fn find_with(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) -> Result<Found> {
+pub fn find_with(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) -> Result<LocalModel> {
     let Some(entry) = catalog::resolve(choice, paths)? else {
         let ModelChoice::Dir(folder) = choice else {
             return Err(Error::new(ErrorKind::Internal, "a model of the catalogue is not in it"));
         };
         let name = folder.file_name().map_or_else(|| folder.display().to_string(), |n| n.to_string_lossy().into_owned());
-        return Ok(Found { folder: folder.clone(), name });
+        return Ok(LocalModel { folder: folder.clone(), name });
     };
     if entry.name == catalog::STARTER {
         let folder = starter::unpack(&[paths.cache.join("models"), std::env::temp_dir().join("hearken")])?;
-        return Ok(Found { folder, name: entry.name });
+        return Ok(LocalModel { folder, name: entry.name });
     }
     if let Some(folder) = entry.folder {
-        return Ok(Found { folder, name: entry.name });
+        return Ok(LocalModel { folder, name: entry.name });
     }
-    let home = Home::of(&entry, paths);
-    match home.loadable(settings) {
-        Some(folder) => Ok(Found { folder, name: entry.name }),
+    let model_dir = ModelDir::of(&entry, paths);
+    match model_dir.loadable(settings) {
+        Some(folder) => Ok(LocalModel { folder, name: entry.name }),
         None => {
-            let how = if home.listing().is_some() { "is not here in full" } else { "is not here" };
+            let how = if model_dir.manifest().is_some() { "is not here in full" } else { "is not here" };
             let why = format!("the model {0} {how}: `hearken model download {0}` gets it, from where it stopped", entry.name);
             Err(Error::new(ErrorKind::Model, why))
         }

@@ -57,7 +57,7 @@ impl Repository {
     ///
     /// # Errors
     /// When the cache cannot be written to.
-    pub fn lock_file(&self, checksum: &Checksum) -> Result<File> {
+    pub fn open_lock(&self, checksum: &Checksum) -> Result<File> {
         let folder = self.root.join(".locks").join(&self.folder);
         let path = folder.join(format!("{}.lock", checksum.hex()));
         fs::create_dir_all(&folder)
@@ -69,7 +69,7 @@ impl Repository {
     ///
     /// # Errors
     /// When the cache cannot be written to.
-    pub fn make(&self) -> Result<()> {
+    pub fn create_blobs_folder(&self) -> Result<()> {
         let folder = self.folder().join("blobs");
         fs::create_dir_all(&folder).map_err(|e| unwritable(&self.root, &folder, &e))
     }
@@ -79,7 +79,7 @@ impl Repository {
     ///
     /// # Errors
     /// When the cache cannot be written to.
-    pub fn link(&self, commit: &str, path: &str, checksum: &Checksum) -> Result<()> {
+    pub fn link_into_snapshot(&self, commit: &str, path: &str, checksum: &Checksum) -> Result<()> {
         let (link, blob) = (self.snapshot(commit).join(path), self.blob(checksum));
         if let (Ok(there), Ok(meant)) = (fs::canonicalize(&link), fs::canonicalize(&blob))
             && there == meant
@@ -105,8 +105,8 @@ impl Repository {
     ///
     /// # Errors
     /// When the cache cannot be written to.
-    pub fn note_revision(&self, revision: &str, commit: &str) -> Result<()> {
-        if revision == commit || !super::catalog::is_safe(revision) {
+    pub fn write_ref(&self, revision: &str, commit: &str) -> Result<()> {
+        if revision == commit || !super::catalog::is_safe_relative_path(revision) {
             return Ok(());
         }
         let path = self.folder().join("refs").join(revision);
@@ -164,16 +164,16 @@ pub(super) fn files_below(folder: &Path) -> Vec<PathBuf> {
 ///
 /// # Errors
 /// When it cannot be read, or `step` says no.
-pub fn is_whole(path: &Path, checksum: &Checksum, mut step: impl FnMut(u64) -> bool) -> io::Result<bool> {
+pub fn matches_checksum(path: &Path, checksum: &Checksum, mut step: impl FnMut(u64) -> bool) -> io::Result<bool> {
     let mut file = File::open(path)?;
-    let mut sum = checksum.sum(file.metadata()?.len());
+    let mut sum = checksum.hasher(file.metadata()?.len());
     let mut piece = vec![0; READ_BYTES];
     loop {
         let n = file.read(&mut piece)?;
         if n == 0 {
-            return Ok(sum.is(checksum));
+            return Ok(sum.matches(checksum));
         }
-        sum.feed(&piece[..n]);
+        sum.update(&piece[..n]);
         if !step(n as u64) {
             return Err(io::ErrorKind::Interrupted.into());
         }

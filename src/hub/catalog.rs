@@ -35,7 +35,7 @@ const USUAL_FILES: &[&str] = &[
 /// A model of the catalogue.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Entry {
+pub struct CatalogEntry {
     /// What it is called.
     pub name: String,
     /// Its name in full.
@@ -87,14 +87,14 @@ fn usual_files() -> Vec<String> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct CatalogFile {
     #[serde(default)]
-    model: Vec<Entry>,
+    model: Vec<CatalogEntry>,
 }
 
-impl Entry {
+impl CatalogEntry {
     /// The entry of a repository that the catalogue does not know.
-    fn of_hub_id(id: &str) -> Self {
+    fn for_hub_id(id: &str) -> Self {
         let page = format!("https://huggingface.co/{id}");
         let licence = Licence {
             name: "The licence that its page names".into(),
@@ -143,7 +143,7 @@ impl Entry {
 
     /// Whether the file `path` of its repository belongs to it.
     #[must_use]
-    pub fn wants(&self, path: &str) -> bool {
+    pub fn includes(&self, path: &str) -> bool {
         self.files.iter().any(|pattern| matches(pattern, path))
     }
 
@@ -167,7 +167,7 @@ impl Entry {
 ///
 /// # Errors
 /// When the user's file is wrong, by its line.
-pub fn all(paths: &Paths) -> Result<Vec<Entry>> {
+pub fn all(paths: &Paths) -> Result<Vec<CatalogEntry>> {
     let mut entries = read(BUILT_IN, Path::new("models/catalog.toml"))?;
     let own = paths.config.join("catalog.toml");
     let text = match std::fs::read_to_string(&own) {
@@ -187,8 +187,8 @@ pub fn all(paths: &Paths) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-fn read(text: &str, from: &Path) -> Result<Vec<Entry>> {
-    let file: File = toml::from_str(text).map_err(|e| {
+fn read(text: &str, from: &Path) -> Result<Vec<CatalogEntry>> {
+    let file: CatalogFile = toml::from_str(text).map_err(|e| {
         let line = e.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
         Error::at(ErrorKind::Settings, from, format_args!("line {line}: {}", e.message()))
     })?;
@@ -211,8 +211,8 @@ fn read(text: &str, from: &Path) -> Result<Vec<Entry>> {
 ///
 /// # Errors
 /// When the user's catalogue is wrong, or `choice` is neither a folder nor anything that could be had.
-pub fn resolve(choice: &ModelChoice, paths: &Paths) -> Result<Option<Entry>> {
-    let named = |name: &str| -> Result<Option<Entry>> { Ok(all(paths)?.into_iter().find(|entry| entry.name == name)) };
+pub fn resolve(choice: &ModelChoice, paths: &Paths) -> Result<Option<CatalogEntry>> {
+    let named = |name: &str| -> Result<Option<CatalogEntry>> { Ok(all(paths)?.into_iter().find(|entry| entry.name == name)) };
     match choice {
         ModelChoice::Starter => named(STARTER),
         ModelChoice::ThreeB => named(RELEASE),
@@ -223,7 +223,7 @@ pub fn resolve(choice: &ModelChoice, paths: &Paths) -> Result<Option<Entry>> {
             if let Some(entry) = named(&name)? {
                 return Ok(Some(entry));
             }
-            Ok(is_hub_id(&name).then(|| Entry::of_hub_id(&name)))
+            Ok(is_hub_id(&name).then(|| CatalogEntry::for_hub_id(&name)))
         }
     }
 }
@@ -242,7 +242,7 @@ pub fn is_hub_id(text: &str) -> bool {
 
 /// Whether `path` stays within the folder that it is joined to.
 #[must_use]
-pub fn is_safe(path: &str) -> bool {
+pub fn is_safe_relative_path(path: &str) -> bool {
     !path.is_empty()
         && !path.contains('\\')
         && !path.contains('\0')
@@ -271,12 +271,12 @@ mod tests {
         let release = &all[1];
         assert_eq!(release.repository().unwrap(), ("zhifeixie", "AudioInteraction"));
         assert!(release.licences.iter().any(|l| l.name.contains("Apache")) && release.licences.iter().any(|l| l.name.contains("Qwen")));
-        assert!(release.wants("model-00004-of-00004.safetensors") && release.wants("qwen25OmniConfig/config.json"));
+        assert!(release.includes("model-00004-of-00004.safetensors") && release.includes("qwen25OmniConfig/config.json"));
         for entry in &all {
             assert!(entry.zh.can.len() == entry.can.len() && !entry.zh.about.is_empty(), "{} in Chinese", entry.name);
             assert!(entry.licences.iter().all(|licence| !licence.zh.summary.is_empty()), "{} in Chinese", entry.name);
         }
-        assert!(!release.wants("README.md") && !release.wants("x/model-1.safetensors"));
+        assert!(!release.includes("README.md") && !release.includes("x/model-1.safetensors"));
     }
 
     #[test]
@@ -320,9 +320,9 @@ mod tests {
     #[test]
     fn what_leaves_its_folder_is_not_safe() {
         for path in ["", "/etc/passwd", "../x", "a/../../x", "a\\..\\x", "./x"] {
-            assert!(!is_safe(path), "{path}");
+            assert!(!is_safe_relative_path(path), "{path}");
         }
-        assert!(is_safe("qwen25OmniConfig/config.json"));
+        assert!(is_safe_relative_path("qwen25OmniConfig/config.json"));
         assert!(!is_hub_id("a/b/c") && !is_hub_id("a") && !is_hub_id("../b") && is_hub_id("zhifeixie/AudioInteraction"));
     }
 }

@@ -30,7 +30,7 @@ impl Checksum {
 
     /// The checksum that the name of a blob in the cache is.
     #[must_use]
-    pub fn of_blob_name(name: &str) -> Option<Self> {
+    pub fn from_blob_name(name: &str) -> Option<Self> {
         Self::sha256(name).or_else(|| Self::git_sha1(name))
     }
 
@@ -44,13 +44,13 @@ impl Checksum {
 
     /// Something to feed a file of `size` bytes to.
     #[must_use]
-    pub fn sum(&self, size: u64) -> Sum {
+    pub fn hasher(&self, size: u64) -> ChecksumHasher {
         match self {
-            Self::Sha256(_) => Sum::Sha256(Sha256::new()),
+            Self::Sha256(_) => ChecksumHasher::Sha256(Sha256::new()),
             Self::GitSha1(_) => {
                 let mut sha1 = Sha1::new();
-                sha1.feed(format!("blob {size}\0").as_bytes());
-                Sum::Sha1(Box::new(sha1))
+                sha1.update(format!("blob {size}\0").as_bytes());
+                ChecksumHasher::Sha1(Box::new(sha1))
             }
         }
     }
@@ -63,19 +63,19 @@ pub(super) fn is_hex(text: &str, digits: usize) -> bool {
 
 /// The sum of the bytes so far.
 #[derive(Clone, Debug)]
-pub enum Sum {
+pub enum ChecksumHasher {
     /// See [`Checksum::Sha256`].
     Sha256(Sha256),
     /// See [`Checksum::GitSha1`].
     Sha1(Box<Sha1>),
 }
 
-impl Sum {
+impl ChecksumHasher {
     /// Takes more bytes.
-    pub fn feed(&mut self, bytes: &[u8]) {
+    pub fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha256(sum) => sum.update(bytes),
-            Self::Sha1(sum) => sum.feed(bytes),
+            Self::Sha1(sum) => sum.update(bytes),
         }
     }
 
@@ -91,7 +91,7 @@ impl Sum {
 
     /// Whether the bytes were those of `checksum`.
     #[must_use]
-    pub fn is(self, checksum: &Checksum) -> bool {
+    pub fn matches(self, checksum: &Checksum) -> bool {
         self.hex() == checksum.hex()
     }
 }
@@ -110,14 +110,14 @@ impl Sha1 {
         Self { state: [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0], block: [0; 64], filled: 0, bytes: 0 }
     }
 
-    fn feed(&mut self, mut bytes: &[u8]) {
+    fn update(&mut self, mut bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
         while !bytes.is_empty() {
             let n = bytes.len().min(64 - self.filled);
             self.block[self.filled..self.filled + n].copy_from_slice(&bytes[..n]);
             (self.filled, bytes) = (self.filled + n, &bytes[n..]);
             if self.filled == 64 {
-                self.mix();
+                self.compress();
                 self.filled = 0;
             }
         }
@@ -125,11 +125,11 @@ impl Sha1 {
 
     fn finish(mut self) -> [u8; 20] {
         let bits = self.bytes * 8;
-        self.feed(&[0x80]);
+        self.update(&[0x80]);
         while self.filled != 56 {
-            self.feed(&[0]);
+            self.update(&[0]);
         }
-        self.feed(&bits.to_be_bytes());
+        self.update(&bits.to_be_bytes());
         let mut digest = [0; 20];
         for (out, word) in digest.chunks_exact_mut(4).zip(self.state) {
             out.copy_from_slice(&word.to_be_bytes());
@@ -137,7 +137,7 @@ impl Sha1 {
         digest
     }
 
-    fn mix(&mut self) {
+    fn compress(&mut self) {
         let mut w = [0u32; 80];
         for (word, bytes) in w.iter_mut().zip(self.block.as_chunks::<4>().0) {
             *word = u32::from_be_bytes(*bytes);
@@ -171,28 +171,28 @@ mod tests {
         // `printf '' | git hash-object --stdin`, and the same of "hello\n" and of a thousand times "a".
         for (text, id) in [("", "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"), ("hello\n", "ce013625030ba8dba906f756967f9e9ca394464a")] {
             let checksum = Checksum::git_sha1(id).unwrap();
-            let mut sum = checksum.sum(text.len() as u64);
-            text.bytes().for_each(|byte| sum.feed(&[byte]));
-            assert!(sum.is(&checksum), "{text:?}");
+            let mut sum = checksum.hasher(text.len() as u64);
+            text.bytes().for_each(|byte| sum.update(&[byte]));
+            assert!(sum.matches(&checksum), "{text:?}");
         }
         let mut plain = Sha1::new();
-        plain.feed(&[b'a'; 1_000_000]);
+        plain.update(&[b'a'; 1_000_000]);
         // FIPS 180-1, appendix C.
         assert_eq!(plain.finish()[..4], [0x34, 0xaa, 0x97, 0x3c]);
         let checksum = Checksum::sha256("BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD").unwrap();
-        let mut sum = checksum.sum(3);
-        sum.feed(b"abc");
-        assert!(sum.is(&checksum));
-        let mut other = checksum.sum(3);
-        other.feed(b"abd");
-        assert!(!other.is(&checksum));
+        let mut sum = checksum.hasher(3);
+        sum.update(b"abc");
+        assert!(sum.matches(&checksum));
+        let mut other = checksum.hasher(3);
+        other.update(b"abd");
+        assert!(!other.matches(&checksum));
     }
 
     #[test]
     fn what_could_be_a_path_is_no_checksum() {
         for text in ["", "..", "../../etc/passwd", &"z".repeat(64), &"a".repeat(63)] {
-            assert_eq!(Checksum::of_blob_name(text), None, "{text}");
+            assert_eq!(Checksum::from_blob_name(text), None, "{text}");
         }
-        assert!(matches!(Checksum::of_blob_name(&"a".repeat(40)), Some(Checksum::GitSha1(_))));
+        assert!(matches!(Checksum::from_blob_name(&"a".repeat(40)), Some(Checksum::GitSha1(_))));
     }
 }

@@ -11,7 +11,7 @@ const RATE_SECS: f64 = 8.0;
 
 /// What the user wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
+enum RunState {
     Run,
     Pause,
     Stop,
@@ -19,41 +19,41 @@ enum Wish {
 
 /// Pause, resume and stop, from any thread.
 #[derive(Debug)]
-pub struct Control {
-    wish: Mutex<Wish>,
+pub struct InstallControl {
+    state: Mutex<RunState>,
     changed: Condvar,
 }
 
-impl Default for Control {
+impl Default for InstallControl {
     fn default() -> Self {
-        Self { wish: Mutex::new(Wish::Run), changed: Condvar::new() }
+        Self { state: Mutex::new(RunState::Run), changed: Condvar::new() }
     }
 }
 
 /// The user wants no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stopped;
+pub struct UserStopped;
 
-impl Control {
+impl InstallControl {
     /// Holds what is running; nothing is lost.
     pub fn pause(&self) {
-        self.wish_for(Wish::Pause);
+        self.set(RunState::Pause);
     }
 
     /// Goes on.
     pub fn resume(&self) {
-        self.wish_for(Wish::Run);
+        self.set(RunState::Run);
     }
 
     /// Ends what is running; what was fetched is kept.
     pub fn stop(&self) {
-        self.wish_for(Wish::Stop);
+        self.set(RunState::Stop);
     }
 
-    fn wish_for(&self, wish: Wish) {
-        let mut now = self.wish.lock().unwrap_or_else(PoisonError::into_inner);
-        if *now != Wish::Stop {
-            *now = wish;
+    fn set(&self, state: RunState) {
+        let mut now = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if *now != RunState::Stop {
+            *now = state;
         }
         drop(now);
         self.changed.notify_all();
@@ -61,46 +61,46 @@ impl Control {
 
     /// Whether to go on at this moment: neither held nor stopped.
     #[must_use]
-    pub fn goes_on(&self) -> bool {
-        *self.look() == Wish::Run
+    pub fn is_running(&self) -> bool {
+        *self.lock_state() == RunState::Run
     }
 
     /// Whether it is held.
     #[must_use]
     pub fn is_paused(&self) -> bool {
-        *self.look() == Wish::Pause
+        *self.lock_state() == RunState::Pause
     }
 
     /// Waits while it is held.
     ///
     /// # Errors
     /// When the user wants no more.
-    pub fn pass(&self) -> Result<(), Stopped> {
-        let wish = self.changed.wait_while(self.look(), |wish| *wish == Wish::Pause).unwrap_or_else(PoisonError::into_inner);
-        if *wish == Wish::Stop { Err(Stopped) } else { Ok(()) }
+    pub fn wait_while_paused(&self) -> Result<(), UserStopped> {
+        let state = self.changed.wait_while(self.lock_state(), |state| *state == RunState::Pause).unwrap_or_else(PoisonError::into_inner);
+        if *state == RunState::Stop { Err(UserStopped) } else { Ok(()) }
     }
 
     /// Waits for `long`, or less when the user wants something else.
     ///
     /// # Errors
     /// When the user wants no more.
-    pub fn sleep(&self, long: Duration) -> Result<(), Stopped> {
-        let slept = self.changed.wait_timeout_while(self.look(), long, |wish| *wish == Wish::Run);
-        let wish = *slept.unwrap_or_else(PoisonError::into_inner).0;
-        if wish == Wish::Stop { Err(Stopped) } else { Ok(()) }
+    pub fn sleep(&self, long: Duration) -> Result<(), UserStopped> {
+        let slept = self.changed.wait_timeout_while(self.lock_state(), long, |state| *state == RunState::Run);
+        let state = *slept.unwrap_or_else(PoisonError::into_inner).0;
+        if state == RunState::Stop { Err(UserStopped) } else { Ok(()) }
     }
 
-    fn look(&self) -> MutexGuard<'_, Wish> {
-        self.wish.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_state(&self) -> MutexGuard<'_, RunState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// How far the work is.
 #[derive(Debug, Default)]
-pub struct Board(Mutex<State>);
+pub struct InstallProgress(Mutex<ProgressState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct ProgressState {
     step: InstallStep,
     done: u64,
     all: u64,
@@ -109,16 +109,16 @@ struct State {
     warning: Option<String>,
     chosen: Option<String>,
     end: Option<InstallEnd>,
-    rate: Rate,
+    rate: TransferRate,
     begun: Option<Instant>,
 }
 
-impl Board {
+impl InstallProgress {
     /// Begins a step of `all` bytes, of which `done` are done.
-    pub fn begin(&self, step: InstallStep, done: u64, all: u64) {
+    pub fn begin_step(&self, step: InstallStep, done: u64, all: u64) {
         let mut state = self.state();
         let (warning, chosen) = (state.warning.take(), state.chosen.take());
-        *state = State { step, done, all, end: None, note: None, warning, chosen, rate: Rate::default(), begun: Some(Instant::now()) };
+        *state = ProgressState { step, done, all, end: None, note: None, warning, chosen, rate: TransferRate::default(), begun: Some(Instant::now()) };
     }
 
     /// More bytes are done.
@@ -130,10 +130,10 @@ impl Board {
     }
 
     /// Fewer bytes are done than was thought: some were wrong.
-    pub fn take_back(&self, bytes: u64) {
+    pub fn subtract(&self, bytes: u64) {
         let mut state = self.state();
         state.done = state.done.saturating_sub(bytes);
-        state.rate = Rate::default();
+        state.rate = TransferRate::default();
     }
 
     /// So many bytes of all are done.
@@ -145,28 +145,28 @@ impl Board {
     }
 
     /// Something that the user should know, until it is over.
-    pub fn note(&self, note: Option<String>) {
+    pub fn set_note(&self, note: Option<String>) {
         self.state().note = note;
     }
 
     /// Something that the user should know to the end.
-    pub fn warn(&self, warning: String) {
+    pub fn set_warning(&self, warning: String) {
         self.state().warning = Some(warning);
     }
 
     /// In what the weights are prepared, and why.
-    pub fn chose(&self, why: String) {
+    pub fn set_precision_reason(&self, why: String) {
         self.state().chosen = Some(why);
     }
 
     /// How it ended.
-    pub fn end(&self, end: InstallEnd) {
+    pub fn finish(&self, end: InstallEnd) {
         self.state().end = Some(end);
     }
 
     /// How far it is now; `control` says whether it is held.
     #[must_use]
-    pub fn read(&self, control: &Control) -> InstallStatus {
+    pub fn status(&self, control: &InstallControl) -> InstallStatus {
         let state = self.state();
         let now = state.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
         let held = control.is_paused() && state.step == InstallStep::Fetching;
@@ -184,16 +184,16 @@ impl Board {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ProgressState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Bytes a second over the last seconds.
 #[derive(Debug, Default)]
-struct Rate(VecDeque<(f64, u64)>);
+struct TransferRate(VecDeque<(f64, u64)>);
 
-impl Rate {
+impl TransferRate {
     /// `bytes` were done after `secs`.
     fn note(&mut self, secs: f64, bytes: u64) {
         // Four marks a second are plenty.
@@ -216,7 +216,7 @@ impl Rate {
 
 /// The work in one line.
 #[must_use]
-pub fn line(work: &InstallStatus) -> String {
+pub fn status_line(work: &InstallStatus) -> String {
     let doing = match work.step {
         InstallStep::Asking => "asking the hub",
         InstallStep::Checking => "checking",
@@ -247,13 +247,13 @@ mod tests {
 
     #[test]
     fn a_rate_is_that_of_the_last_seconds_and_falls_when_nothing_comes() {
-        let mut rate = Rate::default();
+        let mut rate = TransferRate::default();
         (0..=100).for_each(|i| rate.note(f64::from(i), i as u64 * 10));
         assert!((rate.at(100.0) - 10.0).abs() < 0.5, "{}", rate.at(100.0));
         (1..=20).for_each(|i| rate.note(100.0 + f64::from(i), 1_000 + i as u64 * 100));
         assert!((rate.at(120.0) - 100.0).abs() < 5.0, "{}", rate.at(120.0));
         assert!(rate.at(200.0) < 15.0);
-        assert_eq!(Rate::default().at(1.0), 0.0);
+        assert_eq!(TransferRate::default().at(1.0), 0.0);
     }
 
     #[test]
@@ -268,19 +268,19 @@ mod tests {
             note: None,
             end: None,
         };
-        assert_eq!(line(&work), "downloading  33 %  5.00 GB of 15 GB  50.0 MB/s  3 min 20 s left");
+        assert_eq!(status_line(work), "downloading  33 %  5.00 GB of 15 GB  50.0 MB/s  3 min 20 s left");
         assert_eq!(duration(7_265.0), "2 h 01 min");
     }
 
     #[test]
     fn what_was_stopped_does_not_run_again() {
-        let control = Control::default();
+        let control = InstallControl::default();
         control.pause();
-        assert!(!control.goes_on() && control.is_paused());
+        assert!(!control.is_running() && control.is_paused());
         control.resume();
-        assert_eq!(control.pass(), Ok(()));
+        assert_eq!(control.wait_while_paused(), Ok(()));
         control.stop();
         control.resume();
-        assert_eq!((control.pass(), control.sleep(Duration::from_secs(60))), (Err(Stopped), Err(Stopped)));
+        assert_eq!((control.wait_while_paused(), control.sleep(Duration::from_secs(60))), (Err(UserStopped), Err(UserStopped)));
     }
 }

@@ -11,36 +11,36 @@ pub struct HubSettings {
     /// The cache, in the layout that all programs of Hugging Face share.
     pub cache: PathBuf,
     /// Whether it may be asked at all.
-    pub line: Line,
+    pub network: NetworkAccess,
     /// How long to wait, and how often to try.
-    pub patience: Patience,
+    pub retry_limits: RetryLimits,
 }
 
 /// Whether the network may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Line {
+pub enum NetworkAccess {
     /// It may.
-    Open,
+    Allowed,
     /// The user wants none of it (`HF_HUB_OFFLINE`).
     Offline,
 }
 
 /// How long to wait for the hub, and how often to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
+pub struct RetryLimits {
     /// Without a byte for so long, a connection is given up.
     pub stall: Duration,
     /// The wait after the first failure; it doubles with each further one.
     pub back_off: Duration,
     /// The longest wait between two attempts, also when the hub asks for more.
-    pub longest: Duration,
+    pub max_back_off: Duration,
     /// Failures in a row without a byte gained, after which the download ends. What was fetched is kept.
     pub attempts: u32,
 }
 
-impl Default for Patience {
+impl Default for RetryLimits {
     fn default() -> Self {
-        Self { stall: Duration::from_secs(30), back_off: Duration::from_secs(1), longest: Duration::from_secs(300), attempts: 6 }
+        Self { stall: Duration::from_secs(30), back_off: Duration::from_secs(1), max_back_off: Duration::from_secs(300), attempts: 6 }
     }
 }
 
@@ -62,8 +62,8 @@ impl HubSettings {
             variable(name).is_some_and(|value| ["1", "on", "yes", "true"].contains(&value.to_string_lossy().to_lowercase().as_str()))
         };
         let endpoint = variable("HF_ENDPOINT").map(|value| value.to_string_lossy().trim_end_matches('/').to_owned());
-        let line = if is_set("HF_HUB_OFFLINE") || is_set("TRANSFORMERS_OFFLINE") { Line::Offline } else { Line::Open };
-        Self { endpoint, cache, line, patience: Patience::default() }
+        let network = if is_set("HF_HUB_OFFLINE") || is_set("TRANSFORMERS_OFFLINE") { NetworkAccess::Offline } else { NetworkAccess::Allowed };
+        Self { endpoint, cache, network, retry_limits: RetryLimits::default() }
     }
 
     /// Its address, for people.
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn offline_and_other_addresses_are_respected() {
         let settings = read(&[("HF_HUB_OFFLINE", "1"), ("HF_ENDPOINT", "https://mirror.example/")]);
-        assert_eq!((settings.line, settings.address()), (Line::Offline, "https://mirror.example"));
-        assert_eq!((read(&[("HF_HUB_OFFLINE", "0")]).line, read(&[]).address()), (Line::Open, "https://huggingface.co"));
+        assert_eq!((settings.network, settings.address()), (NetworkAccess::Offline, "https://mirror.example"));
+        assert_eq!((read(&[("HF_HUB_OFFLINE", "0")]).network, read(&[]).address()), (NetworkAccess::Allowed, "https://huggingface.co"));
     }
 }

@@ -1,11 +1,11 @@
-//! What Hearken itself keeps of a model that comes from the hub: its listing, and the folder with the prepared weights.
+//! What Hearken itself keeps of a model that comes from the hub: its manifest, and the folder with the prepared weights.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Entry;
+use super::CatalogEntry;
 use super::cache::{Repository, files_below, sha256_of};
-use super::listing::Listing;
+use super::manifest::Manifest;
 use super::settings::HubSettings;
 use crate::config::Paths;
 use crate::config::paths::{make_private_folder, write_private};
@@ -20,27 +20,27 @@ const ACCEPTED: &str = "accepted";
 
 /// Hearken's folder of one model.
 #[derive(Clone, Debug)]
-pub struct Home {
+pub struct ModelDir {
     folder: PathBuf,
 }
 
-impl Home {
+impl ModelDir {
     /// That of `entry`.
     #[must_use]
-    pub fn of(entry: &Entry, paths: &Paths) -> Self {
+    pub fn of(entry: &CatalogEntry, paths: &Paths) -> Self {
         Self { folder: paths.cache.join("models").join(entry.name.replace('/', "--")) }
     }
 
-    /// Where its listing lies.
+    /// Where its manifest lies.
     #[must_use]
-    pub fn listing_file(&self) -> PathBuf {
+    pub fn manifest_file(&self) -> PathBuf {
         self.folder.join("listing.json")
     }
 
-    /// Its listing, if it has one.
+    /// Its manifest, if it has one.
     #[must_use]
-    pub fn listing(&self) -> Option<Listing> {
-        Listing::read(&self.listing_file())
+    pub fn manifest(&self) -> Option<Manifest> {
+        Manifest::read(&self.manifest_file())
     }
 
     /// Where the prepared weights lie, or will.
@@ -80,7 +80,7 @@ impl Home {
     ///
     /// # Errors
     /// When that is not possible.
-    pub fn make(&self) -> Result<()> {
+    pub fn create_ready_folder(&self) -> Result<()> {
         make_private_folder(&self.ready_folder())
     }
 
@@ -109,7 +109,7 @@ impl Home {
 
     /// Whether the bytes of the prepared file are those that were written.
     #[must_use]
-    pub fn prepared_is_whole(file: &Path) -> bool {
+    pub fn prepared_is_intact(file: &Path) -> bool {
         fs::read_to_string(sum_file(file)).is_ok_and(|noted| sha256_of(file).is_ok_and(|sum| sum == noted))
     }
 
@@ -118,17 +118,17 @@ impl Home {
     #[must_use]
     pub fn loadable(&self, settings: &HubSettings) -> Option<PathBuf> {
         self.ready().or_else(|| {
-            let listing = self.listing()?;
-            let repository = listing.repository(&settings.cache);
-            listing.is_complete(&repository).then(|| repository.snapshot(&listing.commit))
+            let manifest = self.manifest()?;
+            let repository = manifest.repository(&settings.cache);
+            manifest.is_complete(&repository).then(|| repository.snapshot(&manifest.commit))
         })
     }
 
     /// How far the model is.
     #[must_use]
     pub fn state(&self, settings: &HubSettings) -> ModelState {
-        let listing = self.listing();
-        let here = listing.as_ref().map_or(0, |listing| listing.bytes_here(&listing.repository(&settings.cache)));
+        let manifest = self.manifest();
+        let here = manifest.as_ref().map_or(0, |manifest| manifest.bytes_present(&manifest.repository(&settings.cache)));
         let own: u64 = files_below(&self.folder).iter().filter_map(|path| fs::symlink_metadata(path).ok()).map(|m| m.len()).sum();
         match self.loadable(settings) {
             Some(_) => ModelState::Ready { bytes: here + own },
@@ -144,8 +144,8 @@ impl Home {
     /// When something cannot be removed.
     pub fn remove(&self, settings: &HubSettings) -> Result<u64> {
         let mut bytes = 0;
-        if let Some(listing) = self.listing() {
-            bytes += remove_originals(&listing, &listing.repository(&settings.cache))?;
+        if let Some(manifest) = self.manifest() {
+            bytes += remove_originals(&manifest, &manifest.repository(&settings.cache))?;
         }
         if self.folder.exists() {
             bytes += files_below(&self.folder).iter().filter_map(|path| fs::symlink_metadata(path).ok()).map(|m| m.len()).sum::<u64>();
@@ -164,16 +164,16 @@ fn names_of(licences: &[Licence]) -> String {
     licences.iter().map(|licence| format!("{} {}\n", licence.name, licence.text)).collect()
 }
 
-/// Removes the files of `listing` from the cache, unless another revision shares them; gives their bytes.
+/// Removes the files of `manifest` from the cache, unless another revision shares them; gives their bytes.
 ///
 /// # Errors
 /// When one cannot be removed.
-pub fn remove_originals(listing: &Listing, repository: &Repository) -> Result<u64> {
+pub fn remove_originals(manifest: &Manifest, repository: &Repository) -> Result<u64> {
     let mut bytes = 0;
-    let snapshot = repository.snapshot(&listing.commit);
-    for file in &listing.files {
+    let snapshot = repository.snapshot(&manifest.commit);
+    for file in &manifest.files {
         let blob = repository.blob(&file.checksum);
-        let shared = repository.is_shared(&file.checksum, &listing.commit);
+        let shared = repository.is_shared(&file.checksum, &manifest.commit);
         for path in [snapshot.join(&file.path), repository.partial(&file.checksum), blob.clone()] {
             let Ok(about) = fs::symlink_metadata(&path) else { continue };
             if path == blob && shared {
@@ -184,15 +184,15 @@ pub fn remove_originals(listing: &Listing, repository: &Repository) -> Result<u6
         }
     }
     // Folders that are empty now go; one that is not stays, because somebody else has something in it.
-    for file in &listing.files {
+    for file in &manifest.files {
         if let Some(parent) = Path::new(&file.path).parent().filter(|parent| *parent != Path::new("")) {
             let _ = fs::remove_dir(snapshot.join(parent));
         }
     }
     let _ = fs::remove_dir(&snapshot);
     if !snapshot.exists() {
-        let reference = repository.folder().join("refs").join(&listing.revision);
-        if fs::read_to_string(&reference).is_ok_and(|commit| commit.trim() == listing.commit) {
+        let reference = repository.folder().join("refs").join(&manifest.revision);
+        if fs::read_to_string(&reference).is_ok_and(|commit| commit.trim() == manifest.commit) {
             let _ = fs::remove_file(&reference);
         }
         for folder in ["snapshots", "refs", "blobs"].map(|name| repository.folder().join(name)) {

@@ -1,17 +1,17 @@
 //! The models as a window sees them: what there is, what is being got, and the buttons.
 //!
-//! Each download runs on a thread of its own and is looked at through its board. Not responsible for showing anything.
+//! Each download runs on a thread of its own and is looked at through its progress. Not responsible for showing anything.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use super::catalog::{self, Entry};
-use super::control::{Board, Control};
-use super::fetch::Ended;
-use super::home::Home;
-use super::obtain::{Order, Prepare, obtain};
+use super::catalog::{self, CatalogEntry};
+use super::control::{InstallProgress, InstallControl};
+use super::fetch::InstallError;
+use super::model_dir::ModelDir;
+use super::install::{InstallRequest, PreparePrecision, install};
 use super::settings::HubSettings;
 use crate::config::{Originals, Paths};
 use crate::error::{Error, ErrorKind, Result};
@@ -23,38 +23,38 @@ use crate::protocol::models::{InstallEnd, InstallStatus, ModelCard, ModelState};
 pub struct ModelManager {
     paths: Paths,
     settings: HubSettings,
-    jobs: Mutex<BTreeMap<String, Job>>,
+    installations: Mutex<BTreeMap<String, Installation>>,
 }
 
 /// A download that runs, or has run.
 #[derive(Debug)]
-pub(super) struct Job {
-    control: Arc<Control>,
-    board: Arc<Board>,
+pub(super) struct Installation {
+    control: Arc<InstallControl>,
+    progress: Arc<InstallProgress>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Job {
+impl Installation {
     /// Begins to get what is ordered.
-    pub(super) fn start(order: Order) -> Result<Self> {
-        let (control, board) = (Arc::new(Control::default()), Arc::new(Board::default()));
-        let (for_work, to_tell) = (Arc::clone(&control), Arc::clone(&board));
+    pub(super) fn start(request: InstallRequest) -> Result<Self> {
+        let (control, progress) = (Arc::new(InstallControl::default()), Arc::new(InstallProgress::default()));
+        let (for_work, to_tell) = (Arc::clone(&control), Arc::clone(&progress));
         let work = move || {
-            let outcome = catch_unwind(AssertUnwindSafe(|| obtain(&order, &for_work, &to_tell)));
-            to_tell.end(match outcome {
+            let outcome = catch_unwind(AssertUnwindSafe(|| install(&request, &for_work, &to_tell)));
+            to_tell.finish(match outcome {
                 Ok(Ok(_)) => InstallEnd::Done,
-                Ok(Err(Ended::Stopped)) => InstallEnd::Stopped,
-                Ok(Err(Ended::Failed(error))) => InstallEnd::Failed(error.to_string()),
+                Ok(Err(InstallError::Stopped)) => InstallEnd::Stopped,
+                Ok(Err(InstallError::Failed(error))) => InstallEnd::Failed(error.to_string()),
                 Err(_) => InstallEnd::Failed("The download came to an unexpected end. Start it again: what was fetched is kept.".into()),
             });
         };
         let thread = thread::Builder::new().name("hearken-download".into()).spawn(work);
         let thread = thread.map_err(|e| Error::new(ErrorKind::Memory, format!("a download cannot be started: {e}")))?;
-        Ok(Self { control, board, thread: Some(thread) })
+        Ok(Self { control, progress, thread: Some(thread) })
     }
 
     pub(super) fn work(&self) -> InstallStatus {
-        self.board.read(&self.control)
+        self.progress.status(&self.control)
     }
 
     fn runs(&self) -> bool {
@@ -62,7 +62,7 @@ impl Job {
     }
 }
 
-impl Drop for Job {
+impl Drop for Installation {
     fn drop(&mut self) {
         self.control.stop();
         if let Some(thread) = self.thread.take() {
@@ -82,7 +82,7 @@ impl ModelManager {
     /// A shelf that reaches the hub as `settings` say.
     #[must_use]
     pub fn with(paths: &Paths, settings: HubSettings) -> Self {
-        Self { paths: paths.clone(), settings, jobs: Mutex::default() }
+        Self { paths: paths.clone(), settings, installations: Mutex::default() }
     }
 
     /// Every model of the catalogue, as far as it is here. Looks at the disk.
@@ -106,13 +106,13 @@ impl ModelManager {
     /// What is being done to get the model `name`, or how that ended; None when nothing was.
     #[must_use]
     pub fn work(&self, name: &str) -> Option<InstallStatus> {
-        self.jobs().get(name).map(Job::work)
+        self.installations().get(name).map(Installation::work)
     }
 
     /// Whether anything is being got.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        self.jobs().values().any(Job::runs)
+        self.installations().values().any(Installation::runs)
     }
 
     /// Gets the model `name`, whose licences the user has accepted, or goes on getting it.
@@ -120,37 +120,37 @@ impl ModelManager {
     /// # Errors
     /// When there is no such model, or no thread for it.
     pub fn download(&self, name: &str, originals: Originals) -> Result<()> {
-        let mut jobs = self.jobs();
-        if let Some(job) = jobs.get(name).filter(|job| job.runs()) {
-            job.control.resume();
+        let mut installations = self.installations();
+        if let Some(installation) = installations.get(name).filter(|installation| installation.runs()) {
+            installation.control.resume();
             return Ok(());
         }
         let entry = self.entry(name)?;
-        Home::of(&entry, &self.paths).note_accepted(&entry.licences)?;
+        ModelDir::of(&entry, &self.paths).note_accepted(&entry.licences)?;
         let (settings, paths) = (self.settings.clone(), self.paths.clone());
-        let job = Job::start(Order { entry, settings, paths, prepare: Prepare::Suitable, originals })?;
-        jobs.insert(name.to_owned(), job);
+        let installation = Installation::start(InstallRequest { entry, settings, paths, prepare: PreparePrecision::Auto, originals })?;
+        installations.insert(name.to_owned(), installation);
         Ok(())
     }
 
     /// Holds the download of `name`.
     pub fn pause(&self, name: &str) {
-        if let Some(job) = self.jobs().get(name) {
-            job.control.pause();
+        if let Some(installation) = self.installations().get(name) {
+            installation.control.pause();
         }
     }
 
     /// Goes on with the download of `name`.
     pub fn resume(&self, name: &str) {
-        if let Some(job) = self.jobs().get(name) {
-            job.control.resume();
+        if let Some(installation) = self.installations().get(name) {
+            installation.control.resume();
         }
     }
 
     /// Ends the download of `name`; what was fetched is kept.
     pub fn stop(&self, name: &str) {
-        if let Some(job) = self.jobs().get(name) {
-            job.control.stop();
+        if let Some(installation) = self.installations().get(name) {
+            installation.control.stop();
         }
     }
 
@@ -159,28 +159,28 @@ impl ModelManager {
     /// # Errors
     /// When it is being got, is not Hearken's to remove, or cannot be removed.
     pub fn remove(&self, name: &str) -> Result<u64> {
-        let mut jobs = self.jobs();
-        if jobs.get(name).is_some_and(Job::runs) {
+        let mut installations = self.installations();
+        if installations.get(name).is_some_and(Installation::runs) {
             return Err(Error::new(ErrorKind::Busy, format!("the model {name} is being downloaded: stop that first")));
         }
-        jobs.remove(name);
+        installations.remove(name);
         remove(&self.entry(name)?, &self.paths, &self.settings)
     }
 
-    fn entry(&self, name: &str) -> Result<Entry> {
+    fn entry(&self, name: &str) -> Result<CatalogEntry> {
         let unknown = || Error::new(ErrorKind::Model, format!("there is no model {name} in the catalogue"));
         let choice = ModelChoice::Dir(name.into());
         let known = catalog::all(&self.paths)?.into_iter().find(|entry| entry.name == name);
         known.map_or_else(|| catalog::resolve(&choice, &self.paths)?.ok_or_else(unknown), Ok)
     }
 
-    fn jobs(&self) -> MutexGuard<'_, BTreeMap<String, Job>> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn installations(&self) -> MutexGuard<'_, BTreeMap<String, Installation>> {
+        self.installations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Removes the model of `entry`, unless it is built in or a folder of the user's.
-pub(super) fn remove(entry: &Entry, paths: &Paths, settings: &HubSettings) -> Result<u64> {
+pub(super) fn remove(entry: &CatalogEntry, paths: &Paths, settings: &HubSettings) -> Result<u64> {
     if entry.name == catalog::STARTER {
         return Err(Error::new(ErrorKind::Arguments, "the starter is built in and cannot be removed"));
     }
@@ -188,16 +188,16 @@ pub(super) fn remove(entry: &Entry, paths: &Paths, settings: &HubSettings) -> Re
         let why = format!("the model {} is your own folder {}: remove it yourself", entry.name, folder.display());
         return Err(Error::new(ErrorKind::Arguments, why));
     }
-    Home::of(entry, paths).remove(settings)
+    ModelDir::of(entry, paths).remove(settings)
 }
 
 /// The entry as it stands on this machine.
-pub(super) fn card(entry: Entry, paths: &Paths, settings: &HubSettings) -> ModelCard {
-    let home = Home::of(&entry, paths);
+pub(super) fn card(entry: CatalogEntry, paths: &Paths, settings: &HubSettings) -> ModelCard {
+    let model_dir = ModelDir::of(&entry, paths);
     let state = match (&entry.hub, &entry.folder) {
         (None, Some(folder)) if !folder.is_dir() => ModelState::Absent,
         (None, _) => ModelState::Ready { bytes: entry.about_bytes },
-        (Some(_), _) => home.state(settings),
+        (Some(_), _) => model_dir.state(settings),
     };
     let source = match (&entry.hub, &entry.folder) {
         (Some(hub), _) => format!("{}/{hub}", settings.address()),
@@ -205,10 +205,10 @@ pub(super) fn card(entry: Entry, paths: &Paths, settings: &HubSettings) -> Model
         (None, None) => "built in".to_owned(),
     };
     let download_bytes = match &entry.hub {
-        Some(_) => home.listing().map_or(entry.about_bytes, |listing| listing.bytes()),
+        Some(_) => model_dir.manifest().map_or(entry.about_bytes, |manifest| manifest.bytes()),
         None => 0,
     };
-    let accepted = home.is_accepted(&entry.licences);
+    let accepted = model_dir.is_accepted(&entry.licences);
     ModelCard {
         choice: entry.choice(),
         name: entry.name,

@@ -9,14 +9,14 @@ use std::time::UNIX_EPOCH;
 use serde::{Deserialize, Serialize};
 
 use super::cache::Repository;
-use super::catalog::is_safe;
+use super::catalog::is_safe_relative_path;
 use super::checksum::{Checksum, is_hex};
 use crate::config::paths::write_private;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A file of a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wanted {
+pub struct ManifestFile {
     /// Its name in the repository.
     pub path: String,
     /// Its size in bytes.
@@ -27,7 +27,7 @@ pub struct Wanted {
 
 /// What the hub said that a model consists of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Listing {
+pub struct Manifest {
     /// The repository, `OWNER/NAME`.
     pub hub: String,
     /// The name that was asked for.
@@ -35,19 +35,19 @@ pub struct Listing {
     /// The commit that it meant.
     pub commit: String,
     /// The files.
-    pub files: Vec<Wanted>,
+    pub files: Vec<ManifestFile>,
     /// Of every blob that was checked, by its name: size and time at that moment.
     #[serde(default)]
     pub checked: BTreeMap<String, (u64, u128)>,
 }
 
-impl Listing {
+impl Manifest {
     /// Reads the one at `path`; None when there is none, or none that can be relied on.
     #[must_use]
     pub fn read(path: &Path) -> Option<Self> {
-        let listing: Self = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
-        let named = |file: &Wanted| is_safe(&file.path) && Checksum::of_blob_name(file.checksum.hex()).is_some();
-        (is_hex(&listing.commit, 40) && listing.files.iter().all(named)).then_some(listing)
+        let manifest: Self = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+        let named = |file: &ManifestFile| is_safe_relative_path(&file.path) && Checksum::from_blob_name(file.checksum.hex()).is_some();
+        (is_hex(&manifest.commit, 40) && manifest.files.iter().all(named)).then_some(manifest)
     }
 
     /// Writes it to `path`.
@@ -73,8 +73,8 @@ impl Listing {
 
     /// Bytes that are in `repository`, complete or not.
     #[must_use]
-    pub fn bytes_here(&self, repository: &Repository) -> u64 {
-        let here = |file: &Wanted| {
+    pub fn bytes_present(&self, repository: &Repository) -> u64 {
+        let here = |file: &ManifestFile| {
             let size = |path: PathBuf| fs::metadata(path).map_or(0, |m| m.len());
             size(repository.blob(&file.checksum)).max(size(repository.partial(&file.checksum))).min(file.size)
         };
@@ -83,13 +83,13 @@ impl Listing {
 
     /// Whether the blob of `file` was checked and has not changed since.
     #[must_use]
-    pub fn is_checked(&self, repository: &Repository, file: &Wanted) -> bool {
+    pub fn is_verified(&self, repository: &Repository, file: &ManifestFile) -> bool {
         let now = stamp(&repository.blob(&file.checksum));
         now.is_some() && self.checked.get(file.checksum.hex()).copied() == now
     }
 
     /// Notes that the blob of `file` was checked.
-    pub fn note_checked(&mut self, repository: &Repository, file: &Wanted) {
+    pub fn mark_verified(&mut self, repository: &Repository, file: &ManifestFile) {
         if let Some(stamp) = stamp(&repository.blob(&file.checksum)) {
             self.checked.insert(file.checksum.hex().to_owned(), stamp);
         }
@@ -99,7 +99,7 @@ impl Listing {
     #[must_use]
     pub fn is_complete(&self, repository: &Repository) -> bool {
         let snapshot = repository.snapshot(&self.commit);
-        self.files.iter().all(|file| self.is_checked(repository, file) && snapshot.join(&file.path).is_file())
+        self.files.iter().all(|file| self.is_verified(repository, file) && snapshot.join(&file.path).is_file())
     }
 }
 
