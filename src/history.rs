@@ -10,23 +10,23 @@
 //! the past); neither ever waits. A command opens the [`Store`] itself.
 
 mod commands;
-mod desk;
 mod documents;
-mod keeper;
+mod handle;
 mod lines;
 mod log;
-mod reading;
-mod recorder;
+mod queries;
+mod reader;
 mod recordings;
 mod store;
+mod store_error;
 #[cfg(test)]
 mod tests;
-mod trouble;
+mod writer;
 
 pub use commands::run;
-pub use desk::{HistoryQuery, HistoryReader, QueryResult};
 pub use documents::{document_of, session_title};
+pub use handle::{EventSink, HistoryCallbacks, HistoryHandle, HistoryNotice, HistoryState, HistoryStatus, is_stored};
 pub use lines::LineKind;
-pub use reading::{MOST_FOUND, SearchHit, SessionSummary, StoredSession};
-pub use recorder::{EventSink, HistoryCallbacks, HistoryHandle, HistoryNotice, HistoryState, HistoryStatus, is_stored};
+pub use queries::{MAX_HITS, SearchHit, SessionSummary, StoredSession};
+pub use reader::{HistoryQuery, HistoryReader, QueryResult};
 pub use store::Store;

@@ -11,13 +11,13 @@ mod commands;
 pub mod control;
 pub mod disk;
 pub mod fetch;
-pub mod model_dir;
-pub mod manifest;
 pub mod install;
+mod manager;
+pub mod manifest;
+pub mod model_dir;
 pub mod remote;
 mod runtime;
 pub mod settings;
-mod manager;
 mod starter;
 
 use std::path::PathBuf;
@@ -28,9 +28,9 @@ use crate::protocol::ModelChoice;
 
 pub use catalog::CatalogEntry;
 pub use commands::{Outcome, run};
+pub use manager::ModelManager;
 use model_dir::ModelDir;
 use settings::HubSettings;
-pub use manager::ModelManager;
 
 /// A model that can be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use hearken::config::{ComputeDevice, Originals, Paths, Precision};
 use hearken::error::{Error, ErrorKind};
-use hearken::hub::control::{InstallProgress, InstallControl};
+use hearken::hub::control::{InstallControl, InstallProgress};
 use hearken::hub::fetch::{InstallError, OVERLAP};
 use hearken::hub::install::{InstallRequest, PreparePrecision, install};
 use hearken::hub::settings::{HubSettings, NetworkAccess, RetryLimits};
@@ -80,7 +80,12 @@ impl Bench {
             max_back_off: Duration::from_secs(3),
             attempts: 4,
         };
-        HubSettings { endpoint: Some(self.hub.address.clone()), cache: self.home.path().join("hf/hub"), network: NetworkAccess::Allowed, retry_limits }
+        HubSettings {
+            endpoint: Some(self.hub.address.clone()),
+            cache: self.home.path().join("hf/hub"),
+            network: NetworkAccess::Allowed,
+            retry_limits,
+        }
     }
 
     fn request(&self) -> InstallRequest {

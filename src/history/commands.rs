@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::documents::{document_of, unknown};
 use super::lines::lines_of;
-use super::reading::{MOST_FOUND, SearchHit, SessionSummary, StoredSession};
+use super::queries::{MAX_HITS, SearchHit, SessionSummary, StoredSession};
 use super::store::Store;
 use crate::clock::{local_offset_secs, now_ms};
 use crate::config::paths::write_document;
@@ -91,7 +91,7 @@ fn show(path: &Path, session: SessionChoice, format: ReportFormat) -> Result<Str
 fn whole(opened: &StoredSession) -> serde_json::Value {
     let mut rows = lines_of(&opened.transcript, |_| 0);
     rows.sort_by_key(|row| row.at);
-    let line = |row: &super::lines::Row| {
+    let line = |row: &super::lines::HistoryLine| {
         let wall = opened.clock.ms(row.at).map(utc);
         json!({"kind": row.kind.name(), "at": row.at, "utc": wall, "text": row.text})
     };
@@ -123,7 +123,7 @@ fn search(path: &Path, text: &str, format: ReportFormat, notes: &mut impl Write)
     let found = store.search(text)?;
     match found.len() {
         0 => note(notes, format_args!("Nothing that was heard holds {text:?}.")),
-        MOST_FOUND => note(notes, format_args!("There may be more: these are the newest {MOST_FOUND}.")),
+        MAX_HITS => note(notes, format_args!("There may be more: these are the newest {MAX_HITS}.")),
         _ => {}
     }
     let offset = local_offset_secs();

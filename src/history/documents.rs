@@ -1,6 +1,6 @@
 //! A session of the past as a document: plain text, Markdown, subtitles, or its events as they were reported.
 
-use super::reading::{SessionSummary, StoredSession};
+use super::queries::{SessionSummary, StoredSession};
 use super::store::Store;
 use crate::config::ExportForm;
 use crate::error::{Error, ErrorKind, Result};

@@ -1,4 +1,4 @@
-//! The database: its schema, how it is opened, and everything that changes it. What is asked of it is in [`super::reading`].
+//! The database: its schema, how it is opened, and everything that changes it. What is asked of it is in [`super::queries`].
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 
-use super::lines::{Row, lines_of};
+use super::lines::{HistoryLine, lines_of};
 use super::recordings;
-use super::trouble::Trouble;
+use super::store_error::StoreError;
 use crate::clock::now_ms;
 use crate::config::paths::make_private_folder;
 use crate::error::Result;
@@ -18,9 +18,9 @@ use crate::time::StreamTime;
 use crate::transcript::Panel;
 
 /// Version of the schema (`PRAGMA user_version`); a newer one is left alone.
-pub(super) const VERSION: i64 = 1;
+pub(super) const SCHEMA_VERSION: i64 = 1;
 /// How long another program may hold the file before it is called locked.
-const PATIENCE: Duration = Duration::from_secs(5);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Tables that a history has.
 const TABLES: i64 = 5;
 
@@ -55,7 +55,7 @@ pub struct Store {
 
 /// Events to be added, and what goes with them.
 #[derive(Debug)]
-pub(super) struct Batch<'a> {
+pub(super) struct EventBatch<'a> {
     /// The session that they belong to; a new one when absent.
     pub(super) session: Option<i64>,
     /// Where the responses of each mode are shown.
@@ -65,7 +65,7 @@ pub(super) struct Batch<'a> {
     /// The events with their times on the wall.
     pub(super) events: &'a [(i64, Event)],
     /// The lines that changed by them.
-    pub(super) lines: &'a [Row],
+    pub(super) lines: &'a [HistoryLine],
     /// Audio time up to which the session has come.
     pub(super) heard: StreamTime,
 }
@@ -77,7 +77,7 @@ impl Store {
     /// # Errors
     /// When it is locked, cannot be written, or is from a newer Hearken: it is left as it is then.
     pub fn open(path: &Path) -> Result<(Self, Option<String>)> {
-        Self::open_or_replace(path).map_err(|trouble| trouble.said(path))
+        Self::open_or_set_aside(path).map_err(|error| error.about(path))
     }
 
     /// Opens the database at `path` for writing; None when there is none.
@@ -85,10 +85,10 @@ impl Store {
     /// # Errors
     /// As [`Store::open`], and when it is damaged.
     pub fn write(path: &Path) -> Result<Option<Self>> {
-        if !there(path)? {
+        if !file_exists(path)? {
             return Ok(None);
         }
-        Self::opened(path).map(Some).map_err(|trouble| trouble.said(path))
+        Self::opened(path).map(Some).map_err(|error| error.about(path))
     }
 
     /// Opens the database at `path` for reading; None when there is none.
@@ -96,24 +96,24 @@ impl Store {
     /// # Errors
     /// As [`Store::write`].
     pub fn read(path: &Path) -> Result<Option<Self>> {
-        if !there(path)? {
+        if !file_exists(path)? {
             return Ok(None);
         }
-        let open = || -> std::result::Result<Option<Self>, Trouble> {
+        let open = || -> std::result::Result<Option<Self>, StoreError> {
             let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-            db.busy_timeout(PATIENCE)?;
+            db.busy_timeout(BUSY_TIMEOUT)?;
             // A file in which nothing was begun yet is as good as none.
             Ok((check_version(&db)? > 0).then(|| Self { db, path: path.to_owned() }))
         };
-        open().map_err(|trouble| trouble.said(path))
+        open().map_err(|error| error.about(path))
     }
 
-    pub(super) fn open_or_replace(path: &Path) -> std::result::Result<(Self, Option<String>), Trouble> {
+    pub(super) fn open_or_set_aside(path: &Path) -> std::result::Result<(Self, Option<String>), StoreError> {
         if let Some(folder) = path.parent() {
-            make_private_folder(folder).map_err(|e| Trouble::CannotOpen(e.message().to_owned()))?;
+            make_private_folder(folder).map_err(|e| StoreError::CannotOpen(e.message().to_owned()))?;
         }
         match Self::opened(path) {
-            Err(Trouble::Damaged(why)) => {
+            Err(StoreError::Damaged(why)) => {
                 let aside = path.with_file_name(format!("history.damaged-{}.db", now_ms()));
                 fs::rename(path, &aside)?;
                 // The log belongs to the damaged file and would damage the new one; it may not be there.
@@ -126,7 +126,7 @@ impl Store {
         }
     }
 
-    fn opened(path: &Path) -> std::result::Result<Self, Trouble> {
+    fn opened(path: &Path) -> std::result::Result<Self, StoreError> {
         if !path.exists() {
             let mut options = fs::OpenOptions::new();
             options.write(true).create_new(true);
@@ -136,7 +136,7 @@ impl Store {
             options.open(path)?;
         }
         let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        db.busy_timeout(PATIENCE)?;
+        db.busy_timeout(BUSY_TIMEOUT)?;
         let new = check_version(&db)? == 0;
         db.pragma_update(None, "journal_mode", "WAL")?;
         // What was committed survives the end of the program at any moment; only a power cut can cost the newest half second.
@@ -148,21 +148,21 @@ impl Store {
         }
         let tables = "SELECT count(*) FROM sqlite_master WHERE name IN ('sessions', 'events', 'recordings', 'lines', 'words')";
         if db.query_row(tables, [], |row| row.get::<_, i64>(0))? != TABLES {
-            return Err(Trouble::Damaged("some of its tables are missing".into()));
+            return Err(StoreError::Damaged("some of its tables are missing".into()));
         }
         let sound: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         if sound != "ok" {
-            return Err(Trouble::Damaged(sound));
+            return Err(StoreError::Damaged(sound));
         }
         Ok(Self { db, path: path.to_owned() })
     }
 
     /// Adds a batch in one step: after a crash all of it is there or nothing. Gives the session's number; None when the
     /// session was deleted meanwhile.
-    pub(super) fn add(&mut self, batch: &Batch<'_>) -> std::result::Result<Option<i64>, Trouble> {
+    pub(super) fn add(&mut self, batch: &EventBatch<'_>) -> std::result::Result<Option<i64>, StoreError> {
         let step = self.db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let session = match batch.session {
-            Some(session) if exists(&step, session)? => session,
+            Some(session) if session_exists(&step, session)? => session,
             Some(_) => return Ok(None),
             None => {
                 let shown: BTreeMap<&str, &str> = batch.shown.iter().map(|(mode, shown)| (mode.as_str(), name_of(*shown))).collect();
@@ -189,13 +189,13 @@ impl Store {
     }
 
     /// Notes that a session is recorded to `file`, a name in the folder of recordings, from `at` on.
-    pub(super) fn add_recording(&self, session: i64, file: &str, at: StreamTime) -> std::result::Result<(), Trouble> {
+    pub(super) fn add_recording(&self, session: i64, file: &str, at: StreamTime) -> std::result::Result<(), StoreError> {
         self.db.execute("INSERT INTO recordings(file, session, at) VALUES(?1, ?2, ?3)", params![file, session, at.0.0 as i64])?;
         Ok(())
     }
 
     /// Notes where the responses of each mode are shown from now on.
-    pub(super) fn define(&self, session: i64, shown: &BTreeMap<String, Panel>) -> std::result::Result<(), Trouble> {
+    pub(super) fn define(&self, session: i64, shown: &BTreeMap<String, Panel>) -> std::result::Result<(), StoreError> {
         let shown: BTreeMap<&str, &str> = shown.iter().map(|(mode, shown)| (mode.as_str(), name_of(*shown))).collect();
         let shown = serde_json::to_string(&shown).unwrap_or_default();
         self.db.execute("UPDATE sessions SET shown = ?2 WHERE id = ?1", params![session, shown])?;
@@ -207,7 +207,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be written.
     pub fn rename(&self, session: i64, name: &str) -> Result<bool> {
-        self.ask(|db| Ok(db.execute("UPDATE sessions SET name = ?2 WHERE id = ?1", params![session, name.trim()])? > 0))
+        self.query(|db| Ok(db.execute("UPDATE sessions SET name = ?2 WHERE id = ?1", params![session, name.trim()])? > 0))
     }
 
     /// Deletes a session with its recordings, so that its words are gone from the files; false when there was none.
@@ -215,9 +215,9 @@ impl Store {
     /// # Errors
     /// When the database cannot be written.
     pub fn delete(&mut self, session: i64) -> Result<bool> {
-        let gone = self.ask(|db| Ok(db.execute("DELETE FROM sessions WHERE id = ?1", [session])? > 0))?;
+        let gone = self.query(|db| Ok(db.execute("DELETE FROM sessions WHERE id = ?1", [session])? > 0))?;
         if gone {
-            self.wipe()?;
+            self.purge_deleted()?;
         }
         Ok(gone)
     }
@@ -227,8 +227,8 @@ impl Store {
     /// # Errors
     /// When the database cannot be written.
     pub fn delete_all(&mut self) -> Result<usize> {
-        let gone = self.ask(|db| db.execute("DELETE FROM sessions", []))?;
-        self.wipe()?;
+        let gone = self.query(|db| db.execute("DELETE FROM sessions", []))?;
+        self.purge_deleted()?;
         Ok(gone)
     }
 
@@ -238,13 +238,16 @@ impl Store {
     /// # Errors
     /// When the database cannot be written.
     pub fn expire(&mut self, oldest_ms: i64) -> Result<usize> {
-        let gone = self.ask(|db| db.execute("DELETE FROM sessions WHERE ended < ?1", [oldest_ms]))?;
-        let touched =
-            self.cut("started < ?1 AND id IN (SELECT session FROM events WHERE wall < ?1 AND number > 0)", "wall < ?1", oldest_ms)?;
+        let gone = self.query(|db| db.execute("DELETE FROM sessions WHERE ended < ?1", [oldest_ms]))?;
+        let touched = self.delete_events(
+            "started < ?1 AND id IN (SELECT session FROM events WHERE wall < ?1 AND number > 0)",
+            "wall < ?1",
+            oldest_ms,
+        )?;
         let old = recordings::older_than(&self.recordings_folder(), oldest_ms);
-        self.ask(|db| old.iter().try_for_each(|file| db.execute("DELETE FROM recordings WHERE file = ?1", [file]).map(drop)))?;
+        self.query(|db| old.iter().try_for_each(|file| db.execute("DELETE FROM recordings WHERE file = ?1", [file]).map(drop)))?;
         if gone + touched.len() + old.len() > 0 {
-            self.wipe()?;
+            self.purge_deleted()?;
         }
         Ok(gone + touched.len())
     }
@@ -256,36 +259,36 @@ impl Store {
     /// When the database or a recording cannot be written.
     pub fn forget_since(&mut self, since_ms: i64) -> Result<usize> {
         recordings::silence_since(&self.recordings_folder(), since_ms)?;
-        let gone = self.ask(|db| db.execute("DELETE FROM sessions WHERE started >= ?1", [since_ms]))?;
-        let touched = self.cut("ended >= ?1", "wall >= ?1", since_ms)?;
+        let gone = self.query(|db| db.execute("DELETE FROM sessions WHERE started >= ?1", [since_ms]))?;
+        let touched = self.delete_events("ended >= ?1", "wall >= ?1", since_ms)?;
         // Of a session that has no words left there is nothing to look at.
         let empty =
             "DELETE FROM sessions WHERE id = ?1 AND id NOT IN (SELECT session FROM lines) AND id NOT IN (SELECT session FROM recordings)";
-        self.ask(|db| touched.iter().try_for_each(|session| db.execute(empty, [session]).map(drop)))?;
+        self.query(|db| touched.iter().try_for_each(|session| db.execute(empty, [session]).map(drop)))?;
         if gone + touched.len() > 0 {
-            self.wipe()?;
+            self.purge_deleted()?;
         }
         Ok(gone + touched.len())
     }
 
     /// Deletes the events that are `cut` of the sessions that are `touched`, in terms of the time ?1, and folds what is left
     /// of these into lines again; gives these sessions.
-    fn cut(&mut self, touched: &str, cut: &str, time_ms: i64) -> Result<Vec<i64>> {
-        let sessions: Vec<i64> = self.ask(|db| {
+    fn delete_events(&mut self, touched: &str, cut: &str, time_ms: i64) -> Result<Vec<i64>> {
+        let sessions: Vec<i64> = self.query(|db| {
             let mut all = db.prepare(&format!("SELECT id FROM sessions WHERE {touched}"))?;
             all.query_map([time_ms], |row| row.get(0))?.collect()
         })?;
         for session in &sessions {
             // The first event says what the session is; it holds nothing that was heard.
             let delete = format!("DELETE FROM events WHERE {cut} AND session = ?2 AND number > 0");
-            self.ask(|db| db.execute(&delete, [time_ms, *session]))?;
-            self.fold_again(*session)?;
+            self.query(|db| db.execute(&delete, [time_ms, *session]))?;
+            self.rebuild_lines(*session)?;
         }
         Ok(sessions)
     }
 
     /// Makes what is known of a session from its events.
-    fn fold_again(&mut self, session: i64) -> Result<()> {
+    fn rebuild_lines(&mut self, session: i64) -> Result<()> {
         let Some(transcript) = self.transcript(session)? else { return Ok(()) };
         let lines = lines_of(&transcript, |_| 0);
         let again = |db: &mut Connection| -> rusqlite::Result<()> {
@@ -296,14 +299,14 @@ impl Store {
             step.execute(ended, params![session, transcript.now.0.0 as i64])?;
             step.commit()
         };
-        again(&mut self.db).map_err(|e| Trouble::from(e).said(&self.path))
+        again(&mut self.db).map_err(|e| StoreError::from(e).about(&self.path))
     }
 
     /// Takes what was deleted out of every file, and deletes the recordings that belong to no session any more.
-    fn wipe(&self) -> Result<()> {
+    fn purge_deleted(&self) -> Result<()> {
         let known = self.recording_names()?;
         recordings::sweep(&self.recordings_folder(), &known)?;
-        self.ask(|db| {
+        self.query(|db| {
             // What is deleted is overwritten at once (`secure_delete`); building the file anew takes along what moving rows
             // within pages left behind.
             db.execute_batch("VACUUM")?;
@@ -321,13 +324,13 @@ impl Store {
         self.path.with_file_name("recordings")
     }
 
-    pub(super) fn ask<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        work(&self.db).map_err(|e| Trouble::from(e).said(&self.path))
+    pub(super) fn query<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        work(&self.db).map_err(|e| StoreError::from(e).about(&self.path))
     }
 
     /// The number that the next event of a session gets; None when it was deleted.
-    pub(super) fn next_number(&self, session: i64) -> std::result::Result<Option<usize>, Trouble> {
-        if !exists(&self.db, session)? {
+    pub(super) fn next_number(&self, session: i64) -> std::result::Result<Option<usize>, StoreError> {
+        if !session_exists(&self.db, session)? {
             return Ok(None);
         }
         let next = "SELECT coalesce(max(number) + 1, 0) FROM events WHERE session = ?1";
@@ -337,21 +340,21 @@ impl Store {
 }
 
 /// Whether there is a file; a folder that cannot be looked into is not the same as none.
-fn there(path: &Path) -> Result<bool> {
-    path.try_exists().map_err(|e| Trouble::from(e).said(path))
+fn file_exists(path: &Path) -> Result<bool> {
+    path.try_exists().map_err(|e| StoreError::from(e).about(path))
 }
 
-fn exists(db: &Connection, session: i64) -> rusqlite::Result<bool> {
+fn session_exists(db: &Connection, session: i64) -> rusqlite::Result<bool> {
     Ok(db.query_row("SELECT 1 FROM sessions WHERE id = ?1", [session], |_| Ok(())).optional()?.is_some())
 }
 
 /// The version of the schema; 0 in a new file.
-fn check_version(db: &Connection) -> std::result::Result<i64, Trouble> {
+fn check_version(db: &Connection) -> std::result::Result<i64, StoreError> {
     let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if version > VERSION { Err(Trouble::Newer(version)) } else { Ok(version) }
+    if version > SCHEMA_VERSION { Err(StoreError::Newer(version)) } else { Ok(version) }
 }
 
-fn write_lines(step: &Transaction<'_>, session: i64, lines: &[Row]) -> rusqlite::Result<()> {
+fn write_lines(step: &Transaction<'_>, session: i64, lines: &[HistoryLine]) -> rusqlite::Result<()> {
     let mut line_in = step.prepare_cached(
         "INSERT INTO lines(session, kind, number, at, text) VALUES(?1, ?2, ?3, ?4, ?5)
          ON CONFLICT(session, kind, number) DO UPDATE SET text = excluded.text WHERE text <> excluded.text",

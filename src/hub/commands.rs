@@ -14,10 +14,10 @@ use super::control::{InstallControl, InstallProgress, status_line};
 use super::disk;
 use super::fetch::InstallError;
 use super::find_with;
-use super::model_dir::ModelDir;
-use super::install::{InstallRequest, PreparePrecision, link_originals, install, prepare};
-use super::settings::HubSettings;
+use super::install::{InstallRequest, PreparePrecision, install, link_originals, prepare};
 use super::manager::{card, remove};
+use super::model_dir::ModelDir;
+use super::settings::HubSettings;
 use crate::config::{Consent, DownloadOptions, ModelRequest, Paths, QuantiseOptions, ReportFormat};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{self, checkpoint::Checkpoint};
@@ -182,7 +182,11 @@ fn confirm(question: &str) -> Result<bool> {
 }
 
 /// Does `work` on a thread of its own and shows how far it is.
-fn run_with_progress<T: Send>(control: &InstallControl, progress: &InstallProgress, work: impl FnOnce() -> Result<T, InstallError> + Send) -> Result<T, InstallError> {
+fn run_with_progress<T: Send>(
+    control: &InstallControl,
+    progress: &InstallProgress,
+    work: impl FnOnce() -> Result<T, InstallError> + Send,
+) -> Result<T, InstallError> {
     thread::scope(|scope| {
         let working = scope.spawn(work);
         let mut shown = ProgressPrinter::new();
@@ -212,7 +216,11 @@ impl ProgressPrinter {
     fn show(&mut self, work: &InstallStatus) {
         if self.chosen != work.chosen {
             self.chosen.clone_from(&work.chosen);
-            print_note(format_args!("{}preparing in {}", if self.moves { "\r\x1b[K" } else { "" }, work.chosen.as_deref().unwrap_or_default()));
+            print_note(format_args!(
+                "{}preparing in {}",
+                if self.moves { "\r\x1b[K" } else { "" },
+                work.chosen.as_deref().unwrap_or_default()
+            ));
         }
         let text = status_line(work);
         let step = |text: &str| text.split("  ").next().map(str::to_owned);
@@ -308,8 +316,10 @@ fn quantise(options: &QuantiseOptions, paths: &Paths, settings: &HubSettings) ->
                 return Err(Error::new(ErrorKind::Model, why));
             };
             let snapshot = manifest.repository(&settings.cache).snapshot(&manifest.commit);
-            run_with_progress(&control, &progress, || prepare(&model_dir, (&snapshot, &manifest.commit), options.precision, &control, &progress))
-                .map_err(failure)?;
+            run_with_progress(&control, &progress, || {
+                prepare(&model_dir, (&snapshot, &manifest.commit), options.precision, &control, &progress)
+            })
+            .map_err(failure)?;
             link_originals(&model_dir.ready_folder(), &snapshot, &manifest.files);
             model::quantised_file(&model_dir.ready_folder(), options.precision).unwrap_or_default()
         }

@@ -118,7 +118,17 @@ impl InstallProgress {
     pub fn begin_step(&self, step: InstallStep, done: u64, all: u64) {
         let mut state = self.state();
         let (warning, chosen) = (state.warning.take(), state.chosen.take());
-        *state = ProgressState { step, done, all, end: None, note: None, warning, chosen, rate: TransferRate::default(), begun: Some(Instant::now()) };
+        *state = ProgressState {
+            step,
+            done,
+            all,
+            end: None,
+            note: None,
+            warning,
+            chosen,
+            rate: TransferRate::default(),
+            begun: Some(Instant::now()),
+        };
     }
 
     /// More bytes are done.

@@ -14,7 +14,7 @@ use super::cache::{Repository, matches_checksum, unwritable};
 use super::checksum::ChecksumHasher;
 use super::control::{InstallControl, InstallProgress, UserStopped};
 use super::manifest::{Manifest, ManifestFile};
-use super::remote::{FileStream, RemoteError, HubClient};
+use super::remote::{FileStream, HubClient, RemoteError};
 use super::settings::RetryLimits;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -389,8 +389,12 @@ mod tests {
 
     #[test]
     fn the_wait_doubles_unless_the_hub_says_how_long_it_wants() {
-        let retry_limits =
-            RetryLimits { back_off: Duration::from_secs(1), max_back_off: Duration::from_secs(60), attempts: 6, stall: Duration::from_secs(1) };
+        let retry_limits = RetryLimits {
+            back_off: Duration::from_secs(1),
+            max_back_off: Duration::from_secs(60),
+            attempts: 6,
+            stall: Duration::from_secs(1),
+        };
         let secs = |failures, after| pause_before(failures, after, retry_limits).as_secs();
         assert_eq!([1, 2, 3, 7, 60].map(|failures| secs(failures, None)), [1, 2, 4, 60, 60]);
         assert_eq!(secs(1, Some(Duration::from_secs(30))), 30);

@@ -12,12 +12,12 @@ use crossbeam_channel::bounded;
 
 use super::CatalogEntry;
 use super::cache::{Repository, link_to};
-use super::control::{InstallProgress, InstallControl};
+use super::control::{InstallControl, InstallProgress};
 use super::disk;
-use super::fetch::{InstallError, Fetcher};
-use super::model_dir::{ModelDir, remove_originals};
+use super::fetch::{Fetcher, InstallError};
 use super::manifest::{Manifest, ManifestFile};
-use super::remote::{RemoteError, HubClient};
+use super::model_dir::{ModelDir, remove_originals};
+use super::remote::{HubClient, RemoteError};
 use super::settings::{HubSettings, NetworkAccess};
 use crate::config::{Originals, Paths, Precision};
 use crate::error::{Error, ErrorKind, Result};
@@ -72,7 +72,8 @@ pub fn install(request: &InstallRequest, control: &Arc<InstallControl>, progress
     {
         return Ok(folder);
     }
-    if let Some(file) = manifest.files.iter().find(|file| request.entry.sums.get(&file.path).is_some_and(|sum| sum != file.checksum.hex())) {
+    if let Some(file) = manifest.files.iter().find(|file| request.entry.sums.get(&file.path).is_some_and(|sum| sum != file.checksum.hex()))
+    {
         progress.set_warning(format!("{} is not the one that the catalogue knows: the release has changed", file.path));
     }
     manifest.write(&model_dir.manifest_file())?;
@@ -113,7 +114,13 @@ fn satisfies(folder: &Path, prepare: PreparePrecision) -> bool {
 }
 
 /// What the model consists of: as the hub says now, or as it said before when it cannot be asked.
-fn manifest(request: &InstallRequest, model_dir: &ModelDir, remote: Option<&HubClient>, control: &Arc<InstallControl>, progress: &InstallProgress) -> Result<Manifest, InstallError> {
+fn manifest(
+    request: &InstallRequest,
+    model_dir: &ModelDir,
+    remote: Option<&HubClient>,
+    control: &Arc<InstallControl>,
+    progress: &InstallProgress,
+) -> Result<Manifest, InstallError> {
     let before = model_dir.manifest().filter(|before| before.hub == request.entry.hub.clone().unwrap_or_default());
     let Some(remote) = remote else {
         let why = format!("HF_HUB_OFFLINE is set, and what {} consists of was never asked", request.entry.name);
@@ -276,7 +283,13 @@ pub fn prepare(
 ///
 /// # Errors
 /// When that is not possible, or the user stops it: it is gone on with the next time.
-pub fn quantise(from: &Path, precision: Precision, to: &Path, control: &InstallControl, progress: &InstallProgress) -> Result<PathBuf, InstallError> {
+pub fn quantise(
+    from: &Path,
+    precision: Precision,
+    to: &Path,
+    control: &InstallControl,
+    progress: &InstallProgress,
+) -> Result<PathBuf, InstallError> {
     progress.begin_step(InstallStep::Preparing, 0, 0);
     let written = model::quantise(from, precision, to, |done, all| {
         // Numbers of 16 bits, as the release has them: bytes are what people know.

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::catalog::{self, CatalogEntry};
-use super::control::{InstallProgress, InstallControl};
+use super::control::{InstallControl, InstallProgress};
 use super::fetch::InstallError;
-use super::model_dir::ModelDir;
 use super::install::{InstallRequest, PreparePrecision, install};
+use super::model_dir::ModelDir;
 use super::settings::HubSettings;
 use crate::config::{Originals, Paths};
 use crate::error::{Error, ErrorKind, Result};

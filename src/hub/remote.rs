@@ -87,7 +87,8 @@ impl HubClient {
         // `blobs=true` is how the hub is asked for sizes and SHA-256 (huggingface_hub's `files_metadata`); hf-hub has no word for it.
         let asked = format!("{name}/revision/{}?blobs=true", quoted(&entry.revision));
         let (client, owner_of) = (self.client.clone(), owner.to_owned());
-        let info = self.request(control, "the hub does not answer", move || async move { client.model(owner_of, asked).info().send().await });
+        let info =
+            self.request(control, "the hub does not answer", move || async move { client.model(owner_of, asked).info().send().await });
         let info = info.map_err(|fault| self.with_repository(fault, entry))?;
         let commit = info.sha.filter(|sha| is_hex(sha, 40)).ok_or_else(|| self.unexpected("does not say which commit it is"))?;
         let mut files = Vec::new();
@@ -105,7 +106,9 @@ impl HubClient {
         }
         files.extend(self.small_files(entry, &commit, &small, control)?);
         if files.is_empty() {
-            return Err(RemoteError::Permanent(self.error(ErrorKind::Model, format!("{owner}/{name} holds no file of a model that Hearken knows"))));
+            return Err(RemoteError::Permanent(
+                self.error(ErrorKind::Model, format!("{owner}/{name} holds no file of a model that Hearken knows")),
+            ));
         }
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let hub = format!("{owner}/{name}");
@@ -113,7 +116,13 @@ impl HubClient {
     }
 
     /// Sizes and checksums of files that lie in git itself.
-    fn small_files(&self, entry: &CatalogEntry, commit: &str, paths: &[String], control: &std::sync::Arc<InstallControl>) -> Result<Vec<ManifestFile>, RemoteError> {
+    fn small_files(
+        &self,
+        entry: &CatalogEntry,
+        commit: &str,
+        paths: &[String],
+        control: &std::sync::Arc<InstallControl>,
+    ) -> Result<Vec<ManifestFile>, RemoteError> {
         if paths.is_empty() {
             return Ok(Vec::new());
         }
@@ -141,7 +150,13 @@ impl HubClient {
     ///
     /// # Errors
     /// When they cannot be had.
-    pub fn open(&self, manifest: &Manifest, file: &ManifestFile, start: u64, control: &std::sync::Arc<InstallControl>) -> Result<FileStream, RemoteError> {
+    pub fn open(
+        &self,
+        manifest: &Manifest,
+        file: &ManifestFile,
+        start: u64,
+        control: &std::sync::Arc<InstallControl>,
+    ) -> Result<FileStream, RemoteError> {
         let (owner, name) = manifest.hub.split_once('/').unwrap_or(("", &manifest.hub));
         let (client, owner, name) = (self.client.clone(), owner.to_owned(), name.to_owned());
         let (path, commit, range) = (file.path.clone(), manifest.commit.clone(), start..file.size);
@@ -156,7 +171,12 @@ impl HubClient {
     }
 
     /// Awaits what `request` makes, for as long as a connection may be silent.
-    fn request<T, F>(&self, control: &std::sync::Arc<InstallControl>, late: &str, request: impl FnOnce() -> F + Send + 'static) -> Result<T, RemoteError>
+    fn request<T, F>(
+        &self,
+        control: &std::sync::Arc<InstallControl>,
+        late: &str,
+        request: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<T, RemoteError>
     where
         T: Send + 'static,
         F: Future<Output = HFResult<T>>,
@@ -235,8 +255,12 @@ impl FileStream {
         match poll_until(self.stall, || control.is_running(), |context| Pin::new(&mut *self.stream).poll_next(context)) {
             WaitResult::Ready(Some(Ok(bytes))) => Ok(Some(bytes)),
             WaitResult::Ready(None) => Ok(None),
-            WaitResult::Ready(Some(Err(e))) => Err(RemoteError::Transient { why: format!("the connection broke: {}", reason(&e)), retry_after: None }),
-            WaitResult::TimedOut => Err(RemoteError::Transient { why: format!("nothing came for {:.0} s", self.stall.as_secs_f64().ceil()), retry_after: None }),
+            WaitResult::Ready(Some(Err(e))) => {
+                Err(RemoteError::Transient { why: format!("the connection broke: {}", reason(&e)), retry_after: None })
+            }
+            WaitResult::TimedOut => {
+                Err(RemoteError::Transient { why: format!("nothing came for {:.0} s", self.stall.as_secs_f64().ceil()), retry_after: None })
+            }
             WaitResult::Stopped => Err(RemoteError::Interrupted),
         }
     }

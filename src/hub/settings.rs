@@ -62,7 +62,8 @@ impl HubSettings {
             variable(name).is_some_and(|value| ["1", "on", "yes", "true"].contains(&value.to_string_lossy().to_lowercase().as_str()))
         };
         let endpoint = variable("HF_ENDPOINT").map(|value| value.to_string_lossy().trim_end_matches('/').to_owned());
-        let network = if is_set("HF_HUB_OFFLINE") || is_set("TRANSFORMERS_OFFLINE") { NetworkAccess::Offline } else { NetworkAccess::Allowed };
+        let network =
+            if is_set("HF_HUB_OFFLINE") || is_set("TRANSFORMERS_OFFLINE") { NetworkAccess::Offline } else { NetworkAccess::Allowed };
         Self { endpoint, cache, network, retry_limits: RetryLimits::default() }
     }
 

@@ -1,4 +1,4 @@
-//! A recorder in a home of its own, that the test plays an engine to.
+//! A history in a home of its own, that the test plays an engine to.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::panic, reason = "a helper of tests; each uses its part")]
 
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 use hearken::config::{HistoryPrefs, Paths};
-use hearken::history::{Outlets, Recorder, Store, Tap};
+use hearken::history::{EventSink, HistoryCallbacks, HistoryHandle, Store};
 use hearken::protocol::{Command, Event, ReplyId, StopReason};
 use hearken::time::StreamTime;
 use hearken::transcript::Panel;
@@ -16,8 +16,8 @@ use hearken::transcript::Panel;
 const WAITING: usize = 64;
 
 pub struct Bench {
-    pub recorder: Recorder,
-    pub tap: Tap,
+    pub history: HistoryHandle,
+    pub sink: EventSink,
     pub commands: Receiver<Command>,
     pub paths: Paths,
     pub home: tempfile::TempDir,
@@ -30,21 +30,21 @@ impl Bench {
 
     pub fn start_in(home: tempfile::TempDir, prefs: HistoryPrefs) -> Self {
         let paths = Paths::inside(home.path());
-        let (recorder, commands) = recorder(&paths, prefs);
-        Self { tap: recorder.tap(), recorder, commands, paths, home }
+        let (history, commands) = history(&paths, prefs);
+        Self { sink: history.sink(), history, commands, paths, home }
     }
 
-    /// Another recorder in the same home, after this one has ended.
+    /// Another history in the same home, after this one has ended.
     pub fn again(&mut self, prefs: HistoryPrefs) -> Self {
         let home = std::mem::replace(&mut self.home, tempfile::tempdir().unwrap());
         Self::start_in(home, prefs)
     }
 
-    /// Ends the recorder as a window that closes does.
+    /// Ends the history as a window that closes does.
     pub fn end(&mut self) {
         let idle = Paths::inside(&self.home.path().join("idle"));
-        let (other, _) = recorder(&idle, HistoryPrefs { keep: false, days: 0, audio: false });
-        drop(std::mem::replace(&mut self.recorder, other));
+        let (other, _) = history(&idle, HistoryPrefs { keep: false, days: 0, audio: false });
+        drop(std::mem::replace(&mut self.history, other));
     }
 
     pub fn store(&self) -> Store {
@@ -78,11 +78,12 @@ pub fn hearken(home: &Path, line: &[&str]) -> Output {
     process.arg("history").args(line).env("HEARKEN_HOME", home).stdin(Stdio::null()).output().unwrap()
 }
 
-fn recorder(paths: &Paths, prefs: HistoryPrefs) -> (Recorder, Receiver<Command>) {
+fn history(paths: &Paths, prefs: HistoryPrefs) -> (HistoryHandle, Receiver<Command>) {
     let (commands, taken) = bounded(WAITING);
-    let outlets = Outlets { command: Box::new(move |command| commands.try_send(command).is_ok()), changed: Box::new(|| ()) };
+    let callbacks =
+        HistoryCallbacks { send_command: Box::new(move |command| commands.try_send(command).is_ok()), on_change: Box::new(|| ()) };
     let shown = [("dialog", Panel::Conversation), ("transcribe", Panel::Transcript)].map(|(mode, shown)| (mode.to_owned(), shown));
-    (Recorder::start(paths, prefs, shown.into(), outlets), taken)
+    (HistoryHandle::start(paths, prefs, shown.into(), callbacks), taken)
 }
 
 /// Waits until `is_so`.

@@ -16,7 +16,7 @@ use crate::transcript::Transcript;
 /// Characters from which the search index finds a text; shorter ones are looked for line by line.
 const TRIGRAM: usize = 3;
 /// Lines that a search gives at most.
-pub const MOST_FOUND: usize = 500;
+pub const MAX_HITS: usize = 500;
 
 /// A session of the past, or the one that is running.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn sessions(&self) -> Result<Vec<SessionSummary>> {
-        self.ask(|db| {
+        self.query(|db| {
             let mut all = db.prepare_cached(&format!("{SESSIONS} ORDER BY started DESC, id DESC"))?;
             all.query_map([], session_of)?.collect()
         })
@@ -90,10 +90,10 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn session(&self, id: i64) -> Result<Option<SessionSummary>> {
-        self.ask(|db| db.query_row(&format!("{SESSIONS} WHERE id = ?1"), [id], session_of).optional())
+        self.query(|db| db.query_row(&format!("{SESSIONS} WHERE id = ?1"), [id], session_of).optional())
     }
 
-    /// Lines that hold `text`, newest session first, [`MOST_FOUND`] at most; capitals do not matter.
+    /// Lines that hold `text`, newest session first, [`MAX_HITS`] at most; capitals do not matter.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -106,7 +106,7 @@ impl Store {
         }
         let columns =
             "SELECT lines.session, sessions.started, kind, at, lines.text FROM lines JOIN sessions ON sessions.id = lines.session";
-        let order = format!("ORDER BY sessions.started DESC, at DESC LIMIT {MOST_FOUND}");
+        let order = format!("ORDER BY sessions.started DESC, at DESC LIMIT {MAX_HITS}");
         // A phrase in quotes is looked for as it stands, whatever characters it holds.
         let (query, wanted) = if text.chars().count() >= TRIGRAM {
             let query = format!("{columns} WHERE lines.id IN (SELECT rowid FROM words WHERE words MATCH ?1) {order}");
@@ -115,7 +115,7 @@ impl Store {
             let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
             (format!("{columns} WHERE lines.text LIKE ?1 ESCAPE '\\' {order}"), format!("%{escaped}%"))
         };
-        self.ask(|db| {
+        self.query(|db| {
             let mut found = db.prepare_cached(&query)?;
             let rows = found.query_map([&wanted], |row| {
                 let kind: usize = row.get::<_, i64>(2)?.try_into().unwrap_or(0);
@@ -139,7 +139,7 @@ impl Store {
         if self.session(session)?.is_none() {
             return Ok(None);
         }
-        let rows: Vec<(i64, String)> = self.ask(|db| {
+        let rows: Vec<(i64, String)> = self.query(|db| {
             let mut all = db.prepare_cached("SELECT wall, event FROM events WHERE session = ?1 ORDER BY number")?;
             all.query_map([session], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
         })?;
@@ -161,7 +161,7 @@ impl Store {
     /// When the database cannot be read.
     pub fn open_session(&self, id: i64) -> Result<Option<StoredSession>> {
         let (Some(session), Some(events)) = (self.session(id)?, self.events(id)?) else { return Ok(None) };
-        let shown: String = self.ask(|db| db.query_row("SELECT shown FROM sessions WHERE id = ?1", [id], |row| row.get(0)))?;
+        let shown: String = self.query(|db| db.query_row("SELECT shown FROM sessions WHERE id = ?1", [id], |row| row.get(0)))?;
         let shown: BTreeMap<String, String> = serde_json::from_str(&shown).unwrap_or_default();
         let mut transcript = Transcript::new(shown.into_iter().map(|(mode, shown)| (mode, shown_of(&shown))).collect());
         let mut clock = WallClock::default();
@@ -177,7 +177,7 @@ impl Store {
 
     fn recordings_of(&self, session: i64) -> Result<Vec<PathBuf>> {
         let folder = self.recordings_folder();
-        let names: Vec<String> = self.ask(|db| {
+        let names: Vec<String> = self.query(|db| {
             let mut all = db.prepare_cached("SELECT file FROM recordings WHERE session = ?1 ORDER BY at")?;
             all.query_map([session], |row| row.get(0))?.collect()
         })?;
@@ -188,7 +188,7 @@ impl Store {
 
     /// Names of the recordings that belong to a session.
     pub(super) fn recording_names(&self) -> Result<BTreeSet<String>> {
-        self.ask(|db| {
+        self.query(|db| {
             let mut all = db.prepare_cached("SELECT file FROM recordings")?;
             all.query_map([], |row| row.get(0))?.collect()
         })

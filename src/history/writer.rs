@@ -1,4 +1,4 @@
-//! The thread that keeps what is heard: gathers events for half a second and stores them in one step, with the lines that
+//! The thread that keeps what is events: gathers events for half a second and stores them in one step, with the lines that
 //! changed by them. What cannot be stored waits in memory and is tried again.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, select};
 
-use super::lines::{Settled, has_words, lines_of};
-use super::log::Log;
-use super::recorder::{HistoryCallbacks, HistoryNotice, HistoryState, Shared};
+use super::handle::{HistoryCallbacks, HistoryNotice, HistoryState, WriterShared};
+use super::lines::{StableCounts, has_words, lines_of};
+use super::log::ActivityLog;
 use super::recordings;
-use super::store::{Batch, Store};
-use super::trouble::Trouble;
+use super::store::{EventBatch, Store};
+use super::store_error::StoreError;
 use crate::clock::now_ms;
 use crate::config::paths::make_private_folder;
 use crate::config::{HistoryPrefs, Paths};
@@ -25,76 +25,76 @@ use crate::supervise::{Restart, RestartPolicy};
 use crate::transcript::{Panel, Transcript};
 
 /// How long an event waits for others before they are stored: a crash costs no more.
-const GATHER: Duration = Duration::from_millis(500);
+const BATCH_DELAY: Duration = Duration::from_millis(500);
 /// First and longest time until storing is tried again.
 const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 /// Events that wait while they cannot be stored: some hours of talk, ten megabytes. Beyond that the oldest are lost, and said.
-const WAITING: usize = 20_000;
+const MAX_WAITING: usize = 20_000;
 /// How often what is too old is looked for.
 const EXPIRY: Duration = Duration::from_secs(3_600);
 /// How long the thread sleeps when nothing is due.
 const IDLE: Duration = Duration::from_secs(600);
 /// How long the engine takes to complete a recording: it does so between two passes.
-const COMPLETION: Duration = Duration::from_secs(1);
+const RECORDING_COMPLETION: Duration = Duration::from_secs(1);
 /// How long another program may hold up the end of this one.
-const LAST_PATIENCE: Duration = Duration::from_secs(1);
+const CLOSE_BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
 
 /// What the thread is asked to do.
 #[derive(Debug)]
-pub(super) enum Order {
-    Choose(HistoryPrefs),
-    Define(BTreeMap<String, Panel>),
+pub(super) enum WriterCommand {
+    SetPrefs(HistoryPrefs),
+    SetPanels(BTreeMap<String, Panel>),
     /// Everything since then, in milliseconds since 1970.
-    Forget(i64),
+    ForgetSince(i64),
     DeleteAll,
     Close,
 }
 
 /// The session that is being stored.
 #[derive(Clone, Copy, Debug)]
-struct Running {
+struct CurrentSession {
     id: i64,
     /// Number of its next event.
     next: usize,
-    settled: Settled,
+    stable: StableCounts,
 }
 
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct HistoryWriter {
     path: PathBuf,
     recordings: PathBuf,
     prefs: HistoryPrefs,
     shown: BTreeMap<String, Panel>,
-    outlets: HistoryCallbacks,
-    shared: Arc<Shared>,
-    log: Log,
+    callbacks: HistoryCallbacks,
+    shared: Arc<WriterShared>,
+    log: ActivityLog,
     store: Option<Store>,
     /// What a session that begins now begins with.
     header: Option<Event>,
-    running: Option<Running>,
+    current: Option<CurrentSession>,
     /// The running session, what is waiting included.
     transcript: Transcript,
     waiting: Vec<(i64, Event)>,
     recording: Option<PathBuf>,
     recorded: u64,
     /// A deletion that could not be done yet: everything since then.
-    owed: Option<i64>,
+    pending_delete: Option<i64>,
     /// What hinders at this moment: it was said.
-    said: Option<Error>,
+    reported: Option<Error>,
     store_at: Option<Instant>,
     retry: Duration,
     expire_at: Instant,
 }
 
-impl Keeper {
+impl HistoryWriter {
     pub(super) fn new(
         paths: &Paths,
         prefs: HistoryPrefs,
         shown: BTreeMap<String, Panel>,
-        outlets: HistoryCallbacks,
-        shared: Arc<Shared>,
+        callbacks: HistoryCallbacks,
+        shared: Arc<WriterShared>,
     ) -> Self {
         Self {
             path: paths.history_file(),
@@ -102,77 +102,77 @@ impl Keeper {
             prefs,
             transcript: Transcript::new(shown.clone()),
             shown,
-            outlets,
+            callbacks,
             shared,
-            log: Log::new(paths.log_file()),
+            log: ActivityLog::new(paths.log_file()),
             store: None,
             header: None,
-            running: None,
+            current: None,
             waiting: Vec::new(),
             recording: None,
             recorded: 0,
-            owed: None,
-            said: None,
+            pending_delete: None,
+            reported: None,
             store_at: None,
             retry: RETRY[0],
             expire_at: Instant::now(),
         }
     }
 
-    pub(super) fn run(mut self, heard: &Receiver<(i64, Event)>, orders: &Receiver<Order>) {
+    pub(super) fn run(mut self, events: &Receiver<(i64, Event)>, commands: &Receiver<WriterCommand>) {
         self.log.write(concat!("hearken ", env!("CARGO_PKG_VERSION"), " started"));
         let mut falls = RestartPolicy::default();
         loop {
-            match catch_unwind(AssertUnwindSafe(|| self.turn(heard, orders))) {
-                Ok(Turn::Again) => {}
-                Ok(Turn::Over) => break,
+            match catch_unwind(AssertUnwindSafe(|| self.step(events, commands))) {
+                Ok(LoopStep::Continue) => {}
+                Ok(LoopStep::Exit) => break,
                 Err(_) => {
                     let fall = falls.after_panic(Instant::now());
-                    let up = catch_unwind(AssertUnwindSafe(|| self.get_up(fall)));
+                    let up = catch_unwind(AssertUnwindSafe(|| self.restart(fall)));
                     if !up.unwrap_or(false) {
-                        return self.shared.lie_down();
+                        return self.shared.mark_failed();
                     }
                 }
             }
         }
         if let Some(store) = &self.store {
             // Nobody wants to wait for a window that closes.
-            let _ = store.db.busy_timeout(LAST_PATIENCE);
+            let _ = store.db.busy_timeout(CLOSE_BUSY_TIMEOUT);
         }
-        self.store_waiting();
+        self.flush();
         self.log.write("ended");
     }
 
     /// After a panic: goes on in a session of its own; false when there is no use in that.
-    fn get_up(&mut self, fall: Restart) -> bool {
+    fn restart(&mut self, fall: Restart) -> bool {
         self.log.write("the history's thread failed");
         self.store = None;
         if fall == Restart::Quietly {
             // It may be what it fell over.
-            self.shared.missed.fetch_add(self.waiting.len() as u64, Ordering::Relaxed);
+            self.shared.dropped.fetch_add(self.waiting.len() as u64, Ordering::Relaxed);
             self.waiting.clear();
         }
-        self.begin_anew();
+        self.start_new_session();
         if fall == Restart::AndReport {
-            self.tell(HistoryNotice::Problem("Keeping the history failed and begins again; what was stored is kept.".into()));
+            self.notify(HistoryNotice::Problem("Keeping the history failed and begins again; what was stored is kept.".into()));
         }
         fall != Restart::GiveUp
     }
 
-    fn turn(&mut self, heard: &Receiver<(i64, Event)>, orders: &Receiver<Order>) -> Turn {
+    fn step(&mut self, events: &Receiver<(i64, Event)>, commands: &Receiver<WriterCommand>) -> LoopStep {
         let now = Instant::now();
         let due = self.store_at.map_or(self.expire_at, |at| at.min(self.expire_at)).saturating_duration_since(now).min(IDLE);
         select! {
-            recv(heard) -> event => match event {
-                Ok((wall, event)) => self.take(wall, event),
-                Err(_) => return Turn::Over,
+            recv(events) -> event => match event {
+                Ok((wall, event)) => self.receive(wall, event),
+                Err(_) => return LoopStep::Exit,
             },
-            recv(orders) -> order => {
-                // What was heard before the order was given is meant by it.
-                heard.try_iter().for_each(|(wall, event)| self.take(wall, event));
-                match order {
-                    Ok(Order::Close) | Err(_) => return Turn::Over,
-                    Ok(order) => self.obey(order),
+            recv(commands) -> command => {
+                // What was events before the command was given is meant by it.
+                events.try_iter().for_each(|(wall, event)| self.receive(wall, event));
+                match command {
+                    Ok(WriterCommand::Close) | Err(_) => return LoopStep::Exit,
+                    Ok(command) => self.execute(command),
                 }
             },
             default(due) => {}
@@ -181,12 +181,12 @@ impl Keeper {
             self.expire();
         }
         if self.store_at.is_some_and(|at| at <= Instant::now()) {
-            self.store_waiting();
+            self.flush();
         }
-        Turn::Again
+        LoopStep::Continue
     }
 
-    fn take(&mut self, wall: i64, event: Event) {
+    fn receive(&mut self, wall: i64, event: Event) {
         self.log.event(&event);
         if let Event::SessionStarted { .. } = &event {
             self.end_session();
@@ -203,57 +203,57 @@ impl Keeper {
         if !self.prefs.keep {
             return;
         }
-        if self.waiting.len() >= WAITING {
-            self.waiting.drain(..WAITING / 4);
-            self.shared.missed.fetch_add(WAITING as u64 / 4, Ordering::Relaxed);
+        if self.waiting.len() >= MAX_WAITING {
+            self.waiting.drain(..MAX_WAITING / 4);
+            self.shared.dropped.fetch_add(MAX_WAITING as u64 / 4, Ordering::Relaxed);
         }
         self.transcript.apply(&event);
         self.waiting.push((wall, event));
-        self.store_at.get_or_insert_with(|| Instant::now() + GATHER);
+        self.store_at.get_or_insert_with(|| Instant::now() + BATCH_DELAY);
     }
 
     /// Stores what waits of the session before; the next event begins another.
     fn end_session(&mut self) {
-        self.store_waiting();
+        self.flush();
         self.waiting.clear();
-        self.begin_anew();
+        self.start_new_session();
     }
 
     /// Goes on in another session, which begins with what waits.
-    fn begin_anew(&mut self) {
-        self.running = None;
+    fn start_new_session(&mut self) {
+        self.current = None;
         self.stop_recording();
         self.transcript = Transcript::new(self.shown.clone());
         self.waiting.iter().for_each(|(_, event)| self.transcript.apply(event));
-        self.stand();
+        self.publish_status();
     }
 
-    fn obey(&mut self, order: Order) {
-        match order {
-            Order::Choose(prefs) => self.choose(prefs),
-            Order::Define(shown) => {
+    fn execute(&mut self, command: WriterCommand) {
+        match command {
+            WriterCommand::SetPrefs(prefs) => self.set_prefs(prefs),
+            WriterCommand::SetPanels(shown) => {
                 self.shown.extend(shown.clone());
                 self.transcript.set_panels(shown);
-                if let (Some(store), Some(running)) = (&self.store, self.running)
-                    && let Err(trouble) = store.define(running.id, &self.shown)
+                if let (Some(store), Some(current)) = (&self.store, self.current)
+                    && let Err(error) = store.define(current.id, &self.shown)
                 {
-                    self.failed(&trouble);
+                    self.store_failed(&error);
                 }
             }
-            Order::Forget(since) => self.forget(since),
-            Order::DeleteAll => self.forget(i64::MIN),
-            Order::Close => {}
+            WriterCommand::ForgetSince(since) => self.forget(since),
+            WriterCommand::DeleteAll => self.forget(i64::MIN),
+            WriterCommand::Close => {}
         }
     }
 
-    fn choose(&mut self, prefs: HistoryPrefs) {
+    fn set_prefs(&mut self, prefs: HistoryPrefs) {
         let before = std::mem::replace(&mut self.prefs, prefs);
         if before.keep && !prefs.keep {
             self.prefs.keep = true;
-            self.store_waiting();
+            self.flush();
             self.prefs.keep = false;
             self.waiting.clear();
-            self.begin_anew();
+            self.start_new_session();
         }
         if !prefs.audio {
             self.stop_recording();
@@ -263,11 +263,11 @@ impl Keeper {
         if before.days != prefs.days {
             self.expire_at = Instant::now();
         }
-        self.stand();
+        self.publish_status();
     }
 
     /// The database; None where there is none yet.
-    fn opened(&mut self) -> Result<Option<&mut Store>, Trouble> {
+    fn opened(&mut self) -> Result<Option<&mut Store>, StoreError> {
         if self.store.is_none() && self.path.exists() {
             self.open()?;
         }
@@ -275,47 +275,47 @@ impl Keeper {
     }
 
     /// Opens the database, and makes it where there is none.
-    fn open(&mut self) -> Result<(), Trouble> {
-        let (store, note) = Store::open_or_replace(&self.path)?;
+    fn open(&mut self) -> Result<(), StoreError> {
+        let (store, note) = Store::open_or_set_aside(&self.path)?;
         self.store = Some(store);
         if let Some(note) = note {
             self.log.write("the history was damaged and put aside");
-            self.tell(HistoryNotice::Problem(note));
+            self.notify(HistoryNotice::Problem(note));
         }
         Ok(())
     }
 
-    fn store_waiting(&mut self) {
+    fn flush(&mut self) {
         self.store_at = None;
-        if self.owed.is_some() {
-            self.pay();
+        if self.pending_delete.is_some() {
+            self.apply_pending_delete();
         }
-        let worth = self.running.is_some() || has_words(&self.transcript) || self.prefs.audio && self.header.is_some();
-        if !self.prefs.keep || !worth || self.owed.is_some() {
+        let worth = self.current.is_some() || has_words(&self.transcript) || self.prefs.audio && self.header.is_some();
+        if !self.prefs.keep || !worth || self.pending_delete.is_some() {
             return;
         }
-        match self.store_now().and_then(|()| self.record()) {
-            Ok(()) => self.well(),
-            Err(trouble) => self.failed(&trouble),
+        match self.store_now().and_then(|()| self.start_recording()) {
+            Ok(()) => self.recovered(),
+            Err(error) => self.store_failed(&error),
         }
     }
 
-    fn store_now(&mut self) -> Result<(), Trouble> {
-        if self.waiting.is_empty() && self.running.is_some() {
+    fn store_now(&mut self) -> Result<(), StoreError> {
+        if self.waiting.is_empty() && self.current.is_some() {
             return Ok(());
         }
-        if self.running.is_none() {
-            self.put_header();
+        if self.current.is_none() {
+            self.insert_header();
         }
-        leave_out_pieces(&mut self.waiting);
+        drop_finished_pieces(&mut self.waiting);
         if self.store.is_none() {
             self.open()?;
         }
         let Some(store) = &mut self.store else { return Ok(()) };
-        let (first, settled) = self.running.map_or((0, Settled::default()), |running| (running.next, running.settled));
-        let lines = lines_of(&self.transcript, |kind| settled.count(kind));
-        let batch = Batch {
-            session: self.running.map(|running| running.id),
+        let (first, stable) = self.current.map_or((0, StableCounts::default()), |current| (current.next, current.stable));
+        let lines = lines_of(&self.transcript, |kind| stable.count(kind));
+        let batch = EventBatch {
+            session: self.current.map(|current| current.id),
             shown: &self.shown,
             first,
             events: &self.waiting,
@@ -324,12 +324,12 @@ impl Keeper {
         };
         match store.add(&batch)? {
             Some(id) => {
-                self.running = Some(Running { id, next: first + self.waiting.len(), settled: Settled::of(&self.transcript) });
+                self.current = Some(CurrentSession { id, next: first + self.waiting.len(), stable: StableCounts::of(&self.transcript) });
                 self.waiting.clear();
             }
             // It was deleted, by this window or by another program.
             None => {
-                self.begin_anew();
+                self.start_new_session();
                 if has_words(&self.transcript) {
                     return self.store_now();
                 }
@@ -339,7 +339,7 @@ impl Keeper {
     }
 
     /// A session that begins in the middle of listening says what listens, too.
-    fn put_header(&mut self) {
+    fn insert_header(&mut self) {
         if matches!(self.waiting.first(), Some((_, Event::SessionStarted { .. }))) {
             return;
         }
@@ -350,16 +350,16 @@ impl Keeper {
     }
 
     /// Begins to record, where that is wanted and not yet done.
-    fn record(&mut self) -> Result<(), Trouble> {
-        let (Some(store), Some(running), None, true) = (&self.store, self.running, &self.recording, self.prefs.audio) else {
+    fn start_recording(&mut self) -> Result<(), StoreError> {
+        let (Some(store), Some(current), None, true) = (&self.store, self.current, &self.recording, self.prefs.audio) else {
             return Ok(());
         };
-        make_private_folder(&self.recordings).map_err(|e| Trouble::CannotOpen(e.message().to_owned()))?;
+        make_private_folder(&self.recordings).map_err(|e| StoreError::CannotOpen(e.message().to_owned()))?;
         self.recorded += 1;
         let name = recordings::new_name(self.recorded);
-        store.add_recording(running.id, &name, self.transcript.now)?;
+        store.add_recording(current.id, &name, self.transcript.now)?;
         let path = self.recordings.join(name);
-        if (self.outlets.send_command)(Command::RecordTo(path.clone())) {
+        if (self.callbacks.send_command)(Command::RecordTo(path.clone())) {
             self.recording = Some(path);
             self.log.write("recording begins");
         } else {
@@ -371,42 +371,42 @@ impl Keeper {
     fn stop_recording(&mut self) {
         if self.recording.take().is_some() {
             // An engine that takes no more commands has ended, and has completed the file.
-            (self.outlets.send_command)(Command::StopRecording);
+            (self.callbacks.send_command)(Command::StopRecording);
             self.log.write("recording ends");
         }
     }
 
     fn forget(&mut self, since: i64) {
         self.waiting.retain(|(wall, _)| *wall < since);
-        self.owed = Some(self.owed.map_or(since, |owed| owed.min(since)));
+        self.pending_delete = Some(self.pending_delete.map_or(since, |pending_delete| pending_delete.min(since)));
         if self.recording.is_some() {
             // The engine completes the file first; another begins afterwards.
             self.stop_recording();
-            self.store_at = Some(Instant::now() + COMPLETION);
+            self.store_at = Some(Instant::now() + RECORDING_COMPLETION);
         } else {
-            self.pay();
+            self.apply_pending_delete();
         }
     }
 
-    /// Does the deletion that is owed; what hinders it is said, and it is tried again.
-    fn pay(&mut self) {
-        let Some(since) = self.owed else { return };
+    /// Does the deletion that is pending_delete; what hinders it is said, and it is tried again.
+    fn apply_pending_delete(&mut self) {
+        let Some(since) = self.pending_delete else { return };
         let path = self.path.clone();
         let paid = match self.opened() {
             Ok(None) => Ok(()),
             Ok(Some(store)) if since == i64::MIN => store.delete_all().map(drop),
             Ok(Some(store)) => store.forget_since(since).map(drop),
-            Err(trouble) => Err(trouble.said(&path)),
+            Err(error) => Err(error.about(&path)),
         };
         match paid {
             Ok(()) => {
-                (self.owed, self.said) = (None, None);
-                self.reload();
+                (self.pending_delete, self.reported) = (None, None);
+                self.reload_session();
                 self.log.write("forgotten as asked");
-                self.tell(if since == i64::MIN { HistoryNotice::DeletedAll } else { HistoryNotice::Forgotten });
+                self.notify(if since == i64::MIN { HistoryNotice::DeletedAll } else { HistoryNotice::Forgotten });
                 self.store_at.get_or_insert_with(Instant::now);
             }
-            Err(error) => self.cannot(&error),
+            Err(error) => self.report_failure(&error),
         }
     }
 
@@ -419,102 +419,102 @@ impl Keeper {
                 0 => Ok(0),
                 days => store.expire(now_ms() - i64::from(days) * DAY_MS),
             }),
-            Err(trouble) => Err(trouble.said(&path)),
+            Err(error) => Err(error.about(&path)),
         };
         match done {
             Ok(0) => {}
-            Ok(_) => self.reload(),
+            Ok(_) => self.reload_session(),
             Err(error) => {
                 self.expire_at = Instant::now() + RETRY[1];
-                self.cannot(&error);
+                self.report_failure(&error);
             }
         }
     }
 
     /// Takes the running session as it is stored now.
-    fn reload(&mut self) {
-        let (Some(store), Some(running)) = (&self.store, self.running) else {
-            return self.begin_anew();
+    fn reload_session(&mut self) {
+        let (Some(store), Some(current)) = (&self.store, self.current) else {
+            return self.start_new_session();
         };
-        match (store.next_number(running.id), store.transcript(running.id)) {
+        match (store.next_number(current.id), store.transcript(current.id)) {
             (Ok(Some(next)), Ok(Some(transcript))) => {
-                self.running = Some(Running { id: running.id, next, settled: Settled::of(&transcript) });
+                self.current = Some(CurrentSession { id: current.id, next, stable: StableCounts::of(&transcript) });
                 self.transcript = transcript;
                 self.waiting.iter().for_each(|(_, event)| self.transcript.apply(event));
             }
-            _ => self.begin_anew(),
+            _ => self.start_new_session(),
         }
     }
 
-    fn well(&mut self) {
+    fn recovered(&mut self) {
         self.retry = RETRY[0];
-        if self.said.take().is_some() {
+        if self.reported.take().is_some() {
             self.log.write("the history is kept again");
-            self.tell(HistoryNotice::Recovered);
+            self.notify(HistoryNotice::Recovered);
         }
-        let missed = self.shared.missed.swap(0, Ordering::Relaxed);
+        let missed = self.shared.dropped.swap(0, Ordering::Relaxed);
         if missed > 0 {
             let why = format!("The history could not be written for so long that {missed} of what was reported were not kept.");
-            self.tell(HistoryNotice::Problem(why));
+            self.notify(HistoryNotice::Problem(why));
         }
-        self.stand();
+        self.publish_status();
     }
 
-    fn failed(&mut self, trouble: &Trouble) {
-        if !matches!(trouble, Trouble::Locked | Trouble::Full) {
+    fn store_failed(&mut self, error: &StoreError) {
+        if !matches!(error, StoreError::Locked | StoreError::Full) {
             self.store = None;
         }
         // What is stored already lies in the file that is put aside next.
-        if matches!(trouble, Trouble::Damaged(_)) {
-            self.begin_anew();
+        if matches!(error, StoreError::Damaged(_)) {
+            self.start_new_session();
         }
-        self.cannot(&trouble.said(&self.path));
+        self.report_failure(&error.about(&self.path));
     }
 
     /// Says once what hinders, and plans the next attempt.
-    fn cannot(&mut self, error: &Error) {
+    fn report_failure(&mut self, error: &Error) {
         self.store_at = Some(Instant::now() + self.retry);
         self.retry = (self.retry * 2).min(RETRY[1]);
-        if self.said.as_ref() != Some(error) {
-            self.said = Some(error.clone());
+        if self.reported.as_ref() != Some(error) {
+            self.reported = Some(error.clone());
             self.log.write("the history cannot be written");
-            self.tell(HistoryNotice::Problem(error.to_string()));
+            self.notify(HistoryNotice::Problem(error.to_string()));
         }
-        self.stand();
+        self.publish_status();
     }
 
-    fn tell(&self, news: HistoryNotice) {
-        self.shared.news().push(news);
-        (self.outlets.on_change)();
+    fn notify(&self, notice: HistoryNotice) {
+        self.shared.notices().push(notice);
+        (self.callbacks.on_change)();
     }
 
     /// Shows how keeping stands.
-    fn stand(&self) {
-        let mut standing = self.shared.standing();
-        let before = standing.clone();
-        standing.prefs = self.prefs;
-        standing.state = match &self.said {
+    fn publish_status(&self) {
+        let mut status = self.shared.status();
+        let before = status.clone();
+        status.prefs = self.prefs;
+        status.state = match &self.reported {
             _ if !self.prefs.keep => HistoryState::Off,
             Some(error) => HistoryState::Failing(error.to_string()),
             None => HistoryState::On,
         };
-        standing.session = self.running.map(|running| running.id);
-        standing.recording.clone_from(&self.recording);
-        let changed = *standing != before;
-        drop(standing);
+        status.session = self.current.map(|current| current.id);
+        status.recording.clone_from(&self.recording);
+        let changed = *status != before;
+        drop(status);
         if changed {
-            (self.outlets.on_change)();
+            (self.callbacks.on_change)();
         }
     }
 }
 
-enum Turn {
-    Again,
-    Over,
+enum LoopStep {
+    Continue,
+    Exit,
 }
 
 /// Takes out the pieces of replies whose whole text is there.
-fn leave_out_pieces(events: &mut Vec<(i64, Event)>) {
+fn drop_finished_pieces(events: &mut Vec<(i64, Event)>) {
     let whole = |event: &Event| if let Event::ReplyFinished { reply, .. } = event { Some(*reply) } else { None };
     let whole: BTreeSet<_> = events.iter().filter_map(|(_, event)| whole(event)).collect();
     events.retain(|(_, event)| !matches!(event, Event::ReplyText { reply, .. } if whole.contains(reply)));

@@ -1,4 +1,4 @@
-//! The handle of the thread that keeps what is heard: events in, orders in, how it stands out. Nothing here waits.
+//! The handle of the thread that keeps what is events: events in, commands in, how it stands out. Nothing here waits.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
 
-use super::keeper::{Keeper, Order};
+use super::writer::{HistoryWriter, WriterCommand};
 use crate::clock::now_ms;
 use crate::config::{HistoryPrefs, Paths};
 use crate::protocol::{Command, Event};
@@ -18,7 +18,7 @@ use crate::transcript::Panel;
 /// Events that may wait for the thread: minutes of every mode at once, for while the file is being rebuilt.
 const EVENTS: usize = 4_096;
 /// Orders that may wait: more than a person gives in a second.
-const ORDERS: usize = 32;
+const COMMANDS: usize = 32;
 
 /// How long storing what still waits may take at the end.
 const CLOSING: Duration = Duration::from_secs(3);
@@ -35,7 +35,7 @@ pub enum HistoryState {
     Off,
     /// They are.
     On,
-    /// They should be and are not; in a sentence, why and what to do. It is tried again, and what is heard meanwhile waits.
+    /// They should be and are not; in a sentence, why and what to do. It is tried again, and what is events meanwhile waits.
     Failing(String),
 }
 
@@ -81,39 +81,39 @@ impl std::fmt::Debug for HistoryCallbacks {
 
 /// What the thread and its handles share.
 #[derive(Debug, Default)]
-pub(super) struct Shared {
-    standing: Mutex<HistoryStatus>,
-    news: Mutex<Vec<HistoryNotice>>,
+pub(super) struct WriterShared {
+    status: Mutex<HistoryStatus>,
+    notices: Mutex<Vec<HistoryNotice>>,
     /// Events that found no room to wait in.
-    pub(super) missed: AtomicU64,
+    pub(super) dropped: AtomicU64,
 }
 
-impl Shared {
-    pub(super) fn standing(&self) -> MutexGuard<'_, HistoryStatus> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+impl WriterShared {
+    pub(super) fn status(&self) -> MutexGuard<'_, HistoryStatus> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn news(&self) -> MutexGuard<'_, Vec<HistoryNotice>> {
-        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn notices(&self) -> MutexGuard<'_, Vec<HistoryNotice>> {
+        self.notices.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The thread has failed for good.
-    pub(super) fn lie_down(&self) {
-        self.standing().state = HistoryState::Failing(GONE.into());
-        self.news().push(HistoryNotice::Problem(GONE.into()));
+    pub(super) fn mark_failed(&self) {
+        self.status().state = HistoryState::Failing(GONE.into());
+        self.notices().push(HistoryNotice::Problem(GONE.into()));
     }
 }
 
-/// Keeps what is heard, on a thread of its own. Dropping it stores what still waits.
+/// Keeps what is events, on a thread of its own. Dropping it stores what still waits.
 #[derive(Debug)]
 pub struct HistoryHandle {
-    heard: Sender<(i64, Event)>,
-    orders: Sender<Order>,
-    shared: Arc<Shared>,
+    events: Sender<(i64, Event)>,
+    commands: Sender<WriterCommand>,
+    shared: Arc<WriterShared>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Whether an event is kept: decisions, five every two seconds, say nothing of what was heard.
+/// Whether an event is kept: decisions, five every two seconds, say nothing of what was events.
 #[must_use]
 pub const fn is_stored(event: &Event) -> bool {
     !matches!(event, Event::Decision { .. } | Event::Timing { .. } | Event::Gate { .. })
@@ -122,8 +122,8 @@ pub const fn is_stored(event: &Event) -> bool {
 /// Where events go in.
 #[derive(Clone, Debug)]
 pub struct EventSink {
-    heard: Sender<(i64, Event)>,
-    shared: Arc<Shared>,
+    events: Sender<(i64, Event)>,
+    shared: Arc<WriterShared>,
 }
 
 impl EventSink {
@@ -132,8 +132,8 @@ impl EventSink {
         if !is_stored(event) {
             return;
         }
-        if let Err(TrySendError::Full(_)) = self.heard.try_send((now_ms(), event.clone())) {
-            self.shared.missed.fetch_add(1, Ordering::Relaxed);
+        if let Err(TrySendError::Full(_)) = self.events.try_send((now_ms(), event.clone())) {
+            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -142,86 +142,86 @@ impl HistoryHandle {
     /// Starts keeping as `prefs` says; `shown` says where the responses of each mode are shown. What goes wrong is said by
     /// [`HistoryHandle::status`] and [`HistoryHandle::take_notices`].
     #[must_use]
-    pub fn start(paths: &Paths, prefs: HistoryPrefs, shown: BTreeMap<String, Panel>, outlets: HistoryCallbacks) -> Self {
-        let (heard, heard_rx) = bounded(EVENTS);
-        let (orders, orders_rx) = bounded(ORDERS);
-        let shared = Arc::new(Shared::default());
-        *shared.standing() =
+    pub fn start(paths: &Paths, prefs: HistoryPrefs, shown: BTreeMap<String, Panel>, callbacks: HistoryCallbacks) -> Self {
+        let (events, events_rx) = bounded(EVENTS);
+        let (commands, commands_rx) = bounded(COMMANDS);
+        let shared = Arc::new(WriterShared::default());
+        *shared.status() =
             HistoryStatus { prefs, state: if prefs.keep { HistoryState::On } else { HistoryState::Off }, ..HistoryStatus::default() };
-        let keeper = Keeper::new(paths, prefs, shown, outlets, Arc::clone(&shared));
-        let thread = std::thread::Builder::new().name("hearken-history".into()).spawn(move || keeper.run(&heard_rx, &orders_rx));
+        let writer = HistoryWriter::new(paths, prefs, shown, callbacks, Arc::clone(&shared));
+        let thread = std::thread::Builder::new().name("hearken-history".into()).spawn(move || writer.run(&events_rx, &commands_rx));
         let thread = thread.map_err(|e| {
             let why = format!("Nothing is kept: a thread cannot be started ({e}). Close other programs and start Hearken again.");
-            shared.standing().state = HistoryState::Failing(why.clone());
-            shared.news().push(HistoryNotice::Problem(why));
+            shared.status().state = HistoryState::Failing(why.clone());
+            shared.notices().push(HistoryNotice::Problem(why));
         });
-        Self { heard, orders, shared, thread: thread.ok() }
+        Self { events, commands, shared, thread: thread.ok() }
     }
 
     /// Where events go in.
     #[must_use]
     pub fn sink(&self) -> EventSink {
-        EventSink { heard: self.heard.clone(), shared: Arc::clone(&self.shared) }
+        EventSink { events: self.events.clone(), shared: Arc::clone(&self.shared) }
     }
 
     /// How keeping stands at this moment.
     #[must_use]
     pub fn status(&self) -> HistoryStatus {
-        self.shared.standing().clone()
+        self.shared.status().clone()
     }
 
     /// What the user should be told and was not yet.
     #[must_use]
     pub fn take_notices(&self) -> Vec<HistoryNotice> {
-        std::mem::take(&mut *self.shared.news())
+        std::mem::take(&mut *self.shared.notices())
     }
 
     /// Keeps as `prefs` says from now on. What was kept stays; days that are fewer delete at once what is older.
     pub fn set_prefs(&self, prefs: HistoryPrefs) {
-        self.order(Order::Choose(prefs));
+        self.command(WriterCommand::SetPrefs(prefs));
     }
 
     /// Learns where the responses of modes are shown that were defined since.
     pub fn set_panels(&self, shown: BTreeMap<String, Panel>) {
-        self.order(Order::Define(shown));
+        self.command(WriterCommand::SetPanels(shown));
     }
 
     /// Deletes the newest `span` of every session from the disk, recordings included; [`HistoryNotice`] says when it is done. What is
     /// on screen is the window's own (`Transcript::forget_since`), and what the model remembers is the engine's
     /// (`Command::Forget`).
     pub fn forget_last(&self, span: Duration) {
-        self.order(Order::Forget(now_ms() - i64::try_from(span.as_millis()).unwrap_or(i64::MAX)));
+        self.command(WriterCommand::ForgetSince(now_ms() - i64::try_from(span.as_millis()).unwrap_or(i64::MAX)));
     }
 
     /// Deletes every session and every recording from the disk; [`HistoryNotice`] says when it is done. Listening and keeping go on.
     pub fn delete_all(&self) {
-        self.order(Order::DeleteAll);
+        self.command(WriterCommand::DeleteAll);
     }
 
     /// Stores what still waits and keeps nothing more; waits for that, but no longer than the disk may take.
     pub fn close(&self) {
         let until = Instant::now() + CLOSING;
-        // A thread that is gone takes no orders and has nothing left to store.
-        let _ = self.orders.send_timeout(Order::Close, Duration::from_secs(1));
+        // A thread that is gone takes no commands and has nothing left to store.
+        let _ = self.commands.send_timeout(WriterCommand::Close, Duration::from_secs(1));
         while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
-    fn order(&self, order: Order) {
-        let why = match self.orders.try_send(order) {
+    fn command(&self, command: WriterCommand) {
+        let why = match self.commands.try_send(command) {
             Ok(()) => return,
             Err(TrySendError::Full(_)) => "The history is busy; try again in a moment.",
             Err(TrySendError::Disconnected(_)) => GONE,
         };
-        self.shared.news().push(HistoryNotice::Problem(why.into()));
+        self.shared.notices().push(HistoryNotice::Problem(why.into()));
     }
 }
 
 impl Drop for HistoryHandle {
     fn drop(&mut self) {
-        // A thread that is gone takes no orders and has nothing left to store.
-        let _ = self.orders.send_timeout(Order::Close, Duration::from_secs(1));
+        // A thread that is gone takes no commands and has nothing left to store.
+        let _ = self.commands.send_timeout(WriterCommand::Close, Duration::from_secs(1));
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

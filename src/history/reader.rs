@@ -1,4 +1,4 @@
-//! Answers a window's questions about the past on a thread of its own, so that painting never waits for the disk.
+//! Answers a window's queries about the past on a thread of its own, so that painting never waits for the disk.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::documents::{document_of, unknown};
-use super::reading::{SearchHit, SessionSummary, StoredSession};
+use super::queries::{SearchHit, SessionSummary, StoredSession};
 use super::store::Store;
 use crate::clock::local_offset_secs;
 use crate::config::paths::write_document;
 use crate::config::{Existing, ExportForm, Paths};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Questions and answers that may wait: more than a person types in a second.
-const QUESTIONS: usize = 64;
+/// Questions and results that may wait: more than a person types in a second.
+const QUEUE_CAPACITY: usize = 64;
 
 /// What can be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub enum HistoryQuery {
     },
 }
 
-/// What is answered, in the order of the questions.
+/// What is on_result, in the order of the queries.
 #[derive(Clone, Debug)]
 pub enum QueryResult {
     /// Every session, newest first.
@@ -51,7 +51,7 @@ pub enum QueryResult {
     Found {
         /// The text that was looked for.
         text: String,
-        /// Where it is, [`super::MOST_FOUND`] lines at most.
+        /// Where it is, [`super::MAX_HITS`] lines at most.
         lines: Vec<SearchHit>,
     },
     /// The session.
@@ -66,56 +66,56 @@ pub enum QueryResult {
     Failed(String),
 }
 
-/// Takes questions and gives answers. Dropping it ends the thread after the question that it works on.
+/// Takes queries and gives results. Dropping it ends the thread after the query that it works on.
 #[derive(Debug)]
 pub struct HistoryReader {
-    questions: Option<Sender<HistoryQuery>>,
-    answers: Receiver<QueryResult>,
+    queries: Option<Sender<HistoryQuery>>,
+    results: Receiver<QueryResult>,
 }
 
 impl HistoryReader {
-    /// Opens a desk; `answered` is called whenever there is an answer.
+    /// Opens a desk; `on_result` is called whenever there is an answer.
     #[must_use]
-    pub fn start(paths: &Paths, answered: impl Fn() + Send + 'static) -> Self {
-        let (question_tx, question_rx) = bounded::<HistoryQuery>(QUESTIONS);
-        let (answer_tx, answers) = bounded(QUESTIONS);
-        let (path, failed) = (paths.history_file(), answer_tx.clone());
+    pub fn start(paths: &Paths, on_result: impl Fn() + Send + 'static) -> Self {
+        let (query_tx, query_rx) = bounded::<HistoryQuery>(QUEUE_CAPACITY);
+        let (result_tx, results) = bounded(QUEUE_CAPACITY);
+        let (path, failed) = (paths.history_file(), result_tx.clone());
         let work = move || {
-            for question in question_rx {
-                let answered_or_fell = catch_unwind(AssertUnwindSafe(|| answer(&path, question)));
+            for query in query_rx {
+                let answered_or_fell = catch_unwind(AssertUnwindSafe(|| run_query(&path, query)));
                 let fell = |_| Err(Error::new(ErrorKind::Internal, "looking into the history failed; ask again"));
-                let answer = answered_or_fell.unwrap_or_else(fell).unwrap_or_else(|e| QueryResult::Failed(e.to_string()));
-                if answer_tx.send(answer).is_err() {
+                let result = answered_or_fell.unwrap_or_else(fell).unwrap_or_else(|e| QueryResult::Failed(e.to_string()));
+                if result_tx.send(result).is_err() {
                     return;
                 }
-                answered();
+                on_result();
             }
         };
-        let thread = std::thread::Builder::new().name("hearken-desk".into()).spawn(work);
-        let questions = thread.map(|_| question_tx).map_err(|e| {
+        let thread = std::thread::Builder::new().name("hearken-history-reader".into()).spawn(work);
+        let queries = thread.map(|_| query_tx).map_err(|e| {
             let why = format!("The history cannot be looked at: a thread cannot be started ({e}). Close other programs.");
             // The channel was made a moment ago and is empty.
             let _ = failed.try_send(QueryResult::Failed(why));
         });
-        Self { questions: questions.ok(), answers }
+        Self { queries: queries.ok(), results }
     }
 
     /// Asks; false when too much was asked already.
-    pub fn request(&self, question: HistoryQuery) -> bool {
-        self.questions.as_ref().is_some_and(|questions| questions.try_send(question).is_ok())
+    pub fn request(&self, query: HistoryQuery) -> bool {
+        self.queries.as_ref().is_some_and(|queries| queries.try_send(query).is_ok())
     }
 
     /// The next answer, if there is one.
     #[must_use]
     pub fn try_recv(&self) -> Option<QueryResult> {
-        self.answers.try_recv().ok()
+        self.results.try_recv().ok()
     }
 }
 
-fn answer(path: &std::path::Path, question: HistoryQuery) -> Result<QueryResult> {
+fn run_query(path: &std::path::Path, query: HistoryQuery) -> Result<QueryResult> {
     let read = || Store::read(path);
     let write = |session| Store::write(path)?.ok_or_else(|| unknown(session));
-    Ok(match question {
+    Ok(match query {
         HistoryQuery::Sessions => QueryResult::Sessions(read()?.map_or_else(|| Ok(Vec::new()), |store| store.sessions())?),
         HistoryQuery::Search(text) => {
             let lines = read()?.map_or_else(|| Ok(Vec::new()), |store| store.search(&text))?;

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use rusqlite::ErrorCode;
 
-use super::store::VERSION;
+use super::store::SCHEMA_VERSION;
 use crate::error::{Error, ErrorKind};
 
 /// What can be wrong with the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum StoreError {
     Damaged(String),
     Newer(i64),
     Locked,
@@ -19,7 +19,7 @@ pub(super) enum Trouble {
     Other(String),
 }
 
-impl From<rusqlite::Error> for Trouble {
+impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
@@ -32,7 +32,7 @@ impl From<rusqlite::Error> for Trouble {
     }
 }
 
-impl From<std::io::Error> for Trouble {
+impl From<std::io::Error> for StoreError {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
@@ -42,16 +42,16 @@ impl From<std::io::Error> for Trouble {
     }
 }
 
-impl Trouble {
+impl StoreError {
     /// The error that says it about the file at `path`.
-    pub(super) fn said(&self, path: &Path) -> Error {
+    pub(super) fn about(&self, path: &Path) -> Error {
         let why = match self {
             Self::Damaged(why) => {
                 format!("the history is damaged ({why}); the window puts it aside at its next start and begins a new one")
             }
             Self::Newer(version) => {
                 format!(
-                    "this history is from a newer Hearken (version {version}; this one knows {VERSION}): update Hearken to read it and to go on keeping"
+                    "this history is from a newer Hearken (version {version}; this one knows {SCHEMA_VERSION}): update Hearken to read it and to go on keeping"
                 )
             }
             Self::Locked => "another program holds the history: close it, and keeping goes on".into(),
