@@ -1,8 +1,8 @@
-//! The models: which there are, where they lie, and how one is had.
+//! The models: the catalogue, the storage on this machine, and the download.
 //!
-//! The only module that may open a socket, and only when the user asks for a model: `remote` does it, for `install`. What is
-//! fetched lies in the cache that all programs of Hugging Face share; what Hearken makes of it, in its own cache folder. Not
-//! responsible for loading a model, nor for anything that is heard.
+//! The only module that may open a socket ([`remote`], called by [`install`]), and only when the user asks for a model. Downloads go
+//! to the cache that all programs of Hugging Face share, prepared weights to Hearken's own cache folder. Not responsible for
+//! loading a model, nor for audio.
 
 pub mod cache;
 pub mod catalog;
@@ -32,27 +32,27 @@ pub use manager::ModelManager;
 use model_dir::ModelDir;
 use settings::HubSettings;
 
-/// A model that can be loaded.
+/// A model on this machine that can be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalModel {
     /// Its checkpoint folder.
     pub folder: PathBuf,
-    /// How events call it.
+    /// Its name in events.
     pub name: String,
 }
 
-/// Finds the model `choice` on this machine, unpacking the built-in one where that has not been done. Asks no network.
+/// Finds the model `choice` on this machine. Unpacks the built-in model if needed; never uses the network.
 ///
 /// # Errors
-/// When it is not here, or cannot be unpacked anywhere.
+/// When the model is not on this machine, or the built-in one cannot be unpacked.
 pub fn find(choice: &ModelChoice, paths: &Paths) -> Result<LocalModel> {
     find_with(choice, paths, &HubSettings::from_environment())
 }
 
-/// As [`find`], with the cache of Hugging Face where `settings` says.
+/// Finds the model `choice` as [`find`] does, with the cache of Hugging Face that `settings` name.
 ///
 /// # Errors
-/// As [`find`].
+/// The errors of [`find`].
 pub fn find_with(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) -> Result<LocalModel> {
     let Some(entry) = catalog::resolve(choice, paths)? else {
         let ModelChoice::Dir(folder) = choice else {

@@ -1,7 +1,7 @@
-//! The catalogue: which models there are, where they come from and under which terms.
+//! The catalogue of models: names, sources and licences.
 //!
-//! The entries that are built in (`models/catalog.toml`), those of the user (`catalog.toml` in the settings folder), and any
-//! `OWNER/NAME` of the hub. Not responsible for what of it is on this machine.
+//! Built-in entries (`models/catalog.toml`), entries of the user (`catalog.toml` in the settings folder), and any `OWNER/NAME` of the
+//! hub. Not responsible for the state of a model on this machine.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
@@ -14,11 +14,11 @@ use crate::protocol::ModelChoice;
 use crate::protocol::models::{Licence, LicenceWording, Wording};
 
 const BUILT_IN: &str = include_str!("../../models/catalog.toml");
-/// The name of the model that is built in.
+/// The name of the built-in model.
 pub const STARTER: &str = "starter";
-/// The name of the released model.
+/// The name of the released 3B model.
 pub const RELEASE: &str = "3b";
-/// What a folder that Hearken can load consists of, for a repository that no entry describes.
+/// The files of a checkpoint folder, for a repository without an entry.
 const USUAL_FILES: &[&str] = &[
     "model.safetensors.index.json",
     "*.safetensors",
@@ -32,22 +32,22 @@ const USUAL_FILES: &[&str] = &[
     "phrases.toml",
 ];
 
-/// A model of the catalogue.
+/// An entry of the catalogue.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CatalogEntry {
-    /// What it is called.
+    /// Its name on the command line.
     pub name: String,
-    /// Its name in full.
+    /// Its full name.
     #[serde(default)]
     pub title: String,
-    /// What it is.
+    /// A sentence about it.
     #[serde(default)]
     pub about: String,
-    /// What it can do.
+    /// Its abilities, one line each.
     #[serde(default)]
     pub can: Vec<String>,
-    /// What it is and can do, in Chinese.
+    /// The two in Chinese.
     #[serde(default)]
     pub zh: Wording,
     /// Its repository on the hub, `OWNER/NAME`.
@@ -55,24 +55,24 @@ pub struct CatalogEntry {
     /// Branch, tag or commit.
     #[serde(default = "main_branch")]
     pub revision: String,
-    /// A folder that holds it, instead of a repository.
+    /// A checkpoint folder, instead of a repository.
     pub folder: Option<std::path::PathBuf>,
-    /// Files that are wanted, by name or with a `*`.
+    /// Names of its files; may contain a `*`.
     #[serde(default = "usual_files")]
     pub files: Vec<String>,
-    /// SHA-256 of files as they were when the entry was written, by their names.
+    /// Expected SHA-256 of files, by name, from the time when the entry was written.
     #[serde(default)]
     pub sums: BTreeMap<String, String>,
-    /// Bytes to download, roughly.
+    /// Approximate size of the download, in bytes.
     #[serde(default)]
     pub about_bytes: u64,
-    /// Bytes of the prepared weights, roughly.
+    /// Approximate size of the prepared weights, in bytes.
     #[serde(default)]
     pub prepared_bytes: u64,
-    /// Bytes of memory that it takes, roughly.
+    /// Approximate memory that it needs, in bytes.
     #[serde(default)]
     pub memory_bytes: u64,
-    /// Its terms.
+    /// Its licences.
     #[serde(default, rename = "licence")]
     pub licences: Vec<Licence>,
 }
@@ -93,7 +93,7 @@ struct CatalogFile {
 }
 
 impl CatalogEntry {
-    /// The entry of a repository that the catalogue does not know.
+    /// Returns the entry of a repository that is not in the catalogue.
     fn for_hub_id(id: &str) -> Self {
         let page = format!("https://huggingface.co/{id}");
         let licence = Licence {
@@ -122,7 +122,7 @@ impl CatalogEntry {
         }
     }
 
-    /// How it is chosen.
+    /// Returns the choice that loads this model.
     #[must_use]
     pub fn choice(&self) -> ModelChoice {
         match self.name.as_str() {
@@ -132,16 +132,16 @@ impl CatalogEntry {
         }
     }
 
-    /// Its owner and name on the hub.
+    /// Returns owner and name of its repository.
     ///
     /// # Errors
-    /// When it does not come from there.
+    /// When it comes from no hub.
     pub fn repository(&self) -> Result<(&str, &str)> {
         let no_hub = || Error::new(ErrorKind::Arguments, format!("the model {} does not come from a hub", self.name));
         self.hub.as_deref().and_then(|id| id.split_once('/')).ok_or_else(no_hub)
     }
 
-    /// Whether the file `path` of its repository belongs to it.
+    /// Returns whether the file `path` of the repository belongs to the model.
     #[must_use]
     pub fn includes(&self, path: &str) -> bool {
         self.files.iter().any(|pattern| matches(pattern, path))
@@ -163,10 +163,10 @@ impl CatalogEntry {
     }
 }
 
-/// Every model of the catalogue: the built-in ones, with those of the user in their place or behind them.
+/// Reads the catalogue: built-in entries, each replaced by the user's entry of the same name, then the user's other entries.
 ///
 /// # Errors
-/// When the user's file is wrong, by its line.
+/// When the user's file is invalid; the message names the line.
 pub fn all(paths: &Paths) -> Result<Vec<CatalogEntry>> {
     let mut entries = read(BUILT_IN, Path::new("models/catalog.toml"))?;
     let own = paths.config.join("catalog.toml");
@@ -200,17 +200,17 @@ fn read(text: &str, from: &Path) -> Result<Vec<CatalogEntry>> {
             if entry.title.is_empty() {
                 entry.title.clone_from(&entry.name);
             }
-            // A folder is meant from where the file is.
+            // A relative folder is relative to the catalogue file.
             entry.folder = entry.folder.map(|own| folder.join(own));
             Ok(entry)
         })
         .collect()
 }
 
-/// The entry that `choice` means; None when it is a folder that no entry describes.
+/// Finds the entry of `choice`; None for a folder, and for a name that is neither in the catalogue nor an `OWNER/NAME`.
 ///
 /// # Errors
-/// When the user's catalogue is wrong, or `choice` is neither a folder nor anything that could be had.
+/// When the user's catalogue is invalid.
 pub fn resolve(choice: &ModelChoice, paths: &Paths) -> Result<Option<CatalogEntry>> {
     let named = |name: &str| -> Result<Option<CatalogEntry>> { Ok(all(paths)?.into_iter().find(|entry| entry.name == name)) };
     match choice {
@@ -218,7 +218,7 @@ pub fn resolve(choice: &ModelChoice, paths: &Paths) -> Result<Option<CatalogEntr
         ModelChoice::ThreeB => named(RELEASE),
         ModelChoice::Dir(folder) if folder.is_dir() => Ok(None),
         ModelChoice::Dir(folder) => {
-            // A name in the settings file has become a path from where that file is.
+            // A name in the settings file has become a path relative to that file.
             let name = folder.strip_prefix(&paths.config).unwrap_or(folder).to_string_lossy().replace('\\', "/");
             if let Some(entry) = named(&name)? {
                 return Ok(Some(entry));
@@ -228,7 +228,7 @@ pub fn resolve(choice: &ModelChoice, paths: &Paths) -> Result<Option<CatalogEntr
     }
 }
 
-/// Whether `text` could be a repository of the hub: `OWNER/NAME`, of the characters that the hub allows.
+/// Returns whether `text` has the form of a repository name, `OWNER/NAME`, in the characters that the hub allows.
 #[must_use]
 pub fn is_hub_id(text: &str) -> bool {
     let part = |part: &str| {
@@ -240,7 +240,7 @@ pub fn is_hub_id(text: &str) -> bool {
     text.split_once('/').is_some_and(|(owner, name)| part(owner) && part(name) && !text.contains("--") && !text.contains(".."))
 }
 
-/// Whether `path` stays within the folder that it is joined to.
+/// Returns whether `path` stays inside the folder that it is joined to.
 #[must_use]
 pub fn is_safe_relative_path(path: &str) -> bool {
     !path.is_empty()
@@ -249,7 +249,7 @@ pub fn is_safe_relative_path(path: &str) -> bool {
         && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
 }
 
-/// Whether `path` is what `pattern` says; a `*` stands for anything but a `/`.
+/// Returns whether `path` matches `pattern`; a `*` stands for any characters but `/`.
 fn matches(pattern: &str, path: &str) -> bool {
     let Some((head, tail)) = pattern.split_once('*') else { return pattern == path };
     path.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail)).is_some_and(|middle| !middle.contains('/'))

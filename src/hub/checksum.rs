@@ -1,40 +1,39 @@
-//! The checksums by which the hub names what it stores: SHA-256 for large files, git's SHA-1 for small ones.
+//! The checksums in file lists of the hub: SHA-256 for large files, git's SHA-1 for small ones.
 //!
-//! SHA-1 is here because git names blobs by it and nothing else does; it proves that a small file is the one the hub lists, not
-//! that nobody could forge it.
+//! SHA-1 is needed because git names blobs by it. It shows that a small file is the one listed; it is no protection against forgery.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// What the bytes of a file must add up to.
+/// The expected checksum of a file, in hexadecimal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Checksum {
-    /// Of the bytes, as large file storage names them.
+    /// SHA-256 of the bytes, for files in large file storage.
     Sha256(String),
-    /// Of a git blob.
+    /// SHA-1 of the git blob.
     GitSha1(String),
 }
 
 impl Checksum {
-    /// A SHA-256 as the hub writes it; None unless it is one. It becomes the name of a file, so nothing else may pass.
+    /// Parses a SHA-256; None for any other text. Strict, because the text becomes a file name.
     #[must_use]
     pub fn sha256(text: &str) -> Option<Self> {
         is_hex(text, 64).then(|| Self::Sha256(text.to_ascii_lowercase()))
     }
 
-    /// A git object id as the hub writes it; None unless it is one.
+    /// Parses a git object id; None for any other text.
     #[must_use]
     pub fn git_sha1(text: &str) -> Option<Self> {
         is_hex(text, 40).then(|| Self::GitSha1(text.to_ascii_lowercase()))
     }
 
-    /// The checksum that the name of a blob in the cache is.
+    /// Parses the name of a blob in the cache.
     #[must_use]
     pub fn from_blob_name(name: &str) -> Option<Self> {
         Self::sha256(name).or_else(|| Self::git_sha1(name))
     }
 
-    /// Its digits, which are also the name of the blob in the cache.
+    /// Returns the hexadecimal digits, which are also the name of the blob in the cache.
     #[must_use]
     pub fn hex(&self) -> &str {
         match self {
@@ -42,7 +41,7 @@ impl Checksum {
         }
     }
 
-    /// Something to feed a file of `size` bytes to.
+    /// Returns a hasher for a file of `size` bytes.
     #[must_use]
     pub fn hasher(&self, size: u64) -> ChecksumHasher {
         match self {
@@ -56,22 +55,22 @@ impl Checksum {
     }
 }
 
-/// Whether `text` is `digits` hexadecimal digits.
+/// Returns whether `text` consists of `digits` hexadecimal digits.
 pub(super) fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// The sum of the bytes so far.
+/// A hasher for one of the two checksums.
 #[derive(Clone, Debug)]
 pub enum ChecksumHasher {
-    /// See [`Checksum::Sha256`].
+    /// For [`Checksum::Sha256`].
     Sha256(Sha256),
-    /// See [`Checksum::GitSha1`].
+    /// For [`Checksum::GitSha1`].
     Sha1(Box<Sha1>),
 }
 
 impl ChecksumHasher {
-    /// Takes more bytes.
+    /// Hashes more bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha256(sum) => sum.update(bytes),
@@ -79,7 +78,7 @@ impl ChecksumHasher {
         }
     }
 
-    /// Its digits.
+    /// Finishes the hash and returns its hexadecimal digits.
     #[must_use]
     pub fn hex(self) -> String {
         let digits = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -89,7 +88,7 @@ impl ChecksumHasher {
         }
     }
 
-    /// Whether the bytes were those of `checksum`.
+    /// Finishes the hash and returns whether it equals `checksum`.
     #[must_use]
     pub fn matches(self, checksum: &Checksum) -> bool {
         self.hex() == checksum.hex()

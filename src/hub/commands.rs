@@ -1,6 +1,6 @@
-//! `hearken model …`: the same as the window's page, for a terminal and for scripts.
+//! `hearken model …`: the models page of the window, for terminals and scripts.
 //!
-//! stdout carries the answer, stderr everything that is said on the way.
+//! stdout carries the result, stderr everything else.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
@@ -24,21 +24,21 @@ use crate::model::{self, checkpoint::Checkpoint};
 use crate::protocol::ModelChoice;
 use crate::protocol::models::{InstallStatus, InstallStep, ModelCard, ModelState, size};
 
-/// How often the progress on a terminal moves, and how often a line is written where nobody watches.
+/// Time between two updates of the progress on a terminal, and between two lines of progress elsewhere.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// As it should.
+    /// Everything is in order.
     Fine,
-    /// Something is wrong with a model.
+    /// A model is damaged.
     Damaged,
 }
 
 impl Outcome {
-    /// The exit code.
+    /// Returns the exit code.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
         match self {
@@ -48,10 +48,10 @@ impl Outcome {
     }
 }
 
-/// Does what `hearken model` was confirm for.
+/// Runs `hearken model`.
 ///
 /// # Errors
-/// When it cannot be done.
+/// When the command fails.
 pub fn run(request: &ModelRequest, paths: &Paths) -> Result<Outcome> {
     let settings = HubSettings::from_environment();
     match request {
@@ -110,7 +110,7 @@ fn as_json(card: &ModelCard) -> serde_json::Value {
     })
 }
 
-/// The entry that `choice` names.
+/// Finds the catalogue entry of `choice`.
 fn catalog_entry(choice: &ModelChoice, paths: &Paths) -> Result<CatalogEntry> {
     match catalog::resolve(choice, paths)? {
         Some(entry) => Ok(entry),
@@ -152,7 +152,7 @@ fn download(options: &DownloadOptions, paths: &Paths, settings: HubSettings) -> 
     }
 }
 
-/// Shows the terms, and asks unless the user has accepted them already.
+/// Shows the licences and asks for consent, unless the user has accepted them already.
 fn accept(entry: &CatalogEntry, model_dir: &ModelDir, consent: Consent) -> Result<()> {
     if model_dir.is_accepted(&entry.licences) {
         return Ok(());
@@ -168,20 +168,20 @@ fn accept(entry: &CatalogEntry, model_dir: &ModelDir, consent: Consent) -> Resul
     model_dir.note_accepted(&entry.licences)
 }
 
-/// Asks on the terminal; where there is none, the answer is no.
+/// Asks a question on the terminal; without a terminal the answer is no.
 fn confirm(question: &str) -> Result<bool> {
     if !io::stdin().is_terminal() {
         return Ok(false);
     }
     let mut stderr = io::stderr();
-    // Whoever cannot read the question cannot answer it either.
+    // A user who cannot see the question cannot answer it.
     let _ = write!(stderr, "{question}").and_then(|()| stderr.flush());
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line).map_err(|e| Error::new(ErrorKind::Arguments, format!("no answer can be read: {e}")))?;
     Ok(["y", "yes", "j", "ja", "是"].contains(&line.trim().to_lowercase().as_str()))
 }
 
-/// Does `work` on a thread of its own and shows how far it is.
+/// Runs `work` on another thread and shows its progress.
 fn run_with_progress<T: Send>(
     control: &InstallControl,
     progress: &InstallProgress,
@@ -199,8 +199,8 @@ fn run_with_progress<T: Send>(
     })
 }
 
-/// Progress on stderr: one line that moves on a terminal, a line now and then elsewhere; and once, in what the weights are
-/// prepared and why.
+/// The progress on stderr: one moving line on a terminal, a line every [`LOG_INTERVAL`] elsewhere; and once the precision of the
+/// prepared weights with its reason.
 struct ProgressPrinter {
     moves: bool,
     last: String,
@@ -229,7 +229,7 @@ impl ProgressPrinter {
             return;
         }
         let mut stderr = io::stderr();
-        // Nobody may be there to read it.
+        // stderr may be closed.
         let _ = if self.moves { write!(stderr, "\r\x1b[K{text}").and_then(|()| stderr.flush()) } else { writeln!(stderr, "{text}") };
         (self.last, self.at) = (text, Some(Instant::now()));
     }
@@ -270,7 +270,7 @@ fn verify(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) -> Result
         }
         damaged |= state == "damaged" || state == "missing";
     }
-    // That it cannot be noted makes the next download look again.
+    // Without the mark, the next download verifies again.
     let _ = manifest.write(&model_dir.manifest_file());
     if damaged {
         print_note(format_args!("`hearken model download {}` mends it, and fetches nothing that is whole", entry.name));
@@ -279,7 +279,7 @@ fn verify(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) -> Result
     Ok(Outcome::Fine)
 }
 
-/// Whether something is wrong with the prepared weights; weights that are damaged are put away.
+/// Verifies the prepared weights and removes damaged ones; returns whether any were damaged.
 fn verify_prepared(folder: &Path) -> Result<bool> {
     let mut damaged = false;
     for file in model::quantised_files(folder) {
@@ -293,7 +293,7 @@ fn verify_prepared(folder: &Path) -> Result<bool> {
     Ok(damaged)
 }
 
-/// A folder has no checksums: it is whole when every tensor that its configuration implies is there in full.
+/// Checks a folder without checksums: every tensor that its configuration implies must be there in full.
 fn verify_folder(folder: &Path) -> Result<Outcome> {
     let shapes = Checkpoint::open(folder)?.shapes()?;
     print_line(format_args!("{:9} {} ({} tensors)", "whole", folder.display(), shapes.len()))?;
@@ -303,7 +303,7 @@ fn verify_folder(folder: &Path) -> Result<Outcome> {
 fn quantise(options: &QuantiseOptions, paths: &Paths, settings: &HubSettings) -> Result<()> {
     let control = InstallControl::default();
     let progress = InstallProgress::default();
-    // Nobody is confirm: everything is here.
+    // The first step: all files are here already.
     progress.begin_step(InstallStep::Preparing, 0, 0);
     let entry = catalog::resolve(&options.model, paths)?.filter(|entry| entry.hub.is_some() && options.out.is_none());
     let begun = Instant::now();
@@ -352,13 +352,13 @@ fn remove_model(choice: &ModelChoice, consent: Consent, paths: &Paths, settings:
     Ok(())
 }
 
-/// Says something on stderr.
+/// Prints a line on stderr.
 fn print_note(what: impl std::fmt::Display) {
-    // Nobody may be there to read it.
+    // stderr may be closed.
     let _ = writeln!(io::stderr(), "{what}");
 }
 
-/// Prints a line of the answer.
+/// Prints a line of the result on stdout.
 fn print_line(what: impl std::fmt::Display) -> Result<()> {
     writeln!(io::stdout(), "{what}").map_err(|e| {
         let kind = if e.kind() == io::ErrorKind::BrokenPipe { ErrorKind::BrokenPipe } else { ErrorKind::Output };

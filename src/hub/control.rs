@@ -1,4 +1,4 @@
-//! What the user wants of a running download, and how far it is: shared between the threads that work and the face that looks.
+//! Control and progress of an installation, shared between its threads and the user interface.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::protocol::models::{InstallEnd, InstallStatus, InstallStep, duration, moving_size, size};
 
-/// A rate is that of the last so many seconds.
+/// The time over which the transfer rate is averaged, in seconds.
 const RATE_SECS: f64 = 8.0;
 
-/// What the user wants.
+/// The state that the user has asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RunState {
     Run,
@@ -17,7 +17,7 @@ enum RunState {
     Stop,
 }
 
-/// Pause, resume and stop, from any thread.
+/// Pause, resume and stop of an installation, from any thread.
 #[derive(Debug)]
 pub struct InstallControl {
     state: Mutex<RunState>,
@@ -30,22 +30,22 @@ impl Default for InstallControl {
     }
 }
 
-/// The user wants no more.
+/// The error of a wait that the user has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserStopped;
 
 impl InstallControl {
-    /// Holds what is running; nothing is lost.
+    /// Pauses the installation; nothing is lost.
     pub fn pause(&self) {
         self.set(RunState::Pause);
     }
 
-    /// Goes on.
+    /// Resumes the installation.
     pub fn resume(&self) {
         self.set(RunState::Run);
     }
 
-    /// Ends what is running; what was fetched is kept.
+    /// Stops the installation for good; downloaded bytes are kept.
     pub fn stop(&self) {
         self.set(RunState::Stop);
     }
@@ -59,31 +59,31 @@ impl InstallControl {
         self.changed.notify_all();
     }
 
-    /// Whether to go on at this moment: neither held nor stopped.
+    /// Returns whether to continue: neither paused nor stopped.
     #[must_use]
     pub fn is_running(&self) -> bool {
         *self.lock_state() == RunState::Run
     }
 
-    /// Whether it is held.
+    /// Returns whether the installation is paused.
     #[must_use]
     pub fn is_paused(&self) -> bool {
         *self.lock_state() == RunState::Pause
     }
 
-    /// Waits while it is held.
+    /// Blocks while the installation is paused.
     ///
     /// # Errors
-    /// When the user wants no more.
+    /// When the user stops it.
     pub fn wait_while_paused(&self) -> Result<(), UserStopped> {
         let state = self.changed.wait_while(self.lock_state(), |state| *state == RunState::Pause).unwrap_or_else(PoisonError::into_inner);
         if *state == RunState::Stop { Err(UserStopped) } else { Ok(()) }
     }
 
-    /// Waits for `long`, or less when the user wants something else.
+    /// Sleeps for `long`, or less if the user pauses or stops the installation.
     ///
     /// # Errors
-    /// When the user wants no more.
+    /// When the user stops it.
     pub fn sleep(&self, long: Duration) -> Result<(), UserStopped> {
         let slept = self.changed.wait_timeout_while(self.lock_state(), long, |state| *state == RunState::Run);
         let state = *slept.unwrap_or_else(PoisonError::into_inner).0;
@@ -95,7 +95,7 @@ impl InstallControl {
     }
 }
 
-/// How far the work is.
+/// The progress of an installation, written by its threads and read by the user interface.
 #[derive(Debug, Default)]
 pub struct InstallProgress(Mutex<ProgressState>);
 
@@ -105,7 +105,7 @@ struct ProgressState {
     done: u64,
     all: u64,
     note: Option<String>,
-    /// A note that stays through all steps.
+    /// A note that is shown through all steps.
     warning: Option<String>,
     chosen: Option<String>,
     end: Option<InstallEnd>,
@@ -131,7 +131,7 @@ impl InstallProgress {
         };
     }
 
-    /// More bytes are done.
+    /// Adds `bytes` to the bytes that are done.
     pub fn add(&self, bytes: u64) {
         let mut state = self.state();
         state.done += bytes;
@@ -139,14 +139,14 @@ impl InstallProgress {
         state.rate.note(secs, done);
     }
 
-    /// Fewer bytes are done than was thought: some were wrong.
+    /// Subtracts bytes that have turned out to be wrong.
     pub fn subtract(&self, bytes: u64) {
         let mut state = self.state();
         state.done = state.done.saturating_sub(bytes);
         state.rate = TransferRate::default();
     }
 
-    /// So many bytes of all are done.
+    /// Sets the bytes that are done and the total.
     pub fn set(&self, done: u64, all: u64) {
         let mut state = self.state();
         (state.done, state.all) = (done, all);
@@ -154,27 +154,27 @@ impl InstallProgress {
         state.rate.note(secs, done);
     }
 
-    /// Something that the user should know, until it is over.
+    /// Sets or clears a note for the user.
     pub fn set_note(&self, note: Option<String>) {
         self.state().note = note;
     }
 
-    /// Something that the user should know to the end.
+    /// Sets a note for the user that stays to the end.
     pub fn set_warning(&self, warning: String) {
         self.state().warning = Some(warning);
     }
 
-    /// In what the weights are prepared, and why.
+    /// Sets the precision of the prepared weights and the reason for it, in words.
     pub fn set_precision_reason(&self, why: String) {
         self.state().chosen = Some(why);
     }
 
-    /// How it ended.
+    /// Records how the installation ended.
     pub fn finish(&self, end: InstallEnd) {
         self.state().end = Some(end);
     }
 
-    /// How far it is now; `control` says whether it is held.
+    /// Returns the progress at this moment; `control` tells whether the installation is paused.
     #[must_use]
     pub fn status(&self, control: &InstallControl) -> InstallStatus {
         let state = self.state();
@@ -199,14 +199,14 @@ impl InstallProgress {
     }
 }
 
-/// Bytes a second over the last seconds.
+/// The transfer rate over the last [`RATE_SECS`] seconds.
 #[derive(Debug, Default)]
 struct TransferRate(VecDeque<(f64, u64)>);
 
 impl TransferRate {
-    /// `bytes` were done after `secs`.
+    /// Records that `bytes` were done after `secs`.
     fn note(&mut self, secs: f64, bytes: u64) {
-        // Four marks a second are plenty.
+        // Four samples a second are enough.
         if self.0.back().is_none_or(|(last, _)| secs - last >= 0.25) {
             self.0.push_back((secs, bytes));
         }
@@ -215,7 +215,7 @@ impl TransferRate {
         }
     }
 
-    /// The rate at the moment `secs`: falls when nothing comes any more.
+    /// Returns bytes per second at the time `secs`; the rate falls while nothing arrives.
     fn at(&self, secs: f64) -> f64 {
         match (self.0.front(), self.0.back()) {
             (Some((from, first)), Some((to, last))) if to > from => last.saturating_sub(*first) as f64 / (secs - from).max(to - from),
@@ -224,7 +224,7 @@ impl TransferRate {
     }
 }
 
-/// The work in one line.
+/// Formats the progress as one line of text.
 #[must_use]
 pub fn status_line(work: &InstallStatus) -> String {
     let doing = match work.step {

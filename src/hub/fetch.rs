@@ -1,8 +1,8 @@
-//! One file: from where it stopped, through whatever goes wrong, to a blob whose bytes are those that the hub lists.
+//! Download of one file: resumes a partial file, retries failures, and ends with a blob that has the listed checksum.
 //!
-//! The bytes go into a partial file of our own as they come, and are summed on the way. A resumed download overlaps what is here
-//! by a few bytes, the overlap: hf-hub hides the server's Content-Range, and equal bytes prove more than a header does. Only a file
-//! that adds up is renamed to its blob. Not responsible for which files are expected.
+//! Received bytes go to a partial file and are hashed on the way. A resumed download overlaps the bytes that are here by
+//! [`OVERLAP`], because hf-hub hides the server's Content-Range, and equal bytes prove more than a header. Only a file with the right
+//! checksum becomes a blob. Not responsible for the choice of files.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -20,19 +20,19 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Bytes that a resumed download repeats.
 pub const OVERLAP: u64 = 64;
-/// How often it is looked whether another program has finished the file.
+/// Time between two attempts to lock a blob that another program is writing.
 const LOCK_POLL: Duration = Duration::from_millis(200);
-/// Times that a file may come with wrong bytes.
+/// Times that a file may arrive with a wrong checksum.
 const CHECKSUM_ATTEMPTS: u32 = 2;
-/// Bytes that are read at a time when what is here is summed.
+/// Size of the buffer for hashing a partial file, in bytes.
 const READ_BYTES: usize = 1 << 20;
 
-/// How a fetch ended without the file.
+/// The end of an installation without a result.
 #[derive(Debug)]
 pub enum InstallError {
-    /// The user wants no more.
+    /// The user stopped it.
     Stopped,
-    /// It failed for good.
+    /// It failed.
     Failed(Error),
 }
 
@@ -48,29 +48,29 @@ impl From<UserStopped> for InstallError {
     }
 }
 
-/// What fetching needs beside the file.
+/// The context of the downloads of one manifest.
 pub struct Fetcher<'a> {
-    /// The hub; None when it may not be asked, which is no trouble for what is here.
+    /// The hub; None if the network may not be used.
     pub remote: Option<&'a HubClient>,
-    /// What the file belongs to.
+    /// The manifest that lists the files.
     pub manifest: &'a Manifest,
-    /// Where it goes.
+    /// The destination.
     pub repository: &'a Repository,
-    /// The cache's root, to be named.
+    /// The root of the cache, for error messages.
     pub cache: &'a Path,
-    /// How often to try.
+    /// Retries and time limits.
     pub retry_limits: RetryLimits,
     /// Pause and stop.
     pub control: &'a Arc<InstallControl>,
-    /// How far it is.
+    /// The progress shown to the user.
     pub progress: &'a InstallProgress,
 }
 
 impl Fetcher<'_> {
-    /// Brings `file` into the cache unless it is there already; after this its blob is whole.
+    /// Downloads `file` unless it is in the cache; afterwards its blob is verified.
     ///
     /// # Errors
-    /// When it cannot be had, or the user stops it. What was fetched stays for the next time.
+    /// When it cannot be downloaded, or the user stops it. The partial file stays for the next attempt.
     pub fn fetch(&self, file: &ManifestFile) -> Result<(), InstallError> {
         let blob = self.repository.blob(&file.checksum);
         if self.manifest.is_verified(self.repository, file) {
@@ -82,7 +82,7 @@ impl Fetcher<'_> {
         self.repository.create_blobs_folder()?;
         let lock = self.repository.open_lock(&file.checksum)?;
         self.wait_for(&lock)?;
-        // Whoever held the lock may have fetched it.
+        // The previous holder of the lock may have downloaded it.
         if blob.exists() && self.keep_if_whole(file, &blob)? {
             return Ok(());
         }
@@ -100,9 +100,9 @@ impl Fetcher<'_> {
         Err(Error::new(ErrorKind::Network, why).into())
     }
 
-    /// Whether the blob that is here has the right bytes; one that has not is removed.
+    /// Returns whether the blob has the right checksum; a wrong blob is removed.
     fn keep_if_whole(&self, file: &ManifestFile, blob: &Path) -> Result<bool, InstallError> {
-        // What counts as here was counted when the download began.
+        // Its bytes were counted as done when the download began.
         let whole = fs::metadata(blob).is_ok_and(|m| m.len() == file.size)
             && match matches_checksum(blob, &file.checksum, |_| self.control.is_running() || self.control.wait_while_paused().is_ok()) {
                 Ok(whole) => whole,
@@ -127,8 +127,8 @@ impl Fetcher<'_> {
                     self.control.wait_while_paused()?;
                     self.control.sleep(LOCK_POLL)?;
                 }
-                // A file system without locks: two programs then do the same work, each into its own view of the partial file,
-                // and the checksum has the last word.
+                // A file system without locks: two programs then do the same work, each in its own view of the partial file, and the
+                // checksum decides.
                 Err(TryLockError::Error(_)) => break,
             }
         }
@@ -138,11 +138,11 @@ impl Fetcher<'_> {
         Ok(())
     }
 
-    /// Fetches until the partial file has the size of `file`, and gives the sum of its bytes.
+    /// Downloads until the partial file has the size of `file`, and returns the hash of its bytes.
     fn fill(&self, file: &ManifestFile) -> Result<ChecksumHasher, InstallError> {
         let mut partial = PartialFile::open(self, file)?;
         let (mut failures, mut beyond, mut foreign) = (0, 0, 0);
-        // A hub that sends the same few wrong bytes again and again does not get on.
+        // Failures are counted until the file grows: a hub that repeats a few wrong bytes makes no progress.
         let mut furthest = partial.len;
         while partial.len < file.size {
             self.control.wait_while_paused()?;
@@ -150,7 +150,7 @@ impl Fetcher<'_> {
                 let why = format!("{} is not here in full, and HF_HUB_OFFLINE is set", file.path);
                 return Err(Error::new(ErrorKind::Network, why).into());
             };
-            // So little is not worth a overlap.
+            // Too few bytes for an overlap.
             if partial.len <= OVERLAP && partial.len > 0 {
                 partial.restart()?;
             }
@@ -162,15 +162,15 @@ impl Fetcher<'_> {
                 (failures, furthest) = (0, partial.len);
             }
             let fault = match outcome {
-                Ok(()) => RemoteError::Transient { why: "the connection ended too early".into(), after: None },
+                Ok(()) => RemoteError::Transient { why: "the connection ended too early".into(), retry_after: None },
                 Err(TransferError::Local(ended)) => return Err(ended),
                 Err(TransferError::WrongRange) => {
                     foreign += 1;
                     if foreign % 2 == 0 {
-                        // Twice the same: what is here belongs to something else.
+                        // Twice the wrong range: the partial file belongs to something else.
                         partial.restart()?;
                     }
-                    RemoteError::Transient { why: "the hub sends another part of the file than was asked for".into(), after: None }
+                    RemoteError::Transient { why: "the hub sends another part of the file than was asked for".into(), retry_after: None }
                 }
                 Err(TransferError::Remote(fault)) => fault,
             };
@@ -191,13 +191,13 @@ impl Fetcher<'_> {
                         return Err(Error::new(ErrorKind::Network, why).into());
                     }
                 }
-                RemoteError::Transient { why, after } => {
+                RemoteError::Transient { why, retry_after } => {
                     failures += 1;
                     if failures >= self.retry_limits.attempts {
                         let why = format!("{}: {why}, {failures} times in a row; what was fetched is kept", file.path);
                         return Err(Error::new(ErrorKind::Network, why).into());
                     }
-                    let wait = pause_before(failures, after, self.retry_limits);
+                    let wait = pause_before(failures, retry_after, self.retry_limits);
                     self.progress.set_note(Some(format!("{why}; trying again in {:.0} s", wait.as_secs_f64().ceil())));
                     self.control.sleep(wait)?;
                     self.progress.set_note(None);
@@ -208,19 +208,19 @@ impl Fetcher<'_> {
     }
 }
 
-/// How long to wait after the `failures`-th failure in a row, when the hub asks for `after`.
+/// Returns the wait after the `failures`-th failure in a row; `after` is the wait that the hub asks for.
 pub(super) fn pause_before(failures: u32, after: Option<Duration>, retry_limits: RetryLimits) -> Duration {
     let doubled = retry_limits.back_off.saturating_mul(1 << failures.saturating_sub(1).min(16));
     after.unwrap_or(doubled).clamp(retry_limits.back_off, retry_limits.max_back_off.max(retry_limits.back_off))
 }
 
-/// What went wrong while bytes were taken.
+/// A failure while bytes are received.
 enum TransferError {
-    /// At the other end.
+    /// A failure of the hub or the connection.
     Remote(RemoteError),
-    /// Here.
+    /// A failure on this machine.
     Local(InstallError),
-    /// The bytes are not those that were asked for.
+    /// Bytes from another place of the file.
     WrongRange,
 }
 
@@ -230,20 +230,20 @@ impl From<RemoteError> for TransferError {
     }
 }
 
-/// The bytes that are here so far.
+/// A partial file, open for writing.
 struct PartialFile<'a> {
     fetch: &'a Fetcher<'a>,
     expected: &'a ManifestFile,
     file: File,
     len: u64,
     sum: ChecksumHasher,
-    /// The first and the last [`OVERLAP`] bytes of what is here.
+    /// The first and the last [`OVERLAP`] bytes of the file.
     head: Vec<u8>,
     tail: Vec<u8>,
 }
 
 impl<'a> PartialFile<'a> {
-    /// Opens what is here and sums it.
+    /// Opens the partial file and hashes its bytes.
     fn open(fetch: &'a Fetcher<'a>, expected: &'a ManifestFile) -> Result<Self, InstallError> {
         let path = fetch.repository.partial(&expected.checksum);
         let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
@@ -251,7 +251,7 @@ impl<'a> PartialFile<'a> {
         let sum = expected.checksum.sum(expected.size);
         let mut partial = Self { fetch, expected, file, len: 0, sum, head: Vec::new(), tail: Vec::new() };
         if partial.file.metadata().is_ok_and(|m| m.len() > expected.size) {
-            // More than there is of it: not ours, or damaged. It was counted as complete.
+            // Longer than the file: not ours, or damaged. It was counted as complete.
             partial.fetch.progress.subtract(expected.size);
             partial.truncate()?;
         }
@@ -276,11 +276,11 @@ impl<'a> PartialFile<'a> {
         }
     }
 
-    /// Takes the bytes of `stream`, which begin at `start`, until they end.
+    /// Appends the bytes of `stream`, which begins at byte `start`.
     fn take(&mut self, mut stream: FileStream, start: u64) -> Result<(), TransferError> {
         let control = self.fetch.control;
         if start == 0 {
-            // A longer file is another one; a shorter one ends too early, which is noticed when it does.
+            // A longer file is another file; a shorter one ends too early and is noticed then.
             if stream.length.is_some_and(|length| length > self.expected.size) {
                 let why = format!("{}: the hub sends more bytes than the {} that it lists", self.expected.path, self.expected.size);
                 return Err(TransferError::Local(Error::new(ErrorKind::Network, why).into()));
@@ -298,7 +298,7 @@ impl<'a> PartialFile<'a> {
         let all = stream.length == Some(self.expected.size);
         if overlap == self.tail && !(all && overlap == self.head) {
             if stream.length == Some(OVERLAP) {
-                // All that it has from there on is what is here already.
+                // The server has nothing past this point.
                 return Err(RemoteError::PastEnd.into());
             }
             return self.append(&mut stream, rest);
@@ -306,14 +306,14 @@ impl<'a> PartialFile<'a> {
         if overlap != self.head {
             return Err(TransferError::WrongRange);
         }
-        // The server has ignored the range and sends the file from its start: what is here passes by.
+        // The server ignored the range and sends the whole file: skip the bytes that are here.
         let (mut passed, mut last) = (begun.len() as u64, begun);
         while passed < self.len {
             match stream.next_bytes(control)? {
                 Some(bytes) => {
                     passed += bytes.as_ref().len() as u64;
                     last.extend_from_slice(bytes.as_ref());
-                    // The overlap and whatever lies behind it have to stay.
+                    // Keep the overlap and everything after it.
                     let kept = OVERLAP + passed.saturating_sub(self.len);
                     last.drain(..last.len().saturating_sub(kept as usize));
                 }
@@ -340,12 +340,12 @@ impl<'a> PartialFile<'a> {
         Ok(())
     }
 
-    /// Writes `bytes`, or as many as the file still lacks: what a server sends beyond is not of it.
+    /// Writes `bytes`, but no more than the file lacks.
     fn write(&mut self, bytes: &[u8]) -> Result<(), TransferError> {
         let lacking = usize::try_from(self.expected.size - self.len).unwrap_or(usize::MAX);
         let bytes = &bytes[..bytes.len().min(lacking)];
         if let Err(e) = self.file.write_all(bytes) {
-            // As much of it as was written is as good as any.
+            // The part that was written stays valid.
             return Err(TransferError::Local(self.failed(&e).into()));
         }
         self.note(bytes);
@@ -353,7 +353,7 @@ impl<'a> PartialFile<'a> {
         Ok(())
     }
 
-    /// Takes note of bytes that are in the file now.
+    /// Updates hash, length, head and tail for bytes that are in the file now.
     fn note(&mut self, bytes: &[u8]) {
         self.sum.update(bytes);
         self.len += bytes.len() as u64;
@@ -363,7 +363,7 @@ impl<'a> PartialFile<'a> {
         self.tail.drain(..self.tail.len().saturating_sub(overlap));
     }
 
-    /// Forgets what is here.
+    /// Discards the partial file.
     fn restart(&mut self) -> Result<(), InstallError> {
         self.fetch.progress.subtract(self.len);
         self.truncate()

@@ -1,6 +1,6 @@
-//! Getting a model: ask what it consists of, fetch what is missing, check everything, make it ready.
+//! Installation of a model: ask the hub for its manifest, download missing files, verify checksums, prepare the weights.
 //!
-//! Every step can be stopped and is taken up again where it was. Not responsible for asking the user anything.
+//! Every step can be stopped and continues where it stopped. Not responsible for asking the user anything.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -24,41 +24,41 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{self, checkpoint::Checkpoint, precision_choice, precision_choice::MachineResources};
 use crate::protocol::models::{InstallStep, size};
 
-/// Files that are fetched at a time: one connection rarely fills a line, and many more help nobody.
+/// Files that are downloaded in parallel: one connection rarely fills a line, and many more gain nothing.
 const PARALLEL_FILES: usize = 4;
-/// Files that have been fetched and wait to be noted; each is one short message.
+/// Capacity of the queue of downloaded files that wait to be marked as verified.
 const DONE_QUEUE: usize = 64;
-/// Room that is left on a disk, so that the rest of the system lives.
+/// Bytes that are left free on a disk for the rest of the system.
 const SPARE_BYTES: u64 = 200_000_000;
 
-/// In what numbers the weights are prepared.
+/// The precision of the prepared weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PreparePrecision {
-    /// What suits model and machine.
+    /// The precision that suits the model and this machine, by measurement.
     Auto,
-    /// This.
+    /// This precision.
     Exactly(Precision),
 }
 
-/// What is to be got, and how.
+/// The input of [`install`].
 #[derive(Clone, Debug)]
 pub struct InstallRequest {
     /// The model.
     pub entry: CatalogEntry,
-    /// Where it comes from.
+    /// The hub and its cache.
     pub settings: HubSettings,
-    /// Where Hearken keeps its own.
+    /// Hearken's folders.
     pub paths: Paths,
-    /// How it is prepared.
+    /// The precision of the prepared weights.
     pub prepare: PreparePrecision,
-    /// What becomes of the originals.
+    /// Whether the original weights are kept.
     pub originals: Originals,
 }
 
-/// Gets what is ordered, and gives the folder that it can be loaded from.
+/// Installs the requested model and returns the folder that it can be loaded from.
 ///
 /// # Errors
-/// When it cannot be had, or the user stops it. Everything that was fetched is kept.
+/// When the model cannot be installed, or the user stops it. Downloaded bytes are kept.
 pub fn install(request: &InstallRequest, control: &Arc<InstallControl>, progress: &InstallProgress) -> Result<PathBuf, InstallError> {
     let model_dir = ModelDir::of(&request.entry, &request.paths);
     let remote = match request.settings.network {
@@ -85,7 +85,7 @@ pub fn install(request: &InstallRequest, control: &Arc<InstallControl>, progress
     }
     repository.write_ref(&manifest.revision, &manifest.commit)?;
     let snapshot = repository.snapshot(&manifest.commit);
-    // Whatever the hub lists: it must be a model that can be loaded.
+    // The hub may list anything: check that the files are a model that can be loaded.
     drop(Checkpoint::open(&snapshot)?);
     let precision = match request.prepare {
         PreparePrecision::Exactly(precision) => precision,
@@ -105,7 +105,7 @@ pub fn install(request: &InstallRequest, control: &Arc<InstallControl>, progress
     Ok(model_dir.ready_folder())
 }
 
-/// Whether the prepared folder is what is asked for.
+/// Returns whether the prepared folder has the requested precision.
 fn satisfies(folder: &Path, prepare: PreparePrecision) -> bool {
     match prepare {
         PreparePrecision::Auto => true,
@@ -113,7 +113,7 @@ fn satisfies(folder: &Path, prepare: PreparePrecision) -> bool {
     }
 }
 
-/// What the model consists of: as the hub says now, or as it said before when it cannot be asked.
+/// Returns the manifest of the model: from the hub, or the stored one if the hub cannot be reached.
 fn manifest(
     request: &InstallRequest,
     model_dir: &ModelDir,
@@ -129,7 +129,7 @@ fn manifest(
     let mut failures = 0;
     loop {
         control.wait_while_paused()?;
-        let (why, after) = match remote.manifest(&request.entry, control) {
+        let (why, retry_after) = match remote.manifest(&request.entry, control) {
             Ok(mut manifest) => {
                 if let Some(before) = before {
                     manifest.checked = before.checked;
@@ -139,10 +139,10 @@ fn manifest(
             Err(RemoteError::Interrupted) => continue,
             Err(RemoteError::Permanent(error)) => return Err(error.into()),
             Err(RemoteError::PastEnd) => ("the hub answers 416".to_owned(), None),
-            Err(RemoteError::Transient { why, after }) => (why, after),
+            Err(RemoteError::Transient { why, after }) => (why, retry_after),
         };
         failures += 1;
-        // What is here in full needs no hub.
+        // A model that is here in full needs no hub.
         let is_here = |before: &&Manifest| {
             model_dir.ready_commit().as_deref() == Some(&before.commit)
                 || before.bytes_present(&before.repository(&request.settings.cache)) == before.bytes()
@@ -154,14 +154,14 @@ fn manifest(
             let why = format!("the hub {} cannot be asked: {why}, {failures} times in a row", request.settings.address());
             return Err(Error::new(ErrorKind::Network, why).into());
         }
-        let wait = super::fetch::pause_before(failures, after, request.settings.retry_limits);
+        let wait = super::fetch::pause_before(failures, retry_after, request.settings.retry_limits);
         progress.set_note(Some(format!("{why}; trying again in {:.0} s", wait.as_secs_f64().ceil())));
         control.sleep(wait)?;
         progress.set_note(None);
     }
 }
 
-/// Refuses what the disk has no room for, before anything is fetched.
+/// Checks that the disk has space, before anything is downloaded.
 fn check_disk_space(request: &InstallRequest, model_dir: &ModelDir, manifest: &Manifest, repository: &Repository) -> Result<()> {
     let missing = manifest.bytes() - manifest.bytes_present(repository);
     let prepared = if model_dir.ready().is_some() { 0 } else { request.entry.prepared_bytes };
@@ -176,7 +176,7 @@ fn check_disk_space(request: &InstallRequest, model_dir: &ModelDir, manifest: &M
     Ok(())
 }
 
-/// Fetches what is missing, the largest first, some at a time; notes each file that is whole.
+/// Downloads missing files in parallel, largest first, and marks each complete file as verified.
 fn fetch_all(
     request: &InstallRequest,
     manifest: &mut Manifest,
@@ -203,7 +203,7 @@ fn fetch_all(
                     let outcome = fetcher.fetch(file).map(|()| file);
                     let ended = outcome.is_err();
                     if fetched.send(outcome).is_err() || ended {
-                        // Told first, so that the reason is what is reported; then the others need not go on.
+                        // Sent before the others are stopped, so that the first error is reported.
                         control.stop();
                         return;
                     }
@@ -215,7 +215,7 @@ fn fetch_all(
             match outcome {
                 Ok(file) => {
                     manifest.mark_verified(repository, file);
-                    // That it cannot be noted costs another look at the file next time.
+                    // Without the mark, the file is verified again next time.
                     let _ = manifest.write(&model_dir.manifest_file());
                 }
                 Err(ended) => {
@@ -230,7 +230,7 @@ fn fetch_all(
     }
 }
 
-/// In what `snapshot` is prepared: what was begun is gone on with; else what suits the machine.
+/// Returns the precision that the weights of `snapshot` are prepared in: of a partial file if there is one, else by measurement.
 fn choose_precision(model_dir: &ModelDir, snapshot: &Path, paths: &Paths, progress: &InstallProgress) -> Result<Precision> {
     let ready = model_dir.ready_folder();
     let is_begun = |precision: &Precision| partial_weights_file(&ready, *precision).is_some_and(|file| file.is_file());
@@ -245,15 +245,15 @@ fn choose_precision(model_dir: &ModelDir, snapshot: &Path, paths: &Paths, progre
     Ok(suited.precision)
 }
 
-/// The file of what was begun in `precision`.
+/// Returns the path of the partial file of weights in `precision`.
 fn partial_weights_file(folder: &Path, precision: Precision) -> Option<PathBuf> {
     model::quantised_file(folder, precision).map(|file| file.with_extension("gguf.partial"))
 }
 
-/// Writes the weights of `snapshot`, which is that of `commit`, in `precision` into the model_dir, unless they lie there already.
+/// Writes the weights of `snapshot` in `precision` to the folder of prepared weights, unless they are there already.
 ///
 /// # Errors
-/// When they cannot be written, or the user stops it: it is gone on with the next time.
+/// When the weights cannot be written, or the user stops it; a partial file is continued next time.
 pub fn prepare(
     model_dir: &ModelDir,
     (snapshot, commit): (&Path, &str),
@@ -265,7 +265,7 @@ pub fn prepare(
     let ready = model_dir.ready_folder();
     if model_dir.ready_commit().as_deref() != Some(commit) {
         model_dir.note_unready();
-        // What was made of another commit is of no use any more; what a crash left of this one is.
+        // Weights of another commit are useless; a partial file of this commit is continued.
         if !model::is_quantised_from(&ready, precision, snapshot) {
             clear(&ready, precision)?;
         }
@@ -279,10 +279,10 @@ pub fn prepare(
     Ok(model_dir.note_ready(commit)?)
 }
 
-/// Writes the weights of the checkpoint folder `from` in `precision` into the folder `to`; gives the file.
+/// Writes the weights of the checkpoint folder `from` in `precision` to the folder `to`, and returns the file.
 ///
 /// # Errors
-/// When that is not possible, or the user stops it: it is gone on with the next time.
+/// When the weights cannot be written, or the user stops it; a partial file is continued next time.
 pub fn quantise(
     from: &Path,
     precision: Precision,
@@ -292,14 +292,14 @@ pub fn quantise(
 ) -> Result<PathBuf, InstallError> {
     progress.begin_step(InstallStep::Preparing, 0, 0);
     let written = model::quantise(from, precision, to, |done, all| {
-        // Numbers of 16 bits, as the release has them: bytes are what people know.
+        // The callback counts 16-bit values; users know bytes.
         progress.set(done * 2, all * 2);
         if control.wait_while_paused().is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
     written.map_err(|e| if control.wait_while_paused().is_err() { InstallError::Stopped } else { InstallError::Failed(e) })
 }
 
-/// Removes what lies directly in `folder`, but for what was begun of `precision`: it is gone on with, if it is of this model.
+/// Removes everything directly in `folder` except partial weights of `precision`, which may be continued.
 fn clear(folder: &Path, precision: Precision) -> Result<()> {
     let begun = partial_weights_file(folder, precision);
     let is_begun = |path: &Path| begun.as_ref().is_some_and(|begun| path == begun || path == begun.with_added_extension("safe"));
@@ -314,8 +314,8 @@ fn clear(folder: &Path, precision: Precision) -> Result<()> {
     Ok(())
 }
 
-/// Links the originals into the prepared folder, so that the model can be loaded in other precisions from there too. A folder
-/// without them is as good for the precision that was prepared.
+/// Links the originals into the prepared folder, so that other precisions can be loaded from there. Failure is no error: the
+/// prepared precision does not need them.
 pub(super) fn link_originals(ready: &Path, snapshot: &Path, files: &[ManifestFile]) {
     for file in files {
         let link = ready.join(&file.path);

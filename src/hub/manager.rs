@@ -1,6 +1,6 @@
-//! The models as a window sees them: what there is, what is being got, and the buttons.
+//! The model manager of the window: the catalogue, running installations, and what the buttons do.
 //!
-//! Each download runs on a thread of its own and is looked at through its progress. Not responsible for showing anything.
+//! Each installation runs on its own thread and reports through its [`InstallProgress`]. Not responsible for showing anything.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::ModelChoice;
 use crate::protocol::models::{InstallEnd, InstallStatus, ModelCard, ModelState};
 
-/// The catalogue on this machine, with the downloads that run.
+/// The catalogue on this machine, with the installations that run or have run.
 #[derive(Debug)]
 pub struct ModelManager {
     paths: Paths,
@@ -26,7 +26,7 @@ pub struct ModelManager {
     installations: Mutex<BTreeMap<String, Installation>>,
 }
 
-/// A download that runs, or has run.
+/// An installation that runs or has run.
 #[derive(Debug)]
 pub(super) struct Installation {
     control: Arc<InstallControl>,
@@ -35,7 +35,7 @@ pub(super) struct Installation {
 }
 
 impl Installation {
-    /// Begins to get what is ordered.
+    /// Starts the installation on its own thread.
     pub(super) fn start(request: InstallRequest) -> Result<Self> {
         let (control, progress) = (Arc::new(InstallControl::default()), Arc::new(InstallProgress::default()));
         let (for_work, to_tell) = (Arc::clone(&control), Arc::clone(&progress));
@@ -66,34 +66,34 @@ impl Drop for Installation {
     fn drop(&mut self) {
         self.control.stop();
         if let Some(thread) = self.thread.take() {
-            // Its panic has become its end.
+            // A panic of the thread has been reported as the end of the installation.
             let _ = thread.join();
         }
     }
 }
 
 impl ModelManager {
-    /// The shelf of this user.
+    /// Returns a manager that reads the settings of the hub from the environment.
     #[must_use]
     pub fn new(paths: &Paths) -> Self {
         Self::with(paths, HubSettings::from_environment())
     }
 
-    /// A shelf that reaches the hub as `settings` say.
+    /// Returns a manager that reaches the hub as `settings` say.
     #[must_use]
     pub fn with(paths: &Paths, settings: HubSettings) -> Self {
         Self { paths: paths.clone(), settings, installations: Mutex::default() }
     }
 
-    /// Every model of the catalogue, as far as it is here. Looks at the disk.
+    /// Returns every model of the catalogue with its state on this machine. Walks the folders of the models.
     ///
     /// # Errors
-    /// When the user's catalogue is wrong.
+    /// When the user's catalogue is invalid.
     pub fn cards(&self) -> Result<Vec<ModelCard>> {
         Ok(catalog::all(&self.paths)?.into_iter().map(|entry| card(entry, &self.paths, &self.settings)).collect())
     }
 
-    /// Why the model `choice` cannot be listened with, when it cannot because it is not here.
+    /// Returns the error that keeps the model `choice` from being loaded; None when its files are here.
     #[must_use]
     pub fn missing(&self, choice: &ModelChoice) -> Option<String> {
         match super::find_with(choice, &self.paths, &self.settings) {
@@ -103,22 +103,22 @@ impl ModelManager {
         }
     }
 
-    /// What is being done to get the model `name`, or how that ended; None when nothing was.
+    /// Returns the progress or the end of the installation of `name`; None if none was started.
     #[must_use]
     pub fn work(&self, name: &str) -> Option<InstallStatus> {
         self.installations().get(name).map(Installation::work)
     }
 
-    /// Whether anything is being got.
+    /// Returns whether an installation is running.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.installations().values().any(Installation::runs)
     }
 
-    /// Gets the model `name`, whose licences the user has accepted, or goes on getting it.
+    /// Starts or resumes the installation of the model `name`, whose licences the user has accepted.
     ///
     /// # Errors
-    /// When there is no such model, or no thread for it.
+    /// When there is no such model, or no thread can be started.
     pub fn download(&self, name: &str, originals: Originals) -> Result<()> {
         let mut installations = self.installations();
         if let Some(installation) = installations.get(name).filter(|installation| installation.runs()) {
@@ -133,31 +133,31 @@ impl ModelManager {
         Ok(())
     }
 
-    /// Holds the download of `name`.
+    /// Pauses the installation of `name`.
     pub fn pause(&self, name: &str) {
         if let Some(installation) = self.installations().get(name) {
             installation.control.pause();
         }
     }
 
-    /// Goes on with the download of `name`.
+    /// Resumes the installation of `name`.
     pub fn resume(&self, name: &str) {
         if let Some(installation) = self.installations().get(name) {
             installation.control.resume();
         }
     }
 
-    /// Ends the download of `name`; what was fetched is kept.
+    /// Stops the installation of `name`; downloaded bytes are kept.
     pub fn stop(&self, name: &str) {
         if let Some(installation) = self.installations().get(name) {
             installation.control.stop();
         }
     }
 
-    /// Removes the model `name` from this machine, and says how many bytes that gave.
+    /// Removes the model `name` from this machine and returns the bytes freed.
     ///
     /// # Errors
-    /// When it is being got, is not Hearken's to remove, or cannot be removed.
+    /// When the model is being installed, is built in or the user's own folder, or cannot be removed.
     pub fn remove(&self, name: &str) -> Result<u64> {
         let mut installations = self.installations();
         if installations.get(name).is_some_and(Installation::runs) {
@@ -179,7 +179,7 @@ impl ModelManager {
     }
 }
 
-/// Removes the model of `entry`, unless it is built in or a folder of the user's.
+/// Removes the model of `entry`, unless it is built in or the user's own folder.
 pub(super) fn remove(entry: &CatalogEntry, paths: &Paths, settings: &HubSettings) -> Result<u64> {
     if entry.name == catalog::STARTER {
         return Err(Error::new(ErrorKind::Arguments, "the starter is built in and cannot be removed"));
@@ -191,7 +191,7 @@ pub(super) fn remove(entry: &CatalogEntry, paths: &Paths, settings: &HubSettings
     ModelDir::of(entry, paths).remove(settings)
 }
 
-/// The entry as it stands on this machine.
+/// Returns the card of a catalogue entry, with its state on this machine.
 pub(super) fn card(entry: CatalogEntry, paths: &Paths, settings: &HubSettings) -> ModelCard {
     let model_dir = ModelDir::of(&entry, paths);
     let state = match (&entry.hub, &entry.folder) {

@@ -1,4 +1,4 @@
-//! What Hearken itself keeps of a model that comes from the hub: its manifest, and the folder with the prepared weights.
+//! Hearken's own folder of a model from the hub: its manifest, the accepted licences, and the prepared weights.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,108 +13,107 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model;
 use crate::protocol::models::{Licence, ModelState};
 
-/// In the folder of the prepared weights: the commit that they were made from. Written last.
+/// File in the folder of the prepared weights that names their commit. Written last: without it the weights are incomplete.
 const COMMIT: &str = "commit";
-/// The terms that the user has accepted.
+/// File with the licences that the user has accepted.
 const ACCEPTED: &str = "accepted";
 
-/// Hearken's folder of one model.
+/// Hearken's folder of one model, in Hearken's cache folder.
 #[derive(Clone, Debug)]
 pub struct ModelDir {
     folder: PathBuf,
 }
 
 impl ModelDir {
-    /// That of `entry`.
+    /// Returns the folder of `entry`; it need not exist.
     #[must_use]
     pub fn of(entry: &CatalogEntry, paths: &Paths) -> Self {
         Self { folder: paths.cache.join("models").join(entry.name.replace('/', "--")) }
     }
 
-    /// Where its manifest lies.
+    /// Returns the path of the manifest.
     #[must_use]
     pub fn manifest_file(&self) -> PathBuf {
         self.folder.join("listing.json")
     }
 
-    /// Its manifest, if it has one.
+    /// Reads the manifest; None without a usable one.
     #[must_use]
     pub fn manifest(&self) -> Option<Manifest> {
         Manifest::read(&self.manifest_file())
     }
 
-    /// Where the prepared weights lie, or will.
+    /// Returns the path of the folder with the prepared weights; it need not exist.
     #[must_use]
     pub fn ready_folder(&self) -> PathBuf {
         self.folder.join("ready")
     }
 
-    /// The folder of the prepared weights, if there are any.
+    /// Returns the folder of the prepared weights if they are complete.
     #[must_use]
     pub fn ready(&self) -> Option<PathBuf> {
         let folder = self.ready_folder();
         (folder.join(COMMIT).is_file() && !model::quantised_files(&folder).is_empty()).then_some(folder)
     }
 
-    /// The commit that the prepared weights were made from.
+    /// Returns the commit that the prepared weights were made from.
     #[must_use]
     pub fn ready_commit(&self) -> Option<String> {
         fs::read_to_string(self.ready_folder().join(COMMIT)).ok()
     }
 
-    /// Notes that the prepared weights are complete and come from `commit`.
+    /// Marks the prepared weights as complete and made from `commit`.
     ///
     /// # Errors
-    /// When that cannot be written.
+    /// When the note cannot be written.
     pub fn note_ready(&self, commit: &str) -> Result<()> {
         write_private(&self.ready_folder().join(COMMIT), commit.as_bytes())
     }
 
-    /// Takes the note back: what lies in the folder is about to change.
+    /// Marks the prepared weights as incomplete, before they change.
     pub fn note_unready(&self) {
-        // Where it is not there, or the folder is not, nothing says that the weights are complete.
+        // Without the file or its folder, the weights count as incomplete already.
         let _ = fs::remove_file(self.ready_folder().join(COMMIT));
     }
 
-    /// Makes the folder of the prepared weights.
+    /// Creates the folder of the prepared weights.
     ///
     /// # Errors
-    /// When that is not possible.
+    /// When the folder cannot be created.
     pub fn create_ready_folder(&self) -> Result<()> {
         make_private_folder(&self.ready_folder())
     }
 
-    /// Whether the user has accepted these terms.
+    /// Returns whether the user has accepted exactly these licences.
     #[must_use]
     pub fn is_accepted(&self, licences: &[Licence]) -> bool {
         fs::read_to_string(self.folder.join(ACCEPTED)).is_ok_and(|text| text == names_of(licences))
     }
 
-    /// Notes that the user has accepted these terms.
+    /// Records that the user has accepted these licences.
     ///
     /// # Errors
-    /// When that cannot be written.
+    /// When the record cannot be written.
     pub fn note_accepted(&self, licences: &[Licence]) -> Result<()> {
         write_private(&self.folder.join(ACCEPTED), names_of(licences).as_bytes())
     }
 
-    /// Notes what the bytes of the prepared file add up to, so that they can be checked later.
+    /// Stores the SHA-256 of a prepared file beside it, for later verification.
     ///
     /// # Errors
-    /// When it cannot be read, or the note not written.
+    /// When the file cannot be read, or its checksum cannot be written.
     pub fn note_sum(file: &Path) -> Result<()> {
         let sum = sha256_of(file).map_err(|e| Error::at(ErrorKind::Output, file, e))?;
         write_private(&sum_file(file), sum.as_bytes())
     }
 
-    /// Whether the bytes of the prepared file are those that were written.
+    /// Returns whether the prepared file still has the stored checksum.
     #[must_use]
     pub fn prepared_is_intact(file: &Path) -> bool {
         fs::read_to_string(sum_file(file)).is_ok_and(|noted| sha256_of(file).is_ok_and(|sum| sum == noted))
     }
 
-    /// The folder from which the model can be loaded, if it is here: the prepared weights, else the originals once all of
-    /// them were checked.
+    /// Returns the folder that the model can be loaded from: the prepared weights, else the originals once all are verified.
     #[must_use]
     pub fn loadable(&self, settings: &HubSettings) -> Option<PathBuf> {
         self.ready().or_else(|| {
@@ -124,7 +123,7 @@ impl ModelDir {
         })
     }
 
-    /// How far the model is.
+    /// Returns how much of the model is on this machine. Walks its folders.
     #[must_use]
     pub fn state(&self, settings: &HubSettings) -> ModelState {
         let manifest = self.manifest();
@@ -137,11 +136,11 @@ impl ModelDir {
         }
     }
 
-    /// Removes everything that is kept of the model here and in the cache, and says how many bytes that were. What another
-    /// revision in the cache shares stays.
+    /// Removes everything that is stored of the model, here and in the cache of Hugging Face, and returns the bytes freed.
+    /// Files that another revision in the cache shares stay.
     ///
     /// # Errors
-    /// When something cannot be removed.
+    /// When a file cannot be removed.
     pub fn remove(&self, settings: &HubSettings) -> Result<u64> {
         let mut bytes = 0;
         if let Some(manifest) = self.manifest() {
@@ -159,15 +158,15 @@ fn sum_file(file: &Path) -> PathBuf {
     file.with_extension("gguf.sha256")
 }
 
-/// The names of licences, one a line.
+/// Returns the names and addresses of licences, one per line.
 fn names_of(licences: &[Licence]) -> String {
     licences.iter().map(|licence| format!("{} {}\n", licence.name, licence.text)).collect()
 }
 
-/// Removes the files of `manifest` from the cache, unless another revision shares them; gives their bytes.
+/// Removes the files of `manifest` from the cache unless another revision shares them, and returns the bytes freed.
 ///
 /// # Errors
-/// When one cannot be removed.
+/// When a file cannot be removed.
 pub fn remove_originals(manifest: &Manifest, repository: &Repository) -> Result<u64> {
     let mut bytes = 0;
     let snapshot = repository.snapshot(&manifest.commit);
@@ -183,7 +182,7 @@ pub fn remove_originals(manifest: &Manifest, repository: &Repository) -> Result<
             bytes += if about.is_symlink() { 0 } else { about.len() };
         }
     }
-    // Folders that are empty now go; one that is not stays, because somebody else has something in it.
+    // Empty folders go; a folder with files of another program stays.
     for file in &manifest.files {
         if let Some(parent) = Path::new(&file.path).parent().filter(|parent| *parent != Path::new("")) {
             let _ = fs::remove_dir(snapshot.join(parent));

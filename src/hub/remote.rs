@@ -1,7 +1,6 @@
-//! The hub itself: what a repository holds, and the bytes of a file from any place on.
+//! The client of the hub: file lists, and the bytes of a file from any offset.
 //!
-//! Everything that opens a socket is here. Responsible for turning what goes wrong there into what can be done about it
-//! ([`RemoteError`]); not for trying again.
+//! Every socket is opened here. Maps failures to what can be done about them ([`RemoteError`]). Not responsible for retries.
 
 use std::error::Error as _;
 use std::pin::{Pin, pin};
@@ -19,28 +18,28 @@ use super::settings::{HubSettings, NetworkAccess};
 use super::{CatalogEntry, catalog};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Files of a repository beyond which it is no model of ours.
+/// Most files that a repository may list for a model.
 const MOST_FILES: usize = 1_000;
 
-/// What went wrong, and what can be done about it.
+/// A failure of a request, by what can be done about it.
 #[derive(Debug)]
 pub enum RemoteError {
-    /// It may go better in a while; the hub may have said in which.
+    /// A failure that may pass.
     Transient {
-        /// What went wrong, in words.
+        /// The failure, in words.
         why: String,
-        /// How long the hub wants to be left alone.
+        /// The wait that the hub asks for.
         retry_after: Option<Duration>,
     },
-    /// There is nothing from that place of the file on.
+    /// The file has no bytes at the requested offset.
     PastEnd,
-    /// The user wants no more, or holds it.
+    /// The user pauses or stops.
     Interrupted,
-    /// Trying again does not help.
+    /// A failure that a retry cannot cure.
     Permanent(Error),
 }
 
-/// A hub that can be asked.
+/// A client of one hub.
 pub struct HubClient {
     client: HFClient,
     sync: HFClientSync,
@@ -48,26 +47,26 @@ pub struct HubClient {
     stall: Duration,
 }
 
-/// The bytes of a file, as they come.
+/// The bytes of a file as they arrive.
 pub struct FileStream {
     stream: HFByteStream,
-    /// How many the server says there will be.
+    /// The length that the server announces, in bytes.
     pub length: Option<u64>,
     stall: Duration,
 }
 
 impl HubClient {
-    /// The hub of these settings; opens no connection yet.
+    /// Creates a client for the hub in `settings`; opens no connection.
     ///
     /// # Errors
-    /// When the user wants no network, or the address is none.
+    /// When the network may not be used, or the address is invalid.
     pub fn new(settings: &HubSettings) -> Result<Self> {
         if settings.network == NetworkAccess::Offline {
             return Err(Error::new(ErrorKind::Network, "HF_HUB_OFFLINE is set, so nothing can be downloaded"));
         }
         let unusable =
             |e: HFError| Error::new(ErrorKind::Network, format!("the hub {} cannot be used: {}", settings.address(), reason(&e)));
-        // Trying again is for `fetch`, which knows what is here already and hears when the user wants no more.
+        // Retries are up to `fetch`, which knows the partial file and the user's wishes.
         let mut builder = HFClient::builder().cache_dir(&settings.cache).retry_max_attempts(0);
         builder = builder.user_agent(concat!("hearken/", env!("CARGO_PKG_VERSION")));
         if let Some(endpoint) = &settings.endpoint {
@@ -78,13 +77,13 @@ impl HubClient {
         Ok(Self { client, sync, address: settings.address().to_owned(), stall: settings.retry_limits.stall })
     }
 
-    /// What the repository of `entry` holds of it at its revision.
+    /// Asks for the files of `entry` at its revision.
     ///
     /// # Errors
-    /// When it cannot be reached, or does not hold what a model is.
+    /// When the hub cannot be reached, or the repository holds no model.
     pub fn manifest(&self, entry: &CatalogEntry, control: &std::sync::Arc<InstallControl>) -> Result<Manifest, RemoteError> {
         let (owner, name) = entry.repository().map_err(RemoteError::Permanent)?;
-        // `blobs=true` is how the hub is asked for sizes and SHA-256 (huggingface_hub's `files_metadata`); hf-hub has no word for it.
+        // `blobs=true` asks for sizes and SHA-256 (`files_metadata` of huggingface_hub); hf-hub has no option for it.
         let asked = format!("{name}/revision/{}?blobs=true", quoted(&entry.revision));
         let (client, owner_of) = (self.client.clone(), owner.to_owned());
         let info =
@@ -115,7 +114,7 @@ impl HubClient {
         Ok(Manifest { hub, revision: entry.revision.clone(), commit, files, checked: Default::default() })
     }
 
-    /// Sizes and checksums of files that lie in git itself.
+    /// Asks for sizes and checksums of files that are stored in git.
     fn small_files(
         &self,
         entry: &CatalogEntry,
@@ -146,10 +145,10 @@ impl HubClient {
         }
     }
 
-    /// The bytes of `file` from `start` on.
+    /// Requests the bytes of `file` from `start`.
     ///
     /// # Errors
-    /// When they cannot be had.
+    /// When the request fails.
     pub fn open(
         &self,
         manifest: &Manifest,
@@ -163,14 +162,14 @@ impl HubClient {
         let opened = self.request(control, "the hub does not answer", move || async move {
             let repository = client.model(owner, name);
             let request = repository.download_file_stream().filename(path).revision(commit);
-            // From the start no range is asked for, so that a server which knows none is as good as any.
+            // No range for a whole file, so that a server without ranges works too.
             if range.start > 0 { request.range(range).send().await } else { request.send().await }
         });
         let (length, stream) = opened?;
         Ok(FileStream { stream, length, stall: self.stall })
     }
 
-    /// Awaits what `request` makes, for as long as a connection may be silent.
+    /// Awaits the result of `request`, within the time limit for a silent connection.
     fn request<T, F>(
         &self,
         control: &std::sync::Arc<InstallControl>,
@@ -224,17 +223,17 @@ impl HubClient {
         }
     }
 
-    /// What answers is perhaps no hub at all.
+    /// Returns the error for an answer that may come from no hub at all, such as a sign-in page.
     fn unexpected(&self, what: &str) -> RemoteError {
         RemoteError::Permanent(self.error(ErrorKind::Network, format!("it {what}; does a network here want you to sign in first?")))
     }
 
-    /// An error that names the hub.
+    /// Returns an error that names the hub.
     fn error(&self, kind: ErrorKind, why: String) -> Error {
         Error::new(kind, why).while_doing(format_args!("the hub {}", self.address))
     }
 
-    /// The fault with the repository named, where that is what it is about.
+    /// Adds repository and revision to a permanent error.
     fn with_repository(&self, fault: RemoteError, entry: &CatalogEntry) -> RemoteError {
         match fault {
             RemoteError::Permanent(error) => {
@@ -247,10 +246,10 @@ impl HubClient {
 }
 
 impl FileStream {
-    /// The next bytes; None at the end.
+    /// Waits for more bytes; None at the end.
     ///
     /// # Errors
-    /// When the connection breaks or is silent for too long, or the user holds or stops it.
+    /// When the connection breaks or falls silent, or the user pauses or stops.
     pub fn next_bytes(&mut self, control: &InstallControl) -> Result<Option<impl AsRef<[u8]> + use<>>, RemoteError> {
         match poll_until(self.stall, || control.is_running(), |context| Pin::new(&mut *self.stream).poll_next(context)) {
             WaitResult::Ready(Some(Ok(bytes))) => Ok(Some(bytes)),
@@ -266,7 +265,7 @@ impl FileStream {
     }
 }
 
-/// The innermost reason of an error: the outer ones repeat addresses, in which there may be keys.
+/// Returns the innermost cause of an error: outer ones repeat addresses, which may contain signatures.
 fn reason(error: &HFError) -> String {
     let mut source: Option<&dyn std::error::Error> = match error {
         HFError::Request { source, .. } => Some(source),
@@ -285,7 +284,7 @@ fn reason(error: &HFError) -> String {
     text
 }
 
-/// A revision as one part of an address.
+/// Encodes a revision as one segment of a URL.
 fn quoted(revision: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     revision.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()

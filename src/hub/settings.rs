@@ -1,40 +1,40 @@
-//! How the hub is reached: the variables that every program of Hugging Face reads, and how patient to be.
+//! Settings of the hub: the environment variables of Hugging Face, and time limits.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where the hub is, where its cache lies and how long to wait for it.
+/// The address of the hub, its cache, and the limits of requests.
 #[derive(Clone, Debug)]
 pub struct HubSettings {
-    /// Its address; that of Hugging Face when absent.
+    /// Its address; Hugging Face if absent.
     pub endpoint: Option<String>,
     /// The cache, in the layout that all programs of Hugging Face share.
     pub cache: PathBuf,
-    /// Whether it may be asked at all.
+    /// Whether the network may be used.
     pub network: NetworkAccess,
-    /// How long to wait, and how often to try.
+    /// Time limits and retries.
     pub retry_limits: RetryLimits,
 }
 
-/// Whether the network may be used.
+/// Permission to use the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NetworkAccess {
-    /// It may.
+    /// The network may be used.
     Allowed,
-    /// The user wants none of it (`HF_HUB_OFFLINE`).
+    /// The user forbids the network (`HF_HUB_OFFLINE`).
     Offline,
 }
 
-/// How long to wait for the hub, and how often to try.
+/// Time limits and retries of a download.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryLimits {
-    /// Without a byte for so long, a connection is given up.
+    /// The longest silence of a connection.
     pub stall: Duration,
-    /// The wait after the first failure; it doubles with each further one.
+    /// The wait after the first failure; doubled after each further one.
     pub back_off: Duration,
-    /// The longest wait between two attempts, also when the hub asks for more.
+    /// The longest wait between two attempts, even if the hub asks for more.
     pub max_back_off: Duration,
-    /// Failures in a row without a byte gained, after which the download ends. What was fetched is kept.
+    /// Failures in a row without a new byte, after which the download ends.
     pub attempts: u32,
 }
 
@@ -45,8 +45,8 @@ impl Default for RetryLimits {
 }
 
 impl HubSettings {
-    /// What the environment says. The token (`HF_TOKEN`, or the file that `hf auth login` writes) and the proxies are read by
-    /// hf-hub and its HTTP client.
+    /// Reads the environment variables of Hugging Face. hf-hub and its HTTP client read the token (`HF_TOKEN`, or the file of
+    /// `hf auth login`) and the proxies themselves.
     #[must_use]
     pub fn from_environment() -> Self {
         Self::from_variables(|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
@@ -67,7 +67,7 @@ impl HubSettings {
         Self { endpoint, cache, network, retry_limits: RetryLimits::default() }
     }
 
-    /// Its address, for people.
+    /// Returns the address for messages.
     #[must_use]
     pub fn address(&self) -> &str {
         self.endpoint.as_deref().unwrap_or("https://huggingface.co")
