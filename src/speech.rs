@@ -37,7 +37,7 @@ impl Language {
         match (han, words) {
             (0, 0) => None,
             // A Chinese character is about half a word.
-            (han, words) if han >= words => Some(Self::Mandarin),
+            (han, words) if han >= words => Some(Self::Chinese),
             _ => Some(Self::English),
         }
     }
@@ -76,7 +76,7 @@ impl Prosody {
 
 /// One sentence to say.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Words {
+pub struct SpeechText {
     /// What to say: words, digits and marks only ([`spoken_form`]).
     pub text: String,
     /// In which language.

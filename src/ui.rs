@@ -40,8 +40,8 @@ use crate::engine::EngineHandle;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Command;
 use crate::transcript::Transcript;
-pub use display::resumed;
-pub use instance::Instance;
+pub use display::resumed_settings;
+pub use instance::SingleInstance;
 use session::Session;
 use settings_ui::outcome_ui;
 use strings::Strings;
@@ -61,7 +61,7 @@ const SETTINGS: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key
 ///
 /// # Errors
 /// When no window can be opened, for instance because there is no display.
-pub fn run(engine: EngineHandle, settings: Settings, instance: &Instance) -> Result<()> {
+pub fn run(engine: EngineHandle, settings: Settings, instance: &SingleInstance) -> Result<()> {
     let (keep, _) = HistoryPrefs::read(&settings.paths);
     let session = Arc::new(Session::start(engine, &settings, keep));
     let stood = display::Stood::before();
@@ -80,7 +80,7 @@ pub fn run(engine: EngineHandle, settings: Settings, instance: &Instance) -> Res
     Err(why)
 }
 
-fn show(session: &Arc<Session>, settings: Settings, instance: &Instance) -> Result<()> {
+fn show(session: &Arc<Session>, settings: Settings, instance: &SingleInstance) -> Result<()> {
     let icon = egui::IconData { rgba: view::icon_rgba(), width: view::ICON, height: view::ICON };
     let options = eframe::NativeOptions {
         viewport: egui::ViewportBuilder::default()

@@ -61,7 +61,7 @@ pub struct ContextPolicy {
     /// As it stands in the settings.
     pub name: &'static str,
     /// From what goes first to what goes last. What is not listed goes by age alone, before all of these.
-    pub gives_up: &'static [Priority],
+    pub evict_first: &'static [Priority],
     /// When the lane goes back to its opening.
     pub resets: &'static [Reset],
 }
@@ -92,9 +92,13 @@ pub enum Reset {
 
 /// The policies, the one that holds when nothing else is said first.
 pub static POLICIES: [ContextPolicy; 4] = [
-    ContextPolicy { name: "keep_replies", gives_up: &[Priority::Quiet, Priority::Heard, Priority::Turn, Priority::First], resets: &[] },
-    ContextPolicy { name: "recent_only", gives_up: &[], resets: &[] },
-    ContextPolicy { name: "reset_when_quiet", gives_up: &[Priority::Quiet, Priority::Heard, Priority::Turn], resets: &[Reset::AfterQuiet] },
+    ContextPolicy { name: "keep_replies", evict_first: &[Priority::Quiet, Priority::Heard, Priority::Turn, Priority::First], resets: &[] },
+    ContextPolicy { name: "recent_only", evict_first: &[], resets: &[] },
+    ContextPolicy {
+        name: "reset_when_quiet",
+        evict_first: &[Priority::Quiet, Priority::Heard, Priority::Turn],
+        resets: &[Reset::AfterQuiet],
+    },
     // What the reference's web server does (MODEL.md section 6), less the frame that it loses.
-    ContextPolicy { name: "reference", gives_up: &[], resets: &[Reset::AfterReply, Reset::AtPosition(1_500)] },
+    ContextPolicy { name: "reference", evict_first: &[], resets: &[Reset::AfterReply, Reset::AtPosition(1_500)] },
 ];

@@ -114,7 +114,7 @@ struct SpokenReply {
 
 /// The sentence that is being spoken.
 struct SpokenSentence {
-    text: Words,
+    text: SpeechText,
     /// Index of the voice that speaks.
     voice: usize,
     utterance: Box<dyn Utterance>,
@@ -362,7 +362,7 @@ impl SpeechThread {
     }
 
     /// Speaks `text` with the first working voice from index `from` on; without one the sentence stays text.
-    fn speak(&mut self, text: Words, from: usize) {
+    fn speak(&mut self, text: SpeechText, from: usize) {
         for at in from..self.voices.len() {
             let (voice, strikes) = &mut self.voices[at];
             if *strikes >= MAX_STRIKES {

@@ -221,6 +221,6 @@ mod tests {
         assert_eq!(suited.precision, Precision::Q4);
         assert!(suited.reason.contains("no room"), "{}", suited.reason);
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/fixture");
-        assert_eq!(super::choose_precision(&folder, MachineResources::default()).unwrap().precision, Precision::F32);
+        assert_eq!(choose_precision(&folder, MachineResources::default()).unwrap().precision, Precision::F32);
     }
 }

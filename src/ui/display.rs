@@ -87,7 +87,7 @@ impl Stood {
 
 /// The settings as a process takes them that was made anew: what the one before recorded is not written over.
 #[must_use]
-pub fn resumed(mut settings: Settings) -> Settings {
+pub fn resumed_settings(mut settings: Settings) -> Settings {
     if Stood::before().was_without()
         && let Some(path) = &settings.save_audio
     {

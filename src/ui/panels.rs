@@ -45,7 +45,7 @@ impl HearkenApp {
 
     /// A panel is there when a mode fills it or something stands in it, unless it was hidden.
     fn is_there(&self, panel: Panel, t: &Transcript) -> bool {
-        let fed = t.modes.iter().any(|mode| t.shown(mode) == panel);
+        let fed = t.modes.iter().any(|mode| t.panel_of(mode) == panel);
         let filled = match panel {
             Panel::Conversation => !t.replies.is_empty(),
             Panel::Transcript => !t.utterances.is_empty(),
