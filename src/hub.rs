@@ -1,7 +1,7 @@
 //! The models: the catalogue, the storage on this machine, and the download.
 //!
-//! The only module that may open a socket ([`remote`], called by [`install`]), and only when the user asks for a model. Downloads go
-//! to the cache that all programs of Hugging Face share, prepared weights to Hearken's own cache folder. Not responsible for
+//! The only module that may open a socket ([`remote`], called by [`install`]), and only when the user asks for a model. Downloads
+//! go to the cache that all programs of Hugging Face share, prepared weights to Hearken's own cache folder. Not responsible for
 //! loading a model, nor for audio.
 
 pub mod cache;

@@ -1,7 +1,7 @@
 //! The catalogue of models: names, sources and licences.
 //!
-//! Built-in entries (`models/catalog.toml`), entries of the user (`catalog.toml` in the settings folder), and any `OWNER/NAME` of the
-//! hub. Not responsible for the state of a model on this machine.
+//! Built-in entries (`models/catalog.toml`), entries of the user (`catalog.toml` in the settings folder), and any `OWNER/NAME` of
+//! the hub. Not responsible for the state of a model on this machine.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};

@@ -1,6 +1,6 @@
 //! The checksums in file lists of the hub: SHA-256 for large files, git's SHA-1 for small ones.
 //!
-//! SHA-1 is needed because git names blobs by it. It shows that a small file is the one listed; it is no protection against forgery.
+//! SHA-1 is needed because git names blobs by it. It shows that a small file is the one listed; it is no protection from forgery.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

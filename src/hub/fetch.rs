@@ -1,8 +1,8 @@
 //! Download of one file: resumes a partial file, retries failures, and ends with a blob that has the listed checksum.
 //!
 //! Received bytes go to a partial file and are hashed on the way. A resumed download overlaps the bytes that are here by
-//! [`OVERLAP`], because hf-hub hides the server's Content-Range, and equal bytes prove more than a header. Only a file with the right
-//! checksum becomes a blob. Not responsible for the choice of files.
+//! [`OVERLAP`], because hf-hub hides the server's Content-Range, and equal bytes prove more than a header. Only a file with the
+//! right checksum becomes a blob. Not responsible for the choice of files.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -127,8 +127,8 @@ impl Fetcher<'_> {
                     self.control.wait_while_paused()?;
                     self.control.sleep(LOCK_POLL)?;
                 }
-                // A file system without locks: two programs then do the same work, each in its own view of the partial file, and the
-                // checksum decides.
+                // A file system without locks: two programs then do the same work, each in its own view of the partial file, and
+                // the checksum decides.
                 Err(TryLockError::Error(_)) => break,
             }
         }
@@ -248,7 +248,7 @@ impl<'a> PartialFile<'a> {
         let path = fetch.repository.partial(&expected.checksum);
         let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
         let file = file.map_err(|e| unwritable(fetch.cache, &path, &e))?;
-        let sum = expected.checksum.sum(expected.size);
+        let sum = expected.checksum.hasher(expected.size);
         let mut partial = Self { fetch, expected, file, len: 0, sum, head: Vec::new(), tail: Vec::new() };
         if partial.file.metadata().is_ok_and(|m| m.len() > expected.size) {
             // Longer than the file: not ours, or damaged. It was counted as complete.

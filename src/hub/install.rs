@@ -139,7 +139,7 @@ fn manifest(
             Err(RemoteError::Interrupted) => continue,
             Err(RemoteError::Permanent(error)) => return Err(error.into()),
             Err(RemoteError::PastEnd) => ("the hub answers 416".to_owned(), None),
-            Err(RemoteError::Transient { why, after }) => (why, retry_after),
+            Err(RemoteError::Transient { why, retry_after }) => (why, retry_after),
         };
         failures += 1;
         // A model that is here in full needs no hub.

@@ -1,9 +1,9 @@
 //! Polling of hf-hub's futures from our own threads, with a time limit and until the user stops.
 //!
-//! hf-hub streams files only with its asynchronous client, whose futures need the tokio runtime that its blocking client keeps
-//! private; tokio is no dependency of ours. A progress handler of the blocking client runs inside that runtime, so a request without
-//! network (a cached file that exists) leads into it. Only futures that open a connection must be polled there; a response stream can
-//! be polled anywhere.
+//! hf-hub streams files only with its asynchronous client, whose futures need the tokio runtime that its blocking client
+//! keeps private; tokio is no dependency of ours. A progress handler of the blocking client runs inside that runtime, so a request
+//! without network (a cached file that exists) leads into it. Only futures that open a connection must be polled there; a response
+//! stream can be polled anywhere.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
