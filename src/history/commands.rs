@@ -1,4 +1,4 @@
-//! `hearken history …`: the sessions of the past on the command line.
+//! `hearken history …`: past sessions on the command line.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -16,13 +16,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::export::DocumentFormat;
 use crate::time::wall::{date_and_time, utc};
 
-/// Columns of a session's first words in the list.
+/// Width of a session's first words in the list, in characters.
 const FIRST_COLUMNS: usize = 60;
 
-/// Does what is asked; the product goes to `out`, what is said beside it to `notes`.
+/// Runs `hearken history`; the result goes to `out`, messages beside it to `notes`.
 ///
 /// # Errors
-/// When there is no such session, the history cannot be read or written, a file is there already, or `out` cannot be written.
+/// When there is no such session, the history cannot be read or written, a file exists already, or `out` cannot be written.
 pub fn run(request: &HistoryRequest, paths: &Paths, mut out: impl Write, mut notes: impl Write) -> Result<()> {
     let path = paths.history_file();
     let text = match request {
@@ -53,7 +53,7 @@ pub fn run(request: &HistoryRequest, paths: &Paths, mut out: impl Write, mut not
     })
 }
 
-/// That nobody reads notes is no reason to fail.
+/// Prints a note; a closed stderr is no failure.
 fn note(notes: &mut impl Write, text: std::fmt::Arguments<'_>) {
     let _ = writeln!(notes, "{text}");
 }
@@ -87,7 +87,7 @@ fn show(path: &Path, session: SessionChoice, format: ReportFormat) -> Result<Str
     Ok(format!("{:#}\n", whole(&opened)))
 }
 
-/// A session with its lines in the order of time.
+/// Returns a session as JSON, its lines in the order of time.
 fn whole(opened: &StoredSession) -> serde_json::Value {
     let mut rows = lines_of(&opened.transcript, |_| 0);
     rows.sort_by_key(|row| row.at);
@@ -131,7 +131,7 @@ fn search(path: &Path, text: &str, format: ReportFormat, notes: &mut impl Write)
     let mut lines = String::new();
     let mut all = Vec::new();
     for line in found {
-        // The lines of a session stand together, so each is opened once.
+        // The lines of a session are consecutive, so each session is opened once.
         if opened.as_ref().is_none_or(|opened| opened.session.id != line.session) {
             opened = store.open_session(line.session)?;
         }
@@ -153,7 +153,7 @@ fn delete(path: &Path, what: &Deletion) -> Result<String> {
         (Deletion::Sessions(sessions), store) => {
             let none = || Error::new(ErrorKind::Arguments, "there is no history yet");
             let mut store = store.ok_or_else(none)?;
-            // All are looked for before the first is deleted.
+            // All are looked up before the first is deleted.
             let ids = sessions.iter().map(|session| number(&store, *session)).collect::<Result<Vec<i64>>>()?;
             for id in &ids {
                 store.delete(*id)?;
@@ -199,7 +199,7 @@ fn write(to: &Path, text: &str, existing: Existing) -> Result<()> {
     })
 }
 
-/// A line without characters that a terminal would obey.
+/// Replaces control characters, which a terminal would obey.
 fn plain(text: &str) -> String {
     text.replace(char::is_control, " ")
 }

@@ -1,4 +1,4 @@
-//! The handle of the thread that keeps what is events: events in, commands in, how it stands out. Nothing here waits.
+//! The handle of the history's writer thread. Nothing here blocks, except [`HistoryHandle::close`].
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,61 +15,61 @@ use crate::config::{HistoryPrefs, Paths};
 use crate::protocol::{Command, Event};
 use crate::transcript::Panel;
 
-/// Events that may wait for the thread: minutes of every mode at once, for while the file is being rebuilt.
+/// Events that may wait for the thread: minutes of all modes, for the time when the file is being rebuilt.
 const EVENTS: usize = 4_096;
-/// Orders that may wait: more than a person gives in a second.
+/// Commands that may wait: more than a person gives in a second.
 const COMMANDS: usize = 32;
 
-/// How long storing what still waits may take at the end.
+/// The longest wait for the last events to be stored.
 const CLOSING: Duration = Duration::from_secs(3);
 
-/// What is said when the thread has failed for good.
+/// The message when the thread has been given up.
 const GONE: &str =
     "Keeping the history failed again and again: nothing more is kept until Hearken is started again; what was stored is kept.";
 
-/// Whether sessions are being kept.
+/// The state of the history.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum HistoryState {
-    /// The user does not want it.
+    /// The user does not want a history.
     #[default]
     Off,
-    /// They are.
+    /// Sessions are being stored.
     On,
-    /// They should be and are not; in a sentence, why and what to do. It is tried again, and what is events meanwhile waits.
+    /// Sessions cannot be stored at the moment. Storing is tried again; events wait in memory.
     Failing(String),
 }
 
-/// How keeping stands.
+/// The status of the history's writer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HistoryStatus {
-    /// Whether sessions are being kept.
+    /// The state of the history.
     pub state: HistoryState,
-    /// What the user wants.
+    /// The user's choice.
     pub prefs: HistoryPrefs,
-    /// The number of the session that is running, once it has words.
+    /// The number of the current session, once it has words.
     pub session: Option<i64>,
-    /// The file that sound is recorded to. `Readings::recording` says whether the engine is indeed recording.
+    /// The file of the current recording. `Readings::recording` tells whether the engine is writing to it.
     pub recording: Option<PathBuf>,
 }
 
-/// What the user should be told once.
+/// A notice that the user should see once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HistoryNotice {
-    /// What was asked for is forgotten, also on the disk.
+    /// The requested time span is deleted from the disk.
     Forgotten,
-    /// Everything is deleted, also on the disk.
+    /// All sessions are deleted from the disk.
     DeletedAll,
-    /// After trouble, keeping goes on and nothing is missing.
+    /// The history is stored again, and nothing is missing.
     Recovered,
-    /// Something is wrong: a sentence with what to do.
+    /// Something went wrong.
     Problem(String),
 }
 
-/// What the recorder reaches out to.
+/// The functions that the writer calls.
 pub struct HistoryCallbacks {
-    /// Sends a command to the engine, for recording sound; false when it takes none now (`EngineHandle::sender`).
+    /// Sends a recording command to the engine; false if it is not accepted (`EngineHandle::sender`).
     pub send_command: Box<dyn Fn(Command) -> bool + Send>,
-    /// Called whenever [`HistoryHandle::status`] or [`HistoryHandle::take_notices`] has changed.
+    /// Called after every change of [`HistoryHandle::status`] or [`HistoryHandle::take_notices`].
     pub on_change: Box<dyn Fn() + Send>,
 }
 
@@ -79,12 +79,12 @@ impl std::fmt::Debug for HistoryCallbacks {
     }
 }
 
-/// What the thread and its handles share.
+/// The data shared by the thread and its handles.
 #[derive(Debug, Default)]
 pub(super) struct WriterShared {
     status: Mutex<HistoryStatus>,
     notices: Mutex<Vec<HistoryNotice>>,
-    /// Events that found no room to wait in.
+    /// Events dropped because too many were waiting.
     pub(super) dropped: AtomicU64,
 }
 
@@ -97,14 +97,14 @@ impl WriterShared {
         self.notices.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The thread has failed for good.
+    /// Reports that the thread has been given up.
     pub(super) fn mark_failed(&self) {
         self.status().state = HistoryState::Failing(GONE.into());
         self.notices().push(HistoryNotice::Problem(GONE.into()));
     }
 }
 
-/// Keeps what is events, on a thread of its own. Dropping it stores what still waits.
+/// Stores sessions on a thread of its own. Dropping the handle stores the events that still wait.
 #[derive(Debug)]
 pub struct HistoryHandle {
     events: Sender<(i64, Event)>,
@@ -113,13 +113,13 @@ pub struct HistoryHandle {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Whether an event is kept: decisions, five every two seconds, say nothing of what was events.
+/// Returns whether an event is stored: decisions, timings and gate events say nothing about what was heard.
 #[must_use]
 pub const fn is_stored(event: &Event) -> bool {
     !matches!(event, Event::Decision { .. } | Event::Timing { .. } | Event::Gate { .. })
 }
 
-/// Where events go in.
+/// The input of the history: a cloneable sender of events.
 #[derive(Clone, Debug)]
 pub struct EventSink {
     events: Sender<(i64, Event)>,
@@ -127,7 +127,7 @@ pub struct EventSink {
 }
 
 impl EventSink {
-    /// Takes note of what was reported just now; it never waits.
+    /// Sends an event with the current time to the writer; never blocks.
     pub fn record(&self, event: &Event) {
         if !is_stored(event) {
             return;
@@ -139,8 +139,8 @@ impl EventSink {
 }
 
 impl HistoryHandle {
-    /// Starts keeping as `prefs` says; `shown` says where the responses of each mode are shown. What goes wrong is said by
-    /// [`HistoryHandle::status`] and [`HistoryHandle::take_notices`].
+    /// Starts the writer. `shown` maps each mode to its panel. Failures are reported by [`HistoryHandle::status`] and
+    /// [`HistoryHandle::take_notices`].
     #[must_use]
     pub fn start(paths: &Paths, prefs: HistoryPrefs, shown: BTreeMap<String, Panel>, callbacks: HistoryCallbacks) -> Self {
         let (events, events_rx) = bounded(EVENTS);
@@ -158,50 +158,49 @@ impl HistoryHandle {
         Self { events, commands, shared, thread: thread.ok() }
     }
 
-    /// Where events go in.
+    /// Returns an input for events.
     #[must_use]
     pub fn sink(&self) -> EventSink {
         EventSink { events: self.events.clone(), shared: Arc::clone(&self.shared) }
     }
 
-    /// How keeping stands at this moment.
+    /// Returns the current status.
     #[must_use]
     pub fn status(&self) -> HistoryStatus {
         self.shared.status().clone()
     }
 
-    /// What the user should be told and was not yet.
+    /// Takes the notices since the last call.
     #[must_use]
     pub fn take_notices(&self) -> Vec<HistoryNotice> {
         std::mem::take(&mut *self.shared.notices())
     }
 
-    /// Keeps as `prefs` says from now on. What was kept stays; days that are fewer delete at once what is older.
+    /// Sets the user's choice. Stored sessions stay, except those older than a smaller number of days.
     pub fn set_prefs(&self, prefs: HistoryPrefs) {
         self.command(WriterCommand::SetPrefs(prefs));
     }
 
-    /// Learns where the responses of modes are shown that were defined since.
+    /// Adds the panels of modes that were defined since the start.
     pub fn set_panels(&self, shown: BTreeMap<String, Panel>) {
         self.command(WriterCommand::SetPanels(shown));
     }
 
-    /// Deletes the newest `span` of every session from the disk, recordings included; [`HistoryNotice`] says when it is done. What is
-    /// on screen is the window's own (`Transcript::forget_since`), and what the model remembers is the engine's
-    /// (`Command::Forget`).
+    /// Deletes the newest `span` of every session from the disk, recordings included; a [`HistoryNotice`] follows. The screen is up
+    /// to the window (`Transcript::forget_since`), the model's memory to the engine (`Command::Forget`).
     pub fn forget_last(&self, span: Duration) {
         self.command(WriterCommand::ForgetSince(now_ms() - i64::try_from(span.as_millis()).unwrap_or(i64::MAX)));
     }
 
-    /// Deletes every session and every recording from the disk; [`HistoryNotice`] says when it is done. Listening and keeping go on.
+    /// Deletes every session and every recording from the disk; a [`HistoryNotice`] follows. Listening and storing go on.
     pub fn delete_all(&self) {
         self.command(WriterCommand::DeleteAll);
     }
 
-    /// Stores what still waits and keeps nothing more; waits for that, but no longer than the disk may take.
+    /// Stores the waiting events and stops; waits at most [`CLOSING`].
     pub fn close(&self) {
         let until = Instant::now() + CLOSING;
-        // A thread that is gone takes no commands and has nothing left to store.
+        // A thread that has ended accepts no commands and has nothing left to store.
         let _ = self.commands.send_timeout(WriterCommand::Close, Duration::from_secs(1));
         while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(5));
@@ -220,7 +219,7 @@ impl HistoryHandle {
 
 impl Drop for HistoryHandle {
     fn drop(&mut self) {
-        // A thread that is gone takes no commands and has nothing left to store.
+        // A thread that has ended accepts no commands and has nothing left to store.
         let _ = self.commands.send_timeout(WriterCommand::Close, Duration::from_secs(1));
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();

@@ -1,28 +1,28 @@
-//! The lines that people search: one for each utterance, translation, reply and sound of a transcript. Pure.
+//! The searchable lines of a transcript: one for each utterance, translation, reply and sound. Pure.
 
 use crate::time::StreamTime;
 use crate::transcript::Transcript;
 
-/// Replies that may still grow at the same time: those before the newest so many are taken as finished, come what may.
+/// Newest replies that may still grow; older ones count as finished in any case.
 const MAX_GROWING: usize = 16;
 
-/// What a line is.
+/// The kind of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LineKind {
-    /// Words that were said.
+    /// An utterance.
     Said,
-    /// Their translation.
+    /// The translation of an utterance.
     Translated,
-    /// A reply of Hearken's.
+    /// A reply of Hearken.
     Reply,
-    /// A sound.
+    /// A detected sound.
     Sound,
 }
 
 impl LineKind {
     pub(super) const ALL: [Self; 4] = [Self::Said, Self::Translated, Self::Reply, Self::Sound];
 
-    /// As reports call it.
+    /// Returns the name in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -34,23 +34,23 @@ impl LineKind {
     }
 }
 
-/// A line as it is stored.
+/// A line of the table `lines`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HistoryLine {
     pub(super) kind: LineKind,
-    /// Its place among the lines of its kind.
+    /// Its number among the lines of its kind.
     pub(super) number: usize,
-    /// Audio time of its beginning.
+    /// Audio time of its start.
     pub(super) at: StreamTime,
     pub(super) text: String,
 }
 
-/// How many lines of each kind can no longer change.
+/// For each kind, the number of leading lines that can no longer change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct StableCounts([usize; 4]);
 
 impl StableCounts {
-    /// Those of a transcript that will go on: its last utterance may be joined, its newest replies may grow.
+    /// Counts the final lines of a growing transcript: its last utterance may be extended, its newest replies may grow.
     pub(super) fn of(t: &Transcript) -> Self {
         let growing = t.replies.iter().rev().take(MAX_GROWING).rposition(|reply| reply.stop.is_none()).map_or(0, |place| place + 1);
         Self([t.utterances.len().saturating_sub(1), t.translations.len().saturating_sub(1), t.replies.len() - growing, t.sounds.len()])
@@ -61,7 +61,7 @@ impl StableCounts {
     }
 }
 
-/// The lines of a transcript, of each kind from the number on that `from` gives.
+/// Returns the lines of a transcript, of each kind from the number that `from` returns.
 pub(super) fn lines_of(transcript: &Transcript, from: impl Fn(LineKind) -> usize) -> Vec<HistoryLine> {
     let mut rows = Vec::new();
     for kind in LineKind::ALL {
@@ -77,7 +77,7 @@ pub(super) fn lines_of(transcript: &Transcript, from: impl Fn(LineKind) -> usize
     rows
 }
 
-/// Whether there is a line at all.
+/// Returns whether the transcript has any line.
 pub(super) fn has_words(t: &Transcript) -> bool {
     !(t.utterances.is_empty() && t.translations.is_empty() && t.sounds.is_empty()) || t.replies.iter().any(|reply| !reply.text.is_empty())
 }

@@ -1,4 +1,4 @@
-//! A log of what Hearken did: start, model, devices, gaps, problems by their kind. It holds no word that was heard.
+//! The activity log: start, model, devices, gaps, and problems by kind. Contains no word that was heard.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -10,10 +10,10 @@ use crate::protocol::Event;
 use crate::time::SAMPLE_RATE_HZ;
 use crate::time::wall::utc;
 
-/// Bytes after which the log begins anew; the one before it is kept beside it.
+/// Size at which the log is rotated, in bytes; one older log is kept.
 const MAX_BYTES: u64 = 256 * 1024;
 
-/// The log file. What hinders it is passed over: there is nothing to lose.
+/// The log file. Write errors are ignored.
 #[derive(Debug)]
 pub(super) struct ActivityLog {
     path: PathBuf,
@@ -25,14 +25,14 @@ impl ActivityLog {
         Self { path, file: None }
     }
 
-    /// Notes an event, where it is of a kind that is noted.
+    /// Logs an event, if it is of a logged kind.
     pub(super) fn event(&mut self, event: &Event) {
         if let Some(text) = line_of(event) {
             self.write(&text);
         }
     }
 
-    /// Notes a line.
+    /// Logs a line with the current time.
     pub(super) fn write(&mut self, text: &str) {
         let line = format!("{} {}\n", utc(now_ms()), text.replace(char::is_control, " "));
         if self.file.as_ref().is_none_or(|(_, bytes)| *bytes > MAX_BYTES) {
@@ -60,8 +60,8 @@ impl ActivityLog {
     }
 }
 
-/// What the log says of an event; None where it could say what was heard, or nothing of use. Messages stay out of it: what a
-/// part of the program puts into one is not known here.
+/// Returns the log line of an event; None for events that could contain heard words, or that are of no use. Messages are left out,
+/// because they may contain anything.
 fn line_of(event: &Event) -> Option<String> {
     let text = match event {
         Event::SessionStarted { model, source, modes, .. } => format!("listening to {source} with {model}: {}", modes.join(", ")),

@@ -1,4 +1,4 @@
-//! Answers a window's queries about the past on a thread of its own, so that painting never waits for the disk.
+//! The thread that answers a window's queries of the history, so that painting never waits for the disk.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -13,60 +13,60 @@ use crate::config::paths::write_document;
 use crate::config::{Existing, ExportForm, Paths};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Questions and results that may wait: more than a person types in a second.
+/// Queries and results that may wait: more than a person types in a second.
 const QUEUE_CAPACITY: usize = 64;
 
-/// What can be asked.
+/// A query or change of the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HistoryQuery {
-    /// Every session.
+    /// List all sessions.
     Sessions,
-    /// Lines that hold this text.
+    /// Find lines that contain this text.
     Search(String),
-    /// One session whole.
+    /// Open one session.
     Open(i64),
-    /// To call a session so.
+    /// Name a session.
     Rename(i64, String),
-    /// To delete a session with its recordings. The running one goes on as a new one.
+    /// Delete a session with its recordings. The current session continues as a new one.
     Delete(i64),
-    /// To write a session to a file.
+    /// Write a session to a file.
     Export {
-        /// The session.
+        /// The number of the session.
         session: i64,
-        /// In which form.
+        /// The format of the file.
         form: ExportForm,
-        /// To which file.
+        /// The path of the file.
         path: PathBuf,
-        /// What to do when the file is there.
+        /// Whether an existing file is replaced.
         existing: Existing,
     },
 }
 
-/// What is on_result, in the order of the queries.
+/// The result of a query. Results come in the order of the queries.
 #[derive(Clone, Debug)]
 pub enum QueryResult {
-    /// Every session, newest first.
+    /// All sessions, newest first.
     Sessions(Vec<SessionSummary>),
-    /// What was found.
+    /// The result of a search.
     Found {
-        /// The text that was looked for.
+        /// The text that was searched.
         text: String,
-        /// Where it is, [`super::MAX_HITS`] lines at most.
+        /// The lines found, at most [`super::MAX_HITS`].
         lines: Vec<SearchHit>,
     },
-    /// The session.
+    /// The opened session.
     Opened(Box<StoredSession>),
-    /// It is renamed or deleted: ask for the sessions again.
+    /// A session was renamed or deleted; the list is outdated.
     Changed,
-    /// It is written.
+    /// The session was written to this file.
     Exported(PathBuf),
-    /// The file is there and was not to be replaced.
+    /// This file exists and was not to be replaced.
     Exists(PathBuf),
-    /// It could not be done: in a sentence, why and what to do.
+    /// The query failed.
     Failed(String),
 }
 
-/// Takes queries and gives results. Dropping it ends the thread after the query that it works on.
+/// The handle of the reader thread. Dropping the handle ends the thread after its current query.
 #[derive(Debug)]
 pub struct HistoryReader {
     queries: Option<Sender<HistoryQuery>>,
@@ -74,7 +74,7 @@ pub struct HistoryReader {
 }
 
 impl HistoryReader {
-    /// Opens a desk; `on_result` is called whenever there is an answer.
+    /// Starts the thread; `on_result` is called after every result.
     #[must_use]
     pub fn start(paths: &Paths, on_result: impl Fn() + Send + 'static) -> Self {
         let (query_tx, query_rx) = bounded::<HistoryQuery>(QUEUE_CAPACITY);
@@ -94,18 +94,18 @@ impl HistoryReader {
         let thread = std::thread::Builder::new().name("hearken-history-reader".into()).spawn(work);
         let queries = thread.map(|_| query_tx).map_err(|e| {
             let why = format!("The history cannot be looked at: a thread cannot be started ({e}). Close other programs.");
-            // The channel was made a moment ago and is empty.
+            // The channel is new and empty, so there is room.
             let _ = failed.try_send(QueryResult::Failed(why));
         });
         Self { queries: queries.ok(), results }
     }
 
-    /// Asks; false when too much was asked already.
+    /// Sends a query; false if too many are waiting.
     pub fn request(&self, query: HistoryQuery) -> bool {
         self.queries.as_ref().is_some_and(|queries| queries.try_send(query).is_ok())
     }
 
-    /// The next answer, if there is one.
+    /// Returns the next result, if there is one.
     #[must_use]
     pub fn try_recv(&self) -> Option<QueryResult> {
         self.results.try_recv().ok()

@@ -1,4 +1,4 @@
-//! The database: its schema, how it is opened, and everything that changes it. What is asked of it is in [`super::queries`].
+//! The database: its schema, opening, and all changes. Queries are in [`super::queries`].
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,11 +17,11 @@ use crate::protocol::Event;
 use crate::time::StreamTime;
 use crate::transcript::Panel;
 
-/// Version of the schema (`PRAGMA user_version`); a newer one is left alone.
+/// Version of the schema (`PRAGMA user_version`); a newer file is left alone.
 pub(super) const SCHEMA_VERSION: i64 = 1;
-/// How long another program may hold the file before it is called locked.
+/// The longest wait for a lock of another program.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Tables that a history has.
+/// Number of tables in a history.
 const TABLES: i64 = 5;
 
 const SCHEMA: &str = "
@@ -46,44 +46,44 @@ CREATE TRIGGER line_changed AFTER UPDATE ON lines BEGIN
     INSERT INTO words(rowid, text) VALUES(new.id, new.text); END;
 PRAGMA user_version = 1;";
 
-/// The open database.
+/// An open database.
 #[derive(Debug)]
 pub struct Store {
     pub(super) db: Connection,
     pub(super) path: PathBuf,
 }
 
-/// Events to be added, and what goes with them.
+/// A batch of events to store.
 #[derive(Debug)]
 pub(super) struct EventBatch<'a> {
-    /// The session that they belong to; a new one when absent.
+    /// Their session; None for a new one.
     pub(super) session: Option<i64>,
-    /// Where the responses of each mode are shown.
+    /// The panel of each mode.
     pub(super) shown: &'a BTreeMap<String, Panel>,
     /// Number of the first event.
     pub(super) first: usize,
-    /// The events with their times on the wall.
+    /// The events, with their times in milliseconds since 1970.
     pub(super) events: &'a [(i64, Event)],
-    /// The lines that changed by them.
+    /// The lines that these events changed.
     pub(super) lines: &'a [HistoryLine],
-    /// Audio time up to which the session has come.
+    /// Audio time at the end of the batch.
     pub(super) heard: StreamTime,
 }
 
 impl Store {
-    /// Opens the database at `path` for writing, making it where there is none. A damaged one is put aside; the sentence
-    /// that says so is returned beside the new one.
+    /// Opens the database at `path` for writing, creating it if needed. A damaged file is renamed, and a message about it is
+    /// returned with the new database.
     ///
     /// # Errors
-    /// When it is locked, cannot be written, or is from a newer Hearken: it is left as it is then.
+    /// When the file is locked, cannot be written, or comes from a newer Hearken; the file is left as it is.
     pub fn open(path: &Path) -> Result<(Self, Option<String>)> {
         Self::open_or_set_aside(path).map_err(|error| error.about(path))
     }
 
-    /// Opens the database at `path` for writing; None when there is none.
+    /// Opens the database at `path` for writing; None if there is none.
     ///
     /// # Errors
-    /// As [`Store::open`], and when it is damaged.
+    /// The errors of [`Store::open`], and when the file is damaged.
     pub fn write(path: &Path) -> Result<Option<Self>> {
         if !file_exists(path)? {
             return Ok(None);
@@ -91,10 +91,10 @@ impl Store {
         Self::opened(path).map(Some).map_err(|error| error.about(path))
     }
 
-    /// Opens the database at `path` for reading; None when there is none.
+    /// Opens the database at `path` for reading; None if there is none.
     ///
     /// # Errors
-    /// As [`Store::write`].
+    /// The errors of [`Store::write`].
     pub fn read(path: &Path) -> Result<Option<Self>> {
         if !file_exists(path)? {
             return Ok(None);
@@ -102,7 +102,7 @@ impl Store {
         let open = || -> std::result::Result<Option<Self>, StoreError> {
             let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
             db.busy_timeout(BUSY_TIMEOUT)?;
-            // A file in which nothing was begun yet is as good as none.
+            // A file without a schema counts as none.
             Ok((check_version(&db)? > 0).then(|| Self { db, path: path.to_owned() }))
         };
         open().map_err(|error| error.about(path))
@@ -116,7 +116,7 @@ impl Store {
             Err(StoreError::Damaged(why)) => {
                 let aside = path.with_file_name(format!("history.damaged-{}.db", now_ms()));
                 fs::rename(path, &aside)?;
-                // The log belongs to the damaged file and would damage the new one; it may not be there.
+                // The write-ahead log belongs to the damaged file and would damage the new one; there may be none.
                 let _ = fs::rename(with_suffix(path, "-wal"), with_suffix(&aside, "-wal"));
                 let _ = fs::remove_file(with_suffix(path, "-shm"));
                 let note = format!("The history was damaged ({why}). It lies in {} now, and a new one has begun.", aside.display());
@@ -130,7 +130,7 @@ impl Store {
         if !path.exists() {
             let mut options = fs::OpenOptions::new();
             options.write(true).create_new(true);
-            // Before SQLite makes it for everybody to read.
+            // SQLite would create a file that everybody can read.
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
             options.open(path)?;
@@ -139,7 +139,7 @@ impl Store {
         db.busy_timeout(BUSY_TIMEOUT)?;
         let new = check_version(&db)? == 0;
         db.pragma_update(None, "journal_mode", "WAL")?;
-        // What was committed survives the end of the program at any moment; only a power cut can cost the newest half second.
+        // A commit survives a crash of the program; only a power failure can cost the newest half second.
         db.pragma_update(None, "synchronous", "NORMAL")?;
         db.pragma_update(None, "foreign_keys", true)?;
         db.pragma_update(None, "secure_delete", true)?;
@@ -157,8 +157,7 @@ impl Store {
         Ok(Self { db, path: path.to_owned() })
     }
 
-    /// Adds a batch in one step: after a crash all of it is there or nothing. Gives the session's number; None when the
-    /// session was deleted meanwhile.
+    /// Adds a batch in one transaction and returns the number of its session; None if the session has been deleted.
     pub(super) fn add(&mut self, batch: &EventBatch<'_>) -> std::result::Result<Option<i64>, StoreError> {
         let step = self.db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let session = match batch.session {
@@ -188,13 +187,13 @@ impl Store {
         Ok(Some(session))
     }
 
-    /// Notes that a session is recorded to `file`, a name in the folder of recordings, from `at` on.
+    /// Records that a session is recorded to `file`, a name in the folder of recordings, from the audio time `at`.
     pub(super) fn add_recording(&self, session: i64, file: &str, at: StreamTime) -> std::result::Result<(), StoreError> {
         self.db.execute("INSERT INTO recordings(file, session, at) VALUES(?1, ?2, ?3)", params![file, session, at.0.0 as i64])?;
         Ok(())
     }
 
-    /// Notes where the responses of each mode are shown from now on.
+    /// Stores the panels of the modes of a session.
     pub(super) fn define(&self, session: i64, shown: &BTreeMap<String, Panel>) -> std::result::Result<(), StoreError> {
         let shown: BTreeMap<&str, &str> = shown.iter().map(|(mode, shown)| (mode.as_str(), name_of(*shown))).collect();
         let shown = serde_json::to_string(&shown).unwrap_or_default();
@@ -202,7 +201,7 @@ impl Store {
         Ok(())
     }
 
-    /// Calls a session `name`; false when there is no such session.
+    /// Names a session; false if there is no such session.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -210,7 +209,7 @@ impl Store {
         self.query(|db| Ok(db.execute("UPDATE sessions SET name = ?2 WHERE id = ?1", params![session, name.trim()])? > 0))
     }
 
-    /// Deletes a session with its recordings, so that its words are gone from the files; false when there was none.
+    /// Deletes a session with its recordings and overwrites its words in the files; false if there is no such session.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -222,7 +221,7 @@ impl Store {
         Ok(gone)
     }
 
-    /// Deletes everything; says how many sessions there were.
+    /// Deletes everything and returns the number of sessions.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -232,8 +231,7 @@ impl Store {
         Ok(gone)
     }
 
-    /// Deletes what is older than `oldest_ms`: sessions that ended before, and the beginning of one that goes on; says how
-    /// many sessions that touched.
+    /// Deletes sessions that ended before `oldest_ms` and the older part of longer ones; returns the number of affected sessions.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -252,8 +250,8 @@ impl Store {
         Ok(gone + touched.len())
     }
 
-    /// Deletes what was heard and said since `since_ms` in every session, the end of recordings made silent, so that it is
-    /// gone from the files; says how many sessions that touched.
+    /// Deletes the part of every session since `since_ms` from the files, and silences that part of the recordings; returns the
+    /// number of affected sessions.
     ///
     /// # Errors
     /// When the database or a recording cannot be written.
@@ -261,7 +259,7 @@ impl Store {
         recordings::silence_since(&self.recordings_folder(), since_ms)?;
         let gone = self.query(|db| db.execute("DELETE FROM sessions WHERE started >= ?1", [since_ms]))?;
         let touched = self.delete_events("ended >= ?1", "wall >= ?1", since_ms)?;
-        // Of a session that has no words left there is nothing to look at.
+        // A session without words and recordings shows nothing.
         let empty =
             "DELETE FROM sessions WHERE id = ?1 AND id NOT IN (SELECT session FROM lines) AND id NOT IN (SELECT session FROM recordings)";
         self.query(|db| touched.iter().try_for_each(|session| db.execute(empty, [session]).map(drop)))?;
@@ -271,15 +269,15 @@ impl Store {
         Ok(gone + touched.len())
     }
 
-    /// Deletes the events that are `cut` of the sessions that are `touched`, in terms of the time ?1, and folds what is left
-    /// of these into lines again; gives these sessions.
+    /// Deletes the events that match the condition `cut` in the sessions that match `touched`, where ?1 is the time, and rebuilds
+    /// the lines of these sessions; returns their numbers.
     fn delete_events(&mut self, touched: &str, cut: &str, time_ms: i64) -> Result<Vec<i64>> {
         let sessions: Vec<i64> = self.query(|db| {
             let mut all = db.prepare(&format!("SELECT id FROM sessions WHERE {touched}"))?;
             all.query_map([time_ms], |row| row.get(0))?.collect()
         })?;
         for session in &sessions {
-            // The first event says what the session is; it holds nothing that was heard.
+            // The first event describes the session and holds nothing that was heard.
             let delete = format!("DELETE FROM events WHERE {cut} AND session = ?2 AND number > 0");
             self.query(|db| db.execute(&delete, [time_ms, *session]))?;
             self.rebuild_lines(*session)?;
@@ -287,7 +285,7 @@ impl Store {
         Ok(sessions)
     }
 
-    /// Makes what is known of a session from its events.
+    /// Rebuilds the lines of a session from its events.
     fn rebuild_lines(&mut self, session: i64) -> Result<()> {
         let Some(transcript) = self.transcript(session)? else { return Ok(()) };
         let lines = lines_of(&transcript, |_| 0);
@@ -302,20 +300,19 @@ impl Store {
         again(&mut self.db).map_err(|e| StoreError::from(e).about(&self.path))
     }
 
-    /// Takes what was deleted out of every file, and deletes the recordings that belong to no session any more.
+    /// Removes deleted data from the files, and recordings that belong to no session.
     fn purge_deleted(&self) -> Result<()> {
         let known = self.recording_names()?;
         recordings::sweep(&self.recordings_folder(), &known)?;
         self.query(|db| {
-            // What is deleted is overwritten at once (`secure_delete`); building the file anew takes along what moving rows
-            // within pages left behind.
+            // `secure_delete` overwrites deleted rows at once; VACUUM removes copies that moved rows have left in pages.
             db.execute_batch("VACUUM")?;
             let busy: bool = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
             if busy { Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None)) } else { Ok(()) }
         })
     }
 
-    /// Deletes recordings that no session knows: what a crash between two steps has left.
+    /// Deletes recordings of no session, which a crash can leave.
     pub(super) fn sweep_recordings(&self) -> Result<()> {
         recordings::sweep(&self.recordings_folder(), &self.recording_names()?)
     }
@@ -328,7 +325,7 @@ impl Store {
         work(&self.db).map_err(|e| StoreError::from(e).about(&self.path))
     }
 
-    /// The number that the next event of a session gets; None when it was deleted.
+    /// Returns the number of a session's next event; None if the session has been deleted.
     pub(super) fn next_number(&self, session: i64) -> std::result::Result<Option<usize>, StoreError> {
         if !session_exists(&self.db, session)? {
             return Ok(None);
@@ -339,7 +336,7 @@ impl Store {
     }
 }
 
-/// Whether there is a file; a folder that cannot be looked into is not the same as none.
+/// Returns whether the file exists. A folder that cannot be read is an error.
 fn file_exists(path: &Path) -> Result<bool> {
     path.try_exists().map_err(|e| StoreError::from(e).about(path))
 }
@@ -348,7 +345,7 @@ fn session_exists(db: &Connection, session: i64) -> rusqlite::Result<bool> {
     Ok(db.query_row("SELECT 1 FROM sessions WHERE id = ?1", [session], |_| Ok(())).optional()?.is_some())
 }
 
-/// The version of the schema; 0 in a new file.
+/// Returns the version of the schema; 0 for a new file.
 fn check_version(db: &Connection) -> std::result::Result<i64, StoreError> {
     let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version > SCHEMA_VERSION { Err(StoreError::Newer(version)) } else { Ok(version) }

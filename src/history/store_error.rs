@@ -1,4 +1,4 @@
-//! What can be wrong with the history's file, and the sentence that says so.
+//! The failures of the history's database.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use rusqlite::ErrorCode;
 use super::store::SCHEMA_VERSION;
 use crate::error::{Error, ErrorKind};
 
-/// What can be wrong with the file.
+/// A failure of the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum StoreError {
     Damaged(String),
@@ -43,7 +43,7 @@ impl From<std::io::Error> for StoreError {
 }
 
 impl StoreError {
-    /// The error that says it about the file at `path`.
+    /// Returns the error about the file at `path`.
     pub(super) fn about(&self, path: &Path) -> Error {
         let why = match self {
             Self::Damaged(why) => {

@@ -1,5 +1,5 @@
-//! The thread that keeps what is events: gathers events for half a second and stores them in one step, with the lines that
-//! changed by them. What cannot be stored waits in memory and is tried again.
+//! The thread that stores sessions: it gathers events for half a second and stores them in one transaction, with the lines that
+//! they changed. Events that cannot be stored wait in memory and are tried again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,29 +24,29 @@ use crate::protocol::{Command, Event};
 use crate::supervise::{Restart, RestartPolicy};
 use crate::transcript::{Panel, Transcript};
 
-/// How long an event waits for others before they are stored: a crash costs no more.
+/// The longest time that an event waits for others before it is stored; a crash costs no more.
 const BATCH_DELAY: Duration = Duration::from_millis(500);
-/// First and longest time until storing is tried again.
+/// First and longest wait before storing is tried again.
 const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
-/// Events that wait while they cannot be stored: some hours of talk, ten megabytes. Beyond that the oldest are lost, and said.
+/// Most events that wait while storing fails: some hours of talk, ten megabytes. Beyond that the oldest are dropped and counted.
 const MAX_WAITING: usize = 20_000;
-/// How often what is too old is looked for.
+/// Time between two deletions of expired sessions.
 const EXPIRY: Duration = Duration::from_secs(3_600);
-/// How long the thread sleeps when nothing is due.
+/// The longest sleep when nothing is due.
 const IDLE: Duration = Duration::from_secs(600);
-/// How long the engine takes to complete a recording: it does so between two passes.
+/// Time for the engine to complete a recording, between two passes.
 const RECORDING_COMPLETION: Duration = Duration::from_secs(1);
-/// How long another program may hold up the end of this one.
+/// The longest wait for a lock when the program ends.
 const CLOSE_BUSY_TIMEOUT: Duration = Duration::from_secs(1);
-/// Milliseconds of a day.
+/// Milliseconds in a day.
 const DAY_MS: i64 = 86_400_000;
 
-/// What the thread is asked to do.
+/// A command to the writer.
 #[derive(Debug)]
 pub(super) enum WriterCommand {
     SetPrefs(HistoryPrefs),
     SetPanels(BTreeMap<String, Panel>),
-    /// Everything since then, in milliseconds since 1970.
+    /// Delete everything since this time, in milliseconds since 1970.
     ForgetSince(i64),
     DeleteAll,
     Close,
@@ -71,17 +71,17 @@ pub(super) struct HistoryWriter {
     shared: Arc<WriterShared>,
     log: ActivityLog,
     store: Option<Store>,
-    /// What a session that begins now begins with.
+    /// The first event of a session that would begin now.
     header: Option<Event>,
     current: Option<CurrentSession>,
-    /// The running session, what is waiting included.
+    /// The transcript of the current session, waiting events included.
     transcript: Transcript,
     waiting: Vec<(i64, Event)>,
     recording: Option<PathBuf>,
     recorded: u64,
-    /// A deletion that could not be done yet: everything since then.
+    /// A deletion that failed and is tried again: everything since this time, in milliseconds since 1970.
     pending_delete: Option<i64>,
-    /// What hinders at this moment: it was said.
+    /// The failure that was reported last and persists.
     reported: Option<Error>,
     store_at: Option<Instant>,
     retry: Duration,
@@ -136,19 +136,19 @@ impl HistoryWriter {
             }
         }
         if let Some(store) = &self.store {
-            // Nobody wants to wait for a window that closes.
+            // A window that closes should not wait long.
             let _ = store.db.busy_timeout(CLOSE_BUSY_TIMEOUT);
         }
         self.flush();
         self.log.write("ended");
     }
 
-    /// After a panic: goes on in a session of its own; false when there is no use in that.
+    /// Restarts after a panic, in a new session; returns false when the thread must end.
     fn restart(&mut self, fall: Restart) -> bool {
         self.log.write("the history's thread failed");
         self.store = None;
         if fall == Restart::Quietly {
-            // It may be what it fell over.
+            // A waiting event may have caused the panic.
             self.shared.dropped.fetch_add(self.waiting.len() as u64, Ordering::Relaxed);
             self.waiting.clear();
         }
@@ -168,7 +168,7 @@ impl HistoryWriter {
                 Err(_) => return LoopStep::Exit,
             },
             recv(commands) -> command => {
-                // What was events before the command was given is meant by it.
+                // The command applies to all events sent before.
                 events.try_iter().for_each(|(wall, event)| self.receive(wall, event));
                 match command {
                     Ok(WriterCommand::Close) | Err(_) => return LoopStep::Exit,
@@ -212,14 +212,14 @@ impl HistoryWriter {
         self.store_at.get_or_insert_with(|| Instant::now() + BATCH_DELAY);
     }
 
-    /// Stores what waits of the session before; the next event begins another.
+    /// Stores the waiting events of the previous session; the next event begins a new one.
     fn end_session(&mut self) {
         self.flush();
         self.waiting.clear();
         self.start_new_session();
     }
 
-    /// Goes on in another session, which begins with what waits.
+    /// Continues in a new session, which begins with the waiting events.
     fn start_new_session(&mut self) {
         self.current = None;
         self.stop_recording();
@@ -266,7 +266,7 @@ impl HistoryWriter {
         self.publish_status();
     }
 
-    /// The database; None where there is none yet.
+    /// Returns the database; None if there is none yet.
     fn opened(&mut self) -> Result<Option<&mut Store>, StoreError> {
         if self.store.is_none() && self.path.exists() {
             self.open()?;
@@ -274,7 +274,7 @@ impl HistoryWriter {
         Ok(self.store.as_mut())
     }
 
-    /// Opens the database, and makes it where there is none.
+    /// Opens the database, creating it if needed.
     fn open(&mut self) -> Result<(), StoreError> {
         let (store, note) = Store::open_or_set_aside(&self.path)?;
         self.store = Some(store);
@@ -327,7 +327,7 @@ impl HistoryWriter {
                 self.current = Some(CurrentSession { id, next: first + self.waiting.len(), stable: StableCounts::of(&self.transcript) });
                 self.waiting.clear();
             }
-            // It was deleted, by this window or by another program.
+            // The session was deleted, by this window or another program.
             None => {
                 self.start_new_session();
                 if has_words(&self.transcript) {
@@ -338,7 +338,7 @@ impl HistoryWriter {
         Ok(())
     }
 
-    /// A session that begins in the middle of listening says what listens, too.
+    /// Inserts the `session_started` event of a session that begins while listening.
     fn insert_header(&mut self) {
         if matches!(self.waiting.first(), Some((_, Event::SessionStarted { .. }))) {
             return;
@@ -349,7 +349,7 @@ impl HistoryWriter {
         }
     }
 
-    /// Begins to record, where that is wanted and not yet done.
+    /// Starts a recording, if one is wanted and none is in progress.
     fn start_recording(&mut self) -> Result<(), StoreError> {
         let (Some(store), Some(current), None, true) = (&self.store, self.current, &self.recording, self.prefs.audio) else {
             return Ok(());
@@ -370,7 +370,7 @@ impl HistoryWriter {
 
     fn stop_recording(&mut self) {
         if self.recording.take().is_some() {
-            // An engine that takes no more commands has ended, and has completed the file.
+            // An engine that accepts no commands has ended, and has completed the file.
             (self.callbacks.send_command)(Command::StopRecording);
             self.log.write("recording ends");
         }
@@ -380,7 +380,7 @@ impl HistoryWriter {
         self.waiting.retain(|(wall, _)| *wall < since);
         self.pending_delete = Some(self.pending_delete.map_or(since, |pending_delete| pending_delete.min(since)));
         if self.recording.is_some() {
-            // The engine completes the file first; another begins afterwards.
+            // The engine completes the file first; a new recording starts afterwards.
             self.stop_recording();
             self.store_at = Some(Instant::now() + RECORDING_COMPLETION);
         } else {
@@ -388,7 +388,7 @@ impl HistoryWriter {
         }
     }
 
-    /// Does the deletion that is pending_delete; what hinders it is said, and it is tried again.
+    /// Applies the pending deletion; a failure is reported and tried again.
     fn apply_pending_delete(&mut self) {
         let Some(since) = self.pending_delete else { return };
         let path = self.path.clone();
@@ -431,7 +431,7 @@ impl HistoryWriter {
         }
     }
 
-    /// Takes the running session as it is stored now.
+    /// Reads the current session from the database again.
     fn reload_session(&mut self) {
         let (Some(store), Some(current)) = (&self.store, self.current) else {
             return self.start_new_session();
@@ -464,14 +464,14 @@ impl HistoryWriter {
         if !matches!(error, StoreError::Locked | StoreError::Full) {
             self.store = None;
         }
-        // What is stored already lies in the file that is put aside next.
+        // The stored part is in the damaged file, which is renamed next.
         if matches!(error, StoreError::Damaged(_)) {
             self.start_new_session();
         }
         self.report_failure(&error.about(&self.path));
     }
 
-    /// Says once what hinders, and plans the next attempt.
+    /// Reports a failure once, and schedules the next attempt.
     fn report_failure(&mut self, error: &Error) {
         self.store_at = Some(Instant::now() + self.retry);
         self.retry = (self.retry * 2).min(RETRY[1]);
@@ -488,7 +488,7 @@ impl HistoryWriter {
         (self.callbacks.on_change)();
     }
 
-    /// Shows how keeping stands.
+    /// Publishes the status.
     fn publish_status(&self) {
         let mut status = self.shared.status();
         let before = status.clone();
@@ -513,7 +513,7 @@ enum LoopStep {
     Exit,
 }
 
-/// Takes out the pieces of replies whose whole text is there.
+/// Removes the pieces of replies whose whole text follows.
 fn drop_finished_pieces(events: &mut Vec<(i64, Event)>) {
     let whole = |event: &Event| if let Event::ReplyFinished { reply, .. } = event { Some(*reply) } else { None };
     let whole: BTreeSet<_> = events.iter().filter_map(|(_, event)| whole(event)).collect();
