@@ -17,12 +17,12 @@ use super::recordings;
 use super::store::{EventBatch, Store};
 use super::store_error::StoreError;
 use crate::clock::now_ms;
-use crate::config::paths::make_private_folder;
 use crate::config::{HistoryPrefs, Paths};
 use crate::error::Error;
-use crate::protocol::{Command, Event};
+use crate::files::make_private_folder;
+use crate::protocol::{Command, Event, Panel};
 use crate::supervise::{Restart, RestartPolicy};
-use crate::transcript::{Panel, Transcript};
+use crate::transcript::Transcript;
 
 /// The longest time that an event waits for others before it is stored; a crash costs no more.
 const BATCH_DELAY: Duration = Duration::from_millis(500);

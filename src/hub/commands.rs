@@ -19,7 +19,8 @@ use super::manager::{card, remove};
 use super::model_dir::ModelDir;
 use super::settings::HubSettings;
 use crate::config::{Consent, DownloadOptions, ModelRequest, Paths, QuantiseOptions, ReportFormat};
-use crate::error::{Error, ErrorKind, Result};
+use crate::console::{Completion, print};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::model::{self, checkpoint::Checkpoint};
 use crate::protocol::ModelChoice;
 use crate::protocol::models::{InstallStatus, InstallStep, ModelCard, ModelState, size};
@@ -28,31 +29,11 @@ use crate::protocol::models::{InstallStatus, InstallStep, ModelCard, ModelState,
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The result of a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Everything is in order.
-    Fine,
-    /// A model is damaged.
-    Damaged,
-}
-
-impl Outcome {
-    /// Returns the exit code.
-    #[must_use]
-    pub const fn exit_code(self) -> u8 {
-        match self {
-            Self::Fine => 0,
-            Self::Damaged => 1,
-        }
-    }
-}
-
 /// Runs `hearken model`.
 ///
 /// # Errors
 /// When the command fails.
-pub fn run(request: &ModelRequest, paths: &Paths) -> Result<Outcome> {
+pub fn run(request: &ModelRequest, paths: &Paths) -> Result<Completion> {
     let settings = HubSettings::from_environment();
     match request {
         ModelRequest::List(format) => list(*format, paths, &settings)?,
@@ -62,13 +43,13 @@ pub fn run(request: &ModelRequest, paths: &Paths) -> Result<Outcome> {
         ModelRequest::Path(choice) => {
             let folder = find_with(choice, paths, &settings)?.folder;
             if !folder.is_dir() {
-                return Err(Error::at(ErrorKind::Model, &folder, "there is no such folder"));
+                return Err(Error::at(ErrorKind::Model, &folder, "there is no such folder").with_remedy(Remedy::CheckPath));
             }
             print_line(folder.display())?;
         }
         ModelRequest::Remove(choice, consent) => remove_model(choice, *consent, paths, &settings)?,
     }
-    Ok(Outcome::Fine)
+    Ok(Completion::Clean)
 }
 
 fn list(format: ReportFormat, paths: &Paths, settings: &HubSettings) -> Result<()> {
@@ -195,7 +176,7 @@ fn run_with_progress<T: Send>(
             thread::sleep(POLL_INTERVAL);
         }
         shown.finish(&progress.status(control));
-        working.join().unwrap_or_else(|_| Err(InstallError::Failed(Error::new(ErrorKind::Internal, "the work came to an unexpected end"))))
+        working.join().unwrap_or_else(|_| Err(InstallError::Failed(Error::internal("the work came to an unexpected end"))))
     })
 }
 
@@ -243,14 +224,16 @@ impl ProgressPrinter {
     }
 }
 
-fn verify(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) -> Result<Outcome> {
+fn verify(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) -> Result<Completion> {
     let entry = catalog::resolve(choice, paths)?;
     let Some(entry) = entry.filter(|entry| entry.hub.is_some()) else {
         let found = find_with(choice, paths, settings)?;
         return verify_folder(&found.folder);
     };
     let model_dir = ModelDir::of(&entry, paths);
-    let mut manifest = model_dir.manifest().ok_or_else(|| Error::new(ErrorKind::Model, format!("the model {} is not here", entry.name)))?;
+    let mut manifest = model_dir
+        .manifest()
+        .ok_or_else(|| Error::new(ErrorKind::Model, format!("the model {} is not here", entry.name)).with_remedy(Remedy::DownloadModel))?;
     let repository = manifest.repository(&settings.cache);
     let prepared = model_dir.ready();
     let mut damaged = prepared.as_deref().map_or(Ok(false), verify_prepared)?;
@@ -274,9 +257,9 @@ fn verify(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) -> Result
     let _ = manifest.write(&model_dir.manifest_file());
     if damaged {
         print_note(format_args!("`hearken model download {}` mends it, and fetches nothing that is whole", entry.name));
-        return Ok(Outcome::Damaged);
+        return Ok(Completion::Problems);
     }
-    Ok(Outcome::Fine)
+    Ok(Completion::Clean)
 }
 
 /// Verifies the prepared weights and removes damaged ones; returns whether any were damaged.
@@ -287,17 +270,17 @@ fn verify_prepared(folder: &Path) -> Result<bool> {
         print_line(format_args!("{:9} {}", if whole { "whole" } else { "damaged" }, file.display()))?;
         if !whole {
             damaged = true;
-            std::fs::remove_file(&file).map_err(|e| Error::at(ErrorKind::Output, &file, e))?;
+            std::fs::remove_file(&file).map_err(|e| Error::cannot_write(&file, &e))?;
         }
     }
     Ok(damaged)
 }
 
 /// Checks a folder without checksums: every tensor that its configuration implies must be there in full.
-fn verify_folder(folder: &Path) -> Result<Outcome> {
+fn verify_folder(folder: &Path) -> Result<Completion> {
     let shapes = Checkpoint::open(folder)?.shapes()?;
     print_line(format_args!("{:9} {} ({} tensors)", "whole", folder.display(), shapes.len()))?;
-    Ok(Outcome::Fine)
+    Ok(Completion::Clean)
 }
 
 fn quantise(options: &QuantiseOptions, paths: &Paths, settings: &HubSettings) -> Result<()> {
@@ -312,8 +295,8 @@ fn quantise(options: &QuantiseOptions, paths: &Paths, settings: &HubSettings) ->
             let model_dir = ModelDir::of(&entry, paths);
             let complete = model_dir.manifest().filter(|manifest| manifest.is_complete(&manifest.repository(&settings.cache)));
             let Some(manifest) = complete else {
-                let why = format!("the files of {0} are not here in full: `hearken model download {0}` gets them", entry.name);
-                return Err(Error::new(ErrorKind::Model, why));
+                let why = format!("the files of {} are not here in full", entry.name);
+                return Err(Error::new(ErrorKind::Model, why).with_remedy(Remedy::DownloadModel));
             };
             let snapshot = manifest.repository(&settings.cache).snapshot(&manifest.commit);
             run_with_progress(&control, &progress, || {
@@ -360,8 +343,5 @@ fn print_note(what: impl std::fmt::Display) {
 
 /// Prints a line of the result on stdout.
 fn print_line(what: impl std::fmt::Display) -> Result<()> {
-    writeln!(io::stdout(), "{what}").map_err(|e| {
-        let kind = if e.kind() == io::ErrorKind::BrokenPipe { ErrorKind::BrokenPipe } else { ErrorKind::Output };
-        Error::new(kind, format!("stdout cannot be written: {e}"))
-    })
+    print(&mut io::stdout(), what)
 }

@@ -16,7 +16,7 @@ use super::control::{InstallControl, InstallProgress, UserStopped};
 use super::manifest::{Manifest, ManifestFile};
 use super::remote::{FileStream, HubClient, RemoteError};
 use super::settings::RetryLimits;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// Bytes that a resumed download repeats.
 pub const OVERLAP: u64 = 64;
@@ -97,7 +97,7 @@ impl Fetcher<'_> {
             fs::remove_file(&partial).map_err(|e| unwritable(self.cache, &partial, &e))?;
         }
         let why = format!("{}: what the hub sends is not what it lists (its checksum is wrong, twice); nothing of it was kept", file.path);
-        Err(Error::new(ErrorKind::Network, why).into())
+        Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into())
     }
 
     /// Returns whether the blob has the right checksum; a wrong blob is removed.
@@ -148,7 +148,7 @@ impl Fetcher<'_> {
             self.control.wait_while_paused()?;
             let Some(remote) = self.remote else {
                 let why = format!("{} is not here in full, and HF_HUB_OFFLINE is set", file.path);
-                return Err(Error::new(ErrorKind::Network, why).into());
+                return Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::GoOnline).into());
             };
             // Too few bytes for an overlap.
             if partial.len <= OVERLAP && partial.len > 0 {
@@ -188,14 +188,14 @@ impl Fetcher<'_> {
                     beyond += 1;
                     if beyond >= 2 {
                         let why = format!("{}: the hub lists {} bytes and says that it has none of them (416)", file.path, file.size);
-                        return Err(Error::new(ErrorKind::Network, why).into());
+                        return Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into());
                     }
                 }
                 RemoteError::Transient { why, retry_after } => {
                     failures += 1;
                     if failures >= self.retry_limits.attempts {
                         let why = format!("{}: {why}, {failures} times in a row; what was fetched is kept", file.path);
-                        return Err(Error::new(ErrorKind::Network, why).into());
+                        return Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into());
                     }
                     let wait = pause_before(failures, retry_after, self.retry_limits);
                     self.progress.set_note(Some(format!("{why}; trying again in {:.0} s", wait.as_secs_f64().ceil())));
@@ -283,7 +283,7 @@ impl<'a> PartialFile<'a> {
             // A longer file is another file; a shorter one ends too early and is noticed then.
             if stream.length.is_some_and(|length| length > self.expected.size) {
                 let why = format!("{}: the hub sends more bytes than the {} that it lists", self.expected.path, self.expected.size);
-                return Err(TransferError::Local(Error::new(ErrorKind::Network, why).into()));
+                return Err(TransferError::Local(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into()));
             }
             return self.append(&mut stream, &[]);
         }

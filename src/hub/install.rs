@@ -20,7 +20,7 @@ use super::model_dir::{ModelDir, remove_originals};
 use super::remote::{HubClient, RemoteError};
 use super::settings::{HubSettings, NetworkAccess};
 use crate::config::{Originals, Paths, Precision};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::model::{self, checkpoint::Checkpoint, precision_choice, precision_choice::MachineResources};
 use crate::protocol::models::{InstallStep, size};
 
@@ -124,7 +124,7 @@ fn manifest(
     let before = model_dir.manifest().filter(|before| before.hub == request.entry.hub.clone().unwrap_or_default());
     let Some(remote) = remote else {
         let why = format!("HF_HUB_OFFLINE is set, and what {} consists of was never asked", request.entry.name);
-        return before.ok_or_else(|| Error::new(ErrorKind::Network, why).into());
+        return before.ok_or_else(|| Error::new(ErrorKind::Network, why).with_remedy(Remedy::GoOnline).into());
     };
     let mut failures = 0;
     loop {
@@ -152,7 +152,7 @@ fn manifest(
         }
         if failures >= request.settings.retry_limits.attempts {
             let why = format!("the hub {} cannot be asked: {why}, {failures} times in a row", request.settings.address());
-            return Err(Error::new(ErrorKind::Network, why).into());
+            return Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into());
         }
         let wait = super::fetch::pause_before(failures, retry_after, request.settings.retry_limits);
         progress.set_note(Some(format!("{why}; trying again in {:.0} s", wait.as_secs_f64().ceil())));
@@ -170,7 +170,7 @@ fn check_disk_space(request: &InstallRequest, model_dir: &ModelDir, manifest: &M
         let Some(free) = disk::free_bytes(folder).filter(|_| bytes > 0) else { continue };
         if free < bytes.saturating_add(SPARE_BYTES) {
             let why = format!("the disk has {} free, and {} are {what}", size(free), size(bytes));
-            return Err(Error::at(ErrorKind::Output, folder, why));
+            return Err(Error::at(ErrorKind::Output, folder, why).with_remedy(Remedy::FreeDisk));
         }
     }
     Ok(())
@@ -309,7 +309,7 @@ fn clear(folder: &Path, precision: Precision) -> Result<()> {
             continue;
         }
         let removed = if path.is_dir() && !path.is_symlink() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
-        removed.map_err(|e| Error::at(ErrorKind::Output, &path, e))?;
+        removed.map_err(|e| Error::cannot_write(&path, &e))?;
     }
     Ok(())
 }

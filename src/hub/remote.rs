@@ -16,7 +16,7 @@ use super::manifest::{Manifest, ManifestFile};
 use super::runtime::{WaitResult, poll_until, run_in_runtime};
 use super::settings::{HubSettings, NetworkAccess};
 use super::{CatalogEntry, catalog};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// Most files that a repository may list for a model.
 const MOST_FILES: usize = 1_000;
@@ -62,7 +62,7 @@ impl HubClient {
     /// When the network may not be used, or the address is invalid.
     pub fn new(settings: &HubSettings) -> Result<Self> {
         if settings.network == NetworkAccess::Offline {
-            return Err(Error::new(ErrorKind::Network, "HF_HUB_OFFLINE is set, so nothing can be downloaded"));
+            return Err(Error::new(ErrorKind::Network, "HF_HUB_OFFLINE is set, so nothing can be downloaded").with_remedy(Remedy::GoOnline));
         }
         let unusable =
             |e: HFError| Error::new(ErrorKind::Network, format!("the hub {} cannot be used: {}", settings.address(), reason(&e)));
@@ -106,7 +106,8 @@ impl HubClient {
         files.extend(self.small_files(entry, &commit, &small, control)?);
         if files.is_empty() {
             return Err(RemoteError::Permanent(
-                self.error(ErrorKind::Model, format!("{owner}/{name} holds no file of a model that Hearken knows")),
+                self.error(ErrorKind::Model, format!("{owner}/{name} holds no file of a model that Hearken knows"))
+                    .with_remedy(Remedy::ChooseOtherModel),
             ));
         }
         files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -190,12 +191,15 @@ impl HubClient {
             Some(WaitResult::Ready(Err(e))) => Err(self.fault(&e)),
             Some(WaitResult::TimedOut) => Err(RemoteError::Transient { why: format!("{late} ({})", self.address), retry_after: None }),
             Some(WaitResult::Stopped) => Err(RemoteError::Interrupted),
-            None => Err(RemoteError::Permanent(self.error(ErrorKind::Internal, "its client does not run".into()))),
+            None => Err(RemoteError::Permanent(Error::internal("the client of the hub does not run"))),
         }
     }
 
     fn fault(&self, error: &HFError) -> RemoteError {
-        let last = |kind, why: String| RemoteError::Permanent(self.error(kind, why));
+        let last = |kind, why: String| {
+            let remedy = Some(Remedy::SetToken).filter(|_| kind == ErrorKind::Access);
+            RemoteError::Permanent(self.error(kind, why).with_remedy(remedy))
+        };
         match error {
             HFError::RateLimited { retry_after, .. } => {
                 RemoteError::Transient { why: "the hub is asked too often".into(), retry_after: *retry_after }
@@ -225,7 +229,10 @@ impl HubClient {
 
     /// Returns the error for an answer that may come from no hub at all, such as a sign-in page.
     fn unexpected(&self, what: &str) -> RemoteError {
-        RemoteError::Permanent(self.error(ErrorKind::Network, format!("it {what}; does a network here want you to sign in first?")))
+        RemoteError::Permanent(
+            self.error(ErrorKind::Network, format!("it {what}; does a network here want you to sign in first?"))
+                .with_remedy(Remedy::CheckConnection),
+        )
     }
 
     /// Returns an error that names the hub.
