@@ -278,7 +278,7 @@ mod tests {
             note: None,
             end: None,
         };
-        assert_eq!(status_line(work), "downloading  33 %  5.00 GB of 15 GB  50.0 MB/s  3 min 20 s left");
+        assert_eq!(status_line(&work), "downloading  33 %  5.00 GB of 15 GB  50.0 MB/s  3 min 20 s left");
         assert_eq!(duration(7_265.0), "2 h 01 min");
     }
 
