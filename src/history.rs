@@ -25,7 +25,6 @@ mod writer;
 pub use commands::run;
 pub use documents::{document_of, session_title};
 pub use handle::{EventSink, HistoryCallbacks, HistoryHandle, HistoryNotice, HistoryState, HistoryStatus, is_stored};
-pub use lines::LineKind;
 pub use queries::{MAX_HITS, SearchHit, SessionSummary, StoredSession};
 pub use reader::{HistoryQuery, HistoryReader, QueryResult};
 pub use store::Store;

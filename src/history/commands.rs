@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::documents::{document_of, unknown};
-use super::lines::lines_of;
+use super::lines::{lines_of, report_name};
 use super::queries::{MAX_HITS, SearchHit, SessionSummary, StoredSession};
 use super::store::Store;
 use crate::clock::{local_offset_secs, now_ms};
@@ -91,7 +91,7 @@ fn whole(opened: &StoredSession) -> serde_json::Value {
     rows.sort_by_key(|row| row.at);
     let line = |row: &super::lines::HistoryLine| {
         let wall = opened.clock.ms(row.at).map(utc);
-        json!({"kind": row.kind.name(), "at": row.at, "utc": wall, "text": row.text})
+        json!({"kind": report_name(row.panel), "at": row.at, "utc": wall, "text": row.text})
     };
     let mut whole = about(&opened.session);
     whole["lines"] = rows.iter().map(line).collect();
@@ -134,12 +134,13 @@ fn search(path: &Path, text: &str, format: ReportFormat, notes: &mut impl Write)
             opened = store.open_session(line.session)?;
         }
         let Some(opened) = &opened else { continue };
-        let SearchHit { session, kind, at, text, .. } = line;
+        let SearchHit { session, panel, at, text, .. } = line;
+        let kind = report_name(panel);
         if format == ReportFormat::Json {
-            all.push(json!({"session": session, "kind": kind.name(), "at": at, "utc": opened.clock.ms(at).map(utc), "text": text}));
+            all.push(json!({"session": session, "kind": kind, "at": at, "utc": opened.clock.ms(at).map(utc), "text": text}));
         } else {
             let day = opened.clock.ms(at).map_or_else(|| at.to_string(), |ms| date_and_time(ms, offset));
-            lines += &format!("{session:>5}  {day}  {:<10}  {}\n", kind.name(), plain(&text));
+            lines += &format!("{session:>5}  {day}  {kind:<10}  {}\n", plain(&text));
         }
     }
     Ok(if format == ReportFormat::Json { format!("{:#}\n", json!(all)) } else { lines })

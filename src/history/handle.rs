@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,9 @@ use crossbeam_channel::{Sender, TrySendError, bounded};
 use super::writer::{HistoryWriter, WriterCommand};
 use crate::clock::now_ms;
 use crate::config::{HistoryPrefs, Paths};
+use crate::error::{Error, ErrorKind, Remedy};
 use crate::protocol::{Command, Event, Panel};
+use crate::supervise;
 
 /// Events that may wait for the thread: minutes of all modes, for the time when the file is being rebuilt.
 const EVENTS: usize = 4_096;
@@ -21,10 +23,6 @@ const COMMANDS: usize = 32;
 
 /// The longest wait for the last events to be stored.
 const CLOSING: Duration = Duration::from_secs(3);
-
-/// The message when the thread has been given up.
-const GONE: &str =
-    "Keeping the history failed again and again: nothing more is kept until Hearken is started again; what was stored is kept.";
 
 /// The state of the history.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,7 +33,7 @@ pub enum HistoryState {
     /// Sessions are being stored.
     On,
     /// Sessions cannot be stored at the moment. Storing is tried again; events wait in memory.
-    Failing(String),
+    Failing(Error),
 }
 
 /// The status of the history's writer.
@@ -61,7 +59,7 @@ pub enum HistoryNotice {
     /// The history is stored again, and nothing is missing.
     Recovered,
     /// Something went wrong.
-    Problem(String),
+    Problem(Error),
 }
 
 /// The functions that the writer calls.
@@ -89,18 +87,28 @@ pub(super) struct WriterShared {
 
 impl WriterShared {
     pub(super) fn status(&self) -> MutexGuard<'_, HistoryStatus> {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+        supervise::lock(&self.status)
     }
 
     pub(super) fn notices(&self) -> MutexGuard<'_, Vec<HistoryNotice>> {
-        self.notices.lock().unwrap_or_else(PoisonError::into_inner)
+        supervise::lock(&self.notices)
     }
 
     /// Reports that the thread has been given up.
     pub(super) fn mark_failed(&self) {
-        self.status().state = HistoryState::Failing(GONE.into());
-        self.notices().push(HistoryNotice::Problem(GONE.into()));
+        self.report_failure(&given_up());
     }
+
+    fn report_failure(&self, error: &Error) {
+        self.status().state = HistoryState::Failing(error.clone());
+        self.notices().push(HistoryNotice::Problem(error.clone()));
+    }
+}
+
+/// Returns the error of a writer that has been given up.
+fn given_up() -> Error {
+    let why = "storing the history failed again and again, so nothing more is stored; stored sessions are safe";
+    Error::new(ErrorKind::History, why).with_remedy(Remedy::RestartHearken)
 }
 
 /// Stores sessions on a thread of its own. Dropping the handle stores the events that still wait.
@@ -148,12 +156,8 @@ impl HistoryHandle {
         *shared.status() =
             HistoryStatus { prefs, state: if prefs.keep { HistoryState::On } else { HistoryState::Off }, ..HistoryStatus::default() };
         let writer = HistoryWriter::new(paths, prefs, shown, callbacks, Arc::clone(&shared));
-        let thread = std::thread::Builder::new().name("hearken-history".into()).spawn(move || writer.run(&events_rx, &commands_rx));
-        let thread = thread.map_err(|e| {
-            let why = format!("Nothing is kept: a thread cannot be started ({e}). Close other programs and start Hearken again.");
-            shared.status().state = HistoryState::Failing(why.clone());
-            shared.notices().push(HistoryNotice::Problem(why));
-        });
+        let thread = supervise::spawn("hearken-history", move || writer.run(&events_rx, &commands_rx));
+        let thread = thread.map_err(|error| shared.report_failure(&error.while_doing("the history is not stored")));
         Self { events, commands, shared, thread: thread.ok() }
     }
 
@@ -207,12 +211,12 @@ impl HistoryHandle {
     }
 
     fn command(&self, command: WriterCommand) {
-        let why = match self.commands.try_send(command) {
+        let error = match self.commands.try_send(command) {
             Ok(()) => return,
-            Err(TrySendError::Full(_)) => "The history is busy; try again in a moment.",
-            Err(TrySendError::Disconnected(_)) => GONE,
+            Err(TrySendError::Full(_)) => Error::new(ErrorKind::Busy, "the history is busy; try again in a moment"),
+            Err(TrySendError::Disconnected(_)) => given_up(),
         };
-        self.shared.notices().push(HistoryNotice::Problem(why.into()));
+        self.shared.notices().push(HistoryNotice::Problem(error));
     }
 }
 

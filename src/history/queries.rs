@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{OptionalExtension, Row as DbRow};
 
-use super::lines::LineKind;
+use super::lines::PANELS;
 use super::store::Store;
 use crate::error::Result;
 use crate::protocol::{Event, Panel};
@@ -48,8 +48,8 @@ pub struct SearchHit {
     pub session: i64,
     /// Start of the session, in milliseconds since 1970, UTC.
     pub started_ms: i64,
-    /// The kind of the line.
-    pub kind: LineKind,
+    /// The panel that shows the line.
+    pub panel: Panel,
     /// Audio time of its start.
     pub at: StreamTime,
     /// Its words.
@@ -118,11 +118,11 @@ impl Store {
         self.query(|db| {
             let mut found = db.prepare_cached(&query)?;
             let rows = found.query_map([&wanted], |row| {
-                let kind: usize = row.get::<_, i64>(2)?.try_into().unwrap_or(0);
+                let code: usize = row.get::<_, i64>(2)?.try_into().unwrap_or(0);
                 Ok(SearchHit {
                     session: row.get(0)?,
                     started_ms: row.get(1)?,
-                    kind: LineKind::ALL[kind.min(LineKind::ALL.len() - 1)],
+                    panel: PANELS[code.min(PANELS.len() - 1)],
                     at: time_of(row.get(3)?),
                     text: row.get(4)?,
                 })

@@ -1,6 +1,5 @@
 //! The thread that answers a window's queries of the history, so that painting never waits for the disk.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -10,8 +9,9 @@ use super::queries::{SearchHit, SessionSummary, StoredSession};
 use super::store::Store;
 use crate::clock::local_offset_secs;
 use crate::config::{ExportForm, Paths};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::files::{Existing, write_document};
+use crate::supervise;
 
 /// Queries and results that may wait: more than a person types in a second.
 const QUEUE_CAPACITY: usize = 64;
@@ -63,7 +63,7 @@ pub enum QueryResult {
     /// This file exists and was not to be replaced.
     Exists(PathBuf),
     /// The query failed.
-    Failed(String),
+    Failed(Error),
 }
 
 /// The handle of the reader thread. Dropping the handle ends the thread after its current query.
@@ -82,20 +82,15 @@ impl HistoryReader {
         let (path, failed) = (paths.history_file(), result_tx.clone());
         let work = move || {
             for query in query_rx {
-                let answered_or_fell = catch_unwind(AssertUnwindSafe(|| run_query(&path, query)));
-                let fell = |_| Err(Error::new(ErrorKind::Internal, "looking into the history failed; ask again"));
-                let result = answered_or_fell.unwrap_or_else(fell).unwrap_or_else(|e| QueryResult::Failed(e.to_string()));
-                if result_tx.send(result).is_err() {
+                if result_tx.send(supervise::catch(|| run_query(&path, query)).unwrap_or_else(QueryResult::Failed)).is_err() {
                     return;
                 }
                 on_result();
             }
         };
-        let thread = std::thread::Builder::new().name("hearken-history-reader".into()).spawn(work);
-        let queries = thread.map(|_| query_tx).map_err(|e| {
-            let why = format!("The history cannot be looked at: a thread cannot be started ({e}). Close other programs.");
+        let queries = supervise::spawn("hearken-history-reader", work).map(|_| query_tx).map_err(|error| {
             // The channel is new and empty, so there is room.
-            let _ = failed.try_send(QueryResult::Failed(why));
+            let _ = failed.try_send(QueryResult::Failed(error.while_doing("the history cannot be shown")));
         });
         Self { queries: queries.ok(), results }
     }

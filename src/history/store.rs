@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 
-use super::lines::{HistoryLine, lines_of};
+use super::lines::{HistoryLine, code_of, lines_of};
 use super::recordings;
 use super::store_error::StoreError;
 use crate::clock::now_ms;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::files::make_private_folder;
 use crate::protocol::{Event, Panel};
 use crate::time::StreamTime;
@@ -75,7 +75,7 @@ impl Store {
     ///
     /// # Errors
     /// When the file is locked, cannot be written, or comes from a newer Hearken; the file is left as it is.
-    pub fn open(path: &Path) -> Result<(Self, Option<String>)> {
+    pub fn open(path: &Path) -> Result<(Self, Option<Error>)> {
         Self::open_or_set_aside(path).map_err(|error| error.about(path))
     }
 
@@ -107,7 +107,7 @@ impl Store {
         open().map_err(|error| error.about(path))
     }
 
-    pub(super) fn open_or_set_aside(path: &Path) -> std::result::Result<(Self, Option<String>), StoreError> {
+    pub(super) fn open_or_set_aside(path: &Path) -> std::result::Result<(Self, Option<Error>), StoreError> {
         if let Some(folder) = path.parent() {
             make_private_folder(folder).map_err(|e| StoreError::CannotOpen(e.message().to_owned()))?;
         }
@@ -118,8 +118,8 @@ impl Store {
                 // The write-ahead log belongs to the damaged file and would damage the new one; there may be none.
                 let _ = fs::rename(with_suffix(path, "-wal"), with_suffix(&aside, "-wal"));
                 let _ = fs::remove_file(with_suffix(path, "-shm"));
-                let note = format!("The history was damaged ({why}). It lies in {} now, and a new one has begun.", aside.display());
-                Ok((Self::opened(path)?, Some(note)))
+                let why = format!("the history was damaged ({why}); it has been renamed to {}, and a new one has begun", aside.display());
+                Ok((Self::opened(path)?, Some(Error::new(ErrorKind::History, why))))
             }
             other => other.map(|store| (store, None)),
         }
@@ -356,7 +356,7 @@ fn write_lines(step: &Transaction<'_>, session: i64, lines: &[HistoryLine]) -> r
          ON CONFLICT(session, kind, number) DO UPDATE SET text = excluded.text WHERE text <> excluded.text",
     )?;
     for line in lines {
-        line_in.execute(params![session, line.kind as i64, line.number as i64, line.at.0.0 as i64, line.text])?;
+        line_in.execute(params![session, code_of(line.panel) as i64, line.number as i64, line.at.0.0 as i64, line.text])?;
     }
     Ok(())
 }

@@ -272,7 +272,7 @@ fn a_damaged_database_is_put_aside_and_nothing_of_it_is_lost() {
         assert!(Store::write(&home.path()).unwrap_err().to_string().contains("damaged"));
         let (mut store, note) = Store::open(&home.path()).unwrap();
         let note = note.unwrap();
-        assert!(note.contains("damaged") && note.contains("a new one has begun"), "{note}");
+        assert!(note.message().contains("damaged") && note.message().contains("a new one has begun"), "{note}");
         session(&mut store, 1_000, &["a new beginning"]);
         assert_eq!((store.sessions().unwrap().len(), found(&store, "beginning").len()), (1, 1));
         let aside = fs::read_dir(home.0.path()).unwrap().map(|entry| entry.unwrap().path());
@@ -313,7 +313,7 @@ fn a_newer_or_stripped_history_is_recognised() {
     other.pragma_update(None, "user_version", 1).unwrap();
     other.execute_batch("DROP TABLE recordings").unwrap();
     drop(other);
-    assert!(Store::open(&home.path()).unwrap().1.unwrap().contains("tables are missing"));
+    assert!(Store::open(&home.path()).unwrap().1.unwrap().message().contains("tables are missing"));
 }
 
 #[test]

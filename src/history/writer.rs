@@ -1,6 +1,8 @@
 //! The thread that stores sessions: it gathers events for half a second and stores them in one transaction, with the lines that
 //! they changed. Events that cannot be stored wait in memory and are tried again.
 
+mod deletion;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -18,7 +20,7 @@ use super::store::{EventBatch, Store};
 use super::store_error::StoreError;
 use crate::clock::now_ms;
 use crate::config::{HistoryPrefs, Paths};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::files::make_private_folder;
 use crate::protocol::{Command, Event, Panel};
 use crate::supervise::{Restart, RestartPolicy};
@@ -30,16 +32,10 @@ const BATCH_DELAY: Duration = Duration::from_millis(500);
 const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 /// Most events that wait while storing fails: some hours of talk, ten megabytes. Beyond that the oldest are dropped and counted.
 const MAX_WAITING: usize = 20_000;
-/// Time between two deletions of expired sessions.
-const EXPIRY: Duration = Duration::from_secs(3_600);
 /// The longest sleep when nothing is due.
 const IDLE: Duration = Duration::from_secs(600);
-/// Time for the engine to complete a recording, between two passes.
-const RECORDING_COMPLETION: Duration = Duration::from_secs(1);
 /// The longest wait for a lock when the program ends.
 const CLOSE_BUSY_TIMEOUT: Duration = Duration::from_secs(1);
-/// Milliseconds in a day.
-const DAY_MS: i64 = 86_400_000;
 
 /// A command to the writer.
 #[derive(Debug)]
@@ -61,6 +57,7 @@ struct CurrentSession {
     stable: StableCounts,
 }
 
+/// The state of the writer thread.
 #[derive(Debug)]
 pub(super) struct HistoryWriter {
     path: PathBuf,
@@ -78,12 +75,15 @@ pub(super) struct HistoryWriter {
     transcript: Transcript,
     waiting: Vec<(i64, Event)>,
     recording: Option<PathBuf>,
+    /// Number of recordings so far.
     recorded: u64,
     /// A deletion that failed and is tried again: everything since this time, in milliseconds since 1970.
     pending_delete: Option<i64>,
     /// The failure that was reported last and persists.
     reported: Option<Error>,
+    /// Time of the next attempt to store.
     store_at: Option<Instant>,
+    /// The wait before storing is tried again.
     retry: Duration,
     expire_at: Instant,
 }
@@ -119,17 +119,18 @@ impl HistoryWriter {
         }
     }
 
+    /// Runs the thread until the handle closes it.
     pub(super) fn run(mut self, events: &Receiver<(i64, Event)>, commands: &Receiver<WriterCommand>) {
         self.log.write(concat!("hearken ", env!("CARGO_PKG_VERSION"), " started"));
-        let mut falls = RestartPolicy::default();
+        let mut policy = RestartPolicy::default();
         loop {
             match catch_unwind(AssertUnwindSafe(|| self.step(events, commands))) {
                 Ok(LoopStep::Continue) => {}
                 Ok(LoopStep::Exit) => break,
                 Err(_) => {
-                    let fall = falls.after_panic(Instant::now());
-                    let up = catch_unwind(AssertUnwindSafe(|| self.restart(fall)));
-                    if !up.unwrap_or(false) {
+                    let action = policy.after_panic(Instant::now());
+                    let restarted = catch_unwind(AssertUnwindSafe(|| self.restart(action)));
+                    if !restarted.unwrap_or(false) {
                         return self.shared.mark_failed();
                     }
                 }
@@ -144,21 +145,25 @@ impl HistoryWriter {
     }
 
     /// Restarts after a panic, in a new session; returns false when the thread must end.
-    fn restart(&mut self, fall: Restart) -> bool {
-        self.log.write("the history's thread failed");
+    fn restart(&mut self, action: Restart) -> bool {
+        self.log.write("the thread of the history failed");
         self.store = None;
-        if fall == Restart::Quietly {
+        if action == Restart::Quietly {
             // A waiting event may have caused the panic.
             self.shared.dropped.fetch_add(self.waiting.len() as u64, Ordering::Relaxed);
             self.waiting.clear();
         }
         self.start_new_session();
-        if fall == Restart::AndReport {
-            self.notify(HistoryNotice::Problem("Keeping the history failed and begins again; what was stored is kept.".into()));
+        if action == Restart::AndReport {
+            self.notify(HistoryNotice::Problem(Error::new(
+                ErrorKind::History,
+                "storing the history failed and was restarted; stored sessions are safe",
+            )));
         }
-        fall != Restart::GiveUp
+        action != Restart::GiveUp
     }
 
+    /// Waits for one event, command or due time, and handles it.
     fn step(&mut self, events: &Receiver<(i64, Event)>, commands: &Receiver<WriterCommand>) -> LoopStep {
         let now = Instant::now();
         let due = self.store_at.map_or(self.expire_at, |at| at.min(self.expire_at)).saturating_duration_since(now).min(IDLE);
@@ -186,6 +191,7 @@ impl HistoryWriter {
         LoopStep::Continue
     }
 
+    /// Logs an event and queues it for the next transaction.
     fn receive(&mut self, wall: i64, event: Event) {
         self.log.event(&event);
         if let Event::SessionStarted { .. } = &event {
@@ -240,8 +246,8 @@ impl HistoryWriter {
                     self.store_failed(&error);
                 }
             }
-            WriterCommand::ForgetSince(since) => self.forget(since),
-            WriterCommand::DeleteAll => self.forget(i64::MIN),
+            WriterCommand::ForgetSince(since) => self.forget_since(since),
+            WriterCommand::DeleteAll => self.forget_since(deletion::EVERYTHING),
             WriterCommand::Close => {}
         }
     }
@@ -279,19 +285,20 @@ impl HistoryWriter {
         let (store, note) = Store::open_or_set_aside(&self.path)?;
         self.store = Some(store);
         if let Some(note) = note {
-            self.log.write("the history was damaged and put aside");
+            self.log.write("the history was damaged and has been renamed");
             self.notify(HistoryNotice::Problem(note));
         }
         Ok(())
     }
 
+    /// Stores the waiting events, if the user wants a history and there is anything to store.
     fn flush(&mut self) {
         self.store_at = None;
         if self.pending_delete.is_some() {
             self.apply_pending_delete();
         }
-        let worth = self.current.is_some() || has_words(&self.transcript) || self.prefs.audio && self.header.is_some();
-        if !self.prefs.keep || !worth || self.pending_delete.is_some() {
+        let has_content = self.current.is_some() || has_words(&self.transcript) || self.prefs.audio && self.header.is_some();
+        if !self.prefs.keep || !has_content || self.pending_delete.is_some() {
             return;
         }
         match self.store_now().and_then(|()| self.start_recording()) {
@@ -300,6 +307,7 @@ impl HistoryWriter {
         }
     }
 
+    /// Stores the waiting events in one transaction.
     fn store_now(&mut self) -> Result<(), StoreError> {
         if self.waiting.is_empty() && self.current.is_some() {
             return Ok(());
@@ -376,90 +384,22 @@ impl HistoryWriter {
         }
     }
 
-    fn forget(&mut self, since: i64) {
-        self.waiting.retain(|(wall, _)| *wall < since);
-        self.pending_delete = Some(self.pending_delete.map_or(since, |pending_delete| pending_delete.min(since)));
-        if self.recording.is_some() {
-            // The engine completes the file first; a new recording starts afterwards.
-            self.stop_recording();
-            self.store_at = Some(Instant::now() + RECORDING_COMPLETION);
-        } else {
-            self.apply_pending_delete();
-        }
-    }
-
-    /// Applies the pending deletion; a failure is reported and tried again.
-    fn apply_pending_delete(&mut self) {
-        let Some(since) = self.pending_delete else { return };
-        let path = self.path.clone();
-        let paid = match self.opened() {
-            Ok(None) => Ok(()),
-            Ok(Some(store)) if since == i64::MIN => store.delete_all().map(drop),
-            Ok(Some(store)) => store.forget_since(since).map(drop),
-            Err(error) => Err(error.about(&path)),
-        };
-        match paid {
-            Ok(()) => {
-                (self.pending_delete, self.reported) = (None, None);
-                self.reload_session();
-                self.log.write("forgotten as asked");
-                self.notify(if since == i64::MIN { HistoryNotice::DeletedAll } else { HistoryNotice::Forgotten });
-                self.store_at.get_or_insert_with(Instant::now);
-            }
-            Err(error) => self.report_failure(&error),
-        }
-    }
-
-    fn expire(&mut self) {
-        self.expire_at = Instant::now() + EXPIRY;
-        let (days, path) = (self.prefs.days, self.path.clone());
-        let done = match self.opened() {
-            Ok(None) => Ok(0),
-            Ok(Some(store)) => store.sweep_recordings().and_then(|()| match days {
-                0 => Ok(0),
-                days => store.expire(now_ms() - i64::from(days) * DAY_MS),
-            }),
-            Err(error) => Err(error.about(&path)),
-        };
-        match done {
-            Ok(0) => {}
-            Ok(_) => self.reload_session(),
-            Err(error) => {
-                self.expire_at = Instant::now() + RETRY[1];
-                self.report_failure(&error);
-            }
-        }
-    }
-
-    /// Reads the current session from the database again.
-    fn reload_session(&mut self) {
-        let (Some(store), Some(current)) = (&self.store, self.current) else {
-            return self.start_new_session();
-        };
-        match (store.next_number(current.id), store.transcript(current.id)) {
-            (Ok(Some(next)), Ok(Some(transcript))) => {
-                self.current = Some(CurrentSession { id: current.id, next, stable: StableCounts::of(&transcript) });
-                self.transcript = transcript;
-                self.waiting.iter().for_each(|(_, event)| self.transcript.apply(event));
-            }
-            _ => self.start_new_session(),
-        }
-    }
-
+    /// Resets the retry, and reports that the history is stored again and which events are missing.
     fn recovered(&mut self) {
         self.retry = RETRY[0];
         if self.reported.take().is_some() {
-            self.log.write("the history is kept again");
+            self.log.write("the history is stored again");
             self.notify(HistoryNotice::Recovered);
         }
-        let missed = self.shared.dropped.swap(0, Ordering::Relaxed);
-        if missed > 0 {
-            let why = format!("The history could not be written for so long that {missed} of what was reported were not kept.");
-            self.notify(HistoryNotice::Problem(why));
+        let dropped = self.shared.dropped.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            let why = format!("{dropped} events are missing in the history, because it could not be written for too long");
+            self.notify(HistoryNotice::Problem(Error::new(ErrorKind::History, why)));
         }
         self.publish_status();
     }
 
+    /// Closes the database unless the failure passes by itself, and reports it.
     fn store_failed(&mut self, error: &StoreError) {
         if !matches!(error, StoreError::Locked | StoreError::Full) {
             self.store = None;
@@ -478,11 +418,12 @@ impl HistoryWriter {
         if self.reported.as_ref() != Some(error) {
             self.reported = Some(error.clone());
             self.log.write("the history cannot be written");
-            self.notify(HistoryNotice::Problem(error.to_string()));
+            self.notify(HistoryNotice::Problem(error.clone()));
         }
         self.publish_status();
     }
 
+    /// Queues a notice for the user.
     fn notify(&self, notice: HistoryNotice) {
         self.shared.notices().push(notice);
         (self.callbacks.on_change)();
@@ -495,7 +436,7 @@ impl HistoryWriter {
         status.prefs = self.prefs;
         status.state = match &self.reported {
             _ if !self.prefs.keep => HistoryState::Off,
-            Some(error) => HistoryState::Failing(error.to_string()),
+            Some(error) => HistoryState::Failing(error.clone()),
             None => HistoryState::On,
         };
         status.session = self.current.map(|current| current.id);
@@ -508,6 +449,7 @@ impl HistoryWriter {
     }
 }
 
+/// The answer of [`HistoryWriter::step`].
 enum LoopStep {
     Continue,
     Exit,

@@ -25,7 +25,7 @@ pub struct Repository {
 impl Repository {
     /// Returns the part of `owner/name` in the cache at `root`.
     #[must_use]
-    pub fn new(root: &Path, (owner, name): (&str, &str)) -> Self {
+    pub fn new(root: &Path, owner: &str, name: &str) -> Self {
         Self { root: root.to_owned(), folder: format!("models--{owner}--{name}") }
     }
 

@@ -14,7 +14,7 @@ use super::control::{InstallControl, InstallProgress, status_line};
 use super::disk;
 use super::fetch::InstallError;
 use super::find_with;
-use super::install::{InstallRequest, PreparePrecision, install, link_originals, prepare};
+use super::install::{InstallContext, InstallRequest, PreparePrecision, install, link_originals, prepare};
 use super::manager::{card, remove};
 use super::model_dir::ModelDir;
 use super::settings::HubSettings;
@@ -146,7 +146,7 @@ fn accept(entry: &CatalogEntry, model_dir: &ModelDir, consent: Consent) -> Resul
         let why = "the licences were not accepted, so nothing was downloaded; --accept-licence accepts them";
         return Err(Error::new(ErrorKind::Arguments, why));
     }
-    model_dir.note_accepted(&entry.licences)
+    model_dir.record_acceptance(&entry.licences)
 }
 
 /// Asks a question on the terminal; without a terminal the answer is no.
@@ -169,29 +169,33 @@ fn run_with_progress<T: Send>(
     work: impl FnOnce() -> Result<T, InstallError> + Send,
 ) -> Result<T, InstallError> {
     thread::scope(|scope| {
-        let working = scope.spawn(work);
-        let mut shown = ProgressPrinter::new();
-        while !working.is_finished() {
-            shown.show(&progress.status(control));
+        let worker = scope.spawn(work);
+        let mut printer = ProgressPrinter::new();
+        while !worker.is_finished() {
+            printer.show(&progress.status(control));
             thread::sleep(POLL_INTERVAL);
         }
-        shown.finish(&progress.status(control));
-        working.join().unwrap_or_else(|_| Err(InstallError::Failed(Error::internal("the work came to an unexpected end"))))
+        printer.finish(&progress.status(control));
+        worker.join().unwrap_or_else(|_| Err(InstallError::Failed(Error::internal("the work came to an unexpected end"))))
     })
 }
 
 /// The progress on stderr: one moving line on a terminal, a line every [`LOG_INTERVAL`] elsewhere; and once the precision of the
 /// prepared weights with its reason.
 struct ProgressPrinter {
+    /// True if stderr is a terminal, where the line is overwritten.
     moves: bool,
+    /// The last line, its step and its time.
     last: String,
-    chosen: Option<String>,
+    step: Option<InstallStep>,
     at: Option<Instant>,
+    /// The precision that has been printed.
+    chosen: Option<String>,
 }
 
 impl ProgressPrinter {
     fn new() -> Self {
-        Self { moves: io::stderr().is_terminal(), last: String::new(), chosen: None, at: None }
+        Self { moves: io::stderr().is_terminal(), last: String::new(), step: None, at: None, chosen: None }
     }
 
     fn show(&mut self, work: &InstallStatus) {
@@ -204,15 +208,14 @@ impl ProgressPrinter {
             ));
         }
         let text = status_line(work);
-        let step = |text: &str| text.split("  ").next().map(str::to_owned);
-        let due = self.moves || step(&text) != step(&self.last) || self.at.is_none_or(|at| at.elapsed() >= LOG_INTERVAL);
+        let due = self.moves || self.step != Some(work.step) || self.at.is_none_or(|at| at.elapsed() >= LOG_INTERVAL);
         if text == self.last || !due {
             return;
         }
         let mut stderr = io::stderr();
         // stderr may be closed.
         let _ = if self.moves { write!(stderr, "\r\x1b[K{text}").and_then(|()| stderr.flush()) } else { writeln!(stderr, "{text}") };
-        (self.last, self.at) = (text, Some(Instant::now()));
+        (self.last, self.step, self.at) = (text, Some(work.step), Some(Instant::now()));
     }
 
     fn finish(&mut self, work: &InstallStatus) {
@@ -284,8 +287,7 @@ fn verify_folder(folder: &Path) -> Result<Completion> {
 }
 
 fn quantise(options: &QuantiseOptions, paths: &Paths, settings: &HubSettings) -> Result<()> {
-    let control = InstallControl::default();
-    let progress = InstallProgress::default();
+    let (control, progress) = (Arc::new(InstallControl::default()), InstallProgress::default());
     // The first step: all files are here already.
     progress.begin_step(InstallStep::Preparing, 0, 0);
     let entry = catalog::resolve(&options.model, paths)?.filter(|entry| entry.hub.is_some() && options.out.is_none());
@@ -299,10 +301,9 @@ fn quantise(options: &QuantiseOptions, paths: &Paths, settings: &HubSettings) ->
                 return Err(Error::new(ErrorKind::Model, why).with_remedy(Remedy::DownloadModel));
             };
             let snapshot = manifest.repository(&settings.cache).snapshot(&manifest.commit);
-            run_with_progress(&control, &progress, || {
-                prepare(&model_dir, (&snapshot, &manifest.commit), options.precision, &control, &progress)
-            })
-            .map_err(failure)?;
+            let context = InstallContext { model_dir: &model_dir, control: &control, progress: &progress };
+            let work = || prepare(context, &snapshot, &manifest.commit, options.precision);
+            run_with_progress(&control, &progress, work).map_err(failure)?;
             link_originals(&model_dir.ready_folder(), &snapshot, &manifest.files);
             model::quantised_file(&model_dir.ready_folder(), options.precision).unwrap_or_default()
         }
@@ -318,8 +319,9 @@ fn quantise(options: &QuantiseOptions, paths: &Paths, settings: &HubSettings) ->
     print_line(file.display())
 }
 
-fn failure(ended: InstallError) -> Error {
-    match ended {
+/// Returns the error of an installation without a result.
+fn failure(error: InstallError) -> Error {
+    match error {
         InstallError::Failed(error) => error,
         InstallError::Stopped => Error::new(ErrorKind::Output, "stopped"),
     }

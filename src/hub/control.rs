@@ -5,6 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::protocol::models::{InstallEnd, InstallStatus, InstallStep, duration, moving_size, size};
+use crate::supervise;
 
 /// The time over which the transfer rate is averaged, in seconds.
 const RATE_SECS: f64 = 8.0;
@@ -51,7 +52,7 @@ impl InstallControl {
     }
 
     fn set(&self, state: RunState) {
-        let mut now = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut now = supervise::lock(&self.state);
         if *now != RunState::Stop {
             *now = state;
         }
@@ -91,7 +92,7 @@ impl InstallControl {
     }
 
     fn lock_state(&self) -> MutexGuard<'_, RunState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        supervise::lock(&self.state)
     }
 }
 
@@ -195,7 +196,7 @@ impl InstallProgress {
     }
 
     fn state(&self) -> MutexGuard<'_, ProgressState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        supervise::lock(&self.0)
     }
 }
 

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use crossbeam_channel::bounded;
@@ -23,6 +23,7 @@ use crate::config::{Originals, Paths, Precision};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::model::{self, checkpoint::Checkpoint, precision_choice, precision_choice::MachineResources};
 use crate::protocol::models::{InstallStep, size};
+use crate::supervise;
 
 /// Files that are downloaded in parallel: one connection rarely fills a line, and many more gain nothing.
 const PARALLEL_FILES: usize = 4;
@@ -55,18 +56,30 @@ pub struct InstallRequest {
     pub originals: Originals,
 }
 
+/// The parts of an installation that its steps share.
+#[derive(Clone, Copy, Debug)]
+pub struct InstallContext<'a> {
+    /// Hearken's folder of the model.
+    pub model_dir: &'a ModelDir,
+    /// Pause and stop.
+    pub control: &'a Arc<InstallControl>,
+    /// The progress shown to the user.
+    pub progress: &'a InstallProgress,
+}
+
 /// Installs the requested model and returns the folder that it can be loaded from.
 ///
 /// # Errors
 /// When the model cannot be installed, or the user stops it. Downloaded bytes are kept.
 pub fn install(request: &InstallRequest, control: &Arc<InstallControl>, progress: &InstallProgress) -> Result<PathBuf, InstallError> {
-    let model_dir = ModelDir::of(&request.entry, &request.paths);
+    let model_dir = &ModelDir::of(&request.entry, &request.paths);
+    let context = InstallContext { model_dir, control, progress };
     let remote = match request.settings.network {
         NetworkAccess::Allowed => Some(HubClient::new(&request.settings)?),
         NetworkAccess::Offline => None,
     };
     progress.begin_step(InstallStep::Asking, 0, 0);
-    let mut manifest = manifest(request, &model_dir, remote.as_ref(), control, progress)?;
+    let mut manifest = manifest(request, context, remote.as_ref())?;
     if model_dir.ready_commit().as_deref() == Some(&manifest.commit)
         && let Some(folder) = model_dir.ready().filter(|folder| satisfies(folder, request.prepare))
     {
@@ -78,8 +91,8 @@ pub fn install(request: &InstallRequest, control: &Arc<InstallControl>, progress
     }
     manifest.write(&model_dir.manifest_file())?;
     let repository = manifest.repository(&request.settings.cache);
-    check_disk_space(request, &model_dir, &manifest, &repository)?;
-    fetch_all(request, &mut manifest, &repository, remote.as_ref(), (&model_dir, control, progress))?;
+    check_disk_space(request, model_dir, &manifest, &repository)?;
+    fetch_all(request, context, &mut manifest, &repository, remote.as_ref())?;
     for file in &manifest.files {
         repository.link_into_snapshot(&manifest.commit, &file.path, &file.checksum)?;
     }
@@ -89,12 +102,12 @@ pub fn install(request: &InstallRequest, control: &Arc<InstallControl>, progress
     drop(Checkpoint::open(&snapshot)?);
     let precision = match request.prepare {
         PreparePrecision::Exactly(precision) => precision,
-        PreparePrecision::Auto => choose_precision(&model_dir, &snapshot, &request.paths, progress)?,
+        PreparePrecision::Auto => choose_precision(model_dir, &snapshot, &request.paths, progress)?,
     };
     if matches!(precision, Precision::F32 | Precision::Bf16) {
         return Ok(snapshot);
     }
-    prepare(&model_dir, (&snapshot, &manifest.commit), precision, control, progress)?;
+    prepare(context, &snapshot, &manifest.commit, precision)?;
     match request.originals {
         Originals::Remove => {
             let bytes = remove_originals(&manifest, &repository)?;
@@ -114,13 +127,8 @@ fn satisfies(folder: &Path, prepare: PreparePrecision) -> bool {
 }
 
 /// Returns the manifest of the model: from the hub, or the stored one if the hub cannot be reached.
-fn manifest(
-    request: &InstallRequest,
-    model_dir: &ModelDir,
-    remote: Option<&HubClient>,
-    control: &Arc<InstallControl>,
-    progress: &InstallProgress,
-) -> Result<Manifest, InstallError> {
+fn manifest(request: &InstallRequest, context: InstallContext<'_>, remote: Option<&HubClient>) -> Result<Manifest, InstallError> {
+    let InstallContext { model_dir, control, progress } = context;
     let before = model_dir.manifest().filter(|before| before.hub == request.entry.hub.clone().unwrap_or_default());
     let Some(remote) = remote else {
         let why = format!("HF_HUB_OFFLINE is set, and what {} consists of was never asked", request.entry.name);
@@ -179,30 +187,31 @@ fn check_disk_space(request: &InstallRequest, model_dir: &ModelDir, manifest: &M
 /// Downloads missing files in parallel, largest first, and marks each complete file as verified.
 fn fetch_all(
     request: &InstallRequest,
+    context: InstallContext<'_>,
     manifest: &mut Manifest,
     repository: &Repository,
     remote: Option<&HubClient>,
-    (model_dir, control, progress): (&ModelDir, &Arc<InstallControl>, &InstallProgress),
 ) -> Result<(), InstallError> {
+    let InstallContext { model_dir, control, progress } = context;
     progress.begin_step(InstallStep::Fetching, manifest.bytes_present(repository), manifest.bytes());
-    let asked = manifest.clone();
-    let mut files: Vec<&ManifestFile> = asked.files.iter().collect();
+    let listed = manifest.clone();
+    let mut files: Vec<&ManifestFile> = listed.files.iter().collect();
     files.sort_by_key(|file| std::cmp::Reverse(file.size));
     let queue = Mutex::new(files.into_iter().collect::<VecDeque<_>>());
     let retry_limits = request.settings.retry_limits;
-    let fetcher = Fetcher { remote, manifest: &asked, repository, cache: &request.settings.cache, retry_limits, control, progress };
-    let (fetched, noted) = bounded(DONE_QUEUE);
+    let fetcher = Fetcher { remote, manifest: &listed, repository, cache: &request.settings.cache, retry_limits, control, progress };
+    let (done, done_rx) = bounded(DONE_QUEUE);
     let mut failed = None;
     thread::scope(|scope| {
         for _ in 0..PARALLEL_FILES {
-            let (fetched, queue, fetcher) = (fetched.clone(), &queue, &fetcher);
+            let (done, queue, fetcher) = (done.clone(), &queue, &fetcher);
             scope.spawn(move || {
                 loop {
-                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    let next = supervise::lock(queue).pop_front();
                     let Some(file) = next else { return };
-                    let outcome = fetcher.fetch(file).map(|()| file);
-                    let ended = outcome.is_err();
-                    if fetched.send(outcome).is_err() || ended {
+                    let result = fetcher.fetch(file).map(|()| file);
+                    let failed = result.is_err();
+                    if done.send(result).is_err() || failed {
                         // Sent before the others are stopped, so that the first error is reported.
                         control.stop();
                         return;
@@ -210,22 +219,22 @@ fn fetch_all(
                 }
             });
         }
-        drop(fetched);
-        for outcome in noted {
-            match outcome {
+        drop(done);
+        for result in done_rx {
+            match result {
                 Ok(file) => {
                     manifest.mark_verified(repository, file);
                     // Without the mark, the file is verified again next time.
                     let _ = manifest.write(&model_dir.manifest_file());
                 }
-                Err(ended) => {
-                    failed.get_or_insert(ended);
+                Err(error) => {
+                    failed.get_or_insert(error);
                 }
             }
         }
     });
     match failed {
-        Some(ended) => Err(ended),
+        Some(error) => Err(error),
         None => Ok(manifest.write(&model_dir.manifest_file())?),
     }
 }
@@ -254,29 +263,24 @@ fn partial_weights_file(folder: &Path, precision: Precision) -> Option<PathBuf> 
 ///
 /// # Errors
 /// When the weights cannot be written, or the user stops it; a partial file is continued next time.
-pub fn prepare(
-    model_dir: &ModelDir,
-    (snapshot, commit): (&Path, &str),
-    precision: Precision,
-    control: &InstallControl,
-    progress: &InstallProgress,
-) -> Result<(), InstallError> {
+pub fn prepare(context: InstallContext<'_>, snapshot: &Path, commit: &str, precision: Precision) -> Result<(), InstallError> {
+    let InstallContext { model_dir, control, progress } = context;
     model_dir.create_ready_folder()?;
     let ready = model_dir.ready_folder();
     if model_dir.ready_commit().as_deref() != Some(commit) {
-        model_dir.note_unready();
+        model_dir.mark_unready();
         // Weights of another commit are useless; a partial file of this commit is continued.
         if !model::is_quantised_from(&ready, precision, snapshot) {
             clear(&ready, precision)?;
         }
     }
     if model::is_quantised_from(&ready, precision, snapshot) {
-        return Ok(model_dir.note_ready(commit)?);
+        return Ok(model_dir.mark_ready(commit)?);
     }
     let file = quantise(snapshot, precision, &ready, control, progress)?;
     progress.begin_step(InstallStep::Checking, 0, 0);
-    ModelDir::note_sum(&file)?;
-    Ok(model_dir.note_ready(commit)?)
+    ModelDir::store_checksum(&file)?;
+    Ok(model_dir.mark_ready(commit)?)
 }
 
 /// Writes the weights of the checkpoint folder `from` in `precision` to the folder `to`, and returns the file.

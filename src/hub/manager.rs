@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::JoinHandle;
 
 use super::catalog::{self, CatalogEntry};
 use super::control::{InstallControl, InstallProgress};
@@ -17,6 +17,7 @@ use crate::config::{Originals, Paths};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::ModelChoice;
 use crate::protocol::models::{InstallEnd, InstallStatus, ModelCard, ModelState};
+use crate::supervise::{self, panic_text};
 
 /// The catalogue on this machine, with the installations that run or have run.
 #[derive(Debug)]
@@ -38,20 +39,17 @@ impl Installation {
     /// Starts the installation on its own thread.
     pub(super) fn start(request: InstallRequest) -> Result<Self> {
         let (control, progress) = (Arc::new(InstallControl::default()), Arc::new(InstallProgress::default()));
-        let (for_work, to_tell) = (Arc::clone(&control), Arc::clone(&progress));
+        let (for_work, to_report) = (Arc::clone(&control), Arc::clone(&progress));
         let work = move || {
-            let outcome = catch_unwind(AssertUnwindSafe(|| install(&request, &for_work, &to_tell)));
-            to_tell.finish(match outcome {
+            let result = catch_unwind(AssertUnwindSafe(|| install(&request, &for_work, &to_report)));
+            to_report.finish(match result {
                 Ok(Ok(_)) => InstallEnd::Done,
                 Ok(Err(InstallError::Stopped)) => InstallEnd::Stopped,
-                Ok(Err(InstallError::Failed(error))) => InstallEnd::Failed(error.to_string()),
-                Err(_) => InstallEnd::Failed("The download came to an unexpected end. Start it again: what was fetched is kept.".into()),
+                Ok(Err(InstallError::Failed(error))) => InstallEnd::Failed(error),
+                Err(panic) => InstallEnd::Failed(Error::internal(panic_text(panic.as_ref())).while_doing("the download ended")),
             });
         };
-        let thread = thread::Builder::new().name("hearken-download".into()).spawn(work);
-        let thread = thread.map_err(|e| {
-            Error::new(ErrorKind::Busy, format!("a download cannot be started: {e}")).with_remedy(Remedy::CloseOtherPrograms)
-        })?;
+        let thread = supervise::spawn("hearken-download", work)?;
         Ok(Self { control, progress, thread: Some(thread) })
     }
 
@@ -97,13 +95,11 @@ impl ModelManager {
 
     /// Returns the error that keeps the model `choice` from being loaded; None when its files are here.
     #[must_use]
-    pub fn missing(&self, choice: &ModelChoice) -> Option<String> {
+    pub fn missing(&self, choice: &ModelChoice) -> Option<Error> {
         match super::find_with(choice, &self.paths, &self.settings) {
             Ok(found) if found.folder.is_dir() => None,
-            Ok(found) => {
-                Some(Error::at(ErrorKind::Model, &found.folder, "there is no such folder").with_remedy(Remedy::CheckPath).to_string())
-            }
-            Err(error) => Some(error.to_string()),
+            Ok(found) => Some(Error::at(ErrorKind::Model, &found.folder, "there is no such folder").with_remedy(Remedy::CheckPath)),
+            Err(error) => Some(error),
         }
     }
 
@@ -130,7 +126,7 @@ impl ModelManager {
             return Ok(());
         }
         let entry = self.entry(name)?;
-        ModelDir::of(&entry, &self.paths).note_accepted(&entry.licences)?;
+        ModelDir::of(&entry, &self.paths).record_acceptance(&entry.licences)?;
         let (settings, paths) = (self.settings.clone(), self.paths.clone());
         let installation = Installation::start(InstallRequest { entry, settings, paths, prepare: PreparePrecision::Auto, originals })?;
         installations.insert(name.to_owned(), installation);
@@ -179,7 +175,7 @@ impl ModelManager {
     }
 
     fn installations(&self) -> MutexGuard<'_, BTreeMap<String, Installation>> {
-        self.installations.lock().unwrap_or_else(PoisonError::into_inner)
+        supervise::lock(&self.installations)
     }
 }
 

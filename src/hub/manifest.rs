@@ -62,7 +62,8 @@ impl Manifest {
     /// Returns its repository in the cache at `root`.
     #[must_use]
     pub fn repository(&self, root: &Path) -> Repository {
-        Repository::new(root, self.hub.split_once('/').unwrap_or(("", &self.hub)))
+        let (owner, name) = self.hub.split_once('/').unwrap_or(("", &self.hub));
+        Repository::new(root, owner, name)
     }
 
     /// Returns the size of all files in bytes.

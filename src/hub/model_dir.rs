@@ -66,12 +66,12 @@ impl ModelDir {
     ///
     /// # Errors
     /// When the note cannot be written.
-    pub fn note_ready(&self, commit: &str) -> Result<()> {
+    pub fn mark_ready(&self, commit: &str) -> Result<()> {
         write_private(&self.ready_folder().join(COMMIT), commit.as_bytes())
     }
 
     /// Marks the prepared weights as incomplete, before they change.
-    pub fn note_unready(&self) {
+    pub fn mark_unready(&self) {
         // Without the file or its folder, the weights count as incomplete already.
         let _ = fs::remove_file(self.ready_folder().join(COMMIT));
     }
@@ -94,7 +94,7 @@ impl ModelDir {
     ///
     /// # Errors
     /// When the record cannot be written.
-    pub fn note_accepted(&self, licences: &[Licence]) -> Result<()> {
+    pub fn record_acceptance(&self, licences: &[Licence]) -> Result<()> {
         write_private(&self.folder.join(ACCEPTED), names_of(licences).as_bytes())
     }
 
@@ -102,15 +102,15 @@ impl ModelDir {
     ///
     /// # Errors
     /// When the file cannot be read, or its checksum cannot be written.
-    pub fn note_sum(file: &Path) -> Result<()> {
+    pub fn store_checksum(file: &Path) -> Result<()> {
         let sum = sha256_of(file).map_err(|e| Error::model_file(file, e))?;
-        write_private(&sum_file(file), sum.as_bytes())
+        write_private(&checksum_file(file), sum.as_bytes())
     }
 
     /// Returns whether the prepared file still has the stored checksum.
     #[must_use]
     pub fn prepared_is_intact(file: &Path) -> bool {
-        fs::read_to_string(sum_file(file)).is_ok_and(|noted| sha256_of(file).is_ok_and(|sum| sum == noted))
+        fs::read_to_string(checksum_file(file)).is_ok_and(|stored| sha256_of(file).is_ok_and(|sum| sum == stored))
     }
 
     /// Returns the folder that the model can be loaded from: the prepared weights, else the originals once all are verified.
@@ -154,7 +154,7 @@ impl ModelDir {
     }
 }
 
-fn sum_file(file: &Path) -> PathBuf {
+fn checksum_file(file: &Path) -> PathBuf {
     file.with_extension("gguf.sha256")
 }
 

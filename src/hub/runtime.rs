@@ -5,13 +5,15 @@
 //! without network (a cached file that exists) leads into it. Only futures that open a connection must be polled there; a response
 //! stream can be polled anywhere.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use hf_hub::HFClientSync;
 use hf_hub::progress::{ProgressEvent, ProgressHandler};
+
+use crate::supervise;
 
 /// Time between two checks for a stop by the user while nothing arrives.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -36,7 +38,7 @@ pub(super) fn run_in_runtime<T: Send + 'static>(client: &HFClientSync, work: imp
     // An absolute path is used as it is, and the root always exists.
     let entered = client.model("hearken", "runtime").download_file().filename("/").revision(NO_COMMIT).progress(inside).send();
     drop(entered);
-    made.lock().unwrap_or_else(PoisonError::into_inner).take()
+    supervise::lock(&made).take()
 }
 
 struct RuntimeHook<W, T> {
@@ -46,10 +48,10 @@ struct RuntimeHook<W, T> {
 
 impl<T: Send, W: FnOnce() -> T + Send> ProgressHandler for RuntimeHook<W, T> {
     fn on_progress(&self, _: &ProgressEvent) {
-        let work = self.work.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let work = supervise::lock(&self.work).take();
         if let Some(work) = work {
             let made = work();
-            *self.made.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
+            *supervise::lock(&self.made) = Some(made);
         }
     }
 }
