@@ -245,6 +245,11 @@ pub enum Event {
         /// Number of channels of the device.
         channels: u16,
     },
+    /// No device delivers sound until the next `input_changed`; a `problem` says why.
+    InputLost {
+        /// Audio time of the loss.
+        at: StreamTime,
+    },
     /// A problem from which the session recovers.
     Problem {
         /// Audio time of the problem.
@@ -316,6 +321,7 @@ impl Event {
             | Self::ContextTrimmed { at, .. }
             | Self::AudioGap { at, .. }
             | Self::InputChanged { at, .. }
+            | Self::InputLost { at }
             | Self::Problem { at, .. }
             | Self::Timing { at, .. }
             | Self::SessionFinished { at, .. } => *at,

@@ -1,6 +1,7 @@
 //! The state of models as an interface shows it: the catalogue, the progress of an installation, sizes and times as text.
 
 use super::ModelChoice;
+use crate::error::Error;
 
 /// A model of the catalogue and its state on this machine.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,8 +130,8 @@ pub enum InstallEnd {
     Done,
     /// Stopped by the user; downloaded files are kept.
     Stopped,
-    /// Failed, with the message of the error.
-    Failed(String),
+    /// The installation failed.
+    Failed(Error),
 }
 
 /// Returns a size as text, with at most three significant digits.

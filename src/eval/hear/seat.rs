@@ -198,7 +198,7 @@ impl Seat {
                 self.chunker.end_of_file(&mut cut);
                 ended = true;
             }
-            Ok(SourceEvent::Problem(error)) | Err(error) => {
+            Ok(SourceEvent::Problem(error) | SourceEvent::InputLost(error)) | Err(error) => {
                 of.unheard.get_or_insert_with(|| error.message().to_owned());
                 // What was heard of it must not run into the next item.
                 self.chunker.end_of_file(&mut cut);
