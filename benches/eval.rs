@@ -59,7 +59,7 @@ fn main() {
         let run = |lanes: usize| {
             let runner = SessionRunner {
                 model: Arc::clone(&model),
-                config: SessionConfig::product(SamplingChoice { temperature: 0.0, top_k: None, seed: 0 }, ContextChoice::default()),
+                config: SessionConfig::product(SamplingChoice::GREEDY, ContextChoice::default()),
                 mode: mode.clone(),
                 prompt: Arc::clone(&prompt),
                 margins: Margins::None,

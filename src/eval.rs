@@ -34,11 +34,12 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::config::modes::{self, DIALOG, TRANSCRIBE, TRANSLATE};
-use crate::config::paths::write_private;
 use crate::config::{
     ContextChoice, EvalOptions, EvalRequest, EvalTask, Language, Mode, Paths, ProactiveStyle, QuestionInput, SamplingChoice,
 };
+use crate::console::{Completion, print};
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::write_private;
 use crate::hub;
 use crate::model::Model;
 use crate::protocol::ModelChoice;
@@ -59,43 +60,20 @@ const NO_CLIPS: &str = "/nowhere/to/look/for/clips";
 /// Bytes of the model's fingerprint that a report shows.
 const SHOWN_FINGERPRINT_BYTES: usize = 8;
 
-/// The result of a whole run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EvalStatus {
-    /// Every row was scored.
-    AllScored,
-    /// At least one row was skipped.
-    SomeSkipped,
-}
-
-impl EvalStatus {
-    /// Returns the exit code of the process.
-    #[must_use]
-    pub const fn exit_code(self) -> u8 {
-        match self {
-            Self::AllScored => 0,
-            Self::SomeSkipped => 1,
-        }
-    }
-}
-
 /// Runs `request`; writes the summary to `out` and progress to `notes`.
 ///
 /// # Errors
 /// If the data set, the model or the report folder cannot be used, or inference fails.
-pub fn run(request: &EvalRequest, mut out: impl Write, notes: impl Write) -> Result<EvalStatus> {
-    let (text, outcome) = match request {
-        EvalRequest::Compare { before, after, out } => (compare::run(before, after, out.as_deref())?, EvalStatus::AllScored),
+pub fn run(request: &EvalRequest, mut out: impl Write, notes: impl Write) -> Result<Completion> {
+    let (text, completion) = match request {
+        EvalRequest::Compare { before, after, out } => (compare::run(before, after, out.as_deref())?, Completion::Clean),
         EvalRequest::Run(options) => {
             let report = score_model(options, notes)?;
-            (report.text(), if report.skipped.is_empty() { EvalStatus::AllScored } else { EvalStatus::SomeSkipped })
+            (report.text(), if report.skipped.is_empty() { Completion::Clean } else { Completion::Problems })
         }
     };
-    match writeln!(out, "{}", text.trim_end()) {
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(outcome),
-        Err(e) => Err(Error::new(ErrorKind::Output, format!("stdout cannot be written: {e}"))),
-        Ok(()) => Ok(outcome),
-    }
+    print(&mut out, text.trim_end())?;
+    Ok(completion)
 }
 
 fn score_model(options: &EvalOptions, mut notes: impl Write) -> Result<EvalReport> {
@@ -149,7 +127,7 @@ const fn picture_name(task: &EvalTask) -> &'static str {
 
 /// Writes `report` into `folder` as JSON and as Markdown.
 fn write(folder: &Path, report: &EvalReport) -> Result<()> {
-    let json = serde_json::to_string_pretty(report).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
+    let json = serde_json::to_string_pretty(report).map_err(|e| Error::internal(e))?;
     write_private(&folder.join(compare::REPORT), format!("{json}\n").as_bytes())?;
     write_private(&folder.join("report.md"), report.markdown().as_bytes())
 }
@@ -176,7 +154,7 @@ fn run_sessions(
     };
     let runner = |mode: Mode, prompt: Arc<PromptCache>| SessionRunner {
         model: Arc::clone(model),
-        config: SessionConfig::product(SamplingChoice { temperature: 0.0, top_k: None, seed: 0 }, ContextChoice::default()),
+        config: SessionConfig::product(SamplingChoice::GREEDY, ContextChoice::default()),
         mode,
         prompt,
         // With several clips in a session, the replies between them are part of the context, and a silent lane has none.
@@ -290,7 +268,7 @@ fn settings(options: &EvalOptions, model: &Model) -> BTreeMap<String, String> {
 
 /// Returns the names of the context policies and the window size.
 fn contexts(options: &EvalOptions) -> String {
-    let names: Vec<&str> = options.contexts.iter().map(|context| context.policy.name).collect();
+    let names: Vec<&str> = options.contexts.iter().map(|context| context.policy.name()).collect();
     let positions = options.contexts.first().map_or(0, |context| context.positions);
     format!("{}, {positions} positions", names.join(", "))
 }

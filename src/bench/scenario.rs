@@ -106,7 +106,7 @@ struct ScriptRun<'a> {
 
 impl<'a> ScriptRun<'a> {
     fn new(model: &'a Arc<Model>, scenario: Scenario, modes: &[Mode]) -> Result<Self> {
-        let mut config = SessionConfig::product(SamplingChoice { temperature: 0.0, top_k: None, seed: 0 }, ContextChoice::default());
+        let mut config = SessionConfig::product(SamplingChoice::GREEDY, ContextChoice::default());
         config.on_loop = OnLoop::GoOn;
         config.reply_limit = if scenario == Scenario::Speech { ENTRY_TOKENS } else { ANSWER_TOKENS };
         let mut session = Session::new(Arc::clone(model), config)?;

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Subcommand};
 use serde::{Deserialize, Serialize};
 
-use super::long_running::{DEFAULT_POSITIONS, POLICIES, Reset};
+use super::long_running::{ContextPolicy, DEFAULT_POSITIONS};
 use super::modes::Language;
 use super::values;
 use super::{ComputeDevice, ContextChoice, Precision};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::ModelChoice;
 
 /// Default number of items processed together.
@@ -153,7 +153,7 @@ impl EvalTask {
     /// Returns the name of the condition with `count` items in a session and the policy `context`.
     #[must_use]
     pub fn condition(count: usize, context: &str) -> String {
-        if context == POLICIES[0].name { count.to_string() } else { format!("{count} {context}") }
+        if context == ContextPolicy::default().name() { count.to_string() } else { format!("{count} {context}") }
     }
 
     /// Returns the title in reports.
@@ -341,18 +341,18 @@ pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
                 "translate" => EvalTask::Translate { to: translate_to },
                 _ => EvalTask::Qa { instruction },
             });
-            let contexts = run.context.0.iter().map(|context| context.policy.name.to_owned()).collect();
+            let contexts = run.context.0.iter().map(|context| context.policy.name().to_owned()).collect();
             (run, EvalTask::Streaming { of, counts: items.0, contexts })
         }
         EvalArgs::Compare { before, after, out } => return Ok(EvalRequest::Compare { before, after, out }),
     };
     if matches!(&task, EvalTask::Streaming { of, .. } if **of == EvalTask::Qa { instruction: QuestionInput::Typed }) {
         let why = "a typed question is about one recording; several items in one session need --instruction audio";
-        return Err(Error::new(ErrorKind::Arguments, why));
+        return Err(Error::new(ErrorKind::Arguments, why).with_remedy(Remedy::CheckCommandLine));
     }
     if run.eagerness != 0.0 && task == (EvalTask::Qa { instruction: QuestionInput::Typed }) {
         let why = "a typed question is always answered, so --eagerness has no effect on it";
-        return Err(Error::new(ErrorKind::Arguments, why));
+        return Err(Error::new(ErrorKind::Arguments, why).with_remedy(Remedy::CheckCommandLine));
     }
     let streaming = matches!(task, EvalTask::Streaming { .. });
     let contexts = contexts_of(&run, &task, &quiet)?;
@@ -380,14 +380,14 @@ pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
 /// # Errors
 /// If the task does not support them.
 fn contexts_of(run: &RunArgs, task: &EvalTask, quiet: &QuietArgs) -> Result<Vec<ContextChoice>> {
-    let wrong = |why: String| Err(Error::new(ErrorKind::Arguments, why));
+    let wrong = |why: String| Err(Error::new(ErrorKind::Arguments, why).with_remedy(Remedy::CheckCommandLine));
     if run.context.0.len() > 1 && !matches!(task, EvalTask::Streaming { .. }) {
         return wrong("this task takes one --context; `eval streaming` compares several".to_owned());
     }
-    let resets = |context: &&ContextChoice| context.policy.resets.contains(&Reset::AfterQuiet);
+    let resets = |context: &&ContextChoice| context.policy == ContextPolicy::ResetWhenQuiet;
     if let Some(context) = run.context.0.iter().find(resets).filter(|_| !quiet.gate) {
         let why = "resets the context after the quiet gate was closed: it needs `eval streaming --gate on` and --gap-secs above 6";
-        return wrong(format!("--context {} {why}", context.policy.name));
+        return wrong(format!("--context {} {why}", context.policy.name()));
     }
     Ok(run.context.0.iter().map(|context| ContextChoice { positions: run.context_positions, ..*context }).collect())
 }
@@ -412,7 +412,7 @@ fn contexts(text: &str) -> Result<Contexts, String> {
     let mut all: Vec<ContextChoice> = Vec::new();
     for name in text.split(',') {
         let policy = values::context(name.trim())?;
-        if all.iter().all(|context| context.policy.name != policy.name) {
+        if all.iter().all(|context| context.policy != policy) {
             all.push(ContextChoice { policy, ..ContextChoice::default() });
         }
     }

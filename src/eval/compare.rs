@@ -12,8 +12,8 @@ use super::metrics::{Better, Metric, Unit, metrics};
 use super::report::{EvalReport, Figure, Table};
 use super::stats::{BootstrapResult, bootstrap};
 use super::store::PredictionStore;
-use crate::config::paths::make_private_folder;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::files::make_private_folder;
 
 /// File name of a report in the folder of its run.
 pub const REPORT: &str = "report.json";
@@ -41,7 +41,8 @@ pub fn run(before: &Path, after: &Path, out: Option<&Path>) -> Result<String> {
 /// Reads the report and the predictions of the run in `folder`.
 fn read(folder: &Path) -> Result<(EvalReport, Vec<Prediction>)> {
     let path = folder.join(REPORT);
-    let text = std::fs::read_to_string(&path).map_err(|e| Error::at(ErrorKind::Data, &path, format!("there is no run here ({e})")))?;
+    let text = std::fs::read_to_string(&path)
+        .map_err(|e| Error::at(ErrorKind::Data, &path, format!("there is no run here ({e})")).with_remedy(Remedy::CheckPath))?;
     let report = serde_json::from_str(&text).map_err(|e| Error::at(ErrorKind::Data, &path, format!("not a report of a run ({e})")))?;
     Ok((report, PredictionStore::read(folder)?))
 }

@@ -10,7 +10,7 @@ use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
 
 use super::items::{Item, Prediction};
 use crate::config::{ContextChoice, Mode};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::session::front_end::{Analysis, encode_batch};
 use crate::session::prompt::PromptCache;
@@ -101,7 +101,7 @@ impl SessionRunner {
                 }
             }
             if !worked && fed == 0 && active.len() == before {
-                return Err(Error::new(ErrorKind::Internal, "the evaluation is stuck: no session made progress"));
+                return Err(Error::internal("no evaluation session made progress"));
             }
         }
     }

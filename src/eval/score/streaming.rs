@@ -2,7 +2,7 @@
 
 use super::proactive::LATE;
 use super::{counted, figure};
-use crate::config::{EvalTask, POLICIES};
+use crate::config::{ContextPolicy, EvalTask};
 use crate::eval::items::Prediction;
 use crate::eval::metrics::{Metric, Unit};
 use crate::eval::plot::{self, Series};
@@ -20,7 +20,7 @@ pub(super) struct StreamingRuns<'a> {
 /// Adds a figure of every metric for each condition, and a table of all. Returns the picture of the first metric.
 pub(super) fn add(report: &mut EvalReport, of_metrics: &[Metric], runs: &StreamingRuns<'_>, heard: &[&Prediction]) -> Option<String> {
     let judged: Vec<&Metric> = of_metrics.iter().filter(|metric| metric.value(&counted(metric, heard)).is_some()).collect();
-    let default = [POLICIES[0].name.to_owned()];
+    let default = [ContextPolicy::default().name().to_owned()];
     let contexts = if runs.contexts.is_empty() { &default[..] } else { runs.contexts };
     let mut columns = vec!["context", "items in a session", "items scored"];
     columns.extend(judged.iter().map(|metric| metric.name));
