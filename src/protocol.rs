@@ -140,6 +140,8 @@ pub enum Event {
     AudioGap { at: StreamTime, from_secs: StreamTime, samples: u64, cause: GapCause },
     /// The input was switched or reconnected.
     InputChanged { at: StreamTime, device: String, rate_hz: u32, channels: u16 },
+    /// No device delivers sound, until `input_changed`.
+    InputLost { at: StreamTime },
     /// Recoverable trouble.
     Problem {
         at: StreamTime,
@@ -182,6 +184,7 @@ impl Event {
             | Self::ContextTrimmed { at, .. }
             | Self::AudioGap { at, .. }
             | Self::InputChanged { at, .. }
+            | Self::InputLost { at }
             | Self::Problem { at, .. }
             | Self::Timing { at, .. }
             | Self::SessionFinished { at, .. } => *at,

@@ -135,7 +135,7 @@ impl Tracer {
             match heard {
                 SourceEvent::Samples(_) => chunker.push(&samples, &mut cut),
                 SourceEvent::EndOfFile => chunker.end_of_file(&mut cut),
-                SourceEvent::Problem(error) => return Err(error),
+                SourceEvent::Problem(error) | SourceEvent::InputLost(error) => return Err(error),
                 SourceEvent::End => return Ok(()),
                 SourceEvent::Nothing | SourceEvent::Gap { .. } | SourceEvent::InputChanged { .. } => {}
             }

@@ -94,12 +94,13 @@ fn examples() -> Vec<Event> {
         Event::ContextTrimmed { at, mode: mode(), dropped_chunks: 3, positions: 1_500 },
         Event::AudioGap { at, from_secs: at, samples: 5, cause: GapCause::Overrun },
         Event::InputChanged { at, device: text(), rate_hz: 48_000, channels: 2 },
+        Event::InputLost { at },
         Event::problem(at, Severity::Warning, &Error::new(ErrorKind::Output, text()).with_remedy(Remedy::FreeDisk)),
         Event::Timing { at, chunk, mel_ms: 0.5, encode_ms: 1.5, decode_ms: 2.5, lag_ms: 3.5 },
         Event::SessionFinished { at, chunks: 1, replies: 1, audio_secs: 0.4, problems: 0 },
     ];
     let places: BTreeSet<usize> = examples.iter().map(place).collect();
-    assert_eq!(places, (0..19).collect(), "one example of each event");
+    assert_eq!(places, (0..20).collect(), "one example of each event");
     examples
 }
 
@@ -125,6 +126,7 @@ const fn place(event: &Event) -> usize {
         Event::SessionFinished { .. } => 16,
         Event::VoiceStarted { .. } => 17,
         Event::VoiceFinished { .. } => 18,
+        Event::InputLost { .. } => 19,
     }
 }
 

@@ -132,7 +132,7 @@ impl World {
             // The reader stalls for 3 s, and the ring buffer overruns.
             0 => (0..3 * SAMPLE_RATE_HZ as usize / BLOCK).for_each(|_| self.callback()),
             1 => {
-                self.pending.push(SourceEvent::Problem(Error::new(ErrorKind::InputDevice, "the input is lost")));
+                self.pending.push(SourceEvent::InputLost(Error::new(ErrorKind::InputDevice, "the input is lost")));
                 self.lose(70_000, GapCause::DeviceLost);
                 self.pending.push(SourceEvent::InputChanged { device: "world".into(), rate_hz: 16_000, channels: 1 });
             }

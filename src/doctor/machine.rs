@@ -6,36 +6,19 @@ use std::process::{Command, Stdio};
 use super::Found;
 use crate::config::{Settings, settings_problems};
 use crate::files::make_private_folder;
+use crate::hub::disk::free_bytes;
+use crate::protocol::models::size;
 
-/// Less room than this, in MB, is soon full of history: an hour of talk takes about one.
-const LEAST_MB: u64 = 200;
+/// Free space below which the history soon fills the disk, in bytes: an hour of talk takes about one megabyte.
+const LEAST_FREE: u64 = 200_000_000;
 
 pub(super) fn disk(settings: &Settings) -> Found {
-    let folder = nearest(&settings.paths.cache);
-    match free_mb(folder) {
-        Some(free) if free < LEAST_MB => Err(format!("{free} MB free at {}: free some space", folder.display())),
-        Some(free) => Ok(format!("{:.1} GB free at {} (the 3B model takes about 15 GB)", free as f64 / 1e3, folder.display())),
+    let folder = &settings.paths.cache;
+    match free_bytes(folder) {
+        Some(free) if free < LEAST_FREE => Err(format!("{} free at {}: free some space", size(free), folder.display())),
+        Some(free) => Ok(format!("{} free at {} (the 3B model takes about 15 GB)", size(free), folder.display())),
         None => Ok(format!("{}: this system does not say how much is free", folder.display())),
     }
-}
-
-/// The folder, or the nearest one above it that is there.
-fn nearest(folder: &Path) -> &Path {
-    folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(folder)
-}
-
-/// Megabytes that are free where `folder` is, as the system's own `df` says.
-fn free_mb(folder: &Path) -> Option<u64> {
-    let said = Command::new("df").arg("-Pk").arg("--").arg(folder).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    parse_df(&String::from_utf8_lossy(&said.stdout))
-}
-
-/// The column before the percentage in the second line (POSIX `df -P -k`), in megabytes; names may hold spaces.
-fn parse_df(said: &str) -> Option<u64> {
-    let columns: Vec<&str> = said.lines().nth(1)?.split_whitespace().collect();
-    let percentage = columns.iter().rposition(|column| column.ends_with('%'))?;
-    let kilobytes: u64 = columns.get(percentage.checked_sub(1)?)?.parse().ok()?;
-    Some(kilobytes / 1_000)
 }
 
 /// The folder of the settings, and what stands in them.
@@ -135,14 +118,6 @@ fn is_there(_: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn free_room_is_the_column_before_the_percentage() {
-        let said =
-            "Filesystem     1024-blocks     Used Available Capacity Mounted on\n/dev/sda 1       100000 40000     60000      40% /a b\n";
-        assert_eq!(parse_df(said), Some(60));
-        assert_eq!((parse_df(""), parse_df("x\ny\n")), (None, None));
-    }
 
     #[cfg(unix)]
     #[test]

@@ -48,7 +48,7 @@ fn listen(choice: &DeviceChoice) -> Result<Loudness> {
     while begun.elapsed() < LIMIT / 2 && (loudness.samples == 0 || begun.elapsed() < LISTENED) {
         samples.clear();
         match source.next(&mut samples)? {
-            SourceEvent::Problem(error) => return Err(error),
+            SourceEvent::Problem(error) | SourceEvent::InputLost(error) => return Err(error),
             SourceEvent::End => break,
             _ => loudness.add(&samples),
         }

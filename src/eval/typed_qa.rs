@@ -177,7 +177,7 @@ impl Recording {
             samples.clear();
             match source.next(&mut samples)? {
                 SourceEvent::Samples(_) => recording.push(&samples),
-                SourceEvent::Problem(error) => return Err(error),
+                SourceEvent::Problem(error) | SourceEvent::InputLost(error) => return Err(error),
                 SourceEvent::End if recording.samples.is_empty() => {
                     return Err(Error::at(ErrorKind::AudioFile, path, "the file holds no audio"));
                 }

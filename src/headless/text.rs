@@ -79,6 +79,7 @@ pub(super) fn note(event: &Event) -> Option<String> {
         | Event::VoiceStarted { .. }
         | Event::VoiceFinished { .. }
         | Event::Gate { .. }
+        | Event::InputLost { .. }
         | Event::Timing { .. } => None,
     }
 }

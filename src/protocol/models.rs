@@ -2,6 +2,7 @@
 //! people.
 
 use super::ModelChoice;
+use crate::error::Error;
 
 /// A model that can be had, and how far it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,8 +131,8 @@ pub enum InstallEnd {
     Done,
     /// The user stopped it; what was downloaded is kept.
     Stopped,
-    /// It failed, in words.
-    Failed(String),
+    /// The installation failed.
+    Failed(Error),
 }
 
 /// A size for people: three digits at most, and none that says nothing.

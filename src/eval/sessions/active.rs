@@ -204,7 +204,7 @@ impl ActiveSession {
                 self.chunker.end_of_file(&mut cut);
                 ended = true;
             }
-            Ok(SourceEvent::Problem(error)) | Err(error) => {
+            Ok(SourceEvent::Problem(error) | SourceEvent::InputLost(error)) | Err(error) => {
                 item.unheard.get_or_insert_with(|| error.message().to_owned());
                 // Completes the last chunk, so that this sound does not run into the next item.
                 self.chunker.end_of_file(&mut cut);
