@@ -11,6 +11,7 @@ use crate::audio::file::FileSource;
 use crate::audio::{Source, SourceEvent};
 use crate::error::Result;
 use crate::eval::items::{Item, PredictedReply, Prediction, chunk_secs};
+use crate::level;
 use crate::mel::{MaxWindow, QuietGate};
 use crate::protocol::{Event, ReplyId, StopReason};
 use crate::session::front_end::{Analysis, EncodedChunks, FrontEnd};
@@ -23,10 +24,10 @@ const SILENT: &str = "never responds";
 const NEVER: f32 = -1e9;
 /// Samples of an onset frame: 20 ms.
 const ONSET_FRAME: usize = SAMPLE_RATE_HZ as usize / 50;
-/// The onset is the first frame within this distance of the loudest one, in decades of power (30 dB).
-const BELOW_LOUDEST: f32 = 3.0;
-/// Quietest frame that can be an onset, in decades of power re full scale (-60 dBFS).
-const QUIETEST: f32 = -6.0;
+/// The onset is the first frame within this many dB of the loudest one.
+const ONSET_RANGE_DB: f32 = 30.0;
+/// Quietest frame that can be an onset.
+const QUIETEST_ONSET_DBFS: f32 = -60.0;
 
 /// A running session.
 pub(super) struct ActiveSession {
@@ -71,7 +72,7 @@ struct ItemProgress {
     first_chunk: Option<u64>,
     sound_chunks: u64,
     question_chunk: Option<u64>,
-    /// Level of each onset frame of the sound, in decades of power re full scale.
+    /// Level of each onset frame of the sound, in dBFS.
     levels: Vec<f32>,
     replies: Vec<PredictedReply>,
     margins: Vec<f32>,
@@ -215,7 +216,7 @@ impl ActiveSession {
         }
         if item.question_chunk.is_none() {
             item.sound_chunks += cut.len() as u64;
-            cut.iter().for_each(|chunk| item.levels.extend(chunk.samples.chunks_exact(ONSET_FRAME).map(power)));
+            cut.iter().for_each(|chunk| item.levels.extend(chunk.samples.chunks_exact(ONSET_FRAME).map(level::dbfs)));
         }
         if ended {
             self.source = None;
@@ -310,16 +311,11 @@ impl ItemProgress {
     }
 }
 
-/// Returns the mean power of a frame, in decades re full scale.
-fn power(frame: &[f32]) -> f32 {
-    (frame.iter().map(|s| s * s).sum::<f32>() / frame.len() as f32).max(1e-12).log10()
-}
-
-/// Returns the onset of a sound in seconds; `None` for silence.
+/// Returns the onset in seconds of a sound with these frame levels; `None` for silence.
 fn onset(levels: &[f32]) -> Option<f64> {
     let loudest = levels.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let least = QUIETEST.max(loudest - BELOW_LOUDEST);
-    let at = levels.iter().position(|power| *power >= least)?;
+    let threshold = QUIETEST_ONSET_DBFS.max(loudest - ONSET_RANGE_DB);
+    let at = levels.iter().position(|level| *level >= threshold)?;
     Some(at as f64 * ONSET_FRAME as f64 / f64::from(SAMPLE_RATE_HZ))
 }
 
@@ -329,11 +325,10 @@ mod tests {
 
     #[test]
     fn onset_is_where_the_sound_rises_above_the_noise_floor() {
-        let room = [-5.5; 25];
-        let bang: Vec<f32> = room.iter().copied().chain([-1.0; 10]).collect();
+        let noise = [-55.0; 25];
+        let bang: Vec<f32> = noise.iter().copied().chain([-10.0; 10]).collect();
         assert_eq!(onset(&bang), Some(0.5));
-        assert_eq!(onset(&[-9.0; 100]), None);
+        assert_eq!(onset(&[-90.0; 100]), None);
         assert_eq!(onset(&[]), None);
-        assert!((power(&[0.1; ONSET_FRAME]) + 2.0).abs() < 1e-4);
     }
 }
