@@ -9,7 +9,7 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor, safetensors};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use hearken::config::{ComputeDevice, Precision};
-use hearken::mel::{LogMel, MaxOver};
+use hearken::mel::{LogMel, MaxWindow};
 use hearken::model::rope::Rope;
 use hearken::model::text::StreamingText;
 use hearken::model::{Input, LaneCache, Model, Read, Segment};
@@ -39,7 +39,7 @@ fn fixture() -> Model {
 fn ears(c: &mut Criterion) {
     let model = fixture();
     for (name, before) in [("after a second", 2), ("after an hour", HOUR)] {
-        let mut mel = LogMel::new(MaxOver::Newest45Secs);
+        let mut mel = LogMel::new(MaxWindow::Last45Secs);
         for n in 0..before {
             mel.step(&noise(n));
         }
@@ -59,7 +59,7 @@ fn lanes(c: &mut Criterion) {
         let passed = model.pass(&mut [Segment { cache: &mut filled, inputs, reads: SmallVec::new() }]);
         assert!(passed.is_ok());
     }
-    let Ok(features) = model.encode(LogMel::new(MaxOver::Everything).step(&noise(1)).as_slice()) else { return };
+    let Ok(features) = model.encode(LogMel::new(MaxWindow::WholeStream).step(&noise(1)).as_slice()) else { return };
     let listen = [Input::Token(ids.keep_silence), Input::Token(ids.audio_begin), Input::Features(features), Input::Token(ids.assistant)];
     for (name, inputs, read) in
         [("listening pass", &listen[..], (12, Read::Decision)), ("reply token", &[Input::Token(ids.pad)][..], (0, Read::Row))]
@@ -107,7 +107,7 @@ fn making_room(c: &mut Criterion) {
             || full.fork(),
             |cache| {
                 let Ok(mut cache) = cache else { return };
-                black_box(cache.keep(&kept, &rope).is_ok());
+                black_box(cache.compact(&kept, &rope).is_ok());
             },
             BatchSize::LargeInput,
         );

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hearken::config::{ComputeDevice, ContextChoice, Paths, Precision, SamplingChoice};
-use hearken::engine::opening::Opening;
-use hearken::engine::session::{Conduct, dialog_mode};
 use hearken::eval::hear::{Clock, Hearer, Margins, Sitting};
 use hearken::eval::items::{Expected, Item};
 use hearken::model::Model;
+use hearken::session::prompt::PromptCache;
+use hearken::session::{SessionConfig, dialog_mode};
 
 /// Sounds, of 4 s each.
 const SOUNDS: usize = 16;
@@ -54,11 +54,11 @@ fn main() {
         let starter = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/starter");
         let model = Arc::new(Model::load(&starter, "starter", Some(precision), ComputeDevice::Cpu).expect("the starter"));
         let mode = dialog_mode();
-        let opening = Opening::of(&model, &mode, &paths).expect("an opening");
+        let opening = PromptCache::of(&model, &mode, &paths).expect("an opening");
         let hear = |lanes: usize| {
             let hearer = Hearer {
                 model: Arc::clone(&model),
-                conduct: Conduct::product(SamplingChoice { temperature: 0.0, top_k: None, seed: 0 }, ContextChoice::default()),
+                conduct: SessionConfig::product(SamplingChoice { temperature: 0.0, top_k: None, seed: 0 }, ContextChoice::default()),
                 mode: mode.clone(),
                 opening: Arc::clone(&opening),
                 margins: Margins::None,

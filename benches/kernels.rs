@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use hearken::model::kernels::attention::{KeysValues, Plan};
-use hearken::model::kernels::ceilings::Ceilings;
-use hearken::model::kernels::crew::{Parts, crew};
-use hearken::model::kernels::{Activations, Bits, GROUP, Packed, Path, TILE, Tiled, multiply, tile_bytes};
+use hearken::model::kernels::peaks::HardwarePeaks;
+use hearken::model::kernels::thread_pool::{Parts, thread_pool};
+use hearken::model::kernels::{Activations, Bits, GROUP, InstructionSet, Packed, TILE, Tiled, multiply, tile_bytes};
 
 /// Name, outputs and inputs of the matrices that matter.
 const SHAPES: [(&str, usize, usize); 5] = [
@@ -55,15 +55,20 @@ fn activations(rows: usize, inner: usize) -> Activations {
     activations
 }
 
-fn product(path: Path, matrices: &mut Matrices, x: &Activations, out: &mut Tiled, outputs: usize) {
+fn product(path: InstructionSet, matrices: &mut Matrices, x: &Activations, out: &mut Tiled, outputs: usize) {
     let Some(weights) = matrices.next() else { return };
     out.reset(x.rows(), outputs);
-    crew().share(&Parts::new(out.numbers_mut(), x.rows() * TILE), 1, |tile, out| multiply(path, weights, x, (tile, tile + 1), out));
+    thread_pool().share(&Parts::new(out.numbers_mut(), x.rows() * TILE), 1, |tile, out| multiply(path, weights, x, (tile, tile + 1), out));
 }
 
 fn products(c: &mut Criterion) {
-    let ceilings = Ceilings::measure();
-    eprintln!("peaks of {} threads: {:.0} GOP/s int8, {:.1} GB/s memory", crew().threads(), ceilings.int8_gops, ceilings.memory_gb_s);
+    let ceilings = HardwarePeaks::measure();
+    eprintln!(
+        "peaks of {} threads: {:.0} GOP/s int8, {:.1} GB/s memory",
+        thread_pool().threads(),
+        ceilings.int8_gops,
+        ceilings.memory_gb_s
+    );
     for bits in [Bits::Four, Bits::Eight] {
         for (name, outputs, inner) in SHAPES {
             let mut matrices = Matrices::new(outputs, inner, bits);
@@ -72,7 +77,7 @@ fn products(c: &mut Criterion) {
             group.sample_size(10);
             for rows in ROWS {
                 let x = activations(rows, inner);
-                for path in Path::available().into_iter().filter(|path| *path != Path::Portable) {
+                for path in InstructionSet::available().into_iter().filter(|path| *path != InstructionSet::Portable) {
                     let mut times: Vec<f64> = (0..RUNS)
                         .map(|_| {
                             let begun = Instant::now();
@@ -113,7 +118,7 @@ fn attention(c: &mut Criterion) {
             plan.make(std::iter::once(rows), groups, per_group, size);
             let mut answers = vec![0.0; plan.answers()];
             c.bench_function(&format!("attention of {rows} rows over {positions} positions, one layer"), |b| {
-                b.iter(|| plan.run(Path::best(), &mut answers, |_| Some((&cache, rows)), |_, queries| queries.fill(0.1)));
+                b.iter(|| plan.run(InstructionSet::best(), &mut answers, |_| Some((&cache, rows)), |_, queries| queries.fill(0.1)));
             });
         }
     }

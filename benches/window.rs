@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
 use hearken::engine::{EngineHandle, Meters};
-use hearken::protocol::{Event, ReplyId, Stop};
+use hearken::protocol::{Event, ReplyId, StopReason};
 use hearken::time::ChunkIdx;
 use hearken::ui::HearkenApp;
 use window_bench::{at, settings};
@@ -91,7 +91,7 @@ impl Window {
     fn end(&mut self) {
         let (n, at) = (self.line, at(10 * self.line + 1));
         for (m, mode) in MODES.map(str::to_owned).into_iter().enumerate() {
-            let (reply, stop) = (self.reply(m), Stop::End);
+            let (reply, stop) = (self.reply(m), StopReason::End);
             let text = format!("line {n}: some words that somebody said, and enough of them to fill more than one row of a panel");
             self.events.send(Event::ReplyFinished { at, reply, mode, text, from_secs: at, to_secs: at, stop }).unwrap();
             self.events.send(Event::Sound { at, reply, name: format!("sound {}", n % 7), count: 1 }).unwrap();

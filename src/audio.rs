@@ -1,29 +1,29 @@
 //! Sound in: from a microphone, a file, stdin or a script to 16 kHz mono chunks of 0.4 s. Sound out: what a voice says, and
 //! its echo taken out of what comes in.
 //!
-//! Every source yields the same [`Heard`], so the engine has one path for all of them. Not responsible for what is
+//! Every source yields the same [`SourceEvent`], so the engine has one path for all of them. Not responsible for what is
 //! heard in the sound: `audio` and `model` never import each other.
 
 pub mod capture;
 pub mod chunker;
 pub mod echo;
 pub mod file;
-pub mod paced;
 pub mod playback;
+pub mod realtime;
 pub mod resample;
 pub mod scripted;
-pub mod stdin;
-pub mod wav_out;
+pub mod wav_file;
+pub mod wav_stream;
 
 use crate::error::{Error, Result};
 use crate::protocol::GapCause;
 
-pub use capture::{DeviceInfo, Direction as DeviceDirection, Standing as DeviceStanding, devices};
+pub use capture::{DeviceDirection, DeviceInfo, devices};
 pub use file::{read_file, read_wav};
 
 /// What a source yields.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Heard {
+pub enum SourceEvent {
     /// So many samples (16 kHz, mono) were appended to the buffer.
     Samples(usize),
     /// Nothing arrived for now (a live source waits at most 100 ms, then says this, so that its thread stays responsive).
@@ -47,13 +47,13 @@ pub enum Heard {
     /// The file ends here: pad to a whole chunk, then comes its gap of silence, then perhaps another file.
     EndOfFile,
     /// Recoverable trouble; listening goes on.
-    Trouble(Error),
+    Problem(Error),
     /// Nothing will ever come again.
     End,
 }
 
 impl Source for Box<dyn Source> {
-    fn next(&mut self, out: &mut Vec<f32>) -> Result<Heard> {
+    fn next(&mut self, out: &mut Vec<f32>) -> Result<SourceEvent> {
         (**self).next(out)
     }
 
@@ -84,7 +84,7 @@ pub trait Source: Send {
     ///
     /// # Errors
     /// When the source cannot go on at all.
-    fn next(&mut self, out: &mut Vec<f32>) -> Result<Heard>;
+    fn next(&mut self, out: &mut Vec<f32>) -> Result<SourceEvent>;
 
     /// A name for `session_started`.
     fn name(&self) -> String;

@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 use crate::config::{BenchOptions, BenchSubject, BenchTask, ComputeDevice, Paths, Precision, ReportFormat};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub;
-use crate::mel::{LogMel, MaxOver};
-use crate::model::kernels::{Path, ceilings::Ceilings};
-use crate::model::speed::{fill, median, pass, trim};
+use crate::mel::{LogMel, MaxWindow};
+use crate::model::kernels::{InstructionSet, peaks::HardwarePeaks};
+use crate::model::speed::{filled_cache, median_compaction_ms, median_ms, median_pass_ms};
 use crate::model::{Input, Model, Read};
 use crate::time::{CHUNK_SAMPLES, CHUNK_SECS};
 
@@ -61,20 +61,20 @@ fn figures(options: &BenchOptions) -> Result<Value> {
     let model = load(options, options.precision)?;
     let load_ms = begun.elapsed().as_secs_f64() * 1e3;
     let chunk = noise();
-    let mut log_mel = LogMel::new(MaxOver::Newest45Secs);
-    let mel_ms = median(RUNS, || {
+    let mut log_mel = LogMel::new(MaxWindow::Last45Secs);
+    let mel_ms = median_ms(RUNS, || {
         log_mel.step(&chunk);
         Ok(())
     })?;
     let mel = log_mel.step(&chunk);
-    let encode_ms = median(RUNS, || model.encode(mel.as_slice()).map(drop))?;
+    let encode_ms = median_ms(RUNS, || model.encode(mel.as_slice()).map(drop))?;
     let features = model.encode(mel.as_slice())?;
     let ids = model.ids();
-    let filled = fill(&model, options.context)?;
+    let filled = filled_cache(&model, options.context)?;
     let listen = [Input::Token(ids.keep_silence), Input::Token(ids.audio_begin), Input::Features(features), Input::Token(ids.assistant)];
-    let listen_ms = pass(&model, &filled, options.lanes, &listen, (12, Read::Decision), RUNS)?;
-    let decode_ms = pass(&model, &filled, options.lanes, &[Input::Token(ids.pad)], (0, Read::Row), RUNS)?;
-    let trim_ms = trim(&model, &filled, RUNS)?;
+    let listen_ms = median_pass_ms(&model, &filled, options.lanes, &listen, (12, Read::Decision), RUNS)?;
+    let decode_ms = median_pass_ms(&model, &filled, options.lanes, &[Input::Token(ids.pad)], (0, Read::Row), RUNS)?;
+    let trim_ms = median_compaction_ms(&model, &filled, RUNS)?;
     let chunk_ms = mel_ms + encode_ms + listen_ms;
     Ok(json!({
         "model": model.name(),
@@ -99,9 +99,9 @@ fn figures(options: &BenchOptions) -> Result<Value> {
 
 /// The report with what the machine could do at most in the same minute.
 fn with_ceilings(mut report: Value) -> Value {
-    let ceilings = Ceilings::measure();
+    let ceilings = HardwarePeaks::measure();
     if let Some(fields) = report.as_object_mut() {
-        fields.insert("kernels".into(), Path::best().name().into());
+        fields.insert("kernels".into(), InstructionSet::best().name().into());
         fields.insert("int8_gops_peak".into(), ceilings.int8_gops.round().into());
         fields.insert("memory_gb_s_peak".into(), round(ceilings.memory_gb_s).into());
     }

@@ -3,11 +3,11 @@
 //! Not responsible for acting on any of it.
 
 pub mod cli;
-pub mod clock;
-pub mod endurance;
+pub use crate::clock;
 mod eval_args;
 mod history_cli;
 pub mod history_prefs;
+pub mod long_running;
 mod model_task;
 pub mod modes;
 mod modes_edit;
@@ -21,19 +21,19 @@ mod values;
 
 use std::path::PathBuf;
 
-use crate::protocol::{DeviceChoice, ModelChoice, VoiceConduct};
+use crate::protocol::{DeviceChoice, ModelChoice, VoiceSettings};
 
 pub use cli::Cli;
-pub use endurance::{ContextChoice, ContextPolicy, Endurance, POLICIES, Reset, Sensitivity, Worth};
-pub use eval_args::{EvalOptions, EvalRequest, EvalTask, Instruction, Resume, Style};
+pub use eval_args::{EvalOptions, EvalRequest, EvalTask, ProactiveStyle, QuestionInput, ResumePolicy};
 pub use history_cli::{Deletion, ExportForm, HistoryRequest, SessionChoice};
 pub use history_prefs::HistoryPrefs;
+pub use long_running::{ContextChoice, ContextPolicy, LongRunning, POLICIES, Priority, Reset, Sensitivity};
 pub use model_task::{Consent, DownloadOptions, ModelRequest, Originals, QuantiseOptions};
-pub use modes::{CatchUp, Clip, Language, Mode, Panel};
+pub use modes::{CatchUp, InstructionClip, Language, Mode, Panel};
 pub use modes_edit::{NewMode, add as add_mode, remove as remove_mode, replace as replace_mode};
 pub use modes_file::all as all_modes;
 pub use paths::{Existing, Paths};
-pub use prefs::Prefs;
+pub use prefs::WindowPrefs;
 pub use request::{
     BenchOptions, BenchSubject, BenchTask, OutputFormat, ReportFormat, Request, Scenario, Stdout, TraceOptions, TracePath,
     settings_problems,
@@ -59,7 +59,7 @@ pub struct Settings {
     /// Where replies are played.
     pub output: DeviceChoice,
     /// How they are spoken, and listened through.
-    pub voice: VoiceConduct,
+    pub voice: VoiceSettings,
     /// Whether the quiet gate keeps silence from the model.
     pub gate: bool,
     /// How replies are decoded.
@@ -67,9 +67,9 @@ pub struct Settings {
     /// Write exactly the samples that the model heard to this 32-bit float WAV.
     pub save_audio: Option<PathBuf>,
     /// Which optional events are wanted.
-    pub reports: Reports,
+    pub event_options: EventOptions,
     /// How it lasts for hours.
-    pub endurance: Endurance,
+    pub long_running: LongRunning,
     /// Where settings and caches live.
     pub paths: Paths,
 }
@@ -86,20 +86,20 @@ pub enum SourceChoice {
         /// Silence after each file, in seconds.
         gap_secs: f64,
         /// Whether the file is heard at the speed of time or as fast as the model goes.
-        pace: Pace,
+        pace: FileSpeed,
     },
     /// WAV on stdin.
     Stdin {
         /// Silence after the end, in seconds.
         gap_secs: f64,
         /// Whether it is heard at the speed of time or as fast as the model goes.
-        pace: Pace,
+        pace: FileSpeed,
     },
 }
 
 /// How fast a file is heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
+pub enum FileSpeed {
     /// The file waits for the model.
     Unthrottled,
     /// At the speed of time, like a microphone: the model must keep up.
@@ -156,7 +156,7 @@ pub struct SamplingChoice {
 
 /// Which optional events are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reports {
+pub struct EventOptions {
     /// `decision` events at all.
     pub decisions: bool,
     /// `margin` in `decision` events.

@@ -7,12 +7,12 @@ mod microphone;
 
 use std::io::Write;
 
-use crate::audio::capture::{Direction, Standing, devices};
+use crate::audio::capture::{DeviceDirection, devices};
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub;
 use crate::model::{Model, acceleration, threads};
-use crate::speech::{Manner, Spoken, Tongue, Voice, Words, system_voices};
+use crate::speech::{Language, Prosody, SpeechText, UtteranceEvent, Voice, system_voices};
 
 /// What the checks found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,13 +75,13 @@ pub fn run(settings: &Settings, mut out: impl Write) -> Result<Health> {
 }
 
 fn output(_: &Settings) -> Found {
-    device(Direction::Output, "replies are shown as text only; plug in speakers to hear them")
+    device(DeviceDirection::Output, "replies are shown as text only; plug in speakers to hear them")
 }
 
-fn device(direction: Direction, remedy: &str) -> Found {
+fn device(direction: DeviceDirection, remedy: &str) -> Found {
     let found = devices().map_err(|e| e.to_string())?;
     let of_direction = || found.iter().filter(|d| d.direction == direction);
-    match of_direction().find(|d| d.standing == Standing::Default).or_else(|| of_direction().next()) {
+    match of_direction().find(|d| d.is_default).or_else(|| of_direction().next()) {
         Some(device) => Ok(format!("{} ({} Hz, {} channels)", device.name, device.rate_hz, device.channels)),
         None => Err(format!("none found: {remedy}")),
     }
@@ -101,11 +101,11 @@ fn accelerated(settings: &Settings) -> Found {
 
 /// Says a word, without playing it.
 fn voice(_: &Settings) -> Found {
-    let words = Words { text: "Hello.".to_owned(), tongue: Tongue::English, manner: Manner::of(None, 1.0) };
+    let words = SpeechText { text: "Hello.".to_owned(), language: Language::English, prosody: Prosody::new(None, 1.0) };
     let say = |voice: &mut dyn Voice| -> Result<()> {
         let mut utterance = voice.say(&words)?;
         let mut samples = Vec::new();
-        while utterance.next(&mut samples)? != Spoken::End {}
+        while utterance.next(&mut samples)? != UtteranceEvent::End {}
         Ok(())
     };
     let mut trouble = "this Hearken was built without a voice: replies are shown as text".to_owned();

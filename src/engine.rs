@@ -1,35 +1,19 @@
-//! The threads and the channels between them.
+//! The engine: the threads of a session and the channels between them.
 //!
-//! [`start`] takes [`Settings`] and gives an [`EngineHandle`]: the one way in which any face (window or headless) sees the
-//! engine. The capture thread turns a source into chunks, the inference thread turns chunks into events; openings and other
-//! models are made on threads of their own, so that neither of the two waits for them.
+//! [`start`] takes [`Settings`] and returns an [`EngineHandle`], which is all that a window or the command line sees of the engine.
+//! Each thread has its folder: `capture` turns a source into chunks, `inference` turns chunks into events, `speech` speaks replies.
+//! Prompt caches and other models are made on threads of their own, so that none of the three waits for them.
 
 mod capture;
-mod clip;
-mod conductor;
-pub mod ear;
-mod failures;
-mod floor;
 mod handle;
-mod intake;
+mod inference;
 mod meters;
-mod mouth;
-pub mod opening;
-mod overload;
-mod pace;
-mod queue;
-mod recordings;
-mod replies;
-pub mod session;
-mod silence;
-mod spoken;
+mod retry_policy;
+mod speech;
 mod watchdog;
-mod workers;
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
@@ -37,195 +21,181 @@ use crossbeam_channel::bounded;
 use crate::audio::capture::CaptureSource;
 use crate::audio::echo::EchoPath;
 use crate::audio::file::FileSource;
-use crate::audio::paced::Paced;
-use crate::audio::playback::{FarSlot, Output, system_output};
-use crate::audio::stdin::StreamSource;
-use crate::audio::{self, Source};
-use crate::config::{Pace, Settings, SourceChoice};
-use crate::error::{Error, ErrorKind, Result};
+use crate::audio::playback::{AudioOutput, FarEndSlot, system_output};
+use crate::audio::realtime::RealtimeSource;
+use crate::audio::wav_stream::WavStreamSource;
+use crate::audio::{Source, wav_file::WavFileWriter};
+use crate::config::{FileSpeed, Settings, SourceChoice};
+use crate::error::Result;
 use crate::hub;
 use crate::model::Model;
 use crate::protocol::{ModelChoice, VoiceChoice};
 use crate::speech::Voice;
-use conductor::Conductor;
+use crate::supervise::spawn;
+use capture::{CaptureChannels, CaptureThread, CapturedSource, EchoHandling};
+use inference::{Channels, InferenceParts, InferenceThread, Recordings};
+use speech::{SpeechConfig, SpeechHandle, turn_taking::TurnTaking};
 
-pub use crate::hub::Shelf as Models;
+pub use crate::hub::ModelManager as Models;
 pub use handle::EngineHandle;
 pub use meters::{Meters, Readings};
-pub use queue::{Encoded, Follows};
 
-/// Commands that may wait: more than a person gives in one chunk.
+/// Commands that may wait: more than a person gives during one chunk.
 const COMMANDS: usize = 64;
-/// Events that may wait: some seconds of every mode at once. A face that takes none for longer holds the engine up, which
-/// becomes an `audio_gap` and not a growing memory.
+/// Events that may wait: some seconds of every mode at once. A face that takes none for longer holds the engine up; lost sound then
+/// becomes an `audio_gap` rather than memory that grows.
 const EVENTS: usize = 4_096;
-/// Chunks that may wait for the lanes once they are encoded: 10 s, about the longest reply.
+/// Encoded chunks that may wait for the lanes: 10 s, about the longest reply.
 const ENCODED_CHUNKS: usize = 25;
-/// Chunks that may wait between capture and inference: with the encoded ones 60 s (DESIGN.md "Time, loss and order").
+/// Chunks that may wait between capture and inference: with the encoded ones 60 s (`src/README.md` "Time, loss and order").
 const CHUNKS: usize = 150 - ENCODED_CHUNKS;
-/// Chunks that may wait when a file is heard: it waits for the model, so a little keeps both busy.
+/// Chunks of a file that may wait: a file waits for the model, so a few keep both threads busy.
 const FILE_CHUNKS: usize = 4;
-/// Orders to the capture thread that may wait.
-const CONTROLS: usize = 16;
+/// Commands to the capture thread that may wait.
+const CAPTURE_COMMANDS: usize = 16;
 /// Interruptions that may wait: one says it all.
 const INTERRUPTIONS: usize = 1;
 
-/// What a session speaks with; asked anew for a voice that takes the place of one that stalled.
-pub struct Stage {
-    /// What plays it.
-    pub output: Box<dyn Fn() -> Box<dyn Output> + Send>,
-    /// Who speaks, where the user wants this: the first that works.
+/// The output and the voices that a session speaks with. Asked again for every speech thread that replaces a stalled one.
+pub struct SpeechBackend {
+    /// Opens the output.
+    pub output: Box<dyn Fn() -> Box<dyn AudioOutput> + Send>,
+    /// Returns the voices for a choice, in order of preference.
     pub voices: Box<dyn Fn(VoiceChoice) -> Vec<Box<dyn Voice>> + Send>,
-    /// A voice or output that takes so long for one step has stalled.
-    pub stalled: Duration,
+    /// Time that one step of a voice or output may take before the speech thread counts as stalled.
+    pub stall_limit: Duration,
 }
 
-impl Default for Stage {
-    /// The system's own.
+impl Default for SpeechBackend {
+    /// Returns the system's output and voices.
     fn default() -> Self {
-        Self { output: Box::new(system_output), voices: Box::new(mouth::voices_of), stalled: mouth::STALLED }
+        Self { output: Box::new(system_output), voices: Box::new(speech::voices_of), stall_limit: speech::STALL_LIMIT }
     }
 }
 
-/// How a source relates to time.
+/// The relation of a source to time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tempo {
-    /// Time goes on while the model works: what does not fit is lost, and reported.
+enum SourceTiming {
+    /// Time goes on while the model works: sound that does not fit is lost, and reported.
     Live,
     /// The source waits for the model.
     Waits,
 }
 
+impl SourceTiming {
+    const fn of(pace: FileSpeed) -> Self {
+        match pace {
+            FileSpeed::Realtime => Self::Live,
+            FileSpeed::Unthrottled => Self::Waits,
+        }
+    }
+}
+
 /// Starts a session: opens the source, loads the model and starts the threads.
 ///
 /// # Errors
-/// When the source, the model or the file for `save_audio` cannot be opened: nothing has been started then.
+/// When the source, the model or the file for `save_audio` cannot be opened; no thread runs then.
 pub fn start(settings: Settings) -> Result<EngineHandle> {
-    let (source, gap_secs, tempo) = open_source(&settings)?;
-    start_with(settings, source, gap_secs, tempo, Stage::default())
+    let input = open_source(&settings)?;
+    start_threads(settings, input, SpeechBackend::default())
 }
 
-/// Starts a session as [`start`] does, but a microphone that is not there is waited for, and a model that is not here is
-/// replaced by the starter: a window says so and stays open.
+/// Starts a session like [`start`], but waits for a microphone that is missing and uses the starter for a model that is missing:
+/// a window reports both and stays open.
 ///
 /// # Errors
-/// As [`start`], without the microphone.
+/// As [`start`], except for the microphone.
 pub fn start_patiently(mut settings: Settings) -> Result<EngineHandle> {
     if Models::new(&settings.paths).missing(&settings.model).is_some() {
         settings.model = ModelChoice::Starter;
     }
     #[cfg(feature = "mic")]
     if let SourceChoice::Microphone(device) = &settings.source {
-        let source = Box::new(CaptureSource::open_patiently(device, &settings.endurance.excluded_inputs));
-        return start_with(settings, source, 0.0, Tempo::Live, Stage::default());
+        let source = Box::new(CaptureSource::open_or_retry(device, &settings.long_running.excluded_inputs));
+        let input = captured_source(&settings, source, 0.0, SourceTiming::Live);
+        return start_threads(settings, input, SpeechBackend::default());
     }
     start(settings)
 }
 
-/// Starts a session that hears `source`, at the speed of time or waiting for the model as `pace` says: [`start`] for a
-/// source that the settings cannot name.
+/// Starts a session that hears `source` at the speed `pace`: [`start`] for a source that settings cannot name.
 ///
 /// # Errors
 /// As [`start`].
-pub fn start_hearing(settings: Settings, source: Box<dyn Source>, pace: Pace) -> Result<EngineHandle> {
-    start_on(settings, source, pace, Stage::default())
+pub fn start_hearing(settings: Settings, source: Box<dyn Source>, pace: FileSpeed) -> Result<EngineHandle> {
+    start_on(settings, source, pace, SpeechBackend::default())
 }
 
-/// Starts a session as [`start_hearing`] does that speaks on `stage`, whatever the settings say.
+/// Starts a session like [`start_hearing`] that speaks through `backend`, whatever the settings say.
 ///
 /// # Errors
 /// As [`start`].
-pub fn start_on(settings: Settings, source: Box<dyn Source>, pace: Pace, stage: Stage) -> Result<EngineHandle> {
-    let tempo = if pace == Pace::Realtime { Tempo::Live } else { Tempo::Waits };
-    start_with(settings, source, 0.0, tempo, stage)
+pub fn start_on(settings: Settings, source: Box<dyn Source>, pace: FileSpeed, backend: SpeechBackend) -> Result<EngineHandle> {
+    let input = captured_source(&settings, source, 0.0, SourceTiming::of(pace));
+    start_threads(settings, input, backend)
 }
 
-fn start_with(mut settings: Settings, source: Box<dyn Source>, gap_secs: f64, tempo: Tempo, stage: Stage) -> Result<EngineHandle> {
+fn start_threads(mut settings: Settings, input: CapturedSource, backend: SpeechBackend) -> Result<EngineHandle> {
     if let Some(threads) = settings.threads {
         crate::model::use_threads(threads);
     }
     let found = hub::find(&settings.model, &settings.paths)?;
-    let (model, trouble) = Model::load_or_fall_back(&found.folder, &found.name, settings.precision, settings.device)?;
+    let (model, early_problem) = Model::load_or_fall_back(&found.folder, &found.name, settings.precision, settings.device)?;
     let model = Arc::new(model);
     if settings.modes_on.is_empty() {
-        settings.modes_on = pace::modes_in_real_time(&model)?;
+        settings.modes_on = inference::modes_in_real_time(&model)?;
     }
-    let save = settings.save_audio.as_deref().map(audio::wav_out::WavOut::create).transpose()?;
+    let recording = settings.save_audio.as_deref().map(WavFileWriter::create).transpose()?;
+    let (timing, source_name) = (input.timing, input.source.name());
     let meters = Arc::new(Meters::default());
-    let (command_tx, command_rx) = bounded(COMMANDS);
+    let (command_tx, commands) = bounded(COMMANDS);
     let (event_tx, event_rx) = bounded(EVENTS);
-    let (feeder, taker) = intake::intake(if tempo == Tempo::Live { CHUNKS } else { FILE_CHUNKS });
-    let (control_tx, control_rx) = bounded(CONTROLS);
-    let source_name = source.name();
-    let (pulse, watched) = watchdog::Pulse::new();
-    let excluded = settings.endurance.excluded_inputs.clone();
-    let (interruption_tx, interruption_rx) = bounded(INTERRUPTIONS);
-    let (far, floor) = (FarSlot::default(), Arc::new(floor::Floor::default()));
+    let (chunk_tx, captured) = capture::chunk_queue::chunk_queue(if timing == SourceTiming::Live { CHUNKS } else { FILE_CHUNKS });
+    let (capture_tx, capture_commands) = bounded(CAPTURE_COMMANDS);
+    let (interruption_tx, interruptions) = bounded(INTERRUPTIONS);
+    let (heartbeat, monitor) = watchdog::Heartbeat::new();
+    let (far, turn_taking) = (FarEndSlot::default(), Arc::new(TurnTaking::default()));
     let echo = EchoPath::new(far.clone(), settings.voice);
-    let hearing = capture::Hearing { echo, floor: Arc::clone(&floor), interruptions: interruption_tx };
-    let mouth = mouth::MouthHandle::start(mouth::Cast { stage, far, floor }, settings.voice, settings.output.clone())?;
-    let parts = conductor::Parts {
+    let echo_handling = EchoHandling { echo, turn_taking: Arc::clone(&turn_taking), interruptions: interruption_tx };
+    let speech = SpeechHandle::start(SpeechConfig { backend, far, turn_taking }, settings.voice, settings.output.clone())?;
+    let channels = Channels { commands, events: event_tx.clone(), captured, capture: capture_tx, interruptions };
+    let inference = InferenceThread::new(InferenceParts {
         settings,
         model,
         source_name,
-        tempo,
-        commands: command_rx,
-        events: event_tx.clone(),
-        captured: taker,
-        control: control_tx,
+        timing,
+        channels,
         meters: Arc::clone(&meters),
-        recordings: recordings::Recordings::new(save),
-        mouth,
-        interruptions: interruption_rx,
-        pulse,
-        trouble,
-    };
-    let conductor = Conductor::new(parts)?;
-    let ends = capture::Ends { out: feeder, control: control_rx };
-    let capture = capture::Capture::new(source, (gap_secs, tempo), ends, hearing, Arc::clone(&meters)).excluding(&excluded);
-    let threads = vec![spawn("hearken-capture", move || capture.run())?, spawn("hearken-inference", move || conductor.run())?];
-    // A face that takes no events now has other trouble; this one would be old news later.
-    let tell = move |busy, at| drop(event_tx.try_send(watchdog::model_stalls(busy, at)));
-    // It ends when the inference thread does.
-    spawn("hearken-watchdog", move || watchdog::watch(&watched, watchdog::STALLED, tell)).map(drop)?;
+        recordings: Recordings::new(recording),
+        heartbeat,
+        early_problem,
+        speech,
+    })?;
+    let capture_channels = CaptureChannels { out: chunk_tx, commands: capture_commands };
+    let capture = CaptureThread::new(input, capture_channels, echo_handling, Arc::clone(&meters));
+    let threads = vec![spawn("hearken-capture", move || capture.run())?, spawn("hearken-inference", move || inference.run())?];
+    // A full event channel means that the face has other trouble; this report would be old news later.
+    let report = move |busy, at| drop(event_tx.try_send(watchdog::model_stalls(busy, at)));
+    // Ends with the inference thread.
+    spawn("hearken-watchdog", move || watchdog::watch(&monitor, watchdog::STALL_LIMIT, report))?;
     Ok(EngineHandle::new(command_tx, event_rx, meters, threads))
 }
 
-fn open_source(settings: &Settings) -> Result<(Box<dyn Source>, f64, Tempo)> {
-    let paced = |source: Box<dyn Source>, pace: Pace| -> (Box<dyn Source>, Tempo) {
-        match pace {
-            Pace::Unthrottled => (source, Tempo::Waits),
-            Pace::Realtime => (Box::new(Paced::new(source)), Tempo::Live),
-        }
+fn open_source(settings: &Settings) -> Result<CapturedSource> {
+    let at_speed = |source: Box<dyn Source>, gap_secs: f64, pace: FileSpeed| {
+        let source = if pace == FileSpeed::Realtime { Box::new(RealtimeSource::new(source)) } else { source };
+        captured_source(settings, source, gap_secs, SourceTiming::of(pace))
     };
-    match &settings.source {
+    Ok(match &settings.source {
         SourceChoice::Microphone(device) => {
-            Ok((Box::new(CaptureSource::open(device, &settings.endurance.excluded_inputs)?), 0.0, Tempo::Live))
+            let source = Box::new(CaptureSource::open(device, &settings.long_running.excluded_inputs)?);
+            captured_source(settings, source, 0.0, SourceTiming::Live)
         }
-        SourceChoice::Files { paths, gap_secs, pace } => {
-            let (source, tempo) = paced(Box::new(FileSource::open(paths)?), *pace);
-            Ok((source, *gap_secs, tempo))
-        }
-        SourceChoice::Stdin { gap_secs, pace } => {
-            let (source, tempo) = paced(Box::new(StreamSource::new(io::stdin(), "stdin")?), *pace);
-            Ok((source, *gap_secs, tempo))
-        }
-    }
+        SourceChoice::Files { paths, gap_secs, pace } => at_speed(Box::new(FileSource::open(paths)?), *gap_secs, *pace),
+        SourceChoice::Stdin { gap_secs, pace } => at_speed(Box::new(WavStreamSource::new(io::stdin(), "stdin")?), *gap_secs, *pace),
+    })
 }
 
-/// A named thread; a panic that nobody caught ends it quietly, its channels close, and the other side reports that.
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
-    let guarded = move || {
-        let _ = catch_unwind(AssertUnwindSafe(work));
-    };
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(guarded)
-        .map_err(|e| Error::new(ErrorKind::Memory, format!("the thread {name} cannot be started: {e}")))
-}
-
-/// What a panic said, for the `problem` event.
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "for a reason it did not tell".to_owned())
+fn captured_source(settings: &Settings, source: Box<dyn Source>, gap_secs: f64, timing: SourceTiming) -> CapturedSource {
+    CapturedSource { source, gap_secs, timing, excluded_inputs: settings.long_running.excluded_inputs.clone() }
 }

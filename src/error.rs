@@ -3,12 +3,8 @@
 //! Responsible for saying what went wrong ([`Error::message`]) and of what kind it is ([`ErrorKind`]), so that a face
 //! can say what to do about it without reading message text. Not responsible for printing: each error is handled once.
 
-mod falls;
-
 use std::fmt;
 use std::path::Path;
-
-pub use falls::{Fall, Falls};
 
 /// What kind of trouble it is; the doc of each kind is the user's remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

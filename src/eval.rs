@@ -1,10 +1,9 @@
 //! `hearken eval`: scores a model on labelled audio, so that anybody can check a published figure (CONTRACT.md).
 //!
 //! Responsible for the order of a run: read the data set, hear it, keep every prediction, report. The parts: [`layouts`] knows
-//! how data sets come, [`hear`] drives the product's own sessions, [`ask`] puts typed questions, [`judge`] and what it uses are pure arithmetic, [`score`]
+//! how data sets come, [`hear`] drives the product's own sessions, [`typed_qa`] puts typed questions, [`judge`] and what it uses are pure arithmetic, [`score`]
 //! and [`compare`] say what it comes to. Not responsible for how the model listens.
 
-pub mod ask;
 pub mod bleu;
 pub mod choice;
 pub mod compare;
@@ -23,6 +22,7 @@ pub mod stats;
 pub mod store;
 pub mod streams;
 pub mod tokenise;
+pub mod typed_qa;
 pub mod words;
 
 use std::collections::{BTreeMap, HashSet};
@@ -35,19 +35,21 @@ use sha2::{Digest, Sha256};
 
 use crate::config::modes::{self, DIALOG, TRANSCRIBE, TRANSLATE};
 use crate::config::paths::write_private;
-use crate::config::{ContextChoice, EvalOptions, EvalRequest, EvalTask, Instruction, Language, Mode, Paths, SamplingChoice, Style};
-use crate::engine::opening::Opening;
-use crate::engine::session::Conduct;
+use crate::config::{
+    ContextChoice, EvalOptions, EvalRequest, EvalTask, Language, Mode, Paths, ProactiveStyle, QuestionInput, SamplingChoice,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub;
 use crate::model::Model;
 use crate::protocol::ModelChoice;
-use ask::Asker;
+use crate::session::SessionConfig;
+use crate::session::prompt::PromptCache;
 use hear::{Clock, Hearer, Margins, Sitting};
 use items::{DataSet, Item, Prediction, Skipped};
 use progress::Progress;
 use report::Report;
 use store::Store;
+use typed_qa::Asker;
 
 /// What is said of typed questions to a model that never saw one.
 const NO_QUESTIONS: &str = "The starter was not trained to answer typed questions: what it says to them means nothing. Ask a model that was, \
@@ -150,7 +152,7 @@ fn write(folder: &Path, report: &Report) -> Result<()> {
 /// Hears the sittings that have not been heard to their end.
 fn hear(options: &EvalOptions, model: &Arc<Model>, sittings: Vec<Sitting>, store: &mut Store, notes: impl Write) -> Result<()> {
     let streaming = matches!(options.task, EvalTask::Streaming { .. });
-    let single = matches!(options.task.inner(), EvalTask::Proactive { style: Style::Single });
+    let single = matches!(options.task.inner(), EvalTask::Proactive { style: ProactiveStyle::Single });
     let all: usize = sittings.iter().map(|s| s.items.len()).sum();
     let left: Vec<Sitting> = sittings.into_iter().filter(|s| !s.items.iter().all(|item| store.has(&s.condition, &item.id))).collect();
     let mut progress = Progress::new(notes, all, all - left.iter().map(|s| s.items.len()).sum::<usize>());
@@ -160,9 +162,9 @@ fn hear(options: &EvalOptions, model: &Arc<Model>, sittings: Vec<Sitting>, store
         let new = predictions.into_iter().filter(|p| !store.has(&p.condition, &p.id)).collect();
         store.keep(new)
     };
-    let hearer = |mode: Mode, opening: Arc<Opening>| Hearer {
+    let hearer = |mode: Mode, opening: Arc<PromptCache>| Hearer {
         model: Arc::clone(model),
-        conduct: Conduct::product(SamplingChoice { temperature: 0.0, top_k: None, seed: 0 }, ContextChoice::default()),
+        conduct: SessionConfig::product(SamplingChoice { temperature: 0.0, top_k: None, seed: 0 }, ContextChoice::default()),
         mode,
         opening,
         // Where a reply can lie between two clips, a lane that never gives one hears something else than the device would.
@@ -176,7 +178,7 @@ fn hear(options: &EvalOptions, model: &Arc<Model>, sittings: Vec<Sitting>, store
         Asker { model: Arc::clone(model), lanes: options.lanes }.ask(left, &mut done)?;
     } else {
         for (mode, of) in by_mode(options, left)? {
-            let opening = Opening::of(model, &mode, &Paths::find()?)?;
+            let opening = PromptCache::of(model, &mode, &Paths::find()?)?;
             hearer(mode, opening).hear(of, &mut done)?;
         }
     }
@@ -186,7 +188,7 @@ fn hear(options: &EvalOptions, model: &Arc<Model>, sittings: Vec<Sitting>, store
 
 /// Whether questions are typed, which asks for a layout of its own.
 fn is_typed(task: &EvalTask) -> bool {
-    matches!(task.inner(), EvalTask::Qa { instruction: Instruction::Typed })
+    matches!(task.inner(), EvalTask::Qa { instruction: QuestionInput::Typed })
 }
 
 /// `set` less the items that name a mode that is not there.

@@ -11,10 +11,10 @@ use std::collections::VecDeque;
 
 use crate::protocol::Event;
 use crate::time::{SAMPLE_RATE_HZ, StreamTime};
-use crate::transcript::{JOIN_SAMPLES, Shown, Transcript, append, chunk_start};
+use crate::transcript::{JOIN_SAMPLES, Panel, Transcript, append, chunk_start};
 use lines::{one_line, width, wrap};
 
-pub use document::{Form, document, jsonl};
+pub use document::{DocumentFormat, document, jsonl};
 
 /// What a WebVTT file begins with.
 pub const VTT_HEADER: &str = "WEBVTT\n";
@@ -42,11 +42,11 @@ pub struct Cue {
 
 /// Makes cues of events as soon as they can no longer change, in order and never overlapping.
 #[derive(Debug)]
-pub struct Cues {
+pub struct CueBuilder {
     /// Says where the responses of each mode are shown; nothing is kept in it.
     shown: Transcript,
     group: Option<Group>,
-    /// Cues of the newest group: they stand for as long as they are read, less when the next one comes sooner.
+    /// CueBuilder of the newest group: they stand for as long as they are read, less when the next one comes sooner.
     held: VecDeque<Cue>,
     /// End of the last cue that was handed out.
     last: StreamTime,
@@ -107,8 +107,8 @@ impl Group {
     }
 }
 
-impl Cues {
-    /// Cues of a session whose modes are shown as `transcript` says.
+impl CueBuilder {
+    /// CueBuilder of a session whose modes are shown as `transcript` says.
     #[must_use]
     pub const fn new(transcript: Transcript) -> Self {
         Self { shown: transcript, group: None, held: VecDeque::new(), last: StreamTime::ZERO, now: StreamTime::ZERO }
@@ -119,13 +119,13 @@ impl Cues {
         let mut done = Vec::new();
         self.now = self.now.max(event.at());
         match event {
-            Event::ReplyFinished { at, mode, text, from_secs, to_secs, .. } => match self.shown.shown(mode) {
-                Shown::Transcript => self.add(Part::Said, *from_secs, *to_secs, text, &mut done),
-                Shown::Translation => self.add(Part::Translated, *from_secs, *to_secs, text, &mut done),
-                Shown::Conversation if !text.trim().is_empty() => {
+            Event::ReplyFinished { at, mode, text, from_secs, to_secs, .. } => match self.shown.panel_of(mode) {
+                Panel::Transcript => self.add(Part::Said, *from_secs, *to_secs, text, &mut done),
+                Panel::Translation => self.add(Part::Translated, *from_secs, *to_secs, text, &mut done),
+                Panel::Conversation if !text.trim().is_empty() => {
                     self.add(Part::Noted, *at, *at, &format!("[Hearken] {text}"), &mut done);
                 }
-                Shown::Conversation | Shown::Sounds => {}
+                Panel::Conversation | Panel::Sounds => {}
             },
             // The same sound again is no news.
             Event::Sound { at, name, count, .. } if *count <= 1 => {
@@ -239,7 +239,7 @@ fn share(whole: u64, part: u64, parts: u64) -> u64 {
 
 /// Where the responses of the built-in modes are shown.
 #[must_use]
-pub fn shown_of(panels: impl IntoIterator<Item = (String, Shown)>) -> Transcript {
+pub fn shown_of(panels: impl IntoIterator<Item = (String, Panel)>) -> Transcript {
     Transcript::new(panels.into_iter().collect())
 }
 

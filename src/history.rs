@@ -2,11 +2,11 @@
 //!
 //! Responsible for one SQLite file: the events of every session of the window, and the lines that people search, which come
 //! from folding those events. What runs headless is not kept: it goes where its output goes. Decisions, timings and the gate
-//! are left out: they say nothing of what was heard. At most half a second of events is ever only in memory ([`Recorder`]).
+//! are left out: they say nothing of what was heard. At most half a second of events is ever only in memory ([`HistoryHandle`]).
 //! Also responsible for the recordings beside it and for the log. Not responsible for what is painted, nor for capturing
 //! sound: the engine writes recordings where it is told to.
 //!
-//! A window holds a [`Recorder`] (it keeps what is reported through its [`Tap`]) and a [`Desk`] (it answers questions about
+//! A window holds a [`HistoryHandle`] (it keeps what is reported through its [`EventSink`]) and a [`HistoryReader`] (it answers questions about
 //! the past); neither ever waits. A command opens the [`Store`] itself.
 
 mod commands;
@@ -24,9 +24,9 @@ mod tests;
 mod trouble;
 
 pub use commands::run;
-pub use desk::{Answer, Desk, Question};
-pub use documents::{document_of, title_of};
+pub use desk::{HistoryQuery, HistoryReader, QueryResult};
+pub use documents::{document_of, session_title};
 pub use lines::LineKind;
-pub use reading::{Found, MOST_FOUND, Opened, Session};
-pub use recorder::{Keeping, News, Outlets, Recorder, Standing, Tap, is_kept};
+pub use reading::{MOST_FOUND, SearchHit, SessionSummary, StoredSession};
+pub use recorder::{EventSink, HistoryCallbacks, HistoryHandle, HistoryNotice, HistoryState, HistoryStatus, is_stored};
 pub use store::Store;

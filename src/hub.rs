@@ -30,7 +30,7 @@ pub use catalog::Entry;
 pub use commands::{Outcome, run};
 use home::Home;
 use settings::HubSettings;
-pub use shelf::Shelf;
+pub use shelf::ModelManager;
 
 /// A model that can be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]

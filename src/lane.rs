@@ -1,108 +1,124 @@
-//! What one lane does with chunks and tokens: listening and speaking as a pure state machine (MODEL.md section 5.3).
+//! One lane: listening and speaking as a pure state machine over chunks and tokens (`src/model/README.md` section 5.3).
 //!
-//! A lane plans what it feeds next ([`Lane::plan`]) and learns what came of it ([`Lane::heard`], [`Lane::spoke`]). No I/O,
-//! no threads, no clock, no tensors: the engine carries out the plans of all lanes in one batched pass.
+//! A lane plans the rows that it feeds next ([`Lane::plan`]) and takes the outcome ([`Lane::heard`], [`Lane::spoke`]). No I/O, no
+//! threads, no clock, no tensors: a session carries out the plans of all lanes in one batched pass.
 
 pub mod context;
 mod repetition;
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::config::{CatchUp, Worth};
+use crate::config::{CatchUp, Priority};
 use crate::model::token_ids::TokenIds;
-use crate::protocol::{Emotion, Stop};
+use crate::protocol::{Emotion, StopReason};
 use crate::time::{CHUNK_FEATURES, ChunkIdx, SAMPLE_RATE_HZ, StreamTime};
 
 use repetition::is_looping;
 
-/// Rows that a chunk adds besides what is pending: AUDIO_BEGIN, the features, ASSISTANT.
+/// Rows of a chunk: AUDIO_BEGIN, ten features, ASSISTANT. Pending tokens come before them.
 pub const CHUNK_ROWS: usize = CHUNK_FEATURES + 2;
-/// Chunks that a lane takes in one pass at most, so that catching up never delays the other lanes for long (DESIGN.md).
+/// Chunks that a lane takes in one pass at most, so that catching up never delays the other lanes for long.
 pub const CHUNKS_PER_PASS: usize = 4;
-/// A drained chunk that wanted a response still gets one when the last chunk ends within this time (DESIGN.md: 1.2 s).
-const DRAINED_WISH_SAMPLES: u64 = 12 * SAMPLE_RATE_HZ as u64 / 10;
+/// Time for which a response that a drained chunk asked for stays pending: 1.2 s, in samples. A question that was asked and finished
+/// during a reply is answered this way.
+const PENDING_RESPONSE_SAMPLES: u64 = 12 * SAMPLE_RATE_HZ as u64 / 10;
 
-/// How a lane behaves.
+/// The configuration of a lane.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rules {
-    /// What it does with chunks that waited.
+pub struct LaneConfig {
+    /// Handling of chunks that waited during a reply.
     pub catch_up: CatchUp,
     /// Bias on the respond logit.
     pub eagerness: f32,
-    /// A reply is cut after so many tokens.
+    /// Tokens after which a reply is cut.
     pub reply_limit: usize,
-    /// Whether a reply that repeats itself is stopped.
+    /// Handling of a reply that repeats itself.
     pub on_loop: OnLoop,
 }
 
-/// What is done about a reply that repeats itself.
+/// The handling of a reply that repeats itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnLoop {
-    /// It is stopped.
+    /// The reply is stopped.
     Stop,
-    /// It goes on, as the reference's does.
+    /// The reply goes on, as in the reference.
     GoOn,
 }
 
-/// A chunk that waits for a lane.
+/// The facts about a chunk that travel with it from the quiet gate to the lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Waiting {
-    /// Its number.
+pub struct ChunkMeta {
+    /// Number of the chunk; numbers grow and may leave some out (chunks that the gate held back).
     pub chunk: ChunkIdx,
-    /// Audio time at its end.
+    /// Audio time at the end of the chunk.
     pub at: StreamTime,
-    /// Whether the lane is asked about it.
+    /// The question that lanes answer about the chunk.
     pub ask: Ask,
-    /// What it is worth when room is made.
-    pub worth: Worth,
+    /// Priority of the chunk when the context is trimmed.
+    pub priority: Priority,
+    /// The sound right before the chunk.
+    pub follows: Follows,
 }
 
-/// Whether a lane is asked about a chunk.
+/// The question that lanes answer about a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// It may respond.
+    /// Respond or stay silent?
     Decide,
-    /// It is fed with `silent` forced and not asked: context from before the gate opened.
+    /// None: the chunk is fed with `silent` forced, as context from before the gate opened.
     Forced,
 }
 
-/// What a lane feeds next.
+/// The sound right before a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follows {
+    /// The chunk before it.
+    Chunk,
+    /// Quiet that the gate held back.
+    Quiet,
+}
+
+/// The rows that a lane feeds next, and the rows whose logits it reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// What is fed, in order.
+    /// Tokens and chunks, in the order in which they are fed.
     pub items: SmallVec<[Item; 16]>,
-    /// Row, within this plan, of each decision that is read, in order; or of the one row that a token is chosen from.
+    /// Rows of this plan whose logits are read: one for each decision, or the one that the next token is chosen from.
     pub reads: SmallVec<[usize; CHUNKS_PER_PASS]>,
-    /// Whether a token is to be chosen ([`Lane::spoke`]) or decisions are ([`Lane::heard`]).
+    /// Purpose of the logits: decisions ([`Lane::heard`]) or the next token ([`Lane::spoke`]).
     pub goal: Goal,
-    fed: SmallVec<[Fed; CHUNKS_PER_PASS]>,
+    /// The chunks of the plan, oldest first.
+    fed: SmallVec<[PlannedChunk; CHUNKS_PER_PASS]>,
+    /// Pending tokens that the plan feeds.
     pending_fed: usize,
 }
 
-/// Something that a lane feeds.
+/// A part of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Item {
-    /// A token: one row.
+    /// A token, by id: one row.
     Token(u32),
     /// The features of a chunk: ten rows.
     Chunk(ChunkIdx),
 }
 
-/// What a plan is for.
+/// The purpose of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Goal {
-    /// To decide on chunks.
+    /// Decides on chunks.
     Decide,
-    /// To choose the next token of the reply.
+    /// Chooses the next token of the reply.
     Speak,
 }
 
+/// A chunk in a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Fed {
-    waiting: Waiting,
+struct PlannedChunk {
+    meta: ChunkMeta,
     role: Role,
 }
 
+/// The handling of a planned chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Forced,
@@ -119,67 +135,69 @@ pub struct Decision {
     pub respond: f32,
 }
 
-/// What came of a plan, in order.
-pub type AllSaid = SmallVec<[Said; CHUNKS_PER_PASS]>;
+/// The events of one pass, in order.
+pub type LaneEvents = SmallVec<[LaneEvent; CHUNKS_PER_PASS]>;
 
-/// Something that came of a plan.
+/// An event of a lane.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Said {
-    /// A decision was made, or passed over while draining.
+pub enum LaneEvent {
+    /// A decision was made, or skipped while draining.
     Decided {
-        /// On this chunk.
+        /// The chunk decided on.
         chunk: ChunkIdx,
-        /// Its end.
+        /// Audio time at the end of the chunk.
         at: StreamTime,
-        /// What was decided.
+        /// The decision.
         choice: Choice,
-        /// Respond − silent logit, without the eagerness.
+        /// Respond logit minus silent logit, without the eagerness.
         margin: f32,
     },
     /// A reply begins.
     Started {
-        /// The chunk that it answers.
+        /// The chunk that the reply answers.
         chunk: ChunkIdx,
-        /// Its end.
+        /// Audio time at the end of that chunk.
         at: StreamTime,
-        /// The tag in front of the text.
+        /// The emotion tag before the text, if any.
         emotion: Option<Emotion>,
     },
-    /// A token of the reply's text.
+    /// A token of the reply's text, by id.
     Token(u32),
-    /// The reply has ended.
-    Finished(Stop),
+    /// The reply ended, for this reason.
+    Finished(StopReason),
 }
 
-/// What was decided on a chunk.
+/// The decision on a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// To stay silent.
+    /// Stay silent.
     Silent,
-    /// To respond.
+    /// Respond.
     Respond,
-    /// It was fed with `silent` forced.
+    /// None: the chunk was fed with `silent` forced while draining.
     Drained,
 }
 
-/// One lane.
+/// A lane.
 #[derive(Clone, Debug)]
 pub struct Lane {
-    rules: Rules,
+    config: LaneConfig,
     ids: TokenIds,
-    state: State,
-    /// Tokens sampled or given but not yet fed.
+    state: LaneState,
+    /// Tokens that were sampled or given and are fed before anything else.
     pending: Vec<u32>,
-    /// Newest drained chunk that wanted a response.
-    wish: Option<StreamTime>,
+    /// End of the newest drained chunk that asked for a response.
+    pending_response: Option<StreamTime>,
 }
 
+/// The state of a lane.
 #[derive(Clone, Debug, PartialEq)]
-enum State {
+enum LaneState {
     Listening,
     Speaking { chunk: ChunkIdx, at: StreamTime, tokens: Vec<u32>, announced: Announced },
 }
 
+/// The state of [`LaneEvent::Started`] for the reply in progress, which waits for the first token: it may be an emotion tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Announced {
     NotYet,
@@ -187,134 +205,134 @@ enum Announced {
 }
 
 impl Lane {
-    /// A lane that listens, with `pending` (its opening) to be fed before the first chunk.
+    /// Returns a listening lane that feeds `pending` (its prompt) before the first chunk.
     #[must_use]
-    pub const fn new(rules: Rules, ids: TokenIds, pending: Vec<u32>) -> Self {
-        Self { rules, ids, state: State::Listening, pending, wish: None }
+    pub const fn new(config: LaneConfig, ids: TokenIds, pending: Vec<u32>) -> Self {
+        Self { config, ids, state: LaneState::Listening, pending, pending_response: None }
     }
 
-    /// A lane that is about to reply to what it was fed up to `at`, with `pending` to be fed before the first token: a task with a
-    /// whole recording is not asked whether it is answered (MODEL.md section 5.5).
+    /// Returns a lane that is about to reply to the sound up to `at` and feeds `pending` before the first token. For tasks with a whole
+    /// recording, which are always answered (`src/model/README.md` section 5.5).
     #[must_use]
-    pub const fn replying(rules: Rules, ids: TokenIds, pending: Vec<u32>, at: StreamTime) -> Self {
-        let state = State::Speaking { chunk: ChunkIdx(0), at, tokens: Vec::new(), announced: Announced::NotYet };
-        Self { rules, ids, state, pending, wish: None }
+    pub const fn replying(config: LaneConfig, ids: TokenIds, pending: Vec<u32>, at: StreamTime) -> Self {
+        let state = LaneState::Speaking { chunk: ChunkIdx(0), at, tokens: Vec::new(), announced: Announced::NotYet };
+        Self { config, ids, state, pending, pending_response: None }
     }
 
-    /// What to feed next, in at most `max_rows` rows, given the chunks that wait for this lane, oldest first.
-    /// None when there is nothing to do, or not enough room for it.
+    /// Plans at most `max_rows` rows, given the chunks that wait for this lane, oldest first. Returns None when there is nothing to do
+    /// or too little room.
     #[must_use]
-    pub fn plan(&self, waiting: &[Waiting], max_rows: usize) -> Option<Plan> {
+    pub fn plan(&self, waiting: &[ChunkMeta], max_rows: usize) -> Option<Plan> {
         if self.is_speaking() { self.plan_speech(max_rows) } else { self.plan_chunks(waiting, max_rows) }
     }
 
-    /// Whether it is in the middle of a reply.
+    /// Returns true during a reply.
     #[must_use]
     pub const fn is_speaking(&self) -> bool {
-        matches!(self.state, State::Speaking { .. })
+        matches!(self.state, LaneState::Speaking { .. })
     }
 
-    /// Learns the decisions that `plan` asked for, one for each of its reads.
-    pub fn heard(&mut self, plan: &Plan, decisions: &[Decision]) -> AllSaid {
+    /// Takes the decisions of `plan`, one for each of its reads.
+    pub fn heard(&mut self, plan: &Plan, decisions: &[Decision]) -> LaneEvents {
         self.pending.drain(..plan.pending_fed);
-        let mut said = AllSaid::new();
+        let mut events = LaneEvents::new();
         let mut decisions = decisions.iter();
         for fed in &plan.fed {
-            let Waiting { chunk, at, .. } = fed.waiting;
-            self.await_only(self.ids.keep_silence);
+            let ChunkMeta { chunk, at, .. } = fed.meta;
+            self.set_pending(self.ids.keep_silence);
             let decision = if fed.role == Role::Forced { None } else { decisions.next() };
             let Some(decision) = decision else { continue };
-            let wants = decision.respond + self.rules.eagerness > decision.silent;
+            let wants = decision.respond + self.config.eagerness > decision.silent;
             let margin = decision.respond - decision.silent;
             let choice = match fed.role {
-                Role::Deciding if wants || self.has_wish(at) => Choice::Respond,
+                Role::Deciding if wants || self.has_pending_response(at) => Choice::Respond,
                 Role::Deciding => Choice::Silent,
                 _ => Choice::Drained,
             };
             match choice {
-                Choice::Drained if wants => self.wish = Some(at),
+                Choice::Drained if wants => self.pending_response = Some(at),
                 Choice::Drained => {}
-                Choice::Silent | Choice::Respond => self.wish = None,
+                Choice::Silent | Choice::Respond => self.pending_response = None,
             }
             if choice == Choice::Respond {
-                self.await_only(self.ids.text_begin);
-                self.state = State::Speaking { chunk, at, tokens: Vec::new(), announced: Announced::NotYet };
+                self.set_pending(self.ids.text_begin);
+                self.state = LaneState::Speaking { chunk, at, tokens: Vec::new(), announced: Announced::NotYet };
             }
-            said.push(Said::Decided { chunk, at, choice, margin });
+            events.push(LaneEvent::Decided { chunk, at, choice, margin });
         }
-        said
+        events
     }
 
-    /// Learns the token chosen at the row that `plan` read; none where it read none.
-    pub fn spoke(&mut self, plan: &Plan, token: Option<u32>) -> AllSaid {
+    /// Takes the token chosen at the row that `plan` read; None if the plan read no row.
+    pub fn spoke(&mut self, plan: &Plan, token: Option<u32>) -> LaneEvents {
         self.pending.drain(..plan.pending_fed);
-        let mut said = AllSaid::new();
-        let (Some(token), State::Speaking { chunk, at, tokens, announced }) = (token, &mut self.state) else { return said };
+        let mut events = LaneEvents::new();
+        let (Some(token), LaneState::Speaking { chunk, at, tokens, announced }) = (token, &mut self.state) else { return events };
         let emotion = if *announced == Announced::NotYet { self.ids.emotion(token) } else { None };
         if *announced == Announced::NotYet {
-            said.push(Said::Started { chunk: *chunk, at: *at, emotion });
+            events.push(LaneEvent::Started { chunk: *chunk, at: *at, emotion });
             *announced = Announced::Done;
         }
         if token == self.ids.text_end {
-            self.await_only(token);
-            self.state = State::Listening;
-            said.push(Said::Finished(Stop::End));
-            return said;
+            self.set_pending(token);
+            self.state = LaneState::Listening;
+            events.push(LaneEvent::Finished(StopReason::End));
+            return events;
         }
         tokens.push(token);
         if emotion.is_none() {
-            said.push(Said::Token(token));
+            events.push(LaneEvent::Token(token));
         }
-        let stop = if tokens.len() >= self.rules.reply_limit {
-            Some(Stop::Limit)
-        } else if self.rules.on_loop == OnLoop::Stop && is_looping(tokens) {
-            Some(Stop::Loop)
+        let stop = if tokens.len() >= self.config.reply_limit {
+            Some(StopReason::Limit)
+        } else if self.config.on_loop == OnLoop::Stop && is_looping(tokens) {
+            Some(StopReason::Loop)
         } else {
             None
         };
-        self.await_only(token);
+        self.set_pending(token);
         if let Some(stop) = stop {
             self.end_reply();
-            said.push(Said::Finished(stop));
+            events.push(LaneEvent::Finished(stop));
         }
-        said
+        events
     }
 
-    /// Ends the reply that is being spoken, if one is.
-    pub fn cut(&mut self, stop: Stop) -> AllSaid {
-        let mut said = AllSaid::new();
-        let State::Speaking { chunk, at, announced, .. } = self.state else { return said };
+    /// Ends the reply in progress, if any.
+    pub fn cut(&mut self, stop: StopReason) -> LaneEvents {
+        let mut events = LaneEvents::new();
+        let LaneState::Speaking { chunk, at, announced, .. } = self.state else { return events };
         if announced == Announced::NotYet {
-            said.push(Said::Started { chunk, at, emotion: None });
+            events.push(LaneEvent::Started { chunk, at, emotion: None });
         }
         self.end_reply();
-        said.push(Said::Finished(stop));
-        said
+        events.push(LaneEvent::Finished(stop));
+        events
     }
 
-    /// Listens in a cache that holds nothing but its opening, of which `opening` is still pending.
-    pub fn restart(&mut self, opening: Vec<u32>) {
-        self.state = State::Listening;
-        self.pending = opening;
-        self.wish = None;
+    /// Restarts from a cache that holds only the prompt, with the tokens `pending` of it still to be fed.
+    pub fn restart(&mut self, pending: Vec<u32>) {
+        self.state = LaneState::Listening;
+        self.pending = pending;
+        self.pending_response = None;
     }
 
-    /// Listens, whatever it was doing: the reference's file mode begins every segment so (MODEL.md section 5.4).
+    /// Goes back to listening, as the reference's file mode does at the start of every segment (`src/model/README.md` section 5.4).
     pub fn listen(&mut self) {
-        self.state = State::Listening;
+        self.state = LaneState::Listening;
     }
 
-    /// Changes the bias on the respond logit.
-    pub const fn become_eager(&mut self, eagerness: f32) {
-        self.rules.eagerness = eagerness;
+    /// Sets the bias on the respond logit.
+    pub const fn set_eagerness(&mut self, eagerness: f32) {
+        self.config.eagerness = eagerness;
     }
 
-    /// The chunk that the reply being spoken answers.
+    /// Returns the chunk that the reply in progress answers.
     #[must_use]
     pub const fn answered_chunk(&self) -> Option<ChunkIdx> {
         match self.state {
-            State::Speaking { chunk, .. } => Some(chunk),
-            State::Listening => None,
+            LaneState::Speaking { chunk, .. } => Some(chunk),
+            LaneState::Listening => None,
         }
     }
 
@@ -328,56 +346,56 @@ impl Lane {
         Some(Plan { items, reads, goal: Goal::Speak, fed: SmallVec::new(), pending_fed: rows })
     }
 
-    fn plan_chunks(&self, waiting: &[Waiting], max_rows: usize) -> Option<Plan> {
+    fn plan_chunks(&self, waiting: &[ChunkMeta], max_rows: usize) -> Option<Plan> {
         let first = waiting.first()?;
         let room = max_rows.checked_sub(self.pending.len() + CHUNK_ROWS)?;
         let most = CHUNKS_PER_PASS.min(1 + room / (CHUNK_ROWS + 1));
         let forced = waiting.iter().take_while(|w| w.ask == Ask::Forced).count();
-        let count = match self.rules.catch_up {
+        let count = match self.config.catch_up {
             CatchUp::Drain => most.min(waiting.len()),
             CatchUp::EveryChunk if first.ask == Ask::Decide => 1,
             CatchUp::EveryChunk => most.min(waiting.len()).min(forced + 1),
         };
         let mut items: SmallVec<[Item; 16]> = self.pending.iter().map(|t| Item::Token(*t)).collect();
         let (mut reads, mut fed, mut rows) = (SmallVec::new(), SmallVec::new(), items.len());
-        for (at, waiting_chunk) in waiting[..count].iter().enumerate() {
+        for (at, meta) in waiting[..count].iter().enumerate() {
             if at > 0 {
                 items.push(Item::Token(self.ids.keep_silence));
                 rows += 1;
             }
-            items.extend([Item::Token(self.ids.audio_begin), Item::Chunk(waiting_chunk.chunk), Item::Token(self.ids.assistant)]);
+            items.extend([Item::Token(self.ids.audio_begin), Item::Chunk(meta.chunk), Item::Token(self.ids.assistant)]);
             rows += CHUNK_ROWS;
-            let role = match waiting_chunk.ask {
+            let role = match meta.ask {
                 Ask::Forced => Role::Forced,
-                Ask::Decide if at + 1 == waiting.len() || self.rules.catch_up == CatchUp::EveryChunk => Role::Deciding,
+                Ask::Decide if at + 1 == waiting.len() || self.config.catch_up == CatchUp::EveryChunk => Role::Deciding,
                 Ask::Decide => Role::Drained,
             };
             if role != Role::Forced {
                 reads.push(rows - 1);
             }
-            fed.push(Fed { waiting: *waiting_chunk, role });
+            fed.push(PlannedChunk { meta: *meta, role });
         }
         Some(Plan { items, reads, goal: Goal::Decide, fed, pending_fed: self.pending.len() })
     }
 
-    /// Nothing but `token` is to be fed before what comes next.
-    fn await_only(&mut self, token: u32) {
+    /// Makes `token` the only pending token.
+    fn set_pending(&mut self, token: u32) {
         self.pending.clear();
         self.pending.push(token);
     }
 
     fn end_reply(&mut self) {
         self.pending.push(self.ids.text_end);
-        self.state = State::Listening;
+        self.state = LaneState::Listening;
     }
 
-    fn has_wish(&self, at: StreamTime) -> bool {
-        self.wish.is_some_and(|wish| at.0 - wish.0 <= DRAINED_WISH_SAMPLES)
+    fn has_pending_response(&self, at: StreamTime) -> bool {
+        self.pending_response.is_some_and(|asked| at.0 - asked.0 <= PENDING_RESPONSE_SAMPLES)
     }
 }
 
 impl Item {
-    /// Rows that it takes.
+    /// Returns the number of rows of the item.
     #[must_use]
     pub const fn rows(&self) -> usize {
         match self {
@@ -388,22 +406,22 @@ impl Item {
 }
 
 impl Plan {
-    /// Rows that it feeds.
+    /// Returns the number of rows of the plan.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.items.iter().map(Item::rows).sum()
     }
 
-    /// Chunks that it feeds.
+    /// Returns the number of chunks of the plan.
     #[must_use]
     pub fn chunks(&self) -> usize {
         self.fed.len()
     }
 
-    /// The newest chunk that it feeds.
+    /// Returns the newest chunk of the plan.
     #[must_use]
     pub fn last_chunk(&self) -> Option<ChunkIdx> {
-        self.fed.last().map(|fed| fed.waiting.chunk)
+        self.fed.last().map(|fed| fed.meta.chunk)
     }
 }
 

@@ -2,9 +2,12 @@
 //!
 //! The modules are listed in reading order; each imports only from those above it (`tests/tidy.rs` holds that).
 
+pub mod clock;
 pub mod time;
 
 pub mod error;
+
+pub mod supervise;
 
 pub mod protocol;
 
@@ -21,6 +24,8 @@ pub mod mel;
 pub mod model;
 
 pub mod lane;
+
+pub mod session;
 
 pub mod hub;
 

@@ -13,7 +13,7 @@ const COULD_NOT_RUN: u8 = 2;
 
 fn main() -> ExitCode {
     // SAFETY: nothing has been started yet.
-    unsafe { hearken::model::tell_candle() };
+    unsafe { hearken::model::set_candle_threads() };
     match run(Cli::parse()) {
         Ok(code) => code,
         Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
@@ -46,8 +46,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
 
 #[cfg(feature = "window")]
 fn window(settings: Settings) -> Result<()> {
-    let settings = hearken::ui::resumed(settings);
-    match hearken::ui::Instance::claim(&settings.paths)? {
+    let settings = hearken::ui::resumed_settings(settings);
+    match hearken::ui::SingleInstance::claim(&settings.paths)? {
         Some(instance) => hearken::ui::run(engine::start_patiently(settings.clone())?, settings, &instance),
         None => Ok(()), // Another Hearken listens already, and its window has come to the front.
     }

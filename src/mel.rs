@@ -15,7 +15,7 @@ use bands::Bands;
 use frames::{FRAME_SAMPLES, FrameMel};
 pub use gate::{GateStep, QuietGate};
 use loudest::Loudest;
-pub use loudest::MaxOver;
+pub use loudest::MaxWindow;
 
 /// Mel bins of one frame (MODEL.md section 2).
 pub const N_MELS: usize = 128;
@@ -97,10 +97,10 @@ enum Begun {
 impl LogMel {
     /// A stream that has heard nothing yet.
     #[must_use]
-    pub fn new(max_over: MaxOver) -> Self {
+    pub fn new(max_window: MaxWindow) -> Self {
         Self {
             frames: FrameMel::new(),
-            loudest: Loudest::new(max_over),
+            loudest: Loudest::new(max_window),
             samples: Box::new([0.0; HISTORY + CHUNK_SAMPLES + MIRRORED]),
             raw: Box::new([[0.0; N_MELS]; CHUNK_FRAMES]),
             begun: Begun::NotYet,
@@ -164,7 +164,7 @@ impl LogMel {
 ///
 /// The samples are padded with zeros to whole chunks; nothing comes of no samples.
 #[must_use]
-pub fn whole(samples: &[f32]) -> Vec<LogMelChunk> {
+pub fn recording_chunks(samples: &[f32]) -> Vec<LogMelChunk> {
     let n_chunks = samples.len().div_ceil(CHUNK_SAMPLES);
     if n_chunks == 0 {
         return Vec::new();
@@ -183,7 +183,7 @@ pub fn whole(samples: &[f32]) -> Vec<LogMelChunk> {
 ///
 /// The samples are padded with zeros to whole hops, and to [`LEAST_FRAMES`]: less gives no feature.
 #[must_use]
-pub fn blocks(samples: &[f32]) -> Vec<Box<[f32]>> {
+pub fn recording_blocks(samples: &[f32]) -> Vec<Box<[f32]>> {
     let n_frames = samples.len().div_ceil(HOP_SAMPLES).max(LEAST_FRAMES);
     let Recording { raw, loudest, .. } = Recording::new(samples, n_frames);
     raw.chunks(BLOCK_FRAMES).map(|raw| scale(raw, loudest)).collect()

@@ -11,18 +11,18 @@ pub mod encoder;
 pub mod features;
 pub mod gguf;
 pub mod kernels;
-pub mod knowledge;
 pub mod kv;
 pub mod large_pages;
 pub mod linear;
 pub mod memory;
 pub mod pickle;
+pub mod precision_choice;
 pub mod quantised;
 pub mod random;
 pub mod rope;
 pub mod sampler;
 pub mod speed;
-pub mod suits;
+pub mod starter_phrases;
 pub mod text;
 pub mod token_ids;
 pub mod unicode;
@@ -45,14 +45,14 @@ use quantised::Quantised;
 use sha2::{Digest, Sha256};
 use text::Vocabulary;
 use token_ids::TokenIds;
-use weights::{Numbers, Weights};
+use weights::{ComputeType, Weights};
 
 /// Weights up to which a processor of today computes floats in real time: at 13 positions a chunk and 20 GB/s.
 const FLOAT_WEIGHTS: u64 = 500_000_000;
 /// What a folder needs beside its weights.
 const SMALL_FILES: &[&str] = &[config::LM_CONFIG, config::AUDIO_CONFIG, token_ids::TOKEN_IDS, "tokenizer.json", "phrases.toml"];
 
-pub use decoder::{Input, Inputs, Logits, Read, Readings, Segment};
+pub use decoder::{Input, Inputs, Logits, PassLogits, Read, Segment};
 pub use encoder::Encodings;
 pub use features::Features;
 pub use kv::LaneCache;
@@ -82,12 +82,12 @@ impl Model {
             None => suitable_precision(dir, &device)?,
         };
         let quantised = match numbers_of(precision) {
-            Numbers::Float(_) => None,
-            Numbers::Packed(_) if !device.is_cpu() => {
+            ComputeType::Float(_) => None,
+            ComputeType::Packed(_) if !device.is_cpu() => {
                 let why = "8 and 4 bits are computed on the processor: leave out --device, or use --precision bf16";
                 return Err(Error::new(ErrorKind::Arguments, why));
             }
-            Numbers::Packed(bits) => Some((bits, quantised::file_in(dir, bits))).filter(|(_, file)| file.exists()),
+            ComputeType::Packed(bits) => Some((bits, quantised::file_in(dir, bits))).filter(|(_, file)| file.exists()),
         };
         // A configuration that cannot be read is told of below.
         if let (true, Ok(lm), Ok(audio)) = (device.is_cpu(), LmConfig::read(dir), AudioConfig::read(dir)) {
@@ -122,7 +122,7 @@ impl Model {
 
     /// Whether it computes on the processor.
     #[must_use]
-    pub const fn is_on_processor(&self) -> bool {
+    pub const fn is_on_cpu(&self) -> bool {
         matches!(self.decoder.device(), Device::Cpu)
     }
 
@@ -183,14 +183,14 @@ impl Model {
     /// When candle fails (out of memory, a device that went away).
     pub fn encode(&self, mel: &[f32]) -> Result<Features> {
         let none = || Error::new(ErrorKind::Internal, "the encoder gave nothing for a chunk");
-        self.encode_together(&[mel])?.pop().ok_or_else(none)
+        self.encode_batch(&[mel])?.pop().ok_or_else(none)
     }
 
     /// The same of several chunks, of whatever sounds, or blocks of one length: the weights are read once for all.
     ///
     /// # Errors
     /// As [`Model::encode`].
-    pub fn encode_together(&self, mels: &[&[f32]]) -> Result<Encodings> {
+    pub fn encode_batch(&self, mels: &[&[f32]]) -> Result<Encodings> {
         let mut features = self.encoder.forward(mels).map_err(computing)?;
         for of in &mut features {
             if let Features::Tensor(tensor) = of {
@@ -200,7 +200,7 @@ impl Model {
         Ok(features)
     }
 
-    /// The features `[n, n_embd]` of a whole recording in the `blocks` that [`mel::blocks`](crate::mel::blocks) gives: one after the
+    /// The features `[n, n_embd]` of a whole recording in the `blocks` that [`mel::recording_blocks`](crate::mel::recording_blocks) gives: one after the
     /// other, n = ((L-1)/2+1-2)/2+1 of L frames in all (MODEL.md section 5.5).
     ///
     /// # Errors
@@ -211,7 +211,7 @@ impl Model {
         let mut features = Vec::with_capacity(blocks.len());
         // Only the last block may be shorter than the others.
         for alike in blocks.chunk_by(|a, b| a.len() == b.len()) {
-            features.extend(self.encode_together(alike)?);
+            features.extend(self.encode_batch(alike)?);
         }
         Features::cat(&features).map_err(computing)
     }
@@ -228,7 +228,7 @@ impl Model {
     ///
     /// # Errors
     /// When candle fails, or a lane's numbers are no longer finite.
-    pub fn pass(&self, segments: &mut [Segment<'_>]) -> Result<Readings> {
+    pub fn pass(&self, segments: &mut [Segment<'_>]) -> Result<PassLogits> {
         let logits = self.decoder.pass(segments).map_err(computing)?;
         if logits.iter().all(Logits::is_finite) {
             Ok(logits)
@@ -289,8 +289,8 @@ impl Model {
     ///
     /// # Errors
     /// When candle fails (out of memory).
-    pub fn keep(&self, cache: &mut LaneCache, kept: &[Range<usize>]) -> Result<()> {
-        self.decoder.keep(cache, kept).map_err(computing)
+    pub fn compact(&self, cache: &mut LaneCache, kept: &[Range<usize>]) -> Result<()> {
+        self.decoder.compact(cache, kept).map_err(computing)
     }
 
     /// Reads a cache that [`LaneCache::save`] wrote; None unless it is one of this model's sizes.
@@ -313,7 +313,7 @@ impl Model {
 /// # Errors
 /// When the checkpoint is damaged, `precision` is not one that is quantised, `out` cannot be written, or `progress` says no.
 pub fn quantise(dir: &Path, precision: Precision, out: &Path, progress: impl FnMut(u64, u64) -> ControlFlow<()>) -> Result<PathBuf> {
-    let Numbers::Packed(bits) = numbers_of(precision) else {
+    let ComputeType::Packed(bits) = numbers_of(precision) else {
         return Err(Error::new(ErrorKind::Arguments, "weights are quantised to q8 or q4"));
     };
     let checkpoint = Checkpoint::open(dir)?;
@@ -335,8 +335,8 @@ pub fn quantise(dir: &Path, precision: Precision, out: &Path, progress: impl FnM
 #[must_use]
 pub fn quantised_file(dir: &Path, precision: Precision) -> Option<PathBuf> {
     match numbers_of(precision) {
-        Numbers::Packed(bits) => Some(quantised::file_in(dir, bits)),
-        Numbers::Float(_) => None,
+        ComputeType::Packed(bits) => Some(quantised::file_in(dir, bits)),
+        ComputeType::Float(_) => None,
     }
 }
 
@@ -349,14 +349,14 @@ pub fn quantised_files(dir: &Path) -> Vec<PathBuf> {
 /// Whether the folder `dir` holds the weights of the checkpoint folder `source` in `precision`, complete.
 #[must_use]
 pub fn is_quantised_from(dir: &Path, precision: Precision, source: &Path) -> bool {
-    let Numbers::Packed(bits) = numbers_of(precision) else { return false };
+    let ComputeType::Packed(bits) = numbers_of(precision) else { return false };
     let made = Quantised::open(&quantised::file_in(dir, bits), bits);
     made.is_ok_and(|made| Checkpoint::open(source).is_ok_and(|checkpoint| checkpoint.identity() == made.source()))
 }
 
-/// Numbers to be written under a name, with their shape.
+/// ComputeType to be written under a name, with their shape.
 #[derive(Clone, Debug)]
-pub enum Named<'a> {
+pub enum TensorData<'a> {
     /// 32-bit floats.
     F32(&'a [f32], Vec<usize>),
     /// 64-bit integers.
@@ -367,26 +367,26 @@ pub enum Named<'a> {
 ///
 /// # Errors
 /// When it cannot be written, naming it.
-pub fn save_named(tensors: &[(&str, Named<'_>)], path: &Path) -> Result<()> {
+pub fn save_tensors(tensors: &[(&str, TensorData<'_>)], path: &Path) -> Result<()> {
     let failed = |e: candle_core::Error| Error::at(ErrorKind::Output, path, e);
     let mut all = HashMap::new();
     for (name, numbers) in tensors {
         let tensor = match numbers {
-            Named::F32(values, shape) => Tensor::from_slice(values, shape.as_slice(), &Device::Cpu),
-            Named::I64(values, shape) => Tensor::from_slice(values, shape.as_slice(), &Device::Cpu),
+            TensorData::F32(values, shape) => Tensor::from_slice(values, shape.as_slice(), &Device::Cpu),
+            TensorData::I64(values, shape) => Tensor::from_slice(values, shape.as_slice(), &Device::Cpu),
         };
         all.insert((*name).to_owned(), tensor.map_err(failed)?);
     }
     candle_core::safetensors::save(&all, path).map_err(failed)
 }
 
-pub use kernels::cores::tell_candle;
+pub use kernels::cores::set_candle_threads;
 
 /// Computes with `threads` threads from now on, or as many as this process may run at the same time, where that is less: more
 /// would take turns at waiting for one another. The first call of the process decides.
 pub fn use_threads(threads: usize) {
     let threads = threads.min(kernels::cores::allowed());
-    kernels::crew::set_size(threads);
+    kernels::thread_pool::set_size(threads);
     // A pool that exists already keeps its size: two sessions of one process share it.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
 }
@@ -394,7 +394,7 @@ pub fn use_threads(threads: usize) {
 /// Threads that computing uses: as many as [`use_threads`] said, else one per physical core.
 #[must_use]
 pub fn threads() -> usize {
-    kernels::crew::crew().threads()
+    kernels::thread_pool::thread_pool().threads()
 }
 
 /// The instructions of this processor that computing uses, and the back ends that were built in.
@@ -418,7 +418,7 @@ pub fn acceleration() -> String {
         }
     }
     let found = if found.is_empty() { "processor without vector extensions that are looked for".into() } else { found.join(", ") };
-    format!("{found}; 8 and 4 bits by {}", kernels::Path::best().name())
+    format!("{found}; 8 and 4 bits by {}", kernels::InstructionSet::best().name())
 }
 
 /// What a folder computes in when nobody says: what it holds quantised; else 4 bits for what is too large for floats in real
@@ -438,12 +438,12 @@ fn suitable_precision(dir: &Path, device: &Device) -> Result<Precision> {
     Ok(if weights > FLOAT_WEIGHTS { Precision::Q4 } else { Precision::F32 })
 }
 
-const fn numbers_of(precision: Precision) -> Numbers {
+const fn numbers_of(precision: Precision) -> ComputeType {
     match precision {
-        Precision::F32 => Numbers::Float(DType::F32),
-        Precision::Bf16 => Numbers::Float(DType::BF16),
-        Precision::Q8 => Numbers::Packed(kernels::Bits::Eight),
-        Precision::Q4 => Numbers::Packed(kernels::Bits::Four),
+        Precision::F32 => ComputeType::Float(DType::F32),
+        Precision::Bf16 => ComputeType::Float(DType::BF16),
+        Precision::Q8 => ComputeType::Packed(kernels::Bits::Eight),
+        Precision::Q4 => ComputeType::Packed(kernels::Bits::Four),
     }
 }
 

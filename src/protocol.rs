@@ -21,7 +21,7 @@ pub struct ReplyId(pub u64);
 /// Why a reply ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Stop {
+pub enum StopReason {
     /// The model ended it.
     End,
     /// It reached the limit of tokens.
@@ -108,7 +108,15 @@ pub enum Event {
     /// A piece of whole characters.
     ReplyText { at: StreamTime, reply: ReplyId, mode: String, text: String },
     /// The whole text again.
-    ReplyFinished { at: StreamTime, reply: ReplyId, mode: String, text: String, from_secs: StreamTime, to_secs: StreamTime, stop: Stop },
+    ReplyFinished {
+        at: StreamTime,
+        reply: ReplyId,
+        mode: String,
+        text: String,
+        from_secs: StreamTime,
+        to_secs: StreamTime,
+        stop: StopReason,
+    },
     /// The sounds mode named a sound.
     Sound { at: StreamTime, reply: ReplyId, name: String, count: u32 },
     /// A reply begins to be spoken.
@@ -206,7 +214,7 @@ pub enum Command {
     /// End the replies that are being generated, and what is being spoken.
     CutReply,
     /// Speak, and listen while speaking, like this from now on.
-    Voice(VoiceConduct),
+    Voice(VoiceSettings),
     /// Say this: a reply once more, or with reply 0 a trial of the voice. What is being spoken is cut.
     Say {
         /// The reply that it is; 0 for none.
@@ -260,7 +268,7 @@ pub enum DeviceChoice {
 
 /// How Hearken speaks, and listens while it does.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct VoiceConduct {
+pub struct VoiceSettings {
     /// Which replies are spoken.
     pub speak: Speak,
     /// By whom.
@@ -277,7 +285,7 @@ pub struct VoiceConduct {
     pub automatic_gain: Switch,
 }
 
-impl Default for VoiceConduct {
+impl Default for VoiceSettings {
     fn default() -> Self {
         Self {
             speak: Speak::Always,

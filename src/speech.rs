@@ -2,7 +2,7 @@
 //!
 //! Responsible for the [`Voice`] trait and the voices behind it, for cutting a reply into sentences while it is being
 //! generated ([`sentences`]), for what is said instead of numbers, signs and markup ([`spoken_form`]), and for how an
-//! emotion sounds ([`Manner`]). Not responsible for playing, nor for which replies are spoken.
+//! emotion sounds ([`Prosody`]). Not responsible for playing, nor for which replies are spoken.
 
 mod normalise;
 mod null;
@@ -20,24 +20,24 @@ pub use system::{SystemVoice, system_voices};
 
 /// The language in which a sentence is spoken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Tongue {
+pub enum Language {
     /// English.
     #[default]
     English,
     /// Mandarin.
-    Mandarin,
+    Chinese,
 }
 
-impl Tongue {
+impl Language {
     /// The language that `text` is written in, by its script; None where it has no letters.
     #[must_use]
-    pub fn of(text: &str) -> Option<Self> {
+    pub fn of_text(text: &str) -> Option<Self> {
         let han = text.chars().filter(|c| is_han(*c)).count();
         let words = text.split(|c: char| !c.is_alphabetic() || is_han(c)).filter(|word| !word.is_empty()).count();
         match (han, words) {
             (0, 0) => None,
             // A Chinese character is about half a word.
-            (han, words) if han >= words => Some(Self::Mandarin),
+            (han, words) if han >= words => Some(Self::Chinese),
             _ => Some(Self::English),
         }
     }
@@ -49,17 +49,17 @@ fn is_han(c: char) -> bool {
 
 /// How something is said.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Manner {
+pub struct Prosody {
     /// 1 is the voice's own speed.
     pub rate: f32,
     /// 1 is the voice's own pitch.
     pub pitch: f32,
 }
 
-impl Manner {
+impl Prosody {
     /// How a reply with this tag is said, at `speed` (1 is the voice's own).
     #[must_use]
-    pub fn of(emotion: Option<Emotion>, speed: f32) -> Self {
+    pub fn new(emotion: Option<Emotion>, speed: f32) -> Self {
         // People who are glad or alarmed speak faster and higher, sad ones slower and lower, by about a tenth.
         let (rate, pitch) = match emotion {
             Some(Emotion::Happy) => (1.06, 1.12),
@@ -76,18 +76,18 @@ impl Manner {
 
 /// One sentence to say.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Words {
+pub struct SpeechText {
     /// What to say: words, digits and marks only ([`spoken_form`]).
     pub text: String,
     /// In which language.
-    pub tongue: Tongue,
+    pub language: Language,
     /// How.
-    pub manner: Manner,
+    pub prosody: Prosody,
 }
 
 /// What an utterance yields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spoken {
+pub enum UtteranceEvent {
     /// So many samples were appended.
     Samples(usize),
     /// Nothing yet (at most 100 ms were waited, so that a cut takes effect).
@@ -102,7 +102,7 @@ pub trait Utterance: Send {
     ///
     /// # Errors
     /// When the voice fails: nothing more comes.
-    fn next(&mut self, out: &mut Vec<f32>) -> Result<Spoken>;
+    fn next(&mut self, out: &mut Vec<f32>) -> Result<UtteranceEvent>;
 
     /// Its rate, in Hz; known once there are samples.
     fn rate_hz(&self) -> u32;
@@ -117,7 +117,7 @@ pub trait Voice: Send {
     ///
     /// # Errors
     /// When the voice is not there or cannot begin.
-    fn say(&mut self, words: &Words) -> Result<Box<dyn Utterance>>;
+    fn say(&mut self, words: &SpeechText) -> Result<Box<dyn Utterance>>;
 }
 
 #[cfg(test)]
@@ -127,25 +127,27 @@ mod tests {
     #[test]
     fn a_reply_is_spoken_in_the_language_of_its_script() {
         let table = [
-            ("Hello there.", Some(Tongue::English)),
-            ("你好。", Some(Tongue::Mandarin)),
-            ("我喜欢 Rust 语言", Some(Tongue::Mandarin)),
-            ("The word 你 means you.", Some(Tongue::English)),
+            ("Hello there.", Some(Language::English)),
+            ("你好。", Some(Language::Chinese)),
+            ("我喜欢 Rust 语言", Some(Language::Chinese)),
+            ("The word 你 means you.", Some(Language::English)),
             ("42!", None),
             ("", None),
         ];
-        for (text, tongue) in table {
-            assert_eq!(Tongue::of(text), tongue, "{text}");
+        for (text, language) in table {
+            assert_eq!(Language::of_text(text), language, "{text}");
         }
     }
 
     #[test]
     fn an_emotion_shapes_rate_and_pitch_and_a_mad_speed_is_tamed() {
-        let plain = Manner::of(None, 1.0);
+        let plain = Prosody::new(None, 1.0);
         assert_eq!((plain.rate, plain.pitch), (1.0, 1.0));
-        assert!(Manner::of(Some(Emotion::Urgent), 1.0).rate > plain.rate && Manner::of(Some(Emotion::Sad), 1.0).rate < plain.rate);
-        assert!(Manner::of(Some(Emotion::Surprise), 1.0).pitch > plain.pitch && Manner::of(Some(Emotion::Sad), 1.0).pitch < plain.pitch);
-        assert_eq!(Manner::of(None, f32::NAN).rate, 1.0);
-        assert_eq!((Manner::of(None, 1e9).rate, Manner::of(None, -3.0).rate), (2.0, 0.5));
+        assert!(Prosody::new(Some(Emotion::Urgent), 1.0).rate > plain.rate && Prosody::new(Some(Emotion::Sad), 1.0).rate < plain.rate);
+        assert!(
+            Prosody::new(Some(Emotion::Surprise), 1.0).pitch > plain.pitch && Prosody::new(Some(Emotion::Sad), 1.0).pitch < plain.pitch
+        );
+        assert_eq!(Prosody::new(None, f32::NAN).rate, 1.0);
+        assert_eq!((Prosody::new(None, 1e9).rate, Prosody::new(None, -3.0).rate), (2.0, 0.5));
     }
 }

@@ -1,6 +1,6 @@
 //! `hearken trace`: every number that the model computed, for comparing with a reference (CONTRACT.md).
 //!
-//! It drives the same [`Session`] and, for `live`, the same [`Ear`] as the microphone path: one dialog lane, greedy, no
+//! It drives the same [`Session`] and, for `live`, the same [`FrontEnd`] as the microphone path: one dialog lane, greedy, no
 //! gate, no trimming, no loop stop. Not responsible for judging the numbers.
 
 use std::collections::VecDeque;
@@ -12,19 +12,19 @@ use serde_json::json;
 
 use crate::audio::chunker::{Chunk, Chunker};
 use crate::audio::file::{FileSource, expand_sequence};
-use crate::audio::{Heard, Source, read_file};
+use crate::audio::{Source, SourceEvent, read_file};
 use crate::config::modes::{self, Language};
-use crate::config::{ComputeDevice, Paths, Precision, SamplingChoice, TraceOptions, TracePath, Worth};
-use crate::engine::ear::Ear;
-use crate::engine::opening::Opening;
-use crate::engine::session::{Call, Conduct, REPLY_LIMIT, Reading, Session, WhenFull};
-use crate::engine::{Encoded, Follows};
+use crate::config::{ComputeDevice, Paths, Precision, Priority, SamplingChoice, TraceOptions, TracePath};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub;
-use crate::lane::{Ask, Goal, OnLoop};
-use crate::mel::{self, LogMelChunk, MaxOver};
+use crate::lane::{Ask, ChunkMeta, Follows, Goal, OnLoop};
+use crate::mel::{self, LogMelChunk, MaxWindow};
 use crate::model::sampler::argmax;
-use crate::model::{Model, Named, save_named};
+use crate::model::{Model, TensorData, save_tensors};
+use crate::session::EncodedChunk;
+use crate::session::front_end::FrontEnd;
+use crate::session::prompt::PromptCache;
+use crate::session::{Call, REPLY_LIMIT, Reading, Session, SessionConfig, WhenFull};
 use crate::time::{CHUNK_FEATURES, CHUNK_FRAMES, CHUNK_SAMPLES, ChunkIdx, StreamTime};
 
 /// Samples of silence after each file in the reference's file mode (MODEL.md section 5.4).
@@ -62,7 +62,7 @@ struct Tracer {
 impl Tracer {
     fn new(model: &Arc<Model>, path: TracePath) -> Result<Self> {
         let paths = Paths::find()?;
-        let conduct = Conduct {
+        let conduct = SessionConfig {
             sampling: SamplingChoice { temperature: 0.0, top_k: None, seed: 0 },
             reading: Reading::Every,
             on_loop: OnLoop::GoOn,
@@ -73,7 +73,7 @@ impl Tracer {
         let mut session = Session::new(Arc::clone(model), conduct)?;
         let dialog = modes::builtin(Language::Chinese, &paths.instructions()).into_iter().find(|m| m.name == modes::DIALOG);
         let dialog = dialog.ok_or_else(|| Error::new(ErrorKind::Internal, "there is no dialog mode"))?;
-        session.switch_on(&dialog, &Opening::of(model, &dialog, &paths)?)?;
+        session.switch_on(&dialog, &PromptCache::of(model, &dialog, &paths)?)?;
         let prefix = model.vocabulary().prefix()?;
         let (calls, features, mel_first) = (Vec::new(), Vec::new(), Vec::new());
         Ok(Self { model: Arc::clone(model), session, prefix, next: ChunkIdx(0), calls, features, mel_first })
@@ -104,13 +104,16 @@ impl Tracer {
     fn segment(&mut self, samples: &[f32], pending: usize) -> Result<()> {
         self.session.begin_segment();
         let mut budget = OFFLINE_CALLS.saturating_sub(pending);
-        for chunk in mel::whole(samples) {
+        for chunk in mel::recording_chunks(samples) {
             if self.mel_first.len() * CHUNK_FRAMES < MEL_FIRST_FRAMES {
                 self.mel_first.push(chunk.clone());
             }
             let features = self.model.encode(chunk.as_slice())?;
             let at = StreamTime::from_samples((self.next.0 + 1) * CHUNK_SAMPLES as u64);
-            let encoded = Encoded { chunk: self.next, at, features, ask: Ask::Decide, worth: Worth::Heard, follows: Follows::Chunk };
+            let encoded = EncodedChunk {
+                meta: ChunkMeta { chunk: self.next, at, ask: Ask::Decide, priority: Priority::Heard, follows: Follows::Chunk },
+                features,
+            };
             self.next = self.next.next();
             self.take(encoded, &mut budget)?;
             if budget == 0 {
@@ -120,27 +123,27 @@ impl Tracer {
         Ok(())
     }
 
-    /// What the microphone path computes: the same ear, the log-mel maximum over everything heard.
+    /// What the microphone path computes: the same front_end, the log-mel maximum over everything heard.
     fn live(&mut self, files: &[std::path::PathBuf]) -> Result<()> {
         let mut source = FileSource::open(files)?;
-        let (mut chunker, mut ear) = (Chunker::new(), Ear::new(MaxOver::Everything, None));
-        let mut mel = mel::LogMel::new(MaxOver::Everything);
+        let (mut chunker, mut front_end) = (Chunker::new(), FrontEnd::new(MaxWindow::WholeStream, None));
+        let mut mel = mel::LogMel::new(MaxWindow::WholeStream);
         let (mut samples, mut cut) = (Vec::new(), Vec::<Chunk>::new());
         loop {
             samples.clear();
             let heard = source.next(&mut samples)?;
             match heard {
-                Heard::Samples(_) => chunker.push(&samples, &mut cut),
-                Heard::EndOfFile => chunker.end_of_file(&mut cut),
-                Heard::Trouble(error) => return Err(error),
-                Heard::End => return Ok(()),
-                Heard::Nothing | Heard::Gap { .. } | Heard::InputChanged { .. } => {}
+                SourceEvent::Samples(_) => chunker.push(&samples, &mut cut),
+                SourceEvent::EndOfFile => chunker.end_of_file(&mut cut),
+                SourceEvent::Problem(error) => return Err(error),
+                SourceEvent::End => return Ok(()),
+                SourceEvent::Nothing | SourceEvent::Gap { .. } | SourceEvent::InputChanged { .. } => {}
             }
             for chunk in cut.drain(..).collect::<VecDeque<_>>() {
                 if self.mel_first.len() * CHUNK_FRAMES < MEL_FIRST_FRAMES {
                     self.mel_first.push(mel.step(&chunk.samples));
                 }
-                for encoded in ear.hear(&chunk, &self.model)?.encoded {
+                for encoded in front_end.step(&chunk, &self.model)?.encoded {
                     let mut unbounded = usize::MAX;
                     self.take(encoded, &mut unbounded)?;
                 }
@@ -149,7 +152,7 @@ impl Tracer {
     }
 
     /// Feeds a chunk and whatever is said to it, one model call after the other, while the budget lasts.
-    fn take(&mut self, encoded: Encoded, budget: &mut usize) -> Result<()> {
+    fn take(&mut self, encoded: EncodedChunk, budget: &mut usize) -> Result<()> {
         self.features.extend(self.model.features_f32(&encoded.features)?);
         self.session.push(encoded);
         let mut events = Vec::new();
@@ -169,7 +172,7 @@ impl Tracer {
         let best = argmax(&call.logits) as u32;
         let ids = self.model.ids();
         if call.goal == Goal::Decide && best != ids.keep_silence && best != ids.text_begin {
-            // Notes are worth nothing when nobody reads them.
+            // Notes are priority nothing when nobody reads them.
             let _ = writeln!(std::io::stderr(), "chunk {}: token {best} would have won the decision; treated as silence", call.chunk.0);
         }
     }
@@ -189,14 +192,14 @@ impl Tracer {
             }
         }
         let tensors = [
-            ("features", Named::F32(&self.features, vec![chunks, CHUNK_FEATURES, n_embd])),
-            ("logits", Named::F32(&logits, vec![calls, width])),
-            ("tokens", Named::I64(whole(|c| i64::from(c.token)), vec![calls])),
-            ("state", Named::I64(whole(|c| i64::from(c.goal == Goal::Speak)), vec![calls])),
-            ("chunk", Named::I64(whole(|c| c.chunk.0 as i64), vec![calls])),
-            ("mel_first", Named::F32(&mel_first, vec![mel::N_MELS, frames])),
+            ("features", TensorData::F32(&self.features, vec![chunks, CHUNK_FEATURES, n_embd])),
+            ("logits", TensorData::F32(&logits, vec![calls, width])),
+            ("tokens", TensorData::I64(whole(|c| i64::from(c.token)), vec![calls])),
+            ("state", TensorData::I64(whole(|c| i64::from(c.goal == Goal::Speak)), vec![calls])),
+            ("chunk", TensorData::I64(whole(|c| c.chunk.0 as i64), vec![calls])),
+            ("mel_first", TensorData::F32(&mel_first, vec![mel::N_MELS, frames])),
         ];
-        save_named(&tensors, out)?;
+        save_tensors(&tensors, out)?;
         let beside = out.with_extension("json");
         let json = json!({ "prefix": self.prefix, "text": self.texts() });
         std::fs::write(&beside, format!("{json:#}\n")).map_err(|e| Error::at(ErrorKind::Output, &beside, e))

@@ -6,10 +6,10 @@ mod speech;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::protocol::{Emotion, Event, ReplyId, Stop};
+use crate::protocol::{Emotion, Event, ReplyId, StopReason};
 use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
 
-pub use speech::{Prompt, Row};
+pub use speech::{ReplyTrigger, SpeechRow};
 
 /// Pieces less than this apart are one utterance (DESIGN.md "From replies to text": 1.2 s).
 pub(crate) const JOIN_SAMPLES: u64 = 12 * SAMPLE_RATE_HZ as u64 / 10;
@@ -25,7 +25,7 @@ const NO_INPUT: &str = crate::error::ErrorKind::InputDevice.name();
 
 /// Where the responses of a mode are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shown {
+pub enum Panel {
     /// As replies.
     Conversation,
     /// As the live transcript.
@@ -38,7 +38,7 @@ pub enum Shown {
 
 /// One utterance, or its translation.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Line {
+pub struct SpeechLine {
     /// Start of its first chunk.
     pub from: StreamTime,
     /// End of its last chunk.
@@ -59,7 +59,7 @@ pub struct Reply {
     /// What it says, as far as it is known.
     pub text: String,
     /// Why it ended; None while it is being given.
-    pub stop: Option<Stop>,
+    pub stop: Option<StopReason>,
 }
 
 /// One sound, or several alike in a row.
@@ -77,11 +77,11 @@ pub struct SoundLine {
 
 /// One decision, as the strip shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChunkTick {
+pub struct DecisionTick {
     /// End of the chunk.
     pub at: StreamTime,
     /// What was decided.
-    pub kind: Kind,
+    pub kind: DecisionKind,
     /// The reply that it started.
     pub reply: Option<ReplyId>,
     /// Until when that reply was given; None while it is, or without one.
@@ -90,7 +90,7 @@ pub struct ChunkTick {
 
 /// What was decided on a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum DecisionKind {
     /// To stay silent.
     Silent,
     /// To respond.
@@ -111,19 +111,19 @@ pub struct Notice {
 /// Everything that is known of a session.
 #[derive(Clone, Debug)]
 pub struct Transcript {
-    shown: BTreeMap<String, Shown>,
+    shown: BTreeMap<String, Panel>,
     /// What was said.
-    pub utterances: Vec<Line>,
+    pub utterances: Vec<SpeechLine>,
     /// What it means in the other language.
-    pub translations: Vec<Line>,
+    pub translations: Vec<SpeechLine>,
     /// Both, aligned in time.
-    pub rows: Vec<Row>,
+    pub rows: Vec<SpeechRow>,
     /// What Hearken said.
     pub replies: Vec<Reply>,
     /// What was heard besides speech.
     pub sounds: Vec<SoundLine>,
     /// The newest decisions of each mode.
-    pub strips: BTreeMap<String, VecDeque<ChunkTick>>,
+    pub strips: BTreeMap<String, VecDeque<DecisionTick>>,
     /// The newest times of quiet, in which nothing was decided, oldest first.
     pub quiets: VecDeque<(StreamTime, StreamTime)>,
     /// What happened to the session itself.
@@ -153,7 +153,7 @@ pub struct Transcript {
 impl Transcript {
     /// A session of which nothing is known yet; `shown` says where the responses of each mode belong.
     #[must_use]
-    pub fn new(shown: BTreeMap<String, Shown>) -> Self {
+    pub fn new(shown: BTreeMap<String, Panel>) -> Self {
         Self {
             shown,
             utterances: Vec::new(),
@@ -178,7 +178,7 @@ impl Transcript {
     }
 
     /// Learns where the responses of modes belong that were defined since.
-    pub fn define(&mut self, shown: BTreeMap<String, Shown>) {
+    pub fn set_panels(&mut self, shown: BTreeMap<String, Panel>) {
         self.shown.extend(shown);
     }
 
@@ -196,11 +196,11 @@ impl Transcript {
                     strip.pop_front();
                 }
                 let kind = match (silent, drained) {
-                    (_, true) => Kind::Drained,
-                    (true, false) => Kind::Silent,
-                    (false, false) => Kind::Respond,
+                    (_, true) => DecisionKind::Drained,
+                    (true, false) => DecisionKind::Silent,
+                    (false, false) => DecisionKind::Respond,
                 };
-                strip.push_back(ChunkTick { at: *at, kind, reply: None, until: None });
+                strip.push_back(DecisionTick { at: *at, kind, reply: None, until: None });
             }
             Event::ReplyStarted { at, reply, mode, emotion, .. } => self.start(*at, *reply, mode, *emotion),
             Event::ReplyText { reply, text, .. } => {
@@ -213,16 +213,16 @@ impl Transcript {
                 if let Some(tick) = self.tick_mut(mode, |tick| tick.reply == Some(*reply)) {
                     tick.until = Some(now);
                 }
-                match self.shown(mode) {
-                    Shown::Conversation => {
+                match self.panel_of(mode) {
+                    Panel::Conversation => {
                         if let Some(found) = self.replies.iter_mut().rev().find(|r| r.id == *reply) {
                             text.trim().clone_into(&mut found.text);
                             found.stop = Some(*stop);
                         }
                     }
-                    Shown::Transcript => self.hear_speech(*from_secs, *to_secs, text),
-                    Shown::Translation => self.hear_translation(*from_secs, *to_secs, text),
-                    Shown::Sounds => {}
+                    Panel::Transcript => self.hear_speech(*from_secs, *to_secs, text),
+                    Panel::Translation => self.hear_translation(*from_secs, *to_secs, text),
+                    Panel::Sounds => {}
                 }
             }
             Event::Sound { at, name, count, .. } => match self.sounds.iter_mut().rev().find(|s| s.name == *name) {
@@ -276,9 +276,9 @@ impl Transcript {
         }
         let (said, meant) = (self.utterances.len(), self.translations.len());
         self.rows.retain_mut(|row| {
-            row.said = row.said.filter(|n| *n < said);
-            row.meant = row.meant.filter(|n| *n < meant);
-            row.said.is_some() || row.meant.is_some()
+            row.utterance = row.utterance.filter(|n| *n < said);
+            row.translation = row.translation.filter(|n| *n < meant);
+            row.utterance.is_some() || row.translation.is_some()
         });
         self.replies.retain(|reply| reply.at < at);
         self.sounds.retain(|sound| sound.first < at);
@@ -290,21 +290,21 @@ impl Transcript {
 
     /// Where the responses of `mode` belong.
     #[must_use]
-    pub fn shown(&self, mode: &str) -> Shown {
-        self.shown.get(mode).copied().unwrap_or(Shown::Conversation)
+    pub fn panel_of(&self, mode: &str) -> Panel {
+        self.shown.get(mode).copied().unwrap_or(Panel::Conversation)
     }
 
     fn start(&mut self, at: StreamTime, reply: ReplyId, mode: &str, emotion: Option<Emotion>) {
         if let Some(tick) = self.tick_mut(mode, |tick| tick.at == at) {
             tick.reply = Some(reply);
         }
-        if self.shown(mode) == Shown::Conversation {
+        if self.panel_of(mode) == Panel::Conversation {
             self.replies.push(Reply { id: reply, at, emotion, text: String::new(), stop: None });
         }
     }
 
     /// The newest tick of `mode` that is the one.
-    fn tick_mut(&mut self, mode: &str, is_it: impl Fn(&ChunkTick) -> bool) -> Option<&mut ChunkTick> {
+    fn tick_mut(&mut self, mode: &str, is_it: impl Fn(&DecisionTick) -> bool) -> Option<&mut DecisionTick> {
         self.strips.get_mut(mode)?.iter_mut().rev().find(|tick| is_it(tick))
     }
 
@@ -328,7 +328,7 @@ enum Joined {
 }
 
 /// Adds a piece to the last line, or begins another when it comes more than 1.2 s later.
-fn join(lines: &mut Vec<Line>, from: StreamTime, to: StreamTime, text: &str) -> Joined {
+fn join(lines: &mut Vec<SpeechLine>, from: StreamTime, to: StreamTime, text: &str) -> Joined {
     let text = text.trim();
     if text.is_empty() {
         return Joined::Nothing;
@@ -340,7 +340,7 @@ fn join(lines: &mut Vec<Line>, from: StreamTime, to: StreamTime, text: &str) -> 
             Joined::Last
         }
         _ => {
-            lines.push(Line { from, to, text: text.to_owned() });
+            lines.push(SpeechLine { from, to, text: text.to_owned() });
             Joined::Another
         }
     }
@@ -375,11 +375,11 @@ mod tests {
 
     fn finished(mode: &str, id: u64, chunk: u64, text: &str) -> Event {
         let (at, from_secs) = (at(chunk), chunk_start(at(chunk)));
-        Event::ReplyFinished { at, reply: ReplyId(id), mode: mode.into(), text: text.into(), from_secs, to_secs: at, stop: Stop::End }
+        Event::ReplyFinished { at, reply: ReplyId(id), mode: mode.into(), text: text.into(), from_secs, to_secs: at, stop: StopReason::End }
     }
 
     fn transcript() -> Transcript {
-        let shown = [("dialog", Shown::Conversation), ("transcribe", Shown::Transcript), ("sounds", Shown::Sounds)];
+        let shown = [("dialog", Panel::Conversation), ("transcribe", Panel::Transcript), ("sounds", Panel::Sounds)];
         Transcript::new(shown.into_iter().map(|(m, s)| (m.to_owned(), s)).collect())
     }
 
@@ -415,7 +415,7 @@ mod tests {
         t.apply(&Event::ReplyText { at: at(2), reply: ReplyId(7), mode: "dialog".into(), text: " Is every".into() });
         assert_eq!((t.replies[0].text.as_str(), t.replies[0].stop), ("Is every", None));
         t.apply(&finished("dialog", 7, 2, " Is everything all right?"));
-        assert_eq!((t.replies[0].text.as_str(), t.replies[0].stop), ("Is everything all right?", Some(Stop::End)));
+        assert_eq!((t.replies[0].text.as_str(), t.replies[0].stop), ("Is everything all right?", Some(StopReason::End)));
         assert_eq!(t.strips["dialog"][0].reply, Some(ReplyId(7)));
     }
 
@@ -430,7 +430,7 @@ mod tests {
         t.forget_since(at(9));
         assert_eq!((t.utterances.len(), t.rows.len(), t.sounds.len()), (1, 1, 1));
         t.apply(&finished("transcribe", 6, 20, "late"));
-        assert_eq!(t.rows.last().and_then(|row| row.said).map(|n| t.utterances[n].text.as_str()), Some("late"));
+        assert_eq!(t.rows.last().and_then(|row| row.utterance).map(|n| t.utterances[n].text.as_str()), Some("late"));
     }
 
     #[test]

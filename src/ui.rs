@@ -1,7 +1,7 @@
 //! The window: reads what the engine reports, sends commands, owns no truth.
 //!
 //! [`fold`] takes the events on a thread of its own; everything else here paints what it has gathered and sends commands.
-//! What the user does with the view of it ([`view::View`]) and remembers of it ([`Prefs`]) is all the state there is. Not
+//! What the user does with the view of it ([`view::View`]) and remembers of it ([`WindowPrefs`]) is all the state there is. Not
 //! responsible for anything that is heard or decided.
 
 mod captions;
@@ -34,14 +34,14 @@ use std::time::Duration;
 
 use egui::{Key, KeyboardShortcut, Modifiers, Panel, RichText};
 
-use crate::config::prefs::{Choice, save_choice};
-use crate::config::{HistoryPrefs, Mode, Prefs, Settings, settings_problems};
+use crate::config::prefs::{SavedChoice, save_choice};
+use crate::config::{HistoryPrefs, Mode, Settings, WindowPrefs, settings_problems};
 use crate::engine::EngineHandle;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Command;
 use crate::transcript::Transcript;
-pub use display::resumed;
-pub use instance::Instance;
+pub use display::resumed_settings;
+pub use instance::SingleInstance;
 use session::Session;
 use settings_ui::outcome_ui;
 use strings::Strings;
@@ -61,7 +61,7 @@ const SETTINGS: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key
 ///
 /// # Errors
 /// When no window can be opened, for instance because there is no display.
-pub fn run(engine: EngineHandle, settings: Settings, instance: &Instance) -> Result<()> {
+pub fn run(engine: EngineHandle, settings: Settings, instance: &SingleInstance) -> Result<()> {
     let (keep, _) = HistoryPrefs::read(&settings.paths);
     let session = Arc::new(Session::start(engine, &settings, keep));
     let stood = display::Stood::before();
@@ -80,7 +80,7 @@ pub fn run(engine: EngineHandle, settings: Settings, instance: &Instance) -> Res
     Err(why)
 }
 
-fn show(session: &Arc<Session>, settings: Settings, instance: &Instance) -> Result<()> {
+fn show(session: &Arc<Session>, settings: Settings, instance: &SingleInstance) -> Result<()> {
     let icon = egui::IconData { rgba: view::icon_rgba(), width: view::ICON, height: view::ICON };
     let options = eframe::NativeOptions {
         viewport: egui::ViewportBuilder::default()
@@ -110,8 +110,8 @@ fn show(session: &Arc<Session>, settings: Settings, instance: &Instance) -> Resu
 pub struct HearkenApp {
     session: Arc<Session>,
     settings: Settings,
-    prefs: Prefs,
-    saved: Prefs,
+    prefs: WindowPrefs,
+    saved: WindowPrefs,
     /// What is kept, as the user has it, and as the recorder was told.
     keep: HistoryPrefs,
     saved_keep: HistoryPrefs,
@@ -137,7 +137,7 @@ impl HearkenApp {
 
     /// A window onto a session, which was started with `settings`.
     fn over(session: Arc<Session>, settings: Settings, ctx: &egui::Context) -> Self {
-        let (prefs, _) = Prefs::read(&settings.paths);
+        let (prefs, _) = WindowPrefs::read(&settings.paths);
         let (keep, _) = HistoryPrefs::read(&settings.paths);
         let mut messages = settings_problems(&settings.paths);
         theme::apply(ctx, prefs.theme);
@@ -262,7 +262,7 @@ impl HearkenApp {
             on.push(name.clone());
             self.session.engine.send(Command::ModeOn(name));
         }
-        self.save(&Choice::ModesOn(on));
+        self.save(&SavedChoice::ModesOn(on));
     }
 
     fn toggle_pause(&self, transcript: &Transcript) {
@@ -270,7 +270,7 @@ impl HearkenApp {
     }
 
     /// Saves a choice about the session; what hinders that is said once.
-    fn save(&mut self, choice: &Choice) {
+    fn save(&mut self, choice: &SavedChoice) {
         if let Err(error) = save_choice(&self.settings.paths, choice) {
             self.say_unsaved(&error);
         }

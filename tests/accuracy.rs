@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 use hearken::audio::read_wav;
 use hearken::error::Result;
-use hearken::mel::{LogMel, MaxOver};
+use hearken::mel::{LogMel, MaxWindow};
 use hearken::model::checkpoint::Checkpoint;
 use hearken::model::decoder::{Decoder, Input, Logits, Read, Segment};
 use hearken::model::encoder::Encoder;
@@ -15,7 +15,7 @@ use hearken::model::features::Features;
 use hearken::model::kernels::{Bits, tile_bytes, unpack};
 use hearken::model::linear::pack;
 use hearken::model::token_ids::TokenIds;
-use hearken::model::weights::{Numbers, Planes, Weights, packing};
+use hearken::model::weights::{ComputeType, Planes, Weights, packing};
 use hearken::time::CHUNK_SAMPLES;
 use smallvec::{SmallVec, smallvec};
 
@@ -26,9 +26,9 @@ const CHUNKS_IN_A_WINDOW: usize = 100;
 /// Tokens of a reply at most.
 const REPLY: usize = 12;
 
-const F32: Numbers = Numbers::Float(DType::F32);
-const Q8: Numbers = Numbers::Packed(Bits::Eight);
-const Q4: Numbers = Numbers::Packed(Bits::Four);
+const F32: ComputeType = ComputeType::Float(DType::F32);
+const Q8: ComputeType = ComputeType::Packed(Bits::Eight);
+const Q4: ComputeType = ComputeType::Packed(Bits::Four);
 
 /// How the weights of a checkpoint are changed before a model is built of them.
 #[derive(Clone, Copy, PartialEq)]
@@ -79,7 +79,7 @@ fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name)
 }
 
-fn parts(name: &str, change: Change, (encoder, decoder): (Numbers, Numbers)) -> Parts {
+fn parts(name: &str, change: Change, (encoder, decoder): (ComputeType, ComputeType)) -> Parts {
     let checkpoint = Checkpoint::open(&folder(name)).unwrap();
     let ids = TokenIds::read(&folder(name), checkpoint.lm.padded_vocab_size).unwrap();
     let (weights, device) = (Changed(&checkpoint, change), Device::Cpu);
@@ -111,7 +111,7 @@ enum Fed {
 
 impl Parts {
     fn features(&self, samples: &[f32]) -> Vec<Features> {
-        let mut log_mel = LogMel::new(MaxOver::Everything);
+        let mut log_mel = LogMel::new(MaxWindow::WholeStream);
         let of = |chunk: &[f32; CHUNK_SAMPLES]| self.encoder.forward(&[log_mel.step(chunk).as_slice()]).unwrap().remove(0);
         samples.as_chunks::<CHUNK_SAMPLES>().0.iter().map(of).collect()
     }

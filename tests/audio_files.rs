@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use hearken::audio::file::FileSource;
-use hearken::audio::stdin::StreamSource;
-use hearken::audio::{Heard, Source, read_file};
+use hearken::audio::wav_stream::WavStreamSource;
+use hearken::audio::{Source, SourceEvent, read_file};
 use hearken::error::ErrorKind;
 
 fn audio(name: &str) -> PathBuf {
@@ -53,9 +53,9 @@ fn sixteen_bit_samples_are_exact() {
     let path = audio("speech.wav");
     let exact: Vec<f32> = hound::WavReader::open(&path).unwrap().samples::<i16>().map(|s| f32::from(s.unwrap()) / 32_768.0).collect();
     assert_eq!(read_file(&path).unwrap(), exact);
-    let mut source = StreamSource::new(std::fs::File::open(&path).unwrap(), "stdin").unwrap();
+    let mut source = WavStreamSource::new(std::fs::File::open(&path).unwrap(), "stdin").unwrap();
     let mut heard = Vec::new();
-    while source.next(&mut heard).unwrap() != Heard::End {}
+    while source.next(&mut heard).unwrap() != SourceEvent::End {}
     assert_eq!(heard, exact);
 }
 
@@ -78,7 +78,7 @@ fn cut_and_damaged_files_give_sound_or_an_error_that_names_them_and_never_panic(
                 Ok(mut source) => {
                     let mut heard = Vec::new();
                     for _ in 0..10_000 {
-                        if source.next(&mut heard).unwrap() == Heard::End {
+                        if source.next(&mut heard).unwrap() == SourceEvent::End {
                             break;
                         }
                     }
@@ -99,8 +99,8 @@ fn files_are_heard_in_order_and_a_list_is_expanded() {
     let (mut heard, mut ends) = (Vec::new(), Vec::new());
     loop {
         match source.next(&mut heard).unwrap() {
-            Heard::EndOfFile => ends.push(heard.len()),
-            Heard::End => break,
+            SourceEvent::EndOfFile => ends.push(heard.len()),
+            SourceEvent::End => break,
             _ => {}
         }
     }
@@ -108,12 +108,12 @@ fn files_are_heard_in_order_and_a_list_is_expanded() {
 }
 
 /// What a source says until its end, and all the samples of it.
-fn hear(mut source: impl Source) -> (Vec<f32>, Vec<Heard>) {
+fn hear(mut source: impl Source) -> (Vec<f32>, Vec<SourceEvent>) {
     let (mut samples, mut said) = (Vec::new(), Vec::new());
     for _ in 0..100_000 {
         match source.next(&mut samples).unwrap() {
-            Heard::Samples(_) | Heard::Nothing => {}
-            Heard::End => return (samples, said),
+            SourceEvent::Samples(_) | SourceEvent::Nothing => {}
+            SourceEvent::End => return (samples, said),
             other => said.push(other),
         }
     }
@@ -149,10 +149,10 @@ fn samples_that_are_no_numbers_are_silence_and_are_said_once_a_file() {
     let path = dir.path().join("spoilt.wav");
     std::fs::write(&path, &bytes).unwrap();
     let from_file = hear(FileSource::open(std::slice::from_ref(&path)).unwrap());
-    let from_stdin = hear(StreamSource::new(std::io::Cursor::new(bytes), "stdin").unwrap());
+    let from_stdin = hear(WavStreamSource::new(std::io::Cursor::new(bytes), "stdin").unwrap());
     for ((heard, said), name) in [(from_file, "spoilt.wav"), (from_stdin, "stdin")] {
         assert_eq!((heard.len(), &heard[..6]), (60_000, &[0.0, 0.0, 0.0, 1.0, 0.1, 0.0][..]), "{name}");
-        let [Heard::Trouble(error), Heard::EndOfFile] = &said[..] else { panic!("{name}: {said:?}") };
+        let [SourceEvent::Problem(error), SourceEvent::EndOfFile] = &said[..] else { panic!("{name}: {said:?}") };
         assert!(error.message().contains(name), "{error}");
     }
 }
@@ -168,7 +168,7 @@ fn a_damaged_part_is_said_once_and_the_rest_is_heard() {
     let (heard, said) = hear(FileSource::open(std::slice::from_ref(&path)).unwrap());
     println!("{} samples, {said:?}", heard.len());
     assert!(heard.len() > 4_000);
-    let [Heard::Trouble(error), Heard::EndOfFile] = &said[..] else { panic!("{said:?}") };
+    let [SourceEvent::Problem(error), SourceEvent::EndOfFile] = &said[..] else { panic!("{said:?}") };
     assert!(error.message().contains("hurt.m4a"), "{error}");
 }
 
@@ -213,8 +213,8 @@ fn every_form_of_wav_is_heard_from_stdin_and_from_a_file_alike() {
             let file = read_file(&path).unwrap();
             for length in [whole, 0, u32::MAX, 0x7fff_ffff, 0x7fff_f000] {
                 let bytes = wav(tag, channels, rate_hz, u16::try_from(bits).unwrap(), length, &data);
-                let (heard, said) = hear(StreamSource::new(std::io::Cursor::new(bytes), "stdin").unwrap());
-                assert_eq!(said, [Heard::EndOfFile]);
+                let (heard, said) = hear(WavStreamSource::new(std::io::Cursor::new(bytes), "stdin").unwrap());
+                assert_eq!(said, [SourceEvent::EndOfFile]);
                 assert_eq!(heard.len(), (9_000.0 * 16_000.0 / f64::from(rate_hz)).round() as usize);
                 let off = heard.iter().zip(&file).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
                 assert!(heard.len() == file.len() && off < 1e-6, "{tag:x} {bits} bits {channels} channels: {off}");
@@ -235,7 +235,7 @@ fn what_is_no_wav_on_stdin_is_refused_by_name() {
         wav(1, 1, 16_000, 16, 1, &[0]),
         wav(2, 1, 16_000, 8, 2, &[0; 2]),
     ] {
-        let error = StreamSource::new(std::io::Cursor::new(bytes), "stdin").unwrap_err();
+        let error = WavStreamSource::new(std::io::Cursor::new(bytes), "stdin").unwrap_err();
         assert!(error.kind() == ErrorKind::AudioFile && error.message().contains("stdin"), "{error}");
     }
 }

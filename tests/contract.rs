@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hearken::protocol::{Emotion, Event, GapCause, PROTOCOL, ReplyId, Severity, Stop};
+use hearken::protocol::{Emotion, Event, GapCause, PROTOCOL, ReplyId, Severity, StopReason};
 use hearken::time::{ChunkIdx, StreamTime};
 use serde::Serialize;
 use serde_json::Value;
@@ -19,7 +19,7 @@ struct Row {
 }
 
 const EMOTIONS: [Emotion; 6] = [Emotion::Happy, Emotion::Sad, Emotion::Angry, Emotion::Surprise, Emotion::Normal, Emotion::Urgent];
-const STOPS: [Stop; 4] = [Stop::End, Stop::Limit, Stop::Loop, Stop::Cut];
+const STOPS: [StopReason; 4] = [StopReason::End, StopReason::Limit, StopReason::Loop, StopReason::Cut];
 const CAUSES: [GapCause; 5] = [GapCause::Overrun, GapCause::Overload, GapCause::DeviceLost, GapCause::Zeros, GapCause::Suspended];
 const SEVERITIES: [Severity; 2] = [Severity::Warning, Severity::Error];
 
@@ -81,7 +81,7 @@ fn examples() -> Vec<Event> {
         Event::Decision { at, chunk, mode: mode(), silent: true, drained: false, margin: Some(-1.5) },
         Event::ReplyStarted { at, reply, chunk, mode: mode(), emotion: Some(Emotion::Urgent) },
         Event::ReplyText { at, reply, mode: mode(), text: text() },
-        Event::ReplyFinished { at, reply, mode: mode(), text: text(), from_secs: at, to_secs: at, stop: Stop::End },
+        Event::ReplyFinished { at, reply, mode: mode(), text: text(), from_secs: at, to_secs: at, stop: StopReason::End },
         Event::Sound { at, reply, name: text(), count: 2 },
         Event::VoiceStarted { at, reply },
         Event::VoiceFinished { at, reply, cut: true },

@@ -4,13 +4,13 @@
 
 mod rooms;
 
-use hearken::audio::playback::room::Walls;
-use hearken::protocol::{EchoChoice, Interrupt, Switch, VoiceConduct};
+use hearken::audio::playback::simulated_room::RoomAcoustics;
+use hearken::protocol::{EchoChoice, Interrupt, Switch, VoiceSettings};
 use rooms::{INTERRUPTIONS, RATE, Random, Rig, at_level, cough, erle, keys, level, spoken, talk};
 
 /// A room that is quiet enough to see 40 dB of loss.
-fn quiet(walls: Walls) -> Walls {
-    Walls { noise_db: -95.0, ..walls }
+fn quiet(acoustics: RoomAcoustics) -> RoomAcoustics {
+    RoomAcoustics { noise_db: -95.0, ..acoustics }
 }
 
 #[test]
@@ -19,7 +19,10 @@ fn an_echo_is_taken_away_by_30_db_in_a_linear_room_after_four_seconds() {
     let mut worst = f32::INFINITY;
     for (n, delay_ms) in [5.0, 20.0, 60.0, 120.0, 200.0, 300.0].into_iter().enumerate() {
         for gain_db in [-18.0, -6.0] {
-            let mut rig = Rig::new(quiet(Walls { seed: 3 + n as u64, delay_ms, gain_db, ..Walls::default() }), VoiceConduct::default());
+            let mut rig = Rig::new(
+                quiet(RoomAcoustics { seed: 3 + n as u64, delay_ms, gain_db, ..RoomAcoustics::default() }),
+                VoiceSettings::default(),
+            );
             rig.play(&far, &[], 8.0);
             let loss = erle(&rig, 4.0, 8.0);
             println!(
@@ -36,17 +39,17 @@ fn an_echo_is_taken_away_by_30_db_in_a_linear_room_after_four_seconds() {
 #[test]
 fn a_bent_loudspeaker_and_drifting_clocks_leave_20_db() {
     let far = talk(10.5, 2);
-    for walls in [
-        Walls { drive: 0.5, ..Walls::default() },
-        Walls { drive: 1.0, delay_ms: 150.0, gain_db: -6.0, ..Walls::default() },
-        Walls { drift_ppm: 100.0, ..Walls::default() },
-        Walls { drift_ppm: -100.0, delay_ms: 180.0, ..Walls::default() },
+    for acoustics in [
+        RoomAcoustics { drive: 0.5, ..RoomAcoustics::default() },
+        RoomAcoustics { drive: 1.0, delay_ms: 150.0, gain_db: -6.0, ..RoomAcoustics::default() },
+        RoomAcoustics { drift_ppm: 100.0, ..RoomAcoustics::default() },
+        RoomAcoustics { drift_ppm: -100.0, delay_ms: 180.0, ..RoomAcoustics::default() },
     ] {
-        let mut rig = Rig::new(quiet(walls), VoiceConduct::default());
+        let mut rig = Rig::new(quiet(acoustics), VoiceSettings::default());
         rig.play(&far, &[], 10.0);
         let loss = erle(&rig, 4.0, 10.0);
-        println!("drive {}, drift {} ppm, {} ms: {loss:.1} dB", walls.drive, walls.drift_ppm, walls.delay_ms);
-        assert!(loss >= 20.0, "{walls:?}: {loss} dB");
+        println!("drive {}, drift {} ppm, {} ms: {loss:.1} dB", acoustics.drive, acoustics.drift_ppm, acoustics.delay_ms);
+        assert!(loss >= 20.0, "{acoustics:?}: {loss} dB");
     }
 }
 
@@ -55,8 +58,8 @@ fn a_delay_that_jumps_is_found_again_within_three_seconds() {
     let far = talk(14.5, 1);
     for (from_ms, to_ms) in [(60.0, 160.0), (200.0, 40.0), (40.0, 290.0)] {
         // What leaks until it is found again may be taken for a person: it must not end the reply that is measured.
-        let conduct = VoiceConduct { interrupt: Interrupt::LetFinish, ..VoiceConduct::default() };
-        let mut rig = Rig::new(quiet(Walls { delay_ms: from_ms, ..Walls::default() }), conduct);
+        let conduct = VoiceSettings { interrupt: Interrupt::LetFinish, ..VoiceSettings::default() };
+        let mut rig = Rig::new(quiet(RoomAcoustics { delay_ms: from_ms, ..RoomAcoustics::default() }), conduct);
         rig.play(&far, &[], 6.0);
         rig.room.move_to(to_ms);
         rig.play(&[], &[], 8.0);
@@ -72,18 +75,18 @@ fn four_of_five_delays_that_jump_cut_no_reply_and_a_person_is_heard_three_second
     let (mut cut, mut heard) = (Vec::new(), 0);
     const ROOMS: u64 = 20;
     for room in 0..ROOMS {
-        let walls = Walls { drift_ppm: 0.0, ..any_room(&mut random, 700 + room) };
-        let mut rig = Rig::new(walls, VoiceConduct::default());
+        let acoustics = RoomAcoustics { drift_ppm: 0.0, ..any_room(&mut random, 700 + room) };
+        let mut rig = Rig::new(acoustics, VoiceSettings::default());
         rig.play(&talk(30.0, room as usize), &[], 5.0);
-        let to_ms = (walls.delay_ms + random.between(40.0, 260.0) - 5.0) % 295.0 + 5.0;
+        let to_ms = (acoustics.delay_ms + random.between(40.0, 260.0) - 5.0) % 295.0 + 5.0;
         rig.room.move_to(to_ms);
         rig.play(&[], &[], 3.0);
         if !rig.interruptions.is_empty() {
-            cut.push((walls, to_ms));
+            cut.push((acoustics, to_ms));
             continue;
         }
         let words = spoken(INTERRUPTIONS[room as usize % INTERRUPTIONS.len()], "en+f2", 50);
-        rig.play(&[], &at_level(&words, -20.0 + walls.gain_db + 6.0), 2.0);
+        rig.play(&[], &at_level(&words, -20.0 + acoustics.gain_db + 6.0), 2.0);
         heard += u64::from(!rig.interruptions.is_empty());
     }
     println!("{} of {ROOMS} jumps cut a reply: {cut:?}; after them {heard} people were heard", cut.len());
@@ -95,7 +98,7 @@ fn while_nothing_is_played_every_sample_passes_untouched_bit_by_bit() {
     let mut random = Random(7);
     let near: Vec<f32> = (0..3 * RATE).map(|n| if n % 97 == 0 { 1e-40 } else { random.between(-1.0, 1.0) }).collect();
     let same = |a: &[f32], b: &[f32]| a.iter().map(|x| x.to_bits()).eq(b.iter().map(|x| x.to_bits()));
-    let mut rig = Rig::new(Walls::default(), VoiceConduct::default());
+    let mut rig = Rig::new(RoomAcoustics::default(), VoiceSettings::default());
     rig.play(&[], &near, 3.0);
     assert!(!rig.path.is_cancelling() && same(&rig.raw, &rig.clean), "an open output that plays nothing changes nothing");
     rig.play(&talk(1.0, 0)[..RATE], &[], 1.7);
@@ -106,15 +109,15 @@ fn while_nothing_is_played_every_sample_passes_untouched_bit_by_bit() {
     rig.play(&[], &near, 3.0);
     assert!(same(&rig.raw[before..], &rig.clean[before..]), "and untouched again");
 
-    let headphones = VoiceConduct { echo: EchoChoice::Off, ..VoiceConduct::default() };
-    let mut rig = Rig::new(Walls::default(), headphones);
+    let headphones = VoiceSettings { echo: EchoChoice::Off, ..VoiceSettings::default() };
+    let mut rig = Rig::new(RoomAcoustics::default(), headphones);
     rig.play(&talk(2.0, 0), &near, 3.0);
     assert!(same(&rig.raw, &rig.clean), "with headphones nothing is cancelled at all");
 }
 
 /// A room of any kind that people have.
-fn any_room(random: &mut Random, seed: u64) -> Walls {
-    Walls {
+fn any_room(random: &mut Random, seed: u64) -> RoomAcoustics {
+    RoomAcoustics {
         seed,
         delay_ms: random.between(5.0, 300.0),
         gain_db: random.between(-20.0, -3.0),
@@ -130,15 +133,15 @@ fn nineteen_of_twenty_people_who_speak_over_a_reply_are_heard_and_the_voice_fade
     let mut random = Random(11);
     let (mut heard, mut of, mut fades, mut kept) = (0, 0, Vec::new(), Vec::new());
     for room in 0..20 {
-        let walls = any_room(&mut random, 100 + room);
-        let mut rig = Rig::new(walls, VoiceConduct::default());
+        let acoustics = any_room(&mut random, 100 + room);
+        let mut rig = Rig::new(acoustics, VoiceSettings::default());
         let reply = talk(20.0, room as usize);
         rig.play(&reply[..4 * RATE], &[], 3.0);
         for n in 0..5_usize {
             rig.play(&reply[n * RATE..(n + 6) * RATE], &[], random.between(1.2, 2.2));
             let text = INTERRUPTIONS[(room as usize * 3 + n) % INTERRUPTIONS.len()];
             let words = spoken(text, voices[(room as usize + n) % voices.len()], 30 + (random.next() * 50.0) as u32);
-            let near = at_level(&words, -20.0 + walls.gain_db + random.between(0.0, 15.0));
+            let near = at_level(&words, -20.0 + acoustics.gain_db + random.between(0.0, 15.0));
             let (begin, known) = (rig.raw.len(), rig.interruptions.len());
             rig.play(&[], &near, near.len() as f32 / RATE as f32 + 0.2);
             of += 1;
@@ -148,7 +151,7 @@ fn nineteen_of_twenty_people_who_speak_over_a_reply_are_heard_and_the_voice_fade
                 let first_word = begin..begin + RATE * 3 / 10;
                 kept.push(level(&rig.clean[first_word.start + 800..first_word.end + 800]) - level(&near[..RATE * 3 / 10]));
             } else {
-                println!("not heard: {text:?} at {:.0} dB over the echo in {walls:?}", level(&near) - (-20.0 + walls.gain_db));
+                println!("not heard: {text:?} at {:.0} dB over the echo in {acoustics:?}", level(&near) - (-20.0 + acoustics.gain_db));
             }
             rig.play(&[], &[], 2.5);
         }
@@ -175,13 +178,13 @@ fn at_most_six_of_three_hundred_coughs_keys_and_own_words_are_taken_for_a_person
     let mut random = Random(23);
     let mut wrong = [0; 3];
     for room in 0..20 {
-        let walls = any_room(&mut random, 300 + room);
-        let mut rig = Rig::new(walls, VoiceConduct::default());
+        let acoustics = any_room(&mut random, 300 + room);
+        let mut rig = Rig::new(acoustics, VoiceSettings::default());
         let reply = talk(40.0, room as usize);
         let mut said = 0;
         for n in 0..15 {
             let kind = n % 3;
-            let db = -20.0 + walls.gain_db + random.between(-5.0, 20.0);
+            let db = -20.0 + acoustics.gain_db + random.between(-5.0, 20.0);
             let disturbance = match kind {
                 0 => Vec::new(),
                 1 => cough(&mut random, db.min(-8.0)),
@@ -194,7 +197,7 @@ fn at_most_six_of_three_hundred_coughs_keys_and_own_words_are_taken_for_a_person
             said = end;
             if rig.interruptions.len() > known {
                 wrong[kind] += 1;
-                println!("taken for a person: {} at {db:.0} dB in {walls:?}", ["own words", "cough", "keys"][kind]);
+                println!("taken for a person: {} at {db:.0} dB in {acoustics:?}", ["own words", "cough", "keys"][kind]);
             }
         }
     }
@@ -205,28 +208,28 @@ fn at_most_six_of_three_hundred_coughs_keys_and_own_words_are_taken_for_a_person
 #[test]
 fn noise_suppression_takes_noise_and_leaves_speech_and_automatic_gain_raises_who_is_far_away() {
     let words = spoken("Wait a moment, please. No, that is not what I meant. What about tomorrow?", "en+f2", 50);
-    let heard = |conduct: VoiceConduct, noise_db: f32, speech_db: f32| {
-        let mut rig = Rig::new(Walls { noise_db, ..Walls::default() }, conduct);
+    let heard = |conduct: VoiceSettings, noise_db: f32, speech_db: f32| {
+        let mut rig = Rig::new(RoomAcoustics { noise_db, ..RoomAcoustics::default() }, conduct);
         rig.play(&[], &[], 4.0);
         let quiet = rig.clean.len().min(rig.raw.len());
         rig.play(&[], &at_level(&words, speech_db), 4.0);
         let change = |from: usize, to: usize| level(&rig.clean[from..to.min(rig.clean.len())]) - level(&rig.raw[from..to]);
         (change(2 * RATE, quiet), change(quiet, quiet + 3 * RATE))
     };
-    let off = VoiceConduct::default();
+    let off = VoiceSettings::default();
     assert_eq!(heard(off, -45.0, -20.0), (0.0, 0.0), "untouched where nobody wants it");
-    let (noise, speech) = heard(VoiceConduct { noise_suppression: Switch::On, ..off }, -45.0, -20.0);
+    let (noise, speech) = heard(VoiceSettings { noise_suppression: Switch::On, ..off }, -45.0, -20.0);
     println!("noise suppression: noise {noise:.1} dB, speech {speech:.1} dB");
     assert!(noise < -6.0 && speech > -3.0, "{noise} {speech}");
-    let (_, far_away) = heard(VoiceConduct { automatic_gain: Switch::On, ..off }, -75.0, -45.0);
+    let (_, far_away) = heard(VoiceSettings { automatic_gain: Switch::On, ..off }, -75.0, -45.0);
     println!("automatic gain: speech of -45 dBFS {far_away:+.1} dB");
     assert!(far_away > 6.0, "{far_away}");
 }
 
 #[test]
 fn with_headphones_nothing_is_cancelled_and_a_person_still_cuts() {
-    let conduct = VoiceConduct { echo: EchoChoice::Off, ..VoiceConduct::default() };
-    let mut rig = Rig::new(Walls { gain_db: -90.0, ..Walls::default() }, conduct);
+    let conduct = VoiceSettings { echo: EchoChoice::Off, ..VoiceSettings::default() };
+    let mut rig = Rig::new(RoomAcoustics { gain_db: -90.0, ..RoomAcoustics::default() }, conduct);
     rig.play(&talk(8.0, 0), &[], 4.0);
     assert!(rig.interruptions.is_empty());
     rig.play(&[], &at_level(&spoken(INTERRUPTIONS[2], "en+f2", 50), -25.0), 1.5);
@@ -235,13 +238,13 @@ fn with_headphones_nothing_is_cancelled_and_a_person_still_cuts() {
 
 #[test]
 fn who_lets_it_finish_is_not_cut_and_a_word_after_the_reply_cuts_nothing() {
-    let conduct = VoiceConduct { interrupt: Interrupt::LetFinish, ..VoiceConduct::default() };
-    let mut rig = Rig::new(Walls::default(), conduct);
+    let conduct = VoiceSettings { interrupt: Interrupt::LetFinish, ..VoiceSettings::default() };
+    let mut rig = Rig::new(RoomAcoustics::default(), conduct);
     let words = at_level(&spoken(INTERRUPTIONS[2], "en+f2", 50), -15.0);
     rig.play(&talk(5.0, 0), &[], 3.0);
     rig.play(&[], &words, 2.0);
     assert!(rig.interruptions.is_empty() && rig.faded.is_empty());
-    let mut rig = Rig::new(Walls::default(), VoiceConduct::default());
+    let mut rig = Rig::new(RoomAcoustics::default(), VoiceSettings::default());
     rig.play(&talk(3.0, 0)[..3 * RATE], &[], 3.15);
     rig.play(&[], &words, 2.0);
     assert!(rig.interruptions.is_empty() && rig.faded.is_empty(), "the reply was over");
@@ -249,7 +252,7 @@ fn who_lets_it_finish_is_not_cut_and_a_word_after_the_reply_cuts_nothing() {
 
 #[test]
 fn an_output_that_stands_still_holds_nothing_back() {
-    let mut rig = Rig::new(Walls::default(), VoiceConduct::default());
+    let mut rig = Rig::new(RoomAcoustics::default(), VoiceSettings::default());
     rig.play(&talk(3.0, 0), &[], 2.0);
     assert!(rig.path.is_cancelling());
     // The far end stops coming, the microphone goes on.

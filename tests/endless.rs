@@ -8,33 +8,33 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
-use hearken::config::endurance::POLICIES;
+use hearken::config::long_running::POLICIES;
 use hearken::config::modes::{Language, builtin};
-use hearken::config::{ComputeDevice, ContextChoice, Paths, Precision, SamplingChoice, Worth};
-use hearken::engine::opening::Opening;
-use hearken::engine::session::{Conduct, Session};
-use hearken::engine::{Encoded, Follows};
-use hearken::lane::Ask;
+use hearken::config::{ComputeDevice, ContextChoice, Paths, Precision, Priority, SamplingChoice};
+use hearken::lane::{Ask, ChunkMeta, Follows};
 use hearken::model::config::LmConfig;
 use hearken::model::decoder::{Decoder, Input, Logits, Read, Segment};
-use hearken::model::features::Rows;
+use hearken::model::features::FeatureRows;
 use hearken::model::kernels::Bits;
 use hearken::model::random::RandomWeights;
-use hearken::model::weights::Numbers;
+use hearken::model::weights::ComputeType;
 use hearken::model::{Features, LaneCache, Model};
 use hearken::protocol::Event;
+use hearken::session::EncodedChunk;
+use hearken::session::prompt::PromptCache;
+use hearken::session::{Session, SessionConfig};
 use hearken::time::{CHUNK_SAMPLES, ChunkIdx, StreamTime};
 use smallvec::smallvec;
 
-const KINDS: [(&str, Numbers); 4] = [
-    ("f32", Numbers::Float(DType::F32)),
-    ("bf16", Numbers::Float(DType::BF16)),
-    ("q8", Numbers::Packed(Bits::Eight)),
-    ("q4", Numbers::Packed(Bits::Four)),
+const KINDS: [(&str, ComputeType); 4] = [
+    ("f32", ComputeType::Float(DType::F32)),
+    ("bf16", ComputeType::Float(DType::BF16)),
+    ("q8", ComputeType::Packed(Bits::Eight)),
+    ("q4", ComputeType::Packed(Bits::Four)),
 ];
 
 /// A decoder of random weights with so many layers.
-fn decoder(n_layer: usize, numbers: Numbers) -> Decoder {
+fn decoder(n_layer: usize, numbers: ComputeType) -> Decoder {
     let mut config = LmConfig::released_3b();
     (config.n_layer, config.n_embd, config.n_head, config.n_query_groups) = (n_layer, 128, 4, Some(2));
     (config.head_size, config.intermediate_size) = (Some(32), Some(256));
@@ -75,7 +75,7 @@ fn what_is_kept_computes_as_if_it_had_been_fed_alone_even_from_beyond_position_2
         feed(&decoder, &mut full, &tokens);
         for kept in [vec![0..46, 59..72, 700..1_500, 2_060..2_300], vec![0..2_000, 2_299..2_300], vec![1..2_300]] {
             let mut trimmed = full.fork().unwrap();
-            decoder.keep(&mut trimmed, &kept).unwrap();
+            decoder.compact(&mut trimmed, &kept).unwrap();
             let only: Vec<u32> = kept.iter().cloned().flatten().map(token).collect();
             assert_eq!(trimmed.positions(), only.len());
             let mut fresh = decoder.new_cache();
@@ -100,10 +100,10 @@ fn a_thousand_trims_are_as_good_as_one() {
         let mut cache = decoder.new_cache();
         feed(&decoder, &mut cache, &(0..1_300).map(token).collect::<Vec<_>>());
         let mut once = cache.fork().unwrap();
-        decoder.keep(&mut once, &[0..46, 1_046..1_300]).unwrap();
+        decoder.compact(&mut once, &[0..46, 1_046..1_300]).unwrap();
         for _ in 0..1_000 {
             let kept: [Range<usize>; 2] = [0..46, 47..cache.positions()];
-            decoder.keep(&mut cache, &kept).unwrap();
+            decoder.compact(&mut cache, &kept).unwrap();
         }
         let next: Vec<u32> = (5_000..5_013).map(token).collect();
         let difference = largest_difference(&feed(&decoder, &mut cache, &next), &feed(&decoder, &mut once, &next));
@@ -122,7 +122,7 @@ fn features(model: &Model, numbers: Tensor) -> Features {
     match model.precision() {
         Precision::Q8 | Precision::Q4 => {
             let width = numbers.dim(1).unwrap();
-            Features::Rows(Arc::new(Rows::new(numbers.flatten_all().unwrap().to_vec1().unwrap(), width)))
+            Features::Rows(Arc::new(FeatureRows::new(numbers.flatten_all().unwrap().to_vec1().unwrap(), width)))
         }
         Precision::F32 | Precision::Bf16 => Features::Tensor(numbers),
     }
@@ -134,19 +134,22 @@ fn random_features(model: &Model) -> Features {
 }
 
 /// What is pushed as chunk `n`.
-fn encoded(n: u64, features: &Features) -> Encoded {
+fn encoded(n: u64, features: &Features) -> EncodedChunk {
     let at = StreamTime::from_samples((n + 1) * CHUNK_SAMPLES as u64);
-    Encoded { chunk: ChunkIdx(n), at, features: features.clone(), ask: Ask::Decide, worth: Worth::Heard, follows: Follows::Chunk }
+    EncodedChunk {
+        meta: ChunkMeta { chunk: ChunkIdx(n), at, ask: Ask::Decide, priority: Priority::Heard, follows: Follows::Chunk },
+        features: features.clone(),
+    }
 }
 
 /// A session with the first two modes on.
 fn two_modes(model: &Arc<Model>) -> Session {
     let sampling = SamplingChoice { temperature: 0.0, top_k: None, seed: 0 };
-    let mut session = Session::new(Arc::clone(model), Conduct::product(sampling, ContextChoice::default())).unwrap();
+    let mut session = Session::new(Arc::clone(model), SessionConfig::product(sampling, ContextChoice::default())).unwrap();
     let home = tempfile::tempdir().unwrap();
     let paths = Paths::inside(home.path());
     for mode in builtin(Language::Chinese, &paths.instructions()).iter().take(2) {
-        session.switch_on(mode, &Opening::of(model, mode, &paths).unwrap()).unwrap();
+        session.switch_on(mode, &PromptCache::of(model, mode, &paths).unwrap()).unwrap();
     }
     session
 }
@@ -218,12 +221,12 @@ impl Listener {
         let policy = POLICIES.iter().find(|known| known.name == policy).unwrap();
         let sampling = SamplingChoice { temperature: 0.0, top_k: None, seed: 0 };
         let context = ContextChoice { policy, ..ContextChoice::default() };
-        let mut session = Session::new(Arc::clone(&model), Conduct::product(sampling, context)).unwrap();
+        let mut session = Session::new(Arc::clone(&model), SessionConfig::product(sampling, context)).unwrap();
         let home = tempfile::tempdir().unwrap();
         let paths = Paths::inside(home.path());
         let mut dialog = builtin(Language::Chinese, &paths.instructions()).remove(0);
         dialog.eagerness = eagerness;
-        session.switch_on(&dialog, &Opening::of(&model, &dialog, &paths).unwrap()).unwrap();
+        session.switch_on(&dialog, &PromptCache::of(&model, &dialog, &paths).unwrap()).unwrap();
         let features = (0..7).map(|_| random_features(&model)).collect();
         Self { session, features, loud, events: Vec::new(), chunks: 0 }
     }
@@ -233,14 +236,15 @@ impl Listener {
         let n = self.chunks;
         self.chunks += 1;
         let begun = Instant::now();
-        self.session.push(Encoded {
+        let meta = ChunkMeta {
             chunk: ChunkIdx(n),
             at: StreamTime::from_samples((n + 1) * CHUNK_SAMPLES as u64),
-            features: self.features[n as usize % self.features.len()].clone(),
             ask: Ask::Decide,
-            worth: if n.is_multiple_of(self.loud) { Worth::Heard } else { Worth::Quiet },
+            priority: if n.is_multiple_of(self.loud) { Priority::Heard } else { Priority::Quiet },
             follows: if n % 100 == 99 { Follows::Quiet } else { Follows::Chunk },
-        });
+        };
+        let features = self.features[n as usize % self.features.len()].clone();
+        self.session.push(EncodedChunk { meta, features });
         while self.session.pass(&mut self.events).unwrap() {}
         begun.elapsed().as_secs_f64() * 1e3
     }
@@ -255,7 +259,7 @@ impl Listener {
 
 #[test]
 fn a_chunk_costs_the_same_after_hours_and_no_window_is_exceeded() {
-    // 20 minutes of sound, some 30 windows' worth, and beside the last of them a session that has just filled its first windows: what
+    // 20 minutes of sound, some 30 windows' priority, and beside the last of them a session that has just filled its first windows: what
     // else this machine does meanwhile slows both.
     let young_from = 2_200;
     let mut old = Listener::new("keep_replies", 3, -1e3);

@@ -180,7 +180,7 @@ fn no_settings_break_what_reads_them() {
 fn no_history_file_breaks_what_reads_it() {
     let mut bench = Bench::start(HistoryPrefs { keep: true, days: 30, audio: false });
     let told: Vec<_> = std::iter::once(started()).chain((1..30).map(|n| said(3 * n, &format!("the quick brown fox {n}")))).collect();
-    told.iter().for_each(|event| bench.tap.note(event));
+    told.iter().for_each(|event| bench.sink.record(event));
     bench.end();
     let lines: Vec<String> = told.iter().map(|event| serde_json::to_string(event).unwrap()).collect();
     let golden = fs::read_to_string(Path::new("README.md")).unwrap_or_default();

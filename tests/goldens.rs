@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor, safetensors};
 use hearken::audio::read_file;
-use hearken::mel::{LogMel, MaxOver, whole};
+use hearken::mel::{LogMel, MaxWindow, recording_chunks};
 use hearken::model::config::LmConfig;
 use hearken::model::rope::Rope;
 use hearken::model::sampler::Filter;
@@ -82,7 +82,7 @@ fn log_mel_equals_the_reference_live_and_as_a_file() {
     for name in ["d1_speech_7p3s", "d2_late_burst_11p4s", "d3_mixed_60s"] {
         let mut samples = read_file(&golden("wav").join(format!("{name}.wav"))).unwrap();
         samples.resize(samples.len().next_multiple_of(CHUNK_SAMPLES), 0.0);
-        let mut live = LogMel::new(MaxOver::Everything);
+        let mut live = LogMel::new(MaxWindow::WholeStream);
         let steps: Vec<_> = samples.as_chunks::<CHUNK_SAMPLES>().0.iter().map(|chunk| live.step(chunk)).collect();
         let recorded = safetensors::load(golden(&format!("{name}.live_continuous.safetensors")), &Device::Cpu).unwrap();
         let mut compared = 0;
@@ -93,11 +93,11 @@ fn log_mel_equals_the_reference_live_and_as_a_file() {
             }
         }
         assert!(compared > 0);
-        let file = whole(&samples);
+        let file = recording_chunks(&samples);
         let recorded = safetensors::load(golden(&format!("{name}.offline.safetensors")), &Device::Cpu).unwrap();
         check(file.last().unwrap().as_slice(), &numbers(&recorded["mel_last.0"]), "mel_last.0");
         // The newest frames of a live step are those of a file that ends there.
-        let cut = whole(&samples[..7 * CHUNK_SAMPLES]);
+        let cut = recording_chunks(&samples[..7 * CHUNK_SAMPLES]);
         check(steps[6].as_slice(), cut[6].as_slice(), "the seventh step");
     }
 }
@@ -112,8 +112,8 @@ fn check(got: &[f32], want: &[f32], name: &str) {
 #[test]
 fn a_slammed_door_deafens_for_45_seconds_at_most() {
     let noise = |loud: f32| -> [f32; CHUNK_SAMPLES] { std::array::from_fn(|n| loud * (((n * n) % 977) as f32 / 488.0 - 1.0)) };
-    let (mut live, mut everything) = (LogMel::new(MaxOver::Newest45Secs), LogMel::new(MaxOver::Everything));
-    let fresh = LogMel::new(MaxOver::Everything).step(&noise(0.0005));
+    let (mut live, mut everything) = (LogMel::new(MaxWindow::Last45Secs), LogMel::new(MaxWindow::WholeStream));
+    let fresh = LogMel::new(MaxWindow::WholeStream).step(&noise(0.0005));
     live.step(&noise(1.0));
     everything.step(&noise(1.0));
     let mut last = (live.step(&noise(0.0005)), everything.step(&noise(0.0005)));

@@ -10,13 +10,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use hearken::audio::paced::Paced;
-use hearken::audio::playback::room::{Room, Walls, stage};
-use hearken::audio::scripted::{Line, ScriptedSource};
-use hearken::config::{Cli, Pace, Paths, Request, Settings, Stdout};
-use hearken::engine::{EngineHandle, Stage, start_hearing, start_on};
-use hearken::protocol::{Command, Event, Interrupt, ReplyId, VoiceConduct};
-use hearken::speech::{Utterance, Voice, Words, system_voices};
+use hearken::audio::playback::simulated_room::{RoomAcoustics, SimulatedRoom, speaker_and_microphone};
+use hearken::audio::realtime::RealtimeSource;
+use hearken::audio::scripted::{ScriptStep, ScriptedSource};
+use hearken::config::{Cli, FileSpeed, Paths, Request, Settings, Stdout};
+use hearken::engine::{EngineHandle, SpeechBackend, start_hearing, start_on};
+use hearken::protocol::{Command, Event, Interrupt, ReplyId, VoiceSettings};
+use hearken::speech::{SpeechText, Utterance, Voice, system_voices};
 use rooms::{INTERRUPTIONS, RATE, REPLIES, Random, Rig, at_level, level, spoken, talk};
 
 /// Seconds of replies in each room.
@@ -47,8 +47,8 @@ fn replies_to(samples: Vec<f32>) -> usize {
 /// What the starter says in one mode to what it hears.
 fn texts_of(samples: Vec<f32>, mode: &str) -> Vec<String> {
     let home = tempfile::tempdir().unwrap();
-    let source = ScriptedSource::new("a room", [Line::Samples(samples)]);
-    let engine = start_hearing(settings(home.path(), &["--modes", mode]), Box::new(source), Pace::Unthrottled).unwrap();
+    let source = ScriptedSource::new("a room", [ScriptStep::Samples(samples)]);
+    let engine = start_hearing(settings(home.path(), &["--modes", mode]), Box::new(source), FileSpeed::Unthrottled).unwrap();
     let text = |event| if let Event::ReplyFinished { text, .. } = event { Some(text) } else { None };
     engine.events().iter().filter_map(text).collect()
 }
@@ -87,18 +87,18 @@ fn who_speaks_over_a_reply_is_written_down_nearly_as_well_as_without_one() {
     let mut random = Random(77);
     let (mut alone, mut over, mut words) = (0, 0, 0);
     for (room, said) in (0..).zip(SAID.iter().cycle().take(24)) {
-        let walls = Walls {
+        let acoustics = RoomAcoustics {
             seed: 900 + room,
             delay_ms: random.between(5.0, 300.0),
             gain_db: random.between(-20.0, -3.0),
             drive: if room % 4 == 1 { 0.4 } else { 0.0 },
             drift_ppm: if room % 4 == 2 { 50.0 } else { 0.0 },
-            ..Walls::default()
+            ..RoomAcoustics::default()
         };
         let voice = ["en", "en+f2", "en-us", "en+m3"][room as usize % 4];
-        let near = at_level(&spoken(said, voice, 50), -20.0 + walls.gain_db + random.between(0.0, 15.0));
+        let near = at_level(&spoken(said, voice, 50), -20.0 + acoustics.gain_db + random.between(0.0, 15.0));
         let heard_over = |far: &[f32]| {
-            let mut rig = Rig::new(walls, VoiceConduct::default());
+            let mut rig = Rig::new(acoustics, VoiceSettings::default());
             rig.play(far, &[], 4.0);
             rig.play(&[], &near, near.len() as f32 / RATE as f32 + 2.0);
             // What was played before is no part of this.
@@ -119,21 +119,21 @@ fn its_own_replies_that_come_back_through_a_room_are_not_answered() {
     let mut random = Random(5);
     let (mut with, mut without, mut cut) = (0, 0, 0);
     for room in 0..rooms() {
-        let walls = Walls {
+        let acoustics = RoomAcoustics {
             seed: room + 1,
             delay_ms: random.between(5.0, 300.0),
             gain_db: random.between(-15.0, 0.0),
             drive: if room % 3 == 1 { 0.4 } else { 0.0 },
             drift_ppm: if room % 3 == 2 { 50.0 } else { 0.0 },
-            ..Walls::default()
+            ..RoomAcoustics::default()
         };
-        let mut rig = Rig::new(walls, VoiceConduct::default());
+        let mut rig = Rig::new(acoustics, VoiceSettings::default());
         // A reply that is cut goes on half a second later, so that everything is said.
         for piece in talk(SECS, room as usize)[..SECS as usize * RATE].chunks(RATE / 2) {
             rig.play(piece, &[], piece.len() as f32 / RATE as f32);
         }
         for at in &rig.interruptions {
-            println!("its own voice cuts it after {:.1} s in {walls:?}", *at as f32 / RATE as f32);
+            println!("its own voice cuts it after {:.1} s in {acoustics:?}", *at as f32 / RATE as f32);
         }
         cut += rig.interruptions.len() as u64;
         with += replies_to(rig.clean);
@@ -154,12 +154,16 @@ fn session(near: Vec<f32>, home: &Path) -> EngineHandle {
 }
 
 fn session_in(near: Vec<f32>, home: &Path, more: &[&str], interrupt: Interrupt) -> EngineHandle {
-    let (output, microphone) = stage(Room::new(Walls::default()), near);
-    let stage = Stage { output: Box::new(move || Box::new(output.clone())), voices: Box::new(|_| system_voices()), ..Stage::default() };
+    let (output, microphone) = speaker_and_microphone(SimulatedRoom::new(RoomAcoustics::default()), near);
+    let backend = SpeechBackend {
+        output: Box::new(move || Box::new(output.clone())),
+        voices: Box::new(|_| system_voices()),
+        ..SpeechBackend::default()
+    };
     let mut settings = settings(home, more);
     settings.voice.interrupt = interrupt;
     settings.save_audio = Some(home.join("heard.wav"));
-    start_on(settings, Box::new(Paced::new(microphone)), Pace::Realtime, stage).unwrap()
+    start_on(settings, Box::new(RealtimeSource::new(microphone)), FileSpeed::Realtime, backend).unwrap()
 }
 
 /// Events until `wanted` comes.
@@ -227,7 +231,7 @@ impl Voice for Hangs {
         self.0.name()
     }
 
-    fn say(&mut self, words: &Words) -> hearken::error::Result<Box<dyn Utterance>> {
+    fn say(&mut self, words: &SpeechText) -> hearken::error::Result<Box<dyn Utterance>> {
         if words.text.contains("hang") {
             std::thread::sleep(Duration::from_secs(20));
         }
@@ -238,13 +242,14 @@ impl Voice for Hangs {
 #[test]
 fn a_voice_that_hangs_is_told_of_once_and_the_next_reply_is_spoken() {
     let home = tempfile::tempdir().unwrap();
-    let (output, microphone) = stage(Room::new(Walls::default()), vec![0.0; 40 * RATE]);
-    let stage = Stage {
+    let (output, microphone) = speaker_and_microphone(SimulatedRoom::new(RoomAcoustics::default()), vec![0.0; 40 * RATE]);
+    let backend = SpeechBackend {
         output: Box::new(move || Box::new(output.clone())),
         voices: Box::new(|_| system_voices().into_iter().map(|voice| Box::new(Hangs(voice)) as Box<dyn Voice>).collect()),
-        stalled: Duration::from_secs(1),
+        stall_limit: Duration::from_secs(1),
     };
-    let engine = start_on(settings(home.path(), &["--speak"]), Box::new(Paced::new(microphone)), Pace::Realtime, stage).unwrap();
+    let engine =
+        start_on(settings(home.path(), &["--speak"]), Box::new(RealtimeSource::new(microphone)), FileSpeed::Realtime, backend).unwrap();
     let say = |reply: u64, text: &str| assert!(engine.send(Command::Say { reply: ReplyId(reply), text: text.into(), emotion: None }));
     say(1, "I am well. Now I hang.");
     let mut events = until(&engine, |event| matches!(event, Event::Problem { .. }));

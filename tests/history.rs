@@ -10,10 +10,10 @@ use std::process::{Command as Process, Output, Stdio};
 use std::time::Duration;
 
 use hearken::config::{Existing, ExportForm, HistoryPrefs, Paths};
-use hearken::export::Form;
-use hearken::history::{Answer, Desk, Keeping, News, Outlets, Question, Recorder, Store};
+use hearken::export::DocumentFormat;
+use hearken::history::{HistoryCallbacks, HistoryHandle, HistoryNotice, HistoryQuery, HistoryReader, HistoryState, QueryResult, Store};
 use hearken::protocol::{Command, Event};
-use hearken::transcript::Shown;
+use hearken::transcript::Panel;
 use history_bench::{Bench, at, said, started, within};
 
 const KEEP: HistoryPrefs = HistoryPrefs { keep: true, days: 30, audio: false };
@@ -22,21 +22,21 @@ const KEEP: HistoryPrefs = HistoryPrefs { keep: true, days: 30, audio: false };
 fn what_is_heard_is_on_the_disk_half_a_second_later() {
     let bench = Bench::start(KEEP);
     for event in [started(), Event::Gate { at: at(1), open: false, level_dbfs: -60.0 }, said(3, "the quick brown fox")] {
-        bench.tap.note(&event);
+        bench.sink.record(&event);
     }
     // The promise is a second; a busy machine gets some more.
     within(Duration::from_secs(3), || bench.found("brown fox") == 1);
-    let session = bench.recorder.standing().session.unwrap();
+    let session = bench.recorder.status().session.unwrap();
     let events = bench.store().events(session).unwrap().unwrap();
     assert_eq!(events.iter().map(|(_, event)| event).collect::<Vec<_>>(), [&started(), &said(3, "the quick brown fox")]);
-    assert_eq!(bench.recorder.standing().keeping, Keeping::On);
+    assert_eq!(bench.recorder.status().state, HistoryState::On);
 }
 
 #[test]
 fn dropping_the_recorder_stores_what_waits() {
     let mut bench = Bench::start(KEEP);
-    bench.tap.note(&started());
-    bench.tap.note(&said(3, "last words"));
+    bench.sink.record(&started());
+    bench.sink.record(&said(3, "last words"));
     bench.end();
     assert_eq!(bench.found("last words"), 1);
 }
@@ -44,8 +44,8 @@ fn dropping_the_recorder_stores_what_waits() {
 #[test]
 fn a_session_without_a_word_leaves_no_trace() {
     let mut bench = Bench::start(KEEP);
-    bench.tap.note(&started());
-    bench.tap.note(&Event::Paused { at: at(4) });
+    bench.sink.record(&started());
+    bench.sink.record(&Event::Paused { at: at(4) });
     bench.end();
     assert!(Store::read(&bench.paths.history_file()).unwrap().is_none_or(|store| store.sessions().unwrap().is_empty()));
 }
@@ -53,21 +53,21 @@ fn a_session_without_a_word_leaves_no_trace() {
 #[test]
 fn nothing_is_kept_when_the_user_does_not_want_it_and_a_session_begins_where_that_changes() {
     let mut bench = Bench::start(HistoryPrefs { keep: false, ..KEEP });
-    bench.tap.note(&started());
-    bench.tap.note(&said(3, "not for the record"));
+    bench.sink.record(&started());
+    bench.sink.record(&said(3, "not for the record"));
     std::thread::sleep(Duration::from_secs(1));
-    assert!(!bench.paths.history_file().exists() && bench.recorder.standing().keeping == Keeping::Off);
-    bench.recorder.choose(KEEP);
-    within(Duration::from_secs(3), || bench.recorder.standing().keeping == Keeping::On);
-    bench.tap.note(&said(30, "for the record"));
+    assert!(!bench.paths.history_file().exists() && bench.recorder.status().state == HistoryState::Off);
+    bench.recorder.set_prefs(KEEP);
+    within(Duration::from_secs(3), || bench.recorder.status().state == HistoryState::On);
+    bench.sink.record(&said(30, "for the record"));
     within(Duration::from_secs(3), || bench.found("for the record") == 1);
-    let session = bench.recorder.standing().session.unwrap();
+    let session = bench.recorder.status().session.unwrap();
     let events = bench.store().events(session).unwrap().unwrap();
     assert!(matches!(&events[0].1, Event::SessionStarted { source, at: begun, .. } if source == "mic" && *begun == at(30)), "{events:?}");
     assert_eq!(bench.found("not for"), 0);
-    bench.recorder.choose(HistoryPrefs { keep: false, ..KEEP });
-    within(Duration::from_secs(3), || bench.recorder.standing().keeping == Keeping::Off);
-    bench.tap.note(&said(60, "off again"));
+    bench.recorder.set_prefs(HistoryPrefs { keep: false, ..KEEP });
+    within(Duration::from_secs(3), || bench.recorder.status().state == HistoryState::Off);
+    bench.sink.record(&said(60, "off again"));
     bench.end();
     assert_eq!((bench.found("off again"), bench.found("for the record")), (0, 1), "what was kept stays");
 }
@@ -75,20 +75,20 @@ fn nothing_is_kept_when_the_user_does_not_want_it_and_a_session_begins_where_tha
 #[test]
 fn a_locked_history_is_said_once_and_nothing_that_is_heard_meanwhile_is_lost() {
     let mut bench = Bench::start(KEEP);
-    bench.tap.note(&started());
-    bench.tap.note(&said(1, "before the lock"));
+    bench.sink.record(&started());
+    bench.sink.record(&said(1, "before the lock"));
     within(Duration::from_secs(3), || bench.found("before the lock") == 1);
     let lock = rusqlite::Connection::open(bench.paths.history_file()).unwrap();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     for n in 1..=20 {
-        bench.tap.note(&said(10 * n, &format!("during the lock {n}")));
+        bench.sink.record(&said(10 * n, &format!("during the lock {n}")));
     }
-    within(Duration::from_secs(15), || matches!(bench.recorder.standing().keeping, Keeping::Failing(_)));
-    let Keeping::Failing(why) = bench.recorder.standing().keeping else { panic!("it goes on failing") };
+    within(Duration::from_secs(15), || matches!(bench.recorder.status().state, HistoryState::Failing(_)));
+    let HistoryState::Failing(why) = bench.recorder.status().state else { panic!("it goes on failing") };
     assert!(why.contains("another program holds the history: close it"), "{why}");
     lock.execute_batch("ROLLBACK").unwrap();
-    within(Duration::from_secs(15), || bench.recorder.standing().keeping == Keeping::On);
-    assert_eq!(bench.recorder.news(), [News::Trouble(why), News::KeptAgain]);
+    within(Duration::from_secs(15), || bench.recorder.status().state == HistoryState::On);
+    assert_eq!(bench.recorder.take_notices(), [HistoryNotice::Problem(why), HistoryNotice::Recovered]);
     bench.end();
     assert_eq!(bench.found("during the lock"), 20);
 }
@@ -98,12 +98,12 @@ fn a_history_that_cannot_be_opened_is_said_once_and_listening_goes_on() {
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join("data"), "a file where the folder should be").unwrap();
     let mut bench = Bench::start_in(home, KEEP);
-    bench.tap.note(&started());
-    bench.tap.note(&said(1, "words"));
-    within(Duration::from_secs(5), || matches!(bench.recorder.standing().keeping, Keeping::Failing(_)));
+    bench.sink.record(&started());
+    bench.sink.record(&said(1, "words"));
+    within(Duration::from_secs(5), || matches!(bench.recorder.status().state, HistoryState::Failing(_)));
     std::thread::sleep(Duration::from_millis(2_500));
-    let news = bench.recorder.news();
-    assert!(matches!(news.as_slice(), [News::Trouble(why)] if why.contains("cannot be opened")), "{news:?}");
+    let news = bench.recorder.take_notices();
+    assert!(matches!(news.as_slice(), [HistoryNotice::Problem(why)] if why.contains("cannot be opened")), "{news:?}");
     fs::remove_file(bench.paths.data.clone()).unwrap();
     within(Duration::from_secs(15), || bench.found("words") == 1);
     bench.end();
@@ -115,27 +115,30 @@ fn a_damaged_history_is_put_aside_said_and_begun_anew() {
     fs::create_dir(home.path().join("data")).unwrap();
     fs::write(home.path().join("data/history.db"), "garbage ".repeat(1_000)).unwrap();
     let bench = Bench::start_in(home, KEEP);
-    bench.tap.note(&started());
-    bench.tap.note(&said(1, "words"));
+    bench.sink.record(&started());
+    bench.sink.record(&said(1, "words"));
     within(Duration::from_secs(5), || bench.paths.history_file().exists() && bench.try_found("words") == Some(1));
-    let news = bench.recorder.news();
-    assert!(matches!(news.as_slice(), [News::Trouble(why)] if why.contains("damaged") && why.contains("a new one has begun")), "{news:?}");
+    let news = bench.recorder.take_notices();
+    assert!(
+        matches!(news.as_slice(), [HistoryNotice::Problem(why)] if why.contains("damaged") && why.contains("a new one has begun")),
+        "{news:?}"
+    );
 }
 
 #[test]
 fn the_last_minutes_are_forgotten_on_the_disk_and_keeping_goes_on() {
     let mut bench = Bench::start(KEEP);
-    bench.tap.note(&started());
-    bench.tap.note(&said(1, "early bird"));
+    bench.sink.record(&started());
+    bench.sink.record(&said(1, "early bird"));
     within(Duration::from_secs(3), || bench.found("early bird") == 1);
     let begun = std::time::Instant::now();
     std::thread::sleep(Duration::from_millis(300));
-    bench.tap.note(&said(20, "embarrassing secret"));
+    bench.sink.record(&said(20, "embarrassing secret"));
     within(Duration::from_secs(3), || bench.found("embarrassing") == 1);
-    bench.tap.note(&said(40, "embarrassing and still in memory"));
+    bench.sink.record(&said(40, "embarrassing and still in memory"));
     bench.recorder.forget_last(begun.elapsed() - Duration::from_millis(150));
-    within(Duration::from_secs(5), || bench.recorder.news().contains(&News::Forgotten));
-    bench.tap.note(&said(60, "afterwards"));
+    within(Duration::from_secs(5), || bench.recorder.take_notices().contains(&HistoryNotice::Forgotten));
+    bench.sink.record(&said(60, "afterwards"));
     bench.end();
     assert_eq!((bench.found("early bird"), bench.found("afterwards"), bench.bytes("embarrassing")), (1, 1, 0));
     let sessions = bench.store().sessions().unwrap();
@@ -145,13 +148,13 @@ fn the_last_minutes_are_forgotten_on_the_disk_and_keeping_goes_on() {
 #[test]
 fn everything_is_deleted_while_listening_and_a_new_session_begins() {
     let mut bench = Bench::start(KEEP);
-    bench.tap.note(&started());
-    bench.tap.note(&said(1, "gone with the wind"));
+    bench.sink.record(&started());
+    bench.sink.record(&said(1, "gone with the wind"));
     within(Duration::from_secs(3), || bench.found("gone with") == 1);
     bench.recorder.delete_all();
-    within(Duration::from_secs(5), || bench.recorder.news().contains(&News::DeletedAll));
+    within(Duration::from_secs(5), || bench.recorder.take_notices().contains(&HistoryNotice::DeletedAll));
     assert_eq!((bench.store().sessions().unwrap().len(), bench.bytes("gone with")), (0, 0));
-    bench.tap.note(&said(20, "a new day"));
+    bench.sink.record(&said(20, "a new day"));
     bench.end();
     let sessions = bench.store().sessions().unwrap();
     assert!(sessions.len() == 1 && sessions[0].source == "mic" && bench.found("a new day") == 1, "{sessions:?}");
@@ -160,11 +163,11 @@ fn everything_is_deleted_while_listening_and_a_new_session_begins() {
 #[test]
 fn a_session_that_another_program_deletes_goes_on_as_a_new_one() {
     let mut bench = Bench::start(KEEP);
-    bench.tap.note(&started());
-    bench.tap.note(&said(1, "one half"));
+    bench.sink.record(&started());
+    bench.sink.record(&said(1, "one half"));
     within(Duration::from_secs(3), || bench.found("one half") == 1);
     assert_eq!(bench.hearken(&["delete", "last"]).status.code(), Some(0));
-    bench.tap.note(&said(20, "other half"));
+    bench.sink.record(&said(20, "other half"));
     bench.end();
     assert_eq!((bench.found("one half"), bench.found("other half")), (0, 1));
 }
@@ -172,8 +175,8 @@ fn a_session_that_another_program_deletes_goes_on_as_a_new_one() {
 #[test]
 fn what_is_older_than_the_days_that_were_chosen_is_deleted() {
     let mut bench = Bench::start(HistoryPrefs { days: 0, ..KEEP });
-    bench.tap.note(&started());
-    bench.tap.note(&said(1, "long ago"));
+    bench.sink.record(&started());
+    bench.sink.record(&said(1, "long ago"));
     bench.end();
     let db = rusqlite::Connection::open(bench.paths.history_file()).unwrap();
     db.execute_batch("UPDATE sessions SET started = started - 3 * 86400000, ended = ended - 3 * 86400000").unwrap();
@@ -189,13 +192,13 @@ fn what_is_older_than_the_days_that_were_chosen_is_deleted() {
 #[test]
 fn sound_is_recorded_only_when_asked_and_goes_with_its_session() {
     let mut bench = Bench::start(KEEP);
-    bench.tap.note(&started());
-    bench.tap.note(&said(1, "on the record"));
+    bench.sink.record(&started());
+    bench.sink.record(&said(1, "on the record"));
     within(Duration::from_secs(3), || bench.found("on the record") == 1);
-    assert!(bench.commands.try_recv().is_err() && bench.recorder.standing().recording.is_none());
-    bench.recorder.choose(HistoryPrefs { audio: true, ..KEEP });
+    assert!(bench.commands.try_recv().is_err() && bench.recorder.status().recording.is_none());
+    bench.recorder.set_prefs(HistoryPrefs { audio: true, ..KEEP });
     let Command::RecordTo(path) = bench.commands.recv_timeout(Duration::from_secs(3)).unwrap() else { panic!("a recording") };
-    within(Duration::from_secs(3), || bench.recorder.standing().recording.as_ref() == Some(&path));
+    within(Duration::from_secs(3), || bench.recorder.status().recording.as_ref() == Some(&path));
     fs::write(&path, vec![1_u8; 16_000 * 4 * 2]).unwrap();
     bench.recorder.forget_last(Duration::from_millis(500));
     assert_eq!(bench.commands.recv_timeout(Duration::from_secs(3)).unwrap(), Command::StopRecording);
@@ -203,9 +206,9 @@ fn sound_is_recorded_only_when_asked_and_goes_with_its_session() {
     assert_ne!(path, next);
     let bytes = fs::read(&path).unwrap();
     assert!(bytes.iter().rev().take(1_000).all(|byte| *byte == 0) && bytes[..1_000].iter().all(|byte| *byte == 1), "its end is silent");
-    bench.recorder.choose(KEEP);
+    bench.recorder.set_prefs(KEEP);
     assert_eq!(bench.commands.recv_timeout(Duration::from_secs(3)).unwrap(), Command::StopRecording);
-    let session = bench.recorder.standing().session.unwrap();
+    let session = bench.recorder.status().session.unwrap();
     bench.end();
     assert_eq!(bench.store().session(session).unwrap().unwrap().recordings, 2);
     assert_eq!(bench.hearken(&["delete", &session.to_string()]).status.code(), Some(0));
@@ -217,23 +220,26 @@ fn a_thread_that_panics_is_told_once_loses_nothing_and_stays_down_when_it_falls_
     let home = tempfile::tempdir().unwrap();
     let paths = Paths::inside(home.path());
     // An engine that panics where sound is to be recorded, in the middle of keeping.
-    let outlets = Outlets { command: Box::new(|_| panic!("the engine's end fails")), changed: Box::new(|| ()) };
-    let shown = [("transcribe".to_owned(), Shown::Transcript)];
-    let recorder = Recorder::start(&paths, HistoryPrefs { audio: true, ..KEEP }, shown.into(), outlets);
-    let tap = recorder.tap();
-    tap.note(&started());
+    let outlets = HistoryCallbacks { send_command: Box::new(|_| panic!("the engine's end fails")), on_change: Box::new(|| ()) };
+    let shown = [("transcribe".to_owned(), Panel::Transcript)];
+    let recorder = HistoryHandle::start(&paths, HistoryPrefs { audio: true, ..KEEP }, shown.into(), outlets);
+    let sink = recorder.sink();
+    sink.record(&started());
     let mut n = 0;
     within(Duration::from_secs(20), || {
         n += 10;
-        tap.note(&said(n, "words that are kept"));
+        sink.record(&said(n, "words that are kept"));
         std::thread::sleep(Duration::from_millis(300));
-        matches!(recorder.standing().keeping, Keeping::Failing(_))
+        matches!(recorder.status().state, HistoryState::Failing(_))
     });
-    let news = recorder.news();
-    let told = |what: &str| news.iter().filter(|piece| matches!(piece, News::Trouble(why) if why.contains(what))).count();
+    let news = recorder.take_notices();
+    let told = |what: &str| news.iter().filter(|piece| matches!(piece, HistoryNotice::Problem(why) if why.contains(what))).count();
     assert_eq!((told("begins again"), told("again and again"), news.len()), (1, 1, 2), "{news:?}");
     recorder.delete_all();
-    assert!(matches!(recorder.news().as_slice(), [News::Trouble(why)] if why.contains("again and again")), "and says so when asked");
+    assert!(
+        matches!(recorder.take_notices().as_slice(), [HistoryNotice::Problem(why)] if why.contains("again and again")),
+        "and says so when asked"
+    );
     drop(recorder);
     let found = Store::read(&paths.history_file()).unwrap().unwrap().search("words that").unwrap().len();
     assert!(found >= 4, "{found}");
@@ -242,44 +248,45 @@ fn a_thread_that_panics_is_told_once_loses_nothing_and_stays_down_when_it_falls_
 #[test]
 fn a_desk_answers_in_order_and_says_what_hinders() {
     let mut bench = Bench::start(KEEP);
-    bench.tap.note(&started());
-    bench.tap.note(&said(1, "今天天气很好"));
+    bench.sink.record(&started());
+    bench.sink.record(&said(1, "今天天气很好"));
     bench.end();
-    let desk = Desk::open(&bench.paths, || ());
+    let reader = HistoryReader::start(&bench.paths, || ());
     let next = || {
         let mut answer = None;
         within(Duration::from_secs(5), || {
-            answer = desk.answer();
+            answer = reader.try_recv();
             answer.is_some()
         });
         answer.unwrap()
     };
     let out = bench.home.path().join("out.srt");
-    let export = |existing| Question::Export { session: 1, form: ExportForm::Document(Form::Srt), path: out.clone(), existing };
+    let export =
+        |existing| HistoryQuery::Export { session: 1, form: ExportForm::Document(DocumentFormat::Srt), path: out.clone(), existing };
     for question in [
-        Question::Sessions,
-        Question::Search("天气".into()),
-        Question::Rename(1, "weather".into()),
-        Question::Open(1),
+        HistoryQuery::Sessions,
+        HistoryQuery::Search("天气".into()),
+        HistoryQuery::Rename(1, "weather".into()),
+        HistoryQuery::Open(1),
         export(Existing::Kept),
         export(Existing::Kept),
         export(Existing::Replaced),
-        Question::Open(9),
-        Question::Delete(1),
-        Question::Sessions,
+        HistoryQuery::Open(9),
+        HistoryQuery::Delete(1),
+        HistoryQuery::Sessions,
     ] {
-        assert!(desk.ask(question));
+        assert!(reader.request(question));
     }
-    assert!(matches!(next(), Answer::Sessions(sessions) if sessions.len() == 1 && sessions[0].first == "今天天气很好"));
-    assert!(matches!(next(), Answer::Found { text, lines } if text == "天气" && lines.len() == 1 && lines[0].at == at(0)));
-    assert!(matches!(next(), Answer::Changed));
-    assert!(matches!(next(), Answer::Opened(opened) if opened.session.name == "weather" && opened.transcript.utterances.len() == 1));
-    assert!(matches!(next(), Answer::Exported(path) if fs::read_to_string(&path).unwrap().contains("今天天气很好")));
-    assert!(matches!(next(), Answer::Exists(path) if path == out));
-    assert!(matches!(next(), Answer::Exported(_)));
-    assert!(matches!(next(), Answer::Failed(why) if why.contains("there is no session 9")));
-    assert!(matches!(next(), Answer::Changed));
-    assert!(matches!(next(), Answer::Sessions(sessions) if sessions.is_empty()));
+    assert!(matches!(next(), QueryResult::Sessions(sessions) if sessions.len() == 1 && sessions[0].first == "今天天气很好"));
+    assert!(matches!(next(), QueryResult::Found { text, lines } if text == "天气" && lines.len() == 1 && lines[0].at == at(0)));
+    assert!(matches!(next(), QueryResult::Changed));
+    assert!(matches!(next(), QueryResult::Opened(opened) if opened.session.name == "weather" && opened.transcript.utterances.len() == 1));
+    assert!(matches!(next(), QueryResult::Exported(path) if fs::read_to_string(&path).unwrap().contains("今天天气很好")));
+    assert!(matches!(next(), QueryResult::Exists(path) if path == out));
+    assert!(matches!(next(), QueryResult::Exported(_)));
+    assert!(matches!(next(), QueryResult::Failed(why) if why.contains("there is no session 9")));
+    assert!(matches!(next(), QueryResult::Changed));
+    assert!(matches!(next(), QueryResult::Sessions(sessions) if sessions.is_empty()));
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -293,9 +300,9 @@ fn json(output: &Output) -> serde_json::Value {
 #[test]
 fn the_command_line_lists_shows_searches_exports_and_deletes() {
     let mut bench = Bench::start(KEEP);
-    bench.tap.note(&started());
-    bench.tap.note(&said(1, "what is your\u{1b}[31m name"));
-    bench.tap.note(&said(20, "今天天气很好"));
+    bench.sink.record(&started());
+    bench.sink.record(&said(1, "what is your\u{1b}[31m name"));
+    bench.sink.record(&said(20, "今天天气很好"));
     bench.end();
     let listed = text(&bench.hearken(&["list"]).stdout);
     assert!(listed.lines().count() == 1 && listed.contains("what is your") && !listed.contains('\u{1b}'), "{listed:?}");
@@ -330,8 +337,8 @@ fn what_cannot_be_done_exits_2_with_one_sentence() {
     let none = bench.hearken(&["show", "last"]);
     assert!(none.status.code() == Some(2) && text(&none.stderr).contains("there is no history yet"));
     assert_eq!(json(&bench.hearken(&["list", "--json"])), serde_json::json!([]));
-    bench.tap.note(&started());
-    bench.tap.note(&said(1, "words"));
+    bench.sink.record(&started());
+    bench.sink.record(&said(1, "words"));
     bench.end();
     let taken = bench.home.path().join("taken.txt");
     fs::write(&taken, "mine").unwrap();
@@ -368,9 +375,9 @@ fn what_cannot_be_done_exits_2_with_one_sentence() {
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let mut bench = Bench::start(KEEP);
-    bench.tap.note(&started());
+    bench.sink.record(&started());
     for n in 0..400 {
-        bench.tap.note(&said(10 * n + 1, &"a long line of words that fills the pipe ".repeat(20)));
+        bench.sink.record(&said(10 * n + 1, &"a long line of words that fills the pipe ".repeat(20)));
     }
     bench.end();
     let mut child: std::process::Child = Process::new(env!("CARGO_BIN_EXE_hearken"))
@@ -386,8 +393,8 @@ fn a_reader_that_goes_away_is_no_failure() {
 #[test]
 fn the_log_tells_what_happened_and_no_word_of_what_was_said() {
     let mut bench = Bench::start(KEEP);
-    bench.tap.note(&started());
-    bench.tap.note(&said(1, "a private matter"));
+    bench.sink.record(&started());
+    bench.sink.record(&said(1, "a private matter"));
     bench.end();
     let log: PathBuf = bench.paths.log_file();
     let log = fs::read_to_string(log).unwrap();

@@ -14,18 +14,18 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use hearken::config::{Cli, HistoryPrefs, Paths, Request, Stdout};
-use hearken::history::{Outlets, Recorder, Store};
+use hearken::history::{HistoryCallbacks, HistoryHandle, Store};
 use hearken::protocol::{Event, ReplyId};
 use hearken::time::ChunkIdx;
-use hearken::transcript::{Shown, Transcript};
+use hearken::transcript::{Panel, Transcript};
 use history_bench::{at, hearken, said, started};
 
 const INSIDE: &str = "HEARKEN_TEST_KEEPS_IN";
 const LIMIT: Duration = Duration::from_secs(120);
 
-fn shown() -> BTreeMap<String, Shown> {
-    let modes = [("dialog", Shown::Conversation), ("transcribe", Shown::Transcript), ("translate", Shown::Translation)];
-    modes.into_iter().chain([("sounds", Shown::Sounds)]).map(|(mode, shown)| (mode.to_owned(), shown)).collect()
+fn shown() -> BTreeMap<String, Panel> {
+    let modes = [("dialog", Panel::Conversation), ("transcribe", Panel::Transcript), ("translate", Panel::Translation)];
+    modes.into_iter().chain([("sounds", Panel::Sounds)]).map(|(mode, shown)| (mode.to_owned(), shown)).collect()
 }
 
 /// What was shown on a screen, and since when.
@@ -131,9 +131,9 @@ fn inside() -> Option<Paths> {
     std::env::var_os(INSIDE).map(|home| Paths::inside(Path::new(&home)))
 }
 
-fn recorder(paths: &Paths) -> Recorder {
-    let outlets = Outlets { command: Box::new(|_| true), changed: Box::new(|| ()) };
-    Recorder::start(paths, HistoryPrefs::default(), shown(), outlets)
+fn recorder(paths: &Paths) -> HistoryHandle {
+    let outlets = HistoryCallbacks { send_command: Box::new(|_| true), on_change: Box::new(|| ()) };
+    HistoryHandle::start(paths, HistoryPrefs::default(), shown(), outlets)
 }
 
 fn show(event: &Event) {
@@ -153,7 +153,7 @@ fn inner_listener() {
     let recorder = recorder(&paths);
     let engine = hearken::engine::start(*settings).unwrap();
     for event in engine.events() {
-        recorder.tap().note(&event);
+        recorder.sink().record(&event);
         show(&event);
     }
 }
@@ -164,7 +164,7 @@ fn inner_storm() {
     let Some(paths) = inside() else { return };
     let recorder = recorder(&paths);
     let tell = |event: Event| {
-        recorder.tap().note(&event);
+        recorder.sink().record(&event);
         show(&event);
         std::thread::sleep(Duration::from_millis(20));
     };

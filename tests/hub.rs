@@ -16,10 +16,10 @@ use hearken::hub::control::{Board, Control};
 use hearken::hub::fetch::{Ended, SEAM};
 use hearken::hub::obtain::{Order, Prepare, obtain};
 use hearken::hub::settings::{HubSettings, Line, Patience};
-use hearken::hub::{self, Shelf, catalog};
+use hearken::hub::{self, ModelManager, catalog};
 use hearken::model::Model;
 use hearken::protocol::ModelChoice;
-use hearken::protocol::models::{End, ModelState, Step};
+use hearken::protocol::models::{InstallEnd, InstallStep, ModelState};
 use hub_server::{COMMIT, Hub, Wrong, name_of_blob};
 
 /// A file that lies on the second host, and one that lies in git.
@@ -495,7 +495,7 @@ fn a_download_is_held_goes_on_and_is_stopped_with_all_that_was_fetched() {
         bench.control.pause();
         std::thread::sleep(Duration::from_millis(150));
         let held = fetched();
-        assert_eq!(bench.board.read(&bench.control).step, Step::Paused);
+        assert_eq!(bench.board.read(&bench.control).step, InstallStep::Paused);
         std::thread::sleep(Duration::from_millis(150));
         assert_eq!(fetched(), held, "nothing comes while it is held");
         bench.control.resume();
@@ -505,7 +505,7 @@ fn a_download_is_held_goes_on_and_is_stopped_with_all_that_was_fetched() {
     });
     let here: u64 = files_of(&bench.repository().join("blobs")).iter().map(|(_, bytes)| bytes.len() as u64).sum();
     let again = Bench { control: Arc::default(), ..bench };
-    let state = Shelf::with(&again.paths(), again.settings()).cards().unwrap().into_iter().find(|card| card.name == "tiny").unwrap();
+    let state = ModelManager::with(&again.paths(), again.settings()).cards().unwrap().into_iter().find(|card| card.name == "tiny").unwrap();
     assert!(matches!(state.state, ModelState::Begun { bytes } if bytes == here) || matches!(state.state, ModelState::Ready { .. }));
     again.get_whole();
 }
@@ -564,7 +564,7 @@ fn prepared_weights_beside_the_originals_serve_every_precision() {
 #[test]
 fn the_shelf_gets_a_model_in_the_background_and_removes_it() {
     let bench = Bench::new();
-    let shelf = Shelf::with(&bench.paths(), bench.settings());
+    let shelf = ModelManager::with(&bench.paths(), bench.settings());
     let card = || shelf.cards().unwrap().into_iter().find(|card| card.name == "tiny").unwrap();
     assert_eq!((card().state, card().accepted, shelf.work("tiny")), (ModelState::Absent, false, None));
     let finish = || {
@@ -579,10 +579,10 @@ fn the_shelf_gets_a_model_in_the_background_and_removes_it() {
     };
     bench.hub.will(LARGE, vec![Wrong::Cut(0); 9]);
     shelf.download("tiny", Originals::Keep).unwrap();
-    assert!(matches!(finish(), End::Failed(why) if why.contains("kept")));
+    assert!(matches!(finish(), InstallEnd::Failed(why) if why.contains("kept")));
     bench.hub.recovers();
     shelf.download("tiny", Originals::Keep).unwrap();
-    assert_eq!(finish(), End::Done);
+    assert_eq!(finish(), InstallEnd::Done);
     assert!(matches!(card().state, ModelState::Ready { bytes } if bytes >= bench.hub.bytes()) && card().accepted);
     assert!(shelf.remove("starter").unwrap_err().message().contains("built in"));
     assert!(shelf.remove("tiny").unwrap() >= bench.hub.bytes());

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use hearken::mel::{LogMel, LogMelChunk, MaxOver, N_MELS, whole};
+use hearken::mel::{LogMel, LogMelChunk, MaxWindow, N_MELS, recording_chunks};
 use hearken::time::{CHUNK_FRAMES, CHUNK_SAMPLES};
 use safetensors::SafeTensors;
 
@@ -53,7 +53,7 @@ fn whole_files_match_the_offline_goldens() {
         let bytes = fs::read(golden(&format!("{name}.offline.safetensors"))).expect("golden tensors");
         let tensors = SafeTensors::deserialize(&bytes).expect("safetensors");
         for (segment, samples) in [wav(name), vec![0.0; 16_000]].iter().enumerate() {
-            let ours = whole(samples);
+            let ours = recording_chunks(samples);
             let first = f32s(&tensors, &format!("mel_first.{segment}"));
             let start = largest_difference(&ours[..first.len() / (N_MELS * CHUNK_FRAMES)], &first);
             let end = largest_difference(&ours[ours.len() - 1..], &f32s(&tensors, &format!("mel_last.{segment}")));
@@ -72,7 +72,7 @@ fn every_segment_of_every_session_has_the_recorded_size_and_range() {
         let segments = names.iter().flat_map(|name| [wav(name), vec![0.0; 16_000]]);
         assert_eq!(recorded.len(), 2 * names.len());
         for (segment, samples) in recorded.iter().zip(segments) {
-            let ours = whole(&samples);
+            let ours = recording_chunks(&samples);
             assert_eq!(segment["chunks"], ours.len());
             let values = || ours.iter().flat_map(|chunk| chunk.as_slice()).copied();
             let (max, min) = (values().fold(f32::MIN, f32::max), values().fold(f32::MAX, f32::min));
@@ -87,7 +87,7 @@ fn live_steps_match_the_live_goldens() {
     for name in WAVS {
         let bytes = fs::read(golden(&format!("{name}.live_continuous.safetensors"))).expect("golden tensors");
         let tensors = SafeTensors::deserialize(&bytes).expect("safetensors");
-        let mut mel = LogMel::new(MaxOver::Everything);
+        let mut mel = LogMel::new(MaxWindow::WholeStream);
         let (mut compared, mut largest) = (0, 0.0_f32);
         for (frame, chunk) in chunks(&wav(name)).iter().enumerate() {
             let ours = mel.step(chunk);
@@ -107,9 +107,9 @@ fn each_live_step_is_the_end_of_all_that_was_heard() {
     for name in &WAVS[..2] {
         let samples = wav(name);
         let padded = chunks(&samples).concat();
-        let mut mel = LogMel::new(MaxOver::Everything);
+        let mut mel = LogMel::new(MaxWindow::WholeStream);
         for (k, chunk) in chunks(&samples).iter().enumerate() {
-            let all = whole(&padded[..(k + 1) * CHUNK_SAMPLES]);
+            let all = recording_chunks(&padded[..(k + 1) * CHUNK_SAMPLES]);
             assert_eq!(mel.step(chunk), all[k], "{name}, chunk {k}");
         }
     }
@@ -118,12 +118,12 @@ fn each_live_step_is_the_end_of_all_that_was_heard() {
 #[test]
 fn a_reset_stream_is_a_new_one() {
     let heard = chunks(&wav(WAVS[1]));
-    let mut used = LogMel::new(MaxOver::Newest45Secs);
+    let mut used = LogMel::new(MaxWindow::Last45Secs);
     for chunk in &heard {
         used.step(chunk);
     }
     used.reset();
-    let mut fresh = LogMel::new(MaxOver::Newest45Secs);
+    let mut fresh = LogMel::new(MaxWindow::Last45Secs);
     for chunk in &heard {
         assert_eq!(used.step(chunk), fresh.step(chunk));
     }
@@ -131,7 +131,7 @@ fn a_reset_stream_is_a_new_one() {
 
 #[test]
 fn for_45_seconds_both_maxima_are_the_same() {
-    let (mut everything, mut newest) = (LogMel::new(MaxOver::Everything), LogMel::new(MaxOver::Newest45Secs));
+    let (mut everything, mut newest) = (LogMel::new(MaxWindow::WholeStream), LogMel::new(MaxWindow::Last45Secs));
     for chunk in chunks(&wav(WAVS[2])).iter().take(112) {
         assert_eq!(everything.step(chunk), newest.step(chunk));
     }
@@ -152,8 +152,8 @@ fn noise(seed: u64, rms: f32) -> [f32; CHUNK_SAMPLES] {
 #[test]
 fn a_bang_is_forgotten_after_45_seconds_but_not_by_the_maximum_over_everything() {
     let bang = [[1.0, -1.0]; CHUNK_SAMPLES / 2];
-    let hears_after = |max_over: MaxOver, quiet_chunks: u64| {
-        let (mut mel, mut undisturbed) = (LogMel::new(max_over), LogMel::new(max_over));
+    let hears_after = |max_window: MaxWindow, quiet_chunks: u64| {
+        let (mut mel, mut undisturbed) = (LogMel::new(max_window), LogMel::new(max_window));
         mel.step(bang.as_flattened().try_into().expect("a chunk"));
         undisturbed.step(&noise(0, 1e-4));
         let mut last = None;
@@ -163,15 +163,15 @@ fn a_bang_is_forgotten_after_45_seconds_but_not_by_the_maximum_over_everything()
         let (disturbed, undisturbed) = last.expect("a chunk");
         disturbed == undisturbed
     };
-    assert!(!hears_after(MaxOver::Newest45Secs, 111));
+    assert!(!hears_after(MaxWindow::Last45Secs, 111));
     // The first frame of the chunk after the bang still reaches into it.
-    assert!(hears_after(MaxOver::Newest45Secs, 113));
-    assert!(!hears_after(MaxOver::Everything, 200));
+    assert!(hears_after(MaxWindow::Last45Secs, 113));
+    assert!(!hears_after(MaxWindow::WholeStream, 200));
 }
 
 #[test]
 fn samples_that_are_no_numbers_do_not_deafen_the_stream() {
-    let mut mel = LogMel::new(MaxOver::Everything);
+    let mut mel = LogMel::new(MaxWindow::WholeStream);
     let mut broken = noise(1, 0.01);
     (broken[0], broken[6_399], broken[99]) = (f32::NAN, f32::NEG_INFINITY, f32::NAN);
     assert!(mel.step(&broken).as_slice().iter().all(|value| value.is_finite()));
@@ -186,13 +186,13 @@ fn samples_that_are_no_numbers_do_not_deafen_the_stream() {
 
 #[test]
 fn the_level_of_a_chunk_is_its_root_mean_square() {
-    let mut mel = LogMel::new(MaxOver::Everything);
+    let mut mel = LogMel::new(MaxWindow::WholeStream);
     assert_eq!(mel.step(&[0.0; CHUNK_SAMPLES]).level_dbfs(), -120.0);
     assert!((mel.step(&[0.1; CHUNK_SAMPLES]).level_dbfs() + 20.0).abs() < 1e-3);
     assert!(mel.step(&[0.0; CHUNK_SAMPLES]).as_slice().iter().all(|value| value.is_finite()));
-    assert!(whole(&[]).is_empty());
-    assert_eq!(whole(&[0.0]).len(), 1);
-    assert!(whole(&[0.0]).iter().all(|chunk| chunk.as_slice().iter().all(|value| *value == -1.5)));
+    assert!(recording_chunks(&[]).is_empty());
+    assert_eq!(recording_chunks(&[0.0]).len(), 1);
+    assert!(recording_chunks(&[0.0]).iter().all(|chunk| chunk.as_slice().iter().all(|value| *value == -1.5)));
 }
 
 /// Speech-like chunk: a gliding voice with formants at `level_dbfs` over white noise at `room_dbfs`.
@@ -220,8 +220,8 @@ fn voice_in_a_room(number: u64, level_dbfs: f32, room_dbfs: f32) -> [f32; CHUNK_
 /// bang hides the weak half of their speech for ever; live listening hears it as if nothing had happened after 45 s.
 #[test]
 fn after_a_bang_soft_speech_is_heard_as_before_and_would_not_be_without_the_window() {
-    let heard = |max_over: MaxOver, bang: bool| -> Vec<f32> {
-        let mut mel = LogMel::new(max_over);
+    let heard = |max_window: MaxWindow, bang: bool| -> Vec<f32> {
+        let mut mel = LogMel::new(max_window);
         for n in 0..5 {
             mel.step(&voice_in_a_room(n, -50.0, -65.0));
         }
@@ -238,9 +238,9 @@ fn after_a_bang_soft_speech_is_heard_as_before_and_would_not_be_without_the_wind
         let floor = values.iter().copied().fold(f32::INFINITY, f32::min);
         values.iter().filter(|v| **v - floor < 1e-6).count() as f32 / values.len() as f32
     };
-    let quiet = heard(MaxOver::Newest45Secs, false);
-    assert_eq!(heard(MaxOver::Newest45Secs, true), quiet, "45 s after the bang nothing of it is left");
-    let deafened = heard(MaxOver::Everything, true);
+    let quiet = heard(MaxWindow::Last45Secs, false);
+    assert_eq!(heard(MaxWindow::Last45Secs, true), quiet, "45 s after the bang nothing of it is left");
+    let deafened = heard(MaxWindow::WholeStream, true);
     println!(
         "at the floor: {:.1} % after 45 s, {:.1} % under the maximum over everything",
         100.0 * hidden(&quiet),

@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 
 use candle_core::{Device, Tensor, safetensors};
 use hearken::config::{ComputeDevice, Precision};
-use hearken::eval::ask::prompt;
+use hearken::eval::typed_qa::prompt;
 use hearken::mel;
 use hearken::model::sampler::argmax;
 use hearken::model::text::StreamingText;
@@ -101,7 +101,7 @@ fn features_and_replies_of_whole_recordings_are_those_of_transformers() {
     let recorded = safetensors::load(golden("typed/typed.safetensors"), &Device::Cpu).unwrap();
     for case in cases() {
         let name = case["name"].as_str().unwrap();
-        let blocks = mel::blocks(&sound(&case));
+        let blocks = mel::recording_blocks(&sound(&case));
         assert_eq!(blocks.iter().map(|block| block.len() / mel::N_MELS).sum::<usize>(), number(&case["frames"]), "{name}");
         let features = model.encode_recording(&blocks).unwrap();
         let width = model.decoder().n_embd();
@@ -126,9 +126,9 @@ fn features_and_replies_of_whole_recordings_are_those_of_transformers() {
 fn in_8_and_4_bits_the_features_of_a_recording_lie_as_near_to_those_in_floats_as_those_of_live_chunks() {
     let case = &cases()[0];
     let samples = sound(case);
-    let whole = |model: &Model| given(&model.encode_recording(&mel::blocks(&samples)).unwrap());
+    let whole = |model: &Model| given(&model.encode_recording(&mel::recording_blocks(&samples)).unwrap());
     let chunks = |model: &Model| -> Vec<f32> {
-        mel::whole(&samples).iter().flat_map(|chunk| given(&model.encode(chunk.as_slice()).unwrap())).collect()
+        mel::recording_chunks(&samples).iter().flat_map(|chunk| given(&model.encode(chunk.as_slice()).unwrap())).collect()
     };
     for folder in ["models/fixture", "models/starter"] {
         let exact = model(folder, Precision::F32);
@@ -144,7 +144,7 @@ fn in_8_and_4_bits_the_features_of_a_recording_lie_as_near_to_those_in_floats_as
 #[test]
 fn every_precision_feeds_a_recording_and_replies_to_it() {
     let case = &cases()[1];
-    let blocks = mel::blocks(&sound(case));
+    let blocks = mel::recording_blocks(&sound(case));
     let exact = model("models/fixture", Precision::F32);
     let (want, ..) = reply(&exact, exact.encode_recording(&blocks).unwrap(), case["question"].as_str());
     for (precision, bound) in [(Precision::Bf16, 0.1), (Precision::Q8, 0.1), (Precision::Q4, 0.6)] {
@@ -166,18 +166,18 @@ fn every_precision_feeds_a_recording_and_replies_to_it() {
 fn a_recording_is_padded_to_whole_hops_and_the_shortest_gives_one_feature() {
     let model = model("models/fixture", Precision::F32);
     let samples = sound(&cases()[0]);
-    let features = |n: usize| model.encode_recording(&mel::blocks(&samples[..n])).unwrap();
+    let features = |n: usize| model.encode_recording(&mel::recording_blocks(&samples[..n])).unwrap();
     // Zeros that are there are the zeros that are added.
     let mut padded = samples[..32_001].to_vec();
     padded.resize(32_160, 0.0);
-    assert_eq!(given(&features(32_001)), given(&model.encode_recording(&mel::blocks(&padded)).unwrap()));
+    assert_eq!(given(&features(32_001)), given(&model.encode_recording(&mel::recording_blocks(&padded)).unwrap()));
     for (n, frames, rows) in [(1, 3, 1), (480, 3, 1), (481, 4, 1), (1_120, 7, 2), (32_000, 200, 50), (32_001, 201, 50), (32_480, 203, 51)] {
-        assert_eq!(mel::blocks(&samples[..n]).concat().len(), frames * mel::N_MELS, "{n} samples");
+        assert_eq!(mel::recording_blocks(&samples[..n]).concat().len(), frames * mel::N_MELS, "{n} samples");
         // The one position of a last block of one or two frames has no partner.
         assert_eq!(features(n).rows(), rows, "{n} samples");
     }
     // What is heard live is cut otherwise, and is the same sound.
-    let (chunks, blocks) = (mel::whole(&samples[..32_000]), mel::blocks(&samples[..32_000]));
+    let (chunks, blocks) = (mel::recording_chunks(&samples[..32_000]), mel::recording_blocks(&samples[..32_000]));
     for (at, chunk) in chunks.iter().enumerate() {
         for (bin, frames) in chunk.as_slice().chunks_exact(40).enumerate() {
             assert_eq!(frames, &blocks[0][bin * 200 + at * 40..][..40], "chunk {at}, bin {bin}");

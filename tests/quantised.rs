@@ -6,7 +6,7 @@ use std::path::Path;
 
 use candle_core::{DType, Device};
 use hearken::config::{ComputeDevice, Precision};
-use hearken::mel::{LogMel, MaxOver};
+use hearken::mel::{LogMel, MaxWindow};
 use hearken::model::decoder::{Input, Logits, Read, Segment};
 use hearken::model::kernels::Bits;
 use hearken::model::quantised::{Quantised, file_in};
@@ -20,7 +20,7 @@ fn model(folder: &str, precision: Precision) -> Model {
 
 /// The whole row of logits at the end of every chunk of a recording that is listened to in silence.
 fn listen(model: &Model, cache: &mut LaneCache, samples: &[f32]) -> Vec<Vec<f32>> {
-    let mut log_mel = LogMel::new(MaxOver::Everything);
+    let mut log_mel = LogMel::new(MaxWindow::WholeStream);
     let ids = model.ids();
     let chunk = |samples: &[f32]| {
         let mel = log_mel.step(samples.try_into().unwrap());
@@ -226,11 +226,11 @@ fn chunks_of_several_sounds_are_encoded_together_as_each_would_be_alone() {
         let mels: Vec<_> = (0..7)
             .map(|sound: usize| {
                 let samples = std::array::from_fn(|n| 0.3 * ((n * (sound + 3)) as f32 / 37.0).sin() * ((n / 400 + sound) % 3) as f32);
-                LogMel::new(MaxOver::Everything).step(&samples)
+                LogMel::new(MaxWindow::WholeStream).step(&samples)
             })
             .collect();
         let mels: Vec<&[f32]> = mels.iter().map(|mel| mel.as_slice()).collect();
-        let together = model.encode_together(&mels).unwrap();
+        let together = model.encode_batch(&mels).unwrap();
         assert_eq!(together.len(), mels.len());
         let numbers = |features: &Features| model.features_f32(features).unwrap();
         for (mel, features) in mels.iter().zip(&together) {
@@ -241,6 +241,6 @@ fn chunks_of_several_sounds_are_encoded_together_as_each_would_be_alone() {
             assert!(alone.len() == features.len() && largest <= bound, "{precision:?}: {largest}");
         }
         assert_ne!(numbers(&together[0]), numbers(&together[1]), "they are not all one");
-        assert!(model.encode_together(&[]).unwrap().is_empty());
+        assert!(model.encode_batch(&[]).unwrap().is_empty());
     }
 }

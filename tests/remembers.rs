@@ -10,12 +10,12 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Parser;
-use hearken::audio::stdin::StreamSource;
-use hearken::audio::{Heard, Source};
-use hearken::config::{Cli, Pace, Paths, Request, Settings, Stdout};
+use hearken::audio::wav_stream::WavStreamSource;
+use hearken::audio::{Source, SourceEvent};
+use hearken::config::{Cli, FileSpeed, Paths, Request, Settings, Stdout};
 use hearken::engine::start_hearing;
 use hearken::error::Result;
-use hearken::model::knowledge::starter;
+use hearken::model::starter_phrases::starter;
 use hearken::protocol::{Event, ModelChoice, Speak};
 use hearken::time::SAMPLE_RATE_HZ;
 
@@ -28,9 +28,9 @@ const VOICES: [&str; 3] = ["en-us", "en-gb", "en-us+f3"];
 fn speech(text: &str, voice: &str) -> Vec<f32> {
     let spoken = Command::new("espeak-ng").args(["-v", voice, "-s", "150", "--stdout", text]).output();
     let spoken = spoken.expect("espeak-ng is there (README: what the tests need)").stdout;
-    let mut source = StreamSource::new(Cursor::new(spoken), "espeak-ng").unwrap();
+    let mut source = WavStreamSource::new(Cursor::new(spoken), "espeak-ng").unwrap();
     let mut samples = Vec::new();
-    while !matches!(source.next(&mut samples).unwrap(), Heard::End) {}
+    while !matches!(source.next(&mut samples).unwrap(), SourceEvent::End) {}
     samples
 }
 
@@ -42,14 +42,14 @@ struct Day {
 }
 
 impl Source for Day {
-    fn next(&mut self, out: &mut Vec<f32>) -> Result<Heard> {
-        let Some(mut scene) = self.scenes.next() else { return Ok(Heard::End) };
+    fn next(&mut self, out: &mut Vec<f32>) -> Result<SourceEvent> {
+        let Some(mut scene) = self.scenes.next() else { return Ok(SourceEvent::End) };
         for sample in &mut scene {
             self.noise = self.noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             *sample += ((self.noise >> 40) as f32 / (1u64 << 23) as f32 - 1.0) * 1e-4;
         }
         out.extend(&scene);
-        Ok(Heard::Samples(scene.len()))
+        Ok(SourceEvent::Samples(scene.len()))
     }
 
     fn name(&self) -> String {
@@ -118,7 +118,7 @@ fn answers(told: Told, hours: f64, questions: &[Vec<f32>], said: &[Vec<f32>]) ->
     });
     let home = tempfile::tempdir().unwrap();
     let day = Box::new(Day { scenes: Box::new(scenes), noise: 1 });
-    let engine = start_hearing(settings(home.path(), told), day, Pace::Unthrottled).unwrap();
+    let engine = start_hearing(settings(home.path(), told), day, FileSpeed::Unthrottled).unwrap();
     let (mut replies, mut trims, mut end) = (Vec::new(), Vec::new(), 0.0);
     for event in engine.events() {
         match event {

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use hearken::audio::capture::ring::{ReadOutcome, RingReader, RingWriter, ring};
-use hearken::audio::{Heard, Source, read_wav};
-use hearken::config::{Cli, Pace, Paths, Request, Settings, Stdout};
+use hearken::audio::{Source, SourceEvent, read_wav};
+use hearken::config::{Cli, FileSpeed, Paths, Request, Settings, Stdout};
 use hearken::engine::start_hearing;
 use hearken::error::{Error, ErrorKind, Result};
 use hearken::protocol::{Command, Event, GapCause, ModelChoice, Speak};
@@ -47,7 +47,7 @@ struct World {
     end: u64,
     next_fault: u64,
     room: f32,
-    pending: Vec<Heard>,
+    pending: Vec<SourceEvent>,
 }
 
 impl World {
@@ -113,7 +113,7 @@ impl World {
 
     fn lose(&mut self, samples: u64, cause: GapCause) {
         self.counts.made.fetch_add(samples, Ordering::Relaxed);
-        self.pending.push(Heard::Gap { samples, cause });
+        self.pending.push(SourceEvent::Gap { samples, cause });
     }
 
     /// Something goes wrong, and is told as capture tells it.
@@ -122,9 +122,9 @@ impl World {
             // The reader sleeps for 3 s and the ring runs over.
             0 => (0..3 * SAMPLE_RATE_HZ as usize / BLOCK).for_each(|_| self.callback()),
             1 => {
-                self.pending.push(Heard::Trouble(Error::new(ErrorKind::InputDevice, "the input is lost")));
+                self.pending.push(SourceEvent::Problem(Error::new(ErrorKind::InputDevice, "the input is lost")));
                 self.lose(70_000, GapCause::DeviceLost);
-                self.pending.push(Heard::InputChanged { device: "world".into(), rate_hz: 16_000, channels: 1 });
+                self.pending.push(SourceEvent::InputChanged { device: "world".into(), rate_hz: 16_000, channels: 1 });
             }
             2 => self.lose(16_000 * 3_600 / 4, GapCause::Suspended),
             3 => self.room = if self.room > 1e-3 { 2e-4 } else { 2e-3 },
@@ -134,14 +134,14 @@ impl World {
 }
 
 impl Source for World {
-    fn next(&mut self, out: &mut Vec<f32>) -> Result<Heard> {
+    fn next(&mut self, out: &mut Vec<f32>) -> Result<SourceEvent> {
         if !self.pending.is_empty() {
             return Ok(self.pending.remove(0));
         }
         let made = self.counts.made.load(Ordering::Relaxed);
         if self.reader.waiting() == 0 {
             if made >= self.end {
-                return Ok(Heard::End);
+                return Ok(SourceEvent::End);
             }
             if made >= self.next_fault {
                 self.next_fault = made + FAULT_EVERY_SECS * u64::from(SAMPLE_RATE_HZ);
@@ -151,9 +151,9 @@ impl Source for World {
             }
         }
         Ok(match self.reader.read(out) {
-            ReadOutcome::Samples(n) => Heard::Samples(n),
-            ReadOutcome::Lost(samples) => Heard::Gap { samples, cause: GapCause::Overrun },
-            ReadOutcome::Empty => Heard::Nothing,
+            ReadOutcome::Samples(n) => SourceEvent::Samples(n),
+            ReadOutcome::Lost(samples) => SourceEvent::Gap { samples, cause: GapCause::Overrun },
+            ReadOutcome::Empty => SourceEvent::Nothing,
         })
     }
 
@@ -172,7 +172,7 @@ fn settings(home: &Path, model: &str) -> Settings {
     settings.model = ModelChoice::Dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(model));
     settings.modes_on = ["dialog", "transcribe"].map(str::to_owned).to_vec();
     settings.gate = true;
-    settings.reports.timing = true;
+    settings.event_options.timing = true;
     // Where no loudspeaker is there, that would be a problem on its own.
     settings.voice.speak = Speak::Asked;
     settings
@@ -227,7 +227,7 @@ fn soak(hours: f64, model: &str) -> (Vec<Hour>, i64, f64) {
     let world = Box::new(World::new(hours, Arc::clone(&counts)));
     let begun = Instant::now();
     // The producer waits for the session, so that its clock is the script's and nothing is lost but what the script loses.
-    let engine = start_hearing(settings(home.path(), model), world, Pace::Unthrottled).unwrap();
+    let engine = start_hearing(settings(home.path(), model), world, FileSpeed::Unthrottled).unwrap();
     let mut all: Vec<Hour> = Vec::new();
     let (mut lost, mut end, mut heard_chunks) = (0, 0, 0);
     for event in engine.events() {
@@ -302,14 +302,14 @@ struct Torrent {
 }
 
 impl Source for Torrent {
-    fn next(&mut self, out: &mut Vec<f32>) -> Result<Heard> {
+    fn next(&mut self, out: &mut Vec<f32>) -> Result<SourceEvent> {
         if self.made >= self.end {
-            return Ok(Heard::End);
+            return Ok(SourceEvent::End);
         }
         out.extend((0..3_200).map(|n| 0.05 * ((n * n % 97) as f32 / 48.0 - 1.0)));
         self.made += 3_200;
         self.counts.made.fetch_add(3_200, Ordering::Relaxed);
-        Ok(Heard::Samples(3_200))
+        Ok(SourceEvent::Samples(3_200))
     }
 
     fn name(&self) -> String {
@@ -324,7 +324,7 @@ fn what_comes_faster_than_the_model_hears_becomes_gaps_at_their_place_and_never_
     let torrent = Box::new(Torrent { made: 0, end: 16_000 * 900, counts: Arc::clone(&counts) });
     let mut settings = settings(home.path(), "fixture");
     settings.gate = false;
-    let engine = start_hearing(settings, torrent, Pace::Realtime).unwrap();
+    let engine = start_hearing(settings, torrent, FileSpeed::Realtime).unwrap();
     let (mut lost, mut now, mut gaps, mut rests, mut finished) = (0, 0.0, 0, 0, None);
     let mut largest_lag = 0.0f32;
     for event in engine.events() {

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hearken::config::modes::{Language, builtin};
-use hearken::config::{ComputeDevice, ContextChoice, Paths, Precision, SamplingChoice, Worth};
-use hearken::engine::opening::Opening;
-use hearken::engine::session::{Conduct, Session};
-use hearken::engine::{Encoded, Follows};
-use hearken::lane::Ask;
-use hearken::mel::{LogMel, MaxOver};
+use hearken::config::{ComputeDevice, ContextChoice, Paths, Precision, Priority, SamplingChoice};
+use hearken::lane::{Ask, ChunkMeta, Follows};
+use hearken::mel::{LogMel, MaxWindow};
 use hearken::model::{Features, Input, Model, Read, Segment};
+use hearken::session::EncodedChunk;
+use hearken::session::prompt::PromptCache;
+use hearken::session::{Session, SessionConfig};
 use hearken::time::{CHUNK_SAMPLES, ChunkIdx, StreamTime};
 use smallvec::smallvec;
 
@@ -74,7 +74,7 @@ fn computing(model: &Model) -> Features {
     const WINDOW: usize = 2_048;
     let samples: [f32; CHUNK_SAMPLES] = std::array::from_fn(|n| 0.1 * ((n * n % 977) as f32 / 488.0 - 1.0));
     let ids = model.ids();
-    let mut log_mel = LogMel::new(MaxOver::Newest45Secs);
+    let mut log_mel = LogMel::new(MaxWindow::Last45Secs);
     let mut caches = [model.new_cache(), model.new_cache()];
     caches.iter_mut().for_each(|cache| cache.reserve(WINDOW));
     let (mut costs, mut newest) = (Vec::new(), None);
@@ -85,7 +85,7 @@ fn computing(model: &Model) -> Features {
         let mut segments: Vec<Segment<'_>> = Vec::new();
         for cache in &mut caches {
             if cache.positions() + 13 > WINDOW {
-                model.keep(cache, &[0..40, 600..cache.positions()]).unwrap();
+                model.compact(cache, &[0..40, 600..cache.positions()]).unwrap();
             }
             let inputs = smallvec![
                 Input::Token(ids.keep_silence),
@@ -125,19 +125,21 @@ fn assert_within(costs: &[(usize, usize)], (calls, bytes): (usize, usize), what:
 /// What a session of two modes adds to computing: what it plans, feeds, reads and tells.
 fn deciding(model: &Arc<Model>, features: &Features) {
     let sampling = SamplingChoice { temperature: 0.0, top_k: None, seed: 0 };
-    let mut session = Session::new(Arc::clone(model), Conduct::product(sampling, ContextChoice::default())).unwrap();
+    let mut session = Session::new(Arc::clone(model), SessionConfig::product(sampling, ContextChoice::default())).unwrap();
     let home = tempfile::tempdir().unwrap();
     let paths = Paths::inside(home.path());
     for mut mode in builtin(Language::Chinese, &paths.instructions()).into_iter().take(2) {
         // Nobody replies: a reply is as long as it is.
         mode.eagerness = -1e6;
-        session.switch_on(&mode, &Opening::of(model, &mode, &paths).unwrap()).unwrap();
+        session.switch_on(&mode, &PromptCache::of(model, &mode, &paths).unwrap()).unwrap();
     }
     let (mut costs, mut events, mut trims) = (Vec::new(), Vec::new(), 0);
     for n in 0..400 {
         let at = StreamTime::from_samples((n + 1) * CHUNK_SAMPLES as u64);
-        let encoded =
-            Encoded { chunk: ChunkIdx(n), at, features: features.clone(), ask: Ask::Decide, worth: Worth::Heard, follows: Follows::Chunk };
+        let encoded = EncodedChunk {
+            meta: ChunkMeta { chunk: ChunkIdx(n), at, ask: Ask::Decide, priority: Priority::Heard, follows: Follows::Chunk },
+            features: features.clone(),
+        };
         let (_, calls, bytes) = guarded(|| {
             session.push(encoded);
             while session.pass(&mut events).unwrap() {}

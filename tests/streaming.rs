@@ -7,20 +7,20 @@ use std::time::{Duration, Instant};
 
 use hearken::audio::chunker::Chunker;
 use hearken::audio::read_file;
-use hearken::audio::scripted::{Line, ScriptedSource};
-use hearken::audio::{Heard, Source};
+use hearken::audio::scripted::{ScriptStep, ScriptedSource};
+use hearken::audio::{Source, SourceEvent};
 use hearken::config::modes::{Language, builtin};
 use hearken::config::{
-    ComputeDevice, ContextChoice, NewMode, Pace, Paths, Precision, Reports, SamplingChoice, Settings, SourceChoice, add_mode,
+    ComputeDevice, ContextChoice, EventOptions, FileSpeed, NewMode, Paths, Precision, SamplingChoice, Settings, SourceChoice, add_mode,
 };
-use hearken::engine::ear::Ear;
-use hearken::engine::opening::Opening;
-use hearken::engine::session::{Conduct, Session};
 use hearken::engine::{EngineHandle, start_hearing};
 use hearken::error::Result;
-use hearken::mel::MaxOver;
+use hearken::mel::MaxWindow;
 use hearken::model::Model;
-use hearken::protocol::{Command, Event, GapCause, ModelChoice, Stop};
+use hearken::protocol::{Command, Event, GapCause, ModelChoice, StopReason};
+use hearken::session::front_end::FrontEnd;
+use hearken::session::prompt::PromptCache;
+use hearken::session::{Session, SessionConfig};
 
 const FIXTURE: &str = "models/fixture";
 
@@ -37,24 +37,24 @@ fn settings(home: &Path, modes_on: &[&str]) -> Settings {
         threads: None,
         modes: builtin(Language::Chinese, &paths.instructions()),
         modes_on: modes_on.iter().map(|m| (*m).to_owned()).collect(),
-        source: SourceChoice::Files { paths: Vec::new(), gap_secs: 0.0, pace: Pace::Unthrottled },
+        source: SourceChoice::Files { paths: Vec::new(), gap_secs: 0.0, pace: FileSpeed::Unthrottled },
         output: hearken::protocol::DeviceChoice::Default,
-        voice: hearken::protocol::VoiceConduct { speak: hearken::protocol::Speak::Asked, ..Default::default() },
+        voice: hearken::protocol::VoiceSettings { speak: hearken::protocol::Speak::Asked, ..Default::default() },
         gate: false,
         sampling: SamplingChoice { temperature: 0.0, top_k: None, seed: 0 },
         save_audio: None,
-        reports: Reports { decisions: true, margins: true, timing: false },
-        endurance: hearken::config::Endurance::default(),
+        event_options: EventOptions { decisions: true, margins: true, timing: false },
+        long_running: hearken::config::LongRunning::default(),
         paths,
     }
 }
 
-fn hear(settings: Settings, lines: Vec<Line>) -> Vec<Event> {
-    let engine = start_hearing(settings, Box::new(ScriptedSource::new("script", lines)), Pace::Unthrottled).unwrap();
+fn hear(settings: Settings, lines: Vec<ScriptStep>) -> Vec<Event> {
+    let engine = start_hearing(settings, Box::new(ScriptedSource::new("script", lines)), FileSpeed::Unthrottled).unwrap();
     engine.events().iter().collect()
 }
 
-fn split(samples: &[f32], sizes: &[usize]) -> Vec<Line> {
+fn split(samples: &[f32], sizes: &[usize]) -> Vec<ScriptStep> {
     let mut lines = Vec::new();
     let mut rest = samples;
     for size in sizes.iter().cycle() {
@@ -62,7 +62,7 @@ fn split(samples: &[f32], sizes: &[usize]) -> Vec<Line> {
             break;
         }
         let (now, later) = rest.split_at((*size).min(rest.len()));
-        lines.push(Line::Samples(now.to_vec()));
+        lines.push(ScriptStep::Samples(now.to_vec()));
         rest = later;
     }
     lines
@@ -88,7 +88,7 @@ fn a_saved_recording_replays_to_the_same_events() {
     let mut first = settings(home.path(), &["dialog", "transcribe"]);
     first.save_audio = Some(saved.clone());
     let live = hear(first, split(&samples, &[999]));
-    let again = hear(settings(home.path(), &["dialog", "transcribe"]), vec![Line::Samples(read_file(&saved).unwrap())]);
+    let again = hear(settings(home.path(), &["dialog", "transcribe"]), vec![ScriptStep::Samples(read_file(&saved).unwrap())]);
     assert_eq!(live, again);
 }
 
@@ -96,16 +96,16 @@ fn a_saved_recording_replays_to_the_same_events() {
 fn drive(model: &Arc<Model>, home: &Path, samples: &[f32], passes_after_chunk: &[usize]) -> Vec<Event> {
     let settings = settings(home, &[]);
     let sampling = SamplingChoice { temperature: 0.7, top_k: Some(5), seed: 3 };
-    let mut session = Session::new(Arc::clone(model), Conduct::product(sampling, ContextChoice::default())).unwrap();
+    let mut session = Session::new(Arc::clone(model), SessionConfig::product(sampling, ContextChoice::default())).unwrap();
     for mode in settings.modes.iter().take(3) {
-        session.switch_on(mode, &Opening::of(model, mode, &settings.paths).unwrap()).unwrap();
+        session.switch_on(mode, &PromptCache::of(model, mode, &settings.paths).unwrap()).unwrap();
     }
-    let (mut chunker, mut ear, mut cut) = (Chunker::new(), Ear::new(MaxOver::Newest45Secs, None), Vec::new());
+    let (mut chunker, mut front_end, mut cut) = (Chunker::new(), FrontEnd::new(MaxWindow::Last45Secs, None), Vec::new());
     chunker.push(samples, &mut cut);
     chunker.end_of_file(&mut cut);
     let mut out = Vec::new();
     for (chunk, passes) in cut.iter().zip(passes_after_chunk.iter().cycle()) {
-        for encoded in ear.hear(chunk, model).unwrap().encoded {
+        for encoded in front_end.step(chunk, model).unwrap().encoded {
             session.push(encoded);
         }
         for _ in 0..*passes {
@@ -151,7 +151,7 @@ fn a_lane_that_replies_does_not_stall_the_others() {
 fn a_full_lane_makes_room_says_so_and_hears_every_chunk_once() {
     let home = tempfile::tempdir().unwrap();
     let noise: Vec<f32> = (0..6_400 * 330).map(|n: usize| 1e-3 * ((n * n % 977) as f32 / 488.0 - 1.0)).collect();
-    let events = hear(settings(home.path(), &["dialog"]), vec![Line::Samples(noise)]);
+    let events = hear(settings(home.path(), &["dialog"]), vec![ScriptStep::Samples(noise)]);
     let trims: Vec<(u64, usize)> = events
         .iter()
         .filter_map(|e| match e {
@@ -171,9 +171,9 @@ fn a_full_lane_makes_room_says_so_and_hears_every_chunk_once() {
 fn a_gap_is_reported_with_its_place_before_the_chunk_that_follows() {
     let home = tempfile::tempdir().unwrap();
     let lines = vec![
-        Line::Samples(vec![0.1; 8_000]),
-        Line::Other(Heard::Gap { samples: 16_000, cause: GapCause::Overrun }),
-        Line::Samples(vec![0.1; 8_000]),
+        ScriptStep::Samples(vec![0.1; 8_000]),
+        ScriptStep::Event(SourceEvent::Gap { samples: 16_000, cause: GapCause::Overrun }),
+        ScriptStep::Samples(vec![0.1; 8_000]),
     ];
     let events = hear(settings(home.path(), &["dialog"]), lines);
     let gap = events
@@ -187,10 +187,10 @@ fn a_gap_is_reported_with_its_place_before_the_chunk_that_follows() {
 struct Endless;
 
 impl Source for Endless {
-    fn next(&mut self, out: &mut Vec<f32>) -> Result<Heard> {
+    fn next(&mut self, out: &mut Vec<f32>) -> Result<SourceEvent> {
         std::thread::sleep(Duration::from_millis(20));
         out.extend((0..320).map(|n| 0.05 * ((n * n % 97) as f32 / 48.0 - 1.0)));
-        Ok(Heard::Samples(320))
+        Ok(SourceEvent::Samples(320))
     }
 
     fn name(&self) -> String {
@@ -213,7 +213,7 @@ fn wait_for(engine: &EngineHandle, what: impl Fn(&Event) -> bool) -> Duration {
 #[test]
 fn commands_take_effect_while_it_listens() {
     let home = tempfile::tempdir().unwrap();
-    let engine = start_hearing(settings(home.path(), &["dialog"]), Box::new(Endless), Pace::Realtime).unwrap();
+    let engine = start_hearing(settings(home.path(), &["dialog"]), Box::new(Endless), FileSpeed::Realtime).unwrap();
     wait_for(&engine, |e| matches!(e, Event::Decision { .. }));
     engine.send(Command::ModeOn("sounds".into()));
     wait_for(&engine, |e| matches!(e, Event::ModesChanged { modes, .. } if modes == &["dialog", "sounds"]));
@@ -255,7 +255,7 @@ fn commands_take_effect_while_it_listens() {
 #[test]
 fn a_recording_is_switched_on_and_off_while_listening_and_holds_the_sound_between() {
     let home = tempfile::tempdir().unwrap();
-    let engine = start_hearing(settings(home.path(), &["dialog"]), Box::new(Endless), Pace::Realtime).unwrap();
+    let engine = start_hearing(settings(home.path(), &["dialog"]), Box::new(Endless), FileSpeed::Realtime).unwrap();
     let decided = |e: &Event| matches!(e, Event::Decision { .. });
     wait_for(&engine, decided);
     let (path, recording) = (home.path().join("out.wav"), || engine.meters().read().recording);
@@ -279,18 +279,19 @@ fn a_reply_that_is_cut_ends_at_once_and_says_so() {
     let home = tempfile::tempdir().unwrap();
     let model = Arc::new(Model::load(Path::new(FIXTURE), "fixture", Some(Precision::F32), ComputeDevice::Cpu).unwrap());
     let settings = settings(home.path(), &[]);
-    let mut session = Session::new(Arc::clone(&model), Conduct::product(settings.sampling, ContextChoice::default())).unwrap();
+    let mut session = Session::new(Arc::clone(&model), SessionConfig::product(settings.sampling, ContextChoice::default())).unwrap();
     let mut dialog = settings.modes[0].clone();
     dialog.eagerness = 1e6;
-    session.switch_on(&dialog, &Opening::of(&model, &dialog, &settings.paths).unwrap()).unwrap();
-    let (mut ear, mut chunker, mut cut, mut out) = (Ear::new(MaxOver::Everything, None), Chunker::new(), Vec::new(), Vec::new());
+    session.switch_on(&dialog, &PromptCache::of(&model, &dialog, &settings.paths).unwrap()).unwrap();
+    let (mut front_end, mut chunker, mut cut, mut out) =
+        (FrontEnd::new(MaxWindow::WholeStream, None), Chunker::new(), Vec::new(), Vec::new());
     chunker.silence(0.4, &mut cut);
-    for encoded in ear.hear(&cut[0], &model).unwrap().encoded {
+    for encoded in front_end.step(&cut[0], &model).unwrap().encoded {
         session.push(encoded);
     }
     session.pass(&mut out).unwrap();
     assert!(session.is_replying());
     session.cut_replies(&mut out);
     assert!(!session.is_replying());
-    assert!(matches!(out.last(), Some(Event::ReplyFinished { stop: Stop::Cut, .. })));
+    assert!(matches!(out.last(), Some(Event::ReplyFinished { stop: StopReason::Cut, .. })));
 }

@@ -14,9 +14,9 @@ use hearken::audio::capture::CaptureSource;
 use hearken::audio::capture::ring::ReadOutcome;
 use hearken::audio::capture::stream::InputStream;
 use hearken::audio::resample::Resampler;
-use hearken::audio::{Heard, Source};
+use hearken::audio::{Source, SourceEvent};
 use hearken::config::{Cli, Request, Settings, Stdout};
-use hearken::protocol::{DeviceChoice, EchoChoice, Event, GapCause, Interrupt, ReplyId, VoiceConduct};
+use hearken::protocol::{DeviceChoice, EchoChoice, Event, GapCause, Interrupt, ReplyId, VoiceSettings};
 use inside::{inside, play, run_inside, run_inside_within};
 
 /// How often the microphone is unplugged; `HEARKEN_UNPLUGS=100` is the long run.
@@ -137,7 +137,7 @@ fn inner_source() {
     let (mut player, mut heard, start) = (play(&file), Vec::new(), Instant::now());
     while start.elapsed() < Duration::from_secs(10) {
         match source.next(&mut heard).unwrap() {
-            Heard::Samples(_) | Heard::Nothing => {}
+            SourceEvent::Samples(_) | SourceEvent::Nothing => {}
             other => panic!("{other:?}"),
         }
     }
@@ -148,22 +148,22 @@ fn inner_source() {
 
     source.pause();
     let before = heard.len();
-    assert_eq!(source.next(&mut heard).unwrap(), Heard::Nothing);
+    assert_eq!(source.next(&mut heard).unwrap(), SourceEvent::Nothing);
     source.resume().unwrap();
-    assert!(matches!(source.next(&mut heard).unwrap(), Heard::InputChanged { .. }));
-    wait_for(&mut source, Duration::from_secs(5), |heard| matches!(heard, Heard::Samples(_)));
+    assert!(matches!(source.next(&mut heard).unwrap(), SourceEvent::InputChanged { .. }));
+    wait_for(&mut source, Duration::from_secs(5), |heard| matches!(heard, SourceEvent::Samples(_)));
     assert_eq!(heard.len(), before, "nothing came while it was paused");
 }
 
 /// Everything heard until `wanted` is heard.
-fn wait_for(source: &mut CaptureSource, limit: Duration, wanted: impl Fn(&Heard) -> bool) -> Vec<Heard> {
+fn wait_for(source: &mut CaptureSource, limit: Duration, wanted: impl Fn(&SourceEvent) -> bool) -> Vec<SourceEvent> {
     let (start, mut all) = (Instant::now(), Vec::new());
     while start.elapsed() < limit {
         let before = Instant::now();
         let heard = source.next(&mut Vec::new()).unwrap();
         assert!(before.elapsed() < Duration::from_secs(1), "next() hung");
         let found = wanted(&heard);
-        if !matches!(heard, Heard::Samples(_) | Heard::Nothing) {
+        if !matches!(heard, SourceEvent::Samples(_) | SourceEvent::Nothing) {
             all.push(heard);
         }
         if found {
@@ -186,15 +186,18 @@ fn inner_unplug() {
         return;
     }
     let mut source = CaptureSource::open(&DeviceChoice::Named("vmic_sink.monitor".to_owned()), &[]).unwrap();
-    wait_for(&mut source, Duration::from_secs(5), |heard| matches!(heard, Heard::Samples(_)));
+    wait_for(&mut source, Duration::from_secs(5), |heard| matches!(heard, SourceEvent::Samples(_)));
     let modules = pactl(&["list", "short", "modules"]);
     let module = modules.lines().find(|line| line.contains("sink_name=vmic_sink")).and_then(|line| line.split_whitespace().next()).unwrap();
     pactl(&["unload-module", module]);
-    wait_for(&mut source, Duration::from_secs(6), |heard| matches!(heard, Heard::Trouble(_)));
+    wait_for(&mut source, Duration::from_secs(6), |heard| matches!(heard, SourceEvent::Problem(_)));
     pactl(&["load-module", "module-null-sink", "sink_name=vmic_sink", "rate=48000", "channels=1", "media.class=Audio/Sink"]);
-    let back = wait_for(&mut source, Duration::from_secs(15), |heard| matches!(heard, Heard::InputChanged { .. }));
-    assert!(matches!(back[..], [Heard::Gap { cause: GapCause::DeviceLost, samples: 1.. }, Heard::InputChanged { .. }]), "{back:?}");
-    wait_for(&mut source, Duration::from_secs(5), |heard| matches!(heard, Heard::Samples(_)));
+    let back = wait_for(&mut source, Duration::from_secs(15), |heard| matches!(heard, SourceEvent::InputChanged { .. }));
+    assert!(
+        matches!(back[..], [SourceEvent::Gap { cause: GapCause::DeviceLost, samples: 1.. }, SourceEvent::InputChanged { .. }]),
+        "{back:?}"
+    );
+    wait_for(&mut source, Duration::from_secs(5), |heard| matches!(heard, SourceEvent::Samples(_)));
 }
 
 /// What Hearken says into the virtual speaker comes back into the virtual microphone, as in a room.
@@ -210,7 +213,7 @@ fn session(home: &Path, echo: EchoChoice) -> Settings {
     settings.save_audio = Some(home.join("heard.wav"));
     // Without the canceller nobody can tell its own voice from a person's.
     let interrupt = if echo == EchoChoice::Off { Interrupt::LetFinish } else { Interrupt::Cut };
-    settings.voice = VoiceConduct { echo, interrupt, ..VoiceConduct::default() };
+    settings.voice = VoiceSettings { echo, interrupt, ..VoiceSettings::default() };
     *settings
 }
 
@@ -332,15 +335,15 @@ fn inner_unplug_often() {
     let mut source = CaptureSource::open(&DeviceChoice::Named("vmic_sink.monitor".to_owned()), &[]).unwrap();
     let mut accounted = 0;
     // Listens until `wanted` is heard; counts samples, heard and lost.
-    let mut listen = |limit: Duration, wanted: &dyn Fn(&Heard, Duration) -> bool| {
+    let mut listen = |limit: Duration, wanted: &dyn Fn(&SourceEvent, Duration) -> bool| {
         let start = Instant::now();
         loop {
             let before = Instant::now();
             let heard = source.next(&mut Vec::new()).unwrap();
             assert!(before.elapsed() < Duration::from_secs(1), "next() hung");
             match heard {
-                Heard::Samples(n) => accounted += n as u64,
-                Heard::Gap { samples, .. } => accounted += samples,
+                SourceEvent::Samples(n) => accounted += n as u64,
+                SourceEvent::Gap { samples, .. } => accounted += samples,
                 _ => {}
             }
             if wanted(&heard, start.elapsed()) {
@@ -349,7 +352,7 @@ fn inner_unplug_often() {
             assert!(start.elapsed() < limit, "not within {limit:?}; {heard:?}");
         }
     };
-    let samples = |heard: &Heard, _: Duration| matches!(heard, Heard::Samples(_));
+    let samples = |heard: &SourceEvent, _: Duration| matches!(heard, SourceEvent::Samples(_));
     listen(Duration::from_secs(5), &samples);
     let (begun, first) = (Instant::now(), listen(Duration::from_secs(2), &|_, passed| passed > Duration::from_secs(1)));
     let behind = |accounted: f64| begun.elapsed().as_secs_f64() - (accounted - first);
@@ -358,10 +361,10 @@ fn inner_unplug_often() {
         let modules = pactl(&["list", "short", "modules"]);
         let module = modules.lines().find(|line| line.contains("sink_name=vmic_sink")).and_then(|line| line.split_whitespace().next());
         pactl(&["unload-module", module.unwrap()]);
-        listen(Duration::from_secs(6), &|heard, _| matches!(heard, Heard::Trouble(_)));
+        listen(Duration::from_secs(6), &|heard, _| matches!(heard, SourceEvent::Problem(_)));
         pactl(&["load-module", "module-null-sink", "sink_name=vmic_sink", "rate=48000", "channels=1", "media.class=Audio/Sink"]);
         let there = Instant::now();
-        listen(Duration::from_secs(8), &|heard, _| matches!(heard, Heard::InputChanged { .. }));
+        listen(Duration::from_secs(8), &|heard, _| matches!(heard, SourceEvent::InputChanged { .. }));
         let waited = there.elapsed();
         let accounted = listen(Duration::from_secs(2), &|heard, passed| samples(heard, passed) && passed > Duration::from_millis(500));
         let off = behind(accounted) - usual;

@@ -7,11 +7,11 @@ mod rooms;
 use std::time::{Duration, Instant};
 
 use hearken::audio::echo::EchoPath;
-use hearken::audio::playback::line::line;
-use hearken::audio::playback::{FarSlot, Route};
+use hearken::audio::playback::ring::playback_ring;
+use hearken::audio::playback::{FarEndSlot, Route};
 use hearken::audio::resample::Resampler;
-use hearken::protocol::VoiceConduct;
-use hearken::speech::{Manner, Spoken, SystemVoice, Tongue, Voice, Words, spoken_form};
+use hearken::protocol::VoiceSettings;
+use hearken::speech::{Language, Prosody, SpeechText, SystemVoice, UtteranceEvent, Voice, spoken_form};
 use rooms::{BLOCK, REPLIES};
 
 /// What this thread has had of the processor.
@@ -20,16 +20,16 @@ fn thread_time() -> Duration {
     Duration::from_nanos(stat.split_whitespace().next().unwrap().parse().unwrap())
 }
 
-fn words(text: &str) -> Words {
-    Words { text: spoken_form(text, Tongue::English), tongue: Tongue::English, manner: Manner::of(None, 1.0) }
+fn words(text: &str) -> SpeechText {
+    SpeechText { text: spoken_form(text, Language::English), language: Language::English, prosody: Prosody::new(None, 1.0) }
 }
 
 #[test]
 fn a_reply_costs_at_most_a_tenth_of_a_core_from_the_voice_to_the_verdict() {
-    let (mut feeder, mut filler, far_end) = line(48_000);
-    let slot = FarSlot::default();
+    let (mut feeder, mut filler, far_end) = playback_ring(48_000);
+    let slot = FarEndSlot::default();
     slot.put(far_end, Route::Room);
-    let mut path = EchoPath::new(slot, VoiceConduct::default());
+    let mut path = EchoPath::new(slot, VoiceSettings::default());
     let mut voice = SystemVoice::espeak("espeak-ng");
     let begun = thread_time();
     let mut played = 0;
@@ -40,12 +40,12 @@ fn a_reply_costs_at_most_a_tenth_of_a_core_from_the_voice_to_the_verdict() {
             let mut said = Vec::new();
             match utterance.next(&mut said).unwrap() {
                 // Its rate is known with its first sample.
-                Spoken::Samples(_) => {
+                UtteranceEvent::Samples(_) => {
                     let up = up.get_or_insert_with(|| Resampler::between(utterance.rate_hz(), 48_000).unwrap());
                     up.step(&said, &mut out).unwrap();
                 }
-                Spoken::Nothing => {}
-                Spoken::End => break,
+                UtteranceEvent::Nothing => {}
+                UtteranceEvent::End => break,
             }
         }
         for block in out.chunks_exact(3 * BLOCK) {
@@ -71,7 +71,7 @@ fn the_first_sample_comes_within_100_ms_of_a_complete_sentence() {
     let tries = (0..8).map(|_| {
         let begun = Instant::now();
         let (mut utterance, mut out) = (voice.say(&words).unwrap(), Vec::new());
-        while !matches!(utterance.next(&mut out).unwrap(), Spoken::Samples(_)) {}
+        while !matches!(utterance.next(&mut out).unwrap(), UtteranceEvent::Samples(_)) {}
         begun.elapsed()
     });
     let tries: Vec<Duration> = tries.collect();

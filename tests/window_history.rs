@@ -25,7 +25,7 @@ fn wait(bench: &mut Bench, what: &str, is_it: impl Fn(&Bench) -> bool) {
     }
 }
 
-fn sessions(bench: &Bench) -> Vec<hearken::history::Session> {
+fn sessions(bench: &Bench) -> Vec<hearken::history::SessionSummary> {
     let store = Store::read(&Paths::inside(bench.home.path()).history_file()).ok().flatten();
     store.and_then(|store| store.sessions().ok()).unwrap_or_default()
 }

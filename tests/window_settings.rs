@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::{NodeT, Queryable};
-use hearken::model::knowledge;
+use hearken::model::starter_phrases;
 use hearken::protocol::{Command, Emotion, Event, ReplyId};
 use window_bench::{Bench, at, open, open_with};
 
@@ -33,7 +33,7 @@ fn press_on(bench: &mut Bench, label: &str) {
 #[test]
 fn the_first_start_says_what_to_expect_once() {
     let mut bench = open_with(WIDE, "[window]\nlanguage = \"en\"\n");
-    let known = knowledge::starter();
+    let known = starter_phrases::starter();
     assert!(bench.shows("People nearby should know that something is listening."));
     assert!(bench.shows(&format!("writes down {} English words", known.vocabulary.len())));
     assert!(bench.shows("15 GB to download") && bench.shows("Qwen Research License") && bench.shows("it knows nothing of the world"));

@@ -21,7 +21,7 @@ pub(super) mod trouble;
 #[cfg(feature = "mic")]
 mod watch;
 
-pub use devices::{DeviceInfo, Direction, Standing, devices};
+pub use devices::{DeviceDirection, DeviceInfo, devices};
 #[cfg(feature = "mic")]
 pub use source::CaptureSource;
 
@@ -35,7 +35,7 @@ fn built_without() -> crate::error::Error {
 
 #[cfg(not(feature = "mic"))]
 mod absent {
-    use crate::audio::{Heard, Source};
+    use crate::audio::{Source, SourceEvent};
     use crate::error::Result;
     use crate::protocol::DeviceChoice;
 
@@ -66,7 +66,7 @@ mod absent {
     }
 
     impl Source for CaptureSource {
-        fn next(&mut self, _out: &mut Vec<f32>) -> Result<Heard> {
+        fn next(&mut self, _out: &mut Vec<f32>) -> Result<SourceEvent> {
             match *self {}
         }
 

@@ -12,11 +12,11 @@ pub mod voicing;
 
 use std::collections::VecDeque;
 
-use super::playback::line::{FarEnd, Loudness};
-use super::playback::{FarSlot, Route};
+use super::playback::ring::{FarEnd, Loudness};
+use super::playback::{FarEndSlot, Route};
 use super::resample::Resampler;
 use crate::error::Result;
-use crate::protocol::{EchoChoice, Interrupt, Switch, VoiceConduct};
+use crate::protocol::{EchoChoice, Interrupt, Switch, VoiceSettings};
 use crate::time::HOP_SAMPLES;
 use barge_in::{BargeIn, Verdict};
 use canceller::{Cancelled, Canceller, Polish};
@@ -41,21 +41,21 @@ const SILENT: f32 = 1.5e-5;
 
 /// What was noticed in a stretch of sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Noticed {
+pub enum VoiceActivity {
     /// Nothing of interest.
-    Nothing,
+    Inactive,
     /// Somebody speaks.
     Speech,
     /// Somebody began to speak over a reply.
-    Interruption,
+    BargeIn,
 }
 
 /// The path of the microphone's samples.
 pub struct EchoPath {
-    slot: FarSlot,
+    slot: FarEndSlot,
     far_end: Option<(FarEnd, Route)>,
     resampler: Option<Resampler>,
-    conduct: VoiceConduct,
+    conduct: VoiceSettings,
     /// Played, 16 kHz, not yet paired.
     far: VecDeque<f32>,
     /// Far-end samples that are thrown away when they come: they belong to what was passed on without them.
@@ -94,7 +94,7 @@ enum State {
 impl EchoPath {
     /// A path that finds what is played in `slot`.
     #[must_use]
-    pub fn new(slot: FarSlot, conduct: VoiceConduct) -> Self {
+    pub fn new(slot: FarEndSlot, conduct: VoiceSettings) -> Self {
         let mut path = Self {
             slot,
             far_end: None,
@@ -113,12 +113,12 @@ impl EchoPath {
             rest: Vec::new(),
             scratch: Vec::new(),
         };
-        path.follow(conduct);
+        path.configure(conduct);
         path
     }
 
     /// Goes on with other settings.
-    pub fn follow(&mut self, conduct: VoiceConduct) {
+    pub fn configure(&mut self, conduct: VoiceSettings) {
         self.conduct = conduct;
         let wanted = (conduct.noise_suppression, conduct.automatic_gain);
         if wanted == (Switch::Off, Switch::Off) {
@@ -130,7 +130,7 @@ impl EchoPath {
 
     /// Takes what the microphone heard (16 kHz) and leaves what the model is to hear in its place: as many samples in all,
     /// some of them later.
-    pub fn step(&mut self, samples: &mut Vec<f32>) -> Noticed {
+    pub fn step(&mut self, samples: &mut Vec<f32>) -> VoiceActivity {
         self.fetch_far();
         let was_idle = self.state == State::Idle;
         if was_idle && !self.begins() {
@@ -150,7 +150,7 @@ impl EchoPath {
             // The loudspeaker stood still, or its callback came very late: only now is it known what belongs together.
             self.pair();
         }
-        let mut noticed = Noticed::Nothing;
+        let mut noticed = VoiceActivity::Inactive;
         while matches!(self.state, State::Cancelling { .. }) && self.near.len() >= HOP_SAMPLES {
             let ready = self.far.len() >= HOP_SAMPLES;
             if !ready && self.near.len() < HOLD {
@@ -247,8 +247,8 @@ impl EchoPath {
     }
 
     /// Cancels one frame of 10 ms.
-    fn frame(&mut self, out: &mut Vec<f32>) -> Noticed {
-        let State::Cancelling { quiet_frames, starved } = &mut self.state else { return Noticed::Nothing };
+    fn frame(&mut self, out: &mut Vec<f32>) -> VoiceActivity {
+        let State::Cancelling { quiet_frames, starved } = &mut self.state else { return VoiceActivity::Inactive };
         let (mut near, mut far) = ([0.0; HOP_SAMPLES], [0.0; HOP_SAMPLES]);
         for (slot, sample) in near.iter_mut().zip(self.near.drain(..HOP_SAMPLES)) {
             *slot = sample;
@@ -293,31 +293,31 @@ impl EchoPath {
     }
 
     /// Does what a verdict means while something is played.
-    fn act_on(&self, verdict: Verdict) -> Noticed {
-        let Some((far_end, _)) = &self.far_end else { return Noticed::Nothing };
+    fn act_on(&self, verdict: Verdict) -> VoiceActivity {
+        let Some((far_end, _)) = &self.far_end else { return VoiceActivity::Inactive };
         if self.conduct.interrupt == Interrupt::LetFinish || !far_end.is_playing() {
-            return if self.detector.hears_speech() { Noticed::Speech } else { Noticed::Nothing };
+            return if self.detector.hears_speech() { VoiceActivity::Speech } else { VoiceActivity::Inactive };
         }
         match verdict {
             Verdict::Alone => {
                 far_end.play_at(Loudness::Full);
-                Noticed::Nothing
+                VoiceActivity::Inactive
             }
             Verdict::Perhaps => {
                 far_end.play_at(Loudness::Ducked);
-                Noticed::Nothing
+                VoiceActivity::Inactive
             }
             Verdict::Speaking => {
                 far_end.cut();
-                Noticed::Interruption
+                VoiceActivity::BargeIn
             }
         }
     }
 
     /// Looks for speech in what passes untouched: nothing is played, or into headphones, or so it was said.
-    fn listen(&mut self, samples: &[f32], far_db: f32) -> Noticed {
+    fn listen(&mut self, samples: &[f32], far_db: f32) -> VoiceActivity {
         self.rest.extend_from_slice(samples);
-        let mut noticed = Noticed::Nothing;
+        let mut noticed = VoiceActivity::Inactive;
         let (frames, rest) = self.rest.as_chunks::<HOP_SAMPLES>();
         for frame in frames {
             let clean = self.listeners.clean.hear(frame);
@@ -327,12 +327,12 @@ impl EchoPath {
             let heard = barge_in::Frame { raw_db, echo_db: f32::NEG_INFINITY, linear, clean, far_db, delay_ms: None };
             let verdict = self.detector.step(&heard, || 0.0);
             if self.detector.hears_speech() {
-                noticed = noticed.max(Noticed::Speech);
+                noticed = noticed.max(VoiceActivity::Speech);
             }
             let cuts = verdict == Verdict::Speaking && self.conduct.interrupt == Interrupt::Cut;
             if let Some((far_end, _)) = self.far_end.as_ref().filter(|(far_end, _)| cuts && far_end.is_playing()) {
                 far_end.cut();
-                noticed = Noticed::Interruption;
+                noticed = VoiceActivity::BargeIn;
             }
         }
         self.rest = rest.to_vec();

@@ -16,7 +16,7 @@ use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::meta::MetadataOptions;
 
 use super::resample::Resampler;
-use super::{Heard, NO_NUMBERS, Source, tame};
+use super::{NO_NUMBERS, Source, SourceEvent, tame};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Channels that a file may have; more is a damaged header.
@@ -60,29 +60,29 @@ impl FileSource {
 }
 
 impl Source for FileSource {
-    fn next(&mut self, out: &mut Vec<f32>) -> Result<Heard> {
+    fn next(&mut self, out: &mut Vec<f32>) -> Result<SourceEvent> {
         let decoder = match &mut self.open {
             Some(decoder) => decoder,
             None => match self.files.pop_front() {
-                None => return Ok(Heard::End),
+                None => return Ok(SourceEvent::End),
                 Some(path) => match Decoder::open(&path) {
                     Ok(decoder) => self.open.insert(decoder),
                     // It was there a moment ago.
-                    Err(error) => return Ok(Heard::Trouble(error)),
+                    Err(error) => return Ok(SourceEvent::Problem(error)),
                 },
             },
         };
         if let Some(trouble) = decoder.trouble.take() {
-            return Ok(Heard::Trouble(trouble));
+            return Ok(SourceEvent::Problem(trouble));
         }
         if let Some(count) = decoder.step(out) {
-            return Ok(Heard::Samples(count));
+            return Ok(SourceEvent::Samples(count));
         }
         if let Some(trouble) = decoder.trouble.take() {
-            return Ok(Heard::Trouble(trouble));
+            return Ok(SourceEvent::Problem(trouble));
         }
         self.open = None;
-        Ok(Heard::EndOfFile)
+        Ok(SourceEvent::EndOfFile)
     }
 
     fn name(&self) -> String {

@@ -4,17 +4,17 @@
 
 #[cfg(feature = "mic")]
 mod device;
-pub mod line;
 mod player;
-pub mod room;
+pub mod ring;
+pub mod simulated_room;
 
 use crate::error::Result;
 use crate::protocol::DeviceChoice;
-use line::{FarEnd, Feeder};
+use ring::{FarEnd, PlaybackWriter};
 
 #[cfg(feature = "mic")]
 pub use device::DeviceOutput;
-pub use player::{FarSlot, Flow, Player};
+pub use player::{FarEndSlot, Player, PumpStatus};
 
 /// Where the sound of an output goes, as far as that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,24 +26,24 @@ pub enum Route {
 }
 
 /// An output that is open.
-pub struct Opened {
+pub struct OpenOutput {
     /// Takes the samples.
-    pub feeder: Feeder,
+    pub feeder: PlaybackWriter,
     /// Where it goes.
     pub route: Route,
     /// Its readable name.
     pub name: String,
     /// What keeps it open; it knows when the device is lost.
-    pub stream: Box<dyn Playing>,
+    pub stream: Box<dyn OutputStream>,
 }
 
 /// An open output's stream.
-pub trait Playing: Send {
+pub trait OutputStream: Send {
     /// Why it is dead, if it is.
     fn failure(&mut self) -> Option<String>;
 
     /// Whether the choice that it was opened for means another device by now.
-    fn is_outdated(&mut self) -> Outdated;
+    fn is_outdated(&mut self) -> bool;
 }
 
 /// Whether a choice means another device by now.
@@ -56,17 +56,17 @@ pub enum Outdated {
 }
 
 /// Something that plays: the sound system, or a room in a test.
-pub trait Output: Send {
+pub trait AudioOutput: Send {
     /// Opens the output that `choice` means, and gives what was played on it back at the far end.
     ///
     /// # Errors
     /// When there is no such output, or it is in use, forbidden or fails; the message names it.
-    fn open(&mut self, choice: &DeviceChoice) -> Result<(Opened, FarEnd)>;
+    fn open(&mut self, choice: &DeviceChoice) -> Result<(OpenOutput, FarEnd)>;
 }
 
 /// The sound system's outputs.
 #[must_use]
-pub fn system_output() -> Box<dyn Output> {
+pub fn system_output() -> Box<dyn AudioOutput> {
     #[cfg(feature = "mic")]
     let output = DeviceOutput;
     #[cfg(not(feature = "mic"))]
@@ -79,8 +79,8 @@ pub fn system_output() -> Box<dyn Output> {
 struct NoOutput;
 
 #[cfg(not(feature = "mic"))]
-impl Output for NoOutput {
-    fn open(&mut self, _: &DeviceChoice) -> Result<(Opened, FarEnd)> {
+impl AudioOutput for NoOutput {
+    fn open(&mut self, _: &DeviceChoice) -> Result<(OpenOutput, FarEnd)> {
         use crate::error::{Error, ErrorKind};
         Err(Error::new(ErrorKind::OutputDevice, "this Hearken was built without sound (feature `mic`); replies are shown as text"))
     }

@@ -2,41 +2,41 @@
 
 use std::collections::VecDeque;
 
-use super::{Heard, Source, tame};
+use super::{Source, SourceEvent, tame};
 use crate::error::Result;
 
 /// One line of the script.
 #[derive(Clone, Debug)]
-pub enum Line {
+pub enum ScriptStep {
     /// These samples, 16 kHz mono.
     Samples(Vec<f32>),
     /// This, which has no samples.
-    Other(Heard),
+    Event(SourceEvent),
 }
 
 /// Yields the lines of a script, then its end.
 #[derive(Debug)]
 pub struct ScriptedSource {
     name: String,
-    lines: VecDeque<Line>,
+    lines: VecDeque<ScriptStep>,
 }
 
 impl ScriptedSource {
     /// A source called `name` that plays `lines`.
     #[must_use]
-    pub fn new(name: &str, lines: impl IntoIterator<Item = Line>) -> Self {
+    pub fn new(name: &str, lines: impl IntoIterator<Item = ScriptStep>) -> Self {
         Self { name: name.to_owned(), lines: lines.into_iter().collect() }
     }
 }
 
 impl Source for ScriptedSource {
-    fn next(&mut self, out: &mut Vec<f32>) -> Result<Heard> {
+    fn next(&mut self, out: &mut Vec<f32>) -> Result<SourceEvent> {
         Ok(match self.lines.pop_front() {
-            None => Heard::End,
-            Some(Line::Other(heard)) => heard,
-            Some(Line::Samples(samples)) => {
+            None => SourceEvent::End,
+            Some(ScriptStep::Event(heard)) => heard,
+            Some(ScriptStep::Samples(samples)) => {
                 out.extend(samples.iter().copied().map(tame));
-                Heard::Samples(samples.len())
+                SourceEvent::Samples(samples.len())
             }
         })
     }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::{load, round};
 use crate::config::{BenchOptions, BenchSubject, Precision, modes};
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::precision_choice::{Candidate, best};
 use crate::model::speed::Costs;
-use crate::model::suits::{Candidate, best};
 
 /// Times that each cost is measured.
 const RUNS: usize = 5;

@@ -1,4 +1,4 @@
-//! A minute of scripted listening, through the very session and ear of the engine.
+//! A minute of scripted listening, through the very session and front_end of the engine.
 //!
 //! Time is played: a chunk arrives every 0.4 s of it, and it moves on by what the work really took, so that nothing waits and
 //! the figures are those of a live session on this machine. What the model says does not matter (its weights may be
@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 
 use super::{noise, peak_rss_mb, round};
 use crate::audio::chunker::Chunk;
-use crate::config::{BenchOptions, Clip, ContextChoice, Mode, Paths, SamplingChoice, Scenario, modes};
-use crate::engine::ear::Ear;
-use crate::engine::opening::Opening;
-use crate::engine::session::{Conduct, Session};
+use crate::config::{BenchOptions, ContextChoice, InstructionClip, Mode, Paths, SamplingChoice, Scenario, modes};
 use crate::error::Result;
 use crate::lane::OnLoop;
-use crate::mel::{MaxOver, QuietGate};
+use crate::mel::{MaxWindow, QuietGate};
 use crate::model::Model;
 use crate::protocol::{Event, Language};
+use crate::session::front_end::FrontEnd;
+use crate::session::prompt::PromptCache;
+use crate::session::{Session, SessionConfig};
 use crate::time::{CHUNK_SAMPLES, CHUNK_SECS, ChunkIdx, StreamTime};
 
 /// Chunks of the script: a minute.
@@ -77,7 +77,7 @@ fn modes_of(scenario: Scenario, lanes: usize) -> Result<Vec<Mode>> {
     all.sort_by_key(|mode| mode.name != first);
     all.truncate(lanes.max(1));
     // The spoken instruction is fed before a session begins and does not count here.
-    all.iter_mut().for_each(|mode| mode.clip = Clip::None);
+    all.iter_mut().for_each(|mode| mode.clip = InstructionClip::None);
     Ok(all)
 }
 
@@ -85,7 +85,7 @@ struct Play<'a> {
     model: &'a Arc<Model>,
     scenario: Scenario,
     session: Session,
-    ear: Ear,
+    front_end: FrontEnd,
     /// The mode that the script makes respond.
     speaker: String,
     /// Played time, in seconds.
@@ -100,26 +100,26 @@ struct Play<'a> {
 
 impl<'a> Play<'a> {
     fn new(model: &'a Arc<Model>, scenario: Scenario, modes: &[Mode]) -> Result<Self> {
-        let mut conduct = Conduct::product(SamplingChoice { temperature: 0.0, top_k: None, seed: 0 }, ContextChoice::default());
+        let mut conduct = SessionConfig::product(SamplingChoice { temperature: 0.0, top_k: None, seed: 0 }, ContextChoice::default());
         conduct.on_loop = OnLoop::GoOn;
         conduct.reply_limit = if scenario == Scenario::Speech { ENTRY_TOKENS } else { ANSWER_TOKENS };
         let mut session = Session::new(Arc::clone(model), conduct)?;
         let paths = Paths::find()?;
         for mode in modes {
-            session.switch_on(mode, &Opening::of(model, mode, &paths)?)?;
-            session.become_eager(&mode.name, -CERTAIN);
+            session.switch_on(mode, &PromptCache::of(model, mode, &paths)?)?;
+            session.set_eagerness(&mode.name, -CERTAIN);
         }
         let gate = (scenario == Scenario::Quiet).then(QuietGate::default);
         let speaker = modes.first().map(|mode| mode.name.clone()).unwrap_or_default();
-        let mut ear = Ear::new(MaxOver::Newest45Secs, gate);
+        let mut front_end = FrontEnd::new(MaxWindow::Last45Secs, gate);
         // A quiet minute begins when the gate has come to know the room.
         for at in 0..if scenario == Scenario::Quiet { CHUNKS } else { 0 } {
-            if ear.hear(&chunk(scenario, at), model)?.gate_moved == Some(false) {
+            if front_end.step(&chunk(scenario, at), model)?.gate_moved == Some(false) {
                 break;
             }
         }
         let outcome = Outcome::default();
-        Ok(Self { model, scenario, session, ear, speaker, now: 0.0, heard: 0, due: 0, behind_since: None, outcome })
+        Ok(Self { model, scenario, session, front_end, speaker, now: 0.0, heard: 0, due: 0, behind_since: None, outcome })
     }
 
     fn run(mut self) -> Result<Outcome> {
@@ -135,7 +135,7 @@ impl<'a> Play<'a> {
                 true
             } else {
                 let eagerness = if self.due > 0 { CERTAIN } else { -CERTAIN };
-                self.session.become_eager(&self.speaker, eagerness);
+                self.session.set_eagerness(&self.speaker, eagerness);
                 self.session.pass(&mut events)?
             };
             let secs = begun.elapsed().as_secs_f64();
@@ -164,7 +164,7 @@ impl<'a> Play<'a> {
     /// Hears the next chunk of the script.
     fn hear(&mut self) -> Result<()> {
         let at = self.heard;
-        for encoded in self.ear.hear(&chunk(self.scenario, at), self.model)?.encoded {
+        for encoded in self.front_end.step(&chunk(self.scenario, at), self.model)?.encoded {
             self.session.push(encoded);
         }
         self.heard += 1;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Subcommand};
 use serde::{Deserialize, Serialize};
 
-use super::endurance::{DEFAULT_POSITIONS, POLICIES, Reset};
+use super::long_running::{DEFAULT_POSITIONS, POLICIES, Reset};
 use super::modes::Language;
 use super::values;
 use super::{ComputeDevice, ContextChoice, Precision};
@@ -55,7 +55,7 @@ pub struct EvalOptions {
     /// So many items, spread evenly over the set.
     pub limit: Option<usize>,
     /// Whether predictions that are there are gone on with.
-    pub resume: Resume,
+    pub resume: ResumePolicy,
     /// Items that are heard together.
     pub lanes: usize,
     /// Bias on the respond logit.
@@ -72,7 +72,7 @@ pub struct EvalOptions {
 
 /// Whether predictions that are there are gone on with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resume {
+pub enum ResumePolicy {
     /// They are.
     Yes,
     /// There must be none.
@@ -86,7 +86,7 @@ pub enum EvalTask {
     /// Whether sounds that call for a response get one, and others none.
     Proactive {
         /// How many clips a session hears.
-        style: Style,
+        style: ProactiveStyle,
     },
     /// What is said, written down.
     Asr {
@@ -101,7 +101,7 @@ pub enum EvalTask {
     /// Questions about sounds, and spoken questions.
     Qa {
         /// How a question about a sound is put.
-        instruction: Instruction,
+        instruction: QuestionInput,
     },
     /// What is due in labelled streams, each in the mode that it names.
     Streams {
@@ -123,7 +123,7 @@ pub enum EvalTask {
 /// How many clips a session hears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Style {
+pub enum ProactiveStyle {
     /// One.
     Single,
     /// Three of one class.
@@ -133,7 +133,7 @@ pub enum Style {
 /// How a question about a sound is put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Instruction {
+pub enum QuestionInput {
     /// Spoken, after the sound.
     Spoken,
     /// Typed, after it, in the layout that the model was trained with for typed questions.
@@ -142,7 +142,7 @@ pub enum Instruction {
 
 impl EvalTask {
     /// Single clips.
-    pub const PROACTIVE: Self = Self::Proactive { style: Style::Single };
+    pub const PROACTIVE: Self = Self::Proactive { style: ProactiveStyle::Single };
 
     /// The task whose items and metrics these are.
     #[must_use]
@@ -161,12 +161,12 @@ impl EvalTask {
     pub fn title(&self) -> String {
         let code = |language: &Language| if *language == Language::Chinese { "zh" } else { "en" };
         match self {
-            Self::Proactive { style: Style::Single } => "proactive, single".to_owned(),
-            Self::Proactive { style: Style::Multi } => "proactive, multi".to_owned(),
+            Self::Proactive { style: ProactiveStyle::Single } => "proactive, single".to_owned(),
+            Self::Proactive { style: ProactiveStyle::Multi } => "proactive, multi".to_owned(),
             Self::Asr { language } => format!("asr, {}", code(language)),
             Self::Translate { to } => format!("translate into {}", code(to)),
-            Self::Qa { instruction: Instruction::Spoken } => "qa, spoken questions".to_owned(),
-            Self::Qa { instruction: Instruction::Typed } => "qa, typed questions".to_owned(),
+            Self::Qa { instruction: QuestionInput::Spoken } => "qa, spoken questions".to_owned(),
+            Self::Qa { instruction: QuestionInput::Typed } => "qa, typed questions".to_owned(),
             Self::Streams { .. } => "labelled streams".to_owned(),
             Self::Streaming { of, .. } => format!("streaming, {}", of.title()),
         }
@@ -181,7 +181,7 @@ pub(super) enum EvalArgs {
         run: RunArgs,
         /// Clips in a session: one, or three of a class
         #[arg(long, value_name = "single|multi", value_parser = style, default_value = "single")]
-        style: Style,
+        style: ProactiveStyle,
         /// Recordings without anything to respond to, for false alarms an hour: a file or a folder
         #[arg(long, value_name = "PATH")]
         background: Option<PathBuf>,
@@ -208,7 +208,7 @@ pub(super) enum EvalArgs {
         run: RunArgs,
         /// How a question about a sound is put: spoken after it (`question_audio`), or typed
         #[arg(long, value_name = "audio|text", value_parser = instruction, default_value = "audio")]
-        instruction: Instruction,
+        instruction: QuestionInput,
     },
     /// How a score changes when several items are heard in one session
     Streaming {
@@ -228,7 +228,7 @@ pub(super) enum EvalArgs {
         translate_to: Language,
         /// How a question about a sound is put (qa)
         #[arg(long, value_name = "audio|text", value_parser = instruction, default_value = "audio")]
-        instruction: Instruction,
+        instruction: QuestionInput,
         #[command(flatten)]
         quiet: QuietArgs,
     },
@@ -344,11 +344,11 @@ pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
         }
         EvalArgs::Compare { before, after, out } => return Ok(EvalRequest::Compare { before, after, out }),
     };
-    if matches!(&task, EvalTask::Streaming { of, .. } if **of == EvalTask::Qa { instruction: Instruction::Typed }) {
+    if matches!(&task, EvalTask::Streaming { of, .. } if **of == EvalTask::Qa { instruction: QuestionInput::Typed }) {
         let why = "a typed question is about one recording, so several items in one session need spoken ones: --instruction audio";
         return Err(Error::new(ErrorKind::Arguments, why));
     }
-    if run.eagerness != 0.0 && task == (EvalTask::Qa { instruction: Instruction::Typed }) {
+    if run.eagerness != 0.0 && task == (EvalTask::Qa { instruction: QuestionInput::Typed }) {
         let why = "a typed question is always answered, so there is nothing that --eagerness could be added to";
         return Err(Error::new(ErrorKind::Arguments, why));
     }
@@ -363,7 +363,7 @@ pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
         device: run.device,
         threads: run.threads,
         limit: run.limit,
-        resume: if run.resume { Resume::Yes } else { Resume::No },
+        resume: if run.resume { ResumePolicy::Yes } else { ResumePolicy::No },
         lanes: run.lanes.unwrap_or(if streaming { 1 } else { DEFAULT_LANES }),
         eagerness: run.eagerness,
         background,
@@ -388,18 +388,18 @@ fn contexts_of(run: &RunArgs, streaming: bool, gate: bool) -> Result<Vec<Context
     Ok(run.context.0.iter().map(|context| ContextChoice { positions: run.context_positions, ..*context }).collect())
 }
 
-fn style(text: &str) -> Result<Style, String> {
+fn style(text: &str) -> Result<ProactiveStyle, String> {
     match text {
-        "single" => Ok(Style::Single),
-        "multi" => Ok(Style::Multi),
+        "single" => Ok(ProactiveStyle::Single),
+        "multi" => Ok(ProactiveStyle::Multi),
         _ => Err("expected single or multi".to_owned()),
     }
 }
 
-fn instruction(text: &str) -> Result<Instruction, String> {
+fn instruction(text: &str) -> Result<QuestionInput, String> {
     match text {
-        "audio" => Ok(Instruction::Spoken),
-        "text" => Ok(Instruction::Typed),
+        "audio" => Ok(QuestionInput::Spoken),
+        "text" => Ok(QuestionInput::Typed),
         _ => Err("expected audio or text".to_owned()),
     }
 }

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use super::paths::Existing;
 use super::request::ReportFormat;
 use crate::error::{Error, ErrorKind, Result};
-use crate::export::Form;
+use crate::export::DocumentFormat;
 
 /// What is asked of the sessions of the past.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,15 +47,20 @@ pub enum SessionChoice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExportForm {
     /// For people and players.
-    Document(Form),
+    Document(DocumentFormat),
     /// Its events, as `listen --format jsonl` prints them.
     Events,
 }
 
 impl ExportForm {
     /// Every form.
-    pub const ALL: [Self; 5] =
-        [Self::Document(Form::Text), Self::Document(Form::Markdown), Self::Document(Form::Srt), Self::Document(Form::Vtt), Self::Events];
+    pub const ALL: [Self; 5] = [
+        Self::Document(DocumentFormat::Text),
+        Self::Document(DocumentFormat::Markdown),
+        Self::Document(DocumentFormat::Srt),
+        Self::Document(DocumentFormat::Vtt),
+        Self::Events,
+    ];
 
     /// The form that a file's name asks for, where it asks for one.
     #[must_use]
@@ -171,7 +176,7 @@ impl HistoryTask {
             }
             Self::Export(typed) => {
                 let by_name = || ExportForm::of(typed.out.as_ref()?);
-                let form = typed.format.or_else(by_name).unwrap_or(ExportForm::Document(Form::Text));
+                let form = typed.format.or_else(by_name).unwrap_or(ExportForm::Document(DocumentFormat::Text));
                 let existing = if typed.force { Existing::Replaced } else { Existing::Kept };
                 HistoryRequest::Export { session: typed.session, form, out: typed.out, existing }
             }

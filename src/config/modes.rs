@@ -13,7 +13,7 @@ pub struct Mode {
     /// The instruction in words; absent for dialog.
     pub instruction: Option<String>,
     /// The instruction as it is spoken into the stream when the lane opens.
-    pub clip: Clip,
+    pub clip: InstructionClip,
     /// Where its responses are shown.
     pub panel: Panel,
     /// What it does with chunks that waited during a reply.
@@ -24,7 +24,7 @@ pub struct Mode {
 
 /// The spoken instruction of a mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Clip {
+pub enum InstructionClip {
     /// No instruction: the model's own behaviour.
     None,
     /// A clip that is built in: the bytes of a 16 kHz mono WAV file.
@@ -84,7 +84,7 @@ pub fn builtin(translate_to: Language, instructions: &Path) -> Vec<Mode> {
     let spoken = |name: &str, text: &str, wav: &'static [u8], clip: &str, panel: Panel| Mode {
         name: name.to_owned(),
         instruction: Some(text.to_owned()),
-        clip: user_clip(instructions, clip).map_or(Clip::Builtin(wav), Clip::File),
+        clip: user_clip(instructions, clip).map_or(InstructionClip::Builtin(wav), InstructionClip::File),
         panel,
         catch_up: CatchUp::EveryChunk,
         eagerness: 0.0,
@@ -93,7 +93,7 @@ pub fn builtin(translate_to: Language, instructions: &Path) -> Vec<Mode> {
         Mode {
             name: DIALOG.to_owned(),
             instruction: None,
-            clip: Clip::None,
+            clip: InstructionClip::None,
             panel: Panel::Conversation,
             catch_up: CatchUp::Drain,
             eagerness: 0.0,
@@ -152,9 +152,9 @@ mod tests {
         std::fs::write(folder.path().join("translate_en.wav"), b"anything").expect("written");
         let clip_of =
             |language, name: &str| builtin(language, folder.path()).into_iter().find(|mode| mode.name == name).expect("the mode").clip;
-        assert_eq!(clip_of(Language::English, TRANSLATE), Clip::File(folder.path().join("translate_en.wav")));
-        assert_eq!(clip_of(Language::Chinese, TRANSLATE), Clip::Builtin(TRANSLATE_ZH_WAV));
-        assert_eq!(clip_of(Language::English, SOUNDS), Clip::Builtin(SOUNDS_WAV));
+        assert_eq!(clip_of(Language::English, TRANSLATE), InstructionClip::File(folder.path().join("translate_en.wav")));
+        assert_eq!(clip_of(Language::Chinese, TRANSLATE), InstructionClip::Builtin(TRANSLATE_ZH_WAV));
+        assert_eq!(clip_of(Language::English, SOUNDS), InstructionClip::Builtin(SOUNDS_WAV));
     }
 
     #[test]
@@ -167,8 +167,8 @@ mod tests {
     #[test]
     fn only_dialog_opens_without_an_instruction() {
         for mode in builtin(Language::default(), Path::new("/nowhere")) {
-            assert_eq!(mode.name == DIALOG, mode.clip == Clip::None, "{}", mode.name);
-            assert_eq!(mode.instruction.is_none(), mode.clip == Clip::None, "{}", mode.name);
+            assert_eq!(mode.name == DIALOG, mode.clip == InstructionClip::None, "{}", mode.name);
+            assert_eq!(mode.instruction.is_none(), mode.clip == InstructionClip::None, "{}", mode.name);
         }
     }
 }

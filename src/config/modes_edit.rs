@@ -7,7 +7,7 @@ use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::modes::{Clip, Language, Mode, Panel};
+use super::modes::{InstructionClip, Language, Mode, Panel};
 use super::modes_file::{all, is_mode_name};
 use super::paths::{Paths, make_private_folder, write_private};
 use crate::error::{Error, ErrorKind, Result};
@@ -77,7 +77,7 @@ pub fn remove(paths: &Paths, name: &str) -> Result<()> {
     let known = all(paths, Language::default())?;
     let (text, at, clip) = find(paths, name, &known)?;
     write_private(&paths.modes_file(), format!("{}{}", &text[..at.start], &text[at.end..]).as_bytes())?;
-    let shared = known.iter().any(|mode| mode.name != name && mode.clip == Clip::File(clip.clone()));
+    let shared = known.iter().any(|mode| mode.name != name && mode.clip == InstructionClip::File(clip.clone()));
     if !shared && clip.file_stem().is_some_and(|stem| stem == name) && clip.parent() == Some(paths.instructions().as_path()) {
         // A clip that stays behind is in nobody's way.
         let _ = fs::remove_file(&clip);
@@ -90,7 +90,7 @@ fn check(new: &NewMode, known: &[Mode]) -> Result<()> {
     if !is_mode_name(&new.name) {
         return refuse(format!("{:?} is no name for a mode: use a to z, 0 to 9, - and _", new.name));
     }
-    if known.iter().any(|mode| mode.name == new.name && !matches!(mode.clip, Clip::File(_))) {
+    if known.iter().any(|mode| mode.name == new.name && !matches!(mode.clip, InstructionClip::File(_))) {
         return Err(taken(&new.name));
     }
     if new.instruction.trim().is_empty() {
@@ -143,7 +143,7 @@ fn is_ours(line: &str) -> bool {
 fn find(paths: &Paths, name: &str, known: &[Mode]) -> Result<(String, Range<usize>, PathBuf)> {
     let own: Vec<&Mode> = known.iter().skip_while(|mode| super::modes::BUILT_IN.contains(&mode.name.as_str())).collect();
     let place = own.iter().position(|mode| mode.name == name);
-    let Some((place, Clip::File(clip))) = place.map(|place| (place, &own[place].clip)) else {
+    let Some((place, InstructionClip::File(clip))) = place.map(|place| (place, &own[place].clip)) else {
         return Err(Error::new(ErrorKind::Arguments, format!("you have no mode {name:?}")));
     };
     let text = text_of(paths)?;
@@ -210,7 +210,7 @@ mod tests {
         let modes = all(&paths, Language::Chinese).unwrap();
         assert_eq!(modes[4..].iter().map(|m| m.name.as_str()).collect::<Vec<_>>(), ["one", "zwei", "three"]);
         assert_eq!((modes[5].eagerness, modes[5].instruction.as_deref()), (2.5, Some("Count.")));
-        assert_eq!(modes[5].clip, Clip::File(paths.instructions().join("two.wav")), "it keeps its clip");
+        assert_eq!(modes[5].clip, InstructionClip::File(paths.instructions().join("two.wav")), "it keeps its clip");
         assert!(fs::read_to_string(paths.modes_file()).unwrap().starts_with("# mine\n"));
         assert_eq!(replace(&paths, "zwei", &new("one", None)).unwrap_err().kind(), ErrorKind::Arguments);
         assert_eq!(replace(&paths, "dialog", &new("dialog", None)).unwrap_err().kind(), ErrorKind::Arguments);

@@ -16,7 +16,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::modes::{self, CatchUp, Clip, Language, Mode, Panel};
+use super::modes::{self, CatchUp, InstructionClip, Language, Mode, Panel};
 use super::paths::Paths;
 use super::settings_file::TomlFile;
 use super::values;
@@ -113,7 +113,7 @@ fn understand(file: &TomlFile, paths: &Paths, written: WrittenMode, known: &[Mod
         WrittenCatchUp::Drain => CatchUp::Drain,
         WrittenCatchUp::EveryChunk => CatchUp::EveryChunk,
     };
-    Ok(Mode { name, instruction: Some(written.instruction), clip: Clip::File(clip), panel, catch_up, eagerness })
+    Ok(Mode { name, instruction: Some(written.instruction), clip: InstructionClip::File(clip), panel, catch_up, eagerness })
 }
 
 /// Names stand in lists with commas, in `mode=number` and in file names.
@@ -142,7 +142,7 @@ mod tests {
         let modes = read_text("[[mode]]\nname = \"birds\"\ninstruction = \"Which birds?\"\n").expect("modes");
         assert_eq!(modes.len(), 1);
         assert_eq!((modes[0].panel, modes[0].catch_up), (Panel::Conversation, CatchUp::Drain));
-        assert!(matches!(&modes[0].clip, Clip::File(path) if path.ends_with("instructions/birds.wav")));
+        assert!(matches!(&modes[0].clip, InstructionClip::File(path) if path.ends_with("instructions/birds.wav")));
     }
 
     #[test]

@@ -11,12 +11,12 @@ use super::paths::Paths;
 use super::settings_edit::{self, Change};
 use super::settings_file::TomlFile;
 use crate::error::Result;
-use crate::protocol::{DeviceChoice, Interrupt, ModelChoice, Switch, VoiceConduct};
+use crate::protocol::{DeviceChoice, Interrupt, ModelChoice, Switch, VoiceSettings};
 
 /// What the window remembers from one start to the next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Prefs {
+pub struct WindowPrefs {
     /// Language of the window.
     pub language: UiLanguage,
     /// Light or dark.
@@ -36,10 +36,10 @@ pub struct Prefs {
     /// The share of the width that conversation and sounds take, and of that of the height that sounds take.
     pub shares: [f32; 2],
     /// The captions overlay.
-    pub captions: Captions,
+    pub captions: CaptionPrefs,
 }
 
-impl Default for Prefs {
+impl Default for WindowPrefs {
     fn default() -> Self {
         Self {
             language: UiLanguage::System,
@@ -51,7 +51,7 @@ impl Default for Prefs {
             marked_sounds: Vec::new(),
             muted_sounds: Vec::new(),
             shares: [0.44, 0.36],
-            captions: Captions::default(),
+            captions: CaptionPrefs::default(),
         }
     }
 }
@@ -85,7 +85,7 @@ pub enum ThemeChoice {
 /// The captions overlay.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Captions {
+pub struct CaptionPrefs {
     /// Height of its letters, in points.
     pub size: f32,
     /// How much of what is behind it is hidden, 0 to 1.
@@ -101,7 +101,7 @@ pub struct Captions {
     pub extent: [f32; 2],
 }
 
-impl Default for Captions {
+impl Default for CaptionPrefs {
     fn default() -> Self {
         Self { size: 28.0, opacity: 0.8, lines: 2, bilingual: true, position: None, extent: [760.0, 190.0] }
     }
@@ -110,10 +110,10 @@ impl Default for Captions {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct File {
-    window: Prefs,
+    window: WindowPrefs,
 }
 
-impl Prefs {
+impl WindowPrefs {
     /// The preferences in the settings file, and what is wrong with those that cannot be read, each by its line; the
     /// standard ones stand in for these.
     #[must_use]
@@ -126,7 +126,7 @@ impl Prefs {
     fn in_range(mut self) -> Self {
         let tame =
             |number: f32, least: f32, most: f32, standard: f32| if number.is_finite() { number.clamp(least, most) } else { standard };
-        let standard = Captions::default();
+        let standard = CaptionPrefs::default();
         self.zoom = tame(self.zoom, 0.5, 3.0, 1.0);
         self.shares = [tame(self.shares[0], 0.1, 0.9, 0.44), tame(self.shares[1], 0.1, 0.9, 0.36)];
         self.captions.size = tame(self.captions.size, 12.0, 72.0, standard.size);
@@ -175,7 +175,7 @@ fn short(number: f32) -> f64 {
 
 /// A choice about the session that outlives it.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Choice {
+pub enum SavedChoice {
     /// The modes that are on.
     ModesOn(Vec<String>),
     /// The model.
@@ -183,7 +183,7 @@ pub enum Choice {
     /// The input.
     Input(DeviceChoice),
     /// How Hearken speaks.
-    Voice(VoiceConduct),
+    Voice(VoiceSettings),
     /// The language that is translated into.
     TranslateTo(Language),
     /// How eager a mode is.
@@ -210,29 +210,29 @@ pub enum Gate {
 ///
 /// # Errors
 /// `Settings` when the file is damaged, `Output` when it cannot be written.
-pub fn save_choice(paths: &Paths, choice: &Choice) -> Result<()> {
+pub fn save_choice(paths: &Paths, choice: &SavedChoice) -> Result<()> {
     let change: Change<'_> = match choice {
-        Choice::ModesOn(modes) if modes.is_empty() => (vec!["modes"], None),
-        Choice::ModesOn(modes) => (vec!["modes"], Some(Value::from(modes.clone()))),
-        Choice::Model(ModelChoice::Starter) => (vec!["model"], Some("starter".into())),
-        Choice::Model(ModelChoice::ThreeB) => (vec!["model"], Some("3b".into())),
-        Choice::Model(ModelChoice::Dir(folder)) => (vec!["model"], Some(folder.to_string_lossy().into_owned().into())),
-        Choice::Input(DeviceChoice::Default) => (vec!["input"], None),
-        Choice::Input(DeviceChoice::Named(name)) => (vec!["input"], Some(name.clone().into())),
-        Choice::Voice(voice) => return settings_edit::apply(&paths.settings_file(), &voice_changes(voice)),
-        Choice::TranslateTo(Language::Chinese) => (vec!["translate_to"], Some("zh".into())),
-        Choice::TranslateTo(Language::English) => (vec!["translate_to"], Some("en".into())),
-        Choice::Eagerness(mode, bias) => (vec!["eagerness", mode], Some(short(*bias).into())),
-        Choice::NoMode(mode) => (vec!["eagerness", mode], None),
-        Choice::RestFirst(modes) => (vec!["rest_first"], Some(Value::from(modes.clone()))),
-        Choice::Output(DeviceChoice::Default) => (vec!["output"], None),
-        Choice::Output(DeviceChoice::Named(name)) => (vec!["output"], Some(name.clone().into())),
-        Choice::Gate(gate) => (vec!["gate"], Some((*gate == Gate::On).into())),
+        SavedChoice::ModesOn(modes) if modes.is_empty() => (vec!["modes"], None),
+        SavedChoice::ModesOn(modes) => (vec!["modes"], Some(Value::from(modes.clone()))),
+        SavedChoice::Model(ModelChoice::Starter) => (vec!["model"], Some("starter".into())),
+        SavedChoice::Model(ModelChoice::ThreeB) => (vec!["model"], Some("3b".into())),
+        SavedChoice::Model(ModelChoice::Dir(folder)) => (vec!["model"], Some(folder.to_string_lossy().into_owned().into())),
+        SavedChoice::Input(DeviceChoice::Default) => (vec!["input"], None),
+        SavedChoice::Input(DeviceChoice::Named(name)) => (vec!["input"], Some(name.clone().into())),
+        SavedChoice::Voice(voice) => return settings_edit::apply(&paths.settings_file(), &voice_changes(voice)),
+        SavedChoice::TranslateTo(Language::Chinese) => (vec!["translate_to"], Some("zh".into())),
+        SavedChoice::TranslateTo(Language::English) => (vec!["translate_to"], Some("en".into())),
+        SavedChoice::Eagerness(mode, bias) => (vec!["eagerness", mode], Some(short(*bias).into())),
+        SavedChoice::NoMode(mode) => (vec!["eagerness", mode], None),
+        SavedChoice::RestFirst(modes) => (vec!["rest_first"], Some(Value::from(modes.clone()))),
+        SavedChoice::Output(DeviceChoice::Default) => (vec!["output"], None),
+        SavedChoice::Output(DeviceChoice::Named(name)) => (vec!["output"], Some(name.clone().into())),
+        SavedChoice::Gate(gate) => (vec!["gate"], Some((*gate == Gate::On).into())),
     };
     settings_edit::apply(&paths.settings_file(), &[change])
 }
 
-fn voice_changes(voice: &VoiceConduct) -> Vec<Change<'static>> {
+fn voice_changes(voice: &VoiceSettings) -> Vec<Change<'static>> {
     let value = |key: &'static str, value: Value| (vec!["voice", key], Some(value));
     vec![
         value("speak", ["asked", "urgent", "always"][voice.speak as usize].into()),
@@ -258,15 +258,16 @@ mod tests {
     #[test]
     fn what_is_saved_is_read_back() {
         let (_home, paths) = home();
-        assert_eq!(Prefs::read(&paths), (Prefs::default(), Vec::new()));
-        let mut prefs = Prefs { zoom: 1.25, theme: ThemeChoice::Dark, language: UiLanguage::Chinese, welcomed: true, ..Prefs::default() };
+        assert_eq!(WindowPrefs::read(&paths), (WindowPrefs::default(), Vec::new()));
+        let mut prefs =
+            WindowPrefs { zoom: 1.25, theme: ThemeChoice::Dark, language: UiLanguage::Chinese, welcomed: true, ..WindowPrefs::default() };
         prefs.marked_sounds = vec!["dog \"bark\"".into()];
         prefs.captions.position = Some([10.0, 20.5]);
         prefs.save(&paths).unwrap();
-        assert_eq!(Prefs::read(&paths), (prefs.clone(), Vec::new()));
+        assert_eq!(WindowPrefs::read(&paths), (prefs.clone(), Vec::new()));
         prefs.captions.position = None;
         prefs.save(&paths).unwrap();
-        assert_eq!(Prefs::read(&paths).0.captions.position, None);
+        assert_eq!(WindowPrefs::read(&paths).0.captions.position, None);
     }
 
     #[test]
@@ -274,7 +275,7 @@ mod tests {
         let (_home, paths) = home();
         std::fs::write(paths.settings_file(), "[window]\nzoom = \"big\"\ntheme = \"dark\"\nfuture = 3\n[window.captions]\nsize = 1e9\n")
             .unwrap();
-        let (prefs, wrong) = Prefs::read(&paths);
+        let (prefs, wrong) = WindowPrefs::read(&paths);
         assert_eq!((prefs.zoom, prefs.theme, prefs.captions.size), (1.0, ThemeChoice::Dark, 72.0));
         assert!(wrong.len() == 1 && wrong[0].contains("settings.toml:2:"), "{wrong:?}");
     }
@@ -283,27 +284,27 @@ mod tests {
     fn a_choice_is_what_the_next_start_reads() {
         let (_home, paths) = home();
         for choice in [
-            Choice::ModesOn(vec!["sounds".into()]),
-            Choice::TranslateTo(Language::English),
-            Choice::Eagerness("dialog".into(), 0.3),
-            Choice::Eagerness("kettle".into(), 2.0),
-            Choice::NoMode("kettle".into()),
-            Choice::Output(DeviceChoice::Named("speaker".into())),
-            Choice::Input(DeviceChoice::Named("usb".into())),
-            Choice::Gate(Gate::Off),
-            Choice::RestFirst(vec!["translate".into()]),
-            Choice::Model(ModelChoice::Starter),
+            SavedChoice::ModesOn(vec!["sounds".into()]),
+            SavedChoice::TranslateTo(Language::English),
+            SavedChoice::Eagerness("dialog".into(), 0.3),
+            SavedChoice::Eagerness("kettle".into(), 2.0),
+            SavedChoice::NoMode("kettle".into()),
+            SavedChoice::Output(DeviceChoice::Named("speaker".into())),
+            SavedChoice::Input(DeviceChoice::Named("usb".into())),
+            SavedChoice::Gate(Gate::Off),
+            SavedChoice::RestFirst(vec!["translate".into()]),
+            SavedChoice::Model(ModelChoice::Starter),
         ] {
             save_choice(&paths, &choice).unwrap();
         }
         let read = super::super::settings_file::read(&paths.settings_file()).unwrap();
         assert_eq!((read.modes, read.translate_to, read.gate), (Some(vec!["sounds".into()]), Some(Language::English), Some(false)));
         assert_eq!(read.eagerness, [(Some("dialog".into()), 0.3)]);
-        assert_eq!(read.endurance.rest_first, ["translate"]);
-        let voice = VoiceConduct { speed: 1.25, interrupt: Interrupt::LetFinish, automatic_gain: Switch::On, ..VoiceConduct::default() };
-        save_choice(&paths, &Choice::Voice(voice)).unwrap();
+        assert_eq!(read.long_running.rest_first, ["translate"]);
+        let voice = VoiceSettings { speed: 1.25, interrupt: Interrupt::LetFinish, automatic_gain: Switch::On, ..VoiceSettings::default() };
+        save_choice(&paths, &SavedChoice::Voice(voice)).unwrap();
         assert_eq!(super::super::settings_file::read(&paths.settings_file()).unwrap().voice, voice);
-        save_choice(&paths, &Choice::Input(DeviceChoice::Default)).unwrap();
+        save_choice(&paths, &SavedChoice::Input(DeviceChoice::Default)).unwrap();
         assert_eq!(super::super::settings_file::read(&paths.settings_file()).unwrap().input, None);
     }
 }

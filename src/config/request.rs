@@ -14,7 +14,9 @@ use super::model_task::ModelRequest;
 use super::modes::{self, DEFAULT_ON, Language, Mode, TRANSLATE};
 use super::settings_file::{self, FileSettings, Named};
 use super::values::Eagerness;
-use super::{ComputeDevice, HistoryPrefs, Pace, Paths, Precision, Prefs, Reports, SamplingChoice, Settings, SourceChoice, modes_file};
+use super::{
+    ComputeDevice, EventOptions, FileSpeed, HistoryPrefs, Paths, Precision, SamplingChoice, Settings, SourceChoice, WindowPrefs, modes_file,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{DeviceChoice, ModelChoice, Speak};
 
@@ -162,7 +164,7 @@ pub enum BenchSubject {
 }
 
 /// What a window wants to know: the strip shows decisions.
-const WINDOW_REPORTS: Reports = Reports { decisions: true, margins: false, timing: false };
+const WINDOW_REPORTS: EventOptions = EventOptions { decisions: true, margins: false, timing: false };
 
 /// Silence after each file when nothing else is said, in seconds: as long as the reference adds (MODEL.md section 5.4).
 const DEFAULT_GAP_SECS: f64 = 1.0;
@@ -192,7 +194,7 @@ impl Cli {
 /// What is wrong with the settings file and was left out when the window opened, each by its line.
 #[must_use]
 pub fn settings_problems(paths: &Paths) -> Vec<String> {
-    let mut wrong = Prefs::read(paths).1;
+    let mut wrong = WindowPrefs::read(paths).1;
     wrong.extend(window(SessionArgs::default(), paths).map_or_else(|e| vec![e.to_string()], |(_, wrong)| wrong));
     wrong.extend(HistoryPrefs::read(paths).1);
     let mut known = BTreeSet::new();
@@ -219,7 +221,7 @@ fn window(typed: SessionArgs, paths: &Paths) -> Result<(Settings, Vec<String>)> 
     file.eagerness.retain(|(name, _)| name.as_ref().is_none_or(there));
     file.modes.iter_mut().for_each(|names| names.retain(there));
     file.modes = file.modes.filter(|names| !names.is_empty());
-    file.endurance.rest_first.retain(there);
+    file.long_running.rest_first.retain(there);
     Ok((session_of(modes, typed, file, source, WINDOW_REPORTS, paths)?, wrong))
 }
 
@@ -230,7 +232,7 @@ fn listen(typed: ListenArgs, paths: &Paths, stdout: Stdout) -> Result<Request> {
     });
     // Nobody reads decisions as text, except to see how sure they were.
     let decisions = !typed.no_decisions && (format == OutputFormat::Jsonl || typed.margins);
-    let reports = Reports { decisions, margins: typed.margins, timing: typed.timing };
+    let reports = EventOptions { decisions, margins: typed.margins, timing: typed.timing };
     let mut file = settings_file::read(&paths.settings_file())?;
     file.voice.speak = match (typed.speak, file.voice.speak) {
         (true, _) if !cfg!(feature = "voice") => {
@@ -249,7 +251,7 @@ fn listen(typed: ListenArgs, paths: &Paths, stdout: Stdout) -> Result<Request> {
 }
 
 fn source(typed: &ListenArgs, file: &FileSettings) -> Result<SourceChoice> {
-    let pace = if typed.realtime { Pace::Realtime } else { Pace::Unthrottled };
+    let pace = if typed.realtime { FileSpeed::Realtime } else { FileSpeed::Unthrottled };
     let gap_secs = typed.gap_secs.unwrap_or(DEFAULT_GAP_SECS);
     if typed.files.is_empty() {
         for (given, option) in [(typed.realtime, "--realtime"), (typed.gap_secs.is_some(), "--gap-secs")] {
@@ -268,7 +270,7 @@ fn source(typed: &ListenArgs, file: &FileSettings) -> Result<SourceChoice> {
     Ok(SourceChoice::Files { paths: expand(&typed.files)?, gap_secs, pace })
 }
 
-fn session(typed: SessionArgs, file: FileSettings, source: SourceChoice, reports: Reports, paths: &Paths) -> Result<Settings> {
+fn session(typed: SessionArgs, file: FileSettings, source: SourceChoice, reports: EventOptions, paths: &Paths) -> Result<Settings> {
     let modes = modes_file::all(paths, typed.translate_to.or(file.translate_to).unwrap_or_default())?;
     // The others may be overruled by what was typed.
     let rest_first = file.named.iter().filter(|named| named.key == "rest_first");
@@ -283,7 +285,7 @@ fn session_of(
     typed: SessionArgs,
     file: FileSettings,
     source: SourceChoice,
-    reports: Reports,
+    reports: EventOptions,
     paths: &Paths,
 ) -> Result<Settings> {
     let settings_path = paths.settings_file();
@@ -324,8 +326,8 @@ fn session_of(
             seed: typed.seed.or(file.seed).unwrap_or(0),
         },
         save_audio: typed.save_audio,
-        reports,
-        endurance: file.endurance,
+        event_options: reports,
+        long_running: file.long_running,
         paths: paths.clone(),
     })
 }

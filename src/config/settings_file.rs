@@ -14,9 +14,9 @@ use toml::Spanned;
 
 use super::modes::Language;
 use super::values::{self, Eagerness};
-use super::{ComputeDevice, ContextChoice, Endurance, Precision};
+use super::{ComputeDevice, ContextChoice, LongRunning, Precision};
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::{DeviceChoice, EchoChoice, Interrupt, ModelChoice, Speak, Switch, VoiceChoice, VoiceConduct};
+use crate::protocol::{DeviceChoice, EchoChoice, Interrupt, ModelChoice, Speak, Switch, VoiceChoice, VoiceSettings};
 
 /// Lines that are reported at most: after these it is no settings file.
 const WRONG_LINES: usize = 5;
@@ -34,11 +34,11 @@ pub(super) struct FileSettings {
     pub(super) gate: Option<bool>,
     pub(super) input: Option<DeviceChoice>,
     pub(super) output: Option<DeviceChoice>,
-    pub(super) voice: VoiceConduct,
+    pub(super) voice: VoiceSettings,
     pub(super) temperature: Option<f64>,
     pub(super) top_k: Option<usize>,
     pub(super) seed: Option<u64>,
-    pub(super) endurance: Endurance,
+    pub(super) long_running: LongRunning,
     /// Every name of a mode, for whoever knows which modes there are.
     pub(super) named: Vec<Named>,
 }
@@ -117,10 +117,10 @@ fn understand(file: &TomlFile) -> Result<FileSettings> {
     let named = named(file, &written);
     let path = &file.path;
     let model = file.value("model", written.model, values::model)?;
-    let usual = Endurance::default();
+    let usual = LongRunning::default();
     let policy = file.value("context", written.context, values::context)?.unwrap_or(usual.context.policy);
     let positions = file.value("context_positions", as_text(written.context_positions), values::window)?;
-    let endurance = Endurance {
+    let long_running = LongRunning {
         context: ContextChoice { policy, positions: positions.unwrap_or(usual.context.positions) },
         sensitivity: file.value("gate_sensitivity", written.gate_sensitivity, values::sensitivity)?.unwrap_or_default(),
         rest_first: written.rest_first.map_or(usual.rest_first, |names| names.into_iter().map(Spanned::into_inner).collect()),
@@ -141,7 +141,7 @@ fn understand(file: &TomlFile) -> Result<FileSettings> {
         temperature: file.value("temperature", as_text(written.temperature), values::temperature)?,
         top_k: file.value("top_k", as_text(written.top_k), values::top_k)?,
         seed: written.seed,
-        endurance,
+        long_running,
         named,
     })
 }
@@ -154,10 +154,10 @@ fn named(file: &TomlFile, written: &Written) -> Vec<Named> {
     modes.chain(eager).chain(rest).collect()
 }
 
-fn voice(file: &TomlFile, written: WrittenVoice) -> Result<VoiceConduct> {
-    let standard = VoiceConduct::default();
+fn voice(file: &TomlFile, written: WrittenVoice) -> Result<VoiceSettings> {
+    let standard = VoiceSettings::default();
     let switch = |on: Option<bool>| if on == Some(true) { Switch::On } else { Switch::Off };
-    Ok(VoiceConduct {
+    Ok(VoiceSettings {
         speak: written.speak.unwrap_or(standard.speak),
         voice: written.voice.unwrap_or(standard.voice),
         speed: file.value("speed", as_text(written.speed), values::speed)?.unwrap_or(standard.speed),
@@ -313,11 +313,11 @@ mod tests {
         assert_eq!(read.input, Some(DeviceChoice::Named("mic".to_owned())));
         assert_eq!(read.output, Some(DeviceChoice::Named("speaker".to_owned())));
         assert_eq!((read.temperature, read.top_k, read.seed), (Some(0.3), Some(3), Some(7)));
-        assert_eq!(read.endurance.excluded_inputs, ["Webcam"]);
-        assert_eq!((read.endurance.sensitivity, read.endurance.rest_first.len()), (Sensitivity::High, 0));
-        assert_eq!((read.endurance.context.policy.name, read.endurance.context.positions), ("recent_only", 4_096));
+        assert_eq!(read.long_running.excluded_inputs, ["Webcam"]);
+        assert_eq!((read.long_running.sensitivity, read.long_running.rest_first.len()), (Sensitivity::High, 0));
+        assert_eq!((read.long_running.context.policy.name, read.long_running.context.positions), ("recent_only", 4_096));
         assert_eq!(read.eagerness, vec![(Some("dialog".to_owned()), -1.0), (Some("sounds".to_owned()), 0.5)]);
-        let voice = VoiceConduct {
+        let voice = VoiceSettings {
             speak: Speak::Urgent,
             voice: VoiceChoice::None,
             speed: 1.5,

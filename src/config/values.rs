@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use super::endurance::{ContextPolicy, POLICIES, Sensitivity};
+use super::long_running::{ContextPolicy, POLICIES, Sensitivity};
 use super::modes::Language;
 use super::request::Scenario;
 use super::{ComputeDevice, Precision};

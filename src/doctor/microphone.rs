@@ -3,9 +3,9 @@
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use super::{Direction, Found, device};
-use crate::audio::Heard;
+use super::{DeviceDirection, Found, device};
 use crate::audio::Source;
+use crate::audio::SourceEvent;
 use crate::audio::capture::CaptureSource;
 use crate::config::{Settings, SourceChoice};
 use crate::error::Result;
@@ -29,7 +29,7 @@ struct Loudness {
 }
 
 pub(super) fn check(settings: &Settings) -> Found {
-    let name = device(Direction::Input, "plug one in or allow its use; files can be heard without (`hearken listen FILE`)")?;
+    let name = device(DeviceDirection::Input, "plug one in or allow its use; files can be heard without (`hearken listen FILE`)")?;
     let SourceChoice::Microphone(choice) = &settings.source else { return Ok(name) };
     let (choice, (answer, answered)) = (choice.clone(), sync_channel(ANSWERS));
     // Some sound systems hang on a device that is just going; this thread may then outlive the check.
@@ -48,8 +48,8 @@ fn listen(choice: &DeviceChoice) -> Result<Loudness> {
     while begun.elapsed() < LIMIT / 2 && (loudness.samples == 0 || begun.elapsed() < LISTENED) {
         samples.clear();
         match source.next(&mut samples)? {
-            Heard::Trouble(error) => return Err(error),
-            Heard::End => break,
+            SourceEvent::Problem(error) => return Err(error),
+            SourceEvent::End => break,
             _ => loudness.add(&samples),
         }
     }

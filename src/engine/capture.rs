@@ -1,4 +1,6 @@
-//! The capture thread: pulls a source, cuts chunks and hands them on; loses nothing in silence.
+//! The capture thread: pulls samples from a source, cuts chunks and hands them to the inference thread; no loss goes unreported.
+
+pub(super) mod chunk_queue;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,23 +9,26 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
-use super::failures::{Failures, Remedy, Telling};
-use super::floor::Floor;
-use super::intake::{Feeder, Handed};
+use super::SourceTiming;
 use super::meters::Meters;
-use super::{Tempo, panic_message};
+use super::retry_policy::{FailureAction, Notify, RetryPolicy};
+use super::speech::turn_taking::TurnTaking;
 use crate::audio::capture::CaptureSource;
 use crate::audio::chunker::{Chunk, Chunker};
-use crate::audio::echo::{EchoPath, Noticed};
-use crate::audio::{Heard, Source};
+use crate::audio::echo::{EchoPath, VoiceActivity};
+use crate::audio::{Source, SourceEvent};
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::{DeviceChoice, GapCause, VoiceConduct};
+use crate::protocol::{DeviceChoice, GapCause, VoiceSettings};
+use crate::supervise::panic_text;
 use crate::time::StreamTime;
+use chunk_queue::{ChunkSender, PushOutcome};
 
-/// How long the thread sleeps at a time while it is paused or waits for room.
-const NAP: Duration = Duration::from_millis(20);
+/// Sleep between two looks at the commands while capture is paused.
+const PAUSED_NAP: Duration = Duration::from_millis(20);
+/// Sleep between two attempts to hand a file's chunk to a full queue.
+const FULL_NAP: Duration = Duration::from_millis(1);
 
-/// What the capture thread hands to the inference thread, in order.
+/// An item of the chunk queue: sound or news about it, in order.
 #[derive(Debug)]
 pub(super) enum Captured {
     Chunk(Chunk),
@@ -39,7 +44,7 @@ pub(super) enum Captured {
         rate_hz: u32,
         channels: u16,
     },
-    Trouble {
+    Problem {
         at: StreamTime,
         error: Error,
     },
@@ -49,255 +54,249 @@ pub(super) enum Captured {
     Resumed {
         at: StreamTime,
     },
-    /// Nothing will come again; an error if that was not meant.
+    /// The last item; with an error unless the end was meant.
     End {
         at: StreamTime,
         error: Option<Error>,
     },
 }
 
-/// Orders to the capture thread.
+/// A command to the capture thread.
 #[derive(Clone, Debug)]
-pub(super) enum Control {
+pub(super) enum CaptureCommand {
     Pause,
     Resume,
     Switch(DeviceChoice),
-    Voice(VoiceConduct),
+    Voice(VoiceSettings),
     Stop,
 }
 
 /// The capture thread's ends of its channels.
-pub(super) struct Ends {
-    pub(super) out: Feeder,
-    pub(super) control: Receiver<Control>,
+pub(super) struct CaptureChannels {
+    pub(super) out: ChunkSender,
+    pub(super) commands: Receiver<CaptureCommand>,
 }
 
-/// What a microphone needs beside a file: its own voice taken out, and a person noticed.
-pub(super) struct Hearing {
+/// Echo cancellation and barge-in for a live source.
+pub(super) struct EchoHandling {
     pub(super) echo: EchoPath,
-    pub(super) floor: Arc<Floor>,
-    /// Somebody spoke over a reply.
+    pub(super) turn_taking: Arc<TurnTaking>,
+    /// Barge-in: a person spoke over a reply.
     pub(super) interruptions: Sender<()>,
 }
 
-impl Hearing {
-    /// Leaves in `samples` what the model is to hear.
-    fn clean(&mut self, samples: &mut Vec<f32>) {
+impl EchoHandling {
+    /// Removes the echo of Hearken's own voice from `samples` and notes people who speak.
+    fn process(&mut self, samples: &mut Vec<f32>) {
         let noticed = self.echo.step(samples);
-        if noticed != Noticed::Nothing {
-            self.floor.speech();
+        if noticed != VoiceActivity::Inactive {
+            self.turn_taking.note_speech();
         }
-        if noticed == Noticed::Interruption {
-            // One that waits says it already.
+        if noticed == VoiceActivity::BargeIn {
+            // A full channel means that an interruption is waiting already.
             let _ = self.interruptions.try_send(());
         }
     }
 }
 
+/// The source of a session, and its relation to time.
+pub(super) struct CapturedSource {
+    pub(super) source: Box<dyn Source>,
+    /// Silence after each file, in seconds.
+    pub(super) gap_secs: f64,
+    pub(super) timing: SourceTiming,
+    /// Inputs, by id or name, that are used only when chosen by name.
+    pub(super) excluded_inputs: Vec<String>,
+}
+
 /// The capture thread.
-pub(super) struct Capture {
-    source: Box<dyn Source>,
+pub(super) struct CaptureThread {
+    input: CapturedSource,
     chunker: Chunker,
-    gap_secs: f64,
-    tempo: Tempo,
-    /// Inputs that are never taken unasked.
-    excluded: Vec<String>,
-    ends: Ends,
+    channels: CaptureChannels,
     meters: Arc<Meters>,
-    hearing: Hearing,
-    running: Running,
-    orders: VecDeque<Control>,
+    echo_handling: EchoHandling,
+    state: CaptureState,
+    /// Commands that arrived while a chunk waited for room in the queue.
+    commands: VecDeque<CaptureCommand>,
     samples: Vec<f32>,
     cut: Vec<Chunk>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Running {
-    Yes,
+enum CaptureState {
+    Running,
     Paused,
     Ended,
 }
 
-impl Capture {
-    pub(super) fn new(source: Box<dyn Source>, (gap_secs, tempo): (f64, Tempo), ends: Ends, hearing: Hearing, meters: Arc<Meters>) -> Self {
-        let (excluded, orders, samples, cut) = (Vec::new(), VecDeque::new(), Vec::new(), Vec::new());
-        Self {
-            source,
-            chunker: Chunker::new(),
-            gap_secs,
-            tempo,
-            excluded,
-            ends,
-            meters,
-            hearing,
-            running: Running::Yes,
-            orders,
-            samples,
-            cut,
-        }
-    }
-
-    /// None of these inputs is taken unless it is chosen by name.
-    pub(super) fn excluding(mut self, excluded: &[String]) -> Self {
-        self.excluded = excluded.to_vec();
-        self
+impl CaptureThread {
+    pub(super) fn new(input: CapturedSource, channels: CaptureChannels, echo_handling: EchoHandling, meters: Arc<Meters>) -> Self {
+        let (chunker, state, commands) = (Chunker::new(), CaptureState::Running, VecDeque::new());
+        Self { input, chunker, channels, meters, echo_handling, state, commands, samples: Vec::new(), cut: Vec::new() }
     }
 
     pub(super) fn run(mut self) {
-        let mut failures = Failures::default();
-        while self.running != Running::Ended {
+        let mut retry_policy = RetryPolicy::default();
+        while self.state != CaptureState::Ended {
             self.obey();
-            if self.running == Running::Ended {
-                break;
-            }
-            if self.running == Running::Paused {
-                std::thread::sleep(NAP);
-                continue;
-            }
-            match catch_unwind(AssertUnwindSafe(|| self.listen())) {
-                Ok(()) => failures.over(),
-                Err(panic) => {
-                    let error = Error::new(ErrorKind::Internal, format!("capture failed: {}", panic_message(panic.as_ref())));
-                    match failures.failed(self.chunker.now()) {
-                        (Remedy::End, _) => self.end(Some(error)),
-                        (_, Telling::Tell) => self.hand_on(Captured::Trouble { at: self.chunker.now(), error }),
-                        (_, Telling::Told) => {}
-                    }
-                }
+            match self.state {
+                CaptureState::Running => self.step(&mut retry_policy),
+                CaptureState::Paused => std::thread::sleep(PAUSED_NAP),
+                CaptureState::Ended => {}
             }
         }
     }
 
-    /// Takes what the source has next.
+    /// Takes the source's next item; a panic is retried and reported.
+    fn step(&mut self, retry_policy: &mut RetryPolicy) {
+        let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.listen())) else { return retry_policy.succeeded() };
+        let error = Error::new(ErrorKind::Internal, format!("capture failed: {}", panic_text(panic.as_ref())));
+        match retry_policy.failed(self.chunker.now()) {
+            (FailureAction::End, _) => self.end(Some(error)),
+            (_, Notify::Report) => self.send(Captured::Problem { at: self.chunker.now(), error }),
+            (_, Notify::AlreadyReported) => {}
+        }
+    }
+
     fn listen(&mut self) {
         self.samples.clear();
-        let heard = self.source.next(&mut self.samples);
+        let heard = self.input.source.next(&mut self.samples);
         let at = self.chunker.now();
         match heard {
-            Ok(Heard::Samples(_)) => {
+            Ok(SourceEvent::Samples(_)) => {
                 self.show_level();
-                // A file does not hear the room that Hearken speaks into.
-                if self.tempo == Tempo::Live {
-                    self.hearing.clean(&mut self.samples);
+                // Only a live source hears the room that Hearken speaks into.
+                if self.input.timing == SourceTiming::Live {
+                    self.echo_handling.process(&mut self.samples);
                 }
                 self.chunker.push(&self.samples, &mut self.cut);
-                self.hand_on_chunks();
+                self.send_chunks();
             }
-            Ok(Heard::Nothing) => {}
-            Ok(Heard::Gap { samples, cause }) => {
-                self.hearing.echo.gap(samples);
+            Ok(SourceEvent::Nothing) => {}
+            Ok(SourceEvent::Gap { samples, cause }) => {
+                self.echo_handling.echo.gap(samples);
                 let from = self.chunker.gap(samples);
-                self.hand_on(Captured::Gap { at: self.chunker.now(), from, samples, cause });
+                self.send(Captured::Gap { at: self.chunker.now(), from, samples, cause });
             }
-            Ok(Heard::InputChanged { device, rate_hz, channels }) => self.hand_on(Captured::InputChanged { at, device, rate_hz, channels }),
-            Ok(Heard::EndOfFile) => {
+            Ok(SourceEvent::InputChanged { device, rate_hz, channels }) => {
+                self.send(Captured::InputChanged { at, device, rate_hz, channels })
+            }
+            Ok(SourceEvent::EndOfFile) => {
                 self.chunker.end_of_file(&mut self.cut);
-                self.chunker.silence(self.gap_secs, &mut self.cut);
-                self.hand_on_chunks();
+                self.chunker.silence(self.input.gap_secs, &mut self.cut);
+                self.send_chunks();
             }
-            Ok(Heard::Trouble(error)) => self.hand_on(Captured::Trouble { at, error }),
-            Ok(Heard::End) => self.end(None),
+            Ok(SourceEvent::Problem(error)) => self.send(Captured::Problem { at, error }),
+            Ok(SourceEvent::End) => self.end(None),
             Err(error) => self.end(Some(error)),
         }
     }
 
-    /// Fetches what was ordered; an engine that has gone is an order to end.
-    fn take_orders(&mut self) {
+    /// Moves commands from the channel to the list. A closed channel counts as a command to stop.
+    fn receive_commands(&mut self) {
         loop {
-            match self.ends.control.try_recv() {
-                Ok(Control::Stop) | Err(TryRecvError::Disconnected) => self.running = Running::Ended,
-                Ok(order) => self.orders.push_back(order),
+            match self.channels.commands.try_recv() {
+                Ok(CaptureCommand::Stop) | Err(TryRecvError::Disconnected) => {
+                    self.state = CaptureState::Ended;
+                    return;
+                }
+                Ok(command) => self.commands.push_back(command),
                 Err(TryRecvError::Empty) => return,
-            }
-            if self.running == Running::Ended {
-                return;
             }
         }
     }
 
     fn obey(&mut self) {
-        self.take_orders();
-        while let Some(control) = self.orders.pop_front() {
-            let done = match control {
-                Control::Pause if self.running == Running::Yes => {
-                    self.source.pause();
-                    self.give_out_held();
-                    self.running = Running::Paused;
-                    self.meters.show_level(f32::NEG_INFINITY, 0.0);
-                    self.hand_on(Captured::Paused { at: self.chunker.now() });
+        self.receive_commands();
+        while self.state != CaptureState::Ended
+            && let Some(command) = self.commands.pop_front()
+        {
+            let done = match command {
+                CaptureCommand::Pause if self.state == CaptureState::Running => {
+                    self.pause();
                     Ok(())
                 }
-                Control::Resume if self.running == Running::Paused => self.resume(),
-                Control::Switch(device) => self.switch(&device),
-                Control::Voice(conduct) => {
-                    self.hearing.echo.follow(conduct);
+                CaptureCommand::Resume if self.state == CaptureState::Paused => self.resume(),
+                CaptureCommand::Switch(device) => self.switch(&device),
+                CaptureCommand::Voice(conduct) => {
+                    self.echo_handling.echo.configure(conduct);
                     Ok(())
                 }
-                Control::Pause | Control::Resume | Control::Stop => Ok(()),
+                CaptureCommand::Pause | CaptureCommand::Resume | CaptureCommand::Stop => Ok(()),
             };
             if let Err(error) = done {
-                self.hand_on(Captured::Trouble { at: self.chunker.now(), error });
+                self.send(Captured::Problem { at: self.chunker.now(), error });
             }
         }
+    }
+
+    fn pause(&mut self) {
+        self.input.source.pause();
+        self.flush_echo_path();
+        self.state = CaptureState::Paused;
+        self.meters.show_level(f32::NEG_INFINITY, 0.0);
+        self.send(Captured::Paused { at: self.chunker.now() });
     }
 
     fn resume(&mut self) -> Result<()> {
-        self.source.resume()?;
-        self.running = Running::Yes;
-        self.hand_on(Captured::Resumed { at: self.chunker.now() });
+        self.input.source.resume()?;
+        self.state = CaptureState::Running;
+        self.send(Captured::Resumed { at: self.chunker.now() });
         Ok(())
     }
 
-    /// Captures from another device; the one before goes on when that cannot be opened.
+    /// Captures from another device. If that device cannot be opened, the one before goes on.
     fn switch(&mut self, device: &DeviceChoice) -> Result<()> {
-        let mut opened = CaptureSource::open(device, &self.excluded)?;
+        let mut opened = CaptureSource::open(device, &self.input.excluded_inputs)?;
         let (name, rate_hz, channels) = (opened.name(), opened.rate_hz(), opened.channels());
-        if self.running == Running::Paused {
+        if self.state == CaptureState::Paused {
             opened.pause();
         }
-        self.give_out_held();
-        self.source = Box::new(opened);
-        self.tempo = Tempo::Live;
-        self.hand_on(Captured::InputChanged { at: self.chunker.now(), device: name, rate_hz, channels });
+        self.flush_echo_path();
+        self.input.source = Box::new(opened);
+        self.input.timing = SourceTiming::Live;
+        self.send(Captured::InputChanged { at: self.chunker.now(), device: name, rate_hz, channels });
         Ok(())
     }
 
-    /// What the canceller still holds is heard.
-    fn give_out_held(&mut self) {
+    /// Sends the samples that the echo canceller still holds.
+    fn flush_echo_path(&mut self) {
         self.samples.clear();
-        self.hearing.echo.reset(&mut self.samples);
+        self.echo_handling.echo.reset(&mut self.samples);
         self.chunker.push(&self.samples, &mut self.cut);
-        self.hand_on_chunks();
+        self.send_chunks();
     }
 
+    /// Sends what is left, padded to a whole chunk with silence, and the end.
     fn end(&mut self, error: Option<Error>) {
-        self.give_out_held();
-        // What was heard of an unfinished chunk is heard; the rest of it is silence.
+        self.flush_echo_path();
         self.chunker.end_of_file(&mut self.cut);
-        self.hand_on_chunks();
-        self.hand_on(Captured::End { at: self.chunker.now(), error });
-        self.running = Running::Ended;
+        self.send_chunks();
+        self.send(Captured::End { at: self.chunker.now(), error });
+        self.state = CaptureState::Ended;
     }
 
-    fn hand_on_chunks(&mut self) {
+    fn send_chunks(&mut self) {
         for chunk in std::mem::take(&mut self.cut) {
-            self.hand_on(Captured::Chunk(chunk));
+            self.send(Captured::Chunk(chunk));
         }
     }
 
-    /// Hands `item` on. A file waits for room; of a live source the oldest chunk becomes a gap instead.
-    fn hand_on(&mut self, item: Captured) {
-        let mut handed = if self.tempo == Tempo::Live { self.ends.out.push(item) } else { self.ends.out.offer(item) };
-        while let Handed::Back(item) = handed {
-            std::thread::sleep(Duration::from_millis(1));
-            self.take_orders();
-            if self.running == Running::Ended {
+    /// Sends `item`. A file waits for room in the queue; a live source makes room at the cost of its oldest chunk.
+    fn send(&mut self, item: Captured) {
+        let queue = &self.channels.out;
+        let mut outcome = if self.input.timing == SourceTiming::Live { queue.push(item) } else { queue.try_push(item) };
+        while let PushOutcome::Full(item) = outcome {
+            std::thread::sleep(FULL_NAP);
+            self.receive_commands();
+            if self.state == CaptureState::Ended {
                 return;
             }
-            handed = self.ends.out.offer(*item);
+            outcome = self.channels.out.try_push(*item);
         }
-        if let Handed::Nobody = handed {
-            self.running = Running::Ended;
+        if let PushOutcome::Closed = outcome {
+            self.state = CaptureState::Ended;
         }
     }
 

@@ -1,4 +1,4 @@
-//! The face's end of the engine.
+//! The handle on a running session, as the window and the command line use it.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use super::meters::Meters;
 use crate::protocol::{Command, Event};
 
-/// Commands down, events up, meters to look at. Dropping it ends the session.
+/// A running session: commands down, events up, meters. Dropping the handle ends the session.
 #[derive(Debug)]
 pub struct EngineHandle {
     commands: Sender<Command>,
@@ -18,13 +18,13 @@ pub struct EngineHandle {
 }
 
 impl EngineHandle {
-    /// A handle over these channels; `threads` are joined when it is dropped. Also the way in which a test drives a face by hand.
+    /// Returns a handle over these channels; `threads` are joined when it is dropped. Tests of the window make their own.
     #[must_use]
     pub const fn new(commands: Sender<Command>, events: Receiver<Event>, meters: Arc<Meters>, threads: Vec<JoinHandle<()>>) -> Self {
         Self { commands, events, meters, threads }
     }
 
-    /// Asks for `command`; false when the engine has ended or is not keeping up with commands.
+    /// Sends `command`. Returns false when the engine has ended, or when too many commands wait.
     pub fn send(&self, command: Command) -> bool {
         match self.commands.try_send(command) {
             Ok(()) => true,
@@ -32,32 +32,32 @@ impl EngineHandle {
         }
     }
 
-    /// Something that ends the session from anywhere, such as a signal handler.
+    /// Returns a function that ends the session, for a signal handler.
     pub fn stopper(&self) -> impl Fn() + Send + 'static {
         let commands = self.commands.clone();
-        // A session that takes no more commands has ended or is about to.
+        // A closed channel means that the session has ended.
         move || drop(commands.try_send(Command::Shutdown))
     }
 
-    /// A way to send commands from another thread; it says what [`EngineHandle::send`] does.
+    /// Returns [`EngineHandle::send`] for another thread.
     pub fn sender(&self) -> impl Fn(Command) -> bool + Send + 'static {
         let commands = self.commands.clone();
         move |command| commands.try_send(command).is_ok()
     }
 
-    /// Whether the engine's threads run.
+    /// Returns true while the engine's threads run.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.threads.iter().any(|thread| !thread.is_finished())
     }
 
-    /// What the engine reports; the channel closes after `session_finished`.
+    /// Returns the events; the channel closes after `session_finished`.
     #[must_use]
     pub const fn events(&self) -> &Receiver<Event> {
         &self.events
     }
 
-    /// The numbers that move.
+    /// Returns the meters.
     #[must_use]
     pub fn meters(&self) -> &Arc<Meters> {
         &self.meters
@@ -66,7 +66,7 @@ impl EngineHandle {
 
 impl Drop for EngineHandle {
     fn drop(&mut self) {
-        // The engine may be blocked on a full event channel: shutting down means taking what is left out of it.
+        // The engine may be blocked on a full event channel, so its events are drained while it shuts down.
         while self.commands.try_send(Command::Shutdown).is_err_and(|e| matches!(e, TrySendError::Full(_))) {
             let _ = self.events.recv_timeout(std::time::Duration::from_millis(20));
         }
@@ -74,7 +74,7 @@ impl Drop for EngineHandle {
             let _ = self.events.recv_timeout(std::time::Duration::from_millis(20));
         }
         for thread in self.threads.drain(..) {
-            // A panic of a worker has already become a `problem` event; there is nothing left to say about it here.
+            // A worker's panic has become a `problem` event already.
             let _ = thread.join();
         }
     }

@@ -1,13 +1,13 @@
-//! Numbers that move: read by a face whenever it paints, written by the engine's threads, never waited for.
+//! Meters: level, lag and states, written by the engine's threads and read by a window whenever it paints, without locks.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use crate::time::{CHUNK_SAMPLES, StreamTime};
 
-/// Chunks whose level is known: thirteen minutes, a little more than the strip shows.
+/// Chunks whose level is kept: thirteen minutes, a little more than the decision strip shows.
 const LEVELS: usize = 2_048;
 
-/// Values shared between the engine and a face.
+/// The meters of a session.
 #[derive(Debug)]
 pub struct Meters {
     level_dbfs: AtomicU32,
@@ -15,7 +15,7 @@ pub struct Meters {
     lag_secs: AtomicU32,
     chunk_ms: AtomicU32,
     flags: AtomicU8,
-    /// Levels of the newest chunks: the low half of a chunk's end above the bits of its level, at the place of that end.
+    /// Levels of the newest chunks, each at [`slot`] of the chunk's end: the low half of that end, then the bits of the level.
     levels: Box<[AtomicU64]>,
 }
 
@@ -28,23 +28,23 @@ pub struct Readings {
     pub peak: f32,
     /// Audio captured and not yet decided on, in seconds.
     pub lag_secs: f32,
-    /// What the last chunk cost, in milliseconds.
+    /// Computing time of the last chunk, in milliseconds.
     pub chunk_ms: f32,
-    /// Whether capture is paused.
+    /// True while capture is paused.
     pub paused: bool,
-    /// Whether the quiet gate is open.
+    /// True while the quiet gate is open.
     pub gate_open: bool,
-    /// Whether some lane is replying.
+    /// True while a lane is replying.
     pub replying: bool,
-    /// Whether a model is being loaded.
+    /// True while a model is being loaded.
     pub loading: bool,
-    /// Whether a clip is being recorded.
+    /// True while an instruction clip is being recorded.
     pub recording_clip: bool,
-    /// Whether what is heard is being recorded (`Settings::save_audio`, `Command::RecordTo`).
+    /// True while the session is being recorded (`Settings::save_audio`, `Command::RecordTo`).
     pub recording: bool,
 }
 
-/// The states that [`Meters`] can show, each one bit.
+/// A state that [`Meters`] shows, one bit each.
 #[derive(Clone, Copy, Debug)]
 #[repr(u8)]
 pub(crate) enum Flag {
@@ -57,7 +57,7 @@ pub(crate) enum Flag {
 }
 
 impl Default for Meters {
-    /// Nothing has been heard yet.
+    /// Returns the meters of a session that has heard nothing.
     fn default() -> Self {
         let zero = || AtomicU32::new(0f32.to_bits());
         Self {
@@ -72,7 +72,7 @@ impl Default for Meters {
 }
 
 impl Meters {
-    /// The newest values.
+    /// Returns the newest values.
     #[must_use]
     pub fn read(&self) -> Readings {
         let number = |cell: &AtomicU32| f32::from_bits(cell.load(Ordering::Relaxed));
@@ -92,30 +92,38 @@ impl Meters {
         }
     }
 
+    /// Shows the level of the newest input block.
     pub(crate) fn show_level(&self, level_dbfs: f32, peak: f32) {
         self.level_dbfs.store(level_dbfs.to_bits(), Ordering::Relaxed);
         self.peak.store(peak.to_bits(), Ordering::Relaxed);
     }
 
-    /// Level of the chunk that ended at `end`, in dB below full scale, where that is still known.
+    /// Returns the level of the chunk that ended at `end`, in dB below full scale; None when it is too old.
     #[must_use]
     pub fn level_at(&self, end: StreamTime) -> Option<f32> {
-        let found = self.levels[place(end)].load(Ordering::Relaxed);
+        let found = self.levels[slot(end)].load(Ordering::Relaxed);
         (found != 0 && found >> 32 == end.0.0 & 0xffff_ffff).then(|| f32::from_bits(found as u32))
     }
 
-    /// The chunk that ended at `end` was so loud. Public for the tests of a face.
+    /// Notes the level of the chunk that ended at `end`. Public for the tests of the window.
     pub fn note_level(&self, end: StreamTime, level_dbfs: f32) {
         let noted = (end.0.0 & 0xffff_ffff) << 32 | u64::from(level_dbfs.to_bits());
-        self.levels[place(end)].store(noted, Ordering::Relaxed);
+        self.levels[slot(end)].store(noted, Ordering::Relaxed);
     }
 
+    /// Shows the audio that is captured and not yet decided on.
     pub(crate) fn show_lag(&self, secs: f32) {
         self.lag_secs.store(secs.to_bits(), Ordering::Relaxed);
     }
 
+    /// Shows the computing time of the last chunk.
     pub(crate) fn show_chunk_cost(&self, ms: f32) {
         self.chunk_ms.store(ms.to_bits(), Ordering::Relaxed);
+    }
+
+    /// Shows or hides `flag`.
+    pub(crate) fn set(&self, flag: Flag, shown: bool) {
+        if shown { self.raise(flag) } else { self.lower(flag) }
     }
 
     pub(crate) fn raise(&self, flag: Flag) {
@@ -127,8 +135,8 @@ impl Meters {
     }
 }
 
-/// Where the level of the chunk that ended at `end` is noted.
-const fn place(end: StreamTime) -> usize {
+/// Returns the index in `levels` for the chunk that ended at `end`.
+const fn slot(end: StreamTime) -> usize {
     (end.0.0 as usize / CHUNK_SAMPLES) % LEVELS
 }
 
@@ -137,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_level_of_a_chunk_is_known_until_it_is_too_old_and_never_taken_for_that_of_another() {
+    fn the_level_of_a_chunk_is_kept_until_a_newer_chunk_takes_its_slot() {
         let meters = Meters::default();
         let end = |chunk: u64| StreamTime::from_samples(chunk * CHUNK_SAMPLES as u64 + 17);
         assert_eq!(meters.level_at(StreamTime::ZERO), None);
@@ -146,7 +154,7 @@ mod tests {
         }
         assert_eq!(meters.level_at(end(2_999)), Some(-29.99));
         assert_eq!(meters.level_at(end(1_000)), Some(-10.0));
-        assert_eq!(meters.level_at(end(5)), None, "its place was taken");
+        assert_eq!(meters.level_at(end(5)), None, "a newer chunk took its slot");
         assert_eq!(meters.level_at(StreamTime::from_samples(end(2_999).0.0 + 1)), None);
     }
 }

@@ -1,7 +1,7 @@
-//! Notices that a worker has been at one piece of work for far too long, and says so once.
+//! A watchdog that reports work which takes far too long.
 //!
-//! It cannot end that work: there is no safe way to. What waits for the model meanwhile stays bounded ([`super::intake`]), and
-//! listening goes on when the work is done; a voice is replaced by another ([`super::mouth`]).
+//! Blocked work cannot be ended safely. The queues in front of a stalled model stay bounded and listening goes on when the model
+//! answers; a stalled speech thread is replaced ([`super::speech`]).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -13,74 +13,75 @@ use crate::error::{Error, ErrorKind};
 use crate::protocol::{Event, Severity};
 use crate::time::StreamTime;
 
-/// Work that takes so long has stalled: six times the slowest pass that was measured (the 3B's sizes in 32-bit floats).
-pub(super) const STALLED: Duration = Duration::from_secs(15);
-/// Nothing is ever sent to the watchdog: it only learns that the worker has gone.
-const NOTHING: usize = 1;
-/// How often it looks.
-const LOOK: Duration = Duration::from_millis(500);
+/// Time that a pass may take: six times the slowest pass that was measured (the 3B's sizes in 32-bit floats).
+pub(super) const STALL_LIMIT: Duration = Duration::from_secs(15);
+/// Capacity of the channel whose closing tells the watchdog that the worker is gone; nothing is ever sent on it.
+const ALIVE: usize = 1;
+/// Interval at which the watchdog looks.
+const POLL: Duration = Duration::from_millis(500);
 
-/// What a worker is at.
+/// The worker's side: the work in progress and its start.
 #[derive(Debug)]
-pub(super) struct Pulse {
+pub(super) struct Heartbeat {
     begun: Instant,
-    /// Milliseconds from `begun` to the beginning of the work at hand, plus one; 0 when there is none.
+    /// Milliseconds from `begun` to the start of the work in progress, plus one; 0 at rest.
     since_ms: AtomicU64,
+    /// Audio time of the work in progress, in samples.
     at: AtomicU64,
     _alive: Sender<()>,
 }
 
-/// A pulse, as the watchdog sees it.
-pub(super) struct Watched {
-    pulse: Weak<Pulse>,
+/// The watchdog's side of a heartbeat.
+pub(super) struct HeartbeatMonitor {
+    heartbeat: Weak<Heartbeat>,
     alive: Receiver<()>,
 }
 
-impl Pulse {
-    /// A pulse at rest, and what watches it.
-    pub(super) fn new() -> (Arc<Self>, Watched) {
-        let (tx, alive) = bounded(NOTHING);
+impl Heartbeat {
+    /// Returns a heartbeat at rest and its monitor.
+    pub(super) fn new() -> (Arc<Self>, HeartbeatMonitor) {
+        let (tx, alive) = bounded(ALIVE);
         let own = Arc::new(Self { begun: Instant::now(), since_ms: AtomicU64::new(0), at: AtomicU64::new(0), _alive: tx });
-        let pulse = Arc::downgrade(&own);
-        (own, Watched { pulse, alive })
+        let heartbeat = Arc::downgrade(&own);
+        (own, HeartbeatMonitor { heartbeat, alive })
     }
 
-    /// Work begins at audio time `at`.
+    /// Begins work that belongs to audio time `at`.
     pub(super) fn begin_at(&self, at: StreamTime) {
         self.at.store(at.0.0, Ordering::Relaxed);
         self.begin();
     }
 
-    /// Work begins that belongs to no audio time.
+    /// Begins work that belongs to no audio time.
     pub(super) fn begin(&self) {
         self.since_ms.store(self.begun.elapsed().as_millis() as u64 + 1, Ordering::Release);
     }
 
-    /// Work has ended.
+    /// Ends the work in progress.
     pub(super) fn end(&self) {
         self.since_ms.store(0, Ordering::Release);
     }
 
-    /// How long the work at hand has taken, and which it is.
+    /// Returns the duration of the work in progress and a number that identifies it.
     fn busy(&self) -> Option<(Duration, u64)> {
         let since_ms = self.since_ms.load(Ordering::Acquire).checked_sub(1)?;
         Some((self.begun.elapsed().saturating_sub(Duration::from_millis(since_ms)), since_ms))
     }
 }
 
-/// Watches until the worker is gone; work that takes longer than `limit` is told once, with the time that it has taken by then
-/// and the audio time at which it began.
-pub(super) fn watch(watched: &Watched, limit: Duration, mut tell: impl FnMut(Duration, StreamTime)) {
-    let mut told = None;
-    while watched.alive.recv_timeout(LOOK.min(limit)) == Err(RecvTimeoutError::Timeout) {
-        let Some(pulse) = watched.pulse.upgrade() else { return };
-        let Some((busy, work)) = pulse.busy().filter(|(busy, work)| *busy >= limit && told != Some(*work)) else { continue };
-        told = Some(work);
-        tell(busy, StreamTime::from_samples(pulse.at.load(Ordering::Relaxed)));
+/// Watches until the worker is gone. Calls `report` once for work that takes longer than `limit`, with the time that it has taken
+/// so far and the audio time at which it began.
+pub(super) fn watch(monitor: &HeartbeatMonitor, limit: Duration, mut report: impl FnMut(Duration, StreamTime)) {
+    let mut reported = None;
+    while monitor.alive.recv_timeout(POLL.min(limit)) == Err(RecvTimeoutError::Timeout) {
+        let Some(heartbeat) = monitor.heartbeat.upgrade() else { return };
+        let Some((busy, work)) = heartbeat.busy().filter(|(busy, work)| *busy >= limit && reported != Some(*work)) else { continue };
+        reported = Some(work);
+        report(busy, StreamTime::from_samples(heartbeat.at.load(Ordering::Relaxed)));
     }
 }
 
-/// What is said of a model that has computed for `busy`, since `at`.
+/// Returns the problem of a model that has computed for `busy`, since audio time `at`.
 pub(super) fn model_stalls(busy: Duration, at: StreamTime) -> Event {
     let why = format!("the model has not answered for {} s; listening goes on when it does", busy.as_secs());
     let (kind, message) = (ErrorKind::Busy.name().to_owned(), Error::new(ErrorKind::Busy, why).to_string());
@@ -92,27 +93,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_that_stalls_is_told_once_and_the_next_stall_again() {
-        let ((pulse, watched), (tx, rx)) = (Pulse::new(), bounded(8));
+    fn each_stall_is_reported_once() {
+        let ((heartbeat, monitor), (tx, rx)) = (Heartbeat::new(), bounded(8));
         let watchdog =
-            std::thread::spawn(move || watch(&watched, Duration::from_millis(100), |busy, at| tx.send(model_stalls(busy, at)).unwrap()));
+            std::thread::spawn(move || watch(&monitor, Duration::from_millis(100), |busy, at| tx.send(model_stalls(busy, at)).unwrap()));
         for _ in 0..20 {
-            pulse.begin_at(StreamTime::from_samples(16_000));
+            heartbeat.begin_at(StreamTime::from_samples(16_000));
             std::thread::sleep(Duration::from_millis(10));
-            pulse.end();
+            heartbeat.end();
         }
         assert!(rx.is_empty(), "work that ends in time is no stall");
         for _ in 0..2 {
-            pulse.begin_at(StreamTime::from_samples(32_000));
+            heartbeat.begin_at(StreamTime::from_samples(32_000));
             std::thread::sleep(Duration::from_millis(500));
-            pulse.end();
-            let said: Vec<Event> = rx.try_iter().collect();
+            heartbeat.end();
+            let reports: Vec<Event> = rx.try_iter().collect();
             assert!(
-                matches!(&said[..], [Event::Problem { at, severity: Severity::Warning, message, .. }] if at.secs() == 2.0 && message.contains("has not answered")),
-                "{said:?}"
+                matches!(&reports[..], [Event::Problem { at, severity: Severity::Warning, message, .. }] if at.secs() == 2.0 && message.contains("has not answered")),
+                "{reports:?}"
             );
         }
-        drop(pulse);
+        drop(heartbeat);
         watchdog.join().unwrap();
     }
 }

@@ -1,6 +1,6 @@
 //! Hears items: each sitting is a session of its own, and several advance in one batched pass.
 //!
-//! It drives the very [`Session`] and [`Ear`] of the product, as `hearken listen FILE --gate off` does: a file waits for the
+//! It drives the very [`Session`] and [`FrontEnd`] of the product, as `hearken listen FILE --gate off` does: a file waits for the
 //! model, silence follows each sound. Not responsible for judging what comes of it.
 
 mod seat;
@@ -11,11 +11,11 @@ use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
 
 use super::items::{Item, Prediction};
 use crate::config::{ContextChoice, Mode};
-use crate::engine::ear::{Sifted, encode_together};
-use crate::engine::opening::Opening;
-use crate::engine::session::{Conduct, pass_together};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Model;
+use crate::session::front_end::{Analysis, encode_batch};
+use crate::session::prompt::PromptCache;
+use crate::session::{SessionConfig, pass_batch};
 use seat::Seat;
 
 /// What is heard in one session, in order.
@@ -53,11 +53,11 @@ pub struct Hearer {
     /// The model.
     pub model: Arc<Model>,
     /// How its sessions behave; what they keep in mind is the sitting's.
-    pub conduct: Conduct,
+    pub conduct: SessionConfig,
     /// The mode whose replies are looked at.
     pub mode: Mode,
     /// What its lane starts from.
-    pub opening: Arc<Opening>,
+    pub opening: Arc<PromptCache>,
     /// Whether margins are taken.
     pub margins: Margins,
     /// Whether the clock is read.
@@ -91,7 +91,7 @@ impl Hearer {
             }
             let fed = self.feed(&mut seats)?;
             let mut sessions: Vec<_> = seats.iter_mut().map(Seat::session).collect();
-            let worked = pass_together(&self.model, &mut sessions)?;
+            let worked = pass_batch(&self.model, &mut sessions)?;
             seats.iter_mut().for_each(Seat::learn);
             let before = seats.len();
             let mut at = 0;
@@ -114,9 +114,9 @@ impl Hearer {
             let sifted = seat.listen()?;
             Some((seat, sifted))
         });
-        let (listening, sifted): (Vec<&mut Seat>, Vec<Sifted>) = listened.collect::<Vec<_>>().into_iter().unzip();
+        let (listening, sifted): (Vec<&mut Seat>, Vec<Analysis>) = listened.collect::<Vec<_>>().into_iter().unzip();
         let fed = listening.len();
-        for (seat, heard) in listening.into_iter().zip(encode_together(sifted, &self.model)?) {
+        for (seat, heard) in listening.into_iter().zip(encode_batch(sifted, &self.model)?) {
             seat.take_in(heard);
         }
         Ok(fed)

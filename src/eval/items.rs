@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bleu::{chrf, chrf_counts};
 use super::streams::Due;
-use crate::protocol::{Emotion, Stop};
+use crate::protocol::{Emotion, StopReason};
 use crate::time::CHUNK_SECS;
 use crate::transcript;
 
@@ -143,7 +143,7 @@ pub struct Reply {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emotion: Option<Emotion>,
     /// Why it ended.
-    pub stop: Stop,
+    pub stop: StopReason,
     /// From the end of the chunk to the first text, by the clock; only where that is measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_text_ms: Option<f64>,
@@ -178,13 +178,13 @@ impl Prediction {
     /// Replies that repeated themselves until they were stopped.
     #[must_use]
     pub fn loops(&self) -> usize {
-        self.replies.iter().filter(|reply| reply.stop == Stop::Loop).count()
+        self.replies.iter().filter(|reply| reply.stop == StopReason::Loop).count()
     }
 
     /// Replies that were cut at the limit.
     #[must_use]
     pub fn endless(&self) -> usize {
-        self.replies.iter().filter(|reply| reply.stop == Stop::Limit).count()
+        self.replies.iter().filter(|reply| reply.stop == StopReason::Limit).count()
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::items::{DataSet, Expected, Item, Skipped};
 use super::rows::{self, text, texts};
 use super::streams;
-use crate::config::{EvalTask, Instruction};
+use crate::config::{EvalTask, QuestionInput};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The manifest of Proactive-Sound-Bench.
@@ -216,7 +216,7 @@ fn item(task: &EvalTask, row: &Map<String, Value>, folder: &Path) -> std::result
         }
         EvalTask::Qa { .. } | EvalTask::Streaming { .. } => question(&mut item, row, folder)?,
     }
-    if *task == (EvalTask::Qa { instruction: Instruction::Typed })
+    if *task == (EvalTask::Qa { instruction: QuestionInput::Typed })
         && matches!(item.expected, Expected::Choice { .. })
         && text(row, QUESTION).is_none_or(|question| question.trim().is_empty())
     {

@@ -8,7 +8,7 @@ mod numbers;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::model::unicode::{self, Kind};
+use crate::model::unicode::{self, CharClass};
 
 /// Kept when symbols go: what belongs to numbers.
 const NUMERIC: &str = ".%$¢€£";
@@ -124,7 +124,7 @@ pub fn english(text: &str) -> String {
 #[must_use]
 pub fn characters(text: &str) -> Vec<char> {
     let bare = without_brackets(&text.to_lowercase());
-    let kept = |c: &char| unicode::kind(*c) == Kind::Other && !c.is_whitespace();
+    let kept = |c: &char| unicode::class_of(*c) == CharClass::Other && !c.is_whitespace();
     unicode::composed(&bare).to_lowercase().chars().filter(kept).collect()
 }
 
@@ -269,10 +269,10 @@ fn symbols_out(text: &str) -> String {
         } else if let Some((_, plain)) = LETTERS.iter().find(|(letter, _)| *letter == c) {
             out.push_str(plain);
         } else {
-            match unicode::kind(c) {
-                Kind::Diacritic => {}
-                Kind::Symbol => out.push(' '),
-                Kind::Other => out.push(c),
+            match unicode::class_of(c) {
+                CharClass::Diacritic => {}
+                CharClass::Symbol => out.push(' '),
+                CharClass::Other => out.push(c),
             }
         }
     }

@@ -11,7 +11,7 @@ use super::judge::{self, Metric, metrics};
 use super::report::{Figure, Report, Table};
 use super::sittings::BACKGROUND;
 use super::words::Edits;
-use crate::config::{EvalTask, Instruction};
+use crate::config::{EvalTask, QuestionInput};
 
 /// Completes `report` from `predictions`, which are in the order of the data set; and the picture that goes with it.
 #[must_use]
@@ -42,7 +42,7 @@ pub fn report(mut report: Report, predictions: &[Prediction]) -> (Report, Option
             None
         }
         EvalTask::Qa { instruction } => {
-            if *instruction == Instruction::Typed {
+            if *instruction == QuestionInput::Typed {
                 let longer = heard.iter().filter(|p| p.left_out_secs.is_some()).count();
                 report.figures.push(Figure::count("cut", "sounds longer than 20 s, of which the first 20 s were heard", longer));
             }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::hear::Sitting;
 use super::items::{Expected, Item};
-use crate::config::{ContextChoice, EvalTask, Style};
+use crate::config::{ContextChoice, EvalTask, ProactiveStyle};
 
 /// Clips of one class that a session hears in the benchmark's *Multi*.
 const MULTI: usize = 3;
@@ -25,7 +25,7 @@ pub fn arrange(task: &EvalTask, items: Vec<Item>, contexts: &[ContextChoice]) ->
             };
             contexts.iter().flat_map(|context| counts.iter().flat_map(move |count| of(context, *count))).collect()
         }
-        EvalTask::Proactive { style: Style::Multi } => of_one_class(items, usual),
+        EvalTask::Proactive { style: ProactiveStyle::Multi } => of_one_class(items, usual),
         _ => in_groups("", usual, items, 1),
     }
 }
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_multi_session_hears_three_clips_of_one_class_and_no_clip_twice() {
-        let sittings = arrange(&EvalTask::Proactive { style: Style::Multi }, items(&["a", "b", "a", "a", "a", "b", "a"]), &[]);
+        let sittings = arrange(&EvalTask::Proactive { style: ProactiveStyle::Multi }, items(&["a", "b", "a", "a", "a", "b", "a"]), &[]);
         let sizes: Vec<usize> = sittings.iter().map(|s| s.items.len()).collect();
         assert_eq!(sizes, [3, 2, 2]);
         assert!(sittings.iter().all(|s| s.items.iter().all(|item| item.class == s.items[0].class)));

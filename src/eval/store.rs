@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::items::Prediction;
-use crate::config::Resume;
+use crate::config::ResumePolicy;
 use crate::config::paths::make_private_folder;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -32,7 +32,7 @@ impl Store {
     ///
     /// # Errors
     /// When there are some and `resume` does not say to go on, when they are of another run, or when nothing can be written.
-    pub fn open(folder: &Path, header: &Map<String, Value>, resume: Resume) -> Result<Self> {
+    pub fn open(folder: &Path, header: &Map<String, Value>, resume: ResumePolicy) -> Result<Self> {
         make_private_folder(folder)?;
         let path = folder.join(PREDICTIONS);
         let mut options = OpenOptions::new();
@@ -48,7 +48,7 @@ impl Store {
         file.read_to_end(&mut text).map_err(|e| unwritable(&path, &e))?;
         let (found, predictions, whole) = parse(&path, &text)?;
         if let Some(found) = &found {
-            if resume == Resume::No {
+            if resume == ResumePolicy::No {
                 let why = "there are predictions already: go on with them with --resume, or choose another --out";
                 return Err(Error::at(ErrorKind::Arguments, &path, why));
             }
@@ -170,14 +170,14 @@ mod tests {
     #[test]
     fn a_run_goes_on_after_a_line_that_was_cut_short() {
         let dir = tempfile::tempdir().expect("a folder");
-        let mut store = Store::open(dir.path(), &header("a"), Resume::No).expect("new");
+        let mut store = Store::open(dir.path(), &header("a"), ResumePolicy::No).expect("new");
         store.keep(vec![prediction("x"), prediction("y")]).expect("kept");
         drop(store);
         let path = dir.path().join(PREDICTIONS);
         let mut text = std::fs::read(&path).expect("there");
         text.truncate(text.len() - 7);
         std::fs::write(&path, &text).expect("cut");
-        let mut store = Store::open(dir.path(), &header("a"), Resume::Yes).expect("goes on");
+        let mut store = Store::open(dir.path(), &header("a"), ResumePolicy::Yes).expect("goes on");
         assert!(store.has("", "x") && !store.has("", "y") && !store.has("2", "x"));
         store.keep(vec![prediction("y")]).expect("kept");
         assert_eq!(Store::read(dir.path()).expect("read"), [prediction("x"), prediction("y")]);
@@ -188,12 +188,12 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join(PREDICTIONS);
         let all = ["x", "y\n\"ü", "z"].map(prediction);
-        let mut store = Store::open(dir.path(), &header("a"), Resume::No).expect("new");
+        let mut store = Store::open(dir.path(), &header("a"), ResumePolicy::No).expect("new");
         store.keep(all.to_vec()).expect("kept");
         let whole = std::fs::read(&path).expect("there");
         for end in 0..=whole.len() {
             std::fs::write(&path, &whole[..end]).expect("cut");
-            let mut store = Store::open(dir.path(), &header("a"), Resume::Yes).expect("goes on");
+            let mut store = Store::open(dir.path(), &header("a"), ResumePolicy::Yes).expect("goes on");
             let lines = whole[..end].iter().filter(|b| **b == b'\n').count();
             assert_eq!(store.predictions, all[..lines.saturating_sub(1)], "{end} bytes");
             let left: Vec<Prediction> = all.iter().filter(|p| !store.has("", &p.id)).cloned().collect();
@@ -205,13 +205,13 @@ mod tests {
     #[test]
     fn predictions_are_never_overwritten_nor_mixed() {
         let dir = tempfile::tempdir().expect("a folder");
-        drop(Store::open(dir.path(), &header("a"), Resume::No).expect("new"));
-        let error = Store::open(dir.path(), &header("a"), Resume::No).expect_err("there already");
+        drop(Store::open(dir.path(), &header("a"), ResumePolicy::No).expect("new"));
+        let error = Store::open(dir.path(), &header("a"), ResumePolicy::No).expect_err("there already");
         assert!(error.message().contains("--resume"), "{error}");
-        let error = Store::open(dir.path(), &header("b"), Resume::Yes).expect_err("another run");
+        let error = Store::open(dir.path(), &header("b"), ResumePolicy::Yes).expect_err("another run");
         assert!(error.message().contains("another task"), "{error}");
         std::fs::write(dir.path().join(PREDICTIONS), "{}\n{\"id\": 3}\n").expect("written");
-        let error = Store::open(dir.path(), &header("a"), Resume::Yes).expect_err("damaged");
+        let error = Store::open(dir.path(), &header("a"), ResumePolicy::Yes).expect_err("damaged");
         assert!(error.message().contains("line 2"), "{error}");
     }
 
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_said_with_what_is_kept_and_a_device_is_no_place_for_predictions() {
         let dir = tempfile::tempdir().expect("a folder");
-        let mut store = Store::open(dir.path(), &header("a"), Resume::No).expect("new");
+        let mut store = Store::open(dir.path(), &header("a"), ResumePolicy::No).expect("new");
         store.keep(vec![prediction("x")]).expect("kept");
         store.file = OpenOptions::new().write(true).open("/dev/full").expect("a full disk");
         let error = store.keep(vec![prediction("y")]).expect_err("full");
@@ -229,7 +229,7 @@ mod tests {
         assert!(!store.has("", "y"));
         let other = tempfile::tempdir().expect("a folder");
         std::os::unix::fs::symlink("/dev/zero", other.path().join(PREDICTIONS)).expect("linked");
-        let error = Store::open(other.path(), &header("a"), Resume::No).expect_err("a device");
+        let error = Store::open(other.path(), &header("a"), ResumePolicy::No).expect_err("a device");
         assert!(error.message().contains("no ordinary file"), "{error}");
     }
 }

@@ -227,14 +227,14 @@ fn replies<'a>(prediction: &'a Prediction, due: &'a [Due]) -> Fit<'a> {
 mod tests {
     use super::*;
     use crate::eval::items::Reply;
-    use crate::protocol::Stop;
+    use crate::protocol::StopReason;
 
     fn heard(expected: Expected, replies: &[(f64, &str)]) -> Prediction {
         let reply = |(at_secs, text): &(f64, &str)| Reply {
             at_secs: *at_secs,
             text: (*text).to_owned(),
             emotion: None,
-            stop: Stop::End,
+            stop: StopReason::End,
             first_text_ms: None,
         };
         Prediction { expected, audio_secs: 1_800.0, replies: replies.iter().map(reply).collect(), ..Prediction::default() }

@@ -1,22 +1,22 @@
 //! A whole transcript as one document. Pure: transcript in, text out.
 
-use super::{Cue, Cues, VTT_HEADER, shown_of, srt_cue, vtt_cue};
+use super::{Cue, CueBuilder, VTT_HEADER, shown_of, srt_cue, vtt_cue};
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::{Event, ReplyId, Stop};
+use crate::protocol::{Event, ReplyId, StopReason};
 use crate::time::StreamTime;
-use crate::transcript::{Line, Prompt, Shown, Transcript};
+use crate::transcript::{Panel, ReplyTrigger, SpeechLine, Transcript};
 
 /// Form of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
-pub enum Form {
+pub enum DocumentFormat {
     Text,
     Markdown,
     Srt,
     Vtt,
 }
 
-impl Form {
+impl DocumentFormat {
     /// Every form.
     pub const ALL: [Self; 4] = [Self::Text, Self::Markdown, Self::Srt, Self::Vtt];
 
@@ -34,12 +34,12 @@ impl Form {
 
 /// The transcript in this form; `clock` says how a time is written in the forms for reading.
 #[must_use]
-pub fn document(transcript: &Transcript, form: Form, clock: impl Fn(StreamTime) -> String) -> String {
+pub fn document(transcript: &Transcript, form: DocumentFormat, clock: impl Fn(StreamTime) -> String) -> String {
     match form {
-        Form::Srt => cues(transcript).iter().enumerate().map(|(n, cue)| srt_cue(n + 1, cue)).collect(),
-        Form::Vtt => std::iter::once(VTT_HEADER.to_owned()).chain(cues(transcript).iter().map(vtt_cue)).collect(),
-        Form::Text => lines(transcript).into_iter().map(|(at, who, text)| format!("{}  {who}{text}\n", clock(at))).collect(),
-        Form::Markdown => lines(transcript)
+        DocumentFormat::Srt => cues(transcript).iter().enumerate().map(|(n, cue)| srt_cue(n + 1, cue)).collect(),
+        DocumentFormat::Vtt => std::iter::once(VTT_HEADER.to_owned()).chain(cues(transcript).iter().map(vtt_cue)).collect(),
+        DocumentFormat::Text => lines(transcript).into_iter().map(|(at, who, text)| format!("{}  {who}{text}\n", clock(at))).collect(),
+        DocumentFormat::Markdown => lines(transcript)
             .into_iter()
             .map(|(at, who, text)| {
                 if who.is_empty() {
@@ -64,24 +64,24 @@ pub fn jsonl<'a>(events: impl Iterator<Item = &'a Event>) -> Result<String> {
 
 /// The cues of a transcript as far as it goes: its lines are heard once more.
 fn cues(t: &Transcript) -> Vec<Cue> {
-    let modes = [("said", Shown::Transcript), ("meant", Shown::Translation), ("talk", Shown::Conversation)];
-    let line = |mode: &str, line: &Line| Event::ReplyFinished {
+    let modes = [("said", Panel::Transcript), ("meant", Panel::Translation), ("talk", Panel::Conversation)];
+    let line = |mode: &str, line: &SpeechLine| Event::ReplyFinished {
         at: line.to,
         reply: ReplyId(0),
         mode: mode.to_owned(),
         text: line.text.clone(),
         from_secs: line.from,
         to_secs: line.to,
-        stop: Stop::End,
+        stop: StopReason::End,
     };
-    let talk = |at: StreamTime, text: &str| line("talk", &Line { from: at, to: at, text: text.to_owned() });
+    let talk = |at: StreamTime, text: &str| line("talk", &SpeechLine { from: at, to: at, text: text.to_owned() });
     let mut events: Vec<Event> =
         t.utterances.iter().map(|l| line("said", l)).chain(t.translations.iter().map(|l| line("meant", l))).collect();
     events.extend(t.replies.iter().map(|reply| talk(reply.at, &reply.text)));
     events.extend(t.sounds.iter().map(|s| Event::Sound { at: s.first, reply: ReplyId(0), name: s.name.clone(), count: 1 }));
     events.sort_by_key(Event::at);
     events.push(Event::SessionFinished { at: t.now, chunks: 0, replies: 0, audio_secs: 0.0, problems: 0 });
-    let mut cues = Cues::new(shown_of(modes.map(|(mode, shown)| (mode.to_owned(), shown))));
+    let mut cues = CueBuilder::new(shown_of(modes.map(|(mode, shown)| (mode.to_owned(), shown))));
     events.iter().flat_map(|event| cues.apply(event)).collect()
 }
 
@@ -89,11 +89,11 @@ fn cues(t: &Transcript) -> Vec<Cue> {
 fn lines(t: &Transcript) -> Vec<(StreamTime, &'static str, String)> {
     let mut all = Vec::new();
     for row in &t.rows {
-        let words = [row.said.map(|n| &t.utterances[n]), row.meant.map(|n| &t.translations[n])];
+        let words = [row.utterance.map(|n| &t.utterances[n]), row.translation.map(|n| &t.translations[n])];
         all.push((row.from, "", words.into_iter().flatten().map(|line| line.text.as_str()).collect::<Vec<_>>().join(" / ")));
     }
     for (n, reply) in t.replies.iter().enumerate().filter(|(_, reply)| !reply.text.is_empty()) {
-        if t.prompt(n) == Prompt::Something {
+        if t.trigger_of(n) == ReplyTrigger::Unknown {
             all.push((reply.at, "", "…".into()));
         }
         all.push((reply.at, "Hearken: ", reply.text.clone()));
@@ -109,25 +109,25 @@ fn lines(t: &Transcript) -> Vec<(StreamTime, &'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Event, ReplyId, Stop};
-    use crate::transcript::Shown;
+    use crate::protocol::{Event, ReplyId, StopReason};
+    use crate::transcript::Panel;
 
     #[test]
     fn every_form_holds_what_was_said() {
-        let modes = [("transcribe", Shown::Transcript), ("translate", Shown::Translation), ("dialog", Shown::Conversation)];
+        let modes = [("transcribe", Panel::Transcript), ("translate", Panel::Translation), ("dialog", Panel::Conversation)];
         let mut t = Transcript::new(modes.into_iter().map(|(m, s)| (m.to_owned(), s)).collect());
         for (n, (mode, text)) in
             [("transcribe", "what is your name"), ("translate", "你叫什么名字"), ("dialog", "Hearken")].into_iter().enumerate()
         {
             let (at, reply, mode) = (StreamTime::from_samples(16_000), ReplyId(n as u64), mode.to_owned());
             t.apply(&Event::ReplyStarted { at, reply, chunk: crate::time::ChunkIdx(1), mode: mode.clone(), emotion: None });
-            let (from_secs, to_secs, stop) = (StreamTime::ZERO, at, Stop::End);
+            let (from_secs, to_secs, stop) = (StreamTime::ZERO, at, StopReason::End);
             t.apply(&Event::ReplyFinished { at, reply, mode, text: text.into(), from_secs, to_secs, stop });
         }
         let of = |form| document(&t, form, |at| at.to_string());
-        assert_eq!(of(Form::Text), "0:00.0  what is your name / 你叫什么名字\n0:01.0  Hearken: Hearken\n");
-        assert_eq!(of(Form::Markdown), "`0:00.0` what is your name / 你叫什么名字\n\n`0:01.0` **Hearken:** Hearken\n\n");
-        assert!(of(Form::Srt).starts_with("1\n00:00:00,000 --> ") && of(Form::Srt).contains("你叫什么名字"));
-        assert!(of(Form::Vtt).starts_with("WEBVTT\n"));
+        assert_eq!(of(DocumentFormat::Text), "0:00.0  what is your name / 你叫什么名字\n0:01.0  Hearken: Hearken\n");
+        assert_eq!(of(DocumentFormat::Markdown), "`0:00.0` what is your name / 你叫什么名字\n\n`0:01.0` **Hearken:** Hearken\n\n");
+        assert!(of(DocumentFormat::Srt).starts_with("1\n00:00:00,000 --> ") && of(DocumentFormat::Srt).contains("你叫什么名字"));
+        assert!(of(DocumentFormat::Vtt).starts_with("WEBVTT\n"));
     }
 }

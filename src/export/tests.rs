@@ -1,7 +1,7 @@
-//! Cues: their place, and that no word is lost.
+//! CueBuilder: their place, and that no word is lost.
 
 use super::*;
-use crate::protocol::{ReplyId, Stop};
+use crate::protocol::{ReplyId, StopReason};
 use lines::LINE_COLUMNS;
 
 fn time(tenths: u64) -> StreamTime {
@@ -16,7 +16,7 @@ fn reply(mode: &str, text: &str, from: u64, to: u64) -> Event {
         text: text.into(),
         from_secs: time(from),
         to_secs: time(to),
-        stop: Stop::End,
+        stop: StopReason::End,
     }
 }
 
@@ -32,9 +32,9 @@ fn end() -> Event {
     Event::SessionFinished { at: StreamTime::from_samples(0), chunks: 1, replies: 1, audio_secs: 0.4, problems: 0 }
 }
 
-fn maker() -> Cues {
-    let modes = [("transcribe", Shown::Transcript), ("translate", Shown::Translation), ("sounds", Shown::Sounds)];
-    Cues::new(shown_of(modes.map(|(mode, shown)| (mode.to_owned(), shown))))
+fn maker() -> CueBuilder {
+    let modes = [("transcribe", Panel::Transcript), ("translate", Panel::Translation), ("sounds", Panel::Sounds)];
+    CueBuilder::new(shown_of(modes.map(|(mode, shown)| (mode.to_owned(), shown))))
 }
 
 fn cues(events: &[Event]) -> Vec<Cue> {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
-use crate::audio::{DeviceDirection, DeviceInfo, DeviceStanding, devices};
+use crate::audio::{DeviceDirection, DeviceInfo, devices};
 use crate::config::ReportFormat;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -32,7 +32,7 @@ fn print_json(found: &[DeviceInfo], out: &mut impl Write) -> io::Result<()> {
                 "id": d.id,
                 "name": d.name,
                 "direction": if d.direction == DeviceDirection::Input { "input" } else { "output" },
-                "default": d.standing == DeviceStanding::Default,
+                "default": d.is_default,
                 "rate_hz": d.rate_hz,
                 "channels": d.channels,
             })
@@ -49,7 +49,7 @@ fn print_text(found: &[DeviceInfo], out: &mut impl Write) -> io::Result<()> {
             writeln!(out, "    none")?;
         }
         for d in listed {
-            let mark = if d.standing == DeviceStanding::Default { "*" } else { " " };
+            let mark = if d.is_default { "*" } else { " " };
             writeln!(out, "  {mark} {}  ({} Hz, {} channels)  {}", d.name, d.rate_hz, d.channels, d.id)?;
         }
     }

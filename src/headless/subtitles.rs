@@ -3,9 +3,9 @@
 use std::io::{self, Write};
 
 use crate::config::modes::{SOUNDS, TRANSCRIBE, TRANSLATE};
-use crate::export::{Cues, VTT_HEADER, shown_of, srt_cue, vtt_cue};
+use crate::export::{CueBuilder, VTT_HEADER, shown_of, srt_cue, vtt_cue};
 use crate::protocol::Event;
-use crate::transcript::Shown;
+use crate::transcript::Panel;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -15,7 +15,7 @@ enum Kind {
 
 pub(super) struct Subtitles {
     kind: Kind,
-    cues: Cues,
+    cues: CueBuilder,
     printed: usize,
 }
 
@@ -29,8 +29,8 @@ impl Subtitles {
     }
 
     fn of(kind: Kind) -> Self {
-        let shown = [(TRANSCRIBE, Shown::Transcript), (TRANSLATE, Shown::Translation), (SOUNDS, Shown::Sounds)];
-        Self { kind, cues: Cues::new(shown_of(shown.map(|(mode, shown)| (mode.to_owned(), shown)))), printed: 0 }
+        let shown = [(TRANSCRIBE, Panel::Transcript), (TRANSLATE, Panel::Translation), (SOUNDS, Panel::Sounds)];
+        Self { kind, cues: CueBuilder::new(shown_of(shown.map(|(mode, shown)| (mode.to_owned(), shown)))), printed: 0 }
     }
 
     pub(super) fn print(&mut self, event: &Event, out: &mut impl Write) -> io::Result<()> {

@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::*;
 use crate::engine::Meters;
-use crate::protocol::{Command, Emotion, GapCause, PROTOCOL, ReplyId, Stop};
+use crate::protocol::{Command, Emotion, GapCause, PROTOCOL, ReplyId, StopReason};
 use crate::time::{ChunkIdx, StreamTime};
 
 const CAPACITY: usize = 64;
@@ -38,7 +38,7 @@ fn problem(severity: Severity) -> Event {
 
 fn said(reply: u64, mode: &str, text: &str, from: u64, to: u64) -> Event {
     let (reply, mode, text) = (ReplyId(reply), mode.to_owned(), text.to_owned());
-    Event::ReplyFinished { at: at(to), reply, mode, text, from_secs: at(from), to_secs: at(to), stop: Stop::End }
+    Event::ReplyFinished { at: at(to), reply, mode, text, from_secs: at(from), to_secs: at(to), stop: StopReason::End }
 }
 
 fn print(format: OutputFormat, events: &[Event]) -> (Result<Outcome>, String, String) {

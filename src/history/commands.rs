@@ -7,13 +7,13 @@ use serde_json::json;
 
 use super::documents::{document_of, unknown};
 use super::lines::lines_of;
-use super::reading::{Found, MOST_FOUND, Opened, Session};
+use super::reading::{MOST_FOUND, SearchHit, SessionSummary, StoredSession};
 use super::store::Store;
-use crate::config::clock::{local_offset_secs, now_ms};
+use crate::clock::{local_offset_secs, now_ms};
 use crate::config::paths::write_document;
 use crate::config::{Deletion, Existing, ExportForm, HistoryRequest, Paths, ReportFormat, SessionChoice};
 use crate::error::{Error, ErrorKind, Result};
-use crate::export::Form;
+use crate::export::DocumentFormat;
 use crate::time::wall::{date_and_time, utc};
 
 /// Columns of a session's first words in the list.
@@ -64,7 +64,7 @@ fn list(path: &Path, format: ReportFormat) -> Result<String> {
         return Ok(format!("{:#}\n", json!(sessions.iter().map(about).collect::<Vec<_>>())));
     }
     let offset = local_offset_secs();
-    let line = |session: &Session| {
+    let line = |session: &SessionSummary| {
         let what = if session.name.is_empty() { &session.first } else { &session.name };
         let what: String = plain(what).chars().take(FIRST_COLUMNS).collect();
         let recorded = if session.recordings > 0 { "  (recorded)" } else { "" };
@@ -77,7 +77,7 @@ fn show(path: &Path, session: SessionChoice, format: ReportFormat) -> Result<Str
     let (store, id) = open(path, session)?;
     let offset = local_offset_secs();
     if format == ReportFormat::Text {
-        return Ok(document_of(&store, id, ExportForm::Document(Form::Text), offset)?
+        return Ok(document_of(&store, id, ExportForm::Document(DocumentFormat::Text), offset)?
             .split('\n')
             .map(plain)
             .collect::<Vec<_>>()
@@ -88,7 +88,7 @@ fn show(path: &Path, session: SessionChoice, format: ReportFormat) -> Result<Str
 }
 
 /// A session with its lines in the order of time.
-fn whole(opened: &Opened) -> serde_json::Value {
+fn whole(opened: &StoredSession) -> serde_json::Value {
     let mut rows = lines_of(&opened.transcript, |_| 0);
     rows.sort_by_key(|row| row.at);
     let line = |row: &super::lines::Row| {
@@ -101,7 +101,7 @@ fn whole(opened: &Opened) -> serde_json::Value {
     whole
 }
 
-fn about(session: &Session) -> serde_json::Value {
+fn about(session: &SessionSummary) -> serde_json::Value {
     json!({
         "session": session.id,
         "name": session.name,
@@ -127,7 +127,7 @@ fn search(path: &Path, text: &str, format: ReportFormat, notes: &mut impl Write)
         _ => {}
     }
     let offset = local_offset_secs();
-    let mut opened: Option<Opened> = None;
+    let mut opened: Option<StoredSession> = None;
     let mut lines = String::new();
     let mut all = Vec::new();
     for line in found {
@@ -136,7 +136,7 @@ fn search(path: &Path, text: &str, format: ReportFormat, notes: &mut impl Write)
             opened = store.open_session(line.session)?;
         }
         let Some(opened) = &opened else { continue };
-        let Found { session, kind, at, text, .. } = line;
+        let SearchHit { session, kind, at, text, .. } = line;
         if format == ReportFormat::Json {
             all.push(json!({"session": session, "kind": kind.name(), "at": at, "utc": opened.clock.ms(at).map(utc), "text": text}));
         } else {

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::documents::{document_of, unknown};
-use super::reading::{Found, Opened, Session};
+use super::reading::{SearchHit, SessionSummary, StoredSession};
 use super::store::Store;
-use crate::config::clock::local_offset_secs;
+use crate::clock::local_offset_secs;
 use crate::config::paths::write_document;
 use crate::config::{Existing, ExportForm, Paths};
 use crate::error::{Error, ErrorKind, Result};
@@ -18,7 +18,7 @@ const QUESTIONS: usize = 64;
 
 /// What can be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Question {
+pub enum HistoryQuery {
     /// Every session.
     Sessions,
     /// Lines that hold this text.
@@ -44,18 +44,18 @@ pub enum Question {
 
 /// What is answered, in the order of the questions.
 #[derive(Clone, Debug)]
-pub enum Answer {
+pub enum QueryResult {
     /// Every session, newest first.
-    Sessions(Vec<Session>),
+    Sessions(Vec<SessionSummary>),
     /// What was found.
     Found {
         /// The text that was looked for.
         text: String,
         /// Where it is, [`super::MOST_FOUND`] lines at most.
-        lines: Vec<Found>,
+        lines: Vec<SearchHit>,
     },
     /// The session.
-    Opened(Box<Opened>),
+    Opened(Box<StoredSession>),
     /// It is renamed or deleted: ask for the sessions again.
     Changed,
     /// It is written.
@@ -68,23 +68,23 @@ pub enum Answer {
 
 /// Takes questions and gives answers. Dropping it ends the thread after the question that it works on.
 #[derive(Debug)]
-pub struct Desk {
-    questions: Option<Sender<Question>>,
-    answers: Receiver<Answer>,
+pub struct HistoryReader {
+    questions: Option<Sender<HistoryQuery>>,
+    answers: Receiver<QueryResult>,
 }
 
-impl Desk {
+impl HistoryReader {
     /// Opens a desk; `answered` is called whenever there is an answer.
     #[must_use]
-    pub fn open(paths: &Paths, answered: impl Fn() + Send + 'static) -> Self {
-        let (question_tx, question_rx) = bounded::<Question>(QUESTIONS);
+    pub fn start(paths: &Paths, answered: impl Fn() + Send + 'static) -> Self {
+        let (question_tx, question_rx) = bounded::<HistoryQuery>(QUESTIONS);
         let (answer_tx, answers) = bounded(QUESTIONS);
         let (path, failed) = (paths.history_file(), answer_tx.clone());
         let work = move || {
             for question in question_rx {
                 let answered_or_fell = catch_unwind(AssertUnwindSafe(|| answer(&path, question)));
                 let fell = |_| Err(Error::new(ErrorKind::Internal, "looking into the history failed; ask again"));
-                let answer = answered_or_fell.unwrap_or_else(fell).unwrap_or_else(|e| Answer::Failed(e.to_string()));
+                let answer = answered_or_fell.unwrap_or_else(fell).unwrap_or_else(|e| QueryResult::Failed(e.to_string()));
                 if answer_tx.send(answer).is_err() {
                     return;
                 }
@@ -95,50 +95,50 @@ impl Desk {
         let questions = thread.map(|_| question_tx).map_err(|e| {
             let why = format!("The history cannot be looked at: a thread cannot be started ({e}). Close other programs.");
             // The channel was made a moment ago and is empty.
-            let _ = failed.try_send(Answer::Failed(why));
+            let _ = failed.try_send(QueryResult::Failed(why));
         });
         Self { questions: questions.ok(), answers }
     }
 
     /// Asks; false when too much was asked already.
-    pub fn ask(&self, question: Question) -> bool {
+    pub fn request(&self, question: HistoryQuery) -> bool {
         self.questions.as_ref().is_some_and(|questions| questions.try_send(question).is_ok())
     }
 
     /// The next answer, if there is one.
     #[must_use]
-    pub fn answer(&self) -> Option<Answer> {
+    pub fn try_recv(&self) -> Option<QueryResult> {
         self.answers.try_recv().ok()
     }
 }
 
-fn answer(path: &std::path::Path, question: Question) -> Result<Answer> {
+fn answer(path: &std::path::Path, question: HistoryQuery) -> Result<QueryResult> {
     let read = || Store::read(path);
     let write = |session| Store::write(path)?.ok_or_else(|| unknown(session));
     Ok(match question {
-        Question::Sessions => Answer::Sessions(read()?.map_or_else(|| Ok(Vec::new()), |store| store.sessions())?),
-        Question::Search(text) => {
+        HistoryQuery::Sessions => QueryResult::Sessions(read()?.map_or_else(|| Ok(Vec::new()), |store| store.sessions())?),
+        HistoryQuery::Search(text) => {
             let lines = read()?.map_or_else(|| Ok(Vec::new()), |store| store.search(&text))?;
-            Answer::Found { text, lines }
+            QueryResult::Found { text, lines }
         }
-        Question::Open(id) => {
+        HistoryQuery::Open(id) => {
             let opened = read()?.map(|store| store.open_session(id)).transpose()?.flatten();
-            Answer::Opened(Box::new(opened.ok_or_else(|| unknown(id))?))
+            QueryResult::Opened(Box::new(opened.ok_or_else(|| unknown(id))?))
         }
-        Question::Rename(id, name) => {
+        HistoryQuery::Rename(id, name) => {
             let known = write(id)?.rename(id, &name)?;
-            if known { Answer::Changed } else { return Err(unknown(id)) }
+            if known { QueryResult::Changed } else { return Err(unknown(id)) }
         }
-        Question::Delete(id) => {
+        HistoryQuery::Delete(id) => {
             let known = write(id)?.delete(id)?;
-            if known { Answer::Changed } else { return Err(unknown(id)) }
+            if known { QueryResult::Changed } else { return Err(unknown(id)) }
         }
-        Question::Export { session, form, path: to, existing } => {
+        HistoryQuery::Export { session, form, path: to, existing } => {
             let store = read()?.ok_or_else(|| unknown(session))?;
             let text = document_of(&store, session, form, local_offset_secs())?;
             match write_document(&to, text.as_bytes(), existing) {
-                Ok(()) => Answer::Exported(to),
-                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Answer::Exists(to),
+                Ok(()) => QueryResult::Exported(to),
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => QueryResult::Exists(to),
                 Err(e) => return Err(Error::at(ErrorKind::Output, &to, e)),
             }
         }

@@ -1,10 +1,10 @@
 //! A session of the past as a document: plain text, Markdown, subtitles, or its events as they were reported.
 
-use super::reading::{Opened, Session};
+use super::reading::{SessionSummary, StoredSession};
 use super::store::Store;
 use crate::config::ExportForm;
 use crate::error::{Error, ErrorKind, Result};
-use crate::export::{Form, document, jsonl};
+use crate::export::{DocumentFormat, document, jsonl};
 use crate::time::wall::{date_and_time, time_of_day};
 
 /// The document of session `id`; times are local ones, `offset_secs` ahead of UTC.
@@ -26,7 +26,7 @@ pub fn document_of(store: &Store, id: i64, form: ExportForm, offset_secs: i64) -
 
 /// What a person calls a session: its name, or else when it began.
 #[must_use]
-pub fn title_of(session: &Session, offset_secs: i64) -> String {
+pub fn session_title(session: &SessionSummary, offset_secs: i64) -> String {
     if session.name.is_empty() { date_and_time(session.started_ms, offset_secs) } else { session.name.clone() }
 }
 
@@ -36,16 +36,16 @@ pub(super) fn unknown(id: i64) -> Error {
 }
 
 /// A time on the wall where that is known, else since the start.
-fn time(opened: &Opened, at: crate::time::StreamTime, offset_secs: i64) -> String {
+fn time(opened: &StoredSession, at: crate::time::StreamTime, offset_secs: i64) -> String {
     opened.clock.ms(at).map_or_else(|| at.to_string(), |ms| time_of_day(ms, offset_secs))
 }
 
-fn head(opened: &Opened, form: Form, offset_secs: i64) -> String {
+fn head(opened: &StoredSession, form: DocumentFormat, offset_secs: i64) -> String {
     let session = &opened.session;
     let about = format!("{}, {}, {}", date_and_time(session.started_ms, offset_secs), session.source, session.model);
     match form {
-        Form::Text => format!("{}\n{about}\n\n", title_of(session, offset_secs)),
-        Form::Markdown => format!("# {}\n\n{about}\n\n", title_of(session, offset_secs)),
-        Form::Srt | Form::Vtt => String::new(),
+        DocumentFormat::Text => format!("{}\n{about}\n\n", session_title(session, offset_secs)),
+        DocumentFormat::Markdown => format!("# {}\n\n{about}\n\n", session_title(session, offset_secs)),
+        DocumentFormat::Srt | DocumentFormat::Vtt => String::new(),
     }
 }

@@ -12,16 +12,17 @@ use crossbeam_channel::{Receiver, select};
 
 use super::lines::{Settled, has_words, lines_of};
 use super::log::Log;
-use super::recorder::{Keeping, News, Outlets, Shared};
+use super::recorder::{HistoryCallbacks, HistoryNotice, HistoryState, Shared};
 use super::recordings;
 use super::store::{Batch, Store};
 use super::trouble::Trouble;
-use crate::config::clock::now_ms;
+use crate::clock::now_ms;
 use crate::config::paths::make_private_folder;
 use crate::config::{HistoryPrefs, Paths};
-use crate::error::{Error, Fall, Falls};
+use crate::error::Error;
 use crate::protocol::{Command, Event};
-use crate::transcript::{Shown, Transcript};
+use crate::supervise::{Restart, RestartPolicy};
+use crate::transcript::{Panel, Transcript};
 
 /// How long an event waits for others before they are stored: a crash costs no more.
 const GATHER: Duration = Duration::from_millis(500);
@@ -44,7 +45,7 @@ const DAY_MS: i64 = 86_400_000;
 #[derive(Debug)]
 pub(super) enum Order {
     Choose(HistoryPrefs),
-    Define(BTreeMap<String, Shown>),
+    Define(BTreeMap<String, Panel>),
     /// Everything since then, in milliseconds since 1970.
     Forget(i64),
     DeleteAll,
@@ -65,8 +66,8 @@ pub(super) struct Keeper {
     path: PathBuf,
     recordings: PathBuf,
     prefs: HistoryPrefs,
-    shown: BTreeMap<String, Shown>,
-    outlets: Outlets,
+    shown: BTreeMap<String, Panel>,
+    outlets: HistoryCallbacks,
     shared: Arc<Shared>,
     log: Log,
     store: Option<Store>,
@@ -88,7 +89,13 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(paths: &Paths, prefs: HistoryPrefs, shown: BTreeMap<String, Shown>, outlets: Outlets, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(
+        paths: &Paths,
+        prefs: HistoryPrefs,
+        shown: BTreeMap<String, Panel>,
+        outlets: HistoryCallbacks,
+        shared: Arc<Shared>,
+    ) -> Self {
         Self {
             path: paths.history_file(),
             recordings: paths.recordings(),
@@ -114,13 +121,13 @@ impl Keeper {
 
     pub(super) fn run(mut self, heard: &Receiver<(i64, Event)>, orders: &Receiver<Order>) {
         self.log.write(concat!("hearken ", env!("CARGO_PKG_VERSION"), " started"));
-        let mut falls = Falls::default();
+        let mut falls = RestartPolicy::default();
         loop {
             match catch_unwind(AssertUnwindSafe(|| self.turn(heard, orders))) {
                 Ok(Turn::Again) => {}
                 Ok(Turn::Over) => break,
                 Err(_) => {
-                    let fall = falls.fell(Instant::now());
+                    let fall = falls.after_panic(Instant::now());
                     let up = catch_unwind(AssertUnwindSafe(|| self.get_up(fall)));
                     if !up.unwrap_or(false) {
                         return self.shared.lie_down();
@@ -137,19 +144,19 @@ impl Keeper {
     }
 
     /// After a panic: goes on in a session of its own; false when there is no use in that.
-    fn get_up(&mut self, fall: Fall) -> bool {
+    fn get_up(&mut self, fall: Restart) -> bool {
         self.log.write("the history's thread failed");
         self.store = None;
-        if fall == Fall::Again {
+        if fall == Restart::Quietly {
             // It may be what it fell over.
             self.shared.missed.fetch_add(self.waiting.len() as u64, Ordering::Relaxed);
             self.waiting.clear();
         }
         self.begin_anew();
-        if fall == Fall::First {
-            self.tell(News::Trouble("Keeping the history failed and begins again; what was stored is kept.".into()));
+        if fall == Restart::AndReport {
+            self.tell(HistoryNotice::Problem("Keeping the history failed and begins again; what was stored is kept.".into()));
         }
-        fall != Fall::Last
+        fall != Restart::GiveUp
     }
 
     fn turn(&mut self, heard: &Receiver<(i64, Event)>, orders: &Receiver<Order>) -> Turn {
@@ -226,7 +233,7 @@ impl Keeper {
             Order::Choose(prefs) => self.choose(prefs),
             Order::Define(shown) => {
                 self.shown.extend(shown.clone());
-                self.transcript.define(shown);
+                self.transcript.set_panels(shown);
                 if let (Some(store), Some(running)) = (&self.store, self.running)
                     && let Err(trouble) = store.define(running.id, &self.shown)
                 {
@@ -273,7 +280,7 @@ impl Keeper {
         self.store = Some(store);
         if let Some(note) = note {
             self.log.write("the history was damaged and put aside");
-            self.tell(News::Trouble(note));
+            self.tell(HistoryNotice::Problem(note));
         }
         Ok(())
     }
@@ -352,7 +359,7 @@ impl Keeper {
         let name = recordings::new_name(self.recorded);
         store.add_recording(running.id, &name, self.transcript.now)?;
         let path = self.recordings.join(name);
-        if (self.outlets.command)(Command::RecordTo(path.clone())) {
+        if (self.outlets.send_command)(Command::RecordTo(path.clone())) {
             self.recording = Some(path);
             self.log.write("recording begins");
         } else {
@@ -364,7 +371,7 @@ impl Keeper {
     fn stop_recording(&mut self) {
         if self.recording.take().is_some() {
             // An engine that takes no more commands has ended, and has completed the file.
-            (self.outlets.command)(Command::StopRecording);
+            (self.outlets.send_command)(Command::StopRecording);
             self.log.write("recording ends");
         }
     }
@@ -396,7 +403,7 @@ impl Keeper {
                 (self.owed, self.said) = (None, None);
                 self.reload();
                 self.log.write("forgotten as asked");
-                self.tell(if since == i64::MIN { News::DeletedAll } else { News::Forgotten });
+                self.tell(if since == i64::MIN { HistoryNotice::DeletedAll } else { HistoryNotice::Forgotten });
                 self.store_at.get_or_insert_with(Instant::now);
             }
             Err(error) => self.cannot(&error),
@@ -443,12 +450,12 @@ impl Keeper {
         self.retry = RETRY[0];
         if self.said.take().is_some() {
             self.log.write("the history is kept again");
-            self.tell(News::KeptAgain);
+            self.tell(HistoryNotice::Recovered);
         }
         let missed = self.shared.missed.swap(0, Ordering::Relaxed);
         if missed > 0 {
             let why = format!("The history could not be written for so long that {missed} of what was reported were not kept.");
-            self.tell(News::Trouble(why));
+            self.tell(HistoryNotice::Problem(why));
         }
         self.stand();
     }
@@ -471,14 +478,14 @@ impl Keeper {
         if self.said.as_ref() != Some(error) {
             self.said = Some(error.clone());
             self.log.write("the history cannot be written");
-            self.tell(News::Trouble(error.to_string()));
+            self.tell(HistoryNotice::Problem(error.to_string()));
         }
         self.stand();
     }
 
-    fn tell(&self, news: News) {
+    fn tell(&self, news: HistoryNotice) {
         self.shared.news().push(news);
-        (self.outlets.changed)();
+        (self.outlets.on_change)();
     }
 
     /// Shows how keeping stands.
@@ -486,17 +493,17 @@ impl Keeper {
         let mut standing = self.shared.standing();
         let before = standing.clone();
         standing.prefs = self.prefs;
-        standing.keeping = match &self.said {
-            _ if !self.prefs.keep => Keeping::Off,
-            Some(error) => Keeping::Failing(error.to_string()),
-            None => Keeping::On,
+        standing.state = match &self.said {
+            _ if !self.prefs.keep => HistoryState::Off,
+            Some(error) => HistoryState::Failing(error.to_string()),
+            None => HistoryState::On,
         };
         standing.session = self.running.map(|running| running.id);
         standing.recording.clone_from(&self.recording);
         let changed = *standing != before;
         drop(standing);
         if changed {
-            (self.outlets.changed)();
+            (self.outlets.on_change)();
         }
     }
 }

@@ -85,24 +85,24 @@ pub(super) fn has_words(t: &Transcript) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{ReplyId, Stop};
-    use crate::transcript::{Line, Reply};
+    use crate::protocol::{ReplyId, StopReason};
+    use crate::transcript::{Reply, SpeechLine};
 
     #[test]
     fn what_may_still_change_is_written_again_and_nothing_else() {
         let mut t = Transcript::new([].into());
         assert_eq!((Settled::of(&t), has_words(&t)), (Settled::default(), false));
-        let line = |text: &str| Line { from: StreamTime::ZERO, to: StreamTime::ZERO, text: text.into() };
+        let line = |text: &str| SpeechLine { from: StreamTime::ZERO, to: StreamTime::ZERO, text: text.into() };
         let reply = |id, stop| Reply { id: ReplyId(id), at: StreamTime::ZERO, emotion: None, text: "r".into(), stop };
         t.utterances = vec![line("one"), line("two")];
-        t.replies = vec![reply(1, Some(Stop::End)), reply(2, None), reply(3, Some(Stop::End))];
+        t.replies = vec![reply(1, Some(StopReason::End)), reply(2, None), reply(3, Some(StopReason::End))];
         let settled = Settled::of(&t);
         let rows = lines_of(&t, |kind| settled.count(kind));
         assert_eq!(
             rows.iter().map(|row| (row.kind, row.number)).collect::<Vec<_>>(),
             [(LineKind::Said, 1), (LineKind::Reply, 1), (LineKind::Reply, 2)]
         );
-        t.replies.extend((4..40).map(|id| reply(id, Some(Stop::End))));
+        t.replies.extend((4..40).map(|id| reply(id, Some(StopReason::End))));
         assert_eq!(Settled::of(&t).count(LineKind::Reply), t.replies.len(), "a reply that never ends is not waited for for ever");
     }
 }

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::config::clock::now_ms;
+use crate::clock::now_ms;
 use crate::config::paths::make_private_folder;
 use crate::protocol::Event;
 use crate::time::SAMPLE_RATE_HZ;
@@ -86,7 +86,7 @@ fn line_of(event: &Event) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{ReplyId, Severity, Stop};
+    use crate::protocol::{ReplyId, Severity, StopReason};
     use crate::time::StreamTime;
 
     fn log(home: &tempfile::TempDir) -> Log {
@@ -102,7 +102,7 @@ mod tests {
         for event in [
             Event::SessionStarted { at, protocol: 1, model: "starter".into(), source: "mic\nx".into(), modes: vec![], started_utc: None },
             Event::ReplyText { at, reply, mode: mode.clone(), text: text.clone() },
-            Event::ReplyFinished { at, reply, mode, text: text.clone(), from_secs: at, to_secs: at, stop: Stop::End },
+            Event::ReplyFinished { at, reply, mode, text: text.clone(), from_secs: at, to_secs: at, stop: StopReason::End },
             Event::Sound { at, reply, name: text, count: 1 },
             Event::Problem { at, severity, kind, message },
         ] {

@@ -20,7 +20,7 @@ pub const MOST_FOUND: usize = 500;
 
 /// A session of the past, or the one that is running.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Session {
+pub struct SessionSummary {
     /// Its number.
     pub id: i64,
     /// When it began, in milliseconds since 1970, UTC.
@@ -43,7 +43,7 @@ pub struct Session {
 
 /// A line that a search found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct SearchHit {
     /// The session.
     pub session: i64,
     /// When that began, in milliseconds since 1970, UTC.
@@ -58,9 +58,9 @@ pub struct Found {
 
 /// A session, opened.
 #[derive(Clone, Debug)]
-pub struct Opened {
+pub struct StoredSession {
     /// What the list says of it.
-    pub session: Session,
+    pub session: SessionSummary,
     /// What a person sees of it.
     pub transcript: Transcript,
     /// When that was.
@@ -78,7 +78,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn sessions(&self) -> Result<Vec<Session>> {
+    pub fn sessions(&self) -> Result<Vec<SessionSummary>> {
         self.ask(|db| {
             let mut all = db.prepare_cached(&format!("{SESSIONS} ORDER BY started DESC, id DESC"))?;
             all.query_map([], session_of)?.collect()
@@ -89,7 +89,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn session(&self, id: i64) -> Result<Option<Session>> {
+    pub fn session(&self, id: i64) -> Result<Option<SessionSummary>> {
         self.ask(|db| db.query_row(&format!("{SESSIONS} WHERE id = ?1"), [id], session_of).optional())
     }
 
@@ -97,7 +97,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn search(&self, text: &str) -> Result<Vec<Found>> {
+    pub fn search(&self, text: &str) -> Result<Vec<SearchHit>> {
         // To SQLite a zero is the end of a text.
         let text = text.replace('\0', " ");
         let text = text.trim();
@@ -119,7 +119,7 @@ impl Store {
             let mut found = db.prepare_cached(&query)?;
             let rows = found.query_map([&wanted], |row| {
                 let kind: usize = row.get::<_, i64>(2)?.try_into().unwrap_or(0);
-                Ok(Found {
+                Ok(SearchHit {
                     session: row.get(0)?,
                     started_ms: row.get(1)?,
                     kind: LineKind::ALL[kind.min(LineKind::ALL.len() - 1)],
@@ -159,7 +159,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn open_session(&self, id: i64) -> Result<Option<Opened>> {
+    pub fn open_session(&self, id: i64) -> Result<Option<StoredSession>> {
         let (Some(session), Some(events)) = (self.session(id)?, self.events(id)?) else { return Ok(None) };
         let shown: String = self.ask(|db| db.query_row("SELECT shown FROM sessions WHERE id = ?1", [id], |row| row.get(0)))?;
         let shown: BTreeMap<String, String> = serde_json::from_str(&shown).unwrap_or_default();
@@ -172,7 +172,7 @@ impl Store {
                 clock.anchor(event.at(), *wall);
             }
         }
-        Ok(Some(Opened { session, transcript, clock, recordings: self.recordings_of(id)? }))
+        Ok(Some(StoredSession { session, transcript, clock, recordings: self.recordings_of(id)? }))
     }
 
     fn recordings_of(&self, session: i64) -> Result<Vec<PathBuf>> {
@@ -195,8 +195,8 @@ impl Store {
     }
 }
 
-fn session_of(row: &DbRow<'_>) -> rusqlite::Result<Session> {
-    Ok(Session {
+fn session_of(row: &DbRow<'_>) -> rusqlite::Result<SessionSummary> {
+    Ok(SessionSummary {
         id: row.get(0)?,
         started_ms: row.get(1)?,
         ended_ms: row.get(2)?,

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, TrySendError, bounded};
 
 use super::keeper::{Keeper, Order};
-use crate::config::clock::now_ms;
+use crate::clock::now_ms;
 use crate::config::{HistoryPrefs, Paths};
 use crate::protocol::{Command, Event};
-use crate::transcript::Shown;
+use crate::transcript::Panel;
 
 /// Events that may wait for the thread: minutes of every mode at once, for while the file is being rebuilt.
 const EVENTS: usize = 4_096;
@@ -29,7 +29,7 @@ const GONE: &str =
 
 /// Whether sessions are being kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Keeping {
+pub enum HistoryState {
     /// The user does not want it.
     #[default]
     Off,
@@ -41,9 +41,9 @@ pub enum Keeping {
 
 /// How keeping stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct HistoryStatus {
     /// Whether sessions are being kept.
-    pub keeping: Keeping,
+    pub state: HistoryState,
     /// What the user wants.
     pub prefs: HistoryPrefs,
     /// The number of the session that is running, once it has words.
@@ -54,59 +54,59 @@ pub struct Standing {
 
 /// What the user should be told once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum HistoryNotice {
     /// What was asked for is forgotten, also on the disk.
     Forgotten,
     /// Everything is deleted, also on the disk.
     DeletedAll,
     /// After trouble, keeping goes on and nothing is missing.
-    KeptAgain,
+    Recovered,
     /// Something is wrong: a sentence with what to do.
-    Trouble(String),
+    Problem(String),
 }
 
 /// What the recorder reaches out to.
-pub struct Outlets {
+pub struct HistoryCallbacks {
     /// Sends a command to the engine, for recording sound; false when it takes none now (`EngineHandle::sender`).
-    pub command: Box<dyn Fn(Command) -> bool + Send>,
-    /// Called whenever [`Recorder::standing`] or [`Recorder::news`] has changed.
-    pub changed: Box<dyn Fn() + Send>,
+    pub send_command: Box<dyn Fn(Command) -> bool + Send>,
+    /// Called whenever [`HistoryHandle::status`] or [`HistoryHandle::take_notices`] has changed.
+    pub on_change: Box<dyn Fn() + Send>,
 }
 
-impl std::fmt::Debug for Outlets {
+impl std::fmt::Debug for HistoryCallbacks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outlets").finish_non_exhaustive()
+        f.debug_struct("HistoryCallbacks").finish_non_exhaustive()
     }
 }
 
 /// What the thread and its handles share.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    standing: Mutex<Standing>,
-    news: Mutex<Vec<News>>,
+    standing: Mutex<HistoryStatus>,
+    news: Mutex<Vec<HistoryNotice>>,
     /// Events that found no room to wait in.
     pub(super) missed: AtomicU64,
 }
 
 impl Shared {
-    pub(super) fn standing(&self) -> MutexGuard<'_, Standing> {
+    pub(super) fn standing(&self) -> MutexGuard<'_, HistoryStatus> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn news(&self) -> MutexGuard<'_, Vec<News>> {
+    pub(super) fn news(&self) -> MutexGuard<'_, Vec<HistoryNotice>> {
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The thread has failed for good.
     pub(super) fn lie_down(&self) {
-        self.standing().keeping = Keeping::Failing(GONE.into());
-        self.news().push(News::Trouble(GONE.into()));
+        self.standing().state = HistoryState::Failing(GONE.into());
+        self.news().push(HistoryNotice::Problem(GONE.into()));
     }
 }
 
 /// Keeps what is heard, on a thread of its own. Dropping it stores what still waits.
 #[derive(Debug)]
-pub struct Recorder {
+pub struct HistoryHandle {
     heard: Sender<(i64, Event)>,
     orders: Sender<Order>,
     shared: Arc<Shared>,
@@ -115,21 +115,21 @@ pub struct Recorder {
 
 /// Whether an event is kept: decisions, five every two seconds, say nothing of what was heard.
 #[must_use]
-pub const fn is_kept(event: &Event) -> bool {
+pub const fn is_stored(event: &Event) -> bool {
     !matches!(event, Event::Decision { .. } | Event::Timing { .. } | Event::Gate { .. })
 }
 
 /// Where events go in.
 #[derive(Clone, Debug)]
-pub struct Tap {
+pub struct EventSink {
     heard: Sender<(i64, Event)>,
     shared: Arc<Shared>,
 }
 
-impl Tap {
+impl EventSink {
     /// Takes note of what was reported just now; it never waits.
-    pub fn note(&self, event: &Event) {
-        if !is_kept(event) {
+    pub fn record(&self, event: &Event) {
+        if !is_stored(event) {
             return;
         }
         if let Err(TrySendError::Full(_)) = self.heard.try_send((now_ms(), event.clone())) {
@@ -138,61 +138,62 @@ impl Tap {
     }
 }
 
-impl Recorder {
+impl HistoryHandle {
     /// Starts keeping as `prefs` says; `shown` says where the responses of each mode are shown. What goes wrong is said by
-    /// [`Recorder::standing`] and [`Recorder::news`].
+    /// [`HistoryHandle::status`] and [`HistoryHandle::take_notices`].
     #[must_use]
-    pub fn start(paths: &Paths, prefs: HistoryPrefs, shown: BTreeMap<String, Shown>, outlets: Outlets) -> Self {
+    pub fn start(paths: &Paths, prefs: HistoryPrefs, shown: BTreeMap<String, Panel>, outlets: HistoryCallbacks) -> Self {
         let (heard, heard_rx) = bounded(EVENTS);
         let (orders, orders_rx) = bounded(ORDERS);
         let shared = Arc::new(Shared::default());
-        *shared.standing() = Standing { prefs, keeping: if prefs.keep { Keeping::On } else { Keeping::Off }, ..Standing::default() };
+        *shared.standing() =
+            HistoryStatus { prefs, state: if prefs.keep { HistoryState::On } else { HistoryState::Off }, ..HistoryStatus::default() };
         let keeper = Keeper::new(paths, prefs, shown, outlets, Arc::clone(&shared));
         let thread = std::thread::Builder::new().name("hearken-history".into()).spawn(move || keeper.run(&heard_rx, &orders_rx));
         let thread = thread.map_err(|e| {
             let why = format!("Nothing is kept: a thread cannot be started ({e}). Close other programs and start Hearken again.");
-            shared.standing().keeping = Keeping::Failing(why.clone());
-            shared.news().push(News::Trouble(why));
+            shared.standing().state = HistoryState::Failing(why.clone());
+            shared.news().push(HistoryNotice::Problem(why));
         });
         Self { heard, orders, shared, thread: thread.ok() }
     }
 
     /// Where events go in.
     #[must_use]
-    pub fn tap(&self) -> Tap {
-        Tap { heard: self.heard.clone(), shared: Arc::clone(&self.shared) }
+    pub fn sink(&self) -> EventSink {
+        EventSink { heard: self.heard.clone(), shared: Arc::clone(&self.shared) }
     }
 
     /// How keeping stands at this moment.
     #[must_use]
-    pub fn standing(&self) -> Standing {
+    pub fn status(&self) -> HistoryStatus {
         self.shared.standing().clone()
     }
 
     /// What the user should be told and was not yet.
     #[must_use]
-    pub fn news(&self) -> Vec<News> {
+    pub fn take_notices(&self) -> Vec<HistoryNotice> {
         std::mem::take(&mut *self.shared.news())
     }
 
     /// Keeps as `prefs` says from now on. What was kept stays; days that are fewer delete at once what is older.
-    pub fn choose(&self, prefs: HistoryPrefs) {
+    pub fn set_prefs(&self, prefs: HistoryPrefs) {
         self.order(Order::Choose(prefs));
     }
 
     /// Learns where the responses of modes are shown that were defined since.
-    pub fn define(&self, shown: BTreeMap<String, Shown>) {
+    pub fn set_panels(&self, shown: BTreeMap<String, Panel>) {
         self.order(Order::Define(shown));
     }
 
-    /// Deletes the newest `span` of every session from the disk, recordings included; [`News`] says when it is done. What is
+    /// Deletes the newest `span` of every session from the disk, recordings included; [`HistoryNotice`] says when it is done. What is
     /// on screen is the window's own (`Transcript::forget_since`), and what the model remembers is the engine's
     /// (`Command::Forget`).
     pub fn forget_last(&self, span: Duration) {
         self.order(Order::Forget(now_ms() - i64::try_from(span.as_millis()).unwrap_or(i64::MAX)));
     }
 
-    /// Deletes every session and every recording from the disk; [`News`] says when it is done. Listening and keeping go on.
+    /// Deletes every session and every recording from the disk; [`HistoryNotice`] says when it is done. Listening and keeping go on.
     pub fn delete_all(&self) {
         self.order(Order::DeleteAll);
     }
@@ -213,11 +214,11 @@ impl Recorder {
             Err(TrySendError::Full(_)) => "The history is busy; try again in a moment.",
             Err(TrySendError::Disconnected(_)) => GONE,
         };
-        self.shared.news().push(News::Trouble(why.into()));
+        self.shared.news().push(HistoryNotice::Problem(why.into()));
     }
 }
 
-impl Drop for Recorder {
+impl Drop for HistoryHandle {
     fn drop(&mut self) {
         // A thread that is gone takes no orders and has nothing left to store.
         let _ = self.orders.send_timeout(Order::Close, Duration::from_secs(1));

@@ -6,8 +6,8 @@ use std::io::ErrorKind as IoErrorKind;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use crate::audio::wav_out;
-use crate::config::clock::now_ms;
+use crate::audio::wav_file;
+use crate::clock::now_ms;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A name for a recording that begins now; `number` keeps two within a millisecond apart.
@@ -44,7 +44,7 @@ pub(super) fn silence_since(folder: &Path, since_ms: i64) -> Result<()> {
     for name in names(folder)? {
         let path = folder.join(name);
         let Some(changed) = changed_ms(&path).filter(|changed| *changed >= since_ms) else { continue };
-        wav_out::silence_end(&path, (changed - since_ms) as f64 / 1e3)?;
+        wav_file::silence_tail(&path, (changed - since_ms) as f64 / 1e3)?;
     }
     Ok(())
 }

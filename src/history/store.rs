@@ -10,12 +10,12 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 use super::lines::{Row, lines_of};
 use super::recordings;
 use super::trouble::Trouble;
-use crate::config::clock::now_ms;
+use crate::clock::now_ms;
 use crate::config::paths::make_private_folder;
 use crate::error::Result;
 use crate::protocol::Event;
 use crate::time::StreamTime;
-use crate::transcript::Shown;
+use crate::transcript::Panel;
 
 /// Version of the schema (`PRAGMA user_version`); a newer one is left alone.
 pub(super) const VERSION: i64 = 1;
@@ -59,7 +59,7 @@ pub(super) struct Batch<'a> {
     /// The session that they belong to; a new one when absent.
     pub(super) session: Option<i64>,
     /// Where the responses of each mode are shown.
-    pub(super) shown: &'a BTreeMap<String, Shown>,
+    pub(super) shown: &'a BTreeMap<String, Panel>,
     /// Number of the first event.
     pub(super) first: usize,
     /// The events with their times on the wall.
@@ -195,7 +195,7 @@ impl Store {
     }
 
     /// Notes where the responses of each mode are shown from now on.
-    pub(super) fn define(&self, session: i64, shown: &BTreeMap<String, Shown>) -> std::result::Result<(), Trouble> {
+    pub(super) fn define(&self, session: i64, shown: &BTreeMap<String, Panel>) -> std::result::Result<(), Trouble> {
         let shown: BTreeMap<&str, &str> = shown.iter().map(|(mode, shown)| (mode.as_str(), name_of(*shown))).collect();
         let shown = serde_json::to_string(&shown).unwrap_or_default();
         self.db.execute("UPDATE sessions SET shown = ?2 WHERE id = ?1", params![session, shown])?;
@@ -362,21 +362,21 @@ fn write_lines(step: &Transaction<'_>, session: i64, lines: &[Row]) -> rusqlite:
     Ok(())
 }
 
-pub(super) const fn name_of(shown: Shown) -> &'static str {
+pub(super) const fn name_of(shown: Panel) -> &'static str {
     match shown {
-        Shown::Conversation => "conversation",
-        Shown::Transcript => "transcript",
-        Shown::Translation => "translation",
-        Shown::Sounds => "sounds",
+        Panel::Conversation => "conversation",
+        Panel::Transcript => "transcript",
+        Panel::Translation => "translation",
+        Panel::Sounds => "sounds",
     }
 }
 
-pub(super) fn shown_of(name: &str) -> Shown {
+pub(super) fn shown_of(name: &str) -> Panel {
     match name {
-        "transcript" => Shown::Transcript,
-        "translation" => Shown::Translation,
-        "sounds" => Shown::Sounds,
-        _ => Shown::Conversation,
+        "transcript" => Panel::Transcript,
+        "translation" => Panel::Translation,
+        "sounds" => Panel::Sounds,
+        _ => Panel::Conversation,
     }
 }
 

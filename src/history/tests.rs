@@ -9,9 +9,9 @@ use super::lines::{Settled, lines_of};
 use super::store::{Batch, Store};
 use super::trouble::Trouble;
 use crate::error::ErrorKind;
-use crate::protocol::{Event, ReplyId, Stop};
+use crate::protocol::{Event, ReplyId, StopReason};
 use crate::time::{CHUNK_SAMPLES, ChunkIdx, StreamTime};
-use crate::transcript::{Shown, Transcript};
+use crate::transcript::{Panel, Transcript};
 
 /// Milliseconds of a chunk.
 const CHUNK_MS: i64 = 400;
@@ -47,8 +47,8 @@ fn at(chunk: u64) -> StreamTime {
     StreamTime::from_samples(chunk * CHUNK_SAMPLES as u64)
 }
 
-fn shown() -> BTreeMap<String, Shown> {
-    let modes = [("dialog", Shown::Conversation), ("transcribe", Shown::Transcript), ("sounds", Shown::Sounds)];
+fn shown() -> BTreeMap<String, Panel> {
+    let modes = [("dialog", Panel::Conversation), ("transcribe", Panel::Transcript), ("sounds", Panel::Sounds)];
     modes.into_iter().map(|(mode, shown)| (mode.to_owned(), shown)).collect()
 }
 
@@ -58,7 +58,15 @@ fn started() -> Event {
 
 fn said(chunk: u64, text: &str) -> Event {
     let (at, reply, mode) = (at(chunk), ReplyId(chunk), "transcribe".to_owned());
-    Event::ReplyFinished { at, reply, mode, text: text.into(), from_secs: at.before(CHUNK_SAMPLES as u64), to_secs: at, stop: Stop::End }
+    Event::ReplyFinished {
+        at,
+        reply,
+        mode,
+        text: text.into(),
+        from_secs: at.before(CHUNK_SAMPLES as u64),
+        to_secs: at,
+        stop: StopReason::End,
+    }
 }
 
 /// A session that began at `began` with an utterance every five chunks.

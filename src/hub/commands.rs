@@ -22,7 +22,7 @@ use crate::config::{Consent, DownloadOptions, ModelRequest, Paths, QuantiseOptio
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{self, checkpoint::Checkpoint};
 use crate::protocol::ModelChoice;
-use crate::protocol::models::{ModelCard, ModelState, Step, Work, size};
+use crate::protocol::models::{InstallStatus, InstallStep, ModelCard, ModelState, size};
 
 /// How often the progress on a terminal moves, and how often a line is written where nobody watches.
 const LOOK: Duration = Duration::from_millis(100);
@@ -209,7 +209,7 @@ impl Shown {
         Self { moves: io::stderr().is_terminal(), last: String::new(), chosen: None, at: None }
     }
 
-    fn show(&mut self, work: &Work) {
+    fn show(&mut self, work: &InstallStatus) {
         if self.chosen != work.chosen {
             self.chosen.clone_from(&work.chosen);
             say(format_args!("{}preparing in {}", if self.moves { "\r\x1b[K" } else { "" }, work.chosen.as_deref().unwrap_or_default()));
@@ -226,7 +226,7 @@ impl Shown {
         (self.last, self.at) = (text, Some(Instant::now()));
     }
 
-    fn finish(&mut self, work: &Work) {
+    fn finish(&mut self, work: &InstallStatus) {
         self.at = None;
         self.show(work);
         if self.moves {
@@ -296,7 +296,7 @@ fn quantise(options: &QuantiseOptions, paths: &Paths, settings: &HubSettings) ->
     let control = Control::default();
     let board = Board::default();
     // Nobody is asked: everything is here.
-    board.begin(Step::Preparing, 0, 0);
+    board.begin(InstallStep::Preparing, 0, 0);
     let entry = catalog::resolve(&options.model, paths)?.filter(|entry| entry.hub.is_some() && options.out.is_none());
     let begun = Instant::now();
     let file = match entry {

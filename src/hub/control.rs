@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::protocol::models::{End, Step, Work, duration, moving_size, size};
+use crate::protocol::models::{InstallEnd, InstallStatus, InstallStep, duration, moving_size, size};
 
 /// A rate is that of the last so many seconds.
 const RATE_SECS: f64 = 8.0;
@@ -101,21 +101,21 @@ pub struct Board(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    step: Step,
+    step: InstallStep,
     done: u64,
     all: u64,
     note: Option<String>,
     /// A note that stays through all steps.
     warning: Option<String>,
     chosen: Option<String>,
-    end: Option<End>,
+    end: Option<InstallEnd>,
     rate: Rate,
     begun: Option<Instant>,
 }
 
 impl Board {
     /// Begins a step of `all` bytes, of which `done` are done.
-    pub fn begin(&self, step: Step, done: u64, all: u64) {
+    pub fn begin(&self, step: InstallStep, done: u64, all: u64) {
         let mut state = self.state();
         let (warning, chosen) = (state.warning.take(), state.chosen.take());
         *state = State { step, done, all, end: None, note: None, warning, chosen, rate: Rate::default(), begun: Some(Instant::now()) };
@@ -160,20 +160,20 @@ impl Board {
     }
 
     /// How it ended.
-    pub fn end(&self, end: End) {
+    pub fn end(&self, end: InstallEnd) {
         self.state().end = Some(end);
     }
 
     /// How far it is now; `control` says whether it is held.
     #[must_use]
-    pub fn read(&self, control: &Control) -> Work {
+    pub fn read(&self, control: &Control) -> InstallStatus {
         let state = self.state();
         let now = state.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
-        let held = control.is_paused() && state.step == Step::Fetching;
+        let held = control.is_paused() && state.step == InstallStep::Fetching;
         let rate = if held { 0.0 } else { state.rate.at(now) };
         let left = state.all.saturating_sub(state.done) as f64;
-        Work {
-            step: if held { Step::Paused } else { state.step },
+        InstallStatus {
+            step: if held { InstallStep::Paused } else { state.step },
             done: state.done,
             all: state.all,
             rate,
@@ -216,13 +216,13 @@ impl Rate {
 
 /// The work in one line.
 #[must_use]
-pub fn line(work: &Work) -> String {
+pub fn line(work: &InstallStatus) -> String {
     let doing = match work.step {
-        Step::Asking => "asking the hub",
-        Step::Checking => "checking",
-        Step::Fetching => "downloading",
-        Step::Paused => "paused",
-        Step::Preparing => "preparing",
+        InstallStep::Asking => "asking the hub",
+        InstallStep::Checking => "checking",
+        InstallStep::Fetching => "downloading",
+        InstallStep::Paused => "paused",
+        InstallStep::Preparing => "preparing",
     };
     let mut text = doing.to_owned();
     if work.all > 0 {
@@ -258,8 +258,8 @@ mod tests {
 
     #[test]
     fn a_line_says_what_is_done_how_fast_and_how_long_it_takes() {
-        let work = Work {
-            step: Step::Fetching,
+        let work = InstallStatus {
+            step: InstallStep::Fetching,
             done: 5_000_000_000,
             all: 15_000_000_000,
             rate: 50e6,

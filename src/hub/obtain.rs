@@ -21,8 +21,8 @@ use super::remote::{Fault, Remote};
 use super::settings::{HubSettings, Line};
 use crate::config::{Originals, Paths, Precision};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{self, checkpoint::Checkpoint, suits, suits::Room};
-use crate::protocol::models::{Step, size};
+use crate::model::{self, checkpoint::Checkpoint, precision_choice, precision_choice::MachineResources};
+use crate::protocol::models::{InstallStep, size};
 
 /// Files that are fetched at a time: one connection rarely fills a line, and many more help nobody.
 const AT_A_TIME: usize = 4;
@@ -65,7 +65,7 @@ pub fn obtain(order: &Order, control: &Arc<Control>, board: &Board) -> Result<Pa
         Line::Open => Some(Remote::new(&order.settings)?),
         Line::Offline => None,
     };
-    board.begin(Step::Asking, 0, 0);
+    board.begin(InstallStep::Asking, 0, 0);
     let mut listing = listing(order, &home, remote.as_ref(), control, board)?;
     if home.ready_commit().as_deref() == Some(&listing.commit)
         && let Some(folder) = home.ready().filter(|folder| serves(folder, order.prepare))
@@ -177,7 +177,7 @@ fn fetch_all(
     remote: Option<&Remote>,
     (home, control, board): (&Home, &Arc<Control>, &Board),
 ) -> Result<(), Ended> {
-    board.begin(Step::Fetching, listing.bytes_here(repository), listing.bytes());
+    board.begin(InstallStep::Fetching, listing.bytes_here(repository), listing.bytes());
     let asked = listing.clone();
     let mut files: Vec<&Wanted> = asked.files.iter().collect();
     files.sort_by_key(|file| std::cmp::Reverse(file.size));
@@ -231,10 +231,10 @@ fn choose(home: &Home, snapshot: &Path, paths: &Paths, board: &Board) -> Result<
     if let Some(precision) = [Precision::Q8, Precision::Q4].into_iter().find(known) {
         return Ok(precision);
     }
-    board.begin(Step::Checking, 0, 0);
+    board.begin(InstallStep::Checking, 0, 0);
     let disk = disk::free_bytes(&paths.cache).map(|free| free.saturating_sub(SPARE_BYTES));
-    let suited = suits::suited(snapshot, Room { memory: disk::memory_bytes(), disk })?;
-    board.chose(suited.why);
+    let suited = precision_choice::choose_precision(snapshot, MachineResources { memory: disk::memory_bytes(), disk })?;
+    board.chose(suited.reason);
     Ok(suited.precision)
 }
 
@@ -267,7 +267,7 @@ pub fn prepare(
         return Ok(home.note_ready(commit)?);
     }
     let file = quantise(snapshot, precision, &ready, control, board)?;
-    board.begin(Step::Checking, 0, 0);
+    board.begin(InstallStep::Checking, 0, 0);
     Home::note_sum(&file)?;
     Ok(home.note_ready(commit)?)
 }
@@ -277,7 +277,7 @@ pub fn prepare(
 /// # Errors
 /// When that is not possible, or the user stops it: it is gone on with the next time.
 pub fn quantise(from: &Path, precision: Precision, to: &Path, control: &Control, board: &Board) -> Result<PathBuf, Ended> {
-    board.begin(Step::Preparing, 0, 0);
+    board.begin(InstallStep::Preparing, 0, 0);
     let written = model::quantise(from, precision, to, |done, all| {
         // Numbers of 16 bits, as the release has them: bytes are what people know.
         board.set(done * 2, all * 2);

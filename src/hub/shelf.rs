@@ -16,11 +16,11 @@ use super::settings::HubSettings;
 use crate::config::{Originals, Paths};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::ModelChoice;
-use crate::protocol::models::{End, ModelCard, ModelState, Work};
+use crate::protocol::models::{InstallEnd, InstallStatus, ModelCard, ModelState};
 
 /// The catalogue on this machine, with the downloads that run.
 #[derive(Debug)]
-pub struct Shelf {
+pub struct ModelManager {
     paths: Paths,
     settings: HubSettings,
     jobs: Mutex<BTreeMap<String, Job>>,
@@ -42,10 +42,10 @@ impl Job {
         let work = move || {
             let outcome = catch_unwind(AssertUnwindSafe(|| obtain(&order, &for_work, &to_tell)));
             to_tell.end(match outcome {
-                Ok(Ok(_)) => End::Done,
-                Ok(Err(Ended::Stopped)) => End::Stopped,
-                Ok(Err(Ended::Failed(error))) => End::Failed(error.to_string()),
-                Err(_) => End::Failed("The download came to an unexpected end. Start it again: what was fetched is kept.".into()),
+                Ok(Ok(_)) => InstallEnd::Done,
+                Ok(Err(Ended::Stopped)) => InstallEnd::Stopped,
+                Ok(Err(Ended::Failed(error))) => InstallEnd::Failed(error.to_string()),
+                Err(_) => InstallEnd::Failed("The download came to an unexpected end. Start it again: what was fetched is kept.".into()),
             });
         };
         let thread = thread::Builder::new().name("hearken-download".into()).spawn(work);
@@ -53,7 +53,7 @@ impl Job {
         Ok(Self { control, board, thread: Some(thread) })
     }
 
-    pub(super) fn work(&self) -> Work {
+    pub(super) fn work(&self) -> InstallStatus {
         self.board.read(&self.control)
     }
 
@@ -72,7 +72,7 @@ impl Drop for Job {
     }
 }
 
-impl Shelf {
+impl ModelManager {
     /// The shelf of this user.
     #[must_use]
     pub fn new(paths: &Paths) -> Self {
@@ -105,7 +105,7 @@ impl Shelf {
 
     /// What is being done to get the model `name`, or how that ended; None when nothing was.
     #[must_use]
-    pub fn work(&self, name: &str) -> Option<Work> {
+    pub fn work(&self, name: &str) -> Option<InstallStatus> {
         self.jobs().get(name).map(Job::work)
     }
 

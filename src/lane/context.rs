@@ -1,40 +1,42 @@
-//! What lies where in a lane's cache, and what goes when it is full (DESIGN.md "Endless listening").
+//! The context of a lane: the chunks in its cache, and which of them go when the window is full (`src/README.md` "Endless
+//! listening").
 //!
-//! Pure: it counts the rows of what is fed and says which positions stay. Not responsible for the cache itself.
+//! Pure: counts the rows that are fed and says which positions stay. Not responsible for the cache itself.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::{CHUNK_ROWS, CHUNKS_PER_PASS, Item, Plan};
-use crate::config::{ContextPolicy, Worth};
+use crate::config::{ContextPolicy, Priority};
 use crate::time::StreamTime;
 
-/// Chunks that stay whatever they are worth, as long as they fit at all: the last 20 s.
+/// Newest chunks, 20 s, which stay whatever their priority, as long as they fit at all.
 const RECENT_CHUNKS: usize = 50;
-/// A full window is emptied to three quarters in one go, so that room is made every 15 s at the most.
-const KEPT_SHARE: (usize, usize) = (3, 4);
-/// Chunks before an answer that may have led to it: 6 s, a long question.
+/// Share of a full window that stays: three quarters, so that trimming happens every 15 s at most.
+const KEPT_QUARTERS: usize = 3;
+/// Chunks before an answered one that may have led to the answer: 6 s, a long question.
 const LEADING_CHUNKS: usize = 15;
-/// Chunks with a sound that count as the first: 6 s, a spoken instruction. More would cost the window too much.
+/// Chunks with sound at the start that are kept longest: 6 s, a spoken instruction. More would cost the window too much.
 const FIRST_CHUNKS: usize = 15;
 
-/// The chunks in a lane's cache, in the order of their positions, behind the opening.
+/// The chunks in a lane's cache, in the order of their positions, after the prompt.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
-    /// Positions of prefix and instruction, which never go.
-    opening: usize,
-    chunks: VecDeque<Held>,
+    /// Positions of system prefix and instruction, which never go.
+    prompt: usize,
+    chunks: VecDeque<CachedChunk>,
+    /// Chunks with sound that have counted as first so far.
     first: usize,
     turns: u64,
 }
 
 /// A chunk in the cache with the answer to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Held {
+struct CachedChunk {
     at: StreamTime,
     rows: usize,
-    worth: Worth,
-    /// Number of the turn that it belongs to; turns go whole.
+    priority: Priority,
+    /// Number of the turn that the chunk belongs to; turns go whole.
     turn: u64,
     answered: Answered,
 }
@@ -45,9 +47,9 @@ enum Answered {
     Yes,
 }
 
-/// How room is made.
+/// The outcome of trimming.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct Trim {
     /// Positions that stay, in order.
     pub kept: Vec<Range<usize>>,
     /// Chunks that go.
@@ -55,64 +57,64 @@ pub struct Room {
 }
 
 impl Context {
-    /// Nothing but an opening of so many positions.
+    /// Returns a context that holds only a prompt of `prompt` positions.
     #[must_use]
-    pub fn new(opening: usize) -> Self {
-        Self { opening, ..Self::default() }
+    pub fn new(prompt: usize) -> Self {
+        Self { prompt, ..Self::default() }
     }
 
-    /// Positions that are held.
+    /// Returns the number of positions in use.
     #[must_use]
     pub fn positions(&self) -> usize {
-        self.opening + self.chunks.iter().map(|held| held.rows).sum::<usize>()
+        self.prompt + self.chunks.iter().map(|held| held.rows).sum::<usize>()
     }
 
-    /// Chunks that are held.
+    /// Returns the number of chunks.
     #[must_use]
     pub fn chunks(&self) -> usize {
         self.chunks.len()
     }
 
-    /// Audio time at the end of the newest chunk.
+    /// Returns the audio time at the end of the newest chunk.
     #[must_use]
     pub fn at(&self) -> StreamTime {
         self.chunks.back().map_or(StreamTime::ZERO, |held| held.at)
     }
 
-    /// Whether the newest chunk was answered.
+    /// Returns true if the newest chunk was answered.
     #[must_use]
     pub fn was_answered(&self) -> bool {
         self.chunks.back().is_some_and(|held| held.answered == Answered::Yes)
     }
 
-    /// Counts what `plan` feeds.
+    /// Adds the chunks and tokens that `plan` feeds.
     pub fn feed(&mut self, plan: &Plan) {
-        let mut fed = plan.fed.iter().map(|fed| fed.waiting);
+        let mut fed = plan.fed.iter().map(|fed| fed.meta);
         let mut items = plan.items.iter().peekable();
         while let Some(item) = items.next() {
-            // AUDIO_BEGIN comes right before the features of its chunk; whatever else is fed belongs to the chunk before.
+            // AUDIO_BEGIN comes right before the features of its chunk; any other token belongs to the chunk before it.
             if let Some(Item::Chunk(_)) = items.peek()
-                && let Some(waiting) = fed.next()
+                && let Some(meta) = fed.next()
             {
-                // The features and ASSISTANT.
+                // Skips the features and ASSISTANT.
                 items.nth(1);
-                let mut worth = waiting.worth;
-                if worth == Worth::Heard && self.first < FIRST_CHUNKS {
+                let mut priority = meta.priority;
+                if priority == Priority::Heard && self.first < FIRST_CHUNKS {
                     self.first += 1;
-                    worth = Worth::First;
+                    priority = Priority::First;
                 }
-                self.chunks.push_back(Held { at: waiting.at, rows: CHUNK_ROWS, worth, turn: 0, answered: Answered::No });
+                self.chunks.push_back(CachedChunk { at: meta.at, rows: CHUNK_ROWS, priority, turn: 0, answered: Answered::No });
             } else {
                 let rows = match self.chunks.back_mut() {
                     Some(held) => &mut held.rows,
-                    None => &mut self.opening,
+                    None => &mut self.prompt,
                 };
                 *rows += item.rows();
             }
         }
     }
 
-    /// The newest chunk is being answered: it and what led to it are a turn.
+    /// Marks the newest chunk as answered, and the chunks that led to the answer as one turn with it.
     pub fn answer(&mut self) {
         self.turns += 1;
         for (back, held) in self.chunks.iter_mut().rev().take(LEADING_CHUNKS + 1).enumerate() {
@@ -122,32 +124,32 @@ impl Context {
             if back == 0 {
                 held.answered = Answered::Yes;
             }
-            if back == 0 || held.worth == Worth::Heard {
-                if held.worth != Worth::First {
-                    held.worth = Worth::Turn;
+            if back == 0 || held.priority == Priority::Heard {
+                if held.priority != Priority::First {
+                    held.priority = Priority::Turn;
                 }
                 held.turn = self.turns;
             }
         }
     }
 
-    /// Makes room for `rows` more in a window of `window` positions. None when not even the newest chunk would fit.
-    pub fn make_room(&mut self, policy: &ContextPolicy, window: usize, rows: usize) -> Option<Room> {
+    /// Makes room for `rows` more rows in a window of `window` positions. Returns None when not even the newest chunk would fit.
+    pub fn make_room(&mut self, policy: &ContextPolicy, window: usize, rows: usize) -> Option<Trim> {
         let newest = self.chunks.len().checked_sub(1)?;
         let recent_from = self.chunks.len().saturating_sub(RECENT_CHUNKS);
-        let rank = |worth: Worth| policy.gives_up.iter().position(|listed| *listed == worth).map_or(0, |place| place + 1);
+        let rank = |priority: Priority| policy.evict_first.iter().position(|listed| *listed == priority).map_or(0, |place| place + 1);
         let mut order: Vec<usize> = (0..newest).collect();
-        // The sort is stable: within a rank the oldest goes first. What is recent goes last, and by age.
-        order.sort_by_key(|at| if *at >= recent_from { usize::MAX } else { rank(self.chunks[*at].worth) });
-        let wanted = window * KEPT_SHARE.0 / KEPT_SHARE.1;
-        // What is recent goes only as far as it must, with room for some more chunks.
+        // The sort is stable: within a rank the oldest goes first. Recent chunks go last, by age.
+        order.sort_by_key(|at| if *at >= recent_from { usize::MAX } else { rank(self.chunks[*at].priority) });
+        let wanted = window * KEPT_QUARTERS / 4;
+        // Recent chunks go only as far as they must, with room left for some more chunks.
         let most = window.saturating_sub(rows.max(CHUNKS_PER_PASS * (CHUNK_ROWS + 1)));
         let mut held = self.positions();
         let mut stays = vec![true; self.chunks.len()];
         let mut going = None;
         for at in order {
             let chunk = self.chunks[at];
-            let turn = Some(chunk.turn).filter(|_| at < recent_from && chunk.worth == Worth::Turn);
+            let turn = Some(chunk.turn).filter(|_| at < recent_from && chunk.priority == Priority::Turn);
             let goal = if at >= recent_from { most } else { wanted.min(most) };
             if held <= goal && (turn.is_none() || turn != going) {
                 break;
@@ -159,9 +161,9 @@ impl Context {
         (held + rows <= window).then(|| self.drop_all_but(&stays))
     }
 
-    fn drop_all_but(&mut self, stays: &[bool]) -> Room {
-        let mut kept: Vec<Range<usize>> = std::iter::once(0..self.opening).collect();
-        let mut position = self.opening;
+    fn drop_all_but(&mut self, stays: &[bool]) -> Trim {
+        let mut kept: Vec<Range<usize>> = std::iter::once(0..self.prompt).collect();
+        let mut position = self.prompt;
         for (held, stays) in self.chunks.iter().zip(stays) {
             if *stays {
                 match kept.last_mut() {
@@ -175,7 +177,7 @@ impl Context {
         let mut stay = stays.iter();
         self.chunks.retain(|_| stay.next().copied().unwrap_or(true));
         kept.retain(|range| !range.is_empty());
-        Room { kept, dropped_chunks: (before - self.chunks.len()) as u64 }
+        Trim { kept, dropped_chunks: (before - self.chunks.len()) as u64 }
     }
 }
 

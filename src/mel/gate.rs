@@ -97,7 +97,7 @@ impl QuietGate {
 
     /// Whether anything stood out from the noise of the room in the newest chunk.
     #[must_use]
-    pub const fn heard_a_sound(&self) -> bool {
+    pub const fn sound_detected(&self) -> bool {
         self.quiet_chunks == 0
     }
 

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 /// What the maximum that sets the floor of the log-mel is taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MaxOver {
+pub enum MaxWindow {
     /// Everything since the start: what the reference computes.
-    Everything,
+    WholeStream,
     /// The last 45 s: for endless listening, so that one slammed door does not deafen it for hours.
-    Newest45Secs,
+    Last45Secs,
 }
 
 /// Chunks in 45 s. The reference never hears more than 112 silent chunks in one stream (MODEL.md section 6.2): the model
@@ -18,14 +18,14 @@ const NEWEST_CHUNKS: usize = 112;
 /// Maximum over final frames, kept per chunk where old chunks have to be forgotten.
 #[derive(Debug)]
 pub(super) struct Loudest {
-    max_over: MaxOver,
+    max_window: MaxWindow,
     /// Oldest first; a single entry when the maximum is over everything.
     chunks: VecDeque<f32>,
 }
 
 impl Loudest {
-    pub(super) fn new(max_over: MaxOver) -> Self {
-        Self { max_over, chunks: VecDeque::with_capacity(NEWEST_CHUNKS) }
+    pub(super) fn new(max_window: MaxWindow) -> Self {
+        Self { max_window, chunks: VecDeque::with_capacity(NEWEST_CHUNKS) }
     }
 
     pub(super) fn forget(&mut self) {
@@ -41,10 +41,10 @@ impl Loudest {
 
     /// Adds a chunk whose loudest final frame has `log`.
     pub(super) fn push(&mut self, log: f32) {
-        match self.max_over {
-            MaxOver::Everything if !self.chunks.is_empty() => return self.fold_into_newest(log),
-            MaxOver::Newest45Secs if self.chunks.len() == NEWEST_CHUNKS => drop(self.chunks.pop_front()),
-            MaxOver::Everything | MaxOver::Newest45Secs => {}
+        match self.max_window {
+            MaxWindow::WholeStream if !self.chunks.is_empty() => return self.fold_into_newest(log),
+            MaxWindow::Last45Secs if self.chunks.len() == NEWEST_CHUNKS => drop(self.chunks.pop_front()),
+            MaxWindow::WholeStream | MaxWindow::Last45Secs => {}
         }
         self.chunks.push_back(log);
     }

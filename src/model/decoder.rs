@@ -17,7 +17,7 @@ use super::config::LmConfig;
 use super::features::Features;
 use super::kv::LaneCache;
 use super::rope::Rope;
-use super::weights::{Numbers, Weights};
+use super::weights::{ComputeType, Weights};
 use crate::error::Result;
 
 /// One lane's share of a pass: what to feed, and at which of those rows to read.
@@ -64,7 +64,7 @@ pub enum Read {
 }
 
 /// What was read in a pass, one segment's after the other's; of as many lanes as are usual without memory of their own.
-pub type Readings = SmallVec<[Logits; 8]>;
+pub type PassLogits = SmallVec<[Logits; 8]>;
 
 /// What was read at a row.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,7 +129,7 @@ impl Decoder {
     ///
     /// # Errors
     /// When a tensor is missing or wrong, naming it.
-    pub fn load(checkpoint: &Checkpoint, numbers: Numbers, device: &Device, decision: (u32, u32)) -> Result<Self> {
+    pub fn load(checkpoint: &Checkpoint, numbers: ComputeType, device: &Device, decision: (u32, u32)) -> Result<Self> {
         Self::from_weights(checkpoint, &checkpoint.lm, numbers, device, decision)
     }
 
@@ -140,13 +140,13 @@ impl Decoder {
     pub fn from_weights(
         weights: &impl Weights,
         config: &LmConfig,
-        numbers: Numbers,
+        numbers: ComputeType,
         device: &Device,
         decision: (u32, u32),
     ) -> Result<Self> {
         let layers = match numbers {
-            Numbers::Float(dtype) => Layers::Float(Box::new(float::Layers::new(weights, config, dtype, device, decision)?)),
-            Numbers::Packed(bits) => Layers::Packed(Box::new(packed::Layers::new(weights, config, bits, decision)?)),
+            ComputeType::Float(dtype) => Layers::Float(Box::new(float::Layers::new(weights, config, dtype, device, decision)?)),
+            ComputeType::Packed(bits) => Layers::Packed(Box::new(packed::Layers::new(weights, config, bits, decision)?)),
         };
         Ok(Self { layers, config: config.clone(), dtype: numbers.dtype(), device: device.clone(), lists: Mutex::default() })
     }
@@ -155,7 +155,7 @@ impl Decoder {
     ///
     /// # Errors
     /// When candle fails; the caches are then in an undefined state and must be dropped.
-    pub fn pass(&self, segments: &mut [Segment<'_>]) -> CandleResult<Readings> {
+    pub fn pass(&self, segments: &mut [Segment<'_>]) -> CandleResult<PassLogits> {
         // Nothing in the lists outlives a pass: what one that panicked left behind is overwritten.
         let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
         let lists = &mut *lists;
@@ -199,8 +199,8 @@ impl Decoder {
     ///
     /// # Errors
     /// When candle fails (out of memory).
-    pub fn keep(&self, cache: &mut LaneCache, kept: &[std::ops::Range<usize>]) -> CandleResult<()> {
-        cache.keep(kept, self.rope())
+    pub fn compact(&self, cache: &mut LaneCache, kept: &[std::ops::Range<usize>]) -> CandleResult<()> {
+        cache.compact(kept, self.rope())
     }
 
     const fn rope(&self) -> &Rope {

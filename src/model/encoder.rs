@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use super::checkpoint::Checkpoint;
 use super::config::{AudioConfig, NUM_MEL_BINS};
 use super::features::Features;
-use super::weights::{Numbers, Weights};
+use super::weights::{ComputeType, Weights};
 use crate::error::Result;
 use crate::time::BLOCK_FRAMES;
 
@@ -45,7 +45,7 @@ impl Encoder {
     ///
     /// # Errors
     /// When a tensor is missing or wrong, naming it.
-    pub fn load(checkpoint: &Checkpoint, numbers: Numbers, device: &Device) -> Result<Self> {
+    pub fn load(checkpoint: &Checkpoint, numbers: ComputeType, device: &Device) -> Result<Self> {
         Self::from_weights(checkpoint, &checkpoint.audio, numbers, device)
     }
 
@@ -53,11 +53,11 @@ impl Encoder {
     ///
     /// # Errors
     /// As [`Encoder::load`].
-    pub fn from_weights(weights: &impl Weights, config: &AudioConfig, numbers: Numbers, device: &Device) -> Result<Self> {
+    pub fn from_weights(weights: &impl Weights, config: &AudioConfig, numbers: ComputeType, device: &Device) -> Result<Self> {
         let layers = match numbers {
             // f32 whatever the decoder is, as in the reference.
-            Numbers::Float(_) => Layers::Float(float::Layers::new(weights, config, device)?),
-            Numbers::Packed(bits) => Layers::Packed(Box::new(packed::Layers::new(weights, config, bits)?)),
+            ComputeType::Float(_) => Layers::Float(float::Layers::new(weights, config, device)?),
+            ComputeType::Packed(bits) => Layers::Packed(Box::new(packed::Layers::new(weights, config, bits)?)),
         };
         Ok(Self { layers, device: device.clone() })
     }

@@ -13,17 +13,17 @@ pub enum Features {
     /// Of the float layers: on their device, in the decoder's number type.
     Tensor(Tensor),
     /// Of the packed layers.
-    Rows(Arc<Rows>),
+    Rows(Arc<FeatureRows>),
 }
 
 /// Feature vectors one after the other.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Rows {
+pub struct FeatureRows {
     numbers: Vec<f32>,
     width: usize,
 }
 
-impl Rows {
+impl FeatureRows {
     /// The vectors of `width` numbers each that `numbers` holds.
     #[must_use]
     pub const fn new(numbers: Vec<f32>, width: usize) -> Self {
@@ -66,7 +66,7 @@ impl Features {
         if !tensors.is_empty() {
             return Tensor::cat(&tensors, 0).map(Self::Tensor);
         }
-        let mut all = Rows::default();
+        let mut all = FeatureRows::default();
         for part in parts {
             if let Self::Rows(part) = part {
                 all.width = part.width;
@@ -79,7 +79,7 @@ impl Features {
 
 /// Memory of features, which is filled again when nobody holds it any more: a chunk allocates nothing once listening runs.
 #[derive(Debug, Default)]
-pub(super) struct Rooms(Vec<Arc<Rows>>);
+pub(super) struct Rooms(Vec<Arc<FeatureRows>>);
 
 impl Rooms {
     /// Features of `rows` times `width` numbers, written by `fill`.

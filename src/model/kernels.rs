@@ -17,17 +17,17 @@ pub mod attention;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-pub mod ceilings;
 pub mod cores;
-pub mod crew;
 pub mod math;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod packing;
+pub mod peaks;
 mod portable;
 pub mod product;
 #[cfg(test)]
 mod tests;
+pub mod thread_pool;
 mod tiled;
 
 use std::sync::OnceLock;
@@ -85,7 +85,7 @@ impl<'a> Packed<'a> {
 
 /// A way to compute, fastest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Path {
+pub enum InstructionSet {
     /// AVX-512 with VNNI.
     Avx512Vnni,
     /// AVX2 with FMA and VNNI's dot products, as processors without AVX-512 have them.
@@ -98,11 +98,11 @@ pub enum Path {
     Portable,
 }
 
-impl Path {
+impl InstructionSet {
     /// The fastest one that this machine has.
     #[must_use]
     pub fn best() -> Self {
-        static BEST: OnceLock<Path> = OnceLock::new();
+        static BEST: OnceLock<InstructionSet> = OnceLock::new();
         *BEST.get_or_init(|| Self::available()[0])
     }
 
@@ -157,7 +157,7 @@ struct Job<'a> {
 ///
 /// # Panics
 /// When the numbers of inputs differ or `out` is of another size: both are the caller's own.
-pub fn multiply(path: Path, weights: Packed<'_>, activations: &Activations, (from, to): (usize, usize), out: &mut [f32]) {
+pub fn multiply(path: InstructionSet, weights: Packed<'_>, activations: &Activations, (from, to): (usize, usize), out: &mut [f32]) {
     assert_eq!(weights.groups(), activations.groups(), "inputs of weights and activations");
     let width = TILE * (to - from);
     assert_eq!(out.len(), activations.rows() * width, "room for the products");
@@ -169,13 +169,13 @@ pub fn multiply(path: Path, weights: Packed<'_>, activations: &Activations, (fro
             let out = &mut out[first_row * width + TILE * (tile - from)..];
             match path {
                 #[cfg(target_arch = "x86_64")]
-                Path::Avx512Vnni => avx512::tile(&job, rows, out, width),
+                InstructionSet::Avx512Vnni => avx512::tile(&job, rows, out, width),
                 #[cfg(target_arch = "x86_64")]
-                Path::AvxVnni => avx2::tile(&job, rows, avx2::Dots::Vnni, out, width),
+                InstructionSet::AvxVnni => avx2::tile(&job, rows, avx2::Dots::Vnni, out, width),
                 #[cfg(target_arch = "x86_64")]
-                Path::Avx2 => avx2::tile(&job, rows, avx2::Dots::Pairs, out, width),
+                InstructionSet::Avx2 => avx2::tile(&job, rows, avx2::Dots::Pairs, out, width),
                 #[cfg(target_arch = "aarch64")]
-                Path::NeonDot => neon::tile(&job, rows, out, width),
+                InstructionSet::NeonDot => neon::tile(&job, rows, out, width),
                 _ => portable::tile(&job, rows, out, width),
             }
             first_row += rows;

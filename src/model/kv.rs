@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use super::kernels::attention::KeysValues;
 use super::rope::Rope;
-use super::weights::Numbers;
+use super::weights::ComputeType;
 
 /// Positions by which a cache grows. Small enough that an opening cache is small on disk and in memory, large enough that
 /// a cache of 4,096 positions is copied eight times in all.
@@ -75,7 +75,7 @@ impl FloatLayer {
         Ok(own)
     }
 
-    fn keep(&self, kept: &[Range<usize>], turns: &Turns) -> Result<Self> {
+    fn compact(&self, kept: &[Range<usize>], turns: &Turns) -> Result<Self> {
         let Some((masters, values)) = self.rows()? else { return Ok(Self::new()) };
         let parts = |all: &Tensor| -> Result<Tensor> {
             let parts: Vec<Tensor> = kept.iter().map(|range| all.narrow(POSITIONS, range.start, range.len())).collect::<Result<_>>()?;
@@ -117,11 +117,11 @@ impl LaneCache {
     /// Bytes that a position takes in `n_layer` layers of `groups` key/value heads of `size` numbers, where the layers compute in
     /// `numbers`: keys twice, and values.
     #[must_use]
-    pub fn bytes_of_position(n_layer: usize, (groups, size): (usize, usize), numbers: Numbers) -> u64 {
+    pub fn bytes_of_position(n_layer: usize, (groups, size): (usize, usize), numbers: ComputeType) -> u64 {
         let layer = match numbers {
             // The same three, in the decoder's number type.
-            Numbers::Float(dtype) => 3 * groups * size * dtype.size_in_bytes(),
-            Numbers::Packed(_) => KeysValues::bytes_of_position(groups, size),
+            ComputeType::Float(dtype) => 3 * groups * size * dtype.size_in_bytes(),
+            ComputeType::Packed(_) => KeysValues::bytes_of_position(groups, size),
         };
         (n_layer as u64).saturating_mul(layer as u64)
     }
@@ -173,13 +173,13 @@ impl LaneCache {
     ///
     /// # Errors
     /// When candle fails (out of memory).
-    pub fn keep(&mut self, kept: &[Range<usize>], rope: &Rope) -> Result<()> {
+    pub fn compact(&mut self, kept: &[Range<usize>], rope: &Rope) -> Result<()> {
         let positions = kept.iter().map(ExactSizeIterator::len).sum();
         let turns = Turns::new(rope, positions);
         self.layers.par_iter_mut().try_for_each(|layer| -> Result<()> {
             match layer {
-                Layer::Float(own) => *own = own.keep(kept, &turns)?,
-                Layer::Packed(own) => own.keep(kept, &turns.all),
+                Layer::Float(own) => *own = own.compact(kept, &turns)?,
+                Layer::Packed(own) => own.compact(kept, &turns.all),
             }
             Ok(())
         })?;

@@ -12,8 +12,8 @@ use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 use memmap2::Mmap;
 use rayon::prelude::*;
 
-use super::kernels::crew::{Parts, crew};
-use super::kernels::{self, Activations, Bits, GROUP, Packed, Path, TILE, Tiled, math, tile_bytes, unpack};
+use super::kernels::thread_pool::{Parts, thread_pool};
+use super::kernels::{self, Activations, Bits, GROUP, InstructionSet, Packed, TILE, Tiled, math, tile_bytes, unpack};
 use super::weights::Planes;
 
 /// Weights times rows that a thread takes at a time at least: some microseconds, a hundred times what taking them costs.
@@ -56,7 +56,7 @@ pub struct PackedLinear {
     inner: usize,
     /// Padded to whole tiles.
     bias: Option<Vec<f32>>,
-    path: Path,
+    path: InstructionSet,
 }
 
 impl PackedLinear {
@@ -64,7 +64,7 @@ impl PackedLinear {
     #[must_use]
     pub fn new(bytes: Bytes, bits: Bits, (out, inner): (usize, usize)) -> Option<Self> {
         let tiles = Packed::new(bytes.as_slice(), bits, inner)?.tiles();
-        (tiles == out.div_ceil(TILE)).then(|| Self { bytes, rest: None, bits, out, inner, bias: None, path: Path::best() })
+        (tiles == out.div_ceil(TILE)).then(|| Self { bytes, rest: None, bits, out, inner, bias: None, path: InstructionSet::best() })
     }
 
     /// Packs `weight`, `out` rows of `inner` numbers.
@@ -113,7 +113,7 @@ impl PackedLinear {
     pub fn add_to(&self, x: &Activations, out: &mut Tiled) {
         let rows = x.rows();
         let at_a_time = WORTH_TAKING.div_ceil(rows * TILE * self.inner);
-        crew().share(&Parts::new(out.numbers_mut(), rows * TILE), at_a_time, |tile, out| {
+        thread_pool().share(&Parts::new(out.numbers_mut(), rows * TILE), at_a_time, |tile, out| {
             if let Some(bias) = &self.bias {
                 let bias = &bias[tile * TILE..][..TILE];
                 out.chunks_exact_mut(TILE).for_each(|row| row.iter_mut().zip(bias).for_each(|(v, b)| *v += b));
@@ -206,7 +206,7 @@ impl CustomOp1 for Gelu {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let mut x = numbers_of(storage, layout)?.to_vec();
-        crew().share(&Parts::new(&mut x, 4_096), 1, |_, part| math::gelu(part));
+        thread_pool().share(&Parts::new(&mut x, 4_096), 1, |_, part| math::gelu(part));
         Ok((CpuStorage::F32(x), layout.shape().clone()))
     }
 }

@@ -10,7 +10,7 @@ use super::config::{AudioConfig, LmConfig};
 use super::kernels::{Bits, GROUP};
 use super::kv::LaneCache;
 use super::numbers_of;
-use super::weights::{Numbers, finer_weights};
+use super::weights::{ComputeType, finer_weights};
 use crate::config::Precision;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -46,9 +46,9 @@ pub fn needed(lm: &LmConfig, audio: &AudioConfig, precision: Precision, origin: 
 pub fn weights(lm: &LmConfig, audio: &AudioConfig, precision: Precision) -> u64 {
     let (table, decoder, encoder) = (lm.table_weights(), lm.weights(), audio.weights());
     match numbers_of(precision) {
-        Numbers::Float(dtype) => decoder.saturating_mul(dtype.size_in_bytes() as u64).saturating_add(encoder.saturating_mul(4)),
+        ComputeType::Float(dtype) => decoder.saturating_mul(dtype.size_in_bytes() as u64).saturating_add(encoder.saturating_mul(4)),
         // The table of embeddings has 8 bits whatever the others have, and the first layers have twice the bits.
-        Numbers::Packed(bits) => {
+        ComputeType::Packed(bits) => {
             let (finer_decoder, finer_encoder) = finer_weights(lm, audio, bits);
             let others = decoder.saturating_sub(table).saturating_add(finer_decoder);
             packed(others.saturating_add(encoder).saturating_add(finer_encoder), bits).saturating_add(packed(table, Bits::Eight))

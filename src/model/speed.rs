@@ -9,7 +9,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::config::{AudioConfig, LmConfig};
 use super::token_ids::TokenIds;
-use super::weights::{Numbers, finer_weights};
+use super::weights::{ComputeType, finer_weights};
 use super::{Input, LaneCache, Model, Read, Segment, numbers_of};
 use crate::config::Precision;
 use crate::error::{Error, ErrorKind, Result};
@@ -45,13 +45,13 @@ impl Costs {
     /// When computing fails, or the context does not fit the model.
     pub fn measure(model: &Model, context: usize, runs: usize) -> Result<Self> {
         let mel: Vec<f32> = (0..crate::mel::N_MELS * CHUNK_FRAMES).map(|i| (i * i % 977) as f32 / 488.0 - 1.0).collect();
-        let encode_ms = median(runs, || model.encode(&mel).map(drop))?;
+        let encode_ms = median_ms(runs, || model.encode(&mel).map(drop))?;
         let features = model.encode(&mel)?;
         let ids = model.ids();
         let listen =
             [Input::Token(ids.keep_silence), Input::Token(ids.audio_begin), Input::Features(features), Input::Token(ids.assistant)];
-        let filled = fill(model, context)?;
-        let at = |lanes: usize, inputs: &[Input], read| pass(model, &filled, lanes, inputs, read, runs);
+        let filled = filled_cache(model, context)?;
+        let at = |lanes: usize, inputs: &[Input], read| median_pass_ms(model, &filled, lanes, inputs, read, runs);
         let listen_ms = at(1, &listen, (listen_rows(&listen) - 1, Read::Decision))?;
         let further_ms = at(2, &listen, (listen_rows(&listen) - 1, Read::Decision))? - listen_ms;
         let decode_ms = at(1, &[Input::Token(ids.pad)], (0, Read::Row))?;
@@ -70,8 +70,8 @@ impl Costs {
         let model = Model::slice((&slice, &ear), precision)?;
         let part = Self::measure(&model, context, runs)?;
         let (finer_decoder, finer_encoder) = match numbers_of(precision) {
-            Numbers::Packed(bits) => finer_weights(lm, audio, bits),
-            Numbers::Float(_) => (0, 0),
+            ComputeType::Packed(bits) => finer_weights(lm, audio, bits),
+            ComputeType::Float(_) => (0, 0),
         };
         let layers = lm.layer_weights().saturating_mul(lm.n_layer as u64).saturating_add(finer_decoder);
         let times = |whole: u64, part: u64| whole as f64 / part as f64;
@@ -115,7 +115,7 @@ fn listen_rows(inputs: &[Input]) -> usize {
 ///
 /// # Errors
 /// When computing fails, or so many do not fit the model.
-pub fn fill(model: &Model, context: usize) -> Result<LaneCache> {
+pub fn filled_cache(model: &Model, context: usize) -> Result<LaneCache> {
     if context + FILL_ROWS > model.block_size() {
         let why = format!("a context of {context} does not fit the {} positions of {}", model.block_size(), model.name());
         return Err(Error::new(ErrorKind::Arguments, why));
@@ -134,7 +134,7 @@ pub fn fill(model: &Model, context: usize) -> Result<LaneCache> {
 ///
 /// # Errors
 /// When computing fails.
-pub fn pass(model: &Model, filled: &LaneCache, lanes: usize, inputs: &[Input], read: (usize, Read), runs: usize) -> Result<f64> {
+pub fn median_pass_ms(model: &Model, filled: &LaneCache, lanes: usize, inputs: &[Input], read: (usize, Read), runs: usize) -> Result<f64> {
     let mut times = Vec::with_capacity(runs);
     for _ in 0..runs {
         let mut caches: Vec<LaneCache> = (0..lanes).map(|_| fork(filled)).collect::<Result<_>>()?;
@@ -152,7 +152,7 @@ pub fn pass(model: &Model, filled: &LaneCache, lanes: usize, inputs: &[Input], r
 ///
 /// # Errors
 /// When computing fails.
-pub fn trim(model: &Model, full: &LaneCache, runs: usize) -> Result<f64> {
+pub fn median_compaction_ms(model: &Model, full: &LaneCache, runs: usize) -> Result<f64> {
     let positions = full.positions();
     let opening = OPENING.min(positions);
     let kept = [0..opening, (opening + positions / 4).min(positions)..positions];
@@ -160,7 +160,7 @@ pub fn trim(model: &Model, full: &LaneCache, runs: usize) -> Result<f64> {
     for _ in 0..runs {
         let mut cache = fork(full)?;
         let at = Instant::now();
-        model.keep(&mut cache, &kept)?;
+        model.compact(&mut cache, &kept)?;
         times.push(at.elapsed().as_secs_f64() * 1e3);
     }
     Ok(middle(times))
@@ -174,7 +174,7 @@ fn fork(cache: &LaneCache) -> Result<LaneCache> {
 ///
 /// # Errors
 /// When `work` fails.
-pub fn median(runs: usize, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
+pub fn median_ms(runs: usize, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
     let mut times = Vec::with_capacity(runs);
     for _ in 0..runs {
         let at = Instant::now();
@@ -220,8 +220,8 @@ mod tests {
         let (lm, audio) = sizes();
         let sizes = (LmConfig { n_layer: 1, n_embd: 256, ..lm }, AudioConfig { output_dim: 256, ..audio });
         let model = Model::random("small", (&sizes.0, &sizes.1), TokenIds::few(), Precision::Q4).unwrap();
-        let full = fill(&model, 256).unwrap();
-        assert!(trim(&model, &full, 3).unwrap() > 0.0);
+        let full = filled_cache(&model, 256).unwrap();
+        assert!(median_compaction_ms(&model, &full, 3).unwrap() > 0.0);
         assert_eq!(full.positions(), 256);
     }
 

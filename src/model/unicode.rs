@@ -9,7 +9,7 @@ use tokenizers::utils::SysRegex;
 
 /// What a character is, as far as scoring text asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum CharClass {
     /// A mark that sits on the letter before it (category Mn).
     Diacritic,
     /// Another mark, a symbol or punctuation (categories M, S and P).
@@ -23,19 +23,19 @@ static SYMBOL: LazyLock<Option<SysRegex>> = LazyLock::new(|| SysRegex::new(r"[\p
 
 /// What `c` is.
 #[must_use]
-pub fn kind(c: char) -> Kind {
+pub fn class_of(c: char) -> CharClass {
     if c.is_ascii() {
-        return if c.is_ascii_punctuation() { Kind::Symbol } else { Kind::Other };
+        return if c.is_ascii_punctuation() { CharClass::Symbol } else { CharClass::Other };
     }
     let mut bytes = [0; 4];
     let text = c.encode_utf8(&mut bytes);
     let is = |of: &Option<SysRegex>| of.as_ref().is_some_and(|regex| regex.find_iter(text).next().is_some());
     if is(&DIACRITIC) {
-        Kind::Diacritic
+        CharClass::Diacritic
     } else if is(&SYMBOL) {
-        Kind::Symbol
+        CharClass::Symbol
     } else {
-        Kind::Other
+        CharClass::Other
     }
 }
 
@@ -57,9 +57,9 @@ mod tests {
 
     #[test]
     fn characters_are_what_unicode_says_they_are() {
-        assert_eq!([',', '$', '。', '€', '“'].map(kind), [Kind::Symbol; 5]);
-        assert_eq!(['a', '7', ' ', '你', 'é'].map(kind), [Kind::Other; 5]);
-        assert_eq!((kind('\u{301}'), kind('\u{20dd}')), (Kind::Diacritic, Kind::Symbol));
+        assert_eq!([',', '$', '。', '€', '“'].map(class_of), [CharClass::Symbol; 5]);
+        assert_eq!(['a', '7', ' ', '你', 'é'].map(class_of), [CharClass::Other; 5]);
+        assert_eq!((class_of('\u{301}'), class_of('\u{20dd}')), (CharClass::Diacritic, CharClass::Symbol));
         assert_eq!((decomposed("ﬁé"), composed("ﬁe\u{301}")), ("fie\u{301}".to_owned(), "fié".to_owned()));
     }
 }

@@ -9,14 +9,14 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// In which numbers a layer computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Numbers {
+pub enum ComputeType {
     /// candle's.
     Float(DType),
     /// Packed weights and rounded activations; everything between the products is f32.
     Packed(Bits),
 }
 
-impl Numbers {
+impl ComputeType {
     /// The type of the tensors between the layers.
     #[must_use]
     pub const fn dtype(self) -> DType {

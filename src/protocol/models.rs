@@ -88,9 +88,9 @@ pub enum ModelState {
 
 /// What is being done to get a model.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Work {
+pub struct InstallStatus {
     /// The step that it is at.
-    pub step: Step,
+    pub step: InstallStep,
     /// Bytes of this step that are done.
     pub done: u64,
     /// Bytes of this step in all; 0 where that is not known.
@@ -104,12 +104,12 @@ pub struct Work {
     /// Something that the user should know, such as what is being waited for.
     pub note: Option<String>,
     /// How it ended.
-    pub end: Option<End>,
+    pub end: Option<InstallEnd>,
 }
 
 /// The steps in which a model is had.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Step {
+pub enum InstallStep {
     /// Asking the hub what there is.
     #[default]
     Asking,
@@ -125,7 +125,7 @@ pub enum Step {
 
 /// How getting a model ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum InstallEnd {
     /// It is ready.
     Done,
     /// The user stopped it; what was downloaded is kept.

@@ -4,20 +4,20 @@
 //! program takes for an order ("[[" begins phonemes in espeak).
 
 use super::numbers;
-use super::{Tongue, is_han};
+use super::{Language, is_han};
 
 /// `text` as it is spoken; empty when there is nothing to say.
 #[must_use]
-pub fn spoken_form(text: &str, tongue: Tongue) -> String {
+pub fn spoken_form(text: &str, language: Language) -> String {
     let plain = without_markup(text);
-    let words = match tongue {
-        Tongue::English => expand_short_forms(&plain),
-        Tongue::Mandarin => plain,
+    let words = match language {
+        Language::English => expand_short_forms(&plain),
+        Language::Chinese => plain,
     };
-    let counted = numbers::spoken(&words, tongue);
+    let counted = numbers::spoken(&words, language);
     let mut said = String::with_capacity(counted.len());
     for c in counted.chars() {
-        match sign(c, tongue) {
+        match sign(c, language) {
             Sign::Keep => said.push(c),
             Sign::Drop => said.push(' '),
             Sign::Word(word) => {
@@ -28,7 +28,7 @@ pub fn spoken_form(text: &str, tongue: Tongue) -> String {
         }
     }
     let said = tidy(&said);
-    if said.chars().any(char::is_alphanumeric) { said } else { emoji_alone(text, tongue) }
+    if said.chars().any(char::is_alphanumeric) { said } else { emoji_alone(text, language) }
 }
 
 enum Sign {
@@ -37,8 +37,8 @@ enum Sign {
     Word(&'static str),
 }
 
-fn sign(c: char, tongue: Tongue) -> Sign {
-    let word = |english, mandarin| Sign::Word(if tongue == Tongue::English { english } else { mandarin });
+fn sign(c: char, language: Language) -> Sign {
+    let word = |english, mandarin| Sign::Word(if language == Language::English { english } else { mandarin });
     match c {
         '.' | ',' | '!' | '?' | ';' | ':' | '\'' | '-' | '。' | '，' | '！' | '？' | '；' | '：' | '、' | '…' | '’' => {
             Sign::Keep
@@ -221,7 +221,7 @@ fn expand_short_forms(text: &str) -> String {
 }
 
 /// What is said of a sentence that is nothing but signs: the first that has a name.
-fn emoji_alone(text: &str, tongue: Tongue) -> String {
+fn emoji_alone(text: &str, language: Language) -> String {
     const NAMES: [(char, &str, &str); 8] = [
         ('👍', "thumbs up", "赞"),
         ('👎', "thumbs down", "踩"),
@@ -233,7 +233,7 @@ fn emoji_alone(text: &str, tongue: Tongue) -> String {
         ('🎉', "hooray", "庆祝"),
     ];
     let found = text.chars().find_map(|c| NAMES.iter().find(|(sign, ..)| *sign == c));
-    found.map_or_else(String::new, |(_, english, mandarin)| (if tongue == Tongue::English { *english } else { *mandarin }).to_owned())
+    found.map_or_else(String::new, |(_, english, mandarin)| (if language == Language::English { *english } else { *mandarin }).to_owned())
 }
 
 #[cfg(test)]
@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     fn english(text: &str) -> String {
-        spoken_form(text, Tongue::English)
+        spoken_form(text, Language::English)
     }
 
     #[test]
@@ -274,22 +274,22 @@ mod tests {
         for (text, said) in table {
             assert_eq!(english(text), said, "{text}");
         }
-        assert_eq!(spoken_form("茶 & 蛋糕。", Tongue::Mandarin), "茶和蛋糕。");
+        assert_eq!(spoken_form("茶 & 蛋糕。", Language::Chinese), "茶和蛋糕。");
     }
 
     #[test]
     fn emoji_are_left_out_unless_they_are_all_there_is() {
         assert_eq!(english("Well done! 🎉🎉"), "Well done!");
         assert_eq!(english("Hi 👩‍👩‍👧 there ☀️."), "Hi there.");
-        assert_eq!((english("👍"), spoken_form("👍", Tongue::Mandarin)), ("thumbs up".into(), "赞".into()));
+        assert_eq!((english("👍"), spoken_form("👍", Language::Chinese)), ("thumbs up".into(), "赞".into()));
         assert_eq!(english("🫠"), "");
     }
 
     #[test]
     fn nothing_that_a_program_takes_for_an_order_is_left() {
         let hostile = "$(rm -rf /) `id`; <speak> \u{0} \u{1b}[31m [[ ]] \\ \" | > /etc/passwd \u{202e}abc \u{7f} --version";
-        for tongue in [Tongue::English, Tongue::Mandarin] {
-            let said = spoken_form(hostile, tongue);
+        for language in [Language::English, Language::Chinese] {
+            let said = spoken_form(hostile, language);
             assert!(!said.contains(|c: char| c.is_control() || "$`<>[]\\\"|{}\u{202e}".contains(c)), "{said}");
         }
         assert_eq!(english("\u{0}\u{7}\n \t"), "");

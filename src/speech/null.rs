@@ -1,6 +1,6 @@
 //! The voice that says nothing: replies are text only.
 
-use super::{Spoken, Utterance, Voice, Words};
+use super::{SpeechText, Utterance, UtteranceEvent, Voice};
 use crate::error::Result;
 
 /// Says nothing, at once.
@@ -12,7 +12,7 @@ impl Voice for NullVoice {
         "no voice".to_owned()
     }
 
-    fn say(&mut self, _: &Words) -> Result<Box<dyn Utterance>> {
+    fn say(&mut self, _: &SpeechText) -> Result<Box<dyn Utterance>> {
         Ok(Box::new(Silence))
     }
 }
@@ -20,8 +20,8 @@ impl Voice for NullVoice {
 struct Silence;
 
 impl Utterance for Silence {
-    fn next(&mut self, _: &mut Vec<f32>) -> Result<Spoken> {
-        Ok(Spoken::End)
+    fn next(&mut self, _: &mut Vec<f32>) -> Result<UtteranceEvent> {
+        Ok(UtteranceEvent::End)
     }
 
     fn rate_hz(&self) -> u32 {
@@ -32,12 +32,12 @@ impl Utterance for Silence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::speech::{Manner, Tongue};
+    use crate::speech::{Language, Prosody};
 
     #[test]
     fn it_has_nothing_to_say() {
-        let words = Words { text: "Hello.".into(), tongue: Tongue::English, manner: Manner::of(None, 1.0) };
+        let words = SpeechText { text: "Hello.".into(), language: Language::English, prosody: Prosody::new(None, 1.0) };
         let (mut utterance, mut out) = (NullVoice.say(&words).unwrap(), Vec::new());
-        assert_eq!((utterance.next(&mut out), out.len()), (Ok(Spoken::End), 0));
+        assert_eq!((utterance.next(&mut out), out.len()), (Ok(UtteranceEvent::End), 0));
     }
 }

@@ -2,40 +2,40 @@
 //!
 //! Plain numbers stay digits, which the voices read well; only what they read wrongly is put into words.
 
-use super::Tongue;
+use super::Language;
 
 /// More digits than this are read one by one: a telephone or card number, not a quantity.
 const QUANTITY_DIGITS: usize = 9;
 
 /// `text` with its numbers as they are spoken.
-pub(super) fn spoken(text: &str, tongue: Tongue) -> String {
+pub(super) fn spoken(text: &str, language: Language) -> String {
     let chars: Vec<char> = text.chars().collect();
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
     while at < chars.len() {
         let before = at.checked_sub(1).map(|before| chars[before]);
         let inside = before.is_some_and(|c| c.is_ascii_alphanumeric() || c == '.');
-        let money = currency(chars[at], tongue).filter(|_| chars.get(at + 1).is_some_and(char::is_ascii_digit));
+        let money = currency(chars[at], language).filter(|_| chars.get(at + 1).is_some_and(char::is_ascii_digit));
         let begin = at + usize::from(money.is_some());
         if inside || !chars.get(begin).is_some_and(char::is_ascii_digit) {
             out.push(chars[at]);
             at += 1;
             continue;
         }
-        at = say(&chars, begin, money, tongue, &mut out);
+        at = say(&chars, begin, money, language, &mut out);
     }
     out
 }
 
 /// Says the number that begins at `begin` and returns where what it said ends.
-fn say(chars: &[char], begin: usize, money: Option<&str>, tongue: Tongue, out: &mut String) -> usize {
+fn say(chars: &[char], begin: usize, money: Option<&str>, language: Language, out: &mut String) -> usize {
     let (number, end) = number(chars, begin);
     if let Some((hour, minute, after)) = time_of_day(chars, begin) {
-        out.push_str(&spoken_time(&hour, &minute, tongue));
+        out.push_str(&spoken_time(&hour, &minute, language));
         return after;
     }
     if let Some(money) = money {
-        let one = number == "1" && tongue == Tongue::English;
+        let one = number == "1" && language == Language::English;
         let name = if one { money.trim_end_matches('s') } else { money };
         out.push_str(&format!("{number} {name}"));
         return end;
@@ -45,13 +45,13 @@ fn say(chars: &[char], begin: usize, money: Option<&str>, tongue: Tongue, out: &
     let within = begin > 0 && matches!(chars[begin - 1], '-' | '–');
     if range && !within && !chars[begin..end].contains(&'.') && second_of_range_ends(chars, end + 1) {
         out.push_str(&number);
-        out.push_str(if tongue == Tongue::English { " to " } else { "到" });
+        out.push_str(if language == Language::English { " to " } else { "到" });
         return end + 1;
     }
-    let (after, unit) = unit(chars, end, tongue);
+    let (after, unit) = unit(chars, end, language);
     match unit {
-        Some("%") if tongue == Tongue::Mandarin => out.push_str(&format!("百分之{number}")),
-        Some(unit) if tongue == Tongue::Mandarin => out.push_str(&format!("{number}{unit}")),
+        Some("%") if language == Language::Chinese => out.push_str(&format!("百分之{number}")),
+        Some(unit) if language == Language::Chinese => out.push_str(&format!("{number}{unit}")),
         Some(unit) => out.push_str(&format!("{number} {unit}")),
         None if number.len() > QUANTITY_DIGITS && number.chars().all(|c| c.is_ascii_digit()) => {
             out.push_str(&number.chars().map(String::from).collect::<Vec<_>>().join(" "));
@@ -90,7 +90,7 @@ fn second_of_range_ends(chars: &[char], begin: usize) -> bool {
     !matches!(chars.get(end), Some('-' | '–')) || !chars.get(end + 1).is_some_and(char::is_ascii_digit)
 }
 
-fn currency(c: char, tongue: Tongue) -> Option<&'static str> {
+fn currency(c: char, language: Language) -> Option<&'static str> {
     let (english, mandarin) = match c {
         '$' | '＄' => ("dollars", "美元"),
         '€' => ("euros", "欧元"),
@@ -98,7 +98,7 @@ fn currency(c: char, tongue: Tongue) -> Option<&'static str> {
         '¥' | '￥' => ("yuan", "元"),
         _ => return None,
     };
-    Some(if tongue == Tongue::English { english } else { mandarin })
+    Some(if language == Language::English { english } else { mandarin })
 }
 
 /// Hour and minute of `10:30`, and where they end.
@@ -116,17 +116,17 @@ fn time_of_day(chars: &[char], begin: usize) -> Option<(String, String, usize)> 
     (valid && chars.get(end) != Some(&':')).then_some((hour, minute, end))
 }
 
-fn spoken_time(hour: &str, minute: &str, tongue: Tongue) -> String {
+fn spoken_time(hour: &str, minute: &str, language: Language) -> String {
     let hour = hour.trim_start_matches('0');
     let hour = if hour.is_empty() { "0" } else { hour };
-    match (tongue, minute) {
-        (Tongue::English, "00") => format!("{hour} o'clock"),
-        (Tongue::English, minute) => match minute.strip_prefix('0') {
+    match (language, minute) {
+        (Language::English, "00") => format!("{hour} o'clock"),
+        (Language::English, minute) => match minute.strip_prefix('0') {
             Some(minute) => format!("{hour} oh {minute}"),
             None => format!("{hour} {minute}"),
         },
-        (Tongue::Mandarin, "00") => format!("{hour}点"),
-        (Tongue::Mandarin, minute) => match minute.strip_prefix('0') {
+        (Language::Chinese, "00") => format!("{hour}点"),
+        (Language::Chinese, minute) => match minute.strip_prefix('0') {
             Some(minute) => format!("{hour}点零{minute}分"),
             None => format!("{hour}点{minute}分"),
         },
@@ -134,7 +134,7 @@ fn spoken_time(hour: &str, minute: &str, tongue: Tongue) -> String {
 }
 
 /// The unit behind a number, in words, and where it ends.
-fn unit(chars: &[char], end: usize, tongue: Tongue) -> (usize, Option<&'static str>) {
+fn unit(chars: &[char], end: usize, language: Language) -> (usize, Option<&'static str>) {
     const UNITS: [(&str, &str, &str); 22] = [
         ("%", "percent", "%"),
         ("％", "percent", "%"),
@@ -169,7 +169,7 @@ fn unit(chars: &[char], end: usize, tongue: Tongue) -> (usize, Option<&'static s
         let sentence_ends =
             letters && chars.get(begin + length) == Some(&'.') && !chars.get(begin + length + 1).is_some_and(|c| c.is_alphanumeric());
         if there && (whole || sentence_ends) {
-            return (begin + length, Some(if tongue == Tongue::English { english } else { mandarin }));
+            return (begin + length, Some(if language == Language::English { english } else { mandarin }));
         }
     }
     (end, None)
@@ -193,7 +193,7 @@ mod tests {
             ("v1.2.3 and 25:70", "v1.2.3 and 25:70"),
         ];
         for (text, said) in table {
-            assert_eq!(spoken(text, Tongue::English), said, "{text}");
+            assert_eq!(spoken(text, Language::English), said, "{text}");
         }
     }
 
@@ -205,7 +205,7 @@ mod tests {
             ("￥88，3-5天，5km", "88 元，3到5天，5公里"),
         ];
         for (text, said) in table {
-            assert_eq!(spoken(text, Tongue::Mandarin), said, "{text}");
+            assert_eq!(spoken(text, Language::Chinese), said, "{text}");
         }
     }
 }

@@ -12,7 +12,7 @@ const SHORT_FORMS: [&str; 22] = [
 
 /// Pieces of text in, sentences out.
 #[derive(Clone, Debug, Default)]
-pub struct Sentences {
+pub struct SentenceSplitter {
     rest: String,
     /// Bytes of `rest` in which no sentence ends.
     seen: usize,
@@ -22,7 +22,7 @@ pub struct Sentences {
     pause: Option<usize>,
 }
 
-impl Sentences {
+impl SentenceSplitter {
     /// Takes the next piece and returns the sentences that are complete now.
     pub fn push(&mut self, piece: &str) -> Vec<String> {
         self.rest.push_str(piece);
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     fn cut(text: &str) -> Vec<String> {
-        let mut sentences = Sentences::default();
+        let mut sentences = SentenceSplitter::default();
         let mut all = sentences.push(text);
         all.extend(sentences.finish());
         all
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_sentence_is_complete_when_the_next_one_begins() {
-        let mut sentences = Sentences::default();
+        let mut sentences = SentenceSplitter::default();
         assert!(sentences.push(" It is").is_empty());
         assert!(sentences.push(" 3.5 degrees.").is_empty(), "the dot may be inside of a number");
         assert_eq!(sentences.push(" Take"), ["It is 3.5 degrees."]);
@@ -155,7 +155,7 @@ mod tests {
         let text = "One two. Three, e.g. four! 你好。再见！ Five\nSix 3.14 is pi. ".repeat(5);
         let whole = cut(&text);
         for size in [1, 2, 7, 50] {
-            let (mut sentences, mut got, mut piece) = (Sentences::default(), Vec::new(), String::new());
+            let (mut sentences, mut got, mut piece) = (SentenceSplitter::default(), Vec::new(), String::new());
             for (n, c) in text.chars().enumerate() {
                 piece.push(c);
                 if n % size == 0 {

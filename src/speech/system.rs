@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::wav::{read_header, take_samples};
-use super::{Spoken, Tongue, Utterance, Voice, Words};
+use super::{Language, SpeechText, Utterance, UtteranceEvent, Voice};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Blocks that may wait: the program waits when the loudspeaker has enough, so a long sentence costs little memory.
@@ -87,7 +87,7 @@ impl Voice for SystemVoice {
         self.program.to_string_lossy().into_owned()
     }
 
-    fn say(&mut self, words: &Words) -> Result<Box<dyn Utterance>> {
+    fn say(&mut self, words: &SpeechText) -> Result<Box<dyn Utterance>> {
         let file = (self.dialect == Dialect::Say).then(temporary_file);
         let mut command = Command::new(&self.program);
         command.args(arguments(self.dialect, words, file.as_ref()));
@@ -122,13 +122,13 @@ impl Voice for SystemVoice {
 }
 
 /// What the program is told besides the text.
-fn arguments(dialect: Dialect, words: &Words, file: Option<&PathBuf>) -> Vec<OsString> {
-    let (rate, pitch) = (words.manner.rate, words.manner.pitch);
+fn arguments(dialect: Dialect, words: &SpeechText, file: Option<&PathBuf>) -> Vec<OsString> {
+    let (rate, pitch) = (words.prosody.rate, words.prosody.pitch);
     let wpm = format!("{:.0}", WORDS_A_MINUTE * rate);
     let arguments: Vec<String> = match dialect {
         // Pitch is 0 to 99 and 50 the voice's own; 25 steps are about a third.
         Dialect::Espeak => {
-            let voice = if words.tongue == Tongue::Mandarin { "cmn" } else { "en" };
+            let voice = if words.language == Language::Chinese { "cmn" } else { "en" };
             let pitch = format!("{:.0}", (50.0 + 75.0 * (pitch - 1.0)).clamp(0.0, 99.0));
             ["--stdin", "--stdout", "-b", "1", "-v", voice, "-s", &wpm, "-p", &pitch].map(str::to_owned).to_vec()
         }
@@ -136,13 +136,13 @@ fn arguments(dialect: Dialect, words: &Words, file: Option<&PathBuf>) -> Vec<OsS
             let file = file.map(|file| file.to_string_lossy().into_owned()).unwrap_or_default();
             let mut all: Vec<String> =
                 ["-r", &wpm, "--file-format=WAVE", "--data-format=LEI16@22050", "-o", &file].map(str::to_owned).to_vec();
-            if words.tongue == Tongue::Mandarin {
+            if words.language == Language::Chinese {
                 all.extend(["-v", "Tingting"].map(str::to_owned));
             }
             all
         }
         Dialect::Sapi => {
-            let culture = if words.tongue == Tongue::Mandarin { "zh-CN" } else { "en-US" };
+            let culture = if words.language == Language::Chinese { "zh-CN" } else { "en-US" };
             // SAPI's rate goes from -10 to 10, each step about a tenth.
             let rate = format!("{:.0}", (10.0 * (rate - 1.0)).clamp(-10.0, 10.0));
             let script = SAPI.replace("CULTURE", culture).replace("RATE", &rate);
@@ -215,9 +215,9 @@ struct Running {
 }
 
 impl Utterance for Running {
-    fn next(&mut self, out: &mut Vec<f32>) -> Result<Spoken> {
+    fn next(&mut self, out: &mut Vec<f32>) -> Result<UtteranceEvent> {
         if self.ended {
-            return Ok(Spoken::End);
+            return Ok(UtteranceEvent::End);
         }
         match self.blocks.recv_timeout(WAIT) {
             Ok(Block::Samples { rate_hz, samples }) => {
@@ -225,7 +225,7 @@ impl Utterance for Running {
                 self.rate_hz = rate_hz;
                 self.given = true;
                 out.extend_from_slice(&samples);
-                Ok(Spoken::Samples(samples.len()))
+                Ok(UtteranceEvent::Samples(samples.len()))
             }
             Ok(Block::End(done)) => {
                 self.ended = true;
@@ -238,7 +238,7 @@ impl Utterance for Running {
             }
             Err(RecvTimeoutError::Timeout) => {
                 if self.waited_since.get_or_insert_with(Instant::now).elapsed() < self.voice.hangs {
-                    return Ok(Spoken::Nothing);
+                    return Ok(UtteranceEvent::Nothing);
                 }
                 self.ended = true;
                 Err(self.voice.failed("hangs and was ended"))
@@ -257,16 +257,16 @@ impl Utterance for Running {
 
 impl Running {
     /// Its sound has ended; one that crashed did not say all of it.
-    fn how_it_ended(&mut self) -> Result<Spoken> {
+    fn how_it_ended(&mut self) -> Result<UtteranceEvent> {
         let begun = Instant::now();
         loop {
             match self.child.try_wait() {
-                Ok(Some(status)) if status.success() => return Ok(Spoken::End),
+                Ok(Some(status)) if status.success() => return Ok(UtteranceEvent::End),
                 Ok(Some(status)) => return Err(self.voice.failed(format_args!("broke off: {status}"))),
                 // What it said is complete; the rest of it is killed.
-                Ok(None) if begun.elapsed() > WAIT => return Ok(Spoken::End),
+                Ok(None) if begun.elapsed() > WAIT => return Ok(UtteranceEvent::End),
                 Ok(None) => std::thread::sleep(Duration::from_millis(2)),
-                Err(_) => return Ok(Spoken::End),
+                Err(_) => return Ok(UtteranceEvent::End),
             }
         }
     }

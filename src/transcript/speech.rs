@@ -1,6 +1,6 @@
 //! Speech in the order of time: what was said beside what it means, and what was said before a reply.
 
-use super::{Joined, Line, SoundLine, Transcript, join};
+use super::{Joined, SoundLine, SpeechLine, Transcript, join};
 use crate::time::{SAMPLE_RATE_HZ, StreamTime};
 
 /// A translation belongs to an utterance that it overlaps, or that ended so shortly before it: the model translates a clause
@@ -13,37 +13,39 @@ const NEAR: usize = 8;
 
 /// One line of speech: an utterance, its translation, or both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row {
+pub struct SpeechRow {
     /// When it begins.
     pub from: StreamTime,
     /// Place in [`Transcript::utterances`].
-    pub said: Option<usize>,
+    pub utterance: Option<usize>,
     /// Place in [`Transcript::translations`].
-    pub meant: Option<usize>,
+    pub translation: Option<usize>,
 }
 
 /// What a reply answers.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Prompt<'a> {
+pub enum ReplyTrigger<'a> {
     /// These words.
-    Said(&'a Line),
+    Speech(&'a SpeechLine),
     /// This sound.
-    Heard(&'a SoundLine),
+    Sound(&'a SoundLine),
     /// Something that no mode put into words.
-    Something,
+    Unknown,
 }
 
 impl Transcript {
     pub(super) fn hear_speech(&mut self, from: StreamTime, to: StreamTime, text: &str) {
         if join(&mut self.utterances, from, to, text) == Joined::Another {
             let at = self.utterances.len() - 1;
-            let fits = |row: &Row| row.said.is_none() && row.meant.is_some_and(|m| belongs(&self.translations[m], &self.utterances[at]));
+            let fits = |row: &SpeechRow| {
+                row.utterance.is_none() && row.translation.is_some_and(|m| belongs(&self.translations[m], &self.utterances[at]))
+            };
             match self.rows.iter().rposition(fits).filter(|n| n + NEAR >= self.rows.len()) {
                 Some(row) => {
-                    self.rows[row].said = Some(at);
+                    self.rows[row].utterance = Some(at);
                     self.rows[row].from = self.rows[row].from.min(from);
                 }
-                None => self.insert(Row { from, said: Some(at), meant: None }),
+                None => self.insert(SpeechRow { from, utterance: Some(at), translation: None }),
             }
         }
     }
@@ -51,15 +53,17 @@ impl Transcript {
     pub(super) fn hear_translation(&mut self, from: StreamTime, to: StreamTime, text: &str) {
         if join(&mut self.translations, from, to, text) == Joined::Another {
             let at = self.translations.len() - 1;
-            let fits = |row: &Row| row.meant.is_none() && row.said.is_some_and(|s| belongs(&self.translations[at], &self.utterances[s]));
+            let fits = |row: &SpeechRow| {
+                row.translation.is_none() && row.utterance.is_some_and(|s| belongs(&self.translations[at], &self.utterances[s]))
+            };
             match self.rows.iter().rposition(fits).filter(|n| n + NEAR >= self.rows.len()) {
-                Some(row) => self.rows[row].meant = Some(at),
-                None => self.insert(Row { from, said: None, meant: Some(at) }),
+                Some(row) => self.rows[row].translation = Some(at),
+                None => self.insert(SpeechRow { from, utterance: None, translation: Some(at) }),
             }
         }
     }
 
-    fn insert(&mut self, row: Row) {
+    fn insert(&mut self, row: SpeechRow) {
         let behind = self.rows.iter().rev().take(NEAR).take_while(|other| other.from > row.from).count();
         self.rows.insert(self.rows.len() - behind, row);
     }
@@ -67,20 +71,20 @@ impl Transcript {
     /// What the reply at place `n` of [`Transcript::replies`] answers: the last thing heard shortly before it that no reply
     /// before it answered.
     #[must_use]
-    pub fn prompt(&self, n: usize) -> Prompt<'_> {
-        let Some(reply) = self.replies.get(n) else { return Prompt::Something };
+    pub fn trigger_of(&self, n: usize) -> ReplyTrigger<'_> {
+        let Some(reply) = self.replies.get(n) else { return ReplyTrigger::Unknown };
         let answered = n.checked_sub(1).and_then(|before| self.replies.get(before)).map_or(StreamTime::ZERO, |before| before.at);
         let recent = |to: StreamTime| to > answered && reply.at.secs_since(to) * f64::from(SAMPLE_RATE_HZ) <= PROMPT_SAMPLES as f64;
         let place = self.utterances.partition_point(|line| line.from < reply.at);
         if let Some(line) = place.checked_sub(1).map(|last| &self.utterances[last]).filter(|line| recent(line.to)) {
-            return Prompt::Said(line);
+            return ReplyTrigger::Speech(line);
         }
         let place = self.sounds.partition_point(|sound| sound.first <= reply.at);
-        place.checked_sub(1).map(|last| &self.sounds[last]).filter(|s| recent(s.last)).map_or(Prompt::Something, Prompt::Heard)
+        place.checked_sub(1).map(|last| &self.sounds[last]).filter(|s| recent(s.last)).map_or(ReplyTrigger::Unknown, ReplyTrigger::Sound)
     }
 }
 
-fn belongs(translation: &Line, utterance: &Line) -> bool {
+fn belongs(translation: &SpeechLine, utterance: &SpeechLine) -> bool {
     translation.to > utterance.from && translation.from.0.0 <= utterance.to.0.0 + TRANSLATION_SAMPLES
 }
 
@@ -88,9 +92,9 @@ fn belongs(translation: &Line, utterance: &Line) -> bool {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::Shown;
+    use super::super::Panel;
     use super::*;
-    use crate::protocol::{Event, ReplyId, Stop};
+    use crate::protocol::{Event, ReplyId, StopReason};
 
     fn tenths(at: u64) -> StreamTime {
         StreamTime::from_samples(at * 1_600)
@@ -98,15 +102,15 @@ mod tests {
 
     fn hear(t: &mut Transcript, mode: &str, from: u64, to: u64, text: &str) {
         let (at, reply) = (tenths(to), ReplyId(to));
-        if t.shown(mode) == Shown::Conversation {
+        if t.panel_of(mode) == Panel::Conversation {
             t.apply(&Event::ReplyStarted { at, reply, chunk: crate::time::ChunkIdx(0), mode: mode.into(), emotion: None });
         }
-        let (from_secs, to_secs, stop) = (tenths(from), at, Stop::End);
+        let (from_secs, to_secs, stop) = (tenths(from), at, StopReason::End);
         t.apply(&Event::ReplyFinished { at, reply, mode: mode.into(), text: text.into(), from_secs, to_secs, stop });
     }
 
     fn transcript() -> Transcript {
-        let modes = [("transcribe", Shown::Transcript), ("translate", Shown::Translation), ("sounds", Shown::Sounds)];
+        let modes = [("transcribe", Panel::Transcript), ("translate", Panel::Translation), ("sounds", Panel::Sounds)];
         Transcript::new(modes.into_iter().map(|(m, s)| (m.to_owned(), s)).collect::<BTreeMap<_, _>>())
     }
 
@@ -119,7 +123,7 @@ mod tests {
         hear(&mut t, "transcribe", 98, 106, "thank you");
         hear(&mut t, "transcribe", 300, 304, "bye");
         hear(&mut t, "translate", 500, 504, "一");
-        let rows: Vec<_> = t.rows.iter().map(|r| (r.from.secs(), r.said, r.meant)).collect();
+        let rows: Vec<_> = t.rows.iter().map(|r| (r.from.secs(), r.utterance, r.translation)).collect();
         assert_eq!(rows, [(0.0, Some(0), Some(0)), (9.8, Some(1), Some(1)), (30.0, Some(2), None), (50.0, None, Some(2))]);
     }
 
@@ -133,10 +137,10 @@ mod tests {
         hear(&mut t, "dialog", 100, 104, "Is everything all right?");
         hear(&mut t, "transcribe", 200, 204, "old news");
         hear(&mut t, "dialog", 300, 304, "hm");
-        assert!(matches!(t.prompt(0), Prompt::Said(line) if line.text == "what is your name"));
-        assert_eq!(t.prompt(1), Prompt::Something, "it was answered before");
-        assert!(matches!(t.prompt(2), Prompt::Heard(sound) if sound.name == "alarm"));
-        assert_eq!((t.prompt(3), t.prompt(99)), (Prompt::Something, Prompt::Something));
+        assert!(matches!(t.trigger_of(0), ReplyTrigger::Speech(line) if line.text == "what is your name"));
+        assert_eq!(t.trigger_of(1), ReplyTrigger::Unknown, "it was answered before");
+        assert!(matches!(t.trigger_of(2), ReplyTrigger::Sound(sound) if sound.name == "alarm"));
+        assert_eq!((t.trigger_of(3), t.trigger_of(99)), (ReplyTrigger::Unknown, ReplyTrigger::Unknown));
     }
 
     #[test]
@@ -144,6 +148,6 @@ mod tests {
         let mut t = transcript();
         hear(&mut t, "dialog", 16, 20, "Hearken");
         hear(&mut t, "transcribe", 8, 20, "what is your name");
-        assert!(matches!(t.prompt(0), Prompt::Said(_)));
+        assert!(matches!(t.trigger_of(0), ReplyTrigger::Speech(_)));
     }
 }

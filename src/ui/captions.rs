@@ -9,13 +9,13 @@ use super::HearkenApp;
 use super::fold::Heard;
 use super::icons::{self, Icon};
 use super::strings::Strings;
-use crate::config::prefs::Captions;
+use crate::config::prefs::CaptionPrefs;
 use crate::transcript::Transcript;
 
 /// What the two windows tell each other.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    prefs: Captions,
+    prefs: CaptionPrefs,
     close: bool,
     open: bool,
 }
@@ -117,12 +117,12 @@ fn overlay_ui(ui: &mut egui::Ui, class: ViewportClass, heard: &Heard, shared: &M
 }
 
 /// The newest words, the oldest first, each translation below what it translates.
-fn newest(t: &Transcript, prefs: &Captions) -> Vec<(String, Color32)> {
+fn newest(t: &Transcript, prefs: &CaptionPrefs) -> Vec<(String, Color32)> {
     let from = t.rows.len().saturating_sub(usize::from(prefs.lines));
     let mut lines = Vec::new();
     for row in &t.rows[from..] {
-        let said = row.said.map(|n| &t.utterances[n]);
-        let meant = row.meant.map(|n| &t.translations[n]);
+        let said = row.utterance.map(|n| &t.utterances[n]);
+        let meant = row.translation.map(|n| &t.translations[n]);
         lines.extend(said.map(|line| (tail(&line.text), Color32::WHITE)));
         if prefs.bilingual || said.is_none() {
             lines.extend(meant.map(|line| (tail(&line.text), Color32::from_rgb(255, 226, 150))));
@@ -138,7 +138,7 @@ fn tail(text: &str) -> String {
     if count <= MOST { text.to_owned() } else { ['…'].into_iter().chain(text.chars().skip(count - MOST)).collect() }
 }
 
-fn remember_place(ui: &egui::Ui, prefs: &mut Captions) {
+fn remember_place(ui: &egui::Ui, prefs: &mut CaptionPrefs) {
     let (outer, inner) = ui.input(|i| (i.viewport().outer_rect, i.viewport().inner_rect));
     if let Some(outer) = outer {
         prefs.position = Some([outer.left(), outer.top()]);

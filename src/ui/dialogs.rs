@@ -11,7 +11,7 @@ use super::{HearkenApp, outcome_ui, theme};
 use crate::config::paths::write_document;
 use crate::config::{Existing, ExportForm};
 use crate::error::Result;
-use crate::export::{Form, document, jsonl};
+use crate::export::{DocumentFormat, document, jsonl};
 use crate::protocol::Command;
 use crate::transcript::Transcript;
 
@@ -49,7 +49,8 @@ impl HearkenApp {
 
     pub(super) fn open_export(&mut self) {
         let path = free_file().display().to_string();
-        self.view.export = Some(Export { path, form: ExportForm::Document(Form::Text), fresh: true, exists: None, outcome: None });
+        self.view.export =
+            Some(Export { path, form: ExportForm::Document(DocumentFormat::Text), fresh: true, exists: None, outcome: None });
     }
 
     fn export_ui(&mut self, ui: &Ui, transcript: &Transcript) {

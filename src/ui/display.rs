@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::session::Session;
 use super::{notify, strings};
-use crate::config::{Prefs, Settings};
+use crate::config::{Settings, WindowPrefs};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Command;
 
@@ -87,7 +87,7 @@ impl Stood {
 
 /// The settings as a process takes them that was made anew: what the one before recorded is not written over.
 #[must_use]
-pub fn resumed(mut settings: Settings) -> Settings {
+pub fn resumed_settings(mut settings: Settings) -> Settings {
     if Stood::before().was_without()
         && let Some(path) = &settings.save_audio
     {
@@ -132,7 +132,7 @@ pub(super) fn go_on_without(session: &Session) -> Error {
         // Who logs out takes the display along, and expects that nothing listens on.
         if logged_out() {
             session.end();
-            session.recorder.close();
+            session.history.close();
             return Error::new(ErrorKind::Display, "you have logged out, and listening has ended");
         }
         if offered.is_some() || gone.elapsed() >= before.patience() && is_there() {
@@ -142,7 +142,7 @@ pub(super) fn go_on_without(session: &Session) -> Error {
     let paused = session.engine.meters().read().paused;
     let stands = Stood { lost: before.lost + 1, paused, do_not_disturb: session.heard.alerts().do_not_disturb };
     session.end();
-    session.recorder.close();
+    session.history.close();
     begin_anew(stands, place)
 }
 
@@ -159,7 +159,7 @@ fn wait_for_offer() -> Option<Place> {
 
 /// In plain words to whoever can still read them: stderr, the desktop, and the log.
 fn say_gone(session: &Session) {
-    let s = strings::table(Prefs::read(&session.paths).0.language);
+    let s = strings::table(WindowPrefs::read(&session.paths).0.language);
     let what = strings::fill(s.display_gone, std::process::id());
     // The terminal may have gone with the display.
     let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("hearken: {what}\n").as_bytes());

@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 
 use super::notify::Urgency;
 use super::{captions, notify};
+use crate::clock::{local_offset_secs, now_ms};
 use crate::config::Mode;
-use crate::config::clock::{local_offset_secs, now_ms};
 use crate::engine::EngineHandle;
-use crate::history::{Tap, is_kept};
+use crate::history::{EventSink, is_stored};
 use crate::protocol::{Emotion, Event};
 use crate::time::StreamTime;
 use crate::time::wall::{WallClock, time_of_day};
-use crate::transcript::{Notice, Shown, Transcript};
+use crate::transcript::{Notice, Panel, Transcript};
 
 /// Events that are kept for an export: a day of talk, some 20 MB. Beyond that the older half goes; the history has all.
 const EVENTS: usize = 100_000;
@@ -154,27 +154,27 @@ impl Alerts {
 }
 
 /// Where the responses of each mode are shown.
-pub(super) fn shown(modes: &[Mode]) -> BTreeMap<String, Shown> {
+pub(super) fn shown(modes: &[Mode]) -> BTreeMap<String, Panel> {
     use crate::config::Panel;
     let of = |panel| match panel {
-        Panel::Conversation => Shown::Conversation,
-        Panel::Transcript => Shown::Transcript,
-        Panel::Translation => Shown::Translation,
-        Panel::Sounds => Shown::Sounds,
+        Panel::Conversation => crate::transcript::Panel::Conversation,
+        Panel::Transcript => crate::transcript::Panel::Transcript,
+        Panel::Translation => crate::transcript::Panel::Translation,
+        Panel::Sounds => crate::transcript::Panel::Sounds,
     };
     modes.iter().map(|m| (m.name.clone(), of(m.panel))).collect()
 }
 
-/// Starts the thread; what it takes goes into the history by `tap`.
+/// Starts the thread; what it takes goes into the history by `sink`.
 ///
 /// # Errors
 /// When the system gives no thread.
-pub(super) fn start(engine: &EngineHandle, heard: &Arc<Heard>, tap: Tap) -> std::io::Result<JoinHandle<()>> {
+pub(super) fn start(engine: &EngineHandle, heard: &Arc<Heard>, sink: EventSink) -> std::io::Result<JoinHandle<()>> {
     let (events, heard) = (engine.events().clone(), Arc::clone(heard));
     let fold = move || {
         heard.clock().offset_secs = local_offset_secs();
         for event in events {
-            tap.note(&event);
+            sink.record(&event);
             // An engine whose events nobody takes would stand still: what cannot be shown is passed over.
             if catch_unwind(AssertUnwindSafe(|| take(&heard, &event))).is_err() {
                 let text = "Something that was reported could not be shown; listening goes on.".to_owned();
@@ -208,7 +208,7 @@ fn take(heard: &Heard, event: &Event) {
 
 /// Adds an event; once a reply is whole its pieces go.
 fn remember(events: &mut Vec<Event>, event: &Event) {
-    if !is_kept(event) {
+    if !is_stored(event) {
         return;
     }
     if events.len() >= EVENTS {
@@ -227,7 +227,7 @@ fn remember(events: &mut Vec<Event>, event: &Event) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{ReplyId, Stop};
+    use crate::protocol::{ReplyId, StopReason};
 
     #[test]
     fn a_time_is_one_on_the_wall_where_that_is_known_and_else_since_the_start() {
@@ -249,7 +249,7 @@ mod tests {
             remember(&mut events, &Event::Decision { at, chunk, mode: mode.clone(), silent: false, drained: false, margin: None });
             remember(&mut events, &Event::ReplyStarted { at, reply, chunk, mode: mode.clone(), emotion: None });
             remember(&mut events, &Event::ReplyText { at, reply, mode: mode.clone(), text: "a".into() });
-            let (text, stop) = ("a b".to_owned(), Stop::End);
+            let (text, stop) = ("a b".to_owned(), StopReason::End);
             remember(&mut events, &Event::ReplyFinished { at, reply, mode: mode.clone(), text, from_secs: at, to_secs: at, stop });
         }
         assert!(events.len() <= EVENTS && events.len() > EVENTS / 3 && events[0] == started);
@@ -268,8 +268,15 @@ mod tests {
         assert_eq!(alerts.about(&sound("alarm"), &t, now), None, "once a minute");
         assert_eq!(alerts.about(&sound("alarm"), &t, now + AGAIN), Some((Urgency::Normal, "sound", "alarm".into())));
         assert_eq!(alerts.about(&sound("dog"), &t, now), None);
-        let end =
-            Event::ReplyFinished { at, reply, mode: "dialog".into(), text: " Fire? ".into(), from_secs: at, to_secs: at, stop: Stop::End };
+        let end = Event::ReplyFinished {
+            at,
+            reply,
+            mode: "dialog".into(),
+            text: " Fire? ".into(),
+            from_secs: at,
+            to_secs: at,
+            stop: StopReason::End,
+        };
         t.apply(&Event::ReplyStarted { at, reply, chunk: crate::time::ChunkIdx(1), mode: "dialog".into(), emotion: Some(Emotion::Urgent) });
         t.apply(&end);
         assert_eq!(alerts.about(&end, &t, now), Some((Urgency::Critical, "urgent", "Fire?".into())));

@@ -9,10 +9,10 @@ use super::list::List;
 use super::past::{OpenSession, Outcome, PastLine, Who};
 use super::strings::{Strings, fill};
 use super::{HearkenApp, theme};
-use crate::config::clock::now_ms;
+use crate::clock::now_ms;
 use crate::config::{Existing, ExportForm, HistoryPrefs};
-use crate::export::Form;
-use crate::history::{Keeping, LineKind, News, Question, Session, title_of};
+use crate::export::DocumentFormat;
+use crate::history::{HistoryNotice, HistoryQuery, HistoryState, LineKind, SessionSummary, session_title};
 use crate::protocol::Command;
 use crate::time::wall::date_and_time;
 
@@ -54,10 +54,10 @@ enum Doomed {
 impl HearkenApp {
     pub(super) fn open_history(&mut self, ctx: &egui::Context) {
         (self.view.browser.open, self.view.browser.fresh) = (true, true);
-        self.ask_history(Question::Sessions, ctx);
+        self.ask_history(HistoryQuery::Sessions, ctx);
     }
 
-    fn ask_history(&mut self, question: Question, ctx: &egui::Context) {
+    fn ask_history(&mut self, question: HistoryQuery, ctx: &egui::Context) {
         self.view.past.ask(question, &self.settings.paths, ctx);
     }
 
@@ -104,7 +104,7 @@ impl HearkenApp {
             field.request_focus();
         }
         if field.changed() {
-            self.ask_history(Question::Search(self.view.browser.query.clone()), ui.ctx());
+            self.ask_history(HistoryQuery::Search(self.view.browser.query.clone()), ui.ctx());
         }
         ui.separator();
         if self.view.browser.query.trim().is_empty() { self.sessions_ui(ui) } else { self.found_ui(ui) }
@@ -122,7 +122,7 @@ impl HearkenApp {
             for session in &sessions[rows] {
                 let on = self.view.browser.chosen == Some(session.id);
                 let mark = if session.recordings > 0 { format!("  • {}", s.with_sound) } else { String::new() };
-                let head = format!("{}{mark}", title_of(session, offset_secs));
+                let head = format!("{}{mark}", session_title(session, offset_secs));
                 if entry_ui(ui, on, &head, if session.first.is_empty() { s.no_words } else { &session.first }) {
                     chosen = Some(session.id);
                 }
@@ -160,7 +160,7 @@ impl HearkenApp {
         (browser.chosen, browser.name, browser.export, browser.doomed) = (Some(id), None, None, None);
         browser.lines = List::whole();
         self.view.past.shelf.outcome = None;
-        self.ask_history(Question::Open(id), ctx);
+        self.ask_history(HistoryQuery::Open(id), ctx);
     }
 
     fn session_half_ui(&mut self, ui: &mut Ui) {
@@ -175,7 +175,7 @@ impl HearkenApp {
         self.view.past.shelf.open = Some(open);
     }
 
-    fn session_head_ui(&mut self, ui: &mut Ui, session: &Session) {
+    fn session_head_ui(&mut self, ui: &mut Ui, session: &SessionSummary) {
         let (s, offset_secs) = (self.s, self.session.heard.offset_secs());
         let mut ask = None;
         if let Some(name) = &mut self.view.browser.name {
@@ -184,14 +184,14 @@ impl HearkenApp {
             let entered = field.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
             ui.horizontal(|ui| {
                 if ui.button(s.save).clicked() || entered {
-                    ask = Some(Question::Rename(session.id, name.clone()));
+                    ask = Some(HistoryQuery::Rename(session.id, name.clone()));
                 }
                 if ui.button(s.cancel).clicked() {
-                    ask = Some(Question::Sessions);
+                    ask = Some(HistoryQuery::Sessions);
                 }
             });
         } else {
-            ui.label(RichText::new(title_of(session, offset_secs)).strong().size(theme::LARGE));
+            ui.label(RichText::new(session_title(session, offset_secs)).strong().size(theme::LARGE));
             let minutes = session.heard.secs() / 60.0;
             let facts = format!(
                 "{} · {} · {} · {}",
@@ -250,8 +250,8 @@ impl HearkenApp {
             }
         });
         if let Some(existing) = existing {
-            let form = ExportForm::of(&path).unwrap_or(ExportForm::Document(Form::Text));
-            self.ask_history(Question::Export { session: id, form, path, existing }, ui.ctx());
+            let form = ExportForm::of(&path).unwrap_or(ExportForm::Document(DocumentFormat::Text));
+            self.ask_history(HistoryQuery::Export { session: id, form, path, existing }, ui.ctx());
         }
     }
 
@@ -324,14 +324,14 @@ impl HearkenApp {
         match doomed {
             Doomed::Session(id) => {
                 self.view.past.shelf.open = None;
-                self.ask_history(Question::Delete(id), ui.ctx());
+                self.ask_history(HistoryQuery::Delete(id), ui.ctx());
             }
             Doomed::Everything => {
-                self.session.recorder.delete_all();
+                self.session.history.delete_all();
                 self.forget_shown(0);
             }
             Doomed::Lately => {
-                self.session.recorder.forget_last(LATELY);
+                self.session.history.forget_last(LATELY);
                 self.forget_shown(now_ms() - LATELY.as_millis() as i64);
             }
         }
@@ -345,13 +345,13 @@ impl HearkenApp {
 
     /// What the recorder has to say: what is forgotten is forgotten, and what is wrong.
     pub(super) fn take_history_news(&mut self, ctx: &egui::Context) {
-        let news = self.session.recorder.news();
+        let news = self.session.history.take_notices();
         for piece in &news {
             let text = match piece {
-                News::Forgotten => self.s.forgotten.to_owned(),
-                News::DeletedAll => self.s.deleted_all.to_owned(),
-                News::KeptAgain => self.s.kept_again.to_owned(),
-                News::Trouble(why) => why.clone(),
+                HistoryNotice::Forgotten => self.s.forgotten.to_owned(),
+                HistoryNotice::DeletedAll => self.s.deleted_all.to_owned(),
+                HistoryNotice::Recovered => self.s.kept_again.to_owned(),
+                HistoryNotice::Problem(why) => why.clone(),
             };
             if !self.view.messages.contains(&text) {
                 self.view.messages.push(text);
@@ -360,18 +360,18 @@ impl HearkenApp {
         if self.view.browser.open && !news.is_empty() {
             let shelf = &mut self.view.past.shelf;
             (shelf.open, shelf.found) = (None, None);
-            self.ask_history(Question::Sessions, ctx);
+            self.ask_history(HistoryQuery::Sessions, ctx);
         }
     }
 
     /// In a few words, what is kept and for how long.
     pub(super) fn kept(&self) -> String {
-        let (s, standing) = (self.s, self.session.recorder.standing());
-        match standing.keeping {
-            Keeping::Off => s.kept_not.to_owned(),
-            Keeping::Failing(_) => s.kept_failing.to_owned(),
-            Keeping::On if standing.prefs.days == 0 => s.kept_ever.to_owned(),
-            Keeping::On => fill(s.kept_days, standing.prefs.days),
+        let (s, standing) = (self.s, self.session.history.status());
+        match standing.state {
+            HistoryState::Off => s.kept_not.to_owned(),
+            HistoryState::Failing(_) => s.kept_failing.to_owned(),
+            HistoryState::On if standing.prefs.days == 0 => s.kept_ever.to_owned(),
+            HistoryState::On => fill(s.kept_days, standing.prefs.days),
         }
     }
 
@@ -401,7 +401,7 @@ impl HearkenApp {
             return;
         }
         self.saved_keep = self.keep;
-        self.session.recorder.choose(self.keep);
+        self.session.history.set_prefs(self.keep);
         if let Err(error) = self.keep.save(&self.settings.paths) {
             self.say_unsaved(&error);
         }

@@ -20,12 +20,12 @@ const MOST_BYTES: u64 = 16 * 1024;
 
 /// The right to be the window, held until it is dropped.
 #[derive(Debug)]
-pub struct Instance {
+pub struct SingleInstance {
     _lock: File,
     socket: PathBuf,
 }
 
-impl Instance {
+impl SingleInstance {
     /// Claims that right; None when another Hearken has it, whose window was asked to come to the front.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl Instance {
     pub(super) fn listen(&self, _raise: impl Fn(Place) + Send + 'static) {}
 }
 
-impl Drop for Instance {
+impl Drop for SingleInstance {
     fn drop(&mut self) {
         // It may never have been made.
         let _ = std::fs::remove_file(&self.socket);
@@ -108,13 +108,13 @@ mod tests {
     fn a_second_start_raises_the_first_and_the_next_after_it_is_a_first_again() {
         let home = tempfile::tempdir().unwrap();
         let paths = Paths::inside(home.path());
-        let first = Instance::claim(&paths).unwrap().expect("nobody else is there");
+        let first = SingleInstance::claim(&paths).unwrap().expect("nobody else is there");
         let (called, calls) = sync_channel(CALLS);
         first.listen(move |from| called.send(from).unwrap());
-        assert!(Instance::claim(&paths).unwrap().is_none());
+        assert!(SingleInstance::claim(&paths).unwrap().is_none());
         let from = calls.recv_timeout(Duration::from_secs(5)).expect("it was raised");
         assert_eq!(from, display::place(), "it learns where the other was started");
         drop(first);
-        assert!(Instance::claim(&paths).unwrap().is_some());
+        assert!(SingleInstance::claim(&paths).unwrap().is_some());
     }
 }

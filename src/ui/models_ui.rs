@@ -11,7 +11,7 @@ use super::{HearkenApp, theme};
 use crate::config::{Originals, Paths};
 use crate::engine::Models;
 use crate::protocol::ModelChoice;
-use crate::protocol::models::{End, Licence, ModelCard, ModelState, Step, Work, duration, moving_size, size};
+use crate::protocol::models::{InstallEnd, InstallStatus, InstallStep, Licence, ModelCard, ModelState, duration, moving_size, size};
 
 /// How often the disk is looked at while the page is open.
 const LOOK: Duration = Duration::from_secs(2);
@@ -162,7 +162,7 @@ fn card_ui(
     ui: &mut Ui,
     s: &Strings,
     card: &ModelCard,
-    work: Option<&Work>,
+    work: Option<&InstallStatus>,
     (listens, question): (bool, &mut Option<Question>),
 ) -> Option<Press> {
     ui.add_space(6.0);
@@ -213,7 +213,7 @@ fn state(s: &Strings, card: &ModelCard) -> String {
     }
 }
 
-fn buttons_ui(ui: &mut Ui, s: &Strings, card: &ModelCard, work: Option<&Work>, listens: bool) -> Option<Press> {
+fn buttons_ui(ui: &mut Ui, s: &Strings, card: &ModelCard, work: Option<&InstallStatus>, listens: bool) -> Option<Press> {
     let name = || card.name.clone();
     ui.horizontal_wrapped(|ui| {
         let mut pressed = None;
@@ -222,7 +222,7 @@ fn buttons_ui(ui: &mut Ui, s: &Strings, card: &ModelCard, work: Option<&Work>, l
                 pressed = Some(Press::Listen(card.choice.clone()));
             }
         } else if card.download_bytes > 0 || !card.licences.is_empty() {
-            let failed = work.is_some_and(|work| matches!(work.end, Some(End::Failed(_))));
+            let failed = work.is_some_and(|work| matches!(work.end, Some(InstallEnd::Failed(_))));
             let begun = matches!(card.state, ModelState::Begun { .. });
             let label = if failed { s.models_again } else { s.models_download };
             let label = if begun && !failed { s.models_go_on } else { label };
@@ -261,13 +261,13 @@ fn terms_ui(ui: &mut Ui, s: &Strings, card: &ModelCard, accepted: &mut [bool], o
 }
 
 /// A download that runs.
-fn work_ui(ui: &mut Ui, s: &Strings, name: &str, work: &Work) -> Option<Press> {
+fn work_ui(ui: &mut Ui, s: &Strings, name: &str, work: &InstallStatus) -> Option<Press> {
     let doing = match work.step {
-        Step::Asking => s.models_asking,
-        Step::Checking => s.models_checking,
-        Step::Fetching => s.models_fetching,
-        Step::Paused => s.paused,
-        Step::Preparing => s.models_preparing,
+        InstallStep::Asking => s.models_asking,
+        InstallStep::Checking => s.models_checking,
+        InstallStep::Fetching => s.models_fetching,
+        InstallStep::Paused => s.paused,
+        InstallStep::Preparing => s.models_preparing,
     };
     let mut text = doing.to_owned();
     if work.all > 0 {
@@ -288,9 +288,9 @@ fn work_ui(ui: &mut Ui, s: &Strings, name: &str, work: &Work) -> Option<Press> {
     }
     ui.horizontal_wrapped(|ui| {
         let mut pressed = None;
-        if work.step == Step::Paused {
+        if work.step == InstallStep::Paused {
             pressed = ui.button(fill(s.models_go_on, name)).clicked().then(|| Press::Resume(name.to_owned()));
-        } else if work.step == Step::Fetching {
+        } else if work.step == InstallStep::Fetching {
             pressed = ui.button(s.pause).clicked().then(|| Press::Pause(name.to_owned()));
         }
         pressed.or_else(|| ui.button(s.models_stop).clicked().then(|| Press::Stop(name.to_owned())))
@@ -299,21 +299,21 @@ fn work_ui(ui: &mut Ui, s: &Strings, name: &str, work: &Work) -> Option<Press> {
 }
 
 /// In what the weights are prepared, and why.
-fn chosen_ui(ui: &mut Ui, s: &Strings, work: &Work) {
+fn chosen_ui(ui: &mut Ui, s: &Strings, work: &InstallStatus) {
     if let Some(chosen) = &work.chosen {
         ui.label(RichText::new(fill(s.models_chosen, chosen)).weak());
     }
 }
 
 /// How the last download ended.
-fn end_ui(ui: &mut Ui, s: &Strings, work: Option<&Work>) {
+fn end_ui(ui: &mut Ui, s: &Strings, work: Option<&InstallStatus>) {
     if let Some(work) = work {
         chosen_ui(ui, s, work);
     }
     match work.and_then(|work| work.end.as_ref()) {
         None => {}
-        Some(End::Done) => drop(ui.label(s.models_done)),
-        Some(End::Stopped) => drop(ui.label(s.models_stopped)),
-        Some(End::Failed(why)) => drop(ui.label(RichText::new(why).color(theme::states(ui.visuals()).fault))),
+        Some(InstallEnd::Done) => drop(ui.label(s.models_done)),
+        Some(InstallEnd::Stopped) => drop(ui.label(s.models_stopped)),
+        Some(InstallEnd::Failed(why)) => drop(ui.label(RichText::new(why).color(theme::states(ui.visuals()).fault))),
     }
 }

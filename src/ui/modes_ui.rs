@@ -11,7 +11,7 @@ use super::strings::fill;
 use super::view::Draft;
 use super::{HearkenApp, outcome_ui};
 use crate::config::modes::{BUILT_IN, language_of};
-use crate::config::prefs::Choice;
+use crate::config::prefs::SavedChoice;
 use crate::config::{Mode, NewMode, Panel, add_mode, remove_mode, replace_mode};
 use crate::protocol::Command;
 
@@ -224,20 +224,20 @@ impl HearkenApp {
     fn drop_mode(&mut self, name: &str) {
         self.session.engine.send(Command::ModeOff(name.to_owned()));
         let on: Vec<String> = self.session.heard.transcript().modes.iter().filter(|on| *on != name).cloned().collect();
-        self.save(&Choice::ModesOn(on));
-        self.save(&Choice::NoMode(name.to_owned()));
-        let rest_first = &mut self.settings.endurance.rest_first;
+        self.save(&SavedChoice::ModesOn(on));
+        self.save(&SavedChoice::NoMode(name.to_owned()));
+        let rest_first = &mut self.settings.long_running.rest_first;
         if rest_first.iter().any(|rests| rests == name) {
             rest_first.retain(|rests| rests != name);
             let left = rest_first.clone();
-            self.save(&Choice::RestFirst(left));
+            self.save(&SavedChoice::RestFirst(left));
         }
     }
 
     fn modes_changed(&mut self) {
         self.session.engine.send(Command::ReadModes);
         self.take_modes(language_of(&self.settings.modes));
-        self.session.heard.transcript().define(super::fold::shown(&self.settings.modes));
-        self.session.recorder.define(super::fold::shown(&self.settings.modes));
+        self.session.heard.transcript().set_panels(super::fold::shown(&self.settings.modes));
+        self.session.history.set_panels(super::fold::shown(&self.settings.modes));
     }
 }

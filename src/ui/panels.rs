@@ -1,12 +1,12 @@
 //! The panels: transcript and translation side by side, conversation, sounds. In a narrow window they become tabs.
 
-use egui::{Panel, RichText, Ui, vec2};
+use egui::{RichText, Ui, vec2};
 
 use super::icons::{self, Icon};
 use super::strings::fill;
 use super::{HearkenApp, theme};
-use crate::protocol::{Emotion, Stop};
-use crate::transcript::{Line, Prompt, Reply, Shown, SoundLine, Transcript};
+use crate::protocol::{Emotion, StopReason};
+use crate::transcript::{Panel, Reply, ReplyTrigger, SoundLine, SpeechLine, Transcript};
 
 /// Width of the column of times, in points.
 const TIMES: f32 = 66.0;
@@ -19,23 +19,23 @@ const STILL_SECS: f64 = 2.5;
 /// By how much "less of this" makes the dialog less eager.
 const LESS: f32 = 1.0;
 
-const ORDER: [Shown; 4] = [Shown::Transcript, Shown::Translation, Shown::Conversation, Shown::Sounds];
+const ORDER: [Panel; 4] = [Panel::Transcript, Panel::Translation, Panel::Conversation, Panel::Sounds];
 
 impl HearkenApp {
-    pub(super) const fn panel_title(&self, panel: Shown) -> &'static str {
+    pub(super) const fn panel_title(&self, panel: Panel) -> &'static str {
         match panel {
-            Shown::Conversation => self.s.conversation,
-            Shown::Transcript => self.s.transcript,
-            Shown::Translation => self.s.translation,
-            Shown::Sounds => self.s.sounds,
+            Panel::Conversation => self.s.conversation,
+            Panel::Transcript => self.s.transcript,
+            Panel::Translation => self.s.translation,
+            Panel::Sounds => self.s.sounds,
         }
     }
 
-    pub(super) fn is_hidden(&self, panel: Shown) -> bool {
+    pub(super) fn is_hidden(&self, panel: Panel) -> bool {
         self.prefs.hidden.iter().any(|name| name == key(panel))
     }
 
-    pub(super) fn toggle_panel(&mut self, panel: Shown) {
+    pub(super) fn toggle_panel(&mut self, panel: Panel) {
         if self.is_hidden(panel) {
             self.prefs.hidden.retain(|name| name != key(panel));
         } else {
@@ -44,19 +44,19 @@ impl HearkenApp {
     }
 
     /// A panel is there when a mode fills it or something stands in it, unless it was hidden.
-    fn is_there(&self, panel: Shown, t: &Transcript) -> bool {
-        let fed = t.modes.iter().any(|mode| t.shown(mode) == panel);
+    fn is_there(&self, panel: Panel, t: &Transcript) -> bool {
+        let fed = t.modes.iter().any(|mode| t.panel_of(mode) == panel);
         let filled = match panel {
-            Shown::Conversation => !t.replies.is_empty(),
-            Shown::Transcript => !t.utterances.is_empty(),
-            Shown::Translation => !t.translations.is_empty(),
-            Shown::Sounds => !t.sounds.is_empty(),
+            Panel::Conversation => !t.replies.is_empty(),
+            Panel::Transcript => !t.utterances.is_empty(),
+            Panel::Translation => !t.translations.is_empty(),
+            Panel::Sounds => !t.sounds.is_empty(),
         };
         (fed || filled) && !self.is_hidden(panel)
     }
 
     pub(super) fn panels_ui(&mut self, ui: &mut Ui, t: &Transcript) {
-        let there: Vec<Shown> = ORDER.into_iter().filter(|panel| self.is_there(*panel, t)).collect();
+        let there: Vec<Panel> = ORDER.into_iter().filter(|panel| self.is_there(*panel, t)).collect();
         if there.is_empty() {
             let text = if t.modes.is_empty() { self.s.nothing_on } else { self.s.nothing_shown };
             ui.centered_and_justified(|ui| ui.label(RichText::new(text).weak()));
@@ -65,14 +65,14 @@ impl HearkenApp {
         if ui.available_width() < theme::NARROW || ui.available_height() < theme::FLAT {
             return self.tabs_ui(ui, t, &there);
         }
-        let speech = there.iter().any(|p| matches!(p, Shown::Transcript | Shown::Translation));
-        let (talk, sounds) = (there.contains(&Shown::Conversation), there.contains(&Shown::Sounds));
+        let speech = there.iter().any(|p| matches!(p, Panel::Transcript | Panel::Translation));
+        let (talk, sounds) = (there.contains(&Panel::Conversation), there.contains(&Panel::Sounds));
         if !speech {
             return self.right_ui(ui, t, talk, sounds);
         }
         if talk || sounds {
             let width = ui.available_width();
-            let shown = Panel::right("right")
+            let shown = egui::Panel::right("right")
                 .frame(egui::Frame::NONE.inner_margin(egui::Margin { left: 12, ..egui::Margin::ZERO }))
                 .resizable(true)
                 .default_size(width * self.prefs.shares[0])
@@ -86,7 +86,7 @@ impl HearkenApp {
     fn right_ui(&mut self, ui: &mut Ui, t: &Transcript, talk: bool, sounds: bool) {
         if sounds && talk {
             let height = ui.available_height();
-            let shown = Panel::bottom("sounds")
+            let shown = egui::Panel::bottom("sounds")
                 .frame(egui::Frame::NONE.inner_margin(egui::Margin { top: 8, ..egui::Margin::ZERO }))
                 .resizable(true)
                 .default_size(height * self.prefs.shares[1])
@@ -105,8 +105,8 @@ impl HearkenApp {
         }
     }
 
-    fn tabs_ui(&mut self, ui: &mut Ui, t: &Transcript, there: &[Shown]) {
-        let tabs: Vec<Shown> = there.iter().copied().filter(|p| *p != Shown::Translation || !there.contains(&Shown::Transcript)).collect();
+    fn tabs_ui(&mut self, ui: &mut Ui, t: &Transcript, there: &[Panel]) {
+        let tabs: Vec<Panel> = there.iter().copied().filter(|p| *p != Panel::Translation || !there.contains(&Panel::Transcript)).collect();
         if !tabs.contains(&self.view.tab) {
             self.view.tab = tabs[0];
         }
@@ -124,13 +124,13 @@ impl HearkenApp {
             ui.separator();
         }
         match self.view.tab {
-            Shown::Transcript | Shown::Translation => self.speech_lines(ui, t, there),
-            Shown::Conversation => self.talk_lines(ui, t),
-            Shown::Sounds => self.sound_lines(ui, t),
+            Panel::Transcript | Panel::Translation => self.speech_lines(ui, t, there),
+            Panel::Conversation => self.talk_lines(ui, t),
+            Panel::Sounds => self.sound_lines(ui, t),
         }
     }
 
-    fn head_ui(&mut self, ui: &mut Ui, panels: &[Shown]) {
+    fn head_ui(&mut self, ui: &mut Ui, panels: &[Panel]) {
         ui.horizontal(|ui| {
             for (n, panel) in panels.iter().enumerate() {
                 // Two heads stand over the two halves of the lines, whose times come before the first.
@@ -156,14 +156,14 @@ impl HearkenApp {
         ui.label(RichText::new(text).weak().size(theme::BODY + 1.0));
     }
 
-    fn speech_ui(&mut self, ui: &mut Ui, t: &Transcript, there: &[Shown]) {
-        let heads: Vec<Shown> = there.iter().copied().filter(|p| matches!(p, Shown::Transcript | Shown::Translation)).collect();
+    fn speech_ui(&mut self, ui: &mut Ui, t: &Transcript, there: &[Panel]) {
+        let heads: Vec<Panel> = there.iter().copied().filter(|p| matches!(p, Panel::Transcript | Panel::Translation)).collect();
         self.head_ui(ui, &heads);
         self.speech_lines(ui, t, there);
     }
 
-    fn speech_lines(&mut self, ui: &mut Ui, t: &Transcript, there: &[Shown]) {
-        let (said, meant) = (there.contains(&Shown::Transcript), there.contains(&Shown::Translation));
+    fn speech_lines(&mut self, ui: &mut Ui, t: &Transcript, there: &[Panel]) {
+        let (said, meant) = (there.contains(&Panel::Transcript), there.contains(&Panel::Translation));
         if t.rows.is_empty() {
             return self.empty_ui(ui, if said { self.s.no_transcript } else { self.s.no_translation });
         }
@@ -171,8 +171,8 @@ impl HearkenApp {
         let columns = if said && meant && ui.available_width() >= BESIDE { 2 } else { 1 };
         list.show(ui, s, s.transcript, t.rows.len(), |ui, n| {
             let row = t.rows[n];
-            let halves = [(said, row.said.map(|n| &t.utterances[n])), (meant, row.meant.map(|n| &t.translations[n]))];
-            let halves: Vec<Option<&Line>> = halves.into_iter().filter(|(shown, _)| *shown).map(|(_, line)| line).collect();
+            let halves = [(said, row.utterance.map(|n| &t.utterances[n])), (meant, row.translation.map(|n| &t.translations[n]))];
+            let halves: Vec<Option<&SpeechLine>> = halves.into_iter().filter(|(shown, _)| *shown).map(|(_, line)| line).collect();
             ui.horizontal_top(|ui| {
                 time_ui(ui, &self.session.heard.time(row.from));
                 let width = (ui.available_width() / columns as f32 - 4.0).max(0.0);
@@ -192,7 +192,7 @@ impl HearkenApp {
     }
 
     fn talk_ui(&mut self, ui: &mut Ui, t: &Transcript) {
-        self.head_ui(ui, &[Shown::Conversation]);
+        self.head_ui(ui, &[Panel::Conversation]);
         self.talk_lines(ui, t);
     }
 
@@ -225,7 +225,7 @@ impl HearkenApp {
                     self.snooze();
                     ui.close();
                 }
-                if let Prompt::Heard(sound) = t.prompt(n)
+                if let ReplyTrigger::Sound(sound) = t.trigger_of(n)
                     && ui.button(fill(s.mute_sound, &sound.name)).clicked()
                 {
                     mute = Some(sound.name.clone());
@@ -247,7 +247,7 @@ impl HearkenApp {
         self.view.pointed = pointed;
         if less {
             let now = self.settings.modes.iter().find(|m| m.name == crate::config::modes::DIALOG).map_or(0.0, |m| m.eagerness);
-            self.become_eager(crate::config::modes::DIALOG, now - LESS);
+            self.set_eagerness(crate::config::modes::DIALOG, now - LESS);
         }
         self.prefs.muted_sounds.extend(mute);
     }
@@ -255,10 +255,10 @@ impl HearkenApp {
     /// What the reply answers, in smaller letters above it.
     fn prompt_ui(&self, ui: &mut Ui, t: &Transcript, n: usize) {
         let s = self.s;
-        let (at, text) = match t.prompt(n) {
-            Prompt::Said(line) => (line.from, format!("{}  “{}”", s.you, line.text)),
-            Prompt::Heard(sound) => (sound.first, fill(s.heard_sound, &sound.name)),
-            Prompt::Something => (crate::transcript::chunk_start(t.replies[n].at), s.heard_something.to_owned()),
+        let (at, text) = match t.trigger_of(n) {
+            ReplyTrigger::Speech(line) => (line.from, format!("{}  “{}”", s.you, line.text)),
+            ReplyTrigger::Sound(sound) => (sound.first, fill(s.heard_sound, &sound.name)),
+            ReplyTrigger::Unknown => (crate::transcript::chunk_start(t.replies[n].at), s.heard_something.to_owned()),
         };
         ui.add_space(4.0);
         ui.horizontal_top(|ui| {
@@ -287,9 +287,9 @@ impl HearkenApp {
                 self.copy_menu(&label, &reply.text);
                 match reply.stop {
                     None => drop(ui.label(RichText::new(s.replying).color(colours.replying).small())),
-                    Some(Stop::End) => {}
-                    Some(Stop::Cut) => drop(ui.label(RichText::new(s.cut_off).weak().small())),
-                    Some(Stop::Limit | Stop::Loop) => drop(ui.label(RichText::new(s.went_on).weak().small())),
+                    Some(StopReason::End) => {}
+                    Some(StopReason::Cut) => drop(ui.label(RichText::new(s.cut_off).weak().small())),
+                    Some(StopReason::Limit | StopReason::Loop) => drop(ui.label(RichText::new(s.went_on).weak().small())),
                 }
             });
             let more = icons::small(ui, Icon::Close, s.less, s.less);
@@ -305,7 +305,7 @@ impl HearkenApp {
     }
 
     fn sounds_ui(&mut self, ui: &mut Ui, t: &Transcript) {
-        self.head_ui(ui, &[Shown::Sounds]);
+        self.head_ui(ui, &[Panel::Sounds]);
         self.sound_lines(ui, t);
     }
 
@@ -398,11 +398,11 @@ pub(super) fn time_of_ui(ui: &mut Ui, time: &str, height: f32) {
 }
 
 /// How the settings file calls a panel.
-const fn key(panel: Shown) -> &'static str {
+const fn key(panel: Panel) -> &'static str {
     match panel {
-        Shown::Conversation => "conversation",
-        Shown::Transcript => "transcript",
-        Shown::Translation => "translation",
-        Shown::Sounds => "sounds",
+        Panel::Conversation => "conversation",
+        Panel::Transcript => "transcript",
+        Panel::Translation => "translation",
+        Panel::Sounds => "sounds",
     }
 }

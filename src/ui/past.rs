@@ -1,19 +1,19 @@
-//! What the history's desk has answered, as the window shows it.
+//! What the history's reader has answered, as the window shows it.
 //!
-//! Not responsible for answering (`history::Desk` does, on its thread), nor for how any of it is painted.
+//! Not responsible for answering (`history::HistoryReader` does, on its thread), nor for how any of it is painted.
 
 use std::path::PathBuf;
 
 use crate::config::Paths;
-use crate::history::{Answer, Desk, Found, Opened, Question, Session};
+use crate::history::{HistoryQuery, HistoryReader, QueryResult, SearchHit, SessionSummary, StoredSession};
 use crate::time::StreamTime;
 use crate::time::wall::time_of_day;
 use crate::transcript::Transcript;
 
-/// The window's end of the desk, which is opened by the first question.
+/// The window's end of the reader, which is opened by the first question.
 #[derive(Debug, Default)]
 pub(super) struct Past {
-    desk: Option<Desk>,
+    reader: Option<HistoryReader>,
     pub(super) shelf: Shelf,
 }
 
@@ -21,9 +21,9 @@ pub(super) struct Past {
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
     /// None until they were asked for.
-    pub(super) sessions: Option<Vec<Session>>,
+    pub(super) sessions: Option<Vec<SessionSummary>>,
     /// What was looked for, and the lines that hold it.
-    pub(super) found: Option<(String, Vec<Found>)>,
+    pub(super) found: Option<(String, Vec<SearchHit>)>,
     pub(super) open: Option<OpenSession>,
     /// How the last change went.
     pub(super) outcome: Option<Outcome>,
@@ -43,7 +43,7 @@ pub(super) enum Outcome {
 /// A session that is open, its lines in the order of time.
 #[derive(Debug)]
 pub(super) struct OpenSession {
-    pub(super) session: Session,
+    pub(super) session: SessionSummary,
     pub(super) lines: Vec<PastLine>,
     pub(super) recordings: Vec<PathBuf>,
 }
@@ -68,45 +68,45 @@ pub(super) enum Who {
 
 impl Past {
     /// Asks the desk; whatever it answers has the window painted.
-    pub(super) fn ask(&mut self, question: Question, paths: &Paths, ctx: &egui::Context) {
+    pub(super) fn ask(&mut self, question: HistoryQuery, paths: &Paths, ctx: &egui::Context) {
         let open = || {
             let ctx = ctx.clone();
-            Desk::open(paths, move || ctx.request_repaint())
+            HistoryReader::start(paths, move || ctx.request_repaint())
         };
         // A question that finds no room is not asked; typing on or clicking again asks anew.
-        self.desk.get_or_insert_with(open).ask(question);
+        self.reader.get_or_insert_with(open).request(question);
     }
 
     /// Takes what was answered since; local time is `offset_secs` ahead of UTC.
     pub(super) fn take_answers(&mut self, offset_secs: i64) {
-        while let Some(answer) = self.desk.as_ref().and_then(Desk::answer) {
+        while let Some(answer) = self.reader.as_ref().and_then(HistoryReader::try_recv) {
             let shelf = &mut self.shelf;
             match answer {
-                Answer::Sessions(sessions) => shelf.sessions = Some(sessions),
-                Answer::Found { text, lines } => shelf.found = Some((text, lines)),
-                Answer::Opened(opened) => shelf.open = Some(open_session(*opened, offset_secs)),
-                Answer::Changed => self.ask_again(),
-                Answer::Exported(path) => shelf.outcome = Some(Outcome::Saved(path)),
-                Answer::Exists(path) => shelf.outcome = Some(Outcome::Exists(path)),
-                Answer::Failed(why) => shelf.outcome = Some(Outcome::Failed(why)),
+                QueryResult::Sessions(sessions) => shelf.sessions = Some(sessions),
+                QueryResult::Found { text, lines } => shelf.found = Some((text, lines)),
+                QueryResult::Opened(opened) => shelf.open = Some(open_session(*opened, offset_secs)),
+                QueryResult::Changed => self.ask_again(),
+                QueryResult::Exported(path) => shelf.outcome = Some(Outcome::Saved(path)),
+                QueryResult::Exists(path) => shelf.outcome = Some(Outcome::Exists(path)),
+                QueryResult::Failed(why) => shelf.outcome = Some(Outcome::Failed(why)),
             }
         }
     }
 
     /// What is shown is not as it was: asks for all of it anew.
     pub(super) fn ask_again(&mut self) {
-        let Some(desk) = &self.desk else { return };
-        desk.ask(Question::Sessions);
+        let Some(reader) = &self.reader else { return };
+        reader.request(HistoryQuery::Sessions);
         if let Some((text, _)) = &self.shelf.found {
-            desk.ask(Question::Search(text.clone()));
+            reader.request(HistoryQuery::Search(text.clone()));
         }
         if let Some(open) = &self.shelf.open {
-            desk.ask(Question::Open(open.session.id));
+            reader.request(HistoryQuery::Open(open.session.id));
         }
     }
 }
 
-fn open_session(opened: Opened, offset_secs: i64) -> OpenSession {
+fn open_session(opened: StoredSession, offset_secs: i64) -> OpenSession {
     let time = |at: StreamTime| opened.clock.ms(at).map_or_else(|| at.to_string(), |ms| time_of_day(ms, offset_secs));
     let lines = lines(&opened.transcript, time);
     OpenSession { session: opened.session, lines, recordings: opened.recordings }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::fold::{self, Heard};
 use crate::config::{HistoryPrefs, Paths, Settings};
 use crate::engine::EngineHandle;
-use crate::history::{Outlets, Recorder, Tap};
+use crate::history::{EventSink, HistoryCallbacks, HistoryHandle};
 use crate::protocol::{Command, Event, Severity};
 use crate::transcript::Transcript;
 
@@ -19,11 +19,11 @@ const GOODBYE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) engine: EngineHandle,
-    pub(super) recorder: Recorder,
+    pub(super) history: HistoryHandle,
     pub(super) heard: Arc<Heard>,
     pub(super) paths: Paths,
     pub(super) began: Instant,
-    tap: Tap,
+    sink: EventSink,
     /// Takes what the engine reports until it has ended; in words, why there is none.
     fold: Result<JoinHandle<()>, String>,
 }
@@ -34,12 +34,12 @@ impl Session {
         let shown = fold::shown(&settings.modes);
         let heard = Heard::new(Transcript::new(shown.clone()));
         let changed = Arc::clone(&heard);
-        let outlets = Outlets { command: Box::new(engine.sender()), changed: Box::new(move || changed.repaint()) };
-        let recorder = Recorder::start(&settings.paths, keep, shown, outlets);
-        let tap = recorder.tap();
-        let fold = fold::start(&engine, &heard, tap.clone());
+        let outlets = HistoryCallbacks { send_command: Box::new(engine.sender()), on_change: Box::new(move || changed.repaint()) };
+        let history = HistoryHandle::start(&settings.paths, keep, shown, outlets);
+        let sink = history.sink();
+        let fold = fold::start(&engine, &heard, sink.clone());
         let fold = fold.map_err(|e| format!("Nothing can be shown: a thread cannot be started ({e})."));
-        Self { engine, recorder, heard, paths: settings.paths.clone(), began: Instant::now(), tap, fold }
+        Self { engine, history, heard, paths: settings.paths.clone(), began: Instant::now(), sink, fold }
     }
 
     /// What hinders it, in words.
@@ -50,7 +50,7 @@ impl Session {
     /// Notes in history and log that something is wrong which the engine knows nothing of.
     pub(super) fn note(&self, kind: &str, message: &str) {
         let at = self.heard.now();
-        self.tap.note(&Event::Problem { at, severity: Severity::Warning, kind: kind.to_owned(), message: message.to_owned() });
+        self.sink.record(&Event::Problem { at, severity: Severity::Warning, kind: kind.to_owned(), message: message.to_owned() });
     }
 
     /// Lets the session end by itself, so that its last words are kept.

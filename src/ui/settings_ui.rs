@@ -8,7 +8,7 @@ use egui::{RichText, Slider, Ui};
 use super::strings::{TITLE, fill};
 use super::{HearkenApp, theme};
 use crate::audio::DeviceDirection;
-use crate::config::prefs::{Choice, Gate, ThemeChoice, UiLanguage};
+use crate::config::prefs::{Gate, SavedChoice, ThemeChoice, UiLanguage};
 use crate::protocol::{Command, ModelChoice};
 
 /// How long "snooze" lasts.
@@ -81,7 +81,7 @@ impl HearkenApp {
         if ui.checkbox(&mut gate, s.gate).on_hover_text(s.gate_hint).clicked() {
             self.settings.gate = gate;
             self.session.engine.send(if gate { Command::GateOn } else { Command::GateOff });
-            self.save(&Choice::Gate(if gate { Gate::On } else { Gate::Off }));
+            self.save(&SavedChoice::Gate(if gate { Gate::On } else { Gate::Off }));
         }
         ui.horizontal_wrapped(|ui| {
             ui.label(s.model_choice);
@@ -109,7 +109,7 @@ impl HearkenApp {
     pub(super) fn choose_model(&mut self, choice: ModelChoice) {
         self.session.engine.send(Command::ChooseModel(choice.clone()));
         self.settings.model = choice.clone();
-        self.save(&Choice::Model(choice));
+        self.save(&SavedChoice::Model(choice));
     }
 
     fn notifications_ui(&mut self, ui: &mut Ui) {

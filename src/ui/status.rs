@@ -12,10 +12,10 @@ use super::theme;
 use super::view::Advice;
 use crate::audio::{DeviceDirection, devices};
 use crate::config::modes::{DIALOG, SOUNDS, TRANSCRIBE, TRANSLATE, language_of};
-use crate::config::prefs::Choice;
+use crate::config::prefs::SavedChoice;
 use crate::config::{Mode, all_modes};
 use crate::protocol::{Command, DeviceChoice, Language, ModelChoice};
-use crate::transcript::{Shown, Transcript};
+use crate::transcript::{Panel, Transcript};
 
 /// A window at least so wide has its controls in one row, in points.
 const ONE_ROW: f32 = 1_330.0;
@@ -208,11 +208,11 @@ impl HearkenApp {
             match direction {
                 DeviceDirection::Input => {
                     self.session.engine.send(Command::ChooseInput(choice.clone()));
-                    self.save(&Choice::Input(choice));
+                    self.save(&SavedChoice::Input(choice));
                 }
                 DeviceDirection::Output => {
                     self.session.engine.send(Command::ChooseOutput(choice.clone()));
-                    self.save(&Choice::Output(choice));
+                    self.save(&SavedChoice::Output(choice));
                 }
             }
             ui.close();
@@ -263,7 +263,7 @@ impl HearkenApp {
         let slider = egui::Slider::new(&mut bias, -EAGER..=EAGER).step_by(0.5).text(s.eagerness);
         let response = ui.add(slider).on_hover_text(s.eagerness_hint);
         if response.changed() {
-            self.become_eager(&mode.name, bias);
+            self.set_eagerness(&mode.name, bias);
         }
         if mode.name == TRANSLATE {
             let mut language = language_of(&self.settings.modes);
@@ -280,18 +280,18 @@ impl HearkenApp {
         }
     }
 
-    pub(super) fn become_eager(&mut self, name: &str, bias: f32) {
+    pub(super) fn set_eagerness(&mut self, name: &str, bias: f32) {
         self.session.engine.send(Command::Eagerness { mode: name.to_owned(), bias });
         for mode in self.settings.modes.iter_mut().filter(|m| m.name == name) {
             mode.eagerness = bias;
         }
-        self.save(&Choice::Eagerness(name.to_owned(), bias));
+        self.save(&SavedChoice::Eagerness(name.to_owned(), bias));
     }
 
     fn translate_to(&mut self, language: Language) {
         self.session.engine.send(Command::TranslateTo(language));
         self.take_modes(language);
-        self.save(&Choice::TranslateTo(language));
+        self.save(&SavedChoice::TranslateTo(language));
     }
 
     /// Reads the modes as they are defined now, as the engine does.
@@ -398,7 +398,7 @@ impl HearkenApp {
     fn view_menu_ui(&mut self, ui: &mut Ui) {
         let s = self.s;
         ui.menu_button(s.view, |ui| {
-            for panel in [Shown::Transcript, Shown::Translation, Shown::Conversation, Shown::Sounds] {
+            for panel in [Panel::Transcript, Panel::Translation, Panel::Conversation, Panel::Sounds] {
                 let mut shown = !self.is_hidden(panel);
                 if ui.checkbox(&mut shown, self.panel_title(panel)).clicked() {
                     self.toggle_panel(panel);

@@ -5,7 +5,7 @@ use egui::{Align2, Color32, FontId, Pos2, Rect, Role, Sense, Vec2, WidgetInfo, p
 use super::strings::Strings;
 use super::{HearkenApp, theme};
 use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
-use crate::transcript::{ChunkTick, Kind, Shown, Transcript};
+use crate::transcript::{DecisionKind, DecisionTick, Panel, Transcript};
 
 /// Height of a row; in a small window; and in one so low that it has room for neither names nor scale.
 const ROW: f32 = 18.0;
@@ -74,7 +74,7 @@ impl HearkenApp {
             }
         }
         if let Some((mode, tick)) = response.hover_pos().and_then(|at| hovered(at, area, &modes, transcript, scale)) {
-            self.view.pointed = tick.reply.filter(|_| transcript.shown(mode) == Shown::Conversation);
+            self.view.pointed = tick.reply.filter(|_| transcript.panel_of(mode) == Panel::Conversation);
             if response.clicked() {
                 self.go_to_line(transcript, mode, tick);
             }
@@ -99,12 +99,12 @@ impl HearkenApp {
         }
     }
 
-    fn paint_tick(&self, painter: &egui::Painter, visuals: &egui::Visuals, (tick, x): (&ChunkTick, f32), middle: f32, scale: Scale) {
+    fn paint_tick(&self, painter: &egui::Painter, visuals: &egui::Visuals, (tick, x): (&DecisionTick, f32), middle: f32, scale: Scale) {
         let weak = visuals.weak_text_color();
         match tick.kind {
-            Kind::Silent => drop(painter.circle_filled(pos2(x, middle), 1.4, weak)),
-            Kind::Drained => drop(painter.circle_stroke(pos2(x, middle), 1.8, (0.8, weak))),
-            Kind::Respond => {
+            DecisionKind::Silent => drop(painter.circle_filled(pos2(x, middle), 1.4, weak)),
+            DecisionKind::Drained => drop(painter.circle_stroke(pos2(x, middle), 1.8, (0.8, weak))),
+            DecisionKind::Respond => {
                 let colour = theme::states(visuals).replying;
                 let pointed = tick.reply.is_some() && tick.reply == self.view.pointed;
                 let end = match (tick.reply, tick.until) {
@@ -124,27 +124,27 @@ impl HearkenApp {
         }
     }
 
-    fn go_to_line(&mut self, transcript: &Transcript, mode: &str, tick: &ChunkTick) {
-        self.view.tab = transcript.shown(mode);
-        match transcript.shown(mode) {
-            Shown::Conversation => {
+    fn go_to_line(&mut self, transcript: &Transcript, mode: &str, tick: &DecisionTick) {
+        self.view.tab = transcript.panel_of(mode);
+        match transcript.panel_of(mode) {
+            Panel::Conversation => {
                 if let Some(n) = transcript.replies.iter().position(|r| Some(r.id) == tick.reply) {
                     self.view.talk.go_to(n);
                 }
             }
-            Shown::Transcript | Shown::Translation => {
+            Panel::Transcript | Panel::Translation => {
                 self.view.speech.go_to(transcript.rows.partition_point(|row| row.from < tick.at).saturating_sub(1));
             }
-            Shown::Sounds => self.view.sounds.go_to(transcript.sounds.partition_point(|s| s.first <= tick.at).saturating_sub(1)),
+            Panel::Sounds => self.view.sounds.go_to(transcript.sounds.partition_point(|s| s.first <= tick.at).saturating_sub(1)),
         }
     }
 
-    fn explain(&self, mode: &str, tick: &ChunkTick, transcript: &Transcript, now: StreamTime) -> String {
+    fn explain(&self, mode: &str, tick: &DecisionTick, transcript: &Transcript, now: StreamTime) -> String {
         let s = self.s;
         let what = match tick.kind {
-            Kind::Silent => s.stayed_silent,
-            Kind::Drained => s.caught_up,
-            Kind::Respond => s.responded,
+            DecisionKind::Silent => s.stayed_silent,
+            DecisionKind::Drained => s.caught_up,
+            DecisionKind::Respond => s.responded,
         };
         let text = said(mode, tick, transcript);
         let gap = if text.is_empty() { "" } else { "\n" };
@@ -165,33 +165,33 @@ fn paint_quiet(painter: &egui::Painter, area: Rect, scale: Scale, transcript: &T
     }
 }
 
-fn hovered<'a>(at: Pos2, area: Rect, modes: &'a [String], transcript: &'a Transcript, scale: Scale) -> Option<(&'a str, &'a ChunkTick)> {
+fn hovered<'a>(at: Pos2, area: Rect, modes: &'a [String], transcript: &'a Transcript, scale: Scale) -> Option<(&'a str, &'a DecisionTick)> {
     let mode = modes.get(((at.y - area.top()) / scale.row) as usize)?;
-    let near = |tick: &&ChunkTick| {
+    let near = |tick: &&DecisionTick| {
         let begin = scale.x(tick.at);
         let end = tick.until.and_then(|until| scale.x(until)).or(begin);
         begin.zip(end).is_some_and(|(begin, end)| (begin - COLUMN / 2.0..=end.max(begin) + COLUMN / 2.0).contains(&at.x))
     };
     // A reply's bar lies over the ticks that it delayed: the mark that began it comes first.
     let ticks = || transcript.strips.get(mode).into_iter().flatten().rev().take_while(|t| scale.x(t.at).is_some());
-    let exact = |tick: &&ChunkTick| scale.x(tick.at).is_some_and(|x| (x - at.x).abs() <= COLUMN / 2.0);
+    let exact = |tick: &&DecisionTick| scale.x(tick.at).is_some_and(|x| (x - at.x).abs() <= COLUMN / 2.0);
     ticks().find(exact).or_else(|| ticks().find(near)).map(|tick| (mode.as_str(), tick))
 }
 
 /// The words that belong to a tick.
-fn said<'a>(mode: &str, tick: &ChunkTick, t: &'a Transcript) -> &'a str {
-    if tick.kind != Kind::Respond {
+fn said<'a>(mode: &str, tick: &DecisionTick, t: &'a Transcript) -> &'a str {
+    if tick.kind != DecisionKind::Respond {
         return "";
     }
-    let inside = |lines: &'a [crate::transcript::Line]| {
+    let inside = |lines: &'a [crate::transcript::SpeechLine]| {
         let place = lines.partition_point(|line| line.from < tick.at);
         place.checked_sub(1).map(|n| lines[n].text.as_str())
     };
-    let found = match t.shown(mode) {
-        Shown::Conversation => t.replies.iter().rev().find(|r| Some(r.id) == tick.reply).map(|r| r.text.as_str()),
-        Shown::Transcript => inside(&t.utterances),
-        Shown::Translation => inside(&t.translations),
-        Shown::Sounds => t.sounds.iter().rev().find(|s| s.first <= tick.at && tick.at <= s.last).map(|s| s.name.as_str()),
+    let found = match t.panel_of(mode) {
+        Panel::Conversation => t.replies.iter().rev().find(|r| Some(r.id) == tick.reply).map(|r| r.text.as_str()),
+        Panel::Transcript => inside(&t.utterances),
+        Panel::Translation => inside(&t.translations),
+        Panel::Sounds => t.sounds.iter().rev().find(|s| s.first <= tick.at && tick.at <= s.last).map(|s| s.name.as_str()),
     };
     found.unwrap_or("")
 }
@@ -200,7 +200,7 @@ fn said<'a>(mode: &str, tick: &ChunkTick, t: &'a Transcript) -> &'a str {
 fn describe(s: &Strings, transcript: &Transcript, modes: &[String]) -> String {
     let of = |mode: &String| {
         let ticks = transcript.strips.get(mode);
-        let replies = ticks.into_iter().flatten().filter(|t| t.kind == Kind::Respond).count();
+        let replies = ticks.into_iter().flatten().filter(|t| t.kind == DecisionKind::Respond).count();
         let all = ticks.map_or(0, std::collections::VecDeque::len);
         super::strings::fill(&super::strings::fill(&super::strings::fill(s.strip_mode, s.mode(mode)), replies), all)
     };

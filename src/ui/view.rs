@@ -8,7 +8,7 @@ use super::list::List;
 use crate::audio::DeviceInfo;
 use crate::config::{ExportForm, Mode, Panel};
 use crate::protocol::ReplyId;
-use crate::transcript::Shown;
+use crate::transcript::Panel as ShownPanel;
 
 /// Side of the window's icon, in pixels.
 pub(super) const ICON: u32 = 64;
@@ -16,7 +16,7 @@ pub(super) const ICON: u32 = 64;
 #[derive(Debug)]
 pub(super) struct View {
     /// The panel that a narrow window shows.
-    pub(super) tab: Shown,
+    pub(super) tab: ShownPanel,
     pub(super) speech: List,
     pub(super) talk: List,
     pub(super) sounds: List,
@@ -46,7 +46,7 @@ pub(super) struct View {
 impl Default for View {
     fn default() -> Self {
         Self {
-            tab: Shown::Conversation,
+            tab: ShownPanel::Conversation,
             speech: List::default(),
             talk: List::default(),
             sounds: List::default(),

@@ -3,8 +3,8 @@
 use egui::{Checkbox, RichText, Slider, Ui};
 
 use super::HearkenApp;
-use crate::config::prefs::Choice;
-use crate::protocol::{Command, EchoChoice, Interrupt, ReplyId, Speak, Switch, VoiceChoice, VoiceConduct};
+use crate::config::prefs::SavedChoice;
+use crate::protocol::{Command, EchoChoice, Interrupt, ReplyId, Speak, Switch, VoiceChoice, VoiceSettings};
 use crate::transcript::{Reply, Transcript};
 
 impl HearkenApp {
@@ -86,10 +86,10 @@ impl HearkenApp {
         }
     }
 
-    fn choose_voice(&mut self, voice: VoiceConduct) {
+    fn choose_voice(&mut self, voice: VoiceSettings) {
         self.settings.voice = voice;
         self.tell_voice();
-        self.save(&Choice::Voice(voice));
+        self.save(&SavedChoice::Voice(voice));
     }
 
     /// Tells the engine what is wanted now.

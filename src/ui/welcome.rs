@@ -4,7 +4,7 @@ use egui::{CollapsingHeader, Id, Key, Modal, RichText, ScrollArea, Ui};
 
 use super::strings::{Strings, fill};
 use super::{HearkenApp, theme};
-use crate::model::knowledge;
+use crate::model::starter_phrases;
 use crate::protocol::ModelChoice;
 use crate::protocol::models::{ModelCard, size};
 
@@ -53,7 +53,7 @@ impl HearkenApp {
 
 /// What the starter can and cannot do, as its own list has it.
 pub(super) fn starter_ui(ui: &mut Ui, s: &Strings) {
-    let known = knowledge::starter();
+    let known = starter_phrases::starter();
     let can = fill(&fill(&fill(s.starter_can, known.vocabulary.len()), known.phrases.len()), known.sounds.len());
     ui.label(can);
     let phrases = known.phrases.iter().filter(|p| p.say.contains(' ')).take(EXAMPLES).map(|p| format!("“{}”", p.say));

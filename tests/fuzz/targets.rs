@@ -9,14 +9,14 @@ use std::sync::OnceLock;
 
 use clap::Parser;
 use hearken::audio::file::FileSource;
-use hearken::audio::stdin::StreamSource;
-use hearken::audio::{Heard, Source};
-use hearken::config::endurance::POLICIES;
-use hearken::config::{CatchUp, Cli, Language, Paths, Prefs, Stdout, Worth, all_modes, settings_problems};
-use hearken::export::Cues;
+use hearken::audio::wav_stream::WavStreamSource;
+use hearken::audio::{Source, SourceEvent};
+use hearken::config::long_running::POLICIES;
+use hearken::config::{CatchUp, Cli, Language, Paths, Priority, Stdout, WindowPrefs, all_modes, settings_problems};
+use hearken::export::CueBuilder;
 use hearken::history::Store;
 use hearken::lane::context::Context;
-use hearken::lane::{Ask, Decision, Goal, Lane, OnLoop, Rules, Said, Waiting};
+use hearken::lane::{Ask, ChunkMeta, Decision, Follows, Goal, Lane, LaneConfig, LaneEvent, OnLoop};
 use hearken::model::checkpoint::Checkpoint;
 use hearken::model::config::{AudioConfig, LmConfig};
 use hearken::model::gguf::Gguf;
@@ -26,7 +26,7 @@ use hearken::model::quantised::Quantised;
 use hearken::model::text::Vocabulary;
 use hearken::model::token_ids::TokenIds;
 use hearken::model::weights::Weights;
-use hearken::protocol::{Event, Stop};
+use hearken::protocol::{Event, StopReason};
 use hearken::time::{ChunkIdx, StreamTime};
 use hearken::transcript::Transcript;
 
@@ -58,8 +58,8 @@ fn drain(mut source: impl Source) {
     // What is wrong is told, and the end comes: a source that tells for ever would hang a session.
     while heard < MOST_SAMPLES && idle < 100_000 {
         match source.next(&mut samples) {
-            Ok(Heard::End) | Err(_) => return,
-            Ok(Heard::Samples(n)) => {
+            Ok(SourceEvent::End) | Err(_) => return,
+            Ok(SourceEvent::Samples(n)) => {
                 assert_eq!(n, samples.len(), "samples are counted");
                 assert!(samples.iter().all(|x| x.is_finite()), "what is heard are numbers");
                 (heard, idle) = (heard + n, if n == 0 { idle + 1 } else { 0 });
@@ -80,7 +80,7 @@ pub fn audio(data: &[u8]) {
         if let Ok(source) = FileSource::open(&[path]) {
             drain(source);
         }
-    } else if let Ok(source) = StreamSource::new(Cursor::new(bytes.to_vec()), "stdin") {
+    } else if let Ok(source) = WavStreamSource::new(Cursor::new(bytes.to_vec()), "stdin") {
         drain(source);
     }
 }
@@ -164,7 +164,7 @@ pub fn settings(data: &[u8]) {
     }
     fs::write(paths.config.join(SETTINGS_FILES[usize::from(*which) % SETTINGS_FILES.len()]), bytes).unwrap();
     let _ = (all_modes(&paths, Language::Chinese).is_ok(), hearken::hub::catalog::all(&paths).is_ok());
-    let (_, wrong) = Prefs::read(&paths);
+    let (_, wrong) = WindowPrefs::read(&paths);
     assert!(wrong.len() < 1_000 && settings_problems(&paths).len() < 1_000, "what is wrong is said in a few lines");
     for typed in [&["hearken"][..], &["hearken", "listen", "sound.wav"]] {
         if let Ok(cli) = Cli::try_parse_from(typed) {
@@ -181,7 +181,7 @@ pub fn history(data: &[u8]) {
 
 fn events(bytes: &[u8]) {
     let nothing = || Transcript::new(std::collections::BTreeMap::new());
-    let (mut transcript, mut cues) = (nothing(), Cues::new(nothing()));
+    let (mut transcript, mut cues) = (nothing(), CueBuilder::new(nothing()));
     for line in bytes.split(|b| *b == b'\n') {
         if let Ok(event) = serde_json::from_slice::<Event>(line) {
             transcript.apply(&event);
@@ -224,7 +224,7 @@ pub fn lane(data: &[u8]) {
     let Some(kind) = next() else { return };
     let catch_up = if kind & 1 == 0 { CatchUp::Drain } else { CatchUp::EveryChunk };
     let on_loop = if kind & 2 == 0 { OnLoop::Stop } else { OnLoop::GoOn };
-    let rules = Rules { catch_up, eagerness: f32::from(kind) - 128.0, reply_limit: usize::from(kind >> 4) + 1, on_loop };
+    let rules = LaneConfig { catch_up, eagerness: f32::from(kind) - 128.0, reply_limit: usize::from(kind >> 4) + 1, on_loop };
     let policy = &POLICIES[usize::from(kind) % POLICIES.len()];
     let ids = TokenIds::RELEASE;
     let (mut lane, mut context) = (Lane::new(rules, ids.clone(), vec![1, 2, 3]), Context::new(3));
@@ -233,12 +233,12 @@ pub fn lane(data: &[u8]) {
         match op % 8 {
             0..=3 => end += u64::from(op >> 6) + 1,
             4 => {
-                told(&mut speaking, &lane.cut(Stop::Cut));
+                told(&mut speaking, &lane.cut(StopReason::Cut));
             }
-            5 => lane.become_eager(f32::from_bits(u32::from(op) << 24)),
+            5 => lane.set_eagerness(f32::from_bits(u32::from(op) << 24)),
             _ => {}
         }
-        let waiting: Vec<Waiting> = (first..end.min(first + 6)).map(|n| waiting(n, op)).collect();
+        let waiting: Vec<ChunkMeta> = (first..end.min(first + 6)).map(|n| waiting(n, op)).collect();
         let most = usize::from(op >> 2) + 1;
         let Some(plan) = lane.plan(&waiting, most) else {
             // A chunk takes 12 rows, and what is pending a few.
@@ -255,7 +255,7 @@ pub fn lane(data: &[u8]) {
                     assert!(held == context.positions() && held + plan.rows() <= WINDOW, "{held} positions");
                 }
                 None => {
-                    told(&mut speaking, &lane.cut(Stop::Limit));
+                    told(&mut speaking, &lane.cut(StopReason::Limit));
                     lane.restart(vec![1, 2, 3]);
                     (context, held) = (Context::new(3), 3);
                     continue;
@@ -290,12 +290,13 @@ pub fn lane(data: &[u8]) {
     }
 }
 
-fn waiting(n: u64, op: u8) -> Waiting {
-    Waiting {
+fn waiting(n: u64, op: u8) -> ChunkMeta {
+    ChunkMeta {
         chunk: ChunkIdx(n),
         at: StreamTime::from_samples((n + 1) * 6_400),
         ask: if (u64::from(op) + n).is_multiple_of(5) { Ask::Forced } else { Ask::Decide },
-        worth: if (u64::from(op) ^ n) & 1 == 0 { Worth::Heard } else { Worth::Quiet },
+        priority: if (u64::from(op) ^ n) & 1 == 0 { Priority::Heard } else { Priority::Quiet },
+        follows: Follows::Chunk,
     }
 }
 
@@ -306,19 +307,19 @@ fn decision(byte: Option<u8>) -> Decision {
 }
 
 /// Replies start once and end once.
-fn told(speaking: &mut bool, said: &[Said]) {
+fn told(speaking: &mut bool, said: &[LaneEvent]) {
     for said in said {
         match said {
-            Said::Started { .. } => {
+            LaneEvent::Started { .. } => {
                 assert!(!*speaking, "a reply within a reply");
                 *speaking = true;
             }
-            Said::Finished(_) => {
+            LaneEvent::Finished(_) => {
                 assert!(*speaking, "the end of a reply that never began");
                 *speaking = false;
             }
-            Said::Token(_) => assert!(*speaking, "words outside a reply"),
-            Said::Decided { .. } => {}
+            LaneEvent::Token(_) => assert!(*speaking, "words outside a reply"),
+            LaneEvent::Decided { .. } => {}
         }
     }
 }

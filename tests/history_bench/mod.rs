@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 use hearken::config::{HistoryPrefs, Paths};
-use hearken::history::{Outlets, Recorder, Store, Tap};
-use hearken::protocol::{Command, Event, ReplyId, Stop};
+use hearken::history::{EventSink, HistoryCallbacks, HistoryHandle, Store};
+use hearken::protocol::{Command, Event, ReplyId, StopReason};
 use hearken::time::StreamTime;
-use hearken::transcript::Shown;
+use hearken::transcript::Panel;
 
 /// Commands that may wait in a test.
 const WAITING: usize = 64;
 
 pub struct Bench {
-    pub recorder: Recorder,
-    pub tap: Tap,
+    pub recorder: HistoryHandle,
+    pub sink: EventSink,
     pub commands: Receiver<Command>,
     pub paths: Paths,
     pub home: tempfile::TempDir,
@@ -31,7 +31,7 @@ impl Bench {
     pub fn start_in(home: tempfile::TempDir, prefs: HistoryPrefs) -> Self {
         let paths = Paths::inside(home.path());
         let (recorder, commands) = recorder(&paths, prefs);
-        Self { tap: recorder.tap(), recorder, commands, paths, home }
+        Self { sink: recorder.sink(), recorder, commands, paths, home }
     }
 
     /// Another recorder in the same home, after this one has ended.
@@ -78,11 +78,12 @@ pub fn hearken(home: &Path, line: &[&str]) -> Output {
     process.arg("history").args(line).env("HEARKEN_HOME", home).stdin(Stdio::null()).output().unwrap()
 }
 
-fn recorder(paths: &Paths, prefs: HistoryPrefs) -> (Recorder, Receiver<Command>) {
+fn recorder(paths: &Paths, prefs: HistoryPrefs) -> (HistoryHandle, Receiver<Command>) {
     let (commands, taken) = bounded(WAITING);
-    let outlets = Outlets { command: Box::new(move |command| commands.try_send(command).is_ok()), changed: Box::new(|| ()) };
-    let shown = [("dialog", Shown::Conversation), ("transcribe", Shown::Transcript)].map(|(mode, shown)| (mode.to_owned(), shown));
-    (Recorder::start(paths, prefs, shown.into(), outlets), taken)
+    let outlets =
+        HistoryCallbacks { send_command: Box::new(move |command| commands.try_send(command).is_ok()), on_change: Box::new(|| ()) };
+    let shown = [("dialog", Panel::Conversation), ("transcribe", Panel::Transcript)].map(|(mode, shown)| (mode.to_owned(), shown));
+    (HistoryHandle::start(paths, prefs, shown.into(), outlets), taken)
 }
 
 /// Waits until `is_so`.
@@ -103,6 +104,6 @@ pub fn started() -> Event {
 }
 
 pub fn said(chunk: u64, text: &str) -> Event {
-    let (from_secs, to_secs, stop) = (at(chunk - 1), at(chunk), Stop::End);
+    let (from_secs, to_secs, stop) = (at(chunk - 1), at(chunk), StopReason::End);
     Event::ReplyFinished { at: at(chunk), reply: ReplyId(chunk), mode: "transcribe".into(), text: text.into(), from_secs, to_secs, stop }
 }

@@ -10,13 +10,13 @@
 
 use std::process::{Command, Stdio};
 
-use hearken::audio::echo::{EchoPath, Noticed};
-use hearken::audio::playback::line::{Feeder, Filler, line};
-use hearken::audio::playback::room::{Room, Walls};
-use hearken::audio::playback::{FarSlot, Route};
-use hearken::audio::stdin::StreamSource;
-use hearken::audio::{Heard, Source};
-use hearken::protocol::VoiceConduct;
+use hearken::audio::echo::{EchoPath, VoiceActivity};
+use hearken::audio::playback::ring::{PlaybackReader, PlaybackWriter, playback_ring};
+use hearken::audio::playback::simulated_room::{RoomAcoustics, SimulatedRoom};
+use hearken::audio::playback::{FarEndSlot, Route};
+use hearken::audio::wav_stream::WavStreamSource;
+use hearken::audio::{Source, SourceEvent};
+use hearken::protocol::VoiceSettings;
 
 pub const RATE: usize = 16_000;
 /// As a sound card delivers it.
@@ -51,9 +51,9 @@ pub fn spoken(text: &str, voice: &str, pitch: u32) -> Vec<f32> {
         .stdin(Stdio::null())
         .output()
         .expect("apt-get install espeak-ng");
-    let mut source = StreamSource::new(std::io::Cursor::new(out.stdout), "espeak-ng").unwrap();
+    let mut source = WavStreamSource::new(std::io::Cursor::new(out.stdout), "espeak-ng").unwrap();
     let mut samples = Vec::new();
-    while !matches!(source.next(&mut samples).unwrap(), Heard::End) {}
+    while !matches!(source.next(&mut samples).unwrap(), SourceEvent::End) {}
     let begin = samples.iter().position(|x| x.abs() > 0.01).unwrap();
     let end = samples.iter().rposition(|x| x.abs() > 0.01).unwrap();
     at_level(&samples[begin..=end], -20.0)
@@ -133,9 +133,9 @@ pub fn keys(random: &mut Random, db: f32) -> Vec<f32> {
 
 /// A voice that plays into a room, and the path of the microphone in it.
 pub struct Rig {
-    feeder: Feeder,
-    filler: Filler,
-    pub room: Room,
+    feeder: PlaybackWriter,
+    filler: PlaybackReader,
+    pub room: SimulatedRoom,
     pub path: EchoPath,
     waiting: Vec<f32>,
     /// Everything that the microphone heard, and what the model would.
@@ -148,14 +148,14 @@ pub struct Rig {
 }
 
 impl Rig {
-    pub fn new(walls: Walls, conduct: VoiceConduct) -> Self {
-        let (feeder, filler, far_end) = line(RATE as u32);
-        let slot = FarSlot::default();
+    pub fn new(acoustics: RoomAcoustics, conduct: VoiceSettings) -> Self {
+        let (feeder, filler, far_end) = playback_ring(RATE as u32);
+        let slot = FarEndSlot::default();
         slot.put(far_end, Route::Room);
         Self {
             feeder,
             filler,
-            room: Room::new(walls),
+            room: SimulatedRoom::new(acoustics),
             path: EchoPath::new(slot, conduct),
             waiting: Vec::new(),
             raw: Vec::new(),
@@ -184,7 +184,7 @@ impl Rig {
             self.filler.fill(&mut played, 1, |x| x);
             let mut block: Vec<f32> = played.iter().map(|far| self.room.step(*far, near.next().unwrap_or(0.0))).collect();
             self.raw.extend_from_slice(&block);
-            if self.path.step(&mut block) == Noticed::Interruption {
+            if self.path.step(&mut block) == VoiceActivity::BargeIn {
                 self.interruptions.push(self.raw.len());
             }
             self.clean.extend(block);

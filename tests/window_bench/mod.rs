@@ -10,7 +10,7 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use hearken::config::{Cli, Paths, Request, Settings, Stdout};
 use hearken::engine::{EngineHandle, Meters};
-use hearken::protocol::{Command, Emotion, Event, ReplyId, Stop};
+use hearken::protocol::{Command, Emotion, Event, ReplyId, StopReason};
 use hearken::time::{ChunkIdx, StreamTime};
 use hearken::ui::HearkenApp;
 
@@ -137,7 +137,7 @@ impl Bench {
         let decision = Event::Decision { at: at(n), chunk: ChunkIdx(n), mode: mode.clone(), silent: false, drained: false, margin: None };
         self.events.send(decision).unwrap();
         self.events.send(Event::ReplyStarted { at: at(n), reply, chunk: ChunkIdx(n), mode: mode.clone(), emotion }).unwrap();
-        let (from_secs, to_secs, stop) = (at(n - 1), at(n), Stop::End);
+        let (from_secs, to_secs, stop) = (at(n - 1), at(n), StopReason::End);
         self.report(Event::ReplyFinished { at: at(n), reply, mode, text: text.into(), from_secs, to_secs, stop });
     }
 }

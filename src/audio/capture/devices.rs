@@ -22,9 +22,9 @@ pub struct DeviceInfo {
     /// Readable name.
     pub name: String,
     /// Whether it hears or plays.
-    pub direction: Direction,
+    pub direction: DeviceDirection,
     /// Whether the system prefers it.
-    pub standing: Standing,
+    pub is_default: bool,
     /// Its own rate, in Hz; 0 when it cannot be asked (in use).
     pub rate_hz: u32,
     /// Its own number of channels; 0 when it cannot be asked (in use).
@@ -33,7 +33,7 @@ pub struct DeviceInfo {
 
 /// Whether a device hears or plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
+pub enum DeviceDirection {
     /// It hears.
     Input,
     /// It plays.
@@ -67,10 +67,10 @@ pub fn devices() -> Result<Vec<DeviceInfo>> {
     let host = host();
     let listed: Vec<cpal::Device> = host.devices().map_err(|e| cannot_list(&e))?.collect();
     let mut infos = Vec::new();
-    for direction in [Direction::Input, Direction::Output] {
+    for direction in [DeviceDirection::Input, DeviceDirection::Output] {
         let default = match direction {
-            Direction::Input => host.default_input_device(),
-            Direction::Output => host.default_output_device(),
+            DeviceDirection::Input => host.default_input_device(),
+            DeviceDirection::Output => host.default_output_device(),
         };
         let default_id = default.as_ref().and_then(id_of);
         let start = infos.len();
@@ -79,10 +79,10 @@ pub fn devices() -> Result<Vec<DeviceInfo>> {
             if !goes(device, direction) {
                 continue;
             }
-            let standing = if Some(&id) == default_id.as_ref() { Standing::Default } else { Standing::Other };
+            let is_default = Some(&id) == default_id.as_ref();
             let config = match direction {
-                Direction::Input => device.default_input_config(),
-                Direction::Output => device.default_output_config(),
+                DeviceDirection::Input => device.default_input_config(),
+                DeviceDirection::Output => device.default_output_config(),
             };
             // A device that cannot be asked because another program holds it is still there; any other is no device.
             let (rate_hz, channels) = match config {
@@ -90,9 +90,9 @@ pub fn devices() -> Result<Vec<DeviceInfo>> {
                 Err(e) if e.kind() == cpal::ErrorKind::DeviceBusy => (0, 0),
                 Err(_) => continue,
             };
-            infos.push(DeviceInfo { id, name: device.to_string(), direction, standing, rate_hz, channels });
+            infos.push(DeviceInfo { id, name: device.to_string(), direction, is_default, rate_hz, channels });
         }
-        infos[start..].sort_by_key(|info| info.standing != Standing::Default);
+        infos[start..].sort_by_key(|info| !info.is_default);
     }
     Ok(infos)
 }
@@ -119,14 +119,16 @@ pub(super) fn find_input(choice: &DeviceChoice, excluded: &[String]) -> Result<F
                     return Ok(device);
                 }
             }
-            let others = host.devices().map_err(|e| cannot_list(&e))?.filter(|device| goes(device, Direction::Input)).filter_map(found);
+            let others =
+                host.devices().map_err(|e| cannot_list(&e))?.filter(|device| goes(device, DeviceDirection::Input)).filter_map(found);
             let mut others = others.filter(|other| !excluded.is_empty() && !is_monitor(&other.id) && !is_pseudo(&other.id));
             let nothing = if excluded.is_empty() { "no microphone" } else { "no microphone but those that you excluded" };
             others.find(may).ok_or_else(|| Error::new(ErrorKind::InputDevice, format!("the sound system shows {nothing}")))
         }
         DeviceChoice::Named(wanted) => {
-            let inputs = host.devices().map_err(|e| cannot_list(&e))?.filter(|device| goes(device, Direction::Input)).filter_map(found);
-            named(wanted, inputs.collect(), Direction::Input)
+            let inputs =
+                host.devices().map_err(|e| cannot_list(&e))?.filter(|device| goes(device, DeviceDirection::Input)).filter_map(found);
+            named(wanted, inputs.collect(), DeviceDirection::Input)
         }
     }
 }
@@ -142,15 +144,16 @@ pub(in crate::audio) fn find_output(choice: &DeviceChoice) -> Result<Found> {
             device.ok_or_else(|| Error::new(ErrorKind::OutputDevice, "the sound system shows no loudspeaker"))
         }
         DeviceChoice::Named(wanted) => {
-            let outputs = host.devices().map_err(|e| cannot_list(&e))?.filter(|device| goes(device, Direction::Output)).filter_map(found);
-            named(wanted, outputs.collect(), Direction::Output)
+            let outputs =
+                host.devices().map_err(|e| cannot_list(&e))?.filter(|device| goes(device, DeviceDirection::Output)).filter_map(found);
+            named(wanted, outputs.collect(), DeviceDirection::Output)
         }
     }
 }
 
 /// Which of `devices` is called `wanted`.
 #[cfg(feature = "mic")]
-fn named(wanted: &str, mut devices: Vec<Found>, direction: Direction) -> Result<Found> {
+fn named(wanted: &str, mut devices: Vec<Found>, direction: DeviceDirection) -> Result<Found> {
     let names: Vec<(&str, &str)> = devices.iter().map(|found| (found.id.as_str(), found.name.as_str())).collect();
     match best_match(wanted, &names) {
         Some(at) => Ok(devices.swap_remove(at)),
@@ -184,10 +187,10 @@ fn best_match(wanted: &str, devices: &[(&str, &str)]) -> Option<usize> {
 }
 
 #[cfg(feature = "mic")]
-fn unknown(wanted: &str, devices: &[(&str, &str)], direction: Direction) -> Error {
+fn unknown(wanted: &str, devices: &[(&str, &str)], direction: DeviceDirection) -> Error {
     let (kind, what) = match direction {
-        Direction::Input => (ErrorKind::InputDevice, "input"),
-        Direction::Output => (ErrorKind::OutputDevice, "output"),
+        DeviceDirection::Input => (ErrorKind::InputDevice, "input"),
+        DeviceDirection::Output => (ErrorKind::OutputDevice, "output"),
     };
     let list: Vec<String> = devices.iter().filter(|(id, _)| !is_pseudo(id)).map(|(id, name)| format!("{name} [{id}]")).collect();
     let there = if list.is_empty() { format!("there is no {what} at all") } else { format!("there are: {}", list.join(", ")) };
@@ -201,10 +204,10 @@ pub(in crate::audio) fn id_of(device: &cpal::Device) -> Option<String> {
 
 /// Told from the description, because asking an ALSA device for its formats opens it and prints noise to stderr.
 #[cfg(feature = "mic")]
-pub(super) fn goes(device: &cpal::Device, direction: Direction) -> bool {
+pub(super) fn goes(device: &cpal::Device, direction: DeviceDirection) -> bool {
     device.description().is_ok_and(|text| match direction {
-        Direction::Input => matches!(text.direction(), cpal::DeviceDirection::Input | cpal::DeviceDirection::Duplex),
-        Direction::Output => matches!(text.direction(), cpal::DeviceDirection::Output | cpal::DeviceDirection::Duplex),
+        DeviceDirection::Input => matches!(text.direction(), cpal::DeviceDirection::Input | cpal::DeviceDirection::Duplex),
+        DeviceDirection::Output => matches!(text.direction(), cpal::DeviceDirection::Output | cpal::DeviceDirection::Duplex),
     })
 }
 
@@ -274,7 +277,7 @@ mod tests {
 
     #[test]
     fn an_unknown_name_lists_what_there_is_without_the_plugins_of_alsa() {
-        let message = unknown("desk", &DEVICES, Direction::Input).message().to_owned();
+        let message = unknown("desk", &DEVICES, DeviceDirection::Input).message().to_owned();
         assert!(message.contains("`desk`") && message.contains("USB Microphone [pulseaudio:usb_mic]"), "{message}");
         assert!(!message.contains("alsa:null"), "{message}");
     }

@@ -17,7 +17,7 @@ use super::stream::InputStream;
 use super::trouble::{is_fatal, what};
 use super::watch::Seen;
 use crate::audio::resample::Resampler;
-use crate::audio::{Heard, Source};
+use crate::audio::{Source, SourceEvent};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{DeviceChoice, GapCause};
 use crate::time::SAMPLE_RATE_HZ;
@@ -53,7 +53,7 @@ pub struct CaptureSource {
     seen: Receiver<Seen>,
     switching: Option<Receiver<Result<InputStream>>>,
     raw: Vec<f32>,
-    pending: VecDeque<Heard>,
+    pending: VecDeque<SourceEvent>,
 }
 
 enum State {
@@ -119,12 +119,12 @@ impl Live {
     }
 
     /// What the sound system lost before it reached the ring.
-    fn lost(&mut self) -> Option<Heard> {
+    fn lost(&mut self) -> Option<SourceEvent> {
         Some(match self.pace.lost(self.opened_at.elapsed().as_secs_f64())? {
-            Lost::Secs(secs) => Heard::Gap { samples: (secs * f64::from(SAMPLE_RATE_HZ)).round() as u64, cause: GapCause::Overrun },
+            Lost::Secs(secs) => SourceEvent::Gap { samples: (secs * f64::from(SAMPLE_RATE_HZ)).round() as u64, cause: GapCause::Overrun },
             Lost::Unmeasured => {
                 let message = format!("{}: the sound system lost a little sound, too little to measure", self.stream.name());
-                Heard::Trouble(Error::new(ErrorKind::Busy, message))
+                SourceEvent::Problem(Error::new(ErrorKind::Busy, message))
             }
         })
     }
@@ -151,11 +151,11 @@ impl CaptureSource {
 
     /// Opens the input that `choice` means; where that fails it says so, and goes on trying as after a loss.
     #[must_use]
-    pub fn open_patiently(choice: &DeviceChoice, excluded: &[String]) -> Self {
+    pub fn open_or_retry(choice: &DeviceChoice, excluded: &[String]) -> Self {
         Self::open(choice, excluded).unwrap_or_else(|error| {
             let mut own = Self::closed(System::shared(), choice, excluded);
             own.state = State::Lost(Loss::new(Instant::now(), own.slept.0));
-            own.pending.push_back(Heard::Trouble(error));
+            own.pending.push_back(SourceEvent::Problem(error));
             own
         })
     }
@@ -203,15 +203,19 @@ impl CaptureSource {
         if live.standing == Standing::Chosen {
             self.chosen_id = Some(stream.id().to_owned());
         }
-        self.pending.push_back(Heard::InputChanged { device: self.name.clone(), rate_hz: stream.rate_hz(), channels: stream.channels() });
+        self.pending.push_back(SourceEvent::InputChanged {
+            device: self.name.clone(),
+            rate_hz: stream.rate_hz(),
+            channels: stream.channels(),
+        });
         self.state = State::Listening(live);
     }
 
-    fn listen(&mut self, out: &mut Vec<f32>) -> Heard {
+    fn listen(&mut self, out: &mut Vec<f32>) -> SourceEvent {
         if let Some(heard) = self.wake_up(out) {
             return heard;
         }
-        let State::Listening(live) = &mut self.state else { return Heard::Nothing };
+        let State::Listening(live) = &mut self.state else { return SourceEvent::Nothing };
         let start = out.len();
         self.raw.clear();
         live.look();
@@ -233,7 +237,7 @@ impl CaptureSource {
             ReadOutcome::Lost(lost) => {
                 note(live.resampler.finish(out), &mut self.pending);
                 let samples = (lost * u64::from(SAMPLE_RATE_HZ)).div_ceil(u64::from(live.stream.rate_hz().max(1)));
-                self.pending.push_back(Heard::Gap { samples, cause: GapCause::Overrun });
+                self.pending.push_back(SourceEvent::Gap { samples, cause: GapCause::Overrun });
             }
             ReadOutcome::Empty => {
                 if let Some(why) = live.failure() {
@@ -248,35 +252,35 @@ impl CaptureSource {
     }
 
     /// Bounds what was appended since `start`, and says so.
-    fn deliver(&mut self, start: usize, out: &mut [f32]) -> Heard {
+    fn deliver(&mut self, start: usize, out: &mut [f32]) -> SourceEvent {
         for sample in &mut out[start..] {
             *sample = if sample.is_finite() { sample.clamp(-1.0, 1.0) } else { 0.0 };
         }
         match out.len() - start {
-            0 => self.pending.pop_front().unwrap_or(Heard::Nothing),
-            n => Heard::Samples(n),
+            0 => self.pending.pop_front().unwrap_or(SourceEvent::Nothing),
+            n => SourceEvent::Samples(n),
         }
     }
 }
 
 /// Trouble of the resampler is told, and listening goes on.
-fn note(done: Result<()>, pending: &mut VecDeque<Heard>) {
-    pending.extend(done.err().map(Heard::Trouble));
+fn note(done: Result<()>, pending: &mut VecDeque<SourceEvent>) {
+    pending.extend(done.err().map(SourceEvent::Problem));
 }
 
 impl Source for CaptureSource {
-    fn next(&mut self, out: &mut Vec<f32>) -> Result<Heard> {
+    fn next(&mut self, out: &mut Vec<f32>) -> Result<SourceEvent> {
         let deadline = Instant::now() + WAIT;
         loop {
             if let Some(heard) = self.pending.pop_front() {
                 return Ok(heard);
             }
             let heard = match self.state {
-                State::Paused => Heard::Nothing,
+                State::Paused => SourceEvent::Nothing,
                 State::Listening(_) => self.listen(out),
                 State::Lost(_) => self.recover(),
             };
-            if heard != Heard::Nothing || Instant::now() >= deadline {
+            if heard != SourceEvent::Nothing || Instant::now() >= deadline {
                 return Ok(heard);
             }
             std::thread::sleep(LOOK);

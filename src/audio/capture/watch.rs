@@ -6,7 +6,7 @@ use std::time::Duration;
 use cpal::traits::HostTrait;
 use crossbeam_channel::{Receiver, TrySendError};
 
-use super::devices::{Direction, goes, id_of};
+use super::devices::{DeviceDirection, goes, id_of};
 use super::host::host;
 use super::hush::hush;
 
@@ -36,7 +36,7 @@ pub(super) fn watch() -> Receiver<Seen> {
             let default_id = default.as_ref().and_then(id_of);
             let default_name = default.map(|device| device.to_string()).unwrap_or_default();
             let listed =
-                system.devices().map(|all| all.filter(|d| goes(d, Direction::Input)).filter_map(|d| id_of(&d)).collect::<Vec<_>>());
+                system.devices().map(|all| all.filter(|d| goes(d, DeviceDirection::Input)).filter_map(|d| id_of(&d)).collect::<Vec<_>>());
             let seen = match listed {
                 Ok(ids) if default_id.is_some() => Seen { default_id, default_name, ids },
                 listed => {

@@ -8,8 +8,8 @@ use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
 use cpal::{FromSample, I24, SampleFormat, SizedSample, U24};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::line::{FarEnd, Filler, line};
-use super::{Opened, Outdated, Output, Playing, Route};
+use super::ring::{FarEnd, PlaybackReader, playback_ring};
+use super::{AudioOutput, OpenOutput, OutputStream, Route};
 use crate::audio::capture::devices::{Found, find_output, id_of};
 use crate::audio::capture::host::host;
 use crate::audio::capture::hush::hush;
@@ -28,8 +28,8 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DeviceOutput;
 
-impl Output for DeviceOutput {
-    fn open(&mut self, choice: &DeviceChoice) -> Result<(Opened, FarEnd)> {
+impl AudioOutput for DeviceOutput {
+    fn open(&mut self, choice: &DeviceChoice) -> Result<(OpenOutput, FarEnd)> {
         let Found { device, id, name } = find_output(choice)?;
         let explain = |e: cpal::Error| explain_output(&name, &e);
         let supported = device.default_output_config().map_err(explain)?;
@@ -37,7 +37,7 @@ impl Output for DeviceOutput {
         config.buffer_size = cpal::BufferSize::Fixed((config.sample_rate / CALLBACKS_PER_SEC).max(1));
         let (faults_tx, faults) = bounded(FAULTS);
         let open = |config: cpal::StreamConfig| {
-            let (feeder, filler, far_end) = line(config.sample_rate);
+            let (feeder, filler, far_end) = playback_ring(config.sample_rate);
             start(&device, config, supported.sample_format(), filler, faults_tx.clone()).map(|stream| (stream, feeder, far_end))
         };
         let (stream, feeder, far_end) = match open(config) {
@@ -50,7 +50,7 @@ impl Output for DeviceOutput {
         let route = route_of(&device, &name);
         let follows_default = *choice == DeviceChoice::Default;
         let stream = Box::new(OpenStream { stream: Some(stream), faults, id, follows_default });
-        Ok((Opened { feeder, route, name, stream }, far_end))
+        Ok((OpenOutput { feeder, route, name, stream }, far_end))
     }
 }
 
@@ -77,17 +77,17 @@ struct OpenStream {
     follows_default: bool,
 }
 
-impl Playing for OpenStream {
+impl OutputStream for OpenStream {
     fn failure(&mut self) -> Option<String> {
         self.faults.try_iter().find(|error| is_fatal(error.kind())).map(|error| what(&error))
     }
 
-    fn is_outdated(&mut self) -> Outdated {
+    fn is_outdated(&mut self) -> bool {
         if !self.follows_default {
-            return Outdated::No;
+            return false;
         }
         let default = host().default_output_device().as_ref().and_then(id_of);
-        if default.is_some_and(|id| id != self.id) { Outdated::Yes } else { Outdated::No }
+        if default.is_some_and(|id| id != self.id) { true } else { false }
     }
 }
 
@@ -107,7 +107,7 @@ fn start(
     device: &cpal::Device,
     config: cpal::StreamConfig,
     format: SampleFormat,
-    filler: Filler,
+    filler: PlaybackReader,
     faults: Sender<cpal::Error>,
 ) -> Result<cpal::Stream, cpal::Error> {
     let stream = match format {
@@ -132,7 +132,7 @@ fn start(
 fn build<T: SizedSample + FromSample<f32> + Send + 'static>(
     device: &cpal::Device,
     config: cpal::StreamConfig,
-    mut filler: Filler,
+    mut filler: PlaybackReader,
     faults: Sender<cpal::Error>,
 ) -> Result<cpal::Stream, cpal::Error> {
     let channels = usize::from(config.channels);

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::line::FarEnd;
-use super::{Opened, Outdated, Output, Route};
+use super::ring::FarEnd;
+use super::{AudioOutput, OpenOutput, Route};
 use crate::audio::resample::Resampler;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::DeviceChoice;
@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// The far end of the output that is open, where the capture thread finds it; a newer one takes the place of an older.
 #[derive(Clone, Default)]
-pub struct FarSlot {
+pub struct FarEndSlot {
     kept: Arc<Mutex<Kept>>,
     /// Which of the players this is, counted from the first.
     number: u64,
@@ -34,7 +34,7 @@ struct Kept {
     newest: u64,
 }
 
-impl FarSlot {
+impl FarEndSlot {
     /// The far end of an output that was opened since the last time.
     #[must_use]
     pub fn take(&self) -> Option<(FarEnd, Route)> {
@@ -64,15 +64,15 @@ impl FarSlot {
 
 /// Plays what a voice says.
 pub struct Player {
-    output: Box<dyn Output>,
+    output: Box<dyn AudioOutput>,
     choice: DeviceChoice,
-    far: FarSlot,
+    far: FarEndSlot,
     open: Option<Open>,
     used_at: Instant,
 }
 
 struct Open {
-    opened: Opened,
+    opened: OpenOutput,
     /// From the rate of the voice, which it is made for.
     resampler: Option<(u32, Resampler)>,
     /// At the device's rate, for the ring.
@@ -85,9 +85,9 @@ struct Open {
 
 /// How far playing has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
+pub enum PumpStatus {
     /// There is room for more.
-    Hungry,
+    NeedsMore,
     /// The loudspeaker has enough for now.
     Full,
 }
@@ -95,7 +95,7 @@ pub enum Flow {
 impl Player {
     /// Plays on the output that `choice` means, and offers the far end of it in `far`.
     #[must_use]
-    pub fn new(output: Box<dyn Output>, choice: DeviceChoice, far: FarSlot) -> Self {
+    pub fn new(output: Box<dyn AudioOutput>, choice: DeviceChoice, far: FarEndSlot) -> Self {
         Self { output, choice, far, open: None, used_at: Instant::now() }
     }
 
@@ -114,7 +114,7 @@ impl Player {
     pub fn prepare(&mut self) -> Result<()> {
         self.used_at = Instant::now();
         if let Some(open) = &mut self.open {
-            let fine = open.failure().is_none() && open.opened.stream.is_outdated() == Outdated::No;
+            let fine = open.failure().is_none() && open.opened.stream.is_outdated() == false;
             if fine {
                 return Ok(());
             }
@@ -160,7 +160,7 @@ impl Player {
     ///
     /// # Errors
     /// When the output was lost. Where another could be opened instead, playing goes on there ([`Self::is_open`]).
-    pub fn pump(&mut self) -> Result<Flow> {
+    pub fn pump(&mut self) -> Result<PumpStatus> {
         self.used_at = Instant::now();
         let Some(open) = &mut self.open else { return Err(Error::new(ErrorKind::OutputDevice, "no output is open")) };
         if let Some(why) = open.failure() {
@@ -171,7 +171,7 @@ impl Player {
         }
         let written = open.opened.feeder.write(&open.waiting);
         open.waiting.drain(..written);
-        Ok(if open.waiting.is_empty() { Flow::Hungry } else { Flow::Full })
+        Ok(if open.waiting.is_empty() { PumpStatus::NeedsMore } else { PumpStatus::Full })
     }
 
     /// Opens again what was lost, or what the system plays on now, and says what happened.
@@ -223,7 +223,7 @@ impl Player {
     }
 
     /// Waits until a cut has been obeyed, not for ever, and takes samples again.
-    pub fn settle(&mut self) {
+    pub fn finish_cut(&mut self) {
         let Some(open) = &mut self.open else { return };
         open.waiting.clear();
         open.resampler = None;
@@ -235,7 +235,7 @@ impl Player {
     }
 
     /// Closes an output that nothing was played on for half a minute.
-    pub fn rest(&mut self) {
+    pub fn close_if_idle(&mut self) {
         if self.used_at.elapsed() > IDLE {
             self.open = None;
         }
@@ -258,15 +258,15 @@ impl Open {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::super::Playing;
-    use super::super::line::{Filler, line};
+    use super::super::OutputStream;
+    use super::super::ring::{PlaybackReader, playback_ring};
     use super::*;
 
     /// Outputs at these rates, one after the other; then there is none. Their fillers come out at the other end.
     struct Outputs {
         rates: Vec<u32>,
         opened: Arc<AtomicUsize>,
-        fillers: Arc<Mutex<Vec<Filler>>>,
+        fillers: Arc<Mutex<Vec<PlaybackReader>>>,
         dead: Arc<AtomicUsize>,
     }
 
@@ -275,33 +275,33 @@ mod tests {
         dead: Arc<AtomicUsize>,
     }
 
-    impl Playing for Stream {
+    impl OutputStream for Stream {
         fn failure(&mut self) -> Option<String> {
             (self.number < self.dead.load(Ordering::Relaxed)).then(|| "it is unplugged".to_owned())
         }
 
-        fn is_outdated(&mut self) -> Outdated {
-            Outdated::No
+        fn is_outdated(&mut self) -> bool {
+            false
         }
     }
 
-    impl Output for Outputs {
-        fn open(&mut self, choice: &DeviceChoice) -> Result<(Opened, FarEnd)> {
+    impl AudioOutput for Outputs {
+        fn open(&mut self, choice: &DeviceChoice) -> Result<(OpenOutput, FarEnd)> {
             let number = self.opened.load(Ordering::Relaxed);
             let named = *choice != DeviceChoice::Default && number > 0;
             let Some(rate_hz) = self.rates.get(number).filter(|_| !named) else {
                 return Err(Error::new(ErrorKind::OutputDevice, "there is no output"));
             };
             self.opened.store(number + 1, Ordering::Relaxed);
-            let (feeder, filler, far_end) = line(*rate_hz);
+            let (feeder, filler, far_end) = playback_ring(*rate_hz);
             self.fillers.lock().unwrap().push(filler);
             let stream = Box::new(Stream { number, dead: Arc::clone(&self.dead) });
-            Ok((Opened { feeder, route: Route::Room, name: format!("output {number}"), stream }, far_end))
+            Ok((OpenOutput { feeder, route: Route::Room, name: format!("output {number}"), stream }, far_end))
         }
     }
 
-    fn player(rates: &[u32]) -> (Player, Arc<Mutex<Vec<Filler>>>, Arc<AtomicUsize>, FarSlot) {
-        let (fillers, dead, far) = (Arc::default(), Arc::default(), FarSlot::default());
+    fn player(rates: &[u32]) -> (Player, Arc<Mutex<Vec<PlaybackReader>>>, Arc<AtomicUsize>, FarEndSlot) {
+        let (fillers, dead, far) = (Arc::default(), Arc::default(), FarEndSlot::default());
         let output = Outputs { rates: rates.to_vec(), opened: Arc::default(), fillers: Arc::clone(&fillers), dead: Arc::clone(&dead) };
         (Player::new(Box::new(output), DeviceChoice::Named("mine".into()), far.clone()), fillers, dead, far)
     }
@@ -316,7 +316,7 @@ mod tests {
         assert_eq!(player.prepare().unwrap_err().kind(), ErrorKind::OutputDevice);
         player.take(&[0.1; 100], 22_050).unwrap();
         player.cut();
-        player.settle();
+        player.finish_cut();
         assert!(player.is_done() && !player.is_open() && player.pump().is_err());
     }
 
@@ -325,7 +325,7 @@ mod tests {
         let (mut player, fillers, dead, far) = player(&[48_000, 44_100]);
         player.prepare().unwrap();
         player.take(&tone(22_050, 4.0), 22_050).unwrap();
-        assert_eq!(player.pump().unwrap(), Flow::Full, "1.5 s fit");
+        assert_eq!(player.pump().unwrap(), PumpStatus::Full, "1.5 s fit");
         let (mut first, _) = far.take().unwrap();
         let mut data = vec![0.0; 48_000];
         fillers.lock().unwrap()[0].fill(&mut data, 1, |x| x);
@@ -333,7 +333,7 @@ mod tests {
         dead.store(1, Ordering::Relaxed);
         let error = player.pump().unwrap_err();
         assert!(error.message().contains("output 0") && error.message().contains("goes on at output 1"), "{error}");
-        assert_eq!(player.pump().unwrap(), Flow::Full);
+        assert_eq!(player.pump().unwrap(), PumpStatus::Full);
         let mut data = vec![0.0; 44_100];
         fillers.lock().unwrap()[1].fill(&mut data, 1, |x| x);
         assert!(data.iter().any(|x| x.abs() > 0.4) && far.take().is_some_and(|(far, _)| far.rate_hz() == 44_100));
@@ -344,10 +344,10 @@ mod tests {
 
     #[test]
     fn a_player_that_was_replaced_offers_no_far_end_any_more() {
-        let first = FarSlot::default();
+        let first = FarEndSlot::default();
         let second = first.successor();
-        second.put(line(48_000).2, Route::Room);
-        first.put(line(8_000).2, Route::Headphones);
+        second.put(playback_ring(48_000).2, Route::Room);
+        first.put(playback_ring(8_000).2, Route::Headphones);
         assert!(first.take().is_some_and(|(far_end, route)| far_end.rate_hz() == 48_000 && route == Route::Room));
         assert!(second.take().is_none());
     }
@@ -362,9 +362,9 @@ mod tests {
         assert!(player.is_cut());
         let mut data = vec![0.0; 3_200];
         fillers.lock().unwrap()[0].fill(&mut data, 1, |x| x);
-        player.settle();
+        player.finish_cut();
         assert!(!player.is_cut() && player.is_done());
         player.take(&tone(16_000, 0.1), 16_000).unwrap();
-        assert_eq!(player.pump().unwrap(), Flow::Hungry);
+        assert_eq!(player.pump().unwrap(), PumpStatus::NeedsMore);
     }
 }

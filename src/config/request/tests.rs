@@ -3,7 +3,7 @@
 use clap::Parser;
 
 use super::*;
-use crate::config::{Clip, Consent, Originals, modes::TRANSLATE};
+use crate::config::{Consent, InstructionClip, Originals, modes::TRANSLATE};
 
 struct Home(tempfile::TempDir);
 
@@ -41,7 +41,7 @@ fn a_bare_command_opens_the_window_and_listens_to_the_default_microphone() {
     assert_eq!(settings.source, SourceChoice::Microphone(DeviceChoice::Default));
     assert_eq!(settings.model, ModelChoice::Starter);
     assert_eq!(settings.modes_on, ["dialog", "transcribe"]);
-    assert!(settings.gate && settings.reports.decisions);
+    assert!(settings.gate && settings.event_options.decisions);
     assert_eq!(settings.sampling, SamplingChoice { temperature: 0.0, top_k: None, seed: 0 });
 }
 
@@ -51,7 +51,7 @@ fn the_form_of_the_output_depends_on_who_reads_it() {
     for (stdout, expected, decisions) in [(Stdout::Terminal, OutputFormat::Text, false), (Stdout::Redirected, OutputFormat::Jsonl, true)] {
         let cli = Cli::try_parse_from(["hearken", "listen"]).expect("arguments");
         let Ok(Request::Listen { settings, format }) = cli.request(&home.paths(), stdout) else { panic!("listen") };
-        assert_eq!((format, settings.reports.decisions), (expected, decisions));
+        assert_eq!((format, settings.event_options.decisions), (expected, decisions));
     }
 }
 
@@ -61,10 +61,10 @@ fn files_are_heard_ungated_with_a_second_of_silence_after_each() {
     let wav = home.write("a.wav", "");
     let settings = home.listen(&[wav.to_str().expect("a path")]).expect("settings");
     assert!(!settings.gate);
-    assert_eq!(settings.source, SourceChoice::Files { paths: vec![wav], gap_secs: 1.0, pace: Pace::Unthrottled });
+    assert_eq!(settings.source, SourceChoice::Files { paths: vec![wav], gap_secs: 1.0, pace: FileSpeed::Unthrottled });
     let stdin = home.listen(&["-", "--gap-secs", "0", "--realtime", "--gate", "on"]).expect("settings");
     assert!(stdin.gate);
-    assert_eq!(stdin.source, SourceChoice::Stdin { gap_secs: 0.0, pace: Pace::Realtime });
+    assert_eq!(stdin.source, SourceChoice::Stdin { gap_secs: 0.0, pace: FileSpeed::Realtime });
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn the_language_chooses_the_instruction_and_its_clip() {
     let (chinese, english) = (translate(&[]), translate(&["--model", "m", "--translate-to", "en"]));
     assert!(chinese.instruction.is_some_and(|text| text.contains("Chinese")));
     assert!(english.instruction.is_some_and(|text| text.contains("English")));
-    assert!(matches!((&chinese.clip, &english.clip), (Clip::Builtin(a), Clip::Builtin(b)) if a != b));
+    assert!(matches!((&chinese.clip, &english.clip), (InstructionClip::Builtin(a), InstructionClip::Builtin(b)) if a != b));
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_mode_that_there_is_not_is_named_by_its_line_wherever_the_settings_name_one(
         assert!(wrong.iter().any(|text| text.contains(&format!("settings.toml:{line}: {key}: there is no mode \"{name}\""))), "{wrong:?}");
     }
     let Ok(Request::Window(settings)) = home.ask(&[]) else { panic!("a window opens all the same") };
-    assert_eq!((settings.modes_on, settings.endurance.rest_first), (vec!["dialog".to_owned()], vec!["sounds".to_owned()]));
+    assert_eq!((settings.modes_on, settings.long_running.rest_first), (vec!["dialog".to_owned()], vec!["sounds".to_owned()]));
     home.write("settings.toml", "rest_first = [\"dance\"]\n");
     let error = home.ask(&["listen"]).expect_err("refused");
     assert!(error.kind() == ErrorKind::Settings && error.message().contains("settings.toml:1: rest_first"), "{error}");

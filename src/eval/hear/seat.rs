@@ -8,13 +8,13 @@ use std::time::Instant;
 use super::{Clock, Hearer, Margins, Sitting};
 use crate::audio::chunker::{Chunk, Chunker};
 use crate::audio::file::FileSource;
-use crate::audio::{Heard, Source};
-use crate::engine::ear::{Ear, HeardChunk, Sifted};
-use crate::engine::session::{Conduct, Session, WhenFull};
+use crate::audio::{Source, SourceEvent};
 use crate::error::Result;
 use crate::eval::items::{Item, Prediction, Reply, chunk_secs};
-use crate::mel::{MaxOver, QuietGate};
+use crate::mel::{MaxWindow, QuietGate};
 use crate::protocol::{Event, ReplyId};
+use crate::session::front_end::{Analysis, EncodedChunks, FrontEnd};
+use crate::session::{Session, SessionConfig, WhenFull};
 use crate::time::SAMPLE_RATE_HZ;
 
 /// Name of the lane that never responds.
@@ -35,7 +35,7 @@ pub(super) struct Seat {
     mode: String,
     clock: Clock,
     gap_secs: f64,
-    ear: Ear,
+    front_end: FrontEnd,
     chunker: Chunker,
     clips: VecDeque<Clip>,
     source: Option<FileSource>,
@@ -77,7 +77,7 @@ struct Part {
 
 impl Seat {
     pub(super) fn new(hearer: &Hearer, sitting: Sitting) -> Result<Self> {
-        let conduct = Conduct { when_full: WhenFull::Trim(sitting.context), ..hearer.conduct.clone() };
+        let conduct = SessionConfig { when_full: WhenFull::Trim(sitting.context), ..hearer.conduct.clone() };
         let mut session = Session::new(Arc::clone(&hearer.model), conduct)?;
         session.switch_on(&hearer.mode, &hearer.opening)?;
         if hearer.margins == Margins::OfTheWhole {
@@ -97,7 +97,7 @@ impl Seat {
             session,
             mode: hearer.mode.name.clone(),
             clock: hearer.clock,
-            ear: Ear::new(MaxOver::Newest45Secs, hearer.gate.then(QuietGate::default)),
+            front_end: FrontEnd::new(MaxWindow::Last45Secs, hearer.gate.then(QuietGate::default)),
             gap_secs: hearer.gap_secs,
             chunker: Chunker::new(),
             clips,
@@ -127,14 +127,14 @@ impl Seat {
     }
 
     /// Listens to the next chunk, where there is one, as far as that needs no model.
-    pub(super) fn listen(&mut self) -> Option<Sifted> {
+    pub(super) fn listen(&mut self) -> Option<Analysis> {
         let chunk = self.next_chunk()?;
         self.fed_at = Instant::now();
-        Some(self.ear.sift(&chunk))
+        Some(self.front_end.analyse(&chunk))
     }
 
     /// Takes in what it listened to, encoded.
-    pub(super) fn take_in(&mut self, heard: HeardChunk) {
+    pub(super) fn take_in(&mut self, heard: EncodedChunks) {
         heard.encoded.into_iter().for_each(|encoded| self.session.push(encoded));
     }
 
@@ -193,19 +193,19 @@ impl Seat {
         let of = &mut self.parts[part];
         let mut ended = false;
         match source.next(&mut samples) {
-            Ok(Heard::Samples(_)) => self.chunker.push(&samples, &mut cut),
-            Ok(Heard::EndOfFile) => {
+            Ok(SourceEvent::Samples(_)) => self.chunker.push(&samples, &mut cut),
+            Ok(SourceEvent::EndOfFile) => {
                 self.chunker.end_of_file(&mut cut);
                 ended = true;
             }
-            Ok(Heard::Trouble(error)) | Err(error) => {
+            Ok(SourceEvent::Problem(error)) | Err(error) => {
                 of.unheard.get_or_insert_with(|| error.message().to_owned());
                 // What was heard of it must not run into the next item.
                 self.chunker.end_of_file(&mut cut);
                 ended = true;
             }
-            Ok(Heard::End) => ended = true,
-            Ok(Heard::Nothing | Heard::Gap { .. } | Heard::InputChanged { .. }) => {}
+            Ok(SourceEvent::End) => ended = true,
+            Ok(SourceEvent::Nothing | SourceEvent::Gap { .. } | SourceEvent::InputChanged { .. }) => {}
         }
         if of.question_chunk.is_none() {
             of.sound_chunks += cut.len() as u64;
@@ -230,7 +230,7 @@ impl Seat {
                 let of = &mut self.parts[part];
                 self.replies.insert(reply, (part, of.replies.len()));
                 let at_secs = chunk_secs(chunk.0 + 1 - of.first_chunk.unwrap_or(0));
-                let stop = crate::protocol::Stop::Cut;
+                let stop = crate::protocol::StopReason::Cut;
                 of.replies.push(Reply { at_secs, text: String::new(), emotion, stop, first_text_ms: None });
             }
             Event::ReplyText { reply, .. } if self.clock == Clock::Read => {

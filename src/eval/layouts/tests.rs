@@ -16,7 +16,7 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     dir
 }
 
-const QA: EvalTask = EvalTask::Qa { instruction: Instruction::Typed };
+const QA: EvalTask = EvalTask::Qa { instruction: QuestionInput::Typed };
 
 #[test]
 fn the_published_proactive_manifest_gives_classes_and_names_every_bad_row() {

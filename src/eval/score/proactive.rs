@@ -90,7 +90,7 @@ fn baselines(report: &Report, heard: &[&Prediction]) -> Table {
         heard.iter().map(|p| Prediction { replies: replies.to_vec(), ..(*p).clone() }).collect()
     };
     let counts = |metric: &Metric, of: &[Prediction]| of.iter().filter_map(|p| metric.counts(p).ok()).collect::<Vec<_>>();
-    let stop = crate::protocol::Stop::End;
+    let stop = crate::protocol::StopReason::End;
     let reply = crate::eval::items::Reply { at_secs: 0.4, text: String::new(), emotion: None, stop, first_text_ms: None };
     let (mute, always) = (like(&[]), like(&[reply]));
     row("this model", &|m| m.value(&heard.iter().filter_map(|p| m.counts(p).ok()).collect::<Vec<_>>()));

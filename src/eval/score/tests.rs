@@ -2,15 +2,15 @@
 #![allow(clippy::expect_used, reason = "a test that cannot go on fails")]
 
 use super::*;
-use crate::config::{Language, Style};
+use crate::config::{Language, ProactiveStyle};
 use crate::eval::bleu::{chrf, chrf_counts};
 use crate::eval::compare::compare;
 use crate::eval::items::{Expected, Reply};
 use crate::eval::streams::Due;
-use crate::protocol::Stop;
+use crate::protocol::StopReason;
 
 fn prediction(id: usize, expected: Expected, text: Option<&str>, margins: &[f32]) -> Prediction {
-    let reply = |text: &str| Reply { at_secs: 1.2, text: text.into(), emotion: None, stop: Stop::End, first_text_ms: None };
+    let reply = |text: &str| Reply { at_secs: 1.2, text: text.into(), emotion: None, stop: StopReason::End, first_text_ms: None };
     Prediction {
         condition: String::new(),
         id: id.to_string(),
@@ -149,7 +149,7 @@ fn transcripts_are_counted_in_all_three_kinds_of_mistake() {
         prediction(1, said("Two colours"), Some("2 colors"), &[]),
         prediction(2, said("nothing"), None, &[]),
     ];
-    all[1].replies[0].stop = Stop::Loop;
+    all[1].replies[0].stop = StopReason::Loop;
     let (report, picture) = report(blank(EvalTask::Asr { language: Language::English }, 3), &all);
     // "there'd" is "there would": only the "a" is too much, and "nothing" is missing.
     assert_eq!(value(&report, "wer"), 2.0 / 9.0);
@@ -202,7 +202,7 @@ fn labelled_streams_have_their_figures_as_quotients_and_what_went_wrong_by_name(
 
 #[test]
 fn a_report_reads_back_as_it_was_written() {
-    let (report, _) = report(blank(EvalTask::Proactive { style: Style::Multi }, 40), &clips());
+    let (report, _) = report(blank(EvalTask::Proactive { style: ProactiveStyle::Multi }, 40), &clips());
     let json = serde_json::to_string(&report).expect("JSON");
     let read: Report = serde_json::from_str(&json).expect("a report");
     assert_eq!((read.text(), read.markdown()), (report.text(), report.markdown()));

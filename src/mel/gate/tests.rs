@@ -3,7 +3,7 @@
 use std::f32::consts::TAU;
 
 use super::*;
-use crate::mel::{LogMel, MaxOver};
+use crate::mel::{LogMel, MaxWindow};
 use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ};
 
 /// Colours of noise: power per hertz that is flat, falls as 1/f, or as 1/f².
@@ -30,7 +30,7 @@ struct Room {
 impl Room {
     fn new(colour: Colour, level_dbfs: f32, seed: u64) -> Self {
         let random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let (mel, gate) = (LogMel::new(MaxOver::Newest45Secs), QuietGate::default());
+        let (mel, gate) = (LogMel::new(MaxWindow::Last45Secs), QuietGate::default());
         Self { colour, level_dbfs, random, pink: [0.0; 3], brown: 0.0, mel, gate }
     }
 
@@ -165,7 +165,7 @@ fn it_stays_open_for_6_seconds_after_the_last_sound() {
 
 #[test]
 fn digital_silence_closes_it_and_the_softest_sound_opens_it() {
-    let (mut mel, mut gate) = (LogMel::new(MaxOver::Newest45Secs), QuietGate::default());
+    let (mut mel, mut gate) = (LogMel::new(MaxWindow::Last45Secs), QuietGate::default());
     let steps: Vec<GateStep> = (0..40).map(|_| gate.step(&mel.step(&[0.0; CHUNK_SAMPLES]))).collect();
     assert_eq!(steps.iter().position(|step| *step == GateStep::ClosedNow), Some(HOLD_CHUNKS as usize));
     assert!(!gate.is_open());

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::config::LmConfig;
 use crate::model::features::Features;
 use crate::model::kernels::attention::Plan;
-use crate::model::kernels::{Activations, Bits, GROUP, Norm, Path, TILE, Tiled};
+use crate::model::kernels::{Activations, Bits, GROUP, InstructionSet, Norm, TILE, Tiled};
 use crate::model::kv::Layer;
 use crate::model::linear::{PackedLinear, PackedMlp};
 use crate::model::rope::{Rope, rotate};
@@ -219,7 +219,7 @@ impl Layers {
             Layer::Float(_) => None,
         };
         let (qkv, turns) = (&room.qkv, &room.turns);
-        room.plan.run(Path::best(), &mut room.answers, lane, |task, queries| {
+        room.plan.run(InstructionSet::best(), &mut room.answers, lane, |task, queries| {
             for (pair, query) in queries.chunks_exact_mut(size).enumerate() {
                 let row = spans[task.lane].first_row + task.row(pair);
                 qkv.copy(row, (task.group * per_group + task.head(pair)) * size, query);

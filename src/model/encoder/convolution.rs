@@ -4,8 +4,8 @@
 
 use half::f16;
 
-use crate::model::kernels::crew::{Parts, crew};
-use crate::model::kernels::{Path, TILE, Tiled, math, product::product};
+use crate::model::kernels::thread_pool::{Parts, thread_pool};
+use crate::model::kernels::{InstructionSet, TILE, Tiled, math, product::product};
 
 /// Width of the kernel.
 const TAPS: usize = 3;
@@ -45,7 +45,7 @@ impl Convolution {
     pub(super) fn forward(&self, padded: &[f32], blocks: usize, positions: usize, inputs: &mut Tiled, out: &mut Tiled) {
         let n = TAPS * self.inner;
         let step = self.stride * self.inner;
-        let path = Path::best();
+        let path = InstructionSet::best();
         let rows = blocks * positions;
         out.reset(rows, self.outputs);
         inputs.reset(rows, n);
@@ -55,7 +55,7 @@ impl Convolution {
             }
         }
         let inputs = inputs.numbers();
-        crew().share(&Parts::new(out.numbers_mut(), rows * TILE), 1, |tile, out| {
+        thread_pool().share(&Parts::new(out.numbers_mut(), rows * TILE), 1, |tile, out| {
             let weights = &self.weights[tile * n * TILE..][..n * TILE];
             for first in (0..rows).step_by(ROWS) {
                 let (inputs, out) = (&inputs[first * TILE..], &mut out[first * TILE..]);

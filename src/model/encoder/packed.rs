@@ -7,7 +7,7 @@ use super::{Encodings, LAYER_NORM_EPS, features_of, positions_of, sinusoids};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::config::AudioConfig;
 use crate::model::features::Rooms;
-use crate::model::kernels::crew::{Parts, crew};
+use crate::model::kernels::thread_pool::{Parts, thread_pool};
 use crate::model::kernels::{Activations, Bits, GROUP, Norm, Tiled, math};
 use crate::model::linear::{PackedLinear, PackedMlp};
 use crate::model::weights::{Weights, packed_linear};
@@ -191,7 +191,7 @@ fn attend(room: &mut Room, rows: usize, size: usize) {
     let share = rows * 4 * size + math::room_within(rows, size);
     room.heads.resize(blocks * heads_of_block * share, 0.0);
     let (q, k, v) = (&room.q, &room.k, &room.v);
-    crew().share(&Parts::new(&mut room.heads, share), 1, |at, own| {
+    thread_pool().share(&Parts::new(&mut room.heads, share), 1, |at, own| {
         let (first, head) = (at / heads_of_block * rows, at % heads_of_block);
         let (answers, rest) = own.split_at_mut(rows * size);
         let (queries, rest) = rest.split_at_mut(rows * size);

@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 
-use super::crew::{Parts, crew};
 use super::math;
+use super::thread_pool::{Parts, thread_pool};
 use super::tiled::Tiled;
 use super::{GROUP, TILE};
 
@@ -72,7 +72,7 @@ impl Activations {
         self.offsets.resize(cells, 0);
         let parts =
             (Parts::new(&mut self.numbers, rows * GROUP), (Parts::new(&mut self.scales, rows), Parts::new(&mut self.offsets, rows)));
-        crew().share(&parts, groups_at_a_time, |g, (numbers, (scales, offsets))| {
+        thread_pool().share(&parts, groups_at_a_time, |g, (numbers, (scales, offsets))| {
             with_room(rows * GROUP, |room| {
                 compute(g, room);
                 math::round_cells(room, numbers, scales, offsets);

@@ -13,9 +13,9 @@ mod keeping;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-use super::crew::{Uneven, crew};
 use super::product::product;
-use super::{Path, math, tiled, with_room};
+use super::thread_pool::{Uneven, thread_pool};
+use super::{InstructionSet, math, tiled, with_room};
 use crate::model::rope::rotate;
 
 /// Positions of a block, and dimensions of a slice.
@@ -112,13 +112,13 @@ impl Plan {
     /// writes the rotated queries of a task, `[pair][size]`; the answers go to `answers`.
     pub fn run<'a>(
         &self,
-        path: Path,
+        path: InstructionSet,
         answers: &mut [f32],
         lane: impl Fn(usize) -> Option<(&'a KeysValues, usize)> + Sync,
         fetch: impl Fn(&Task, &mut [f32]) + Sync,
     ) {
         let Some(parts) = Uneven::new(answers, &self.ends) else { return };
-        crew().share(&parts, 1, |at, answers| {
+        thread_pool().share(&parts, 1, |at, answers| {
             let task = &self.tasks[at];
             let Some((cache, rows)) = lane(task.lane) else { return };
             with_room(answers.len(), |queries| {
@@ -249,7 +249,7 @@ impl KeysValues {
     }
 
     /// Causal attention of `task`, whose lane's newest `rows` positions ask: `queries` and `answers` are `[pair][size]`.
-    fn attend(&self, path: Path, task: &Task, rows: usize, queries: &[f32], answers: &mut [f32]) {
+    fn attend(&self, path: InstructionSet, task: &Task, rows: usize, queries: &[f32], answers: &mut [f32]) {
         let size = self.size;
         // A tile of all pairs, of queries as of scores.
         let stride = task.pairs * WIDE;

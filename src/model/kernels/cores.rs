@@ -27,7 +27,7 @@ const THREADS: &str = "RAYON_NUM_THREADS";
 ///
 /// # Safety
 /// No other thread may run: it changes the environment.
-pub unsafe fn tell_candle() {
+pub unsafe fn set_candle_threads() {
     if std::env::var_os(THREADS).is_none() {
         // SAFETY: the caller's promise.
         unsafe { std::env::set_var(THREADS, physical().to_string()) };

@@ -2,7 +2,7 @@
 
 use half::f16;
 
-use super::Path;
+use super::InstructionSet;
 
 /// Columns of a product, and numbers of a block of `a` or `b`.
 const WIDE: usize = 16;
@@ -45,7 +45,7 @@ pub(super) use by_rows;
 /// # Panics
 /// When a slice is too short: the caller's own.
 pub fn product(
-    path: Path,
+    path: InstructionSet,
     rows: usize,
     (a, a_stride): (&[f32], usize),
     (b, b_stride): (&[f16], usize),
@@ -62,11 +62,11 @@ pub fn product(
     assert!(fits, "sizes of a product");
     match path {
         #[cfg(target_arch = "x86_64")]
-        Path::Avx512Vnni => super::avx512::product(rows, (a, a_stride), (b, b_stride), n, (c, c_stride)),
+        InstructionSet::Avx512Vnni => super::avx512::product(rows, (a, a_stride), (b, b_stride), n, (c, c_stride)),
         #[cfg(target_arch = "x86_64")]
-        Path::AvxVnni | Path::Avx2 => super::avx2::product(rows, (a, a_stride), (b, b_stride), n, (c, c_stride)),
+        InstructionSet::AvxVnni | InstructionSet::Avx2 => super::avx2::product(rows, (a, a_stride), (b, b_stride), n, (c, c_stride)),
         #[cfg(target_arch = "aarch64")]
-        Path::NeonDot => super::neon::product(rows, (a, a_stride), (b, b_stride), n, (c, c_stride)),
+        InstructionSet::NeonDot => super::neon::product(rows, (a, a_stride), (b, b_stride), n, (c, c_stride)),
         _ => {
             for r in 0..rows {
                 let mut sums = [0.0f32; WIDE];

@@ -60,8 +60,8 @@ fn every_path_has_the_bits_of_the_portable_one() {
         let from = draw.below(tiles);
         let before = draw.numbers(rows * TILE * (tiles - from));
         let mut wanted = before.clone();
-        multiply(Path::Portable, weights, &activations, (from, tiles), &mut wanted);
-        for path in Path::available() {
+        multiply(InstructionSet::Portable, weights, &activations, (from, tiles), &mut wanted);
+        for path in InstructionSet::available() {
             let mut got = before.clone();
             multiply(path, weights, &activations, (from, tiles), &mut got);
             let differs = got.iter().zip(&wanted).position(|(a, b)| a.to_bits() != b.to_bits());
@@ -83,7 +83,7 @@ fn the_portable_path_is_the_product_of_the_rounded_numbers() {
         activations.round(&x, rows);
         let tiles = weights.tiles();
         let mut got = vec![0.0; rows * TILE * tiles];
-        multiply(Path::Portable, weights, &activations, (0, tiles), &mut got);
+        multiply(InstructionSet::Portable, weights, &activations, (0, tiles), &mut got);
         for r in 0..rows {
             for c in 0..n {
                 let row: Vec<f32> = weights.row(c).unwrap().collect();
@@ -128,7 +128,7 @@ fn numbers_that_are_not_finite_come_through() {
     let mut activations = Activations::default();
     activations.round(&x, 1);
     let mut out = vec![0.0; 16];
-    multiply(Path::best(), weights, &activations, (0, 1), &mut out);
+    multiply(InstructionSet::best(), weights, &activations, (0, 1), &mut out);
     assert!(out.iter().all(|v| v.is_nan()), "the model's own check must see them");
 }
 
@@ -193,7 +193,7 @@ fn attention_is_that_of_the_definition_on_every_path() {
         let mut plan = attention::Plan::default();
         plan.make(std::iter::once(rows), groups, heads / groups, size);
         assert_eq!(plan.answers(), q.len());
-        let attend = |path: Path| {
+        let attend = |path: InstructionSet| {
             let mut answers = vec![0.0; q.len()];
             plan.run(
                 path,
@@ -206,8 +206,8 @@ fn attention_is_that_of_the_definition_on_every_path() {
             );
             answers
         };
-        let wanted = attend(Path::Portable);
-        for path in Path::available() {
+        let wanted = attend(InstructionSet::Portable);
+        for path in InstructionSet::available() {
             let got = attend(path);
             assert!(got.iter().zip(&wanted).all(|(a, b)| a.to_bits() == b.to_bits()), "{path:?}");
         }

@@ -5,21 +5,21 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::protocol::Emotion;
-use crate::speech::{Manner, spoken_form};
+use crate::speech::{Prosody, spoken_form};
 
-fn words(text: &str, tongue: Tongue, emotion: Option<Emotion>) -> Words {
-    Words { text: spoken_form(text, tongue), tongue, manner: Manner::of(emotion, 1.0) }
+fn words(text: &str, language: Language, emotion: Option<Emotion>) -> SpeechText {
+    SpeechText { text: spoken_form(text, language), language, prosody: Prosody::new(emotion, 1.0) }
 }
 
 /// Everything that is said, and when the first of it came.
-fn say(voice: &mut SystemVoice, words: &Words) -> Result<(Vec<f32>, u32, Duration)> {
+fn say(voice: &mut SystemVoice, words: &SpeechText) -> Result<(Vec<f32>, u32, Duration)> {
     let (begun, mut first) = (Instant::now(), None);
     let (mut utterance, mut out) = (voice.say(words)?, Vec::new());
     loop {
         match utterance.next(&mut out)? {
-            Spoken::Samples(_) => drop(first.get_or_insert_with(|| begun.elapsed())),
-            Spoken::Nothing => {}
-            Spoken::End => return Ok((out, utterance.rate_hz(), first.unwrap_or_default())),
+            UtteranceEvent::Samples(_) => drop(first.get_or_insert_with(|| begun.elapsed())),
+            UtteranceEvent::Nothing => {}
+            UtteranceEvent::End => return Ok((out, utterance.rate_hz(), first.unwrap_or_default())),
         }
     }
 }
@@ -39,14 +39,14 @@ fn program(folder: &Path, name: &str, body: &str) -> SystemVoice {
 fn espeak_speaks_english_and_mandarin_and_an_emotion_is_heard() {
     let mut voice = SystemVoice::espeak("espeak-ng");
     let table = [
-        ("Hello, how are you today?", Tongue::English, None),
-        ("你好，今天天气很好。", Tongue::Mandarin, None),
-        ("Hello, how are you today?", Tongue::English, Some(Emotion::Sad)),
+        ("Hello, how are you today?", Language::English, None),
+        ("你好，今天天气很好。", Language::Chinese, None),
+        ("Hello, how are you today?", Language::English, Some(Emotion::Sad)),
     ];
     let said: Vec<usize> = table
         .iter()
-        .map(|(text, tongue, emotion)| {
-            let (samples, rate_hz, first) = say(&mut voice, &words(text, *tongue, *emotion)).expect("apt-get install espeak-ng");
+        .map(|(text, language, emotion)| {
+            let (samples, rate_hz, first) = say(&mut voice, &words(text, *language, *emotion)).expect("apt-get install espeak-ng");
             println!("{text}: {:.2} s at {rate_hz} Hz, first after {first:?}", samples.len() as f64 / f64::from(rate_hz));
             assert!(samples.iter().any(|s| s.abs() > 0.1) && samples.iter().all(|s| s.abs() <= 1.0), "{text}");
             assert!((1.0..4.0).contains(&(samples.len() as f64 / f64::from(rate_hz))), "{text}");
@@ -63,14 +63,14 @@ fn text_is_never_an_order_to_a_shell_or_a_program() {
     let victim = folder.path().join("victim");
     let hostile = format!("$(touch {0}); `touch {0}` | touch {0} --path=/ -w {0} hello", victim.display());
     // As it comes, without the normaliser in front of it.
-    let words = Words { text: hostile, tongue: Tongue::English, manner: Manner::of(None, 2.0) };
+    let words = SpeechText { text: hostile, language: Language::English, prosody: Prosody::new(None, 2.0) };
     assert!(say(&mut SystemVoice::espeak("espeak-ng"), &words).expect("spoken").0.len() > 10_000);
     assert!(!victim.exists());
 }
 
 #[test]
 fn a_program_that_is_missing_is_named() {
-    let error = say(&mut SystemVoice::espeak("no-such-voice"), &words("Hello.", Tongue::English, None)).unwrap_err();
+    let error = say(&mut SystemVoice::espeak("no-such-voice"), &words("Hello.", Language::English, None)).unwrap_err();
     assert!(error.kind() == ErrorKind::Voice && error.message().contains("no-such-voice"), "{error}");
 }
 
@@ -87,7 +87,7 @@ fn a_program_that_hangs_crashes_or_babbles_is_ended_and_named() {
     ];
     for (name, body, said) in table {
         let begun = Instant::now();
-        let error = say(&mut program(folder.path(), name, body), &words("Hello.", Tongue::English, None)).unwrap_err();
+        let error = say(&mut program(folder.path(), name, body), &words("Hello.", Language::English, None)).unwrap_err();
         assert!(error.message().contains(said) && error.message().contains(name), "{name}: {error}");
         assert!(begun.elapsed() < Duration::from_secs(3), "{name}: {:?}", begun.elapsed());
     }
@@ -99,16 +99,16 @@ fn what_crashes_in_mid_sentence_gives_what_it_had_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let mut voice = program(folder.path(), "half", "espeak-ng --stdin --stdout -v en | head -c 20000; exit 3");
     let (mut utterance, mut out) =
-        (voice.say(&words("This is a rather long sentence, said to the end.", Tongue::English, None)).unwrap(), Vec::new());
+        (voice.say(&words("This is a rather long sentence, said to the end.", Language::English, None)).unwrap(), Vec::new());
     let error = loop {
         match utterance.next(&mut out) {
-            Ok(Spoken::End) => panic!("it did not end well"),
+            Ok(UtteranceEvent::End) => panic!("it did not end well"),
             Ok(_) => {}
             Err(error) => break error,
         }
     };
     assert!(out.len() > 9_000 && error.message().contains("broke off"), "{} {error}", out.len());
-    assert_eq!(utterance.next(&mut out), Ok(Spoken::End), "and it is over");
+    assert_eq!(utterance.next(&mut out), Ok(UtteranceEvent::End), "and it is over");
 }
 
 #[cfg(unix)]
@@ -117,7 +117,7 @@ fn a_cut_kills_the_program_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let pid_file = folder.path().join("pid");
     let mut voice = program(folder.path(), "long", &format!("echo $$ > {}; exec sleep 60", pid_file.display()));
-    let utterance = voice.say(&words("Hello.", Tongue::English, None)).unwrap();
+    let utterance = voice.say(&words("Hello.", Language::English, None)).unwrap();
     let pid = loop {
         match std::fs::read_to_string(&pid_file).ok().filter(|pid| pid.ends_with('\n')) {
             Some(pid) => break pid.trim().to_owned(),
@@ -133,8 +133,8 @@ fn a_cut_kills_the_program_at_once() {
 
 #[test]
 fn every_dialect_is_told_language_and_rate_and_never_the_text() {
-    let (en, zh) = (words("Secret.", Tongue::English, Some(Emotion::Urgent)), words("秘密。", Tongue::Mandarin, None));
-    let all = |dialect, words: &Words| {
+    let (en, zh) = (words("Secret.", Language::English, Some(Emotion::Urgent)), words("秘密。", Language::Chinese, None));
+    let all = |dialect, words: &SpeechText| {
         let file = PathBuf::from("/tmp/x.wav");
         let list = arguments(dialect, words, Some(&file));
         list.iter().map(|a| a.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::{CaptureSource, Live, SLEEP_LOOK, SLEPT_SECS, Standing, State, note};
-use crate::audio::Heard;
+use crate::audio::SourceEvent;
 use crate::audio::capture::backend::Backend;
 use crate::audio::capture::devices::{is_monitor, means};
 use crate::audio::capture::stream::InputStream;
@@ -70,8 +70,8 @@ impl Loss {
 
 impl CaptureSource {
     /// Gives up the stream; what it delivered (in `out` from `start` on) comes first, then the trouble.
-    pub(super) fn lose(&mut self, why: &str, cause: GapCause, start: usize, out: &mut Vec<f32>) -> Heard {
-        let State::Listening(mut live) = std::mem::replace(&mut self.state, State::Paused) else { return Heard::Nothing };
+    pub(super) fn lose(&mut self, why: &str, cause: GapCause, start: usize, out: &mut Vec<f32>) -> SourceEvent {
+        let State::Listening(mut live) = std::mem::replace(&mut self.state, State::Paused) else { return SourceEvent::Nothing };
         note(live.resampler.finish(out), &mut self.pending);
         self.switching = None;
         let mut loss = Loss::new(live.last_frames_at, self.slept.0);
@@ -79,13 +79,13 @@ impl CaptureSource {
         loss.was_monitor = is_monitor(live.stream.id());
         self.state = State::Lost(loss);
         let message = format!("{}: the input is lost: {why}; Hearken tries to open it again", self.name);
-        self.pending.push_back(Heard::Trouble(Error::new(ErrorKind::InputDevice, message)));
+        self.pending.push_back(SourceEvent::Problem(Error::new(ErrorKind::InputDevice, message)));
         self.deliver(start, out)
     }
 
     /// Notices that the machine has slept: what was not heard is a gap, and the input is opened anew beside the old stream,
     /// which may be dead without saying so.
-    pub(super) fn wake_up(&mut self, out: &mut Vec<f32>) -> Option<Heard> {
+    pub(super) fn wake_up(&mut self, out: &mut Vec<f32>) -> Option<SourceEvent> {
         if self.slept.1.elapsed() < SLEEP_LOOK {
             return None;
         }
@@ -99,14 +99,14 @@ impl CaptureSource {
         let start = out.len();
         note(live.resampler.finish(out), &mut self.pending);
         let samples = (secs * f64::from(SAMPLE_RATE_HZ)).round() as u64;
-        self.pending.push_back(Heard::Gap { samples, cause: GapCause::Suspended });
+        self.pending.push_back(SourceEvent::Gap { samples, cause: GapCause::Suspended });
         self.switching = Some(self.open_aside(Standing::Chosen));
         Some(self.deliver(start, out))
     }
 
     /// Follows the system's default, returns to the chosen input when it is back, and notices that it is gone although its
     /// stream was moved elsewhere. What was read lies in `out` from `start` on.
-    pub(super) fn follow(&mut self, start: usize, out: &mut Vec<f32>) -> Option<Heard> {
+    pub(super) fn follow(&mut self, start: usize, out: &mut Vec<f32>) -> Option<SourceEvent> {
         let State::Listening(live) = &mut self.state else { return None };
         if let Some(opening) = &self.switching {
             match opening.try_recv() {
@@ -146,16 +146,16 @@ impl CaptureSource {
         None
     }
 
-    pub(super) fn recover(&mut self) -> Heard {
+    pub(super) fn recover(&mut self) -> SourceEvent {
         let slept = self.backend.slept_secs();
-        let State::Lost(loss) = &mut self.state else { return Heard::Nothing };
+        let State::Lost(loss) = &mut self.state else { return SourceEvent::Nothing };
         if let Some(live) = &mut loss.candidate {
             let failed = live.failure().is_some();
             if live.frames > 0 {
                 let waiting = live.stream.reader().waiting() as f64 / f64::from(live.stream.rate_hz().max(1));
                 let secs = (loss.since.elapsed().as_secs_f64() + (slept - loss.slept).max(0.0) - waiting).max(0.0);
                 let samples = (secs * f64::from(SAMPLE_RATE_HZ)).round() as u64;
-                self.pending.push_back(Heard::Gap { samples, cause: loss.cause });
+                self.pending.push_back(SourceEvent::Gap { samples, cause: loss.cause });
                 self.slept = (slept, Instant::now());
                 if let Some(live) = loss.candidate.take() {
                     self.take_over(live);
@@ -186,7 +186,7 @@ impl CaptureSource {
                 loss.attempt = Some((standing, attempt));
             }
         }
-        self.pending.pop_front().unwrap_or(Heard::Nothing)
+        self.pending.pop_front().unwrap_or(SourceEvent::Nothing)
     }
 
     /// Opens on a thread of its own, because a sound server that is going down may never answer.

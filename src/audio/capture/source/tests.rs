@@ -95,7 +95,12 @@ fn open(script: &Arc<Script>, choice: &DeviceChoice, excluded: &[String]) -> Cap
 
 /// Listens for `limit` while the inputs that are there play, or until `wanted` is heard; everything but samples, and how
 /// many of those there were.
-fn listen(script: &Script, source: &mut CaptureSource, limit: Duration, wanted: impl Fn(&Heard) -> bool) -> (Vec<Heard>, u64, Duration) {
+fn listen(
+    script: &Script,
+    source: &mut CaptureSource,
+    limit: Duration,
+    wanted: impl Fn(&SourceEvent) -> bool,
+) -> (Vec<SourceEvent>, u64, Duration) {
     let (begun, mut all, mut samples) = (Instant::now(), Vec::new(), 0);
     while begun.elapsed() < limit {
         script.play(0.25);
@@ -104,8 +109,8 @@ fn listen(script: &Script, source: &mut CaptureSource, limit: Duration, wanted: 
         assert!(asked.elapsed() < Duration::from_secs(1), "next() hung");
         let found = wanted(&heard);
         match heard {
-            Heard::Samples(n) => samples += n as u64,
-            Heard::Nothing => {}
+            SourceEvent::Samples(n) => samples += n as u64,
+            SourceEvent::Nothing => {}
             other => all.push(other),
         }
         if found {
@@ -116,17 +121,17 @@ fn listen(script: &Script, source: &mut CaptureSource, limit: Duration, wanted: 
     (all, samples, begun.elapsed())
 }
 
-fn is_samples(heard: &Heard) -> bool {
-    matches!(heard, Heard::Samples(_))
+fn is_samples(heard: &SourceEvent) -> bool {
+    matches!(heard, SourceEvent::Samples(_))
 }
 
-fn is_change(heard: &Heard) -> bool {
-    matches!(heard, Heard::InputChanged { .. })
+fn is_change(heard: &SourceEvent) -> bool {
+    matches!(heard, SourceEvent::InputChanged { .. })
 }
 
-fn gap(all: &[Heard]) -> (f64, GapCause) {
-    match all.iter().find(|heard| matches!(heard, Heard::Gap { .. })) {
-        Some(Heard::Gap { samples, cause }) => (*samples as f64 / f64::from(SAMPLE_RATE_HZ), *cause),
+fn gap(all: &[SourceEvent]) -> (f64, GapCause) {
+    match all.iter().find(|heard| matches!(heard, SourceEvent::Gap { .. })) {
+        Some(SourceEvent::Gap { samples, cause }) => (*samples as f64 / f64::from(SAMPLE_RATE_HZ), *cause),
         _ => panic!("no gap in {all:?}"),
     }
 }
@@ -140,8 +145,8 @@ fn an_input_that_stops_without_a_word_is_opened_again_and_the_gap_is_as_long_as_
     listen(&script, &mut source, Duration::from_millis(300), |_| false);
     let lost_at = Instant::now();
     script.plug(&[]);
-    let (trouble, ..) = listen(&script, &mut source, SECS(4), |heard| matches!(heard, Heard::Trouble(_)));
-    assert!(matches!(&trouble[..], [Heard::Trouble(error)] if error.message().contains("mic: the input is lost")), "{trouble:?}");
+    let (trouble, ..) = listen(&script, &mut source, SECS(4), |heard| matches!(heard, SourceEvent::Problem(_)));
+    assert!(matches!(&trouble[..], [SourceEvent::Problem(error)] if error.message().contains("mic: the input is lost")), "{trouble:?}");
     thread::sleep(SECS(2));
     script.plug(&["mic"]);
     let (back, _, waited) = listen(&script, &mut source, SECS(5), is_change);
@@ -163,7 +168,7 @@ fn an_input_that_reports_its_end_is_given_up_at_once() {
     script.inner.lock().unwrap().writers.clear();
     let (all, _, waited) = listen(&script, &mut source, SECS(4), is_change);
     assert!(waited < Duration::from_millis(1_500), "{waited:?}: {all:?}");
-    assert!(matches!(&all[0], Heard::Trouble(error) if error.message().contains("it is not there")), "{all:?}");
+    assert!(matches!(&all[0], SourceEvent::Problem(error) if error.message().contains("it is not there")), "{all:?}");
     assert!(gap(&all).0 < 1.5);
 }
 
@@ -176,7 +181,7 @@ fn half_a_minute_of_exact_zeros_is_no_silence() {
         for _ in 0..secs * RATE_HZ as usize / BLOCK {
             script.play(0.0);
             match source.next(&mut Vec::new()).unwrap() {
-                Heard::Samples(_) | Heard::Nothing => {}
+                SourceEvent::Samples(_) | SourceEvent::Nothing => {}
                 other => all.push(other),
             }
         }
@@ -187,7 +192,7 @@ fn half_a_minute_of_exact_zeros_is_no_silence() {
     assert_eq!(zeros(&mut source, 28), []);
     let mut all = zeros(&mut source, 5);
     all.extend(listen(&script, &mut source, SECS(4), is_change).0);
-    assert!(matches!(&all[0], Heard::Trouble(error) if error.message().contains("exact zeros")), "{all:?}");
+    assert!(matches!(&all[0], SourceEvent::Problem(error) if error.message().contains("exact zeros")), "{all:?}");
     assert_eq!(gap(&all).1, GapCause::Zeros);
     assert!(all.iter().any(is_change));
 }
@@ -210,7 +215,7 @@ fn a_sleep_while_the_input_is_lost_is_part_of_its_gap() {
     let mut source = open(&script, &DeviceChoice::Default, &[]);
     listen(&script, &mut source, SECS(1), is_samples);
     script.plug(&[]);
-    listen(&script, &mut source, SECS(4), |heard| matches!(heard, Heard::Trouble(_)));
+    listen(&script, &mut source, SECS(4), |heard| matches!(heard, SourceEvent::Problem(_)));
     script.inner.lock().unwrap().slept = 1_000.0;
     script.plug(&["mic"]);
     let (secs, cause) = gap(&listen(&script, &mut source, SECS(5), is_change).0);
@@ -225,7 +230,7 @@ fn the_default_is_followed() {
     script.plug(&["headset", "laptop"]);
     script.tell();
     let (all, ..) = listen(&script, &mut source, SECS(3), is_change);
-    assert!(matches!(&all[..], [Heard::InputChanged { device, .. }] if device == "headset"), "nothing is lost by it: {all:?}");
+    assert!(matches!(&all[..], [SourceEvent::InputChanged { device, .. }] if device == "headset"), "nothing is lost by it: {all:?}");
 }
 
 #[test]
@@ -236,13 +241,13 @@ fn a_chosen_input_is_stood_in_for_and_returned_to_and_never_by_one_that_is_exclu
     script.plug(&["webcam", "laptop"]);
     script.tell();
     let (all, ..) = listen(&script, &mut source, SECS(8), is_change);
-    assert!(matches!(all.last(), Some(Heard::InputChanged { device, .. }) if device == "laptop"), "{all:?}");
+    assert!(matches!(all.last(), Some(SourceEvent::InputChanged { device, .. }) if device == "laptop"), "{all:?}");
     script.tell();
     assert_eq!(listen(&script, &mut source, SECS(1), |_| false).0, [], "it stays while the chosen one is away");
     script.plug(&["webcam", "laptop", "headset"]);
     script.tell();
     let (all, ..) = listen(&script, &mut source, SECS(3), is_change);
-    assert!(matches!(&all[..], [Heard::InputChanged { device, .. }] if device == "headset"), "{all:?}");
+    assert!(matches!(&all[..], [SourceEvent::InputChanged { device, .. }] if device == "headset"), "{all:?}");
     assert_eq!(script.opened().iter().filter(|id| *id == "webcam").count(), 0);
 }
 
@@ -254,10 +259,10 @@ fn the_echo_of_a_loudspeaker_never_stands_in() {
     script.plug(&["speaker.monitor"]);
     script.tell();
     let (all, ..) = listen(&script, &mut source, SECS(4), is_change);
-    assert!(matches!(&all[..], [Heard::Trouble(_)]), "{all:?}");
+    assert!(matches!(&all[..], [SourceEvent::Problem(_)]), "{all:?}");
     script.plug(&["mic", "speaker.monitor"]);
     let (all, ..) = listen(&script, &mut source, SECS(4), is_change);
-    assert!(matches!(all.last(), Some(Heard::InputChanged { device, .. }) if device == "mic"), "{all:?}");
+    assert!(matches!(all.last(), Some(SourceEvent::InputChanged { device, .. }) if device == "mic"), "{all:?}");
 }
 
 #[test]
@@ -269,13 +274,13 @@ fn an_input_that_comes_and_goes_a_hundred_times_leaves_as_many_gaps_and_no_sampl
     for _ in 0..100 {
         script.inner.lock().unwrap().there.clear();
         script.tell();
-        let (mut all, samples, _) = listen(&script, &mut source, SECS(4), |heard| matches!(heard, Heard::Trouble(_)));
+        let (mut all, samples, _) = listen(&script, &mut source, SECS(4), |heard| matches!(heard, SourceEvent::Problem(_)));
         secs += samples as f64 / f64::from(RATE_HZ);
         script.plug(&["mic"]);
         let (back, samples, _) = listen(&script, &mut source, SECS(4), is_change);
         all.extend(back);
         secs += samples as f64 / f64::from(RATE_HZ);
-        gaps += all.iter().filter(|heard| matches!(heard, Heard::Gap { .. })).count();
+        gaps += all.iter().filter(|heard| matches!(heard, SourceEvent::Gap { .. })).count();
         secs += gap(&all).0;
     }
     let really = begun.elapsed().as_secs_f64();

@@ -28,7 +28,7 @@ impl KeysValues {
 
     /// Keeps the positions `kept` (in order, none twice), which move to the lowest positions; `turns` holds `size / 2`
     /// rotations for each of the positions that are left. Everything moves within the room that there is.
-    pub fn keep(&mut self, kept: &[Range<usize>], turns: &[(f32, f32)]) {
+    pub fn compact(&mut self, kept: &[Range<usize>], turns: &[(f32, f32)]) {
         let mut to = 0;
         let mut moved = None;
         for range in kept {
@@ -145,7 +145,7 @@ mod tests {
         let all: Vec<usize> = (0..2_100).collect();
         for kept in [vec![0..2_100], vec![0..40, 57..58, 100..1_000, 2_050..2_100], vec![3..35], vec![0..16, 32..48], vec![]] {
             let mut cache = fresh(&rope, &all);
-            cache.keep(&kept, &turns(&rope, kept.iter().map(Range::len).sum()));
+            cache.compact(&kept, &turns(&rope, kept.iter().map(Range::len).sum()));
             let entries: Vec<usize> = kept.iter().cloned().flatten().collect();
             assert_eq!(cache.positions(), entries.len());
             assert!(entries.is_empty() || same(&cache, &fresh(&rope, &entries)), "{kept:?}");
@@ -168,7 +168,7 @@ mod tests {
         let mut cache = fresh(&rope, &(0..1_300).collect::<Vec<_>>());
         for _ in 0..1_000 {
             // The first 20 stay, the one after them goes, and so all others move down by one.
-            cache.keep(&[0..20, 21..cache.positions()], &turns(&rope, cache.positions() - 1));
+            cache.compact(&[0..20, 21..cache.positions()], &turns(&rope, cache.positions() - 1));
         }
         let entries: Vec<usize> = (0..20).chain(1_020..1_300).collect();
         assert!(same(&cache, &fresh(&rope, &entries)));

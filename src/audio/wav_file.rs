@@ -1,0 +1,172 @@
+//! Writes the samples that the model heard as a 32-bit float WAV.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use hound::{SampleFormat, WavSpec, WavWriter};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::time::SAMPLE_RATE_HZ;
+
+/// Samples between two times that the header is brought up to date, so that a crash leaves a readable file: 5 s.
+const FLUSH_SAMPLES: usize = 5 * SAMPLE_RATE_HZ as usize;
+
+/// The header takes less than so many bytes.
+const HEADER_BYTES: u64 = 128;
+/// Samples that a WAV holds, as its lengths are 32-bit numbers of bytes: 18.6 hours.
+const MOST_SAMPLES: u64 = (u32::MAX as u64 - HEADER_BYTES) / 4;
+
+/// A growing WAV file, 16 kHz mono, readable by the user alone.
+pub struct WavFileWriter {
+    path: PathBuf,
+    writer: WavWriter<BufWriter<File>>,
+    unflushed: usize,
+    written: u64,
+}
+
+impl std::fmt::Debug for WavFileWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WavFileWriter").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl WavFileWriter {
+    /// Creates or replaces the file `path`.
+    ///
+    /// # Errors
+    /// When it cannot be written, naming it.
+    pub fn create(path: &Path) -> Result<Self> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(path).map_err(|e| Error::at(ErrorKind::Output, path, e))?;
+        let spec = WavSpec { channels: 1, sample_rate: SAMPLE_RATE_HZ, bits_per_sample: 32, sample_format: SampleFormat::Float };
+        let writer = WavWriter::new(BufWriter::new(file), spec).map_err(|e| Error::at(ErrorKind::Output, path, e))?;
+        Ok(Self { path: path.to_owned(), writer, unflushed: 0, written: 0 })
+    }
+
+    /// Appends `samples`.
+    ///
+    /// # Errors
+    /// When the disk or the file itself is full, or the disk is gone, naming the file; what was written stays readable.
+    pub fn write(&mut self, samples: &[f32]) -> Result<()> {
+        let failed = |e| Error::at(ErrorKind::Output, &self.path, e);
+        // Beyond this the lengths in the header would wrap around, and the file would seem to hold almost nothing.
+        if !fits(self.written, samples.len()) {
+            return Err(Error::at(
+                ErrorKind::Output,
+                &self.path,
+                "the recording is full: a WAV file holds 18.6 hours; recording ends here",
+            ));
+        }
+        self.written += samples.len() as u64;
+        for sample in samples {
+            self.writer.write_sample(*sample).map_err(failed)?;
+        }
+        self.unflushed += samples.len();
+        if self.unflushed >= FLUSH_SAMPLES {
+            self.unflushed = 0;
+            self.writer.flush().map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Completes the file.
+    ///
+    /// # Errors
+    /// When the disk is full or gone, naming the file.
+    pub fn finish(self) -> Result<()> {
+        self.writer.finalize().map_err(|e| Error::at(ErrorKind::Output, &self.path, e))
+    }
+}
+
+/// Makes the last `secs` of a recording silent, where they lie: one that is still growing goes on behind them.
+///
+/// # Errors
+/// When the file cannot be written, naming it.
+pub fn silence_tail(path: &Path, secs: f64) -> Result<()> {
+    let silence = || {
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        let end = file.metadata()?.len();
+        let bytes = (secs.max(0.0) * f64::from(SAMPLE_RATE_HZ)) as u64 * 4;
+        // Silence is zero bytes, so it may begin within a sample.
+        let mut left = bytes.min(end.saturating_sub(HEADER_BYTES));
+        file.seek(SeekFrom::Start(end - left))?;
+        let zeros = [0; 1 << 16];
+        while left > 0 {
+            let now = left.min(zeros.len() as u64);
+            file.write_all(&zeros[..now as usize])?;
+            left -= now;
+        }
+        file.sync_data()
+    };
+    silence().map_err(|e: std::io::Error| Error::at(ErrorKind::Output, path, e))
+}
+
+/// Whether `more` samples can follow `written` ones in one WAV.
+const fn fits(written: u64, more: usize) -> bool {
+    written + more as u64 <= MOST_SAMPLES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back_bit_for_bit_and_before_the_end_too() {
+        let path = tempfile::tempdir().unwrap().keep().join("out.wav");
+        let samples: Vec<f32> = (0..FLUSH_SAMPLES + 100).map(|n| (n as f32 * 0.37).sin()).collect();
+        let read = || hound::WavReader::open(&path).unwrap().samples::<f32>().map(|s| s.unwrap()).collect::<Vec<_>>();
+        let mut out = WavFileWriter::create(&path).unwrap();
+        out.write(&samples[..FLUSH_SAMPLES]).unwrap();
+        out.write(&samples[FLUSH_SAMPLES..]).unwrap();
+        assert_eq!(read(), samples[..FLUSH_SAMPLES], "a crash now would cost what is not flushed, no more");
+        out.finish().unwrap();
+        assert_eq!(read(), samples);
+        #[cfg(unix)]
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions()) & 0o777, 0o600);
+        std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn the_end_of_a_recording_becomes_silent_while_it_grows() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("out.wav");
+        let mut out = WavFileWriter::create(&path).unwrap();
+        out.write(&[0.5; FLUSH_SAMPLES]).unwrap();
+        silence_tail(&path, 1.0).unwrap();
+        out.write(&[0.25; 8]).unwrap();
+        out.finish().unwrap();
+        let read: Vec<f32> = hound::WavReader::open(&path).unwrap().samples::<f32>().map(|s| s.unwrap()).collect();
+        let silent = SAMPLE_RATE_HZ as usize;
+        assert!(read[..FLUSH_SAMPLES - silent].iter().all(|s| *s == 0.5), "what came before stays");
+        assert!(read[FLUSH_SAMPLES - silent..FLUSH_SAMPLES].iter().all(|s| *s == 0.0));
+        assert_eq!(read[FLUSH_SAMPLES..], [0.25; 8]);
+        silence_tail(&path, 1e9).unwrap();
+        assert_eq!(hound::WavReader::open(&path).unwrap().len() as usize, read.len(), "the header is no sound");
+    }
+
+    #[test]
+    fn a_folder_that_is_missing_is_named() {
+        let error = WavFileWriter::create(Path::new("/nonexistent/folder/out.wav")).unwrap_err();
+        assert!(error.kind() == ErrorKind::Output && error.message().contains("/nonexistent/folder/out.wav"), "{error}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_an_error_that_names_the_file() {
+        let result = WavFileWriter::create(Path::new("/dev/full")).and_then(|mut out| {
+            out.write(&[0.5; 2 * FLUSH_SAMPLES])?;
+            out.finish()
+        });
+        assert!(result.unwrap_err().message().contains("/dev/full"));
+    }
+
+    #[test]
+    fn a_recording_ends_before_its_lengths_wrap_around() {
+        assert!(fits(MOST_SAMPLES - 6_400, 6_400) && !fits(MOST_SAMPLES - 6_400, 6_401));
+        assert!(MOST_SAMPLES * 4 + 128 <= u64::from(u32::MAX));
+    }
+}

@@ -1,0 +1,499 @@
+//! The inference thread: one loop that wakes for a chunk, a command or a report, makes passes and sends events.
+//!
+//! [`InferenceThread::next`] is the only place that waits and [`InferenceThread::handle`] the only one that acts. Chunks become
+//! events in [`crate::session`]; this thread adds the clock, the channels and what happens when something fails.
+
+mod clip;
+mod commands;
+mod load;
+mod overload;
+mod recordings;
+mod recovery;
+mod speaking;
+mod workers;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, bounded, never};
+
+use super::capture::chunk_queue::ChunkReceiver;
+use super::capture::{CaptureCommand, Captured};
+use super::meters::{Flag, Meters};
+use super::retry_policy::RetryPolicy;
+use super::speech::{SpeechHandle, SpeechReport};
+use super::watchdog::Heartbeat;
+use super::{ENCODED_CHUNKS, SourceTiming};
+use crate::audio::chunker::Chunk;
+use crate::clock::now_ms;
+use crate::config::{Settings, SourceChoice};
+use crate::error::{Error, ErrorKind, Result};
+use crate::mel::{MaxWindow, QuietGate};
+use crate::model::Model;
+use crate::protocol::{Command, Event, PROTOCOL, Severity};
+use crate::session::front_end::{EncodedChunks, FrontEnd};
+use crate::session::prompt::PromptCache;
+use crate::session::{Session, SessionConfig};
+use crate::supervise;
+use crate::time::wall::utc;
+use crate::time::{CHUNK_SECS, ChunkIdx, SAMPLE_RATE_HZ, StreamTime};
+use clip::ClipRecording;
+use commands::find_mode;
+use load::ChunkCosts;
+use overload::Overload;
+use speaking::ReplySpeech;
+use workers::WorkerResult;
+
+pub(super) use load::modes_in_real_time;
+pub(super) use recordings::Recordings;
+
+/// The parts that the inference thread is made of.
+pub(super) struct InferenceParts {
+    pub(super) settings: Settings,
+    pub(super) model: Arc<Model>,
+    pub(super) source_name: String,
+    pub(super) timing: SourceTiming,
+    pub(super) channels: Channels,
+    pub(super) meters: Arc<Meters>,
+    pub(super) recordings: Recordings,
+    pub(super) heartbeat: Arc<Heartbeat>,
+    /// An error from before the session that did not prevent it: a GPU that failed and was replaced by the processor.
+    pub(super) early_problem: Option<Error>,
+    pub(super) speech: SpeechHandle,
+}
+
+/// The inference thread's ends of its channels, except those to the speech thread and to its workers.
+pub(super) struct Channels {
+    pub(super) commands: Receiver<Command>,
+    pub(super) events: Sender<Event>,
+    pub(super) captured: ChunkReceiver,
+    pub(super) capture: Sender<CaptureCommand>,
+    /// Barge-in: a person spoke over a reply.
+    pub(super) interruptions: Receiver<()>,
+}
+
+/// The inference thread.
+pub(super) struct InferenceThread {
+    settings: Settings,
+    model: Arc<Model>,
+    source_name: String,
+    timing: SourceTiming,
+    channels: Channels,
+    meters: Arc<Meters>,
+    heartbeat: Arc<Heartbeat>,
+    session: Session,
+    front_end: FrontEnd,
+    /// Prompt caches of the current model, by mode.
+    prompts: BTreeMap<String, Arc<PromptCache>>,
+    /// Modes that were switched on and wait for their prompt cache.
+    awaited: BTreeSet<String>,
+    worker_results: Receiver<WorkerResult>,
+    worker_tx: Sender<WorkerResult>,
+    /// Audio time at the end of the newest chunk or gap.
+    now: StreamTime,
+    next_chunk: ChunkIdx,
+    /// Chunks heard so far.
+    chunks: u64,
+    recordings: Recordings,
+    clip: ClipRecording,
+    speech: ReplySpeech,
+    retry_policy: RetryPolicy,
+    overload: Overload,
+    costs: ChunkCosts,
+    phase: Phase,
+    /// Problems reported so far.
+    problems: u64,
+    early_problem: Option<Error>,
+    /// Events to be sent at the end of this turn of the loop.
+    out: Vec<Event>,
+}
+
+/// The phase of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Listening,
+    /// The source has ended; chunks and replies are still in progress.
+    Draining,
+    Ended,
+}
+
+/// A reason for the inference thread to act.
+#[derive(Debug)]
+enum Wake {
+    Command(Command),
+    Worker(WorkerResult),
+    Speech(SpeechReport),
+    Interruption,
+    Captured(Captured),
+    /// The window or the command line dropped its handle.
+    HandleDropped,
+    /// The speech thread ended, which it does by itself only after too many panics.
+    SpeechEnded,
+    /// The capture thread ended without saying so.
+    CaptureEnded,
+}
+
+/// The patience of [`InferenceThread::next`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    /// Returns at once: lanes have work to do.
+    Poll,
+    /// Blocks until something happens: lanes have nothing to do.
+    Wait,
+}
+
+impl InferenceThread {
+    /// Returns an inference thread with the prompt caches of the modes that are on.
+    ///
+    /// # Errors
+    /// When a prompt cache cannot be made or does not fit.
+    pub(super) fn new(parts: InferenceParts) -> Result<Self> {
+        let InferenceParts { settings, model, source_name, timing, channels, meters, recordings, heartbeat, early_problem, speech } = parts;
+        let mut session = Session::new(Arc::clone(&model), SessionConfig::product(settings.sampling, settings.long_running.context))?;
+        let mut prompts = BTreeMap::new();
+        for name in &settings.modes_on {
+            let mode = find_mode(&settings.modes, name)?;
+            let prompt = PromptCache::of(&model, mode, &settings.paths)?;
+            session.switch_on(mode, &prompt)?;
+            prompts.insert(name.clone(), prompt);
+        }
+        let gate = settings.gate.then(|| QuietGate::new(settings.long_running.sensitivity));
+        let overload = Overload::new(settings.long_running.rest_first.clone());
+        let (worker_tx, worker_results) = bounded(workers::RESULTS);
+        Ok(Self {
+            settings,
+            model,
+            source_name,
+            timing,
+            channels,
+            meters,
+            heartbeat,
+            session,
+            front_end: FrontEnd::new(MaxWindow::Last45Secs, gate),
+            prompts,
+            awaited: BTreeSet::new(),
+            worker_results,
+            worker_tx,
+            now: StreamTime::ZERO,
+            next_chunk: ChunkIdx(0),
+            chunks: 0,
+            recordings,
+            clip: ClipRecording::default(),
+            speech: ReplySpeech::new(speech),
+            retry_policy: RetryPolicy::default(),
+            overload,
+            costs: ChunkCosts::default(),
+            phase: Phase::Listening,
+            problems: 0,
+            early_problem,
+            out: Vec::new(),
+        })
+    }
+
+    /// Runs the session to its end.
+    pub(super) fn run(mut self) {
+        self.begin();
+        while self.phase != Phase::Ended {
+            while let Some(wake) = self.next(Patience::Poll) {
+                // One chunk, then a pass: replies go on while chunks arrive.
+                let captured = matches!(wake, Wake::Captured(_));
+                self.handle(wake);
+                if captured || self.phase == Phase::Ended {
+                    break;
+                }
+            }
+            let worked = self.pass();
+            self.send_events();
+            self.update_meters();
+            if worked || self.phase == Phase::Ended {
+                continue;
+            }
+            if self.phase == Phase::Draining && !self.speech.is_busy() {
+                self.phase = Phase::Ended;
+            } else if let Some(wake) = self.next(Patience::Wait) {
+                self.handle(wake);
+            }
+        }
+        self.finish();
+    }
+
+    fn begin(&mut self) {
+        let microphone = matches!(self.settings.source, SourceChoice::Microphone(_));
+        self.out.push(Event::SessionStarted {
+            at: StreamTime::ZERO,
+            protocol: PROTOCOL,
+            model: self.model.name().to_owned(),
+            source: self.source_name.clone(),
+            modes: self.session.modes_on(),
+            started_utc: if microphone { Some(utc(now_ms())) } else { None },
+        });
+        if let Some(error) = self.early_problem.take() {
+            self.problem(Severity::Warning, &error);
+        }
+        self.meters.raise(Flag::GateOpen);
+        if self.timing == SourceTiming::Live {
+            self.make_other_prompts();
+        }
+        self.send_events();
+    }
+
+    /// Returns the next thing to act on, in this order of urgency: commands, workers, speech, barge-in, captured sound.
+    fn next(&mut self, patience: Patience) -> Option<Wake> {
+        let captures = self.takes_captured(patience);
+        loop {
+            if let Some(wake) = self.poll(captures) {
+                return Some(wake);
+            }
+            if patience == Patience::Poll {
+                return None;
+            }
+            let mut select = Select::new();
+            select.recv(&self.channels.commands);
+            select.recv(&self.worker_results);
+            select.recv(self.speech.reports());
+            select.recv(&self.channels.interruptions);
+            if captures {
+                select.recv(self.channels.captured.wakeup());
+            }
+            select.ready();
+        }
+    }
+
+    /// Returns true if captured sound may be taken now. A file waits for the model: its next chunk is taken once lanes and voice
+    /// have nothing left to do. A live source does not wait, so its chunks are encoded while lanes reply, up to a limit, because
+    /// encoded chunks take more memory than samples.
+    fn takes_captured(&self, patience: Patience) -> bool {
+        self.phase == Phase::Listening
+            && match (patience, self.timing) {
+                (Patience::Wait, SourceTiming::Live) => true,
+                (Patience::Wait, SourceTiming::Waits) => !self.speech.is_busy(),
+                (Patience::Poll, SourceTiming::Live) => self.session.backlog() < ENCODED_CHUNKS,
+                (Patience::Poll, SourceTiming::Waits) => false,
+            }
+    }
+
+    fn poll(&mut self, captures: bool) -> Option<Wake> {
+        match self.channels.commands.try_recv() {
+            Ok(command) => return Some(Wake::Command(command)),
+            Err(TryRecvError::Disconnected) => return Some(Wake::HandleDropped),
+            Err(TryRecvError::Empty) => {}
+        }
+        if let Ok(result) = self.worker_results.try_recv() {
+            return Some(Wake::Worker(result));
+        }
+        match self.speech.reports().try_recv() {
+            Ok(report) => return Some(Wake::Speech(report)),
+            Err(TryRecvError::Disconnected) => return Some(Wake::SpeechEnded),
+            Err(TryRecvError::Empty) => {}
+        }
+        match self.channels.interruptions.try_recv() {
+            Ok(()) => return Some(Wake::Interruption),
+            // The capture thread has ended: nobody can interrupt any more.
+            Err(TryRecvError::Disconnected) => self.channels.interruptions = never(),
+            Err(TryRecvError::Empty) => {}
+        }
+        if !captures {
+            return None;
+        }
+        // Read before the queue: what the capture thread pushed before it ended is still taken.
+        let ended = self.channels.captured.wakeup().try_recv() == Err(TryRecvError::Disconnected);
+        let captured = self.channels.captured.take().map(Wake::Captured);
+        captured.or_else(|| ended.then_some(Wake::CaptureEnded))
+    }
+
+    fn handle(&mut self, wake: Wake) {
+        match wake {
+            Wake::Command(command) => self.obey(command),
+            Wake::Worker(result) => self.take_worker_result(result),
+            Wake::Speech(report) => self.take_speech_report(report),
+            Wake::Interruption => self.interrupt(),
+            Wake::Captured(captured) => self.take_captured(captured),
+            Wake::HandleDropped => self.phase = Phase::Ended,
+            Wake::SpeechEnded => self.speech_failed(),
+            Wake::CaptureEnded => {
+                let why = "listening has stopped because of a fault in Hearken (the capture thread ended)";
+                self.source_ended(Some(&Error::new(ErrorKind::Internal, why)));
+            }
+        }
+    }
+
+    fn take_captured(&mut self, captured: Captured) {
+        match captured {
+            Captured::Chunk(chunk) => self.take_chunk(&chunk),
+            Captured::Gap { at, from, samples, cause } => {
+                self.now = self.now.max(at);
+                self.out.push(Event::AudioGap { at: self.now, from_secs: from, samples, cause });
+            }
+            Captured::InputChanged { at, device, rate_hz, channels } => {
+                self.out.push(Event::InputChanged { at, device, rate_hz, channels });
+            }
+            Captured::Problem { at, error } => {
+                self.now = self.now.max(at);
+                self.problem(Severity::Warning, &error);
+            }
+            Captured::Paused { at } => {
+                self.meters.raise(Flag::Paused);
+                self.out.push(Event::Paused { at });
+            }
+            Captured::Resumed { at } => {
+                self.meters.lower(Flag::Paused);
+                self.out.push(Event::Resumed { at });
+            }
+            Captured::End { at, error } => {
+                self.now = self.now.max(at);
+                self.source_ended(error.as_ref());
+            }
+        }
+    }
+
+    fn source_ended(&mut self, error: Option<&Error>) {
+        if let Some(error) = error {
+            self.problem(Severity::Error, error);
+        }
+        self.phase = Phase::Draining;
+    }
+
+    /// Records `chunk`, encodes it, and makes the first pass over it.
+    fn take_chunk(&mut self, chunk: &Chunk) {
+        (self.now, self.next_chunk) = (chunk.end, chunk.index.next());
+        self.chunks += 1;
+        self.record(chunk);
+        let begun = Instant::now();
+        let analysis = supervise::catch(|| Ok(self.front_end.analyse(chunk)));
+        let mel_ms = ms_since(begun);
+        let begun = Instant::now();
+        let encoded = match analysis.and_then(|analysis| supervise::catch(|| analysis.encode(&self.model))) {
+            Ok(encoded) => encoded,
+            Err(error) => return self.skip_chunk(error),
+        };
+        let encode_ms = ms_since(begun);
+        self.push(chunk, encoded);
+        let begun = Instant::now();
+        self.pass();
+        let decode_ms = ms_since(begun);
+        let cost_ms = (mel_ms + encode_ms + decode_ms) as f32;
+        self.meters.show_chunk_cost(cost_ms);
+        self.costs.push(cost_ms);
+        self.shed_load();
+        if self.settings.event_options.timing {
+            let lag_ms = f64::from(self.lag_secs()) * 1e3;
+            self.out.push(Event::Timing { at: chunk.end, chunk: chunk.index, mel_ms, encode_ms, decode_ms, lag_ms });
+        }
+    }
+
+    /// Hands what the front end made of `chunk` to the session.
+    fn push(&mut self, chunk: &Chunk, EncodedChunks { encoded, gate_moved, level_dbfs }: EncodedChunks) {
+        self.meters.note_level(chunk.end, level_dbfs);
+        if let Some(open) = gate_moved {
+            self.out.push(Event::Gate { at: chunk.end, open, level_dbfs });
+            self.meters.set(Flag::GateOpen, open);
+        }
+        for encoded in encoded {
+            self.session.push(encoded);
+        }
+    }
+
+    /// Writes `chunk` to the recordings that are on.
+    fn record(&mut self, chunk: &Chunk) {
+        if let Err(error) = self.clip.write(&chunk.samples[..]) {
+            self.problem(Severity::Warning, &error);
+        }
+        self.clip.show(&self.meters);
+        for error in self.recordings.write(&chunk.samples[..]) {
+            self.problem(Severity::Error, &error);
+        }
+    }
+
+    /// Makes one pass; returns false when no lane had anything to do.
+    fn pass(&mut self) -> bool {
+        self.heartbeat.begin_at(self.now);
+        let pass = supervise::catch(|| self.with_session(Session::pass));
+        self.heartbeat.end();
+        match pass {
+            Ok(worked) => {
+                if worked {
+                    self.retry_policy.succeeded();
+                }
+                worked
+            }
+            Err(error) => {
+                self.pass_failed(&error);
+                true
+            }
+        }
+    }
+
+    /// Lets the session act, and hands the replies that come of it to the speech thread where they are made.
+    fn with_session<T>(&mut self, act: impl FnOnce(&mut Session, &mut Vec<Event>) -> T) -> T {
+        let first = self.out.len();
+        // Replies that were begun before a panic are spoken all the same.
+        let result = catch_unwind(AssertUnwindSafe(|| act(&mut self.session, &mut self.out)));
+        let stop_asked = self.speech.route(&self.out[first..], self.settings.voice.speak, &self.settings.modes);
+        if stop_asked {
+            self.interrupt();
+        }
+        result.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    fn problem(&mut self, severity: Severity, error: &Error) {
+        self.problems += 1;
+        self.out.push(Event::Problem { at: self.now, severity, kind: error.kind().name().to_owned(), message: error.to_string() });
+    }
+
+    /// Sends the events of this turn, less the reports that were not asked for. A receiver that is gone ends the session.
+    fn send_events(&mut self) {
+        let reports = self.settings.event_options;
+        for mut event in self.out.drain(..) {
+            if let Event::Decision { margin, .. } = &mut event {
+                if !reports.decisions {
+                    continue;
+                }
+                if !reports.margins {
+                    *margin = None;
+                }
+            }
+            if self.channels.events.send(event).is_err() {
+                self.phase = Phase::Ended;
+                return;
+            }
+        }
+    }
+
+    /// Returns the audio that is captured and not yet decided on, in seconds.
+    fn lag_secs(&self) -> f32 {
+        (self.session.backlog() + self.channels.captured.chunks()) as f32 * CHUNK_SECS as f32
+    }
+
+    fn update_meters(&self) {
+        self.meters.show_lag(self.lag_secs());
+        self.meters.set(Flag::Recording, self.recordings.is_on());
+        self.meters.set(Flag::Replying, self.session.is_replying());
+    }
+
+    /// Completes recordings and replies, says `session_finished` and ends the other threads.
+    fn finish(mut self) {
+        // The capture thread also ends when its channel closes.
+        let _ = self.channels.capture.try_send(CaptureCommand::Stop);
+        for error in self.recordings.finish() {
+            self.problem(Severity::Error, &error);
+        }
+        self.with_session(Session::cut_replies);
+        self.fade_out_speech();
+        self.out.push(Event::SessionFinished {
+            at: self.now,
+            chunks: self.chunks,
+            replies: self.session.reply_count(),
+            audio_secs: self.now.0.0 as f64 / f64::from(SAMPLE_RATE_HZ),
+            problems: self.problems,
+        });
+        self.send_events();
+        self.speech.finish();
+    }
+}
+
+/// Milliseconds since `begun`.
+fn ms_since(begun: Instant) -> f64 {
+    begun.elapsed().as_secs_f64() * 1e3
+}

@@ -1,0 +1,236 @@
+//! Commands to the inference thread, and the models and prompt caches that its workers make for them.
+
+use std::sync::Arc;
+
+use super::workers::{self, WorkerResult};
+use super::{InferenceThread, Phase};
+use crate::config::modes::language_of;
+use crate::config::{ComputeDevice, Mode, all_modes};
+use crate::engine::capture::CaptureCommand;
+use crate::engine::meters::Flag;
+use crate::error::{Error, ErrorKind, Result};
+use crate::mel::QuietGate;
+use crate::model::Model;
+use crate::protocol::{Command, Event, Language, ModelChoice, Severity};
+use crate::session::prompt::PromptCache;
+use crate::session::{Session, SessionConfig};
+
+impl InferenceThread {
+    /// Carries out `command`; what fails becomes a problem.
+    pub(super) fn obey(&mut self, command: Command) {
+        let done = match command {
+            Command::Pause => self.command_capture(CaptureCommand::Pause),
+            Command::Resume => self.command_capture(CaptureCommand::Resume),
+            Command::ModeOn(name) => {
+                self.overload.forget(&name);
+                self.switch_on(&name)
+            }
+            Command::ModeOff(name) => {
+                self.overload.forget(&name);
+                self.switch_off(&name)
+            }
+            Command::Eagerness { mode, bias } => self.set_eagerness(&mode, bias),
+            Command::ChooseModel(choice) => self.load_model(choice),
+            Command::ChooseInput(device) => self.command_capture(CaptureCommand::Switch(device)),
+            Command::ChooseOutput(device) => self.choose_output(device),
+            Command::Voice(conduct) => self.set_voice(conduct),
+            Command::Say { reply, text, emotion } => self.speech.say(reply, &text, emotion),
+            Command::TranslateTo(language) => self.reload_modes(language),
+            Command::ReadModes => self.reload_modes(language_of(&self.settings.modes)),
+            Command::GateOn => {
+                self.front_end.replace_gate(Some(QuietGate::new(self.settings.long_running.sensitivity)));
+                Ok(())
+            }
+            Command::GateOff => {
+                if self.front_end.replace_gate(None) {
+                    self.meters.raise(Flag::GateOpen);
+                    self.out.push(Event::Gate { at: self.now, open: true, level_dbfs: self.meters.read().level_dbfs });
+                }
+                Ok(())
+            }
+            Command::RecordTo(path) => self.recordings.begin(&path),
+            Command::StopRecording => self.recordings.stop(),
+            Command::CutReply => self.fall_silent(),
+            Command::Forget => self.with_session(Session::restart_all),
+            Command::RecordClip(to) => {
+                let begun = self.clip.begin(&to);
+                self.clip.show(&self.meters);
+                begun
+            }
+            Command::EndClip => {
+                let ended = self.clip.end();
+                self.clip.show(&self.meters);
+                ended
+            }
+            Command::Shutdown => {
+                self.with_session(Session::cut_replies);
+                self.phase = Phase::Ended;
+                Ok(())
+            }
+        };
+        if let Err(error) = done {
+            self.problem(Severity::Warning, &error);
+        }
+    }
+
+    pub(super) fn command_capture(&self, command: CaptureCommand) -> Result<()> {
+        let busy = || Error::new(ErrorKind::Internal, "the microphone does not react; try again, or restart Hearken");
+        self.channels.capture.try_send(command).map_err(|_| busy())
+    }
+
+    /// Switches the mode `name` on: at once where its prompt cache is there, else as soon as a worker has made it.
+    pub(super) fn switch_on(&mut self, name: &str) -> Result<()> {
+        let mode = find_mode(&self.settings.modes, name)?.clone();
+        let Some(prompt) = self.prompts.get(name) else {
+            // In progress, or failed earlier; asking again costs little where the cache is already on disk.
+            if self.awaited.insert(name.to_owned()) {
+                workers::make_prompts(&self.model, vec![mode], &self.settings, self.worker_tx.clone())?;
+            }
+            return Ok(());
+        };
+        self.session.switch_on(&mode, prompt)?;
+        self.out.push(Event::ModesChanged { at: self.now, modes: self.session.modes_on() });
+        Ok(())
+    }
+
+    fn switch_off(&mut self, name: &str) -> Result<()> {
+        find_mode(&self.settings.modes, name)?;
+        self.awaited.remove(name);
+        self.rest(name);
+        Ok(())
+    }
+
+    /// Takes the mode `name` out of the session and says so.
+    pub(super) fn rest(&mut self, name: &str) {
+        let now = self.now;
+        self.with_session(|session, out| session.switch_off(name, now, out));
+        self.out.push(Event::ModesChanged { at: self.now, modes: self.session.modes_on() });
+    }
+
+    /// Reads the definitions of the modes again. A mode that is on and has changed goes on as it was until its new prompt cache is
+    /// there.
+    fn reload_modes(&mut self, language: Language) -> Result<()> {
+        let old = std::mem::take(&mut self.settings.modes);
+        match all_modes(&self.settings.paths, language) {
+            Ok(modes) => self.settings.modes = modes,
+            Err(error) => {
+                self.settings.modes = old;
+                return Err(error);
+            }
+        }
+        for mode in &mut self.settings.modes {
+            if let Some(known) = old.iter().find(|known| known.name == mode.name) {
+                mode.eagerness = known.eagerness;
+            }
+        }
+        let on = self.session.modes_on();
+        let changed: Vec<Mode> = self.settings.modes.iter().filter(|mode| !old.contains(mode)).cloned().collect();
+        for mode in &changed {
+            self.prompts.remove(&mode.name);
+            if on.contains(&mode.name) {
+                self.awaited.insert(mode.name.clone());
+            }
+        }
+        workers::make_prompts(&self.model, changed, &self.settings, self.worker_tx.clone())
+    }
+
+    fn set_eagerness(&mut self, name: &str, bias: f32) -> Result<()> {
+        if !bias.is_finite() {
+            return Err(Error::new(ErrorKind::Arguments, format!("the eagerness of {name} is not a number")));
+        }
+        find_mode(&self.settings.modes, name)?;
+        for mode in self.settings.modes.iter_mut().filter(|mode| mode.name == name) {
+            mode.eagerness = bias;
+        }
+        self.session.set_eagerness(name, bias);
+        Ok(())
+    }
+
+    /// Loads another model in the background; the session goes over to it when it is ready.
+    pub(super) fn load_model(&mut self, choice: ModelChoice) -> Result<()> {
+        self.meters.raise(Flag::Loading);
+        self.settings.model = choice.clone();
+        let on = self.session.modes_on();
+        let modes = self.settings.modes.iter().filter(|mode| on.contains(&mode.name)).cloned().collect();
+        workers::load_model(choice, modes, &self.settings, self.worker_tx.clone())
+    }
+
+    /// Makes the prompt caches of the modes that are off in the background, so that switching one on takes effect at the next chunk.
+    pub(super) fn make_other_prompts(&mut self) {
+        let others = self.settings.modes.iter().filter(|mode| !self.prompts.contains_key(&mode.name)).cloned().collect();
+        if let Err(error) = workers::make_prompts(&self.model, others, &self.settings, self.worker_tx.clone()) {
+            self.problem(Severity::Warning, &error);
+        }
+    }
+
+    /// Takes the prompt cache or the model that a worker made.
+    pub(super) fn take_worker_result(&mut self, result: WorkerResult) {
+        let done = match result {
+            WorkerResult::Prompt { mode, fingerprint, prompt } => {
+                let current = fingerprint == *self.model.fingerprint() && self.settings.modes.iter().any(|known| known.clip == mode.clip);
+                if current { self.take_prompt(&mode.name, prompt) } else { Ok(()) }
+            }
+            WorkerResult::Model { model, prompts } => self.change_model(model, prompts),
+            WorkerResult::ModelFailed(error) => {
+                self.meters.lower(Flag::Loading);
+                if !self.model.is_on_cpu() && self.settings.device == ComputeDevice::Cpu {
+                    // The GPU has failed and the processor cannot take over.
+                    self.problem(Severity::Error, &error);
+                    self.phase = Phase::Ended;
+                    return;
+                }
+                Err(error)
+            }
+        };
+        if let Err(error) = done {
+            self.problem(Severity::Warning, &error);
+        }
+    }
+
+    fn take_prompt(&mut self, name: &str, prompt: Result<Arc<PromptCache>>) -> Result<()> {
+        let awaited = self.awaited.remove(name);
+        match prompt {
+            Ok(prompt) => {
+                self.prompts.insert(name.to_owned(), prompt);
+                if !awaited {
+                    return Ok(());
+                }
+                self.with_session(|session, out| session.remove(name, out));
+                self.switch_on(name)
+            }
+            Err(error) if awaited => Err(error),
+            // Reported when somebody switches the mode on.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Goes over to another model at the next chunk, with the modes that are on.
+    fn change_model(&mut self, model: Arc<Model>, prompts: Vec<(String, Arc<PromptCache>)>) -> Result<()> {
+        self.meters.lower(Flag::Loading);
+        let config = SessionConfig::product(self.settings.sampling, self.settings.long_running.context);
+        let mut session = Session::new(Arc::clone(&model), config)?;
+        session.continue_numbering(self.session.reply_count(), self.next_chunk);
+        self.with_session(Session::cut_replies);
+        let on = self.session.modes_on();
+        self.prompts = prompts.into_iter().collect();
+        self.session = session;
+        self.model = model;
+        self.out.push(Event::ModelChanged { at: self.now, model: self.model.name().to_owned() });
+        for name in on {
+            self.switch_on(&name)?;
+        }
+        self.make_other_prompts();
+        Ok(())
+    }
+}
+
+/// Returns the mode called `name`.
+///
+/// # Errors
+/// When there is none, with the names that there are.
+pub(super) fn find_mode<'a>(modes: &'a [Mode], name: &str) -> Result<&'a Mode> {
+    modes.iter().find(|mode| mode.name == name).ok_or_else(|| {
+        let known: Vec<&str> = modes.iter().map(|mode| mode.name.as_str()).collect();
+        Error::new(ErrorKind::Settings, format!("there is no mode called {name}; the modes are {}", known.join(", ")))
+    })
+}

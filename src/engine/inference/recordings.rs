@@ -1,0 +1,63 @@
+//! The recordings of a session: one asked for at the start, and one that the user switches on and off. A full disk costs the
+//! recording, not the listening.
+
+use std::path::Path;
+
+use crate::audio::wav_file::WavFileWriter;
+use crate::error::{Error, Result};
+
+/// The files that samples are written to.
+#[derive(Debug)]
+pub(in crate::engine) struct Recordings {
+    /// `--save-audio`.
+    whole_session: Option<WavFileWriter>,
+    /// `Command::RecordTo`.
+    switched: Option<WavFileWriter>,
+}
+
+impl Recordings {
+    /// Returns the recordings of a session that is recorded into `whole_session`, if given.
+    pub(in crate::engine) const fn new(whole_session: Option<WavFileWriter>) -> Self {
+        Self { whole_session, switched: None }
+    }
+
+    /// Begins the switched recording, after completing the one before.
+    ///
+    /// # Errors
+    /// When the old file cannot be completed or the new one not created; nothing is recorded then.
+    pub(super) fn begin(&mut self, path: &Path) -> Result<()> {
+        self.stop()?;
+        self.switched = Some(WavFileWriter::create(path)?);
+        Ok(())
+    }
+
+    /// Completes the switched recording.
+    ///
+    /// # Errors
+    /// When the disk is full or gone.
+    pub(super) fn stop(&mut self) -> Result<()> {
+        self.switched.take().map_or(Ok(()), WavFileWriter::finish)
+    }
+
+    /// Returns true while anything is recorded.
+    pub(super) const fn is_on(&self) -> bool {
+        self.whole_session.is_some() || self.switched.is_some()
+    }
+
+    /// Appends `samples` to each file. Returns the errors; a file that fails is given up.
+    pub(super) fn write(&mut self, samples: &[f32]) -> Vec<Error> {
+        let mut errors = Vec::new();
+        for file in [&mut self.whole_session, &mut self.switched] {
+            if let Some(Err(error)) = file.as_mut().map(|out| out.write(samples)) {
+                *file = None;
+                errors.push(error);
+            }
+        }
+        errors
+    }
+
+    /// Completes each file. Returns the errors.
+    pub(super) fn finish(&mut self) -> Vec<Error> {
+        [self.whole_session.take(), self.switched.take()].into_iter().flatten().filter_map(|file| file.finish().err()).collect()
+    }
+}

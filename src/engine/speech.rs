@@ -1,0 +1,482 @@
+//! The speech thread: takes replies while they are generated, speaks them sentence by sentence, and stops at once when told to.
+//!
+//! Responsible for the order of spoken replies, for the moment at which one begins, and for a voice or an output that fails. Not
+//! responsible for which replies are spoken ([`super::inference`] decides that).
+
+mod handle;
+pub(super) mod stop_phrase;
+pub(super) mod turn_taking;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+
+use super::watchdog::Heartbeat;
+use crate::audio::playback::{Player, PumpStatus};
+use crate::error::{Error, ErrorKind};
+use crate::protocol::{DeviceChoice, Emotion, ReplyId, VoiceChoice, VoiceSettings};
+use crate::speech::sentences::SentenceSplitter;
+use crate::speech::{Language, NullVoice, Prosody, SpeechText, Utterance, UtteranceEvent, Voice, spoken_form, system_voices};
+use crate::supervise::{Restart, RestartPolicy};
+use turn_taking::{TurnTaking, may_begin};
+
+pub(super) use handle::{Replacement, SpeechConfig, SpeechHandle};
+
+/// Commands that may wait: every piece of the longest replies of some seconds.
+const COMMANDS: usize = 4_096;
+/// Reports that may wait: more than a person hears in a minute.
+const REPORTS: usize = 64;
+/// Replies that may wait behind the one that is being spoken. An older reply stays text: nobody wants to hear it any more.
+const WAITING: usize = 3;
+/// Sleep of the thread while the loudspeaker has enough samples, or while somebody else speaks.
+const NAP: Duration = Duration::from_millis(15);
+/// Interval at which an idle thread checks whether the output may be closed.
+const IDLE: Duration = Duration::from_secs(5);
+/// Time that one piece of work may take before the thread counts as stalled: a lost output is retried eight times for 3 s each.
+pub(super) const STALL_LIMIT: Duration = Duration::from_secs(30);
+/// Failures in a row after which a voice is not tried again until the user chooses another.
+const MAX_STRIKES: u32 = 2;
+/// The name under which output problems are reported.
+const OUTPUT: &str = "the output";
+
+/// A command to the speech thread.
+#[derive(Clone, Debug)]
+pub(super) enum SpeechCommand {
+    /// A reply begins; its text follows.
+    Begin { reply: ReplyId, emotion: Option<Emotion> },
+    /// The next piece of the reply's text.
+    Text { reply: ReplyId, text: String },
+    /// The reply's text is complete.
+    End { reply: ReplyId },
+    /// Drop every reply.
+    Cut,
+    /// Use these voice settings from now on.
+    Conduct(VoiceSettings),
+    /// Play on this output from now on.
+    Output(DeviceChoice),
+}
+
+/// A report of the speech thread. Every reply that was begun ends in `Finished` or `Unspoken`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum SpeechReport {
+    Started(ReplyId),
+    Finished {
+        reply: ReplyId,
+        cut: bool,
+    },
+    /// The reply stays text.
+    Unspoken(ReplyId),
+    Problem(Error),
+    /// One piece of work has taken this long; sent by the watchdog.
+    Stalled(Duration),
+}
+
+/// The speech thread's ends of its channels.
+struct Channels {
+    commands: Receiver<SpeechCommand>,
+    reports: Sender<SpeechReport>,
+}
+
+/// The speech thread.
+struct SpeechThread {
+    channels: Channels,
+    player: Player,
+    turn_taking: Arc<TurnTaking>,
+    conduct: VoiceSettings,
+    /// Voices in order of preference, each with its failures in a row.
+    voices: Vec<(Box<dyn Voice>, u32)>,
+    /// Replies in order; the first is being spoken.
+    replies: VecDeque<SpokenReply>,
+    /// Names of voices and outputs whose problem was reported and not overcome since.
+    reported: BTreeSet<String>,
+    heartbeat: Arc<Heartbeat>,
+    /// Set when the other side of the channels is gone.
+    closed: bool,
+}
+
+/// A reply that is being spoken or waits.
+struct SpokenReply {
+    reply: ReplyId,
+    emotion: Option<Emotion>,
+    splitter: SentenceSplitter,
+    /// Complete sentences that are not yet spoken.
+    sentences: VecDeque<String>,
+    complete: bool,
+    started: bool,
+    /// Language of the newest sentence.
+    language: Language,
+    begun: Instant,
+    current: Option<SpokenSentence>,
+}
+
+/// The sentence that is being spoken.
+struct SpokenSentence {
+    text: SpeechText,
+    /// Index of the voice that speaks.
+    voice: usize,
+    utterance: Box<dyn Utterance>,
+    /// Samples of the voice that the player does not have yet.
+    block: Vec<f32>,
+    /// True once the voice has delivered samples of this sentence.
+    audible: bool,
+}
+
+/// The next moment at which the thread has something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StepOutcome {
+    /// At once.
+    GoOn,
+    /// After a nap.
+    Wait,
+    /// When another reply comes.
+    Rest,
+}
+
+/// The way a reply ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Whole,
+    Cut,
+}
+
+/// Returns the voices for `choice`, in order of preference.
+pub(super) fn voices_of(choice: VoiceChoice) -> Vec<Box<dyn Voice>> {
+    match choice {
+        VoiceChoice::System => system_voices(),
+        VoiceChoice::None => vec![Box::new(NullVoice)],
+    }
+}
+
+impl SpeechThread {
+    fn new(
+        channels: Channels,
+        player: Player,
+        turn_taking: Arc<TurnTaking>,
+        conduct: VoiceSettings,
+        voices: Vec<Box<dyn Voice>>,
+        heartbeat: Arc<Heartbeat>,
+    ) -> Self {
+        let voices = voices.into_iter().map(|voice| (voice, 0)).collect();
+        let (replies, reported) = (VecDeque::new(), BTreeSet::new());
+        Self { channels, player, turn_taking, conduct, voices, replies, reported, heartbeat, closed: false }
+    }
+
+    fn run(mut self) {
+        let mut policy = RestartPolicy::default();
+        while !self.closed {
+            if catch_unwind(AssertUnwindSafe(|| self.turn())).is_err() {
+                let restart = policy.after_panic(Instant::now());
+                // The inference thread sees the closed channel and reports it.
+                if restart == Restart::GiveUp || catch_unwind(AssertUnwindSafe(|| self.restart(restart))).is_err() {
+                    return;
+                }
+            }
+        }
+        self.player.cut();
+    }
+
+    /// Restarts after a panic: every reply stays text, and the voice that was speaking gets a strike.
+    fn restart(&mut self, restart: Restart) {
+        if let Some(sentence) = self.replies.front_mut().and_then(|reply| reply.current.take())
+            && let Some((_, strikes)) = self.voices.get_mut(sentence.voice)
+        {
+            *strikes += 1;
+        }
+        self.cut_all();
+        if restart == Restart::AndReport {
+            let why = "the voice failed and begins again; the reply that it was saying is shown as text";
+            self.report(SpeechReport::Problem(Error::new(ErrorKind::Voice, why)));
+        }
+    }
+
+    /// Carries out the commands that wait, advances the first reply a little, and waits for the next command.
+    fn turn(&mut self) {
+        self.heartbeat.begin();
+        self.take_commands();
+        let outcome = if self.replies.is_empty() { StepOutcome::Rest } else { self.step() };
+        self.heartbeat.end();
+        let nap = match outcome {
+            StepOutcome::GoOn => return,
+            StepOutcome::Wait => NAP,
+            StepOutcome::Rest => IDLE,
+        };
+        match self.channels.commands.recv_timeout(nap) {
+            Ok(command) => {
+                self.heartbeat.begin();
+                self.obey(command);
+                self.heartbeat.end();
+            }
+            Err(RecvTimeoutError::Timeout) if outcome == StepOutcome::Rest => self.player.close_if_idle(),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => self.closed = true,
+        }
+    }
+
+    fn take_commands(&mut self) {
+        loop {
+            match self.channels.commands.try_recv() {
+                Ok(command) => self.obey(command),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => {
+                    self.closed = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, command: SpeechCommand) {
+        match command {
+            SpeechCommand::Begin { reply, emotion } => self.begin(reply, emotion),
+            SpeechCommand::Text { reply, text } => {
+                if let Some(open) = self.open_reply(reply) {
+                    let sentences = open.splitter.push(&text);
+                    open.sentences.extend(sentences);
+                }
+            }
+            SpeechCommand::End { reply } => {
+                if let Some(open) = self.open_reply(reply) {
+                    open.complete = true;
+                    let last = open.splitter.finish();
+                    open.sentences.extend(last);
+                }
+            }
+            SpeechCommand::Cut => self.cut_all(),
+            SpeechCommand::Conduct(conduct) => {
+                if conduct.voice != self.conduct.voice || self.voices.iter().any(|(_, strikes)| *strikes >= MAX_STRIKES) {
+                    self.voices = voices_of(conduct.voice).into_iter().map(|voice| (voice, 0)).collect();
+                    self.reported.clear();
+                }
+                self.conduct = conduct;
+            }
+            SpeechCommand::Output(choice) => {
+                self.reported.clear();
+                if self.replies.front().is_some_and(|first| first.started) {
+                    self.end_first(Ending::Cut);
+                }
+                self.player.choose(choice);
+            }
+        }
+    }
+
+    /// Returns the reply `reply` while its text is incomplete.
+    fn open_reply(&mut self, reply: ReplyId) -> Option<&mut SpokenReply> {
+        self.replies.iter_mut().find(|open| open.reply == reply && !open.complete)
+    }
+
+    fn begin(&mut self, reply: ReplyId, emotion: Option<Emotion>) {
+        let urgent = emotion == Some(Emotion::Urgent);
+        let interrupts = urgent && self.replies.front().is_some_and(|first| first.emotion != Some(Emotion::Urgent));
+        if interrupts {
+            self.end_first(Ending::Cut);
+        }
+        while self.replies.len() > WAITING {
+            if let Some(dropped) = self.replies.remove(1) {
+                self.report(SpeechReport::Unspoken(dropped.reply));
+            }
+        }
+        if self.replies.is_empty() && self.player.is_cut() {
+            // The interruption came after the end of the last reply.
+            self.player.finish_cut();
+        }
+        let new = SpokenReply {
+            reply,
+            emotion,
+            splitter: SentenceSplitter::default(),
+            sentences: VecDeque::new(),
+            complete: false,
+            started: false,
+            language: Language::English,
+            begun: Instant::now(),
+            current: None,
+        };
+        if interrupts {
+            self.replies.push_front(new);
+        } else {
+            self.replies.push_back(new);
+        }
+        // The output is opened while the first sentence is still being generated.
+        if self.replies.len() == 1 || interrupts {
+            self.open_output();
+        }
+    }
+
+    fn open_output(&mut self) {
+        match self.player.prepare() {
+            Ok(()) => drop(self.reported.remove(OUTPUT)),
+            Err(error) => self.report_once(OUTPUT, error),
+        }
+    }
+
+    /// Advances the first reply by one step.
+    fn step(&mut self) -> StepOutcome {
+        if self.player.is_cut() {
+            // Barge-in: the capture thread has faded the sound out already.
+            self.cut_all();
+            return StepOutcome::GoOn;
+        }
+        if !self.player.is_open() {
+            self.open_output();
+            if !self.player.is_open() {
+                self.end_first(Ending::Cut);
+                return StepOutcome::GoOn;
+            }
+        }
+        match self.player.pump() {
+            Ok(PumpStatus::NeedsMore) => {}
+            Ok(PumpStatus::Full) => return StepOutcome::Wait,
+            Err(error) => {
+                self.report_once(OUTPUT, error);
+                if !self.player.is_open() {
+                    self.end_first(Ending::Cut);
+                }
+                return StepOutcome::GoOn;
+            }
+        }
+        let Some(first) = self.replies.front_mut() else { return StepOutcome::Wait };
+        if first.current.is_some() {
+            return self.continue_sentence();
+        }
+        if let Some(sentence) = first.sentences.pop_front() {
+            self.begin_sentence(&sentence);
+            return StepOutcome::GoOn;
+        }
+        let finished = first.complete && self.player.is_done();
+        if finished {
+            self.end_first(Ending::Whole);
+        }
+        if finished { StepOutcome::GoOn } else { StepOutcome::Wait }
+    }
+
+    fn begin_sentence(&mut self, sentence: &str) {
+        let Some(first) = self.replies.front_mut() else { return };
+        first.language = Language::of_text(sentence).unwrap_or(first.language);
+        let text = spoken_form(sentence, first.language);
+        if !text.is_empty() {
+            let text = SpeechText { text, language: first.language, prosody: Prosody::new(first.emotion, self.conduct.speed) };
+            self.speak(text, 0);
+        }
+    }
+
+    /// Speaks `text` with the first working voice from index `from` on; without one the sentence stays text.
+    fn speak(&mut self, text: SpeechText, from: usize) {
+        for at in from..self.voices.len() {
+            let (voice, strikes) = &mut self.voices[at];
+            if *strikes >= MAX_STRIKES {
+                continue;
+            }
+            // Counted before the call, so that a panic counts as well.
+            *strikes += 1;
+            match voice.say(&text) {
+                Ok(utterance) => {
+                    *strikes -= 1;
+                    if let Some(first) = self.replies.front_mut() {
+                        first.current = Some(SpokenSentence { text, voice: at, utterance, block: Vec::new(), audible: false });
+                    }
+                    return;
+                }
+                Err(error) => {
+                    let name = voice.name();
+                    self.report_once(&name, error);
+                }
+            }
+        }
+    }
+
+    /// Plays the samples that the voice has delivered, and asks it for more.
+    fn continue_sentence(&mut self) -> StepOutcome {
+        let Some(first) = self.replies.front_mut() else { return StepOutcome::Wait };
+        let Some(sentence) = &mut first.current else { return StepOutcome::Wait };
+        if sentence.block.is_empty() {
+            match sentence.utterance.next(&mut sentence.block) {
+                Ok(UtteranceEvent::Samples(_)) => sentence.audible = true,
+                Ok(UtteranceEvent::Nothing) => return StepOutcome::GoOn,
+                Ok(UtteranceEvent::End) => {
+                    if let Some((_, strikes)) = self.voices.get_mut(sentence.voice) {
+                        *strikes = 0;
+                    }
+                    first.current = None;
+                    if let Err(error) = self.player.end_sentence() {
+                        self.report_once(OUTPUT, error);
+                    }
+                    return StepOutcome::GoOn;
+                }
+                Err(error) => {
+                    self.voice_failed(error);
+                    return StepOutcome::GoOn;
+                }
+            }
+        }
+        if !first.started && !may_begin(self.turn_taking.quiet_for(), first.begun.elapsed()) {
+            return StepOutcome::Wait;
+        }
+        let (reply, starts) = (first.reply, !std::mem::replace(&mut first.started, true));
+        let taken = self.player.take(&sentence.block, sentence.utterance.rate_hz());
+        sentence.block.clear();
+        if starts {
+            self.report(SpeechReport::Started(reply));
+        }
+        if let Err(error) = taken {
+            self.report_once(OUTPUT, error);
+            self.end_first(Ending::Cut);
+        }
+        StepOutcome::GoOn
+    }
+
+    /// Goes over to the next voice, unless a part of the sentence has been heard already.
+    fn voice_failed(&mut self, error: Error) {
+        let Some(sentence) = self.replies.front_mut().and_then(|first| first.current.take()) else { return };
+        let SpokenSentence { text, voice: at, audible, utterance, .. } = sentence;
+        drop(utterance);
+        if let Some((voice, strikes)) = self.voices.get_mut(at) {
+            *strikes += 1;
+            let name = voice.name();
+            self.report_once(&name, error);
+        }
+        if !audible {
+            self.speak(text, at + 1);
+        }
+    }
+
+    fn cut_all(&mut self) {
+        self.end_first(Ending::Cut);
+        for dropped in std::mem::take(&mut self.replies) {
+            self.report(SpeechReport::Unspoken(dropped.reply));
+        }
+    }
+
+    fn end_first(&mut self, ending: Ending) {
+        let Some(ended) = self.replies.pop_front() else {
+            if self.player.is_cut() {
+                self.player.finish_cut();
+            }
+            return;
+        };
+        drop(ended.current);
+        if ending == Ending::Cut {
+            self.player.cut();
+            self.player.finish_cut();
+        }
+        self.report(match ended.started {
+            true => SpeechReport::Finished { reply: ended.reply, cut: ending == Ending::Cut },
+            false => SpeechReport::Unspoken(ended.reply),
+        });
+    }
+
+    /// Reports a problem of the voice or output `about` once, until it is overcome.
+    fn report_once(&mut self, about: &str, error: Error) {
+        if self.reported.insert(about.to_owned()) {
+            self.report(SpeechReport::Problem(error));
+        }
+    }
+
+    fn report(&mut self, report: SpeechReport) {
+        self.closed |= self.channels.reports.send(report).is_err();
+    }
+}
+
+#[cfg(test)]
+mod tests;

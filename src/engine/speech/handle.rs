@@ -1,0 +1,202 @@
+//! The inference thread's handle on the speech thread: commands, reports, and the replacement of a thread that stalls.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, never};
+
+use super::turn_taking::TurnTaking;
+use super::{COMMANDS, REPORTS, SpeechCommand, SpeechReport, SpeechThread};
+use crate::audio::playback::{FarEndSlot, Player};
+use crate::engine::SpeechBackend;
+use crate::engine::watchdog::{Heartbeat, watch};
+use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::{DeviceChoice, Emotion, ReplyId, VoiceSettings};
+use crate::supervise::spawn;
+
+/// Stalls, without a reply spoken to its end in between, after which no other thread is started.
+const MAX_STALLS: u32 = 3;
+/// Time that the end of a session waits for the thread: longer than a fade.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The parts that every speech thread of a session is made of.
+pub(in crate::engine) struct SpeechConfig {
+    pub(in crate::engine) backend: SpeechBackend,
+    /// Far-end reference for the echo canceller: the samples that are being played.
+    pub(in crate::engine) far: FarEndSlot,
+    pub(in crate::engine) turn_taking: Arc<TurnTaking>,
+}
+
+/// The outcome of replacing a speech thread that stalled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Replacement {
+    /// Another thread has started, which is to be reported.
+    Started,
+    /// Another thread has started; an earlier stall was reported a moment ago.
+    StartedAgain,
+    /// Too many stalls: there is no other thread.
+    GivenUp,
+}
+
+/// The inference thread's handle on the speech thread.
+pub(in crate::engine) struct SpeechHandle {
+    config: SpeechConfig,
+    commands: Sender<SpeechCommand>,
+    pub(in crate::engine) reports: Receiver<SpeechReport>,
+    /// Replies that are being spoken or wait for it.
+    open: BTreeSet<ReplyId>,
+    /// The reply that is being spoken.
+    speaking: Option<ReplyId>,
+    /// None after the thread was abandoned.
+    thread: Option<JoinHandle<()>>,
+    /// Stalls since a reply was last spoken to its end.
+    stalls: u32,
+}
+
+/// A running speech thread with its channels.
+struct Started {
+    commands: Sender<SpeechCommand>,
+    reports: Receiver<SpeechReport>,
+    thread: JoinHandle<()>,
+}
+
+impl SpeechHandle {
+    /// Starts a speech thread.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub(in crate::engine) fn start(config: SpeechConfig, conduct: VoiceSettings, output: DeviceChoice) -> Result<Self> {
+        let Started { commands, reports, thread } = start_thread(&config, conduct, output)?;
+        Ok(Self { config, commands, reports, open: BTreeSet::new(), speaking: None, thread: Some(thread), stalls: 0 })
+    }
+
+    /// Opens a reply; its text follows.
+    pub(in crate::engine) fn begin(&mut self, reply: ReplyId, emotion: Option<Emotion>) {
+        if self.command(SpeechCommand::Begin { reply, emotion }).is_ok() {
+            self.open.insert(reply);
+        }
+    }
+
+    /// Hands on the next piece of an open reply; ignores other replies.
+    pub(in crate::engine) fn text(&self, reply: ReplyId, text: &str) {
+        if self.open.contains(&reply) && !text.is_empty() {
+            // A stalled thread loses a piece of speech; the text is in the window.
+            let _ = self.command(SpeechCommand::Text { reply, text: text.to_owned() });
+        }
+    }
+
+    /// Says that the text of `reply` is complete.
+    pub(in crate::engine) fn end(&self, reply: ReplyId) {
+        if self.open.contains(&reply) {
+            let _ = self.command(SpeechCommand::End { reply });
+        }
+    }
+
+    /// Sends `command`.
+    ///
+    /// # Errors
+    /// When the thread is gone or its queue is full.
+    pub(in crate::engine) fn command(&self, command: SpeechCommand) -> Result<()> {
+        self.commands.try_send(command).map_err(|_| Error::new(ErrorKind::Voice, "the voice does not react; replies are shown as text"))
+    }
+
+    /// Notes that `reply` is being spoken.
+    pub(in crate::engine) const fn note_started(&mut self, reply: ReplyId) {
+        self.speaking = Some(reply);
+    }
+
+    /// Notes that `reply` was spoken to its end.
+    pub(in crate::engine) fn note_spoken(&mut self, reply: ReplyId) {
+        self.stalls = 0;
+        self.note_ended(reply);
+    }
+
+    /// Notes that `reply` is over, spoken or not.
+    pub(in crate::engine) fn note_ended(&mut self, reply: ReplyId) {
+        self.open.remove(&reply);
+        self.speaking = self.speaking.filter(|speaking| *speaking != reply);
+    }
+
+    /// Lets go of a thread that has ended or stalled. Returns the reply that it was speaking.
+    pub(in crate::engine) fn abandon(&mut self) -> Option<ReplyId> {
+        self.open.clear();
+        // A blocked call cannot be cancelled. When the call returns, the thread sees closed channels and exits.
+        (self.commands, self.reports, self.thread) = (closed(), never(), None);
+        self.speaking.take()
+    }
+
+    /// Starts another thread in place of one that stalled and was abandoned, unless that has happened too often.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub(in crate::engine) fn replace(&mut self, conduct: VoiceSettings, output: DeviceChoice) -> Result<Replacement> {
+        self.stalls += 1;
+        if self.stalls >= MAX_STALLS {
+            return Ok(Replacement::GivenUp);
+        }
+        self.restart(conduct, output)?;
+        Ok(if self.stalls == 1 { Replacement::Started } else { Replacement::StartedAgain })
+    }
+
+    /// Starts a thread where there is none, because the user has changed the voice or the output.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub(in crate::engine) fn revive(&mut self, conduct: VoiceSettings, output: DeviceChoice) -> Result<()> {
+        if self.thread.is_some() {
+            return Ok(());
+        }
+        self.stalls = 0;
+        self.restart(conduct, output)
+    }
+
+    fn restart(&mut self, conduct: VoiceSettings, output: DeviceChoice) -> Result<()> {
+        let Started { commands, reports, thread } = start_thread(&self.config, conduct, output)?;
+        (self.commands, self.reports, self.thread) = (commands, reports, Some(thread));
+        Ok(())
+    }
+
+    /// Returns true while a reply is spoken or waits to be.
+    pub(in crate::engine) fn is_busy(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// Ends the thread and waits a moment for it.
+    pub(in crate::engine) fn finish(mut self) {
+        self.commands = closed();
+        let Some(thread) = self.thread.take() else { return };
+        let begun = Instant::now();
+        while !thread.is_finished() && begun.elapsed() < FINISH_TIMEOUT {
+            // A full report channel would keep the thread from ending.
+            let _ = self.reports.recv_timeout(Duration::from_millis(5));
+        }
+        if thread.is_finished() {
+            // A panic has become a report already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Returns a sender without a receiver.
+fn closed() -> Sender<SpeechCommand> {
+    bounded(1).0
+}
+
+/// Starts a speech thread and its watchdog, which reports a stall on the thread's own channel.
+fn start_thread(config: &SpeechConfig, conduct: VoiceSettings, output: DeviceChoice) -> Result<Started> {
+    let (commands, command_rx) = bounded(COMMANDS);
+    let (report_tx, reports) = bounded(REPORTS);
+    let (heartbeat, monitor) = Heartbeat::new();
+    let player = Player::new((config.backend.output)(), output, config.far.successor());
+    let voices = (config.backend.voices)(conduct.voice);
+    let stalls = report_tx.clone();
+    let channels = super::Channels { commands: command_rx, reports: report_tx };
+    let speech = SpeechThread::new(channels, player, Arc::clone(&config.turn_taking), conduct, voices, heartbeat);
+    let limit = config.backend.stall_limit;
+    // Ends with the speech thread. A report about a thread that was abandoned reaches nobody.
+    spawn("hearken-speech-watchdog", move || watch(&monitor, limit, |busy, _| drop(stalls.send(SpeechReport::Stalled(busy)))))?;
+    let thread = spawn("hearken-speech", move || speech.run())?;
+    Ok(Started { commands, reports, thread })
+}

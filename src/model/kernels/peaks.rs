@@ -1,0 +1,94 @@
+//! What this machine could do at most at this minute: the peaks that measured speeds are compared with.
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use super::thread_pool::{Parts, thread_pool};
+use super::{Activations, Bits, GROUP, InstructionSet, Packed, TILE, multiply, pack};
+
+/// Bytes that are read: many times what the caches of a processor hold.
+const BYTES: usize = 512 << 20;
+/// Times that a peak is measured; the best one counts, for a peak is what can be reached.
+const RUNS: usize = 7;
+/// Rows of the products by which a path without a loop of its own is measured.
+const ROWS: usize = 13;
+/// Repeats of the measured loop: some 20 ms.
+const REPEATS: usize = 1 << 16;
+
+/// Peaks with all threads.
+#[derive(Clone, Copy, Debug)]
+pub struct HardwarePeaks {
+    /// Billions of 8-bit multiplications and additions a second, with all numbers in registers or the nearest cache.
+    pub int8_gops: f64,
+    /// Billions of bytes a second that can be read from memory.
+    pub memory_gb_s: f64,
+}
+
+impl HardwarePeaks {
+    /// Measures both, which takes about a second.
+    #[must_use]
+    pub fn measure() -> Self {
+        Self { int8_gops: int8_gops(InstructionSet::best()), memory_gb_s: memory_gb_s() }
+    }
+}
+
+fn best_secs(mut work: impl FnMut()) -> f64 {
+    let run = |_| {
+        let begun = Instant::now();
+        work();
+        begun.elapsed().as_secs_f64()
+    };
+    (0..RUNS).map(run).fold(f64::INFINITY, f64::min)
+}
+
+fn memory_gb_s() -> f64 {
+    let mut data: Vec<u64> = vec![1; BYTES / 8];
+    let share = data.len().div_ceil(8 * thread_pool().threads());
+    let total = AtomicU64::new(0);
+    let secs = best_secs(|| {
+        // Sums of eight columns are vectors; the time is that of reading.
+        let sum = |part: &[u64]| {
+            let mut sums = [0u64; 32];
+            for eight in part.as_chunks::<32>().0 {
+                sums.iter_mut().zip(eight).for_each(|(sum, v)| *sum = sum.wrapping_add(*v));
+            }
+            sums.iter().fold(0u64, |a, b| a.wrapping_add(*b))
+        };
+        thread_pool().share(&Parts::new(&mut data, share), 1, |_, part| {
+            total.fetch_add(sum(part), Ordering::Relaxed);
+        });
+        black_box(&total);
+    });
+    BYTES as f64 / secs / 1e9
+}
+
+fn int8_gops(path: InstructionSet) -> f64 {
+    let threads = thread_pool().threads();
+    let each = match path {
+        #[cfg(target_arch = "x86_64")]
+        InstructionSet::Avx512Vnni => {
+            let secs = best_secs(|| thread_pool().share(&threads, 1, |_, ()| super::avx512::spin(REPEATS * 8)));
+            return threads as f64 * super::avx512::SPIN_OPERATIONS * (REPEATS * 8) as f64 / secs / 1e9;
+        }
+        _ => REPEATS,
+    };
+    // One small tile for a few rows, all of it in the nearest cache.
+    let row = vec![1.0; GROUP];
+    let mut bytes = Vec::new();
+    pack(&[row.as_slice(); TILE], GROUP, Bits::Eight, &mut bytes);
+    let mut activations = Activations::default();
+    activations.round(&vec![1.0; ROWS * GROUP], ROWS);
+    let secs = best_secs(|| {
+        thread_pool().share(&threads, 1, |_, ()| {
+            let mut out = [0.0; ROWS * TILE];
+            for _ in 0..each {
+                if let Some(weights) = Packed::new(black_box(&bytes), Bits::Eight, GROUP) {
+                    multiply(path, weights, &activations, (0, 1), &mut out);
+                }
+            }
+            black_box(out);
+        });
+    });
+    threads as f64 * (2 * ROWS * TILE * GROUP * each) as f64 / secs / 1e9
+}

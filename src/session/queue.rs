@@ -1,0 +1,65 @@
+//! The queue of encoded chunks that all lanes share, each with its own cursor.
+
+use std::collections::VecDeque;
+
+use crate::lane::ChunkMeta;
+use crate::model::Features;
+use crate::time::ChunkIdx;
+
+/// A chunk after the audio encoder.
+#[derive(Clone, Debug)]
+pub struct EncodedChunk {
+    /// Number, time and purpose of the chunk.
+    pub meta: ChunkMeta,
+    /// Features, `[10, n_embd]`.
+    pub features: Features,
+}
+
+/// Encoded chunks in order, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct EncodedQueue {
+    chunks: VecDeque<EncodedChunk>,
+    end: ChunkIdx,
+}
+
+impl EncodedQueue {
+    /// Appends a chunk.
+    pub(super) fn push(&mut self, encoded: EncodedChunk) {
+        self.end = encoded.meta.chunk.next();
+        self.chunks.push_back(encoded);
+    }
+
+    /// Returns the number after the newest chunk.
+    pub(super) const fn end(&self) -> ChunkIdx {
+        self.end
+    }
+
+    /// Returns the chunks from number `first` on.
+    pub(super) fn from(&self, first: ChunkIdx) -> impl Iterator<Item = &EncodedChunk> {
+        self.chunks.range(self.position(first)..)
+    }
+
+    /// Counts the chunks from number `first` on.
+    pub(super) fn count_from(&self, first: ChunkIdx) -> usize {
+        self.chunks.len() - self.position(first)
+    }
+
+    /// Drops the chunks before number `first`.
+    pub(super) fn forget_before(&mut self, first: ChunkIdx) {
+        self.chunks.drain(..self.position(first));
+    }
+
+    /// Sets the number of the next chunk, for a queue that continues another.
+    pub(super) const fn continue_from(&mut self, next: ChunkIdx) {
+        self.end = next;
+    }
+
+    /// Drops every chunk.
+    pub(super) fn clear(&mut self) {
+        self.chunks.clear();
+    }
+
+    fn position(&self, first: ChunkIdx) -> usize {
+        self.chunks.partition_point(|encoded| encoded.meta.chunk < first)
+    }
+}
