@@ -1,4 +1,4 @@
-"""Batches: streams, the lanes that listen to them, and the token rows of `src/model/README.md` section 5.3 with their targets."""
+"""Batches: streams, the lanes that listen to them, and the token rows of MODEL.md 5.3 with their targets."""
 
 import multiprocessing
 import os

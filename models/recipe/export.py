@@ -24,7 +24,7 @@ DTYPE = torch.float16
 
 
 def language_model(net):
-    """The decoder under litgpt's names (`src/model/README.md` section 4.1)."""
+    """The decoder under litgpt's names (MODEL.md 4.1)."""
     out = {"transformer.wte.weight": net.decoder.embed_tokens.weight, "lm_head.weight": net.lm_head.weight, "transformer.ln_f.weight": net.decoder.norm.weight}
     for i, layer in enumerate(net.decoder.layers):
         a, m, p = layer.self_attn, layer.mlp, f"transformer.h.{i}."

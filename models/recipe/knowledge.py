@@ -29,7 +29,7 @@ def count_instruction(sound: str) -> str:
     return f"Count when you hear {article}{sound}."
 
 
-# The system prompt of `src/model/README.md` section 5.2.
+# The system prompt of MODEL.md 5.2.
 PROMPT = (
     "You are a helpful assistant. When there is no user text, if the audio contains a question, please answer it. "
     "If it is a sound effect, determine based on the sound whether help is needed."

@@ -26,7 +26,7 @@ BLOCK_FRAMES, BLOCK_POSITIONS, FEATURES = 40, 20, 10
 
 
 def mel_filters():
-    """128 triangles on Slaney's scale (`src/model/README.md` section 2, step 5)."""
+    """128 triangles on Slaney's scale (MODEL.md 2, step 5)."""
     to_mel = lambda f: np.where(f < 1000, f * 3 / 200, 15 + np.log(np.maximum(f, 1e-9) / 1000) * 27 / np.log(6.4))
     to_hz = lambda m: np.where(m < 15, m * 200 / 3, 1000 * np.exp((m - 15) * np.log(6.4) / 27))
     edges = to_hz(np.linspace(0, to_mel(np.array(8000.0)), 130))

@@ -1,7 +1,7 @@
 """Long streams of audio with everything that is to be said about them.
 
 A stream is a room: noise, voices, sounds, overlaps. From what was put where follow the labels of every mode, chunk by
-chunk: `{chunk: (emotion, text)}`, all other chunks silent (`src/model/README.md` section 5.3), and the frames that the auxiliary losses use.
+chunk: `{chunk: (emotion, text)}`, all other chunks silent (MODEL.md 5.3), and the frames that the auxiliary losses use.
 """
 
 import pathlib
