@@ -1,4 +1,4 @@
-//! Follows every document, section, heading and path that code, tests and Markdown cite, and fails where one is not there.
+//! Checks that every document, section, heading and path cited in code, tests and Markdown exists.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 const FOLDERS: [&str; 6] = ["src/", "tests/", "benches/", "models/", "assets/", ".ci/"];
 /// Endings of source files that Markdown may name without their folder.
 const SOURCES: [&str; 2] = [".rs", ".py"];
-/// Markdown files that are named and belong to others: what `hearken eval` writes, and a page of ggml.
+/// Markdown files that are cited and not part of the repository: a report of `hearken eval`, and a page of ggml.
 const ELSEWHERE: [&str; 2] = ["report.md", "docs/gguf.md"];
 /// Documents that were folded into the READMEs; split so that this file does not name them.
 const GONE: [&str; 5] =
     [concat!("MODEL", ".md"), concat!("DESIGN", ".md"), concat!("CONTRACT", ".md"), concat!("CRATES", ".md"), concat!("WINDOW", ".md")];
-/// The folder beside the repository that nobody has who clones it; the recipe names it as the place of its recordings.
+/// A folder beside the repository, which a clone does not have; the recipe may name it as the place of its recordings.
 const BESIDE: &str = concat!("../", "shared");
 const RECIPE: &str = "models/recipe/";
 /// The longest README of the repository, in bytes, and its widest line of prose, in characters.
@@ -29,7 +29,7 @@ struct Document {
     text: String,
 }
 
-/// How a file is written.
+/// The kind of a text file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Markup {
     Markdown,
@@ -39,11 +39,11 @@ enum Markup {
 /// A text on one line, with the line that each byte comes from.
 struct Flat {
     text: String,
-    /// Where each line of the file begins in `text`, and its number.
+    /// Place in `text` and number of each line of the file.
     lines: Vec<(usize, usize)>,
 }
 
-/// What a text cites: a document, and the part of it.
+/// A document that a text cites, with the parts that it names.
 #[derive(Debug, PartialEq, Eq)]
 struct Citation {
     at: usize,
@@ -196,7 +196,7 @@ impl Document {
         if has_extension(&self.path, "md") { Markup::Markdown } else { Markup::Code }
     }
 
-    /// What people read: all of a Markdown file but its code blocks, docstrings and comments of a Python file, comments of others.
+    /// Returns the text for people: all of a Markdown file but its code blocks, docstrings and comments of a Python file, comments of others.
     fn prose(&self) -> Flat {
         if self.is_markdown() {
             return Flat::of(prose_lines(&self.text).map(|(number, line)| (number, line.trim())));
@@ -208,7 +208,7 @@ impl Document {
         Flat::of((1..).zip(self.text.lines()).filter_map(|(number, line)| Some((number, comment(line, marker)?))))
     }
 
-    /// The path from the root that `cited` means, from the root or from the file's own folder.
+    /// Returns the path from the root that `cited` means, relative to the root or to the file's own folder.
     fn resolve(&self, cited: &str) -> Option<String> {
         let own = Path::new(&self.path).parent().unwrap_or(Path::new("")).join(cited);
         [PathBuf::from(cited), own].into_iter().filter_map(|path| normal(&path)).find(|path| exists(path))
@@ -226,14 +226,14 @@ impl Flat {
         Self { text, lines: places }
     }
 
-    /// The number of the line that byte `at` comes from.
+    /// Returns the number of the line that byte `at` comes from.
     fn line(&self, at: usize) -> usize {
         let after = self.lines.partition_point(|(begin, _)| *begin <= at);
         self.lines[after.saturating_sub(1)].1
     }
 }
 
-/// Every text file of the repository that people write.
+/// Returns every text file of the repository that people write.
 fn documents() -> Vec<Document> {
     let mut paths = vec![PathBuf::from("README.md"), PathBuf::from("Cargo.toml"), PathBuf::from(".ci/run")];
     let mut folders: Vec<PathBuf> = ["src", "tests", "benches", "models", "assets"].map(PathBuf::from).into();
@@ -266,7 +266,7 @@ fn has_extension(path: &str, extension: &str) -> bool {
     Path::new(path).extension().is_some_and(|own| own == extension)
 }
 
-/// `path` without `.` and `..`; None when it leaves the repository.
+/// Returns `path` without `.` and `..`; None when it leaves the repository.
 fn normal(path: &Path) -> Option<String> {
     let mut parts: Vec<String> = Vec::new();
     for part in path.to_string_lossy().split(['/', '\\']) {
@@ -279,7 +279,7 @@ fn normal(path: &Path) -> Option<String> {
     Some(parts.join("/"))
 }
 
-/// True if a file or folder of this path exists, or, with one `*`, a file that it stands for.
+/// Returns true if a file or folder of this path exists, or, with one `*`, a file that matches.
 fn exists(path: &str) -> bool {
     let Some((before, after)) = path.split_once('*') else { return root().join(path).exists() };
     let (folder, head) = before.rsplit_once('/').unwrap_or(("", before));
@@ -287,14 +287,14 @@ fn exists(path: &str) -> bool {
     entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).any(|name| name.starts_with(head) && name.ends_with(after))
 }
 
-/// The comment in a line of code, without its marker; None where there is none.
+/// Returns the comment in a line of code, without its marker; None where there is none.
 fn comment<'a>(line: &'a str, marker: &str) -> Option<&'a str> {
     let begins = |at: &usize| *at == 0 || line[..*at].ends_with([' ', '\t']);
     let at = line.match_indices(marker).map(|(at, _)| at).find(begins)?;
     Some(line[at..].trim_start_matches(['/', '!', '#']).trim())
 }
 
-/// The lines of a Python file that belong to docstrings or are comments, with their numbers.
+/// Returns the lines of a Python file in docstrings and comments, with their numbers.
 fn docstring_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut in_string = false;
     (1..).zip(text.lines()).filter_map(move |(number, line)| {
@@ -305,7 +305,7 @@ fn docstring_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// The lines of a Markdown file outside of code blocks, with their numbers.
+/// Returns the lines of a Markdown file outside of code blocks, with their numbers.
 fn prose_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut in_block = false;
     (1..).zip(text.lines()).filter(move |(_, line)| {
@@ -315,24 +315,24 @@ fn prose_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// The headings of a Markdown text, without `#`, backticks and stars.
+/// Returns the headings of a Markdown text, without `#`, backticks and stars.
 fn headings(text: &str) -> Vec<String> {
     let title = |line: &str| line.trim_start_matches('#').trim().replace(['`', '*'], "");
     prose_lines(text).filter(|(_, line)| line.starts_with('#')).map(|(_, line)| title(line)).collect()
 }
 
-/// True if `heading` begins with the number `section`.
+/// Returns true if `heading` begins with the number `section`.
 fn is_section(heading: &str, section: &str) -> bool {
     heading.strip_prefix(section).is_some_and(|rest| rest.starts_with([' ', '.']) && !rest[1..].starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// The anchor that GitHub gives a heading.
+/// Returns the anchor that GitHub gives a heading.
 fn slug(heading: &str) -> String {
     let kept = heading.to_lowercase().chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c)).collect::<String>();
     kept.replace(' ', "-")
 }
 
-/// The targets of the links in a line of Markdown.
+/// Returns the targets of the links in a line of Markdown.
 fn links(line: &str) -> Vec<&str> {
     line.match_indices("](").filter_map(|(at, _)| line[at + 2..].split(')').next()).collect()
 }
@@ -341,7 +341,7 @@ fn is_of_path(c: char) -> bool {
     c.is_ascii_alphanumeric() || "_./*-".contains(c)
 }
 
-/// The words of a text that could be paths, with where they begin.
+/// Returns the words of a text that could be paths, with their places.
 fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut rest = 0;
     std::iter::from_fn(move || {
@@ -352,7 +352,7 @@ fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// The paths of the repository that a text names; in Markdown also bare names of source files.
+/// Returns the paths of the repository that a text names; in Markdown also bare names of source files.
 fn paths(text: &str, markup: Markup) -> Vec<(usize, String)> {
     let is_name = |word: &str| {
         markup == Markup::Markdown
@@ -362,7 +362,7 @@ fn paths(text: &str, markup: Markup) -> Vec<(usize, String)> {
     words(text).filter(|(_, word)| is_path(word)).map(|(at, word)| (at, word.to_owned())).collect()
 }
 
-/// The documents that a text names, each with the sections and headings that follow its name.
+/// Returns the documents that a text names, each with the sections and headings that follow its name.
 fn citations(text: &str) -> Vec<Citation> {
     let named = words(text).filter(|(_, word)| word.len() > ".md".len() && word.ends_with(".md") && !word.contains('*'));
     named
@@ -375,7 +375,7 @@ fn citations(text: &str) -> Vec<Citation> {
         .collect()
 }
 
-/// The numbers such as `3.1` at the head of a text, and what follows them.
+/// Returns the numbers such as `3.1` at the head of a text, and the rest.
 fn numbers(text: &str) -> (Vec<String>, &str) {
     let (mut found, mut rest) = (Vec::new(), text);
     loop {
@@ -394,7 +394,7 @@ fn numbers(text: &str) -> (Vec<String>, &str) {
     }
 }
 
-/// The texts in quotation marks at the head of a text.
+/// Returns the texts in quotation marks at the head of a text.
 fn quoted(text: &str) -> Vec<String> {
     let (mut found, mut rest) = (Vec::new(), text);
     while let Some((inside, after)) = rest.strip_prefix('"').and_then(|rest| rest.split_once('"')) {
@@ -404,7 +404,7 @@ fn quoted(text: &str) -> Vec<String> {
     found
 }
 
-/// The helpers above are themselves held to examples: a check that finds nothing proves nothing.
+/// Checks of the helpers: a check that finds nothing proves nothing.
 mod helpers {
     use super::*;
 
