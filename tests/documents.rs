@@ -187,6 +187,17 @@ fn readme_of_the_tests_lists_every_variable_that_they_read() {
     assert!(missing.is_empty(), "tests/README.md does not list {missing:?}");
 }
 
+#[test]
+fn readme_of_the_sources_describes_every_module() {
+    let lib = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let modules: BTreeSet<&str> = lib.lines().filter_map(|line| line.trim().strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    let readme = fs::read_to_string(root().join("src/README.md")).unwrap();
+    let section = readme.split("\n## ").find(|section| section.starts_with("Modules\n")).expect("a section of modules");
+    let described: BTreeSet<&str> = section.lines().filter(|line| line.starts_with("| `")).flat_map(names_in_first_cell).collect();
+    let missing: Vec<&&str> = modules.difference(&described).collect();
+    assert!(missing.is_empty() && modules.len() > 10, "src/README.md \"Modules\" does not describe {missing:?}");
+}
+
 impl Document {
     fn is_markdown(&self) -> bool {
         self.markup() == Markup::Markdown
@@ -313,6 +324,11 @@ fn prose_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
         in_block ^= fence;
         !in_block && !fence
     })
+}
+
+/// Returns the names in backticks in the first cell of a row of a table.
+fn names_in_first_cell(row: &str) -> impl Iterator<Item = &str> {
+    row.trim_start_matches('|').split('|').next().unwrap_or_default().split('`').skip(1).step_by(2)
 }
 
 /// Returns the headings of a Markdown text, without `#`, backticks and stars.
