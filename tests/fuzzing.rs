@@ -168,9 +168,9 @@ fn no_checkpoint_file_breaks_the_loader() {
 
 #[test]
 fn no_settings_file_breaks_the_parsers() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    // The examples of the README are settings, modes and a catalogue.
-    let examples: Vec<&str> = readme.split("```toml\n").skip(1).filter_map(|part| part.split("```").next()).collect();
+    // Examples of settings, modes and a catalogue.
+    let readmes = ["src/config/README.md", "models/README.md"].map(|path| fs::read_to_string(root().join(path)).unwrap()).concat();
+    let examples: Vec<&str> = readmes.split("```toml\n").skip(1).filter_map(|part| part.split("```").next()).collect();
     assert!(examples.len() > 3);
     let bases: Vec<Vec<u8>> =
         examples.iter().flat_map(|text| (0..SETTINGS_FILES.len()).map(|kind| with_kind(kind, text.as_bytes()))).collect();
