@@ -223,19 +223,14 @@ pub fn lane(data: &[u8]) {
     let mut bytes = data.iter().copied();
     let mut next = || bytes.next();
     let Some(kind) = next() else { return };
-    let catch_up = if kind & 1 == 0 { CatchUp::Drain } else { CatchUp::EveryChunk };
-    let on_loop = if kind & 2 == 0 { OnLoop::Stop } else { OnLoop::GoOn };
-    let rules = LaneConfig { catch_up, eagerness: f32::from(kind) - 128.0, reply_limit: usize::from(kind >> 4) + 1, on_loop };
     let policy = ContextPolicy::ALL[usize::from(kind) % ContextPolicy::ALL.len()];
     let ids = TokenIds::RELEASE;
-    let (mut lane, mut context) = (Lane::new(rules, ids.clone(), vec![1, 2, 3]), Context::new(3));
+    let (mut lane, mut context) = (Lane::new(lane_config(kind), ids.clone(), vec![1, 2, 3]), Context::new(3));
     let (mut first, mut end, mut held, mut speaking) = (0u64, 0u64, 3, false);
     while let Some(op) = next() {
         match op % 8 {
             0..=3 => end += u64::from(op >> 6) + 1,
-            4 => {
-                told(&mut speaking, &lane.cut(StopReason::Cut));
-            }
+            4 => check_events(&mut speaking, &lane.cut(StopReason::Cut)),
             5 => lane.set_eagerness(f32::from_bits(u32::from(op) << 24)),
             _ => {}
         }
@@ -256,7 +251,7 @@ pub fn lane(data: &[u8]) {
                     assert!(held == context.positions() && held + plan.rows() <= WINDOW, "{held} positions");
                 }
                 None => {
-                    told(&mut speaking, &lane.cut(StopReason::Limit));
+                    check_events(&mut speaking, &lane.cut(StopReason::Limit));
                     lane.restart(vec![1, 2, 3]);
                     (context, held) = (Context::new(3), 3);
                     continue;
@@ -267,27 +262,41 @@ pub fn lane(data: &[u8]) {
         held += plan.rows();
         assert_eq!(context.positions(), held, "every fed row is counted once");
         first = plan.last_chunk().map_or(first, |chunk| chunk.next().0);
-        let said = match plan.goal {
+        let events = match plan.goal {
             Goal::Decide => {
                 let decisions: Vec<Decision> = plan.reads.iter().map(|_| decision(next())).collect();
                 lane.heard(&plan, &decisions)
             }
             Goal::Speak => {
-                let token = match next() {
-                    Some(0) => ids.text_end,
-                    Some(1) => ids.keep_silence,
-                    Some(2) => ids.text_begin,
-                    Some(byte) => u32::from(byte).wrapping_mul(0x0101_0101),
-                    None => ids.text_end,
-                };
+                let token = token(next(), &ids);
                 lane.spoke(&plan, (!plan.reads.is_empty()).then_some(token))
             }
         };
         if plan.goal == Goal::Decide && lane.is_speaking() {
             context.answer();
         }
-        told(&mut speaking, &said);
+        check_events(&mut speaking, &events);
         assert_eq!(lane.answered_chunk().is_some(), lane.is_speaking());
+    }
+}
+
+/// Returns the configuration of a lane.
+fn lane_config(kind: u8) -> LaneConfig {
+    LaneConfig {
+        catch_up: if kind & 1 == 0 { CatchUp::Drain } else { CatchUp::EveryChunk },
+        eagerness: f32::from(kind) - 128.0,
+        reply_limit: usize::from(kind >> 4) + 1,
+        on_loop: if kind & 2 == 0 { OnLoop::Stop } else { OnLoop::GoOn },
+    }
+}
+
+/// Returns the next token of a reply: a special one, or any other.
+fn token(byte: Option<u8>, ids: &TokenIds) -> u32 {
+    match byte {
+        Some(0) | None => ids.text_end,
+        Some(1) => ids.keep_silence,
+        Some(2) => ids.text_begin,
+        Some(byte) => u32::from(byte).wrapping_mul(0x0101_0101),
     }
 }
 
@@ -310,9 +319,9 @@ fn decision(byte: Option<u8>) -> Decision {
 }
 
 /// Checks that replies start once and end once.
-fn told(speaking: &mut bool, said: &[LaneEvent]) {
-    for said in said {
-        match said {
+fn check_events(speaking: &mut bool, events: &[LaneEvent]) {
+    for event in events {
+        match event {
             LaneEvent::Started { .. } => {
                 assert!(!*speaking, "a reply starts within a reply");
                 *speaking = true;
