@@ -22,6 +22,7 @@
 
 // Foundations
 pub mod clock;
+pub mod level;
 pub mod time;
 pub mod error;
 pub mod supervise;

@@ -90,11 +90,8 @@ fn help_explains_every_command_and_every_option() {
 #[test]
 fn the_readme_names_every_option_and_no_other() {
     let hearken = Hearken::new();
-    let mut help: String = ["listen", "devices", "trace", "bench"].map(|command| text(&hearken.run(&[command, "--help"]).stdout)).concat();
-    HISTORY_HELP.iter().for_each(|line| help += &text(&hearken.run(line).stdout));
-    let window = text(&hearken.run(&["--help"]).stdout);
-    let readme = include_str!("../README.md");
-    let usage = readme.split("\n## ").find(|section| section.starts_with("Use\n")).expect("the section");
+    let readme = include_str!("../src/config/README.md");
+    let models = include_str!("../models/README.md");
     let options = |text: &str| -> std::collections::BTreeSet<String> {
         let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
         words
@@ -102,8 +99,20 @@ fn the_readme_names_every_option_and_no_other() {
             .map(str::to_owned)
             .collect()
     };
-    assert_eq!(options(usage), options(&help));
-    assert!(options(&window).is_subset(&options(&help)), "the window has no option that `listen` lacks");
+    let section = |document: &'static str, title: &str| -> &'static str {
+        document.split("\n## ").find(|section| section.starts_with(title)).unwrap_or_else(|| panic!("a section {title}"))
+    };
+    let help = |line: &[&str]| text(&hearken.run(line).stdout);
+    for command in ["listen", "devices", "trace", "bench", "doctor"] {
+        let listed = options(section(readme, &format!("`hearken {command}`\n")));
+        assert_eq!(listed, options(&help(&[command, "--help"])), "options of {command}");
+    }
+    let history: String = HISTORY_HELP.map(|line| help(line)).concat();
+    assert_eq!(options(section(readme, "`hearken history`\n")), options(&history), "options of history");
+    let subcommands = ["list", "download", "verify", "quantize", "path", "remove"];
+    let model: String = subcommands.map(|subcommand| help(&["model", subcommand, "--help"])).concat();
+    assert_eq!(options(section(models, "Downloads\n")), options(&model), "options of model");
+    assert!(options(&help(&["--help"])).is_subset(&options(&help(&["listen", "--help"]))), "the window has no option that `listen` lacks");
 }
 
 #[test]

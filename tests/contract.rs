@@ -153,9 +153,9 @@ fn names<T: Serialize>(values: &[T]) -> Vec<String> {
     values.iter().map(|value| serde_json::to_value(value).expect("JSON").as_str().expect("a name").to_owned()).collect()
 }
 
-/// The table in the README's section "Event format".
+/// The table of `src/protocol/README.md` "Event format".
 fn readme_rows() -> BTreeMap<String, Row> {
-    let readme = include_str!("../README.md");
+    let readme = include_str!("../src/protocol/README.md");
     let section = readme.split("\n## ").find(|section| section.starts_with("Event format")).expect("the section");
     let mut rows = BTreeMap::new();
     for line in section.lines().filter(|line| line.starts_with("| `") && !line.starts_with("| `type`")) {
