@@ -1,7 +1,7 @@
 //! The modes as data: the instruction of a lane, the panel of its responses, its handling of a backlog.
 //!
 //! Defines the built-in modes and replaces their clips by the user's. The user's own modes come from
-//! [`modes_file`](super::modes_file). Not responsible for decoding a clip.
+//! `modes_file`. Not responsible for decoding a clip.
 
 use std::path::{Path, PathBuf};
 
