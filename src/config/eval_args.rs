@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Subcommand};
 use serde::{Deserialize, Serialize};
 
-use super::long_running::{DEFAULT_POSITIONS, POLICIES, Reset};
+use super::long_running::{ContextPolicy, DEFAULT_POSITIONS};
 use super::modes::Language;
 use super::values;
 use super::{ComputeDevice, ContextChoice, Precision};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::ModelChoice;
 
 /// Sittings that advance together when nobody says otherwise.
@@ -153,7 +153,7 @@ impl EvalTask {
     /// The condition under which `count` items share a session with the policy `context`.
     #[must_use]
     pub fn condition(count: usize, context: &str) -> String {
-        if context == POLICIES[0].name { count.to_string() } else { format!("{count} {context}") }
+        if context == ContextPolicy::default().name() { count.to_string() } else { format!("{count} {context}") }
     }
 
     /// What it is called.
@@ -339,18 +339,18 @@ pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
                 "translate" => EvalTask::Translate { to: translate_to },
                 _ => EvalTask::Qa { instruction },
             });
-            let contexts = run.context.0.iter().map(|context| context.policy.name.to_owned()).collect();
+            let contexts = run.context.0.iter().map(|context| context.policy.name().to_owned()).collect();
             (run, EvalTask::Streaming { of, counts: items.0, contexts })
         }
         EvalArgs::Compare { before, after, out } => return Ok(EvalRequest::Compare { before, after, out }),
     };
     if matches!(&task, EvalTask::Streaming { of, .. } if **of == EvalTask::Qa { instruction: QuestionInput::Typed }) {
         let why = "a typed question is about one recording, so several items in one session need spoken ones: --instruction audio";
-        return Err(Error::new(ErrorKind::Arguments, why));
+        return Err(Error::new(ErrorKind::Arguments, why).with_remedy(Remedy::CheckCommandLine));
     }
     if run.eagerness != 0.0 && task == (EvalTask::Qa { instruction: QuestionInput::Typed }) {
         let why = "a typed question is always answered, so there is nothing that --eagerness could be added to";
-        return Err(Error::new(ErrorKind::Arguments, why));
+        return Err(Error::new(ErrorKind::Arguments, why).with_remedy(Remedy::CheckCommandLine));
     }
     let streaming = matches!(task, EvalTask::Streaming { .. });
     let contexts = contexts_of(&run, streaming, gate)?;
@@ -375,15 +375,15 @@ pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
 
 /// What the sessions of a run keep in mind.
 fn contexts_of(run: &RunArgs, streaming: bool, gate: bool) -> Result<Vec<ContextChoice>> {
-    let wrong = |why: String| Err(Error::new(ErrorKind::Arguments, why));
+    let wrong = |why: String| Err(Error::new(ErrorKind::Arguments, why).with_remedy(Remedy::CheckCommandLine));
     if run.context.0.len() > 1 && !streaming {
         return wrong("several context policies are compared by `eval streaming`; this task takes one --context".to_owned());
     }
-    let resets = |context: &&ContextChoice| context.policy.resets.contains(&Reset::AfterQuiet);
+    let resets = |context: &&ContextChoice| context.policy == ContextPolicy::ResetWhenQuiet;
     if let Some(context) = run.context.0.iter().find(resets).filter(|_| !gate) {
         let why =
             "forgets when something is heard after the quiet gate was closed: it needs `eval streaming --gate on` and --gap-secs above 6";
-        return wrong(format!("--context {} {why}", context.policy.name));
+        return wrong(format!("--context {} {why}", context.policy.name()));
     }
     Ok(run.context.0.iter().map(|context| ContextChoice { positions: run.context_positions, ..*context }).collect())
 }
@@ -408,7 +408,7 @@ fn contexts(text: &str) -> Result<Contexts, String> {
     let mut all: Vec<ContextChoice> = Vec::new();
     for name in text.split(',') {
         let policy = values::context(name.trim())?;
-        if all.iter().all(|context| context.policy.name != policy.name) {
+        if all.iter().all(|context| context.policy != policy) {
             all.push(ContextChoice { policy, ..ContextChoice::default() });
         }
     }

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use super::long_running::{ContextPolicy, POLICIES, Sensitivity};
+use super::long_running::{ContextPolicy, Sensitivity};
 use super::modes::Language;
 use super::request::Scenario;
 use super::{ComputeDevice, Precision};
@@ -100,9 +100,9 @@ pub(super) fn positions(text: &str) -> Reading<usize> {
 }
 
 /// What a lane keeps in mind.
-pub(super) fn context(text: &str) -> Reading<&'static ContextPolicy> {
-    let names = || POLICIES.iter().map(|policy| policy.name).collect::<Vec<_>>().join(", ");
-    POLICIES.iter().find(|policy| policy.name == text).ok_or_else(|| format!("expected one of {}", names()))
+pub(super) fn context(text: &str) -> Reading<ContextPolicy> {
+    let names = || ContextPolicy::ALL.map(ContextPolicy::name).join(", ");
+    ContextPolicy::ALL.into_iter().find(|policy| policy.name() == text).ok_or_else(|| format!("expected one of {}", names()))
 }
 
 /// How readily the quiet gate opens.
