@@ -20,13 +20,13 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::SourceTiming;
 use super::capture::chunk_queue::ChunkReceiver;
 use super::capture::{CaptureCommand, Captured};
 use super::meters::{Flag, Meters};
 use super::retry_policy::RetryPolicy;
 use super::speech::SpeechHandle;
 use super::watchdog::Heartbeat;
-use super::{ENCODED_CHUNKS, SourceTiming};
 use crate::audio::chunker::Chunk;
 use crate::clock::now_ms;
 use crate::config::{Settings, SourceChoice};
@@ -226,8 +226,7 @@ impl InferenceThread {
             Wake::HandleDropped => self.phase = Phase::Ended,
             Wake::SpeechEnded => self.speech_failed(),
             Wake::CaptureEnded => {
-                let why = "listening has stopped because of a fault in Hearken (the capture thread ended)";
-                self.source_ended(Some(&Error::internal(why)));
+                self.source_ended(Some(&Error::internal("the capture thread ended")));
             }
         }
     }
