@@ -48,6 +48,8 @@ pub enum SourceEvent {
     EndOfFile,
     /// Recoverable trouble; listening goes on.
     Problem(Error),
+    /// The input delivers nothing until [`SourceEvent::InputChanged`], for this reason.
+    InputLost(Error),
     /// Nothing will ever come again.
     End,
 }

@@ -6,9 +6,9 @@ mod speech;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::error::{ErrorKind, with_remedy_text};
-use crate::protocol::{Emotion, Event, Panel, ReplyId, StopReason};
-use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
+use crate::error::{ErrorKind, Remedy};
+use crate::protocol::{Emotion, Event, GapCause, Panel, ReplyId, StopReason};
+use crate::time::{CHUNK_SAMPLES, CHUNK_SECS, SAMPLE_RATE_HZ, StreamTime};
 
 pub use speech::{ReplyTrigger, SpeechRow};
 
@@ -84,13 +84,64 @@ pub enum DecisionKind {
     Drained,
 }
 
-/// Something that happened to the session itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A notice about the session itself, for the status line.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Notice {
-    /// When.
+    /// Audio time of the event.
     pub at: StreamTime,
-    /// In one sentence.
-    pub text: String,
+    /// The event; the window words it.
+    pub kind: NoticeKind,
+}
+
+/// The event that a notice is about.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NoticeKind {
+    /// Another model listens.
+    ModelChanged {
+        /// Its name.
+        model: String,
+    },
+    /// A mode dropped its oldest sound to make space.
+    ContextTrimmed {
+        /// Name of the mode.
+        mode: String,
+        /// Duration of the dropped sound, in seconds.
+        secs: f64,
+    },
+    /// Sound is missing.
+    AudioGap {
+        /// Its duration, in seconds.
+        secs: f64,
+        /// The cause.
+        cause: GapCause,
+    },
+    /// The input was switched or reconnected.
+    InputChanged {
+        /// Name of the device.
+        device: String,
+    },
+    /// A problem was reported.
+    Problem {
+        /// Its kind.
+        kind: ErrorKind,
+        /// The message, without the remedy.
+        message: String,
+        /// The action that helps, where one is known.
+        remedy: Option<Remedy>,
+    },
+    /// An event could not be shown.
+    NotShown,
+}
+
+/// The state of the audio input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputState {
+    /// Sound arrives.
+    Open,
+    /// The user has paused listening.
+    Paused,
+    /// No device delivers sound.
+    Lost,
 }
 
 /// Everything that is known of a session.
@@ -123,10 +174,10 @@ pub struct Transcript {
     pub source: String,
     /// Since when the gate is closed; None while it is open.
     pub quiet_since: Option<StreamTime>,
-    /// Whether the input is lost, or was never there.
-    pub no_input: bool,
-    /// Whether capture is paused.
-    pub paused: bool,
+    /// True from `input_lost` to `input_changed`.
+    input_lost: bool,
+    /// True from `paused` to `resumed`.
+    paused: bool,
     /// The reply that is being spoken.
     pub speaking: Option<ReplyId>,
     /// Whether the session has ended.
@@ -154,7 +205,7 @@ impl Transcript {
             model: String::new(),
             source: String::new(),
             quiet_since: None,
-            no_input: false,
+            input_lost: false,
             paused: false,
             speaking: None,
             finished: false,
@@ -230,28 +281,42 @@ impl Transcript {
             Event::ModesChanged { modes, .. } => modes.clone_into(&mut self.modes),
             Event::ModelChanged { at, model } => {
                 model.clone_into(&mut self.model);
-                self.notice(*at, format!("{model} listens now"));
+                self.notice(*at, NoticeKind::ModelChanged { model: model.clone() });
             }
             Event::ContextTrimmed { at, mode, dropped_chunks, .. } => {
-                self.notice(*at, format!("{mode} forgot the oldest {:.0} s to make room", *dropped_chunks as f64 * 0.4));
+                self.notice(*at, NoticeKind::ContextTrimmed { mode: mode.clone(), secs: *dropped_chunks as f64 * CHUNK_SECS });
             }
             Event::AudioGap { at, samples, cause, .. } => {
-                let secs = *samples as f64 / f64::from(SAMPLE_RATE_HZ);
-                self.notice(*at, format!("{secs:.1} s of sound were lost ({cause:?})").to_lowercase());
+                self.notice(*at, NoticeKind::AudioGap { secs: *samples as f64 / f64::from(SAMPLE_RATE_HZ), cause: *cause });
             }
             Event::InputChanged { at, device, .. } => {
                 device.clone_into(&mut self.source);
-                self.no_input = false;
-                self.notice(*at, format!("listening to {device}"));
+                self.input_lost = false;
+                self.notice(*at, NoticeKind::InputChanged { device: device.clone() });
             }
+            Event::InputLost { .. } => self.input_lost = true,
             Event::Problem { at, kind, message, remedy, .. } => {
-                // From here until `input_changed` nothing is heard.
-                self.no_input |= *kind == ErrorKind::InputDevice;
-                self.notice(*at, with_remedy_text(message, *remedy));
+                self.notice(*at, NoticeKind::Problem { kind: *kind, message: message.clone(), remedy: *remedy });
             }
             Event::SessionFinished { .. } => self.finished = true,
             Event::Timing { .. } => {}
         }
+    }
+
+    /// Returns the state of the audio input. A lost input counts as lost even while listening is paused.
+    #[must_use]
+    pub const fn input(&self) -> InputState {
+        match (self.input_lost, self.paused) {
+            (true, _) => InputState::Lost,
+            (false, true) => InputState::Paused,
+            (false, false) => InputState::Open,
+        }
+    }
+
+    /// Returns whether the user has paused listening.
+    #[must_use]
+    pub const fn is_paused(&self) -> bool {
+        self.paused
     }
 
     /// Leaves out what was heard and said since `at`; a line that goes on past it goes whole, for its words cannot be told apart.
@@ -293,11 +358,11 @@ impl Transcript {
         self.strips.get_mut(mode)?.iter_mut().rev().find(|tick| is_it(tick))
     }
 
-    fn notice(&mut self, at: StreamTime, text: String) {
+    fn notice(&mut self, at: StreamTime, kind: NoticeKind) {
         if self.notices.len() == NOTICES {
             self.notices.pop_front();
         }
-        self.notices.push_back(Notice { at, text });
+        self.notices.push_back(Notice { at, kind });
     }
 }
 
@@ -353,6 +418,8 @@ pub const fn chunk_start(at: StreamTime) -> StreamTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
+    use crate::protocol::Severity;
 
     fn at(chunk: u64) -> StreamTime {
         StreamTime::from_samples((chunk + 1) * CHUNK_SAMPLES as u64)
@@ -416,6 +483,32 @@ mod tests {
         assert_eq!((t.utterances.len(), t.rows.len(), t.sounds.len()), (1, 1, 1));
         t.apply(&finished("transcribe", 6, 20, "late"));
         assert_eq!(t.rows.last().and_then(|row| row.utterance).map(|n| t.utterances[n].text.as_str()), Some("late"));
+    }
+
+    #[test]
+    fn only_a_lost_input_is_lost_and_a_failed_switch_leaves_it_open() {
+        let mut t = transcript();
+        let error = Error::new(ErrorKind::InputDevice, "USB microphone: it is in use");
+        t.apply(&Event::problem(at(1), Severity::Warning, &error));
+        assert_eq!(t.input(), InputState::Open, "the switch failed and the old input goes on");
+        assert!(matches!(&t.notices[0].kind, NoticeKind::Problem { kind: ErrorKind::InputDevice, message, .. } if message.contains("USB")));
+        t.apply(&Event::InputLost { at: at(2) });
+        t.apply(&Event::Paused { at: at(3) });
+        assert_eq!(t.input(), InputState::Lost);
+        t.apply(&Event::InputChanged { at: at(4), device: "built-in".into(), rate_hz: 48_000, channels: 1 });
+        assert_eq!((t.input(), t.source.as_str()), (InputState::Paused, "built-in"));
+        t.apply(&Event::Resumed { at: at(5) });
+        assert_eq!(t.input(), InputState::Open);
+    }
+
+    #[test]
+    fn notices_carry_data_and_no_words() {
+        let mut t = transcript();
+        t.apply(&Event::AudioGap { at: at(1), from_secs: at(0), samples: 8_000, cause: GapCause::DeviceLost });
+        t.apply(&Event::ContextTrimmed { at: at(2), mode: "dialog".into(), dropped_chunks: 40, positions: 100 });
+        let kinds: Vec<NoticeKind> = t.notices.into_iter().map(|notice| notice.kind).collect();
+        let trimmed = NoticeKind::ContextTrimmed { mode: "dialog".into(), secs: 16.0 };
+        assert_eq!(kinds, [NoticeKind::AudioGap { secs: 0.5, cause: GapCause::DeviceLost }, trimmed]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod instance;
 mod list;
 mod models_ui;
 mod modes_ui;
+mod notices;
 mod notify;
 mod panels;
 mod past;
@@ -39,7 +40,7 @@ use crate::config::{HistoryPrefs, Mode, Settings, WindowPrefs, settings_problems
 use crate::engine::EngineHandle;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::Command;
-use crate::transcript::Transcript;
+use crate::transcript::{InputState, Transcript};
 pub use display::resumed_settings;
 pub use instance::SingleInstance;
 use session::Session;
@@ -178,7 +179,7 @@ impl HearkenApp {
         egui::CentralPanel::default().frame(middle).show(ui, |ui| self.panels_ui(ui, &transcript));
         self.dialogs_ui(ui, &transcript);
         let readings = self.session.engine.meters().read();
-        let deaf = transcript.no_input || transcript.paused || transcript.finished || transcript.model.is_empty();
+        let deaf = transcript.input() != InputState::Open || transcript.finished || transcript.model.is_empty();
         let sounding = transcript.quiet_since.is_none() && !deaf;
         drop(transcript);
         self.settings_window(ui);
@@ -266,7 +267,7 @@ impl HearkenApp {
     }
 
     fn toggle_pause(&self, transcript: &Transcript) {
-        self.session.engine.send(if transcript.paused { Command::Resume } else { Command::Pause });
+        self.session.engine.send(if transcript.is_paused() { Command::Resume } else { Command::Pause });
     }
 
     /// Saves a choice about the session; what hinders that is said once.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
-use hearken::config::modes::{Language, builtin};
+use hearken::config::modes::builtin;
 use hearken::config::{ComputeDevice, ContextChoice, ContextPolicy, Paths, Precision, SamplingChoice};
 use hearken::lane::{Ask, ChunkMeta, Follows, Priority};
 use hearken::model::config::LmConfig;
@@ -18,7 +18,7 @@ use hearken::model::kernels::Bits;
 use hearken::model::random::RandomWeights;
 use hearken::model::weights::ComputeType;
 use hearken::model::{Features, LaneCache, Model};
-use hearken::protocol::Event;
+use hearken::protocol::{Event, Language};
 use hearken::session::EncodedChunk;
 use hearken::session::prompt::PromptCache;
 use hearken::session::{Session, SessionConfig};

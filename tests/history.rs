@@ -26,10 +26,10 @@ fn what_is_heard_is_on_the_disk_half_a_second_later() {
     }
     // The promise is a second; a busy machine gets some more.
     within(Duration::from_secs(3), || bench.found("brown fox") == 1);
-    let session = bench.recorder.status().session.unwrap();
+    let session = bench.history.status().session.unwrap();
     let events = bench.store().events(session).unwrap().unwrap();
     assert_eq!(events.iter().map(|(_, event)| event).collect::<Vec<_>>(), [&started(), &said(3, "the quick brown fox")]);
-    assert_eq!(bench.recorder.status().state, HistoryState::On);
+    assert_eq!(bench.history.status().state, HistoryState::On);
 }
 
 #[test]
@@ -56,17 +56,17 @@ fn nothing_is_kept_when_the_user_does_not_want_it_and_a_session_begins_where_tha
     bench.sink.record(&started());
     bench.sink.record(&said(3, "not for the record"));
     std::thread::sleep(Duration::from_secs(1));
-    assert!(!bench.paths.history_file().exists() && bench.recorder.status().state == HistoryState::Off);
-    bench.recorder.set_prefs(KEEP);
-    within(Duration::from_secs(3), || bench.recorder.status().state == HistoryState::On);
+    assert!(!bench.paths.history_file().exists() && bench.history.status().state == HistoryState::Off);
+    bench.history.set_prefs(KEEP);
+    within(Duration::from_secs(3), || bench.history.status().state == HistoryState::On);
     bench.sink.record(&said(30, "for the record"));
     within(Duration::from_secs(3), || bench.found("for the record") == 1);
-    let session = bench.recorder.status().session.unwrap();
+    let session = bench.history.status().session.unwrap();
     let events = bench.store().events(session).unwrap().unwrap();
     assert!(matches!(&events[0].1, Event::SessionStarted { source, at: begun, .. } if source == "mic" && *begun == at(30)), "{events:?}");
     assert_eq!(bench.found("not for"), 0);
-    bench.recorder.set_prefs(HistoryPrefs { keep: false, ..KEEP });
-    within(Duration::from_secs(3), || bench.recorder.status().state == HistoryState::Off);
+    bench.history.set_prefs(HistoryPrefs { keep: false, ..KEEP });
+    within(Duration::from_secs(3), || bench.history.status().state == HistoryState::Off);
     bench.sink.record(&said(60, "off again"));
     bench.end();
     assert_eq!((bench.found("off again"), bench.found("for the record")), (0, 1), "what was kept stays");
@@ -83,12 +83,12 @@ fn a_locked_history_is_said_once_and_nothing_that_is_heard_meanwhile_is_lost() {
     for n in 1..=20 {
         bench.sink.record(&said(10 * n, &format!("during the lock {n}")));
     }
-    within(Duration::from_secs(15), || matches!(bench.recorder.status().state, HistoryState::Failing(_)));
-    let HistoryState::Failing(why) = bench.recorder.status().state else { panic!("it goes on failing") };
+    within(Duration::from_secs(15), || matches!(bench.history.status().state, HistoryState::Failing(_)));
+    let HistoryState::Failing(why) = bench.history.status().state else { panic!("it goes on failing") };
     assert!(why.contains("another program holds the history: close it"), "{why}");
     lock.execute_batch("ROLLBACK").unwrap();
-    within(Duration::from_secs(15), || bench.recorder.status().state == HistoryState::On);
-    assert_eq!(bench.recorder.take_notices(), [HistoryNotice::Problem(why), HistoryNotice::Recovered]);
+    within(Duration::from_secs(15), || bench.history.status().state == HistoryState::On);
+    assert_eq!(bench.history.take_notices(), [HistoryNotice::Problem(why), HistoryNotice::Recovered]);
     bench.end();
     assert_eq!(bench.found("during the lock"), 20);
 }
@@ -100,9 +100,9 @@ fn a_history_that_cannot_be_opened_is_said_once_and_listening_goes_on() {
     let mut bench = Bench::start_in(home, KEEP);
     bench.sink.record(&started());
     bench.sink.record(&said(1, "words"));
-    within(Duration::from_secs(5), || matches!(bench.recorder.status().state, HistoryState::Failing(_)));
+    within(Duration::from_secs(5), || matches!(bench.history.status().state, HistoryState::Failing(_)));
     std::thread::sleep(Duration::from_millis(2_500));
-    let news = bench.recorder.take_notices();
+    let news = bench.history.take_notices();
     assert!(matches!(news.as_slice(), [HistoryNotice::Problem(why)] if why.contains("cannot be opened")), "{news:?}");
     fs::remove_file(bench.paths.data.clone()).unwrap();
     within(Duration::from_secs(15), || bench.found("words") == 1);
@@ -118,7 +118,7 @@ fn a_damaged_history_is_put_aside_said_and_begun_anew() {
     bench.sink.record(&started());
     bench.sink.record(&said(1, "words"));
     within(Duration::from_secs(5), || bench.paths.history_file().exists() && bench.try_found("words") == Some(1));
-    let news = bench.recorder.take_notices();
+    let news = bench.history.take_notices();
     assert!(
         matches!(news.as_slice(), [HistoryNotice::Problem(why)] if why.contains("damaged") && why.contains("a new one has begun")),
         "{news:?}"
@@ -136,8 +136,8 @@ fn the_last_minutes_are_forgotten_on_the_disk_and_keeping_goes_on() {
     bench.sink.record(&said(20, "embarrassing secret"));
     within(Duration::from_secs(3), || bench.found("embarrassing") == 1);
     bench.sink.record(&said(40, "embarrassing and still in memory"));
-    bench.recorder.forget_last(begun.elapsed() - Duration::from_millis(150));
-    within(Duration::from_secs(5), || bench.recorder.take_notices().contains(&HistoryNotice::Forgotten));
+    bench.history.forget_last(begun.elapsed() - Duration::from_millis(150));
+    within(Duration::from_secs(5), || bench.history.take_notices().contains(&HistoryNotice::Forgotten));
     bench.sink.record(&said(60, "afterwards"));
     bench.end();
     assert_eq!((bench.found("early bird"), bench.found("afterwards"), bench.bytes("embarrassing")), (1, 1, 0));
@@ -151,8 +151,8 @@ fn everything_is_deleted_while_listening_and_a_new_session_begins() {
     bench.sink.record(&started());
     bench.sink.record(&said(1, "gone with the wind"));
     within(Duration::from_secs(3), || bench.found("gone with") == 1);
-    bench.recorder.delete_all();
-    within(Duration::from_secs(5), || bench.recorder.take_notices().contains(&HistoryNotice::DeletedAll));
+    bench.history.delete_all();
+    within(Duration::from_secs(5), || bench.history.take_notices().contains(&HistoryNotice::DeletedAll));
     assert_eq!((bench.store().sessions().unwrap().len(), bench.bytes("gone with")), (0, 0));
     bench.sink.record(&said(20, "a new day"));
     bench.end();
@@ -195,20 +195,20 @@ fn sound_is_recorded_only_when_asked_and_goes_with_its_session() {
     bench.sink.record(&started());
     bench.sink.record(&said(1, "on the record"));
     within(Duration::from_secs(3), || bench.found("on the record") == 1);
-    assert!(bench.commands.try_recv().is_err() && bench.recorder.status().recording.is_none());
-    bench.recorder.set_prefs(HistoryPrefs { audio: true, ..KEEP });
+    assert!(bench.commands.try_recv().is_err() && bench.history.status().recording.is_none());
+    bench.history.set_prefs(HistoryPrefs { audio: true, ..KEEP });
     let Command::RecordTo(path) = bench.commands.recv_timeout(Duration::from_secs(3)).unwrap() else { panic!("a recording") };
-    within(Duration::from_secs(3), || bench.recorder.status().recording.as_ref() == Some(&path));
+    within(Duration::from_secs(3), || bench.history.status().recording.as_ref() == Some(&path));
     fs::write(&path, vec![1_u8; 16_000 * 4 * 2]).unwrap();
-    bench.recorder.forget_last(Duration::from_millis(500));
+    bench.history.forget_last(Duration::from_millis(500));
     assert_eq!(bench.commands.recv_timeout(Duration::from_secs(3)).unwrap(), Command::StopRecording);
     let Command::RecordTo(next) = bench.commands.recv_timeout(Duration::from_secs(5)).unwrap() else { panic!("another recording") };
     assert_ne!(path, next);
     let bytes = fs::read(&path).unwrap();
     assert!(bytes.iter().rev().take(1_000).all(|byte| *byte == 0) && bytes[..1_000].iter().all(|byte| *byte == 1), "its end is silent");
-    bench.recorder.set_prefs(KEEP);
+    bench.history.set_prefs(KEEP);
     assert_eq!(bench.commands.recv_timeout(Duration::from_secs(3)).unwrap(), Command::StopRecording);
-    let session = bench.recorder.status().session.unwrap();
+    let session = bench.history.status().session.unwrap();
     bench.end();
     assert_eq!(bench.store().session(session).unwrap().unwrap().recordings, 2);
     assert_eq!(bench.hearken(&["delete", &session.to_string()]).status.code(), Some(0));
@@ -220,27 +220,27 @@ fn a_thread_that_panics_is_told_once_loses_nothing_and_stays_down_when_it_falls_
     let home = tempfile::tempdir().unwrap();
     let paths = Paths::inside(home.path());
     // An engine that panics where sound is to be recorded, in the middle of keeping.
-    let outlets = HistoryCallbacks { send_command: Box::new(|_| panic!("the engine's end fails")), on_change: Box::new(|| ()) };
+    let callbacks = HistoryCallbacks { send_command: Box::new(|_| panic!("the engine's end fails")), on_change: Box::new(|| ()) };
     let shown = [("transcribe".to_owned(), Panel::Transcript)];
-    let recorder = HistoryHandle::start(&paths, HistoryPrefs { audio: true, ..KEEP }, shown.into(), outlets);
-    let sink = recorder.sink();
+    let history = HistoryHandle::start(&paths, HistoryPrefs { audio: true, ..KEEP }, shown.into(), callbacks);
+    let sink = history.sink();
     sink.record(&started());
     let mut n = 0;
     within(Duration::from_secs(20), || {
         n += 10;
         sink.record(&said(n, "words that are kept"));
         std::thread::sleep(Duration::from_millis(300));
-        matches!(recorder.status().state, HistoryState::Failing(_))
+        matches!(history.status().state, HistoryState::Failing(_))
     });
-    let news = recorder.take_notices();
+    let news = history.take_notices();
     let told = |what: &str| news.iter().filter(|piece| matches!(piece, HistoryNotice::Problem(why) if why.contains(what))).count();
     assert_eq!((told("begins again"), told("again and again"), news.len()), (1, 1, 2), "{news:?}");
-    recorder.delete_all();
+    history.delete_all();
     assert!(
-        matches!(recorder.take_notices().as_slice(), [HistoryNotice::Problem(why)] if why.contains("again and again")),
+        matches!(history.take_notices().as_slice(), [HistoryNotice::Problem(why)] if why.contains("again and again")),
         "and says so when asked"
     );
-    drop(recorder);
+    drop(history);
     let found = Store::read(&paths.history_file()).unwrap().unwrap().search("words that").unwrap().len();
     assert!(found >= 4, "{found}");
 }

@@ -131,9 +131,9 @@ fn inside() -> Option<Paths> {
     std::env::var_os(INSIDE).map(|home| Paths::inside(Path::new(&home)))
 }
 
-fn recorder(paths: &Paths) -> HistoryHandle {
-    let outlets = HistoryCallbacks { send_command: Box::new(|_| true), on_change: Box::new(|| ()) };
-    HistoryHandle::start(paths, HistoryPrefs::default(), shown(), outlets)
+fn history(paths: &Paths) -> HistoryHandle {
+    let callbacks = HistoryCallbacks { send_command: Box::new(|_| true), on_change: Box::new(|| ()) };
+    HistoryHandle::start(paths, HistoryPrefs::default(), shown(), callbacks)
 }
 
 fn show(event: &Event) {
@@ -150,10 +150,10 @@ fn inner_listener() {
     let line = ["hearken", "listen", "--realtime", "--modes", "dialog,transcribe,translate,sounds", &wav];
     let asked = Cli::try_parse_from(line).unwrap().request(&paths, Stdout::Redirected).unwrap();
     let Request::Listen { settings, .. } = asked else { panic!("{asked:?}") };
-    let recorder = recorder(&paths);
+    let history = history(&paths);
     let engine = hearken::engine::start(*settings).unwrap();
     for event in engine.events() {
-        recorder.sink().record(&event);
+        history.sink().record(&event);
         show(&event);
     }
 }
@@ -162,9 +162,9 @@ fn inner_listener() {
 #[test]
 fn inner_storm() {
     let Some(paths) = inside() else { return };
-    let recorder = recorder(&paths);
+    let history = history(&paths);
     let tell = |event: Event| {
-        recorder.sink().record(&event);
+        history.sink().record(&event);
         show(&event);
         std::thread::sleep(Duration::from_millis(20));
     };

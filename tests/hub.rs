@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use hearken::config::{ComputeDevice, Originals, Paths, Precision};
 use hearken::error::{Error, ErrorKind};
-use hearken::hub::control::{Board, Control};
-use hearken::hub::fetch::{Ended, SEAM};
-use hearken::hub::obtain::{Order, Prepare, obtain};
-use hearken::hub::settings::{HubSettings, Line, Patience};
+use hearken::hub::control::{InstallControl, InstallProgress};
+use hearken::hub::fetch::{InstallError, OVERLAP};
+use hearken::hub::install::{InstallRequest, PreparePrecision, install};
+use hearken::hub::settings::{HubSettings, NetworkAccess, RetryLimits};
 use hearken::hub::{self, ModelManager, catalog};
 use hearken::model::Model;
 use hearken::protocol::ModelChoice;
@@ -30,8 +30,8 @@ const SMALL: &str = "model_config.yaml";
 struct Bench {
     hub: Hub,
     home: tempfile::TempDir,
-    control: Arc<Control>,
-    board: Board,
+    control: Arc<InstallControl>,
+    progress: InstallProgress,
 }
 
 fn fixture() -> PathBuf {
@@ -66,7 +66,7 @@ impl Bench {
         let home = tempfile::tempdir().unwrap();
         fs::create_dir(home.path().join("config")).unwrap();
         fs::write(home.path().join("config/catalog.toml"), "[[model]]\nname = \"tiny\"\nhub = \"tester/tiny\"\n").unwrap();
-        Self { hub, home, control: Arc::default(), board: Board::default() }
+        Self { hub, home, control: Arc::default(), progress: InstallProgress::default() }
     }
 
     fn paths(&self) -> Paths {
@@ -74,23 +74,28 @@ impl Bench {
     }
 
     fn settings(&self) -> HubSettings {
-        let patience = Patience {
+        let retry_limits = RetryLimits {
             stall: Duration::from_millis(400),
             back_off: Duration::from_millis(5),
-            longest: Duration::from_secs(3),
+            max_back_off: Duration::from_secs(3),
             attempts: 4,
         };
-        HubSettings { endpoint: Some(self.hub.address.clone()), cache: self.home.path().join("hf/hub"), line: Line::Open, patience }
+        HubSettings {
+            endpoint: Some(self.hub.address.clone()),
+            cache: self.home.path().join("hf/hub"),
+            network: NetworkAccess::Allowed,
+            retry_limits,
+        }
     }
 
-    fn order(&self) -> Order {
+    fn request(&self) -> InstallRequest {
         let entry = catalog::resolve(&choice(), &self.paths()).unwrap().unwrap();
         let (settings, paths) = (self.settings(), self.paths());
-        Order { entry, settings, paths, prepare: Prepare::Suitable, originals: Originals::Keep }
+        InstallRequest { entry, settings, paths, prepare: PreparePrecision::Auto, originals: Originals::Keep }
     }
 
-    fn get(&self) -> Result<PathBuf, Ended> {
-        obtain(&self.order(), &self.control, &self.board)
+    fn get(&self) -> Result<PathBuf, InstallError> {
+        install(&self.request(), &self.control, &self.progress)
     }
 
     /// Gets the model, and looks at every byte of it.
@@ -114,7 +119,7 @@ impl Bench {
     /// The error with which getting it ends. What is not here in full must not be found.
     fn error(&self) -> Error {
         let error = match self.get() {
-            Err(Ended::Failed(error)) => error,
+            Err(InstallError::Failed(error)) => error,
             other => panic!("it should have failed: {other:?}"),
         };
         assert!(hub::find_with(&choice(), &self.paths(), &self.settings()).is_err(), "what is not whole was found");
@@ -161,12 +166,12 @@ fn a_model_is_fetched_checked_and_found_in_the_layout_that_all_programs_share() 
 #[test]
 fn a_download_that_is_cut_at_any_byte_goes_on_where_it_was() {
     let size = Bench::new().hub.file(LARGE).len();
-    for at in [0, 1, SEAM as usize - 1, SEAM as usize, SEAM as usize + 1, 8_191, size / 2, size - 1] {
+    for at in [0, 1, OVERLAP as usize - 1, OVERLAP as usize, OVERLAP as usize + 1, 8_191, size / 2, size - 1] {
         let bench = Bench::new();
         bench.hub.will(LARGE, [Wrong::Cut(at)]);
         bench.get_whole();
         let again = bench.hub.served_of(LARGE) - size as u64;
-        assert!(again <= SEAM, "cut at {at}: {again} bytes came twice");
+        assert!(again <= OVERLAP, "cut at {at}: {again} bytes came twice");
     }
 }
 
@@ -181,8 +186,8 @@ fn a_download_that_failed_goes_on_where_it_was_when_it_is_asked_for_again() {
     bench.hub.recovers();
     let again = Bench { control: Arc::default(), ..bench };
     again.get_whole();
-    assert_eq!(again.hub.served(), again.hub.bytes() + SEAM);
-    assert!(!again.hub.requests(&format!("Some(({}, ", 300_000 - SEAM)).is_empty());
+    assert_eq!(again.hub.served(), again.hub.bytes() + OVERLAP);
+    assert!(!again.hub.requests(&format!("Some(({}, ", 300_000 - OVERLAP)).is_empty());
 }
 
 #[test]
@@ -190,7 +195,7 @@ fn a_part_from_another_place_is_not_taken() {
     let bench = Bench::new();
     bench.hub.will(LARGE, [Wrong::Cut(300_000), Wrong::OtherRange]);
     bench.get_whole();
-    assert!(bench.hub.requests(LARGE).iter().filter(|r| r.contains(&format!("({},", 300_000 - SEAM))).count() >= 2, "asked again");
+    assert!(bench.hub.requests(LARGE).iter().filter(|r| r.contains(&format!("({},", 300_000 - OVERLAP))).count() >= 2, "asked again");
 }
 
 #[test]
@@ -217,7 +222,7 @@ fn nothing_beyond_the_end_and_a_whole_file_here_is_a_whole_file() {
     bench.hub.change(LARGE, |file| file.claimed = Some(size + 1_000));
     bench.get().unwrap();
     assert_eq!(fs::read(bench.blob(LARGE)).unwrap(), bench.hub.file(LARGE));
-    assert!(bench.hub.served_of(LARGE) <= size + SEAM);
+    assert!(bench.hub.served_of(LARGE) <= size + OVERLAP);
 }
 
 #[test]
@@ -238,7 +243,7 @@ fn a_connection_that_falls_silent_is_given_up_and_taken_up_again() {
     let begun = Instant::now();
     bench.get_whole();
     assert!(begun.elapsed() < Duration::from_millis(2_500), "{:?}", begun.elapsed());
-    assert!(bench.hub.served_of(LARGE) <= size + SEAM);
+    assert!(bench.hub.served_of(LARGE) <= size + OVERLAP);
 }
 
 #[test]
@@ -404,7 +409,7 @@ fn a_crash_that_left_something_else_is_mended() {
 fn a_copy_that_another_program_fetched_is_used() {
     let first = Bench::new();
     first.get_whole();
-    let bench = Bench { home: first.home, hub: first.hub, control: Arc::default(), board: Board::default() };
+    let bench = Bench { home: first.home, hub: first.hub, control: Arc::default(), progress: InstallProgress::default() };
     // Hearken knows nothing of it.
     fs::remove_dir_all(bench.home.path().join("cache")).unwrap();
     let served = bench.hub.served();
@@ -447,11 +452,11 @@ fn links_that_lead_nowhere_are_replaced() {
 #[test]
 fn a_cache_that_cannot_be_written_to_is_named() {
     let bench = Bench::new();
-    let mut order = bench.order();
+    let mut request = bench.request();
     // Not even root makes a folder there.
-    order.settings.cache = "/proc/hearken".into();
-    match obtain(&order, &bench.control, &bench.board) {
-        Err(Ended::Failed(error)) => {
+    request.settings.cache = "/proc/hearken".into();
+    match install(&request, &bench.control, &bench.progress) {
+        Err(InstallError::Failed(error)) => {
             assert!(error.kind() == ErrorKind::Output && error.remedy() == Some(hearken::error::Remedy::SetCacheFolder), "{error}");
         }
         other => panic!("{other:?}"),
@@ -483,7 +488,7 @@ fn a_download_is_held_goes_on_and_is_stopped_with_all_that_was_fetched() {
     bench.hub.will(LARGE, vec![Wrong::Slow; 4]);
     std::thread::scope(|scope| {
         let running = scope.spawn(|| bench.get());
-        let fetched = || bench.board.read(&bench.control).done;
+        let fetched = || bench.progress.status(&bench.control).done;
         let until = |what: &dyn Fn() -> bool| {
             let begun = Instant::now();
             while !what() {
@@ -495,13 +500,13 @@ fn a_download_is_held_goes_on_and_is_stopped_with_all_that_was_fetched() {
         bench.control.pause();
         std::thread::sleep(Duration::from_millis(150));
         let held = fetched();
-        assert_eq!(bench.board.read(&bench.control).step, InstallStep::Paused);
+        assert_eq!(bench.progress.status(&bench.control).step, InstallStep::Paused);
         std::thread::sleep(Duration::from_millis(150));
         assert_eq!(fetched(), held, "nothing comes while it is held");
         bench.control.resume();
         until(&|| fetched() > held);
         bench.control.stop();
-        assert!(matches!(running.join().unwrap(), Err(Ended::Stopped) | Ok(_)));
+        assert!(matches!(running.join().unwrap(), Err(InstallError::Stopped) | Ok(_)));
     });
     let here: u64 = files_of(&bench.repository().join("blobs")).iter().map(|(_, bytes)| bytes.len() as u64).sum();
     let again = Bench { control: Arc::default(), ..bench };
@@ -513,41 +518,41 @@ fn a_download_is_held_goes_on_and_is_stopped_with_all_that_was_fetched() {
 #[test]
 fn without_a_network_what_is_here_is_used_and_nothing_else_is_tried() {
     let bench = Bench::new();
-    let mut order = bench.order();
-    order.settings.line = Line::Offline;
-    let offline = |order: &Order| obtain(order, &Arc::default(), &Board::default());
-    match offline(&order) {
-        Err(Ended::Failed(error)) => assert!(error.message().contains("HF_HUB_OFFLINE"), "{error}"),
+    let mut request = bench.request();
+    request.settings.network = NetworkAccess::Offline;
+    let offline = |request: &InstallRequest| install(request, &Arc::default(), &InstallProgress::default());
+    match offline(&request) {
+        Err(InstallError::Failed(error)) => assert!(error.message().contains("HF_HUB_OFFLINE"), "{error}"),
         other => panic!("{other:?}"),
     }
     assert!(bench.hub.requests("").is_empty());
     let folder = bench.get_whole();
     let asked = bench.hub.requests("").len();
-    assert_eq!(offline(&order).unwrap(), folder);
+    assert_eq!(offline(&request).unwrap(), folder);
     assert_eq!(bench.hub.requests("").len(), asked);
 }
 
 #[test]
 fn prepared_weights_need_neither_the_originals_nor_a_network() {
     let bench = Bench::new();
-    let mut order = bench.order();
-    (order.prepare, order.originals) = (Prepare::As(Precision::Q4), Originals::Remove);
-    let folder = obtain(&order, &bench.control, &bench.board).unwrap();
+    let mut request = bench.request();
+    (request.prepare, request.originals) = (PreparePrecision::Exactly(Precision::Q4), Originals::Remove);
+    let folder = install(&request, &bench.control, &bench.progress).unwrap();
     assert!(folder.join("hearken-q4.gguf").is_file());
     assert!(!bench.repository().exists(), "the originals are gone");
     bench.hub.close();
     let found = hub::find_with(&choice(), &bench.paths(), &bench.settings()).unwrap();
     assert_eq!(found.folder, folder);
     Model::load(&folder, "tiny", None, ComputeDevice::Cpu).unwrap();
-    assert_eq!(obtain(&order, &Arc::default(), &bench.board).unwrap(), folder);
+    assert_eq!(install(&request, &Arc::default(), &bench.progress).unwrap(), folder);
 }
 
 #[test]
 fn prepared_weights_beside_the_originals_serve_every_precision() {
     let bench = Bench::new();
-    let mut order = bench.order();
-    order.prepare = Prepare::As(Precision::Q8);
-    let folder = obtain(&order, &bench.control, &bench.board).unwrap();
+    let mut request = bench.request();
+    request.prepare = PreparePrecision::Exactly(Precision::Q8);
+    let folder = install(&request, &bench.control, &bench.progress).unwrap();
     let served = bench.hub.served();
     for precision in [Precision::Q8, Precision::F32, Precision::Bf16] {
         Model::load(&folder, "tiny", Some(precision), ComputeDevice::Cpu).unwrap();
@@ -556,7 +561,7 @@ fn prepared_weights_beside_the_originals_serve_every_precision() {
     fs::remove_file(folder.join("commit")).unwrap();
     fs::write(folder.join("hearken-q8.gguf.partial"), "half").unwrap();
     fs::write(folder.join("hearken-q8.gguf"), "damaged").unwrap();
-    assert_eq!(obtain(&order, &bench.control, &bench.board).unwrap(), folder);
+    assert_eq!(install(&request, &bench.control, &bench.progress).unwrap(), folder);
     Model::load(&folder, "tiny", Some(Precision::Q8), ComputeDevice::Cpu).unwrap();
     assert_eq!(bench.hub.served(), served);
 }
@@ -564,13 +569,13 @@ fn prepared_weights_beside_the_originals_serve_every_precision() {
 #[test]
 fn the_shelf_gets_a_model_in_the_background_and_removes_it() {
     let bench = Bench::new();
-    let shelf = ModelManager::with(&bench.paths(), bench.settings());
-    let card = || shelf.cards().unwrap().into_iter().find(|card| card.name == "tiny").unwrap();
-    assert_eq!((card().state, card().accepted, shelf.work("tiny")), (ModelState::Absent, false, None));
+    let manager = ModelManager::with(&bench.paths(), bench.settings());
+    let card = || manager.cards().unwrap().into_iter().find(|card| card.name == "tiny").unwrap();
+    assert_eq!((card().state, card().accepted, manager.work("tiny")), (ModelState::Absent, false, None));
     let finish = || {
         let begun = Instant::now();
         loop {
-            if let Some(end) = shelf.work("tiny").unwrap().end {
+            if let Some(end) = manager.work("tiny").unwrap().end {
                 return end;
             }
             assert!(begun.elapsed() < Duration::from_secs(20));
@@ -578,14 +583,14 @@ fn the_shelf_gets_a_model_in_the_background_and_removes_it() {
         }
     };
     bench.hub.will(LARGE, vec![Wrong::Cut(0); 9]);
-    shelf.download("tiny", Originals::Keep).unwrap();
+    manager.download("tiny", Originals::Keep).unwrap();
     assert!(matches!(finish(), InstallEnd::Failed(why) if why.contains("kept")));
     bench.hub.recovers();
-    shelf.download("tiny", Originals::Keep).unwrap();
+    manager.download("tiny", Originals::Keep).unwrap();
     assert_eq!(finish(), InstallEnd::Done);
     assert!(matches!(card().state, ModelState::Ready { bytes } if bytes >= bench.hub.bytes()) && card().accepted);
-    assert!(shelf.remove("starter").unwrap_err().message().contains("built in"));
-    assert!(shelf.remove("tiny").unwrap() >= bench.hub.bytes());
+    assert!(manager.remove("starter").unwrap_err().message().contains("built in"));
+    assert!(manager.remove("tiny").unwrap() >= bench.hub.bytes());
     assert_eq!(card().state, ModelState::Absent);
     assert!(!bench.repository().exists());
 }
@@ -596,5 +601,5 @@ fn a_release_that_has_changed_since_the_catalogue_was_written_is_said() {
     let text = format!("[[model]]\nname = \"tiny\"\nhub = \"tester/tiny\"\n[model.sums]\n\"{LARGE}\" = \"{}\"\n", "0".repeat(64));
     fs::write(bench.home.path().join("config/catalog.toml"), text).unwrap();
     bench.get_whole();
-    assert!(bench.board.read(&bench.control).note.is_some_and(|note| note.contains(LARGE) && note.contains("changed")));
+    assert!(bench.progress.status(&bench.control).note.is_some_and(|note| note.contains(LARGE) && note.contains("changed")));
 }

@@ -175,7 +175,7 @@ fn a_process_that_is_killed_loses_nothing_that_it_had_written() {
     bench.hub.recovers();
     let output = bench.run(GET);
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
-    assert_eq!(bench.hub.served_of(LARGE), bench.hub.file(LARGE).len() as u64 + hearken::hub::fetch::SEAM);
+    assert_eq!(bench.hub.served_of(LARGE), bench.hub.file(LARGE).len() as u64 + hearken::hub::fetch::OVERLAP);
 }
 
 #[test]

@@ -190,7 +190,7 @@ fn inner_unplug() {
     let modules = pactl(&["list", "short", "modules"]);
     let module = modules.lines().find(|line| line.contains("sink_name=vmic_sink")).and_then(|line| line.split_whitespace().next()).unwrap();
     pactl(&["unload-module", module]);
-    wait_for(&mut source, Duration::from_secs(6), |heard| matches!(heard, SourceEvent::Problem(_)));
+    wait_for(&mut source, Duration::from_secs(6), |heard| matches!(heard, SourceEvent::InputLost(_)));
     pactl(&["load-module", "module-null-sink", "sink_name=vmic_sink", "rate=48000", "channels=1", "media.class=Audio/Sink"]);
     let back = wait_for(&mut source, Duration::from_secs(15), |heard| matches!(heard, SourceEvent::InputChanged { .. }));
     assert!(
@@ -361,7 +361,7 @@ fn inner_unplug_often() {
         let modules = pactl(&["list", "short", "modules"]);
         let module = modules.lines().find(|line| line.contains("sink_name=vmic_sink")).and_then(|line| line.split_whitespace().next());
         pactl(&["unload-module", module.unwrap()]);
-        listen(Duration::from_secs(6), &|heard, _| matches!(heard, SourceEvent::Problem(_)));
+        listen(Duration::from_secs(6), &|heard, _| matches!(heard, SourceEvent::InputLost(_)));
         pactl(&["load-module", "module-null-sink", "sink_name=vmic_sink", "rate=48000", "channels=1", "media.class=Audio/Sink"]);
         let there = Instant::now();
         listen(Duration::from_secs(8), &|heard, _| matches!(heard, SourceEvent::InputChanged { .. }));

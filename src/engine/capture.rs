@@ -48,6 +48,11 @@ pub(super) enum Captured {
         at: StreamTime,
         error: Error,
     },
+    /// No device delivers sound, until `InputChanged`.
+    InputLost {
+        at: StreamTime,
+        error: Error,
+    },
     Paused {
         at: StreamTime,
     },
@@ -188,6 +193,7 @@ impl CaptureThread {
                 self.send_chunks();
             }
             Ok(SourceEvent::Problem(error)) => self.send(Captured::Problem { at, error }),
+            Ok(SourceEvent::InputLost(error)) => self.send(Captured::InputLost { at, error }),
             Ok(SourceEvent::End) => self.end(None),
             Err(error) => self.end(Some(error)),
         }

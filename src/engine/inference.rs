@@ -245,6 +245,11 @@ impl InferenceThread {
                 self.now = self.now.max(at);
                 self.problem(Severity::Warning, &error);
             }
+            Captured::InputLost { at, error } => {
+                self.now = self.now.max(at);
+                self.out.push(Event::InputLost { at: self.now });
+                self.problem(Severity::Warning, &error);
+            }
             Captured::Paused { at } => {
                 self.meters.raise(Flag::Paused);
                 self.out.push(Event::Paused { at });

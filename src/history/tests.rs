@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::lines::{Settled, lines_of};
-use super::store::{Batch, Store};
-use super::trouble::Trouble;
+use super::lines::{StableCounts, lines_of};
+use super::store::{EventBatch, Store};
+use super::store_error::StoreError;
 use crate::error::{ErrorKind, Remedy};
 use crate::protocol::{Event, Panel, ReplyId, StopReason};
 use crate::time::{CHUNK_SAMPLES, ChunkIdx, StreamTime};
@@ -79,11 +79,11 @@ fn session(store: &mut Store, began: i64, texts: &[&str]) -> i64 {
     try_add(store, &events).unwrap()
 }
 
-fn try_add(store: &mut Store, events: &[(i64, Event)]) -> Result<i64, Trouble> {
+fn try_add(store: &mut Store, events: &[(i64, Event)]) -> Result<i64, StoreError> {
     let mut transcript = Transcript::new(shown());
     events.iter().for_each(|(_, event)| transcript.apply(event));
-    let lines = lines_of(&transcript, |kind| Settled::default().count(kind));
-    let batch = Batch { session: None, shown: &shown(), first: 0, events, lines: &lines, heard: transcript.now };
+    let lines = lines_of(&transcript, |kind| StableCounts::default().count(kind));
+    let batch = EventBatch { session: None, shown: &shown(), first: 0, events, lines: &lines, heard: transcript.now };
     store.add(&batch).map(Option::unwrap)
 }
 
@@ -231,8 +231,8 @@ fn a_full_disk_stores_nothing_by_halves_and_is_told_from_other_trouble() {
     store.db.pragma_update(None, "max_page_count", pages).unwrap();
     let long = "many words ".repeat(1_000);
     let events: Vec<(i64, Event)> = (0..50).map(|n| (2_000, said(5 * n, &long))).collect();
-    assert_eq!(try_add(&mut store, &events), Err(Trouble::Full));
-    assert!(Trouble::Full.said(&home.path()).to_string().contains("the disk is full: free some space"));
+    assert_eq!(try_add(&mut store, &events), Err(StoreError::Full));
+    assert!(StoreError::Full.about(&home.path()).to_string().contains("the disk is full: free some space"));
     assert_eq!((store.sessions().unwrap().len(), found(&store, "many words").len()), (1, 0));
     store.db.pragma_update(None, "max_page_count", 1_000_000).unwrap();
     assert!(try_add(&mut store, &events).is_ok());
@@ -244,7 +244,7 @@ fn a_database_that_cannot_be_written_says_so_and_can_be_read() {
     let mut store = home.store();
     let id = session(&mut store, 1_000, &["before"]);
     store.db.pragma_update(None, "query_only", true).unwrap();
-    assert_eq!(try_add(&mut store, &[(1, started())]), Err(Trouble::ReadOnly));
+    assert_eq!(try_add(&mut store, &[(1, started())]), Err(StoreError::ReadOnly));
     let error = store.rename(id, "x").unwrap_err();
     assert!(error.kind() == ErrorKind::History && error.remedy() == Some(Remedy::AllowAccess), "{error}");
     assert_eq!(found(&store, "before").len(), 1);
@@ -258,7 +258,7 @@ fn a_locked_database_is_waited_for_and_then_said() {
     let other = rusqlite::Connection::open(home.path()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     store.db.busy_timeout(Duration::from_millis(20)).unwrap();
-    assert_eq!(try_add(&mut store, &[(1, started())]), Err(Trouble::Locked));
+    assert_eq!(try_add(&mut store, &[(1, started())]), Err(StoreError::Locked));
     assert_eq!(Store::read(&home.path()).unwrap().unwrap().search("before").unwrap().len(), 1, "reading goes on");
     other.execute_batch("ROLLBACK").unwrap();
     assert!(try_add(&mut store, &[(1, started())]).is_ok());
@@ -272,7 +272,7 @@ fn a_damaged_database_is_put_aside_and_nothing_of_it_is_lost() {
         assert!(Store::write(&home.path()).unwrap_err().to_string().contains("damaged"));
         let (mut store, note) = Store::open(&home.path()).unwrap();
         let note = note.unwrap();
-        assert!(note.contains("damaged") && note.contains("a new one has begun"), "{note}");
+        assert!(note.message().contains("damaged") && note.message().contains("a new one has begun"), "{note}");
         session(&mut store, 1_000, &["a new beginning"]);
         assert_eq!((store.sessions().unwrap().len(), found(&store, "beginning").len()), (1, 1));
         let aside = fs::read_dir(home.0.path()).unwrap().map(|entry| entry.unwrap().path());
@@ -313,7 +313,7 @@ fn a_newer_or_stripped_history_is_recognised() {
     other.pragma_update(None, "user_version", 1).unwrap();
     other.execute_batch("DROP TABLE recordings").unwrap();
     drop(other);
-    assert!(Store::open(&home.path()).unwrap().1.unwrap().contains("tables are missing"));
+    assert!(Store::open(&home.path()).unwrap().1.unwrap().message().contains("tables are missing"));
 }
 
 #[test]
@@ -372,7 +372,7 @@ fn ten_thousand_lines_are_listed_searched_and_opened_fast() {
     let store = Store::read(&home.path()).unwrap().unwrap();
     assert_eq!(store.sessions().unwrap().len(), 100);
     let listed = begun.elapsed();
-    assert_eq!((store.search("line 42 of").unwrap().len(), store.search("行内").unwrap().len()), (100, super::MOST_FOUND));
+    assert_eq!((store.search("line 42 of").unwrap().len(), store.search("行内").unwrap().len()), (100, super::MAX_HITS));
     let searched = begun.elapsed() - listed;
     assert_eq!(store.open_session(50).unwrap().unwrap().transcript.utterances.len(), 100);
     // A few milliseconds each on a quiet machine; the limits leave room for a busy one.
@@ -384,16 +384,16 @@ fn lines_follow_a_transcript_that_grows_and_an_update_is_found_by_its_new_words_
     let home = Home::new();
     let mut store = home.store();
     let mut transcript = Transcript::new(shown());
-    let mut settled = Settled::default();
+    let mut stable = StableCounts::default();
     let (mut id, mut first) = (None, 0);
     let reply = Event::ReplyStarted { at: at(2), reply: ReplyId(90), chunk: ChunkIdx(2), mode: "dialog".into(), emotion: None };
     let piece = |text: &str| Event::ReplyText { at: at(2), reply: ReplyId(90), mode: "dialog".into(), text: text.into() };
     for event in [started(), said(1, "what"), said(2, "is it"), reply, piece(" It is"), piece(" noon."), said(30, "later")] {
         transcript.apply(&event);
-        let lines = lines_of(&transcript, |kind| settled.count(kind));
-        let batch = Batch { session: id, shown: &shown(), first, events: &[(1_000, event)], lines: &lines, heard: transcript.now };
+        let lines = lines_of(&transcript, |kind| stable.count(kind));
+        let batch = EventBatch { session: id, shown: &shown(), first, events: &[(1_000, event)], lines: &lines, heard: transcript.now };
         id = store.add(&batch).unwrap();
-        (first, settled) = (first + 1, Settled::of(&transcript));
+        (first, stable) = (first + 1, StableCounts::of(&transcript));
     }
     assert_eq!(
         (found(&store, "what is it"), found(&store, "It is noon."), found(&store, "later").len()),

@@ -1,10 +1,10 @@
-//! How much room a disk has, and how much memory the machine.
+//! Free disk space and total memory.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Free bytes on the disk that holds `path`, or will; None where the system does not say. Rust's library has no word for it, so
-/// the system's own program is asked.
+/// Returns the free bytes on the disk of `path`, which need not exist; None if the system does not say. Runs a program of the
+/// system (`df`, PowerShell), because Rust's library has no such call.
 #[must_use]
 pub fn free_bytes(path: &Path) -> Option<u64> {
     let there = path.ancestors().find(|folder| folder.is_dir())?;
@@ -24,7 +24,7 @@ fn windows(there: &Path) -> Option<Command> {
     Some(asked)
 }
 
-/// The number before the one that ends in `%`, in units of 1,024 bytes (POSIX `df -P`).
+/// Parses `df -P -k` (POSIX): the number before the percentage, in units of 1,024 bytes. Names may contain spaces.
 fn available(text: &str) -> Option<u64> {
     let words: Vec<&str> = text.lines().last()?.split_whitespace().collect();
     let percent =
@@ -32,7 +32,7 @@ fn available(text: &str) -> Option<u64> {
     words.get(percent.checked_sub(1)?)?.parse::<u64>().ok()?.checked_mul(1_024)
 }
 
-/// Bytes of memory of this machine; None where the system does not say.
+/// Returns the total memory of this machine in bytes; None if the system does not say.
 #[must_use]
 pub fn memory_bytes() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;

@@ -17,7 +17,7 @@ use crate::history::{EventSink, is_stored};
 use crate::protocol::{Emotion, Event, Panel};
 use crate::time::StreamTime;
 use crate::time::wall::{WallClock, time_of_day};
-use crate::transcript::{Notice, Transcript};
+use crate::transcript::{Notice, NoticeKind, Transcript};
 
 /// Events that are kept for an export: a day of talk, some 20 MB. Beyond that the older half goes; the history has all.
 const EVENTS: usize = 100_000;
@@ -170,8 +170,7 @@ pub(super) fn start(engine: &EngineHandle, heard: &Arc<Heard>, sink: EventSink) 
             sink.record(&event);
             // An engine whose events nobody takes would stand still: what cannot be shown is passed over.
             if catch_unwind(AssertUnwindSafe(|| take(&heard, &event))).is_err() {
-                let text = "Something that was reported could not be shown; listening goes on.".to_owned();
-                heard.transcript().notices.push_back(Notice { at: event.at(), text });
+                heard.transcript().notices.push_back(Notice { at: event.at(), kind: NoticeKind::NotShown });
             }
             heard.repaint();
         }

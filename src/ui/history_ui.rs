@@ -13,8 +13,8 @@ use crate::clock::now_ms;
 use crate::config::{ExportForm, HistoryPrefs};
 use crate::export::DocumentFormat;
 use crate::files::Existing;
-use crate::history::{HistoryNotice, HistoryQuery, HistoryState, LineKind, SessionSummary, session_title};
-use crate::protocol::Command;
+use crate::history::{HistoryNotice, HistoryQuery, HistoryState, SessionSummary, session_title};
+use crate::protocol::{Command, Panel};
 use crate::time::wall::date_and_time;
 
 /// Width of the list of sessions, in points; a window less than twice as wide shows one half at a time.
@@ -144,7 +144,7 @@ impl HearkenApp {
         let area = ScrollArea::vertical().id_salt("found").auto_shrink(false);
         area.show_rows(ui, ENTRY, found.len(), |ui, rows| {
             for line in &found[rows] {
-                let head = format!("{}  {}", date_and_time(line.started_ms, offset_secs), kind(s, line.kind));
+                let head = format!("{}  {}", date_and_time(line.started_ms, offset_secs), kind(s, line.panel));
                 if entry_ui(ui, false, &head, &line.text) {
                     chosen = Some(line.clone());
                 }
@@ -352,7 +352,7 @@ impl HearkenApp {
                 HistoryNotice::Forgotten => self.s.forgotten.to_owned(),
                 HistoryNotice::DeletedAll => self.s.deleted_all.to_owned(),
                 HistoryNotice::Recovered => self.s.kept_again.to_owned(),
-                HistoryNotice::Problem(why) => why.clone(),
+                HistoryNotice::Problem(error) => error.to_string(),
             };
             if !self.view.messages.contains(&text) {
                 self.view.messages.push(text);
@@ -455,12 +455,12 @@ fn line_ui(ui: &mut Ui, s: &Strings, line: &PastLine) {
     });
 }
 
-const fn kind(s: &Strings, kind: LineKind) -> &'static str {
-    match kind {
-        LineKind::Said => s.transcript,
-        LineKind::Translated => s.translation,
-        LineKind::Reply => s.conversation,
-        LineKind::Sound => s.sounds,
+const fn kind(s: &Strings, panel: Panel) -> &'static str {
+    match panel {
+        Panel::Transcript => s.transcript,
+        Panel::Translation => s.translation,
+        Panel::Conversation => s.conversation,
+        Panel::Sounds => s.sounds,
     }
 }
 

@@ -59,7 +59,7 @@ impl Page {
 
     /// Why the model `choice` cannot be listened with, when it is not here.
     pub(super) fn missing(&self, choice: &ModelChoice) -> Option<String> {
-        self.shelf.missing(choice)
+        self.shelf.missing(choice).map(|error| error.to_string())
     }
 
     /// The released model, which the first card offers.
@@ -314,6 +314,6 @@ fn end_ui(ui: &mut Ui, s: &Strings, work: Option<&InstallStatus>) {
         None => {}
         Some(InstallEnd::Done) => drop(ui.label(s.models_done)),
         Some(InstallEnd::Stopped) => drop(ui.label(s.models_stopped)),
-        Some(InstallEnd::Failed(why)) => drop(ui.label(RichText::new(why).color(theme::states(ui.visuals()).fault))),
+        Some(InstallEnd::Failed(error)) => drop(ui.label(RichText::new(error.to_string()).color(theme::states(ui.visuals()).fault))),
     }
 }

@@ -14,6 +14,7 @@ use crate::config::modes::{BUILT_IN, language_of};
 use crate::config::prefs::SavedChoice;
 use crate::config::{Mode, NewMode, add_mode, remove_mode, replace_mode};
 use crate::protocol::{Command, Panel};
+use crate::transcript::InputState;
 
 /// A recording that has not begun by now does not begin: the file could not be made, or it has ended by itself.
 const BEGINS: Duration = Duration::from_secs(2);
@@ -108,7 +109,7 @@ impl HearkenApp {
         let label = ui.label(s.mode_clip);
         ui.add(egui::TextEdit::singleline(&mut self.view.new_mode.clip).hint_text(s.mode_clip_hint).desired_width(f32::INFINITY))
             .labelled_by(label.id);
-        let hears = { !readings.paused && !self.session.heard.transcript().no_input };
+        let hears = self.session.heard.transcript().input() == InputState::Open;
         ui.horizontal_wrapped(|ui| match self.view.new_mode.recorder {
             None => {
                 let record = ui.add_enabled(hears, egui::Button::new(s.record_clip));

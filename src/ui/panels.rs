@@ -358,7 +358,7 @@ impl HearkenApp {
             ui.add(egui::Label::new(name).truncate())
         });
         self.copy_menu(&label.inner, &sound.name);
-        let going = t.now.secs_since(sound.last) < STILL_SECS && t.quiet_since.is_none() && !t.finished && !t.paused;
+        let going = t.now.secs_since(sound.last) < STILL_SECS && t.quiet_since.is_none() && !t.finished && !t.is_paused();
         if going {
             ui.label(RichText::new(self.s.still).color(theme::states(ui.visuals()).listening));
         } else if sound.count > 1 {

@@ -88,7 +88,7 @@ impl Past {
                 QueryResult::Changed => self.ask_again(),
                 QueryResult::Exported(path) => shelf.outcome = Some(Outcome::Saved(path)),
                 QueryResult::Exists(path) => shelf.outcome = Some(Outcome::Exists(path)),
-                QueryResult::Failed(why) => shelf.outcome = Some(Outcome::Failed(why)),
+                QueryResult::Failed(error) => shelf.outcome = Some(Outcome::Failed(error.to_string())),
             }
         }
     }

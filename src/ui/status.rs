@@ -7,6 +7,7 @@ use egui::{Button, Color32, RichText, Role, Sense, Ui, WidgetInfo, vec2};
 
 use super::HearkenApp;
 use super::icons::{self, Icon};
+use super::notices::notice_text;
 use super::strings::fill;
 use super::theme;
 use super::view::Advice;
@@ -15,7 +16,7 @@ use crate::config::modes::{DIALOG, SOUNDS, TRANSCRIBE, TRANSLATE, language_of};
 use crate::config::prefs::SavedChoice;
 use crate::config::{Mode, all_modes};
 use crate::protocol::{Command, DeviceChoice, Language, ModelChoice, Panel};
-use crate::transcript::Transcript;
+use crate::transcript::{InputState, Transcript};
 
 /// A window at least so wide has its controls in one row, in points.
 const ONE_ROW: f32 = 1_330.0;
@@ -101,9 +102,9 @@ impl HearkenApp {
         let readings = self.session.engine.meters().read();
         if transcript.finished {
             (s.ended.into(), colours.fault)
-        } else if transcript.no_input {
+        } else if transcript.input() == InputState::Lost {
             (s.no_input.into(), colours.fault)
-        } else if transcript.paused {
+        } else if transcript.is_paused() {
             (s.paused.into(), colours.fault)
         } else if readings.loading {
             (s.loading.into(), colours.quiet)
@@ -124,7 +125,7 @@ impl HearkenApp {
 
     fn meter_ui(&mut self, ui: &mut Ui, transcript: &Transcript) {
         let readings = self.session.engine.meters().read();
-        let advice = if transcript.paused { Advice::None } else { self.view.loudness.take(&readings, Instant::now()) };
+        let advice = if transcript.is_paused() { Advice::None } else { self.view.loudness.take(&readings, Instant::now()) };
         let (s, colours) = (self.s, theme::states(ui.visuals()));
         let hint = match advice {
             Advice::None => s.level,
@@ -134,7 +135,7 @@ impl HearkenApp {
         let (rect, response) = ui.allocate_exact_size(vec2(meter_width(ui.ctx().content_rect().width()), 24.0), Sense::hover());
         response.widget_info(|| WidgetInfo::labeled(Role::ProgressIndicator, true, hint));
         // -60 dBFS is a quiet room, 0 the loudest there is.
-        let quiet = transcript.paused || transcript.no_input || transcript.quiet_since.is_some();
+        let quiet = transcript.input() != InputState::Open || transcript.quiet_since.is_some();
         let share = if quiet { 0.0 } else { ((readings.level_dbfs + 60.0) / 60.0).clamp(0.0, 1.0) };
         const BARS: usize = 14;
         for bar in 0..BARS {
@@ -334,7 +335,7 @@ impl HearkenApp {
         if icons::button(ui, Icon::Cut, s.cut, s.cut_hint).clicked() {
             self.session.engine.send(Command::CutReply);
         }
-        let (icon, label) = if transcript.paused { (Icon::Play, s.resume) } else { (Icon::Pause, s.pause) };
+        let (icon, label) = if transcript.is_paused() { (Icon::Play, s.resume) } else { (Icon::Pause, s.pause) };
         if icons::button(ui, icon, label, s.pause_hint).clicked() {
             self.toggle_pause(transcript);
         }
@@ -429,7 +430,10 @@ impl HearkenApp {
             // One line with what is said elsewhere in a larger window; the newest notice matters most.
             ui.horizontal(|ui| {
                 recording(ui);
-                let notice = transcript.notices.back().map(|notice| format!("{}  {} · ", self.session.heard.time(notice.at), notice.text));
+                let notice = transcript
+                    .notices
+                    .back()
+                    .map(|notice| format!("{}  {} · ", self.session.heard.time(notice.at), notice_text(s, &notice.kind)));
                 let text = format!("{}{} · {} · {privacy} · {health}", notice.unwrap_or_default(), transcript.source, transcript.model);
                 ui.add(egui::Label::new(RichText::new(&text).weak().small()).truncate()).on_hover_text(&text);
             });
@@ -440,7 +444,7 @@ impl HearkenApp {
             ui.label(RichText::new(format!("{privacy} · {health}")).weak().small());
             if let Some(notice) = transcript.notices.back() {
                 ui.separator();
-                let text = format!("{}  {}", self.session.heard.time(notice.at), notice.text);
+                let text = format!("{}  {}", self.session.heard.time(notice.at), notice_text(s, &notice.kind));
                 ui.add(egui::Label::new(RichText::new(&text).small()).truncate()).on_hover_text(&text);
             }
         });

@@ -38,6 +38,8 @@ strings! {
     recording_clip, clip_spoken, clip_unspoken, mode_saved, mode_removed, output_hint, starter_can,
     starter_try, starter_all, starter_phrases, starter_words, bigger_can, bigger_takes, bigger_licence,
     recording, now, secs_ago,
+    notice_model, notice_trimmed, notice_gap, notice_input, notice_not_shown,
+    gap_overrun, gap_overload, gap_device_lost, gap_zeros, gap_suspended,
     history, history_hint, search, search_hint, no_history, with_sound, no_words, nothing_found, back, choose_session,
     session_name, rename, delete, minutes, sound, delete_ask, delete_yes, delete_all, delete_all_ask, delete_all_yes,
     forget_lately, forget_lately_ask, forgotten, deleted_all, kept_again, kept_not, kept_failing, kept_ever,

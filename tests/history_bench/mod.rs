@@ -1,4 +1,4 @@
-//! A recorder in a home of its own, that the test plays an engine to.
+//! A history in a home of its own, that the test plays an engine to.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::panic, reason = "a helper of tests; each uses its part")]
 
 use std::path::Path;
@@ -15,7 +15,7 @@ use hearken::time::StreamTime;
 const WAITING: usize = 64;
 
 pub struct Bench {
-    pub recorder: HistoryHandle,
+    pub history: HistoryHandle,
     pub sink: EventSink,
     pub commands: Receiver<Command>,
     pub paths: Paths,
@@ -29,21 +29,21 @@ impl Bench {
 
     pub fn start_in(home: tempfile::TempDir, prefs: HistoryPrefs) -> Self {
         let paths = Paths::inside(home.path());
-        let (recorder, commands) = recorder(&paths, prefs);
-        Self { sink: recorder.sink(), recorder, commands, paths, home }
+        let (history, commands) = history(&paths, prefs);
+        Self { sink: history.sink(), history, commands, paths, home }
     }
 
-    /// Another recorder in the same home, after this one has ended.
+    /// Another history in the same home, after this one has ended.
     pub fn again(&mut self, prefs: HistoryPrefs) -> Self {
         let home = std::mem::replace(&mut self.home, tempfile::tempdir().unwrap());
         Self::start_in(home, prefs)
     }
 
-    /// Ends the recorder as a window that closes does.
+    /// Ends the history as a window that closes does.
     pub fn end(&mut self) {
         let idle = Paths::inside(&self.home.path().join("idle"));
-        let (other, _) = recorder(&idle, HistoryPrefs { keep: false, days: 0, audio: false });
-        drop(std::mem::replace(&mut self.recorder, other));
+        let (other, _) = history(&idle, HistoryPrefs { keep: false, days: 0, audio: false });
+        drop(std::mem::replace(&mut self.history, other));
     }
 
     pub fn store(&self) -> Store {
@@ -77,12 +77,12 @@ pub fn hearken(home: &Path, line: &[&str]) -> Output {
     process.arg("history").args(line).env("HEARKEN_HOME", home).stdin(Stdio::null()).output().unwrap()
 }
 
-fn recorder(paths: &Paths, prefs: HistoryPrefs) -> (HistoryHandle, Receiver<Command>) {
+fn history(paths: &Paths, prefs: HistoryPrefs) -> (HistoryHandle, Receiver<Command>) {
     let (commands, taken) = bounded(WAITING);
-    let outlets =
+    let callbacks =
         HistoryCallbacks { send_command: Box::new(move |command| commands.try_send(command).is_ok()), on_change: Box::new(|| ()) };
     let shown = [("dialog", Panel::Conversation), ("transcribe", Panel::Transcript)].map(|(mode, shown)| (mode.to_owned(), shown));
-    (HistoryHandle::start(paths, prefs, shown.into(), outlets), taken)
+    (HistoryHandle::start(paths, prefs, shown.into(), callbacks), taken)
 }
 
 /// Waits until `is_so`.

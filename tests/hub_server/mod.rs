@@ -203,8 +203,8 @@ impl Drop for Hub {
 pub(crate) fn name_of_blob(bytes: &[u8]) -> String {
     let zeros = |n: usize| "0".repeat(n);
     let kind = if bytes.len() > LARGE { Checksum::sha256(&zeros(64)) } else { Checksum::git_sha1(&zeros(40)) };
-    let mut sum = kind.expect("a checksum").sum(bytes.len() as u64);
-    sum.feed(bytes);
+    let mut sum = kind.expect("a checksum").hasher(bytes.len() as u64);
+    sum.update(bytes);
     sum.hex()
 }
 
@@ -353,7 +353,7 @@ fn content(mut out: &TcpStream, state: &State, name: &str, file: &Stored, asked:
             // Neither from the start nor from where it was asked for.
             body = bytes[..].iter().cycle().skip(start / 2 + 777).take(end - start).copied().collect();
         }
-        format!("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {start}-{}/{}\r\n", end - 1, bytes.len())
+        format!("HTTP/1.1 206 PartialFile Content\r\nContent-Range: bytes {start}-{}/{}\r\n", end - 1, bytes.len())
     } else {
         "HTTP/1.1 200 OK\r\n".to_owned()
     };
@@ -387,7 +387,7 @@ fn content(mut out: &TcpStream, state: &State, name: &str, file: &Stored, asked:
 
 /// A part of a file that is too large for memory, with nothing going wrong.
 fn from_disk(mut out: &TcpStream, path: &Path, (start, end, len): (usize, usize, usize)) -> std::io::Result<()> {
-    let status = if start > 0 || end < len { "206 Partial Content" } else { "200 OK" };
+    let status = if start > 0 || end < len { "206 PartialFile Content" } else { "200 OK" };
     let range = format!("Content-Range: bytes {start}-{}/{len}\r\n", end - 1);
     write!(out, "HTTP/1.1 {status}\r\n{range}Content-Length: {}\r\nConnection: close\r\n\r\n", end - start)?;
     let mut file = std::fs::File::open(path)?;

@@ -155,7 +155,7 @@ impl CaptureSource {
         Self::open(choice, excluded).unwrap_or_else(|error| {
             let mut own = Self::closed(System::shared(), choice, excluded);
             own.state = State::Lost(Loss::new(Instant::now(), own.slept.0));
-            own.pending.push_back(SourceEvent::Problem(error));
+            own.pending.push_back(SourceEvent::InputLost(error));
             own
         })
     }

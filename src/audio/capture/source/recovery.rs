@@ -79,7 +79,7 @@ impl CaptureSource {
         loss.was_monitor = is_monitor(live.stream.id());
         self.state = State::Lost(loss);
         let message = format!("{}: the input is lost: {why}; Hearken tries to open it again", self.name);
-        self.pending.push_back(SourceEvent::Problem(Error::new(ErrorKind::InputDevice, message).with_remedy(Remedy::CheckDevice)));
+        self.pending.push_back(SourceEvent::InputLost(Error::new(ErrorKind::InputDevice, message).with_remedy(Remedy::CheckDevice)));
         self.deliver(start, out)
     }
 

@@ -145,8 +145,8 @@ fn an_input_that_stops_without_a_word_is_opened_again_and_the_gap_is_as_long_as_
     listen(&script, &mut source, Duration::from_millis(300), |_| false);
     let lost_at = Instant::now();
     script.plug(&[]);
-    let (trouble, ..) = listen(&script, &mut source, SECS(4), |heard| matches!(heard, SourceEvent::Problem(_)));
-    assert!(matches!(&trouble[..], [SourceEvent::Problem(error)] if error.message().contains("mic: the input is lost")), "{trouble:?}");
+    let (trouble, ..) = listen(&script, &mut source, SECS(4), |heard| matches!(heard, SourceEvent::InputLost(_)));
+    assert!(matches!(&trouble[..], [SourceEvent::InputLost(error)] if error.message().contains("mic: the input is lost")), "{trouble:?}");
     thread::sleep(SECS(2));
     script.plug(&["mic"]);
     let (back, _, waited) = listen(&script, &mut source, SECS(5), is_change);
@@ -168,7 +168,7 @@ fn an_input_that_reports_its_end_is_given_up_at_once() {
     script.inner.lock().unwrap().writers.clear();
     let (all, _, waited) = listen(&script, &mut source, SECS(4), is_change);
     assert!(waited < Duration::from_millis(1_500), "{waited:?}: {all:?}");
-    assert!(matches!(&all[0], SourceEvent::Problem(error) if error.message().contains("it is not there")), "{all:?}");
+    assert!(matches!(&all[0], SourceEvent::InputLost(error) if error.message().contains("it is not there")), "{all:?}");
     assert!(gap(&all).0 < 1.5);
 }
 
@@ -192,7 +192,7 @@ fn half_a_minute_of_exact_zeros_is_no_silence() {
     assert_eq!(zeros(&mut source, 28), []);
     let mut all = zeros(&mut source, 5);
     all.extend(listen(&script, &mut source, SECS(4), is_change).0);
-    assert!(matches!(&all[0], SourceEvent::Problem(error) if error.message().contains("exact zeros")), "{all:?}");
+    assert!(matches!(&all[0], SourceEvent::InputLost(error) if error.message().contains("exact zeros")), "{all:?}");
     assert_eq!(gap(&all).1, GapCause::Zeros);
     assert!(all.iter().any(is_change));
 }
@@ -215,7 +215,7 @@ fn a_sleep_while_the_input_is_lost_is_part_of_its_gap() {
     let mut source = open(&script, &DeviceChoice::Default, &[]);
     listen(&script, &mut source, SECS(1), is_samples);
     script.plug(&[]);
-    listen(&script, &mut source, SECS(4), |heard| matches!(heard, SourceEvent::Problem(_)));
+    listen(&script, &mut source, SECS(4), |heard| matches!(heard, SourceEvent::InputLost(_)));
     script.inner.lock().unwrap().slept = 1_000.0;
     script.plug(&["mic"]);
     let (secs, cause) = gap(&listen(&script, &mut source, SECS(5), is_change).0);
@@ -259,7 +259,7 @@ fn the_echo_of_a_loudspeaker_never_stands_in() {
     script.plug(&["speaker.monitor"]);
     script.tell();
     let (all, ..) = listen(&script, &mut source, SECS(4), is_change);
-    assert!(matches!(&all[..], [SourceEvent::Problem(_)]), "{all:?}");
+    assert!(matches!(&all[..], [SourceEvent::InputLost(_)]), "{all:?}");
     script.plug(&["mic", "speaker.monitor"]);
     let (all, ..) = listen(&script, &mut source, SECS(4), is_change);
     assert!(matches!(all.last(), Some(SourceEvent::InputChanged { device, .. }) if device == "mic"), "{all:?}");
@@ -274,7 +274,7 @@ fn an_input_that_comes_and_goes_a_hundred_times_leaves_as_many_gaps_and_no_sampl
     for _ in 0..100 {
         script.inner.lock().unwrap().there.clear();
         script.tell();
-        let (mut all, samples, _) = listen(&script, &mut source, SECS(4), |heard| matches!(heard, SourceEvent::Problem(_)));
+        let (mut all, samples, _) = listen(&script, &mut source, SECS(4), |heard| matches!(heard, SourceEvent::InputLost(_)));
         secs += samples as f64 / f64::from(RATE_HZ);
         script.plug(&["mic"]);
         let (back, samples, _) = listen(&script, &mut source, SECS(4), is_change);

@@ -1,11 +1,11 @@
-//! What Hearken itself keeps of a model that comes from the hub: its listing, and the folder with the prepared weights.
+//! Hearken's own folder of a model from the hub: its manifest, the accepted licences, and the prepared weights.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Entry;
+use super::CatalogEntry;
 use super::cache::{Repository, files_below, sha256_of};
-use super::listing::Listing;
+use super::manifest::Manifest;
 use super::settings::HubSettings;
 use crate::config::Paths;
 use crate::error::{Error, Result};
@@ -13,122 +13,121 @@ use crate::files::{make_private_folder, write_private};
 use crate::model;
 use crate::protocol::models::{Licence, ModelState};
 
-/// In the folder of the prepared weights: the commit that they were made from. Written last.
+/// File in the folder of the prepared weights that names their commit. Written last: without it the weights are incomplete.
 const COMMIT: &str = "commit";
-/// The terms that the user has accepted.
+/// File with the licences that the user has accepted.
 const ACCEPTED: &str = "accepted";
 
-/// Hearken's folder of one model.
+/// Hearken's folder of one model, in Hearken's cache folder.
 #[derive(Clone, Debug)]
-pub struct Home {
+pub struct ModelDir {
     folder: PathBuf,
 }
 
-impl Home {
-    /// That of `entry`.
+impl ModelDir {
+    /// Returns the folder of `entry`; it need not exist.
     #[must_use]
-    pub fn of(entry: &Entry, paths: &Paths) -> Self {
+    pub fn of(entry: &CatalogEntry, paths: &Paths) -> Self {
         Self { folder: paths.cache.join("models").join(entry.name.replace('/', "--")) }
     }
 
-    /// Where its listing lies.
+    /// Returns the path of the manifest.
     #[must_use]
-    pub fn listing_file(&self) -> PathBuf {
+    pub fn manifest_file(&self) -> PathBuf {
         self.folder.join("listing.json")
     }
 
-    /// Its listing, if it has one.
+    /// Reads the manifest; None without a usable one.
     #[must_use]
-    pub fn listing(&self) -> Option<Listing> {
-        Listing::read(&self.listing_file())
+    pub fn manifest(&self) -> Option<Manifest> {
+        Manifest::read(&self.manifest_file())
     }
 
-    /// Where the prepared weights lie, or will.
+    /// Returns the path of the folder with the prepared weights; it need not exist.
     #[must_use]
     pub fn ready_folder(&self) -> PathBuf {
         self.folder.join("ready")
     }
 
-    /// The folder of the prepared weights, if there are any.
+    /// Returns the folder of the prepared weights if they are complete.
     #[must_use]
     pub fn ready(&self) -> Option<PathBuf> {
         let folder = self.ready_folder();
         (folder.join(COMMIT).is_file() && !model::quantised_files(&folder).is_empty()).then_some(folder)
     }
 
-    /// The commit that the prepared weights were made from.
+    /// Returns the commit that the prepared weights were made from.
     #[must_use]
     pub fn ready_commit(&self) -> Option<String> {
         fs::read_to_string(self.ready_folder().join(COMMIT)).ok()
     }
 
-    /// Notes that the prepared weights are complete and come from `commit`.
+    /// Marks the prepared weights as complete and made from `commit`.
     ///
     /// # Errors
-    /// When that cannot be written.
-    pub fn note_ready(&self, commit: &str) -> Result<()> {
+    /// When the note cannot be written.
+    pub fn mark_ready(&self, commit: &str) -> Result<()> {
         write_private(&self.ready_folder().join(COMMIT), commit.as_bytes())
     }
 
-    /// Takes the note back: what lies in the folder is about to change.
-    pub fn note_unready(&self) {
-        // Where it is not there, or the folder is not, nothing says that the weights are complete.
+    /// Marks the prepared weights as incomplete, before they change.
+    pub fn mark_unready(&self) {
+        // Without the file or its folder, the weights count as incomplete already.
         let _ = fs::remove_file(self.ready_folder().join(COMMIT));
     }
 
-    /// Makes the folder of the prepared weights.
+    /// Creates the folder of the prepared weights.
     ///
     /// # Errors
-    /// When that is not possible.
-    pub fn make(&self) -> Result<()> {
+    /// When the folder cannot be created.
+    pub fn create_ready_folder(&self) -> Result<()> {
         make_private_folder(&self.ready_folder())
     }
 
-    /// Whether the user has accepted these terms.
+    /// Returns whether the user has accepted exactly these licences.
     #[must_use]
     pub fn is_accepted(&self, licences: &[Licence]) -> bool {
         fs::read_to_string(self.folder.join(ACCEPTED)).is_ok_and(|text| text == names_of(licences))
     }
 
-    /// Notes that the user has accepted these terms.
+    /// Records that the user has accepted these licences.
     ///
     /// # Errors
-    /// When that cannot be written.
-    pub fn note_accepted(&self, licences: &[Licence]) -> Result<()> {
+    /// When the record cannot be written.
+    pub fn record_acceptance(&self, licences: &[Licence]) -> Result<()> {
         write_private(&self.folder.join(ACCEPTED), names_of(licences).as_bytes())
     }
 
-    /// Notes what the bytes of the prepared file add up to, so that they can be checked later.
+    /// Stores the SHA-256 of a prepared file beside it, for later verification.
     ///
     /// # Errors
-    /// When it cannot be read, or the note not written.
-    pub fn note_sum(file: &Path) -> Result<()> {
+    /// When the file cannot be read, or its checksum cannot be written.
+    pub fn store_checksum(file: &Path) -> Result<()> {
         let sum = sha256_of(file).map_err(|e| Error::model_file(file, e))?;
-        write_private(&sum_file(file), sum.as_bytes())
+        write_private(&checksum_file(file), sum.as_bytes())
     }
 
-    /// Whether the bytes of the prepared file are those that were written.
+    /// Returns whether the prepared file still has the stored checksum.
     #[must_use]
-    pub fn prepared_is_whole(file: &Path) -> bool {
-        fs::read_to_string(sum_file(file)).is_ok_and(|noted| sha256_of(file).is_ok_and(|sum| sum == noted))
+    pub fn prepared_is_intact(file: &Path) -> bool {
+        fs::read_to_string(checksum_file(file)).is_ok_and(|stored| sha256_of(file).is_ok_and(|sum| sum == stored))
     }
 
-    /// The folder from which the model can be loaded, if it is here: the prepared weights, else the originals once all of
-    /// them were checked.
+    /// Returns the folder that the model can be loaded from: the prepared weights, else the originals once all are verified.
     #[must_use]
     pub fn loadable(&self, settings: &HubSettings) -> Option<PathBuf> {
         self.ready().or_else(|| {
-            let listing = self.listing()?;
-            let repository = listing.repository(&settings.cache);
-            listing.is_complete(&repository).then(|| repository.snapshot(&listing.commit))
+            let manifest = self.manifest()?;
+            let repository = manifest.repository(&settings.cache);
+            manifest.is_complete(&repository).then(|| repository.snapshot(&manifest.commit))
         })
     }
 
-    /// How far the model is.
+    /// Returns how much of the model is on this machine. Walks its folders.
     #[must_use]
     pub fn state(&self, settings: &HubSettings) -> ModelState {
-        let listing = self.listing();
-        let here = listing.as_ref().map_or(0, |listing| listing.bytes_here(&listing.repository(&settings.cache)));
+        let manifest = self.manifest();
+        let here = manifest.as_ref().map_or(0, |manifest| manifest.bytes_present(&manifest.repository(&settings.cache)));
         let own: u64 = files_below(&self.folder).iter().filter_map(|path| fs::symlink_metadata(path).ok()).map(|m| m.len()).sum();
         match self.loadable(settings) {
             Some(_) => ModelState::Ready { bytes: here + own },
@@ -137,15 +136,15 @@ impl Home {
         }
     }
 
-    /// Removes everything that is kept of the model here and in the cache, and says how many bytes that were. What another
-    /// revision in the cache shares stays.
+    /// Removes everything that is stored of the model, here and in the cache of Hugging Face, and returns the bytes freed.
+    /// Files that another revision in the cache shares stay.
     ///
     /// # Errors
-    /// When something cannot be removed.
+    /// When a file cannot be removed.
     pub fn remove(&self, settings: &HubSettings) -> Result<u64> {
         let mut bytes = 0;
-        if let Some(listing) = self.listing() {
-            bytes += remove_originals(&listing, &listing.repository(&settings.cache))?;
+        if let Some(manifest) = self.manifest() {
+            bytes += remove_originals(&manifest, &manifest.repository(&settings.cache))?;
         }
         if self.folder.exists() {
             bytes += files_below(&self.folder).iter().filter_map(|path| fs::symlink_metadata(path).ok()).map(|m| m.len()).sum::<u64>();
@@ -155,25 +154,25 @@ impl Home {
     }
 }
 
-fn sum_file(file: &Path) -> PathBuf {
+fn checksum_file(file: &Path) -> PathBuf {
     file.with_extension("gguf.sha256")
 }
 
-/// The names of licences, one a line.
+/// Returns the names and addresses of licences, one per line.
 fn names_of(licences: &[Licence]) -> String {
     licences.iter().map(|licence| format!("{} {}\n", licence.name, licence.text)).collect()
 }
 
-/// Removes the files of `listing` from the cache, unless another revision shares them; gives their bytes.
+/// Removes the files of `manifest` from the cache unless another revision shares them, and returns the bytes freed.
 ///
 /// # Errors
-/// When one cannot be removed.
-pub fn remove_originals(listing: &Listing, repository: &Repository) -> Result<u64> {
+/// When a file cannot be removed.
+pub fn remove_originals(manifest: &Manifest, repository: &Repository) -> Result<u64> {
     let mut bytes = 0;
-    let snapshot = repository.snapshot(&listing.commit);
-    for file in &listing.files {
+    let snapshot = repository.snapshot(&manifest.commit);
+    for file in &manifest.files {
         let blob = repository.blob(&file.checksum);
-        let shared = repository.is_shared(&file.checksum, &listing.commit);
+        let shared = repository.is_shared(&file.checksum, &manifest.commit);
         for path in [snapshot.join(&file.path), repository.partial(&file.checksum), blob.clone()] {
             let Ok(about) = fs::symlink_metadata(&path) else { continue };
             if path == blob && shared {
@@ -183,16 +182,16 @@ pub fn remove_originals(listing: &Listing, repository: &Repository) -> Result<u6
             bytes += if about.is_symlink() { 0 } else { about.len() };
         }
     }
-    // Folders that are empty now go; one that is not stays, because somebody else has something in it.
-    for file in &listing.files {
+    // Empty folders go; a folder with files of another program stays.
+    for file in &manifest.files {
         if let Some(parent) = Path::new(&file.path).parent().filter(|parent| *parent != Path::new("")) {
             let _ = fs::remove_dir(snapshot.join(parent));
         }
     }
     let _ = fs::remove_dir(&snapshot);
     if !snapshot.exists() {
-        let reference = repository.folder().join("refs").join(&listing.revision);
-        if fs::read_to_string(&reference).is_ok_and(|commit| commit.trim() == listing.commit) {
+        let reference = repository.folder().join("refs").join(&manifest.revision);
+        if fs::read_to_string(&reference).is_ok_and(|commit| commit.trim() == manifest.commit) {
             let _ = fs::remove_file(&reference);
         }
         for folder in ["snapshots", "refs", "blobs"].map(|name| repository.folder().join(name)) {

@@ -1,15 +1,15 @@
-//! What can be wrong with the history's file, and the sentence that says so.
+//! The failures of the history's database.
 
 use std::path::Path;
 
 use rusqlite::ErrorCode;
 
-use super::store::VERSION;
+use super::store::SCHEMA_VERSION;
 use crate::error::{Error, ErrorKind, Remedy};
 
-/// What can be wrong with the file.
+/// A failure of the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum StoreError {
     Damaged(String),
     Newer(i64),
     Locked,
@@ -19,7 +19,7 @@ pub(super) enum Trouble {
     Other(String),
 }
 
-impl From<rusqlite::Error> for Trouble {
+impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
@@ -32,7 +32,7 @@ impl From<rusqlite::Error> for Trouble {
     }
 }
 
-impl From<std::io::Error> for Trouble {
+impl From<std::io::Error> for StoreError {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
@@ -42,9 +42,9 @@ impl From<std::io::Error> for Trouble {
     }
 }
 
-impl Trouble {
-    /// The error that says it about the file at `path`.
-    pub(super) fn said(&self, path: &Path) -> Error {
+impl StoreError {
+    /// Returns the error about the file at `path`.
+    pub(super) fn about(&self, path: &Path) -> Error {
         let remedy = match self {
             Self::Newer(_) => Some(Remedy::UpdateHearken),
             Self::Locked => Some(Remedy::CloseThatProgram),
@@ -57,7 +57,7 @@ impl Trouble {
                 format!("the history is damaged ({why}); the window puts it aside at its next start and begins a new one")
             }
             Self::Newer(version) => {
-                format!("this history is from a newer Hearken (version {version}; this one knows {VERSION})")
+                format!("this history is from a newer Hearken (version {version}; this one knows {SCHEMA_VERSION})")
             }
             Self::Locked => "another program holds the history".into(),
             Self::ReadOnly => "the history cannot be written".into(),

@@ -1,5 +1,5 @@
-//! What a model consists of, as the hub listed it: kept on disk, so that a download goes on, and a model is found, without asking
-//! again; with a note of the files whose bytes have been checked.
+//! The files of a model as the hub listed them. Stored on disk, so that a download resumes and a model is found without asking the
+//! hub; records which blobs have been verified.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,101 +9,102 @@ use std::time::UNIX_EPOCH;
 use serde::{Deserialize, Serialize};
 
 use super::cache::Repository;
-use super::catalog::is_safe;
+use super::catalog::is_safe_relative_path;
 use super::checksum::{Checksum, is_hex};
 use crate::error::{Error, Result};
 use crate::files::write_private;
 
 /// A file of a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wanted {
-    /// Its name in the repository.
+pub struct ManifestFile {
+    /// Its path in the repository.
     pub path: String,
     /// Its size in bytes.
     pub size: u64,
-    /// What its bytes add up to.
+    /// Its checksum.
     pub checksum: Checksum,
 }
 
-/// What the hub said that a model consists of.
+/// The files of a model at one commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Listing {
+pub struct Manifest {
     /// The repository, `OWNER/NAME`.
     pub hub: String,
-    /// The name that was asked for.
+    /// The revision that was asked for.
     pub revision: String,
     /// The commit that it meant.
     pub commit: String,
     /// The files.
-    pub files: Vec<Wanted>,
-    /// Of every blob that was checked, by its name: size and time at that moment.
+    pub files: Vec<ManifestFile>,
+    /// Size in bytes and modification time in nanoseconds since 1970 of each verified blob, by its name.
     #[serde(default)]
     pub checked: BTreeMap<String, (u64, u128)>,
 }
 
-impl Listing {
-    /// Reads the one at `path`; None when there is none, or none that can be relied on.
+impl Manifest {
+    /// Reads the manifest at `path`; None if there is none or it is invalid.
     #[must_use]
     pub fn read(path: &Path) -> Option<Self> {
-        let listing: Self = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
-        let named = |file: &Wanted| is_safe(&file.path) && Checksum::of_blob_name(file.checksum.hex()).is_some();
-        (is_hex(&listing.commit, 40) && listing.files.iter().all(named)).then_some(listing)
+        let manifest: Self = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+        let named = |file: &ManifestFile| is_safe_relative_path(&file.path) && Checksum::from_blob_name(file.checksum.hex()).is_some();
+        (is_hex(&manifest.commit, 40) && manifest.files.iter().all(named)).then_some(manifest)
     }
 
-    /// Writes it to `path`.
+    /// Writes the manifest to `path`.
     ///
     /// # Errors
-    /// When that cannot be written.
+    /// When the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_vec_pretty(self).map_err(|e| Error::internal(e))?;
         write_private(path, &text)
     }
 
-    /// Its repository in the cache `root`.
+    /// Returns its repository in the cache at `root`.
     #[must_use]
     pub fn repository(&self, root: &Path) -> Repository {
-        Repository::new(root, self.hub.split_once('/').unwrap_or(("", &self.hub)))
+        let (owner, name) = self.hub.split_once('/').unwrap_or(("", &self.hub));
+        Repository::new(root, owner, name)
     }
 
-    /// Bytes of all files.
+    /// Returns the size of all files in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()
     }
 
-    /// Bytes that are in `repository`, complete or not.
+    /// Returns the bytes that are in `repository`, partial files included.
     #[must_use]
-    pub fn bytes_here(&self, repository: &Repository) -> u64 {
-        let here = |file: &Wanted| {
+    pub fn bytes_present(&self, repository: &Repository) -> u64 {
+        let here = |file: &ManifestFile| {
             let size = |path: PathBuf| fs::metadata(path).map_or(0, |m| m.len());
             size(repository.blob(&file.checksum)).max(size(repository.partial(&file.checksum))).min(file.size)
         };
         self.files.iter().map(here).sum()
     }
 
-    /// Whether the blob of `file` was checked and has not changed since.
+    /// Returns whether the blob of `file` was verified and has not changed since.
     #[must_use]
-    pub fn is_checked(&self, repository: &Repository, file: &Wanted) -> bool {
+    pub fn is_verified(&self, repository: &Repository, file: &ManifestFile) -> bool {
         let now = stamp(&repository.blob(&file.checksum));
         now.is_some() && self.checked.get(file.checksum.hex()).copied() == now
     }
 
-    /// Notes that the blob of `file` was checked.
-    pub fn note_checked(&mut self, repository: &Repository, file: &Wanted) {
+    /// Marks the blob of `file` as verified.
+    pub fn mark_verified(&mut self, repository: &Repository, file: &ManifestFile) {
         if let Some(stamp) = stamp(&repository.blob(&file.checksum)) {
             self.checked.insert(file.checksum.hex().to_owned(), stamp);
         }
     }
 
-    /// Whether every file was checked and lies where it should.
+    /// Returns whether every file is verified and linked into the snapshot.
     #[must_use]
     pub fn is_complete(&self, repository: &Repository) -> bool {
         let snapshot = repository.snapshot(&self.commit);
-        self.files.iter().all(|file| self.is_checked(repository, file) && snapshot.join(&file.path).is_file())
+        self.files.iter().all(|file| self.is_verified(repository, file) && snapshot.join(&file.path).is_file())
     }
 }
 
-/// Size and time of a file; None when it is not there.
+/// Returns size and modification time of a file; None if it does not exist.
 fn stamp(path: &Path) -> Option<(u64, u128)> {
     let about = fs::metadata(path).ok()?;
     Some((about.len(), about.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_nanos()))
