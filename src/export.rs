@@ -89,8 +89,8 @@ impl CueGroup {
         self.texts.iter().flat_map(|text| wrap(text)).collect()
     }
 
-    /// Returns whether the piece belongs to this group: close enough in time, and readable at once. A late piece does not end the group,
-    /// or lanes that lag behind each other would cut it to pieces.
+    /// Returns whether the piece belongs to this group: close enough in time, and readable at once. A late piece does not end the
+    /// group, or lanes that lag behind each other would cut it to pieces.
     fn accepts(&self, part: CuePart, from: StreamTime, to: StreamTime, text: &str) -> bool {
         let before = &self.texts[part as usize];
         let joined = part.joined(before, text);

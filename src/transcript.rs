@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_grows_and_its_whole_text_counts() {
+    fn the_final_text_of_a_reply_replaces_its_pieces() {
         let mut t = transcript();
         t.apply(&Event::Decision {
             at: at(2),
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_of_late_can_be_left_out_and_what_comes_then_is_heard() {
+    fn recent_speech_can_be_forgotten_and_later_speech_is_added() {
         let mut t = transcript();
         for (id, chunk, text) in [(1, 0, "early"), (2, 9, "before"), (3, 10, "and after")] {
             t.apply(&finished("transcribe", id, chunk, text));

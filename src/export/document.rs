@@ -112,7 +112,7 @@ mod tests {
     use crate::protocol::{Event, ReplyId, StopReason};
 
     #[test]
-    fn every_form_holds_what_was_said() {
+    fn every_format_contains_all_lines() {
         let modes = [("transcribe", Panel::Transcript), ("translate", Panel::Translation), ("dialog", Panel::Conversation)];
         let mut t = Transcript::new(modes.into_iter().map(|(m, s)| (m.to_owned(), s)).collect());
         for (n, (mode, text)) in

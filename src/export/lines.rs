@@ -38,8 +38,8 @@ pub(super) fn wrap(text: &str) -> Vec<String> {
     lines
 }
 
-/// Splits text into unbreakable units, each with whether a space precedes it: words, and single characters of scripts without spaces
-/// with the punctuation that belongs to them.
+/// Splits text into unbreakable units, each with whether a space precedes it: words, and single characters of scripts without
+/// spaces with the punctuation that belongs to them.
 fn units(text: &str) -> Vec<(bool, &str)> {
     let mut units = Vec::new();
     for (n, word) in text.split(' ').filter(|word| !word.is_empty()).enumerate() {

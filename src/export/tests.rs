@@ -43,7 +43,7 @@ fn cues(events: &[Event]) -> Vec<Cue> {
 }
 
 #[test]
-fn an_utterance_becomes_a_cue_once_it_cannot_grow() {
+fn an_utterance_becomes_a_cue_once_it_can_no_longer_grow() {
     let mut cues = maker();
     assert!(cues.apply(&heard("what is", 0, 4)).is_empty());
     assert!(cues.apply(&heard("your name", 4, 8)).is_empty());
@@ -56,21 +56,21 @@ fn an_utterance_becomes_a_cue_once_it_cannot_grow() {
 }
 
 #[test]
-fn what_comes_after_its_cue_was_handed_out_gets_one_of_its_own() {
+fn text_later_than_its_cue_gets_a_cue_of_its_own() {
     let late = [heard("one", 0, 4), listened("dialog", time(60)), heard("two", 4, 8), heard("three", 8, 12), end()];
     let texts: Vec<Vec<String>> = cues(&late).into_iter().map(|cue| cue.lines).collect();
     assert_eq!(texts, [["one"], ["two three"]]);
 }
 
 #[test]
-fn a_translation_stands_under_what_was_said_and_replies_under_both() {
+fn a_translation_follows_its_utterance_and_replies_follow_both() {
     let got = cues(&[heard("good morning", 0, 4), reply("translate", "早上好", 4, 8), reply("dialog", "Good morning!", 8, 12), end()]);
     assert_eq!(got.len(), 1);
     assert_eq!(got[0].lines, ["good morning", "早上好", "[Hearken] Good morning!"]);
 }
 
 #[test]
-fn somebody_who_never_pauses_is_cut_into_cues_that_can_be_read() {
+fn speech_without_pauses_is_cut_into_readable_cues() {
     let events: Vec<Event> = (0..200).map(|n| heard("some words", n * 4, n * 4 + 4)).collect();
     let mut maker = maker();
     let live: Vec<Cue> = events.iter().flat_map(|e| maker.apply(e)).collect();
@@ -120,7 +120,7 @@ impl Random {
 
 const MODES: [&str; 4] = ["transcribe", "translate", "dialog", "sounds"];
 
-/// Returns the events of a session whose lanes lag behind each other, pause, speak without end and at length; and the words of each mode.
+/// Returns the events of a session whose lanes lag, pause, speak without end and at length; and the words of each mode.
 fn session(seed: u64) -> (Vec<Event>, [Vec<String>; 4]) {
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let (mut events, mut words) = (Vec::new(), [const { Vec::new() }; 4]);

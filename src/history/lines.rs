@@ -86,7 +86,7 @@ mod tests {
     use crate::transcript::{Reply, SpeechLine};
 
     #[test]
-    fn what_may_still_change_is_written_again_and_nothing_else() {
+    fn only_lines_that_may_still_change_are_written_again() {
         let mut t = Transcript::new([].into());
         assert_eq!((StableCounts::of(&t), has_words(&t)), (StableCounts::default(), false));
         let line = |text: &str| SpeechLine { from: StreamTime::ZERO, to: StreamTime::ZERO, text: text.into() };

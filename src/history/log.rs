@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn no_word_that_was_heard_is_in_the_log() {
+    fn the_log_contains_no_heard_word() {
         let home = tempfile::tempdir().unwrap();
         let mut log = log(&home);
         let (at, reply, mode, text) = (StreamTime::ZERO, ReplyId(1), "transcribe".to_owned(), "secret".to_owned());
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_never_grows_beyond_its_limit_twice_over() {
+    fn the_log_is_rotated_at_its_limit() {
         let home = tempfile::tempdir().unwrap();
         let mut log = log(&home);
         (0..700).for_each(|_| log.write(&"x".repeat(1_000)));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_cannot_be_written_hinders_nothing() {
+    fn an_unwritable_log_is_ignored() {
         let mut log = ActivityLog::new("/proc/nothing/hearken.log".into());
         log.write("x");
         assert!(log.file.is_none());

@@ -37,7 +37,7 @@ pub enum HistoryQuery {
         form: ExportForm,
         /// The path of the file.
         path: PathBuf,
-        /// Whether an existing file is replaced.
+        /// The treatment of an existing file.
         existing: Existing,
     },
 }

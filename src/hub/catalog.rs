@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn the_built_in_catalogue_has_the_starter_and_the_release_with_both_of_its_licences() {
+    fn the_built_in_catalogue_has_the_starter_and_the_release_with_both_licences() {
         let home = tempfile::tempdir().unwrap();
         let all = all(&paths(home.path())).unwrap();
         assert_eq!(all.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), [STARTER, RELEASE]);
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn the_user_adds_models_and_points_at_other_repositories() {
+    fn the_user_catalogue_adds_and_replaces_models() {
         let home = tempfile::tempdir().unwrap();
         let paths = paths(home.path());
         std::fs::create_dir(&paths.config).unwrap();
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_catalogue_is_refused_by_its_line() {
+    fn an_invalid_catalogue_is_refused_with_its_line() {
         let home = tempfile::tempdir().unwrap();
         let paths = paths(home.path());
         std::fs::create_dir(&paths.config).unwrap();
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leaves_its_folder_is_not_safe() {
+    fn paths_that_leave_their_folder_are_unsafe() {
         for path in ["", "/etc/passwd", "../x", "a/../../x", "a\\..\\x", "./x"] {
             assert!(!is_safe_relative_path(path), "{path}");
         }

@@ -388,7 +388,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wait_doubles_unless_the_hub_says_how_long_it_wants() {
+    fn the_wait_doubles_unless_the_hub_asks_for_another() {
         let retry_limits = RetryLimits {
             back_off: Duration::from_secs(1),
             max_back_off: Duration::from_secs(60),

@@ -52,7 +52,7 @@ pub struct InstallRequest {
     pub paths: Paths,
     /// The precision of the prepared weights.
     pub prepare: PreparePrecision,
-    /// Whether the original weights are kept.
+    /// The fate of the original weights.
     pub originals: Originals,
 }
 

@@ -302,7 +302,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_revision_cannot_leave_its_place_in_the_address() {
+    fn a_revision_stays_one_segment_of_the_url() {
         assert_eq!(quoted("refs/pr/1?x=#"), "refs%2Fpr%2F1%3Fx%3D%23");
         assert_eq!(quoted("v1.0-rc_2~"), "v1.0-rc_2~");
     }

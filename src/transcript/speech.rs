@@ -67,8 +67,8 @@ impl Transcript {
         self.rows.insert(self.rows.len() - behind, row);
     }
 
-    /// Returns the trigger of the reply at index `n` of [`Transcript::replies`]: the newest utterance or sound shortly before it that no
-    /// earlier reply answered.
+    /// Returns the trigger of the reply at index `n` of [`Transcript::replies`]: the newest utterance or sound shortly before it that
+    /// no earlier reply answered.
     #[must_use]
     pub fn trigger_of(&self, n: usize) -> ReplyTrigger<'_> {
         let Some(reply) = self.replies.get(n) else { return ReplyTrigger::Unknown };
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_translation_stands_beside_what_it_translates_whichever_comes_first() {
+    fn a_translation_is_paired_with_its_utterance_in_either_order() {
         let mut t = transcript();
         hear(&mut t, "transcribe", 0, 8, "good morning");
         hear(&mut t, "translate", 12, 16, "早上好");
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_knows_what_it_answers() {
+    fn a_reply_is_paired_with_its_trigger() {
         let mut t = transcript();
         hear(&mut t, "transcribe", 0, 16, "what is your name");
         hear(&mut t, "dialog", 16, 20, "Hearken");
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_arrive_after_the_reply_began_still_count() {
+    fn words_that_arrive_after_the_start_of_the_reply_trigger_it() {
         let mut t = transcript();
         hear(&mut t, "dialog", 16, 20, "Hearken");
         hear(&mut t, "transcribe", 8, 20, "what is your name");
