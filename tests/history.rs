@@ -349,7 +349,7 @@ fn impossible_requests_exit_2_with_one_sentence() {
         (&["show", "-1"], &["-1"]),
         (&["show", "newest"], &["newest", "last"]),
         (&["export", "7"], &["no session 7"]),
-        (&["export", "1", "--out", &taken], &["is there already", "--force"]),
+        (&["export", "1", "--out", &taken], &["exists already", "--force"]),
         (&["export", "1", "--out", "/dev/null/a.txt"], &["/dev/null/a.txt", "cannot be written"]),
         (&["export", "1", "--out", "/dev/full", "--force"], &["/dev/full", "cannot be written"]),
         (&["export", "1", "--format", "pdf"], &["pdf", "jsonl"]),

@@ -97,7 +97,7 @@ fn a_model_is_downloaded_verified_quantised_used_and_removed() {
     fs::write(&blob, &bytes).unwrap();
     let verified = bench.run(&["verify", "tester/tiny"]);
     assert_eq!(verified.status.code(), Some(1));
-    assert!(out(&verified).contains(&format!("damaged   {LARGE}")) && err(&verified).contains("mends"), "{}", out(&verified));
+    assert!(out(&verified).contains(&format!("damaged   {LARGE}")) && err(&verified).contains("repairs"), "{}", out(&verified));
     let served = bench.hub.served();
     assert_eq!(bench.run(GET).status.code(), Some(0));
     assert_eq!(bench.hub.served(), served + bytes.len() as u64);
@@ -133,7 +133,7 @@ fn impossible_requests_exit_2_with_one_sentence() {
     bench.hub.inject("api", [HubFault::Status(401, "X: y")]);
     for (line, says) in [
         (GET, "HF_TOKEN"),
-        (&["download", "nothing", "--accept-licence"][..], "no model of the catalogue"),
+        (&["download", "nothing", "--accept-licence"][..], "not in the catalogue"),
         (&["verify", "3b"], "not here"),
         (&["quantize", "3b"], "not here"),
         (&["remove", "starter", "--yes"], "built in"),

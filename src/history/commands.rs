@@ -120,7 +120,7 @@ fn search(path: &Path, text: &str, format: ReportFormat, notes: &mut impl Write)
     };
     let found = store.search(text)?;
     match found.len() {
-        0 => note(notes, format_args!("Nothing that was heard holds {text:?}.")),
+        0 => note(notes, format_args!("No session contains {text:?}.")),
         MAX_HITS => note(notes, format_args!("There may be more: these are the newest {MAX_HITS}.")),
         _ => {}
     }
@@ -165,14 +165,14 @@ fn delete(path: &Path, what: &Deletion) -> Result<String> {
         (_, None) => Ok("There is no history yet.".into()),
         (Deletion::Newest(span), Some(mut store)) => {
             let touched = store.forget_since(now_ms() - i64::try_from(span.as_millis()).unwrap_or(i64::MAX))?;
-            Ok(format!("The last {} minutes are deleted; sessions touched: {touched}.", span.as_secs() / 60))
+            Ok(format!("The last {} minutes are deleted; affected sessions: {touched}.", span.as_secs() / 60))
         }
         (Deletion::Everything, Some(mut store)) => Ok(format!("Everything is deleted; sessions: {}.", store.delete_all()?)),
     }
 }
 
 fn open(path: &Path, session: SessionChoice) -> Result<(Store, i64)> {
-    let none = || Error::new(ErrorKind::Arguments, "there is no history yet: the window keeps what it hears");
+    let none = || Error::new(ErrorKind::Arguments, "there is no history yet; the window stores what it hears");
     let store = Store::read(path)?.ok_or_else(none)?;
     let id = number(&store, session)?;
     Ok((store, id))
@@ -192,7 +192,7 @@ fn number(store: &Store, session: SessionChoice) -> Result<i64> {
 fn write(to: &Path, text: &str, existing: Existing) -> Result<()> {
     write_document(to, text.as_bytes(), existing).map_err(|e| match e.kind() {
         io::ErrorKind::AlreadyExists => {
-            Error::new(ErrorKind::Arguments, format!("{} is there already: choose another name, or replace it with --force", to.display()))
+            Error::new(ErrorKind::Arguments, format!("{} exists already; choose another name, or replace it with --force", to.display()))
         }
         _ => Error::cannot_write(to, &e),
     })

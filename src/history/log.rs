@@ -70,7 +70,7 @@ fn line_of(event: &Event) -> Option<String> {
         Event::InputChanged { device, rate_hz, channels, .. } => format!("input {device}, {rate_hz} Hz, {channels} channels"),
         Event::AudioGap { at, samples, cause, .. } => {
             let secs = *samples as f64 / f64::from(SAMPLE_RATE_HZ);
-            format!("at {at}: {secs:.2} s of sound lost ({cause:?})").to_lowercase()
+            format!("at {at}: {secs:.2} s of sound lost, cause {}", serde_json::json!(cause))
         }
         Event::Problem { at, severity, kind, .. } => format!("at {at}: {} {}", format!("{severity:?}").to_lowercase(), kind.name()),
         Event::Paused { at } => format!("at {at}: paused"),

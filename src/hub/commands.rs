@@ -98,7 +98,7 @@ fn catalog_entry(choice: &ModelChoice, paths: &Paths) -> Result<CatalogEntry> {
         None => {
             let typed = if let ModelChoice::Dir(folder) = choice { folder.display().to_string() } else { String::new() };
             let names: Vec<String> = catalog::all(paths)?.into_iter().map(|entry| entry.name).collect();
-            let why = format!("{typed} is no model of the catalogue; there are: {}, and OWNER/NAME of the hub", names.join(", "));
+            let why = format!("{typed} is not in the catalogue, which has {}; a model of the hub is named OWNER/NAME", names.join(", "));
             Err(Error::new(ErrorKind::Arguments, why))
         }
     }
@@ -116,7 +116,7 @@ fn download(options: &DownloadOptions, paths: &Paths, settings: HubSettings) -> 
     accept(&entry, &ModelDir::of(&entry, paths), options.consent)?;
     if let Some(memory) = disk::memory_bytes().filter(|memory| *memory < entry.memory_bytes) {
         print_note(format_args!(
-            "this machine has {} of memory, and {} takes {}: it will be slow, or not run",
+            "this machine has {} of memory, and {} needs {}: it will be slow or not run",
             size(memory),
             entry.name,
             size(entry.memory_bytes)
@@ -129,7 +129,7 @@ fn download(options: &DownloadOptions, paths: &Paths, settings: HubSettings) -> 
     match outcome {
         Ok(folder) => print_line(folder.display()),
         Err(InstallError::Failed(error)) => Err(error),
-        Err(InstallError::Stopped) => Err(Error::new(ErrorKind::Network, "the download was stopped; what was fetched is kept")),
+        Err(InstallError::Stopped) => Err(Error::new(ErrorKind::Network, "the download was stopped; downloaded bytes are kept")),
     }
 }
 
@@ -140,7 +140,7 @@ fn accept(entry: &CatalogEntry, model_dir: &ModelDir, consent: Consent) -> Resul
     }
     print_note(format_args!("{} comes under {}:", entry.title, if entry.licences.len() == 1 { "this licence" } else { "these licences" }));
     for licence in &entry.licences {
-        print_note(format_args!("  * {}: {}\n    The text that counts: {}", licence.name, licence.summary, licence.text));
+        print_note(format_args!("  * {}: {}\n    Full text: {}", licence.name, licence.summary, licence.text));
     }
     if consent == Consent::Ask && !confirm("Do you accept them? [y/N] ")? {
         let why = "the licences were not accepted, so nothing was downloaded; --accept-licence accepts them";
@@ -158,7 +158,7 @@ fn confirm(question: &str) -> Result<bool> {
     // A user who cannot see the question cannot answer it.
     let _ = write!(stderr, "{question}").and_then(|()| stderr.flush());
     let mut line = String::new();
-    io::stdin().lock().read_line(&mut line).map_err(|e| Error::new(ErrorKind::Arguments, format!("no answer can be read: {e}")))?;
+    io::stdin().lock().read_line(&mut line).map_err(|e| Error::new(ErrorKind::Arguments, format!("the answer cannot be read: {e}")))?;
     Ok(["y", "yes", "j", "ja", "是"].contains(&line.trim().to_lowercase().as_str()))
 }
 
@@ -259,7 +259,7 @@ fn verify(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) -> Result
     // Without the mark, the next download verifies again.
     let _ = manifest.write(&model_dir.manifest_file());
     if damaged {
-        print_note(format_args!("`hearken model download {}` mends it, and fetches nothing that is whole", entry.name));
+        print_note(format_args!("`hearken model download {}` repairs it and downloads only damaged files", entry.name));
         return Ok(Completion::Problems);
     }
     Ok(Completion::Clean)

@@ -96,7 +96,7 @@ impl Fetcher<'_> {
             self.progress.subtract(file.size);
             fs::remove_file(&partial).map_err(|e| unwritable(self.cache, &partial, &e))?;
         }
-        let why = format!("{}: what the hub sends is not what it lists (its checksum is wrong, twice); nothing of it was kept", file.path);
+        let why = format!("{}: wrong checksum, twice; the file was discarded", file.path);
         Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into())
     }
 
@@ -123,7 +123,7 @@ impl Fetcher<'_> {
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) => {
                     waited = true;
-                    self.progress.set_note(Some("another program is fetching the same file".into()));
+                    self.progress.set_note(Some("another program is downloading the same file".into()));
                     self.control.wait_while_paused()?;
                     self.control.sleep(LOCK_POLL)?;
                 }
@@ -170,7 +170,7 @@ impl Fetcher<'_> {
                         // Twice the wrong range: the partial file belongs to something else.
                         partial.restart()?;
                     }
-                    RemoteError::Transient { why: "the hub sends another part of the file than was asked for".into(), retry_after: None }
+                    RemoteError::Transient { why: "the hub sends the wrong range of the file".into(), retry_after: None }
                 }
                 Err(TransferError::Remote(fault)) => fault,
             };
@@ -187,14 +187,14 @@ impl Fetcher<'_> {
                     partial.restart()?;
                     beyond += 1;
                     if beyond >= 2 {
-                        let why = format!("{}: the hub lists {} bytes and says that it has none of them (416)", file.path, file.size);
+                        let why = format!("{}: the hub lists {} bytes but serves none (416)", file.path, file.size);
                         return Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into());
                     }
                 }
                 RemoteError::Transient { why, retry_after } => {
                     failures += 1;
                     if failures >= self.retry_limits.attempts {
-                        let why = format!("{}: {why}, {failures} times in a row; what was fetched is kept", file.path);
+                        let why = format!("{}: {why}, {failures} times in a row; downloaded bytes are kept", file.path);
                         return Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into());
                     }
                     let wait = pause_before(failures, retry_after, self.retry_limits);

@@ -161,7 +161,7 @@ impl ModelManager {
     pub fn remove(&self, name: &str) -> Result<u64> {
         let mut installations = self.installations();
         if installations.get(name).is_some_and(Installation::runs) {
-            return Err(Error::new(ErrorKind::Busy, format!("the model {name} is being downloaded: stop that first")));
+            return Err(Error::new(ErrorKind::Busy, format!("the model {name} is being downloaded; stop the download first")));
         }
         installations.remove(name);
         remove(&self.entry(name)?, &self.paths, &self.settings)

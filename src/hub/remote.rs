@@ -202,27 +202,27 @@ impl HubClient {
         };
         match error {
             HFError::RateLimited { retry_after, .. } => {
-                RemoteError::Transient { why: "the hub is asked too often".into(), retry_after: *retry_after }
+                RemoteError::Transient { why: "too many requests".into(), retry_after: *retry_after }
             }
             HFError::AuthRequired { .. } => last(
                 ErrorKind::Access,
-                "it wants to know who asks (401): the repository does not exist, or only accounts may read it and HF_TOKEN is not a valid token"
+                "access denied (401): the repository does not exist, or it needs an account and HF_TOKEN is not valid"
                     .into(),
             ),
             HFError::Forbidden { .. } => {
                 last(ErrorKind::Access, "this account may not read the repository (403): its page says how to ask for access".into())
             }
             HFError::RepoNotFound { .. } | HFError::RevisionNotFound { .. } | HFError::EntryNotFound { .. } => {
-                last(ErrorKind::Model, "it holds no such repository, revision or file (404)".into())
+                last(ErrorKind::Model, "no such repository, revision or file (404)".into())
             }
             HFError::Http { context } => match context.status.as_u16() {
                 416 => RemoteError::PastEnd,
                 408 | 425 | 429 | 500..=599 => RemoteError::Transient { why: format!("the hub answers {}", context.status), retry_after: None },
                 _ => last(ErrorKind::Network, format!("it answers {}", context.status)),
             },
-            HFError::Json(_) | HFError::MalformedResponse { .. } => self.unexpected("answers with something else than expected"),
+            HFError::Json(_) | HFError::MalformedResponse { .. } => self.unexpected("gives an unexpected answer"),
             HFError::InvalidParameter(_) | HFError::Url(_) => last(ErrorKind::Arguments, reason(error)),
-            HFError::Request { source, .. } if source.is_decode() => self.unexpected("answers with something else than expected"),
+            HFError::Request { source, .. } if source.is_decode() => self.unexpected("gives an unexpected answer"),
             other => RemoteError::Transient { why: reason(other), retry_after: None },
         }
     }
@@ -230,7 +230,7 @@ impl HubClient {
     /// Returns the error for an answer that may come from no hub at all, such as a sign-in page.
     fn unexpected(&self, what: &str) -> RemoteError {
         RemoteError::Permanent(
-            self.error(ErrorKind::Network, format!("it {what}; does a network here want you to sign in first?"))
+            self.error(ErrorKind::Network, format!("it {what}; does this network want you to sign in first?"))
                 .with_remedy(Remedy::CheckConnection),
         )
     }
@@ -265,7 +265,7 @@ impl FileStream {
                 Err(RemoteError::Transient { why: format!("the connection broke: {}", reason(&e)), retry_after: None })
             }
             WaitResult::TimedOut => {
-                Err(RemoteError::Transient { why: format!("nothing came for {:.0} s", self.stall.as_secs_f64().ceil()), retry_after: None })
+                Err(RemoteError::Transient { why: format!("no data for {:.0} s", self.stall.as_secs_f64().ceil()), retry_after: None })
             }
             WaitResult::Stopped => Err(RemoteError::Interrupted),
         }

@@ -11,7 +11,7 @@ fn a_full_disk_is_reported_and_downloaded_bytes_are_kept() {
     std::os::unix::fs::symlink("/dev/full", bench.partial(LARGE)).unwrap();
     let error = bench.error();
     assert_eq!(error.kind(), ErrorKind::Output);
-    assert!(error.message().contains("room"), "{error}");
+    assert!(error.message().contains("full"), "{error}");
     fs::remove_file(bench.partial(LARGE)).unwrap();
     let again = Bench { control: Arc::default(), ..bench };
     again.get_whole();
