@@ -206,8 +206,7 @@ impl HubClient {
             }
             HFError::AuthRequired { .. } => last(
                 ErrorKind::Access,
-                "access denied (401): the repository does not exist, or it needs an account and HF_TOKEN is not valid"
-                    .into(),
+                "access denied (401): the repository does not exist, or it needs an account and HF_TOKEN is not valid".into(),
             ),
             HFError::Forbidden { .. } => {
                 last(ErrorKind::Access, "this account may not read the repository (403): its page says how to ask for access".into())
@@ -217,7 +216,9 @@ impl HubClient {
             }
             HFError::Http { context } => match context.status.as_u16() {
                 416 => RemoteError::PastEnd,
-                408 | 425 | 429 | 500..=599 => RemoteError::Transient { why: format!("the hub answers {}", context.status), retry_after: None },
+                408 | 425 | 429 | 500..=599 => {
+                    RemoteError::Transient { why: format!("the hub answers {}", context.status), retry_after: None }
+                }
                 _ => last(ErrorKind::Network, format!("it answers {}", context.status)),
             },
             HFError::Json(_) | HFError::MalformedResponse { .. } => self.unexpected("gives an unexpected answer"),
