@@ -150,6 +150,7 @@ impl CueBuilder {
         done
     }
 
+    /// Adds a piece of text to the open group, or opens a new group.
     fn add_piece(&mut self, part: CuePart, from: StreamTime, to: StreamTime, text: &str, done: &mut Vec<Cue>) {
         let text = one_line(text);
         if text.is_empty() {
@@ -227,6 +228,7 @@ pub fn vtt_cue(cue: &Cue) -> String {
     format!("\n{} --> {}\n{escaped}\n", timestamp(cue.from, '.'), timestamp(cue.to, '.'))
 }
 
+/// Formats a time as `01:02:03,004`.
 fn timestamp(at: StreamTime, point: char) -> String {
     let ms = at.0.0 * 1_000 / u64::from(SAMPLE_RATE_HZ);
     format!("{:02}:{:02}:{:02}{point}{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60, ms % 1_000)

@@ -254,6 +254,7 @@ impl Transcript {
         self.panels.get(mode).copied().unwrap_or(Panel::Conversation)
     }
 
+    /// Links a new reply with its decision, and adds it to the conversation.
     fn begin_reply(&mut self, at: StreamTime, reply: ReplyId, mode: &str, emotion: Option<Emotion>) {
         if let Some(tick) = self.tick_mut(mode, |tick| tick.at == at) {
             tick.reply = Some(reply);

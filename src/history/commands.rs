@@ -56,6 +56,7 @@ fn note(notes: &mut impl Write, text: std::fmt::Arguments<'_>) {
     let _ = writeln!(notes, "{text}");
 }
 
+/// Returns the list of sessions.
 fn list(path: &Path, format: ReportFormat) -> Result<String> {
     let sessions = Store::read(path)?.map_or_else(|| Ok(Vec::new()), |store| store.sessions())?;
     if format == ReportFormat::Json {
@@ -71,6 +72,7 @@ fn list(path: &Path, format: ReportFormat) -> Result<String> {
     Ok(sessions.iter().map(line).collect())
 }
 
+/// Returns one session with its lines.
 fn show(path: &Path, session: SessionChoice, format: ReportFormat) -> Result<String> {
     let (store, id) = open(path, session)?;
     let offset = local_offset_secs();
@@ -99,6 +101,7 @@ fn whole(opened: &StoredSession) -> serde_json::Value {
     whole
 }
 
+/// Returns the entry of a session as JSON.
 fn about(session: &SessionSummary) -> serde_json::Value {
     json!({
         "session": session.id,
@@ -113,6 +116,7 @@ fn about(session: &SessionSummary) -> serde_json::Value {
     })
 }
 
+/// Returns the lines that contain `text`.
 fn search(path: &Path, text: &str, format: ReportFormat, notes: &mut impl Write) -> Result<String> {
     let Some(store) = Store::read(path)? else {
         note(notes, format_args!("There is no history yet."));
@@ -146,6 +150,7 @@ fn search(path: &Path, text: &str, format: ReportFormat, notes: &mut impl Write)
     Ok(if format == ReportFormat::Json { format!("{:#}\n", json!(all)) } else { lines })
 }
 
+/// Deletes sessions and returns a sentence about the result.
 fn delete(path: &Path, what: &Deletion) -> Result<String> {
     let store = Store::write(path)?;
     match (what, store) {
@@ -171,6 +176,7 @@ fn delete(path: &Path, what: &Deletion) -> Result<String> {
     }
 }
 
+/// Opens the history and finds the session.
 fn open(path: &Path, session: SessionChoice) -> Result<(Store, i64)> {
     let none = || Error::new(ErrorKind::Arguments, "there is no history yet; the window stores what it hears");
     let store = Store::read(path)?.ok_or_else(none)?;
@@ -178,6 +184,7 @@ fn open(path: &Path, session: SessionChoice) -> Result<(Store, i64)> {
     Ok((store, id))
 }
 
+/// Returns the number of an existing session.
 fn number(store: &Store, session: SessionChoice) -> Result<i64> {
     match session {
         SessionChoice::Number(id) if store.session(id)?.is_some() => Ok(id),
@@ -189,6 +196,7 @@ fn number(store: &Store, session: SessionChoice) -> Result<i64> {
     }
 }
 
+/// Writes a document to a file.
 fn write(to: &Path, text: &str, existing: Existing) -> Result<()> {
     write_document(to, text.as_bytes(), existing).map_err(|e| match e.kind() {
         io::ErrorKind::AlreadyExists => {

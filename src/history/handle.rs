@@ -99,6 +99,7 @@ impl WriterShared {
         self.report_failure(&given_up());
     }
 
+    /// Publishes a failure as state and as notice.
     fn report_failure(&self, error: &Error) {
         self.status().state = HistoryState::Failing(error.clone());
         self.notices().push(HistoryNotice::Problem(error.clone()));
@@ -210,6 +211,7 @@ impl HistoryHandle {
         }
     }
 
+    /// Sends a command; reports a failure to do so.
     fn command(&self, command: WriterCommand) {
         let error = match self.commands.try_send(command) {
             Ok(()) => return,

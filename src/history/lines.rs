@@ -53,6 +53,7 @@ impl StableCounts {
         Self([t.utterances.len().saturating_sub(1), t.translations.len().saturating_sub(1), t.replies.len() - growing, t.sounds.len()])
     }
 
+    /// Returns the number of final lines of a panel.
     pub(super) const fn count(self, panel: Panel) -> usize {
         self.0[code_of(panel)]
     }

@@ -45,6 +45,7 @@ impl ActivityLog {
         }
     }
 
+    /// Opens the log for appending, after rotating a full one; returns the file and its size in bytes.
     fn opened(&self) -> Option<(File, u64)> {
         make_private_folder(self.path.parent()?).ok()?;
         if fs::metadata(&self.path).is_ok_and(|about| about.len() > MAX_BYTES) {

@@ -107,6 +107,7 @@ impl HistoryReader {
     }
 }
 
+/// Answers one query.
 fn run_query(path: &std::path::Path, query: HistoryQuery) -> Result<QueryResult> {
     let read = || Store::read(path);
     let write = |session| Store::write(path)?.ok_or_else(|| unknown(session));

@@ -252,6 +252,7 @@ impl HistoryWriter {
         }
     }
 
+    /// Applies the user's choice to recording, storing and expiry.
     fn set_prefs(&mut self, prefs: HistoryPrefs) {
         let before = std::mem::replace(&mut self.prefs, prefs);
         if before.keep && !prefs.keep {
@@ -376,6 +377,7 @@ impl HistoryWriter {
         Ok(())
     }
 
+    /// Stops the recording, if one is in progress.
     fn stop_recording(&mut self) {
         if self.recording.take().is_some() {
             // An engine that accepts no commands has ended, and has completed the file.

@@ -147,6 +147,7 @@ impl CatalogEntry {
         self.files.iter().any(|pattern| matches(pattern, path))
     }
 
+    /// Checks name and source of an entry.
     fn check(&self, from: &Path) -> Result<()> {
         let bad = |why: &str| {
             Error::at(ErrorKind::Settings, from, format_args!("the model {:?} {why}", self.name)).with_remedy(Remedy::CorrectFile)
@@ -191,6 +192,7 @@ pub fn all(paths: &Paths) -> Result<Vec<CatalogEntry>> {
     Ok(entries)
 }
 
+/// Parses a catalogue; errors name the file `from` and the line.
 fn read(text: &str, from: &Path) -> Result<Vec<CatalogEntry>> {
     let file: CatalogFile = toml::from_str(text).map_err(|e| {
         let line = e.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());

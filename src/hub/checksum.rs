@@ -136,6 +136,7 @@ impl Sha1 {
         digest
     }
 
+    /// Mixes a full block into the state.
     fn compress(&mut self) {
         let mut w = [0u32; 80];
         for (word, bytes) in w.iter_mut().zip(self.block.as_chunks::<4>().0) {

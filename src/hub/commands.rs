@@ -52,6 +52,7 @@ pub fn run(request: &ModelRequest, paths: &Paths) -> Result<Completion> {
     Ok(Completion::Clean)
 }
 
+/// Lists the catalogue.
 fn list(format: ReportFormat, paths: &Paths, settings: &HubSettings) -> Result<()> {
     let cards: Vec<ModelCard> = catalog::all(paths)?.into_iter().map(|entry| card(entry, paths, settings)).collect();
     match format {
@@ -104,6 +105,7 @@ fn catalog_entry(choice: &ModelChoice, paths: &Paths) -> Result<CatalogEntry> {
     }
 }
 
+/// Downloads and prepares a model.
 fn download(options: &DownloadOptions, paths: &Paths, settings: HubSettings) -> Result<()> {
     let mut entry = catalog_entry(&options.model, paths)?;
     if entry.hub.is_none() {
@@ -198,6 +200,7 @@ impl ProgressPrinter {
         Self { moves: io::stderr().is_terminal(), last: String::new(), step: None, at: None, chosen: None }
     }
 
+    /// Prints the progress if it has changed and an update is due.
     fn show(&mut self, work: &InstallStatus) {
         if self.chosen != work.chosen {
             self.chosen.clone_from(&work.chosen);
@@ -218,6 +221,7 @@ impl ProgressPrinter {
         (self.last, self.step, self.at) = (text, Some(work.step), Some(Instant::now()));
     }
 
+    /// Prints the final progress and ends the moving line.
     fn finish(&mut self, work: &InstallStatus) {
         self.at = None;
         self.show(work);
@@ -227,6 +231,7 @@ impl ProgressPrinter {
     }
 }
 
+/// Verifies the checksums of a model.
 fn verify(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) -> Result<Completion> {
     let entry = catalog::resolve(choice, paths)?;
     let Some(entry) = entry.filter(|entry| entry.hub.is_some()) else {
@@ -286,6 +291,7 @@ fn verify_folder(folder: &Path) -> Result<Completion> {
     Ok(Completion::Clean)
 }
 
+/// Writes the weights of a model in another precision.
 fn quantise(options: &QuantiseOptions, paths: &Paths, settings: &HubSettings) -> Result<()> {
     let (control, progress) = (Arc::new(InstallControl::default()), InstallProgress::default());
     // The first step: all files are here already.
@@ -327,6 +333,7 @@ fn failure(error: InstallError) -> Error {
     }
 }
 
+/// Removes a model after a confirmation.
 fn remove_model(choice: &ModelChoice, consent: Consent, paths: &Paths, settings: &HubSettings) -> Result<()> {
     let entry = catalog_entry(choice, paths)?;
     if consent == Consent::Ask && !confirm(&format!("Remove {} from this machine? [y/N] ", entry.name))? {

@@ -51,6 +51,7 @@ impl InstallControl {
         self.set(RunState::Stop);
     }
 
+    /// Sets the state, unless the user has stopped the installation.
     fn set(&self, state: RunState) {
         let mut now = supervise::lock(&self.state);
         if *now != RunState::Stop {

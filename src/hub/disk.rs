@@ -17,6 +17,7 @@ pub fn free_bytes(path: &Path) -> Option<u64> {
     if cfg!(windows) { text.trim().parse().ok() } else { available(&text) }
 }
 
+/// Returns the PowerShell command that prints the free bytes of a drive.
 fn windows(there: &Path) -> Option<Command> {
     let drive = there.to_str()?.trim_start_matches(r"\\?\").get(..1)?.to_owned();
     let mut asked = Command::new("powershell");

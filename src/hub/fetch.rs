@@ -116,6 +116,7 @@ impl Fetcher<'_> {
         Ok(whole)
     }
 
+    /// Waits until this process holds the lock of the blob.
     fn wait_for_lock(&self, lock: &File) -> Result<(), InstallError> {
         let mut waited = false;
         loop {
@@ -259,6 +260,7 @@ impl<'a> PartialFile<'a> {
         Ok(partial)
     }
 
+    /// Hashes the bytes of the file from its start.
     fn hash_existing(&mut self) -> Result<(), InstallError> {
         let mut piece = vec![0; READ_BYTES];
         let here = self.file.metadata().map_or(0, |m| m.len());
@@ -329,6 +331,7 @@ impl<'a> PartialFile<'a> {
         self.append(&mut stream, &rest)
     }
 
+    /// Writes `first` and then the rest of the stream.
     fn append(&mut self, stream: &mut FileStream, first: &[u8]) -> Result<(), TransferError> {
         self.write(first)?;
         while self.len < self.expected.size {
@@ -369,6 +372,7 @@ impl<'a> PartialFile<'a> {
         self.truncate()
     }
 
+    /// Empties the file and resets the hash.
     fn truncate(&mut self) -> Result<(), InstallError> {
         let emptied = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
         emptied.map_err(|e| self.failed(&e))?;
@@ -378,6 +382,7 @@ impl<'a> PartialFile<'a> {
         Ok(())
     }
 
+    /// Returns the error for a file that cannot be read or written.
     fn failed(&self, error: &io::Error) -> Error {
         unwritable(self.fetch.cache, &self.fetch.repository.partial(&self.expected.checksum), error)
     }

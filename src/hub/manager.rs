@@ -167,6 +167,7 @@ impl ModelManager {
         remove(&self.entry(name)?, &self.paths, &self.settings)
     }
 
+    /// Finds a catalogue entry by its name, or by the `OWNER/NAME` of a repository.
     fn entry(&self, name: &str) -> Result<CatalogEntry> {
         let unknown = || Error::new(ErrorKind::Model, format!("there is no model {name} in the catalogue"));
         let choice = ModelChoice::Dir(name.into());

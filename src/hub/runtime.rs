@@ -41,6 +41,7 @@ pub(super) fn run_in_runtime<T: Send + 'static>(client: &HFClientSync, work: imp
     supervise::lock(&value).take()
 }
 
+/// A progress handler that runs `work` once and stores its value.
 struct RuntimeHook<W, T> {
     work: Mutex<Option<W>>,
     value: Arc<Mutex<Option<T>>>,
@@ -75,6 +76,7 @@ pub(super) fn poll_until<T>(limit: Duration, go_on: impl Fn() -> bool, mut poll:
     }
 }
 
+/// A waker that unparks a thread.
 struct ThreadWaker(Thread);
 
 impl Wake for ThreadWaker {

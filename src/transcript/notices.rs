@@ -111,6 +111,7 @@ impl Transcript {
         }
     }
 
+    /// Adds a notice and drops the oldest beyond the limit.
     fn notice(&mut self, at: StreamTime, kind: NoticeKind) {
         if self.notices.len() == MAX_NOTICES {
             self.notices.pop_front();

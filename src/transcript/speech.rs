@@ -33,6 +33,7 @@ pub enum ReplyTrigger<'a> {
 }
 
 impl Transcript {
+    /// Adds a piece of an utterance, beside its translation if that came first.
     pub(super) fn add_speech(&mut self, from: StreamTime, to: StreamTime, text: &str) {
         if join(&mut self.utterances, from, to, text) == JoinResult::New {
             let at = self.utterances.len() - 1;
@@ -49,6 +50,7 @@ impl Transcript {
         }
     }
 
+    /// Adds a piece of a translation, beside its utterance.
     pub(super) fn add_translation(&mut self, from: StreamTime, to: StreamTime, text: &str) {
         if join(&mut self.translations, from, to, text) == JoinResult::New {
             let at = self.translations.len() - 1;
@@ -62,6 +64,7 @@ impl Transcript {
         }
     }
 
+    /// Inserts a row in the order of time.
     fn insert(&mut self, row: SpeechRow) {
         let behind = self.rows.iter().rev().take(SEARCH_ROWS).take_while(|other| other.from > row.from).count();
         self.rows.insert(self.rows.len() - behind, row);
@@ -83,6 +86,7 @@ impl Transcript {
     }
 }
 
+/// Returns whether the translation belongs to the utterance, by their times.
 fn overlaps(translation: &SpeechLine, utterance: &SpeechLine) -> bool {
     translation.to > utterance.from && translation.from.0.0 <= utterance.to.0.0 + TRANSLATION_SAMPLES
 }
