@@ -221,8 +221,8 @@ fn a_panicking_writer_restarts_without_loss_and_is_given_up_after_five_panics() 
     let paths = Paths::inside(home.path());
     // An engine whose callback panics when a recording starts, in the middle of storing.
     let callbacks = HistoryCallbacks { send_command: Box::new(|_| panic!("the engine's end fails")), on_change: Box::new(|| ()) };
-    let shown = [("transcribe".to_owned(), Panel::Transcript)];
-    let history = HistoryHandle::start(&paths, HistoryPrefs { audio: true, ..KEEP }, shown.into(), callbacks);
+    let panels = [("transcribe".to_owned(), Panel::Transcript)];
+    let history = HistoryHandle::start(&paths, HistoryPrefs { audio: true, ..KEEP }, panels.into(), callbacks);
     let sink = history.sink();
     sink.record(&started());
     let mut n = 0;

@@ -23,9 +23,9 @@ use history_bench::{at, hearken, said, started};
 const INSIDE: &str = "HEARKEN_TEST_KEEPS_IN";
 const LIMIT: Duration = Duration::from_secs(120);
 
-fn shown() -> BTreeMap<String, Panel> {
+fn panels() -> BTreeMap<String, Panel> {
     let modes = [("dialog", Panel::Conversation), ("transcribe", Panel::Transcript), ("translate", Panel::Translation)];
-    modes.into_iter().chain([("sounds", Panel::Sounds)]).map(|(mode, shown)| (mode.to_owned(), shown)).collect()
+    modes.into_iter().chain([("sounds", Panel::Sounds)]).map(|(mode, panel)| (mode.to_owned(), panel)).collect()
 }
 
 /// The printed events, with the time of each.
@@ -53,7 +53,7 @@ fn start(name: &str, home: &Path) -> (Child, Screen) {
 
 /// Folds events into a transcript.
 fn fold<'a>(events: impl Iterator<Item = &'a Event>) -> Transcript {
-    let mut transcript = Transcript::new(shown());
+    let mut transcript = Transcript::new(panels());
     events.for_each(|event| transcript.apply(event));
     transcript
 }
@@ -133,7 +133,7 @@ fn inside() -> Option<Paths> {
 
 fn history(paths: &Paths) -> HistoryHandle {
     let callbacks = HistoryCallbacks { send_command: Box::new(|_| true), on_change: Box::new(|| ()) };
-    HistoryHandle::start(paths, HistoryPrefs::default(), shown(), callbacks)
+    HistoryHandle::start(paths, HistoryPrefs::default(), panels(), callbacks)
 }
 
 fn show(event: &Event) {

@@ -58,7 +58,7 @@ pub(super) struct EventBatch<'a> {
     /// Their session; None for a new one.
     pub(super) session: Option<i64>,
     /// The panel of each mode.
-    pub(super) shown: &'a BTreeMap<String, Panel>,
+    pub(super) panels: &'a BTreeMap<String, Panel>,
     /// Number of the first event.
     pub(super) first: usize,
     /// The events, with their times in milliseconds since 1970.
@@ -165,7 +165,7 @@ impl Store {
             Some(session) if session_exists(&step, session)? => session,
             Some(_) => return Ok(None),
             None => {
-                let shown: BTreeMap<&str, &str> = batch.shown.iter().map(|(mode, shown)| (mode.as_str(), shown.name())).collect();
+                let shown: BTreeMap<&str, &str> = batch.panels.iter().map(|(mode, panel)| (mode.as_str(), panel.name())).collect();
                 let shown = serde_json::to_string(&shown).unwrap_or_default();
                 let started = batch.events.first().map_or_else(now_ms, |(wall, _)| *wall);
                 step.execute("INSERT INTO sessions(started, ended, shown) VALUES(?1, ?1, ?2)", params![started, shown])?;
@@ -195,8 +195,8 @@ impl Store {
     }
 
     /// Stores the panels of the modes of a session.
-    pub(super) fn define(&self, session: i64, shown: &BTreeMap<String, Panel>) -> std::result::Result<(), StoreError> {
-        let shown: BTreeMap<&str, &str> = shown.iter().map(|(mode, shown)| (mode.as_str(), shown.name())).collect();
+    pub(super) fn set_panels(&self, session: i64, panels: &BTreeMap<String, Panel>) -> std::result::Result<(), StoreError> {
+        let shown: BTreeMap<&str, &str> = panels.iter().map(|(mode, panel)| (mode.as_str(), panel.name())).collect();
         let shown = serde_json::to_string(&shown).unwrap_or_default();
         self.db.execute("UPDATE sessions SET shown = ?2 WHERE id = ?1", params![session, shown])?;
         Ok(())

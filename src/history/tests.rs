@@ -47,9 +47,9 @@ fn at(chunk: u64) -> StreamTime {
     StreamTime::from_samples(chunk * CHUNK_SAMPLES as u64)
 }
 
-fn shown() -> BTreeMap<String, Panel> {
+fn panels() -> BTreeMap<String, Panel> {
     let modes = [("dialog", Panel::Conversation), ("transcribe", Panel::Transcript), ("sounds", Panel::Sounds)];
-    modes.into_iter().map(|(mode, shown)| (mode.to_owned(), shown)).collect()
+    modes.into_iter().map(|(mode, panel)| (mode.to_owned(), panel)).collect()
 }
 
 fn started() -> Event {
@@ -80,10 +80,10 @@ fn session(store: &mut Store, began: i64, texts: &[&str]) -> i64 {
 }
 
 fn try_add(store: &mut Store, events: &[(i64, Event)]) -> Result<i64, StoreError> {
-    let mut transcript = Transcript::new(shown());
+    let mut transcript = Transcript::new(panels());
     events.iter().for_each(|(_, event)| transcript.apply(event));
     let lines = lines_of(&transcript, |kind| StableCounts::default().count(kind));
-    let batch = EventBatch { session: None, shown: &shown(), first: 0, events, lines: &lines, heard: transcript.now };
+    let batch = EventBatch { session: None, panels: &panels(), first: 0, events, lines: &lines, heard: transcript.now };
     store.add(&batch).map(Option::unwrap)
 }
 
@@ -383,7 +383,7 @@ fn ten_thousand_lines_are_listed_and_searched_within_half_a_second() {
 fn updated_lines_are_found_by_their_new_words_only() {
     let home = Home::new();
     let mut store = home.store();
-    let mut transcript = Transcript::new(shown());
+    let mut transcript = Transcript::new(panels());
     let mut stable = StableCounts::default();
     let (mut id, mut first) = (None, 0);
     let reply = Event::ReplyStarted { at: at(2), reply: ReplyId(90), chunk: ChunkIdx(2), mode: "dialog".into(), emotion: None };
@@ -391,7 +391,7 @@ fn updated_lines_are_found_by_their_new_words_only() {
     for event in [started(), said(1, "what"), said(2, "is it"), reply, piece(" It is"), piece(" noon."), said(30, "later")] {
         transcript.apply(&event);
         let lines = lines_of(&transcript, |kind| stable.count(kind));
-        let batch = EventBatch { session: id, shown: &shown(), first, events: &[(1_000, event)], lines: &lines, heard: transcript.now };
+        let batch = EventBatch { session: id, panels: &panels(), first, events: &[(1_000, event)], lines: &lines, heard: transcript.now };
         id = store.add(&batch).unwrap();
         (first, stable) = (first + 1, StableCounts::of(&transcript));
     }

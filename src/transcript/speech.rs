@@ -70,8 +70,8 @@ impl Transcript {
         self.rows.insert(self.rows.len() - behind, row);
     }
 
-    /// Returns the trigger of the reply at index `n` of [`Transcript::replies`]: the newest utterance or sound shortly before it that
-    /// no earlier reply answered.
+    /// Returns the trigger of the reply at index `n` of [`Transcript::replies`]: the newest utterance or sound shortly before
+    /// it that no earlier reply answered.
     #[must_use]
     pub fn trigger_of(&self, n: usize) -> ReplyTrigger<'_> {
         let Some(reply) = self.replies.get(n) else { return ReplyTrigger::Unknown };

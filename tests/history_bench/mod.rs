@@ -81,8 +81,8 @@ fn history(paths: &Paths, prefs: HistoryPrefs) -> (HistoryHandle, Receiver<Comma
     let (commands, taken) = bounded(WAITING);
     let callbacks =
         HistoryCallbacks { send_command: Box::new(move |command| commands.try_send(command).is_ok()), on_change: Box::new(|| ()) };
-    let shown = [("dialog", Panel::Conversation), ("transcribe", Panel::Transcript)].map(|(mode, shown)| (mode.to_owned(), shown));
-    (HistoryHandle::start(paths, prefs, shown.into(), callbacks), taken)
+    let panels = [("dialog", Panel::Conversation), ("transcribe", Panel::Transcript)].map(|(mode, panel)| (mode.to_owned(), panel));
+    (HistoryHandle::start(paths, prefs, panels.into(), callbacks), taken)
 }
 
 /// Waits until `is_so` returns true.
