@@ -14,13 +14,14 @@ use hearken::config::{
     ComputeDevice, ContextChoice, EventOptions, FileSpeed, NewMode, Paths, Precision, SamplingChoice, Settings, SourceChoice, add_mode,
 };
 use hearken::engine::{EngineHandle, start_hearing};
-use hearken::error::Result;
+use hearken::error::{ErrorKind, Result};
 use hearken::mel::MaxWindow;
 use hearken::model::Model;
-use hearken::protocol::{Command, Event, GapCause, Language, ModelChoice, StopReason};
+use hearken::protocol::{Command, DeviceChoice, Event, GapCause, Language, ModelChoice, StopReason};
 use hearken::session::front_end::FrontEnd;
 use hearken::session::prompt::PromptCache;
 use hearken::session::{Session, SessionConfig};
+use hearken::transcript::{InputState, Transcript};
 
 const FIXTURE: &str = "models/fixture";
 
@@ -294,4 +295,23 @@ fn a_reply_that_is_cut_ends_at_once_and_says_so() {
     session.cut_replies(&mut out);
     assert!(!session.is_replying());
     assert!(matches!(out.last(), Some(Event::ReplyFinished { stop: StopReason::Cut, .. })));
+}
+
+#[test]
+fn a_failed_switch_of_the_microphone_leaves_the_transcript_on_the_old_one() {
+    let home = tempfile::tempdir().unwrap();
+    let engine = start_hearing(settings(home.path(), &["dialog"]), Box::new(Endless), FileSpeed::Realtime).unwrap();
+    let mut transcript = Transcript::new([].into());
+    engine.send(Command::ChooseInput(DeviceChoice::Named("no such microphone".into())));
+    let mut failed = false;
+    for event in engine.events() {
+        transcript.apply(&event);
+        match event {
+            Event::Problem { kind: ErrorKind::InputDevice, .. } => failed = true,
+            Event::Decision { .. } if failed => break,
+            Event::SessionFinished { .. } => panic!("listening ended"),
+            _ => {}
+        }
+    }
+    assert!(failed && transcript.input() == InputState::Open, "{:?}", transcript.notices);
 }
