@@ -49,7 +49,7 @@ fn feed(decoder: &Decoder, cache: &mut LaneCache, tokens: &[u32]) -> Vec<f32> {
         let mut segments = [Segment { cache: &mut *cache, inputs, reads: smallvec![(part.len() - 1, Read::Row)] }];
         match decoder.pass(&mut segments).unwrap().remove(0) {
             Logits::Row(row) => last = row,
-            Logits::Decision { .. } => panic!("a row was asked for"),
+            Logits::Decision { .. } => panic!("a row was requested"),
         }
     }
     last

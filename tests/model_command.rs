@@ -166,7 +166,7 @@ fn a_killed_process_loses_no_downloaded_bytes() {
     let mut child = bench.command(GET).spawn().unwrap();
     let begun = Instant::now();
     while fs::metadata(bench.partial()).map_or(0, |m| m.len()) < 500_000 {
-        assert!(begun.elapsed() < Duration::from_secs(20), "it never began");
+        assert!(begun.elapsed() < Duration::from_secs(20), "the download never began");
         std::thread::sleep(Duration::from_millis(5));
     }
     child.kill().unwrap();
