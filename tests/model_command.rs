@@ -124,7 +124,11 @@ fn a_model_is_downloaded_verified_quantised_used_and_removed() {
     assert_eq!(removed.status.code(), Some(0), "{}", err(&removed));
     assert!(!bench.blobs().exists());
     let gone = bench.run(&["path", "tester/tiny"]);
-    assert!(gone.status.code() == Some(2) && err(&gone).contains("hearken model download tester/tiny"), "{}", err(&gone));
+    assert!(
+        gone.status.code() == Some(2) && err(&gone).contains("tester/tiny is not here. Download it with `hearken model download`"),
+        "{}",
+        err(&gone)
+    );
 }
 
 #[test]
