@@ -1,111 +1,111 @@
-//! How well a prediction fits what was expected, as counts that can be added up, and what the sums mean.
+//! Metrics: the counts of each prediction, and the value of their sums.
 //!
-//! Pure. A figure, its interval and a comparison of two runs all come from the same counts.
+//! Pure. A figure, its confidence interval and a comparison of two runs all come from the same counts.
 
+use super::answer_match;
 use super::bleu::{ChrfCounts, bleu, bleu_counts, bleu_signature, chrf, chrf_counts, chrf_signature};
-use super::choice;
+use super::edit_distance::{Edits, align};
 use super::items::{Expected, Prediction};
 use super::normalise;
 use super::stats::{self, Interval};
-use super::streams::{self, Fit};
+use super::streams::{self, StreamFit};
 use super::tokenise::Tokeniser;
-use super::words::{Edits, align};
 use crate::config::EvalTask;
 use crate::protocol::Language;
 
-/// The counts of a prediction, or why it cannot be judged.
-type Counting = Box<dyn Fn(&Prediction) -> Result<Vec<f64>, String>>;
+/// A function that returns the counts of a prediction, or the reason why the metric does not apply.
+type CountFn = Box<dyn Fn(&Prediction) -> Result<Vec<f64>, String>>;
 
-/// One way to judge predictions.
+/// One metric of a task.
 pub struct Metric {
-    /// Its name in reports for programs.
+    /// Key in `report.json`.
     pub key: &'static str,
-    /// Its name for people.
+    /// Name in the text of a report.
     pub name: &'static str,
-    /// Whether more of it is better.
+    /// Direction of improvement.
     pub better: Better,
-    /// How it is written.
+    /// Unit of the value.
     pub unit: Unit,
-    /// How exactly it was computed, where there are several ways.
+    /// Exact variant of the metric, if several are in use.
     pub signature: Option<String>,
-    counts: Counting,
+    counts: CountFn,
     value: fn(&[f64]) -> Option<f64>,
     quotient: Quotient,
 }
 
-/// What a value is the quotient of, as places among the counts.
+/// The two counts whose quotient is the value, as indices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Quotient {
-    /// Those of so many that are counted: never more than all.
+    /// A proportion.
     Share(usize, usize),
-    /// So much in so much.
+    /// A rate: a count per amount.
     Rate(usize, usize),
-    /// It is none.
+    /// Not a quotient.
     None,
 }
 
-/// Which direction is better.
+/// The direction of improvement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Better {
-    /// More.
+    /// Larger values are better.
     Higher,
-    /// Less.
+    /// Smaller values are better.
     Lower,
 }
 
-/// How a figure is written.
+/// The unit of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// A share, as percent.
+    /// A fraction, written in percent.
     Percent,
-    /// A score of 0 to 100.
+    /// A score from 0 to 100.
     Score,
-    /// So many an hour.
-    AnHour,
+    /// Events per hour.
+    PerHour,
 }
 
 impl Unit {
-    /// `value` as a person reads it.
+    /// Writes `value` for a person.
     #[must_use]
     pub fn text(self, value: f64) -> String {
         match self {
             Self::Percent => format!("{:.2} %", 100.0 * value),
-            Self::Score | Self::AnHour => format!("{value:.2}"),
+            Self::Score | Self::PerHour => format!("{value:.2}"),
         }
     }
 
-    /// What was counted and in how much, as a person reads it.
+    /// Writes the two counts of a quotient for a person.
     #[must_use]
     pub fn quotient_text(self, counted: f64, of: f64) -> String {
         match self {
-            Self::AnHour => format!("{counted} in {of:.2} h"),
+            Self::PerHour => format!("{counted} in {of:.2} h"),
             Self::Percent | Self::Score => format!("{counted} of {of}"),
         }
     }
 }
 
 impl Metric {
-    /// The counts of a prediction.
+    /// Returns the counts of a prediction.
     ///
     /// # Errors
-    /// Why it cannot be judged.
+    /// If the metric does not apply to the prediction, with the reason.
     pub fn counts(&self, prediction: &Prediction) -> Result<Vec<f64>, String> {
         (self.counts)(prediction)
     }
 
-    /// What the sum of `counts` at the places `drawn` comes to.
+    /// Returns the value of the summed `counts` at the indices `drawn`.
     #[must_use]
     pub fn value_of(&self, counts: &[Vec<f64>], drawn: impl IntoIterator<Item = usize>) -> Option<f64> {
         (self.value)(&sum(counts, drawn))
     }
 
-    /// What the sum of all `counts` comes to.
+    /// Returns the value of all `counts` summed.
     #[must_use]
     pub fn value(&self, counts: &[Vec<f64>]) -> Option<f64> {
         self.value_of(counts, 0..counts.len())
     }
 
-    /// What was counted and in how much, where the value is the quotient of these.
+    /// Returns the summed numerator and denominator, if the value is a quotient.
     #[must_use]
     pub fn quotient(&self, counts: &[Vec<f64>]) -> Option<(f64, f64)> {
         let (Quotient::Share(counted, of) | Quotient::Rate(counted, of)) = self.quotient else { return None };
@@ -113,12 +113,12 @@ impl Metric {
         Some((*sums.get(counted)?, *sums.get(of)?))
     }
 
-    /// Where the value lies in 95 of 100 cases: Wilson's for shares, else from drawing again.
+    /// Returns the 95 % confidence interval: Wilson for proportions, bootstrap otherwise.
     #[must_use]
     pub fn interval(&self, counts: &[Vec<f64>]) -> Option<Interval> {
         match self.quotient {
             Quotient::Share(..) => self.quotient(counts).and_then(|(hits, all)| stats::wilson(hits as u64, all as u64)),
-            // One item says nothing of others.
+            // One item has no spread.
             _ if counts.len() < 2 => None,
             _ => stats::bootstrap(counts.len(), |drawn| self.value_of(counts, drawn.iter().copied())).map(|p| p.interval),
         }
@@ -134,7 +134,7 @@ fn sum(counts: &[Vec<f64>], drawn: impl IntoIterator<Item = usize>) -> Vec<f64> 
     sums
 }
 
-/// The metrics of `task`, the one that it is known by first.
+/// Returns the metrics of `task`, the headline metric first.
 #[must_use]
 pub fn metrics(task: &EvalTask) -> Vec<Metric> {
     match task.inner() {
@@ -146,12 +146,13 @@ pub fn metrics(task: &EvalTask) -> Vec<Metric> {
     }
 }
 
-/// Counts: asked for a response, got it; asked for none, got one.
-const ASKED: usize = 0;
+/// Indices of the proactive counts: clips labelled RESPOND, of these responded to; clips labelled IGNORE, of these responded to;
+/// clips decided right, all clips.
+const RESPOND: usize = 0;
 const HIT: usize = 1;
-const UNASKED: usize = 2;
+const IGNORE: usize = 2;
 const ALARM: usize = 3;
-const RIGHT: usize = 4;
+const CORRECT: usize = 4;
 const ALL: usize = 5;
 
 fn proactive() -> Vec<Metric> {
@@ -168,14 +169,14 @@ fn proactive() -> Vec<Metric> {
     let share = Quotient::Share;
     vec![
         metric("balanced_accuracy", "balanced accuracy", Better::Higher, Quotient::None, balanced),
-        metric("accuracy", "accuracy as published", Better::Higher, share(RIGHT, ALL), |n| ratio(n, RIGHT, ALL)),
-        metric("recall", "recall", Better::Higher, share(HIT, ASKED), |n| ratio(n, HIT, ASKED)),
-        metric("false_alarm_rate", "false-alarm rate", Better::Lower, share(ALARM, UNASKED), |n| ratio(n, ALARM, UNASKED)),
+        metric("accuracy", "accuracy as published", Better::Higher, share(CORRECT, ALL), |n| ratio(n, CORRECT, ALL)),
+        metric("recall", "recall", Better::Higher, share(HIT, RESPOND), |n| ratio(n, HIT, RESPOND)),
+        metric("false_alarm_rate", "false-alarm rate", Better::Lower, share(ALARM, IGNORE), |n| ratio(n, ALARM, IGNORE)),
         content(),
     ]
 }
 
-/// What is said where a response is asked for and given, beside the nearest of the standard answers.
+/// The chrF2 of replies to RESPOND clips against the nearest standard answer.
 fn content() -> Metric {
     let counts = |prediction: &Prediction| -> Result<Vec<f64>, String> {
         let nearest = prediction.nearest_answer().filter(|_| !prediction.replies.is_empty());
@@ -199,12 +200,12 @@ fn responses(prediction: &Prediction) -> Result<Vec<f64>, String> {
     match prediction.expected {
         Expected::Respond => Ok(vec![1.0, said, 0.0, 0.0, said, 1.0]),
         Expected::Ignore => Ok(vec![0.0, 0.0, 1.0, said, 1.0 - said, 1.0]),
-        _ => Err("no decision is expected of it".into()),
+        _ => Err("its label is neither RESPOND nor IGNORE".into()),
     }
 }
 
 fn balanced(counts: &[f64]) -> Option<f64> {
-    Some(f64::midpoint(ratio(counts, HIT, ASKED)?, 1.0 - ratio(counts, ALARM, UNASKED)?))
+    Some(f64::midpoint(ratio(counts, HIT, RESPOND)?, 1.0 - ratio(counts, ALARM, IGNORE)?))
 }
 
 fn ratio(counts: &[f64], hits: usize, all: usize) -> Option<f64> {
@@ -212,12 +213,12 @@ fn ratio(counts: &[f64], hits: usize, all: usize) -> Option<f64> {
     Some(counts.get(hits)? / all)
 }
 
-/// The edits of a transcript: of words in English, of characters in Chinese.
+/// Returns the edits between a transcript and its reference: of words in English, of characters in Chinese.
 ///
 /// # Errors
-/// When there is nothing to compare with, or too much.
+/// If there is no reference text, or the texts are too long to be aligned.
 pub fn edits(prediction: &Prediction, language: Language) -> Result<Edits, String> {
-    let Expected::Text(said) = &prediction.expected else { return Err("no text is expected of it".into()) };
+    let Expected::Text(said) = &prediction.expected else { return Err("it has no reference text".into()) };
     let heard = prediction.text();
     let edits = match language {
         Language::English => {
@@ -240,13 +241,15 @@ fn error_rate(language: Language) -> Metric {
         better: Better::Lower,
         unit: Unit::Percent,
         signature: Some(format!("normaliser: {how}")),
-        counts: Box::new(move |prediction: &Prediction| edits(prediction, language).map(|e| vec![e.errors() as f64, e.said() as f64])),
+        counts: Box::new(move |prediction: &Prediction| {
+            edits(prediction, language).map(|e| vec![e.errors() as f64, e.reference_len() as f64])
+        }),
         value: |n| ratio(n, 0, 1),
         quotient: Quotient::Rate(0, 1),
     }
 }
 
-/// The tokeniser for translations into `to`.
+/// Returns the tokeniser for translations into `to`.
 const fn tokeniser(to: Language) -> Tokeniser {
     match to {
         Language::Chinese => Tokeniser::Chinese,
@@ -258,7 +261,7 @@ fn translation(to: Language) -> Vec<Metric> {
     fn pair(prediction: &Prediction) -> Result<(String, &str), String> {
         match &prediction.expected {
             Expected::Text(text) => Ok((prediction.text(), text)),
-            _ => Err("no text is expected of it".into()),
+            _ => Err("it has no reference text".into()),
         }
     }
     let floats = |counts: &[u64]| counts.iter().map(|n| *n as f64).collect::<Vec<f64>>();
@@ -291,14 +294,14 @@ fn translation(to: Language) -> Vec<Metric> {
     ]
 }
 
-/// Sums of whole numbers are whole numbers: a 64-bit float holds them exactly up to 2^53.
+/// Converts summed counts back to integers: a 64-bit float holds them exactly up to 2^53.
 fn whole<const N: usize>(counts: &[f64]) -> Option<[u64; N]> {
     let counts: &[f64; N] = counts.try_into().ok()?;
     Some(counts.map(|n| n as u64))
 }
 
 fn labelled() -> Vec<Metric> {
-    let metric = |key, name, better, unit, quotient, counts: fn(&Fit<'_>) -> Vec<f64>| Metric {
+    let metric = |key, name, better, unit, quotient, counts: fn(&StreamFit<'_>) -> Vec<f64>| Metric {
         key,
         name,
         better,
@@ -316,14 +319,14 @@ fn labelled() -> Vec<Metric> {
     });
     vec![
         recall,
-        // Where nothing is due there is nothing to be precise about.
+        // Precision is undefined for streams in which no reply is due.
         Metric { value: |n| ratio(n, 0, 1).filter(|_| n.get(2).is_some_and(|due| *due > 0.0)), ..precision },
-        metric("wer", "word error rate", Better::Lower, Unit::Percent, rate, |fit| pair(fit.word_errors(), fit.words_said())),
+        metric("wer", "word error rate", Better::Lower, Unit::Percent, rate, |fit| pair(fit.word_errors(), fit.words_due())),
         metric("exact", "exactly right", Better::Higher, Unit::Percent, share, |fit| {
             pair(usize::from(fit.exact == Some(true)), usize::from(fit.exact.is_some()))
         }),
         metric("on_time", "on time", Better::Higher, Unit::Percent, share, |fit| pair(fit.on_time, fit.timed)),
-        metric("stray_an_hour", "replies not due, an hour", Better::Lower, Unit::AnHour, rate, |fit| {
+        metric("stray_an_hour", "replies not due, an hour", Better::Lower, Unit::PerHour, rate, |fit| {
             vec![fit.stray.len() as f64, fit.hours]
         }),
     ]
@@ -346,19 +349,19 @@ fn answers() -> Vec<Metric> {
     };
     vec![
         metric("choice", "right choice (MMAU's rule)", |p| match &p.expected {
-            Expected::Choice { choices, answer } => Some(choice::chosen_words(&p.text(), choices, answer)),
+            Expected::Choice { choices, answer } => Some(answer_match::matches_choice(&p.text(), choices, answer)),
             _ => None,
         }),
         metric("choice_or_letter", "right choice, letters counted", |p| match &p.expected {
-            Expected::Choice { choices, answer } => Some(choice::chosen(&p.text(), choices, answer)),
+            Expected::Choice { choices, answer } => Some(answer_match::matches_choice_or_letter(&p.text(), choices, answer)),
             _ => None,
         }),
         metric("contained", "answer contained", |p| match &p.expected {
-            Expected::Answers(answers) => Some(choice::contains(&p.text(), answers)),
+            Expected::Answers(answers) => Some(answer_match::contains_answer(&p.text(), answers)),
             _ => None,
         }),
         metric("exact", "exact answer", |p| match &p.expected {
-            Expected::Answers(answers) => Some(choice::equals(&p.text(), answers)),
+            Expected::Answers(answers) => Some(answer_match::equals_answer(&p.text(), answers)),
             _ => None,
         }),
     ]

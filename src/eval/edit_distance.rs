@@ -1,43 +1,43 @@
-//! How far what was heard is from what was said: substitutions, deletions and insertions of words or characters.
+//! Edit distance between a reference and a transcript: substitutions, deletions and insertions of words or characters.
 //!
-//! Pure. Among the alignments of least cost the one that rapidfuzz 3.14 (and so jiwer 4.0) takes is taken, so that each of
-//! the three counts is theirs, not only their sum.
+//! Pure. Of several alignments of least cost it takes the one of rapidfuzz 3.14 (and jiwer 4.0), so that the three counts match
+//! theirs, and not only the sum.
 
 use serde::{Deserialize, Serialize};
 
-/// Cells of the table that an alignment fills at most: 160 MB, some 6,000 words beside as many.
-const MOST_CELLS: usize = 40_000_000;
+/// Largest table of an alignment, in cells of 4 bytes: 160 MB, about 6,000 words on both sides.
+const MAX_CELLS: usize = 40_000_000;
 
-/// What separates a text from its reference.
+/// The edit counts between a reference and a transcript.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edits {
-    /// Words of the reference that were heard.
+    /// Words that match.
     pub hits: u64,
-    /// Words heard in place of others.
+    /// Words replaced by other words.
     pub substitutions: u64,
-    /// Words of the reference that are missing.
+    /// Words of the reference missing in the transcript.
     pub deletions: u64,
-    /// Words that were never said.
+    /// Words of the transcript that the reference lacks.
     pub insertions: u64,
 }
 
 impl Edits {
-    /// Words of the reference.
+    /// Returns the number of words of the reference.
     #[must_use]
-    pub const fn said(self) -> u64 {
+    pub const fn reference_len(self) -> u64 {
         self.hits + self.substitutions + self.deletions
     }
 
-    /// Mistakes of all three kinds.
+    /// Returns the number of errors of all three kinds.
     #[must_use]
     pub const fn errors(self) -> u64 {
         self.substitutions + self.deletions + self.insertions
     }
 
-    /// Mistakes per word of the reference; None when there is no such word.
+    /// Returns errors per word of the reference; `None` for an empty reference.
     #[must_use]
     pub fn rate(self) -> Option<f64> {
-        (self.said() > 0).then(|| self.errors() as f64 / self.said() as f64)
+        (self.reference_len() > 0).then(|| self.errors() as f64 / self.reference_len() as f64)
     }
 }
 
@@ -50,13 +50,13 @@ impl std::ops::AddAssign for Edits {
     }
 }
 
-/// The edits that make `heard` out of `said`; None when both are too long to be aligned.
+/// Returns the edits from `said` to `heard`; `None` if the table of the alignment would be too large.
 #[must_use]
 pub fn align<T: PartialEq>(said: &[T], heard: &[T]) -> Option<Edits> {
     align_with(said, heard, |_, _| {})
 }
 
-/// The same; `pair` is told which word of `said` was heard as which of `heard`, equal or not, in no order.
+/// Aligns as [`align`] does, and calls `pair` with the indices of each pair of aligned words, equal or not, in no order.
 #[must_use]
 pub fn align_with<T: PartialEq>(said: &[T], heard: &[T], mut pair: impl FnMut(usize, usize)) -> Option<Edits> {
     let (all_said, all_heard) = (said.len(), heard.len());
@@ -65,18 +65,18 @@ pub fn align_with<T: PartialEq>(said: &[T], heard: &[T], mut pair: impl FnMut(us
     let back = said.iter().rev().zip(heard.iter().rev()).take_while(|(a, b)| a == b).count();
     let (said, heard) = (&said[..said.len() - back], &heard[..heard.len() - back]);
     let width = said.len() + 1;
-    if width.checked_mul(heard.len() + 1).is_none_or(|cells| cells > MOST_CELLS) {
+    if width.checked_mul(heard.len() + 1).is_none_or(|cells| cells > MAX_CELLS) {
         return None;
     }
     (0..front).for_each(|at| pair(at, at));
     (1..=back).for_each(|at| pair(all_said - at, all_heard - at));
-    let mut edits = trace_back(said, heard, &table(said, heard), |at, as_| pair(front + at, front + as_));
+    let mut edits = trace_back(said, heard, &cost_table(said, heard), |at, heard_at| pair(front + at, front + heard_at));
     edits.hits += (front + back) as u64;
     Some(edits)
 }
 
-/// Least cost between the first so many words of both, row after row of `heard`.
-fn table<T: PartialEq>(said: &[T], heard: &[T]) -> Vec<u32> {
+/// Returns the table of least costs between prefixes, `(heard.len() + 1, said.len() + 1)` in row-major order.
+fn cost_table<T: PartialEq>(said: &[T], heard: &[T]) -> Vec<u32> {
     let width = said.len() + 1;
     let mut cost: Vec<u32> = (0..width as u32).collect();
     cost.resize(width * (heard.len() + 1), 0);
@@ -91,7 +91,7 @@ fn table<T: PartialEq>(said: &[T], heard: &[T]) -> Vec<u32> {
     cost
 }
 
-/// Walks from the end to the beginning: a deletion where one is possible, then an insertion, then the diagonal.
+/// Walks the table from the end to the beginning: prefers a deletion, then an insertion, then the diagonal.
 fn trace_back<T: PartialEq>(said: &[T], heard: &[T], cost: &[u32], mut pair: impl FnMut(usize, usize)) -> Edits {
     let width = said.len() + 1;
     let at = |column: usize, row: usize| cost[row * width + column];
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_mistake_is_counted() {
+    fn each_kind_of_error_is_counted() {
         assert_eq!(of("a b c d", "a x c d e"), Edits { hits: 3, substitutions: 1, deletions: 0, insertions: 1 });
         assert_eq!(of("a b c", ""), Edits { deletions: 3, ..Edits::default() });
         assert_eq!(of("", "a b").rate(), None);
@@ -138,16 +138,16 @@ mod tests {
     }
 
     #[test]
-    fn each_pair_is_told_with_both_its_places_whether_it_was_heard_right_or_not() {
+    fn align_with_reports_both_indices_of_equal_and_of_substituted_words() {
         let (said, heard) = (["a", "x", "b", "y", "c"], ["a", "z", "b", "c"]);
         let mut pairs = Vec::new();
-        let edits = align_with(&said, &heard, |at, as_| pairs.push((at, as_))).expect("short");
+        let edits = align_with(&said, &heard, |at, heard_at| pairs.push((at, heard_at))).expect("short");
         pairs.sort_unstable();
         assert_eq!((pairs.as_slice(), edits.hits), (&[(0, 0), (1, 1), (2, 2), (4, 3)][..], 3));
     }
 
     #[test]
-    fn what_is_too_long_to_align_is_refused_and_not_attempted() {
+    fn texts_too_long_to_align_are_refused() {
         let (ones, twos) = (vec![1; 7_000], vec![2; 7_000]);
         assert_eq!(align(&ones, &twos), None);
         assert_eq!(align(&ones, &ones).expect("equal texts need no table").hits, 7_000);
