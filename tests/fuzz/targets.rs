@@ -183,7 +183,7 @@ pub fn history(data: &[u8]) {
 
 fn events(bytes: &[u8]) {
     let nothing = || Transcript::new(std::collections::BTreeMap::new());
-    let (mut transcript, mut cues) = (nothing(), CueBuilder::new(nothing()));
+    let (mut transcript, mut cues) = (nothing(), CueBuilder::new([]));
     for line in bytes.split(|b| *b == b'\n') {
         if let Ok(event) = serde_json::from_slice::<Event>(line) {
             transcript.apply(&event);
