@@ -6,9 +6,9 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use hearken::model::kernels::attention::{KeysValues, Plan};
+use hearken::model::kernels::attention::{AttentionPlan, BlockedKv};
 use hearken::model::kernels::peaks::HardwarePeaks;
-use hearken::model::kernels::thread_pool::{Parts, thread_pool};
+use hearken::model::kernels::thread_pool::{EqualParts, thread_pool};
 use hearken::model::kernels::{Activations, Bits, GROUP, InstructionSet, Packed, TILE, Tiled, multiply, tile_bytes};
 
 /// Name, outputs and inputs of the matrices that matter.
@@ -58,7 +58,8 @@ fn activations(rows: usize, inner: usize) -> Activations {
 fn product(path: InstructionSet, matrices: &mut Matrices, x: &Activations, out: &mut Tiled, outputs: usize) {
     let Some(weights) = matrices.next() else { return };
     out.reset(x.rows(), outputs);
-    thread_pool().share(&Parts::new(out.numbers_mut(), x.rows() * TILE), 1, |tile, out| multiply(path, weights, x, (tile, tile + 1), out));
+    thread_pool()
+        .for_each(&EqualParts::new(out.values_mut(), x.rows() * TILE), 1, |tile, out| multiply(path, weights, x, (tile, tile + 1), out));
 }
 
 fn products(c: &mut Criterion) {
@@ -110,13 +111,13 @@ fn attention(c: &mut Criterion) {
     let (groups, per_group, size) = HEADS;
     for positions in [1_000, 2_048, 4_000] {
         let row: Vec<f32> = (0..groups * size).map(|i| (i as f32 * 0.37).sin()).collect();
-        let mut cache = KeysValues::new(groups, size);
-        let turns = vec![(1.0, 0.0); size / 2];
-        (0..positions).for_each(|_| cache.append(&mut row.clone(), &turns, &row));
+        let mut cache = BlockedKv::new(groups, size);
+        let cos_sin = vec![(1.0, 0.0); size / 2];
+        (0..positions).for_each(|_| cache.append(&mut row.clone(), &cos_sin, &row));
         for rows in [1, 13] {
-            let mut plan = Plan::default();
-            plan.make(std::iter::once(rows), groups, per_group, size);
-            let mut answers = vec![0.0; plan.answers()];
+            let mut plan = AttentionPlan::default();
+            plan.rebuild(std::iter::once(rows), groups, per_group, size);
+            let mut answers = vec![0.0; plan.output_len()];
             c.bench_function(&format!("attention of {rows} rows over {positions} positions, one layer"), |b| {
                 b.iter(|| plan.run(InstructionSet::best(), &mut answers, |_| Some((&cache, rows)), |_, queries| queries.fill(0.1)));
             });

@@ -10,9 +10,9 @@ pub mod decoder;
 pub mod encoder;
 pub mod features;
 pub mod gguf;
+pub mod huge_pages;
 pub mod kernels;
-pub mod kv;
-pub mod large_pages;
+pub mod kv_cache;
 pub mod linear;
 pub mod memory;
 pub mod pickle;
@@ -40,7 +40,7 @@ use checkpoint::Checkpoint;
 use config::{AudioConfig, LmConfig};
 use decoder::Decoder;
 use encoder::Encoder;
-use memory::Origin;
+use memory::WeightSource;
 use quantised::Quantised;
 use sha2::{Digest, Sha256};
 use text::Vocabulary;
@@ -55,7 +55,7 @@ const SMALL_FILES: &[&str] = &[config::LM_CONFIG, config::AUDIO_CONFIG, token_id
 pub use decoder::{Input, Inputs, Logits, PassLogits, Read, Segment};
 pub use encoder::Encodings;
 pub use features::Features;
-pub use kv::LaneCache;
+pub use kv_cache::LaneCache;
 
 /// A loaded model: read-only, shared by every lane and thread.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ impl Model {
             Some(precision) => precision,
             None => suitable_precision(dir, &device)?,
         };
-        let quantised = match numbers_of(precision) {
+        let quantised = match compute_type(precision) {
             ComputeType::Float(_) => None,
             ComputeType::Packed(_) if !device.is_cpu() => {
                 let why = "8 and 4 bits are computed on the processor: leave out --device, or use --precision bf16";
@@ -91,8 +91,8 @@ impl Model {
         };
         // A configuration that cannot be read is told of below.
         if let (true, Ok(lm), Ok(audio)) = (device.is_cpu(), LmConfig::read(dir), AudioConfig::read(dir)) {
-            let origin = if quantised.is_some() { Origin::Quantised } else { Origin::Checkpoint };
-            memory::check(name, (&lm, &audio), (precision, origin), memory::available())?;
+            let source = if quantised.is_some() { WeightSource::Quantised } else { WeightSource::Checkpoint };
+            memory::check(name, (&lm, &audio), (precision, source), memory::available())?;
         }
         let Some((bits, file)) = quantised else {
             let checkpoint = Checkpoint::open(dir)?;
@@ -129,7 +129,7 @@ impl Model {
     fn assemble(dir: &Path, name: &str, weights: &impl Weights, fingerprint: [u8; 32], on: (Precision, &Device)) -> Result<Self> {
         let (lm, audio) = (LmConfig::read(dir)?, AudioConfig::read(dir)?);
         let (precision, device) = on;
-        let numbers = numbers_of(precision);
+        let numbers = compute_type(precision);
         let ids = TokenIds::read(dir, lm.padded_vocab_size)?;
         let vocabulary = Vocabulary::read(dir, &ids, lm.padded_vocab_size)?;
         let encoder = Encoder::from_weights(weights, &audio, numbers, device)?;
@@ -169,8 +169,8 @@ impl Model {
         ids: TokenIds,
         precision: Precision,
     ) -> Result<Self> {
-        let numbers = numbers_of(precision);
-        memory::check(name, (lm, audio), (precision, Origin::Quantised), memory::available())?;
+        let numbers = compute_type(precision);
+        memory::check(name, (lm, audio), (precision, WeightSource::Quantised), memory::available())?;
         let encoder = Encoder::from_weights(weights, audio, numbers, &Device::Cpu)?;
         let decoder = Decoder::from_weights(weights, lm, numbers, &Device::Cpu, (ids.keep_silence, ids.text_begin))?;
         let vocabulary = Vocabulary::empty(&ids);
@@ -221,7 +221,7 @@ impl Model {
     /// # Errors
     /// When candle fails.
     pub fn features_f32(&self, features: &Features) -> Result<Vec<f32>> {
-        features.numbers().map_err(computing)
+        features.values().map_err(computing)
     }
 
     /// Advances every segment in one batched pass and returns what they asked to read, one segment's after the other's.
@@ -313,7 +313,7 @@ impl Model {
 /// # Errors
 /// When the checkpoint is damaged, `precision` is not one that is quantised, `out` cannot be written, or `progress` says no.
 pub fn quantise(dir: &Path, precision: Precision, out: &Path, progress: impl FnMut(u64, u64) -> ControlFlow<()>) -> Result<PathBuf> {
-    let ComputeType::Packed(bits) = numbers_of(precision) else {
+    let ComputeType::Packed(bits) = compute_type(precision) else {
         return Err(Error::new(ErrorKind::Arguments, "weights are quantised to q8 or q4"));
     };
     let checkpoint = Checkpoint::open(dir)?;
@@ -334,7 +334,7 @@ pub fn quantise(dir: &Path, precision: Precision, out: &Path, progress: impl FnM
 /// The file in the folder `dir` that holds its weights in `precision`, there or not; None for numbers that are not quantised.
 #[must_use]
 pub fn quantised_file(dir: &Path, precision: Precision) -> Option<PathBuf> {
-    match numbers_of(precision) {
+    match compute_type(precision) {
         ComputeType::Packed(bits) => Some(quantised::file_in(dir, bits)),
         ComputeType::Float(_) => None,
     }
@@ -349,7 +349,7 @@ pub fn quantised_files(dir: &Path) -> Vec<PathBuf> {
 /// Whether the folder `dir` holds the weights of the checkpoint folder `source` in `precision`, complete.
 #[must_use]
 pub fn is_quantised_from(dir: &Path, precision: Precision, source: &Path) -> bool {
-    let ComputeType::Packed(bits) = numbers_of(precision) else { return false };
+    let ComputeType::Packed(bits) = compute_type(precision) else { return false };
     let made = Quantised::open(&quantised::file_in(dir, bits), bits);
     made.is_ok_and(|made| Checkpoint::open(source).is_ok_and(|checkpoint| checkpoint.identity() == made.source()))
 }
@@ -386,7 +386,7 @@ pub use kernels::cores::set_candle_threads;
 /// would take turns at waiting for one another. The first call of the process decides.
 pub fn use_threads(threads: usize) {
     let threads = threads.min(kernels::cores::allowed());
-    kernels::thread_pool::set_size(threads);
+    kernels::thread_pool::set_thread_count(threads);
     // A pool that exists already keeps its size: two sessions of one process share it.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
 }
@@ -438,7 +438,7 @@ fn suitable_precision(dir: &Path, device: &Device) -> Result<Precision> {
     Ok(if weights > FLOAT_WEIGHTS { Precision::Q4 } else { Precision::F32 })
 }
 
-const fn numbers_of(precision: Precision) -> ComputeType {
+const fn compute_type(precision: Precision) -> ComputeType {
     match precision {
         Precision::F32 => ComputeType::Float(DType::F32),
         Precision::Bf16 => ComputeType::Float(DType::BF16),

@@ -8,7 +8,7 @@ use hearken::audio::read_file;
 use hearken::mel::{LogMel, MaxWindow, recording_chunks};
 use hearken::model::config::LmConfig;
 use hearken::model::rope::Rope;
-use hearken::model::sampler::Filter;
+use hearken::model::sampler::LogitFilter;
 use hearken::model::text::Vocabulary;
 use hearken::model::token_ids::TokenIds;
 use hearken::time::{CHUNK_FRAMES, CHUNK_SAMPLES};
@@ -34,7 +34,7 @@ fn rotations_equal_the_reference_at_every_recorded_position() {
     let positions: Vec<i64> = recorded["positions"].to_dtype(DType::I64).unwrap().to_vec1().unwrap();
     let half = config.head() / 2;
     for (row, position) in positions.iter().enumerate() {
-        let (cos, sin): (Vec<f32>, Vec<f32>) = rope.turns(*position as usize, 1).unzip();
+        let (cos, sin): (Vec<f32>, Vec<f32>) = rope.cos_sin(*position as usize, 1).unzip();
         for (own, name) in [(cos, "cos"), (sin, "sin")] {
             let want = numbers(&recorded[name].get(row).unwrap());
             let far = own.iter().zip(&want[..half]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -48,7 +48,7 @@ fn sampling_draws_from_the_probabilities_of_the_reference() {
     let rows = safetensors::load(golden("sampling.safetensors"), &Device::Cpu).unwrap();
     let rows: Vec<Vec<f32>> = rows["logits"].to_vec2().unwrap();
     for case in json("sampling.json").as_array().unwrap() {
-        let filter = Filter {
+        let filter = LogitFilter {
             temperature: case["temperature"].as_f64().unwrap(),
             top_k: case["top_k"].as_u64().map(|k| k as usize),
             top_p: case["top_p"].as_f64().unwrap(),

@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 use super::checkpoint::Checkpoint;
 use super::config::LmConfig;
 use super::features::Features;
-use super::kv::LaneCache;
+use super::kv_cache::LaneCache;
 use super::rope::Rope;
 use super::weights::{ComputeType, Weights};
 use crate::error::Result;
@@ -92,17 +92,17 @@ impl Logits {
 /// The decoder.
 #[derive(Debug)]
 pub struct Decoder {
-    layers: Layers,
+    layers: DecoderLayers,
     config: LmConfig,
     dtype: DType,
     device: Device,
-    lists: Mutex<Lists>,
+    index: Mutex<PassIndex>,
 }
 
-/// What a pass is about, in lists whose memory is kept.
+/// What a pass is about, in index whose memory is kept.
 #[derive(Debug, Default)]
-struct Lists {
-    spans: Vec<Span>,
+struct PassIndex {
+    spans: Vec<LaneSpan>,
     /// Rows of which the two logits that can be chosen are read, and those logits.
     decisions: Vec<usize>,
     pairs: Vec<(f32, f32)>,
@@ -111,14 +111,14 @@ struct Lists {
 }
 
 #[derive(Debug)]
-enum Layers {
-    Float(Box<float::Layers>),
-    Packed(Box<packed::Layers>),
+enum DecoderLayers {
+    Float(Box<float::FloatDecoder>),
+    Packed(Box<packed::PackedDecoder>),
 }
 
 /// Where the rows of one lane lie in a pass, and in its own positions.
 #[derive(Debug)]
-struct Span {
+struct LaneSpan {
     first_row: usize,
     rows: usize,
     position: usize,
@@ -145,10 +145,12 @@ impl Decoder {
         decision: (u32, u32),
     ) -> Result<Self> {
         let layers = match numbers {
-            ComputeType::Float(dtype) => Layers::Float(Box::new(float::Layers::new(weights, config, dtype, device, decision)?)),
-            ComputeType::Packed(bits) => Layers::Packed(Box::new(packed::Layers::new(weights, config, bits, decision)?)),
+            ComputeType::Float(dtype) => {
+                DecoderLayers::Float(Box::new(float::FloatDecoder::new(weights, config, dtype, device, decision)?))
+            }
+            ComputeType::Packed(bits) => DecoderLayers::Packed(Box::new(packed::PackedDecoder::new(weights, config, bits, decision)?)),
         };
-        Ok(Self { layers, config: config.clone(), dtype: numbers.dtype(), device: device.clone(), lists: Mutex::default() })
+        Ok(Self { layers, config: config.clone(), dtype: numbers.dtype(), device: device.clone(), index: Mutex::default() })
     }
 
     /// Feeds every segment, appends to its cache and reads what it asks for, in its order; one segment's after the other's.
@@ -156,22 +158,22 @@ impl Decoder {
     /// # Errors
     /// When candle fails; the caches are then in an undefined state and must be dropped.
     pub fn pass(&self, segments: &mut [Segment<'_>]) -> CandleResult<PassLogits> {
-        // Nothing in the lists outlives a pass: what one that panicked left behind is overwritten.
-        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
-        let lists = &mut *lists;
-        self.list(segments, lists)?;
+        // Nothing in the index outlives a pass: what one that panicked left behind is overwritten.
+        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = &mut *index;
+        self.list(segments, index)?;
         let rows = match &self.layers {
-            Layers::Float(layers) => {
-                let x = layers.pass(&lists.spans, segments)?;
-                lists.pairs.extend(layers.decisions(&x, &lists.decisions)?.iter().map(|pair| (pair[0], pair[1])));
-                layers.rows(&x, &lists.rows)?
+            DecoderLayers::Float(layers) => {
+                let x = layers.pass(&index.spans, segments)?;
+                index.pairs.extend(layers.decisions(&x, &index.decisions)?.iter().map(|pair| (pair[0], pair[1])));
+                layers.rows(&x, &index.rows)?
             }
-            Layers::Packed(layers) => layers.pass(segments, lists)?,
+            DecoderLayers::Packed(layers) => layers.pass(segments, index)?,
         };
-        for (span, segment) in lists.spans.iter().zip(segments.iter_mut()) {
+        for (span, segment) in index.spans.iter().zip(segments.iter_mut()) {
             segment.cache.positions += span.rows;
         }
-        let (mut decisions, mut rows) = (lists.pairs.iter(), rows.into_iter());
+        let (mut decisions, mut rows) = (index.pairs.iter(), rows.into_iter());
         let mut next = |what: Read| match what {
             Read::Decision => decisions.next().map(|(silent, respond)| Logits::Decision { silent: *silent, respond: *respond }),
             Read::Row => rows.next().map(Logits::Row),
@@ -183,8 +185,8 @@ impl Decoder {
     #[must_use]
     pub fn new_cache(&self) -> LaneCache {
         match self.layers {
-            Layers::Float(_) => LaneCache::float(self.config.n_layer),
-            Layers::Packed(_) => LaneCache::packed(self.config.n_layer, self.config.groups(), self.config.head()),
+            DecoderLayers::Float(_) => LaneCache::float(self.config.n_layer),
+            DecoderLayers::Packed(_) => LaneCache::packed(self.config.n_layer, self.config.groups(), self.config.head()),
         }
     }
 
@@ -205,8 +207,8 @@ impl Decoder {
 
     const fn rope(&self) -> &Rope {
         match &self.layers {
-            Layers::Float(layers) => layers.rope(),
-            Layers::Packed(layers) => layers.rope(),
+            DecoderLayers::Float(layers) => layers.rope(),
+            DecoderLayers::Packed(layers) => layers.rope(),
         }
     }
 
@@ -240,9 +242,9 @@ impl Decoder {
         self.config.n_embd
     }
 
-    /// Lists what `segments` feed and read.
-    fn list(&self, segments: &[Segment<'_>], lists: &mut Lists) -> CandleResult<()> {
-        let Lists { spans, decisions, pairs, rows: whole } = lists;
+    /// PassIndex what `segments` feed and read.
+    fn list(&self, segments: &[Segment<'_>], index: &mut PassIndex) -> CandleResult<()> {
+        let PassIndex { spans, decisions, pairs, rows: whole } = index;
         spans.clear();
         decisions.clear();
         pairs.clear();
@@ -254,7 +256,7 @@ impl Decoder {
             if position + rows > self.config.block_size {
                 candle_core::bail!("position {} lies beyond the model's {}", position + rows, self.config.block_size);
             }
-            spans.push(Span { first_row, rows, position });
+            spans.push(LaneSpan { first_row, rows, position });
             for (row, what) in &segment.reads {
                 let list = if *what == Read::Decision { &mut *decisions } else { &mut *whole };
                 list.push(first_row + row);

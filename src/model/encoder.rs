@@ -30,14 +30,14 @@ pub type Encodings = SmallVec<[Features; 4]>;
 /// The encoder: through candle, or packed on the processor.
 #[derive(Debug)]
 pub struct Encoder {
-    layers: Layers,
+    layers: EncoderLayers,
     device: Device,
 }
 
 #[derive(Debug)]
-enum Layers {
-    Float(float::Layers),
-    Packed(Box<packed::Layers>),
+enum EncoderLayers {
+    Float(float::FloatEncoder),
+    Packed(Box<packed::PackedEncoder>),
 }
 
 impl Encoder {
@@ -56,8 +56,8 @@ impl Encoder {
     pub fn from_weights(weights: &impl Weights, config: &AudioConfig, numbers: ComputeType, device: &Device) -> Result<Self> {
         let layers = match numbers {
             // f32 whatever the decoder is, as in the reference.
-            ComputeType::Float(_) => Layers::Float(float::Layers::new(weights, config, device)?),
-            ComputeType::Packed(bits) => Layers::Packed(Box::new(packed::Layers::new(weights, config, bits)?)),
+            ComputeType::Float(_) => EncoderLayers::Float(float::FloatEncoder::new(weights, config, device)?),
+            ComputeType::Packed(bits) => EncoderLayers::Packed(Box::new(packed::PackedEncoder::new(weights, config, bits)?)),
         };
         Ok(Self { layers, device: device.clone() })
     }
@@ -76,11 +76,11 @@ impl Encoder {
             candle_core::bail!("blocks of {frames} mel frames cannot be encoded together");
         }
         match &self.layers {
-            Layers::Float(layers) => {
+            EncoderLayers::Float(layers) => {
                 let features = layers.forward(mels, frames, &self.device)?;
                 (0..mels.len()).map(|block| features.narrow(0, block * n_features, n_features).map(Features::Tensor)).collect()
             }
-            Layers::Packed(layers) => Ok(layers.forward(mels, frames)),
+            EncoderLayers::Packed(layers) => Ok(layers.forward(mels, frames)),
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The GGUF container, version 3: named tensors behind a header of typed notes, to be mapped and used as they lie.
+//! The GGUF container, version 3: named tensors behind a header of typed metadata, to be mapped and used as they lie.
 //!
-//! Responsible for the bytes of the format (`docs/gguf.md` of the ggml repository) as far as Hearken writes it: notes that
+//! Responsible for the bytes of the format (`docs/gguf.md` of the ggml repository) as far as Hearken writes it: metadata that
 //! are numbers, strings or lists of numbers; tensors of F32, or of bytes (I8). Files of others are refused by name, never
 //! trusted: every size is checked before it is used. Not responsible for what the tensors mean.
 
@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use memmap2::Mmap;
 
-use super::large_pages;
+use super::huge_pages;
 use crate::error::{Error, ErrorKind, Result};
 
 const MAGIC: &[u8; 4] = b"GGUF";
@@ -21,25 +21,25 @@ const VERSION: u32 = 3;
 /// Where tensors begin: at a cache line, as the kernels like it.
 const ALIGNMENT: usize = 64;
 /// The note that says so; other files may leave it out, and mean 32.
-const ALIGNMENT_NOTE: &str = "general.alignment";
+const ALIGNMENT_KEY: &str = "general.alignment";
 /// Notes, tensors and characters of a name beyond which a header is hostile; the 3B has some 900 tensors.
-const MOST_NOTES: u64 = 10_000;
-const MOST_TENSORS: u64 = 100_000;
-const MOST_CHARACTERS: u64 = 1 << 20;
-const MOST_ITEMS: u64 = 10_000_000;
+const MAX_METADATA: u64 = 10_000;
+const MAX_TENSORS: u64 = 100_000;
+const MAX_CHARACTERS: u64 = 1 << 20;
+const MAX_ITEMS: u64 = 10_000_000;
 /// Dimensions that a tensor may have (`GGML_MAX_DIMS`).
-const MOST_DIMENSIONS: u32 = 4;
+const MAX_DIMENSIONS: u32 = 4;
 
 /// Number types of tensors that Hearken reads, with their ids in `enum ggml_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ElementType {
     /// 32-bit floats: 0.
     F32,
     /// Bytes: 24.
     Bytes,
 }
 
-impl Kind {
+impl ElementType {
     const fn id(self) -> u32 {
         match self {
             Self::F32 => 0,
@@ -57,7 +57,7 @@ impl Kind {
 
 /// A note of the header.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Note {
+pub enum MetadataValue {
     /// A whole number.
     Number(u64),
     /// Text.
@@ -70,14 +70,14 @@ pub enum Note {
 
 /// A tensor to be written, or one that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct TensorInfo {
     /// Number type.
-    pub kind: Kind,
+    pub kind: ElementType,
     /// Slowest dimension first, as everywhere in Hearken (the file has them the other way round).
     pub shape: Vec<usize>,
 }
 
-impl Entry {
+impl TensorInfo {
     /// Bytes of its numbers; None when they cannot be counted.
     #[must_use]
     pub fn bytes(&self) -> Option<usize> {
@@ -90,8 +90,8 @@ impl Entry {
 pub struct Gguf {
     path: PathBuf,
     map: Arc<Mmap>,
-    notes: BTreeMap<String, Note>,
-    tensors: BTreeMap<String, (Entry, Range<usize>)>,
+    metadata: BTreeMap<String, MetadataValue>,
+    tensors: BTreeMap<String, (TensorInfo, Range<usize>)>,
 }
 
 impl Gguf {
@@ -111,8 +111,8 @@ impl Gguf {
         }
         // SAFETY: the map is only read; Hearken itself replaces such files by renaming, never in place.
         let map = unsafe { Mmap::map(&file) }.map_err(|e| format!("cannot be mapped ({e})"))?;
-        large_pages::wanted_for(&map);
-        let mut reader = Reader { bytes: &map, at: 0 };
+        huge_pages::advise(&map);
+        let mut reader = HeaderReader { bytes: &map, at: 0 };
         if reader.take(4)? != MAGIC {
             return Err("is not a GGUF file".into());
         }
@@ -120,22 +120,22 @@ impl Gguf {
         if version != VERSION {
             return Err(format!("is GGUF version {version}; Hearken reads version {VERSION}"));
         }
-        let (n_tensors, n_notes) = (reader.u64()?, reader.u64()?);
-        if n_tensors > MOST_TENSORS || n_notes > MOST_NOTES {
-            return Err(format!("claims {n_tensors} tensors and {n_notes} notes: damaged"));
+        let (n_tensors, n_metadata) = (reader.u64()?, reader.u64()?);
+        if n_tensors > MAX_TENSORS || n_metadata > MAX_METADATA {
+            return Err(format!("claims {n_tensors} tensors and {n_metadata} metadata: damaged"));
         }
-        let mut notes = BTreeMap::new();
-        for _ in 0..n_notes {
+        let mut metadata = BTreeMap::new();
+        for _ in 0..n_metadata {
             let name = reader.text()?;
-            let note = reader.note()?;
-            notes.insert(name, note);
+            let note = reader.metadata_value()?;
+            metadata.insert(name, note);
         }
         let mut found = Vec::new();
         for _ in 0..n_tensors {
             found.push(reader.entry()?);
         }
-        let alignment = match notes.get(ALIGNMENT_NOTE) {
-            Some(Note::Number(n)) if (1..=1 << 20).contains(n) => *n as usize,
+        let alignment = match metadata.get(ALIGNMENT_KEY) {
+            Some(MetadataValue::Number(n)) if (1..=1 << 20).contains(n) => *n as usize,
             None => 32,
             Some(_) => return Err("has an alignment that is no number: damaged".into()),
         };
@@ -151,7 +151,7 @@ impl Gguf {
                 return Err(format!("holds the tensor {name} twice: damaged"));
             }
         }
-        Ok(Self { path: path.to_owned(), map: Arc::new(map), notes, tensors })
+        Ok(Self { path: path.to_owned(), map: Arc::new(map), metadata, tensors })
     }
 
     /// Where it lies.
@@ -162,13 +162,13 @@ impl Gguf {
 
     /// The note `name`.
     #[must_use]
-    pub fn note(&self, name: &str) -> Option<&Note> {
-        self.notes.get(name)
+    pub fn metadata_value(&self, name: &str) -> Option<&MetadataValue> {
+        self.metadata.get(name)
     }
 
     /// The tensor `name`, and where its bytes lie in [`Gguf::map`].
     #[must_use]
-    pub fn tensor(&self, name: &str) -> Option<(&Entry, Range<usize>)> {
+    pub fn tensor(&self, name: &str) -> Option<(&TensorInfo, Range<usize>)> {
         self.tensors.get(name).map(|(entry, range)| (entry, range.clone()))
     }
 
@@ -184,12 +184,12 @@ impl Gguf {
     }
 }
 
-struct Reader<'a> {
+struct HeaderReader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> HeaderReader<'a> {
     fn take(&mut self, n: usize) -> Result<&'a [u8], String> {
         let end = self.at.checked_add(n).filter(|end| *end <= self.bytes.len()).ok_or("is cut short within its header")?;
         let taken = &self.bytes[self.at..end];
@@ -211,81 +211,81 @@ impl<'a> Reader<'a> {
 
     fn text(&mut self) -> Result<String, String> {
         let n = self.u64()?;
-        if n > MOST_CHARACTERS {
+        if n > MAX_CHARACTERS {
             return Err(format!("has a name of {n} characters: damaged"));
         }
         String::from_utf8(self.take(n as usize)?.to_vec()).map_err(|_| "has a name that is no text: damaged".into())
     }
 
-    fn note(&mut self) -> Result<Note, String> {
+    fn metadata_value(&mut self) -> Result<MetadataValue, String> {
         let id = self.u32()?;
-        self.note_of(id)
+        self.metadata_value_of(id)
     }
 
     /// A note of the type `id` (`enum gguf_metadata_value_type`).
-    fn note_of(&mut self, id: u32) -> Result<Note, String> {
+    fn metadata_value_of(&mut self, id: u32) -> Result<MetadataValue, String> {
         Ok(match id {
-            4 => Note::Number(u64::from(self.u32()?)),
-            10 => Note::Number(self.u64()?),
-            8 => Note::Text(self.text()?),
-            0 | 1 | 7 => self.take(1).map(|_| Note::Other)?,
-            2 | 3 => self.take(2).map(|_| Note::Other)?,
-            5 | 6 => self.take(4).map(|_| Note::Other)?,
-            11 | 12 => self.take(8).map(|_| Note::Other)?,
+            4 => MetadataValue::Number(u64::from(self.u32()?)),
+            10 => MetadataValue::Number(self.u64()?),
+            8 => MetadataValue::Text(self.text()?),
+            0 | 1 | 7 => self.take(1).map(|_| MetadataValue::Other)?,
+            2 | 3 => self.take(2).map(|_| MetadataValue::Other)?,
+            5 | 6 => self.take(4).map(|_| MetadataValue::Other)?,
+            11 | 12 => self.take(8).map(|_| MetadataValue::Other)?,
             9 => {
                 let (of, n) = (self.u32()?, self.u64()?);
-                if n > MOST_ITEMS || of == 9 {
+                if n > MAX_ITEMS || of == 9 {
                     return Err(format!("has a list of {n} items: damaged, or not of Hearken"));
                 }
-                let items: Vec<Note> = (0..n).map(|_| self.note_of(of)).collect::<Result<_, _>>()?;
-                let numbers = items.iter().map(|item| if let Note::Number(n) = item { u32::try_from(*n).ok() } else { None });
-                numbers.collect::<Option<Vec<u32>>>().map_or(Note::Other, Note::Numbers)
+                let items: Vec<MetadataValue> = (0..n).map(|_| self.metadata_value_of(of)).collect::<Result<_, _>>()?;
+                let numbers = items.iter().map(|item| if let MetadataValue::Number(n) = item { u32::try_from(*n).ok() } else { None });
+                numbers.collect::<Option<Vec<u32>>>().map_or(MetadataValue::Other, MetadataValue::Numbers)
             }
             other => return Err(format!("has a note of the unknown type {other}: damaged, or newer than Hearken")),
         })
     }
 
-    fn entry(&mut self) -> Result<(String, Entry, u64), String> {
+    fn entry(&mut self) -> Result<(String, TensorInfo, u64), String> {
         let name = self.text()?;
         let n = self.u32()?;
-        if n > MOST_DIMENSIONS {
+        if n > MAX_DIMENSIONS {
             return Err(format!("says that the tensor {name} has {n} dimensions: damaged"));
         }
         let mut shape: Vec<usize> =
             (0..n).map(|_| self.u64().and_then(|d| usize::try_from(d).map_err(|e| e.to_string()))).collect::<Result<_, _>>()?;
         shape.reverse();
         let kind = match self.u32()? {
-            0 => Kind::F32,
-            24 => Kind::Bytes,
+            0 => ElementType::F32,
+            24 => ElementType::Bytes,
             other => {
                 let why = format!("holds the tensor {name} in the block type {other}; Hearken reads the files of `hearken model quantize`");
                 return Err(why);
             }
         };
-        Ok((name, Entry { kind, shape }, self.u64()?))
+        Ok((name, TensorInfo { kind, shape }, self.u64()?))
     }
 }
 
 /// Writes a file: the header first, then the tensors in the order in which it names them.
 #[derive(Debug)]
-pub struct Writer<W: Write> {
+pub struct GgufWriter<W: Write> {
     to: W,
     left: std::vec::IntoIter<usize>,
 }
 
 /// The header of a file, and where it has which tensor.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct GgufLayout {
     header: Vec<u8>,
     sizes: Vec<usize>,
 }
 
-impl Plan {
+impl GgufLayout {
     /// A file that will hold `tensors`.
     ///
     /// # Errors
     /// When a tensor is too large to be counted.
-    pub fn new(notes: &[(&str, Note)], tensors: &[(String, Entry)]) -> io::Result<Self> {
+    pub fn new(metadata: &[(&str, MetadataValue)], tensors: &[(String, TensorInfo)]) -> io::Result<Self> {
         let mut header = Vec::new();
         let text = |header: &mut Vec<u8>, text: &str| {
             header.extend((text.len() as u64).to_le_bytes());
@@ -294,28 +294,28 @@ impl Plan {
         header.extend(MAGIC);
         header.extend(VERSION.to_le_bytes());
         header.extend((tensors.len() as u64).to_le_bytes());
-        header.extend((notes.len() as u64 + 1).to_le_bytes());
-        text(&mut header, ALIGNMENT_NOTE);
+        header.extend((metadata.len() as u64 + 1).to_le_bytes());
+        text(&mut header, ALIGNMENT_KEY);
         header.extend(4u32.to_le_bytes());
         header.extend((ALIGNMENT as u32).to_le_bytes());
-        for (name, note) in notes {
+        for (name, note) in metadata {
             text(&mut header, name);
             match note {
-                Note::Number(n) => {
+                MetadataValue::Number(n) => {
                     header.extend(10u32.to_le_bytes());
                     header.extend(n.to_le_bytes());
                 }
-                Note::Text(value) => {
+                MetadataValue::Text(value) => {
                     header.extend(8u32.to_le_bytes());
                     text(&mut header, value);
                 }
-                Note::Numbers(values) => {
+                MetadataValue::Numbers(values) => {
                     header.extend(9u32.to_le_bytes());
                     header.extend(4u32.to_le_bytes());
                     header.extend((values.len() as u64).to_le_bytes());
                     values.iter().for_each(|v| header.extend(v.to_le_bytes()));
                 }
-                Note::Other => return Err(io::Error::other("a note without a value")),
+                MetadataValue::Other => return Err(io::Error::other("a note without a value")),
             }
         }
         let mut offset = 0usize;
@@ -349,26 +349,26 @@ impl Plan {
 
     /// Whether what `from` holds begins with this header.
     #[must_use]
-    pub fn begins(&self, from: &mut impl io::Read) -> bool {
+    pub fn matches_header(&self, from: &mut impl io::Read) -> bool {
         let mut there = vec![0; self.header.len()];
         from.read_exact(&mut there).is_ok() && there == self.header
     }
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> GgufWriter<W> {
     /// Writes the header of a file.
     ///
     /// # Errors
     /// When writing fails.
-    pub fn new(mut to: W, plan: Plan) -> io::Result<Self> {
-        to.write_all(&plan.header)?;
-        Ok(Self { to, left: plan.sizes.into_iter() })
+    pub fn new(mut to: W, layout: GgufLayout) -> io::Result<Self> {
+        to.write_all(&layout.header)?;
+        Ok(Self { to, left: layout.sizes.into_iter() })
     }
 
     /// Goes on with a file that has its header and the first `tensors` already, behind them.
     #[must_use]
-    pub fn go_on(to: W, plan: Plan, tensors: usize) -> Self {
-        let mut left = plan.sizes.into_iter();
+    pub fn resume(to: W, layout: GgufLayout, tensors: usize) -> Self {
+        let mut left = layout.sizes.into_iter();
         left.by_ref().take(tensors).for_each(drop);
         Self { to, left }
     }
@@ -379,7 +379,7 @@ impl<W: Write> Writer<W> {
     /// When writing fails, or `fill` writes more or fewer bytes than the header says.
     pub fn tensor<E: From<io::Error>>(&mut self, fill: impl FnOnce(&mut dyn Write) -> Result<(), E>) -> Result<(), E> {
         let size = self.left.next().ok_or_else(|| io::Error::other("more tensors than the header names"))?;
-        let mut counted = Counted { to: &mut self.to, bytes: 0 };
+        let mut counted = CountingWriter { to: &mut self.to, bytes: 0 };
         fill(&mut counted)?;
         if counted.bytes != size {
             return Err(io::Error::other(format!("a tensor of {} bytes where the header says {size}", counted.bytes)).into());
@@ -406,12 +406,12 @@ impl<W: Write> Writer<W> {
     }
 }
 
-struct Counted<'a, W: Write> {
+struct CountingWriter<'a, W: Write> {
     to: &'a mut W,
     bytes: usize,
 }
 
-impl<W: Write> Write for Counted<'_, W> {
+impl<W: Write> Write for CountingWriter<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let n = self.to.write(bytes)?;
         self.bytes += n;

@@ -32,7 +32,7 @@ mod tiled;
 
 use std::sync::OnceLock;
 
-pub use activations::{Activations, Norm, with_room};
+pub use activations::{Activations, Norm, with_scratch};
 pub use packing::{Bits, pack, tile_bytes, unpack};
 pub use tiled::Tiled;
 
@@ -41,7 +41,7 @@ pub const TILE: usize = 16;
 /// Inputs that share a scale.
 pub const GROUP: usize = 64;
 /// Rows that one call of a path takes at most: their sums fill the registers of AVX-512.
-const MOST_ROWS: usize = 13;
+const MAX_ROWS: usize = 13;
 
 /// A packed matrix: `n` outputs (a multiple of 16 in the bytes; those beyond `n` are padding) of `k` inputs.
 #[derive(Clone, Copy, Debug)]
@@ -112,18 +112,18 @@ impl InstructionSet {
         let mut paths = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
-            if avx512::is_here() {
+            if avx512::is_available() {
                 paths.push(Self::Avx512Vnni);
             }
             if avx2::has_vnni() {
                 paths.push(Self::AvxVnni);
             }
-            if avx2::is_here() {
+            if avx2::is_available() {
                 paths.push(Self::Avx2);
             }
         }
         #[cfg(target_arch = "aarch64")]
-        if neon::is_here() {
+        if neon::is_available() {
             paths.push(Self::NeonDot);
         }
         paths.push(Self::Portable);
@@ -144,7 +144,7 @@ impl InstructionSet {
 }
 
 /// What a path is asked for: one tile for some rows of the activations.
-struct Job<'a> {
+struct TileJob<'a> {
     weights: &'a [u8],
     scales: &'a [u8],
     bits: Bits,
@@ -157,23 +157,23 @@ struct Job<'a> {
 ///
 /// # Panics
 /// When the numbers of inputs differ or `out` is of another size: both are the caller's own.
-pub fn multiply(path: InstructionSet, weights: Packed<'_>, activations: &Activations, (from, to): (usize, usize), out: &mut [f32]) {
+pub fn multiply(isa: InstructionSet, weights: Packed<'_>, activations: &Activations, (from, to): (usize, usize), out: &mut [f32]) {
     assert_eq!(weights.groups(), activations.groups(), "inputs of weights and activations");
     let width = TILE * (to - from);
     assert_eq!(out.len(), activations.rows() * width, "room for the products");
     for tile in from..to {
         let (bytes, scales) = weights.tile(tile);
         let mut first_row = 0;
-        for rows in shares(activations.rows()) {
-            let job = Job { weights: bytes, scales, bits: weights.bits, activations, first_row };
+        for rows in even_parts(activations.rows()) {
+            let job = TileJob { weights: bytes, scales, bits: weights.bits, activations, first_row };
             let out = &mut out[first_row * width + TILE * (tile - from)..];
-            match path {
+            match isa {
                 #[cfg(target_arch = "x86_64")]
                 InstructionSet::Avx512Vnni => avx512::tile(&job, rows, out, width),
                 #[cfg(target_arch = "x86_64")]
-                InstructionSet::AvxVnni => avx2::tile(&job, rows, avx2::Dots::Vnni, out, width),
+                InstructionSet::AvxVnni => avx2::tile(&job, rows, avx2::DotProduct::Vnni, out, width),
                 #[cfg(target_arch = "x86_64")]
-                InstructionSet::Avx2 => avx2::tile(&job, rows, avx2::Dots::Pairs, out, width),
+                InstructionSet::Avx2 => avx2::tile(&job, rows, avx2::DotProduct::Pairs, out, width),
                 #[cfg(target_arch = "aarch64")]
                 InstructionSet::NeonDot => neon::tile(&job, rows, out, width),
                 _ => portable::tile(&job, rows, out, width),
@@ -184,7 +184,7 @@ pub fn multiply(path: InstructionSet, weights: Packed<'_>, activations: &Activat
 }
 
 /// `rows` in as few even parts of at most 13 as there can be.
-fn shares(rows: usize) -> impl Iterator<Item = usize> {
-    let parts = rows.div_ceil(MOST_ROWS);
+fn even_parts(rows: usize) -> impl Iterator<Item = usize> {
+    let parts = rows.div_ceil(MAX_ROWS);
     (0..parts).map(move |i| (i + 1) * rows / parts - i * rows / parts)
 }

@@ -12,7 +12,7 @@ use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 use memmap2::Mmap;
 use rayon::prelude::*;
 
-use super::kernels::thread_pool::{Parts, thread_pool};
+use super::kernels::thread_pool::{EqualParts, thread_pool};
 use super::kernels::{self, Activations, Bits, GROUP, InstructionSet, Packed, TILE, Tiled, math, tile_bytes, unpack};
 use super::weights::Planes;
 
@@ -23,14 +23,14 @@ const TILES_OF_GROUP: usize = GROUP / TILE;
 
 /// Where packed bytes lie.
 #[derive(Clone)]
-pub enum Bytes {
+pub enum PackedBytes {
     /// In memory.
     Memory(Arc<Vec<u8>>),
     /// In a mapped file.
     Mapped(Arc<Mmap>, Range<usize>),
 }
 
-impl Bytes {
+impl PackedBytes {
     fn as_slice(&self) -> &[u8] {
         match self {
             Self::Memory(bytes) => bytes,
@@ -39,7 +39,7 @@ impl Bytes {
     }
 }
 
-impl fmt::Debug for Bytes {
+impl fmt::Debug for PackedBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes", self.as_slice().len())
     }
@@ -48,39 +48,39 @@ impl fmt::Debug for Bytes {
 /// A packed matrix `[out, inner]` with its bias.
 #[derive(Clone, Debug)]
 pub struct PackedLinear {
-    bytes: Bytes,
+    bytes: PackedBytes,
     /// The second plane: what rounding to the first left over.
-    rest: Option<Bytes>,
+    rest: Option<PackedBytes>,
     bits: Bits,
     out: usize,
     inner: usize,
     /// Padded to whole tiles.
     bias: Option<Vec<f32>>,
-    path: InstructionSet,
+    isa: InstructionSet,
 }
 
 impl PackedLinear {
     /// A layer of packed bytes; `None` when they are not `out` x `inner` numbers.
     #[must_use]
-    pub fn new(bytes: Bytes, bits: Bits, (out, inner): (usize, usize)) -> Option<Self> {
+    pub fn new(bytes: PackedBytes, bits: Bits, (out, inner): (usize, usize)) -> Option<Self> {
         let tiles = Packed::new(bytes.as_slice(), bits, inner)?.tiles();
-        (tiles == out.div_ceil(TILE)).then(|| Self { bytes, rest: None, bits, out, inner, bias: None, path: InstructionSet::best() })
+        (tiles == out.div_ceil(TILE)).then(|| Self { bytes, rest: None, bits, out, inner, bias: None, isa: InstructionSet::best() })
     }
 
     /// Packs `weight`, `out` rows of `inner` numbers.
     #[must_use]
     pub fn pack(weight: &[f32], (bits, planes): (Bits, Planes), (out, inner): (usize, usize)) -> Option<Self> {
-        let bytes = |bytes: Vec<u8>| Bytes::Memory(Arc::new(bytes));
+        let bytes = |bytes: Vec<u8>| PackedBytes::Memory(Arc::new(bytes));
         let own = Self::new(bytes(pack(weight, bits, inner)), bits, (out, inner))?;
         match planes {
             Planes::One => Some(own),
-            Planes::Two => own.with_rest(bytes(pack_rest(weight, bits, inner))),
+            Planes::Two => own.with_residual(bytes(pack_residual(weight, bits, inner))),
         }
     }
 
     /// The same layer with its second plane; None when that is of another size.
     #[must_use]
-    pub fn with_rest(self, rest: Bytes) -> Option<Self> {
+    pub fn with_residual(self, rest: PackedBytes) -> Option<Self> {
         (rest.as_slice().len() == self.bytes.as_slice().len()).then(|| Self { rest: Some(rest), ..self })
     }
 
@@ -113,7 +113,7 @@ impl PackedLinear {
     pub fn add_to(&self, x: &Activations, out: &mut Tiled) {
         let rows = x.rows();
         let at_a_time = WORTH_TAKING.div_ceil(rows * TILE * self.inner);
-        thread_pool().share(&Parts::new(out.numbers_mut(), rows * TILE), at_a_time, |tile, out| {
+        thread_pool().for_each(&EqualParts::new(out.values_mut(), rows * TILE), at_a_time, |tile, out| {
             if let Some(bias) = &self.bias {
                 let bias = &bias[tile * TILE..][..TILE];
                 out.chunks_exact_mut(TILE).for_each(|row| row.iter_mut().zip(bias).for_each(|(v, b)| *v += b));
@@ -126,7 +126,7 @@ impl PackedLinear {
     fn add_tiles(&self, x: &Activations, (from, to): (usize, usize), out: &mut [f32]) {
         let planes = std::iter::once(&self.bytes).chain(&self.rest);
         for packed in planes.filter_map(|plane| Packed::new(plane.as_slice(), self.bits, self.inner)) {
-            kernels::multiply(self.path, packed, x, (from, to), out);
+            kernels::multiply(self.isa, packed, x, (from, to), out);
         }
     }
 
@@ -178,7 +178,7 @@ impl PackedMlp {
             Self::Gated { fc_1, fc_2, proj } => {
                 inner.fill(x.rows(), fc_1.out, 1, |g, cells| {
                     fc_1.group(x, g, cells);
-                    kernels::with_room(cells.len(), |up| {
+                    kernels::with_scratch(cells.len(), |up| {
                         fc_2.group(x, g, up);
                         math::silu_times(cells, up);
                     });
@@ -206,7 +206,7 @@ impl CustomOp1 for Gelu {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let mut x = numbers_of(storage, layout)?.to_vec();
-        thread_pool().share(&Parts::new(&mut x, 4_096), 1, |_, part| math::gelu(part));
+        thread_pool().for_each(&EqualParts::new(&mut x, 4_096), 1, |_, part| math::gelu(part));
         Ok((CpuStorage::F32(x), layout.shape().clone()))
     }
 }
@@ -246,7 +246,7 @@ pub fn pack(weight: &[f32], bits: Bits, inner: usize) -> Vec<u8> {
 
 /// Packs what [`pack`] leaves over: the second plane.
 #[must_use]
-pub fn pack_rest(weight: &[f32], bits: Bits, inner: usize) -> Vec<u8> {
+pub fn pack_residual(weight: &[f32], bits: Bits, inner: usize) -> Vec<u8> {
     let first = pack(weight, bits, inner);
     let rounded = first.par_chunks(tile_bytes(bits, inner)).flat_map_iter(|tile| unpack(tile, inner, bits));
     let rounded: Vec<f32> = rounded.collect();

@@ -6,10 +6,10 @@
 use std::fs;
 use std::path::Path;
 
+use super::compute_type;
 use super::config::{AudioConfig, LmConfig};
 use super::kernels::{Bits, GROUP};
-use super::kv::LaneCache;
-use super::numbers_of;
+use super::kv_cache::LaneCache;
 use super::weights::{ComputeType, finer_weights};
 use crate::config::Precision;
 use crate::error::{Error, ErrorKind, Result};
@@ -18,13 +18,13 @@ use crate::error::{Error, ErrorKind, Result};
 const LANES: u64 = 4;
 const POSITIONS: u64 = 2_048;
 /// What the window of the screen, the rooms that a pass computes in and everything else take.
-const BESIDE: u64 = 120_000_000;
+const OVERHEAD_BYTES: u64 = 120_000_000;
 /// Precisions that are offered instead, the better one first.
-const OFFERED: [Precision; 2] = [Precision::Q8, Precision::Q4];
+const SMALLER_PRECISIONS: [Precision; 2] = [Precision::Q8, Precision::Q4];
 
 /// Where packed weights come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum WeightSource {
     /// A checkpoint, whose tensors are read one by one.
     Checkpoint,
     /// A file that is used as it lies.
@@ -33,19 +33,19 @@ pub enum Origin {
 
 /// Bytes that a model of these sizes needs in `precision`.
 #[must_use]
-pub fn needed(lm: &LmConfig, audio: &AudioConfig, precision: Precision, origin: Origin) -> u64 {
+pub fn needed(lm: &LmConfig, audio: &AudioConfig, precision: Precision, source: WeightSource) -> u64 {
     // The largest tensor is there as floats while it is taken over.
-    let reading = if origin == Origin::Checkpoint { lm.table_weights().saturating_mul(4) } else { 0 };
-    let position = LaneCache::bytes_of_position(lm.n_layer, (lm.groups(), lm.head()), numbers_of(precision));
+    let reading = if source == WeightSource::Checkpoint { lm.table_weights().saturating_mul(4) } else { 0 };
+    let position = LaneCache::bytes_per_position(lm.n_layer, (lm.groups(), lm.head()), compute_type(precision));
     let lanes = position.saturating_mul(LANES * POSITIONS);
-    weights(lm, audio, precision).saturating_add(reading).saturating_add(lanes).saturating_add(BESIDE)
+    weights(lm, audio, precision).saturating_add(reading).saturating_add(lanes).saturating_add(OVERHEAD_BYTES)
 }
 
 /// Bytes of the weights of a model of these sizes in `precision`, in memory and as a file.
 #[must_use]
 pub fn weights(lm: &LmConfig, audio: &AudioConfig, precision: Precision) -> u64 {
     let (table, decoder, encoder) = (lm.table_weights(), lm.weights(), audio.weights());
-    match numbers_of(precision) {
+    match compute_type(precision) {
         ComputeType::Float(dtype) => decoder.saturating_mul(dtype.size_in_bytes() as u64).saturating_add(encoder.saturating_mul(4)),
         // The table of embeddings has 8 bits whatever the others have, and the first layers have twice the bits.
         ComputeType::Packed(bits) => {
@@ -72,13 +72,13 @@ const fn packed(weights: u64, bits: Bits) -> u64 {
 pub fn check(
     name: &str,
     (lm, audio): (&LmConfig, &AudioConfig),
-    (precision, origin): (Precision, Origin),
+    (precision, source): (Precision, WeightSource),
     available: Option<u64>,
 ) -> Result<()> {
-    let need = |precision: Precision| needed(lm, audio, precision, origin);
+    let need = |precision: Precision| needed(lm, audio, precision, source);
     let Some(available) = available.filter(|available| need(precision) > *available) else { return Ok(()) };
     let gb = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
-    let smaller: Vec<Precision> = OFFERED.into_iter().filter(|offer| need(*offer) < need(precision)).collect();
+    let smaller: Vec<Precision> = SMALLER_PRECISIONS.into_iter().filter(|offer| need(*offer) < need(precision)).collect();
     let advice = match (smaller.iter().find(|offer| need(**offer) <= available), smaller.last()) {
         (Some(fits), _) => format!("--precision {} needs {} and would fit", fits.name(), gb(need(*fits))),
         (None, Some(least)) => format!("even --precision {} needs {}", least.name(), gb(need(*least))),
@@ -119,15 +119,15 @@ mod tests {
     fn refused(precision: Precision, gb: f64) -> Option<String> {
         let sizes = (LmConfig::released_3b(), AudioConfig::released_3b());
         let available = Some((gb * 1e9) as u64);
-        check("3b", (&sizes.0, &sizes.1), (precision, Origin::Quantised), available).err().map(|e| e.message().to_owned())
+        check("3b", (&sizes.0, &sizes.1), (precision, WeightSource::Quantised), available).err().map(|e| e.message().to_owned())
     }
 
     #[test]
     fn the_3b_model_needs_what_it_was_measured_to_need() {
-        let need = |p, origin| needed(&LmConfig::released_3b(), &AudioConfig::released_3b(), p, origin) as f64 / 1e9;
-        assert!((17.0..17.5).contains(&need(Precision::F32, Origin::Quantised)), "{}", need(Precision::F32, Origin::Quantised));
-        assert!((3.0..3.2).contains(&need(Precision::Q4, Origin::Quantised)), "{}", need(Precision::Q4, Origin::Quantised));
-        assert!(need(Precision::Q4, Origin::Checkpoint) > need(Precision::Q4, Origin::Quantised) + 1.0);
+        let need = |p, source| needed(&LmConfig::released_3b(), &AudioConfig::released_3b(), p, source) as f64 / 1e9;
+        assert!((17.0..17.5).contains(&need(Precision::F32, WeightSource::Quantised)), "{}", need(Precision::F32, WeightSource::Quantised));
+        assert!((3.0..3.2).contains(&need(Precision::Q4, WeightSource::Quantised)), "{}", need(Precision::Q4, WeightSource::Quantised));
+        assert!(need(Precision::Q4, WeightSource::Checkpoint) > need(Precision::Q4, WeightSource::Quantised) + 1.0);
     }
 
     #[test]
@@ -143,7 +143,7 @@ mod tests {
         let why = refused(Precision::Q4, 1.0).unwrap();
         assert!(why.contains("nothing smaller"), "{why}");
         let sizes = (LmConfig::released_3b(), AudioConfig::released_3b());
-        assert!(check("3b", (&sizes.0, &sizes.1), (Precision::F32, Origin::Checkpoint), None).is_ok(), "unknown is not refused");
+        assert!(check("3b", (&sizes.0, &sizes.1), (Precision::F32, WeightSource::Checkpoint), None).is_ok(), "unknown is not refused");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::FLOAT_WEIGHTS;
 use super::config::{AudioConfig, LmConfig};
-use super::memory::{self, Origin};
+use super::memory::{self, WeightSource};
 use super::speed::Costs;
 use crate::config::Precision;
 use crate::error::Result;
@@ -58,7 +58,7 @@ impl Candidate {
     }
 
     /// What counts: modes that keep up, then whether they do while somebody speaks without a pause.
-    fn worth(&self) -> (usize, bool) {
+    fn score(&self) -> (usize, bool) {
         (self.lanes, self.costs.keeps_up_with_speech(self.lanes))
     }
 }
@@ -66,11 +66,11 @@ impl Candidate {
 /// The one in which most keeps up; among equals the first, which should have more bits. Where nothing keeps up, the fastest.
 #[must_use]
 pub fn best(candidates: &[Candidate]) -> Option<&Candidate> {
-    let most = candidates.iter().map(Candidate::worth).max()?;
+    let most = candidates.iter().map(Candidate::score).max()?;
     if most.0 == 0 {
         return candidates.iter().min_by(|a, b| a.costs.chunk_ms(1).total_cmp(&b.costs.chunk_ms(1)));
     }
-    candidates.iter().find(|c| c.worth() == most)
+    candidates.iter().find(|c| c.score() == most)
 }
 
 /// In what the checkpoint folder `dir` is best prepared for this machine, which has `room`. Takes two seconds at the most.
@@ -79,7 +79,7 @@ pub fn best(candidates: &[Candidate]) -> Option<&Candidate> {
 /// When its configuration cannot be read.
 pub fn choose_precision(dir: &Path, room: MachineResources) -> Result<PrecisionChoice> {
     let (lm, audio) = (LmConfig::read(dir)?, AudioConfig::read(dir)?);
-    Ok(choose((&lm, &audio), room, |precision| Costs::of_sizes((&lm, &audio), precision, CONTEXT, RUNS)))
+    Ok(choose((&lm, &audio), room, |precision| Costs::estimate((&lm, &audio), precision, CONTEXT, RUNS)))
 }
 
 fn choose(sizes: (&LmConfig, &AudioConfig), room: MachineResources, measure: impl Fn(Precision) -> Result<Costs>) -> PrecisionChoice {
@@ -91,14 +91,14 @@ fn choose(sizes: (&LmConfig, &AudioConfig), room: MachineResources, measure: imp
     // More bits first; the fewest are always tried, for there is nothing else.
     for precision in [Precision::Q8, Precision::Q4] {
         if precision != Precision::Q4 {
-            refused = no_room(sizes, precision, room);
+            refused = space_refusal(sizes, precision, room);
             if refused.is_some() {
                 continue;
             }
         }
         match measure(precision) {
             Ok(costs) => candidates.push(Candidate::new(precision, costs, MODES)),
-            Err(error) => refused = Some(format!("{} cannot be measured here ({})", in_words(precision), error.message())),
+            Err(error) => refused = Some(format!("{} cannot be measured here ({})", label(precision), error.message())),
         }
         if candidates.last().is_some_and(|c| c.lanes == MODES) {
             break;
@@ -107,38 +107,38 @@ fn choose(sizes: (&LmConfig, &AudioConfig), room: MachineResources, measure: imp
     let Some(chosen) = best(&candidates) else {
         return PrecisionChoice { precision: Precision::Q4, reason: format!("4 bits, the fastest: {}", refused.unwrap_or_default()) };
     };
-    PrecisionChoice { precision: chosen.precision, reason: because(chosen, &candidates, refused) }
+    PrecisionChoice { precision: chosen.precision, reason: reason_text(chosen, &candidates, refused) }
 }
 
 /// Why `precision` has no room on this machine, if it has none.
-fn no_room((lm, audio): (&LmConfig, &AudioConfig), precision: Precision, room: MachineResources) -> Option<String> {
+fn space_refusal((lm, audio): (&LmConfig, &AudioConfig), precision: Precision, room: MachineResources) -> Option<String> {
     let gb = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
-    let needed = memory::needed(lm, audio, precision, Origin::Quantised);
+    let needed = memory::needed(lm, audio, precision, WeightSource::Quantised);
     if let Some(memory) = room.memory.filter(|memory| needed > memory / MEMORY_PARTS) {
-        return Some(format!("{} would take {} of this machine's {} of memory", in_words(precision), gb(needed), gb(memory)));
+        return Some(format!("{} would take {} of this machine's {} of memory", label(precision), gb(needed), gb(memory)));
     }
     let written = memory::weights(lm, audio, precision);
     let disk = room.disk.filter(|disk| written > *disk)?;
-    Some(format!("{} would take {} of the disk, which has {} to give", in_words(precision), gb(written), gb(disk)))
+    Some(format!("{} would take {} of the disk, which has {} to give", label(precision), gb(written), gb(disk)))
 }
 
-fn because(chosen: &Candidate, candidates: &[Candidate], refused: Option<String>) -> String {
+fn reason_text(chosen: &Candidate, candidates: &[Candidate], refused: Option<String>) -> String {
     let ms = |c: &Candidate| format!("{:.0} ms", c.costs.chunk_ms(1));
     let modes = |n: usize| format!("{n} mode{}", if n == 1 { "" } else { "s" });
-    let words = in_words(chosen.precision);
+    let words = label(chosen.precision);
     let mut why = match chosen.lanes {
         0 => format!("{words}, the fastest; yet 0.4 s of sound take {}: as busy as this machine is now, it is too slow", ms(chosen)),
         n => format!("{words}: 0.4 s of sound take {} here, and {} can keep up", ms(chosen), modes(n)),
     };
     if let Some(other) = candidates.iter().find(|c| c.precision != chosen.precision) {
         let speech =
-            if chosen.lanes == other.lanes && chosen.worth().1 && !other.worth().1 { ", but not with speech without a pause" } else { "" };
-        why += &format!("; in {} {} and {}{speech}", in_words(other.precision), ms(other), modes(other.lanes));
+            if chosen.lanes == other.lanes && chosen.score().1 && !other.score().1 { ", but not with speech without a pause" } else { "" };
+        why += &format!("; in {} {} and {}{speech}", label(other.precision), ms(other), modes(other.lanes));
     }
     refused.map_or(why.clone(), |refused| format!("{why}; {refused}"))
 }
 
-const fn in_words(precision: Precision) -> &'static str {
+const fn label(precision: Precision) -> &'static str {
     match precision {
         Precision::Q8 => "8 bits",
         Precision::Q4 => "4 bits",

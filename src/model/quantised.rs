@@ -16,19 +16,19 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 
 use super::checkpoint::Checkpoint;
-use super::gguf::{Entry, Gguf, Kind, Note, Plan, Writer};
+use super::gguf::{ElementType, Gguf, GgufLayout, GgufWriter, MetadataValue, TensorInfo};
+use super::huge_pages::HugePageWriter;
 use super::kernels::{Bits, TILE, tile_bytes};
-use super::large_pages::ByPage;
-use super::linear::{Bytes, PackedLinear, pack, pack_rest};
+use super::linear::{PackedBytes, PackedLinear, pack, pack_residual};
 use super::weights::{Planes, Weights, packing};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Version of what is written here; another one is refused.
 const FORMAT: u64 = 3;
-const FORMAT_NOTE: &str = "hearken.format";
-const BITS_NOTE: &str = "hearken.bits";
-const SOURCE_NOTE: &str = "hearken.source";
-const KEPT_NOTE: &str = "hearken.kept_rows";
+const FORMAT_KEY: &str = "hearken.format";
+const BITS_KEY: &str = "hearken.bits";
+const SOURCE_KEY: &str = "hearken.source";
+const KEPT_KEY: &str = "hearken.kept_rows";
 /// The rows of `lm_head.weight` that stay as they are.
 const KEPT_ROWS: &str = "lm_head.weight.kept";
 const HEAD: &str = "lm_head.weight";
@@ -64,17 +64,19 @@ impl Quantised {
     pub fn open(path: &Path, bits: Bits) -> Result<Self> {
         let file = Gguf::open(path)?;
         let bad = |why: String| Error::at(ErrorKind::Model, path, why);
-        match file.note(FORMAT_NOTE) {
-            Some(Note::Number(FORMAT)) => {}
-            Some(Note::Number(other)) => {
+        match file.metadata_value(FORMAT_KEY) {
+            Some(MetadataValue::Number(FORMAT)) => {}
+            Some(MetadataValue::Number(other)) => {
                 return Err(bad(format!("is in format {other} of Hearken's, not {FORMAT}: make it again with `hearken model quantize`")));
             }
             _ => return Err(bad("was not made by `hearken model quantize`".into())),
         }
-        if file.note(BITS_NOTE) != Some(&Note::Number(number_of(bits))) {
-            return Err(bad(format!("does not hold {}-bit weights", number_of(bits))));
+        if file.metadata_value(BITS_KEY) != Some(&MetadataValue::Number(bit_count(bits))) {
+            return Err(bad(format!("does not hold {}-bit weights", bit_count(bits))));
         }
-        let (Some(Note::Text(source)), Some(Note::Numbers(kept))) = (file.note(SOURCE_NOTE), file.note(KEPT_NOTE)) else {
+        let (Some(MetadataValue::Text(source)), Some(MetadataValue::Numbers(kept))) =
+            (file.metadata_value(SOURCE_KEY), file.metadata_value(KEPT_KEY))
+        else {
             return Err(bad("lacks a note that `hearken model quantize` writes: damaged".into()));
         };
         Ok(Self { source: source.clone(), kept: kept.clone(), file })
@@ -86,7 +88,7 @@ impl Quantised {
         &self.source
     }
 
-    fn found(&self, name: &str, kind: Kind, shape: &[usize]) -> Result<std::ops::Range<usize>> {
+    fn found(&self, name: &str, kind: ElementType, shape: &[usize]) -> Result<std::ops::Range<usize>> {
         let bad = |why: String| Error::at(ErrorKind::Model, self.file.path(), format!("the tensor {name} {why}"));
         let (entry, range) = self.file.tensor(name).ok_or_else(|| bad("is missing".into()))?;
         if entry.kind != kind || entry.shape != shape {
@@ -98,7 +100,7 @@ impl Quantised {
 
 impl Weights for Quantised {
     fn get(&self, name: &str, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
-        let range = self.found(name, Kind::F32, shape)?;
+        let range = self.found(name, ElementType::F32, shape)?;
         let values: Vec<f32> = self.file.map()[range].as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
         let bad = |why: String| Error::at(ErrorKind::Model, self.file.path(), format!("the tensor {name} {why}"));
         if !values.iter().all(|v| v.is_finite()) {
@@ -110,14 +112,14 @@ impl Weights for Quantised {
 
     fn packed(&self, name: &str, (out, inner): (usize, usize), bits: Bits) -> Result<PackedLinear> {
         let (bits, planes) = packing(name, bits);
-        let plane = |name: &str| -> Result<Bytes> {
-            let range = self.found(name, Kind::Bytes, &[out.div_ceil(TILE), tile_bytes(bits, inner)])?;
-            Ok(Bytes::Mapped(self.file.map().clone(), range))
+        let plane = |name: &str| -> Result<PackedBytes> {
+            let range = self.found(name, ElementType::Bytes, &[out.div_ceil(TILE), tile_bytes(bits, inner)])?;
+            Ok(PackedBytes::Mapped(self.file.map().clone(), range))
         };
         let own = PackedLinear::new(plane(name)?, bits, (out, inner));
         let own = match planes {
             Planes::One => own,
-            Planes::Two => own.zip(Some(plane(&rest_of(name))?)).and_then(|(own, rest)| own.with_rest(rest)),
+            Planes::Two => own.zip(Some(plane(&residual_name(name))?)).and_then(|(own, rest)| own.with_residual(rest)),
         };
         own.ok_or_else(|| Error::at(ErrorKind::Model, self.file.path(), format!("the tensor {name} is not {out} x {inner} numbers")))
     }
@@ -133,33 +135,33 @@ impl Weights for Quantised {
 }
 
 /// What a tensor of the checkpoint becomes.
-enum Form {
+enum StoredForm {
     /// F32, as it is.
     Kept,
     Packed(Bits),
     /// What packing leaves over.
-    Rest(Bits),
+    Residual(Bits),
 }
 
 /// The tensor that holds the second plane of `name`.
-fn rest_of(name: &str) -> String {
+fn residual_name(name: &str) -> String {
     format!("{name}.rest")
 }
 
 /// A tensor that is written: what it is called, what it is made of, and how.
-struct Piece<'a> {
+struct OutputTensor<'a> {
     name: String,
     source: &'a str,
     shape: &'a [usize],
-    form: Form,
+    form: StoredForm,
 }
 
 /// The pieces that the tensor `name` of `shape` becomes.
-fn pieces<'a>(name: &'a str, shape: &'a [usize], bits: Bits) -> impl Iterator<Item = Piece<'a>> {
+fn pieces<'a>(name: &'a str, shape: &'a [usize], bits: Bits) -> impl Iterator<Item = OutputTensor<'a>> {
     let (source, is_matrix, (bits, planes)) = (name, shape.len() == 2, packing(name, bits));
-    let piece = move |name: String, form: Form| Piece { name, source, shape, form };
-    let rest = (is_matrix && planes == Planes::Two).then(|| piece(rest_of(name), Form::Rest(bits)));
-    std::iter::once(piece(name.to_owned(), if is_matrix { Form::Packed(bits) } else { Form::Kept })).chain(rest)
+    let piece = move |name: String, form: StoredForm| OutputTensor { name, source, shape, form };
+    let rest = (is_matrix && planes == Planes::Two).then(|| piece(residual_name(name), StoredForm::Residual(bits)));
+    std::iter::once(piece(name.to_owned(), if is_matrix { StoredForm::Packed(bits) } else { StoredForm::Kept })).chain(rest)
 }
 
 /// Writes the weights of `checkpoint` in `bits` to `path`, tensor by tensor in bounded memory; `kept` are the rows of
@@ -175,7 +177,7 @@ pub fn quantise(
     path: &Path,
     mut progress: impl FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<()> {
-    let partial = Partial::of(path);
+    let partial = PartialFile::of(path);
     let written = write(checkpoint, bits, kept, &partial, &mut progress);
     if let Ok(ControlFlow::Break(())) = written {
         return Err(Error::new(ErrorKind::Output, "stopped; the next time it goes on from here"));
@@ -189,22 +191,23 @@ pub fn quantise(
 }
 
 /// A file that is being written, and beside it how many of its tensors are safe on the disk.
-struct Partial {
+struct PartialFile {
     file: PathBuf,
     safe: PathBuf,
 }
 
-impl Partial {
+impl PartialFile {
     fn of(path: &Path) -> Self {
         Self { file: path.with_extension("gguf.partial"), safe: path.with_extension("gguf.partial.safe") }
     }
 
-    /// Tensors that are there already of the file that `plan` describes, and the file, behind them.
-    fn go_on(&self, plan: &Plan) -> Option<(File, usize)> {
-        let safe = fs::read_to_string(&self.safe).ok()?.trim().parse::<usize>().ok().filter(|safe| (1..=plan.tensors()).contains(safe))?;
+    /// Tensors that are there already of the file that `layout` describes, and the file, behind them.
+    fn resume(&self, layout: &GgufLayout) -> Option<(File, usize)> {
+        let safe =
+            fs::read_to_string(&self.safe).ok()?.trim().parse::<usize>().ok().filter(|safe| (1..=layout.tensors()).contains(safe))?;
         let mut file = OpenOptions::new().read(true).write(true).open(&self.file).ok()?;
-        let bytes = plan.bytes(safe);
-        if file.metadata().ok()?.len() < bytes || !plan.begins(&mut file) {
+        let bytes = layout.bytes(safe);
+        if file.metadata().ok()?.len() < bytes || !layout.matches_header(&mut file) {
             return None;
         }
         file.set_len(bytes).ok()?;
@@ -225,21 +228,21 @@ fn write(
     checkpoint: &Checkpoint,
     bits: Bits,
     kept: &[u32],
-    partial: &Partial,
+    partial: &PartialFile,
     progress: &mut impl FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>> {
     let sources = checkpoint.shapes()?;
     let failed = |e: io::Error| Error::at(ErrorKind::Output, &partial.file, e);
-    let pieces: Vec<Piece<'_>> = sources.iter().flat_map(|(name, shape)| pieces(name, shape, bits)).collect();
-    let plan = plan(checkpoint, &pieces, bits, kept).map_err(failed)?;
-    let numbers = |pieces: &[Piece<'_>]| pieces.iter().map(|piece| piece.shape.iter().product::<usize>() as u64).sum::<u64>();
+    let pieces: Vec<OutputTensor<'_>> = sources.iter().flat_map(|(name, shape)| pieces(name, shape, bits)).collect();
+    let layout = layout(checkpoint, &pieces, bits, kept).map_err(failed)?;
+    let numbers = |pieces: &[OutputTensor<'_>]| pieces.iter().map(|piece| piece.shape.iter().product::<usize>() as u64).sum::<u64>();
     let all = numbers(&pieces);
-    let (mut writer, there) = match partial.go_on(&plan) {
-        Some((file, there)) => (Writer::go_on(ByPage::new(file).map_err(failed)?, plan.clone(), there), there),
+    let (mut writer, there) = match partial.resume(&layout) {
+        Some((file, there)) => (GgufWriter::resume(HugePageWriter::new(file).map_err(failed)?, layout.clone(), there), there),
         None => {
             let _ = fs::remove_file(&partial.safe);
             let file = File::create(&partial.file).map_err(failed)?;
-            (ByPage::new(file).and_then(|file| Writer::new(file, plan.clone())).map_err(failed)?, 0)
+            (HugePageWriter::new(file).and_then(|file| GgufWriter::new(file, layout.clone())).map_err(failed)?, 0)
         }
     };
     // The rows that are kept come first, and are no tensor of the source.
@@ -256,7 +259,7 @@ fn write(
     let mut noted = there.max(1);
     for (place, piece) in pieces.iter().enumerate().skip(there.saturating_sub(1)) {
         let before = place + 1;
-        if plan.bytes(before) - plan.bytes(noted) >= SAFE_BYTES {
+        if layout.bytes(before) - layout.bytes(noted) >= SAFE_BYTES {
             partial.note(writer.flushed().map_err(failed)?.file(), before);
             noted = before;
         }
@@ -268,13 +271,13 @@ fn write(
         });
         match outcome {
             Ok(()) => {}
-            Err(Failure::Stopped) => {
+            Err(CopyError::Stopped) => {
                 // What of this tensor is written already is cut off the next time.
                 partial.note(writer.flushed().map_err(failed)?.file(), before);
                 return Ok(ControlFlow::Break(()));
             }
-            Err(Failure::Reading(error)) => return Err(error),
-            Err(Failure::Writing(e)) => return Err(failed(e)),
+            Err(CopyError::Reading(error)) => return Err(error),
+            Err(CopyError::Writing(e)) => return Err(failed(e)),
         }
     }
     let mut written = writer.finish().map_err(failed)?;
@@ -283,63 +286,63 @@ fn write(
 }
 
 /// What the file will hold: the same for the same checkpoint, bit by bit.
-fn plan(checkpoint: &Checkpoint, pieces: &[Piece<'_>], bits: Bits, kept: &[u32]) -> io::Result<Plan> {
-    let head = Entry { kind: Kind::F32, shape: vec![kept.len(), checkpoint.lm.n_embd] };
-    let mut tensors: Vec<(String, Entry)> = vec![(KEPT_ROWS.into(), head)];
-    for Piece { name, shape, form, .. } in pieces {
+fn layout(checkpoint: &Checkpoint, pieces: &[OutputTensor<'_>], bits: Bits, kept: &[u32]) -> io::Result<GgufLayout> {
+    let head = TensorInfo { kind: ElementType::F32, shape: vec![kept.len(), checkpoint.lm.n_embd] };
+    let mut tensors: Vec<(String, TensorInfo)> = vec![(KEPT_ROWS.into(), head)];
+    for OutputTensor { name, shape, form, .. } in pieces {
         let entry = match form {
-            Form::Kept => Entry { kind: Kind::F32, shape: shape.to_vec() },
-            Form::Packed(bits) | Form::Rest(bits) => {
-                Entry { kind: Kind::Bytes, shape: vec![shape[0].div_ceil(TILE), tile_bytes(*bits, shape[1])] }
+            StoredForm::Kept => TensorInfo { kind: ElementType::F32, shape: shape.to_vec() },
+            StoredForm::Packed(bits) | StoredForm::Residual(bits) => {
+                TensorInfo { kind: ElementType::Bytes, shape: vec![shape[0].div_ceil(TILE), tile_bytes(*bits, shape[1])] }
             }
         };
         tensors.push((name.clone(), entry));
     }
-    let notes = [
-        ("general.architecture", Note::Text("audio-interaction".into())),
-        ("general.name", Note::Text("Audio-Interaction, quantised by Hearken".into())),
-        (FORMAT_NOTE, Note::Number(FORMAT)),
-        (BITS_NOTE, Note::Number(number_of(bits))),
-        (SOURCE_NOTE, Note::Text(checkpoint.identity())),
-        (KEPT_NOTE, Note::Numbers(kept.to_vec())),
+    let metadata = [
+        ("general.architecture", MetadataValue::Text("audio-interaction".into())),
+        ("general.name", MetadataValue::Text("Audio-Interaction, quantised by Hearken".into())),
+        (FORMAT_KEY, MetadataValue::Number(FORMAT)),
+        (BITS_KEY, MetadataValue::Number(bit_count(bits))),
+        (SOURCE_KEY, MetadataValue::Text(checkpoint.identity())),
+        (KEPT_KEY, MetadataValue::Numbers(kept.to_vec())),
     ];
-    Plan::new(&notes, &tensors)
+    GgufLayout::new(&metadata, &tensors)
 }
 
 /// Writes one tensor, some rows at a time; `progress` is told how many numbers they were.
 fn copy(
     checkpoint: &Checkpoint,
-    Piece { source, shape, form, .. }: &Piece<'_>,
+    OutputTensor { source, shape, form, .. }: &OutputTensor<'_>,
     to: &mut dyn Write,
     progress: &mut impl FnMut(u64) -> ControlFlow<()>,
-) -> Result<(), Failure> {
+) -> Result<(), CopyError> {
     let rows = shape[0];
     let width: usize = shape[1..].iter().product();
     let block = (BLOCK_NUMBERS / width.max(1)).next_multiple_of(TILE).max(TILE);
     for first in (0..rows).step_by(block) {
         let count = block.min(rows - first);
-        let numbers = checkpoint.block(source, shape, first..first + count).map_err(Failure::Reading)?;
+        let numbers = checkpoint.block(source, shape, first..first + count).map_err(CopyError::Reading)?;
         match form {
-            Form::Kept => write_floats(to, &numbers)?,
-            Form::Packed(bits) => to.write_all(&pack(&numbers, *bits, width))?,
-            Form::Rest(bits) => to.write_all(&pack_rest(&numbers, *bits, width))?,
+            StoredForm::Kept => write_floats(to, &numbers)?,
+            StoredForm::Packed(bits) => to.write_all(&pack(&numbers, *bits, width))?,
+            StoredForm::Residual(bits) => to.write_all(&pack_residual(&numbers, *bits, width))?,
         }
         if progress(numbers.len() as u64).is_break() {
-            return Err(Failure::Stopped);
+            return Err(CopyError::Stopped);
         }
     }
     Ok(())
 }
 
 /// What can go wrong while a tensor is copied.
-enum Failure {
+enum CopyError {
     Reading(Error),
     Writing(io::Error),
     /// Nobody wants the file now.
     Stopped,
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for CopyError {
     fn from(error: io::Error) -> Self {
         Self::Writing(error)
     }
@@ -349,7 +352,7 @@ fn write_floats(to: &mut dyn Write, numbers: &[f32]) -> io::Result<()> {
     numbers.iter().try_for_each(|v| to.write_all(&v.to_le_bytes()))
 }
 
-const fn number_of(bits: Bits) -> u64 {
+const fn bit_count(bits: Bits) -> u64 {
     match bits {
         Bits::Four => 4,
         Bits::Eight => 8,

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use half::{bf16, f16};
 
 use super::kernels::{Bits, TILE};
-use super::linear::{Bytes, PackedLinear, pack, pack_rest};
+use super::linear::{PackedBytes, PackedLinear, pack, pack_residual};
 use super::weights::{Planes, Weights, packing, unpackable};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -65,11 +65,11 @@ impl Weights for RandomWeights {
     fn packed(&self, name: &str, (out, inner): (usize, usize), bits: Bits) -> Result<PackedLinear> {
         let (bits, planes) = if self.alike { (bits, Planes::One) } else { packing(name, bits) };
         let numbers: Vec<f32> = (0..TILE * inner).map(|_| self.uniform() * SPREAD).collect();
-        let bytes = |tile: Vec<u8>| Bytes::Memory(Arc::new(tile.repeat(out.div_ceil(TILE))));
+        let bytes = |tile: Vec<u8>| PackedBytes::Memory(Arc::new(tile.repeat(out.div_ceil(TILE))));
         let own = PackedLinear::new(bytes(pack(&numbers, bits, inner)), bits, (out, inner));
         let own = match planes {
             Planes::One => own,
-            Planes::Two => own.and_then(|own| own.with_rest(bytes(pack_rest(&numbers, bits, inner)))),
+            Planes::Two => own.and_then(|own| own.with_residual(bytes(pack_residual(&numbers, bits, inner)))),
         };
         own.ok_or_else(|| unpackable(name, (out, inner)))
     }

@@ -18,20 +18,20 @@ impl Rope {
     }
 
     /// Cosine and sine of each of `head / 2` pairs, for each of the positions `first .. first + count`.
-    pub fn turns(&self, first: usize, count: usize) -> impl Iterator<Item = (f32, f32)> {
-        let turn = |position: usize| {
+    pub fn cos_sin(&self, first: usize, count: usize) -> impl Iterator<Item = (f32, f32)> {
+        let pairs = |position: usize| {
             let rounded = f16::from_f32(position as f32).to_f32();
             self.thetas.iter().map(move |theta| rounded * theta).map(|angle| (angle.cos(), angle.sin()))
         };
-        (first..first + count).flat_map(turn)
+        (first..first + count).flat_map(pairs)
     }
 }
 
-/// Rotates heads of `2 * turns.len()` numbers in place, pair `(j, j + size / 2)` by turn `j` (MODEL.md section 4.2, step 5).
-pub fn rotate(heads: &mut [f32], turns: &[(f32, f32)]) {
-    for head in heads.chunks_exact_mut(2 * turns.len()) {
-        let (first, second) = head.split_at_mut(turns.len());
-        for ((a, b), (cos, sin)) in first.iter_mut().zip(second).zip(turns) {
+/// Rotates heads of `2 * cos_sin.len()` numbers in place, pair `(j, j + size / 2)` by pairs `j` (MODEL.md section 4.2, step 5).
+pub fn rotate(heads: &mut [f32], cos_sin: &[(f32, f32)]) {
+    for head in heads.chunks_exact_mut(2 * cos_sin.len()) {
+        let (first, second) = head.split_at_mut(cos_sin.len());
+        for ((a, b), (cos, sin)) in first.iter_mut().zip(second).zip(cos_sin) {
             (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
         }
     }

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// How a row of logits becomes probabilities: top-k first, then temperature, then top-p.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Filter {
+pub struct LogitFilter {
     /// Divides the logits when above 0. At 0 without `top_p` the choice is greedy.
     pub temperature: f64,
     /// Keep only the k largest.
@@ -18,7 +18,7 @@ pub struct Filter {
     pub top_p: f64,
 }
 
-impl Filter {
+impl LogitFilter {
     /// Whether the largest logit is simply taken.
     #[must_use]
     pub fn is_greedy(&self) -> bool {
@@ -62,7 +62,7 @@ impl Filter {
 
 /// Chooses the tokens of replies.
 pub struct Sampler {
-    filter: Filter,
+    filter: LogitFilter,
     draw: LogitsProcessor,
 }
 
@@ -78,7 +78,7 @@ impl Sampler {
     pub fn new(choice: SamplingChoice) -> Self {
         let top_p = if choice.temperature > 0.0 { 1.0 } else { 0.0 };
         Self {
-            filter: Filter { temperature: choice.temperature, top_k: choice.top_k, top_p },
+            filter: LogitFilter { temperature: choice.temperature, top_k: choice.top_k, top_p },
             // The filter has already applied the temperature.
             draw: LogitsProcessor::from_sampling(choice.seed, Sampling::All { temperature: 1.0 }),
         }

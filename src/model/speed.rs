@@ -10,7 +10,7 @@ use smallvec::{SmallVec, smallvec};
 use super::config::{AudioConfig, LmConfig};
 use super::token_ids::TokenIds;
 use super::weights::{ComputeType, finer_weights};
-use super::{Input, LaneCache, Model, Read, Segment, numbers_of};
+use super::{Input, LaneCache, Model, Read, Segment, compute_type};
 use crate::config::Precision;
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::{CHUNK_FRAMES, CHUNK_SECS};
@@ -18,12 +18,12 @@ use crate::time::{CHUNK_FRAMES, CHUNK_SECS};
 /// Rows that a cache is filled with at a time.
 const FILL_ROWS: usize = 64;
 /// Positions of a lane's prefix, roughly: what stays in any case.
-const OPENING: usize = 40;
+const PROMPT_POSITIONS: usize = 40;
 /// Share of the time that listening may take: the rest is for replies and for other programs.
-const SHARE: f64 = 0.75;
+const LISTENING_SHARE: f64 = 0.75;
 /// Tokens, their ends included, that a lane which writes down what is said speaks in a chunk of continuous speech: 3 tokens
 /// a second in entries of two.
-const TOKENS_OF_SPEECH: f64 = 1.8;
+const SPEECH_TOKENS_PER_CHUNK: f64 = 1.8;
 
 /// What a session's work costs, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,12 +64,12 @@ impl Costs {
     ///
     /// # Errors
     /// As [`Costs::measure`].
-    pub fn of_sizes((lm, audio): (&LmConfig, &AudioConfig), precision: Precision, context: usize, runs: usize) -> Result<Self> {
+    pub fn estimate((lm, audio): (&LmConfig, &AudioConfig), precision: Precision, context: usize, runs: usize) -> Result<Self> {
         let slice = LmConfig { n_layer: 1, padded_vocab_size: TokenIds::FEW, ..lm.clone() };
         let ear = AudioConfig { encoder_layers: 2, ..audio.clone() };
         let model = Model::slice((&slice, &ear), precision)?;
         let part = Self::measure(&model, context, runs)?;
-        let (finer_decoder, finer_encoder) = match numbers_of(precision) {
+        let (finer_decoder, finer_encoder) = match compute_type(precision) {
             ComputeType::Packed(bits) => finer_weights(lm, audio, bits),
             ComputeType::Float(_) => (0, 0),
         };
@@ -97,13 +97,13 @@ impl Costs {
     /// How many lanes, up to `most`, this machine runs as fast as sound comes in with room for replies.
     #[must_use]
     pub fn lanes_in_real_time(&self, most: usize) -> usize {
-        (0..=most).rev().find(|lanes| self.chunk_ms(*lanes) <= SHARE * CHUNK_SECS * 1e3).unwrap_or(0)
+        (0..=most).rev().find(|lanes| self.chunk_ms(*lanes) <= LISTENING_SHARE * CHUNK_SECS * 1e3).unwrap_or(0)
     }
 
     /// Whether `lanes` lanes keep up while one of them writes down continuous speech; else they catch up in its pauses.
     #[must_use]
     pub fn keeps_up_with_speech(&self, lanes: usize) -> bool {
-        self.chunk_ms(lanes) + TOKENS_OF_SPEECH * self.decode_ms <= CHUNK_SECS * 1e3
+        self.chunk_ms(lanes) + SPEECH_TOKENS_PER_CHUNK * self.decode_ms <= CHUNK_SECS * 1e3
     }
 }
 
@@ -144,17 +144,17 @@ pub fn median_pass_ms(model: &Model, filled: &LaneCache, lanes: usize, inputs: &
         model.pass(&mut segments)?;
         times.push(at.elapsed().as_secs_f64() * 1e3);
     }
-    Ok(middle(times))
+    Ok(median(times))
 }
 
-/// Median time of making room in a cache like `full`: its first [`OPENING`] positions stay, the quarter behind them goes, and all
+/// Median time of making room in a cache like `full`: its first [`PROMPT_POSITIONS`] positions stay, the quarter behind them goes, and all
 /// the others move down.
 ///
 /// # Errors
 /// When computing fails.
 pub fn median_compaction_ms(model: &Model, full: &LaneCache, runs: usize) -> Result<f64> {
     let positions = full.positions();
-    let opening = OPENING.min(positions);
+    let opening = PROMPT_POSITIONS.min(positions);
     let kept = [0..opening, (opening + positions / 4).min(positions)..positions];
     let mut times = Vec::with_capacity(runs);
     for _ in 0..runs {
@@ -163,7 +163,7 @@ pub fn median_compaction_ms(model: &Model, full: &LaneCache, runs: usize) -> Res
         model.compact(&mut cache, &kept)?;
         times.push(at.elapsed().as_secs_f64() * 1e3);
     }
-    Ok(middle(times))
+    Ok(median(times))
 }
 
 fn fork(cache: &LaneCache) -> Result<LaneCache> {
@@ -181,10 +181,10 @@ pub fn median_ms(runs: usize, mut work: impl FnMut() -> Result<()>) -> Result<f6
         work()?;
         times.push(at.elapsed().as_secs_f64() * 1e3);
     }
-    Ok(middle(times))
+    Ok(median(times))
 }
 
-fn middle(mut times: Vec<f64>) -> f64 {
+fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
 }
@@ -205,7 +205,7 @@ mod tests {
         let whole = Model::random("whole", (&lm, &audio), TokenIds::few(), Precision::Q4).unwrap();
         // Other programs may be in the way of either: one try without them is enough.
         let off = |_| {
-            let told = Costs::of_sizes((&lm, &audio), Precision::Q4, 64, 3).unwrap();
+            let told = Costs::estimate((&lm, &audio), Precision::Q4, 64, 3).unwrap();
             let measured = Costs::measure(&whole, 64, 3).unwrap();
             let ratio = |a: f64, b: f64| (a / b).ln().abs();
             let worst = ratio(told.chunk_ms(1), measured.chunk_ms(1)).max(ratio(told.decode_ms, measured.decode_ms)).exp();

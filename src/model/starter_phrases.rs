@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 /// What the starter was trained on, as the file has it.
 #[derive(Debug, Default, Deserialize)]
-pub struct Knowledge {
+pub struct StarterPhrases {
     /// Every English word that it writes down.
     pub vocabulary: Vec<String>,
     /// What dialog answers.
@@ -56,12 +56,12 @@ pub struct Translation {
     pub zh: String,
 }
 
-static STARTER: LazyLock<Knowledge> =
+static STARTER: LazyLock<StarterPhrases> =
     LazyLock::new(|| toml::from_str(include_str!("../../models/starter/phrases.toml")).unwrap_or_default());
 
 /// What the built-in starter knows.
 #[must_use]
-pub fn starter() -> &'static Knowledge {
+pub fn starter() -> &'static StarterPhrases {
     &STARTER
 }
 

@@ -4,18 +4,18 @@ use candle_core::{D, DType, Device, Result as CandleResult, Tensor};
 use candle_nn::ops::{rms_norm, silu, softmax_last_dim};
 use candle_nn::{Linear, Module, rotary_emb::rope};
 
-use super::{Input, Segment, Span};
+use super::{Input, LaneSpan, Segment};
 use crate::error::Result;
 use crate::model::config::LmConfig;
 use crate::model::features::Features;
-use crate::model::kv::{FloatLayer, Layer};
+use crate::model::kv_cache::{FloatLayerCache, LayerCache};
 use crate::model::rope::Rope;
 use crate::model::weights::{Weights, float_linear};
 
 #[derive(Debug)]
-pub(super) struct Layers {
+pub(super) struct FloatDecoder {
     wte: Tensor,
-    h: Vec<Block>,
+    h: Vec<FloatBlock>,
     ln_f: Tensor,
     lm_head: Linear,
     /// The rows of `lm_head` of KEEP_SILENCE and TEXT_BEGIN.
@@ -27,7 +27,7 @@ pub(super) struct Layers {
 }
 
 #[derive(Debug)]
-struct Block {
+struct FloatBlock {
     norm_1: Tensor,
     qkv: Linear,
     proj: Linear,
@@ -38,23 +38,23 @@ struct Block {
 }
 
 /// The rotations of a span's positions, with what hides its future.
-struct Turns {
+struct RopeAndMask {
     cos: Tensor,
     sin: Tensor,
     mask: Option<Tensor>,
 }
 
-impl Layers {
+impl FloatDecoder {
     pub(super) fn new(weights: &impl Weights, config: &LmConfig, dtype: DType, device: &Device, decision: (u32, u32)) -> Result<Self> {
         let (e, v, i) = (config.n_embd, config.padded_vocab_size, config.intermediate());
         let (q, kv) = (config.n_head * config.head(), config.groups() * config.head());
         let norm = |name: &str| weights.get(name, &[e], dtype, device);
         let linear =
             |name: &str, bias: Option<&str>, out: usize, inner: usize| float_linear(weights, name, bias, (out, inner), dtype, device);
-        let block = |layer: usize| -> Result<Block> {
+        let block = |layer: usize| -> Result<FloatBlock> {
             let at = |part: &str| format!("transformer.h.{layer}.{part}");
             let bias = at("attn.qkv.bias");
-            Ok(Block {
+            Ok(FloatBlock {
                 norm_1: norm(&at("norm_1.weight"))?,
                 qkv: linear(&at("attn.qkv.weight"), config.attn_bias.then_some(bias.as_str()), q + 2 * kv, e)?,
                 proj: linear(&at("attn.proj.weight"), None, e, q)?,
@@ -84,17 +84,17 @@ impl Layers {
     }
 
     /// The last hidden states of all rows, `[rows, n_embd]`; what is new is appended to the caches.
-    pub(super) fn pass(&self, spans: &[Span], segments: &mut [Segment<'_>]) -> CandleResult<Tensor> {
+    pub(super) fn pass(&self, spans: &[LaneSpan], segments: &mut [Segment<'_>]) -> CandleResult<Tensor> {
         let mut x = self.embed(segments)?;
-        let turns: Vec<Turns> = spans.iter().map(|span| self.turns(span)).collect::<CandleResult<_>>()?;
+        let rope_and_mask: Vec<RopeAndMask> = spans.iter().map(|span| self.rope_and_mask(span)).collect::<CandleResult<_>>()?;
         for (layer, block) in self.h.iter().enumerate() {
             let qkv = block.qkv.forward(&self.rms(&x, &block.norm_1)?)?;
             let mut mixed = Vec::with_capacity(spans.len());
-            for ((span, segment), turns) in spans.iter().zip(segments.iter_mut()).zip(&turns) {
-                let Layer::Float(cache) = &mut segment.cache.layers[layer] else {
+            for ((span, segment), rope_and_mask) in spans.iter().zip(segments.iter_mut()).zip(&rope_and_mask) {
+                let LayerCache::Float(cache) = &mut segment.cache.layers[layer] else {
                     candle_core::bail!("the cache of a lane belongs to another precision")
                 };
-                mixed.push(self.attend(&qkv.narrow(0, span.first_row, span.rows)?, cache, turns)?);
+                mixed.push(self.attend(&qkv.narrow(0, span.first_row, span.rows)?, cache, rope_and_mask)?);
             }
             x = x.add(&block.proj.forward(&Tensor::cat(&mixed, 0)?)?)?;
             let y = self.rms(&x, &block.norm_2)?;
@@ -148,19 +148,23 @@ impl Layers {
         Ok(())
     }
 
-    fn turns(&self, span: &Span) -> CandleResult<Turns> {
-        let (cos, sin): (Vec<f32>, Vec<f32>) = self.rope.turns(span.position, span.rows).unzip();
+    fn rope_and_mask(&self, span: &LaneSpan) -> CandleResult<RopeAndMask> {
+        let (cos, sin): (Vec<f32>, Vec<f32>) = self.rope.cos_sin(span.position, span.rows).unzip();
         let row = |values: Vec<f32>| Tensor::from_vec(values, (span.rows, self.config.head() / 2), &self.device)?.to_dtype(self.dtype);
-        Ok(Turns { cos: row(cos)?, sin: row(sin)?, mask: if span.rows > 1 { Some(causal_mask(span.rows, &self.device)?) } else { None } })
+        Ok(RopeAndMask {
+            cos: row(cos)?,
+            sin: row(sin)?,
+            mask: if span.rows > 1 { Some(causal_mask(span.rows, &self.device)?) } else { None },
+        })
     }
 
     /// Causal attention of one lane's rows over all its cached positions: `[rows, n_head * head]`.
-    fn attend(&self, own: &Tensor, cache: &mut FloatLayer, turns: &Turns) -> CandleResult<Tensor> {
+    fn attend(&self, own: &Tensor, cache: &mut FloatLayerCache, rope_and_mask: &RopeAndMask) -> CandleResult<Tensor> {
         let (heads, groups, size, t) = (self.config.n_head, self.config.groups(), self.config.head(), own.dim(0)?);
         let part = |from: usize, n: usize| own.narrow(1, from * size, n * size)?.reshape((1, t, n, size))?.transpose(1, 2)?.contiguous();
-        let q = rope(&part(0, heads)?, &turns.cos, &turns.sin)?;
+        let q = rope(&part(0, heads)?, &rope_and_mask.cos, &rope_and_mask.sin)?;
         let master = part(heads, groups)?;
-        let k = rope(&master, &turns.cos, &turns.sin)?.squeeze(0)?;
+        let k = rope(&master, &rope_and_mask.cos, &rope_and_mask.sin)?.squeeze(0)?;
         let v = part(heads + groups, groups)?.squeeze(0)?;
         let (k, v) = cache.append(&master.squeeze(0)?, &k, &v)?;
         // The query heads of a group share its keys: they are stacked as rows instead of repeating the keys.
@@ -168,7 +172,7 @@ impl Layers {
         let positions = k.dim(1)?;
         let scores = (q.reshape((groups, per_group * t, size))?.matmul(&k.t()?)? * (1.0 / (size as f64).sqrt()))?;
         let mut scores = scores.to_dtype(DType::F32)?.reshape((groups, per_group, t, positions))?;
-        if let Some(mask) = &turns.mask {
+        if let Some(mask) = &rope_and_mask.mask {
             // Only the newest `t` columns can lie in a row's future.
             let newest = scores.narrow(D::Minus1, positions - t, t)?.broadcast_add(mask)?;
             scores =

@@ -4,7 +4,7 @@
 
 use half::f16;
 
-use crate::model::kernels::thread_pool::{Parts, thread_pool};
+use crate::model::kernels::thread_pool::{EqualParts, thread_pool};
 use crate::model::kernels::{InstructionSet, TILE, Tiled, math, product::product};
 
 /// Width of the kernel.
@@ -45,7 +45,7 @@ impl Convolution {
     pub(super) fn forward(&self, padded: &[f32], blocks: usize, positions: usize, inputs: &mut Tiled, out: &mut Tiled) {
         let n = TAPS * self.inner;
         let step = self.stride * self.inner;
-        let path = InstructionSet::best();
+        let isa = InstructionSet::best();
         let rows = blocks * positions;
         out.reset(rows, self.outputs);
         inputs.reset(rows, n);
@@ -54,12 +54,12 @@ impl Convolution {
                 inputs.set(block * positions + position, 0, &padded[position * step..][..n]);
             }
         }
-        let inputs = inputs.numbers();
-        thread_pool().share(&Parts::new(out.numbers_mut(), rows * TILE), 1, |tile, out| {
+        let inputs = inputs.values();
+        thread_pool().for_each(&EqualParts::new(out.values_mut(), rows * TILE), 1, |tile, out| {
             let weights = &self.weights[tile * n * TILE..][..n * TILE];
             for first in (0..rows).step_by(ROWS) {
                 let (inputs, out) = (&inputs[first * TILE..], &mut out[first * TILE..]);
-                product(path, ROWS.min(rows - first), (inputs, rows * TILE), (weights, TILE * TILE), n, (out, TILE));
+                product(isa, ROWS.min(rows - first), (inputs, rows * TILE), (weights, TILE * TILE), n, (out, TILE));
             }
             let bias = &self.bias[tile * TILE..][..TILE];
             out.chunks_exact_mut(TILE).for_each(|row| row.iter_mut().zip(bias).for_each(|(v, b)| *v += b));

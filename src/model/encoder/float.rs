@@ -10,18 +10,18 @@ use crate::model::linear::gelu;
 use crate::model::weights::{Weights, float_linear};
 
 #[derive(Debug)]
-pub(super) struct Layers {
+pub(super) struct FloatEncoder {
     conv1: Conv1d,
     conv2: Conv1d,
     positions: Tensor,
     num_mel_bins: usize,
-    layers: Vec<Layer>,
+    layers: Vec<FloatEncoderLayer>,
     ln_post: LayerNorm,
     proj: Linear,
 }
 
 #[derive(Debug)]
-struct Layer {
+struct FloatEncoderLayer {
     self_attn: Attention,
     self_attn_layer_norm: LayerNorm,
     fc1: Linear,
@@ -38,7 +38,7 @@ struct Attention {
     n_heads: usize,
 }
 
-impl Layers {
+impl FloatEncoder {
     pub(super) fn new(weights: &impl Weights, config: &AudioConfig, device: &Device) -> Result<Self> {
         let (d, ffn) = (config.d_model, config.encoder_ffn_dim);
         let linear = |name: &str, out: usize, inner: usize| {
@@ -48,9 +48,9 @@ impl Layers {
             let get = |part: &str| weights.get(&format!("{name}.{part}"), &[d], DType::F32, device);
             Ok(LayerNorm::new(get("weight")?, get("bias")?, LAYER_NORM_EPS))
         };
-        let layer = |i: usize| -> Result<Layer> {
+        let layer = |i: usize| -> Result<FloatEncoderLayer> {
             let at = |part: &str| format!("layers.{i}.{part}");
-            Ok(Layer {
+            Ok(FloatEncoderLayer {
                 self_attn: Attention {
                     q_proj: linear(&at("self_attn.q_proj"), d, d)?,
                     k_proj: float_linear(weights, &at("self_attn.k_proj.weight"), None, (d, d), DType::F32, device)?,
@@ -99,7 +99,7 @@ impl Layers {
     }
 }
 
-impl Layer {
+impl FloatEncoderLayer {
     fn forward(&self, x: &Tensor, positions: usize) -> CandleResult<Tensor> {
         let y = x.add(&self.self_attn.forward(&self.self_attn_layer_norm.forward(x)?, positions)?)?;
         let inner = gelu(&self.fc1.forward(&self.final_layer_norm.forward(&y)?)?)?;

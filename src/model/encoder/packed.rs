@@ -6,27 +6,27 @@ use super::convolution::Convolution;
 use super::{Encodings, LAYER_NORM_EPS, features_of, positions_of, sinusoids};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::config::AudioConfig;
-use crate::model::features::Rooms;
-use crate::model::kernels::thread_pool::{Parts, thread_pool};
+use crate::model::features::FeaturePool;
+use crate::model::kernels::thread_pool::{EqualParts, thread_pool};
 use crate::model::kernels::{Activations, Bits, GROUP, Norm, Tiled, math};
 use crate::model::linear::{PackedLinear, PackedMlp};
 use crate::model::weights::{Weights, packed_linear};
 
 #[derive(Debug)]
-pub(super) struct Layers {
+pub(super) struct PackedEncoder {
     conv1: Convolution,
     conv2: Convolution,
     positions: Vec<f32>,
     num_mel_bins: usize,
-    layers: Vec<Layer>,
+    layers: Vec<PackedEncoderLayer>,
     ln_post: LayerNorm,
     proj: PackedLinear,
     n_heads: usize,
-    room: Mutex<Room>,
+    scratch: Mutex<EncoderScratch>,
 }
 
 #[derive(Debug)]
-struct Layer {
+struct PackedEncoderLayer {
     q_proj: PackedLinear,
     k_proj: PackedLinear,
     v_proj: PackedLinear,
@@ -44,7 +44,7 @@ struct LayerNorm {
 
 /// What blocks are computed in.
 #[derive(Debug, Default)]
-struct Room {
+struct EncoderScratch {
     /// Of each block the rows of a convolution's input between two rows of zeros.
     padded: Vec<f32>,
     /// Of each position what a convolution makes it of.
@@ -57,10 +57,10 @@ struct Room {
     rounded: Activations,
     inner: Activations,
     heads: Vec<f32>,
-    features: Rooms,
+    features: FeaturePool,
 }
 
-impl Layers {
+impl PackedEncoder {
     pub(super) fn new(weights: &impl Weights, config: &AudioConfig, bits: Bits) -> Result<Self> {
         let (d, ffn) = (config.d_model, config.encoder_ffn_dim);
         let linear = |name: &str, out: usize, inner: usize| {
@@ -70,9 +70,9 @@ impl Layers {
             let get = |part: &str| weights.vector(&format!("{name}.{part}"), &[d]);
             Ok(LayerNorm { weight: get("weight")?, bias: get("bias")? })
         };
-        let layer = |i: usize| -> Result<Layer> {
+        let layer = |i: usize| -> Result<PackedEncoderLayer> {
             let at = |part: &str| format!("layers.{i}.{part}");
-            Ok(Layer {
+            Ok(PackedEncoderLayer {
                 q_proj: linear(&at("self_attn.q_proj"), d, d)?,
                 k_proj: packed_linear(weights, &at("self_attn.k_proj.weight"), None, (d, d), bits)?,
                 v_proj: linear(&at("self_attn.v_proj"), d, d)?,
@@ -99,7 +99,7 @@ impl Layers {
             ln_post: norm("ln_post")?,
             proj: linear("proj", config.output_dim, d)?,
             n_heads: config.encoder_attention_heads,
-            room: Mutex::default(),
+            scratch: Mutex::default(),
         })
     }
 }
@@ -110,40 +110,40 @@ impl LayerNorm {
     }
 }
 
-impl Layers {
+impl PackedEncoder {
     /// Blocks `[128, frames]` to features `[n, output_dim]` of each.
     pub(super) fn forward(&self, mels: &[&[f32]], frames: usize) -> Encodings {
         let (positions, of_block) = (positions_of(frames), features_of(frames));
-        // What earlier blocks left behind when they panicked is overwritten: nothing in the room outlives a call.
-        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = &mut *room;
-        self.convolve(mels, frames, room);
-        let d = room.x.width();
+        // What earlier blocks left behind when they panicked is overwritten: nothing in the scratch outlives a call.
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let scratch = &mut *scratch;
+        self.convolve(mels, frames, scratch);
+        let d = scratch.x.width();
         for layer in &self.layers {
-            room.rounded.round_tiled(&room.x, layer.self_attn_layer_norm.as_norm());
-            layer.q_proj.forward(&room.rounded, &mut room.q);
-            layer.k_proj.forward(&room.rounded, &mut room.k);
-            layer.v_proj.forward(&room.rounded, &mut room.v);
-            attend(room, positions, d / self.n_heads);
-            layer.out_proj.add_to(&room.rounded, &mut room.x);
-            room.rounded.round_tiled(&room.x, layer.final_layer_norm.as_norm());
-            layer.mlp.add_to(&room.rounded, &mut room.inner, &mut room.x);
+            scratch.rounded.round_tiled(&scratch.x, layer.self_attn_layer_norm.as_norm());
+            layer.q_proj.forward(&scratch.rounded, &mut scratch.q);
+            layer.k_proj.forward(&scratch.rounded, &mut scratch.k);
+            layer.v_proj.forward(&scratch.rounded, &mut scratch.v);
+            attend(scratch, positions, d / self.n_heads);
+            layer.out_proj.add_to(&scratch.rounded, &mut scratch.x);
+            scratch.rounded.round_tiled(&scratch.x, layer.final_layer_norm.as_norm());
+            layer.mlp.add_to(&scratch.rounded, &mut scratch.inner, &mut scratch.x);
         }
         // Pairs of positions become one feature.
-        room.padded.resize(2 * d, 0.0);
+        scratch.padded.resize(2 * d, 0.0);
         let features = mels.len() * of_block;
-        room.mixed.reset(features, d);
+        scratch.mixed.reset(features, d);
         for feature in 0..features {
-            let (a, b) = room.padded[..2 * d].split_at_mut(d);
+            let (a, b) = scratch.padded[..2 * d].split_at_mut(d);
             let first = feature / of_block * positions + 2 * (feature % of_block);
-            room.x.copy(first, 0, a);
-            room.x.copy(first + 1, 0, b);
+            scratch.x.copy(first, 0, a);
+            scratch.x.copy(first + 1, 0, b);
             a.iter_mut().zip(b).for_each(|(a, b)| *a = f32::midpoint(*a, *b));
-            room.mixed.set(feature, 0, &room.padded[..d]);
+            scratch.mixed.set(feature, 0, &scratch.padded[..d]);
         }
-        room.rounded.round_tiled(&room.mixed, self.ln_post.as_norm());
-        self.proj.forward(&room.rounded, &mut room.q);
-        let (width, Room { q, features, .. }) = (self.proj.out(), room);
+        scratch.rounded.round_tiled(&scratch.mixed, self.ln_post.as_norm());
+        self.proj.forward(&scratch.rounded, &mut scratch.q);
+        let (width, EncoderScratch { q, features, .. }) = (self.proj.out(), scratch);
         let of = |block: usize| {
             features.fill(of_block, width, |numbers| {
                 numbers.chunks_exact_mut(width).enumerate().for_each(|(feature, to)| q.copy(block * of_block + feature, 0, to));
@@ -152,48 +152,48 @@ impl Layers {
         (0..mels.len()).map(of).collect()
     }
 
-    /// The convolutions and positions, to `room.x` `[positions of all blocks, d]`.
-    fn convolve(&self, mels: &[&[f32]], frames: usize, room: &mut Room) {
+    /// The convolutions and positions, to `scratch.x` `[positions of all blocks, d]`.
+    fn convolve(&self, mels: &[&[f32]], frames: usize, scratch: &mut EncoderScratch) {
         let (bins, blocks, positions) = (self.num_mel_bins, mels.len(), positions_of(frames));
-        room.padded.clear();
-        room.padded.resize(blocks * (frames + 2) * bins, 0.0);
-        for (mel, padded) in mels.iter().zip(room.padded.chunks_exact_mut((frames + 2) * bins)) {
+        scratch.padded.clear();
+        scratch.padded.resize(blocks * (frames + 2) * bins, 0.0);
+        for (mel, padded) in mels.iter().zip(scratch.padded.chunks_exact_mut((frames + 2) * bins)) {
             for (bin, of_bin) in mel.chunks_exact(frames).enumerate() {
                 padded[bins + bin..].iter_mut().step_by(bins).zip(of_bin).for_each(|(to, v)| *to = *v);
             }
         }
-        self.conv1.forward(&room.padded, blocks, frames, &mut room.inputs, &mut room.mixed);
-        let d = room.mixed.width();
-        room.padded.clear();
-        room.padded.resize(blocks * (frames + 2) * d, 0.0);
-        for (block, padded) in room.padded.chunks_exact_mut((frames + 2) * d).enumerate() {
+        self.conv1.forward(&scratch.padded, blocks, frames, &mut scratch.inputs, &mut scratch.mixed);
+        let d = scratch.mixed.width();
+        scratch.padded.clear();
+        scratch.padded.resize(blocks * (frames + 2) * d, 0.0);
+        for (block, padded) in scratch.padded.chunks_exact_mut((frames + 2) * d).enumerate() {
             for (row, to) in padded.chunks_exact_mut(d).skip(1).take(frames).enumerate() {
-                room.mixed.copy(block * frames + row, 0, to);
+                scratch.mixed.copy(block * frames + row, 0, to);
             }
         }
-        self.conv2.forward(&room.padded, blocks, positions, &mut room.inputs, &mut room.x);
-        room.padded.resize(d, 0.0);
+        self.conv2.forward(&scratch.padded, blocks, positions, &mut scratch.inputs, &mut scratch.x);
+        scratch.padded.resize(d, 0.0);
         for (row, sinusoid) in self.positions[..positions * d].chunks_exact(d).cycle().take(blocks * positions).enumerate() {
-            let sums = &mut room.padded[..d];
-            room.x.copy(row, 0, sums);
+            let sums = &mut scratch.padded[..d];
+            scratch.x.copy(row, 0, sums);
             sums.iter_mut().zip(sinusoid).for_each(|(v, p)| *v += p);
-            room.x.set(row, 0, sums);
+            scratch.x.set(row, 0, sums);
         }
     }
 }
 
 /// Full attention within each block of `rows` positions, from `q`, `k` and `v` to `rounded`; heads of `size` numbers are
 /// contiguous columns.
-fn attend(room: &mut Room, rows: usize, size: usize) {
-    let (all, d) = (room.q.rows(), room.q.width());
+fn attend(scratch: &mut EncoderScratch, rows: usize, size: usize) {
+    let (all, d) = (scratch.q.rows(), scratch.q.width());
     let (heads_of_block, blocks) = (d / size, all / rows);
-    // Of every block and head `[row][size]` of answers, queries, keys and values, and room.
-    let share = rows * 4 * size + math::room_within(rows, size);
-    room.heads.resize(blocks * heads_of_block * share, 0.0);
-    let (q, k, v) = (&room.q, &room.k, &room.v);
-    thread_pool().share(&Parts::new(&mut room.heads, share), 1, |at, own| {
+    // Of every block and head `[row][size]` of outputs, queries, keys and values, and scratch.
+    let share = rows * 4 * size + math::attend_within_scratch(rows, size);
+    scratch.heads.resize(blocks * heads_of_block * share, 0.0);
+    let (q, k, v) = (&scratch.q, &scratch.k, &scratch.v);
+    thread_pool().for_each(&EqualParts::new(&mut scratch.heads, share), 1, |at, own| {
         let (first, head) = (at / heads_of_block * rows, at % heads_of_block);
-        let (answers, rest) = own.split_at_mut(rows * size);
+        let (outputs, rest) = own.split_at_mut(rows * size);
         let (queries, rest) = rest.split_at_mut(rows * size);
         let (keys, rest) = rest.split_at_mut(rows * size);
         let (values, within) = rest.split_at_mut(rows * size);
@@ -202,10 +202,10 @@ fn attend(room: &mut Room, rows: usize, size: usize) {
             k.copy(first + row, head * size, &mut keys[row * size..][..size]);
             v.copy(first + row, head * size, &mut values[row * size..][..size]);
         }
-        math::attend_within(size, queries, keys, values, within, answers);
+        math::attend_within(size, queries, keys, values, within, outputs);
     });
-    let heads = &room.heads;
-    room.rounded.fill(all, d, Activations::worth_a_thread(all), |g, cells| {
+    let heads = &scratch.heads;
+    scratch.rounded.fill(all, d, Activations::min_groups_per_task(all), |g, cells| {
         for (row, cell) in cells.chunks_exact_mut(GROUP).enumerate() {
             let (block, row) = (row / rows, row % rows);
             let mut column = g * GROUP;

@@ -8,20 +8,20 @@
 //! of the answer do. Both products are then one and the same kernel, `c[r][0..16] = sum over i of a[r][i] * b[i][0..16]`,
 //! which reads memory in one direction; scores come out of the first as the second takes them.
 
-mod keeping;
+mod compaction;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
 use super::product::product;
-use super::thread_pool::{Uneven, thread_pool};
-use super::{InstructionSet, math, tiled, with_room};
+use super::thread_pool::{UnevenParts, thread_pool};
+use super::{InstructionSet, math, tiled, with_scratch};
 use crate::model::rope::rotate;
 
 /// Positions of a block, and dimensions of a slice.
-const WIDE: usize = 16;
+const BLOCK: usize = 16;
 /// Rows that share the loads of one task: as many as sums fit the registers of AVX-512 beside what they are made of.
-const ROWS: usize = 26;
+const MAX_PAIRS: usize = 26;
 
 /// Positions by which a cache grows: half a minute of chunks allocates once.
 const GROW_BY: usize = 512;
@@ -31,23 +31,23 @@ const GROW_BY: usize = 512;
 /// Keys are kept twice: rotated for attention, and as they were before, from which they are rotated anew whenever their
 /// position changes. So a rotated key is always the same function of its master and its position, however often it moved.
 #[derive(Debug)]
-pub struct KeysValues {
+pub struct BlockedKv {
     groups: usize,
     size: usize,
     positions: usize,
     /// Rotated, per group `[block][size][16 positions]`.
     keys: Vec<Vec<f16>>,
     /// Before rotation, per group `[position][size]`.
-    masters: Vec<Vec<f16>>,
+    unrotated: Vec<Vec<f16>>,
     /// Per group `[block][size / 16][16 positions][16]`.
     values: Vec<Vec<f16>>,
     /// Room for one position in f16.
-    halves: Vec<f16>,
+    f16_scratch: Vec<f16>,
 }
 
 /// Some (row, head) pairs of one group of one lane, which one thread computes.
 #[derive(Clone, Copy, Debug)]
-pub struct Task {
+pub struct AttentionTask {
     /// Which lane.
     pub lane: usize,
     /// Which key/value head.
@@ -60,7 +60,7 @@ pub struct Task {
     pub per_group: usize,
 }
 
-impl Task {
+impl AttentionTask {
     /// The row of pair `at` of this task.
     #[must_use]
     pub const fn row(&self, at: usize) -> usize {
@@ -76,25 +76,25 @@ impl Task {
 
 /// How the attention of a pass is shared out, the same in every layer.
 #[derive(Debug, Default)]
-pub struct Plan {
-    tasks: Vec<Task>,
-    /// Where the answers of each task end.
+pub struct AttentionPlan {
+    tasks: Vec<AttentionTask>,
+    /// Where the outputs of each task end.
     ends: Vec<usize>,
 }
 
-impl Plan {
+impl AttentionPlan {
     /// Plans for `lanes` of so many rows each, `per_group` heads of `size` in each of `groups`.
-    pub fn make(&mut self, lanes: impl Iterator<Item = usize>, groups: usize, per_group: usize, size: usize) {
+    pub fn rebuild(&mut self, lanes: impl Iterator<Item = usize>, groups: usize, per_group: usize, size: usize) {
         self.tasks.clear();
         self.ends.clear();
         let mut end = 0;
         for (lane, rows) in lanes.enumerate() {
             let all = rows * per_group;
-            let shares = all.div_ceil(ROWS);
+            let shares = all.div_ceil(MAX_PAIRS);
             for group in 0..groups {
                 for share in 0..shares {
                     let (first, last) = (share * all / shares, (share + 1) * all / shares);
-                    self.tasks.push(Task { lane, group, first, pairs: last - first, per_group });
+                    self.tasks.push(AttentionTask { lane, group, first, pairs: last - first, per_group });
                     end += (last - first) * size;
                     self.ends.push(end);
                 }
@@ -102,38 +102,38 @@ impl Plan {
         }
     }
 
-    /// Numbers of all answers: lane by lane `[group][row][head of the group][size]`.
+    /// Numbers of all outputs: lane by lane `[group][row][head of the group][size]`.
     #[must_use]
-    pub fn answers(&self) -> usize {
+    pub fn output_len(&self) -> usize {
         self.ends.last().copied().unwrap_or(0)
     }
 
     /// Computes every task on all threads. `lane` gives the cache of a lane and how many rows are its newest positions; `fetch`
-    /// writes the rotated queries of a task, `[pair][size]`; the answers go to `answers`.
+    /// writes the rotated queries of a task, `[pair][size]`; the outputs go to `outputs`.
     pub fn run<'a>(
         &self,
-        path: InstructionSet,
-        answers: &mut [f32],
-        lane: impl Fn(usize) -> Option<(&'a KeysValues, usize)> + Sync,
-        fetch: impl Fn(&Task, &mut [f32]) + Sync,
+        isa: InstructionSet,
+        outputs: &mut [f32],
+        lane: impl Fn(usize) -> Option<(&'a BlockedKv, usize)> + Sync,
+        fetch: impl Fn(&AttentionTask, &mut [f32]) + Sync,
     ) {
-        let Some(parts) = Uneven::new(answers, &self.ends) else { return };
-        thread_pool().share(&parts, 1, |at, answers| {
+        let Some(parts) = UnevenParts::new(outputs, &self.ends) else { return };
+        thread_pool().for_each(&parts, 1, |at, outputs| {
             let task = &self.tasks[at];
             let Some((cache, rows)) = lane(task.lane) else { return };
-            with_room(answers.len(), |queries| {
+            with_scratch(outputs.len(), |queries| {
                 fetch(task, queries);
-                cache.attend(path, task, rows, queries, answers);
+                cache.attend(isa, task, rows, queries, outputs);
             });
         });
     }
 }
 
-impl Clone for KeysValues {
-    /// A copy that has room to grow: what is copied is appended to next.
+impl Clone for BlockedKv {
+    /// A copy that has scratch to grow: what is copied is appended to next.
     fn clone(&self) -> Self {
         let copy = |all: &Vec<Vec<f16>>| all.iter().map(|own| with_spare(own, GROW_BY * self.size)).collect();
-        Self { keys: copy(&self.keys), masters: copy(&self.masters), values: copy(&self.values), halves: Vec::new(), ..*self }
+        Self { keys: copy(&self.keys), unrotated: copy(&self.unrotated), values: copy(&self.values), f16_scratch: Vec::new(), ..*self }
     }
 }
 
@@ -143,17 +143,17 @@ fn with_spare(numbers: &[f16], spare: usize) -> Vec<f16> {
     copy
 }
 
-impl KeysValues {
+impl BlockedKv {
     /// An empty cache for `groups` key/value heads of `size` numbers, a multiple of 16.
     #[must_use]
     pub fn new(groups: usize, size: usize) -> Self {
         let empty = || vec![Vec::new(); groups];
-        Self { groups, size, positions: 0, keys: empty(), masters: empty(), values: empty(), halves: Vec::new() }
+        Self { groups, size, positions: 0, keys: empty(), unrotated: empty(), values: empty(), f16_scratch: Vec::new() }
     }
 
     /// Bytes of a position: keys twice, and values, of `groups` heads of `size` numbers.
     #[must_use]
-    pub const fn bytes_of_position(groups: usize, size: usize) -> usize {
+    pub const fn bytes_per_position(groups: usize, size: usize) -> usize {
         3 * groups * size * size_of::<f16>()
     }
 
@@ -163,44 +163,44 @@ impl KeysValues {
         self.positions
     }
 
-    /// Takes room for `positions` at once, so that it does not grow before it holds more; the system gives memory only to
+    /// Takes scratch for `positions` at once, so that it does not grow before it holds more; the system gives memory only to
     /// what is written to.
     pub fn reserve(&mut self, positions: usize) {
-        let numbers = positions.next_multiple_of(WIDE) * self.size;
-        for own in self.keys.iter_mut().chain(&mut self.masters).chain(&mut self.values) {
+        let numbers = positions.next_multiple_of(BLOCK) * self.size;
+        for own in self.keys.iter_mut().chain(&mut self.unrotated).chain(&mut self.values) {
             own.reserve_exact(numbers.saturating_sub(own.len()));
         }
-        self.halves.reserve_exact(self.size.saturating_sub(self.halves.len()));
+        self.f16_scratch.reserve_exact(self.size.saturating_sub(self.f16_scratch.len()));
     }
 
     /// Appends one position: the keys before rotation (afterwards they are rotated) and the values of every group,
-    /// `[groups * size]` each; `turns` is the rotation of this position.
-    pub fn append(&mut self, keys: &mut [f32], turns: &[(f32, f32)], values: &[f32]) {
+    /// `[groups * size]` each; `cos_sin` is the rotation of this position.
+    pub fn append(&mut self, keys: &mut [f32], cos_sin: &[(f32, f32)], values: &[f32]) {
         let size = self.size;
-        for (keys, masters) in keys.chunks_exact_mut(size).zip(&mut self.masters) {
-            let from = masters.len();
-            if masters.capacity() < from + size {
-                masters.reserve_exact(GROW_BY * size);
+        for (keys, unrotated) in keys.chunks_exact_mut(size).zip(&mut self.unrotated) {
+            let from = unrotated.len();
+            if unrotated.capacity() < from + size {
+                unrotated.reserve_exact(GROW_BY * size);
             }
-            masters.resize(from + size, f16::ZERO);
-            masters[from..].convert_from_f32_slice(keys);
+            unrotated.resize(from + size, f16::ZERO);
+            unrotated[from..].convert_from_f32_slice(keys);
             // What is rotated is what is kept, so that rotating it again gives the same bits.
-            masters[from..].convert_to_f32_slice(keys);
+            unrotated[from..].convert_to_f32_slice(keys);
         }
-        rotate(keys, turns);
-        let (block, lane) = (self.positions / WIDE * WIDE * size, self.positions % WIDE);
+        rotate(keys, cos_sin);
+        let (block, lane) = (self.positions / BLOCK * BLOCK * size, self.positions % BLOCK);
         for own in self.keys.iter_mut().chain(&mut self.values) {
-            if own.capacity() < block + WIDE * size {
+            if own.capacity() < block + BLOCK * size {
                 own.reserve_exact(GROW_BY * size);
             }
-            own.resize(block + WIDE * size, f16::ZERO);
+            own.resize(block + BLOCK * size, f16::ZERO);
         }
         for g in 0..self.groups {
             self.put_key(g, self.positions, &keys[g * size..(g + 1) * size]);
-            self.halves.convert_from_f32_slice(&values[g * size..(g + 1) * size]);
+            self.f16_scratch.convert_from_f32_slice(&values[g * size..(g + 1) * size]);
             let to = &mut self.values[g][block..];
-            for (slice, own) in self.halves.chunks_exact(WIDE).enumerate() {
-                to[(slice * WIDE + lane) * WIDE..][..WIDE].copy_from_slice(own);
+            for (slice, own) in self.f16_scratch.chunks_exact(BLOCK).enumerate() {
+                to[(slice * BLOCK + lane) * BLOCK..][..BLOCK].copy_from_slice(own);
             }
         }
         self.positions += 1;
@@ -208,10 +208,10 @@ impl KeysValues {
 
     /// Puts a rotated key of group `g` into the place of position `at`.
     fn put_key(&mut self, g: usize, at: usize, key: &[f32]) {
-        self.halves.resize(self.size, f16::ZERO);
-        self.halves.convert_from_f32_slice(key);
-        let to = &mut self.keys[g][at / WIDE * WIDE * self.size + at % WIDE..];
-        to.iter_mut().step_by(WIDE).zip(&self.halves).for_each(|(to, key)| *to = *key);
+        self.f16_scratch.resize(self.size, f16::ZERO);
+        self.f16_scratch.convert_from_f32_slice(key);
+        let to = &mut self.keys[g][at / BLOCK * BLOCK * self.size + at % BLOCK..];
+        to.iter_mut().step_by(BLOCK).zip(&self.f16_scratch).for_each(|(to, key)| *to = *key);
     }
 
     /// Key/value heads.
@@ -228,46 +228,46 @@ impl KeysValues {
 
     /// All keys before rotation and all values, `[groups][positions][size]`.
     #[must_use]
-    pub fn rows(&self) -> (Vec<f16>, Vec<f16>) {
+    pub fn to_rows(&self) -> (Vec<f16>, Vec<f16>) {
         let mut values = Vec::with_capacity(self.groups * self.positions * self.size);
         for own in &self.values {
             for at in 0..self.positions {
-                values.extend((0..self.size / WIDE).flat_map(|slice| self.slice(own, at, slice)));
+                values.extend((0..self.size / BLOCK).flat_map(|slice| self.slice(own, at, slice)));
             }
         }
-        (self.masters.concat(), values)
+        (self.unrotated.concat(), values)
     }
 
     /// Where slice `slice` of the values of position `at` begins.
     const fn place(&self, at: usize, slice: usize) -> usize {
-        at / WIDE * WIDE * self.size + (slice * WIDE + at % WIDE) * WIDE
+        at / BLOCK * BLOCK * self.size + (slice * BLOCK + at % BLOCK) * BLOCK
     }
 
     /// Slice `slice` of the values of position `at` of one group.
     fn slice<'a>(&self, own: &'a [f16], at: usize, slice: usize) -> &'a [f16] {
-        &own[self.place(at, slice)..][..WIDE]
+        &own[self.place(at, slice)..][..BLOCK]
     }
 
-    /// Causal attention of `task`, whose lane's newest `rows` positions ask: `queries` and `answers` are `[pair][size]`.
-    fn attend(&self, path: InstructionSet, task: &Task, rows: usize, queries: &[f32], answers: &mut [f32]) {
+    /// Causal attention of `task`, whose lane's newest `rows` positions ask: `queries` and `outputs` are `[pair][size]`.
+    fn attend(&self, isa: InstructionSet, task: &AttentionTask, rows: usize, queries: &[f32], outputs: &mut [f32]) {
         let size = self.size;
         // A tile of all pairs, of queries as of scores.
-        let stride = task.pairs * WIDE;
-        with_room(stride * (size / WIDE + self.positions.div_ceil(WIDE)), |room| {
-            let (tiles, scores) = room.split_at_mut(task.pairs * size);
+        let stride = task.pairs * BLOCK;
+        with_scratch(stride * (size / BLOCK + self.positions.div_ceil(BLOCK)), |scratch| {
+            let (tiles, scores) = scratch.split_at_mut(task.pairs * size);
             for (pair, query) in queries.chunks_exact(size).enumerate() {
                 tiled::put(tiles, (pair, task.pairs), 0, query);
             }
-            for (keys, scores) in self.keys[task.group].chunks_exact(WIDE * size).zip(scores.chunks_exact_mut(stride)) {
-                product(path, task.pairs, (tiles, stride), (keys, WIDE * WIDE), size, (scores, WIDE));
+            for (keys, scores) in self.keys[task.group].chunks_exact(BLOCK * size).zip(scores.chunks_exact_mut(stride)) {
+                product(isa, task.pairs, (tiles, stride), (keys, BLOCK * BLOCK), size, (scores, BLOCK));
             }
             let scale = 1.0 / (size as f32).sqrt();
             for pair in 0..task.pairs {
-                math::softmax(&mut scores[pair * WIDE..], stride, self.positions - rows + task.row(pair) + 1, scale);
+                math::softmax(&mut scores[pair * BLOCK..], stride, self.positions - rows + task.row(pair) + 1, scale);
             }
-            for slice in 0..size / WIDE {
-                let values = &self.values[task.group][slice * WIDE * WIDE..];
-                product(path, task.pairs, (scores, stride), (values, WIDE * size), self.positions, (&mut answers[slice * WIDE..], size));
+            for slice in 0..size / BLOCK {
+                let values = &self.values[task.group][slice * BLOCK * BLOCK..];
+                product(isa, task.pairs, (scores, stride), (values, BLOCK * size), self.positions, (&mut outputs[slice * BLOCK..], size));
             }
         });
     }

@@ -12,14 +12,14 @@ use std::arch::x86_64::{
 use half::f16;
 
 use super::product::by_rows;
-use super::{Bits, GROUP, Job, TILE};
+use super::{Bits, GROUP, TILE, TileJob};
 
 /// Rows at once at most: their sums and what they are made of fill the 16 registers.
-const MOST_ROWS: usize = 5;
+const MAX_ROWS: usize = 5;
 
 /// How this path makes dot products.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Dots {
+pub(super) enum DotProduct {
     /// Products of pairs in 16 bits.
     Pairs,
     /// AVX-VNNI's instruction. It differs from `Pairs` in nothing else.
@@ -28,18 +28,18 @@ pub(super) enum Dots {
 
 /// Whether this machine has AVX-VNNI beside.
 pub(super) fn has_vnni() -> bool {
-    is_here() && is_x86_feature_detected!("avxvnni")
+    is_available() && is_x86_feature_detected!("avxvnni")
 }
 
 /// Whether this machine has it.
-pub(super) fn is_here() -> bool {
+pub(super) fn is_available() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
 }
 
 /// Adds one tile for `rows` rows to `out`, whose rows lie `stride` apart.
-pub(super) fn tile(job: &Job<'_>, rows: usize, dots: Dots, out: &mut [f32], stride: usize) {
+pub(super) fn tile(job: &TileJob<'_>, rows: usize, dots: DotProduct, out: &mut [f32], stride: usize) {
     assert!(out.len() >= (rows - 1) * stride + TILE, "room for the rows");
-    let parts = rows.div_ceil(MOST_ROWS);
+    let parts = rows.div_ceil(MAX_ROWS);
     for part in 0..parts {
         let (from, to) = (part * rows / parts, (part + 1) * rows / parts);
         let out = &mut out[from * stride..];
@@ -48,9 +48,9 @@ pub(super) fn tile(job: &Job<'_>, rows: usize, dots: Dots, out: &mut [f32], stri
                 ($($r:literal)*) => {
                     match (dots, to - from) {
                         // SAFETY: the caller chose this path because this machine has it; the sizes were checked above.
-                        $((Dots::Pairs, $r) => unsafe { half_tile::<$r>(job, from, half, out, stride) },)*
+                        $((DotProduct::Pairs, $r) => unsafe { half_tile::<$r>(job, from, half, out, stride) },)*
                         // SAFETY: as above.
-                        $((Dots::Vnni, $r) => unsafe { half_tile_vnni::<$r>(job, from, half, out, stride) },)*
+                        $((DotProduct::Vnni, $r) => unsafe { half_tile_vnni::<$r>(job, from, half, out, stride) },)*
                         _ => {}
                     }
                 };
@@ -67,7 +67,7 @@ macro_rules! half_tile {
         /// # Safety
         /// Needs the instructions it is named for, and room for `R` rows in `out`.
         #[target_feature(enable = $features)]
-        unsafe fn $name<const R: usize>(job: &Job<'_>, from: usize, half: usize, out: &mut [f32], stride: usize) {
+        unsafe fn $name<const R: usize>(job: &TileJob<'_>, from: usize, half: usize, out: &mut [f32], stride: usize) {
             for (g, weights) in job.weights.chunks_exact(job.bits.group_bytes()).enumerate() {
                 let (numbers, scales, offsets) = job.activations.cells(g, job.first_row + from);
                 assert!(numbers.len() >= R * GROUP, "numbers of the rows");
@@ -114,8 +114,9 @@ macro_rules! four {
                 let (low, high) = (_mm256_and_si256(both, low_half), _mm256_and_si256(_mm256_srli_epi16::<4>(both), low_half));
                 for r in 0..R {
                     // SAFETY: the caller's promise.
-                    let (first, second) =
-                        unsafe { (four_of(numbers.add(GROUP * r + 8 * step)), four_of(numbers.add(GROUP * r + 8 * step + 4))) };
+                    let (first, second) = unsafe {
+                        (broadcast_four(numbers.add(GROUP * r + 8 * step)), broadcast_four(numbers.add(GROUP * r + 8 * step + 4)))
+                    };
                     sums[r] = $add(sums[r], (low, first), (high, second));
                 }
             }
@@ -157,7 +158,7 @@ unsafe fn eight<const R: usize>(weights: &[u8], numbers: *const i8, half: usize)
         let (low, high) = (_mm256_and_si256(both, low_half), _mm256_and_si256(_mm256_srli_epi16::<4>(both), low_half));
         for r in 0..R {
             // SAFETY: the caller's promise.
-            let four = unsafe { four_of(numbers.add(GROUP * r + 4 * step)) };
+            let four = unsafe { broadcast_four(numbers.add(GROUP * r + 4 * step)) };
             lows[r] = _mm256_add_epi32(lows[r], _mm256_madd_epi16(_mm256_maddubs_epi16(low, four), ones));
             highs[r] = _mm256_add_epi32(highs[r], _mm256_madd_epi16(_mm256_maddubs_epi16(high, four), ones));
         }
@@ -179,7 +180,7 @@ unsafe fn eight_vnni<const R: usize>(weights: &[u8], numbers: *const i8, half: u
         let bytes = unsafe { _mm256_loadu_si256(weights.as_ptr().add(32 * half).cast()) };
         for r in 0..R {
             // SAFETY: the caller's promise.
-            sums[r] = _mm256_dpbusd_avx_epi32(sums[r], bytes, unsafe { four_of(numbers.add(GROUP * r + 4 * step)) });
+            sums[r] = _mm256_dpbusd_avx_epi32(sums[r], bytes, unsafe { broadcast_four(numbers.add(GROUP * r + 4 * step)) });
         }
     }
     sums
@@ -191,7 +192,7 @@ unsafe fn eight_vnni<const R: usize>(weights: &[u8], numbers: *const i8, half: u
 /// Needs AVX2; four bytes at `at` must be readable.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn four_of(at: *const i8) -> __m256i {
+unsafe fn broadcast_four(at: *const i8) -> __m256i {
     // SAFETY: the caller's promise.
     _mm256_set1_epi32(unsafe { at.cast::<i32>().read_unaligned() })
 }

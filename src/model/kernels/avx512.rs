@@ -11,26 +11,26 @@ use std::arch::x86_64::{
 use half::f16;
 
 use super::product::by_rows;
-use super::{Bits, GROUP, Job, TILE};
+use super::{Bits, GROUP, TILE, TileJob};
 
 /// Bytes of weights that are asked for ahead of their use, from memory into the second cache and from there into the first:
 /// with a dozen rows the processor's own prefetcher lets memory and arithmetic wait for each other. Measured with 13 rows and
 /// 2 threads, weights from memory, where the registers reach 938 GOP/s: 623 without, 721 with 4 KiB alone, 767 so.
-const AHEAD_OF_MEMORY: usize = 65_536;
-const AHEAD_OF_CACHE: usize = 2_048;
+const PREFETCH_FROM_MEMORY: usize = 65_536;
+const PREFETCH_FROM_CACHE: usize = 2_048;
 
 /// Whether this machine has it.
-pub(super) fn is_here() -> bool {
+pub(super) fn is_available() -> bool {
     is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vnni")
 }
 
 /// Adds one tile for `rows` rows to `out`, whose rows lie `stride` apart.
-pub(super) fn tile(job: &Job<'_>, rows: usize, out: &mut [f32], stride: usize) {
+pub(super) fn tile(job: &TileJob<'_>, rows: usize, out: &mut [f32], stride: usize) {
     assert!((1..=13).contains(&rows) && out.len() >= (rows - 1) * stride + TILE, "room for the rows");
     macro_rules! run {
         ($($r:literal)*) => {
             match (job.bits, rows) {
-                // SAFETY: the caller chose this path because `is_here`; the sizes were checked above.
+                // SAFETY: the caller chose this path because `is_available`; the sizes were checked above.
                 $((Bits::Four, $r) => unsafe { four::<$r>(job, out, stride) },)*
                 $((Bits::Eight, $r) => unsafe { eight::<$r>(job, out, stride) },)*
                 _ => {}
@@ -41,7 +41,7 @@ pub(super) fn tile(job: &Job<'_>, rows: usize, out: &mut [f32], stride: usize) {
 }
 
 /// With so few rows two chains of sums hide the latency of the products.
-const FEW: usize = 6;
+const FEW_ROWS: usize = 6;
 
 /// Products of 64 bytes of 4-bit weights: eight inputs of a group. Macros rather than functions, here and below: their sums must be
 /// registers in every profile, also where little is inlined.
@@ -50,13 +50,13 @@ macro_rules! step_of_four {
         let (low_half, both) = (_mm512_set1_epi8(15), _mm512_loadu_si512($weights.add(64 * $step).cast()));
         let low = _mm512_and_si512(both, low_half);
         for r in 0..R {
-            $even[r] = _mm512_dpbusd_epi32($even[r], low, _mm512_set1_epi32(four_at($numbers.add(GROUP * r + 8 * $step))));
+            $even[r] = _mm512_dpbusd_epi32($even[r], low, _mm512_set1_epi32(load_four($numbers.add(GROUP * r + 8 * $step))));
         }
         // All rows before any again: a product waits for the one before it on the same sum.
         let high = _mm512_and_si512(_mm512_srli_epi16::<4>(both), low_half);
-        let sums = if R <= FEW { &mut $odd } else { &mut $even };
+        let sums = if R <= FEW_ROWS { &mut $odd } else { &mut $even };
         for r in 0..R {
-            sums[r] = _mm512_dpbusd_epi32(sums[r], high, _mm512_set1_epi32(four_at($numbers.add(GROUP * r + 8 * $step + 4))));
+            sums[r] = _mm512_dpbusd_epi32(sums[r], high, _mm512_set1_epi32(load_four($numbers.add(GROUP * r + 8 * $step + 4))));
         }
     };
 }
@@ -65,9 +65,9 @@ macro_rules! step_of_four {
 macro_rules! step_of_eight {
     ($step:literal, $weights:ident, $numbers:ident, $even:ident, $odd:ident) => {
         let weights = _mm512_loadu_si512($weights.add(64 * $step).cast());
-        let sums = if R <= FEW && $step % 2 == 1 { &mut $odd } else { &mut $even };
+        let sums = if R <= FEW_ROWS && $step % 2 == 1 { &mut $odd } else { &mut $even };
         for r in 0..R {
-            sums[r] = _mm512_dpbusd_epi32(sums[r], weights, _mm512_set1_epi32(four_at($numbers.add(GROUP * r + 4 * $step))));
+            sums[r] = _mm512_dpbusd_epi32(sums[r], weights, _mm512_set1_epi32(load_four($numbers.add(GROUP * r + 4 * $step))));
         }
     };
 }
@@ -81,7 +81,7 @@ macro_rules! tile_of {
         /// # Safety
         /// Needs AVX-512 F, BW and VNNI, and room for `R` rows in `out`.
         #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-        unsafe fn $name<const R: usize>(job: &Job<'_>, out: &mut [f32], stride: usize) {
+        unsafe fn $name<const R: usize>(job: &TileJob<'_>, out: &mut [f32], stride: usize) {
             const STEPS: usize = [$($steps),*].len();
             let mut sums = [_mm512_setzero_ps(); R];
             for r in 0..R {
@@ -109,10 +109,10 @@ macro_rules! tile_of {
                     }
                 }
                 $(
-                    ask_ahead(weights.wrapping_add(64 * $steps));
+                    prefetch_weights(weights.wrapping_add(64 * $steps));
                     // The next group's numbers: those of other rows lie between, where there are more than `R`.
                     for r in R * $steps / STEPS..R * ($steps + 1) / STEPS {
-                        ask_for(numbers.wrapping_add(GROUP * (rows + r)));
+                        prefetch(numbers.wrapping_add(GROUP * (rows + r)));
                     }
                     // SAFETY: `$steps` are all of a group; the rest as above.
                     unsafe {
@@ -120,7 +120,7 @@ macro_rules! tile_of {
                     }
                 )*
                 for r in 0..R {
-                    let exact = if R <= FEW { _mm512_add_epi32(even[r], odd[r]) } else { even[r] };
+                    let exact = if R <= FEW_ROWS { _mm512_add_epi32(even[r], odd[r]) } else { even[r] };
                     // SAFETY: as above.
                     let scale = _mm512_mul_ps(scale, _mm512_set1_ps(unsafe { *row_scales.add(r) }));
                     sums[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(exact), scale, sums[r]);
@@ -137,11 +137,11 @@ macro_rules! tile_of {
 tile_of!(four, Four, step_of_four, 0 1 2 3 4 5 6 7);
 tile_of!(eight, Eight, step_of_eight, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
 
-/// Multiplications and additions of one repeat of [`spin`].
-pub(super) const SPIN_OPERATIONS: f64 = 16.0 * 2.0 * 64.0;
+/// Multiplications and additions of one repeat of [`peak_loop`].
+pub(super) const PEAK_LOOP_OPERATIONS: f64 = 16.0 * 2.0 * 64.0;
 
 /// Nothing but dot products of registers, `repeats` times sixteen of them: the most that the processor can do.
-pub(super) fn spin(repeats: usize) {
+pub(super) fn peak_loop(repeats: usize) {
     /// # Safety
     /// Needs AVX-512 F and VNNI.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
@@ -156,7 +156,7 @@ pub(super) fn spin(repeats: usize) {
         let all = sums.into_iter().fold(_mm512_setzero_si512(), |all, sum| _mm512_add_epi32(all, sum));
         std::arch::x86_64::_mm512_reduce_add_epi32(all)
     }
-    if is_here() {
+    if is_available() {
         // SAFETY: just asked for.
         std::hint::black_box(unsafe { inner(repeats) });
     }
@@ -164,18 +164,18 @@ pub(super) fn spin(repeats: usize) {
 
 /// Asks for what lies at `at`, whatever that is, into the first cache.
 #[inline(always)]
-fn ask_for<T>(at: *const T) {
+fn prefetch<T>(at: *const T) {
     // SAFETY: a prefetch touches nothing.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
 }
 
 /// Asks for the weights that come after `at`; what lies behind them does no harm.
 #[inline(always)]
-fn ask_ahead(at: *const u8) {
+fn prefetch_weights(at: *const u8) {
     // SAFETY: a prefetch touches nothing.
     unsafe {
-        _mm_prefetch::<_MM_HINT_T1>(at.wrapping_add(AHEAD_OF_MEMORY).cast());
-        _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD_OF_CACHE).cast());
+        _mm_prefetch::<_MM_HINT_T1>(at.wrapping_add(PREFETCH_FROM_MEMORY).cast());
+        _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(PREFETCH_FROM_CACHE).cast());
     }
 }
 
@@ -184,7 +184,7 @@ fn ask_ahead(at: *const u8) {
 /// # Safety
 /// Four bytes at `at` must be readable.
 #[inline(always)]
-unsafe fn four_at(at: *const i8) -> i32 {
+unsafe fn load_four(at: *const i8) -> i32 {
     // SAFETY: the caller's promise.
     unsafe { at.cast::<i32>().read_unaligned() }
 }
@@ -221,9 +221,9 @@ unsafe fn some_rows<const R: usize>(
                 $(
                     // Half a cache line of the next block of `b`, and some of the next ones of `a`: blocks lie too far apart for the
                     // processor to see where they lead.
-                    ask_for(b.wrapping_add(b_stride + 16 * $i));
+                    prefetch(b.wrapping_add(b_stride + 16 * $i));
                     for r in R * $i / 16..R * ($i + 1) / 16 {
-                        ask_for(a.wrapping_add(a_stride + 16 * r));
+                        prefetch(a.wrapping_add(a_stride + 16 * r));
                     }
                     // SAFETY: the caller's promise.
                     unsafe {

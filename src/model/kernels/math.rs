@@ -20,11 +20,11 @@ macro_rules! widest {
                 fn narrow($($arg: $type),*) {
                     $plain($($arg),*);
                 }
-                if super::avx512::is_here() && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl") {
+                if super::avx512::is_available() && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl") {
                     // SAFETY: just asked for.
                     return unsafe { wide($($arg),*) };
                 }
-                if super::avx2::is_here() {
+                if super::avx2::is_available() {
                     // SAFETY: just asked for.
                     return unsafe { narrow($($arg),*) };
                 }
@@ -56,17 +56,17 @@ widest!(
 );
 
 widest!(
-    /// Full attention among the few rows of one head: `queries`, `keys`, `values` and `answers` are `[row][size]`; `room` is
-    /// for [`room_within`] numbers.
+    /// Full attention among the few rows of one head: `queries`, `keys`, `values` and `outputs` are `[row][size]`; `scratch` is
+    /// for [`attend_within_scratch`] numbers.
     attend_within, attend_within_plain,
-    (size: usize, queries: &[f32], keys: &[f32], values: &[f32], room: &mut [f32], answers: &mut [f32])
+    (size: usize, queries: &[f32], keys: &[f32], values: &[f32], scratch: &mut [f32], outputs: &mut [f32])
 );
 
 widest!(
     /// Group `g` of rows in [tiles](super::Tiled) of the size `(rows, width)` after `norm`, to `cells` `[row][64]`; zeros beyond
-    /// the width. `shifts` are mean and inverse spread of each row.
+    /// the width. `stats` are mean and inverse spread of each row.
     norm_group, norm_group_plain,
-    (tiles: &[f32], size: (usize, usize), g: usize, norm: Norm<'_>, shifts: &[(f32, f32)], cells: &mut [f32])
+    (tiles: &[f32], size: (usize, usize), g: usize, norm: Norm<'_>, stats: &[(f32, f32)], cells: &mut [f32])
 );
 
 widest!(
@@ -108,7 +108,7 @@ fn over_rows(tiles: &[f32], (rows, width): (usize, usize), sums: &mut [f32], mea
 }
 
 #[inline(always)]
-fn norm_group_plain(tiles: &[f32], (rows, width): (usize, usize), g: usize, norm: Norm<'_>, shifts: &[(f32, f32)], cells: &mut [f32]) {
+fn norm_group_plain(tiles: &[f32], (rows, width): (usize, usize), g: usize, norm: Norm<'_>, stats: &[(f32, f32)], cells: &mut [f32]) {
     for part in 0..GROUP / TILE {
         let first = GROUP * g + TILE * part;
         let Some(tile) = tiles.get(first * rows..(first + TILE) * rows) else {
@@ -128,7 +128,7 @@ fn norm_group_plain(tiles: &[f32], (rows, width): (usize, usize), g: usize, norm
             Norm::Layer(weight, bias, _) => (of_tile(weight), of_tile(bias)),
         };
         let cells = cells.as_chunks_mut::<GROUP>().0.iter_mut();
-        for ((cell, numbers), shift) in cells.zip(tile.as_chunks::<TILE>().0).zip(shifts) {
+        for ((cell, numbers), shift) in cells.zip(tile.as_chunks::<TILE>().0).zip(stats) {
             // Hidden from the compiler, which would else make vectors across rows and gather their numbers (four times as slow).
             let (mean, scale) = *std::hint::black_box(shift);
             let mut normed = *numbers;
@@ -140,29 +140,29 @@ fn norm_group_plain(tiles: &[f32], (rows, width): (usize, usize), g: usize, norm
     }
 }
 
-/// Numbers that [`attend_within`] needs room for, with `rows` rows of heads of `size`.
+/// Numbers that [`attend_within`] needs scratch for, with `rows` rows of heads of `size`.
 #[must_use]
-pub const fn room_within(rows: usize, size: usize) -> usize {
-    rows.next_multiple_of(TILE) * (size + QUERIES)
+pub const fn attend_within_scratch(rows: usize, size: usize) -> usize {
+    rows.next_multiple_of(TILE) * (size + QUERY_BATCH)
 }
 
 /// Queries whose scores form at the same time, so that none waits for another's sum.
-const QUERIES: usize = 4;
+const QUERY_BATCH: usize = 4;
 
 #[inline(always)]
-fn attend_within_plain(size: usize, queries: &[f32], keys: &[f32], values: &[f32], room: &mut [f32], answers: &mut [f32]) {
+fn attend_within_plain(size: usize, queries: &[f32], keys: &[f32], values: &[f32], scratch: &mut [f32], outputs: &mut [f32]) {
     let rows = keys.len() / size;
     let wide = rows.next_multiple_of(TILE);
-    let (turned, scores) = room.split_at_mut(size * wide);
-    turned.fill(0.0);
+    let (transposed, scores) = scratch.split_at_mut(size * wide);
+    transposed.fill(0.0);
     for (row, key) in keys.chunks_exact(size).enumerate() {
-        turned.chunks_exact_mut(wide).zip(key).for_each(|(column, k)| column[row] = *k);
+        transposed.chunks_exact_mut(wide).zip(key).for_each(|(column, k)| column[row] = *k);
     }
     let scale = 1.0 / (size as f32).sqrt();
-    for (queries, answers) in queries.chunks(QUERIES * size).zip(answers.chunks_mut(QUERIES * size)) {
+    for (queries, outputs) in queries.chunks(QUERY_BATCH * size).zip(outputs.chunks_mut(QUERY_BATCH * size)) {
         for first in (0..wide).step_by(TILE) {
-            let mut sums = [[0.0f32; TILE]; QUERIES];
-            for (d, keys) in turned.chunks_exact(wide).enumerate() {
+            let mut sums = [[0.0f32; TILE]; QUERY_BATCH];
+            for (d, keys) in transposed.chunks_exact(wide).enumerate() {
                 let keys = &keys[first..first + TILE];
                 for (query, sums) in queries.chunks_exact(size).zip(&mut sums) {
                     sums.iter_mut().zip(keys).for_each(|(sum, k)| *sum += query[d] * k);
@@ -170,11 +170,11 @@ fn attend_within_plain(size: usize, queries: &[f32], keys: &[f32], values: &[f32
             }
             sums.iter().zip(scores.chunks_exact_mut(wide)).for_each(|(sums, scores)| scores[first..first + TILE].copy_from_slice(sums));
         }
-        for (answer, scores) in answers.chunks_exact_mut(size).zip(scores.chunks_exact_mut(wide)) {
+        for (output, scores) in outputs.chunks_exact_mut(size).zip(scores.chunks_exact_mut(wide)) {
             softmax_plain(scores, TILE, rows, scale);
-            answer.fill(0.0);
+            output.fill(0.0);
             for (score, value) in scores.iter().zip(values.chunks_exact(size)) {
-                answer.iter_mut().zip(value).for_each(|(a, v)| *a += score * v);
+                output.iter_mut().zip(value).for_each(|(a, v)| *a += score * v);
             }
         }
     }

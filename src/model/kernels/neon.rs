@@ -11,24 +11,24 @@ use half::f16;
 
 use super::packing::scale_at;
 use super::product::by_rows;
-use super::{Bits, GROUP, Job, TILE};
+use super::{Bits, GROUP, TILE, TileJob};
 
 /// Rows at once at most: four times four sums, and what they are made of.
-const MOST_ROWS: usize = 4;
+const MAX_ROWS: usize = 4;
 
 /// Whether this machine has it.
-pub(super) fn is_here() -> bool {
+pub(super) fn is_available() -> bool {
     std::arch::is_aarch64_feature_detected!("dotprod")
 }
 
 /// Adds one tile for `rows` rows to `out`, whose rows lie `stride` apart.
-pub(super) fn tile(job: &Job<'_>, rows: usize, out: &mut [f32], stride: usize) {
+pub(super) fn tile(job: &TileJob<'_>, rows: usize, out: &mut [f32], stride: usize) {
     assert!(out.len() >= (rows - 1) * stride + TILE, "room for the rows");
-    let parts = rows.div_ceil(MOST_ROWS);
+    let parts = rows.div_ceil(MAX_ROWS);
     for part in 0..parts {
         let (from, to) = (part * rows / parts, (part + 1) * rows / parts);
         let out = &mut out[from * stride..];
-        // SAFETY: the caller chose this path because `is_here`; the sizes were checked above.
+        // SAFETY: the caller chose this path because `is_available`; the sizes were checked above.
         unsafe {
             match to - from {
                 4 => some_tile::<4>(job, from, out, stride),
@@ -45,7 +45,7 @@ pub(super) fn tile(job: &Job<'_>, rows: usize, out: &mut [f32], stride: usize) {
 /// # Safety
 /// Needs NEON with dot products, and room for `R` rows in `out`.
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn some_tile<const R: usize>(job: &Job<'_>, from: usize, out: &mut [f32], stride: usize) {
+unsafe fn some_tile<const R: usize>(job: &TileJob<'_>, from: usize, out: &mut [f32], stride: usize) {
     for (g, weights) in job.weights.chunks_exact(job.bits.group_bytes()).enumerate() {
         let (numbers, scales, _) = job.activations.cells(g, job.first_row + from);
         // The offset is taken off the weights before the product, which is signed here: the sums are the same integers.
@@ -61,7 +61,7 @@ unsafe fn some_tile<const R: usize>(job: &Job<'_>, from: usize, out: &mut [f32],
                         let high = vsubq_s8(vreinterpretq_s8_u8(vshrq_n_u8::<4>(both)), eight);
                         for r in 0..R {
                             let numbers = &numbers[GROUP * r + 8 * step..][..8];
-                            exact[r][c] = dot(dot(exact[r][c], low, four_of(&numbers[..4])), high, four_of(&numbers[4..]));
+                            exact[r][c] = dot(dot(exact[r][c], low, broadcast_four(&numbers[..4])), high, broadcast_four(&numbers[4..]));
                         }
                     }
                 }
@@ -73,7 +73,7 @@ unsafe fn some_tile<const R: usize>(job: &Job<'_>, from: usize, out: &mut [f32],
                         let bytes = unsafe { vld1q_u8(bytes.as_ptr().add(16 * c)) };
                         let signed = vreinterpretq_s8_u8(veorq_u8(bytes, vdupq_n_u8(128)));
                         for r in 0..R {
-                            exact[r][c] = dot(exact[r][c], signed, four_of(&numbers[GROUP * r + 4 * step..][..4]));
+                            exact[r][c] = dot(exact[r][c], signed, broadcast_four(&numbers[GROUP * r + 4 * step..][..4]));
                         }
                     }
                 }
@@ -170,7 +170,7 @@ fn dot(mut sum: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
 /// Four numbers in every lane.
 #[inline]
 #[target_feature(enable = "neon")]
-fn four_of(numbers: &[i8]) -> int8x16_t {
+fn broadcast_four(numbers: &[i8]) -> int8x16_t {
     let four = i32::from_le_bytes([numbers[0] as u8, numbers[1] as u8, numbers[2] as u8, numbers[3] as u8]);
     vreinterpretq_s8_s32(vdupq_n_s32(four))
 }

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::thread_pool::{Parts, thread_pool};
+use super::thread_pool::{EqualParts, thread_pool};
 use super::{Activations, Bits, GROUP, InstructionSet, Packed, TILE, multiply, pack};
 
 /// Bytes that are read: many times what the caches of a processor hold.
@@ -55,7 +55,7 @@ fn memory_gb_s() -> f64 {
             }
             sums.iter().fold(0u64, |a, b| a.wrapping_add(*b))
         };
-        thread_pool().share(&Parts::new(&mut data, share), 1, |_, part| {
+        thread_pool().for_each(&EqualParts::new(&mut data, share), 1, |_, part| {
             total.fetch_add(sum(part), Ordering::Relaxed);
         });
         black_box(&total);
@@ -63,13 +63,13 @@ fn memory_gb_s() -> f64 {
     BYTES as f64 / secs / 1e9
 }
 
-fn int8_gops(path: InstructionSet) -> f64 {
+fn int8_gops(isa: InstructionSet) -> f64 {
     let threads = thread_pool().threads();
-    let each = match path {
+    let each = match isa {
         #[cfg(target_arch = "x86_64")]
         InstructionSet::Avx512Vnni => {
-            let secs = best_secs(|| thread_pool().share(&threads, 1, |_, ()| super::avx512::spin(REPEATS * 8)));
-            return threads as f64 * super::avx512::SPIN_OPERATIONS * (REPEATS * 8) as f64 / secs / 1e9;
+            let secs = best_secs(|| thread_pool().for_each(&threads, 1, |_, ()| super::avx512::peak_loop(REPEATS * 8)));
+            return threads as f64 * super::avx512::PEAK_LOOP_OPERATIONS * (REPEATS * 8) as f64 / secs / 1e9;
         }
         _ => REPEATS,
     };
@@ -80,11 +80,11 @@ fn int8_gops(path: InstructionSet) -> f64 {
     let mut activations = Activations::default();
     activations.round(&vec![1.0; ROWS * GROUP], ROWS);
     let secs = best_secs(|| {
-        thread_pool().share(&threads, 1, |_, ()| {
+        thread_pool().for_each(&threads, 1, |_, ()| {
             let mut out = [0.0; ROWS * TILE];
             for _ in 0..each {
                 if let Some(weights) = Packed::new(black_box(&bytes), Bits::Eight, GROUP) {
-                    multiply(path, weights, &activations, (0, 1), &mut out);
+                    multiply(isa, weights, &activations, (0, 1), &mut out);
                 }
             }
             black_box(out);

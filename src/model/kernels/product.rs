@@ -5,9 +5,9 @@ use half::f16;
 use super::InstructionSet;
 
 /// Columns of a product, and numbers of a block of `a` or `b`.
-const WIDE: usize = 16;
+const WIDTH: usize = 16;
 
-/// `product` of a path, whose `some_rows::<R>` computes `R` rows; the numbers are how many at once fit its registers, from the
+/// `product` of a isa, whose `some_rows::<R>` computes `R` rows; the numbers are how many at once fit its registers, from the
 /// most down to 1.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! by_rows {
@@ -23,7 +23,7 @@ macro_rules! by_rows {
             let mut from = 0;
             while from < rows {
                 let (a, c) = (&a[from * 16..], &mut c[from * c_stride..]);
-                // SAFETY: the caller chose this path because `is_here`, and checked the sizes of all three for every row.
+                // SAFETY: the caller chose this path because `is_available`, and checked the sizes of all three for every row.
                 from += unsafe {
                     match rows - from {
                         $($most.. => some_rows::<$most>((a, a_stride), (b, b_stride), n, (c, c_stride)),)*
@@ -45,7 +45,7 @@ pub(super) use by_rows;
 /// # Panics
 /// When a slice is too short: the caller's own.
 pub fn product(
-    path: InstructionSet,
+    isa: InstructionSet,
     rows: usize,
     (a, a_stride): (&[f32], usize),
     (b, b_stride): (&[f16], usize),
@@ -56,11 +56,11 @@ pub fn product(
         return;
     }
     // Checked once for all paths, which use pointers.
-    let b_end = (n - 1) / WIDE * b_stride + ((n - 1) % WIDE + 1) * WIDE;
-    let a_end = (n - 1) / WIDE * a_stride + (rows - 1) * WIDE + (n - 1) % WIDE + 1;
-    let fits = a.len() >= a_end && b.len() >= b_end && c.len() >= (rows - 1) * c_stride + WIDE;
+    let b_end = (n - 1) / WIDTH * b_stride + ((n - 1) % WIDTH + 1) * WIDTH;
+    let a_end = (n - 1) / WIDTH * a_stride + (rows - 1) * WIDTH + (n - 1) % WIDTH + 1;
+    let fits = a.len() >= a_end && b.len() >= b_end && c.len() >= (rows - 1) * c_stride + WIDTH;
     assert!(fits, "sizes of a product");
-    match path {
+    match isa {
         #[cfg(target_arch = "x86_64")]
         InstructionSet::Avx512Vnni => super::avx512::product(rows, (a, a_stride), (b, b_stride), n, (c, c_stride)),
         #[cfg(target_arch = "x86_64")]
@@ -69,12 +69,12 @@ pub fn product(
         InstructionSet::NeonDot => super::neon::product(rows, (a, a_stride), (b, b_stride), n, (c, c_stride)),
         _ => {
             for r in 0..rows {
-                let mut sums = [0.0f32; WIDE];
+                let mut sums = [0.0f32; WIDTH];
                 for i in 0..n {
-                    let (x, b) = (a[i / WIDE * a_stride + r * WIDE + i % WIDE], &b[i / WIDE * b_stride + i % WIDE * WIDE..][..WIDE]);
+                    let (x, b) = (a[i / WIDTH * a_stride + r * WIDTH + i % WIDTH], &b[i / WIDTH * b_stride + i % WIDTH * WIDTH..][..WIDTH]);
                     sums.iter_mut().zip(b).for_each(|(sum, b)| *sum = x.mul_add(b.to_f32(), *sum));
                 }
-                c[r * c_stride..][..WIDE].copy_from_slice(&sums);
+                c[r * c_stride..][..WIDTH].copy_from_slice(&sums);
             }
         }
     }

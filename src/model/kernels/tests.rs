@@ -61,11 +61,11 @@ fn every_path_has_the_bits_of_the_portable_one() {
         let before = draw.numbers(rows * TILE * (tiles - from));
         let mut wanted = before.clone();
         multiply(InstructionSet::Portable, weights, &activations, (from, tiles), &mut wanted);
-        for path in InstructionSet::available() {
+        for isa in InstructionSet::available() {
             let mut got = before.clone();
-            multiply(path, weights, &activations, (from, tiles), &mut got);
+            multiply(isa, weights, &activations, (from, tiles), &mut got);
             let differs = got.iter().zip(&wanted).position(|(a, b)| a.to_bits() != b.to_bits());
-            assert_eq!(differs, None, "{path:?} {bits:?} {n} x {k}, {rows} rows");
+            assert_eq!(differs, None, "{isa:?} {bits:?} {n} x {k}, {rows} rows");
         }
     }
 }
@@ -172,16 +172,16 @@ fn rows_in_tiles_are_normed_as_the_definition_says_and_rounded_as_rows_are() {
 fn attention_is_that_of_the_definition_on_every_path() {
     let mut draw = Draw(23);
     for (heads, groups, size, positions, rows) in [(6, 2, 16, 40, 13), (16, 2, 128, 300, 13), (4, 4, 48, 7, 7), (8, 1, 32, 100, 1)] {
-        let mut cache = attention::KeysValues::new(groups, size);
+        let mut cache = attention::BlockedKv::new(groups, size);
         // Turned by nothing, so that the keys before rotation are those that attention takes.
-        let turns = vec![(1.0, 0.0); positions * size / 2];
+        let cos_sin = vec![(1.0, 0.0); positions * size / 2];
         for _ in 0..positions {
             let (mut k, v): (Vec<f32>, Vec<f32>) = (0..groups * size).map(|_| (draw.unit(), draw.unit())).unzip();
-            cache.append(&mut k, &turns[..size / 2], &v);
+            cache.append(&mut k, &cos_sin[..size / 2], &v);
         }
-        let (keys, values) = cache.rows();
-        let again = attention::KeysValues::from_rows((groups, size), &keys, &values, &turns);
-        assert_eq!((again.positions(), again.rows()), (positions, cache.rows()));
+        let (keys, values) = cache.to_rows();
+        let again = attention::BlockedKv::from_rows((groups, size), &keys, &values, &cos_sin);
+        assert_eq!((again.positions(), again.to_rows()), (positions, cache.to_rows()));
         let at = |all: &[half::f16], g: usize, at: usize| -> Vec<f32> {
             all[(g * positions + at) * size..][..size].iter().map(|x| x.to_f32()).collect()
         };
@@ -190,13 +190,13 @@ fn attention_is_that_of_the_definition_on_every_path() {
             let per_group = heads / groups;
             ((head / per_group * rows + row) * per_group + head % per_group) * size
         };
-        let mut plan = attention::Plan::default();
-        plan.make(std::iter::once(rows), groups, heads / groups, size);
-        assert_eq!(plan.answers(), q.len());
-        let attend = |path: InstructionSet| {
+        let mut plan = attention::AttentionPlan::default();
+        plan.rebuild(std::iter::once(rows), groups, heads / groups, size);
+        assert_eq!(plan.output_len(), q.len());
+        let attend = |isa: InstructionSet| {
             let mut answers = vec![0.0; q.len()];
             plan.run(
-                path,
+                isa,
                 &mut answers,
                 |_| Some((&cache, rows)),
                 |task, queries| {
@@ -207,9 +207,9 @@ fn attention_is_that_of_the_definition_on_every_path() {
             answers
         };
         let wanted = attend(InstructionSet::Portable);
-        for path in InstructionSet::available() {
-            let got = attend(path);
-            assert!(got.iter().zip(&wanted).all(|(a, b)| a.to_bits() == b.to_bits()), "{path:?}");
+        for isa in InstructionSet::available() {
+            let got = attend(isa);
+            assert!(got.iter().zip(&wanted).all(|(a, b)| a.to_bits() == b.to_bits()), "{isa:?}");
         }
         for row in 0..rows {
             for head in 0..heads {

@@ -49,12 +49,12 @@ impl Tiled {
 
     /// All numbers, tile by tile.
     #[must_use]
-    pub fn numbers(&self) -> &[f32] {
+    pub fn values(&self) -> &[f32] {
         &self.numbers
     }
 
     /// All numbers, tile by tile.
-    pub fn numbers_mut(&mut self) -> &mut [f32] {
+    pub fn values_mut(&mut self) -> &mut [f32] {
         &mut self.numbers
     }
 }

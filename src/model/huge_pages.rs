@@ -14,7 +14,7 @@ use memmap2::Mmap;
 const PAGE: usize = 2 << 20;
 
 /// Asks the system to keep what `map` shows in large pages. One that cannot leaves it as it is.
-pub fn wanted_for(map: &Mmap) {
+pub fn advise(map: &Mmap) {
     #[cfg(target_os = "linux")]
     let _ = map.advise(memmap2::Advice::HugePage);
     #[cfg(not(target_os = "linux"))]
@@ -23,14 +23,14 @@ pub fn wanted_for(map: &Mmap) {
 
 /// Writes a file a whole large page at a time.
 #[derive(Debug)]
-pub struct ByPage {
+pub struct HugePageWriter {
     file: File,
     /// Where in the file the waiting bytes belong.
     at: u64,
     waiting: Vec<u8>,
 }
 
-impl ByPage {
+impl HugePageWriter {
     /// Goes on where `file` stands.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ impl ByPage {
     }
 }
 
-impl Write for ByPage {
+impl Write for HugePageWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // A page that was begun before, or flushed in its middle, still ends where a page ends.
         let room = PAGE - self.at as usize % PAGE - self.waiting.len();
@@ -78,14 +78,14 @@ mod tests {
         let path = folder.path().join("file");
         let all: Vec<u8> = (0..2 * PAGE + 12_345).map(|i| (i * 7 % 251) as u8).collect();
         let (first, second) = all.split_at(PAGE + 777);
-        let mut writer = ByPage::new(File::create(&path).unwrap()).unwrap();
+        let mut writer = HugePageWriter::new(File::create(&path).unwrap()).unwrap();
         first.chunks(99_991).for_each(|piece| writer.write_all(piece).unwrap());
         assert_eq!(writer.file().metadata().unwrap().len(), PAGE as u64, "whole pages");
         writer.flush().unwrap();
         drop(writer);
         let mut file = OpenOptions::new().write(true).open(&path).unwrap();
         file.seek(io::SeekFrom::End(0)).unwrap();
-        let mut writer = ByPage::new(file).unwrap();
+        let mut writer = HugePageWriter::new(file).unwrap();
         writer.write_all(second).unwrap();
         assert_eq!(writer.file().metadata().unwrap().len(), 2 * PAGE as u64, "pages end where they did");
         writer.flush().unwrap();

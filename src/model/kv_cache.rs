@@ -1,7 +1,7 @@
 //! The key/value cache of one lane.
 //!
 //! Keys are kept twice: rotated, as attention takes them, and as they were before rotation. Where positions are given up the
-//! others move to lower ones and their keys are rotated anew from these masters, so that no error adds up however often that
+//! others move to lower ones and their keys are rotated anew from these unrotated, so that no error adds up however often that
 //! happens. Not responsible for which positions are kept.
 
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use candle_nn::rotary_emb::rope;
 use half::f16;
 use rayon::prelude::*;
 
-use super::kernels::attention::KeysValues;
+use super::kernels::attention::BlockedKv;
 use super::rope::Rope;
 use super::weights::ComputeType;
 
@@ -27,81 +27,81 @@ const POSITIONS: usize = 1;
 /// Keys and values of every layer, for the positions that a lane has been fed.
 #[derive(Debug)]
 pub struct LaneCache {
-    pub(super) layers: Vec<Layer>,
+    pub(super) layers: Vec<LayerCache>,
     pub(super) positions: usize,
 }
 
 /// Keys and values of one layer.
 #[derive(Debug)]
-pub(super) enum Layer {
+pub(super) enum LayerCache {
     /// candle's, `[groups, positions, head]`, in the decoder's number type.
-    Float(FloatLayer),
+    Float(FloatLayerCache),
     /// f16 in the layout of the processor's own attention.
-    Packed(KeysValues),
+    Packed(BlockedKv),
 }
 
 /// Keys and values in candle's number types.
 #[derive(Debug)]
-pub(super) struct FloatLayer {
+pub(super) struct FloatLayerCache {
     /// Rotated keys, and values.
     rotated: KvCache,
     /// Keys before rotation.
-    masters: Cache,
+    unrotated: Cache,
 }
 
-impl FloatLayer {
+impl FloatLayerCache {
     fn new() -> Self {
-        Self { rotated: KvCache::new(POSITIONS, GROW_BY), masters: Cache::new(POSITIONS, GROW_BY) }
+        Self { rotated: KvCache::new(POSITIONS, GROW_BY), unrotated: Cache::new(POSITIONS, GROW_BY) }
     }
 
     /// Appends keys before and after their rotation, and values; returns all rotated keys and all values.
-    pub(super) fn append(&mut self, masters: &Tensor, keys: &Tensor, values: &Tensor) -> Result<(Tensor, Tensor)> {
-        self.masters.append(masters)?;
+    pub(super) fn append(&mut self, unrotated: &Tensor, keys: &Tensor, values: &Tensor) -> Result<(Tensor, Tensor)> {
+        self.unrotated.append(unrotated)?;
         self.rotated.append(keys, values)
     }
 
     /// Masters and values, when there are any.
     fn rows(&self) -> Result<Option<(Tensor, Tensor)>> {
-        Ok(self.masters.current_data()?.zip(self.rotated.v()?))
+        Ok(self.unrotated.current_data()?.zip(self.rotated.v()?))
     }
 
-    /// A layer of these masters and values, from position 0 on.
-    fn from_rows(masters: &Tensor, values: &Tensor, turns: &Turns) -> Result<Self> {
+    /// A layer of these unrotated and values, from position 0 on.
+    fn from_rows(unrotated: &Tensor, values: &Tensor, cos_sin: &CosSin) -> Result<Self> {
         let mut own = Self::new();
-        let (cos, sin) = turns.tensors(masters)?;
-        let keys = rope(&masters.unsqueeze(0)?.contiguous()?, &cos, &sin)?.squeeze(0)?;
+        let (cos, sin) = cos_sin.tensors(unrotated)?;
+        let keys = rope(&unrotated.unsqueeze(0)?.contiguous()?, &cos, &sin)?.squeeze(0)?;
         // `append` copies into the layer's own storage, so nothing stays shared.
-        own.append(&masters.contiguous()?, &keys, &values.contiguous()?)?;
+        own.append(&unrotated.contiguous()?, &keys, &values.contiguous()?)?;
         Ok(own)
     }
 
-    fn compact(&self, kept: &[Range<usize>], turns: &Turns) -> Result<Self> {
-        let Some((masters, values)) = self.rows()? else { return Ok(Self::new()) };
+    fn compact(&self, kept: &[Range<usize>], cos_sin: &CosSin) -> Result<Self> {
+        let Some((unrotated, values)) = self.rows()? else { return Ok(Self::new()) };
         let parts = |all: &Tensor| -> Result<Tensor> {
             let parts: Vec<Tensor> = kept.iter().map(|range| all.narrow(POSITIONS, range.start, range.len())).collect::<Result<_>>()?;
             Tensor::cat(&parts, POSITIONS)
         };
-        if kept.is_empty() { Ok(Self::new()) } else { Self::from_rows(&parts(&masters)?, &parts(&values)?, turns) }
+        if kept.is_empty() { Ok(Self::new()) } else { Self::from_rows(&parts(&unrotated)?, &parts(&values)?, cos_sin) }
     }
 
     fn fork(&self) -> Result<Self> {
         let mut copy = Self::new();
-        if let (Some((masters, values)), Some(keys)) = (self.rows()?, self.rotated.k()?) {
-            copy.append(&masters.contiguous()?, &keys.contiguous()?, &values.contiguous()?)?;
+        if let (Some((unrotated, values)), Some(keys)) = (self.rows()?, self.rotated.k()?) {
+            copy.append(&unrotated.contiguous()?, &keys.contiguous()?, &values.contiguous()?)?;
         }
         Ok(copy)
     }
 }
 
 /// The rotations of the positions `0 .. positions`.
-struct Turns {
+struct CosSin {
     positions: usize,
     all: Vec<(f32, f32)>,
 }
 
-impl Turns {
+impl CosSin {
     fn new(rope: &Rope, positions: usize) -> Self {
-        Self { positions, all: rope.turns(0, positions).collect() }
+        Self { positions, all: rope.cos_sin(0, positions).collect() }
     }
 
     /// Cosines and sines as candle takes them, of the number type and on the device of `like`.
@@ -117,11 +117,11 @@ impl LaneCache {
     /// Bytes that a position takes in `n_layer` layers of `groups` key/value heads of `size` numbers, where the layers compute in
     /// `numbers`: keys twice, and values.
     #[must_use]
-    pub fn bytes_of_position(n_layer: usize, (groups, size): (usize, usize), numbers: ComputeType) -> u64 {
+    pub fn bytes_per_position(n_layer: usize, (groups, size): (usize, usize), numbers: ComputeType) -> u64 {
         let layer = match numbers {
             // The same three, in the decoder's number type.
             ComputeType::Float(dtype) => 3 * groups * size * dtype.size_in_bytes(),
-            ComputeType::Packed(_) => KeysValues::bytes_of_position(groups, size),
+            ComputeType::Packed(_) => BlockedKv::bytes_per_position(groups, size),
         };
         (n_layer as u64).saturating_mul(layer as u64)
     }
@@ -129,13 +129,13 @@ impl LaneCache {
     /// An empty cache of `n_layer` layers in candle's number types.
     #[must_use]
     pub fn float(n_layer: usize) -> Self {
-        Self { layers: (0..n_layer).map(|_| Layer::Float(FloatLayer::new())).collect(), positions: 0 }
+        Self { layers: (0..n_layer).map(|_| LayerCache::Float(FloatLayerCache::new())).collect(), positions: 0 }
     }
 
     /// An empty cache of `n_layer` layers of 16-bit floats, for `groups` key/value heads of `size` numbers.
     #[must_use]
     pub fn packed(n_layer: usize, groups: usize, size: usize) -> Self {
-        Self { layers: (0..n_layer).map(|_| Layer::Packed(KeysValues::new(groups, size))).collect(), positions: 0 }
+        Self { layers: (0..n_layer).map(|_| LayerCache::Packed(BlockedKv::new(groups, size))).collect(), positions: 0 }
     }
 
     /// Positions that it holds: the next one to be fed.
@@ -149,10 +149,10 @@ impl LaneCache {
     /// # Errors
     /// When candle fails (out of memory).
     pub fn fork(&self) -> Result<Self> {
-        let layer = |layer: &Layer| -> Result<Layer> {
+        let layer = |layer: &LayerCache| -> Result<LayerCache> {
             Ok(match layer {
-                Layer::Packed(own) => Layer::Packed(own.clone()),
-                Layer::Float(own) => Layer::Float(own.fork()?),
+                LayerCache::Packed(own) => LayerCache::Packed(own.clone()),
+                LayerCache::Float(own) => LayerCache::Float(own.fork()?),
             })
         };
         Ok(Self { layers: self.layers.iter().map(layer).collect::<Result<_>>()?, positions: self.positions })
@@ -162,7 +162,7 @@ impl LaneCache {
     /// they always do.
     pub fn reserve(&mut self, positions: usize) {
         for layer in &mut self.layers {
-            if let Layer::Packed(own) = layer {
+            if let LayerCache::Packed(own) = layer {
                 own.reserve(positions);
             }
         }
@@ -175,11 +175,11 @@ impl LaneCache {
     /// When candle fails (out of memory).
     pub fn compact(&mut self, kept: &[Range<usize>], rope: &Rope) -> Result<()> {
         let positions = kept.iter().map(ExactSizeIterator::len).sum();
-        let turns = Turns::new(rope, positions);
+        let cos_sin = CosSin::new(rope, positions);
         self.layers.par_iter_mut().try_for_each(|layer| -> Result<()> {
             match layer {
-                Layer::Float(own) => *own = own.compact(kept, &turns)?,
-                Layer::Packed(own) => own.compact(kept, &turns.all),
+                LayerCache::Float(own) => *own = own.compact(kept, &cos_sin)?,
+                LayerCache::Packed(own) => own.compact(kept, &cos_sin.all),
             }
             Ok(())
         })?;
@@ -195,10 +195,10 @@ impl LaneCache {
         let mut named = HashMap::new();
         for (number, layer) in self.layers.iter().enumerate() {
             let both = match layer {
-                Layer::Float(own) => own.rows()?,
-                Layer::Packed(own) => {
+                LayerCache::Float(own) => own.rows()?,
+                LayerCache::Packed(own) => {
                     let shape = (own.groups(), own.positions(), own.size());
-                    let (k, v) = own.rows();
+                    let (k, v) = own.to_rows();
                     Some((Tensor::from_vec(k, shape, &Device::Cpu)?, Tensor::from_vec(v, shape, &Device::Cpu)?))
                 }
             };
@@ -216,19 +216,19 @@ impl LaneCache {
     pub fn load(mut self, path: &Path, (groups, size, dtype): (usize, usize, DType), rope: &Rope, device: &Device) -> Option<Self> {
         let named = safetensors::load(path, device).ok()?;
         self.positions = named.get("k.0")?.dim(POSITIONS).ok()?;
-        let turns = Turns::new(rope, self.positions);
+        let cos_sin = CosSin::new(rope, self.positions);
         let shape = [groups, self.positions, size];
         for (number, layer) in self.layers.iter_mut().enumerate() {
             let (k, v) = (named.get(&format!("k.{number}"))?, named.get(&format!("v.{number}"))?);
-            let stored = if let Layer::Packed(_) = layer { DType::F16 } else { dtype };
+            let stored = if let LayerCache::Packed(_) = layer { DType::F16 } else { dtype };
             if [k, v].iter().any(|t| t.dims() != shape || t.dtype() != stored) {
                 return None;
             }
             match layer {
-                Layer::Float(own) => *own = FloatLayer::from_rows(k, v, &turns).ok()?,
-                Layer::Packed(own) => {
+                LayerCache::Float(own) => *own = FloatLayerCache::from_rows(k, v, &cos_sin).ok()?,
+                LayerCache::Packed(own) => {
                     let flat = |t: &Tensor| t.flatten_all().and_then(|t| t.to_vec1::<f16>()).ok();
-                    *own = KeysValues::from_rows((groups, size), &flat(k)?, &flat(v)?, &turns.all);
+                    *own = BlockedKv::from_rows((groups, size), &flat(k)?, &flat(v)?, &cos_sin.all);
                 }
             }
         }

@@ -1,34 +1,34 @@
-//! Filling a cache from disk and making room in it; which positions go is decided elsewhere.
+//! Filling a cache from disk and making scratch in it; which positions go is decided elsewhere.
 
 use std::ops::Range;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-use super::{KeysValues, WIDE, rotate};
-use crate::model::kernels::with_room;
+use super::{BLOCK, BlockedKv, rotate};
+use crate::model::kernels::with_scratch;
 
-impl KeysValues {
-    /// The cache that [`KeysValues::rows`] described; `turns` holds `size / 2` rotations for each position.
+impl BlockedKv {
+    /// The cache that [`BlockedKv::to_rows`] described; `cos_sin` holds `size / 2` rotations for each position.
     #[must_use]
-    pub fn from_rows((groups, size): (usize, usize), keys: &[f16], values: &[f16], turns: &[(f32, f32)]) -> Self {
+    pub fn from_rows((groups, size): (usize, usize), keys: &[f16], values: &[f16], cos_sin: &[(f32, f32)]) -> Self {
         let positions = keys.len() / (groups * size).max(1);
         let mut own = Self::new(groups, size);
         let (mut key, mut value) = (vec![0.0; groups * size], vec![0.0; groups * size]);
-        for (at, turns) in (0..positions).zip(turns.chunks_exact((size / 2).max(1))) {
+        for (at, cos_sin) in (0..positions).zip(cos_sin.chunks_exact((size / 2).max(1))) {
             for (all, to) in [(keys, &mut key), (values, &mut value)] {
                 for (g, to) in to.chunks_exact_mut(size).enumerate() {
                     all[(g * positions + at) * size..][..size].convert_to_f32_slice(to);
                 }
             }
-            own.append(&mut key, turns, &value);
+            own.append(&mut key, cos_sin, &value);
         }
         own
     }
 
-    /// Keeps the positions `kept` (in order, none twice), which move to the lowest positions; `turns` holds `size / 2`
-    /// rotations for each of the positions that are left. Everything moves within the room that there is.
-    pub fn compact(&mut self, kept: &[Range<usize>], turns: &[(f32, f32)]) {
+    /// Keeps the positions `kept` (in order, none twice), which move to the lowest positions; `cos_sin` holds `size / 2`
+    /// rotations for each of the positions that are left. Everything moves within the scratch that there is.
+    pub fn compact(&mut self, kept: &[Range<usize>], cos_sin: &[(f32, f32)]) {
         let mut to = 0;
         let mut moved = None;
         for range in kept {
@@ -41,44 +41,44 @@ impl KeysValues {
         }
         self.truncate(to);
         if let Some(first) = moved {
-            self.rotate_anew(first, turns);
+            self.rotate_again(first, cos_sin);
         }
     }
 
-    /// Moves masters and values of `range` down to `to` and the positions behind it.
+    /// Moves unrotated and values of `range` down to `to` and the positions behind it.
     fn move_down(&mut self, range: Range<usize>, to: usize) {
         let size = self.size;
         for g in 0..self.groups {
-            self.masters[g].copy_within(range.start * size..range.end * size, to * size);
+            self.unrotated[g].copy_within(range.start * size..range.end * size, to * size);
         }
         let mut done = 0;
         while done < range.len() {
             let (from, to) = (range.start + done, to + done);
             // As many as lie one behind the other in both places.
-            let count = (WIDE - from % WIDE).min(WIDE - to % WIDE).min(range.len() - done);
-            for slice in 0..size / WIDE {
+            let count = (BLOCK - from % BLOCK).min(BLOCK - to % BLOCK).min(range.len() - done);
+            for slice in 0..size / BLOCK {
                 let (from, to) = (self.place(from, slice), self.place(to, slice));
-                self.values.iter_mut().for_each(|values| values.copy_within(from..from + count * WIDE, to));
+                self.values.iter_mut().for_each(|values| values.copy_within(from..from + count * BLOCK, to));
             }
             done += count;
         }
     }
 
-    /// Rotates the keys from position `first` on from their masters, a block at a time.
-    fn rotate_anew(&mut self, first: usize, turns: &[(f32, f32)]) {
+    /// Rotates the keys from position `first` on from their unrotated, a block at a time.
+    fn rotate_again(&mut self, first: usize, cos_sin: &[(f32, f32)]) {
         let (size, half) = (self.size, self.size / 2);
-        with_room((1 + WIDE) * size, |room| {
-            let (key, block) = room.split_at_mut(size);
-            for begin in (first / WIDE * WIDE..self.positions).step_by(WIDE) {
-                let end = (begin + WIDE).min(self.positions);
-                for (keys, masters) in self.keys.iter_mut().zip(&self.masters) {
+        with_scratch((1 + BLOCK) * size, |scratch| {
+            let (key, block) = scratch.split_at_mut(size);
+            for begin in (first / BLOCK * BLOCK..self.positions).step_by(BLOCK) {
+                let end = (begin + BLOCK).min(self.positions);
+                for (keys, unrotated) in self.keys.iter_mut().zip(&self.unrotated) {
                     block.fill(0.0);
                     for at in begin..end {
-                        masters[at * size..][..size].convert_to_f32_slice(key);
-                        rotate(key, &turns[at * half..][..half]);
-                        block[at - begin..].iter_mut().step_by(WIDE).zip(&*key).for_each(|(to, key)| *to = *key);
+                        unrotated[at * size..][..size].convert_to_f32_slice(key);
+                        rotate(key, &cos_sin[at * half..][..half]);
+                        block[at - begin..].iter_mut().step_by(BLOCK).zip(&*key).for_each(|(to, key)| *to = *key);
                     }
-                    keys[begin * size..][..WIDE * size].convert_from_f32_slice(block);
+                    keys[begin * size..][..BLOCK * size].convert_from_f32_slice(block);
                 }
             }
         });
@@ -86,18 +86,18 @@ impl KeysValues {
 
     /// Forgets all but the first `positions`. The rest of their last block is zero, as in a cache that never held more.
     fn truncate(&mut self, positions: usize) {
-        let (size, blocks) = (self.size, positions.next_multiple_of(WIDE) * self.size);
+        let (size, blocks) = (self.size, positions.next_multiple_of(BLOCK) * self.size);
         self.positions = positions;
         for g in 0..self.groups {
-            self.masters[g].truncate(positions * size);
+            self.unrotated[g].truncate(positions * size);
             self.keys[g].truncate(blocks);
             self.values[g].truncate(blocks);
-            for at in positions..positions.next_multiple_of(WIDE) {
-                let first = at / WIDE * WIDE * size + at % WIDE;
-                self.keys[g][first..].iter_mut().step_by(WIDE).for_each(|key| *key = f16::ZERO);
-                for slice in 0..size / WIDE {
+            for at in positions..positions.next_multiple_of(BLOCK) {
+                let first = at / BLOCK * BLOCK * size + at % BLOCK;
+                self.keys[g][first..].iter_mut().step_by(BLOCK).for_each(|key| *key = f16::ZERO);
+                for slice in 0..size / BLOCK {
                     let place = self.place(at, slice);
-                    self.values[g][place..place + WIDE].fill(f16::ZERO);
+                    self.values[g][place..place + BLOCK].fill(f16::ZERO);
                 }
             }
         }
@@ -118,25 +118,26 @@ mod tests {
         ((0..GROUPS * SIZE).map(at).collect(), (0..GROUPS * SIZE).map(|i| at(i + 500)).collect())
     }
 
-    fn turns(rope: &Rope, positions: usize) -> Vec<(f32, f32)> {
-        rope.turns(0, positions).collect()
+    fn cos_sin(rope: &Rope, positions: usize) -> Vec<(f32, f32)> {
+        rope.cos_sin(0, positions).collect()
     }
 
-    fn append(cache: &mut KeysValues, rope: &Rope, number: usize) {
+    fn append(cache: &mut BlockedKv, rope: &Rope, number: usize) {
         let (mut keys, values) = entry(number);
-        let turns: Vec<_> = rope.turns(cache.positions(), 1).collect();
-        cache.append(&mut keys, &turns, &values);
+        let cos_sin: Vec<_> = rope.cos_sin(cache.positions(), 1).collect();
+        cache.append(&mut keys, &cos_sin, &values);
     }
 
-    fn fresh(rope: &Rope, entries: &[usize]) -> KeysValues {
-        let mut cache = KeysValues::new(GROUPS, SIZE);
+    fn fresh(rope: &Rope, entries: &[usize]) -> BlockedKv {
+        let mut cache = BlockedKv::new(GROUPS, SIZE);
         entries.iter().for_each(|number| append(&mut cache, rope, *number));
         cache
     }
 
-    fn same(a: &KeysValues, b: &KeysValues) -> bool {
+    fn same(a: &BlockedKv, b: &BlockedKv) -> bool {
         let bits = |all: &[Vec<f16>]| all.iter().flatten().map(|x| x.to_bits()).collect::<Vec<_>>();
-        (a.positions, bits(&a.keys), bits(&a.masters), bits(&a.values)) == (b.positions, bits(&b.keys), bits(&b.masters), bits(&b.values))
+        (a.positions, bits(&a.keys), bits(&a.unrotated), bits(&a.values))
+            == (b.positions, bits(&b.keys), bits(&b.unrotated), bits(&b.values))
     }
 
     #[test]
@@ -145,7 +146,7 @@ mod tests {
         let all: Vec<usize> = (0..2_100).collect();
         for kept in [vec![0..2_100], vec![0..40, 57..58, 100..1_000, 2_050..2_100], vec![3..35], vec![0..16, 32..48], vec![]] {
             let mut cache = fresh(&rope, &all);
-            cache.compact(&kept, &turns(&rope, kept.iter().map(Range::len).sum()));
+            cache.compact(&kept, &cos_sin(&rope, kept.iter().map(Range::len).sum()));
             let entries: Vec<usize> = kept.iter().cloned().flatten().collect();
             assert_eq!(cache.positions(), entries.len());
             assert!(entries.is_empty() || same(&cache, &fresh(&rope, &entries)), "{kept:?}");
@@ -158,8 +159,8 @@ mod tests {
     #[test]
     fn a_position_takes_as_many_bytes_as_the_room_that_is_asked_for_before_a_model_is_loaded() {
         let cache = fresh(&Rope::new(SIZE, 10_000.0), &(0..160).collect::<Vec<_>>());
-        let held: usize = cache.keys.iter().chain(&cache.masters).chain(&cache.values).map(|own| size_of_val(own.as_slice())).sum();
-        assert_eq!(KeysValues::bytes_of_position(GROUPS, SIZE) * 160, held);
+        let held: usize = cache.keys.iter().chain(&cache.unrotated).chain(&cache.values).map(|own| size_of_val(own.as_slice())).sum();
+        assert_eq!(BlockedKv::bytes_per_position(GROUPS, SIZE) * 160, held);
     }
 
     #[test]
@@ -168,7 +169,7 @@ mod tests {
         let mut cache = fresh(&rope, &(0..1_300).collect::<Vec<_>>());
         for _ in 0..1_000 {
             // The first 20 stay, the one after them goes, and so all others move down by one.
-            cache.compact(&[0..20, 21..cache.positions()], &turns(&rope, cache.positions() - 1));
+            cache.compact(&[0..20, 21..cache.positions()], &cos_sin(&rope, cache.positions() - 1));
         }
         let entries: Vec<usize> = (0..20).chain(1_020..1_300).collect();
         assert!(same(&cache, &fresh(&rope, &entries)));
