@@ -1,19 +1,18 @@
-//! A file of weights in pages of 2 MiB rather than of 4 KiB, where the system has them.
+//! Huge pages (2 MiB instead of 4 KiB) for a mapped file of weights, where the system supports them.
 //!
-//! A listening pass goes through all of a model's weights; with small pages the processor looks up half a million addresses for
-//! it, and waits: the 3B in 4 bits took 200 ms instead of 154 (Intel Xeon at 2.5 GHz, two threads). Linux keeps a file in large
-//! pages where it was written, or asked for ahead of reading, so much at a time (ext4 since 6.16, XFS and Btrfs before). Not
-//! responsible for what is in the file.
+//! A listening pass reads all weights; with small pages half a million page-table look-ups take a quarter of its time (3B at
+//! 4 bits). Linux caches a file in huge pages if it was written, or read ahead, a huge page at a time (ext4 since 6.16, XFS,
+//! Btrfs). Not responsible for the contents of the file.
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
 
 use memmap2::Mmap;
 
-/// Bytes of a large page on most processors.
+/// Bytes of a huge page on most processors.
 const PAGE: usize = 2 << 20;
 
-/// Asks the system to keep what `map` shows in large pages. One that cannot leaves it as it is.
+/// Advises the system to hold the pages of `map` as huge pages; without support, nothing changes.
 pub fn advise(map: &Mmap) {
     #[cfg(target_os = "linux")]
     let _ = map.advise(memmap2::Advice::HugePage);
@@ -21,25 +20,25 @@ pub fn advise(map: &Mmap) {
     let _ = map;
 }
 
-/// Writes a file a whole large page at a time.
+/// A writer that writes a file one huge page at a time.
 #[derive(Debug)]
 pub struct HugePageWriter {
     file: File,
-    /// Where in the file the waiting bytes belong.
+    /// Offset in the file of the pending bytes.
     at: u64,
-    waiting: Vec<u8>,
+    pending: Vec<u8>,
 }
 
 impl HugePageWriter {
-    /// Goes on where `file` stands.
+    /// Makes a writer that continues at the position of `file`.
     ///
     /// # Errors
-    /// When the system does not say where that is.
+    /// When the system does not report that position.
     pub fn new(mut file: File) -> io::Result<Self> {
-        Ok(Self { at: file.stream_position()?, file, waiting: Vec::with_capacity(PAGE) })
+        Ok(Self { at: file.stream_position()?, file, pending: Vec::with_capacity(PAGE) })
     }
 
-    /// The file; what was written after the last flush is not in it yet.
+    /// Returns the file, which lacks everything written after the last flush.
     #[must_use]
     pub const fn file(&self) -> &File {
         &self.file
@@ -48,10 +47,10 @@ impl HugePageWriter {
 
 impl Write for HugePageWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // A page that was begun before, or flushed in its middle, still ends where a page ends.
-        let room = PAGE - self.at as usize % PAGE - self.waiting.len();
+        // A page that was begun earlier, or flushed half full, still ends at a page boundary.
+        let room = PAGE - self.at as usize % PAGE - self.pending.len();
         let bytes = &bytes[..bytes.len().min(room)];
-        self.waiting.extend_from_slice(bytes);
+        self.pending.extend_from_slice(bytes);
         if bytes.len() == room {
             self.flush()?;
         }
@@ -59,9 +58,9 @@ impl Write for HugePageWriter {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.write_all(&self.waiting)?;
-        self.at += self.waiting.len() as u64;
-        self.waiting.clear();
+        self.file.write_all(&self.pending)?;
+        self.at += self.pending.len() as u64;
+        self.pending.clear();
         Ok(())
     }
 }
@@ -73,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_is_written_once_in_whatever_pieces_it_comes() {
+    fn pieces_of_any_size_are_written_once_and_in_whole_pages() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         let all: Vec<u8> = (0..2 * PAGE + 12_345).map(|i| (i * 7 % 251) as u8).collect();
@@ -87,7 +86,7 @@ mod tests {
         file.seek(io::SeekFrom::End(0)).unwrap();
         let mut writer = HugePageWriter::new(file).unwrap();
         writer.write_all(second).unwrap();
-        assert_eq!(writer.file().metadata().unwrap().len(), 2 * PAGE as u64, "pages end where they did");
+        assert_eq!(writer.file().metadata().unwrap().len(), 2 * PAGE as u64, "pages keep their boundaries");
         writer.flush().unwrap();
         assert!(std::fs::read(&path).unwrap() == all);
     }

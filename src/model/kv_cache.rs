@@ -1,8 +1,7 @@
 //! The key/value cache of one lane.
 //!
-//! Keys are kept twice: rotated, as attention takes them, and as they were before rotation. Where positions are given up the
-//! others move to lower ones and their keys are rotated anew from these unrotated, so that no error adds up however often that
-//! happens. Not responsible for which positions are kept.
+//! Keys are stored twice: rotated for attention, and unrotated. Compaction moves the kept positions to lower ones and rotates their
+//! unrotated keys again, so that no error accumulates. Not responsible for the choice of positions that are kept.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -18,29 +17,38 @@ use super::kernels::attention::BlockedKv;
 use super::rope::Rope;
 use super::weights::ComputeType;
 
-/// Positions by which a cache grows. Small enough that an opening cache is small on disk and in memory, large enough that
-/// a cache of 4,096 positions is copied eight times in all.
+/// Positions by which a cache grows: few enough for a small prompt cache, many enough that a cache of 4,096 positions is copied
+/// only eight times.
 const GROW_BY: usize = 512;
 /// The dimension of positions in `[groups, positions, head]`.
 const POSITIONS: usize = 1;
 
-/// Keys and values of every layer, for the positions that a lane has been fed.
+/// The shape of the keys, and of the values, of a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KvShape {
+    /// Key/value heads.
+    pub groups: usize,
+    /// Values of a head.
+    pub head_size: usize,
+}
+
+/// The keys and values of every layer, for the positions that a lane has been fed.
 #[derive(Debug)]
 pub struct LaneCache {
     pub(super) layers: Vec<LayerCache>,
     pub(super) positions: usize,
 }
 
-/// Keys and values of one layer.
+/// The keys and values of one layer.
 #[derive(Debug)]
 pub(super) enum LayerCache {
-    /// candle's, `[groups, positions, head]`, in the decoder's number type.
+    /// candle tensors `[groups, positions, head]`, in the decoder's number type.
     Float(FloatLayerCache),
-    /// f16 in the layout of the processor's own attention.
+    /// f16 in the layout of the packed layers' attention.
     Packed(BlockedKv),
 }
 
-/// Keys and values in candle's number types.
+/// The keys and values of one layer as candle tensors.
 #[derive(Debug)]
 pub(super) struct FloatLayerCache {
     /// Rotated keys, and values.
@@ -60,12 +68,12 @@ impl FloatLayerCache {
         self.rotated.append(keys, values)
     }
 
-    /// Masters and values, when there are any.
+    /// Returns unrotated keys and values, if there are any.
     fn rows(&self) -> Result<Option<(Tensor, Tensor)>> {
         Ok(self.unrotated.current_data()?.zip(self.rotated.v()?))
     }
 
-    /// A layer of these unrotated and values, from position 0 on.
+    /// Makes a layer from unrotated keys and values, from position 0 on.
     fn from_rows(unrotated: &Tensor, values: &Tensor, cos_sin: &CosSin) -> Result<Self> {
         let mut own = Self::new();
         let (cos, sin) = cos_sin.tensors(unrotated)?;
@@ -75,6 +83,7 @@ impl FloatLayerCache {
         Ok(own)
     }
 
+    /// Returns a layer of the positions `kept`, moved to the lowest positions.
     fn compact(&self, kept: &[Range<usize>], cos_sin: &CosSin) -> Result<Self> {
         let Some((unrotated, values)) = self.rows()? else { return Ok(Self::new()) };
         let parts = |all: &Tensor| -> Result<Tensor> {
@@ -96,6 +105,7 @@ impl FloatLayerCache {
 /// The rotations of the positions `0 .. positions`.
 struct CosSin {
     positions: usize,
+    /// `[position][head / 2]`.
     all: Vec<(f32, f32)>,
 }
 
@@ -104,47 +114,45 @@ impl CosSin {
         Self { positions, all: rope.cos_sin(0, positions).collect() }
     }
 
-    /// Cosines and sines as candle takes them, of the number type and on the device of `like`.
+    /// Returns cosines and sines as tensors of the number type and on the device of `like`.
     fn tensors(&self, like: &Tensor) -> Result<(Tensor, Tensor)> {
         let (cos, sin): (Vec<f32>, Vec<f32>) = self.all.iter().copied().unzip();
         let shape = (self.positions, self.all.len() / self.positions.max(1));
-        let tensor = |numbers: Vec<f32>| Tensor::from_vec(numbers, shape, like.device())?.to_dtype(like.dtype());
+        let tensor = |values: Vec<f32>| Tensor::from_vec(values, shape, like.device())?.to_dtype(like.dtype());
         Ok((tensor(cos)?, tensor(sin)?))
     }
 }
 
 impl LaneCache {
-    /// Bytes that a position takes in `n_layer` layers of `groups` key/value heads of `size` numbers, where the layers compute in
-    /// `numbers`: keys twice, and values.
+    /// Returns the bytes of a position in `n_layer` layers: keys twice, and values.
     #[must_use]
-    pub fn bytes_per_position(n_layer: usize, (groups, size): (usize, usize), numbers: ComputeType) -> u64 {
-        let layer = match numbers {
-            // The same three, in the decoder's number type.
-            ComputeType::Float(dtype) => 3 * groups * size * dtype.size_in_bytes(),
-            ComputeType::Packed(_) => BlockedKv::bytes_per_position(groups, size),
+    pub fn bytes_per_position(n_layer: usize, shape: KvShape, compute: ComputeType) -> u64 {
+        let layer = match compute {
+            ComputeType::Float(dtype) => 3 * shape.groups * shape.head_size * dtype.size_in_bytes(),
+            ComputeType::Packed(_) => BlockedKv::bytes_per_position(shape),
         };
         (n_layer as u64).saturating_mul(layer as u64)
     }
 
-    /// An empty cache of `n_layer` layers in candle's number types.
+    /// Makes an empty cache of `n_layer` float layers.
     #[must_use]
     pub fn float(n_layer: usize) -> Self {
         Self { layers: (0..n_layer).map(|_| LayerCache::Float(FloatLayerCache::new())).collect(), positions: 0 }
     }
 
-    /// An empty cache of `n_layer` layers of 16-bit floats, for `groups` key/value heads of `size` numbers.
+    /// Makes an empty cache of `n_layer` packed layers.
     #[must_use]
-    pub fn packed(n_layer: usize, groups: usize, size: usize) -> Self {
-        Self { layers: (0..n_layer).map(|_| LayerCache::Packed(BlockedKv::new(groups, size))).collect(), positions: 0 }
+    pub fn packed(n_layer: usize, shape: KvShape) -> Self {
+        Self { layers: (0..n_layer).map(|_| LayerCache::Packed(BlockedKv::new(shape))).collect(), positions: 0 }
     }
 
-    /// Positions that it holds: the next one to be fed.
+    /// Returns the number of positions, which is the next position to be fed.
     #[must_use]
     pub const fn positions(&self) -> usize {
         self.positions
     }
 
-    /// A copy that shares nothing with this one.
+    /// Makes an independent copy.
     ///
     /// # Errors
     /// When candle fails (out of memory).
@@ -158,8 +166,7 @@ impl LaneCache {
         Ok(Self { layers: self.layers.iter().map(layer).collect::<Result<_>>()?, positions: self.positions })
     }
 
-    /// Takes room for `positions` at once: nothing is allocated before it holds more. Layers in candle's number types grow as
-    /// they always do.
+    /// Reserves memory for `positions`, so that nothing is allocated before the cache holds more. Float layers ignore this.
     pub fn reserve(&mut self, positions: usize) {
         for layer in &mut self.layers {
             if let LayerCache::Packed(own) = layer {
@@ -168,8 +175,8 @@ impl LaneCache {
         }
     }
 
-    /// Keeps the positions `kept` (in order, none twice), which move to the lowest positions. What lies beyond those that
-    /// count, left by a pass that failed, goes as well.
+    /// Compacts to the positions `kept` (ascending, disjoint ranges), which move to the lowest positions. Rows of a failed pass, beyond
+    /// the last position, are dropped as well.
     ///
     /// # Errors
     /// When candle fails (out of memory).
@@ -187,7 +194,7 @@ impl LaneCache {
         Ok(())
     }
 
-    /// Writes it to the file `path`: keys before rotation and values, `[groups, positions, head]`, layer by layer.
+    /// Writes unrotated keys and values, `[groups, positions, head]` layer by layer, to the file `path`.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -197,7 +204,8 @@ impl LaneCache {
             let both = match layer {
                 LayerCache::Float(own) => own.rows()?,
                 LayerCache::Packed(own) => {
-                    let shape = (own.groups(), own.positions(), own.size());
+                    let KvShape { groups, head_size } = own.shape();
+                    let shape = (groups, own.positions(), head_size);
                     let (k, v) = own.to_rows();
                     Some((Tensor::from_vec(k, shape, &Device::Cpu)?, Tensor::from_vec(v, shape, &Device::Cpu)?))
                 }
@@ -210,14 +218,14 @@ impl LaneCache {
         safetensors::save(&named, path)
     }
 
-    /// Fills this empty cache with what [`LaneCache::save`] wrote for one of the same kind, whose tensors are `dtype`; None
-    /// when the file is missing, damaged or of another shape.
+    /// Fills this empty cache from a file of [`LaneCache::save`]; float layers expect `dtype`. Returns None when the file is missing,
+    /// damaged, or of another shape or type.
     #[must_use]
-    pub fn load(mut self, path: &Path, (groups, size, dtype): (usize, usize, DType), rope: &Rope, device: &Device) -> Option<Self> {
+    pub fn load(mut self, path: &Path, kv_shape: KvShape, dtype: DType, rope: &Rope, device: &Device) -> Option<Self> {
         let named = safetensors::load(path, device).ok()?;
         self.positions = named.get("k.0")?.dim(POSITIONS).ok()?;
         let cos_sin = CosSin::new(rope, self.positions);
-        let shape = [groups, self.positions, size];
+        let shape = [kv_shape.groups, self.positions, kv_shape.head_size];
         for (number, layer) in self.layers.iter_mut().enumerate() {
             let (k, v) = (named.get(&format!("k.{number}"))?, named.get(&format!("v.{number}"))?);
             let stored = if let LayerCache::Packed(_) = layer { DType::F16 } else { dtype };
@@ -228,7 +236,7 @@ impl LaneCache {
                 LayerCache::Float(own) => *own = FloatLayerCache::from_rows(k, v, &cos_sin).ok()?,
                 LayerCache::Packed(own) => {
                     let flat = |t: &Tensor| t.flatten_all().and_then(|t| t.to_vec1::<f16>()).ok();
-                    *own = BlockedKv::from_rows((groups, size), &flat(k)?, &flat(v)?, &cos_sin.all);
+                    *own = BlockedKv::from_rows(kv_shape, &flat(k)?, &flat(v)?, &cos_sin.all);
                 }
             }
         }

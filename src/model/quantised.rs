@@ -1,12 +1,10 @@
-//! Quantised checkpoints: made in one pass from a released one, kept in one GGUF file, mapped and used as they lie.
+//! Quantised checkpoints: one GGUF file, made in one pass from a released checkpoint, mapped and used in place.
 //!
-//! Matrices are packed as [`kernels`](super::kernels) reads them, so that nothing is unpacked or copied when a model is
-//! loaded: a tensor of bytes `[tiles, bytes of a tile]`, 16 outputs a tile, one f16 scale per output and 64 inputs. No
-//! standard block type serves: theirs keep one output's weights together, so that a product of a dozen rows would have to
-//! gather them again at every chunk (measured in CRATES.md: candle's Q4_K takes twice the time). Embeddings have 8 bits;
-//! norms, biases, convolutions and the rows of `lm_head` that decide stay f32. The matrices of the first layers have twice the
-//! bits ([`packing`]): 8 instead of 4, or two planes of 8, where a tensor `NAME.rest` holds what rounding left over, rounded in
-//! the same way.
+//! Matrices are packed as [`kernels`](super::kernels) reads them, so that loading neither unpacks nor copies: a tensor of bytes
+//! `[tiles, bytes of a tile]`, 16 outputs a tile, one f16 scale per output and 64 inputs. GGUF's own block types keep one output's
+//! weights together, which a product of a dozen rows would have to gather again at every chunk (twice the time with candle's Q4_K).
+//! Embeddings have 8 bits; norms, biases, convolutions and the decision rows of `lm_head` stay f32. The matrices of the first layers
+//! have twice the bits ([`packing`]): 8 instead of 4, or two planes of 8; a tensor `NAME.rest` holds the second plane.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -20,26 +18,26 @@ use super::gguf::{ElementType, Gguf, GgufLayout, GgufWriter, MetadataValue, Tens
 use super::huge_pages::HugePageWriter;
 use super::kernels::{Bits, TILE, tile_bytes};
 use super::linear::{PackedBytes, PackedLinear, pack, pack_residual};
-use super::weights::{Planes, Weights, packing};
+use super::weights::{MatrixShape, Packing, Planes, Weights, packing};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Version of what is written here; another one is refused.
+/// The version of the file's contents; other versions are refused.
 const FORMAT: u64 = 3;
+/// The metadata keys.
 const FORMAT_KEY: &str = "hearken.format";
 const BITS_KEY: &str = "hearken.bits";
 const SOURCE_KEY: &str = "hearken.source";
 const KEPT_KEY: &str = "hearken.kept_rows";
-/// The rows of `lm_head.weight` that stay as they are.
+/// The tensor of the rows of `lm_head.weight` that stay f32.
 const KEPT_ROWS: &str = "lm_head.weight.kept";
 const HEAD: &str = "lm_head.weight";
-/// Numbers that are packed at a time: 16 MB of them as f32, so that memory stays bounded.
-const BLOCK_NUMBERS: usize = 4 << 20;
+/// Weights that are packed at a time: 16 MB as f32, so that memory stays bounded.
+const BLOCK_WEIGHTS: usize = 4 << 20;
 
-/// After so many bytes of tensors it is noted that they are safe on the disk, so that a crash does not repeat them: 64 MB, a
-/// few seconds of work.
-const SAFE_BYTES: u64 = 64 << 20;
+/// Bytes between two checkpoints of the progress: 64 MB, a few seconds of work that a crash repeats at most.
+const CHECKPOINT_BYTES: u64 = 64 << 20;
 
-/// The file of a checkpoint folder that holds its weights in `bits`.
+/// Returns the path, in a checkpoint folder, of its weights in `bits`.
 #[must_use]
 pub fn file_in(dir: &Path, bits: Bits) -> PathBuf {
     dir.join(match bits {
@@ -52,15 +50,17 @@ pub fn file_in(dir: &Path, bits: Bits) -> PathBuf {
 #[derive(Debug)]
 pub struct Quantised {
     file: Gguf,
+    /// Identity of the checkpoint that the file was made from.
     source: String,
+    /// Rows of `lm_head` that are stored as f32.
     kept: Vec<u32>,
 }
 
 impl Quantised {
-    /// Opens `path`, which must be of `bits`.
+    /// Opens `path`, a file of weights in `bits`.
     ///
     /// # Errors
-    /// When it is missing, damaged, of another program or of other bits, naming it.
+    /// When the file is missing, damaged, from another program or of other bits, naming the file.
     pub fn open(path: &Path, bits: Bits) -> Result<Self> {
         let file = Gguf::open(path)?;
         let bad = |why: String| Error::at(ErrorKind::Model, path, why);
@@ -77,18 +77,19 @@ impl Quantised {
         let (Some(MetadataValue::Text(source)), Some(MetadataValue::Numbers(kept))) =
             (file.metadata_value(SOURCE_KEY), file.metadata_value(KEPT_KEY))
         else {
-            return Err(bad("lacks a note that `hearken model quantize` writes: damaged".into()));
+            return Err(bad("lacks metadata that `hearken model quantize` writes: damaged".into()));
         };
         Ok(Self { source: source.clone(), kept: kept.clone(), file })
     }
 
-    /// What identifies the checkpoint that it was made from ([`Checkpoint::identity`]).
+    /// Returns the identity of the checkpoint that the file was made from ([`Checkpoint::identity`]).
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    fn found(&self, name: &str, kind: ElementType, shape: &[usize]) -> Result<std::ops::Range<usize>> {
+    /// Finds the tensor `name` of this type and shape; returns the range of its bytes.
+    fn find(&self, name: &str, kind: ElementType, shape: &[usize]) -> Result<std::ops::Range<usize>> {
         let bad = |why: String| Error::at(ErrorKind::Model, self.file.path(), format!("the tensor {name} {why}"));
         let (entry, range) = self.file.tensor(name).ok_or_else(|| bad("is missing".into()))?;
         if entry.kind != kind || entry.shape != shape {
@@ -100,7 +101,7 @@ impl Quantised {
 
 impl Weights for Quantised {
     fn get(&self, name: &str, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
-        let range = self.found(name, ElementType::F32, shape)?;
+        let range = self.find(name, ElementType::F32, shape)?;
         let values: Vec<f32> = self.file.map()[range].as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
         let bad = |why: String| Error::at(ErrorKind::Model, self.file.path(), format!("the tensor {name} {why}"));
         if !values.iter().all(|v| v.is_finite()) {
@@ -110,45 +111,46 @@ impl Weights for Quantised {
         tensor.map_err(|e| bad(format!("cannot be used ({e})")))
     }
 
-    fn packed(&self, name: &str, (out, inner): (usize, usize), bits: Bits) -> Result<PackedLinear> {
-        let (bits, planes) = packing(name, bits);
+    fn packed(&self, name: &str, shape: MatrixShape, bits: Bits) -> Result<PackedLinear> {
+        let (Packing { bits, planes }, MatrixShape { out, inner }) = (packing(name, bits), shape);
         let plane = |name: &str| -> Result<PackedBytes> {
-            let range = self.found(name, ElementType::Bytes, &[out.div_ceil(TILE), tile_bytes(bits, inner)])?;
+            let range = self.find(name, ElementType::Bytes, &[out.div_ceil(TILE), tile_bytes(bits, inner)])?;
             Ok(PackedBytes::Mapped(self.file.map().clone(), range))
         };
-        let own = PackedLinear::new(plane(name)?, bits, (out, inner));
+        let own = PackedLinear::new(plane(name)?, bits, shape);
         let own = match planes {
             Planes::One => own,
-            Planes::Two => own.zip(Some(plane(&residual_name(name))?)).and_then(|(own, rest)| own.with_residual(rest)),
+            Planes::Two => own.zip(Some(plane(&residual_name(name))?)).and_then(|(own, residual)| own.with_residual(residual)),
         };
         own.ok_or_else(|| Error::at(ErrorKind::Model, self.file.path(), format!("the tensor {name} is not {out} x {inner} numbers")))
     }
 
-    fn rows(&self, name: &str, (_, inner): (usize, usize), ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {
-        let kept = self.get(KEPT_ROWS, &[self.kept.len(), inner], dtype, device)?;
+    fn rows(&self, name: &str, shape: MatrixShape, ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {
+        let kept = self.get(KEPT_ROWS, &[self.kept.len(), shape.inner], dtype, device)?;
         let bad = |why: String| Error::at(ErrorKind::Model, self.file.path(), why);
         let at = |id: &u32| self.kept.iter().position(|kept| kept == id).map(|at| at as u32);
-        let places: Option<Vec<u32>> = ids.iter().map(at).collect();
-        let places = places.ok_or_else(|| bad(format!("lacks rows {ids:?} of {name}: it was made with other token ids")))?;
-        Tensor::new(places, device).and_then(|places| kept.index_select(&places, 0)).map_err(|e| bad(e.to_string()))
+        let rows: Option<Vec<u32>> = ids.iter().map(at).collect();
+        let rows = rows.ok_or_else(|| bad(format!("lacks rows {ids:?} of {name}: it was made with other token ids")))?;
+        Tensor::new(rows, device).and_then(|rows| kept.index_select(&rows, 0)).map_err(|e| bad(e.to_string()))
     }
 }
 
-/// What a tensor of the checkpoint becomes.
+/// The stored form of a tensor of the checkpoint.
 enum StoredForm {
-    /// F32, as it is.
+    /// F32.
     Kept,
+    /// Packed weights: the first plane.
     Packed(Bits),
-    /// What packing leaves over.
+    /// Packed rounding errors: the second plane.
     Residual(Bits),
 }
 
-/// The tensor that holds the second plane of `name`.
+/// Returns the name of the tensor with the second plane of `name`.
 fn residual_name(name: &str) -> String {
     format!("{name}.rest")
 }
 
-/// A tensor that is written: what it is called, what it is made of, and how.
+/// A tensor of the file: its name, the checkpoint's tensor it is made from, and its form.
 struct OutputTensor<'a> {
     name: String,
     source: &'a str,
@@ -156,20 +158,21 @@ struct OutputTensor<'a> {
     form: StoredForm,
 }
 
-/// The pieces that the tensor `name` of `shape` becomes.
-fn pieces<'a>(name: &'a str, shape: &'a [usize], bits: Bits) -> impl Iterator<Item = OutputTensor<'a>> {
-    let (source, is_matrix, (bits, planes)) = (name, shape.len() == 2, packing(name, bits));
-    let piece = move |name: String, form: StoredForm| OutputTensor { name, source, shape, form };
-    let rest = (is_matrix && planes == Planes::Two).then(|| piece(residual_name(name), StoredForm::Residual(bits)));
-    std::iter::once(piece(name.to_owned(), if is_matrix { StoredForm::Packed(bits) } else { StoredForm::Kept })).chain(rest)
+/// Returns the tensors of the file that the checkpoint's tensor `name` of `shape` becomes.
+fn outputs<'a>(name: &'a str, shape: &'a [usize], bits: Bits) -> impl Iterator<Item = OutputTensor<'a>> {
+    let (source, is_matrix, Packing { bits, planes }) = (name, shape.len() == 2, packing(name, bits));
+    let output = move |name: String, form: StoredForm| OutputTensor { name, source, shape, form };
+    let residual = (is_matrix && planes == Planes::Two).then(|| output(residual_name(name), StoredForm::Residual(bits)));
+    std::iter::once(output(name.to_owned(), if is_matrix { StoredForm::Packed(bits) } else { StoredForm::Kept })).chain(residual)
 }
 
-/// Writes the weights of `checkpoint` in `bits` to `path`, tensor by tensor in bounded memory; `kept` are the rows of
-/// `lm_head` that stay f32; `progress` is told how many of how many numbers are done, and says whether to go on. What lies at
-/// `path` is replaced only when the new file is complete. What a crash, or `progress`, left unfinished is gone on with.
+/// Writes the weights of `checkpoint` in `bits` to `path`, tensor by tensor in bounded memory; the rows `kept` of `lm_head` stay f32.
+///
+/// `progress` receives the weights done and the weights in all, and decides whether to continue. A file at `path` is replaced only
+/// once the new one is complete. A run that crashed or was stopped is resumed.
 ///
 /// # Errors
-/// When a tensor is damaged or the file cannot be written: nothing is left behind then. When `progress` says no.
+/// When a tensor is damaged or the file cannot be written, after removing the partial file. When `progress` breaks, keeping it.
 pub fn quantise(
     checkpoint: &Checkpoint,
     bits: Bits,
@@ -190,7 +193,7 @@ pub fn quantise(
     done
 }
 
-/// A file that is being written, and beside it how many of its tensors are safe on the disk.
+/// An unfinished file, and the file beside it with the number of its tensors that are safe on the disk.
 struct PartialFile {
     file: PathBuf,
     safe: PathBuf,
@@ -201,7 +204,7 @@ impl PartialFile {
         Self { file: path.with_extension("gguf.partial"), safe: path.with_extension("gguf.partial.safe") }
     }
 
-    /// Tensors that are there already of the file that `layout` describes, and the file, behind them.
+    /// Opens an unfinished file of this `layout` after its safe tensors; returns the file and the number of those tensors.
     fn resume(&self, layout: &GgufLayout) -> Option<(File, usize)> {
         let safe =
             fs::read_to_string(&self.safe).ok()?.trim().parse::<usize>().ok().filter(|safe| (1..=layout.tensors()).contains(safe))?;
@@ -215,8 +218,8 @@ impl PartialFile {
         Some((file, safe))
     }
 
-    /// Notes that `tensors` of them are safe, once they are. That they cannot be noted costs time after a crash, and nothing else.
-    fn note(&self, file: &File, tensors: usize) {
+    /// Syncs the file and records that `tensors` are safe. A failure only costs time after a crash.
+    fn record_progress(&self, file: &File, tensors: usize) {
         if file.sync_data().is_ok() {
             let new = self.safe.with_extension("new");
             let _ = fs::write(&new, tensors.to_string()).and_then(|()| fs::rename(&new, &self.safe));
@@ -224,6 +227,7 @@ impl PartialFile {
     }
 }
 
+/// Writes the unfinished file, from its safe tensors on; breaks when `progress` does.
 fn write(
     checkpoint: &Checkpoint,
     bits: Bits,
@@ -233,10 +237,10 @@ fn write(
 ) -> Result<ControlFlow<()>> {
     let sources = checkpoint.shapes()?;
     let failed = |e: io::Error| Error::at(ErrorKind::Output, &partial.file, e);
-    let pieces: Vec<OutputTensor<'_>> = sources.iter().flat_map(|(name, shape)| pieces(name, shape, bits)).collect();
-    let layout = layout(checkpoint, &pieces, bits, kept).map_err(failed)?;
-    let numbers = |pieces: &[OutputTensor<'_>]| pieces.iter().map(|piece| piece.shape.iter().product::<usize>() as u64).sum::<u64>();
-    let all = numbers(&pieces);
+    let outputs: Vec<OutputTensor<'_>> = sources.iter().flat_map(|(name, shape)| outputs(name, shape, bits)).collect();
+    let layout = layout(checkpoint, &outputs, bits, kept).map_err(failed)?;
+    let weights = |outputs: &[OutputTensor<'_>]| outputs.iter().map(|output| output.shape.iter().product::<usize>() as u64).sum::<u64>();
+    let all = weights(&outputs);
     let (mut writer, there) = match partial.resume(&layout) {
         Some((file, there)) => (GgufWriter::resume(HugePageWriter::new(file).map_err(failed)?, layout.clone(), there), there),
         None => {
@@ -245,8 +249,8 @@ fn write(
             (HugePageWriter::new(file).and_then(|file| GgufWriter::new(file, layout.clone())).map_err(failed)?, 0)
         }
     };
-    // The rows that are kept come first, and are no tensor of the source.
-    let mut done = numbers(&pieces[..there.saturating_sub(1)]);
+    // The kept rows come first, and are not a tensor of the checkpoint.
+    let mut done = weights(&outputs[..there.saturating_sub(1)]);
     if progress(done, all).is_break() {
         return Ok(ControlFlow::Break(()));
     }
@@ -256,24 +260,24 @@ fn write(
         let head = head.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
         writer.tensor(|to| write_floats(to, &head)).map_err(failed)?;
     }
-    let mut noted = there.max(1);
-    for (place, piece) in pieces.iter().enumerate().skip(there.saturating_sub(1)) {
-        let before = place + 1;
-        if layout.bytes(before) - layout.bytes(noted) >= SAFE_BYTES {
-            partial.note(writer.flushed().map_err(failed)?.file(), before);
-            noted = before;
+    let mut recorded = there.max(1);
+    for (at, output) in outputs.iter().enumerate().skip(there.saturating_sub(1)) {
+        let before = at + 1;
+        if layout.bytes(before) - layout.bytes(recorded) >= CHECKPOINT_BYTES {
+            partial.record_progress(writer.flushed().map_err(failed)?.file(), before);
+            recorded = before;
         }
         let outcome = writer.tensor(|to| {
-            copy(checkpoint, piece, to, &mut |numbers| {
-                done += numbers;
+            write_tensor(checkpoint, output, to, &mut |weights| {
+                done += weights;
                 progress(done, all)
             })
         });
         match outcome {
             Ok(()) => {}
             Err(CopyError::Stopped) => {
-                // What of this tensor is written already is cut off the next time.
-                partial.note(writer.flushed().map_err(failed)?.file(), before);
+                // The written part of this tensor is cut off by the next run.
+                partial.record_progress(writer.flushed().map_err(failed)?.file(), before);
                 return Ok(ControlFlow::Break(()));
             }
             Err(CopyError::Reading(error)) => return Err(error),
@@ -285,11 +289,11 @@ fn write(
     Ok(ControlFlow::Continue(()))
 }
 
-/// What the file will hold: the same for the same checkpoint, bit by bit.
-fn layout(checkpoint: &Checkpoint, pieces: &[OutputTensor<'_>], bits: Bits, kept: &[u32]) -> io::Result<GgufLayout> {
+/// Lays out the file, always the same for the same checkpoint, bit for bit.
+fn layout(checkpoint: &Checkpoint, outputs: &[OutputTensor<'_>], bits: Bits, kept: &[u32]) -> io::Result<GgufLayout> {
     let head = TensorInfo { kind: ElementType::F32, shape: vec![kept.len(), checkpoint.lm.n_embd] };
     let mut tensors: Vec<(String, TensorInfo)> = vec![(KEPT_ROWS.into(), head)];
-    for OutputTensor { name, shape, form, .. } in pieces {
+    for OutputTensor { name, shape, form, .. } in outputs {
         let entry = match form {
             StoredForm::Kept => TensorInfo { kind: ElementType::F32, shape: shape.to_vec() },
             StoredForm::Packed(bits) | StoredForm::Residual(bits) => {
@@ -309,8 +313,8 @@ fn layout(checkpoint: &Checkpoint, pieces: &[OutputTensor<'_>], bits: Bits, kept
     GgufLayout::new(&metadata, &tensors)
 }
 
-/// Writes one tensor, some rows at a time; `progress` is told how many numbers they were.
-fn copy(
+/// Writes one tensor, a block of rows at a time; `progress` receives the weights of each block.
+fn write_tensor(
     checkpoint: &Checkpoint,
     OutputTensor { source, shape, form, .. }: &OutputTensor<'_>,
     to: &mut dyn Write,
@@ -318,27 +322,29 @@ fn copy(
 ) -> Result<(), CopyError> {
     let rows = shape[0];
     let width: usize = shape[1..].iter().product();
-    let block = (BLOCK_NUMBERS / width.max(1)).next_multiple_of(TILE).max(TILE);
+    let block = (BLOCK_WEIGHTS / width.max(1)).next_multiple_of(TILE).max(TILE);
     for first in (0..rows).step_by(block) {
         let count = block.min(rows - first);
-        let numbers = checkpoint.block(source, shape, first..first + count).map_err(CopyError::Reading)?;
+        let weights = checkpoint.block(source, shape, first..first + count).map_err(CopyError::Reading)?;
         match form {
-            StoredForm::Kept => write_floats(to, &numbers)?,
-            StoredForm::Packed(bits) => to.write_all(&pack(&numbers, *bits, width))?,
-            StoredForm::Residual(bits) => to.write_all(&pack_residual(&numbers, *bits, width))?,
+            StoredForm::Kept => write_floats(to, &weights)?,
+            StoredForm::Packed(bits) => to.write_all(&pack(&weights, *bits, width))?,
+            StoredForm::Residual(bits) => to.write_all(&pack_residual(&weights, *bits, width))?,
         }
-        if progress(numbers.len() as u64).is_break() {
+        if progress(weights.len() as u64).is_break() {
             return Err(CopyError::Stopped);
         }
     }
     Ok(())
 }
 
-/// What can go wrong while a tensor is copied.
+/// The reasons for which writing a tensor ends early.
 enum CopyError {
+    /// The checkpoint cannot be read.
     Reading(Error),
+    /// The file cannot be written.
     Writing(io::Error),
-    /// Nobody wants the file now.
+    /// `progress` broke.
     Stopped,
 }
 
@@ -348,8 +354,8 @@ impl From<io::Error> for CopyError {
     }
 }
 
-fn write_floats(to: &mut dyn Write, numbers: &[f32]) -> io::Result<()> {
-    numbers.iter().try_for_each(|v| to.write_all(&v.to_le_bytes()))
+fn write_floats(to: &mut dyn Write, values: &[f32]) -> io::Result<()> {
+    values.iter().try_for_each(|v| to.write_all(&v.to_le_bytes()))
 }
 
 const fn bit_count(bits: Bits) -> u64 {

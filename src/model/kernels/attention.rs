@@ -1,94 +1,95 @@
-//! Attention of a few rows over a long cache of 16-bit keys and values.
+//! Attention of a few rows over a long cache of f16 keys and values.
 //!
-//! Responsible for the layout of one layer's cache and for the product with it; the query heads of a group share every load
-//! of a key. Not responsible for which positions are kept.
+//! Responsible for the layout of one layer's cache and for attention over it; the query heads of a group share every load of a
+//! key. Not responsible for the choice of positions that compaction keeps.
 //!
-//! Layout: keys and values lie in blocks of 16 positions. A block of keys is kept dimension by dimension, so that 16 scores
-//! form in one register; a block of values in slices of 16 dimensions, a slice position by position, so that 16 dimensions
-//! of the answer do. Both products are then one and the same kernel, `c[r][0..16] = sum over i of a[r][i] * b[i][0..16]`,
-//! which reads memory in one direction; scores come out of the first as the second takes them.
+//! Layout: keys and values lie in blocks of 16 positions. A block of keys is stored dimension by dimension, so that 16 scores form
+//! in one register; a block of values in slices of 16 dimensions, a slice position by position, so that 16 output dimensions do.
+//! Both products then use one kernel, `c[r][0..16] = sum over i of a[r][i] * b[i][0..16]`, which reads memory in one direction;
+//! the first writes scores in the layout that the second reads.
 
 mod compaction;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-use super::product::product;
+use super::product::{Strided, StridedMut, product};
 use super::thread_pool::{UnevenParts, thread_pool};
 use super::{InstructionSet, math, tiled, with_scratch};
+use crate::model::kv_cache::KvShape;
 use crate::model::rope::rotate;
 
-/// Positions of a block, and dimensions of a slice.
+/// The number of positions of a block, and of dimensions of a slice.
 const BLOCK: usize = 16;
-/// Rows that share the loads of one task: as many as sums fit the registers of AVX-512 beside what they are made of.
+/// The most (row, head) pairs of one task: their sums and operands fill the registers of AVX-512.
 const MAX_PAIRS: usize = 26;
 
-/// Positions by which a cache grows: half a minute of chunks allocates once.
+/// Positions by which a cache grows: one allocation per 15 s of sound.
 const GROW_BY: usize = 512;
 
-/// Keys and values of one layer of one lane, f16.
+/// The keys and values of one layer of one lane, f16, in blocks of 16 positions.
 ///
-/// Keys are kept twice: rotated for attention, and as they were before, from which they are rotated anew whenever their
-/// position changes. So a rotated key is always the same function of its master and its position, however often it moved.
+/// Keys are stored twice: rotated for attention, and unrotated, to be rotated again when compaction changes their position. So a
+/// rotated key depends only on its unrotated key and its position, however often it moved.
 #[derive(Debug)]
 pub struct BlockedKv {
     groups: usize,
     size: usize,
     positions: usize,
-    /// Rotated, per group `[block][size][16 positions]`.
+    /// Rotated keys, per group `[block][size][16 positions]`.
     keys: Vec<Vec<f16>>,
-    /// Before rotation, per group `[position][size]`.
+    /// Keys before rotation, per group `[position][size]`.
     unrotated: Vec<Vec<f16>>,
-    /// Per group `[block][size / 16][16 positions][16]`.
+    /// Values, per group `[block][size / 16][16 positions][16]`.
     values: Vec<Vec<f16>>,
-    /// Room for one position in f16.
+    /// Scratch for one head of one position, `[size]`.
     f16_scratch: Vec<f16>,
 }
 
-/// Some (row, head) pairs of one group of one lane, which one thread computes.
+/// Some (row, head) pairs of one group of one lane, computed by one thread.
 #[derive(Clone, Copy, Debug)]
 pub struct AttentionTask {
-    /// Which lane.
+    /// Index of the lane.
     pub lane: usize,
-    /// Which key/value head.
+    /// Index of the key/value head.
     pub group: usize,
-    /// The first pair of the group, `row * heads of a group + head`.
+    /// First pair within the group, `row * per_group + head`.
     pub first: usize,
-    /// How many.
+    /// Number of pairs.
     pub pairs: usize,
-    /// Heads of the group.
+    /// Query heads of the group.
     pub per_group: usize,
 }
 
 impl AttentionTask {
-    /// The row of pair `at` of this task.
+    /// Returns the row of pair `at` of this task.
     #[must_use]
     pub const fn row(&self, at: usize) -> usize {
         (self.first + at) / self.per_group
     }
 
-    /// The head, within its group, of pair `at` of this task.
+    /// Returns the head, within its group, of pair `at` of this task.
     #[must_use]
     pub const fn head(&self, at: usize) -> usize {
         (self.first + at) % self.per_group
     }
 }
 
-/// How the attention of a pass is shared out, the same in every layer.
+/// The tasks of a pass's attention, the same in every layer.
 #[derive(Debug, Default)]
 pub struct AttentionPlan {
     tasks: Vec<AttentionTask>,
-    /// Where the outputs of each task end.
+    /// End of each task's outputs.
     ends: Vec<usize>,
 }
 
 impl AttentionPlan {
-    /// Plans for `lanes` of so many rows each, `per_group` heads of `size` in each of `groups`.
-    pub fn rebuild(&mut self, lanes: impl Iterator<Item = usize>, groups: usize, per_group: usize, size: usize) {
+    /// Plans for lanes with `rows_of_lanes` rows each and `per_group` query heads of `size` in each of `groups`.
+    pub fn rebuild(&mut self, rows_of_lanes: impl Iterator<Item = usize>, groups: usize, per_group: usize, size: usize) {
         self.tasks.clear();
         self.ends.clear();
         let mut end = 0;
-        for (lane, rows) in lanes.enumerate() {
+        for (lane, rows) in rows_of_lanes.enumerate() {
             let all = rows * per_group;
             let shares = all.div_ceil(MAX_PAIRS);
             for group in 0..groups {
@@ -102,14 +103,14 @@ impl AttentionPlan {
         }
     }
 
-    /// Numbers of all outputs: lane by lane `[group][row][head of the group][size]`.
+    /// Returns the length of the outputs: lane by lane `[group][row][head of the group][size]`.
     #[must_use]
     pub fn output_len(&self) -> usize {
         self.ends.last().copied().unwrap_or(0)
     }
 
-    /// Computes every task on all threads. `lane` gives the cache of a lane and how many rows are its newest positions; `fetch`
-    /// writes the rotated queries of a task, `[pair][size]`; the outputs go to `outputs`.
+    /// Computes every task on all threads. `lane` returns a lane's cache and its number of rows, which are its newest positions;
+    /// `fetch` writes the rotated queries of a task, `[pair][size]`; the results go to `outputs`.
     pub fn run<'a>(
         &self,
         isa: InstructionSet,
@@ -130,7 +131,7 @@ impl AttentionPlan {
 }
 
 impl Clone for BlockedKv {
-    /// A copy that has scratch to grow: what is copied is appended to next.
+    /// Copies with spare capacity, because a copy is appended to next.
     fn clone(&self) -> Self {
         let copy = |all: &Vec<Vec<f16>>| all.iter().map(|own| with_spare(own, GROW_BY * self.size)).collect();
         Self { keys: copy(&self.keys), unrotated: copy(&self.unrotated), values: copy(&self.values), f16_scratch: Vec::new(), ..*self }
@@ -144,27 +145,27 @@ fn with_spare(numbers: &[f16], spare: usize) -> Vec<f16> {
 }
 
 impl BlockedKv {
-    /// An empty cache for `groups` key/value heads of `size` numbers, a multiple of 16.
+    /// Makes an empty cache for heads whose size is a multiple of 16.
     #[must_use]
-    pub fn new(groups: usize, size: usize) -> Self {
+    pub fn new(shape: KvShape) -> Self {
+        let KvShape { groups, head_size: size } = shape;
         let empty = || vec![Vec::new(); groups];
         Self { groups, size, positions: 0, keys: empty(), unrotated: empty(), values: empty(), f16_scratch: Vec::new() }
     }
 
-    /// Bytes of a position: keys twice, and values, of `groups` heads of `size` numbers.
+    /// Returns the bytes of a position: keys twice, and values.
     #[must_use]
-    pub const fn bytes_per_position(groups: usize, size: usize) -> usize {
-        3 * groups * size * size_of::<f16>()
+    pub const fn bytes_per_position(shape: KvShape) -> usize {
+        3 * shape.groups * shape.head_size * size_of::<f16>()
     }
 
-    /// Positions that it holds.
+    /// Returns the number of positions.
     #[must_use]
     pub const fn positions(&self) -> usize {
         self.positions
     }
 
-    /// Takes scratch for `positions` at once, so that it does not grow before it holds more; the system gives memory only to
-    /// what is written to.
+    /// Reserves capacity for `positions`, so that the cache does not grow before it holds more; unused pages take no memory.
     pub fn reserve(&mut self, positions: usize) {
         let numbers = positions.next_multiple_of(BLOCK) * self.size;
         for own in self.keys.iter_mut().chain(&mut self.unrotated).chain(&mut self.values) {
@@ -173,8 +174,8 @@ impl BlockedKv {
         self.f16_scratch.reserve_exact(self.size.saturating_sub(self.f16_scratch.len()));
     }
 
-    /// Appends one position: the keys before rotation (afterwards they are rotated) and the values of every group,
-    /// `[groups * size]` each; `cos_sin` is the rotation of this position.
+    /// Appends one position: unrotated keys (rotated in place) and values of every group, `[groups * size]` each; `cos_sin` is the
+    /// rotation of this position.
     pub fn append(&mut self, keys: &mut [f32], cos_sin: &[(f32, f32)], values: &[f32]) {
         let size = self.size;
         for (keys, unrotated) in keys.chunks_exact_mut(size).zip(&mut self.unrotated) {
@@ -184,7 +185,7 @@ impl BlockedKv {
             }
             unrotated.resize(from + size, f16::ZERO);
             unrotated[from..].convert_from_f32_slice(keys);
-            // What is rotated is what is kept, so that rotating it again gives the same bits.
+            // The stored, rounded key is the one to rotate, so that rotating again gives the same bits.
             unrotated[from..].convert_to_f32_slice(keys);
         }
         rotate(keys, cos_sin);
@@ -206,7 +207,7 @@ impl BlockedKv {
         self.positions += 1;
     }
 
-    /// Puts a rotated key of group `g` into the place of position `at`.
+    /// Stores the rotated key of group `g` at position `at`.
     fn put_key(&mut self, g: usize, at: usize, key: &[f32]) {
         self.f16_scratch.resize(self.size, f16::ZERO);
         self.f16_scratch.convert_from_f32_slice(key);
@@ -214,19 +215,13 @@ impl BlockedKv {
         to.iter_mut().step_by(BLOCK).zip(&self.f16_scratch).for_each(|(to, key)| *to = *key);
     }
 
-    /// Key/value heads.
+    /// Returns the shape of the keys and of the values of a position.
     #[must_use]
-    pub const fn groups(&self) -> usize {
-        self.groups
+    pub const fn shape(&self) -> KvShape {
+        KvShape { groups: self.groups, head_size: self.size }
     }
 
-    /// Numbers of a head.
-    #[must_use]
-    pub const fn size(&self) -> usize {
-        self.size
-    }
-
-    /// All keys before rotation and all values, `[groups][positions][size]`.
+    /// Returns all unrotated keys and all values, `[groups][positions][size]`.
     #[must_use]
     pub fn to_rows(&self) -> (Vec<f16>, Vec<f16>) {
         let mut values = Vec::with_capacity(self.groups * self.positions * self.size);
@@ -238,36 +233,43 @@ impl BlockedKv {
         (self.unrotated.concat(), values)
     }
 
-    /// Where slice `slice` of the values of position `at` begins.
-    const fn place(&self, at: usize, slice: usize) -> usize {
+    /// Returns the offset of slice `slice` of the values of position `at`.
+    const fn slice_offset(&self, at: usize, slice: usize) -> usize {
         at / BLOCK * BLOCK * self.size + (slice * BLOCK + at % BLOCK) * BLOCK
     }
 
-    /// Slice `slice` of the values of position `at` of one group.
+    /// Returns slice `slice` of the values of position `at` of one group.
     fn slice<'a>(&self, own: &'a [f16], at: usize, slice: usize) -> &'a [f16] {
-        &own[self.place(at, slice)..][..BLOCK]
+        &own[self.slice_offset(at, slice)..][..BLOCK]
     }
 
-    /// Causal attention of `task`, whose lane's newest `rows` positions ask: `queries` and `outputs` are `[pair][size]`.
+    /// Computes the causal attention of `task`, whose lane's newest `rows` positions are the queries': `queries` and `outputs` are
+    /// `[pair][size]`.
     fn attend(&self, isa: InstructionSet, task: &AttentionTask, rows: usize, queries: &[f32], outputs: &mut [f32]) {
         let size = self.size;
-        // A tile of all pairs, of queries as of scores.
+        // Distance of two tiles of 16 columns, for queries and for scores.
         let stride = task.pairs * BLOCK;
         with_scratch(stride * (size / BLOCK + self.positions.div_ceil(BLOCK)), |scratch| {
             let (tiles, scores) = scratch.split_at_mut(task.pairs * size);
+            // 1. Queries to tiles: [pair][size] -> [size / 16][pair][16].
             for (pair, query) in queries.chunks_exact(size).enumerate() {
-                tiled::put(tiles, (pair, task.pairs), 0, query);
+                tiled::put(tiles, task.pairs, pair, 0, query);
             }
+            // 2. Scores, block by block: queries x keys -> [positions / 16][pair][16].
             for (keys, scores) in self.keys[task.group].chunks_exact(BLOCK * size).zip(scores.chunks_exact_mut(stride)) {
-                product(isa, task.pairs, (tiles, stride), (keys, BLOCK * BLOCK), size, (scores, BLOCK));
+                let (queries, keys) = (Strided { values: tiles, stride }, Strided { values: keys, stride: BLOCK * BLOCK });
+                product(isa, task.pairs, queries, keys, size, StridedMut { values: scores, stride: BLOCK });
             }
+            // 3. Softmax over the positions that each row sees.
             let scale = 1.0 / (size as f32).sqrt();
             for pair in 0..task.pairs {
                 math::softmax(&mut scores[pair * BLOCK..], stride, self.positions - rows + task.row(pair) + 1, scale);
             }
+            // 4. Outputs, 16 dimensions at a time: scores x values -> [pair][size].
             for slice in 0..size / BLOCK {
-                let values = &self.values[task.group][slice * BLOCK * BLOCK..];
-                product(isa, task.pairs, (scores, stride), (values, BLOCK * size), self.positions, (&mut outputs[slice * BLOCK..], size));
+                let values = Strided { values: &self.values[task.group][slice * BLOCK * BLOCK..], stride: BLOCK * size };
+                let out = StridedMut { values: &mut outputs[slice * BLOCK..], stride: size };
+                product(isa, task.pairs, Strided { values: scores, stride }, values, self.positions, out);
             }
         });
     }

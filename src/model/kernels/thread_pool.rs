@@ -1,9 +1,9 @@
-//! A pool of threads for bursts of short jobs: some 300 products follow one another in a pass, then nothing for 0.3 s.
+//! A thread pool for bursts of short jobs: a pass runs some 300 products in a row, then nothing for 0.3 s.
 //!
-//! Responsible for sharing out numbered parts of a job: every thread begins with a run of its own, so that it reads memory
-//! in one direction, and takes from the ends of the others' ranges when its own is done. A worker that finds no job looks for
-//! the next one for [`SPIN_TIME`] and then sleeps, so that nothing spins between chunks. Not responsible for what a part is.
-//! (rayon wakes and joins its threads through the kernel at every call: a fifth of a pass was spent on that.)
+//! Responsible for distributing the numbered parts of a job: every thread begins with a range of its own, so that it reads memory
+//! in one direction, and steals from the ends of other ranges when its own is done. A worker without a job spins for [`SPIN_TIME`]
+//! and then sleeps, so that nothing spins between chunks. Not responsible for the contents of a part. (rayon wakes and joins its
+//! threads through the kernel at every call, which takes a fifth of a pass.)
 
 use std::any::Any;
 use std::cell::UnsafeCell;
@@ -15,30 +15,30 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How long a worker looks for the next job before it sleeps: the gaps within a pass are some microseconds, and waking
-/// costs some fifty.
+/// The time that a worker spins before it sleeps: the gaps within a pass take some microseconds, waking takes some fifty.
 const SPIN_TIME: Duration = Duration::from_micros(100);
-/// Looks between two readings of the clock.
+/// Spins between two readings of the clock.
 const SPINS_PER_CLOCK_READ: u32 = 64;
-/// In the state: a job may be entered. Below it stands how many workers are in it, above it the job's number.
+/// The bit of the state that lets workers enter the job; the bits below count the workers inside, those above number the job.
 const JOB_OPEN: u64 = 1 << 31;
+/// The bits of the state that count the workers inside.
 const WORKERS_INSIDE: u64 = JOB_OPEN - 1;
 
-/// Threads that work together: the caller and its workers.
+/// A pool of threads: the caller and its workers.
 #[derive(Debug)]
 pub struct ThreadPool {
     shared: Arc<PoolState>,
     workers: Vec<JoinHandle<()>>,
-    /// Who hands out a job.
+    /// Held by the caller of the job.
     job_lock: Mutex<()>,
 }
 
-/// What a job's caller and the workers share.
+/// The state that the caller of a job and the workers share.
 #[derive(Debug)]
 struct PoolState {
     state: AtomicU64,
     job: UnsafeCell<JobPointer>,
-    /// The parts that are left of each thread's run: first in the low half, end in the high half.
+    /// The remaining parts of each thread.
     ranges: Vec<WorkRange>,
     batch: AtomicUsize,
     asleep: Vec<AtomicBool>,
@@ -46,12 +46,12 @@ struct PoolState {
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
-/// On a cache line of its own.
+/// The range of remaining parts of a thread, first in the low half and end in the high half; on a cache line of its own.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct WorkRange(AtomicU64);
 
-/// The work of the job that is open; it outlives the job.
+/// The function of the open job, which lives at least until the job is closed.
 #[derive(Clone, Copy, Debug)]
 struct JobPointer(*const (dyn Fn(Range<usize>) + Sync + 'static));
 
@@ -60,12 +60,12 @@ unsafe impl Sync for PoolState {}
 // SAFETY: the pointer in `job` is to something `Sync`.
 unsafe impl Send for PoolState {}
 
-/// The pool of this process: as large as [`set_size`] said, else one thread per physical core.
+/// Returns the pool of this process: of the size set by [`set_thread_count`], else one thread per physical core.
 pub fn thread_pool() -> &'static ThreadPool {
     POOL.get_or_init(|| ThreadPool::new(super::cores::physical()))
 }
 
-/// Makes the pool `threads` large; the first call of the process decides.
+/// Sets the size of the pool; the first call of the process decides.
 pub fn set_thread_count(threads: usize) {
     POOL.get_or_init(|| ThreadPool::new(threads));
 }
@@ -73,7 +73,7 @@ pub fn set_thread_count(threads: usize) {
 static POOL: OnceLock<ThreadPool> = OnceLock::new();
 
 impl ThreadPool {
-    /// A pool of `threads`, the caller included; smaller where the system gives no more threads.
+    /// Starts a pool of `threads`, the caller included; a smaller one if the system refuses a thread.
     #[must_use]
     pub fn new(threads: usize) -> Self {
         let workers = threads.saturating_sub(1);
@@ -95,20 +95,20 @@ impl ThreadPool {
         Self { shared, workers, job_lock: Mutex::new(()) }
     }
 
-    /// Threads, the caller included.
+    /// Returns the number of threads, the caller included.
     #[must_use]
     pub fn threads(&self) -> usize {
         self.workers.len() + 1
     }
 
-    /// Does `work(i, part i)` for every part of `over`, `batch` of them in a row. While another thread has the pool the
-    /// caller does all of it alone.
+    /// Calls `work(i, part i)` for every part of `over`, on all threads, `batch` parts at a time. While another thread uses the pool,
+    /// the caller works alone.
     ///
     /// # Panics
-    /// When `work` does, after all threads have left it.
+    /// When `work` panics, after all threads have left it.
     pub fn for_each<S: Partition>(&self, over: &S, batch: usize, work: impl Fn(usize, S::Part) + Sync) {
         let count = over.count();
-        // SAFETY: every number below `count` is handed out once.
+        // SAFETY: every index below `count` is handed out once.
         let range = |range: Range<usize>| range.for_each(|i| work(i, unsafe { over.part(i) }));
         if self.workers.is_empty() || count <= batch || u32::try_from(count).is_err() {
             return range(0..count);
@@ -125,14 +125,14 @@ impl ThreadPool {
     fn run(&self, count: usize, batch: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
         let shared = &*self.shared;
         let threads = self.threads();
-        for (i, run) in shared.ranges.iter().enumerate() {
-            let run_of = if i < threads { (i * count / threads, (i + 1) * count / threads) } else { (0, 0) };
-            run.0.store(packed(run_of.0, run_of.1), Ordering::Relaxed);
+        for (i, range) in shared.ranges.iter().enumerate() {
+            let (from, to) = if i < threads { (i * count / threads, (i + 1) * count / threads) } else { (0, 0) };
+            range.0.store(packed(from, to), Ordering::Relaxed);
         }
         shared.batch.store(batch, Ordering::Relaxed);
         let job: *const (dyn Fn(Range<usize>) + Sync + '_) = work;
-        // SAFETY: only the lifetime changes: `close` below waits until no worker is inside, and none enters after it. No
-        // worker is inside now, for the last job was closed in the same way, and one caller at a time is here.
+        // SAFETY: only the lifetime changes. `close` below waits until no worker is inside, and none enters after it. No worker is
+        // inside now, because the last job was closed in the same way and the job lock admits one caller at a time.
         let job = unsafe { std::mem::transmute::<*const (dyn Fn(Range<usize>) + Sync + '_), *const (dyn Fn(Range<usize>) + Sync)>(job) };
         // SAFETY: as above.
         unsafe { *shared.job.get() = JobPointer(job) };
@@ -163,9 +163,9 @@ impl Drop for ThreadPool {
 }
 
 impl PoolState {
-    /// What a worker does all its life.
+    /// Runs jobs until the pool shuts down.
     fn worker_loop(&self, worker: usize) {
-        // Its rooms are made now, and not in the middle of a chunk when its job_lock comes first.
+        // Allocates this thread's scratch buffers now, not in the middle of a chunk.
         super::with_scratch(0, |_| ());
         let mut done = 0;
         while let Some(number) = self.next_job(worker, done) {
@@ -173,7 +173,7 @@ impl PoolState {
             if !self.enter(number) {
                 continue;
             }
-            // SAFETY: while this worker is inside, the job is not replaced and what it points to lives.
+            // SAFETY: while this worker is inside, the job is not replaced and its function lives.
             let work = unsafe { &*(*self.job.get()).0 };
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.work(worker + 1, work))) {
                 *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
@@ -182,7 +182,7 @@ impl PoolState {
         }
     }
 
-    /// Waits for a job with another number than `done`; None when the pool is dismissed.
+    /// Waits for a job with another number than `done`; returns None when the pool shuts down.
     fn next_job(&self, worker: usize, done: u64) -> Option<u64> {
         let found = || {
             let number = self.state.load(Ordering::SeqCst) >> 32;
@@ -200,7 +200,7 @@ impl PoolState {
                 return None;
             }
             if begun.elapsed() > SPIN_TIME {
-                // Said before the last look: a caller that publishes after that look sees it and wakes this thread.
+                // Set before the last look: a caller that publishes a job after that look sees the flag and wakes this thread.
                 self.asleep[worker].store(true, Ordering::SeqCst);
                 if found().is_none() && !self.shut_down.load(Ordering::SeqCst) {
                     thread::park();
@@ -209,24 +209,24 @@ impl PoolState {
         }
     }
 
-    /// Joins job `number`; false when it is over.
+    /// Enters job `number`; returns false when the job is closed.
     fn enter(&self, number: u64) -> bool {
         let open = |state: u64| (state >> 32 == number && state & JOB_OPEN != 0).then_some(state + 1);
         self.state.fetch_update(Ordering::SeqCst, Ordering::SeqCst, open).is_ok()
     }
 
-    /// Lets no one in any more and waits until all are out.
+    /// Closes the job and waits until all workers have left it.
     fn close(&self) {
         self.state.fetch_and(!JOB_OPEN, Ordering::SeqCst);
         let mut looks = 0u32;
         while self.state.load(Ordering::SeqCst) & WORKERS_INSIDE != 0 {
             looks += 1;
-            // A worker that lost its core to another program: let it have this one.
+            // A worker may have lost its core to another program: yield this one.
             if looks.is_multiple_of(SPINS_PER_CLOCK_READ * SPINS_PER_CLOCK_READ) { thread::yield_now() } else { std::hint::spin_loop() }
         }
     }
 
-    /// Takes parts until none is left, those of `own` run first.
+    /// Works on parts until none is left, those of range `own` first.
     fn work(&self, own: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
         let batch = self.batch.load(Ordering::Relaxed);
         while let Some(range) = self.ranges[own].first(batch) {
@@ -249,7 +249,7 @@ impl WorkRange {
         self.take(|from, to| (to.saturating_sub(most).max(from)..to, from..to.saturating_sub(most).max(from)))
     }
 
-    /// Takes what `split(from, to)` gives first and leaves what it gives second.
+    /// Takes the first range of `split(from, to)` and leaves the second.
     fn take(&self, split: impl Fn(usize, usize) -> (Range<usize>, Range<usize>)) -> Option<Range<usize>> {
         let parts = |run: u64| ((run & 0xffff_ffff) as usize, (run >> 32) as usize);
         let rest = |run: u64| {
@@ -266,22 +266,22 @@ const fn packed(from: usize, to: usize) -> u64 {
     (to as u64) << 32 | from as u64
 }
 
-/// Something in numbered parts that threads may have at the same time.
+/// A value divided into numbered parts that several threads may use at the same time.
 pub trait Partition: Sync {
-    /// A part.
+    /// The type of a part.
     type Part;
 
-    /// How many there are.
+    /// Returns the number of parts.
     fn count(&self) -> usize;
 
-    /// Part `i`.
+    /// Returns part `i`.
     ///
     /// # Safety
-    /// `i` lies below `count`, and no part is asked for again while it is in use.
+    /// `i` lies below `count`, and no part is requested again while in use.
     unsafe fn part(&self, i: usize) -> Self::Part;
 }
 
-/// Nothing but numbers.
+/// Indices without data.
 impl Partition for usize {
     type Part = ();
 
@@ -292,7 +292,7 @@ impl Partition for usize {
     unsafe fn part(&self, _: usize) {}
 }
 
-/// A slice in parts of one length; the last may be shorter.
+/// A slice in parts of equal length; the last may be shorter.
 #[derive(Debug)]
 pub struct EqualParts<'a, T> {
     at: *mut T,
@@ -301,11 +301,11 @@ pub struct EqualParts<'a, T> {
     slice: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: it stands for the slice, whose parts are handed out once each.
+// SAFETY: the type stands for the slice, whose parts are handed out once each.
 unsafe impl<T: Send> Sync for EqualParts<'_, T> {}
 
 impl<'a, T> EqualParts<'a, T> {
-    /// `slice` in parts of `size`.
+    /// Divides `slice` into parts of `size`.
     pub const fn new(slice: &'a mut [T], size: usize) -> Self {
         Self { at: slice.as_mut_ptr(), len: slice.len(), size, slice: PhantomData }
     }
@@ -320,7 +320,7 @@ impl<'a, T: Send> Partition for EqualParts<'a, T> {
 
     unsafe fn part(&self, i: usize) -> &'a mut [T] {
         let from = i * self.size;
-        // SAFETY: part `i` lies within the slice and overlaps no other; the caller asks for it once.
+        // SAFETY: part `i` lies within the slice and overlaps no other; the caller requests it once.
         unsafe { std::slice::from_raw_parts_mut(self.at.add(from), self.size.min(self.len - from)) }
     }
 }
@@ -333,7 +333,7 @@ pub struct UnevenParts<'a, T> {
 }
 
 impl<'a, T> UnevenParts<'a, T> {
-    /// `slice` in parts that end at `ends`; None unless those ascend within the slice.
+    /// Divides `slice` into parts that end at `ends`; returns None unless these ascend within the slice.
     pub fn new(slice: &'a mut [T], ends: &'a [usize]) -> Option<Self> {
         let fits = ends.is_sorted() && ends.last().is_none_or(|end| *end <= slice.len());
         fits.then(|| Self { whole: EqualParts::new(slice, 1), ends })
@@ -349,7 +349,7 @@ impl<'a, T: Send> Partition for UnevenParts<'a, T> {
 
     unsafe fn part(&self, i: usize) -> &'a mut [T] {
         let from = if i == 0 { 0 } else { self.ends[i - 1] };
-        // SAFETY: the ends ascend within the slice, so parts do not overlap; the caller asks for each once.
+        // SAFETY: the ends ascend within the slice, so parts do not overlap; the caller requests each once.
         unsafe { std::slice::from_raw_parts_mut(self.whole.at.add(from), self.ends[i] - from) }
     }
 }
@@ -372,7 +372,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_part_is_done_once_whatever_the_sizes() {
+    fn every_part_is_visited_once_for_any_sizes() {
         for threads in [1, 2, 3, 5] {
             let pool = ThreadPool::new(threads);
             assert_eq!(pool.threads(), threads);
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn helpers_that_have_fallen_asleep_come_back() {
+    fn sleeping_workers_wake_for_the_next_job() {
         let pool = ThreadPool::new(3);
         let sum = AtomicUsize::new(0);
         for round in 0..40 {
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn many_callers_and_jobs_within_jobs_all_get_done() {
+    fn concurrent_callers_and_nested_jobs_finish() {
         let pool = ThreadPool::new(3);
         let sum = AtomicUsize::new(0);
         thread::scope(|scope| {
@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_in_any_thread_reaches_the_caller_and_the_crew_goes_on() {
+    fn panic_in_any_thread_reaches_the_caller_and_the_pool_survives() {
         let pool = ThreadPool::new(2);
         for bad in [0, 999] {
             let caught = catch_unwind(AssertUnwindSafe(|| {

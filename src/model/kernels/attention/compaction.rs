@@ -1,19 +1,23 @@
-//! Filling a cache from disk and making scratch in it; which positions go is decided elsewhere.
+//! Filling a cache from stored rows, and compacting it to the positions that are kept.
+//!
+//! Not responsible for the choice of those positions.
 
 use std::ops::Range;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-use super::{BLOCK, BlockedKv, rotate};
+use super::{BLOCK, BlockedKv, KvShape, rotate};
 use crate::model::kernels::with_scratch;
 
 impl BlockedKv {
-    /// The cache that [`BlockedKv::to_rows`] described; `cos_sin` holds `size / 2` rotations for each position.
+    /// Makes a cache from the unrotated keys and the values of [`BlockedKv::to_rows`]; `cos_sin` holds `size / 2` rotations for each
+    /// position.
     #[must_use]
-    pub fn from_rows((groups, size): (usize, usize), keys: &[f16], values: &[f16], cos_sin: &[(f32, f32)]) -> Self {
+    pub fn from_rows(shape: KvShape, keys: &[f16], values: &[f16], cos_sin: &[(f32, f32)]) -> Self {
+        let KvShape { groups, head_size: size } = shape;
         let positions = keys.len() / (groups * size).max(1);
-        let mut own = Self::new(groups, size);
+        let mut own = Self::new(shape);
         let (mut key, mut value) = (vec![0.0; groups * size], vec![0.0; groups * size]);
         for (at, cos_sin) in (0..positions).zip(cos_sin.chunks_exact((size / 2).max(1))) {
             for (all, to) in [(keys, &mut key), (values, &mut value)] {
@@ -26,13 +30,13 @@ impl BlockedKv {
         own
     }
 
-    /// Keeps the positions `kept` (in order, none twice), which move to the lowest positions; `cos_sin` holds `size / 2`
-    /// rotations for each of the positions that are left. Everything moves within the scratch that there is.
+    /// Compacts to the positions `kept` (ascending, disjoint ranges), which move to the lowest positions; `cos_sin` holds `size / 2`
+    /// rotations for each remaining position. Allocates nothing.
     pub fn compact(&mut self, kept: &[Range<usize>], cos_sin: &[(f32, f32)]) {
         let mut to = 0;
         let mut moved = None;
         for range in kept {
-            // None moves up, so that nothing is written over before it is read.
+            // Positions only move down, so nothing is overwritten before it is read.
             if to < range.start {
                 moved.get_or_insert(to);
                 self.move_down(range.clone(), to);
@@ -45,7 +49,7 @@ impl BlockedKv {
         }
     }
 
-    /// Moves unrotated and values of `range` down to `to` and the positions behind it.
+    /// Moves the unrotated keys and the values of `range` down to `to` and the positions after it.
     fn move_down(&mut self, range: Range<usize>, to: usize) {
         let size = self.size;
         for g in 0..self.groups {
@@ -54,17 +58,17 @@ impl BlockedKv {
         let mut done = 0;
         while done < range.len() {
             let (from, to) = (range.start + done, to + done);
-            // As many as lie one behind the other in both places.
+            // As many positions as are contiguous in both blocks.
             let count = (BLOCK - from % BLOCK).min(BLOCK - to % BLOCK).min(range.len() - done);
             for slice in 0..size / BLOCK {
-                let (from, to) = (self.place(from, slice), self.place(to, slice));
+                let (from, to) = (self.slice_offset(from, slice), self.slice_offset(to, slice));
                 self.values.iter_mut().for_each(|values| values.copy_within(from..from + count * BLOCK, to));
             }
             done += count;
         }
     }
 
-    /// Rotates the keys from position `first` on from their unrotated, a block at a time.
+    /// Rotates the unrotated keys from position `first` on again, a block at a time.
     fn rotate_again(&mut self, first: usize, cos_sin: &[(f32, f32)]) {
         let (size, half) = (self.size, self.size / 2);
         with_scratch((1 + BLOCK) * size, |scratch| {
@@ -84,7 +88,7 @@ impl BlockedKv {
         });
     }
 
-    /// Forgets all but the first `positions`. The rest of their last block is zero, as in a cache that never held more.
+    /// Drops all but the first `positions`; zeroes the rest of their last block, as in a cache that never held more.
     fn truncate(&mut self, positions: usize) {
         let (size, blocks) = (self.size, positions.next_multiple_of(BLOCK) * self.size);
         self.positions = positions;
@@ -96,8 +100,8 @@ impl BlockedKv {
                 let first = at / BLOCK * BLOCK * size + at % BLOCK;
                 self.keys[g][first..].iter_mut().step_by(BLOCK).for_each(|key| *key = f16::ZERO);
                 for slice in 0..size / BLOCK {
-                    let place = self.place(at, slice);
-                    self.values[g][place..place + BLOCK].fill(f16::ZERO);
+                    let offset = self.slice_offset(at, slice);
+                    self.values[g][offset..offset + BLOCK].fill(f16::ZERO);
                 }
             }
         }
@@ -111,8 +115,9 @@ mod tests {
 
     const GROUPS: usize = 2;
     const SIZE: usize = 32;
+    const SHAPE: KvShape = KvShape { groups: GROUPS, head_size: SIZE };
 
-    /// Key and value of an entry: the same whenever it is asked for.
+    /// Returns the reproducible key and value of an entry.
     fn entry(number: usize) -> (Vec<f32>, Vec<f32>) {
         let at = |i: usize| ((number * 7_919 + i * 104_729) % 2_003) as f32 / 200.0 - 5.0;
         ((0..GROUPS * SIZE).map(at).collect(), (0..GROUPS * SIZE).map(|i| at(i + 500)).collect())
@@ -129,7 +134,7 @@ mod tests {
     }
 
     fn fresh(rope: &Rope, entries: &[usize]) -> BlockedKv {
-        let mut cache = BlockedKv::new(GROUPS, SIZE);
+        let mut cache = BlockedKv::new(SHAPE);
         entries.iter().for_each(|number| append(&mut cache, rope, *number));
         cache
     }
@@ -141,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_lies_as_if_nothing_else_had_ever_been_there() {
+    fn compacted_cache_equals_one_that_held_only_the_kept_positions() {
         let rope = Rope::new(SIZE, 10_000.0);
         let all: Vec<usize> = (0..2_100).collect();
         for kept in [vec![0..2_100], vec![0..40, 57..58, 100..1_000, 2_050..2_100], vec![3..35], vec![0..16, 32..48], vec![]] {
@@ -150,25 +155,25 @@ mod tests {
             let entries: Vec<usize> = kept.iter().cloned().flatten().collect();
             assert_eq!(cache.positions(), entries.len());
             assert!(entries.is_empty() || same(&cache, &fresh(&rope, &entries)), "{kept:?}");
-            // What is appended afterwards finds its place.
+            // A later position is appended at the right place.
             append(&mut cache, &rope, 5_000);
             assert!(same(&cache, &fresh(&rope, &[entries, vec![5_000]].concat())), "{kept:?}");
         }
     }
 
     #[test]
-    fn a_position_takes_as_many_bytes_as_the_room_that_is_asked_for_before_a_model_is_loaded() {
+    fn bytes_per_position_match_the_memory_of_a_cache() {
         let cache = fresh(&Rope::new(SIZE, 10_000.0), &(0..160).collect::<Vec<_>>());
         let held: usize = cache.keys.iter().chain(&cache.unrotated).chain(&cache.values).map(|own| size_of_val(own.as_slice())).sum();
-        assert_eq!(BlockedKv::bytes_per_position(GROUPS, SIZE) * 160, held);
+        assert_eq!(BlockedKv::bytes_per_position(SHAPE) * 160, held);
     }
 
     #[test]
-    fn a_thousand_moves_add_no_error() {
+    fn thousand_compactions_add_no_error() {
         let rope = Rope::new(SIZE, 1_000_000.0);
         let mut cache = fresh(&rope, &(0..1_300).collect::<Vec<_>>());
         for _ in 0..1_000 {
-            // The first 20 stay, the one after them goes, and so all others move down by one.
+            // The first 20 stay, the next is dropped, and all others move down by one.
             cache.compact(&[0..20, 21..cache.positions()], &cos_sin(&rope, cache.positions() - 1));
         }
         let entries: Vec<usize> = (0..20).chain(1_020..1_300).collect();
