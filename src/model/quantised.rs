@@ -255,7 +255,7 @@ fn write(
         return Ok(ControlFlow::Break(()));
     }
     if there == 0 {
-        let shape = (checkpoint.lm.padded_vocab_size, checkpoint.lm.n_embd);
+        let shape = MatrixShape::new(checkpoint.lm.padded_vocab_size, checkpoint.lm.n_embd);
         let head = checkpoint.rows(HEAD, shape, kept, DType::F32, &Device::Cpu)?;
         let head = head.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
         writer.tensor(|to| write_floats(to, &head)).map_err(failed)?;
