@@ -6,14 +6,13 @@
 mod recommend;
 mod scenario;
 
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use crate::config::{BenchOptions, BenchSubject, BenchTask, ComputeDevice, Paths, Precision, ReportFormat};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::hub;
 use crate::mel::{LogMel, MaxWindow};
 use crate::model::kernels::{InstructionSet, peaks::HardwarePeaks};
@@ -121,14 +120,12 @@ fn print(report: &Value, format: ReportFormat) -> Result<()> {
             report.as_object().map(|o| o.iter().map(line).collect::<String>()).unwrap_or_default().trim_end().to_owned()
         }
     };
-    writeln!(std::io::stdout(), "{text}").map_err(|e| Error::new(ErrorKind::Output, format!("stdout cannot be written: {e}")))
+    crate::console::print(&mut std::io::stdout(), text)
 }
 
 /// The most memory that this process has held, in MB, where the system says (Linux).
 fn peak_rss_mb() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok().map(|kb| kb / 1_024)
+    crate::model::memory::peak_resident().map(|bytes| bytes >> 20)
 }
 
 #[cfg(test)]

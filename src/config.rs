@@ -3,7 +3,6 @@
 //! Not responsible for acting on any of it.
 
 pub mod cli;
-pub use crate::clock;
 mod eval_args;
 mod history_cli;
 pub mod history_prefs;
@@ -29,10 +28,10 @@ pub use history_cli::{Deletion, ExportForm, HistoryRequest, SessionChoice};
 pub use history_prefs::HistoryPrefs;
 pub use long_running::{ContextChoice, ContextPolicy, LongRunning, POLICIES, Priority, Reset, Sensitivity};
 pub use model_task::{Consent, DownloadOptions, ModelRequest, Originals, QuantiseOptions};
-pub use modes::{CatchUp, InstructionClip, Language, Mode, Panel};
+pub use modes::{CatchUp, InstructionClip, Language, Mode};
 pub use modes_edit::{NewMode, add as add_mode, remove as remove_mode, replace as replace_mode};
 pub use modes_file::all as all_modes;
-pub use paths::{Existing, Paths};
+pub use paths::Paths;
 pub use prefs::WindowPrefs;
 pub use request::{
     BenchOptions, BenchSubject, BenchTask, OutputFormat, ReportFormat, Request, Scenario, Stdout, TraceOptions, TracePath,
@@ -152,6 +151,11 @@ pub struct SamplingChoice {
     pub top_k: Option<usize>,
     /// Seed of the draw.
     pub seed: u64,
+}
+
+impl SamplingChoice {
+    /// Greedy decoding.
+    pub const GREEDY: Self = Self { temperature: 0.0, top_k: None, seed: 0 };
 }
 
 /// Which optional events are wanted.

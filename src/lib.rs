@@ -9,6 +9,10 @@ pub mod error;
 
 pub mod supervise;
 
+pub mod console;
+
+pub mod files;
+
 pub mod protocol;
 
 pub mod transcript;

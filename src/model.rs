@@ -7,6 +7,7 @@
 pub mod checkpoint;
 pub mod config;
 pub mod decoder;
+pub mod digest;
 pub mod encoder;
 pub mod features;
 pub mod gguf;
@@ -38,7 +39,7 @@ use candle_core::Device;
 use sha2::{Digest, Sha256};
 
 use crate::config::{ComputeDevice, Precision};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use checkpoint::Checkpoint;
 use config::{AudioConfig, LmConfig, ModelSizes};
 use decoder::Decoder;
@@ -85,8 +86,8 @@ impl Model {
         let quantised = match ComputeType::of(precision) {
             ComputeType::Float(_) => None,
             ComputeType::Packed(_) if !device.is_cpu() => {
-                let why = "8 and 4 bits are computed on the processor: leave out --device, or use --precision bf16";
-                return Err(Error::new(ErrorKind::Arguments, why));
+                let why = "8 and 4 bits are computed on the processor only";
+                return Err(Error::new(ErrorKind::Arguments, why).with_remedy(Remedy::ChangeDeviceOrPrecision));
             }
             ComputeType::Packed(bits) => Some((bits, quantised::file_in(dir, bits))).filter(|(_, file)| file.exists()),
         };
@@ -102,8 +103,8 @@ impl Model {
         };
         let weights = Quantised::open(&file, bits)?;
         if dir.join(checkpoint::INDEX).exists() && Checkpoint::open(dir)?.identity() != weights.source() {
-            let why = "was made from other weights than those beside it; make it again with `hearken model quantize`";
-            return Err(Error::at(ErrorKind::Model, &file, why));
+            let why = "was made from other weights than those beside it";
+            return Err(Error::model_file(&file, why).with_remedy(Remedy::QuantiseAgain));
         }
         let fingerprint = Sha256::digest(format!("{} {}", weights.source(), precision.name())).into();
         Loader { dir, name, precision, device, fingerprint }.assemble(&weights)
@@ -166,7 +167,7 @@ impl Model {
     /// # Errors
     /// When candle fails (out of memory, a device that went away).
     pub fn encode(&self, mel: &[f32]) -> Result<Features> {
-        let none = || Error::new(ErrorKind::Internal, "the encoder returned no features for a chunk");
+        let none = || Error::internal("the encoder returned no features for a chunk");
         self.encode_batch(&[mel])?.pop().ok_or_else(none)
     }
 
@@ -217,7 +218,8 @@ impl Model {
         if logits.iter().all(Logits::is_finite) {
             Ok(logits)
         } else {
-            Err(Error::new(ErrorKind::Model, format!("the model {} computed numbers that are not finite", self.name)))
+            let why = format!("the model {} computed numbers that are not finite", self.name);
+            Err(Error::new(ErrorKind::Model, why).with_remedy(Remedy::ReplaceModel))
         }
     }
 
@@ -314,5 +316,5 @@ impl Loader<'_> {
 
 #[allow(clippy::needless_pass_by_value, reason = "map_err passes the error by value")]
 fn compute_error(error: candle_core::Error) -> Error {
-    Error::new(ErrorKind::Internal, format!("computing with the model failed: {error}"))
+    Error::internal(format_args!("computing with the model failed: {error}"))
 }

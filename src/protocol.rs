@@ -8,6 +8,7 @@ pub mod models;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, ErrorKind, Remedy};
 use crate::time::{ChunkIdx, StreamTime};
 
 /// Version of the event format; a field that is renamed or removed raises it.
@@ -140,7 +141,14 @@ pub enum Event {
     /// The input was switched or reconnected.
     InputChanged { at: StreamTime, device: String, rate_hz: u32, channels: u16 },
     /// Recoverable trouble.
-    Problem { at: StreamTime, severity: Severity, kind: String, message: String },
+    Problem {
+        at: StreamTime,
+        severity: Severity,
+        kind: ErrorKind,
+        message: String,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        remedy: Option<Remedy>,
+    },
     /// What a chunk cost; only on request.
     Timing { at: StreamTime, chunk: ChunkIdx, mel_ms: f64, encode_ms: f64, decode_ms: f64, lag_ms: f64 },
     /// Always the last.
@@ -148,6 +156,12 @@ pub enum Event {
 }
 
 impl Event {
+    /// Returns the `problem` event about `error`.
+    #[must_use]
+    pub fn problem(at: StreamTime, severity: Severity, error: &Error) -> Self {
+        Self::Problem { at, severity, kind: error.kind(), message: error.message().to_owned(), remedy: error.remedy() }
+    }
+
     /// Audio time of the event.
     #[must_use]
     pub const fn at(&self) -> StreamTime {
@@ -254,6 +268,43 @@ pub enum Language {
     Chinese,
     /// English.
     English,
+}
+
+/// The part of the window in which the responses of a mode appear.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Panel {
+    /// Replies, which may be spoken aloud.
+    #[default]
+    Conversation,
+    /// The live transcript.
+    Transcript,
+    /// Translations beside the transcript.
+    Translation,
+    /// Detected sounds.
+    Sounds,
+}
+
+impl Panel {
+    /// Every panel.
+    pub const ALL: [Self; 4] = [Self::Conversation, Self::Transcript, Self::Translation, Self::Sounds];
+
+    /// Returns the name of the panel, as settings and history spell it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Conversation => "conversation",
+            Self::Transcript => "transcript",
+            Self::Translation => "translation",
+            Self::Sounds => "sounds",
+        }
+    }
+
+    /// Returns the panel of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|panel| panel.name() == name)
+    }
 }
 
 /// Which sound device to use.

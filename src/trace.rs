@@ -15,7 +15,7 @@ use crate::audio::file::{FileSource, expand_sequence};
 use crate::audio::{Source, SourceEvent, read_file};
 use crate::config::modes::{self, Language};
 use crate::config::{ComputeDevice, Paths, Precision, Priority, SamplingChoice, TraceOptions, TracePath};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::hub;
 use crate::lane::{Ask, ChunkMeta, Follows, Goal, OnLoop};
 use crate::mel::{self, LogMelChunk, MaxWindow};
@@ -63,7 +63,7 @@ impl Tracer {
     fn new(model: &Arc<Model>, path: TracePath) -> Result<Self> {
         let paths = Paths::find()?;
         let conduct = SessionConfig {
-            sampling: SamplingChoice { temperature: 0.0, top_k: None, seed: 0 },
+            sampling: SamplingChoice::GREEDY,
             reading: Reading::Every,
             on_loop: OnLoop::GoOn,
             reply_limit: if path == TracePath::Live { REPLY_LIMIT } else { usize::MAX },
@@ -72,7 +72,7 @@ impl Tracer {
         };
         let mut session = Session::new(Arc::clone(model), conduct)?;
         let dialog = modes::builtin(Language::Chinese, &paths.instructions()).into_iter().find(|m| m.name == modes::DIALOG);
-        let dialog = dialog.ok_or_else(|| Error::new(ErrorKind::Internal, "there is no dialog mode"))?;
+        let dialog = dialog.ok_or_else(|| Error::internal("there is no dialog mode"))?;
         session.switch_on(&dialog, &PromptCache::of(model, &dialog, &paths)?)?;
         let prefix = model.vocabulary().prefix()?;
         let (calls, features, mel_first) = (Vec::new(), Vec::new(), Vec::new());
@@ -202,7 +202,7 @@ impl Tracer {
         save_tensors(&tensors, out)?;
         let beside = out.with_extension("json");
         let json = json!({ "prefix": self.prefix, "text": self.texts() });
-        std::fs::write(&beside, format!("{json:#}\n")).map_err(|e| Error::at(ErrorKind::Output, &beside, e))
+        std::fs::write(&beside, format!("{json:#}\n")).map_err(|e| Error::cannot_write(&beside, &e))
     }
 
     /// The text of each reply, as its tokens decode.

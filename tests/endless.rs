@@ -145,7 +145,7 @@ fn encoded(n: u64, features: &Features) -> EncodedChunk {
 
 /// A session with the first two modes on.
 fn two_modes(model: &Arc<Model>) -> Session {
-    let sampling = SamplingChoice { temperature: 0.0, top_k: None, seed: 0 };
+    let sampling = SamplingChoice::GREEDY;
     let mut session = Session::new(Arc::clone(model), SessionConfig::product(sampling, ContextChoice::default())).unwrap();
     let home = tempfile::tempdir().unwrap();
     let paths = Paths::inside(home.path());
@@ -220,7 +220,7 @@ impl Listener {
     fn new(policy: &str, loud: u64, eagerness: f32) -> Self {
         let model = fixture();
         let policy = POLICIES.iter().find(|known| known.name == policy).unwrap();
-        let sampling = SamplingChoice { temperature: 0.0, top_k: None, seed: 0 };
+        let sampling = SamplingChoice::GREEDY;
         let context = ContextChoice { policy, ..ContextChoice::default() };
         let mut session = Session::new(Arc::clone(&model), SessionConfig::product(sampling, context)).unwrap();
         let home = tempfile::tempdir().unwrap();

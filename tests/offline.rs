@@ -43,7 +43,7 @@ fn ids(value: &Value) -> Vec<u32> {
 }
 
 fn given(features: &Features) -> Vec<f32> {
-    features.numbers().unwrap()
+    features.values().unwrap()
 }
 
 fn numbers(tensor: &Tensor) -> Vec<f32> {

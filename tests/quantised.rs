@@ -95,7 +95,7 @@ fn stopped_or_crashed_quantisation_resumes_and_gives_the_same_file() {
         made
     };
     let stopped = until(half).unwrap_err();
-    assert!(stopped.message().contains("goes on from here"), "{stopped}");
+    assert!(stopped.message().contains("resumes here"), "{stopped}");
     assert_eq!(walk(dir.path()).iter().filter(|name| name.contains("gguf")).count(), 2, "{:?}", walk(dir.path()));
     // A crash may leave damaged bytes after the safe tensors.
     let partial = file_in(dir.path(), Bits::Four).with_extension("gguf.partial");

@@ -41,7 +41,7 @@ fn settings(home: &Path, modes_on: &[&str]) -> Settings {
         output: hearken::protocol::DeviceChoice::Default,
         voice: hearken::protocol::VoiceSettings { speak: hearken::protocol::Speak::Asked, ..Default::default() },
         gate: false,
-        sampling: SamplingChoice { temperature: 0.0, top_k: None, seed: 0 },
+        sampling: SamplingChoice::GREEDY,
         save_audio: None,
         event_options: EventOptions { decisions: true, margins: true, timing: false },
         long_running: hearken::config::LongRunning::default(),
@@ -236,7 +236,7 @@ fn commands_take_effect_while_it_listens() {
     wait_for(&engine, |e| matches!(e, Event::Decision { mode, .. } if mode == "translate"));
     let paths = Paths::inside(home.path());
     let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/instructions/sounds.wav");
-    let panel = hearken::config::Panel::Sounds;
+    let panel = hearken::protocol::Panel::Sounds;
     add_mode(&paths, &NewMode { name: "kettle".into(), instruction: "Tell me when the kettle boils.".into(), clip: Some(clip), panel })
         .unwrap();
     engine.send(Command::ReadModes);

@@ -17,7 +17,7 @@ use symphonia::core::meta::MetadataOptions;
 
 use super::resample::Resampler;
 use super::{NO_NUMBERS, Source, SourceEvent, tame};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// Channels that a file may have; more is a damaged header.
 const MAX_CHANNELS: usize = 64;
@@ -172,7 +172,10 @@ impl Decoder {
     }
 
     fn of(media: Box<dyn MediaSource>, path: &Path) -> Result<Self> {
-        let not_audio = |why: String| Error::at(ErrorKind::AudioFile, path, format!("not a sound file that Hearken can read ({why})"));
+        let not_audio = |why: String| {
+            Error::at(ErrorKind::AudioFile, path, format!("not a sound file that Hearken can read ({why})"))
+                .with_remedy(Remedy::ConvertAudio)
+        };
         let mut hint = Hint::new();
         if let Some(extension) = path.extension().and_then(|e| e.to_str()) {
             hint.with_extension(extension);
@@ -392,10 +395,10 @@ fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
 }
 
 fn cannot_read(path: &Path, error: &std::io::Error) -> Error {
-    let why = match error.kind() {
-        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        std::io::ErrorKind::PermissionDenied => "you may not read this file".to_owned(),
-        _ => error.to_string(),
+    let (why, remedy) = match error.kind() {
+        std::io::ErrorKind::NotFound => ("there is no such file".to_owned(), Some(Remedy::CheckPath)),
+        std::io::ErrorKind::PermissionDenied => ("you may not read this file".to_owned(), Some(Remedy::AllowAccess)),
+        _ => (error.to_string(), None),
     };
-    Error::at(ErrorKind::AudioFile, path, why)
+    Error::at(ErrorKind::AudioFile, path, why).with_remedy(remedy)
 }

@@ -41,9 +41,9 @@ impl WavFileWriter {
         options.write(true).create(true).truncate(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path).map_err(|e| Error::at(ErrorKind::Output, path, e))?;
+        let file = options.open(path).map_err(|e| Error::cannot_write(path, &e))?;
         let spec = WavSpec { channels: 1, sample_rate: SAMPLE_RATE_HZ, bits_per_sample: 32, sample_format: SampleFormat::Float };
-        let writer = WavWriter::new(BufWriter::new(file), spec).map_err(|e| Error::at(ErrorKind::Output, path, e))?;
+        let writer = WavWriter::new(BufWriter::new(file), spec).map_err(|e| wav_error(path, e))?;
         Ok(Self { path: path.to_owned(), writer, unflushed: 0, written: 0 })
     }
 
@@ -52,7 +52,7 @@ impl WavFileWriter {
     /// # Errors
     /// When the disk or the file itself is full, or the disk is gone, naming the file; what was written stays readable.
     pub fn write(&mut self, samples: &[f32]) -> Result<()> {
-        let failed = |e| Error::at(ErrorKind::Output, &self.path, e);
+        let failed = |e| wav_error(&self.path, e);
         // Beyond this the lengths in the header would wrap around, and the file would seem to hold almost nothing.
         if !fits(self.written, samples.len()) {
             return Err(Error::at(
@@ -78,7 +78,7 @@ impl WavFileWriter {
     /// # Errors
     /// When the disk is full or gone, naming the file.
     pub fn finish(self) -> Result<()> {
-        self.writer.finalize().map_err(|e| Error::at(ErrorKind::Output, &self.path, e))
+        self.writer.finalize().map_err(|e| wav_error(&self.path, e))
     }
 }
 
@@ -102,7 +102,15 @@ pub fn silence_tail(path: &Path, secs: f64) -> Result<()> {
         }
         file.sync_data()
     };
-    silence().map_err(|e: std::io::Error| Error::at(ErrorKind::Output, path, e))
+    silence().map_err(|e: std::io::Error| Error::cannot_write(path, &e))
+}
+
+/// Returns the error for a failed write of the WAV file `path`.
+fn wav_error(path: &Path, error: hound::Error) -> Error {
+    match error {
+        hound::Error::IoError(cause) => Error::cannot_write(path, &cause),
+        other => Error::at(ErrorKind::Output, path, other),
+    }
 }
 
 /// Whether `more` samples can follow `written` ones in one WAV.

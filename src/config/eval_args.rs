@@ -9,7 +9,7 @@ use super::long_running::{DEFAULT_POSITIONS, POLICIES, Reset};
 use super::modes::Language;
 use super::values;
 use super::{ComputeDevice, ContextChoice, Precision};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::ModelChoice;
 
 /// Sittings that advance together when nobody says otherwise.
@@ -346,11 +346,11 @@ pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
     };
     if matches!(&task, EvalTask::Streaming { of, .. } if **of == EvalTask::Qa { instruction: QuestionInput::Typed }) {
         let why = "a typed question is about one recording, so several items in one session need spoken ones: --instruction audio";
-        return Err(Error::new(ErrorKind::Arguments, why));
+        return Err(Error::new(ErrorKind::Arguments, why).with_remedy(Remedy::CheckCommandLine));
     }
     if run.eagerness != 0.0 && task == (EvalTask::Qa { instruction: QuestionInput::Typed }) {
         let why = "a typed question is always answered, so there is nothing that --eagerness could be added to";
-        return Err(Error::new(ErrorKind::Arguments, why));
+        return Err(Error::new(ErrorKind::Arguments, why).with_remedy(Remedy::CheckCommandLine));
     }
     let streaming = matches!(task, EvalTask::Streaming { .. });
     let contexts = contexts_of(&run, streaming, gate)?;
@@ -375,7 +375,7 @@ pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
 
 /// What the sessions of a run keep in mind.
 fn contexts_of(run: &RunArgs, streaming: bool, gate: bool) -> Result<Vec<ContextChoice>> {
-    let wrong = |why: String| Err(Error::new(ErrorKind::Arguments, why));
+    let wrong = |why: String| Err(Error::new(ErrorKind::Arguments, why).with_remedy(Remedy::CheckCommandLine));
     if run.context.0.len() > 1 && !streaming {
         return wrong("several context policies are compared by `eval streaming`; this task takes one --context".to_owned());
     }

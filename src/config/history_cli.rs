@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::paths::Existing;
 use super::request::ReportFormat;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::export::DocumentFormat;
+use crate::files::Existing;
 
 /// What is asked of the sessions of the past.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,7 +170,8 @@ impl HistoryTask {
             Self::Search(typed) => {
                 let text = typed.text.join(" ").trim().to_owned();
                 if text.is_empty() {
-                    return Err(Error::new(ErrorKind::Arguments, "there is nothing to search for: give a text"));
+                    return Err(Error::new(ErrorKind::Arguments, "there is nothing to search for: give a text")
+                        .with_remedy(Remedy::CheckCommandLine));
                 }
                 HistoryRequest::Search(text, format(typed.json))
             }

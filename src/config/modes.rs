@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+
 /// A task that the user can switch on; each becomes a lane of the engine (DESIGN.md "Lanes").
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mode {
@@ -33,23 +35,12 @@ pub enum InstructionClip {
     File(PathBuf),
 }
 
-/// Where the responses of a mode are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Panel {
-    /// Replies, to be spoken aloud.
-    Conversation,
-    /// Live transcript.
-    Transcript,
-    /// Translations beside the transcript.
-    Translation,
-    /// Detected sounds.
-    Sounds,
-}
-
 /// What a lane does with the chunks that queued while it replied (DESIGN.md "Time, loss and order").
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CatchUp {
     /// Feed them with `silent` forced, up to four a pass, and decide at the last.
+    #[default]
     Drain,
     /// Decide at every one.
     EveryChunk,
@@ -71,6 +62,7 @@ pub const BUILT_IN: [&str; 4] = [DIALOG, TRANSCRIBE, TRANSLATE, SOUNDS];
 pub const DEFAULT_ON: [&str; 2] = [DIALOG, TRANSCRIBE];
 
 pub use crate::protocol::Language;
+use crate::protocol::Panel;
 
 /// The built-in modes; a clip in the folder `instructions` takes the place of the built-in one of the same name.
 ///

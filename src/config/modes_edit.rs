@@ -7,10 +7,12 @@ use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::modes::{InstructionClip, Language, Mode, Panel};
+use super::modes::{InstructionClip, Language, Mode};
 use super::modes_file::{all, is_mode_name};
-use super::paths::{Paths, make_private_folder, write_private};
-use crate::error::{Error, ErrorKind, Result};
+use super::paths::Paths;
+use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::files::{make_private_folder, write_private};
+use crate::protocol::Panel;
 
 /// A mode that the user defines in the window.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +109,7 @@ fn text_of(paths: &Paths) -> Result<String> {
     match fs::read_to_string(paths.modes_file()) {
         Ok(text) => Ok(text),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-        Err(e) => Err(Error::at(ErrorKind::Settings, &paths.modes_file(), e)),
+        Err(e) => Err(Error::at(ErrorKind::Settings, &paths.modes_file(), e).with_remedy(Remedy::AllowAccess)),
     }
 }
 
@@ -116,7 +118,7 @@ fn copy_clip(paths: &Paths, name: &str, from: &Path) -> Result<String> {
     let extension = from.extension().and_then(|e| e.to_str()).unwrap_or("wav");
     let clip = format!("{name}.{extension}");
     let to = paths.instructions().join(&clip);
-    let bytes = fs::read(from).map_err(|e| Error::at(ErrorKind::AudioFile, from, e))?;
+    let bytes = fs::read(from).map_err(|e| Error::at(ErrorKind::AudioFile, from, e).with_remedy(Remedy::CheckPath))?;
     make_private_folder(&paths.instructions())?;
     write_private(&to, &bytes)?;
     Ok(clip)
@@ -124,14 +126,13 @@ fn copy_clip(paths: &Paths, name: &str, from: &Path) -> Result<String> {
 
 /// The mode as it is written, with the lines that are kept of the one before it.
 fn block(new: &NewMode, clip: &str, kept: &str) -> String {
-    let panel = ["conversation", "transcript", "translation", "sounds"][new.panel as usize];
     let text = |text: &str| toml::Value::from(text).to_string();
     format!(
         "[[mode]]\nname = {}\ninstruction = {}\nclip = {}\npanel = {}\n{kept}",
         text(&new.name),
         text(new.instruction.trim()),
         text(clip),
-        text(panel)
+        text(new.panel.name())
     )
 }
 

@@ -16,11 +16,12 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::modes::{self, CatchUp, InstructionClip, Language, Mode, Panel};
+use super::modes::{self, CatchUp, InstructionClip, Language, Mode};
 use super::paths::Paths;
 use super::settings_file::TomlFile;
 use super::values;
 use crate::error::Result;
+use crate::protocol::Panel;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,28 +37,10 @@ struct WrittenMode {
     instruction: String,
     clip: Option<Spanned<String>>,
     #[serde(default)]
-    panel: WrittenPanel,
+    panel: Panel,
     #[serde(default)]
-    catch_up: WrittenCatchUp,
+    catch_up: CatchUp,
     eagerness: Option<Spanned<f32>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum WrittenPanel {
-    #[default]
-    Conversation,
-    Transcript,
-    Translation,
-    Sounds,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum WrittenCatchUp {
-    #[default]
-    Drain,
-    EveryChunk,
 }
 
 /// Every mode that there is: the built-in ones, then the user's.
@@ -103,17 +86,14 @@ fn understand(file: &TomlFile, paths: &Paths, written: WrittenMode, known: &[Mod
         Some(bias) => values::checked_bias(*bias.get_ref())
             .map_err(|()| file.wrong_at(bias.span().start, "eagerness: expected a number from -1000 to 1000"))?,
     };
-    let panel = match written.panel {
-        WrittenPanel::Conversation => Panel::Conversation,
-        WrittenPanel::Transcript => Panel::Transcript,
-        WrittenPanel::Translation => Panel::Translation,
-        WrittenPanel::Sounds => Panel::Sounds,
-    };
-    let catch_up = match written.catch_up {
-        WrittenCatchUp::Drain => CatchUp::Drain,
-        WrittenCatchUp::EveryChunk => CatchUp::EveryChunk,
-    };
-    Ok(Mode { name, instruction: Some(written.instruction), clip: InstructionClip::File(clip), panel, catch_up, eagerness })
+    Ok(Mode {
+        name,
+        instruction: Some(written.instruction),
+        clip: InstructionClip::File(clip),
+        panel: written.panel,
+        catch_up: written.catch_up,
+        eagerness,
+    })
 }
 
 /// Names stand in lists with commas, in `mode=number` and in file names.

@@ -17,7 +17,7 @@ use super::values::Eagerness;
 use super::{
     ComputeDevice, EventOptions, FileSpeed, HistoryPrefs, Paths, Precision, SamplingChoice, Settings, SourceChoice, WindowPrefs, modes_file,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::{DeviceChoice, ModelChoice, Speak};
 
 /// What the user asks of the program.
@@ -443,8 +443,8 @@ fn refuse_to_overwrite(inputs: &[PathBuf], out: &Path, option: &str) -> Result<(
     }
 }
 
-fn arguments(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Arguments, message)
+pub(super) fn arguments(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Arguments, message).with_remedy(Remedy::CheckCommandLine)
 }
 
 #[cfg(test)]

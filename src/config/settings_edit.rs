@@ -10,8 +10,8 @@ use std::path::Path;
 use toml::Value;
 use toml::de::{DeTable, DeValue};
 
-use super::paths::write_private;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::files::write_private;
 
 /// A key with the tables that it stands in, and its new value; None takes it out.
 pub(super) type Change<'a> = (Vec<&'a str>, Option<Value>);
@@ -24,7 +24,11 @@ pub(super) fn apply(path: &Path, changes: &[Change<'_>]) -> Result<()> {
     let old = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(e) => return Err(Error::at(ErrorKind::Settings, path, format_args!("this file cannot be read: {e}"))),
+        Err(e) => {
+            return Err(
+                Error::at(ErrorKind::Settings, path, format_args!("this file cannot be read: {e}")).with_remedy(Remedy::AllowAccess)
+            );
+        }
     };
     let mut text = old.clone();
     for (keys, value) in changes {
@@ -37,7 +41,7 @@ pub(super) fn apply(path: &Path, changes: &[Change<'_>]) -> Result<()> {
 }
 
 fn unwritable(path: &Path, keys: &[&str]) -> Error {
-    Error::at(ErrorKind::Settings, path, format_args!("`{}` cannot be saved here until the file is mended", keys.join(".")))
+    Error::at(ErrorKind::Settings, path, format_args!("`{}` cannot be saved here", keys.join("."))).with_remedy(Remedy::CorrectFile)
 }
 
 /// The text with one value changed; None when it is no TOML before or after.

@@ -15,7 +15,7 @@ use toml::Spanned;
 use super::modes::Language;
 use super::values::{self, Eagerness};
 use super::{ComputeDevice, ContextChoice, LongRunning, Precision};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::{DeviceChoice, EchoChoice, Interrupt, ModelChoice, Speak, Switch, VoiceChoice, VoiceSettings};
 
 /// Lines that are reported at most: after these it is no settings file.
@@ -197,7 +197,9 @@ impl TomlFile {
             Ok(text) => Ok(Some(Self { path: path.to_owned(), text })),
             // A home that is no folder holds no settings either.
             Err(e) if matches!(e.kind(), IoErrorKind::NotFound | IoErrorKind::NotADirectory) => Ok(None),
-            Err(e) => Err(Error::at(ErrorKind::Settings, path, format_args!("this file cannot be read: {e}"))),
+            Err(e) => {
+                Err(Error::at(ErrorKind::Settings, path, format_args!("this file cannot be read: {e}")).with_remedy(Remedy::AllowAccess))
+            }
         }
     }
 
@@ -257,6 +259,7 @@ impl TomlFile {
     /// The error that says `why` about what stands at byte `offset`.
     pub(super) fn wrong_at(&self, offset: usize, why: &str) -> Error {
         Error::new(ErrorKind::Settings, format!("{}:{}: {}", self.path.display(), self.line_of(offset), why.trim_end()))
+            .with_remedy(Remedy::CorrectFile)
     }
 
     /// The line (from 1) in which byte `offset` stands.

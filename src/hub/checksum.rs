@@ -82,10 +82,9 @@ impl Sum {
     /// Its digits.
     #[must_use]
     pub fn hex(self) -> String {
-        let digits = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         match self {
-            Self::Sha256(sum) => digits(&sum.finalize()),
-            Self::Sha1(sum) => digits(&sum.finish()),
+            Self::Sha256(sum) => crate::model::digest::hex(&sum.finalize()),
+            Self::Sha1(sum) => crate::model::digest::hex(&sum.finish()),
         }
     }
 

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::config::paths::make_private_folder;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::files::make_private_folder;
 
 macro_rules! builtin {
     ($($name:literal),* $(,)?) => {
@@ -32,7 +32,7 @@ pub(super) fn unpack(places: &[PathBuf]) -> Result<PathBuf> {
         hash.update(name.as_bytes());
         hash.update(bytes);
     }
-    let name: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = crate::model::digest::hex(&hash.finalize());
     let mut why = String::new();
     for place in places {
         let folder = place.join(&name);
@@ -44,7 +44,7 @@ pub(super) fn unpack(places: &[PathBuf]) -> Result<PathBuf> {
             Err(e) => why = format!("{}: {e}", place.display()),
         }
     }
-    Err(Error::new(ErrorKind::Output, format!("the built-in model cannot be unpacked ({why})")))
+    Err(Error::new(ErrorKind::Output, format!("the built-in model cannot be unpacked ({why})")).with_remedy(Remedy::FreeDisk))
 }
 
 /// Every file is there with its own bytes: a damaged copy is replaced, not loaded.

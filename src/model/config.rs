@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::kv_cache::KvShape;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::mel::N_MELS;
 use crate::time::BLOCK_FRAMES;
 
@@ -129,9 +129,8 @@ impl LmConfig {
     pub fn read(dir: &Path) -> Result<Self> {
         let path = dir.join(LM_CONFIG);
         let text = read_text(&path)?;
-        let config: Self =
-            yaml_serde::from_str(&text).map_err(|e| Error::at(ErrorKind::Model, &path, format!("not a model configuration ({e})")))?;
-        config.check().map_err(|(kind, why)| Error::at(kind, &path, why))?;
+        let config: Self = yaml_serde::from_str(&text).map_err(|e| Error::model_file(&path, format!("not a model configuration ({e})")))?;
+        config.check().map_err(|(kind, why)| Error::at(kind, &path, why).with_remedy(Remedy::ChooseOtherModel))?;
         Ok(config)
     }
 
@@ -310,9 +309,9 @@ impl AudioConfig {
         }
         let path = dir.join(AUDIO_CONFIG);
         let file: File = serde_json::from_str(&read_text(&path)?)
-            .map_err(|e| Error::at(ErrorKind::Model, &path, format!("not an encoder configuration ({e})")))?;
+            .map_err(|e| Error::model_file(&path, format!("not an encoder configuration ({e})")))?;
         let config = file.thinker_config.audio_config;
-        config.check().map_err(|(kind, why)| Error::at(kind, &path, why))?;
+        config.check().map_err(|(kind, why)| Error::at(kind, &path, why).with_remedy(Remedy::ChooseOtherModel))?;
         Ok(config)
     }
 
@@ -371,7 +370,7 @@ pub(super) fn read_text(path: &Path) -> Result<String> {
             std::io::ErrorKind::InvalidData => "not a text file".to_owned(),
             _ => e.to_string(),
         };
-        Error::at(ErrorKind::Model, path, why)
+        Error::model_file(path, why)
     })
 }
 

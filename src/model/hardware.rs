@@ -4,7 +4,7 @@ use candle_core::Device;
 
 use super::kernels;
 use crate::config::ComputeDevice;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// Sets the number of compute threads to `threads`, at most as many as this process may run at the same time: more would wait for
 /// one another. The first call of the process decides.
@@ -57,25 +57,24 @@ pub(super) fn fall_back<T>(device: ComputeDevice, load: impl Fn(ComputeDevice) -
     }
     let model = load(ComputeDevice::Cpu)?;
     let why = format!("{}: Hearken computes on the processor", error.message());
-    Ok((model, Some(Error::new(ErrorKind::Device, why))))
+    Ok((model, Some(Error::new(ErrorKind::Device, why).with_remedy(error.remedy()))))
 }
 
 /// Opens `device`.
 pub(super) fn open_device(device: ComputeDevice) -> Result<Device> {
     let missing = |name: &str, feature: &str| {
-        Error::new(
-            ErrorKind::Arguments,
-            format!("this Hearken was built without {name}; build it with --features {feature}, or use --device cpu"),
-        )
+        let why = format!("this Hearken was built without {name} (feature `{feature}`); it computes on the CPU");
+        Error::new(ErrorKind::Arguments, why)
+    };
+    let unusable = |name: &str, e: candle_core::Error| {
+        Error::new(ErrorKind::Device, format!("{name} cannot be used ({e})")).with_remedy(Remedy::UpdateGraphicsDriver)
     };
     match device {
         ComputeDevice::Cpu => Ok(Device::Cpu),
         ComputeDevice::Cuda if !cfg!(feature = "cuda") => Err(missing("CUDA", "cuda")),
         ComputeDevice::Metal if !cfg!(feature = "metal") => Err(missing("Metal", "metal")),
-        ComputeDevice::Cuda => {
-            Device::new_cuda(0).map_err(|e| Error::new(ErrorKind::Device, format!("the NVIDIA card cannot be used ({e})")))
-        }
-        ComputeDevice::Metal => Device::new_metal(0).map_err(|e| Error::new(ErrorKind::Device, format!("the GPU cannot be used ({e})"))),
+        ComputeDevice::Cuda => Device::new_cuda(0).map_err(|e| unusable("the NVIDIA card", e)),
+        ComputeDevice::Metal => Device::new_metal(0).map_err(|e| unusable("the GPU", e)),
     }
 }
 

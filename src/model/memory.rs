@@ -12,7 +12,7 @@ use super::kernels::{Bits, GROUP};
 use super::kv_cache::LaneCache;
 use super::weights::{ComputeType, FinerWeights};
 use crate::config::Precision;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// Lanes of a session: as many as there are built-in modes.
 const LANES: u64 = 4;
@@ -77,8 +77,8 @@ pub fn check(name: &str, sizes: ModelSizes<'_>, precision: Precision, source: We
     let gb = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
     let smaller: Vec<Precision> = SMALLER_PRECISIONS.into_iter().filter(|offer| need(*offer) < need(precision)).collect();
     let advice = match (smaller.iter().find(|offer| need(**offer) <= available), smaller.last()) {
-        (Some(fits), _) => format!("--precision {} needs {} and would fit", fits.name(), gb(need(*fits))),
-        (None, Some(least)) => format!("even --precision {} needs {}", least.name(), gb(need(*least))),
+        (Some(fits), _) => format!("{} needs {} and would fit", fits.name(), gb(need(*fits))),
+        (None, Some(least)) => format!("even {} needs {}", least.name(), gb(need(*least))),
         (None, None) => "nothing smaller is known".to_owned(),
     };
     let why = format!(
@@ -87,7 +87,7 @@ pub fn check(name: &str, sizes: ModelSizes<'_>, precision: Precision, source: We
         precision.name(),
         gb(available)
     );
-    Err(Error::new(ErrorKind::Memory, why))
+    Err(Error::new(ErrorKind::Memory, why).with_remedy(Remedy::ReduceMemory))
 }
 
 /// Returns the bytes that may be taken without forcing other memory to swap, within the control group's limit; None where the
@@ -154,11 +154,11 @@ mod tests {
         assert_eq!(refused(Precision::F32, 64.0), None);
         assert_eq!(refused(Precision::Q4, 3.2), None);
         let why = refused(Precision::F32, 8.0).unwrap();
-        assert!(why.contains("17.2 GB") && why.contains("8.0 GB are free") && why.contains("--precision q8 needs 4.8 GB"), "{why}");
+        assert!(why.contains("17.2 GB") && why.contains("8.0 GB are free") && why.contains("; q8 needs 4.8 GB"), "{why}");
         let why = refused(Precision::F32, 4.0).unwrap();
-        assert!(why.contains("--precision q4 needs 3.1 GB and would fit"), "{why}");
+        assert!(why.contains("; q4 needs 3.1 GB and would fit"), "{why}");
         let why = refused(Precision::Q8, 1.0).unwrap();
-        assert!(why.contains("even --precision q4 needs 3.1 GB"), "{why}");
+        assert!(why.contains("even q4 needs 3.1 GB"), "{why}");
         let why = refused(Precision::Q4, 1.0).unwrap();
         assert!(why.contains("nothing smaller"), "{why}");
         let unknown = of_3b(|sizes| check("3b", sizes, Precision::F32, WeightSource::Checkpoint, None));

@@ -19,7 +19,7 @@ use super::huge_pages::HugePageWriter;
 use super::kernels::{Bits, TILE, tile_bytes};
 use super::linear::{PackedBytes, PackedLinear, pack, pack_residual};
 use super::weights::{MatrixShape, Packing, Planes, Weights, packing};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// The version of the file's contents; other versions are refused.
 const FORMAT: u64 = 3;
@@ -63,11 +63,12 @@ impl Quantised {
     /// When the file is missing, damaged, from another program or of other bits, naming the file.
     pub fn open(path: &Path, bits: Bits) -> Result<Self> {
         let file = Gguf::open(path)?;
-        let bad = |why: String| Error::at(ErrorKind::Model, path, why);
+        let bad = |why: String| Error::model_file(path, why);
         match file.metadata_value(FORMAT_KEY) {
             Some(MetadataValue::Number(FORMAT)) => {}
             Some(MetadataValue::Number(other)) => {
-                return Err(bad(format!("is in format {other} of Hearken's, not {FORMAT}: make it again with `hearken model quantize`")));
+                let why = format!("has version {other} of Hearken's format, not {FORMAT}");
+                return Err(Error::at(ErrorKind::Model, path, why).with_remedy(Remedy::QuantiseAgain));
             }
             _ => return Err(bad("was not made by `hearken model quantize`".into())),
         }
@@ -90,7 +91,7 @@ impl Quantised {
 
     /// Finds the tensor `name` of this type and shape; returns the range of its bytes.
     fn find(&self, name: &str, kind: ElementType, shape: &[usize]) -> Result<std::ops::Range<usize>> {
-        let bad = |why: String| Error::at(ErrorKind::Model, self.file.path(), format!("the tensor {name} {why}"));
+        let bad = |why: String| Error::model_file(self.file.path(), format!("the tensor {name} {why}"));
         let (entry, range) = self.file.tensor(name).ok_or_else(|| bad("is missing".into()))?;
         if entry.kind != kind || entry.shape != shape {
             return Err(bad(format!("is {:?} {:?}, not {kind:?} {shape:?}", entry.kind, entry.shape)));
@@ -103,7 +104,7 @@ impl Weights for Quantised {
     fn get(&self, name: &str, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
         let range = self.find(name, ElementType::F32, shape)?;
         let values: Vec<f32> = self.file.map()[range].as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-        let bad = |why: String| Error::at(ErrorKind::Model, self.file.path(), format!("the tensor {name} {why}"));
+        let bad = |why: String| Error::model_file(self.file.path(), format!("the tensor {name} {why}"));
         if !values.iter().all(|v| v.is_finite()) {
             return Err(bad("holds numbers that are not finite: the file is damaged".into()));
         }
@@ -122,12 +123,12 @@ impl Weights for Quantised {
             Planes::One => own,
             Planes::Two => own.zip(Some(plane(&residual_name(name))?)).and_then(|(own, residual)| own.with_residual(residual)),
         };
-        own.ok_or_else(|| Error::at(ErrorKind::Model, self.file.path(), format!("the tensor {name} is not {out} x {inner} numbers")))
+        own.ok_or_else(|| Error::model_file(self.file.path(), format!("the tensor {name} is not {out} x {inner} numbers")))
     }
 
     fn rows(&self, name: &str, shape: MatrixShape, ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {
         let kept = self.get(KEPT_ROWS, &[self.kept.len(), shape.inner], dtype, device)?;
-        let bad = |why: String| Error::at(ErrorKind::Model, self.file.path(), why);
+        let bad = |why: String| Error::model_file(self.file.path(), why);
         let at = |id: &u32| self.kept.iter().position(|kept| kept == id).map(|at| at as u32);
         let rows: Option<Vec<u32>> = ids.iter().map(at).collect();
         let rows = rows.ok_or_else(|| bad(format!("lacks rows {ids:?} of {name}: it was made with other token ids")))?;
@@ -183,9 +184,9 @@ pub fn quantise(
     let partial = PartialFile::of(path);
     let written = write(checkpoint, bits, kept, &partial, &mut progress);
     if let Ok(ControlFlow::Break(())) = written {
-        return Err(Error::new(ErrorKind::Output, "stopped; the next time it goes on from here"));
+        return Err(Error::new(ErrorKind::Output, "stopped; the next run resumes here"));
     }
-    let done = written.and_then(|_| fs::rename(&partial.file, path).map_err(|e| Error::at(ErrorKind::Output, path, e)));
+    let done = written.and_then(|_| fs::rename(&partial.file, path).map_err(|e| Error::cannot_write(path, &e)));
     if done.is_err() {
         let _ = fs::remove_file(&partial.file);
     }
@@ -236,7 +237,7 @@ fn write(
     progress: &mut impl FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>> {
     let sources = checkpoint.shapes()?;
-    let failed = |e: io::Error| Error::at(ErrorKind::Output, &partial.file, e);
+    let failed = |e: io::Error| Error::cannot_write(&partial.file, &e);
     let outputs: Vec<OutputTensor<'_>> = sources.iter().flat_map(|(name, shape)| outputs(name, shape, bits)).collect();
     let layout = layout(checkpoint, &outputs, bits, kept).map_err(failed)?;
     let weights = |outputs: &[OutputTensor<'_>]| outputs.iter().map(|output| output.shape.iter().product::<usize>() as u64).sum::<u64>();
@@ -257,7 +258,7 @@ fn write(
     if there == 0 {
         let shape = MatrixShape::new(checkpoint.lm.padded_vocab_size, checkpoint.lm.n_embd);
         let head = checkpoint.rows(HEAD, shape, kept, DType::F32, &Device::Cpu)?;
-        let head = head.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
+        let head = head.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(|e| Error::internal(e))?;
         writer.tensor(|to| write_floats(to, &head)).map_err(failed)?;
     }
     let mut recorded = there.max(1);

@@ -31,7 +31,7 @@ pub fn quantise(dir: &Path, precision: Precision, out: &Path, progress: impl FnM
             continue;
         }
         let copied = to.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::copy(&from, &to));
-        copied.map_err(|e| Error::at(ErrorKind::Output, &to, e))?;
+        copied.map_err(|e| Error::cannot_write(&to, &e))?;
     }
     let file = quantised::file_in(out, bits);
     quantised::quantise(&checkpoint, bits, &ids.decision().to_array(), &file, progress)?;

@@ -12,7 +12,7 @@ use super::token_ids::TokenIds;
 use super::weights::{ComputeType, FinerWeights};
 use super::{Input, LaneCache, Model, Read, Segment};
 use crate::config::Precision;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::time::{CHUNK_FRAMES, CHUNK_SECS};
 
 /// Rows of a pass that fills a cache.
@@ -166,7 +166,7 @@ pub fn median_compaction_ms(model: &Model, full: &LaneCache, runs: usize) -> Res
 }
 
 fn fork(cache: &LaneCache) -> Result<LaneCache> {
-    cache.fork().map_err(|e| Error::new(ErrorKind::Memory, format!("no room for a lane's cache: {e}")))
+    cache.fork().map_err(|e| Error::new(ErrorKind::Memory, format!("no room for a lane's cache: {e}")).with_remedy(Remedy::ReduceMemory))
 }
 
 /// Returns the median time of `work`, in ms.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// The values and shape of a tensor to be saved.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub enum TensorData<'a> {
 /// # Errors
 /// When the file cannot be written, naming it.
 pub fn save_tensors(tensors: &[(&str, TensorData<'_>)], path: &Path) -> Result<()> {
-    let failed = |e: candle_core::Error| Error::at(ErrorKind::Output, path, e);
+    let failed = |e: candle_core::Error| Error::at(ErrorKind::Output, path, e).with_remedy(Remedy::ChooseOtherPlace);
     let mut named = HashMap::new();
     for (name, data) in tensors {
         let tensor = match data {

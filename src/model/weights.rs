@@ -6,7 +6,7 @@ use super::config::ModelSizes;
 use super::kernels::Bits;
 use super::linear::PackedLinear;
 use crate::config::Precision;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// The arithmetic of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,7 +179,7 @@ pub trait Weights {
 
 /// Makes the error for a matrix whose packed bytes do not match its shape.
 pub(super) fn unpackable(name: &str, MatrixShape { out, inner }: MatrixShape) -> Error {
-    Error::new(ErrorKind::Internal, format!("{name} cannot be packed as {out} x {inner}"))
+    Error::internal(format_args!("{name} cannot be packed as {out} x {inner}"))
 }
 
 /// Reads the linear layer `weight`, with its bias if it has one, in candle's `dtype`.
@@ -212,7 +212,7 @@ pub fn packed_linear(weights: &impl Weights, weight: &str, bias: Option<&str>, s
 
 #[allow(clippy::needless_pass_by_value, reason = "map_err passes the error by value")]
 fn compute_error(error: candle_core::Error) -> Error {
-    Error::new(ErrorKind::Internal, error.to_string())
+    Error::internal(error)
 }
 
 #[cfg(test)]

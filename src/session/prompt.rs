@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::audio;
 use crate::config::{CatchUp, InstructionClip, Mode, Paths, Priority};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::lane::{Ask, CHUNKS_PER_PASS, ChunkMeta, Follows, Goal, Item, Lane, LaneConfig, OnLoop};
 use crate::mel::{LogMel, MaxWindow};
 use crate::model::{Input, LaneCache, Model, Segment};
@@ -50,7 +50,9 @@ impl PromptCache {
     /// # Errors
     /// When there is no memory for it.
     pub fn fork(&self, positions: usize) -> Result<LaneCache> {
-        let no_memory = |e| Error::new(ErrorKind::Memory, format!("there is no memory for the context of a mode: {e}"));
+        let no_memory = |e| {
+            Error::new(ErrorKind::Memory, format!("there is no memory for the context of a mode: {e}")).with_remedy(Remedy::ReduceMemory)
+        };
         let mut own = self.cache.fork().map_err(no_memory)?;
         own.reserve(positions);
         Ok(own)
@@ -134,7 +136,7 @@ fn key(model: &Model, prefix: &[u32], clip: &[f32]) -> String {
     for sample in clip {
         hash.update(sample.to_le_bytes());
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::model::digest::hex(&hash.finalize())
 }
 
 /// Reads an instruction clip as 16 kHz samples; None for a mode without instruction.

@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::wav::{read_header, take_samples};
 use super::{Language, SpeechText, Utterance, UtteranceEvent, Voice};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// Blocks that may wait: the program waits when the loudspeaker has enough, so a long sentence costs little memory.
 const BLOCKS: usize = 16;
@@ -92,7 +92,8 @@ impl Voice for SystemVoice {
         let mut command = Command::new(&self.program);
         command.args(arguments(self.dialect, words, file.as_ref()));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().map_err(|e| self.failed(format_args!("cannot be started: {e}")))?;
+        let mut child =
+            command.spawn().map_err(|e| self.failed(format_args!("cannot be started: {e}")).with_remedy(Remedy::InstallEspeak))?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let (blocks_tx, blocks) = bounded(BLOCKS);
         let text = words.text.clone() + "\n";

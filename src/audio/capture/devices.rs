@@ -8,7 +8,7 @@ use super::host::host;
 use super::trouble::cannot_list;
 use crate::error::Result;
 #[cfg(feature = "mic")]
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Remedy};
 #[cfg(feature = "mic")]
 use crate::protocol::DeviceChoice;
 #[cfg(feature = "mic")]
@@ -123,7 +123,9 @@ pub(super) fn find_input(choice: &DeviceChoice, excluded: &[String]) -> Result<F
                 host.devices().map_err(|e| cannot_list(&e))?.filter(|device| goes(device, DeviceDirection::Input)).filter_map(found);
             let mut others = others.filter(|other| !excluded.is_empty() && !is_monitor(&other.id) && !is_pseudo(&other.id));
             let nothing = if excluded.is_empty() { "no microphone" } else { "no microphone but those that you excluded" };
-            others.find(may).ok_or_else(|| Error::new(ErrorKind::InputDevice, format!("the sound system shows {nothing}")))
+            others.find(may).ok_or_else(|| {
+                Error::new(ErrorKind::InputDevice, format!("the sound system shows {nothing}")).with_remedy(Remedy::ChooseInput)
+            })
         }
         DeviceChoice::Named(wanted) => {
             let inputs =
@@ -141,7 +143,9 @@ pub(in crate::audio) fn find_output(choice: &DeviceChoice) -> Result<Found> {
     match choice {
         DeviceChoice::Default => {
             let device = host.default_output_device().and_then(found);
-            device.ok_or_else(|| Error::new(ErrorKind::OutputDevice, "the sound system shows no loudspeaker"))
+            device.ok_or_else(|| {
+                Error::new(ErrorKind::OutputDevice, "the sound system shows no loudspeaker").with_remedy(Remedy::ChooseOutput)
+            })
         }
         DeviceChoice::Named(wanted) => {
             let outputs =
@@ -188,13 +192,13 @@ fn best_match(wanted: &str, devices: &[(&str, &str)]) -> Option<usize> {
 
 #[cfg(feature = "mic")]
 fn unknown(wanted: &str, devices: &[(&str, &str)], direction: DeviceDirection) -> Error {
-    let (kind, what) = match direction {
-        DeviceDirection::Input => (ErrorKind::InputDevice, "input"),
-        DeviceDirection::Output => (ErrorKind::OutputDevice, "output"),
+    let (kind, what, remedy) = match direction {
+        DeviceDirection::Input => (ErrorKind::InputDevice, "input", Remedy::ChooseInput),
+        DeviceDirection::Output => (ErrorKind::OutputDevice, "output", Remedy::ChooseOutput),
     };
     let list: Vec<String> = devices.iter().filter(|(id, _)| !is_pseudo(id)).map(|(id, name)| format!("{name} [{id}]")).collect();
     let there = if list.is_empty() { format!("there is no {what} at all") } else { format!("there are: {}", list.join(", ")) };
-    Error::new(kind, format!("no {what} is called `{wanted}`, or more than one is; {there}"))
+    Error::new(kind, format!("no {what} is called `{wanted}`, or more than one is; {there}")).with_remedy(remedy)
 }
 
 #[cfg(feature = "mic")]

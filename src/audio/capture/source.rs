@@ -18,7 +18,7 @@ use super::trouble::{is_fatal, what};
 use super::watch::Seen;
 use crate::audio::resample::Resampler;
 use crate::audio::{Source, SourceEvent};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::{DeviceChoice, GapCause};
 use crate::time::SAMPLE_RATE_HZ;
 use recovery::Loss;
@@ -124,7 +124,7 @@ impl Live {
             Lost::Secs(secs) => SourceEvent::Gap { samples: (secs * f64::from(SAMPLE_RATE_HZ)).round() as u64, cause: GapCause::Overrun },
             Lost::Unmeasured => {
                 let message = format!("{}: the sound system lost a little sound, too little to measure", self.stream.name());
-                SourceEvent::Problem(Error::new(ErrorKind::Busy, message))
+                SourceEvent::Problem(Error::new(ErrorKind::Busy, message).with_remedy(Remedy::CloseOtherPrograms))
             }
         })
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::ring::FarEnd;
 use super::{AudioOutput, OpenOutput, Route};
 use crate::audio::resample::Resampler;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::DeviceChoice;
 
 /// An output that takes nothing for so long is lost.
@@ -194,6 +194,7 @@ impl Player {
             }
         }
         Error::new(ErrorKind::OutputDevice, format!("{lost}: the output is lost: {why}; replies are shown as text"))
+            .with_remedy(Remedy::ChooseOutput)
     }
 
     /// Whether there is an output to play on.

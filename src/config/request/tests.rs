@@ -42,7 +42,7 @@ fn a_bare_command_opens_the_window_and_listens_to_the_default_microphone() {
     assert_eq!(settings.model, ModelChoice::Starter);
     assert_eq!(settings.modes_on, ["dialog", "transcribe"]);
     assert!(settings.gate && settings.event_options.decisions);
-    assert_eq!(settings.sampling, SamplingChoice { temperature: 0.0, top_k: None, seed: 0 });
+    assert_eq!(settings.sampling, SamplingChoice::GREEDY);
 }
 
 #[test]

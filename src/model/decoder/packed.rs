@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::{DType, Device, Result as CandleResult};
 
 use super::{Input, LaneSpan, PassIndex, Segment};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::model::config::LmConfig;
 use crate::model::features::Features;
 use crate::model::kernels::attention::AttentionPlan;
@@ -85,8 +85,8 @@ impl PackedDecoder {
         let (hidden, vocab, ffn) = (config.n_embd, config.padded_vocab_size, config.intermediate());
         let (q_size, kv_size) = (config.n_head * config.head(), config.groups() * config.head());
         if !config.head().is_multiple_of(TILE) {
-            let why = format!("heads of {} numbers cannot be computed in 8 or 4 bits (16 at a time); use --precision f32", config.head());
-            return Err(Error::new(ErrorKind::UnsupportedModel, why));
+            let why = format!("heads of {} numbers cannot be computed in 8 or 4 bits (16 at a time)", config.head());
+            return Err(Error::new(ErrorKind::UnsupportedModel, why).with_remedy(Remedy::UseFloatPrecision));
         }
         let norm = |name: &str| weights.vector(name, &[hidden]);
         let linear = |name: &str, bias: Option<&str>, out, inner| packed_linear(weights, name, bias, MatrixShape::new(out, inner), bits);
@@ -113,7 +113,7 @@ impl PackedDecoder {
             h: (0..config.n_layer).map(block).collect::<Result<_>>()?,
             ln_f: norm("transformer.ln_f.weight")?,
             lm_head: linear("lm_head.weight", None, vocab, hidden)?,
-            decision_head: decision_head.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?,
+            decision_head: decision_head.map_err(Error::internal)?,
             rope: Rope::new(config.head(), config.rope_base),
             config: config.clone(),
             scratch: Mutex::default(),

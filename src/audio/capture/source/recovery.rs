@@ -10,7 +10,7 @@ use crate::audio::SourceEvent;
 use crate::audio::capture::backend::Backend;
 use crate::audio::capture::devices::{is_monitor, means};
 use crate::audio::capture::stream::InputStream;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::{DeviceChoice, GapCause};
 use crate::time::SAMPLE_RATE_HZ;
 
@@ -79,7 +79,7 @@ impl CaptureSource {
         loss.was_monitor = is_monitor(live.stream.id());
         self.state = State::Lost(loss);
         let message = format!("{}: the input is lost: {why}; Hearken tries to open it again", self.name);
-        self.pending.push_back(SourceEvent::Problem(Error::new(ErrorKind::InputDevice, message)));
+        self.pending.push_back(SourceEvent::Problem(Error::new(ErrorKind::InputDevice, message).with_remedy(Remedy::CheckDevice)));
         self.deliver(start, out)
     }
 
