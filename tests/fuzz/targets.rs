@@ -11,7 +11,7 @@ use clap::Parser;
 use hearken::audio::file::FileSource;
 use hearken::audio::wav_stream::WavStreamSource;
 use hearken::audio::{Source, SourceEvent};
-use hearken::config::{CatchUp, Cli, ContextPolicy, Language, Paths, Stdout, WindowPrefs, all_modes, settings_problems};
+use hearken::config::{CatchUp, Cli, ContextPolicy, Paths, Stdout, WindowPrefs, all_modes, settings_problems};
 use hearken::export::CueBuilder;
 use hearken::history::Store;
 use hearken::lane::context::Context;
@@ -25,7 +25,7 @@ use hearken::model::quantised::Quantised;
 use hearken::model::text::Vocabulary;
 use hearken::model::token_ids::TokenIds;
 use hearken::model::weights::{MatrixShape, Weights};
-use hearken::protocol::{Event, StopReason};
+use hearken::protocol::{Event, Language, StopReason};
 use hearken::time::{ChunkIdx, StreamTime};
 use hearken::transcript::Transcript;
 
@@ -186,7 +186,7 @@ pub fn history(data: &[u8]) {
 
 fn events(bytes: &[u8]) {
     let nothing = || Transcript::new(std::collections::BTreeMap::new());
-    let (mut transcript, mut cues) = (nothing(), CueBuilder::new(nothing()));
+    let (mut transcript, mut cues) = (nothing(), CueBuilder::new([]));
     for line in bytes.split(|b| *b == b'\n') {
         if let Ok(event) = serde_json::from_slice::<Event>(line) {
             transcript.apply(&event);
