@@ -188,6 +188,19 @@ fn readme_of_the_tests_lists_every_variable_that_they_read() {
 }
 
 #[test]
+fn readme_of_the_tests_names_every_test_file() {
+    let readme = fs::read_to_string(root().join("tests/README.md")).unwrap();
+    let named: Vec<(String, String)> = paths(&readme, Markup::Markdown)
+        .into_iter()
+        .map(|(_, path)| path.split_once('*').map_or((path.clone(), String::new()), |(head, tail)| (head.to_owned(), tail.to_owned())))
+        .collect();
+    let is_named = |name: &str| named.iter().any(|(head, tail)| name.starts_with(head.as_str()) && name.ends_with(tail.as_str()));
+    let files = fs::read_dir(root().join("tests")).unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+    let missing: Vec<String> = files.filter(|name| name.ends_with(".rs") && !is_named(name)).collect();
+    assert!(missing.is_empty(), "tests/README.md does not name {missing:?}");
+}
+
+#[test]
 fn readme_of_the_sources_describes_every_module() {
     let lib = fs::read_to_string(root().join("src/lib.rs")).unwrap();
     let modules: BTreeSet<&str> = lib.lines().filter_map(|line| line.trim().strip_prefix("pub mod ")?.strip_suffix(';')).collect();
