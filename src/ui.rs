@@ -5,27 +5,27 @@
 //! responsible for anything that is heard or decided.
 
 mod captions;
+mod clip_synthesis;
 mod dialogs;
-mod display;
-mod fold;
-mod history_ui;
+mod display_loss;
+mod event_thread;
+mod history_data;
+mod history_window;
 mod icons;
-mod instance;
-mod list;
-mod models_ui;
-mod modes_ui;
+mod mode_editor;
+mod models_page;
 mod notices;
 mod notify;
 mod panels;
-mod past;
-mod session;
-mod settings_ui;
-mod spoken;
-mod status;
+mod running_session;
+mod settings_window;
+mod single_instance;
+mod status_bar;
 mod strings;
 mod strip;
 mod theme;
 mod view;
+mod virtual_list;
 mod voice_ui;
 mod welcome;
 
@@ -41,10 +41,10 @@ use crate::engine::EngineHandle;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::Command;
 use crate::transcript::{InputState, Transcript};
-pub use display::resumed_settings;
-pub use instance::SingleInstance;
-use session::Session;
-use settings_ui::outcome_ui;
+pub use display_loss::resumed_settings;
+use running_session::Session;
+use settings_window::outcome_ui;
+pub use single_instance::SingleInstance;
 use strings::Strings;
 use view::View;
 
@@ -65,18 +65,18 @@ const SETTINGS: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key
 pub fn run(engine: EngineHandle, settings: Settings, instance: &SingleInstance) -> Result<()> {
     let (keep, _) = HistoryPrefs::read(&settings.paths);
     let session = Arc::new(Session::start(engine, &settings, keep));
-    let stood = display::Stood::before();
+    let stood = display_loss::Stood::before();
     stood.restore(&session);
-    display::guard(&session);
+    display_loss::guard(&session);
     let why = match catch_unwind(AssertUnwindSafe(|| show(&session, settings, instance))) {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => error,
         // The window's own fault, and not the display's.
-        Err(panic) if display::is_there() => resume_unwind(panic),
+        Err(panic) if display_loss::is_there() => resume_unwind(panic),
         Err(_) => Error::new(ErrorKind::Display, "the window's display is gone").with_remedy(Remedy::StartDesktopSession),
     };
-    if display::CAN_COME_BACK && (session.heard.was_shown() || stood.was_without()) {
-        return Err(display::go_on_without(&session));
+    if display_loss::CAN_COME_BACK && (session.heard.was_shown() || stood.was_without()) {
+        return Err(display_loss::go_on_without(&session));
     }
     Err(why)
 }
@@ -99,7 +99,7 @@ fn show(session: &Arc<Session>, settings: Settings, instance: &SingleInstance) -
                 ctx.send_viewport_cmd_to(egui::ViewportId::ROOT, command);
             }
             ctx.request_repaint_of(egui::ViewportId::ROOT);
-            display::offer(from);
+            display_loss::offer(from);
         });
         HearkenApp::over(Arc::clone(session), settings, &cc.egui_ctx)
     };
@@ -117,7 +117,7 @@ pub struct HearkenApp {
     keep: HistoryPrefs,
     saved_keep: HistoryPrefs,
     view: View,
-    models: models_ui::Page,
+    models: models_page::Page,
     s: &'static Strings,
 }
 
@@ -146,11 +146,11 @@ impl HearkenApp {
         ctx.set_zoom_factor(prefs.zoom);
         session.heard.show_in(ctx);
         let s = strings::table(prefs.language);
-        let models = models_ui::Page::new(&settings.paths);
+        let models = models_page::Page::new(&settings.paths);
         messages.extend(session.trouble());
         // The engine listens with the starter instead.
         messages.extend(models.missing(&settings.model));
-        let stood = display::Stood::before();
+        let stood = display_loss::Stood::before();
         if stood.was_without() {
             messages.push((if keep.keep { s.display_back } else { s.display_back_unkept }).to_owned());
         }

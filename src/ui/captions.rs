@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use egui::{Color32, RichText, ViewportBuilder, ViewportClass, ViewportCommand, ViewportId};
 
 use super::HearkenApp;
-use super::fold::Heard;
+use super::event_thread::Heard;
 use super::icons::{self, Icon};
 use super::strings::Strings;
 use crate::config::prefs::CaptionPrefs;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use egui::{Id, Modal, RichText, Ui};
 
-use super::fold::Heard;
+use super::event_thread::Heard;
 use super::strings::fill;
 use super::view::Export;
 use super::{HearkenApp, outcome_ui, theme};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use super::list::List;
+use super::virtual_list::List;
 use crate::audio::DeviceInfo;
 use crate::config::{ExportForm, Mode};
 use crate::protocol::{Panel, ReplyId};
@@ -38,8 +38,8 @@ pub(super) struct View {
     /// What that calls for, in words; empty where it is as it should be.
     pub(super) advice: &'static str,
     pub(super) captions: Arc<Mutex<super::captions::Shared>>,
-    pub(super) browser: super::history_ui::Browser,
-    pub(super) past: super::past::Past,
+    pub(super) browser: super::history_window::Browser,
+    pub(super) past: super::history_data::Past,
 }
 
 impl Default for View {
@@ -62,8 +62,8 @@ impl Default for View {
             loudness: Loudness::default(),
             advice: "",
             captions: Arc::default(),
-            browser: super::history_ui::Browser::default(),
-            past: super::past::Past::default(),
+            browser: super::history_window::Browser::default(),
+            past: super::history_data::Past::default(),
         }
     }
 }
@@ -96,7 +96,7 @@ pub(super) struct Draft {
     /// Since when its clip is being recorded.
     pub(super) recorder: Option<Instant>,
     /// What became of the instruction that is being spoken.
-    pub(super) speaking: super::spoken::Shared,
+    pub(super) speaking: super::clip_synthesis::Shared,
     /// Whether the system can speak; None until that was looked for.
     pub(super) speaks: Option<bool>,
     pub(super) outcome: Option<Result<String, String>>,
@@ -111,7 +111,7 @@ impl Default for Draft {
             panel: Panel::Conversation,
             editing: None,
             recorder: None,
-            speaking: super::spoken::Shared::default(),
+            speaking: super::clip_synthesis::Shared::default(),
             speaks: None,
             outcome: None,
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::fold::{self, Heard};
+use super::event_thread::{self, Heard};
 use crate::config::{HistoryPrefs, Paths, Settings};
 use crate::engine::EngineHandle;
 use crate::error::Error;
@@ -32,13 +32,13 @@ pub(super) struct Session {
 impl Session {
     /// Takes over `engine`, which was started with `settings`, and keeps what it hears as `keep` says.
     pub(super) fn start(engine: EngineHandle, settings: &Settings, keep: HistoryPrefs) -> Self {
-        let shown = fold::shown(&settings.modes);
+        let shown = event_thread::shown(&settings.modes);
         let heard = Heard::new(Transcript::new(shown.clone()));
         let changed = Arc::clone(&heard);
         let outlets = HistoryCallbacks { send_command: Box::new(engine.sender()), on_change: Box::new(move || changed.repaint()) };
         let history = HistoryHandle::start(&settings.paths, keep, shown, outlets);
         let sink = history.sink();
-        let fold = fold::start(&engine, &heard, sink.clone());
+        let fold = event_thread::start(&engine, &heard, sink.clone());
         let fold = fold.map_err(|e| format!("Nothing can be shown: a thread cannot be started ({e})."));
         Self { engine, history, heard, paths: settings.paths.clone(), began: Instant::now(), sink, fold }
     }

@@ -119,7 +119,7 @@ impl HearkenApp {
                             }
                         });
                     }
-                    super::settings_ui::outcome_ui(ui, self.models.outcome.as_ref());
+                    super::settings_window::outcome_ui(ui, self.models.outcome.as_ref());
                     ui.label(RichText::new(s.models_keep_using).weak());
                 });
             });

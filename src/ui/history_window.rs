@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use egui::{Key, RichText, ScrollArea, TextEdit, Ui, vec2};
 
-use super::list::List;
-use super::past::{OpenSession, Outcome, PastLine, Who};
+use super::history_data::{OpenSession, Outcome, PastLine, Who};
 use super::strings::{Strings, fill};
+use super::virtual_list::List;
 use super::{HearkenApp, theme};
 use crate::clock::now_ms;
 use crate::config::{ExportForm, HistoryPrefs};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use egui::{RichText, Ui};
 
-use super::spoken::{self, Speaking};
+use super::clip_synthesis::{self, Speaking};
 use super::strings::fill;
 use super::view::Draft;
 use super::{HearkenApp, outcome_ui};
@@ -89,7 +89,7 @@ impl HearkenApp {
                 ui.selectable_value(&mut draft.panel, panel, label);
             }
         });
-        let free = draft.recorder.is_none() && spoken::read(&draft.speaking) != Speaking::Busy;
+        let free = draft.recorder.is_none() && clip_synthesis::read(&draft.speaking) != Speaking::Busy;
         ui.horizontal(|ui| {
             let text = if self.view.new_mode.editing.is_some() { s.save } else { s.add };
             if ui.add_enabled(free, egui::Button::new(text)).clicked() {
@@ -117,7 +117,7 @@ impl HearkenApp {
                     self.record_clip();
                 }
                 if self.view.new_mode.clip.is_empty() && self.view.new_mode.editing.is_none() {
-                    let speaks = *self.view.new_mode.speaks.get_or_insert_with(spoken::is_there);
+                    let speaks = *self.view.new_mode.speaks.get_or_insert_with(clip_synthesis::is_there);
                     ui.label(RichText::new(if speaks { s.clip_spoken } else { s.clip_unspoken }).weak());
                 }
             }
@@ -162,20 +162,22 @@ impl HearkenApp {
             self.save_mode(Some(Path::new("")));
         } else {
             let ctx = ctx.clone();
-            spoken::speak(draft.instruction.trim().to_owned(), self.clip_file("spoken"), &draft.speaking, move || ctx.request_repaint());
+            clip_synthesis::speak(draft.instruction.trim().to_owned(), self.clip_file("spoken"), &draft.speaking, move || {
+                ctx.request_repaint()
+            });
         }
     }
 
     /// Takes the clip that was spoken, once it is there.
     fn take_spoken(&mut self) {
-        match spoken::read(&self.view.new_mode.speaking) {
+        match clip_synthesis::read(&self.view.new_mode.speaking) {
             Speaking::Idle | Speaking::Busy => {}
             Speaking::Done(clip) => {
-                self.view.new_mode.speaking = spoken::Shared::default();
+                self.view.new_mode.speaking = clip_synthesis::Shared::default();
                 self.save_mode(Some(&clip));
             }
             Speaking::Failed(why) => {
-                self.view.new_mode.speaking = spoken::Shared::default();
+                self.view.new_mode.speaking = clip_synthesis::Shared::default();
                 self.view.new_mode.outcome = Some(Err(format!("{} ({why})", self.s.clip_unspoken)));
             }
         }
@@ -238,7 +240,7 @@ impl HearkenApp {
     fn modes_changed(&mut self) {
         self.session.engine.send(Command::ReadModes);
         self.take_modes(language_of(&self.settings.modes));
-        self.session.heard.transcript().set_panels(super::fold::shown(&self.settings.modes));
-        self.session.history.set_panels(super::fold::shown(&self.settings.modes));
+        self.session.heard.transcript().set_panels(super::event_thread::shown(&self.settings.modes));
+        self.session.history.set_panels(super::event_thread::shown(&self.settings.modes));
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::session::Session;
+use super::running_session::Session;
 use super::{notify, strings};
 use crate::config::{Settings, WindowPrefs};
 use crate::error::{Error, ErrorKind};

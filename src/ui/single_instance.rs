@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[cfg(unix)]
 use std::time::Duration;
 
-use super::display::{self, Place};
+use super::display_loss::{self, Place};
 use crate::config::Paths;
 use crate::error::{Error, Result};
 use crate::files::make_private_folder;
@@ -74,7 +74,7 @@ impl Drop for SingleInstance {
 fn raise(socket: &std::path::Path) {
     // A first instance that is just starting or ending has no socket; it is there or gone in a moment.
     let Ok(mut first) = std::os::unix::net::UnixStream::connect(socket) else { return };
-    for (name, value) in display::place() {
+    for (name, value) in display_loss::place() {
         // Without it the window comes to the front where it is.
         let _ = first.write_all(format!("{name}={value}\0").as_bytes());
     }
@@ -89,7 +89,7 @@ fn place_in(asker: std::os::unix::net::UnixStream) -> Place {
         return Place::new();
     }
     let pairs = said.split('\0').filter_map(|pair| pair.split_once('='));
-    pairs.filter(|(name, _)| display::PLACE.contains(name)).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    pairs.filter(|(name, _)| display_loss::PLACE.contains(name)).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 #[cfg(not(unix))]
@@ -113,7 +113,7 @@ mod tests {
         first.listen(move |from| called.send(from).unwrap());
         assert!(SingleInstance::claim(&paths).unwrap().is_none());
         let from = calls.recv_timeout(Duration::from_secs(5)).expect("it was raised");
-        assert_eq!(from, display::place(), "it learns where the other was started");
+        assert_eq!(from, display_loss::place(), "it learns where the other was started");
         drop(first);
         assert!(SingleInstance::claim(&paths).unwrap().is_some());
     }
