@@ -1,71 +1,74 @@
-//! How a typed instruction becomes a clip: spoken by espeak-ng where the system has it, on a thread of its own. Not
-//! responsible for recording one (the engine does that), nor for what the clip is used for.
+//! Synthesis of a typed instruction into an audio clip by espeak-ng, on a thread of its own. Recording a clip is the engine's.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// The program; it is free, small and packaged everywhere.
-const PROGRAM: &str = "espeak-ng";
-/// A sentence takes a tenth of a second; after this it hangs, and is ended.
-const LIMIT: Duration = Duration::from_secs(10);
+use crate::supervise::{self, lock};
 
-/// What became of a sentence that is being spoken.
+/// The synthesiser: free, small and packaged everywhere.
+const PROGRAM: &str = "espeak-ng";
+/// A synthesiser that takes longer is killed; a sentence takes 0.1 s.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Interval at which the end of the synthesiser is checked.
+const POLL: Duration = Duration::from_millis(20);
+/// A shorter file holds a header and no speech, in bytes.
+const MIN_CLIP_BYTES: u64 = 1_000;
+
+/// The state of a synthesis.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum Speaking {
-    /// Nothing was asked for.
+pub(super) enum Synthesis {
     #[default]
     Idle,
-    /// It is being spoken.
-    Busy,
-    /// It lies in this file.
+    Running,
+    /// The clip is in this file.
     Done(PathBuf),
-    /// It cannot be spoken, for this reason.
+    /// The technical reason.
     Failed(String),
 }
 
-/// Where the thread leaves what became of it.
-pub(super) type Shared = Arc<Mutex<Speaking>>;
+/// The state of a synthesis, written by its thread.
+pub(super) type SharedSynthesis = Arc<Mutex<Synthesis>>;
 
-pub(super) fn read(shared: &Shared) -> Speaking {
-    shared.lock().unwrap_or_else(PoisonError::into_inner).clone()
+/// Returns the current state.
+pub(super) fn read(shared: &SharedSynthesis) -> Synthesis {
+    lock(shared).clone()
 }
 
-fn set(shared: &Shared, now: Speaking) {
-    *shared.lock().unwrap_or_else(PoisonError::into_inner) = now;
+fn set(shared: &SharedSynthesis, state: Synthesis) {
+    *lock(shared) = state;
 }
 
-/// Speaks `text` into the file `to`, and calls `done` when that is over.
-pub(super) fn speak(text: String, to: PathBuf, shared: &Shared, done: impl FnOnce() + Send + 'static) {
-    set(shared, Speaking::Busy);
-    let kept = Arc::clone(shared);
-    let work = move || {
-        let spoken = spoken(&text, &to);
-        set(&kept, spoken.map_or_else(Speaking::Failed, |()| Speaking::Done(to)));
+/// Starts the synthesis of `text` into the WAV file `to`; calls `done` at its end.
+pub(super) fn start(text: String, to: PathBuf, shared: &SharedSynthesis, done: impl FnOnce() + Send + 'static) {
+    set(shared, Synthesis::Running);
+    let state = Arc::clone(shared);
+    let run = move || {
+        set(&state, synthesise(&text, &to).map_or_else(Synthesis::Failed, |()| Synthesis::Done(to)));
         done();
     };
-    if let Err(e) = std::thread::Builder::new().name("hearken-speak".into()).spawn(work) {
-        set(shared, Speaking::Failed(e.to_string()));
+    if let Err(e) = supervise::spawn("hearken-synthesis", run) {
+        set(shared, Synthesis::Failed(e.message().to_owned()));
     }
 }
 
-fn spoken(text: &str, to: &Path) -> Result<(), String> {
+fn synthesise(text: &str, to: &Path) -> Result<(), String> {
     if let Some(folder) = to.parent() {
-        crate::files::make_private_folder(folder).map_err(|e| e.to_string())?;
+        crate::files::make_private_folder(folder).map_err(|e| e.message().to_owned())?;
     }
     let mut child = command(text, to).spawn().map_err(|e| format!("{PROGRAM}: {e}"))?;
     if let Some(mut stdin) = child.stdin.take() {
-        // The text is read and never a command; a program that has ended already says so below.
+        // The text goes to stdin and is never a command; a program that has ended already reports that below.
         let _ = stdin.write_all(text.as_bytes());
     }
-    let ended = ended(&mut child).map_err(|e| format!("{PROGRAM}: {e}"))?;
-    let holds_sound = std::fs::metadata(to).is_ok_and(|about| about.len() > 1_000);
-    if ended && holds_sound { Ok(()) } else { Err(format!("{PROGRAM} made no sound of it")) }
+    let succeeded = wait(&mut child).map_err(|e| format!("{PROGRAM}: {e}"))?;
+    let has_speech = std::fs::metadata(to).is_ok_and(|about| about.len() > MIN_CLIP_BYTES);
+    if succeeded && has_speech { Ok(()) } else { Err(format!("{PROGRAM} produced no speech")) }
 }
 
-/// Clear and slow speech, as the built-in clips have it (assets/instructions/make.sh).
+/// Builds the command: clear and slow speech, with the options of `assets/instructions/make.sh`.
 fn command(text: &str, to: &Path) -> Command {
     let chinese = text.chars().any(|c| matches!(c, '\u{4e00}'..='\u{9fff}'));
     let mut command = Command::new(PROGRAM);
@@ -74,21 +77,21 @@ fn command(text: &str, to: &Path) -> Command {
     command
 }
 
-/// Whether the program ended well and in time.
-fn ended(child: &mut Child) -> std::io::Result<bool> {
+/// Waits for the end of the program and returns true if it succeeded within [`LIMIT`].
+fn wait(child: &mut Child) -> std::io::Result<bool> {
     let begun = Instant::now();
     while begun.elapsed() < LIMIT {
         if let Some(status) = child.try_wait()? {
             return Ok(status.success());
         }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(POLL);
     }
     child.kill()?;
     child.wait().map(|_| false)
 }
 
-/// Whether the system has the program; looks at the disk.
-pub(super) fn is_there() -> bool {
+/// Returns true if the synthesiser is installed. Searches `PATH` on the disk.
+pub(super) fn is_installed() -> bool {
     let names = [PROGRAM.to_owned(), format!("{PROGRAM}{}", std::env::consts::EXE_SUFFIX)];
     std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| names.iter().any(|name| dir.join(name).is_file())))
 }
@@ -98,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_language_of_the_voice_follows_the_text_and_the_text_is_no_option() {
+    fn the_voice_has_the_language_of_the_text_and_the_text_is_no_option() {
         let args = |text: &str| command(text, Path::new("x.wav")).get_args().map(|a| a.to_string_lossy().into_owned()).collect::<Vec<_>>();
         assert_eq!(args("--help; rm -rf /")[1], "en-us");
         assert_eq!(args("水开了告诉我")[1], "cmn");
@@ -106,18 +109,18 @@ mod tests {
     }
 
     #[test]
-    fn a_sentence_is_spoken_or_the_reason_is_told() {
+    fn synthesis_makes_a_clip_or_gives_the_reason() {
         let folder = tempfile::tempdir().unwrap();
-        let (shared, to) = (Shared::default(), folder.path().join("new/clip.wav"));
+        let (shared, to) = (SharedSynthesis::default(), folder.path().join("new/clip.wav"));
         let (done, over) = crossbeam_channel::bounded(1);
-        speak("Tell me when the kettle boils.".into(), to.clone(), &shared, move || done.send(()).unwrap());
+        start("Tell me when the kettle boils.".into(), to.clone(), &shared, move || done.send(()).unwrap());
         over.recv_timeout(LIMIT + Duration::from_secs(5)).unwrap();
         match read(&shared) {
-            Speaking::Done(path) => {
-                assert!(is_there() && path == to);
+            Synthesis::Done(path) => {
+                assert!(is_installed() && path == to);
                 assert!(std::fs::metadata(&to).unwrap().len() > 20_000);
             }
-            Speaking::Failed(why) => assert!(!is_there() && why.contains(PROGRAM), "{why}"),
+            Synthesis::Failed(reason) => assert!(!is_installed() && reason.contains(PROGRAM), "{reason}"),
             other => panic!("{other:?}"),
         }
     }

@@ -1,94 +1,97 @@
-//! A display that goes away under the window: the session goes on without one, and the window comes back with the display.
+//! Loss of the display: the session goes on without a window, and the window returns with the display.
 //!
-//! Xlib tells a handler that the connection is broken and ends the process when that returns, so the thread that was in the window
-//! stays in the handler and looks after the session from there; under Wayland the window's loop ends with an error. There is one
-//! window loop in a process (winit makes no second), so the window comes back in the same process made anew: the session is ended
-//! as a closed window ends it, and `exec` begins another, which knows how the one before stood. Elsewhere displays do not go away.
+//! Xlib reports a broken connection to a handler and ends the process when the handler returns, so the thread of the window stays in
+//! the handler and runs the session from there. Under Wayland the window's event loop ends with an error. winit allows one event loop
+//! per process, so to show a window again Hearken ends the session and executes itself anew (`exec`), passing the state of the session
+//! in an environment variable. Linux only: elsewhere a display does not go away.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use super::running_session::Session;
-use super::{notify, strings};
+use super::alerts::DoNotDisturb;
+use super::notify;
+use super::running_session::RunningSession;
+use super::strings::{self, Strings};
 use crate::config::{Settings, WindowPrefs};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Command;
+use crate::supervise::lock;
 
-/// Whether a window can come back here.
-pub(super) const CAN_COME_BACK: bool = cfg!(target_os = "linux");
+/// True where the window can return.
+pub(super) const CAN_RETURN: bool = cfg!(target_os = "linux");
 
-/// How often a display is looked for.
-const LOOK: Duration = Duration::from_secs(2);
-/// How often somebody is looked for who offers one.
-const LISTEN: Duration = Duration::from_millis(200);
-/// A window that comes back again and again and does not stay is waited for twice as long each time, up to this many times.
-const DOUBLED: u32 = 5;
-/// A window that stayed for so long has come back for good.
-const STAYED: Duration = Duration::from_secs(60);
-/// The variable in which a process that is made anew finds how it stood.
-const STOOD: &str = "HEARKEN_WITHOUT_WINDOW";
-/// The variables that say where the display is.
-pub(super) const PLACE: [&str; 4] = ["DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "XDG_RUNTIME_DIR"];
+/// Interval at which the display is tried.
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
+/// Interval at which an offer of another display is checked.
+const OFFER_POLL: Duration = Duration::from_millis(200);
+/// The retry interval doubles with every window that is lost early, at most this many times.
+const MAX_DOUBLINGS: u32 = 5;
+/// A window that lived longer was not lost early.
+const STABLE_AFTER: Duration = Duration::from_secs(60);
+/// The environment variable with the [`ResumeState`].
+const STATE_VARIABLE: &str = "HEARKEN_WITHOUT_WINDOW";
+/// The environment variables that make up a display's address.
+pub(super) const DISPLAY_VARIABLES: [&str; 4] = ["DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "XDG_RUNTIME_DIR"];
 
-/// Where a display is: those of the variables of [`PLACE`] that are set.
-pub(super) type Place = BTreeMap<String, String>;
+/// The address of a display: those of [`DISPLAY_VARIABLES`] that are set.
+pub(super) type DisplayAddress = BTreeMap<String, String>;
 
-/// The session that the handler looks after.
-static GUARDED: Mutex<Weak<Session>> = Mutex::new(Weak::new());
-/// A display that a second start has offered.
-static OFFERED: Mutex<Option<Place>> = Mutex::new(None);
+/// The session that the Xlib handler keeps running.
+static GUARDED: Mutex<Weak<RunningSession>> = Mutex::new(Weak::new());
+/// The display that a second start has offered.
+static OFFERED: Mutex<Option<DisplayAddress>> = Mutex::new(None);
 
-/// How a session stood that lost its display.
+/// The state of a session that lost its display, passed to the process that follows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Stood {
-    /// How many times in a row the window was lost soon; 0: it never was.
-    lost: u32,
+pub(super) struct ResumeState {
+    /// Number of windows lost early in a row; 0 in a process that was started normally.
+    losses: u32,
     paused: bool,
-    pub(super) do_not_disturb: bool,
+    pub(super) do_not_disturb: DoNotDisturb,
 }
 
-impl Stood {
-    /// How the one before stood, where this process was made anew.
-    pub(super) fn before() -> Self {
-        std::env::var(STOOD).map_or_else(|_| Self::default(), |text| Self::parse(&text))
+impl ResumeState {
+    /// Returns the state that the previous process passed, or the default after a normal start.
+    pub(super) fn from_environment() -> Self {
+        std::env::var(STATE_VARIABLE).map_or_else(|_| Self::default(), |text| Self::parse(&text))
     }
 
     fn parse(text: &str) -> Self {
         let words = || text.split_whitespace();
         Self {
-            lost: words().next().and_then(|n| n.parse().ok()).unwrap_or(0),
+            losses: words().next().and_then(|n| n.parse().ok()).unwrap_or(0),
             paused: words().any(|word| word == "paused"),
-            do_not_disturb: words().any(|word| word == "undisturbed"),
+            do_not_disturb: if words().any(|word| word == "undisturbed") { DoNotDisturb::On } else { DoNotDisturb::Off },
         }
     }
 
     fn text(self) -> String {
         let word = |on: bool, word: &str| if on { format!(" {word}") } else { String::new() };
-        format!("{}{}{}", self.lost, word(self.paused, "paused"), word(self.do_not_disturb, "undisturbed"))
+        format!("{}{}{}", self.losses, word(self.paused, "paused"), word(self.do_not_disturb == DoNotDisturb::On, "undisturbed"))
     }
 
-    /// Whether there was a session without a window before this one.
-    pub(super) const fn was_without(self) -> bool {
-        self.lost > 0
+    /// Returns true if a previous process lost its display.
+    pub(super) const fn follows_a_loss(self) -> bool {
+        self.losses > 0
     }
 
-    /// Brings `session` to where the one before it was: who paused it means it.
-    pub(super) fn restore(self, session: &Session) {
+    /// Restores the state of the previous process; a pause stays a pause.
+    pub(super) fn restore(self, session: &RunningSession) {
         if self.paused {
             session.engine.send(Command::Pause);
         }
     }
 
-    fn patience(self) -> Duration {
-        LOOK * 2_u32.pow(self.lost.min(DOUBLED))
+    fn retry_after(self) -> Duration {
+        RETRY_INTERVAL * 2_u32.pow(self.losses.min(MAX_DOUBLINGS))
     }
 }
 
-/// The settings as a process takes them that was made anew: what the one before recorded is not written over.
+/// Returns the settings for this process: after a loss of the display audio goes to a new file, so that the previous one is kept.
 #[must_use]
 pub fn resumed_settings(mut settings: Settings) -> Settings {
-    if Stood::before().was_without()
+    if ResumeState::from_environment().follows_a_loss()
         && let Some(path) = &settings.save_audio
     {
         let (stem, form) = (path.file_stem().unwrap_or_default(), path.extension().unwrap_or_default());
@@ -98,160 +101,159 @@ pub fn resumed_settings(mut settings: Settings) -> Settings {
     settings
 }
 
-/// From now on `session` goes on when the display goes away.
-pub(super) fn guard(session: &Arc<Session>) {
-    *GUARDED.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(session);
+/// Makes `session` survive a loss of the display from now on.
+pub(super) fn guard(session: &Arc<RunningSession>) {
+    *lock(&GUARDED) = Arc::downgrade(session);
     #[cfg(target_os = "linux")]
-    x11::tell_me_when_it_breaks();
+    x11::install_handler();
 }
 
-/// A second start offers its display: a window that has none appears there.
-pub(super) fn offer(place: Place) {
-    if !place.is_empty() {
-        *OFFERED.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+/// Offers the display of a second start: a session without a window shows its window there.
+pub(super) fn offer_display(address: DisplayAddress) {
+    if !address.is_empty() {
+        *lock(&OFFERED) = Some(address);
     }
 }
 
-/// Where the display of this process is.
-pub(super) fn place() -> Place {
-    PLACE.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok().filter(|value| !value.is_empty())?))).collect()
+/// Returns the address of this process's display.
+pub(super) fn current_display() -> DisplayAddress {
+    let set = |name: &&str| Some(((*name).to_owned(), std::env::var(name).ok().filter(|value| !value.is_empty())?));
+    DISPLAY_VARIABLES.iter().filter_map(set).collect()
 }
 
-/// Says that the display is gone, lets `session` go on, and makes this process anew when there is a display again.
-/// Comes back with what hinders that.
-pub(super) fn go_on_without(session: &Session) -> Error {
-    let before = if session.began.elapsed() > STAYED { Stood::default() } else { Stood::before() };
-    say_gone(session);
-    OFFERED.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let gone = Instant::now();
-    let place = loop {
+/// Announces the loss, runs `session` without a window, and executes the process anew once there is a display.
+/// Returns only on failure, with the reason.
+pub(super) fn run_without_window(session: &RunningSession) -> Error {
+    let previous = if session.began.elapsed() > STABLE_AFTER { ResumeState::default() } else { ResumeState::from_environment() };
+    let s = strings::table(WindowPrefs::read(&session.paths).0.language);
+    announce(session, s);
+    lock(&OFFERED).take();
+    let lost_at = Instant::now();
+    let address = loop {
         let offered = wait_for_offer();
         if !session.engine.is_running() {
             return Error::new(ErrorKind::Display, "the display is gone, and listening has ended");
         }
-        // Who logs out takes the display along, and expects that nothing listens on.
-        if logged_out() {
+        // A logout takes the display along, and nobody expects a program to listen on after it.
+        if has_logged_out() {
             session.end();
             session.history.close();
             return Error::new(ErrorKind::Display, "you have logged out, and listening has ended");
         }
-        if offered.is_some() || gone.elapsed() >= before.patience() && is_there() {
+        if offered.is_some() || lost_at.elapsed() >= previous.retry_after() && is_available() {
             break offered;
         }
     };
+    // The transcript may be locked for good: the handler runs on the thread that paints. The meters have no lock.
     let paused = session.engine.meters().read().paused;
-    let stands = Stood { lost: before.lost + 1, paused, do_not_disturb: session.heard.alerts().do_not_disturb };
+    let state = ResumeState { losses: previous.losses + 1, paused, do_not_disturb: session.data.alerts().do_not_disturb };
     session.end();
     session.history.close();
-    begin_anew(stands, place)
+    re_exec(state, address)
 }
 
-/// Waits for as long as from one look at the display to the next.
-fn wait_for_offer() -> Option<Place> {
-    for _ in 0..LOOK.as_millis() / LISTEN.as_millis() {
-        std::thread::sleep(LISTEN);
-        if let Some(place) = OFFERED.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            return Some(place);
+/// Waits for the offer of a display, at most [`RETRY_INTERVAL`].
+fn wait_for_offer() -> Option<DisplayAddress> {
+    for _ in 0..RETRY_INTERVAL.as_millis() / OFFER_POLL.as_millis() {
+        std::thread::sleep(OFFER_POLL);
+        if let Some(address) = lock(&OFFERED).take() {
+            return Some(address);
         }
     }
     None
 }
 
-/// In plain words to whoever can still read them: stderr, the desktop, and the log.
-fn say_gone(session: &Session) {
-    let s = strings::table(WindowPrefs::read(&session.paths).0.language);
-    let what = strings::fill(s.display_gone, std::process::id());
+/// Announces the loss on stderr, as a desktop notification and in the log.
+fn announce(session: &RunningSession, s: &'static Strings) {
+    let text = strings::fill(s.display_gone, std::process::id());
     // The terminal may have gone with the display.
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("hearken: {what}\n").as_bytes());
-    notify::tell(notify::Urgency::Normal, s.display_gone_title, &what);
-    session.note(&Error::new(ErrorKind::Display, what));
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("hearken: {text}\n").as_bytes());
+    session.note(ErrorKind::Display, &text);
+    notify::show(&notify::Notification { urgency: notify::Urgency::Normal, title: s.display_gone_title, text });
 }
 
-/// Whether the display of this process answers.
+/// Returns true if the display of this process accepts a connection.
 #[cfg(target_os = "linux")]
-pub(super) fn is_there() -> bool {
-    let place = place();
-    match (place.get("WAYLAND_DISPLAY"), place.get("XDG_RUNTIME_DIR")) {
+pub(super) fn is_available() -> bool {
+    let address = current_display();
+    match (address.get("WAYLAND_DISPLAY"), address.get("XDG_RUNTIME_DIR")) {
         (Some(name), Some(folder)) => std::os::unix::net::UnixStream::connect(std::path::Path::new(folder).join(name)).is_ok(),
-        _ => x11::answers(),
+        _ => x11::accepts_connections(),
     }
 }
 
-/// Elsewhere a display does not go away.
 #[cfg(not(target_os = "linux"))]
-pub(super) const fn is_there() -> bool {
+pub(super) const fn is_available() -> bool {
     true
 }
 
-/// Whether the login that this process belongs to has ended, as far as systemd-logind tells (`sd-login(3)`: a session's file goes
-/// away with it, and its state is `closing` while programs of it still run). Without a login, as on a remote display, nobody logs out.
+/// Returns true if the login session of this process has ended according to systemd-logind (`sd-login(3)`): the file of the session
+/// is gone, or its state is `closing` while programs of the session still run. Without a login, as on a remote display, never.
 #[cfg(target_os = "linux")]
-fn logged_out() -> bool {
+fn has_logged_out() -> bool {
     let sessions = std::path::Path::new("/run/systemd/sessions");
     let Some(login) = std::env::var_os("XDG_SESSION_ID").filter(|_| sessions.is_dir()) else { return false };
     std::fs::read_to_string(sessions.join(login)).map_or_else(|e| e.kind() == std::io::ErrorKind::NotFound, |file| is_closing(&file))
 }
 
 #[cfg(not(target_os = "linux"))]
-const fn logged_out() -> bool {
+const fn has_logged_out() -> bool {
     false
 }
 
-/// Whether a session's file of systemd-logind says that it ends.
+/// Returns true if a session file of systemd-logind has the state `closing`.
 #[cfg(any(target_os = "linux", test))]
 fn is_closing(file: &str) -> bool {
     file.lines().any(|line| line == "STATE=closing")
 }
 
-/// Replaces this process by one that begins with a window, at `place` where that is another one. Its number, its terminal and its
-/// arguments stay.
+/// Replaces this process by a new one with the same number, terminal and arguments, on the display `address` if given.
 #[cfg(target_os = "linux")]
-fn begin_anew(stood: Stood, place: Option<Place>) -> Error {
+fn re_exec(state: ResumeState, address: Option<DisplayAddress>) -> Error {
     use std::os::unix::process::CommandExt;
     let mut arguments = std::env::args_os();
-    // By this name it is found even after an update has put another file into its place.
+    // This path still works after an update has replaced the file of the program.
     let mut command = std::process::Command::new("/proc/self/exe");
     if let Some(name) = arguments.next() {
         command.arg0(name);
     }
-    command.args(arguments).env(STOOD, stood.text());
-    if let Some(place) = place {
-        for name in PLACE {
+    command.args(arguments).env(STATE_VARIABLE, state.text());
+    if let Some(address) = address {
+        for name in DISPLAY_VARIABLES {
             command.env_remove(name);
         }
-        command.envs(place);
+        command.envs(address);
     }
-    Error::new(ErrorKind::Display, format!("the window cannot come back: {}", command.exec()))
+    Error::new(ErrorKind::Display, format!("the window cannot return: {}", command.exec()))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn begin_anew(_: Stood, _: Option<Place>) -> Error {
-    Error::new(ErrorKind::Display, "the window cannot come back")
+fn re_exec(_: ResumeState, _: Option<DisplayAddress>) -> Error {
+    Error::new(ErrorKind::Display, "the window cannot return")
 }
 
-/// The two things that are wanted of Xlib.
+/// The two calls of Xlib.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "Xlib is C, and its handler of a broken connection is the only way to outlive one")]
 mod x11 {
     use std::ffi::c_int;
-    use std::sync::PoisonError;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use x11_dl::xlib::{Display, Xlib};
 
-    /// Without Xlib there is no window on X11 that could lose its display.
-    pub(super) fn tell_me_when_it_breaks() {
+    /// Installs the handler of a broken connection. Without Xlib there is no window on X11 that could lose its display.
+    pub(super) fn install_handler() {
         if let Ok(xlib) = Xlib::open() {
-            // SAFETY: the handler is a function of the form that Xlib asks for (XSetIOErrorHandler(3)) and lives as long as the process.
-            // Xlib, which calls it, is never unloaded either (`x11_dl` keeps what it has opened).
-            unsafe { (xlib.XSetIOErrorHandler)(Some(broken)) };
+            // SAFETY: the handler has the signature of XSetIOErrorHandler(3) and lives as long as the process. Xlib, which calls it,
+            // is never unloaded either: `x11_dl` keeps opened libraries.
+            unsafe { (xlib.XSetIOErrorHandler)(Some(connection_broken)) };
         }
     }
 
-    /// Whether the display that `DISPLAY` names takes a connection.
-    pub(super) fn answers() -> bool {
+    /// Returns true if the display named by `DISPLAY` accepts a connection.
+    pub(super) fn accepts_connections() -> bool {
         let Ok(xlib) = Xlib::open() else { return false };
-        // SAFETY: a null name means `DISPLAY`; what was opened is closed once, and used by nobody else.
+        // SAFETY: a null name means `DISPLAY`; an opened display is closed once and used by nobody else.
         unsafe {
             let display = (xlib.XOpenDisplay)(std::ptr::null());
             if !display.is_null() {
@@ -261,14 +263,14 @@ mod x11 {
         }
     }
 
-    /// Called by Xlib when a connection is broken. Xlib ends the process when it returns.
-    unsafe extern "C" fn broken(_: *mut Display) -> c_int {
-        static WITHOUT: AtomicBool = AtomicBool::new(false);
-        let session = super::GUARDED.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+    /// The handler of a broken connection. Xlib ends the process when the handler returns.
+    unsafe extern "C" fn connection_broken(_: *mut Display) -> c_int {
+        static ENTERED: AtomicBool = AtomicBool::new(false);
+        let session = super::lock(&super::GUARDED).upgrade();
         if let Some(session) = session
-            && !WITHOUT.swap(true, Ordering::Relaxed)
+            && !ENTERED.swap(true, Ordering::Relaxed)
         {
-            let error = super::go_on_without(&session);
+            let error = super::run_without_window(&session);
             let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("hearken: {error}\n").as_bytes());
         }
         1
@@ -280,25 +282,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn how_it_stood_is_what_the_process_that_is_made_anew_finds() {
-        for (lost, paused, do_not_disturb) in [(0, false, false), (1, true, false), (7, false, true), (2, true, true)] {
-            let stood = Stood { lost, paused, do_not_disturb };
-            assert_eq!(Stood::parse(&stood.text()), stood);
+    fn the_next_process_reads_the_state_that_the_previous_one_wrote() {
+        let (on, off) = (DoNotDisturb::On, DoNotDisturb::Off);
+        for (losses, paused, do_not_disturb) in [(0, false, off), (1, true, off), (7, false, on), (2, true, on)] {
+            let state = ResumeState { losses, paused, do_not_disturb };
+            assert_eq!(ResumeState::parse(&state.text()), state);
         }
-        assert_eq!(Stood::parse(""), Stood::default());
-        assert!(!Stood::default().was_without() && Stood::parse("1").was_without());
+        assert_eq!(ResumeState::parse(""), ResumeState::default());
+        assert!(!ResumeState::default().follows_a_loss() && ResumeState::parse("1").follows_a_loss());
     }
 
     #[test]
-    fn who_logs_out_is_told_from_who_is_logged_in() {
+    fn only_a_closing_login_session_counts_as_logged_out() {
         let file = |state: &str| format!("# This is private data. Do not parse.\nUID=1000\nACTIVE=0\nSTATE={state}\nREMOTE=0\n");
         assert!(is_closing(&file("closing")));
         assert!(!is_closing(&file("active")) && !is_closing(&file("online")) && !is_closing(""));
     }
 
     #[test]
-    fn a_window_that_does_not_stay_is_waited_for_longer_but_never_for_ever() {
-        let after = |lost| Stood { lost, ..Stood::default() }.patience();
-        assert_eq!((after(0), after(1), after(3), after(40)), (LOOK, LOOK * 2, LOOK * 8, LOOK * 32));
+    fn the_retry_interval_doubles_with_early_losses_up_to_a_limit() {
+        let after = |losses| ResumeState { losses, ..ResumeState::default() }.retry_after();
+        assert_eq!(
+            (after(0), after(1), after(3), after(40)),
+            (RETRY_INTERVAL, RETRY_INTERVAL * 2, RETRY_INTERVAL * 8, RETRY_INTERVAL * 32)
+        );
     }
 }

@@ -1,106 +1,95 @@
-//! What the history's reader has answered, as the window shows it.
-//!
-//! Not responsible for answering (`history::HistoryReader` does, on its thread), nor for how any of it is painted.
+//! The history as the window shows it: the answers of the [`HistoryReader`](crate::history::HistoryReader), kept between frames.
 
 use std::path::PathBuf;
 
 use crate::config::Paths;
+use crate::error::Error;
 use crate::history::{HistoryQuery, HistoryReader, QueryResult, SearchHit, SessionSummary, StoredSession};
+use crate::protocol::Panel;
 use crate::time::StreamTime;
 use crate::time::wall::time_of_day;
 use crate::transcript::Transcript;
 
-/// The window's end of the reader, which is opened by the first question.
+/// The reader, started by the first request, and its answers.
 #[derive(Debug, Default)]
-pub(super) struct Past {
+pub(super) struct HistoryData {
     reader: Option<HistoryReader>,
-    pub(super) shelf: Shelf,
-}
-
-/// What was answered.
-#[derive(Debug, Default)]
-pub(super) struct Shelf {
-    /// None until they were asked for.
+    /// All sessions; None until read.
     pub(super) sessions: Option<Vec<SessionSummary>>,
-    /// What was looked for, and the lines that hold it.
-    pub(super) found: Option<(String, Vec<SearchHit>)>,
+    pub(super) hits: Option<SearchResult>,
     pub(super) open: Option<OpenSession>,
-    /// How the last change went.
-    pub(super) outcome: Option<Outcome>,
+    /// The result of the last change.
+    pub(super) outcome: Option<ChangeOutcome>,
 }
 
-/// How a change went.
+/// The lines that contain the searched text.
+#[derive(Debug)]
+pub(super) struct SearchResult {
+    pub(super) text: String,
+    pub(super) lines: Vec<SearchHit>,
+}
+
+/// The result of a change.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Outcome {
-    /// It was saved in this file.
+pub(super) enum ChangeOutcome {
     Saved(PathBuf),
-    /// There is a file of this name.
+    /// The file exists and was not replaced.
     Exists(PathBuf),
-    /// It failed, for this reason.
-    Failed(String),
+    Failed(Error),
 }
 
-/// A session that is open, its lines in the order of time.
+/// A session that is open, with its lines in the order of time.
 #[derive(Debug)]
 pub(super) struct OpenSession {
     pub(super) session: SessionSummary,
-    pub(super) lines: Vec<PastLine>,
+    pub(super) lines: Vec<HistoryLine>,
     pub(super) recordings: Vec<PathBuf>,
 }
 
 /// A line of a session.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct PastLine {
+pub(super) struct HistoryLine {
     pub(super) at: StreamTime,
+    /// Local time of day, where known.
     pub(super) time: String,
-    pub(super) who: Who,
+    pub(super) panel: Panel,
     pub(super) text: String,
 }
 
-/// Whose words a line holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Who {
-    Said,
-    Meant,
-    Replied,
-    Sound,
-}
-
-impl Past {
-    /// Asks the desk; whatever it answers has the window painted.
-    pub(super) fn ask(&mut self, question: HistoryQuery, paths: &Paths, ctx: &egui::Context) {
-        let open = || {
+impl HistoryData {
+    /// Sends a request to the reader, which repaints the window with its answer. A request beyond the reader's capacity is dropped:
+    /// the next key press or click sends another.
+    pub(super) fn request(&mut self, question: HistoryQuery, paths: &Paths, ctx: &egui::Context) {
+        let start = || {
             let ctx = ctx.clone();
             HistoryReader::start(paths, move || ctx.request_repaint())
         };
-        // A question that finds no room is not asked; typing on or clicking again asks anew.
-        self.reader.get_or_insert_with(open).request(question);
+        self.reader.get_or_insert_with(start).request(question);
     }
 
-    /// Takes what was answered since; local time is `offset_secs` ahead of UTC.
-    pub(super) fn take_answers(&mut self, offset_secs: i64) {
+    /// Takes the new answers; local time is `offset_secs` ahead of UTC.
+    pub(super) fn update(&mut self, offset_secs: i64) {
         while let Some(answer) = self.reader.as_ref().and_then(HistoryReader::try_recv) {
-            let shelf = &mut self.shelf;
             match answer {
-                QueryResult::Sessions(sessions) => shelf.sessions = Some(sessions),
-                QueryResult::Found { text, lines } => shelf.found = Some((text, lines)),
-                QueryResult::Opened(opened) => shelf.open = Some(open_session(*opened, offset_secs)),
-                QueryResult::Changed => self.ask_again(),
-                QueryResult::Exported(path) => shelf.outcome = Some(Outcome::Saved(path)),
-                QueryResult::Exists(path) => shelf.outcome = Some(Outcome::Exists(path)),
-                QueryResult::Failed(error) => shelf.outcome = Some(Outcome::Failed(error.to_string())),
+                QueryResult::Sessions(sessions) => self.sessions = Some(sessions),
+                QueryResult::Found { text, lines } => self.hits = Some(SearchResult { text, lines }),
+                QueryResult::Opened(opened) => self.open = Some(open_session(*opened, offset_secs)),
+                QueryResult::Changed => self.reload(),
+                QueryResult::Exported(path) => self.outcome = Some(ChangeOutcome::Saved(path)),
+                QueryResult::Exists(path) => self.outcome = Some(ChangeOutcome::Exists(path)),
+                QueryResult::Failed(error) => self.outcome = Some(ChangeOutcome::Failed(error)),
             }
         }
     }
 
-    /// What is shown is not as it was: asks for all of it anew.
-    pub(super) fn ask_again(&mut self) {
+    /// Requests everything that is shown anew.
+    fn reload(&self) {
         let Some(reader) = &self.reader else { return };
         reader.request(HistoryQuery::Sessions);
-        if let Some((text, _)) = &self.shelf.found {
-            reader.request(HistoryQuery::Search(text.clone()));
+        if let Some(hits) = &self.hits {
+            reader.request(HistoryQuery::Search(hits.text.clone()));
         }
-        if let Some(open) = &self.shelf.open {
+        if let Some(open) = &self.open {
             reader.request(HistoryQuery::Open(open.session.id));
         }
     }
@@ -112,15 +101,15 @@ fn open_session(opened: StoredSession, offset_secs: i64) -> OpenSession {
     OpenSession { session: opened.session, lines, recordings: opened.recordings }
 }
 
-/// Everything that was heard and said, in the order of time.
-fn lines(t: &Transcript, time: impl Fn(StreamTime) -> String) -> Vec<PastLine> {
-    let line = |at: StreamTime, who, text: &str| PastLine { at, time: time(at), who, text: text.to_owned() };
-    let mut lines: Vec<PastLine> = t.utterances.iter().map(|l| line(l.from, Who::Said, &l.text)).collect();
-    lines.extend(t.translations.iter().map(|l| line(l.from, Who::Meant, &l.text)));
-    lines.extend(t.replies.iter().map(|r| line(r.at, Who::Replied, &r.text)));
+/// Returns all lines of a transcript in the order of time.
+fn lines(t: &Transcript, time: impl Fn(StreamTime) -> String) -> Vec<HistoryLine> {
+    let line = |at: StreamTime, panel, text: &str| HistoryLine { at, time: time(at), panel, text: text.to_owned() };
+    let mut lines: Vec<HistoryLine> = t.utterances.iter().map(|l| line(l.from, Panel::Transcript, &l.text)).collect();
+    lines.extend(t.translations.iter().map(|l| line(l.from, Panel::Translation, &l.text)));
+    lines.extend(t.replies.iter().map(|r| line(r.at, Panel::Conversation, &r.text)));
     lines.extend(t.sounds.iter().map(|s| {
-        let times = if s.count > 1 { format!(" ×{}", s.count) } else { String::new() };
-        line(s.first, Who::Sound, &format!("{}{times}", s.name))
+        let count = if s.count > 1 { format!(" ×{}", s.count) } else { String::new() };
+        line(s.first, Panel::Sounds, &format!("{}{count}", s.name))
     }));
     lines.sort_by_key(|line| line.at);
     lines

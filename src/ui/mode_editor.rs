@@ -1,246 +1,257 @@
-//! The modes in the settings: how eager each is, and the editor of the user's own. What a mode is to do is typed; it becomes
-//! the spoken instruction that the model needs by being spoken by the system's voice, recorded here, or given as a file.
+//! The modes in the settings: the options of each, and the editor of the user's own.
+//!
+//! The model takes its instruction as speech, so a typed instruction becomes an audio clip: recorded by the engine, synthesised by the
+//! system's voice, or given as a file.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use egui::{RichText, Ui};
 
-use super::clip_synthesis::{self, Speaking};
+use super::actions::{Action, Actions};
+use super::clip_synthesis::{self, SharedSynthesis, Synthesis};
+use super::dialogs::{Outcome, outcome_ui};
+use super::frame::FrameData;
+use super::mode_controls::mode_options_ui;
 use super::strings::fill;
-use super::view::Draft;
-use super::{HearkenApp, outcome_ui};
-use crate::config::modes::{BUILT_IN, language_of};
-use crate::config::prefs::SavedChoice;
-use crate::config::{Mode, NewMode, add_mode, remove_mode, replace_mode};
+use super::theme;
+use crate::config::modes::BUILT_IN;
+use crate::config::{Mode, NewMode, Paths, add_mode, remove_mode, replace_mode};
 use crate::protocol::{Command, Panel};
-use crate::transcript::InputState;
 
-/// A recording that has not begun by now does not begin: the file could not be made, or it has ended by itself.
-const BEGINS: Duration = Duration::from_secs(2);
-/// How often the seconds of a recording are painted.
-const SECONDS: Duration = Duration::from_millis(200);
+/// A recording that has not begun after this time failed or has ended.
+const RECORDING_STARTS: Duration = Duration::from_secs(2);
+/// Interval at which the length of a recording is painted.
+const RECORDING_REPAINT: Duration = Duration::from_millis(200);
 
-/// What is asked of a mode in its list.
-enum Asked {
-    Edit,
-    Remove,
+/// A mode that is being edited.
+#[derive(Debug)]
+pub(super) struct ModeEditor {
+    name: String,
+    instruction: String,
+    /// Path of the audio clip, as typed.
+    clip: String,
+    panel: Panel,
+    /// The mode that is being changed; None for a new one.
+    original: Option<Mode>,
+    recording_since: Option<Instant>,
+    synthesis: SharedSynthesis,
+    /// True if the system has a voice; None until checked.
+    has_voice: Option<bool>,
+    outcome: Option<Outcome>,
 }
 
-impl HearkenApp {
-    pub(super) fn mode_settings_ui(&mut self, ui: &mut Ui) {
-        let s = self.s;
-        let mut asked = None;
-        for mode in self.settings.modes.clone() {
-            let own = !BUILT_IN.contains(&mode.name.as_str());
-            ui.horizontal_wrapped(|ui| {
-                ui.label(RichText::new(s.mode(&mode.name)).strong());
-                if own {
-                    for (text, label, what) in [(s.edit, s.edit_mode, Asked::Edit), (s.remove, s.remove_mode, Asked::Remove)] {
-                        let button = ui.button(text);
-                        let label = fill(label, s.mode(&mode.name));
-                        button.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, &label));
-                        if button.clicked() {
-                            asked = Some((mode.clone(), what));
-                        }
-                    }
-                    ui.label(RichText::new(mode.instruction.clone().unwrap_or_default()).weak());
-                }
-            });
-            ui.push_id(&mode.name, |ui| self.mode_menu_ui(ui, &mode));
+impl Default for ModeEditor {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            instruction: String::new(),
+            clip: String::new(),
+            panel: Panel::Conversation,
+            original: None,
+            recording_since: None,
+            synthesis: SharedSynthesis::default(),
+            has_voice: None,
+            outcome: None,
         }
-        match asked {
-            Some((mode, Asked::Edit)) => self.edit_mode(&mode),
-            Some((mode, Asked::Remove)) => self.remove_mode(&mode.name),
-            None => {}
-        }
-        ui.add_space(6.0);
-        egui::Frame::group(ui.style()).show(ui, |ui| self.editor_ui(ui));
+    }
+}
+
+/// The origin of a temporary clip.
+#[derive(Clone, Copy, Debug)]
+enum ClipOrigin {
+    Recorded,
+    Synthesised,
+}
+
+/// Returns the path of a temporary clip, used until its mode is saved.
+fn temporary_clip(paths: &Paths, origin: ClipOrigin) -> PathBuf {
+    let origin = match origin {
+        ClipOrigin::Recorded => "recorded",
+        ClipOrigin::Synthesised => "spoken",
+    };
+    paths.cache.join(format!("clip-{origin}-{}.wav", std::process::id()))
+}
+
+impl ModeEditor {
+    pub(super) fn set_clip(&mut self, path: &Path) {
+        self.clip = path.display().to_string();
     }
 
-    /// Puts the mode into the editor.
-    pub(super) fn edit_mode(&mut self, mode: &Mode) {
-        self.view.new_mode = Draft {
+    /// Paints the list of modes and the editor below it.
+    pub(super) fn show(&mut self, ui: &mut Ui, data: &FrameData<'_>, actions: &mut Actions) {
+        for mode in &data.settings.modes {
+            self.mode_ui(ui, data, mode, actions);
+            ui.push_id(&mode.name, |ui| mode_options_ui(ui, data, mode, actions));
+        }
+        ui.add_space(theme::GAP);
+        egui::Frame::group(ui.style()).show(ui, |ui| self.editor_ui(ui, data, actions));
+    }
+
+    /// Paints the name of a mode; one of the user's can be edited and removed.
+    fn mode_ui(&mut self, ui: &mut Ui, data: &FrameData<'_>, mode: &Mode, actions: &mut Actions) {
+        let (s, label) = (data.s, data.s.mode(&mode.name));
+        let named = |ui: &mut Ui, text: &str, name: &str| {
+            let button = ui.button(text);
+            let name = fill(name, &label);
+            button.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, &name));
+            button.clicked()
+        };
+        ui.horizontal_wrapped(|ui| {
+            ui.label(RichText::new(&label).strong());
+            if BUILT_IN.contains(&mode.name.as_str()) {
+                return;
+            }
+            if named(ui, s.edit, s.edit_mode) {
+                self.edit(mode);
+            }
+            if named(ui, s.remove, s.remove_mode) {
+                self.remove(data, &mode.name, actions);
+            }
+            ui.label(RichText::new(mode.instruction.clone().unwrap_or_default()).weak());
+        });
+    }
+
+    fn edit(&mut self, mode: &Mode) {
+        *self = Self {
             name: mode.name.clone(),
             instruction: mode.instruction.clone().unwrap_or_default(),
             panel: mode.panel,
-            editing: Some(mode.clone()),
-            ..Draft::default()
+            original: Some(mode.clone()),
+            ..Self::default()
         };
-        self.view.settings_open = true;
     }
 
-    fn editor_ui(&mut self, ui: &mut Ui) {
-        let s = self.s;
-        let title = self.view.new_mode.editing.as_ref().map_or_else(|| s.new_mode.to_owned(), |mode| fill(s.edit_mode, s.mode(&mode.name)));
+    fn editor_ui(&mut self, ui: &mut Ui, data: &FrameData<'_>, actions: &mut Actions) {
+        let s = data.s;
+        let title = self.original.as_ref().map_or_else(|| s.new_mode.to_owned(), |mode| fill(s.edit_mode, s.mode(&mode.name)));
         ui.label(RichText::new(title).strong());
         ui.label(RichText::new(s.new_mode_hint).weak());
-        let draft = &mut self.view.new_mode;
-        for (label, text, hint) in [(s.mode_name, &mut draft.name, "kettle"), (s.mode_instruction, &mut draft.instruction, s.mode_example)]
-        {
+        for (label, text, hint) in [(s.mode_name, &mut self.name, "kettle"), (s.mode_instruction, &mut self.instruction, s.mode_example)] {
             let label = ui.label(label);
             ui.add(egui::TextEdit::singleline(text).hint_text(hint).desired_width(f32::INFINITY)).labelled_by(label.id);
         }
-        self.clip_ui(ui);
-        let draft = &mut self.view.new_mode;
+        self.clip_ui(ui, data, actions);
         ui.horizontal_wrapped(|ui| {
             ui.label(s.mode_panel);
-            for (panel, label) in [(Panel::Conversation, s.conversation), (Panel::Transcript, s.transcript), (Panel::Sounds, s.sounds)] {
-                ui.selectable_value(&mut draft.panel, panel, label);
+            for panel in [Panel::Conversation, Panel::Transcript, Panel::Sounds] {
+                ui.selectable_value(&mut self.panel, panel, data.s.panel(panel));
             }
         });
-        let free = draft.recorder.is_none() && clip_synthesis::read(&draft.speaking) != Speaking::Busy;
+        let can_save = self.recording_since.is_none() && clip_synthesis::read(&self.synthesis) != Synthesis::Running;
         ui.horizontal(|ui| {
-            let text = if self.view.new_mode.editing.is_some() { s.save } else { s.add };
-            if ui.add_enabled(free, egui::Button::new(text)).clicked() {
-                self.finish_mode(ui.ctx());
+            let text = if self.original.is_some() { s.save } else { s.add };
+            if ui.add_enabled(can_save, egui::Button::new(text)).clicked() {
+                self.finish(ui.ctx(), data, actions);
             }
-            if self.view.new_mode.editing.is_some() && ui.button(s.cancel).clicked() {
-                self.view.new_mode = Draft::default();
+            if self.original.is_some() && ui.button(s.cancel).clicked() {
+                *self = Self::default();
             }
         });
-        self.take_spoken();
-        outcome_ui(ui, self.view.new_mode.outcome.as_ref());
+        self.take_synthesis(data, actions);
+        outcome_ui(ui, self.outcome.as_ref());
     }
 
-    /// The clip: recorded here, or a file. Where neither is given, the instruction is spoken by the system.
-    fn clip_ui(&mut self, ui: &mut Ui) {
-        let (s, readings) = (self.s, self.session.engine.meters().read());
+    /// Paints the field of the clip and the button that records one. Without a clip the instruction is synthesised.
+    fn clip_ui(&mut self, ui: &mut Ui, data: &FrameData<'_>, actions: &mut Actions) {
+        let s = data.s;
         let label = ui.label(s.mode_clip);
-        ui.add(egui::TextEdit::singleline(&mut self.view.new_mode.clip).hint_text(s.mode_clip_hint).desired_width(f32::INFINITY))
-            .labelled_by(label.id);
-        let hears = self.session.heard.transcript().input() == InputState::Open;
-        ui.horizontal_wrapped(|ui| match self.view.new_mode.recorder {
+        ui.add(egui::TextEdit::singleline(&mut self.clip).hint_text(s.mode_clip_hint).desired_width(f32::INFINITY)).labelled_by(label.id);
+        ui.horizontal_wrapped(|ui| match self.recording_since {
             None => {
-                let record = ui.add_enabled(hears, egui::Button::new(s.record_clip));
+                let record = ui.add_enabled(data.is_capturing(), egui::Button::new(s.record_clip));
                 if record.on_disabled_hover_text(s.record_deaf).on_hover_text(s.record_hint).clicked() {
-                    self.record_clip();
+                    self.record(data, actions);
                 }
-                if self.view.new_mode.clip.is_empty() && self.view.new_mode.editing.is_none() {
-                    let speaks = *self.view.new_mode.speaks.get_or_insert_with(clip_synthesis::is_there);
-                    ui.label(RichText::new(if speaks { s.clip_spoken } else { s.clip_unspoken }).weak());
+                if self.clip.is_empty() && self.original.is_none() {
+                    let has_voice = *self.has_voice.get_or_insert_with(clip_synthesis::is_installed);
+                    ui.label(RichText::new(if has_voice { s.clip_spoken } else { s.clip_unspoken }).weak());
                 }
             }
-            Some(begun) => {
+            Some(since) => {
                 if ui.button(s.record_stop).clicked() {
-                    self.session.engine.send(Command::EndClip);
-                    self.view.new_mode.recorder = None;
+                    actions.send(Command::EndClip);
+                    self.recording_since = None;
                 }
-                let colour = super::theme::states(ui.visuals()).fault;
-                ui.label(RichText::new(fill(s.recording_clip, begun.elapsed().as_secs())).color(colour));
-                if begun.elapsed() > BEGINS && !readings.recording_clip {
-                    self.view.new_mode.recorder = None;
+                let text = fill(s.recording_clip, since.elapsed().as_secs());
+                ui.label(RichText::new(text).color(theme::states(ui.visuals()).fault));
+                if since.elapsed() > RECORDING_STARTS && !data.readings.recording_clip {
+                    self.recording_since = None;
                 }
-                ui.ctx().request_repaint_after(SECONDS);
+                ui.ctx().request_repaint_after(RECORDING_REPAINT);
             }
         });
     }
 
-    fn record_clip(&mut self) {
-        let to = self.clip_file("recorded");
-        self.session.engine.send(Command::RecordClip(to.clone()));
-        self.view.new_mode.clip = to.display().to_string();
-        self.view.new_mode.recorder = Some(Instant::now());
+    fn record(&mut self, data: &FrameData<'_>, actions: &mut Actions) {
+        let to = temporary_clip(&data.settings.paths, ClipOrigin::Recorded);
+        self.set_clip(&to);
+        self.recording_since = Some(Instant::now());
+        actions.send(Command::RecordClip(to));
     }
 
-    /// Where a clip lies until its mode is saved.
-    fn clip_file(&self, how: &str) -> PathBuf {
-        self.settings.paths.cache.join(format!("clip-{how}-{}.wav", std::process::id()))
-    }
-
-    /// Saves the mode in the editor, once its instruction was spoken where that is needed.
-    fn finish_mode(&mut self, ctx: &egui::Context) {
-        let draft = &self.view.new_mode;
-        let given = draft.clip.trim();
-        let same_words = draft.editing.as_ref().is_some_and(|mode| mode.instruction.as_deref() == Some(draft.instruction.trim()));
-        if !given.is_empty() {
-            self.save_mode(Some(&PathBuf::from(given)));
-        } else if same_words {
-            self.save_mode(None);
-        } else if draft.instruction.trim().is_empty() {
-            // What is wrong is said where the mode is checked.
-            self.save_mode(Some(Path::new("")));
+    /// Saves the mode, or starts the synthesis of its instruction where that is needed first.
+    fn finish(&mut self, ctx: &egui::Context, data: &FrameData<'_>, actions: &mut Actions) {
+        let (clip, instruction) = (self.clip.trim(), self.instruction.trim());
+        let unchanged = self.original.as_ref().is_some_and(|mode| mode.instruction.as_deref() == Some(instruction));
+        if !clip.is_empty() {
+            self.save(data, Some(PathBuf::from(clip)), actions);
+        } else if unchanged {
+            self.save(data, None, actions);
+        } else if instruction.is_empty() {
+            // The check of the mode reports the missing instruction.
+            self.save(data, Some(PathBuf::new()), actions);
         } else {
-            let ctx = ctx.clone();
-            clip_synthesis::speak(draft.instruction.trim().to_owned(), self.clip_file("spoken"), &draft.speaking, move || {
-                ctx.request_repaint()
-            });
+            let (ctx, to) = (ctx.clone(), temporary_clip(&data.settings.paths, ClipOrigin::Synthesised));
+            clip_synthesis::start(instruction.to_owned(), to, &self.synthesis, move || ctx.request_repaint());
         }
     }
 
-    /// Takes the clip that was spoken, once it is there.
-    fn take_spoken(&mut self) {
-        match clip_synthesis::read(&self.view.new_mode.speaking) {
-            Speaking::Idle | Speaking::Busy => {}
-            Speaking::Done(clip) => {
-                self.view.new_mode.speaking = clip_synthesis::Shared::default();
-                self.save_mode(Some(&clip));
+    /// Saves the mode once its clip is synthesised.
+    fn take_synthesis(&mut self, data: &FrameData<'_>, actions: &mut Actions) {
+        match clip_synthesis::read(&self.synthesis) {
+            Synthesis::Idle | Synthesis::Running => {}
+            Synthesis::Done(clip) => {
+                self.synthesis = SharedSynthesis::default();
+                self.save(data, Some(clip), actions);
             }
-            Speaking::Failed(why) => {
-                self.view.new_mode.speaking = clip_synthesis::Shared::default();
-                self.view.new_mode.outcome = Some(Err(format!("{} ({why})", self.s.clip_unspoken)));
+            Synthesis::Failed(reason) => {
+                self.synthesis = SharedSynthesis::default();
+                self.outcome = Some(Err(format!("{} ({reason})", data.s.clip_unspoken)));
             }
         }
     }
 
-    fn save_mode(&mut self, clip: Option<&Path>) {
-        let draft = &self.view.new_mode;
-        let (name, instruction) = (draft.name.trim().to_owned(), draft.instruction.trim().to_owned());
-        let new = NewMode { name: name.clone(), instruction, clip: clip.map(Path::to_owned), panel: draft.panel };
-        let old = draft.editing.as_ref().map(|mode| mode.name.clone());
-        let renamed = old.clone().filter(|old| *old != name);
-        let done = match &old {
-            Some(old) => replace_mode(&self.settings.paths, old, &new),
-            None => add_mode(&self.settings.paths, &new),
+    fn save(&mut self, data: &FrameData<'_>, clip: Option<PathBuf>, actions: &mut Actions) {
+        let (s, paths) = (data.s, &data.settings.paths);
+        let (name, instruction) = (self.name.trim().to_owned(), self.instruction.trim().to_owned());
+        let new = NewMode { name: name.clone(), instruction, clip, panel: self.panel };
+        let old = self.original.as_ref().map(|mode| mode.name.clone());
+        let saved = match &old {
+            Some(old) => replace_mode(paths, old, &new),
+            None => add_mode(paths, &new),
         };
-        let outcome = match done {
+        if let Err(error) = saved {
+            self.outcome = Some(Err(s.error(&error)));
+            return;
+        }
+        for origin in [ClipOrigin::Recorded, ClipOrigin::Synthesised] {
+            // The clip was copied, or never made.
+            let _ = std::fs::remove_file(temporary_clip(paths, origin));
+        }
+        let text = fill(if old.is_some() { s.mode_saved } else { s.added }, s.mode(&name));
+        actions.push(Action::ReloadModes { removed: old.filter(|old| *old != name) });
+        *self = Self { outcome: Some(Ok(text)), ..Self::default() };
+    }
+
+    fn remove(&mut self, data: &FrameData<'_>, name: &str, actions: &mut Actions) {
+        let outcome = match remove_mode(&data.settings.paths, name) {
             Ok(()) => {
-                for how in ["recorded", "spoken"] {
-                    // It was copied; it may never have been made.
-                    let _ = std::fs::remove_file(self.clip_file(how));
-                }
-                self.view.new_mode = Draft::default();
-                if let Some(old) = renamed {
-                    self.drop_mode(&old);
-                }
-                self.modes_changed();
-                Ok(fill(if old.is_some() { self.s.mode_saved } else { self.s.added }, self.s.mode(&name)))
+                actions.push(Action::ReloadModes { removed: Some(name.to_owned()) });
+                Ok(fill(data.s.mode_removed, data.s.mode(name)))
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(data.s.error(&error)),
         };
-        self.view.new_mode.outcome = Some(outcome);
-    }
-
-    fn remove_mode(&mut self, name: &str) {
-        let outcome = match remove_mode(&self.settings.paths, name) {
-            Ok(()) => {
-                self.drop_mode(name);
-                self.modes_changed();
-                Ok(fill(self.s.mode_removed, self.s.mode(name)))
-            }
-            Err(error) => Err(error.to_string()),
-        };
-        self.view.new_mode = Draft { outcome: Some(outcome), ..Draft::default() };
-    }
-
-    /// A mode of this name is no more: it is off, and the settings say nothing of it.
-    fn drop_mode(&mut self, name: &str) {
-        self.session.engine.send(Command::ModeOff(name.to_owned()));
-        let on: Vec<String> = self.session.heard.transcript().modes.iter().filter(|on| *on != name).cloned().collect();
-        self.save(&SavedChoice::ModesOn(on));
-        self.save(&SavedChoice::NoMode(name.to_owned()));
-        let rest_first = &mut self.settings.long_running.rest_first;
-        if rest_first.iter().any(|rests| rests == name) {
-            rest_first.retain(|rests| rests != name);
-            let left = rest_first.clone();
-            self.save(&SavedChoice::RestFirst(left));
-        }
-    }
-
-    fn modes_changed(&mut self) {
-        self.session.engine.send(Command::ReadModes);
-        self.take_modes(language_of(&self.settings.modes));
-        self.session.heard.transcript().set_panels(super::event_thread::shown(&self.settings.modes));
-        self.session.history.set_panels(super::event_thread::shown(&self.settings.modes));
+        *self = Self { outcome: Some(outcome), ..Self::default() };
     }
 }

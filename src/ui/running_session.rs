@@ -1,73 +1,73 @@
-//! What goes on listening whether or not there is a window: the engine, the thread that takes what it reports, what was heard so
-//! far, and what keeps it. A window looks at it and owns none of it, so that one that loses its display costs nothing of it.
+//! The running session: engine, event thread, transcript and history. It outlives the window, so losing the display loses no data.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::event_thread::{self, Heard};
+use super::event_thread::{self, SessionData};
 use crate::config::{HistoryPrefs, Paths, Settings};
 use crate::engine::EngineHandle;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind, Result};
 use crate::history::{EventSink, HistoryCallbacks, HistoryHandle};
 use crate::protocol::{Command, Event, Severity};
 use crate::transcript::Transcript;
 
-/// How long the end of a session waits for the engine's last words.
-const GOODBYE: Duration = Duration::from_secs(2);
+/// Longest wait for the engine's last events when a session ends.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
+/// Interval at which the end of the event thread is checked.
+const SHUTDOWN_POLL: Duration = Duration::from_millis(5);
 
-/// Dropping it ends the session and keeps its last words.
+/// A session that runs until dropped; its last words are kept.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct RunningSession {
     pub(super) engine: EngineHandle,
     pub(super) history: HistoryHandle,
-    pub(super) heard: Arc<Heard>,
+    pub(super) data: Arc<SessionData>,
     pub(super) paths: Paths,
     pub(super) began: Instant,
     sink: EventSink,
-    /// Takes what the engine reports until it has ended; in words, why there is none.
-    fold: Result<JoinHandle<()>, String>,
+    /// The event thread, or the reason why it did not start.
+    events: Result<JoinHandle<()>>,
 }
 
-impl Session {
-    /// Takes over `engine`, which was started with `settings`, and keeps what it hears as `keep` says.
+impl RunningSession {
+    /// Takes over `engine`, which was started with `settings`, and keeps its history as `keep` says.
     pub(super) fn start(engine: EngineHandle, settings: &Settings, keep: HistoryPrefs) -> Self {
-        let shown = event_thread::shown(&settings.modes);
-        let heard = Heard::new(Transcript::new(shown.clone()));
-        let changed = Arc::clone(&heard);
-        let outlets = HistoryCallbacks { send_command: Box::new(engine.sender()), on_change: Box::new(move || changed.repaint()) };
-        let history = HistoryHandle::start(&settings.paths, keep, shown, outlets);
+        let panels = event_thread::panels_of(&settings.modes);
+        let data = SessionData::new(Transcript::new(panels.clone()));
+        let changed = Arc::clone(&data);
+        let callbacks = HistoryCallbacks { send_command: Box::new(engine.sender()), on_change: Box::new(move || changed.repaint()) };
+        let history = HistoryHandle::start(&settings.paths, keep, panels, callbacks);
         let sink = history.sink();
-        let fold = event_thread::start(&engine, &heard, sink.clone());
-        let fold = fold.map_err(|e| format!("Nothing can be shown: a thread cannot be started ({e})."));
-        Self { engine, history, heard, paths: settings.paths.clone(), began: Instant::now(), sink, fold }
+        let events = event_thread::start(&engine, &data, sink.clone());
+        Self { engine, history, data, paths: settings.paths.clone(), began: Instant::now(), sink, events }
     }
 
-    /// What hinders it, in words.
-    pub(super) fn trouble(&self) -> Option<String> {
-        self.fold.as_ref().err().cloned()
+    /// Returns the reason why no events are taken, if they are not.
+    pub(super) fn start_error(&self) -> Option<&Error> {
+        self.events.as_ref().err()
     }
 
-    /// Notes in history and log that something is wrong which the engine knows nothing of.
-    pub(super) fn note(&self, error: &Error) {
-        self.sink.record(&Event::problem(self.heard.now(), Severity::Warning, error));
+    /// Writes a problem that the engine does not know of into history and log.
+    pub(super) fn note(&self, kind: ErrorKind, message: &str) {
+        let at = self.data.now();
+        self.sink.record(&Event::Problem { at, severity: Severity::Warning, kind, message: message.to_owned(), remedy: None });
     }
 
-    /// Lets the session end by itself, so that its last words are kept.
+    /// Shuts the engine down and waits until its last events are taken, at most [`SHUTDOWN_LIMIT`].
     pub(super) fn end(&self) {
         if !self.engine.is_running() {
             return;
         }
         self.engine.send(Command::Shutdown);
-        let until = Instant::now() + GOODBYE;
-        // The thread ends once it has taken everything that the engine had to report.
-        while self.fold.as_ref().is_ok_and(|fold| !fold.is_finished()) && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(5));
+        let until = Instant::now() + SHUTDOWN_LIMIT;
+        while self.events.as_ref().is_ok_and(|thread| !thread.is_finished()) && Instant::now() < until {
+            std::thread::sleep(SHUTDOWN_POLL);
         }
     }
 }
 
-impl Drop for Session {
+impl Drop for RunningSession {
     fn drop(&mut self) {
         self.end();
     }

@@ -1,4 +1,4 @@
-//! One window at a time: the first holds a lock, and a second start asks it to come to the front.
+//! Single instance: the first window holds a lock, and a second start asks the first window to come to the front.
 
 use std::fs::{File, OpenOptions};
 #[cfg(unix)]
@@ -7,18 +7,20 @@ use std::path::PathBuf;
 #[cfg(unix)]
 use std::time::Duration;
 
-use super::display_loss::{self, Place};
+use super::display_loss::{self, DisplayAddress};
 use crate::config::Paths;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::files::make_private_folder;
+use crate::supervise;
 
-/// How long another start may take to say where its display is, and how many bytes.
+/// Longest wait for the display address of a second start.
 #[cfg(unix)]
-const PATIENCE: Duration = Duration::from_secs(1);
+const READ_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest message of a second start, in bytes.
 #[cfg(unix)]
-const MOST_BYTES: u64 = 16 * 1024;
+const MAX_MESSAGE_BYTES: u64 = 16 * 1024;
 
-/// The right to be the window, held until it is dropped.
+/// The lock of the only window, held until dropped.
 #[derive(Debug)]
 pub struct SingleInstance {
     _lock: File,
@@ -26,74 +28,77 @@ pub struct SingleInstance {
 }
 
 impl SingleInstance {
-    /// Claims that right; None when another Hearken has it, whose window was asked to come to the front.
+    /// Takes the lock. None when another Hearken holds it: its window was asked to come to the front.
     ///
     /// # Errors
     /// When the lock file cannot be made.
     pub fn claim(paths: &Paths) -> Result<Option<Self>> {
         make_private_folder(&paths.cache)?;
         let path = paths.cache.join("window.lock");
-        let failed = |e: std::io::Error| Error::cannot_write(&path, &e);
+        let failed = |e: std::io::Error| Error::at(ErrorKind::Output, &path, format_args!("the lock file cannot be made: {e}"));
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
         let socket = paths.cache.join("window.sock");
         match lock.try_lock() {
             Ok(()) => Ok(Some(Self { _lock: lock, socket })),
             Err(std::fs::TryLockError::WouldBlock) => {
-                raise(&socket);
+                request_raise(&socket);
                 Ok(None)
             }
-            // A file system without locks must not keep the window shut.
+            // A file system without locks must not prevent the window.
             Err(std::fs::TryLockError::Error(_)) => Ok(Some(Self { _lock: lock, socket })),
         }
     }
 
-    /// Calls `raise` whenever another start asks for this window, with the place of the display that it was started at.
+    /// Calls `raise` at every second start, with the address of the display on which it was started.
     #[cfg(unix)]
-    pub(super) fn listen(&self, raise: impl Fn(Place) + Send + 'static) {
-        // What an instance that was killed left behind; the lock says that there is no other.
+    pub(super) fn listen(&self, raise: impl Fn(DisplayAddress) + Send + 'static) {
+        // A killed instance leaves its socket; the lock shows that there is no other instance.
         let _ = std::fs::remove_file(&self.socket);
         let Ok(listener) = std::os::unix::net::UnixListener::bind(&self.socket) else { return };
-        let wait = move || listener.incoming().map_while(std::result::Result::ok).for_each(|asker| raise(place_in(asker)));
-        // Without this thread a second start ends quietly and the window stays where it is.
-        let _ = std::thread::Builder::new().name("hearken-raise".into()).spawn(wait);
+        let serve = move || listener.incoming().map_while(std::result::Result::ok).for_each(|stream| raise(read_address(stream)));
+        // Without a thread a second start ends quietly and the window stays where it is.
+        let _ = supervise::spawn("hearken-raise", serve);
     }
 
-    /// Elsewhere a second start ends and says that there is a first.
+    /// Does nothing: without Unix sockets a second start cannot reach the first window.
     #[cfg(not(unix))]
-    pub(super) fn listen(&self, _raise: impl Fn(Place) + Send + 'static) {}
+    pub(super) fn listen(&self, _raise: impl Fn(DisplayAddress) + Send + 'static) {}
 }
 
 impl Drop for SingleInstance {
     fn drop(&mut self) {
-        // It may never have been made.
+        // The socket may never have been made.
         let _ = std::fs::remove_file(&self.socket);
     }
 }
 
+/// Asks the first instance to come to the front. An instance that is just starting or ending has no socket.
 #[cfg(unix)]
-fn raise(socket: &std::path::Path) {
-    // A first instance that is just starting or ending has no socket; it is there or gone in a moment.
+fn request_raise(socket: &std::path::Path) {
     let Ok(mut first) = std::os::unix::net::UnixStream::connect(socket) else { return };
-    for (name, value) in display_loss::place() {
-        // Without it the window comes to the front where it is.
+    for (name, value) in display_loss::current_display() {
+        // Without the address the window comes to the front where it is.
         let _ = first.write_all(format!("{name}={value}\0").as_bytes());
     }
 }
 
-/// What another start says of its display; nothing where it says that too slowly.
+/// Reads the display address of a second start; empty when it does not arrive within [`READ_TIMEOUT`].
 #[cfg(unix)]
-fn place_in(asker: std::os::unix::net::UnixStream) -> Place {
-    let mut said = String::new();
-    let heard = asker.set_read_timeout(Some(PATIENCE)).and_then(|()| asker.take(MOST_BYTES).read_to_string(&mut said));
-    if heard.is_err() {
-        return Place::new();
+fn read_address(stream: std::os::unix::net::UnixStream) -> DisplayAddress {
+    let mut text = String::new();
+    let read = stream.set_read_timeout(Some(READ_TIMEOUT)).and_then(|()| stream.take(MAX_MESSAGE_BYTES).read_to_string(&mut text));
+    if read.is_err() {
+        return DisplayAddress::new();
     }
-    let pairs = said.split('\0').filter_map(|pair| pair.split_once('='));
-    pairs.filter(|(name, _)| display_loss::PLACE.contains(name)).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    let pairs = text.split('\0').filter_map(|pair| pair.split_once('='));
+    pairs
+        .filter(|(name, _)| display_loss::DISPLAY_VARIABLES.contains(name))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 #[cfg(not(unix))]
-fn raise(_socket: &std::path::Path) {}
+fn request_raise(_socket: &std::path::Path) {}
 
 #[cfg(all(test, unix))]
 mod tests {
@@ -105,15 +110,15 @@ mod tests {
     const CALLS: usize = 4;
 
     #[test]
-    fn a_second_start_raises_the_first_and_the_next_after_it_is_a_first_again() {
+    fn a_second_start_raises_the_first_window_and_can_start_after_it() {
         let home = tempfile::tempdir().unwrap();
         let paths = Paths::inside(home.path());
-        let first = SingleInstance::claim(&paths).unwrap().expect("nobody else is there");
+        let first = SingleInstance::claim(&paths).unwrap().expect("no other instance");
         let (called, calls) = sync_channel(CALLS);
         first.listen(move |from| called.send(from).unwrap());
         assert!(SingleInstance::claim(&paths).unwrap().is_none());
-        let from = calls.recv_timeout(Duration::from_secs(5)).expect("it was raised");
-        assert_eq!(from, display_loss::place(), "it learns where the other was started");
+        let from = calls.recv_timeout(Duration::from_secs(5)).expect("the first window is raised");
+        assert_eq!(from, display_loss::current_display(), "the first instance learns the display of the second");
         drop(first);
         assert!(SingleInstance::claim(&paths).unwrap().is_some());
     }

@@ -1,92 +1,97 @@
-//! A list of lines of different heights of which only those on screen are laid out, and which follows its end until the
-//! user scrolls up. What it costs to paint does not depend on how long it is.
+//! A virtual list: lines of different heights, of which only those on the screen are laid out. The cost of painting does not depend on
+//! the number of lines. A growing list follows its end until the user scrolls up.
 
 use egui::{Key, Rect, ScrollArea, Ui, UiBuilder, pos2, vec2};
 
 use super::strings::Strings;
+use super::theme;
 
-/// Height that a line is thought to have before it was seen, in points.
-const GUESS: f32 = 30.0;
-/// Space between lines.
+/// Assumed height of a line that was not laid out yet, in points.
+const ESTIMATED_HEIGHT: f32 = 30.0;
+/// Space between lines, in points.
 const GAP: f32 = 6.0;
-/// Nearer to the end than this is the end.
-const END: f32 = 2.0;
+/// Distance from the end that still counts as the end, in points.
+const END_TOLERANCE: f32 = 2.0;
+/// Share of the visible height by which Page Up and Page Down scroll.
+const PAGE_SHARE: f32 = 0.9;
+/// A line that is scrolled to appears below the top by this share of the visible height.
+const TARGET_SHARE: f32 = 1.0 / 3.0;
+/// Smaller changes of position or height are rounding errors, in points.
+const EPSILON: f32 = 0.01;
+/// Smaller changes of the total height need no repaint, in points.
+const REPAINT_CHANGE: f32 = 0.5;
+/// Size of the button that jumps to the end, and the distance of its middle from the bottom, in points.
+const JUMP_SIZE: [f32; 2] = [140.0, 28.0];
+const JUMP_BOTTOM: f32 = 22.0;
 
+/// The measured heights and the scroll position of a list.
 #[derive(Debug)]
-pub(super) struct List {
-    /// Where each line begins, and where the last one ends.
+pub(super) struct VirtualList {
+    /// Top of each line, and the bottom of the last, in points.
     tops: Vec<f32>,
-    width: f32,
-    /// Whether it stays at its end.
-    follows: bool,
-    /// The line to show next.
-    goto: Option<usize>,
+    /// True while the list stays at its end.
+    follows_end: bool,
+    /// The line to scroll to in the next frame.
+    target: Option<usize>,
     offset: f32,
-    /// The offset at which the end was seen in the frame before.
+    /// Scroll offset of the end in the previous frame.
     end: f32,
-    growth: Growth,
+    growth: ListGrowth,
 }
 
-/// Whether there will be more lines.
+/// The kind of list: growing or complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Growth {
-    /// New lines come at its end.
-    Grows,
-    /// It is complete, and read from its beginning.
-    Whole,
+enum ListGrowth {
+    /// New lines are added at the end.
+    Growing,
+    /// The list is complete and is read from its beginning.
+    Complete,
 }
 
-impl Default for List {
+impl Default for VirtualList {
     fn default() -> Self {
-        Self { tops: vec![0.0], width: 0.0, follows: true, goto: None, offset: 0.0, end: 0.0, growth: Growth::Grows }
+        Self { tops: vec![0.0], follows_end: true, target: None, offset: 0.0, end: 0.0, growth: ListGrowth::Growing }
     }
 }
 
-impl List {
-    /// A list to which nothing is added any more: it begins at its beginning.
-    pub(super) fn whole() -> Self {
-        Self { follows: false, growth: Growth::Whole, ..Self::default() }
+impl VirtualList {
+    /// Returns a list that is complete.
+    pub(super) fn complete() -> Self {
+        Self { follows_end: false, growth: ListGrowth::Complete, ..Self::default() }
     }
 
-    /// Shows line `n` as soon as it is painted.
-    pub(super) const fn go_to(&mut self, n: usize) {
-        self.goto = Some(n);
+    /// Scrolls to line `n` in the next frame.
+    pub(super) const fn scroll_to(&mut self, n: usize) {
+        self.target = Some(n);
     }
 
-    /// Paints `count` lines; `line` paints one of them.
+    /// Paints `count` lines under the accessible name `name`; `line` paints one of them.
     pub(super) fn show(&mut self, ui: &mut Ui, s: &Strings, name: &str, count: usize, mut line: impl FnMut(&mut Ui, usize)) {
-        let width = ui.available_width();
-        if (width - self.width).abs() > 0.5 {
-            // Lines break elsewhere now; those that are seen are measured again.
-            self.width = width;
-        }
         self.fit(count);
         let height = ui.available_height();
-        self.turn_pages(ui, name, height);
-        let mut area = ScrollArea::vertical().id_salt(name).auto_shrink(false);
-        let wanted = match self.goto.take() {
-            Some(n) if n < count => Some((self.tops[n] - height / 3.0).max(0.0)),
-            Some(_) => Some((self.total() - height).max(0.0)),
-            None => None,
-        };
-        // A list that sticks to its end would not go anywhere else.
-        area = match wanted {
+        self.handle_keys(ui, name, height);
+        let area = ScrollArea::vertical().id_salt(name).auto_shrink(false);
+        let wanted = self
+            .target
+            .take()
+            .map(|n| if n < count { (self.tops[n] - height * TARGET_SHARE).max(0.0) } else { (self.total() - height).max(0.0) });
+        // A scroll area that sticks to its end goes nowhere else.
+        let area = match wanted {
             Some(offset) => area.vertical_scroll_offset(offset),
-            None => area.stick_to_bottom(self.growth == Growth::Grows),
+            None => area.stick_to_bottom(self.growth == ListGrowth::Growing),
         };
         let before = self.total();
-        let output = area.show_viewport(ui, |ui, seen| self.lines_ui(ui, seen, &mut line));
+        let output = area.show_viewport(ui, |ui, visible| self.lines_ui(ui, visible, &mut line));
         let end = (self.total() - output.inner_rect.height()).max(0.0);
         self.offset = output.state.clamped_offset().y;
-        // Whoever scrolls up stops following; whoever comes back to the end follows again.
-        // New lines lie below what is seen until the next frame: nobody has scrolled away from them.
-        self.follows = self.offset >= self.end.min(end) - END;
+        // New lines lie below the visible ones until the next frame, which is not the user scrolling away.
+        self.follows_end = self.offset >= self.end.min(end) - END_TOLERANCE;
         self.end = end;
-        if (self.total() - before).abs() > 0.5 {
+        if (self.total() - before).abs() > REPAINT_CHANGE {
             ui.ctx().request_repaint();
         }
-        if !self.follows && self.growth == Growth::Grows {
-            self.jump_ui(ui, s, output.inner_rect);
+        if !self.follows_end && self.growth == ListGrowth::Growing {
+            self.jump_button_ui(ui, s, output.inner_rect);
         }
     }
 
@@ -97,65 +102,64 @@ impl List {
     fn fit(&mut self, count: usize) {
         self.tops.truncate(count + 1);
         while self.tops.len() <= count {
-            self.tops.push(self.total() + GUESS + GAP);
+            self.tops.push(self.total() + ESTIMATED_HEIGHT + GAP);
         }
     }
 
-    fn lines_ui(&mut self, ui: &mut Ui, seen: Rect, line: &mut impl FnMut(&mut Ui, usize)) {
+    fn lines_ui(&mut self, ui: &mut Ui, visible: Rect, line: &mut impl FnMut(&mut Ui, usize)) {
         let (left, top, width) = (ui.max_rect().left(), ui.max_rect().top(), ui.max_rect().width());
         let count = self.tops.len() - 1;
-        let first = self.tops.partition_point(|t| *t <= seen.min.y).saturating_sub(1);
-        let mut n = first;
-        while n < count && self.tops[n] < seen.max.y {
-            let rect = Rect::from_min_size(pos2(left, top + self.tops[n]), vec2(width - 4.0, f32::INFINITY));
+        let mut n = self.tops.partition_point(|t| *t <= visible.min.y).saturating_sub(1);
+        while n < count && self.tops[n] < visible.max.y {
+            let rect = Rect::from_min_size(pos2(left, top + self.tops[n]), vec2(width - theme::EDGE, f32::INFINITY));
             let mut row = ui.new_child(UiBuilder::new().max_rect(rect).id_salt(n));
             line(&mut row, n);
-            let moved = self.tops[n] + row.min_rect().height() + GAP - self.tops[n + 1];
+            let change = self.tops[n] + row.min_rect().height() + GAP - self.tops[n + 1];
             n += 1;
-            if moved.abs() > 0.01 {
-                self.tops[n..].iter_mut().for_each(|t| *t += moved);
+            if change.abs() > EPSILON {
+                self.tops[n..].iter_mut().for_each(|t| *t += change);
             }
         }
         let all = Rect::from_min_size(pos2(left, top), vec2(width, self.total()));
         ui.expand_to_include_rect(all);
     }
 
-    /// Page Up, Page Down, Home and End scroll the list that has the focus, or is under the pointer.
-    fn turn_pages(&mut self, ui: &mut Ui, name: &str, height: f32) {
+    /// Scrolls by Page Up, Page Down, Home and End while the list has the focus or the pointer.
+    fn handle_keys(&mut self, ui: &mut Ui, name: &str, height: f32) {
         let response =
             ui.interact(ui.available_rect_before_wrap(), ui.scope_id().with((name, "keys")), egui::Sense::focusable_noninteractive());
         response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Group, true, name));
         if response.has_focus() {
-            ui.painter().rect_stroke(response.rect, 4.0, ui.visuals().selection.stroke, egui::StrokeKind::Inside);
+            ui.painter().rect_stroke(response.rect, theme::RADIUS_SMALL, ui.visuals().selection.stroke, egui::StrokeKind::Inside);
         }
         if !response.has_focus() && !ui.rect_contains_pointer(response.rect) {
             return;
         }
         let by = ui.input(|i| {
-            let pages = f32::from(i8::from(i.key_pressed(Key::PageDown)) - i8::from(i.key_pressed(Key::PageUp))) * height * 0.9;
+            let pages = f32::from(i8::from(i.key_pressed(Key::PageDown)) - i8::from(i.key_pressed(Key::PageUp)));
             if i.key_pressed(Key::Home) {
                 -self.total()
             } else if i.key_pressed(Key::End) {
                 self.total()
             } else {
-                pages
+                pages * height * PAGE_SHARE
             }
         });
-        if by != 0.0 {
-            let target = (self.offset + by).clamp(0.0, (self.total() - height).max(0.0)) + height / 3.0;
-            self.goto = Some(self.tops.partition_point(|t| *t < target).min(self.tops.len() - 1));
-            if by > 0.0 && self.offset + by >= self.total() - height - END {
-                self.goto = Some(usize::MAX);
-            }
+        if by == 0.0 {
+            return;
+        }
+        let top = (self.offset + by).clamp(0.0, (self.total() - height).max(0.0)) + height * TARGET_SHARE;
+        self.target = Some(self.tops.partition_point(|t| *t < top).min(self.tops.len() - 1));
+        if by > 0.0 && self.offset + by >= self.total() - height - END_TOLERANCE {
+            self.target = Some(usize::MAX);
         }
     }
 
-    fn jump_ui(&mut self, ui: &mut Ui, s: &Strings, inside: Rect) {
-        let size = vec2(140.0, 28.0);
-        let rect = Rect::from_center_size(pos2(inside.center().x, inside.bottom() - 22.0), size);
+    fn jump_button_ui(&mut self, ui: &mut Ui, s: &Strings, inside: Rect) {
+        let rect = Rect::from_center_size(pos2(inside.center().x, inside.bottom() - JUMP_BOTTOM), JUMP_SIZE.into());
         let button = egui::Button::new(s.jump).fill(ui.visuals().window_fill).stroke(ui.visuals().widgets.noninteractive.bg_stroke);
         if ui.put(rect, button).clicked() {
-            self.goto = Some(usize::MAX);
+            self.target = Some(usize::MAX);
             ui.ctx().request_repaint();
         }
     }
