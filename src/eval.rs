@@ -34,15 +34,13 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::config::modes::{self, DIALOG, TRANSCRIBE, TRANSLATE};
-use crate::config::{
-    ContextChoice, EvalOptions, EvalRequest, EvalTask, Language, Mode, Paths, ProactiveStyle, QuestionInput, SamplingChoice,
-};
+use crate::config::{ContextChoice, EvalOptions, EvalRequest, EvalTask, Mode, Paths, ProactiveStyle, QuestionInput, SamplingChoice};
 use crate::console::{Completion, print};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::write_private;
 use crate::hub;
 use crate::model::Model;
-use crate::protocol::ModelChoice;
+use crate::protocol::{Language, ModelChoice};
 use crate::session::SessionConfig;
 use crate::session::prompt::PromptCache;
 use hear::{Clock, Hearer, Margins, Sitting};
@@ -256,7 +254,7 @@ fn settings(options: &EvalOptions, model: &Model) -> BTreeMap<String, String> {
 
 /// What its sessions keep in mind.
 fn contexts(options: &EvalOptions) -> String {
-    let names: Vec<&str> = options.contexts.iter().map(|context| context.policy.name).collect();
+    let names: Vec<&str> = options.contexts.iter().map(|context| context.policy.name()).collect();
     let positions = options.contexts.first().map_or(0, |context| context.positions);
     format!("{}, {positions} positions", names.join(", "))
 }

@@ -11,16 +11,17 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::audio::chunker::{Chunk, Chunker};
-use crate::audio::file::{FileSource, expand_sequence};
+use crate::audio::file::FileSource;
 use crate::audio::{Source, SourceEvent, read_file};
-use crate::config::modes::{self, Language};
-use crate::config::{ComputeDevice, Paths, Precision, Priority, SamplingChoice, TraceOptions, TracePath};
+use crate::config::modes;
+use crate::config::{ComputeDevice, Paths, Precision, SamplingChoice, TraceOptions, TracePath};
 use crate::error::{Error, Result};
 use crate::hub;
-use crate::lane::{Ask, ChunkMeta, Follows, Goal, OnLoop};
+use crate::lane::{Ask, ChunkMeta, Follows, Goal, OnLoop, Priority};
 use crate::mel::{self, LogMelChunk, MaxWindow};
 use crate::model::sampler::argmax;
 use crate::model::{Model, TensorData, save_tensors};
+use crate::protocol::Language;
 use crate::session::EncodedChunk;
 use crate::session::front_end::FrontEnd;
 use crate::session::prompt::PromptCache;
@@ -81,17 +82,9 @@ impl Tracer {
 
     /// Each file encoded whole, then a separately encoded second of zeros.
     fn offline(&mut self, files: &[std::path::PathBuf]) -> Result<()> {
-        let mut expanded = Vec::new();
-        for file in files {
-            if file.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
-                expanded.extend(expand_sequence(file)?);
-            } else {
-                expanded.push(file.clone());
-            }
-        }
         let mut pending = self.prefix.len();
-        for file in expanded {
-            let mut samples = read_file(&file)?;
+        for file in files {
+            let mut samples = read_file(file)?;
             samples.resize(samples.len().next_multiple_of(CHUNK_SAMPLES), 0.0);
             self.segment(&samples, pending)?;
             pending = 1;

@@ -1,7 +1,7 @@
-//! An instruction that a lane begins with is still followed after hours of chatter and silence: the starter, told to translate, in
-//! a live session with gate, encoder and a window that holds a minute.
+//! An instruction at the start of a lane is still followed after hours of chatter and silence: the starter, told to translate, in a
+//! live session with gate, encoder and a context window of one minute.
 //!
-//! `HEARKEN_REMEMBERS_HOURS=2 cargo test --test remembers -- --nocapture` is the long run. Speech is espeak-ng's.
+//! `HEARKEN_REMEMBERS_HOURS=2 cargo test --test remembers -- --nocapture` is the long run. Speech comes from espeak-ng.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot go on fails")]
 
 use std::io::Cursor;
@@ -20,11 +20,11 @@ use hearken::protocol::{Event, ModelChoice, Speak};
 use hearken::time::SAMPLE_RATE_HZ;
 
 const SECOND: usize = SAMPLE_RATE_HZ as usize;
-/// Quiet after a question: its answer comes within it.
+/// Silence after a question, for the answer.
 const ANSWER_SECS: usize = 8;
 const VOICES: [&str; 3] = ["en-us", "en-gb", "en-us+f3"];
 
-/// `text` as espeak-ng says it.
+/// Returns `text` as espeak-ng speaks it.
 fn speech(text: &str, voice: &str) -> Vec<f32> {
     let spoken = Command::new("espeak-ng").args(["-v", voice, "-s", "150", "--stdout", text]).output();
     let spoken = spoken.expect("espeak-ng is there (README: what the tests need)").stdout;
@@ -34,9 +34,9 @@ fn speech(text: &str, voice: &str) -> Vec<f32> {
     samples
 }
 
-/// A day that is made up as it is heard.
+/// A source that generates a day's sound while it is heard.
 struct Day {
-    /// What comes next.
+    /// The sound to come, scene by scene.
     scenes: Box<dyn Iterator<Item = Vec<f32>> + Send>,
     noise: u64,
 }
@@ -70,7 +70,7 @@ fn settings(home: &Path, told: Told) -> Settings {
     settings
 }
 
-/// A scene of `chatter`: known words in any order at any level, then a pause, now and then a long one.
+/// Returns a scene of chatter: known words in random order and at random levels, then a pause, sometimes a long one.
 fn chatter(said: &[Vec<f32>], draw: &mut impl FnMut(usize) -> usize) -> Vec<f32> {
     let mut scene = Vec::new();
     let level = 0.3 + 0.1 * draw(6) as f32;
@@ -83,14 +83,14 @@ fn chatter(said: &[Vec<f32>], draw: &mut impl FnMut(usize) -> usize) -> Vec<f32>
     scene
 }
 
-/// What the lane begins with.
+/// The instruction at the start of the lane.
 #[derive(Clone, Copy, PartialEq)]
 enum Told {
     Nothing,
     ToTranslate,
 }
 
-/// The answers to `questions` after so many seconds of chatter and silence; and how often room was made before them.
+/// Returns the answers to `questions` after this many hours of chatter and silence, and the number of context trims before them.
 fn answers(told: Told, hours: f64, questions: &[Vec<f32>], said: &[Vec<f32>]) -> (Vec<String>, usize) {
     let until = (hours * 3_600.0) as usize * SECOND;
     let asked = Arc::new(Mutex::new(Vec::new()));
@@ -145,9 +145,9 @@ fn is_chinese(text: &str) -> bool {
 }
 
 #[test]
-fn an_instruction_of_the_first_moment_is_followed_after_hours_of_chatter_and_silence() {
+fn an_initial_instruction_is_followed_after_hours_of_chatter_and_silence() {
     let hours = std::env::var("HEARKEN_REMEMBERS_HOURS").ok().and_then(|hours| hours.parse().ok()).unwrap_or(0.1);
-    // Enough that one in twenty means something.
+    // Enough that one in twenty is significant.
     let count = 40;
     let say = |texts: &mut dyn Iterator<Item = &str>| -> Vec<Vec<f32>> {
         texts.enumerate().map(|(n, text)| speech(text, VOICES[n % VOICES.len()])).collect()
@@ -155,7 +155,7 @@ fn an_instruction_of_the_first_moment_is_followed_after_hours_of_chatter_and_sil
     let questions = say(&mut starter().phrases.iter().map(|phrase| phrase.say.as_str()).take(count));
     let said = say(&mut starter().vocabulary.iter().map(String::as_str).step_by(4));
     let chinese = |answers: &[String]| answers.iter().filter(|answer| is_chinese(answer)).count();
-    // Without the instruction nothing is translated, so that what follows shows something.
+    // Without the instruction nothing is translated: the control.
     let (untold, _) = answers(Told::Nothing, 0.0, &questions, &said);
     let (at_once, _) = answers(Told::ToTranslate, 0.0, &questions, &said);
     let (later, trims) = answers(Told::ToTranslate, hours, &questions, &said);
@@ -165,7 +165,7 @@ fn an_instruction_of_the_first_moment_is_followed_after_hours_of_chatter_and_sil
     assert_eq!(chinese(&untold), 0, "{untold:?}");
     assert!(chinese(&at_once) * 4 > count * 3, "the starter follows the instruction at all: {at_once:?}");
     assert!(trims >= 3, "the window was full {trims} times");
-    // Of those that are translated right after the instruction.
+    // Among the answers that are translated right after the instruction.
     let kept = at_once.iter().zip(&later).filter(|(a, b)| is_chinese(a) && is_chinese(b)).count();
     assert!(kept as f64 >= 0.95 * chinese(&at_once) as f64, "{kept} of {}: {later:?}", chinese(&at_once));
 }

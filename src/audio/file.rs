@@ -35,19 +35,12 @@ pub struct FileSource {
 }
 
 impl FileSource {
-    /// Checks every file of `paths` by decoding its beginning, and opens the first. A `.json` file is a list of files.
+    /// Checks every file of `paths` by decoding its beginning, and opens the first.
     ///
     /// # Errors
     /// When one of them is missing, empty or not audio, naming it: nothing has been heard then.
     pub fn open(paths: &[PathBuf]) -> Result<Self> {
-        let mut files = VecDeque::new();
-        for path in paths {
-            if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
-                files.extend(expand_sequence(path)?);
-            } else {
-                files.push_back(path.clone());
-            }
-        }
+        let files: VecDeque<PathBuf> = paths.iter().cloned().collect();
         if files.is_empty() {
             return Err(Error::new(ErrorKind::AudioFile, "there is no file to listen to"));
         }
@@ -88,18 +81,6 @@ impl Source for FileSource {
     fn name(&self) -> String {
         self.name.clone()
     }
-}
-
-/// The files that the plain JSON list of paths at `path` names, relative to its folder.
-///
-/// # Errors
-/// When it is no such list.
-pub fn expand_sequence(path: &Path) -> Result<Vec<PathBuf>> {
-    let text = std::fs::read_to_string(path).map_err(|e| cannot_read(path, &e))?;
-    let names: Vec<PathBuf> =
-        serde_json::from_str(&text).map_err(|e| Error::at(ErrorKind::AudioFile, path, format!("not a list of paths ({e})")))?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    Ok(names.into_iter().map(|name| folder.join(name)).collect())
 }
 
 /// The whole of a sound file, 16 kHz mono.

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::config::modes::{SOUNDS, TRANSCRIBE, TRANSLATE};
-use crate::export::{CueBuilder, VTT_HEADER, shown_of, srt_cue, vtt_cue};
+use crate::export::{CueBuilder, VTT_HEADER, srt_cue, vtt_cue};
 use crate::protocol::{Event, Panel};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,8 +28,8 @@ impl Subtitles {
     }
 
     fn of(kind: Kind) -> Self {
-        let shown = [(TRANSCRIBE, Panel::Transcript), (TRANSLATE, Panel::Translation), (SOUNDS, Panel::Sounds)];
-        Self { kind, cues: CueBuilder::new(shown_of(shown.map(|(mode, shown)| (mode.to_owned(), shown)))), printed: 0 }
+        let panels = [(TRANSCRIBE, Panel::Transcript), (TRANSLATE, Panel::Translation), (SOUNDS, Panel::Sounds)];
+        Self { kind, cues: CueBuilder::new(panels.map(|(mode, panel)| (mode.to_owned(), panel))), printed: 0 }
     }
 
     pub(super) fn print(&mut self, event: &Event, out: &mut impl Write) -> io::Result<()> {

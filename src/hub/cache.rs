@@ -199,7 +199,7 @@ pub fn sha256_of(path: &Path) -> io::Result<String> {
 pub(super) fn unwritable(root: &Path, path: &Path, error: &io::Error) -> Error {
     let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge);
     let (why, remedy) = if full {
-        (format!("there is no room for it ({error}); what was fetched is kept"), Remedy::FreeDisk)
+        (format!("the disk is full ({error}); downloaded bytes are kept"), Remedy::FreeDisk)
     } else {
         (format!("cannot be written ({error}); the cache is {}", root.display()), Remedy::SetCacheFolder)
     };

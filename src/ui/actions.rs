@@ -10,10 +10,10 @@ use crate::audio::DeviceDirection;
 use crate::clock::now_ms;
 use crate::config::all_modes;
 use crate::config::modes::language_of;
-use crate::config::prefs::{Gate, SavedChoice, save_choice};
+use crate::config::prefs::{SavedChoice, save_choice};
 use crate::error::Result;
 use crate::history::HistoryQuery;
-use crate::protocol::{Command, DeviceChoice, Language, ModelChoice, Speak, VoiceSettings};
+use crate::protocol::{Command, DeviceChoice, Language, ModelChoice, Speak, Switch, VoiceSettings};
 
 /// Time for which "snooze" puts notifications off.
 const SNOOZE: Duration = Duration::from_secs(5 * 60);
@@ -37,7 +37,7 @@ pub(super) enum Action {
         direction: DeviceDirection,
         choice: DeviceChoice,
     },
-    SetGate(Gate),
+    SetGate(Switch),
     SetVoice(VoiceSettings),
     SetDoNotDisturb(DoNotDisturb),
     Snooze,
@@ -109,7 +109,7 @@ impl HearkenApp {
             }
             Action::ChooseDevice { direction, choice } => self.choose_device(direction, choice),
             Action::SetGate(gate) => {
-                self.settings.gate = gate == Gate::On;
+                self.settings.gate = gate == Switch::On;
                 self.session.engine.send(if self.settings.gate { Command::GateOn } else { Command::GateOff });
                 self.save(&SavedChoice::Gate(gate));
             }

@@ -12,10 +12,10 @@ use super::mode_editor::ModeEditor;
 use super::strings::{TITLE, fill};
 use super::{theme, voice_ui, welcome};
 use crate::audio::DeviceDirection;
-use crate::config::prefs::{CaptionPrefs, Gate, ThemeChoice, UiLanguage};
+use crate::config::prefs::{CaptionPrefs, ThemeChoice, UiLanguage};
 use crate::config::{HistoryPrefs, WindowPrefs};
-use crate::protocol::ModelChoice;
 use crate::protocol::models::ModelCard;
+use crate::protocol::{ModelChoice, Switch};
 
 /// Largest width and height, in points.
 const MAX_SIZE: [f32; 2] = [480.0, 620.0];
@@ -121,7 +121,7 @@ impl SettingsWindow {
         });
         let mut gate = data.settings.gate;
         if ui.checkbox(&mut gate, s.gate).on_hover_text(s.gate_hint).clicked() {
-            actions.push(Action::SetGate(if gate { Gate::On } else { Gate::Off }));
+            actions.push(Action::SetGate(if gate { Switch::On } else { Switch::Off }));
         }
         ui.horizontal_wrapped(|ui| {
             ui.label(s.model_choice);

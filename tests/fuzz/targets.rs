@@ -11,12 +11,11 @@ use clap::Parser;
 use hearken::audio::file::FileSource;
 use hearken::audio::wav_stream::WavStreamSource;
 use hearken::audio::{Source, SourceEvent};
-use hearken::config::long_running::POLICIES;
-use hearken::config::{CatchUp, Cli, Language, Paths, Priority, Stdout, WindowPrefs, all_modes, settings_problems};
+use hearken::config::{CatchUp, Cli, ContextPolicy, Paths, Stdout, WindowPrefs, all_modes, settings_problems};
 use hearken::export::CueBuilder;
 use hearken::history::Store;
 use hearken::lane::context::Context;
-use hearken::lane::{Ask, ChunkMeta, Decision, Follows, Goal, Lane, LaneConfig, LaneEvent, OnLoop};
+use hearken::lane::{Ask, ChunkMeta, Decision, Follows, Goal, Lane, LaneConfig, LaneEvent, OnLoop, Priority};
 use hearken::model::checkpoint::Checkpoint;
 use hearken::model::config::{AudioConfig, LmConfig};
 use hearken::model::gguf::Gguf;
@@ -26,7 +25,7 @@ use hearken::model::quantised::Quantised;
 use hearken::model::text::Vocabulary;
 use hearken::model::token_ids::TokenIds;
 use hearken::model::weights::Weights;
-use hearken::protocol::{Event, StopReason};
+use hearken::protocol::{Event, Language, StopReason};
 use hearken::time::{ChunkIdx, StreamTime};
 use hearken::transcript::Transcript;
 
@@ -181,7 +180,7 @@ pub fn history(data: &[u8]) {
 
 fn events(bytes: &[u8]) {
     let nothing = || Transcript::new(std::collections::BTreeMap::new());
-    let (mut transcript, mut cues) = (nothing(), CueBuilder::new(nothing()));
+    let (mut transcript, mut cues) = (nothing(), CueBuilder::new([]));
     for line in bytes.split(|b| *b == b'\n') {
         if let Ok(event) = serde_json::from_slice::<Event>(line) {
             transcript.apply(&event);
@@ -225,7 +224,7 @@ pub fn lane(data: &[u8]) {
     let catch_up = if kind & 1 == 0 { CatchUp::Drain } else { CatchUp::EveryChunk };
     let on_loop = if kind & 2 == 0 { OnLoop::Stop } else { OnLoop::GoOn };
     let rules = LaneConfig { catch_up, eagerness: f32::from(kind) - 128.0, reply_limit: usize::from(kind >> 4) + 1, on_loop };
-    let policy = &POLICIES[usize::from(kind) % POLICIES.len()];
+    let policy = ContextPolicy::ALL[usize::from(kind) % ContextPolicy::ALL.len()];
     let ids = TokenIds::RELEASE;
     let (mut lane, mut context) = (Lane::new(rules, ids.clone(), vec![1, 2, 3]), Context::new(3));
     let (mut first, mut end, mut held, mut speaking) = (0u64, 0u64, 3, false);
