@@ -19,7 +19,7 @@ mod history_data;
 mod history_session;
 mod history_window;
 mod icons;
-mod level;
+mod input_level;
 mod mode_controls;
 mod mode_editor;
 mod models_page;
@@ -168,7 +168,8 @@ impl HearkenApp {
         session.data.show_in(ctx);
         let s = strings::table(prefs.language);
         let models = models_page::ModelsPage::new(&settings.paths, ctx);
-        let mut messages = settings_problems(&settings.paths);
+        let problems = settings_problems(&settings.paths);
+        let mut messages: Vec<String> = problems.iter().map(|text| s.problem(ErrorKind::Settings, text, None)).collect();
         messages.extend(session.start_error().map(|error| s.error(error)));
         // Without this model the engine has started with the starter.
         messages.extend(models.missing(&settings.model, s));

@@ -142,7 +142,11 @@ pub(super) fn start(engine: &EngineHandle, data: &Arc<SessionData>, sink: EventS
         for event in events {
             sink.record(&event);
             // The engine stands still once nobody takes its events, so an event that cannot be shown is skipped.
-            if supervise::catch(|| Ok(apply(&data, &event))).is_err() {
+            let applied = supervise::catch(|| {
+                apply(&data, &event);
+                Ok(())
+            });
+            if applied.is_err() {
                 data.transcript().notices.push_back(Notice { at: event.at(), kind: NoticeKind::NotShown });
             }
             data.repaint();

@@ -3,7 +3,7 @@
 use egui::{RichText, Ui};
 
 use super::frame::FrameData;
-use super::level::LevelAdvice;
+use super::input_level::LevelAdvice;
 use super::status_bar::{LATE_SECS, advice_ui, is_roomy};
 use super::strings::{Strings, fill};
 use super::theme;

@@ -33,6 +33,15 @@ pub(super) struct SessionView {
     scroll_to: Option<StreamTime>,
 }
 
+/// The session as read, and what its view needs besides.
+pub(super) struct SessionInputs<'a> {
+    pub(super) open: &'a OpenSession,
+    /// Seconds by which local time is ahead of UTC.
+    pub(super) offset_secs: i64,
+    /// The file that an export did not replace.
+    pub(super) existing: Option<&'a Path>,
+}
+
 impl SessionView {
     pub(super) fn new(id: i64) -> Self {
         Self { id, new_name: None, export_path: None, lines: VirtualList::complete(), scroll_to: None }
@@ -43,16 +52,9 @@ impl SessionView {
         Self { scroll_to: Some(at), ..Self::new(id) }
     }
 
-    /// Paints the session; `existing` is the file that an export did not replace. Returns the deletion that the user asked for.
-    pub(super) fn show(
-        &mut self,
-        ui: &mut Ui,
-        s: &Strings,
-        open: &OpenSession,
-        offset_secs: i64,
-        existing: Option<&Path>,
-        actions: &mut Actions,
-    ) -> Option<Deletion> {
+    /// Paints the session; returns the deletion that the user asked for.
+    pub(super) fn show(&mut self, ui: &mut Ui, s: &Strings, inputs: &SessionInputs<'_>, actions: &mut Actions) -> Option<Deletion> {
+        let SessionInputs { open, offset_secs, existing } = *inputs;
         let deletion = if self.new_name.is_some() {
             self.rename_ui(ui, s, actions);
             None

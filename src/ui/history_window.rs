@@ -4,7 +4,7 @@ use egui::{RichText, ScrollArea, TextEdit, Ui, vec2};
 
 use super::actions::{Action, Actions};
 use super::history_data::{ChangeOutcome, HistoryData};
-use super::history_session::SessionView;
+use super::history_session::{SessionInputs, SessionView};
 use super::strings::{Strings, fill};
 use super::theme;
 use crate::config::Paths;
@@ -185,7 +185,7 @@ impl HistoryWindow {
             Some(ChangeOutcome::Exists(path)) => Some(path.as_path()),
             _ => None,
         };
-        if let Some(deletion) = view.show(ui, s, open, offset_secs, existing, actions) {
+        if let Some(deletion) = view.show(ui, s, &SessionInputs { open, offset_secs, existing }, actions) {
             self.deletion = Some(deletion);
         }
     }

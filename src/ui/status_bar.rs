@@ -6,7 +6,7 @@ use egui::{Color32, RichText, Role, Sense, Ui, WidgetInfo, vec2};
 
 use super::device_menu::DeviceMenu;
 use super::frame::FrameData;
-use super::level::{LevelAdvice, LevelMonitor, LevelReading};
+use super::input_level::{LevelAdvice, LevelMonitor, LevelReading};
 use super::mode_controls::{mode_bar_ui, modes_in_bar};
 use super::strings::{Strings, fill};
 use super::theme;
