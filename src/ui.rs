@@ -1,7 +1,7 @@
 //! The window: shows what the engine reports and sends commands to it. The architecture is in `src/ui/README.md`.
 //!
-//! [`event_thread`] takes the events on a thread of its own. Each part of the window is a function or a type that paints its inputs
-//! and pushes the user's intents to [`Actions`]; [`HearkenApp`] carries them out after the frame. The window decides nothing about
+//! `event_thread` takes the events on a thread of its own. Each part of the window is a function or a type that paints its inputs
+//! and pushes the user's intents to `Actions`; [`HearkenApp`] carries them out after the frame. The window decides nothing about
 //! audio or replies; its state is the user's view of the session and the [`WindowPrefs`].
 
 mod actions;
@@ -73,7 +73,7 @@ const HISTORY: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key:
 const SETTINGS: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::Comma);
 
 /// Opens the window and shows `engine` until the window is closed. If the display is lost, listening goes on without a window until
-/// there is a display again ([`display_loss`]).
+/// there is a display again.
 ///
 /// # Errors
 /// When no window can be opened, for instance because there is no display.
