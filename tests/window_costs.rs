@@ -3,7 +3,14 @@
 //! `HEARKEN_QUIET_SECS=60 cargo test --release --test window_costs -- --nocapture` prints the figures of `benches/README.md`. The
 //! limits leave room for a busy machine and an unoptimised build.
 #![cfg(all(feature = "window", feature = "mic", target_os = "linux"))]
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails"
+)]
 
 mod inside;
 mod x11;

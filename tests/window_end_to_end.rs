@@ -57,7 +57,6 @@ fn speak_and_export() {
 
     let listened = hearken(home.path()).args(["listen", "--gate", "on", "--modes", "transcribe", "--format", "srt"]).arg(&heard).output();
     let expected = words(&String::from_utf8(listened.unwrap().stdout).unwrap());
-    println!("{expected:?}");
     assert!(!expected.is_empty(), "the starter transcribes some of three sentences");
     assert_eq!(words(&subtitles), expected, "window and command line transcribe the same");
 }
