@@ -106,8 +106,8 @@ fn check_computing(model: &Model) -> Features {
     let encoding: Vec<_> = costs.iter().map(|c| (c.0, c.1)).collect();
     let passing: Vec<_> = costs.iter().map(|c| (c.2, c.3)).collect();
     println!("encoder: {:?}; pass: {:?}", median(&encoding), median(&passing));
-    assert_within(&encoding, (0, 0), "feature buffers are reused");
-    assert_within(&passing, (0, 0), "a pass reuses its scratch");
+    assert_within(&encoding, 0, 0, "feature buffers are reused");
+    assert_within(&passing, 0, 0, "a pass reuses its scratch");
     newest.unwrap()
 }
 
@@ -119,7 +119,7 @@ fn median(costs: &[(usize, usize)]) -> (usize, usize) {
 }
 
 /// Checks that no chunk costs more, except one per thread: a thread that got no work so far allocates its scratch at the first.
-fn assert_within(costs: &[(usize, usize)], (calls, bytes): (usize, usize), what: &str) {
+fn assert_within(costs: &[(usize, usize)], calls: usize, bytes: usize, what: &str) {
     let beyond: Vec<_> = costs.iter().filter(|cost| cost.0 > calls || cost.1 > bytes).collect();
     assert!(beyond.len() <= hearken::model::threads(), "{what}: {} of {} chunks, {beyond:?}", beyond.len(), costs.len());
 }
@@ -157,5 +157,5 @@ fn check_deciding(model: &Arc<Model>, features: &Features) {
     println!("a session of two modes: {:?} a chunk; {trims} compactions", median(&costs));
     assert!(trims > 2);
     // Two events, with the name of their mode.
-    assert_within(&costs, (2, 64), "a decision allocates its event");
+    assert_within(&costs, 2, 64, "a decision allocates its event");
 }

@@ -1,8 +1,8 @@
 //! The language model: litgpt's `GPT` configured as Qwen2.5 (`src/model/README.md` section 4), several lanes in one batched pass.
 //!
 //! Every linear layer sees the rows of all lanes at once, so that the weights are read once; attention is per lane. Norms, softmax
-//! and logits are f32. A listening decision computes only its two logits. The layers are candle's ([`float`]) or packed
-//! ([`packed`]); both run the same passes.
+//! and logits are f32. A listening decision computes only its two logits. The layers are candle's (`float`) or packed
+//! (`packed`); both run the same passes.
 
 mod float;
 mod packed;
@@ -72,9 +72,9 @@ pub type PassLogits = SmallVec<[Logits; 8]>;
 pub enum Logits {
     /// The two logits of a decision.
     Decision {
-        /// Of KEEP_SILENCE.
+        /// Logit of KEEP_SILENCE.
         silent: f32,
-        /// Of TEXT_BEGIN.
+        /// Logit of TEXT_BEGIN.
         respond: f32,
     },
     /// All logits, `[padded_vocab_size]`.

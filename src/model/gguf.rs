@@ -1,6 +1,6 @@
 //! The GGUF container, version 3: typed metadata and named tensors, mapped and used in place.
 //!
-//! Responsible for the part of the format (`docs/gguf.md` of the ggml repository) that Hearken writes: metadata that are numbers,
+//! Responsible for the part of ggml's format specification that Hearken writes: metadata that are numbers,
 //! strings or lists of numbers; tensors of F32, or of bytes (I8). Other contents are refused by name; every size is checked before
 //! use. Not responsible for the meaning of the tensors.
 

@@ -146,7 +146,7 @@ pub fn median_pass_ms(model: &Model, filled: &LaneCache, lanes: usize, inputs: &
     Ok(median(times))
 }
 
-/// Returns the median time of compacting copies of the cache `full`, in ms: the first [`PROMPT_POSITIONS`] positions stay, the
+/// Returns the median time of compacting copies of the cache `full`, in ms: the first `PROMPT_POSITIONS` positions stay, the
 /// quarter after them is dropped, and the others move down.
 ///
 /// # Errors
@@ -192,7 +192,7 @@ fn median(mut times: Vec<f64>) -> f64 {
 mod tests {
     use super::*;
 
-    /// The released model's widths, but few layers.
+    /// Returns the released model's widths with few layers.
     fn sizes() -> (LmConfig, AudioConfig) {
         let lm = LmConfig { n_layer: 5, padded_vocab_size: TokenIds::FEW, ..LmConfig::released_3b() };
         (lm, AudioConfig { encoder_layers: 6, ..AudioConfig::released_3b() })

@@ -226,13 +226,14 @@ impl PackedDecoder {
 
     /// Computes causal attention of every lane's rows over its cached positions, from `scratch.qkv` to `scratch.activations`.
     fn attend(&self, layer: usize, spans: &[LaneSpan], segments: &mut [Segment<'_>], scratch: &mut DecoderScratch) -> CandleResult<()> {
+        // 1. Keys and values to the caches; 2. queries over the caches; 3. heads side by side, quantised for `proj`.
         self.append_keys_values(layer, spans, segments, scratch)?;
         self.attend_over_cache(layer, spans, segments, scratch);
         self.round_attention(scratch);
         Ok(())
     }
 
-    /// 1. Appends the keys, rotated, and the values of all rows to the lanes' caches: `[q | k | v] -> k, v`.
+    /// Appends the keys, rotated, and the values of all rows to the lanes' caches: `[q | k | v] -> k, v`.
     fn append_keys_values(
         &self,
         layer: usize,
@@ -254,7 +255,7 @@ impl PackedDecoder {
         Ok(())
     }
 
-    /// 2. Attends with the rotated queries of each task, `[pair][head]`, over its lane's cache, to `scratch.attention_out`.
+    /// Attends with the rotated queries of each task, `[pair][head]`, over its lane's cache, to `scratch.attention_out`.
     fn attend_over_cache(&self, layer: usize, spans: &[LaneSpan], segments: &[Segment<'_>], scratch: &mut DecoderScratch) {
         let size = self.config.head();
         let per_group = self.config.n_head / self.config.groups();
@@ -272,7 +273,7 @@ impl PackedDecoder {
         });
     }
 
-    /// 3. Quantises the outputs of attention, with the heads of a row side by side, `[rows][n_head * head]`.
+    /// Quantises the outputs of attention, with the heads of a row side by side, `[rows][n_head * head]`.
     fn round_attention(&self, scratch: &mut DecoderScratch) {
         let (heads, groups, size) = (self.config.n_head, self.config.groups(), self.config.head());
         let per_group = heads / groups;

@@ -209,7 +209,7 @@ fn pool_pairs(scratch: &mut EncoderScratch, blocks: usize, positions: usize, of_
 fn attend(scratch: &mut EncoderScratch, rows: usize, size: usize) {
     let (all, d) = (scratch.q.rows(), scratch.q.width());
     let (heads_of_block, blocks) = (d / size, all / rows);
-    // Of each block and head: outputs, queries, keys and values, `[row][size]` each, and scratch.
+    // Each block and head has outputs, queries, keys and values, `[row][size]` each, and scratch.
     let share = rows * 4 * size + math::attend_within_scratch(rows, size);
     scratch.heads.resize(blocks * heads_of_block * share, 0.0);
     let (q, k, v) = (&scratch.q, &scratch.k, &scratch.v);

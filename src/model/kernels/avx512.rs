@@ -85,7 +85,7 @@ macro_rules! tile_of {
             const STEPS: usize = [$($steps),*].len();
             let mut sums = [_mm512_setzero_ps(); R];
             for r in 0..R {
-                // SAFETY: `tile` checked the room.
+                // SAFETY: `tile` checked the length of `out`.
                 sums[r] = unsafe { _mm512_loadu_ps(out.as_ptr().add(r * stride)) };
             }
             let rows = job.activations.rows();
@@ -127,7 +127,7 @@ macro_rules! tile_of {
                 }
             }
             for r in 0..R {
-                // SAFETY: `tile` checked the room.
+                // SAFETY: `tile` checked the length of `out`.
                 unsafe { _mm512_storeu_ps(out.as_mut_ptr().add(r * stride), sums[r]) };
             }
         }
@@ -157,7 +157,7 @@ pub(super) fn peak_loop(repeats: usize) {
         std::arch::x86_64::_mm512_reduce_add_epi32(all)
     }
     if is_available() {
-        // SAFETY: just asked for.
+        // SAFETY: just detected.
         std::hint::black_box(unsafe { inner(repeats) });
     }
 }

@@ -1,7 +1,7 @@
 //! A thread pool for bursts of short jobs: a pass runs some 300 products in a row, then nothing for 0.3 s.
 //!
 //! Responsible for distributing the numbered parts of a job: every thread begins with a range of its own, so that it reads memory
-//! in one direction, and steals from the ends of other ranges when its own is done. A worker without a job spins for [`SPIN_TIME`]
+//! in one direction, and steals from the ends of other ranges when its own is done. A worker without a job spins for `SPIN_TIME`
 //! and then sleeps, so that nothing spins between chunks. Not responsible for the contents of a part. (rayon wakes and joins its
 //! threads through the kernel at every call, which takes a fifth of a pass.)
 
