@@ -128,9 +128,7 @@ fn print(report: &Value, format: ReportFormat) -> Result<()> {
 
 /// Returns the peak resident memory of this process in MB; `None` where the system does not report it.
 fn peak_rss_mb() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok().map(|kb| kb / 1_024)
+    crate::model::memory::peak_resident().map(|bytes| bytes >> 20)
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ use capture::{CaptureChannels, CaptureThread, CapturedSource, EchoHandling};
 use inference::{Channels, InferenceParts, InferenceThread, Recordings};
 use speech::{SpeechConfig, SpeechHandle, turn_taking::TurnTaking};
 
-pub use crate::hub::ModelManager as Models;
+use crate::hub::ModelManager;
 pub use handle::EngineHandle;
 pub use meters::{Meters, Readings};
 
@@ -106,7 +106,7 @@ pub fn start(settings: Settings) -> Result<EngineHandle> {
 /// # Errors
 /// As [`start`], except for the microphone.
 pub fn start_patiently(mut settings: Settings) -> Result<EngineHandle> {
-    if Models::new(&settings.paths).missing(&settings.model).is_some() {
+    if ModelManager::new(&settings.paths).missing(&settings.model).is_some() {
         settings.model = ModelChoice::Starter;
     }
     #[cfg(feature = "mic")]

@@ -40,6 +40,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::files::write_private;
 use crate::hub;
 use crate::model::Model;
+use crate::model::digest::hex;
 use crate::protocol::{Language, ModelChoice};
 use crate::session::SessionConfig;
 use crate::session::prompt::PromptCache;
@@ -291,11 +292,6 @@ fn header(options: &EvalOptions, sessions: &[EvalSession], model: &Model) -> Map
     // Omitted for other tasks, so that runs started before this field existed can be resumed.
     let layout = is_typed(&options.task).then(|| ("layout", json!("offline")));
     fields.into_iter().chain(layout).map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-/// Writes `bytes` in hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Sorts the predictions into the order of the data set.

@@ -14,13 +14,14 @@ use hearken::config::{
     ComputeDevice, ContextChoice, EventOptions, FileSpeed, NewMode, Paths, Precision, SamplingChoice, Settings, SourceChoice, add_mode,
 };
 use hearken::engine::{EngineHandle, start_hearing};
-use hearken::error::Result;
+use hearken::error::{ErrorKind, Result};
 use hearken::mel::MaxWindow;
 use hearken::model::Model;
-use hearken::protocol::{Command, Event, GapCause, Language, ModelChoice, StopReason};
+use hearken::protocol::{Command, DeviceChoice, Event, GapCause, Language, ModelChoice, StopReason};
 use hearken::session::front_end::FrontEnd;
 use hearken::session::prompt::PromptCache;
 use hearken::session::{Session, SessionConfig};
+use hearken::transcript::{InputState, Transcript};
 
 const FIXTURE: &str = "models/fixture";
 
@@ -38,7 +39,7 @@ fn settings(home: &Path, modes_on: &[&str]) -> Settings {
         modes: builtin(Language::Chinese, &paths.instructions()),
         modes_on: modes_on.iter().map(|m| (*m).to_owned()).collect(),
         source: SourceChoice::Files { paths: Vec::new(), gap_secs: 0.0, speed: FileSpeed::Unthrottled },
-        output: hearken::protocol::DeviceChoice::Default,
+        output: DeviceChoice::Default,
         voice: hearken::protocol::VoiceSettings { speak: hearken::protocol::Speak::Asked, ..Default::default() },
         gate: false,
         sampling: SamplingChoice::GREEDY,
@@ -294,4 +295,23 @@ fn a_cut_reply_ends_at_once_with_the_reason_cut() {
     session.cut_replies(&mut out);
     assert!(!session.is_replying());
     assert!(matches!(out.last(), Some(Event::ReplyFinished { stop: StopReason::Cut, .. })));
+}
+
+#[test]
+fn a_failed_switch_of_the_microphone_leaves_the_transcript_on_the_old_one() {
+    let home = tempfile::tempdir().unwrap();
+    let engine = start_hearing(settings(home.path(), &["dialog"]), Box::new(Endless), FileSpeed::Realtime).unwrap();
+    let mut transcript = Transcript::new([].into());
+    engine.send(Command::ChooseInput(DeviceChoice::Named("no such microphone".into())));
+    let mut failed = false;
+    for event in engine.events() {
+        transcript.apply(&event);
+        match event {
+            Event::Problem { kind: ErrorKind::InputDevice, .. } => failed = true,
+            Event::Decision { .. } if failed => break,
+            Event::SessionFinished { .. } => panic!("listening ended"),
+            _ => {}
+        }
+    }
+    assert!(failed && transcript.input() == InputState::Open, "{:?}", transcript.notices);
 }

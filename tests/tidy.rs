@@ -205,7 +205,7 @@ fn faces_use_the_engine_through_its_handle_only() {
         }
         for (line, used) in words_of_paths(&source.code, "crate::model") {
             if used != "starter_phrases" {
-                findings.add(source, line, &format!("a face uses `model::{used}`; what the starter knows is all it may ask there"));
+                findings.add(source, line, &format!("a face uses `model::{used}`; it may use `starter_phrases` only"));
             }
         }
         for (line, used) in words_of_paths(&source.code, "crate::hub") {

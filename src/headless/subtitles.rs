@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::config::modes::{SOUNDS, TRANSCRIBE, TRANSLATE};
-use crate::export::{CueBuilder, VTT_HEADER, shown_of, srt_cue, vtt_cue};
+use crate::export::{CueBuilder, VTT_HEADER, srt_cue, vtt_cue};
 use crate::protocol::{Event, Panel};
 
 /// The format of the cues.
@@ -34,7 +34,7 @@ impl Subtitles {
 
     fn new(format: SubtitleFormat) -> Self {
         let panels = [(TRANSCRIBE, Panel::Transcript), (TRANSLATE, Panel::Translation), (SOUNDS, Panel::Sounds)];
-        Self { format, cues: CueBuilder::new(shown_of(panels.map(|(mode, panel)| (mode.to_owned(), panel)))), printed: 0 }
+        Self { format, cues: CueBuilder::new(panels.map(|(mode, panel)| (mode.to_owned(), panel))), printed: 0 }
     }
 
     /// Prints the cues that `event` completes.

@@ -56,6 +56,7 @@ fn note(notes: &mut impl Write, text: std::fmt::Arguments<'_>) {
     let _ = writeln!(notes, "{text}");
 }
 
+/// Returns the list of sessions.
 fn list(path: &Path, format: ReportFormat) -> Result<String> {
     let sessions = Store::read(path)?.map_or_else(|| Ok(Vec::new()), |store| store.sessions())?;
     if format == ReportFormat::Json {
@@ -71,6 +72,7 @@ fn list(path: &Path, format: ReportFormat) -> Result<String> {
     Ok(sessions.iter().map(line).collect())
 }
 
+/// Returns one session with its lines.
 fn show(path: &Path, session: SessionChoice, format: ReportFormat) -> Result<String> {
     let (store, id) = open(path, session)?;
     let offset = local_offset_secs();
@@ -99,6 +101,7 @@ fn whole(opened: &StoredSession) -> serde_json::Value {
     whole
 }
 
+/// Returns the entry of a session as JSON.
 fn about(session: &SessionSummary) -> serde_json::Value {
     json!({
         "session": session.id,
@@ -113,6 +116,7 @@ fn about(session: &SessionSummary) -> serde_json::Value {
     })
 }
 
+/// Returns the lines that contain `text`.
 fn search(path: &Path, text: &str, format: ReportFormat, notes: &mut impl Write) -> Result<String> {
     let Some(store) = Store::read(path)? else {
         note(notes, format_args!("There is no history yet."));
@@ -120,7 +124,7 @@ fn search(path: &Path, text: &str, format: ReportFormat, notes: &mut impl Write)
     };
     let found = store.search(text)?;
     match found.len() {
-        0 => note(notes, format_args!("Nothing that was heard holds {text:?}.")),
+        0 => note(notes, format_args!("No session contains {text:?}.")),
         MAX_HITS => note(notes, format_args!("There may be more: these are the newest {MAX_HITS}.")),
         _ => {}
     }
@@ -146,6 +150,7 @@ fn search(path: &Path, text: &str, format: ReportFormat, notes: &mut impl Write)
     Ok(if format == ReportFormat::Json { format!("{:#}\n", json!(all)) } else { lines })
 }
 
+/// Deletes sessions and returns a sentence about the result.
 fn delete(path: &Path, what: &Deletion) -> Result<String> {
     let store = Store::write(path)?;
     match (what, store) {
@@ -165,19 +170,21 @@ fn delete(path: &Path, what: &Deletion) -> Result<String> {
         (_, None) => Ok("There is no history yet.".into()),
         (Deletion::Newest(span), Some(mut store)) => {
             let touched = store.forget_since(now_ms() - i64::try_from(span.as_millis()).unwrap_or(i64::MAX))?;
-            Ok(format!("The last {} minutes are deleted; sessions touched: {touched}.", span.as_secs() / 60))
+            Ok(format!("The last {} minutes are deleted; affected sessions: {touched}.", span.as_secs() / 60))
         }
         (Deletion::Everything, Some(mut store)) => Ok(format!("Everything is deleted; sessions: {}.", store.delete_all()?)),
     }
 }
 
+/// Opens the history and finds the session.
 fn open(path: &Path, session: SessionChoice) -> Result<(Store, i64)> {
-    let none = || Error::new(ErrorKind::Arguments, "there is no history yet: the window keeps what it hears");
+    let none = || Error::new(ErrorKind::Arguments, "there is no history yet; the window stores what it hears");
     let store = Store::read(path)?.ok_or_else(none)?;
     let id = number(&store, session)?;
     Ok((store, id))
 }
 
+/// Returns the number of an existing session.
 fn number(store: &Store, session: SessionChoice) -> Result<i64> {
     match session {
         SessionChoice::Number(id) if store.session(id)?.is_some() => Ok(id),
@@ -189,10 +196,11 @@ fn number(store: &Store, session: SessionChoice) -> Result<i64> {
     }
 }
 
+/// Writes a document to a file.
 fn write(to: &Path, text: &str, existing: Existing) -> Result<()> {
     write_document(to, text.as_bytes(), existing).map_err(|e| match e.kind() {
         io::ErrorKind::AlreadyExists => {
-            Error::new(ErrorKind::Arguments, format!("{} is there already: choose another name, or replace it with --force", to.display()))
+            Error::new(ErrorKind::Arguments, format!("{} exists already; choose another name, or replace it with --force", to.display()))
         }
         _ => Error::cannot_write(to, &e),
     })

@@ -40,6 +40,7 @@ fn time(opened: &StoredSession, at: crate::time::StreamTime, offset_secs: i64) -
     opened.clock.ms(at).map_or_else(|| at.to_string(), |ms| time_of_day(ms, offset_secs))
 }
 
+/// Returns the title and description above the lines of a document.
 fn head(opened: &StoredSession, form: DocumentFormat, offset_secs: i64) -> String {
     let session = &opened.session;
     let about = format!("{}, {}, {}", date_and_time(session.started_ms, offset_secs), session.source, session.model);

@@ -99,6 +99,7 @@ impl WriterShared {
         self.report_failure(&given_up());
     }
 
+    /// Publishes a failure as state and as notice.
     fn report_failure(&self, error: &Error) {
         self.status().state = HistoryState::Failing(error.clone());
         self.notices().push(HistoryNotice::Problem(error.clone()));
@@ -146,16 +147,16 @@ impl EventSink {
 }
 
 impl HistoryHandle {
-    /// Starts the writer. `shown` maps each mode to its panel. Failures are reported by [`HistoryHandle::status`] and
+    /// Starts the writer. `panels` maps each mode to its panel. Failures are reported by [`HistoryHandle::status`] and
     /// [`HistoryHandle::take_notices`].
     #[must_use]
-    pub fn start(paths: &Paths, prefs: HistoryPrefs, shown: BTreeMap<String, Panel>, callbacks: HistoryCallbacks) -> Self {
+    pub fn start(paths: &Paths, prefs: HistoryPrefs, panels: BTreeMap<String, Panel>, callbacks: HistoryCallbacks) -> Self {
         let (events, events_rx) = bounded(EVENTS);
         let (commands, commands_rx) = bounded(COMMANDS);
         let shared = Arc::new(WriterShared::default());
         *shared.status() =
             HistoryStatus { prefs, state: if prefs.keep { HistoryState::On } else { HistoryState::Off }, ..HistoryStatus::default() };
-        let writer = HistoryWriter::new(paths, prefs, shown, callbacks, Arc::clone(&shared));
+        let writer = HistoryWriter::new(paths, prefs, panels, callbacks, Arc::clone(&shared));
         let thread = supervise::spawn("hearken-history", move || writer.run(&events_rx, &commands_rx));
         let thread = thread.map_err(|error| shared.report_failure(&error.while_doing("the history is not stored")));
         Self { events, commands, shared, thread: thread.ok() }
@@ -185,8 +186,8 @@ impl HistoryHandle {
     }
 
     /// Adds the panels of modes that were defined since the start.
-    pub fn set_panels(&self, shown: BTreeMap<String, Panel>) {
-        self.command(WriterCommand::SetPanels(shown));
+    pub fn set_panels(&self, panels: BTreeMap<String, Panel>) {
+        self.command(WriterCommand::SetPanels(panels));
     }
 
     /// Deletes the newest `span` of every session from the disk, recordings included; a [`HistoryNotice`] follows. The screen is up
@@ -210,6 +211,7 @@ impl HistoryHandle {
         }
     }
 
+    /// Sends a command; reports a failure to do so.
     fn command(&self, command: WriterCommand) {
         let error = match self.commands.try_send(command) {
             Ok(()) => return,

@@ -53,6 +53,7 @@ impl StableCounts {
         Self([t.utterances.len().saturating_sub(1), t.translations.len().saturating_sub(1), t.replies.len() - growing, t.sounds.len()])
     }
 
+    /// Returns the number of final lines of a panel.
     pub(super) const fn count(self, panel: Panel) -> usize {
         self.0[code_of(panel)]
     }
@@ -86,7 +87,7 @@ mod tests {
     use crate::transcript::{Reply, SpeechLine};
 
     #[test]
-    fn what_may_still_change_is_written_again_and_nothing_else() {
+    fn only_lines_that_may_still_change_are_written_again() {
         let mut t = Transcript::new([].into());
         assert_eq!((StableCounts::of(&t), has_words(&t)), (StableCounts::default(), false));
         let line = |text: &str| SpeechLine { from: StreamTime::ZERO, to: StreamTime::ZERO, text: text.into() };

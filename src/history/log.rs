@@ -45,6 +45,7 @@ impl ActivityLog {
         }
     }
 
+    /// Opens the log for appending, after rotating a full one; returns the file and its size in bytes.
     fn opened(&self) -> Option<(File, u64)> {
         make_private_folder(self.path.parent()?).ok()?;
         if fs::metadata(&self.path).is_ok_and(|about| about.len() > MAX_BYTES) {
@@ -70,7 +71,7 @@ fn line_of(event: &Event) -> Option<String> {
         Event::InputChanged { device, rate_hz, channels, .. } => format!("input {device}, {rate_hz} Hz, {channels} channels"),
         Event::AudioGap { at, samples, cause, .. } => {
             let secs = *samples as f64 / f64::from(SAMPLE_RATE_HZ);
-            format!("at {at}: {secs:.2} s of sound lost ({cause:?})").to_lowercase()
+            format!("at {at}: {secs:.2} s of sound lost, cause {}", serde_json::json!(cause))
         }
         Event::Problem { at, severity, kind, .. } => format!("at {at}: {} {}", format!("{severity:?}").to_lowercase(), kind.name()),
         Event::Paused { at } => format!("at {at}: paused"),
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn no_word_that_was_heard_is_in_the_log() {
+    fn the_log_contains_no_heard_word() {
         let home = tempfile::tempdir().unwrap();
         let mut log = log(&home);
         let (at, reply, mode, text) = (StreamTime::ZERO, ReplyId(1), "transcribe".to_owned(), "secret".to_owned());
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_never_grows_beyond_its_limit_twice_over() {
+    fn the_log_is_rotated_at_its_limit() {
         let home = tempfile::tempdir().unwrap();
         let mut log = log(&home);
         (0..700).for_each(|_| log.write(&"x".repeat(1_000)));
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_cannot_be_written_hinders_nothing() {
+    fn an_unwritable_log_is_ignored() {
         let mut log = ActivityLog::new("/proc/nothing/hearken.log".into());
         log.write("x");
         assert!(log.file.is_none());

@@ -176,6 +176,7 @@ impl Store {
         Ok(Some(StoredSession { session, transcript, clock, recordings: self.recordings_of(id)? }))
     }
 
+    /// Returns the existing recordings of a session, oldest first.
     fn recordings_of(&self, session: i64) -> Result<Vec<PathBuf>> {
         let folder = self.recordings_folder();
         let names: Vec<String> = self.query(|db| {
@@ -196,6 +197,7 @@ impl Store {
     }
 }
 
+/// Reads a row of [`SESSIONS`].
 fn session_of(row: &DbRow<'_>) -> rusqlite::Result<SessionSummary> {
     Ok(SessionSummary {
         id: row.get(0)?,
@@ -210,6 +212,7 @@ fn session_of(row: &DbRow<'_>) -> rusqlite::Result<SessionSummary> {
     })
 }
 
+/// Converts a stored number of samples; negative numbers count as 0.
 fn time_of(samples: i64) -> StreamTime {
     StreamTime::from_samples(u64::try_from(samples).unwrap_or(0))
 }

@@ -37,7 +37,7 @@ pub enum HistoryQuery {
         form: ExportForm,
         /// The path of the file.
         path: PathBuf,
-        /// Whether an existing file is replaced.
+        /// The treatment of an existing file.
         existing: Existing,
     },
 }
@@ -107,6 +107,7 @@ impl HistoryReader {
     }
 }
 
+/// Answers one query.
 fn run_query(path: &std::path::Path, query: HistoryQuery) -> Result<QueryResult> {
     let read = || Store::read(path);
     let write = |session| Store::write(path)?.ok_or_else(|| unknown(session));

@@ -48,6 +48,7 @@ pub(super) fn silence_since(folder: &Path, since_ms: i64) -> Result<()> {
     Ok(())
 }
 
+/// Returns the time of the last write, in milliseconds since 1970.
 fn changed_ms(path: &Path) -> Option<i64> {
     let changed = fs::metadata(path).ok()?.modified().ok()?;
     i64::try_from(changed.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()

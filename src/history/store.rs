@@ -58,7 +58,7 @@ pub(super) struct EventBatch<'a> {
     /// Their session; None for a new one.
     pub(super) session: Option<i64>,
     /// The panel of each mode.
-    pub(super) shown: &'a BTreeMap<String, Panel>,
+    pub(super) panels: &'a BTreeMap<String, Panel>,
     /// Number of the first event.
     pub(super) first: usize,
     /// The events, with their times in milliseconds since 1970.
@@ -107,6 +107,7 @@ impl Store {
         open().map_err(|error| error.about(path))
     }
 
+    /// Opens the database for writing, creating it if needed. A damaged file is renamed; the second value reports that.
     pub(super) fn open_or_set_aside(path: &Path) -> std::result::Result<(Self, Option<Error>), StoreError> {
         if let Some(folder) = path.parent() {
             make_private_folder(folder).map_err(|e| StoreError::CannotOpen(e.message().to_owned()))?;
@@ -125,6 +126,7 @@ impl Store {
         }
     }
 
+    /// Opens the database for writing and checks it.
     fn opened(path: &Path) -> std::result::Result<Self, StoreError> {
         if !path.exists() {
             let mut options = fs::OpenOptions::new();
@@ -163,7 +165,7 @@ impl Store {
             Some(session) if session_exists(&step, session)? => session,
             Some(_) => return Ok(None),
             None => {
-                let shown: BTreeMap<&str, &str> = batch.shown.iter().map(|(mode, shown)| (mode.as_str(), shown.name())).collect();
+                let shown: BTreeMap<&str, &str> = batch.panels.iter().map(|(mode, panel)| (mode.as_str(), panel.name())).collect();
                 let shown = serde_json::to_string(&shown).unwrap_or_default();
                 let started = batch.events.first().map_or_else(now_ms, |(wall, _)| *wall);
                 step.execute("INSERT INTO sessions(started, ended, shown) VALUES(?1, ?1, ?2)", params![started, shown])?;
@@ -193,8 +195,8 @@ impl Store {
     }
 
     /// Stores the panels of the modes of a session.
-    pub(super) fn define(&self, session: i64, shown: &BTreeMap<String, Panel>) -> std::result::Result<(), StoreError> {
-        let shown: BTreeMap<&str, &str> = shown.iter().map(|(mode, shown)| (mode.as_str(), shown.name())).collect();
+    pub(super) fn set_panels(&self, session: i64, panels: &BTreeMap<String, Panel>) -> std::result::Result<(), StoreError> {
+        let shown: BTreeMap<&str, &str> = panels.iter().map(|(mode, panel)| (mode.as_str(), panel.name())).collect();
         let shown = serde_json::to_string(&shown).unwrap_or_default();
         self.db.execute("UPDATE sessions SET shown = ?2 WHERE id = ?1", params![session, shown])?;
         Ok(())
@@ -320,6 +322,7 @@ impl Store {
         self.path.with_file_name("recordings")
     }
 
+    /// Runs a statement; errors name the file.
     pub(super) fn query<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         work(&self.db).map_err(|e| StoreError::from(e).about(&self.path))
     }
@@ -340,6 +343,7 @@ fn file_exists(path: &Path) -> Result<bool> {
     path.try_exists().map_err(|e| StoreError::from(e).about(path))
 }
 
+/// Returns whether the session has not been deleted.
 fn session_exists(db: &Connection, session: i64) -> rusqlite::Result<bool> {
     Ok(db.query_row("SELECT 1 FROM sessions WHERE id = ?1", [session], |_| Ok(())).optional()?.is_some())
 }
@@ -350,6 +354,7 @@ fn check_version(db: &Connection) -> std::result::Result<i64, StoreError> {
     if version > SCHEMA_VERSION { Err(StoreError::Newer(version)) } else { Ok(version) }
 }
 
+/// Inserts lines and updates those whose text has changed.
 fn write_lines(step: &Transaction<'_>, session: i64, lines: &[HistoryLine]) -> rusqlite::Result<()> {
     let mut line_in = step.prepare_cached(
         "INSERT INTO lines(session, kind, number, at, text) VALUES(?1, ?2, ?3, ?4, ?5)
@@ -361,6 +366,7 @@ fn write_lines(step: &Transaction<'_>, session: i64, lines: &[HistoryLine]) -> r
     Ok(())
 }
 
+/// Appends `suffix` to the file name.
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);

@@ -54,7 +54,7 @@ impl StoreError {
         };
         let why = match self {
             Self::Damaged(why) => {
-                format!("the history is damaged ({why}); the window puts it aside at its next start and begins a new one")
+                format!("the history is damaged ({why}); the window renames it at its next start and begins a new one")
             }
             Self::Newer(version) => {
                 format!("this history is from a newer Hearken (version {version}; this one knows {SCHEMA_VERSION})")

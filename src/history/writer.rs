@@ -63,7 +63,7 @@ pub(super) struct HistoryWriter {
     path: PathBuf,
     recordings: PathBuf,
     prefs: HistoryPrefs,
-    shown: BTreeMap<String, Panel>,
+    panels: BTreeMap<String, Panel>,
     callbacks: HistoryCallbacks,
     shared: Arc<WriterShared>,
     log: ActivityLog,
@@ -92,7 +92,7 @@ impl HistoryWriter {
     pub(super) fn new(
         paths: &Paths,
         prefs: HistoryPrefs,
-        shown: BTreeMap<String, Panel>,
+        panels: BTreeMap<String, Panel>,
         callbacks: HistoryCallbacks,
         shared: Arc<WriterShared>,
     ) -> Self {
@@ -100,8 +100,8 @@ impl HistoryWriter {
             path: paths.history_file(),
             recordings: paths.recordings(),
             prefs,
-            transcript: Transcript::new(shown.clone()),
-            shown,
+            transcript: Transcript::new(panels.clone()),
+            panels,
             callbacks,
             shared,
             log: ActivityLog::new(paths.log_file()),
@@ -229,7 +229,7 @@ impl HistoryWriter {
     fn start_new_session(&mut self) {
         self.current = None;
         self.stop_recording();
-        self.transcript = Transcript::new(self.shown.clone());
+        self.transcript = Transcript::new(self.panels.clone());
         self.waiting.iter().for_each(|(_, event)| self.transcript.apply(event));
         self.publish_status();
     }
@@ -237,11 +237,11 @@ impl HistoryWriter {
     fn execute(&mut self, command: WriterCommand) {
         match command {
             WriterCommand::SetPrefs(prefs) => self.set_prefs(prefs),
-            WriterCommand::SetPanels(shown) => {
-                self.shown.extend(shown.clone());
-                self.transcript.set_panels(shown);
+            WriterCommand::SetPanels(panels) => {
+                self.panels.extend(panels.clone());
+                self.transcript.set_panels(panels);
                 if let (Some(store), Some(current)) = (&self.store, self.current)
-                    && let Err(error) = store.define(current.id, &self.shown)
+                    && let Err(error) = store.set_panels(current.id, &self.panels)
                 {
                     self.store_failed(&error);
                 }
@@ -252,6 +252,7 @@ impl HistoryWriter {
         }
     }
 
+    /// Applies the user's choice to recording, storing and expiry.
     fn set_prefs(&mut self, prefs: HistoryPrefs) {
         let before = std::mem::replace(&mut self.prefs, prefs);
         if before.keep && !prefs.keep {
@@ -324,7 +325,7 @@ impl HistoryWriter {
         let lines = lines_of(&self.transcript, |kind| stable.count(kind));
         let batch = EventBatch {
             session: self.current.map(|current| current.id),
-            shown: &self.shown,
+            panels: &self.panels,
             first,
             events: &self.waiting,
             lines: &lines,
@@ -376,6 +377,7 @@ impl HistoryWriter {
         Ok(())
     }
 
+    /// Stops the recording, if one is in progress.
     fn stop_recording(&mut self) {
         if self.recording.take().is_some() {
             // An engine that accepts no commands has ended, and has completed the file.

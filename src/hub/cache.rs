@@ -189,7 +189,7 @@ pub fn sha256_of(path: &Path) -> io::Result<String> {
     let mut piece = vec![0; READ_BYTES];
     loop {
         match file.read(&mut piece)? {
-            0 => return Ok(sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            0 => return Ok(crate::model::digest::hex(&sum.finalize())),
             n => sum.update(&piece[..n]),
         }
     }
@@ -199,7 +199,7 @@ pub fn sha256_of(path: &Path) -> io::Result<String> {
 pub(super) fn unwritable(root: &Path, path: &Path, error: &io::Error) -> Error {
     let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge);
     let (why, remedy) = if full {
-        (format!("there is no room for it ({error}); what was fetched is kept"), Remedy::FreeDisk)
+        (format!("the disk is full ({error}); downloaded bytes are kept"), Remedy::FreeDisk)
     } else {
         (format!("cannot be written ({error}); the cache is {}", root.display()), Remedy::SetCacheFolder)
     };

@@ -147,6 +147,7 @@ impl CatalogEntry {
         self.files.iter().any(|pattern| matches(pattern, path))
     }
 
+    /// Checks name and source of an entry.
     fn check(&self, from: &Path) -> Result<()> {
         let bad = |why: &str| {
             Error::at(ErrorKind::Settings, from, format_args!("the model {:?} {why}", self.name)).with_remedy(Remedy::CorrectFile)
@@ -191,6 +192,7 @@ pub fn all(paths: &Paths) -> Result<Vec<CatalogEntry>> {
     Ok(entries)
 }
 
+/// Parses a catalogue; errors name the file `from` and the line.
 fn read(text: &str, from: &Path) -> Result<Vec<CatalogEntry>> {
     let file: CatalogFile = toml::from_str(text).map_err(|e| {
         let line = e.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
@@ -268,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn the_built_in_catalogue_has_the_starter_and_the_release_with_both_of_its_licences() {
+    fn the_built_in_catalogue_has_the_starter_and_the_release_with_both_licences() {
         let home = tempfile::tempdir().unwrap();
         let all = all(&paths(home.path())).unwrap();
         assert_eq!(all.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), [STARTER, RELEASE]);
@@ -284,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn the_user_adds_models_and_points_at_other_repositories() {
+    fn the_user_catalogue_adds_and_replaces_models() {
         let home = tempfile::tempdir().unwrap();
         let paths = paths(home.path());
         std::fs::create_dir(&paths.config).unwrap();
@@ -303,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_catalogue_is_refused_by_its_line() {
+    fn an_invalid_catalogue_is_refused_with_its_line() {
         let home = tempfile::tempdir().unwrap();
         let paths = paths(home.path());
         std::fs::create_dir(&paths.config).unwrap();
@@ -322,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leaves_its_folder_is_not_safe() {
+    fn paths_that_leave_their_folder_are_unsafe() {
         for path in ["", "/etc/passwd", "../x", "a/../../x", "a\\..\\x", "./x"] {
             assert!(!is_safe_relative_path(path), "{path}");
         }

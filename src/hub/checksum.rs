@@ -81,10 +81,9 @@ impl ChecksumHasher {
     /// Finishes the hash and returns its hexadecimal digits.
     #[must_use]
     pub fn hex(self) -> String {
-        let digits = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         match self {
-            Self::Sha256(sum) => digits(&sum.finalize()),
-            Self::Sha1(sum) => digits(&sum.finish()),
+            Self::Sha256(sum) => crate::model::digest::hex(&sum.finalize()),
+            Self::Sha1(sum) => crate::model::digest::hex(&sum.finish()),
         }
     }
 
@@ -136,6 +135,7 @@ impl Sha1 {
         digest
     }
 
+    /// Mixes a full block into the state.
     fn compress(&mut self) {
         let mut w = [0u32; 80];
         for (word, bytes) in w.iter_mut().zip(self.block.as_chunks::<4>().0) {
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sums_agree_with_published_ones() {
+    fn checksums_equal_published_ones() {
         // `printf '' | git hash-object --stdin`, and the same of "hello\n" and of a thousand times "a".
         for (text, id) in [("", "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"), ("hello\n", "ce013625030ba8dba906f756967f9e9ca394464a")] {
             let checksum = Checksum::git_sha1(id).unwrap();
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_a_path_is_no_checksum() {
+    fn text_that_could_be_a_path_is_no_checksum() {
         for text in ["", "..", "../../etc/passwd", &"z".repeat(64), &"a".repeat(63)] {
             assert_eq!(Checksum::from_blob_name(text), None, "{text}");
         }

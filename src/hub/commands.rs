@@ -52,6 +52,7 @@ pub fn run(request: &ModelRequest, paths: &Paths) -> Result<Completion> {
     Ok(Completion::Clean)
 }
 
+/// Lists the catalogue.
 fn list(format: ReportFormat, paths: &Paths, settings: &HubSettings) -> Result<()> {
     let cards: Vec<ModelCard> = catalog::all(paths)?.into_iter().map(|entry| card(entry, paths, settings)).collect();
     match format {
@@ -98,12 +99,13 @@ fn catalog_entry(choice: &ModelChoice, paths: &Paths) -> Result<CatalogEntry> {
         None => {
             let typed = if let ModelChoice::Dir(folder) = choice { folder.display().to_string() } else { String::new() };
             let names: Vec<String> = catalog::all(paths)?.into_iter().map(|entry| entry.name).collect();
-            let why = format!("{typed} is no model of the catalogue; there are: {}, and OWNER/NAME of the hub", names.join(", "));
+            let why = format!("{typed} is not in the catalogue, which has {}; a model of the hub is named OWNER/NAME", names.join(", "));
             Err(Error::new(ErrorKind::Arguments, why))
         }
     }
 }
 
+/// Downloads and prepares a model.
 fn download(options: &DownloadOptions, paths: &Paths, settings: HubSettings) -> Result<()> {
     let mut entry = catalog_entry(&options.model, paths)?;
     if entry.hub.is_none() {
@@ -116,7 +118,7 @@ fn download(options: &DownloadOptions, paths: &Paths, settings: HubSettings) -> 
     accept(&entry, &ModelDir::of(&entry, paths), options.consent)?;
     if let Some(memory) = disk::memory_bytes().filter(|memory| *memory < entry.memory_bytes) {
         print_note(format_args!(
-            "this machine has {} of memory, and {} takes {}: it will be slow, or not run",
+            "this machine has {} of memory, and {} needs {}: it will be slow or not run",
             size(memory),
             entry.name,
             size(entry.memory_bytes)
@@ -129,7 +131,7 @@ fn download(options: &DownloadOptions, paths: &Paths, settings: HubSettings) -> 
     match outcome {
         Ok(folder) => print_line(folder.display()),
         Err(InstallError::Failed(error)) => Err(error),
-        Err(InstallError::Stopped) => Err(Error::new(ErrorKind::Network, "the download was stopped; what was fetched is kept")),
+        Err(InstallError::Stopped) => Err(Error::new(ErrorKind::Network, "the download was stopped; downloaded bytes are kept")),
     }
 }
 
@@ -140,7 +142,7 @@ fn accept(entry: &CatalogEntry, model_dir: &ModelDir, consent: Consent) -> Resul
     }
     print_note(format_args!("{} comes under {}:", entry.title, if entry.licences.len() == 1 { "this licence" } else { "these licences" }));
     for licence in &entry.licences {
-        print_note(format_args!("  * {}: {}\n    The text that counts: {}", licence.name, licence.summary, licence.text));
+        print_note(format_args!("  * {}: {}\n    Full text: {}", licence.name, licence.summary, licence.text));
     }
     if consent == Consent::Ask && !confirm("Do you accept them? [y/N] ")? {
         let why = "the licences were not accepted, so nothing was downloaded; --accept-licence accepts them";
@@ -158,7 +160,7 @@ fn confirm(question: &str) -> Result<bool> {
     // A user who cannot see the question cannot answer it.
     let _ = write!(stderr, "{question}").and_then(|()| stderr.flush());
     let mut line = String::new();
-    io::stdin().lock().read_line(&mut line).map_err(|e| Error::new(ErrorKind::Arguments, format!("no answer can be read: {e}")))?;
+    io::stdin().lock().read_line(&mut line).map_err(|e| Error::new(ErrorKind::Arguments, format!("the answer cannot be read: {e}")))?;
     Ok(["y", "yes", "j", "ja", "是"].contains(&line.trim().to_lowercase().as_str()))
 }
 
@@ -198,6 +200,7 @@ impl ProgressPrinter {
         Self { moves: io::stderr().is_terminal(), last: String::new(), step: None, at: None, chosen: None }
     }
 
+    /// Prints the progress if it has changed and an update is due.
     fn show(&mut self, work: &InstallStatus) {
         if self.chosen != work.chosen {
             self.chosen.clone_from(&work.chosen);
@@ -218,6 +221,7 @@ impl ProgressPrinter {
         (self.last, self.step, self.at) = (text, Some(work.step), Some(Instant::now()));
     }
 
+    /// Prints the final progress and ends the moving line.
     fn finish(&mut self, work: &InstallStatus) {
         self.at = None;
         self.show(work);
@@ -227,6 +231,7 @@ impl ProgressPrinter {
     }
 }
 
+/// Verifies the checksums of a model.
 fn verify(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) -> Result<Completion> {
     let entry = catalog::resolve(choice, paths)?;
     let Some(entry) = entry.filter(|entry| entry.hub.is_some()) else {
@@ -259,7 +264,7 @@ fn verify(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) -> Result
     // Without the mark, the next download verifies again.
     let _ = manifest.write(&model_dir.manifest_file());
     if damaged {
-        print_note(format_args!("`hearken model download {}` mends it, and fetches nothing that is whole", entry.name));
+        print_note(format_args!("`hearken model download {}` repairs it and downloads only damaged files", entry.name));
         return Ok(Completion::Problems);
     }
     Ok(Completion::Clean)
@@ -286,6 +291,7 @@ fn verify_folder(folder: &Path) -> Result<Completion> {
     Ok(Completion::Clean)
 }
 
+/// Writes the weights of a model in another precision.
 fn quantise(options: &QuantiseOptions, paths: &Paths, settings: &HubSettings) -> Result<()> {
     let (control, progress) = (Arc::new(InstallControl::default()), InstallProgress::default());
     // The first step: all files are here already.
@@ -327,6 +333,7 @@ fn failure(error: InstallError) -> Error {
     }
 }
 
+/// Removes a model after a confirmation.
 fn remove_model(choice: &ModelChoice, consent: Consent, paths: &Paths, settings: &HubSettings) -> Result<()> {
     let entry = catalog_entry(choice, paths)?;
     if consent == Consent::Ask && !confirm(&format!("Remove {} from this machine? [y/N] ", entry.name))? {

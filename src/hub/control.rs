@@ -51,6 +51,7 @@ impl InstallControl {
         self.set(RunState::Stop);
     }
 
+    /// Sets the state, unless the user has stopped the installation.
     fn set(&self, state: RunState) {
         let mut now = supervise::lock(&self.state);
         if *now != RunState::Stop {
@@ -257,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_that_of_the_last_seconds_and_falls_when_nothing_comes() {
+    fn the_rate_covers_the_last_seconds_and_falls_while_nothing_arrives() {
         let mut rate = TransferRate::default();
         (0..=100).for_each(|i| rate.note(f64::from(i), i as u64 * 10));
         assert!((rate.at(100.0) - 10.0).abs() < 0.5, "{}", rate.at(100.0));
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_says_what_is_done_how_fast_and_how_long_it_takes() {
+    fn the_status_line_shows_bytes_rate_and_remaining_time() {
         let work = InstallStatus {
             step: InstallStep::Fetching,
             done: 5_000_000_000,
@@ -284,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_stopped_does_not_run_again() {
+    fn a_stopped_installation_never_resumes() {
         let control = InstallControl::default();
         control.pause();
         assert!(!control.is_running() && control.is_paused());

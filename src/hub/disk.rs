@@ -17,6 +17,7 @@ pub fn free_bytes(path: &Path) -> Option<u64> {
     if cfg!(windows) { text.trim().parse().ok() } else { available(&text) }
 }
 
+/// Returns the PowerShell command that prints the free bytes of a drive.
 fn windows(there: &Path) -> Option<Command> {
     let drive = there.to_str()?.trim_start_matches(r"\\?\").get(..1)?.to_owned();
     let mut asked = Command::new("powershell");
@@ -35,9 +36,7 @@ fn available(text: &str) -> Option<u64> {
 /// Returns the total memory of this machine in bytes; None if the system does not say.
 #[must_use]
 pub fn memory_bytes() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
-    line.split_whitespace().nth(1)?.parse::<u64>().ok()?.checked_mul(1_024)
+    crate::model::memory::total()
 }
 
 #[cfg(test)]
@@ -45,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_answer_of_df_is_read() {
+    fn the_output_of_df_is_parsed() {
         let linux = "Filesystem     1024-blocks      Used Available Capacity Mounted on\n/dev/sda1        263174212 100000000 149749112      41% /home of mine\n";
         assert_eq!(available(linux), Some(149_749_112 * 1_024));
         assert_eq!(available("Filesystem 1024-blocks Used Available Capacity Mounted on\nmap auto_home 0 0 0 100% /System\n"), Some(0));
@@ -54,7 +53,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn this_disk_has_some_room_also_for_a_folder_that_is_not_there_yet() {
+    fn free_space_is_known_for_a_folder_that_does_not_exist_yet() {
         assert!(free_bytes(Path::new("/tmp/not/there/yet")).is_some_and(|bytes| bytes > 0));
         assert!(memory_bytes().is_some_and(|bytes| bytes > 1 << 28));
     }

@@ -76,32 +76,32 @@ impl Fetcher<'_> {
         if self.manifest.is_verified(self.repository, file) {
             return Ok(());
         }
-        if blob.exists() && self.keep_if_whole(file, &blob)? {
+        if blob.exists() && self.verify_or_remove(file, &blob)? {
             return Ok(());
         }
         self.repository.create_blobs_folder()?;
         let lock = self.repository.open_lock(&file.checksum)?;
-        self.wait_for(&lock)?;
+        self.wait_for_lock(&lock)?;
         // The previous holder of the lock may have downloaded it.
-        if blob.exists() && self.keep_if_whole(file, &blob)? {
+        if blob.exists() && self.verify_or_remove(file, &blob)? {
             return Ok(());
         }
         for _ in 0..CHECKSUM_ATTEMPTS {
-            let sum = self.fill(file)?;
+            let hasher = self.download(file)?;
             let partial = self.repository.partial(&file.checksum);
-            if sum.matches(&file.checksum) {
+            if hasher.matches(&file.checksum) {
                 let done = File::open(&partial).and_then(|partial| partial.sync_all()).and_then(|()| fs::rename(&partial, &blob));
                 return done.map_err(|e| unwritable(self.cache, &blob, &e).into());
             }
             self.progress.subtract(file.size);
             fs::remove_file(&partial).map_err(|e| unwritable(self.cache, &partial, &e))?;
         }
-        let why = format!("{}: what the hub sends is not what it lists (its checksum is wrong, twice); nothing of it was kept", file.path);
+        let why = format!("{}: wrong checksum, twice; the file was discarded", file.path);
         Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into())
     }
 
     /// Returns whether the blob has the right checksum; a wrong blob is removed.
-    fn keep_if_whole(&self, file: &ManifestFile, blob: &Path) -> Result<bool, InstallError> {
+    fn verify_or_remove(&self, file: &ManifestFile, blob: &Path) -> Result<bool, InstallError> {
         // Its bytes were counted as done when the download began.
         let whole = fs::metadata(blob).is_ok_and(|m| m.len() == file.size)
             && match matches_checksum(blob, &file.checksum, |_| self.control.is_running() || self.control.wait_while_paused().is_ok()) {
@@ -116,14 +116,15 @@ impl Fetcher<'_> {
         Ok(whole)
     }
 
-    fn wait_for(&self, lock: &File) -> Result<(), InstallError> {
+    /// Waits until this process holds the lock of the blob.
+    fn wait_for_lock(&self, lock: &File) -> Result<(), InstallError> {
         let mut waited = false;
         loop {
             match lock.try_lock() {
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) => {
                     waited = true;
-                    self.progress.set_note(Some("another program is fetching the same file".into()));
+                    self.progress.set_note(Some("another program is downloading the same file".into()));
                     self.control.wait_while_paused()?;
                     self.control.sleep(LOCK_POLL)?;
                 }
@@ -139,9 +140,9 @@ impl Fetcher<'_> {
     }
 
     /// Downloads until the partial file has the size of `file`, and returns the hash of its bytes.
-    fn fill(&self, file: &ManifestFile) -> Result<ChecksumHasher, InstallError> {
+    fn download(&self, file: &ManifestFile) -> Result<ChecksumHasher, InstallError> {
         let mut partial = PartialFile::open(self, file)?;
-        let (mut failures, mut beyond, mut foreign) = (0, 0, 0);
+        let (mut failures, mut past_end, mut wrong_ranges) = (0, 0, 0);
         // Failures are counted until the file grows: a hub that repeats a few wrong bytes makes no progress.
         let mut furthest = partial.len;
         while partial.len < file.size {
@@ -157,7 +158,7 @@ impl Fetcher<'_> {
             let before = partial.len;
             let start = before.saturating_sub(OVERLAP);
             let opened = remote.open(self.manifest, file, start, self.control).map_err(TransferError::Remote);
-            let outcome = opened.and_then(|stream| partial.take(stream, start));
+            let outcome = opened.and_then(|stream| partial.receive(stream, start));
             if partial.len > furthest {
                 (failures, furthest) = (0, partial.len);
             }
@@ -165,12 +166,12 @@ impl Fetcher<'_> {
                 Ok(()) => RemoteError::Transient { why: "the connection ended too early".into(), retry_after: None },
                 Err(TransferError::Local(ended)) => return Err(ended),
                 Err(TransferError::WrongRange) => {
-                    foreign += 1;
-                    if foreign % 2 == 0 {
+                    wrong_ranges += 1;
+                    if wrong_ranges % 2 == 0 {
                         // Twice the wrong range: the partial file belongs to something else.
                         partial.restart()?;
                     }
-                    RemoteError::Transient { why: "the hub sends another part of the file than was asked for".into(), retry_after: None }
+                    RemoteError::Transient { why: "the hub sends the wrong range of the file".into(), retry_after: None }
                 }
                 Err(TransferError::Remote(fault)) => fault,
             };
@@ -181,20 +182,20 @@ impl Fetcher<'_> {
                 RemoteError::Interrupted => continue,
                 RemoteError::Permanent(error) => return Err(error.while_doing(&file.path).into()),
                 RemoteError::PastEnd => {
-                    if partial.sum.clone().matches(&file.checksum) {
-                        return Ok(partial.sum);
+                    if partial.hasher.clone().matches(&file.checksum) {
+                        return Ok(partial.hasher);
                     }
                     partial.restart()?;
-                    beyond += 1;
-                    if beyond >= 2 {
-                        let why = format!("{}: the hub lists {} bytes and says that it has none of them (416)", file.path, file.size);
+                    past_end += 1;
+                    if past_end >= 2 {
+                        let why = format!("{}: the hub lists {} bytes but serves none (416)", file.path, file.size);
                         return Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into());
                     }
                 }
                 RemoteError::Transient { why, retry_after } => {
                     failures += 1;
                     if failures >= self.retry_limits.attempts {
-                        let why = format!("{}: {why}, {failures} times in a row; what was fetched is kept", file.path);
+                        let why = format!("{}: {why}, {failures} times in a row; downloaded bytes are kept", file.path);
                         return Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into());
                     }
                     let wait = pause_before(failures, retry_after, self.retry_limits);
@@ -204,7 +205,7 @@ impl Fetcher<'_> {
                 }
             }
         }
-        Ok(partial.sum)
+        Ok(partial.hasher)
     }
 }
 
@@ -236,7 +237,7 @@ struct PartialFile<'a> {
     expected: &'a ManifestFile,
     file: File,
     len: u64,
-    sum: ChecksumHasher,
+    hasher: ChecksumHasher,
     /// The first and the last [`OVERLAP`] bytes of the file.
     head: Vec<u8>,
     tail: Vec<u8>,
@@ -248,18 +249,19 @@ impl<'a> PartialFile<'a> {
         let path = fetch.repository.partial(&expected.checksum);
         let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
         let file = file.map_err(|e| unwritable(fetch.cache, &path, &e))?;
-        let sum = expected.checksum.hasher(expected.size);
-        let mut partial = Self { fetch, expected, file, len: 0, sum, head: Vec::new(), tail: Vec::new() };
+        let hasher = expected.checksum.hasher(expected.size);
+        let mut partial = Self { fetch, expected, file, len: 0, hasher, head: Vec::new(), tail: Vec::new() };
         if partial.file.metadata().is_ok_and(|m| m.len() > expected.size) {
             // Longer than the file: not ours, or damaged. It was counted as complete.
             partial.fetch.progress.subtract(expected.size);
             partial.truncate()?;
         }
-        partial.read_through()?;
+        partial.hash_existing()?;
         Ok(partial)
     }
 
-    fn read_through(&mut self) -> Result<(), InstallError> {
+    /// Hashes the bytes of the file from its start.
+    fn hash_existing(&mut self) -> Result<(), InstallError> {
         let mut piece = vec![0; READ_BYTES];
         let here = self.file.metadata().map_or(0, |m| m.len());
         loop {
@@ -269,7 +271,7 @@ impl<'a> PartialFile<'a> {
                 Ok(n) => n,
                 Err(e) => return Err(self.failed(&e).into()),
             };
-            self.note(&piece[..n]);
+            self.record(&piece[..n]);
             if !self.fetch.control.is_running() {
                 self.fetch.control.wait_while_paused()?;
             }
@@ -277,7 +279,7 @@ impl<'a> PartialFile<'a> {
     }
 
     /// Appends the bytes of `stream`, which begins at byte `start`.
-    fn take(&mut self, mut stream: FileStream, start: u64) -> Result<(), TransferError> {
+    fn receive(&mut self, mut stream: FileStream, start: u64) -> Result<(), TransferError> {
         let control = self.fetch.control;
         if start == 0 {
             // A longer file is another file; a shorter one ends too early and is noticed then.
@@ -287,14 +289,14 @@ impl<'a> PartialFile<'a> {
             }
             return self.append(&mut stream, &[]);
         }
-        let mut begun = Vec::new();
-        while (begun.len() as u64) < OVERLAP {
+        let mut beginning = Vec::new();
+        while (beginning.len() as u64) < OVERLAP {
             match stream.next_bytes(control)? {
-                Some(bytes) => begun.extend_from_slice(bytes.as_ref()),
+                Some(bytes) => beginning.extend_from_slice(bytes.as_ref()),
                 None => return Ok(()),
             }
         }
-        let (overlap, rest) = begun.split_at(OVERLAP as usize);
+        let (overlap, rest) = beginning.split_at(OVERLAP as usize);
         let all = stream.length == Some(self.expected.size);
         if overlap == self.tail && !(all && overlap == self.head) {
             if stream.length == Some(OVERLAP) {
@@ -307,20 +309,20 @@ impl<'a> PartialFile<'a> {
             return Err(TransferError::WrongRange);
         }
         // The server ignored the range and sends the whole file: skip the bytes that are here.
-        let (mut passed, mut last) = (begun.len() as u64, begun);
-        while passed < self.len {
+        let (mut skipped, mut last) = (beginning.len() as u64, beginning);
+        while skipped < self.len {
             match stream.next_bytes(control)? {
                 Some(bytes) => {
-                    passed += bytes.as_ref().len() as u64;
+                    skipped += bytes.as_ref().len() as u64;
                     last.extend_from_slice(bytes.as_ref());
                     // Keep the overlap and everything after it.
-                    let kept = OVERLAP + passed.saturating_sub(self.len);
+                    let kept = OVERLAP + skipped.saturating_sub(self.len);
                     last.drain(..last.len().saturating_sub(kept as usize));
                 }
                 None => return Ok(()),
             }
         }
-        let beyond = (passed - self.len) as usize;
+        let beyond = (skipped - self.len) as usize;
         let at = last.len() - beyond;
         if !last[..at].ends_with(&self.tail) {
             return Err(TransferError::WrongRange);
@@ -329,6 +331,7 @@ impl<'a> PartialFile<'a> {
         self.append(&mut stream, &rest)
     }
 
+    /// Writes `first` and then the rest of the stream.
     fn append(&mut self, stream: &mut FileStream, first: &[u8]) -> Result<(), TransferError> {
         self.write(first)?;
         while self.len < self.expected.size {
@@ -348,14 +351,14 @@ impl<'a> PartialFile<'a> {
             // The part that was written stays valid.
             return Err(TransferError::Local(self.failed(&e).into()));
         }
-        self.note(bytes);
+        self.record(bytes);
         self.fetch.progress.add(bytes.len() as u64);
         Ok(())
     }
 
     /// Updates hash, length, head and tail for bytes that are in the file now.
-    fn note(&mut self, bytes: &[u8]) {
-        self.sum.update(bytes);
+    fn record(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
         self.len += bytes.len() as u64;
         let overlap = OVERLAP as usize;
         self.head.extend_from_slice(&bytes[..bytes.len().min(overlap - self.head.len())]);
@@ -369,15 +372,17 @@ impl<'a> PartialFile<'a> {
         self.truncate()
     }
 
+    /// Empties the file and resets the hash.
     fn truncate(&mut self) -> Result<(), InstallError> {
         let emptied = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
         emptied.map_err(|e| self.failed(&e))?;
-        (self.len, self.sum) = (0, self.expected.checksum.hasher(self.expected.size));
+        (self.len, self.hasher) = (0, self.expected.checksum.hasher(self.expected.size));
         self.head.clear();
         self.tail.clear();
         Ok(())
     }
 
+    /// Returns the error for a file that cannot be read or written.
     fn failed(&self, error: &io::Error) -> Error {
         unwritable(self.fetch.cache, &self.fetch.repository.partial(&self.expected.checksum), error)
     }
@@ -388,7 +393,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wait_doubles_unless_the_hub_says_how_long_it_wants() {
+    fn the_wait_doubles_unless_the_hub_asks_for_another() {
         let retry_limits = RetryLimits {
             back_off: Duration::from_secs(1),
             max_back_off: Duration::from_secs(60),

@@ -52,7 +52,7 @@ pub struct InstallRequest {
     pub paths: Paths,
     /// The precision of the prepared weights.
     pub prepare: PreparePrecision,
-    /// Whether the original weights are kept.
+    /// The fate of the original weights.
     pub originals: Originals,
 }
 
@@ -87,7 +87,7 @@ pub fn install(request: &InstallRequest, control: &Arc<InstallControl>, progress
     }
     if let Some(file) = manifest.files.iter().find(|file| request.entry.sums.get(&file.path).is_some_and(|sum| sum != file.checksum.hex()))
     {
-        progress.set_warning(format!("{} is not the one that the catalogue knows: the release has changed", file.path));
+        progress.set_warning(format!("{} differs from the catalogue: the release has changed", file.path));
     }
     manifest.write(&model_dir.manifest_file())?;
     let repository = manifest.repository(&request.settings.cache);
@@ -131,7 +131,7 @@ fn manifest(request: &InstallRequest, context: InstallContext<'_>, remote: Optio
     let InstallContext { model_dir, control, progress } = context;
     let before = model_dir.manifest().filter(|before| before.hub == request.entry.hub.clone().unwrap_or_default());
     let Some(remote) = remote else {
-        let why = format!("HF_HUB_OFFLINE is set, and what {} consists of was never asked", request.entry.name);
+        let why = format!("HF_HUB_OFFLINE is set, and the file list of {} is not here", request.entry.name);
         return before.ok_or_else(|| Error::new(ErrorKind::Network, why).with_remedy(Remedy::GoOnline).into());
     };
     let mut failures = 0;
@@ -159,7 +159,7 @@ fn manifest(request: &InstallRequest, context: InstallContext<'_>, remote: Optio
             return Ok(before.clone());
         }
         if failures >= request.settings.retry_limits.attempts {
-            let why = format!("the hub {} cannot be asked: {why}, {failures} times in a row", request.settings.address());
+            let why = format!("the hub {} cannot be reached: {why}, {failures} times in a row", request.settings.address());
             return Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into());
         }
         let wait = super::fetch::pause_before(failures, retry_after, request.settings.retry_limits);
@@ -174,10 +174,10 @@ fn check_disk_space(request: &InstallRequest, model_dir: &ModelDir, manifest: &M
     let missing = manifest.bytes() - manifest.bytes_present(repository);
     let prepared = if model_dir.ready().is_some() { 0 } else { request.entry.prepared_bytes };
     let (cache, own) = (&request.settings.cache, &request.paths.cache);
-    for (folder, bytes, what) in [(cache, missing, "to be downloaded"), (own, prepared, "to be written when it is prepared")] {
+    for (folder, bytes, what) in [(cache, missing, "the download"), (own, prepared, "the prepared weights")] {
         let Some(free) = disk::free_bytes(folder).filter(|_| bytes > 0) else { continue };
         if free < bytes.saturating_add(SPARE_BYTES) {
-            let why = format!("the disk has {} free, and {} are {what}", size(free), size(bytes));
+            let why = format!("the disk has {} free, and {} are needed for {what}", size(free), size(bytes));
             return Err(Error::at(ErrorKind::Output, folder, why).with_remedy(Remedy::FreeDisk));
         }
     }

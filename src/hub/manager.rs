@@ -53,12 +53,12 @@ impl Installation {
         Ok(Self { control, progress, thread: Some(thread) })
     }
 
-    pub(super) fn work(&self) -> InstallStatus {
+    fn status(&self) -> InstallStatus {
         self.progress.status(&self.control)
     }
 
-    fn runs(&self) -> bool {
-        self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && self.work().end.is_none()
+    fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && self.status().end.is_none()
     }
 }
 
@@ -106,13 +106,13 @@ impl ModelManager {
     /// Returns the progress or the end of the installation of `name`; None if none was started.
     #[must_use]
     pub fn work(&self, name: &str) -> Option<InstallStatus> {
-        self.installations().get(name).map(Installation::work)
+        self.installations().get(name).map(Installation::status)
     }
 
     /// Returns whether an installation is running.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        self.installations().values().any(Installation::runs)
+        self.installations().values().any(Installation::is_running)
     }
 
     /// Starts or resumes the installation of the model `name`, whose licences the user has accepted.
@@ -121,7 +121,7 @@ impl ModelManager {
     /// When there is no such model, or no thread can be started.
     pub fn download(&self, name: &str, originals: Originals) -> Result<()> {
         let mut installations = self.installations();
-        if let Some(installation) = installations.get(name).filter(|installation| installation.runs()) {
+        if let Some(installation) = installations.get(name).filter(|installation| installation.is_running()) {
             installation.control.resume();
             return Ok(());
         }
@@ -160,13 +160,14 @@ impl ModelManager {
     /// When the model is being installed, is built in or the user's own folder, or cannot be removed.
     pub fn remove(&self, name: &str) -> Result<u64> {
         let mut installations = self.installations();
-        if installations.get(name).is_some_and(Installation::runs) {
-            return Err(Error::new(ErrorKind::Busy, format!("the model {name} is being downloaded: stop that first")));
+        if installations.get(name).is_some_and(Installation::is_running) {
+            return Err(Error::new(ErrorKind::Busy, format!("the model {name} is being downloaded; stop the download first")));
         }
         installations.remove(name);
         remove(&self.entry(name)?, &self.paths, &self.settings)
     }
 
+    /// Finds a catalogue entry by its name, or by the `OWNER/NAME` of a repository.
     fn entry(&self, name: &str) -> Result<CatalogEntry> {
         let unknown = || Error::new(ErrorKind::Model, format!("there is no model {name} in the catalogue"));
         let choice = ModelChoice::Dir(name.into());

@@ -154,6 +154,7 @@ impl ModelDir {
     }
 }
 
+/// Returns the path of the stored checksum of a prepared file.
 fn checksum_file(file: &Path) -> PathBuf {
     file.with_extension("gguf.sha256")
 }

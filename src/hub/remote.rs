@@ -4,6 +4,7 @@
 
 use std::error::Error as _;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hf_hub::repository::RepoTreeEntry;
@@ -65,7 +66,7 @@ impl HubClient {
             return Err(Error::new(ErrorKind::Network, "HF_HUB_OFFLINE is set, so nothing can be downloaded").with_remedy(Remedy::GoOnline));
         }
         let unusable =
-            |e: HFError| Error::new(ErrorKind::Network, format!("the hub {} cannot be used: {}", settings.address(), reason(&e)));
+            |e: HFError| Error::new(ErrorKind::Network, format!("the hub {} cannot be used: {}", settings.address(), innermost_reason(&e)));
         // Retries are up to `fetch`, which knows the partial file and the user's wishes.
         let mut builder = HFClient::builder().cache_dir(&settings.cache).retry_max_attempts(0);
         builder = builder.user_agent(concat!("hearken/", env!("CARGO_PKG_VERSION")));
@@ -81,13 +82,12 @@ impl HubClient {
     ///
     /// # Errors
     /// When the hub cannot be reached, or the repository holds no model.
-    pub fn manifest(&self, entry: &CatalogEntry, control: &std::sync::Arc<InstallControl>) -> Result<Manifest, RemoteError> {
+    pub fn manifest(&self, entry: &CatalogEntry, control: &Arc<InstallControl>) -> Result<Manifest, RemoteError> {
         let (owner, name) = entry.repository().map_err(RemoteError::Permanent)?;
         // `blobs=true` asks for sizes and SHA-256 (`files_metadata` of huggingface_hub); hf-hub has no option for it.
-        let asked = format!("{name}/revision/{}?blobs=true", quoted(&entry.revision));
+        let asked = format!("{name}/revision/{}?blobs=true", url_segment(&entry.revision));
         let (client, owner_of) = (self.client.clone(), owner.to_owned());
-        let info =
-            self.request(control, "the hub does not answer", move || async move { client.model(owner_of, asked).info().send().await });
+        let info = self.request(control, move || async move { client.model(owner_of, asked).info().send().await });
         let info = info.map_err(|fault| self.with_repository(fault, entry))?;
         let commit = info.sha.filter(|sha| is_hex(sha, 40)).ok_or_else(|| self.unexpected("does not say which commit it is"))?;
         let mut files = Vec::new();
@@ -121,7 +121,7 @@ impl HubClient {
         entry: &CatalogEntry,
         commit: &str,
         paths: &[String],
-        control: &std::sync::Arc<InstallControl>,
+        control: &Arc<InstallControl>,
     ) -> Result<Vec<ManifestFile>, RemoteError> {
         if paths.is_empty() {
             return Ok(Vec::new());
@@ -129,7 +129,7 @@ impl HubClient {
         let (owner, name) = entry.repository().map_err(RemoteError::Permanent)?;
         let (client, owner, name) = (self.client.clone(), owner.to_owned(), name.to_owned());
         let (asked, revision) = (paths.to_vec(), commit.to_owned());
-        let found = self.request(control, "the hub does not answer", move || async move {
+        let found = self.request(control, move || async move {
             client.model(owner, name).get_paths_info().paths(asked).revision(revision).send().await
         });
         let found = found.map_err(|fault| self.with_repository(fault, entry))?;
@@ -155,12 +155,12 @@ impl HubClient {
         manifest: &Manifest,
         file: &ManifestFile,
         start: u64,
-        control: &std::sync::Arc<InstallControl>,
+        control: &Arc<InstallControl>,
     ) -> Result<FileStream, RemoteError> {
         let (owner, name) = manifest.hub.split_once('/').unwrap_or(("", &manifest.hub));
         let (client, owner, name) = (self.client.clone(), owner.to_owned(), name.to_owned());
         let (path, commit, range) = (file.path.clone(), manifest.commit.clone(), start..file.size);
-        let opened = self.request(control, "the hub does not answer", move || async move {
+        let opened = self.request(control, move || async move {
             let repository = client.model(owner, name);
             let request = repository.download_file_stream().filename(path).revision(commit);
             // No range for a whole file, so that a server without ranges works too.
@@ -171,66 +171,65 @@ impl HubClient {
     }
 
     /// Awaits the result of `request`, within the time limit for a silent connection.
-    fn request<T, F>(
-        &self,
-        control: &std::sync::Arc<InstallControl>,
-        late: &str,
-        request: impl FnOnce() -> F + Send + 'static,
-    ) -> Result<T, RemoteError>
+    fn request<T, F>(&self, control: &Arc<InstallControl>, request: impl FnOnce() -> F + Send + 'static) -> Result<T, RemoteError>
     where
         T: Send + 'static,
         F: Future<Output = HFResult<T>>,
     {
-        let (stall, control) = (self.stall, std::sync::Arc::clone(control));
-        let waited = run_in_runtime(&self.sync, move || {
+        let (stall, control) = (self.stall, Arc::clone(control));
+        let result = run_in_runtime(&self.sync, move || {
             let mut future = pin!(request());
             poll_until(stall, || control.is_running(), |context| future.as_mut().poll(context))
         });
-        match waited {
-            Some(WaitResult::Ready(Ok(made))) => Ok(made),
-            Some(WaitResult::Ready(Err(e))) => Err(self.fault(&e)),
-            Some(WaitResult::TimedOut) => Err(RemoteError::Transient { why: format!("{late} ({})", self.address), retry_after: None }),
+        match result {
+            Some(WaitResult::Ready(Ok(value))) => Ok(value),
+            Some(WaitResult::Ready(Err(e))) => Err(self.classify(&e)),
+            Some(WaitResult::TimedOut) => {
+                Err(RemoteError::Transient { why: format!("the hub does not answer ({})", self.address), retry_after: None })
+            }
             Some(WaitResult::Stopped) => Err(RemoteError::Interrupted),
             None => Err(RemoteError::Permanent(Error::internal("the client of the hub does not run"))),
         }
     }
 
-    fn fault(&self, error: &HFError) -> RemoteError {
-        let last = |kind, why: String| {
+    /// Maps an error of hf-hub to what can be done about it.
+    fn classify(&self, error: &HFError) -> RemoteError {
+        let permanent = |kind, why: String| {
             let remedy = Some(Remedy::SetToken).filter(|_| kind == ErrorKind::Access);
             RemoteError::Permanent(self.error(kind, why).with_remedy(remedy))
         };
         match error {
             HFError::RateLimited { retry_after, .. } => {
-                RemoteError::Transient { why: "the hub is asked too often".into(), retry_after: *retry_after }
+                RemoteError::Transient { why: "too many requests".into(), retry_after: *retry_after }
             }
-            HFError::AuthRequired { .. } => last(
+            HFError::AuthRequired { .. } => permanent(
                 ErrorKind::Access,
-                "it wants to know who asks (401): the repository does not exist, or only accounts may read it and HF_TOKEN is not a valid token"
-                    .into(),
+                "access denied (401): the repository does not exist, or it needs an account and HF_TOKEN is not valid".into(),
             ),
             HFError::Forbidden { .. } => {
-                last(ErrorKind::Access, "this account may not read the repository (403): its page says how to ask for access".into())
+                permanent(ErrorKind::Access, "this account may not read the repository (403): its page says how to ask for access".into())
             }
             HFError::RepoNotFound { .. } | HFError::RevisionNotFound { .. } | HFError::EntryNotFound { .. } => {
-                last(ErrorKind::Model, "it holds no such repository, revision or file (404)".into())
+                permanent(ErrorKind::Model, "no such repository, revision or file (404)".into())
             }
             HFError::Http { context } => match context.status.as_u16() {
                 416 => RemoteError::PastEnd,
-                408 | 425 | 429 | 500..=599 => RemoteError::Transient { why: format!("the hub answers {}", context.status), retry_after: None },
-                _ => last(ErrorKind::Network, format!("it answers {}", context.status)),
+                408 | 425 | 429 | 500..=599 => {
+                    RemoteError::Transient { why: format!("the hub answers {}", context.status), retry_after: None }
+                }
+                _ => permanent(ErrorKind::Network, format!("it answers {}", context.status)),
             },
-            HFError::Json(_) | HFError::MalformedResponse { .. } => self.unexpected("answers with something else than expected"),
-            HFError::InvalidParameter(_) | HFError::Url(_) => last(ErrorKind::Arguments, reason(error)),
-            HFError::Request { source, .. } if source.is_decode() => self.unexpected("answers with something else than expected"),
-            other => RemoteError::Transient { why: reason(other), retry_after: None },
+            HFError::Json(_) | HFError::MalformedResponse { .. } => self.unexpected("gives an unexpected answer"),
+            HFError::InvalidParameter(_) | HFError::Url(_) => permanent(ErrorKind::Arguments, innermost_reason(error)),
+            HFError::Request { source, .. } if source.is_decode() => self.unexpected("gives an unexpected answer"),
+            other => RemoteError::Transient { why: innermost_reason(other), retry_after: None },
         }
     }
 
     /// Returns the error for an answer that may come from no hub at all, such as a sign-in page.
     fn unexpected(&self, what: &str) -> RemoteError {
         RemoteError::Permanent(
-            self.error(ErrorKind::Network, format!("it {what}; does a network here want you to sign in first?"))
+            self.error(ErrorKind::Network, format!("it {what}; does this network want you to sign in first?"))
                 .with_remedy(Remedy::CheckConnection),
         )
     }
@@ -262,10 +261,10 @@ impl FileStream {
             WaitResult::Ready(Some(Ok(bytes))) => Ok(Some(bytes)),
             WaitResult::Ready(None) => Ok(None),
             WaitResult::Ready(Some(Err(e))) => {
-                Err(RemoteError::Transient { why: format!("the connection broke: {}", reason(&e)), retry_after: None })
+                Err(RemoteError::Transient { why: format!("the connection broke: {}", innermost_reason(&e)), retry_after: None })
             }
             WaitResult::TimedOut => {
-                Err(RemoteError::Transient { why: format!("nothing came for {:.0} s", self.stall.as_secs_f64().ceil()), retry_after: None })
+                Err(RemoteError::Transient { why: format!("no data for {:.0} s", self.stall.as_secs_f64().ceil()), retry_after: None })
             }
             WaitResult::Stopped => Err(RemoteError::Interrupted),
         }
@@ -273,7 +272,7 @@ impl FileStream {
 }
 
 /// Returns the innermost cause of an error: outer ones repeat addresses, which may contain signatures.
-fn reason(error: &HFError) -> String {
+fn innermost_reason(error: &HFError) -> String {
     let mut source: Option<&dyn std::error::Error> = match error {
         HFError::Request { source, .. } => Some(source),
         other => other.source(),
@@ -292,7 +291,7 @@ fn reason(error: &HFError) -> String {
 }
 
 /// Encodes a revision as one segment of a URL.
-fn quoted(revision: &str) -> String {
+fn url_segment(revision: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     revision.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
@@ -302,8 +301,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_revision_cannot_leave_its_place_in_the_address() {
-        assert_eq!(quoted("refs/pr/1?x=#"), "refs%2Fpr%2F1%3Fx%3D%23");
-        assert_eq!(quoted("v1.0-rc_2~"), "v1.0-rc_2~");
+    fn a_revision_stays_one_segment_of_the_url() {
+        assert_eq!(url_segment("refs/pr/1?x=#"), "refs%2Fpr%2F1%3Fx%3D%23");
+        assert_eq!(url_segment("v1.0-rc_2~"), "v1.0-rc_2~");
     }
 }

@@ -33,25 +33,26 @@ pub(super) enum WaitResult<T> {
 
 /// Runs `work` inside the runtime of hf-hub's client; None if the runtime cannot be reached.
 pub(super) fn run_in_runtime<T: Send + 'static>(client: &HFClientSync, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    let made = Arc::new(Mutex::new(None));
-    let inside = RuntimeHook { work: Mutex::new(Some(work)), made: Arc::clone(&made) };
+    let value = Arc::new(Mutex::new(None));
+    let inside = RuntimeHook { work: Mutex::new(Some(work)), value: Arc::clone(&value) };
     // An absolute path is used as it is, and the root always exists.
     let entered = client.model("hearken", "runtime").download_file().filename("/").revision(NO_COMMIT).progress(inside).send();
     drop(entered);
-    supervise::lock(&made).take()
+    supervise::lock(&value).take()
 }
 
+/// A progress handler that runs `work` once and stores its value.
 struct RuntimeHook<W, T> {
     work: Mutex<Option<W>>,
-    made: Arc<Mutex<Option<T>>>,
+    value: Arc<Mutex<Option<T>>>,
 }
 
 impl<T: Send, W: FnOnce() -> T + Send> ProgressHandler for RuntimeHook<W, T> {
     fn on_progress(&self, _: &ProgressEvent) {
         let work = supervise::lock(&self.work).take();
         if let Some(work) = work {
-            let made = work();
-            *supervise::lock(&self.made) = Some(made);
+            let value = work();
+            *supervise::lock(&self.value) = Some(value);
         }
     }
 }
@@ -62,8 +63,8 @@ pub(super) fn poll_until<T>(limit: Duration, go_on: impl Fn() -> bool, mut poll:
     let mut context = Context::from_waker(&waker);
     let begun = Instant::now();
     loop {
-        if let Poll::Ready(made) = poll(&mut context) {
-            return WaitResult::Ready(made);
+        if let Poll::Ready(value) = poll(&mut context) {
+            return WaitResult::Ready(value);
         }
         if !go_on() {
             return WaitResult::Stopped;
@@ -75,6 +76,7 @@ pub(super) fn poll_until<T>(limit: Duration, go_on: impl Fn() -> bool, mut poll:
     }
 }
 
+/// A waker that unparks a thread.
 struct ThreadWaker(Thread);
 
 impl Wake for ThreadWaker {

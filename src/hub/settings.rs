@@ -10,7 +10,7 @@ pub struct HubSettings {
     pub endpoint: Option<String>,
     /// The cache, in the layout that all programs of Hugging Face share.
     pub cache: PathBuf,
-    /// Whether the network may be used.
+    /// The permission to use the network.
     pub network: NetworkAccess,
     /// Time limits and retries.
     pub retry_limits: RetryLimits,
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cache_is_where_every_program_of_hugging_face_has_it() {
+    fn the_cache_is_where_all_programs_of_hugging_face_look() {
         assert_eq!(read(&[("HOME", "/h")]).cache, Path::new("/h/.cache/huggingface/hub"));
         assert_eq!(read(&[("HOME", "/h"), ("XDG_CACHE_HOME", "/x")]).cache, Path::new("/x/huggingface/hub"));
         assert_eq!(read(&[("HOME", "/h"), ("HF_HOME", "/f"), ("XDG_CACHE_HOME", "/x")]).cache, Path::new("/f/hub"));
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn offline_and_other_addresses_are_respected() {
+    fn offline_mode_and_other_endpoints_are_respected() {
         let settings = read(&[("HF_HUB_OFFLINE", "1"), ("HF_ENDPOINT", "https://mirror.example/")]);
         assert_eq!((settings.network, settings.address()), (NetworkAccess::Offline, "https://mirror.example"));
         assert_eq!((read(&[("HF_HUB_OFFLINE", "0")]).network, read(&[]).address()), (NetworkAccess::Allowed, "https://huggingface.co"));

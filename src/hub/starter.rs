@@ -32,7 +32,7 @@ pub(super) fn unpack(places: &[PathBuf]) -> Result<PathBuf> {
         hash.update(name.as_bytes());
         hash.update(bytes);
     }
-    let name: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = crate::model::digest::hex(&hash.finalize());
     let mut why = String::new();
     for place in places {
         let folder = place.join(&name);
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_built_in_model_is_unpacked_once_and_mended_when_damaged() {
+    fn the_built_in_model_is_unpacked_once_and_replaced_when_damaged() {
         let dir = tempfile::tempdir().unwrap();
         let folder = unpack(&[dir.path().to_owned()]).unwrap();
         let file = folder.join("tokenizer.json");
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_cannot_be_written_to_is_passed_over() {
+    fn an_unwritable_folder_is_skipped() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         std::fs::write(&file, "").unwrap();

@@ -24,7 +24,7 @@ use hearken::model::pickle::TorchFile;
 use hearken::model::quantised::Quantised;
 use hearken::model::text::Vocabulary;
 use hearken::model::token_ids::TokenIds;
-use hearken::model::weights::Weights;
+use hearken::model::weights::{MatrixShape, Weights};
 use hearken::protocol::{Event, Language, StopReason};
 use hearken::time::{ChunkIdx, StreamTime};
 use hearken::transcript::Transcript;
@@ -151,7 +151,10 @@ fn quantised(bytes: &[u8]) {
     }
     for bits in [Bits::Eight, Bits::Four] {
         if let Ok(file) = Quantised::open(&path, bits) {
-            let _ = (file.packed("lm_head.weight", (768, 96), bits).is_ok(), file.vector("transformer.ln_f.weight", &[96]).is_ok());
+            let _ = (
+                file.packed("lm_head.weight", MatrixShape::new(768, 96), bits).is_ok(),
+                file.vector("transformer.ln_f.weight", &[96]).is_ok(),
+            );
         }
     }
 }
@@ -183,7 +186,7 @@ pub fn history(data: &[u8]) {
 
 fn events(bytes: &[u8]) {
     let nothing = || Transcript::new(std::collections::BTreeMap::new());
-    let (mut transcript, mut cues) = (nothing(), CueBuilder::new(nothing()));
+    let (mut transcript, mut cues) = (nothing(), CueBuilder::new([]));
     for line in bytes.split(|b| *b == b'\n') {
         if let Ok(event) = serde_json::from_slice::<Event>(line) {
             transcript.apply(&event);

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Source {
     /// Path from the crate's root, with `/`.
     pub(crate) path: String,
-    /// Top-level module: `engine` for `src/engine/capture.rs`.
+    /// Top-level module: `engine` for `src/engine/meters.rs`.
     pub(crate) module: String,
-    /// Depth of its module: 1 for `src/engine.rs`, 2 for `src/engine/capture.rs`.
+    /// Depth of its module: 1 for `src/engine.rs`, 2 for `src/engine/meters.rs`.
     pub(crate) depth: usize,
     /// Content of the file.
     pub(crate) text: String,

@@ -154,7 +154,7 @@ fn recent_only_drops_the_oldest_chunks() {
 }
 
 #[test]
-fn three_quarters_stay_and_the_opening_always() {
+fn trimming_keeps_three_quarters_and_the_prompt() {
     for window in [512, 1_024, 2_048, 4_096] {
         let mut fed = Fed::new(100);
         let mut trims = 0;
