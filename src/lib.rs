@@ -3,6 +3,7 @@
 //! The modules are listed in reading order; each imports only from those above it (`tests/tidy.rs` holds that).
 
 pub mod clock;
+pub mod level;
 pub mod time;
 
 pub mod error;

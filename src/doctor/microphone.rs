@@ -9,6 +9,7 @@ use crate::audio::SourceEvent;
 use crate::audio::capture::CaptureSource;
 use crate::config::{Settings, SourceChoice};
 use crate::error::Result;
+use crate::level::{CLIPPING, power_dbfs};
 use crate::protocol::DeviceChoice;
 
 /// How long it listens.
@@ -64,7 +65,7 @@ impl Loudness {
     }
 
     fn dbfs(&self) -> f32 {
-        (10.0 * (self.power / self.samples.max(1) as f64).max(1e-12).log10()) as f32
+        power_dbfs((self.power / self.samples.max(1) as f64) as f32)
     }
 }
 
@@ -74,7 +75,7 @@ fn judge(name: &str, loudness: Loudness) -> Found {
         Err(format!("{name}: no sound arrives; allow the use of the microphone in the system's settings, or choose another input"))
     } else if loudness.peak == 0.0 {
         Err(format!("{name}: nothing but exact silence; unmute it, or allow its use in the system's settings"))
-    } else if loudness.peak >= 0.99 {
+    } else if loudness.peak >= CLIPPING {
         Err(format!("{name}: {level:.0} dBFS and it clips; turn the microphone down"))
     } else if level < MUTED_DBFS {
         Err(format!("{name}: {level:.0} dBFS is almost nothing; unmute the microphone or turn it up"))
