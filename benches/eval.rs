@@ -58,7 +58,7 @@ fn main() {
         let hear = |lanes: usize| {
             let hearer = Hearer {
                 model: Arc::clone(&model),
-                conduct: SessionConfig::product(SamplingChoice { temperature: 0.0, top_k: None, seed: 0 }, ContextChoice::default()),
+                conduct: SessionConfig::product(SamplingChoice::GREEDY, ContextChoice::default()),
                 mode: mode.clone(),
                 opening: Arc::clone(&opening),
                 margins: Margins::None,

@@ -6,14 +6,13 @@
 mod recommend;
 mod scenario;
 
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use crate::config::{BenchOptions, BenchSubject, BenchTask, ComputeDevice, Paths, Precision, ReportFormat};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::hub;
 use crate::mel::{LogMel, MaxWindow};
 use crate::model::kernels::{InstructionSet, peaks::HardwarePeaks};
@@ -121,7 +120,7 @@ fn print(report: &Value, format: ReportFormat) -> Result<()> {
             report.as_object().map(|o| o.iter().map(line).collect::<String>()).unwrap_or_default().trim_end().to_owned()
         }
     };
-    writeln!(std::io::stdout(), "{text}").map_err(|e| Error::new(ErrorKind::Output, format!("stdout cannot be written: {e}")))
+    crate::console::print(&mut std::io::stdout(), text)
 }
 
 /// The most memory that this process has held, in MB, where the system says (Linux).

@@ -9,30 +9,11 @@ use std::io::Write;
 
 use crate::audio::capture::{DeviceDirection, devices};
 use crate::config::Settings;
-use crate::error::{Error, ErrorKind, Result};
+use crate::console::{Completion, print};
+use crate::error::Result;
 use crate::hub;
 use crate::model::{Model, acceleration, threads};
 use crate::speech::{Language, Prosody, SpeechText, UtteranceEvent, Voice, system_voices};
-
-/// What the checks found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// Everything is there.
-    Fine,
-    /// Something is not.
-    Problems,
-}
-
-impl Health {
-    /// The exit code of the process.
-    #[must_use]
-    pub const fn exit_code(self) -> u8 {
-        match self {
-            Self::Fine => 0,
-            Self::Problems => 1,
-        }
-    }
-}
 
 /// What a check found, or what is wrong and what to do.
 type Found = std::result::Result<String, String>;
@@ -58,18 +39,17 @@ const CHECKS: [Check; 10] = [
 ///
 /// # Errors
 /// When `out` cannot be written.
-pub fn run(settings: &Settings, mut out: impl Write) -> Result<Health> {
-    let mut health = Health::Fine;
+pub fn run(settings: &Settings, mut out: impl Write) -> Result<Completion> {
+    let mut health = Completion::Clean;
     for (name, check) in CHECKS {
         let (mark, text) = match check(settings) {
             Ok(text) => ("ok", text),
             Err(text) => {
-                health = Health::Problems;
+                health = Completion::Problems;
                 ("problem", text)
             }
         };
-        writeln!(out, "{mark:<8} {name:<13} {text}")
-            .map_err(|e| Error::new(ErrorKind::Output, format!("stdout cannot be written: {e}")))?;
+        print(&mut out, format_args!("{mark:<8} {name:<13} {text}"))?;
     }
     Ok(health)
 }

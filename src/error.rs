@@ -1,57 +1,67 @@
-//! The one error type of Hearken.
+//! The error type of the crate.
 //!
-//! Responsible for saying what went wrong ([`Error::message`]) and of what kind it is ([`ErrorKind`]), so that a face
-//! can say what to do about it without reading message text. Not responsible for printing: each error is handled once.
+//! An [`Error`] says what failed ([`Error::message`]) and, where it is known, what the user can do about it
+//! ([`Error::remedy`]). The two are separate because each interface words a remedy in its own way: the command line by
+//! [`Remedy::command_line_text`], the window from its string tables. [`ErrorKind`] is for programs, never for wording.
+
+mod remedy;
 
 use std::fmt;
+use std::io;
 use std::path::Path;
 
-/// What kind of trouble it is; the doc of each kind is the user's remedy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
+use serde::{Deserialize, Serialize};
+
+pub use remedy::Remedy;
+
+/// The category of an error, for programs that read events or choose an exit code.
+///
+/// The serialised name of a kind, for example `audio_file`, stands in the field `kind` of a `problem` event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
-    /// Check the command line with `hearken --help`.
+    /// Command-line arguments or commands that contradict each other or name something unknown.
     Arguments,
-    /// Check the settings file at the line that the message names.
+    /// A settings file that cannot be read or understood.
     Settings,
-    /// Download the model again, or name another folder with `--model`.
+    /// A model that is missing, incomplete or damaged.
     Model,
-    /// Hearken does not implement this model's architecture; use the release it was made for.
+    /// A model whose architecture or sizes are not implemented.
     UnsupportedModel,
-    /// Check the connection to the internet and ask again; what was fetched is kept.
+    /// A failed connection or an unusable answer of a server.
     Network,
-    /// Set `HF_TOKEN` to a token of an account that may read the model.
+    /// A download that needs an account or a permission.
     Access,
-    /// Check that the file is there, is readable and holds audio.
+    /// An audio file or stream that cannot be read or decoded.
     AudioFile,
-    /// Check the data set or the folder of the run that the message names.
+    /// A data set or the folder of an evaluation run.
     Data,
-    /// Plug in a microphone, allow its use, or choose another input (`hearken devices` lists them).
+    /// A microphone or another input device.
     InputDevice,
-    /// Choose another output (`hearken devices` lists them).
+    /// A loudspeaker or another output device.
     OutputDevice,
-    /// Start Hearken in a desktop session, or use `hearken listen`, which needs no display.
+    /// The display that the window needs.
     Display,
-    /// Install espeak-ng, or choose another voice in the settings; replies are shown as text.
+    /// The voice program that speaks replies.
     Voice,
-    /// Free disk space or choose another place for the output.
+    /// A file or stream that cannot be written.
     Output,
-    /// The message says what hinders the history and what to do; what is in it already stays as it is.
+    /// The history database or its recordings.
     History,
-    /// The reader of the output is gone; nothing needs to be done.
+    /// A reader of standard output that has gone away; not a failure of the program.
     BrokenPipe,
-    /// Close other programs, or choose a smaller model or precision.
+    /// Too little memory.
     Memory,
-    /// Close other programs, or choose a smaller model or precision.
+    /// A machine that is too slow or too busy.
     Busy,
-    /// Update the graphics driver, or use `--device cpu`.
+    /// A GPU that cannot be used.
     Device,
-    /// Restart Hearken; if it happens again, report it with the message.
+    /// A fault of Hearken itself.
     Internal,
 }
 
 impl ErrorKind {
-    /// The name that events carry in `kind`.
+    /// Returns the name of the kind as events carry it.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -76,81 +86,132 @@ impl ErrorKind {
             Self::Internal => "internal",
         }
     }
-
-    /// One sentence that says what the user can do.
-    #[must_use]
-    pub const fn remedy(self) -> &'static str {
-        match self {
-            Self::Arguments => "Check the command line with `hearken --help`.",
-            Self::Settings => "Check the settings file at the line named.",
-            Self::Model => "Get the model again, or name another folder with --model.",
-            Self::UnsupportedModel => "Use a checkpoint of the released architecture.",
-            Self::Network => "Check the connection to the internet and ask again.",
-            Self::Access => "Set HF_TOKEN to a token of an account that may read it, or choose another model.",
-            Self::AudioFile => "Check that the file is there, is readable and holds audio.",
-            Self::Data => "Check what `hearken eval --data` or `compare` was given.",
-            Self::InputDevice => "Plug in a microphone, allow its use, or choose another input (`hearken devices` lists them).",
-            Self::OutputDevice => "Choose another output (`hearken devices` lists them).",
-            Self::Display => "Start Hearken in a desktop session, or use `hearken listen`, which needs no display.",
-            Self::Voice => "Install espeak-ng, or choose another voice in the settings; replies are shown as text.",
-            Self::Output => "Free disk space or choose another place for the output.",
-            Self::History => "What is in the history stays as it is.",
-            Self::BrokenPipe => "Nothing needs to be done.",
-            Self::Memory | Self::Busy => "Close other programs, or choose a smaller model or precision.",
-            Self::Device => "Update the graphics driver, or use --device cpu.",
-            Self::Internal => "Restart Hearken; if it happens again, report it with this message.",
-        }
-    }
 }
 
-/// An error: its kind, and in words what was attempted, on what, and why it failed.
+/// A failure: its kind, a message that says what failed on what and why, and a remedy where one is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    remedy: Option<Remedy>,
 }
 
-/// The result of everything that can fail here.
+/// The result of an operation that fails with [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An error of `kind` that says `message`.
+    /// Returns an error of `kind` without a remedy.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), remedy: None }
     }
 
-    /// An error about the file or folder `path`.
+    /// Returns an error about the file or folder `path`, without a remedy.
     #[must_use]
     pub fn at(kind: ErrorKind, path: &Path, why: impl fmt::Display) -> Self {
         Self::new(kind, format!("{}: {why}", path.display()))
     }
 
-    /// The kind of trouble.
+    /// Returns an error about a missing or damaged file of a model.
+    #[must_use]
+    pub fn model_file(path: &Path, why: impl fmt::Display) -> Self {
+        Self::at(ErrorKind::Model, path, why).with_remedy(Remedy::ReplaceModel)
+    }
+
+    /// Returns an error about a file or folder that cannot be written, with the remedy that fits `cause`.
+    #[must_use]
+    pub fn cannot_write(path: &Path, cause: &io::Error) -> Self {
+        Self::at(ErrorKind::Output, path, format_args!("cannot be written ({cause})")).with_remedy(Remedy::for_write(cause))
+    }
+
+    /// Returns an error about a fault of Hearken itself; `detail` is for the report of the fault.
+    #[must_use]
+    pub fn internal(detail: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::Internal, format!("internal error ({detail})")).with_remedy(Remedy::RestartHearken)
+    }
+
+    /// Returns the error with `remedy` in place of its own.
+    #[must_use]
+    pub fn with_remedy(self, remedy: impl Into<Option<Remedy>>) -> Self {
+        Self { remedy: remedy.into(), ..self }
+    }
+
+    /// Returns the kind of the error.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// What happened, without the remedy.
+    /// Returns what failed, without the remedy.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The same error with `what` was attempted put before it.
+    /// Returns the action that helps, where one is known.
+    #[must_use]
+    pub const fn remedy(&self) -> Option<Remedy> {
+        self.remedy
+    }
+
+    /// Returns the error with the attempted action `what` in front of its message.
     #[must_use]
     pub fn while_doing(self, what: impl fmt::Display) -> Self {
-        Self { kind: self.kind, message: format!("{what}: {}", self.message) }
+        Self { message: format!("{what}: {}", self.message), ..self }
     }
 }
 
 impl fmt::Display for Error {
-    /// What happened and what to do, as one line.
+    /// Writes the message and, as a sentence of its own, the remedy in the words of the command line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stop = if self.message.ends_with(['.', '!', '?']) { "" } else { "." };
-        write!(f, "{}{stop} {}", self.message, self.kind.remedy())
+        f.write_str(&with_remedy_text(&self.message, self.remedy))
     }
 }
 
 impl std::error::Error for Error {}
+
+/// Returns `message` followed by the command line's text of `remedy`, unless the message says it already.
+#[must_use]
+pub fn with_remedy_text(message: &str, remedy: Option<Remedy>) -> String {
+    match remedy.map(Remedy::command_line_text) {
+        Some(text) if !message.contains(text.trim_end_matches('.')) => {
+            let stop = if message.ends_with(['.', '!', '?']) { "" } else { "." };
+            format!("{message}{stop} {text}")
+        }
+        _ => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remedy_follows_the_message_once() {
+        let error = Error::new(ErrorKind::Output, "a.wav: the disk is full").with_remedy(Remedy::FreeDisk);
+        assert_eq!(error.to_string(), "a.wav: the disk is full. Free disk space.");
+        assert_eq!(error.clone().while_doing("saving").to_string(), "saving: a.wav: the disk is full. Free disk space.");
+        assert_eq!(Error::new(ErrorKind::Output, error.to_string()).with_remedy(Remedy::FreeDisk).to_string(), error.to_string());
+    }
+
+    #[test]
+    fn an_error_without_a_remedy_is_its_message() {
+        assert_eq!(Error::new(ErrorKind::Data, "no item in common").to_string(), "no item in common");
+    }
+
+    #[test]
+    fn the_name_of_a_kind_is_its_serialised_form() {
+        for kind in [ErrorKind::Arguments, ErrorKind::UnsupportedModel, ErrorKind::AudioFile, ErrorKind::BrokenPipe] {
+            assert_eq!(serde_json::to_value(kind).ok(), Some(kind.name().into()));
+        }
+    }
+
+    #[test]
+    fn the_remedy_of_a_failed_write_depends_on_the_cause() {
+        let remedy = |cause: io::ErrorKind| Error::cannot_write(Path::new("x"), &cause.into()).remedy();
+        assert_eq!(remedy(io::ErrorKind::StorageFull), Some(Remedy::FreeDisk));
+        assert_eq!(remedy(io::ErrorKind::PermissionDenied), Some(Remedy::AllowAccess));
+        assert_eq!(remedy(io::ErrorKind::NotFound), Some(Remedy::ChooseOtherPlace));
+        assert_eq!(remedy(io::ErrorKind::Interrupted), None);
+    }
+}

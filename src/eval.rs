@@ -34,14 +34,13 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::config::modes::{self, DIALOG, TRANSCRIBE, TRANSLATE};
-use crate::config::paths::write_private;
-use crate::config::{
-    ContextChoice, EvalOptions, EvalRequest, EvalTask, Language, Mode, Paths, ProactiveStyle, QuestionInput, SamplingChoice,
-};
+use crate::config::{ContextChoice, EvalOptions, EvalRequest, EvalTask, Mode, Paths, ProactiveStyle, QuestionInput, SamplingChoice};
+use crate::console::{Completion, print};
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::write_private;
 use crate::hub;
 use crate::model::Model;
-use crate::protocol::ModelChoice;
+use crate::protocol::{Language, ModelChoice};
 use crate::session::SessionConfig;
 use crate::session::prompt::PromptCache;
 use hear::{Clock, Hearer, Margins, Sitting};
@@ -55,43 +54,20 @@ use typed_qa::Asker;
 const NO_QUESTIONS: &str = "The starter was not trained to answer typed questions: what it says to them means nothing. Ask a model that was, \
 such as --model 3b.";
 
-/// How a run counts as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Every row was scored.
-    Clean,
-    /// Some could not be.
-    Problems,
-}
-
-impl Outcome {
-    /// The exit code of the process (CONTRACT.md).
-    #[must_use]
-    pub const fn exit_code(self) -> u8 {
-        match self {
-            Self::Clean => 0,
-            Self::Problems => 1,
-        }
-    }
-}
-
 /// Does what `request` asks; the summary goes to `out`, progress to `notes`.
 ///
 /// # Errors
 /// When the data set, the model or the folder of the report cannot be used, or computing fails.
-pub fn run(request: &EvalRequest, mut out: impl Write, notes: impl Write) -> Result<Outcome> {
+pub fn run(request: &EvalRequest, mut out: impl Write, notes: impl Write) -> Result<Completion> {
     let (text, outcome) = match request {
-        EvalRequest::Compare { before, after, out } => (compare::run(before, after, out.as_deref())?, Outcome::Clean),
+        EvalRequest::Compare { before, after, out } => (compare::run(before, after, out.as_deref())?, Completion::Clean),
         EvalRequest::Run(options) => {
             let report = score_model(options, notes)?;
-            (report.text(), if report.skipped.is_empty() { Outcome::Clean } else { Outcome::Problems })
+            (report.text(), if report.skipped.is_empty() { Completion::Clean } else { Completion::Problems })
         }
     };
-    match writeln!(out, "{}", text.trim_end()) {
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(outcome),
-        Err(e) => Err(Error::new(ErrorKind::Output, format!("stdout cannot be written: {e}"))),
-        Ok(()) => Ok(outcome),
-    }
+    print(&mut out, text.trim_end())?;
+    Ok(outcome)
 }
 
 fn score_model(options: &EvalOptions, mut notes: impl Write) -> Result<Report> {
@@ -144,7 +120,7 @@ const fn picture_name(task: &EvalTask) -> &'static str {
 
 /// Writes `report` into `folder` for people and for programs.
 fn write(folder: &Path, report: &Report) -> Result<()> {
-    let json = serde_json::to_string_pretty(report).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
+    let json = serde_json::to_string_pretty(report).map_err(|e| Error::internal(e))?;
     write_private(&folder.join(compare::REPORT), format!("{json}\n").as_bytes())?;
     write_private(&folder.join("report.md"), report.markdown().as_bytes())
 }
@@ -164,7 +140,7 @@ fn hear(options: &EvalOptions, model: &Arc<Model>, sittings: Vec<Sitting>, store
     };
     let hearer = |mode: Mode, opening: Arc<PromptCache>| Hearer {
         model: Arc::clone(model),
-        conduct: SessionConfig::product(SamplingChoice { temperature: 0.0, top_k: None, seed: 0 }, ContextChoice::default()),
+        conduct: SessionConfig::product(SamplingChoice::GREEDY, ContextChoice::default()),
         mode,
         opening,
         // Where a reply can lie between two clips, a lane that never gives one hears something else than the device would.
@@ -278,7 +254,7 @@ fn settings(options: &EvalOptions, model: &Model) -> BTreeMap<String, String> {
 
 /// What its sessions keep in mind.
 fn contexts(options: &EvalOptions) -> String {
-    let names: Vec<&str> = options.contexts.iter().map(|context| context.policy.name).collect();
+    let names: Vec<&str> = options.contexts.iter().map(|context| context.policy.name()).collect();
     let positions = options.contexts.first().map_or(0, |context| context.positions);
     format!("{}, {positions} positions", names.join(", "))
 }

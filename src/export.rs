@@ -9,9 +9,9 @@ mod lines;
 
 use std::collections::VecDeque;
 
-use crate::protocol::Event;
+use crate::protocol::{Event, Panel};
 use crate::time::{SAMPLE_RATE_HZ, StreamTime};
-use crate::transcript::{JOIN_SAMPLES, Panel, Transcript, append, chunk_start};
+use crate::transcript::{JOIN_SAMPLES, Transcript, append, chunk_start};
 use lines::{one_line, width, wrap};
 
 pub use document::{DocumentFormat, document, jsonl};

@@ -12,36 +12,14 @@ use std::io::{self, BufWriter, ErrorKind as IoErrorKind, Write};
 use crossbeam_channel::TryRecvError;
 
 use crate::config::OutputFormat;
+use crate::console::{Completion, stdout_error};
 use crate::engine::EngineHandle;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::protocol::{Event, Severity};
 
 pub use devices::print_devices;
 use subtitles::Subtitles;
 use text::Lines;
-
-/// How a run counts as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Everything went as asked.
-    Clean,
-    /// It finished, and there were problems on the way.
-    Problems,
-    /// Nothing could be heard at all.
-    CouldNotRun,
-}
-
-impl Outcome {
-    /// The exit code of the process (CONTRACT.md).
-    #[must_use]
-    pub const fn exit_code(self) -> u8 {
-        match self {
-            Self::Clean => 0,
-            Self::Problems => 1,
-            Self::CouldNotRun => 2,
-        }
-    }
-}
 
 /// Prints what `engine` reports to `out` until the session has finished; what is not the product goes to `notes`.
 ///
@@ -49,15 +27,15 @@ impl Outcome {
 ///
 /// # Errors
 /// `Output` when `out` cannot be written, for instance because the disk is full.
-pub fn run(engine: EngineHandle, format: OutputFormat, out: impl Write, notes: impl Write) -> Result<Outcome> {
+pub fn run(engine: EngineHandle, format: OutputFormat, out: impl Write, notes: impl Write) -> Result<Completion> {
     // Where signals cannot be caught, or are caught already, they end the process as they always did.
     let _ = ctrlc::set_handler(engine.stopper());
     let mut printer = Printer::new(format, BufWriter::new(out), notes);
     let outcome = match follow(&engine, &mut printer) {
         Ok(outcome) => Ok(outcome),
-        Err(Stopped::Write(e)) if e.kind() == IoErrorKind::BrokenPipe => Ok(Outcome::Clean),
-        Err(Stopped::Write(e)) => Err(Error::new(ErrorKind::Output, format!("stdout cannot be written: {e}"))),
-        Err(Stopped::EngineGone) => Err(Error::new(ErrorKind::Internal, "the engine ended without finishing the session")),
+        Err(Stopped::Write(e)) if e.kind() == IoErrorKind::BrokenPipe => Ok(Completion::Clean),
+        Err(Stopped::Write(e)) => Err(stdout_error(&e)),
+        Err(Stopped::EngineGone) => Err(Error::internal("the engine ended without finishing the session")),
     };
     // What is still buffered after a failed write must not be written again when the buffer is dropped.
     let _ = printer.out.into_parts();
@@ -76,8 +54,8 @@ impl From<io::Error> for Stopped {
     }
 }
 
-fn follow<O: Write, N: Write>(engine: &EngineHandle, printer: &mut Printer<O, N>) -> Result<Outcome, Stopped> {
-    let mut hurt = Outcome::Problems;
+fn follow<O: Write, N: Write>(engine: &EngineHandle, printer: &mut Printer<O, N>) -> Result<Completion, Stopped> {
+    let mut hurt = Completion::Problems;
     loop {
         let event = match engine.events().try_recv() {
             Ok(event) => event,
@@ -93,13 +71,13 @@ fn follow<O: Write, N: Write>(engine: &EngineHandle, printer: &mut Printer<O, N>
         };
         printer.print(&event)?;
         match event {
-            Event::Problem { severity: Severity::Error, .. } => hurt = Outcome::CouldNotRun,
+            Event::Problem { severity: Severity::Error, .. } => hurt = Completion::CouldNotRun,
             Event::SessionFinished { chunks, problems, .. } => {
                 printer.out.flush()?;
                 let outcome = match (problems, chunks) {
-                    (0, _) => Outcome::Clean,
+                    (0, _) => Completion::Clean,
                     (_, 0) => hurt,
-                    _ => Outcome::Problems,
+                    _ => Completion::Problems,
                 };
                 return Ok(outcome);
             }

@@ -23,11 +23,11 @@ mod starter;
 use std::path::PathBuf;
 
 use crate::config::Paths;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::ModelChoice;
 
 pub use catalog::Entry;
-pub use commands::{Outcome, run};
+pub use commands::run;
 use home::Home;
 use settings::HubSettings;
 pub use shelf::ModelManager;
@@ -56,7 +56,7 @@ pub fn find(choice: &ModelChoice, paths: &Paths) -> Result<Found> {
 pub fn find_with(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) -> Result<Found> {
     let Some(entry) = catalog::resolve(choice, paths)? else {
         let ModelChoice::Dir(folder) = choice else {
-            return Err(Error::new(ErrorKind::Internal, "a model of the catalogue is not in it"));
+            return Err(Error::internal("a model of the catalogue is not in it"));
         };
         let name = folder.file_name().map_or_else(|| folder.display().to_string(), |n| n.to_string_lossy().into_owned());
         return Ok(Found { folder: folder.clone(), name });
@@ -73,8 +73,8 @@ pub fn find_with(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) ->
         Some(folder) => Ok(Found { folder, name: entry.name }),
         None => {
             let how = if home.listing().is_some() { "is not here in full" } else { "is not here" };
-            let why = format!("the model {0} {how}: `hearken model download {0}` gets it, from where it stopped", entry.name);
-            Err(Error::new(ErrorKind::Model, why))
+            let why = format!("the model {} {how}", entry.name);
+            Err(Error::new(ErrorKind::Model, why).with_remedy(Remedy::DownloadModel))
         }
     }
 }

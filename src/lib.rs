@@ -10,6 +10,10 @@ pub mod error;
 
 pub mod supervise;
 
+pub mod console;
+
+pub mod files;
+
 pub mod protocol;
 
 pub mod transcript;

@@ -35,7 +35,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 
 use crate::config::{ComputeDevice, Precision};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use checkpoint::Checkpoint;
 use config::{AudioConfig, LmConfig};
 use decoder::Decoder;
@@ -84,8 +84,8 @@ impl Model {
         let quantised = match numbers_of(precision) {
             ComputeType::Float(_) => None,
             ComputeType::Packed(_) if !device.is_cpu() => {
-                let why = "8 and 4 bits are computed on the processor: leave out --device, or use --precision bf16";
-                return Err(Error::new(ErrorKind::Arguments, why));
+                let why = "8 and 4 bits are computed on the processor only";
+                return Err(Error::new(ErrorKind::Arguments, why).with_remedy(Remedy::ChangeDeviceOrPrecision));
             }
             ComputeType::Packed(bits) => Some((bits, quantised::file_in(dir, bits))).filter(|(_, file)| file.exists()),
         };
@@ -101,8 +101,8 @@ impl Model {
         };
         let weights = Quantised::open(&file, bits)?;
         if dir.join(checkpoint::INDEX).exists() && Checkpoint::open(dir)?.identity() != weights.source() {
-            let why = "was made from other weights than those beside it; make it again with `hearken model quantize`";
-            return Err(Error::at(ErrorKind::Model, &file, why));
+            let why = "was made from other weights than those beside it";
+            return Err(Error::at(ErrorKind::Model, &file, why).with_remedy(Remedy::QuantiseAgain));
         }
         let fingerprint = Sha256::digest(format!("{} {}", weights.source(), precision.name())).into();
         Self::assemble(dir, name, &weights, fingerprint, (precision, &device))
@@ -182,7 +182,7 @@ impl Model {
     /// # Errors
     /// When candle fails (out of memory, a device that went away).
     pub fn encode(&self, mel: &[f32]) -> Result<Features> {
-        let none = || Error::new(ErrorKind::Internal, "the encoder gave nothing for a chunk");
+        let none = || Error::internal("the encoder gave nothing for a chunk");
         self.encode_batch(&[mel])?.pop().ok_or_else(none)
     }
 
@@ -233,7 +233,8 @@ impl Model {
         if logits.iter().all(Logits::is_finite) {
             Ok(logits)
         } else {
-            Err(Error::new(ErrorKind::Model, format!("the model {} computed numbers that are not finite", self.name)))
+            let why = format!("the model {} computed numbers that are not finite", self.name);
+            Err(Error::new(ErrorKind::Model, why).with_remedy(Remedy::ReplaceModel))
         }
     }
 
@@ -324,7 +325,7 @@ pub fn quantise(dir: &Path, precision: Precision, out: &Path, progress: impl FnM
             continue;
         }
         let copied = to.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::copy(&from, &to));
-        copied.map_err(|e| Error::at(ErrorKind::Output, &to, e))?;
+        copied.map_err(|e| Error::cannot_write(&to, &e))?;
     }
     let file = quantised::file_in(out, bits);
     quantised::quantise(&checkpoint, bits, &[ids.keep_silence, ids.text_begin], &file, progress)?;
@@ -368,7 +369,7 @@ pub enum TensorData<'a> {
 /// # Errors
 /// When it cannot be written, naming it.
 pub fn save_tensors(tensors: &[(&str, TensorData<'_>)], path: &Path) -> Result<()> {
-    let failed = |e: candle_core::Error| Error::at(ErrorKind::Output, path, e);
+    let failed = |e: candle_core::Error| Error::at(ErrorKind::Output, path, e).with_remedy(Remedy::ChooseOtherPlace);
     let mut all = HashMap::new();
     for (name, numbers) in tensors {
         let tensor = match numbers {
@@ -459,7 +460,7 @@ fn fall_back<T>(device: ComputeDevice, load: impl Fn(ComputeDevice) -> Result<T>
     }
     let model = load(ComputeDevice::Cpu)?;
     let why = format!("{}: Hearken computes on the processor", error.message());
-    Ok((model, Some(Error::new(ErrorKind::Device, why))))
+    Ok((model, Some(Error::new(ErrorKind::Device, why).with_remedy(error.remedy()))))
 }
 
 fn open_device(device: ComputeDevice) -> Result<Device> {
@@ -473,16 +474,17 @@ fn open_device(device: ComputeDevice) -> Result<Device> {
         ComputeDevice::Cpu => Ok(Device::Cpu),
         ComputeDevice::Cuda if !cfg!(feature = "cuda") => Err(missing("CUDA", "cuda")),
         ComputeDevice::Metal if !cfg!(feature = "metal") => Err(missing("Metal", "metal")),
-        ComputeDevice::Cuda => {
-            Device::new_cuda(0).map_err(|e| Error::new(ErrorKind::Device, format!("the NVIDIA card cannot be used ({e})")))
-        }
-        ComputeDevice::Metal => Device::new_metal(0).map_err(|e| Error::new(ErrorKind::Device, format!("the GPU cannot be used ({e})"))),
+        ComputeDevice::Cuda => Device::new_cuda(0).map_err(|e| {
+            Error::new(ErrorKind::Device, format!("the NVIDIA card cannot be used ({e})")).with_remedy(Remedy::UpdateGraphicsDriver)
+        }),
+        ComputeDevice::Metal => Device::new_metal(0)
+            .map_err(|e| Error::new(ErrorKind::Device, format!("the GPU cannot be used ({e})")).with_remedy(Remedy::UpdateGraphicsDriver)),
     }
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the form that map_err takes")]
 fn computing(error: candle_core::Error) -> Error {
-    Error::new(ErrorKind::Internal, format!("computing with the model failed: {error}"))
+    Error::internal(format_args!("computing with the model failed: {error}"))
 }
 
 #[cfg(test)]

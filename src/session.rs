@@ -13,12 +13,12 @@ mod replies;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::config::{CatchUp, ContextChoice, InstructionClip, Mode, Panel, SamplingChoice};
-use crate::error::{Error, ErrorKind, Result};
+use crate::config::{CatchUp, ContextChoice, InstructionClip, Mode, SamplingChoice};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::lane::{CHUNK_ROWS, CHUNKS_PER_PASS, Goal, Lane, LaneConfig, OnLoop};
 use crate::model::Model;
 use crate::model::sampler::Sampler;
-use crate::protocol::{Event, StopReason};
+use crate::protocol::{Event, Panel, StopReason};
 use crate::time::{ChunkIdx, SAMPLE_RATE_HZ, StreamTime};
 use lanes::{SessionLane, Switch};
 use prompt::PromptCache;
@@ -127,7 +127,7 @@ impl Session {
         let least = model.vocabulary().prefix()?.len() + CHUNK_ROWS * CHUNKS_PER_PASS;
         if limit < least {
             let why = format!("the model {} takes {limit} positions; its prompt and a second of sound need {least}", model.name());
-            return Err(Error::new(ErrorKind::UnsupportedModel, why));
+            return Err(Error::new(ErrorKind::UnsupportedModel, why).with_remedy(Remedy::ChooseOtherModel));
         }
         Ok(Self {
             model,
@@ -162,7 +162,7 @@ impl Session {
             let why = format!(
                 "the instruction of the mode {name} takes {prompt_positions} of the {limit} positions of the context window: record a shorter one"
             );
-            return Err(Error::new(ErrorKind::AudioFile, why));
+            return Err(Error::new(ErrorKind::AudioFile, why).with_remedy(Remedy::ShortenInstruction));
         }
         let lane_config = LaneConfig {
             catch_up: mode.catch_up,

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// Panics within [`WINDOW`] after which a worker is given up.
 const MAX_PANICS: usize = 5;
@@ -22,10 +22,9 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// [`ErrorKind::Internal`] when the system refuses another thread.
 pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
     let guarded = move || drop(catch_unwind(AssertUnwindSafe(work)));
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(guarded)
-        .map_err(|e| Error::new(ErrorKind::Internal, format!("the system refuses another thread ({name}): {e}")))
+    std::thread::Builder::new().name(name.to_owned()).spawn(guarded).map_err(|e| {
+        Error::new(ErrorKind::Internal, format!("the system refuses another thread ({name}): {e}")).with_remedy(Remedy::CloseOtherPrograms)
+    })
 }
 
 /// Runs `work` and turns a panic into an error.
@@ -33,7 +32,7 @@ pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHan
 /// # Errors
 /// The error of `work`, or [`ErrorKind::Internal`] with the text of the panic.
 pub fn catch<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(Error::new(ErrorKind::Internal, panic_text(panic.as_ref()))))
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(Error::internal(panic_text(panic.as_ref()))))
 }
 
 /// Returns the text of a panic.
@@ -98,7 +97,7 @@ mod tests {
     #[test]
     fn a_panic_becomes_an_error_with_its_text() {
         let error = catch::<()>(|| panic!("index {} of {}", 3, 2)).unwrap_err();
-        assert_eq!((error.kind(), error.message()), (ErrorKind::Internal, "index 3 of 2"));
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Internal, "internal error (index 3 of 2)"));
         assert_eq!(catch(|| Ok(7)).unwrap(), 7);
     }
 

@@ -11,16 +11,17 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::audio::chunker::{Chunk, Chunker};
-use crate::audio::file::{FileSource, expand_sequence};
+use crate::audio::file::FileSource;
 use crate::audio::{Source, SourceEvent, read_file};
-use crate::config::modes::{self, Language};
-use crate::config::{ComputeDevice, Paths, Precision, Priority, SamplingChoice, TraceOptions, TracePath};
-use crate::error::{Error, ErrorKind, Result};
+use crate::config::modes;
+use crate::config::{ComputeDevice, Paths, Precision, SamplingChoice, TraceOptions, TracePath};
+use crate::error::{Error, Result};
 use crate::hub;
-use crate::lane::{Ask, ChunkMeta, Follows, Goal, OnLoop};
+use crate::lane::{Ask, ChunkMeta, Follows, Goal, OnLoop, Priority};
 use crate::mel::{self, LogMelChunk, MaxWindow};
 use crate::model::sampler::argmax;
 use crate::model::{Model, TensorData, save_tensors};
+use crate::protocol::Language;
 use crate::session::EncodedChunk;
 use crate::session::front_end::FrontEnd;
 use crate::session::prompt::PromptCache;
@@ -63,7 +64,7 @@ impl Tracer {
     fn new(model: &Arc<Model>, path: TracePath) -> Result<Self> {
         let paths = Paths::find()?;
         let conduct = SessionConfig {
-            sampling: SamplingChoice { temperature: 0.0, top_k: None, seed: 0 },
+            sampling: SamplingChoice::GREEDY,
             reading: Reading::Every,
             on_loop: OnLoop::GoOn,
             reply_limit: if path == TracePath::Live { REPLY_LIMIT } else { usize::MAX },
@@ -72,7 +73,7 @@ impl Tracer {
         };
         let mut session = Session::new(Arc::clone(model), conduct)?;
         let dialog = modes::builtin(Language::Chinese, &paths.instructions()).into_iter().find(|m| m.name == modes::DIALOG);
-        let dialog = dialog.ok_or_else(|| Error::new(ErrorKind::Internal, "there is no dialog mode"))?;
+        let dialog = dialog.ok_or_else(|| Error::internal("there is no dialog mode"))?;
         session.switch_on(&dialog, &PromptCache::of(model, &dialog, &paths)?)?;
         let prefix = model.vocabulary().prefix()?;
         let (calls, features, mel_first) = (Vec::new(), Vec::new(), Vec::new());
@@ -81,17 +82,9 @@ impl Tracer {
 
     /// Each file encoded whole, then a separately encoded second of zeros.
     fn offline(&mut self, files: &[std::path::PathBuf]) -> Result<()> {
-        let mut expanded = Vec::new();
-        for file in files {
-            if file.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
-                expanded.extend(expand_sequence(file)?);
-            } else {
-                expanded.push(file.clone());
-            }
-        }
         let mut pending = self.prefix.len();
-        for file in expanded {
-            let mut samples = read_file(&file)?;
+        for file in files {
+            let mut samples = read_file(file)?;
             samples.resize(samples.len().next_multiple_of(CHUNK_SAMPLES), 0.0);
             self.segment(&samples, pending)?;
             pending = 1;
@@ -202,7 +195,7 @@ impl Tracer {
         save_tensors(&tensors, out)?;
         let beside = out.with_extension("json");
         let json = json!({ "prefix": self.prefix, "text": self.texts() });
-        std::fs::write(&beside, format!("{json:#}\n")).map_err(|e| Error::at(ErrorKind::Output, &beside, e))
+        std::fs::write(&beside, format!("{json:#}\n")).map_err(|e| Error::cannot_write(&beside, &e))
     }
 
     /// The text of each reply, as its tokens decode.

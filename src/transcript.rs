@@ -6,7 +6,8 @@ mod speech;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::protocol::{Emotion, Event, ReplyId, StopReason};
+use crate::error::{ErrorKind, with_remedy_text};
+use crate::protocol::{Emotion, Event, Panel, ReplyId, StopReason};
 use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
 
 pub use speech::{ReplyTrigger, SpeechRow};
@@ -19,22 +20,6 @@ const TICKS: usize = 1_500;
 const QUIETS: usize = 100;
 /// Notices that are kept.
 const NOTICES: usize = 500;
-
-/// The kind of a `problem` of the input device: from there until `input_changed` nothing is heard.
-const NO_INPUT: &str = crate::error::ErrorKind::InputDevice.name();
-
-/// Where the responses of a mode are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Panel {
-    /// As replies.
-    Conversation,
-    /// As the live transcript.
-    Transcript,
-    /// As translations.
-    Translation,
-    /// As detected sounds.
-    Sounds,
-}
 
 /// One utterance, or its translation.
 #[derive(Clone, Debug, PartialEq)]
@@ -259,11 +244,11 @@ impl Transcript {
                 self.no_input = false;
                 self.notice(*at, format!("listening to {device}"));
             }
-            Event::Problem { at, kind, message, .. } if kind == NO_INPUT => {
-                self.no_input = true;
-                self.notice(*at, message.clone());
+            Event::Problem { at, kind, message, remedy, .. } => {
+                // From here until `input_changed` nothing is heard.
+                self.no_input |= *kind == ErrorKind::InputDevice;
+                self.notice(*at, with_remedy_text(message, *remedy));
             }
-            Event::Problem { at, message, .. } => self.notice(*at, message.clone()),
             Event::SessionFinished { .. } => self.finished = true,
             Event::Timing { .. } => {}
         }

@@ -37,7 +37,7 @@ use egui::{Key, KeyboardShortcut, Modifiers, Panel, RichText};
 use crate::config::prefs::{SavedChoice, save_choice};
 use crate::config::{HistoryPrefs, Mode, Settings, WindowPrefs, settings_problems};
 use crate::engine::EngineHandle;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::Command;
 use crate::transcript::Transcript;
 pub use display::resumed_settings;
@@ -72,7 +72,7 @@ pub fn run(engine: EngineHandle, settings: Settings, instance: &SingleInstance) 
         Ok(Err(error)) => error,
         // The window's own fault, and not the display's.
         Err(panic) if display::is_there() => resume_unwind(panic),
-        Err(_) => Error::new(ErrorKind::Display, "the window's display is gone"),
+        Err(_) => Error::new(ErrorKind::Display, "the window's display is gone").with_remedy(Remedy::StartDesktopSession),
     };
     if display::CAN_COME_BACK && (session.heard.was_shown() || stood.was_without()) {
         return Err(display::go_on_without(&session));
@@ -103,7 +103,7 @@ fn show(session: &Arc<Session>, settings: Settings, instance: &SingleInstance) -
         HearkenApp::over(Arc::clone(session), settings, &cc.egui_ctx)
     };
     eframe::run_native("hearken", options, Box::new(|cc| Ok(Box::new(open(cc)))))
-        .map_err(|e| Error::new(ErrorKind::Display, format!("no window can be opened ({e})")))
+        .map_err(|e| Error::new(ErrorKind::Display, format!("no window can be opened ({e})")).with_remedy(Remedy::StartDesktopSession))
 }
 
 /// The window's state: what the user did with the view of what was reported.

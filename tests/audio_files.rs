@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use hearken::audio::file::FileSource;
 use hearken::audio::wav_stream::WavStreamSource;
 use hearken::audio::{Source, SourceEvent, read_file};
+use hearken::config::expand_file_lists;
 use hearken::error::ErrorKind;
 
 fn audio(name: &str) -> PathBuf {
@@ -95,7 +96,7 @@ fn files_of_a_list_are_played_in_order() {
     std::fs::copy(audio("speech.wav"), dir.path().join("a.wav")).unwrap();
     let list = dir.path().join("sequence.json");
     std::fs::write(&list, r#"["a.wav", "a.wav"]"#).unwrap();
-    let mut source = FileSource::open(&[list]).unwrap();
+    let mut source = FileSource::open(&expand_file_lists(&[list]).unwrap()).unwrap();
     let (mut heard, mut ends) = (Vec::new(), Vec::new());
     loop {
         match source.next(&mut heard).unwrap() {

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hearken::error::{Error, ErrorKind, Remedy};
 use hearken::protocol::{Emotion, Event, GapCause, PROTOCOL, ReplyId, Severity, StopReason};
 use hearken::time::{ChunkIdx, StreamTime};
 use serde::Serialize;
@@ -93,7 +94,7 @@ fn examples() -> Vec<Event> {
         Event::ContextTrimmed { at, mode: mode(), dropped_chunks: 3, positions: 1_500 },
         Event::AudioGap { at, from_secs: at, samples: 5, cause: GapCause::Overrun },
         Event::InputChanged { at, device: text(), rate_hz: 48_000, channels: 2 },
-        Event::Problem { at, severity: Severity::Warning, kind: text(), message: text() },
+        Event::problem(at, Severity::Warning, &Error::new(ErrorKind::Output, text()).with_remedy(Remedy::FreeDisk)),
         Event::Timing { at, chunk, mel_ms: 0.5, encode_ms: 1.5, decode_ms: 2.5, lag_ms: 3.5 },
         Event::SessionFinished { at, chunks: 1, replies: 1, audio_secs: 0.4, problems: 0 },
     ];
@@ -133,6 +134,7 @@ fn without_options(event: &Event) -> Event {
         Event::SessionStarted { started_utc, .. } => *started_utc = None,
         Event::Decision { margin, .. } => *margin = None,
         Event::ReplyStarted { emotion, .. } => *emotion = None,
+        Event::Problem { remedy, .. } => *remedy = None,
         _ => {}
     }
     event

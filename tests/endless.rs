@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
-use hearken::config::long_running::POLICIES;
-use hearken::config::modes::{Language, builtin};
-use hearken::config::{ComputeDevice, ContextChoice, Paths, Precision, Priority, SamplingChoice};
-use hearken::lane::{Ask, ChunkMeta, Follows};
+use hearken::config::modes::builtin;
+use hearken::config::{ComputeDevice, ContextChoice, ContextPolicy, Paths, Precision, SamplingChoice};
+use hearken::lane::{Ask, ChunkMeta, Follows, Priority};
 use hearken::model::config::LmConfig;
 use hearken::model::decoder::{Decoder, Input, Logits, Read, Segment};
 use hearken::model::features::FeatureRows;
@@ -19,7 +18,7 @@ use hearken::model::kernels::Bits;
 use hearken::model::random::RandomWeights;
 use hearken::model::weights::ComputeType;
 use hearken::model::{Features, LaneCache, Model};
-use hearken::protocol::Event;
+use hearken::protocol::{Event, Language};
 use hearken::session::EncodedChunk;
 use hearken::session::prompt::PromptCache;
 use hearken::session::{Session, SessionConfig};
@@ -144,7 +143,7 @@ fn encoded(n: u64, features: &Features) -> EncodedChunk {
 
 /// A session with the first two modes on.
 fn two_modes(model: &Arc<Model>) -> Session {
-    let sampling = SamplingChoice { temperature: 0.0, top_k: None, seed: 0 };
+    let sampling = SamplingChoice::GREEDY;
     let mut session = Session::new(Arc::clone(model), SessionConfig::product(sampling, ContextChoice::default())).unwrap();
     let home = tempfile::tempdir().unwrap();
     let paths = Paths::inside(home.path());
@@ -218,8 +217,8 @@ struct Listener {
 impl Listener {
     fn new(policy: &str, loud: u64, eagerness: f32) -> Self {
         let model = fixture();
-        let policy = POLICIES.iter().find(|known| known.name == policy).unwrap();
-        let sampling = SamplingChoice { temperature: 0.0, top_k: None, seed: 0 };
+        let policy = ContextPolicy::ALL.into_iter().find(|known| known.name() == policy).unwrap();
+        let sampling = SamplingChoice::GREEDY;
         let context = ContextChoice { policy, ..ContextChoice::default() };
         let mut session = Session::new(Arc::clone(&model), SessionConfig::product(sampling, context)).unwrap();
         let home = tempfile::tempdir().unwrap();
@@ -289,7 +288,7 @@ fn a_chunk_costs_the_same_after_hours_and_no_window_is_exceeded() {
 
 #[test]
 fn every_policy_goes_on_for_ever_and_does_what_its_name_says() {
-    for policy in POLICIES.iter().map(|policy| policy.name) {
+    for policy in ContextPolicy::ALL.map(ContextPolicy::name) {
         let events = Listener::new(policy, 5, 0.0).listen(400);
         let decided = events.iter().filter(|e| matches!(e, Event::Decision { drained: false, .. })).count();
         let replies = events.iter().filter(|e| matches!(e, Event::ReplyFinished { .. })).count();

@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use std::process::{Command as Process, Output, Stdio};
 use std::time::Duration;
 
-use hearken::config::{Existing, ExportForm, HistoryPrefs, Paths};
+use hearken::config::{ExportForm, HistoryPrefs, Paths};
 use hearken::export::DocumentFormat;
+use hearken::files::Existing;
 use hearken::history::{HistoryCallbacks, HistoryHandle, HistoryNotice, HistoryQuery, HistoryReader, HistoryState, QueryResult, Store};
-use hearken::protocol::{Command, Event};
-use hearken::transcript::Panel;
+use hearken::protocol::{Command, Event, Panel};
 use history_bench::{Bench, at, said, started, within};
 
 const KEEP: HistoryPrefs = HistoryPrefs { keep: true, days: 30, audio: false };

@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use hearken::config::{Cli, HistoryPrefs, Paths, Request, Stdout};
 use hearken::history::{HistoryCallbacks, HistoryHandle, Store};
-use hearken::protocol::{Event, ReplyId};
+use hearken::protocol::{Event, Panel, ReplyId};
 use hearken::time::ChunkIdx;
-use hearken::transcript::{Panel, Transcript};
+use hearken::transcript::Transcript;
 use history_bench::{at, hearken, said, started};
 
 const INSIDE: &str = "HEARKEN_TEST_KEEPS_IN";

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use hearken::config::modes::{Language, builtin};
-use hearken::config::{ComputeDevice, ContextChoice, Paths, Precision, Priority, SamplingChoice};
-use hearken::lane::{Ask, ChunkMeta, Follows};
+use hearken::config::modes::builtin;
+use hearken::config::{ComputeDevice, ContextChoice, Paths, Precision, SamplingChoice};
+use hearken::lane::{Ask, ChunkMeta, Follows, Priority};
 use hearken::mel::{LogMel, MaxWindow};
 use hearken::model::{Features, Input, Model, Read, Segment};
+use hearken::protocol::Language;
 use hearken::session::EncodedChunk;
 use hearken::session::prompt::PromptCache;
 use hearken::session::{Session, SessionConfig};
@@ -124,7 +125,7 @@ fn assert_within(costs: &[(usize, usize)], (calls, bytes): (usize, usize), what:
 
 /// What a session of two modes adds to computing: what it plans, feeds, reads and tells.
 fn deciding(model: &Arc<Model>, features: &Features) {
-    let sampling = SamplingChoice { temperature: 0.0, top_k: None, seed: 0 };
+    let sampling = SamplingChoice::GREEDY;
     let mut session = Session::new(Arc::clone(model), SessionConfig::product(sampling, ContextChoice::default())).unwrap();
     let home = tempfile::tempdir().unwrap();
     let paths = Paths::inside(home.path());

@@ -9,7 +9,7 @@ use hearken::audio::chunker::Chunker;
 use hearken::audio::read_file;
 use hearken::audio::scripted::{ScriptStep, ScriptedSource};
 use hearken::audio::{Source, SourceEvent};
-use hearken::config::modes::{Language, builtin};
+use hearken::config::modes::builtin;
 use hearken::config::{
     ComputeDevice, ContextChoice, EventOptions, FileSpeed, NewMode, Paths, Precision, SamplingChoice, Settings, SourceChoice, add_mode,
 };
@@ -17,7 +17,7 @@ use hearken::engine::{EngineHandle, start_hearing};
 use hearken::error::Result;
 use hearken::mel::MaxWindow;
 use hearken::model::Model;
-use hearken::protocol::{Command, Event, GapCause, ModelChoice, StopReason};
+use hearken::protocol::{Command, Event, GapCause, Language, ModelChoice, StopReason};
 use hearken::session::front_end::FrontEnd;
 use hearken::session::prompt::PromptCache;
 use hearken::session::{Session, SessionConfig};
@@ -37,11 +37,11 @@ fn settings(home: &Path, modes_on: &[&str]) -> Settings {
         threads: None,
         modes: builtin(Language::Chinese, &paths.instructions()),
         modes_on: modes_on.iter().map(|m| (*m).to_owned()).collect(),
-        source: SourceChoice::Files { paths: Vec::new(), gap_secs: 0.0, pace: FileSpeed::Unthrottled },
+        source: SourceChoice::Files { paths: Vec::new(), gap_secs: 0.0, speed: FileSpeed::Unthrottled },
         output: hearken::protocol::DeviceChoice::Default,
         voice: hearken::protocol::VoiceSettings { speak: hearken::protocol::Speak::Asked, ..Default::default() },
         gate: false,
-        sampling: SamplingChoice { temperature: 0.0, top_k: None, seed: 0 },
+        sampling: SamplingChoice::GREEDY,
         save_audio: None,
         event_options: EventOptions { decisions: true, margins: true, timing: false },
         long_running: hearken::config::LongRunning::default(),
@@ -236,7 +236,7 @@ fn commands_take_effect_while_it_listens() {
     wait_for(&engine, |e| matches!(e, Event::Decision { mode, .. } if mode == "translate"));
     let paths = Paths::inside(home.path());
     let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/instructions/sounds.wav");
-    let panel = hearken::config::Panel::Sounds;
+    let panel = hearken::protocol::Panel::Sounds;
     add_mode(&paths, &NewMode { name: "kettle".into(), instruction: "Tell me when the kettle boils.".into(), clip: Some(clip), panel })
         .unwrap();
     engine.send(Command::ReadModes);

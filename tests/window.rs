@@ -7,6 +7,7 @@ mod window_bench;
 use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::{NodeT, Queryable};
+use hearken::error::ErrorKind;
 use hearken::protocol::{Command, DeviceChoice, Emotion, Event, Language, ModelChoice, ReplyId, Severity};
 use hearken::time::ChunkIdx;
 use window_bench::{Bench, at, open, open_with};
@@ -144,7 +145,7 @@ fn a_sound_can_be_marked_to_notify() {
 fn problems_are_shown_and_the_state_says_whether_it_hears() {
     let mut bench = open(WIDE);
     let message = "USB mic: unplugged".to_owned();
-    bench.report(Event::Problem { at: at(2), severity: Severity::Warning, kind: "input_device".into(), message });
+    bench.report(Event::Problem { at: at(2), severity: Severity::Warning, kind: ErrorKind::InputDevice, message, remedy: None });
     assert!(bench.shows("USB mic: unplugged") && bench.shows("No input"), "the state says that nothing is heard");
     bench.report(Event::InputChanged { at: at(3), device: "USB mic".into(), rate_hz: 48_000, channels: 1 });
     assert!(bench.shows("Listening"));

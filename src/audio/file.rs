@@ -17,7 +17,7 @@ use symphonia::core::meta::MetadataOptions;
 
 use super::resample::Resampler;
 use super::{NON_FINITE_SAMPLES, Source, SourceEvent, sanitize};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// Largest number of channels; more means that the header is damaged.
 const MAX_CHANNELS: usize = 64;
@@ -35,19 +35,12 @@ pub struct FileSource {
 }
 
 impl FileSource {
-    /// Checks each file of `paths` by decoding its beginning. A `.json` file is a list of files ([`expand_sequence`]).
+    /// Checks each file of `paths` by decoding its beginning.
     ///
     /// # Errors
     /// [`ErrorKind::AudioFile`], naming the file, when a file is missing, empty or not audio.
     pub fn open(paths: &[PathBuf]) -> Result<Self> {
-        let mut files = VecDeque::new();
-        for path in paths {
-            if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
-                files.extend(expand_sequence(path)?);
-            } else {
-                files.push_back(path.clone());
-            }
-        }
+        let files: VecDeque<PathBuf> = paths.iter().cloned().collect();
         if files.is_empty() {
             return Err(Error::new(ErrorKind::AudioFile, "the list of files is empty"));
         }
@@ -88,18 +81,6 @@ impl Source for FileSource {
     fn name(&self) -> String {
         self.name.clone()
     }
-}
-
-/// Reads the JSON array of paths in the file `path`. The paths are relative to its folder.
-///
-/// # Errors
-/// [`ErrorKind::AudioFile`] when the file cannot be read or is not such an array.
-pub fn expand_sequence(path: &Path) -> Result<Vec<PathBuf>> {
-    let text = std::fs::read_to_string(path).map_err(|e| cannot_read(path, &e))?;
-    let names: Vec<PathBuf> =
-        serde_json::from_str(&text).map_err(|e| Error::at(ErrorKind::AudioFile, path, format!("not a list of paths ({e})")))?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    Ok(names.into_iter().map(|name| folder.join(name)).collect())
 }
 
 /// Decodes a whole audio file to 16 kHz mono.
@@ -172,7 +153,10 @@ impl Decoder {
     }
 
     fn of(media: Box<dyn MediaSource>, path: &Path) -> Result<Self> {
-        let not_audio = |why: String| Error::at(ErrorKind::AudioFile, path, format!("not an audio file that Hearken can read ({why})"));
+        let not_audio = |why: String| {
+            let message = format!("not an audio file that Hearken can read ({why})");
+            Error::at(ErrorKind::AudioFile, path, message).with_remedy(Remedy::ConvertAudio)
+        };
         let mut hint = Hint::new();
         if let Some(extension) = path.extension().and_then(|e| e.to_str()) {
             hint.with_extension(extension);
@@ -416,10 +400,10 @@ fn catch_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
 }
 
 fn cannot_read(path: &Path, error: &std::io::Error) -> Error {
-    let why = match error.kind() {
-        std::io::ErrorKind::NotFound => "no such file".to_owned(),
-        std::io::ErrorKind::PermissionDenied => "no permission to read the file".to_owned(),
-        _ => error.to_string(),
+    let (why, remedy) = match error.kind() {
+        std::io::ErrorKind::NotFound => ("no such file".to_owned(), Some(Remedy::CheckPath)),
+        std::io::ErrorKind::PermissionDenied => ("no permission to read the file".to_owned(), Some(Remedy::AllowAccess)),
+        _ => (error.to_string(), None),
     };
-    Error::at(ErrorKind::AudioFile, path, why)
+    Error::at(ErrorKind::AudioFile, path, why).with_remedy(remedy)
 }

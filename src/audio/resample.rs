@@ -111,13 +111,13 @@ impl Filter {
         let unit = 2 * rate_hz / common;
         let chunk = (rate_hz / BLOCKS_PER_SECOND).next_multiple_of(unit).max(unit) as usize;
         let fft = Fft::<f32>::new_custom(rate_hz as usize, to_hz as usize, chunk, 1, 1, WindowFunction::BlackmanHarris2, FixedSync::Input)
-            .map_err(|e| Error::new(ErrorKind::Internal, format!("{rate_hz} Hz cannot be resampled: {e}")))?;
+            .map_err(|e| Error::internal(format_args!("{rate_hz} Hz cannot be resampled: {e}")))?;
         let (output, delay) = (vec![0.0; fft.output_frames_max()], fft.output_delay());
         Ok(Self { fft, input: Vec::new(), output, delay })
     }
 
     fn step(&mut self, input: &[f32], out: &mut Vec<f32>) -> Result<()> {
-        let failed = |e: String| Error::new(ErrorKind::Internal, format!("resampling failed: {e}"));
+        let failed = |e: String| Error::internal(format_args!("resampling failed: {e}"));
         self.input.extend_from_slice(input);
         let mut used = 0;
         loop {

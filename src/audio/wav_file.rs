@@ -43,9 +43,9 @@ impl WavFileWriter {
         options.write(true).create(true).truncate(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path).map_err(|e| Error::at(ErrorKind::Output, path, e))?;
+        let file = options.open(path).map_err(|e| Error::cannot_write(path, &e))?;
         let spec = WavSpec { channels: 1, sample_rate: SAMPLE_RATE_HZ, bits_per_sample: 32, sample_format: SampleFormat::Float };
-        let writer = WavWriter::new(BufWriter::new(file), spec).map_err(|e| Error::at(ErrorKind::Output, path, e))?;
+        let writer = WavWriter::new(BufWriter::new(file), spec).map_err(|e| wav_error(path, e))?;
         Ok(Self { path: path.to_owned(), writer, unflushed: 0, written: 0 })
     }
 
@@ -55,7 +55,7 @@ impl WavFileWriter {
     /// [`ErrorKind::Output`], naming the file, when the disk is full or gone, or the file has reached the maximum length of WAV.
     /// The samples written before stay readable.
     pub fn write(&mut self, samples: &[f32]) -> Result<()> {
-        let failed = |e| Error::at(ErrorKind::Output, &self.path, e);
+        let failed = |e| wav_error(&self.path, e);
         // Beyond the maximum the lengths in the header would wrap around.
         if !fits(self.written, samples.len()) {
             return Err(Error::at(ErrorKind::Output, &self.path, "the recording has reached 18.6 hours, the maximum of a WAV file"));
@@ -77,7 +77,15 @@ impl WavFileWriter {
     /// # Errors
     /// [`ErrorKind::Output`], naming the file, when the disk is full or gone.
     pub fn finish(self) -> Result<()> {
-        self.writer.finalize().map_err(|e| Error::at(ErrorKind::Output, &self.path, e))
+        self.writer.finalize().map_err(|e| wav_error(&self.path, e))
+    }
+}
+
+/// Returns the error for a failed write of the WAV file `path`.
+fn wav_error(path: &Path, error: hound::Error) -> Error {
+    match error {
+        hound::Error::IoError(cause) => Error::cannot_write(path, &cause),
+        other => Error::at(ErrorKind::Output, path, other),
     }
 }
 
@@ -101,7 +109,7 @@ pub fn silence_tail(path: &Path, secs: f64) -> Result<()> {
         }
         file.sync_data()
     };
-    silence().map_err(|e: std::io::Error| Error::at(ErrorKind::Output, path, e))
+    silence().map_err(|e: std::io::Error| Error::cannot_write(path, &e))
 }
 
 /// Returns true if a WAV file with `written` samples can hold `more`.

@@ -42,7 +42,7 @@ pub(super) fn run(options: &BenchOptions) -> Result<Value> {
     }
     match best(&candidates) {
         Some(chosen) => Ok(report(&name, chosen, &candidates, options)),
-        None => Err(refused.unwrap_or_else(|| Error::new(ErrorKind::Internal, "nothing was measured"))),
+        None => Err(refused.unwrap_or_else(|| Error::internal("nothing was measured"))),
     }
 }
 

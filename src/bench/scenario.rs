@@ -100,7 +100,7 @@ struct Play<'a> {
 
 impl<'a> Play<'a> {
     fn new(model: &'a Arc<Model>, scenario: Scenario, modes: &[Mode]) -> Result<Self> {
-        let mut conduct = SessionConfig::product(SamplingChoice { temperature: 0.0, top_k: None, seed: 0 }, ContextChoice::default());
+        let mut conduct = SessionConfig::product(SamplingChoice::GREEDY, ContextChoice::default());
         conduct.on_loop = OnLoop::GoOn;
         conduct.reply_limit = if scenario == Scenario::Speech { ENTRY_TOKENS } else { ANSWER_TOKENS };
         let mut session = Session::new(Arc::clone(model), conduct)?;

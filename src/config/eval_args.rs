@@ -1,162 +1,161 @@
-//! The command line of `hearken eval`: what was typed, and what it means.
+//! The arguments of `hearken eval` and the requests that they mean; `eval` carries them out.
 
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Subcommand};
 use serde::{Deserialize, Serialize};
 
-use super::long_running::{DEFAULT_POSITIONS, POLICIES, Reset};
-use super::modes::Language;
-use super::values;
+use super::long_running::{ContextPolicy, DEFAULT_POSITIONS};
+use super::values::{self, arguments_error};
 use super::{ComputeDevice, ContextChoice, Precision};
-use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::ModelChoice;
+use crate::error::Result;
+use crate::protocol::{Language, ModelChoice};
 
-/// Sittings that advance together when nobody says otherwise.
+/// Default number of items that advance in one batch.
 const DEFAULT_LANES: usize = 8;
-/// Silence after each sound, in seconds, as `listen` has it and the benchmark asks for.
+/// Default silence after each sound, in seconds, as in `listen` and in the published benchmark.
 const GAP_SECS: f64 = 1.0;
-/// More items in one session than anybody publishes.
-const MOST_ITEMS: usize = 1_000;
+/// The largest number of items in one session; published results use far fewer.
+const MAX_ITEMS: usize = 1_000;
 
-/// What `hearken eval` was asked for.
+/// A request of `hearken eval`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EvalRequest {
     /// Score a model.
     Run(Box<EvalOptions>),
     /// Compare two runs.
     Compare {
-        /// The folder of the one.
+        /// Folder of the first run.
         before: PathBuf,
-        /// The folder of the other.
+        /// Folder of the second run.
         after: PathBuf,
-        /// Where the comparison is kept as well.
+        /// Folder for a copy of the comparison.
         out: Option<PathBuf>,
     },
 }
 
-/// How a model is scored.
+/// The options of a scoring run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvalOptions {
-    /// On what.
+    /// The scored task.
     pub task: EvalTask,
     /// The data set: a folder or a manifest.
     pub data: PathBuf,
     /// Folder for the report and the predictions.
     pub out: PathBuf,
-    /// Which model.
+    /// The scored model.
     pub model: ModelChoice,
-    /// In which numbers it computes; what suits the model when absent.
+    /// Numeric precision; the one that suits the model if absent.
     pub precision: Option<Precision>,
-    /// On what it computes.
+    /// Compute device.
     pub device: ComputeDevice,
-    /// Threads for computing; the number of physical cores when absent.
+    /// Compute threads; the number of physical cores if absent.
     pub threads: Option<usize>,
-    /// So many items, spread evenly over the set.
+    /// Number of items to score, spread evenly over the set; all if absent.
     pub limit: Option<usize>,
-    /// Whether predictions that are there are gone on with.
+    /// Treatment of predictions from an earlier run.
     pub resume: ResumePolicy,
-    /// Items that are heard together.
+    /// Number of items in one batch.
     pub lanes: usize,
-    /// Bias on the respond logit.
+    /// Bias added to the respond logit.
     pub eagerness: f32,
-    /// Recordings without anything to respond to.
+    /// Recordings in which nothing calls for a response.
     pub background: Option<PathBuf>,
-    /// What a session keeps in mind; streaming hears everything under each of them, all others have one.
+    /// Context windows of the sessions: streaming runs once under each, any other task has exactly one.
     pub contexts: Vec<ContextChoice>,
     /// Silence after each sound, in seconds.
     pub gap_secs: f64,
-    /// Whether the quiet gate keeps silence from the model.
+    /// True if the quiet gate withholds silence from the model.
     pub gate: bool,
 }
 
-/// Whether predictions that are there are gone on with.
+/// The treatment of predictions from an earlier run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResumePolicy {
-    /// They are.
+    /// Continue the earlier run.
     Yes,
-    /// There must be none.
+    /// Refuse to start if predictions exist.
     No,
 }
 
-/// What is scored.
+/// A scored task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EvalTask {
-    /// Whether sounds that call for a response get one, and others none.
+    /// Proactive responses: sounds that call for a response get one, and other sounds none.
     Proactive {
-        /// How many clips a session hears.
+        /// Number of clips in a session.
         style: ProactiveStyle,
     },
-    /// What is said, written down.
+    /// Speech recognition.
     Asr {
-        /// In which language.
+        /// Spoken language.
         language: Language,
     },
-    /// What is said, translated.
+    /// Speech translation.
     Translate {
-        /// Into which language.
+        /// Target language.
         to: Language,
     },
     /// Questions about sounds, and spoken questions.
     Qa {
-        /// How a question about a sound is put.
+        /// Form of a question about a sound.
         instruction: QuestionInput,
     },
-    /// What is due in labelled streams, each in the mode that it names.
+    /// Labelled streams: each is heard in the mode that it names, and a response is due at each label.
     Streams {
-        /// Into which language the mode translate translates.
+        /// Target language of the translate mode.
         to: Language,
     },
-    /// One of the others, several items to a session.
+    /// Another task with several items in one session.
     Streaming {
-        /// Which.
+        /// The task of the items.
         of: Box<Self>,
-        /// How many items.
+        /// Numbers of items in a session.
         counts: Vec<usize>,
-        /// Names of the context policies; none stands for the usual one.
+        /// Names of the context policies; an empty list means the default policy.
         #[serde(default)]
         contexts: Vec<String>,
     },
 }
 
-/// How many clips a session hears.
+/// The number of clips in a session of the proactive task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProactiveStyle {
-    /// One.
+    /// One clip.
     Single,
-    /// Three of one class.
+    /// Three clips of one class.
     Multi,
 }
 
-/// How a question about a sound is put.
+/// The form of a question about a sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum QuestionInput {
     /// Spoken, after the sound.
     Spoken,
-    /// Typed, after it, in the layout that the model was trained with for typed questions.
+    /// Typed, after the sound, in the prompt layout that the model was trained with.
     Typed,
 }
 
 impl EvalTask {
-    /// Single clips.
+    /// The proactive task with one clip in a session.
     pub const PROACTIVE: Self = Self::Proactive { style: ProactiveStyle::Single };
 
-    /// The task whose items and metrics these are.
+    /// Returns the task that defines the items and metrics.
     #[must_use]
     pub fn inner(&self) -> &Self {
         if let Self::Streaming { of, .. } = self { of } else { self }
     }
 
-    /// The condition under which `count` items share a session with the policy `context`.
+    /// Returns the label of a session of `count` items under the policy `context`.
     #[must_use]
     pub fn condition(count: usize, context: &str) -> String {
-        if context == POLICIES[0].name { count.to_string() } else { format!("{count} {context}") }
+        if context == ContextPolicy::default().name() { count.to_string() } else { format!("{count} {context}") }
     }
 
-    /// What it is called.
+    /// Returns the title of the task in reports.
     #[must_use]
     pub fn title(&self) -> String {
         let code = |language: &Language| if *language == Language::Chinese { "zh" } else { "en" };
@@ -175,148 +174,148 @@ impl EvalTask {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum EvalArgs {
-    /// Does it respond to sounds that call for it, and to no others? (Proactive-Sound-Bench, or folders RESPOND and IGNORE)
+    /// Score responses to sounds that call for one, and silence at others (Proactive-Sound-Bench, or folders RESPOND and IGNORE)
     Proactive {
         #[command(flatten)]
         run: RunArgs,
-        /// Clips in a session: one, or three of a class
+        /// Clips in a session: single (one) or multi (three of a class)
         #[arg(long, value_name = "single|multi", value_parser = style, default_value = "single")]
         style: ProactiveStyle,
-        /// Recordings without anything to respond to, for false alarms an hour: a file or a folder
+        /// Count false alarms an hour in recordings in which nothing calls for a response: a file or a folder
         #[arg(long, value_name = "PATH")]
         background: Option<PathBuf>,
     },
-    /// Word error rate (LibriSpeech, or a manifest with `path` and `text`); character error rate for Chinese
+    /// Score transcription by word error rate (LibriSpeech, or a manifest with `path` and `text`); Chinese by character error rate
     Asr {
         #[command(flatten)]
         run: RunArgs,
-        /// Language that is spoken
+        /// Spoken language
         #[arg(long, value_name = "en|zh", value_parser = values::language, default_value = "en")]
         language: Language,
     },
-    /// BLEU and chrF of translations (CoVoST 2)
+    /// Score translation by BLEU and chrF (CoVoST 2)
     Translate {
         #[command(flatten)]
         run: RunArgs,
-        /// Language that is translated into
+        /// Target language
         #[arg(long, value_name = "zh|en", value_parser = values::language, default_value = "zh")]
         translate_to: Language,
     },
-    /// Multiple choice about sounds (MMAU), or spoken questions with known answers
+    /// Score answers: multiple choice about sounds (MMAU), or spoken questions with known answers
     Qa {
         #[command(flatten)]
         run: RunArgs,
-        /// How a question about a sound is put: spoken after it (`question_audio`), or typed
+        /// Form of a question about a sound: spoken after it (`question_audio`), or typed
         #[arg(long, value_name = "audio|text", value_parser = instruction, default_value = "audio")]
         instruction: QuestionInput,
     },
-    /// How a score changes when several items are heard in one session
+    /// Score another task with several items in one session
     Streaming {
         #[command(flatten)]
         run: RunArgs,
-        /// What is scored
+        /// Task of the items
         #[arg(long, value_name = "proactive|asr|translate|qa", value_parser = ["proactive", "asr", "translate", "qa"])]
         of: String,
-        /// Items in a session, one run for each number
+        /// Numbers of items in a session; each number is a run of its own
         #[arg(long, value_name = "N,…", value_parser = counts, default_value = "1,2,5,10,20,50")]
         items: Counts,
-        /// Language that is spoken (asr)
+        /// Spoken language (asr)
         #[arg(long, value_name = "en|zh", value_parser = values::language, default_value = "en")]
         language: Language,
-        /// Language that is translated into (translate)
+        /// Target language (translate)
         #[arg(long, value_name = "zh|en", value_parser = values::language, default_value = "zh")]
         translate_to: Language,
-        /// How a question about a sound is put (qa)
+        /// Form of a question about a sound (qa)
         #[arg(long, value_name = "audio|text", value_parser = instruction, default_value = "audio")]
         instruction: QuestionInput,
         #[command(flatten)]
-        quiet: QuietArgs,
+        silence: SilenceArgs,
     },
-    /// Streams of your own, labelled with the words, replies or sequence that are due, and when (a manifest: see the README)
+    /// Score your own streams, labelled with the words, replies or sequences that are due, and when (format: `src/eval/README.md`)
     Streams {
         #[command(flatten)]
         run: RunArgs,
-        /// Language that the mode translate translates into
+        /// Target language of the translate mode
         #[arg(long, value_name = "zh|en", value_parser = values::language, default_value = "zh")]
         translate_to: Language,
         #[command(flatten)]
-        quiet: QuietArgs,
+        silence: SilenceArgs,
     },
-    /// Two runs side by side: what changed, and whether that is chance
+    /// Compare two runs: differences, and whether they are significant
     Compare {
-        /// Folder of the one (its --out)
+        /// Folder of the first run (its --out)
         before: PathBuf,
-        /// Folder of the other
+        /// Folder of the second run
         after: PathBuf,
-        /// Folder for the comparison as Markdown and JSON
+        /// Also write the comparison to this folder, as Markdown and JSON
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
 }
 
-/// How silence is heard.
+/// The options about silence.
 #[derive(Debug, Args)]
-pub(super) struct QuietArgs {
+pub(super) struct SilenceArgs {
     /// Silence after each sound, in seconds
     #[arg(long, value_name = "S", value_parser = values::gap_secs, allow_negative_numbers = true, default_value_t = GAP_SECS)]
     gap_secs: f64,
-    /// Quiet gate: keep silence from the model, as at a microphone
+    /// Quiet gate: compute nothing in silence, as for a microphone
     #[arg(long, value_name = "on|off", value_parser = values::on_off, action = ArgAction::Set, default_value = "off")]
     gate: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// The data set: its folder, or its manifest (.jsonl, .json, .tsv)
+    /// Data set: its folder, or its manifest (.jsonl, .json, .tsv)
     #[arg(long, value_name = "DIR|FILE")]
     data: PathBuf,
-    /// Folder for report.json, report.md, predictions.jsonl and pictures
+    /// Write report.json, report.md, predictions.jsonl and figures to this folder
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// The model: starter, 3b, or a checkpoint folder
+    /// Model: starter, 3b, or a checkpoint folder
     #[arg(long, value_name = "starter|3b|DIR", value_parser = values::model, default_value = "starter")]
     model: ModelChoice,
-    /// Numbers that the model computes in [default: as for `listen`]
+    /// Numeric precision [default: as for `listen`]
     #[arg(long, value_name = "f32|bf16|q8|q4", value_parser = values::precision)]
     precision: Option<Precision>,
-    /// What the model computes on
+    /// Compute device
     #[arg(long, value_name = "cpu|cuda|metal", value_parser = values::device, default_value = "cpu")]
     device: ComputeDevice,
-    /// Threads for computing [default: the number of physical cores]
+    /// Compute threads [default: the number of physical cores]
     #[arg(long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
     threads: Option<usize>,
-    /// Score so many items only, spread evenly over the set
+    /// Score only this many items, spread evenly over the set
     #[arg(long, value_name = "N", value_parser = limit, allow_negative_numbers = true)]
     limit: Option<usize>,
-    /// Go on with the predictions in the folder of --out
+    /// Continue the run in the folder of --out
     #[arg(long)]
     resume: bool,
-    /// Items that are heard together [default: 8; 1 for streaming, whose latency is measured]
+    /// Number of items in one batch [default: 8; 1 for streaming, which measures latency]
     #[arg(long, value_name = "N", value_parser = values::lanes, allow_negative_numbers = true)]
     lanes: Option<usize>,
-    /// Added to the respond logit; more is more talkative
+    /// Bias added to the respond logit; higher responds more often
     #[arg(long, value_name = "B", value_parser = values::one_eagerness, default_value = "0", allow_hyphen_values = true)]
     eagerness: f32,
-    /// What a session gives up when its window is full: keep_replies, recent_only, reset_when_quiet or reference (streaming: one or several)
+    /// Context policy: keep_replies, recent_only, reset_when_quiet or reference (streaming: one or several)
     #[arg(long, value_name = "POLICY,…", value_parser = contexts, default_value = "keep_replies")]
     context: Contexts,
-    /// Positions of that window: 32.5 are a second
+    /// Context window in tokens (32.5 per second of audio)
     #[arg(long, value_name = "N", value_parser = values::window, default_value_t = DEFAULT_POSITIONS, allow_negative_numbers = true)]
     context_positions: usize,
 }
 
-/// Policies of the context, the positions not yet known.
+/// Context policies; `--context-positions` sets their size later.
 #[derive(Clone, Debug)]
 pub(super) struct Contexts(Vec<ContextChoice>);
 
-/// Numbers of items. A type of its own, because clap reads a bare `Vec` as an option that may be given many times.
+/// Numbers of items. A type of its own because clap reads a bare `Vec` as an option that may be repeated.
 #[derive(Clone, Debug)]
 pub(super) struct Counts(Vec<usize>);
 
-/// What was meant by `typed`.
+/// Returns the request that the arguments mean.
 ///
 /// # Errors
-/// When the model cannot be had.
+/// `Arguments` when options contradict each other.
 pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
     let (mut background, mut gap_secs, mut gate) = (None, GAP_SECS, false);
     let (run, task) = match typed {
@@ -327,30 +326,30 @@ pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
         EvalArgs::Asr { run, language } => (run, EvalTask::Asr { language }),
         EvalArgs::Translate { run, translate_to } => (run, EvalTask::Translate { to: translate_to }),
         EvalArgs::Qa { run, instruction } => (run, EvalTask::Qa { instruction }),
-        EvalArgs::Streams { run, translate_to, quiet } => {
-            (gap_secs, gate) = (quiet.gap_secs, quiet.gate);
+        EvalArgs::Streams { run, translate_to, silence } => {
+            (gap_secs, gate) = (silence.gap_secs, silence.gate);
             (run, EvalTask::Streams { to: translate_to })
         }
-        EvalArgs::Streaming { run, of, items, language, translate_to, instruction, quiet } => {
-            (gap_secs, gate) = (quiet.gap_secs, quiet.gate);
+        EvalArgs::Streaming { run, of, items, language, translate_to, instruction, silence } => {
+            (gap_secs, gate) = (silence.gap_secs, silence.gate);
             let of = Box::new(match of.as_str() {
                 "proactive" => EvalTask::PROACTIVE,
                 "asr" => EvalTask::Asr { language },
                 "translate" => EvalTask::Translate { to: translate_to },
                 _ => EvalTask::Qa { instruction },
             });
-            let contexts = run.context.0.iter().map(|context| context.policy.name.to_owned()).collect();
+            let contexts = run.context.0.iter().map(|context| context.policy.name().to_owned()).collect();
             (run, EvalTask::Streaming { of, counts: items.0, contexts })
         }
         EvalArgs::Compare { before, after, out } => return Ok(EvalRequest::Compare { before, after, out }),
     };
     if matches!(&task, EvalTask::Streaming { of, .. } if **of == EvalTask::Qa { instruction: QuestionInput::Typed }) {
         let why = "a typed question is about one recording, so several items in one session need spoken ones: --instruction audio";
-        return Err(Error::new(ErrorKind::Arguments, why));
+        return Err(arguments_error(why));
     }
     if run.eagerness != 0.0 && task == (EvalTask::Qa { instruction: QuestionInput::Typed }) {
         let why = "a typed question is always answered, so there is nothing that --eagerness could be added to";
-        return Err(Error::new(ErrorKind::Arguments, why));
+        return Err(arguments_error(why));
     }
     let streaming = matches!(task, EvalTask::Streaming { .. });
     let contexts = contexts_of(&run, streaming, gate)?;
@@ -373,17 +372,15 @@ pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
     })))
 }
 
-/// What the sessions of a run keep in mind.
+/// Returns the context windows of a run's sessions.
 fn contexts_of(run: &RunArgs, streaming: bool, gate: bool) -> Result<Vec<ContextChoice>> {
-    let wrong = |why: String| Err(Error::new(ErrorKind::Arguments, why));
     if run.context.0.len() > 1 && !streaming {
-        return wrong("several context policies are compared by `eval streaming`; this task takes one --context".to_owned());
+        return Err(arguments_error("several context policies are compared by `eval streaming`; this task takes one --context"));
     }
-    let resets = |context: &&ContextChoice| context.policy.resets.contains(&Reset::AfterQuiet);
+    let resets = |context: &&ContextChoice| context.policy == ContextPolicy::ResetWhenQuiet;
     if let Some(context) = run.context.0.iter().find(resets).filter(|_| !gate) {
-        let why =
-            "forgets when something is heard after the quiet gate was closed: it needs `eval streaming --gate on` and --gap-secs above 6";
-        return wrong(format!("--context {} {why}", context.policy.name));
+        let why = "starts again when sound follows a closed quiet gate: it needs `eval streaming --gate on` and --gap-secs above 6";
+        return Err(arguments_error(format!("--context {} {why}", context.policy.name())));
     }
     Ok(run.context.0.iter().map(|context| ContextChoice { positions: run.context_positions, ..*context }).collect())
 }
@@ -408,7 +405,7 @@ fn contexts(text: &str) -> Result<Contexts, String> {
     let mut all: Vec<ContextChoice> = Vec::new();
     for name in text.split(',') {
         let policy = values::context(name.trim())?;
-        if all.iter().all(|context| context.policy.name != policy.name) {
+        if all.iter().all(|context| context.policy != policy) {
             all.push(ContextChoice { policy, ..ContextChoice::default() });
         }
     }
@@ -416,13 +413,13 @@ fn contexts(text: &str) -> Result<Contexts, String> {
 }
 
 fn limit(text: &str) -> Result<usize, String> {
-    text.trim().parse::<usize>().ok().filter(|n| *n > 0).ok_or_else(|| "expected a number of items, 1 or more".to_owned())
+    values::count(text, usize::MAX, "items")
 }
 
 fn counts(text: &str) -> Result<Counts, String> {
-    let one = |part: &str| part.trim().parse::<usize>().ok().filter(|n| (1..=MOST_ITEMS).contains(n));
+    let one = |part: &str| part.trim().parse::<usize>().ok().filter(|n| (1..=MAX_ITEMS).contains(n));
     let mut all: Vec<usize> =
-        text.split(',').map(one).collect::<Option<_>>().ok_or(format!("expected numbers from 1 to {MOST_ITEMS}, with commas"))?;
+        text.split(',').map(one).collect::<Option<_>>().ok_or(format!("expected numbers from 1 to {MAX_ITEMS}, with commas"))?;
     all.sort_unstable();
     all.dedup();
     Ok(Counts(all))

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::Found;
-use crate::config::paths::make_private_folder;
 use crate::config::{Settings, settings_problems};
+use crate::files::make_private_folder;
 
 /// Less room than this, in MB, is soon full of history: an hour of talk takes about one.
 const LEAST_MB: u64 = 200;

@@ -17,7 +17,7 @@ use crate::audio::capture::CaptureSource;
 use crate::audio::chunker::{Chunk, Chunker};
 use crate::audio::echo::{EchoPath, VoiceActivity};
 use crate::audio::{Source, SourceEvent};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::level::dbfs;
 use crate::protocol::{DeviceChoice, GapCause, VoiceSettings};
 use crate::supervise::panic_text;
@@ -152,7 +152,7 @@ impl CaptureThread {
     /// Takes the source's next item; a panic is retried and reported.
     fn step(&mut self, retry_policy: &mut RetryPolicy) {
         let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.listen())) else { return retry_policy.succeeded() };
-        let error = Error::new(ErrorKind::Internal, format!("capture failed: {}", panic_text(panic.as_ref())));
+        let error = Error::internal(format_args!("capture failed: {}", panic_text(panic.as_ref())));
         match retry_policy.failed(self.chunker.now()) {
             (FailureAction::End, _) => self.end(Some(error)),
             (_, Notify::Report) => self.send(Captured::Problem { at: self.chunker.now(), error }),

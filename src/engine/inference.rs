@@ -29,7 +29,7 @@ use super::{ENCODED_CHUNKS, SourceTiming};
 use crate::audio::chunker::Chunk;
 use crate::clock::now_ms;
 use crate::config::{Settings, SourceChoice};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::mel::{MaxWindow, QuietGate};
 use crate::model::Model;
 use crate::protocol::{Command, Event, PROTOCOL, Severity};
@@ -314,7 +314,7 @@ impl InferenceThread {
             Wake::SpeechEnded => self.speech_failed(),
             Wake::CaptureEnded => {
                 let why = "listening has stopped because of a fault in Hearken (the capture thread ended)";
-                self.source_ended(Some(&Error::new(ErrorKind::Internal, why)));
+                self.source_ended(Some(&Error::internal(why)));
             }
         }
     }
@@ -439,7 +439,7 @@ impl InferenceThread {
 
     fn problem(&mut self, severity: Severity, error: &Error) {
         self.problems += 1;
-        self.out.push(Event::Problem { at: self.now, severity, kind: error.kind().name().to_owned(), message: error.to_string() });
+        self.out.push(Event::problem(self.now, severity, error));
     }
 
     /// Sends the events of this turn, less the reports that were not asked for. A receiver that is gone ends the session.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Remedy};
 use crate::protocol::{Event, Severity};
 use crate::time::StreamTime;
 
@@ -84,8 +84,7 @@ pub(super) fn watch(monitor: &HeartbeatMonitor, limit: Duration, mut report: imp
 /// Returns the problem of a model that has computed for `busy`, since audio time `at`.
 pub(super) fn model_stalls(busy: Duration, at: StreamTime) -> Event {
     let why = format!("the model has not answered for {} s; listening goes on when it does", busy.as_secs());
-    let (kind, message) = (ErrorKind::Busy.name().to_owned(), Error::new(ErrorKind::Busy, why).to_string());
-    Event::Problem { at, severity: Severity::Warning, kind, message }
+    Event::problem(at, Severity::Warning, &Error::new(ErrorKind::Busy, why).with_remedy(Remedy::CloseOtherPrograms))
 }
 
 #[cfg(test)]

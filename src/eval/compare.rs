@@ -11,8 +11,8 @@ use super::report::{Figure, Report, Table};
 use super::sittings::BACKGROUND;
 use super::stats::{Paired, bootstrap};
 use super::store::Store;
-use crate::config::paths::make_private_folder;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::files::make_private_folder;
 
 /// Name of a report in the folder of its run.
 pub const REPORT: &str = "report.json";
@@ -37,7 +37,8 @@ pub fn run(before: &Path, after: &Path, out: Option<&Path>) -> Result<String> {
 
 fn read(folder: &Path) -> Result<(Report, Vec<Prediction>)> {
     let path = folder.join(REPORT);
-    let text = std::fs::read_to_string(&path).map_err(|e| Error::at(ErrorKind::Data, &path, format!("there is no run here ({e})")))?;
+    let text = std::fs::read_to_string(&path)
+        .map_err(|e| Error::at(ErrorKind::Data, &path, format!("there is no run here ({e})")).with_remedy(Remedy::CheckPath))?;
     let report = serde_json::from_str(&text).map_err(|e| Error::at(ErrorKind::Data, &path, format!("not a report of a run ({e})")))?;
     Ok((report, Store::read(folder)?))
 }

@@ -11,7 +11,7 @@ use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
 
 use super::items::{Item, Prediction};
 use crate::config::{ContextChoice, Mode};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::session::front_end::{Analysis, encode_batch};
 use crate::session::prompt::PromptCache;
@@ -103,7 +103,7 @@ impl Hearer {
                 }
             }
             if !worked && fed == 0 && seats.len() == before {
-                return Err(Error::new(ErrorKind::Internal, "a lane has something to hear and cannot take it"));
+                return Err(Error::internal("a lane has something to hear and cannot take it"));
             }
         }
     }

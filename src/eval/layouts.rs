@@ -11,7 +11,7 @@ use super::items::{DataSet, Expected, Item, Skipped};
 use super::rows::{self, text, texts};
 use super::streams;
 use crate::config::{EvalTask, QuestionInput};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// The manifest of Proactive-Sound-Bench.
 const PROACTIVE_MANIFEST: &str = "proactive_reply_benchmark.jsonl";
@@ -42,7 +42,7 @@ const ID: &[&str] = &["id", "uid", "name"];
 /// When there is nothing that the task can read, saying what was looked for.
 pub fn read(task: &EvalTask, data: &Path) -> Result<DataSet> {
     if !data.exists() {
-        return Err(Error::at(ErrorKind::Data, data, "there is no such file or folder"));
+        return Err(Error::at(ErrorKind::Data, data, "there is no such file or folder").with_remedy(Remedy::CheckPath));
     }
     if data.is_file() && !has_extension(data, MANIFEST) {
         return Err(Error::at(ErrorKind::Data, data, "expected a folder or a manifest (.jsonl, .json or .tsv)"));

@@ -21,7 +21,7 @@ pub fn arrange(task: &EvalTask, items: Vec<Item>, contexts: &[ContextChoice]) ->
     match task {
         EvalTask::Streaming { counts, .. } => {
             let of = |context: &ContextChoice, count: usize| {
-                in_groups(&EvalTask::condition(count, context.policy.name), *context, items.clone(), count)
+                in_groups(&EvalTask::condition(count, context.policy.name()), *context, items.clone(), count)
             };
             contexts.iter().flat_map(|context| counts.iter().flat_map(move |count| of(context, *count))).collect()
         }
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn streaming_hears_everything_once_for_each_number_of_items_and_each_policy() {
         let task = EvalTask::Streaming { of: Box::new(EvalTask::PROACTIVE), counts: vec![1, 3], contexts: Vec::new() };
-        let recent = ContextChoice { policy: &crate::config::POLICIES[1], positions: 512 };
+        let recent = ContextChoice { policy: crate::config::ContextPolicy::RecentOnly, positions: 512 };
         let both = arrange(&task, items(&["a"; 4]), &[ContextChoice::default(), recent]);
         let (sittings, second) = both.split_at(6);
         assert!(second.iter().all(|s| s.context == recent && s.condition.ends_with(" recent_only")) && second.len() == 6);

@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 
 use super::items::Prediction;
 use crate::config::ResumePolicy;
-use crate::config::paths::make_private_folder;
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::make_private_folder;
 
 /// Name of the file.
 pub const PREDICTIONS: &str = "predictions.jsonl";
@@ -87,7 +87,7 @@ impl Store {
     pub fn keep(&mut self, predictions: Vec<Prediction>) -> Result<()> {
         let mut lines = String::new();
         for prediction in &predictions {
-            lines += &serde_json::to_string(prediction).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
+            lines += &serde_json::to_string(prediction).map_err(|e| Error::internal(e))?;
             lines.push('\n');
         }
         self.write(&lines)?;
@@ -137,7 +137,7 @@ fn compare(path: &Path, found: &Map<String, Value>, wanted: &Map<String, Value>)
 }
 
 fn unwritable(path: &Path, e: &std::io::Error) -> Error {
-    Error::at(ErrorKind::Output, path, format!("cannot be written ({e})"))
+    Error::cannot_write(path, e)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! A whole transcript as one document. Pure: transcript in, text out.
 
 use super::{Cue, CueBuilder, VTT_HEADER, shown_of, srt_cue, vtt_cue};
-use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::{Event, ReplyId, StopReason};
+use crate::error::{Error, Result};
+use crate::protocol::{Event, Panel, ReplyId, StopReason};
 use crate::time::StreamTime;
-use crate::transcript::{Panel, ReplyTrigger, SpeechLine, Transcript};
+use crate::transcript::{ReplyTrigger, SpeechLine, Transcript};
 
 /// Form of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub fn document(transcript: &Transcript, form: DocumentFormat, clock: impl Fn(St
 pub fn jsonl<'a>(events: impl Iterator<Item = &'a Event>) -> Result<String> {
     let line = |event| serde_json::to_string(event).map(|line| line + "\n");
     let lines: serde_json::Result<String> = events.map(line).collect();
-    lines.map_err(|e| Error::new(ErrorKind::Internal, format!("an event cannot be written: {e}")))
+    lines.map_err(|e| Error::internal(format_args!("an event cannot be written: {e}")))
 }
 
 /// The cues of a transcript as far as it goes: its lines are heard once more.
@@ -110,7 +110,6 @@ fn lines(t: &Transcript) -> Vec<(StreamTime, &'static str, String)> {
 mod tests {
     use super::*;
     use crate::protocol::{Event, ReplyId, StopReason};
-    use crate::transcript::Panel;
 
     #[test]
     fn every_form_holds_what_was_said() {

@@ -1,12 +1,13 @@
 //! `hearken devices`: the sound inputs and outputs.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use serde_json::json;
 
 use crate::audio::{DeviceDirection, DeviceInfo, devices};
 use crate::config::ReportFormat;
-use crate::error::{Error, ErrorKind, Result};
+use crate::console::print;
+use crate::error::Result;
 
 /// Prints the sound devices, the defaults marked.
 ///
@@ -14,17 +15,14 @@ use crate::error::{Error, ErrorKind, Result};
 /// When the sound system cannot be asked, or `out` cannot be written.
 pub fn print_devices(format: ReportFormat, mut out: impl Write) -> Result<()> {
     let found = devices()?;
-    let printed = match format {
-        ReportFormat::Json => print_json(&found, &mut out),
-        ReportFormat::Text => print_text(&found, &mut out),
+    let text = match format {
+        ReportFormat::Json => as_json(&found),
+        ReportFormat::Text => as_text(&found),
     };
-    printed.and_then(|()| out.flush()).map_err(|e| {
-        let kind = if e.kind() == io::ErrorKind::BrokenPipe { ErrorKind::BrokenPipe } else { ErrorKind::Output };
-        Error::new(kind, format!("stdout cannot be written: {e}"))
-    })
+    print(&mut out, text)
 }
 
-fn print_json(found: &[DeviceInfo], out: &mut impl Write) -> io::Result<()> {
+fn as_json(found: &[DeviceInfo]) -> String {
     let list: Vec<_> = found
         .iter()
         .map(|d| {
@@ -38,20 +36,21 @@ fn print_json(found: &[DeviceInfo], out: &mut impl Write) -> io::Result<()> {
             })
         })
         .collect();
-    writeln!(out, "{:#}", json!(list))
+    format!("{:#}", json!(list))
 }
 
-fn print_text(found: &[DeviceInfo], out: &mut impl Write) -> io::Result<()> {
+fn as_text(found: &[DeviceInfo]) -> String {
+    let mut text = String::new();
     for (title, direction) in [("inputs", DeviceDirection::Input), ("outputs", DeviceDirection::Output)] {
-        writeln!(out, "{title}:")?;
+        text += &format!("{title}:\n");
         let mut listed = found.iter().filter(|d| d.direction == direction).peekable();
         if listed.peek().is_none() {
-            writeln!(out, "    none")?;
+            text += "    none\n";
         }
         for d in listed {
             let mark = if d.is_default { "*" } else { " " };
-            writeln!(out, "  {mark} {}  ({} Hz, {} channels)  {}", d.name, d.rate_hz, d.channels, d.id)?;
+            text += &format!("  {mark} {}  ({} Hz, {} channels)  {}\n", d.name, d.rate_hz, d.channels, d.id);
         }
     }
-    writeln!(out, "* is the system's default")
+    text + "* is the system's default"
 }

@@ -4,8 +4,7 @@ use std::io::{self, Write};
 
 use crate::config::modes::{SOUNDS, TRANSCRIBE, TRANSLATE};
 use crate::export::{CueBuilder, VTT_HEADER, shown_of, srt_cue, vtt_cue};
-use crate::protocol::Event;
-use crate::transcript::Panel;
+use crate::protocol::{Event, Panel};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {

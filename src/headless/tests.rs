@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::*;
 use crate::engine::Meters;
+use crate::error::{ErrorKind, Remedy};
 use crate::protocol::{Command, Emotion, GapCause, PROTOCOL, ReplyId, StopReason};
 use crate::time::{ChunkIdx, StreamTime};
 
@@ -33,7 +34,13 @@ fn finished(chunks: u64, problems: u64) -> Event {
 }
 
 fn problem(severity: Severity) -> Event {
-    Event::Problem { at: at(1), severity, kind: "audio_file".to_owned(), message: "a.wav: not audio".to_owned() }
+    Event::Problem {
+        at: at(1),
+        severity,
+        kind: ErrorKind::AudioFile,
+        message: "a.wav: not audio".to_owned(),
+        remedy: Some(Remedy::ConvertAudio),
+    }
 }
 
 fn said(reply: u64, mode: &str, text: &str, from: u64, to: u64) -> Event {
@@ -41,7 +48,7 @@ fn said(reply: u64, mode: &str, text: &str, from: u64, to: u64) -> Event {
     Event::ReplyFinished { at: at(to), reply, mode, text, from_secs: at(from), to_secs: at(to), stop: StopReason::End }
 }
 
-fn print(format: OutputFormat, events: &[Event]) -> (Result<Outcome>, String, String) {
+fn print(format: OutputFormat, events: &[Event]) -> (Result<Completion>, String, String) {
     let (engine, events_in, _commands) = engine();
     for event in events {
         events_in.send(event.clone()).expect("room");
@@ -56,7 +63,7 @@ fn print(format: OutputFormat, events: &[Event]) -> (Result<Outcome>, String, St
 fn json_lines_are_the_events_and_nothing_else() {
     let events = [started(), problem(Severity::Warning), said(1, "dialog", "two\nlines", 1, 2), finished(3, 1)];
     let (outcome, out, notes) = print(OutputFormat::Jsonl, &events);
-    assert_eq!(outcome, Ok(Outcome::Problems));
+    assert_eq!(outcome, Ok(Completion::Problems));
     let read: Vec<Event> = out.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     assert_eq!(read, events);
     assert_eq!(notes, "");
@@ -64,11 +71,11 @@ fn json_lines_are_the_events_and_nothing_else() {
 
 #[test]
 fn the_exit_code_says_whether_anything_was_heard() {
-    let table: [(&[Event], Outcome, u8); 4] = [
-        (&[started(), finished(3, 0)], Outcome::Clean, 0),
-        (&[started(), problem(Severity::Error), finished(3, 1)], Outcome::Problems, 1),
-        (&[started(), problem(Severity::Error), finished(0, 1)], Outcome::CouldNotRun, 2),
-        (&[started(), problem(Severity::Warning), finished(0, 1)], Outcome::Problems, 1),
+    let table: [(&[Event], Completion, u8); 4] = [
+        (&[started(), finished(3, 0)], Completion::Clean, 0),
+        (&[started(), problem(Severity::Error), finished(3, 1)], Completion::Problems, 1),
+        (&[started(), problem(Severity::Error), finished(0, 1)], Completion::CouldNotRun, 2),
+        (&[started(), problem(Severity::Warning), finished(0, 1)], Completion::Problems, 1),
     ];
     for (events, expected, code) in table {
         let (outcome, ..) = print(OutputFormat::Jsonl, events);
@@ -100,7 +107,7 @@ fn text_is_time_mode_and_what_was_said() {
         finished(6, 0),
     ];
     let (outcome, out, _) = print(OutputFormat::Text, &events);
-    assert_eq!(outcome, Ok(Outcome::Clean));
+    assert_eq!(outcome, Ok(Completion::Clean));
     let expected = "   0:00.8  transcribe  hello there\n   0:01.2  dialog      ⚠️ Is everything fine?\n   0:02.0  sound       alarm\n   0:02.4  sound       alarm ×2\n";
     assert_eq!(out, expected);
 }
@@ -137,7 +144,7 @@ fn what_is_known_is_handed_over_before_waiting_for_more() {
     let first = bytes_out.recv_timeout(Duration::from_secs(10)).expect("the first line, though the session goes on");
     assert!(first.ends_with(b"\n"));
     events.send(finished(1, 0)).expect("room");
-    assert_eq!(face.join().expect("no panic"), Ok(Outcome::Clean));
+    assert_eq!(face.join().expect("no panic"), Ok(Completion::Clean));
 }
 
 #[test]
@@ -145,7 +152,7 @@ fn a_reader_that_goes_away_ends_the_session_and_is_a_success() {
     let (engine, events, commands) = engine();
     events.send(started()).expect("room");
     let outcome = run(engine, OutputFormat::Jsonl, Failing(IoErrorKind::BrokenPipe), io::sink());
-    assert_eq!(outcome, Ok(Outcome::Clean));
+    assert_eq!(outcome, Ok(Completion::Clean));
     assert_eq!(commands.try_recv(), Ok(Command::Shutdown));
 }
 

@@ -5,6 +5,7 @@
 
 use std::io::{self, Write};
 
+use crate::error::with_remedy_text;
 use crate::protocol::{Emotion, Event, GapCause, Severity};
 
 /// Prints the product as lines: time, mode, text.
@@ -49,9 +50,9 @@ impl Lines {
 pub(super) fn note(event: &Event) -> Option<String> {
     match event {
         Event::SessionStarted { model, source, modes, .. } => Some(format!("Listening to {source} with {model}: {}.", modes.join(", "))),
-        Event::Problem { at, severity, message, .. } => {
+        Event::Problem { at, severity, message, remedy, .. } => {
             let what = if *severity == Severity::Error { "problem" } else { "warning" };
-            Some(format!("{at} {what}: {message}"))
+            Some(format!("{at} {what}: {}", with_remedy_text(message, *remedy)))
         }
         Event::AudioGap { at, samples, cause, .. } => {
             let secs = *samples as f64 / f64::from(crate::time::SAMPLE_RATE_HZ);

@@ -10,10 +10,11 @@ use super::lines::lines_of;
 use super::reading::{MOST_FOUND, SearchHit, SessionSummary, StoredSession};
 use super::store::Store;
 use crate::clock::{local_offset_secs, now_ms};
-use crate::config::paths::write_document;
-use crate::config::{Deletion, Existing, ExportForm, HistoryRequest, Paths, ReportFormat, SessionChoice};
+use crate::config::{Deletion, ExportForm, HistoryRequest, Paths, ReportFormat, SessionChoice};
+use crate::console::print;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::DocumentFormat;
+use crate::files::{Existing, write_document};
 use crate::time::wall::{date_and_time, utc};
 
 /// Columns of a session's first words in the list.
@@ -47,10 +48,7 @@ pub fn run(request: &HistoryRequest, paths: &Paths, mut out: impl Write, mut not
             String::new()
         }
     };
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| {
-        let kind = if e.kind() == io::ErrorKind::BrokenPipe { ErrorKind::BrokenPipe } else { ErrorKind::Output };
-        Error::new(kind, format!("stdout cannot be written: {e}"))
-    })
+    print(&mut out, text)
 }
 
 /// That nobody reads notes is no reason to fail.
@@ -195,7 +193,7 @@ fn write(to: &Path, text: &str, existing: Existing) -> Result<()> {
         io::ErrorKind::AlreadyExists => {
             Error::new(ErrorKind::Arguments, format!("{} is there already: choose another name, or replace it with --force", to.display()))
         }
-        _ => Error::at(ErrorKind::Output, to, format_args!("this file cannot be written: {e}")),
+        _ => Error::cannot_write(to, &e),
     })
 }
 

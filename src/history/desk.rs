@@ -9,9 +9,9 @@ use super::documents::{document_of, unknown};
 use super::reading::{SearchHit, SessionSummary, StoredSession};
 use super::store::Store;
 use crate::clock::local_offset_secs;
-use crate::config::paths::write_document;
-use crate::config::{Existing, ExportForm, Paths};
+use crate::config::{ExportForm, Paths};
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::{Existing, write_document};
 
 /// Questions and answers that may wait: more than a person types in a second.
 const QUESTIONS: usize = 64;
@@ -139,7 +139,7 @@ fn answer(path: &std::path::Path, question: HistoryQuery) -> Result<QueryResult>
             match write_document(&to, text.as_bytes(), existing) {
                 Ok(()) => QueryResult::Exported(to),
                 Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => QueryResult::Exists(to),
-                Err(e) => return Err(Error::at(ErrorKind::Output, &to, e)),
+                Err(e) => return Err(Error::cannot_write(&to, &e)),
             }
         }
     })

@@ -3,7 +3,7 @@
 use super::reading::{SessionSummary, StoredSession};
 use super::store::Store;
 use crate::config::ExportForm;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::export::{DocumentFormat, document, jsonl};
 use crate::time::wall::{date_and_time, time_of_day};
 
@@ -32,7 +32,7 @@ pub fn session_title(session: &SessionSummary, offset_secs: i64) -> String {
 
 /// The error that says so of a session that is not there.
 pub(super) fn unknown(id: i64) -> Error {
-    Error::new(ErrorKind::Arguments, format!("there is no session {id}; `hearken history list` shows those that there are"))
+    Error::new(ErrorKind::Arguments, format!("there is no session {id}")).with_remedy(Remedy::ListSessions)
 }
 
 /// A time on the wall where that is known, else since the start.

@@ -17,12 +17,12 @@ use super::recordings;
 use super::store::{Batch, Store};
 use super::trouble::Trouble;
 use crate::clock::now_ms;
-use crate::config::paths::make_private_folder;
 use crate::config::{HistoryPrefs, Paths};
 use crate::error::Error;
-use crate::protocol::{Command, Event};
+use crate::files::make_private_folder;
+use crate::protocol::{Command, Event, Panel};
 use crate::supervise::{Restart, RestartPolicy};
-use crate::transcript::{Panel, Transcript};
+use crate::transcript::Transcript;
 
 /// How long an event waits for others before they are stored: a crash costs no more.
 const GATHER: Duration = Duration::from_millis(500);

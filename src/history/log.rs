@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use crate::clock::now_ms;
-use crate::config::paths::make_private_folder;
+use crate::files::make_private_folder;
 use crate::protocol::Event;
 use crate::time::SAMPLE_RATE_HZ;
 use crate::time::wall::utc;
@@ -72,7 +72,7 @@ fn line_of(event: &Event) -> Option<String> {
             let secs = *samples as f64 / f64::from(SAMPLE_RATE_HZ);
             format!("at {at}: {secs:.2} s of sound lost ({cause:?})").to_lowercase()
         }
-        Event::Problem { at, severity, kind, .. } => format!("at {at}: {} {kind}", format!("{severity:?}").to_lowercase()),
+        Event::Problem { at, severity, kind, .. } => format!("at {at}: {} {}", format!("{severity:?}").to_lowercase(), kind.name()),
         Event::Paused { at } => format!("at {at}: paused"),
         Event::Resumed { at } => format!("at {at}: resumed"),
         Event::SessionFinished { chunks, replies, problems, .. } => {
@@ -86,6 +86,7 @@ fn line_of(event: &Event) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{Error, ErrorKind};
     use crate::protocol::{ReplyId, Severity, StopReason};
     use crate::time::StreamTime;
 
@@ -98,13 +99,13 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let mut log = log(&home);
         let (at, reply, mode, text) = (StreamTime::ZERO, ReplyId(1), "transcribe".to_owned(), "secret".to_owned());
-        let (severity, kind, message) = (Severity::Warning, "output".to_owned(), "secret".to_owned());
+        let problem = Event::problem(StreamTime::ZERO, Severity::Warning, &Error::new(ErrorKind::Output, "secret"));
         for event in [
             Event::SessionStarted { at, protocol: 1, model: "starter".into(), source: "mic\nx".into(), modes: vec![], started_utc: None },
             Event::ReplyText { at, reply, mode: mode.clone(), text: text.clone() },
             Event::ReplyFinished { at, reply, mode, text: text.clone(), from_secs: at, to_secs: at, stop: StopReason::End },
             Event::Sound { at, reply, name: text, count: 1 },
-            Event::Problem { at, severity, kind, message },
+            problem,
         ] {
             log.event(&event);
         }

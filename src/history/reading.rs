@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::{OptionalExtension, Row as DbRow};
 
 use super::lines::LineKind;
-use super::store::{Store, shown_of};
+use super::store::Store;
 use crate::error::Result;
-use crate::protocol::Event;
+use crate::protocol::{Event, Panel};
 use crate::time::StreamTime;
 use crate::time::wall::WallClock;
 use crate::transcript::Transcript;
@@ -163,7 +163,8 @@ impl Store {
         let (Some(session), Some(events)) = (self.session(id)?, self.events(id)?) else { return Ok(None) };
         let shown: String = self.ask(|db| db.query_row("SELECT shown FROM sessions WHERE id = ?1", [id], |row| row.get(0)))?;
         let shown: BTreeMap<String, String> = serde_json::from_str(&shown).unwrap_or_default();
-        let mut transcript = Transcript::new(shown.into_iter().map(|(mode, shown)| (mode, shown_of(&shown))).collect());
+        let mut transcript =
+            Transcript::new(shown.into_iter().map(|(mode, shown)| (mode, Panel::from_name(&shown).unwrap_or_default())).collect());
         let mut clock = WallClock::default();
         for (wall, event) in &events {
             transcript.apply(event);

@@ -12,8 +12,7 @@ use crossbeam_channel::{Sender, TrySendError, bounded};
 use super::keeper::{Keeper, Order};
 use crate::clock::now_ms;
 use crate::config::{HistoryPrefs, Paths};
-use crate::protocol::{Command, Event};
-use crate::transcript::Panel;
+use crate::protocol::{Command, Event, Panel};
 
 /// Events that may wait for the thread: minutes of every mode at once, for while the file is being rebuilt.
 const EVENTS: usize = 4_096;

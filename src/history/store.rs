@@ -11,11 +11,10 @@ use super::lines::{Row, lines_of};
 use super::recordings;
 use super::trouble::Trouble;
 use crate::clock::now_ms;
-use crate::config::paths::make_private_folder;
 use crate::error::Result;
-use crate::protocol::Event;
+use crate::files::make_private_folder;
+use crate::protocol::{Event, Panel};
 use crate::time::StreamTime;
-use crate::transcript::Panel;
 
 /// Version of the schema (`PRAGMA user_version`); a newer one is left alone.
 pub(super) const VERSION: i64 = 1;
@@ -165,7 +164,7 @@ impl Store {
             Some(session) if exists(&step, session)? => session,
             Some(_) => return Ok(None),
             None => {
-                let shown: BTreeMap<&str, &str> = batch.shown.iter().map(|(mode, shown)| (mode.as_str(), name_of(*shown))).collect();
+                let shown: BTreeMap<&str, &str> = batch.shown.iter().map(|(mode, shown)| (mode.as_str(), shown.name())).collect();
                 let shown = serde_json::to_string(&shown).unwrap_or_default();
                 let started = batch.events.first().map_or_else(now_ms, |(wall, _)| *wall);
                 step.execute("INSERT INTO sessions(started, ended, shown) VALUES(?1, ?1, ?2)", params![started, shown])?;
@@ -196,7 +195,7 @@ impl Store {
 
     /// Notes where the responses of each mode are shown from now on.
     pub(super) fn define(&self, session: i64, shown: &BTreeMap<String, Panel>) -> std::result::Result<(), Trouble> {
-        let shown: BTreeMap<&str, &str> = shown.iter().map(|(mode, shown)| (mode.as_str(), name_of(*shown))).collect();
+        let shown: BTreeMap<&str, &str> = shown.iter().map(|(mode, shown)| (mode.as_str(), shown.name())).collect();
         let shown = serde_json::to_string(&shown).unwrap_or_default();
         self.db.execute("UPDATE sessions SET shown = ?2 WHERE id = ?1", params![session, shown])?;
         Ok(())
@@ -360,24 +359,6 @@ fn write_lines(step: &Transaction<'_>, session: i64, lines: &[Row]) -> rusqlite:
         line_in.execute(params![session, line.kind as i64, line.number as i64, line.at.0.0 as i64, line.text])?;
     }
     Ok(())
-}
-
-pub(super) const fn name_of(shown: Panel) -> &'static str {
-    match shown {
-        Panel::Conversation => "conversation",
-        Panel::Transcript => "transcript",
-        Panel::Translation => "translation",
-        Panel::Sounds => "sounds",
-    }
-}
-
-pub(super) fn shown_of(name: &str) -> Panel {
-    match name {
-        "transcript" => Panel::Transcript,
-        "translation" => Panel::Translation,
-        "sounds" => Panel::Sounds,
-        _ => Panel::Conversation,
-    }
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

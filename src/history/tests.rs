@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use super::lines::{Settled, lines_of};
 use super::store::{Batch, Store};
 use super::trouble::Trouble;
-use crate::error::ErrorKind;
-use crate::protocol::{Event, ReplyId, StopReason};
+use crate::error::{ErrorKind, Remedy};
+use crate::protocol::{Event, Panel, ReplyId, StopReason};
 use crate::time::{CHUNK_SAMPLES, ChunkIdx, StreamTime};
-use crate::transcript::{Panel, Transcript};
+use crate::transcript::Transcript;
 
 /// Milliseconds of a chunk.
 const CHUNK_MS: i64 = 400;
@@ -246,7 +246,7 @@ fn a_database_that_cannot_be_written_says_so_and_can_be_read() {
     store.db.pragma_update(None, "query_only", true).unwrap();
     assert_eq!(try_add(&mut store, &[(1, started())]), Err(Trouble::ReadOnly));
     let error = store.rename(id, "x").unwrap_err();
-    assert!(error.kind() == ErrorKind::History && error.to_string().contains("cannot be written: allow writing"), "{error}");
+    assert!(error.kind() == ErrorKind::History && error.remedy() == Some(Remedy::AllowAccess), "{error}");
     assert_eq!(found(&store, "before").len(), 1);
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::ErrorCode;
 
 use super::store::VERSION;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Remedy};
 
 /// What can be wrong with the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,21 +45,26 @@ impl From<std::io::Error> for Trouble {
 impl Trouble {
     /// The error that says it about the file at `path`.
     pub(super) fn said(&self, path: &Path) -> Error {
+        let remedy = match self {
+            Self::Newer(_) => Some(Remedy::UpdateHearken),
+            Self::Locked => Some(Remedy::CloseThatProgram),
+            Self::ReadOnly | Self::CannotOpen(_) => Some(Remedy::AllowAccess),
+            Self::Full => Some(Remedy::FreeDisk),
+            Self::Damaged(_) | Self::Other(_) => None,
+        };
         let why = match self {
             Self::Damaged(why) => {
                 format!("the history is damaged ({why}); the window puts it aside at its next start and begins a new one")
             }
             Self::Newer(version) => {
-                format!(
-                    "this history is from a newer Hearken (version {version}; this one knows {VERSION}): update Hearken to read it and to go on keeping"
-                )
+                format!("this history is from a newer Hearken (version {version}; this one knows {VERSION})")
             }
-            Self::Locked => "another program holds the history: close it, and keeping goes on".into(),
-            Self::ReadOnly => "the history cannot be written: allow writing to this file and its folder".into(),
-            Self::Full => "the disk is full: free some space, and keeping goes on".into(),
-            Self::CannotOpen(why) => format!("the history cannot be opened ({why}): allow reading and writing of this file and its folder"),
+            Self::Locked => "another program holds the history".into(),
+            Self::ReadOnly => "the history cannot be written".into(),
+            Self::Full => "the disk is full".into(),
+            Self::CannotOpen(why) => format!("the history cannot be opened ({why})"),
             Self::Other(why) => format!("the history cannot be used ({why})"),
         };
-        Error::at(ErrorKind::History, path, why)
+        Error::at(ErrorKind::History, path, why).with_remedy(remedy)
     }
 }

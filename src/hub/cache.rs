@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::checksum::Checksum;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// Bytes that are read at a time when a file is summed.
 const READ_BYTES: usize = 1 << 20;
@@ -199,10 +199,10 @@ pub fn sha256_of(path: &Path) -> io::Result<String> {
 /// What is said when the cache cannot be written to.
 pub(super) fn unwritable(root: &Path, path: &Path, error: &io::Error) -> Error {
     let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge);
-    let why = if full {
-        format!("there is no room for it ({error}); what was fetched is kept")
+    let (why, remedy) = if full {
+        (format!("there is no room for it ({error}); what was fetched is kept"), Remedy::FreeDisk)
     } else {
-        format!("cannot be written ({error}); set HF_HOME to a folder that can, instead of the cache {}", root.display())
+        (format!("cannot be written ({error}); the cache is {}", root.display()), Remedy::SetCacheFolder)
     };
-    Error::at(ErrorKind::Output, path, why)
+    Error::at(ErrorKind::Output, path, why).with_remedy(remedy)
 }

@@ -9,7 +9,7 @@ use std::path::{Component, Path};
 use serde::Deserialize;
 
 use crate::config::Paths;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::ModelChoice;
 use crate::protocol::models::{Licence, LicenceWording, Wording};
 
@@ -148,7 +148,9 @@ impl Entry {
     }
 
     fn check(&self, from: &Path) -> Result<()> {
-        let bad = |why: &str| Error::at(ErrorKind::Settings, from, format_args!("the model {:?} {why}", self.name));
+        let bad = |why: &str| {
+            Error::at(ErrorKind::Settings, from, format_args!("the model {:?} {why}", self.name)).with_remedy(Remedy::CorrectFile)
+        };
         if self.name.is_empty() || !self.name.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c)) || self.name.starts_with('.')
         {
             return Err(bad("needs a name of letters, digits, `.`, `-` and `_`"));
@@ -173,11 +175,13 @@ pub fn all(paths: &Paths) -> Result<Vec<Entry>> {
     let text = match std::fs::read_to_string(&own) {
         Ok(text) => text,
         Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => return Ok(entries),
-        Err(e) => return Err(Error::at(ErrorKind::Settings, &own, e)),
+        Err(e) => return Err(Error::at(ErrorKind::Settings, &own, e).with_remedy(Remedy::AllowAccess)),
     };
     for entry in read(&text, &own)? {
         if entry.name == STARTER {
-            return Err(Error::at(ErrorKind::Settings, &own, "the starter is built in and cannot be replaced"));
+            return Err(
+                Error::at(ErrorKind::Settings, &own, "the starter is built in and cannot be replaced").with_remedy(Remedy::CorrectFile)
+            );
         }
         match entries.iter_mut().find(|known| known.name == entry.name) {
             Some(known) => *known = entry,
@@ -190,7 +194,7 @@ pub fn all(paths: &Paths) -> Result<Vec<Entry>> {
 fn read(text: &str, from: &Path) -> Result<Vec<Entry>> {
     let file: File = toml::from_str(text).map_err(|e| {
         let line = e.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
-        Error::at(ErrorKind::Settings, from, format_args!("line {line}: {}", e.message()))
+        Error::at(ErrorKind::Settings, from, format_args!("line {line}: {}", e.message())).with_remedy(Remedy::CorrectFile)
     })?;
     let folder = from.parent().unwrap_or(Path::new(""));
     file.model

@@ -19,7 +19,8 @@ use super::obtain::{Order, Prepare, link_originals, obtain, prepare};
 use super::settings::HubSettings;
 use super::shelf::{card, remove};
 use crate::config::{Consent, DownloadOptions, ModelRequest, Paths, QuantiseOptions, ReportFormat};
-use crate::error::{Error, ErrorKind, Result};
+use crate::console::{Completion, print};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::model::{self, checkpoint::Checkpoint};
 use crate::protocol::ModelChoice;
 use crate::protocol::models::{InstallStatus, InstallStep, ModelCard, ModelState, size};
@@ -28,31 +29,11 @@ use crate::protocol::models::{InstallStatus, InstallStep, ModelCard, ModelState,
 const LOOK: Duration = Duration::from_millis(100);
 const UNWATCHED: Duration = Duration::from_secs(10);
 
-/// How a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// As it should.
-    Fine,
-    /// Something is wrong with a model.
-    Damaged,
-}
-
-impl Outcome {
-    /// The exit code.
-    #[must_use]
-    pub const fn exit_code(self) -> u8 {
-        match self {
-            Self::Fine => 0,
-            Self::Damaged => 1,
-        }
-    }
-}
-
 /// Does what `hearken model` was asked for.
 ///
 /// # Errors
 /// When it cannot be done.
-pub fn run(request: &ModelRequest, paths: &Paths) -> Result<Outcome> {
+pub fn run(request: &ModelRequest, paths: &Paths) -> Result<Completion> {
     let settings = HubSettings::from_environment();
     match request {
         ModelRequest::List(format) => list(*format, paths, &settings)?,
@@ -62,13 +43,13 @@ pub fn run(request: &ModelRequest, paths: &Paths) -> Result<Outcome> {
         ModelRequest::Path(choice) => {
             let folder = find_with(choice, paths, &settings)?.folder;
             if !folder.is_dir() {
-                return Err(Error::at(ErrorKind::Model, &folder, "there is no such folder"));
+                return Err(Error::at(ErrorKind::Model, &folder, "there is no such folder").with_remedy(Remedy::CheckPath));
             }
             answer(folder.display())?;
         }
         ModelRequest::Remove(choice, consent) => take_away(choice, *consent, paths, &settings)?,
     }
-    Ok(Outcome::Fine)
+    Ok(Completion::Clean)
 }
 
 fn list(format: ReportFormat, paths: &Paths, settings: &HubSettings) -> Result<()> {
@@ -191,7 +172,7 @@ fn watched<T: Send>(control: &Control, board: &Board, work: impl FnOnce() -> Res
             thread::sleep(LOOK);
         }
         shown.finish(&board.read(control));
-        working.join().unwrap_or_else(|_| Err(Ended::Failed(Error::new(ErrorKind::Internal, "the work came to an unexpected end"))))
+        working.join().unwrap_or_else(|_| Err(Ended::Failed(Error::internal("the work came to an unexpected end"))))
     })
 }
 
@@ -235,14 +216,16 @@ impl Shown {
     }
 }
 
-fn verify(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) -> Result<Outcome> {
+fn verify(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) -> Result<Completion> {
     let entry = catalog::resolve(choice, paths)?;
     let Some(entry) = entry.filter(|entry| entry.hub.is_some()) else {
         let found = find_with(choice, paths, settings)?;
         return verify_folder(&found.folder);
     };
     let home = Home::of(&entry, paths);
-    let mut listing = home.listing().ok_or_else(|| Error::new(ErrorKind::Model, format!("the model {} is not here", entry.name)))?;
+    let mut listing = home
+        .listing()
+        .ok_or_else(|| Error::new(ErrorKind::Model, format!("the model {} is not here", entry.name)).with_remedy(Remedy::DownloadModel))?;
     let repository = listing.repository(&settings.cache);
     let prepared = home.ready();
     let mut damaged = prepared.as_deref().map_or(Ok(false), verify_prepared)?;
@@ -266,9 +249,9 @@ fn verify(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) -> Result
     let _ = listing.write(&home.listing_file());
     if damaged {
         say(format_args!("`hearken model download {}` mends it, and fetches nothing that is whole", entry.name));
-        return Ok(Outcome::Damaged);
+        return Ok(Completion::Problems);
     }
-    Ok(Outcome::Fine)
+    Ok(Completion::Clean)
 }
 
 /// Whether something is wrong with the prepared weights; weights that are damaged are put away.
@@ -279,17 +262,17 @@ fn verify_prepared(folder: &Path) -> Result<bool> {
         answer(format_args!("{:9} {}", if whole { "whole" } else { "damaged" }, file.display()))?;
         if !whole {
             damaged = true;
-            std::fs::remove_file(&file).map_err(|e| Error::at(ErrorKind::Output, &file, e))?;
+            std::fs::remove_file(&file).map_err(|e| Error::cannot_write(&file, &e))?;
         }
     }
     Ok(damaged)
 }
 
 /// A folder has no checksums: it is whole when every tensor that its configuration implies is there in full.
-fn verify_folder(folder: &Path) -> Result<Outcome> {
+fn verify_folder(folder: &Path) -> Result<Completion> {
     let shapes = Checkpoint::open(folder)?.shapes()?;
     answer(format_args!("{:9} {} ({} tensors)", "whole", folder.display(), shapes.len()))?;
-    Ok(Outcome::Fine)
+    Ok(Completion::Clean)
 }
 
 fn quantise(options: &QuantiseOptions, paths: &Paths, settings: &HubSettings) -> Result<()> {
@@ -304,8 +287,8 @@ fn quantise(options: &QuantiseOptions, paths: &Paths, settings: &HubSettings) ->
             let home = Home::of(&entry, paths);
             let complete = home.listing().filter(|listing| listing.is_complete(&listing.repository(&settings.cache)));
             let Some(listing) = complete else {
-                let why = format!("the files of {0} are not here in full: `hearken model download {0}` gets them", entry.name);
-                return Err(Error::new(ErrorKind::Model, why));
+                let why = format!("the files of {} are not here in full", entry.name);
+                return Err(Error::new(ErrorKind::Model, why).with_remedy(Remedy::DownloadModel));
             };
             let snapshot = listing.repository(&settings.cache).snapshot(&listing.commit);
             watched(&control, &board, || prepare(&home, (&snapshot, &listing.commit), options.precision, &control, &board))
@@ -350,8 +333,5 @@ fn say(what: impl std::fmt::Display) {
 
 /// Prints a line of the answer.
 fn answer(what: impl std::fmt::Display) -> Result<()> {
-    writeln!(io::stdout(), "{what}").map_err(|e| {
-        let kind = if e.kind() == io::ErrorKind::BrokenPipe { ErrorKind::BrokenPipe } else { ErrorKind::Output };
-        Error::new(kind, format!("stdout cannot be written: {e}"))
-    })
+    print(&mut io::stdout(), what)
 }

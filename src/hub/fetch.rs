@@ -16,7 +16,7 @@ use super::control::{Board, Control, Stopped};
 use super::listing::{Listing, Wanted};
 use super::remote::{Body, Fault, Remote};
 use super::settings::Patience;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// Bytes that a resumed download repeats.
 pub const SEAM: u64 = 64;
@@ -97,7 +97,7 @@ impl Fetch<'_> {
             fs::remove_file(&partial).map_err(|e| unwritable(self.cache, &partial, &e))?;
         }
         let why = format!("{}: what the hub sends is not what it lists (its checksum is wrong, twice); nothing of it was kept", file.path);
-        Err(Error::new(ErrorKind::Network, why).into())
+        Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into())
     }
 
     /// Whether the blob that is here has the right bytes; one that has not is removed.
@@ -148,7 +148,7 @@ impl Fetch<'_> {
             self.control.pass()?;
             let Some(remote) = self.remote else {
                 let why = format!("{} is not here in full, and HF_HUB_OFFLINE is set", file.path);
-                return Err(Error::new(ErrorKind::Network, why).into());
+                return Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::GoOnline).into());
             };
             // So little is not worth a seam.
             if partial.len <= SEAM && partial.len > 0 {
@@ -188,14 +188,14 @@ impl Fetch<'_> {
                     beyond += 1;
                     if beyond >= 2 {
                         let why = format!("{}: the hub lists {} bytes and says that it has none of them (416)", file.path, file.size);
-                        return Err(Error::new(ErrorKind::Network, why).into());
+                        return Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into());
                     }
                 }
                 Fault::Passing { why, after } => {
                     failures += 1;
                     if failures >= self.patience.attempts {
                         let why = format!("{}: {why}, {failures} times in a row; what was fetched is kept", file.path);
-                        return Err(Error::new(ErrorKind::Network, why).into());
+                        return Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into());
                     }
                     let wait = pause_before(failures, after, self.patience);
                     self.board.note(Some(format!("{why}; trying again in {:.0} s", wait.as_secs_f64().ceil())));
@@ -283,7 +283,7 @@ impl<'a> Partial<'a> {
             // A longer file is another one; a shorter one ends too early, which is noticed when it does.
             if body.length.is_some_and(|length| length > self.wanted.size) {
                 let why = format!("{}: the hub sends more bytes than the {} that it lists", self.wanted.path, self.wanted.size);
-                return Err(Trouble::Local(Error::new(ErrorKind::Network, why).into()));
+                return Err(Trouble::Local(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into()));
             }
             return self.append(&mut body, &[]);
         }

@@ -8,8 +8,8 @@ use super::cache::{Repository, files_below, sha256_of};
 use super::listing::Listing;
 use super::settings::HubSettings;
 use crate::config::Paths;
-use crate::config::paths::{make_private_folder, write_private};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::files::{make_private_folder, write_private};
 use crate::model;
 use crate::protocol::models::{Licence, ModelState};
 
@@ -103,7 +103,7 @@ impl Home {
     /// # Errors
     /// When it cannot be read, or the note not written.
     pub fn note_sum(file: &Path) -> Result<()> {
-        let sum = sha256_of(file).map_err(|e| Error::at(ErrorKind::Output, file, e))?;
+        let sum = sha256_of(file).map_err(|e| Error::model_file(file, e))?;
         write_private(&sum_file(file), sum.as_bytes())
     }
 
@@ -149,7 +149,7 @@ impl Home {
         }
         if self.folder.exists() {
             bytes += files_below(&self.folder).iter().filter_map(|path| fs::symlink_metadata(path).ok()).map(|m| m.len()).sum::<u64>();
-            fs::remove_dir_all(&self.folder).map_err(|e| Error::at(ErrorKind::Output, &self.folder, e))?;
+            fs::remove_dir_all(&self.folder).map_err(|e| Error::cannot_write(&self.folder, &e))?;
         }
         Ok(bytes)
     }
@@ -179,7 +179,7 @@ pub fn remove_originals(listing: &Listing, repository: &Repository) -> Result<u6
             if path == blob && shared {
                 continue;
             }
-            fs::remove_file(&path).map_err(|e| Error::at(ErrorKind::Output, &path, e))?;
+            fs::remove_file(&path).map_err(|e| Error::cannot_write(&path, &e))?;
             bytes += if about.is_symlink() { 0 } else { about.len() };
         }
     }

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::cache::Repository;
 use super::catalog::is_safe;
 use super::checksum::{Checksum, is_hex};
-use crate::config::paths::write_private;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::files::write_private;
 
 /// A file of a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +55,7 @@ impl Listing {
     /// # Errors
     /// When that cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_vec_pretty(self).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
+        let text = serde_json::to_vec_pretty(self).map_err(|e| Error::internal(e))?;
         write_private(path, &text)
     }
 

@@ -20,7 +20,7 @@ use super::listing::{Listing, Wanted};
 use super::remote::{Fault, Remote};
 use super::settings::{HubSettings, Line};
 use crate::config::{Originals, Paths, Precision};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::model::{self, checkpoint::Checkpoint, precision_choice, precision_choice::MachineResources};
 use crate::protocol::models::{InstallStep, size};
 
@@ -117,7 +117,7 @@ fn listing(order: &Order, home: &Home, remote: Option<&Remote>, control: &Arc<Co
     let before = home.listing().filter(|before| before.hub == order.entry.hub.clone().unwrap_or_default());
     let Some(remote) = remote else {
         let why = format!("HF_HUB_OFFLINE is set, and what {} consists of was never asked", order.entry.name);
-        return before.ok_or_else(|| Error::new(ErrorKind::Network, why).into());
+        return before.ok_or_else(|| Error::new(ErrorKind::Network, why).with_remedy(Remedy::GoOnline).into());
     };
     let mut failures = 0;
     loop {
@@ -145,7 +145,7 @@ fn listing(order: &Order, home: &Home, remote: Option<&Remote>, control: &Arc<Co
         }
         if failures >= order.settings.patience.attempts {
             let why = format!("the hub {} cannot be asked: {why}, {failures} times in a row", order.settings.address());
-            return Err(Error::new(ErrorKind::Network, why).into());
+            return Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into());
         }
         let wait = super::fetch::pause_before(failures, after, order.settings.patience);
         board.note(Some(format!("{why}; trying again in {:.0} s", wait.as_secs_f64().ceil())));
@@ -163,7 +163,7 @@ fn check_room(order: &Order, home: &Home, listing: &Listing, repository: &Reposi
         let Some(free) = disk::free_bytes(folder).filter(|_| bytes > 0) else { continue };
         if free < bytes.saturating_add(SPARE_BYTES) {
             let why = format!("the disk has {} free, and {} are {what}", size(free), size(bytes));
-            return Err(Error::at(ErrorKind::Output, folder, why));
+            return Err(Error::at(ErrorKind::Output, folder, why).with_remedy(Remedy::FreeDisk));
         }
     }
     Ok(())
@@ -296,7 +296,7 @@ fn clear(folder: &Path, precision: Precision) -> Result<()> {
             continue;
         }
         let removed = if path.is_dir() && !path.is_symlink() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
-        removed.map_err(|e| Error::at(ErrorKind::Output, &path, e))?;
+        removed.map_err(|e| Error::cannot_write(&path, &e))?;
     }
     Ok(())
 }

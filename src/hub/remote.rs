@@ -17,7 +17,7 @@ use super::listing::{Listing, Wanted};
 use super::runtime::{Waited, wait, within};
 use super::settings::{HubSettings, Line};
 use super::{Entry, catalog};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// Files of a repository beyond which it is no model of ours.
 const MOST_FILES: usize = 1_000;
@@ -63,7 +63,7 @@ impl Remote {
     /// When the user wants no network, or the address is none.
     pub fn new(settings: &HubSettings) -> Result<Self> {
         if settings.line == Line::Offline {
-            return Err(Error::new(ErrorKind::Network, "HF_HUB_OFFLINE is set, so nothing can be downloaded"));
+            return Err(Error::new(ErrorKind::Network, "HF_HUB_OFFLINE is set, so nothing can be downloaded").with_remedy(Remedy::GoOnline));
         }
         let unusable =
             |e: HFError| Error::new(ErrorKind::Network, format!("the hub {} cannot be used: {}", settings.address(), reason(&e)));
@@ -105,7 +105,10 @@ impl Remote {
         }
         files.extend(self.small_files(entry, &commit, &small, control)?);
         if files.is_empty() {
-            return Err(Fault::Final(self.error(ErrorKind::Model, format!("{owner}/{name} holds no file of a model that Hearken knows"))));
+            return Err(Fault::Final(
+                self.error(ErrorKind::Model, format!("{owner}/{name} holds no file of a model that Hearken knows"))
+                    .with_remedy(Remedy::ChooseOtherModel),
+            ));
         }
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let hub = format!("{owner}/{name}");
@@ -171,12 +174,15 @@ impl Remote {
             Some(Waited::Ready(Err(e))) => Err(self.fault(&e)),
             Some(Waited::Late) => Err(Fault::Passing { why: format!("{late} ({})", self.address), after: None }),
             Some(Waited::Stopped) => Err(Fault::Interrupted),
-            None => Err(Fault::Final(self.error(ErrorKind::Internal, "its client does not run".into()))),
+            None => Err(Fault::Final(Error::internal("the client of the hub does not run"))),
         }
     }
 
     fn fault(&self, error: &HFError) -> Fault {
-        let last = |kind, why: String| Fault::Final(self.error(kind, why));
+        let last = |kind, why: String| {
+            let remedy = Some(Remedy::SetToken).filter(|_| kind == ErrorKind::Access);
+            Fault::Final(self.error(kind, why).with_remedy(remedy))
+        };
         match error {
             HFError::RateLimited { retry_after, .. } => {
                 Fault::Passing { why: "the hub is asked too often".into(), after: *retry_after }
@@ -206,7 +212,10 @@ impl Remote {
 
     /// What answers is perhaps no hub at all.
     fn strange(&self, what: &str) -> Fault {
-        Fault::Final(self.error(ErrorKind::Network, format!("it {what}; does a network here want you to sign in first?")))
+        Fault::Final(
+            self.error(ErrorKind::Network, format!("it {what}; does a network here want you to sign in first?"))
+                .with_remedy(Remedy::CheckConnection),
+        )
     }
 
     /// An error that names the hub.

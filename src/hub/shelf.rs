@@ -14,7 +14,7 @@ use super::home::Home;
 use super::obtain::{Order, Prepare, obtain};
 use super::settings::HubSettings;
 use crate::config::{Originals, Paths};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::ModelChoice;
 use crate::protocol::models::{InstallEnd, InstallStatus, ModelCard, ModelState};
 
@@ -49,7 +49,9 @@ impl Job {
             });
         };
         let thread = thread::Builder::new().name("hearken-download".into()).spawn(work);
-        let thread = thread.map_err(|e| Error::new(ErrorKind::Memory, format!("a download cannot be started: {e}")))?;
+        let thread = thread.map_err(|e| {
+            Error::new(ErrorKind::Busy, format!("a download cannot be started: {e}")).with_remedy(Remedy::CloseOtherPrograms)
+        })?;
         Ok(Self { control, board, thread: Some(thread) })
     }
 
@@ -98,7 +100,9 @@ impl ModelManager {
     pub fn missing(&self, choice: &ModelChoice) -> Option<String> {
         match super::find_with(choice, &self.paths, &self.settings) {
             Ok(found) if found.folder.is_dir() => None,
-            Ok(found) => Some(Error::at(ErrorKind::Model, &found.folder, "there is no such folder").to_string()),
+            Ok(found) => {
+                Some(Error::at(ErrorKind::Model, &found.folder, "there is no such folder").with_remedy(Remedy::CheckPath).to_string())
+            }
             Err(error) => Some(error.to_string()),
         }
     }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::config::paths::make_private_folder;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::files::make_private_folder;
 
 macro_rules! builtin {
     ($($name:literal),* $(,)?) => {
@@ -44,7 +44,7 @@ pub(super) fn unpack(places: &[PathBuf]) -> Result<PathBuf> {
             Err(e) => why = format!("{}: {e}", place.display()),
         }
     }
-    Err(Error::new(ErrorKind::Output, format!("the built-in model cannot be unpacked ({why})")))
+    Err(Error::new(ErrorKind::Output, format!("the built-in model cannot be unpacked ({why})")).with_remedy(Remedy::FreeDisk))
 }
 
 /// Every file is there with its own bytes: a damaged copy is replaced, not loaded.

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use super::config::{AUDIO_CONFIG, AudioConfig, LM_CONFIG, LmConfig, read_text};
 use super::pickle::TorchFile;
 use super::weights::Weights;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// Names every tensor's shard.
 pub const INDEX: &str = "model.safetensors.index.json";
@@ -53,18 +53,18 @@ impl Checkpoint {
     /// When a file is missing, damaged, of other sizes than its configuration says, or not implemented, naming the file.
     pub fn open(dir: &Path) -> Result<Self> {
         if !dir.is_dir() {
-            return Err(Error::at(ErrorKind::Model, dir, "there is no such folder"));
+            return Err(Error::model_file(dir, "there is no such folder"));
         }
         let lm = LmConfig::read(dir)?;
         let audio = AudioConfig::read(dir)?;
         if audio.output_dim != lm.n_embd {
             let why =
                 format!("`output_dim` is {} where `n_embd` of {LM_CONFIG} is {}: features would not fit", audio.output_dim, lm.n_embd);
-            return Err(Error::at(ErrorKind::UnsupportedModel, &dir.join(AUDIO_CONFIG), why));
+            return Err(Error::at(ErrorKind::UnsupportedModel, &dir.join(AUDIO_CONFIG), why).with_remedy(Remedy::ChooseOtherModel));
         }
         let (shards, shard_of) = open_shards(dir)?;
         let Some(encoder_path) = ENCODERS.iter().map(|name| dir.join(name)).find(|path| path.exists()) else {
-            return Err(Error::at(ErrorKind::Model, &dir.join(ENCODERS[0]), "this file of the checkpoint is missing"));
+            return Err(Error::model_file(&dir.join(ENCODERS[0]), "this file of the checkpoint is missing"));
         };
         let encoder = TorchFile::open(&encoder_path)?;
         let checkpoint = Self { lm, audio, shards, shard_of, encoder, encoder_path };
@@ -115,8 +115,8 @@ impl Checkpoint {
     pub fn shapes(&self) -> Result<Vec<(String, Vec<usize>)>> {
         let mut all = Vec::new();
         for shard in &self.shards {
-            let file = SafeTensors::deserialize(&shard.map)
-                .map_err(|e| Error::at(ErrorKind::Model, &shard.path, format!("truncated or damaged ({e})")))?;
+            let file =
+                SafeTensors::deserialize(&shard.map).map_err(|e| Error::model_file(&shard.path, format!("truncated or damaged ({e})")))?;
             all.extend(file.iter().map(|(name, view)| (name.replace(".attn.attn.", ".attn.qkv."), view.shape().to_vec())));
         }
         for name in encoder_names(&self.audio) {
@@ -143,7 +143,7 @@ impl Checkpoint {
                 Tensor::from_raw_buffer(bytes, dtype, &[rows.len(), width], &Device::Cpu).and_then(|t| t.to_dtype(DType::F32)).ok()
             };
             let tensor = SafeTensors::deserialize(&shard.map).ok().and_then(|file| part(&file.tensor(name).ok()?));
-            let damaged = || Error::at(ErrorKind::Model, &shard.path, format!("the tensor {name} cannot be read: the file is damaged"));
+            let damaged = || Error::model_file(&shard.path, format!("the tensor {name} cannot be read: the file is damaged"));
             return tensor.ok_or_else(damaged)?.flatten_all().and_then(|t| t.to_vec1()).map_err(|_| damaged());
         }
         let whole = self.vector(name, shape)?;
@@ -157,20 +157,20 @@ impl Checkpoint {
         // Very old litgpt shards say `attn.attn` for `attn.qkv`.
         let found: BTreeSet<String> = self.shard_of.keys().map(|name| name.replace(".attn.attn.", ".attn.qkv.")).collect();
         if let Some(missing) = expected.difference(&found).next() {
-            return Err(Error::at(ErrorKind::Model, &dir.join(INDEX), format!("the tensor {missing} is missing")));
+            return Err(Error::model_file(&dir.join(INDEX), format!("the tensor {missing} is missing")));
         }
         if let Some(extra) = found.difference(&expected).next() {
             let why = format!("the tensor {extra} does not belong to the model that {LM_CONFIG} describes");
-            return Err(Error::at(ErrorKind::Model, &dir.join(INDEX), why));
+            return Err(Error::model_file(&dir.join(INDEX), why));
         }
         let expected = encoder_names(&self.audio);
         let found: BTreeSet<String> = self.encoder.names().map(str::to_owned).collect();
         if let Some(missing) = expected.difference(&found).next() {
-            return Err(Error::at(ErrorKind::Model, &self.encoder_path, format!("the tensor {missing} is missing")));
+            return Err(Error::model_file(&self.encoder_path, format!("the tensor {missing} is missing")));
         }
         if let Some(extra) = found.difference(&expected).find(|name| *name != "audio_bos_eos_token.weight") {
             let why = format!("the tensor {extra} does not belong to the encoder that {AUDIO_CONFIG} describes");
-            return Err(Error::at(ErrorKind::Model, &self.encoder_path, why));
+            return Err(Error::model_file(&self.encoder_path, why));
         }
         Ok(())
     }
@@ -179,9 +179,9 @@ impl Checkpoint {
         let old = name.replace(".attn.qkv.", ".attn.attn.");
         let interleaved = !self.shard_of.contains_key(name) && self.shard_of.contains_key(&old);
         let stored = if interleaved { &old } else { name };
-        let missing = || Error::new(ErrorKind::Model, format!("the tensor {name} is missing"));
+        let missing = || Error::new(ErrorKind::Model, format!("the tensor {name} is missing")).with_remedy(Remedy::ReplaceModel);
         let shard = self.shard_of.get(stored).and_then(|at| self.shards.get(*at)).ok_or_else(missing)?;
-        let bad = |why: String| Error::at(ErrorKind::Model, &shard.path, format!("the tensor {stored} {why}"));
+        let bad = |why: String| Error::model_file(&shard.path, format!("the tensor {stored} {why}"));
         let file = SafeTensors::deserialize(&shard.map).map_err(|e| bad(format!("cannot be read ({e})")))?;
         let view = file.tensor(stored).map_err(|e| bad(format!("cannot be read ({e})")))?;
         if view.shape() != shape {
@@ -201,7 +201,7 @@ impl Checkpoint {
     }
 
     fn encoder_tensor(&self, name: &str, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
-        let bad = |why: String| Error::at(ErrorKind::Model, &self.encoder_path, format!("the tensor {name} {why}"));
+        let bad = |why: String| Error::model_file(&self.encoder_path, format!("the tensor {name} {why}"));
         let stored = self.encoder.tensor(name)?;
         if stored.dims() != shape {
             return Err(bad(format!("has the shape {:?}, not {shape:?}", stored.dims())));
@@ -229,12 +229,13 @@ impl Weights for Checkpoint {
         let mut found = Vec::with_capacity(ids.len() * inner);
         for id in ids.iter().map(|id| *id as usize) {
             if id >= rows {
-                return Err(Error::new(ErrorKind::Model, format!("the tensor {name} has no row {id}: it has {rows}")));
+                let why = format!("the tensor {name} has no row {id}: it has {rows}");
+                return Err(Error::new(ErrorKind::Model, why).with_remedy(Remedy::ReplaceModel));
             }
             found.extend(self.block(name, &[rows, inner], id..id + 1)?);
         }
         let tensor = Tensor::from_vec(found, (ids.len(), inner), device).and_then(|t| t.to_dtype(dtype));
-        tensor.map_err(|e| Error::new(ErrorKind::Internal, format!("the tensor {name}: {e}")))
+        tensor.map_err(|e| Error::internal(format_args!("the tensor {name}: {e}")))
     }
 }
 
@@ -247,14 +248,14 @@ fn open_shards(dir: &Path) -> Result<(Vec<Shard>, BTreeMap<String, usize>)> {
     let index_path = dir.join(INDEX);
     let index = if index_path.exists() || !dir.join(SINGLE).exists() {
         let index: Index = serde_json::from_str(&read_text(&index_path)?)
-            .map_err(|e| Error::at(ErrorKind::Model, &index_path, format!("not an index of tensors ({e})")))?;
+            .map_err(|e| Error::model_file(&index_path, format!("not an index of tensors ({e})")))?;
         Some(index.weight_map)
     } else {
         None
     };
     let names: BTreeSet<String> = index.as_ref().map_or_else(|| BTreeSet::from([SINGLE.to_owned()]), |map| map.values().cloned().collect());
     if let Some(name) = names.iter().find(|name| Path::new(name).components().count() != 1 || name.contains(['/', '\\']) || *name == "..") {
-        return Err(Error::at(ErrorKind::Model, &index_path, format!("names the shard {name}, which lies outside the folder")));
+        return Err(Error::model_file(&index_path, format!("names the shard {name}, which lies outside the folder")));
     }
     let mut shards = Vec::with_capacity(names.len());
     let mut shard_of = BTreeMap::new();
@@ -262,18 +263,17 @@ fn open_shards(dir: &Path) -> Result<(Vec<Shard>, BTreeMap<String, usize>)> {
     let maps: Vec<(PathBuf, Mmap)> =
         names.iter().map(|name| Ok((dir.join(name), map_file(&dir.join(name), &index_path)?))).collect::<Result<_>>()?;
     for (at, (name, (path, map))) in names.iter().zip(maps).enumerate() {
-        let tensors =
-            SafeTensors::deserialize(&map).map_err(|e| Error::at(ErrorKind::Model, &path, format!("truncated or damaged ({e})")))?;
+        let tensors = SafeTensors::deserialize(&map).map_err(|e| Error::model_file(&path, format!("truncated or damaged ({e})")))?;
         for tensor in tensors.names() {
             if index.as_ref().is_some_and(|map| map.get(tensor) != Some(name)) {
-                return Err(Error::at(ErrorKind::Model, &path, format!("holds the tensor {tensor}, which the index does not place there")));
+                return Err(Error::model_file(&path, format!("holds the tensor {tensor}, which the index does not place there")));
             }
             shard_of.insert(tensor.to_owned(), at);
         }
         shards.push(Shard { path, map });
     }
     if let Some((tensor, shard)) = index.iter().flatten().find(|(tensor, _)| !shard_of.contains_key(*tensor)) {
-        return Err(Error::at(ErrorKind::Model, &dir.join(shard), format!("the tensor {tensor}, which the index places here, is missing")));
+        return Err(Error::model_file(&dir.join(shard), format!("the tensor {tensor}, which the index places here, is missing")));
     }
     Ok((shards, shard_of))
 }
@@ -283,17 +283,17 @@ fn map_file(path: &Path, index_path: &Path) -> Result<Mmap> {
     let file = File::open(path).map_err(|e| {
         if e.kind() == std::io::ErrorKind::NotFound {
             let from = index_path.file_name().map_or_else(String::new, |f| f.to_string_lossy().into_owned());
-            Error::at(ErrorKind::Model, path, format!("this shard, which {from} names, is missing"))
+            Error::model_file(path, format!("this shard, which {from} names, is missing"))
         } else {
-            Error::at(ErrorKind::Model, path, e)
+            Error::model_file(path, e)
         }
     })?;
     if !file.metadata().is_ok_and(|m| m.is_file()) {
-        return Err(Error::at(ErrorKind::Model, path, "not a file"));
+        return Err(Error::model_file(path, "not a file"));
     }
     // SAFETY: the map is only read. A checkpoint that another program truncates while it is used ends the process, as
     // it does for every program that maps its weights; Hearken itself replaces checkpoints by renaming, never in place.
-    unsafe { Mmap::map(&file) }.map_err(|e| Error::at(ErrorKind::Model, path, e))
+    unsafe { Mmap::map(&file) }.map_err(|e| Error::model_file(path, e))
 }
 
 /// Regroups the rows of an old `attn.attn` tensor, `[Q x (H/G), K, V]` for each group, to all Q, all K, all V.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::time::BLOCK_FRAMES;
 
 /// File with the language model's sizes: a litgpt `Config`.
@@ -118,9 +118,8 @@ impl LmConfig {
     pub fn read(dir: &Path) -> Result<Self> {
         let path = dir.join(LM_CONFIG);
         let text = read_text(&path)?;
-        let config: Self =
-            yaml_serde::from_str(&text).map_err(|e| Error::at(ErrorKind::Model, &path, format!("not a model configuration ({e})")))?;
-        config.check().map_err(|(kind, why)| Error::at(kind, &path, why))?;
+        let config: Self = yaml_serde::from_str(&text).map_err(|e| Error::model_file(&path, format!("not a model configuration ({e})")))?;
+        config.check().map_err(|(kind, why)| Error::at(kind, &path, why).with_remedy(Remedy::ChooseOtherModel))?;
         Ok(config)
     }
 
@@ -287,9 +286,9 @@ impl AudioConfig {
         }
         let path = dir.join(AUDIO_CONFIG);
         let file: File = serde_json::from_str(&read_text(&path)?)
-            .map_err(|e| Error::at(ErrorKind::Model, &path, format!("not an encoder configuration ({e})")))?;
+            .map_err(|e| Error::model_file(&path, format!("not an encoder configuration ({e})")))?;
         let config = file.thinker_config.audio_config;
-        config.check().map_err(|(kind, why)| Error::at(kind, &path, why))?;
+        config.check().map_err(|(kind, why)| Error::at(kind, &path, why).with_remedy(Remedy::ChooseOtherModel))?;
         Ok(config)
     }
 
@@ -350,7 +349,7 @@ pub(super) fn read_text(path: &Path) -> Result<String> {
             std::io::ErrorKind::InvalidData => "not a text file".to_owned(),
             _ => e.to_string(),
         };
-        Error::at(ErrorKind::Model, path, why)
+        Error::model_file(path, why)
     })
 }
 

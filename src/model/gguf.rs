@@ -14,7 +14,7 @@ use std::sync::Arc;
 use memmap2::Mmap;
 
 use super::large_pages;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 const MAGIC: &[u8; 4] = b"GGUF";
 const VERSION: u32 = 3;
@@ -100,7 +100,7 @@ impl Gguf {
     /// # Errors
     /// When it cannot be read, is cut short, or holds what Hearken does not read, naming the file.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::opened(path).map_err(|why| Error::at(ErrorKind::Model, path, why))
+        Self::opened(path).map_err(|why| Error::model_file(path, why))
     }
 
     #[allow(unsafe_code, reason = "a memory map is the only way to use gigabytes as they lie")]

@@ -12,7 +12,7 @@ use super::kv::LaneCache;
 use super::numbers_of;
 use super::weights::{ComputeType, finer_weights};
 use crate::config::Precision;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// Lanes that a session may have, as many as there are built-in modes, and positions of each: the default window.
 const LANES: u64 = 4;
@@ -90,7 +90,7 @@ pub fn check(
         precision.name(),
         gb(available)
     );
-    Err(Error::new(ErrorKind::Memory, why))
+    Err(Error::new(ErrorKind::Memory, why).with_remedy(Remedy::ReduceMemory))
 }
 
 /// Bytes that may be taken without driving anything out to the swap; None where the system does not say.

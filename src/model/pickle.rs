@@ -19,7 +19,7 @@ use candle_core::{DType, Device, Tensor, WithDType};
 use half::{bf16, f16};
 use zip::{CompressionMethod, ZipArchive};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use storage::Extent;
 use vm::{TensorView, quoted};
 
@@ -45,7 +45,7 @@ impl TorchFile {
     /// # Errors
     /// When the file cannot be read, is not a torch.save zip file, asks to run anything, or describes impossible tensors.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::opened(path).map_err(|why| Error::at(ErrorKind::Model, path, why))
+        Self::opened(path).map_err(|why| Error::model_file(path, why))
     }
 
     fn opened(path: &Path) -> Result<Self, String> {
@@ -135,7 +135,7 @@ impl TorchFile {
     }
 
     fn error(&self, why: impl fmt::Display) -> Error {
-        Error::at(ErrorKind::Model, &self.path, why)
+        Error::model_file(&self.path, why)
     }
 }
 

@@ -63,7 +63,7 @@ impl Quantised {
     /// When it is missing, damaged, of another program or of other bits, naming it.
     pub fn open(path: &Path, bits: Bits) -> Result<Self> {
         let file = Gguf::open(path)?;
-        let bad = |why: String| Error::at(ErrorKind::Model, path, why);
+        let bad = |why: String| Error::model_file(path, why);
         match file.note(FORMAT_NOTE) {
             Some(Note::Number(FORMAT)) => {}
             Some(Note::Number(other)) => {
@@ -87,7 +87,7 @@ impl Quantised {
     }
 
     fn found(&self, name: &str, kind: Kind, shape: &[usize]) -> Result<std::ops::Range<usize>> {
-        let bad = |why: String| Error::at(ErrorKind::Model, self.file.path(), format!("the tensor {name} {why}"));
+        let bad = |why: String| Error::model_file(self.file.path(), format!("the tensor {name} {why}"));
         let (entry, range) = self.file.tensor(name).ok_or_else(|| bad("is missing".into()))?;
         if entry.kind != kind || entry.shape != shape {
             return Err(bad(format!("is {:?} {:?}, not {kind:?} {shape:?}", entry.kind, entry.shape)));
@@ -100,7 +100,7 @@ impl Weights for Quantised {
     fn get(&self, name: &str, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
         let range = self.found(name, Kind::F32, shape)?;
         let values: Vec<f32> = self.file.map()[range].as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-        let bad = |why: String| Error::at(ErrorKind::Model, self.file.path(), format!("the tensor {name} {why}"));
+        let bad = |why: String| Error::model_file(self.file.path(), format!("the tensor {name} {why}"));
         if !values.iter().all(|v| v.is_finite()) {
             return Err(bad("holds numbers that are not finite: the file is damaged".into()));
         }
@@ -119,12 +119,12 @@ impl Weights for Quantised {
             Planes::One => own,
             Planes::Two => own.zip(Some(plane(&rest_of(name))?)).and_then(|(own, rest)| own.with_rest(rest)),
         };
-        own.ok_or_else(|| Error::at(ErrorKind::Model, self.file.path(), format!("the tensor {name} is not {out} x {inner} numbers")))
+        own.ok_or_else(|| Error::model_file(self.file.path(), format!("the tensor {name} is not {out} x {inner} numbers")))
     }
 
     fn rows(&self, name: &str, (_, inner): (usize, usize), ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {
         let kept = self.get(KEPT_ROWS, &[self.kept.len(), inner], dtype, device)?;
-        let bad = |why: String| Error::at(ErrorKind::Model, self.file.path(), why);
+        let bad = |why: String| Error::model_file(self.file.path(), why);
         let at = |id: &u32| self.kept.iter().position(|kept| kept == id).map(|at| at as u32);
         let places: Option<Vec<u32>> = ids.iter().map(at).collect();
         let places = places.ok_or_else(|| bad(format!("lacks rows {ids:?} of {name}: it was made with other token ids")))?;
@@ -180,7 +180,7 @@ pub fn quantise(
     if let Ok(ControlFlow::Break(())) = written {
         return Err(Error::new(ErrorKind::Output, "stopped; the next time it goes on from here"));
     }
-    let done = written.and_then(|_| fs::rename(&partial.file, path).map_err(|e| Error::at(ErrorKind::Output, path, e)));
+    let done = written.and_then(|_| fs::rename(&partial.file, path).map_err(|e| Error::cannot_write(path, &e)));
     if done.is_err() {
         let _ = fs::remove_file(&partial.file);
     }
@@ -229,7 +229,7 @@ fn write(
     progress: &mut impl FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>> {
     let sources = checkpoint.shapes()?;
-    let failed = |e: io::Error| Error::at(ErrorKind::Output, &partial.file, e);
+    let failed = |e: io::Error| Error::cannot_write(&partial.file, &e);
     let pieces: Vec<Piece<'_>> = sources.iter().flat_map(|(name, shape)| pieces(name, shape, bits)).collect();
     let plan = plan(checkpoint, &pieces, bits, kept).map_err(failed)?;
     let numbers = |pieces: &[Piece<'_>]| pieces.iter().map(|piece| piece.shape.iter().product::<usize>() as u64).sum::<u64>();
@@ -250,7 +250,7 @@ fn write(
     if there == 0 {
         let shape = (checkpoint.lm.padded_vocab_size, checkpoint.lm.n_embd);
         let head = checkpoint.rows(HEAD, shape, kept, DType::F32, &Device::Cpu)?;
-        let head = head.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
+        let head = head.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(|e| Error::internal(e))?;
         writer.tensor(|to| write_floats(to, &head)).map_err(failed)?;
     }
     let mut noted = there.max(1);

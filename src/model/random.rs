@@ -9,7 +9,7 @@ use half::{bf16, f16};
 use super::kernels::{Bits, TILE};
 use super::linear::{Bytes, PackedLinear, pack, pack_rest};
 use super::weights::{Planes, Weights, packing, unpackable};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// Spread of random weights: `initializer_range` of Qwen2.5.
 const SPREAD: f32 = 0.02;
@@ -58,7 +58,7 @@ impl Weights for RandomWeights {
             DType::F16 => Tensor::from_vec((0..count).map(|_| f16::from_f32(next())).collect(), shape, device),
             _ => Tensor::from_vec((0..count).map(|_| next()).collect(), shape, device),
         };
-        tensor.map_err(|e| Error::new(ErrorKind::Memory, format!("no room for random weights: {e}")))
+        tensor.map_err(|e| Error::new(ErrorKind::Memory, format!("no room for random weights: {e}")).with_remedy(Remedy::ReduceMemory))
     }
 
     /// Packed bytes at random, without ever being floats: one tile of random numbers, repeated.

@@ -5,7 +5,7 @@ use candle_nn::ops::softmax_last_dim;
 use candle_transformers::generation::{LogitsProcessor, Sampling};
 
 use crate::config::SamplingChoice;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// How a row of logits becomes probabilities: top-k first, then temperature, then top-p.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,7 +96,7 @@ impl Sampler {
             let log: Vec<f32> = p.iter().map(|p| p.ln()).collect();
             self.draw.sample(&Tensor::new(log, &Device::Cpu)?)
         });
-        drawn.map_err(|e| Error::new(ErrorKind::Internal, format!("a token could not be drawn: {e}")))
+        drawn.map_err(|e| Error::internal(format_args!("a token could not be drawn: {e}")))
     }
 }
 

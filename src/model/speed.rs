@@ -12,7 +12,7 @@ use super::token_ids::TokenIds;
 use super::weights::{ComputeType, finer_weights};
 use super::{Input, LaneCache, Model, Read, Segment, numbers_of};
 use crate::config::Precision;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::time::{CHUNK_FRAMES, CHUNK_SECS};
 
 /// Rows that a cache is filled with at a time.
@@ -167,7 +167,7 @@ pub fn median_compaction_ms(model: &Model, full: &LaneCache, runs: usize) -> Res
 }
 
 fn fork(cache: &LaneCache) -> Result<LaneCache> {
-    cache.fork().map_err(|e| Error::new(ErrorKind::Memory, format!("no room for a lane's cache: {e}")))
+    cache.fork().map_err(|e| Error::new(ErrorKind::Memory, format!("no room for a lane's cache: {e}")).with_remedy(Remedy::ReduceMemory))
 }
 
 /// Median time of `work`.

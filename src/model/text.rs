@@ -7,7 +7,7 @@ use tokenizers::Tokenizer;
 
 use super::config::read_text;
 use super::token_ids::TokenIds;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// The tokenizer's file.
 pub const TOKENIZER: &str = "tokenizer.json";
@@ -37,22 +37,22 @@ impl Vocabulary {
         // The parser panics on some damage (found by fuzzing: a decoder without its type).
         let parsed =
             catch_unwind(|| text.parse::<Tokenizer>().map_err(|e| e.to_string())).unwrap_or_else(|_| Err("it makes no sense".into()));
-        let tokenizer = parsed.map_err(|e| Error::at(ErrorKind::Model, &path, format!("not a tokenizer, or a damaged one ({e})")))?;
+        let tokenizer = parsed.map_err(|e| Error::model_file(&path, format!("not a tokenizer, or a damaged one ({e})")))?;
         let size = tokenizer.get_vocab_size(true);
         let largest = tokenizer.get_vocab(true).values().copied().max().unwrap_or(0) as usize;
         if size == 0 || largest >= padded_vocab_size {
             let why = format!("its vocabulary of {size} (largest id {largest}) is not that of the model ({padded_vocab_size})");
-            return Err(Error::at(ErrorKind::Model, &path, why));
+            return Err(Error::model_file(&path, why));
         }
         if tokenizer.id_to_token(ids.text_end).is_none_or(|token| !tokenizer.get_added_vocabulary().is_special_token(&token)) {
             let why = format!("it has no special token with the id {} of TEXT_END: it belongs to another model", ids.text_end);
-            return Err(Error::at(ErrorKind::Model, &path, why));
+            return Err(Error::model_file(&path, why));
         }
         let vocabulary = Self { tokenizer, ids: ids.clone() };
         // A tokenizer that lacks the prompt's characters was made for something else.
         let prompt = vocabulary.encode(SYSTEM_PROMPT)?;
         if vocabulary.tokenizer.decode(&prompt, true).ok().as_deref() != Some(SYSTEM_PROMPT) {
-            return Err(Error::at(ErrorKind::Model, &path, "this tokenizer cannot spell the model's prompt: it belongs to another model"));
+            return Err(Error::model_file(&path, "this tokenizer cannot spell the model's prompt: it belongs to another model"));
         }
         Ok(vocabulary)
     }
@@ -69,7 +69,9 @@ impl Vocabulary {
     /// When the tokenizer fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let encoding = self.tokenizer.encode(text, true);
-        encoding.map(|e| e.get_ids().to_vec()).map_err(|e| Error::new(ErrorKind::Model, format!("the tokenizer failed: {e}")))
+        encoding
+            .map(|e| e.get_ids().to_vec())
+            .map_err(|e| Error::new(ErrorKind::Model, format!("the tokenizer failed: {e}")).with_remedy(Remedy::ReplaceModel))
     }
 
     /// The text of `ids`, control tokens left out; bytes that are no character read as U+FFFD.

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::config::read_text;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::protocol::Emotion;
 
 /// File that small checkpoints carry because their vocabulary is too small for the release's ids.
@@ -84,19 +84,15 @@ impl TokenIds {
         let path = dir.join(TOKEN_IDS);
         let mut ids = Self::RELEASE;
         if path.exists() {
-            let file: File = serde_json::from_str(&read_text(&path)?)
-                .map_err(|e| Error::at(ErrorKind::Model, &path, format!("not a list of token ids ({e})")))?;
+            let file: File =
+                serde_json::from_str(&read_text(&path)?).map_err(|e| Error::model_file(&path, format!("not a list of token ids ({e})")))?;
             for (name, id) in ids.named() {
-                *id = *file.ids.get(name).ok_or_else(|| Error::at(ErrorKind::Model, &path, format!("the id of {name} is missing")))?;
+                *id = *file.ids.get(name).ok_or_else(|| Error::model_file(&path, format!("the id of {name} is missing")))?;
             }
         }
         if let Some((name, id)) = ids.named().into_iter().find(|(_, id)| **id as usize >= padded_vocab_size) {
             let file = if path.exists() { path } else { dir.to_path_buf() };
-            return Err(Error::at(
-                ErrorKind::Model,
-                &file,
-                format!("the id {id} of {name} lies outside the vocabulary of {padded_vocab_size}"),
-            ));
+            return Err(Error::model_file(&file, format!("the id {id} of {name} lies outside the vocabulary of {padded_vocab_size}")));
         }
         Ok(ids)
     }

@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use super::config::{AudioConfig, LmConfig};
 use super::kernels::Bits;
 use super::linear::PackedLinear;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// In which numbers a layer computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +121,7 @@ pub trait Weights {
 
 /// What is said of a matrix that is no packed one.
 pub(super) fn unpackable(name: &str, (out, inner): (usize, usize)) -> Error {
-    Error::new(ErrorKind::Internal, format!("{name} cannot be packed as {out} x {inner}"))
+    Error::internal(format_args!("{name} cannot be packed as {out} x {inner}"))
 }
 
 /// The linear layer `weight` `[out, inner]` with its bias, if it has one, in candle's `dtype`.
@@ -160,7 +160,7 @@ pub fn packed_linear(
 
 #[allow(clippy::needless_pass_by_value, reason = "the form that map_err takes")]
 fn computing(error: candle_core::Error) -> Error {
-    Error::new(ErrorKind::Internal, error.to_string())
+    Error::internal(error)
 }
 
 #[cfg(test)]

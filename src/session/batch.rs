@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::lanes::SessionLane;
 use super::queue::EncodedQueue;
 use super::{Call, Reading, Session};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::lane::{CHUNKS_PER_PASS, Choice, Decision, Goal, Item, LaneEvent, Plan};
 use crate::model::sampler::argmax;
 use crate::model::{Input, Inputs, LaneCache, Logits, Model, Read, Segment};
@@ -105,7 +105,7 @@ fn segment<'a>(plan: &Plan, cache: &'a mut LaneCache, queue: &EncodedQueue, read
             Item::Token(id) => Input::Token(*id),
             Item::Chunk(chunk) => {
                 let encoded = queue.from(*chunk).next().filter(|encoded| encoded.meta.chunk == *chunk);
-                let gone = || Error::new(ErrorKind::Internal, format!("chunk {} left the queue before it was heard", chunk.0));
+                let gone = || Error::internal(format_args!("chunk {} left the queue before it was heard", chunk.0));
                 Input::Features(encoded.ok_or_else(gone)?.features.clone())
             }
         });

@@ -4,9 +4,8 @@ use std::collections::VecDeque;
 
 use super::EncodedChunk;
 use crate::audio::chunker::Chunk;
-use crate::config::Priority;
-use crate::error::{Error, ErrorKind, Result};
-use crate::lane::{Ask, ChunkMeta, Follows};
+use crate::error::{Error, Result};
+use crate::lane::{Ask, ChunkMeta, Follows, Priority};
 use crate::mel::{GateStep, LogMel, LogMelChunk, MaxWindow, QuietGate};
 use crate::model::Model;
 
@@ -123,7 +122,7 @@ impl Analysis {
     /// # Errors
     /// When the encoder fails.
     pub fn encode(self, model: &Model) -> Result<EncodedChunks> {
-        let missing = || Error::new(ErrorKind::Internal, "the encoder returned nothing for a chunk");
+        let missing = || Error::internal("the encoder returned nothing for a chunk");
         encode_batch(vec![self], model)?.pop().ok_or_else(missing)
     }
 }

@@ -7,9 +7,9 @@ use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
 use crate::audio;
-use crate::config::{CatchUp, InstructionClip, Mode, Paths, Priority};
-use crate::error::{Error, ErrorKind, Result};
-use crate::lane::{Ask, CHUNKS_PER_PASS, ChunkMeta, Follows, Goal, Item, Lane, LaneConfig, OnLoop};
+use crate::config::{CatchUp, InstructionClip, Mode, Paths};
+use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::lane::{Ask, CHUNKS_PER_PASS, ChunkMeta, Follows, Goal, Item, Lane, LaneConfig, OnLoop, Priority};
 use crate::mel::{LogMel, MaxWindow};
 use crate::model::{Input, LaneCache, Model, Segment};
 use crate::time::{CHUNK_SAMPLES, ChunkIdx, StreamTime};
@@ -50,7 +50,9 @@ impl PromptCache {
     /// # Errors
     /// When there is no memory for it.
     pub fn fork(&self, positions: usize) -> Result<LaneCache> {
-        let no_memory = |e| Error::new(ErrorKind::Memory, format!("there is no memory for the context of a mode: {e}"));
+        let no_memory = |e| {
+            Error::new(ErrorKind::Memory, format!("there is no memory for the context of a mode: {e}")).with_remedy(Remedy::ReduceMemory)
+        };
         let mut own = self.cache.fork().map_err(no_memory)?;
         own.reserve(positions);
         Ok(own)

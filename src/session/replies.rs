@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::{Mode, Panel};
+use crate::config::Mode;
 use crate::lane::{Choice, LaneEvent};
 use crate::model::starter_phrases;
 use crate::model::text::{StreamingText, Vocabulary};
-use crate::protocol::{Event, ReplyId, StopReason};
+use crate::protocol::{Event, Panel, ReplyId, StopReason};
 use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
 
 /// Time within which a sound of the same name is another occurrence of one sound: 5 s, in samples (a dog barks every second or two).

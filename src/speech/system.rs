@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::wav::{decode_samples, read_header};
 use super::{Language, Prosody, SpeechText, Utterance, UtteranceEvent, Voice};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::supervise;
 
 /// Capacity of the channel of blocks: when it is full the program waits, so a long sentence needs little memory.
@@ -95,7 +95,8 @@ impl Voice for SystemVoice {
         let mut command = Command::new(&self.program);
         command.args(arguments(self.dialect, text, file.as_ref()));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().map_err(|e| self.failed(format_args!("cannot be started: {e}")))?;
+        let remedy = (self.dialect == Dialect::Espeak).then_some(Remedy::InstallEspeak);
+        let mut child = command.spawn().map_err(|e| self.failed(format_args!("cannot be started: {e}")).with_remedy(remedy))?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let (blocks_tx, blocks) = bounded(BLOCKS);
         let line = text.text.clone() + "\n";

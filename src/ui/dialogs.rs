@@ -8,10 +8,10 @@ use super::fold::Heard;
 use super::strings::fill;
 use super::view::Export;
 use super::{HearkenApp, outcome_ui, theme};
-use crate::config::paths::write_document;
-use crate::config::{Existing, ExportForm};
+use crate::config::ExportForm;
 use crate::error::Result;
 use crate::export::{DocumentFormat, document, jsonl};
+use crate::files::{Existing, write_document};
 use crate::protocol::Command;
 use crate::transcript::Transcript;
 

@@ -164,7 +164,7 @@ fn say_gone(session: &Session) {
     // The terminal may have gone with the display.
     let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("hearken: {what}\n").as_bytes());
     notify::tell(notify::Urgency::Normal, s.display_gone_title, &what);
-    session.note(ErrorKind::Display.name(), &what);
+    session.note(&Error::new(ErrorKind::Display, what));
 }
 
 /// Whether the display of this process answers.

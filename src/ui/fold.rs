@@ -14,10 +14,10 @@ use crate::clock::{local_offset_secs, now_ms};
 use crate::config::Mode;
 use crate::engine::EngineHandle;
 use crate::history::{EventSink, is_stored};
-use crate::protocol::{Emotion, Event};
+use crate::protocol::{Emotion, Event, Panel};
 use crate::time::StreamTime;
 use crate::time::wall::{WallClock, time_of_day};
-use crate::transcript::{Notice, Panel, Transcript};
+use crate::transcript::{Notice, Transcript};
 
 /// Events that are kept for an export: a day of talk, some 20 MB. Beyond that the older half goes; the history has all.
 const EVENTS: usize = 100_000;
@@ -155,14 +155,7 @@ impl Alerts {
 
 /// Where the responses of each mode are shown.
 pub(super) fn shown(modes: &[Mode]) -> BTreeMap<String, Panel> {
-    use crate::config::Panel;
-    let of = |panel| match panel {
-        Panel::Conversation => crate::transcript::Panel::Conversation,
-        Panel::Transcript => crate::transcript::Panel::Transcript,
-        Panel::Translation => crate::transcript::Panel::Translation,
-        Panel::Sounds => crate::transcript::Panel::Sounds,
-    };
-    modes.iter().map(|m| (m.name.clone(), of(m.panel))).collect()
+    modes.iter().map(|mode| (mode.name.clone(), mode.panel)).collect()
 }
 
 /// Starts the thread; what it takes goes into the history by `sink`.

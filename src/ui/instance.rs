@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::display::{self, Place};
 use crate::config::Paths;
-use crate::config::paths::make_private_folder;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::files::make_private_folder;
 
 /// How long another start may take to say where its display is, and how many bytes.
 #[cfg(unix)]
@@ -33,7 +33,7 @@ impl SingleInstance {
     pub fn claim(paths: &Paths) -> Result<Option<Self>> {
         make_private_folder(&paths.cache)?;
         let path = paths.cache.join("window.lock");
-        let failed = |e: std::io::Error| Error::at(ErrorKind::Output, &path, format_args!("this file cannot be made: {e}"));
+        let failed = |e: std::io::Error| Error::cannot_write(&path, &e);
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
         let socket = paths.cache.join("window.sock");
         match lock.try_lock() {

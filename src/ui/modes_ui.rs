@@ -12,8 +12,8 @@ use super::view::Draft;
 use super::{HearkenApp, outcome_ui};
 use crate::config::modes::{BUILT_IN, language_of};
 use crate::config::prefs::SavedChoice;
-use crate::config::{Mode, NewMode, Panel, add_mode, remove_mode, replace_mode};
-use crate::protocol::Command;
+use crate::config::{Mode, NewMode, add_mode, remove_mode, replace_mode};
+use crate::protocol::{Command, Panel};
 
 /// A recording that has not begun by now does not begin: the file could not be made, or it has ended by itself.
 const BEGINS: Duration = Duration::from_secs(2);

@@ -5,8 +5,8 @@ use egui::{RichText, Ui, vec2};
 use super::icons::{self, Icon};
 use super::strings::fill;
 use super::{HearkenApp, theme};
-use crate::protocol::{Emotion, StopReason};
-use crate::transcript::{Panel, Reply, ReplyTrigger, SoundLine, SpeechLine, Transcript};
+use crate::protocol::{Emotion, Panel, StopReason};
+use crate::transcript::{Reply, ReplyTrigger, SoundLine, SpeechLine, Transcript};
 
 /// Width of the column of times, in points.
 const TIMES: f32 = 66.0;
@@ -32,14 +32,14 @@ impl HearkenApp {
     }
 
     pub(super) fn is_hidden(&self, panel: Panel) -> bool {
-        self.prefs.hidden.iter().any(|name| name == key(panel))
+        self.prefs.hidden.iter().any(|name| name == panel.name())
     }
 
     pub(super) fn toggle_panel(&mut self, panel: Panel) {
         if self.is_hidden(panel) {
-            self.prefs.hidden.retain(|name| name != key(panel));
+            self.prefs.hidden.retain(|name| name != panel.name());
         } else {
-            self.prefs.hidden.push(key(panel).to_owned());
+            self.prefs.hidden.push(panel.name().to_owned());
         }
     }
 
@@ -395,14 +395,4 @@ pub(super) fn time_of_ui(ui: &mut Ui, time: &str, height: f32) {
         ui.add_space(8.0);
         ui.add(egui::Label::new(RichText::new(time).weak().monospace()).selectable(false).extend());
     });
-}
-
-/// How the settings file calls a panel.
-const fn key(panel: Panel) -> &'static str {
-    match panel {
-        Panel::Conversation => "conversation",
-        Panel::Transcript => "transcript",
-        Panel::Translation => "translation",
-        Panel::Sounds => "sounds",
-    }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::fold::{self, Heard};
 use crate::config::{HistoryPrefs, Paths, Settings};
 use crate::engine::EngineHandle;
+use crate::error::Error;
 use crate::history::{EventSink, HistoryCallbacks, HistoryHandle};
 use crate::protocol::{Command, Event, Severity};
 use crate::transcript::Transcript;
@@ -48,9 +49,8 @@ impl Session {
     }
 
     /// Notes in history and log that something is wrong which the engine knows nothing of.
-    pub(super) fn note(&self, kind: &str, message: &str) {
-        let at = self.heard.now();
-        self.sink.record(&Event::Problem { at, severity: Severity::Warning, kind: kind.to_owned(), message: message.to_owned() });
+    pub(super) fn note(&self, error: &Error) {
+        self.sink.record(&Event::problem(self.heard.now(), Severity::Warning, error));
     }
 
     /// Lets the session end by itself, so that its last words are kept.

@@ -8,8 +8,8 @@ use egui::{RichText, Slider, Ui};
 use super::strings::{TITLE, fill};
 use super::{HearkenApp, theme};
 use crate::audio::DeviceDirection;
-use crate::config::prefs::{Gate, SavedChoice, ThemeChoice, UiLanguage};
-use crate::protocol::{Command, ModelChoice};
+use crate::config::prefs::{SavedChoice, ThemeChoice, UiLanguage};
+use crate::protocol::{Command, ModelChoice, Switch};
 
 /// How long "snooze" lasts.
 const SNOOZE: Duration = Duration::from_secs(5 * 60);
@@ -81,7 +81,7 @@ impl HearkenApp {
         if ui.checkbox(&mut gate, s.gate).on_hover_text(s.gate_hint).clicked() {
             self.settings.gate = gate;
             self.session.engine.send(if gate { Command::GateOn } else { Command::GateOff });
-            self.save(&SavedChoice::Gate(if gate { Gate::On } else { Gate::Off }));
+            self.save(&SavedChoice::Gate(if gate { Switch::On } else { Switch::Off }));
         }
         ui.horizontal_wrapped(|ui| {
             ui.label(s.model_choice);

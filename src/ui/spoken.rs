@@ -53,7 +53,7 @@ pub(super) fn speak(text: String, to: PathBuf, shared: &Shared, done: impl FnOnc
 
 fn spoken(text: &str, to: &Path) -> Result<(), String> {
     if let Some(folder) = to.parent() {
-        crate::config::paths::make_private_folder(folder).map_err(|e| e.to_string())?;
+        crate::files::make_private_folder(folder).map_err(|e| e.to_string())?;
     }
     let mut child = command(text, to).spawn().map_err(|e| format!("{PROGRAM}: {e}"))?;
     if let Some(mut stdin) = child.stdin.take() {

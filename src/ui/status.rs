@@ -14,8 +14,8 @@ use crate::audio::{DeviceDirection, devices};
 use crate::config::modes::{DIALOG, SOUNDS, TRANSCRIBE, TRANSLATE, language_of};
 use crate::config::prefs::SavedChoice;
 use crate::config::{Mode, all_modes};
-use crate::protocol::{Command, DeviceChoice, Language, ModelChoice};
-use crate::transcript::{Panel, Transcript};
+use crate::protocol::{Command, DeviceChoice, Language, ModelChoice, Panel};
+use crate::transcript::Transcript;
 
 /// A window at least so wide has its controls in one row, in points.
 const ONE_ROW: f32 = 1_330.0;

@@ -4,8 +4,9 @@ use egui::{Align2, Color32, FontId, Pos2, Rect, Role, Sense, Vec2, WidgetInfo, p
 
 use super::strings::Strings;
 use super::{HearkenApp, theme};
+use crate::protocol::Panel;
 use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
-use crate::transcript::{DecisionKind, DecisionTick, Panel, Transcript};
+use crate::transcript::{DecisionKind, DecisionTick, Transcript};
 
 /// Height of a row; in a small window; and in one so low that it has room for neither names nor scale.
 const ROW: f32 = 18.0;

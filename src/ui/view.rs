@@ -6,9 +6,8 @@ use std::time::Instant;
 
 use super::list::List;
 use crate::audio::DeviceInfo;
-use crate::config::{ExportForm, Mode, Panel};
-use crate::protocol::ReplyId;
-use crate::transcript::Panel as ShownPanel;
+use crate::config::{ExportForm, Mode};
+use crate::protocol::{Panel, ReplyId};
 
 /// Side of the window's icon, in pixels.
 pub(super) const ICON: u32 = 64;
@@ -16,7 +15,7 @@ pub(super) const ICON: u32 = 64;
 #[derive(Debug)]
 pub(super) struct View {
     /// The panel that a narrow window shows.
-    pub(super) tab: ShownPanel,
+    pub(super) tab: Panel,
     pub(super) speech: List,
     pub(super) talk: List,
     pub(super) sounds: List,
@@ -46,7 +45,7 @@ pub(super) struct View {
 impl Default for View {
     fn default() -> Self {
         Self {
-            tab: ShownPanel::Conversation,
+            tab: Panel::Conversation,
             speech: List::default(),
             talk: List::default(),
             sounds: List::default(),

@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded};
 use hearken::config::{HistoryPrefs, Paths};
 use hearken::history::{EventSink, HistoryCallbacks, HistoryHandle, Store};
-use hearken::protocol::{Command, Event, ReplyId, StopReason};
+use hearken::protocol::{Command, Event, Panel, ReplyId, StopReason};
 use hearken::time::StreamTime;
-use hearken::transcript::Panel;
 
 /// Commands that may wait in a test.
 const WAITING: usize = 64;

@@ -1,24 +1,42 @@
 //! Error messages for errors of the sound system. Pure.
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Remedy};
 
 /// Returns the error for a failure of the input device `name`.
 pub(super) fn input_error(name: &str, error: &cpal::Error) -> Error {
-    Error::new(ErrorKind::InputDevice, format!("{name}: {}", cause(error)))
+    Error::new(ErrorKind::InputDevice, format!("{name}: {}", cause(error))).with_remedy(remedy(error.kind()))
 }
 
 /// Returns the error for a failure of the output device `name`.
 pub(in crate::audio) fn output_error(name: &str, error: &cpal::Error) -> Error {
-    let cause = match error.kind() {
-        cpal::ErrorKind::UnsupportedOperation => "the device cannot play".to_owned(),
-        _ => cause(error),
+    let (cause, remedy) = match error.kind() {
+        cpal::ErrorKind::UnsupportedOperation => ("the device cannot play".to_owned(), Some(Remedy::ChooseOutput)),
+        cpal::ErrorKind::PermissionDenied => (cause(error), None),
+        kind => (cause(error), remedy(kind)),
     };
-    Error::new(ErrorKind::OutputDevice, format!("{name}: {cause}"))
+    Error::new(ErrorKind::OutputDevice, format!("{name}: {cause}")).with_remedy(remedy)
 }
 
 /// Returns the error for a sound system that cannot list its devices.
 pub(super) fn listing_error(error: &cpal::Error) -> Error {
-    Error::new(ErrorKind::InputDevice, format!("the sound system cannot list its devices: {}", cause(error)))
+    let message = format!("the sound system cannot list its devices: {}", cause(error));
+    Error::new(ErrorKind::InputDevice, message).with_remedy(remedy(error.kind()))
+}
+
+/// Returns the remedy for an error of an input device.
+const fn remedy(kind: cpal::ErrorKind) -> Option<Remedy> {
+    use cpal::ErrorKind as Kind;
+    match kind {
+        Kind::DeviceBusy => Some(Remedy::CloseThatProgram),
+        Kind::DeviceNotAvailable => Some(Remedy::CheckDevice),
+        Kind::HostUnavailable => Some(Remedy::StartSoundServer),
+        Kind::PermissionDenied => Some(Remedy::AllowMicrophone),
+        Kind::ResourceExhausted | Kind::RealtimeDenied | Kind::Xrun => Some(Remedy::CloseOtherPrograms),
+        Kind::UnsupportedConfig | Kind::InvalidInput => Some(Remedy::ChangeSoundProfile),
+        Kind::UnsupportedOperation => Some(Remedy::ChooseInput),
+        Kind::StreamInvalidated | Kind::DeviceChanged => None,
+        _ => Some(Remedy::RestartSoundSystem),
+    }
 }
 
 /// Returns the cause of an error, as a clause.
@@ -95,6 +113,19 @@ mod tests {
         assert!(message(Kind::UnsupportedConfig).contains("no format that Hearken supports (ENOENT)"));
         assert!(message(Kind::HostUnavailable).contains("not running"));
         assert!(message(Kind::BackendError).contains("(ENOENT)"), "no other text describes the failure");
+    }
+
+    #[test]
+    fn remedy_fits_the_cause_and_the_direction() {
+        let input = |kind| input_error("Mic", &cpal::Error::new(kind)).remedy();
+        let output = |kind| output_error("Speaker", &cpal::Error::new(kind)).remedy();
+        assert_eq!((input(Kind::DeviceBusy), output(Kind::DeviceBusy)), (Some(Remedy::CloseThatProgram), Some(Remedy::CloseThatProgram)));
+        assert_eq!((input(Kind::PermissionDenied), output(Kind::PermissionDenied)), (Some(Remedy::AllowMicrophone), None));
+        assert_eq!(
+            (input(Kind::UnsupportedOperation), output(Kind::UnsupportedOperation)),
+            (Some(Remedy::ChooseInput), Some(Remedy::ChooseOutput))
+        );
+        assert_eq!(input(Kind::StreamInvalidated), None);
     }
 
     #[test]

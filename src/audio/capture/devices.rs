@@ -8,7 +8,7 @@ use super::device_error::listing_error;
 use super::host::host;
 use crate::error::Result;
 #[cfg(feature = "mic")]
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Remedy};
 #[cfg(feature = "mic")]
 use crate::protocol::DeviceChoice;
 #[cfg(feature = "mic")]
@@ -119,7 +119,8 @@ pub(super) fn find_input(choice: &DeviceChoice, excluded: &[String]) -> Result<N
             let others = with_direction(&host, DeviceDirection::Input)?.into_iter();
             let mut others = others.filter(|other| !excluded.is_empty() && !is_monitor(&other.id) && !is_pseudo(&other.id));
             let missing = if excluded.is_empty() { "no microphone" } else { "no microphone except the excluded ones" };
-            others.find(allowed).ok_or_else(|| Error::new(ErrorKind::InputDevice, format!("the sound system has {missing}")))
+            let error = || Error::new(ErrorKind::InputDevice, format!("the sound system has {missing}")).with_remedy(Remedy::ChooseInput);
+            others.find(allowed).ok_or_else(error)
         }
         DeviceChoice::Named(wanted) => find_by_name(wanted, with_direction(&host, DeviceDirection::Input)?, DeviceDirection::Input),
     }
@@ -132,7 +133,8 @@ pub(in crate::audio) fn find_output(choice: &DeviceChoice) -> Result<NamedDevice
     match choice {
         DeviceChoice::Default => {
             let device = host.default_output_device().and_then(NamedDevice::new);
-            device.ok_or_else(|| Error::new(ErrorKind::OutputDevice, "the sound system has no loudspeaker"))
+            let error = || Error::new(ErrorKind::OutputDevice, "the sound system has no loudspeaker").with_remedy(Remedy::ChooseOutput);
+            device.ok_or_else(error)
         }
         DeviceChoice::Named(wanted) => find_by_name(wanted, with_direction(&host, DeviceDirection::Output)?, DeviceDirection::Output),
     }
@@ -182,13 +184,13 @@ fn best_match(wanted: &str, devices: &[(&str, &str)]) -> Option<usize> {
 
 #[cfg(feature = "mic")]
 fn unknown_device(wanted: &str, devices: &[(&str, &str)], direction: DeviceDirection) -> Error {
-    let (kind, noun) = match direction {
-        DeviceDirection::Input => (ErrorKind::InputDevice, "input"),
-        DeviceDirection::Output => (ErrorKind::OutputDevice, "output"),
+    let (kind, noun, remedy) = match direction {
+        DeviceDirection::Input => (ErrorKind::InputDevice, "input", Remedy::ChooseInput),
+        DeviceDirection::Output => (ErrorKind::OutputDevice, "output", Remedy::ChooseOutput),
     };
     let list: Vec<String> = devices.iter().filter(|(id, _)| !is_pseudo(id)).map(|(id, name)| format!("{name} [{id}]")).collect();
     let available = if list.is_empty() { format!("there is no {noun}") } else { format!("available: {}", list.join(", ")) };
-    Error::new(kind, format!("`{wanted}` names no {noun}, or more than one; {available}"))
+    Error::new(kind, format!("`{wanted}` names no {noun}, or more than one; {available}")).with_remedy(remedy)
 }
 
 /// Returns the id of a device, or None if the sound system has none for it.

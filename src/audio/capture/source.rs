@@ -18,7 +18,7 @@ use super::ring::ReadOutcome;
 use super::stream::InputStream;
 use crate::audio::resample::Resampler;
 use crate::audio::{Source, SourceEvent, sanitize};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::{DeviceChoice, GapCause};
 use crate::time::SAMPLE_RATE_HZ;
 use recovery::{Loss, Recovery};
@@ -141,7 +141,7 @@ impl Live {
             MeasuredLoss::Secs(secs) => gap(secs, GapCause::Overrun),
             MeasuredLoss::TooShort => {
                 let message = format!("{}: the sound system lost a little sound, too short to measure", self.stream.name());
-                SourceEvent::Problem(Error::new(ErrorKind::Busy, message))
+                SourceEvent::Problem(Error::new(ErrorKind::Busy, message).with_remedy(Remedy::CloseOtherPrograms))
             }
         })
     }

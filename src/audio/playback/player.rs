@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::ring::FarEnd;
 use super::{AudioOutput, OpenOutput, Route};
 use crate::audio::resample::Resampler;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::DeviceChoice;
 use crate::supervise::lock;
 
@@ -194,7 +194,7 @@ impl Player {
                 }
             }
         }
-        Error::new(ErrorKind::OutputDevice, format!("{lost}; replies are shown as text"))
+        Error::new(ErrorKind::OutputDevice, format!("{lost}; replies are shown as text")).with_remedy(Remedy::ChooseOutput)
     }
 
     /// Returns true if an output is open.

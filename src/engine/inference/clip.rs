@@ -5,9 +5,9 @@
 use std::path::Path;
 
 use crate::audio::wav_file::WavFileWriter;
-use crate::config::paths::make_private_folder;
 use crate::engine::meters::{Flag, Meters};
 use crate::error::Result;
+use crate::files::make_private_folder;
 use crate::time::SAMPLE_RATE_HZ;
 
 /// Samples after which a clip ends by itself, 20 s: an instruction is one sentence, and a forgotten recording must not go on.

@@ -74,7 +74,7 @@ impl InferenceThread {
     }
 
     pub(super) fn command_capture(&self, command: CaptureCommand) -> Result<()> {
-        let busy = || Error::new(ErrorKind::Internal, "the microphone does not react; try again, or restart Hearken");
+        let busy = || Error::internal("the microphone does not react; try again, or restart Hearken");
         self.channels.capture.try_send(command).map_err(|_| busy())
     }
 

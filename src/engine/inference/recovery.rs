@@ -6,7 +6,7 @@ use super::{InferenceThread, Phase};
 use crate::config::ComputeDevice;
 use crate::engine::SourceTiming;
 use crate::engine::retry_policy::{FailureAction, Notify};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Remedy};
 use crate::protocol::{Command, Severity};
 use crate::session::Session;
 
@@ -49,7 +49,7 @@ impl InferenceThread {
         self.settings.device = ComputeDevice::Cpu;
         self.settings.precision = None;
         let why = format!("the GPU failed ({}); Hearken goes on with the processor", error.message());
-        self.problem(Severity::Warning, &Error::new(ErrorKind::Device, why));
+        self.problem(Severity::Warning, &Error::new(ErrorKind::Device, why).with_remedy(Remedy::UpdateGraphicsDriver));
         self.obey(Command::ChooseModel(self.settings.model.clone()));
     }
 

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use super::InferenceThread;
-use crate::config::{Mode, Panel};
+use crate::config::Mode;
 use crate::engine::capture::CaptureCommand;
 use crate::engine::speech::stop_phrase::StopPhraseDetector;
 use crate::engine::speech::{Replacement, SpeechCommand, SpeechHandle, SpeechReport};
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::{DeviceChoice, Emotion, Event, ReplyId, Severity, Speak, VoiceSettings};
+use crate::protocol::{DeviceChoice, Emotion, Event, Panel, ReplyId, Severity, Speak, VoiceSettings};
 use crate::session::Session;
 
 /// Time that the end of a session leaves the voice to fade out.

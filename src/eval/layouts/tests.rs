@@ -4,7 +4,7 @@
 use std::fs;
 
 use super::*;
-use crate::config::Language;
+use crate::protocol::Language;
 
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a folder");

@@ -1,7 +1,7 @@
 //! How scores change with the number of items that a session hears and with what it gives up, and how long a reply takes.
 
 use super::{counted, figure};
-use crate::config::{EvalTask, POLICIES};
+use crate::config::{ContextPolicy, EvalTask};
 use crate::eval::items::Prediction;
 use crate::eval::judge::{Metric, Unit};
 use crate::eval::plot::{self, Line};
@@ -17,7 +17,7 @@ pub(super) fn add(
     heard: &[&Prediction],
 ) -> Option<String> {
     let judged: Vec<&Metric> = of_metrics.iter().filter(|metric| metric.value(&counted(metric, heard)).is_some()).collect();
-    let usual = [POLICIES[0].name.to_owned()];
+    let usual = [ContextPolicy::default().name().to_owned()];
     let contexts = if contexts.is_empty() { &usual[..] } else { contexts };
     let mut columns = vec!["context", "items in a session", "items scored"];
     columns.extend(judged.iter().map(|metric| metric.name));

@@ -2,12 +2,12 @@
 #![allow(clippy::expect_used, reason = "a test that cannot go on fails")]
 
 use super::*;
-use crate::config::{Language, ProactiveStyle};
+use crate::config::ProactiveStyle;
 use crate::eval::bleu::{chrf, chrf_counts};
 use crate::eval::compare::compare;
 use crate::eval::items::{Expected, Reply};
 use crate::eval::streams::Due;
-use crate::protocol::StopReason;
+use crate::protocol::{Language, StopReason};
 
 fn prediction(id: usize, expected: Expected, text: Option<&str>, margins: &[f32]) -> Prediction {
     let reply = |text: &str| Reply { at_secs: 1.2, text: text.into(), emotion: None, stop: StopReason::End, first_text_ms: None };

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::Result as CandleResult;
 
 use super::{Input, Lists, Segment, Span};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::model::config::LmConfig;
 use crate::model::features::Features;
 use crate::model::kernels::attention::Plan;
@@ -65,8 +65,8 @@ impl Layers {
         let (e, v, i) = (config.n_embd, config.padded_vocab_size, config.intermediate());
         let (q, kv) = (config.n_head * config.head(), config.groups() * config.head());
         if !config.head().is_multiple_of(16) {
-            let why = format!("heads of {} numbers cannot be computed in 8 or 4 bits (16 at a time); use --precision f32", config.head());
-            return Err(Error::new(ErrorKind::UnsupportedModel, why));
+            let why = format!("heads of {} numbers cannot be computed in 8 or 4 bits (16 at a time)", config.head());
+            return Err(Error::new(ErrorKind::UnsupportedModel, why).with_remedy(Remedy::UseFloatPrecision));
         }
         let norm = |name: &str| weights.vector(name, &[e]);
         let linear = |name: &str, bias: Option<&str>, out: usize, inner: usize| packed_linear(weights, name, bias, (out, inner), bits);
@@ -92,7 +92,7 @@ impl Layers {
             h: (0..config.n_layer).map(block).collect::<Result<_>>()?,
             ln_f: norm("transformer.ln_f.weight")?,
             lm_head: linear("lm_head.weight", None, v, e)?,
-            decision_head: chosen.flatten_all().and_then(|t| t.to_vec1()).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?,
+            decision_head: chosen.flatten_all().and_then(|t| t.to_vec1()).map_err(|e| Error::internal(e))?,
             rope: Rope::new(config.head(), config.rope_base),
             config: config.clone(),
             room: Mutex::default(),

@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Result as CandleResult, Tensor};
 use candle_nn::{Conv1d, Conv1dConfig, LayerNorm, Linear, Module, ops::softmax_last_dim};
 
 use super::{LAYER_NORM_EPS, MOST_POSITIONS, features_of, positions_of, sinusoids};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::model::config::AudioConfig;
 use crate::model::linear::gelu;
 use crate::model::weights::{Weights, float_linear};
@@ -73,7 +73,7 @@ impl Layers {
         Ok(Self {
             conv1: conv("conv1", config.num_mel_bins, 1)?,
             conv2: conv("conv2", d, 2)?,
-            positions: positions.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?,
+            positions: positions.map_err(|e| Error::internal(e))?,
             num_mel_bins: config.num_mel_bins,
             layers: (0..config.encoder_layers).map(layer).collect::<Result<_>>()?,
             ln_post: norm("ln_post")?,

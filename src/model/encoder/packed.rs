@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::convolution::Convolution;
 use super::{Encodings, LAYER_NORM_EPS, features_of, positions_of, sinusoids};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::model::config::AudioConfig;
 use crate::model::features::Rooms;
 use crate::model::kernels::thread_pool::{Parts, thread_pool};
@@ -86,8 +86,8 @@ impl Layers {
             let weight = weights.vector(&format!("{name}.weight"), &[d, inner, 3])?;
             let bias = weights.vector(&format!("{name}.bias"), &[d])?;
             Convolution::new(&weight, &bias, inner, stride).ok_or_else(|| {
-                let why = format!("{name}.weight holds a number that is too large for 8 or 4 bits; use --precision f32");
-                Error::new(ErrorKind::UnsupportedModel, why)
+                let why = format!("{name}.weight holds a number that is too large for 8 or 4 bits");
+                Error::new(ErrorKind::UnsupportedModel, why).with_remedy(Remedy::UseFloatPrecision)
             })
         };
         Ok(Self {

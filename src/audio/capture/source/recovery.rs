@@ -10,7 +10,7 @@ use crate::audio::SourceEvent;
 use crate::audio::capture::backend::Backend;
 use crate::audio::capture::devices::{is_monitor, matches_device};
 use crate::audio::capture::stream::InputStream;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::{DeviceChoice, GapCause};
 use crate::supervise;
 
@@ -67,7 +67,7 @@ impl CaptureSource {
         loss.was_monitor = is_monitor(live.stream.id());
         self.state = State::Lost { loss, recovery: Recovery::begin() };
         let message = format!("{}: the input was lost ({why}); Hearken keeps trying to reopen it", self.name);
-        self.pending.push_back(SourceEvent::Problem(Error::new(ErrorKind::InputDevice, message)));
+        self.pending.push_back(SourceEvent::Problem(Error::new(ErrorKind::InputDevice, message).with_remedy(Remedy::CheckDevice)));
         self.deliver(start, out)
     }
 

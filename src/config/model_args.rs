@@ -1,85 +1,83 @@
-//! `hearken model`: what was typed, and what is meant by it.
-//!
-//! Not responsible for doing it: that is `hub`.
+//! The arguments of `hearken model` and the requests that they mean; `hub` carries them out.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::request::ReportFormat;
+use super::formats::{ReportArgs, ReportFormat};
 use super::{Precision, values};
 use crate::protocol::ModelChoice;
 
-/// What `hearken model` does.
+/// A request of `hearken model`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelRequest {
-    /// Say which models there are.
+    /// List the known models.
     List(ReportFormat),
-    /// Get one.
+    /// Download a model and prepare it.
     Download(DownloadOptions),
-    /// Check every byte of one.
+    /// Check every byte of a model.
     Verify(ModelChoice),
-    /// Write the weights of one in fewer bits.
+    /// Write the weights of a model in fewer bits.
     Quantise(QuantiseOptions),
-    /// Say where one lies.
+    /// Print the folder of a model.
     Path(ModelChoice),
-    /// Remove one.
+    /// Remove a model.
     Remove(ModelChoice, Consent),
 }
 
-/// Whether the user has agreed already.
+/// The user's consent to an action that asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Consent {
-    /// To be asked.
+    /// Ask the user.
     Ask,
-    /// On the command line.
+    /// Given on the command line.
     Given,
 }
 
-/// What becomes of the files of a model as they came, once they are prepared.
+/// The treatment of the downloaded files once the model is prepared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Originals {
-    /// They stay.
+    /// Keep the downloaded files.
     Keep,
-    /// They go.
+    /// Remove the downloaded files.
     Remove,
 }
 
-/// What `hearken model download` does.
+/// The options of `hearken model download`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DownloadOptions {
-    /// The model.
+    /// The model to download.
     pub model: ModelChoice,
-    /// The branch, tag or commit; that of the catalogue when absent.
+    /// Branch, tag or commit; the one in the catalogue if absent.
     pub revision: Option<String>,
-    /// What it is prepared in; what suits it when absent.
+    /// Precision of the prepared weights; the one that suits the model if absent.
     pub precision: Option<Precision>,
-    /// What becomes of the originals.
+    /// Treatment of the downloaded files.
     pub originals: Originals,
-    /// Whether the licences are accepted.
+    /// Consent to the licences.
     pub consent: Consent,
 }
 
-/// What `hearken model quantize` does.
+/// The options of `hearken model quantize`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuantiseOptions {
-    /// The checkpoint.
+    /// The checkpoint to quantise.
     pub model: ModelChoice,
-    /// In how many bits.
+    /// Precision of the written weights.
     pub precision: Precision,
-    /// The folder to write to; that of the model when absent.
+    /// The folder to write to; the folder of the model if absent.
     pub out: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum ModelTask {
-    /// List the models that there are, and how far each is on this machine
-    List(ListArgs),
-    /// Download a model, check every byte of it and make it ready; goes on where it stopped
+pub(super) enum ModelCommand {
+    /// List the known models and their state on this machine
+    List(ReportArgs),
+    /// Download a model, check every byte and prepare it for use; resumes where it stopped
     Download(DownloadArgs),
-    /// Check every byte of a model that is here, without the network
+    /// Check every byte of a downloaded model, without the network
     Verify(NameArgs),
-    /// Write a checkpoint's weights in 8 or 4 bits, as one file that is used as it lies
+    /// Write the weights of a checkpoint in 8 or 4 bits, as one file that is memory-mapped
     Quantize(QuantizeArgs),
     /// Print the folder of a model
     Path(NameArgs),
@@ -88,67 +86,60 @@ pub(super) enum ModelTask {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct ListArgs {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
 pub(super) struct DownloadArgs {
-    /// The model: 3b, a name of your own catalogue, or OWNER/NAME of the hub
+    /// Model: 3b, a name in your own catalogue, or OWNER/NAME on the hub
     #[arg(value_name = "3b|NAME|OWNER/NAME", value_parser = values::model)]
     model: ModelChoice,
-    /// Branch, tag or commit [default: that of the catalogue, or main]
+    /// Branch, tag or commit [default: the one in the catalogue, or main]
     #[arg(long, value_name = "REVISION")]
     revision: Option<String>,
-    /// What its weights are prepared in; f32 and bf16 leave them as they are [default: what suits the model]
+    /// Precision of the prepared weights; f32 and bf16 leave them unchanged [default: the one that suits the model]
     #[arg(long, value_name = "f32|bf16|q8|q4", value_parser = values::precision)]
     precision: Option<Precision>,
-    /// Remove the files as they came once the weights are prepared
+    /// Remove the downloaded files once the weights are prepared
     #[arg(long)]
     remove_originals: bool,
-    /// Accept the licences, which are shown all the same
+    /// Accept the licences; they are shown all the same
     #[arg(long, visible_alias = "accept-license", alias = "yes")]
     accept_licence: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct NameArgs {
-    /// The model: starter, 3b, a name of your own catalogue, OWNER/NAME of the hub, or a checkpoint folder
+    /// Model: starter, 3b, a name in your own catalogue, OWNER/NAME on the hub, or a checkpoint folder
     #[arg(value_name = "starter|3b|NAME|OWNER/NAME|DIR", value_parser = values::model)]
     model: ModelChoice,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct QuantizeArgs {
-    /// The checkpoint: starter, 3b, a name of your own catalogue, or its folder
+    /// Checkpoint: starter, 3b, a name in your own catalogue, or its folder
     #[arg(value_name = "starter|3b|NAME|DIR", value_parser = values::model)]
     model: ModelChoice,
-    /// Bits of a weight
+    /// Bits per weight
     #[arg(long, value_name = "q8|q4", value_parser = packed_precision, default_value = "q4")]
     precision: Precision,
-    /// Write to this folder, with all that a model needs beside its weights [default: the model's own]
+    /// Write to this folder, together with the other files of the model [default: the folder of the model]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct RemoveArgs {
-    /// The model: 3b, a name of your own catalogue, or OWNER/NAME of the hub
+    /// Model: 3b, a name in your own catalogue, or OWNER/NAME on the hub
     #[arg(value_name = "3b|NAME|OWNER/NAME", value_parser = values::model)]
     model: ModelChoice,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
 }
 
-impl ModelTask {
-    /// What is meant.
+impl ModelCommand {
+    /// Returns the request that the arguments mean.
     pub(super) fn request(self) -> ModelRequest {
         let consent = |given: bool| if given { Consent::Given } else { Consent::Ask };
         match self {
-            Self::List(typed) => ModelRequest::List(if typed.json { ReportFormat::Json } else { ReportFormat::Text }),
+            Self::List(typed) => ModelRequest::List(typed.format()),
             Self::Download(typed) => ModelRequest::Download(DownloadOptions {
                 model: typed.model,
                 revision: typed.revision,

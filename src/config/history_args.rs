@@ -1,59 +1,60 @@
-//! `hearken history …`: what was typed, and what is meant by it.
+//! The arguments of `hearken history` and the requests that they mean; `history` carries them out.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::paths::Existing;
-use super::request::ReportFormat;
-use crate::error::{Error, ErrorKind, Result};
+use super::formats::{ReportArgs, ReportFormat};
+use super::values::arguments_error;
+use crate::error::Result;
 use crate::export::DocumentFormat;
+use crate::files::Existing;
 
-/// What is asked of the sessions of the past.
+/// A request of `hearken history`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HistoryRequest {
-    /// List them.
+    /// List the past sessions.
     List(ReportFormat),
-    /// Print one.
+    /// Print a session.
     Show(SessionChoice, ReportFormat),
-    /// Print the lines that hold this text.
+    /// Print the lines that contain this text.
     Search(String, ReportFormat),
-    /// Write one to a file, or to stdout where none is named.
+    /// Export a session.
     Export {
-        /// Which.
+        /// The session to export.
         session: SessionChoice,
-        /// In which form.
+        /// Format of the export.
         form: ExportForm,
-        /// To which file.
+        /// File to write; stdout if absent.
         out: Option<PathBuf>,
-        /// What to do when the file is there.
+        /// Treatment of a file that exists already.
         existing: Existing,
     },
-    /// Delete.
+    /// Delete sessions or a part of them.
     Delete(Deletion),
 }
 
-/// Which session.
+/// The choice of a past session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionChoice {
-    /// The one that began last.
+    /// The newest session.
     Last,
-    /// The one of this number.
+    /// The session with this number.
     Number(i64),
 }
 
-/// The form of an exported session.
+/// The format of an exported session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExportForm {
-    /// For people and players.
+    /// A document for people and media players.
     Document(DocumentFormat),
-    /// Its events, as `listen --format jsonl` prints them.
+    /// The events of the session, as `listen --format jsonl` prints them.
     Events,
 }
 
 impl ExportForm {
-    /// Every form.
+    /// Every format.
     pub const ALL: [Self; 5] = [
         Self::Document(DocumentFormat::Text),
         Self::Document(DocumentFormat::Markdown),
@@ -62,14 +63,14 @@ impl ExportForm {
         Self::Events,
     ];
 
-    /// The form that a file's name asks for, where it asks for one.
+    /// Returns the format that belongs to the extension of `path`.
     #[must_use]
     pub fn of(path: &std::path::Path) -> Option<Self> {
         let extension = path.extension()?.to_str()?.to_lowercase();
         Self::ALL.into_iter().find(|form| form.extension() == extension)
     }
 
-    /// What the names of its files end in.
+    /// Returns the extension of files of this format.
     #[must_use]
     pub const fn extension(self) -> &'static str {
         match self {
@@ -79,70 +80,61 @@ impl ExportForm {
     }
 }
 
-/// What to delete.
+/// A part of the history to delete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deletion {
     /// These sessions.
     Sessions(Vec<SessionChoice>),
-    /// What was heard so lately, of every session.
+    /// The newest part of every session, as long as this.
     Newest(Duration),
     /// Everything.
     Everything,
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum HistoryTask {
+pub(super) enum HistoryCommand {
     /// List the sessions, newest first
-    List(ListArgs),
-    /// Print a session: what was said and heard, and when
+    List(ReportArgs),
+    /// Print a session with times
     Show(ShowArgs),
-    /// Find lines that hold a text, in every session
+    /// Search every session for a text
     Search(SearchArgs),
     /// Write a session to a file
     Export(ExportArgs),
-    /// Delete sessions from this machine, with their recordings
+    /// Delete sessions and their recordings from this machine
     Delete(DeleteArgs),
 }
 
 #[derive(Debug, Args)]
-pub(super) struct ListArgs {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
 pub(super) struct ShowArgs {
-    /// Number of the session, as `hearken history list` prints it; `last` is the newest
+    /// Session number, as `hearken history list` prints it; `last` is the newest
     #[arg(value_name = "SESSION", value_parser = session)]
     session: SessionChoice,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    report: ReportArgs,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct SearchArgs {
-    /// The text; capitals do not matter
+    /// Text to search for; upper and lower case are the same
     #[arg(value_name = "TEXT", required = true)]
     text: Vec<String>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    report: ReportArgs,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
-    /// Number of the session, as `hearken history list` prints it; `last` is the newest
+    /// Session number, as `hearken history list` prints it; `last` is the newest
     #[arg(value_name = "SESSION", value_parser = session)]
     session: SessionChoice,
-    /// Form of the file [default: as the name of --out ends, else txt]
+    /// Output format [default: the extension of --out, or txt]
     #[arg(long, value_name = "txt|md|srt|vtt|jsonl", value_parser = form)]
     format: Option<ExportForm>,
     /// Write to this file [default: stdout]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Replace the file if it is there
+    /// Replace the file if it exists
     #[arg(long, requires = "out")]
     force: bool,
 }
@@ -150,10 +142,10 @@ pub(super) struct ExportArgs {
 #[derive(Debug, Args)]
 #[group(id = "what", required = true, multiple = false)]
 pub(super) struct DeleteArgs {
-    /// Numbers of sessions, as `hearken history list` prints them; `last` is the newest
+    /// Session numbers, as `hearken history list` prints them; `last` is the newest
     #[arg(value_name = "SESSION", value_parser = session)]
     sessions: Vec<SessionChoice>,
-    /// Delete what was heard in the newest N minutes, of every session
+    /// Delete the newest N minutes of every session
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     last_minutes: Option<u32>,
     /// Delete every session
@@ -161,18 +153,18 @@ pub(super) struct DeleteArgs {
     all: bool,
 }
 
-impl HistoryTask {
+impl HistoryCommand {
+    /// Returns the request that the arguments mean.
     pub(super) fn request(self) -> Result<HistoryRequest> {
-        let format = |json| if json { ReportFormat::Json } else { ReportFormat::Text };
         Ok(match self {
-            Self::List(typed) => HistoryRequest::List(format(typed.json)),
-            Self::Show(typed) => HistoryRequest::Show(typed.session, format(typed.json)),
+            Self::List(typed) => HistoryRequest::List(typed.format()),
+            Self::Show(typed) => HistoryRequest::Show(typed.session, typed.report.format()),
             Self::Search(typed) => {
                 let text = typed.text.join(" ").trim().to_owned();
                 if text.is_empty() {
-                    return Err(Error::new(ErrorKind::Arguments, "there is nothing to search for: give a text"));
+                    return Err(arguments_error("there is nothing to search for: give a text"));
                 }
-                HistoryRequest::Search(text, format(typed.json))
+                HistoryRequest::Search(text, typed.report.format())
             }
             Self::Export(typed) => {
                 let by_name = || ExportForm::of(typed.out.as_ref()?);
@@ -189,17 +181,17 @@ impl HistoryTask {
     }
 }
 
-fn session(text: &str) -> std::result::Result<SessionChoice, String> {
+fn session(text: &str) -> Result<SessionChoice, String> {
     match text {
         "last" => Ok(SessionChoice::Last),
         _ => match text.parse() {
             Ok(number) if number > 0 => Ok(SessionChoice::Number(number)),
-            _ => Err("expected a number of `hearken history list`, or last".to_owned()),
+            _ => Err("expected a session number of `hearken history list`, or last".to_owned()),
         },
     }
 }
 
-fn form(text: &str) -> std::result::Result<ExportForm, String> {
+fn form(text: &str) -> Result<ExportForm, String> {
     let known = ExportForm::ALL.into_iter().find(|form| form.extension() == text);
     known.ok_or_else(|| "expected txt, md, srt, vtt or jsonl".to_owned())
 }

@@ -1,0 +1,80 @@
+//! Standard output and the exit codes of the commands.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use crate::error::{Error, ErrorKind, Remedy, Result};
+
+/// The result of a command that has run; `main` turns it into the exit code of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Completion {
+    /// Everything went as asked.
+    Clean,
+    /// The command finished with problems.
+    Problems,
+    /// The command could not do its work at all.
+    CouldNotRun,
+}
+
+impl Completion {
+    /// Returns the exit code of the process.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Clean => 0,
+            Self::Problems => 1,
+            Self::CouldNotRun => 2,
+        }
+    }
+}
+
+/// Writes `text` to standard output and flushes it. Adds the line break that `text` lacks; empty text writes nothing.
+///
+/// # Errors
+/// `BrokenPipe` when the reader has gone away, which ends a command as a success; `Output` when `out` cannot be written.
+pub fn print(out: &mut impl Write, text: impl Display) -> Result<()> {
+    let text = text.to_string();
+    let line_break = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.write_all(line_break.as_bytes())).and_then(|()| out.flush());
+    written.map_err(|e| stdout_error(&e))
+}
+
+/// Returns the error for a failed write to standard output.
+#[must_use]
+pub fn stdout_error(cause: &io::Error) -> Error {
+    let kind = if cause.kind() == io::ErrorKind::BrokenPipe { ErrorKind::BrokenPipe } else { ErrorKind::Output };
+    Error::new(kind, format!("stdout cannot be written: {cause}")).with_remedy(Remedy::for_write(cause))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Failing(io::ErrorKind);
+
+    impl Write for Failing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn text_ends_with_one_line_break() {
+        for (text, written) in [("a", "a\n"), ("a\n", "a\n"), ("", "")] {
+            let mut out = Vec::new();
+            assert_eq!(print(&mut out, text), Ok(()));
+            assert_eq!(String::from_utf8_lossy(&out), written);
+        }
+    }
+
+    #[test]
+    fn a_broken_pipe_differs_from_a_full_disk() {
+        let error = |cause| print(&mut Failing(cause), "a").map_err(|e| (e.kind(), e.remedy()));
+        assert_eq!(error(io::ErrorKind::BrokenPipe), Err((ErrorKind::BrokenPipe, None)));
+        assert_eq!(error(io::ErrorKind::StorageFull), Err((ErrorKind::Output, Some(Remedy::FreeDisk))));
+    }
+}

@@ -1,0 +1,142 @@
+//! The actions that help after an error.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+/// An action of the user that helps after an error.
+///
+/// The serialised name, for example `free_disk`, stands in the field `remedy` of a `problem` event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Remedy {
+    /// Look up the commands and options.
+    CheckCommandLine,
+    /// Correct the settings file that the message names.
+    CorrectFile,
+    /// Download the model.
+    DownloadModel,
+    /// Download the model again, or choose another one.
+    ReplaceModel,
+    /// Choose another model.
+    ChooseOtherModel,
+    /// Run the model in 32-bit floats.
+    UseFloatPrecision,
+    /// Compute on the processor, or choose 16-bit floats.
+    ChangeDeviceOrPrecision,
+    /// Write the reduced weights of the model again.
+    QuantiseAgain,
+    /// Check the internet connection and try again.
+    CheckConnection,
+    /// Allow downloads again.
+    GoOnline,
+    /// Set an access token of an account that may read the repository.
+    SetToken,
+    /// Convert the recording to a supported audio format.
+    ConvertAudio,
+    /// Check the path that was given.
+    CheckPath,
+    /// Choose another folder for the download cache.
+    SetCacheFolder,
+    /// Record a shorter instruction for the mode.
+    ShortenInstruction,
+    /// Look at the list of past sessions.
+    ListSessions,
+    /// Plug in a microphone or choose another input.
+    ChooseInput,
+    /// Plug in a loudspeaker or choose another output.
+    ChooseOutput,
+    /// Allow the use of the microphone.
+    AllowMicrophone,
+    /// Close the program that holds the device or file.
+    CloseThatProgram,
+    /// Check that the sound device is plugged in and switched on.
+    CheckDevice,
+    /// Start the sound server.
+    StartSoundServer,
+    /// Choose another profile of the sound device.
+    ChangeSoundProfile,
+    /// Try again, and restart the sound system if that fails.
+    RestartSoundSystem,
+    /// Start Hearken in a desktop session.
+    StartDesktopSession,
+    /// Install espeak-ng.
+    InstallEspeak,
+    /// Free disk space.
+    FreeDisk,
+    /// Choose another place for the output.
+    ChooseOtherPlace,
+    /// Allow reading and writing of the named file or folder.
+    AllowAccess,
+    /// Close other programs.
+    CloseOtherPrograms,
+    /// Free memory, or choose a smaller model or a lower precision.
+    ReduceMemory,
+    /// Switch modes off, or choose a smaller model or a lower precision.
+    ReduceLoad,
+    /// Update the graphics driver, or compute on the processor.
+    UpdateGraphicsDriver,
+    /// Install a newer Hearken.
+    UpdateHearken,
+    /// Restart Hearken and report the message if the fault comes back.
+    RestartHearken,
+}
+
+impl Remedy {
+    /// Returns the remedy for a failed write, where the cause is one that the user can remove.
+    #[must_use]
+    pub fn for_write(cause: &io::Error) -> Option<Self> {
+        use io::ErrorKind as Cause;
+        match cause.kind() {
+            Cause::StorageFull | Cause::QuotaExceeded => Some(Self::FreeDisk),
+            Cause::PermissionDenied => Some(Self::AllowAccess),
+            Cause::NotFound | Cause::NotADirectory | Cause::IsADirectory | Cause::ReadOnlyFilesystem | Cause::FileTooLarge => {
+                Some(Self::ChooseOtherPlace)
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the remedy as one sentence for a person at a command line.
+    #[must_use]
+    pub const fn command_line_text(self) -> &'static str {
+        match self {
+            Self::CheckCommandLine => "See `hearken --help`.",
+            Self::CorrectFile => "Correct the file.",
+            Self::DownloadModel => "Download it with `hearken model download`.",
+            Self::ReplaceModel => "Download the model again, or choose another one with --model.",
+            Self::ChooseOtherModel => "Choose another model (--model).",
+            Self::UseFloatPrecision => "Use --precision f32.",
+            Self::ChangeDeviceOrPrecision => "Leave out --device, or use --precision bf16.",
+            Self::QuantiseAgain => "Make it again with `hearken model quantize`.",
+            Self::CheckConnection => "Check the internet connection, then try again.",
+            Self::GoOnline => "Unset HF_HUB_OFFLINE.",
+            Self::SetToken => "Set HF_TOKEN to a token of an account that may read the repository.",
+            Self::ConvertAudio => "Convert it to WAV, FLAC, MP3, Ogg Vorbis or M4A.",
+            Self::CheckPath => "Check the path.",
+            Self::SetCacheFolder => "Set HF_HOME to a folder that can be written.",
+            Self::ShortenInstruction => "Record a shorter instruction.",
+            Self::ListSessions => "`hearken history list` shows the sessions.",
+            Self::ChooseInput => "Plug in a microphone, or choose another input (`hearken devices` lists them).",
+            Self::ChooseOutput => "Plug in a loudspeaker, or choose another output (`hearken devices` lists them).",
+            Self::AllowMicrophone if cfg!(target_os = "linux") => "Join the group `audio`, and check that no sandbox forbids it.",
+            Self::AllowMicrophone => "Allow Hearken to use the microphone in the system's privacy settings.",
+            Self::CloseThatProgram => "Close that program.",
+            Self::CheckDevice => "Check that the device is plugged in and switched on.",
+            Self::StartSoundServer => "Start PulseAudio or PipeWire, or check that this machine has a sound card.",
+            Self::ChangeSoundProfile => "Choose another profile for the device in the system's sound settings.",
+            Self::RestartSoundSystem => "Try again; restart the sound system if that does not help.",
+            Self::StartDesktopSession => "Start Hearken in a desktop session, or use `hearken listen`, which needs no display.",
+            Self::InstallEspeak => "Install espeak-ng.",
+            Self::FreeDisk => "Free disk space.",
+            Self::ChooseOtherPlace => "Choose another place.",
+            Self::AllowAccess => "Allow reading and writing there, or choose another place.",
+            Self::CloseOtherPrograms => "Close other programs, then try again.",
+            Self::ReduceMemory => "Close other programs, or choose a smaller model or a lower --precision.",
+            Self::ReduceLoad => "Close other programs, switch a mode off, or choose a smaller model or a lower --precision.",
+            Self::UpdateGraphicsDriver => "Update the graphics driver, or use --device cpu.",
+            Self::UpdateHearken => "Update Hearken.",
+            Self::RestartHearken => "Restart Hearken; if it happens again, report it with this message.",
+        }
+    }
+}
