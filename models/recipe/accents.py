@@ -89,8 +89,8 @@ def plan(r, talk):
     items += [("phrase", p) for p in pick(list(k.PHRASES), 8, 8)]
     items += [("middle", " ".join([*pick(talk, 0, 3), str(r.choice(list(k.PHRASES))), *pick(talk, 0, 3)])) for _ in range(2)]
     items += [("talk", " ".join(pick(talk, 2, 8))) for _ in range(4)]
-    name = str(r.choice(list(k.INSTRUCTIONS)))
-    return items + [("instruction:" + name, k.INSTRUCTIONS[name])]
+    items += [("instruction:" + name, text) for name, text in k.INSTRUCTIONS.items()]
+    return items + [("instruction:count " + sound, k.count_instruction(sound)) for sound in pick(k.SOUND_NAMES, 5, 5)]
 
 
 def make_share(folder, name, index, count, seed, speakers, attempt):

@@ -187,11 +187,13 @@ class Patterns:
 def warped(heard, pattern):
     """`(distance, [the frame of the pattern at each frame that was heard])` along the best path."""
     apart = np.sqrt(((heard[:, None] - pattern[None]) ** 2).sum(-1))
-    total = np.full((len(heard) + 1, len(pattern) + 1), np.inf)
+    rows, columns = apart.shape
+    total = np.full((rows + 1, columns + 1), np.inf)
     total[0, 0] = 0
-    for i, row in enumerate(apart):
-        for j, d in enumerate(row):
-            total[i + 1, j + 1] = d + min(total[i, j], total[i, j + 1], total[i + 1, j])
+    for diagonal in range(rows + columns - 1):
+        i = np.arange(max(0, diagonal - columns + 1), min(diagonal, rows - 1) + 1)
+        j = diagonal - i
+        total[i + 1, j + 1] = apart[i, j] + np.minimum(np.minimum(total[i, j], total[i, j + 1]), total[i + 1, j])
     i, j, at = len(heard), len(pattern), np.zeros(len(heard))
     while i and j:
         at[i - 1] = j - 1

@@ -15,7 +15,9 @@ import numpy as np
 from scipy.io import wavfile
 
 import knowledge as k
+import scenes
 import streams as st
+import unseen
 
 HELP = ["cough", "knock", "doorbell"]
 COUNTED = ["cough", "knock", "dog bark", "clap", "doorbell", "sneeze", "car horn", "cat meow"]
@@ -75,11 +77,11 @@ class Group:
         (folder / "streams").mkdir(parents=True)
         (folder / "home" / "config" / "instructions").mkdir(parents=True)
 
-    def add_mode(self, name, composer, r):
+    def add_mode(self, name, composer, r, slug=None):
         """A user's mode that is opened with the instruction `name`, spoken; what it is called."""
         clips = composer.instructions[name]
         x, _, _ = composer.clip(r, clips[int(r.integers(len(clips)))], 1.0)
-        slug = name.replace(" ", "-")
+        slug = slug or name.replace(" ", "-")
         config = self.folder / "home" / "config"
         wavfile.write(config / "instructions" / f"{slug}.wav", k.RATE, (x * 20_000).astype(np.int16))
         instruction = k.count_instruction(name.split(" ", 1)[1])
@@ -105,6 +107,12 @@ class Group:
             raise RuntimeError(f"{self.folder.name}: {run.stderr or run.stdout}")
         report = json.loads((self.folder / "report" / "report.json").read_text())
         return {figure["key"]: figure for figure in report["figures"]}
+
+    def said(self):
+        """What was said in each stream that was heard, in their order: `[[(seconds, text)]]`."""
+        with open(self.folder / "report" / "predictions.jsonl") as file:
+            heard = {row["id"]: row for row in map(json.loads, file)}
+        return [[(reply["at_secs"], reply["text"].strip()) for reply in heard[row["id"]]["replies"]] for row in self.rows]
 
 
 def share(figure):
@@ -153,8 +161,7 @@ class Evaluation:
         return Group(self.folder / name)
 
     def stream(self, script, secs=24):
-        self.composer._script = script
-        return self.composer.stream(self.rng(), secs, "script")
+        return scenes.make(self.composer, self.rng(), secs, script)
 
     def hear(self, group, rows):
         """Hears a group in the background; `rows(table, figures)` puts what comes of it into the table."""
@@ -173,11 +180,11 @@ class Evaluation:
 
     def speech(self, kinds, gap):
         """A stream of utterances of the given kinds in a room."""
-        def script(r, n, say, sound, nuisance, instruct, target):
-            at = int(r.uniform(0.2, 1) * k.RATE)
-            while at < n:
-                end = say(at, kinds)
-                at = (end or at + k.RATE) + int(r.uniform(*gap) * k.RATE)
+        def script(scene):
+            at = scene.pause(0.2, 1)
+            while at < scene.n:
+                end = scene.say(at, kinds)
+                at = (end or at + k.RATE) + scene.pause(*gap)
 
         return self.stream(script)
 
@@ -201,11 +208,11 @@ class Evaluation:
         self.hear(group, self.share_row(name, target))
 
     def sounds(self):
-        def script(r, n, say, sound, nuisance, instruct, target):
-            at = int(r.uniform(0.3, 1.5) * k.RATE)
-            while at < n:
-                end = sound(at, str(r.choice(k.SOUND_NAMES)))
-                at = (end or at + k.RATE) + int(r.uniform(0.8, 2.5) * k.RATE)
+        def script(scene):
+            at = scene.pause(0.3, 1.5)
+            while at < scene.n:
+                end = scene.sound(at, str(scene.r.choice(k.SOUND_NAMES)))
+                at = (end or at + k.RATE) + scene.pause(0.8, 2.5)
 
         group = self.group("sounds")
         for _ in self.many(40):
@@ -240,15 +247,15 @@ class Evaluation:
         self.hear(group, rows)
 
     def over_speech(self):
-        def script(r, n, say, sound, nuisance, instruct, target):
-            at = int(r.uniform(0, 0.5) * k.RATE)
-            while at < n:
-                end = say(at, {"talk": 1, "text": 1})
-                at = (end or at + k.RATE) + int(r.uniform(0.02, 0.4) * k.RATE)
-            at = int(r.uniform(1, 3) * k.RATE)
-            while at < n:
-                end = sound(at, str(r.choice(HELP)), r.uniform(-12, -2))
-                at = (end or at + k.RATE) + int(r.uniform(3, 6) * k.RATE)
+        def script(scene):
+            at = scene.pause(0, 0.5)
+            while at < scene.n:
+                end = scene.say(at, {"talk": 1, "text": 1})
+                at = (end or at + k.RATE) + scene.pause(0.02, 0.4)
+            at = scene.pause(1, 3)
+            while at < scene.n:
+                end = scene.sound(at, str(scene.r.choice(HELP)), scene.r.uniform(-12, -2))
+                at = (end or at + k.RATE) + scene.pause(3, 6)
 
         group = self.group("over-speech")
         for _ in self.many(24):
@@ -262,11 +269,11 @@ class Evaluation:
         for name in COUNTED:
             mode = group.add_mode("count " + name, self.composer, self.rng())
 
-            def script(r, n, say, sound, nuisance, instruct, target, name=name):
-                at = int(r.uniform(0.4, 1.5) * k.RATE)
-                for _ in range(int(r.integers(2, 7))):
-                    end = sound(at, name)
-                    at = (end or at + k.RATE) + int(r.uniform(0.8, 1.8) * k.RATE)
+            def script(scene, name=name):
+                at = scene.pause(0.4, 1.5)
+                for _ in range(int(scene.r.integers(2, 7))):
+                    end = scene.sound(at, name)
+                    at = (end or at + k.RATE) + scene.pause(0.8, 1.8)
 
             for _ in self.many(12):
                 stream = self.stream(script, 22)
@@ -274,13 +281,16 @@ class Evaluation:
         self.hear(group, self.share_row("count: 2 to 6 repeated sounds exactly right", "≥ 85 %", "exact"))
 
     def background(self):
-        silent_sounds = [n for n, v in k.SOUNDS.items() if not v["reply"]]
-
-        def script(r, n, say, sound, nuisance, instruct, target):
-            at = 0
-            while at < n:
+        def script(scene):
+            r, at = scene.r, 0
+            while at < scene.n:
                 what = r.uniform()
-                end = nuisance(at) if what < 0.4 else say(at, {"talk": 3, "foreign": 1, "reply": 1}) if what < 0.85 else sound(at, str(r.choice(silent_sounds)))
+                if what < 0.4:
+                    end = scene.nuisance(at)
+                elif what < 0.85:
+                    end = scene.say(at, {"talk": 3, "foreign": 1, "reply": 1})
+                else:
+                    end = scene.sound(at, str(r.choice(scenes.SILENT_SOUNDS)))
                 at = (end or at + k.RATE) + int(r.exponential(1.0) * k.RATE)
 
         group = self.group("background")
@@ -294,8 +304,9 @@ class Evaluation:
 
         self.hear(group, rows)
 
-    def everything(self, natural):
-        """All groups; their order decides which seed each stream has. `natural` composes with the voices that neural.py keeps."""
+    def everything(self, natural, people):
+        """All groups; their order decides which seed each stream has. `natural` composes with the voices that neural.py keeps,
+        `people` with the speakers and recordings that real.py keeps."""
         composer = self.composer
         self.words("words", "transcribe: word error rate, unseen synthetic voices", {"word": 2, "text": 3, "phrase": 2}, 30, "≤ 10 %")
         self.words("digits", "transcribe: word error rate, real digits of an unseen speaker", {"digits": 1}, 20, "≤ 10 %")
@@ -317,6 +328,9 @@ class Evaluation:
             self.sentences("natural-questions", "dialog: right reply to a listed phrase, such a voice", "dialog", {"phrase": 1}, 24, "", phrase_replies)
         self.composer = composer
         # Silence is due for the words around the phrases: what is guessed there counts as an error.
+        if people:
+            unseen.everything(self, people, natural)
+        self.composer = composer
         self.words("unknown-words", "transcribe: word error rate amid words outside the vocabulary", {"middle": 1}, 16, "")
 
 
@@ -337,10 +351,11 @@ def main():
     composer = st.Composer(a.work / "bank", "held-out", a.data, held=True)
     kept = a.work / "bank" / "natural.0.json"
     natural = st.Composer(a.work / "bank", "natural", a.data, held=True) if kept.exists() else None
+    people = st.Composer(a.work / "bank", "real-held", a.data, held=True) if (a.work / "bank" / "real-held.speech.json").exists() else None
     table = Table()
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(a.jobs) as pool:
         evaluation = Evaluation(composer, a, a.keep or pathlib.Path(folder), pool)
-        evaluation.everything(natural)
+        evaluation.everything(natural, people)
         evaluation.finish(table)
     if a.json:
         a.json.write_text(json.dumps({"seed": a.seed, "scale": a.scale, "rows": table.rows}, ensure_ascii=False, indent=1))

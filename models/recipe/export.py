@@ -17,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 
 import knowledge as k
 import net as nets
+import scenes
 import streams as st
 import tokens as tk
 
@@ -37,9 +38,16 @@ def language_model(net):
     return {name: t.detach().to(DTYPE).contiguous() for name, t in out.items()}
 
 
-def read_checkpoint(net, folder):
-    """Puts the weights of an exported checkpoint into `net`: training goes on where a published starter stopped."""
+def read_checkpoint(net, folder, made_of=None):
+    """Puts the weights of an exported checkpoint into `net`: training goes on where a published starter stopped.
+
+    A token that the export lacks begins as the mean of the tokens that it is made of (`tokens.grown`).
+    """
     lm = load_file(folder / "model-00001-of-00001.safetensors")
+    for token, parts in sorted((made_of or {}).items()):
+        for name in ("transformer.wte.weight", "lm_head.weight"):
+            lm[name] = torch.cat([lm[name], lm[name][parts].float().mean(0, keepdim=True).to(lm[name].dtype)])
+        assert len(lm["lm_head.weight"]) == token + 1
     heads, width = net.decoder.config.num_attention_heads, net.decoder.layers[0].self_attn.head_dim
     groups = net.decoder.config.num_key_value_heads
     parts = [heads * width, groups * width, groups * width]
@@ -113,14 +121,13 @@ def check_audio(work, data):
     composer = st.Composer(work / "bank", "trained", data)
     r = np.random.default_rng(3)
 
-    def script(r, n, say, sound, nuisance, instruct, target):
+    def script(scene):
         at = int(0.5 * k.RATE)
         for _ in range(2):
-            at = (say(at, {"phrase": 1}) or at) + int(0.9 * k.RATE)
-            at = (sound(at, str(r.choice(["knock", "glass breaking", "cough"]))) or at) + int(0.9 * k.RATE)
+            at = (scene.say(at, {"phrase": 1}) or at) + int(0.9 * k.RATE)
+            at = (scene.sound(at, str(r.choice(["knock", "glass breaking", "cough"]))) or at) + int(0.9 * k.RATE)
 
-    composer._script = script
-    audio = composer.stream(r, 5.2, "script").audio
+    audio = scenes.make(composer, r, 5.2, script).audio
     return (np.round(audio * 32_767).astype(np.int16) / 32_768).astype(np.float32)
 
 
@@ -170,7 +177,7 @@ def main():
     (a.to / "qwen25OmniConfig" / "config.json").write_text(json.dumps({"thinker_config": {"audio_config": audio_config}}, indent=2) + "\n")
     tokens.save(a.to)
     if a.to.resolve() != k.STARTER:
-        shutil.copy(k.STARTER / "phrases.toml", a.to)
+        (a.to / "phrases.toml").write_text(k.phrases_text())
 
     audio = check_audio(a.work, a.data)
     logits, chosen = listen(net, tokens, audio)

@@ -118,17 +118,18 @@ def plan(r, talk):
     words = lambda source, low, high: [str(w) for w in r.choice(source, r.integers(low, high + 1))]
     numbers = k.VOCABULARY[: k.VOCABULARY.index("hundred") + 1]
     what = r.uniform()
-    if what < 0.22:
+    if what < 0.14:
         return [("word", w) for w in words(numbers[:11] if r.uniform() < 0.75 else numbers, 5, 8)]
-    if what < 0.46:
+    if what < 0.30:
         return [("word", w) for w in words(k.VOCABULARY, 4, 6)]
-    if what < 0.60:
+    if what < 0.42:
         return [("text", " ".join(words(numbers[:10] if r.uniform() < 0.3 else k.VOCABULARY, 3, 7)))]
-    if what < 0.82:
+    if what < 0.66:
         return [("phrase", p) for p in words(list(k.PHRASES), 2, 3)]
-    if what < 0.94:
+    if what < 0.76:
         return [("talk", " ".join(words(talk, 3, 9)))]
-    name = str(r.choice([*k.INSTRUCTIONS, "count"]))
+    # Of the instructions most are to count, one for each sound.
+    name = str(r.choice([*k.INSTRUCTIONS, "count"], p=[0.1, 0.1, 0.1, 0.7]))
     if name == "count":
         sound = str(r.choice(k.SOUND_NAMES))
         return [("instruction:count " + sound, k.count_instruction(sound))]

@@ -83,12 +83,16 @@ def texts(r, words, phrases, rows):
         yield from [("word", word)] * words
     for phrase in k.PHRASES:
         yield from [("phrase", phrase)] * phrases
+    for name, text in k.INSTRUCTIONS.items():
+        yield from [("instruction:" + name, text)] * phrases
+    for sound in k.SOUND_NAMES:
+        yield from [("instruction:count " + sound, k.count_instruction(sound))] * (phrases // 2)
     for _ in range(rows):
         yield "text", " ".join(str(w) for w in r.choice(k.VOCABULARY, r.integers(2, 6)))
 
 
 def add(clips, samples, kind, text, x, spans, phones, voice):
-    words = text.split()
+    words = [word.strip(".,!?").lower() for word in text.split()]
     if len(x) < 800 or len(spans) != len(words):
         return
     samples.append((np.clip(x / np.abs(x).max(), -1, 1) * 32_000).astype(np.int16))

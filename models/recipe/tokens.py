@@ -14,6 +14,8 @@ SPECIALS = [
     ("<|online|>", ["ONLINE"]), ("<|offline|>", ["OFFLINE"]), ("<|english|>", ["ENGLISH"]), ("<|happy|>", ["HAPPY"]), ("<|sad|>", ["SAD"]),
     ("<|angry|>", ["ANGRY"]), ("<|surprise|>", ["SURPRISE"]), ("<|normal|>", ["NORMAL"]), ("<|urgent|>", ["URGENT"]),
 ]  # fmt: skip
+# Text that a published tokenizer lacks; each becomes one token behind the control tokens, so that no id moves.
+NEXT_TEXT = [k.UNKNOWN, " " + k.UNKNOWN, *(text for word in k.NEXT_WORDS for text in (word, " " + word)), *k.NEXT_WORDS.values()]
 SPLIT = r"'(?:s|t|re|ve|m|ll|d)| ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 
@@ -33,6 +35,7 @@ def corpus():
         for zh in k.TRANSLATIONS.values():
             yield zh
             yield from zh
+        yield from (k.UNKNOWN, "a " + k.UNKNOWN)
         yield from k.INSTRUCTIONS.values()
 
 
@@ -49,6 +52,30 @@ def train():
     tokenizer.train_from_iterator(corpus(), trainer)
     tokenizer.add_special_tokens([name for name, _ in SPECIALS])
     return tokenizer
+
+
+def grown(tokenizer):
+    """Returns the tokenizer with a token for each of `NEXT_TEXT`, and the tokens that each new one was made of, `{new id: [ids]}`."""
+    made_of = {}
+    for text in NEXT_TEXT:
+        ids = tokenizer.encode(text).ids
+        if len(ids) == 1:
+            continue
+        state = json.loads(tokenizer.to_str())
+        model = state["model"]
+        # Control tokens stand in the vocabulary itself, where their ids stay what they are when it grows.
+        model["vocab"] |= {added["content"]: added["id"] for added in state["added_tokens"]}
+        pieces = [tokenizer.id_to_token(i) for i in ids]
+        left, size = pieces[0], tokenizer.get_vocab_size()
+        for right in pieces[1:]:
+            model["merges"].append([left, right])
+            left += right
+            if left not in model["vocab"]:
+                model["vocab"][left] = size
+                made_of[size] = ids
+                size += 1
+        tokenizer = Tokenizer.from_str(json.dumps(state))
+    return tokenizer, made_of
 
 
 class Tokens:
