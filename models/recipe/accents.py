@@ -11,7 +11,7 @@ import pathlib
 import numpy as np
 
 import bank
-import knowledge as k
+import knowledge
 import others
 import voices
 
@@ -83,14 +83,14 @@ def accented(habits, words):
 def plan(r, talk):
     """What one speaker says."""
     pick = lambda source, low, high: [str(w) for w in r.choice(source, r.integers(low, high + 1))]
-    items = [("word", w) for w in k.VOCABULARY[:10]] * 3 + [("word", w) for w in pick(k.VOCABULARY, 22, 22)]
-    items += [("text", " ".join(pick(k.VOCABULARY, 2, 6))) for _ in range(6)]
-    items += [("text", " ".join(pick(k.VOCABULARY[:10], 2, 5))) for _ in range(2)]
-    items += [("phrase", p) for p in pick(list(k.PHRASES), 8, 8)]
-    items += [("middle", " ".join([*pick(talk, 0, 3), str(r.choice(list(k.PHRASES))), *pick(talk, 0, 3)])) for _ in range(2)]
+    items = [("word", w) for w in knowledge.VOCABULARY[:10]] * 3 + [("word", w) for w in pick(knowledge.VOCABULARY, 22, 22)]
+    items += [("text", " ".join(pick(knowledge.VOCABULARY, 2, 6))) for _ in range(6)]
+    items += [("text", " ".join(pick(knowledge.VOCABULARY[:10], 2, 5))) for _ in range(2)]
+    items += [("phrase", p) for p in pick(list(knowledge.PHRASES), 8, 8)]
+    items += [("middle", " ".join([*pick(talk, 0, 3), str(r.choice(list(knowledge.PHRASES))), *pick(talk, 0, 3)])) for _ in range(2)]
     items += [("talk", " ".join(pick(talk, 2, 8))) for _ in range(4)]
-    items += [("instruction:" + name, text) for name, text in k.INSTRUCTIONS.items()]
-    return items + [("instruction:count " + sound, k.count_instruction(sound)) for sound in pick(k.SOUND_NAMES, 5, 5)]
+    items += [("instruction:" + name, text) for name, text in knowledge.INSTRUCTIONS.items()]
+    return items + [("instruction:count " + sound, knowledge.count_instruction(sound)) for sound in pick(knowledge.SOUND_NAMES, 5, 5)]
 
 
 def make_share(folder, name, index, count, seed, speakers, attempt):

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 import channels
-import knowledge as k
+import knowledge
 import scenes
-import streams as st
+import streams
 
 IGNORE = -100
 BLOCK = 13  # positions of a silent block
@@ -40,9 +40,9 @@ def opening_audio(composer, r, name):
     x = composer.instruction(r, name) * 10 ** (r.uniform(-22, -2) / 20)
     if r.uniform() < 0.3:
         x = channels.reverberate(x, channels.room(r))
-    lead = int(r.uniform(0, 0.1) * k.RATE)
-    chunks = -(-(len(x) + lead) // k.CHUNK) + 1
-    out = np.zeros(chunks * k.CHUNK, np.float32)
+    lead = int(r.uniform(0, 0.1) * knowledge.RATE)
+    chunks = -(-(len(x) + lead) // knowledge.CHUNK) + 1
+    out = np.zeros(chunks * knowledge.CHUNK, np.float32)
     out[lead : lead + len(x)] = x[: len(out) - lead]
     if r.uniform() < 0.6:
         out += r.standard_normal(len(out)).astype(np.float32) * 10 ** r.uniform(-5, -2.5)
@@ -115,26 +115,26 @@ def make_batch(composer, tokens, r, n_streams, secs, lanes_each):
     """`(audio [n, samples], phones, active, ended, openings [audio], rows)`; block numbers count streams first, then openings."""
     audio, phones, active, ended, rows, openings = [], [], [], [], [], {}
     scenarios = scenes.SCENARIOS if lanes_each else scenes.EAR_SCENARIOS
-    opening_list, at = [], n_streams * int(secs * k.RATE) // k.CHUNK
-    chunks = int(secs * k.RATE) // k.CHUNK
+    opening_list, at = [], n_streams * int(secs * knowledge.RATE) // knowledge.CHUNK
+    chunks = int(secs * knowledge.RATE) // knowledge.CHUNK
     for i in range(n_streams):
         scenario = str(r.choice(list(scenarios), p=np.array(list(scenarios.values())) / sum(scenarios.values())))
-        target = str(r.choice([n for n in k.SOUND_NAMES if n not in ("rain", "music", "thunder")] if r.uniform() < 0.85 else k.SOUND_NAMES))
+        target = str(r.choice([n for n in knowledge.SOUND_NAMES if n not in ("rain", "music", "thunder")] if r.uniform() < 0.85 else knowledge.SOUND_NAMES))
         stream = scenes.make(composer, r, secs, scenario, target)
         audio.append(stream.audio)
         phones.append(stream.phones)
         active.append(stream.active)
-        ended.append(st.ended_in(stream))
+        ended.append(streams.ended_in(stream))
         for mode in scenes.lanes_for(r, scenario, lanes_each) if lanes_each else []:
-            labels, unsure = st.told_labels(stream, mode, target)
+            labels, unsure = streams.told_labels(stream, mode, target)
             name = None if mode == "dialog" else f"count {target}" if mode == "count" else mode
             if name and name not in openings:
                 x = opening_audio(composer, r, name)
-                openings[name] = list(range(at, at + len(x) // k.CHUNK))
+                openings[name] = list(range(at, at + len(x) // knowledge.CHUNK))
                 opening_list.append(x)
-                at += len(x) // k.CHUNK
+                at += len(x) // knowledge.CHUNK
             row = lay_out(tokens, openings.get(name, []), list(range(i * chunks, (i + 1) * chunks)), labels, unsure, stream.heard, r, SILENCE.get(mode, 1.0))
-            row.asked = IGNORE if stream.instructions else st.ASKED.index(name or mode)
+            row.asked = IGNORE if stream.instructions else streams.ASKED.index(name or mode)
             rows.append(row)
     return np.stack(audio), np.stack(phones), np.stack(active), np.stack(ended), opening_list, rows
 

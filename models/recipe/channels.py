@@ -6,7 +6,7 @@ Every function takes a `numpy.random.Generator`; audio is mono f32 at 16 kHz.
 import numpy as np
 from scipy.signal import butter, fftconvolve, lfilter, resample_poly, sosfilt
 
-from sounds import RATE, lowpass, noise, unit
+from synthesis import RATE, lowpass, noise, unit
 
 
 def room(r, size=None):

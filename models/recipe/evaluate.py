@@ -14,9 +14,9 @@ import tempfile
 import numpy as np
 from scipy.io import wavfile
 
-import knowledge as k
+import knowledge
 import scenes
-import streams as st
+import streams
 import unseen
 
 HELP = ["cough", "knock", "doorbell"]
@@ -25,7 +25,7 @@ COUNTED = ["cough", "knock", "dog bark", "clap", "doorbell", "sneeze", "car horn
 
 def chunk_end(chunk):
     """When a chunk has been heard, in seconds: what reports call the time of a reply."""
-    return round((chunk + 1) * k.CHUNK / k.RATE, 3)
+    return round((chunk + 1) * knowledge.CHUNK / knowledge.RATE, 3)
 
 
 def span(first, last):
@@ -34,14 +34,14 @@ def span(first, last):
 
 def words_due(stream):
     """Every word of the vocabulary, on time 0 to 3 chunks after its end; misses are told apart by the kind of utterance."""
-    said = [(w, end // k.CHUNK, kind) for words, kind, _, _ in stream.utterances for w, _, end in words if w in k.TRANSLATIONS]
+    said = [(w, end // knowledge.CHUNK, kind) for words, kind, _, _ in stream.utterances for w, _, end in words if w in knowledge.TRANSLATIONS]
     return [{"text": w, "on_time": [span(end, end + 3)], "kind": kind} for w, end, kind in said]
 
 
 def replies_due(sentences):
     """`sentences` are `(said, end, reply)`: it counts up to 6 chunks after the end, and is on time 0 to 3 after it."""
     at = lambda end: {"from_secs": chunk_end(end - 1), "to_secs": chunk_end(end + 6), "on_time": [span(end, end + 3)]}
-    return [{"text": text, "kind": said, **at(end // k.CHUNK)} for said, end, text in sentences]
+    return [{"text": text, "kind": said, **at(end // knowledge.CHUNK)} for said, end, text in sentences]
 
 
 def sounds_due(stream, name_of, wanted):
@@ -49,8 +49,8 @@ def sounds_due(stream, name_of, wanted):
     due = []
     for name, onset, end in stream.events:
         if name in wanted:
-            first, last = onset // k.CHUNK, end // k.CHUNK
-            on_time = [span(last, last + 3)] + [span(first, first + 5)] * (end - onset > st.LONG_SECS * k.RATE)
+            first, last = onset // knowledge.CHUNK, end // knowledge.CHUNK
+            on_time = [span(last, last + 3)] + [span(first, first + 5)] * (end - onset > streams.LONG_SECS * knowledge.RATE)
             counts = {"from_secs": chunk_end(first), "to_secs": chunk_end(max(last + 3, first + 6))}
             due.append({"text": name_of(name), "kind": name, "on_time": on_time, **counts})
     return due
@@ -59,14 +59,14 @@ def sounds_due(stream, name_of, wanted):
 def phrase_replies(stream):
     for spoken, kind, _, _ in stream.utterances:
         if kind != "reply":
-            for say, _, last in st.find_phrases([w for w, _, _ in spoken]):
-                yield say, spoken[last][2], k.PHRASES[say]["reply"]
+            for say, _, last in streams.find_phrases([w for w, _, _ in spoken]):
+                yield say, spoken[last][2], knowledge.PHRASES[say]["reply"]
 
 
 def translations(stream):
     for spoken, _, _, end in stream.utterances:
         said = " ".join(w for w, _, _ in spoken)
-        yield said, end, k.PHRASES[said]["zh"] if said in k.PHRASES else k.TRANSLATIONS[said]
+        yield said, end, knowledge.PHRASES[said]["zh"] if said in knowledge.PHRASES else knowledge.TRANSLATIONS[said]
 
 
 class Group:
@@ -83,8 +83,8 @@ class Group:
         x, _, _ = composer.clip(r, clips[int(r.integers(len(clips)))], 1.0)
         slug = slug or name.replace(" ", "-")
         config = self.folder / "home" / "config"
-        wavfile.write(config / "instructions" / f"{slug}.wav", k.RATE, (x * 20_000).astype(np.int16))
-        instruction = k.count_instruction(name.split(" ", 1)[1])
+        wavfile.write(config / "instructions" / f"{slug}.wav", knowledge.RATE, (x * 20_000).astype(np.int16))
+        instruction = knowledge.count_instruction(name.split(" ", 1)[1])
         with open(config / "modes.toml", "a") as file:
             file.write(f'[[mode]]\nname = "{slug}"\ninstruction = "{instruction}"\npanel = "conversation"\ncatch_up = "every_chunk"\n\n')
         return slug
@@ -92,7 +92,7 @@ class Group:
     def add(self, stream, mode, **due):
         """A stream for `mode`, and the `words`, `replies` or `sequence` that are due in it."""
         name = f"{len(self.rows):03}.wav"
-        wavfile.write(self.folder / "streams" / name, k.RATE, (stream.audio * 32_767).astype(np.int16))
+        wavfile.write(self.folder / "streams" / name, knowledge.RATE, (stream.audio * 32_767).astype(np.int16))
         self.rows.append({"id": name, "path": name, "mode": mode, **due})
 
     def heard(self, hearken, model):
@@ -184,7 +184,7 @@ class Evaluation:
             at = scene.pause(0.2, 1)
             while at < scene.n:
                 end = scene.say(at, kinds)
-                at = (end or at + k.RATE) + scene.pause(*gap)
+                at = (end or at + knowledge.RATE) + scene.pause(*gap)
 
         return self.stream(script)
 
@@ -211,13 +211,13 @@ class Evaluation:
         def script(scene):
             at = scene.pause(0.3, 1.5)
             while at < scene.n:
-                end = scene.sound(at, str(scene.r.choice(k.SOUND_NAMES)))
-                at = (end or at + k.RATE) + scene.pause(0.8, 2.5)
+                end = scene.sound(at, str(scene.r.choice(knowledge.SOUND_NAMES)))
+                at = (end or at + knowledge.RATE) + scene.pause(0.8, 2.5)
 
         group = self.group("sounds")
         for _ in self.many(40):
             stream = self.stream(script)
-            group.add(stream, "sounds", replies=sounds_due(stream, lambda n: n, k.SOUND_NAMES))
+            group.add(stream, "sounds", replies=sounds_due(stream, lambda n: n, knowledge.SOUND_NAMES))
 
         def rows(table, figures):
             self.share_row("sounds: recall, held-out synthetic", "≥ 95 %")(table, figures)
@@ -232,10 +232,10 @@ class Evaluation:
             for x in clips:
                 r = self.rng()
                 for _ in range(rooms):
-                    audio = self.composer.noise_floor(r, 20 * k.CHUNK, r.uniform(-72, -52))
-                    heard = x[: 14 * k.CHUNK] * 10 ** (r.uniform(-18, -4) / 20)
-                    audio[3 * k.CHUNK : 3 * k.CHUNK + len(heard)] += heard
-                    group.add(st.Stream(audio), "sounds", replies=[{"text": name}], group=name)
+                    audio = self.composer.noise_floor(r, 20 * knowledge.CHUNK, r.uniform(-72, -52))
+                    heard = x[: 14 * knowledge.CHUNK] * 10 ** (r.uniform(-18, -4) / 20)
+                    audio[3 * knowledge.CHUNK : 3 * knowledge.CHUNK + len(heard)] += heard
+                    group.add(streams.Stream(audio), "sounds", replies=[{"text": name}], group=name)
 
         def rows(table, figures):
             shares = {name: share(figures.get("recall_" + name.replace(" ", "_"))) for name in real}
@@ -251,16 +251,16 @@ class Evaluation:
             at = scene.pause(0, 0.5)
             while at < scene.n:
                 end = scene.say(at, {"talk": 1, "text": 1})
-                at = (end or at + k.RATE) + scene.pause(0.02, 0.4)
+                at = (end or at + knowledge.RATE) + scene.pause(0.02, 0.4)
             at = scene.pause(1, 3)
             while at < scene.n:
                 end = scene.sound(at, str(scene.r.choice(HELP)), scene.r.uniform(-12, -2))
-                at = (end or at + k.RATE) + scene.pause(3, 6)
+                at = (end or at + knowledge.RATE) + scene.pause(3, 6)
 
         group = self.group("over-speech")
         for _ in self.many(24):
             stream = self.stream(script)
-            group.add(stream, "dialog", replies=sounds_due(stream, lambda n: k.SOUNDS[n]["reply"], HELP))
+            group.add(stream, "dialog", replies=sounds_due(stream, lambda n: knowledge.SOUNDS[n]["reply"], HELP))
         self.hear(group, self.share_row("dialog: a cough, knock or doorbell over running speech", "≥ 80 %"))
 
     def counting(self):
@@ -273,11 +273,11 @@ class Evaluation:
                 at = scene.pause(0.4, 1.5)
                 for _ in range(int(scene.r.integers(2, 7))):
                     end = scene.sound(at, name)
-                    at = (end or at + k.RATE) + scene.pause(0.8, 1.8)
+                    at = (end or at + knowledge.RATE) + scene.pause(0.8, 1.8)
 
             for _ in self.many(12):
                 stream = self.stream(script, 22)
-                group.add(stream, mode, sequence=k.COUNTS[: len(stream.events)])
+                group.add(stream, mode, sequence=knowledge.COUNTS[: len(stream.events)])
         self.hear(group, self.share_row("count: 2 to 6 repeated sounds exactly right", "≥ 85 %", "exact"))
 
     def background(self):
@@ -291,7 +291,7 @@ class Evaluation:
                     end = scene.say(at, {"talk": 3, "foreign": 1, "reply": 1})
                 else:
                     end = scene.sound(at, str(r.choice(scenes.SILENT_SOUNDS)))
-                at = (end or at + k.RATE) + int(r.exponential(1.0) * k.RATE)
+                at = (end or at + knowledge.RATE) + int(r.exponential(1.0) * knowledge.RATE)
 
         group = self.group("background")
         minutes = max(4, int(60 * self.scale))
@@ -337,9 +337,9 @@ class Evaluation:
 def main():
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument("work", type=pathlib.Path)
-    a.add_argument("--model", type=pathlib.Path, default=k.STARTER)
+    a.add_argument("--model", type=pathlib.Path, default=knowledge.STARTER)
     a.add_argument("--hearken", default="hearken")
-    a.add_argument("--data", default=str(k.HERE.parents[2] / "shared" / "data"))
+    a.add_argument("--data", default=str(knowledge.HERE.parents[2] / "shared" / "data"))
     a.add_argument("--seed", type=int, default=20_261_123)
     a.add_argument("--scale", type=float, default=1.0, help="more or fewer streams")
     a.add_argument("--jobs", type=int, default=2, help="groups that are heard at the same time")
@@ -348,10 +348,10 @@ def main():
     a = a.parse_args()
     if a.keep and a.keep.exists():
         raise SystemExit(f"{a.keep} is there already; name a new folder with --keep")
-    composer = st.Composer(a.work / "bank", "held-out", a.data, held=True)
+    composer = streams.Composer(a.work / "bank", "held-out", a.data, held=True)
     kept = a.work / "bank" / "natural.0.json"
-    natural = st.Composer(a.work / "bank", "natural", a.data, held=True) if kept.exists() else None
-    people = st.Composer(a.work / "bank", "real-held", a.data, held=True) if (a.work / "bank" / "real-held.speech.json").exists() else None
+    natural = streams.Composer(a.work / "bank", "natural", a.data, held=True) if kept.exists() else None
+    people = streams.Composer(a.work / "bank", "real-held", a.data, held=True) if (a.work / "bank" / "real-held.speech.json").exists() else None
     table = Table()
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(a.jobs) as pool:
         evaluation = Evaluation(composer, a, a.keep or pathlib.Path(folder), pool)

@@ -15,11 +15,11 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch.optim.swa_utils import AveragedModel
 
-import knowledge as k
-import net as nets
+import knowledge
+import network
 import scenes
-import streams as st
-import tokens as tk
+import streams
+import token_layout
 
 DTYPE = torch.float16
 
@@ -118,14 +118,14 @@ def listen(net, tokens, audio, limit=64):
 
 def check_audio(work, data):
     """Two questions and two sounds in a quiet room."""
-    composer = st.Composer(work / "bank", "trained", data)
+    composer = streams.Composer(work / "bank", "trained", data)
     r = np.random.default_rng(3)
 
     def script(scene):
-        at = int(0.5 * k.RATE)
+        at = int(0.5 * knowledge.RATE)
         for _ in range(2):
-            at = (scene.say(at, {"phrase": 1}) or at) + int(0.9 * k.RATE)
-            at = (scene.sound(at, str(r.choice(["knock", "glass breaking", "cough"]))) or at) + int(0.9 * k.RATE)
+            at = (scene.say(at, {"phrase": 1}) or at) + int(0.9 * knowledge.RATE)
+            at = (scene.sound(at, str(r.choice(["knock", "glass breaking", "cough"]))) or at) + int(0.9 * knowledge.RATE)
 
     audio = scenes.make(composer, r, 5.2, script).audio
     return (np.round(audio * 32_767).astype(np.int16) / 32_768).astype(np.float32)
@@ -133,7 +133,7 @@ def check_audio(work, data):
 
 def weights_in(path, vocabulary_size):
     """The weights of an exported folder, or the running mean of a checkpoint of training."""
-    mean = AveragedModel(nets.Starter(vocabulary_size))
+    mean = AveragedModel(network.Starter(vocabulary_size))
     if path.is_dir():
         read_checkpoint(mean.module, path)
     else:
@@ -146,11 +146,11 @@ def main():
     a.add_argument("work", type=pathlib.Path)
     a.add_argument("--from", dest="start", nargs="+", default=["cool.pt"], help="checkpoints of training or exported folders, in WORK; of several the mean of their weights (model soup; Wortsman et al., 2022)")
     a.add_argument("--to", type=pathlib.Path, required=True)
-    a.add_argument("--check", type=pathlib.Path, default=k.HERE.parents[1] / "tests" / "golden" / "starter" / "check.safetensors")
-    a.add_argument("--data", default=str(k.HERE.parents[2] / "shared" / "data"))
+    a.add_argument("--check", type=pathlib.Path, default=knowledge.HERE.parents[1] / "tests" / "golden" / "starter" / "check.safetensors")
+    a.add_argument("--data", default=str(knowledge.HERE.parents[2] / "shared" / "data"))
     a = a.parse_args()
-    tokens = tk.Tokens.load(a.work)
-    net = nets.Starter(tokens.size).eval()
+    tokens = token_layout.Tokens.load(a.work)
+    net = network.Starter(tokens.size).eval()
     parts = [weights_in(a.work / name, tokens.size) for name in a.start]
     net.load_state_dict({name: torch.stack([part[name] for part in parts]).mean(0) for name in parts[0]})
     # From here on the weights are those that are written.
@@ -176,8 +176,8 @@ def main():
     (a.to / "qwen25OmniConfig").mkdir(exist_ok=True)
     (a.to / "qwen25OmniConfig" / "config.json").write_text(json.dumps({"thinker_config": {"audio_config": audio_config}}, indent=2) + "\n")
     tokens.save(a.to)
-    if a.to.resolve() != k.STARTER:
-        (a.to / "phrases.toml").write_text(k.phrases_text())
+    if a.to.resolve() != knowledge.STARTER:
+        (a.to / "phrases.toml").write_text(knowledge.phrases_text())
 
     audio = check_audio(a.work, a.data)
     logits, chosen = listen(net, tokens, audio)

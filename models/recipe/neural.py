@@ -14,7 +14,7 @@ import numpy as np
 from scipy.signal import resample_poly
 
 import bank
-import knowledge as k
+import knowledge
 import others
 import voices
 
@@ -116,24 +116,24 @@ def accented(r, words):
 def plan(r, talk):
     """What is said in one go, `(kind, text)` apart from each other: Kokoro says a single word badly."""
     words = lambda source, low, high: [str(w) for w in r.choice(source, r.integers(low, high + 1))]
-    numbers = k.VOCABULARY[: k.VOCABULARY.index("hundred") + 1]
+    numbers = knowledge.VOCABULARY[: knowledge.VOCABULARY.index("hundred") + 1]
     what = r.uniform()
     if what < 0.14:
         return [("word", w) for w in words(numbers[:11] if r.uniform() < 0.75 else numbers, 5, 8)]
     if what < 0.30:
-        return [("word", w) for w in words(k.VOCABULARY, 4, 6)]
+        return [("word", w) for w in words(knowledge.VOCABULARY, 4, 6)]
     if what < 0.42:
-        return [("text", " ".join(words(numbers[:10] if r.uniform() < 0.3 else k.VOCABULARY, 3, 7)))]
+        return [("text", " ".join(words(numbers[:10] if r.uniform() < 0.3 else knowledge.VOCABULARY, 3, 7)))]
     if what < 0.66:
-        return [("phrase", p) for p in words(list(k.PHRASES), 2, 3)]
+        return [("phrase", p) for p in words(list(knowledge.PHRASES), 2, 3)]
     if what < 0.76:
         return [("talk", " ".join(words(talk, 3, 9)))]
     # Of the instructions most are to count, one for each sound.
-    name = str(r.choice([*k.INSTRUCTIONS, "count"], p=[0.1, 0.1, 0.1, 0.7]))
+    name = str(r.choice([*knowledge.INSTRUCTIONS, "count"], p=[0.1, 0.1, 0.1, 0.7]))
     if name == "count":
-        sound = str(r.choice(k.SOUND_NAMES))
-        return [("instruction:count " + sound, k.count_instruction(sound))]
-    return [("instruction:" + name, k.INSTRUCTIONS[name])]
+        sound = str(r.choice(knowledge.SOUND_NAMES))
+        return [("instruction:count " + sound, knowledge.count_instruction(sound))]
+    return [("instruction:" + name, knowledge.INSTRUCTIONS[name])]
 
 
 def clips_of(kokoro, espeak, r, talk, part):
@@ -168,7 +168,7 @@ def clips_of(kokoro, espeak, r, talk, part):
         part_of = y[low:high]
         if len(part_of) < 800 or np.abs(part_of).max() < 0.02:
             continue
-        clip, begin = others.ready(part_of, k.RATE)
+        clip, begin = others.ready(part_of, knowledge.RATE)
         here = lambda symbol: int(min(max(times[symbol] * scale - low - begin, 0), len(clip)))
         starts = [0] + [here(word[0][1]) for word in spoken[1:]]
         spans = list(zip(starts, [*starts[1:], len(clip)]))
@@ -181,7 +181,7 @@ def make_share(folder, bank_folder, name, index, seconds, seed, part):
     kokoro, espeak = Kokoro(folder), voices.Espeak()
     talk = bank.talk_words(espeak, np.random.default_rng(seed))
     clips, samples, made = [], [], 0
-    while made < seconds * k.RATE:
+    while made < seconds * knowledge.RATE:
         for kind, text, x, spans, phones, voice in clips_of(kokoro, espeak, r, talk, part):
             samples.append((np.clip(x / np.abs(x).max(), -1, 1) * 32_000).astype(np.int16))
             words = [(w, *span) for w, span in zip(text.split(), spans)]

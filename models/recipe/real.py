@@ -20,18 +20,18 @@ import soundfile
 from scipy.signal import resample_poly
 
 import bank
-import knowledge as k
+import knowledge
 import others
 import streams
 import voices
 
-DATA = k.HERE.parents[2] / "shared" / "data"
+DATA = knowledge.HERE.parents[2] / "shared" / "data"
 # The share of the speakers, and of the source recordings of each class of sounds, that evaluation keeps.
 HELD_SPEAKERS, HELD_SOURCES = 0.13, 0.2
 HOP = 160
 
 # Folders of sounds whose name differs from the sound's.
-SOUND_OF = {name.replace(" ", "_"): name for name in k.SOUND_NAMES}
+SOUND_OF = {name.replace(" ", "_"): name for name in knowledge.SOUND_NAMES}
 # Words that sets spell otherwise than the vocabulary does.
 SPELLED = {"color": "colour", "gray": "grey", "orange-color": "orange"}
 # Kinds of clips: words known and timed; speech whose words nobody has written down.
@@ -49,9 +49,9 @@ def read(path):
     try:
         x, rate = soundfile.read(path, dtype="float32")
     except soundfile.LibsndfileError:  # a few very short files
-        x, rate = others.decoded(path).astype(np.float32) / 32_768, k.RATE
+        x, rate = others.decoded(path).astype(np.float32) / 32_768, knowledge.RATE
     x = x if x.ndim == 1 else x.mean(1)
-    return x if rate == k.RATE else resample_poly(x, k.RATE, rate).astype(np.float32)
+    return x if rate == knowledge.RATE else resample_poly(x, knowledge.RATE, rate).astype(np.float32)
 
 
 def levels(x):
@@ -90,28 +90,24 @@ class Sounding:
 
     def __init__(self):
         self.espeak = voices.Espeak()
-        self.known = {tuple(self.espeak.phonemes(word)): word for word in k.VOCABULARY}
+        self.known = {tuple(self.espeak.phonemes(word)): word for word in knowledge.VOCABULARY}
         self.patterns = bank.Patterns(self.espeak)
 
     def in_vocabulary(self, word):
         """Returns the word of the vocabulary that is spelled so, `AMBIGUOUS` for a word that only sounds like one, None for others."""
         word = SPELLED.get(word, word)
-        if word in k.VOCABULARY:
+        if word in knowledge.VOCABULARY:
             return word
         return AMBIGUOUS if tuple(self.espeak.phonemes(word)) in self.known else None
 
     def laid_beside(self, x, words):
         """Returns `([(start, end)] of the words, phonemes)` by the reading that warps best onto the recording, None without one."""
-        heard, best = self.patterns.cepstra(x), None
         text = " ".join(self.LETTERS.get(word, word) for word in words)
-        for voice in self.VOICES:
-            y, spans, phones = self.espeak.say(text, voice, 150, word_gap=8)
-            if len(spans) != len(words):
-                return None
-            distance, at = bank.warped(heard, self.patterns.cepstra(y))
-            if best is None or distance < best[0]:
-                best = distance, at, spans, phones
-        _, at, spans, phones = best
+        readings = [self.espeak.say(text, voice, 150, word_gap=8) for voice in self.VOICES]
+        if any(len(spans) != len(words) for _, spans, _ in readings):
+            return None
+        best, _, at = bank.warped(self.patterns.cepstra(x), [self.patterns.cepstra(y) for y, _, _ in readings])
+        _, spans, phones = readings[best]
         here = lambda sample: int(np.searchsorted(at, sample / bank.Patterns.HOP)) * bank.Patterns.HOP
         # A word ends where the pause after it begins.
         pauses = [sample for sample, phone in phones if phone.startswith("_")]
@@ -231,9 +227,9 @@ def parts_of(x, name):
         level = levels(x)
         loud = np.flatnonzero(level > level.max() - 30)
         x = x[int(loud[0]) * HOP : (int(loud[-1]) + 1) * HOP]
-        return [x[at : at + 8 * k.RATE] for at in range(0, min(len(x), 32 * k.RATE), 8 * k.RATE) if len(x) - at > 0.3 * k.RATE]
+        return [x[at : at + 8 * knowledge.RATE] for at in range(0, min(len(x), 32 * knowledge.RATE), 8 * knowledge.RATE) if len(x) - at > 0.3 * knowledge.RATE]
     most = 8 if name == "baby crying" else 4
-    return [part for part in streams.heard_parts(x, name) if len(part) < most * k.RATE][:8]
+    return [part for part in streams.heard_parts(x, name) if len(part) < most * knowledge.RATE][:8]
 
 
 def make_sounds(index, count, data):
@@ -246,8 +242,8 @@ def make_sounds(index, count, data):
         x = read(path)
         if len(x) < 800 or np.abs(x).max() < 1e-3:
             continue
-        x = x[: 32 * k.RATE] / np.abs(x).max()
-        for part in parts_of(x, name) if name else [x[: 12 * k.RATE]]:
+        x = x[: 32 * knowledge.RATE] / np.abs(x).max()
+        for part in parts_of(x, name) if name else [x[: 12 * knowledge.RATE]]:
             if len(part) < 800 or np.abs(part).max() < 0.02:
                 continue
             clips, samples = out[source_of(path) in held]
@@ -260,10 +256,13 @@ def main():
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument("bank", type=pathlib.Path)
     a.add_argument("--data", type=pathlib.Path, default=DATA)
+    a.add_argument("--only", choices=["sounds", "speech"])
     a.add_argument("--shares", type=int, default=8)
     a.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
     a = a.parse_args()
     for name, make in (("sounds", make_sounds), ("speech", make_speech)):
+        if a.only and name != a.only:
+            continue
         with multiprocessing.Pool(a.processes, maxtasksperchild=1) as pool:
             made = pool.starmap(make, [(i, a.shares, a.data) for i in range(a.shares)], chunksize=1)
         for held, part in ((False, "trained.real-"), (True, "real-held.")):

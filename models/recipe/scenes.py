@@ -6,19 +6,19 @@
 import numpy as np
 
 import channels
-import knowledge as k
-import sounds as s
-import streams as st
+import knowledge
+import streams
+import synthesis
 
-CHUNK, RATE = k.CHUNK, k.RATE
+CHUNK, RATE = knowledge.CHUNK, knowledge.RATE
 # How many streams of training lie on digital silence instead of a room's noise, and how many went through a codec.
 ZERO_FLOORS, CODECS = 0.12, 0.2
 # The kinds of utterances of a stream of speech, by how often each is heard.
 SPEECH = {"word": 2.5, "digits": 5, "phrase": 2, "middle": 2, "text": 7, "talk": 2, "read": 2.5, "unheard": 0.4, "reply": 0.5}
 # How many of the streams of speech keep to a topic.
 TOPICAL = 0.35
-HELP_SOUNDS = [name for name, sound in k.SOUNDS.items() if sound["reply"]]
-SILENT_SOUNDS = [name for name, sound in k.SOUNDS.items() if not sound["reply"]]
+HELP_SOUNDS = [name for name, sound in knowledge.SOUNDS.items() if sound["reply"]]
+SILENT_SOUNDS = [name for name, sound in knowledge.SOUNDS.items() if not sound["reply"]]
 
 
 class Scene:
@@ -27,9 +27,9 @@ class Scene:
     def __init__(self, composer, r, secs, target, floor_db):
         self.composer, self.r, self.target, self.floor_db = composer, r, target, floor_db
         self.n = int(secs * RATE) // CHUNK * CHUNK
-        self.out = st.Stream(np.zeros(self.n, np.float32))
-        self.out.phones = np.zeros(self.n // st.PHONE_HOP, np.int16)
-        self.out.active = np.zeros((self.n // st.SOUND_HOP, len(k.SOUND_NAMES)), np.float32)
+        self.out = streams.Stream(np.zeros(self.n, np.float32))
+        self.out.phones = np.zeros(self.n // streams.PHONE_HOP, np.int16)
+        self.out.active = np.zeros((self.n // streams.SOUND_HOP, len(knowledge.SOUND_NAMES)), np.float32)
         if composer.held or r.uniform() >= ZERO_FLOORS:
             self.out.audio += composer.noise_floor(r, self.n, floor_db)
         self.hall = channels.room(r) if r.uniform() < 0.5 else None
@@ -52,10 +52,10 @@ class Scene:
             return None
         self.put(self.composer.colour(r, x), at, max(r.uniform(-26, -2), self.floor_db + 24))
         out.utterances.append(([(w, at + a, at + b) for w, a, b in words], kind, at, at + len(x)))
-        out.phones[at // st.PHONE_HOP : (at + len(x)) // st.PHONE_HOP] = -1
+        out.phones[at // streams.PHONE_HOP : (at + len(x)) // streams.PHONE_HOP] = -1
         if phones:
             for (a, p), (b, _) in zip(phones, phones[1:] + [(len(x), 0)]):
-                out.phones[(at + a) // st.PHONE_HOP : (at + b) // st.PHONE_HOP] = p
+                out.phones[(at + a) // streams.PHONE_HOP : (at + b) // streams.PHONE_HOP] = p
         return at + len(x)
 
     def sound(self, at, name, peak_db=None):
@@ -71,11 +71,11 @@ class Scene:
             return self.n
         end = at + int(loud[-1]) + 1
         out.events.append((name, at, end))
-        out.active[at // st.SOUND_HOP : end // st.SOUND_HOP + 1, k.SOUND_NAMES.index(name)] = 1
+        out.active[at // streams.SOUND_HOP : end // streams.SOUND_HOP + 1, knowledge.SOUND_NAMES.index(name)] = 1
         return end
 
     def nuisance(self, at):
-        x = s.unit(self.composer.colour(self.r, self.composer.background(self.r)))
+        x = synthesis.unit(self.composer.colour(self.r, self.composer.background(self.r)))
         if at < self.n:
             self.put(x, at, self.r.uniform(-35, -6))
         return at + len(x)
@@ -88,7 +88,7 @@ class Scene:
             return None
         hall = channels.room(r) if r.uniform() < 0.4 else None
         self.put(x, at, max(r.uniform(-26, -2), self.floor_db + 16), hall)
-        out.phones[at // st.PHONE_HOP : (at + len(x)) // st.PHONE_HOP] = -1
+        out.phones[at // streams.PHONE_HOP : (at + len(x)) // streams.PHONE_HOP] = -1
         mode, _, sound_name = name.partition(" ")
         out.instructions.append((mode, sound_name or None, at, at + len(x)))
         return at + len(x)
@@ -123,7 +123,7 @@ def sounds(scene, at=None):
     while at < scene.n:
         what = r.uniform()
         if what < 0.64:
-            end = scene.sound(at, str(r.choice(st.RARE_SOUNDS if r.uniform() < 0.1 else k.SOUND_NAMES)))
+            end = scene.sound(at, str(r.choice(streams.RARE_SOUNDS if r.uniform() < 0.1 else knowledge.SOUND_NAMES)))
         elif what < 0.86:
             end = scene.nuisance(at)
         else:
@@ -134,7 +134,7 @@ def sounds(scene, at=None):
 def count(scene, at=None, target=None):
     r, target = scene.r, target or scene.target
     at = scene.pause(0, 1.5) if at is None else at
-    others = [name for name in k.SOUND_NAMES if name != target]
+    others = [name for name in knowledge.SOUND_NAMES if name != target]
     # The same source each time, mostly: a dog that barks five times.
     alike = r.uniform() < 0.4
     with scene.composer.same_source(alike):
@@ -158,7 +158,7 @@ def mixed(scene):
         at = (end or at + RATE) + (scene.pause(0.02, 0.4) if r.uniform() < 0.6 else scene.pause(0.4, 1.2))
     at = scene.pause(0.3, 2.5)
     while at < scene.n:
-        name = str(r.choice(["cough", "knock", "doorbell"] if r.uniform() < 0.45 else HELP_SOUNDS if r.uniform() < 0.5 else k.SOUND_NAMES))
+        name = str(r.choice(["cough", "knock", "doorbell"] if r.uniform() < 0.45 else HELP_SOUNDS if r.uniform() < 0.5 else knowledge.SOUND_NAMES))
         end = scene.sound(at, name, r.uniform(-16, -1)) if r.uniform() < 0.7 else scene.nuisance(at)
         at = (end or at + RATE) + scene.pause(0.8, 4)
 
@@ -185,7 +185,7 @@ def told(scene):
     # In a long stream what is not heard early may leave the context unanswered.
     if r.uniform() < (0.5 if scene.n < 30 * RATE else 0.3):
         for _ in range(r.integers(1, 3)):
-            end = scene.say(at, SPEECH) if r.uniform() < 0.6 else scene.sound(at, str(r.choice(k.SOUND_NAMES)))
+            end = scene.say(at, SPEECH) if r.uniform() < 0.6 else scene.sound(at, str(r.choice(knowledge.SOUND_NAMES)))
             at = (end or at + RATE) + scene.pause(0.5, 1.5)
     names = list(scene.composer.instructions)
     counts = [name for name in names if name.startswith("count ")]
@@ -217,7 +217,7 @@ def obey(scene, name, at, until):
             if what < wanted:
                 end = scene.sound(at, target)
             elif what < others:
-                end = scene.sound(at, str(r.choice(k.SOUND_NAMES)))
+                end = scene.sound(at, str(r.choice(knowledge.SOUND_NAMES)))
             elif what < noises:
                 end = scene.nuisance(at)
             else:
@@ -242,5 +242,5 @@ LANES = {
 
 def lanes_for(r, scenario, count):
     weights = LANES[scenario]
-    p = np.array([weights[m] for m in st.MODES])
-    return [st.MODES[i] for i in r.choice(len(st.MODES), count, replace=False, p=p / p.sum())]
+    p = np.array([weights[m] for m in streams.MODES])
+    return [streams.MODES[i] for i in r.choice(len(streams.MODES), count, replace=False, p=p / p.sum())]

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.io import wavfile
 
-import bank as banks
+import bank
 import channels
-import knowledge as k
-import sounds as s
+import knowledge
+import synthesis
 
-CHUNK, RATE = k.CHUNK, k.RATE
+CHUNK, RATE = knowledge.CHUNK, knowledge.RATE
 # A sentence has ended, a word has ended, a short sound has ended when this much more has been heard.
 SENTENCE_SECS, WORD_SECS, SOUND_SECS = 0.30, 0.12, 0.20
 # A longer sound is named when this much of it has been heard.
@@ -26,7 +26,7 @@ STRETCH_SECS = 2.5
 # Stands for a word that sounds like one of the vocabulary but may not be meant (real.py).
 AMBIGUOUS = "?"
 PHONE_HOP, SOUND_HOP = 320, 640
-DIGITS = k.VOCABULARY[:10]
+DIGITS = knowledge.VOCABULARY[:10]
 MODES = ["dialog", "transcribe", "translate", "sounds", "count"]
 # Those of which there are few recordings are heard more often.
 RARE_SOUNDS = ["baby crying", "rain"]
@@ -77,7 +77,7 @@ def find_phrases(words):
     while i < len(words):
         for n in range(min(8, len(words) - i), 0, -1):
             said = " ".join(words[i : i + n])
-            if said in k.PHRASES:
+            if said in knowledge.PHRASES:
                 found.append((said, i, i + n - 1))
                 i += n
                 break
@@ -119,14 +119,14 @@ def transcribed(stream, vocabulary):
                 yield end, word
         else:
             if unknown_until is None or end - unknown_until > STRETCH_SECS * RATE:
-                yield end, k.UNKNOWN
+                yield end, knowledge.UNKNOWN
             unknown_until = end
 
 
 def labels_of(stream, mode, target=None):
     """`({chunk: (emotion, text)}, {chunks that no loss should touch})` for one mode over the whole stream."""
     labels, unsure, n = {}, set(), stream.chunks
-    vocabulary = set(k.VOCABULARY)
+    vocabulary = set(knowledge.VOCABULARY)
     if mode == "transcribe":
         pieces = {}
         for end, word in transcribed(stream, vocabulary):
@@ -143,10 +143,10 @@ def labels_of(stream, mode, target=None):
         for words, kind, _, _ in stream.utterances:
             if kind != "reply":
                 for say, _, last in find_phrases([w for w, _, _ in words]):
-                    phrase = k.PHRASES[say]
+                    phrase = knowledge.PHRASES[say]
                     replies.append((label_chunk(words[last][2], SENTENCE_SECS), phrase["emotion"], phrase["reply"]))
         for name, onset, end in stream.events:
-            sound = k.SOUNDS[name]
+            sound = knowledge.SOUNDS[name]
             if sound["reply"]:
                 replies.append((sound_chunk(onset, end), sound["emotion"], sound["reply"]))
         for chunk, emotion, text in sorted(replies):
@@ -161,13 +161,13 @@ def labels_of(stream, mode, target=None):
             units, i = [], 0
             while i < len(names):
                 match = next((p for p in phrases if p[1] == i), None)
-                units.append(k.PHRASES[match[0]]["zh"] if match else k.TRANSLATIONS.get(names[i], ""))
+                units.append(knowledge.PHRASES[match[0]]["zh"] if match else knowledge.TRANSLATIONS.get(names[i], ""))
                 i = match[2] + 1 if match else i + 1
             if whole and names and len(units) <= 3:
                 said.append((label_chunk(end, SENTENCE_SECS), "".join(units)))
             elif not whole and kind != "reply" and phrases and known == sum(p[2] - p[1] + 1 for p in phrases):
                 # A phrase among words that are not known.
-                said += [(label_chunk(words[last][2], SENTENCE_SECS), k.PHRASES[say]["zh"]) for say, _, last in phrases]
+                said += [(label_chunk(words[last][2], SENTENCE_SECS), knowledge.PHRASES[say]["zh"]) for say, _, last in phrases]
             elif known or kind == "unheard" or AMBIGUOUS in names:
                 unsure.update(range(start // CHUNK, label_chunk(end, SENTENCE_SECS) + 3))
         for chunk, text in sorted(said):
@@ -178,18 +178,18 @@ def labels_of(stream, mode, target=None):
     else:
         counted = 0
         for name, onset, end in sorted(stream.events, key=lambda e: sound_chunk(e[1], e[2])):
-            if name == target and counted < len(k.COUNTS):
-                place_label(labels, sound_chunk(onset, end), ("normal", k.COUNTS[counted]), n)
+            if name == target and counted < len(knowledge.COUNTS):
+                place_label(labels, sound_chunk(onset, end), ("normal", knowledge.COUNTS[counted]), n)
                 counted += 1
     return labels, unsure - set(labels)
 
 
 # Words, phrases and sounds that have just ended, by number from 1: what the decoder is asked at every 40 ms in training.
-ENDED = [[*k.VOCABULARY, k.UNKNOWN], list(k.PHRASES), k.SOUND_NAMES]
+ENDED = [[*knowledge.VOCABULARY, knowledge.UNKNOWN], list(knowledge.PHRASES), knowledge.SOUND_NAMES]
 _NUMBERS = [{name: i + 1 for i, name in enumerate(names)} for names in ENDED]
 ENDED_FRAMES = 7
 # What a lane was asked to do at its opening: what the decoder is asked at every 40 ms as well.
-ASKED = [*MODES[:-1], *(f"count {name}" for name in k.SOUND_NAMES)]
+ASKED = [*MODES[:-1], *(f"count {name}" for name in knowledge.SOUND_NAMES)]
 
 
 def ended_in(stream):
@@ -203,7 +203,7 @@ def ended_in(stream):
     for words, kind, _, _ in stream.utterances:
         for word, _, end in words:
             if word != AMBIGUOUS:
-                mark(0, word if word in _NUMBERS[0] else k.UNKNOWN, end + 0.04 * RATE)
+                mark(0, word if word in _NUMBERS[0] else knowledge.UNKNOWN, end + 0.04 * RATE)
         if kind != "reply":
             for say, _, last in find_phrases([w for w, _, _ in words]):
                 mark(1, say, words[last][2] + (SENTENCE_SECS - 0.12) * RATE)
@@ -215,7 +215,7 @@ def ended_in(stream):
 
 def family(voice):
     """Returns the family of voices that a voice belongs to: people's, those learnt from people, an accent's, a synthesiser's."""
-    if voice.split("_")[0] in banks.NATURAL:
+    if voice.split("_")[0] in bank.NATURAL:
         return "learnt"
     return voice.split(" ")[0] if " " in voice else "espeak"
 
@@ -227,7 +227,7 @@ class Composer:
         self.held = held
         # What is evaluated comes from tamer microphones, so that its figures can be compared from one time to the next.
         self.colour = channels.colour if held else channels.microphone
-        self.clips, self.samples = banks.load(folder, name)
+        self.clips, self.samples = bank.load(folder, name)
         self.by_kind, self.beds = {}, []
         for clip in self.clips:
             self.by_kind.setdefault(clip["kind"], []).append(clip)
@@ -240,7 +240,7 @@ class Composer:
         self.speakers = {kind: {} for kind in self.SPEAKERS}
         if not held:
             for clip in self.clips:
-                voice, learnt = clip["voice"], clip["voice"].split("_")[0] in banks.NATURAL
+                voice, learnt = clip["voice"], clip["voice"].split("_")[0] in bank.NATURAL
                 if learnt:
                     self.natural.setdefault(clip["kind"], []).append(clip)
                 if clip["kind"] == "people":
@@ -261,7 +261,7 @@ class Composer:
         speakers = ["nicolas"] if held else ["george", "jackson", "lucas"]
         data = pathlib.Path(data)
         spoken = data / "spoken-digits"
-        clips, parts = banks.digits(spoken, speakers, None if held else banks.Patterns()) if spoken.exists() else ([], [])
+        clips, parts = bank.digits(spoken, speakers, None if held else bank.Patterns()) if spoken.exists() else ([], [])
         for clip, part in zip(clips, parts):
             clip["samples"] = part
             self.speakers["real"].setdefault(clip["voice"], []).append(clip)
@@ -378,8 +378,8 @@ class Composer:
         voice, or some words that stand together in the vocabulary."""
         if any(self.digit_speakers.values()) and r.uniform() < 0.6:
             return self.speaker(r, numbers=True)
-        first = int(r.integers(len(k.VOCABULARY) - 6))
-        near = k.VOCABULARY[first : first + int(r.integers(6, 13))]
+        first = int(r.integers(len(knowledge.VOCABULARY) - 6))
+        near = knowledge.VOCABULARY[first : first + int(r.integers(6, 13))]
         return [clip for word in near for clip in self.by_word.get(word, [])], None
 
     def utterance(self, r, kinds, topic=None):
@@ -418,12 +418,12 @@ class Composer:
             if name in ("rain", "baby crying", "music") and len(x) > 3 * RATE:
                 secs = r.uniform(2.2, min(8, len(x) / RATE))
                 at = int(r.uniform(0, len(x) - secs * RATE))
-                x = s.fade(x[at : at + int(secs * RATE)], 0.05, 0.1)
+                x = synthesis.fade(x[at : at + int(secs * RATE)], 0.05, 0.1)
             f = r.uniform(0.85, 1.18) if self.held else r.uniform(0.7, 1.4)
             x = np.interp(np.arange(int(len(x) / f)) * f, np.arange(len(x)), x)
         else:
-            x = s.MAKERS[name](r)
-        return s.unit(self.colour(r, x))
+            x = synthesis.MAKERS[name](r)
+        return synthesis.unit(self.colour(r, x))
 
     def instruction(self, r, name):
         """An instruction by any family of voices, as its microphone hears it."""
@@ -451,13 +451,13 @@ class Composer:
                 f = r.uniform(0.75, 1.35)
                 x = np.interp(np.arange(int(len(x) / f)) * f, np.arange(len(x)), x)
             return x
-        return s.BACKGROUND[int(r.integers(len(s.BACKGROUND)))](r)
+        return synthesis.BACKGROUND[int(r.integers(len(synthesis.BACKGROUND)))](r)
 
     def noise_floor(self, r, n, level_db):
         """A room's steady noise at an RMS level."""
         # Making noise is the dearest part of a stream: some of it is kept and heard again from elsewhere.
         if len(self.beds) < 40 or r.uniform() < 0.1:
-            self.beds = self.beds[-39:] + [s.noise(r, 24, r.uniform(0, 1.2)).astype(np.float32)]
+            self.beds = self.beds[-39:] + [synthesis.noise(r, 24, r.uniform(0, 1.2)).astype(np.float32)]
         bed = np.roll(self.beds[int(r.integers(len(self.beds)))], int(r.integers(24 * RATE)))
         x = np.tile(bed, n // len(bed) + 1)[:n]
         if r.uniform() < 0.4:

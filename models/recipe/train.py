@@ -13,10 +13,10 @@ from torch.optim.swa_utils import AveragedModel
 
 import batches
 import export
-import knowledge as k
-import net as nets
-import streams as st
-import tokens as tk
+import knowledge
+import network
+import streams
+import token_layout
 
 
 # bfloat16 in the matrix products pays where there are units or instructions for it (a step takes half as long); without them it
@@ -133,7 +133,7 @@ def losses(net, aux, batch, r, pad, augment=True):
         features = net.encode(torch.cat(blocks))
         n = len(blocks[0])
         heard = features[:n]
-        phone_logits = aux.phones(heard).float().view(-1, len(st.PHONE_CLASSES))
+        phone_logits = aux.phones(heard).float().view(-1, len(streams.PHONE_CLASSES))
         sound_logits = aux.sounds(heard).float()
         phone_targets = here(phones.astype(np.int64)).flatten()
         phone_weight = torch.where(phone_targets == 0, 0.3, 1.0) * (phone_targets >= 0)
@@ -159,16 +159,16 @@ def losses(net, aux, batch, r, pad, augment=True):
         hidden, before_last = net.hidden(ids, features[order].flatten(0, 1), mask, positions)
         # What has just ended, at every 40 ms that a lane hears of the stream itself.
         of_stream = order < n
-        at_features = before_last[mask].view(len(order), k.CHUNK // st.SOUND_HOP, -1)[of_stream].flatten(0, 1)
+        at_features = before_last[mask].view(len(order), knowledge.CHUNK // streams.SOUND_HOP, -1)[of_stream].flatten(0, 1)
         at_features = F.rms_norm(at_features.float(), at_features.shape[-1:])
-        wanted = here(ended).view(n, k.CHUNK // st.SOUND_HOP, -1)[order[of_stream]].flatten(0, 1)
+        wanted = here(ended).view(n, knowledge.CHUNK // streams.SOUND_HOP, -1)[order[of_stream]].flatten(0, 1)
         due = 0
         for column, head in enumerate(aux.ended):
             weight = torch.where(wanted[:, column] > 0, 1.0, 0.1)
             due = due + (F.cross_entropy(head(at_features).float(), wanted[:, column], reduction="none") * weight).sum() / weight.sum()
         # What the lane was asked to do, there too: without it counting came to nothing in streams whose first sound was missed.
         asked = torch.tensor([row.asked for row in rows for _ in row.blocks], device=device)[of_stream]
-        asked = asked.repeat_interleave(k.CHUNK // st.SOUND_HOP)
+        asked = asked.repeat_interleave(knowledge.CHUNK // streams.SOUND_HOP)
         asked_loss = F.cross_entropy(aux.asked(at_features).float(), asked, ignore_index=batches.IGNORE, reduction="sum")
         due = due + asked_loss / (asked != batches.IGNORE).sum().clamp(min=1)
         at = targets != batches.IGNORE
@@ -180,7 +180,7 @@ def losses(net, aux, batch, r, pad, augment=True):
 def arguments():
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument("work", type=pathlib.Path)
-    a.add_argument("--data", default=str(k.HERE.parents[2] / "shared" / "data"))
+    a.add_argument("--data", default=str(knowledge.HERE.parents[2] / "shared" / "data"))
     a.add_argument("--bank", default="trained")
     a.add_argument("--hours", type=float, default=1.0)
     a.add_argument("--until", help="the time of day (HH:MM) at which it ends, instead of --hours")
@@ -249,20 +249,20 @@ class Trainer:
         self.a, self.step, self.alone = a, 0, 0
         a.work.mkdir(parents=True, exist_ok=True)
         if not (a.work / "tokenizer.json").exists():
-            tk.Tokens(tk.grown(tk.Tokens.load(a.export).tokenizer)[0] if a.export else tk.train()).save(a.work)
-        self.tokens = tk.Tokens.load(a.work)
+            token_layout.Tokens(token_layout.grown(token_layout.Tokens.load(a.export).tokenizer)[0] if a.export else token_layout.train()).save(a.work)
+        self.tokens = token_layout.Tokens.load(a.work)
         torch.manual_seed(0)
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.net = nets.Starter(self.tokens.size).to(device)
-        ended = [len(names) for names in st.ENDED]
-        self.aux = nets.Auxiliary(self.net.lm_head.in_features, len(st.PHONE_CLASSES), len(k.SOUND_NAMES), ended, len(st.ASKED)).to(device)
+        self.net = network.Starter(self.tokens.size).to(device)
+        ended = [len(names) for names in streams.ENDED]
+        self.aux = network.Auxiliary(self.net.lm_head.in_features, len(streams.PHONE_CLASSES), len(knowledge.SOUND_NAMES), ended, len(streams.ASKED)).to(device)
         self.optimizers = optimizers(self.net, self.aux)
         self.rates = [[group["lr"] * a.rate for group in o.param_groups] for o in self.optimizers]
         self.mean = AveragedModel(self.net, avg_fn=lambda mean, now, steps: mean.lerp(now, 1 / min(steps + 1, AVERAGED)))
         if (a.work / a.start).exists():
             self.resume(torch.load(a.work / a.start, weights_only=True, map_location=device))
         elif a.export:
-            export.read_checkpoint(self.net, a.export, tk.grown(tk.Tokens.load(a.export).tokenizer)[1])
+            export.read_checkpoint(self.net, a.export, token_layout.grown(token_layout.Tokens.load(a.export).tokenizer)[1])
             self.alone = HEADS_ALONE
             print(f"goes on from {a.export}", flush=True)
         if self.mean.n_averaged == 0:
@@ -324,7 +324,7 @@ def main():
     torch.set_num_threads(a.threads)
     trainer = Trainer(a)
     shape = {"streams": a.streams, "secs": a.secs, "lanes": a.lanes, "long_share": a.long, "ears": a.ears}
-    feeder = batches.Feeder(lambda: st.Composer(a.work / "bank", a.bank, a.data), trainer.tokens, int(time.time()), shape, a.workers)
+    feeder = batches.Feeder(lambda: streams.Composer(a.work / "bank", a.bank, a.data), trainer.tokens, int(time.time()), shape, a.workers)
     progress, begun, saved_at, first_step = Progress(trainer.tokens), time.time(), time.time(), trainer.step
     while (done := (time.time() - begun) / (a.hours * 3600)) < 1:
         factor = trainer.factor(done)
@@ -332,7 +332,7 @@ def main():
         asked_at = time.time()
         batch = feeder.next()
         waited = time.time() - asked_at
-        progress.add(*trainer.train_on(batch), batch[0].size / k.RATE, waited)
+        progress.add(*trainer.train_on(batch), batch[0].size / knowledge.RATE, waited)
         if trainer.step % 20 == 0:
             progress.line(trainer.step, factor)
         if time.time() - saved_at > SAVED_EVERY:

@@ -7,9 +7,9 @@ its own or among its like, and each is counted once; what `hearken eval streams`
 import numpy as np
 
 import bank
-import knowledge as k
+import knowledge
 import scenes
-import streams as st
+import streams
 
 COMMANDS = "yes no up down left right on off stop go bed cat happy".split()
 # A reply belongs to what ended at most this much before it.
@@ -19,16 +19,16 @@ COUNTED = ["cough", "dog bark", "knock", "clap", "doorbell", "sneeze", "car horn
 
 def alone(people, r, x, lead=2.0, after=2.4, peak_db=(-20, -4)):
     """A clip in a quiet room, between microphone noise or, one time in four, digital zero."""
-    n = int((lead + len(x) / k.RATE + after) * k.RATE) // k.CHUNK * k.CHUNK + k.CHUNK
+    n = int((lead + len(x) / knowledge.RATE + after) * knowledge.RATE) // knowledge.CHUNK * knowledge.CHUNK + knowledge.CHUNK
     audio = np.zeros(n, np.float32) if r.uniform() < 0.25 else people.noise_floor(r, n, r.uniform(-75, -55))
-    at = int(lead * k.RATE)
+    at = int(lead * knowledge.RATE)
     audio[at : at + len(x)] += x * 10 ** (r.uniform(*peak_db) / 20)
     return audio
 
 
 def written(said):
     """The words of what was transcribed, without the marks for what lies outside the vocabulary."""
-    return [word for _, text in said for word in text.split() if word != k.UNKNOWN]
+    return [word for _, text in said for word in text.split() if word != knowledge.UNKNOWN]
 
 
 def clips_of(people, kind, r, most):
@@ -48,13 +48,13 @@ def single_words(evaluation, people):
         by_word.setdefault(clip["words"][0][0], []).append(clip)
     for word, clips in sorted(by_word.items()):
         for clip in clips[: len(evaluation.many(30))]:
-            group.add(st.Stream(alone(people, r, samples(people, clip))), "transcribe", words=[{"text": word}])
+            group.add(streams.Stream(alone(people, r, samples(people, clip))), "transcribe", words=[{"text": word}])
             due.append(word)
 
     def rows(table, _):
         right = [(word, written(said) == [word]) for word, said in zip(due, group.said())]
-        for name, words in (("command words", COMMANDS), ("digits", k.VOCABULARY[:10]), ("other words", None)):
-            of = [ok for word, ok in right if (word in words if words else word not in COMMANDS and word not in k.VOCABULARY[:10])]
+        for name, words in (("command words", COMMANDS), ("digits", knowledge.VOCABULARY[:10]), ("other words", None)):
+            of = [ok for word, ok in right if (word in words if words else word not in COMMANDS and word not in knowledge.VOCABULARY[:10])]
             table.share(f"unseen people: single {name}", sum(of), len(of), {"command words": "≥ 92 %", "digits": "≥ 97 %"}.get(name, ""))
         for word in COMMANDS:
             of = [ok for own, ok in right if own == word]
@@ -67,12 +67,12 @@ def single_words(evaluation, people):
 def other_words(evaluation, people):
     group, r = evaluation.group("people-talk"), evaluation.rng()
     for clip in clips_of(people, "talk", r, len(evaluation.many(240))):
-        group.add(st.Stream(alone(people, r, samples(people, clip))), "transcribe", words=[])
+        group.add(streams.Stream(alone(people, r, samples(people, clip))), "transcribe", words=[])
 
     def rows(table, _):
         said = group.said()
         table.share("unseen people: words outside the vocabulary, … or nothing written", sum(not written(each) for each in said), len(said), "≥ 85 %")
-        table.share("  of these, … written", sum(any(k.UNKNOWN in text for _, text in each) for each in said), len(said), "")
+        table.share("  of these, … written", sum(any(knowledge.UNKNOWN in text for _, text in each) for each in said), len(said), "")
 
     evaluation.hear(group, rows)
 
@@ -88,9 +88,9 @@ def sentences(evaluation, people):
     for clip in clips_of(people, "read", r, len(evaluation.many(120))):
         words = [w for w, _, _ in clip["words"]]
         # A letter that sounds like a word may be written so or not: such sentences are not judged.
-        if st.AMBIGUOUS not in words and any(w in k.VOCABULARY for w in words):
-            group.add(st.Stream(alone(people, r, samples(people, clip))), "transcribe", words=[])
-            due.append([w for w in words if w in k.VOCABULARY])
+        if streams.AMBIGUOUS not in words and any(w in knowledge.VOCABULARY for w in words):
+            group.add(streams.Stream(alone(people, r, samples(people, clip))), "transcribe", words=[])
+            due.append([w for w in words if w in knowledge.VOCABULARY])
 
     def rows(table, _):
         wrong, total = sum(errors(written(said), words) for said, words in zip(group.said(), due)), sum(map(len, due))
@@ -106,15 +106,15 @@ def recordings(evaluation, people):
     by_name = {kind.split(":", 1)[1]: clips for kind, clips in people.by_kind.items() if kind.startswith("sound:")} | {None: people.by_kind["background"]}
     for name, clips in by_name.items():
         for i in r.permutation(len(clips))[: len(evaluation.many(30 if name else 150))]:
-            audio = alone(people, r, samples(people, clips[int(i)])[: 8 * k.RATE])
-            named.add(st.Stream(audio), "sounds", replies=[])
-            helped.add(st.Stream(audio), "dialog", replies=[])
-            due.append((name, clips[int(i)]["voice"], len(audio) / k.RATE))
+            audio = alone(people, r, samples(people, clips[int(i)])[: 8 * knowledge.RATE])
+            named.add(streams.Stream(audio), "sounds", replies=[])
+            helped.add(streams.Stream(audio), "dialog", replies=[])
+            due.append((name, clips[int(i)]["voice"], len(audio) / knowledge.RATE))
 
     def rows(table, _):
         said = [[text for _, text in each] for each in named.said()]
         recalls = []
-        for name in k.SOUND_NAMES:
+        for name in knowledge.SOUND_NAMES:
             of = [name in texts for (own, _, _), texts in zip(due, said) if own == name]
             if of:
                 given = [own == name for (own, _, _), texts in zip(due, said) for text in texts if text == name]
@@ -156,12 +156,12 @@ def counting(evaluation, people, natural):
         with scene.composer.same_source(True):
             for _ in range(int(scene.r.integers(2, 7))):
                 end = scene.sound(at, name)
-                at = (end or at + k.RATE) + scene.pause(0.8, 1.8)
+                at = (end or at + knowledge.RATE) + scene.pause(0.8, 1.8)
         return begin
 
     def short(name):
         """The recordings that can be told apart when they follow each other."""
-        return [x for x in people.real.get(name, []) if len(x) < 2.5 * k.RATE]
+        return [x for x in people.real.get(name, []) if len(x) < 2.5 * knowledge.RATE]
 
     kept = people.real
     for told in (False, True):
@@ -176,8 +176,8 @@ def counting(evaluation, people, natural):
                 mode = "dialog" if told else group.add_mode(f"count {name}", natural, evaluation.rng(), f"{name.replace(' ', '-')}-{int(real)}")
                 for _ in evaluation.many(5):
                     stream = scenes.make(people, evaluation.rng(), 26 if told else 22, lambda scene, name=name: script(scene, name, told))
-                    group.add(stream, mode, sequence=k.COUNTS[: len(stream.events)])
-                    kinds.append((real, k.COUNTS[: len(stream.events)]))
+                    group.add(stream, mode, sequence=knowledge.COUNTS[: len(stream.events)])
+                    kinds.append((real, knowledge.COUNTS[: len(stream.events)]))
 
         def rows(table, _, group=group, kinds=kinds, told=told):
             right = [(real, [text for _, text in said] == due) for (real, due), said in zip(kinds, group.said())]

@@ -15,7 +15,7 @@ from transformers.models.qwen2.modeling_qwen2 import apply_rotary_pos_emb
 from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig
 from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import Qwen2_5OmniAudioEncoder
 
-import knowledge as k
+import knowledge
 
 SIZES = {
     "encoder": {"d_model": 192, "encoder_layers": 4, "encoder_attention_heads": 6, "encoder_ffn_dim": 768},
@@ -49,10 +49,10 @@ class LogMel(nn.Module):
 
     def forward(self, audio):
         batch, samples = audio.shape
-        chunks = samples // k.CHUNK
+        chunks = samples // knowledge.CHUNK
         # 360 samples before each chunk: half a frame, and one more hop to the last frame of the chunk before.
         left = torch.cat([audio.new_zeros(batch, 160), audio[:, 1:201].flip(1), audio], 1)
-        parts = left.as_strided((batch, chunks, k.CHUNK + 360), (left.stride(0), k.CHUNK, 1))
+        parts = left.as_strided((batch, chunks, knowledge.CHUNK + 360), (left.stride(0), knowledge.CHUNK, 1))
         # The newest frame runs 40 samples over the end of the chunk, where it sees them mirrored.
         parts = torch.cat([parts, parts[..., -41:-1].flip(-1)], -1)
         frames = parts.unfold(-1, 400, 160) * self.window
@@ -68,7 +68,7 @@ class LogMel(nn.Module):
 
 def attend(q, k, v):
     """Attention by plain products: on a CPU the backward pass of the fused kernel takes three times as long."""
-    scores = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5
+    scores = (q @ knowledge.transpose(-1, -2)).float() * q.shape[-1] ** -0.5
     return scores.softmax(-1).to(v.dtype) @ v
 
 

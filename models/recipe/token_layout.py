@@ -5,7 +5,7 @@ import pathlib
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-import knowledge as k
+import knowledge
 
 # The control tokens, after the ordinary entries; SYSTEM and TEXT_BEGIN share one id, as in the release.
 SPECIALS = [
@@ -15,28 +15,28 @@ SPECIALS = [
     ("<|angry|>", ["ANGRY"]), ("<|surprise|>", ["SURPRISE"]), ("<|normal|>", ["NORMAL"]), ("<|urgent|>", ["URGENT"]),
 ]  # fmt: skip
 # Text that a published tokenizer lacks; each becomes one token behind the control tokens, so that no id moves.
-NEXT_TEXT = [k.UNKNOWN, " " + k.UNKNOWN, *(text for word in k.NEXT_WORDS for text in (word, " " + word)), *k.NEXT_WORDS.values()]
+NEXT_TEXT = [knowledge.UNKNOWN, " " + knowledge.UNKNOWN, *(text for word in knowledge.NEXT_WORDS for text in (word, " " + word)), *knowledge.NEXT_WORDS.values()]
 SPLIT = r"'(?:s|t|re|ve|m|ll|d)| ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 
 def corpus():
     """All that the starter ever says or is told, so that each word of it becomes one token."""
     for _ in range(30):
-        for word in k.VOCABULARY:
+        for word in knowledge.VOCABULARY:
             yield word
             yield "a " + word
-        yield k.PROMPT
-        for phrase in k.PHRASES.values():
+        yield knowledge.PROMPT
+        for phrase in knowledge.PHRASES.values():
             yield phrase["reply"]
             yield phrase["zh"]
-        for sound in k.SOUNDS.values():
+        for sound in knowledge.SOUNDS.values():
             yield sound["name"]
             yield sound["reply"]
-        for zh in k.TRANSLATIONS.values():
+        for zh in knowledge.TRANSLATIONS.values():
             yield zh
             yield from zh
-        yield from (k.UNKNOWN, "a " + k.UNKNOWN)
-        yield from k.INSTRUCTIONS.values()
+        yield from (knowledge.UNKNOWN, "a " + knowledge.UNKNOWN)
+        yield from knowledge.INSTRUCTIONS.values()
 
 
 def train():
@@ -85,7 +85,7 @@ class Tokens:
         self.tokenizer = tokenizer
         self.ids = {use: tokenizer.token_to_id(name) for name, uses in SPECIALS for use in uses}
         self.prefix = (
-            [self.ids[n] for n in ("ONLINE", "ENGLISH", "SYSTEM", "TEXT_BEGIN")] + self.encode(k.PROMPT) + [self.ids["TEXT_END"]]
+            [self.ids[n] for n in ("ONLINE", "ENGLISH", "SYSTEM", "TEXT_BEGIN")] + self.encode(knowledge.PROMPT) + [self.ids["TEXT_END"]]
         )
 
     @property
