@@ -7,7 +7,6 @@ import argparse
 import collections
 import json
 import pathlib
-import shutil
 
 import numpy as np
 import torch

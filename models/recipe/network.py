@@ -4,7 +4,6 @@ Training goes through the modules' own weights by a batched route (every block o
 `python net.py` checks that this route and the modules' own forward agree.
 """
 
-import math
 
 import numpy as np
 import torch

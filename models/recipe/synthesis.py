@@ -5,7 +5,7 @@ Every function takes a `numpy.random.Generator` and returns mono f32 samples at 
 """
 
 import numpy as np
-from scipy.signal import butter, fftconvolve, lfilter, sosfilt
+from scipy.signal import butter, lfilter, sosfilt
 
 RATE = 16_000
 
