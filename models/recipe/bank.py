@@ -30,7 +30,7 @@ def talk_words(espeak, r, count=4_000):
     picked = []
     for word in r.permutation(everyday):
         p = tuple(espeak.phonemes(str(word)))
-        near = any(abs(len(p) - len(q)) <= 1 and _distance(p, q) <= 1 for q in known)
+        near = any(abs(len(p) - len(q)) <= 1 and distance(p, q) <= 1 for q in known)
         inside = any(p[: len(q)] == q or p[-len(q) :] == q for q in long_known)
         if not near and not inside:
             picked.append(str(word))
@@ -39,7 +39,8 @@ def talk_words(espeak, r, count=4_000):
     return picked
 
 
-def _distance(a, b):
+def distance(a, b):
+    """Returns the edit distance of two sequences."""
     row = list(range(len(b) + 1))
     for i, x in enumerate(a, 1):
         last, row[0] = row[0], i

@@ -19,9 +19,7 @@ def score(figures, other):
         if name not in common:
             continue
         number = float(re.match(r"[\d.]+", value)[0])
-        if "false responses" in name:
-            values.append(max(0.0, 100 - number))
-        elif "error rate" in name:
+        if "false re" in name or "error rate" in name:
             values.append(max(0.0, 100 - number))
         elif not name.startswith("  "):
             values.append(number)
