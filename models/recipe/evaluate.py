@@ -183,6 +183,11 @@ class Evaluation:
             group.add(stream, mode, replies=replies_due(expected(stream)))
         self.hear(group, self.share_row(name, target))
 
+    def natural_translations(self, natural):
+        kept, self.composer = self.composer, natural
+        self.sentences("natural-phrases", "translate: exact phrases, voices learnt from people", "translate", {"phrase": 1}, 24, "≥ 90 %", translations)
+        self.composer = kept
+
     def sounds(self):
         def script(scene):
             at = scene.pause(0.3, 1.5)

@@ -180,10 +180,37 @@ def counting(evaluation, people, natural):
     people.real = kept
 
 
+def persisting(evaluation, people, natural):
+    """Counting asked for in the first minute, then three minutes of talk and silence, then two to four of the sounds."""
+    names = [name for name in COUNTED if f"count {name}" in natural.instructions]
+    people.real, kept = {}, people.real
+    group = evaluation.group("persisting")
+
+    def script(scene, name):
+        r, at = scene.r, scene.pause(0.5, 20)
+        x = natural.instruction(r, f"count {name}")
+        scene.put(x, at, r.uniform(-14, -4))
+        at += len(x) + scene.pause(1, 3)
+        while at < 200 * knowledge.RATE:
+            end = scene.say(at, {"talk": 3, "read": 1}) if r.uniform() < 0.6 else at
+            at = (end or at) + scene.pause(0.5, 15)
+        for _ in range(int(r.integers(2, 5))):
+            at = (scene.sound(at, name) or at) + scene.pause(0.8, 2)
+
+    for i in evaluation.many(16):
+        name = names[i % len(names)]
+        stream = scenes.make(people, evaluation.rng(), 240, lambda scene, name=name: script(scene, name))
+        group.add(stream, "dialog", sequence=knowledge.COUNTS[: len(stream.events)])
+    evaluation.hear(group, evaluation.share_row("an instruction of minute 1 followed after three minutes", "≥ 90 %", "exact"))
+    people.real = kept
+
+
 def everything(evaluation, people, natural):
     single_words(evaluation, people)
     other_words(evaluation, people)
     sentences(evaluation, people)
     recordings(evaluation, people)
     if natural:
+        evaluation.natural_translations(natural)
         counting(evaluation, people, natural)
+        persisting(evaluation, people, natural)
