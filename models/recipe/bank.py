@@ -23,7 +23,7 @@ WORDS = pathlib.Path("/usr/share/dict/words")  # Debian: wamerican
 
 
 def talk_words(espeak, r, count=4_000):
-    """Words outside the vocabulary, none of which sounds like one in it."""
+    """Returns words outside the vocabulary, none of which sounds like a word of it."""
     known = [tuple(espeak.phonemes(w)) for w in knowledge.VOCABULARY]
     long_known = [p for p in known if len(p) >= 3]
     everyday = [w for w in WORDS.read_text().split() if w.isascii() and w.isalpha() and w.islower() and 3 <= len(w) <= 9]
@@ -50,7 +50,7 @@ def distance(a, b):
 
 
 def texts(r, talk, per):
-    """What is to be said: `(kind, text)`; `per` scales the numbers."""
+    """Returns the texts of the bank, `[(kind, text)]`; `per` scales their number."""
     vocabulary, phrases = knowledge.VOCABULARY, list(knowledge.PHRASES)
     out = []
     for word in vocabulary:
@@ -114,8 +114,10 @@ def make_share(folder, name, index, count, seed, part, per, attempt):
 
 
 def run_shares(make, shares, at_once, *rest):
-    """`make` is called as make_share is, for each share in a process of its own. espeak-ng crashes on a few of its own
-    voices: a share that fails is spoken again with other voices."""
+    """Runs `make`, which takes the arguments of `make_share`, for each share in its own process.
+
+    espeak-ng crashes on a few of its own voices: a share that fails is spoken again with other voices.
+    """
     waiting, running = [(i, 0) for i in range(shares)], []
     while waiting or running:
         while waiting and len(running) < at_once:
@@ -135,7 +137,7 @@ def run_shares(make, shares, at_once, *rest):
 
 
 def digits(folder, speakers, patterns=None):
-    """The recordings of spoken digits, trimmed; `patterns` tell their phonemes as well."""
+    """Returns `(clips, samples)` of the recordings of spoken digits, trimmed; with `patterns` also their phonemes."""
     clips, samples = [], []
     for path in sorted(pathlib.Path(folder).glob("*.wav")):
         digit, speaker, _ = path.stem.split("_")
@@ -154,7 +156,7 @@ def digits(folder, speakers, patterns=None):
 
 
 class Patterns:
-    """Tells the phonemes of a recorded word by warping in time (Sakoe and Chiba 1978) what espeak-ng's voices make of it."""
+    """Readings of words by espeak-ng, laid onto recordings by dynamic time warping (Sakoe and Chiba 1978) to find their phonemes."""
 
     HOP = 160
 
@@ -163,7 +165,7 @@ class Patterns:
 
     @staticmethod
     def cepstra(x):
-        """`[frames, 13]` of the band that a telephone carries, without the mean."""
+        """Returns the cepstra `[frames, 13]` of the telephone band, without their mean."""
         frames = np.lib.stride_tricks.sliding_window_view(np.pad(x / (np.abs(x).max() + 1e-9), 200), 400)[:: Patterns.HOP]
         power = np.abs(np.fft.rfft(frames * np.hanning(400), 512)) ** 2
         edges = (np.geomspace(200, 3_800, 25) / knowledge.RATE * 512).astype(int)
@@ -172,7 +174,7 @@ class Patterns:
         return out - out.mean(0)
 
     def align(self, x, word):
-        """`[(start, mnemonic)]` by the nearest of the voices."""
+        """Returns the phonemes `[(start, mnemonic)]` of the nearest reading."""
         if word not in self.of:
             spoken = [
                 self.espeak.say(word, voice, speed)
@@ -185,7 +187,7 @@ class Patterns:
 
 
 def warped(heard, patterns):
-    """`(the nearest pattern, its distance, [its frame at each frame that was heard])` along the best path (dynamic time warping)."""
+    """Returns `(index of the nearest pattern, its distance, [its frame at each frame of heard])` along the best path."""
     rows, columns = len(heard), max(map(len, patterns))
     apart = np.zeros((rows, columns, len(patterns)), np.float32)
     for p, pattern in enumerate(patterns):
@@ -219,7 +221,7 @@ def save(folder, name, clips, samples):
 
 
 def load(folder, name):
-    """`(clips, samples)` of all shares."""
+    """Returns `(clips, samples)` of all shares."""
     clips, samples, at = [], [], 0
     for path in sorted(pathlib.Path(folder).glob(f"{name}.*.json")):
         part = np.fromfile(path.with_suffix(".i16"), np.int16)

@@ -1,4 +1,4 @@
-"""Batches: streams, the lanes that listen to them, and the token rows of MODEL.md 5.3 with their targets."""
+"""Batches: streams, the lanes that listen to them, and the token rows of `src/model/README.md` section 5.3 with their targets."""
 
 import multiprocessing
 import os
@@ -36,7 +36,7 @@ class Row:
 
 
 def opening_audio(composer, r, name):
-    """A spoken instruction as a lane hears it: padded to whole chunks, then one silent chunk."""
+    """Returns a spoken instruction padded to whole chunks, with a silent chunk behind it."""
     x = composer.instruction(r, name) * 10 ** (r.uniform(-22, -2) / 20)
     if r.uniform() < 0.3:
         x = channels.reverberate(x, channels.room(r))
@@ -50,7 +50,7 @@ def opening_audio(composer, r, name):
 
 
 def lay_out(tokens, opening_blocks, stream_blocks, labels, unsure, heard, r, silence=1.0, limit=2_048):
-    """The row of one lane; a silent chunk counts `silence`. Where it grows past `limit`, silent chunks of long ago are left out, as the product trims."""
+    """Returns the row of one lane. Silent chunks weigh `silence`; a row longer than `limit` is trimmed as the product trims."""
     ids = tokens.ids
     row = Row([], [], [], [], [])
     keep = list(range(len(stream_blocks)))
@@ -112,7 +112,7 @@ def lay_out(tokens, opening_blocks, stream_blocks, labels, unsure, heard, r, sil
 
 
 def make_batch(composer, tokens, r, n_streams, secs, lanes_each):
-    """`(audio [n, samples], phones, active, ended, openings [audio], rows)`; block numbers count streams first, then openings."""
+    """Returns `(audio [n, samples], phones, active, ended, openings [audio], rows)`; block numbers count streams first, then openings."""
     audio, phones, active, ended, rows, openings = [], [], [], [], [], {}
     scenarios = scenes.SCENARIOS if lanes_each else scenes.EAR_SCENARIOS
     opening_list, at = [], n_streams * int(secs * knowledge.RATE) // knowledge.CHUNK
@@ -156,7 +156,7 @@ def _work(queue, make_composer, tokens, seed, shape):
 
 
 class Feeder:
-    """Batches from worker processes."""
+    """The queue of batches that worker processes fill."""
 
     def __init__(self, make_composer, tokens, seed, shape, workers=1):
         context = multiprocessing.get_context("fork")

@@ -1,4 +1,4 @@
-"""What lies between a sound and the model: rooms, microphones, lines, codecs.
+"""Rooms, microphones, lines and codecs between a sound and the model.
 
 Every function takes a `numpy.random.Generator`; audio is mono f32 at 16 kHz.
 """
@@ -10,7 +10,7 @@ from synthesis import RATE, lowpass, noise, unit
 
 
 def room(r, size=None):
-    """A room impulse response: the direct sound, a few early reflections, a diffuse tail that darkens."""
+    """Returns the impulse response of a room: the direct sound, a few early reflections, a diffuse tail that darkens."""
     rt = r.uniform(0.08, 0.7) if size is None else size
     n = int(min(rt * 1.1, 0.6) * RATE)
     t = np.arange(n) / RATE
@@ -28,7 +28,7 @@ def reverberate(x, h):
 
 
 def colour(r, x):
-    """A microphone or a loudspeaker: a tilt, a resonance, and now and then the band of a telephone."""
+    """Returns audio as a microphone or loudspeaker colours it: a tilt, a resonance, and now and then the band of a telephone."""
     choice = r.uniform()
     if choice < 0.3:
         return x
@@ -41,8 +41,10 @@ def colour(r, x):
 
 
 def muffled(r):
-    """A dull microphone, a cloth, a pocket, a mouth turned away, as `f(x)`: all above the lowest formant is far below it. What a line adds
-    after that is not muffled, so that the rest of a vowel lies little above the noise."""
+    """Returns the function `f(x)` of a dull microphone, a cloth or a pocket: all above the lowest formant lies far below it.
+
+    Line noise is added behind it, so the rest of a vowel lies little above the noise.
+    """
     corner, slope, most = r.uniform(300, 1_000), r.uniform(4, 14), r.uniform(12, 35)
 
     def of(x):
@@ -54,7 +56,7 @@ def muffled(r):
 
 
 def line_noise(r):
-    """Noise of a recorder or a line that is switched on with the voice, as `f(n)`: without it in training its onset is heard as an s."""
+    """Returns the function `f(n)` of the noise that a recorder or line switches on with the voice; untrained, its onset is heard as an s."""
     level, tilt = 10 ** (r.uniform(-40, -15) / 20), r.uniform(-0.2, 0.8)
 
     def of(n):
@@ -65,9 +67,11 @@ def line_noise(r):
 
 
 def voice_switch(r, x):
-    """`(first, end)`: what a switch that opens late and closes early lets through of a voice (that of a radio, of a headset that
-    saves its battery, of a recorder that trims): a word may lose the hiss that it begins or ends with. Many hear the low voice
-    alone, remember a little of what came before it and stay open for a little after it."""
+    """Returns `(first, end)` of the part of a voice that a voice switch lets through (of a radio, a headset, a recorder that trims).
+
+    The switch opens late and closes early: a word may lose the hiss at its beginning or end. Many switches hear the low voice alone,
+    remember a little of the sound before it and stay open for a little after it.
+    """
     hop = RATE // 100
     low = r.uniform() < 0.5
     heard = lowpass(x, r.uniform(400, 1_500)) if low else x
@@ -82,7 +86,7 @@ def voice_switch(r, x):
 
 
 def microphone(r, x):
-    """Another microphone, loudspeaker and line each time: any smooth curve over the spectrum, often the band of a telephone."""
+    """Returns audio through a microphone, loudspeaker and line drawn anew: any smooth curve over the spectrum, often the band of a telephone."""
     if r.uniform() < 0.2:
         return x
     f = np.fft.rfftfreq(len(x), 1 / RATE)

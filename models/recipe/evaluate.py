@@ -25,7 +25,7 @@ COUNTED = ["cough", "knock", "dog bark", "clap", "doorbell", "sneeze", "car horn
 
 
 def chunk_end(chunk):
-    """When a chunk has been heard, in seconds: what reports call the time of a reply."""
+    """Returns the end of a chunk in seconds, the time of a reply in reports."""
     return round((chunk + 1) * knowledge.CHUNK / knowledge.RATE, 3)
 
 
@@ -34,19 +34,19 @@ def span(first, last):
 
 
 def words_due(stream):
-    """Every word of the vocabulary, on time 0 to 3 chunks after its end; misses are told apart by the kind of utterance."""
+    """Returns every word of the vocabulary, on time 0 to 3 chunks after its end; misses are told apart by the kind of utterance."""
     said = [(w, end // knowledge.CHUNK, kind) for words, kind, _, _ in stream.utterances for w, _, end in words if w in knowledge.TRANSLATIONS]
     return [{"text": w, "on_time": [span(end, end + 3)], "kind": kind} for w, end, kind in said]
 
 
 def replies_due(sentences):
-    """`sentences` are `(said, end, reply)`: it counts up to 6 chunks after the end, and is on time 0 to 3 after it."""
+    """Returns the replies due to `sentences`, `(said, end, reply)`: a reply counts up to 6 chunks after the end, and is on time 0 to 3 after it."""
     at = lambda end: {"from_secs": chunk_end(end - 1), "to_secs": chunk_end(end + 6), "on_time": [span(end, end + 3)]}
     return [{"text": text, "kind": said, **at(end // knowledge.CHUNK)} for said, end, text in sentences]
 
 
 def sounds_due(stream, name_of, wanted):
-    """On time up to 3 chunks after the end of a sound, or up to 5 after the onset of a long one."""
+    """Returns the sounds due: on time up to 3 chunks after the end of a sound, or up to 5 after the onset of a long one."""
     due = []
     for name, onset, end in stream.events:
         if name in wanted:
@@ -79,7 +79,7 @@ class Group:
         (folder / "home" / "config" / "instructions").mkdir(parents=True)
 
     def add_mode(self, name, composer, r, slug=None):
-        """A user's mode that is opened with the instruction `name`, spoken; what it is called."""
+        """Adds a user's mode that a spoken instruction opens, and returns its name."""
         clips = composer.instructions[name]
         x, _, _ = composer.clip(r, clips[int(r.integers(len(clips)))], 1.0)
         slug = slug or name.replace(" ", "-")
@@ -91,13 +91,13 @@ class Group:
         return slug
 
     def add(self, stream, mode, **due):
-        """A stream for `mode`, and the `words`, `replies` or `sequence` that are due in it."""
+        """Adds a stream for `mode` with the `words`, `replies` or `sequence` that are due in it."""
         name = f"{len(self.rows):03}.wav"
         wavfile.write(self.folder / "streams" / name, knowledge.RATE, (stream.audio * 32_767).astype(np.int16))
         self.rows.append({"id": name, "path": name, "mode": mode, **due})
 
     def heard(self, hearken, model):
-        """The figures of the report on it, by their keys; none where there are no streams."""
+        """Returns the figures of the report by their keys, none without streams."""
         if not self.rows:
             return {}
         with open(self.folder / "streams" / "manifest.jsonl", "w") as file:
@@ -110,7 +110,7 @@ class Group:
         return {figure["key"]: figure for figure in report["figures"]}
 
     def said(self):
-        """What was said in each stream that was heard, in their order: `[[(seconds, text)]]`."""
+        """Returns the replies to each stream in order, `[[(seconds, text)]]`."""
         with open(self.folder / "report" / "predictions.jsonl") as file:
             next(file)  # what was run
             heard = {row["id"]: row for row in map(json.loads, file)}
@@ -138,7 +138,7 @@ class Evaluation:
         return scenes.make(self.composer, self.rng(), secs, script)
 
     def hear(self, group, rows):
-        """Hears a group in the background; `rows(table, figures)` puts what comes of it into the table."""
+        """Hears a group in the background; `rows(table, figures)` puts the result into the table."""
         self.waiting.append((self.pool.submit(group.heard, self.hearken, self.model), rows))
 
     def finish(self, table):
@@ -154,7 +154,7 @@ class Evaluation:
         return lambda table, figures: table.share(name, *share(figures.get(key)), target)
 
     def speech(self, kinds, gap):
-        """A stream of utterances of the given kinds in a room."""
+        """Returns a stream of utterances of the given kinds in a room."""
         def script(scene):
             at = scene.pause(0.2, 1)
             while at < scene.n:
@@ -207,7 +207,7 @@ class Evaluation:
         self.hear(group, rows)
 
     def recordings(self, real):
-        """Each kept recording in five quiet rooms, nearer and farther; when it is named does not matter."""
+        """Hears each kept recording in five quiet rooms, nearer and farther; the time of the name does not matter."""
         group, rooms = self.group("recordings"), 5
         for name, clips in real.items():
             for x in clips:
@@ -245,7 +245,7 @@ class Evaluation:
         self.hear(group, self.share_row("dialog: a cough, knock or doorbell over running speech", "≥ 80 %"))
 
     def counting(self):
-        """Counting is a mode of the user's own, opened with the instruction as a voice never heard says it."""
+        """Hears counting as a user's own mode, opened with the instruction by a voice never trained on."""
         group = self.group("counting")
         for name in COUNTED:
             mode = group.add_mode("count " + name, self.composer, self.rng())
@@ -286,8 +286,10 @@ class Evaluation:
         self.hear(group, rows)
 
     def everything(self, natural, people):
-        """All groups; their order decides which seed each stream has. `natural` composes with the voices that neural.py keeps,
-        `people` with the speakers and recordings that real.py keeps."""
+        """Hears all groups; their order decides the seed of each stream.
+
+        `natural` composes with the voices that neural.py keeps, `people` with the speakers and recordings that real.py keeps.
+        """
         composer = self.composer
         self.words("words", "transcribe: word error rate, unseen synthetic voices", {"word": 2, "text": 3, "phrase": 2}, 30, "≤ 10 %")
         self.words("digits", "transcribe: word error rate, real digits of an unseen speaker", {"digits": 1}, 20, "≤ 10 %")

@@ -24,7 +24,7 @@ DTYPE = torch.float16
 
 
 def language_model(net):
-    """The decoder under litgpt's names (MODEL.md 4.1)."""
+    """Returns the decoder under litgpt's names (`src/model/README.md` section 4.1)."""
     out = {"transformer.wte.weight": net.decoder.embed_tokens.weight, "lm_head.weight": net.lm_head.weight, "transformer.ln_f.weight": net.decoder.norm.weight}
     for i, layer in enumerate(net.decoder.layers):
         a, m, p = layer.self_attn, layer.mlp, f"transformer.h.{i}."
@@ -85,7 +85,7 @@ def model_config(net, size):
 
 @torch.no_grad()
 def listen(net, tokens, audio, limit=64):
-    """Greedy listening of one dialog lane: `(logits, tokens)` of every model call, as `hearken trace --path live` has them."""
+    """Listens greedily as one dialog lane; returns `(logits, tokens)` of every model call, as `hearken trace --path live` has them."""
     features = net.encode(net.mel(torch.from_numpy(audio)[None])[0])
     ids, places, rows, chosen = list(tokens.prefix), [], [], []
     silent, respond, end, pad = (tokens.ids[n] for n in ("KEEP_SILENCE", "TEXT_BEGIN", "TEXT_END", "PAD"))
@@ -116,7 +116,7 @@ def listen(net, tokens, audio, limit=64):
 
 
 def check_audio(work, data):
-    """Two questions and two sounds in a quiet room."""
+    """Returns two questions and two sounds in a quiet room."""
     composer = streams.Composer(work / "bank", "trained", data)
     r = np.random.default_rng(3)
 
@@ -131,7 +131,7 @@ def check_audio(work, data):
 
 
 def weights_in(path, vocabulary_size):
-    """The weights of an exported folder, or the running mean of a checkpoint of training."""
+    """Returns the weights of an exported folder, or the running mean of a checkpoint of training."""
     mean = AveragedModel(network.Starter(vocabulary_size))
     if path.is_dir():
         read_checkpoint(mean.module, path)

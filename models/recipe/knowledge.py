@@ -1,4 +1,4 @@
-"""What the starter knows (../starter/phrases.toml), and where things lie."""
+"""The words, phrases and sounds of the starter (../starter/phrases.toml), and the places of files."""
 
 import pathlib
 import tomllib
@@ -42,12 +42,12 @@ COUNTS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"
 
 
 def count_instruction(sound: str) -> str:
-    """The spoken instruction of the counting task, with the article that the sound's name asks for."""
+    """Returns the spoken instruction of the counting task, with the article that the sound's name asks for."""
     article = "" if sound in ("glass breaking", "thunder", "rain", "music") else ("an " if sound[0] in "aeiou" else "a ")
     return f"Count when you hear {article}{sound}."
 
 
-# The system prompt of MODEL.md 5.2.
+# The system prompt (`src/model/README.md` section 5.2).
 PROMPT = (
     "You are a helpful assistant. When there is no user text, if the audio contains a question, please answer it. "
     "If it is a sound effect, determine based on the sound whether help is needed."

@@ -64,7 +64,7 @@ class Kokoro:
         self.styles = {path.stem: np.fromfile(path, np.float32).reshape(-1, 256) for path in styles}
 
     def voice(self, r, part):
-        """`(name, styles, british)`: one of its voices or a mixture of two, mostly English ones."""
+        """Returns `(name, styles, british)` of a speaker: one of its voices or a mixture of two, mostly English ones."""
         if part != "trained":
             name = str(r.choice(HELD_OUT))
             return name, self.styles[name], name[0] == "b"
@@ -78,7 +78,7 @@ class Kokoro:
         return f"{name}+{other}", share * self.styles[name] + (1 - share) * self.styles[other], name[0] == "b"
 
     def say(self, symbols, styles, speed):
-        """`(samples at 24 kHz, first sample of each symbol and the end)`."""
+        """Returns `(samples at 24 kHz, first sample of each symbol and the end)`."""
         ids = [self.ids[c] for c in symbols]
         inputs = {"tokens": np.array([[0, *ids, 0]], np.int64), "style": styles[len(ids) - 1][None], "speed": np.array([speed], np.float32)}
         samples, lengths = self.session.run(None, inputs)
@@ -86,7 +86,7 @@ class Kokoro:
 
 
 def spelled(espeak, text, british):
-    """`[[(phoneme, its symbols)] of each word]`, stress within; None where espeak-ng makes one word of two."""
+    """Returns `[[(phoneme, its symbols)] of each word]`, stress within; None where espeak-ng makes one word of two."""
     table, out = BRITISH if british else AMERICAN, []
     for word in espeak.spelled(text, "gmw/en" if british else "gmw/en-US"):
         phones = []
@@ -102,7 +102,7 @@ def spelled(espeak, text, british):
 
 
 def accented(r, words):
-    """What `spelled` gives, as somebody of another first language says it: most of the habits of one accent."""
+    """Returns the result of `spelled` with most of the habits of one accent."""
     habits = {own: other for own, other in ACCENTS[int(r.integers(len(ACCENTS)))].items() if r.uniform() < 0.75}
 
     def say(symbols):
@@ -114,7 +114,7 @@ def accented(r, words):
 
 
 def plan(r, talk):
-    """What is said in one go, `(kind, text)` apart from each other: Kokoro says a single word badly."""
+    """Returns the texts of one reading, `[(kind, text)]`, with pauses between: Kokoro says a single word badly."""
     words = lambda source, low, high: [str(w) for w in r.choice(source, r.integers(low, high + 1))]
     numbers = knowledge.VOCABULARY[: knowledge.VOCABULARY.index("hundred") + 1]
     what = r.uniform()

@@ -69,7 +69,7 @@ MONTHS = "january february march april may june july august september october no
 
 
 def ready(x, rate):
-    """At 16 kHz, without the silence at both ends: `(samples, first sample)`."""
+    """Returns `(samples, first sample)` at 16 kHz, without the silence at both ends."""
     x = x.astype(np.float32) / (np.abs(x).max() + 1e-9)
     if rate != knowledge.RATE:
         x = resample_poly(x, knowledge.RATE, rate).astype(np.float32)
@@ -100,7 +100,7 @@ def add(clips, samples, kind, text, x, spans, phones, voice):
 
 
 def festival(r, folder):
-    """ked at many speeds and pitches."""
+    """Returns `(clips, samples)` of the voice ked at many speeds and pitches."""
     plan = list(texts(r, 10, 14, 900))
     script = ["(voice_ked_diphone)"]
     for i, (_, text) in enumerate(plan):
@@ -171,7 +171,7 @@ def g722(path):
 
 
 def asterisk(r, espeak):
-    """Single words by a real speaker, many times over: they are few, and heard among thousands of synthetic ones."""
+    """Returns single words by a real speaker, each many times: they are few among thousands of synthetic ones."""
     english = ASTERISK / "en_US_f_Allison"
     words = {str(n): w for n, w in zip([*range(13), *range(20, 100, 10)], knowledge.VOCABULARY)}
     words |= {f"day-{i}": w for i, w in enumerate(WEEKDAYS)} | {f"mon-{i}": w for i, w in enumerate(MONTHS)}

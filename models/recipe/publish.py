@@ -13,7 +13,7 @@ MOST_BYTES = 10_000_000
 
 
 def score(figures, other):
-    """The mean share of right answers over the rows that `other` has as well: error rates count as what they leave."""
+    """Returns the mean share of right answers over the rows that `other` has as well; an error rate counts as the rest to 100 %."""
     common, values = {row[0] for row in other["rows"]}, []
     for name, value, _, _ in figures["rows"]:
         if name not in common:

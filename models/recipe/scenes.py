@@ -1,6 +1,6 @@
-"""What happens in a stream, one scenario a function: who speaks, what sounds, what is asked for, in which room.
+"""The scenarios of streams, one a function: speakers, sounds, instructions and the room.
 
-`make` runs a scenario and returns the stream; what is to be said about it follows in `streams.labels_of`.
+`make` runs a scenario and returns the stream; `streams.labels_of` labels it.
 """
 
 import numpy as np
@@ -81,7 +81,7 @@ class Scene:
         return at + len(x)
 
     def instruct(self, at, name):
-        """Somebody else, from elsewhere in the room, says what is wanted from now on."""
+        """Puts an instruction by another voice, from elsewhere in the room."""
         r, out = self.r, self.out
         x = self.composer.instruction(r, name)
         if at + len(x) >= self.n:
@@ -179,8 +179,10 @@ def quiet(scene):
 
 
 def told(scene):
-    """Somebody says in the stream what is wanted from now on: at once or after other things, now and then twice, and now and then
-    another instruction takes its place. After it comes what it asks for, sometimes not before a long silence."""
+    """Makes a stream with a spoken instruction: at once or after other things, sometimes twice, sometimes replaced by another.
+
+    Mostly what the instruction asks for follows it, sometimes after a long silence.
+    """
     r, at = scene.r, scene.pause(0, 1.5)
     # In a long stream what is not heard early may leave the context unanswered.
     if r.uniform() < (0.5 if scene.n < 30 * RATE else 0.3):
@@ -206,7 +208,7 @@ def told(scene):
 
 
 def obey(scene, name, at, until):
-    """What an instruction is about, up to the sample `until`."""
+    """Puts sounds and speech that an instruction is about, up to the sample `until`."""
     r = scene.r
     mode, _, target = name.partition(" ")
     shares = {"count": (0.6, 0.15, 0.12), "sounds": (0, 0.65, 0.17)}.get(mode, (0, 0.12, 0.06))

@@ -17,7 +17,7 @@ def errors(heard, due):
 
 
 def share(figure):
-    """`(what was counted, of how many)`; nothing of nothing where a report has no such figure."""
+    """Returns `(count, total)` of a figure, `(0, 0)` without one."""
     return (round(figure["counted"]), round(figure["of"])) if figure else (0, 0)
 
 
@@ -30,7 +30,7 @@ class Table:
         print(f"{name:64} {value:>8}   {target:>8}   {detail}", flush=True)
 
     def share(self, name, hits, n, target, times=1):
-        """Of `n` tries; where each thing was tried so many `times`, the interval is that of the things, fewer and wider."""
+        """Adds the share of `hits` among `n` tries; with `times` tries of each thing, the interval is the wider one of the things."""
         low, high = wilson(hits / times, n / times)
         each = f" ({round(n / times)}, {times} times each)" if times > 1 else ""
         self.add(name, f"{100 * hits / max(n, 1):.1f} %", target, f"{hits}/{n}{each}, 95 % interval {100 * low:.0f}–{100 * high:.0f}")

@@ -1,7 +1,7 @@
-"""Long streams of audio with everything that is to be said about them.
+"""Streams of audio with their labels, and the composer of their clips and sounds.
 
-A stream is a room: noise, voices, sounds, overlaps. From what was put where follow the labels of every mode, chunk by
-chunk: `{chunk: (emotion, text)}`, all other chunks silent (MODEL.md 5.3), and the frames that the auxiliary losses use.
+A stream is a room: noise, voices, sounds, overlaps. Its contents decide the labels of every mode, `{chunk: (emotion, text)}` with all
+other chunks silent (`src/model/README.md` section 5.3), and the frames of the auxiliary losses.
 """
 
 import contextlib
@@ -51,7 +51,7 @@ class Stream:
 
     @property
     def heard(self):
-        """The chunks in which something was put, in order."""
+        """The chunks with speech or sounds, in order."""
         spans = [u[2:4] for u in self.utterances] + [e[1:3] for e in self.events] + [i[2:4] for i in self.instructions]
         return sorted({c for start, end in spans for c in range(start // CHUNK, min(end // CHUNK + 1, self.chunks))})
 
@@ -72,7 +72,7 @@ def phone_id(mnemonic):
 
 
 def find_phrases(words):
-    """`[(phrase, first, last)]` of the listed phrases in a row of words, longest first, not overlapping."""
+    """Returns `[(phrase, first, last)]` of the listed phrases in a row of words, longest first, not overlapping."""
     found, i = [], 0
     while i < len(words):
         for n in range(min(8, len(words) - i), 0, -1):
@@ -124,7 +124,7 @@ def transcribed(stream, vocabulary):
 
 
 def labels_of(stream, mode, target=None):
-    """`({chunk: (emotion, text)}, {chunks that no loss should touch})` for one mode over the whole stream."""
+    """Returns `({chunk: (emotion, text)}, {chunks without a loss})` of one mode over the whole stream."""
     labels, unsure, n = {}, set(), stream.chunks
     vocabulary = set(knowledge.VOCABULARY)
     if mode == "transcribe":
@@ -193,7 +193,7 @@ ASKED = [*MODES[:-1], *(f"count {name}" for name in knowledge.SOUND_NAMES)]
 
 
 def ended_in(stream):
-    """`[frames, 3]` of 40 ms: the word, phrase and sound that ended so shortly before that a reply to it is due."""
+    """Returns `[frames, 3]` of 40 ms: the word, phrase and sound that ended shortly before and are due."""
     out = np.zeros((len(stream.audio) // SOUND_HOP, 3), np.int64)
 
     def mark(column, name, sample):
@@ -286,7 +286,7 @@ class Composer:
                 self.told_by[name].setdefault(family(clip["voice"]), []).append(clip)
 
     def clip(self, r, clip, factor=None):
-        """Samples, words and phones of a clip, spoken `factor` times as fast; a little faster or slower where that is left out."""
+        """Returns samples, words and phones of a clip, spoken `factor` times as fast; a little faster or slower where that is left out."""
         x = clip["samples"] if "samples" in clip else self.samples[clip["at"] : clip["at"] + clip["len"]]
         x = np.asarray(x, np.float32) / 32_000
         if clip["voice"].startswith("people ") and clip["words"]:
@@ -300,7 +300,7 @@ class Composer:
 
     @staticmethod
     def cropped(r, x, clip):
-        """A recording of a person with all, some or little of what stood before and after the words."""
+        """Returns a recording of a person with all, some or little of the noise around the words."""
         first, last = clip["words"][0][1], clip["words"][-1][2]
         whole = r.uniform() < 0.4
         begin = 0 if whole else int(max(0, first - r.uniform(0, 0.12) * RATE))
@@ -316,7 +316,7 @@ class Composer:
     SWITCHED, SWITCHED_WORDS = 0.2, 0.55
 
     def switched(self, r, x, words, phones):
-        """The same as a voice switch lets it through; whole where it would take most of the first or the last word away."""
+        """Returns a clip through a voice switch, unchanged where the switch would cut most of the first or last word."""
         first, end = channels.voice_switch(r, x)
         if end - first < 0.12 * RATE or any(first > (a + b) / 2 or end < (a + b) / 2 for _, a, b in words):
             return x, words, phones
@@ -330,7 +330,7 @@ class Composer:
     SPEAKERS = {"learnt": 0.2, "accent": 0.15, "made": 0.1, "real": 0.1, "people": 0.45}
 
     def speaker(self, r, numbers=False):
-        """`(clips of single words by one voice, its throat)`; in training with another throat each time, most of all where there are few
+        """Returns `(clips of single words by one voice, its throat)`; in training with another throat each time, most of all where there are few
         speakers of a kind; digits alone with `numbers`."""
         kinds = self.digit_speakers if numbers else self.speakers
         share = {kind: self.SPEAKERS[kind] for kind, rows in kinds.items() if rows}
@@ -355,7 +355,7 @@ class Composer:
     NATURAL = 0.3
 
     def row(self, r, clips, throat):
-        """Some single words in a row, spoken `throat` times as fast."""
+        """Returns some single words in a row, spoken `throat` times as fast."""
         xs, words, phones, at = [], [], [], 0
         line = channels.line_noise(r) if not self.held and r.uniform() < self.NOISY_LINES else None
         dull = channels.muffled(r) if not self.held and r.uniform() < self.MUFFLED_WORDS else None
@@ -374,7 +374,7 @@ class Composer:
         return np.concatenate(xs[:-1]), words, None if self.held else phones
 
     def topic(self, r):
-        """`(clips, throat)` of what is spoken of for a while, so that the words before tell something about the next: digits by one
+        """Returns `(clips, throat)` of a topic, whose words tell something about the next: digits by one
         voice, or some words that stand together in the vocabulary."""
         if any(self.digit_speakers.values()) and r.uniform() < 0.6:
             return self.speaker(r, numbers=True)
@@ -426,7 +426,7 @@ class Composer:
         return synthesis.unit(self.colour(r, x))
 
     def instruction(self, r, name):
-        """An instruction by any family of voices, as its microphone hears it."""
+        """Returns an instruction by any family of voices, through a microphone."""
         families = self.told_by[name]
         clips = families[str(r.choice(list(families)))]
         x, _, _ = self.clip(r, clips[int(r.integers(len(clips)))])
@@ -437,7 +437,7 @@ class Composer:
 
     @contextlib.contextmanager
     def same_source(self, alike):
-        """With `alike`, every sound of a name within is the same recording or the same synthesis, coloured anew."""
+        """Makes every sound of a name the same recording or synthesis within, if `alike`."""
         before, self.repeated = self.repeated, {} if alike else None
         try:
             yield
@@ -454,7 +454,7 @@ class Composer:
         return synthesis.BACKGROUND[int(r.integers(len(synthesis.BACKGROUND)))](r)
 
     def noise_floor(self, r, n, level_db):
-        """A room's steady noise at an RMS level."""
+        """Returns the steady noise of a room at an RMS level."""
         # Making noise is the dearest part of a stream: some of it is kept and heard again from elsewhere.
         if len(self.beds) < 40 or r.uniform() < 0.1:
             self.beds = self.beds[-39:] + [synthesis.noise(r, 24, r.uniform(0, 1.2)).astype(np.float32)]
@@ -468,7 +468,7 @@ class Composer:
 
 
 def told_labels(stream, mode, target):
-    """Labels of a stream in which a spoken instruction replaces the lane's own from its end on."""
+    """Returns the labels of a stream in which each spoken instruction replaces the lane's own from its end on."""
     labels, unsure = labels_of(stream, mode, target)
     for new, new_target, start, end in stream.instructions:
         first = label_chunk(end, SENTENCE_SECS)
@@ -490,7 +490,7 @@ def kept_recordings(folder):
 
 
 def real_clips(folder, held):
-    """`({sound: [samples]}, [background])` of the recordings of ESC-10, those that the evaluation keeps or the others."""
+    """Returns `({sound: [samples]}, [background])` of the recordings of ESC-10, those that the evaluation keeps or the others."""
     named, background, kept = {}, [], set(kept_recordings(folder))
     for path in sorted(pathlib.Path(folder).glob("*.wav")):
         if (path in kept) != held:
@@ -506,7 +506,7 @@ def real_clips(folder, held):
 
 
 def heard_parts(x, name):
-    """The occurrences in a recording: parts above -32 dB of its peak, nearer than 0.5 s joined."""
+    """Returns the occurrences in a recording: parts above -32 dB of its peak, nearer than 0.5 s joined."""
     if name in ("rain",):
         return [x]
     envelope = np.maximum.reduceat(np.abs(x), np.arange(0, len(x), 160))

@@ -15,7 +15,7 @@ def t_axis(secs):
 
 
 def noise(r, secs, tilt=0.0):
-    """Noise whose power falls by `tilt` × 6 dB an octave (0 white, 1 pinkish to brown)."""
+    """Returns noise whose power falls by `tilt` × 6 dB an octave (0 white, 1 pinkish to brown)."""
     n = max(int(secs * RATE), 16)
     spectrum = np.fft.rfft(r.standard_normal(n))
     f = np.fft.rfftfreq(n, 1 / RATE)
@@ -34,13 +34,13 @@ def lowpass(x, f, order=2):
 
 
 def resonance(x, f, q):
-    """Two-pole resonator."""
+    """Returns `x` through a two-pole resonator."""
     radius = np.exp(-np.pi * f / q / RATE)
     return lfilter([1 - radius], [1, -2 * radius * np.cos(2 * np.pi * f / RATE), radius * radius], x)
 
 
 def sweep(freq):
-    """Phase of an oscillator whose frequency is given for each sample."""
+    """Returns the phase of an oscillator with a frequency for each sample."""
     return 2 * np.pi * np.cumsum(freq) / RATE
 
 
@@ -54,7 +54,7 @@ def modes(r, secs, freqs, decays, amps):
 
 
 def place(parts, secs=None):
-    """Sum of `(start_secs, samples)`."""
+    """Returns the sum of `(start_secs, samples)`."""
     n = max(int(s * RATE) + len(x) for s, x in parts)
     out = np.zeros(n if secs is None else max(n, int(secs * RATE)))
     for s, x in parts:
@@ -87,7 +87,7 @@ def wave(kind, phase, r):
 
 
 def voice(r, f0, formants, breath=0.1, rough=0.0):
-    """A source-filter voice: `f0` per sample, formants as `[(hz, q, gain)]` (hz may be an array for a glide)."""
+    """Returns a source-filter voice: `f0` per sample, formants as `[(hz, q, gain)]` (hz may be an array for a glide)."""
     n = len(f0)
     jitter = 1 + 0.01 * lowpass(r.standard_normal(n), 30) * 10 * (0.3 + rough)
     phase = sweep(f0 * jitter)
@@ -206,7 +206,7 @@ def glass_breaking(r):
 
 
 def _call(r, secs, base, tract, tilt, hoarse):
-    """One call of a small throat, above all a baby's cry: harmonics up to the top of the band under a curve of formants, a pitch that
+    """Returns one call of a small throat, above all a baby's cry: harmonics up to the top of the band under a curve of formants, a pitch that
     leaps up and falls away, stretches where the folds swing in chaos (another register, subharmonics, noise)."""
     t = t_axis(secs)
     n, at = len(t), t / secs
@@ -708,7 +708,7 @@ def _wind(r):
 
 
 def _tone(r):
-    """A beep of a device that is no alarm, a whistle, a note."""
+    """Returns a beep of a device that is no alarm, a whistle, a note."""
     t = t_axis(r.uniform(0.08, 0.6))
     a = r.uniform(300, 3_000)
     return unit(fade(wave(r.integers(0, 4), sweep(a * (1 + r.choice([0, 0, 0.5, -0.3]) * t / t[-1])), r), 0.01, 0.05))

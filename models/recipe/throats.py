@@ -21,7 +21,7 @@ HOP = int(knowledge.RATE * HOP_MS / 1_000)
 
 
 class Voice:
-    """What WORLD tells of a recording: `f0` [frames] in Hz, 0 where there is no voice; envelope and aperiodicity [frames, bins];
+    """The analysis of a recording by WORLD: `f0` [frames] in Hz, 0 where there is no voice; envelope and aperiodicity [frames, bins];
     `cepstra` of the whole, by which it is laid beside another."""
 
     def __init__(self, f0, envelope, aperiodicity, cepstra=None):

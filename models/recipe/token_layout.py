@@ -1,4 +1,4 @@
-"""The starter's own small tokenizer, and the token layout of MODEL.md section 5."""
+"""The starter's own small tokenizer, and the token layout of `src/model/README.md` section 5."""
 
 import json
 import pathlib

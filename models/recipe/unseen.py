@@ -18,7 +18,7 @@ COUNTED = ["cough", "dog bark", "knock", "clap", "doorbell", "sneeze", "car horn
 
 
 def alone(people, r, x, lead=2.0, after=2.4, peak_db=(-20, -4)):
-    """A clip in a quiet room, between microphone noise or, one time in four, digital zero."""
+    """Returns a clip in a quiet room, between microphone noise or, one time in four, digital zero."""
     n = int((lead + len(x) / knowledge.RATE + after) * knowledge.RATE) // knowledge.CHUNK * knowledge.CHUNK + knowledge.CHUNK
     audio = np.zeros(n, np.float32) if r.uniform() < 0.25 else people.noise_floor(r, n, r.uniform(-75, -55))
     at = int(lead * knowledge.RATE)
@@ -36,7 +36,7 @@ def samples(people, clip):
 
 
 def single_words(evaluation, people):
-    """One word a stream: it is right where it is written and nothing else is."""
+    """Hears one word a stream; the word is right if it is written and nothing else is."""
     group, r, due = evaluation.group("people-words"), evaluation.rng(), []
     by_word = {}
     for clip in clips_of(people, "people", r, 10**6):
@@ -73,7 +73,7 @@ def other_words(evaluation, people):
 
 
 def sentences(evaluation, people):
-    """Census answers: the words of the vocabulary in them, and no others."""
+    """Hears census answers; due are the words of the vocabulary in them, and no others."""
     group, r, due = evaluation.group("people-read"), evaluation.rng(), []
     for clip in clips_of(people, "read", r, len(evaluation.many(120))):
         words = [w for w, _, _ in clip["words"]]
@@ -90,7 +90,7 @@ def sentences(evaluation, people):
 
 
 def recordings(evaluation, people):
-    """Each recording once in mode sounds and once in dialog, beside recordings of what is no sound that the starter knows."""
+    """Hears each recording in mode sounds and in dialog, and as many that hold no sound of the starter's."""
     named, helped, r = evaluation.group("unseen-sounds"), evaluation.group("unseen-help"), evaluation.rng()
     due = []
     by_name = {kind.split(":", 1)[1]: clips for kind, clips in people.by_kind.items() if kind.startswith("sound:")} | {None: people.by_kind["background"]}
@@ -135,7 +135,7 @@ def recordings(evaluation, people):
 
 
 def counting(evaluation, people, natural):
-    """Recorded sounds are counted; the instruction is spoken by a voice learnt from people, before the stream or within it."""
+    """Hears sounds to be counted; a voice learnt from people gives the instruction, before the stream or within it."""
     def script(scene, name, told):
         at = scene.pause(0.4, 1)
         if told:
@@ -150,7 +150,7 @@ def counting(evaluation, people, natural):
         return begin
 
     def short(name):
-        """The recordings that can be told apart when they follow each other."""
+        """Returns the recordings that can be told apart when they follow each other."""
         return [x for x in people.real.get(name, []) if len(x) < 2.5 * knowledge.RATE]
 
     kept = people.real
@@ -181,7 +181,7 @@ def counting(evaluation, people, natural):
 
 
 def persisting(evaluation, people, natural):
-    """Counting asked for in the first minute, then three minutes of talk and silence, then two to four of the sounds."""
+    """Hears an instruction to count in the first minute, then three minutes of talk and silence, then two to four of the sounds."""
     names = [name for name in COUNTED if f"count {name}" in natural.instructions]
     people.real, kept = {}, people.real
     group = evaluation.group("persisting")
