@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.io import wavfile
 
+import backgrounds
 import bank
 import channels
 import knowledge
@@ -451,7 +452,7 @@ class Composer:
                 f = r.uniform(0.75, 1.35)
                 x = np.interp(np.arange(int(len(x) / f)) * f, np.arange(len(x)), x)
             return x
-        return synthesis.BACKGROUND[int(r.integers(len(synthesis.BACKGROUND)))](r)
+        return backgrounds.BACKGROUND[int(r.integers(len(backgrounds.BACKGROUND)))](r)
 
     def noise_floor(self, r, n, level_db):
         """Returns the steady noise of a room at an RMS level."""

@@ -90,7 +90,7 @@ def sentences(evaluation, people):
 
 
 def recordings(evaluation, people):
-    """Hears each recording in mode sounds and in dialog, and as many that hold no sound of the starter's."""
+    """Hears each recording in mode sounds and in dialog, and recordings with none of the starter's sounds."""
     named, helped, r = evaluation.group("unseen-sounds"), evaluation.group("unseen-help"), evaluation.rng()
     due = []
     by_name = {kind.split(":", 1)[1]: clips for kind, clips in people.by_kind.items() if kind.startswith("sound:")} | {None: people.by_kind["background"]}
