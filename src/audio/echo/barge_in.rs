@@ -213,7 +213,7 @@ impl BargeInDetector {
             clean_db: frame.clean.level_db - usual_db,
             linear_db: frame.linear.level_db - self.echo_db.max(usual_db - ESTIMATE_RANGE_DB),
         };
-        let evidence = self.evidence_in(frame, level, plays);
+        let evidence = self.evidence_in(frame, level, far_db);
         if plays {
             self.learn(frame, far_db, level, evidence);
         }
@@ -232,8 +232,9 @@ impl BargeInDetector {
         self.evidence.iter().rev().take(NOW_WINDOW).filter(|of| **of != Evidence::Nothing).count() >= NOW_FRAMES
     }
 
-    /// Returns the evidence in a frame whose outputs have `level` relative to the echo.
-    fn evidence_in(&self, frame: &Frame, level: ResidueLevels, plays: bool) -> Evidence {
+    /// Returns the evidence in a frame whose outputs have `level` relative to the echo of a far end at `far_db` dBFS.
+    fn evidence_in(&self, frame: &Frame, level: ResidueLevels, far_db: f32) -> Evidence {
+        let plays = far_db > FAR_SILENT_DB;
         let in_clean = frame.clean.is_speech() && (!plays || level.clean_db > self.residue.clean_db + MARGIN_DB);
         let adapted = self.adapted >= ADAPTED;
         let in_linear = frame.linear.is_speech() && (!plays || adapted && level.linear_db > self.residue.linear_db + MARGIN_DB);
