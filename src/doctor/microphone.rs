@@ -8,6 +8,7 @@ use crate::audio::capture::CaptureSource;
 use crate::audio::{Source, SourceEvent};
 use crate::config::{Settings, SourceChoice};
 use crate::error::Result;
+use crate::level::{CLIPPING, power_dbfs};
 use crate::protocol::DeviceChoice;
 
 /// Duration of the measurement.
@@ -69,7 +70,7 @@ impl Measurement {
 
     /// Returns the level, in dBFS.
     fn dbfs(&self) -> f32 {
-        (10.0 * (self.power / self.samples.max(1) as f64).max(1e-12).log10()) as f32
+        power_dbfs((self.power / self.samples.max(1) as f64) as f32)
     }
 }
 
@@ -80,7 +81,7 @@ fn judge(name: &str, measurement: Measurement) -> Finding {
         Err(format!("{name}: no sound arrives; allow the use of the microphone in the system's settings, or choose another input"))
     } else if measurement.peak == 0.0 {
         Err(format!("{name}: nothing but exact silence; unmute it, or allow its use in the system's settings"))
-    } else if measurement.peak >= 0.99 {
+    } else if measurement.peak >= CLIPPING {
         Err(format!("{name}: {level:.0} dBFS and it clips; turn the microphone down"))
     } else if level < MUTED_DBFS {
         Err(format!("{name}: {level:.0} dBFS is almost nothing; unmute the microphone or turn it up"))

@@ -4,7 +4,6 @@ Training goes through the modules' own weights by a batched route (every block o
 `python net.py` checks that this route and the modules' own forward agree.
 """
 
-import math
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from transformers.models.qwen2.modeling_qwen2 import apply_rotary_pos_emb
 from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig
 from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import Qwen2_5OmniAudioEncoder
 
-import knowledge as k
+import knowledge
 
 SIZES = {
     "encoder": {"d_model": 192, "encoder_layers": 4, "encoder_attention_heads": 6, "encoder_ffn_dim": 768},
@@ -26,7 +25,7 @@ BLOCK_FRAMES, BLOCK_POSITIONS, FEATURES = 40, 20, 10
 
 
 def mel_filters():
-    """128 triangles on Slaney's scale (MODEL.md 2, step 5)."""
+    """Returns 128 triangles on Slaney's scale (`src/model/README.md` section 2, step 5)."""
     to_mel = lambda f: np.where(f < 1000, f * 3 / 200, 15 + np.log(np.maximum(f, 1e-9) / 1000) * 27 / np.log(6.4))
     to_hz = lambda m: np.where(m < 15, m * 200 / 3, 1000 * np.exp((m - 15) * np.log(6.4) / 27))
     edges = to_hz(np.linspace(0, to_mel(np.array(8000.0)), 130))
@@ -40,7 +39,7 @@ def mel_filters():
 
 
 class LogMel(nn.Module):
-    """`[B, samples]` to `[B, chunks, 128, 40]`, as the live path hears it: the newest frame of a chunk mirrors, the maximum runs."""
+    """The log-mel of the live path, `[B, samples]` to `[B, chunks, 128, 40]`: the newest frame of a chunk mirrors, the maximum runs."""
 
     def __init__(self):
         super().__init__()
@@ -49,10 +48,10 @@ class LogMel(nn.Module):
 
     def forward(self, audio):
         batch, samples = audio.shape
-        chunks = samples // k.CHUNK
+        chunks = samples // knowledge.CHUNK
         # 360 samples before each chunk: half a frame, and one more hop to the last frame of the chunk before.
         left = torch.cat([audio.new_zeros(batch, 160), audio[:, 1:201].flip(1), audio], 1)
-        parts = left.as_strided((batch, chunks, k.CHUNK + 360), (left.stride(0), k.CHUNK, 1))
+        parts = left.as_strided((batch, chunks, knowledge.CHUNK + 360), (left.stride(0), knowledge.CHUNK, 1))
         # The newest frame runs 40 samples over the end of the chunk, where it sees them mirrored.
         parts = torch.cat([parts, parts[..., -41:-1].flip(-1)], -1)
         frames = parts.unfold(-1, 400, 160) * self.window
@@ -67,13 +66,13 @@ class LogMel(nn.Module):
 
 
 def attend(q, k, v):
-    """Attention by plain products: on a CPU the backward pass of the fused kernel takes three times as long."""
+    """Returns attention by plain products: on a CPU the backward pass of the fused kernel takes three times as long."""
     scores = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5
     return scores.softmax(-1).to(v.dtype) @ v
 
 
 def attend_to_past(q, k, v, block=128):
-    """Causal attention, queries in blocks: no block looks at keys that lie wholly in its future."""
+    """Returns causal attention, queries in blocks: no block looks at keys that lie wholly in its future."""
     length = q.shape[-2]
     if q.is_cuda or length > 1_000:  # long rows would take gigabytes
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
@@ -103,7 +102,7 @@ class Starter(nn.Module):
         nn.init.normal_(self.lm_head.weight, std=0.02)
 
     def encode(self, mel):
-        """`[blocks, 128, 40]` to `[blocks, 10, hidden]`."""
+        """Returns the features `[blocks, 10, hidden]` of `[blocks, 128, 40]`."""
         e = self.encoder
         x = F.gelu(e.conv1(mel))
         x = F.gelu(e.conv2(x)).transpose(1, 2)
@@ -119,7 +118,7 @@ class Starter(nn.Module):
         return e.proj(e.ln_post(x))
 
     def hidden(self, ids, features, feature_mask, positions):
-        """Hidden states of whole sequences, the last and those that the last layer reads: `features` take the places where `feature_mask` is set."""
+        """Returns the hidden states of whole sequences, the last and the input of the last layer; `features` stand where `feature_mask` is set."""
         x = self.decoder.embed_tokens(ids)
         x = x.masked_scatter(feature_mask.unsqueeze(-1), features.to(x.dtype))
         # Layer by layer through the modules' weights: their own forward takes a jump in the positions for a border

@@ -1,11 +1,11 @@
-"""The sixteen sounds and what surrounds them, synthesised from simple physical models.
+"""The sixteen sounds, synthesised from simple physical models.
 
 Every function takes a `numpy.random.Generator` and returns mono f32 samples at 16 kHz, peak about 1. The variety
 (materials, sizes, rhythms, registers) is what lets a model that has hardly heard a recording know the real thing.
 """
 
 import numpy as np
-from scipy.signal import butter, fftconvolve, lfilter, sosfilt
+from scipy.signal import butter, lfilter, sosfilt
 
 RATE = 16_000
 
@@ -15,7 +15,7 @@ def t_axis(secs):
 
 
 def noise(r, secs, tilt=0.0):
-    """Noise whose power falls by `tilt` × 6 dB an octave (0 white, 1 pinkish to brown)."""
+    """Returns noise whose power falls by `tilt` × 6 dB an octave (0 white, 1 pinkish to brown)."""
     n = max(int(secs * RATE), 16)
     spectrum = np.fft.rfft(r.standard_normal(n))
     f = np.fft.rfftfreq(n, 1 / RATE)
@@ -34,13 +34,13 @@ def lowpass(x, f, order=2):
 
 
 def resonance(x, f, q):
-    """Two-pole resonator."""
+    """Returns `x` through a two-pole resonator."""
     radius = np.exp(-np.pi * f / q / RATE)
     return lfilter([1 - radius], [1, -2 * radius * np.cos(2 * np.pi * f / RATE), radius * radius], x)
 
 
 def sweep(freq):
-    """Phase of an oscillator whose frequency is given for each sample."""
+    """Returns the phase of an oscillator with a frequency for each sample."""
     return 2 * np.pi * np.cumsum(freq) / RATE
 
 
@@ -54,7 +54,7 @@ def modes(r, secs, freqs, decays, amps):
 
 
 def place(parts, secs=None):
-    """Sum of `(start_secs, samples)`."""
+    """Returns the sum of `(start_secs, samples)`."""
     n = max(int(s * RATE) + len(x) for s, x in parts)
     out = np.zeros(n if secs is None else max(n, int(secs * RATE)))
     for s, x in parts:
@@ -87,7 +87,7 @@ def wave(kind, phase, r):
 
 
 def voice(r, f0, formants, breath=0.1, rough=0.0):
-    """A source-filter voice: `f0` per sample, formants as `[(hz, q, gain)]` (hz may be an array for a glide)."""
+    """Returns a source-filter voice: `f0` per sample, formants as `[(hz, q, gain)]` (hz may be an array for a glide)."""
     n = len(f0)
     jitter = 1 + 0.01 * lowpass(r.standard_normal(n), 30) * 10 * (0.3 + rough)
     phase = sweep(f0 * jitter)
@@ -206,7 +206,7 @@ def glass_breaking(r):
 
 
 def _call(r, secs, base, tract, tilt, hoarse):
-    """One call of a small throat, above all a baby's cry: harmonics up to the top of the band under a curve of formants, a pitch that
+    """Returns one call of a small throat, above all a baby's cry: harmonics up to the top of the band under a curve of formants, a pitch that
     leaps up and falls away, stretches where the folds swing in chaos (another register, subharmonics, noise)."""
     t = t_axis(secs)
     n, at = len(t), t / secs
@@ -562,244 +562,3 @@ MAKERS = {
     "knock": knock, "doorbell": doorbell, "dog bark": dog_bark, "cat meow": cat_meow, "clap": clap, "phone ringing": phone_ringing,
     "car horn": car_horn, "thunder": thunder, "rain": rain, "music": music,
 }  # fmt: skip
-
-
-# What deserves silence.
-
-
-def _hum(r):
-    t = t_axis(r.uniform(3, 6))
-    f = r.choice([50, 60, 100, 120])
-    return unit(sum(np.sin(2 * np.pi * f * k * t + r.uniform(0, 6)) * r.uniform(0, 1) / k for k in range(1, 12)))
-
-
-def _fan(r):
-    secs = r.uniform(3, 6)
-    x = lowpass(noise(r, secs, r.uniform(0.2, 1)), r.uniform(400, 5_000))
-    t = np.arange(len(x)) / RATE
-    return unit(unit(x) + r.uniform(0, 0.3) * np.sin(2 * np.pi * r.uniform(40, 400) * t))
-
-
-def _typing(r):
-    parts, at = [], 0.0
-    while at < r.uniform(2, 5):
-        n = int(0.03 * RATE)
-        key = band(r.standard_normal(n), r.uniform(800, 2_000), r.uniform(3_500, 7_500)) * np.exp(-np.arange(n) / RATE / r.uniform(0.002, 0.008))
-        parts.append((at, unit(key) * r.uniform(0.3, 1)))
-        at += r.exponential(0.13) + 0.05
-    return unit(place(parts))
-
-
-def _steps(r):
-    gap, parts = r.uniform(0.4, 0.8), []
-    for i in range(r.integers(3, 8)):
-        n = int(0.12 * RATE)
-        step = lowpass(r.standard_normal(n), r.uniform(150, 900)) * np.exp(-np.arange(n) / RATE / r.uniform(0.015, 0.05))
-        parts.append((i * gap * r.uniform(0.95, 1.05), unit(step) * r.uniform(0.5, 1)))
-    return unit(place(parts))
-
-
-def _fire(r):
-    secs = r.uniform(3, 6)
-    x = 0.1 * lowpass(r.standard_normal(int(secs * RATE)), 500)
-    for _ in range(int(secs * r.uniform(4, 40))):
-        at, n = r.integers(0, len(x) - 300), 300
-        x[at : at + n] += r.exponential(0.4) * r.standard_normal(n) * np.exp(-np.arange(n) / r.uniform(8, 60))
-    return unit(x)
-
-
-def _waves(r):
-    secs = r.uniform(4, 6)
-    t = t_axis(secs)
-    swell = 0.3 + np.maximum(0, np.sin(2 * np.pi * t / r.uniform(3, 7) + r.uniform(0, 6)))
-    return unit(lowpass(r.standard_normal(len(t)), r.uniform(600, 3_500), 1) * swell)
-
-
-def _clock(r):
-    gap = r.choice([0.25, 0.5, 1.0])
-    tick = modes(r, 0.03, r.uniform(1_000, 5_500, 4), r.uniform(0.001, 0.006, 4), r.uniform(0.3, 1, 4))
-    return unit(place([(i * gap, tick * (1 if i % 2 else r.uniform(0.4, 1))) for i in range(int(4 / gap))]))
-
-
-def _engine(r):
-    secs = r.uniform(3, 6)
-    n = int(secs * RATE)
-    f = r.uniform(20, 120) * (1 + r.uniform(0, 0.4) * lowpass(r.standard_normal(n), 0.7) * 30)
-    x = np.maximum(np.cos(sweep(np.abs(f))), 0) ** 6 * (1 + 0.5 * r.standard_normal(n))
-    return unit(band(x, r.uniform(40, 300), r.uniform(1_000, 6_000), 1))
-
-
-def _rooster(r):
-    parts, at = [], 0.0
-    base = r.uniform(450, 800)
-    for length in (0.15, 0.2, 0.25, r.uniform(0.6, 1.1)):
-        t = t_axis(length) / length
-        x = voice(r, base * (1 + 0.5 * np.sin(np.pi * t)), [(1_100, 4, 1), (2_400, 5, 0.7)], 0.3, 0.5)
-        parts.append((at, fade(unit(x), 0.02, 0.05)))
-        at += length + r.uniform(0.02, 0.1)
-    return unit(place(parts))
-
-
-def _bird(r):
-    parts, at = [], 0.0
-    while at < r.uniform(1, 4):
-        length = r.uniform(0.04, 0.2)
-        t = t_axis(length) / length
-        a, b = r.uniform(2_000, 6_500, 2)
-        parts.append((at, fade(np.sin(sweep(a + (b - a) * t + r.uniform(0, 400) * np.sin(60 * t))), 0.01, 0.02) * r.uniform(0.3, 1)))
-        at += length + r.exponential(0.25)
-    return unit(place(parts))
-
-
-def _rustle(r):
-    secs = r.uniform(0.8, 3)
-    n = int(secs * RATE)
-    return unit(band(r.standard_normal(n), 1_200, 7_500) * np.abs(lowpass(r.standard_normal(n), r.uniform(3, 20))) ** 1.5)
-
-
-def _plates(r):
-    parts = []
-    for _ in range(r.integers(1, 6)):
-        parts.append((r.uniform(0, 2), modes(r, 0.3, r.uniform(1_500, 6_500, 6), r.uniform(0.01, 0.07, 6), r.uniform(0.2, 1, 6)) * r.uniform(0.3, 1)))
-    return unit(place(parts))
-
-
-def _thump(r):
-    n = int(0.35 * RATE)
-    x = lowpass(r.standard_normal(n), r.uniform(80, 400)) * np.exp(-np.arange(n) / RATE / r.uniform(0.03, 0.12))
-    return unit(unit(x) + r.uniform(0, 0.4) * unit(band(r.standard_normal(n), 500, 4_000) * np.exp(-np.arange(n) / 200)))
-
-
-def _breath(r):
-    n = int(r.uniform(0.5, 1.4) * RATE)
-    return unit(band(r.standard_normal(n), 300, r.uniform(2_000, 6_000), 1) * np.hanning(n))
-
-
-def _water(r):
-    secs = r.uniform(2, 5)
-    t = t_axis(secs)
-    x = band(r.standard_normal(len(t)), 300, r.uniform(2_500, 6_500), 1)
-    for _ in range(int(secs * 25)):
-        at, k = r.integers(0, len(t) - 800), np.arange(800) / RATE
-        f = r.uniform(400, 2_500)
-        x[at : at + 800] += r.uniform(0, 0.5) * np.sin(2 * np.pi * (f + r.uniform(0, 3_000) * k) * k) * np.exp(-k / 0.01)
-    return unit(x)
-
-
-def _cricket(r):
-    t = t_axis(r.uniform(2, 5))
-    return unit(np.sin(2 * np.pi * r.uniform(2_500, 5_000) * t) * (np.sin(2 * np.pi * r.uniform(15, 50) * t) > 0.2) * ((t * r.uniform(1, 3)) % 1 < r.uniform(0.3, 1)))
-
-
-def _helicopter(r):
-    t = t_axis(r.uniform(3, 6))
-    return unit(lowpass(r.standard_normal(len(t)), r.uniform(300, 1_500)) * (0.2 + np.maximum(0, np.sin(2 * np.pi * r.uniform(8, 22) * t)) ** 3))
-
-
-def _saw(r):
-    n = int(r.uniform(2, 5) * RATE)
-    f = r.uniform(70, 250) * (1 + 0.4 * np.abs(lowpass(r.standard_normal(n), 1) * 20))
-    return unit(band(wave(2, sweep(f), r) * (1 + 0.6 * r.standard_normal(n)), 200, 7_000, 1))
-
-
-def _wind(r):
-    n = int(r.uniform(3, 6) * RATE)
-    return unit(lowpass(r.standard_normal(n), r.uniform(200, 900), 1) * (0.3 + np.abs(lowpass(r.standard_normal(n), 0.6) * 30)))
-
-
-def _tone(r):
-    """A beep of a device that is no alarm, a whistle, a note."""
-    t = t_axis(r.uniform(0.08, 0.6))
-    a = r.uniform(300, 3_000)
-    return unit(fade(wave(r.integers(0, 4), sweep(a * (1 + r.choice([0, 0, 0.5, -0.3]) * t / t[-1])), r), 0.01, 0.05))
-
-
-BACKGROUND = [_hum, _fan, _typing, _steps, _fire, _waves, _clock, _engine, _rooster, _bird, _rustle, _plates, _thump, _breath, _water, _cricket, _helicopter, _saw, _wind, _tone]  # fmt: skip
-
-
-def room(r, size=None):
-    """A room impulse response: the direct sound, a few early reflections, a diffuse tail that darkens."""
-    rt = r.uniform(0.08, 0.7) if size is None else size
-    n = int(min(rt * 1.1, 0.6) * RATE)
-    t = np.arange(n) / RATE
-    tail = r.standard_normal(n) * np.exp(-6.9 * t / rt)
-    tail = lowpass(tail, r.uniform(2_000, 7_000), 1)
-    h = tail * r.uniform(0.02, 0.25) * (t > 0.004)
-    for _ in range(r.integers(2, 7)):
-        h[int(r.uniform(0.001, 0.02) * RATE)] += r.uniform(-0.5, 0.5)
-    h[0] += 1
-    return h.astype(np.float32)
-
-
-def reverberate(x, h):
-    return fftconvolve(x, h)[: len(x) + len(h) // 2].astype(np.float32)
-
-
-def colour(r, x):
-    """A microphone or a loudspeaker: a tilt, a resonance, and now and then the band of a telephone."""
-    choice = r.uniform()
-    if choice < 0.3:
-        return x
-    x = lfilter([1, r.uniform(-0.75, 0.75)], [1], x)
-    if choice > 0.8:
-        x = lowpass(x, r.uniform(3_000, 5_000), 4)
-    if choice > 0.9:
-        x = sosfilt(butter(2, r.uniform(100, 350), "high", fs=RATE, output="sos"), x)
-    return unit(x)
-
-
-def muffled(r):
-    """A dull microphone, a cloth, a pocket, a mouth turned away, as `f(x)`: all above the lowest formant is far below it. What a line adds
-    after that is not muffled, so that the rest of a vowel lies little above the noise."""
-    corner, slope, most = r.uniform(300, 1_000), r.uniform(4, 14), r.uniform(12, 35)
-
-    def of(x):
-        f = np.fft.rfftfreq(len(x), 1 / RATE)
-        gain = -np.minimum(slope * np.log2(np.maximum(f / corner, 1)), most)
-        return unit(np.fft.irfft(np.fft.rfft(x) * 10 ** (gain / 20), len(x)))
-
-    return of
-
-
-def line_noise(r):
-    """Noise of a recorder or a line that is switched on with the voice, as `f(n)`: without it in training its onset is heard as an s."""
-    level, tilt = 10 ** (r.uniform(-40, -15) / 20), r.uniform(-0.2, 0.8)
-
-    def of(n):
-        x = noise(r, n / RATE + 0.01, tilt)[:n]
-        return level * x / (np.std(x) + 1e-9)
-
-    return of
-
-
-def voice_switch(r, x):
-    """`(first, end)`: what a switch that opens late and closes early lets through of a voice (that of a radio, of a headset that
-    saves its battery, of a recorder that trims): a word may lose the hiss that it begins or ends with. Many hear the low voice
-    alone, remember a little of what came before it and stay open for a little after it."""
-    hop = RATE // 100
-    low = r.uniform() < 0.5
-    heard = lowpass(x, r.uniform(400, 1_500)) if low else x
-    level = np.square(heard[: len(x) // hop * hop]).reshape(-1, hop).mean(1)
-    if not level.any():
-        return 0, len(x)
-    level = 10 * np.log10(level / level.max() + 1e-9)
-    first = int(np.flatnonzero(level > r.uniform(-35, -5))[0]) * hop
-    end = (int(np.flatnonzero(level > r.uniform(-35, -12))[-1]) + 1) * hop
-    before, after = (0.08, 0.12) if low else (0, 0.02)
-    return max(0, first - int(r.uniform(0, before) * RATE)), min(len(x), end + int(r.uniform(0, after) * RATE))
-
-
-def microphone(r, x):
-    """Another microphone, loudspeaker and line each time: any smooth curve over the spectrum, often the band of a telephone."""
-    if r.uniform() < 0.2:
-        return x
-    f = np.fft.rfftfreq(len(x), 1 / RATE)
-    at = np.log(np.array([60, 150, 350, 800, 1_800, 3_500, 8_000]))
-    gain = np.interp(np.log(np.maximum(f, 60)), at, r.normal(0, r.uniform(0, 7), len(at)))
-    if r.uniform() < 0.2:  # held close to the mouth
-        gain += r.uniform(4, 18) / (1 + (f / r.uniform(120, 400)) ** 2)
-    if r.uniform() < 0.4:
-        gain -= np.clip((f - r.uniform(3_200, 5_000)) / r.uniform(1, 12), 0, 60)
-    if r.uniform() < 0.25:
-        gain -= np.clip((r.uniform(80, 350) - f) / 3, 0, 40)
-    return unit(np.fft.irfft(np.fft.rfft(x) * 10 ** (gain / 20), len(x)))
