@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// Largest sample, of 1, from which the input counts as clipping.
-const CLIP_PEAK: f32 = 0.99;
+use crate::level::CLIPPING;
+
 /// Speech below this level is too quiet for the model, in dBFS.
 const FAINT_DBFS: f32 = -48.0;
 /// Advice stays this long after its cause.
@@ -38,7 +38,7 @@ pub(super) struct LevelMonitor {
 impl LevelMonitor {
     /// Takes a reading and returns the advice. None: no sound passes the quiet gate.
     pub(super) fn update(&mut self, reading: Option<LevelReading>, now: Instant) -> LevelAdvice {
-        if reading.is_some_and(|reading| reading.peak >= CLIP_PEAK) {
+        if reading.is_some_and(|reading| reading.peak >= CLIPPING) {
             self.clipped_at = Some(now);
         }
         let faint = reading.is_some_and(|reading| reading.dbfs.is_finite() && reading.dbfs <= FAINT_DBFS);
