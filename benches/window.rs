@@ -1,6 +1,5 @@
-//! What a frame of the window costs on the processor, without a display: events taken, layout, triangles. Every panel holds
-//! 10,000 lines, and all four modes reply at once: before each frame each of them says another word. At 60 frames a second
-//! there are 16.7 ms for it.
+//! CPU cost of a frame of the window, without a display: events, layout and tessellation. All four modes reply at once, with a word
+//! before each frame, while each panel holds 100 or 10,000 lines. At 60 frames per second a frame has 16.7 ms.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -23,14 +22,16 @@ use hearken::time::ChunkIdx;
 use hearken::ui::HearkenApp;
 use window_bench::{at, settings};
 
-/// Events that wait while the window takes them.
+/// Capacity of the channels of commands and events.
 const WAITING: usize = 4_096;
 const MODES: [&str; 4] = ["dialog", "transcribe", "translate", "sounds"];
-/// Frames that are measured, after as many that warm up the caches of letters as it takes.
+/// Measured frames, and frames before them that fill the glyph cache.
 const FRAMES: usize = 1_000;
-const WARM: usize = 50;
-/// Frames after which a mode ends its reply and begins another: a second.
+const WARM_UP: usize = 50;
+/// Frames of a reply: one second.
 const REPLY: usize = 60;
+/// Size of the window, in points.
+const SIZE: [f32; 2] = [1_280.0, 800.0];
 
 struct Window {
     app: HearkenApp,
@@ -42,7 +43,7 @@ struct Window {
 }
 
 impl Window {
-    /// A window of which every panel holds so many lines.
+    /// Returns a window with this many lines in each panel.
     fn with(lines: u64) -> Self {
         let home = tempfile::tempdir().unwrap();
         let ((commands, _), (events, reported)) = (bounded(WAITING), bounded(WAITING));
@@ -70,7 +71,7 @@ impl Window {
         ReplyId(4 * self.line + mode as u64)
     }
 
-    /// Every mode begins to reply.
+    /// Begins a reply of each mode.
     fn begin(&self) {
         let (at, chunk) = (at(10 * self.line + 1), ChunkIdx(10 * self.line));
         for (m, mode) in MODES.map(str::to_owned).into_iter().enumerate() {
@@ -80,7 +81,7 @@ impl Window {
         }
     }
 
-    /// Every mode says another word.
+    /// Adds a word to the reply of each mode.
     fn go_on(&self) {
         for (m, mode) in MODES.map(str::to_owned).into_iter().enumerate() {
             let (at, reply, text) = (at(10 * self.line + 1), self.reply(m), " word".to_owned());
@@ -88,6 +89,7 @@ impl Window {
         }
     }
 
+    /// Ends the reply of each mode.
     fn end(&mut self) {
         let (n, at) = (self.line, at(10 * self.line + 1));
         for (m, mode) in MODES.map(str::to_owned).into_iter().enumerate() {
@@ -99,13 +101,14 @@ impl Window {
         self.line += 1;
     }
 
+    /// Paints a frame and returns the time that took.
     fn frame(&mut self) -> Duration {
         let begun = Instant::now();
-        let screen_rect = Some(egui::Rect::from_min_size(egui::Pos2::ZERO, egui::vec2(1_280.0, 800.0)));
+        let screen_rect = Some(egui::Rect::from_min_size(egui::Pos2::ZERO, SIZE.into()));
         let app = &mut self.app;
         let mut output = self.ctx.run_ui(egui::RawInput { screen_rect, ..Default::default() }, |ui| app.ui(ui));
         let triangles = self.ctx.tessellate(std::mem::take(&mut output.shapes), output.pixels_per_point);
-        // There is no graphics card that would take the letters.
+        // There is no graphics card to take the textures.
         output.drop_without_applying_deltas();
         black_box(triangles);
         begun.elapsed()
@@ -116,14 +119,14 @@ fn main() {
     for lines in [100, 10_000] {
         let mut window = Window::with(lines);
         let mut costs = Vec::with_capacity(FRAMES);
-        for n in 0..WARM + FRAMES {
+        for n in 0..WARM_UP + FRAMES {
             if n % REPLY == REPLY - 1 {
                 window.end();
                 window.begin();
             }
             window.go_on();
             let cost = window.frame();
-            if n >= WARM {
+            if n >= WARM_UP {
                 costs.push(cost.as_secs_f64() * 1e3);
             }
         }

@@ -1,13 +1,17 @@
-//! What was typed ([`cli`]) and what is meant ([`Settings`]); the modes as data; where files live.
+//! Configuration: the command line ([`Cli`]), the settings file, the modes as data, and the folders of Hearken.
 //!
-//! Not responsible for acting on any of it.
+//! [`Cli::request`] turns a command line into a [`Request`]; [`Settings`] is the complete configuration of a session. Not
+//! responsible for carrying a request out.
 
+mod bench_args;
 pub mod cli;
 mod eval_args;
-mod history_cli;
+mod file_list;
+mod formats;
+mod history_args;
 pub mod history_prefs;
 pub mod long_running;
-mod model_task;
+mod model_args;
 pub mod modes;
 mod modes_edit;
 mod modes_file;
@@ -16,96 +20,99 @@ pub mod prefs;
 pub mod request;
 mod settings_edit;
 mod settings_file;
+mod toml_file;
+mod trace_args;
 mod values;
 
 use std::path::PathBuf;
 
 use crate::protocol::{DeviceChoice, ModelChoice, VoiceSettings};
 
+pub use bench_args::{BenchOptions, BenchSubject, BenchTask, Scenario};
 pub use cli::Cli;
 pub use eval_args::{EvalOptions, EvalRequest, EvalTask, ProactiveStyle, QuestionInput, ResumePolicy};
-pub use history_cli::{Deletion, ExportForm, HistoryRequest, SessionChoice};
+pub use file_list::expand_file_lists;
+pub use formats::{OutputFormat, ReportFormat, Stdout};
+pub use history_args::{Deletion, ExportForm, HistoryRequest, SessionChoice};
 pub use history_prefs::HistoryPrefs;
-pub use long_running::{ContextChoice, ContextPolicy, LongRunning, POLICIES, Priority, Reset, Sensitivity};
-pub use model_task::{Consent, DownloadOptions, ModelRequest, Originals, QuantiseOptions};
-pub use modes::{CatchUp, InstructionClip, Language, Mode};
+pub use long_running::{ContextChoice, ContextPolicy, LongRunning, Sensitivity};
+pub use model_args::{Consent, DownloadOptions, ModelRequest, Originals, QuantiseOptions};
+pub use modes::{CatchUp, InstructionClip, Mode};
 pub use modes_edit::{NewMode, add as add_mode, remove as remove_mode, replace as replace_mode};
 pub use modes_file::all as all_modes;
 pub use paths::Paths;
 pub use prefs::WindowPrefs;
-pub use request::{
-    BenchOptions, BenchSubject, BenchTask, OutputFormat, ReportFormat, Request, Scenario, Stdout, TraceOptions, TracePath,
-    settings_problems,
-};
+pub use request::{Request, settings_problems};
+pub use trace_args::{TraceOptions, TracePath};
 
-/// Everything that a session needs to know.
+/// The complete configuration of a session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// Which model listens.
+    /// The model.
     pub model: ModelChoice,
-    /// In which numbers it computes; what suits the model when absent.
+    /// Numeric precision; the one that suits the model if absent.
     pub precision: Option<Precision>,
-    /// On what it computes.
+    /// Compute device.
     pub device: ComputeDevice,
-    /// Threads for computing; the number of physical cores when absent.
+    /// Compute threads; the number of physical cores if absent.
     pub threads: Option<usize>,
-    /// Every mode that there is: the built-in ones, then the user's.
+    /// Every mode: the built-in modes, then the user's.
     pub modes: Vec<Mode>,
-    /// Names of the modes that are on at the start; when there are none, those that this machine runs in real time.
+    /// Names of the modes that are on at the start; if empty, the modes that this machine runs in real time.
     pub modes_on: Vec<String>,
-    /// Where sound comes from.
+    /// Source of the audio.
     pub source: SourceChoice,
-    /// Where replies are played.
+    /// Device that plays spoken replies.
     pub output: DeviceChoice,
-    /// How they are spoken, and listened through.
+    /// Voice, echo cancellation and other processing around speech.
     pub voice: VoiceSettings,
-    /// Whether the quiet gate keeps silence from the model.
+    /// True if the quiet gate withholds silence from the model.
     pub gate: bool,
-    /// How replies are decoded.
+    /// Decoding of replies.
     pub sampling: SamplingChoice,
-    /// Write exactly the samples that the model heard to this 32-bit float WAV.
+    /// 32-bit float WAV file for exactly the samples that the model hears.
     pub save_audio: Option<PathBuf>,
-    /// Which optional events are wanted.
+    /// Optional events.
     pub event_options: EventOptions,
-    /// How it lasts for hours.
+    /// Settings for a session that runs for hours.
     pub long_running: LongRunning,
-    /// Where settings and caches live.
+    /// Folders of settings, caches and history.
     pub paths: Paths,
 }
 
-/// Where sound comes from.
+/// The source of the audio.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SourceChoice {
     /// An input device, live.
     Microphone(DeviceChoice),
-    /// Files in order as one session, each followed by `gap_secs` of silence.
+    /// Files, heard in order as one session.
     Files {
-        /// The files.
+        /// Paths of the files.
         paths: Vec<PathBuf>,
         /// Silence after each file, in seconds.
         gap_secs: f64,
-        /// Whether the file is heard at the speed of time or as fast as the model goes.
-        pace: FileSpeed,
+        /// Speed at which the files are heard.
+        speed: FileSpeed,
     },
     /// WAV on stdin.
     Stdin {
         /// Silence after the end, in seconds.
         gap_secs: f64,
-        /// Whether it is heard at the speed of time or as fast as the model goes.
-        pace: FileSpeed,
+        /// Speed at which the stream is heard.
+        speed: FileSpeed,
     },
 }
 
-/// How fast a file is heard.
+/// The speed at which a file is heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileSpeed {
-    /// The file waits for the model.
+    /// Full speed: the file waits for the model.
     Unthrottled,
-    /// At the speed of time, like a microphone: the model must keep up.
+    /// In real time, like a microphone: audio is lost if the model cannot keep up.
     Realtime,
 }
 
-/// The numbers that the model computes in.
+/// The numeric precision of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
     /// 32-bit floats.
@@ -119,7 +126,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// As it is typed.
+    /// Returns the name of the precision on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -131,25 +138,25 @@ impl Precision {
     }
 }
 
-/// What the model computes on.
+/// The compute device of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ComputeDevice {
     /// The processor.
     Cpu,
-    /// An NVIDIA card (feature `cuda`).
+    /// An NVIDIA GPU (feature `cuda`).
     Cuda,
     /// An Apple GPU (feature `metal`).
     Metal,
 }
 
-/// How replies are decoded. The silent/respond decision is always greedy.
+/// The decoding of replies. The silent/respond decision is always greedy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SamplingChoice {
-    /// 0 is greedy.
+    /// Sampling temperature; 0 is greedy.
     pub temperature: f64,
-    /// Keep only the k likeliest.
+    /// Number of candidate tokens, the most likely first; all if absent.
     pub top_k: Option<usize>,
-    /// Seed of the draw.
+    /// Seed of the random number generator.
     pub seed: u64,
 }
 
@@ -158,13 +165,13 @@ impl SamplingChoice {
     pub const GREEDY: Self = Self { temperature: 0.0, top_k: None, seed: 0 };
 }
 
-/// Which optional events are wanted.
+/// The optional events of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventOptions {
-    /// `decision` events at all.
+    /// True if `decision` events are reported.
     pub decisions: bool,
-    /// `margin` in `decision` events.
+    /// True if `decision` events carry `margin`.
     pub margins: bool,
-    /// `timing` events.
+    /// True if `timing` events are reported.
     pub timing: bool,
 }

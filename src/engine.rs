@@ -36,7 +36,7 @@ use capture::{CaptureChannels, CaptureThread, CapturedSource, EchoHandling};
 use inference::{Channels, InferenceParts, InferenceThread, Recordings};
 use speech::{SpeechConfig, SpeechHandle, turn_taking::TurnTaking};
 
-pub use crate::hub::ModelManager as Models;
+use crate::hub::ModelManager;
 pub use handle::EngineHandle;
 pub use meters::{Meters, Readings};
 
@@ -83,8 +83,8 @@ enum SourceTiming {
 }
 
 impl SourceTiming {
-    const fn of(pace: FileSpeed) -> Self {
-        match pace {
+    const fn of(speed: FileSpeed) -> Self {
+        match speed {
             FileSpeed::Realtime => Self::Live,
             FileSpeed::Unthrottled => Self::Waits,
         }
@@ -106,7 +106,7 @@ pub fn start(settings: Settings) -> Result<EngineHandle> {
 /// # Errors
 /// As [`start`], except for the microphone.
 pub fn start_patiently(mut settings: Settings) -> Result<EngineHandle> {
-    if Models::new(&settings.paths).missing(&settings.model).is_some() {
+    if ModelManager::new(&settings.paths).missing(&settings.model).is_some() {
         settings.model = ModelChoice::Starter;
     }
     #[cfg(feature = "mic")]
@@ -118,20 +118,20 @@ pub fn start_patiently(mut settings: Settings) -> Result<EngineHandle> {
     start(settings)
 }
 
-/// Starts a session that hears `source` at the speed `pace`: [`start`] for a source that settings cannot name.
+/// Starts a session that hears `source` at `speed`: [`start`] for a source that settings cannot name.
 ///
 /// # Errors
 /// As [`start`].
-pub fn start_hearing(settings: Settings, source: Box<dyn Source>, pace: FileSpeed) -> Result<EngineHandle> {
-    start_on(settings, source, pace, SpeechBackend::default())
+pub fn start_hearing(settings: Settings, source: Box<dyn Source>, speed: FileSpeed) -> Result<EngineHandle> {
+    start_on(settings, source, speed, SpeechBackend::default())
 }
 
 /// Starts a session like [`start_hearing`] that speaks through `backend`, whatever the settings say.
 ///
 /// # Errors
 /// As [`start`].
-pub fn start_on(settings: Settings, source: Box<dyn Source>, pace: FileSpeed, backend: SpeechBackend) -> Result<EngineHandle> {
-    let input = captured_source(&settings, source, 0.0, SourceTiming::of(pace));
+pub fn start_on(settings: Settings, source: Box<dyn Source>, speed: FileSpeed, backend: SpeechBackend) -> Result<EngineHandle> {
+    let input = captured_source(&settings, source, 0.0, SourceTiming::of(speed));
     start_threads(settings, input, backend)
 }
 
@@ -182,17 +182,17 @@ fn start_threads(mut settings: Settings, input: CapturedSource, backend: SpeechB
 }
 
 fn open_source(settings: &Settings) -> Result<CapturedSource> {
-    let at_speed = |source: Box<dyn Source>, gap_secs: f64, pace: FileSpeed| {
-        let source = if pace == FileSpeed::Realtime { Box::new(RealtimeSource::new(source)) } else { source };
-        captured_source(settings, source, gap_secs, SourceTiming::of(pace))
+    let at_speed = |source: Box<dyn Source>, gap_secs: f64, speed: FileSpeed| {
+        let source = if speed == FileSpeed::Realtime { Box::new(RealtimeSource::new(source)) } else { source };
+        captured_source(settings, source, gap_secs, SourceTiming::of(speed))
     };
     Ok(match &settings.source {
         SourceChoice::Microphone(device) => {
             let source = Box::new(CaptureSource::open(device, &settings.long_running.excluded_inputs)?);
             captured_source(settings, source, 0.0, SourceTiming::Live)
         }
-        SourceChoice::Files { paths, gap_secs, pace } => at_speed(Box::new(FileSource::open(paths)?), *gap_secs, *pace),
-        SourceChoice::Stdin { gap_secs, pace } => at_speed(Box::new(WavStreamSource::new(io::stdin(), "stdin")?), *gap_secs, *pace),
+        SourceChoice::Files { paths, gap_secs, speed } => at_speed(Box::new(FileSource::open(paths)?), *gap_secs, *speed),
+        SourceChoice::Stdin { gap_secs, speed } => at_speed(Box::new(WavStreamSource::new(io::stdin(), "stdin")?), *gap_secs, *speed),
     })
 }
 

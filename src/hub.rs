@@ -1,8 +1,8 @@
-//! The models: which there are, where they lie, and how one is had.
+//! The models: the catalogue, the storage on this machine, and the download.
 //!
-//! The only module that may open a socket, and only when the user asks for a model: `remote` does it, for `obtain`. What is
-//! fetched lies in the cache that all programs of Hugging Face share; what Hearken makes of it, in its own cache folder. Not
-//! responsible for loading a model, nor for anything that is heard.
+//! The only module that may open a socket ([`remote`], called by [`install`]), and only when the user asks for a model. Downloads
+//! go to the cache that all programs of Hugging Face share, prepared weights to Hearken's own cache folder. Not responsible for
+//! loading a model, nor for audio.
 
 pub mod cache;
 pub mod catalog;
@@ -11,13 +11,13 @@ mod commands;
 pub mod control;
 pub mod disk;
 pub mod fetch;
-pub mod home;
-pub mod listing;
-pub mod obtain;
+pub mod install;
+mod manager;
+pub mod manifest;
+pub mod model_dir;
 pub mod remote;
 mod runtime;
 pub mod settings;
-mod shelf;
 mod starter;
 
 use std::path::PathBuf;
@@ -26,53 +26,53 @@ use crate::config::Paths;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::ModelChoice;
 
-pub use catalog::Entry;
+pub use catalog::CatalogEntry;
 pub use commands::run;
-use home::Home;
+pub use manager::ModelManager;
+use model_dir::ModelDir;
 use settings::HubSettings;
-pub use shelf::ModelManager;
 
-/// A model that can be loaded.
+/// A model on this machine that can be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct LocalModel {
     /// Its checkpoint folder.
     pub folder: PathBuf,
-    /// How events call it.
+    /// Its name in events.
     pub name: String,
 }
 
-/// Finds the model `choice` on this machine, unpacking the built-in one where that has not been done. Asks no network.
+/// Finds the model `choice` on this machine. Unpacks the built-in model if needed; never uses the network.
 ///
 /// # Errors
-/// When it is not here, or cannot be unpacked anywhere.
-pub fn find(choice: &ModelChoice, paths: &Paths) -> Result<Found> {
+/// When the model is not on this machine, or the built-in one cannot be unpacked.
+pub fn find(choice: &ModelChoice, paths: &Paths) -> Result<LocalModel> {
     find_with(choice, paths, &HubSettings::from_environment())
 }
 
-/// As [`find`], with the cache of Hugging Face where `settings` says.
+/// Finds the model `choice` as [`find`] does, with the cache of Hugging Face that `settings` name.
 ///
 /// # Errors
-/// As [`find`].
-pub fn find_with(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) -> Result<Found> {
+/// The errors of [`find`].
+pub fn find_with(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) -> Result<LocalModel> {
     let Some(entry) = catalog::resolve(choice, paths)? else {
         let ModelChoice::Dir(folder) = choice else {
             return Err(Error::internal("a model of the catalogue is not in it"));
         };
         let name = folder.file_name().map_or_else(|| folder.display().to_string(), |n| n.to_string_lossy().into_owned());
-        return Ok(Found { folder: folder.clone(), name });
+        return Ok(LocalModel { folder: folder.clone(), name });
     };
     if entry.name == catalog::STARTER {
         let folder = starter::unpack(&[paths.cache.join("models"), std::env::temp_dir().join("hearken")])?;
-        return Ok(Found { folder, name: entry.name });
+        return Ok(LocalModel { folder, name: entry.name });
     }
     if let Some(folder) = entry.folder {
-        return Ok(Found { folder, name: entry.name });
+        return Ok(LocalModel { folder, name: entry.name });
     }
-    let home = Home::of(&entry, paths);
-    match home.loadable(settings) {
-        Some(folder) => Ok(Found { folder, name: entry.name }),
+    let model_dir = ModelDir::of(&entry, paths);
+    match model_dir.loadable(settings) {
+        Some(folder) => Ok(LocalModel { folder, name: entry.name }),
         None => {
-            let how = if home.listing().is_some() { "is not here in full" } else { "is not here" };
+            let how = if model_dir.manifest().is_some() { "is not here in full" } else { "is not here" };
             let why = format!("the model {} {how}", entry.name);
             Err(Error::new(ErrorKind::Model, why).with_remedy(Remedy::DownloadModel))
         }

@@ -4,15 +4,17 @@
 //! threads, no clock, no tensors: a session carries out the plans of all lanes in one batched pass.
 
 pub mod context;
+mod policy;
 mod repetition;
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::config::{CatchUp, Priority};
+use crate::config::CatchUp;
 use crate::model::token_ids::TokenIds;
 use crate::protocol::{Emotion, StopReason};
 use crate::time::{CHUNK_FEATURES, ChunkIdx, SAMPLE_RATE_HZ, StreamTime};
 
+pub use policy::{Priority, ResetTrigger};
 use repetition::is_looping;
 
 /// Rows of a chunk: AUDIO_BEGIN, ten features, ASSISTANT. Pending tokens come before them.

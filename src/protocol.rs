@@ -1,265 +1,89 @@
-//! Every type that crosses a thread or the process border.
+//! The types that cross a thread or the border of the process.
 //!
-//! Responsible for [`Command`] (down, into the engine) and [`Event`] (up, out of it, and as JSON Lines out of the
-//! process). The table in the README's section "Event format" and in CONTRACT.md is this file; a test holds them together.
-//! Not responsible for acting on any of it.
+//! [`Command`]s go down, into the engine. [`Event`]s come up, out of it, and leave the process as JSON Lines; the table in
+//! `src/protocol/README.md` lists them, and `tests/contract.rs` compares it with the types. Not responsible for acting on any of
+//! them.
 
+mod event;
 pub mod models;
+
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, ErrorKind, Remedy};
-use crate::time::{ChunkIdx, StreamTime};
+pub use event::{Emotion, Event, GapCause, PROTOCOL, ReplyId, Severity, StopReason};
 
-/// Version of the event format; a field that is renamed or removed raises it.
-pub const PROTOCOL: u32 = 1;
-
-/// Number of a reply within its session, from 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ReplyId(pub u64);
-
-/// Why a reply ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StopReason {
-    /// The model ended it.
-    End,
-    /// It reached the limit of tokens.
-    Limit,
-    /// It repeated itself.
-    Loop,
-    /// The user cut it.
-    Cut,
-}
-
-/// The emotion that the model tags a reply with (MODEL.md section 5.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs, reason = "the names are the model's own")]
-pub enum Emotion {
-    Happy,
-    Sad,
-    Angry,
-    Surprise,
-    Normal,
-    Urgent,
-}
-
-/// Why samples were never heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GapCause {
-    /// The ring between the audio callback and the capture thread was full.
-    Overrun,
-    /// The model is slower than time and the chunk queue was full.
-    Overload,
-    /// The input device went away.
-    DeviceLost,
-    /// The input device delivered nothing but exact zeros.
-    Zeros,
-    /// The machine slept.
-    Suspended,
-}
-
-/// How serious a problem is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// Listening goes on as before.
-    Warning,
-    /// Something that was asked for does not happen.
-    Error,
-}
-
-/// What the engine reports. `at` is audio time at the end of the chunk that it belongs to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-#[allow(missing_docs, reason = "the fields are documented in the table of the README")]
-pub enum Event {
-    /// Always the first.
-    SessionStarted {
-        at: StreamTime,
-        protocol: u32,
-        model: String,
-        source: String,
-        modes: Vec<String>,
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        started_utc: Option<String>,
-    },
-    /// Every chunk and mode while the gate is open.
-    Decision {
-        at: StreamTime,
-        chunk: ChunkIdx,
-        mode: String,
-        silent: bool,
-        drained: bool,
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        margin: Option<f32>,
-    },
-    /// The model chose to respond.
-    ReplyStarted {
-        at: StreamTime,
-        reply: ReplyId,
-        chunk: ChunkIdx,
-        mode: String,
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        emotion: Option<Emotion>,
-    },
-    /// A piece of whole characters.
-    ReplyText { at: StreamTime, reply: ReplyId, mode: String, text: String },
-    /// The whole text again.
-    ReplyFinished {
-        at: StreamTime,
-        reply: ReplyId,
-        mode: String,
-        text: String,
-        from_secs: StreamTime,
-        to_secs: StreamTime,
-        stop: StopReason,
-    },
-    /// The sounds mode named a sound.
-    Sound { at: StreamTime, reply: ReplyId, name: String, count: u32 },
-    /// A reply begins to be spoken.
-    VoiceStarted { at: StreamTime, reply: ReplyId },
-    /// It has been spoken, or was interrupted.
-    VoiceFinished { at: StreamTime, reply: ReplyId, cut: bool },
-    /// The quiet gate opened or closed.
-    Gate { at: StreamTime, open: bool, level_dbfs: f32 },
-    /// Listening was paused.
-    Paused { at: StreamTime },
-    /// Listening went on.
-    Resumed { at: StreamTime },
-    /// These modes are on now.
-    ModesChanged { at: StreamTime, modes: Vec<String> },
-    /// This model listens now.
-    ModelChanged { at: StreamTime, model: String },
-    /// Room was made in a lane.
-    ContextTrimmed { at: StreamTime, mode: String, dropped_chunks: u64, positions: usize },
-    /// Samples that never arrived, reported before the chunk that follows them.
-    AudioGap { at: StreamTime, from_secs: StreamTime, samples: u64, cause: GapCause },
-    /// The input was switched or reconnected.
-    InputChanged { at: StreamTime, device: String, rate_hz: u32, channels: u16 },
-    /// Recoverable trouble.
-    Problem {
-        at: StreamTime,
-        severity: Severity,
-        kind: ErrorKind,
-        message: String,
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        remedy: Option<Remedy>,
-    },
-    /// What a chunk cost; only on request.
-    Timing { at: StreamTime, chunk: ChunkIdx, mel_ms: f64, encode_ms: f64, decode_ms: f64, lag_ms: f64 },
-    /// Always the last.
-    SessionFinished { at: StreamTime, chunks: u64, replies: u64, audio_secs: f64, problems: u64 },
-}
-
-impl Event {
-    /// Returns the `problem` event about `error`.
-    #[must_use]
-    pub fn problem(at: StreamTime, severity: Severity, error: &Error) -> Self {
-        Self::Problem { at, severity, kind: error.kind(), message: error.message().to_owned(), remedy: error.remedy() }
-    }
-
-    /// Audio time of the event.
-    #[must_use]
-    pub const fn at(&self) -> StreamTime {
-        match self {
-            Self::SessionStarted { at, .. }
-            | Self::Decision { at, .. }
-            | Self::ReplyStarted { at, .. }
-            | Self::ReplyText { at, .. }
-            | Self::ReplyFinished { at, .. }
-            | Self::Sound { at, .. }
-            | Self::VoiceStarted { at, .. }
-            | Self::VoiceFinished { at, .. }
-            | Self::Gate { at, .. }
-            | Self::Paused { at }
-            | Self::Resumed { at }
-            | Self::ModesChanged { at, .. }
-            | Self::ModelChanged { at, .. }
-            | Self::ContextTrimmed { at, .. }
-            | Self::AudioGap { at, .. }
-            | Self::InputChanged { at, .. }
-            | Self::Problem { at, .. }
-            | Self::Timing { at, .. }
-            | Self::SessionFinished { at, .. } => *at,
-        }
-    }
-}
-
-/// What a face asks of the engine; takes effect within one chunk.
+/// A command of an interface to the engine; takes effect within one chunk.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Stop capturing.
+    /// Pause: release the microphone.
     Pause,
-    /// Capture again.
+    /// Listen again after a pause.
     Resume,
-    /// Switch the mode of this name on.
+    /// Switch on the mode of this name.
     ModeOn(String),
-    /// Switch the mode of this name off; its cache is kept for 60 s.
+    /// Switch off the mode of this name; its cache is kept for 60 s.
     ModeOff(String),
-    /// Bias added to the respond logit of a mode.
+    /// Change the eagerness of a mode: the bias added to its respond logit.
     Eagerness {
         /// Name of the mode.
         mode: String,
-        /// The bias; 0 is the model's own judgement.
+        /// New bias; 0 leaves the decision to the model.
         bias: f32,
     },
-    /// Load another model, and listen with it when it is ready.
+    /// Load another model and listen with it as soon as it is ready.
     ChooseModel(ModelChoice),
-    /// Capture from another device.
+    /// Listen to another input.
     ChooseInput(DeviceChoice),
-    /// Play to another device.
+    /// Play replies on another output.
     ChooseOutput(DeviceChoice),
-    /// Translate into this language from now on.
+    /// Change the target language of the translate mode.
     TranslateTo(Language),
-    /// Read the user's modes again: one was added.
+    /// Read the user's modes again after `modes.toml` has changed.
     ReadModes,
-    /// Quiet gate on.
+    /// Switch the quiet gate on.
     GateOn,
-    /// Quiet gate off: every chunk reaches the model.
+    /// Switch the quiet gate off: every chunk reaches the model.
     GateOff,
-    /// Record what is heard to this WAV file, in place of any other that [`Command::StopRecording`] would end.
-    RecordTo(std::path::PathBuf),
-    /// Complete the recording that [`Command::RecordTo`] began.
+    /// Record the audio that the model hears to this WAV file, in place of a recording in progress.
+    RecordTo(PathBuf),
+    /// Complete the recording in progress.
     StopRecording,
-    /// End the replies that are being generated, and what is being spoken.
+    /// End the replies in progress and the voice.
     CutReply,
-    /// Speak, and listen while speaking, like this from now on.
+    /// Change the voice settings.
     Voice(VoiceSettings),
-    /// Say this: a reply once more, or with reply 0 a trial of the voice. What is being spoken is cut.
+    /// Speak a text: a reply again, or a sample of the voice (reply 0). Speech in progress is cut.
     Say {
-        /// The reply that it is; 0 for none.
+        /// Number of the reply; 0 for a sample of the voice.
         reply: ReplyId,
-        /// Its text.
+        /// Text to speak.
         text: String,
-        /// How it is said.
+        /// Emotion that the voice expresses.
         emotion: Option<Emotion>,
     },
-    /// Forget what was heard and said: every lane restarts from its opening.
+    /// Start a new conversation: every lane restarts from its prompt.
     Forget,
-    /// Record what is heard from now on as the clip of a mode: to this file, for 20 s at most.
-    RecordClip(std::path::PathBuf),
-    /// Complete that clip.
+    /// Record the instruction clip of a mode to this WAV file, for 20 s at most.
+    RecordClip(PathBuf),
+    /// Complete the clip in progress.
     EndClip,
     /// End the session.
     Shutdown,
 }
 
-/// Which model to listen with.
+/// The choice of a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ModelChoice {
-    /// The small model that is built in.
+    /// The small built-in model.
     Starter,
     /// The released 3B model.
     ThreeB,
     /// A checkpoint folder.
-    Dir(std::path::PathBuf),
+    Dir(PathBuf),
 }
 
-/// The language that the translate mode translates into.
+/// A language: spoken, or the target of translation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Language {
@@ -307,32 +131,32 @@ impl Panel {
     }
 }
 
-/// Which sound device to use.
+/// The choice of a sound device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeviceChoice {
-    /// Whatever the system's default is, also when that changes.
+    /// The default device of the system, also after it changes.
     #[default]
     Default,
-    /// The device of this id or name.
+    /// The device with this id or name.
     Named(String),
 }
 
-/// How Hearken speaks, and listens while it does.
+/// The settings of the voice and of the audio processing around it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VoiceSettings {
-    /// Which replies are spoken.
+    /// Replies that are spoken.
     pub speak: Speak,
-    /// By whom.
+    /// Voice that speaks.
     pub voice: VoiceChoice,
-    /// 1 is the voice's own speed.
+    /// Speed of the voice; 1 is its normal speed.
     pub speed: f32,
-    /// What is done when the user speaks over a reply.
+    /// Reaction to a user who talks over a reply.
     pub interrupt: Interrupt,
-    /// Whether its own voice is taken out of what the microphone hears.
+    /// Echo cancellation: removes Hearken's own voice from the microphone.
     pub echo: EchoChoice,
-    /// Whether noise is taken out of what the microphone hears.
+    /// Noise suppression of the microphone.
     pub noise_suppression: Switch,
-    /// Whether what the microphone hears is brought to the same loudness.
+    /// Automatic gain control of the microphone.
     pub automatic_gain: Switch,
 }
 
@@ -350,55 +174,56 @@ impl Default for VoiceSettings {
     }
 }
 
-/// Which replies are spoken.
+/// The replies that are spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Speak {
-    /// None, unless it is asked for.
+    /// Only replies that the user asks to hear.
     Asked,
-    /// Those that are tagged urgent.
+    /// Only replies with the tag urgent.
     Urgent,
-    /// All of them.
+    /// All replies.
     Always,
 }
 
-/// Who speaks.
+/// The choice of a voice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VoiceChoice {
-    /// The system's voice.
+    /// The voice of the system.
     System,
-    /// Nobody: replies are text.
+    /// No voice: replies are text only.
     None,
 }
 
-/// What is done when the user speaks over a reply.
+/// The reaction to a user who talks over a reply (barge-in).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Interrupt {
-    /// The voice fades and the reply ends.
+    /// Fade the voice and end the reply.
     Cut,
-    /// It is spoken to its end.
+    /// Speak the reply to its end.
     LetFinish,
 }
 
-/// Whether Hearken's own voice is taken out of what the microphone hears.
+/// The choice of echo cancellation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EchoChoice {
-    /// Unless it is known to go to headphones.
+    /// On, unless the output is known to be headphones.
     Auto,
-    /// Always.
+    /// Always on.
     On,
-    /// Never: headphones are worn.
+    /// Off: the user wears headphones.
     Off,
 }
 
-/// On or off.
+/// A setting that is on or off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "the names say it")]
 pub enum Switch {
+    /// On.
     On,
+    /// Off.
     Off,
 }

@@ -1,146 +1,136 @@
-//! What a person sees of a session: a pure fold of events into utterances, translations, replies, sounds and the strip.
+//! The transcript: a pure fold of a session's events into the text, replies, sounds and decisions that a person sees.
 //!
-//! No I/O, no thread, no clock. Not responsible for painting or printing any of it.
+//! No I/O, no thread, no clock. Not responsible for painting or printing.
 
+mod notices;
 mod speech;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::error::{ErrorKind, with_remedy_text};
 use crate::protocol::{Emotion, Event, Panel, ReplyId, StopReason};
 use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
 
+pub use notices::{InputState, Notice, NoticeKind};
 pub use speech::{ReplyTrigger, SpeechRow};
 
-/// Pieces less than this apart are one utterance (DESIGN.md "From replies to text": 1.2 s).
+/// Pieces of speech less than 1.2 s apart are one utterance, in samples.
 pub(crate) const JOIN_SAMPLES: u64 = 12 * SAMPLE_RATE_HZ as u64 / 10;
-/// Ticks that the strip keeps for each mode: ten minutes.
-const TICKS: usize = 1_500;
-/// Times of quiet that are kept: as many as ten minutes can hold.
-const QUIETS: usize = 100;
-/// Notices that are kept.
-const NOTICES: usize = 500;
+/// Decisions kept for each mode: ten minutes.
+const MAX_TICKS: usize = 1_500;
+/// Quiet periods kept: as many as ten minutes can hold.
+const MAX_QUIETS: usize = 100;
 
-/// One utterance, or its translation.
+/// An utterance, or its translation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpeechLine {
     /// Start of its first chunk.
     pub from: StreamTime,
     /// End of its last chunk.
     pub to: StreamTime,
-    /// Its words.
+    /// Its text.
     pub text: String,
 }
 
-/// One reply.
+/// A reply of Hearken.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
     /// Its number.
     pub id: ReplyId,
-    /// When the model chose to respond.
+    /// Audio time at which the model chose to respond.
     pub at: StreamTime,
-    /// Its tag.
+    /// Its emotion tag.
     pub emotion: Option<Emotion>,
-    /// What it says, as far as it is known.
+    /// Its text so far.
     pub text: String,
-    /// Why it ended; None while it is being given.
+    /// The reason why it ended; None while it is generated.
     pub stop: Option<StopReason>,
 }
 
-/// One sound, or several alike in a row.
+/// A sound, or several equal sounds in a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SoundLine {
     /// Its name.
     pub name: String,
-    /// How often.
+    /// Number of repetitions.
     pub count: u32,
-    /// When first.
+    /// Audio time of the first one.
     pub first: StreamTime,
-    /// When last.
+    /// Audio time of the last one.
     pub last: StreamTime,
 }
 
-/// One decision, as the strip shows it.
+/// A decision of one mode on one chunk, as the timeline shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecisionTick {
     /// End of the chunk.
     pub at: StreamTime,
-    /// What was decided.
+    /// The decision.
     pub kind: DecisionKind,
     /// The reply that it started.
     pub reply: Option<ReplyId>,
-    /// Until when that reply was given; None while it is, or without one.
+    /// End of that reply; None while it is generated, or without a reply.
     pub until: Option<StreamTime>,
 }
 
-/// What was decided on a chunk.
+/// The decision on a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecisionKind {
-    /// To stay silent.
+    /// Stay silent.
     Silent,
-    /// To respond.
+    /// Respond.
     Respond,
-    /// It was passed over while catching up.
+    /// No decision: the chunk was skipped while catching up.
     Drained,
 }
 
-/// Something that happened to the session itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
-    /// When.
-    pub at: StreamTime,
-    /// In one sentence.
-    pub text: String,
-}
-
-/// Everything that is known of a session.
+/// The transcript of a session.
 #[derive(Clone, Debug)]
 pub struct Transcript {
-    shown: BTreeMap<String, Panel>,
-    /// What was said.
+    panels: BTreeMap<String, Panel>,
+    /// The utterances.
     pub utterances: Vec<SpeechLine>,
-    /// What it means in the other language.
+    /// The translations.
     pub translations: Vec<SpeechLine>,
-    /// Both, aligned in time.
+    /// Utterances and translations, aligned in time.
     pub rows: Vec<SpeechRow>,
-    /// What Hearken said.
+    /// The replies.
     pub replies: Vec<Reply>,
-    /// What was heard besides speech.
+    /// The sounds that are not speech.
     pub sounds: Vec<SoundLine>,
     /// The newest decisions of each mode.
     pub strips: BTreeMap<String, VecDeque<DecisionTick>>,
-    /// The newest times of quiet, in which nothing was decided, oldest first.
+    /// The newest quiet periods, oldest first. Nothing is decided in them.
     pub quiets: VecDeque<(StreamTime, StreamTime)>,
-    /// What happened to the session itself.
+    /// The newest notices about the session itself.
     pub notices: VecDeque<Notice>,
-    /// The modes that are on.
+    /// The active modes.
     pub modes: Vec<String>,
-    /// When a session with a microphone began.
+    /// Start of a session with a microphone, in UTC.
     pub started_utc: Option<String>,
-    /// The model that listens.
+    /// Name of the current model.
     pub model: String,
-    /// The input.
+    /// Name of the input.
     pub source: String,
-    /// Since when the gate is closed; None while it is open.
+    /// Start of the current quiet period; None while the gate is open.
     pub quiet_since: Option<StreamTime>,
-    /// Whether the input is lost, or was never there.
-    pub no_input: bool,
-    /// Whether capture is paused.
-    pub paused: bool,
+    /// True from `input_lost` to `input_changed`.
+    input_lost: bool,
+    /// True from `paused` to `resumed`.
+    paused: bool,
     /// The reply that is being spoken.
     pub speaking: Option<ReplyId>,
-    /// Whether the session has ended.
+    /// True once the session has ended.
     pub finished: bool,
-    /// The newest time that any event has.
+    /// Audio time of the newest event.
     pub now: StreamTime,
 }
 
 impl Transcript {
-    /// A session of which nothing is known yet; `shown` says where the responses of each mode belong.
+    /// Returns an empty transcript; `panels` maps each mode to its panel.
     #[must_use]
-    pub fn new(shown: BTreeMap<String, Panel>) -> Self {
+    pub fn new(panels: BTreeMap<String, Panel>) -> Self {
         Self {
-            shown,
+            panels,
             utterances: Vec::new(),
             translations: Vec::new(),
             rows: Vec::new(),
@@ -154,7 +144,7 @@ impl Transcript {
             model: String::new(),
             source: String::new(),
             quiet_since: None,
-            no_input: false,
+            input_lost: false,
             paused: false,
             speaking: None,
             finished: false,
@@ -162,12 +152,12 @@ impl Transcript {
         }
     }
 
-    /// Learns where the responses of modes belong that were defined since.
-    pub fn set_panels(&mut self, shown: BTreeMap<String, Panel>) {
-        self.shown.extend(shown);
+    /// Adds the panels of modes that were defined since.
+    pub fn set_panels(&mut self, panels: BTreeMap<String, Panel>) {
+        self.panels.extend(panels);
     }
 
-    /// Takes the next event.
+    /// Applies the next event.
     pub fn apply(&mut self, event: &Event) {
         self.now = self.now.max(event.at());
         match event {
@@ -177,7 +167,7 @@ impl Transcript {
             }
             Event::Decision { at, mode, silent, drained, .. } => {
                 let strip = self.strips.entry(mode.clone()).or_default();
-                if strip.len() == TICKS {
+                if strip.len() == MAX_TICKS {
                     strip.pop_front();
                 }
                 let kind = match (silent, drained) {
@@ -187,7 +177,7 @@ impl Transcript {
                 };
                 strip.push_back(DecisionTick { at: *at, kind, reply: None, until: None });
             }
-            Event::ReplyStarted { at, reply, mode, emotion, .. } => self.start(*at, *reply, mode, *emotion),
+            Event::ReplyStarted { at, reply, mode, emotion, .. } => self.begin_reply(*at, *reply, mode, *emotion),
             Event::ReplyText { reply, text, .. } => {
                 if let Some(found) = self.replies.iter_mut().rev().find(|r| r.id == *reply) {
                     found.text.push_str(if found.text.is_empty() { text.trim_start() } else { text });
@@ -205,8 +195,8 @@ impl Transcript {
                             found.stop = Some(*stop);
                         }
                     }
-                    Panel::Transcript => self.hear_speech(*from_secs, *to_secs, text),
-                    Panel::Translation => self.hear_translation(*from_secs, *to_secs, text),
+                    Panel::Transcript => self.add_speech(*from_secs, *to_secs, text),
+                    Panel::Translation => self.add_translation(*from_secs, *to_secs, text),
                     Panel::Sounds => {}
                 }
             }
@@ -218,7 +208,7 @@ impl Transcript {
             Event::VoiceFinished { .. } => self.speaking = None,
             Event::Gate { at, open: true, .. } => {
                 if let Some(since) = self.quiet_since.take() {
-                    if self.quiets.len() == QUIETS {
+                    if self.quiets.len() == MAX_QUIETS {
                         self.quiets.pop_front();
                     }
                     self.quiets.push_back((since, *at));
@@ -228,33 +218,18 @@ impl Transcript {
             Event::Paused { .. } => self.paused = true,
             Event::Resumed { .. } => self.paused = false,
             Event::ModesChanged { modes, .. } => modes.clone_into(&mut self.modes),
-            Event::ModelChanged { at, model } => {
-                model.clone_into(&mut self.model);
-                self.notice(*at, format!("{model} listens now"));
-            }
-            Event::ContextTrimmed { at, mode, dropped_chunks, .. } => {
-                self.notice(*at, format!("{mode} forgot the oldest {:.0} s to make room", *dropped_chunks as f64 * 0.4));
-            }
-            Event::AudioGap { at, samples, cause, .. } => {
-                let secs = *samples as f64 / f64::from(SAMPLE_RATE_HZ);
-                self.notice(*at, format!("{secs:.1} s of sound were lost ({cause:?})").to_lowercase());
-            }
-            Event::InputChanged { at, device, .. } => {
-                device.clone_into(&mut self.source);
-                self.no_input = false;
-                self.notice(*at, format!("listening to {device}"));
-            }
-            Event::Problem { at, kind, message, remedy, .. } => {
-                // From here until `input_changed` nothing is heard.
-                self.no_input |= *kind == ErrorKind::InputDevice;
-                self.notice(*at, with_remedy_text(message, *remedy));
-            }
             Event::SessionFinished { .. } => self.finished = true,
             Event::Timing { .. } => {}
+            Event::ModelChanged { .. }
+            | Event::ContextTrimmed { .. }
+            | Event::AudioGap { .. }
+            | Event::InputChanged { .. }
+            | Event::InputLost { .. }
+            | Event::Problem { .. } => self.apply_to_notices(event),
         }
     }
 
-    /// Leaves out what was heard and said since `at`; a line that goes on past it goes whole, for its words cannot be told apart.
+    /// Removes everything since `at`. A line that continues past `at` goes whole, because its words have no times.
     pub fn forget_since(&mut self, at: StreamTime) {
         for lines in [&mut self.utterances, &mut self.translations] {
             lines.truncate(lines.partition_point(|line| line.to <= at));
@@ -273,13 +248,14 @@ impl Transcript {
         self.notices.retain(|notice| notice.at < at);
     }
 
-    /// Where the responses of `mode` belong.
+    /// Returns the panel of `mode`; the conversation for an unknown mode.
     #[must_use]
     pub fn panel_of(&self, mode: &str) -> Panel {
-        self.shown.get(mode).copied().unwrap_or(Panel::Conversation)
+        self.panels.get(mode).copied().unwrap_or(Panel::Conversation)
     }
 
-    fn start(&mut self, at: StreamTime, reply: ReplyId, mode: &str, emotion: Option<Emotion>) {
+    /// Links a new reply with its decision, and adds it to the conversation.
+    fn begin_reply(&mut self, at: StreamTime, reply: ReplyId, mode: &str, emotion: Option<Emotion>) {
         if let Some(tick) = self.tick_mut(mode, |tick| tick.at == at) {
             tick.reply = Some(reply);
         }
@@ -288,63 +264,56 @@ impl Transcript {
         }
     }
 
-    /// The newest tick of `mode` that is the one.
-    fn tick_mut(&mut self, mode: &str, is_it: impl Fn(&DecisionTick) -> bool) -> Option<&mut DecisionTick> {
-        self.strips.get_mut(mode)?.iter_mut().rev().find(|tick| is_it(tick))
-    }
-
-    fn notice(&mut self, at: StreamTime, text: String) {
-        if self.notices.len() == NOTICES {
-            self.notices.pop_front();
-        }
-        self.notices.push_back(Notice { at, text });
+    /// Finds the newest decision of `mode` that `matches` accepts.
+    fn tick_mut(&mut self, mode: &str, matches: impl Fn(&DecisionTick) -> bool) -> Option<&mut DecisionTick> {
+        self.strips.get_mut(mode)?.iter_mut().rev().find(|tick| matches(tick))
     }
 }
 
-/// What became of a piece.
+/// The result of [`join`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Joined {
-    /// It had no words.
-    Nothing,
-    /// It went on the last line.
-    Last,
-    /// It began another.
-    Another,
+enum JoinResult {
+    /// The piece has no words.
+    Empty,
+    /// The piece extended the last line.
+    Extended,
+    /// The piece began a new line.
+    New,
 }
 
-/// Adds a piece to the last line, or begins another when it comes more than 1.2 s later.
-fn join(lines: &mut Vec<SpeechLine>, from: StreamTime, to: StreamTime, text: &str) -> Joined {
+/// Appends a piece to the last line, or begins a new line if it comes 1.2 s or more later.
+fn join(lines: &mut Vec<SpeechLine>, from: StreamTime, to: StreamTime, text: &str) -> JoinResult {
     let text = text.trim();
     if text.is_empty() {
-        return Joined::Nothing;
+        return JoinResult::Empty;
     }
     match lines.last_mut() {
         Some(line) if from.0 - line.to.0 < JOIN_SAMPLES => {
             append(&mut line.text, text);
             line.to = to;
-            Joined::Last
+            JoinResult::Extended
         }
         _ => {
             lines.push(SpeechLine { from, to, text: text.to_owned() });
-            Joined::Another
+            JoinResult::New
         }
     }
 }
 
-/// Adds a piece to a text, with a space between them where their scripts have one.
+/// Appends `text` to `before`, with a space between them if both scripts use spaces.
 pub(crate) fn append(before: &mut String, text: &str) {
-    if before.chars().last().is_some_and(is_spaced) && text.chars().next().is_some_and(is_spaced) {
+    if before.chars().last().is_some_and(uses_spaces) && text.chars().next().is_some_and(uses_spaces) {
         before.push(' ');
     }
     before.push_str(text);
 }
 
-/// Whether a script puts spaces between words: all that Hearken hears do, but Chinese (CJK blocks and their punctuation).
-pub(crate) fn is_spaced(c: char) -> bool {
+/// Returns whether the script of `c` separates words by spaces: all but Chinese (CJK blocks and their punctuation).
+pub(crate) fn uses_spaces(c: char) -> bool {
     !matches!(c, '\u{2e80}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ffef}' | '\u{20000}'..='\u{3ffff}')
 }
 
-/// Start of the chunk that ends at `at`.
+/// Returns the start of the chunk that ends at `at`.
 #[must_use]
 pub const fn chunk_start(at: StreamTime) -> StreamTime {
     at.before(CHUNK_SAMPLES as u64)
@@ -380,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_grows_and_its_whole_text_counts() {
+    fn the_final_text_of_a_reply_replaces_its_pieces() {
         let mut t = transcript();
         t.apply(&Event::Decision {
             at: at(2),
@@ -405,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_of_late_can_be_left_out_and_what_comes_then_is_heard() {
+    fn recent_speech_can_be_forgotten_and_later_speech_is_added() {
         let mut t = transcript();
         for (id, chunk, text) in [(1, 0, "early"), (2, 9, "before"), (3, 10, "and after")] {
             t.apply(&finished("transcribe", id, chunk, text));

@@ -1,30 +1,41 @@
-//! The window: reads what the engine reports, sends commands, owns no truth.
+//! The window: shows what the engine reports and sends commands to it. The architecture is in `src/ui/README.md`.
 //!
-//! [`fold`] takes the events on a thread of its own; everything else here paints what it has gathered and sends commands.
-//! What the user does with the view of it ([`view::View`]) and remembers of it ([`WindowPrefs`]) is all the state there is. Not
-//! responsible for anything that is heard or decided.
+//! `event_thread` takes the events on a thread of its own. Each part of the window is a function or a type that paints its inputs
+//! and pushes the user's intents to `Actions`; [`HearkenApp`] carries them out after the frame. The window decides nothing about
+//! audio or replies; its state is the user's view of the session and the [`WindowPrefs`].
 
+mod actions;
+mod alerts;
+mod app_icon;
 mod captions;
+mod clip_synthesis;
+mod device_menu;
 mod dialogs;
-mod display;
-mod fold;
-mod history_ui;
+mod display_loss;
+mod event_thread;
+mod footer;
+mod frame;
+mod history_data;
+mod history_session;
+mod history_window;
 mod icons;
-mod instance;
-mod list;
-mod models_ui;
-mod modes_ui;
+mod input_level;
+mod mode_controls;
+mod mode_editor;
+mod models_page;
+mod models_worker;
 mod notify;
+mod panel_lines;
 mod panels;
-mod past;
-mod session;
-mod settings_ui;
-mod spoken;
-mod status;
+mod running_session;
+mod settings_window;
+mod single_instance;
+mod status_bar;
 mod strings;
 mod strip;
 mod theme;
-mod view;
+mod toolbar;
+mod virtual_list;
 mod voice_ui;
 mod welcome;
 
@@ -32,23 +43,28 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use egui::{Key, KeyboardShortcut, Modifiers, Panel, RichText};
+use egui::{Key, KeyboardShortcut, Modifiers, Panel as EguiPanel, RichText};
 
-use crate::config::prefs::{SavedChoice, save_choice};
-use crate::config::{HistoryPrefs, Mode, Settings, WindowPrefs, settings_problems};
+use crate::config::{HistoryPrefs, Settings, WindowPrefs, settings_problems};
 use crate::engine::EngineHandle;
-use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::history::HistoryNotice;
 use crate::protocol::Command;
-use crate::transcript::Transcript;
-pub use display::resumed_settings;
-pub use instance::SingleInstance;
-use session::Session;
-use settings_ui::outcome_ui;
+use actions::{Action, Actions, Dialog};
+use alerts::DoNotDisturb;
+pub use display_loss::resumed_settings;
+use frame::FrameData;
+use running_session::RunningSession;
+pub use single_instance::SingleInstance;
 use strings::Strings;
-use view::View;
 
-/// How often the level meter moves while there is something to hear: 10 a second.
-const METER: Duration = Duration::from_millis(100);
+/// Interval at which the level meter is painted while there is sound.
+const METER_INTERVAL: Duration = Duration::from_millis(100);
+/// Share of the window's height that messages take at most.
+const MESSAGES_SHARE: f32 = 0.25;
+/// Default and smallest size of the window, in points.
+const DEFAULT_SIZE: [f32; 2] = [1_180.0, 740.0];
+const MIN_SIZE: [f32; 2] = [320.0, 240.0];
 /// Keys of the modes, in their order.
 const MODE_KEYS: [Key; 9] = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
 
@@ -56,39 +72,38 @@ const EXPORT: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::
 const HISTORY: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::F);
 const SETTINGS: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::Comma);
 
-/// Opens the window and shows `engine` until it is closed. Where its display goes away, listening goes on without a window until
-/// there is one again ([`display`]).
+/// Opens the window and shows `engine` until the window is closed. If the display is lost, listening goes on without a window until
+/// there is a display again.
 ///
 /// # Errors
 /// When no window can be opened, for instance because there is no display.
 pub fn run(engine: EngineHandle, settings: Settings, instance: &SingleInstance) -> Result<()> {
     let (keep, _) = HistoryPrefs::read(&settings.paths);
-    let session = Arc::new(Session::start(engine, &settings, keep));
-    let stood = display::Stood::before();
-    stood.restore(&session);
-    display::guard(&session);
-    let why = match catch_unwind(AssertUnwindSafe(|| show(&session, settings, instance))) {
+    let session = Arc::new(RunningSession::start(engine, &settings, keep));
+    let resumed = display_loss::ResumeState::from_environment();
+    resumed.restore(&session);
+    display_loss::guard(&session);
+    let error = match catch_unwind(AssertUnwindSafe(|| show(&session, settings, instance))) {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => error,
-        // The window's own fault, and not the display's.
-        Err(panic) if display::is_there() => resume_unwind(panic),
-        Err(_) => Error::new(ErrorKind::Display, "the window's display is gone").with_remedy(Remedy::StartDesktopSession),
+        // The display is there, so the panic is a fault of the window.
+        Err(panic) if display_loss::is_available() => resume_unwind(panic),
+        Err(_) => Error::new(ErrorKind::Display, "the window's display is gone"),
     };
-    if display::CAN_COME_BACK && (session.heard.was_shown() || stood.was_without()) {
-        return Err(display::go_on_without(&session));
+    if display_loss::CAN_RETURN && (session.data.was_shown() || resumed.follows_a_loss()) {
+        return Err(display_loss::run_without_window(&session));
     }
-    Err(why)
+    Err(error)
 }
 
-fn show(session: &Arc<Session>, settings: Settings, instance: &SingleInstance) -> Result<()> {
-    let icon = egui::IconData { rgba: view::icon_rgba(), width: view::ICON, height: view::ICON };
+fn show(session: &Arc<RunningSession>, settings: Settings, instance: &SingleInstance) -> Result<()> {
     let options = eframe::NativeOptions {
         viewport: egui::ViewportBuilder::default()
             .with_title(strings::TITLE)
             .with_app_id("hearken")
-            .with_icon(icon)
-            .with_min_inner_size([320.0, 240.0])
-            .with_inner_size([1_180.0, 740.0]),
+            .with_icon(app_icon::icon())
+            .with_min_inner_size(MIN_SIZE)
+            .with_inner_size(DEFAULT_SIZE),
         ..Default::default()
     };
     let open = |cc: &eframe::CreationContext<'_>| {
@@ -98,26 +113,34 @@ fn show(session: &Arc<Session>, settings: Settings, instance: &SingleInstance) -
                 ctx.send_viewport_cmd_to(egui::ViewportId::ROOT, command);
             }
             ctx.request_repaint_of(egui::ViewportId::ROOT);
-            display::offer(from);
+            display_loss::offer_display(from);
         });
-        HearkenApp::over(Arc::clone(session), settings, &cc.egui_ctx)
+        HearkenApp::with_session(Arc::clone(session), settings, &cc.egui_ctx)
     };
     eframe::run_native("hearken", options, Box::new(|cc| Ok(Box::new(open(cc)))))
-        .map_err(|e| Error::new(ErrorKind::Display, format!("no window can be opened ({e})")).with_remedy(Remedy::StartDesktopSession))
+        .map_err(|e| Error::new(ErrorKind::Display, format!("no window can be opened ({e})")))
 }
 
-/// The window's state: what the user did with the view of what was reported.
+/// The window: the running session, the preferences, and the state of each part.
 pub struct HearkenApp {
-    session: Arc<Session>,
+    session: Arc<RunningSession>,
     settings: Settings,
     prefs: WindowPrefs,
-    saved: WindowPrefs,
-    /// What is kept, as the user has it, and as the recorder was told.
-    keep: HistoryPrefs,
-    saved_keep: HistoryPrefs,
-    view: View,
-    models: models_ui::Page,
+    saved_prefs: WindowPrefs,
+    history_prefs: HistoryPrefs,
+    saved_history_prefs: HistoryPrefs,
     s: &'static Strings,
+    /// Texts that stay until dismissed.
+    messages: Vec<String>,
+    do_not_disturb: DoNotDisturb,
+    bar: status_bar::StatusBar,
+    panels: panels::PanelsState,
+    captions: captions::CaptionsWindow,
+    export: Option<dialogs::ExportDialog>,
+    forget_open: bool,
+    settings_window: settings_window::SettingsWindow,
+    history: history_window::HistoryWindow,
+    models: models_page::ModelsPage,
 }
 
 impl std::fmt::Debug for HearkenApp {
@@ -127,187 +150,219 @@ impl std::fmt::Debug for HearkenApp {
 }
 
 impl HearkenApp {
-    /// A window onto `engine`, which was started with `settings`. The session ends with it.
+    /// Returns a window onto `engine`, which was started with `settings`. Dropping the window ends the session.
     #[must_use]
     pub fn new(engine: EngineHandle, settings: Settings, ctx: &egui::Context) -> Self {
         let (keep, _) = HistoryPrefs::read(&settings.paths);
-        let session = Session::start(engine, &settings, keep);
-        Self::over(Arc::new(session), settings, ctx)
+        let session = RunningSession::start(engine, &settings, keep);
+        Self::with_session(Arc::new(session), settings, ctx)
     }
 
-    /// A window onto a session, which was started with `settings`.
-    fn over(session: Arc<Session>, settings: Settings, ctx: &egui::Context) -> Self {
+    /// Returns a window onto a session that was started with `settings`.
+    fn with_session(session: Arc<RunningSession>, settings: Settings, ctx: &egui::Context) -> Self {
         let (prefs, _) = WindowPrefs::read(&settings.paths);
-        let (keep, _) = HistoryPrefs::read(&settings.paths);
-        let mut messages = settings_problems(&settings.paths);
+        let (history_prefs, _) = HistoryPrefs::read(&settings.paths);
         theme::apply(ctx, prefs.theme);
-        theme::look_for_system_font(ctx);
+        theme::find_system_font(ctx);
         ctx.set_zoom_factor(prefs.zoom);
-        session.heard.show_in(ctx);
+        session.data.show_in(ctx);
         let s = strings::table(prefs.language);
-        let models = models_ui::Page::new(&settings.paths);
-        messages.extend(session.trouble());
-        // The engine listens with the starter instead.
-        messages.extend(models.missing(&settings.model));
-        let stood = display::Stood::before();
-        if stood.was_without() {
-            messages.push((if keep.keep { s.display_back } else { s.display_back_unkept }).to_owned());
+        let models = models_page::ModelsPage::new(&settings.paths, ctx);
+        let problems = settings_problems(&settings.paths);
+        let mut messages: Vec<String> = problems.iter().map(|text| s.problem(ErrorKind::Settings, text, None)).collect();
+        messages.extend(session.start_error().map(|error| s.error(error)));
+        // Without this model the engine has started with the starter.
+        messages.extend(models.missing(&settings.model, s));
+        let resumed = display_loss::ResumeState::from_environment();
+        if resumed.follows_a_loss() {
+            messages.push((if history_prefs.keep { s.display_back } else { s.display_back_unkept }).to_owned());
         }
-        let view = View { messages, do_not_disturb: stood.do_not_disturb, ..View::default() };
-        let app = Self { session, models, settings, saved: prefs.clone(), prefs, keep, saved_keep: keep, view, s };
-        if stood.do_not_disturb {
-            app.tell_voice();
+        let app = Self {
+            session,
+            saved_prefs: prefs.clone(),
+            prefs,
+            history_prefs,
+            saved_history_prefs: history_prefs,
+            s,
+            messages,
+            do_not_disturb: resumed.do_not_disturb,
+            bar: status_bar::StatusBar::default(),
+            panels: panels::PanelsState::default(),
+            captions: captions::CaptionsWindow::default(),
+            export: None,
+            forget_open: false,
+            settings_window: settings_window::SettingsWindow::default(),
+            history: history_window::HistoryWindow::default(),
+            models,
+            settings,
+        };
+        if app.do_not_disturb == DoNotDisturb::On {
+            app.send_voice();
         }
-        app.tell_alerts();
+        app.update_alerts();
         app
     }
 
-    /// Paints the window.
+    /// Paints the window and carries out what the user did.
     pub fn ui(&mut self, ui: &mut egui::Ui) {
-        let heard = Arc::clone(&self.session.heard);
-        let transcript = heard.transcript();
-        self.keys(ui, &transcript);
-        self.dropped_files(ui);
-        let above = theme::margin(ui.ctx());
-        let bar = egui::Frame::side_top_panel(ui.style()).inner_margin(egui::Margin::symmetric(12, above));
-        let middle = egui::Frame::central_panel(ui.style()).inner_margin(egui::Margin::symmetric(12, above));
-        Panel::top("status").frame(bar).show(ui, |ui| self.status_ui(ui, &transcript));
-        self.messages_ui(ui);
-        Panel::top("strip").frame(bar).show(ui, |ui| self.strip_ui(ui, &transcript));
-        Panel::bottom("health").frame(bar).show(ui, |ui| self.health_ui(ui, &transcript));
-        egui::CentralPanel::default().frame(middle).show(ui, |ui| self.panels_ui(ui, &transcript));
-        self.dialogs_ui(ui, &transcript);
-        let readings = self.session.engine.meters().read();
-        let deaf = transcript.no_input || transcript.paused || transcript.finished || transcript.model.is_empty();
-        let sounding = transcript.quiet_since.is_none() && !deaf;
-        drop(transcript);
-        self.settings_window(ui);
-        self.models_window(ui);
-        self.history_window(ui);
+        let mut actions = Actions::default();
+        self.handle_keys(ui, &mut actions);
+        self.settings_window.take_dropped_file(ui);
+        self.paint(ui, &mut actions);
+        self.perform_all(actions, ui.ctx());
         self.take_history_news(ui.ctx());
-        self.captions_ui(ui);
-        self.remember(ui);
-        // A closed gate moves nothing, so nothing is painted until the next event.
-        if sounding || readings.loading {
-            ui.ctx().request_repaint_after(METER);
+        self.captions.show(ui, &mut self.prefs.captions, &self.saved_prefs.captions, &self.session.data, self.s);
+        self.save_prefs(ui);
+    }
+
+    fn paint(&mut self, ui: &mut egui::Ui, actions: &mut Actions) {
+        let session = Arc::clone(&self.session);
+        let transcript = session.data.transcript();
+        let readings = session.engine.meters().read();
+        let data = FrameData {
+            s: self.s,
+            transcript: &transcript,
+            session: &session.data,
+            meters: session.engine.meters(),
+            readings: &readings,
+            settings: &self.settings,
+        };
+        let kept = footer::history_text(self.s, &session.history.status());
+        let margin = egui::Margin::symmetric(theme::SIDE_MARGIN, theme::margin(ui.ctx()));
+        let bar = egui::Frame::side_top_panel(ui.style()).inner_margin(margin);
+        let middle = egui::Frame::central_panel(ui.style()).inner_margin(margin);
+        let mut controls = toolbar::Controls { prefs: &mut self.prefs, do_not_disturb: self.do_not_disturb, actions };
+        EguiPanel::top("status").frame(bar).show(ui, |ui| self.bar.show(ui, &data, &mut controls));
+        messages_ui(ui, self.s, &self.messages, actions);
+        EguiPanel::top("strip").frame(bar).show(ui, |ui| strip::strip_ui(ui, &mut self.panels, &data));
+        EguiPanel::bottom("health").frame(bar).show(ui, |ui| footer::footer_ui(ui, &data, &kept, self.bar.advice()));
+        egui::CentralPanel::default().frame(middle).show(ui, |ui| {
+            panels::panels_ui(ui, &mut self.panels, &mut self.prefs, &data, actions);
+        });
+        if !self.prefs.welcomed {
+            welcome::welcome_ui(ui, &data, &kept, self.models.larger_model(), actions);
+        } else if self.forget_open {
+            self.forget_open = dialogs::forget_ui(ui, self.s, actions);
+        } else if let Some(export) = &mut self.export
+            && !export.show(ui, &data)
+        {
+            self.export = None;
+        }
+        let inputs = settings_window::SettingsInputs {
+            prefs: &mut self.prefs,
+            history_prefs: &mut self.history_prefs,
+            captions_open: &mut self.captions.open,
+            devices: &mut self.bar.devices,
+            kept: &kept,
+            larger_model: self.models.larger_model(),
+        };
+        self.settings_window.show(ui, &data, inputs, actions);
+        self.models.show(ui, self.s, &transcript.model, actions);
+        self.history.show(ui, self.s, session.data.offset_secs(), &kept, actions);
+        // Nothing moves while the gate is closed, so nothing is painted until the next event.
+        let has_sound = data.is_capturing() && transcript.quiet_since.is_none() && !transcript.model.is_empty();
+        if has_sound || readings.loading {
+            ui.ctx().request_repaint_after(METER_INTERVAL);
         }
     }
 
-    fn keys(&mut self, ui: &egui::Ui, transcript: &Transcript) {
-        if ui.input_mut(|i| i.consume_shortcut(&EXPORT)) {
-            self.open_export();
-        }
-        if ui.input_mut(|i| i.consume_shortcut(&SETTINGS)) {
-            self.view.settings_open = !self.view.settings_open;
-        }
-        if ui.input_mut(|i| i.consume_shortcut(&HISTORY)) {
-            self.open_history(ui.ctx());
+    fn handle_keys(&mut self, ui: &egui::Ui, actions: &mut Actions) {
+        for (shortcut, action) in
+            [(EXPORT, Action::Open(Dialog::Export)), (SETTINGS, Action::Toggle(Dialog::Settings)), (HISTORY, Action::Open(Dialog::History))]
+        {
+            if ui.input_mut(|i| i.consume_shortcut(&shortcut)) {
+                actions.push(action);
+            }
         }
         let pressed = |key| ui.input(|i| i.key_pressed(key) && i.modifiers.is_none());
         if pressed(Key::F11) {
-            self.view.captions_open = !self.view.captions_open;
+            actions.push(Action::Toggle(Dialog::Captions));
         }
-        if pressed(Key::Escape) {
-            // The first card closes itself.
-            let closed = !self.prefs.welcomed || self.models.close() || self.view.close_dialog();
-            if !closed {
-                self.session.engine.send(Command::CutReply);
-            }
+        // The first card handles Escape itself.
+        if pressed(Key::Escape) && self.prefs.welcomed && !self.close_topmost() {
+            actions.send(Command::CutReply);
         }
-        // Keys that are letters or the space bar belong to whatever has the focus.
+        // Letters and the space bar belong to the widget that has the focus.
         if ui.ctx().memory(|m| m.focused().is_some()) {
             return;
         }
         if pressed(Key::Space) {
-            self.toggle_pause(transcript);
+            actions.push(Action::TogglePause);
         }
-        for (mode, _) in self.settings.modes.clone().iter().zip(MODE_KEYS).filter(|(_, key)| pressed(*key)) {
-            self.toggle_mode(mode, transcript);
+        for (mode, _) in self.settings.modes.iter().zip(MODE_KEYS).filter(|(_, key)| pressed(*key)) {
+            actions.push(Action::ToggleMode(mode.name.clone()));
         }
     }
 
-    /// What the user should read once: what is wrong with the settings.
-    fn messages_ui(&mut self, ui: &mut egui::Ui) {
-        if self.view.messages.is_empty() {
-            return;
-        }
-        let frame = egui::Frame::side_top_panel(ui.style()).inner_margin(egui::Margin::symmetric(12, 6)).fill(ui.visuals().faint_bg_color);
-        Panel::top("messages").frame(frame).show(ui, |ui| {
-            let colour = theme::states(ui.visuals()).urgent;
-            // However much there is to say, most of the window stays what it is.
-            let most = ui.ctx().content_rect().height() / 4.0;
-            ui.with_layout(egui::Layout::right_to_left(egui::Align::Min), |ui| {
-                let dismissed = ui.button(self.s.dismiss).clicked();
-                ui.with_layout(egui::Layout::top_down(egui::Align::Min), |ui| {
-                    egui::ScrollArea::vertical().max_height(most).show(ui, |ui| {
-                        for text in &self.view.messages {
-                            ui.label(RichText::new(text).color(colour));
-                        }
-                    });
-                });
-                if dismissed {
-                    self.view.messages.clear();
-                }
+    /// Closes one open dialog or window; returns false if none was open.
+    fn close_topmost(&mut self) -> bool {
+        self.models.close()
+            || self.export.take().is_some()
+            || std::mem::take(&mut self.forget_open)
+            || self.history.close()
+            || std::mem::take(&mut self.settings_window.open)
+    }
+
+    /// Shows news from the history as messages, and reloads the history window after a change.
+    fn take_history_news(&mut self, ctx: &egui::Context) {
+        let news = self.session.history.take_notices();
+        for item in &news {
+            self.add_message(match item {
+                HistoryNotice::Forgotten => self.s.forgotten.to_owned(),
+                HistoryNotice::DeletedAll => self.s.deleted_all.to_owned(),
+                HistoryNotice::Recovered => self.s.kept_again.to_owned(),
+                HistoryNotice::Problem(error) => self.s.error(error),
             });
-        });
-    }
-
-    fn toggle_mode(&mut self, mode: &Mode, transcript: &Transcript) {
-        let name = mode.name.clone();
-        let mut on = transcript.modes.clone();
-        if on.contains(&name) {
-            on.retain(|other| *other != name);
-            self.session.engine.send(Command::ModeOff(name));
-        } else {
-            on.push(name.clone());
-            self.session.engine.send(Command::ModeOn(name));
         }
-        self.save(&SavedChoice::ModesOn(on));
-    }
-
-    fn toggle_pause(&self, transcript: &Transcript) {
-        self.session.engine.send(if transcript.paused { Command::Resume } else { Command::Pause });
-    }
-
-    /// Saves a choice about the session; what hinders that is said once.
-    fn save(&mut self, choice: &SavedChoice) {
-        if let Err(error) = save_choice(&self.settings.paths, choice) {
-            self.say_unsaved(&error);
+        if !news.is_empty() {
+            self.history.reload(&self.settings.paths, ctx);
         }
     }
 
-    fn say_unsaved(&mut self, error: &Error) {
-        let text = strings::fill(self.s.not_saved, error);
-        if !self.view.messages.contains(&text) {
-            self.view.messages.push(text);
-        }
-    }
-
-    /// Saves what the window remembers once nothing is being dragged any more.
-    fn remember(&mut self, ui: &egui::Ui) {
+    /// Saves changed preferences once nothing is being dragged: fewer days of history delete sessions, and a slider passes values
+    /// that nobody chose.
+    fn save_prefs(&mut self, ui: &egui::Ui) {
         self.prefs.zoom = ui.ctx().zoom_factor();
         if ui.input(|i| i.pointer.any_down()) {
             return;
         }
-        self.remember_keep();
-        if self.prefs == self.saved {
-            return;
+        if self.history_prefs != self.saved_history_prefs {
+            self.saved_history_prefs = self.history_prefs;
+            self.session.history.set_prefs(self.history_prefs);
+            self.report_unsaved(self.history_prefs.save(&self.settings.paths));
         }
-        self.saved = self.prefs.clone();
-        self.s = strings::table(self.prefs.language);
-        self.tell_alerts();
-        if let Err(error) = self.prefs.save(&self.settings.paths) {
-            self.say_unsaved(&error);
+        if self.prefs != self.saved_prefs {
+            self.saved_prefs = self.prefs.clone();
+            self.s = strings::table(self.prefs.language);
+            self.update_alerts();
+            self.report_unsaved(self.prefs.save(&self.settings.paths));
         }
     }
+}
 
-    fn tell_alerts(&self) {
-        let mut alerts = self.session.heard.alerts();
-        alerts.on = self.prefs.notify;
-        alerts.do_not_disturb = self.view.do_not_disturb;
-        alerts.marked.clone_from(&self.prefs.marked_sounds);
-        alerts.titles = [self.s.urgent_title, self.s.sound_title];
+/// Paints the messages that stay until dismissed.
+fn messages_ui(ui: &mut egui::Ui, s: &Strings, messages: &[String], actions: &mut Actions) {
+    if messages.is_empty() {
+        return;
     }
+    let margin = egui::Margin::symmetric(theme::SIDE_MARGIN, theme::GAP as i8);
+    let frame = egui::Frame::side_top_panel(ui.style()).inner_margin(margin).fill(ui.visuals().faint_bg_color);
+    EguiPanel::top("messages").frame(frame).show(ui, |ui| {
+        let colour = theme::states(ui.visuals()).urgent;
+        let max_height = ui.ctx().content_rect().height() * MESSAGES_SHARE;
+        ui.with_layout(egui::Layout::right_to_left(egui::Align::Min), |ui| {
+            if ui.button(s.dismiss).clicked() {
+                actions.push(Action::DismissMessages);
+            }
+            ui.with_layout(egui::Layout::top_down(egui::Align::Min), |ui| {
+                egui::ScrollArea::vertical().max_height(max_height).show(ui, |ui| {
+                    for text in messages {
+                        ui.label(RichText::new(text).color(colour));
+                    }
+                });
+            });
+        });
+    });
 }
 
 impl eframe::App for HearkenApp {

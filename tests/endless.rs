@@ -1,4 +1,4 @@
-//! Hours of listening: what is kept lies as if it had been fed alone, a thousand trims are as good as one, and the
+//! Hours of listening: a trimmed cache computes like one fed only with the kept tokens, a thousand trims equal one, and the
 //! thousandth chunk costs what the hundredth did.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot go on fails")]
 
@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
-use hearken::config::long_running::POLICIES;
-use hearken::config::modes::{Language, builtin};
-use hearken::config::{ComputeDevice, ContextChoice, Paths, Precision, Priority, SamplingChoice};
-use hearken::lane::{Ask, ChunkMeta, Follows};
+use hearken::config::modes::builtin;
+use hearken::config::{ComputeDevice, ContextChoice, ContextPolicy, Paths, Precision, SamplingChoice};
+use hearken::lane::{Ask, ChunkMeta, Follows, Priority};
 use hearken::model::config::LmConfig;
 use hearken::model::decoder::{Decoder, Input, Logits, Read, Segment};
 use hearken::model::features::FeatureRows;
@@ -20,7 +19,7 @@ use hearken::model::random::RandomWeights;
 use hearken::model::token_ids::DecisionIds;
 use hearken::model::weights::ComputeType;
 use hearken::model::{Features, LaneCache, Model};
-use hearken::protocol::Event;
+use hearken::protocol::{Event, Language};
 use hearken::session::EncodedChunk;
 use hearken::session::prompt::PromptCache;
 use hearken::session::{Session, SessionConfig};
@@ -34,7 +33,7 @@ const KINDS: [(&str, ComputeType); 4] = [
     ("q4", ComputeType::Packed(Bits::Four)),
 ];
 
-/// A decoder of random weights with so many layers.
+/// Returns a decoder of `n_layer` layers with random weights.
 fn decoder(n_layer: usize, numbers: ComputeType) -> Decoder {
     let mut config = LmConfig::released_3b();
     (config.n_layer, config.n_embd, config.n_head, config.n_query_groups) = (n_layer, 128, 4, Some(2));
@@ -43,7 +42,7 @@ fn decoder(n_layer: usize, numbers: ComputeType) -> Decoder {
     Decoder::from_weights(&RandomWeights::new(7), &config, numbers, &Device::Cpu, DecisionIds { keep_silence: 1, text_begin: 2 }).unwrap()
 }
 
-/// Feeds `tokens` and returns the logits of the last.
+/// Feeds `tokens` and returns the logits of the last one.
 fn feed(decoder: &Decoder, cache: &mut LaneCache, tokens: &[u32]) -> Vec<f32> {
     let mut last = Vec::new();
     for part in tokens.chunks(64) {
@@ -51,7 +50,7 @@ fn feed(decoder: &Decoder, cache: &mut LaneCache, tokens: &[u32]) -> Vec<f32> {
         let mut segments = [Segment { cache: &mut *cache, inputs, reads: smallvec![(part.len() - 1, Read::Row)] }];
         match decoder.pass(&mut segments).unwrap().remove(0) {
             Logits::Row(row) => last = row,
-            Logits::Decision { .. } => panic!("a row was asked for"),
+            Logits::Decision { .. } => panic!("a row was requested"),
         }
     }
     last
@@ -65,10 +64,10 @@ fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
-/// Keys and values of the first layer come from the tokens alone, so with one layer a trimmed cache must be what feeding
-/// only the kept tokens gives: an independent computation, at the same positions.
+/// Keys and values of the first layer depend on the tokens alone. With one layer, a trimmed cache must therefore equal a cache that
+/// was fed only the kept tokens: an independent computation at the same positions.
 #[test]
-fn what_is_kept_computes_as_if_it_had_been_fed_alone_even_from_beyond_position_2048() {
+fn a_trimmed_cache_equals_a_cache_fed_with_the_kept_tokens_only() {
     for (name, numbers) in KINDS {
         let decoder = decoder(1, numbers);
         let tokens: Vec<u32> = (0..2_300).map(token).collect();
@@ -87,7 +86,7 @@ fn what_is_kept_computes_as_if_it_had_been_fed_alone_even_from_beyond_position_2
             println!("{name}: {} positions kept, logits differ by {difference:e}", only.len());
             let scale = wanted.iter().fold(0.0f32, |m, v| m.max(v.abs()));
             assert!(scale > 0.05, "{name}: logits of {scale} tell nothing");
-            // bf16 products of other shapes round otherwise.
+            // bf16 products of other shapes round differently.
             let tolerance = if name == "bf16" { 2e-2 * scale } else { 1e-4 };
             assert!(difference <= tolerance, "{name}: {difference}");
         }
@@ -95,7 +94,7 @@ fn what_is_kept_computes_as_if_it_had_been_fed_alone_even_from_beyond_position_2
 }
 
 #[test]
-fn a_thousand_trims_are_as_good_as_one() {
+fn a_thousand_trims_equal_one_trim() {
     for (name, numbers) in KINDS {
         let decoder = decoder(2, numbers);
         let mut cache = decoder.new_cache();
@@ -118,7 +117,7 @@ fn fixture() -> Arc<Model> {
     Arc::new(Model::load(&folder, "fixture", Some(Precision::F32), ComputeDevice::Cpu).unwrap())
 }
 
-/// `numbers` as features of `model`.
+/// Returns `numbers` as features of `model`.
 fn features(model: &Model, numbers: Tensor) -> Features {
     match model.precision() {
         Precision::Q8 | Precision::Q4 => {
@@ -129,12 +128,12 @@ fn features(model: &Model, numbers: Tensor) -> Features {
     }
 }
 
-/// What could be the features of a chunk.
+/// Returns random features of a chunk.
 fn random_features(model: &Model) -> Features {
     features(model, Tensor::randn(0f32, 1.0, (10, model.decoder().n_embd()), &Device::Cpu).unwrap())
 }
 
-/// What is pushed as chunk `n`.
+/// Returns the encoded chunk `n`.
 fn encoded(n: u64, features: &Features) -> EncodedChunk {
     let at = StreamTime::from_samples((n + 1) * CHUNK_SAMPLES as u64);
     EncodedChunk {
@@ -143,7 +142,7 @@ fn encoded(n: u64, features: &Features) -> EncodedChunk {
     }
 }
 
-/// A session with the first two modes on.
+/// Returns a session with the first two modes on.
 fn two_modes(model: &Arc<Model>) -> Session {
     let sampling = SamplingChoice::GREEDY;
     let mut session = Session::new(Arc::clone(model), SessionConfig::product(sampling, ContextChoice::default())).unwrap();
@@ -156,7 +155,7 @@ fn two_modes(model: &Arc<Model>) -> Session {
 }
 
 #[test]
-fn a_pass_that_fails_leaves_no_trace_in_any_lane() {
+fn a_failed_pass_leaves_every_lane_unchanged() {
     for precision in [Precision::F32, Precision::Q8] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/fixture");
         let model = Arc::new(Model::load(&folder, "fixture", Some(precision), ComputeDevice::Cpu).unwrap());
@@ -185,10 +184,9 @@ fn a_pass_that_fails_leaves_no_trace_in_any_lane() {
     }
 }
 
-/// While the gate is closed nothing is fed, so a lane goes on after an hour of quiet as after a moment: what it counted and what
-/// it was told is still there.
+/// Nothing is fed while the gate is closed, so a lane keeps its count and its instruction for any time.
 #[test]
-fn a_quiet_hour_leaves_a_lane_as_it_was() {
+fn a_quiet_hour_leaves_a_lane_unchanged() {
     let model = fixture();
     let features = random_features(&model);
     let margins = |first_after: u64| {
@@ -206,11 +204,11 @@ fn a_quiet_hour_leaves_a_lane_as_it_was() {
     assert_eq!(margins(20), margins(hour));
 }
 
-/// A session of the dialog mode that hears random features and keeps what a policy says.
+/// A session of the dialog mode that hears random features under one context policy.
 struct Listener {
     session: Session,
     features: Vec<Features>,
-    /// Every so many chunks there is a sound in one.
+    /// Every `loud`-th chunk contains a sound.
     loud: u64,
     events: Vec<Event>,
     chunks: u64,
@@ -219,7 +217,7 @@ struct Listener {
 impl Listener {
     fn new(policy: &str, loud: u64, eagerness: f32) -> Self {
         let model = fixture();
-        let policy = POLICIES.iter().find(|known| known.name == policy).unwrap();
+        let policy = ContextPolicy::ALL.into_iter().find(|known| known.name() == policy).unwrap();
         let sampling = SamplingChoice::GREEDY;
         let context = ContextChoice { policy, ..ContextChoice::default() };
         let mut session = Session::new(Arc::clone(&model), SessionConfig::product(sampling, context)).unwrap();
@@ -232,7 +230,7 @@ impl Listener {
         Self { session, features, loud, events: Vec::new(), chunks: 0 }
     }
 
-    /// The next chunk and all that comes of it; how many milliseconds it took.
+    /// Feeds the next chunk and handles its events; returns the milliseconds that took.
     fn hear(&mut self) -> f64 {
         let n = self.chunks;
         self.chunks += 1;
@@ -259,9 +257,9 @@ impl Listener {
 }
 
 #[test]
-fn a_chunk_costs_the_same_after_hours_and_no_window_is_exceeded() {
-    // 20 minutes of sound, some 30 windows' priority, and beside the last of them a session that has just filled its first windows: what
-    // else this machine does meanwhile slows both.
+fn a_chunk_costs_the_same_after_hours_within_the_window() {
+    // 20 minutes of sound, some 30 context windows, beside a young session that has just filled its first windows: other load on
+    // this machine slows both alike.
     let young_from = 2_200;
     let mut old = Listener::new("keep_replies", 3, -1e3);
     let mut young = Listener::new("keep_replies", 3, -1e3);
@@ -289,8 +287,8 @@ fn a_chunk_costs_the_same_after_hours_and_no_window_is_exceeded() {
 }
 
 #[test]
-fn every_policy_goes_on_for_ever_and_does_what_its_name_says() {
-    for policy in POLICIES.iter().map(|policy| policy.name) {
+fn every_context_policy_runs_on_and_trims_as_documented() {
+    for policy in ContextPolicy::ALL.map(ContextPolicy::name) {
         let events = Listener::new(policy, 5, 0.0).listen(400);
         let decided = events.iter().filter(|e| matches!(e, Event::Decision { drained: false, .. })).count();
         let replies = events.iter().filter(|e| matches!(e, Event::ReplyFinished { .. })).count();

@@ -1,4 +1,4 @@
-//! Keeping, forgetting and finding again, as a window and a shell do it.
+//! The history as the window and the command line use it: storing, forgetting, querying.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -19,21 +19,21 @@ use history_bench::{Bench, at, said, started, within};
 const KEEP: HistoryPrefs = HistoryPrefs { keep: true, days: 30, audio: false };
 
 #[test]
-fn what_is_heard_is_on_the_disk_half_a_second_later() {
+fn events_are_on_the_disk_half_a_second_later() {
     let bench = Bench::start(KEEP);
     for event in [started(), Event::Gate { at: at(1), open: false, level_dbfs: -60.0 }, said(3, "the quick brown fox")] {
         bench.sink.record(&event);
     }
-    // The promise is a second; a busy machine gets some more.
+    // The promise is one second; a busy machine gets more.
     within(Duration::from_secs(3), || bench.found("brown fox") == 1);
-    let session = bench.recorder.status().session.unwrap();
+    let session = bench.history.status().session.unwrap();
     let events = bench.store().events(session).unwrap().unwrap();
     assert_eq!(events.iter().map(|(_, event)| event).collect::<Vec<_>>(), [&started(), &said(3, "the quick brown fox")]);
-    assert_eq!(bench.recorder.status().state, HistoryState::On);
+    assert_eq!(bench.history.status().state, HistoryState::On);
 }
 
 #[test]
-fn dropping_the_recorder_stores_what_waits() {
+fn dropping_the_handle_stores_waiting_events() {
     let mut bench = Bench::start(KEEP);
     bench.sink.record(&started());
     bench.sink.record(&said(3, "last words"));
@@ -51,29 +51,29 @@ fn a_session_without_a_word_leaves_no_trace() {
 }
 
 #[test]
-fn nothing_is_kept_when_the_user_does_not_want_it_and_a_session_begins_where_that_changes() {
+fn nothing_is_stored_while_the_history_is_off() {
     let mut bench = Bench::start(HistoryPrefs { keep: false, ..KEEP });
     bench.sink.record(&started());
     bench.sink.record(&said(3, "not for the record"));
     std::thread::sleep(Duration::from_secs(1));
-    assert!(!bench.paths.history_file().exists() && bench.recorder.status().state == HistoryState::Off);
-    bench.recorder.set_prefs(KEEP);
-    within(Duration::from_secs(3), || bench.recorder.status().state == HistoryState::On);
+    assert!(!bench.paths.history_file().exists() && bench.history.status().state == HistoryState::Off);
+    bench.history.set_prefs(KEEP);
+    within(Duration::from_secs(3), || bench.history.status().state == HistoryState::On);
     bench.sink.record(&said(30, "for the record"));
     within(Duration::from_secs(3), || bench.found("for the record") == 1);
-    let session = bench.recorder.status().session.unwrap();
+    let session = bench.history.status().session.unwrap();
     let events = bench.store().events(session).unwrap().unwrap();
     assert!(matches!(&events[0].1, Event::SessionStarted { source, at: begun, .. } if source == "mic" && *begun == at(30)), "{events:?}");
     assert_eq!(bench.found("not for"), 0);
-    bench.recorder.set_prefs(HistoryPrefs { keep: false, ..KEEP });
-    within(Duration::from_secs(3), || bench.recorder.status().state == HistoryState::Off);
+    bench.history.set_prefs(HistoryPrefs { keep: false, ..KEEP });
+    within(Duration::from_secs(3), || bench.history.status().state == HistoryState::Off);
     bench.sink.record(&said(60, "off again"));
     bench.end();
     assert_eq!((bench.found("off again"), bench.found("for the record")), (0, 1), "what was kept stays");
 }
 
 #[test]
-fn a_locked_history_is_said_once_and_nothing_that_is_heard_meanwhile_is_lost() {
+fn a_locked_history_is_reported_once_and_loses_no_event() {
     let mut bench = Bench::start(KEEP);
     bench.sink.record(&started());
     bench.sink.record(&said(1, "before the lock"));
@@ -83,34 +83,34 @@ fn a_locked_history_is_said_once_and_nothing_that_is_heard_meanwhile_is_lost() {
     for n in 1..=20 {
         bench.sink.record(&said(10 * n, &format!("during the lock {n}")));
     }
-    within(Duration::from_secs(15), || matches!(bench.recorder.status().state, HistoryState::Failing(_)));
-    let HistoryState::Failing(why) = bench.recorder.status().state else { panic!("it goes on failing") };
-    assert!(why.contains("another program holds the history: close it"), "{why}");
+    within(Duration::from_secs(15), || matches!(bench.history.status().state, HistoryState::Failing(_)));
+    let HistoryState::Failing(error) = bench.history.status().state else { panic!("storing still fails") };
+    assert!(error.message().contains("another program holds the history"), "{error}");
     lock.execute_batch("ROLLBACK").unwrap();
-    within(Duration::from_secs(15), || bench.recorder.status().state == HistoryState::On);
-    assert_eq!(bench.recorder.take_notices(), [HistoryNotice::Problem(why), HistoryNotice::Recovered]);
+    within(Duration::from_secs(15), || bench.history.status().state == HistoryState::On);
+    assert_eq!(bench.history.take_notices(), [HistoryNotice::Problem(error), HistoryNotice::Recovered]);
     bench.end();
     assert_eq!(bench.found("during the lock"), 20);
 }
 
 #[test]
-fn a_history_that_cannot_be_opened_is_said_once_and_listening_goes_on() {
+fn a_history_that_cannot_be_opened_is_reported_once() {
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join("data"), "a file where the folder should be").unwrap();
     let mut bench = Bench::start_in(home, KEEP);
     bench.sink.record(&started());
     bench.sink.record(&said(1, "words"));
-    within(Duration::from_secs(5), || matches!(bench.recorder.status().state, HistoryState::Failing(_)));
+    within(Duration::from_secs(5), || matches!(bench.history.status().state, HistoryState::Failing(_)));
     std::thread::sleep(Duration::from_millis(2_500));
-    let news = bench.recorder.take_notices();
-    assert!(matches!(news.as_slice(), [HistoryNotice::Problem(why)] if why.contains("cannot be opened")), "{news:?}");
+    let news = bench.history.take_notices();
+    assert!(matches!(news.as_slice(), [HistoryNotice::Problem(error)] if error.message().contains("cannot be opened")), "{news:?}");
     fs::remove_file(bench.paths.data.clone()).unwrap();
     within(Duration::from_secs(15), || bench.found("words") == 1);
     bench.end();
 }
 
 #[test]
-fn a_damaged_history_is_put_aside_said_and_begun_anew() {
+fn a_damaged_history_is_renamed_and_reported() {
     let home = tempfile::tempdir().unwrap();
     fs::create_dir(home.path().join("data")).unwrap();
     fs::write(home.path().join("data/history.db"), "garbage ".repeat(1_000)).unwrap();
@@ -118,15 +118,15 @@ fn a_damaged_history_is_put_aside_said_and_begun_anew() {
     bench.sink.record(&started());
     bench.sink.record(&said(1, "words"));
     within(Duration::from_secs(5), || bench.paths.history_file().exists() && bench.try_found("words") == Some(1));
-    let news = bench.recorder.take_notices();
+    let news = bench.history.take_notices();
     assert!(
-        matches!(news.as_slice(), [HistoryNotice::Problem(why)] if why.contains("damaged") && why.contains("a new one has begun")),
+        matches!(news.as_slice(), [HistoryNotice::Problem(error)] if error.message().contains("damaged") && error.message().contains("a new one has begun")),
         "{news:?}"
     );
 }
 
 #[test]
-fn the_last_minutes_are_forgotten_on_the_disk_and_keeping_goes_on() {
+fn the_last_minutes_are_deleted_and_storing_continues() {
     let mut bench = Bench::start(KEEP);
     bench.sink.record(&started());
     bench.sink.record(&said(1, "early bird"));
@@ -136,8 +136,8 @@ fn the_last_minutes_are_forgotten_on_the_disk_and_keeping_goes_on() {
     bench.sink.record(&said(20, "embarrassing secret"));
     within(Duration::from_secs(3), || bench.found("embarrassing") == 1);
     bench.sink.record(&said(40, "embarrassing and still in memory"));
-    bench.recorder.forget_last(begun.elapsed() - Duration::from_millis(150));
-    within(Duration::from_secs(5), || bench.recorder.take_notices().contains(&HistoryNotice::Forgotten));
+    bench.history.forget_last(begun.elapsed() - Duration::from_millis(150));
+    within(Duration::from_secs(5), || bench.history.take_notices().contains(&HistoryNotice::Forgotten));
     bench.sink.record(&said(60, "afterwards"));
     bench.end();
     assert_eq!((bench.found("early bird"), bench.found("afterwards"), bench.bytes("embarrassing")), (1, 1, 0));
@@ -151,8 +151,8 @@ fn everything_is_deleted_while_listening_and_a_new_session_begins() {
     bench.sink.record(&started());
     bench.sink.record(&said(1, "gone with the wind"));
     within(Duration::from_secs(3), || bench.found("gone with") == 1);
-    bench.recorder.delete_all();
-    within(Duration::from_secs(5), || bench.recorder.take_notices().contains(&HistoryNotice::DeletedAll));
+    bench.history.delete_all();
+    within(Duration::from_secs(5), || bench.history.take_notices().contains(&HistoryNotice::DeletedAll));
     assert_eq!((bench.store().sessions().unwrap().len(), bench.bytes("gone with")), (0, 0));
     bench.sink.record(&said(20, "a new day"));
     bench.end();
@@ -161,7 +161,7 @@ fn everything_is_deleted_while_listening_and_a_new_session_begins() {
 }
 
 #[test]
-fn a_session_that_another_program_deletes_goes_on_as_a_new_one() {
+fn a_session_deleted_by_another_program_continues_as_a_new_one() {
     let mut bench = Bench::start(KEEP);
     bench.sink.record(&started());
     bench.sink.record(&said(1, "one half"));
@@ -173,7 +173,7 @@ fn a_session_that_another_program_deletes_goes_on_as_a_new_one() {
 }
 
 #[test]
-fn what_is_older_than_the_days_that_were_chosen_is_deleted() {
+fn sessions_older_than_the_chosen_days_are_deleted() {
     let mut bench = Bench::start(HistoryPrefs { days: 0, ..KEEP });
     bench.sink.record(&started());
     bench.sink.record(&said(1, "long ago"));
@@ -190,25 +190,25 @@ fn what_is_older_than_the_days_that_were_chosen_is_deleted() {
 }
 
 #[test]
-fn sound_is_recorded_only_when_asked_and_goes_with_its_session() {
+fn recordings_are_optional_and_deleted_with_their_session() {
     let mut bench = Bench::start(KEEP);
     bench.sink.record(&started());
     bench.sink.record(&said(1, "on the record"));
     within(Duration::from_secs(3), || bench.found("on the record") == 1);
-    assert!(bench.commands.try_recv().is_err() && bench.recorder.status().recording.is_none());
-    bench.recorder.set_prefs(HistoryPrefs { audio: true, ..KEEP });
+    assert!(bench.commands.try_recv().is_err() && bench.history.status().recording.is_none());
+    bench.history.set_prefs(HistoryPrefs { audio: true, ..KEEP });
     let Command::RecordTo(path) = bench.commands.recv_timeout(Duration::from_secs(3)).unwrap() else { panic!("a recording") };
-    within(Duration::from_secs(3), || bench.recorder.status().recording.as_ref() == Some(&path));
+    within(Duration::from_secs(3), || bench.history.status().recording.as_ref() == Some(&path));
     fs::write(&path, vec![1_u8; 16_000 * 4 * 2]).unwrap();
-    bench.recorder.forget_last(Duration::from_millis(500));
+    bench.history.forget_last(Duration::from_millis(500));
     assert_eq!(bench.commands.recv_timeout(Duration::from_secs(3)).unwrap(), Command::StopRecording);
     let Command::RecordTo(next) = bench.commands.recv_timeout(Duration::from_secs(5)).unwrap() else { panic!("another recording") };
     assert_ne!(path, next);
     let bytes = fs::read(&path).unwrap();
     assert!(bytes.iter().rev().take(1_000).all(|byte| *byte == 0) && bytes[..1_000].iter().all(|byte| *byte == 1), "its end is silent");
-    bench.recorder.set_prefs(KEEP);
+    bench.history.set_prefs(KEEP);
     assert_eq!(bench.commands.recv_timeout(Duration::from_secs(3)).unwrap(), Command::StopRecording);
-    let session = bench.recorder.status().session.unwrap();
+    let session = bench.history.status().session.unwrap();
     bench.end();
     assert_eq!(bench.store().session(session).unwrap().unwrap().recordings, 2);
     assert_eq!(bench.hearken(&["delete", &session.to_string()]).status.code(), Some(0));
@@ -216,37 +216,38 @@ fn sound_is_recorded_only_when_asked_and_goes_with_its_session() {
 }
 
 #[test]
-fn a_thread_that_panics_is_told_once_loses_nothing_and_stays_down_when_it_falls_again_and_again() {
+fn a_panicking_writer_restarts_without_loss_and_is_given_up_after_five_panics() {
     let home = tempfile::tempdir().unwrap();
     let paths = Paths::inside(home.path());
-    // An engine that panics where sound is to be recorded, in the middle of keeping.
-    let outlets = HistoryCallbacks { send_command: Box::new(|_| panic!("the engine's end fails")), on_change: Box::new(|| ()) };
-    let shown = [("transcribe".to_owned(), Panel::Transcript)];
-    let recorder = HistoryHandle::start(&paths, HistoryPrefs { audio: true, ..KEEP }, shown.into(), outlets);
-    let sink = recorder.sink();
+    // An engine whose callback panics when a recording starts, in the middle of storing.
+    let callbacks = HistoryCallbacks { send_command: Box::new(|_| panic!("the engine's end fails")), on_change: Box::new(|| ()) };
+    let panels = [("transcribe".to_owned(), Panel::Transcript)];
+    let history = HistoryHandle::start(&paths, HistoryPrefs { audio: true, ..KEEP }, panels.into(), callbacks);
+    let sink = history.sink();
     sink.record(&started());
     let mut n = 0;
     within(Duration::from_secs(20), || {
         n += 10;
         sink.record(&said(n, "words that are kept"));
         std::thread::sleep(Duration::from_millis(300));
-        matches!(recorder.status().state, HistoryState::Failing(_))
+        matches!(history.status().state, HistoryState::Failing(_))
     });
-    let news = recorder.take_notices();
-    let told = |what: &str| news.iter().filter(|piece| matches!(piece, HistoryNotice::Problem(why) if why.contains(what))).count();
-    assert_eq!((told("begins again"), told("again and again"), news.len()), (1, 1, 2), "{news:?}");
-    recorder.delete_all();
+    let news = history.take_notices();
+    let told =
+        |what: &str| news.iter().filter(|piece| matches!(piece, HistoryNotice::Problem(error) if error.message().contains(what))).count();
+    assert_eq!((told("was restarted"), told("again and again"), news.len()), (1, 1, 2), "{news:?}");
+    history.delete_all();
     assert!(
-        matches!(recorder.take_notices().as_slice(), [HistoryNotice::Problem(why)] if why.contains("again and again")),
+        matches!(history.take_notices().as_slice(), [HistoryNotice::Problem(error)] if error.message().contains("again and again")),
         "and says so when asked"
     );
-    drop(recorder);
+    drop(history);
     let found = Store::read(&paths.history_file()).unwrap().unwrap().search("words that").unwrap().len();
     assert!(found >= 4, "{found}");
 }
 
 #[test]
-fn a_desk_answers_in_order_and_says_what_hinders() {
+fn the_reader_answers_in_order_and_reports_failures() {
     let mut bench = Bench::start(KEEP);
     bench.sink.record(&started());
     bench.sink.record(&said(1, "今天天气很好"));
@@ -284,7 +285,7 @@ fn a_desk_answers_in_order_and_says_what_hinders() {
     assert!(matches!(next(), QueryResult::Exported(path) if fs::read_to_string(&path).unwrap().contains("今天天气很好")));
     assert!(matches!(next(), QueryResult::Exists(path) if path == out));
     assert!(matches!(next(), QueryResult::Exported(_)));
-    assert!(matches!(next(), QueryResult::Failed(why) if why.contains("there is no session 9")));
+    assert!(matches!(next(), QueryResult::Failed(error) if error.message().contains("there is no session 9")));
     assert!(matches!(next(), QueryResult::Changed));
     assert!(matches!(next(), QueryResult::Sessions(sessions) if sessions.is_empty()));
 }
@@ -332,7 +333,7 @@ fn the_command_line_lists_shows_searches_exports_and_deletes() {
 }
 
 #[test]
-fn what_cannot_be_done_exits_2_with_one_sentence() {
+fn impossible_requests_exit_2_with_one_sentence() {
     let mut bench = Bench::start(KEEP);
     let none = bench.hearken(&["show", "last"]);
     assert!(none.status.code() == Some(2) && text(&none.stderr).contains("there is no history yet"));
@@ -348,7 +349,7 @@ fn what_cannot_be_done_exits_2_with_one_sentence() {
         (&["show", "-1"], &["-1"]),
         (&["show", "newest"], &["newest", "last"]),
         (&["export", "7"], &["no session 7"]),
-        (&["export", "1", "--out", &taken], &["is there already", "--force"]),
+        (&["export", "1", "--out", &taken], &["exists already", "--force"]),
         (&["export", "1", "--out", "/dev/null/a.txt"], &["/dev/null/a.txt", "cannot be written"]),
         (&["export", "1", "--out", "/dev/full", "--force"], &["/dev/full", "cannot be written"]),
         (&["export", "1", "--format", "pdf"], &["pdf", "jsonl"]),
@@ -373,7 +374,7 @@ fn what_cannot_be_done_exits_2_with_one_sentence() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_failure() {
+fn a_closed_pipe_is_no_failure() {
     let mut bench = Bench::start(KEEP);
     bench.sink.record(&started());
     for n in 0..400 {
@@ -391,7 +392,7 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 #[test]
-fn the_log_tells_what_happened_and_no_word_of_what_was_said() {
+fn the_log_lists_events_without_words() {
     let mut bench = Bench::start(KEEP);
     bench.sink.record(&started());
     bench.sink.record(&said(1, "a private matter"));

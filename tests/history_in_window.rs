@@ -1,4 +1,4 @@
-//! The window keeps what it hears, unless it should not, and says what hinders.
+//! The window stores what it hears, unless the history is off, and shows failures.
 #![cfg(feature = "window")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -26,7 +26,7 @@ fn wait_until(mut is_so: impl FnMut() -> bool) {
 }
 
 #[test]
-fn what_the_window_hears_is_in_the_history() {
+fn words_heard_by_the_window_are_in_the_history() {
     let mut bench = open(WIDE);
     bench.reply("transcribe", 2, "remember this", None);
     wait_until(|| kept(&bench, "remember this") == 1);
@@ -38,7 +38,7 @@ fn what_the_window_hears_is_in_the_history() {
 }
 
 #[test]
-fn while_its_setting_cannot_be_read_nothing_is_kept_and_the_line_is_named() {
+fn an_invalid_history_setting_stores_nothing_and_is_named() {
     let mut bench = open_with(WIDE, "[window]\nwelcomed = true\nlanguage = \"en\"\n[history]\nkeep = 3\n");
     assert!(bench.shows("settings.toml:5:"));
     bench.reply("transcribe", 2, "not for the record", None);
@@ -47,7 +47,7 @@ fn while_its_setting_cannot_be_read_nothing_is_kept_and_the_line_is_named() {
 }
 
 #[test]
-fn a_history_that_another_program_holds_is_said_and_listening_goes_on() {
+fn a_locked_history_is_shown_and_listening_continues() {
     let mut bench = open(WIDE);
     bench.reply("transcribe", 2, "before", None);
     wait_until(|| kept(&bench, "before") == 1);

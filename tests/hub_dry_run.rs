@@ -1,9 +1,9 @@
-//! A whole download with random weights: fetched from a hub on this machine, checked and prepared by the program itself, whose own
-//! memory is watched all the while.
+//! A whole installation with random weights: the program downloads from a hub on this machine, verifies and prepares, while the
+//! test watches its memory.
 //!
-//! It is small unless `HEARKEN_DRY_RUN_LAYERS` says how many layers of the real sizes to make: 36 is the released model, 8 GB in
-//! 16-bit floats here and as much again for the copy. `cargo test --test hub_dry_run -- --nocapture` then shows the figures; where
-//! the disk of the temporary folder is too small, `TMPDIR` names another.
+//! The model is small unless `HEARKEN_DRY_RUN_LAYERS` names a number of layers of the real sizes: 36 is the released model, 8 GB in
+//! 16-bit floats here and as much for the copy. `cargo test --test hub_dry_run -- --nocapture` shows the figures; `TMPDIR` names
+//! another disk for the temporary folder.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot go on fails")]
 
@@ -15,14 +15,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hub_server::{Hub, Stored};
+use hub_server::{FakeHub, Stored};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-/// Memory of its own that the program may take (issue 6), in bytes.
+/// The program's limit of anonymous memory, in bytes.
 const MOST_OWN_MEMORY: u64 = 300_000_000;
 
-/// Sizes of the model that is made.
+/// Sizes of the generated model.
 struct Sizes {
     layers: usize,
     embd: usize,
@@ -36,7 +36,7 @@ struct Sizes {
 
 fn sizes() -> Sizes {
     match std::env::var("HEARKEN_DRY_RUN_LAYERS").ok().and_then(|text| text.parse().ok()) {
-        // The released ones (MODEL.md section 7).
+        // The released sizes: `src/model/README.md` section 7.
         Some(layers) => {
             Sizes { layers, embd: 2_048, head: 128, inner: 11_008, vocabulary: 151_936, encoder_layers: 32, d_model: 1_280, ffn: 5_120 }
         }
@@ -47,7 +47,7 @@ fn sizes() -> Sizes {
 const HEADS: usize = 16;
 const GROUPS: usize = 2;
 
-/// Random 16-bit floats, all finite and small: a byte of mantissa, and exponents about those of weights.
+/// Random 16-bit floats, finite and small: random signs and mantissas, exponents near those of weights.
 struct Noise(u64);
 
 impl Read for Noise {
@@ -57,7 +57,7 @@ impl Read for Noise {
             self.0 ^= self.0 << 13;
             self.0 ^= self.0 >> 7;
             self.0 ^= self.0 << 17;
-            // Of each 16-bit float the sign and the mantissa; the exponent is 2^-6, and as f16 it is finite too.
+            // Random sign and mantissa of each 16-bit float; the exponent is 2^-6, and the value is finite as f16 too.
             let bits = (self.0 & 0x807f_807f_807f_807f) | 0x3c80_3c80_3c80_3c80;
             piece.copy_from_slice(&bits.to_le_bytes());
         }
@@ -111,7 +111,7 @@ fn bytes(shape: &[usize]) -> usize {
     2 * shape.iter().product::<usize>()
 }
 
-/// Shards of at most 4 GB, as the release has them, and their index.
+/// Writes shards of at most 4 GB, as the release has them, and their index.
 fn write_shards(folder: &Path, tensors: &[(String, Vec<usize>)]) -> Vec<String> {
     const SHARD: usize = 4_000_000_000;
     let mut shards: Vec<Vec<&(String, Vec<usize>)>> = vec![Vec::new()];
@@ -148,7 +148,7 @@ fn write_shards(folder: &Path, tensors: &[(String, Vec<usize>)]) -> Vec<String> 
     names
 }
 
-/// The encoder as torch.save writes it: a zip file of a pickle and a storage for each tensor.
+/// Writes the encoder as `torch.save` does: a zip file with a pickle and a storage for each tensor.
 fn write_encoder(path: &Path, tensors: &[(String, Vec<usize>)]) {
     let mut pickle = b"\x80\x02}".to_vec();
     let text = |pickle: &mut Vec<u8>, text: &str| {
@@ -190,8 +190,8 @@ fn write_encoder(path: &Path, tensors: &[(String, Vec<usize>)]) {
     zip.finish().unwrap().flush().unwrap();
 }
 
-/// A hub that holds a model of these sizes; its files lie in `folder`.
-fn hub(folder: &Path, s: &Sizes) -> Hub {
+/// Starts a hub with a model of these sizes, whose files are in `folder`.
+fn hub(folder: &Path, s: &Sizes) -> FakeHub {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/fixture");
     let read = |name: &str| fs::read_to_string(fixture.join(name)).unwrap();
     let change = |text: String, changes: &[(&str, usize)], end: &str| -> String {
@@ -229,7 +229,7 @@ fn hub(folder: &Path, s: &Sizes) -> Hub {
         ("tokenizer.json", read("tokenizer.json")),
         ("token_ids.json", read("token_ids.json")),
     ];
-    let hub = Hub::holding(small.map(|(name, text)| (name.to_owned(), text.into_bytes())));
+    let hub = FakeHub::holding(small.map(|(name, text)| (name.to_owned(), text.into_bytes())));
     let mut large = write_shards(folder, &language_model(s));
     write_encoder(&folder.join("audiointeraction_ChunkwisedEncoder.pth"), &encoder(s));
     large.extend(["audiointeraction_ChunkwisedEncoder.pth".to_owned(), "model.safetensors.index.json".to_owned()]);
@@ -245,23 +245,23 @@ fn own_memory(pid: u32) -> u64 {
     line.split_whitespace().nth(1).and_then(|kb| kb.parse::<u64>().ok()).unwrap_or(0) * 1_024
 }
 
-/// Seconds of computing that the process has taken, all threads together.
+/// Returns the processor time of the process, all threads together, in seconds.
 fn cpu_secs(pid: u32) -> Option<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // Behind the name, which may hold anything: user and system time in hundredths (proc(5)).
+    // The fields after the name, which may contain anything: user and system time in hundredths of a second (proc(5)).
     let words: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     Some((words.get(11)?.parse::<f64>().ok()? + words.get(12)?.parse::<f64>().ok()?) / 100.0)
 }
 
 #[test]
-fn a_whole_model_is_fetched_and_prepared_in_little_memory() {
+fn a_whole_model_is_downloaded_and_prepared_in_little_memory() {
     let folder = tempfile::tempdir().unwrap();
     let made = folder.path().join("made");
     fs::create_dir(&made).unwrap();
     let hub = hub(&made, &sizes());
     let mut command = Command::new(env!("CARGO_BIN_EXE_hearken"));
     command.args(["model", "download", "tester/tiny", "--accept-licence"]);
-    // Of a small model nothing would be prepared unasked; for a large one the program measures what suits this machine.
+    // A small model is not prepared by default; for a large one the program chooses by measurement.
     if sizes().layers < 8 {
         command.args(["--precision", "q4"]);
     }

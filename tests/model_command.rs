@@ -1,5 +1,4 @@
-//! `hearken model …` as it is started from a shell: terms, exit codes, variables of the environment, two at once, and a process
-//! that is killed.
+//! `hearken model …` as a shell starts it: licences, exit codes, environment variables, two processes at once, a killed process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod hub_server;
@@ -9,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use hub_server::{Hub, Wrong, name_of_blob};
+use hub_server::{FakeHub, HubFault, name_of_blob};
 
 const LARGE: &str = "model-00001-of-00002.safetensors";
 
 struct Bench {
-    hub: Hub,
+    hub: FakeHub,
     home: tempfile::TempDir,
 }
 
@@ -31,7 +30,7 @@ impl Bench {
             "tokenizer.json",
             "token_ids.json",
         ];
-        let hub = Hub::holding(names.map(|name| (name.to_owned(), fs::read(fixture.join(name)).unwrap())));
+        let hub = FakeHub::holding(names.map(|name| (name.to_owned(), fs::read(fixture.join(name)).unwrap())));
         Self { hub, home: tempfile::tempdir().unwrap() }
     }
 
@@ -71,7 +70,7 @@ fn err(output: &Output) -> String {
 }
 
 #[test]
-fn nothing_is_asked_of_the_hub_before_the_terms_are_accepted() {
+fn the_hub_is_not_contacted_before_the_licences_are_accepted() {
     let bench = Bench::new();
     let output = bench.run(&["download", "3b"]);
     assert_eq!(output.status.code(), Some(2), "{}", err(&output));
@@ -98,7 +97,7 @@ fn a_model_is_downloaded_verified_quantised_used_and_removed() {
     fs::write(&blob, &bytes).unwrap();
     let verified = bench.run(&["verify", "tester/tiny"]);
     assert_eq!(verified.status.code(), Some(1));
-    assert!(out(&verified).contains(&format!("damaged   {LARGE}")) && err(&verified).contains("mends"), "{}", out(&verified));
+    assert!(out(&verified).contains(&format!("damaged   {LARGE}")) && err(&verified).contains("repairs"), "{}", out(&verified));
     let served = bench.hub.served();
     assert_eq!(bench.run(GET).status.code(), Some(0));
     assert_eq!(bench.hub.served(), served + bytes.len() as u64);
@@ -125,16 +124,20 @@ fn a_model_is_downloaded_verified_quantised_used_and_removed() {
     assert_eq!(removed.status.code(), Some(0), "{}", err(&removed));
     assert!(!bench.blobs().exists());
     let gone = bench.run(&["path", "tester/tiny"]);
-    assert!(gone.status.code() == Some(2) && err(&gone).contains("hearken model download tester/tiny"), "{}", err(&gone));
+    assert!(
+        gone.status.code() == Some(2) && err(&gone).contains("tester/tiny is not here. Download it with `hearken model download`"),
+        "{}",
+        err(&gone)
+    );
 }
 
 #[test]
-fn what_cannot_be_done_ends_with_2_and_a_sentence() {
+fn impossible_requests_exit_2_with_one_sentence() {
     let bench = Bench::new();
-    bench.hub.will("api", [Wrong::Status(401, "X: y")]);
+    bench.hub.inject("api", [HubFault::Status(401, "X: y")]);
     for (line, says) in [
         (GET, "HF_TOKEN"),
-        (&["download", "nothing", "--accept-licence"][..], "no model of the catalogue"),
+        (&["download", "nothing", "--accept-licence"][..], "not in the catalogue"),
         (&["verify", "3b"], "not here"),
         (&["quantize", "3b"], "not here"),
         (&["remove", "starter", "--yes"], "built in"),
@@ -149,9 +152,9 @@ fn what_cannot_be_done_ends_with_2_and_a_sentence() {
 }
 
 #[test]
-fn two_at_once_fetch_every_byte_once() {
+fn two_processes_download_every_byte_once() {
     let bench = Bench::new();
-    bench.hub.will(LARGE, [Wrong::Slow, Wrong::Slow]);
+    bench.hub.inject(LARGE, [HubFault::Slow, HubFault::Slow]);
     let both: Vec<_> = (0..2).map(|_| bench.command(GET).spawn().unwrap()).collect();
     for child in both {
         let output = child.wait_with_output().unwrap();
@@ -161,25 +164,25 @@ fn two_at_once_fetch_every_byte_once() {
 }
 
 #[test]
-fn a_process_that_is_killed_loses_nothing_that_it_had_written() {
+fn a_killed_process_loses_no_downloaded_bytes() {
     let bench = Bench::new();
-    bench.hub.will(LARGE, [Wrong::Stall(500_000)]);
+    bench.hub.inject(LARGE, [HubFault::Stall(500_000)]);
     let mut child = bench.command(GET).spawn().unwrap();
     let begun = Instant::now();
     while fs::metadata(bench.partial()).map_or(0, |m| m.len()) < 500_000 {
-        assert!(begun.elapsed() < Duration::from_secs(20), "it never began");
+        assert!(begun.elapsed() < Duration::from_secs(20), "the download never began");
         std::thread::sleep(Duration::from_millis(5));
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    bench.hub.recovers();
+    bench.hub.clear_faults();
     let output = bench.run(GET);
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
-    assert_eq!(bench.hub.served_of(LARGE), bench.hub.file(LARGE).len() as u64 + hearken::hub::fetch::SEAM);
+    assert_eq!(bench.hub.served_of(LARGE), bench.hub.file(LARGE).len() as u64 + hearken::hub::fetch::OVERLAP);
 }
 
 #[test]
-fn the_token_goes_to_the_hub_and_to_nobody_else() {
+fn the_token_is_sent_to_the_hub_only() {
     let bench = Bench::new();
     let output = bench.command(GET).env("HF_TOKEN", "hf_secret").output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));

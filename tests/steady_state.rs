@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use hearken::config::modes::{Language, builtin};
-use hearken::config::{ComputeDevice, ContextChoice, Paths, Precision, Priority, SamplingChoice};
-use hearken::lane::{Ask, ChunkMeta, Follows};
+use hearken::config::modes::builtin;
+use hearken::config::{ComputeDevice, ContextChoice, Paths, Precision, SamplingChoice};
+use hearken::lane::{Ask, ChunkMeta, Follows, Priority};
 use hearken::mel::{LogMel, MaxWindow};
 use hearken::model::{Features, Input, Model, Read, Segment};
+use hearken::protocol::Language;
 use hearken::session::EncodedChunk;
 use hearken::session::prompt::PromptCache;
 use hearken::session::{Session, SessionConfig};

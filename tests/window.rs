@@ -1,4 +1,4 @@
-//! The window as a person uses it: controls found by their labels, through the accessibility tree.
+//! The window, used through its accessibility tree: controls are found by their labels.
 #![cfg(feature = "window")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -7,8 +7,8 @@ mod window_bench;
 use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::{NodeT, Queryable};
-use hearken::error::ErrorKind;
-use hearken::protocol::{Command, DeviceChoice, Emotion, Event, Language, ModelChoice, ReplyId, Severity};
+use hearken::error::{Error, ErrorKind, Remedy};
+use hearken::protocol::{Command, DeviceChoice, Emotion, Event, GapCause, Language, ModelChoice, ReplyId, Severity};
 use hearken::time::ChunkIdx;
 use window_bench::{Bench, at, open, open_with};
 
@@ -19,7 +19,7 @@ fn saved(bench: &Bench) -> String {
 }
 
 #[test]
-fn a_toggle_switches_its_mode_off_and_on_and_the_choice_is_kept() {
+fn a_toggle_switches_its_mode_and_saves_the_choice() {
     let mut bench = open(WIDE);
     bench.click("Transcribe");
     assert_eq!(bench.sent(), Some(Command::ModeOff("transcribe".into())));
@@ -29,7 +29,7 @@ fn a_toggle_switches_its_mode_off_and_on_and_the_choice_is_kept() {
 }
 
 #[test]
-fn pause_stops_capture_and_becomes_resume() {
+fn pause_sends_its_command_and_becomes_resume() {
     let mut bench = open(WIDE);
     bench.click("Pause");
     assert_eq!(bench.sent(), Some(Command::Pause));
@@ -40,7 +40,7 @@ fn pause_stops_capture_and_becomes_resume() {
 }
 
 #[test]
-fn every_key_does_what_its_control_does() {
+fn every_shortcut_acts_as_its_control() {
     let mut bench = open(WIDE);
     for (key, command) in [
         (Key::Escape, Command::CutReply),
@@ -51,37 +51,37 @@ fn every_key_does_what_its_control_does() {
         bench.press(Modifiers::NONE, key);
         assert_eq!(bench.sent(), Some(command), "{key:?}");
     }
-    bench.click("Cut the reply");
+    bench.click("Stop reply");
     assert_eq!(bench.sent(), Some(Command::CutReply));
     bench.press(Modifiers::COMMAND, Key::Comma);
     assert!(bench.shows("Appearance"));
     bench.press(Modifiers::NONE, Key::Escape);
-    assert_eq!((bench.shows("Appearance"), bench.sent()), (false, None), "it closes what is open and cuts nothing");
+    assert_eq!((bench.shows("Appearance"), bench.sent()), (false, None), "Escape closes an open window and cuts no reply");
     bench.press(Modifiers::NONE, Key::F11);
     assert!(bench.shows("Captions appear here."));
 }
 
 #[test]
-fn forgetting_is_asked_about_first() {
+fn a_new_conversation_needs_a_confirmation() {
     let mut bench = open(WIDE);
-    bench.click("Forget");
+    bench.click("New conversation");
     assert_eq!(bench.sent(), None);
-    bench.click("Forget it");
+    bench.click("Start fresh");
     assert_eq!(bench.sent(), Some(Command::Forget));
 }
 
 #[test]
-fn a_mode_has_its_eagerness_and_the_translation_its_language() {
+fn mode_options_set_eagerness_and_target_language() {
     let mut starter = open(WIDE);
-    starter.click("Options of Translate");
+    starter.click("Translate options");
     starter.click("English");
     assert_eq!(starter.sent(), None, "the starter translates into Chinese only");
     let mut bench = open_with(WIDE, "model = \"/nowhere\"\n[window]\nwelcomed = true\nlanguage = \"en\"\n");
-    bench.click("Options of Translate");
+    bench.click("Translate options");
     bench.click("English");
     assert_eq!(bench.sent(), Some(Command::TranslateTo(Language::English)));
     assert!(saved(&bench).contains("translate_to = \"en\""));
-    let slider = bench.harness.get_by_role_and_label(Role::Slider, "Eagerness");
+    let slider = bench.harness.get_by_role_and_label(Role::Slider, "How often it responds");
     slider.focus();
     bench.settle();
     bench.press(Modifiers::NONE, Key::ArrowRight);
@@ -90,7 +90,7 @@ fn a_mode_has_its_eagerness_and_the_translation_its_language() {
 }
 
 #[test]
-fn the_microphone_can_be_chosen_while_it_listens() {
+fn the_microphone_menu_sends_the_choice() {
     let mut bench = open(WIDE);
     bench.click("test");
     bench.click("System default");
@@ -98,9 +98,9 @@ fn the_microphone_can_be_chosen_while_it_listens() {
 }
 
 #[test]
-fn what_is_said_appears_in_its_panel_and_a_reply_below_what_it_answers() {
+fn words_appear_in_their_panels_and_replies_below_their_prompts() {
     let mut bench = open(WIDE);
-    for empty in ["what is your name", "Say something", "Clap"] {
+    for empty in ["What is your name", "Your words appear here", "Try a cough"] {
         assert!(bench.shows(empty), "{empty}");
     }
     bench.reply("transcribe", 2, "what is", None);
@@ -110,43 +110,48 @@ fn what_is_said_appears_in_its_panel_and_a_reply_below_what_it_answers() {
     assert!(bench.shows("you  “what is your age”"));
     bench.report(Event::Sound { at: at(40), reply: ReplyId(40), name: "dog bark".into(), count: 1 });
     bench.report(Event::Sound { at: at(41), reply: ReplyId(41), name: "dog bark".into(), count: 2 });
-    assert!(bench.shows("dog bark ×2") && bench.shows("still"));
+    assert!(bench.shows("dog bark ×2") && bench.shows("ongoing"));
     bench.reply("dialog", 42, "A dog?", Some(Emotion::Happy));
     assert!(bench.shows("heard: dog bark"));
     bench.reply("dialog", 90, "Hm.", None);
-    assert!(bench.shows("something was heard") && !bench.shows("still"));
+    assert!(bench.shows("a sound") && !bench.shows("ongoing"));
 }
 
 #[test]
-fn less_of_a_reply_makes_dialog_less_eager_or_mutes_the_sound() {
+fn the_menu_of_a_reply_lowers_eagerness_or_hides_its_sound() {
     let mut bench = open(WIDE);
     bench.report(Event::Sound { at: at(3), reply: ReplyId(3), name: "dog bark".into(), count: 1 });
     bench.reply("dialog", 4, "A dog?", None);
-    bench.click("Less of this");
-    bench.click("Make dialog less eager");
+    bench.click("More actions");
+    bench.click("Answer less often");
     assert_eq!(bench.sent(), Some(Command::Eagerness { mode: "dialog".into(), bias: -1.0 }));
-    bench.click("Less of this");
-    bench.click("Do not list “dog bark”");
+    bench.click("More actions");
+    bench.click("Hide “dog bark”");
     assert!(saved(&bench).contains("muted_sounds = [\"dog bark\"]"), "{}", saved(&bench));
-    assert!(bench.shows("Clap"), "the panel of sounds is empty again");
+    assert!(bench.shows("Try a cough"), "the panel of sounds is empty again");
 }
 
 #[test]
-fn a_sound_can_be_marked_to_notify() {
+fn the_bell_switches_the_alert_of_a_sound() {
     let mut bench = open(WIDE);
     bench.report(Event::Sound { at: at(3), reply: ReplyId(3), name: "alarm".into(), count: 1 });
-    bench.click("Notify me of “alarm”");
-    assert!(bench.shows("notifies") && saved(&bench).contains("marked_sounds = [\"alarm\"]"));
-    bench.click("Notify me of “alarm”");
-    assert!(!bench.shows("notifies"));
+    bench.click("Alert me to “alarm”");
+    assert!(bench.shows("alert on") && saved(&bench).contains("marked_sounds = [\"alarm\"]"));
+    bench.click("Alert me to “alarm”");
+    assert!(!bench.shows("alert on"));
 }
 
 #[test]
-fn problems_are_shown_and_the_state_says_whether_it_hears() {
+fn problems_are_shown_and_the_state_follows_the_input() {
     let mut bench = open(WIDE);
-    let message = "USB mic: unplugged".to_owned();
-    bench.report(Event::Problem { at: at(2), severity: Severity::Warning, kind: ErrorKind::InputDevice, message, remedy: None });
-    assert!(bench.shows("USB mic: unplugged") && bench.shows("No input"), "the state says that nothing is heard");
+    let error = Error::new(ErrorKind::InputDevice, "USB mic: unplugged").with_remedy(Remedy::ChooseInput);
+    bench.report(Event::InputLost { at: at(2) });
+    bench.report(Event::problem(at(2), Severity::Warning, &error));
+    assert!(
+        bench.shows("Microphone problem: USB mic: unplugged. Plug in a microphone") && bench.shows("No microphone"),
+        "{:?}",
+        bench.values()
+    );
     bench.report(Event::InputChanged { at: at(3), device: "USB mic".into(), rate_hz: 48_000, channels: 1 });
     assert!(bench.shows("Listening"));
     bench.report(Event::Gate { at: at(4), open: false, level_dbfs: -60.0 });
@@ -154,27 +159,45 @@ fn problems_are_shown_and_the_state_says_whether_it_hears() {
 }
 
 #[test]
-fn the_strip_says_in_words_what_it_shows() {
+fn a_failed_switch_of_the_microphone_leaves_the_window_listening_on_the_old_one() {
+    let mut bench = open(WIDE);
+    let error = Error::new(ErrorKind::InputDevice, "USB mic: cannot be opened");
+    bench.report(Event::problem(at(2), Severity::Warning, &error));
+    assert!(bench.shows("USB mic: cannot be opened") && bench.shows("Listening"), "{:?}", bench.values());
+    assert!(bench.shows("test") && !bench.shows("No microphone"), "the old microphone is still shown");
+}
+
+#[test]
+fn notices_and_problems_are_in_the_language_of_the_window() {
+    let mut bench = open_with(WIDE, "[window]\nwelcomed = true\nlanguage = \"zh\"\n");
+    bench.report(Event::AudioGap { at: at(2), from_secs: at(1), samples: 8_000, cause: GapCause::DeviceLost });
+    assert!(bench.shows("麦克风已断开") && !bench.shows("devicelost"), "{:?}", bench.values());
+    bench.report(Event::ModelChanged { at: at(3), model: "other".into() });
+    assert!(bench.shows("现在使用 other"), "{:?}", bench.values());
+}
+
+#[test]
+fn the_strip_has_an_accessible_description() {
     let mut bench = open(WIDE);
     for n in 1..5 {
         let (chunk, mode) = (ChunkIdx(n), "dialog".to_owned());
         bench.report(Event::Decision { at: at(n), chunk, mode, silent: n != 3, drained: false, margin: None });
     }
-    assert!(bench.shows("Dialog: 1 responses in 4 decisions"), "{:?}", bench.values());
+    assert!(bench.shows("Answer: 1 responses in 4 decisions"), "{:?}", bench.values());
 }
 
 #[test]
-fn panels_can_be_hidden_and_come_back() {
+fn panels_can_be_hidden_and_shown_again() {
     let mut bench = open(WIDE);
     bench.click("Hide Transcript");
-    assert!(!bench.shows("Say something") && saved(&bench).contains("hidden = [\"transcript\"]"));
+    assert!(!bench.shows("Your words appear here") && saved(&bench).contains("hidden = [\"transcript\"]"));
     bench.click("View");
     bench.click("Transcript");
-    assert!(bench.shows("Say something"));
+    assert!(bench.shows("Your words appear here"));
 }
 
 #[test]
-fn a_narrow_window_has_tabs_and_keeps_strip_and_status() {
+fn a_narrow_window_has_tabs_below_status_and_strip() {
     let mut bench = open([420.0, 560.0]);
     bench.reply("transcribe", 2, "some words", None);
     bench.click("Transcript");
@@ -184,7 +207,7 @@ fn a_narrow_window_has_tabs_and_keeps_strip_and_status() {
 }
 
 #[test]
-fn the_smallest_window_shows_one_panel_at_a_time_with_room_for_words() {
+fn the_smallest_window_shows_one_panel_with_room_for_lines() {
     let mut bench = open([320.0, 240.0]);
     bench.report(Event::ModesChanged { at: at(1), modes: ["dialog", "transcribe", "translate", "sounds"].map(str::to_owned).to_vec() });
     bench.reply("transcribe", 2, "what is your name", None);
@@ -205,16 +228,16 @@ fn the_smallest_window_shows_one_panel_at_a_time_with_room_for_words() {
             let line = bench.harness.get_all_by_label(words).map(|line| line.rect()).find(|line| list.intersects(*line));
             assert!(line.is_some_and(|line| line.right() <= 320.0 && line.bottom() <= 240.0), "{title}: {words} at {line:?}");
         }
-        assert!(bench.shows("Listening") && bench.shows("Decisions.") && bench.shows("nothing leaves this machine"));
+        assert!(bench.shows("Listening") && bench.shows("Decisions.") && bench.shows("nothing you say leaves this computer"));
     }
     bench.click("More");
     assert_eq!(bench.sent(), None);
     bench.click("Sounds");
-    assert_eq!(bench.sent(), Some(Command::ModeOff("sounds".into())), "the modes stand in the menu");
+    assert_eq!(bench.sent(), Some(Command::ModeOff("sounds".into())), "the modes are in the menu");
 }
 
 #[test]
-fn a_low_window_has_tabs_however_wide_it_is() {
+fn a_low_window_has_tabs_at_any_width() {
     let mut bench = open([1_000.0, 300.0]);
     bench.reply("transcribe", 2, "some words", None);
     bench.click("Transcript");
@@ -233,7 +256,7 @@ fn a_window_smaller_than_any_panel_still_paints() {
 }
 
 #[test]
-fn an_export_never_writes_over_a_file_unasked() {
+fn an_export_replaces_a_file_only_after_a_warning() {
     let mut bench = open(WIDE);
     bench.reply("transcribe", 2, "good morning", None);
     bench.press(Modifiers::COMMAND, Key::E);
@@ -247,8 +270,8 @@ fn an_export_never_writes_over_a_file_unasked() {
     bench.type_into("File", file.to_str().unwrap());
     bench.click("Save");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
-    assert!(bench.shows("There is already a file of this name."));
-    bench.click("Replace it");
+    assert!(bench.shows("A file with this name already exists."));
+    bench.click("Replace");
     assert!(std::fs::read_to_string(&file).unwrap().contains("good morning") && bench.shows("Saved: "));
     bench.press(Modifiers::NONE, Key::Escape);
     assert!(!bench.shows("Saved: "));
@@ -257,19 +280,19 @@ fn an_export_never_writes_over_a_file_unasked() {
     let file = bench.home.path().join("typed.md");
     bench.harness.get_by_role_and_label(Role::TextInput, "File").type_text(file.to_str().unwrap());
     bench.press(Modifiers::NONE, Key::Enter);
-    assert!(std::fs::read_to_string(&file).unwrap().contains("` good morning"), "the name that is typed says the form");
+    assert!(std::fs::read_to_string(&file).unwrap().contains("` good morning"), "the typed extension gives the format");
     bench.press(Modifiers::COMMAND, Key::A);
     assert!(bench.shows("Saved: "));
 }
 
 #[test]
-fn a_bad_settings_file_is_named_by_its_line_and_the_window_opens() {
+fn an_error_in_the_settings_is_shown_with_its_line_and_the_window_opens() {
     let bench = open_with(WIDE, "[window]\nwelcomed = true\nlanguage = \"en\"\n[eagerness]\ndialog = \"much\"\n");
     assert!(bench.shows("settings.toml:5:") && bench.shows("Listening"), "{:?}", bench.values());
 }
 
 #[test]
-fn the_window_speaks_chinese() {
+fn the_window_can_be_in_chinese() {
     let mut bench = open_with(WIDE, "[window]\nwelcomed = true\nlanguage = \"zh\"\n");
     assert!(bench.shows("正在听"));
     bench.reply("transcribe", 2, "早上好，今天天气怎么样？", None);
@@ -279,7 +302,7 @@ fn the_window_speaks_chinese() {
 }
 
 #[test]
-fn the_captions_show_the_newest_words_in_both_languages() {
+fn captions_show_the_newest_lines_with_translation() {
     let mut bench = open(WIDE);
     bench.press(Modifiers::NONE, Key::F11);
     for (n, text) in [(2, "one"), (20, "two"), (40, "three")] {
@@ -287,30 +310,30 @@ fn the_captions_show_the_newest_words_in_both_languages() {
     }
     bench.reply("translate", 41, "三", None);
     let count = |bench: &Bench, text: &str| bench.harness.query_all_by_label(text).count();
-    assert_eq!((count(&bench, "one"), count(&bench, "three"), count(&bench, "三")), (1, 2, 2), "in the panel, and in the captions");
+    assert_eq!((count(&bench, "one"), count(&bench, "three"), count(&bench, "三")), (1, 2, 2), "in the panel and in the captions");
     bench.click("Close the captions");
     assert_eq!(count(&bench, "three"), 1);
 }
 
 #[test]
-fn only_the_lines_on_screen_are_laid_out_and_the_newest_is_followed() {
+fn lists_lay_out_visible_lines_only_and_follow_their_end() {
     let mut bench = open(WIDE);
     for n in 0..400 {
         bench.reply("transcribe", 2 + 10 * n, &format!("line number {n}."), None);
     }
-    assert!(bench.shows("line number 399.") && !bench.shows("line number 3."), "it stands at its end");
+    assert!(bench.shows("line number 399.") && !bench.shows("line number 3."), "the list is at its end");
     assert!(bench.harness.query_all_by_label_contains("line number").count() < 60);
     bench.harness.hover_at(egui::pos2(200.0, 400.0));
     bench.press(Modifiers::NONE, Key::PageUp);
     assert!(!bench.shows("line number 399."));
     bench.reply("transcribe", 5_000, "a new line", None);
-    assert!(!bench.shows("a new line"), "whoever reads is not torn away");
+    assert!(!bench.shows("a new line"), "a list that was scrolled up stays where it is");
     bench.click("Jump to now");
     assert!(bench.shows("a new line"));
 }
 
 #[test]
-fn a_quiet_window_paints_nothing() {
+fn nothing_is_painted_while_it_is_quiet_or_paused() {
     for size in [WIDE, [460.0, 700.0], [200.0, 150.0]] {
         let mut bench = open(size);
         for n in 0..40 {
@@ -320,7 +343,7 @@ fn a_quiet_window_paints_nothing() {
         bench.report(Event::Sound { at: at(900), reply: ReplyId(900), name: "alarm".into(), count: 1 });
         bench.harness.run_steps(20);
         let next = |bench: &Bench| bench.harness.output().viewport_output[&egui::ViewportId::ROOT].repaint_delay;
-        assert!(next(&bench) <= std::time::Duration::from_millis(100), "the meter moves while there is something to hear");
+        assert!(next(&bench) <= std::time::Duration::from_millis(100), "the meter moves while there is sound");
         for still in [Event::Gate { at: at(920), open: false, level_dbfs: -60.0 }, Event::Paused { at: at(930) }] {
             bench.report(still);
             bench.harness.run_steps(20);
@@ -334,19 +357,19 @@ fn a_quiet_window_paints_nothing() {
 }
 
 #[test]
-fn whoever_points_at_the_strip_is_told_time_level_and_text() {
+fn the_strip_has_a_tooltip_with_time_level_and_text() {
     let mut bench = open(WIDE);
     bench.meters.note_level(at(4), -31.4);
     bench.reply("dialog", 4, "I am Hearken.", None);
     let strip = bench.harness.get_by_label_contains("Decisions.").rect();
-    // The newest column, in the row of the first mode.
+    // The newest column in the row of the first mode.
     bench.harness.hover_at(egui::pos2(strip.right() - 6.5, strip.top() + 9.0));
     bench.harness.run_steps(10);
-    assert!(bench.shows("0:01.6 · 0.0 s ago · -31 dBFS\nDialog: responded\nI am Hearken."), "{:?}", bench.values());
+    assert!(bench.shows("0:01.6 · 0.0 s ago · -31 dBFS\nAnswer: responded\nI am Hearken."), "{:?}", bench.values());
 }
 
 #[test]
-fn an_export_as_json_lines_is_what_was_reported_less_what_was_forgotten() {
+fn an_export_as_json_lines_holds_the_reported_events() {
     let mut bench = open(WIDE);
     bench.reply("transcribe", 2, "good morning", None);
     bench.press(Modifiers::COMMAND, Key::E);
@@ -366,7 +389,7 @@ fn an_export_as_json_lines_is_what_was_reported_less_what_was_forgotten() {
 }
 
 #[test]
-fn a_panel_that_is_dragged_wider_is_so_at_the_next_start() {
+fn the_dragged_width_of_a_panel_is_saved() {
     let mut bench = open(WIDE);
     bench.reply("dialog", 4, "I am Hearken.", None);
     // The margins of the window are 12 points wide.
@@ -386,22 +409,22 @@ fn a_panel_that_is_dragged_wider_is_so_at_the_next_start() {
 }
 
 #[test]
-fn the_models_are_had_only_after_each_licence_is_accepted() {
+fn a_download_needs_every_licence_accepted() {
     let mut bench = open([1_200.0, 1_000.0]);
     bench.click("fixture");
-    assert!(bench.shows("Audio-Interaction 3B") && bench.shows("built in") && bench.shows("not here"));
-    bench.click("Download 3b");
+    assert!(bench.shows("Audio-Interaction 3B") && bench.shows("built in") && bench.shows("not downloaded"));
+    bench.click("Download Audio-Interaction 3B");
     assert!(bench.shows("Qwen Research License") && bench.shows("non-commercial"));
-    let download = |bench: &Bench| bench.harness.get_by_label("Download 3b").accesskit_node().is_disabled();
+    let download = |bench: &Bench| bench.harness.get_by_label("Download Audio-Interaction 3B").accesskit_node().is_disabled();
     assert!(download(&bench), "nothing is accepted yet");
-    bench.click("I accept: Apache License 2.0 (as its card says)");
-    assert!(download(&bench), "one is not both");
-    bench.click("I accept: Qwen Research License (of the model it was made from, Qwen2.5-Omni-3B)");
+    bench.click("I accept the Apache License 2.0 (as its card says)");
+    assert!(download(&bench), "one of two licences is not enough");
+    bench.click("I accept the Qwen Research License (of the model it was made from, Qwen2.5-Omni-3B)");
     assert!(!download(&bench));
     bench.click("Cancel");
     assert!(!bench.shows("I accept"));
-    bench.click("Listen with starter");
+    bench.click("Use Starter");
     assert_eq!(bench.sent(), Some(Command::ChooseModel(ModelChoice::Starter)));
     bench.press(Modifiers::NONE, Key::Escape);
-    assert!(!bench.shows("Audio-Interaction 3B"));
+    assert!(!bench.shows("built in"));
 }

@@ -1,4 +1,4 @@
-//! The window's history as a person uses it: kept while listening, found, opened, renamed, exported, forgotten.
+//! The history in the window: stored while listening, searched, opened, renamed, exported and deleted.
 #![cfg(feature = "window")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -30,7 +30,7 @@ fn sessions(bench: &Bench) -> Vec<hearken::history::SessionSummary> {
     store.and_then(|store| store.sessions().ok()).unwrap_or_default()
 }
 
-/// Says something, waits until it is on the disk, and opens the history.
+/// Reports some speech, waits until it is stored, and opens the history.
 fn with_history(bench: &mut Bench) {
     bench.reply("transcribe", 2, "good morning", None);
     bench.reply("dialog", 4, "Good morning to you.", Some(Emotion::Happy));
@@ -45,7 +45,7 @@ fn label_of(node: &egui_kittest::Node<'_>) -> String {
     node.accesskit_node().label().unwrap_or_default()
 }
 
-/// Clicks the button whose name ends so.
+/// Clicks the button whose name ends with `end`.
 fn click_ending(bench: &mut Bench, end: &str) {
     let found = bench.harness.query_all_by_role(Role::Button).find(|n| label_of(n).ends_with(end));
     found.unwrap_or_else(|| panic!("no button ends in {end:?}")).click_accesskit();
@@ -58,7 +58,7 @@ fn button(bench: &mut Bench, label: &str) {
 }
 
 #[test]
-fn what_is_said_is_kept_listed_searched_and_opened() {
+fn sessions_are_stored_listed_searched_and_opened() {
     let mut bench = open(WIDE);
     with_history(&mut bench);
     bench.type_into("Search", "MORNING to");
@@ -68,9 +68,9 @@ fn what_is_said_is_kept_listed_searched_and_opened() {
     click_ending(&mut bench, "Good morning to you.");
     wait(&mut bench, "opened", |bench| bench.shows("Rename") && bench.shows("dog bark ×2"));
     bench.type_into("Search", " nobody said this");
-    wait(&mut bench, "nothing found", |bench| bench.shows("Nothing that was kept holds these words."));
+    wait(&mut bench, "nothing found", |bench| bench.shows("No matches."));
     bench.press(Modifiers::NONE, Key::Escape);
-    assert!(!bench.shows("Nothing that was kept"));
+    assert!(!bench.shows("No matches."));
 }
 
 #[test]
@@ -95,46 +95,47 @@ fn a_session_is_renamed_exported_and_deleted() {
     bench.press(Modifiers::COMMAND, Key::A);
     bench.type_into("File", file.to_str().unwrap());
     button(&mut bench, "Save");
-    wait(&mut bench, "warned", |bench| bench.shows("There is already a file of this name."));
+    wait(&mut bench, "warned", |bench| bench.shows("A file with this name already exists."));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
-    button(&mut bench, "Replace it");
+    button(&mut bench, "Replace");
     wait(&mut bench, "saved", |bench| bench.shows("Saved: "));
     let lines = std::fs::read_to_string(&file).unwrap();
     assert!(lines.lines().all(|line| serde_json::from_str::<Event>(line).is_ok()) && lines.contains("good morning"), "{lines}");
 
     button(&mut bench, "Delete");
-    assert_eq!(sessions(&bench).len(), 1, "it is asked about first");
-    button(&mut bench, "Delete it");
+    assert_eq!(sessions(&bench).len(), 1, "a deletion needs a confirmation");
+    bench.harness.query_all_by_role_and_label(Role::Button, "Delete").next().unwrap().click_accesskit();
+    bench.settle();
     wait(&mut bench, "deleted", |bench| sessions(bench).iter().all(|s| s.name != "breakfast"));
 }
 
 #[test]
-fn the_last_ten_minutes_are_forgotten_on_the_disk_on_the_screen_and_by_the_model() {
+fn the_last_ten_minutes_are_deleted_from_disk_screen_and_context() {
     let mut bench = open(WIDE);
     with_history(&mut bench);
-    button(&mut bench, "Forget the last 10 minutes…");
-    button(&mut bench, "Forget it");
+    button(&mut bench, "Delete the last 10 minutes…");
+    button(&mut bench, "Delete");
     assert!(bench.commands.try_iter().any(|command| command == Command::Forget));
-    wait(&mut bench, "forgotten", |bench| bench.shows("The last 10 minutes are forgotten.") && sessions(bench).is_empty());
+    wait(&mut bench, "forgotten", |bench| bench.shows("Last 10 minutes deleted.") && sessions(bench).is_empty());
     wait(&mut bench, "gone from the screen", |bench| bench.harness.query_all_by_label_contains("good morning").count() == 0);
 }
 
 #[test]
-fn everything_can_be_deleted_and_keeping_goes_on() {
+fn everything_can_be_deleted_and_later_speech_is_stored() {
     let mut bench = open(WIDE);
     with_history(&mut bench);
     button(&mut bench, "Delete everything…");
     button(&mut bench, "Cancel");
     assert_eq!(sessions(&bench).len(), 1);
     button(&mut bench, "Delete everything…");
-    button(&mut bench, "Delete all of it");
-    wait(&mut bench, "deleted", |bench| bench.shows("Everything is deleted.") && sessions(bench).is_empty());
+    button(&mut bench, "Delete everything");
+    wait(&mut bench, "deleted", |bench| bench.shows("Everything deleted.") && sessions(bench).is_empty());
     bench.reply("transcribe", 50, "and on it goes", None);
     wait(&mut bench, "kept again", |bench| sessions(bench).iter().any(|s| s.first.contains("and on it goes")));
 }
 
 #[test]
-fn history_is_off_where_the_user_wants_it_so_and_can_be_switched_on() {
+fn a_history_that_is_off_stores_nothing_until_switched_on() {
     let mut bench = open_with(WIDE, "[window]\nwelcomed = true\nlanguage = \"en\"\n[history]\nkeep = false\n");
     assert!(bench.shows("history off"));
     bench.reply("transcribe", 2, "a secret", None);
@@ -142,10 +143,10 @@ fn history_is_off_where_the_user_wants_it_so_and_can_be_switched_on() {
     assert!(sessions(&bench).is_empty());
     bench.press(Modifiers::COMMAND, Key::Comma);
     bench.harness.run_steps(10);
-    bench.harness.get_by_label("Keep what is heard and said").click_accesskit();
+    bench.harness.get_by_label("Save conversations").click_accesskit();
     wait(&mut bench, "on", |bench| bench.shows("history kept for 30 days"));
-    bench.harness.get_by_label("For ever").click_accesskit();
-    wait(&mut bench, "for ever", |bench| bench.shows("history kept for ever"));
+    bench.harness.get_by_label("Keep forever").click_accesskit();
+    wait(&mut bench, "forever", |bench| bench.shows("history kept forever"));
     let saved = std::fs::read_to_string(bench.home.path().join("config/settings.toml")).unwrap();
     assert!(saved.contains("keep = true") && saved.contains("days = 0"), "{saved}");
     bench.reply("transcribe", 40, "no secret", None);
@@ -153,20 +154,20 @@ fn history_is_off_where_the_user_wants_it_so_and_can_be_switched_on() {
 }
 
 #[test]
-fn sound_is_recorded_only_when_that_is_asked_for() {
+fn audio_is_recorded_only_when_switched_on() {
     let mut bench = open(WIDE);
     bench.reply("transcribe", 2, "good morning", None);
     wait(&mut bench, "kept", |bench| !sessions(bench).is_empty());
-    assert!(bench.sent().is_none() && bench.shows("audio not stored"));
+    assert!(bench.sent().is_none() && bench.shows("no audio saved"));
     bench.press(Modifiers::COMMAND, Key::Comma);
     bench.harness.run_steps(10);
-    bench.harness.get_by_label("Record the sound as well").click_accesskit();
+    bench.harness.get_by_label("Also save audio").click_accesskit();
     bench.settle();
     let begun = Instant::now();
     let told = loop {
         match bench.commands.try_iter().find(|command| matches!(command, Command::RecordTo(_))) {
             Some(command) => break command,
-            None if begun.elapsed() > Duration::from_secs(10) => panic!("nothing is recorded"),
+            None if begun.elapsed() > Duration::from_secs(10) => panic!("no recording starts"),
             None => std::thread::sleep(Duration::from_millis(20)),
         }
     };
@@ -175,7 +176,7 @@ fn sound_is_recorded_only_when_that_is_asked_for() {
 }
 
 #[test]
-fn a_damaged_history_is_put_aside_and_said_and_listening_goes_on() {
+fn a_damaged_history_is_replaced_and_reported_while_listening_goes_on() {
     let home = tempfile::tempdir().unwrap();
     let mut bench = window_bench::open_in(home, WIDE, "[window]\nwelcomed = true\nlanguage = \"en\"\n", |home| {
         std::fs::create_dir_all(home.join("data")).unwrap();

@@ -1,6 +1,7 @@
-//! The window's main states as pictures, light and dark, wide and narrow. They need a Vulkan driver, which may be Mesa's in
-//! software; colours may differ a little from driver to driver, so a pixel may be off and a few may be wrong.
-//! `UPDATE_SNAPSHOTS=1 cargo test --test window_pictures` makes them anew: look at each before it is committed.
+//! Pictures of the window's main states, light and dark, wide and narrow, compared with `tests/snapshots`.
+//!
+//! The tests need a Vulkan driver, which may be Mesa's software driver. Colours differ a little between drivers, so some pixels may
+//! differ. `UPDATE_SNAPSHOTS=1 cargo test --test window_pictures` writes new pictures: look at each before you commit it.
 #![cfg(all(feature = "window", target_os = "linux"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -15,6 +16,10 @@ use window_bench::{Bench, at, open_with};
 const WIDE: [f32; 2] = [1_000.0, 560.0];
 const NARROW: [f32; 2] = [400.0, 560.0];
 const SMALLEST: [f32; 2] = [320.0, 240.0];
+/// Difference of a pixel that the eye does not see.
+const THRESHOLD: f32 = 2.0;
+/// Pixels that may differ more: fewer than in one letter.
+const MAX_FAILED_PIXELS: usize = 60;
 
 fn settings(theme: &str, language: &str) -> String {
     format!(
@@ -22,8 +27,8 @@ fn settings(theme: &str, language: &str) -> String {
     )
 }
 
-/// A minute in which every panel got something.
-fn busy(bench: &mut Bench) {
+/// Reports a minute of events that fill every panel.
+fn fill_panels(bench: &mut Bench) {
     let modes = ["dialog", "transcribe", "translate", "sounds"].map(str::to_owned).to_vec();
     bench.report(Event::ModesChanged { at: at(1), modes });
     let said = [
@@ -36,7 +41,7 @@ fn busy(bench: &mut Bench) {
         (130, "transcribe", "yes thank you", None),
         (132, "translate", "是的，谢谢", None),
     ];
-    // The last of these is waited for, so that the picture holds all of them.
+    // A reply is reported last, which waits until all events are taken.
     for n in 60..=132 {
         for mode in ["dialog", "transcribe", "translate", "sounds"] {
             if !said.iter().any(|(at, who, ..)| (*at, *who) == (n, mode)) {
@@ -56,53 +61,53 @@ fn busy(bench: &mut Bench) {
     }
 }
 
-fn picture(bench: &mut Bench, name: &str) {
-    // The pointer is nowhere, so nothing is pointed at.
+/// Compares the window with the picture `name`.
+fn assert_picture(bench: &mut Bench, name: &str) {
+    // Without a pointer nothing is hovered.
     bench.harness.remove_cursor();
     bench.settle();
-    // Per pixel, a difference that the eye does not see; in all, less than one letter.
-    bench.harness.snapshot_options(name, &SnapshotOptions::new().threshold(2.0).max_failed_pixels(60_usize));
+    bench.harness.snapshot_options(name, &SnapshotOptions::new().threshold(THRESHOLD).max_failed_pixels(MAX_FAILED_PIXELS));
 }
 
 #[test]
-fn a_busy_window_in_the_dark() {
+fn matches_the_picture_busy_dark() {
     let mut bench = open_with(WIDE, &settings("dark", "en"));
-    busy(&mut bench);
-    picture(&mut bench, "busy_dark");
+    fill_panels(&mut bench);
+    assert_picture(&mut bench, "busy_dark");
 }
 
 #[test]
-fn a_busy_window_in_the_light() {
+fn matches_the_picture_busy_light() {
     let mut bench = open_with(WIDE, &settings("light", "en"));
-    busy(&mut bench);
-    picture(&mut bench, "busy_light");
+    fill_panels(&mut bench);
+    assert_picture(&mut bench, "busy_light");
 }
 
 #[test]
-fn the_smallest_window() {
+fn matches_the_picture_smallest_dark() {
     let mut bench = open_with(SMALLEST, &settings("dark", "en"));
-    busy(&mut bench);
-    picture(&mut bench, "smallest_dark");
+    fill_panels(&mut bench);
+    assert_picture(&mut bench, "smallest_dark");
 }
 
 #[test]
-fn a_narrow_window_in_chinese() {
+fn matches_the_picture_narrow_zh() {
     let mut bench = open_with(NARROW, &settings("light", "zh"));
-    busy(&mut bench);
-    picture(&mut bench, "narrow_zh");
+    fill_panels(&mut bench);
+    assert_picture(&mut bench, "narrow_zh");
 }
 
 #[test]
-fn the_first_start() {
+fn matches_the_picture_first_start() {
     let mut bench = open_with(WIDE, "[window]\ntheme = \"light\"\nlanguage = \"en\"\n");
     bench.settle();
-    picture(&mut bench, "first_start");
+    assert_picture(&mut bench, "first_start");
 }
 
 #[test]
-fn the_settings() {
+fn matches_the_picture_settings_dark() {
     let mut bench = open_with(WIDE, &settings("dark", "en"));
     bench.press(Modifiers::COMMAND, Key::Comma);
     bench.harness.run_steps(10);
-    picture(&mut bench, "settings_dark");
+    assert_picture(&mut bench, "settings_dark");
 }

@@ -17,7 +17,7 @@ say() { # NAME TEXT
     rm -f "$raw"
 }
 
-# The wording follows the model's own training examples (DESIGN.md "Lanes").
+# The wording follows the model's own training examples (`src/README.md` "Lanes").
 say transcribe "Transcribe what you hear."
 say translate_zh "Translate the conversation into Chinese."
 say translate_en "Translate the conversation into English."

@@ -1,162 +1,161 @@
-//! The command line of `hearken eval`: what was typed, and what it means.
+//! The command line of `hearken eval`.
 
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Subcommand};
 use serde::{Deserialize, Serialize};
 
-use super::long_running::{DEFAULT_POSITIONS, POLICIES, Reset};
-use super::modes::Language;
-use super::values;
+use super::long_running::{ContextPolicy, DEFAULT_POSITIONS};
+use super::values::{self, arguments_error};
 use super::{ComputeDevice, ContextChoice, Precision};
-use crate::error::{Error, ErrorKind, Remedy, Result};
-use crate::protocol::ModelChoice;
+use crate::error::Result;
+use crate::protocol::{Language, ModelChoice};
 
-/// Sittings that advance together when nobody says otherwise.
+/// Default number of items processed together.
 const DEFAULT_LANES: usize = 8;
-/// Silence after each sound, in seconds, as `listen` has it and the benchmark asks for.
+/// Default silence after each sound in seconds, as in `listen` and in the benchmark.
 const GAP_SECS: f64 = 1.0;
-/// More items in one session than anybody publishes.
-const MOST_ITEMS: usize = 1_000;
+/// Largest number of items in one session.
+const MAX_ITEMS: usize = 1_000;
 
-/// What `hearken eval` was asked for.
+/// A parsed `hearken eval` command.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EvalRequest {
     /// Score a model.
     Run(Box<EvalOptions>),
     /// Compare two runs.
     Compare {
-        /// The folder of the one.
+        /// Folder of the first run.
         before: PathBuf,
-        /// The folder of the other.
+        /// Folder of the second run.
         after: PathBuf,
-        /// Where the comparison is kept as well.
+        /// Folder for the comparison.
         out: Option<PathBuf>,
     },
 }
 
-/// How a model is scored.
+/// The options of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvalOptions {
-    /// On what.
+    /// Task.
     pub task: EvalTask,
-    /// The data set: a folder or a manifest.
+    /// Folder or manifest of the data set.
     pub data: PathBuf,
     /// Folder for the report and the predictions.
     pub out: PathBuf,
-    /// Which model.
+    /// Model.
     pub model: ModelChoice,
-    /// In which numbers it computes; what suits the model when absent.
+    /// Numeric precision; absent: chosen for the model and the machine.
     pub precision: Option<Precision>,
-    /// On what it computes.
+    /// Compute device.
     pub device: ComputeDevice,
-    /// Threads for computing; the number of physical cores when absent.
+    /// Compute threads; absent: the number of physical cores.
     pub threads: Option<usize>,
-    /// So many items, spread evenly over the set.
+    /// Number of items to score, spread evenly over the data set; absent: all.
     pub limit: Option<usize>,
-    /// Whether predictions that are there are gone on with.
+    /// Handling of stored predictions.
     pub resume: ResumePolicy,
-    /// Items that are heard together.
+    /// Number of items processed together.
     pub lanes: usize,
     /// Bias on the respond logit.
     pub eagerness: f32,
-    /// Recordings without anything to respond to.
+    /// File or folder of background recordings, which call for no response.
     pub background: Option<PathBuf>,
-    /// What a session keeps in mind; streaming hears everything under each of them, all others have one.
+    /// Context policies; `streaming` runs all items under each of them, other tasks have one.
     pub contexts: Vec<ContextChoice>,
     /// Silence after each sound, in seconds.
     pub gap_secs: f64,
-    /// Whether the quiet gate keeps silence from the model.
+    /// True if the quiet gate withholds silence from the model.
     pub gate: bool,
 }
 
-/// Whether predictions that are there are gone on with.
+/// The handling of predictions that an earlier run stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResumePolicy {
-    /// They are.
-    Yes,
-    /// There must be none.
-    No,
+    /// Continue the earlier run.
+    Continue,
+    /// Refuse to run if predictions exist.
+    Refuse,
 }
 
-/// What is scored.
+/// The task of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EvalTask {
-    /// Whether sounds that call for a response get one, and others none.
+    /// Responses to sounds that call for one, and silence to others.
     Proactive {
-        /// How many clips a session hears.
+        /// Number of clips in a session.
         style: ProactiveStyle,
     },
-    /// What is said, written down.
+    /// Transcription.
     Asr {
-        /// In which language.
+        /// Spoken language.
         language: Language,
     },
-    /// What is said, translated.
+    /// Translation.
     Translate {
-        /// Into which language.
+        /// Target language.
         to: Language,
     },
     /// Questions about sounds, and spoken questions.
     Qa {
-        /// How a question about a sound is put.
+        /// Form of a question about a sound.
         instruction: QuestionInput,
     },
-    /// What is due in labelled streams, each in the mode that it names.
+    /// Outputs due in labelled streams, each in the mode that it names.
     Streams {
-        /// Into which language the mode translate translates.
+        /// Target language of the mode `translate`.
         to: Language,
     },
-    /// One of the others, several items to a session.
+    /// Another task with several items in a session.
     Streaming {
-        /// Which.
+        /// Task of the items.
         of: Box<Self>,
-        /// How many items.
+        /// Numbers of items in a session.
         counts: Vec<usize>,
-        /// Names of the context policies; none stands for the usual one.
+        /// Names of the context policies; none stands for the default.
         #[serde(default)]
         contexts: Vec<String>,
     },
 }
 
-/// How many clips a session hears.
+/// The number of clips in a session of the proactive benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProactiveStyle {
-    /// One.
+    /// One clip.
     Single,
-    /// Three of one class.
+    /// Three clips of one class.
     Multi,
 }
 
-/// How a question about a sound is put.
+/// The form of a question about a sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum QuestionInput {
-    /// Spoken, after the sound.
+    /// Spoken after the sound.
     Spoken,
-    /// Typed, after it, in the layout that the model was trained with for typed questions.
+    /// Typed, in the prompt layout of typed questions.
     Typed,
 }
 
 impl EvalTask {
-    /// Single clips.
+    /// The proactive task with one clip in a session.
     pub const PROACTIVE: Self = Self::Proactive { style: ProactiveStyle::Single };
 
-    /// The task whose items and metrics these are.
+    /// Returns the task of the items and metrics.
     #[must_use]
     pub fn inner(&self) -> &Self {
         if let Self::Streaming { of, .. } = self { of } else { self }
     }
 
-    /// The condition under which `count` items share a session with the policy `context`.
+    /// Returns the name of the condition with `count` items in a session and the policy `context`.
     #[must_use]
     pub fn condition(count: usize, context: &str) -> String {
-        if context == POLICIES[0].name { count.to_string() } else { format!("{count} {context}") }
+        if context == ContextPolicy::default().name() { count.to_string() } else { format!("{count} {context}") }
     }
 
-    /// What it is called.
+    /// Returns the title in reports.
     #[must_use]
     pub fn title(&self) -> String {
         let code = |language: &Language| if *language == Language::Chinese { "zh" } else { "en" };
@@ -173,80 +172,81 @@ impl EvalTask {
     }
 }
 
+/// The subcommands of `hearken eval`.
 #[derive(Debug, Subcommand)]
 pub(super) enum EvalArgs {
-    /// Does it respond to sounds that call for it, and to no others? (Proactive-Sound-Bench, or folders RESPOND and IGNORE)
+    /// Score responses to sounds that call for one, and silence to others (Proactive-Sound-Bench, or folders RESPOND and IGNORE)
     Proactive {
         #[command(flatten)]
         run: RunArgs,
         /// Clips in a session: one, or three of a class
         #[arg(long, value_name = "single|multi", value_parser = style, default_value = "single")]
         style: ProactiveStyle,
-        /// Recordings without anything to respond to, for false alarms an hour: a file or a folder
+        /// Background recordings, for false alarms per hour: a file or a folder
         #[arg(long, value_name = "PATH")]
         background: Option<PathBuf>,
     },
-    /// Word error rate (LibriSpeech, or a manifest with `path` and `text`); character error rate for Chinese
+    /// Score transcripts: word error rate (LibriSpeech, or a manifest with `path` and `text`), or character error rate for Chinese
     Asr {
         #[command(flatten)]
         run: RunArgs,
-        /// Language that is spoken
+        /// Spoken language
         #[arg(long, value_name = "en|zh", value_parser = values::language, default_value = "en")]
         language: Language,
     },
-    /// BLEU and chrF of translations (CoVoST 2)
+    /// Score translations: BLEU and chrF (CoVoST 2)
     Translate {
         #[command(flatten)]
         run: RunArgs,
-        /// Language that is translated into
+        /// Target language
         #[arg(long, value_name = "zh|en", value_parser = values::language, default_value = "zh")]
         translate_to: Language,
     },
-    /// Multiple choice about sounds (MMAU), or spoken questions with known answers
+    /// Score answers: multiple choice about sounds (MMAU), or spoken questions with known answers
     Qa {
         #[command(flatten)]
         run: RunArgs,
-        /// How a question about a sound is put: spoken after it (`question_audio`), or typed
+        /// Form of a question about a sound: spoken after it (`question_audio`), or typed
         #[arg(long, value_name = "audio|text", value_parser = instruction, default_value = "audio")]
         instruction: QuestionInput,
     },
-    /// How a score changes when several items are heard in one session
+    /// Score several items in one session
     Streaming {
         #[command(flatten)]
         run: RunArgs,
-        /// What is scored
+        /// Task of the items
         #[arg(long, value_name = "proactive|asr|translate|qa", value_parser = ["proactive", "asr", "translate", "qa"])]
         of: String,
-        /// Items in a session, one run for each number
+        /// Numbers of items in a session; one run for each
         #[arg(long, value_name = "N,…", value_parser = counts, default_value = "1,2,5,10,20,50")]
         items: Counts,
-        /// Language that is spoken (asr)
+        /// Spoken language (asr)
         #[arg(long, value_name = "en|zh", value_parser = values::language, default_value = "en")]
         language: Language,
-        /// Language that is translated into (translate)
+        /// Target language (translate)
         #[arg(long, value_name = "zh|en", value_parser = values::language, default_value = "zh")]
         translate_to: Language,
-        /// How a question about a sound is put (qa)
+        /// Form of a question about a sound (qa)
         #[arg(long, value_name = "audio|text", value_parser = instruction, default_value = "audio")]
         instruction: QuestionInput,
         #[command(flatten)]
         quiet: QuietArgs,
     },
-    /// Streams of your own, labelled with the words, replies or sequence that are due, and when (a manifest: see the README)
+    /// Score streams of your own, labelled with the words, replies or sequence that are due (a manifest: see `src/eval/README.md`)
     Streams {
         #[command(flatten)]
         run: RunArgs,
-        /// Language that the mode translate translates into
+        /// Target language of the mode translate
         #[arg(long, value_name = "zh|en", value_parser = values::language, default_value = "zh")]
         translate_to: Language,
         #[command(flatten)]
         quiet: QuietArgs,
     },
-    /// Two runs side by side: what changed, and whether that is chance
+    /// Compare two runs, with the significance of each difference
     Compare {
-        /// Folder of the one (its --out)
+        /// Folder of the first run (its --out)
         before: PathBuf,
-        /// Folder of the other
+        /// Folder of the second run
         after: PathBuf,
         /// Folder for the comparison as Markdown and JSON
         #[arg(long, value_name = "DIR")]
@@ -254,71 +254,72 @@ pub(super) enum EvalArgs {
     },
 }
 
-/// How silence is heard.
+/// The options on silence.
 #[derive(Debug, Args)]
 pub(super) struct QuietArgs {
     /// Silence after each sound, in seconds
     #[arg(long, value_name = "S", value_parser = values::gap_secs, allow_negative_numbers = true, default_value_t = GAP_SECS)]
     gap_secs: f64,
-    /// Quiet gate: keep silence from the model, as at a microphone
+    /// Quiet gate: withhold silence from the model, as with a microphone
     #[arg(long, value_name = "on|off", value_parser = values::on_off, action = ArgAction::Set, default_value = "off")]
     gate: bool,
 }
 
+/// The options of every scoring command.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// The data set: its folder, or its manifest (.jsonl, .json, .tsv)
+    /// Data set: its folder, or its manifest (.jsonl, .json, .tsv)
     #[arg(long, value_name = "DIR|FILE")]
     data: PathBuf,
     /// Folder for report.json, report.md, predictions.jsonl and pictures
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// The model: starter, 3b, or a checkpoint folder
+    /// Model: starter, 3b, or a checkpoint folder
     #[arg(long, value_name = "starter|3b|DIR", value_parser = values::model, default_value = "starter")]
     model: ModelChoice,
-    /// Numbers that the model computes in [default: as for `listen`]
+    /// Numeric precision [default: as for `listen`]
     #[arg(long, value_name = "f32|bf16|q8|q4", value_parser = values::precision)]
     precision: Option<Precision>,
-    /// What the model computes on
+    /// Compute device
     #[arg(long, value_name = "cpu|cuda|metal", value_parser = values::device, default_value = "cpu")]
     device: ComputeDevice,
-    /// Threads for computing [default: the number of physical cores]
+    /// Compute threads [default: the number of physical cores]
     #[arg(long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
     threads: Option<usize>,
-    /// Score so many items only, spread evenly over the set
+    /// Number of items to score, spread evenly over the data set [default: all]
     #[arg(long, value_name = "N", value_parser = limit, allow_negative_numbers = true)]
     limit: Option<usize>,
-    /// Go on with the predictions in the folder of --out
+    /// Continue the run whose predictions are in the folder of --out
     #[arg(long)]
     resume: bool,
-    /// Items that are heard together [default: 8; 1 for streaming, whose latency is measured]
+    /// Items processed together [default: 8; 1 for streaming, which measures latency]
     #[arg(long, value_name = "N", value_parser = values::lanes, allow_negative_numbers = true)]
     lanes: Option<usize>,
-    /// Added to the respond logit; more is more talkative
+    /// Bias on the respond logit: larger values respond more often
     #[arg(long, value_name = "B", value_parser = values::one_eagerness, default_value = "0", allow_hyphen_values = true)]
     eagerness: f32,
-    /// What a session gives up when its window is full: keep_replies, recent_only, reset_when_quiet or reference (streaming: one or several)
+    /// Context policy when the window is full: keep_replies, recent_only, reset_when_quiet or reference (streaming: one or several)
     #[arg(long, value_name = "POLICY,…", value_parser = contexts, default_value = "keep_replies")]
     context: Contexts,
-    /// Positions of that window: 32.5 are a second
+    /// Context window in tokens (32.5 per second of audio)
     #[arg(long, value_name = "N", value_parser = values::window, default_value_t = DEFAULT_POSITIONS, allow_negative_numbers = true)]
     context_positions: usize,
 }
 
-/// Policies of the context, the positions not yet known.
+/// The parsed value of `--context`, without window sizes.
 #[derive(Clone, Debug)]
 pub(super) struct Contexts(Vec<ContextChoice>);
 
-/// Numbers of items. A type of its own, because clap reads a bare `Vec` as an option that may be given many times.
+/// The parsed value of `--items`. A type of its own, because clap reads a `Vec` as a repeatable option.
 #[derive(Clone, Debug)]
 pub(super) struct Counts(Vec<usize>);
 
-/// What was meant by `typed`.
+/// Converts the parsed arguments to a request.
 ///
 /// # Errors
-/// When the model cannot be had.
+/// If options contradict each other.
 pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
-    let (mut background, mut gap_secs, mut gate) = (None, GAP_SECS, false);
+    let (mut background, mut quiet) = (None, QuietArgs { gap_secs: GAP_SECS, gate: false });
     let (run, task) = match typed {
         EvalArgs::Proactive { run, style, background: path } => {
             background = path;
@@ -327,33 +328,33 @@ pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
         EvalArgs::Asr { run, language } => (run, EvalTask::Asr { language }),
         EvalArgs::Translate { run, translate_to } => (run, EvalTask::Translate { to: translate_to }),
         EvalArgs::Qa { run, instruction } => (run, EvalTask::Qa { instruction }),
-        EvalArgs::Streams { run, translate_to, quiet } => {
-            (gap_secs, gate) = (quiet.gap_secs, quiet.gate);
+        EvalArgs::Streams { run, translate_to, quiet: given } => {
+            quiet = given;
             (run, EvalTask::Streams { to: translate_to })
         }
-        EvalArgs::Streaming { run, of, items, language, translate_to, instruction, quiet } => {
-            (gap_secs, gate) = (quiet.gap_secs, quiet.gate);
+        EvalArgs::Streaming { run, of, items, language, translate_to, instruction, quiet: given } => {
+            quiet = given;
             let of = Box::new(match of.as_str() {
                 "proactive" => EvalTask::PROACTIVE,
                 "asr" => EvalTask::Asr { language },
                 "translate" => EvalTask::Translate { to: translate_to },
                 _ => EvalTask::Qa { instruction },
             });
-            let contexts = run.context.0.iter().map(|context| context.policy.name.to_owned()).collect();
+            let contexts = run.context.0.iter().map(|context| context.policy.name().to_owned()).collect();
             (run, EvalTask::Streaming { of, counts: items.0, contexts })
         }
         EvalArgs::Compare { before, after, out } => return Ok(EvalRequest::Compare { before, after, out }),
     };
     if matches!(&task, EvalTask::Streaming { of, .. } if **of == EvalTask::Qa { instruction: QuestionInput::Typed }) {
-        let why = "a typed question is about one recording, so several items in one session need spoken ones: --instruction audio";
-        return Err(Error::new(ErrorKind::Arguments, why).with_remedy(Remedy::CheckCommandLine));
+        let why = "a typed question is about one recording; several items in one session need --instruction audio";
+        return Err(arguments_error(why));
     }
     if run.eagerness != 0.0 && task == (EvalTask::Qa { instruction: QuestionInput::Typed }) {
-        let why = "a typed question is always answered, so there is nothing that --eagerness could be added to";
-        return Err(Error::new(ErrorKind::Arguments, why).with_remedy(Remedy::CheckCommandLine));
+        let why = "a typed question is always answered, so --eagerness has no effect on it";
+        return Err(arguments_error(why));
     }
     let streaming = matches!(task, EvalTask::Streaming { .. });
-    let contexts = contexts_of(&run, streaming, gate)?;
+    let contexts = contexts_of(&run, &task, &quiet)?;
     Ok(EvalRequest::Run(Box::new(EvalOptions {
         task,
         data: run.data,
@@ -363,27 +364,28 @@ pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
         device: run.device,
         threads: run.threads,
         limit: run.limit,
-        resume: if run.resume { ResumePolicy::Yes } else { ResumePolicy::No },
+        resume: if run.resume { ResumePolicy::Continue } else { ResumePolicy::Refuse },
         lanes: run.lanes.unwrap_or(if streaming { 1 } else { DEFAULT_LANES }),
         eagerness: run.eagerness,
         background,
         contexts,
-        gap_secs,
-        gate,
+        gap_secs: quiet.gap_secs,
+        gate: quiet.gate,
     })))
 }
 
-/// What the sessions of a run keep in mind.
-fn contexts_of(run: &RunArgs, streaming: bool, gate: bool) -> Result<Vec<ContextChoice>> {
-    let wrong = |why: String| Err(Error::new(ErrorKind::Arguments, why).with_remedy(Remedy::CheckCommandLine));
-    if run.context.0.len() > 1 && !streaming {
-        return wrong("several context policies are compared by `eval streaming`; this task takes one --context".to_owned());
+/// Returns the context policies with their window size.
+///
+/// # Errors
+/// If the task does not support them.
+fn contexts_of(run: &RunArgs, task: &EvalTask, quiet: &QuietArgs) -> Result<Vec<ContextChoice>> {
+    if run.context.0.len() > 1 && !matches!(task, EvalTask::Streaming { .. }) {
+        return Err(arguments_error("this task takes one --context; `eval streaming` compares several"));
     }
-    let resets = |context: &&ContextChoice| context.policy.resets.contains(&Reset::AfterQuiet);
-    if let Some(context) = run.context.0.iter().find(resets).filter(|_| !gate) {
-        let why =
-            "forgets when something is heard after the quiet gate was closed: it needs `eval streaming --gate on` and --gap-secs above 6";
-        return wrong(format!("--context {} {why}", context.policy.name));
+    let resets = |context: &&ContextChoice| context.policy == ContextPolicy::ResetWhenQuiet;
+    if let Some(context) = run.context.0.iter().find(resets).filter(|_| !quiet.gate) {
+        let why = "resets the context after the quiet gate was closed: it needs `eval streaming --gate on` and --gap-secs above 6";
+        return Err(arguments_error(format!("--context {} {why}", context.policy.name())));
     }
     Ok(run.context.0.iter().map(|context| ContextChoice { positions: run.context_positions, ..*context }).collect())
 }
@@ -408,7 +410,7 @@ fn contexts(text: &str) -> Result<Contexts, String> {
     let mut all: Vec<ContextChoice> = Vec::new();
     for name in text.split(',') {
         let policy = values::context(name.trim())?;
-        if all.iter().all(|context| context.policy.name != policy.name) {
+        if all.iter().all(|context| context.policy != policy) {
             all.push(ContextChoice { policy, ..ContextChoice::default() });
         }
     }
@@ -416,13 +418,13 @@ fn contexts(text: &str) -> Result<Contexts, String> {
 }
 
 fn limit(text: &str) -> Result<usize, String> {
-    text.trim().parse::<usize>().ok().filter(|n| *n > 0).ok_or_else(|| "expected a number of items, 1 or more".to_owned())
+    values::count(text, usize::MAX, "items")
 }
 
 fn counts(text: &str) -> Result<Counts, String> {
-    let one = |part: &str| part.trim().parse::<usize>().ok().filter(|n| (1..=MOST_ITEMS).contains(n));
+    let one = |part: &str| part.trim().parse::<usize>().ok().filter(|n| (1..=MAX_ITEMS).contains(n));
     let mut all: Vec<usize> =
-        text.split(',').map(one).collect::<Option<_>>().ok_or(format!("expected numbers from 1 to {MOST_ITEMS}, with commas"))?;
+        text.split(',').map(one).collect::<Option<_>>().ok_or(format!("expected numbers from 1 to {MAX_ITEMS}, with commas"))?;
     all.sort_unstable();
     all.dedup();
     Ok(Counts(all))

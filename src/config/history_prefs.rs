@@ -1,46 +1,44 @@
-//! What is kept of what was heard: the table `[history]` of the settings file.
-//!
-//! Not responsible for keeping it.
+//! Preferences of the history: the table `[history]` of the settings file.
 
 use serde::Deserialize;
 use toml::Value;
 
 use super::paths::Paths;
 use super::settings_edit;
-use super::settings_file::TomlFile;
+use super::toml_file::TomlFile;
 use crate::error::Result;
 
-/// Days that a session is kept when nothing else is said.
-const DAYS: u32 = 30;
-/// Days that can be asked for: a hundred years.
-const MOST_DAYS: u32 = 36_500;
+/// Default number of days for which a session is kept.
+const DEFAULT_DAYS: u32 = 30;
+/// The largest number of days: a hundred years.
+const MAX_DAYS: u32 = 36_500;
 
-/// What is kept.
+/// The preferences of the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryPrefs {
-    /// Whether sessions of the window are kept.
+    /// True if sessions of the window are kept.
     pub keep: bool,
-    /// Days after which a session is deleted; 0 is never.
+    /// Days after which a session is deleted; 0 means never.
     pub days: u32,
-    /// Whether sound is recorded beside them.
+    /// True if audio is recorded too.
     pub audio: bool,
 }
 
 impl Default for HistoryPrefs {
     fn default() -> Self {
-        Self { keep: true, days: DAYS, audio: false }
+        Self { keep: true, days: DEFAULT_DAYS, audio: false }
     }
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct File {
-    history: Written,
+struct HistoryTable {
+    history: TomlHistory,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Written {
+struct TomlHistory {
     keep: Option<bool>,
     days: Option<Days>,
     audio: Option<bool>,
@@ -54,28 +52,28 @@ impl TryFrom<i64> for Days {
     type Error = String;
 
     fn try_from(days: i64) -> std::result::Result<Self, String> {
-        let known = u32::try_from(days).ok().filter(|days| *days <= MOST_DAYS);
-        known.map(Self).ok_or_else(|| format!("days = {days}: expected 0 (for ever) to {MOST_DAYS}"))
+        let known = u32::try_from(days).ok().filter(|days| *days <= MAX_DAYS);
+        known.map(Self).ok_or_else(|| format!("days = {days}: expected 0 (for ever) to {MAX_DAYS}"))
     }
 }
 
 impl HistoryPrefs {
-    /// The preferences in the settings file, and what is wrong with those that cannot be read, each by its line. While
-    /// something is wrong, what is not said counts as the careful choice: nothing is kept, and nothing is deleted.
+    /// Returns the preferences in the settings file, and a message about each line that cannot be read. If there is such a line, the
+    /// defaults are the careful choice: keep nothing, delete nothing.
     #[must_use]
     pub fn read(paths: &Paths) -> (Self, Vec<String>) {
-        let (file, wrong) = TomlFile::read_patiently::<File>(&paths.settings_file());
-        let Written { keep, days, audio } = file.history;
-        let standing_in = if wrong.is_empty() { Self::default() } else { Self { keep: false, days: 0, audio: false } };
+        let (file, wrong) = TomlFile::read_lenient::<HistoryTable>(&paths.settings_file());
+        let TomlHistory { keep, days, audio } = file.history;
+        let defaults = if wrong.is_empty() { Self::default() } else { Self { keep: false, days: 0, audio: false } };
         let read = Self {
-            keep: keep.unwrap_or(standing_in.keep),
-            days: days.map_or(standing_in.days, |days| days.0),
-            audio: audio.unwrap_or(standing_in.audio),
+            keep: keep.unwrap_or(defaults.keep),
+            days: days.map_or(defaults.days, |days| days.0),
+            audio: audio.unwrap_or(defaults.audio),
         };
         (read, wrong)
     }
 
-    /// Writes them into the settings file, whose other content stays.
+    /// Writes the preferences to the settings file, whose other content stays.
     ///
     /// # Errors
     /// `Settings` when the file is damaged, `Output` when it cannot be written.
@@ -101,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_saved_is_read_back() {
+    fn saved_preferences_are_read_back() {
         let home = tempfile::tempdir().unwrap();
         let paths = Paths::inside(home.path());
         assert_eq!(HistoryPrefs::read(&paths), (HistoryPrefs::default(), Vec::new()));
@@ -112,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn while_something_is_wrong_nothing_is_kept_and_nothing_deleted_that_was_not_asked_for() {
+    fn an_unreadable_line_means_keep_nothing_and_delete_nothing() {
         let careful = HistoryPrefs { keep: false, days: 0, audio: false };
         for text in
             ["[history]\nkeep = \"no\"\n", "[history]\ndays = \"for ever\"\n", "[history]\ndays = -1\n", "[history]\ndays = 40000\n"]

@@ -1,20 +1,18 @@
-//! How a session lasts for hours: what a lane gives up when its window is full, which modes rest when the machine cannot keep
-//! up, how readily the quiet gate opens.
-//!
-//! Data only; `mel`, `lane` and `engine` act on it.
+//! Settings of a session that runs for hours: the context policy, the modes that rest under overload, the sensitivity of the
+//! quiet gate. Data only; `mel`, `lane` and `engine` act on it.
 
 use super::modes::{SOUNDS, TRANSCRIBE, TRANSLATE};
 
-/// Everything about listening for hours that a user may choose.
+/// The user's choices for a session that runs for hours.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LongRunning {
-    /// What a lane keeps in mind.
+    /// Size and policy of a lane's context window.
     pub context: ContextChoice,
-    /// How readily the quiet gate opens.
+    /// Sensitivity of the quiet gate.
     pub sensitivity: Sensitivity,
-    /// Names of the modes that rest while the machine cannot keep up, the first one first. Others never do.
+    /// Names of the modes that rest while the machine cannot keep up, the first to rest first. Other modes never rest.
     pub rest_first: Vec<String>,
-    /// Inputs, by id or name, that are never taken unless they are chosen by name.
+    /// Inputs, by id or name, that are used only if they are chosen by name.
     pub excluded_inputs: Vec<String>,
 }
 
@@ -25,80 +23,63 @@ impl Default for LongRunning {
     }
 }
 
-/// How readily the quiet gate opens.
+/// The sensitivity of the quiet gate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sensitivity {
-    /// Only at what stands out clearly.
+    /// The gate opens only for sound that stands out clearly.
     Low,
-    /// At soft words; steady noise hardly ever opens it.
+    /// The gate opens for soft speech; steady noise hardly ever opens it.
     #[default]
     Normal,
-    /// At the softest; noise may open it now and then.
+    /// The gate opens for the softest speech; noise may open it now and then.
     High,
 }
 
-/// Positions of a lane's window when nothing else is said: as far as positions are exact and attention is cheap (MODEL.md 4.3).
+/// Default size of a lane's context window, in positions: positions are exact and attention is cheap up to here
+/// (`src/model/README.md` section 4.3).
 pub const DEFAULT_POSITIONS: usize = 2_048;
 
-/// What a lane keeps in mind.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// The size of a lane's context window and the policy for when it is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContextChoice {
-    /// What goes first when the window is full.
-    pub policy: &'static ContextPolicy,
-    /// Positions of the window.
+    /// The order of eviction and the triggers of a reset.
+    pub policy: ContextPolicy,
+    /// Size of the window, in positions.
     pub positions: usize,
 }
 
 impl Default for ContextChoice {
     fn default() -> Self {
-        Self { policy: &POLICIES[0], positions: DEFAULT_POSITIONS }
+        Self { policy: ContextPolicy::default(), positions: DEFAULT_POSITIONS }
     }
 }
 
-/// What a lane gives up, and when it forgets everything but its opening.
-#[derive(Debug, PartialEq, Eq)]
-pub struct ContextPolicy {
-    /// As it stands in the settings.
-    pub name: &'static str,
-    /// From what goes first to what goes last. What is not listed goes by age alone, before all of these.
-    pub evict_first: &'static [Priority],
-    /// When the lane goes back to its opening.
-    pub resets: &'static [Reset],
+/// The policy for a full context window; `lane` defines its eviction order and its resets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ContextPolicy {
+    /// Keep answered chunks and the first seconds longest.
+    #[default]
+    KeepReplies,
+    /// Drop the oldest chunks.
+    RecentOnly,
+    /// Keep replies longest, and start again after every quiet time.
+    ResetWhenQuiet,
+    /// Start again as the web server of the reference does.
+    Reference,
 }
 
-/// What a chunk that was heard is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Priority {
-    /// Nothing stood out from the noise of the room.
-    Quiet,
-    /// Something was heard and nothing was said to it.
-    Heard,
-    /// It was answered, or led to an answer.
-    Turn,
-    /// It belongs to the first seconds in which anything was heard: an instruction, or what a conversation is about.
-    First,
-}
+impl ContextPolicy {
+    /// Every policy, the default first.
+    pub const ALL: [Self; 4] = [Self::KeepReplies, Self::RecentOnly, Self::ResetWhenQuiet, Self::Reference];
 
-/// When a lane goes back to its opening.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reset {
-    /// When a reply has ended.
-    AfterReply,
-    /// When something is heard again after the quiet gate was closed.
-    AfterQuiet,
-    /// When a chunk comes and so many positions are held.
-    AtPosition(usize),
+    /// Returns the name of the policy in settings and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::KeepReplies => "keep_replies",
+            Self::RecentOnly => "recent_only",
+            Self::ResetWhenQuiet => "reset_when_quiet",
+            Self::Reference => "reference",
+        }
+    }
 }
-
-/// The policies, the one that holds when nothing else is said first.
-pub static POLICIES: [ContextPolicy; 4] = [
-    ContextPolicy { name: "keep_replies", evict_first: &[Priority::Quiet, Priority::Heard, Priority::Turn, Priority::First], resets: &[] },
-    ContextPolicy { name: "recent_only", evict_first: &[], resets: &[] },
-    ContextPolicy {
-        name: "reset_when_quiet",
-        evict_first: &[Priority::Quiet, Priority::Heard, Priority::Turn],
-        resets: &[Reset::AfterQuiet],
-    },
-    // What the reference's web server does (MODEL.md section 6), less the frame that it loses.
-    ContextPolicy { name: "reference", evict_first: &[], resets: &[Reset::AfterReply, Reset::AtPosition(1_500)] },
-];

@@ -1,72 +1,71 @@
-//! The modes as data: what a lane is opened with, where its responses are shown, how it catches up.
+//! The modes as data: the instruction of a lane, the panel of its responses, its handling of a backlog.
 //!
-//! Responsible for the built-in modes and for the clips that the user puts in their place. The user's own modes come
-//! from [`modes_file`](super::modes_file). Not responsible for what a clip sounds like: the engine reads it.
+//! Defines the built-in modes and replaces their clips by the user's. The user's own modes come from
+//! [`modes_file`](super::modes_file). Not responsible for decoding a clip.
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-/// A task that the user can switch on; each becomes a lane of the engine (DESIGN.md "Lanes").
+use crate::protocol::{Language, Panel};
+
+/// A task that the user can switch on; each mode that is on has a lane of its own (`src/README.md` "Lanes").
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mode {
-    /// The name, as typed with `--modes` and as it stands in events.
+    /// Name of the mode, as in `--modes` and in events.
     pub name: String,
-    /// The instruction in words; absent for dialog.
+    /// Instruction as text; absent for dialog.
     pub instruction: Option<String>,
-    /// The instruction as it is spoken into the stream when the lane opens.
+    /// Instruction as speech, fed to the model when the lane opens.
     pub clip: InstructionClip,
-    /// Where its responses are shown.
+    /// Panel that shows the responses.
     pub panel: Panel,
-    /// What it does with chunks that waited during a reply.
+    /// Handling of chunks that waited during a reply.
     pub catch_up: CatchUp,
-    /// Bias added to the respond logit; 0 is the model's own judgement.
+    /// Bias added to the respond logit; 0 leaves the decision to the model.
     pub eagerness: f32,
 }
 
 /// The spoken instruction of a mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InstructionClip {
-    /// No instruction: the model's own behaviour.
+    /// No instruction: the default behaviour of the model.
     None,
-    /// A clip that is built in: the bytes of a 16 kHz mono WAV file.
+    /// A built-in clip: the bytes of a 16 kHz mono WAV file.
     Builtin(&'static [u8]),
-    /// A clip of the user's.
+    /// An audio file of the user.
     File(PathBuf),
 }
 
-/// What a lane does with the chunks that queued while it replied (DESIGN.md "Time, loss and order").
+/// The handling of chunks that waited during a reply (`src/README.md` "Time, loss and order").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CatchUp {
-    /// Feed them with `silent` forced, up to four a pass, and decide at the last.
+    /// Feed the waiting chunks with `silent` forced, up to four in a pass, and decide only at the last.
     #[default]
     Drain,
-    /// Decide at every one.
+    /// Decide at every chunk.
     EveryChunk,
 }
 
-/// Name of the mode that answers and reacts on its own.
+/// Name of the mode that answers and speaks up on its own.
 pub const DIALOG: &str = "dialog";
-/// Name of the mode that writes down what is said.
+/// Name of the mode that transcribes speech.
 pub const TRANSCRIBE: &str = "transcribe";
-/// Name of the mode that translates what is said.
+/// Name of the mode that translates speech.
 pub const TRANSLATE: &str = "translate";
 /// Name of the mode that names sounds.
 pub const SOUNDS: &str = "sounds";
 
-/// The modes that are built in, in their order.
+/// Names of the built-in modes, in the order of the window.
 pub const BUILT_IN: [&str; 4] = [DIALOG, TRANSCRIBE, TRANSLATE, SOUNDS];
 
-/// The modes that are on when nothing else is said.
+/// Names of the modes that are on by default.
 pub const DEFAULT_ON: [&str; 2] = [DIALOG, TRANSCRIBE];
 
-pub use crate::protocol::Language;
-use crate::protocol::Panel;
-
-/// The built-in modes; a clip in the folder `instructions` takes the place of the built-in one of the same name.
+/// Returns the built-in modes. A clip in the folder `instructions` replaces the built-in clip of the same name.
 ///
-/// The wording follows the model's own training examples (DESIGN.md "Lanes").
+/// The wording follows the model's training examples (`src/README.md` "Lanes").
 #[must_use]
 pub fn builtin(translate_to: Language, instructions: &Path) -> Vec<Mode> {
     let (translate_text, translate_clip, translate_name) = match translate_to {
@@ -96,7 +95,7 @@ pub fn builtin(translate_to: Language, instructions: &Path) -> Vec<Mode> {
     ]
 }
 
-/// The language that the translate mode among `modes` translates into.
+/// Returns the target language of the translate mode in `modes`.
 #[must_use]
 pub fn language_of(modes: &[Mode]) -> Language {
     let english = builtin(Language::English, Path::new("")).into_iter().find(|mode| mode.name == TRANSLATE);
@@ -108,7 +107,7 @@ pub fn language_of(modes: &[Mode]) -> Language {
     }
 }
 
-/// The user's clip of this name, where there is one.
+/// Returns the user's clip of this name, if the file exists.
 pub(super) fn user_clip(instructions: &Path, name: &str) -> Option<PathBuf> {
     let path = instructions.join(format!("{name}.wav"));
     path.is_file().then_some(path)
@@ -127,19 +126,19 @@ mod tests {
     fn every_embedded_clip_is_16_khz_mono_16_bit_and_a_few_seconds_long() {
         for wav in [TRANSCRIBE_WAV, TRANSLATE_ZH_WAV, TRANSLATE_EN_WAV, SOUNDS_WAV] {
             let half = |at: usize| u16::from_le_bytes([wav[at], wav[at + 1]]);
-            // The canonical 44-byte header: PCM, channels, rate, bits.
+            // The canonical 44-byte header: format PCM, channels, rate, bits.
             assert_eq!((&wav[..4], &wav[36..40]), (&b"RIFF"[..], &b"data"[..]));
             assert_eq!((half(20), half(22), half(24), half(34)), (1, 1, 16_000, 16));
             let samples: Vec<i16> = wav[44..].chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect();
             assert!((16_000..64_000).contains(&samples.len()), "{} samples", samples.len());
             let peak = samples.iter().map(|s| s.unsigned_abs()).max().expect("samples");
-            // -3 dBFS, give or take what rounding and filters do.
+            // -3 dBFS, within the error of rounding and filters.
             assert!((22_000..24_500).contains(&peak), "peak {peak}");
         }
     }
 
     #[test]
-    fn a_clip_of_the_users_takes_the_place_of_the_built_in_one_of_its_name_only() {
+    fn a_users_clip_replaces_the_built_in_clip_of_its_name_only() {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("translate_en.wav"), b"anything").expect("written");
         let clip_of =
@@ -150,14 +149,14 @@ mod tests {
     }
 
     #[test]
-    fn the_language_is_known_from_the_modes() {
+    fn the_target_language_is_recovered_from_the_modes() {
         for language in [Language::Chinese, Language::English] {
             assert_eq!(language_of(&builtin(language, Path::new("/nowhere"))), language);
         }
     }
 
     #[test]
-    fn only_dialog_opens_without_an_instruction() {
+    fn only_dialog_has_no_instruction() {
         for mode in builtin(Language::default(), Path::new("/nowhere")) {
             assert_eq!(mode.name == DIALOG, mode.clip == InstructionClip::None, "{}", mode.name);
             assert_eq!(mode.instruction.is_none(), mode.clip == InstructionClip::None, "{}", mode.name);

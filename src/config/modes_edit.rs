@@ -1,39 +1,39 @@
-//! Changing the user's own modes: adding, replacing and removing one in `modes.toml`, with the clip that belongs to it.
+//! Edits of the user's own modes: adds, replaces and removes a mode in `modes.toml`, together with its clip.
 //!
-//! Responsible for the text: other modes, comments and keys that are not changed stay as they stand. Not responsible for
-//! reading it ([`modes_file`](super::modes_file)), nor for how a clip is made.
+//! Edits the text, so that other modes, comments and unchanged keys stay as they are. Not responsible for reading modes
+//! ([`modes_file`](super::modes_file)) or for making a clip.
 
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::modes::{InstructionClip, Language, Mode};
+use super::modes::{InstructionClip, Mode};
 use super::modes_file::{all, is_mode_name};
 use super::paths::Paths;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::files::{make_private_folder, write_private};
-use crate::protocol::Panel;
+use crate::protocol::{Language, Panel};
 
 /// A mode that the user defines in the window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewMode {
-    /// Its name.
+    /// Name of the mode.
     pub name: String,
-    /// Its instruction, in words.
+    /// Instruction as text.
     pub instruction: String,
-    /// An audio file in which the instruction is spoken; it is copied. None, where a mode is replaced, keeps the one it has.
+    /// Audio file with the spoken instruction, which is copied. `None` keeps the clip of a mode that is replaced.
     pub clip: Option<PathBuf>,
-    /// Where its responses are shown.
+    /// Panel that shows the responses.
     pub panel: Panel,
 }
 
-/// Keys that [`NewMode`] holds; every other line of a mode is the user's and stays.
-const OURS: [&str; 4] = ["name", "instruction", "clip", "panel"];
+/// Keys that [`NewMode`] sets; every other line of a mode stays.
+const EDITED_KEYS: [&str; 4] = ["name", "instruction", "clip", "panel"];
 
-/// Adds a mode to the user's, whose file keeps what stands in it.
+/// Adds a mode at the end of `modes.toml`.
 ///
 /// # Errors
-/// `Arguments` when the name cannot be used, `AudioFile` when the clip is not there, `Settings` when the file is damaged,
+/// `Arguments` when the name cannot be used, `AudioFile` when the clip is missing, `Settings` when the file is damaged,
 /// `Output` when it cannot be written.
 pub fn add(paths: &Paths, new: &NewMode) -> Result<()> {
     let known = all(paths, Language::default())?;
@@ -42,7 +42,7 @@ pub fn add(paths: &Paths, new: &NewMode) -> Result<()> {
         return Err(taken(&new.name));
     }
     let Some(from) = &new.clip else {
-        return Err(Error::new(ErrorKind::AudioFile, "the mode needs a clip in which its instruction is spoken"));
+        return Err(Error::new(ErrorKind::AudioFile, "the mode needs a clip with its spoken instruction"));
     };
     let clip = copy_clip(paths, &new.name, from)?;
     let old = text_of(paths)?;
@@ -50,10 +50,10 @@ pub fn add(paths: &Paths, new: &NewMode) -> Result<()> {
     write_private(&paths.modes_file(), format!("{old}{gap}{}", block(new, &clip, "")).as_bytes())
 }
 
-/// Puts `new` in the place of the user's mode `name`.
+/// Replaces the user's mode `name` by `new`.
 ///
 /// # Errors
-/// As [`add`], and `Arguments` when the user has no mode of this name.
+/// The errors of [`add`], and `Arguments` when the user has no mode of this name.
 pub fn replace(paths: &Paths, name: &str, new: &NewMode) -> Result<()> {
     let known = all(paths, Language::default())?;
     check(new, &known)?;
@@ -65,12 +65,12 @@ pub fn replace(paths: &Paths, name: &str, new: &NewMode) -> Result<()> {
         Some(from) => copy_clip(paths, &new.name, from)?,
         None => before.file_name().map_or_else(|| format!("{}.wav", new.name), |n| n.to_string_lossy().into_owned()),
     };
-    let kept: String = text[at.clone()].split_inclusive('\n').skip(1).filter(|line| !is_ours(line)).collect();
+    let kept: String = text[at.clone()].split_inclusive('\n').skip(1).filter(|line| !is_edited(line)).collect();
     let text = format!("{}{}{}", &text[..at.start], block(new, &clip, &kept), &text[at.end..]);
     write_private(&paths.modes_file(), text.as_bytes())
 }
 
-/// Takes the user's mode `name` away, and the clip that was made for it.
+/// Removes the user's mode `name` and the clip that was copied for it.
 ///
 /// # Errors
 /// `Arguments` when the user has no mode of this name, `Settings` when the file is damaged, `Output` when it cannot be
@@ -81,7 +81,7 @@ pub fn remove(paths: &Paths, name: &str) -> Result<()> {
     write_private(&paths.modes_file(), format!("{}{}", &text[..at.start], &text[at.end..]).as_bytes())?;
     let shared = known.iter().any(|mode| mode.name != name && mode.clip == InstructionClip::File(clip.clone()));
     if !shared && clip.file_stem().is_some_and(|stem| stem == name) && clip.parent() == Some(paths.instructions().as_path()) {
-        // A clip that stays behind is in nobody's way.
+        // A clip that cannot be removed does no harm.
         let _ = fs::remove_file(&clip);
     }
     Ok(())
@@ -90,13 +90,13 @@ pub fn remove(paths: &Paths, name: &str) -> Result<()> {
 fn check(new: &NewMode, known: &[Mode]) -> Result<()> {
     let refuse = |why: String| Err(Error::new(ErrorKind::Arguments, why));
     if !is_mode_name(&new.name) {
-        return refuse(format!("{:?} is no name for a mode: use a to z, 0 to 9, - and _", new.name));
+        return refuse(format!("{:?} cannot name a mode: use a to z, 0 to 9, - and _", new.name));
     }
     if known.iter().any(|mode| mode.name == new.name && !matches!(mode.clip, InstructionClip::File(_))) {
         return Err(taken(&new.name));
     }
     if new.instruction.trim().is_empty() {
-        return refuse("say in words what the mode is to do".into());
+        return refuse("the instruction is empty".into());
     }
     Ok(())
 }
@@ -113,7 +113,7 @@ fn text_of(paths: &Paths) -> Result<String> {
     }
 }
 
-/// Copies the clip to where the modes' clips lie; its name there.
+/// Copies the clip to the folder of the clips and returns its file name.
 fn copy_clip(paths: &Paths, name: &str, from: &Path) -> Result<String> {
     let extension = from.extension().and_then(|e| e.to_str()).unwrap_or("wav");
     let clip = format!("{name}.{extension}");
@@ -124,7 +124,7 @@ fn copy_clip(paths: &Paths, name: &str, from: &Path) -> Result<String> {
     Ok(clip)
 }
 
-/// The mode as it is written, with the lines that are kept of the one before it.
+/// Returns the TOML of a mode, followed by the lines `kept` from the mode that it replaces.
 fn block(new: &NewMode, clip: &str, kept: &str) -> String {
     let text = |text: &str| toml::Value::from(text).to_string();
     format!(
@@ -136,11 +136,11 @@ fn block(new: &NewMode, clip: &str, kept: &str) -> String {
     )
 }
 
-fn is_ours(line: &str) -> bool {
-    line.split_once('=').is_some_and(|(key, _)| OURS.contains(&key.trim()))
+fn is_edited(line: &str) -> bool {
+    line.split_once('=').is_some_and(|(key, _)| EDITED_KEYS.contains(&key.trim()))
 }
 
-/// The file's text, where the user's mode `name` stands in it, and its clip.
+/// Returns the text of the file, the range of the user's mode `name` in it, and the clip of the mode.
 fn find(paths: &Paths, name: &str, known: &[Mode]) -> Result<(String, Range<usize>, PathBuf)> {
     let own: Vec<&Mode> = known.iter().skip_while(|mode| super::modes::BUILT_IN.contains(&mode.name.as_str())).collect();
     let place = own.iter().position(|mode| mode.name == name);
@@ -156,7 +156,7 @@ fn find(paths: &Paths, name: &str, known: &[Mode]) -> Result<(String, Range<usiz
         }
         at += line.len();
     }
-    // Modes may be written in other forms of TOML; the user mends those by hand.
+    // TOML has other ways to write modes; the user edits those by hand.
     if starts.len() != own.len() {
         let why = "its modes do not each begin with a line [[mode]]: change them in the file itself";
         return Err(Error::at(ErrorKind::Settings, &paths.modes_file(), why));
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mode_that_is_added_is_read_back_and_added_once() {
+    fn an_added_mode_is_read_back_and_its_name_is_taken() {
         let (_home, paths, clip) = home();
         assert_eq!(add(&paths, &new("kettle", Some(Path::new("/nowhere.wav")))).unwrap_err().kind(), ErrorKind::AudioFile);
         assert_eq!(add(&paths, &new("kettle", None)).unwrap_err().kind(), ErrorKind::AudioFile);
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mode_is_replaced_where_it_stands_and_what_is_the_users_stays() {
+    fn a_mode_is_replaced_in_place_and_keeps_the_users_lines() {
         let (_home, paths, clip) = home();
         for name in ["one", "two", "three"] {
             add(&paths, &new(name, Some(&clip))).unwrap();
@@ -211,14 +211,14 @@ mod tests {
         let modes = all(&paths, Language::Chinese).unwrap();
         assert_eq!(modes[4..].iter().map(|m| m.name.as_str()).collect::<Vec<_>>(), ["one", "zwei", "three"]);
         assert_eq!((modes[5].eagerness, modes[5].instruction.as_deref()), (2.5, Some("Count.")));
-        assert_eq!(modes[5].clip, InstructionClip::File(paths.instructions().join("two.wav")), "it keeps its clip");
+        assert_eq!(modes[5].clip, InstructionClip::File(paths.instructions().join("two.wav")), "the clip is kept");
         assert!(fs::read_to_string(paths.modes_file()).unwrap().starts_with("# mine\n"));
         assert_eq!(replace(&paths, "zwei", &new("one", None)).unwrap_err().kind(), ErrorKind::Arguments);
         assert_eq!(replace(&paths, "dialog", &new("dialog", None)).unwrap_err().kind(), ErrorKind::Arguments);
     }
 
     #[test]
-    fn a_mode_that_is_removed_takes_its_own_clip_along() {
+    fn a_removed_mode_takes_its_clip_with_it() {
         let (_home, paths, clip) = home();
         for name in ["one", "two"] {
             add(&paths, &new(name, Some(&clip))).unwrap();
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn modes_in_another_form_are_left_to_the_user() {
+    fn modes_in_another_toml_form_are_not_edited() {
         let (_home, paths, clip) = home();
         add(&paths, &new("birds", Some(&clip))).unwrap();
         fs::write(paths.modes_file(), "mode = [{ name = \"birds\", instruction = \"Which?\" }]\n").unwrap();

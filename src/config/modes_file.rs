@@ -1,38 +1,37 @@
-//! The user's own modes, from `modes.toml`.
+//! The user's own modes, read from `modes.toml` with errors that name the line.
 //!
-//! Responsible for reading that file and for naming the line of whatever is wrong in it. A mode is data: nothing in the
-//! engine knows whether it was built in.
+//! A mode is data: the engine does not distinguish built-in modes from these.
 //!
 //! ```toml
 //! [[mode]]
 //! name = "birds"
 //! instruction = "Tell me which birds you hear."
-//! clip = "birds.wav"        # the sentence, spoken; in the folder `instructions`; birds.wav when left out
-//! panel = "sounds"          # conversation (when left out), transcript, translation, sounds
-//! catch_up = "every_chunk"  # or drain (when left out): skip what waited during a reply
+//! clip = "birds.wav"        # spoken instruction, in the folder `instructions`; default: NAME.wav
+//! panel = "sounds"          # conversation (default), transcript, translation or sounds
+//! catch_up = "every_chunk"  # or drain (default): do not decide on chunks that waited during a reply
 //! eagerness = 0.0
 //! ```
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::modes::{self, CatchUp, InstructionClip, Language, Mode};
+use super::modes::{self, CatchUp, InstructionClip, Mode};
 use super::paths::Paths;
-use super::settings_file::TomlFile;
+use super::toml_file::{LineResult, TomlFile};
 use super::values;
 use crate::error::Result;
-use crate::protocol::Panel;
+use crate::protocol::{Language, Panel};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenFile {
+struct TomlModes {
     #[serde(default)]
-    mode: Vec<WrittenMode>,
+    mode: Vec<TomlMode>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenMode {
+struct TomlMode {
     name: Spanned<String>,
     instruction: String,
     clip: Option<Spanned<String>>,
@@ -43,7 +42,7 @@ struct WrittenMode {
     eagerness: Option<Spanned<f32>>,
 }
 
-/// Every mode that there is: the built-in ones, then the user's.
+/// Returns every mode: the built-in modes, then the user's.
 ///
 /// # Errors
 /// `Settings`, naming file and line, when the user's modes cannot be understood.
@@ -56,54 +55,53 @@ pub fn all(paths: &Paths, translate_to: Language) -> Result<Vec<Mode>> {
 /// Adds the user's modes to `modes`.
 ///
 /// # Errors
-/// `Settings`, naming file and line, when the file cannot be read or anything in it is not understood, when a name is
-/// taken, or when a clip is not there.
+/// `Settings`, naming file and line, when the file cannot be read or understood, when a name is taken, or when a clip is missing.
 pub(super) fn append(paths: &Paths, modes: &mut Vec<Mode>) -> Result<()> {
     let Some(file) = TomlFile::read(&paths.modes_file())? else { return Ok(()) };
-    for written in file.parse::<WrittenFile>()?.mode {
-        let mode = understand(&file, paths, written, modes)?;
+    for mode in file.parse::<TomlModes>()?.mode {
+        let mode = interpret(&file, paths, mode, modes)?;
         modes.push(mode);
     }
     Ok(())
 }
 
-fn understand(file: &TomlFile, paths: &Paths, written: WrittenMode, known: &[Mode]) -> Result<Mode> {
-    let name_at = written.name.span().start;
-    let name = written.name.into_inner();
+fn interpret(file: &TomlFile, paths: &Paths, toml: TomlMode, known: &[Mode]) -> LineResult<Mode> {
+    let name_at = toml.name.span().start;
+    let name = toml.name.into_inner();
     if !is_mode_name(&name) {
-        return Err(file.wrong_at(name_at, &format!("{name:?} is no name for a mode: use a to z, 0 to 9, - and _")));
+        return Err(file.error_at(name_at, &format!("{name:?} cannot name a mode: use a to z, 0 to 9, - and _")));
     }
     if known.iter().any(|mode| mode.name == name) {
-        return Err(file.wrong_at(name_at, &format!("there is already a mode {name:?}")));
+        return Err(file.error_at(name_at, &format!("there is already a mode {name:?}")));
     }
-    let clip_at = written.clip.as_ref().map_or(name_at, |clip| clip.span().start);
-    let clip = paths.instructions().join(written.clip.map_or_else(|| format!("{name}.wav"), Spanned::into_inner));
+    let clip_at = toml.clip.as_ref().map_or(name_at, |clip| clip.span().start);
+    let clip = paths.instructions().join(toml.clip.map_or_else(|| format!("{name}.wav"), Spanned::into_inner));
     if !clip.is_file() {
-        return Err(file.wrong_at(clip_at, &format!("the clip of mode {name:?} is not there: {}", clip.display())));
+        return Err(file.error_at(clip_at, &format!("the clip of mode {name:?} is missing: {}", clip.display())));
     }
-    let eagerness = match written.eagerness {
+    let eagerness = match toml.eagerness {
         None => 0.0,
         Some(bias) => values::checked_bias(*bias.get_ref())
-            .map_err(|()| file.wrong_at(bias.span().start, "eagerness: expected a number from -1000 to 1000"))?,
+            .map_err(|()| file.error_at(bias.span().start, &format!("eagerness: {}", values::expected_eagerness())))?,
     };
     Ok(Mode {
         name,
-        instruction: Some(written.instruction),
+        instruction: Some(toml.instruction),
         clip: InstructionClip::File(clip),
-        panel: written.panel,
-        catch_up: written.catch_up,
+        panel: toml.panel,
+        catch_up: toml.catch_up,
         eagerness,
     })
 }
 
-/// Names stand in lists with commas, in `mode=number` and in file names.
+/// Returns true if `name` can name a mode: names stand in lists with commas, in `mode=number` and in file names.
 pub(super) fn is_mode_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::modes::{Language, builtin};
+    use super::super::modes::builtin;
     use super::*;
     use crate::error::ErrorKind;
 
@@ -118,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mode_needs_a_name_an_instruction_and_a_clip() {
+    fn a_mode_with_a_name_an_instruction_and_a_clip_takes_the_defaults() {
         let modes = read_text("[[mode]]\nname = \"birds\"\ninstruction = \"Which birds?\"\n").expect("modes");
         assert_eq!(modes.len(), 1);
         assert_eq!((modes[0].panel, modes[0].catch_up), (Panel::Conversation, CatchUp::Drain));
@@ -126,14 +124,14 @@ mod tests {
     }
 
     #[test]
-    fn everything_about_a_mode_can_be_said() {
+    fn every_key_of_a_mode_is_read() {
         let text = "[[mode]]\nname = \"b\"\ninstruction = \"I\"\nclip = \"birds.wav\"\npanel = \"sounds\"\ncatch_up = \"every_chunk\"\neagerness = -2\n";
         let modes = read_text(text).expect("modes");
         assert_eq!((modes[0].panel, modes[0].catch_up, modes[0].eagerness), (Panel::Sounds, CatchUp::EveryChunk, -2.0));
     }
 
     #[test]
-    fn whatever_is_wrong_is_named_with_its_line() {
+    fn an_error_names_its_line() {
         let table = [
             ("[[mode]]\nname = \"dialog\"\ninstruction = \"x\"\n", ":2:", "already"),
             ("[[mode]]\nname = \"a,b\"\ninstruction = \"x\"\n", ":2:", "a,b"),

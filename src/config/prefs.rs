@@ -1,41 +1,50 @@
-//! What the window remembers, and what is saved of the choices made in it.
+//! Preferences of the window, and the choices made in it that outlive the session.
 //!
-//! Responsible for the table `[window]` of the settings file and for saving the session's choices beside it. Not
-//! responsible for how any of it looks.
+//! Reads and writes the table `[window]` of the settings file, and saves choices about the session beside it.
 
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
-use super::modes::Language;
 use super::paths::Paths;
 use super::settings_edit::{self, Change};
-use super::settings_file::TomlFile;
+use super::toml_file::TomlFile;
 use crate::error::Result;
-use crate::protocol::{DeviceChoice, Interrupt, ModelChoice, Switch, VoiceSettings};
+use crate::protocol::{DeviceChoice, Interrupt, Language, ModelChoice, Switch, VoiceSettings};
 
-/// What the window remembers from one start to the next.
+/// Default zoom factor of the window, and the range that stays readable.
+const ZOOM: f32 = 1.0;
+const ZOOMS: (f32, f32) = (0.5, 3.0);
+/// Default shares of the window's columns, and their range.
+const SHARES: [f32; 2] = [0.44, 0.36];
+const SHARE_RANGE: (f32, f32) = (0.1, 0.9);
+/// Ranges of the captions' font size, width and height, in points.
+const CAPTION_SIZES: (f32, f32) = (12.0, 72.0);
+const CAPTION_WIDTHS: (f32, f32) = (200.0, 4_000.0);
+const CAPTION_HEIGHTS: (f32, f32) = (60.0, 2_000.0);
+
+/// The preferences of the window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WindowPrefs {
     /// Language of the window.
     pub language: UiLanguage,
-    /// Light or dark.
+    /// Colour theme.
     pub theme: ThemeChoice,
-    /// Scale of everything in the window; 1 is the system's.
+    /// Zoom factor of the window; 1 is the scale of the system.
     pub zoom: f32,
-    /// Panels that the user has hidden.
+    /// Names of the hidden panels.
     pub hidden: Vec<String>,
-    /// Whether the first card was read.
+    /// True once the welcome card was closed.
     pub welcomed: bool,
-    /// Whether urgent replies and marked sounds reach the desktop.
+    /// True if urgent replies and marked sounds send desktop notifications.
     pub notify: bool,
-    /// Sounds that notify.
+    /// Names of sounds that send a notification.
     pub marked_sounds: Vec<String>,
-    /// Sounds that are not listed.
+    /// Names of sounds that are not listed.
     pub muted_sounds: Vec<String>,
-    /// The share of the width that conversation and sounds take, and of that of the height that sounds take.
+    /// Share of the width for conversation and sounds, and share of that column's height for sounds (0 to 1).
     pub shares: [f32; 2],
-    /// The captions overlay.
+    /// Preferences of the captions overlay.
     pub captions: CaptionPrefs,
 }
 
@@ -44,22 +53,22 @@ impl Default for WindowPrefs {
         Self {
             language: UiLanguage::System,
             theme: ThemeChoice::System,
-            zoom: 1.0,
+            zoom: ZOOM,
             hidden: Vec::new(),
             welcomed: false,
             notify: true,
             marked_sounds: Vec::new(),
             muted_sounds: Vec::new(),
-            shares: [0.44, 0.36],
+            shares: SHARES,
             captions: CaptionPrefs::default(),
         }
     }
 }
 
-/// Language of the window.
+/// The language of the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UiLanguage {
-    /// The system's, where the window speaks it.
+    /// The language of the system, if the window supports it.
     #[default]
     #[serde(rename = "system")]
     System,
@@ -71,30 +80,32 @@ pub enum UiLanguage {
     Chinese,
 }
 
-/// Light or dark.
+/// The colour theme of the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "the names say it")]
 pub enum ThemeChoice {
+    /// The theme of the system.
     #[default]
     System,
+    /// Dark text on a light background.
     Light,
+    /// Light text on a dark background.
     Dark,
 }
 
-/// The captions overlay.
+/// The preferences of the captions overlay.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CaptionPrefs {
-    /// Height of its letters, in points.
+    /// Font size, in points.
     pub size: f32,
-    /// How much of what is behind it is hidden, 0 to 1.
+    /// Opacity of the background, 0 to 1.
     pub opacity: f32,
-    /// Utterances that it shows.
+    /// Number of utterances shown.
     pub lines: u8,
-    /// Whether the translation stands below.
+    /// True if the translation is shown below the words.
     pub bilingual: bool,
-    /// Upper left corner on the screen, in points; the system decides when absent.
+    /// Upper left corner on the screen, in points; chosen by the system if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<[f32; 2]>,
     /// Width and height, in points.
@@ -109,35 +120,36 @@ impl Default for CaptionPrefs {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct File {
+struct WindowTable {
     window: WindowPrefs,
 }
 
 impl WindowPrefs {
-    /// The preferences in the settings file, and what is wrong with those that cannot be read, each by its line; the
-    /// standard ones stand in for these.
+    /// Returns the preferences in the settings file, with defaults for the lines that cannot be read, and a message about each of
+    /// these lines.
     #[must_use]
     pub fn read(paths: &Paths) -> (Self, Vec<String>) {
-        let (file, wrong) = TomlFile::read_patiently::<File>(&paths.settings_file());
+        let (file, wrong) = TomlFile::read_lenient::<WindowTable>(&paths.settings_file());
         (file.window.in_range(), wrong)
     }
 
-    /// The same with every number in the range that the window can show.
+    /// Returns the preferences with every number clamped to the range that the window can show.
     fn in_range(mut self) -> Self {
-        let tame =
-            |number: f32, least: f32, most: f32, standard: f32| if number.is_finite() { number.clamp(least, most) } else { standard };
-        let standard = CaptionPrefs::default();
-        self.zoom = tame(self.zoom, 0.5, 3.0, 1.0);
-        self.shares = [tame(self.shares[0], 0.1, 0.9, 0.44), tame(self.shares[1], 0.1, 0.9, 0.36)];
-        self.captions.size = tame(self.captions.size, 12.0, 72.0, standard.size);
-        self.captions.opacity = tame(self.captions.opacity, 0.0, 1.0, standard.opacity);
+        let clamp =
+            |number: f32, (least, most): (f32, f32), default: f32| if number.is_finite() { number.clamp(least, most) } else { default };
+        let defaults = CaptionPrefs::default();
+        self.zoom = clamp(self.zoom, ZOOMS, ZOOM);
+        self.shares = [0, 1].map(|at| clamp(self.shares[at], SHARE_RANGE, SHARES[at]));
+        self.captions.size = clamp(self.captions.size, CAPTION_SIZES, defaults.size);
+        self.captions.opacity = clamp(self.captions.opacity, (0.0, 1.0), defaults.opacity);
         self.captions.lines = self.captions.lines.clamp(1, 2);
-        self.captions.extent = [tame(self.captions.extent[0], 200.0, 4_000.0, 760.0), tame(self.captions.extent[1], 60.0, 2_000.0, 190.0)];
+        let [width, height] = self.captions.extent;
+        self.captions.extent = [clamp(width, CAPTION_WIDTHS, defaults.extent[0]), clamp(height, CAPTION_HEIGHTS, defaults.extent[1])];
         self.captions.position = self.captions.position.filter(|p| p.iter().all(|x| x.is_finite()));
         self
     }
 
-    /// Writes them into the settings file, whose other content stays.
+    /// Writes the preferences to the settings file, whose other content stays.
     ///
     /// # Errors
     /// `Settings` when the file is damaged, `Output` when it cannot be written.
@@ -168,12 +180,12 @@ impl WindowPrefs {
     }
 }
 
-/// 0.8 as 0.8 and not as the nearest double of the nearest float.
+/// Returns `number` with two decimals, so that 0.8 is written as 0.8 and not as the double nearest to the float.
 fn short(number: f32) -> f64 {
     (f64::from(number) * 100.0).round() / 100.0
 }
 
-/// A choice about the session that outlives it.
+/// A choice about the session that is saved in the settings file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SavedChoice {
     /// The modes that are on.
@@ -182,28 +194,20 @@ pub enum SavedChoice {
     Model(ModelChoice),
     /// The input.
     Input(DeviceChoice),
-    /// How Hearken speaks.
+    /// The voice settings.
     Voice(VoiceSettings),
-    /// The language that is translated into.
+    /// The target language of translation.
     TranslateTo(Language),
-    /// How eager a mode is.
+    /// The eagerness of a mode, by name.
     Eagerness(String, f32),
-    /// A mode of the user's was taken away: nothing is said of its eagerness any more.
+    /// The removal of the user's mode of this name: its eagerness is removed too.
     NoMode(String),
-    /// Modes that rest first while the machine cannot keep up.
+    /// The modes that rest while the machine cannot keep up, the first to rest first.
     RestFirst(Vec<String>),
     /// The output.
     Output(DeviceChoice),
-    /// Whether the quiet gate is there.
-    Gate(Gate),
-}
-
-/// Whether the quiet gate keeps silence from the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum Gate {
-    On,
-    Off,
+    /// The quiet gate.
+    Gate(Switch),
 }
 
 /// Saves a choice in the settings file.
@@ -227,7 +231,7 @@ pub fn save_choice(paths: &Paths, choice: &SavedChoice) -> Result<()> {
         SavedChoice::RestFirst(modes) => (vec!["rest_first"], Some(Value::from(modes.clone()))),
         SavedChoice::Output(DeviceChoice::Default) => (vec!["output"], None),
         SavedChoice::Output(DeviceChoice::Named(name)) => (vec!["output"], Some(name.clone().into())),
-        SavedChoice::Gate(gate) => (vec!["gate"], Some((*gate == Gate::On).into())),
+        SavedChoice::Gate(gate) => (vec!["gate"], Some((*gate == Switch::On).into())),
     };
     settings_edit::apply(&paths.settings_file(), &[change])
 }
@@ -256,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_saved_is_read_back() {
+    fn saved_preferences_are_read_back() {
         let (_home, paths) = home();
         assert_eq!(WindowPrefs::read(&paths), (WindowPrefs::default(), Vec::new()));
         let mut prefs =
@@ -271,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_named_by_its_line_and_costs_only_itself() {
+    fn a_bad_value_is_reported_by_line_and_replaced_by_its_default() {
         let (_home, paths) = home();
         std::fs::write(paths.settings_file(), "[window]\nzoom = \"big\"\ntheme = \"dark\"\nfuture = 3\n[window.captions]\nsize = 1e9\n")
             .unwrap();
@@ -281,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_is_what_the_next_start_reads() {
+    fn a_saved_choice_is_read_at_the_next_start() {
         let (_home, paths) = home();
         for choice in [
             SavedChoice::ModesOn(vec!["sounds".into()]),
@@ -291,7 +295,7 @@ mod tests {
             SavedChoice::NoMode("kettle".into()),
             SavedChoice::Output(DeviceChoice::Named("speaker".into())),
             SavedChoice::Input(DeviceChoice::Named("usb".into())),
-            SavedChoice::Gate(Gate::Off),
+            SavedChoice::Gate(Switch::Off),
             SavedChoice::RestFirst(vec!["translate".into()]),
             SavedChoice::Model(ModelChoice::Starter),
         ] {

@@ -1,7 +1,6 @@
-//! Changing single values of the settings file and leaving everything else as the user wrote it.
+//! Edits of single values in the settings file.
 //!
-//! Responsible for the text: comments, order and keys that this version does not know stay. Not responsible for what the
-//! keys mean.
+//! Edits the text, so that comments, order and unknown keys stay as they are. Not responsible for the meaning of the keys.
 
 use std::fs;
 use std::ops::Range;
@@ -10,25 +9,22 @@ use std::path::Path;
 use toml::Value;
 use toml::de::{DeTable, DeValue};
 
+use super::toml_file::unreadable;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::files::write_private;
 
-/// A key with the tables that it stands in, and its new value; None takes it out.
+/// A key, preceded by its tables, and the new value; `None` removes the key.
 pub(super) type Change<'a> = (Vec<&'a str>, Option<Value>);
 
-/// Writes `changes` into the file at `path`; a file that is not there is made.
+/// Applies `changes` to the file at `path`, which is created if it does not exist.
 ///
 /// # Errors
-/// `Settings` when the file cannot be read or is no TOML (it is left as it is); `Output` when it cannot be written.
+/// `Settings` when the file cannot be read or is not TOML (it stays unchanged); `Output` when it cannot be written.
 pub(super) fn apply(path: &Path, changes: &[Change<'_>]) -> Result<()> {
     let old = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(e) => {
-            return Err(
-                Error::at(ErrorKind::Settings, path, format_args!("this file cannot be read: {e}")).with_remedy(Remedy::AllowAccess)
-            );
-        }
+        Err(e) => return Err(unreadable(path, &e)),
     };
     let mut text = old.clone();
     for (keys, value) in changes {
@@ -44,7 +40,7 @@ fn unwritable(path: &Path, keys: &[&str]) -> Error {
     Error::at(ErrorKind::Settings, path, format_args!("`{}` cannot be saved here", keys.join("."))).with_remedy(Remedy::CorrectFile)
 }
 
-/// The text with one value changed; None when it is no TOML before or after.
+/// Returns the text with one value changed, or `None` if it is not TOML before or after the change.
 fn edited(text: &str, keys: &[&str], value: Option<&Value>) -> Option<String> {
     let table = DeTable::parse(text).ok()?;
     let (key, tables) = keys.split_last()?;
@@ -58,7 +54,7 @@ fn edited(text: &str, keys: &[&str], value: Option<&Value>) -> Option<String> {
     (find(found.get_ref(), keys).is_some() == value.is_some()).then_some(new)
 }
 
-/// Where the value of a key stands.
+/// Returns the range of the value of a key.
 fn find(table: &DeTable<'_>, keys: &[&str]) -> Option<Range<usize>> {
     let (first, rest) = keys.split_first()?;
     let (_, value) = table.iter().find(|(key, _)| key.get_ref().as_ref() == *first)?;
@@ -75,7 +71,7 @@ fn without_line(text: &str, at: &Range<usize>) -> String {
     format!("{}{}", &text[..begin], &text[end..])
 }
 
-/// The text with `line` at the end of the table of these names, which is begun where it is not there.
+/// Returns the text with `line` at the end of the named table, which is added if it does not exist.
 fn added(text: &str, tables: &[&str], line: &str) -> String {
     let is_header = |line: &str| line.trim_start().starts_with('[');
     let header = format!("[{}]", tables.join("."));
@@ -108,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_replaced_where_it_stands_and_all_else_stays() {
+    fn a_value_is_replaced_in_place_and_the_rest_stays() {
         let text = "# mine\nmodes = [ # two\n  \"dialog\",\n]\nvolume = 11 # of 10\n\n[window]\nzoom = 1.0 # big\nsecret = true\n";
         let text = set(text, &["modes"], vec!["sounds"]).unwrap();
         let text = set(&text, &["window", "zoom"], 1.5).unwrap();
@@ -116,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_key_goes_to_the_end_of_its_table() {
+    fn a_new_key_is_added_at_the_end_of_its_table() {
         let text = "seed = 1\n\n[eagerness]\ndialog = 1\n\n[window]\nzoom = 1.0\n";
         let text = set(text, &["gate"], true).unwrap();
         let text = set(&text, &["eagerness", "sounds"], -0.5).unwrap();
@@ -130,18 +126,18 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_taken_out_takes_its_line_along() {
+    fn a_removed_key_takes_its_line_with_it() {
         assert_eq!(edited("a = 1\ninput = \"x\" # mic\nb = 2\n", &["input"], None).unwrap(), "a = 1\nb = 2\n");
         assert_eq!(edited("a = 1\n", &["input"], None).unwrap(), "a = 1\n");
     }
 
     #[test]
-    fn a_damaged_file_is_left_alone() {
+    fn a_damaged_file_is_not_changed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("settings.toml");
         fs::write(&path, "modes = [\n").unwrap();
         let error = apply(&path, &[(vec!["gate"], Some(true.into()))]).unwrap_err();
         assert_eq!((error.kind(), fs::read_to_string(&path).unwrap()), (ErrorKind::Settings, "modes = [\n".into()));
-        assert_eq!(set("window = { zoom = 1.0 }\n", &["window", "theme"], "dark"), None, "an inline table cannot grow by lines");
+        assert_eq!(set("window = { zoom = 1.0 }\n", &["window", "theme"], "dark"), None, "an inline table has no lines to add");
     }
 }

@@ -1,33 +1,39 @@
-//! One reader for each kind of value, so that the command line and the settings file mean the same by the same words.
+//! Readers for the values of options and settings: the same words mean the same on the command line and in the settings file.
 //!
-//! Each returns the value or a sentence that says what would have been right; where it stood is the caller's to add.
+//! A reader returns the value or a sentence that says what is expected; the caller adds where the value stood.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use super::long_running::{ContextPolicy, POLICIES, Sensitivity};
-use super::modes::Language;
-use super::request::Scenario;
+use super::long_running::{ContextPolicy, Sensitivity};
 use super::{ComputeDevice, Precision};
-use crate::protocol::ModelChoice;
+use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::protocol::{Language, ModelChoice};
 
-/// The longest silence after a file, in seconds: a day. More is a slip of the finger.
-const GAP_LIMIT_SECS: f64 = 86_400.0;
+/// The longest silence after a file, in seconds: a day. Anything longer is a typing error.
+const MAX_GAP_SECS: f64 = 86_400.0;
 /// More threads than any machine has cores.
-const THREADS_LIMIT: usize = 1_024;
-/// A bias beyond this decides alone, whatever the model thinks: logits are a few tens at most.
-const EAGERNESS_LIMIT: f32 = 1_000.0;
-/// The model was never used past this position (MODEL.md section 4.4).
-const POSITIONS_LIMIT: usize = 4_096;
-/// A window that is smaller holds no conversation: the longest opening, a reply and some seconds.
-const LEAST_WINDOW: usize = 512;
+const MAX_THREADS: usize = 1_024;
+/// The largest eagerness: logits are a few tens, so a larger bias would decide alone.
+pub(super) const MAX_EAGERNESS: f32 = 1_000.0;
+/// The highest temperature for sampling.
+const MAX_TEMPERATURE: f64 = 100.0;
+/// The range of the voice's speed: half to twice the normal one.
+const SPEEDS: (f64, f64) = (0.5, 2.0);
+/// The last position that the model was ever used with (`src/model/README.md` section 4.4).
+const MAX_POSITIONS: usize = 4_096;
+/// The smallest context window that holds a conversation: the longest prompt, a reply and a few seconds.
+const MIN_WINDOW: usize = 512;
 /// More lanes than there could be modes of use.
-const LANES_LIMIT: usize = 64;
+const MAX_LANES: usize = 64;
 
+/// A value, or a sentence that says what is expected.
 type Reading<T> = Result<T, String>;
 
-/// An eagerness, for all modes when no name is given.
+/// The eagerness of the named mode, or of all modes.
 pub(super) type Eagerness = (Option<String>, f32);
 
+/// Reads the name or the folder of a model.
 pub(super) fn model(text: &str) -> Reading<ModelChoice> {
     match text {
         "" => Err("expected `starter`, `3b` or a checkpoint folder".to_owned()),
@@ -37,6 +43,7 @@ pub(super) fn model(text: &str) -> Reading<ModelChoice> {
     }
 }
 
+/// Reads a numeric precision.
 pub(super) fn precision(text: &str) -> Reading<Precision> {
     match text {
         "f32" => Ok(Precision::F32),
@@ -47,11 +54,7 @@ pub(super) fn precision(text: &str) -> Reading<Precision> {
     }
 }
 
-pub(super) fn scenario(text: &str) -> Reading<Scenario> {
-    let known = [Scenario::Quiet, Scenario::Dialog, Scenario::Speech];
-    known.into_iter().find(|scenario| scenario.name() == text).ok_or_else(|| "expected quiet, dialog or speech".to_owned())
-}
-
+/// Reads a compute device, which must be one that this build supports.
 pub(super) fn device(text: &str) -> Reading<ComputeDevice> {
     let (device, built_in) = match text {
         "cpu" => (ComputeDevice::Cpu, true),
@@ -62,6 +65,7 @@ pub(super) fn device(text: &str) -> Reading<ComputeDevice> {
     if built_in { Ok(device) } else { Err(format!("this build has no {text}: build with `--features {text}`, or use cpu")) }
 }
 
+/// Reads a language.
 pub(super) fn language(text: &str) -> Reading<Language> {
     match text {
         "zh" => Ok(Language::Chinese),
@@ -70,6 +74,7 @@ pub(super) fn language(text: &str) -> Reading<Language> {
     }
 }
 
+/// Reads a switch.
 pub(super) fn on_off(text: &str) -> Reading<bool> {
     match text {
         "on" => Ok(true),
@@ -78,34 +83,39 @@ pub(super) fn on_off(text: &str) -> Reading<bool> {
     }
 }
 
+/// Reads the silence after a file, in seconds.
 pub(super) fn gap_secs(text: &str) -> Reading<f64> {
-    number(text, 0.0, GAP_LIMIT_SECS).map_err(|_| format!("expected seconds of silence, 0 to {GAP_LIMIT_SECS}"))
+    number(text, 0.0, MAX_GAP_SECS).map_err(|()| format!("expected seconds of silence, 0 to {MAX_GAP_SECS}"))
 }
 
+/// Reads a sampling temperature.
 pub(super) fn temperature(text: &str) -> Reading<f64> {
-    number(text, 0.0, 100.0).map_err(|_| "expected a temperature, 0 (greedy) to 100".to_owned())
+    number(text, 0.0, MAX_TEMPERATURE).map_err(|()| format!("expected a temperature, 0 (greedy) to {MAX_TEMPERATURE}"))
 }
 
-/// How fast a voice speaks: half as fast as it would to twice as fast.
+/// Reads the speed of the voice; 1 is the normal speed.
 pub(super) fn speed(text: &str) -> Reading<f32> {
-    number(text, 0.5, 2.0).map(|speed| speed as f32).map_err(|()| "expected a speed, 0.5 to 2.0".to_owned())
+    let (slowest, fastest) = SPEEDS;
+    number(text, slowest, fastest).map(|speed| speed as f32).map_err(|()| format!("expected a speed, {slowest:.1} to {fastest:.1}"))
 }
 
+/// Reads a number of compute threads.
 pub(super) fn threads(text: &str) -> Reading<usize> {
-    count(text, THREADS_LIMIT, "threads")
+    count(text, MAX_THREADS, "threads")
 }
 
+/// Reads a number of positions.
 pub(super) fn positions(text: &str) -> Reading<usize> {
-    count(text, POSITIONS_LIMIT, "positions")
+    count(text, MAX_POSITIONS, "positions")
 }
 
-/// What a lane keeps in mind.
-pub(super) fn context(text: &str) -> Reading<&'static ContextPolicy> {
-    let names = || POLICIES.iter().map(|policy| policy.name).collect::<Vec<_>>().join(", ");
-    POLICIES.iter().find(|policy| policy.name == text).ok_or_else(|| format!("expected one of {}", names()))
+/// Reads the name of a context policy.
+pub(super) fn context(text: &str) -> Reading<ContextPolicy> {
+    let names = || ContextPolicy::ALL.map(ContextPolicy::name).join(", ");
+    ContextPolicy::ALL.into_iter().find(|policy| policy.name() == text).ok_or_else(|| format!("expected one of {}", names()))
 }
 
-/// How readily the quiet gate opens.
+/// Reads the sensitivity of the quiet gate.
 pub(super) fn sensitivity(text: &str) -> Reading<Sensitivity> {
     match text {
         "low" => Ok(Sensitivity::Low),
@@ -115,20 +125,23 @@ pub(super) fn sensitivity(text: &str) -> Reading<Sensitivity> {
     }
 }
 
-/// Positions of a lane's window.
+/// Reads the size of a lane's context window, in positions.
 pub(super) fn window(text: &str) -> Reading<usize> {
-    let expected = || format!("expected a number of positions, {LEAST_WINDOW} to {POSITIONS_LIMIT}");
-    positions(text).ok().filter(|positions| *positions >= LEAST_WINDOW).ok_or_else(expected)
+    let expected = || format!("expected a number of positions, {MIN_WINDOW} to {MAX_POSITIONS}");
+    positions(text).ok().filter(|positions| *positions >= MIN_WINDOW).ok_or_else(expected)
 }
 
+/// Reads a number of lanes.
 pub(super) fn lanes(text: &str) -> Reading<usize> {
-    count(text, LANES_LIMIT, "lanes")
+    count(text, MAX_LANES, "lanes")
 }
 
+/// Reads the number of candidates for sampling.
 pub(super) fn top_k(text: &str) -> Reading<usize> {
     count(text, usize::MAX, "candidates")
 }
 
+/// Reads names of modes with commas between them; a name that is repeated counts once.
 pub(super) fn mode_names(text: &str) -> Reading<Vec<String>> {
     let mut names: Vec<String> = Vec::new();
     for name in text.split(',').map(str::trim) {
@@ -142,30 +155,35 @@ pub(super) fn mode_names(text: &str) -> Reading<Vec<String>> {
     Ok(names)
 }
 
-/// `B`, for the one mode that is used.
+/// Reads the eagerness `B` of the only mode in use.
 pub(super) fn one_eagerness(text: &str) -> Reading<f32> {
-    bias(text).map_err(|_| format!("expected a number from -{EAGERNESS_LIMIT} to {EAGERNESS_LIMIT}"))
+    bias(text).map_err(|()| expected_eagerness())
 }
 
-/// `B`, or `mode=B,mode=B`.
+/// Reads `B`, or `mode=B,mode=B`.
 pub(super) fn eagerness(text: &str) -> Reading<Vec<Eagerness>> {
+    let read = |value| bias(value).map_err(|()| format!("{}, or mode=number,…", expected_eagerness()));
     text.split(',')
         .map(|part| match part.split_once('=') {
-            None => Ok((None, bias(part)?)),
-            Some((mode, value)) if !mode.trim().is_empty() => Ok((Some(mode.trim().to_owned()), bias(value)?)),
+            None => Ok((None, read(part)?)),
+            Some((mode, value)) if !mode.trim().is_empty() => Ok((Some(mode.trim().to_owned()), read(value)?)),
             Some(_) => Err("expected the name of a mode before `=`".to_owned()),
         })
         .collect()
 }
 
-fn bias(text: &str) -> Reading<f32> {
-    let value = text.trim().parse().map_err(|_| ());
-    value.and_then(checked_bias).map_err(|()| format!("expected a number from -{EAGERNESS_LIMIT} to {EAGERNESS_LIMIT}, or mode=number,…"))
+fn bias(text: &str) -> Result<f32, ()> {
+    text.trim().parse().map_err(|_| ()).and_then(checked_bias)
 }
 
-/// The bias, when it is one that leaves the model something to decide.
+/// Returns `value` if it is in the range of eagerness.
 pub(super) fn checked_bias(value: f32) -> Result<f32, ()> {
-    if value.abs() <= EAGERNESS_LIMIT { Ok(value) } else { Err(()) }
+    if value.abs() <= MAX_EAGERNESS { Ok(value) } else { Err(()) }
+}
+
+/// Returns the sentence about a value that is not an eagerness.
+pub(super) fn expected_eagerness() -> String {
+    format!("expected a number from -{MAX_EAGERNESS} to {MAX_EAGERNESS}")
 }
 
 fn number(text: &str, least: f64, most: f64) -> Result<f64, ()> {
@@ -173,11 +191,28 @@ fn number(text: &str, least: f64, most: f64) -> Result<f64, ()> {
     if (least..=most).contains(&value) { Ok(value) } else { Err(()) }
 }
 
-fn count(text: &str, most: usize, of_what: &str) -> Reading<usize> {
+/// Reads a number from 1 to `most`; `unit` names the counted things.
+pub(super) fn count(text: &str, most: usize, unit: &str) -> Reading<usize> {
     match text.trim().parse() {
         Ok(value) if (1..=most).contains(&value) => Ok(value),
-        _ if most == usize::MAX => Err(format!("expected a number of {of_what}, 1 or more")),
-        _ => Err(format!("expected a number of {of_what}, 1 to {most}")),
+        _ if most == usize::MAX => Err(format!("expected a number of {unit}, 1 or more")),
+        _ => Err(format!("expected a number of {unit}, 1 to {most}")),
+    }
+}
+
+/// Returns an error about the command line.
+pub(super) fn arguments_error(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Arguments, message).with_remedy(Remedy::CheckCommandLine)
+}
+
+/// Refuses an output file that is one of the inputs: writing it would destroy the input.
+pub(super) fn refuse_to_overwrite(inputs: &[PathBuf], out: &Path, option: &str) -> Result<()> {
+    let Ok(out_is) = fs::canonicalize(out) else { return Ok(()) };
+    match inputs.iter().find(|input| fs::canonicalize(input).is_ok_and(|input_is| input_is == out_is)) {
+        Some(_) => {
+            Err(arguments_error(format!("{option} {}: this is one of the files to listen to and would be overwritten", out.display())))
+        }
+        None => Ok(()),
     }
 }
 
@@ -186,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_that_are_no_numbers_are_refused() {
+    fn text_that_is_not_a_number_in_range_is_refused() {
         for text in ["NaN", "inf", "-inf", "", "x", "1e99"] {
             assert!(gap_secs(text).is_err(), "{text}");
             assert!(temperature(text).is_err(), "{text}");
@@ -199,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn eagerness_is_one_number_or_one_a_mode() {
+    fn eagerness_is_one_number_or_a_number_for_each_mode() {
         assert_eq!(eagerness("-1.5"), Ok(vec![(None, -1.5)]));
         assert_eq!(eagerness("dialog=2, sounds=-1"), Ok(vec![(Some("dialog".to_owned()), 2.0), (Some("sounds".to_owned()), -1.0)]));
         assert!(eagerness("=2").is_err());
@@ -207,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mode_named_twice_is_on_once() {
+    fn a_repeated_mode_counts_once() {
         assert_eq!(mode_names("a,b,a"), Ok(vec!["a".to_owned(), "b".to_owned()]));
         assert!(mode_names("a,,b").is_err());
         assert!(mode_names("").is_err());

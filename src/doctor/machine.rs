@@ -1,87 +1,75 @@
-//! The machine around Hearken: room on the disk, folders that only the user can read, a display.
+//! Checks of the machine: disk space, private folders, settings, display, notifications.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::Found;
+use super::Finding;
 use crate::config::{Settings, settings_problems};
+use crate::error::Error;
 use crate::files::make_private_folder;
+use crate::hub::disk::free_bytes;
+use crate::protocol::models::size;
 
-/// Less room than this, in MB, is soon full of history: an hour of talk takes about one.
-const LEAST_MB: u64 = 200;
+/// Free space below which the history soon fills the disk, in bytes: an hour of speech takes about one megabyte.
+const MIN_FREE_BYTES: u64 = 200_000_000;
 
-pub(super) fn disk(settings: &Settings) -> Found {
-    let folder = nearest(&settings.paths.cache);
-    match free_mb(folder) {
-        Some(free) if free < LEAST_MB => Err(format!("{free} MB free at {}: free some space", folder.display())),
-        Some(free) => Ok(format!("{:.1} GB free at {} (the 3B model takes about 15 GB)", free as f64 / 1e3, folder.display())),
+/// Checks the free disk space.
+pub(super) fn disk(settings: &Settings) -> Finding {
+    let folder = &settings.paths.cache;
+    match free_bytes(folder) {
+        Some(free) if free < MIN_FREE_BYTES => Err(format!("{} free at {}: free some space", size(free), folder.display())),
+        Some(free) => Ok(format!("{} free at {} (the 3B model takes about 15 GB)", size(free), folder.display())),
         None => Ok(format!("{}: this system does not say how much is free", folder.display())),
     }
 }
 
-/// The folder, or the nearest one above it that is there.
-fn nearest(folder: &Path) -> &Path {
-    folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(folder)
-}
-
-/// Megabytes that are free where `folder` is, as the system's own `df` says.
-fn free_mb(folder: &Path) -> Option<u64> {
-    let said = Command::new("df").arg("-Pk").arg("--").arg(folder).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    parse_df(&String::from_utf8_lossy(&said.stdout))
-}
-
-/// The column before the percentage in the second line (POSIX `df -P -k`), in megabytes; names may hold spaces.
-fn parse_df(said: &str) -> Option<u64> {
-    let columns: Vec<&str> = said.lines().nth(1)?.split_whitespace().collect();
-    let percentage = columns.iter().rposition(|column| column.ends_with('%'))?;
-    let kilobytes: u64 = columns.get(percentage.checked_sub(1)?)?.parse().ok()?;
-    Some(kilobytes / 1_000)
-}
-
-/// The folder of the settings, and what stands in them.
-pub(super) fn settings(settings: &Settings) -> Found {
+/// Checks the folder of the settings and the lines in the settings file.
+pub(super) fn settings(settings: &Settings) -> Finding {
     let folder = folder(&settings.paths.config);
-    let mut wrong = settings_problems(&settings.paths);
-    if wrong.is_empty() {
+    let mut problems = settings_problems(&settings.paths);
+    if problems.is_empty() {
         return folder;
     }
-    wrong.extend(folder.err());
-    Err(format!("{}: mend or remove what is named; the rest is heeded", wrong.join("; ")))
+    problems.extend(folder.err());
+    Err(format!("{}: fix or remove these lines; the other settings are used", problems.join("; ")))
 }
 
-pub(super) fn cache(settings: &Settings) -> Found {
+/// Checks the folder of the cache.
+pub(super) fn cache(settings: &Settings) -> Finding {
     folder(&settings.paths.cache)
 }
 
-/// A folder that can be written, and that nobody else can read.
-fn folder(folder: &Path) -> Found {
+/// Checks that `folder` can be written and is private.
+fn folder(folder: &Path) -> Finding {
     make_private_folder(folder).map_err(|e| e.to_string())?;
     let probe = folder.join(format!("doctor-{}", std::process::id()));
     let written = std::fs::write(&probe, b"probe");
-    // It may not have come to exist.
+    // The file does not exist if it could not be written.
     let _ = std::fs::remove_file(&probe);
-    written.map_err(|e| format!("{}: {e}: free space or allow writing", folder.display()))?;
+    written.map_err(|e| Error::cannot_write(folder, &e).to_string())?;
     if open_to_others(folder) {
-        return Err(format!("{}: other users of this machine can read it: `chmod 700` it", folder.display()));
+        return Err(format!("{}: other users of this machine can read it; make it private with `chmod 700`", folder.display()));
     }
-    Ok(format!("{}: can be written, and read by you only", folder.display()))
+    Ok(format!("{}: can be written, and only you can read it", folder.display()))
 }
 
+/// Returns true if other users can read the folder.
 #[cfg(unix)]
 fn open_to_others(folder: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     std::fs::metadata(folder).is_ok_and(|about| about.permissions().mode() & 0o077 != 0)
 }
 
-/// Elsewhere a user's folders are the user's own unless somebody changed that.
+/// Returns false: on other systems, the folders of a user are private by default.
 #[cfg(not(unix))]
 fn open_to_others(_: &Path) -> bool {
     false
 }
 
-pub(super) fn display(_: &Settings) -> Found {
+/// Checks the display that the window needs.
+pub(super) fn display(_: &Settings) -> Finding {
     if !cfg!(feature = "window") {
-        return Err("this Hearken was built without a window: use `hearken listen`".into());
+        return Err("this Hearken was built without a window; use `hearken listen`".into());
     }
     if cfg!(not(all(unix, not(target_os = "macos")))) {
         return Ok("the system's own".into());
@@ -90,23 +78,23 @@ pub(super) fn display(_: &Settings) -> Found {
     match (set("WAYLAND_DISPLAY"), set("DISPLAY")) {
         (Some(name), _) => Ok(format!("Wayland, {name}")),
         (None, Some(name)) if is_there(&name) => Ok(format!("X11, {name}")),
-        (None, Some(name)) => Err(format!("DISPLAY is {name} and nothing answers there: start it in a desktop session")),
-        (None, None) => Err("no display: start it in a desktop session, or use `hearken listen`".into()),
+        (None, Some(name)) => Err(format!("DISPLAY is {name}, but nothing answers there; start Hearken in a desktop session")),
+        (None, None) => Err("no display; start Hearken in a desktop session, or use `hearken listen`".into()),
     }
 }
 
-/// Whether the program is there that shows them; whether the desktop listens to it cannot be seen without showing one.
-pub(super) fn notifications(_: &Settings) -> Found {
+/// Checks the program that shows notifications; the desktop itself can be checked only by showing one.
+pub(super) fn notifications(_: &Settings) -> Finding {
     if cfg!(not(all(unix, not(target_os = "macos")))) || !cfg!(feature = "window") {
         return Ok("the system's own".into());
     }
     match Command::new("notify-send").arg("--version").stdin(Stdio::null()).output() {
         Ok(output) if output.status.success() => Ok("through notify-send".into()),
-        _ => Err("notify-send is not there, so what is urgent shows in the window only: install it (Debian, Ubuntu: libnotify-bin)".into()),
+        _ => Err("notify-send is missing, so urgent replies show in the window only; install it (Debian, Ubuntu: libnotify-bin)".into()),
     }
 }
 
-/// Whether an X server answers at its local address; one that is reached over the network is taken at its word.
+/// Returns true if an X server answers at its local address. A server on the network is not asked.
 #[cfg(unix)]
 fn is_there(display: &str) -> bool {
     let Some(number) = display.strip_prefix(':').or_else(|| display.strip_prefix("unix:")) else { return true };
@@ -136,21 +124,13 @@ fn is_there(_: &str) -> bool {
 mod tests {
     use super::*;
 
-    #[test]
-    fn free_room_is_the_column_before_the_percentage() {
-        let said =
-            "Filesystem     1024-blocks     Used Available Capacity Mounted on\n/dev/sda 1       100000 40000     60000      40% /a b\n";
-        assert_eq!(parse_df(said), Some(60));
-        assert_eq!((parse_df(""), parse_df("x\ny\n")), (None, None));
-    }
-
     #[cfg(unix)]
     #[test]
-    fn a_folder_is_made_private_and_one_that_others_can_read_is_a_problem() {
+    fn a_new_folder_is_private_and_one_that_others_can_read_is_a_problem() {
         use std::os::unix::fs::PermissionsExt;
         let home = tempfile::tempdir().unwrap();
         let new = home.path().join("new");
-        assert!(folder(&new).is_ok_and(|text| text.contains("you only")));
+        assert!(folder(&new).is_ok_and(|text| text.contains("only you")));
         std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755)).unwrap();
         assert!(folder(&new).is_err_and(|text| text.contains("chmod 700")));
         let file = home.path().join("file");
@@ -160,7 +140,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_display_that_does_not_answer_is_known() {
+    fn a_display_that_does_not_answer_is_detected() {
         assert!(!is_there(":31999") && is_there("elsewhere:0"));
     }
 }

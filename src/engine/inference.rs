@@ -10,6 +10,7 @@ mod overload;
 mod recordings;
 mod recovery;
 mod speaking;
+mod wake;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,15 +18,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, bounded, never};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::SourceTiming;
 use super::capture::chunk_queue::ChunkReceiver;
 use super::capture::{CaptureCommand, Captured};
 use super::meters::{Flag, Meters};
 use super::retry_policy::RetryPolicy;
-use super::speech::{SpeechHandle, SpeechReport};
+use super::speech::SpeechHandle;
 use super::watchdog::Heartbeat;
-use super::{ENCODED_CHUNKS, SourceTiming};
 use crate::audio::chunker::Chunk;
 use crate::clock::now_ms;
 use crate::config::{Settings, SourceChoice};
@@ -44,6 +45,7 @@ use commands::find_mode;
 use load::ChunkCosts;
 use overload::Overload;
 use speaking::ReplySpeech;
+use wake::{Patience, Wake};
 use workers::WorkerResult;
 
 pub(super) use load::modes_in_real_time;
@@ -117,31 +119,6 @@ enum Phase {
     /// The source has ended; chunks and replies are still in progress.
     Draining,
     Ended,
-}
-
-/// A reason for the inference thread to act.
-#[derive(Debug)]
-enum Wake {
-    Command(Command),
-    Worker(WorkerResult),
-    Speech(SpeechReport),
-    Interruption,
-    Captured(Captured),
-    /// The window or the command line dropped its handle.
-    HandleDropped,
-    /// The speech thread ended, which it does by itself only after too many panics.
-    SpeechEnded,
-    /// The capture thread ended without saying so.
-    CaptureEnded,
-}
-
-/// The patience of [`InferenceThread::next`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Patience {
-    /// Returns at once: lanes have work to do.
-    Poll,
-    /// Blocks until something happens: lanes have nothing to do.
-    Wait,
 }
 
 impl InferenceThread {
@@ -239,70 +216,6 @@ impl InferenceThread {
         self.send_events();
     }
 
-    /// Returns the next thing to act on, in this order of urgency: commands, workers, speech, barge-in, captured sound.
-    fn next(&mut self, patience: Patience) -> Option<Wake> {
-        let captures = self.takes_captured(patience);
-        loop {
-            if let Some(wake) = self.poll(captures) {
-                return Some(wake);
-            }
-            if patience == Patience::Poll {
-                return None;
-            }
-            let mut select = Select::new();
-            select.recv(&self.channels.commands);
-            select.recv(&self.worker_results);
-            select.recv(self.speech.reports());
-            select.recv(&self.channels.interruptions);
-            if captures {
-                select.recv(self.channels.captured.wakeup());
-            }
-            select.ready();
-        }
-    }
-
-    /// Returns true if captured sound may be taken now. A file waits for the model: its next chunk is taken once lanes and voice
-    /// have nothing left to do. A live source does not wait, so its chunks are encoded while lanes reply, up to a limit, because
-    /// encoded chunks take more memory than samples.
-    fn takes_captured(&self, patience: Patience) -> bool {
-        self.phase == Phase::Listening
-            && match (patience, self.timing) {
-                (Patience::Wait, SourceTiming::Live) => true,
-                (Patience::Wait, SourceTiming::Waits) => !self.speech.is_busy(),
-                (Patience::Poll, SourceTiming::Live) => self.session.backlog() < ENCODED_CHUNKS,
-                (Patience::Poll, SourceTiming::Waits) => false,
-            }
-    }
-
-    fn poll(&mut self, captures: bool) -> Option<Wake> {
-        match self.channels.commands.try_recv() {
-            Ok(command) => return Some(Wake::Command(command)),
-            Err(TryRecvError::Disconnected) => return Some(Wake::HandleDropped),
-            Err(TryRecvError::Empty) => {}
-        }
-        if let Ok(result) = self.worker_results.try_recv() {
-            return Some(Wake::Worker(result));
-        }
-        match self.speech.reports().try_recv() {
-            Ok(report) => return Some(Wake::Speech(report)),
-            Err(TryRecvError::Disconnected) => return Some(Wake::SpeechEnded),
-            Err(TryRecvError::Empty) => {}
-        }
-        match self.channels.interruptions.try_recv() {
-            Ok(()) => return Some(Wake::Interruption),
-            // The capture thread has ended: nobody can interrupt any more.
-            Err(TryRecvError::Disconnected) => self.channels.interruptions = never(),
-            Err(TryRecvError::Empty) => {}
-        }
-        if !captures {
-            return None;
-        }
-        // Read before the queue: what the capture thread pushed before it ended is still taken.
-        let ended = self.channels.captured.wakeup().try_recv() == Err(TryRecvError::Disconnected);
-        let captured = self.channels.captured.take().map(Wake::Captured);
-        captured.or_else(|| ended.then_some(Wake::CaptureEnded))
-    }
-
     fn handle(&mut self, wake: Wake) {
         match wake {
             Wake::Command(command) => self.obey(command),
@@ -313,8 +226,7 @@ impl InferenceThread {
             Wake::HandleDropped => self.phase = Phase::Ended,
             Wake::SpeechEnded => self.speech_failed(),
             Wake::CaptureEnded => {
-                let why = "listening has stopped because of a fault in Hearken (the capture thread ended)";
-                self.source_ended(Some(&Error::internal(why)));
+                self.source_ended(Some(&Error::internal("the capture thread ended")));
             }
         }
     }
@@ -331,6 +243,11 @@ impl InferenceThread {
             }
             Captured::Problem { at, error } => {
                 self.now = self.now.max(at);
+                self.problem(Severity::Warning, &error);
+            }
+            Captured::InputLost { at, error } => {
+                self.now = self.now.max(at);
+                self.out.push(Event::InputLost { at: self.now });
                 self.problem(Severity::Warning, &error);
             }
             Captured::Paused { at } => {
@@ -388,7 +305,7 @@ impl InferenceThread {
         self.meters.note_level(chunk.end, level_dbfs);
         if let Some(open) = gate_moved {
             self.out.push(Event::Gate { at: chunk.end, open, level_dbfs });
-            self.meters.set(Flag::GateOpen, open);
+            if open { self.meters.raise(Flag::GateOpen) } else { self.meters.lower(Flag::GateOpen) }
         }
         for encoded in encoded {
             self.session.push(encoded);
@@ -468,8 +385,13 @@ impl InferenceThread {
 
     fn update_meters(&self) {
         self.meters.show_lag(self.lag_secs());
-        self.meters.set(Flag::Recording, self.recordings.is_on());
-        self.meters.set(Flag::Replying, self.session.is_replying());
+        let meters = &self.meters;
+        if self.recordings.is_on() {
+            meters.raise(Flag::Recording)
+        } else {
+            meters.lower(Flag::Recording)
+        }
+        if self.session.is_replying() { meters.raise(Flag::Replying) } else { meters.lower(Flag::Replying) }
     }
 
     /// Completes recordings and replies, says `session_finished` and ends the other threads.

@@ -121,15 +121,12 @@ impl Meters {
         self.chunk_ms.store(ms.to_bits(), Ordering::Relaxed);
     }
 
-    /// Shows or hides `flag`.
-    pub(crate) fn set(&self, flag: Flag, shown: bool) {
-        if shown { self.raise(flag) } else { self.lower(flag) }
-    }
-
+    /// Shows `flag`.
     pub(crate) fn raise(&self, flag: Flag) {
         self.flags.fetch_or(flag as u8, Ordering::Relaxed);
     }
 
+    /// Hides `flag`.
     pub(crate) fn lower(&self, flag: Flag) {
         self.flags.fetch_and(!(flag as u8), Ordering::Relaxed);
     }

@@ -1,12 +1,12 @@
 //! A whole transcript as one document. Pure: transcript in, text out.
 
-use super::{Cue, CueBuilder, VTT_HEADER, shown_of, srt_cue, vtt_cue};
+use super::{Cue, CueBuilder, VTT_HEADER, srt_cue, vtt_cue};
 use crate::error::{Error, Result};
 use crate::protocol::{Event, Panel, ReplyId, StopReason};
 use crate::time::StreamTime;
 use crate::transcript::{ReplyTrigger, SpeechLine, Transcript};
 
-/// Form of a document.
+/// The format of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum DocumentFormat {
@@ -17,10 +17,10 @@ pub enum DocumentFormat {
 }
 
 impl DocumentFormat {
-    /// Every form.
+    /// All formats.
     pub const ALL: [Self; 4] = [Self::Text, Self::Markdown, Self::Srt, Self::Vtt];
 
-    /// What the names of its files end in.
+    /// Returns the file name extension.
     #[must_use]
     pub const fn extension(self) -> &'static str {
         match self {
@@ -32,7 +32,7 @@ impl DocumentFormat {
     }
 }
 
-/// The transcript in this form; `clock` says how a time is written in the forms for reading.
+/// Renders the transcript in this format; `clock` formats times in the formats for reading.
 #[must_use]
 pub fn document(transcript: &Transcript, form: DocumentFormat, clock: impl Fn(StreamTime) -> String) -> String {
     match form {
@@ -52,17 +52,17 @@ pub fn document(transcript: &Transcript, form: DocumentFormat, clock: impl Fn(St
     }
 }
 
-/// Events as `listen --format jsonl` prints them, one a line.
+/// Renders events as JSON Lines, as `listen --format jsonl` prints them.
 ///
 /// # Errors
-/// When an event cannot be written, which is a fault of the program.
+/// When an event cannot be serialised, which is a fault of the program.
 pub fn jsonl<'a>(events: impl Iterator<Item = &'a Event>) -> Result<String> {
     let line = |event| serde_json::to_string(event).map(|line| line + "\n");
     let lines: serde_json::Result<String> = events.map(line).collect();
     lines.map_err(|e| Error::internal(format_args!("an event cannot be written: {e}")))
 }
 
-/// The cues of a transcript as far as it goes: its lines are heard once more.
+/// Returns the cues of a transcript by replaying its lines as events.
 fn cues(t: &Transcript) -> Vec<Cue> {
     let modes = [("said", Panel::Transcript), ("meant", Panel::Translation), ("talk", Panel::Conversation)];
     let line = |mode: &str, line: &SpeechLine| Event::ReplyFinished {
@@ -81,11 +81,11 @@ fn cues(t: &Transcript) -> Vec<Cue> {
     events.extend(t.sounds.iter().map(|s| Event::Sound { at: s.first, reply: ReplyId(0), name: s.name.clone(), count: 1 }));
     events.sort_by_key(Event::at);
     events.push(Event::SessionFinished { at: t.now, chunks: 0, replies: 0, audio_secs: 0.0, problems: 0 });
-    let mut cues = CueBuilder::new(shown_of(modes.map(|(mode, shown)| (mode.to_owned(), shown))));
+    let mut cues = CueBuilder::new(modes.map(|(mode, panel)| (mode.to_owned(), panel)));
     events.iter().flat_map(|event| cues.apply(event)).collect()
 }
 
-/// Everything in the order of time: when, who, what.
+/// Returns all lines in the order of time: time, speaker, text.
 fn lines(t: &Transcript) -> Vec<(StreamTime, &'static str, String)> {
     let mut all = Vec::new();
     for row in &t.rows {
@@ -112,7 +112,7 @@ mod tests {
     use crate::protocol::{Event, ReplyId, StopReason};
 
     #[test]
-    fn every_form_holds_what_was_said() {
+    fn every_format_contains_all_lines() {
         let modes = [("transcribe", Panel::Transcript), ("translate", Panel::Translation), ("dialog", Panel::Conversation)];
         let mut t = Transcript::new(modes.into_iter().map(|(m, s)| (m.to_owned(), s)).collect());
         for (n, (mode, text)) in

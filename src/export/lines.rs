@@ -1,23 +1,23 @@
-//! Text into lines of a subtitle, by the width that it takes on a screen.
+//! Line breaking for subtitles, by display width.
 
-use crate::transcript::is_spaced;
+use crate::transcript::uses_spaces;
 
-/// Columns of a line (BBC subtitle guidelines: 37 to 42 letters); a wide character takes two.
+/// Width of a line in columns (BBC subtitle guidelines: 37 to 42 letters); a wide character takes two.
 pub(super) const LINE_COLUMNS: usize = 42;
 
-/// The text with one space wherever there was any white space or control character, and none at its ends.
+/// Replaces white space and control characters by single spaces, and trims the ends.
 pub(super) fn one_line(text: &str) -> String {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Columns that `text` takes.
+/// Returns the width of `text` in columns.
 pub(super) fn width(text: &str) -> usize {
     text.chars().map(columns).sum()
 }
 
-/// Breaks [`one_line`] text into lines: at spaces, between Chinese or Japanese characters, and inside a word only where it
-/// is longer than a line.
+/// Breaks [`one_line`] text into lines: at spaces, between Chinese or Japanese characters, and inside a word only if the word is
+/// longer than a line.
 pub(super) fn wrap(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
@@ -38,15 +38,16 @@ pub(super) fn wrap(text: &str) -> Vec<String> {
     lines
 }
 
-/// What is not broken, each with whether a space stands before it: words, and single characters of scripts without spaces
-/// with the punctuation that belongs to them.
+/// Splits text into unbreakable units, each with whether a space precedes it: words, and single characters of scripts without
+/// spaces with the punctuation that belongs to them.
 fn units(text: &str) -> Vec<(bool, &str)> {
     let mut units = Vec::new();
     for (n, word) in text.split(' ').filter(|word| !word.is_empty()).enumerate() {
         let mut start = 0;
         let mut before: Option<char> = None;
         for (at, c) in word.char_indices() {
-            let breaks = before.is_some_and(|before| (!is_spaced(before) || !is_spaced(c)) && !closes(c) && !opens(before));
+            let breaks =
+                before.is_some_and(|before| (!uses_spaces(before) || !uses_spaces(c)) && !cannot_begin_line(c) && !cannot_end_line(before));
             if breaks {
                 units.push((n > 0 && start == 0, &word[start..at]));
                 start = at;
@@ -58,19 +59,19 @@ fn units(text: &str) -> Vec<(bool, &str)> {
     units
 }
 
-/// Whether a line must not begin with `c`.
-fn closes(c: char) -> bool {
+/// Returns whether a line must not begin with `c`.
+fn cannot_begin_line(c: char) -> bool {
     "，。！？、；：）」』】》〉”’…,.!?;:)]}%".contains(c)
 }
 
-/// Whether a line must not end with `c`.
-fn opens(c: char) -> bool {
+/// Returns whether a line must not end with `c`.
+fn cannot_end_line(c: char) -> bool {
     "（「『【《〈“‘([{".contains(c)
 }
 
-/// Columns that `c` takes: East Asian wide characters and emoji take two (Unicode annex 11, by block).
+/// Returns the width of `c` in columns: two for East Asian wide characters and emoji (Unicode annex 11, by block).
 fn columns(c: char) -> usize {
-    let wide = !is_spaced(c) || matches!(c, '\u{1100}'..='\u{115f}' | '\u{ac00}'..='\u{d7a3}' | '\u{1f300}'..='\u{1faff}');
+    let wide = !uses_spaces(c) || matches!(c, '\u{1100}'..='\u{115f}' | '\u{ac00}'..='\u{d7a3}' | '\u{1f300}'..='\u{1faff}');
     if wide { 2 } else { 1 }
 }
 

@@ -1,4 +1,4 @@
-//! CueBuilder: their place, and that no word is lost.
+//! Tests of cues: their places, and that no word is lost.
 
 use super::*;
 use crate::protocol::{ReplyId, StopReason};
@@ -34,7 +34,7 @@ fn end() -> Event {
 
 fn maker() -> CueBuilder {
     let modes = [("transcribe", Panel::Transcript), ("translate", Panel::Translation), ("sounds", Panel::Sounds)];
-    CueBuilder::new(shown_of(modes.map(|(mode, shown)| (mode.to_owned(), shown))))
+    CueBuilder::new(modes.map(|(mode, panel)| (mode.to_owned(), panel)))
 }
 
 fn cues(events: &[Event]) -> Vec<Cue> {
@@ -43,7 +43,7 @@ fn cues(events: &[Event]) -> Vec<Cue> {
 }
 
 #[test]
-fn an_utterance_becomes_a_cue_once_it_cannot_grow() {
+fn an_utterance_becomes_a_cue_once_it_can_no_longer_grow() {
     let mut cues = maker();
     assert!(cues.apply(&heard("what is", 0, 4)).is_empty());
     assert!(cues.apply(&heard("your name", 4, 8)).is_empty());
@@ -56,26 +56,26 @@ fn an_utterance_becomes_a_cue_once_it_cannot_grow() {
 }
 
 #[test]
-fn what_comes_after_its_cue_was_handed_out_gets_one_of_its_own() {
+fn text_later_than_its_cue_gets_a_cue_of_its_own() {
     let late = [heard("one", 0, 4), listened("dialog", time(60)), heard("two", 4, 8), heard("three", 8, 12), end()];
     let texts: Vec<Vec<String>> = cues(&late).into_iter().map(|cue| cue.lines).collect();
     assert_eq!(texts, [["one"], ["two three"]]);
 }
 
 #[test]
-fn a_translation_stands_under_what_was_said_and_replies_under_both() {
+fn a_translation_follows_its_utterance_and_replies_follow_both() {
     let got = cues(&[heard("good morning", 0, 4), reply("translate", "早上好", 4, 8), reply("dialog", "Good morning!", 8, 12), end()]);
     assert_eq!(got.len(), 1);
     assert_eq!(got[0].lines, ["good morning", "早上好", "[Hearken] Good morning!"]);
 }
 
 #[test]
-fn somebody_who_never_pauses_is_cut_into_cues_that_can_be_read() {
+fn speech_without_pauses_is_cut_into_readable_cues() {
     let events: Vec<Event> = (0..200).map(|n| heard("some words", n * 4, n * 4 + 4)).collect();
     let mut maker = maker();
     let live: Vec<Cue> = events.iter().flat_map(|e| maker.apply(e)).collect();
     assert!(live.len() > 10, "they come while the speaker goes on");
-    assert!(live.iter().all(|cue| cue.to.0 - cue.from.0 <= LONGEST_SAMPLES && cue.lines.len() <= LINES), "{live:?}");
+    assert!(live.iter().all(|cue| cue.to.0 - cue.from.0 <= LONGEST_SAMPLES && cue.lines.len() <= LANGUAGE_LINES), "{live:?}");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn long_text_is_broken_into_lines_and_cues_that_never_overlap() {
     for text in ["word ".repeat(60), "你".repeat(200), "x".repeat(300)] {
         let got = cues(&[heard(&text, 0, 100), heard("next", 120, 124), end()]);
         assert!(got.len() > 3);
-        assert!(got.iter().all(|c| c.to > c.from && c.lines.len() <= LINES && c.lines.iter().all(|l| width(l) <= LINE_COLUMNS)));
+        assert!(got.iter().all(|c| c.to > c.from && c.lines.len() <= LANGUAGE_LINES && c.lines.iter().all(|l| width(l) <= LINE_COLUMNS)));
         assert!(got.windows(2).all(|w| w[0].to <= w[1].from));
         let all: String =
             got[..got.len() - 1].iter().flat_map(|c| c.lines.concat().chars().collect::<Vec<_>>()).filter(|c| *c != ' ').collect();
@@ -106,7 +106,7 @@ fn markup_is_escaped_and_control_characters_are_spaces() {
     assert!(cues(&[end()]).is_empty());
 }
 
-/// Numbers without a pattern, the same on every run (xorshift64*, Vigna 2016).
+/// A reproducible pseudo-random generator (xorshift64*, Vigna 2016).
 struct Random(u64);
 
 impl Random {
@@ -120,7 +120,7 @@ impl Random {
 
 const MODES: [&str; 4] = ["transcribe", "translate", "dialog", "sounds"];
 
-/// A session of lanes that lag behind each other, pause, speak without end and speak at length; and the words of each mode.
+/// Returns the events of a session whose lanes lag, pause, speak without end and at length; and the words of each mode.
 fn session(seed: u64) -> (Vec<Event>, [Vec<String>; 4]) {
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let (mut events, mut words) = (Vec::new(), [const { Vec::new() }; 4]);
@@ -154,7 +154,7 @@ fn session(seed: u64) -> (Vec<Event>, [Vec<String>; 4]) {
     (events, words)
 }
 
-/// Milliseconds of `01:02:03,004`; None when it is not of this form.
+/// Parses `01:02:03,004` to milliseconds; None for any other form.
 fn ms_of(clock: &str, point: char) -> Option<u64> {
     let (hms, ms) = clock.split_once(point)?;
     let parts: Vec<u64> = hms.split(':').map(|part| (part.len() == 2).then(|| part.parse().ok()).flatten()).collect::<Option<_>>()?;
@@ -162,7 +162,7 @@ fn ms_of(clock: &str, point: char) -> Option<u64> {
     (m < 60 && s < 60 && ms.len() == 3).then_some(((h * 60 + m) * 60 + s) * 1_000 + ms.parse::<u64>().ok()?)
 }
 
-/// Reads a file of cues back: the texts; panics at anything that a strict reader would refuse.
+/// Parses a file of cues to its texts; panics at anything that a strict parser would refuse.
 fn read_back(file: &str, point: char) -> Vec<Vec<String>> {
     let mut texts = Vec::new();
     let mut last = 0;
@@ -177,7 +177,7 @@ fn read_back(file: &str, point: char) -> Vec<Vec<String>> {
         last = to;
         let text: Vec<String> = lines.map(str::to_owned).collect();
         assert!(
-            !text.is_empty() && text.len() <= ALL_LINES && text.iter().all(|line| !line.is_empty() && !line.contains("-->")),
+            !text.is_empty() && text.len() <= MAX_LINES && text.iter().all(|line| !line.is_empty() && !line.contains("-->")),
             "{block}"
         );
         texts.push(text);
@@ -185,8 +185,7 @@ fn read_back(file: &str, point: char) -> Vec<Vec<String>> {
     texts
 }
 
-/// What is left of `texts` when only the words of one mode are looked at: all of them, without the white space, which may
-/// be inside a word that is longer than a line.
+/// Returns the words of one mode in `texts`, without white space, which may be inside a word that is longer than a line.
 fn of_mode(texts: &[Vec<String>], mode: usize) -> String {
     let mut said = String::new();
     let mut mine = false;
@@ -198,7 +197,7 @@ fn of_mode(texts: &[Vec<String>], mode: usize) -> String {
         }
         for word in noted.split_whitespace() {
             let begins = word.trim_start_matches('[').chars().next();
-            // A word that was broken goes on with what no word begins with.
+            // The rest of a broken word begins with a character that no word begins with.
             match begins.and_then(|c| "stdn".find(c)) {
                 Some(lane) => mine = lane == mode,
                 None if word == "[Hearken]" => mine = false,

@@ -1,4 +1,4 @@
-//! `hearken history …`: the sessions of the past on the command line.
+//! `hearken history …`: past sessions on the command line.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::json;
 
 use super::documents::{document_of, unknown};
-use super::lines::lines_of;
-use super::reading::{MOST_FOUND, SearchHit, SessionSummary, StoredSession};
+use super::lines::{lines_of, report_name};
+use super::queries::{MAX_HITS, SearchHit, SessionSummary, StoredSession};
 use super::store::Store;
 use crate::clock::{local_offset_secs, now_ms};
 use crate::config::{Deletion, ExportForm, HistoryRequest, Paths, ReportFormat, SessionChoice};
@@ -17,13 +17,13 @@ use crate::export::DocumentFormat;
 use crate::files::{Existing, write_document};
 use crate::time::wall::{date_and_time, utc};
 
-/// Columns of a session's first words in the list.
+/// Width of a session's first words in the list, in characters.
 const FIRST_COLUMNS: usize = 60;
 
-/// Does what is asked; the product goes to `out`, what is said beside it to `notes`.
+/// Runs `hearken history`; the result goes to `out`, messages beside it to `notes`.
 ///
 /// # Errors
-/// When there is no such session, the history cannot be read or written, a file is there already, or `out` cannot be written.
+/// When there is no such session, the history cannot be read or written, a file exists already, or `out` cannot be written.
 pub fn run(request: &HistoryRequest, paths: &Paths, mut out: impl Write, mut notes: impl Write) -> Result<()> {
     let path = paths.history_file();
     let text = match request {
@@ -51,11 +51,12 @@ pub fn run(request: &HistoryRequest, paths: &Paths, mut out: impl Write, mut not
     print(&mut out, text)
 }
 
-/// That nobody reads notes is no reason to fail.
+/// Prints a note; a closed stderr is no failure.
 fn note(notes: &mut impl Write, text: std::fmt::Arguments<'_>) {
     let _ = writeln!(notes, "{text}");
 }
 
+/// Returns the list of sessions.
 fn list(path: &Path, format: ReportFormat) -> Result<String> {
     let sessions = Store::read(path)?.map_or_else(|| Ok(Vec::new()), |store| store.sessions())?;
     if format == ReportFormat::Json {
@@ -71,6 +72,7 @@ fn list(path: &Path, format: ReportFormat) -> Result<String> {
     Ok(sessions.iter().map(line).collect())
 }
 
+/// Returns one session with its lines.
 fn show(path: &Path, session: SessionChoice, format: ReportFormat) -> Result<String> {
     let (store, id) = open(path, session)?;
     let offset = local_offset_secs();
@@ -85,13 +87,13 @@ fn show(path: &Path, session: SessionChoice, format: ReportFormat) -> Result<Str
     Ok(format!("{:#}\n", whole(&opened)))
 }
 
-/// A session with its lines in the order of time.
+/// Returns a session as JSON, its lines in the order of time.
 fn whole(opened: &StoredSession) -> serde_json::Value {
     let mut rows = lines_of(&opened.transcript, |_| 0);
     rows.sort_by_key(|row| row.at);
-    let line = |row: &super::lines::Row| {
+    let line = |row: &super::lines::HistoryLine| {
         let wall = opened.clock.ms(row.at).map(utc);
-        json!({"kind": row.kind.name(), "at": row.at, "utc": wall, "text": row.text})
+        json!({"kind": report_name(row.panel), "at": row.at, "utc": wall, "text": row.text})
     };
     let mut whole = about(&opened.session);
     whole["lines"] = rows.iter().map(line).collect();
@@ -99,6 +101,7 @@ fn whole(opened: &StoredSession) -> serde_json::Value {
     whole
 }
 
+/// Returns the entry of a session as JSON.
 fn about(session: &SessionSummary) -> serde_json::Value {
     json!({
         "session": session.id,
@@ -113,6 +116,7 @@ fn about(session: &SessionSummary) -> serde_json::Value {
     })
 }
 
+/// Returns the lines that contain `text`.
 fn search(path: &Path, text: &str, format: ReportFormat, notes: &mut impl Write) -> Result<String> {
     let Some(store) = Store::read(path)? else {
         note(notes, format_args!("There is no history yet."));
@@ -120,8 +124,8 @@ fn search(path: &Path, text: &str, format: ReportFormat, notes: &mut impl Write)
     };
     let found = store.search(text)?;
     match found.len() {
-        0 => note(notes, format_args!("Nothing that was heard holds {text:?}.")),
-        MOST_FOUND => note(notes, format_args!("There may be more: these are the newest {MOST_FOUND}.")),
+        0 => note(notes, format_args!("No session contains {text:?}.")),
+        MAX_HITS => note(notes, format_args!("There may be more: these are the newest {MAX_HITS}.")),
         _ => {}
     }
     let offset = local_offset_secs();
@@ -129,29 +133,31 @@ fn search(path: &Path, text: &str, format: ReportFormat, notes: &mut impl Write)
     let mut lines = String::new();
     let mut all = Vec::new();
     for line in found {
-        // The lines of a session stand together, so each is opened once.
+        // The lines of a session are consecutive, so each session is opened once.
         if opened.as_ref().is_none_or(|opened| opened.session.id != line.session) {
             opened = store.open_session(line.session)?;
         }
         let Some(opened) = &opened else { continue };
-        let SearchHit { session, kind, at, text, .. } = line;
+        let SearchHit { session, panel, at, text, .. } = line;
+        let kind = report_name(panel);
         if format == ReportFormat::Json {
-            all.push(json!({"session": session, "kind": kind.name(), "at": at, "utc": opened.clock.ms(at).map(utc), "text": text}));
+            all.push(json!({"session": session, "kind": kind, "at": at, "utc": opened.clock.ms(at).map(utc), "text": text}));
         } else {
             let day = opened.clock.ms(at).map_or_else(|| at.to_string(), |ms| date_and_time(ms, offset));
-            lines += &format!("{session:>5}  {day}  {:<10}  {}\n", kind.name(), plain(&text));
+            lines += &format!("{session:>5}  {day}  {kind:<10}  {}\n", plain(&text));
         }
     }
     Ok(if format == ReportFormat::Json { format!("{:#}\n", json!(all)) } else { lines })
 }
 
+/// Deletes sessions and returns a sentence about the result.
 fn delete(path: &Path, what: &Deletion) -> Result<String> {
     let store = Store::write(path)?;
     match (what, store) {
         (Deletion::Sessions(sessions), store) => {
             let none = || Error::new(ErrorKind::Arguments, "there is no history yet");
             let mut store = store.ok_or_else(none)?;
-            // All are looked for before the first is deleted.
+            // All are looked up before the first is deleted.
             let ids = sessions.iter().map(|session| number(&store, *session)).collect::<Result<Vec<i64>>>()?;
             for id in &ids {
                 store.delete(*id)?;
@@ -164,19 +170,21 @@ fn delete(path: &Path, what: &Deletion) -> Result<String> {
         (_, None) => Ok("There is no history yet.".into()),
         (Deletion::Newest(span), Some(mut store)) => {
             let touched = store.forget_since(now_ms() - i64::try_from(span.as_millis()).unwrap_or(i64::MAX))?;
-            Ok(format!("The last {} minutes are deleted; sessions touched: {touched}.", span.as_secs() / 60))
+            Ok(format!("The last {} minutes are deleted; affected sessions: {touched}.", span.as_secs() / 60))
         }
         (Deletion::Everything, Some(mut store)) => Ok(format!("Everything is deleted; sessions: {}.", store.delete_all()?)),
     }
 }
 
+/// Opens the history and finds the session.
 fn open(path: &Path, session: SessionChoice) -> Result<(Store, i64)> {
-    let none = || Error::new(ErrorKind::Arguments, "there is no history yet: the window keeps what it hears");
+    let none = || Error::new(ErrorKind::Arguments, "there is no history yet; the window stores what it hears");
     let store = Store::read(path)?.ok_or_else(none)?;
     let id = number(&store, session)?;
     Ok((store, id))
 }
 
+/// Returns the number of an existing session.
 fn number(store: &Store, session: SessionChoice) -> Result<i64> {
     match session {
         SessionChoice::Number(id) if store.session(id)?.is_some() => Ok(id),
@@ -188,16 +196,17 @@ fn number(store: &Store, session: SessionChoice) -> Result<i64> {
     }
 }
 
+/// Writes a document to a file.
 fn write(to: &Path, text: &str, existing: Existing) -> Result<()> {
     write_document(to, text.as_bytes(), existing).map_err(|e| match e.kind() {
         io::ErrorKind::AlreadyExists => {
-            Error::new(ErrorKind::Arguments, format!("{} is there already: choose another name, or replace it with --force", to.display()))
+            Error::new(ErrorKind::Arguments, format!("{} exists already; choose another name, or replace it with --force", to.display()))
         }
         _ => Error::cannot_write(to, &e),
     })
 }
 
-/// A line without characters that a terminal would obey.
+/// Replaces control characters, which a terminal would obey.
 fn plain(text: &str) -> String {
     text.replace(char::is_control, " ")
 }

@@ -1,13 +1,13 @@
-//! A session of the past as a document: plain text, Markdown, subtitles, or its events as they were reported.
+//! A past session as a document: plain text, Markdown, subtitles, or its events.
 
-use super::reading::{SessionSummary, StoredSession};
+use super::queries::{SessionSummary, StoredSession};
 use super::store::Store;
 use crate::config::ExportForm;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::export::{DocumentFormat, document, jsonl};
 use crate::time::wall::{date_and_time, time_of_day};
 
-/// The document of session `id`; times are local ones, `offset_secs` ahead of UTC.
+/// Renders session `id` as a document with local times, `offset_secs` ahead of UTC.
 ///
 /// # Errors
 /// When there is no such session, or the database cannot be read.
@@ -24,22 +24,23 @@ pub fn document_of(store: &Store, id: i64, form: ExportForm, offset_secs: i64) -
     }
 }
 
-/// What a person calls a session: its name, or else when it began.
+/// Returns the name of a session, else its start in local time.
 #[must_use]
 pub fn session_title(session: &SessionSummary, offset_secs: i64) -> String {
     if session.name.is_empty() { date_and_time(session.started_ms, offset_secs) } else { session.name.clone() }
 }
 
-/// The error that says so of a session that is not there.
+/// Returns the error for a session that does not exist.
 pub(super) fn unknown(id: i64) -> Error {
     Error::new(ErrorKind::Arguments, format!("there is no session {id}")).with_remedy(Remedy::ListSessions)
 }
 
-/// A time on the wall where that is known, else since the start.
+/// Returns the local time if it is known, else the time since the start.
 fn time(opened: &StoredSession, at: crate::time::StreamTime, offset_secs: i64) -> String {
     opened.clock.ms(at).map_or_else(|| at.to_string(), |ms| time_of_day(ms, offset_secs))
 }
 
+/// Returns the title and description above the lines of a document.
 fn head(opened: &StoredSession, form: DocumentFormat, offset_secs: i64) -> String {
     let session = &opened.session;
     let about = format!("{}, {}, {}", date_and_time(session.started_ms, offset_secs), session.source, session.model);

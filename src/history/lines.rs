@@ -1,83 +1,81 @@
-//! The lines that people search: one for each utterance, translation, reply and sound of a transcript. Pure.
+//! The searchable lines of a transcript: one for each utterance, translation, reply and sound. Pure.
 
+use crate::protocol::Panel;
 use crate::time::StreamTime;
 use crate::transcript::Transcript;
 
-/// Replies that may still grow at the same time: those before the newest so many are taken as finished, come what may.
-const GROWING: usize = 16;
+/// Newest replies that may still grow; older ones count as finished in any case.
+const MAX_GROWING: usize = 16;
 
-/// What a line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LineKind {
-    /// Words that were said.
-    Said,
-    /// Their translation.
-    Translated,
-    /// A reply of Hearken's.
-    Reply,
-    /// A sound.
-    Sound,
-}
+/// The panels in the order of [`code_of`].
+pub(super) const PANELS: [Panel; 4] = [Panel::Transcript, Panel::Translation, Panel::Conversation, Panel::Sounds];
 
-impl LineKind {
-    pub(super) const ALL: [Self; 4] = [Self::Said, Self::Translated, Self::Reply, Self::Sound];
-
-    /// As reports call it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Said => "said",
-            Self::Translated => "translated",
-            Self::Reply => "reply",
-            Self::Sound => "sound",
-        }
+/// Returns the code of a panel in the column `lines.kind`.
+pub(super) const fn code_of(panel: Panel) -> usize {
+    match panel {
+        Panel::Transcript => 0,
+        Panel::Translation => 1,
+        Panel::Conversation => 2,
+        Panel::Sounds => 3,
     }
 }
 
-/// A line as it is stored.
+/// Returns the name of a line of this panel in reports.
+pub(super) const fn report_name(panel: Panel) -> &'static str {
+    match panel {
+        Panel::Transcript => "said",
+        Panel::Translation => "translated",
+        Panel::Conversation => "reply",
+        Panel::Sounds => "sound",
+    }
+}
+
+/// A line of the table `lines`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Row {
-    pub(super) kind: LineKind,
-    /// Its place among the lines of its kind.
+pub(super) struct HistoryLine {
+    /// The panel that shows it.
+    pub(super) panel: Panel,
+    /// Its number among the lines of its panel.
     pub(super) number: usize,
-    /// Audio time of its beginning.
+    /// Audio time of its start.
     pub(super) at: StreamTime,
     pub(super) text: String,
 }
 
-/// How many lines of each kind can no longer change.
+/// For each panel, the number of leading lines that can no longer change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Settled([usize; 4]);
+pub(super) struct StableCounts([usize; 4]);
 
-impl Settled {
-    /// Those of a transcript that will go on: its last utterance may be joined, its newest replies may grow.
+impl StableCounts {
+    /// Counts the final lines of a growing transcript: its last utterance may be extended, its newest replies may grow.
     pub(super) fn of(t: &Transcript) -> Self {
-        let growing = t.replies.iter().rev().take(GROWING).rposition(|reply| reply.stop.is_none()).map_or(0, |place| place + 1);
+        let growing = t.replies.iter().rev().take(MAX_GROWING).rposition(|reply| reply.stop.is_none()).map_or(0, |place| place + 1);
         Self([t.utterances.len().saturating_sub(1), t.translations.len().saturating_sub(1), t.replies.len() - growing, t.sounds.len()])
     }
 
-    pub(super) const fn count(self, kind: LineKind) -> usize {
-        self.0[kind as usize]
+    /// Returns the number of final lines of a panel.
+    pub(super) const fn count(self, panel: Panel) -> usize {
+        self.0[code_of(panel)]
     }
 }
 
-/// The lines of a transcript, of each kind from the number on that `from` gives.
-pub(super) fn lines_of(transcript: &Transcript, from: impl Fn(LineKind) -> usize) -> Vec<Row> {
+/// Returns the lines of a transcript, of each panel from the number that `from` returns.
+pub(super) fn lines_of(transcript: &Transcript, from: impl Fn(Panel) -> usize) -> Vec<HistoryLine> {
     let mut rows = Vec::new();
-    for kind in LineKind::ALL {
-        let all: Box<dyn Iterator<Item = (StreamTime, &str)>> = match kind {
-            LineKind::Said => Box::new(transcript.utterances.iter().map(|line| (line.from, line.text.as_str()))),
-            LineKind::Translated => Box::new(transcript.translations.iter().map(|line| (line.from, line.text.as_str()))),
-            LineKind::Reply => Box::new(transcript.replies.iter().map(|reply| (reply.at, reply.text.as_str()))),
-            LineKind::Sound => Box::new(transcript.sounds.iter().map(|sound| (sound.first, sound.name.as_str()))),
+    for panel in PANELS {
+        let all: Box<dyn Iterator<Item = (StreamTime, &str)>> = match panel {
+            Panel::Transcript => Box::new(transcript.utterances.iter().map(|line| (line.from, line.text.as_str()))),
+            Panel::Translation => Box::new(transcript.translations.iter().map(|line| (line.from, line.text.as_str()))),
+            Panel::Conversation => Box::new(transcript.replies.iter().map(|reply| (reply.at, reply.text.as_str()))),
+            Panel::Sounds => Box::new(transcript.sounds.iter().map(|sound| (sound.first, sound.name.as_str()))),
         };
-        let rest = all.enumerate().skip(from(kind)).filter(|(_, (_, text))| !text.is_empty());
-        rows.extend(rest.map(|(number, (at, text))| Row { kind, number, at, text: text.to_owned() }));
+        let rest = all.enumerate().skip(from(panel)).filter(|(_, (_, text))| !text.is_empty());
+        rows.extend(rest.map(|(number, (at, text))| HistoryLine { panel, number, at, text: text.to_owned() }));
     }
     rows
 }
 
-/// Whether there is a line at all.
+/// Returns whether the transcript has any line.
 pub(super) fn has_words(t: &Transcript) -> bool {
     !(t.utterances.is_empty() && t.translations.is_empty() && t.sounds.is_empty()) || t.replies.iter().any(|reply| !reply.text.is_empty())
 }
@@ -89,20 +87,20 @@ mod tests {
     use crate::transcript::{Reply, SpeechLine};
 
     #[test]
-    fn what_may_still_change_is_written_again_and_nothing_else() {
+    fn only_lines_that_may_still_change_are_written_again() {
         let mut t = Transcript::new([].into());
-        assert_eq!((Settled::of(&t), has_words(&t)), (Settled::default(), false));
+        assert_eq!((StableCounts::of(&t), has_words(&t)), (StableCounts::default(), false));
         let line = |text: &str| SpeechLine { from: StreamTime::ZERO, to: StreamTime::ZERO, text: text.into() };
         let reply = |id, stop| Reply { id: ReplyId(id), at: StreamTime::ZERO, emotion: None, text: "r".into(), stop };
         t.utterances = vec![line("one"), line("two")];
         t.replies = vec![reply(1, Some(StopReason::End)), reply(2, None), reply(3, Some(StopReason::End))];
-        let settled = Settled::of(&t);
-        let rows = lines_of(&t, |kind| settled.count(kind));
+        let stable = StableCounts::of(&t);
+        let rows = lines_of(&t, |panel| stable.count(panel));
         assert_eq!(
-            rows.iter().map(|row| (row.kind, row.number)).collect::<Vec<_>>(),
-            [(LineKind::Said, 1), (LineKind::Reply, 1), (LineKind::Reply, 2)]
+            rows.iter().map(|row| (row.panel, row.number)).collect::<Vec<_>>(),
+            [(Panel::Transcript, 1), (Panel::Conversation, 1), (Panel::Conversation, 2)]
         );
         t.replies.extend((4..40).map(|id| reply(id, Some(StopReason::End))));
-        assert_eq!(Settled::of(&t).count(LineKind::Reply), t.replies.len(), "a reply that never ends is not waited for for ever");
+        assert_eq!(StableCounts::of(&t).count(Panel::Conversation), t.replies.len(), "a reply that never ends is not waited for for ever");
     }
 }

@@ -1,4 +1,4 @@
-//! A log of what Hearken did: start, model, devices, gaps, problems by their kind. It holds no word that was heard.
+//! The activity log: start, model, devices, gaps, and problems by kind. Contains no word that was heard.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -10,32 +10,32 @@ use crate::protocol::Event;
 use crate::time::SAMPLE_RATE_HZ;
 use crate::time::wall::utc;
 
-/// Bytes after which the log begins anew; the one before it is kept beside it.
-const MOST_BYTES: u64 = 256 * 1024;
+/// Size at which the log is rotated, in bytes; one older log is kept.
+const MAX_BYTES: u64 = 256 * 1024;
 
-/// The log file. What hinders it is passed over: there is nothing to lose.
+/// The log file. Write errors are ignored.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(super) struct ActivityLog {
     path: PathBuf,
     file: Option<(File, u64)>,
 }
 
-impl Log {
+impl ActivityLog {
     pub(super) const fn new(path: PathBuf) -> Self {
         Self { path, file: None }
     }
 
-    /// Notes an event, where it is of a kind that is noted.
+    /// Logs an event, if it is of a logged kind.
     pub(super) fn event(&mut self, event: &Event) {
         if let Some(text) = line_of(event) {
             self.write(&text);
         }
     }
 
-    /// Notes a line.
+    /// Logs a line with the current time.
     pub(super) fn write(&mut self, text: &str) {
         let line = format!("{} {}\n", utc(now_ms()), text.replace(char::is_control, " "));
-        if self.file.as_ref().is_none_or(|(_, bytes)| *bytes > MOST_BYTES) {
+        if self.file.as_ref().is_none_or(|(_, bytes)| *bytes > MAX_BYTES) {
             self.file = self.opened();
         }
         let Some((file, bytes)) = &mut self.file else { return };
@@ -45,9 +45,10 @@ impl Log {
         }
     }
 
+    /// Opens the log for appending, after rotating a full one; returns the file and its size in bytes.
     fn opened(&self) -> Option<(File, u64)> {
         make_private_folder(self.path.parent()?).ok()?;
-        if fs::metadata(&self.path).is_ok_and(|about| about.len() > MOST_BYTES) {
+        if fs::metadata(&self.path).is_ok_and(|about| about.len() > MAX_BYTES) {
             fs::rename(&self.path, self.path.with_extension("log.1")).ok()?;
         }
         let mut options = OpenOptions::new();
@@ -60,8 +61,8 @@ impl Log {
     }
 }
 
-/// What the log says of an event; None where it could say what was heard, or nothing of use. Messages stay out of it: what a
-/// part of the program puts into one is not known here.
+/// Returns the log line of an event; None for events that could contain heard words, or that are of no use. Messages are left out,
+/// because they may contain anything.
 fn line_of(event: &Event) -> Option<String> {
     let text = match event {
         Event::SessionStarted { model, source, modes, .. } => format!("listening to {source} with {model}: {}", modes.join(", ")),
@@ -70,7 +71,7 @@ fn line_of(event: &Event) -> Option<String> {
         Event::InputChanged { device, rate_hz, channels, .. } => format!("input {device}, {rate_hz} Hz, {channels} channels"),
         Event::AudioGap { at, samples, cause, .. } => {
             let secs = *samples as f64 / f64::from(SAMPLE_RATE_HZ);
-            format!("at {at}: {secs:.2} s of sound lost ({cause:?})").to_lowercase()
+            format!("at {at}: {secs:.2} s of sound lost, cause {}", serde_json::json!(cause))
         }
         Event::Problem { at, severity, kind, .. } => format!("at {at}: {} {}", format!("{severity:?}").to_lowercase(), kind.name()),
         Event::Paused { at } => format!("at {at}: paused"),
@@ -90,12 +91,12 @@ mod tests {
     use crate::protocol::{ReplyId, Severity, StopReason};
     use crate::time::StreamTime;
 
-    fn log(home: &tempfile::TempDir) -> Log {
-        Log::new(home.path().join("data/hearken.log"))
+    fn log(home: &tempfile::TempDir) -> ActivityLog {
+        ActivityLog::new(home.path().join("data/hearken.log"))
     }
 
     #[test]
-    fn no_word_that_was_heard_is_in_the_log() {
+    fn the_log_contains_no_heard_word() {
         let home = tempfile::tempdir().unwrap();
         let mut log = log(&home);
         let (at, reply, mode, text) = (StreamTime::ZERO, ReplyId(1), "transcribe".to_owned(), "secret".to_owned());
@@ -120,18 +121,18 @@ mod tests {
     }
 
     #[test]
-    fn the_log_never_grows_beyond_its_limit_twice_over() {
+    fn the_log_is_rotated_at_its_limit() {
         let home = tempfile::tempdir().unwrap();
         let mut log = log(&home);
         (0..700).for_each(|_| log.write(&"x".repeat(1_000)));
         let sizes: Vec<u64> =
             fs::read_dir(home.path().join("data")).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).collect();
-        assert!(sizes.len() == 2 && sizes.iter().all(|bytes| *bytes < MOST_BYTES + 2_000), "{sizes:?}");
+        assert!(sizes.len() == 2 && sizes.iter().all(|bytes| *bytes < MAX_BYTES + 2_000), "{sizes:?}");
     }
 
     #[test]
-    fn a_log_that_cannot_be_written_hinders_nothing() {
-        let mut log = Log::new("/proc/nothing/hearken.log".into());
+    fn an_unwritable_log_is_ignored() {
+        let mut log = ActivityLog::new("/proc/nothing/hearken.log".into());
         log.write("x");
         assert!(log.file.is_none());
     }

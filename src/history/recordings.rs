@@ -1,4 +1,4 @@
-//! The recordings of past sessions: WAV files in a folder of their own, named by the history, gone with their sessions.
+//! The recordings of past sessions: WAV files in a folder of their own, named by the history and deleted with their sessions.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::audio::wav_file;
 use crate::clock::now_ms;
 use crate::error::{Error, ErrorKind, Result};
 
-/// A name for a recording that begins now; `number` keeps two within a millisecond apart.
+/// Returns a name for a new recording; `number` distinguishes two within a millisecond.
 pub(super) fn new_name(number: u64) -> String {
     format!("{}-{number}.wav", now_ms())
 }
@@ -32,14 +32,13 @@ pub(super) fn sweep(folder: &Path, known: &BTreeSet<String>) -> Result<()> {
     Ok(())
 }
 
-/// Names of the recordings that nothing was added to since `oldest_ms`.
+/// Returns the names of recordings that were last written before `oldest_ms`.
 pub(super) fn older_than(folder: &Path, oldest_ms: i64) -> Vec<String> {
     let names = names(folder).unwrap_or_default();
     names.into_iter().filter(|name| changed_ms(&folder.join(name)).is_some_and(|ms| ms < oldest_ms)).collect()
 }
 
-/// Makes silent what was recorded since `since_ms`. It is overwritten where it lies, so that a recording that goes on is none
-/// the worse for it.
+/// Silences the part of every recording since `since_ms`. Overwrites in place, so a recording in progress is not disturbed.
 pub(super) fn silence_since(folder: &Path, since_ms: i64) -> Result<()> {
     for name in names(folder)? {
         let path = folder.join(name);
@@ -49,12 +48,13 @@ pub(super) fn silence_since(folder: &Path, since_ms: i64) -> Result<()> {
     Ok(())
 }
 
+/// Returns the time of the last write, in milliseconds since 1970.
 fn changed_ms(path: &Path) -> Option<i64> {
     let changed = fs::metadata(path).ok()?.modified().ok()?;
     i64::try_from(changed.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
 }
 
-/// Names of the WAV files in the folder; a folder that is not there holds none.
+/// Returns the names of the WAV files in the folder; none if the folder does not exist.
 fn names(folder: &Path) -> Result<Vec<String>> {
     let unreadable = |e: std::io::Error| Error::at(ErrorKind::History, folder, format_args!("this folder cannot be read: {e}"));
     let entries = match fs::read_dir(folder) {

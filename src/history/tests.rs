@@ -1,19 +1,19 @@
-//! The store, asked and mistreated.
+//! Tests of the database, also under failures.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::lines::{Settled, lines_of};
-use super::store::{Batch, Store};
-use super::trouble::Trouble;
+use super::lines::{StableCounts, lines_of};
+use super::store::{EventBatch, Store};
+use super::store_error::StoreError;
 use crate::error::{ErrorKind, Remedy};
 use crate::protocol::{Event, Panel, ReplyId, StopReason};
 use crate::time::{CHUNK_SAMPLES, ChunkIdx, StreamTime};
 use crate::transcript::Transcript;
 
-/// Milliseconds of a chunk.
+/// Milliseconds in a chunk.
 const CHUNK_MS: i64 = 400;
 
 struct Home(tempfile::TempDir);
@@ -33,7 +33,7 @@ impl Home {
         store
     }
 
-    /// How often `word` stands in the files of the history.
+    /// Counts `word` in the files of the history.
     fn count(&self, word: &str) -> usize {
         let files = fs::read_dir(self.0.path()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
         files
@@ -47,9 +47,9 @@ fn at(chunk: u64) -> StreamTime {
     StreamTime::from_samples(chunk * CHUNK_SAMPLES as u64)
 }
 
-fn shown() -> BTreeMap<String, Panel> {
+fn panels() -> BTreeMap<String, Panel> {
     let modes = [("dialog", Panel::Conversation), ("transcribe", Panel::Transcript), ("sounds", Panel::Sounds)];
-    modes.into_iter().map(|(mode, shown)| (mode.to_owned(), shown)).collect()
+    modes.into_iter().map(|(mode, panel)| (mode.to_owned(), panel)).collect()
 }
 
 fn started() -> Event {
@@ -69,7 +69,7 @@ fn said(chunk: u64, text: &str) -> Event {
     }
 }
 
-/// A session that began at `began` with an utterance every five chunks.
+/// Stores a session that began at `began`, with an utterance every five chunks.
 fn session(store: &mut Store, began: i64, texts: &[&str]) -> i64 {
     let mut events = vec![(began, started())];
     events.extend(texts.iter().enumerate().map(|(n, text)| {
@@ -79,11 +79,11 @@ fn session(store: &mut Store, began: i64, texts: &[&str]) -> i64 {
     try_add(store, &events).unwrap()
 }
 
-fn try_add(store: &mut Store, events: &[(i64, Event)]) -> Result<i64, Trouble> {
-    let mut transcript = Transcript::new(shown());
+fn try_add(store: &mut Store, events: &[(i64, Event)]) -> Result<i64, StoreError> {
+    let mut transcript = Transcript::new(panels());
     events.iter().for_each(|(_, event)| transcript.apply(event));
-    let lines = lines_of(&transcript, |kind| Settled::default().count(kind));
-    let batch = Batch { session: None, shown: &shown(), first: 0, events, lines: &lines, heard: transcript.now };
+    let lines = lines_of(&transcript, |kind| StableCounts::default().count(kind));
+    let batch = EventBatch { session: None, panels: &panels(), first: 0, events, lines: &lines, heard: transcript.now };
     store.add(&batch).map(Option::unwrap)
 }
 
@@ -92,7 +92,7 @@ fn found(store: &Store, text: &str) -> Vec<String> {
 }
 
 #[test]
-fn chinese_is_found_by_any_part_of_a_word_and_so_is_everything_else() {
+fn search_finds_any_part_of_a_word_also_in_chinese() {
     let home = Home::new();
     let mut store = home.store();
     session(
@@ -150,7 +150,7 @@ fn a_session_is_listed_opened_renamed_and_deleted() {
 }
 
 #[test]
-fn what_is_deleted_is_gone_from_the_files_themselves() {
+fn deleted_words_are_gone_from_the_files() {
     let home = Home::new();
     let mut store = home.store();
     let texts: Vec<String> = (0..400).map(|n| format!("ordinary talk number {n} and xylophone{n} and 木琴声音{n}")).collect();
@@ -160,7 +160,7 @@ fn what_is_deleted_is_gone_from_the_files_themselves() {
     assert!(home.count("xylophone3") > 0 && home.count("木琴声音3") > 0);
     store.delete(one).unwrap();
     assert_eq!((home.count("xylophone3"), home.count("木琴声音"), home.count("xylophones stay") > 0), (0, 0, true));
-    // The trigrams of the index too: nothing else that is left holds this one.
+    // The trigrams of the index are gone too: nothing else contains this one.
     assert_eq!(home.count("琴声音"), 0);
     let since = 90_000_000 + 3 * CHUNK_MS;
     assert_eq!(store.forget_since(since).unwrap(), 1);
@@ -171,7 +171,7 @@ fn what_is_deleted_is_gone_from_the_files_themselves() {
 }
 
 #[test]
-fn forgetting_takes_whole_sessions_ends_of_sessions_and_nothing_else() {
+fn forgetting_deletes_young_sessions_and_ends_of_older_ones() {
     let home = Home::new();
     let mut store = home.store();
     let old = session(&mut store, 1_000, &["one", "two"]);
@@ -183,12 +183,12 @@ fn forgetting_takes_whole_sessions_ends_of_sessions_and_nothing_else() {
     assert!(left.contains(&old) && left.contains(&cut) && left.contains(&silent) && !left.contains(&young), "{left:?}");
     assert_eq!((found(&store, "three").len(), found(&store, "four").len(), found(&store, "five").len()), (1, 0, 0));
     assert_eq!(store.forget_since(1_001_200).unwrap(), 1);
-    assert!(store.session(silent).unwrap().is_none(), "a session without words is nothing to look at");
+    assert!(store.session(silent).unwrap().is_none(), "a session without words is deleted");
     assert_eq!(found(&store, "two").len(), 1);
 }
 
 #[test]
-fn what_is_too_old_is_deleted_even_within_a_session_that_goes_on() {
+fn expired_events_are_deleted_even_within_a_current_session() {
     let home = Home::new();
     let mut store = home.store();
     session(&mut store, 1_000, &["ancient words"]);
@@ -210,7 +210,7 @@ fn what_is_too_old_is_deleted_even_within_a_session_that_goes_on() {
 }
 
 #[test]
-fn a_name_in_the_database_never_leads_out_of_the_folder() {
+fn a_recording_name_never_leads_out_of_its_folder() {
     let home = Home::new();
     let mut store = home.store();
     let id = session(&mut store, 1_000, &["x"]);
@@ -223,7 +223,7 @@ fn a_name_in_the_database_never_leads_out_of_the_folder() {
 }
 
 #[test]
-fn a_full_disk_stores_nothing_by_halves_and_is_told_from_other_trouble() {
+fn a_full_disk_stores_no_partial_batch_and_is_recognised() {
     let home = Home::new();
     let mut store = home.store();
     session(&mut store, 1_000, &["before"]);
@@ -231,48 +231,48 @@ fn a_full_disk_stores_nothing_by_halves_and_is_told_from_other_trouble() {
     store.db.pragma_update(None, "max_page_count", pages).unwrap();
     let long = "many words ".repeat(1_000);
     let events: Vec<(i64, Event)> = (0..50).map(|n| (2_000, said(5 * n, &long))).collect();
-    assert_eq!(try_add(&mut store, &events), Err(Trouble::Full));
-    assert!(Trouble::Full.said(&home.path()).to_string().contains("the disk is full: free some space"));
+    assert_eq!(try_add(&mut store, &events), Err(StoreError::Full));
+    assert!(StoreError::Full.about(&home.path()).to_string().contains("the disk is full"));
     assert_eq!((store.sessions().unwrap().len(), found(&store, "many words").len()), (1, 0));
     store.db.pragma_update(None, "max_page_count", 1_000_000).unwrap();
     assert!(try_add(&mut store, &events).is_ok());
 }
 
 #[test]
-fn a_database_that_cannot_be_written_says_so_and_can_be_read() {
+fn a_read_only_database_is_reported_and_can_be_read() {
     let home = Home::new();
     let mut store = home.store();
     let id = session(&mut store, 1_000, &["before"]);
     store.db.pragma_update(None, "query_only", true).unwrap();
-    assert_eq!(try_add(&mut store, &[(1, started())]), Err(Trouble::ReadOnly));
+    assert_eq!(try_add(&mut store, &[(1, started())]), Err(StoreError::ReadOnly));
     let error = store.rename(id, "x").unwrap_err();
     assert!(error.kind() == ErrorKind::History && error.remedy() == Some(Remedy::AllowAccess), "{error}");
     assert_eq!(found(&store, "before").len(), 1);
 }
 
 #[test]
-fn a_locked_database_is_waited_for_and_then_said() {
+fn a_locked_database_is_reported_after_the_timeout() {
     let home = Home::new();
     let mut store = home.store();
     session(&mut store, 1_000, &["before"]);
     let other = rusqlite::Connection::open(home.path()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     store.db.busy_timeout(Duration::from_millis(20)).unwrap();
-    assert_eq!(try_add(&mut store, &[(1, started())]), Err(Trouble::Locked));
+    assert_eq!(try_add(&mut store, &[(1, started())]), Err(StoreError::Locked));
     assert_eq!(Store::read(&home.path()).unwrap().unwrap().search("before").unwrap().len(), 1, "reading goes on");
     other.execute_batch("ROLLBACK").unwrap();
     assert!(try_add(&mut store, &[(1, started())]).is_ok());
 }
 
 #[test]
-fn a_damaged_database_is_put_aside_and_nothing_of_it_is_lost() {
+fn a_damaged_database_is_renamed_unchanged() {
     let home = Home::new();
     for content in [b"this was never a database, and it is long enough to look at".repeat(40), damaged(&home)] {
         fs::write(home.path(), &content).unwrap();
         assert!(Store::write(&home.path()).unwrap_err().to_string().contains("damaged"));
         let (mut store, note) = Store::open(&home.path()).unwrap();
         let note = note.unwrap();
-        assert!(note.contains("damaged") && note.contains("a new one has begun"), "{note}");
+        assert!(note.message().contains("damaged") && note.message().contains("a new one has begun"), "{note}");
         session(&mut store, 1_000, &["a new beginning"]);
         assert_eq!((store.sessions().unwrap().len(), found(&store, "beginning").len()), (1, 1));
         let aside = fs::read_dir(home.0.path()).unwrap().map(|entry| entry.unwrap().path());
@@ -284,7 +284,7 @@ fn a_damaged_database_is_put_aside_and_nothing_of_it_is_lost() {
     }
 }
 
-/// A history whose pages were overwritten here and there.
+/// Returns a history with overwritten pages.
 fn damaged(home: &Home) -> Vec<u8> {
     fs::remove_file(home.path()).ok();
     let mut store = home.store();
@@ -301,7 +301,7 @@ fn damaged(home: &Home) -> Vec<u8> {
 }
 
 #[test]
-fn a_newer_or_stripped_history_is_recognised() {
+fn a_newer_or_incomplete_schema_is_recognised() {
     let home = Home::new();
     drop(home.store());
     let other = rusqlite::Connection::open(home.path()).unwrap();
@@ -309,15 +309,15 @@ fn a_newer_or_stripped_history_is_recognised() {
     for error in [Store::open(&home.path()).unwrap_err(), Store::read(&home.path()).unwrap_err()] {
         assert!(error.to_string().contains("from a newer Hearken (version 2; this one knows 1)"), "{error}");
     }
-    assert_eq!(other.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).unwrap(), 2, "it is left as it is");
+    assert_eq!(other.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).unwrap(), 2, "the file is unchanged");
     other.pragma_update(None, "user_version", 1).unwrap();
     other.execute_batch("DROP TABLE recordings").unwrap();
     drop(other);
-    assert!(Store::open(&home.path()).unwrap().1.unwrap().contains("tables are missing"));
+    assert!(Store::open(&home.path()).unwrap().1.unwrap().message().contains("tables are missing"));
 }
 
 #[test]
-fn a_place_where_no_history_can_be_is_named() {
+fn an_impossible_path_is_named_in_the_error() {
     let home = Home::new();
     fs::create_dir(home.path()).unwrap();
     fs::write(home.0.path().join("file"), "x").unwrap();
@@ -333,7 +333,7 @@ fn a_place_where_no_history_can_be_is_named() {
 
 #[cfg(unix)]
 #[test]
-fn nobody_else_can_read_the_history() {
+fn other_users_cannot_read_the_history() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data/history.db");
@@ -347,7 +347,7 @@ fn nobody_else_can_read_the_history() {
 }
 
 #[test]
-fn an_event_of_a_newer_version_and_an_odd_row_hinder_nothing() {
+fn unknown_events_and_odd_rows_are_skipped() {
     let home = Home::new();
     let mut store = home.store();
     let id = session(&mut store, 1_000, &["known"]);
@@ -360,7 +360,7 @@ fn an_event_of_a_newer_version_and_an_odd_row_hinder_nothing() {
 }
 
 #[test]
-fn ten_thousand_lines_are_listed_searched_and_opened_fast() {
+fn ten_thousand_lines_are_listed_and_searched_within_half_a_second() {
     let home = Home::new();
     let mut store = home.store();
     for n in 0..100 {
@@ -372,28 +372,28 @@ fn ten_thousand_lines_are_listed_searched_and_opened_fast() {
     let store = Store::read(&home.path()).unwrap().unwrap();
     assert_eq!(store.sessions().unwrap().len(), 100);
     let listed = begun.elapsed();
-    assert_eq!((store.search("line 42 of").unwrap().len(), store.search("行内").unwrap().len()), (100, super::MOST_FOUND));
+    assert_eq!((store.search("line 42 of").unwrap().len(), store.search("行内").unwrap().len()), (100, super::MAX_HITS));
     let searched = begun.elapsed() - listed;
     assert_eq!(store.open_session(50).unwrap().unwrap().transcript.utterances.len(), 100);
-    // A few milliseconds each on a quiet machine; the limits leave room for a busy one.
+    // A few milliseconds each on an idle machine; the limits allow for a busy one.
     assert!(listed < Duration::from_millis(250) && searched < Duration::from_millis(500), "{listed:?} {searched:?}");
 }
 
 #[test]
-fn lines_follow_a_transcript_that_grows_and_an_update_is_found_by_its_new_words_only() {
+fn updated_lines_are_found_by_their_new_words_only() {
     let home = Home::new();
     let mut store = home.store();
-    let mut transcript = Transcript::new(shown());
-    let mut settled = Settled::default();
+    let mut transcript = Transcript::new(panels());
+    let mut stable = StableCounts::default();
     let (mut id, mut first) = (None, 0);
     let reply = Event::ReplyStarted { at: at(2), reply: ReplyId(90), chunk: ChunkIdx(2), mode: "dialog".into(), emotion: None };
     let piece = |text: &str| Event::ReplyText { at: at(2), reply: ReplyId(90), mode: "dialog".into(), text: text.into() };
     for event in [started(), said(1, "what"), said(2, "is it"), reply, piece(" It is"), piece(" noon."), said(30, "later")] {
         transcript.apply(&event);
-        let lines = lines_of(&transcript, |kind| settled.count(kind));
-        let batch = Batch { session: id, shown: &shown(), first, events: &[(1_000, event)], lines: &lines, heard: transcript.now };
+        let lines = lines_of(&transcript, |kind| stable.count(kind));
+        let batch = EventBatch { session: id, panels: &panels(), first, events: &[(1_000, event)], lines: &lines, heard: transcript.now };
         id = store.add(&batch).unwrap();
-        (first, settled) = (first + 1, Settled::of(&transcript));
+        (first, stable) = (first + 1, StableCounts::of(&transcript));
     }
     assert_eq!(
         (found(&store, "what is it"), found(&store, "It is noon."), found(&store, "later").len()),

@@ -1,7 +1,7 @@
 //! The cache of Hugging Face on this disk: `blobs` named by checksum, `snapshots` of links to them, `refs` from names to commits.
 //!
-//! The layout is that of `huggingface_hub`, so that a copy which another program fetched is used, and the other way round. Not
-//! responsible for what the files mean, nor for the network.
+//! The layout is that of `huggingface_hub`, so a copy that another program has downloaded is used, and vice versa. Not responsible
+//! for the meaning of the files, nor for the network.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::checksum::Checksum;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// Bytes that are read at a time when a file is summed.
+/// Size of the read buffer for checksums, in bytes.
 const READ_BYTES: usize = 1 << 20;
 
 /// The part of the cache that belongs to one repository.
@@ -23,41 +23,41 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// That of `owner/name` in the cache `root`.
+    /// Returns the part of `owner/name` in the cache at `root`.
     #[must_use]
-    pub fn new(root: &Path, (owner, name): (&str, &str)) -> Self {
+    pub fn new(root: &Path, owner: &str, name: &str) -> Self {
         Self { root: root.to_owned(), folder: format!("models--{owner}--{name}") }
     }
 
-    /// Its folder.
+    /// Returns the folder of the repository.
     #[must_use]
     pub fn folder(&self) -> PathBuf {
         self.root.join(&self.folder)
     }
 
-    /// Where the bytes of this checksum lie, or will.
+    /// Returns the path of the blob with this checksum; it need not exist.
     #[must_use]
     pub fn blob(&self, checksum: &Checksum) -> PathBuf {
         self.folder().join("blobs").join(checksum.hex())
     }
 
-    /// Where they lie while they are incomplete. Not `.incomplete`, which other programs write from its start, in other orders.
+    /// Returns the path of an incomplete blob. Not `.incomplete`: other programs write that file from its start, in other orders.
     #[must_use]
     pub fn partial(&self, checksum: &Checksum) -> PathBuf {
         self.folder().join("blobs").join(format!("{}.hearken.partial", checksum.hex()))
     }
 
-    /// The folder of the files of `commit`.
+    /// Returns the folder of the files of `commit`.
     #[must_use]
     pub fn snapshot(&self, commit: &str) -> PathBuf {
         self.folder().join("snapshots").join(commit)
     }
 
-    /// The lock that whoever writes this blob holds; other programs of Hugging Face take the same one.
+    /// Opens the lock file of a blob, which its writer holds; other programs of Hugging Face use the same file.
     ///
     /// # Errors
-    /// When the cache cannot be written to.
-    pub fn lock_file(&self, checksum: &Checksum) -> Result<File> {
+    /// When the cache cannot be written.
+    pub fn open_lock(&self, checksum: &Checksum) -> Result<File> {
         let folder = self.root.join(".locks").join(&self.folder);
         let path = folder.join(format!("{}.lock", checksum.hex()));
         fs::create_dir_all(&folder)
@@ -65,21 +65,20 @@ impl Repository {
             .map_err(|e| unwritable(&self.root, &path, &e))
     }
 
-    /// Makes the folder of the blobs.
+    /// Creates the folder of the blobs.
     ///
     /// # Errors
-    /// When the cache cannot be written to.
-    pub fn make(&self) -> Result<()> {
+    /// When the cache cannot be written.
+    pub fn create_blobs_folder(&self) -> Result<()> {
         let folder = self.folder().join("blobs");
         fs::create_dir_all(&folder).map_err(|e| unwritable(&self.root, &folder, &e))
     }
 
-    /// Puts the file `path` of `commit` into its snapshot: a link to the blob. A link that is there already and leads to the
-    /// same bytes stays.
+    /// Links the file `path` of `commit` to its blob, in the snapshot. A link to the same blob stays.
     ///
     /// # Errors
-    /// When the cache cannot be written to.
-    pub fn link(&self, commit: &str, path: &str, checksum: &Checksum) -> Result<()> {
+    /// When the cache cannot be written.
+    pub fn link_into_snapshot(&self, commit: &str, path: &str, checksum: &Checksum) -> Result<()> {
         let (link, blob) = (self.snapshot(commit).join(path), self.blob(checksum));
         if let (Ok(there), Ok(meant)) = (fs::canonicalize(&link), fs::canonicalize(&blob))
             && there == meant
@@ -91,7 +90,7 @@ impl Repository {
             if let Some(parent) = link.parent() {
                 fs::create_dir_all(parent)?;
             }
-            // One that leads nowhere or elsewhere is in the way.
+            // A broken or different link is in the way.
             match fs::remove_file(&link) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
                 _ => {}
@@ -101,12 +100,12 @@ impl Repository {
         place().map_err(|e| unwritable(&self.root, &link, &e))
     }
 
-    /// Notes that the name `revision` means `commit` now.
+    /// Writes that the revision `revision` now means `commit`.
     ///
     /// # Errors
-    /// When the cache cannot be written to.
-    pub fn note_revision(&self, revision: &str, commit: &str) -> Result<()> {
-        if revision == commit || !super::catalog::is_safe(revision) {
+    /// When the cache cannot be written.
+    pub fn write_ref(&self, revision: &str, commit: &str) -> Result<()> {
+        if revision == commit || !super::catalog::is_safe_relative_path(revision) {
             return Ok(());
         }
         let path = self.folder().join("refs").join(revision);
@@ -117,7 +116,7 @@ impl Repository {
         write().map_err(|e| unwritable(&self.root, &path, &e))
     }
 
-    /// Whether another snapshot than that of `commit` leads to the blob of `checksum`.
+    /// Returns whether a snapshot of another commit links to this blob.
     #[must_use]
     pub fn is_shared(&self, checksum: &Checksum, commit: &str) -> bool {
         let blob = fs::canonicalize(self.blob(checksum)).ok();
@@ -127,7 +126,7 @@ impl Repository {
     }
 }
 
-/// A link at `link` to `blob` (`relative` as seen from there); a hard link, or else a copy, where there are no links.
+/// Creates a symbolic link at `link` to `blob` (`relative` as seen from `link`); else a hard link, else a copy.
 fn place_link(relative: &Path, blob: &Path, link: &Path) -> io::Result<()> {
     #[cfg(unix)]
     return std::os::unix::fs::symlink(relative, link).or_else(|_| fs::hard_link(blob, link));
@@ -139,12 +138,12 @@ fn place_link(relative: &Path, blob: &Path, link: &Path) -> io::Result<()> {
     return fs::copy(blob, link).map(drop);
 }
 
-/// A link at `link` to the file `to`, wherever that lies.
+/// Creates a link at `link` to the file `to`, in any folder.
 pub(super) fn link_to(to: &Path, link: &Path) -> io::Result<()> {
     place_link(to, to, link)
 }
 
-/// Every file below `folder`, links not followed.
+/// Returns every file below `folder`; links are not followed.
 pub(super) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -160,30 +159,30 @@ pub(super) fn files_below(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Whether the file `path` of `size` bytes adds up to `checksum`. `step` hears of every piece and says whether to go on.
+/// Returns whether the file at `path` has `checksum`. `step` is called for every piece and returns whether to continue.
 ///
 /// # Errors
-/// When it cannot be read, or `step` says no.
-pub fn is_whole(path: &Path, checksum: &Checksum, mut step: impl FnMut(u64) -> bool) -> io::Result<bool> {
+/// When the file cannot be read; `Interrupted` when `step` returns false.
+pub fn matches_checksum(path: &Path, checksum: &Checksum, mut step: impl FnMut(u64) -> bool) -> io::Result<bool> {
     let mut file = File::open(path)?;
-    let mut sum = checksum.sum(file.metadata()?.len());
+    let mut sum = checksum.hasher(file.metadata()?.len());
     let mut piece = vec![0; READ_BYTES];
     loop {
         let n = file.read(&mut piece)?;
         if n == 0 {
-            return Ok(sum.is(checksum));
+            return Ok(sum.matches(checksum));
         }
-        sum.feed(&piece[..n]);
+        sum.update(&piece[..n]);
         if !step(n as u64) {
             return Err(io::ErrorKind::Interrupted.into());
         }
     }
 }
 
-/// The SHA-256 of a file, in hexadecimal.
+/// Returns the SHA-256 of a file, in hexadecimal.
 ///
 /// # Errors
-/// When it cannot be read.
+/// When the file cannot be read.
 pub fn sha256_of(path: &Path) -> io::Result<String> {
     let mut sum = Sha256::new();
     let mut file = File::open(path)?;
@@ -196,11 +195,11 @@ pub fn sha256_of(path: &Path) -> io::Result<String> {
     }
 }
 
-/// What is said when the cache cannot be written to.
+/// Returns the error for a cache that cannot be written.
 pub(super) fn unwritable(root: &Path, path: &Path, error: &io::Error) -> Error {
     let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge);
     let (why, remedy) = if full {
-        (format!("there is no room for it ({error}); what was fetched is kept"), Remedy::FreeDisk)
+        (format!("the disk is full ({error}); downloaded bytes are kept"), Remedy::FreeDisk)
     } else {
         (format!("cannot be written ({error}); the cache is {}", root.display()), Remedy::SetCacheFolder)
     };

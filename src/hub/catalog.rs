@@ -1,7 +1,7 @@
-//! The catalogue: which models there are, where they come from and under which terms.
+//! The catalogue of models: names, sources and licences.
 //!
-//! The entries that are built in (`models/catalog.toml`), those of the user (`catalog.toml` in the settings folder), and any
-//! `OWNER/NAME` of the hub. Not responsible for what of it is on this machine.
+//! Built-in entries (`models/catalog.toml`), entries of the user (`catalog.toml` in the settings folder), and any `OWNER/NAME` of
+//! the hub. Not responsible for the state of a model on this machine.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
@@ -14,11 +14,11 @@ use crate::protocol::ModelChoice;
 use crate::protocol::models::{Licence, LicenceWording, Wording};
 
 const BUILT_IN: &str = include_str!("../../models/catalog.toml");
-/// The name of the model that is built in.
+/// The name of the built-in model.
 pub const STARTER: &str = "starter";
-/// The name of the released model.
+/// The name of the released 3B model.
 pub const RELEASE: &str = "3b";
-/// What a folder that Hearken can load consists of, for a repository that no entry describes.
+/// The files of a checkpoint folder, for a repository without an entry.
 const USUAL_FILES: &[&str] = &[
     "model.safetensors.index.json",
     "*.safetensors",
@@ -32,22 +32,22 @@ const USUAL_FILES: &[&str] = &[
     "phrases.toml",
 ];
 
-/// A model of the catalogue.
+/// An entry of the catalogue.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Entry {
-    /// What it is called.
+pub struct CatalogEntry {
+    /// Its name on the command line.
     pub name: String,
-    /// Its name in full.
+    /// Its full name.
     #[serde(default)]
     pub title: String,
-    /// What it is.
+    /// A sentence about it.
     #[serde(default)]
     pub about: String,
-    /// What it can do.
+    /// Its abilities, one line each.
     #[serde(default)]
     pub can: Vec<String>,
-    /// What it is and can do, in Chinese.
+    /// The two in Chinese.
     #[serde(default)]
     pub zh: Wording,
     /// Its repository on the hub, `OWNER/NAME`.
@@ -55,24 +55,24 @@ pub struct Entry {
     /// Branch, tag or commit.
     #[serde(default = "main_branch")]
     pub revision: String,
-    /// A folder that holds it, instead of a repository.
+    /// A checkpoint folder, instead of a repository.
     pub folder: Option<std::path::PathBuf>,
-    /// Files that are wanted, by name or with a `*`.
+    /// Names of its files; may contain a `*`.
     #[serde(default = "usual_files")]
     pub files: Vec<String>,
-    /// SHA-256 of files as they were when the entry was written, by their names.
+    /// Expected SHA-256 of files, by name, from the time when the entry was written.
     #[serde(default)]
     pub sums: BTreeMap<String, String>,
-    /// Bytes to download, roughly.
+    /// Approximate size of the download, in bytes.
     #[serde(default)]
     pub about_bytes: u64,
-    /// Bytes of the prepared weights, roughly.
+    /// Approximate size of the prepared weights, in bytes.
     #[serde(default)]
     pub prepared_bytes: u64,
-    /// Bytes of memory that it takes, roughly.
+    /// Approximate memory that it needs, in bytes.
     #[serde(default)]
     pub memory_bytes: u64,
-    /// Its terms.
+    /// Its licences.
     #[serde(default, rename = "licence")]
     pub licences: Vec<Licence>,
 }
@@ -87,14 +87,14 @@ fn usual_files() -> Vec<String> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct CatalogFile {
     #[serde(default)]
-    model: Vec<Entry>,
+    model: Vec<CatalogEntry>,
 }
 
-impl Entry {
-    /// The entry of a repository that the catalogue does not know.
-    fn of_hub_id(id: &str) -> Self {
+impl CatalogEntry {
+    /// Returns the entry of a repository that is not in the catalogue.
+    fn for_hub_id(id: &str) -> Self {
         let page = format!("https://huggingface.co/{id}");
         let licence = Licence {
             name: "The licence that its page names".into(),
@@ -122,7 +122,7 @@ impl Entry {
         }
     }
 
-    /// How it is chosen.
+    /// Returns the choice that loads this model.
     #[must_use]
     pub fn choice(&self) -> ModelChoice {
         match self.name.as_str() {
@@ -132,21 +132,22 @@ impl Entry {
         }
     }
 
-    /// Its owner and name on the hub.
+    /// Returns owner and name of its repository.
     ///
     /// # Errors
-    /// When it does not come from there.
+    /// When it comes from no hub.
     pub fn repository(&self) -> Result<(&str, &str)> {
         let no_hub = || Error::new(ErrorKind::Arguments, format!("the model {} does not come from a hub", self.name));
         self.hub.as_deref().and_then(|id| id.split_once('/')).ok_or_else(no_hub)
     }
 
-    /// Whether the file `path` of its repository belongs to it.
+    /// Returns whether the file `path` of the repository belongs to the model.
     #[must_use]
-    pub fn wants(&self, path: &str) -> bool {
+    pub fn includes(&self, path: &str) -> bool {
         self.files.iter().any(|pattern| matches(pattern, path))
     }
 
+    /// Checks name and source of an entry.
     fn check(&self, from: &Path) -> Result<()> {
         let bad = |why: &str| {
             Error::at(ErrorKind::Settings, from, format_args!("the model {:?} {why}", self.name)).with_remedy(Remedy::CorrectFile)
@@ -165,11 +166,11 @@ impl Entry {
     }
 }
 
-/// Every model of the catalogue: the built-in ones, with those of the user in their place or behind them.
+/// Reads the catalogue: built-in entries, each replaced by the user's entry of the same name, then the user's other entries.
 ///
 /// # Errors
-/// When the user's file is wrong, by its line.
-pub fn all(paths: &Paths) -> Result<Vec<Entry>> {
+/// When the user's file is invalid; the message names the line.
+pub fn all(paths: &Paths) -> Result<Vec<CatalogEntry>> {
     let mut entries = read(BUILT_IN, Path::new("models/catalog.toml"))?;
     let own = paths.config.join("catalog.toml");
     let text = match std::fs::read_to_string(&own) {
@@ -191,8 +192,9 @@ pub fn all(paths: &Paths) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-fn read(text: &str, from: &Path) -> Result<Vec<Entry>> {
-    let file: File = toml::from_str(text).map_err(|e| {
+/// Parses a catalogue; errors name the file `from` and the line.
+fn read(text: &str, from: &Path) -> Result<Vec<CatalogEntry>> {
+    let file: CatalogFile = toml::from_str(text).map_err(|e| {
         let line = e.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
         Error::at(ErrorKind::Settings, from, format_args!("line {line}: {}", e.message())).with_remedy(Remedy::CorrectFile)
     })?;
@@ -204,35 +206,35 @@ fn read(text: &str, from: &Path) -> Result<Vec<Entry>> {
             if entry.title.is_empty() {
                 entry.title.clone_from(&entry.name);
             }
-            // A folder is meant from where the file is.
+            // A relative folder is relative to the catalogue file.
             entry.folder = entry.folder.map(|own| folder.join(own));
             Ok(entry)
         })
         .collect()
 }
 
-/// The entry that `choice` means; None when it is a folder that no entry describes.
+/// Finds the entry of `choice`; None for a folder, and for a name that is neither in the catalogue nor an `OWNER/NAME`.
 ///
 /// # Errors
-/// When the user's catalogue is wrong, or `choice` is neither a folder nor anything that could be had.
-pub fn resolve(choice: &ModelChoice, paths: &Paths) -> Result<Option<Entry>> {
-    let named = |name: &str| -> Result<Option<Entry>> { Ok(all(paths)?.into_iter().find(|entry| entry.name == name)) };
+/// When the user's catalogue is invalid.
+pub fn resolve(choice: &ModelChoice, paths: &Paths) -> Result<Option<CatalogEntry>> {
+    let named = |name: &str| -> Result<Option<CatalogEntry>> { Ok(all(paths)?.into_iter().find(|entry| entry.name == name)) };
     match choice {
         ModelChoice::Starter => named(STARTER),
         ModelChoice::ThreeB => named(RELEASE),
         ModelChoice::Dir(folder) if folder.is_dir() => Ok(None),
         ModelChoice::Dir(folder) => {
-            // A name in the settings file has become a path from where that file is.
+            // A name in the settings file has become a path relative to that file.
             let name = folder.strip_prefix(&paths.config).unwrap_or(folder).to_string_lossy().replace('\\', "/");
             if let Some(entry) = named(&name)? {
                 return Ok(Some(entry));
             }
-            Ok(is_hub_id(&name).then(|| Entry::of_hub_id(&name)))
+            Ok(is_hub_id(&name).then(|| CatalogEntry::for_hub_id(&name)))
         }
     }
 }
 
-/// Whether `text` could be a repository of the hub: `OWNER/NAME`, of the characters that the hub allows.
+/// Returns whether `text` has the form of a repository name, `OWNER/NAME`, in the characters that the hub allows.
 #[must_use]
 pub fn is_hub_id(text: &str) -> bool {
     let part = |part: &str| {
@@ -244,16 +246,16 @@ pub fn is_hub_id(text: &str) -> bool {
     text.split_once('/').is_some_and(|(owner, name)| part(owner) && part(name) && !text.contains("--") && !text.contains(".."))
 }
 
-/// Whether `path` stays within the folder that it is joined to.
+/// Returns whether `path` stays inside the folder that it is joined to.
 #[must_use]
-pub fn is_safe(path: &str) -> bool {
+pub fn is_safe_relative_path(path: &str) -> bool {
     !path.is_empty()
         && !path.contains('\\')
         && !path.contains('\0')
         && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
 }
 
-/// Whether `path` is what `pattern` says; a `*` stands for anything but a `/`.
+/// Returns whether `path` matches `pattern`; a `*` stands for any characters but `/`.
 fn matches(pattern: &str, path: &str) -> bool {
     let Some((head, tail)) = pattern.split_once('*') else { return pattern == path };
     path.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail)).is_some_and(|middle| !middle.contains('/'))
@@ -268,23 +270,23 @@ mod tests {
     }
 
     #[test]
-    fn the_built_in_catalogue_has_the_starter_and_the_release_with_both_of_its_licences() {
+    fn the_built_in_catalogue_has_the_starter_and_the_release_with_both_licences() {
         let home = tempfile::tempdir().unwrap();
         let all = all(&paths(home.path())).unwrap();
         assert_eq!(all.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), [STARTER, RELEASE]);
         let release = &all[1];
         assert_eq!(release.repository().unwrap(), ("zhifeixie", "AudioInteraction"));
         assert!(release.licences.iter().any(|l| l.name.contains("Apache")) && release.licences.iter().any(|l| l.name.contains("Qwen")));
-        assert!(release.wants("model-00004-of-00004.safetensors") && release.wants("qwen25OmniConfig/config.json"));
+        assert!(release.includes("model-00004-of-00004.safetensors") && release.includes("qwen25OmniConfig/config.json"));
         for entry in &all {
             assert!(entry.zh.can.len() == entry.can.len() && !entry.zh.about.is_empty(), "{} in Chinese", entry.name);
             assert!(entry.licences.iter().all(|licence| !licence.zh.summary.is_empty()), "{} in Chinese", entry.name);
         }
-        assert!(!release.wants("README.md") && !release.wants("x/model-1.safetensors"));
+        assert!(!release.includes("README.md") && !release.includes("x/model-1.safetensors"));
     }
 
     #[test]
-    fn the_user_adds_models_and_points_at_other_repositories() {
+    fn the_user_catalogue_adds_and_replaces_models() {
         let home = tempfile::tempdir().unwrap();
         let paths = paths(home.path());
         std::fs::create_dir(&paths.config).unwrap();
@@ -303,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_catalogue_is_refused_by_its_line() {
+    fn an_invalid_catalogue_is_refused_with_its_line() {
         let home = tempfile::tempdir().unwrap();
         let paths = paths(home.path());
         std::fs::create_dir(&paths.config).unwrap();
@@ -322,11 +324,11 @@ mod tests {
     }
 
     #[test]
-    fn what_leaves_its_folder_is_not_safe() {
+    fn paths_that_leave_their_folder_are_unsafe() {
         for path in ["", "/etc/passwd", "../x", "a/../../x", "a\\..\\x", "./x"] {
-            assert!(!is_safe(path), "{path}");
+            assert!(!is_safe_relative_path(path), "{path}");
         }
-        assert!(is_safe("qwen25OmniConfig/config.json"));
+        assert!(is_safe_relative_path("qwen25OmniConfig/config.json"));
         assert!(!is_hub_id("a/b/c") && !is_hub_id("a") && !is_hub_id("../b") && is_hub_id("zhifeixie/AudioInteraction"));
     }
 }

@@ -1,40 +1,39 @@
-//! The checksums by which the hub names what it stores: SHA-256 for large files, git's SHA-1 for small ones.
+//! The checksums in file lists of the hub: SHA-256 for large files, git's SHA-1 for small ones.
 //!
-//! SHA-1 is here because git names blobs by it and nothing else does; it proves that a small file is the one the hub lists, not
-//! that nobody could forge it.
+//! SHA-1 is needed because git names blobs by it. It shows that a small file is the one listed; it is no protection from forgery.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// What the bytes of a file must add up to.
+/// The expected checksum of a file, in hexadecimal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Checksum {
-    /// Of the bytes, as large file storage names them.
+    /// SHA-256 of the bytes, for files in large file storage.
     Sha256(String),
-    /// Of a git blob.
+    /// SHA-1 of the git blob.
     GitSha1(String),
 }
 
 impl Checksum {
-    /// A SHA-256 as the hub writes it; None unless it is one. It becomes the name of a file, so nothing else may pass.
+    /// Parses a SHA-256; None for any other text. Strict, because the text becomes a file name.
     #[must_use]
     pub fn sha256(text: &str) -> Option<Self> {
         is_hex(text, 64).then(|| Self::Sha256(text.to_ascii_lowercase()))
     }
 
-    /// A git object id as the hub writes it; None unless it is one.
+    /// Parses a git object id; None for any other text.
     #[must_use]
     pub fn git_sha1(text: &str) -> Option<Self> {
         is_hex(text, 40).then(|| Self::GitSha1(text.to_ascii_lowercase()))
     }
 
-    /// The checksum that the name of a blob in the cache is.
+    /// Parses the name of a blob in the cache.
     #[must_use]
-    pub fn of_blob_name(name: &str) -> Option<Self> {
+    pub fn from_blob_name(name: &str) -> Option<Self> {
         Self::sha256(name).or_else(|| Self::git_sha1(name))
     }
 
-    /// Its digits, which are also the name of the blob in the cache.
+    /// Returns the hexadecimal digits, which are also the name of the blob in the cache.
     #[must_use]
     pub fn hex(&self) -> &str {
         match self {
@@ -42,44 +41,44 @@ impl Checksum {
         }
     }
 
-    /// Something to feed a file of `size` bytes to.
+    /// Returns a hasher for a file of `size` bytes.
     #[must_use]
-    pub fn sum(&self, size: u64) -> Sum {
+    pub fn hasher(&self, size: u64) -> ChecksumHasher {
         match self {
-            Self::Sha256(_) => Sum::Sha256(Sha256::new()),
+            Self::Sha256(_) => ChecksumHasher::Sha256(Sha256::new()),
             Self::GitSha1(_) => {
                 let mut sha1 = Sha1::new();
-                sha1.feed(format!("blob {size}\0").as_bytes());
-                Sum::Sha1(Box::new(sha1))
+                sha1.update(format!("blob {size}\0").as_bytes());
+                ChecksumHasher::Sha1(Box::new(sha1))
             }
         }
     }
 }
 
-/// Whether `text` is `digits` hexadecimal digits.
+/// Returns whether `text` consists of `digits` hexadecimal digits.
 pub(super) fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// The sum of the bytes so far.
+/// A hasher for one of the two checksums.
 #[derive(Clone, Debug)]
-pub enum Sum {
-    /// See [`Checksum::Sha256`].
+pub enum ChecksumHasher {
+    /// For [`Checksum::Sha256`].
     Sha256(Sha256),
-    /// See [`Checksum::GitSha1`].
+    /// For [`Checksum::GitSha1`].
     Sha1(Box<Sha1>),
 }
 
-impl Sum {
-    /// Takes more bytes.
-    pub fn feed(&mut self, bytes: &[u8]) {
+impl ChecksumHasher {
+    /// Hashes more bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha256(sum) => sum.update(bytes),
-            Self::Sha1(sum) => sum.feed(bytes),
+            Self::Sha1(sum) => sum.update(bytes),
         }
     }
 
-    /// Its digits.
+    /// Finishes the hash and returns its hexadecimal digits.
     #[must_use]
     pub fn hex(self) -> String {
         match self {
@@ -88,9 +87,9 @@ impl Sum {
         }
     }
 
-    /// Whether the bytes were those of `checksum`.
+    /// Finishes the hash and returns whether it equals `checksum`.
     #[must_use]
-    pub fn is(self, checksum: &Checksum) -> bool {
+    pub fn matches(self, checksum: &Checksum) -> bool {
         self.hex() == checksum.hex()
     }
 }
@@ -109,14 +108,14 @@ impl Sha1 {
         Self { state: [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0], block: [0; 64], filled: 0, bytes: 0 }
     }
 
-    fn feed(&mut self, mut bytes: &[u8]) {
+    fn update(&mut self, mut bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
         while !bytes.is_empty() {
             let n = bytes.len().min(64 - self.filled);
             self.block[self.filled..self.filled + n].copy_from_slice(&bytes[..n]);
             (self.filled, bytes) = (self.filled + n, &bytes[n..]);
             if self.filled == 64 {
-                self.mix();
+                self.compress();
                 self.filled = 0;
             }
         }
@@ -124,11 +123,11 @@ impl Sha1 {
 
     fn finish(mut self) -> [u8; 20] {
         let bits = self.bytes * 8;
-        self.feed(&[0x80]);
+        self.update(&[0x80]);
         while self.filled != 56 {
-            self.feed(&[0]);
+            self.update(&[0]);
         }
-        self.feed(&bits.to_be_bytes());
+        self.update(&bits.to_be_bytes());
         let mut digest = [0; 20];
         for (out, word) in digest.chunks_exact_mut(4).zip(self.state) {
             out.copy_from_slice(&word.to_be_bytes());
@@ -136,7 +135,8 @@ impl Sha1 {
         digest
     }
 
-    fn mix(&mut self) {
+    /// Mixes a full block into the state.
+    fn compress(&mut self) {
         let mut w = [0u32; 80];
         for (word, bytes) in w.iter_mut().zip(self.block.as_chunks::<4>().0) {
             *word = u32::from_be_bytes(*bytes);
@@ -166,32 +166,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sums_agree_with_published_ones() {
+    fn checksums_equal_published_ones() {
         // `printf '' | git hash-object --stdin`, and the same of "hello\n" and of a thousand times "a".
         for (text, id) in [("", "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"), ("hello\n", "ce013625030ba8dba906f756967f9e9ca394464a")] {
             let checksum = Checksum::git_sha1(id).unwrap();
-            let mut sum = checksum.sum(text.len() as u64);
-            text.bytes().for_each(|byte| sum.feed(&[byte]));
-            assert!(sum.is(&checksum), "{text:?}");
+            let mut sum = checksum.hasher(text.len() as u64);
+            text.bytes().for_each(|byte| sum.update(&[byte]));
+            assert!(sum.matches(&checksum), "{text:?}");
         }
         let mut plain = Sha1::new();
-        plain.feed(&[b'a'; 1_000_000]);
+        plain.update(&[b'a'; 1_000_000]);
         // FIPS 180-1, appendix C.
         assert_eq!(plain.finish()[..4], [0x34, 0xaa, 0x97, 0x3c]);
         let checksum = Checksum::sha256("BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD").unwrap();
-        let mut sum = checksum.sum(3);
-        sum.feed(b"abc");
-        assert!(sum.is(&checksum));
-        let mut other = checksum.sum(3);
-        other.feed(b"abd");
-        assert!(!other.is(&checksum));
+        let mut sum = checksum.hasher(3);
+        sum.update(b"abc");
+        assert!(sum.matches(&checksum));
+        let mut other = checksum.hasher(3);
+        other.update(b"abd");
+        assert!(!other.matches(&checksum));
     }
 
     #[test]
-    fn what_could_be_a_path_is_no_checksum() {
+    fn text_that_could_be_a_path_is_no_checksum() {
         for text in ["", "..", "../../etc/passwd", &"z".repeat(64), &"a".repeat(63)] {
-            assert_eq!(Checksum::of_blob_name(text), None, "{text}");
+            assert_eq!(Checksum::from_blob_name(text), None, "{text}");
         }
-        assert!(matches!(Checksum::of_blob_name(&"a".repeat(40)), Some(Checksum::GitSha1(_))));
+        assert!(matches!(Checksum::from_blob_name(&"a".repeat(40)), Some(Checksum::GitSha1(_))));
     }
 }

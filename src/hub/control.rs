@@ -1,127 +1,139 @@
-//! What the user wants of a running download, and how far it is: shared between the threads that work and the face that looks.
+//! Control and progress of an installation, shared between its threads and the user interface.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::protocol::models::{InstallEnd, InstallStatus, InstallStep, duration, moving_size, size};
+use crate::supervise;
 
-/// A rate is that of the last so many seconds.
+/// The time over which the transfer rate is averaged, in seconds.
 const RATE_SECS: f64 = 8.0;
 
-/// What the user wants.
+/// The state that the user has asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
+enum RunState {
     Run,
     Pause,
     Stop,
 }
 
-/// Pause, resume and stop, from any thread.
+/// Pause, resume and stop of an installation, from any thread.
 #[derive(Debug)]
-pub struct Control {
-    wish: Mutex<Wish>,
+pub struct InstallControl {
+    state: Mutex<RunState>,
     changed: Condvar,
 }
 
-impl Default for Control {
+impl Default for InstallControl {
     fn default() -> Self {
-        Self { wish: Mutex::new(Wish::Run), changed: Condvar::new() }
+        Self { state: Mutex::new(RunState::Run), changed: Condvar::new() }
     }
 }
 
-/// The user wants no more.
+/// The error of a wait that the user has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stopped;
+pub struct UserStopped;
 
-impl Control {
-    /// Holds what is running; nothing is lost.
+impl InstallControl {
+    /// Pauses the installation; nothing is lost.
     pub fn pause(&self) {
-        self.wish_for(Wish::Pause);
+        self.set(RunState::Pause);
     }
 
-    /// Goes on.
+    /// Resumes the installation.
     pub fn resume(&self) {
-        self.wish_for(Wish::Run);
+        self.set(RunState::Run);
     }
 
-    /// Ends what is running; what was fetched is kept.
+    /// Stops the installation for good; downloaded bytes are kept.
     pub fn stop(&self) {
-        self.wish_for(Wish::Stop);
+        self.set(RunState::Stop);
     }
 
-    fn wish_for(&self, wish: Wish) {
-        let mut now = self.wish.lock().unwrap_or_else(PoisonError::into_inner);
-        if *now != Wish::Stop {
-            *now = wish;
+    /// Sets the state, unless the user has stopped the installation.
+    fn set(&self, state: RunState) {
+        let mut now = supervise::lock(&self.state);
+        if *now != RunState::Stop {
+            *now = state;
         }
         drop(now);
         self.changed.notify_all();
     }
 
-    /// Whether to go on at this moment: neither held nor stopped.
+    /// Returns whether to continue: neither paused nor stopped.
     #[must_use]
-    pub fn goes_on(&self) -> bool {
-        *self.look() == Wish::Run
+    pub fn is_running(&self) -> bool {
+        *self.lock_state() == RunState::Run
     }
 
-    /// Whether it is held.
+    /// Returns whether the installation is paused.
     #[must_use]
     pub fn is_paused(&self) -> bool {
-        *self.look() == Wish::Pause
+        *self.lock_state() == RunState::Pause
     }
 
-    /// Waits while it is held.
+    /// Blocks while the installation is paused.
     ///
     /// # Errors
-    /// When the user wants no more.
-    pub fn pass(&self) -> Result<(), Stopped> {
-        let wish = self.changed.wait_while(self.look(), |wish| *wish == Wish::Pause).unwrap_or_else(PoisonError::into_inner);
-        if *wish == Wish::Stop { Err(Stopped) } else { Ok(()) }
+    /// When the user stops it.
+    pub fn wait_while_paused(&self) -> Result<(), UserStopped> {
+        let state = self.changed.wait_while(self.lock_state(), |state| *state == RunState::Pause).unwrap_or_else(PoisonError::into_inner);
+        if *state == RunState::Stop { Err(UserStopped) } else { Ok(()) }
     }
 
-    /// Waits for `long`, or less when the user wants something else.
+    /// Sleeps for `long`, or less if the user pauses or stops the installation.
     ///
     /// # Errors
-    /// When the user wants no more.
-    pub fn sleep(&self, long: Duration) -> Result<(), Stopped> {
-        let slept = self.changed.wait_timeout_while(self.look(), long, |wish| *wish == Wish::Run);
-        let wish = *slept.unwrap_or_else(PoisonError::into_inner).0;
-        if wish == Wish::Stop { Err(Stopped) } else { Ok(()) }
+    /// When the user stops it.
+    pub fn sleep(&self, long: Duration) -> Result<(), UserStopped> {
+        let slept = self.changed.wait_timeout_while(self.lock_state(), long, |state| *state == RunState::Run);
+        let state = *slept.unwrap_or_else(PoisonError::into_inner).0;
+        if state == RunState::Stop { Err(UserStopped) } else { Ok(()) }
     }
 
-    fn look(&self) -> MutexGuard<'_, Wish> {
-        self.wish.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_state(&self) -> MutexGuard<'_, RunState> {
+        supervise::lock(&self.state)
     }
 }
 
-/// How far the work is.
+/// The progress of an installation, written by its threads and read by the user interface.
 #[derive(Debug, Default)]
-pub struct Board(Mutex<State>);
+pub struct InstallProgress(Mutex<ProgressState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct ProgressState {
     step: InstallStep,
     done: u64,
     all: u64,
     note: Option<String>,
-    /// A note that stays through all steps.
+    /// A note that is shown through all steps.
     warning: Option<String>,
     chosen: Option<String>,
     end: Option<InstallEnd>,
-    rate: Rate,
+    rate: TransferRate,
     begun: Option<Instant>,
 }
 
-impl Board {
+impl InstallProgress {
     /// Begins a step of `all` bytes, of which `done` are done.
-    pub fn begin(&self, step: InstallStep, done: u64, all: u64) {
+    pub fn begin_step(&self, step: InstallStep, done: u64, all: u64) {
         let mut state = self.state();
         let (warning, chosen) = (state.warning.take(), state.chosen.take());
-        *state = State { step, done, all, end: None, note: None, warning, chosen, rate: Rate::default(), begun: Some(Instant::now()) };
+        *state = ProgressState {
+            step,
+            done,
+            all,
+            end: None,
+            note: None,
+            warning,
+            chosen,
+            rate: TransferRate::default(),
+            begun: Some(Instant::now()),
+        };
     }
 
-    /// More bytes are done.
+    /// Adds `bytes` to the bytes that are done.
     pub fn add(&self, bytes: u64) {
         let mut state = self.state();
         state.done += bytes;
@@ -129,14 +141,14 @@ impl Board {
         state.rate.note(secs, done);
     }
 
-    /// Fewer bytes are done than was thought: some were wrong.
-    pub fn take_back(&self, bytes: u64) {
+    /// Subtracts bytes that have turned out to be wrong.
+    pub fn subtract(&self, bytes: u64) {
         let mut state = self.state();
         state.done = state.done.saturating_sub(bytes);
-        state.rate = Rate::default();
+        state.rate = TransferRate::default();
     }
 
-    /// So many bytes of all are done.
+    /// Sets the bytes that are done and the total.
     pub fn set(&self, done: u64, all: u64) {
         let mut state = self.state();
         (state.done, state.all) = (done, all);
@@ -144,29 +156,29 @@ impl Board {
         state.rate.note(secs, done);
     }
 
-    /// Something that the user should know, until it is over.
-    pub fn note(&self, note: Option<String>) {
+    /// Sets or clears a note for the user.
+    pub fn set_note(&self, note: Option<String>) {
         self.state().note = note;
     }
 
-    /// Something that the user should know to the end.
-    pub fn warn(&self, warning: String) {
+    /// Sets a note for the user that stays to the end.
+    pub fn set_warning(&self, warning: String) {
         self.state().warning = Some(warning);
     }
 
-    /// In what the weights are prepared, and why.
-    pub fn chose(&self, why: String) {
+    /// Sets the precision of the prepared weights and the reason for it, in words.
+    pub fn set_precision_reason(&self, why: String) {
         self.state().chosen = Some(why);
     }
 
-    /// How it ended.
-    pub fn end(&self, end: InstallEnd) {
+    /// Records how the installation ended.
+    pub fn finish(&self, end: InstallEnd) {
         self.state().end = Some(end);
     }
 
-    /// How far it is now; `control` says whether it is held.
+    /// Returns the progress at this moment; `control` tells whether the installation is paused.
     #[must_use]
-    pub fn read(&self, control: &Control) -> InstallStatus {
+    pub fn status(&self, control: &InstallControl) -> InstallStatus {
         let state = self.state();
         let now = state.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
         let held = control.is_paused() && state.step == InstallStep::Fetching;
@@ -184,19 +196,19 @@ impl Board {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, ProgressState> {
+        supervise::lock(&self.0)
     }
 }
 
-/// Bytes a second over the last seconds.
+/// The transfer rate over the last [`RATE_SECS`] seconds.
 #[derive(Debug, Default)]
-struct Rate(VecDeque<(f64, u64)>);
+struct TransferRate(VecDeque<(f64, u64)>);
 
-impl Rate {
-    /// `bytes` were done after `secs`.
+impl TransferRate {
+    /// Records that `bytes` were done after `secs`.
     fn note(&mut self, secs: f64, bytes: u64) {
-        // Four marks a second are plenty.
+        // Four samples a second are enough.
         if self.0.back().is_none_or(|(last, _)| secs - last >= 0.25) {
             self.0.push_back((secs, bytes));
         }
@@ -205,7 +217,7 @@ impl Rate {
         }
     }
 
-    /// The rate at the moment `secs`: falls when nothing comes any more.
+    /// Returns bytes per second at the time `secs`; the rate falls while nothing arrives.
     fn at(&self, secs: f64) -> f64 {
         match (self.0.front(), self.0.back()) {
             (Some((from, first)), Some((to, last))) if to > from => last.saturating_sub(*first) as f64 / (secs - from).max(to - from),
@@ -214,9 +226,9 @@ impl Rate {
     }
 }
 
-/// The work in one line.
+/// Formats the progress as one line of text.
 #[must_use]
-pub fn line(work: &InstallStatus) -> String {
+pub fn status_line(work: &InstallStatus) -> String {
     let doing = match work.step {
         InstallStep::Asking => "asking the hub",
         InstallStep::Checking => "checking",
@@ -246,18 +258,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_that_of_the_last_seconds_and_falls_when_nothing_comes() {
-        let mut rate = Rate::default();
+    fn the_rate_covers_the_last_seconds_and_falls_while_nothing_arrives() {
+        let mut rate = TransferRate::default();
         (0..=100).for_each(|i| rate.note(f64::from(i), i as u64 * 10));
         assert!((rate.at(100.0) - 10.0).abs() < 0.5, "{}", rate.at(100.0));
         (1..=20).for_each(|i| rate.note(100.0 + f64::from(i), 1_000 + i as u64 * 100));
         assert!((rate.at(120.0) - 100.0).abs() < 5.0, "{}", rate.at(120.0));
         assert!(rate.at(200.0) < 15.0);
-        assert_eq!(Rate::default().at(1.0), 0.0);
+        assert_eq!(TransferRate::default().at(1.0), 0.0);
     }
 
     #[test]
-    fn a_line_says_what_is_done_how_fast_and_how_long_it_takes() {
+    fn the_status_line_shows_bytes_rate_and_remaining_time() {
         let work = InstallStatus {
             step: InstallStep::Fetching,
             done: 5_000_000_000,
@@ -268,19 +280,19 @@ mod tests {
             note: None,
             end: None,
         };
-        assert_eq!(line(&work), "downloading  33 %  5.00 GB of 15 GB  50.0 MB/s  3 min 20 s left");
+        assert_eq!(status_line(&work), "downloading  33 %  5.00 GB of 15 GB  50.0 MB/s  3 min 20 s left");
         assert_eq!(duration(7_265.0), "2 h 01 min");
     }
 
     #[test]
-    fn what_was_stopped_does_not_run_again() {
-        let control = Control::default();
+    fn a_stopped_installation_never_resumes() {
+        let control = InstallControl::default();
         control.pause();
-        assert!(!control.goes_on() && control.is_paused());
+        assert!(!control.is_running() && control.is_paused());
         control.resume();
-        assert_eq!(control.pass(), Ok(()));
+        assert_eq!(control.wait_while_paused(), Ok(()));
         control.stop();
         control.resume();
-        assert_eq!((control.pass(), control.sleep(Duration::from_secs(60))), (Err(Stopped), Err(Stopped)));
+        assert_eq!((control.wait_while_paused(), control.sleep(Duration::from_secs(60))), (Err(UserStopped), Err(UserStopped)));
     }
 }

@@ -1,10 +1,10 @@
-//! How much room a disk has, and how much memory the machine.
+//! Free disk space and total memory.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Free bytes on the disk that holds `path`, or will; None where the system does not say. Rust's library has no word for it, so
-/// the system's own program is asked.
+/// Returns the free bytes on the disk of `path`, which need not exist; None if the system does not say. Runs a program of the
+/// system (`df`, PowerShell), because Rust's library has no such call.
 #[must_use]
 pub fn free_bytes(path: &Path) -> Option<u64> {
     let there = path.ancestors().find(|folder| folder.is_dir())?;
@@ -17,6 +17,7 @@ pub fn free_bytes(path: &Path) -> Option<u64> {
     if cfg!(windows) { text.trim().parse().ok() } else { available(&text) }
 }
 
+/// Returns the PowerShell command that prints the free bytes of a drive.
 fn windows(there: &Path) -> Option<Command> {
     let drive = there.to_str()?.trim_start_matches(r"\\?\").get(..1)?.to_owned();
     let mut asked = Command::new("powershell");
@@ -24,7 +25,7 @@ fn windows(there: &Path) -> Option<Command> {
     Some(asked)
 }
 
-/// The number before the one that ends in `%`, in units of 1,024 bytes (POSIX `df -P`).
+/// Parses `df -P -k` (POSIX): the number before the percentage, in units of 1,024 bytes. Names may contain spaces.
 fn available(text: &str) -> Option<u64> {
     let words: Vec<&str> = text.lines().last()?.split_whitespace().collect();
     let percent =
@@ -32,7 +33,7 @@ fn available(text: &str) -> Option<u64> {
     words.get(percent.checked_sub(1)?)?.parse::<u64>().ok()?.checked_mul(1_024)
 }
 
-/// Bytes of memory of this machine; None where the system does not say.
+/// Returns the total memory of this machine in bytes; None if the system does not say.
 #[must_use]
 pub fn memory_bytes() -> Option<u64> {
     crate::model::memory::total()
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_answer_of_df_is_read() {
+    fn the_output_of_df_is_parsed() {
         let linux = "Filesystem     1024-blocks      Used Available Capacity Mounted on\n/dev/sda1        263174212 100000000 149749112      41% /home of mine\n";
         assert_eq!(available(linux), Some(149_749_112 * 1_024));
         assert_eq!(available("Filesystem 1024-blocks Used Available Capacity Mounted on\nmap auto_home 0 0 0 100% /System\n"), Some(0));
@@ -52,7 +53,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn this_disk_has_some_room_also_for_a_folder_that_is_not_there_yet() {
+    fn free_space_is_known_for_a_folder_that_does_not_exist_yet() {
         assert!(free_bytes(Path::new("/tmp/not/there/yet")).is_some_and(|bytes| bytes > 0));
         assert!(memory_bytes().is_some_and(|bytes| bytes > 1 << 28));
     }

@@ -1,8 +1,8 @@
-//! One file: from where it stopped, through whatever goes wrong, to a blob whose bytes are those that the hub lists.
+//! Download of one file: resumes a partial file, retries failures, and ends with a blob that has the listed checksum.
 //!
-//! The bytes go into a partial file of our own as they come, and are summed on the way. A resumed download overlaps what is here
-//! by a few bytes, the seam: hf-hub hides the server's Content-Range, and equal bytes prove more than a header does. Only a file
-//! that adds up is renamed to its blob. Not responsible for which files are wanted.
+//! Received bytes go to a partial file and are hashed on the way. A resumed download overlaps the bytes that are here by
+//! [`OVERLAP`], because hf-hub hides the server's Content-Range, and equal bytes prove more than a header. Only a file with the
+//! right checksum becomes a blob. Not responsible for the choice of files.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -10,256 +10,258 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cache::{Repository, is_whole, unwritable};
-use super::checksum::Sum;
-use super::control::{Board, Control, Stopped};
-use super::listing::{Listing, Wanted};
-use super::remote::{Body, Fault, Remote};
-use super::settings::Patience;
+use super::cache::{Repository, matches_checksum, unwritable};
+use super::checksum::ChecksumHasher;
+use super::control::{InstallControl, InstallProgress, UserStopped};
+use super::manifest::{Manifest, ManifestFile};
+use super::remote::{FileStream, HubClient, RemoteError};
+use super::settings::RetryLimits;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// Bytes that a resumed download repeats.
-pub const SEAM: u64 = 64;
-/// How often it is looked whether another program has finished the file.
-const LOCK_LOOK: Duration = Duration::from_millis(200);
-/// Times that a file may come with wrong bytes.
-const WRONG_TWICE: u32 = 2;
-/// Bytes that are read at a time when what is here is summed.
+pub const OVERLAP: u64 = 64;
+/// Time between two attempts to lock a blob that another program is writing.
+const LOCK_POLL: Duration = Duration::from_millis(200);
+/// Times that a file may arrive with a wrong checksum.
+const CHECKSUM_ATTEMPTS: u32 = 2;
+/// Size of the buffer for hashing a partial file, in bytes.
 const READ_BYTES: usize = 1 << 20;
 
-/// How a fetch ended without the file.
+/// The end of an installation without a result.
 #[derive(Debug)]
-pub enum Ended {
-    /// The user wants no more.
+pub enum InstallError {
+    /// The user stopped it.
     Stopped,
-    /// It failed for good.
+    /// It failed.
     Failed(Error),
 }
 
-impl From<Error> for Ended {
+impl From<Error> for InstallError {
     fn from(error: Error) -> Self {
         Self::Failed(error)
     }
 }
 
-impl From<Stopped> for Ended {
-    fn from(_: Stopped) -> Self {
+impl From<UserStopped> for InstallError {
+    fn from(_: UserStopped) -> Self {
         Self::Stopped
     }
 }
 
-/// What fetching needs beside the file.
-pub struct Fetch<'a> {
-    /// The hub; None when it may not be asked, which is no trouble for what is here.
-    pub remote: Option<&'a Remote>,
-    /// What the file belongs to.
-    pub listing: &'a Listing,
-    /// Where it goes.
+/// The context of the downloads of one manifest.
+pub struct Fetcher<'a> {
+    /// The hub; None if the network may not be used.
+    pub remote: Option<&'a HubClient>,
+    /// The manifest that lists the files.
+    pub manifest: &'a Manifest,
+    /// The destination.
     pub repository: &'a Repository,
-    /// The cache's root, to be named.
+    /// The root of the cache, for error messages.
     pub cache: &'a Path,
-    /// How often to try.
-    pub patience: Patience,
+    /// Retries and time limits.
+    pub retry_limits: RetryLimits,
     /// Pause and stop.
-    pub control: &'a Arc<Control>,
-    /// How far it is.
-    pub board: &'a Board,
+    pub control: &'a Arc<InstallControl>,
+    /// The progress shown to the user.
+    pub progress: &'a InstallProgress,
 }
 
-impl Fetch<'_> {
-    /// Brings `file` into the cache unless it is there already; after this its blob is whole.
+impl Fetcher<'_> {
+    /// Downloads `file` unless it is in the cache; afterwards its blob is verified.
     ///
     /// # Errors
-    /// When it cannot be had, or the user stops it. What was fetched stays for the next time.
-    pub fn run(&self, file: &Wanted) -> Result<(), Ended> {
+    /// When it cannot be downloaded, or the user stops it. The partial file stays for the next attempt.
+    pub fn fetch(&self, file: &ManifestFile) -> Result<(), InstallError> {
         let blob = self.repository.blob(&file.checksum);
-        if self.listing.is_checked(self.repository, file) {
+        if self.manifest.is_verified(self.repository, file) {
             return Ok(());
         }
-        if blob.exists() && self.keep_if_whole(file, &blob)? {
+        if blob.exists() && self.verify_or_remove(file, &blob)? {
             return Ok(());
         }
-        self.repository.make()?;
-        let lock = self.repository.lock_file(&file.checksum)?;
-        self.wait_for(&lock)?;
-        // Whoever held the lock may have fetched it.
-        if blob.exists() && self.keep_if_whole(file, &blob)? {
+        self.repository.create_blobs_folder()?;
+        let lock = self.repository.open_lock(&file.checksum)?;
+        self.wait_for_lock(&lock)?;
+        // The previous holder of the lock may have downloaded it.
+        if blob.exists() && self.verify_or_remove(file, &blob)? {
             return Ok(());
         }
-        for _ in 0..WRONG_TWICE {
-            let sum = self.fill(file)?;
+        for _ in 0..CHECKSUM_ATTEMPTS {
+            let hasher = self.download(file)?;
             let partial = self.repository.partial(&file.checksum);
-            if sum.is(&file.checksum) {
+            if hasher.matches(&file.checksum) {
                 let done = File::open(&partial).and_then(|partial| partial.sync_all()).and_then(|()| fs::rename(&partial, &blob));
                 return done.map_err(|e| unwritable(self.cache, &blob, &e).into());
             }
-            self.board.take_back(file.size);
+            self.progress.subtract(file.size);
             fs::remove_file(&partial).map_err(|e| unwritable(self.cache, &partial, &e))?;
         }
-        let why = format!("{}: what the hub sends is not what it lists (its checksum is wrong, twice); nothing of it was kept", file.path);
+        let why = format!("{}: wrong checksum, twice; the file was discarded", file.path);
         Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into())
     }
 
-    /// Whether the blob that is here has the right bytes; one that has not is removed.
-    fn keep_if_whole(&self, file: &Wanted, blob: &Path) -> Result<bool, Ended> {
-        // What counts as here was counted when the download began.
+    /// Returns whether the blob has the right checksum; a wrong blob is removed.
+    fn verify_or_remove(&self, file: &ManifestFile, blob: &Path) -> Result<bool, InstallError> {
+        // Its bytes were counted as done when the download began.
         let whole = fs::metadata(blob).is_ok_and(|m| m.len() == file.size)
-            && match is_whole(blob, &file.checksum, |_| self.control.goes_on() || self.control.pass().is_ok()) {
+            && match matches_checksum(blob, &file.checksum, |_| self.control.is_running() || self.control.wait_while_paused().is_ok()) {
                 Ok(whole) => whole,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => return Err(Ended::Stopped),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => return Err(InstallError::Stopped),
                 Err(_) => false,
             };
         if !whole {
-            self.board.take_back(fs::metadata(blob).map_or(0, |m| m.len()).min(file.size));
+            self.progress.subtract(fs::metadata(blob).map_or(0, |m| m.len()).min(file.size));
             fs::remove_file(blob).map_err(|e| unwritable(self.cache, blob, &e))?;
         }
         Ok(whole)
     }
 
-    fn wait_for(&self, lock: &File) -> Result<(), Ended> {
+    /// Waits until this process holds the lock of the blob.
+    fn wait_for_lock(&self, lock: &File) -> Result<(), InstallError> {
         let mut waited = false;
         loop {
             match lock.try_lock() {
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) => {
                     waited = true;
-                    self.board.note(Some("another program is fetching the same file".into()));
-                    self.control.pass()?;
-                    self.control.sleep(LOCK_LOOK)?;
+                    self.progress.set_note(Some("another program is downloading the same file".into()));
+                    self.control.wait_while_paused()?;
+                    self.control.sleep(LOCK_POLL)?;
                 }
-                // A file system without locks: two programs then do the same work, each into its own view of the partial file,
-                // and the checksum has the last word.
+                // A file system without locks: two programs then do the same work, each in its own view of the partial file, and
+                // the checksum decides.
                 Err(TryLockError::Error(_)) => break,
             }
         }
         if waited {
-            self.board.note(None);
+            self.progress.set_note(None);
         }
         Ok(())
     }
 
-    /// Fetches until the partial file has the size of `file`, and gives the sum of its bytes.
-    fn fill(&self, file: &Wanted) -> Result<Sum, Ended> {
-        let mut partial = Partial::open(self, file)?;
-        let (mut failures, mut beyond, mut foreign) = (0, 0, 0);
-        // A hub that sends the same few wrong bytes again and again does not get on.
+    /// Downloads until the partial file has the size of `file`, and returns the hash of its bytes.
+    fn download(&self, file: &ManifestFile) -> Result<ChecksumHasher, InstallError> {
+        let mut partial = PartialFile::open(self, file)?;
+        let (mut failures, mut past_end, mut wrong_ranges) = (0, 0, 0);
+        // Failures are counted until the file grows: a hub that repeats a few wrong bytes makes no progress.
         let mut furthest = partial.len;
         while partial.len < file.size {
-            self.control.pass()?;
+            self.control.wait_while_paused()?;
             let Some(remote) = self.remote else {
                 let why = format!("{} is not here in full, and HF_HUB_OFFLINE is set", file.path);
                 return Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::GoOnline).into());
             };
-            // So little is not worth a seam.
-            if partial.len <= SEAM && partial.len > 0 {
+            // Too few bytes for an overlap.
+            if partial.len <= OVERLAP && partial.len > 0 {
                 partial.restart()?;
             }
             let before = partial.len;
-            let start = before.saturating_sub(SEAM);
-            let opened = remote.open(self.listing, file, start, self.control).map_err(Trouble::Remote);
-            let outcome = opened.and_then(|body| partial.take(body, start));
+            let start = before.saturating_sub(OVERLAP);
+            let opened = remote.open(self.manifest, file, start, self.control).map_err(TransferError::Remote);
+            let outcome = opened.and_then(|stream| partial.receive(stream, start));
             if partial.len > furthest {
                 (failures, furthest) = (0, partial.len);
             }
             let fault = match outcome {
-                Ok(()) => Fault::Passing { why: "the connection ended too early".into(), after: None },
-                Err(Trouble::Local(ended)) => return Err(ended),
-                Err(Trouble::Foreign) => {
-                    foreign += 1;
-                    if foreign % 2 == 0 {
-                        // Twice the same: what is here belongs to something else.
+                Ok(()) => RemoteError::Transient { why: "the connection ended too early".into(), retry_after: None },
+                Err(TransferError::Local(ended)) => return Err(ended),
+                Err(TransferError::WrongRange) => {
+                    wrong_ranges += 1;
+                    if wrong_ranges % 2 == 0 {
+                        // Twice the wrong range: the partial file belongs to something else.
                         partial.restart()?;
                     }
-                    Fault::Passing { why: "the hub sends another part of the file than was asked for".into(), after: None }
+                    RemoteError::Transient { why: "the hub sends the wrong range of the file".into(), retry_after: None }
                 }
-                Err(Trouble::Remote(fault)) => fault,
+                Err(TransferError::Remote(fault)) => fault,
             };
             if partial.len >= file.size {
                 break;
             }
             match fault {
-                Fault::Interrupted => continue,
-                Fault::Final(error) => return Err(error.while_doing(&file.path).into()),
-                Fault::BeyondEnd => {
-                    if partial.sum.clone().is(&file.checksum) {
-                        return Ok(partial.sum);
+                RemoteError::Interrupted => continue,
+                RemoteError::Permanent(error) => return Err(error.while_doing(&file.path).into()),
+                RemoteError::PastEnd => {
+                    if partial.hasher.clone().matches(&file.checksum) {
+                        return Ok(partial.hasher);
                     }
                     partial.restart()?;
-                    beyond += 1;
-                    if beyond >= 2 {
-                        let why = format!("{}: the hub lists {} bytes and says that it has none of them (416)", file.path, file.size);
+                    past_end += 1;
+                    if past_end >= 2 {
+                        let why = format!("{}: the hub lists {} bytes but serves none (416)", file.path, file.size);
                         return Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into());
                     }
                 }
-                Fault::Passing { why, after } => {
+                RemoteError::Transient { why, retry_after } => {
                     failures += 1;
-                    if failures >= self.patience.attempts {
-                        let why = format!("{}: {why}, {failures} times in a row; what was fetched is kept", file.path);
+                    if failures >= self.retry_limits.attempts {
+                        let why = format!("{}: {why}, {failures} times in a row; downloaded bytes are kept", file.path);
                         return Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into());
                     }
-                    let wait = pause_before(failures, after, self.patience);
-                    self.board.note(Some(format!("{why}; trying again in {:.0} s", wait.as_secs_f64().ceil())));
+                    let wait = pause_before(failures, retry_after, self.retry_limits);
+                    self.progress.set_note(Some(format!("{why}; trying again in {:.0} s", wait.as_secs_f64().ceil())));
                     self.control.sleep(wait)?;
-                    self.board.note(None);
+                    self.progress.set_note(None);
                 }
             }
         }
-        Ok(partial.sum)
+        Ok(partial.hasher)
     }
 }
 
-/// How long to wait after the `failures`-th failure in a row, when the hub asks for `after`.
-pub(super) fn pause_before(failures: u32, after: Option<Duration>, patience: Patience) -> Duration {
-    let doubled = patience.back_off.saturating_mul(1 << failures.saturating_sub(1).min(16));
-    after.unwrap_or(doubled).clamp(patience.back_off, patience.longest.max(patience.back_off))
+/// Returns the wait after the `failures`-th failure in a row; `after` is the wait that the hub asks for.
+pub(super) fn pause_before(failures: u32, after: Option<Duration>, retry_limits: RetryLimits) -> Duration {
+    let doubled = retry_limits.back_off.saturating_mul(1 << failures.saturating_sub(1).min(16));
+    after.unwrap_or(doubled).clamp(retry_limits.back_off, retry_limits.max_back_off.max(retry_limits.back_off))
 }
 
-/// What went wrong while bytes were taken.
-enum Trouble {
-    /// At the other end.
-    Remote(Fault),
-    /// Here.
-    Local(Ended),
-    /// The bytes are not those that were asked for.
-    Foreign,
+/// A failure while bytes are received.
+enum TransferError {
+    /// A failure of the hub or the connection.
+    Remote(RemoteError),
+    /// A failure on this machine.
+    Local(InstallError),
+    /// Bytes from another place of the file.
+    WrongRange,
 }
 
-impl From<Fault> for Trouble {
-    fn from(fault: Fault) -> Self {
+impl From<RemoteError> for TransferError {
+    fn from(fault: RemoteError) -> Self {
         Self::Remote(fault)
     }
 }
 
-/// The bytes that are here so far.
-struct Partial<'a> {
-    fetch: &'a Fetch<'a>,
-    wanted: &'a Wanted,
+/// A partial file, open for writing.
+struct PartialFile<'a> {
+    fetch: &'a Fetcher<'a>,
+    expected: &'a ManifestFile,
     file: File,
     len: u64,
-    sum: Sum,
-    /// The first and the last [`SEAM`] bytes of what is here.
+    hasher: ChecksumHasher,
+    /// The first and the last [`OVERLAP`] bytes of the file.
     head: Vec<u8>,
     tail: Vec<u8>,
 }
 
-impl<'a> Partial<'a> {
-    /// Opens what is here and sums it.
-    fn open(fetch: &'a Fetch<'a>, wanted: &'a Wanted) -> Result<Self, Ended> {
-        let path = fetch.repository.partial(&wanted.checksum);
+impl<'a> PartialFile<'a> {
+    /// Opens the partial file and hashes its bytes.
+    fn open(fetch: &'a Fetcher<'a>, expected: &'a ManifestFile) -> Result<Self, InstallError> {
+        let path = fetch.repository.partial(&expected.checksum);
         let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
         let file = file.map_err(|e| unwritable(fetch.cache, &path, &e))?;
-        let sum = wanted.checksum.sum(wanted.size);
-        let mut partial = Self { fetch, wanted, file, len: 0, sum, head: Vec::new(), tail: Vec::new() };
-        if partial.file.metadata().is_ok_and(|m| m.len() > wanted.size) {
-            // More than there is of it: not ours, or damaged. It was counted as complete.
-            partial.fetch.board.take_back(wanted.size);
+        let hasher = expected.checksum.hasher(expected.size);
+        let mut partial = Self { fetch, expected, file, len: 0, hasher, head: Vec::new(), tail: Vec::new() };
+        if partial.file.metadata().is_ok_and(|m| m.len() > expected.size) {
+            // Longer than the file: not ours, or damaged. It was counted as complete.
+            partial.fetch.progress.subtract(expected.size);
             partial.truncate()?;
         }
-        partial.read_through()?;
+        partial.hash_existing()?;
         Ok(partial)
     }
 
-    fn read_through(&mut self) -> Result<(), Ended> {
+    /// Hashes the bytes of the file from its start.
+    fn hash_existing(&mut self) -> Result<(), InstallError> {
         let mut piece = vec![0; READ_BYTES];
         let here = self.file.metadata().map_or(0, |m| m.len());
         loop {
@@ -269,70 +271,71 @@ impl<'a> Partial<'a> {
                 Ok(n) => n,
                 Err(e) => return Err(self.failed(&e).into()),
             };
-            self.note(&piece[..n]);
-            if !self.fetch.control.goes_on() {
-                self.fetch.control.pass()?;
+            self.record(&piece[..n]);
+            if !self.fetch.control.is_running() {
+                self.fetch.control.wait_while_paused()?;
             }
         }
     }
 
-    /// Takes the bytes of `body`, which begin at `start`, until they end.
-    fn take(&mut self, mut body: Body, start: u64) -> Result<(), Trouble> {
+    /// Appends the bytes of `stream`, which begins at byte `start`.
+    fn receive(&mut self, mut stream: FileStream, start: u64) -> Result<(), TransferError> {
         let control = self.fetch.control;
         if start == 0 {
-            // A longer file is another one; a shorter one ends too early, which is noticed when it does.
-            if body.length.is_some_and(|length| length > self.wanted.size) {
-                let why = format!("{}: the hub sends more bytes than the {} that it lists", self.wanted.path, self.wanted.size);
-                return Err(Trouble::Local(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into()));
+            // A longer file is another file; a shorter one ends too early and is noticed then.
+            if stream.length.is_some_and(|length| length > self.expected.size) {
+                let why = format!("{}: the hub sends more bytes than the {} that it lists", self.expected.path, self.expected.size);
+                return Err(TransferError::Local(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into()));
             }
-            return self.append(&mut body, &[]);
+            return self.append(&mut stream, &[]);
         }
-        let mut begun = Vec::new();
-        while (begun.len() as u64) < SEAM {
-            match body.next(control)? {
-                Some(bytes) => begun.extend_from_slice(bytes.as_ref()),
+        let mut beginning = Vec::new();
+        while (beginning.len() as u64) < OVERLAP {
+            match stream.next_bytes(control)? {
+                Some(bytes) => beginning.extend_from_slice(bytes.as_ref()),
                 None => return Ok(()),
             }
         }
-        let (seam, rest) = begun.split_at(SEAM as usize);
-        let all = body.length == Some(self.wanted.size);
-        if seam == self.tail && !(all && seam == self.head) {
-            if body.length == Some(SEAM) {
-                // All that it has from there on is what is here already.
-                return Err(Fault::BeyondEnd.into());
+        let (overlap, rest) = beginning.split_at(OVERLAP as usize);
+        let all = stream.length == Some(self.expected.size);
+        if overlap == self.tail && !(all && overlap == self.head) {
+            if stream.length == Some(OVERLAP) {
+                // The server has nothing past this point.
+                return Err(RemoteError::PastEnd.into());
             }
-            return self.append(&mut body, rest);
+            return self.append(&mut stream, rest);
         }
-        if seam != self.head {
-            return Err(Trouble::Foreign);
+        if overlap != self.head {
+            return Err(TransferError::WrongRange);
         }
-        // The server has ignored the range and sends the file from its start: what is here passes by.
-        let (mut passed, mut last) = (begun.len() as u64, begun);
-        while passed < self.len {
-            match body.next(control)? {
+        // The server ignored the range and sends the whole file: skip the bytes that are here.
+        let (mut skipped, mut last) = (beginning.len() as u64, beginning);
+        while skipped < self.len {
+            match stream.next_bytes(control)? {
                 Some(bytes) => {
-                    passed += bytes.as_ref().len() as u64;
+                    skipped += bytes.as_ref().len() as u64;
                     last.extend_from_slice(bytes.as_ref());
-                    // The seam and whatever lies behind it have to stay.
-                    let kept = SEAM + passed.saturating_sub(self.len);
+                    // Keep the overlap and everything after it.
+                    let kept = OVERLAP + skipped.saturating_sub(self.len);
                     last.drain(..last.len().saturating_sub(kept as usize));
                 }
                 None => return Ok(()),
             }
         }
-        let beyond = (passed - self.len) as usize;
+        let beyond = (skipped - self.len) as usize;
         let at = last.len() - beyond;
         if !last[..at].ends_with(&self.tail) {
-            return Err(Trouble::Foreign);
+            return Err(TransferError::WrongRange);
         }
         let rest = last.split_off(at);
-        self.append(&mut body, &rest)
+        self.append(&mut stream, &rest)
     }
 
-    fn append(&mut self, body: &mut Body, first: &[u8]) -> Result<(), Trouble> {
+    /// Writes `first` and then the rest of the stream.
+    fn append(&mut self, stream: &mut FileStream, first: &[u8]) -> Result<(), TransferError> {
         self.write(first)?;
-        while self.len < self.wanted.size {
-            match body.next(self.fetch.control)? {
+        while self.len < self.expected.size {
+            match stream.next_bytes(self.fetch.control)? {
                 Some(bytes) => self.write(bytes.as_ref())?,
                 None => break,
             }
@@ -340,46 +343,48 @@ impl<'a> Partial<'a> {
         Ok(())
     }
 
-    /// Writes `bytes`, or as many as the file still lacks: what a server sends beyond is not of it.
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
-        let lacking = usize::try_from(self.wanted.size - self.len).unwrap_or(usize::MAX);
+    /// Writes `bytes`, but no more than the file lacks.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), TransferError> {
+        let lacking = usize::try_from(self.expected.size - self.len).unwrap_or(usize::MAX);
         let bytes = &bytes[..bytes.len().min(lacking)];
         if let Err(e) = self.file.write_all(bytes) {
-            // As much of it as was written is as good as any.
-            return Err(Trouble::Local(self.failed(&e).into()));
+            // The part that was written stays valid.
+            return Err(TransferError::Local(self.failed(&e).into()));
         }
-        self.note(bytes);
-        self.fetch.board.add(bytes.len() as u64);
+        self.record(bytes);
+        self.fetch.progress.add(bytes.len() as u64);
         Ok(())
     }
 
-    /// Takes note of bytes that are in the file now.
-    fn note(&mut self, bytes: &[u8]) {
-        self.sum.feed(bytes);
+    /// Updates hash, length, head and tail for bytes that are in the file now.
+    fn record(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
         self.len += bytes.len() as u64;
-        let seam = SEAM as usize;
-        self.head.extend_from_slice(&bytes[..bytes.len().min(seam - self.head.len())]);
-        self.tail.extend_from_slice(&bytes[bytes.len().saturating_sub(seam)..]);
-        self.tail.drain(..self.tail.len().saturating_sub(seam));
+        let overlap = OVERLAP as usize;
+        self.head.extend_from_slice(&bytes[..bytes.len().min(overlap - self.head.len())]);
+        self.tail.extend_from_slice(&bytes[bytes.len().saturating_sub(overlap)..]);
+        self.tail.drain(..self.tail.len().saturating_sub(overlap));
     }
 
-    /// Forgets what is here.
-    fn restart(&mut self) -> Result<(), Ended> {
-        self.fetch.board.take_back(self.len);
+    /// Discards the partial file.
+    fn restart(&mut self) -> Result<(), InstallError> {
+        self.fetch.progress.subtract(self.len);
         self.truncate()
     }
 
-    fn truncate(&mut self) -> Result<(), Ended> {
+    /// Empties the file and resets the hash.
+    fn truncate(&mut self) -> Result<(), InstallError> {
         let emptied = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
         emptied.map_err(|e| self.failed(&e))?;
-        (self.len, self.sum) = (0, self.wanted.checksum.sum(self.wanted.size));
+        (self.len, self.hasher) = (0, self.expected.checksum.hasher(self.expected.size));
         self.head.clear();
         self.tail.clear();
         Ok(())
     }
 
+    /// Returns the error for a file that cannot be read or written.
     fn failed(&self, error: &io::Error) -> Error {
-        unwritable(self.fetch.cache, &self.fetch.repository.partial(&self.wanted.checksum), error)
+        unwritable(self.fetch.cache, &self.fetch.repository.partial(&self.expected.checksum), error)
     }
 }
 
@@ -388,10 +393,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wait_doubles_unless_the_hub_says_how_long_it_wants() {
-        let patience =
-            Patience { back_off: Duration::from_secs(1), longest: Duration::from_secs(60), attempts: 6, stall: Duration::from_secs(1) };
-        let secs = |failures, after| pause_before(failures, after, patience).as_secs();
+    fn the_wait_doubles_unless_the_hub_asks_for_another() {
+        let retry_limits = RetryLimits {
+            back_off: Duration::from_secs(1),
+            max_back_off: Duration::from_secs(60),
+            attempts: 6,
+            stall: Duration::from_secs(1),
+        };
+        let secs = |failures, after| pause_before(failures, after, retry_limits).as_secs();
         assert_eq!([1, 2, 3, 7, 60].map(|failures| secs(failures, None)), [1, 2, 4, 60, 60]);
         assert_eq!(secs(1, Some(Duration::from_secs(30))), 30);
         assert_eq!(secs(1, Some(Duration::from_secs(9_999))), 60);

@@ -1,11 +1,11 @@
-//! Polls hf-hub's futures from threads of ours: with a time limit, and given up as soon as the user wants that.
+//! Polling of hf-hub's futures from our own threads, with a time limit and until the user stops.
 //!
-//! hf-hub streams a file by its asynchronous client only, whose futures need the tokio runtime that its blocking client keeps to
-//! itself; tokio is no dependency of ours. A progress handler of the blocking client is called inside that runtime, so a request
-//! that touches no network (a file "in the cache" that is there) leads into it. Only what opens a connection has to be polled
-//! in there; a response that has begun is polled anywhere.
+//! hf-hub streams files only with its asynchronous client, whose futures need the tokio runtime that its blocking client
+//! keeps private; tokio is no dependency of ours. A progress handler of the blocking client runs inside that runtime, so a request
+//! without network (a cached file that exists) leads into it. Only futures that open a connection must be polled there; a response
+//! stream can be polled anywhere.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
@@ -13,69 +13,73 @@ use std::time::{Duration, Instant};
 use hf_hub::HFClientSync;
 use hf_hub::progress::{ProgressEvent, ProgressHandler};
 
-/// How often it is looked whether to go on while nothing happens.
-const LOOK: Duration = Duration::from_millis(50);
-/// A revision of this form is looked for in the cache and nowhere else.
+use crate::supervise;
+
+/// Time between two checks for a stop by the user while nothing arrives.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// A revision of this form is looked up only in the cache.
 const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
-/// How waiting ended.
+/// The result of [`poll_until`].
 #[derive(Debug)]
-pub(super) enum Waited<T> {
-    /// With this.
+pub(super) enum WaitResult<T> {
+    /// The value of the future.
     Ready(T),
-    /// The limit was reached.
-    Late,
-    /// The user wants no more.
+    /// The time limit has passed.
+    TimedOut,
+    /// The user stopped the wait.
     Stopped,
 }
 
-/// Runs `work` where the futures of hf-hub's client can be polled; None if the runtime cannot be reached.
-pub(super) fn within<T: Send + 'static>(client: &HFClientSync, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    let made = Arc::new(Mutex::new(None));
-    let inside = Inside { work: Mutex::new(Some(work)), made: Arc::clone(&made) };
-    // An absolute path stands for itself, and the root is always there.
+/// Runs `work` inside the runtime of hf-hub's client; None if the runtime cannot be reached.
+pub(super) fn run_in_runtime<T: Send + 'static>(client: &HFClientSync, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let value = Arc::new(Mutex::new(None));
+    let inside = RuntimeHook { work: Mutex::new(Some(work)), value: Arc::clone(&value) };
+    // An absolute path is used as it is, and the root always exists.
     let entered = client.model("hearken", "runtime").download_file().filename("/").revision(NO_COMMIT).progress(inside).send();
     drop(entered);
-    made.lock().unwrap_or_else(PoisonError::into_inner).take()
+    supervise::lock(&value).take()
 }
 
-struct Inside<W, T> {
+/// A progress handler that runs `work` once and stores its value.
+struct RuntimeHook<W, T> {
     work: Mutex<Option<W>>,
-    made: Arc<Mutex<Option<T>>>,
+    value: Arc<Mutex<Option<T>>>,
 }
 
-impl<T: Send, W: FnOnce() -> T + Send> ProgressHandler for Inside<W, T> {
+impl<T: Send, W: FnOnce() -> T + Send> ProgressHandler for RuntimeHook<W, T> {
     fn on_progress(&self, _: &ProgressEvent) {
-        let work = self.work.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let work = supervise::lock(&self.work).take();
         if let Some(work) = work {
-            let made = work();
-            *self.made.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
+            let value = work();
+            *supervise::lock(&self.value) = Some(value);
         }
     }
 }
 
-/// Polls until there is something, `limit` has passed or `go_on` says no.
-pub(super) fn wait<T>(limit: Duration, go_on: impl Fn() -> bool, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Waited<T> {
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+/// Polls until there is a value, `limit` has passed, or `go_on` returns false.
+pub(super) fn poll_until<T>(limit: Duration, go_on: impl Fn() -> bool, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> WaitResult<T> {
+    let waker = Waker::from(Arc::new(ThreadWaker(thread::current())));
     let mut context = Context::from_waker(&waker);
     let begun = Instant::now();
     loop {
-        if let Poll::Ready(made) = poll(&mut context) {
-            return Waited::Ready(made);
+        if let Poll::Ready(value) = poll(&mut context) {
+            return WaitResult::Ready(value);
         }
         if !go_on() {
-            return Waited::Stopped;
+            return WaitResult::Stopped;
         }
         match limit.checked_sub(begun.elapsed()) {
-            None => return Waited::Late,
-            Some(left) => thread::park_timeout(left.min(LOOK)),
+            None => return WaitResult::TimedOut,
+            Some(left) => thread::park_timeout(left.min(POLL_INTERVAL)),
         }
     }
 }
 
-struct Unpark(Thread);
+/// A waker that unparks a thread.
+struct ThreadWaker(Thread);
 
-impl Wake for Unpark {
+impl Wake for ThreadWaker {
     fn wake(self: Arc<Self>) {
         self.0.unpark();
     }

@@ -1,52 +1,52 @@
-//! How the hub is reached: the variables that every program of Hugging Face reads, and how patient to be.
+//! Settings of the hub: the environment variables of Hugging Face, and time limits.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where the hub is, where its cache lies and how long to wait for it.
+/// The address of the hub, its cache, and the limits of requests.
 #[derive(Clone, Debug)]
 pub struct HubSettings {
-    /// Its address; that of Hugging Face when absent.
+    /// Its address; Hugging Face if absent.
     pub endpoint: Option<String>,
     /// The cache, in the layout that all programs of Hugging Face share.
     pub cache: PathBuf,
-    /// Whether it may be asked at all.
-    pub line: Line,
-    /// How long to wait, and how often to try.
-    pub patience: Patience,
+    /// The permission to use the network.
+    pub network: NetworkAccess,
+    /// Time limits and retries.
+    pub retry_limits: RetryLimits,
 }
 
-/// Whether the network may be used.
+/// Permission to use the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Line {
-    /// It may.
-    Open,
-    /// The user wants none of it (`HF_HUB_OFFLINE`).
+pub enum NetworkAccess {
+    /// The network may be used.
+    Allowed,
+    /// The user forbids the network (`HF_HUB_OFFLINE`).
     Offline,
 }
 
-/// How long to wait for the hub, and how often to try.
+/// Time limits and retries of a download.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
-    /// Without a byte for so long, a connection is given up.
+pub struct RetryLimits {
+    /// The longest silence of a connection.
     pub stall: Duration,
-    /// The wait after the first failure; it doubles with each further one.
+    /// The wait after the first failure; doubled after each further one.
     pub back_off: Duration,
-    /// The longest wait between two attempts, also when the hub asks for more.
-    pub longest: Duration,
-    /// Failures in a row without a byte gained, after which the download ends. What was fetched is kept.
+    /// The longest wait between two attempts, even if the hub asks for more.
+    pub max_back_off: Duration,
+    /// Failures in a row without a new byte, after which the download ends.
     pub attempts: u32,
 }
 
-impl Default for Patience {
+impl Default for RetryLimits {
     fn default() -> Self {
-        Self { stall: Duration::from_secs(30), back_off: Duration::from_secs(1), longest: Duration::from_secs(300), attempts: 6 }
+        Self { stall: Duration::from_secs(30), back_off: Duration::from_secs(1), max_back_off: Duration::from_secs(300), attempts: 6 }
     }
 }
 
 impl HubSettings {
-    /// What the environment says. The token (`HF_TOKEN`, or the file that `hf auth login` writes) and the proxies are read by
-    /// hf-hub and its HTTP client.
+    /// Reads the environment variables of Hugging Face. hf-hub and its HTTP client read the token (`HF_TOKEN`, or the file of
+    /// `hf auth login`) and the proxies themselves.
     #[must_use]
     pub fn from_environment() -> Self {
         Self::from_variables(|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
@@ -62,11 +62,12 @@ impl HubSettings {
             variable(name).is_some_and(|value| ["1", "on", "yes", "true"].contains(&value.to_string_lossy().to_lowercase().as_str()))
         };
         let endpoint = variable("HF_ENDPOINT").map(|value| value.to_string_lossy().trim_end_matches('/').to_owned());
-        let line = if is_set("HF_HUB_OFFLINE") || is_set("TRANSFORMERS_OFFLINE") { Line::Offline } else { Line::Open };
-        Self { endpoint, cache, line, patience: Patience::default() }
+        let network =
+            if is_set("HF_HUB_OFFLINE") || is_set("TRANSFORMERS_OFFLINE") { NetworkAccess::Offline } else { NetworkAccess::Allowed };
+        Self { endpoint, cache, network, retry_limits: RetryLimits::default() }
     }
 
-    /// Its address, for people.
+    /// Returns the address for messages.
     #[must_use]
     pub fn address(&self) -> &str {
         self.endpoint.as_deref().unwrap_or("https://huggingface.co")
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cache_is_where_every_program_of_hugging_face_has_it() {
+    fn the_cache_is_where_all_programs_of_hugging_face_look() {
         assert_eq!(read(&[("HOME", "/h")]).cache, Path::new("/h/.cache/huggingface/hub"));
         assert_eq!(read(&[("HOME", "/h"), ("XDG_CACHE_HOME", "/x")]).cache, Path::new("/x/huggingface/hub"));
         assert_eq!(read(&[("HOME", "/h"), ("HF_HOME", "/f"), ("XDG_CACHE_HOME", "/x")]).cache, Path::new("/f/hub"));
@@ -92,9 +93,9 @@ mod tests {
     }
 
     #[test]
-    fn offline_and_other_addresses_are_respected() {
+    fn offline_mode_and_other_endpoints_are_respected() {
         let settings = read(&[("HF_HUB_OFFLINE", "1"), ("HF_ENDPOINT", "https://mirror.example/")]);
-        assert_eq!((settings.line, settings.address()), (Line::Offline, "https://mirror.example"));
-        assert_eq!((read(&[("HF_HUB_OFFLINE", "0")]).line, read(&[]).address()), (Line::Open, "https://huggingface.co"));
+        assert_eq!((settings.network, settings.address()), (NetworkAccess::Offline, "https://mirror.example"));
+        assert_eq!((read(&[("HF_HUB_OFFLINE", "0")]).network, read(&[]).address()), (NetworkAccess::Allowed, "https://huggingface.co"));
     }
 }

@@ -1,4 +1,4 @@
-//! The model that is built in: unpacked once into the cache folder under the SHA-256 of its files.
+//! The built-in model, unpacked once into the cache folder, in a folder named by the SHA-256 of its files.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ macro_rules! builtin {
     };
 }
 
-/// The files of the starter, the model that is built in.
+/// The files of the built-in model.
 const STARTER: &[(&str, &[u8])] = builtin![
     "audiointeraction_ChunkwisedEncoder.pth",
     "model-00001-of-00001.safetensors",
@@ -25,7 +25,7 @@ const STARTER: &[(&str, &[u8])] = builtin![
     "tokenizer.json",
 ];
 
-/// Unpacks the built-in checkpoint into the first of `places` that can be written to, unless it lies there already.
+/// Unpacks the built-in model into the first writable folder of `places`, unless it is there already.
 pub(super) fn unpack(places: &[PathBuf]) -> Result<PathBuf> {
     let mut hash = Sha256::new();
     for (name, bytes) in STARTER {
@@ -47,12 +47,12 @@ pub(super) fn unpack(places: &[PathBuf]) -> Result<PathBuf> {
     Err(Error::new(ErrorKind::Output, format!("the built-in model cannot be unpacked ({why})")).with_remedy(Remedy::FreeDisk))
 }
 
-/// Every file is there with its own bytes: a damaged copy is replaced, not loaded.
+/// Returns whether every file has its own bytes: a damaged copy is replaced, not loaded.
 fn is_complete(folder: &Path) -> bool {
     STARTER.iter().all(|(name, bytes)| std::fs::read(folder.join(name)).is_ok_and(|found| found == *bytes))
 }
 
-/// Writes beside the place and renames, so that a second Hearken never sees half a model.
+/// Writes to a temporary folder and renames it, so that a second process never sees half a model.
 fn unpack_into(place: &Path, folder: &Path) -> std::io::Result<()> {
     let temporary = place.join(format!("unpacking-{}", std::process::id()));
     for (name, bytes) in STARTER {
@@ -62,12 +62,12 @@ fn unpack_into(place: &Path, folder: &Path) -> std::io::Result<()> {
         }
         std::fs::write(path, bytes)?;
     }
-    // What lies there is damaged (it was not complete); nothing may lie there at all.
+    // A damaged copy, or nothing, may be in the way.
     let _ = std::fs::remove_dir_all(folder);
     let renamed = std::fs::rename(&temporary, folder);
     if renamed.is_err() {
         let _ = std::fs::remove_dir_all(&temporary);
-        // Another Hearken may have been faster.
+        // Another process may have been faster.
         if is_complete(folder) {
             return Ok(());
         }
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_built_in_model_is_unpacked_once_and_mended_when_damaged() {
+    fn the_built_in_model_is_unpacked_once_and_replaced_when_damaged() {
         let dir = tempfile::tempdir().unwrap();
         let folder = unpack(&[dir.path().to_owned()]).unwrap();
         let file = folder.join("tokenizer.json");
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_cannot_be_written_to_is_passed_over() {
+    fn an_unwritable_folder_is_skipped() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         std::fs::write(&file, "").unwrap();

@@ -6,8 +6,9 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use super::Priority;
 use super::{CHUNK_ROWS, CHUNKS_PER_PASS, Item, Plan};
-use crate::config::{ContextPolicy, Priority};
+use crate::config::ContextPolicy;
 use crate::time::StreamTime;
 
 /// Newest chunks, 20 s, which stay whatever their priority, as long as they fit at all.
@@ -134,10 +135,10 @@ impl Context {
     }
 
     /// Makes room for `rows` more rows in a window of `window` positions. Returns None when not even the newest chunk would fit.
-    pub fn make_room(&mut self, policy: &ContextPolicy, window: usize, rows: usize) -> Option<Trim> {
+    pub fn make_room(&mut self, policy: ContextPolicy, window: usize, rows: usize) -> Option<Trim> {
         let newest = self.chunks.len().checked_sub(1)?;
         let recent_from = self.chunks.len().saturating_sub(RECENT_CHUNKS);
-        let rank = |priority: Priority| policy.evict_first.iter().position(|listed| *listed == priority).map_or(0, |place| place + 1);
+        let rank = |priority: Priority| policy.evict_first().iter().position(|listed| *listed == priority).map_or(0, |place| place + 1);
         let mut order: Vec<usize> = (0..newest).collect();
         // The sort is stable: within a rank the oldest goes first. Recent chunks go last, by age.
         order.sort_by_key(|at| if *at >= recent_from { usize::MAX } else { rank(self.chunks[*at].priority) });

@@ -34,7 +34,7 @@ fn speak(lane: &mut Lane, token: u32) -> Vec<LaneEvent> {
 }
 
 #[test]
-fn the_opening_is_fed_with_the_first_chunk_and_silence_with_the_next() {
+fn the_prompt_is_fed_with_the_first_chunk_and_silent_with_the_next() {
     let mut lane = lane(CatchUp::Drain);
     let plan = lane.plan(&asks(0..1), 64).unwrap();
     assert_eq!((plan.rows(), &plan.reads[..]), (15, &[14][..]));
@@ -177,7 +177,7 @@ fn a_cut_reply_is_fed_with_text_end() {
 }
 
 #[test]
-fn a_restarted_lane_listens_from_its_opening() {
+fn a_restarted_lane_listens_from_its_prompt() {
     let mut lane = lane(CatchUp::EveryChunk);
     feed(&mut lane, &asks(0..1), &[YES]);
     speak(&mut lane, 77);

@@ -1,143 +1,143 @@
-//! What a face is told about models: the catalogue as it stands on this machine, and how a download goes; sizes and times for
-//! people.
+//! The state of models as an interface shows it: the catalogue, the progress of an installation, sizes and times as text.
 
 use super::ModelChoice;
+use crate::error::Error;
 
-/// A model that can be had, and how far it is.
+/// A model of the catalogue and its state on this machine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelCard {
-    /// What it is called on the command line.
+    /// Name of the model on the command line.
     pub name: String,
-    /// How to listen with it.
+    /// Choice that listens with the model.
     pub choice: ModelChoice,
-    /// Its name in full.
+    /// Full name.
     pub title: String,
-    /// What it is, in a sentence.
+    /// Description, one sentence.
     pub about: String,
-    /// What it can do, a line each.
+    /// Abilities, one line each.
     pub can: Vec<String>,
-    /// The two in Chinese.
+    /// Description and abilities in Chinese.
     pub zh: Wording,
-    /// The terms under which it is had; all of them must be accepted before it is downloaded.
+    /// Licences; all of them must be accepted before the download.
     pub licences: Vec<Licence>,
-    /// Where it comes from.
+    /// Address of the source.
     pub source: String,
-    /// Bytes to download; 0 where that is not known before asking.
+    /// Size of the download, in bytes; 0 if unknown.
     pub download_bytes: u64,
-    /// Bytes that the prepared weights take.
+    /// Size of the prepared weights, in bytes.
     pub prepared_bytes: u64,
-    /// Bytes of memory that listening with it takes.
+    /// Memory that the model needs, in bytes.
     pub memory_bytes: u64,
-    /// Whether the user has accepted its licences.
+    /// True if the user has accepted the licences.
     pub accepted: bool,
-    /// How far it is.
+    /// State on this machine.
     pub state: ModelState,
 }
 
-/// What a model is and can do, in another language; its own words stand where this says nothing.
+/// The description of a model in another language; an empty field falls back to English.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Wording {
-    /// What it is, in a sentence.
+    /// Description, one sentence.
     pub about: String,
-    /// What it can do, a line each.
+    /// Abilities, one line each.
     pub can: Vec<String>,
 }
 
-/// The same of terms.
+/// The description of a licence in another language; an empty field falls back to English.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LicenceWording {
-    /// Its name.
+    /// Name of the licence.
     pub name: String,
-    /// What it is about.
+    /// Summary of the licence.
     pub summary: String,
 }
 
-/// Terms that the user accepts.
+/// A licence that the user must accept.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Licence {
-    /// Its name.
+    /// Name of the licence.
     pub name: String,
-    /// What it is about, in our own words.
+    /// Summary, in our own words.
     pub summary: String,
-    /// Where its text lies.
+    /// Address of the full text.
     pub text: String,
     /// Name and summary in Chinese.
     #[serde(default)]
     pub zh: LicenceWording,
 }
 
-/// How far a model is on this machine.
+/// The state of a model on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ModelState {
-    /// Nothing of it is here.
+    /// Nothing is downloaded.
     Absent,
-    /// A part of it was downloaded.
+    /// A part is downloaded.
     Begun {
-        /// Bytes that are here.
+        /// Size of that part, in bytes.
         bytes: u64,
     },
-    /// It can be listened with.
+    /// The model is ready for use.
     Ready {
-        /// Bytes that it takes on disk.
+        /// Size on disk, in bytes.
         bytes: u64,
     },
 }
 
-/// What is being done to get a model.
+/// The progress of installing a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InstallStatus {
-    /// The step that it is at.
+    /// Current step.
     pub step: InstallStep,
     /// Bytes of this step that are done.
     pub done: u64,
-    /// Bytes of this step in all; 0 where that is not known.
+    /// Total bytes of this step; 0 if unknown.
     pub all: u64,
-    /// Bytes a second, lately.
+    /// Recent rate, in bytes per second.
     pub rate: f64,
-    /// Seconds until this step is done, at that rate.
+    /// Estimated time until the step is done, in seconds.
     pub secs_left: Option<f64>,
-    /// In what the weights are prepared and why, once that was decided by measuring.
+    /// Chosen precision of the prepared weights and the reason, once a measurement has decided it.
     pub chosen: Option<String>,
-    /// Something that the user should know, such as what is being waited for.
+    /// Message for the user, for example the reason for a wait.
     pub note: Option<String>,
-    /// How it ended.
+    /// Result, once the installation has ended.
     pub end: Option<InstallEnd>,
 }
 
-/// The steps in which a model is had.
+/// The steps of installing a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum InstallStep {
-    /// Asking the hub what there is.
+    /// Asking the hub for the list of files.
     #[default]
     Asking,
-    /// Checking what is here already.
+    /// Checking the files on this machine.
     Checking,
     /// Downloading.
     Fetching,
-    /// Downloading, but the user holds it.
+    /// Downloading, paused by the user.
     Paused,
-    /// Making the weights smaller.
+    /// Preparing the weights.
     Preparing,
 }
 
-/// How getting a model ended.
+/// The result of installing a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InstallEnd {
-    /// It is ready.
+    /// The model is ready.
     Done,
-    /// The user stopped it; what was downloaded is kept.
+    /// Stopped by the user; downloaded files are kept.
     Stopped,
-    /// It failed, in words.
-    Failed(String),
+    /// The installation failed.
+    Failed(Error),
 }
 
-/// A size for people: three digits at most, and none that says nothing.
+/// Returns a size as text, with at most three significant digits.
 #[must_use]
 pub fn size(bytes: u64) -> String {
-    // What rounds to a thousand megabytes is a gigabyte.
+    // From here on, megabytes would round to 1,000.
     let (number, unit) = match bytes {
         0..1_000_000 => return format!("{} kB", bytes.div_ceil(1_000)),
         1_000_000..999_500_000 => (bytes as f64 / 1e6, "MB"),
@@ -149,7 +149,7 @@ pub fn size(bytes: u64) -> String {
     format!("{text} {unit}")
 }
 
-/// A size that moves: always with the same decimals, so that nothing beside it jumps.
+/// Returns a changing size as text, with a fixed number of decimals so that the layout does not jump.
 #[must_use]
 pub fn moving_size(bytes: u64) -> String {
     match bytes {
@@ -159,7 +159,7 @@ pub fn moving_size(bytes: u64) -> String {
     }
 }
 
-/// A duration for people.
+/// Returns a duration as text.
 #[must_use]
 pub fn duration(secs: f64) -> String {
     let secs = secs.clamp(0.0, 1e7).round() as u64;
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_size_has_the_digits_that_say_something() {
+    fn a_size_has_at_most_three_significant_digits() {
         for (bytes, text) in [
             (0, "0 kB"),
             (1, "1 kB"),

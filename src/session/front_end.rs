@@ -4,9 +4,8 @@ use std::collections::VecDeque;
 
 use super::EncodedChunk;
 use crate::audio::chunker::Chunk;
-use crate::config::Priority;
 use crate::error::{Error, Result};
-use crate::lane::{Ask, ChunkMeta, Follows};
+use crate::lane::{Ask, ChunkMeta, Follows, Priority};
 use crate::mel::{GateStep, LogMel, LogMelChunk, MaxWindow, QuietGate};
 use crate::model::Model;
 

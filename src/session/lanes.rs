@@ -6,10 +6,10 @@ use smallvec::SmallVec;
 
 use super::prompt::PromptCache;
 use super::{Session, WhenFull};
-use crate::config::{Mode, Reset};
+use crate::config::Mode;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lane::context::Context;
-use crate::lane::{CHUNKS_PER_PASS, ChunkMeta, Follows, Lane, Plan};
+use crate::lane::{CHUNKS_PER_PASS, ChunkMeta, Follows, Lane, Plan, ResetTrigger};
 use crate::model::LaneCache;
 use crate::protocol::{Event, StopReason};
 use crate::time::{ChunkIdx, StreamTime};
@@ -99,7 +99,7 @@ impl Session {
 
     fn plan_lane(&self, at: usize, max_rows: usize) -> Option<Plan> {
         let lane = &self.lanes[at];
-        let resets = self.has_reset(Reset::AfterQuiet);
+        let resets = self.has_reset(ResetTrigger::AfterQuiet);
         let waiting: SmallVec<[ChunkMeta; CHUNKS_PER_PASS + 1]> = self
             .queue
             .from(lane.next)
@@ -114,8 +114,8 @@ impl Session {
     }
 
     /// Returns true if the context policy contains `reset`.
-    fn has_reset(&self, reset: Reset) -> bool {
-        matches!(self.config.when_full, WhenFull::Trim(context) if context.policy.resets.contains(&reset))
+    fn has_reset(&self, reset: ResetTrigger) -> bool {
+        matches!(self.config.when_full, WhenFull::Trim(context) if context.policy.resets().contains(&reset))
     }
 
     /// Returns true if a lane goes back to its prompt before it takes its next chunk.
@@ -123,12 +123,12 @@ impl Session {
         let lane = &self.lanes[at];
         let WhenFull::Trim(context) = self.config.when_full else { return false };
         let Some(next) = self.queue.from(lane.next).next().filter(|_| !lane.lane.is_speaking()) else { return false };
-        let due = |reset: &Reset| match reset {
-            Reset::AfterQuiet => next.meta.follows == Follows::Quiet,
-            Reset::AtPosition(position) => lane.context.positions() >= *position,
-            Reset::AfterReply => lane.context.was_answered(),
+        let due = |reset: &ResetTrigger| match reset {
+            ResetTrigger::AfterQuiet => next.meta.follows == Follows::Quiet,
+            ResetTrigger::AtPosition(position) => lane.context.positions() >= *position,
+            ResetTrigger::AfterReply => lane.context.was_answered(),
         };
-        lane.context.chunks() > 0 && context.policy.resets.iter().any(due)
+        lane.context.chunks() > 0 && context.policy.resets().iter().any(due)
     }
 
     fn reset_lane(&mut self, at: usize, out: &mut Vec<Event>) -> Result<()> {

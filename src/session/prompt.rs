@@ -7,9 +7,9 @@ use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
 use crate::audio;
-use crate::config::{CatchUp, InstructionClip, Mode, Paths, Priority};
+use crate::config::{CatchUp, InstructionClip, Mode, Paths};
 use crate::error::{Error, ErrorKind, Remedy, Result};
-use crate::lane::{Ask, CHUNKS_PER_PASS, ChunkMeta, Follows, Goal, Item, Lane, LaneConfig, OnLoop};
+use crate::lane::{Ask, CHUNKS_PER_PASS, ChunkMeta, Follows, Goal, Item, Lane, LaneConfig, OnLoop, Priority};
 use crate::mel::{LogMel, MaxWindow};
 use crate::model::{Input, LaneCache, Model, Segment};
 use crate::time::{CHUNK_SAMPLES, ChunkIdx, StreamTime};

@@ -1,46 +1,46 @@
-//! Speech in the order of time: what was said beside what it means, and what was said before a reply.
+//! Speech in the order of time: utterances beside their translations, and the trigger of each reply.
 
-use super::{Joined, SoundLine, SpeechLine, Transcript, join};
+use super::{JoinResult, SoundLine, SpeechLine, Transcript, join};
 use crate::time::{SAMPLE_RATE_HZ, StreamTime};
 
-/// A translation belongs to an utterance that it overlaps, or that ended so shortly before it: the model translates a clause
-/// once it has heard it.
+/// Longest delay of a translation after the end of its utterance, in samples: the model translates a clause once it has heard it.
 const TRANSLATION_SAMPLES: u64 = 3 * SAMPLE_RATE_HZ as u64;
-/// A reply answers what was heard so shortly before it.
-const PROMPT_SAMPLES: u64 = 6 * SAMPLE_RATE_HZ as u64;
-/// Rows among which the other half of a line is looked for.
-const NEAR: usize = 8;
+/// Longest time between a reply and its trigger, in samples.
+const TRIGGER_SAMPLES: u64 = 6 * SAMPLE_RATE_HZ as u64;
+/// Rows searched for the other half of a pair.
+const SEARCH_ROWS: usize = 8;
 
-/// One line of speech: an utterance, its translation, or both.
+/// A row of speech: an utterance, its translation, or both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpeechRow {
-    /// When it begins.
+    /// Its start.
     pub from: StreamTime,
-    /// Place in [`Transcript::utterances`].
+    /// Index in [`Transcript::utterances`].
     pub utterance: Option<usize>,
-    /// Place in [`Transcript::translations`].
+    /// Index in [`Transcript::translations`].
     pub translation: Option<usize>,
 }
 
-/// What a reply answers.
+/// The trigger of a reply.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ReplyTrigger<'a> {
-    /// These words.
+    /// An utterance.
     Speech(&'a SpeechLine),
-    /// This sound.
+    /// A sound.
     Sound(&'a SoundLine),
-    /// Something that no mode put into words.
+    /// A sound or speech that no mode has put into words.
     Unknown,
 }
 
 impl Transcript {
-    pub(super) fn hear_speech(&mut self, from: StreamTime, to: StreamTime, text: &str) {
-        if join(&mut self.utterances, from, to, text) == Joined::Another {
+    /// Adds a piece of an utterance, beside its translation if that came first.
+    pub(super) fn add_speech(&mut self, from: StreamTime, to: StreamTime, text: &str) {
+        if join(&mut self.utterances, from, to, text) == JoinResult::New {
             let at = self.utterances.len() - 1;
             let fits = |row: &SpeechRow| {
-                row.utterance.is_none() && row.translation.is_some_and(|m| belongs(&self.translations[m], &self.utterances[at]))
+                row.utterance.is_none() && row.translation.is_some_and(|m| overlaps(&self.translations[m], &self.utterances[at]))
             };
-            match self.rows.iter().rposition(fits).filter(|n| n + NEAR >= self.rows.len()) {
+            match self.rows.iter().rposition(fits).filter(|n| n + SEARCH_ROWS >= self.rows.len()) {
                 Some(row) => {
                     self.rows[row].utterance = Some(at);
                     self.rows[row].from = self.rows[row].from.min(from);
@@ -50,31 +50,33 @@ impl Transcript {
         }
     }
 
-    pub(super) fn hear_translation(&mut self, from: StreamTime, to: StreamTime, text: &str) {
-        if join(&mut self.translations, from, to, text) == Joined::Another {
+    /// Adds a piece of a translation, beside its utterance.
+    pub(super) fn add_translation(&mut self, from: StreamTime, to: StreamTime, text: &str) {
+        if join(&mut self.translations, from, to, text) == JoinResult::New {
             let at = self.translations.len() - 1;
             let fits = |row: &SpeechRow| {
-                row.translation.is_none() && row.utterance.is_some_and(|s| belongs(&self.translations[at], &self.utterances[s]))
+                row.translation.is_none() && row.utterance.is_some_and(|s| overlaps(&self.translations[at], &self.utterances[s]))
             };
-            match self.rows.iter().rposition(fits).filter(|n| n + NEAR >= self.rows.len()) {
+            match self.rows.iter().rposition(fits).filter(|n| n + SEARCH_ROWS >= self.rows.len()) {
                 Some(row) => self.rows[row].translation = Some(at),
                 None => self.insert(SpeechRow { from, utterance: None, translation: Some(at) }),
             }
         }
     }
 
+    /// Inserts a row in the order of time.
     fn insert(&mut self, row: SpeechRow) {
-        let behind = self.rows.iter().rev().take(NEAR).take_while(|other| other.from > row.from).count();
+        let behind = self.rows.iter().rev().take(SEARCH_ROWS).take_while(|other| other.from > row.from).count();
         self.rows.insert(self.rows.len() - behind, row);
     }
 
-    /// What the reply at place `n` of [`Transcript::replies`] answers: the last thing heard shortly before it that no reply
-    /// before it answered.
+    /// Returns the trigger of the reply at index `n` of [`Transcript::replies`]: the newest utterance or sound shortly before
+    /// it that no earlier reply answered.
     #[must_use]
     pub fn trigger_of(&self, n: usize) -> ReplyTrigger<'_> {
         let Some(reply) = self.replies.get(n) else { return ReplyTrigger::Unknown };
         let answered = n.checked_sub(1).and_then(|before| self.replies.get(before)).map_or(StreamTime::ZERO, |before| before.at);
-        let recent = |to: StreamTime| to > answered && reply.at.secs_since(to) * f64::from(SAMPLE_RATE_HZ) <= PROMPT_SAMPLES as f64;
+        let recent = |to: StreamTime| to > answered && reply.at.secs_since(to) * f64::from(SAMPLE_RATE_HZ) <= TRIGGER_SAMPLES as f64;
         let place = self.utterances.partition_point(|line| line.from < reply.at);
         if let Some(line) = place.checked_sub(1).map(|last| &self.utterances[last]).filter(|line| recent(line.to)) {
             return ReplyTrigger::Speech(line);
@@ -84,7 +86,8 @@ impl Transcript {
     }
 }
 
-fn belongs(translation: &SpeechLine, utterance: &SpeechLine) -> bool {
+/// Returns whether the translation belongs to the utterance, by their times.
+fn overlaps(translation: &SpeechLine, utterance: &SpeechLine) -> bool {
     translation.to > utterance.from && translation.from.0.0 <= utterance.to.0.0 + TRANSLATION_SAMPLES
 }
 
@@ -115,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_translation_stands_beside_what_it_translates_whichever_comes_first() {
+    fn a_translation_is_paired_with_its_utterance_in_either_order() {
         let mut t = transcript();
         hear(&mut t, "transcribe", 0, 8, "good morning");
         hear(&mut t, "translate", 12, 16, "早上好");
@@ -128,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_knows_what_it_answers() {
+    fn a_reply_is_paired_with_its_trigger() {
         let mut t = transcript();
         hear(&mut t, "transcribe", 0, 16, "what is your name");
         hear(&mut t, "dialog", 16, 20, "Hearken");
@@ -144,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_arrive_after_the_reply_began_still_count() {
+    fn words_that_arrive_after_the_start_of_the_reply_trigger_it() {
         let mut t = transcript();
         hear(&mut t, "dialog", 16, 20, "Hearken");
         hear(&mut t, "transcribe", 8, 20, "what is your name");

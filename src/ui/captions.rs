@@ -1,164 +1,186 @@
-//! The captions overlay: a window of its own above all others, that shows the newest words and is painted only when they
-//! change.
+//! The captions: a window above all others with the newest words, painted only when they change.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use egui::{Color32, RichText, ViewportBuilder, ViewportClass, ViewportCommand, ViewportId};
 
-use super::HearkenApp;
-use super::fold::Heard;
+use super::event_thread::{SessionData, captions_viewport};
 use super::icons::{self, Icon};
 use super::strings::Strings;
 use crate::config::prefs::CaptionPrefs;
+use crate::supervise::lock;
 use crate::transcript::Transcript;
 
-/// What the two windows tell each other.
+/// Longest text of a line, in characters.
+const MAX_CHARS: usize = 160;
+/// Smallest size of the window, in points.
+const MIN_SIZE: [f32; 2] = [200.0, 60.0];
+/// A reported width below this is a window that is just opening, in points.
+const MIN_REPORTED_WIDTH: f32 = 100.0;
+/// Margin around the text, and radius of the corners, in points.
+const MARGIN: i8 = 14;
+const RADIUS: u8 = 10;
+/// Size of the text that stands in for captions, as a share of their size.
+const PLACEHOLDER_SHARE: f32 = 0.7;
+const PLACEHOLDER_GREY: u8 = 190;
+const TRANSLATION_COLOUR: Color32 = Color32::from_rgb(255, 226, 150);
+/// Reach of the corner that resizes the window, inwards and outwards, in points.
+const CORNER_INSIDE: f32 = 8.0;
+const CORNER_OUTSIDE: f32 = 12.0;
+/// Distance of the three lines in the corner, in points, and their grey.
+const CORNER_STEP: f32 = 4.0;
+const CORNER_GREY: u8 = 170;
+
+/// The captions as the main window sees them.
 #[derive(Debug, Default)]
-pub(super) struct Shared {
+pub(super) struct CaptionsWindow {
+    pub(super) open: bool,
+    shared: Arc<Mutex<CaptionsState>>,
+}
+
+/// The state that both windows share.
+#[derive(Debug, Default)]
+struct CaptionsState {
     prefs: CaptionPrefs,
+    /// True once the user has closed the captions.
     close: bool,
     open: bool,
 }
 
-fn id() -> ViewportId {
-    ViewportId::from_hash_of("hearken captions")
-}
-
-/// Paints the overlay anew, where there is one.
-pub(super) fn repaint(ctx: &egui::Context) {
-    ctx.request_repaint_of(id());
-}
-
-impl HearkenApp {
-    pub(super) fn captions_ui(&mut self, ui: &egui::Ui) {
-        let shared = Arc::clone(&self.view.captions);
+impl CaptionsWindow {
+    /// Shows the captions while they are open, and stores their place and size in `prefs`. The window is built with the place and size
+    /// in `saved`, which stay while the user moves it.
+    pub(super) fn show(
+        &mut self,
+        ui: &egui::Ui,
+        prefs: &mut CaptionPrefs,
+        saved: &CaptionPrefs,
+        session: &Arc<SessionData>,
+        s: &'static Strings,
+    ) {
         {
-            let mut now = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            if std::mem::take(&mut now.close) {
-                self.view.captions_open = false;
+            let mut state = lock(&self.shared);
+            if std::mem::take(&mut state.close) {
+                self.open = false;
             }
-            if now.open {
-                // What the user did with the overlay itself: where it is and how large.
-                (self.prefs.captions.position, self.prefs.captions.extent) = (now.prefs.position, now.prefs.extent);
+            if state.open {
+                (prefs.position, prefs.extent) = (state.prefs.position, state.prefs.extent);
             }
-            now.open = self.view.captions_open;
-            now.prefs = self.prefs.captions.clone();
+            state.open = self.open;
+            state.prefs = prefs.clone();
         }
-        if !self.view.captions_open {
+        if !self.open {
             return;
         }
-        let c = &self.saved.captions;
         let mut builder = ViewportBuilder::default()
-            .with_title(self.s.captions)
+            .with_title(s.captions)
             .with_app_id("hearken")
             .with_decorations(false)
             .with_transparent(true)
             .with_always_on_top()
             .with_taskbar(false)
-            .with_min_inner_size([200.0, 60.0])
-            .with_inner_size(c.extent);
-        if let Some(position) = c.position {
+            .with_min_inner_size(MIN_SIZE)
+            .with_inner_size(saved.extent);
+        if let Some(position) = saved.position {
             builder = builder.with_position(position);
         }
-        let (heard, s) = (Arc::clone(&self.session.heard), self.s);
-        ui.ctx().show_viewport_deferred(id(), builder, move |ui, class| overlay_ui(ui, class, &heard, &shared, s));
+        let (session, shared) = (Arc::clone(session), Arc::clone(&self.shared));
+        ui.ctx().show_viewport_deferred(captions_viewport(), builder, move |ui, class| captions_ui(ui, class, &session, &shared, s));
     }
 }
 
-fn overlay_ui(ui: &mut egui::Ui, class: ViewportClass, heard: &Heard, shared: &Mutex<Shared>, s: &Strings) {
-    let mut now = shared.lock().unwrap_or_else(PoisonError::into_inner);
-    let own = class != ViewportClass::EmbeddedWindow;
-    if own {
-        remember_place(ui, &mut now.prefs);
+fn captions_ui(ui: &mut egui::Ui, class: ViewportClass, session: &SessionData, shared: &Mutex<CaptionsState>, s: &Strings) {
+    let mut state = lock(shared);
+    let own_window = class != ViewportClass::EmbeddedWindow;
+    if own_window {
+        store_place(ui, &mut state.prefs);
     }
-    let fill = Color32::from_black_alpha((now.prefs.opacity * 255.0) as u8);
-    let frame = egui::Frame::new().fill(fill).corner_radius(10).inner_margin(14);
+    let fill = Color32::from_black_alpha((state.prefs.opacity * 255.0) as u8);
+    let frame = egui::Frame::new().fill(fill).corner_radius(RADIUS).inner_margin(MARGIN);
     frame.show(ui, |ui| {
-        ui.set_min_size(if own { ui.available_size() } else { egui::vec2(now.prefs.extent[0], 60.0) });
+        ui.set_min_size(if own_window { ui.available_size() } else { egui::vec2(state.prefs.extent[0], MIN_SIZE[1]) });
         let whole = ui.max_rect();
         let ground = ui.interact(whole, ui.scope_id().with("move"), egui::Sense::drag());
-        if own && ground.drag_started() {
+        if own_window && ground.drag_started() {
             ui.ctx().send_viewport_cmd(ViewportCommand::StartDrag);
         }
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Min), |ui| {
-            if icons::small(ui, Icon::Close, s.captions_close, s.captions_close).clicked()
-                || ui
-                    .input(|i| own && (i.viewport().close_requested() || i.key_pressed(egui::Key::Escape) || i.key_pressed(egui::Key::F11)))
-            {
-                now.close = true;
+            let closed =
+                |i: &egui::InputState| i.viewport().close_requested() || i.key_pressed(egui::Key::Escape) || i.key_pressed(egui::Key::F11);
+            if icons::small(ui, Icon::Close, s.captions_close, s.captions_close).clicked() || own_window && ui.input(closed) {
+                state.close = true;
                 ui.ctx().request_repaint_of(ViewportId::ROOT);
             }
-            // Where there is not room for all, the newest words are those that are seen: they stand at the bottom.
-            let layout = if own { egui::Layout::bottom_up(egui::Align::Min) } else { egui::Layout::top_down(egui::Align::Min) };
-            ui.with_layout(layout, |ui| {
-                let mut lines = newest(&heard.transcript(), &now.prefs);
-                if lines.is_empty() {
-                    ui.label(RichText::new(s.captions_wait).color(Color32::from_gray(190)).size(now.prefs.size * 0.7));
-                }
-                if own {
-                    lines.reverse();
-                }
-                for (n, (text, colour)) in lines.into_iter().enumerate() {
-                    let text = egui::WidgetText::from(RichText::new(text).color(colour).size(now.prefs.size));
-                    let (wrap, width) = (Some(egui::TextWrapMode::Wrap), ui.available_width());
-                    let galley = text.into_galley(ui, wrap, width, egui::TextStyle::Body);
-                    // Half a line says nothing; of the newest one, as much is seen as there is room for.
-                    if own && n > 0 && galley.size().y > ui.available_height() {
-                        break;
-                    }
-                    ui.add(egui::Label::new(galley));
-                }
-            });
+            // A window too small for all lines shows the newest, at its bottom.
+            let layout = if own_window { egui::Layout::bottom_up(egui::Align::Min) } else { egui::Layout::top_down(egui::Align::Min) };
+            ui.with_layout(layout, |ui| lines_ui(ui, &newest_lines(&session.transcript(), &state.prefs), &state.prefs, s));
         });
-        if own {
-            corner_ui(ui, whole);
+        if own_window {
+            resize_corner_ui(ui, whole);
         }
     });
 }
 
-/// The newest words, the oldest first, each translation below what it translates.
-fn newest(t: &Transcript, prefs: &CaptionPrefs) -> Vec<(String, Color32)> {
+fn lines_ui(ui: &mut egui::Ui, lines: &[(String, Color32)], prefs: &CaptionPrefs, s: &Strings) {
+    let bottom_up = ui.layout().main_dir() == egui::Direction::BottomUp;
+    if lines.is_empty() {
+        let text = RichText::new(s.captions_wait).color(Color32::from_gray(PLACEHOLDER_GREY));
+        ui.label(text.size(prefs.size * PLACEHOLDER_SHARE));
+    }
+    for n in 0..lines.len() {
+        let (text, colour) = &lines[if bottom_up { lines.len() - 1 - n } else { n }];
+        let text = egui::WidgetText::from(RichText::new(text).color(*colour).size(prefs.size));
+        let galley = text.into_galley(ui, Some(egui::TextWrapMode::Wrap), ui.available_width(), egui::TextStyle::Body);
+        // Half of an older line says nothing; of the newest, as much is shown as there is room for.
+        if bottom_up && n > 0 && galley.size().y > ui.available_height() {
+            break;
+        }
+        ui.add(egui::Label::new(galley));
+    }
+}
+
+/// Returns the newest lines with their colours, oldest first, each translation below its original.
+fn newest_lines(t: &Transcript, prefs: &CaptionPrefs) -> Vec<(String, Color32)> {
     let from = t.rows.len().saturating_sub(usize::from(prefs.lines));
     let mut lines = Vec::new();
     for row in &t.rows[from..] {
-        let said = row.utterance.map(|n| &t.utterances[n]);
-        let meant = row.translation.map(|n| &t.translations[n]);
-        lines.extend(said.map(|line| (tail(&line.text), Color32::WHITE)));
-        if prefs.bilingual || said.is_none() {
-            lines.extend(meant.map(|line| (tail(&line.text), Color32::from_rgb(255, 226, 150))));
+        let original = row.utterance.map(|n| &t.utterances[n]);
+        let translation = row.translation.map(|n| &t.translations[n]);
+        lines.extend(original.map(|line| (tail(&line.text), Color32::WHITE)));
+        if prefs.bilingual || original.is_none() {
+            lines.extend(translation.map(|line| (tail(&line.text), TRANSLATION_COLOUR)));
         }
     }
     lines
 }
 
-/// The end of a text that is longer than a caption: what was said last matters.
+/// Returns the last [`MAX_CHARS`] characters, after an ellipsis if the text is longer.
 fn tail(text: &str) -> String {
-    const MOST: usize = 160;
     let count = text.chars().count();
-    if count <= MOST { text.to_owned() } else { ['…'].into_iter().chain(text.chars().skip(count - MOST)).collect() }
+    if count <= MAX_CHARS { text.to_owned() } else { ['…'].into_iter().chain(text.chars().skip(count - MAX_CHARS)).collect() }
 }
 
-fn remember_place(ui: &egui::Ui, prefs: &mut CaptionPrefs) {
+fn store_place(ui: &egui::Ui, prefs: &mut CaptionPrefs) {
     let (outer, inner) = ui.input(|i| (i.viewport().outer_rect, i.viewport().inner_rect));
     if let Some(outer) = outer {
         prefs.position = Some([outer.left(), outer.top()]);
     }
-    if let Some(inner) = inner.filter(|r| r.width() >= 100.0) {
+    if let Some(inner) = inner.filter(|r| r.width() >= MIN_REPORTED_WIDTH) {
         prefs.extent = [inner.width(), inner.height()];
     }
 }
 
-/// A corner to pull at: a window without a frame has none.
-fn corner_ui(ui: &egui::Ui, whole: egui::Rect) {
-    let corner = egui::Rect::from_min_max(whole.max - egui::vec2(8.0, 8.0), whole.max + egui::vec2(12.0, 12.0));
+/// Paints a corner that resizes the window, which has no decorations.
+fn resize_corner_ui(ui: &egui::Ui, whole: egui::Rect) {
+    let corner = egui::Rect::from_min_max(whole.max - egui::Vec2::splat(CORNER_INSIDE), whole.max + egui::Vec2::splat(CORNER_OUTSIDE));
     let response = ui.interact(corner, ui.scope_id().with("size"), egui::Sense::drag()).on_hover_cursor(egui::CursorIcon::ResizeSouthEast);
     if response.drag_started() {
         ui.ctx().send_viewport_cmd(ViewportCommand::BeginResize(egui::ResizeDirection::SouthEast));
     }
     for n in 1..=3 {
-        let by = n as f32 * 4.0;
-        let (a, b) = (corner.right_bottom() - egui::vec2(by + 4.0, 4.0), corner.right_bottom() - egui::vec2(4.0, by + 4.0));
-        ui.painter().line_segment([a, b], (1.0, Color32::from_gray(170)));
+        let by = n as f32 * CORNER_STEP + CORNER_STEP;
+        let (a, b) = (corner.right_bottom() - egui::vec2(by, CORNER_STEP), corner.right_bottom() - egui::vec2(CORNER_STEP, by));
+        ui.painter().line_segment([a, b], (1.0, Color32::from_gray(CORNER_GREY)));
     }
 }
 
@@ -167,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_caption_shows_its_end() {
+    fn a_long_caption_is_cut_to_its_end() {
         assert_eq!(tail("short"), "short");
         let long = tail(&format!("{}end", "你".repeat(500)));
         assert!(long.starts_with('…') && long.ends_with("end") && long.chars().count() == 161);

@@ -1,12 +1,22 @@
-//! Icons, drawn by hand: egui's fonts have too few, and a missing glyph is an empty box.
+//! Icons drawn with the painter: egui's fonts have too few, and a missing glyph is an empty box.
 
 use egui::{Color32, Pos2, Rect, Response, Role, Sense, Shape, Stroke, Ui, Vec2, WidgetInfo, pos2, vec2};
 
+use super::theme;
 use crate::protocol::Emotion;
 
-/// Side of an icon's button, in points.
+/// Side of a toolbar button, in points.
 const SIDE: f32 = 28.0;
+/// Side of a button within a line, in points.
+const SMALL_SIDE: f32 = 20.0;
+/// Share of a button's side that its icon takes.
+const ICON_SHARE: f32 = 0.5;
+/// Width of an icon's lines, in points.
+const LINE: f32 = 1.6;
+/// Side of an emotion's face, in points.
+const FACE_SIDE: f32 = 18.0;
 
+/// An icon of a button.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Icon {
     Pause,
@@ -23,14 +33,14 @@ pub(super) enum Icon {
     Bell,
 }
 
-/// A button that shows an icon and is called `label` by those who do not see it; `hint` appears over it.
+/// Adds a toolbar button with an icon: `label` is its accessible name, `hint` its tooltip.
 pub(super) fn button(ui: &mut Ui, icon: Icon, label: &str, hint: &str) -> Response {
     sized(ui, icon, label, hint, SIDE)
 }
 
-/// The same, small enough for a line.
+/// Adds a small icon button within a line, as [`button`] does.
 pub(super) fn small(ui: &mut Ui, icon: Icon, label: &str, hint: &str) -> Response {
-    sized(ui, icon, label, hint, 20.0)
+    sized(ui, icon, label, hint, SMALL_SIDE)
 }
 
 fn sized(ui: &mut Ui, icon: Icon, label: &str, hint: &str, side: f32) -> Response {
@@ -39,20 +49,20 @@ fn sized(ui: &mut Ui, icon: Icon, label: &str, hint: &str, side: f32) -> Respons
     if ui.is_rect_visible(rect) {
         let lively = response.hovered() || response.has_focus();
         if lively {
-            ui.painter().rect_filled(rect, 6.0, ui.visuals().widgets.hovered.weak_bg_fill);
+            ui.painter().rect_filled(rect, theme::RADIUS, ui.visuals().widgets.hovered.weak_bg_fill);
         }
         if response.has_focus() {
-            ui.painter().rect_stroke(rect, 6.0, ui.visuals().selection.stroke, egui::StrokeKind::Inside);
+            ui.painter().rect_stroke(rect, theme::RADIUS, ui.visuals().selection.stroke, egui::StrokeKind::Inside);
         }
         let colour = if lively { ui.visuals().strong_text_color() } else { ui.visuals().weak_text_color() };
-        paint(ui, icon, Rect::from_center_size(rect.center(), Vec2::splat(side * 0.5)), colour);
+        paint(ui, icon, Rect::from_center_size(rect.center(), Vec2::splat(side * ICON_SHARE)), colour);
     }
     response.on_hover_text(hint)
 }
 
 fn paint(ui: &Ui, icon: Icon, r: Rect, colour: Color32) {
     let p = ui.painter();
-    let line = Stroke::new(1.6, colour);
+    let line = Stroke::new(LINE, colour);
     let at = |x: f32, y: f32| pos2(r.left() + x * r.width(), r.top() + y * r.height());
     match icon {
         Icon::Pause => {
@@ -63,7 +73,7 @@ fn paint(ui: &Ui, icon: Icon, r: Rect, colour: Color32) {
         Icon::Play => drop(p.add(Shape::convex_polygon(vec![at(0.1, 0.0), at(1.0, 0.5), at(0.1, 1.0)], colour, Stroke::NONE))),
         Icon::Cut => drop(p.rect_filled(r.shrink(1.0), 2.0, colour)),
         Icon::Forget => {
-            p.add(Shape::line((0..=20).map(|n| turn(r, 0.55 + n as f32 * 0.26)).collect(), line));
+            p.add(Shape::line((0..=20).map(|n| on_circle(r, 0.55 + n as f32 * 0.26)).collect(), line));
             p.add(Shape::line(vec![at(-0.02, 0.02), at(0.06, 0.36), at(0.42, 0.28)], line));
         }
         Icon::Export => {
@@ -115,13 +125,14 @@ fn paint(ui: &Ui, icon: Icon, r: Rect, colour: Color32) {
     }
 }
 
-fn turn(r: Rect, angle: f32) -> Pos2 {
+/// Returns the point on the circle in `r` at `angle`, in radians from the left.
+fn on_circle(r: Rect, angle: f32) -> Pos2 {
     r.center() + vec2(-angle.cos(), -angle.sin()) * (r.width() * 0.5)
 }
 
-/// A face for an emotion, a warning triangle for an urgent one; `label` says it in a word.
+/// Adds a face for an emotion, or a warning triangle for [`Emotion::Urgent`]; `label` is the accessible name and the tooltip.
 pub(super) fn emotion(ui: &mut Ui, emotion: Emotion, label: &str, colour: Color32) {
-    let (rect, response) = ui.allocate_exact_size(Vec2::splat(18.0), Sense::hover());
+    let (rect, response) = ui.allocate_exact_size(Vec2::splat(FACE_SIDE), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, label));
     let response = response.on_hover_text(label);
     if !ui.is_rect_visible(response.rect) {
@@ -139,7 +150,7 @@ pub(super) fn emotion(ui: &mut Ui, emotion: Emotion, label: &str, colour: Color3
     for x in [-2.6, 2.6] {
         p.circle_filled(c + vec2(x, -1.8), 1.1, colour);
     }
-    // How far the middle of the mouth lies below its corners.
+    // Distance of the middle of the mouth below its corners, in points.
     let bow = match emotion {
         Emotion::Happy => 2.4,
         Emotion::Sad => -2.2,

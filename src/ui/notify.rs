@@ -1,53 +1,65 @@
-//! Telling the desktop something, through the program that the system has for it. A crate for this would bring a second copy
-//! of a message bus along; a program that is not there costs nothing.
+//! Desktop notifications, shown through the program that the system has for them: a crate would bring a second copy of a message
+//! bus along, and a missing program costs nothing.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A program that takes longer than this hangs, and is ended.
-const LIMIT: Duration = Duration::from_secs(5);
+use crate::supervise;
 
-/// How much a notification presses.
+/// A notification program that takes longer is killed.
+const LIMIT: Duration = Duration::from_secs(5);
+/// Interval at which the end of the program is checked.
+const POLL: Duration = Duration::from_millis(50);
+
+/// The urgency of a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Urgency {
-    /// It goes away by itself.
+    /// Disappears by itself.
     Normal,
-    /// It stays until somebody has seen it, where the desktop heeds that.
+    /// Stays until dismissed, where the desktop heeds that.
     Critical,
 }
 
-/// Shows a notification. Nobody waits for it, and where it cannot be shown the window still shows what it is about.
-pub(super) fn tell(urgency: Urgency, title: &str, text: &str) {
-    let mut command = command(urgency, title, text);
+/// A desktop notification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Notification {
+    pub(super) urgency: Urgency,
+    pub(super) title: &'static str,
+    pub(super) text: String,
+}
+
+/// Shows a notification without waiting for it; a failure is ignored, because the window shows the same text.
+pub(super) fn show(notification: &Notification) {
+    let mut command = command(notification);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let wait = move || {
+    let run = move || {
         let Ok(mut child) = command.spawn() else { return };
         let begun = Instant::now();
         while begun.elapsed() < LIMIT {
             if !matches!(child.try_wait(), Ok(None)) {
                 return;
             }
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(POLL);
         }
-        // It may have ended in this moment.
+        // The program may have ended in this moment.
         let _ = child.kill();
         let _ = child.wait();
     };
-    // Without a thread there is no notification; the window has the line.
-    let _ = std::thread::Builder::new().name("hearken-notify".into()).spawn(wait);
+    // Without a thread there is no notification.
+    let _ = supervise::spawn("hearken-notify", run);
 }
 
-/// What was heard is handed over as an argument and never read as a command.
+/// Builds the command. Title and text are arguments, never options and never run by a shell.
 #[cfg(not(any(target_os = "macos", windows)))]
-fn command(urgency: Urgency, title: &str, text: &str) -> Command {
+fn command(Notification { urgency, title, text }: &Notification) -> Command {
     let mut command = Command::new("notify-send");
-    let urgency = if urgency == Urgency::Critical { "--urgency=critical" } else { "--urgency=normal" };
+    let urgency = if *urgency == Urgency::Critical { "--urgency=critical" } else { "--urgency=normal" };
     command.args(["--app-name=Hearken", "--icon=hearken", urgency, "--", title, text]);
     command
 }
 
 #[cfg(target_os = "macos")]
-fn command(_: Urgency, title: &str, text: &str) -> Command {
+fn command(Notification { title, text, .. }: &Notification) -> Command {
     let mut command = Command::new("osascript");
     command.args([
         "-e",
@@ -63,8 +75,8 @@ fn command(_: Urgency, title: &str, text: &str) -> Command {
 }
 
 #[cfg(windows)]
-fn command(_: Urgency, title: &str, text: &str) -> Command {
-    // `msg` shows a box to the user who is logged in; it is on every edition but Home, where nothing is shown.
+fn command(Notification { title, text, .. }: &Notification) -> Command {
+    // `msg` shows a box to the user who is logged in; every edition has it but Home, where nothing is shown.
     let mut command = Command::new("msg");
     command.args(["*", "/time:10", &format!("{title}: {text}")]);
     command
@@ -75,9 +87,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_heard_is_an_argument_and_no_option() {
-        let args: Vec<_> =
-            command(Urgency::Normal, "title", "--urgency; rm -rf /").get_args().map(|a| a.to_string_lossy().into_owned()).collect();
+    fn text_is_passed_as_an_argument_and_not_as_an_option() {
+        let hostile = Notification { urgency: Urgency::Normal, title: "title", text: "--urgency; rm -rf /".into() };
+        let args: Vec<_> = command(&hostile).get_args().map(|a| a.to_string_lossy().into_owned()).collect();
         assert_eq!(args[args.len() - 3..], ["--", "title", "--urgency; rm -rf /"]);
     }
 }

@@ -1,30 +1,42 @@
-//! What the window says, in one place: a table for each language.
+//! All text of the window, in one place: a table per language.
 
 mod en;
 mod zh;
 
+use std::fmt::Display;
+
 use crate::config::prefs::UiLanguage;
-use crate::protocol::Emotion;
+use crate::error::{Error, ErrorKind, Remedy};
+use crate::protocol::{Emotion, GapCause, Panel};
 use crate::time::StreamTime;
+use crate::transcript::NoticeKind;
 
 pub(super) const TITLE: &str = "Hearken";
 
 macro_rules! strings {
     ($($name:ident),* $(,)?) => {
-        /// Everything that the window says in one language. `{}` stands for what is filled in.
+        /// All text of the window in one language. Each `{}` is filled in by [`fill`].
         #[derive(Debug)]
         pub(super) struct Strings {
             $(pub(super) $name: &'static str,)*
-            pub(super) emotions: [&'static str; 6],
-            pub(super) speaks: UiLanguage,
+            /// One word per [`Emotion`], in its order.
+            emotions: [&'static str; 6],
+            /// One reason per [`GapCause`], in its order.
+            gap_causes: [&'static str; 5],
+            /// One sentence per kind of error, without a full stop: the technical message follows.
+            error: fn(ErrorKind) -> &'static str,
+            /// The remedy in terms of the window.
+            remedy: fn(Remedy) -> &'static str,
+            pub(super) language_of_table: UiLanguage,
         }
 
         impl Strings {
-            /// Every text, for the tests.
+            /// All texts, for the tests.
             #[cfg(test)]
             fn all(&self) -> Vec<&'static str> {
                 let mut all = vec![$(self.$name),*];
                 all.extend(self.emotions);
+                all.extend(self.gap_causes);
                 all
             }
         }
@@ -62,10 +74,11 @@ strings! {
     voice, voice_hint, speak_label, speak_always, speak_urgent, speak_asked, speaking, do_not_disturb, do_not_disturb_hint,
     say_last, say_again, be_quiet, voice_who, voice_system, voice_none, voice_try, voice_trial, voice_speed,
     display_gone_title, display_gone, display_back, display_back_unkept,
+    notice_model, notice_trimmed, notice_gap, notice_input, notice_not_shown,
     interrupt, interrupt_hint, echo, echo_auto, echo_on, echo_off, noise_suppression, automatic_gain, untouched,
 }
 
-/// The table for a language; the system's where the window speaks it, else English.
+/// Returns the table for a language: the system's where there is a table for it, else English.
 pub(super) fn table(language: UiLanguage) -> &'static Strings {
     match language {
         UiLanguage::English => &en::TABLE,
@@ -77,18 +90,33 @@ pub(super) fn table(language: UiLanguage) -> &'static Strings {
     }
 }
 
-/// The text with `what` in place of its `{}`.
-pub(super) fn fill(text: &str, what: impl std::fmt::Display) -> String {
-    text.replacen("{}", &what.to_string(), 1)
+/// Returns `text` with its first `{}` replaced by `value`.
+pub(super) fn fill(text: &str, value: impl Display) -> String {
+    text.replacen("{}", &value.to_string(), 1)
+}
+
+/// Returns `text` with each `{}` replaced by the value at its place in `values`.
+pub(super) fn fill_all(text: &str, values: &[&dyn Display]) -> String {
+    values.iter().fold(text.to_owned(), |text, value| fill(&text, value))
 }
 
 impl Strings {
-    /// An emotion in a word.
+    /// Returns the word for an emotion.
     pub(super) const fn emotion(&self, emotion: Emotion) -> &'static str {
         self.emotions[emotion as usize]
     }
 
-    /// A mode's name as a button shows it; the user's own modes have the names that they were given.
+    /// Returns the title of a panel.
+    pub(super) const fn panel(&self, panel: Panel) -> &'static str {
+        match panel {
+            Panel::Conversation => self.conversation,
+            Panel::Transcript => self.transcript,
+            Panel::Translation => self.translation,
+            Panel::Sounds => self.sounds,
+        }
+    }
+
+    /// Returns the label of a mode; a mode of the user's has the name that it was given, capitalised.
     pub(super) fn mode(&self, name: &str) -> String {
         match name {
             crate::config::modes::DIALOG => self.dialog.into(),
@@ -102,19 +130,52 @@ impl Strings {
         }
     }
 
-    /// What is said in the language of the window: `own` words where there are no `chinese` ones, too.
-    pub(super) fn pick<'a>(&self, own: &'a str, chinese: &'a str) -> &'a str {
-        if self.speaks == UiLanguage::Chinese && !chinese.is_empty() { chinese } else { own }
+    /// Returns the catalogue's text in the language of the window: `english` where `chinese` is empty.
+    pub(super) fn pick<'a>(&self, english: &'a str, chinese: &'a str) -> &'a str {
+        if self.language_of_table == UiLanguage::Chinese && !chinese.is_empty() { chinese } else { english }
     }
 
-    /// The same of a list.
-    pub(super) fn pick_list<'a>(&self, own: &'a [String], chinese: &'a [String]) -> &'a [String] {
-        if self.speaks == UiLanguage::Chinese && !chinese.is_empty() { chinese } else { own }
+    /// Returns the catalogue's list in the language of the window, as [`Strings::pick`] does.
+    pub(super) fn pick_list<'a>(&self, english: &'a [String], chinese: &'a [String]) -> &'a [String] {
+        if self.language_of_table == UiLanguage::Chinese && !chinese.is_empty() { chinese } else { english }
     }
 
-    /// How long ago something was.
+    /// Returns the time between `at` and `now` in words.
     pub(super) fn ago(&self, at: StreamTime, now: StreamTime) -> String {
         fill(self.ago, format_args!("{:.1}", now.secs_since(at)))
+    }
+
+    /// Returns an error in words, as [`Strings::problem`] does.
+    pub(super) fn error(&self, error: &Error) -> String {
+        self.problem(error.kind(), error.message(), error.remedy())
+    }
+
+    /// Returns a problem in words: the sentence for its kind, the technical message, and the remedy where one is known.
+    pub(super) fn problem(&self, kind: ErrorKind, message: &str, remedy: Option<Remedy>) -> String {
+        format!("{}: {}", (self.error)(kind), self.detail(message, remedy))
+    }
+
+    /// Returns a technical message, followed by the remedy where one is known.
+    pub(super) fn detail(&self, message: &str, remedy: Option<Remedy>) -> String {
+        let stop = if message.ends_with(['.', '!', '?', '。']) { "" } else { "." };
+        let remedy = remedy.map_or_else(String::new, |remedy| format!(" {}", (self.remedy)(remedy)));
+        format!("{message}{stop}{remedy}")
+    }
+
+    /// Returns a notice of the session in words.
+    pub(super) fn notice(&self, notice: &NoticeKind) -> String {
+        match notice {
+            NoticeKind::ModelChanged { model } => fill(self.notice_model, model),
+            NoticeKind::ContextTrimmed { mode, secs } => fill_all(self.notice_trimmed, &[&self.mode(mode), &format_args!("{secs:.0}")]),
+            NoticeKind::AudioGap { secs, cause } => fill_all(self.notice_gap, &[&format_args!("{secs:.1}"), &self.gap_cause(*cause)]),
+            NoticeKind::InputChanged { device } => fill(self.notice_input, device),
+            NoticeKind::Problem { kind, message, remedy } => self.problem(*kind, message, *remedy),
+            NoticeKind::NotShown => self.notice_not_shown.to_owned(),
+        }
+    }
+
+    const fn gap_cause(&self, cause: GapCause) -> &'static str {
+        self.gap_causes[cause as usize]
     }
 }
 
@@ -123,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_text_is_there_in_every_language_with_the_same_places_to_fill() {
+    fn languages_have_the_same_texts_with_the_same_number_of_places_to_fill() {
         let (en, zh) = (en::TABLE.all(), zh::TABLE.all());
         for (english, chinese) in en.iter().zip(&zh) {
             assert!(!english.is_empty() && !chinese.is_empty(), "{english:?} {chinese:?}");
@@ -132,10 +193,24 @@ mod tests {
     }
 
     #[test]
-    fn modes_have_names_in_the_language_of_the_window() {
+    fn mode_labels_are_in_the_language_of_the_window() {
         assert_eq!(
             (en::TABLE.mode("dialog"), zh::TABLE.mode("dialog"), en::TABLE.mode("birds")),
-            ("Dialog".into(), "对话".into(), "Birds".into())
+            ("Answer".into(), "回答".into(), "Birds".into())
         );
+    }
+
+    #[test]
+    fn notices_are_in_the_language_of_the_window() {
+        let gap = NoticeKind::AudioGap { secs: 0.5, cause: GapCause::DeviceLost };
+        assert_eq!(en::TABLE.notice(&gap), "Missed 0.5 s of sound: microphone disconnected");
+        assert!(zh::TABLE.notice(&gap).is_ascii().eq(&false) && !zh::TABLE.notice(&gap).contains("sound"));
+    }
+
+    #[test]
+    fn an_error_is_a_sentence_with_its_technical_message() {
+        let error = Error::new(ErrorKind::Output, "/x: disk full");
+        assert_eq!(en::TABLE.error(&error), "The file can't be written: /x: disk full.");
+        assert_eq!(zh::TABLE.error(&error), "无法写入文件: /x: disk full.");
     }
 }

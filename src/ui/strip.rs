@@ -1,209 +1,231 @@
-//! The decision strip: one column for every 0.4 s, one row for every mode. Silence shows as patience.
+//! The decision strip: one column per chunk (0.4 s), one row per mode. Dots are chunks to which a mode only listened.
 
-use egui::{Align2, Color32, FontId, Pos2, Rect, Role, Sense, Vec2, WidgetInfo, pos2};
+use egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Role, Sense, Ui, Vec2, Visuals, WidgetInfo, pos2};
 
-use super::strings::Strings;
-use super::{HearkenApp, theme};
-use crate::protocol::Panel;
+use super::frame::FrameData;
+use super::panels::PanelsState;
+use super::strings::{Strings, fill, fill_all};
+use super::theme;
+use crate::protocol::{Panel, ReplyId};
 use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
-use crate::transcript::{DecisionKind, DecisionTick, Transcript};
+use crate::transcript::{DecisionKind, DecisionTick, SpeechLine, Transcript};
 
-/// Height of a row; in a small window; and in one so low that it has room for neither names nor scale.
+/// Height of a row: in a large window, in a compact one, and in a low one, which has neither names nor scale; in points.
 const ROW: f32 = 18.0;
-const LOW_ROW: f32 = 13.0;
-const BARE_ROW: f32 = 6.0;
+const COMPACT_ROW: f32 = 13.0;
+const LOW_ROW: f32 = 6.0;
+/// Width of a column, and of the names before the first, in points.
 const COLUMN: f32 = 9.0;
 const NAMES: f32 = 92.0;
-/// Height of the scale below the rows, and seconds from one of its marks to the next.
+/// Height of the scale below the rows, in points, and the distance of its marks, in seconds.
 const SCALE: f32 = 16.0;
 const MARK_SECS: u64 = 10;
+/// Smallest distance of a mark from the left edge, in points.
+const MARK_MARGIN: f32 = 24.0;
+/// Space at the right of the newest column, in points.
+const RIGHT_MARGIN: f32 = 2.0;
+/// Radius of the dots of chunks that were listened to and that were drained, in points.
+const SILENT_RADIUS: f32 = 1.4;
+const DRAINED_RADIUS: f32 = 1.8;
+const DRAINED_LINE: f32 = 0.8;
+/// Half the height of a reply's bar in a large row and in a lower one, in points.
+const BAR_HALF: f32 = 2.0;
+const LOW_BAR_HALF: f32 = 1.0;
+/// Opacity of the bar of a reply that is not hovered.
+const BAR_DIM: f32 = 0.55;
+/// Radius of bars and marks, and of the areas of quiet, in points.
+const MARK_RADIUS: f32 = 2.0;
+const QUIET_RADIUS: f32 = 3.0;
+/// Space above and below the mark of a decision within its row, and smallest half height of a mark, in points.
+const MARK_GAP: f32 = 3.0;
+const MIN_MARK_HALF: f32 = 2.5;
 
-/// Where times stand: the newest chunk in the last column.
+/// The mapping from stream time to the horizontal position; the newest chunk is in the last column.
 #[derive(Clone, Copy)]
-struct Scale {
+struct TimeScale {
     left: f32,
     right: f32,
-    /// Where the rows end.
+    /// Bottom of the rows.
     bottom: f32,
     now: StreamTime,
-    /// Height of a row.
-    row: f32,
+    row_height: f32,
 }
 
-impl Scale {
-    /// Middle of the column of the chunk that ends at `at`; None when it has left on the left.
+impl TimeScale {
+    /// Returns the middle of the column of the chunk that ends at `at`; None when the column lies left of the strip.
     fn x(&self, at: StreamTime) -> Option<f32> {
-        let ago = (self.now.0 - at.0) as f32 / CHUNK_SAMPLES as f32;
-        let x = self.right - (ago + 0.5) * COLUMN;
+        let columns = (self.now.0 - at.0) as f32 / CHUNK_SAMPLES as f32;
+        let x = self.right - (columns + 0.5) * COLUMN;
         (x > self.left).then_some(x)
     }
 }
 
-impl HearkenApp {
-    /// Paints the newest decisions of every mode that is on; time runs with the audio, not with the frames.
-    pub(super) fn strip_ui(&mut self, ui: &mut egui::Ui, transcript: &Transcript) {
-        let modes: Vec<String> = self.settings.modes.iter().map(|m| m.name.clone()).filter(|m| transcript.modes.contains(m)).collect();
-        let bare = theme::is_low(ui.ctx());
-        let row = match (bare, theme::is_compact(ui.ctx())) {
-            (true, _) => BARE_ROW,
-            (false, true) => LOW_ROW,
-            (false, false) => ROW,
-        };
-        let (names, foot) = if bare { (0.0, 0.0) } else { (NAMES, SCALE) };
-        let size = Vec2::new(ui.available_width().max(0.0), row * modes.len().max(1) as f32 + foot);
-        let (area, response) = ui.allocate_exact_size(size, Sense::click());
-        let label = describe(self.s, transcript, &modes);
-        response.widget_info(|| WidgetInfo::labeled(Role::Group, true, &label));
-        // While a lane replies its own time stands still, but the room's goes on.
-        let lag = (f64::from(self.session.engine.meters().read().lag_secs) * f64::from(SAMPLE_RATE_HZ)) as u64;
-        let now = StreamTime::from_samples(transcript.now.0.0 + lag);
-        let scale = Scale { left: area.left() + names, right: area.right() - 2.0, bottom: area.bottom() - foot, now, row };
-        let painter = ui.painter_at(area);
-        let weak = ui.visuals().weak_text_color();
-        paint_quiet(&painter, area, scale, transcript, ui.visuals().faint_bg_color);
-        if !bare {
-            self.paint_scale(&painter, area, scale, ui.visuals());
-        }
-        for (n, mode) in modes.iter().enumerate() {
-            let middle = area.top() + row * (n as f32 + 0.5);
+/// Paints the newest decisions of each mode that is on. A click on a reply scrolls to its line.
+pub(super) fn strip_ui(ui: &mut Ui, panels: &mut PanelsState, data: &FrameData<'_>) {
+    let (s, t) = (data.s, data.transcript);
+    let modes: Vec<&str> =
+        data.settings.modes.iter().map(|mode| mode.name.as_str()).filter(|name| t.modes.iter().any(|on| on == name)).collect();
+    let low = theme::is_low(ui.ctx());
+    let row_height = match (low, theme::is_compact(ui.ctx())) {
+        (true, _) => LOW_ROW,
+        (false, true) => COMPACT_ROW,
+        (false, false) => ROW,
+    };
+    let (names, foot) = if low { (0.0, 0.0) } else { (NAMES, SCALE) };
+    let size = Vec2::new(ui.available_width().max(0.0), row_height * modes.len().max(1) as f32 + foot);
+    let (area, response) = ui.allocate_exact_size(size, Sense::click());
+    let label = description(s, t, &modes);
+    response.widget_info(|| WidgetInfo::labeled(Role::Group, true, &label));
+    // While a reply is generated its lane stands still, but audio goes on.
+    let lag = (f64::from(data.readings.lag_secs) * f64::from(SAMPLE_RATE_HZ)) as u64;
+    let now = StreamTime::from_samples(t.now.0.0 + lag);
+    let scale = TimeScale { left: area.left() + names, right: area.right() - RIGHT_MARGIN, bottom: area.bottom() - foot, now, row_height };
+    let painter = ui.painter_at(area);
+    paint_quiet(&painter, area, scale, t, ui.visuals().faint_bg_color);
+    if !low {
+        paint_scale(&painter, area, scale, s, ui.visuals());
+    }
+    for (n, mode) in modes.iter().enumerate() {
+        let middle = area.top() + row_height * (n as f32 + 0.5);
+        if !low {
             let font = FontId::proportional(theme::SMALL);
-            if !bare {
-                painter.text(pos2(area.left(), middle), Align2::LEFT_CENTER, self.s.mode(mode), font, weak);
-            }
-            for tick in transcript.strips.get(mode).into_iter().flatten().rev().map_while(|t| scale.x(t.at).map(|x| (t, x))) {
-                self.paint_tick(&painter, ui.visuals(), tick, middle, scale);
-            }
+            painter.text(pos2(area.left(), middle), Align2::LEFT_CENTER, s.mode(mode), font, ui.visuals().weak_text_color());
         }
-        if let Some((mode, tick)) = response.hover_pos().and_then(|at| hovered(at, area, &modes, transcript, scale)) {
-            self.view.pointed = tick.reply.filter(|_| transcript.panel_of(mode) == Panel::Conversation);
-            if response.clicked() {
-                self.go_to_line(transcript, mode, tick);
-            }
-            let text = self.explain(mode, tick, transcript, now);
-            response.on_hover_text_at_pointer(text);
+        for tick in t.strips.get(*mode).into_iter().flatten().rev() {
+            let Some(x) = scale.x(tick.at) else { break };
+            paint_tick(&painter, ui.visuals(), (tick, panels.hovered), pos2(x, middle), scale);
         }
     }
-
-    /// How long ago it was, every ten seconds.
-    fn paint_scale(&self, painter: &egui::Painter, area: Rect, scale: Scale, visuals: &egui::Visuals) {
-        let (weak, line) = (visuals.weak_text_color(), visuals.widgets.noninteractive.bg_stroke);
-        let (font, foot) = (FontId::proportional(theme::SMALL - 1.0), area.bottom() - SCALE / 2.0 + 2.0);
-        painter.text(pos2(scale.right, foot), Align2::RIGHT_CENTER, self.s.now, font.clone(), weak);
-        let right = scale.right - 0.5 * COLUMN;
-        for mark in 1.. {
-            let x = right - (mark * MARK_SECS * u64::from(SAMPLE_RATE_HZ)) as f32 / CHUNK_SAMPLES as f32 * COLUMN;
-            if x < scale.left + 24.0 {
-                return;
-            }
-            painter.line_segment([pos2(x, area.top()), pos2(x, area.bottom() - SCALE)], line);
-            painter.text(pos2(x, foot), Align2::CENTER_CENTER, super::strings::fill(self.s.secs_ago, mark * MARK_SECS), font.clone(), weak);
+    if let Some((mode, tick)) = response.hover_pos().and_then(|at| tick_at(at, area, &modes, t, scale)) {
+        panels.hovered = tick.reply.filter(|_| t.panel_of(mode) == Panel::Conversation);
+        if response.clicked() {
+            scroll_to_line(panels, t, mode, tick);
         }
-    }
-
-    fn paint_tick(&self, painter: &egui::Painter, visuals: &egui::Visuals, (tick, x): (&DecisionTick, f32), middle: f32, scale: Scale) {
-        let weak = visuals.weak_text_color();
-        match tick.kind {
-            DecisionKind::Silent => drop(painter.circle_filled(pos2(x, middle), 1.4, weak)),
-            DecisionKind::Drained => drop(painter.circle_stroke(pos2(x, middle), 1.8, (0.8, weak))),
-            DecisionKind::Respond => {
-                let colour = theme::states(visuals).replying;
-                let pointed = tick.reply.is_some() && tick.reply == self.view.pointed;
-                let end = match (tick.reply, tick.until) {
-                    (Some(_), None) => scale.right,
-                    (_, Some(until)) => scale.x(until).map_or(x, |end| end.max(x)),
-                    (None, None) => x,
-                };
-                let half = COLUMN / 2.0 - 1.0;
-                let thin = if scale.row < LOW_ROW { 1.0 } else { 2.0 };
-                // The mark is the decision, the bar after it the reply that it started.
-                let bar = Rect::from_min_max(pos2(x - half, middle - thin), pos2(end + half, middle + thin));
-                painter.rect_filled(bar, 2.0, colour.gamma_multiply(if pointed { 1.0 } else { 0.55 }));
-                let reach = (scale.row / 2.0 - 3.0).max(2.5);
-                let mark = Rect::from_min_max(pos2(x - half, middle - reach), pos2(x + half, middle + reach));
-                painter.rect_filled(if pointed { mark.expand(1.0) } else { mark }, 2.0, colour);
-            }
-        }
-    }
-
-    fn go_to_line(&mut self, transcript: &Transcript, mode: &str, tick: &DecisionTick) {
-        self.view.tab = transcript.panel_of(mode);
-        match transcript.panel_of(mode) {
-            Panel::Conversation => {
-                if let Some(n) = transcript.replies.iter().position(|r| Some(r.id) == tick.reply) {
-                    self.view.talk.go_to(n);
-                }
-            }
-            Panel::Transcript | Panel::Translation => {
-                self.view.speech.go_to(transcript.rows.partition_point(|row| row.from < tick.at).saturating_sub(1));
-            }
-            Panel::Sounds => self.view.sounds.go_to(transcript.sounds.partition_point(|s| s.first <= tick.at).saturating_sub(1)),
-        }
-    }
-
-    fn explain(&self, mode: &str, tick: &DecisionTick, transcript: &Transcript, now: StreamTime) -> String {
-        let s = self.s;
-        let what = match tick.kind {
-            DecisionKind::Silent => s.stayed_silent,
-            DecisionKind::Drained => s.caught_up,
-            DecisionKind::Respond => s.responded,
-        };
-        let text = said(mode, tick, transcript);
-        let gap = if text.is_empty() { "" } else { "\n" };
-        let level = self.session.engine.meters().level_at(tick.at).filter(|level| level.is_finite());
-        let level = level.map_or_else(String::new, |level| format!(" · {level:.0} dBFS"));
-        format!("{} · {}{level}\n{}: {what}{gap}{text}", self.session.heard.time(tick.at), s.ago(tick.at, now), s.mode(mode))
+        response.on_hover_text_at_pointer(tooltip(data, mode, tick, now));
     }
 }
 
-fn paint_quiet(painter: &egui::Painter, area: Rect, scale: Scale, transcript: &Transcript, colour: Color32) {
-    let open = transcript.quiet_since.map(|since| (since, scale.now));
-    for (from, to) in transcript.quiets.iter().copied().chain(open) {
+/// Paints a mark with the time before now every [`MARK_SECS`].
+fn paint_scale(painter: &Painter, area: Rect, scale: TimeScale, s: &Strings, visuals: &Visuals) {
+    let (weak, line) = (visuals.weak_text_color(), visuals.widgets.noninteractive.bg_stroke);
+    let (font, foot) = (FontId::proportional(theme::SMALL - 1.0), area.bottom() - SCALE / 2.0 + RIGHT_MARGIN);
+    painter.text(pos2(scale.right, foot), Align2::RIGHT_CENTER, s.now, font.clone(), weak);
+    let right = scale.right - 0.5 * COLUMN;
+    for mark in 1.. {
+        let x = right - (mark * MARK_SECS * u64::from(SAMPLE_RATE_HZ)) as f32 / CHUNK_SAMPLES as f32 * COLUMN;
+        if x < scale.left + MARK_MARGIN {
+            return;
+        }
+        painter.line_segment([pos2(x, area.top()), pos2(x, area.bottom() - SCALE)], line);
+        painter.text(pos2(x, foot), Align2::CENTER_CENTER, fill(s.secs_ago, mark * MARK_SECS), font.clone(), weak);
+    }
+}
+
+/// Paints the mark of a decision at `at`, and the bar of the reply that it started; both stand out for the hovered reply.
+fn paint_tick(painter: &Painter, visuals: &Visuals, (tick, hovered): (&DecisionTick, Option<ReplyId>), at: Pos2, scale: TimeScale) {
+    let weak = visuals.weak_text_color();
+    match tick.kind {
+        DecisionKind::Silent => drop(painter.circle_filled(at, SILENT_RADIUS, weak)),
+        DecisionKind::Drained => drop(painter.circle_stroke(at, DRAINED_RADIUS, (DRAINED_LINE, weak))),
+        DecisionKind::Respond => {
+            let colour = theme::states(visuals).replying;
+            let is_hovered = tick.reply.is_some() && tick.reply == hovered;
+            let end = match (tick.reply, tick.until) {
+                (Some(_), None) => scale.right,
+                (_, Some(until)) => scale.x(until).map_or(at.x, |end| end.max(at.x)),
+                (None, None) => at.x,
+            };
+            let half_width = COLUMN / 2.0 - 1.0;
+            let half = if scale.row_height < COMPACT_ROW { LOW_BAR_HALF } else { BAR_HALF };
+            let bar = Rect::from_min_max(pos2(at.x - half_width, at.y - half), pos2(end + half_width, at.y + half));
+            painter.rect_filled(bar, MARK_RADIUS, colour.gamma_multiply(if is_hovered { 1.0 } else { BAR_DIM }));
+            let half = (scale.row_height / 2.0 - MARK_GAP).max(MIN_MARK_HALF);
+            let mark = Rect::from_center_size(at, 2.0 * Vec2::new(half_width, half));
+            painter.rect_filled(if is_hovered { mark.expand(1.0) } else { mark }, MARK_RADIUS, colour);
+        }
+    }
+}
+
+fn scroll_to_line(panels: &mut PanelsState, t: &Transcript, mode: &str, tick: &DecisionTick) {
+    panels.tab = t.panel_of(mode);
+    match t.panel_of(mode) {
+        Panel::Conversation => {
+            if let Some(n) = t.replies.iter().position(|r| Some(r.id) == tick.reply) {
+                panels.conversation.scroll_to(n);
+            }
+        }
+        Panel::Transcript | Panel::Translation => {
+            panels.speech.scroll_to(t.rows.partition_point(|row| row.from < tick.at).saturating_sub(1));
+        }
+        Panel::Sounds => panels.sounds.scroll_to(t.sounds.partition_point(|s| s.first <= tick.at).saturating_sub(1)),
+    }
+}
+
+/// Returns time, level, decision and text of a tick.
+fn tooltip(data: &FrameData<'_>, mode: &str, tick: &DecisionTick, now: StreamTime) -> String {
+    let s = data.s;
+    let decision = match tick.kind {
+        DecisionKind::Silent => s.stayed_silent,
+        DecisionKind::Drained => s.caught_up,
+        DecisionKind::Respond => s.responded,
+    };
+    let text = text_of(mode, tick, data.transcript);
+    let gap = if text.is_empty() { "" } else { "\n" };
+    let level = data.meters.level_at(tick.at).filter(|level| level.is_finite());
+    let level = level.map_or_else(String::new, |level| format!(" · {level:.0} dBFS"));
+    format!("{} · {}{level}\n{}: {decision}{gap}{text}", data.time(tick.at), s.ago(tick.at, now), s.mode(mode))
+}
+
+/// Paints the areas in which the quiet gate was closed.
+fn paint_quiet(painter: &Painter, area: Rect, scale: TimeScale, t: &Transcript, colour: Color32) {
+    let current = t.quiet_since.map(|since| (since, scale.now));
+    for (from, to) in t.quiets.iter().copied().chain(current) {
         let Some(right) = scale.x(to) else { continue };
         let left = scale.x(from).unwrap_or(scale.left);
         if right > left {
-            painter.rect_filled(Rect::from_min_max(pos2(left, area.top()), pos2(right, scale.bottom)), 3.0, colour);
+            painter.rect_filled(Rect::from_min_max(pos2(left, area.top()), pos2(right, scale.bottom)), QUIET_RADIUS, colour);
         }
     }
 }
 
-fn hovered<'a>(at: Pos2, area: Rect, modes: &'a [String], transcript: &'a Transcript, scale: Scale) -> Option<(&'a str, &'a DecisionTick)> {
-    let mode = modes.get(((at.y - area.top()) / scale.row) as usize)?;
-    let near = |tick: &&DecisionTick| {
+/// Returns mode and tick under the pointer: the tick of that column, else the one whose reply's bar covers the column.
+fn tick_at<'a>(at: Pos2, area: Rect, modes: &[&'a str], t: &'a Transcript, scale: TimeScale) -> Option<(&'a str, &'a DecisionTick)> {
+    let mode = *modes.get(((at.y - area.top()) / scale.row_height) as usize)?;
+    let covers = |tick: &&DecisionTick| {
         let begin = scale.x(tick.at);
         let end = tick.until.and_then(|until| scale.x(until)).or(begin);
         begin.zip(end).is_some_and(|(begin, end)| (begin - COLUMN / 2.0..=end.max(begin) + COLUMN / 2.0).contains(&at.x))
     };
-    // A reply's bar lies over the ticks that it delayed: the mark that began it comes first.
-    let ticks = || transcript.strips.get(mode).into_iter().flatten().rev().take_while(|t| scale.x(t.at).is_some());
-    let exact = |tick: &&DecisionTick| scale.x(tick.at).is_some_and(|x| (x - at.x).abs() <= COLUMN / 2.0);
-    ticks().find(exact).or_else(|| ticks().find(near)).map(|tick| (mode.as_str(), tick))
+    let ticks = || t.strips.get(mode).into_iter().flatten().rev().take_while(|t| scale.x(t.at).is_some());
+    let in_column = |tick: &&DecisionTick| scale.x(tick.at).is_some_and(|x| (x - at.x).abs() <= COLUMN / 2.0);
+    ticks().find(in_column).or_else(|| ticks().find(covers)).map(|tick| (mode, tick))
 }
 
-/// The words that belong to a tick.
-fn said<'a>(mode: &str, tick: &DecisionTick, t: &'a Transcript) -> &'a str {
+/// Returns the text that belongs to a tick; empty without a response.
+fn text_of<'a>(mode: &str, tick: &DecisionTick, t: &'a Transcript) -> &'a str {
     if tick.kind != DecisionKind::Respond {
         return "";
     }
-    let inside = |lines: &'a [crate::transcript::SpeechLine]| {
+    let line_at = |lines: &'a [SpeechLine]| {
         let place = lines.partition_point(|line| line.from < tick.at);
         place.checked_sub(1).map(|n| lines[n].text.as_str())
     };
     let found = match t.panel_of(mode) {
         Panel::Conversation => t.replies.iter().rev().find(|r| Some(r.id) == tick.reply).map(|r| r.text.as_str()),
-        Panel::Transcript => inside(&t.utterances),
-        Panel::Translation => inside(&t.translations),
+        Panel::Transcript => line_at(&t.utterances),
+        Panel::Translation => line_at(&t.translations),
         Panel::Sounds => t.sounds.iter().rev().find(|s| s.first <= tick.at && tick.at <= s.last).map(|s| s.name.as_str()),
     };
     found.unwrap_or("")
 }
 
-/// The strip in words, for those who do not see it.
-fn describe(s: &Strings, transcript: &Transcript, modes: &[String]) -> String {
-    let of = |mode: &String| {
-        let ticks = transcript.strips.get(mode);
-        let replies = ticks.into_iter().flatten().filter(|t| t.kind == DecisionKind::Respond).count();
-        let all = ticks.map_or(0, std::collections::VecDeque::len);
-        super::strings::fill(&super::strings::fill(&super::strings::fill(s.strip_mode, s.mode(mode)), replies), all)
+/// Returns the strip in words, as its accessible name.
+fn description(s: &Strings, t: &Transcript, modes: &[&str]) -> String {
+    let of_mode = |mode: &&str| {
+        let ticks = t.strips.get(*mode);
+        let responses = ticks.into_iter().flatten().filter(|tick| tick.kind == DecisionKind::Respond).count();
+        let decisions = ticks.map_or(0, std::collections::VecDeque::len);
+        fill_all(s.strip_mode, &[&s.mode(mode), &responses, &decisions])
     };
-    format!("{} {}", s.strip_label, modes.iter().map(of).collect::<Vec<_>>().join("; "))
+    format!("{} {}", s.strip_label, modes.iter().map(of_mode).collect::<Vec<_>>().join("; "))
 }

@@ -1,4 +1,4 @@
-//! Colours, sizes and fonts. Each state has one colour, used nowhere else.
+//! Colours, sizes and fonts of the window. Each state has one colour, used for nothing else.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,35 +6,62 @@ use std::sync::Arc;
 use egui::{Color32, CornerRadius, FontData, FontDefinitions, FontFamily, FontId, Stroke, TextStyle, Theme, Visuals};
 
 use crate::config::prefs::ThemeChoice;
+use crate::supervise;
 
 /// The three type sizes, in points.
 pub(super) const LARGE: f32 = 18.0;
 pub(super) const BODY: f32 = 14.0;
 pub(super) const SMALL: f32 = 12.0;
 
-/// A window narrower than this shows one panel at a time.
+/// Radius of corners: of buttons, of small marks, and of windows, in points.
+pub(super) const RADIUS: u8 = 6;
+pub(super) const RADIUS_SMALL: u8 = 4;
+const RADIUS_WINDOW: u8 = 10;
+/// Radius of the bars of meter and replies, in points.
+pub(super) const RADIUS_BAR: f32 = 1.5;
+/// Space between parts: within a line, between groups, and between sections, in points.
+pub(super) const EDGE: f32 = 4.0;
+pub(super) const GAP: f32 = 6.0;
+pub(super) const GROUP_GAP: f32 = 8.0;
+/// Margin at the left and right of each part of the window, in points.
+pub(super) const SIDE_MARGIN: i8 = 12;
+/// Margin between neighbouring panels, in points.
+pub(super) const PANEL_MARGIN: i8 = 8;
+/// Margin of a window that opens above the main one, in points.
+const WINDOW_MARGIN: i8 = 16;
+/// Space between widgets, padding of buttons, and height of interactive widgets, in points.
+const ITEM_SPACING: [f32; 2] = [8.0, 6.0];
+const BUTTON_PADDING: [f32; 2] = [9.0, 4.0];
+const INTERACT_HEIGHT: f32 = 26.0;
+/// Lowest height of anything that scrolls, in points.
+pub(super) const MIN_SCROLL_HEIGHT: f32 = 100.0;
+/// Lowest width of a window above the main one, in points.
+pub(super) const MIN_WINDOW_WIDTH: f32 = 200.0;
+
+/// Panels narrower than this are shown one at a time, in points.
 pub(super) const NARROW: f32 = 760.0;
 
-/// Narrower or lower than this, rarer controls move into a menu and lines draw closer, so that words keep their place.
+/// A window narrower or lower than this is compact: rarer controls move into a menu and lines draw closer, so that words keep their
+/// place; in points.
 const COMPACT: [f32; 2] = [720.0, 460.0];
 
-/// Whether the window is that small.
+/// Returns true if the window is compact.
 pub(super) fn is_compact(ctx: &egui::Context) -> bool {
     let room = ctx.content_rect();
     room.width() < COMPACT[0] || room.height() < COMPACT[1]
 }
 
-/// A window lower than this, in points, keeps its height for words: the modes move into the menu, and the strip has no names.
+/// A window lower than this keeps its height for words: the modes move into the menu, and the strip has no names; in points.
 const LOW: f32 = 340.0;
-/// Room for panels that is lower than this shows one of them at a time.
+/// Panels lower than this are shown one at a time, in points.
 pub(super) const FLAT: f32 = 230.0;
 
-/// Whether the window is that low.
+/// Returns true if the window is low.
 pub(super) fn is_low(ctx: &egui::Context) -> bool {
     ctx.content_rect().height() < LOW
 }
 
-/// Space above and below each part of the window.
+/// Returns the margin above and below each part of the window, in points.
 pub(super) fn margin(ctx: &egui::Context) -> i8 {
     match (is_low(ctx), is_compact(ctx)) {
         (true, _) => 2,
@@ -43,10 +70,10 @@ pub(super) fn margin(ctx: &egui::Context) -> i8 {
     }
 }
 
-/// GB 2312 of Droid Sans Fallback (assets/fonts/README.md): egui's own fonts have no Chinese.
+/// The characters of GB 2312 from Droid Sans Fallback (`assets/fonts/README.md`): egui's own fonts have no Chinese.
 const CHINESE: &[u8] = include_bytes!("../../assets/fonts/DroidSansFallback-GB2312.ttf");
 
-/// Fonts of systems with many more characters, the best first.
+/// System fonts with more characters, the best first.
 const SYSTEM_FONTS: [&str; 10] = [
     "NotoSansCJK-Regular.ttc",
     "NotoSansCJKsc-Regular.otf",
@@ -59,14 +86,14 @@ const SYSTEM_FONTS: [&str; 10] = [
     "msyh.ttc",
     "NotoSans-Regular.ttf",
 ];
-/// Folders of fonts, and how deep they are looked through.
+/// Folders of system fonts, and the depth to which they are searched.
 const FONT_FOLDERS: [&str; 5] =
     ["/usr/share/fonts", "/usr/local/share/fonts", "/System/Library/Fonts", "/Library/Fonts", "C:/Windows/Fonts"];
 const DEPTH: usize = 4;
 
-/// The colours of states.
+/// The colours of the states.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct States {
+pub(super) struct StateColours {
     pub(super) listening: Color32,
     pub(super) quiet: Color32,
     pub(super) replying: Color32,
@@ -74,10 +101,10 @@ pub(super) struct States {
     pub(super) fault: Color32,
 }
 
-/// The colours of states on this background; each has a contrast of at least 4.5 to it.
-pub(super) const fn states(visuals: &Visuals) -> States {
+/// Returns the colours of the states, each with a contrast of at least 4.5 to the background of `visuals`.
+pub(super) const fn states(visuals: &Visuals) -> StateColours {
     if visuals.dark_mode {
-        States {
+        StateColours {
             listening: Color32::from_rgb(70, 196, 164),
             quiet: Color32::from_gray(160),
             replying: Color32::from_rgb(126, 164, 255),
@@ -85,7 +112,7 @@ pub(super) const fn states(visuals: &Visuals) -> States {
             fault: Color32::from_rgb(255, 118, 118),
         }
     } else {
-        States {
+        StateColours {
             listening: Color32::from_rgb(8, 116, 92),
             quiet: Color32::from_gray(96),
             replying: Color32::from_rgb(40, 88, 205),
@@ -104,16 +131,16 @@ pub(super) fn apply(ctx: &egui::Context, choice: ThemeChoice) {
             style.text_styles.insert(text, FontId::proportional(size));
         }
         style.text_styles.insert(TextStyle::Monospace, FontId::monospace(SMALL));
-        style.spacing.item_spacing = egui::vec2(8.0, 6.0);
-        style.spacing.button_padding = egui::vec2(9.0, 4.0);
-        style.spacing.interact_size.y = 26.0;
-        style.spacing.window_margin = egui::Margin::same(16);
+        style.spacing.item_spacing = ITEM_SPACING.into();
+        style.spacing.button_padding = BUTTON_PADDING.into();
+        style.spacing.interact_size.y = INTERACT_HEIGHT;
+        style.spacing.window_margin = egui::Margin::same(WINDOW_MARGIN);
     });
     choose(ctx, choice);
     set_fonts(ctx, None);
 }
 
-/// Light, dark, or as the system has it.
+/// Sets light, dark or the system's appearance.
 pub(super) fn choose(ctx: &egui::Context, choice: ThemeChoice) {
     ctx.set_theme(match choice {
         ThemeChoice::System => egui::ThemePreference::System,
@@ -147,27 +174,27 @@ fn light() -> Visuals {
 }
 
 fn shape(v: &mut Visuals, button: Color32, selected: Color32, line: Color32) {
-    let radius = CornerRadius::same(6);
+    let radius = CornerRadius::same(RADIUS);
     v.selection.bg_fill = selected;
     v.selection.stroke = Stroke::new(1.0, v.override_text_color.unwrap_or(v.strong_text_color()));
     v.widgets.noninteractive.bg_stroke = Stroke::new(1.0, line);
     v.widgets.inactive.weak_bg_fill = button;
     v.widgets.inactive.bg_fill = line;
-    // The head of a window is painted as something that is open.
+    // egui paints the title bar of a window as an open widget.
     (v.widgets.open.weak_bg_fill, v.widgets.open.bg_fill) = (button, button);
     (v.widgets.hovered.weak_bg_fill, v.widgets.hovered.bg_fill) = (line, line);
     (v.widgets.active.weak_bg_fill, v.widgets.active.bg_fill) = (selected, selected);
     for widget in [&mut v.widgets.inactive, &mut v.widgets.hovered, &mut v.widgets.active, &mut v.widgets.open] {
         widget.corner_radius = radius;
     }
-    v.window_corner_radius = CornerRadius::same(10);
+    v.window_corner_radius = CornerRadius::same(RADIUS_WINDOW);
 }
 
-/// Looks for a font of the system with more characters than the built-in ones, and puts it behind them. The disk is read on a
-/// thread; without one the built-in fonts are all there is.
-pub(super) fn look_for_system_font(ctx: &egui::Context) {
+/// Searches for a system font with more characters, on a thread, and adds it after the built-in ones. Without a thread the built-in
+/// fonts remain.
+pub(super) fn find_system_font(ctx: &egui::Context) {
     let ctx = ctx.clone();
-    let _ = std::thread::Builder::new().name("hearken-fonts".into()).spawn(move || add_system_font(&ctx));
+    let _ = supervise::spawn("hearken-fonts", move || add_system_font(&ctx));
 }
 
 fn add_system_font(ctx: &egui::Context) {
@@ -175,7 +202,7 @@ fn add_system_font(ctx: &egui::Context) {
     let own = home.iter().flat_map(|home| [home.join(".fonts"), home.join(".local/share/fonts"), home.join("Library/Fonts")]);
     let mut found: Vec<(usize, PathBuf)> = Vec::new();
     for folder in FONT_FOLDERS.iter().map(PathBuf::from).chain(own) {
-        look_through(&folder, DEPTH, &mut found);
+        search(&folder, DEPTH, &mut found);
     }
     found.sort();
     if let Some(font) = found.into_iter().find_map(|(_, path)| std::fs::read(path).ok()) {
@@ -183,14 +210,14 @@ fn add_system_font(ctx: &egui::Context) {
     }
 }
 
-fn look_through(folder: &Path, depth: usize, found: &mut Vec<(usize, PathBuf)>) {
+fn search(folder: &Path, depth: usize, found: &mut Vec<(usize, PathBuf)>) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let path = entry.path();
         if let Some(rank) = SYSTEM_FONTS.iter().position(|name| entry.file_name().to_str() == Some(name)) {
             found.push((rank, path));
         } else if depth > 0 && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            look_through(&path, depth - 1, found);
+            search(&path, depth - 1, found);
         }
     }
 }

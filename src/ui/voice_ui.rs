@@ -1,104 +1,94 @@
-//! The voice in the window: its menu in the bar, and its section of the settings.
+//! The controls of the voice: its menu in the bar, and its section of the settings.
 
 use egui::{Checkbox, RichText, Slider, Ui};
 
-use super::HearkenApp;
-use crate::config::prefs::SavedChoice;
+use super::actions::{Action, Actions};
+use super::alerts::DoNotDisturb;
+use super::frame::FrameData;
+use super::strings::Strings;
 use crate::protocol::{Command, EchoChoice, Interrupt, ReplyId, Speak, Switch, VoiceChoice, VoiceSettings};
-use crate::transcript::{Reply, Transcript};
+use crate::transcript::Reply;
 
-impl HearkenApp {
-    /// What is wanted of the voice at any moment.
-    pub(super) fn voice_menu_ui(&mut self, ui: &mut Ui, transcript: &Transcript) {
-        let s = self.s;
-        let menu = ui.menu_button(s.voice, |ui| {
-            self.speak_ui(ui);
-            ui.separator();
-            let mut quiet = self.view.do_not_disturb;
-            if ui.checkbox(&mut quiet, s.do_not_disturb).on_hover_text(s.do_not_disturb_hint).clicked() {
-                self.view.do_not_disturb = quiet;
-                self.tell_voice();
-                self.tell_alerts();
-            }
-            ui.separator();
-            let last = transcript.replies.iter().rev().find(|reply| !reply.text.is_empty());
-            if ui.add_enabled(last.is_some(), egui::Button::new(s.say_last)).clicked()
-                && let Some(reply) = last
-            {
-                self.say_again(reply);
-                ui.close();
-            }
-            if ui.add_enabled(transcript.speaking.is_some(), egui::Button::new(s.be_quiet)).clicked() {
-                self.session.engine.send(Command::CutReply);
-                ui.close();
-            }
-        });
-        menu.response.on_hover_text(s.voice_hint);
-    }
+/// Range and step of the voice's speed; 1 is normal.
+const SPEEDS: std::ops::RangeInclusive<f32> = 0.5..=2.0;
+const SPEED_STEP: f64 = 0.05;
+/// The number of the trial sentence, which belongs to no reply.
+const TRIAL: ReplyId = ReplyId(0);
 
-    /// Which replies are spoken.
-    fn speak_ui(&mut self, ui: &mut Ui) {
-        let (s, mut voice) = (self.s, self.settings.voice);
-        ui.label(s.speak_label);
-        let mut clicked = false;
-        for (value, label) in [(Speak::Always, s.speak_always), (Speak::Urgent, s.speak_urgent), (Speak::Asked, s.speak_asked)] {
-            clicked |= ui.radio_value(&mut voice.speak, value, label).clicked();
+/// Paints the menu of the voice.
+pub(super) fn voice_menu_ui(ui: &mut Ui, data: &FrameData<'_>, do_not_disturb: DoNotDisturb, actions: &mut Actions) {
+    let (s, t) = (data.s, data.transcript);
+    let menu = ui.menu_button(s.voice, |ui| {
+        speak_ui(ui, s, data.settings.voice, actions);
+        ui.separator();
+        let mut undisturbed = do_not_disturb == DoNotDisturb::On;
+        if ui.checkbox(&mut undisturbed, s.do_not_disturb).on_hover_text(s.do_not_disturb_hint).clicked() {
+            actions.push(Action::SetDoNotDisturb(if undisturbed { DoNotDisturb::On } else { DoNotDisturb::Off }));
         }
-        if clicked {
-            self.choose_voice(voice);
+        ui.separator();
+        let last = t.replies.iter().rev().find(|reply| !reply.text.is_empty());
+        if ui.add_enabled(last.is_some(), egui::Button::new(s.say_last)).clicked()
+            && let Some(reply) = last
+        {
+            actions.send(repeat_command(reply));
+            ui.close();
         }
-    }
+        if ui.add_enabled(t.speaking.is_some(), egui::Button::new(s.be_quiet)).clicked() {
+            actions.send(Command::CutReply);
+            ui.close();
+        }
+    });
+    menu.response.on_hover_text(s.voice_hint);
+}
 
-    pub(super) fn say_again(&self, reply: &Reply) {
-        self.session.engine.send(Command::Say { reply: reply.id, text: reply.text.clone(), emotion: reply.emotion });
-    }
-
-    pub(super) fn voice_settings_ui(&mut self, ui: &mut Ui) {
-        self.speak_ui(ui);
-        let (s, mut voice) = (self.s, self.settings.voice);
-        ui.horizontal_wrapped(|ui| {
-            ui.label(s.voice_who);
-            ui.selectable_value(&mut voice.voice, VoiceChoice::System, s.voice_system);
-            ui.selectable_value(&mut voice.voice, VoiceChoice::None, s.voice_none);
-            if ui.add_enabled(voice.voice != VoiceChoice::None, egui::Button::new(s.voice_try)).clicked() {
-                self.session.engine.send(Command::Say { reply: ReplyId(0), text: s.voice_trial.into(), emotion: None });
-            }
-        });
-        let slider = ui.add(Slider::new(&mut voice.speed, 0.5..=2.0).step_by(0.05).text(s.voice_speed));
-        let settled = !slider.dragged();
-        let mut cuts = voice.interrupt == Interrupt::Cut;
-        ui.checkbox(&mut cuts, s.interrupt).on_hover_text(s.interrupt_hint);
-        voice.interrupt = if cuts { Interrupt::Cut } else { Interrupt::LetFinish };
-        ui.horizontal_wrapped(|ui| {
-            ui.label(s.echo);
-            for (value, label) in [(EchoChoice::Auto, s.echo_auto), (EchoChoice::On, s.echo_on), (EchoChoice::Off, s.echo_off)] {
-                ui.selectable_value(&mut voice.echo, value, label);
-            }
-        });
-        voice.noise_suppression = switch_ui(ui, voice.noise_suppression, s.noise_suppression);
-        voice.automatic_gain = switch_ui(ui, voice.automatic_gain, s.automatic_gain);
-        ui.label(RichText::new(s.untouched).weak());
-        if voice != self.settings.voice && settled {
-            self.choose_voice(voice);
-        } else {
-            // A slider that is being dragged shows where it is.
-            self.settings.voice.speed = voice.speed;
+/// Paints the choice of the replies that are spoken.
+fn speak_ui(ui: &mut Ui, s: &Strings, mut voice: VoiceSettings, actions: &mut Actions) {
+    ui.label(s.speak_label);
+    for (value, label) in [(Speak::Always, s.speak_always), (Speak::Urgent, s.speak_urgent), (Speak::Asked, s.speak_asked)] {
+        if ui.radio_value(&mut voice.speak, value, label).clicked() {
+            actions.push(Action::SetVoice(voice));
         }
     }
+}
 
-    fn choose_voice(&mut self, voice: VoiceSettings) {
-        self.settings.voice = voice;
-        self.tell_voice();
-        self.save(&SavedChoice::Voice(voice));
-    }
+/// Returns the command that speaks a reply again.
+pub(super) fn repeat_command(reply: &Reply) -> Command {
+    Command::Say { reply: reply.id, text: reply.text.clone(), emotion: reply.emotion }
+}
 
-    /// Tells the engine what is wanted now.
-    pub(super) fn tell_voice(&self) {
-        let mut voice = self.settings.voice;
-        if self.view.do_not_disturb {
-            voice.speak = Speak::Asked;
+/// Paints the settings of the voice. `dragged_speed` holds the speed while its slider is being dragged.
+pub(super) fn voice_settings_ui(ui: &mut Ui, data: &FrameData<'_>, dragged_speed: &mut Option<f32>, actions: &mut Actions) {
+    let s = data.s;
+    speak_ui(ui, s, data.settings.voice, actions);
+    let mut voice = data.settings.voice;
+    ui.horizontal_wrapped(|ui| {
+        ui.label(s.voice_who);
+        ui.selectable_value(&mut voice.voice, VoiceChoice::System, s.voice_system);
+        ui.selectable_value(&mut voice.voice, VoiceChoice::None, s.voice_none);
+        if ui.add_enabled(voice.voice != VoiceChoice::None, egui::Button::new(s.voice_try)).clicked() {
+            actions.send(Command::Say { reply: TRIAL, text: s.voice_trial.into(), emotion: None });
         }
-        self.session.engine.send(Command::Voice(voice));
+    });
+    let mut speed = dragged_speed.unwrap_or(voice.speed);
+    let slider = ui.add(Slider::new(&mut speed, SPEEDS).step_by(SPEED_STEP).text(s.voice_speed));
+    *dragged_speed = slider.dragged().then_some(speed);
+    if dragged_speed.is_none() {
+        voice.speed = speed;
+    }
+    let mut cuts = voice.interrupt == Interrupt::Cut;
+    ui.checkbox(&mut cuts, s.interrupt).on_hover_text(s.interrupt_hint);
+    voice.interrupt = if cuts { Interrupt::Cut } else { Interrupt::LetFinish };
+    ui.horizontal_wrapped(|ui| {
+        ui.label(s.echo);
+        for (value, label) in [(EchoChoice::Auto, s.echo_auto), (EchoChoice::On, s.echo_on), (EchoChoice::Off, s.echo_off)] {
+            ui.selectable_value(&mut voice.echo, value, label);
+        }
+    });
+    voice.noise_suppression = switch_ui(ui, voice.noise_suppression, s.noise_suppression);
+    voice.automatic_gain = switch_ui(ui, voice.automatic_gain, s.automatic_gain);
+    ui.label(RichText::new(s.untouched).weak());
+    if voice != data.settings.voice {
+        actions.push(Action::SetVoice(voice));
     }
 }
 

@@ -1,61 +1,73 @@
-//! The first card: what listens, what it can and cannot do, and what the larger model would take. It is shown once.
+//! The first card, shown once: privacy, the starter's abilities and limits, and the requirements of the larger model.
 
 use egui::{CollapsingHeader, Id, Key, Modal, RichText, ScrollArea, Ui};
 
-use super::strings::{Strings, fill};
-use super::{HearkenApp, theme};
+use super::actions::{Action, Actions, Dialog};
+use super::dialogs::DIALOG_MARGIN;
+use super::frame::FrameData;
+use super::strings::{Strings, fill, fill_all};
+use super::theme;
 use crate::model::starter_phrases;
 use crate::protocol::ModelChoice;
 use crate::protocol::models::{ModelCard, size};
 
 /// Phrases and sounds that are named as examples.
 const EXAMPLES: usize = 5;
+/// Width of the card, and height of what surrounds its text, in points.
+const WIDTH: f32 = 540.0;
+const AROUND_TEXT: f32 = 150.0;
+const MIN_TEXT_HEIGHT: f32 = 40.0;
+/// Size of the title, and width of the main button, in points.
+const TITLE_SIZE: f32 = theme::LARGE + 4.0;
+const START_WIDTH: f32 = 88.0;
 
-impl HearkenApp {
-    pub(super) fn welcome_ui(&mut self, ui: &Ui) {
-        let s = self.s;
-        let room = ui.ctx().content_rect();
-        let frame = egui::Frame::window(ui.style());
-        let card = Modal::new(Id::unique("welcome")).frame(frame).show(ui.ctx(), |ui| {
-            ui.set_max_width(540.0_f32.min(room.width() - 48.0).max(0.0));
-            ui.label(RichText::new(s.welcome).strong().size(theme::LARGE + 4.0));
-            ui.add_space(2.0);
-            ScrollArea::vertical().max_height((room.height() - 150.0).max(40.0)).show(ui, |ui| {
-                ui.label(RichText::new(s.welcome_people).strong());
-                ui.label(s.welcome_private);
-                ui.label(RichText::new(format!("{} · {}", self.kept(), s.audio_not)).weak());
-                ui.add_space(8.0);
-                if self.settings.model == ModelChoice::Starter {
-                    starter_ui(ui, s);
-                    ui.add_space(8.0);
-                    bigger_ui(ui, s, self.models.bigger());
-                }
-            });
-            ui.add_space(8.0);
-            ui.horizontal_wrapped(|ui| {
-                let start = egui::Button::new(RichText::new(s.welcome_ok).strong()).fill(ui.visuals().selection.bg_fill);
-                let start = ui.add(start.min_size(egui::vec2(88.0, 0.0)));
-                let more = ui.button(s.models).on_hover_text(s.models_hint);
-                if more.clicked() {
-                    self.models.toggle();
-                }
-                // Whoever has not gone to another button with Tab means the one that stands out.
-                let entered = ui.input(|i| i.key_pressed(Key::Enter)) && ui.memory(|m| m.focused().is_none());
-                start.clicked() || more.clicked() || entered
-            })
-            .inner
+/// Paints the card; `kept` is the text about the history.
+pub(super) fn welcome_ui(ui: &Ui, data: &FrameData<'_>, kept: &str, larger: Option<&ModelCard>, actions: &mut Actions) {
+    let s = data.s;
+    let room = ui.ctx().content_rect();
+    let card = Modal::new(Id::unique("welcome")).frame(egui::Frame::window(ui.style())).show(ui.ctx(), |ui| {
+        ui.set_max_width(WIDTH.min(room.width() - DIALOG_MARGIN).max(0.0));
+        ui.label(RichText::new(s.welcome).strong().size(TITLE_SIZE));
+        ui.add_space(2.0);
+        ScrollArea::vertical().max_height((room.height() - AROUND_TEXT).max(MIN_TEXT_HEIGHT)).show(ui, |ui| {
+            ui.label(RichText::new(s.welcome_people).strong());
+            ui.label(s.welcome_private);
+            ui.label(RichText::new(format!("{kept} · {}", s.audio_not)).weak());
+            ui.add_space(theme::GROUP_GAP);
+            if data.settings.model == ModelChoice::Starter {
+                starter_ui(ui, s);
+                ui.add_space(theme::GROUP_GAP);
+                larger_model_ui(ui, s, larger);
+            }
         });
-        if card.inner || card.should_close() {
-            self.prefs.welcomed = true;
-        }
+        ui.add_space(theme::GROUP_GAP);
+        buttons_ui(ui, s, actions)
+    });
+    if card.inner || card.should_close() {
+        actions.push(Action::EndWelcome);
     }
 }
 
-/// What the starter can and cannot do, as its own list has it.
+/// Paints the buttons; returns true when the card is read.
+fn buttons_ui(ui: &mut Ui, s: &Strings, actions: &mut Actions) -> bool {
+    ui.horizontal_wrapped(|ui| {
+        let start = egui::Button::new(RichText::new(s.welcome_ok).strong()).fill(ui.visuals().selection.bg_fill);
+        let start = ui.add(start.min_size(egui::vec2(START_WIDTH, 0.0)));
+        let models = ui.button(s.models).on_hover_text(s.models_hint);
+        if models.clicked() {
+            actions.push(Action::Open(Dialog::Models));
+        }
+        // Enter without a focus means the main button.
+        let entered = ui.input(|i| i.key_pressed(Key::Enter)) && ui.memory(|m| m.focused().is_none());
+        start.clicked() || models.clicked() || entered
+    })
+    .inner
+}
+
+/// Paints what the starter understands, from its list of phrases and sounds, and its limits.
 pub(super) fn starter_ui(ui: &mut Ui, s: &Strings) {
     let known = starter_phrases::starter();
-    let can = fill(&fill(&fill(s.starter_can, known.vocabulary.len()), known.phrases.len()), known.sounds.len());
-    ui.label(can);
+    ui.label(fill_all(s.starter_can, &[&known.vocabulary.len(), &known.phrases.len(), &known.sounds.len()]));
     let phrases = known.phrases.iter().filter(|p| p.say.contains(' ')).take(EXAMPLES).map(|p| format!("“{}”", p.say));
     let sounds = known.sounds.iter().take(EXAMPLES).map(|sound| sound.name.clone());
     ui.label(fill(s.starter_try, phrases.chain(sounds).collect::<Vec<_>>().join(" · ")));
@@ -72,15 +84,14 @@ pub(super) fn starter_ui(ui: &mut Ui, s: &Strings) {
     ui.label(s.welcome_cannot);
 }
 
-/// The offer of the larger model as the catalogue has it: what it takes and under which licences, once and without a question.
-pub(super) fn bigger_ui(ui: &mut Ui, s: &Strings, card: Option<&ModelCard>) {
+/// Paints abilities, requirements and licences of the larger model, as the catalogue has them.
+pub(super) fn larger_model_ui(ui: &mut Ui, s: &Strings, card: Option<&ModelCard>) {
     let Some(card) = card else { return };
-    let takes = [card.memory_bytes, card.download_bytes, card.prepared_bytes].map(size);
-    let takes = takes.iter().fold(s.bigger_takes.to_owned(), |text, size| fill(&text, size));
+    let needs = fill_all(s.bigger_takes, &[&size(card.memory_bytes), &size(card.download_bytes), &size(card.prepared_bytes)]);
     let licences = card.licences.iter().map(|licence| s.pick(&licence.name, &licence.zh.name)).collect::<Vec<_>>().join(" · ");
     egui::Frame::group(ui.style()).show(ui, |ui| {
         ui.label(RichText::new(&card.title).strong());
-        for line in [s.bigger_can, &takes, &fill(s.bigger_licence, licences)] {
+        for line in [s.bigger_can, &needs, &fill(s.bigger_licence, licences)] {
             ui.label(RichText::new(line).weak());
         }
     });

@@ -1,4 +1,4 @@
-//! A recorder in a home of its own, that the test plays an engine to.
+//! A history in a temporary home, with the test in the place of the engine.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::panic, reason = "a helper of tests; each uses its part")]
 
 use std::path::Path;
@@ -11,11 +11,11 @@ use hearken::history::{EventSink, HistoryCallbacks, HistoryHandle, Store};
 use hearken::protocol::{Command, Event, Panel, ReplyId, StopReason};
 use hearken::time::StreamTime;
 
-/// Commands that may wait in a test.
+/// Capacity of the command channel.
 const WAITING: usize = 64;
 
 pub struct Bench {
-    pub recorder: HistoryHandle,
+    pub history: HistoryHandle,
     pub sink: EventSink,
     pub commands: Receiver<Command>,
     pub paths: Paths,
@@ -29,38 +29,38 @@ impl Bench {
 
     pub fn start_in(home: tempfile::TempDir, prefs: HistoryPrefs) -> Self {
         let paths = Paths::inside(home.path());
-        let (recorder, commands) = recorder(&paths, prefs);
-        Self { sink: recorder.sink(), recorder, commands, paths, home }
+        let (history, commands) = history(&paths, prefs);
+        Self { sink: history.sink(), history, commands, paths, home }
     }
 
-    /// Another recorder in the same home, after this one has ended.
+    /// Starts another history in the same home, after this one has ended.
     pub fn again(&mut self, prefs: HistoryPrefs) -> Self {
         let home = std::mem::replace(&mut self.home, tempfile::tempdir().unwrap());
         Self::start_in(home, prefs)
     }
 
-    /// Ends the recorder as a window that closes does.
+    /// Ends the history as a closing window does.
     pub fn end(&mut self) {
         let idle = Paths::inside(&self.home.path().join("idle"));
-        let (other, _) = recorder(&idle, HistoryPrefs { keep: false, days: 0, audio: false });
-        drop(std::mem::replace(&mut self.recorder, other));
+        let (other, _) = history(&idle, HistoryPrefs { keep: false, days: 0, audio: false });
+        drop(std::mem::replace(&mut self.history, other));
     }
 
     pub fn store(&self) -> Store {
         Store::read(&self.paths.history_file()).unwrap().unwrap()
     }
 
-    /// Lines of the history that hold `text`; none while there is no history.
+    /// Returns the number of lines that contain `text`; 0 without a history.
     pub fn found(&self, text: &str) -> usize {
         Store::read(&self.paths.history_file()).unwrap().map_or(0, |store| store.search(text).unwrap().len())
     }
 
-    /// The same while the file may be damaged.
+    /// Returns the number of lines that contain `text`; None if the file cannot be read.
     pub fn try_found(&self, text: &str) -> Option<usize> {
         Some(Store::read(&self.paths.history_file()).ok()??.search(text).ok()?.len())
     }
 
-    /// How often `word` stands in the files of the history.
+    /// Counts `word` in the files of the history.
     pub fn bytes(&self, word: &str) -> usize {
         let files = std::fs::read_dir(&self.paths.data).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
         files.map(|path| std::fs::read(path).unwrap().windows(word.len()).filter(|window| *window == word.as_bytes()).count()).sum()
@@ -71,21 +71,21 @@ impl Bench {
     }
 }
 
-/// `hearken history …` in this home.
+/// Runs `hearken history …` in this home.
 pub fn hearken(home: &Path, line: &[&str]) -> Output {
     let mut process = Process::new(env!("CARGO_BIN_EXE_hearken"));
     process.arg("history").args(line).env("HEARKEN_HOME", home).stdin(Stdio::null()).output().unwrap()
 }
 
-fn recorder(paths: &Paths, prefs: HistoryPrefs) -> (HistoryHandle, Receiver<Command>) {
+fn history(paths: &Paths, prefs: HistoryPrefs) -> (HistoryHandle, Receiver<Command>) {
     let (commands, taken) = bounded(WAITING);
-    let outlets =
+    let callbacks =
         HistoryCallbacks { send_command: Box::new(move |command| commands.try_send(command).is_ok()), on_change: Box::new(|| ()) };
-    let shown = [("dialog", Panel::Conversation), ("transcribe", Panel::Transcript)].map(|(mode, shown)| (mode.to_owned(), shown));
-    (HistoryHandle::start(paths, prefs, shown.into(), outlets), taken)
+    let panels = [("dialog", Panel::Conversation), ("transcribe", Panel::Transcript)].map(|(mode, panel)| (mode.to_owned(), panel));
+    (HistoryHandle::start(paths, prefs, panels.into(), callbacks), taken)
 }
 
-/// Waits until `is_so`.
+/// Waits until `is_so` returns true.
 pub fn within(limit: Duration, mut is_so: impl FnMut() -> bool) {
     let until = Instant::now() + limit;
     while !is_so() {

@@ -1,10 +1,11 @@
-//! A hub on this machine that does what it is told: the protocol of Hugging Face, with a second host for the large files, and a
-//! list of what goes wrong. It counts every byte that it serves.
+//! A fake hub on this machine with the protocol of Hugging Face, a second host for large files, and injected faults. Counts every
+//! byte that it serves.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper of tests; each uses its part")]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::net::{TcpListener, TcpStream};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,45 +15,45 @@ use std::time::Duration;
 use hearken::hub::checksum::Checksum;
 use serde_json::json;
 
-/// The commit that every revision means.
+/// The commit of every revision.
 pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-/// Files that are larger lie on the second host, as on Hugging Face.
+/// Size above which files are on the second host, as on Hugging Face.
 const LARGE: usize = 10_000;
-/// Bytes that are written at a time.
+/// Bytes written at a time.
 const PIECE: usize = 8 << 10;
 
-/// What goes wrong with one answer.
+/// A fault of one answer.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Wrong {
-    /// Nothing.
-    Fine,
-    /// The connection breaks after so many bytes.
+pub(crate) enum HubFault {
+    /// No fault.
+    None,
+    /// The connection breaks after this many bytes.
     Cut(usize),
-    /// Nothing more comes after so many bytes.
+    /// The connection falls silent after this many bytes.
     Stall(usize),
-    /// The whole file comes, whatever was asked for.
+    /// The range is ignored and the whole file is sent.
     NoRange,
-    /// A part of the right length comes, from the wrong place.
+    /// A range of the right length from the wrong place.
     OtherRange,
     /// This status, with a header line.
     Status(u16, &'static str),
-    /// One byte is another.
+    /// One byte is wrong.
     Flipped,
-    /// So many bytes more, or fewer when negative, than there are.
+    /// This many bytes more than there are, or fewer if negative.
     Resized(i64),
-    /// This page instead of what was asked for.
+    /// This page instead of the answer.
     Page(&'static str),
-    /// A millisecond between any two pieces.
+    /// A millisecond between two pieces.
     Slow,
 }
 
-/// A file that the hub holds.
+/// A file on the hub.
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
     source: Source,
-    /// What its bytes add up to.
+    /// The name of its blob: its checksum.
     blob: String,
-    /// The size that it claims, where that is another.
+    /// The size that the hub claims, if it differs.
     pub(crate) claimed: Option<u64>,
 }
 
@@ -63,12 +64,12 @@ enum Source {
 }
 
 impl Stored {
-    /// A file that is small enough for memory.
+    /// Returns a file held in memory.
     pub(crate) fn memory(bytes: Vec<u8>) -> Self {
         Self { blob: name_of_blob(&bytes), source: Source::Memory(Arc::new(bytes)), claimed: None }
     }
 
-    /// A file that is not; it lies on the second host whatever its size.
+    /// Returns a file held on disk, on the second host whatever its size.
     pub(crate) fn disk(path: PathBuf) -> Self {
         let len = std::fs::metadata(&path).expect("a file").len() as usize;
         Self { blob: hearken::hub::cache::sha256_of(&path).expect("its bytes"), source: Source::Disk(path, len), claimed: None }
@@ -85,7 +86,7 @@ impl Stored {
         self.claimed.unwrap_or(self.len() as u64)
     }
 
-    /// Whether it lies on the second host: as what names a blob says.
+    /// Returns whether the file is on the second host: its blob is named by a SHA-256.
     fn is_large(&self) -> bool {
         self.blob.len() == 64
     }
@@ -99,26 +100,26 @@ impl Stored {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct HubState {
     files: Mutex<BTreeMap<String, Stored>>,
-    /// What goes wrong with the next answers about a file; `api` is the list of files.
-    wrongs: Mutex<BTreeMap<String, VecDeque<Wrong>>>,
+    /// The faults of the next answers, by file; `api` is the file list.
+    faults: Mutex<BTreeMap<String, VecDeque<HubFault>>>,
     served: Mutex<BTreeMap<String, u64>>,
     requests: Mutex<Vec<String>>,
     closed: AtomicBool,
 }
 
-/// A running hub.
-pub(crate) struct Hub {
+/// A running fake hub.
+pub(crate) struct FakeHub {
     pub(crate) address: String,
     ports: [u16; 2],
-    state: Arc<State>,
+    state: Arc<HubState>,
 }
 
-impl Hub {
-    /// A hub that holds `files`.
+impl FakeHub {
+    /// Starts a hub with these files.
     pub(crate) fn holding(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
-        let state = Arc::new(State::default());
+        let state = Arc::new(HubState::default());
         *state.files.lock().unwrap() = files.into_iter().map(|(name, bytes)| (name, Stored::memory(bytes))).collect();
         let listeners = [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").expect("a port"));
         let ports = [0, 1].map(|at: usize| listeners[at].local_addr().expect("an address").port());
@@ -130,7 +131,7 @@ impl Hub {
                         return;
                     }
                     let state = Arc::clone(&state);
-                    // A client that goes away in the middle is what many tests are about.
+                    // Many tests close the connection early.
                     thread::spawn(move || drop(answer(&stream, &state, ports)));
                 }
             });
@@ -138,52 +139,52 @@ impl Hub {
         Self { address: format!("http://127.0.0.1:{}", ports[0]), ports, state }
     }
 
-    /// The next answers about `file` go wrong like this, one after the other.
-    pub(crate) fn will(&self, file: &str, wrongs: impl IntoIterator<Item = Wrong>) {
-        self.state.wrongs.lock().unwrap().entry(file.to_owned()).or_default().extend(wrongs);
+    /// Injects faults into the next answers about `file`, in order.
+    pub(crate) fn inject(&self, file: &str, faults: impl IntoIterator<Item = HubFault>) {
+        self.state.faults.lock().unwrap().entry(file.to_owned()).or_default().extend(faults);
     }
 
-    /// Whatever was to go wrong no longer does.
-    pub(crate) fn recovers(&self) {
-        self.state.wrongs.lock().unwrap().clear();
+    /// Removes all injected faults.
+    pub(crate) fn clear_faults(&self) {
+        self.state.faults.lock().unwrap().clear();
     }
 
-    /// Bytes of content that were served in all.
+    /// Returns the bytes of content served in all.
     pub(crate) fn served(&self) -> u64 {
         self.state.served.lock().unwrap().values().sum()
     }
 
-    /// Bytes of `file` that were served.
+    /// Returns the bytes of `file` served.
     pub(crate) fn served_of(&self, file: &str) -> u64 {
         self.state.served.lock().unwrap().get(file).copied().unwrap_or(0)
     }
 
-    /// Requests that begin with `method` and hold `what`.
+    /// Returns the requests that contain `what`.
     pub(crate) fn requests(&self, what: &str) -> Vec<String> {
         self.state.requests.lock().unwrap().iter().filter(|request| request.contains(what)).cloned().collect()
     }
 
-    /// Changes what it holds as `name`.
+    /// Changes the file `name`.
     pub(crate) fn change(&self, name: &str, change: impl FnOnce(&mut Stored)) {
         change(self.state.files.lock().unwrap().get_mut(name).expect("a file"));
     }
 
-    /// Holds another file.
+    /// Adds a file.
     pub(crate) fn hold(&self, name: &str, stored: Stored) {
         self.state.files.lock().unwrap().insert(name.to_owned(), stored);
     }
 
-    /// Bytes of all files.
+    /// Returns the size of all files in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.state.files.lock().unwrap().values().map(|file| file.len() as u64).sum()
     }
 
-    /// Bytes of the file `name`.
+    /// Returns the bytes of the file `name`.
     pub(crate) fn file(&self, name: &str) -> Vec<u8> {
         self.state.files.lock().unwrap()[name].bytes().to_vec()
     }
 
-    /// Takes no more connections.
+    /// Accepts no more connections.
     pub(crate) fn close(&self) {
         self.state.closed.store(true, Ordering::Relaxed);
         for port in self.ports {
@@ -193,18 +194,18 @@ impl Hub {
     }
 }
 
-impl Drop for Hub {
+impl Drop for FakeHub {
     fn drop(&mut self) {
         self.close();
     }
 }
 
-/// The name of a blob: what its bytes add up to.
+/// Returns the name of the blob of these bytes: their checksum.
 pub(crate) fn name_of_blob(bytes: &[u8]) -> String {
     let zeros = |n: usize| "0".repeat(n);
     let kind = if bytes.len() > LARGE { Checksum::sha256(&zeros(64)) } else { Checksum::git_sha1(&zeros(40)) };
-    let mut sum = kind.expect("a checksum").sum(bytes.len() as u64);
-    sum.feed(bytes);
+    let mut sum = kind.expect("a checksum").hasher(bytes.len() as u64);
+    sum.update(bytes);
     sum.hex()
 }
 
@@ -215,7 +216,7 @@ struct Asked {
     body: Vec<u8>,
 }
 
-fn read_request(stream: &TcpStream, state: &State, port: u16) -> std::io::Result<Option<Asked>> {
+fn read_request(stream: &TcpStream, state: &HubState, port: u16) -> std::io::Result<Option<Asked>> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
@@ -223,7 +224,7 @@ fn read_request(stream: &TcpStream, state: &State, port: u16) -> std::io::Result
     }
     let mut words = line.split_whitespace();
     let (method, target) = (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
-    // A proxy is asked for whole addresses.
+    // A proxy gets absolute URLs.
     let path = target.split_once("://").map_or(target.clone(), |(_, rest)| rest.find('/').map_or("/".into(), |at| rest[at..].to_owned()));
     let (mut range, mut length, mut heads) = (None, 0, String::new());
     loop {
@@ -249,27 +250,27 @@ fn read_request(stream: &TcpStream, state: &State, port: u16) -> std::io::Result
     Ok(Some(Asked { method, path, range, body }))
 }
 
-fn answer(stream: &TcpStream, state: &State, ports: [u16; 2]) -> std::io::Result<()> {
+fn answer(stream: &TcpStream, state: &HubState, ports: [u16; 2]) -> std::io::Result<()> {
     let port = stream.local_addr()?.port();
     let Some(asked) = read_request(stream, state, port)? else { return Ok(()) };
     let (path, query) = asked.path.split_once('?').unwrap_or((&asked.path, ""));
     let mut out = stream;
     if path.starts_with("/api/models/tester/tiny") {
-        match next_wrong(state, "api") {
-            Wrong::Fine => {}
-            Wrong::Stall(_) => thread::sleep(Duration::from_secs(3)),
-            Wrong::Status(status, head) => {
+        match next_fault(state, "api") {
+            HubFault::None => {}
+            HubFault::Stall(_) => thread::sleep(Duration::from_secs(3)),
+            HubFault::Status(status, head) => {
                 return write!(out, "HTTP/1.1 {status} Told\r\n{head}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
             }
-            Wrong::Page(page) => return say(out, "200 OK", "", page.as_bytes()),
+            HubFault::Page(page) => return respond(out, "200 OK", "", page.as_bytes()),
             other => panic!("{other:?} is not for the list of files"),
         }
         let text = if path.contains("/paths-info/") { paths_info(state, &asked.body) } else { repository(state, path, query) };
-        return say(out, "200 OK", "Content-Type: application/json\r\n", text.to_string().as_bytes());
+        return respond(out, "200 OK", "Content-Type: application/json\r\n", text.to_string().as_bytes());
     }
     if let Some(file) = path.strip_prefix(&format!("/tester/tiny/resolve/{COMMIT}/")) {
         let stored = state.files.lock().unwrap().get(file).cloned();
-        let Some(stored) = stored else { return say(out, "404 Not Found", "X-Error-Code: EntryNotFound\r\n", b"") };
+        let Some(stored) = stored else { return respond(out, "404 Not Found", "X-Error-Code: EntryNotFound\r\n", b"") };
         if stored.is_large() {
             let heads = format!(
                 "Location: http://127.0.0.1:{}/cdn/{file}?signed=secret\r\nX-Linked-Etag: \"{}\"\r\nX-Linked-Size: {}\r\n",
@@ -277,7 +278,7 @@ fn answer(stream: &TcpStream, state: &State, ports: [u16; 2]) -> std::io::Result
                 stored.blob,
                 stored.len()
             );
-            return say(out, "302 Found", &heads, b"");
+            return respond(out, "302 Found", &heads, b"");
         }
         return content(out, state, file, &stored, &asked);
     }
@@ -285,19 +286,19 @@ fn answer(stream: &TcpStream, state: &State, ports: [u16; 2]) -> std::io::Result
         let stored = state.files.lock().unwrap().get(file).cloned().expect("a file");
         return content(out, state, file, &stored, &asked);
     }
-    say(out, "404 Not Found", "", b"")
+    respond(out, "404 Not Found", "", b"")
 }
 
-fn next_wrong(state: &State, of: &str) -> Wrong {
-    state.wrongs.lock().unwrap().get_mut(of).and_then(VecDeque::pop_front).unwrap_or(Wrong::Fine)
+fn next_fault(state: &HubState, of: &str) -> HubFault {
+    state.faults.lock().unwrap().get_mut(of).and_then(VecDeque::pop_front).unwrap_or(HubFault::None)
 }
 
-fn say(mut out: &TcpStream, status: &str, heads: &str, body: &[u8]) -> std::io::Result<()> {
+fn respond(mut out: &TcpStream, status: &str, heads: &str, body: &[u8]) -> std::io::Result<()> {
     write!(out, "HTTP/1.1 {status}\r\n{heads}X-Repo-Commit: {COMMIT}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len())?;
     out.write_all(body)
 }
 
-fn repository(state: &State, path: &str, query: &str) -> serde_json::Value {
+fn repository(state: &HubState, path: &str, query: &str) -> serde_json::Value {
     assert!(query.contains("blobs=true") && path.contains("/revision/"), "{path}?{query}");
     let files = state.files.lock().unwrap();
     let siblings = files.iter().map(|(name, file)| {
@@ -312,7 +313,7 @@ fn repository(state: &State, path: &str, query: &str) -> serde_json::Value {
     json!({"_id": "1", "id": "tester/tiny", "modelId": "tester/tiny", "sha": COMMIT, "private": false, "tags": [], "siblings": siblings})
 }
 
-fn paths_info(state: &State, body: &[u8]) -> serde_json::Value {
+fn paths_info(state: &HubState, body: &[u8]) -> serde_json::Value {
     let asked: serde_json::Value = serde_json::from_slice(body).expect("JSON");
     let files = state.files.lock().unwrap();
     let one = |name: &str| {
@@ -322,59 +323,59 @@ fn paths_info(state: &State, body: &[u8]) -> serde_json::Value {
     asked["paths"].as_array().expect("paths").iter().map(|name| one(name.as_str().expect("a name"))).collect()
 }
 
-/// The bytes of a file, with what goes wrong.
-fn content(mut out: &TcpStream, state: &State, name: &str, file: &Stored, asked: &Asked) -> std::io::Result<()> {
+/// Sends a file, with an injected fault.
+fn content(mut out: &TcpStream, state: &HubState, name: &str, file: &Stored, asked: &Asked) -> std::io::Result<()> {
     let len = file.len();
     if asked.method == "HEAD" {
         return write!(out, "HTTP/1.1 200 OK\r\nX-Repo-Commit: {COMMIT}\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n");
     }
-    let wrong = next_wrong(state, name);
-    if let Wrong::Status(status, head) = wrong {
+    let fault = next_fault(state, name);
+    if let HubFault::Status(status, head) = fault {
         return write!(out, "HTTP/1.1 {status} Told\r\n{head}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     }
-    if let Wrong::Page(page) = wrong {
-        return say(out, "200 OK", "", page.as_bytes());
+    if let HubFault::Page(page) = fault {
+        return respond(out, "200 OK", "", page.as_bytes());
     }
     let (start, end) = match asked.range {
         Some((start, _)) if start >= len => {
-            return say(out, "416 Range Not Satisfiable", &format!("Content-Range: bytes */{len}\r\n"), b"");
+            return respond(out, "416 Range Not Satisfiable", &format!("Content-Range: bytes */{len}\r\n"), b"");
         }
-        Some(_) if wrong == Wrong::NoRange => (0, len),
+        Some(_) if fault == HubFault::NoRange => (0, len),
         Some((start, end)) => (start, end.saturating_add(1).min(len)),
         None => (0, len),
     };
     if let Source::Disk(path, _) = &file.source {
-        return from_disk(out, path, (start, end, len));
+        return from_disk(out, path, start..end, len);
     }
     let bytes = file.bytes();
     let mut body = bytes[start..end].to_vec();
-    let heads = if asked.range.is_some() && wrong != Wrong::NoRange {
-        if wrong == Wrong::OtherRange {
-            // Neither from the start nor from where it was asked for.
+    let heads = if asked.range.is_some() && fault != HubFault::NoRange {
+        if fault == HubFault::OtherRange {
+            // Neither from the start nor from the requested offset.
             body = bytes[..].iter().cycle().skip(start / 2 + 777).take(end - start).copied().collect();
         }
         format!("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {start}-{}/{}\r\n", end - 1, bytes.len())
     } else {
         "HTTP/1.1 200 OK\r\n".to_owned()
     };
-    match wrong {
-        Wrong::Flipped => {
+    match fault {
+        HubFault::Flipped => {
             let at = body.len() / 2;
             body[at] ^= 1;
         }
-        Wrong::Resized(by) => body.resize((body.len() as i64 + by) as usize, 7),
+        HubFault::Resized(by) => body.resize((body.len() as i64 + by) as usize, 7),
         _ => {}
     }
     write!(out, "{heads}Content-Length: {}\r\nConnection: close\r\n\r\n", body.len())?;
-    let (until, hang) = match wrong {
-        Wrong::Cut(after) => (after.min(body.len()), false),
-        Wrong::Stall(after) => (after.min(body.len()), true),
+    let (until, hang) = match fault {
+        HubFault::Cut(after) => (after.min(body.len()), false),
+        HubFault::Stall(after) => (after.min(body.len()), true),
         _ => (body.len(), false),
     };
     for piece in body[..until].chunks(PIECE) {
         out.write_all(piece)?;
         *state.served.lock().unwrap().entry(name.to_owned()).or_default() += piece.len() as u64;
-        if wrong == Wrong::Slow {
+        if fault == HubFault::Slow {
             thread::sleep(Duration::from_millis(1));
         }
     }
@@ -385,12 +386,12 @@ fn content(mut out: &TcpStream, state: &State, name: &str, file: &Stored, asked:
     Ok(())
 }
 
-/// A part of a file that is too large for memory, with nothing going wrong.
-fn from_disk(mut out: &TcpStream, path: &Path, (start, end, len): (usize, usize, usize)) -> std::io::Result<()> {
-    let status = if start > 0 || end < len { "206 Partial Content" } else { "200 OK" };
-    let range = format!("Content-Range: bytes {start}-{}/{len}\r\n", end - 1);
-    write!(out, "HTTP/1.1 {status}\r\n{range}Content-Length: {}\r\nConnection: close\r\n\r\n", end - start)?;
+/// Sends a range of a file on disk, without faults.
+fn from_disk(mut out: &TcpStream, path: &Path, range: Range<usize>, len: usize) -> std::io::Result<()> {
+    let status = if range.len() < len { "206 Partial Content" } else { "200 OK" };
+    let header = format!("Content-Range: bytes {}-{}/{len}\r\n", range.start, range.end - 1);
+    write!(out, "HTTP/1.1 {status}\r\n{header}Content-Length: {}\r\nConnection: close\r\n\r\n", range.len())?;
     let mut file = std::fs::File::open(path)?;
-    file.seek(SeekFrom::Start(start as u64))?;
-    std::io::copy(&mut BufReader::with_capacity(1 << 20, file.take((end - start) as u64)), &mut out).map(drop)
+    file.seek(SeekFrom::Start(range.start as u64))?;
+    std::io::copy(&mut BufReader::with_capacity(1 << 20, file.take(range.len() as u64)), &mut out).map(drop)
 }

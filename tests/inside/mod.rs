@@ -1,4 +1,4 @@
-//! Runs half of a test inside `tests/tools/virtual-mic`: a private sound server with one microphone, which ends with it.
+//! Runs a test inside `tests/tools/virtual-mic`: a private sound server with one microphone, which ends with the test.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::panic, reason = "a helper of tests; each uses its part")]
 
 use std::path::Path;
@@ -6,26 +6,58 @@ use std::process::{Child, Command};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Set inside the virtual microphone, to the file in which [`in_virtual_mic`] confirms that a body has run.
 const INSIDE: &str = "HEARKEN_TEST_INSIDE_VIRTUAL_MIC";
-const LIMIT: Duration = Duration::from_secs(150);
-/// Two sound servers with a model and a window each do not keep up with time on two cores: one test is inside at a time.
+/// Usual time limit of a test inside.
+pub const LIMIT: Duration = Duration::from_secs(150);
+/// Held while a test is inside: two sound servers with a model and a window each are too slow on two cores.
 static INSIDE_NOW: Mutex<()> = Mutex::new(());
 
-/// Runs the test of this name inside, which must ask [`inside`] first.
+/// Runs `body`, a closure of the calling test, inside the virtual microphone.
+///
+/// Starts this test program again inside, with only the calling test. Fails unless that run passes within `limit` and confirms
+/// that it has completed `body`.
+pub fn in_virtual_mic<F: FnOnce()>(limit: Duration, body: F) {
+    if let Some(confirmation) = std::env::var_os(INSIDE) {
+        body();
+        std::fs::write(confirmation, "ran").unwrap();
+        return;
+    }
+    // The type of a closure is called `program::test::{{closure}}`.
+    let test = std::any::type_name::<F>().split_once("::").and_then(|(_, path)| path.strip_suffix("::{{closure}}")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let confirmation = folder.path().join("confirmation");
+    run_in(test, limit, &confirmation);
+    assert!(confirmation.exists(), "{test} did not run inside the virtual microphone");
+}
+
+/// Runs the test of this name inside; the test must ask [`inside`] first.
 pub fn run_inside(test: &str) {
     run_inside_within(test, LIMIT);
 }
 
-/// The same within another time.
+/// Runs the test of this name inside, within `limit`.
 pub fn run_inside_within(test: &str, limit: Duration) {
+    run_in(test, limit, Path::new("unused"));
+}
+
+/// Returns true inside the virtual microphone.
+pub fn inside() -> bool {
+    std::env::var_os(INSIDE).is_some()
+}
+
+/// Starts this test program inside, with only the test of this name, and waits until it ends.
+fn run_in(test: &str, limit: Duration, confirmation: &Path) {
     for tool in ["dbus-run-session", "pipewire", "pipewire-pulse", "wireplumber", "pactl", "paplay"] {
         needs(tool, "pipewire pipewire-pulse pipewire-alsa wireplumber dbus libasound2-plugins pulseaudio-utils");
     }
     let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/virtual-mic");
     let me = std::env::current_exe().unwrap();
-    // A test that failed inside has left.
+    // A test that failed inside has released the sound server too.
     let _alone = INSIDE_NOW.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut child = Command::new(tool).arg(me).args(["--exact", test, "--nocapture", "--test-threads=1"]).env(INSIDE, "1").spawn().unwrap();
+    let mut command = Command::new(tool);
+    command.arg(me).args(["--exact", test, "--nocapture", "--test-threads=1"]).env(INSIDE, confirmation);
+    let mut child = command.spawn().unwrap();
     let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait().unwrap() {
@@ -40,14 +72,10 @@ pub fn run_inside_within(test: &str, limit: Duration) {
     }
 }
 
-/// Fails where a program is missing, and says which packages have it.
+/// Fails if a program is missing, and names the packages that contain it.
 pub fn needs(tool: &str, packages: &str) {
     let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join(tool).exists());
     assert!(found, "`{tool}` is missing; this test needs: apt-get install {packages}");
-}
-
-pub fn inside() -> bool {
-    std::env::var_os(INSIDE).is_some()
 }
 
 /// Plays a file into the microphone.

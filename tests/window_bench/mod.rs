@@ -1,4 +1,4 @@
-//! A window over an engine that the test plays by hand.
+//! A window without an engine: the test reports the events and receives the commands.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::panic, reason = "a helper of tests; each uses its part")]
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use hearken::protocol::{Command, Emotion, Event, ReplyId, StopReason};
 use hearken::time::{ChunkIdx, StreamTime};
 use hearken::ui::HearkenApp;
 
-/// Commands and events that may wait in a test.
+/// Capacity of the channels of commands and events.
 const WAITING: usize = 1_024;
 
 pub struct Bench {
@@ -25,7 +25,7 @@ pub struct Bench {
     pub home: tempfile::TempDir,
 }
 
-/// Settings as a start without arguments reads them from this home.
+/// Returns the settings of a start without arguments in the home `home`.
 pub fn settings(home: &std::path::Path) -> Settings {
     let paths = Paths::inside(home);
     match Cli::try_parse_from(["hearken"]).unwrap().request(&paths, Stdout::Redirected).unwrap() {
@@ -34,17 +34,17 @@ pub fn settings(home: &std::path::Path) -> Settings {
     }
 }
 
-/// A window whose first card was read.
+/// Opens a window after the first card.
 pub fn open(size: [f32; 2]) -> Bench {
     open_with(size, "[window]\nwelcomed = true\nlanguage = \"en\"\n")
 }
 
-/// A window with these settings.
+/// Opens a window with the settings file `text`.
 pub fn open_with(size: [f32; 2], text: &str) -> Bench {
     open_in(tempfile::tempdir().unwrap(), size, text, |_| {})
 }
 
-/// A window with these settings in a home that was prepared.
+/// Opens a window with the settings file `text` in the home `home`, after `prepare` has changed the home.
 pub fn open_in(home: tempfile::TempDir, size: [f32; 2], text: &str, prepare: impl FnOnce(&std::path::Path)) -> Bench {
     prepare(home.path());
     std::fs::create_dir_all(home.path().join("config")).unwrap();
@@ -73,12 +73,13 @@ pub fn open_in(home: tempfile::TempDir, size: [f32; 2], text: &str, prepare: imp
     bench
 }
 
+/// Returns the end of the chunk before `chunk`.
 pub fn at(chunk: u64) -> StreamTime {
     StreamTime::from_samples(chunk * 6_400)
 }
 
 impl Bench {
-    /// Reports an event and paints until the view thread has taken it.
+    /// Reports an event, waits until the event thread has taken it, and paints.
     pub fn report(&mut self, event: Event) {
         self.events.send(event).unwrap();
         while !self.events.is_empty() {
@@ -88,6 +89,7 @@ impl Bench {
         self.settle();
     }
 
+    /// Paints some frames, so that everything that was clicked has taken effect.
     pub fn settle(&mut self) {
         for _ in 0..4 {
             self.harness.step();
@@ -99,7 +101,7 @@ impl Bench {
         self.settle();
     }
 
-    /// The newest command that was sent.
+    /// Returns the newest command, and drops those before it.
     pub fn sent(&mut self) -> Option<Command> {
         self.commands.try_iter().last()
     }
@@ -116,10 +118,12 @@ impl Bench {
         self.settle();
     }
 
+    /// Returns true if a label or a value contains `text`.
     pub fn shows(&self, text: &str) -> bool {
         self.harness.query_all_by_label_contains(text).next().is_some() || self.values().iter().any(|value| value.contains(text))
     }
 
+    /// Returns all labels and values.
     pub fn values(&self) -> Vec<String> {
         let mut found = Vec::new();
         let mut left = vec![self.harness.root()];
@@ -131,7 +135,7 @@ impl Bench {
         found
     }
 
-    /// A whole reply of `mode` that ends with chunk `n`.
+    /// Reports a whole reply of `mode` at chunk `n`.
     pub fn reply(&mut self, mode: &str, n: u64, text: &str, emotion: Option<Emotion>) {
         let (reply, mode) = (ReplyId(n), mode.to_owned());
         let decision = Event::Decision { at: at(n), chunk: ChunkIdx(n), mode: mode.clone(), silent: false, drained: false, margin: None };

@@ -1,5 +1,5 @@
-//! A keyboard for a window on an X server: the few requests of the X protocol and its XTEST extension that a test needs to
-//! type, to find the window and to close it as a window manager does. Any X server has them; Xvfb is one without a screen.
+//! An X server without a screen, and a client that types: the few requests of the X protocol and its XTEST extension that find a
+//! window, send keys to it and close it as a window manager does.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::panic, reason = "a helper of tests")]
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// Keysyms that are no characters (X11/keysymdef.h).
+/// Keysyms of keys without a character (X11/keysymdef.h).
 pub const CONTROL: u32 = 0xffe3;
 pub const RETURN: u32 = 0xff0d;
 const SHIFT: u32 = 0xffe1;
@@ -16,18 +16,19 @@ const SHIFT: u32 = 0xffe1;
 const KEY_PRESS: u8 = 2;
 const KEY_RELEASE: u8 = 3;
 
-/// An X server without a screen, which ends with this value.
+/// A running Xvfb, killed when dropped.
 pub struct Server {
     child: Child,
     pub number: String,
 }
 
 impl Server {
+    /// Starts a server on a free display number.
     pub fn start() -> Self {
         Self::launch(Command::new("Xvfb"))
     }
 
-    /// One at the place of another that is gone.
+    /// Starts a server on the display number of another that has ended.
     pub fn start_at(number: &str) -> Self {
         let mut command = Command::new("Xvfb");
         command.arg(format!(":{number}"));
@@ -50,22 +51,23 @@ impl Drop for Server {
     }
 }
 
-/// A connection to it.
+/// A connection to an X server.
 pub struct X11 {
     stream: UnixStream,
     root: u32,
     xtest: u8,
-    /// Keycode, and whether Shift is needed, of every keysym.
+    /// Keycode of each keysym, and true if Shift is needed.
     keys: BTreeMap<u32, (u8, bool)>,
 }
 
 impl X11 {
+    /// Connects, and reads the keyboard map.
     pub fn connect(server: &Server) -> Self {
         let mut stream = UnixStream::connect(format!("/tmp/.X11-unix/X{}", server.number)).unwrap();
         stream.write_all(&[b'l', 0, 11, 0, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
         let mut head = [0; 8];
         stream.read_exact(&mut head).unwrap();
-        assert_eq!(head[0], 1, "the X server takes the connection");
+        assert_eq!(head[0], 1, "the X server accepts the connection");
         let mut about = vec![0; 4 * usize::from(word(&head, 6))];
         stream.read_exact(&mut about).unwrap();
         let vendor = usize::from(word(&about, 16)).next_multiple_of(4);
@@ -84,7 +86,7 @@ impl X11 {
         x
     }
 
-    /// The largest window that is on the screen.
+    /// Returns the largest window on the screen, if any is large enough for a program's.
     pub fn window(&mut self) -> Option<u32> {
         let tree = self.ask(15, 0, &self.root.to_le_bytes());
         let windows = (0..usize::from(word(&tree, 16))).map(|n| long(&tree, 32 + 4 * n)).collect::<Vec<_>>();
@@ -95,19 +97,20 @@ impl X11 {
         sized.filter(|(size, _)| *size > 10_000).max().map(|(_, window)| window)
     }
 
+    /// Gives a window the keyboard focus.
     pub fn focus(&mut self, window: u32) {
         self.send(42, 1, &[window.to_le_bytes(), [0; 4]].concat());
         self.settle();
     }
 
-    /// Presses these keys one after the other and lets them go.
+    /// Presses the keys in order and releases them in reverse order.
     pub fn press(&mut self, keysyms: &[u32]) {
         let codes: Vec<u8> = keysyms.iter().map(|keysym| self.keys[keysym].0).collect();
         codes.iter().for_each(|code| self.key(KEY_PRESS, *code));
         codes.iter().rev().for_each(|code| self.key(KEY_RELEASE, *code));
     }
 
-    /// Types ASCII, whose keysyms are its codes.
+    /// Types ASCII text, whose keysyms equal its codes.
     pub fn type_text(&mut self, text: &str) {
         for character in text.chars() {
             let (code, shift) = self.keys[&u32::from(character)];
@@ -132,7 +135,7 @@ impl X11 {
         body.resize(32, 0);
         let xtest = self.xtest;
         self.send(xtest, 2, &body);
-        // A person is not faster either.
+        // The window takes keys at the pace of a person.
         std::thread::sleep(Duration::from_millis(25));
     }
 
@@ -142,7 +145,7 @@ impl X11 {
         long(&self.ask(16, 0, &body), 8)
     }
 
-    /// Waits until the server has done what was sent.
+    /// Waits until the server has carried out all requests.
     fn settle(&mut self) {
         self.atom("WM_PROTOCOLS");
     }
@@ -165,17 +168,19 @@ impl X11 {
                     self.stream.read_exact(&mut reply[32..]).unwrap();
                     return reply;
                 }
-                // Events are not asked for, but a new keyboard map is told to everybody.
+                // An event: every client is told of a new keyboard map.
                 _ => {}
             }
         }
     }
 }
 
+/// Reads a 16-bit number.
 fn word(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes([bytes[at], bytes[at + 1]])
 }
 
+/// Reads a 32-bit number.
 fn long(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }

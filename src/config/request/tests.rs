@@ -1,13 +1,16 @@
-//! What a command line means, without starting anything.
+//! The meaning of command lines, without starting anything.
+
+use std::fs;
+use std::path::PathBuf;
 
 use clap::Parser;
 
 use super::*;
-use crate::config::{Consent, InstructionClip, Originals, modes::TRANSLATE};
+use crate::config::{BenchSubject, Consent, InstructionClip, Originals, Precision, TracePath, modes::TRANSLATE};
 
-struct Home(tempfile::TempDir);
+struct TestHome(tempfile::TempDir);
 
-impl Home {
+impl TestHome {
     fn new() -> Self {
         Self(tempfile::tempdir().expect("a folder"))
     }
@@ -36,8 +39,8 @@ impl Home {
 }
 
 #[test]
-fn a_bare_command_opens_the_window_and_listens_to_the_default_microphone() {
-    let Ok(Request::Window(settings)) = Home::new().ask(&[]) else { panic!("a window") };
+fn a_bare_command_opens_the_window_with_the_default_microphone() {
+    let Ok(Request::Window(settings)) = TestHome::new().ask(&[]) else { panic!("a window") };
     assert_eq!(settings.source, SourceChoice::Microphone(DeviceChoice::Default));
     assert_eq!(settings.model, ModelChoice::Starter);
     assert_eq!(settings.modes_on, ["dialog", "transcribe"]);
@@ -46,8 +49,8 @@ fn a_bare_command_opens_the_window_and_listens_to_the_default_microphone() {
 }
 
 #[test]
-fn the_form_of_the_output_depends_on_who_reads_it() {
-    let home = Home::new();
+fn the_default_format_is_text_on_a_terminal_and_jsonl_elsewhere() {
+    let home = TestHome::new();
     for (stdout, expected, decisions) in [(Stdout::Terminal, OutputFormat::Text, false), (Stdout::Redirected, OutputFormat::Jsonl, true)] {
         let cli = Cli::try_parse_from(["hearken", "listen"]).expect("arguments");
         let Ok(Request::Listen { settings, format }) = cli.request(&home.paths(), stdout) else { panic!("listen") };
@@ -56,20 +59,20 @@ fn the_form_of_the_output_depends_on_who_reads_it() {
 }
 
 #[test]
-fn files_are_heard_ungated_with_a_second_of_silence_after_each() {
-    let home = Home::new();
+fn files_are_heard_without_the_gate_and_with_a_second_of_silence_after_each() {
+    let home = TestHome::new();
     let wav = home.write("a.wav", "");
     let settings = home.listen(&[wav.to_str().expect("a path")]).expect("settings");
     assert!(!settings.gate);
-    assert_eq!(settings.source, SourceChoice::Files { paths: vec![wav], gap_secs: 1.0, pace: FileSpeed::Unthrottled });
+    assert_eq!(settings.source, SourceChoice::Files { paths: vec![wav], gap_secs: 1.0, speed: FileSpeed::Unthrottled });
     let stdin = home.listen(&["-", "--gap-secs", "0", "--realtime", "--gate", "on"]).expect("settings");
     assert!(stdin.gate);
-    assert_eq!(stdin.source, SourceChoice::Stdin { gap_secs: 0.0, pace: FileSpeed::Realtime });
+    assert_eq!(stdin.source, SourceChoice::Stdin { gap_secs: 0.0, speed: FileSpeed::Realtime });
 }
 
 #[test]
-fn a_sequence_is_expanded_from_where_it_is() {
-    let home = Home::new();
+fn a_sequence_is_expanded_relative_to_its_folder() {
+    let home = TestHome::new();
     let (a, b) = (home.write("a.wav", ""), home.write("b.wav", ""));
     let list = home.write("sequence.json", r#"["a.wav", "b.wav"]"#);
     let settings = home.listen(&[list.to_str().expect("a path")]).expect("settings");
@@ -82,8 +85,8 @@ fn a_sequence_is_expanded_from_where_it_is() {
 }
 
 #[test]
-fn the_command_line_wins_over_the_settings_file() {
-    let home = Home::new();
+fn the_command_line_overrides_the_settings_file() {
+    let home = TestHome::new();
     home.write(
         "settings.toml",
         "modes = [\"sounds\"]\nthreads = 3\ngate = false\nseed = 5\ninput = \"desk\"\n[eagerness]\nsounds = 1\ndialog = 2\n",
@@ -102,14 +105,14 @@ fn the_command_line_wins_over_the_settings_file() {
 }
 
 #[test]
-fn one_number_makes_every_mode_as_eager() {
-    let settings = Home::new().listen(&["--eagerness", "-1.5"]).expect("settings");
+fn a_single_eagerness_applies_to_every_mode() {
+    let settings = TestHome::new().listen(&["--eagerness", "-1.5"]).expect("settings");
     assert!(settings.modes.iter().all(|mode| (mode.eagerness + 1.5).abs() < f32::EPSILON));
 }
 
 #[test]
-fn the_language_chooses_the_instruction_and_its_clip() {
-    let home = Home::new();
+fn the_target_language_selects_the_instruction_and_its_clip() {
+    let home = TestHome::new();
     let translate = |line: &[&str]| {
         let settings = home.listen(line).expect("settings");
         settings.modes.into_iter().find(|mode| mode.name == TRANSLATE).expect("the mode")
@@ -121,8 +124,8 @@ fn the_language_chooses_the_instruction_and_its_clip() {
 }
 
 #[test]
-fn choosing_among_candidates_means_drawing() {
-    let home = Home::new();
+fn several_candidates_mean_sampling() {
+    let home = TestHome::new();
     let temperature = |line: &[&str]| home.listen(line).expect("settings").sampling.temperature;
     assert_eq!(temperature(&["--top-k", "3"]), 1.0);
     assert_eq!(temperature(&["--top-k", "1"]), 0.0);
@@ -130,8 +133,8 @@ fn choosing_among_candidates_means_drawing() {
 }
 
 #[test]
-fn a_mode_of_the_users_can_be_switched_on() {
-    let home = Home::new();
+fn a_users_mode_can_be_switched_on() {
+    let home = TestHome::new();
     fs::create_dir(home.paths().instructions()).expect("a folder");
     fs::write(home.paths().instructions().join("birds.wav"), "").expect("written");
     home.write("modes.toml", "[[mode]]\nname = \"birds\"\ninstruction = \"Which birds?\"\n");
@@ -139,8 +142,8 @@ fn a_mode_of_the_users_can_be_switched_on() {
 }
 
 #[test]
-fn what_means_nothing_is_refused_by_name() {
-    let home = Home::new();
+fn contradictory_or_unknown_arguments_are_refused_by_name() {
+    let home = TestHome::new();
     let wav = home.write("a.wav", "");
     let wav = wav.to_str().expect("a path");
     let folder = home.0.path().to_str().expect("a path").to_owned();
@@ -167,13 +170,13 @@ fn what_means_nothing_is_refused_by_name() {
     let error = home.ask(&["listen"]).expect_err("refused");
     assert_eq!(error.kind(), ErrorKind::Settings);
     assert!(error.message().contains("settings.toml") && error.message().contains("dance"), "{error}");
-    assert!(home.ask(&[]).is_ok(), "a window opens and says it there");
+    assert!(home.ask(&[]).is_ok(), "a window opens and reports it");
     assert!(settings_problems(&home.paths()).iter().any(|wrong| wrong.contains("dance")));
 }
 
 #[test]
-fn a_mode_that_there_is_not_is_named_by_its_line_wherever_the_settings_name_one() {
-    let home = Home::new();
+fn an_unknown_mode_in_the_settings_is_reported_by_line() {
+    let home = TestHome::new();
     home.write("settings.toml", "modes = [\"sing\", \"dialog\"]\nrest_first = [\n  \"sounds\",\n  \"dance\",\n]\n[eagerness]\njump = 1\n");
     let wrong = settings_problems(&home.paths());
     for (line, key, name) in [(1, "modes", "sing"), (4, "rest_first", "dance"), (7, "eagerness", "jump")] {
@@ -187,8 +190,8 @@ fn a_mode_that_there_is_not_is_named_by_its_line_wherever_the_settings_name_one(
 }
 
 #[test]
-fn trace_and_bench_say_what_they_do() {
-    let home = Home::new();
+fn trace_and_bench_arguments_become_options() {
+    let home = TestHome::new();
     let wav = home.write("a.wav", "");
     let out = ["--model", "m", "--path", "offline", "--out", "x.safetensors"];
     let Ok(Request::Trace(trace)) = home.ask(&[&["trace", wav.to_str().expect("a path")], &out[..]].concat()) else { panic!("trace") };
@@ -198,8 +201,8 @@ fn trace_and_bench_say_what_they_do() {
 }
 
 #[test]
-fn model_says_what_is_to_be_done_and_what_was_agreed_to() {
-    let home = Home::new();
+fn model_arguments_become_a_request_with_consent() {
+    let home = TestHome::new();
     let ask = |line: &[&str]| match home.ask(&[&["model"], line].concat()) {
         Ok(Request::Model(request)) => request,
         other => panic!("{other:?}"),

@@ -118,8 +118,8 @@ fn drop_oldest_chunk(items: &mut VecDeque<Captured>) {
 /// Drops or merges one item other than a chunk: the oldest problem, else the oldest input change, else merges the two oldest gaps.
 fn merge_notes(items: &mut VecDeque<Captured>) {
     let oldest = |wanted: fn(&Captured) -> bool| items.iter().position(wanted);
-    let place =
-        oldest(|item| matches!(item, Captured::Problem { .. })).or_else(|| oldest(|item| matches!(item, Captured::InputChanged { .. })));
+    let place = oldest(|item| matches!(item, Captured::Problem { .. }))
+        .or_else(|| oldest(|item| matches!(item, Captured::InputChanged { .. } | Captured::InputLost { .. })));
     if let Some(place) = place {
         items.remove(place);
         return;

@@ -57,7 +57,7 @@ impl ClipRecording {
 
     /// Shows on the meters whether a clip is being recorded.
     pub(super) fn show(&self, meters: &Meters) {
-        meters.set(Flag::Clip, self.out.is_some());
+        if self.out.is_some() { meters.raise(Flag::Clip) } else { meters.lower(Flag::Clip) }
     }
 }
 

@@ -74,8 +74,7 @@ impl InferenceThread {
     }
 
     pub(super) fn command_capture(&self, command: CaptureCommand) -> Result<()> {
-        let busy = || Error::internal("the microphone does not react; try again, or restart Hearken");
-        self.channels.capture.try_send(command).map_err(|_| busy())
+        self.channels.capture.try_send(command).map_err(|_| Error::internal("the capture thread takes no commands"))
     }
 
     /// Switches the mode `name` on: at once where its prompt cache is there, else as soon as a worker has made it.

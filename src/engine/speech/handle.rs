@@ -18,6 +18,8 @@ use crate::supervise::spawn;
 
 /// Stalls, without a reply spoken to its end in between, after which no other thread is started.
 const MAX_STALLS: u32 = 3;
+/// Capacity of a channel without a receiver.
+const CLOSED: usize = 1;
 /// Time that the end of a session waits for the thread: longer than a fade.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -181,7 +183,7 @@ impl SpeechHandle {
 
 /// Returns a sender without a receiver.
 fn closed() -> Sender<SpeechCommand> {
-    bounded(1).0
+    bounded(CLOSED).0
 }
 
 /// Starts a speech thread and its watchdog, which reports a stall on the thread's own channel.

@@ -1,4 +1,4 @@
-//! The voice's thread with voices that are made up and a loudspeaker that plays at ten times the speed of time.
+//! The speech thread with artificial voices and a loudspeaker that plays ten times faster than real time.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,21 +9,22 @@ use crate::audio::playback::{AudioOutput, FarEndSlot, OpenOutput, OutputStream, 
 use crate::engine::SpeechBackend;
 use crate::error::{ErrorKind, Result};
 
+/// Timeout of a report.
 const LONG: Duration = Duration::from_secs(5);
-/// What takes the voice so long has stalled: longer than a test keeps it waiting, shorter than a test lasts.
+/// Stall limit of these tests: longer than any wait in them, shorter than a test.
 const STALLS: Duration = Duration::from_millis(1_500);
 
-/// Says 50 ms for each letter, and keeps what it was asked to say.
+/// A voice that takes 50 ms a letter and records the text that it is given.
 struct Letters {
     name: &'static str,
     said: Arc<Mutex<Vec<String>>>,
-    /// Fails at the sentence that has this word: before its first sample, or in its middle.
+    /// A sentence with this word fails: before its first sample (false) or in its middle (true).
     fails_at: Option<(&'static str, bool)>,
-    /// A sentence that hangs does so until this.
+    /// Releases a sentence that hangs.
     freed: Arc<AtomicBool>,
 }
 
-struct Saying50 {
+struct LetterSound {
     left: usize,
     breaks: bool,
 }
@@ -42,14 +43,14 @@ impl Voice for Letters {
         let left = words.text.chars().filter(|c| c.is_alphanumeric()).count();
         match self.fails_at {
             Some((word, midway)) if words.text.contains(word) => {
-                Ok(Box::new(Saying50 { left: if midway { left / 2 } else { 0 }, breaks: true }))
+                Ok(Box::new(LetterSound { left: if midway { left / 2 } else { 0 }, breaks: true }))
             }
-            _ => Ok(Box::new(Saying50 { left, breaks: false })),
+            _ => Ok(Box::new(LetterSound { left, breaks: false })),
         }
     }
 }
 
-impl Utterance for Saying50 {
+impl Utterance for LetterSound {
     fn next(&mut self, out: &mut Vec<f32>) -> Result<UtteranceEvent> {
         if self.left == 0 {
             return if self.breaks { Err(Error::new(ErrorKind::Voice, "it broke")) } else { Ok(UtteranceEvent::End) };
@@ -64,7 +65,7 @@ impl Utterance for Saying50 {
     }
 }
 
-/// Plays at ten times the speed of time.
+/// A loudspeaker that plays ten times faster than real time.
 #[derive(Default)]
 struct Fast {
     there: Arc<AtomicBool>,
@@ -96,7 +97,7 @@ impl AudioOutput for Fast {
             }
         });
         let stream = Box::new(Runs(Arc::clone(&self.there)));
-        Ok((OpenOutput { feeder: sender, route: Route::Room, name: "fast".into(), stream }, far_end))
+        Ok((OpenOutput { writer: sender, route: Route::Room, name: "fast".into(), stream }, far_end))
     }
 }
 
@@ -145,14 +146,14 @@ impl Bench {
         self.said.lock().unwrap().clone()
     }
 
-    /// The thread ends when it is told.
+    /// Ends the thread, which must not take long.
     fn end(self) {
         let begun = Instant::now();
         self.handle.finish();
         assert!(begun.elapsed() < Duration::from_millis(800), "{:?}", begun.elapsed());
     }
 
-    /// What the inference_thread does when it is told of a stall.
+    /// Replaces a stalled thread as the inference thread does.
     fn replace(&mut self) -> (Option<ReplyId>, Replacement) {
         assert!(matches!(self.next(), SpeechReport::Stalled(busy) if busy >= STALLS));
         let said = self.handle.abandon();
@@ -164,11 +165,11 @@ const ONE: ReplyId = ReplyId(1);
 const TWO: ReplyId = ReplyId(2);
 
 #[test]
-fn a_reply_is_said_sentence_by_sentence_while_it_is_still_being_generated() {
+fn a_reply_is_spoken_sentence_by_sentence_while_it_is_generated() {
     let mut bench = Bench::new(&[None]);
     bench.handle.begin(ONE, None);
     bench.handle.text(ONE, " Hello there. And");
-    assert_eq!(bench.next(), SpeechReport::Started(ONE), "its end is not known yet");
+    assert_eq!(bench.next(), SpeechReport::Started(ONE), "speech starts before the end of the reply is known");
     bench.handle.text(ONE, " good night");
     bench.handle.end(ONE);
     assert_eq!(bench.next(), SpeechReport::Finished { reply: ONE, cut: false });
@@ -177,7 +178,7 @@ fn a_reply_is_said_sentence_by_sentence_while_it_is_still_being_generated() {
 }
 
 #[test]
-fn what_has_nothing_to_say_stays_unsaid_and_replies_follow_each_other() {
+fn a_reply_without_words_stays_unspoken_and_the_next_one_follows() {
     let mut bench = Bench::new(&[None]);
     bench.reply(1, None, "** …");
     bench.reply(2, None, "Yes.");
@@ -189,7 +190,7 @@ fn what_has_nothing_to_say_stays_unsaid_and_replies_follow_each_other() {
 }
 
 #[test]
-fn a_cut_ends_what_is_said_and_what_waits_within_300_ms() {
+fn a_cut_ends_every_reply_within_300_ms() {
     let mut bench = Bench::new(&[None]);
     bench.reply(1, None, &"A long reply goes on and on. ".repeat(200));
     bench.reply(2, None, "Another.");
@@ -199,12 +200,12 @@ fn a_cut_ends_what_is_said_and_what_waits_within_300_ms() {
     assert_eq!([bench.next(), bench.next()], [SpeechReport::Finished { reply: ONE, cut: true }, SpeechReport::Unspoken(TWO)]);
     assert!(begun.elapsed() < Duration::from_millis(300), "{:?}", begun.elapsed());
     bench.reply(3, None, "Ok.");
-    assert_eq!(bench.next(), SpeechReport::Started(ReplyId(3)), "and the next is said");
+    assert_eq!(bench.next(), SpeechReport::Started(ReplyId(3)), "the next reply is spoken");
     bench.end();
 }
 
 #[test]
-fn who_speaks_over_a_reply_ends_it_from_the_far_end() {
+fn barge_in_ends_a_reply_from_the_far_end() {
     let mut bench = Bench::new(&[None]);
     bench.reply(1, None, &"A long reply goes on and on. ".repeat(200));
     assert_eq!(bench.next(), SpeechReport::Started(ONE));
@@ -216,13 +217,13 @@ fn who_speaks_over_a_reply_ends_it_from_the_far_end() {
     assert_eq!(
         [bench.next(), bench.next()],
         [SpeechReport::Started(TWO), SpeechReport::Finished { reply: TWO, cut: false }],
-        "a word between replies cuts none"
+        "an interruption between replies cuts none"
     );
     bench.end();
 }
 
 #[test]
-fn an_urgent_reply_goes_first_and_old_ones_are_left_as_text() {
+fn an_urgent_reply_goes_first_and_old_replies_stay_text() {
     let mut bench = Bench::new(&[None]);
     bench.reply(1, None, &"A long reply goes on and on. ".repeat(200));
     assert_eq!(bench.next(), SpeechReport::Started(ONE));
@@ -232,7 +233,7 @@ fn an_urgent_reply_goes_first_and_old_ones_are_left_as_text() {
     bench.reply(9, Some(Emotion::Urgent), "Fire!");
     let reports: Vec<SpeechReport> = (0..13).map_while(|_| bench.handle.reports.recv_timeout(Duration::from_secs(2)).ok()).collect();
     let place = |wanted: &SpeechReport| reports.iter().position(|report| report == wanted);
-    let cut = place(&SpeechReport::Finished { reply: ONE, cut: true }).expect("it gives way");
+    let cut = place(&SpeechReport::Finished { reply: ONE, cut: true }).expect("the urgent reply cuts the first one");
     assert!(
         place(&SpeechReport::Started(ReplyId(9))) > Some(cut)
             && place(&SpeechReport::Started(ReplyId(9))) < place(&SpeechReport::Started(ReplyId(7))),
@@ -243,7 +244,7 @@ fn an_urgent_reply_goes_first_and_old_ones_are_left_as_text() {
 }
 
 #[test]
-fn a_voice_that_fails_is_told_once_and_the_next_one_says_the_sentence() {
+fn a_failing_voice_is_reported_once_and_the_next_voice_takes_over() {
     let mut bench = Bench::new(&[Some(("bad", false)), None]);
     bench.reply(1, None, "A bad one. A good one. One more bad one. Fine.");
     assert!(matches!(bench.next(), SpeechReport::Problem(e) if e.message() == "it broke"));
@@ -264,7 +265,7 @@ fn a_voice_that_fails_is_told_once_and_the_next_one_says_the_sentence() {
 }
 
 #[test]
-fn a_sentence_that_breaks_off_is_not_begun_again_and_without_a_voice_replies_stay_text() {
+fn a_sentence_that_breaks_off_is_not_repeated_and_without_a_voice_replies_stay_text() {
     let mut bench = Bench::new(&[Some(("bad", true))]);
     bench.reply(1, None, "A bad one. Another.");
     assert_eq!(bench.next(), SpeechReport::Started(ONE));
@@ -275,12 +276,12 @@ fn a_sentence_that_breaks_off_is_not_begun_again_and_without_a_voice_replies_sta
     bench.reply(1, None, "One. Two. Three.");
     assert!(matches!(bench.next(), SpeechReport::Problem(_)));
     assert_eq!(bench.next(), SpeechReport::Unspoken(ONE));
-    assert_eq!(bench.said().len() as u32, MAX_STRIKES, "it is not tried for ever");
+    assert_eq!(bench.said().len() as u32, MAX_STRIKES, "a voice is given up after two failures");
     bench.end();
 }
 
 #[test]
-fn a_voice_that_panics_is_told_once_and_what_follows_is_said_until_it_has_no_chance_left() {
+fn a_panicking_voice_is_reported_once_and_given_up_after_two_strikes() {
     let mut bench = Bench::new(&[None]);
     bench.reply(1, None, "I panic.");
     assert_eq!(bench.next(), SpeechReport::Unspoken(ONE));
@@ -289,40 +290,40 @@ fn a_voice_that_panics_is_told_once_and_what_follows_is_said_until_it_has_no_cha
     assert_eq!([bench.next(), bench.next()], [SpeechReport::Started(TWO), SpeechReport::Finished { reply: TWO, cut: false }]);
     for number in 3..8 {
         bench.reply(number, None, "I panic.");
-        assert_eq!(bench.next(), SpeechReport::Unspoken(ReplyId(number)), "nothing more is told, and it does not loop");
+        assert_eq!(bench.next(), SpeechReport::Unspoken(ReplyId(number)), "no further report, and no endless loop");
     }
     assert_eq!(bench.said(), ["first: I am well."]);
     bench.end();
 }
 
 #[test]
-fn a_voice_that_stalls_is_replaced_and_told_once_and_what_follows_is_said() {
+fn a_stalled_thread_is_replaced_and_reported_once() {
     let mut bench = Bench::new(&[None]);
     bench.reply(1, None, "I am well. I hang.");
     assert_eq!(bench.next(), SpeechReport::Started(ONE));
     bench.handle.note_started(ONE);
-    assert_eq!(bench.replace(), (Some(ONE), Replacement::Started), "what it was saying is known");
+    assert_eq!(bench.replace(), (Some(ONE), Replacement::Started), "the reply in progress is known");
     assert!(!bench.handle.is_busy());
     bench.reply(2, None, "I am better.");
     assert_eq!([bench.next(), bench.next()], [SpeechReport::Started(TWO), SpeechReport::Finished { reply: TWO, cut: false }]);
     bench.handle.note_spoken(TWO);
     bench.freed.store(true, Ordering::Relaxed);
-    assert!(bench.handle.reports.recv_timeout(STALLS + Duration::from_millis(600)).is_err(), "whoever waits for work does not stall");
-    assert_eq!(bench.said(), ["first: I am well.", "first: I hang.", "first: I am better."], "and the first is not heard of again");
+    assert!(bench.handle.reports.recv_timeout(STALLS + Duration::from_millis(600)).is_err(), "an idle thread does not stall");
+    assert_eq!(bench.said(), ["first: I am well.", "first: I hang.", "first: I am better."], "the abandoned thread speaks no more");
     bench.end();
 }
 
 #[test]
-fn a_voice_that_stalls_again_and_again_is_told_of_once_more_and_stays_down_until_the_user_wants_it() {
+fn a_thread_that_stalls_three_times_is_given_up_until_the_user_revives_it() {
     let mut bench = Bench::new(&[None]);
-    let mut fates = Vec::new();
+    let mut outcomes = Vec::new();
     for number in 1..=3 {
         bench.reply(number, None, "I hang.");
-        fates.push(bench.replace().1);
+        outcomes.push(bench.replace().1);
     }
-    assert_eq!(fates, [Replacement::Started, Replacement::StartedAgain, Replacement::GivenUp]);
+    assert_eq!(outcomes, [Replacement::Started, Replacement::StartedAgain, Replacement::GivenUp]);
     bench.reply(4, None, "I am well.");
-    assert!(!bench.handle.is_busy() && bench.handle.command(SpeechCommand::Cut).is_err(), "nobody takes it, and nobody waits for it");
+    assert!(!bench.handle.is_busy() && bench.handle.command(SpeechCommand::Cut).is_err(), "commands fail and nothing waits for them");
     bench.handle.revive(VoiceSettings::default(), DeviceChoice::Default).unwrap();
     bench.reply(5, None, "I am well.");
     assert_eq!([bench.next(), bench.next()], [SpeechReport::Started(ReplyId(5)), SpeechReport::Finished { reply: ReplyId(5), cut: false }]);
@@ -331,7 +332,7 @@ fn a_voice_that_stalls_again_and_again_is_told_of_once_more_and_stays_down_until
 }
 
 #[test]
-fn without_a_loudspeaker_replies_stay_text_and_it_is_said_once() {
+fn without_a_loudspeaker_replies_stay_text_and_one_problem_is_reported() {
     let mut bench = Bench::new(&[None]);
     bench.there.store(false, Ordering::Relaxed);
     bench.reply(1, None, "One.");
@@ -340,12 +341,12 @@ fn without_a_loudspeaker_replies_stay_text_and_it_is_said_once() {
     assert_eq!([bench.next(), bench.next()], [SpeechReport::Unspoken(ONE), SpeechReport::Unspoken(TWO)]);
     bench.there.store(true, Ordering::Relaxed);
     bench.reply(3, None, "Three.");
-    assert_eq!(bench.next(), SpeechReport::Started(ReplyId(3)), "it is there now");
+    assert_eq!(bench.next(), SpeechReport::Started(ReplyId(3)), "the loudspeaker is back");
     bench.end();
 }
 
 #[test]
-fn a_loudspeaker_that_vanishes_in_mid_sentence_ends_the_reply_and_is_named() {
+fn a_loudspeaker_that_vanishes_ends_the_reply_and_is_named() {
     let mut bench = Bench::new(&[None]);
     bench.reply(1, None, &"A long reply goes on and on. ".repeat(200));
     assert_eq!(bench.next(), SpeechReport::Started(ONE));
@@ -356,7 +357,7 @@ fn a_loudspeaker_that_vanishes_in_mid_sentence_ends_the_reply_and_is_named() {
 }
 
 #[test]
-fn a_reply_does_not_begin_over_somebody_who_is_still_speaking() {
+fn a_reply_waits_until_the_person_has_finished_speaking() {
     let mut bench = Bench::new(&[None]);
     let begun = Instant::now();
     bench.turn_taking.note_speech();

@@ -1,8 +1,8 @@
 //! Trimming, on chunks of known priority.
 
 use super::*;
-use crate::config::long_running::POLICIES;
-use crate::config::{CatchUp, Reset};
+use crate::config::{CatchUp, ContextPolicy};
+use crate::lane::ResetTrigger;
 use crate::lane::{Ask, ChunkMeta, Decision, Follows, Lane, LaneConfig, OnLoop};
 use crate::model::token_ids::TokenIds;
 use crate::time::ChunkIdx;
@@ -61,7 +61,7 @@ impl Fed {
     }
 
     fn trim(&mut self, policy: &str, window: usize) -> Option<Trim> {
-        let policy = POLICIES.iter().find(|known| known.name == policy).unwrap();
+        let policy = ContextPolicy::ALL.into_iter().find(|known| known.name() == policy).unwrap();
         let before = self.context.positions();
         let trim = self.context.make_room(policy, window, ROWS)?;
         let kept: usize = trim.kept.iter().map(ExactSizeIterator::len).sum();
@@ -154,7 +154,7 @@ fn recent_only_drops_the_oldest_chunks() {
 }
 
 #[test]
-fn three_quarters_stay_and_the_opening_always() {
+fn trimming_keeps_three_quarters_and_the_prompt() {
     for window in [512, 1_024, 2_048, 4_096] {
         let mut fed = Fed::new(100);
         let mut trims = 0;
@@ -194,14 +194,13 @@ fn a_reply_that_fills_the_window_leaves_no_room() {
     let mut fed = Fed::new(0);
     fed.hear(Priority::Heard, 3);
     fed.answer(600);
-    assert!(fed.context.clone().make_room(&POLICIES[0], 512, 1).is_none());
-    assert!(fed.context.make_room(&POLICIES[0], 2_048, 1).is_some());
+    assert!(fed.context.clone().make_room(ContextPolicy::KeepReplies, 512, 1).is_none());
+    assert!(fed.context.make_room(ContextPolicy::KeepReplies, 2_048, 1).is_some());
 }
 
 #[test]
 fn the_reference_is_a_policy() {
-    let reference = POLICIES.iter().find(|policy| policy.name == "reference").unwrap();
-    assert_eq!(reference.resets, [Reset::AfterReply, Reset::AtPosition(1_500)]);
+    assert_eq!(ContextPolicy::Reference.resets(), [ResetTrigger::AfterReply, ResetTrigger::AtPosition(1_500)]);
 }
 
 /// Random tokens and decisions in random order: the positions counted are those fed minus those dropped.
@@ -216,7 +215,7 @@ fn positions_are_counted_right_for_random_decisions() {
     };
     for round in 0..60 {
         let window = 400 + draw(3_000) as usize;
-        let policy = &POLICIES[draw(POLICIES.len() as u64) as usize];
+        let policy = ContextPolicy::ALL[draw(ContextPolicy::ALL.len() as u64) as usize];
         let catch_up = if draw(2) == 0 { CatchUp::Drain } else { CatchUp::EveryChunk };
         let config = LaneConfig { catch_up, eagerness: 0.0, reply_limit: 1 + draw(200) as usize, on_loop: OnLoop::Stop };
         let mut lane = Lane::new(config, TokenIds::RELEASE, vec![1; draw(60) as usize]);

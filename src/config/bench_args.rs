@@ -1,0 +1,123 @@
+//! The arguments of `hearken bench` and the options that they mean.
+
+use clap::Args;
+
+use super::formats::{ReportArgs, ReportFormat};
+use super::{Precision, values};
+use crate::protocol::ModelChoice;
+
+/// The options of `hearken bench`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BenchOptions {
+    /// The measured model.
+    pub subject: BenchSubject,
+    /// Numeric precision; the one that suits the model if absent.
+    pub precision: Option<Precision>,
+    /// Compute threads; the number of physical cores if absent.
+    pub threads: Option<usize>,
+    /// Positions in the cache of every lane during a measured pass.
+    pub context: usize,
+    /// Lanes in one batch.
+    pub lanes: usize,
+    /// The kind of measurement.
+    pub task: BenchTask,
+    /// Format of the report.
+    pub format: ReportFormat,
+}
+
+/// The kinds of measurement of `hearken bench`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BenchTask {
+    /// The cost of each stage of a chunk.
+    Figures,
+    /// A simulated minute of listening.
+    Scenario(Scenario),
+    /// The precision and the modes that this machine runs in real time.
+    Recommend,
+}
+
+/// A simulated minute of listening.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scenario {
+    /// A quiet room: the gate is closed.
+    Quiet,
+    /// A question and a 30-token reply every 20 s.
+    Dialog,
+    /// Continuous speech, transcribed at 3 tokens a second.
+    Speech,
+}
+
+impl Scenario {
+    /// Every scenario.
+    const ALL: [Self; 3] = [Self::Quiet, Self::Dialog, Self::Speech];
+
+    /// Returns the name of the scenario on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Quiet => "quiet",
+            Self::Dialog => "dialog",
+            Self::Speech => "speech",
+        }
+    }
+}
+
+/// The model that `hearken bench` measures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BenchSubject {
+    /// A model with its weights.
+    Model(ModelChoice),
+    /// Random weights in the sizes of the 3B model.
+    Shape3b,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BenchArgs {
+    /// Model: starter, 3b, or a checkpoint folder [default: starter]
+    #[arg(long, value_name = "starter|3b|DIR", value_parser = values::model, conflicts_with = "shape")]
+    model: Option<ModelChoice>,
+    /// Use random weights in the sizes of this model instead; needs no download
+    #[arg(long, value_name = "3b", value_parser = ["3b"])]
+    shape: Option<String>,
+    /// Numeric precision [default: as for `listen`; q4 with --shape 3b]
+    #[arg(long, value_name = "f32|bf16|q8|q4", value_parser = values::precision)]
+    precision: Option<Precision>,
+    /// Compute threads [default: the number of physical cores]
+    #[arg(long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
+    threads: Option<usize>,
+    /// Positions in the cache of every lane during a measured pass
+    #[arg(long, value_name = "POSITIONS", value_parser = values::positions, default_value = "1024", allow_negative_numbers = true)]
+    context: usize,
+    /// Lanes in one batch
+    #[arg(long, value_name = "N", value_parser = values::lanes, default_value = "1", allow_negative_numbers = true)]
+    lanes: usize,
+    /// Simulate a minute of listening instead: a quiet room; a question and a 30-token reply every 20 s; continuous speech
+    #[arg(long, value_name = "quiet|dialog|speech", value_parser = scenario)]
+    scenario: Option<Scenario>,
+    /// Recommend the precision and the modes that this machine runs in real time
+    #[arg(long, conflicts_with_all = ["scenario", "lanes"])]
+    recommend: bool,
+    #[command(flatten)]
+    report: ReportArgs,
+}
+
+impl BenchArgs {
+    /// Returns the options that the arguments mean.
+    pub(super) fn options(self) -> BenchOptions {
+        let subject = match (self.shape, self.model) {
+            (Some(_), _) => BenchSubject::Shape3b,
+            (None, model) => BenchSubject::Model(model.unwrap_or(ModelChoice::Starter)),
+        };
+        let task = match (self.scenario, self.recommend) {
+            (_, true) => BenchTask::Recommend,
+            (Some(scenario), false) => BenchTask::Scenario(scenario),
+            (None, false) => BenchTask::Figures,
+        };
+        let (precision, threads, format) = (self.precision, self.threads, self.report.format());
+        BenchOptions { subject, precision, threads, context: self.context, lanes: self.lanes, task, format }
+    }
+}
+
+fn scenario(text: &str) -> Result<Scenario, String> {
+    Scenario::ALL.into_iter().find(|scenario| scenario.name() == text).ok_or_else(|| "expected quiet, dialog or speech".to_owned())
+}

@@ -1,0 +1,197 @@
+//! The arguments of `hearken history` and the requests that they mean; `history` carries them out.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::formats::{ReportArgs, ReportFormat};
+use super::values::arguments_error;
+use crate::error::Result;
+use crate::export::DocumentFormat;
+use crate::files::Existing;
+
+/// A request of `hearken history`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HistoryRequest {
+    /// List the past sessions.
+    List(ReportFormat),
+    /// Print a session.
+    Show(SessionChoice, ReportFormat),
+    /// Print the lines that contain this text.
+    Search(String, ReportFormat),
+    /// Export a session.
+    Export {
+        /// The session to export.
+        session: SessionChoice,
+        /// Format of the export.
+        form: ExportForm,
+        /// File to write; stdout if absent.
+        out: Option<PathBuf>,
+        /// Treatment of a file that exists already.
+        existing: Existing,
+    },
+    /// Delete sessions or a part of them.
+    Delete(Deletion),
+}
+
+/// The choice of a past session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionChoice {
+    /// The newest session.
+    Last,
+    /// The session with this number.
+    Number(i64),
+}
+
+/// The format of an exported session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExportForm {
+    /// A document for people and media players.
+    Document(DocumentFormat),
+    /// The events of the session, as `listen --format jsonl` prints them.
+    Events,
+}
+
+impl ExportForm {
+    /// Every format.
+    pub const ALL: [Self; 5] = [
+        Self::Document(DocumentFormat::Text),
+        Self::Document(DocumentFormat::Markdown),
+        Self::Document(DocumentFormat::Srt),
+        Self::Document(DocumentFormat::Vtt),
+        Self::Events,
+    ];
+
+    /// Returns the format that belongs to the extension of `path`.
+    #[must_use]
+    pub fn of(path: &std::path::Path) -> Option<Self> {
+        let extension = path.extension()?.to_str()?.to_lowercase();
+        Self::ALL.into_iter().find(|form| form.extension() == extension)
+    }
+
+    /// Returns the extension of files of this format.
+    #[must_use]
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Document(form) => form.extension(),
+            Self::Events => "jsonl",
+        }
+    }
+}
+
+/// A part of the history to delete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// These sessions.
+    Sessions(Vec<SessionChoice>),
+    /// The newest part of every session, as long as this.
+    Newest(Duration),
+    /// Everything.
+    Everything,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum HistoryCommand {
+    /// List the sessions, newest first
+    List(ReportArgs),
+    /// Print a session with times
+    Show(ShowArgs),
+    /// Search every session for a text
+    Search(SearchArgs),
+    /// Write a session to a file
+    Export(ExportArgs),
+    /// Delete sessions and their recordings from this machine
+    Delete(DeleteArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// Session number, as `hearken history list` prints it; `last` is the newest
+    #[arg(value_name = "SESSION", value_parser = session)]
+    session: SessionChoice,
+    #[command(flatten)]
+    report: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SearchArgs {
+    /// Text to search for; upper and lower case are the same
+    #[arg(value_name = "TEXT", required = true)]
+    text: Vec<String>,
+    #[command(flatten)]
+    report: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExportArgs {
+    /// Session number, as `hearken history list` prints it; `last` is the newest
+    #[arg(value_name = "SESSION", value_parser = session)]
+    session: SessionChoice,
+    /// Output format [default: the extension of --out, or txt]
+    #[arg(long, value_name = "txt|md|srt|vtt|jsonl", value_parser = form)]
+    format: Option<ExportForm>,
+    /// Write to this file [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Replace the file if it exists
+    #[arg(long, requires = "out")]
+    force: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(id = "what", required = true, multiple = false)]
+pub(super) struct DeleteArgs {
+    /// Session numbers, as `hearken history list` prints them; `last` is the newest
+    #[arg(value_name = "SESSION", value_parser = session)]
+    sessions: Vec<SessionChoice>,
+    /// Delete the newest N minutes of every session
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    last_minutes: Option<u32>,
+    /// Delete every session
+    #[arg(long)]
+    all: bool,
+}
+
+impl HistoryCommand {
+    /// Returns the request that the arguments mean.
+    pub(super) fn request(self) -> Result<HistoryRequest> {
+        Ok(match self {
+            Self::List(typed) => HistoryRequest::List(typed.format()),
+            Self::Show(typed) => HistoryRequest::Show(typed.session, typed.report.format()),
+            Self::Search(typed) => {
+                let text = typed.text.join(" ").trim().to_owned();
+                if text.is_empty() {
+                    return Err(arguments_error("there is nothing to search for: give a text"));
+                }
+                HistoryRequest::Search(text, typed.report.format())
+            }
+            Self::Export(typed) => {
+                let by_name = || ExportForm::of(typed.out.as_ref()?);
+                let form = typed.format.or_else(by_name).unwrap_or(ExportForm::Document(DocumentFormat::Text));
+                let existing = if typed.force { Existing::Replaced } else { Existing::Kept };
+                HistoryRequest::Export { session: typed.session, form, out: typed.out, existing }
+            }
+            Self::Delete(typed) => HistoryRequest::Delete(match typed.last_minutes {
+                Some(minutes) => Deletion::Newest(Duration::from_secs(60 * u64::from(minutes))),
+                None if typed.all => Deletion::Everything,
+                None => Deletion::Sessions(typed.sessions),
+            }),
+        })
+    }
+}
+
+fn session(text: &str) -> Result<SessionChoice, String> {
+    match text {
+        "last" => Ok(SessionChoice::Last),
+        _ => match text.parse() {
+            Ok(number) if number > 0 => Ok(SessionChoice::Number(number)),
+            _ => Err("expected a session number of `hearken history list`, or last".to_owned()),
+        },
+    }
+}
+
+fn form(text: &str) -> Result<ExportForm, String> {
+    let known = ExportForm::ALL.into_iter().find(|form| form.extension() == text);
+    known.ok_or_else(|| "expected txt, md, srt, vtt or jsonl".to_owned())
+}

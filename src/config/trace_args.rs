@@ -1,0 +1,72 @@
+//! The arguments of `hearken trace` and the options that they mean.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::file_list::expand_file_lists;
+use super::values::{self, arguments_error, refuse_to_overwrite};
+use crate::error::Result;
+use crate::protocol::ModelChoice;
+
+/// The options of `hearken trace`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceOptions {
+    /// Audio files, heard in order as one session.
+    pub files: Vec<PathBuf>,
+    /// The traced model.
+    pub model: ModelChoice,
+    /// The order of computation.
+    pub path: TracePath,
+    /// Safetensors file for the tensors; a `.json` file is written beside it.
+    pub out: PathBuf,
+}
+
+/// The two orders of computation of the reference (`src/model/README.md` section 5.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TracePath {
+    /// Each file encoded whole, then one second of zeros encoded separately.
+    Offline,
+    /// The computation of the microphone path, chunk by chunk.
+    Live,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TraceArgs {
+    /// Audio files, heard in order as one session
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// Model: starter, 3b, or a checkpoint folder
+    #[arg(long, value_name = "starter|3b|DIR", value_parser = values::model)]
+    model: ModelChoice,
+    /// Order of computation: offline encodes each file whole, then a second of zeros; live computes as for a microphone
+    #[arg(long, value_name = "offline|live", value_parser = trace_path)]
+    path: TracePath,
+    /// Write the tensors to this file, and a .json with the prefix and the replies beside it
+    #[arg(long, value_name = "OUT.safetensors")]
+    out: PathBuf,
+}
+
+impl TraceArgs {
+    /// Checks the arguments and returns the options that they mean.
+    pub(super) fn options(self) -> Result<TraceOptions> {
+        if self.files.iter().any(|path| path == Path::new("-")) {
+            return Err(arguments_error("trace reads files; `-` (stdin) is for `hearken listen`"));
+        }
+        let files = expand_file_lists(&self.files)?;
+        refuse_to_overwrite(&files, &self.out, "--out")?;
+        if self.out.extension().is_none_or(|extension| extension != "safetensors") {
+            let why = format!("--out {}: the name must end in .safetensors; a .json is written beside it", self.out.display());
+            return Err(arguments_error(why));
+        }
+        Ok(TraceOptions { files, model: self.model, path: self.path, out: self.out })
+    }
+}
+
+fn trace_path(text: &str) -> Result<TracePath, String> {
+    match text {
+        "offline" => Ok(TracePath::Offline),
+        "live" => Ok(TracePath::Live),
+        _ => Err("expected offline or live".to_owned()),
+    }
+}

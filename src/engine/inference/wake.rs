@@ -1,0 +1,101 @@
+//! The reasons for the inference thread to act, and the one place where it waits for them.
+
+use crossbeam_channel::{Select, TryRecvError, never};
+
+use super::{InferenceThread, Phase};
+use crate::engine::capture::Captured;
+use crate::engine::inference::workers::WorkerResult;
+use crate::engine::speech::SpeechReport;
+use crate::engine::{ENCODED_CHUNKS, SourceTiming};
+use crate::protocol::Command;
+
+/// A reason for the inference thread to act.
+#[derive(Debug)]
+pub(super) enum Wake {
+    Command(Command),
+    Worker(WorkerResult),
+    Speech(SpeechReport),
+    Interruption,
+    Captured(Captured),
+    /// The window or the command line dropped its handle.
+    HandleDropped,
+    /// The speech thread ended, which it does by itself only after too many panics.
+    SpeechEnded,
+    /// The capture thread ended without saying so.
+    CaptureEnded,
+}
+
+/// The patience of [`InferenceThread::next`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Returns at once: lanes have work to do.
+    Poll,
+    /// Blocks until something happens: lanes have nothing to do.
+    Wait,
+}
+
+impl InferenceThread {
+    /// Returns the next thing to act on, in this order of urgency: commands, workers, speech, barge-in, captured sound.
+    pub(super) fn next(&mut self, patience: Patience) -> Option<Wake> {
+        loop {
+            if let Some(wake) = self.poll(patience) {
+                return Some(wake);
+            }
+            if patience == Patience::Poll {
+                return None;
+            }
+            let mut select = Select::new();
+            select.recv(&self.channels.commands);
+            select.recv(&self.worker_results);
+            select.recv(self.speech.reports());
+            select.recv(&self.channels.interruptions);
+            if self.takes_captured(patience) {
+                select.recv(self.channels.captured.wakeup());
+            }
+            select.ready();
+        }
+    }
+
+    /// Returns true if captured sound may be taken now. A file waits for the model: its next chunk is taken once lanes and voice
+    /// have nothing left to do. A live source does not wait, so its chunks are encoded while lanes reply, up to a limit, because
+    /// encoded chunks take more memory than samples.
+    fn takes_captured(&self, patience: Patience) -> bool {
+        self.phase == Phase::Listening
+            && match (patience, self.timing) {
+                (Patience::Wait, SourceTiming::Live) => true,
+                (Patience::Wait, SourceTiming::Waits) => !self.speech.is_busy(),
+                (Patience::Poll, SourceTiming::Live) => self.session.backlog() < ENCODED_CHUNKS,
+                (Patience::Poll, SourceTiming::Waits) => false,
+            }
+    }
+
+    /// Takes one thing to act on, if there is any.
+    fn poll(&mut self, patience: Patience) -> Option<Wake> {
+        match self.channels.commands.try_recv() {
+            Ok(command) => return Some(Wake::Command(command)),
+            Err(TryRecvError::Disconnected) => return Some(Wake::HandleDropped),
+            Err(TryRecvError::Empty) => {}
+        }
+        if let Ok(result) = self.worker_results.try_recv() {
+            return Some(Wake::Worker(result));
+        }
+        match self.speech.reports().try_recv() {
+            Ok(report) => return Some(Wake::Speech(report)),
+            Err(TryRecvError::Disconnected) => return Some(Wake::SpeechEnded),
+            Err(TryRecvError::Empty) => {}
+        }
+        match self.channels.interruptions.try_recv() {
+            Ok(()) => return Some(Wake::Interruption),
+            // The capture thread has ended: nobody can interrupt any more.
+            Err(TryRecvError::Disconnected) => self.channels.interruptions = never(),
+            Err(TryRecvError::Empty) => {}
+        }
+        if !self.takes_captured(patience) {
+            return None;
+        }
+        // Read before the queue: what the capture thread pushed before it ended is still taken.
+        let ended = self.channels.captured.wakeup().try_recv() == Err(TryRecvError::Disconnected);
+        let captured = self.channels.captured.take().map(Wake::Captured);
+        captured.or_else(|| ended.then_some(Wake::CaptureEnded))
+    }
+}

@@ -1,0 +1,218 @@
+//! Queries of the database: list, search, and whole sessions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{OptionalExtension, Row as DbRow};
+
+use super::lines::PANELS;
+use super::store::Store;
+use crate::error::Result;
+use crate::protocol::{Event, Panel};
+use crate::time::StreamTime;
+use crate::time::wall::WallClock;
+use crate::transcript::Transcript;
+
+/// Shortest text that the trigram index finds, in characters; shorter ones are searched line by line.
+const TRIGRAM: usize = 3;
+/// The most lines that a search returns.
+pub const MAX_HITS: usize = 500;
+
+/// An entry of the list of sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionSummary {
+    /// Its number.
+    pub id: i64,
+    /// Start, in milliseconds since 1970, UTC.
+    pub started_ms: i64,
+    /// Time of its newest event, in milliseconds since 1970, UTC.
+    pub ended_ms: i64,
+    /// Its name by the user; may be empty.
+    pub name: String,
+    /// The model at its start.
+    pub model: String,
+    /// The input at its start.
+    pub source: String,
+    /// Duration of the sound that was heard.
+    pub heard: StreamTime,
+    /// Its first words, at most 200 characters.
+    pub first: String,
+    /// Number of its recordings.
+    pub recordings: usize,
+}
+
+/// A line found by a search.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SearchHit {
+    /// The number of its session.
+    pub session: i64,
+    /// Start of the session, in milliseconds since 1970, UTC.
+    pub started_ms: i64,
+    /// The panel that shows the line.
+    pub panel: Panel,
+    /// Audio time of its start.
+    pub at: StreamTime,
+    /// Its words.
+    pub text: String,
+}
+
+/// A whole session.
+#[derive(Clone, Debug)]
+pub struct StoredSession {
+    /// Its entry in the list.
+    pub session: SessionSummary,
+    /// Its transcript.
+    pub transcript: Transcript,
+    /// The mapping from its audio time to wall time.
+    pub clock: WallClock,
+    /// Its recordings, oldest first.
+    pub recordings: Vec<PathBuf>,
+}
+
+const SESSIONS: &str = "SELECT id, started, ended, name, model, source, heard,
+    (SELECT substr(text, 1, 200) FROM lines WHERE session = sessions.id ORDER BY at LIMIT 1),
+    (SELECT count(*) FROM recordings WHERE session = sessions.id) FROM sessions";
+
+impl Store {
+    /// Returns all sessions, newest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn sessions(&self) -> Result<Vec<SessionSummary>> {
+        self.query(|db| {
+            let mut all = db.prepare_cached(&format!("{SESSIONS} ORDER BY started DESC, id DESC"))?;
+            all.query_map([], session_of)?.collect()
+        })
+    }
+
+    /// Returns the session of this number; None if there is none.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn session(&self, id: i64) -> Result<Option<SessionSummary>> {
+        self.query(|db| db.query_row(&format!("{SESSIONS} WHERE id = ?1"), [id], session_of).optional())
+    }
+
+    /// Finds lines that contain `text`, ignoring case: newest session first, at most [`MAX_HITS`].
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn search(&self, text: &str) -> Result<Vec<SearchHit>> {
+        // SQLite takes a zero for the end of a text.
+        let text = text.replace('\0', " ");
+        let text = text.trim();
+        if text.is_empty() {
+            return Ok(Vec::new());
+        }
+        let columns =
+            "SELECT lines.session, sessions.started, kind, at, lines.text FROM lines JOIN sessions ON sessions.id = lines.session";
+        let order = format!("ORDER BY sessions.started DESC, at DESC LIMIT {MAX_HITS}");
+        // A quoted phrase is searched literally.
+        let (query, wanted) = if text.chars().count() >= TRIGRAM {
+            let query = format!("{columns} WHERE lines.id IN (SELECT rowid FROM words WHERE words MATCH ?1) {order}");
+            (query, format!("\"{}\"", text.replace('"', "\"\"")))
+        } else {
+            let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+            (format!("{columns} WHERE lines.text LIKE ?1 ESCAPE '\\' {order}"), format!("%{escaped}%"))
+        };
+        self.query(|db| {
+            let mut found = db.prepare_cached(&query)?;
+            let rows = found.query_map([&wanted], |row| {
+                let code: usize = row.get::<_, i64>(2)?.try_into().unwrap_or(0);
+                Ok(SearchHit {
+                    session: row.get(0)?,
+                    started_ms: row.get(1)?,
+                    panel: PANELS[code.min(PANELS.len() - 1)],
+                    at: time_of(row.get(3)?),
+                    text: row.get(4)?,
+                })
+            })?;
+            rows.collect()
+        })
+    }
+
+    /// Returns the events of a session in order, with their times in milliseconds since 1970; None if there is no such session.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn events(&self, session: i64) -> Result<Option<Vec<(i64, Event)>>> {
+        if self.session(session)?.is_none() {
+            return Ok(None);
+        }
+        let rows: Vec<(i64, String)> = self.query(|db| {
+            let mut all = db.prepare_cached("SELECT wall, event FROM events WHERE session = ?1 ORDER BY number")?;
+            all.query_map([session], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })?;
+        // Events that this version does not know are skipped.
+        Ok(Some(rows.into_iter().filter_map(|(wall, text)| Some((wall, serde_json::from_str(&text).ok()?))).collect()))
+    }
+
+    /// Returns the transcript of a session, folded from its events; None if there is no such session.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn transcript(&self, session: i64) -> Result<Option<Transcript>> {
+        Ok(self.open_session(session)?.map(|opened| opened.transcript))
+    }
+
+    /// Returns a whole session; None if there is no such session.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn open_session(&self, id: i64) -> Result<Option<StoredSession>> {
+        let (Some(session), Some(events)) = (self.session(id)?, self.events(id)?) else { return Ok(None) };
+        let shown: String = self.query(|db| db.query_row("SELECT shown FROM sessions WHERE id = ?1", [id], |row| row.get(0)))?;
+        let shown: BTreeMap<String, String> = serde_json::from_str(&shown).unwrap_or_default();
+        let mut transcript =
+            Transcript::new(shown.into_iter().map(|(mode, shown)| (mode, Panel::from_name(&shown).unwrap_or_default())).collect());
+        let mut clock = WallClock::default();
+        for (wall, event) in &events {
+            transcript.apply(event);
+            // Between two of these events, audio time and wall time advance alike.
+            if matches!(event, Event::SessionStarted { .. } | Event::Resumed { .. } | Event::AudioGap { .. } | Event::InputChanged { .. }) {
+                clock.anchor(event.at(), *wall);
+            }
+        }
+        Ok(Some(StoredSession { session, transcript, clock, recordings: self.recordings_of(id)? }))
+    }
+
+    /// Returns the existing recordings of a session, oldest first.
+    fn recordings_of(&self, session: i64) -> Result<Vec<PathBuf>> {
+        let folder = self.recordings_folder();
+        let names: Vec<String> = self.query(|db| {
+            let mut all = db.prepare_cached("SELECT file FROM recordings WHERE session = ?1 ORDER BY at")?;
+            all.query_map([session], |row| row.get(0))?.collect()
+        })?;
+        // Only files in the folder, whatever the database says.
+        let within = |name: &String| Path::new(name).file_name().map(|name| folder.join(name));
+        Ok(names.iter().filter_map(within).filter(|path| path.is_file()).collect())
+    }
+
+    /// Returns the file names of all recordings of sessions.
+    pub(super) fn recording_names(&self) -> Result<BTreeSet<String>> {
+        self.query(|db| {
+            let mut all = db.prepare_cached("SELECT file FROM recordings")?;
+            all.query_map([], |row| row.get(0))?.collect()
+        })
+    }
+}
+
+/// Reads a row of [`SESSIONS`].
+fn session_of(row: &DbRow<'_>) -> rusqlite::Result<SessionSummary> {
+    Ok(SessionSummary {
+        id: row.get(0)?,
+        started_ms: row.get(1)?,
+        ended_ms: row.get(2)?,
+        name: row.get(3)?,
+        model: row.get(4)?,
+        source: row.get(5)?,
+        heard: time_of(row.get(6)?),
+        first: row.get::<_, Option<String>>(7)?.unwrap_or_default(),
+        recordings: row.get::<_, i64>(8)?.try_into().unwrap_or(0),
+    })
+}
+
+/// Converts a stored number of samples; negative numbers count as 0.
+fn time_of(samples: i64) -> StreamTime {
+    StreamTime::from_samples(u64::try_from(samples).unwrap_or(0))
+}

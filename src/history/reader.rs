@@ -1,0 +1,142 @@
+//! The thread that answers a window's queries of the history, so that painting never waits for the disk.
+
+use std::path::PathBuf;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::documents::{document_of, unknown};
+use super::queries::{SearchHit, SessionSummary, StoredSession};
+use super::store::Store;
+use crate::clock::local_offset_secs;
+use crate::config::{ExportForm, Paths};
+use crate::error::{Error, Result};
+use crate::files::{Existing, write_document};
+use crate::supervise;
+
+/// Queries and results that may wait: more than a person types in a second.
+const QUEUE_CAPACITY: usize = 64;
+
+/// A query or change of the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HistoryQuery {
+    /// List all sessions.
+    Sessions,
+    /// Find lines that contain this text.
+    Search(String),
+    /// Open one session.
+    Open(i64),
+    /// Name a session.
+    Rename(i64, String),
+    /// Delete a session with its recordings. The current session continues as a new one.
+    Delete(i64),
+    /// Write a session to a file.
+    Export {
+        /// The number of the session.
+        session: i64,
+        /// The format of the file.
+        form: ExportForm,
+        /// The path of the file.
+        path: PathBuf,
+        /// The treatment of an existing file.
+        existing: Existing,
+    },
+}
+
+/// The result of a query. Results come in the order of the queries.
+#[derive(Clone, Debug)]
+pub enum QueryResult {
+    /// All sessions, newest first.
+    Sessions(Vec<SessionSummary>),
+    /// The result of a search.
+    Found {
+        /// The text that was searched.
+        text: String,
+        /// The lines found, at most [`super::MAX_HITS`].
+        lines: Vec<SearchHit>,
+    },
+    /// The opened session.
+    Opened(Box<StoredSession>),
+    /// A session was renamed or deleted; the list is outdated.
+    Changed,
+    /// The session was written to this file.
+    Exported(PathBuf),
+    /// This file exists and was not to be replaced.
+    Exists(PathBuf),
+    /// The query failed.
+    Failed(Error),
+}
+
+/// The handle of the reader thread. Dropping the handle ends the thread after its current query.
+#[derive(Debug)]
+pub struct HistoryReader {
+    queries: Option<Sender<HistoryQuery>>,
+    results: Receiver<QueryResult>,
+}
+
+impl HistoryReader {
+    /// Starts the thread; `on_result` is called after every result.
+    #[must_use]
+    pub fn start(paths: &Paths, on_result: impl Fn() + Send + 'static) -> Self {
+        let (query_tx, query_rx) = bounded::<HistoryQuery>(QUEUE_CAPACITY);
+        let (result_tx, results) = bounded(QUEUE_CAPACITY);
+        let (path, failed) = (paths.history_file(), result_tx.clone());
+        let work = move || {
+            for query in query_rx {
+                if result_tx.send(supervise::catch(|| run_query(&path, query)).unwrap_or_else(QueryResult::Failed)).is_err() {
+                    return;
+                }
+                on_result();
+            }
+        };
+        let queries = supervise::spawn("hearken-history-reader", work).map(|_| query_tx).map_err(|error| {
+            // The channel is new and empty, so there is room.
+            let _ = failed.try_send(QueryResult::Failed(error.while_doing("the history cannot be shown")));
+        });
+        Self { queries: queries.ok(), results }
+    }
+
+    /// Sends a query; false if too many are waiting.
+    pub fn request(&self, query: HistoryQuery) -> bool {
+        self.queries.as_ref().is_some_and(|queries| queries.try_send(query).is_ok())
+    }
+
+    /// Returns the next result, if there is one.
+    #[must_use]
+    pub fn try_recv(&self) -> Option<QueryResult> {
+        self.results.try_recv().ok()
+    }
+}
+
+/// Answers one query.
+fn run_query(path: &std::path::Path, query: HistoryQuery) -> Result<QueryResult> {
+    let read = || Store::read(path);
+    let write = |session| Store::write(path)?.ok_or_else(|| unknown(session));
+    Ok(match query {
+        HistoryQuery::Sessions => QueryResult::Sessions(read()?.map_or_else(|| Ok(Vec::new()), |store| store.sessions())?),
+        HistoryQuery::Search(text) => {
+            let lines = read()?.map_or_else(|| Ok(Vec::new()), |store| store.search(&text))?;
+            QueryResult::Found { text, lines }
+        }
+        HistoryQuery::Open(id) => {
+            let opened = read()?.map(|store| store.open_session(id)).transpose()?.flatten();
+            QueryResult::Opened(Box::new(opened.ok_or_else(|| unknown(id))?))
+        }
+        HistoryQuery::Rename(id, name) => {
+            let known = write(id)?.rename(id, &name)?;
+            if known { QueryResult::Changed } else { return Err(unknown(id)) }
+        }
+        HistoryQuery::Delete(id) => {
+            let known = write(id)?.delete(id)?;
+            if known { QueryResult::Changed } else { return Err(unknown(id)) }
+        }
+        HistoryQuery::Export { session, form, path: to, existing } => {
+            let store = read()?.ok_or_else(|| unknown(session))?;
+            let text = document_of(&store, session, form, local_offset_secs())?;
+            match write_document(&to, text.as_bytes(), existing) {
+                Ok(()) => QueryResult::Exported(to),
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => QueryResult::Exists(to),
+                Err(e) => return Err(Error::cannot_write(&to, &e)),
+            }
+        }
+    })
+}

@@ -1,0 +1,70 @@
+//! The failures of the history's database.
+
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+
+use super::store::SCHEMA_VERSION;
+use crate::error::{Error, ErrorKind, Remedy};
+
+/// A failure of the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum StoreError {
+    Damaged(String),
+    Newer(i64),
+    Locked,
+    ReadOnly,
+    Full,
+    CannotOpen(String),
+    Other(String),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked,
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly,
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::CannotOpen) => Self::CannotOpen(error.to_string()),
+            _ => Self::Other(error.to_string()),
+        }
+    }
+}
+
+impl From<std::io::Error> for StoreError {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::Full,
+            _ => Self::CannotOpen(error.to_string()),
+        }
+    }
+}
+
+impl StoreError {
+    /// Returns the error about the file at `path`.
+    pub(super) fn about(&self, path: &Path) -> Error {
+        let remedy = match self {
+            Self::Newer(_) => Some(Remedy::UpdateHearken),
+            Self::Locked => Some(Remedy::CloseThatProgram),
+            Self::ReadOnly | Self::CannotOpen(_) => Some(Remedy::AllowAccess),
+            Self::Full => Some(Remedy::FreeDisk),
+            Self::Damaged(_) | Self::Other(_) => None,
+        };
+        let why = match self {
+            Self::Damaged(why) => {
+                format!("the history is damaged ({why}); the window renames it at its next start and begins a new one")
+            }
+            Self::Newer(version) => {
+                format!("this history is from a newer Hearken (version {version}; this one knows {SCHEMA_VERSION})")
+            }
+            Self::Locked => "another program holds the history".into(),
+            Self::ReadOnly => "the history cannot be written".into(),
+            Self::Full => "the disk is full".into(),
+            Self::CannotOpen(why) => format!("the history cannot be opened ({why})"),
+            Self::Other(why) => format!("the history cannot be used ({why})"),
+        };
+        Error::at(ErrorKind::History, path, why).with_remedy(remedy)
+    }
+}

@@ -1,0 +1,465 @@
+//! The thread that stores sessions: it gathers events for half a second and stores them in one transaction, with the lines that
+//! they changed. Events that cannot be stored wait in memory and are tried again.
+
+mod deletion;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, select};
+
+use super::handle::{HistoryCallbacks, HistoryNotice, HistoryState, WriterShared};
+use super::lines::{StableCounts, has_words, lines_of};
+use super::log::ActivityLog;
+use super::recordings;
+use super::store::{EventBatch, Store};
+use super::store_error::StoreError;
+use crate::clock::now_ms;
+use crate::config::{HistoryPrefs, Paths};
+use crate::error::{Error, ErrorKind};
+use crate::files::make_private_folder;
+use crate::protocol::{Command, Event, Panel};
+use crate::supervise::{Restart, RestartPolicy};
+use crate::transcript::Transcript;
+
+/// The longest time that an event waits for others before it is stored; a crash costs no more.
+const BATCH_DELAY: Duration = Duration::from_millis(500);
+/// First and longest wait before storing is tried again.
+const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+/// Most events that wait while storing fails: some hours of talk, ten megabytes. Beyond that the oldest are dropped and counted.
+const MAX_WAITING: usize = 20_000;
+/// The longest sleep when nothing is due.
+const IDLE: Duration = Duration::from_secs(600);
+/// The longest wait for a lock when the program ends.
+const CLOSE_BUSY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A command to the writer.
+#[derive(Debug)]
+pub(super) enum WriterCommand {
+    SetPrefs(HistoryPrefs),
+    SetPanels(BTreeMap<String, Panel>),
+    /// Delete everything since this time, in milliseconds since 1970.
+    ForgetSince(i64),
+    DeleteAll,
+    Close,
+}
+
+/// The session that is being stored.
+#[derive(Clone, Copy, Debug)]
+struct CurrentSession {
+    id: i64,
+    /// Number of its next event.
+    next: usize,
+    stable: StableCounts,
+}
+
+/// The state of the writer thread.
+#[derive(Debug)]
+pub(super) struct HistoryWriter {
+    path: PathBuf,
+    recordings: PathBuf,
+    prefs: HistoryPrefs,
+    panels: BTreeMap<String, Panel>,
+    callbacks: HistoryCallbacks,
+    shared: Arc<WriterShared>,
+    log: ActivityLog,
+    store: Option<Store>,
+    /// The first event of a session that would begin now.
+    header: Option<Event>,
+    current: Option<CurrentSession>,
+    /// The transcript of the current session, waiting events included.
+    transcript: Transcript,
+    waiting: Vec<(i64, Event)>,
+    recording: Option<PathBuf>,
+    /// Number of recordings so far.
+    recorded: u64,
+    /// A deletion that failed and is tried again: everything since this time, in milliseconds since 1970.
+    pending_delete: Option<i64>,
+    /// The failure that was reported last and persists.
+    reported: Option<Error>,
+    /// Time of the next attempt to store.
+    store_at: Option<Instant>,
+    /// The wait before storing is tried again.
+    retry: Duration,
+    expire_at: Instant,
+}
+
+impl HistoryWriter {
+    pub(super) fn new(
+        paths: &Paths,
+        prefs: HistoryPrefs,
+        panels: BTreeMap<String, Panel>,
+        callbacks: HistoryCallbacks,
+        shared: Arc<WriterShared>,
+    ) -> Self {
+        Self {
+            path: paths.history_file(),
+            recordings: paths.recordings(),
+            prefs,
+            transcript: Transcript::new(panels.clone()),
+            panels,
+            callbacks,
+            shared,
+            log: ActivityLog::new(paths.log_file()),
+            store: None,
+            header: None,
+            current: None,
+            waiting: Vec::new(),
+            recording: None,
+            recorded: 0,
+            pending_delete: None,
+            reported: None,
+            store_at: None,
+            retry: RETRY[0],
+            expire_at: Instant::now(),
+        }
+    }
+
+    /// Runs the thread until the handle closes it.
+    pub(super) fn run(mut self, events: &Receiver<(i64, Event)>, commands: &Receiver<WriterCommand>) {
+        self.log.write(concat!("hearken ", env!("CARGO_PKG_VERSION"), " started"));
+        let mut policy = RestartPolicy::default();
+        loop {
+            match catch_unwind(AssertUnwindSafe(|| self.step(events, commands))) {
+                Ok(LoopStep::Continue) => {}
+                Ok(LoopStep::Exit) => break,
+                Err(_) => {
+                    let action = policy.after_panic(Instant::now());
+                    let restarted = catch_unwind(AssertUnwindSafe(|| self.restart(action)));
+                    if !restarted.unwrap_or(false) {
+                        return self.shared.mark_failed();
+                    }
+                }
+            }
+        }
+        if let Some(store) = &self.store {
+            // A window that closes should not wait long.
+            let _ = store.db.busy_timeout(CLOSE_BUSY_TIMEOUT);
+        }
+        self.flush();
+        self.log.write("ended");
+    }
+
+    /// Restarts after a panic, in a new session; returns false when the thread must end.
+    fn restart(&mut self, action: Restart) -> bool {
+        self.log.write("the thread of the history failed");
+        self.store = None;
+        if action == Restart::Quietly {
+            // A waiting event may have caused the panic.
+            self.shared.dropped.fetch_add(self.waiting.len() as u64, Ordering::Relaxed);
+            self.waiting.clear();
+        }
+        self.start_new_session();
+        if action == Restart::AndReport {
+            self.notify(HistoryNotice::Problem(Error::new(
+                ErrorKind::History,
+                "storing the history failed and was restarted; stored sessions are safe",
+            )));
+        }
+        action != Restart::GiveUp
+    }
+
+    /// Waits for one event, command or due time, and handles it.
+    fn step(&mut self, events: &Receiver<(i64, Event)>, commands: &Receiver<WriterCommand>) -> LoopStep {
+        let now = Instant::now();
+        let due = self.store_at.map_or(self.expire_at, |at| at.min(self.expire_at)).saturating_duration_since(now).min(IDLE);
+        select! {
+            recv(events) -> event => match event {
+                Ok((wall, event)) => self.receive(wall, event),
+                Err(_) => return LoopStep::Exit,
+            },
+            recv(commands) -> command => {
+                // The command applies to all events sent before.
+                events.try_iter().for_each(|(wall, event)| self.receive(wall, event));
+                match command {
+                    Ok(WriterCommand::Close) | Err(_) => return LoopStep::Exit,
+                    Ok(command) => self.execute(command),
+                }
+            },
+            default(due) => {}
+        }
+        if self.expire_at <= Instant::now() {
+            self.expire();
+        }
+        if self.store_at.is_some_and(|at| at <= Instant::now()) {
+            self.flush();
+        }
+        LoopStep::Continue
+    }
+
+    /// Logs an event and queues it for the next transaction.
+    fn receive(&mut self, wall: i64, event: Event) {
+        self.log.event(&event);
+        if let Event::SessionStarted { .. } = &event {
+            self.end_session();
+            self.header = Some(event.clone());
+        }
+        if let Some(Event::SessionStarted { modes, model, source, .. }) = &mut self.header {
+            match &event {
+                Event::ModesChanged { modes: now, .. } => modes.clone_from(now),
+                Event::ModelChanged { model: now, .. } => model.clone_from(now),
+                Event::InputChanged { device, .. } => source.clone_from(device),
+                _ => {}
+            }
+        }
+        if !self.prefs.keep {
+            return;
+        }
+        if self.waiting.len() >= MAX_WAITING {
+            self.waiting.drain(..MAX_WAITING / 4);
+            self.shared.dropped.fetch_add(MAX_WAITING as u64 / 4, Ordering::Relaxed);
+        }
+        self.transcript.apply(&event);
+        self.waiting.push((wall, event));
+        self.store_at.get_or_insert_with(|| Instant::now() + BATCH_DELAY);
+    }
+
+    /// Stores the waiting events of the previous session; the next event begins a new one.
+    fn end_session(&mut self) {
+        self.flush();
+        self.waiting.clear();
+        self.start_new_session();
+    }
+
+    /// Continues in a new session, which begins with the waiting events.
+    fn start_new_session(&mut self) {
+        self.current = None;
+        self.stop_recording();
+        self.transcript = Transcript::new(self.panels.clone());
+        self.waiting.iter().for_each(|(_, event)| self.transcript.apply(event));
+        self.publish_status();
+    }
+
+    fn execute(&mut self, command: WriterCommand) {
+        match command {
+            WriterCommand::SetPrefs(prefs) => self.set_prefs(prefs),
+            WriterCommand::SetPanels(panels) => {
+                self.panels.extend(panels.clone());
+                self.transcript.set_panels(panels);
+                if let (Some(store), Some(current)) = (&self.store, self.current)
+                    && let Err(error) = store.set_panels(current.id, &self.panels)
+                {
+                    self.store_failed(&error);
+                }
+            }
+            WriterCommand::ForgetSince(since) => self.forget_since(since),
+            WriterCommand::DeleteAll => self.forget_since(deletion::EVERYTHING),
+            WriterCommand::Close => {}
+        }
+    }
+
+    /// Applies the user's choice to recording, storing and expiry.
+    fn set_prefs(&mut self, prefs: HistoryPrefs) {
+        let before = std::mem::replace(&mut self.prefs, prefs);
+        if before.keep && !prefs.keep {
+            self.prefs.keep = true;
+            self.flush();
+            self.prefs.keep = false;
+            self.waiting.clear();
+            self.start_new_session();
+        }
+        if !prefs.audio {
+            self.stop_recording();
+        } else if !before.audio || !before.keep {
+            self.store_at = Some(Instant::now());
+        }
+        if before.days != prefs.days {
+            self.expire_at = Instant::now();
+        }
+        self.publish_status();
+    }
+
+    /// Returns the database; None if there is none yet.
+    fn opened(&mut self) -> Result<Option<&mut Store>, StoreError> {
+        if self.store.is_none() && self.path.exists() {
+            self.open()?;
+        }
+        Ok(self.store.as_mut())
+    }
+
+    /// Opens the database, creating it if needed.
+    fn open(&mut self) -> Result<(), StoreError> {
+        let (store, note) = Store::open_or_set_aside(&self.path)?;
+        self.store = Some(store);
+        if let Some(note) = note {
+            self.log.write("the history was damaged and has been renamed");
+            self.notify(HistoryNotice::Problem(note));
+        }
+        Ok(())
+    }
+
+    /// Stores the waiting events, if the user wants a history and there is anything to store.
+    fn flush(&mut self) {
+        self.store_at = None;
+        if self.pending_delete.is_some() {
+            self.apply_pending_delete();
+        }
+        let has_content = self.current.is_some() || has_words(&self.transcript) || self.prefs.audio && self.header.is_some();
+        if !self.prefs.keep || !has_content || self.pending_delete.is_some() {
+            return;
+        }
+        match self.store_now().and_then(|()| self.start_recording()) {
+            Ok(()) => self.recovered(),
+            Err(error) => self.store_failed(&error),
+        }
+    }
+
+    /// Stores the waiting events in one transaction.
+    fn store_now(&mut self) -> Result<(), StoreError> {
+        if self.waiting.is_empty() && self.current.is_some() {
+            return Ok(());
+        }
+        if self.current.is_none() {
+            self.insert_header();
+        }
+        drop_finished_pieces(&mut self.waiting);
+        if self.store.is_none() {
+            self.open()?;
+        }
+        let Some(store) = &mut self.store else { return Ok(()) };
+        let (first, stable) = self.current.map_or((0, StableCounts::default()), |current| (current.next, current.stable));
+        let lines = lines_of(&self.transcript, |kind| stable.count(kind));
+        let batch = EventBatch {
+            session: self.current.map(|current| current.id),
+            panels: &self.panels,
+            first,
+            events: &self.waiting,
+            lines: &lines,
+            heard: self.transcript.now,
+        };
+        match store.add(&batch)? {
+            Some(id) => {
+                self.current = Some(CurrentSession { id, next: first + self.waiting.len(), stable: StableCounts::of(&self.transcript) });
+                self.waiting.clear();
+            }
+            // The session was deleted, by this window or another program.
+            None => {
+                self.start_new_session();
+                if has_words(&self.transcript) {
+                    return self.store_now();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Inserts the `session_started` event of a session that begins while listening.
+    fn insert_header(&mut self) {
+        if matches!(self.waiting.first(), Some((_, Event::SessionStarted { .. }))) {
+            return;
+        }
+        let first = self.waiting.first().map_or_else(|| (now_ms(), self.transcript.now), |(wall, event)| (*wall, event.at()));
+        if let Some(Event::SessionStarted { protocol, model, source, modes, started_utc, .. }) = self.header.clone() {
+            self.waiting.insert(0, (first.0, Event::SessionStarted { at: first.1, protocol, model, source, modes, started_utc }));
+        }
+    }
+
+    /// Starts a recording, if one is wanted and none is in progress.
+    fn start_recording(&mut self) -> Result<(), StoreError> {
+        let (Some(store), Some(current), None, true) = (&self.store, self.current, &self.recording, self.prefs.audio) else {
+            return Ok(());
+        };
+        make_private_folder(&self.recordings).map_err(|e| StoreError::CannotOpen(e.message().to_owned()))?;
+        self.recorded += 1;
+        let name = recordings::new_name(self.recorded);
+        store.add_recording(current.id, &name, self.transcript.now)?;
+        let path = self.recordings.join(name);
+        if (self.callbacks.send_command)(Command::RecordTo(path.clone())) {
+            self.recording = Some(path);
+            self.log.write("recording begins");
+        } else {
+            self.store_at = Some(Instant::now() + self.retry);
+        }
+        Ok(())
+    }
+
+    /// Stops the recording, if one is in progress.
+    fn stop_recording(&mut self) {
+        if self.recording.take().is_some() {
+            // An engine that accepts no commands has ended, and has completed the file.
+            (self.callbacks.send_command)(Command::StopRecording);
+            self.log.write("recording ends");
+        }
+    }
+
+    /// Resets the retry, and reports that the history is stored again and which events are missing.
+    fn recovered(&mut self) {
+        self.retry = RETRY[0];
+        if self.reported.take().is_some() {
+            self.log.write("the history is stored again");
+            self.notify(HistoryNotice::Recovered);
+        }
+        let dropped = self.shared.dropped.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            let why = format!("{dropped} events are missing in the history, because it could not be written for too long");
+            self.notify(HistoryNotice::Problem(Error::new(ErrorKind::History, why)));
+        }
+        self.publish_status();
+    }
+
+    /// Closes the database unless the failure passes by itself, and reports it.
+    fn store_failed(&mut self, error: &StoreError) {
+        if !matches!(error, StoreError::Locked | StoreError::Full) {
+            self.store = None;
+        }
+        // The stored part is in the damaged file, which is renamed next.
+        if matches!(error, StoreError::Damaged(_)) {
+            self.start_new_session();
+        }
+        self.report_failure(&error.about(&self.path));
+    }
+
+    /// Reports a failure once, and schedules the next attempt.
+    fn report_failure(&mut self, error: &Error) {
+        self.store_at = Some(Instant::now() + self.retry);
+        self.retry = (self.retry * 2).min(RETRY[1]);
+        if self.reported.as_ref() != Some(error) {
+            self.reported = Some(error.clone());
+            self.log.write("the history cannot be written");
+            self.notify(HistoryNotice::Problem(error.clone()));
+        }
+        self.publish_status();
+    }
+
+    /// Queues a notice for the user.
+    fn notify(&self, notice: HistoryNotice) {
+        self.shared.notices().push(notice);
+        (self.callbacks.on_change)();
+    }
+
+    /// Publishes the status.
+    fn publish_status(&self) {
+        let mut status = self.shared.status();
+        let before = status.clone();
+        status.prefs = self.prefs;
+        status.state = match &self.reported {
+            _ if !self.prefs.keep => HistoryState::Off,
+            Some(error) => HistoryState::Failing(error.clone()),
+            None => HistoryState::On,
+        };
+        status.session = self.current.map(|current| current.id);
+        status.recording.clone_from(&self.recording);
+        let changed = *status != before;
+        drop(status);
+        if changed {
+            (self.callbacks.on_change)();
+        }
+    }
+}
+
+/// The answer of [`HistoryWriter::step`].
+enum LoopStep {
+    Continue,
+    Exit,
+}
+
+/// Removes the pieces of replies whose whole text follows.
+fn drop_finished_pieces(events: &mut Vec<(i64, Event)>) {
+    let whole = |event: &Event| if let Event::ReplyFinished { reply, .. } = event { Some(*reply) } else { None };
+    let whole: BTreeSet<_> = events.iter().filter_map(|(_, event)| whole(event)).collect();
+    events.retain(|(_, event)| !matches!(event, Event::ReplyText { reply, .. } if whole.contains(reply)));
+}

@@ -1,0 +1,336 @@
+//! Installation of a model: ask the hub for its manifest, download missing files, verify checksums, prepare the weights.
+//!
+//! Every step can be stopped and continues where it stopped. Not responsible for asking the user anything.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use crossbeam_channel::bounded;
+
+use super::CatalogEntry;
+use super::cache::{Repository, link_to};
+use super::control::{InstallControl, InstallProgress};
+use super::disk;
+use super::fetch::{Fetcher, InstallError};
+use super::manifest::{Manifest, ManifestFile};
+use super::model_dir::{ModelDir, remove_originals};
+use super::remote::{HubClient, RemoteError};
+use super::settings::{HubSettings, NetworkAccess};
+use crate::config::{Originals, Paths, Precision};
+use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::model::{self, checkpoint::Checkpoint, precision_choice, precision_choice::MachineResources};
+use crate::protocol::models::{InstallStep, size};
+use crate::supervise;
+
+/// Files that are downloaded in parallel: one connection rarely fills a line, and many more gain nothing.
+const PARALLEL_FILES: usize = 4;
+/// Capacity of the queue of downloaded files that wait to be marked as verified.
+const DONE_QUEUE: usize = 64;
+/// Bytes that are left free on a disk for the rest of the system.
+const SPARE_BYTES: u64 = 200_000_000;
+
+/// The precision of the prepared weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PreparePrecision {
+    /// The precision that suits the model and this machine, by measurement.
+    Auto,
+    /// This precision.
+    Exactly(Precision),
+}
+
+/// The input of [`install`].
+#[derive(Clone, Debug)]
+pub struct InstallRequest {
+    /// The model.
+    pub entry: CatalogEntry,
+    /// The hub and its cache.
+    pub settings: HubSettings,
+    /// Hearken's folders.
+    pub paths: Paths,
+    /// The precision of the prepared weights.
+    pub prepare: PreparePrecision,
+    /// The fate of the original weights.
+    pub originals: Originals,
+}
+
+/// The parts of an installation that its steps share.
+#[derive(Clone, Copy, Debug)]
+pub struct InstallContext<'a> {
+    /// Hearken's folder of the model.
+    pub model_dir: &'a ModelDir,
+    /// Pause and stop.
+    pub control: &'a Arc<InstallControl>,
+    /// The progress shown to the user.
+    pub progress: &'a InstallProgress,
+}
+
+/// Installs the requested model and returns the folder that it can be loaded from.
+///
+/// # Errors
+/// When the model cannot be installed, or the user stops it. Downloaded bytes are kept.
+pub fn install(request: &InstallRequest, control: &Arc<InstallControl>, progress: &InstallProgress) -> Result<PathBuf, InstallError> {
+    let model_dir = &ModelDir::of(&request.entry, &request.paths);
+    let context = InstallContext { model_dir, control, progress };
+    let remote = match request.settings.network {
+        NetworkAccess::Allowed => Some(HubClient::new(&request.settings)?),
+        NetworkAccess::Offline => None,
+    };
+    progress.begin_step(InstallStep::Asking, 0, 0);
+    let mut manifest = manifest(request, context, remote.as_ref())?;
+    if model_dir.ready_commit().as_deref() == Some(&manifest.commit)
+        && let Some(folder) = model_dir.ready().filter(|folder| satisfies(folder, request.prepare))
+    {
+        return Ok(folder);
+    }
+    if let Some(file) = manifest.files.iter().find(|file| request.entry.sums.get(&file.path).is_some_and(|sum| sum != file.checksum.hex()))
+    {
+        progress.set_warning(format!("{} differs from the catalogue: the release has changed", file.path));
+    }
+    manifest.write(&model_dir.manifest_file())?;
+    let repository = manifest.repository(&request.settings.cache);
+    check_disk_space(request, model_dir, &manifest, &repository)?;
+    fetch_all(request, context, &mut manifest, &repository, remote.as_ref())?;
+    for file in &manifest.files {
+        repository.link_into_snapshot(&manifest.commit, &file.path, &file.checksum)?;
+    }
+    repository.write_ref(&manifest.revision, &manifest.commit)?;
+    let snapshot = repository.snapshot(&manifest.commit);
+    // The hub may list anything: check that the files are a model that can be loaded.
+    drop(Checkpoint::open(&snapshot)?);
+    let precision = match request.prepare {
+        PreparePrecision::Exactly(precision) => precision,
+        PreparePrecision::Auto => choose_precision(model_dir, &snapshot, &request.paths, progress)?,
+    };
+    if matches!(precision, Precision::F32 | Precision::Bf16) {
+        return Ok(snapshot);
+    }
+    prepare(context, &snapshot, &manifest.commit, precision)?;
+    match request.originals {
+        Originals::Remove => {
+            let bytes = remove_originals(&manifest, &repository)?;
+            progress.set_note(Some(format!("{} of originals removed", size(bytes))));
+        }
+        Originals::Keep => link_originals(&model_dir.ready_folder(), &snapshot, &manifest.files),
+    }
+    Ok(model_dir.ready_folder())
+}
+
+/// Returns whether the prepared folder has the requested precision.
+fn satisfies(folder: &Path, prepare: PreparePrecision) -> bool {
+    match prepare {
+        PreparePrecision::Auto => true,
+        PreparePrecision::Exactly(precision) => model::quantised_file(folder, precision).is_some_and(|file| file.is_file()),
+    }
+}
+
+/// Returns the manifest of the model: from the hub, or the stored one if the hub cannot be reached.
+fn manifest(request: &InstallRequest, context: InstallContext<'_>, remote: Option<&HubClient>) -> Result<Manifest, InstallError> {
+    let InstallContext { model_dir, control, progress } = context;
+    let before = model_dir.manifest().filter(|before| before.hub == request.entry.hub.clone().unwrap_or_default());
+    let Some(remote) = remote else {
+        let why = format!("HF_HUB_OFFLINE is set, and the file list of {} is not here", request.entry.name);
+        return before.ok_or_else(|| Error::new(ErrorKind::Network, why).with_remedy(Remedy::GoOnline).into());
+    };
+    let mut failures = 0;
+    loop {
+        control.wait_while_paused()?;
+        let (why, retry_after) = match remote.manifest(&request.entry, control) {
+            Ok(mut manifest) => {
+                if let Some(before) = before {
+                    manifest.checked = before.checked;
+                }
+                return Ok(manifest);
+            }
+            Err(RemoteError::Interrupted) => continue,
+            Err(RemoteError::Permanent(error)) => return Err(error.into()),
+            Err(RemoteError::PastEnd) => ("the hub answers 416".to_owned(), None),
+            Err(RemoteError::Transient { why, retry_after }) => (why, retry_after),
+        };
+        failures += 1;
+        // A model that is here in full needs no hub.
+        let is_here = |before: &&Manifest| {
+            model_dir.ready_commit().as_deref() == Some(&before.commit)
+                || before.bytes_present(&before.repository(&request.settings.cache)) == before.bytes()
+        };
+        if let Some(before) = before.as_ref().filter(is_here) {
+            return Ok(before.clone());
+        }
+        if failures >= request.settings.retry_limits.attempts {
+            let why = format!("the hub {} cannot be reached: {why}, {failures} times in a row", request.settings.address());
+            return Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into());
+        }
+        let wait = super::fetch::pause_before(failures, retry_after, request.settings.retry_limits);
+        progress.set_note(Some(format!("{why}; trying again in {:.0} s", wait.as_secs_f64().ceil())));
+        control.sleep(wait)?;
+        progress.set_note(None);
+    }
+}
+
+/// Checks that the disk has space, before anything is downloaded.
+fn check_disk_space(request: &InstallRequest, model_dir: &ModelDir, manifest: &Manifest, repository: &Repository) -> Result<()> {
+    let missing = manifest.bytes() - manifest.bytes_present(repository);
+    let prepared = if model_dir.ready().is_some() { 0 } else { request.entry.prepared_bytes };
+    let (cache, own) = (&request.settings.cache, &request.paths.cache);
+    for (folder, bytes, what) in [(cache, missing, "the download"), (own, prepared, "the prepared weights")] {
+        let Some(free) = disk::free_bytes(folder).filter(|_| bytes > 0) else { continue };
+        if free < bytes.saturating_add(SPARE_BYTES) {
+            let why = format!("the disk has {} free, and {} are needed for {what}", size(free), size(bytes));
+            return Err(Error::at(ErrorKind::Output, folder, why).with_remedy(Remedy::FreeDisk));
+        }
+    }
+    Ok(())
+}
+
+/// Downloads missing files in parallel, largest first, and marks each complete file as verified.
+fn fetch_all(
+    request: &InstallRequest,
+    context: InstallContext<'_>,
+    manifest: &mut Manifest,
+    repository: &Repository,
+    remote: Option<&HubClient>,
+) -> Result<(), InstallError> {
+    let InstallContext { model_dir, control, progress } = context;
+    progress.begin_step(InstallStep::Fetching, manifest.bytes_present(repository), manifest.bytes());
+    let listed = manifest.clone();
+    let mut files: Vec<&ManifestFile> = listed.files.iter().collect();
+    files.sort_by_key(|file| std::cmp::Reverse(file.size));
+    let queue = Mutex::new(files.into_iter().collect::<VecDeque<_>>());
+    let retry_limits = request.settings.retry_limits;
+    let fetcher = Fetcher { remote, manifest: &listed, repository, cache: &request.settings.cache, retry_limits, control, progress };
+    let (done, done_rx) = bounded(DONE_QUEUE);
+    let mut failed = None;
+    thread::scope(|scope| {
+        for _ in 0..PARALLEL_FILES {
+            let (done, queue, fetcher) = (done.clone(), &queue, &fetcher);
+            scope.spawn(move || {
+                loop {
+                    let next = supervise::lock(queue).pop_front();
+                    let Some(file) = next else { return };
+                    let result = fetcher.fetch(file).map(|()| file);
+                    let failed = result.is_err();
+                    if done.send(result).is_err() || failed {
+                        // Sent before the others are stopped, so that the first error is reported.
+                        control.stop();
+                        return;
+                    }
+                }
+            });
+        }
+        drop(done);
+        for result in done_rx {
+            match result {
+                Ok(file) => {
+                    manifest.mark_verified(repository, file);
+                    // Without the mark, the file is verified again next time.
+                    let _ = manifest.write(&model_dir.manifest_file());
+                }
+                Err(error) => {
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+    });
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(manifest.write(&model_dir.manifest_file())?),
+    }
+}
+
+/// Returns the precision that the weights of `snapshot` are prepared in: of a partial file if there is one, else by measurement.
+fn choose_precision(model_dir: &ModelDir, snapshot: &Path, paths: &Paths, progress: &InstallProgress) -> Result<Precision> {
+    let ready = model_dir.ready_folder();
+    let is_begun = |precision: &Precision| partial_weights_file(&ready, *precision).is_some_and(|file| file.is_file());
+    let known = |precision: &Precision| is_begun(precision) || model::is_quantised_from(&ready, *precision, snapshot);
+    if let Some(precision) = [Precision::Q8, Precision::Q4].into_iter().find(known) {
+        return Ok(precision);
+    }
+    progress.begin_step(InstallStep::Checking, 0, 0);
+    let disk = disk::free_bytes(&paths.cache).map(|free| free.saturating_sub(SPARE_BYTES));
+    let suited = precision_choice::choose_precision(snapshot, MachineResources { memory: disk::memory_bytes(), disk })?;
+    progress.set_precision_reason(suited.reason);
+    Ok(suited.precision)
+}
+
+/// Returns the path of the partial file of weights in `precision`.
+fn partial_weights_file(folder: &Path, precision: Precision) -> Option<PathBuf> {
+    model::quantised_file(folder, precision).map(|file| file.with_extension("gguf.partial"))
+}
+
+/// Writes the weights of `snapshot` in `precision` to the folder of prepared weights, unless they are there already.
+///
+/// # Errors
+/// When the weights cannot be written, or the user stops it; a partial file is continued next time.
+pub fn prepare(context: InstallContext<'_>, snapshot: &Path, commit: &str, precision: Precision) -> Result<(), InstallError> {
+    let InstallContext { model_dir, control, progress } = context;
+    model_dir.create_ready_folder()?;
+    let ready = model_dir.ready_folder();
+    if model_dir.ready_commit().as_deref() != Some(commit) {
+        model_dir.mark_unready();
+        // Weights of another commit are useless; a partial file of this commit is continued.
+        if !model::is_quantised_from(&ready, precision, snapshot) {
+            clear(&ready, precision)?;
+        }
+    }
+    if model::is_quantised_from(&ready, precision, snapshot) {
+        return Ok(model_dir.mark_ready(commit)?);
+    }
+    let file = quantise(snapshot, precision, &ready, control, progress)?;
+    progress.begin_step(InstallStep::Checking, 0, 0);
+    ModelDir::store_checksum(&file)?;
+    Ok(model_dir.mark_ready(commit)?)
+}
+
+/// Writes the weights of the checkpoint folder `from` in `precision` to the folder `to`, and returns the file.
+///
+/// # Errors
+/// When the weights cannot be written, or the user stops it; a partial file is continued next time.
+pub fn quantise(
+    from: &Path,
+    precision: Precision,
+    to: &Path,
+    control: &InstallControl,
+    progress: &InstallProgress,
+) -> Result<PathBuf, InstallError> {
+    progress.begin_step(InstallStep::Preparing, 0, 0);
+    let written = model::quantise(from, precision, to, |done, all| {
+        // The callback counts 16-bit values; users know bytes.
+        progress.set(done * 2, all * 2);
+        if control.wait_while_paused().is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    written.map_err(|e| if control.wait_while_paused().is_err() { InstallError::Stopped } else { InstallError::Failed(e) })
+}
+
+/// Removes everything directly in `folder` except partial weights of `precision`, which may be continued.
+fn clear(folder: &Path, precision: Precision) -> Result<()> {
+    let begun = partial_weights_file(folder, precision);
+    let is_begun = |path: &Path| begun.as_ref().is_some_and(|begun| path == begun || path == begun.with_added_extension("safe"));
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if is_begun(&path) {
+            continue;
+        }
+        let removed = if path.is_dir() && !path.is_symlink() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        removed.map_err(|e| Error::cannot_write(&path, &e))?;
+    }
+    Ok(())
+}
+
+/// Links the originals into the prepared folder, so that other precisions can be loaded from there. Failure is no error: the
+/// prepared precision does not need them.
+pub(super) fn link_originals(ready: &Path, snapshot: &Path, files: &[ManifestFile]) {
+    for file in files {
+        let link = ready.join(&file.path);
+        if link.exists() {
+            continue;
+        }
+        let _ = std::fs::remove_file(&link);
+        if let Some(parent) = link.parent() {
+            let _ = std::fs::create_dir_all(parent);
+        }
+        let Ok(original) = std::fs::canonicalize(snapshot.join(&file.path)) else { continue };
+        let _ = link_to(&original, &link);
+    }
+}

@@ -1,0 +1,228 @@
+//! The model manager of the window: the catalogue, running installations, and what the buttons do.
+//!
+//! Each installation runs on its own thread and reports through its [`InstallProgress`]. Not responsible for showing anything.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+
+use super::catalog::{self, CatalogEntry};
+use super::control::{InstallControl, InstallProgress};
+use super::fetch::InstallError;
+use super::install::{InstallRequest, PreparePrecision, install};
+use super::model_dir::ModelDir;
+use super::settings::HubSettings;
+use crate::config::{Originals, Paths};
+use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::protocol::ModelChoice;
+use crate::protocol::models::{InstallEnd, InstallStatus, ModelCard, ModelState};
+use crate::supervise::{self, panic_text};
+
+/// The catalogue on this machine, with the installations that run or have run.
+#[derive(Debug)]
+pub struct ModelManager {
+    paths: Paths,
+    settings: HubSettings,
+    installations: Mutex<BTreeMap<String, Installation>>,
+}
+
+/// An installation that runs or has run.
+#[derive(Debug)]
+pub(super) struct Installation {
+    control: Arc<InstallControl>,
+    progress: Arc<InstallProgress>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Installation {
+    /// Starts the installation on its own thread.
+    pub(super) fn start(request: InstallRequest) -> Result<Self> {
+        let (control, progress) = (Arc::new(InstallControl::default()), Arc::new(InstallProgress::default()));
+        let (for_work, to_report) = (Arc::clone(&control), Arc::clone(&progress));
+        let work = move || {
+            let result = catch_unwind(AssertUnwindSafe(|| install(&request, &for_work, &to_report)));
+            to_report.finish(match result {
+                Ok(Ok(_)) => InstallEnd::Done,
+                Ok(Err(InstallError::Stopped)) => InstallEnd::Stopped,
+                Ok(Err(InstallError::Failed(error))) => InstallEnd::Failed(error),
+                Err(panic) => InstallEnd::Failed(Error::internal(panic_text(panic.as_ref())).while_doing("the download ended")),
+            });
+        };
+        let thread = supervise::spawn("hearken-download", work)?;
+        Ok(Self { control, progress, thread: Some(thread) })
+    }
+
+    fn status(&self) -> InstallStatus {
+        self.progress.status(&self.control)
+    }
+
+    fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && self.status().end.is_none()
+    }
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        self.control.stop();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has been reported as the end of the installation.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl ModelManager {
+    /// Returns a manager that reads the settings of the hub from the environment.
+    #[must_use]
+    pub fn new(paths: &Paths) -> Self {
+        Self::with(paths, HubSettings::from_environment())
+    }
+
+    /// Returns a manager that reaches the hub as `settings` say.
+    #[must_use]
+    pub fn with(paths: &Paths, settings: HubSettings) -> Self {
+        Self { paths: paths.clone(), settings, installations: Mutex::default() }
+    }
+
+    /// Returns every model of the catalogue with its state on this machine. Walks the folders of the models.
+    ///
+    /// # Errors
+    /// When the user's catalogue is invalid.
+    pub fn cards(&self) -> Result<Vec<ModelCard>> {
+        Ok(catalog::all(&self.paths)?.into_iter().map(|entry| card(entry, &self.paths, &self.settings)).collect())
+    }
+
+    /// Returns the error that keeps the model `choice` from being loaded; None when its files are here.
+    #[must_use]
+    pub fn missing(&self, choice: &ModelChoice) -> Option<Error> {
+        match super::find_with(choice, &self.paths, &self.settings) {
+            Ok(found) if found.folder.is_dir() => None,
+            Ok(found) => Some(Error::at(ErrorKind::Model, &found.folder, "there is no such folder").with_remedy(Remedy::CheckPath)),
+            Err(error) => Some(error),
+        }
+    }
+
+    /// Returns the progress or the end of the installation of `name`; None if none was started.
+    #[must_use]
+    pub fn work(&self, name: &str) -> Option<InstallStatus> {
+        self.installations().get(name).map(Installation::status)
+    }
+
+    /// Returns whether an installation is running.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.installations().values().any(Installation::is_running)
+    }
+
+    /// Starts or resumes the installation of the model `name`, whose licences the user has accepted.
+    ///
+    /// # Errors
+    /// When there is no such model, or no thread can be started.
+    pub fn download(&self, name: &str, originals: Originals) -> Result<()> {
+        let mut installations = self.installations();
+        if let Some(installation) = installations.get(name).filter(|installation| installation.is_running()) {
+            installation.control.resume();
+            return Ok(());
+        }
+        let entry = self.entry(name)?;
+        ModelDir::of(&entry, &self.paths).record_acceptance(&entry.licences)?;
+        let (settings, paths) = (self.settings.clone(), self.paths.clone());
+        let installation = Installation::start(InstallRequest { entry, settings, paths, prepare: PreparePrecision::Auto, originals })?;
+        installations.insert(name.to_owned(), installation);
+        Ok(())
+    }
+
+    /// Pauses the installation of `name`.
+    pub fn pause(&self, name: &str) {
+        if let Some(installation) = self.installations().get(name) {
+            installation.control.pause();
+        }
+    }
+
+    /// Resumes the installation of `name`.
+    pub fn resume(&self, name: &str) {
+        if let Some(installation) = self.installations().get(name) {
+            installation.control.resume();
+        }
+    }
+
+    /// Stops the installation of `name`; downloaded bytes are kept.
+    pub fn stop(&self, name: &str) {
+        if let Some(installation) = self.installations().get(name) {
+            installation.control.stop();
+        }
+    }
+
+    /// Removes the model `name` from this machine and returns the bytes freed.
+    ///
+    /// # Errors
+    /// When the model is being installed, is built in or the user's own folder, or cannot be removed.
+    pub fn remove(&self, name: &str) -> Result<u64> {
+        let mut installations = self.installations();
+        if installations.get(name).is_some_and(Installation::is_running) {
+            return Err(Error::new(ErrorKind::Busy, format!("the model {name} is being downloaded; stop the download first")));
+        }
+        installations.remove(name);
+        remove(&self.entry(name)?, &self.paths, &self.settings)
+    }
+
+    /// Finds a catalogue entry by its name, or by the `OWNER/NAME` of a repository.
+    fn entry(&self, name: &str) -> Result<CatalogEntry> {
+        let unknown = || Error::new(ErrorKind::Model, format!("there is no model {name} in the catalogue"));
+        let choice = ModelChoice::Dir(name.into());
+        let known = catalog::all(&self.paths)?.into_iter().find(|entry| entry.name == name);
+        known.map_or_else(|| catalog::resolve(&choice, &self.paths)?.ok_or_else(unknown), Ok)
+    }
+
+    fn installations(&self) -> MutexGuard<'_, BTreeMap<String, Installation>> {
+        supervise::lock(&self.installations)
+    }
+}
+
+/// Removes the model of `entry`, unless it is built in or the user's own folder.
+pub(super) fn remove(entry: &CatalogEntry, paths: &Paths, settings: &HubSettings) -> Result<u64> {
+    if entry.name == catalog::STARTER {
+        return Err(Error::new(ErrorKind::Arguments, "the starter is built in and cannot be removed"));
+    }
+    if let Some(folder) = &entry.folder {
+        let why = format!("the model {} is your own folder {}: remove it yourself", entry.name, folder.display());
+        return Err(Error::new(ErrorKind::Arguments, why));
+    }
+    ModelDir::of(entry, paths).remove(settings)
+}
+
+/// Returns the card of a catalogue entry, with its state on this machine.
+pub(super) fn card(entry: CatalogEntry, paths: &Paths, settings: &HubSettings) -> ModelCard {
+    let model_dir = ModelDir::of(&entry, paths);
+    let state = match (&entry.hub, &entry.folder) {
+        (None, Some(folder)) if !folder.is_dir() => ModelState::Absent,
+        (None, _) => ModelState::Ready { bytes: entry.about_bytes },
+        (Some(_), _) => model_dir.state(settings),
+    };
+    let source = match (&entry.hub, &entry.folder) {
+        (Some(hub), _) => format!("{}/{hub}", settings.address()),
+        (None, Some(folder)) => folder.display().to_string(),
+        (None, None) => "built in".to_owned(),
+    };
+    let download_bytes = match &entry.hub {
+        Some(_) => model_dir.manifest().map_or(entry.about_bytes, |manifest| manifest.bytes()),
+        None => 0,
+    };
+    let accepted = model_dir.is_accepted(&entry.licences);
+    ModelCard {
+        choice: entry.choice(),
+        name: entry.name,
+        title: entry.title,
+        about: entry.about,
+        can: entry.can,
+        zh: entry.zh,
+        licences: entry.licences,
+        source,
+        download_bytes,
+        prepared_bytes: entry.prepared_bytes,
+        memory_bytes: entry.memory_bytes,
+        accepted,
+        state,
+    }
+}

@@ -1,0 +1,204 @@
+//! Hearken's own folder of a model from the hub: its manifest, the accepted licences, and the prepared weights.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::CatalogEntry;
+use super::cache::{Repository, files_below, sha256_of};
+use super::manifest::Manifest;
+use super::settings::HubSettings;
+use crate::config::Paths;
+use crate::error::{Error, Result};
+use crate::files::{make_private_folder, write_private};
+use crate::model;
+use crate::protocol::models::{Licence, ModelState};
+
+/// File in the folder of the prepared weights that names their commit. Written last: without it the weights are incomplete.
+const COMMIT: &str = "commit";
+/// File with the licences that the user has accepted.
+const ACCEPTED: &str = "accepted";
+
+/// Hearken's folder of one model, in Hearken's cache folder.
+#[derive(Clone, Debug)]
+pub struct ModelDir {
+    folder: PathBuf,
+}
+
+impl ModelDir {
+    /// Returns the folder of `entry`; it need not exist.
+    #[must_use]
+    pub fn of(entry: &CatalogEntry, paths: &Paths) -> Self {
+        Self { folder: paths.cache.join("models").join(entry.name.replace('/', "--")) }
+    }
+
+    /// Returns the path of the manifest.
+    #[must_use]
+    pub fn manifest_file(&self) -> PathBuf {
+        self.folder.join("listing.json")
+    }
+
+    /// Reads the manifest; None without a usable one.
+    #[must_use]
+    pub fn manifest(&self) -> Option<Manifest> {
+        Manifest::read(&self.manifest_file())
+    }
+
+    /// Returns the path of the folder with the prepared weights; it need not exist.
+    #[must_use]
+    pub fn ready_folder(&self) -> PathBuf {
+        self.folder.join("ready")
+    }
+
+    /// Returns the folder of the prepared weights if they are complete.
+    #[must_use]
+    pub fn ready(&self) -> Option<PathBuf> {
+        let folder = self.ready_folder();
+        (folder.join(COMMIT).is_file() && !model::quantised_files(&folder).is_empty()).then_some(folder)
+    }
+
+    /// Returns the commit that the prepared weights were made from.
+    #[must_use]
+    pub fn ready_commit(&self) -> Option<String> {
+        fs::read_to_string(self.ready_folder().join(COMMIT)).ok()
+    }
+
+    /// Marks the prepared weights as complete and made from `commit`.
+    ///
+    /// # Errors
+    /// When the note cannot be written.
+    pub fn mark_ready(&self, commit: &str) -> Result<()> {
+        write_private(&self.ready_folder().join(COMMIT), commit.as_bytes())
+    }
+
+    /// Marks the prepared weights as incomplete, before they change.
+    pub fn mark_unready(&self) {
+        // Without the file or its folder, the weights count as incomplete already.
+        let _ = fs::remove_file(self.ready_folder().join(COMMIT));
+    }
+
+    /// Creates the folder of the prepared weights.
+    ///
+    /// # Errors
+    /// When the folder cannot be created.
+    pub fn create_ready_folder(&self) -> Result<()> {
+        make_private_folder(&self.ready_folder())
+    }
+
+    /// Returns whether the user has accepted exactly these licences.
+    #[must_use]
+    pub fn is_accepted(&self, licences: &[Licence]) -> bool {
+        fs::read_to_string(self.folder.join(ACCEPTED)).is_ok_and(|text| text == names_of(licences))
+    }
+
+    /// Records that the user has accepted these licences.
+    ///
+    /// # Errors
+    /// When the record cannot be written.
+    pub fn record_acceptance(&self, licences: &[Licence]) -> Result<()> {
+        write_private(&self.folder.join(ACCEPTED), names_of(licences).as_bytes())
+    }
+
+    /// Stores the SHA-256 of a prepared file beside it, for later verification.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or its checksum cannot be written.
+    pub fn store_checksum(file: &Path) -> Result<()> {
+        let sum = sha256_of(file).map_err(|e| Error::model_file(file, e))?;
+        write_private(&checksum_file(file), sum.as_bytes())
+    }
+
+    /// Returns whether the prepared file still has the stored checksum.
+    #[must_use]
+    pub fn prepared_is_intact(file: &Path) -> bool {
+        fs::read_to_string(checksum_file(file)).is_ok_and(|stored| sha256_of(file).is_ok_and(|sum| sum == stored))
+    }
+
+    /// Returns the folder that the model can be loaded from: the prepared weights, else the originals once all are verified.
+    #[must_use]
+    pub fn loadable(&self, settings: &HubSettings) -> Option<PathBuf> {
+        self.ready().or_else(|| {
+            let manifest = self.manifest()?;
+            let repository = manifest.repository(&settings.cache);
+            manifest.is_complete(&repository).then(|| repository.snapshot(&manifest.commit))
+        })
+    }
+
+    /// Returns how much of the model is on this machine. Walks its folders.
+    #[must_use]
+    pub fn state(&self, settings: &HubSettings) -> ModelState {
+        let manifest = self.manifest();
+        let here = manifest.as_ref().map_or(0, |manifest| manifest.bytes_present(&manifest.repository(&settings.cache)));
+        let own: u64 = files_below(&self.folder).iter().filter_map(|path| fs::symlink_metadata(path).ok()).map(|m| m.len()).sum();
+        match self.loadable(settings) {
+            Some(_) => ModelState::Ready { bytes: here + own },
+            None if here > 0 => ModelState::Begun { bytes: here },
+            None => ModelState::Absent,
+        }
+    }
+
+    /// Removes everything that is stored of the model, here and in the cache of Hugging Face, and returns the bytes freed.
+    /// Files that another revision in the cache shares stay.
+    ///
+    /// # Errors
+    /// When a file cannot be removed.
+    pub fn remove(&self, settings: &HubSettings) -> Result<u64> {
+        let mut bytes = 0;
+        if let Some(manifest) = self.manifest() {
+            bytes += remove_originals(&manifest, &manifest.repository(&settings.cache))?;
+        }
+        if self.folder.exists() {
+            bytes += files_below(&self.folder).iter().filter_map(|path| fs::symlink_metadata(path).ok()).map(|m| m.len()).sum::<u64>();
+            fs::remove_dir_all(&self.folder).map_err(|e| Error::cannot_write(&self.folder, &e))?;
+        }
+        Ok(bytes)
+    }
+}
+
+/// Returns the path of the stored checksum of a prepared file.
+fn checksum_file(file: &Path) -> PathBuf {
+    file.with_extension("gguf.sha256")
+}
+
+/// Returns the names and addresses of licences, one per line.
+fn names_of(licences: &[Licence]) -> String {
+    licences.iter().map(|licence| format!("{} {}\n", licence.name, licence.text)).collect()
+}
+
+/// Removes the files of `manifest` from the cache unless another revision shares them, and returns the bytes freed.
+///
+/// # Errors
+/// When a file cannot be removed.
+pub fn remove_originals(manifest: &Manifest, repository: &Repository) -> Result<u64> {
+    let mut bytes = 0;
+    let snapshot = repository.snapshot(&manifest.commit);
+    for file in &manifest.files {
+        let blob = repository.blob(&file.checksum);
+        let shared = repository.is_shared(&file.checksum, &manifest.commit);
+        for path in [snapshot.join(&file.path), repository.partial(&file.checksum), blob.clone()] {
+            let Ok(about) = fs::symlink_metadata(&path) else { continue };
+            if path == blob && shared {
+                continue;
+            }
+            fs::remove_file(&path).map_err(|e| Error::cannot_write(&path, &e))?;
+            bytes += if about.is_symlink() { 0 } else { about.len() };
+        }
+    }
+    // Empty folders go; a folder with files of another program stays.
+    for file in &manifest.files {
+        if let Some(parent) = Path::new(&file.path).parent().filter(|parent| *parent != Path::new("")) {
+            let _ = fs::remove_dir(snapshot.join(parent));
+        }
+    }
+    let _ = fs::remove_dir(&snapshot);
+    if !snapshot.exists() {
+        let reference = repository.folder().join("refs").join(&manifest.revision);
+        if fs::read_to_string(&reference).is_ok_and(|commit| commit.trim() == manifest.commit) {
+            let _ = fs::remove_file(&reference);
+        }
+        for folder in ["snapshots", "refs", "blobs"].map(|name| repository.folder().join(name)) {
+            let _ = fs::remove_dir(folder);
+        }
+        let _ = fs::remove_dir(repository.folder());
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,275 @@
+//! The user's intents. Panels collect [`Action`]s while they paint; [`HearkenApp::perform`] carries them out after the frame.
+
+use std::time::{Duration, Instant};
+
+use super::alerts::DoNotDisturb;
+use super::dialogs::ExportDialog;
+use super::event_thread::panels_of;
+use super::{HearkenApp, strings};
+use crate::audio::DeviceDirection;
+use crate::clock::now_ms;
+use crate::config::all_modes;
+use crate::config::modes::language_of;
+use crate::config::prefs::{SavedChoice, save_choice};
+use crate::error::Result;
+use crate::history::HistoryQuery;
+use crate::protocol::{Command, DeviceChoice, Language, ModelChoice, Speak, Switch, VoiceSettings};
+
+/// Time for which "snooze" puts notifications off.
+const SNOOZE: Duration = Duration::from_secs(5 * 60);
+/// The span of "Delete the last 10 minutes".
+const RECENT: Duration = Duration::from_secs(10 * 60);
+
+/// An intent of the user.
+#[derive(Debug)]
+pub(super) enum Action {
+    /// Sends a command that needs nothing else.
+    Send(Command),
+    TogglePause,
+    ToggleMode(String),
+    SetEagerness {
+        mode: String,
+        bias: f32,
+    },
+    TranslateTo(Language),
+    ChooseModel(ModelChoice),
+    ChooseDevice {
+        direction: DeviceDirection,
+        choice: DeviceChoice,
+    },
+    SetGate(Switch),
+    SetVoice(VoiceSettings),
+    SetDoNotDisturb(DoNotDisturb),
+    Snooze,
+    /// The user's modes have changed on the disk; `removed` no longer exists under this name.
+    ReloadModes {
+        removed: Option<String>,
+    },
+    AskHistory(HistoryQuery),
+    DeleteEverything,
+    DeleteRecent,
+    Open(Dialog),
+    Toggle(Dialog),
+    DismissMessages,
+    /// The first card was read.
+    EndWelcome,
+}
+
+/// A part of the window that opens and closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialog {
+    Export,
+    Forget,
+    History,
+    Settings,
+    Models,
+    Captions,
+}
+
+/// The intents of one frame, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Actions(Vec<Action>);
+
+impl Actions {
+    pub(super) fn push(&mut self, action: Action) {
+        self.0.push(action);
+    }
+
+    pub(super) fn send(&mut self, command: Command) {
+        self.push(Action::Send(command));
+    }
+}
+
+impl HearkenApp {
+    /// Carries out the intents of a frame.
+    pub(super) fn perform_all(&mut self, actions: Actions, ctx: &egui::Context) {
+        for action in actions.0 {
+            self.perform(action, ctx);
+        }
+    }
+
+    fn perform(&mut self, action: Action, ctx: &egui::Context) {
+        match action {
+            Action::Send(command) => drop(self.session.engine.send(command)),
+            Action::TogglePause => {
+                let paused = self.session.data.transcript().is_paused();
+                self.session.engine.send(if paused { Command::Resume } else { Command::Pause });
+            }
+            Action::ToggleMode(name) => self.toggle_mode(name),
+            Action::SetEagerness { mode, bias } => self.set_eagerness(mode, bias),
+            Action::TranslateTo(language) => {
+                self.session.engine.send(Command::TranslateTo(language));
+                self.reload_modes(language);
+                self.save(&SavedChoice::TranslateTo(language));
+            }
+            Action::ChooseModel(choice) => {
+                self.session.engine.send(Command::ChooseModel(choice.clone()));
+                self.settings.model = choice.clone();
+                self.save(&SavedChoice::Model(choice));
+            }
+            Action::ChooseDevice { direction, choice } => self.choose_device(direction, choice),
+            Action::SetGate(gate) => {
+                self.settings.gate = gate == Switch::On;
+                self.session.engine.send(if self.settings.gate { Command::GateOn } else { Command::GateOff });
+                self.save(&SavedChoice::Gate(gate));
+            }
+            Action::SetVoice(voice) => {
+                self.settings.voice = voice;
+                self.send_voice();
+                self.save(&SavedChoice::Voice(voice));
+            }
+            Action::SetDoNotDisturb(state) => {
+                self.do_not_disturb = state;
+                self.send_voice();
+                self.update_alerts();
+            }
+            Action::Snooze => self.session.data.alerts().snoozed_until = Some(Instant::now() + SNOOZE),
+            Action::ReloadModes { removed } => {
+                if let Some(name) = removed {
+                    self.forget_mode(&name);
+                }
+                self.reload_own_modes();
+            }
+            Action::AskHistory(question) => self.history.ask(question, &self.settings.paths, ctx),
+            Action::DeleteEverything => {
+                self.session.history.delete_all();
+                self.forget_since(0);
+            }
+            Action::DeleteRecent => {
+                self.session.history.forget_last(RECENT);
+                self.forget_since(now_ms() - RECENT.as_millis() as i64);
+            }
+            Action::Open(dialog) => self.open(dialog, ctx),
+            Action::Toggle(dialog) => self.toggle(dialog, ctx),
+            Action::DismissMessages => self.messages.clear(),
+            Action::EndWelcome => self.prefs.welcomed = true,
+        }
+    }
+
+    fn open(&mut self, dialog: Dialog, ctx: &egui::Context) {
+        match dialog {
+            Dialog::Export => self.export = Some(ExportDialog::new()),
+            Dialog::Forget => self.forget_open = true,
+            Dialog::History => self.history.open(&self.settings.paths, ctx),
+            Dialog::Settings => self.settings_window.open = true,
+            Dialog::Models => self.models.open(),
+            Dialog::Captions => self.captions.open = true,
+        }
+    }
+
+    fn toggle(&mut self, dialog: Dialog, ctx: &egui::Context) {
+        let closed = match dialog {
+            Dialog::Settings => std::mem::take(&mut self.settings_window.open),
+            Dialog::Models => self.models.close(),
+            Dialog::Captions => std::mem::take(&mut self.captions.open),
+            Dialog::Export | Dialog::Forget | Dialog::History => false,
+        };
+        if !closed {
+            self.open(dialog, ctx);
+        }
+    }
+
+    fn toggle_mode(&mut self, name: String) {
+        let mut on = self.session.data.transcript().modes.clone();
+        if on.contains(&name) {
+            on.retain(|other| *other != name);
+            self.session.engine.send(Command::ModeOff(name));
+        } else {
+            on.push(name.clone());
+            self.session.engine.send(Command::ModeOn(name));
+        }
+        self.save(&SavedChoice::ModesOn(on));
+    }
+
+    fn set_eagerness(&mut self, mode: String, bias: f32) {
+        self.session.engine.send(Command::Eagerness { mode: mode.clone(), bias });
+        for known in self.settings.modes.iter_mut().filter(|known| known.name == mode) {
+            known.eagerness = bias;
+        }
+        self.save(&SavedChoice::Eagerness(mode, bias));
+    }
+
+    fn choose_device(&mut self, direction: DeviceDirection, choice: DeviceChoice) {
+        let (command, saved) = match direction {
+            DeviceDirection::Input => (Command::ChooseInput(choice.clone()), SavedChoice::Input(choice)),
+            DeviceDirection::Output => (Command::ChooseOutput(choice.clone()), SavedChoice::Output(choice)),
+        };
+        self.session.engine.send(command);
+        self.save(&saved);
+    }
+
+    /// Sends the voice settings, with "Do not disturb" applied, to the engine.
+    pub(super) fn send_voice(&self) {
+        let mut voice = self.settings.voice;
+        if self.do_not_disturb == DoNotDisturb::On {
+            voice.speak = Speak::Asked;
+        }
+        self.session.engine.send(Command::Voice(voice));
+    }
+
+    /// Passes the notification settings to the event thread.
+    pub(super) fn update_alerts(&self) {
+        let mut alerts = self.session.data.alerts();
+        alerts.enabled = self.prefs.notify;
+        alerts.do_not_disturb = self.do_not_disturb;
+        alerts.sounds.clone_from(&self.prefs.marked_sounds);
+        alerts.s = self.s;
+    }
+
+    /// Removes lines since `ms` (milliseconds since 1970) from the screen, and the conversation from the model's context.
+    fn forget_since(&self, ms: i64) {
+        self.session.engine.send(Command::Forget);
+        self.session.data.forget_since(ms);
+    }
+
+    /// Switches a removed mode off and removes it from the settings.
+    fn forget_mode(&mut self, name: &str) {
+        self.session.engine.send(Command::ModeOff(name.to_owned()));
+        let on: Vec<String> = self.session.data.transcript().modes.iter().filter(|on| *on != name).cloned().collect();
+        self.save(&SavedChoice::ModesOn(on));
+        self.save(&SavedChoice::NoMode(name.to_owned()));
+        let rest_first = &mut self.settings.long_running.rest_first;
+        if rest_first.iter().any(|rests| rests == name) {
+            rest_first.retain(|rests| rests != name);
+            let left = rest_first.clone();
+            self.save(&SavedChoice::RestFirst(left));
+        }
+    }
+
+    fn reload_own_modes(&mut self) {
+        self.session.engine.send(Command::ReadModes);
+        self.reload_modes(language_of(&self.settings.modes));
+        self.session.data.transcript().set_panels(panels_of(&self.settings.modes));
+        self.session.history.set_panels(panels_of(&self.settings.modes));
+    }
+
+    /// Reads the modes from the disk, as the engine does; eagerness stays.
+    fn reload_modes(&mut self, language: Language) {
+        let Ok(mut modes) = all_modes(&self.settings.paths, language) else { return };
+        for mode in &mut modes {
+            if let Some(known) = self.settings.modes.iter().find(|known| known.name == mode.name) {
+                mode.eagerness = known.eagerness;
+            }
+        }
+        self.settings.modes = modes;
+    }
+
+    /// Saves a choice in the settings file; a failure becomes a message.
+    fn save(&mut self, choice: &SavedChoice) {
+        self.report_unsaved(save_choice(&self.settings.paths, choice));
+    }
+
+    /// Adds a message if the settings could not be saved.
+    pub(super) fn report_unsaved(&mut self, saved: Result<()>) {
+        if let Err(error) = saved {
+            self.add_message(strings::fill(self.s.not_saved, self.s.detail(error.message(), error.remedy())));
+        }
+    }
+
+    /// Adds a message that stays until dismissed, unless it is shown already.
+    pub(super) fn add_message(&mut self, text: String) {
+        if !self.messages.contains(&text) {
+            self.messages.push(text);
+        }
+    }
+}

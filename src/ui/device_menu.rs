@@ -1,0 +1,58 @@
+//! The menu of microphones or speakers, which lists the devices each time it is opened.
+
+use std::sync::{Arc, Mutex};
+
+use egui::Ui;
+
+use super::actions::{Action, Actions};
+use super::strings::Strings;
+use crate::audio::{DeviceDirection, DeviceInfo, devices};
+use crate::protocol::DeviceChoice;
+use crate::supervise::{self, lock};
+
+/// The devices found by the newest search; None until a search has ended.
+#[derive(Debug, Default)]
+pub(super) struct DeviceMenu {
+    found: Arc<Mutex<Option<Vec<DeviceInfo>>>>,
+    /// The pass in which the menu was last painted: a later one without a gap needs no new search.
+    painted_in: Option<u64>,
+}
+
+impl DeviceMenu {
+    /// Paints the menu's content and starts a search when the menu was just opened.
+    pub(super) fn show(&mut self, ui: &mut Ui, s: &Strings, direction: DeviceDirection, actions: &mut Actions) {
+        let pass = ui.ctx().cumulative_pass_nr();
+        if self.painted_in.is_none_or(|last| last + 2 < pass) {
+            self.search(ui.ctx());
+        }
+        self.painted_in = Some(pass);
+        let mut chosen = ui.button(s.default_input).clicked().then_some(DeviceChoice::Default);
+        match &*lock(&self.found) {
+            None => drop(ui.label(s.looking)),
+            Some(devices) => {
+                for device in devices.iter().filter(|device| device.direction == direction) {
+                    if ui.button(&device.name).on_hover_text(&device.id).clicked() {
+                        chosen = Some(DeviceChoice::Named(device.id.clone()));
+                    }
+                }
+            }
+        }
+        if let Some(choice) = chosen {
+            actions.push(Action::ChooseDevice { direction, choice });
+            ui.close();
+        }
+    }
+
+    /// Searches on a thread, because a sound server may be slow.
+    fn search(&self, ctx: &egui::Context) {
+        let (found, ctx) = (Arc::clone(&self.found), ctx.clone());
+        let run = move || {
+            // Without a sound system the list is empty; the state of the window reports that.
+            let devices = devices().unwrap_or_default();
+            *lock(&found) = Some(devices);
+            ctx.request_repaint();
+        };
+        // Without a thread the list stays empty.
+        let _ = supervise::spawn("hearken-devices", run);
+    }
+}

@@ -1,0 +1,228 @@
+//! The event thread, which takes events from the engine as they come: a hidden window never holds the engine up, and an idle window
+//! paints nothing.
+//!
+//! For each event the thread updates the transcript, the list of events for an export as JSON Lines and the wall clock, and shows a
+//! desktop notification where [`Alerts`] asks for one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use egui::ViewportId;
+
+use super::alerts::Alerts;
+use super::notify;
+use crate::clock::{local_offset_secs, now_ms};
+use crate::config::Mode;
+use crate::engine::EngineHandle;
+use crate::error::Result;
+use crate::history::{EventSink, is_stored};
+use crate::protocol::{Event, Panel};
+use crate::supervise::{self, lock};
+use crate::time::StreamTime;
+use crate::time::wall::{WallClock, time_of_day};
+use crate::transcript::{Notice, NoticeKind, Transcript};
+
+/// Events kept for an export: a day of talk, some 20 MB. Beyond that the older half is dropped; the history has all.
+const MAX_EVENTS: usize = 100_000;
+
+/// The data of a session that the event thread writes and the window reads.
+#[derive(Debug)]
+pub(super) struct SessionData {
+    transcript: Mutex<Transcript>,
+    events: Mutex<Vec<Event>>,
+    clock: Mutex<SessionClock>,
+    alerts: Mutex<Alerts>,
+    /// The window's context, once there is a window.
+    window: OnceLock<egui::Context>,
+}
+
+/// The mapping from stream time to local time of day. Known for a live session only.
+#[derive(Debug, Default)]
+struct SessionClock {
+    wall: WallClock,
+    /// Seconds by which local time is ahead of UTC.
+    offset_secs: i64,
+}
+
+impl SessionClock {
+    fn format(&self, at: StreamTime) -> String {
+        self.wall.ms(at).map_or_else(|| at.to_string(), |ms| time_of_day(ms, self.offset_secs))
+    }
+}
+
+/// Returns the viewport of the captions window.
+pub(super) fn captions_viewport() -> ViewportId {
+    ViewportId::from_hash_of("hearken captions")
+}
+
+impl SessionData {
+    pub(super) fn new(transcript: Transcript) -> Arc<Self> {
+        Arc::new(Self {
+            transcript: Mutex::new(transcript),
+            events: Mutex::default(),
+            clock: Mutex::default(),
+            alerts: Mutex::default(),
+            window: OnceLock::new(),
+        })
+    }
+
+    /// Attaches the window that shows the session; there is one per process.
+    pub(super) fn show_in(&self, ctx: &egui::Context) {
+        let _ = self.window.set(ctx.clone());
+    }
+
+    /// Returns true once a window has shown the session.
+    pub(super) fn was_shown(&self) -> bool {
+        self.window.get().is_some()
+    }
+
+    /// Requests a repaint of the window and of the captions.
+    pub(super) fn repaint(&self) {
+        if let Some(ctx) = self.window.get() {
+            ctx.request_repaint();
+            ctx.request_repaint_of(captions_viewport());
+        }
+    }
+
+    pub(super) fn transcript(&self) -> MutexGuard<'_, Transcript> {
+        lock(&self.transcript)
+    }
+
+    pub(super) fn alerts(&self) -> MutexGuard<'_, Alerts> {
+        lock(&self.alerts)
+    }
+
+    /// Returns the events of the session for an export; decisions are left out.
+    pub(super) fn events(&self) -> MutexGuard<'_, Vec<Event>> {
+        lock(&self.events)
+    }
+
+    /// Returns the newest stream time, or zero while the transcript is locked: the thread that holds it may never go on.
+    pub(super) fn now(&self) -> StreamTime {
+        self.transcript.try_lock().map_or(StreamTime::ZERO, |transcript| transcript.now)
+    }
+
+    fn clock(&self) -> MutexGuard<'_, SessionClock> {
+        lock(&self.clock)
+    }
+
+    /// Removes lines and events since `ms` (milliseconds since 1970), or all of them where local time is not known.
+    pub(super) fn forget_since(&self, ms: i64) {
+        let at = self.clock().wall.at(ms).unwrap_or(StreamTime::ZERO);
+        self.transcript().forget_since(at);
+        self.events().retain(|event| event.at() < at || matches!(event, Event::SessionStarted { .. }));
+    }
+
+    /// Returns the seconds by which local time is ahead of UTC.
+    pub(super) fn offset_secs(&self) -> i64 {
+        self.clock().offset_secs
+    }
+
+    /// Formats a stream time: as local time of day where that is known, else as time since the start.
+    pub(super) fn time(&self, at: StreamTime) -> String {
+        self.clock().format(at)
+    }
+}
+
+/// Returns the panel of each mode.
+pub(super) fn panels_of(modes: &[Mode]) -> BTreeMap<String, Panel> {
+    modes.iter().map(|mode| (mode.name.clone(), mode.panel)).collect()
+}
+
+/// Starts the event thread, which also passes each event to the history through `sink`.
+///
+/// # Errors
+/// When the system refuses another thread.
+pub(super) fn start(engine: &EngineHandle, data: &Arc<SessionData>, sink: EventSink) -> Result<JoinHandle<()>> {
+    let (events, data) = (engine.events().clone(), Arc::clone(data));
+    let run = move || {
+        data.clock().offset_secs = local_offset_secs();
+        for event in events {
+            sink.record(&event);
+            // The engine stands still once nobody takes its events, so an event that cannot be shown is skipped.
+            let applied = supervise::catch(|| {
+                apply(&data, &event);
+                Ok(())
+            });
+            if applied.is_err() {
+                data.transcript().notices.push_back(Notice { at: event.at(), kind: NoticeKind::NotShown });
+            }
+            data.repaint();
+        }
+    };
+    supervise::spawn("hearken-view", run)
+}
+
+fn apply(data: &SessionData, event: &Event) {
+    let notification = {
+        let mut transcript = data.transcript();
+        transcript.apply(event);
+        data.alerts().notification(event, &transcript, Instant::now())
+    };
+    store_event(&mut data.events(), event);
+    match event {
+        Event::SessionStarted { at, started_utc: Some(_), .. } => data.clock().wall.anchor(*at, now_ms()),
+        Event::Resumed { at } | Event::AudioGap { at, .. } if data.clock().wall.ms(*at).is_some() => {
+            data.clock().wall.anchor(*at, now_ms());
+        }
+        _ => {}
+    }
+    if let Some(notification) = notification {
+        notify::show(&notification);
+    }
+}
+
+/// Adds an event; a finished reply replaces its pieces.
+fn store_event(events: &mut Vec<Event>, event: &Event) {
+    if !is_stored(event) {
+        return;
+    }
+    if events.len() >= MAX_EVENTS {
+        // The first event is `session_started`, which names model and source.
+        events.drain(1..MAX_EVENTS / 2);
+    }
+    if let Event::ReplyFinished { reply: finished, .. } = event
+        && let Some(start) = events.iter().rposition(|e| matches!(e, Event::ReplyStarted { reply, .. } if reply == finished))
+    {
+        let since = events.split_off(start);
+        events.extend(since.into_iter().filter(|e| !matches!(e, Event::ReplyText { reply, .. } if reply == finished)));
+    }
+    events.push(event.clone());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{ReplyId, StopReason};
+
+    #[test]
+    fn time_is_local_where_known_and_else_since_the_start() {
+        let at = StreamTime::from_samples(5 * 16_000);
+        let mut clock = SessionClock::default();
+        assert_eq!(clock.format(at), "0:05.0");
+        clock.wall.anchor(StreamTime::ZERO, 50_531_000);
+        assert_eq!(clock.format(at), "14:02:16");
+    }
+
+    #[test]
+    fn stored_events_hold_each_reply_once_and_stay_bounded() {
+        let (at, mode) = (StreamTime::ZERO, "dialog".to_owned());
+        let mut events = Vec::new();
+        let started = Event::SessionStarted { at, protocol: 1, model: "m".into(), source: "s".into(), modes: vec![], started_utc: None };
+        store_event(&mut events, &started);
+        for n in 0..MAX_EVENTS as u64 {
+            let (reply, chunk) = (ReplyId(n), crate::time::ChunkIdx(n));
+            store_event(&mut events, &Event::Decision { at, chunk, mode: mode.clone(), silent: false, drained: false, margin: None });
+            store_event(&mut events, &Event::ReplyStarted { at, reply, chunk, mode: mode.clone(), emotion: None });
+            store_event(&mut events, &Event::ReplyText { at, reply, mode: mode.clone(), text: "a".into() });
+            let (text, stop) = ("a b".to_owned(), StopReason::End);
+            store_event(&mut events, &Event::ReplyFinished { at, reply, mode: mode.clone(), text, from_secs: at, to_secs: at, stop });
+        }
+        assert!(events.len() <= MAX_EVENTS && events.len() > MAX_EVENTS / 3 && events[0] == started);
+        let last = &events[events.len() - 2..];
+        assert!(matches!(last, [Event::ReplyStarted { .. }, Event::ReplyFinished { .. }]), "{last:?}");
+        assert!(!events.iter().any(|event| matches!(event, Event::ReplyText { .. } | Event::Decision { .. })));
+    }
+}

@@ -1,0 +1,31 @@
+//! The read-only inputs that most parts of the window share in one frame.
+
+use super::event_thread::SessionData;
+use super::strings::Strings;
+use crate::config::Settings;
+use crate::engine::{Meters, Readings};
+use crate::time::StreamTime;
+use crate::transcript::{InputState, Transcript};
+
+/// The session as one frame shows it.
+#[derive(Clone, Copy)]
+pub(super) struct FrameData<'a> {
+    pub(super) s: &'static Strings,
+    pub(super) transcript: &'a Transcript,
+    pub(super) session: &'a SessionData,
+    pub(super) meters: &'a Meters,
+    pub(super) readings: &'a Readings,
+    pub(super) settings: &'a Settings,
+}
+
+impl FrameData<'_> {
+    /// Formats a stream time as [`SessionData::time`] does.
+    pub(super) fn time(&self, at: StreamTime) -> String {
+        self.session.time(at)
+    }
+
+    /// Returns true while sound from the microphone is processed: not lost, not paused, not ended.
+    pub(super) fn is_capturing(&self) -> bool {
+        self.transcript.input() == InputState::Open && !self.transcript.finished
+    }
+}

@@ -1,0 +1,116 @@
+//! The history as the window shows it: the answers of the [`HistoryReader`](crate::history::HistoryReader), kept between frames.
+
+use std::path::PathBuf;
+
+use crate::config::Paths;
+use crate::error::Error;
+use crate::history::{HistoryQuery, HistoryReader, QueryResult, SearchHit, SessionSummary, StoredSession};
+use crate::protocol::Panel;
+use crate::time::StreamTime;
+use crate::time::wall::time_of_day;
+use crate::transcript::Transcript;
+
+/// The reader, started by the first request, and its answers.
+#[derive(Debug, Default)]
+pub(super) struct HistoryData {
+    reader: Option<HistoryReader>,
+    /// All sessions; None until read.
+    pub(super) sessions: Option<Vec<SessionSummary>>,
+    pub(super) hits: Option<SearchResult>,
+    pub(super) open: Option<OpenSession>,
+    /// The result of the last change.
+    pub(super) outcome: Option<ChangeOutcome>,
+}
+
+/// The lines that contain the searched text.
+#[derive(Debug)]
+pub(super) struct SearchResult {
+    pub(super) text: String,
+    pub(super) lines: Vec<SearchHit>,
+}
+
+/// The result of a change.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum ChangeOutcome {
+    Saved(PathBuf),
+    /// The file exists and was not replaced.
+    Exists(PathBuf),
+    Failed(Error),
+}
+
+/// A session that is open, with its lines in the order of time.
+#[derive(Debug)]
+pub(super) struct OpenSession {
+    pub(super) session: SessionSummary,
+    pub(super) lines: Vec<HistoryLine>,
+    pub(super) recordings: Vec<PathBuf>,
+}
+
+/// A line of a session.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct HistoryLine {
+    pub(super) at: StreamTime,
+    /// Local time of day, where known.
+    pub(super) time: String,
+    pub(super) panel: Panel,
+    pub(super) text: String,
+}
+
+impl HistoryData {
+    /// Sends a request to the reader, which repaints the window with its answer. A request beyond the reader's capacity is dropped:
+    /// the next key press or click sends another.
+    pub(super) fn request(&mut self, question: HistoryQuery, paths: &Paths, ctx: &egui::Context) {
+        let start = || {
+            let ctx = ctx.clone();
+            HistoryReader::start(paths, move || ctx.request_repaint())
+        };
+        self.reader.get_or_insert_with(start).request(question);
+    }
+
+    /// Takes the new answers; local time is `offset_secs` ahead of UTC.
+    pub(super) fn update(&mut self, offset_secs: i64) {
+        while let Some(answer) = self.reader.as_ref().and_then(HistoryReader::try_recv) {
+            match answer {
+                QueryResult::Sessions(sessions) => self.sessions = Some(sessions),
+                QueryResult::Found { text, lines } => self.hits = Some(SearchResult { text, lines }),
+                QueryResult::Opened(opened) => self.open = Some(open_session(*opened, offset_secs)),
+                QueryResult::Changed => self.reload(),
+                QueryResult::Exported(path) => self.outcome = Some(ChangeOutcome::Saved(path)),
+                QueryResult::Exists(path) => self.outcome = Some(ChangeOutcome::Exists(path)),
+                QueryResult::Failed(error) => self.outcome = Some(ChangeOutcome::Failed(error)),
+            }
+        }
+    }
+
+    /// Requests everything that is shown anew.
+    fn reload(&self) {
+        let Some(reader) = &self.reader else { return };
+        reader.request(HistoryQuery::Sessions);
+        if let Some(hits) = &self.hits {
+            reader.request(HistoryQuery::Search(hits.text.clone()));
+        }
+        if let Some(open) = &self.open {
+            reader.request(HistoryQuery::Open(open.session.id));
+        }
+    }
+}
+
+fn open_session(opened: StoredSession, offset_secs: i64) -> OpenSession {
+    let time = |at: StreamTime| opened.clock.ms(at).map_or_else(|| at.to_string(), |ms| time_of_day(ms, offset_secs));
+    let lines = lines(&opened.transcript, time);
+    OpenSession { session: opened.session, lines, recordings: opened.recordings }
+}
+
+/// Returns all lines of a transcript in the order of time.
+fn lines(t: &Transcript, time: impl Fn(StreamTime) -> String) -> Vec<HistoryLine> {
+    let line = |at: StreamTime, panel, text: &str| HistoryLine { at, time: time(at), panel, text: text.to_owned() };
+    let mut lines: Vec<HistoryLine> = t.utterances.iter().map(|l| line(l.from, Panel::Transcript, &l.text)).collect();
+    lines.extend(t.translations.iter().map(|l| line(l.from, Panel::Translation, &l.text)));
+    lines.extend(t.replies.iter().map(|r| line(r.at, Panel::Conversation, &r.text)));
+    lines.extend(t.sounds.iter().map(|s| {
+        let count = if s.count > 1 { format!(" ×{}", s.count) } else { String::new() };
+        line(s.first, Panel::Sounds, &format!("{}{count}", s.name))
+    }));
+    lines.sort_by_key(|line| line.at);
+    lines
+}

@@ -1,0 +1,78 @@
+//! The advice that the input level calls for: too loud, or too quiet for speech.
+
+use std::time::{Duration, Instant};
+
+/// Largest sample, of 1, from which the input counts as clipping.
+const CLIP_PEAK: f32 = 0.99;
+/// Speech below this level is too quiet for the model, in dBFS.
+const FAINT_DBFS: f32 = -48.0;
+/// Advice stays this long after its cause.
+const HOLD: Duration = Duration::from_secs(3);
+/// Sound must pass the quiet gate this long without reaching [`FAINT_DBFS`] before it counts as too quiet.
+const FAINT_AFTER: Duration = Duration::from_secs(8);
+
+/// The advice for the current level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum LevelAdvice {
+    #[default]
+    None,
+    TooLoud,
+    TooQuiet,
+}
+
+/// A reading of the level while the microphone delivers sound that passes the quiet gate.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LevelReading {
+    pub(super) dbfs: f32,
+    /// Largest sample, of 1.
+    pub(super) peak: f32,
+}
+
+/// The recent history of the input level.
+#[derive(Debug, Default)]
+pub(super) struct LevelMonitor {
+    clipped_at: Option<Instant>,
+    faint_since: Option<Instant>,
+}
+
+impl LevelMonitor {
+    /// Takes a reading and returns the advice. None: no sound passes the quiet gate.
+    pub(super) fn update(&mut self, reading: Option<LevelReading>, now: Instant) -> LevelAdvice {
+        if reading.is_some_and(|reading| reading.peak >= CLIP_PEAK) {
+            self.clipped_at = Some(now);
+        }
+        let faint = reading.is_some_and(|reading| reading.dbfs.is_finite() && reading.dbfs <= FAINT_DBFS);
+        self.faint_since = if faint { self.faint_since.or(Some(now)) } else { None };
+        if self.clipped_at.is_some_and(|at| now.duration_since(at) < HOLD) {
+            LevelAdvice::TooLoud
+        } else if self.faint_since.is_some_and(|since| now.duration_since(since) > FAINT_AFTER) {
+            LevelAdvice::TooQuiet
+        } else {
+            LevelAdvice::None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_appears_with_its_cause_and_disappears_after_it() {
+        let (mut level, begin) = (LevelMonitor::default(), Instant::now());
+        let after = |secs: u64| begin + Duration::from_secs(secs);
+        let reading = |dbfs, peak| Some(LevelReading { dbfs, peak });
+        assert_eq!(level.update(reading(-3.0, 1.0), after(0)), LevelAdvice::TooLoud);
+        assert_eq!(level.update(reading(-20.0, 0.2), after(2)), LevelAdvice::TooLoud);
+        assert_eq!(level.update(reading(-60.0, 0.01), after(4)), LevelAdvice::None);
+        assert_eq!(level.update(reading(-60.0, 0.01), after(13)), LevelAdvice::TooQuiet);
+        assert_eq!(level.update(reading(-30.0, 0.1), after(14)), LevelAdvice::None);
+    }
+
+    #[test]
+    fn a_lost_microphone_is_not_called_too_quiet() {
+        let (mut level, begin) = (LevelMonitor::default(), Instant::now());
+        level.update(Some(LevelReading { dbfs: -60.0, peak: 0.0 }), begin);
+        assert_eq!(level.update(None, begin + Duration::from_secs(20)), LevelAdvice::None);
+    }
+}

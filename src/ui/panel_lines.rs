@@ -1,0 +1,251 @@
+//! The lines of the panels: speech with its translation, replies with their prompts, and sounds.
+
+use egui::{RichText, Ui, vec2};
+
+use super::actions::{Action, Actions};
+use super::frame::FrameData;
+use super::icons::{self, Icon};
+use super::panels::PanelsState;
+use super::strings::{Strings, fill};
+use super::theme;
+use super::virtual_list::VirtualList;
+use super::voice_ui::repeat_command;
+use crate::config::WindowPrefs;
+use crate::config::modes::DIALOG;
+use crate::protocol::{Emotion, Panel, ReplyId, StopReason};
+use crate::transcript::{Reply, ReplyTrigger, SoundLine, SpeechLine, chunk_start};
+
+/// Width of the column of times, in points.
+pub(super) const TIME_WIDTH: f32 = 66.0;
+/// Space before a time, for the bar of a reply, in points.
+const TIME_INDENT: f32 = 8.0;
+/// Height of a time beside a line of large and of normal size, in points.
+const TIME_HEIGHT: f32 = 24.0;
+pub(super) const SMALL_TIME_HEIGHT: f32 = 18.0;
+/// Lines at least this wide have the translation beside the transcript, in points.
+const TWO_COLUMNS: f32 = 440.0;
+/// Width kept for the time at which a sound was last heard, and smallest width of its name, in points.
+const SOUND_TIME_WIDTH: f32 = 84.0;
+const MIN_SOUND_WIDTH: f32 = 40.0;
+/// Size of a sound's name, in points.
+const SOUND_SIZE: f32 = theme::LARGE - 2.0;
+/// A sound named within this time is still ongoing, in seconds.
+const ONGOING_SECS: f64 = 2.5;
+/// The step of "answer less often", as a bias.
+const LESS_EAGER_STEP: f32 = 1.0;
+/// Width kept for the button of a reply's menu, in points.
+const MENU_WIDTH: f32 = 30.0;
+/// Width of the bar before a reply, and its opacity while nothing stands out, in points and as a share.
+const REPLY_BAR: f32 = 3.0;
+const REPLY_BAR_DIM: f32 = 0.45;
+
+/// Paints transcript and translation: in two columns where there is room, else the translation below its line.
+pub(super) fn speech_ui(ui: &mut Ui, list: &mut VirtualList, visible: &[Panel], data: &FrameData<'_>) {
+    let (s, t) = (data.s, data.transcript);
+    let (original, translation) = (visible.contains(&Panel::Transcript), visible.contains(&Panel::Translation));
+    if t.rows.is_empty() {
+        return empty_ui(ui, if original { s.no_transcript } else { s.no_translation });
+    }
+    let columns = if original && translation && ui.available_width() >= TWO_COLUMNS { 2 } else { 1 };
+    list.show(ui, s, s.transcript, t.rows.len(), |ui, n| {
+        let row = t.rows[n];
+        let mut cells: Vec<Option<&SpeechLine>> = Vec::new();
+        if original {
+            cells.push(row.utterance.map(|n| &t.utterances[n]));
+        }
+        if translation {
+            cells.push(row.translation.map(|n| &t.translations[n]));
+        }
+        ui.horizontal_top(|ui| {
+            time_ui(ui, &data.time(row.from), TIME_HEIGHT);
+            let width = (ui.available_width() / columns as f32 - theme::EDGE).max(0.0);
+            for column in cells.chunks(cells.len().div_ceil(columns).max(1)) {
+                ui.allocate_ui_with_layout(vec2(width, 0.0), egui::Layout::top_down(egui::Align::Min), |ui| {
+                    ui.set_width(width);
+                    for line in column.iter().flatten() {
+                        let label = ui.add(egui::Label::new(RichText::new(&line.text).size(theme::LARGE)).wrap());
+                        copy_menu(&label, s, &line.text);
+                    }
+                });
+            }
+        });
+    });
+}
+
+/// Paints the replies, each below its prompt.
+pub(super) fn conversation_ui(ui: &mut Ui, state: &mut PanelsState, prefs: &mut WindowPrefs, data: &FrameData<'_>, actions: &mut Actions) {
+    let (s, t) = (data.s, data.transcript);
+    if t.replies.is_empty() {
+        return empty_ui(ui, s.no_conversation);
+    }
+    let (previous, mut hovered) = (state.hovered, None);
+    state.conversation.show(ui, s, s.conversation, t.replies.len(), |ui, n| {
+        prompt_ui(ui, data, n);
+        let reply = &t.replies[n];
+        let sound = match t.trigger_of(n) {
+            ReplyTrigger::Sound(sound) => Some(sound),
+            _ => None,
+        };
+        let line = reply_ui(ui, reply, previous, data, |ui| {
+            if reply_menu_ui(ui, reply, data, actions) {
+                ui.close();
+            }
+            if let Some(sound) = sound
+                && ui.button(fill(s.mute_sound, &sound.name)).clicked()
+            {
+                prefs.muted_sounds.push(sound.name.clone());
+                ui.close();
+            }
+        });
+        if line.contains_pointer() {
+            hovered = Some(reply.id);
+        }
+    });
+    // The strip shows the reply that was hovered in the previous frame; one repaint passes a change on.
+    if hovered.is_some() && hovered != previous {
+        ui.ctx().request_repaint();
+    }
+    state.hovered = hovered;
+}
+
+/// Paints the prompt of reply `n` in small letters: the line or the sound that it answers.
+fn prompt_ui(ui: &mut Ui, data: &FrameData<'_>, n: usize) {
+    let (s, t) = (data.s, data.transcript);
+    let (at, text) = match t.trigger_of(n) {
+        ReplyTrigger::Speech(line) => (line.from, format!("{}  “{}”", s.you, line.text)),
+        ReplyTrigger::Sound(sound) => (sound.first, fill(s.heard_sound, &sound.name)),
+        ReplyTrigger::Unknown => (chunk_start(t.replies[n].at), s.heard_something.to_owned()),
+    };
+    ui.add_space(theme::EDGE);
+    ui.horizontal_top(|ui| {
+        time_ui(ui, &data.time(at), SMALL_TIME_HEIGHT);
+        ui.add(egui::Label::new(RichText::new(text).weak()).wrap());
+    });
+}
+
+/// Paints the menu of a reply; returns true if an entry was chosen.
+fn reply_menu_ui(ui: &mut Ui, reply: &Reply, data: &FrameData<'_>, actions: &mut Actions) -> bool {
+    let s = data.s;
+    if ui.button(s.copy).clicked() {
+        ui.ctx().copy_text(reply.text.clone());
+    } else if ui.button(s.say_again).clicked() {
+        actions.send(repeat_command(reply));
+    } else if ui.button(s.less_eager).clicked() {
+        let bias = data.settings.modes.iter().find(|mode| mode.name == DIALOG).map_or(0.0, |mode| mode.eagerness);
+        actions.push(Action::SetEagerness { mode: DIALOG.to_owned(), bias: bias - LESS_EAGER_STEP });
+    } else if reply.emotion == Some(Emotion::Urgent) && ui.button(s.snooze).clicked() {
+        actions.push(Action::Snooze);
+    } else {
+        return false;
+    }
+    true
+}
+
+/// Paints a reply with its menu; the reply `hovered`, an urgent and an unfinished one stand out.
+fn reply_ui(ui: &mut Ui, reply: &Reply, hovered: Option<ReplyId>, data: &FrameData<'_>, menu: impl FnOnce(&mut Ui)) -> egui::Response {
+    let (s, colours) = (data.s, theme::states(ui.visuals()));
+    let urgent = reply.emotion == Some(Emotion::Urgent);
+    let line = ui.horizontal_top(|ui| {
+        time_ui(ui, &data.time(reply.at), TIME_HEIGHT);
+        if let Some(emotion) = reply.emotion {
+            icons::emotion(ui, emotion, s.emotion(emotion), if urgent { colours.urgent } else { ui.visuals().weak_text_color() });
+        }
+        let width = (ui.available_width() - MENU_WIDTH).max(0.0);
+        ui.allocate_ui_with_layout(vec2(width, 0.0), egui::Layout::top_down(egui::Align::Min), |ui| {
+            ui.set_width(width);
+            let mut text = RichText::new(if reply.text.is_empty() { "…" } else { &reply.text }).size(theme::LARGE);
+            if urgent {
+                text = text.color(colours.urgent).strong();
+            }
+            let label = ui.add(egui::Label::new(text).wrap());
+            copy_menu(&label, s, &reply.text);
+            match reply.stop {
+                None => drop(ui.label(RichText::new(s.replying).color(colours.replying).small())),
+                Some(StopReason::End) => {}
+                Some(StopReason::Cut) => drop(ui.label(RichText::new(s.cut_off).weak().small())),
+                Some(StopReason::Limit | StopReason::Loop) => drop(ui.label(RichText::new(s.went_on).weak().small())),
+            }
+        });
+        let more = icons::small(ui, Icon::Close, s.less, s.less);
+        egui::Popup::menu(&more).show(menu);
+    });
+    let rect = line.response.rect;
+    let bar = egui::Rect::from_min_max(rect.left_top(), egui::pos2(rect.left() + REPLY_BAR, rect.bottom()));
+    let stands_out = hovered == Some(reply.id) || urgent || reply.stop.is_none();
+    let colour = if urgent { colours.urgent } else { colours.replying };
+    ui.painter().rect_filled(bar, theme::RADIUS_BAR, colour.gamma_multiply(if stands_out { 1.0 } else { REPLY_BAR_DIM }));
+    line.response
+}
+
+/// Paints the sounds that are not hidden, each with the button of its alert.
+pub(super) fn sounds_ui(ui: &mut Ui, list: &mut VirtualList, prefs: &mut WindowPrefs, data: &FrameData<'_>) {
+    let (s, t) = (data.s, data.transcript);
+    let shown: Vec<&SoundLine> = t.sounds.iter().filter(|sound| !prefs.muted_sounds.contains(&sound.name)).collect();
+    if shown.is_empty() {
+        return empty_ui(ui, s.no_sounds);
+    }
+    let mut toggled = None;
+    list.show(ui, s, s.sounds, shown.len(), |ui, n| {
+        let sound = shown[n];
+        ui.horizontal(|ui| {
+            time_ui(ui, &data.time(sound.first), TIME_HEIGHT);
+            let label = fill(s.mark_sound, &sound.name);
+            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                if icons::small(ui, Icon::Bell, &label, &label).clicked() {
+                    toggled = Some(sound.name.clone());
+                }
+                if prefs.marked_sounds.contains(&sound.name) {
+                    ui.label(RichText::new(s.marked).weak().small());
+                }
+                ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| sound_ui(ui, data, sound));
+            });
+        });
+    });
+    if let Some(name) = toggled {
+        match prefs.marked_sounds.iter().position(|marked| *marked == name) {
+            Some(at) => drop(prefs.marked_sounds.remove(at)),
+            None => prefs.marked_sounds.push(name),
+        }
+    }
+}
+
+/// Paints name, count and end of a sound in one line; a long name is cut.
+fn sound_ui(ui: &mut Ui, data: &FrameData<'_>, sound: &SoundLine) {
+    let t = data.transcript;
+    let count = if sound.count > 1 { format!(" ×{}", sound.count) } else { String::new() };
+    let name = RichText::new(format!("{}{count}", sound.name)).size(SOUND_SIZE);
+    let label = ui.scope(|ui| {
+        ui.set_max_width((ui.available_width() - SOUND_TIME_WIDTH).max(MIN_SOUND_WIDTH));
+        ui.add(egui::Label::new(name).truncate())
+    });
+    copy_menu(&label.inner, data.s, &sound.name);
+    let ongoing = t.now.secs_since(sound.last) < ONGOING_SECS && t.quiet_since.is_none() && !t.finished && !t.is_paused();
+    if ongoing {
+        ui.label(RichText::new(data.s.still).color(theme::states(ui.visuals()).listening));
+    } else if sound.count > 1 {
+        ui.label(RichText::new(format!("– {}", data.time(sound.last))).weak());
+    }
+}
+
+fn empty_ui(ui: &mut Ui, text: &str) {
+    ui.add_space(theme::GROUP_GAP);
+    ui.label(RichText::new(text).weak().size(theme::BODY + 1.0));
+}
+
+fn copy_menu(label: &egui::Response, s: &Strings, text: &str) {
+    label.context_menu(|ui| {
+        if ui.button(s.copy).clicked() {
+            ui.ctx().copy_text(text.to_owned());
+            ui.close();
+        }
+    });
+}
+
+/// Paints a time in a column of fixed width, beside text of this height.
+pub(super) fn time_ui(ui: &mut Ui, time: &str, height: f32) {
+    ui.allocate_ui_with_layout(vec2(TIME_WIDTH, height), egui::Layout::left_to_right(egui::Align::Center), |ui| {
+        ui.set_min_width(TIME_WIDTH);
+        ui.add_space(TIME_INDENT);
+        ui.add(egui::Label::new(RichText::new(time).weak().monospace()).selectable(false).extend());
+    });
+}

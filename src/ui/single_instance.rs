@@ -1,0 +1,125 @@
+//! Single instance: the first window holds a lock, and a second start asks the first window to come to the front.
+
+use std::fs::{File, OpenOptions};
+#[cfg(unix)]
+use std::io::{Read, Write};
+use std::path::PathBuf;
+#[cfg(unix)]
+use std::time::Duration;
+
+use super::display_loss::{self, DisplayAddress};
+use crate::config::Paths;
+use crate::error::{Error, ErrorKind, Result};
+use crate::files::make_private_folder;
+use crate::supervise;
+
+/// Longest wait for the display address of a second start.
+#[cfg(unix)]
+const READ_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest message of a second start, in bytes.
+#[cfg(unix)]
+const MAX_MESSAGE_BYTES: u64 = 16 * 1024;
+
+/// The lock of the only window, held until dropped.
+#[derive(Debug)]
+pub struct SingleInstance {
+    _lock: File,
+    socket: PathBuf,
+}
+
+impl SingleInstance {
+    /// Takes the lock. None when another Hearken holds it: its window was asked to come to the front.
+    ///
+    /// # Errors
+    /// When the lock file cannot be made.
+    pub fn claim(paths: &Paths) -> Result<Option<Self>> {
+        make_private_folder(&paths.cache)?;
+        let path = paths.cache.join("window.lock");
+        let failed = |e: std::io::Error| Error::at(ErrorKind::Output, &path, format_args!("the lock file cannot be made: {e}"));
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        let socket = paths.cache.join("window.sock");
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(Self { _lock: lock, socket })),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                request_raise(&socket);
+                Ok(None)
+            }
+            // A file system without locks must not prevent the window.
+            Err(std::fs::TryLockError::Error(_)) => Ok(Some(Self { _lock: lock, socket })),
+        }
+    }
+
+    /// Calls `raise` at every second start, with the address of the display on which it was started.
+    #[cfg(unix)]
+    pub(super) fn listen(&self, raise: impl Fn(DisplayAddress) + Send + 'static) {
+        // A killed instance leaves its socket; the lock shows that there is no other instance.
+        let _ = std::fs::remove_file(&self.socket);
+        let Ok(listener) = std::os::unix::net::UnixListener::bind(&self.socket) else { return };
+        let serve = move || listener.incoming().map_while(std::result::Result::ok).for_each(|stream| raise(read_address(stream)));
+        // Without a thread a second start ends quietly and the window stays where it is.
+        let _ = supervise::spawn("hearken-raise", serve);
+    }
+
+    /// Does nothing: without Unix sockets a second start cannot reach the first window.
+    #[cfg(not(unix))]
+    pub(super) fn listen(&self, _raise: impl Fn(DisplayAddress) + Send + 'static) {}
+}
+
+impl Drop for SingleInstance {
+    fn drop(&mut self) {
+        // The socket may never have been made.
+        let _ = std::fs::remove_file(&self.socket);
+    }
+}
+
+/// Asks the first instance to come to the front. An instance that is just starting or ending has no socket.
+#[cfg(unix)]
+fn request_raise(socket: &std::path::Path) {
+    let Ok(mut first) = std::os::unix::net::UnixStream::connect(socket) else { return };
+    for (name, value) in display_loss::current_display() {
+        // Without the address the window comes to the front where it is.
+        let _ = first.write_all(format!("{name}={value}\0").as_bytes());
+    }
+}
+
+/// Reads the display address of a second start; empty when it does not arrive within [`READ_TIMEOUT`].
+#[cfg(unix)]
+fn read_address(stream: std::os::unix::net::UnixStream) -> DisplayAddress {
+    let mut text = String::new();
+    let read = stream.set_read_timeout(Some(READ_TIMEOUT)).and_then(|()| stream.take(MAX_MESSAGE_BYTES).read_to_string(&mut text));
+    if read.is_err() {
+        return DisplayAddress::new();
+    }
+    let pairs = text.split('\0').filter_map(|pair| pair.split_once('='));
+    pairs
+        .filter(|(name, _)| display_loss::DISPLAY_VARIABLES.contains(name))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+#[cfg(not(unix))]
+fn request_raise(_socket: &std::path::Path) {}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+
+    /// Calls that may wait in the test.
+    const CALLS: usize = 4;
+
+    #[test]
+    fn a_second_start_raises_the_first_window_and_can_start_after_it() {
+        let home = tempfile::tempdir().unwrap();
+        let paths = Paths::inside(home.path());
+        let first = SingleInstance::claim(&paths).unwrap().expect("no other instance");
+        let (called, calls) = sync_channel(CALLS);
+        first.listen(move |from| called.send(from).unwrap());
+        assert!(SingleInstance::claim(&paths).unwrap().is_none());
+        let from = calls.recv_timeout(Duration::from_secs(5)).expect("the first window is raised");
+        assert_eq!(from, display_loss::current_display(), "the first instance learns the display of the second");
+        drop(first);
+        assert!(SingleInstance::claim(&paths).unwrap().is_some());
+    }
+}

@@ -1,0 +1,127 @@
+//! The tools in the status bar: buttons and menus in a wide window, one menu for the rarer ones in a compact window.
+
+use egui::{RichText, Ui};
+
+use super::actions::{Action, Actions, Dialog};
+use super::alerts::DoNotDisturb;
+use super::device_menu::DeviceMenu;
+use super::frame::FrameData;
+use super::icons::{self, Icon};
+use super::mode_controls::{mode_menu_ui, modes_in_bar};
+use super::panels::{PANELS, is_hidden, toggle_hidden};
+use super::{theme, voice_ui};
+use crate::audio::DeviceDirection;
+use crate::config::WindowPrefs;
+use crate::protocol::Command;
+
+/// Height of the bar above a menu and of the menu's frame, which the menu cannot use, in points.
+const ABOVE_MENU: f32 = 64.0;
+/// Smallest width and height of the menu, in points.
+const MENU_WIDTH: f32 = 180.0;
+const MIN_MENU_HEIGHT: f32 = 60.0;
+/// Longest name of a microphone and of a model in the bar, in characters.
+const INPUT_CHARS: usize = 22;
+const MODEL_CHARS: usize = 18;
+
+/// The preferences and intents that the tools change, and the state of "Do not disturb".
+pub(super) struct Controls<'a> {
+    pub(super) prefs: &'a mut WindowPrefs,
+    pub(super) do_not_disturb: DoNotDisturb,
+    pub(super) actions: &'a mut Actions,
+}
+
+/// Paints the microphone's menu and the model's button.
+pub(super) fn source_ui(ui: &mut Ui, data: &FrameData<'_>, devices: &mut DeviceMenu, actions: &mut Actions) {
+    let (s, t) = (data.s, data.transcript);
+    let name = shorten(if t.source.is_empty() { s.input } else { &t.source }, INPUT_CHARS);
+    let menu = ui.menu_button(name, |ui| devices.show(ui, s, DeviceDirection::Input, actions));
+    menu.response.on_hover_text(format!("{}: {}", s.input_hint, t.source));
+    let model = ui.button(RichText::new(shorten(&t.model, MODEL_CHARS)).weak());
+    if model.on_hover_text(format!("{}: {}", s.model, s.models_hint)).clicked() {
+        actions.push(Action::Toggle(Dialog::Models));
+    }
+}
+
+/// Paints the tools of a wide window, from the right.
+pub(super) fn tools_ui(ui: &mut Ui, data: &FrameData<'_>, controls: &mut Controls<'_>) {
+    let s = data.s;
+    for (icon, label, hint, action) in [
+        (Icon::Settings, s.settings, s.settings_hint, Action::Toggle(Dialog::Settings)),
+        (Icon::Captions, s.captions, s.captions_hint, Action::Toggle(Dialog::Captions)),
+        (Icon::History, s.history, s.history_hint, Action::Open(Dialog::History)),
+        (Icon::Export, s.export, s.export_hint, Action::Open(Dialog::Export)),
+        (Icon::Forget, s.forget, s.forget_hint, Action::Open(Dialog::Forget)),
+    ] {
+        if icons::button(ui, icon, label, hint).clicked() {
+            controls.actions.push(action);
+        }
+    }
+    main_tools_ui(ui, data, controls.actions);
+    voice_ui::voice_menu_ui(ui, data, controls.do_not_disturb, controls.actions);
+    panels_menu_ui(ui, data, controls.prefs);
+}
+
+/// Paints the tools that stay at hand in every window, from the right.
+fn main_tools_ui(ui: &mut Ui, data: &FrameData<'_>, actions: &mut Actions) {
+    let s = data.s;
+    if icons::button(ui, Icon::Cut, s.cut, s.cut_hint).clicked() {
+        actions.send(Command::CutReply);
+    }
+    let (icon, label) = if data.transcript.is_paused() { (Icon::Play, s.resume) } else { (Icon::Pause, s.pause) };
+    if icons::button(ui, icon, label, s.pause_hint).clicked() {
+        actions.push(Action::TogglePause);
+    }
+}
+
+/// Paints the tools of a compact window, from the right: the rarer ones are in a menu.
+pub(super) fn compact_tools_ui(ui: &mut Ui, data: &FrameData<'_>, devices: &mut DeviceMenu, controls: &mut Controls<'_>) {
+    let more = icons::button(ui, Icon::All, data.s.more, data.s.more_hint);
+    egui::Popup::menu(&more).show(|ui| {
+        ui.set_min_width(MENU_WIDTH);
+        // A menu higher than the window scrolls.
+        let height = (ui.ctx().content_rect().height() - ABOVE_MENU).max(MIN_MENU_HEIGHT);
+        egui::ScrollArea::vertical().max_height(height).show(ui, |ui| menu_ui(ui, data, devices, controls));
+    });
+    main_tools_ui(ui, data, controls.actions);
+}
+
+fn menu_ui(ui: &mut Ui, data: &FrameData<'_>, devices: &mut DeviceMenu, controls: &mut Controls<'_>) {
+    let s = data.s;
+    if theme::is_low(ui.ctx()) && !modes_in_bar(ui) {
+        mode_menu_ui(ui, data, controls.actions);
+        ui.separator();
+    }
+    source_ui(ui, data, devices, controls.actions);
+    voice_ui::voice_menu_ui(ui, data, controls.do_not_disturb, controls.actions);
+    panels_menu_ui(ui, data, controls.prefs);
+    ui.separator();
+    for (label, hint, action) in [
+        (s.history, s.history_hint, Action::Open(Dialog::History)),
+        (s.export, s.export_hint, Action::Open(Dialog::Export)),
+        (s.captions, s.captions_hint, Action::Toggle(Dialog::Captions)),
+        (s.forget, s.forget_hint, Action::Open(Dialog::Forget)),
+        (s.settings, s.settings_hint, Action::Toggle(Dialog::Settings)),
+    ] {
+        if ui.button(label).on_hover_text(hint).clicked() {
+            controls.actions.push(action);
+        }
+    }
+}
+
+/// Paints the menu that shows and hides panels.
+fn panels_menu_ui(ui: &mut Ui, data: &FrameData<'_>, prefs: &mut WindowPrefs) {
+    let menu = ui.menu_button(data.s.view, |ui| {
+        for panel in PANELS {
+            let mut shown = !is_hidden(prefs, panel);
+            if ui.checkbox(&mut shown, data.s.panel(panel)).clicked() {
+                toggle_hidden(prefs, panel);
+            }
+        }
+    });
+    menu.response.on_hover_text(data.s.show_panel);
+}
+
+/// Returns the text, cut to at most `max` characters.
+fn shorten(text: &str, max: usize) -> String {
+    if text.chars().count() <= max { text.to_owned() } else { text.chars().take(max - 1).chain(['…']).collect() }
+}

@@ -1,0 +1,166 @@
+//! A virtual list: lines of different heights, of which only those on the screen are laid out. The cost of painting does not depend on
+//! the number of lines. A growing list follows its end until the user scrolls up.
+
+use egui::{Key, Rect, ScrollArea, Ui, UiBuilder, pos2, vec2};
+
+use super::strings::Strings;
+use super::theme;
+
+/// Assumed height of a line that was not laid out yet, in points.
+const ESTIMATED_HEIGHT: f32 = 30.0;
+/// Space between lines, in points.
+const GAP: f32 = 6.0;
+/// Distance from the end that still counts as the end, in points.
+const END_TOLERANCE: f32 = 2.0;
+/// Share of the visible height by which Page Up and Page Down scroll.
+const PAGE_SHARE: f32 = 0.9;
+/// A line that is scrolled to appears below the top by this share of the visible height.
+const TARGET_SHARE: f32 = 1.0 / 3.0;
+/// Smaller changes of position or height are rounding errors, in points.
+const EPSILON: f32 = 0.01;
+/// Smaller changes of the total height need no repaint, in points.
+const REPAINT_CHANGE: f32 = 0.5;
+/// Size of the button that jumps to the end, and the distance of its middle from the bottom, in points.
+const JUMP_SIZE: [f32; 2] = [140.0, 28.0];
+const JUMP_BOTTOM: f32 = 22.0;
+
+/// The measured heights and the scroll position of a list.
+#[derive(Debug)]
+pub(super) struct VirtualList {
+    /// Top of each line, and the bottom of the last, in points.
+    tops: Vec<f32>,
+    /// True while the list stays at its end.
+    follows_end: bool,
+    /// The line to scroll to in the next frame.
+    target: Option<usize>,
+    offset: f32,
+    /// Scroll offset of the end in the previous frame.
+    end: f32,
+    growth: ListGrowth,
+}
+
+/// The kind of list: growing or complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ListGrowth {
+    /// New lines are added at the end.
+    Growing,
+    /// The list is complete and is read from its beginning.
+    Complete,
+}
+
+impl Default for VirtualList {
+    fn default() -> Self {
+        Self { tops: vec![0.0], follows_end: true, target: None, offset: 0.0, end: 0.0, growth: ListGrowth::Growing }
+    }
+}
+
+impl VirtualList {
+    /// Returns a list that is complete.
+    pub(super) fn complete() -> Self {
+        Self { follows_end: false, growth: ListGrowth::Complete, ..Self::default() }
+    }
+
+    /// Scrolls to line `n` in the next frame.
+    pub(super) const fn scroll_to(&mut self, n: usize) {
+        self.target = Some(n);
+    }
+
+    /// Paints `count` lines under the accessible name `name`; `line` paints one of them.
+    pub(super) fn show(&mut self, ui: &mut Ui, s: &Strings, name: &str, count: usize, mut line: impl FnMut(&mut Ui, usize)) {
+        self.fit(count);
+        let height = ui.available_height();
+        self.handle_keys(ui, name, height);
+        let area = ScrollArea::vertical().id_salt(name).auto_shrink(false);
+        let wanted = self
+            .target
+            .take()
+            .map(|n| if n < count { (self.tops[n] - height * TARGET_SHARE).max(0.0) } else { (self.total() - height).max(0.0) });
+        // A scroll area that sticks to its end goes nowhere else.
+        let area = match wanted {
+            Some(offset) => area.vertical_scroll_offset(offset),
+            None => area.stick_to_bottom(self.growth == ListGrowth::Growing),
+        };
+        let before = self.total();
+        let output = area.show_viewport(ui, |ui, visible| self.lines_ui(ui, visible, &mut line));
+        let end = (self.total() - output.inner_rect.height()).max(0.0);
+        self.offset = output.state.clamped_offset().y;
+        // New lines lie below the visible ones until the next frame, which is not the user scrolling away.
+        self.follows_end = self.offset >= self.end.min(end) - END_TOLERANCE;
+        self.end = end;
+        if (self.total() - before).abs() > REPAINT_CHANGE {
+            ui.ctx().request_repaint();
+        }
+        if !self.follows_end && self.growth == ListGrowth::Growing {
+            self.jump_button_ui(ui, s, output.inner_rect);
+        }
+    }
+
+    fn total(&self) -> f32 {
+        self.tops.last().copied().unwrap_or(0.0)
+    }
+
+    fn fit(&mut self, count: usize) {
+        self.tops.truncate(count + 1);
+        while self.tops.len() <= count {
+            self.tops.push(self.total() + ESTIMATED_HEIGHT + GAP);
+        }
+    }
+
+    fn lines_ui(&mut self, ui: &mut Ui, visible: Rect, line: &mut impl FnMut(&mut Ui, usize)) {
+        let (left, top, width) = (ui.max_rect().left(), ui.max_rect().top(), ui.max_rect().width());
+        let count = self.tops.len() - 1;
+        let mut n = self.tops.partition_point(|t| *t <= visible.min.y).saturating_sub(1);
+        while n < count && self.tops[n] < visible.max.y {
+            let rect = Rect::from_min_size(pos2(left, top + self.tops[n]), vec2(width - theme::EDGE, f32::INFINITY));
+            let mut row = ui.new_child(UiBuilder::new().max_rect(rect).id_salt(n));
+            line(&mut row, n);
+            let change = self.tops[n] + row.min_rect().height() + GAP - self.tops[n + 1];
+            n += 1;
+            if change.abs() > EPSILON {
+                self.tops[n..].iter_mut().for_each(|t| *t += change);
+            }
+        }
+        let all = Rect::from_min_size(pos2(left, top), vec2(width, self.total()));
+        ui.expand_to_include_rect(all);
+    }
+
+    /// Scrolls by Page Up, Page Down, Home and End while the list has the focus or the pointer.
+    fn handle_keys(&mut self, ui: &mut Ui, name: &str, height: f32) {
+        let response =
+            ui.interact(ui.available_rect_before_wrap(), ui.scope_id().with((name, "keys")), egui::Sense::focusable_noninteractive());
+        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Group, true, name));
+        if response.has_focus() {
+            ui.painter().rect_stroke(response.rect, theme::RADIUS_SMALL, ui.visuals().selection.stroke, egui::StrokeKind::Inside);
+        }
+        if !response.has_focus() && !ui.rect_contains_pointer(response.rect) {
+            return;
+        }
+        let by = ui.input(|i| {
+            let pages = f32::from(i8::from(i.key_pressed(Key::PageDown)) - i8::from(i.key_pressed(Key::PageUp)));
+            if i.key_pressed(Key::Home) {
+                -self.total()
+            } else if i.key_pressed(Key::End) {
+                self.total()
+            } else {
+                pages * height * PAGE_SHARE
+            }
+        });
+        if by == 0.0 {
+            return;
+        }
+        let top = (self.offset + by).clamp(0.0, (self.total() - height).max(0.0)) + height * TARGET_SHARE;
+        self.target = Some(self.tops.partition_point(|t| *t < top).min(self.tops.len() - 1));
+        if by > 0.0 && self.offset + by >= self.total() - height - END_TOLERANCE {
+            self.target = Some(usize::MAX);
+        }
+    }
+
+    fn jump_button_ui(&mut self, ui: &mut Ui, s: &Strings, inside: Rect) {
+        let rect = Rect::from_center_size(pos2(inside.center().x, inside.bottom() - JUMP_BOTTOM), JUMP_SIZE.into());
+        let button = egui::Button::new(s.jump).fill(ui.visuals().window_fill).stroke(ui.visuals().widgets.noninteractive.bg_stroke);
+        if ui.put(rect, button).clicked() {
+            self.target = Some(usize::MAX);
+            ui.ctx().request_repaint();
+        }
+    }
+}
