@@ -138,9 +138,9 @@ impl Clone for BlockedKv {
     }
 }
 
-fn with_spare(numbers: &[f16], spare: usize) -> Vec<f16> {
-    let mut copy = Vec::with_capacity(numbers.len() + spare);
-    copy.extend_from_slice(numbers);
+fn with_spare(values: &[f16], spare: usize) -> Vec<f16> {
+    let mut copy = Vec::with_capacity(values.len() + spare);
+    copy.extend_from_slice(values);
     copy
 }
 

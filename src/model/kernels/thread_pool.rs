@@ -251,13 +251,13 @@ impl WorkRange {
 
     /// Takes the first range of `split(from, to)` and leaves the second.
     fn take(&self, split: impl Fn(usize, usize) -> (Range<usize>, Range<usize>)) -> Option<Range<usize>> {
-        let parts = |run: u64| ((run & 0xffff_ffff) as usize, (run >> 32) as usize);
-        let rest = |run: u64| {
-            let (from, to) = parts(run);
+        let ends = |range: u64| ((range & 0xffff_ffff) as usize, (range >> 32) as usize);
+        let rest = |range: u64| {
+            let (from, to) = ends(range);
             (from < to).then(|| split(from, to).1).map(|rest| packed(rest.start, rest.end))
         };
-        let run = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest).ok()?;
-        let (from, to) = parts(run);
+        let range = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest).ok()?;
+        let (from, to) = ends(range);
         Some(split(from, to).0)
     }
 }
