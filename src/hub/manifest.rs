@@ -55,7 +55,7 @@ impl Manifest {
     /// # Errors
     /// When the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_vec_pretty(self).map_err(|e| Error::internal(e))?;
+        let text = serde_json::to_vec_pretty(self).map_err(Error::internal)?;
         write_private(path, &text)
     }
 

@@ -258,7 +258,7 @@ fn write(
     if there == 0 {
         let shape = MatrixShape::new(checkpoint.lm.padded_vocab_size, checkpoint.lm.n_embd);
         let head = checkpoint.rows(HEAD, shape, kept, DType::F32, &Device::Cpu)?;
-        let head = head.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(|e| Error::internal(e))?;
+        let head = head.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(Error::internal)?;
         writer.tensor(|to| write_floats(to, &head)).map_err(failed)?;
     }
     let mut recorded = there.max(1);

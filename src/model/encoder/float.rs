@@ -83,7 +83,7 @@ impl FloatEncoder {
         Ok(Self {
             conv1: conv("conv1", config.num_mel_bins, 1)?,
             conv2: conv("conv2", d, 2)?,
-            positions: positions.map_err(|e| Error::internal(e))?,
+            positions: positions.map_err(Error::internal)?,
             num_mel_bins: config.num_mel_bins,
             layers: (0..config.encoder_layers).map(layer).collect::<Result<_>>()?,
             ln_post: norm("ln_post")?,
