@@ -17,7 +17,7 @@
 //! **Services.** [`hub`]: catalogue and download of models. [`speech`]: the voice. [`history`]: past sessions. [`engine`]: the
 //! threads of capture, inference and speech.
 //!
-//! **Interfaces and tools.** [`headless`] and `ui`: the command line and the window. [`trace`], [`bench`], [`eval`], [`doctor`]: the
+//! **Interfaces and tools.** [`headless`] and `ui`: the command line and the window. [`trace`], [`mod@bench`], [`eval`], [`doctor`]: the
 //! tools behind the commands of these names.
 
 // Foundations
