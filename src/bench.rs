@@ -72,7 +72,9 @@ fn figures(options: &BenchOptions) -> Result<Value> {
     let ids = model.ids();
     let filled = filled_cache(&model, options.context)?;
     let listen = [Input::Token(ids.keep_silence), Input::Token(ids.audio_begin), Input::Features(features), Input::Token(ids.assistant)];
-    let listen_ms = median_pass_ms(&model, &filled, options.lanes, &listen, (12, Read::Decision), RUNS)?;
+    // A decision is read at the last row.
+    let decision_row = listen.iter().map(Input::rows).sum::<usize>() - 1;
+    let listen_ms = median_pass_ms(&model, &filled, options.lanes, &listen, (decision_row, Read::Decision), RUNS)?;
     let decode_ms = median_pass_ms(&model, &filled, options.lanes, &[Input::Token(ids.pad)], (0, Read::Row), RUNS)?;
     let trim_ms = median_compaction_ms(&model, &filled, RUNS)?;
     let chunk_ms = mel_ms + encode_ms + listen_ms;

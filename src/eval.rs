@@ -126,7 +126,7 @@ const fn picture_name(task: &EvalTask) -> &'static str {
 
 /// Writes `report` into `folder` as JSON and as Markdown.
 fn write(folder: &Path, report: &EvalReport) -> Result<()> {
-    let json = serde_json::to_string_pretty(report).map_err(|e| Error::internal(e))?;
+    let json = serde_json::to_string_pretty(report).map_err(Error::internal)?;
     write_private(&folder.join(compare::REPORT), format!("{json}\n").as_bytes())?;
     write_private(&folder.join("report.md"), report.markdown().as_bytes())
 }

@@ -3,9 +3,9 @@
 //! The modules are listed in reading order; each imports only from those above it (`tests/tidy.rs` checks this).
 //! `src/README.md` describes the architecture.
 //!
-//! **Foundations.** [`clock`] and [`time`]: wall time, and audio time counted in samples. [`level`]: sound levels in dBFS. [`error`]:
-//! the failure and its remedy. [`supervise`]: threads that survive a panic. [`console`], [`files`]: output of the commands, private
-//! files. [`protocol`]: the commands and events that cross a thread or the process border.
+//! **Foundations.** [`clock`] and [`time`]: wall time, and audio time counted in samples. [`error`]: what failed, and a remedy.
+//! [`supervise`]: threads that survive a panic. [`console`], [`files`]: output of the commands, private files. [`protocol`]: the
+//! commands and events that cross a thread or the process border.
 //!
 //! **Data.** [`transcript`] and [`export`]: events folded into a transcript, and its documents. [`config`]: command line and
 //! settings.
@@ -17,8 +17,8 @@
 //! **Services.** [`hub`]: catalogue and download of models. [`speech`]: the voice. [`history`]: past sessions. [`engine`]: the
 //! threads of capture, inference and speech.
 //!
-//! **Interfaces and tools.** [`headless`] and `ui`: the command line and the window. [`trace`], [`bench`](mod@bench), [`eval`],
-//! [`doctor`]: the tools behind the commands of these names.
+//! **Interfaces and tools.** [`headless`] and `ui`: the command line and the window. [`trace`], [`mod@bench`], [`eval`], [`doctor`]: the
+//! tools behind the commands of these names.
 
 // Foundations
 pub mod clock;

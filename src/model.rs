@@ -185,7 +185,7 @@ impl Model {
         Ok(features)
     }
 
-    /// Encodes a whole recording, cut into the `blocks` of [`mel::recording_blocks`](crate::mel::recording_blocks), to features `[n, n_embd]`;
+    /// Encodes a whole recording, cut into the blocks of [`recording_blocks`](crate::mel::recording_blocks), to features `[n, n_embd]`;
     /// n = ((L - 1) / 2 + 1 - 2) / 2 + 1 for L frames in all (`src/model/README.md` section 5.5).
     ///
     /// # Errors

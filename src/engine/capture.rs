@@ -186,7 +186,7 @@ impl CaptureThread {
                 self.send(Captured::Gap { at: self.chunker.now(), from, samples, cause });
             }
             Ok(SourceEvent::InputChanged { device, rate_hz, channels }) => {
-                self.send(Captured::InputChanged { at, device, rate_hz, channels })
+                self.send(Captured::InputChanged { at, device, rate_hz, channels });
             }
             Ok(SourceEvent::EndOfFile) => {
                 self.chunker.end_of_file(&mut self.cut);

@@ -387,9 +387,9 @@ impl InferenceThread {
         self.meters.show_lag(self.lag_secs());
         let meters = &self.meters;
         if self.recordings.is_on() {
-            meters.raise(Flag::Recording)
+            meters.raise(Flag::Recording);
         } else {
-            meters.lower(Flag::Recording)
+            meters.lower(Flag::Recording);
         }
         if self.session.is_replying() { meters.raise(Flag::Replying) } else { meters.lower(Flag::Replying) }
     }

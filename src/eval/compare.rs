@@ -30,7 +30,8 @@ const SHOWN_CHARS: usize = 60;
 /// If a folder holds no run, the runs are of different tasks or have no item in common, or `out` cannot be written.
 pub fn run(before: &Path, after: &Path, out: Option<&Path>) -> Result<String> {
     let (first, second) = (read(before)?, read(after)?);
-    let report = compare((&first.0, &first.1), (&second.0, &second.1)).map_err(|e| e.while_doing("these runs cannot be compared"))?;
+    let report = compare(ScoredRun::new(&first.0, &first.1), ScoredRun::new(&second.0, &second.1))
+        .map_err(|e| e.while_doing("these runs cannot be compared"))?;
     if let Some(folder) = out {
         make_private_folder(folder)?;
         super::write(folder, &report)?;
@@ -47,17 +48,34 @@ fn read(folder: &Path) -> Result<(EvalReport, Vec<Prediction>)> {
     Ok((report, PredictionStore::read(folder)?))
 }
 
-/// Compares two runs, each a report with its predictions.
+/// A run that has been scored.
+#[derive(Clone, Copy, Debug)]
+pub struct ScoredRun<'a> {
+    /// Report.
+    pub report: &'a EvalReport,
+    /// Predictions that the report is made from.
+    pub predictions: &'a [Prediction],
+}
+
+impl<'a> ScoredRun<'a> {
+    /// Pairs a report with its predictions.
+    #[must_use]
+    pub const fn new(report: &'a EvalReport, predictions: &'a [Prediction]) -> Self {
+        Self { report, predictions }
+    }
+}
+
+/// Compares two runs.
 ///
 /// # Errors
 /// If they are of different tasks or have no item in common.
-pub fn compare(before: (&EvalReport, &[Prediction]), after: (&EvalReport, &[Prediction])) -> Result<EvalReport> {
-    let (old, new) = (before.0, after.0);
+pub fn compare(before: ScoredRun<'_>, after: ScoredRun<'_>) -> Result<EvalReport> {
+    let (old, new) = (before.report, after.report);
     if old.task.inner() != new.task.inner() && metrics(&old.task).first().map(|m| m.key) != metrics(&new.task).first().map(|m| m.key) {
         let why = format!("one run is {}, the other {}", old.task.title(), new.task.title());
         return Err(Error::new(ErrorKind::Data, why));
     }
-    let (before, after) = (without_background(before.1), without_background(after.1));
+    let (before, after) = (without_background(before.predictions), without_background(after.predictions));
     let pairs = pairs(&before, &after);
     if pairs.is_empty() {
         return Err(Error::new(ErrorKind::Data, "the runs have no item in common"));

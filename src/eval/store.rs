@@ -88,7 +88,7 @@ impl PredictionStore {
     pub fn append(&mut self, predictions: Vec<Prediction>) -> Result<()> {
         let mut lines = String::new();
         for prediction in &predictions {
-            lines += &serde_json::to_string(prediction).map_err(|e| Error::internal(e))?;
+            lines += &serde_json::to_string(prediction).map_err(Error::internal)?;
             lines.push('\n');
         }
         self.write(&lines)?;

@@ -1,4 +1,4 @@
-//! Packed linear layers and embeddings: 4- or 8-bit weights through [`kernels`](super::kernels).
+//! Packed linear layers and embeddings: 4- or 8-bit weights through [`kernels`].
 //!
 //! Responsible for sharing tiles among threads and for the operations fused with a product (bias, residual sum, the two halves of
 //! an MLP). The packed bytes, in memory or in a mapped file, are used in place. Float layers are candle's own.

@@ -109,7 +109,7 @@ impl NumberReader {
     fn word(&mut self, word: NumberWord, current: &str, before: Option<NumberWord>, next: &str) -> bool {
         match word {
             NumberWord::Zero => {
-                self.value = Some(PartialNumber::Digits(format!("{}0", PartialNumber::text_unless_zero(self.value.as_ref()))))
+                self.value = Some(PartialNumber::Digits(format!("{}0", PartialNumber::text_unless_zero(self.value.as_ref()))));
             }
             NumberWord::One(n) => self.value = Some(self.with_one(n, before)),
             NumberWord::OneWith(n, suffix) => {

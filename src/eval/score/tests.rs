@@ -4,7 +4,7 @@
 use super::*;
 use crate::config::ProactiveStyle;
 use crate::eval::bleu::{chrf, chrf_counts};
-use crate::eval::compare::compare;
+use crate::eval::compare::{ScoredRun, compare};
 use crate::eval::items::{Expected, PredictedReply};
 use crate::eval::streams::DueOutput;
 use crate::protocol::{Language, StopReason};
@@ -221,15 +221,16 @@ fn two_runs_are_compared_item_by_item() {
     after.iter_mut().filter(|p| p.expected == Expected::Ignore).for_each(|p| p.replies.clear());
     let old = report(blank(task.clone(), 40), &before).0;
     let new = report(blank(task.clone(), 40), &after).0;
-    let same = compare((&old, &before), (&old, &before)).expect("comparable");
+    let same = compare(ScoredRun::new(&old, &before), ScoredRun::new(&old, &before)).expect("comparable");
     assert!(same.text().contains("the same") && !same.text().contains("better"), "{}", same.text());
-    let changed = compare((&old, &before), (&new, &after)).expect("comparable");
+    let changed = compare(ScoredRun::new(&old, &before), ScoredRun::new(&new, &after)).expect("comparable");
     assert!((value(&changed, "false_alarm_rate") + 0.1).abs() < 1e-12);
     let table = changed.tables.iter().find(|t| t.title == "What changed").expect("the table");
     let verdicts: Vec<&str> = table.rows.iter().map(|row| row[6].as_str()).collect();
     assert_eq!(verdicts[2], "the same", "recall");
     assert!(changed.tables.iter().any(|t| t.title.contains("3 of 40")), "{}", changed.text());
-    let error = compare((&old, &before), (&blank(EvalTask::Asr { language: Language::English }, 1), &[])).expect_err("different tasks");
+    let other = blank(EvalTask::Asr { language: Language::English }, 1);
+    let error = compare(ScoredRun::new(&old, &before), ScoredRun::new(&other, &[])).expect_err("different tasks");
     assert!(error.message().contains("asr"), "{error}");
-    assert!(compare((&old, &before), (&new, &[])).is_err());
+    assert!(compare(ScoredRun::new(&old, &before), ScoredRun::new(&new, &[])).is_err());
 }

@@ -147,7 +147,7 @@ fn add_dots(sum: __m256i, a: (__m256i, __m256i), b: (__m256i, __m256i)) -> __m25
 /// Returns the sums of products with one group of 8-bit weights.
 ///
 /// # Safety
-/// As [`four`].
+/// As [`four()`].
 #[inline]
 #[target_feature(enable = "avx2")]
 unsafe fn eight<const R: usize>(weights: &[u8], numbers: *const i8, half: usize) -> [__m256i; R] {
