@@ -1,17 +1,18 @@
-//! The kernels of packed weights at the 3B's sizes, weights from memory: GB/s and GOP/s stand beside what the machine can do.
+//! The kernels of packed weights at the 3B's sizes, weights from memory, in GB/s and GOP/s beside the machine's peaks.
 //!
-//! criterion prints the times; the shares of the peaks, which it cannot print, come first, from the same functions.
+//! criterion prints the times; before them come the shares of the peaks, measured with the same functions.
 
 use std::hint::black_box;
 use std::time::Instant;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use hearken::model::kernels::attention::{KeysValues, Plan};
+use hearken::model::kernels::attention::{AttentionPlan, BlockedKv};
 use hearken::model::kernels::peaks::HardwarePeaks;
-use hearken::model::kernels::thread_pool::{Parts, thread_pool};
+use hearken::model::kernels::thread_pool::{EqualParts, thread_pool};
 use hearken::model::kernels::{Activations, Bits, GROUP, InstructionSet, Packed, TILE, Tiled, multiply, tile_bytes};
+use hearken::model::kv_cache::KvShape;
 
-/// Name, outputs and inputs of the matrices that matter.
+/// Name, outputs and inputs of the largest matrices.
 const SHAPES: [(&str, usize, usize); 5] = [
     ("decoder qkv", 2_560, 2_048),
     ("decoder mlp in", 11_008, 2_048),
@@ -19,11 +20,11 @@ const SHAPES: [(&str, usize, usize); 5] = [
     ("encoder fc1", 5_120, 1_280),
     ("lm_head", 151_936, 2_048),
 ];
-/// A reply token, a chunk, the encoder's positions, chunks of two lanes.
+/// Rows of a product: a reply token, a chunk, the encoder's positions, chunks of two lanes.
 const ROWS: [usize; 4] = [1, 13, 20, 26];
-/// Bytes of weights that are gone through before the same come again: more than any cache holds.
+/// Bytes of weights between two uses of the same: more than any cache holds.
 const BYTES: usize = 256 << 20;
-/// Times that a product is timed for the table.
+/// Measurements of a product for the table; the median counts.
 const RUNS: usize = 21;
 
 /// Copies of one matrix, used in turn.
@@ -42,10 +43,12 @@ impl Matrices {
         Self { bytes, size, bits, inner, next: 0 }
     }
 
-    fn next(&mut self) -> Option<Packed<'_>> {
+    /// Returns the next copy.
+    fn next(&mut self) -> Packed<'_> {
         let at = self.next;
         self.next = (at + self.size) % self.bytes.len();
-        Packed::new(&self.bytes[at..at + self.size], self.bits, self.inner)
+        let packed = Packed::new(&self.bytes[at..at + self.size], self.bits, self.inner);
+        packed.unwrap_or_else(|| unreachable!("a copy has whole tiles"))
     }
 }
 
@@ -55,20 +58,16 @@ fn activations(rows: usize, inner: usize) -> Activations {
     activations
 }
 
-fn product(path: InstructionSet, matrices: &mut Matrices, x: &Activations, out: &mut Tiled, outputs: usize) {
-    let Some(weights) = matrices.next() else { return };
+fn product(isa: InstructionSet, matrices: &mut Matrices, x: &Activations, out: &mut Tiled, outputs: usize) {
+    let weights = matrices.next();
     out.reset(x.rows(), outputs);
-    thread_pool().share(&Parts::new(out.numbers_mut(), x.rows() * TILE), 1, |tile, out| multiply(path, weights, x, (tile, tile + 1), out));
+    thread_pool()
+        .for_each(&EqualParts::new(out.values_mut(), x.rows() * TILE), 1, |tile, out| multiply(isa, weights, x, tile..tile + 1, out));
 }
 
 fn products(c: &mut Criterion) {
-    let ceilings = HardwarePeaks::measure();
-    eprintln!(
-        "peaks of {} threads: {:.0} GOP/s int8, {:.1} GB/s memory",
-        thread_pool().threads(),
-        ceilings.int8_gops,
-        ceilings.memory_gb_s
-    );
+    let peaks = HardwarePeaks::measure();
+    eprintln!("peaks of {} threads: {:.0} GOP/s int8, {:.1} GB/s memory", thread_pool().threads(), peaks.int8_gops, peaks.memory_gb_s);
     for bits in [Bits::Four, Bits::Eight] {
         for (name, outputs, inner) in SHAPES {
             let mut matrices = Matrices::new(outputs, inner, bits);
@@ -77,11 +76,11 @@ fn products(c: &mut Criterion) {
             group.sample_size(10);
             for rows in ROWS {
                 let x = activations(rows, inner);
-                for path in InstructionSet::available().into_iter().filter(|path| *path != InstructionSet::Portable) {
+                for isa in InstructionSet::available().into_iter().filter(|isa| *isa != InstructionSet::Portable) {
                     let mut times: Vec<f64> = (0..RUNS)
                         .map(|_| {
                             let begun = Instant::now();
-                            product(path, &mut matrices, &x, &mut out, outputs);
+                            product(isa, &mut matrices, &x, &mut out, outputs);
                             begun.elapsed().as_secs_f64()
                         })
                         .collect();
@@ -90,13 +89,13 @@ fn products(c: &mut Criterion) {
                     let (gops, gb_s) = ((2 * rows * outputs * inner) as f64 / secs / 1e9, matrices.size as f64 / secs / 1e9);
                     eprintln!(
                         "{name} {bits:?}, {rows} rows, {}: {gops:.0} GOP/s ({:.0} %), {gb_s:.1} GB/s ({:.0} %)",
-                        path.name(),
-                        100.0 * gops / ceilings.int8_gops,
-                        100.0 * gb_s / ceilings.memory_gb_s
+                        isa.name(),
+                        100.0 * gops / peaks.int8_gops,
+                        100.0 * gb_s / peaks.memory_gb_s
                     );
                     group.throughput(Throughput::Bytes(matrices.size as u64));
-                    group.bench_function(BenchmarkId::new(path.name(), rows), |b| {
-                        b.iter(|| product(path, &mut matrices, black_box(&x), &mut out, outputs));
+                    group.bench_function(BenchmarkId::new(isa.name(), rows), |b| {
+                        b.iter(|| product(isa, &mut matrices, black_box(&x), &mut out, outputs));
                     });
                 }
             }
@@ -106,19 +105,20 @@ fn products(c: &mut Criterion) {
 }
 
 fn attention(c: &mut Criterion) {
-    const HEADS: (usize, usize, usize) = (2, 8, 128);
-    let (groups, per_group, size) = HEADS;
+    const SHAPE: KvShape = KvShape { groups: 2, head_size: 128 };
+    const HEADS_PER_GROUP: usize = 8;
+    let KvShape { groups, head_size: size } = SHAPE;
     for positions in [1_000, 2_048, 4_000] {
         let row: Vec<f32> = (0..groups * size).map(|i| (i as f32 * 0.37).sin()).collect();
-        let mut cache = KeysValues::new(groups, size);
-        let turns = vec![(1.0, 0.0); size / 2];
-        (0..positions).for_each(|_| cache.append(&mut row.clone(), &turns, &row));
+        let mut cache = BlockedKv::new(SHAPE);
+        let cos_sin = vec![(1.0, 0.0); size / 2];
+        (0..positions).for_each(|_| cache.append(&mut row.clone(), &cos_sin, &row));
         for rows in [1, 13] {
-            let mut plan = Plan::default();
-            plan.make(std::iter::once(rows), groups, per_group, size);
-            let mut answers = vec![0.0; plan.answers()];
+            let mut plan = AttentionPlan::default();
+            plan.rebuild(std::iter::once(rows), groups, HEADS_PER_GROUP, size);
+            let mut outputs = vec![0.0; plan.output_len()];
             c.bench_function(&format!("attention of {rows} rows over {positions} positions, one layer"), |b| {
-                b.iter(|| plan.run(InstructionSet::best(), &mut answers, |_| Some((&cache, rows)), |_, queries| queries.fill(0.1)));
+                b.iter(|| plan.run(InstructionSet::best(), &mut outputs, |_| Some((&cache, rows)), |_, queries| queries.fill(0.1)));
             });
         }
     }

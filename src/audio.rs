@@ -1,8 +1,8 @@
-//! Sound in: from a microphone, a file, stdin or a script to 16 kHz mono chunks of 0.4 s. Sound out: what a voice says, and
-//! its echo taken out of what comes in.
+//! Audio input and output.
 //!
-//! Every source yields the same [`SourceEvent`], so the engine has one path for all of them. Not responsible for what is
-//! heard in the sound: `audio` and `model` never import each other.
+//! Input: a microphone, files, a WAV stream or a script, each a [`Source`] of 16 kHz mono samples; [`chunker`] cuts them into
+//! chunks of 0.4 s. Output: playback of a synthesised voice, and cancellation of its echo in the input ([`echo`]).
+//! Not responsible for what is in the sound: `audio` and `model` never import each other.
 
 pub mod capture;
 pub mod chunker;
@@ -21,36 +21,36 @@ use crate::protocol::GapCause;
 pub use capture::{DeviceDirection, DeviceInfo, devices};
 pub use file::{read_file, read_wav};
 
-/// What a source yields.
+/// The result of one call of [`Source::next`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum SourceEvent {
-    /// So many samples (16 kHz, mono) were appended to the buffer.
+    /// Number of samples (16 kHz, mono) that were appended to the buffer.
     Samples(usize),
-    /// Nothing arrived for now (a live source waits at most 100 ms, then says this, so that its thread stays responsive).
+    /// No sound yet: a live source returns this after at most 100 ms, so that its thread can react to commands.
     Nothing,
-    /// So many samples (counted at 16 kHz) were lost at this place.
+    /// Samples were lost at this position.
     Gap {
-        /// Samples lost, at 16 kHz.
+        /// Number of lost samples, at 16 kHz.
         samples: u64,
-        /// Why.
+        /// Cause of the loss.
         cause: GapCause,
     },
-    /// What follows comes from another device or at another rate.
+    /// The samples from here on come from another device, or arrive at another rate.
     InputChanged {
-        /// Readable name.
+        /// Readable name of the device.
         device: String,
-        /// Its rate, in Hz.
+        /// Sample rate of the device, in Hz.
         rate_hz: u32,
-        /// Its channels, before they are mixed to one.
+        /// Channels of the device, before they are mixed to mono.
         channels: u16,
     },
-    /// The file ends here: pad to a whole chunk, then comes its gap of silence, then perhaps another file.
+    /// End of a file: pad to a whole chunk, then insert the gap of silence between files. Another file may follow.
     EndOfFile,
-    /// Recoverable trouble; listening goes on.
+    /// An error that does not end the source.
     Problem(Error),
     /// The input delivers nothing until [`SourceEvent::InputChanged`], for this reason.
     InputLost(Error),
-    /// Nothing will ever come again.
+    /// End of the source.
     End,
 }
 
@@ -72,32 +72,32 @@ impl Source for Box<dyn Source> {
     }
 }
 
-/// Said once of a file or stream in which some samples are NaN or infinite.
-const NO_NUMBERS: &str = "some of its samples are not numbers (NaN or infinite); they are heard as silence";
+/// Error text for a file or stream with NaN or infinite samples, reported once for each.
+const NON_FINITE_SAMPLES: &str = "some samples are NaN or infinite; they are replaced by silence";
 
-/// The sample if it is in the range -1 ..= 1, else the nearest that is; 0 for one that is NaN or infinite.
-const fn tame(sample: f32) -> f32 {
+/// Returns `sample` clamped to -1 ..= 1, or 0 if it is NaN or infinite.
+const fn sanitize(sample: f32) -> f32 {
     if sample.is_finite() { sample.clamp(-1.0, 1.0) } else { 0.0 }
 }
 
-/// Where sound comes from.
+/// A stream of audio input.
 pub trait Source: Send {
-    /// Waits for what comes next; samples are appended to `out` as 16 kHz mono in -1 ..= 1 (never NaN or infinite).
+    /// Waits for the next event. Appends samples to `out` as 16 kHz mono in -1 ..= 1, never NaN or infinite.
     ///
     /// # Errors
-    /// When the source cannot go on at all.
+    /// An error that ends the source.
     fn next(&mut self, out: &mut Vec<f32>) -> Result<SourceEvent>;
 
-    /// A name for `session_started`.
+    /// Returns the name that the event `session_started` carries.
     fn name(&self) -> String;
 
-    /// Stops taking sound in, truly: a device is closed. What is not asked for its next sound anyway has nothing to do.
+    /// Stops listening: a device is closed. Does nothing for a source that delivers sound only on request.
     fn pause(&mut self) {}
 
-    /// Takes sound in again; the time in between is not a loss.
+    /// Listens again after [`Self::pause`]; the pause is not a gap.
     ///
     /// # Errors
-    /// When the device is not there any more.
+    /// When the device can no longer be opened.
     fn resume(&mut self) -> Result<()> {
         Ok(())
     }

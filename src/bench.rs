@@ -1,7 +1,7 @@
-//! `hearken bench`: how fast this machine runs a model (CONTRACT.md).
+//! `hearken bench`: measures the speed of a model on this machine.
 //!
-//! Medians over repeated calls of the very functions that a session uses, a minute of scripted listening, or what this
-//! machine can do. Not responsible for judging the figures.
+//! Medians over repeated calls of the functions of a session, a minute of scripted listening, or a recommendation of precision
+//! and modes.
 
 mod recommend;
 mod scenario;
@@ -20,13 +20,13 @@ use crate::model::speed::{filled_cache, median_compaction_ms, median_ms, median_
 use crate::model::{Input, Model, Read};
 use crate::time::{CHUNK_SAMPLES, CHUNK_SECS};
 
-/// Times that each figure is measured, an odd number.
+/// Repetitions of each measurement, an odd number.
 const RUNS: usize = 15;
 
-/// Measures what `options` ask for and prints it.
+/// Runs the measurement that `options` describe and prints the report.
 ///
 /// # Errors
-/// When the model cannot be loaded, the context does not fit it, or computing fails.
+/// If the model cannot be loaded, the context does not fit it, or inference fails.
 pub fn run(options: &BenchOptions) -> Result<()> {
     if let Some(threads) = options.threads {
         crate::model::use_threads(threads);
@@ -39,7 +39,7 @@ pub fn run(options: &BenchOptions) -> Result<()> {
     print(&with_ceilings(report), options.format)
 }
 
-/// The model that is measured.
+/// Loads the model to be measured.
 fn load(options: &BenchOptions, precision: Option<Precision>) -> Result<Model> {
     match &options.subject {
         BenchSubject::Model(choice) => {
@@ -50,11 +50,12 @@ fn load(options: &BenchOptions, precision: Option<Precision>) -> Result<Model> {
     }
 }
 
-/// Sound that is never the same and never silent; what it is does not matter to the time.
+/// Returns deterministic noise. The content does not affect the time.
 fn noise() -> [f32; CHUNK_SAMPLES] {
     std::array::from_fn(|n| 0.1 * ((n * n % 977) as f32 / 488.0 - 1.0))
 }
 
+/// Measures the cost of each step of a chunk.
 fn figures(options: &BenchOptions) -> Result<Value> {
     let begun = Instant::now();
     let model = load(options, options.precision)?;
@@ -87,16 +88,16 @@ fn figures(options: &BenchOptions) -> Result<Value> {
         "decode_ms": round(decode_ms),
         "chunk_ms": round(chunk_ms),
         "real_time_factor": round(chunk_ms / (CHUNK_SECS * 1e3)),
-        // After the decision come TEXT_BEGIN, which gives the emotion tag, and the tag, which gives the first text token.
+        // After the decision, two decoder steps: TEXT_BEGIN yields the emotion tag, and the tag yields the first text token.
         "first_text_ms": round(chunk_ms + 2.0 * decode_ms),
-        // Room is made when a lane's window is full; `context` stands for its size here.
+        // The window is trimmed when it is full; here it has the size `context`.
         "trim_ms": round(trim_ms),
         "load_ms": round(load_ms),
         "peak_rss_mb": peak_rss_mb(),
     }))
 }
 
-/// The report with what the machine could do at most in the same minute.
+/// Adds the kernels in use and the machine's measured peak rates to the report.
 fn with_ceilings(mut report: Value) -> Value {
     let ceilings = HardwarePeaks::measure();
     if let Some(fields) = report.as_object_mut() {
@@ -107,10 +108,12 @@ fn with_ceilings(mut report: Value) -> Value {
     report
 }
 
+/// Rounds to two decimals.
 fn round(number: f64) -> f64 {
     (number * 100.0).round() / 100.0
 }
 
+/// Prints `report` to stdout.
 fn print(report: &Value, format: ReportFormat) -> Result<()> {
     let text = match format {
         ReportFormat::Json => report.to_string(),
@@ -123,11 +126,9 @@ fn print(report: &Value, format: ReportFormat) -> Result<()> {
     crate::console::print(&mut std::io::stdout(), text)
 }
 
-/// The most memory that this process has held, in MB, where the system says (Linux).
+/// Returns the peak resident memory of this process in MB; `None` where the system does not report it.
 fn peak_rss_mb() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok().map(|kb| kb / 1_024)
+    crate::model::memory::peak_resident().map(|bytes| bytes >> 20)
 }
 
 #[cfg(test)]
@@ -135,7 +136,7 @@ mod tests {
     use super::*;
     use crate::protocol::ModelChoice;
 
-    /// The names that CONTRACT.md promises, and those that were added.
+    /// Fields of the report, on which scripts rely.
     const FIGURES: [&str; 15] = [
         "model",
         "precision",
@@ -155,7 +156,7 @@ mod tests {
     ];
 
     #[test]
-    fn the_figures_are_those_that_scripts_rely_on() {
+    fn report_has_exactly_the_documented_fields() {
         let options = BenchOptions {
             subject: BenchSubject::Model(ModelChoice::Dir(concat!(env!("CARGO_MANIFEST_DIR"), "/models/fixture").into())),
             precision: Some(Precision::Q8),
@@ -167,10 +168,10 @@ mod tests {
         };
         let report = figures(&options).unwrap();
         let mut names: Vec<&str> = report.as_object().unwrap().keys().map(String::as_str).collect();
-        let mut promised = FIGURES.to_vec();
+        let mut documented = FIGURES.to_vec();
         names.sort_unstable();
-        promised.sort_unstable();
-        assert_eq!(names, promised);
+        documented.sort_unstable();
+        assert_eq!(names, documented);
         assert!(report["trim_ms"].as_f64().unwrap() > 0.0);
     }
 }

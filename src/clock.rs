@@ -1,22 +1,22 @@
-//! The time on the wall, which only people's eyes need: audio time comes from sample counts.
+//! The wall clock of the machine, for times that people read. Audio time comes from sample counts ([`time`](crate::time)).
 
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Milliseconds since 1970, in UTC; 0 where the machine's clock stands before that.
+/// Returns the milliseconds since 1970, in UTC; 0 if the clock of the machine is set before 1970.
 #[must_use]
 pub fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_millis()).ok()).unwrap_or(0)
 }
 
-/// Seconds by which local time is ahead of UTC, as the system's own `date` says; 0 where there is none.
+/// Returns the seconds by which local time is ahead of UTC, from the program `date`; 0 if it does not exist.
 #[must_use]
 pub fn local_offset_secs() -> i64 {
-    let said = Command::new("date").arg("+%z").output().ok().filter(|out| out.status.success());
-    said.and_then(|out| parse_offset(String::from_utf8_lossy(&out.stdout).trim())).unwrap_or(0)
+    let output = Command::new("date").arg("+%z").output().ok().filter(|out| out.status.success());
+    output.and_then(|out| parse_offset(String::from_utf8_lossy(&out.stdout).trim())).unwrap_or(0)
 }
 
-/// `+0130` in seconds.
+/// Converts an offset such as `+0130` to seconds.
 fn parse_offset(text: &str) -> Option<i64> {
     let number: i64 = text.parse().ok()?;
     Some((number / 100 * 60 + number % 100) * 60)
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_offset_of_local_time_is_read_as_date_prints_it() {
+    fn an_offset_of_date_is_converted_to_seconds() {
         assert_eq!((parse_offset("+0130"), parse_offset("-0800"), parse_offset("Z")), (Some(5_400), Some(-28_800), None));
     }
 }

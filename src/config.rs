@@ -106,7 +106,7 @@ pub enum SourceChoice {
 /// The speed at which a file is heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileSpeed {
-    /// As fast as the model computes.
+    /// Full speed: the file waits for the model.
     Unthrottled,
     /// In real time, like a microphone: audio is lost if the model cannot keep up.
     Realtime,

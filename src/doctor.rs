@@ -1,6 +1,6 @@
-//! `hearken doctor`: is everything there that a session needs, and what to do about what is not.
+//! `hearken doctor`: checks everything that a session needs and prints one line for each check, with a remedy where one fails.
 //!
-//! Responsible for looking and for saying it in one line each. Not responsible for mending anything.
+//! Repairs nothing.
 
 mod machine;
 mod microphone;
@@ -15,13 +15,13 @@ use crate::hub;
 use crate::model::{Model, acceleration, threads};
 use crate::speech::{Language, Prosody, SpeechText, UtteranceEvent, Voice, system_voices};
 
-/// What a check found, or what is wrong and what to do.
-type Found = std::result::Result<String, String>;
+/// The finding of a check: the state, or the problem with its remedy.
+type Finding = std::result::Result<String, String>;
 
-/// One check: what it looks at, and how.
-type Check = (&'static str, fn(&Settings) -> Found);
+/// A check: its name and its function.
+type Check = (&'static str, fn(&Settings) -> Finding);
 
-/// In the order in which sound goes through Hearken.
+/// The checks, in the order in which sound passes through Hearken.
 const CHECKS: [Check; 10] = [
     ("microphone", microphone::check),
     ("output", output),
@@ -35,30 +35,32 @@ const CHECKS: [Check; 10] = [
     ("notifications", machine::notifications),
 ];
 
-/// Looks at everything that a session with `settings` needs and prints a line for each as soon as it is known.
+/// Checks everything that a session with `settings` needs and prints each line as soon as it is known.
 ///
 /// # Errors
 /// When `out` cannot be written.
 pub fn run(settings: &Settings, mut out: impl Write) -> Result<Completion> {
-    let mut health = Completion::Clean;
+    let mut completion = Completion::Clean;
     for (name, check) in CHECKS {
         let (mark, text) = match check(settings) {
             Ok(text) => ("ok", text),
             Err(text) => {
-                health = Completion::Problems;
+                completion = Completion::Problems;
                 ("problem", text)
             }
         };
         print(&mut out, format_args!("{mark:<8} {name:<13} {text}"))?;
     }
-    Ok(health)
+    Ok(completion)
 }
 
-fn output(_: &Settings) -> Found {
+/// Checks the output that plays spoken replies.
+fn output(_: &Settings) -> Finding {
     device(DeviceDirection::Output, "replies are shown as text only; plug in speakers to hear them")
 }
 
-fn device(direction: DeviceDirection, remedy: &str) -> Found {
+/// Returns the default device of `direction`, else the first; `remedy` says what to do without one.
+fn device(direction: DeviceDirection, remedy: &str) -> Finding {
     let found = devices().map_err(|e| e.to_string())?;
     let of_direction = || found.iter().filter(|d| d.direction == direction);
     match of_direction().find(|d| d.is_default).or_else(|| of_direction().next()) {
@@ -67,7 +69,8 @@ fn device(direction: DeviceDirection, remedy: &str) -> Found {
     }
 }
 
-fn model(settings: &Settings) -> Found {
+/// Loads the model.
+fn model(settings: &Settings) -> Finding {
     let load = || {
         let found = hub::find(&settings.model, &settings.paths)?;
         Model::load(&found.folder, &found.name, settings.precision, settings.device)
@@ -75,12 +78,13 @@ fn model(settings: &Settings) -> Found {
     load().map(|model| format!("{} loads, in {}", model.name(), model.precision().name())).map_err(|e| e.to_string())
 }
 
-fn accelerated(settings: &Settings) -> Found {
+/// Names the acceleration and the number of threads.
+fn accelerated(settings: &Settings) -> Finding {
     Ok(format!("{}; {} threads", acceleration(), settings.threads.unwrap_or_else(threads)))
 }
 
-/// Says a word, without playing it.
-fn voice(_: &Settings) -> Found {
+/// Synthesises a word without playing it.
+fn voice(_: &Settings) -> Finding {
     let words = SpeechText { text: "Hello.".to_owned(), language: Language::English, prosody: Prosody::new(None, 1.0) };
     let say = |voice: &mut dyn Voice| -> Result<()> {
         let mut utterance = voice.say(&words)?;
@@ -88,12 +92,12 @@ fn voice(_: &Settings) -> Found {
         while utterance.next(&mut samples)? != UtteranceEvent::End {}
         Ok(())
     };
-    let mut trouble = "this Hearken was built without a voice: replies are shown as text".to_owned();
+    let mut problem = "this Hearken was built without a voice: replies are shown as text".to_owned();
     for mut voice in system_voices() {
         match say(voice.as_mut()) {
             Ok(()) => return Ok(voice.name()),
-            Err(error) => trouble = error.to_string(),
+            Err(error) => problem = error.to_string(),
         }
     }
-    Err(trouble)
+    Err(problem)
 }

@@ -1,29 +1,29 @@
-//! `hearken eval`: scores a model on labelled audio, so that anybody can check a published figure (CONTRACT.md).
+//! `hearken eval`: scores a model on labelled audio (`src/eval/README.md`).
 //!
-//! Responsible for the order of a run: read the data set, hear it, keep every prediction, report. The parts: [`layouts`] knows
-//! how data sets come, [`hear`] drives the product's own sessions, [`typed_qa`] puts typed questions, [`judge`] and what it uses are pure arithmetic, [`score`]
-//! and [`compare`] say what it comes to. Not responsible for how the model listens.
+//! Order of a run: read the data set, run the model on it, store every prediction, write the report. [`layouts`] reads data
+//! sets, [`sessions`] runs items through the product's own sessions, [`typed_qa`] asks typed questions, [`metrics`] and its
+//! helpers are pure arithmetic, [`score`] and [`compare`] build the reports. Not responsible for how the model listens.
 
+pub mod answer_match;
 pub mod bleu;
-pub mod choice;
 pub mod compare;
-pub mod hear;
+pub mod edit_distance;
+pub mod grouping;
 pub mod items;
-pub mod judge;
 pub mod layouts;
+pub mod manifest;
+pub mod metrics;
 pub mod normalise;
 pub mod plot;
 pub mod progress;
 pub mod report;
-pub mod rows;
 pub mod score;
-pub mod sittings;
+pub mod sessions;
 pub mod stats;
 pub mod store;
 pub mod streams;
 pub mod tokenise;
 pub mod typed_qa;
-pub mod words;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
@@ -40,26 +40,31 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::files::write_private;
 use crate::hub;
 use crate::model::Model;
+use crate::model::digest::hex;
 use crate::protocol::{Language, ModelChoice};
 use crate::session::SessionConfig;
 use crate::session::prompt::PromptCache;
-use hear::{Clock, Hearer, Margins, Sitting};
-use items::{DataSet, Item, Prediction, Skipped};
+use items::{DataSet, Item, Prediction, SkippedRow};
 use progress::Progress;
-use report::Report;
-use store::Store;
-use typed_qa::Asker;
+use report::EvalReport;
+use sessions::{EvalSession, FirstTextLatency, Margins, SessionRunner};
+use store::PredictionStore;
+use typed_qa::TypedQuestionRunner;
 
-/// What is said of typed questions to a model that never saw one.
-const NO_QUESTIONS: &str = "The starter was not trained to answer typed questions: what it says to them means nothing. Ask a model that was, \
+/// The note in a report on typed questions to the starter.
+const NO_QUESTIONS: &str = "The starter was not trained to answer typed questions: its replies to them mean nothing. Ask a model that was, \
 such as --model 3b.";
+/// A clip folder that does not exist, so that no clip of the user replaces a built-in one.
+const NO_CLIPS: &str = "/nowhere/to/look/for/clips";
+/// Bytes of the model's fingerprint that a report shows.
+const SHOWN_FINGERPRINT_BYTES: usize = 8;
 
-/// Does what `request` asks; the summary goes to `out`, progress to `notes`.
+/// Runs `request`; writes the summary to `out` and progress to `notes`.
 ///
 /// # Errors
-/// When the data set, the model or the folder of the report cannot be used, or computing fails.
+/// If the data set, the model or the report folder cannot be used, or inference fails.
 pub fn run(request: &EvalRequest, mut out: impl Write, notes: impl Write) -> Result<Completion> {
-    let (text, outcome) = match request {
+    let (text, completion) = match request {
         EvalRequest::Compare { before, after, out } => (compare::run(before, after, out.as_deref())?, Completion::Clean),
         EvalRequest::Run(options) => {
             let report = score_model(options, notes)?;
@@ -67,16 +72,17 @@ pub fn run(request: &EvalRequest, mut out: impl Write, notes: impl Write) -> Res
         }
     };
     print(&mut out, text.trim_end())?;
-    Ok(outcome)
+    Ok(completion)
 }
 
-fn score_model(options: &EvalOptions, mut notes: impl Write) -> Result<Report> {
-    let DataSet { rows, items, skipped, notes: mut said } = heard_in_known_modes(options, layouts::read(&options.task, &options.data)?)?;
-    let items = items::spread(items, options.limit);
+fn score_model(options: &EvalOptions, mut notes: impl Write) -> Result<EvalReport> {
+    let DataSet { rows, items, skipped, notes: mut report_notes } =
+        without_unknown_modes(options, layouts::read(&options.task, &options.data)?)?;
+    let items = items::evenly_spaced(items, options.limit);
     let chosen = items.len();
-    let mut sittings = sittings::arrange(&options.task, items, &options.contexts);
+    let mut sessions = grouping::group(&options.task, items, &options.contexts);
     if let Some(path) = &options.background {
-        sittings.extend(sittings::background(layouts::sounds(path)?, options.contexts.first().copied().unwrap_or_default()));
+        sessions.extend(grouping::background(layouts::sounds(path)?, options.contexts.first().copied().unwrap_or_default()));
     }
     if let Some(threads) = options.threads {
         crate::model::use_threads(threads);
@@ -85,12 +91,12 @@ fn score_model(options: &EvalOptions, mut notes: impl Write) -> Result<Report> {
     let model = Arc::new(Model::load(&found.folder, &found.name, options.precision, options.device)?);
     let settings = settings(options, &model);
     if is_typed(&options.task) && options.model == ModelChoice::Starter {
-        said.push(NO_QUESTIONS.to_owned());
+        report_notes.push(NO_QUESTIONS.to_owned());
     }
-    let mut store = Store::open(&options.out, &header(options, &sittings, &model), options.resume)?;
-    hear(options, &model, sittings.clone(), &mut store, &mut notes)?;
-    let predictions = in_order(&sittings, std::mem::take(&mut store.predictions));
-    let base = Report {
+    let mut store = PredictionStore::open(&options.out, &header(options, &sessions, &model), options.resume)?;
+    run_sessions(options, &model, sessions.clone(), &mut store, &mut notes)?;
+    let predictions = in_order(&sessions, std::mem::take(&mut store.predictions));
+    let base = EvalReport {
         hearken: env!("CARGO_PKG_VERSION").to_owned(),
         task: options.task.clone(),
         settings,
@@ -100,7 +106,7 @@ fn score_model(options: &EvalOptions, mut notes: impl Write) -> Result<Report> {
         skipped,
         figures: Vec::new(),
         tables: Vec::new(),
-        notes: said,
+        notes: report_notes,
     };
     let (report, picture) = score::report(base, &predictions);
     let written = write(&options.out, &report).and_then(|()| match &picture {
@@ -108,75 +114,82 @@ fn score_model(options: &EvalOptions, mut notes: impl Write) -> Result<Report> {
         None => Ok(()),
     });
     written.map_err(|e| e.while_doing(format!("all {} predictions are kept; --resume writes the report again", predictions.len())))?;
-    // Nobody may be there to read it.
+    // The summary is complete without this line.
     let _ = writeln!(notes, "report.md, report.json and {} are in {}", store::PREDICTIONS, options.out.display());
     Ok(report)
 }
 
-/// Of a curve of alarms, or of scores over the number of items.
+/// Returns the file name of the report's picture.
 const fn picture_name(task: &EvalTask) -> &'static str {
     if matches!(task, EvalTask::Streaming { .. }) { "streaming.svg" } else { "curve.svg" }
 }
 
-/// Writes `report` into `folder` for people and for programs.
-fn write(folder: &Path, report: &Report) -> Result<()> {
+/// Writes `report` into `folder` as JSON and as Markdown.
+fn write(folder: &Path, report: &EvalReport) -> Result<()> {
     let json = serde_json::to_string_pretty(report).map_err(|e| Error::internal(e))?;
     write_private(&folder.join(compare::REPORT), format!("{json}\n").as_bytes())?;
     write_private(&folder.join("report.md"), report.markdown().as_bytes())
 }
 
-/// Hears the sittings that have not been heard to their end.
-fn hear(options: &EvalOptions, model: &Arc<Model>, sittings: Vec<Sitting>, store: &mut Store, notes: impl Write) -> Result<()> {
+/// Runs the sessions that have no stored prediction for some item.
+fn run_sessions(
+    options: &EvalOptions,
+    model: &Arc<Model>,
+    sessions: Vec<EvalSession>,
+    store: &mut PredictionStore,
+    notes: impl Write,
+) -> Result<()> {
     let streaming = matches!(options.task, EvalTask::Streaming { .. });
     let single = matches!(options.task.inner(), EvalTask::Proactive { style: ProactiveStyle::Single });
-    let all: usize = sittings.iter().map(|s| s.items.len()).sum();
-    let left: Vec<Sitting> = sittings.into_iter().filter(|s| !s.items.iter().all(|item| store.has(&s.condition, &item.id))).collect();
+    let all: usize = sessions.iter().map(|s| s.items.len()).sum();
+    let left: Vec<EvalSession> =
+        sessions.into_iter().filter(|s| !s.items.iter().all(|item| store.contains(&s.condition, &item.id))).collect();
     let mut progress = Progress::new(notes, all, all - left.iter().map(|s| s.items.len()).sum::<usize>());
-    // Of a sitting that a crash cut off some may have been kept; it was heard again as a whole.
+    // A crash may have cut a session off after some of its predictions: the session runs again as a whole.
     let mut done = |predictions: Vec<Prediction>| {
         progress.add(predictions.len());
-        let new = predictions.into_iter().filter(|p| !store.has(&p.condition, &p.id)).collect();
-        store.keep(new)
+        let new = predictions.into_iter().filter(|p| !store.contains(&p.condition, &p.id)).collect();
+        store.append(new)
     };
-    let hearer = |mode: Mode, opening: Arc<PromptCache>| Hearer {
+    let runner = |mode: Mode, prompt: Arc<PromptCache>| SessionRunner {
         model: Arc::clone(model),
-        conduct: SessionConfig::product(SamplingChoice::GREEDY, ContextChoice::default()),
+        config: SessionConfig::product(SamplingChoice::GREEDY, ContextChoice::default()),
         mode,
-        opening,
-        // Where a reply can lie between two clips, a lane that never gives one hears something else than the device would.
-        margins: if single && !streaming { Margins::OfTheWhole } else { Margins::None },
-        clock: if streaming { Clock::Read } else { Clock::Unread },
+        prompt,
+        // With several clips in a session, the replies between them are part of the context, and a silent lane has none.
+        margins: if single && !streaming { Margins::WholeSound } else { Margins::None },
+        first_text_latency: if streaming { FirstTextLatency::Measured } else { FirstTextLatency::NotMeasured },
         gap_secs: options.gap_secs,
         gate: options.gate,
         lanes: options.lanes,
     };
     if is_typed(&options.task) {
-        Asker { model: Arc::clone(model), lanes: options.lanes }.ask(left, &mut done)?;
+        TypedQuestionRunner { model: Arc::clone(model), lanes: options.lanes }.run(left, &mut done)?;
     } else {
-        for (mode, of) in by_mode(options, left)? {
-            let opening = PromptCache::of(model, &mode, &Paths::find()?)?;
-            hearer(mode, opening).hear(of, &mut done)?;
+        for (mode, sessions) in by_mode(options, left)? {
+            let prompt = PromptCache::of(model, &mode, &Paths::find()?)?;
+            runner(mode, prompt).run(sessions, &mut done)?;
         }
     }
     progress.end();
     Ok(())
 }
 
-/// Whether questions are typed, which asks for a layout of its own.
+/// Returns true if questions are typed, which needs a prompt layout of its own.
 fn is_typed(task: &EvalTask) -> bool {
     matches!(task.inner(), EvalTask::Qa { instruction: QuestionInput::Typed })
 }
 
-/// `set` less the items that name a mode that is not there.
-fn heard_in_known_modes(options: &EvalOptions, set: DataSet) -> Result<DataSet> {
+/// Returns `set` with the items of unknown modes moved to its skipped rows.
+fn without_unknown_modes(options: &EvalOptions, set: DataSet) -> Result<DataSet> {
     let modes = modes(options)?;
     let DataSet { items, mut skipped, .. } = set;
     let known = |item: &Item| item.mode.as_ref().is_none_or(|name| modes.iter().any(|mode| mode.name == *name));
-    let (items, strange): (Vec<Item>, Vec<Item>) = items.into_iter().partition(known);
+    let (items, unknown): (Vec<Item>, Vec<Item>) = items.into_iter().partition(known);
     let names = || modes.iter().map(|mode| mode.name.as_str()).collect::<Vec<_>>().join(", ");
-    skipped.extend(strange.into_iter().map(|item| {
+    skipped.extend(unknown.into_iter().map(|item| {
         let why = format!("there is no mode {}, there are {}", item.mode.unwrap_or_default(), names());
-        Skipped { row: item.id, why }
+        SkippedRow { row: item.id, why }
     }));
     match skipped.first().filter(|_| items.is_empty()) {
         Some(first) => {
@@ -187,48 +200,48 @@ fn heard_in_known_modes(options: &EvalOptions, set: DataSet) -> Result<DataSet> 
     }
 }
 
-/// The sittings of each mode, in the order in which the modes are needed first.
-fn by_mode(options: &EvalOptions, sittings: Vec<Sitting>) -> Result<Vec<(Mode, Vec<Sitting>)>> {
+/// Groups the sessions by mode, in the order in which the modes first occur.
+fn by_mode(options: &EvalOptions, sessions: Vec<EvalSession>) -> Result<Vec<(Mode, Vec<EvalSession>)>> {
     let modes = modes(options)?;
-    let usual = match options.task.inner() {
+    let default = match options.task.inner() {
         EvalTask::Asr { .. } => TRANSCRIBE,
         EvalTask::Translate { .. } => TRANSLATE,
         _ => DIALOG,
     };
-    let mut groups: Vec<(Mode, Vec<Sitting>)> = Vec::new();
-    for sitting in sittings {
-        let name = sitting.items.first().and_then(|item| item.mode.as_deref()).unwrap_or(usual);
-        if let Some((_, of)) = groups.iter_mut().find(|(mode, _)| mode.name == name) {
-            of.push(sitting);
+    let mut groups: Vec<(Mode, Vec<EvalSession>)> = Vec::new();
+    for session in sessions {
+        let name = session.items.first().and_then(|item| item.mode.as_deref()).unwrap_or(default);
+        if let Some((_, same_mode)) = groups.iter_mut().find(|(mode, _)| mode.name == name) {
+            same_mode.push(session);
             continue;
         }
         let Some(mode) = modes.iter().find(|mode| mode.name == name) else {
             return Err(Error::at(ErrorKind::Data, &options.data, format!("there is no mode {name}")));
         };
-        groups.push((Mode { eagerness: mode.eagerness + options.eagerness, ..mode.clone() }, vec![sitting]));
+        groups.push((Mode { eagerness: mode.eagerness + options.eagerness, ..mode.clone() }, vec![session]));
     }
     Ok(groups)
 }
 
-/// The modes that can be heard in. The clips of the usual ones are built in, so that a figure can be reproduced elsewhere;
-/// labelled streams may name the user's own.
+/// Returns the modes that items may name. Built-in modes use their built-in clips, so that a figure can be reproduced on
+/// another machine; labelled streams may also name the user's own modes.
 fn modes(options: &EvalOptions) -> Result<Vec<Mode>> {
     let language = match options.task.inner() {
         EvalTask::Translate { to } | EvalTask::Streams { to } => *to,
         _ => Language::default(),
     };
-    let mut modes = modes::builtin(language, Path::new("/nowhere/to/look/for/clips"));
+    let mut modes = modes::builtin(language, Path::new(NO_CLIPS));
     if let EvalTask::Streams { .. } = options.task {
         let own = crate::config::all_modes(&Paths::find()?, language)?;
-        let own: Vec<Mode> = own.into_iter().filter(|mode| modes.iter().all(|usual| usual.name != mode.name)).collect();
+        let own: Vec<Mode> = own.into_iter().filter(|mode| modes.iter().all(|builtin| builtin.name != mode.name)).collect();
         modes.extend(own);
     }
     Ok(modes)
 }
 
-/// Everything that could change a figure, as a person reads it.
+/// Returns every setting that can change a figure, as text for the report.
 fn settings(options: &EvalOptions, model: &Model) -> BTreeMap<String, String> {
-    let fingerprint: String = model.fingerprint().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let fingerprint: String = hex(model.fingerprint().get(..SHOWN_FINGERPRINT_BYTES).unwrap_or_default());
     let mut settings = BTreeMap::from([
         ("model".to_owned(), model.name().to_owned()),
         ("fingerprint".to_owned(), fingerprint),
@@ -239,7 +252,7 @@ fn settings(options: &EvalOptions, model: &Model) -> BTreeMap<String, String> {
         ("context".to_owned(), contexts(options)),
     ]);
     if is_typed(&options.task) {
-        // Nothing is listened to: whether to reply is not asked, and no silence follows.
+        // Eagerness, gap and gate have no effect here: every question is answered, and no silence follows it.
         settings.insert("layout".to_owned(), "offline: the recording as a whole, at most 20 s, then the question".to_owned());
     } else {
         settings.insert("eagerness".to_owned(), options.eagerness.to_string());
@@ -252,20 +265,19 @@ fn settings(options: &EvalOptions, model: &Model) -> BTreeMap<String, String> {
     settings
 }
 
-/// What its sessions keep in mind.
+/// Returns the names of the context policies and the window size.
 fn contexts(options: &EvalOptions) -> String {
     let names: Vec<&str> = options.contexts.iter().map(|context| context.policy.name()).collect();
     let positions = options.contexts.first().map_or(0, |context| context.positions);
     format!("{}, {positions} positions", names.join(", "))
 }
 
-/// What a run must have in common with the predictions that it goes on with.
-fn header(options: &EvalOptions, sittings: &[Sitting], model: &Model) -> Map<String, Value> {
+/// Returns the header of the predictions file: a resumed run must have the same one.
+fn header(options: &EvalOptions, sessions: &[EvalSession], model: &Model) -> Map<String, Value> {
     let mut hash = Sha256::new();
-    for (sitting, item) in sittings.iter().flat_map(|s| s.items.iter().map(move |item| (s, item))) {
-        hash.update(json!([sitting.condition, item.id, item.expected, item.question, item.answers, item.mode]).to_string());
+    for (session, item) in sessions.iter().flat_map(|s| s.items.iter().map(move |item| (s, item))) {
+        hash.update(json!([session.condition, item.id, item.expected, item.question, item.answers, item.mode]).to_string());
     }
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let fields = [
         ("hearken", json!(env!("CARGO_PKG_VERSION"))),
         ("task", json!(options.task)),
@@ -277,19 +289,16 @@ fn header(options: &EvalOptions, sittings: &[Sitting], model: &Model) -> Map<Str
         ("silence", json!(options.gap_secs)),
         ("gate", json!(options.gate)),
     ];
-    // Where there is no choice, what was begun before there was one is gone on with.
+    // Omitted for other tasks, so that runs started before this field existed can be resumed.
     let layout = is_typed(&options.task).then(|| ("layout", json!("offline")));
     fields.into_iter().chain(layout).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// The predictions in the order of the data set, whatever order they were made in.
-fn in_order(sittings: &[Sitting], predictions: Vec<Prediction>) -> Vec<Prediction> {
-    let places = sittings.iter().flat_map(|s| s.items.iter().map(|item| (s.condition.as_str(), item.id.as_str())));
-    let mut by_place: BTreeMap<(String, String), Prediction> =
+/// Sorts the predictions into the order of the data set.
+fn in_order(sessions: &[EvalSession], predictions: Vec<Prediction>) -> Vec<Prediction> {
+    let keys = sessions.iter().flat_map(|s| s.items.iter().map(|item| (s.condition.as_str(), item.id.as_str())));
+    let mut by_key: BTreeMap<(String, String), Prediction> =
         predictions.into_iter().map(|p| ((p.condition.clone(), p.id.clone()), p)).collect();
     let mut seen = HashSet::new();
-    places
-        .filter(|place| seen.insert(*place))
-        .filter_map(|(condition, id)| by_place.remove(&(condition.to_owned(), id.to_owned())))
-        .collect()
+    keys.filter(|key| seen.insert(*key)).filter_map(|(condition, id)| by_key.remove(&(condition.to_owned(), id.to_owned()))).collect()
 }

@@ -1,39 +1,39 @@
 //! Private folders and atomic writes.
 //!
-//! Everything that Hearken writes for itself is readable by its user alone, and after a crash a file holds its old or its
-//! new content. Not responsible for what the files mean.
+//! Files and folders of Hearken can be read by its user alone, and after a crash a file holds its old or its new content.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// Whether a file that is there already may be written over.
+/// The treatment of a file that exists already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names say it")]
 pub enum Existing {
+    /// Keep the file and refuse to write.
     Kept,
+    /// Replace the file.
     Replaced,
 }
 
-/// Makes `folder` and what is missing above it, readable by this user alone.
+/// Creates `folder` and its missing parents, readable by this user alone.
 ///
 /// # Errors
-/// When the folder cannot be made.
+/// `Output` when the folder cannot be created.
 pub fn make_private_folder(folder: &Path) -> Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder).map_err(|e| {
-        Error::at(ErrorKind::Output, folder, format_args!("this folder cannot be made: {e}")).with_remedy(Remedy::for_write(&e))
+        Error::at(ErrorKind::Output, folder, format_args!("this folder cannot be created: {e}")).with_remedy(Remedy::for_write(&e))
     })
 }
 
-/// Writes `bytes` to `path` in one step, readable by this user alone: after a crash the old content or the new is there.
+/// Writes `bytes` to `path` atomically, readable by this user alone: after a crash the file holds its old or its new content.
 ///
 /// # Errors
-/// When the folder or the file cannot be written, for instance because the disk is full.
+/// `Output` when the folder or the file cannot be written, for example because the disk is full.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     if let Some(folder) = path.parent() {
         make_private_folder(folder)?;
@@ -41,13 +41,13 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     replace(path, bytes).map_err(|e| Error::cannot_write(path, &e))
 }
 
-/// Writes a document where the user wants it, readable by this user alone. A failed attempt leaves nothing half written.
+/// Writes a document to a path that the user chose, readable by this user alone. A failed attempt leaves no partial file.
 ///
 /// # Errors
-/// `AlreadyExists` when the file is there and is to be kept; else why it cannot be written, for instance a full disk.
+/// `AlreadyExists` when the file exists and is kept; else the cause of the failure, for example a full disk.
 pub fn write_document(path: &Path, bytes: &[u8], existing: Existing) -> std::io::Result<()> {
     match existing {
-        // What is no file, such as a pipe, cannot be replaced; it is written to.
+        // A pipe or a device cannot be replaced; write into it.
         Existing::Replaced if path.is_file() || !path.exists() => replace(path, bytes),
         Existing::Replaced => write_synced(path, bytes, fs::OpenOptions::new().write(true)),
         Existing::Kept => {
@@ -63,19 +63,21 @@ pub fn write_document(path: &Path, bytes: &[u8], existing: Existing) -> std::io:
     }
 }
 
+/// Writes a temporary file beside `path` and renames it.
 fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut partial = path.as_os_str().to_owned();
-    // The process id keeps two instances that write at the same time out of each other's file.
+    // The process id separates two instances that write at the same time.
     partial.push(format!(".{}.part", std::process::id()));
     let partial = PathBuf::from(partial);
     let written = write_synced(&partial, bytes, fs::OpenOptions::new().write(true).create(true).truncate(true))
         .and_then(|()| fs::rename(&partial, path));
     written.inspect_err(|_| {
-        // What is left of a failed attempt is of no use to anybody; that it cannot be removed changes nothing.
+        // A partial file that cannot be removed does no harm.
         let _ = fs::remove_file(&partial);
     })
 }
 
+/// Writes `bytes` to the file opened by `options` and flushes it to the disk.
 fn write_synced(path: &Path, bytes: &[u8], options: &mut fs::OpenOptions) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
@@ -89,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_replaced_whole_and_leaves_no_remains() {
+    fn a_replaced_file_leaves_no_temporary_file() {
         let home = tempfile::tempdir().expect("a folder");
         let path = home.path().join("deep/er/file");
         write_private(&path, b"one").expect("first");
@@ -99,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_write_names_the_file_and_keeps_the_old_content() {
+    fn a_failed_write_names_the_file_and_leaves_no_temporary_file() {
         let home = tempfile::tempdir().expect("a folder");
         let path = home.path().join("taken");
         fs::create_dir(&path).expect("a folder in the way");
@@ -109,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_is_kept_or_replaced_as_asked() {
+    fn an_existing_document_is_kept_or_replaced() {
         let home = tempfile::tempdir().expect("a folder");
         let path = home.path().join("a.txt");
         write_document(&path, b"one", Existing::Kept).expect("a new file");
@@ -118,19 +120,19 @@ mod tests {
         write_document(&path, b"two", Existing::Replaced).expect("replaced");
         assert_eq!(fs::read(&path).expect("the file"), b"two");
         assert!(write_document(&home.path().join("no/such/a.txt"), b"x", Existing::Kept).is_err());
-        assert_eq!(fs::read_dir(home.path()).expect("the folder").count(), 1, "no remains");
+        assert_eq!(fs::read_dir(home.path()).expect("the folder").count(), 1, "no temporary file");
     }
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_full_disk_is_an_error_of_the_document() {
+    fn a_full_disk_is_reported_as_the_cause() {
         let full = write_document(Path::new("/dev/full"), b"words", Existing::Replaced).expect_err("it is full");
         assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
     }
 
     #[cfg(unix)]
     #[test]
-    fn nobody_else_can_read_what_is_written() {
+    fn written_files_and_folders_are_private() {
         use std::os::unix::fs::PermissionsExt;
         let home = tempfile::tempdir().expect("a folder");
         let path = home.path().join("folder/file");

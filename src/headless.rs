@@ -1,7 +1,6 @@
-//! The face without a window: events in, text, JSON Lines or subtitles out.
+//! The interface without a window: prints events as text, JSON Lines or subtitles, and chooses the exit code.
 //!
-//! Responsible for printing what the engine reports and for how the run counts as a whole. Not responsible for what is
-//! heard or decided: it sees the engine through its handle only.
+//! Uses the engine only through its handle.
 
 mod devices;
 mod subtitles;
@@ -21,28 +20,29 @@ pub use devices::print_devices;
 use subtitles::Subtitles;
 use text::Lines;
 
-/// Prints what `engine` reports to `out` until the session has finished; what is not the product goes to `notes`.
+/// Prints the events of `engine` to `out` and messages about the session to `notes` until the session has finished.
 ///
-/// A reader of `out` that goes away ends the session and is a success: it has seen enough.
+/// If the reader of `out` goes away, the session ends as a success.
 ///
 /// # Errors
-/// `Output` when `out` cannot be written, for instance because the disk is full.
+/// `Output` when `out` cannot be written, for example because the disk is full.
 pub fn run(engine: EngineHandle, format: OutputFormat, out: impl Write, notes: impl Write) -> Result<Completion> {
-    // Where signals cannot be caught, or are caught already, they end the process as they always did.
+    // If a signal handler cannot be set, signals end the process at once.
     let _ = ctrlc::set_handler(engine.stopper());
     let mut printer = Printer::new(format, BufWriter::new(out), notes);
-    let outcome = match follow(&engine, &mut printer) {
-        Ok(outcome) => Ok(outcome),
+    let completion = match follow(&engine, &mut printer) {
+        Ok(completion) => Ok(completion),
         Err(Stopped::Write(e)) if e.kind() == IoErrorKind::BrokenPipe => Ok(Completion::Clean),
         Err(Stopped::Write(e)) => Err(stdout_error(&e)),
         Err(Stopped::EngineGone) => Err(Error::internal("the engine ended without finishing the session")),
     };
-    // What is still buffered after a failed write must not be written again when the buffer is dropped.
+    // After a failed write, the rest of the buffer must not be written when the buffer is dropped.
     let _ = printer.out.into_parts();
     drop(engine);
-    outcome
+    completion
 }
 
+/// The reason for which printing ended before the session did.
 enum Stopped {
     Write(io::Error),
     EngineGone,
@@ -54,8 +54,10 @@ impl From<io::Error> for Stopped {
     }
 }
 
+/// Prints events until the session has finished.
 fn follow<O: Write, N: Write>(engine: &EngineHandle, printer: &mut Printer<O, N>) -> Result<Completion, Stopped> {
-    let mut hurt = Completion::Problems;
+    // The result if no audio was heard.
+    let mut nothing_heard = Completion::Problems;
     loop {
         let event = match engine.events().try_recv() {
             Ok(event) => event,
@@ -64,36 +66,37 @@ fn follow<O: Write, N: Write>(engine: &EngineHandle, printer: &mut Printer<O, N>
                 return Err(Stopped::EngineGone);
             }
             Err(TryRecvError::Empty) => {
-                // Nothing more is known at this moment, so a reader should have all of it.
+                // No event is waiting: hand the reader all that is known.
                 printer.out.flush()?;
                 engine.events().recv().map_err(|_| Stopped::EngineGone)?
             }
         };
         printer.print(&event)?;
         match event {
-            Event::Problem { severity: Severity::Error, .. } => hurt = Completion::CouldNotRun,
+            Event::Problem { severity: Severity::Error, .. } => nothing_heard = Completion::CouldNotRun,
             Event::SessionFinished { chunks, problems, .. } => {
                 printer.out.flush()?;
-                let outcome = match (problems, chunks) {
+                let completion = match (problems, chunks) {
                     (0, _) => Completion::Clean,
-                    (_, 0) => hurt,
+                    (_, 0) => nothing_heard,
                     _ => Completion::Problems,
                 };
-                return Ok(outcome);
+                return Ok(completion);
             }
             _ => {}
         }
     }
 }
 
-/// Where events go, and in which form.
+/// The printer of events in one output format.
 struct Printer<O: Write, N: Write> {
-    form: Form,
+    format: FormatState,
     out: BufWriter<O>,
     notes: N,
 }
 
-enum Form {
+/// The output format, with the state that it needs between events.
+enum FormatState {
     Jsonl,
     Text(Lines),
     Subtitles(Box<Subtitles>),
@@ -101,32 +104,32 @@ enum Form {
 
 impl<O: Write, N: Write> Printer<O, N> {
     fn new(format: OutputFormat, out: BufWriter<O>, notes: N) -> Self {
-        let form = match format {
-            OutputFormat::Jsonl => Form::Jsonl,
-            OutputFormat::Text => Form::Text(Lines::default()),
-            OutputFormat::Srt => Form::Subtitles(Box::new(Subtitles::srt())),
-            OutputFormat::Vtt => Form::Subtitles(Box::new(Subtitles::vtt())),
+        let format = match format {
+            OutputFormat::Jsonl => FormatState::Jsonl,
+            OutputFormat::Text => FormatState::Text(Lines::default()),
+            OutputFormat::Srt => FormatState::Subtitles(Box::new(Subtitles::srt())),
+            OutputFormat::Vtt => FormatState::Subtitles(Box::new(Subtitles::vtt())),
         };
-        Self { form, out, notes }
+        Self { format, out, notes }
     }
 
     fn print(&mut self, event: &Event) -> io::Result<()> {
-        match &mut self.form {
-            Form::Jsonl => {
+        match &mut self.format {
+            FormatState::Jsonl => {
                 serde_json::to_writer(&mut self.out, event)?;
                 return self.out.write_all(b"\n");
             }
-            Form::Text(lines) => lines.print(event, &mut self.out)?,
-            Form::Subtitles(subtitles) => subtitles.print(event, &mut self.out)?,
+            FormatState::Text(lines) => lines.print(event, &mut self.out)?,
+            FormatState::Subtitles(subtitles) => subtitles.print(event, &mut self.out)?,
         }
         self.note(event);
         Ok(())
     }
 
-    /// Says on the side what a person should know and a script reads from the events.
+    /// Writes a message about the session for a person; a program reads it from the events.
     fn note(&mut self, event: &Event) {
         if let Some(note) = text::note(event) {
-            // That notes cannot be written is no reason to stop listening, and there is nowhere left to say so.
+            // A message that cannot be written does not end the session.
             let _ = writeln!(self.notes, "{note}");
         }
     }

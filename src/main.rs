@@ -1,47 +1,43 @@
-//! The program: parses, chooses a face, prints the error and maps the exit code. Everything else is in the library.
+//! The program: parses the command line, runs the request, prints the error and sets the exit code. Everything else is in the library.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 use hearken::config::{Cli, Paths, Request, Settings, Stdout};
+use hearken::console::Completion;
 use hearken::error::{ErrorKind, Result};
 use hearken::{bench, doctor, engine, eval, headless, history, hub, trace};
 
-/// Bad arguments, no model, unreadable input (CONTRACT.md); clap uses the same for what it refuses.
-const COULD_NOT_RUN: u8 = 2;
-
 fn main() -> ExitCode {
-    // SAFETY: nothing has been started yet.
+    // SAFETY: no other thread runs yet.
     unsafe { hearken::model::set_candle_threads() };
-    match run(Cli::parse()) {
-        Ok(code) => code,
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+    let completion = match run(Cli::parse()) {
+        Ok(completion) => completion,
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Completion::Clean,
         Err(error) => {
-            // `eprintln!` would panic when nobody reads stderr any more.
+            // `eprintln!` would panic if nobody reads stderr any more.
             let _ = writeln!(io::stderr(), "hearken: {error}");
-            ExitCode::from(COULD_NOT_RUN)
+            Completion::CouldNotRun
         }
-    }
+    };
+    ExitCode::from(completion.exit_code())
 }
 
-fn run(cli: Cli) -> Result<ExitCode> {
+fn run(cli: Cli) -> Result<Completion> {
     let stdout = if io::stdout().is_terminal() { Stdout::Terminal } else { Stdout::Redirected };
     match cli.request(&Paths::find()?, stdout)? {
         Request::Window(settings) => window(*settings)?,
-        Request::Listen { settings, format } => {
-            let outcome = headless::run(engine::start(*settings)?, format, io::stdout(), io::stderr())?;
-            return Ok(ExitCode::from(outcome.exit_code()));
-        }
+        Request::Listen { settings, format } => return headless::run(engine::start(*settings)?, format, io::stdout(), io::stderr()),
         Request::Devices(format) => headless::print_devices(format, io::stdout())?,
         Request::Trace(options) => trace::run(&options)?,
         Request::Bench(options) => bench::run(&options)?,
-        Request::Eval(request) => return eval::run(&request, io::stdout(), io::stderr()).map(|done| ExitCode::from(done.exit_code())),
-        Request::History(asked) => history::run(&asked, &Paths::find()?, io::stdout(), io::stderr())?,
-        Request::Model(task) => return hub::run(&task, &Paths::find()?).map(|outcome| ExitCode::from(outcome.exit_code())),
-        Request::Doctor(settings) => return doctor::run(&settings, io::stdout()).map(|health| ExitCode::from(health.exit_code())),
+        Request::Eval(request) => return eval::run(&request, io::stdout(), io::stderr()),
+        Request::History(request) => history::run(&request, &Paths::find()?, io::stdout(), io::stderr())?,
+        Request::Model(request) => return hub::run(&request, &Paths::find()?),
+        Request::Doctor(settings) => return doctor::run(&settings, io::stdout()),
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Completion::Clean)
 }
 
 #[cfg(feature = "window")]
@@ -49,12 +45,12 @@ fn window(settings: Settings) -> Result<()> {
     let settings = hearken::ui::resumed_settings(settings);
     match hearken::ui::SingleInstance::claim(&settings.paths)? {
         Some(instance) => hearken::ui::run(engine::start_patiently(settings.clone())?, settings, &instance),
-        None => Ok(()), // Another Hearken listens already, and its window has come to the front.
+        None => Ok(()), // Another Hearken is running, and its window has come to the front.
     }
 }
 
 #[cfg(not(feature = "window"))]
 fn window(_: Settings) -> Result<()> {
-    let why = "this Hearken was built without a window: `hearken listen` listens without one";
+    let why = "this Hearken was built without a window; `hearken listen` needs none";
     Err(hearken::error::Error::new(ErrorKind::Arguments, why))
 }

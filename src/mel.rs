@@ -1,36 +1,37 @@
-//! The streaming log-mel spectrogram that the model hears, and the quiet gate that reads it.
+//! The streaming log-mel spectrogram, the model's input, and the quiet gate.
 //!
-//! Responsible for turning chunks of 6,400 samples into 128 x 40 scaled log-mel values exactly as MODEL.md section 2 has
-//! them, at a cost that does not depend on how long it has been listening. Plain `f32`; the sole user of the FFT crate.
-//! Deliberately not responsible for where samples come from, for time, or for anything that knows of tensors.
+//! Converts each chunk of 6,400 samples to 128 × 40 scaled log-mel values as `src/model/README.md` section 2 defines them, at
+//! constant cost. Plain `f32`; no other module uses the FFT crate. Not responsible for time, the source of the samples, or
+//! tensors.
 
 mod bands;
 mod filters;
 mod frames;
 pub mod gate;
-mod loudest;
+mod running_max;
 
+use crate::level::dbfs;
 use crate::time::{BLOCK_FRAMES, CHUNK_FRAMES, CHUNK_SAMPLES, HOP_SAMPLES};
 use bands::Bands;
 use frames::{FRAME_SAMPLES, FrameMel};
 pub use gate::{GateStep, QuietGate};
-use loudest::Loudest;
-pub use loudest::MaxWindow;
+pub use running_max::MaxWindow;
+use running_max::RunningMax;
 
-/// Mel bins of one frame (MODEL.md section 2).
+/// Mel bins of a frame (`src/model/README.md` section 2).
 pub const N_MELS: usize = 128;
 
-/// Half a frame: a frame is centred on its sample, so it reaches this far to each side.
+/// Half the length of a frame, in samples: the reach of a frame to each side of its centre.
 const HALF_FRAME: usize = FRAME_SAMPLES / 2;
-/// Old samples that a step still needs: the frame before the chunk is computed again once real samples follow it.
+/// Old samples that a step needs, to compute the last frame of the previous chunk again with the samples that follow.
 const HISTORY: usize = HALF_FRAME + HOP_SAMPLES;
-/// How far the newest frame runs over the end of the chunk; there it sees mirrored samples.
+/// Mirrored samples behind the end of a chunk, which its last frame needs.
 const MIRRORED: usize = HALF_FRAME - HOP_SAMPLES;
 
-/// The range that log-mel keeps below the loudest value, in decades of power: 80 dB (MODEL.md section 2, step 7).
+/// Range below the maximum that is kept, in decades of power: 80 dB (`src/model/README.md` section 2, step 7).
 const RANGE_DECADES: f32 = 8.0;
 
-/// The scaled log-mel of one chunk, ready for the encoder, with what the quiet gate needs.
+/// The scaled log-mel of a chunk, with the band powers for the quiet gate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogMelChunk {
     scaled: Box<[f32]>,
@@ -39,31 +40,32 @@ pub struct LogMelChunk {
 }
 
 impl LogMelChunk {
-    /// Scaled log-mel, `[128, 40]`: all frames of mel bin 0, then all frames of bin 1, and so on.
+    /// Returns the scaled log-mel, `[128, 40]`: all frames of mel bin 0, then all frames of bin 1, and so on.
     #[must_use]
     pub fn as_slice(&self) -> &[f32] {
         &self.scaled
     }
 
-    /// Root mean square of the chunk's samples, in dB below full scale (a full-scale square wave has 0); -120 for silence.
+    /// Returns the level of the chunk, in dBFS ([`dbfs`]).
     #[must_use]
     pub const fn level_dbfs(&self) -> f32 {
         self.level_dbfs
     }
 
-    /// Power per band and frame, unscaled: what the gate decides on.
+    /// Returns the unscaled power in each band and frame, the input of the quiet gate.
     pub(crate) const fn bands(&self) -> &Bands {
         &self.bands
     }
 
-    fn new(raw: &[[f32; N_MELS]], loudest: f32, bands: Bands, samples: &[f32]) -> Self {
-        Self { scaled: scale(raw, loudest), bands, level_dbfs: level_dbfs(samples) }
+    fn new(raw: &[[f32; N_MELS]], max: f32, bands: Bands, samples: &[f32]) -> Self {
+        Self { scaled: scale(raw, max), bands, level_dbfs: dbfs(samples) }
     }
 }
 
-/// Frames of log10 mel powers under the maximum `loudest`, scaled: `[128, frames]` (MODEL.md section 2, steps 7 and 8).
-fn scale(raw: &[[f32; N_MELS]], loudest: f32) -> Box<[f32]> {
-    let floor = loudest - RANGE_DECADES;
+/// Scales frames of log10 mel powers whose maximum is `max`. Returns `[128, frames]` (`src/model/README.md` section 2, steps 7
+/// and 8).
+fn scale(raw: &[[f32; N_MELS]], max: f32) -> Box<[f32]> {
+    let floor = max - RANGE_DECADES;
     let mut scaled = vec![0.0; N_MELS * raw.len()].into_boxed_slice();
     for (frame, logs) in raw.iter().enumerate() {
         for (bin, log) in logs.iter().enumerate() {
@@ -73,56 +75,49 @@ fn scale(raw: &[[f32; N_MELS]], loudest: f32) -> Box<[f32]> {
     scaled
 }
 
-/// Log-mel of an endless stream, one chunk at a time.
+/// The log-mel of an endless stream, chunk by chunk.
 ///
-/// The newest frame of a chunk runs over its end; there it is computed with mirrored samples, as the reference does, and
-/// never counts for the running maximum. When the next chunk has come it is computed again with what really followed.
+/// The last frame of a chunk extends beyond its end. It is computed with mirrored samples, as in the reference, and not counted
+/// in the running maximum. With the next chunk it is computed again from the samples that follow, and counted.
 #[derive(Debug)]
 pub struct LogMel {
     frames: FrameMel,
-    loudest: Loudest,
-    /// `HISTORY` old samples, the chunk, then `MIRRORED` samples beyond its end.
+    running_max: RunningMax,
+    /// `HISTORY` old samples, the chunk, then `MIRRORED` samples behind its end.
     samples: Box<[f32; HISTORY + CHUNK_SAMPLES + MIRRORED]>,
     raw: Box<[[f32; N_MELS]; CHUNK_FRAMES]>,
-    begun: Begun,
-}
-
-/// Whether a chunk has been heard since the start or the last reset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Begun {
-    NotYet,
-    Yes,
+    /// True once a chunk has been processed since the start or the last reset.
+    begun: bool,
 }
 
 impl LogMel {
-    /// A stream that has heard nothing yet.
+    /// Creates the log-mel of a new stream. The running maximum covers `max_window`.
     #[must_use]
     pub fn new(max_window: MaxWindow) -> Self {
         Self {
             frames: FrameMel::new(),
-            loudest: Loudest::new(max_window),
+            running_max: RunningMax::new(max_window),
             samples: Box::new([0.0; HISTORY + CHUNK_SAMPLES + MIRRORED]),
             raw: Box::new([[0.0; N_MELS]; CHUNK_FRAMES]),
-            begun: Begun::NotYet,
+            begun: false,
         }
     }
 
-    /// Forgets everything that was heard: the next chunk is the first.
+    /// Begins a new stream.
     pub fn reset(&mut self) {
-        self.loudest.forget();
+        self.running_max.clear();
         self.samples.fill(0.0);
-        self.begun = Begun::NotYet;
+        self.begun = false;
     }
 
-    /// The log-mel of the next chunk (16 kHz, -1 ..= 1). Allocates only what it returns.
-    ///
-    /// Samples that are not numbers count as 0: one of them must not deafen an endless stream.
+    /// Returns the log-mel of the next chunk (16 kHz, -1 ..= 1). NaN samples count as 0, so that one of them does not spoil the
+    /// running maximum. Allocates only the result.
     pub fn step(&mut self, chunk: &[f32; CHUNK_SAMPLES]) -> LogMelChunk {
         self.append(chunk);
-        if self.begun == Begun::Yes {
-            // The newest frame of the chunk before, now with real samples after it.
+        if self.begun {
+            // The last frame of the previous chunk, now with the samples that follow it.
             let frame = self.frames.log_mel(&self.samples[..FRAME_SAMPLES], &mut self.raw[0], None);
-            self.loudest.fold_into_newest(frame);
+            self.running_max.fold_into_newest(frame);
         }
         let mut bands = Bands::SILENT;
         let (mut newest, mut provisional) = (f32::NEG_INFINITY, f32::NEG_INFINITY);
@@ -135,20 +130,20 @@ impl LogMel {
                 provisional = frame;
             }
         }
-        self.loudest.push(newest);
-        self.begun = Begun::Yes;
-        let loudest = self.loudest.get().max(provisional);
-        LogMelChunk::new(&self.raw[..], loudest, bands, &self.samples[HISTORY..HISTORY + CHUNK_SAMPLES])
+        self.running_max.push(newest);
+        self.begun = true;
+        let max = self.running_max.get().max(provisional);
+        LogMelChunk::new(&self.raw[..], max, bands, &self.samples[HISTORY..HISTORY + CHUNK_SAMPLES])
     }
 
-    /// Moves the buffer on by one chunk and mirrors what lies outside the stream.
+    /// Shifts the buffer by a chunk and mirrors samples beyond the ends of the stream.
     fn append(&mut self, chunk: &[f32; CHUNK_SAMPLES]) {
         self.samples.copy_within(CHUNK_SAMPLES..CHUNK_SAMPLES + HISTORY, 0);
         for (place, sample) in self.samples[HISTORY..].iter_mut().zip(chunk) {
-            *place = tame(*sample);
+            *place = bounded(*sample);
         }
-        if self.begun == Begun::NotYet {
-            // Index -k takes index k (MODEL.md section 2, step 1).
+        if !self.begun {
+            // Sample -k mirrors sample k (`src/model/README.md` section 2, step 1).
             for k in 1..=HALF_FRAME {
                 self.samples[HISTORY - k] = self.samples[HISTORY + k];
             }
@@ -160,59 +155,57 @@ impl LogMel {
     }
 }
 
-/// Log-mel of a whole recording at once, under one maximum: the reference's file mode.
-///
-/// The samples are padded with zeros to whole chunks; nothing comes of no samples.
+/// Returns the log-mel of a whole recording under one maximum, in chunks, as the reference processes files. Pads the samples
+/// with zeros to whole chunks.
 #[must_use]
 pub fn recording_chunks(samples: &[f32]) -> Vec<LogMelChunk> {
     let n_chunks = samples.len().div_ceil(CHUNK_SAMPLES);
     if n_chunks == 0 {
         return Vec::new();
     }
-    let Recording { padded, raw, bands, loudest } = Recording::new(samples, n_chunks * CHUNK_FRAMES);
-    let heard = padded[HALF_FRAME..].chunks_exact(CHUNK_SAMPLES);
+    let Recording { padded, raw, bands, max } = Recording::new(samples, n_chunks * CHUNK_FRAMES);
+    let chunks = padded[HALF_FRAME..].chunks_exact(CHUNK_SAMPLES);
     raw.chunks_exact(CHUNK_FRAMES)
         .zip(bands)
-        .zip(heard)
-        .map(|((raw, bands), samples)| LogMelChunk::new(raw, loudest, bands, samples))
+        .zip(chunks)
+        .map(|((raw, bands), samples)| LogMelChunk::new(raw, max, bands, samples))
         .collect()
 }
 
-/// Scaled log-mel of a whole recording under one maximum, in the blocks `[128, frames]` in which the encoder takes it in an
-/// offline task: 200 frames each, the last one what is left (MODEL.md section 5.5).
-///
-/// The samples are padded with zeros to whole hops, and to [`LEAST_FRAMES`]: less gives no feature.
+/// Returns the scaled log-mel of a whole recording under one maximum, in blocks `[128, frames]` for offline encoding: 200 frames
+/// each, the last block shorter (`src/model/README.md` section 5.5). Pads the samples with zeros to whole hops and to
+/// [`LEAST_FRAMES`] frames.
 #[must_use]
 pub fn recording_blocks(samples: &[f32]) -> Vec<Box<[f32]>> {
     let n_frames = samples.len().div_ceil(HOP_SAMPLES).max(LEAST_FRAMES);
-    let Recording { raw, loudest, .. } = Recording::new(samples, n_frames);
-    raw.chunks(BLOCK_FRAMES).map(|raw| scale(raw, loudest)).collect()
+    let Recording { raw, max, .. } = Recording::new(samples, n_frames);
+    raw.chunks(BLOCK_FRAMES).map(|raw| scale(raw, max)).collect()
 }
 
-/// Frames of the shortest recording of which the encoder makes a feature: two positions are pooled, of two frames each, and the
-/// second needs but its first.
+/// Frames of the shortest recording that gives a feature vector: the encoder pools two positions of two frames each, and the
+/// second position needs only its first frame.
 const LEAST_FRAMES: usize = 3;
 
-/// A recording as a whole, before it is scaled.
+/// The unscaled log-mel of a whole recording.
 struct Recording {
-    /// The samples, half a frame of mirrored ones at each end.
+    /// The samples, with half a frame of mirrored samples at each end.
     padded: Vec<f32>,
     /// Log10 mel powers of each frame.
     raw: Vec<[f32; N_MELS]>,
-    /// Power per band of each frame, in chunks.
+    /// Power in each band and frame, in chunks.
     bands: Vec<Bands>,
-    /// The largest of `raw`.
-    loudest: f32,
+    /// The largest value in `raw`.
+    max: f32,
 }
 
 impl Recording {
-    /// The first `n_frames` frames of `samples`, zeros where there are no more samples; at least [`LEAST_FRAMES`], for what is
-    /// mirrored at the ends has to be there.
+    /// Computes the first `n_frames` frames of `samples`, padded with zeros. `n_frames` is at least [`LEAST_FRAMES`], so that
+    /// there are samples to mirror.
     fn new(samples: &[f32], n_frames: usize) -> Self {
         let n = n_frames * HOP_SAMPLES;
         let mut padded = vec![0.0; HALF_FRAME + n + HALF_FRAME];
         for (place, sample) in padded[HALF_FRAME..HALF_FRAME + n].iter_mut().zip(samples) {
-            *place = tame(*sample);
+            *place = bounded(*sample);
         }
         let (first, last) = (HALF_FRAME, HALF_FRAME + n - 1);
         for k in 1..=HALF_FRAME {
@@ -222,25 +215,20 @@ impl Recording {
         let mut frames = FrameMel::new();
         let mut raw = vec![[0.0; N_MELS]; n_frames];
         let mut bands = vec![Bands::SILENT; n_frames.div_ceil(CHUNK_FRAMES)];
-        let mut loudest = f32::NEG_INFINITY;
+        let mut max = f32::NEG_INFINITY;
         for (t, raw) in raw.iter_mut().enumerate() {
             let frame = &padded[t * HOP_SAMPLES..t * HOP_SAMPLES + FRAME_SAMPLES];
-            let of_frame = bands[t / CHUNK_FRAMES].frame_mut(t % CHUNK_FRAMES);
-            loudest = loudest.max(frames.log_mel(frame, raw, Some(of_frame)));
+            let frame_bands = bands[t / CHUNK_FRAMES].frame_mut(t % CHUNK_FRAMES);
+            max = max.max(frames.log_mel(frame, raw, Some(frame_bands)));
         }
-        Self { padded, raw, bands, loudest }
+        Self { padded, raw, bands, max }
     }
 }
 
-/// What a sample may be at most: 30 dB over full scale. No source exceeds 1; this only keeps powers finite.
-const LOUDEST_SAMPLE: f32 = 32.0;
+/// Largest magnitude of a sample: 30 dB over full scale. Sources stay within 1; the limit keeps powers finite.
+const LARGEST_SAMPLE: f32 = 32.0;
 
-/// The sample if it is a number of sane size; else the nearest one that is, 0 for no number.
-const fn tame(sample: f32) -> f32 {
-    if sample.is_nan() { 0.0 } else { sample.clamp(-LOUDEST_SAMPLE, LOUDEST_SAMPLE) }
-}
-
-fn level_dbfs(samples: &[f32]) -> f32 {
-    let power = samples.iter().map(|s| s * s).sum::<f32>() / samples.len() as f32;
-    10.0 * power.max(1e-12).log10()
+/// Returns `sample` clamped to [`LARGEST_SAMPLE`], or 0 for NaN.
+const fn bounded(sample: f32) -> f32 {
+    if sample.is_nan() { 0.0 } else { sample.clamp(-LARGEST_SAMPLE, LARGEST_SAMPLE) }
 }

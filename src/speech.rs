@@ -1,8 +1,8 @@
-//! Reply text to voice samples.
+//! Speech synthesis: reply text to samples of a voice.
 //!
-//! Responsible for the [`Voice`] trait and the voices behind it, for cutting a reply into sentences while it is being
-//! generated ([`sentences`]), for what is said instead of numbers, signs and markup ([`spoken_form`]), and for how an
-//! emotion sounds ([`Prosody`]). Not responsible for playing, nor for which replies are spoken.
+//! Responsible for the [`Voice`] trait and its implementations, for splitting a reply into sentences while it is generated
+//! ([`sentences`]), for text normalisation ([`spoken_form`]), and for the prosody of an emotion ([`Prosody`]). Not responsible
+//! for playback, nor for the choice of replies that are spoken.
 
 mod normalise;
 mod null;
@@ -14,32 +14,21 @@ mod wav;
 use crate::error::Result;
 use crate::protocol::Emotion;
 
+pub use crate::protocol::Language;
 pub use normalise::spoken_form;
 pub use null::NullVoice;
 pub use system::{SystemVoice, system_voices};
 
-/// The language in which a sentence is spoken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Language {
-    /// English.
-    #[default]
-    English,
-    /// Mandarin.
-    Chinese,
-}
-
-impl Language {
-    /// The language that `text` is written in, by its script; None where it has no letters.
-    #[must_use]
-    pub fn of_text(text: &str) -> Option<Self> {
-        let han = text.chars().filter(|c| is_han(*c)).count();
-        let words = text.split(|c: char| !c.is_alphabetic() || is_han(c)).filter(|word| !word.is_empty()).count();
-        match (han, words) {
-            (0, 0) => None,
-            // A Chinese character is about half a word.
-            (han, words) if han >= words => Some(Self::Chinese),
-            _ => Some(Self::English),
-        }
+/// Returns the language of `text` by its script; None if it has no letters.
+#[must_use]
+pub fn language_of(text: &str) -> Option<Language> {
+    let han = text.chars().filter(|c| is_han(*c)).count();
+    let words = text.split(|c: char| !c.is_alphabetic() || is_han(c)).filter(|word| !word.is_empty()).count();
+    match (han, words) {
+        (0, 0) => None,
+        // A Chinese character is about half a word.
+        (han, words) if han >= words => Some(Language::Chinese),
+        _ => Some(Language::English),
     }
 }
 
@@ -47,20 +36,23 @@ fn is_han(c: char) -> bool {
     matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
 
-/// How something is said.
+/// The rate and pitch of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prosody {
-    /// 1 is the voice's own speed.
+    /// Speaking rate, relative to the voice's own.
     pub rate: f32,
-    /// 1 is the voice's own pitch.
+    /// Pitch, relative to the voice's own.
     pub pitch: f32,
 }
 
+/// Range of the speaking rate that the settings may choose, relative to the voice's own.
+const SPEEDS: std::ops::RangeInclusive<f32> = 0.5..=2.0;
+
 impl Prosody {
-    /// How a reply with this tag is said, at `speed` (1 is the voice's own).
+    /// Returns the prosody of a reply with this emotion, at `speed` relative to the voice's own rate.
     #[must_use]
     pub fn new(emotion: Option<Emotion>, speed: f32) -> Self {
-        // People who are glad or alarmed speak faster and higher, sad ones slower and lower, by about a tenth.
+        // Happy or alarmed people speak about a tenth faster and higher, sad people slower and lower.
         let (rate, pitch) = match emotion {
             Some(Emotion::Happy) => (1.06, 1.12),
             Some(Emotion::Sad) => (0.88, 0.90),
@@ -69,55 +61,55 @@ impl Prosody {
             Some(Emotion::Urgent) => (1.15, 1.10),
             Some(Emotion::Normal) | None => (1.0, 1.0),
         };
-        let speed = if speed.is_finite() { speed.clamp(0.5, 2.0) } else { 1.0 };
+        let speed = if speed.is_finite() { speed.clamp(*SPEEDS.start(), *SPEEDS.end()) } else { 1.0 };
         Self { rate: rate * speed, pitch }
     }
 }
 
-/// One sentence to say.
+/// A sentence to speak.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpeechText {
-    /// What to say: words, digits and marks only ([`spoken_form`]).
+    /// Text of words, digits and punctuation only ([`spoken_form`]).
     pub text: String,
-    /// In which language.
+    /// Language of the text.
     pub language: Language,
-    /// How.
+    /// Rate and pitch.
     pub prosody: Prosody,
 }
 
-/// What an utterance yields.
+/// The result of one call of [`Utterance::next`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UtteranceEvent {
-    /// So many samples were appended.
+    /// Number of samples that were appended.
     Samples(usize),
-    /// Nothing yet (at most 100 ms were waited, so that a cut takes effect).
+    /// No samples within 100 ms. The caller may check for a cut and call again.
     Nothing,
-    /// It has been said.
+    /// End of the utterance.
     End,
 }
 
-/// A sentence that is being said, as a stream. Dropping it cuts it.
+/// A sentence that is being spoken, as a stream of samples. Dropping it stops the voice.
 pub trait Utterance: Send {
-    /// Waits a little for what comes next and appends it to `out`: mono, at [`Self::rate_hz`], in -1 ..= 1.
+    /// Waits up to 100 ms for the next samples and appends them to `out`: mono, at [`Self::rate_hz`], in -1 ..= 1.
     ///
     /// # Errors
-    /// When the voice fails: nothing more comes.
+    /// [`Voice`](crate::error::ErrorKind::Voice) when the voice fails; the utterance has ended.
     fn next(&mut self, out: &mut Vec<f32>) -> Result<UtteranceEvent>;
 
-    /// Its rate, in Hz; known once there are samples.
+    /// Returns the sample rate, in Hz. Valid from the first samples on.
     fn rate_hz(&self) -> u32;
 }
 
-/// Something that speaks.
+/// A speech synthesiser.
 pub trait Voice: Send {
-    /// A name for messages.
+    /// Returns a name for error messages.
     fn name(&self) -> String;
 
-    /// Begins to say `words`.
+    /// Begins to speak `text`.
     ///
     /// # Errors
-    /// When the voice is not there or cannot begin.
-    fn say(&mut self, words: &SpeechText) -> Result<Box<dyn Utterance>>;
+    /// [`Voice`](crate::error::ErrorKind::Voice) when the voice is missing or cannot begin.
+    fn say(&mut self, text: &SpeechText) -> Result<Box<dyn Utterance>>;
 }
 
 #[cfg(test)]
@@ -125,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reply_is_spoken_in_the_language_of_its_script() {
+    fn language_is_chosen_by_script() {
         let table = [
             ("Hello there.", Some(Language::English)),
             ("你好。", Some(Language::Chinese)),
@@ -135,12 +127,12 @@ mod tests {
             ("", None),
         ];
         for (text, language) in table {
-            assert_eq!(Language::of_text(text), language, "{text}");
+            assert_eq!(language_of(text), language, "{text}");
         }
     }
 
     #[test]
-    fn an_emotion_shapes_rate_and_pitch_and_a_mad_speed_is_tamed() {
+    fn emotion_changes_rate_and_pitch_and_speed_is_clamped() {
         let plain = Prosody::new(None, 1.0);
         assert_eq!((plain.rate, plain.pitch), (1.0, 1.0));
         assert!(Prosody::new(Some(Emotion::Urgent), 1.0).rate > plain.rate && Prosody::new(Some(Emotion::Sad), 1.0).rate < plain.rate);

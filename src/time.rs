@@ -1,7 +1,6 @@
-//! The one clock of Hearken: counts of samples.
+//! Stream time: positions and durations in the audio stream, counted in samples, and the constants of the audio front end.
 //!
-//! Responsible for the indices and durations of the audio stream and for the constants that tie them together.
-//! Deliberately not responsible for wall time: nothing here reads a clock, so a file gives the same times on every run.
+//! Nothing here reads a clock, so a file gives the same times on every run. [`wall`] maps stream time to wall time.
 
 pub mod wall;
 
@@ -10,31 +9,31 @@ use std::ops::{Add, AddAssign, Sub};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Sample rate of everything the model hears, in Hz (MODEL.md section 0).
+/// Sample rate of the model's input, in Hz (`src/model/README.md` section 2).
 pub const SAMPLE_RATE_HZ: u32 = 16_000;
-/// Samples in one chunk: 0.4 s (MODEL.md section 0).
+/// Samples of a chunk: 0.4 s (`src/model/README.md` section 2).
 pub const CHUNK_SAMPLES: usize = 6_400;
-/// Samples between two mel frames: 10 ms (MODEL.md section 2).
+/// Samples between two log-mel frames: 10 ms (`src/model/README.md` section 2).
 pub const HOP_SAMPLES: usize = 160;
-/// Log-mel frames in one chunk (MODEL.md section 2).
+/// Log-mel frames of a chunk (`src/model/README.md` section 2).
 pub const CHUNK_FRAMES: usize = CHUNK_SAMPLES / HOP_SAMPLES;
-/// Log-mel frames of a block of a recording that is encoded as a whole: 2 s (MODEL.md section 5.5).
+/// Log-mel frames of a block of a recording that is encoded offline: 2 s (`src/model/README.md` section 5.5).
 pub const BLOCK_FRAMES: usize = 200;
-/// Feature vectors that the encoder makes of one chunk (MODEL.md section 3.2).
+/// Feature vectors that the encoder computes from a chunk (`src/model/README.md` section 3.2).
 pub const CHUNK_FEATURES: usize = 10;
-/// Length of one chunk in seconds.
+/// Length of a chunk, in seconds.
 pub const CHUNK_SECS: f64 = CHUNK_SAMPLES as f64 / SAMPLE_RATE_HZ as f64;
 
-/// Number of a sample since the start of the session, lost samples counted in.
+/// The number of a sample since the start of the session. Lost samples count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SampleIdx(pub u64);
 
-/// Number of a chunk among those that were heard, from 0.
+/// The number of a chunk in the session, from 0. Lost chunks do not count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ChunkIdx(pub u64);
 
-/// A point in audio time: a sample count that reads and serialises as seconds.
+/// A point in stream time: a sample count, serialised in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamTime(pub SampleIdx);
 
@@ -42,25 +41,25 @@ impl StreamTime {
     /// The start of the session.
     pub const ZERO: Self = Self(SampleIdx(0));
 
-    /// The time at which sample `samples` begins.
+    /// Returns the time after `samples` samples.
     #[must_use]
     pub const fn from_samples(samples: u64) -> Self {
         Self(SampleIdx(samples))
     }
 
-    /// Seconds since the start of the session.
+    /// Returns the seconds since the start of the session.
     #[must_use]
     pub fn secs(self) -> f64 {
         self.0.0 as f64 / f64::from(SAMPLE_RATE_HZ)
     }
 
-    /// Seconds from `earlier` to here, 0 when `earlier` is later.
+    /// Returns the seconds from `earlier` to this time, or 0 if `earlier` is later.
     #[must_use]
     pub fn secs_since(self, earlier: Self) -> f64 {
         self.0.0.saturating_sub(earlier.0.0) as f64 / f64::from(SAMPLE_RATE_HZ)
     }
 
-    /// This time moved back by `samples`, not before the start.
+    /// Returns the time `samples` samples earlier, but not before the start of the session.
     #[must_use]
     pub const fn before(self, samples: u64) -> Self {
         Self(SampleIdx(self.0.0.saturating_sub(samples)))
@@ -68,7 +67,7 @@ impl StreamTime {
 }
 
 impl fmt::Display for StreamTime {
-    /// `12:34.5`, or `1:02:03.4` past the first hour.
+    /// Writes `12:34.5`, or `1:02:03.4` after the first hour.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tenths = self.0.0 * 10 / u64::from(SAMPLE_RATE_HZ);
         let (hours, minutes) = (tenths / 36_000, tenths / 600 % 60);
@@ -87,7 +86,7 @@ impl<'de> Deserialize<'de> for StreamTime {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let secs = f64::deserialize(deserializer)?;
         if !(0.0..1e12).contains(&secs) {
-            return Err(serde::de::Error::custom("a time is a number of seconds, 0 or more"));
+            return Err(serde::de::Error::custom("a time must be a number of seconds, 0 or more"));
         }
         Ok(Self::from_samples((secs * f64::from(SAMPLE_RATE_HZ)).round() as u64))
     }
@@ -114,7 +113,7 @@ impl Sub for SampleIdx {
 }
 
 impl ChunkIdx {
-    /// The chunk after this one.
+    /// Returns the number of the next chunk.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
@@ -126,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_exact_multiples_of_the_chunk() {
+    fn time_is_serialised_in_seconds_without_rounding_error() {
         let at = StreamTime::from_samples(3 * CHUNK_SAMPLES as u64);
         assert_eq!(serde_json::to_string(&at).expect("a number"), "1.2");
         assert_eq!(serde_json::from_str::<StreamTime>("1.2").expect("a time"), at);
@@ -134,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_prints_as_a_person_reads_a_clock() {
+    fn time_is_displayed_with_minutes_and_after_an_hour_with_hours() {
         assert_eq!(StreamTime::from_samples(16_000 * 62 + 8_000).to_string(), "1:02.5");
         assert_eq!(StreamTime::from_samples(16_000 * 3_723).to_string(), "1:02:03.0");
     }

@@ -1,7 +1,7 @@
-//! `hearken trace`: every number that the model computed, for comparing with a reference (CONTRACT.md).
+//! `hearken trace`: writes features, logits and tokens of the model to a file, for comparison with a reference.
 //!
-//! It drives the same [`Session`] and, for `live`, the same [`FrontEnd`] as the microphone path: one dialog lane, greedy, no
-//! gate, no trimming, no loop stop. Not responsible for judging the numbers.
+//! It uses the same [`Session`] and, on the live path, the same [`FrontEnd`] as a microphone session: one dialog lane, greedy
+//! decoding, no gate, no trimming, no repetition stop. Not responsible for the comparison.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -28,17 +28,17 @@ use crate::session::prompt::PromptCache;
 use crate::session::{Call, REPLY_LIMIT, Reading, Session, SessionConfig, WhenFull};
 use crate::time::{CHUNK_FEATURES, CHUNK_FRAMES, CHUNK_SAMPLES, ChunkIdx, StreamTime};
 
-/// Samples of silence after each file in the reference's file mode (MODEL.md section 5.4).
+/// Samples of silence after each file in the reference's file mode (`src/model/README.md` section 5.4).
 const OFFLINE_SILENCE: usize = 16_000;
-/// Model calls per segment in the reference's file mode, less the tokens that were pending (MODEL.md section 5.4).
+/// Limit of model calls plus pending tokens per segment in the reference's file mode (`src/model/README.md` section 5.4).
 const OFFLINE_CALLS: usize = 4_096;
-/// Mel frames that `mel_first` holds at most.
+/// Mel frames in the tensor `mel_first`.
 const MEL_FIRST_FRAMES: usize = 160;
 
-/// Runs the trace that `options` ask for and writes it.
+/// Runs the trace that `options` describe and writes it.
 ///
 /// # Errors
-/// When a file cannot be heard, the model cannot be loaded or runs out of positions, or the output cannot be written.
+/// If a sound file or the model cannot be read, the context window is full, or the output cannot be written.
 pub fn run(options: &TraceOptions) -> Result<()> {
     let found = hub::find(&options.model, &Paths::find()?)?;
     let model = Arc::new(Model::load(&found.folder, &found.name, Some(Precision::F32), ComputeDevice::Cpu)?);
@@ -50,6 +50,7 @@ pub fn run(options: &TraceOptions) -> Result<()> {
     trace.write(&options.out)
 }
 
+/// A trace in progress.
 struct Tracer {
     model: Arc<Model>,
     session: Session,
@@ -63,7 +64,7 @@ struct Tracer {
 impl Tracer {
     fn new(model: &Arc<Model>, path: TracePath) -> Result<Self> {
         let paths = Paths::find()?;
-        let conduct = SessionConfig {
+        let config = SessionConfig {
             sampling: SamplingChoice::GREEDY,
             reading: Reading::Every,
             on_loop: OnLoop::GoOn,
@@ -71,7 +72,7 @@ impl Tracer {
             max_rows: usize::MAX,
             when_full: WhenFull::Fail,
         };
-        let mut session = Session::new(Arc::clone(model), conduct)?;
+        let mut session = Session::new(Arc::clone(model), config)?;
         let dialog = modes::builtin(Language::Chinese, &paths.instructions()).into_iter().find(|m| m.name == modes::DIALOG);
         let dialog = dialog.ok_or_else(|| Error::internal("there is no dialog mode"))?;
         session.switch_on(&dialog, &PromptCache::of(model, &dialog, &paths)?)?;
@@ -80,7 +81,7 @@ impl Tracer {
         Ok(Self { model: Arc::clone(model), session, prefix, next: ChunkIdx(0), calls, features, mel_first })
     }
 
-    /// Each file encoded whole, then a separately encoded second of zeros.
+    /// Traces the reference's file mode: each file is encoded as a whole, followed by a separately encoded second of zeros.
     fn offline(&mut self, files: &[std::path::PathBuf]) -> Result<()> {
         let mut pending = self.prefix.len();
         for file in files {
@@ -94,6 +95,7 @@ impl Tracer {
         Ok(())
     }
 
+    /// Feeds `samples` as a segment; `pending` tokens count towards the limit of calls.
     fn segment(&mut self, samples: &[f32], pending: usize) -> Result<()> {
         self.session.begin_segment();
         let mut budget = OFFLINE_CALLS.saturating_sub(pending);
@@ -103,12 +105,10 @@ impl Tracer {
             }
             let features = self.model.encode(chunk.as_slice())?;
             let at = StreamTime::from_samples((self.next.0 + 1) * CHUNK_SAMPLES as u64);
-            let encoded = EncodedChunk {
-                meta: ChunkMeta { chunk: self.next, at, ask: Ask::Decide, priority: Priority::Heard, follows: Follows::Chunk },
-                features,
-            };
+            let meta = ChunkMeta { chunk: self.next, at, ask: Ask::Decide, priority: Priority::Heard, follows: Follows::Chunk };
+            let encoded = EncodedChunk { meta, features };
             self.next = self.next.next();
-            self.take(encoded, &mut budget)?;
+            self.feed(encoded, &mut budget)?;
             if budget == 0 {
                 break;
             }
@@ -116,7 +116,7 @@ impl Tracer {
         Ok(())
     }
 
-    /// What the microphone path computes: the same front_end, the log-mel maximum over everything heard.
+    /// Traces the live path: the microphone's front end, with the log-mel maximum over the whole input.
     fn live(&mut self, files: &[std::path::PathBuf]) -> Result<()> {
         let mut source = FileSource::open(files)?;
         let (mut chunker, mut front_end) = (Chunker::new(), FrontEnd::new(MaxWindow::WholeStream, None));
@@ -138,14 +138,14 @@ impl Tracer {
                 }
                 for encoded in front_end.step(&chunk, &self.model)?.encoded {
                     let mut unbounded = usize::MAX;
-                    self.take(encoded, &mut unbounded)?;
+                    self.feed(encoded, &mut unbounded)?;
                 }
             }
         }
     }
 
-    /// Feeds a chunk and whatever is said to it, one model call after the other, while the budget lasts.
-    fn take(&mut self, encoded: EncodedChunk, budget: &mut usize) -> Result<()> {
+    /// Feeds a chunk and generates the reply to it, while the budget of model calls lasts.
+    fn feed(&mut self, encoded: EncodedChunk, budget: &mut usize) -> Result<()> {
         self.features.extend(self.model.features_f32(&encoded.features)?);
         self.session.push(encoded);
         let mut events = Vec::new();
@@ -154,22 +154,23 @@ impl Tracer {
             events.clear();
         }
         for call in self.session.take_calls() {
-            self.tell_of_third(&call);
+            self.report_impossible_winner(&call);
             self.calls.push(call);
         }
         Ok(())
     }
 
-    /// Says when a token that cannot be chosen would have won a decision; it is treated as silence.
-    fn tell_of_third(&self, call: &Call) {
+    /// Reports on stderr a decision in which a token other than silence and respond has the largest logit.
+    fn report_impossible_winner(&self, call: &Call) {
         let best = argmax(&call.logits) as u32;
         let ids = self.model.ids();
         if call.goal == Goal::Decide && best != ids.keep_silence && best != ids.text_begin {
-            // Notes are priority nothing when nobody reads them.
+            // A closed stderr must not stop the trace.
             let _ = writeln!(std::io::stderr(), "chunk {}: token {best} would have won the decision; treated as silence", call.chunk.0);
         }
     }
 
+    /// Writes the tensors to `out` and the prefix and texts to a JSON file beside it.
     fn write(&self, out: &Path) -> Result<()> {
         let calls = self.calls.len();
         let width = self.calls.first().map_or(0, |c| c.logits.len());
@@ -198,7 +199,7 @@ impl Tracer {
         std::fs::write(&beside, format!("{json:#}\n")).map_err(|e| Error::cannot_write(&beside, &e))
     }
 
-    /// The text of each reply, as its tokens decode.
+    /// Decodes the text of each reply.
     fn texts(&self) -> Vec<String> {
         let mut replies: Vec<Vec<u32>> = Vec::new();
         for call in &self.calls {

@@ -1,6 +1,5 @@
-//! What rounding to 8 and 4 bits costs: teacher-forced, every call that the 32-bit floats make is made again, and what comes out
-//! is compared.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot go on fails")]
+//! The accuracy of 8 and 4 bits against f32, teacher-forced: every call of the f32 model is repeated, and the logits are compared.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot continue fails")]
 
 use std::path::{Path, PathBuf};
 
@@ -15,31 +14,32 @@ use hearken::model::features::Features;
 use hearken::model::kernels::{Bits, tile_bytes, unpack};
 use hearken::model::linear::pack;
 use hearken::model::token_ids::TokenIds;
-use hearken::model::weights::{ComputeType, Planes, Weights, packing};
+use hearken::model::weights::{ComputeType, MatrixShape, Packing, Planes, Weights, packing};
 use hearken::time::CHUNK_SAMPLES;
 use smallvec::{SmallVec, smallvec};
 
-/// A margin below which two roundings may rightly differ.
-const MARGIN: f32 = 0.5;
-/// Chunks after which a lane starts anew: a window of 2,048 positions has room for these and their replies.
-const CHUNKS_IN_A_WINDOW: usize = 100;
-/// Tokens of a reply at most.
-const REPLY: usize = 12;
+/// The margin between the two largest logits above which a choice is clear.
+const CLEAR_MARGIN: f32 = 0.5;
+/// Chunks after which a lane's cache is emptied: they and their replies fit a window of 2,048 positions.
+const WINDOW_CHUNKS: usize = 100;
+/// The most tokens of a reply.
+const REPLY_TOKENS: usize = 12;
 
 const F32: ComputeType = ComputeType::Float(DType::F32);
 const Q8: ComputeType = ComputeType::Packed(Bits::Eight);
 const Q4: ComputeType = ComputeType::Packed(Bits::Four);
 
-/// How the weights of a checkpoint are changed before a model is built of them.
+/// A change to a checkpoint's weights before a model is built from them.
 #[derive(Clone, Copy, PartialEq)]
 enum Change {
     Nothing,
-    /// The matrices are rounded to 4 bits, as packed ones are, and computed with in f32.
+    /// The matrices are rounded to 4 bits as packed ones are, but computed in f32.
     RoundedToFour,
-    /// The last layer's outputs are the last hidden state itself.
+    /// `lm_head` is the identity, so that the logits are the last hidden state.
     HeadIsIdentity,
 }
 
+/// A checkpoint with a change.
 struct Changed<'a>(&'a Checkpoint, Change);
 
 impl Weights for Changed<'_> {
@@ -51,24 +51,25 @@ impl Weights for Changed<'_> {
                 (0..out * inner).map(|i| if i / inner == i % inner { 1.0 } else { 0.0 }).collect()
             }
             Change::RoundedToFour => {
-                let (bits, planes) = packing(name, Bits::Four);
+                let Packing { bits, planes } = packing(name, Bits::Four);
                 let exact = exact.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-                let numbers = |bytes: Vec<u8>| -> Vec<f32> {
+                let unpacked = |bytes: Vec<u8>| -> Vec<f32> {
                     bytes.chunks(tile_bytes(bits, inner)).flat_map(|tile| unpack(tile, inner, bits)).take(out * inner).collect()
                 };
                 assert_eq!(planes, Planes::One, "4 bits have no second plane");
-                numbers(pack(&exact, bits, inner))
+                unpacked(pack(&exact, bits, inner))
             }
             _ => return Ok(exact),
         };
         Ok(Tensor::from_vec(values, shape, device).unwrap())
     }
 
-    fn rows(&self, name: &str, shape: (usize, usize), ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {
+    fn rows(&self, name: &str, shape: MatrixShape, ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {
         self.0.rows(name, shape, ids, dtype, device)
     }
 }
 
+/// A model's parts, built with a change and in any arithmetic.
 struct Parts {
     encoder: Encoder,
     decoder: Decoder,
@@ -79,34 +80,35 @@ fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name)
 }
 
-fn parts(name: &str, change: Change, (encoder, decoder): (ComputeType, ComputeType)) -> Parts {
+fn parts(name: &str, change: Change, compute: ComputeType) -> Parts {
     let checkpoint = Checkpoint::open(&folder(name)).unwrap();
     let ids = TokenIds::read(&folder(name), checkpoint.lm.padded_vocab_size).unwrap();
     let (weights, device) = (Changed(&checkpoint, change), Device::Cpu);
-    let decision = (ids.keep_silence, ids.text_begin);
-    let decoder = Decoder::from_weights(&weights, &checkpoint.lm, decoder, &device, decision).unwrap();
-    Parts { encoder: Encoder::from_weights(&weights, &checkpoint.audio, encoder, &device).unwrap(), decoder, ids }
+    let decoder = Decoder::from_weights(&weights, &checkpoint.lm, compute, &device, ids.decision()).unwrap();
+    Parts { encoder: Encoder::from_weights(&weights, &checkpoint.audio, compute, &device).unwrap(), decoder, ids }
 }
 
-/// One model call: what is fed before its last row is read.
+/// One model call: inputs, of which the last row's logits are read.
 #[derive(Clone)]
 struct Call {
-    fed: Vec<Fed>,
+    inputs: Vec<CallInput>,
     goal: Goal,
 }
 
+/// The purpose of a call.
 #[derive(Clone, Copy, PartialEq)]
 enum Goal {
     Decide,
     Speak,
 }
 
+/// An input of a call.
 #[derive(Clone, Copy)]
-enum Fed {
+enum CallInput {
     Token(u32),
     Chunk(usize),
-    /// A lane's cache is emptied.
-    Anew,
+    /// Empties the lane's cache.
+    EmptyCache,
 }
 
 impl Parts {
@@ -118,11 +120,11 @@ impl Parts {
 
     fn call(&self, cache: &mut hearken::model::LaneCache, features: &[Features], call: &Call) -> Vec<f32> {
         let mut inputs = SmallVec::new();
-        for fed in &call.fed {
-            match fed {
-                Fed::Token(id) => inputs.push(Input::Token(*id)),
-                Fed::Chunk(at) => inputs.push(Input::Features(features[*at].clone())),
-                Fed::Anew => *cache = self.decoder.new_cache(),
+        for input in &call.inputs {
+            match input {
+                CallInput::Token(id) => inputs.push(Input::Token(*id)),
+                CallInput::Chunk(at) => inputs.push(Input::Features(features[*at].clone())),
+                CallInput::EmptyCache => *cache = self.decoder.new_cache(),
             }
         }
         let last = inputs.iter().map(Input::rows).sum::<usize>() - 1;
@@ -133,22 +135,22 @@ impl Parts {
         }
     }
 
-    /// Listens and replies by itself: the calls that it made, and what came out of each.
-    fn lead(&self, samples: &[f32]) -> (Vec<Call>, Vec<Vec<f32>>) {
+    /// Listens and replies; returns the calls made and the logits of each.
+    fn run_free(&self, samples: &[f32]) -> (Vec<Call>, Vec<Vec<f32>>) {
         let (features, mut cache) = (self.features(samples), self.decoder.new_cache());
         let (mut calls, mut rows, mut pending) = (Vec::new(), Vec::new(), vec![self.ids.keep_silence]);
         for at in 0..features.len() {
-            let mut fed = if at % CHUNKS_IN_A_WINDOW == 0 { vec![Fed::Anew] } else { Vec::new() };
-            fed.extend(pending.iter().map(|token| Fed::Token(*token)));
-            fed.extend([Fed::Token(self.ids.audio_begin), Fed::Chunk(at), Fed::Token(self.ids.assistant)]);
-            let call = Call { fed, goal: Goal::Decide };
+            let mut fed = if at % WINDOW_CHUNKS == 0 { vec![CallInput::EmptyCache] } else { Vec::new() };
+            fed.extend(pending.iter().map(|token| CallInput::Token(*token)));
+            fed.extend([CallInput::Token(self.ids.audio_begin), CallInput::Chunk(at), CallInput::Token(self.ids.assistant)]);
+            let call = Call { inputs: fed, goal: Goal::Decide };
             let row = self.call(&mut cache, &features, &call);
             let responds = row[self.ids.text_begin as usize] > row[self.ids.keep_silence as usize];
             calls.push(call);
             rows.push(row);
             pending = vec![if responds { self.ids.text_begin } else { self.ids.keep_silence }];
-            for _ in 0..if responds { REPLY } else { 0 } {
-                let call = Call { fed: pending.iter().map(|token| Fed::Token(*token)).collect(), goal: Goal::Speak };
+            for _ in 0..if responds { REPLY_TOKENS } else { 0 } {
+                let call = Call { inputs: pending.iter().map(|token| CallInput::Token(*token)).collect(), goal: Goal::Speak };
                 let row = self.call(&mut cache, &features, &call);
                 pending = vec![best(&row).0 as u32];
                 calls.push(call);
@@ -164,14 +166,14 @@ impl Parts {
         (calls, rows)
     }
 
-    /// Makes the calls of another one.
-    fn follow(&self, samples: &[f32], calls: &[Call]) -> Vec<Vec<f32>> {
+    /// Repeats the calls of another model; returns the logits of each.
+    fn run_forced(&self, samples: &[f32], calls: &[Call]) -> Vec<Vec<f32>> {
         let (features, mut cache) = (self.features(samples), self.decoder.new_cache());
         calls.iter().map(|call| self.call(&mut cache, &features, call)).collect()
     }
 }
 
-/// The share of the decisions on chunks in which both choose the same, and how many there are.
+/// Returns the share of decisions in which both models choose the same, and the number of decisions.
 fn decisions(ids: &TokenIds, calls: &[Call], wanted: &[Vec<f32>], got: &[Vec<f32>]) -> (f64, usize) {
     let responds = |row: &[f32]| row[ids.text_begin as usize] > row[ids.keep_silence as usize];
     let both = calls.iter().zip(wanted.iter().zip(got)).filter(|(call, _)| call.goal == Goal::Decide);
@@ -179,7 +181,7 @@ fn decisions(ids: &TokenIds, calls: &[Call], wanted: &[Vec<f32>], got: &[Vec<f32
     (same.iter().filter(|same| **same).count() as f64 / same.len() as f64, same.len())
 }
 
-/// The largest number's place, and how far it is above the next.
+/// Returns the index of the largest value, and its margin above the second largest.
 fn best(row: &[f32]) -> (usize, f32) {
     let mut order: Vec<usize> = (0..row.len()).collect();
     order.sort_by(|a, b| row[*b].total_cmp(&row[*a]));
@@ -195,9 +197,9 @@ fn mean_cosine(a: &[Vec<f32>], b: &[Vec<f32>]) -> f64 {
     a.iter().zip(b).map(|(a, b)| cosine(a, b)).sum::<f64>() / a.len() as f64
 }
 
-/// The share of the calls with a clear winner in which it wins in `got` too, and how many those are.
+/// Returns the share of clear choices that `got` makes as well, and the number of clear choices.
 fn agreement(wanted: &[Vec<f32>], got: &[Vec<f32>]) -> (f64, usize) {
-    let clear: Vec<bool> = wanted.iter().zip(got).filter(|(w, _)| best(w).1 >= MARGIN).map(|(w, g)| best(w).0 == best(g).0).collect();
+    let clear: Vec<bool> = wanted.iter().zip(got).filter(|(w, _)| best(w).1 >= CLEAR_MARGIN).map(|(w, g)| best(w).0 == best(g).0).collect();
     (clear.iter().filter(|same| **same).count() as f64 / clear.len() as f64, clear.len())
 }
 
@@ -206,16 +208,16 @@ fn recording(name: &str) -> Vec<f32> {
     hound::WavReader::open(wav).unwrap().samples::<i16>().map(|s| f32::from(s.unwrap()) / 32_768.0).collect()
 }
 
-/// What the starter's recipe checks it with: a question and a knock.
-fn asked() -> Vec<f32> {
+/// Returns the recording of the starter recipe's check: a question and a knock.
+fn question_and_knock() -> Vec<f32> {
     let check = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/starter/check.safetensors");
     let check = candle_core::safetensors::load(check, &Device::Cpu).unwrap();
     let bytes = check["samples"].to_vec1::<u8>().unwrap();
     bytes.chunks_exact(2).map(|sample| f32::from(i16::from_le_bytes([sample[0], sample[1]])) / 32_768.0).collect()
 }
 
-/// Four minutes that no file holds: every 40 s a spoken instruction, then speech, knocks, tones and noise at all levels, and quiet.
-fn stream() -> Vec<f32> {
+/// Synthesises four minutes of sound: every 40 s a spoken instruction, then speech, knocks, tones and noise at all levels, and quiet.
+fn synthetic_stream() -> Vec<f32> {
     let clips: [&[u8]; 4] = [
         include_bytes!("../assets/instructions/transcribe.wav"),
         include_bytes!("../assets/instructions/sounds.wav"),
@@ -223,7 +225,7 @@ fn stream() -> Vec<f32> {
         include_bytes!("../assets/instructions/translate_en.wav"),
     ];
     let clips: Vec<Vec<f32>> = clips.iter().map(|bytes| read_wav(bytes).unwrap()).collect();
-    let asked = asked();
+    let question = question_and_knock();
     let mut random = 0x9e37_79b9_7f4a_7c15u64;
     let mut draw = move |below: u64| {
         random ^= random << 13;
@@ -231,7 +233,7 @@ fn stream() -> Vec<f32> {
         random ^= random << 17;
         (random >> 11) % below
     };
-    let window = CHUNKS_IN_A_WINDOW * CHUNK_SAMPLES;
+    let window = WINDOW_CHUNKS * CHUNK_SAMPLES;
     let mut all = Vec::new();
     for at in 0..6 {
         all.extend(&clips[at % clips.len()]);
@@ -240,7 +242,7 @@ fn stream() -> Vec<f32> {
             let (what, pitch) = (draw(6), 0.02 + draw(100) as f32 * 2e-3);
             match what {
                 0 => all.extend(clips[draw(4) as usize].iter().map(|x| x * level * 2.0)),
-                1 => all.extend(asked.iter().map(|x| x * level * 2.0)),
+                1 => all.extend(question.iter().map(|x| x * level * 2.0)),
                 2 => all.extend((0..3 * 4_800).map(|i| (-((i % 4_800) as f32) / 300.0).exp() * level * (i as f32 * pitch).sin())),
                 3 => all.extend((0..16_000).map(|i| level * (i as f32 * pitch).sin())),
                 4 => all.extend((0..12_000).map(|_| level * 0.3 * (draw(2_001) as f32 / 1_000.0 - 1.0))),
@@ -253,26 +255,26 @@ fn stream() -> Vec<f32> {
 }
 
 #[test]
-fn eight_bits_keep_the_last_hidden_state_and_every_clear_choice_of_random_weights() {
+fn q8_keeps_hidden_states_and_clear_choices_of_random_weights() {
     let samples = recording("d3_mixed_60s.wav");
-    let (calls, wanted) = parts("fixture", Change::Nothing, (F32, F32)).lead(&samples);
-    assert!(calls.iter().filter(|call| call.goal == Goal::Speak).count() > 50, "replies are part of it");
-    let (agree, of) = agreement(&wanted, &parts("fixture", Change::Nothing, (Q8, Q8)).follow(&samples, &calls));
-    // Read through a last layer that passes it on; that this rounds it once more counts against it.
-    let hidden = parts("fixture", Change::HeadIsIdentity, (F32, F32)).follow(&samples, &calls);
-    let cosine = mean_cosine(&hidden, &parts("fixture", Change::HeadIsIdentity, (Q8, Q8)).follow(&samples, &calls));
+    let (calls, wanted) = parts("fixture", Change::Nothing, F32).run_free(&samples);
+    assert!(calls.iter().filter(|call| call.goal == Goal::Speak).count() > 50, "the calls include replies");
+    let (agree, of) = agreement(&wanted, &parts("fixture", Change::Nothing, Q8).run_forced(&samples, &calls));
+    // Read through an identity `lm_head`, whose own rounding adds to the error.
+    let hidden = parts("fixture", Change::HeadIsIdentity, F32).run_forced(&samples, &calls);
+    let cosine = mean_cosine(&hidden, &parts("fixture", Change::HeadIsIdentity, Q8).run_forced(&samples, &calls));
     println!("fixture, 8 bits: {agree:.4} of {of} clear calls agree, last hidden state {cosine:.6}");
     assert!(of > 100 && agree >= 0.995, "{agree} of {of}");
     assert!(cosine >= 0.9995, "{cosine}");
 }
 
 #[test]
-fn four_bits_lose_no_more_than_rounding_the_same_weights_does() {
+fn q4_loses_no_more_than_rounding_the_same_weights() {
     let samples = recording("d3_mixed_60s.wav");
     for name in ["fixture", "starter"] {
-        let (calls, wanted) = parts(name, Change::Nothing, (F32, F32)).lead(&samples);
-        let rounded = parts(name, Change::RoundedToFour, (F32, F32)).follow(&samples, &calls);
-        let packed = parts(name, Change::Nothing, (Q4, Q4)).follow(&samples, &calls);
+        let (calls, wanted) = parts(name, Change::Nothing, F32).run_free(&samples);
+        let rounded = parts(name, Change::RoundedToFour, F32).run_forced(&samples, &calls);
+        let packed = parts(name, Change::Nothing, Q4).run_forced(&samples, &calls);
         let ((bound, of), (agree, _)) = (agreement(&wanted, &rounded), agreement(&wanted, &packed));
         let cosines = (mean_cosine(&wanted, &rounded), mean_cosine(&wanted, &packed));
         println!("{name}, 4 bits: {agree:.4} of {of} clear calls agree, {bound:.4} with rounded weights alone; logits {cosines:.4?}");
@@ -282,16 +284,16 @@ fn four_bits_lose_no_more_than_rounding_the_same_weights_does() {
 }
 
 #[test]
-fn a_trained_model_decides_in_8_and_4_bits_as_in_floats() {
-    let samples = stream();
-    let exact = parts("starter", Change::Nothing, (F32, F32));
-    let (calls, wanted) = exact.lead(&samples);
+fn q8_and_q4_decide_as_f32_does_in_a_trained_model() {
+    let samples = synthetic_stream();
+    let exact = parts("starter", Change::Nothing, F32);
+    let (calls, wanted) = exact.run_free(&samples);
     let replies = calls.iter().filter(|call| call.goal == Goal::Speak).count();
-    for (what, numbers, least, least_clear) in [("8 bits", Q8, 0.995, 0.995), ("4 bits", Q4, 0.97, 0.97)] {
-        let got = parts("starter", Change::Nothing, (numbers, numbers)).follow(&samples, &calls);
+    for (name, compute, least, least_clear) in [("8 bits", Q8, 0.995, 0.995), ("4 bits", Q4, 0.97, 0.97)] {
+        let got = parts("starter", Change::Nothing, compute).run_forced(&samples, &calls);
         let ((same, of), (clear, calls_clear)) = (decisions(&exact.ids, &calls, &wanted, &got), agreement(&wanted, &got));
-        println!("starter, {what}: {same:.4} of {of} decisions, {clear:.4} of {calls_clear} clear calls ({replies} of replies)");
+        println!("starter, {name}: {same:.4} of {of} decisions, {clear:.4} of {calls_clear} clear calls ({replies} of replies)");
         assert!(of == 600 && replies > 20, "{of} decisions, {replies} tokens of replies");
-        assert!(same >= least && clear >= least_clear, "{what}: {same}, {clear}");
+        assert!(same >= least && clear >= least_clear, "{name}: {same}, {clear}");
     }
 }

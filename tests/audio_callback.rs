@@ -1,10 +1,11 @@
-//! The audio callback's one function never allocates: run under an allocator that counts what this thread asks for.
+//! The functions of the audio callbacks do not allocate: tested with an allocator that counts the calls of this thread.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use hearken::audio::capture::ring::{ReadOutcome, ring};
+use hearken::audio::playback::ring::playback_ring;
 
 thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
@@ -19,8 +20,8 @@ fn count() {
     }
 }
 
-// SAFETY: everything is passed on to the system's allocator unchanged; the counters are const-initialised cells without
-// destructors, so touching them does not allocate.
+// SAFETY: all calls are passed to the system's allocator unchanged; the counters are const-initialised cells without destructors,
+// so their use does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
@@ -42,7 +43,8 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-fn guarded(work: impl FnOnce()) -> usize {
+/// Returns the number of calls of the allocator during `work`.
+fn allocations(work: impl FnOnce()) -> usize {
     CALLS.set(0);
     GUARDED.set(true);
     work();
@@ -50,28 +52,39 @@ fn guarded(work: impl FnOnce()) -> usize {
     CALLS.get()
 }
 
-fn never_allocates<T: Copy>(value: T, channels: usize, to_f32: fn(T) -> f32) {
+fn write_without_allocation<T: Copy>(value: T, channels: usize, to_f32: fn(T) -> f32) {
     let (mut writer, mut reader) = ring(4_000);
     let data = vec![value; 960 * channels];
-    // 200 callbacks of 960 frames fill the ring of 4,000 and its 64 marks, and go on.
-    assert_eq!(guarded(|| (0..200).for_each(|_| writer.write(&data, channels, to_f32))), 0);
+    // 200 callbacks of 960 frames overflow the ring of 4,000 samples and the queue of 64 marks.
+    assert_eq!(allocations(|| (0..200).for_each(|_| writer.write(&data, channels, to_f32))), 0);
     let mut out = Vec::new();
     assert_eq!(reader.read(&mut out), ReadOutcome::Samples(4_000));
     assert!(matches!(reader.read(&mut out), ReadOutcome::Lost(_)));
-    assert_eq!(guarded(|| writer.write(&data, channels, to_f32)), 0);
+    assert_eq!(allocations(|| writer.write(&data, channels, to_f32)), 0);
 }
 
 #[test]
-fn the_callback_never_allocates_also_when_the_ring_is_full() {
-    never_allocates(0.5_f32, 1, |x| x);
-    never_allocates(0.5_f64, 2, |x| x as f32);
-    never_allocates(7_i16, 2, |x| f32::from(x) / 32_768.0);
-    never_allocates(7_u16, 6, |x| (f32::from(x) - 32_768.0) / 32_768.0);
-    never_allocates(7_i32, 2, |x| x as f32 / 2_147_483_648.0);
-    never_allocates(7_u8, 1, |x| (f32::from(x) - 128.0) / 128.0);
+fn input_callback_does_not_allocate_also_when_the_ring_is_full() {
+    write_without_allocation(0.5_f32, 1, |x| x);
+    write_without_allocation(0.5_f64, 2, |x| x as f32);
+    write_without_allocation(7_i16, 2, |x| f32::from(x) / 32_768.0);
+    write_without_allocation(7_u16, 6, |x| (f32::from(x) - 32_768.0) / 32_768.0);
+    write_without_allocation(7_i32, 2, |x| x as f32 / 2_147_483_648.0);
+    write_without_allocation(7_u8, 1, |x| (f32::from(x) - 128.0) / 128.0);
 }
 
 #[test]
-fn the_allocator_of_this_test_does_count() {
-    assert!(guarded(|| drop(std::hint::black_box(vec![1_u8; 100]))) >= 2);
+fn output_callback_does_not_allocate_also_during_a_cut_or_with_a_full_far_end() {
+    let (mut writer, mut reader, far_end) = playback_ring(1_000);
+    let mut data = vec![0.0; 960];
+    assert_eq!(writer.write(&[0.5; 1_500]), 1_500);
+    assert_eq!(allocations(|| reader.fill(&mut data, 2, |x| x)), 0);
+    far_end.cut();
+    assert_eq!(allocations(|| (0..20).for_each(|_| reader.fill(&mut data, 2, |x| x))), 0);
+    assert!(writer.is_empty());
+}
+
+#[test]
+fn counting_allocator_counts() {
+    assert!(allocations(|| drop(std::hint::black_box(vec![1_u8; 100]))) >= 2);
 }

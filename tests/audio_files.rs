@@ -1,4 +1,4 @@
-//! Every format that is read gives the same sound; cut and damaged files never panic.
+//! Decoding of all audio formats, and of truncated and damaged files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot go on fails")]
 
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ fn audio(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/audio").join(name)
 }
 
-/// The greatest correlation within 100 ms of shift: encoders add a delay of their own.
+/// Returns the greatest correlation of `a` and `b` over shifts up to 100 ms, because encoders add a delay.
 fn correlation(a: &[f32], b: &[f32]) -> f64 {
     let at = |a: &[f32], b: &[f32]| {
         let (mut ab, mut aa, mut bb) = (0.0, 1e-12, 1e-12);
@@ -28,7 +28,7 @@ fn correlation(a: &[f32], b: &[f32]) -> f64 {
 }
 
 #[test]
-fn every_format_gives_the_same_sound() {
+fn all_formats_decode_to_the_same_sound() {
     let original = read_file(&audio("speech.wav")).unwrap();
     assert_eq!(original.len(), 19_200);
     let whole = original.len();
@@ -50,7 +50,7 @@ fn every_format_gives_the_same_sound() {
 }
 
 #[test]
-fn sixteen_bit_samples_are_exact() {
+fn sixteen_bit_samples_are_decoded_exactly() {
     let path = audio("speech.wav");
     let exact: Vec<f32> = hound::WavReader::open(&path).unwrap().samples::<i16>().map(|s| f32::from(s.unwrap()) / 32_768.0).collect();
     assert_eq!(read_file(&path).unwrap(), exact);
@@ -61,7 +61,7 @@ fn sixteen_bit_samples_are_exact() {
 }
 
 #[test]
-fn cut_and_damaged_files_give_sound_or_an_error_that_names_them_and_never_panic() {
+fn truncated_and_damaged_files_give_sound_or_an_error_that_names_them() {
     let dir = tempfile::tempdir().unwrap();
     for name in ["speech.wav", "speech.flac", "speech.mp3", "speech.ogg", "speech.m4a"] {
         let whole = std::fs::read(audio(name)).unwrap();
@@ -91,7 +91,7 @@ fn cut_and_damaged_files_give_sound_or_an_error_that_names_them_and_never_panic(
 }
 
 #[test]
-fn files_are_heard_in_order_and_a_list_is_expanded() {
+fn files_of_a_list_are_played_in_order() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::copy(audio("speech.wav"), dir.path().join("a.wav")).unwrap();
     let list = dir.path().join("sequence.json");
@@ -108,20 +108,21 @@ fn files_are_heard_in_order_and_a_list_is_expanded() {
     assert_eq!(ends, [19_200, 38_400]);
 }
 
-/// What a source says until its end, and all the samples of it.
+/// Returns all samples of a source, and its other events up to the end.
 fn hear(mut source: impl Source) -> (Vec<f32>, Vec<SourceEvent>) {
-    let (mut samples, mut said) = (Vec::new(), Vec::new());
+    let (mut samples, mut events) = (Vec::new(), Vec::new());
     for _ in 0..100_000 {
         match source.next(&mut samples).unwrap() {
             SourceEvent::Samples(_) | SourceEvent::Nothing => {}
-            SourceEvent::End => return (samples, said),
-            other => said.push(other),
+            SourceEvent::End => return (samples, events),
+            other => events.push(other),
         }
     }
-    panic!("it never ends");
+    panic!("the source does not end");
 }
 
-/// A WAV of this `tag` (1 integer, 3 float, or 0xfffe with a sub-format) whose `data` claims to be `length` bytes long.
+/// Returns a WAV whose header gives `length` as the length of `data`. `tag` is 1 for integer and 3 for float samples; larger tags
+/// are written as a sub-format (0xfff1, 0xfff3).
 fn wav(tag: u16, channels: u16, rate_hz: u32, bits: u16, length: u32, data: &[u8]) -> Vec<u8> {
     let mut fmt = Vec::new();
     fmt.extend(if tag > 3 { 0xfffe } else { tag }.to_le_bytes());
@@ -142,7 +143,7 @@ fn wav(tag: u16, channels: u16, rate_hz: u32, bits: u16, length: u32, data: &[u8
 }
 
 #[test]
-fn samples_that_are_no_numbers_are_silence_and_are_said_once_a_file() {
+fn non_finite_samples_become_silence_and_are_reported_once_per_file() {
     let samples = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30, 0.1, f32::NAN];
     let data: Vec<u8> = samples.iter().cycle().take(60_000).flat_map(|s| s.to_le_bytes()).collect();
     let bytes = wav(3, 1, 16_000, 32, 240_000, &data);
@@ -151,30 +152,30 @@ fn samples_that_are_no_numbers_are_silence_and_are_said_once_a_file() {
     std::fs::write(&path, &bytes).unwrap();
     let from_file = hear(FileSource::open(std::slice::from_ref(&path)).unwrap());
     let from_stdin = hear(WavStreamSource::new(std::io::Cursor::new(bytes), "stdin").unwrap());
-    for ((heard, said), name) in [(from_file, "spoilt.wav"), (from_stdin, "stdin")] {
+    for ((heard, events), name) in [(from_file, "spoilt.wav"), (from_stdin, "stdin")] {
         assert_eq!((heard.len(), &heard[..6]), (60_000, &[0.0, 0.0, 0.0, 1.0, 0.1, 0.0][..]), "{name}");
-        let [SourceEvent::Problem(error), SourceEvent::EndOfFile] = &said[..] else { panic!("{name}: {said:?}") };
+        let [SourceEvent::Problem(error), SourceEvent::EndOfFile] = &events[..] else { panic!("{name}: {events:?}") };
         assert!(error.message().contains(name), "{error}");
     }
 }
 
 #[test]
-fn a_damaged_part_is_said_once_and_the_rest_is_heard() {
+fn damaged_part_is_reported_once_and_the_rest_is_decoded() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("hurt.m4a");
     let mut bytes = std::fs::read(audio("speech.m4a")).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle..middle + 400].fill(0xff);
     std::fs::write(&path, bytes).unwrap();
-    let (heard, said) = hear(FileSource::open(std::slice::from_ref(&path)).unwrap());
-    println!("{} samples, {said:?}", heard.len());
+    let (heard, events) = hear(FileSource::open(std::slice::from_ref(&path)).unwrap());
+    println!("{} samples, {events:?}", heard.len());
     assert!(heard.len() > 4_000);
-    let [SourceEvent::Problem(error), SourceEvent::EndOfFile] = &said[..] else { panic!("{said:?}") };
+    let [SourceEvent::Problem(error), SourceEvent::EndOfFile] = &events[..] else { panic!("{events:?}") };
     assert!(error.message().contains("hurt.m4a"), "{error}");
 }
 
 #[test]
-fn what_is_no_sound_file_is_refused_by_name() {
+fn files_without_sound_are_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let put = |name: &str, bytes: &[u8]| {
         std::fs::write(dir.path().join(name), bytes).unwrap();
@@ -195,7 +196,7 @@ fn what_is_no_sound_file_is_refused_by_name() {
 }
 
 #[test]
-fn every_form_of_wav_is_heard_from_stdin_and_from_a_file_alike() {
+fn all_wav_encodings_decode_alike_from_stdin_and_from_a_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("form.wav");
     let value = |n: usize| ((n * 37) % 200) as f64 / 256.0 - 0.375;
@@ -214,8 +215,8 @@ fn every_form_of_wav_is_heard_from_stdin_and_from_a_file_alike() {
             let file = read_file(&path).unwrap();
             for length in [whole, 0, u32::MAX, 0x7fff_ffff, 0x7fff_f000] {
                 let bytes = wav(tag, channels, rate_hz, u16::try_from(bits).unwrap(), length, &data);
-                let (heard, said) = hear(WavStreamSource::new(std::io::Cursor::new(bytes), "stdin").unwrap());
-                assert_eq!(said, [SourceEvent::EndOfFile]);
+                let (heard, events) = hear(WavStreamSource::new(std::io::Cursor::new(bytes), "stdin").unwrap());
+                assert_eq!(events, [SourceEvent::EndOfFile]);
                 assert_eq!(heard.len(), (9_000.0 * 16_000.0 / f64::from(rate_hz)).round() as usize);
                 let off = heard.iter().zip(&file).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
                 assert!(heard.len() == file.len() && off < 1e-6, "{tag:x} {bits} bits {channels} channels: {off}");
@@ -225,7 +226,7 @@ fn every_form_of_wav_is_heard_from_stdin_and_from_a_file_alike() {
 }
 
 #[test]
-fn what_is_no_wav_on_stdin_is_refused_by_name() {
+fn invalid_wav_on_stdin_is_refused_by_name() {
     for bytes in [
         b"".to_vec(),
         b"words".to_vec(),
@@ -242,7 +243,7 @@ fn what_is_no_wav_on_stdin_is_refused_by_name() {
 }
 
 #[test]
-fn a_wav_file_with_placeholder_lengths_is_heard_to_its_end() {
+fn wav_file_with_placeholder_lengths_is_decoded_to_the_end() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("streamed.wav");
     for length in [u32::MAX, 0x7fff_ffff, 0x7fff_f000] {

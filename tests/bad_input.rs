@@ -1,4 +1,4 @@
-//! Bad input, a table of it: each is a clear error that names the file and says what to do, exits 2, and panics never.
+//! Tables of bad input: each gives an error that names the file, exit code 2, and no panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot go on fails")]
 
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 
 const SPEECH: &str = "tests/golden/wav/d1_speech_7p3s.wav";
 
-/// A sound tokenizer that is not this model's.
+/// A valid tokenizer of another model.
 const OTHER_TOKENIZER: &str = r#"{"version":"1.0","truncation":null,"padding":null,"added_tokens":[],"normalizer":null,"pre_tokenizer":null,
 "post_processor":null,"decoder":null,"model":{"type":"WordLevel","vocab":{"a":0,"[UNK]":1},"unk_token":"[UNK]"}}"#;
 
@@ -18,7 +18,7 @@ struct Case {
 }
 
 impl Case {
-    /// A folder of its own with a copy of the fixture checkpoint in `model`.
+    /// Makes a temporary folder with a copy of the fixture checkpoint in `model`.
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().to_owned();
@@ -43,7 +43,7 @@ impl Case {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // A program that refuses at once does not read what it is given.
+        // A program that refuses its arguments does not read stdin.
         let _ = child.stdin.take().unwrap().write_all(stdin);
         child.wait_with_output().unwrap()
     }
@@ -71,14 +71,14 @@ fn refused(output: &Output, words: &[&str], case: &str) {
     }
 }
 
-/// Replaces a piece of a text file.
+/// Replaces a part of a text file.
 fn edit(path: &Path, from: &str, to: &str) {
     let text = fs::read_to_string(path).unwrap();
     assert!(text.contains(from));
     fs::write(path, text.replacen(from, to, 1)).unwrap();
 }
 
-/// Writes `bytes` over the end of a shard's data, where the weights are.
+/// Overwrites the last weights of a shard with `bytes`.
 fn spoil_weights(path: &Path, bytes: &[u8]) {
     let mut all = fs::read(path).unwrap();
     let at = all.len() - bytes.len();
@@ -87,7 +87,7 @@ fn spoil_weights(path: &Path, bytes: &[u8]) {
 }
 
 #[test]
-fn a_checkpoint_that_is_damaged_is_refused_by_the_name_of_the_file() {
+fn a_damaged_checkpoint_is_refused_with_the_name_of_the_file() {
     const SHARD: &str = "model-00002-of-00002.safetensors";
     const PICKLE: &str = "audiointeraction_ChunkwisedEncoder.pth";
     const INDEX: &str = "model.safetensors.index.json";
@@ -134,7 +134,7 @@ fn a_checkpoint_that_is_damaged_is_refused_by_the_name_of_the_file() {
 }
 
 #[test]
-fn sound_that_cannot_be_heard_is_refused_by_the_name_of_the_file() {
+fn an_unreadable_audio_file_is_refused_with_its_name() {
     let case = Case::new();
     let file = |name: &str, bytes: &[u8]| {
         let path = case.root.join(name);
@@ -159,7 +159,7 @@ fn sound_that_cannot_be_heard_is_refused_by_the_name_of_the_file() {
 }
 
 #[test]
-fn what_was_typed_wrong_is_named() {
+fn bad_arguments_are_refused_with_their_name() {
     let case = Case::new();
     for (args, words) in [
         (&["--modes", "dance", SPEECH][..], &["dance"][..]),
@@ -175,7 +175,7 @@ fn what_was_typed_wrong_is_named() {
 }
 
 #[test]
-fn a_single_sample_and_damaged_samples_are_heard() {
+fn a_single_sample_and_damaged_samples_are_accepted() {
     let case = Case::new();
     let wav = |name: &str, samples: &[f32]| {
         let path = case.root.join(name);
@@ -198,7 +198,7 @@ fn a_single_sample_and_damaged_samples_are_heard() {
 }
 
 #[test]
-fn wav_with_placeholder_lengths_is_heard_from_stdin() {
+fn wav_with_placeholder_lengths_is_read_from_stdin() {
     let case = Case::new();
     let mut wav = fs::read(SPEECH).unwrap();
     wav[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
@@ -212,7 +212,7 @@ fn wav_with_placeholder_lengths_is_heard_from_stdin() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_said_and_a_closed_pipe_is_a_success() {
+fn a_full_disk_is_reported_and_a_closed_pipe_is_a_success() {
     let case = Case::new();
     let start = |stdout: Stdio| {
         Command::new(env!("CARGO_BIN_EXE_hearken"))
@@ -231,7 +231,7 @@ fn a_full_disk_is_said_and_a_closed_pipe_is_a_success() {
 }
 
 #[test]
-fn the_doctor_lists_a_broken_settings_file_by_its_lines_and_goes_on() {
+fn the_doctor_reports_settings_by_line_and_continues() {
     let case = Case::new();
     let config = case.root.join("home/config");
     fs::create_dir_all(&config).unwrap();

@@ -1,11 +1,11 @@
-//! The program as it is started from a shell: what it refuses, in which words, with which exit code.
+//! The program as started from a shell: refused arguments, messages and exit codes.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a helper of a test fails as a test does")]
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// A start of the program with settings of its own, so that the tester's settings do not matter.
+/// The program with a home folder of its own, independent of the settings of the tester.
 struct Hearken(tempfile::TempDir);
 
 impl Hearken {
@@ -31,7 +31,7 @@ impl Hearken {
     }
 }
 
-/// The helps of `hearken history`.
+/// The command lines that print the help of `hearken history`.
 const HISTORY_HELP: [&[&str]; 6] = [
     &["history", "--help"],
     &["history", "list", "--help"],
@@ -47,7 +47,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[cfg(feature = "mic")]
 #[test]
-fn listing_devices_prints_no_noise_of_the_sound_system() {
+fn devices_command_hides_the_messages_of_the_sound_system() {
     let output = Hearken::new().run(&["devices"]);
     let noise = text(&output.stderr);
     assert!(noise.lines().all(|line| line.starts_with("hearken: ")), "{noise}");
@@ -88,13 +88,10 @@ fn help_explains_every_command_and_every_option() {
 }
 
 #[test]
-fn the_readme_names_every_option_and_no_other() {
+fn documents_list_every_option_and_no_other() {
     let hearken = Hearken::new();
-    let mut help: String = ["listen", "devices", "trace", "bench"].map(|command| text(&hearken.run(&[command, "--help"]).stdout)).concat();
-    HISTORY_HELP.iter().for_each(|line| help += &text(&hearken.run(line).stdout));
-    let window = text(&hearken.run(&["--help"]).stdout);
-    let readme = include_str!("../README.md");
-    let usage = readme.split("\n## ").find(|section| section.starts_with("Use\n")).expect("the section");
+    let readme = include_str!("../src/config/README.md");
+    let models = include_str!("../models/README.md");
     let options = |text: &str| -> std::collections::BTreeSet<String> {
         let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
         words
@@ -102,8 +99,32 @@ fn the_readme_names_every_option_and_no_other() {
             .map(str::to_owned)
             .collect()
     };
-    assert_eq!(options(usage), options(&help));
-    assert!(options(&window).is_subset(&options(&help)), "the window has no option that `listen` lacks");
+    let section = |document: &'static str, title: &str| -> &'static str {
+        document.split("\n## ").find(|section| section.starts_with(title)).unwrap_or_else(|| panic!("a section {title}"))
+    };
+    let help = |line: &[&str]| text(&hearken.run(line).stdout);
+    for command in ["listen", "devices", "trace", "bench", "doctor"] {
+        let listed = options(section(readme, &format!("`hearken {command}`\n")));
+        assert_eq!(listed, options(&help(&[command, "--help"])), "options of {command}");
+    }
+    let history: String = HISTORY_HELP.map(|line| help(line)).concat();
+    assert_eq!(options(section(readme, "`hearken history`\n")), options(&history), "options of history");
+    let subcommands = ["list", "download", "verify", "quantize", "path", "remove"];
+    let model: String = subcommands.map(|subcommand| help(&["model", subcommand, "--help"])).concat();
+    assert_eq!(options(section(models, "Downloads\n")), options(&model), "options of model");
+    assert!(options(&help(&["--help"])).is_subset(&options(&help(&["listen", "--help"]))), "`listen` has every option of the window");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_closed_pipe_is_a_success_for_every_command() {
+    let hearken = Hearken::new();
+    for line in [&["devices"][..], &["doctor"], &["model", "list"], &["history", "list"], &["listen", &golden_wav()]] {
+        let mut child = hearken.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("the program ends");
+        assert_eq!(output.status.code(), Some(0), "{line:?} said: {}", text(&output.stderr));
+    }
 }
 
 #[test]
@@ -143,7 +164,7 @@ fn bad_arguments_exit_2_and_name_what_is_wrong() {
         (&["listen", "--gate", "ajar"], &["ajar", "on or off"]),
         (&["listen", "--margins", "--no-decisions"], &["--margins", "--no-decisions"]),
         (&["listen", "--model"], &["--model"]),
-        (&["listen", &wav, "--model", "3b"], &["3b", "hearken model download 3b"]),
+        (&["listen", &wav, "--model", "3b"], &["the model 3b is not here", "hearken model download"]),
         (&["listen", "--realtime"], &["--realtime"]),
         (&["listen", "-", &wav], &["stdin"]),
         (&["listen", "/no/such/file.wav"], &["/no/such/file.wav"]),
@@ -173,7 +194,7 @@ fn bad_arguments_exit_2_and_name_what_is_wrong() {
 
 #[cfg(not(any(feature = "cuda", feature = "metal")))]
 #[test]
-fn a_back_end_that_was_not_built_in_is_refused_with_the_way_to_get_it() {
+fn a_missing_gpu_backend_is_refused_with_the_feature_to_build() {
     for device in ["cuda", "metal"] {
         let output = Hearken::new().run(&["listen", "--device", device]);
         assert_eq!(output.status.code(), Some(2));
@@ -182,7 +203,7 @@ fn a_back_end_that_was_not_built_in_is_refused_with_the_way_to_get_it() {
 }
 
 #[test]
-fn a_mistake_in_a_settings_file_is_named_with_its_line() {
+fn an_error_in_a_settings_file_names_its_line() {
     let table = [
         ("config/settings.toml", "seed = 1\nthreads = 0\n", "settings.toml:2:"),
         ("config/settings.toml", "colour = \"red\"\n", "settings.toml:1:"),
@@ -203,7 +224,7 @@ fn a_mistake_in_a_settings_file_is_named_with_its_line() {
 
 #[cfg(not(feature = "window"))]
 #[test]
-fn without_a_window_the_bare_command_points_to_listen() {
+fn bare_command_without_a_window_points_to_listen() {
     let output = Hearken::new().run(&[]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("hearken listen"));
@@ -215,9 +236,9 @@ fn golden_wav() -> String {
 }
 
 #[test]
-fn what_breaks_a_decoder_or_a_home_is_told_in_one_sentence() {
+fn damaged_audio_and_unusable_folders_are_refused_in_one_line() {
     let hearken = Hearken::new();
-    // A header of 65,535 channels: the reader of such headers multiplies them into an overflow.
+    // A header with 65,535 channels, which would overflow the size of a frame.
     let mut wav = b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\x01\0\xff\xff".to_vec();
     wav.extend([0x80, 0x3e, 0, 0, 0, 0xfa, 0, 0, 2, 0, 16, 0]);
     wav.extend(b"data\x04\0\0\0\0\0\0\0");
@@ -230,7 +251,7 @@ fn what_breaks_a_decoder_or_a_home_is_told_in_one_sentence() {
     assert!(output.status.code() == Some(2) && text(&output.stderr).contains("no such folder"), "{}", text(&output.stderr));
     #[cfg(unix)]
     {
-        // A home that is no folder holds no settings; the starter goes where temporary files go.
+        // A home that is not a folder holds no settings; the starter is unpacked among the temporary files.
         let listing = hearken.command(&["model", "list"]).env("HEARKEN_HOME", "/dev/null").output().expect("the program starts");
         assert!(listing.status.success() && text(&listing.stdout).contains("starter"), "{}", text(&listing.stderr));
     }

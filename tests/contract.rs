@@ -1,4 +1,4 @@
-//! Holds the README's section "Event format" to the events of `protocol`.
+//! Compares the table of `src/protocol/README.md` "Event format" with the events of `protocol`.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a helper of a test fails as a test does")]
 
@@ -10,12 +10,12 @@ use hearken::time::{ChunkIdx, StreamTime};
 use serde::Serialize;
 use serde_json::Value;
 
-/// What the README says about one event.
+/// The row of the table about one event.
 #[derive(Debug, Default, PartialEq)]
 struct Row {
     always: BTreeSet<String>,
-    perhaps: BTreeSet<String>,
-    /// For each field, the names listed in parentheses behind it.
+    optional: BTreeSet<String>,
+    /// Values listed in parentheses after a field.
     values: BTreeMap<String, Vec<String>>,
 }
 
@@ -25,27 +25,27 @@ const CAUSES: [GapCause; 5] = [GapCause::Overrun, GapCause::Overload, GapCause::
 const SEVERITIES: [Severity; 2] = [Severity::Warning, Severity::Error];
 
 #[test]
-fn the_readme_lists_every_event_with_exactly_its_fields() {
+fn the_table_lists_every_event_with_exactly_its_fields() {
     let rows = readme_rows();
     let examples = examples();
     for event in &examples {
         let full = object(event);
         let name = full["type"].as_str().expect("a type");
-        let row = rows.get(name).unwrap_or_else(|| panic!("the README does not list `{name}`"));
+        let row = rows.get(name).unwrap_or_else(|| panic!("the table does not list `{name}`"));
         let fields: BTreeSet<String> = full.keys().filter(|key| *key != "type" && *key != "at").cloned().collect();
-        let listed: BTreeSet<String> = row.always.union(&row.perhaps).cloned().collect();
+        let listed: BTreeSet<String> = row.always.union(&row.optional).cloned().collect();
         assert_eq!(fields, listed, "fields of `{name}`");
         let bare: BTreeSet<String> = object(&without_options(event)).keys().filter(|key| *key != "type" && *key != "at").cloned().collect();
-        assert_eq!(bare, row.always, "fields of `{name}` that are always there");
+        assert_eq!(bare, row.always, "required fields of `{name}`");
         assert!(full.contains_key("at"), "`{name}` has a time");
     }
     let known: BTreeSet<String> = examples.iter().map(|event| object(event)["type"].as_str().expect("a type").to_owned()).collect();
     let listed: BTreeSet<String> = rows.into_keys().collect();
-    assert_eq!(listed, known, "events of the README and of the code");
+    assert_eq!(listed, known, "events of the table and of the code");
 }
 
 #[test]
-fn the_readme_lists_every_value_of_a_field_that_has_names() {
+fn the_table_lists_every_value_of_an_enumerated_field() {
     let rows = readme_rows();
     let values = |event: &str, field: &str| rows[event].values[field].clone();
     assert_eq!(values("reply_started", "emotion"), names(&EMOTIONS));
@@ -55,7 +55,7 @@ fn the_readme_lists_every_value_of_a_field_that_has_names() {
 }
 
 #[test]
-fn every_event_reads_back_as_it_was_written() {
+fn every_event_is_read_back_unchanged() {
     for event in examples().iter().flat_map(|event| [event.clone(), without_options(event)]) {
         let line = serde_json::to_string(&event).expect("JSON");
         assert!(!line.contains('\n'), "one line");
@@ -64,7 +64,7 @@ fn every_event_reads_back_as_it_was_written() {
 }
 
 #[test]
-fn an_event_with_a_field_that_nobody_knows_is_refused() {
+fn an_event_with_an_unknown_field_is_refused() {
     for event in examples() {
         let mut object = object(&event);
         object.insert("surprise_field".to_owned(), Value::Null);
@@ -72,7 +72,7 @@ fn an_event_with_a_field_that_nobody_knows_is_refused() {
     }
 }
 
-/// One of each event, every optional field filled.
+/// Returns one example of each event, with every optional field set.
 fn examples() -> Vec<Event> {
     let at = StreamTime::from_samples(6_400);
     let (chunk, reply, mode, text) = (ChunkIdx(1), ReplyId(1), || "dialog".to_owned(), || "text".to_owned());
@@ -104,7 +104,7 @@ fn examples() -> Vec<Event> {
     examples
 }
 
-/// A number for each kind of event. It has no `_`, so that a new event does not compile until it stands here.
+/// Returns a number for each kind of event. Without an arm `_`, so that a new event does not compile until it is listed here.
 const fn place(event: &Event) -> usize {
     match event {
         Event::SessionStarted { .. } => 0,
@@ -153,20 +153,20 @@ fn names<T: Serialize>(values: &[T]) -> Vec<String> {
     values.iter().map(|value| serde_json::to_value(value).expect("JSON").as_str().expect("a name").to_owned()).collect()
 }
 
-/// The table in the README's section "Event format".
+/// The table of `src/protocol/README.md` "Event format".
 fn readme_rows() -> BTreeMap<String, Row> {
-    let readme = include_str!("../README.md");
+    let readme = include_str!("../src/protocol/README.md");
     let section = readme.split("\n## ").find(|section| section.starts_with("Event format")).expect("the section");
     let mut rows = BTreeMap::new();
     for line in section.lines().filter(|line| line.starts_with("| `") && !line.starts_with("| `type`")) {
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
         assert_eq!(cells.len(), 3, "{line}");
-        assert!(rows.insert(cells[0].trim_matches('`').to_owned(), read_row(cells[1])).is_none(), "{line} stands there twice");
+        assert!(rows.insert(cells[0].trim_matches('`').to_owned(), read_row(cells[1])).is_none(), "{line} is listed twice");
     }
     rows
 }
 
-/// Reads ``` `a`, `b`? (`x`, `y`) ```.
+/// Parses a cell of the form ``` `a`, `b`? (`x`, `y`) ```.
 fn read_row(cell: &str) -> Row {
     let mut row = Row::default();
     let (mut inside, mut last) = (false, String::new());
@@ -178,8 +178,8 @@ fn read_row(cell: &str) -> Row {
             row.values.entry(last.clone()).or_default().push((*piece).to_owned());
         } else {
             last = (*piece).to_owned();
-            let perhaps = pieces.get(number + 1).is_some_and(|next| next.starts_with('?'));
-            if perhaps { &mut row.perhaps } else { &mut row.always }.insert(last.clone());
+            let optional = pieces.get(number + 1).is_some_and(|next| next.starts_with('?'));
+            if optional { &mut row.optional } else { &mut row.always }.insert(last.clone());
         }
     }
     row

@@ -16,6 +16,7 @@ use hearken::model::decoder::{Decoder, Input, Logits, Read, Segment};
 use hearken::model::features::FeatureRows;
 use hearken::model::kernels::Bits;
 use hearken::model::random::RandomWeights;
+use hearken::model::token_ids::DecisionIds;
 use hearken::model::weights::ComputeType;
 use hearken::model::{Features, LaneCache, Model};
 use hearken::protocol::{Event, Language};
@@ -38,7 +39,7 @@ fn decoder(n_layer: usize, numbers: ComputeType) -> Decoder {
     (config.n_layer, config.n_embd, config.n_head, config.n_query_groups) = (n_layer, 128, 4, Some(2));
     (config.head_size, config.intermediate_size) = (Some(32), Some(256));
     (config.padded_vocab_size, config.block_size) = (512, 8_192);
-    Decoder::from_weights(&RandomWeights::new(7), &config, numbers, &Device::Cpu, (1, 2)).unwrap()
+    Decoder::from_weights(&RandomWeights::new(7), &config, numbers, &Device::Cpu, DecisionIds { keep_silence: 1, text_begin: 2 }).unwrap()
 }
 
 /// Feeds `tokens` and returns the logits of the last one.
@@ -49,7 +50,7 @@ fn feed(decoder: &Decoder, cache: &mut LaneCache, tokens: &[u32]) -> Vec<f32> {
         let mut segments = [Segment { cache: &mut *cache, inputs, reads: smallvec![(part.len() - 1, Read::Row)] }];
         match decoder.pass(&mut segments).unwrap().remove(0) {
             Logits::Row(row) => last = row,
-            Logits::Decision { .. } => panic!("a row was asked for"),
+            Logits::Decision { .. } => panic!("a row was requested"),
         }
     }
     last

@@ -1,6 +1,6 @@
-//! `hearken eval` from the command line, on small sets made here, with the starter: structure, resuming, and that what is
-//! scored is what the product does. How well the starter does is not a matter of these tests.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+//! `hearken eval` from the command line with the starter, on small generated data sets: report structure, resuming, and agreement
+//! with `hearken listen`. The starter's scores are not tested here.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed step fails the test")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-/// A data set, a settings folder, and the runs.
+/// A temporary folder with data sets, settings and runs.
 struct Bench(tempfile::TempDir);
 
 impl Bench {
@@ -28,7 +28,7 @@ impl Bench {
         command.output().unwrap()
     }
 
-    /// Runs `eval`, expecting this exit code; the report.
+    /// Runs `eval`, checks the exit code, and returns the report.
     fn eval(&self, line: &[&str], out: &str, code: i32) -> Value {
         let words: Vec<&str> = ["eval"].into_iter().chain(line.iter().copied()).chain(["--out", out, "--threads", "2"]).collect();
         let output = self.hearken(&words);
@@ -46,7 +46,7 @@ impl Bench {
         text.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// Half a second of room, `secs` of a sound, half a second of room.
+    /// Writes half a second of background noise, `secs` of a sound, and half a second of noise.
     fn sound(&self, name: &str, secs: f32, wave: impl Fn(f32) -> f32) {
         let spec = hound::WavSpec { channels: 1, sample_rate: 16_000, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
         let mut writer = hound::WavWriter::create(self.path(name), spec).unwrap();
@@ -66,7 +66,7 @@ impl Bench {
         fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/audio/speech.flac"), self.path(name)).unwrap();
     }
 
-    /// The fixture, whose row of TEXT_END in `lm_head` is all zeros: among 768 random logits it is never the largest.
+    /// Copies the fixture with the `lm_head` row of TEXT_END set to zero: among 768 random logits it is never the largest.
     fn model_without_an_end(&self, name: &str) {
         let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/fixture");
         let folders = ["", "qwen25OmniConfig"];
@@ -86,7 +86,7 @@ impl Bench {
         fs::write(&shard, bytes).unwrap();
     }
 
-    /// Clips that ask for a response and others.
+    /// Writes RESPOND and IGNORE clips.
     fn clips(&self) {
         let tone = |hz: f32| move |t: f32| (std::f32::consts::TAU * hz * t).sin();
         self.sound("set/home/RESPOND/siren.wav", 1.5, |t| (std::f32::consts::TAU * (900.0 * t + 200.0 * (4.0 * t).sin())).sin());
@@ -108,7 +108,7 @@ fn margins(prediction: &Value) -> Vec<f64> {
 }
 
 #[test]
-fn proactive_scores_what_listen_does_and_the_curve_passes_through_it() {
+fn proactive_predictions_match_listen_and_the_curve_passes_through_them() {
     let bench = Bench::new();
     bench.clips();
     let report = bench.eval(&["proactive", "--data", "set", "--lanes", "3"], "run", 0);
@@ -126,7 +126,7 @@ fn proactive_scores_what_listen_does_and_the_curve_passes_through_it() {
         assert_eq!(texts(replies), texts(&of("reply_finished")), "{id}");
         let times = of("reply_started").iter().map(|e| e["at"].as_f64().unwrap()).collect::<Vec<_>>();
         assert_eq!(replies.iter().map(|r| r["at_secs"].as_f64().unwrap()).collect::<Vec<_>>(), times, "{id}");
-        // The lane that never responds hears what the device hears up to its first response.
+        // The silent lane has the same context as the device up to its first response.
         let decisions = of("decision");
         assert_eq!(margins(prediction).len(), decisions.len(), "a margin for each chunk of {id}");
         let first = decisions.iter().position(|d| d["silent"] == false).map_or(decisions.len(), |at| at + 1);
@@ -135,7 +135,7 @@ fn proactive_scores_what_listen_does_and_the_curve_passes_through_it() {
         }
         let largest = margins(prediction).into_iter().fold(f64::NEG_INFINITY, f64::max);
         assert_eq!(largest > 0.0, !replies.is_empty(), "{id}");
-        // The sounds begin after half a second of room.
+        // The sounds start after half a second of noise.
         if id != "street/IGNORE/speech.flac" {
             assert!((prediction["onset_secs"].as_f64().unwrap() - 0.5).abs() < 0.05, "{prediction}");
         }
@@ -143,11 +143,11 @@ fn proactive_scores_what_listen_does_and_the_curve_passes_through_it() {
     assert!(fs::read_to_string(bench.path("run").join("curve.svg")).unwrap().starts_with("<svg"));
     assert!((0.0..=1.0).contains(&figure(&report, "auc")));
     let alone = bench.eval(&["proactive", "--data", "set", "--lanes", "1"], "alone", 0);
-    assert_eq!(figure(&alone, "accuracy"), figure(&report, "accuracy"), "items do not hear each other");
+    assert_eq!(figure(&alone, "accuracy"), figure(&report, "accuracy"), "items do not influence each other");
 }
 
 #[test]
-fn the_same_run_gives_the_same_files_and_eagerness_moves_along_the_curve() {
+fn repeated_run_gives_equal_files_and_eagerness_moves_along_the_curve() {
     let bench = Bench::new();
     bench.clips();
     bench.eval(&["proactive", "--data", "set"], "a", 0);
@@ -169,7 +169,7 @@ fn the_same_run_gives_the_same_files_and_eagerness_moves_along_the_curve() {
 }
 
 #[test]
-fn three_clips_of_a_class_share_a_session_and_background_is_counted_by_the_hour() {
+fn multi_style_shares_sessions_and_background_is_counted_per_hour() {
     let bench = Bench::new();
     bench.clips();
     bench.sound("rooms/kitchen.wav", 6.0, |t| 0.02 * (std::f32::consts::TAU * 50.0 * t).sin());
@@ -178,16 +178,16 @@ fn three_clips_of_a_class_share_a_session_and_background_is_counted_by_the_hour(
     let predictions = bench.predictions("run");
     assert_eq!(predictions.iter().filter(|p| p["condition"] == "background").count(), 1);
     assert!(figure(&report, "alarms_an_hour") >= 0.0);
-    assert!(predictions.iter().all(|p| p.get("margins").is_none()), "a curve is drawn of single clips only");
+    assert!(predictions.iter().all(|p| p.get("margins").is_none()), "margins are recorded for single clips only");
 }
 
 #[test]
-fn a_killed_run_goes_on_where_it_was_and_ends_as_if_nothing_had_happened() {
+fn resumed_run_gives_the_same_files_as_an_uninterrupted_one() {
     let bench = Bench::new();
     bench.clips();
     let whole = bench.eval(&["proactive", "--data", "set", "--lanes", "1"], "run", 0);
     let again = bench.hearken(&["eval", "proactive", "--data", "set", "--out", "run"]);
-    assert_eq!(again.status.code(), Some(2), "what took hours is not overwritten");
+    assert_eq!(again.status.code(), Some(2), "existing predictions are not overwritten");
     assert!(String::from_utf8_lossy(&again.stderr).contains("--resume"));
     let file = bench.path("run").join("predictions.jsonl");
     let text = fs::read_to_string(&file).unwrap();
@@ -199,10 +199,10 @@ fn a_killed_run_goes_on_where_it_was_and_ends_as_if_nothing_had_happened() {
     let unwritten = bench.hearken(&["eval", "proactive", "--data", "set", "--lanes", "1", "--resume", "--out", "run"]);
     let said = String::from_utf8_lossy(&unwritten.stderr).into_owned();
     assert!(unwritten.status.code() == Some(2) && said.contains("all 6 predictions are kept; --resume"), "{said}");
-    assert_eq!(fs::read_to_string(&file).unwrap(), text, "nothing is lost with a report that cannot be written");
+    assert_eq!(fs::read_to_string(&file).unwrap(), text, "predictions survive a report that cannot be written");
     fs::remove_dir(&report).unwrap();
     let resumed = bench.eval(&["proactive", "--data", "set", "--lanes", "1", "--resume"], "run", 0);
-    assert_eq!(fs::read_to_string(&file).unwrap(), text, "nothing was repeated, nothing lost");
+    assert_eq!(fs::read_to_string(&file).unwrap(), text, "no item was repeated or lost");
     assert_eq!(resumed, whole);
     let other = bench.hearken(&["eval", "proactive", "--data", "set", "--out", "run", "--resume", "--limit", "2"]);
     assert_eq!(other.status.code(), Some(2));
@@ -210,7 +210,7 @@ fn a_killed_run_goes_on_where_it_was_and_ends_as_if_nothing_had_happened() {
 }
 
 #[test]
-fn a_model_that_says_nothing_and_one_that_never_stops_are_told_apart_and_both_end() {
+fn silent_and_endless_models_are_told_apart_and_both_runs_end() {
     let bench = Bench::new();
     bench.sound("set/a.wav", 0.1, |t| (900.0 * t).sin());
     fs::write(bench.path("set/m.jsonl"), r#"{"path": "a.wav", "text": "hello"}"#).unwrap();
@@ -218,7 +218,7 @@ fn a_model_that_says_nothing_and_one_that_never_stops_are_told_apart_and_both_en
     let line = |eagerness: &'static str| ["asr", "--data", "set", "--model", "random", "--eagerness", eagerness];
     let mute = bench.eval(&line("-900"), "mute", 0);
     assert_eq!(["wer", "deletions", "silent", "loops", "endless"].map(|key| figure(&mute, key)), [1.0, 1.0, 1.0, 0.0, 0.0]);
-    // Every reply is stopped as a loop or at the limit.
+    // Every reply ends as a repetition or at the limit.
     let endless = bench.eval(&line("900"), "endless", 0);
     let stopped = figure(&endless, "loops") + figure(&endless, "endless");
     let replies = bench.predictions("endless")[0]["replies"].as_array().unwrap().len();
@@ -226,7 +226,7 @@ fn a_model_that_says_nothing_and_one_that_never_stops_are_told_apart_and_both_en
     assert!(figure(&endless, "wer") >= 1.0 && figure(&endless, "silent") == 0.0);
 }
 
-/// Numbers of a fixed seed (xorshift64*), below a bound.
+/// Draws a number below `below` (xorshift64*).
 fn drawn(state: &mut u64, below: u64) -> u64 {
     *state ^= *state >> 12;
     *state ^= *state << 25;
@@ -234,11 +234,11 @@ fn drawn(state: &mut u64, below: u64) -> u64 {
     (state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16) % below.max(1)
 }
 
-/// Not as in the test above, where the file is cut by hand: the program itself is shot, wherever it is, from before it has read
-/// its model to after its report; a shot in the middle of a line, which a test cannot time, is what a cut at any byte leaves.
+/// The process is killed at random moments, from before the model is loaded to after the report. A kill in the middle of a line cannot
+/// be timed, so some rounds also truncate the file.
 #[cfg(unix)]
 #[test]
-fn a_run_that_is_shot_at_any_moment_repeats_no_item_and_loses_none_that_was_kept() {
+fn run_killed_at_any_moment_repeats_no_item_and_loses_no_stored_one() {
     let bench = Bench::new();
     bench.clips();
     let line = ["proactive", "--data", "set", "--lanes", "2"];
@@ -264,29 +264,29 @@ fn a_run_that_is_shot_at_any_moment_repeats_no_item_and_loses_none_that_was_kept
         command.env("HEARKEN_HOME", bench.0.path().join("home")).current_dir(bench.0.path());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(std::time::Duration::from_millis(drawn(&mut seed, lasts_ms + lasts_ms / 4)));
-        // SIGKILL: it gets no chance to tidy up.
+        // SIGKILL cannot be handled.
         let _ = child.kill();
         child.wait().unwrap();
         let after = kept(&file).unwrap_or_default();
-        assert!(after.starts_with(&before), "round {rounds}: what was kept stays as it is");
+        assert!(after.starts_with(&before), "round {rounds}: stored predictions stay unchanged");
         if rounds % 3 == 0 && !after.is_empty() {
             let cut = after.len() - drawn(&mut seed, 200.min(after.len() as u64)) as usize;
             fs::write(&file, &after[..cut]).unwrap();
         }
         if rounds % 5 == 0 {
-            // A report that was half written when the power failed.
+            // A report as a power failure may leave it.
             fs::create_dir_all(&folder).unwrap();
             fs::write(folder.join("report.json"), "{\"hearken\": \"0.").unwrap();
             fs::write(folder.join("report.md"), "# pro").unwrap();
         }
     }
     let report = bench.eval(&[&line[..], &["--resume"]].concat(), "run", 0);
-    assert_eq!(by_id("run"), whole, "each item once, as in a run that nobody disturbed");
+    assert_eq!(by_id("run"), whole, "each item once, as in an uninterrupted run");
     assert_eq!(report, undisturbed);
 }
 
 #[test]
-fn rows_that_cannot_be_scored_are_named_and_counted_and_the_run_says_so() {
+fn unscorable_rows_are_listed_and_the_exit_code_is_1() {
     let bench = Bench::new();
     bench.clips();
     fs::write(bench.path("set/home/RESPOND/noise.wav"), b"RIFF....WAVEfmt nothing").unwrap();
@@ -296,7 +296,7 @@ fn rows_that_cannot_be_scored_are_named_and_counted_and_the_run_says_so() {
     let skipped = report["skipped"].as_array().unwrap();
     assert!(skipped.iter().any(|s| s["row"] == "home/IGNORE/empty.wav" && s["why"].as_str().unwrap().contains("empty")), "{skipped:?}");
     assert!(figure(&report, "strict_accuracy") <= figure(&report, "accuracy"));
-    // A question that no model could keep in mind costs its own row and not the run.
+    // A question longer than the context window skips its own row only.
     bench.speech("asked/a.flac");
     let row = |id: &str, question: &str| {
         serde_json::json!({"id": id, "path": "a.flac", "question": question, "choices": ["hello", "a dog"], "answer": "hello"}).to_string()
@@ -305,7 +305,7 @@ fn rows_that_cannot_be_scored_are_named_and_counted_and_the_run_says_so() {
     let asked = bench.eval(&["qa", "--data", "asked", "--instruction", "text"], "asked-run", 1);
     assert_eq!((&asked["scored"], &asked["skipped"][0]["row"]), (&1.into(), &"long".into()));
     assert!(asked["skipped"][0]["why"].as_str().unwrap().contains("its question takes"), "{asked}");
-    // A damaged file in the middle of a session does not move what belongs to the others.
+    // A damaged file in the middle of a session does not shift the results of the other items.
     let multi = bench.eval(&["proactive", "--data", "set", "--style", "multi"], "multi", 1);
     assert_eq!(multi["scored"], 6);
     for (line, word) in [
@@ -323,7 +323,7 @@ fn rows_that_cannot_be_scored_are_named_and_counted_and_the_run_says_so() {
 }
 
 #[test]
-fn every_other_task_runs_from_its_published_layout_to_its_report() {
+fn every_task_reads_its_published_layout_and_writes_a_report() {
     let bench = Bench::new();
     for name in ["libri/1/2/1-2-0000.flac", "libri/1/2/1-2-0001.flac", "covost/clips/a.flac", "mmau/a.flac"] {
         bench.speech(name);
@@ -351,14 +351,14 @@ fn every_other_task_runs_from_its_published_layout_to_its_report() {
     let asked = bench.predictions("audio").into_iter().find(|p| p["id"] == "1").unwrap();
     assert!(asked["question_secs"].as_f64().unwrap() > 1.0, "{asked}");
     let streaming = bench.eval(&["streaming", "--of", "asr", "--data", "libri", "--items", "1,2"], "streaming", 1);
-    assert_eq!(bench.predictions("streaming").len(), 4, "each item once for each number");
-    assert_eq!(figure(&streaming, "wer_1"), figure(&asr, "wer"), "one item in a session is what asr hears");
+    assert_eq!(bench.predictions("streaming").len(), 4, "each item once per session size");
+    assert_eq!(figure(&streaming, "wer_1"), figure(&asr, "wer"), "one item in a session equals the task asr");
     assert_eq!(streaming["tables"][0]["rows"].as_array().unwrap().len(), 2);
     assert!(fs::read_to_string(bench.path("streaming").join("streaming.svg")).unwrap().contains("<polyline"));
 }
 
 #[test]
-fn policies_of_the_context_are_compared_and_a_full_window_is_counted() {
+fn context_policies_are_compared_and_trims_are_counted() {
     let bench = Bench::new();
     bench.clips();
     let line = ["streaming", "--of", "proactive", "--data", "set", "--items", "1,6", "--context", "keep_replies,reference,recent_only"];
@@ -366,11 +366,11 @@ fn policies_of_the_context_are_compared_and_a_full_window_is_counted() {
     let table = &report["tables"][0];
     let rows: Vec<Vec<&str>> =
         table["rows"].as_array().unwrap().iter().map(|row| row.as_array().unwrap().iter().map(|c| c.as_str().unwrap()).collect()).collect();
-    assert_eq!(rows.len(), 6, "each policy with each number");
+    assert_eq!(rows.len(), 6, "each policy with each session size");
     let trims = |at: usize| rows[at].last().unwrap().parse::<usize>().unwrap();
-    // Six clips with their silences are some 50 chunks of 13 positions: they do not fit into 512, one does.
+    // Six clips with their silences are about 50 chunks of 13 tokens: more than 512, while one clip fits.
     assert!(trims(0) == 0 && trims(1) > 0 && trims(5) > 0, "{rows:?}");
-    assert_eq!(figure(&report, "accuracy_1"), figure(&report, "accuracy_1_recent_only"), "what fits is heard alike");
+    assert_eq!(figure(&report, "accuracy_1"), figure(&report, "accuracy_1_recent_only"), "without trimming the policies agree");
     for (line, word) in [
         (&["eval", "asr", "--data", "set", "--out", "x", "--context", "reference,recent_only"][..], "eval streaming"),
         (&["eval", "streaming", "--of", "asr", "--data", "set", "--out", "x", "--context", "reset_when_quiet"], "--gate on"),
@@ -383,7 +383,7 @@ fn policies_of_the_context_are_compared_and_a_full_window_is_counted() {
 }
 
 #[test]
-fn labelled_streams_are_heard_each_in_its_mode_and_counted_in_its_group() {
+fn labelled_streams_run_in_their_mode_and_count_in_their_group() {
     let bench = Bench::new();
     bench.speech("streams/a.flac");
     bench.sound("streams/b.wav", 2.0, |_| 0.0);
@@ -407,28 +407,27 @@ fn labelled_streams_are_heard_each_in_its_mode_and_counted_in_its_group() {
     fs::write(bench.path("streams/m.jsonl"), manifest.join("\n")).unwrap();
     let report = bench.eval(&["streams", "--data", "streams"], "run", 1);
     assert_eq!((&report["rows"], &report["scored"]), (&5.into(), &4.into()));
-    assert_eq!(figure(&report, "exact_order"), 0.5, "what `listen` says is what is heard here");
+    assert_eq!(figure(&report, "exact_order"), 0.5, "replies equal those of `listen`");
     if !words.is_empty() {
         assert_eq!(figure(&report, "wer_words"), 0.0);
     }
-    assert_eq!(figure(&report, "stray_an_hour_quiet"), 0.0, "nothing is said of silence");
+    assert_eq!(figure(&report, "stray_an_hour_quiet"), 0.0, "silence gets no reply");
     let rows = [r#"{"id": "1", "path": "b.wav", "mode": "purring", "replies": []}"#, r#"{"id": "2", "path": "b.wav", "replies": []}"#];
     fs::write(bench.path("streams/m.jsonl"), rows.join("\n")).unwrap();
     let report = bench.eval(&["streams", "--data", "streams"], "half", 1);
-    assert_eq!(figure(&report, "stray_an_hour"), 0.0, "without groups the figures are of all streams");
+    assert_eq!(figure(&report, "stray_an_hour"), 0.0, "without groups the figures cover all streams");
     assert!(report["scored"] == 1 && report["skipped"][0]["why"].as_str().unwrap().contains("purring"), "{report}");
     fs::write(bench.path("streams/m.jsonl"), rows[0]).unwrap();
     let output = bench.hearken(&["eval", "streams", "--data", "streams", "--out", "other"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(2) && said.contains("purring") && said.contains("transcribe"), "{said}");
-    assert!(!bench.path("other").exists(), "nothing is begun for it");
+    assert!(!bench.path("other").exists(), "no run is started");
 }
 
 #[test]
-fn the_readme_explains_every_option_of_eval() {
+fn readme_explains_every_option_of_eval() {
     let bench = Bench::new();
-    let readme = include_str!("../README.md");
-    let section = readme.split("\n## ").find(|section| section.starts_with("Evaluate\n")).expect("the section");
+    let section = include_str!("../src/eval/README.md");
     for task in ["proactive", "asr", "translate", "qa", "streaming", "streams", "compare"] {
         assert!(section.contains(&format!("`{task}`")), "{task}");
         let help = String::from_utf8(bench.hearken(&["eval", task, "--help"]).stdout).unwrap();

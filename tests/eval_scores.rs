@@ -1,14 +1,14 @@
-//! Scores against what the field's own tools compute (tests/golden/eval/make.py says with which versions).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+//! Comparison of scores with the field's reference tools (`tests/golden/eval/make.py` names their versions).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed expectation fails the test")]
 
 use hearken::eval::bleu::{bleu, bleu_counts, bleu_signature, chrf, chrf_counts, chrf_signature};
+use hearken::eval::edit_distance::{Edits, align};
 use hearken::eval::normalise::{characters, english};
-use hearken::eval::stats::{area, curve};
+use hearken::eval::stats::{area_under, roc_curve};
 use hearken::eval::tokenise::Tokeniser;
-use hearken::eval::words::{Edits, align};
 use serde_json::Value;
 
-/// Floats of two languages that add the same numbers.
+/// Tolerance for sums in another order of operations.
 const ROUNDING: f64 = 1e-9;
 
 fn scores() -> Value {
@@ -29,7 +29,7 @@ fn close(own: f64, wanted: &Value, what: &str) {
 }
 
 #[test]
-fn english_is_normalised_as_whisper_does() {
+fn english_normalisation_matches_whisper() {
     let mut wrong = Vec::new();
     for case in list(&scores()["english"]) {
         let own = english(text(&case[0]));
@@ -41,14 +41,14 @@ fn english_is_normalised_as_whisper_does() {
 }
 
 #[test]
-fn other_languages_are_normalised_as_whisper_does() {
+fn chinese_normalisation_matches_whisper() {
     for case in list(&scores()["chinese"]) {
         assert_eq!(characters(text(&case[0])).into_iter().collect::<String>(), text(&case[1]));
     }
 }
 
 #[test]
-fn errors_are_counted_as_jiwer_counts_them() {
+fn edit_counts_match_jiwer() {
     let scores = scores();
     let words = |text: &Value| text.as_str().unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let chars = |text: &Value| text.as_str().unwrap().chars().map(String::from).collect::<Vec<_>>();
@@ -67,13 +67,13 @@ fn errors_are_counted_as_jiwer_counts_them() {
         check(case, align(&chars(&case["said"]), &chars(&case["heard"])).unwrap());
     }
     let mut all = Edits::default();
-    // The first nine are the corpus; the rest was drawn by chance.
+    // The first nine cases form the corpus; the others are random.
     list(&scores["words"])[..9].iter().for_each(|case| all += align(&words(&case["said"]), &words(&case["heard"])).unwrap());
     close(all.rate().unwrap(), &scores["corpus_rate"], "corpus");
 }
 
 #[test]
-fn translations_are_scored_as_sacrebleu_scores_them() {
+fn bleu_and_chrf_match_sacrebleu() {
     for corpus in list(&scores()["corpora"]) {
         let tokeniser = if corpus["tok"] == "zh" { Tokeniser::Chinese } else { Tokeniser::Mteval13a };
         let (mut counts, mut chars) = ([0; 10], [0; 18]);
@@ -93,12 +93,12 @@ fn translations_are_scored_as_sacrebleu_scores_them() {
 }
 
 #[test]
-fn the_area_under_the_curve_is_that_of_scikit_learn() {
+fn area_under_the_curve_matches_scikit_learn() {
     let roc = &scores()["roc"];
     let pairs: Vec<(f64, bool)> = list(&roc["scores"]).iter().map(|s| (s[0].as_f64().unwrap(), s[1] == 1)).collect();
-    let points = curve(&pairs).unwrap();
-    close(area(&points), &roc["auc"], "area");
-    // At bias 0 the curve goes through the device that responds above 0.
+    let points = roc_curve(&pairs).unwrap();
+    close(area_under(&points), &roc["auc"], "area");
+    // At bias 0 the curve passes through the operating point that responds to scores above 0.
     let of = |asked: bool| pairs.iter().filter(|(_, y)| *y == asked).collect::<Vec<_>>();
     let share = |of: &[&(f64, bool)]| of.iter().filter(|(score, _)| *score > 0.0).count() as f64 / of.len() as f64;
     let (recall, alarms) = (share(&of(true)), share(&of(false)));

@@ -1,7 +1,7 @@
-//! The fuzz targets of `tests/fuzz`, on inputs that are mutations of sound ones; seeded, so that every run is the same.
+//! Runs the fuzz targets of `tests/fuzz` on mutations of valid inputs, seeded, so that every run is the same.
 //!
-//! `HEARKEN_FUZZ_SECS=600 cargo test --test fuzzing -- --nocapture` is the long run: so many seconds of each target, from a
-//! seed of its own (`HEARKEN_FUZZ_SEED`). What breaks a target is written to a file, which is named.
+//! `HEARKEN_FUZZ_SECS=600 cargo test --test fuzzing -- --nocapture` is the long run: 600 s of each target, from the seed
+//! `HEARKEN_FUZZ_SEED`. An input that breaks a target is written to a file, and the failure names the file.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test")]
 
 mod history_bench;
@@ -17,11 +17,12 @@ use hearken::config::{HistoryPrefs, Precision};
 use history_bench::{Bench, said, started};
 use targets::{CHECKPOINT_FILES, SETTINGS_FILES, SOUNDS};
 
-/// Inputs of each target in a short run, for each share that it is given: fast ones get more.
+/// Inputs per share in a short run; fast targets get more shares.
 const SHORT: u64 = 150;
-/// Any one input is done within this, on a machine that does much else.
+/// Time limit of one input, on a loaded machine.
 const SLOW: Duration = Duration::from_secs(20);
 
+/// The SplitMix64 generator.
 struct Random(u64);
 
 impl Random {
@@ -38,13 +39,13 @@ impl Random {
     }
 }
 
-/// Numbers that programs get wrong.
-const HARD: [u64; 12] = [0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fff_ffff, 0xffff_ffff, i64::MAX as u64, u64::MAX];
-/// Words of the formats that are read.
-const WORDS: [&str; 14] =
+/// Integers at the edges of their types.
+const EDGE_INTEGERS: [u64; 12] = [0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fff_ffff, 0xffff_ffff, i64::MAX as u64, u64::MAX];
+/// Tokens of the formats.
+const TOKENS: [&str; 14] =
     ["null", "-1", "1e999", "NaN", "{", "[", "\"", "\\u0000", "=", "[[mode]]", "\n", "999999999999999999999", "data", "true"];
 
-/// Some changes to `base`, after its first byte; most of them near its beginning, where headers are.
+/// Applies one to four changes to `base` after its first byte, mostly near the beginning, where the headers are.
 fn mutate(base: &[u8], random: &mut Random) -> Vec<u8> {
     let mut bytes = base.to_vec();
     for _ in 0..1 + random.below(4) {
@@ -59,7 +60,7 @@ fn mutate(base: &[u8], random: &mut Random) -> Vec<u8> {
             1 => bytes[at] = random.next() as u8,
             2 => bytes.truncate(at),
             3 => {
-                let number = HARD[random.below(HARD.len())];
+                let number = EDGE_INTEGERS[random.below(EDGE_INTEGERS.len())];
                 let (width, number) = (1 << random.below(4), if random.below(2) == 0 { number } else { number.swap_bytes() });
                 for (to, from) in bytes[at..].iter_mut().zip(number.to_le_bytes().iter().take(width)) {
                     *to = *from;
@@ -76,7 +77,7 @@ fn mutate(base: &[u8], random: &mut Random) -> Vec<u8> {
                 bytes.splice(to..to, part);
             }
             6 => {
-                let word = WORDS[random.below(WORDS.len())];
+                let word = TOKENS[random.below(TOKENS.len())];
                 bytes.splice(at..at, word.bytes());
             }
             7 => {
@@ -87,7 +88,7 @@ fn mutate(base: &[u8], random: &mut Random) -> Vec<u8> {
                 }
             }
             _ => {
-                // A digit becomes another one: sizes in texts.
+                // Changes a digit, such as one of a size in a text.
                 if let Some(digit) = bytes[at..].iter_mut().find(|b| b.is_ascii_digit()) {
                     *digit = b'0' + random.below(10) as u8;
                 }
@@ -105,7 +106,7 @@ fn with_kind(kind: usize, bytes: &[u8]) -> Vec<u8> {
     [&[kind as u8], bytes].concat()
 }
 
-/// Gives `target` the `bases` as they are and then mutations of them.
+/// Runs `target` on the `bases` and then on mutations of them.
 fn fuzz(name: &str, target: fn(&[u8]), bases: &[Vec<u8>], shares: u64) {
     let long = std::env::var("HEARKEN_FUZZ_SECS").ok().and_then(|secs| secs.parse::<u64>().ok()).map(Duration::from_secs);
     let seed = std::env::var("HEARKEN_FUZZ_SEED").ok().and_then(|seed| seed.parse::<u64>().ok()).unwrap_or(0);
@@ -134,24 +135,24 @@ fn fuzz(name: &str, target: fn(&[u8]), bases: &[Vec<u8>], shares: u64) {
 }
 
 #[test]
-fn no_sound_file_breaks_what_reads_it() {
+fn no_sound_file_breaks_the_decoders() {
     let audio = |file: &str| fs::read(root().join("tests/golden/audio").join(file)).unwrap();
     let mut bases: Vec<Vec<u8>> =
         SOUNDS.iter().enumerate().map(|(kind, ending)| with_kind(kind, &audio(&format!("speech.{ending}")))).collect();
     for wav in ["8bit.wav", "stereo_24bit_44k1.wav", "speech.wav"] {
         bases.extend([with_kind(0, &audio(wav)), with_kind(SOUNDS.len(), &audio(wav))]);
     }
-    // Short ones take longest per byte, and headers are what breaks.
+    // Headers are the fragile part, so a short body is enough.
     bases.iter_mut().for_each(|base| base.truncate(60_000));
     fuzz("audio", targets::audio, &bases, 2);
 }
 
 #[test]
-fn no_checkpoint_file_breaks_what_reads_it() {
+fn no_checkpoint_file_breaks_the_loader() {
     let fixture = root().join("models/fixture");
     let mut bases: Vec<Vec<u8>> =
         CHECKPOINT_FILES.iter().enumerate().map(|(kind, file)| with_kind(kind, &fs::read(fixture.join(file)).unwrap())).collect();
-    // Found by fuzzing: a decoder that is no JSON made the tokenizer's own parser panic.
+    // A malformed decoder makes the parser of the tokenizers crate panic.
     let tokenizer = fs::read_to_string(fixture.join("tokenizer.json")).unwrap();
     let (before, decoder) = tokenizer.split_once("\"decoder\"").unwrap();
     let damaged = format!("{before}\"decoder\"{}", decoder.replacen("ByteLevel", "Byte\nLevel", 1));
@@ -166,10 +167,10 @@ fn no_checkpoint_file_breaks_what_reads_it() {
 }
 
 #[test]
-fn no_settings_break_what_reads_them() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    // The examples of the README are settings, modes and a catalogue.
-    let examples: Vec<&str> = readme.split("```toml\n").skip(1).filter_map(|part| part.split("```").next()).collect();
+fn no_settings_file_breaks_the_parsers() {
+    // Examples of settings, modes and a catalogue.
+    let readmes = ["src/config/README.md", "models/README.md"].map(|path| fs::read_to_string(root().join(path)).unwrap()).concat();
+    let examples: Vec<&str> = readmes.split("```toml\n").skip(1).filter_map(|part| part.split("```").next()).collect();
     assert!(examples.len() > 3);
     let bases: Vec<Vec<u8>> =
         examples.iter().flat_map(|text| (0..SETTINGS_FILES.len()).map(|kind| with_kind(kind, text.as_bytes()))).collect();
@@ -177,7 +178,7 @@ fn no_settings_break_what_reads_them() {
 }
 
 #[test]
-fn no_history_file_breaks_what_reads_it() {
+fn no_history_file_breaks_the_reader() {
     let mut bench = Bench::start(HistoryPrefs { keep: true, days: 30, audio: false });
     let told: Vec<_> = std::iter::once(started()).chain((1..30).map(|n| said(3 * n, &format!("the quick brown fox {n}")))).collect();
     told.iter().for_each(|event| bench.sink.record(event));

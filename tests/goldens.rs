@@ -1,5 +1,5 @@
-//! Rope rows, sampling probabilities, tokenizer cases and log-mel of the reference (tests/golden, its README).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot go on fails")]
+//! Rotations, sampling probabilities, tokenizer cases and log-mel against the reference (`tests/golden`).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot continue fails")]
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use hearken::audio::read_file;
 use hearken::mel::{LogMel, MaxWindow, recording_chunks};
 use hearken::model::config::LmConfig;
 use hearken::model::rope::Rope;
-use hearken::model::sampler::Filter;
+use hearken::model::sampler::LogitFilter;
 use hearken::model::text::Vocabulary;
 use hearken::model::token_ids::TokenIds;
 use hearken::time::{CHUNK_FRAMES, CHUNK_SAMPLES};
@@ -27,14 +27,14 @@ fn numbers(tensor: &Tensor) -> Vec<f32> {
 }
 
 #[test]
-fn rotations_equal_the_reference_at_every_recorded_position() {
+fn rotations_match_the_reference_at_every_recorded_position() {
     let recorded = safetensors::load(golden("rope.safetensors"), &Device::Cpu).unwrap();
     let config = LmConfig::read(Path::new("models/fixture")).unwrap();
     let rope = Rope::new(config.head(), config.rope_base);
     let positions: Vec<i64> = recorded["positions"].to_dtype(DType::I64).unwrap().to_vec1().unwrap();
     let half = config.head() / 2;
     for (row, position) in positions.iter().enumerate() {
-        let (cos, sin): (Vec<f32>, Vec<f32>) = rope.turns(*position as usize, 1).unzip();
+        let (cos, sin): (Vec<f32>, Vec<f32>) = rope.cos_sin(*position as usize, 1).unzip();
         for (own, name) in [(cos, "cos"), (sin, "sin")] {
             let want = numbers(&recorded[name].get(row).unwrap());
             let far = own.iter().zip(&want[..half]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -44,11 +44,11 @@ fn rotations_equal_the_reference_at_every_recorded_position() {
 }
 
 #[test]
-fn sampling_draws_from_the_probabilities_of_the_reference() {
+fn sampling_probabilities_match_the_reference() {
     let rows = safetensors::load(golden("sampling.safetensors"), &Device::Cpu).unwrap();
     let rows: Vec<Vec<f32>> = rows["logits"].to_vec2().unwrap();
     for case in json("sampling.json").as_array().unwrap() {
-        let filter = Filter {
+        let filter = LogitFilter {
             temperature: case["temperature"].as_f64().unwrap(),
             top_k: case["top_k"].as_u64().map(|k| k as usize),
             top_p: case["top_p"].as_f64().unwrap(),
@@ -67,7 +67,7 @@ fn sampling_draws_from_the_probabilities_of_the_reference() {
 }
 
 #[test]
-fn text_and_ids_equal_the_reference() {
+fn tokenizer_matches_the_reference_both_ways() {
     let folder = Path::new("models/fixture");
     let vocabulary = Vocabulary::read(folder, &TokenIds::read(folder, 768).unwrap(), 768).unwrap();
     for case in json("tokenizer_cases.json").as_array().unwrap() {
@@ -78,7 +78,7 @@ fn text_and_ids_equal_the_reference() {
 }
 
 #[test]
-fn log_mel_equals_the_reference_live_and_as_a_file() {
+fn log_mel_matches_the_reference_live_and_for_files() {
     for name in ["d1_speech_7p3s", "d2_late_burst_11p4s", "d3_mixed_60s"] {
         let mut samples = read_file(&golden("wav").join(format!("{name}.wav"))).unwrap();
         samples.resize(samples.len().next_multiple_of(CHUNK_SAMPLES), 0.0);
@@ -96,7 +96,7 @@ fn log_mel_equals_the_reference_live_and_as_a_file() {
         let file = recording_chunks(&samples);
         let recorded = safetensors::load(golden(&format!("{name}.offline.safetensors")), &Device::Cpu).unwrap();
         check(file.last().unwrap().as_slice(), &numbers(&recorded["mel_last.0"]), "mel_last.0");
-        // The newest frames of a live step are those of a file that ends there.
+        // The frames of a live step equal those of a file that ends there.
         let cut = recording_chunks(&samples[..7 * CHUNK_SAMPLES]);
         check(steps[6].as_slice(), cut[6].as_slice(), "the seventh step");
     }
@@ -110,7 +110,7 @@ fn check(got: &[f32], want: &[f32], name: &str) {
 }
 
 #[test]
-fn a_slammed_door_deafens_for_45_seconds_at_most() {
+fn loud_noise_lowers_the_log_mel_for_at_most_45_seconds() {
     let noise = |loud: f32| -> [f32; CHUNK_SAMPLES] { std::array::from_fn(|n| loud * (((n * n) % 977) as f32 / 488.0 - 1.0)) };
     let (mut live, mut everything) = (LogMel::new(MaxWindow::Last45Secs), LogMel::new(MaxWindow::WholeStream));
     let fresh = LogMel::new(MaxWindow::WholeStream).step(&noise(0.0005));
@@ -122,5 +122,5 @@ fn a_slammed_door_deafens_for_45_seconds_at_most() {
     }
     let spread = |mel: &[f32]| mel.iter().copied().fold(f32::MIN, f32::max) - mel.iter().copied().fold(f32::MAX, f32::min);
     assert!(spread(last.0.as_slice()) > 0.9 * spread(fresh.as_slice()));
-    assert!(spread(last.1.as_slice()) < spread(last.0.as_slice()) - 0.2, "without forgetting, the quiet voice stays flat");
+    assert!(spread(last.1.as_slice()) < spread(last.0.as_slice()) - 0.2, "without forgetting the maximum, quiet sound stays flat");
 }

@@ -1,6 +1,6 @@
-//! The whole way: replies that come back through a room and must not be answered, and a session that speaks, is spoken over
-//! and falls silent.
-// A build without a voice has nothing to say here.
+//! Hands-free sessions with the starter: replies that return through a simulated room must not be answered, and replies are cut by
+//! speech or by the user.
+// Needs a voice.
 #![cfg(feature = "voice")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test")]
 
@@ -15,14 +15,15 @@ use hearken::audio::realtime::RealtimeSource;
 use hearken::audio::scripted::{ScriptStep, ScriptedSource};
 use hearken::config::{Cli, FileSpeed, Paths, Request, Settings, Stdout};
 use hearken::engine::{EngineHandle, SpeechBackend, start_hearing, start_on};
+use hearken::level::dbfs;
 use hearken::protocol::{Command, Event, Interrupt, ReplyId, VoiceSettings};
 use hearken::speech::{SpeechText, Utterance, Voice, system_voices};
-use rooms::{INTERRUPTIONS, RATE, REPLIES, Random, Rig, at_level, level, spoken, talk};
+use rooms::{INTERRUPTIONS, RATE, REPLIES, Random, Rig, at_level, spoken, talk};
 
-/// Seconds of replies in each room.
+/// Length of the replies in each room, in seconds.
 const SECS: f32 = 30.0;
 
-/// Rooms: three minutes; `HEARKEN_OWN_VOICE_MINUTES=30` is the long run.
+/// Returns the number of rooms, for three minutes of replies; `HEARKEN_OWN_VOICE_MINUTES=30` is the long run.
 fn rooms() -> u64 {
     2 * std::env::var("HEARKEN_OWN_VOICE_MINUTES").ok().and_then(|n| n.parse::<u64>().ok()).unwrap_or(3)
 }
@@ -37,14 +38,14 @@ fn settings(home: &Path, more: &[&str]) -> Settings {
     }
 }
 
-/// The replies of the starter to what it hears, in words.
-fn replies_to(samples: Vec<f32>) -> usize {
+/// Returns the number of the starter's replies to `samples`, and prints them.
+fn count_replies(samples: Vec<f32>) -> usize {
     let replies = texts_of(samples, "dialog");
-    replies.iter().for_each(|text| println!("it answers itself: {text}"));
+    replies.iter().for_each(|text| println!("Hearken answers itself: {text}"));
     replies.len()
 }
 
-/// What the starter says in one mode to what it hears.
+/// Returns the starter's output in one mode for `samples`.
 fn texts_of(samples: Vec<f32>, mode: &str) -> Vec<String> {
     let home = tempfile::tempdir().unwrap();
     let source = ScriptedSource::new("a room", [ScriptStep::Samples(samples)]);
@@ -53,8 +54,8 @@ fn texts_of(samples: Vec<f32>, mode: &str) -> Vec<String> {
     engine.events().iter().filter_map(text).collect()
 }
 
-/// Words that have to be changed, left out or put in to make one of the other.
-fn errors(heard: &[String], said: &[String]) -> usize {
+/// Returns the word edit distance.
+fn word_errors(heard: &[String], said: &[String]) -> usize {
     let mut row: Vec<usize> = (0..=said.len()).collect();
     for (n, word) in heard.iter().enumerate() {
         let mut before = std::mem::replace(&mut row[0], n + 1);
@@ -68,7 +69,7 @@ fn errors(heard: &[String], said: &[String]) -> usize {
 }
 
 #[test]
-fn who_speaks_over_a_reply_is_written_down_nearly_as_well_as_without_one() {
+fn word_error_rate_over_a_reply_is_at_most_10_points_higher_than_without_one() {
     const SAID: [&str; 12] = [
         "what is your name",
         "what color is the sky",
@@ -101,13 +102,13 @@ fn who_speaks_over_a_reply_is_written_down_nearly_as_well_as_without_one() {
             let mut rig = Rig::new(acoustics, VoiceSettings::default());
             rig.play(far, &[], 4.0);
             rig.play(&[], &near, near.len() as f32 / RATE as f32 + 2.0);
-            // What was played before is no part of this.
+            // Without the time before the person speaks.
             texts_of(rig.clean[3 * RATE..].to_vec(), "transcribe").iter().flat_map(|text| plain(text)).collect::<Vec<_>>()
         };
         let said = plain(said);
         words += said.len();
-        alone += errors(&heard_over(&[]), &said);
-        over += errors(&heard_over(&talk(8.0, room as usize)), &said);
+        alone += word_errors(&heard_over(&[]), &said);
+        over += word_errors(&heard_over(&talk(8.0, room as usize)), &said);
     }
     let percent = |errors: usize| 100.0 * errors as f32 / words as f32;
     println!("word error rate of {words} words: {:.1} % without a reply, {:.1} % over one", percent(alone), percent(over));
@@ -115,7 +116,7 @@ fn who_speaks_over_a_reply_is_written_down_nearly_as_well_as_without_one() {
 }
 
 #[test]
-fn its_own_replies_that_come_back_through_a_room_are_not_answered() {
+fn own_replies_that_return_through_a_room_are_not_answered() {
     let mut random = Random(5);
     let (mut with, mut without, mut cut) = (0, 0, 0);
     for room in 0..rooms() {
@@ -128,27 +129,27 @@ fn its_own_replies_that_come_back_through_a_room_are_not_answered() {
             ..RoomAcoustics::default()
         };
         let mut rig = Rig::new(acoustics, VoiceSettings::default());
-        // A reply that is cut goes on half a second later, so that everything is said.
+        // In pieces of half a second, so that a cut loses little of the reply.
         for piece in talk(SECS, room as usize)[..SECS as usize * RATE].chunks(RATE / 2) {
             rig.play(piece, &[], piece.len() as f32 / RATE as f32);
         }
         for at in &rig.interruptions {
-            println!("its own voice cuts it after {:.1} s in {acoustics:?}", *at as f32 / RATE as f32);
+            println!("Hearken cuts its own reply after {:.1} s in {acoustics:?}", *at as f32 / RATE as f32);
         }
         cut += rig.interruptions.len() as u64;
-        with += replies_to(rig.clean);
-        without += replies_to(rig.raw);
+        with += count_replies(rig.clean);
+        without += count_replies(rig.raw);
     }
     println!(
-        "{:.0} s of its own replies through {} rooms: {with} answered with the canceller, {without} without; {cut} cut",
+        "{:.0} s of own replies through {} rooms: {with} answered with the canceller, {without} without; {cut} cut",
         SECS * rooms() as f32,
         rooms()
     );
     assert_eq!(with, 0);
-    assert!(cut <= rooms() / 60, "its own voice cuts nothing, or one in half an hour: {cut}");
+    assert!(cut <= rooms() / 60, "at most one reply in half an hour is cut by its own echo: {cut}");
 }
 
-/// A session in a computed room, in which `near` is said; it speaks with the system's voice.
+/// Starts a session that speaks with the system's voice in a simulated room in which a person says `near`.
 fn session(near: Vec<f32>, home: &Path) -> EngineHandle {
     session_in(near, home, &["--speak"], Interrupt::Cut)
 }
@@ -166,7 +167,7 @@ fn session_in(near: Vec<f32>, home: &Path, more: &[&str], interrupt: Interrupt) 
     start_on(settings, Box::new(RealtimeSource::new(microphone)), FileSpeed::Realtime, backend).unwrap()
 }
 
-/// Events until `wanted` comes.
+/// Returns the events up to `wanted`.
 fn until(engine: &EngineHandle, wanted: impl Fn(&Event) -> bool) -> Vec<Event> {
     let (begun, mut events) = (Instant::now(), Vec::new());
     while begun.elapsed() < Duration::from_secs(30) {
@@ -178,15 +179,15 @@ fn until(engine: &EngineHandle, wanted: impl Fn(&Event) -> bool) -> Vec<Event> {
             }
         }
     }
-    panic!("it did not come: {events:?}");
+    panic!("no such event within 30 s: {events:?}");
 }
 
 #[test]
-fn a_reply_is_spoken_to_its_end_in_a_silent_room_and_cut_when_somebody_speaks_over_it() {
+fn reply_is_spoken_to_the_end_in_a_silent_room_and_cut_when_a_person_speaks_over_it() {
     let words = at_level(&spoken(INTERRUPTIONS[2], "en+f2", 50), -22.0);
     let silence = |secs: f32| vec![0.0; (secs * RATE as f32) as usize];
     let home = tempfile::tempdir().unwrap();
-    // The first reply is said from about 2 s on, the second from 14 s on, and spoken over at 17 s.
+    // The first reply begins at about 2 s, the second at about 14 s; a person speaks over the second at 17 s.
     let near = [silence(17.0), words.clone(), silence(5.0)].concat();
     let engine = session(near, home.path());
     let say = |reply: u64, text: &str| assert!(engine.send(Command::Say { reply: ReplyId(reply), text: text.into(), emotion: None }));
@@ -203,14 +204,14 @@ fn a_reply_is_spoken_to_its_end_in_a_silent_room_and_cut_when_somebody_speaks_ov
     engine.send(Command::Shutdown);
     drop(engine);
     let heard: Vec<f32> = hound::WavReader::open(home.path().join("heard.wav")).unwrap().samples::<f32>().map(Result::unwrap).collect();
-    let echo = level(&heard[6 * RATE..8 * RATE]);
-    println!("its own voice as the model hears it: {echo:.1} dBFS");
+    let echo = dbfs(&heard[6 * RATE..8 * RATE]);
+    println!("own voice as the model hears it: {echo:.1} dBFS");
     assert!(echo < -50.0, "{echo}");
 }
 
-/// The starter knows the words; of three who say them in their own way one is enough.
+/// The starter need recognise only one of three voices that say the words.
 #[test]
-fn who_lets_replies_finish_stops_one_by_saying_so() {
+fn spoken_stop_command_cuts_a_reply_while_barge_in_is_off() {
     let silence = |secs: f32| vec![0.0; (secs * RATE as f32) as usize];
     let ask = |voice: &str| at_level(&spoken("be quiet", voice, 50), -20.0);
     let near = [silence(6.0), ask("en"), silence(3.0), ask("en+f2"), silence(3.0), ask("en-us"), silence(8.0)].concat();
@@ -219,11 +220,11 @@ fn who_lets_replies_finish_stops_one_by_saying_so() {
     assert!(engine.send(Command::Say { reply: ReplyId(7), text: REPLIES.join(" "), emotion: None }));
     let events = until(&engine, |event| matches!(event, Event::VoiceFinished { reply: ReplyId(7), .. }));
     let Some(Event::VoiceFinished { cut: true, at, .. }) = events.last() else { panic!("{events:?}") };
-    println!("silent at {:.1} s: it was asked from 6.0 s on", at.secs());
+    println!("silent at {:.1} s; the first command came at 6.0 s", at.secs());
     engine.send(Command::Shutdown);
 }
 
-/// Hangs for as long as the test lasts at what has this word in it.
+/// A voice that hangs, longer than the test lasts, at a sentence with the word "hang".
 struct Hangs(Box<dyn Voice>);
 
 impl Voice for Hangs {
@@ -240,7 +241,7 @@ impl Voice for Hangs {
 }
 
 #[test]
-fn a_voice_that_hangs_is_told_of_once_and_the_next_reply_is_spoken() {
+fn hung_voice_is_reported_once_and_the_next_reply_is_spoken() {
     let home = tempfile::tempdir().unwrap();
     let (output, microphone) = speaker_and_microphone(SimulatedRoom::new(RoomAcoustics::default()), vec![0.0; 40 * RATE]);
     let backend = SpeechBackend {
@@ -255,17 +256,17 @@ fn a_voice_that_hangs_is_told_of_once_and_the_next_reply_is_spoken() {
     let mut events = until(&engine, |event| matches!(event, Event::Problem { .. }));
     say(2, "I am well again.");
     events.extend(until(&engine, |event| matches!(event, Event::VoiceFinished { reply: ReplyId(2), cut: false, .. })));
-    let told: Vec<&Event> = events.iter().filter(|event| matches!(event, Event::Problem { .. })).collect();
-    assert!(matches!(&told[..], [Event::Problem { message, .. }] if message.contains("stuck")), "{told:?}");
+    let problems: Vec<&Event> = events.iter().filter(|event| matches!(event, Event::Problem { .. })).collect();
+    assert!(matches!(&problems[..], [Event::Problem { message, .. }] if message.contains("stuck")), "{problems:?}");
     let ended = events.iter().any(|event| matches!(event, Event::VoiceFinished { reply: ReplyId(1), cut: true, .. }));
-    assert!(ended, "no reply is left open: {events:?}");
+    assert!(ended, "the hung reply is finished: {events:?}");
     let begun = Instant::now();
     drop(engine);
-    assert!(begun.elapsed() < Duration::from_secs(5), "nobody waits for the one that hangs: {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(5), "shutdown does not wait for the hung voice: {:?}", begun.elapsed());
 }
 
 #[test]
-fn the_key_and_the_button_silence_it_at_once() {
+fn cut_command_silences_a_reply_within_a_second() {
     let home = tempfile::tempdir().unwrap();
     let engine = session(vec![0.0; 20 * RATE], home.path());
     assert!(engine.send(Command::Say { reply: ReplyId(7), text: REPLIES.join(" "), emotion: None }));

@@ -84,7 +84,7 @@ fn a_locked_history_is_reported_once_and_loses_no_event() {
         bench.sink.record(&said(10 * n, &format!("during the lock {n}")));
     }
     within(Duration::from_secs(15), || matches!(bench.history.status().state, HistoryState::Failing(_)));
-    let HistoryState::Failing(error) = bench.history.status().state else { panic!("it goes on failing") };
+    let HistoryState::Failing(error) = bench.history.status().state else { panic!("storing still fails") };
     assert!(error.message().contains("another program holds the history"), "{error}");
     lock.execute_batch("ROLLBACK").unwrap();
     within(Duration::from_secs(15), || bench.history.status().state == HistoryState::On);

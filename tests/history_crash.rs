@@ -72,7 +72,7 @@ fn lines(t: &Transcript) -> [Vec<&str>; 4] {
 fn kill_and_look(mut child: Child, screen: &Screen, home: &Path, ripe: impl Fn(&Transcript) -> bool) -> usize {
     let begun = Instant::now();
     while !ripe(&fold(screen.lock().unwrap().iter().map(|(_, event)| event))) {
-        assert!(begun.elapsed() < LIMIT && child.try_wait().unwrap().is_none(), "nothing was heard");
+        assert!(begun.elapsed() < LIMIT && child.try_wait().unwrap().is_none(), "no event in time");
         std::thread::sleep(Duration::from_millis(50));
     }
     let killed = Instant::now();

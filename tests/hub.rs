@@ -122,9 +122,9 @@ impl Bench {
     fn error(&self) -> Error {
         let error = match self.get() {
             Err(InstallError::Failed(error)) => error,
-            other => panic!("it should have failed: {other:?}"),
+            other => panic!("a failure was expected: {other:?}"),
         };
-        assert!(hub::find_with(&choice(), &self.paths(), &self.settings()).is_err(), "what is not whole was found");
+        assert!(hub::find_with(&choice(), &self.paths(), &self.settings()).is_err(), "an incomplete model was found");
         assert!(!error.message().contains("signed=secret"), "{error}");
         error
     }
@@ -159,10 +159,10 @@ fn a_model_is_downloaded_verified_and_found_in_the_shared_layout() {
     assert!(link.starts_with("../../../blobs"), "{}", link.display());
     assert!(bench.blob(LARGE).is_file() && bench.blob(SMALL).is_file());
     let names: BTreeSet<String> = files_of(&bench.repository().join("blobs")).into_iter().map(|(name, _)| name).collect();
-    assert!(names.iter().all(|name| [40, 64].contains(&name.len())), "nothing but blobs is left: {names:?}");
-    assert_eq!(bench.hub.served(), bench.hub.bytes(), "every byte once");
+    assert!(names.iter().all(|name| [40, 64].contains(&name.len())), "only blobs are left: {names:?}");
+    assert_eq!(bench.hub.served(), bench.hub.bytes(), "every byte is downloaded once");
     assert_eq!(bench.get_whole(), folder);
-    assert_eq!(bench.hub.served(), bench.hub.bytes(), "and never again");
+    assert_eq!(bench.hub.served(), bench.hub.bytes(), "and not again");
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn a_hub_that_ignores_ranges_loses_no_local_bytes() {
     let size = bench.hub.file(LARGE).len() as u64;
     bench.hub.inject(LARGE, [HubFault::Cut(300_000), HubFault::NoRange]);
     bench.get_whole();
-    assert_eq!(bench.hub.served_of(LARGE), size + 300_000, "the hub sent it all again, and what was here passed by");
+    assert_eq!(bench.hub.served_of(LARGE), size + 300_000, "the whole file was sent, and the local part skipped");
 }
 
 #[test]
@@ -310,8 +310,8 @@ fn a_wrong_checksum_is_retried_once_and_then_reported() {
         bench.hub.inject(name, [HubFault::Flipped, HubFault::Flipped, HubFault::Flipped]);
         let error = bench.error();
         assert!(error.message().contains(name) && error.message().contains("checksum"), "{error}");
-        assert_eq!(bench.hub.served_of(name), 2 * size, "twice, and no more");
-        assert!(!bench.blob(name).exists() && !bench.partial(name).exists(), "nothing of it is kept");
+        assert_eq!(bench.hub.served_of(name), 2 * size, "two attempts");
+        assert!(!bench.blob(name).exists() && !bench.partial(name).exists(), "the file is discarded");
         assert!(!bench.repository().join("snapshots").exists());
     }
 }
@@ -362,7 +362,7 @@ fn a_download_can_be_paused_resumed_and_stopped_without_loss() {
         let until = |what: &dyn Fn() -> bool| {
             let begun = Instant::now();
             while !what() {
-                assert!(begun.elapsed() < Duration::from_secs(10), "it never came to that");
+                assert!(begun.elapsed() < Duration::from_secs(10), "timed out");
                 std::thread::sleep(Duration::from_millis(2));
             }
         };
@@ -372,7 +372,7 @@ fn a_download_can_be_paused_resumed_and_stopped_without_loss() {
         let held = fetched();
         assert_eq!(bench.progress.status(&bench.control).step, InstallStep::Paused);
         std::thread::sleep(Duration::from_millis(150));
-        assert_eq!(fetched(), held, "nothing comes while it is held");
+        assert_eq!(fetched(), held, "nothing arrives while paused");
         bench.control.resume();
         until(&|| fetched() > held);
         bench.control.stop();

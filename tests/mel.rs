@@ -1,15 +1,17 @@
-//! The log-mel against the recorded values of the reference, and against itself. Origin and tolerances: `tests/golden`
-//! was recorded from the published Python reference in float32; the scaled log-mel may differ by 2e-4 (f64 differs by 6e-5).
+//! The log-mel compared with recorded values of the reference, and with itself. The values in `tests/golden` were recorded from
+//! the published Python reference in float32.
 
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a helper of a test fails as a test does, and says what it measured")]
 
 use std::fs;
 use std::path::PathBuf;
 
+use hearken::level::amplitude;
 use hearken::mel::{LogMel, LogMelChunk, MaxWindow, N_MELS, recording_chunks};
 use hearken::time::{CHUNK_FRAMES, CHUNK_SAMPLES};
 use safetensors::SafeTensors;
 
+/// Largest difference of a scaled log-mel value from the reference; an implementation in f64 differs by 6e-5.
 const TOLERANCE: f32 = 2e-4;
 const WAVS: [&str; 3] = ["d1_speech_7p3s", "d2_late_burst_11p4s", "d3_mixed_60s"];
 
@@ -22,7 +24,7 @@ fn wav(name: &str) -> Vec<f32> {
     reader.samples::<i16>().map(|s| f32::from(s.expect("a sample")) / 32_768.0).collect()
 }
 
-/// Zero-padded to whole chunks.
+/// Splits `samples` into chunks, the last one padded with zeros.
 fn chunks(samples: &[f32]) -> Vec<[f32; CHUNK_SAMPLES]> {
     let pad = |part: &[f32]| {
         let mut chunk = [0.0; CHUNK_SAMPLES];
@@ -38,7 +40,7 @@ fn f32s(tensors: &SafeTensors, name: &str) -> Vec<f32> {
     values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
 }
 
-/// Largest difference between the chunks, joined in time, and `[128, frames]` values.
+/// Returns the largest difference between the chunks, joined in time, and `[128, frames]` values.
 fn largest_difference(ours: &[LogMelChunk], theirs: &[f32]) -> f32 {
     let frames = ours.len() * CHUNK_FRAMES;
     assert_eq!(theirs.len(), N_MELS * frames);
@@ -48,7 +50,7 @@ fn largest_difference(ours: &[LogMelChunk], theirs: &[f32]) -> f32 {
 }
 
 #[test]
-fn whole_files_match_the_offline_goldens() {
+fn log_mel_of_whole_files_matches_the_offline_goldens() {
     for name in WAVS {
         let bytes = fs::read(golden(&format!("{name}.offline.safetensors"))).expect("golden tensors");
         let tensors = SafeTensors::deserialize(&bytes).expect("safetensors");
@@ -64,7 +66,7 @@ fn whole_files_match_the_offline_goldens() {
 }
 
 #[test]
-fn every_segment_of_every_session_has_the_recorded_size_and_range() {
+fn log_mel_of_each_segment_has_the_recorded_size_and_range() {
     for (session, names) in [("two_files_d1_d2", &WAVS[..2]), (WAVS[0], &WAVS[..1]), (WAVS[1], &WAVS[1..2]), (WAVS[2], &WAVS[2..])] {
         let text = fs::read_to_string(golden(&format!("{session}.offline.json"))).expect("golden steps");
         let recorded: serde_json::Value = serde_json::from_str(&text).expect("JSON");
@@ -83,7 +85,7 @@ fn every_segment_of_every_session_has_the_recorded_size_and_range() {
 }
 
 #[test]
-fn live_steps_match_the_live_goldens() {
+fn log_mel_of_live_steps_matches_the_live_goldens() {
     for name in WAVS {
         let bytes = fs::read(golden(&format!("{name}.live_continuous.safetensors"))).expect("golden tensors");
         let tensors = SafeTensors::deserialize(&bytes).expect("safetensors");
@@ -103,7 +105,7 @@ fn live_steps_match_the_live_goldens() {
 }
 
 #[test]
-fn each_live_step_is_the_end_of_all_that_was_heard() {
+fn live_step_equals_the_last_chunk_of_the_whole_recording_so_far() {
     for name in &WAVS[..2] {
         let samples = wav(name);
         let padded = chunks(&samples).concat();
@@ -116,7 +118,7 @@ fn each_live_step_is_the_end_of_all_that_was_heard() {
 }
 
 #[test]
-fn a_reset_stream_is_a_new_one() {
+fn reset_stream_equals_a_new_one() {
     let heard = chunks(&wav(WAVS[1]));
     let mut used = LogMel::new(MaxWindow::Last45Secs);
     for chunk in &heard {
@@ -130,14 +132,14 @@ fn a_reset_stream_is_a_new_one() {
 }
 
 #[test]
-fn for_45_seconds_both_maxima_are_the_same() {
+fn both_max_windows_agree_for_45_seconds() {
     let (mut everything, mut newest) = (LogMel::new(MaxWindow::WholeStream), LogMel::new(MaxWindow::Last45Secs));
     for chunk in chunks(&wav(WAVS[2])).iter().take(112) {
         assert_eq!(everything.step(chunk), newest.step(chunk));
     }
 }
 
-/// White noise from a xorshift generator, of so much root mean square.
+/// Returns white noise of this root mean square, from a xorshift generator.
 fn noise(seed: u64, rms: f32) -> [f32; CHUNK_SAMPLES] {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     std::array::from_fn(|_| {
@@ -150,9 +152,9 @@ fn noise(seed: u64, rms: f32) -> [f32; CHUNK_SAMPLES] {
 }
 
 #[test]
-fn a_bang_is_forgotten_after_45_seconds_but_not_by_the_maximum_over_everything() {
+fn bang_has_no_effect_after_45_seconds_except_on_the_maximum_of_the_whole_stream() {
     let bang = [[1.0, -1.0]; CHUNK_SAMPLES / 2];
-    let hears_after = |max_window: MaxWindow, quiet_chunks: u64| {
+    let recovers_after = |max_window: MaxWindow, quiet_chunks: u64| {
         let (mut mel, mut undisturbed) = (LogMel::new(max_window), LogMel::new(max_window));
         mel.step(bang.as_flattened().try_into().expect("a chunk"));
         undisturbed.step(&noise(0, 1e-4));
@@ -163,14 +165,14 @@ fn a_bang_is_forgotten_after_45_seconds_but_not_by_the_maximum_over_everything()
         let (disturbed, undisturbed) = last.expect("a chunk");
         disturbed == undisturbed
     };
-    assert!(!hears_after(MaxWindow::Last45Secs, 111));
-    // The first frame of the chunk after the bang still reaches into it.
-    assert!(hears_after(MaxWindow::Last45Secs, 113));
-    assert!(!hears_after(MaxWindow::WholeStream, 200));
+    assert!(!recovers_after(MaxWindow::Last45Secs, 111));
+    // The first frame of the chunk after the bang contains its end.
+    assert!(recovers_after(MaxWindow::Last45Secs, 113));
+    assert!(!recovers_after(MaxWindow::WholeStream, 200));
 }
 
 #[test]
-fn samples_that_are_no_numbers_do_not_deafen_the_stream() {
+fn nan_samples_count_as_zero_and_infinite_ones_are_clamped() {
     let mut mel = LogMel::new(MaxWindow::WholeStream);
     let mut broken = noise(1, 0.01);
     (broken[0], broken[6_399], broken[99]) = (f32::NAN, f32::NEG_INFINITY, f32::NAN);
@@ -185,7 +187,7 @@ fn samples_that_are_no_numbers_do_not_deafen_the_stream() {
 }
 
 #[test]
-fn the_level_of_a_chunk_is_its_root_mean_square() {
+fn level_of_a_chunk_is_its_root_mean_square_and_silence_is_scaled_to_the_floor() {
     let mut mel = LogMel::new(MaxWindow::WholeStream);
     assert_eq!(mel.step(&[0.0; CHUNK_SAMPLES]).level_dbfs(), -120.0);
     assert!((mel.step(&[0.1; CHUNK_SAMPLES]).level_dbfs() + 20.0).abs() < 1e-3);
@@ -195,9 +197,8 @@ fn the_level_of_a_chunk_is_its_root_mean_square() {
     assert!(recording_chunks(&[0.0]).iter().all(|chunk| chunk.as_slice().iter().all(|value| *value == -1.5)));
 }
 
-/// Speech-like chunk: a gliding voice with formants at `level_dbfs` over white noise at `room_dbfs`.
+/// Returns a chunk of a gliding voice with formants at `level_dbfs` over white noise at `room_dbfs`.
 fn voice_in_a_room(number: u64, level_dbfs: f32, room_dbfs: f32) -> [f32; CHUNK_SAMPLES] {
-    let amplitude = |dbfs: f32| 10f32.powf(dbfs / 20.0);
     let mut chunk = noise(number + 1, amplitude(room_dbfs));
     let mut voice = [0.0f32; CHUNK_SAMPLES];
     for (i, v) in voice.iter_mut().enumerate() {
@@ -216,16 +217,16 @@ fn voice_in_a_room(number: u64, level_dbfs: f32, room_dbfs: f32) -> [f32; CHUNK_
     chunk
 }
 
-/// A bang at 0 dBFS in a room of -65 dBFS, then people who speak 15 dB over the room. Under the maximum over everything the
-/// bang hides the weak half of their speech for ever; live listening hears it as if nothing had happened after 45 s.
+/// A bang at 0 dBFS in a room of -65 dBFS, then speech 15 dB over the room. Under the maximum of the whole stream the bang hides
+/// the weak half of the speech for the rest of the session.
 #[test]
-fn after_a_bang_soft_speech_is_heard_as_before_and_would_not_be_without_the_window() {
+fn soft_speech_recovers_45_seconds_after_a_bang_but_not_under_the_maximum_of_the_whole_stream() {
     let heard = |max_window: MaxWindow, bang: bool| -> Vec<f32> {
         let mut mel = LogMel::new(max_window);
         for n in 0..5 {
             mel.step(&voice_in_a_room(n, -50.0, -65.0));
         }
-        // A door that slams: a low thump at full scale that dies away.
+        // A slammed door: a low thump at full scale that decays.
         let slam = std::array::from_fn(|i| (std::f32::consts::TAU * 80.0 * i as f32 / 16_000.0).sin() * (-(i as f32) / 1_600.0).exp());
         mel.step(&if bang { slam } else { voice_in_a_room(5, -50.0, -65.0) });
         let mut last = Vec::new();
@@ -239,10 +240,10 @@ fn after_a_bang_soft_speech_is_heard_as_before_and_would_not_be_without_the_wind
         values.iter().filter(|v| **v - floor < 1e-6).count() as f32 / values.len() as f32
     };
     let quiet = heard(MaxWindow::Last45Secs, false);
-    assert_eq!(heard(MaxWindow::Last45Secs, true), quiet, "45 s after the bang nothing of it is left");
+    assert_eq!(heard(MaxWindow::Last45Secs, true), quiet, "the bang has no effect after 45 s");
     let deafened = heard(MaxWindow::WholeStream, true);
     println!(
-        "at the floor: {:.1} % after 45 s, {:.1} % under the maximum over everything",
+        "values at the floor: {:.1} % after 45 s, {:.1} % under the maximum of the whole stream",
         100.0 * hidden(&quiet),
         100.0 * hidden(&deafened)
     );

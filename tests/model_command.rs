@@ -124,7 +124,11 @@ fn a_model_is_downloaded_verified_quantised_used_and_removed() {
     assert_eq!(removed.status.code(), Some(0), "{}", err(&removed));
     assert!(!bench.blobs().exists());
     let gone = bench.run(&["path", "tester/tiny"]);
-    assert!(gone.status.code() == Some(2) && err(&gone).contains("hearken model download tester/tiny"), "{}", err(&gone));
+    assert!(
+        gone.status.code() == Some(2) && err(&gone).contains("tester/tiny is not here. Download it with `hearken model download`"),
+        "{}",
+        err(&gone)
+    );
 }
 
 #[test]
@@ -166,7 +170,7 @@ fn a_killed_process_loses_no_downloaded_bytes() {
     let mut child = bench.command(GET).spawn().unwrap();
     let begun = Instant::now();
     while fs::metadata(bench.partial()).map_or(0, |m| m.len()) < 500_000 {
-        assert!(begun.elapsed() < Duration::from_secs(20), "it never began");
+        assert!(begun.elapsed() < Duration::from_secs(20), "the download never began");
         std::thread::sleep(Duration::from_millis(5));
     }
     child.kill().unwrap();

@@ -1,5 +1,5 @@
-//! Hearken opens no internet socket unless it is asked for a model: looked at from outside, in a network of its own where that is
-//! permitted, so that nothing that it opened could reach anybody.
+//! Hearken opens no internet socket except to download a model. Observed from outside the process, in a network namespace without
+//! an interface where the system permits it.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -14,19 +14,20 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-/// Whether this command line works here.
+/// Returns true if this command succeeds.
 fn works(line: &[&str]) -> bool {
     let run = Command::new(line[0]).args(&line[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     run.is_ok_and(|status| status.success())
 }
 
-/// What stands before the program: a network without an interface.
+/// Returns the command prefix that removes the network; empty if the system does not permit it.
 fn alone() -> Vec<&'static str> {
     let options: [&[&str]; 2] = [&["unshare", "-n"], &["unshare", "-r", "-n"]];
     options.into_iter().find(|line| works(&[line, &["true"][..]].concat())).map_or_else(Vec::new, <[&str]>::to_vec)
 }
 
-/// Runs `hearken line` and gives every internet socket that it opened, as far as can be seen, and how it ended.
+/// Runs `hearken line`, with the command prefix `before`. Returns the internet sockets that it opened, as far as they are
+/// visible, and its exit status.
 fn internet_sockets(before: &[&str], line: &[&str], home: &Path) -> (BTreeSet<String>, ExitStatus) {
     let log = home.join("sockets");
     let traced = ["strace", "-f", "-qq", "-e", "trace=socket", "-o", log.to_str().unwrap()];
@@ -56,7 +57,7 @@ fn internet_sockets(before: &[&str], line: &[&str], home: &Path) -> (BTreeSet<St
     (seen, status)
 }
 
-/// The internet sockets that the process and its children hold at this moment, by their inodes.
+/// Returns the internet sockets that the process and its children have open at this moment.
 fn open_now(child: &Child) -> Vec<String> {
     let mut left = vec![child.id()];
     let mut found = Vec::new();
@@ -80,7 +81,7 @@ fn open_now(child: &Child) -> Vec<String> {
 }
 
 #[test]
-fn listening_and_looking_at_models_open_no_internet_socket() {
+fn listening_and_model_commands_open_no_internet_socket() {
     let home = tempfile::tempdir().unwrap();
     let wav = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wav/d1_speech_7p3s.wav");
     for line in [&["listen", wav.to_str().unwrap()][..], &["model", "list"], &["model", "path", "starter"], &["model", "verify", "starter"]]
@@ -91,15 +92,15 @@ fn listening_and_looking_at_models_open_no_internet_socket() {
     }
 }
 
-/// A display is reached by a socket of the file system, which a network without an interface does not take away.
+/// The display is reached through a Unix socket, which works without a network interface.
 #[cfg(feature = "window")]
 #[test]
-fn the_window_opens_no_internet_socket() {
+fn window_opens_no_internet_socket() {
     inside::needs("Xvfb", "xvfb libgl1 libegl1 libgl1-mesa-dri libxkbcommon-x11-0");
     let home = tempfile::tempdir().unwrap();
     let server = x11::Server::start();
     let display = format!("DISPLAY=:{}", server.number);
-    // `timeout` ends it after half a minute, and says by its own status that it had to.
+    // `timeout` ends the window after 30 s, with exit status 124.
     let before = ["env", "-u", "WAYLAND_DISPLAY", &display, "timeout", "30"];
     std::thread::scope(|scope| {
         let window = scope.spawn(|| {
@@ -110,16 +111,16 @@ fn the_window_opens_no_internet_socket() {
             })
         });
         let (sockets, status) = internet_sockets(&before, &[], home.path());
-        assert_eq!(status.code(), Some(124), "it ran until it was ended");
-        assert!(window.join().unwrap(), "and showed its window");
+        assert_eq!(status.code(), Some(124), "Hearken ran until the timeout");
+        assert!(window.join().unwrap(), "Hearken showed its window");
         assert_eq!(sockets, BTreeSet::new());
     });
 }
 
 #[test]
-fn asking_for_a_model_opens_one_which_this_test_sees() {
+fn socket_of_a_model_download_is_visible_to_this_test() {
     let home = tempfile::tempdir().unwrap();
-    // Nobody answers there. The wait after the first failure is long enough to be looked at.
+    // The server does not answer, so the socket stays open long enough to be seen.
     let line = ["model", "download", "tester/tiny", "--accept-licence"];
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -139,5 +140,5 @@ fn asking_for_a_model_opens_one_which_this_test_sees() {
     };
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(!seen.is_empty(), "a test that cannot see a socket proves nothing");
+    assert!(!seen.is_empty(), "the observation finds no socket at all");
 }

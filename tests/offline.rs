@@ -1,6 +1,6 @@
-//! Typed questions in the offline task layout against transformers on the random checkpoint (tests/golden/typed, its `make.py`), and
-//! `hearken eval qa --instruction text` from the command line.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot go on fails")]
+//! Typed questions in the offline task layout, against transformers on the random checkpoint (`tests/golden/typed`) and through
+//! `hearken eval qa --instruction text`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot continue fails")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,9 +16,9 @@ use hearken::model::{Features, Input, Logits, Model, Read, Segment, quantise};
 use serde_json::Value;
 use smallvec::smallvec;
 
-/// Allowed between a feature computed here and transformers', from the sound: as in shared/reference for the live blocks (values reach 5).
+/// The largest accepted difference of a feature (values reach 5).
 const FEATURES: f32 = 2e-4;
-/// Allowed between logits, end to end (values reach 22).
+/// The largest accepted difference of a logit, end to end (values reach 22).
 const LOGITS: f32 = 1e-3;
 
 fn golden(name: &str) -> PathBuf {
@@ -43,14 +43,14 @@ fn ids(value: &Value) -> Vec<u32> {
 }
 
 fn given(features: &Features) -> Vec<f32> {
-    features.numbers().unwrap()
+    features.values().unwrap()
 }
 
 fn numbers(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-/// The part of the recording that a case hears, as 16-bit samples.
+/// Returns the case's part of its recording, as 16-bit samples.
 fn pcm(case: &Value) -> Vec<i16> {
     let path = golden("wav").join(format!("{}.wav", case["recording"].as_str().unwrap()));
     let samples = hound::WavReader::open(path).unwrap().into_samples::<i16>().map(Result::unwrap);
@@ -61,7 +61,7 @@ fn sound(case: &Value) -> Vec<f32> {
     pcm(case).into_iter().map(|s| f32::from(s) / 32_768.0).collect()
 }
 
-/// The logits of the first token of a reply, and its tokens, greedily, without TEXT_END.
+/// Replies greedily; returns the logits of the first token, the tokens without TEXT_END, and the positions fed before.
 fn reply(model: &Model, features: Features, question: Option<&str>) -> (Vec<f32>, Vec<u32>, usize) {
     let (mut inputs, begin) = prompt(model, features, question).unwrap();
     inputs.extend(begin.into_iter().map(Input::Token));
@@ -88,7 +88,7 @@ fn furthest(got: &[f32], want: &[f32]) -> f32 {
     got.iter().zip(want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
-/// As a share of the length of `want`.
+/// Returns the distance of `got` from `want`, relative to the length of `want`.
 fn distance(got: &[f32], want: &[f32]) -> f32 {
     assert_eq!(got.len(), want.len());
     let squares = |of: &mut dyn Iterator<Item = f32>| of.map(|v| v * v).sum::<f32>();
@@ -96,7 +96,7 @@ fn distance(got: &[f32], want: &[f32]) -> f32 {
 }
 
 #[test]
-fn features_and_replies_of_whole_recordings_are_those_of_transformers() {
+fn features_and_replies_of_whole_recordings_match_transformers() {
     let model = model("models/fixture", Precision::F32);
     let recorded = safetensors::load(golden("typed/typed.safetensors"), &Device::Cpu).unwrap();
     for case in cases() {
@@ -120,10 +120,10 @@ fn features_and_replies_of_whole_recordings_are_those_of_transformers() {
     }
 }
 
-/// Weights of 8 and 4 bits are other weights, so nothing is equal; how far rounding takes a recording's features from those in floats is
-/// compared with how far it takes those of live chunks, whose own bounds are in accuracy.rs.
+/// Rounded weights give other features; their error for whole recordings is compared with that for live chunks, which `accuracy.rs`
+/// bounds.
 #[test]
-fn in_8_and_4_bits_the_features_of_a_recording_lie_as_near_to_those_in_floats_as_those_of_live_chunks() {
+fn quantisation_error_of_recordings_is_that_of_live_chunks() {
     let case = &cases()[0];
     let samples = sound(case);
     let whole = |model: &Model| given(&model.encode_recording(&mel::recording_blocks(&samples)).unwrap());
@@ -142,7 +142,7 @@ fn in_8_and_4_bits_the_features_of_a_recording_lie_as_near_to_those_in_floats_as
 }
 
 #[test]
-fn every_precision_feeds_a_recording_and_replies_to_it() {
+fn every_precision_replies_to_a_recording() {
     let case = &cases()[1];
     let blocks = mel::recording_blocks(&sound(case));
     let exact = model("models/fixture", Precision::F32);
@@ -159,24 +159,24 @@ fn every_precision_feeds_a_recording_and_replies_to_it() {
     quantise(&fixture, Precision::Q8, dir.path(), |_, _| std::ops::ControlFlow::Continue(())).unwrap();
     let (file, packed) = (Model::load(dir.path(), "file", None, ComputeDevice::Cpu).unwrap(), model("models/fixture", Precision::Q8));
     let of = |model: &Model| reply(model, model.encode_recording(&blocks).unwrap(), case["question"].as_str());
-    assert!(of(&file) == of(&packed), "weights from a file compute the same");
+    assert!(of(&file) == of(&packed), "weights from a file give the same logits");
 }
 
 #[test]
-fn a_recording_is_padded_to_whole_hops_and_the_shortest_gives_one_feature() {
+fn recording_is_padded_to_whole_hops_and_one_sample_gives_one_feature() {
     let model = model("models/fixture", Precision::F32);
     let samples = sound(&cases()[0]);
     let features = |n: usize| model.encode_recording(&mel::recording_blocks(&samples[..n])).unwrap();
-    // Zeros that are there are the zeros that are added.
+    // Explicit zeros equal the padding.
     let mut padded = samples[..32_001].to_vec();
     padded.resize(32_160, 0.0);
     assert_eq!(given(&features(32_001)), given(&model.encode_recording(&mel::recording_blocks(&padded)).unwrap()));
     for (n, frames, rows) in [(1, 3, 1), (480, 3, 1), (481, 4, 1), (1_120, 7, 2), (32_000, 200, 50), (32_001, 201, 50), (32_480, 203, 51)] {
         assert_eq!(mel::recording_blocks(&samples[..n]).concat().len(), frames * mel::N_MELS, "{n} samples");
-        // The one position of a last block of one or two frames has no partner.
+        // A last block of one or two frames has one position without a partner.
         assert_eq!(features(n).rows(), rows, "{n} samples");
     }
-    // What is heard live is cut otherwise, and is the same sound.
+    // Live chunks hold the same values, cut differently.
     let (chunks, blocks) = (mel::recording_chunks(&samples[..32_000]), mel::recording_blocks(&samples[..32_000]));
     for (at, chunk) in chunks.iter().enumerate() {
         for (bin, frames) in chunk.as_slice().chunks_exact(40).enumerate() {
@@ -185,10 +185,10 @@ fn a_recording_is_padded_to_whole_hops_and_the_shortest_gives_one_feature() {
     }
 }
 
-/// A data set, a settings folder, and the runs.
-struct Bench(tempfile::TempDir);
+/// A folder with a data set, settings and evaluation runs.
+struct EvalFolder(tempfile::TempDir);
 
-impl Bench {
+impl EvalFolder {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -230,8 +230,8 @@ fn figure(report: &Value, key: &str) -> f64 {
 }
 
 #[test]
-fn eval_asks_typed_questions_in_this_layout_and_counts_what_was_cut_at_20_s() {
-    let bench = Bench::new();
+fn eval_asks_typed_questions_and_counts_recordings_cut_at_20_s() {
+    let bench = EvalFolder::new();
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/fixture");
     let vocabulary = model("models/fixture", Precision::F32);
     let vocabulary = vocabulary.vocabulary();
@@ -240,7 +240,7 @@ fn eval_asks_typed_questions_in_this_layout_and_counts_what_was_cut_at_20_s() {
         let name = case["name"].as_str().unwrap();
         let mut samples = pcm(&case);
         if name == "longest" {
-            // One of them goes on: nothing after 20 s is heard.
+            // One recording is longer: nothing after 20 s is heard.
             samples.extend((0..24_000_i32).map(|n| (n * n % 20_011) as i16));
         }
         bench.write(&format!("{name}.wav"), &samples);
@@ -283,11 +283,11 @@ fn eval_asks_typed_questions_in_this_layout_and_counts_what_was_cut_at_20_s() {
 }
 
 #[test]
-fn a_checkpoint_that_cannot_be_asked_is_refused_or_told_of() {
-    let bench = Bench::new();
+fn checkpoint_without_the_tokens_of_the_layout_is_refused() {
+    let bench = EvalFolder::new();
     bench.write("a.wav", &[0; 16_000]);
     bench.manifest(&[serde_json::json!({"id": "a", "path": "a.wav", "question": "What is it?", "answers": ["x"]})]);
-    // Its ids are listed, and the layout needs one that is not.
+    // The folder lists its ids, but lacks one that the layout needs.
     let (fixture, folder) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("models/fixture"), bench.0.path().join("without"));
     fs::create_dir_all(folder.join("qwen25OmniConfig")).unwrap();
     for inside in ["", "qwen25OmniConfig"] {
@@ -303,7 +303,7 @@ fn a_checkpoint_that_cannot_be_asked_is_refused_or_told_of() {
         assert!(refused.status.code() == Some(2) && why.contains(&format!("the id of {name} is missing")), "{why}");
         assert!(why.contains("token_ids.json") && why.contains("--model") && !bench.0.path().join(name).exists(), "{why}");
     }
-    // The starter has the tokens and was never asked anything: its report says so.
+    // The starter has the tokens but was not trained for the layout: the report notes it.
     let output = bench.ask(Path::new("starter"), "starter", &[]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     assert!(bench.report("starter").0["notes"].to_string().contains("was not trained to answer typed questions"));

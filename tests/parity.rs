@@ -1,5 +1,5 @@
-//! The numbers of the reference (tests/golden, tolerances of its README), through `trace`, which drives the microphone path.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot go on fails")]
+//! Features, logits and tokens of the reference (`tests/golden`), through `hearken trace`, which runs the microphone path.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot continue fails")]
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -9,9 +9,11 @@ use hearken::config::{TraceOptions, TracePath};
 use hearken::protocol::ModelChoice;
 use serde_json::Value;
 
-/// Tolerances of the reference set.
+/// The largest accepted difference of a feature.
 const FEATURES: f32 = 2e-4;
+/// The largest accepted difference of a logit.
 const LOGITS: f32 = 1e-3;
+/// The largest accepted difference of a log-mel value.
 const MEL: f32 = 2e-4;
 
 fn golden(name: &str) -> PathBuf {
@@ -98,36 +100,36 @@ fn check_offline(wavs: &[&str], name: &str) {
 }
 
 #[test]
-fn speech_heard_live_equals_the_reference() {
+fn live_speech_matches_the_reference() {
     check_live("d1_speech_7p3s");
 }
 
 #[test]
-fn a_late_burst_heard_live_equals_the_reference() {
+fn live_late_burst_matches_the_reference() {
     check_live("d2_late_burst_11p4s");
 }
 
 #[test]
-fn a_minute_heard_live_equals_the_reference_past_position_2048() {
+fn live_minute_matches_the_reference_past_position_2048() {
     check_live("d3_mixed_60s");
 }
 
 #[test]
-fn speech_as_a_file_equals_the_reference() {
+fn speech_file_matches_the_reference() {
     check_offline(&["d1_speech_7p3s"], "d1_speech_7p3s");
 }
 
 #[test]
-fn a_late_burst_as_a_file_equals_the_reference() {
+fn late_burst_file_matches_the_reference() {
     check_offline(&["d2_late_burst_11p4s"], "d2_late_burst_11p4s");
 }
 
 #[test]
-fn a_minute_as_a_file_equals_the_reference_past_position_2048() {
+fn minute_long_file_matches_the_reference_past_position_2048() {
     check_offline(&["d3_mixed_60s"], "d3_mixed_60s");
 }
 
 #[test]
-fn two_files_in_one_session_equal_the_reference() {
+fn two_files_in_one_session_match_the_reference() {
     check_offline(&["d1_speech_7p3s", "d2_late_burst_11p4s"], "two_files_d1_d2");
 }

@@ -1,7 +1,7 @@
-//! The reader of torch.save files, on the fixture's encoder and on files made by hand to break it. Whatever is in a file:
-//! never a panic, and an error names the file.
+//! The reader of torch.save files, on the fixture's encoder and on hand-made hostile files: no file makes it panic, and an error
+//! names the file.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a helper of a test fails as a test does")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -46,7 +46,7 @@ impl Pickle {
         self.op(b'X').bytes(&(text.len() as u32).to_le_bytes()).bytes(text.as_bytes())
     }
 
-    /// LONG1, which holds any 64-bit number.
+    /// Appends LONG1, which holds any 64-bit integer.
     fn int(self, value: i64) -> Self {
         self.bytes(&[0x8a, 8]).bytes(&value.to_le_bytes())
     }
@@ -70,6 +70,7 @@ impl Pickle {
     }
 }
 
+/// A storage of a hand-made checkpoint.
 struct Storage {
     kind: &'static str,
     key: &'static str,
@@ -78,22 +79,23 @@ struct Storage {
 
 const FLOATS: Storage = Storage { kind: "FloatStorage", key: "0", len: 12 };
 
-/// A pickle of a plain dict with one tensor `w`.
+/// Returns a pickle of a plain dict with one tensor `w`.
 fn one_tensor(storage: &Storage, offset: i64, shape: &[i64], strides: &[i64]) -> Vec<u8> {
     Pickle::new().op(b'}').text("w").tensor(storage, offset, shape, strides).op(b's').end()
 }
 
-/// The twelve floats 0 to 11.
+/// Returns the floats 0 to 11, as bytes.
 fn twelve() -> Vec<u8> {
     (0..12).flat_map(|i| (i as f32).to_le_bytes()).collect()
 }
 
+/// A hand-made file in a temporary folder.
 struct Made {
     _dir: TempDir,
     path: PathBuf,
 }
 
-/// A zip file of these entries, stored, with right checksums.
+/// Writes a zip file of these entries, stored, with valid checksums.
 fn zipped(entries: &[(&str, &[u8])]) -> Made {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("hostile_encoder.pth");
@@ -106,12 +108,12 @@ fn zipped(entries: &[(&str, &[u8])]) -> Made {
     Made { _dir: dir, path }
 }
 
-/// A checkpoint of this pickle and twelve floats in storage 0.
+/// Writes a checkpoint of this pickle, with twelve floats in storage 0.
 fn checkpoint(pickle: &[u8]) -> Made {
     zipped(&[("archive/data.pkl", pickle), ("archive/byteorder", b"little"), ("archive/data/0", &twelve())])
 }
 
-/// The error of opening `path` and reading every tensor of it, which has to name the file.
+/// Opens `path` and reads every tensor; returns the error, which must name the file.
 fn refusal(path: &Path) -> Option<Error> {
     let read_all = || {
         let file = TorchFile::open(path)?;
@@ -128,7 +130,7 @@ fn refused(pickle: &[u8]) -> String {
 }
 
 #[test]
-fn the_fixture_has_every_tensor_of_the_specification_in_its_shape() {
+fn fixture_has_every_tensor_of_the_specification() {
     let file = TorchFile::open(&fixture()).expect("the fixture");
     let (d, o, f, layers) = (64, 96, 128, 2);
     let mut expected: BTreeMap<String, Vec<usize>> = BTreeMap::new();
@@ -166,8 +168,8 @@ fn the_fixture_has_every_tensor_of_the_specification_in_its_shape() {
 }
 
 #[test]
-fn the_numbers_are_those_in_the_file() {
-    // The first bytes of entry data/0 as Python's zipfile reads them: conv1.weight begins with these.
+fn tensor_values_equal_the_bytes_of_the_file() {
+    // Entry data/0 holds conv1.weight.
     let file = TorchFile::open(&fixture()).expect("the fixture");
     let bytes = fs::read(fixture()).expect("the fixture");
     for (name, storage) in [("conv1.weight", "/data/0"), ("conv1.bias", "/data/1")] {
@@ -183,7 +185,7 @@ fn the_numbers_are_those_in_the_file() {
 }
 
 #[test]
-fn a_plain_dict_an_ordered_one_and_parameters_are_read() {
+fn plain_dicts_ordered_dicts_and_parameters_are_read() {
     let plain = checkpoint(&one_tensor(&FLOATS, 0, &[3, 4], &[4, 1]));
     let with_state = Pickle::new().ordered_dict().text("w").global("torch._utils", "_rebuild_parameter").op(b'(');
     let with_state = with_state.tensor(&FLOATS, 0, &[3, 4], &[4, 1]).op(0x88).ordered_dict().bytes(b"tRs");
@@ -211,7 +213,7 @@ fn views_of_a_shared_storage_keep_their_offset_and_strides() {
 }
 
 #[test]
-fn half_precision_is_read_and_other_types_are_refused_by_name_when_asked_for() {
+fn f16_and_bf16_are_read_and_other_types_are_refused_by_name() {
     let kinds = ["HalfStorage", "BFloat16Storage", "DoubleStorage", "LongStorage", "BoolStorage"];
     let read = |kind, bytes: &[u8]| {
         let pickle = one_tensor(&Storage { kind, key: "0", len: 2 }, 0, &[2], &[1]);
@@ -246,7 +248,7 @@ fn nothing_in_a_file_can_run() {
         let stack_global = Pickle::new().text(module).text(name).op(0x93).end();
         assert!(refused(&stack_global).contains("refused"));
     }
-    // Inside of what is allowed, too: an argument, a state, a key.
+    // Nor as an argument of an allowed call.
     let nested = Pickle::new().global("torch._utils", "_rebuild_tensor_v2").op(b'(').global("os", "system").bytes(b"tR").end();
     assert!(refused(&nested).contains("`os.system`"));
     for op in [b'i', b'o', b'P', 0x81, 0x82, 0x92] {
@@ -287,7 +289,7 @@ fn impossible_tensors_are_refused() {
 }
 
 #[test]
-fn only_a_state_dict_is_accepted_at_the_top() {
+fn only_a_state_dict_is_accepted_at_the_top_level() {
     let nested = Pickle::new().op(b'}').text("state_dict").op(b'}').text("w").tensor(&FLOATS, 0, &[12], &[1]).bytes(b"ss").end();
     assert!(refused(&nested).contains("`state_dict`"));
     for pickle in [
@@ -334,7 +336,7 @@ fn pickles_built_to_exhaust_are_refused_or_harmless() {
 }
 
 #[test]
-fn every_opcode_on_every_poor_stack_is_an_error_and_not_a_panic() {
+fn every_opcode_on_a_short_stack_is_an_error_without_panic() {
     let stacks: [&[u8]; 7] = [b"", b")", b"(", b"}", b"N)", b"}(", b"](N"];
     for op in 0..=u8::MAX {
         for stack in stacks {
@@ -346,7 +348,7 @@ fn every_opcode_on_every_poor_stack_is_an_error_and_not_a_panic() {
     }
 }
 
-/// The pickle of the fixture, in a zip file of its own with right checksums, so that damage to it reaches the pickle machine.
+/// Reads the entries of the fixture, to be zipped again with valid checksums, so that a damaged pickle reaches the interpreter.
 fn fixture_entries() -> Vec<(String, Vec<u8>)> {
     let mut zip = zip::ZipArchive::new(fs::File::open(fixture()).expect("the fixture")).expect("a zip file");
     let n_entries = zip.len();
@@ -360,7 +362,7 @@ fn fixture_entries() -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn a_damaged_pickle_is_an_error_or_harmless_but_never_a_panic() {
+fn damaged_pickle_never_panics() {
     let entries = fixture_entries();
     let with_pickle = |pickle: &[u8]| {
         let entries: Vec<(&str, &[u8])> =
@@ -368,7 +370,7 @@ fn a_damaged_pickle_is_an_error_or_harmless_but_never_a_panic() {
         zipped(&entries)
     };
     let pickle = &entries.iter().find(|(name, _)| name.ends_with("data.pkl")).expect("a pickle").1;
-    assert!(refusal(&with_pickle(pickle).path).is_none(), "the undamaged copy is fine");
+    assert!(refusal(&with_pickle(pickle).path).is_none(), "the undamaged copy is read");
     for len in (0..pickle.len()).step_by(97) {
         assert!(refusal(&with_pickle(&pickle[..len]).path).is_some(), "cut to {len} bytes");
     }
@@ -380,11 +382,11 @@ fn a_damaged_pickle_is_an_error_or_harmless_but_never_a_panic() {
 }
 
 #[test]
-fn a_file_that_is_cut_short_is_refused_wherever_it_ends() {
+fn truncated_file_is_refused_at_any_length() {
     let bytes = fs::read(fixture()).expect("the fixture");
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("cut.pth");
-    // Every 97 bytes of the tail, where the directory of the zip file is, and sparsely before it.
+    // Every 97 bytes in the tail, which holds the zip directory, and sparsely before.
     let tail = bytes.len() - 8_000;
     for len in (0..tail).step_by(9_973).chain((tail..bytes.len()).step_by(97)) {
         fs::write(&path, &bytes[..len]).expect("a file");
@@ -393,7 +395,7 @@ fn a_file_that_is_cut_short_is_refused_wherever_it_ends() {
 }
 
 #[test]
-fn a_flipped_bit_in_the_weights_or_the_pickle_is_noticed() {
+fn flipped_bit_in_weights_or_pickle_is_detected() {
     let bytes = fs::read(fixture()).expect("the fixture");
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("flipped.pth");
@@ -414,7 +416,7 @@ fn a_flipped_bit_in_the_weights_or_the_pickle_is_noticed() {
 }
 
 #[test]
-fn files_that_are_no_checkpoints_are_refused() {
+fn files_that_are_not_checkpoints_are_refused() {
     let pickle = one_tensor(&FLOATS, 0, &[12], &[1]);
     let big = [("x/data.pkl", &pickle[..]), ("x/byteorder", b"big"), ("x/data/0", &twelve())];
     assert!(refusal(&zipped(&big).path).expect("big endian").message().contains("`big`"));
@@ -431,7 +433,7 @@ fn files_that_are_no_checkpoints_are_refused() {
 }
 
 #[test]
-fn a_file_without_a_byte_order_is_an_old_one_and_is_read() {
+fn old_file_without_a_byte_order_is_read() {
     let pickle = one_tensor(&FLOATS, 0, &[12], &[1]);
     let made = zipped(&[("any name/data.pkl", &pickle), ("any name/data/0", &twelve())]);
     assert!(refusal(&made.path).is_none());

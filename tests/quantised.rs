@@ -1,5 +1,5 @@
-//! Files of weights in 8 and 4 bits, and caches of packed attention. What rounding costs is measured in accuracy.rs.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot go on fails")]
+//! Files of quantised weights, and KV caches of packed attention. The accuracy of quantisation is measured in `accuracy.rs`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot continue fails")]
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -10,7 +10,7 @@ use hearken::mel::{LogMel, MaxWindow};
 use hearken::model::decoder::{Input, Logits, Read, Segment};
 use hearken::model::kernels::Bits;
 use hearken::model::quantised::{Quantised, file_in};
-use hearken::model::weights::Weights;
+use hearken::model::weights::{MatrixShape, Weights};
 use hearken::model::{Features, LaneCache, Model, quantise};
 use smallvec::smallvec;
 
@@ -18,7 +18,7 @@ fn model(folder: &str, precision: Precision) -> Model {
     Model::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), folder, Some(precision), ComputeDevice::Cpu).unwrap()
 }
 
-/// The whole row of logits at the end of every chunk of a recording that is listened to in silence.
+/// Listens in silence; returns all logits at the end of every chunk.
 fn listen(model: &Model, cache: &mut LaneCache, samples: &[f32]) -> Vec<Vec<f32>> {
     let mut log_mel = LogMel::new(MaxWindow::WholeStream);
     let ids = model.ids();
@@ -46,7 +46,7 @@ fn recording() -> Vec<f32> {
 }
 
 #[test]
-fn a_quantised_file_computes_as_weights_that_are_packed_when_they_are_loaded() {
+fn quantised_file_gives_the_bits_of_weights_packed_at_loading() {
     let samples = &recording()[..6_400 * 20];
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (precision, bits) in [(Precision::Q8, Bits::Eight), (Precision::Q4, Bits::Four)] {
@@ -58,10 +58,10 @@ fn a_quantised_file_computes_as_weights_that_are_packed_when_they_are_loaded() {
         })
         .unwrap();
         assert_eq!(file, file_in(dir.path(), bits));
-        assert!(steps.is_sorted() && steps.last().is_some_and(|(done, all)| done == all), "progress ends when it is done");
+        assert!(steps.is_sorted() && steps.last().is_some_and(|(done, all)| done == all), "progress ends with all weights");
         let names: Vec<String> = walk(dir.path());
         assert!(!names.iter().any(|name| name.contains("partial") || name.contains("safetensors")), "{names:?}");
-        // Nothing says in what to compute: the folder holds one thing.
+        // Without a precision, the folder's only one applies.
         let alone = Model::load(dir.path(), "alone", None, ComputeDevice::Cpu).unwrap();
         assert_eq!(alone.precision(), precision);
         let packed = model("models/starter", precision);
@@ -73,7 +73,7 @@ fn a_quantised_file_computes_as_weights_that_are_packed_when_they_are_loaded() {
 }
 
 #[test]
-fn what_was_stopped_or_crashed_is_gone_on_with_and_gives_the_same_file() {
+fn stopped_or_crashed_quantisation_resumes_and_gives_the_same_file() {
     let starter = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/starter");
     let whole = tempfile::tempdir().unwrap();
     let mut steps = Vec::new();
@@ -95,9 +95,9 @@ fn what_was_stopped_or_crashed_is_gone_on_with_and_gives_the_same_file() {
         made
     };
     let stopped = until(half).unwrap_err();
-    assert!(stopped.message().contains("goes on from here"), "{stopped}");
+    assert!(stopped.message().contains("resumes here"), "{stopped}");
     assert_eq!(walk(dir.path()).iter().filter(|name| name.contains("gguf")).count(), 2, "{:?}", walk(dir.path()));
-    // A crash leaves more than what is known to be safe, and perhaps something else than was meant.
+    // A crash may leave damaged bytes after the safe tensors.
     let partial = file_in(dir.path(), Bits::Four).with_extension("gguf.partial");
     let mut bytes = std::fs::read(&partial).unwrap();
     bytes.extend([7; 10_000]);
@@ -106,7 +106,7 @@ fn what_was_stopped_or_crashed_is_gone_on_with_and_gives_the_same_file() {
     assert!(std::fs::read(&file).unwrap() == wanted, "the same bits");
     assert!(!walk(dir.path()).iter().any(|name| name.contains("partial")), "{:?}", walk(dir.path()));
 
-    // What is no beginning of it is not gone on with: another header, a note that lies.
+    // A partial file with another header, or a wrong progress record, is not resumed.
     let fails = [("hearken", "3"), ("GGUF", "999999"), ("GGUF", "no number")];
     for (beginning, safe) in fails {
         std::fs::remove_file(&file).unwrap();
@@ -115,7 +115,7 @@ fn what_was_stopped_or_crashed_is_gone_on_with_and_gives_the_same_file() {
         assert!(std::fs::read(until(u64::MAX).unwrap()).unwrap() == wanted, "{beginning} {safe}");
     }
     assert_eq!(begun_at[0], 0);
-    assert!(begun_at[1] > 0 && begun_at[1] <= half, "what was done is not repeated: {begun_at:?}");
+    assert!(begun_at[1] > 0 && begun_at[1] <= half, "finished work is not repeated: {begun_at:?}");
     assert_eq!(begun_at[2..], [0, 0, 0]);
 }
 
@@ -125,7 +125,7 @@ fn walk(dir: &Path) -> Vec<String> {
 }
 
 #[test]
-fn weights_of_another_model_beside_a_quantised_file_are_noticed() {
+fn quantised_file_beside_other_weights_is_refused() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let dir = tempfile::tempdir().unwrap();
     for name in walk(&root.join("models/starter")) {
@@ -146,7 +146,7 @@ fn weights_of_another_model_beside_a_quantised_file_are_noticed() {
 }
 
 #[test]
-fn a_damaged_quantised_file_is_refused_in_words() {
+fn damaged_quantised_file_is_refused_with_the_reason() {
     let dir = tempfile::tempdir().unwrap();
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/fixture");
     let file = quantise(&fixture, Precision::Q8, dir.path(), |_, _| ControlFlow::Continue(())).unwrap();
@@ -171,18 +171,18 @@ fn a_damaged_quantised_file_is_refused_in_words() {
     assert!(open(&set(4, &2u32.to_le_bytes())).unwrap_err().message().contains("version 2"));
     assert!(open(&set(8, &u64::MAX.to_le_bytes())).unwrap_err().message().contains("damaged"));
     assert!(open(&set(16, &u64::MAX.to_le_bytes())).unwrap_err().message().contains("damaged"));
-    // The first tensor's name, its dimensions, its type.
+    // Name, dimensions and type of the first tensor.
     let name = b"lm_head.weight.kept";
     let at = whole.windows(name.len()).position(|part| part == name).unwrap() + name.len();
     assert!(open(&set(at + 4 + 16, &12u32.to_le_bytes())).unwrap_err().message().contains("block type 12"));
     assert!(open(&set(at + 4, &u64::MAX.to_le_bytes())).unwrap_err().message().contains("cut short"));
     assert!(open(&set(at, &9u32.to_le_bytes())).unwrap_err().message().contains("9 dimensions"));
-    // Whatever a byte of the header becomes, nothing panics; what still opens says of every tensor whether it fits.
+    // Any byte of the header may change without a panic; a file that still opens checks each tensor.
     let header = at + 2_000;
     for at in 0..header {
         for value in [0, 1, 0x7f, 0xff] {
             if let Ok(open) = open(&set(at, &[value])) {
-                let _ = open.packed("lm_head.weight", (100, 64), Bits::Eight);
+                let _ = open.packed("lm_head.weight", MatrixShape::new(100, 64), Bits::Eight);
                 let _ = open.get("transformer.ln_f.weight", &[64], DType::F32, &Device::Cpu);
             }
         }
@@ -190,7 +190,7 @@ fn a_damaged_quantised_file_is_refused_in_words() {
 }
 
 #[test]
-fn a_disk_that_cannot_be_written_to_leaves_nothing_behind() {
+fn unwritable_folder_leaves_no_files_behind() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
@@ -203,7 +203,7 @@ fn a_disk_that_cannot_be_written_to_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_cache_of_packed_attention_comes_back_from_disk_as_it_was() {
+fn packed_cache_is_restored_from_disk_exactly() {
     let model = model("models/fixture", Precision::Q8);
     let samples = recording();
     let mut cache = model.new_cache();
@@ -216,11 +216,11 @@ fn a_cache_of_packed_attention_comes_back_from_disk_as_it_was() {
     let rest = &samples[6_400 * 5..6_400 * 9];
     assert_eq!(listen(&model, &mut again, rest), listen(&model, &mut cache, rest));
     assert!(self::model("models/fixture", Precision::F32).load_cache(&file).is_none(), "a cache of another precision is refused");
-    assert!(self::model("models/starter", Precision::Q8).load_cache(&file).is_none(), "and one of another model");
+    assert!(self::model("models/starter", Precision::Q8).load_cache(&file).is_none(), "a cache of another model is refused");
 }
 
 #[test]
-fn chunks_of_several_sounds_are_encoded_together_as_each_would_be_alone() {
+fn batch_of_chunks_gives_the_features_of_each_chunk_alone() {
     for precision in [Precision::F32, Precision::Q8, Precision::Q4] {
         let model = model("models/starter", precision);
         let mels: Vec<_> = (0..7)
@@ -236,11 +236,11 @@ fn chunks_of_several_sounds_are_encoded_together_as_each_would_be_alone() {
         for (mel, features) in mels.iter().zip(&together) {
             let (alone, features) = (numbers(&model.encode(mel).unwrap()), numbers(features));
             let largest = alone.iter().zip(&features).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            // Integers are exact; sums of floats may be cut into blocks elsewhere when there are more rows.
+            // Integers are exact; float sums may be split differently for more rows.
             let bound = if precision == Precision::F32 { 1e-4 } else { 0.0 };
             assert!(alone.len() == features.len() && largest <= bound, "{precision:?}: {largest}");
         }
-        assert_ne!(numbers(&together[0]), numbers(&together[1]), "they are not all one");
+        assert_ne!(numbers(&together[0]), numbers(&together[1]), "different sounds give different features");
         assert!(model.encode_batch(&[]).unwrap().is_empty());
     }
 }

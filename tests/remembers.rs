@@ -1,4 +1,4 @@
-//! An instruction at the start of a lane is still followed after hours of chatter and silence: the starter, told to translate, in a
+//! An instruction at the start of a lane is still followed after hours of chatter and silence: the starter, instruction to translate, in a
 //! live session with gate, encoder and a context window of one minute.
 //!
 //! `HEARKEN_REMEMBERS_HOURS=2 cargo test --test remembers -- --nocapture` is the long run. Speech comes from espeak-ng.
@@ -27,7 +27,7 @@ const VOICES: [&str; 3] = ["en-us", "en-gb", "en-us+f3"];
 /// Returns `text` as espeak-ng speaks it.
 fn speech(text: &str, voice: &str) -> Vec<f32> {
     let spoken = Command::new("espeak-ng").args(["-v", voice, "-s", "150", "--stdout", text]).output();
-    let spoken = spoken.expect("espeak-ng is there (README: what the tests need)").stdout;
+    let spoken = spoken.expect("espeak-ng is installed").stdout;
     let mut source = WavStreamSource::new(Cursor::new(spoken), "espeak-ng").unwrap();
     let mut samples = Vec::new();
     while !matches!(source.next(&mut samples).unwrap(), SourceEvent::End) {}
@@ -57,14 +57,14 @@ impl Source for Day {
     }
 }
 
-fn settings(home: &Path, told: Told) -> Settings {
+fn settings(home: &Path, instruction: Instruction) -> Settings {
     let paths = Paths::inside(home);
     let mut settings = match Cli::try_parse_from(["hearken"]).unwrap().request(&paths, Stdout::Redirected).unwrap() {
         Request::Window(settings) => *settings,
         other => panic!("{other:?}"),
     };
     settings.model = ModelChoice::Dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/starter"));
-    settings.modes_on = vec![if told == Told::ToTranslate { "translate" } else { "dialog" }.into()];
+    settings.modes_on = vec![if instruction == Instruction::Translate { "translate" } else { "dialog" }.into()];
     settings.gate = true;
     settings.voice.speak = Speak::Asked;
     settings
@@ -85,13 +85,13 @@ fn chatter(said: &[Vec<f32>], draw: &mut impl FnMut(usize) -> usize) -> Vec<f32>
 
 /// The instruction at the start of the lane.
 #[derive(Clone, Copy, PartialEq)]
-enum Told {
-    Nothing,
-    ToTranslate,
+enum Instruction {
+    None,
+    Translate,
 }
 
 /// Returns the answers to `questions` after this many hours of chatter and silence, and the number of context trims before them.
-fn answers(told: Told, hours: f64, questions: &[Vec<f32>], said: &[Vec<f32>]) -> (Vec<String>, usize) {
+fn answers(instruction: Instruction, hours: f64, questions: &[Vec<f32>], said: &[Vec<f32>]) -> (Vec<String>, usize) {
     let until = (hours * 3_600.0) as usize * SECOND;
     let asked = Arc::new(Mutex::new(Vec::new()));
     let (note, said, mut questions_left) = (Arc::clone(&asked), said.to_vec(), Vec::from(questions).into_iter());
@@ -118,7 +118,7 @@ fn answers(told: Told, hours: f64, questions: &[Vec<f32>], said: &[Vec<f32>]) ->
     });
     let home = tempfile::tempdir().unwrap();
     let day = Box::new(Day { scenes: Box::new(scenes), noise: 1 });
-    let engine = start_hearing(settings(home.path(), told), day, FileSpeed::Unthrottled).unwrap();
+    let engine = start_hearing(settings(home.path(), instruction), day, FileSpeed::Unthrottled).unwrap();
     let (mut replies, mut trims, mut end) = (Vec::new(), Vec::new(), 0.0);
     for event in engine.events() {
         match event {
@@ -136,7 +136,7 @@ fn answers(told: Told, hours: f64, questions: &[Vec<f32>], said: &[Vec<f32>]) ->
         replies.iter().filter(|(at, _)| (from..to).contains(at)).map(|(_, text)| text.as_str()).collect::<Vec<_>>().join(" ")
     };
     let trims = trims.iter().filter(|at| **at < asked[0]).count();
-    println!("{hours:.2} hours: {} replies, room was made {trims} times before the questions", replies.len());
+    println!("{hours:.2} hours: {} replies, {trims} context trims before the questions", replies.len());
     (asked.iter().zip(ends).map(|(from, to)| within(*from, to)).collect(), trims)
 }
 
@@ -156,15 +156,15 @@ fn an_initial_instruction_is_followed_after_hours_of_chatter_and_silence() {
     let said = say(&mut starter().vocabulary.iter().map(String::as_str).step_by(4));
     let chinese = |answers: &[String]| answers.iter().filter(|answer| is_chinese(answer)).count();
     // Without the instruction nothing is translated: the control.
-    let (untold, _) = answers(Told::Nothing, 0.0, &questions, &said);
-    let (at_once, _) = answers(Told::ToTranslate, 0.0, &questions, &said);
-    let (later, trims) = answers(Told::ToTranslate, hours, &questions, &said);
+    let (untold, _) = answers(Instruction::None, 0.0, &questions, &said);
+    let (at_once, _) = answers(Instruction::Translate, 0.0, &questions, &said);
+    let (later, trims) = answers(Instruction::Translate, hours, &questions, &said);
     println!("{}, {} and {} of {count} are answered in Chinese", chinese(&untold), chinese(&at_once), chinese(&later));
     let same = at_once.iter().zip(&later).filter(|(a, b)| a == b).count();
     println!("{same} of {count} answers are the same as right after the instruction");
     assert_eq!(chinese(&untold), 0, "{untold:?}");
     assert!(chinese(&at_once) * 4 > count * 3, "the starter follows the instruction at all: {at_once:?}");
-    assert!(trims >= 3, "the window was full {trims} times");
+    assert!(trims >= 3, "{trims} context trims");
     // Among the answers that are translated right after the instruction.
     let kept = at_once.iter().zip(&later).filter(|(a, b)| is_chinese(a) && is_chinese(b)).count();
     assert!(kept as f64 >= 0.95 * chinese(&at_once) as f64, "{kept} of {}: {later:?}", chinese(&at_once));

@@ -1,9 +1,9 @@
-//! Hours of listening in minutes: a generated stream of speech, sounds and silence with faults injected, through ring, queue,
-//! gate, encoder and lanes of a live session whose clock is the producer's. What must not grow does not, and every sample is
-//! either heard or told to be lost.
+//! Soak test: a generated stream of speech, sounds and silence with injected faults runs through the ring buffer, the queue, the
+//! gate, the encoder and the lanes of a live session, faster than real time. Memory must not grow, and every sample must be either
+//! processed or reported as lost.
 //!
 //! `HEARKEN_SOAK_HOURS=24 cargo test --release --test soak -- --nocapture` is the long run; it prints a line per simulated hour.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a failed step fails the test")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,35 +18,43 @@ use hearken::error::{Error, ErrorKind, Result};
 use hearken::protocol::{Command, Event, GapCause, ModelChoice, Speak};
 use hearken::time::SAMPLE_RATE_HZ;
 
-/// Samples of a callback: 20 ms.
+/// Samples of an audio callback: 20 ms.
 const BLOCK: usize = 320;
-/// Samples that the ring holds: 2 s, as capture's.
+/// Size of the ring buffer in samples: 2 s, as in capture.
 const RING: usize = 2 * SAMPLE_RATE_HZ as usize;
-/// A fault every so many seconds.
+/// Interval between two faults.
 const FAULT_EVERY_SECS: u64 = 97;
-/// Spoken instructions of the product, which here are just speech.
+/// Amplitudes of the background noise.
+const LOW_NOISE: f32 = 2e-4;
+const HIGH_NOISE: f32 = 2e-3;
+/// Speech: two spoken instructions of the product.
 const SPEECH: [&[u8]; 2] = [include_bytes!("../assets/instructions/sounds.wav"), include_bytes!("../assets/instructions/transcribe.wav")];
 
-/// What the producer and the test both count.
+/// The counter shared by the producer and the test.
 #[derive(Default)]
 struct Counts {
-    /// Samples that the world made, heard or not.
+    /// Samples produced, including lost ones.
     made: AtomicU64,
 }
 
-/// A world that is heard through capture's own ring, as fast as the session takes it. Seeded: always the same.
+/// A deterministic sound source that feeds capture's ring buffer as fast as the session reads it.
 struct World {
     writer: RingWriter,
     reader: RingReader,
     counts: Arc<Counts>,
     speech: Vec<Vec<f32>>,
     random: u64,
-    /// What is being heard, and how much of it is left.
+    /// Sound that is being played; empty for silence.
     scene: Vec<f32>,
+    /// Samples of the scene still to be played.
     left: u64,
+    /// Number of samples after which the stream ends.
     end: u64,
+    /// Number of samples after which the next fault comes.
     next_fault: u64,
-    room: f32,
+    /// Amplitude of the background noise.
+    noise: f32,
+    /// Faults to be reported.
     pending: Vec<SourceEvent>,
 }
 
@@ -66,11 +74,12 @@ impl World {
             left: 0,
             end,
             next_fault,
-            room: 2e-4,
+            noise: LOW_NOISE,
             pending: Vec::new(),
         }
     }
 
+    /// Returns a pseudo-random number below `below` (xorshift64).
     fn draw(&mut self, below: u64) -> u64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
@@ -78,7 +87,7 @@ impl World {
         (self.random >> 11) % below
     }
 
-    /// What is heard next: speech, a sound, or silence most of the time.
+    /// Starts the next scene: speech, a sound, or, most often, silence.
     fn new_scene(&mut self) {
         let secs = u64::from(SAMPLE_RATE_HZ);
         (self.scene, self.left) = match self.draw(10) {
@@ -95,7 +104,7 @@ impl World {
         };
     }
 
-    /// One callback.
+    /// Writes one block into the ring buffer.
     fn callback(&mut self) {
         let mut block = [0.0f32; BLOCK];
         for sample in &mut block {
@@ -103,7 +112,7 @@ impl World {
                 self.new_scene();
             }
             let at = self.scene.len().wrapping_sub(self.left as usize);
-            let noise = (self.draw(2_001) as f32 / 1_000.0 - 1.0) * self.room;
+            let noise = (self.draw(2_001) as f32 / 1_000.0 - 1.0) * self.noise;
             *sample = self.scene.get(at).copied().unwrap_or(0.0) + noise;
             self.left -= 1;
         }
@@ -111,15 +120,16 @@ impl World {
         self.counts.made.fetch_add(BLOCK as u64, Ordering::Relaxed);
     }
 
+    /// Loses samples and reports them as a gap.
     fn lose(&mut self, samples: u64, cause: GapCause) {
         self.counts.made.fetch_add(samples, Ordering::Relaxed);
         self.pending.push(SourceEvent::Gap { samples, cause });
     }
 
-    /// Something goes wrong, and is told as capture tells it.
+    /// Injects a fault, reported as capture reports it.
     fn fault(&mut self) {
         match self.draw(5) {
-            // The reader sleeps for 3 s and the ring runs over.
+            // The reader stalls for 3 s, and the ring buffer overruns.
             0 => (0..3 * SAMPLE_RATE_HZ as usize / BLOCK).for_each(|_| self.callback()),
             1 => {
                 self.pending.push(SourceEvent::InputLost(Error::new(ErrorKind::InputDevice, "the input is lost")));
@@ -127,7 +137,7 @@ impl World {
                 self.pending.push(SourceEvent::InputChanged { device: "world".into(), rate_hz: 16_000, channels: 1 });
             }
             2 => self.lose(16_000 * 3_600 / 4, GapCause::Suspended),
-            3 => self.room = if self.room > 1e-3 { 2e-4 } else { 2e-3 },
+            3 => self.noise = if self.noise > LOW_NOISE { LOW_NOISE } else { HIGH_NOISE },
             _ => panic!("a fault of the source"),
         }
     }
@@ -173,19 +183,19 @@ fn settings(home: &Path, model: &str) -> Settings {
     settings.modes_on = ["dialog", "transcribe"].map(str::to_owned).to_vec();
     settings.gate = true;
     settings.event_options.timing = true;
-    // Where no loudspeaker is there, that would be a problem on its own.
+    // Speech output would report a missing loudspeaker as a problem.
     settings.voice.speak = Speak::Asked;
     settings
 }
 
-/// Resident memory of this process, in MB; 0 where the system does not say.
+/// Returns the resident memory of this process in MB; 0 where the system does not report it.
 fn resident_mb() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0 kB");
     line.trim().trim_end_matches(" kB").trim().parse::<f64>().unwrap_or(0.0) / 1_024.0
 }
 
-/// What one hour was like.
+/// The figures of one simulated hour.
 #[derive(Debug, Default, Clone)]
 struct Hour {
     resident_mb: f64,
@@ -269,23 +279,23 @@ fn soak(hours: f64, model: &str) -> (Vec<Hour>, i64, f64) {
         done.print(number);
     }
     let made = counts.made.load(Ordering::Relaxed);
-    // The last chunk is filled up with silence.
+    // The last chunk is padded with silence.
     let filled = (heard_chunks * 6_400 + lost) as i64 - made as i64;
-    println!("{:.2} hours in {:.0} s; {lost} samples lost and said so", hours, begun.elapsed().as_secs_f64());
-    assert_eq!(end, heard_chunks * 6_400 + lost, "the time is what was heard and what was lost");
+    println!("{:.2} hours in {:.0} s; {lost} samples reported as lost", hours, begun.elapsed().as_secs_f64());
+    assert_eq!(end, heard_chunks * 6_400 + lost, "stream time is the sum of processed and lost samples");
     (all, if (0..6_400).contains(&filled) { 0 } else { filled }, begun.elapsed().as_secs_f64())
 }
 
 #[test]
-fn hours_of_listening_with_faults_lose_nothing_unsaid_and_do_not_grow() {
+fn hours_of_listening_with_faults_report_every_loss_and_do_not_grow() {
     let long = std::env::var("HEARKEN_SOAK_HOURS").ok().and_then(|hours| hours.parse::<f64>().ok());
     let model = std::env::var("HEARKEN_SOAK_MODEL").unwrap_or_else(|_| if long.is_some() { "starter".into() } else { "fixture".into() });
     let (hours, unaccounted, _) = soak(long.unwrap_or(1.5), &model);
     println!("{unaccounted} samples unaccounted for");
     assert_eq!(unaccounted, 0);
-    assert!(hours.iter().map(|hour| hour.lost).sum::<u64>() > 16_000 * 60, "faults were injected");
-    assert!(hours.iter().map(|hour| hour.trims).sum::<u64>() > 5, "windows were full");
-    // The last hour may hold a moment only.
+    assert!(hours.iter().map(|hour| hour.lost).sum::<u64>() > 16_000 * 60, "the injected faults lose samples");
+    assert!(hours.iter().map(|hour| hour.trims).sum::<u64>() > 5, "the context windows fill up");
+    // The last hour may be incomplete.
     let whole: Vec<&Hour> = hours.iter().filter(|hour| hour.costs_ms.len() > 500).collect();
     if let (Some(_), [first, .., last]) = (long, &whole[..]) {
         let (memory, cost) = (last.resident_mb / first.resident_mb, last.cost_ms() / first.cost_ms());
@@ -294,14 +304,14 @@ fn hours_of_listening_with_faults_lose_nothing_unsaid_and_do_not_grow() {
     }
 }
 
-/// A live source whose model is slower than time: what is too old becomes a gap at its place, and nothing is lost unsaid.
-struct Torrent {
+/// A source that delivers samples faster than the model processes them.
+struct FastSource {
     made: u64,
     end: u64,
     counts: Arc<Counts>,
 }
 
-impl Source for Torrent {
+impl Source for FastSource {
     fn next(&mut self, out: &mut Vec<f32>) -> Result<SourceEvent> {
         if self.made >= self.end {
             return Ok(SourceEvent::End);
@@ -313,18 +323,18 @@ impl Source for Torrent {
     }
 
     fn name(&self) -> String {
-        "torrent".into()
+        "fast source".into()
     }
 }
 
 #[test]
-fn what_comes_faster_than_the_model_hears_becomes_gaps_at_their_place_and_never_a_silent_loss() {
+fn overload_is_reported_as_gaps_at_the_lost_positions() {
     let home = tempfile::tempdir().unwrap();
     let counts = Arc::new(Counts::default());
-    let torrent = Box::new(Torrent { made: 0, end: 16_000 * 900, counts: Arc::clone(&counts) });
+    let source = Box::new(FastSource { made: 0, end: 16_000 * 900, counts: Arc::clone(&counts) });
     let mut settings = settings(home.path(), "fixture");
     settings.gate = false;
-    let engine = start_hearing(settings, torrent, FileSpeed::Realtime).unwrap();
+    let engine = start_hearing(settings, source, FileSpeed::Realtime).unwrap();
     let (mut lost, mut now, mut gaps, mut rests, mut finished) = (0, 0.0, 0, 0, None);
     let mut largest_lag = 0.0f32;
     for event in engine.events() {
@@ -332,7 +342,7 @@ fn what_comes_faster_than_the_model_hears_becomes_gaps_at_their_place_and_never_
         match event {
             Event::AudioGap { at, from_secs, samples, cause } => {
                 assert_eq!(cause, GapCause::Overload);
-                assert!((from_secs.secs() - now).abs() < 1e-9, "the gap begins where listening stopped: {} after {now}", from_secs.secs());
+                assert!((from_secs.secs() - now).abs() < 1e-9, "the gap starts where processing stopped: {} after {now}", from_secs.secs());
                 assert!((at.secs() - from_secs.secs() - samples as f64 / 16_000.0).abs() < 1e-9);
                 (lost, gaps, now) = (lost + samples, gaps + 1, at.secs());
             }
@@ -349,9 +359,9 @@ fn what_comes_faster_than_the_model_hears_becomes_gaps_at_their_place_and_never_
     let (end, chunks) = finished.unwrap();
     println!("{gaps} gaps, {lost} samples lost of {}; lag {largest_lag} s at most; {rests} rests", counts.made.load(Ordering::Relaxed));
     assert!(gaps > 0 && lost > 0);
-    assert_eq!(chunks * 6_400 + lost, counts.made.load(Ordering::Relaxed), "every sample is heard or told");
+    assert_eq!(chunks * 6_400 + lost, counts.made.load(Ordering::Relaxed), "every sample is processed or reported as lost");
     assert_eq!(end, counts.made.load(Ordering::Relaxed));
     assert!(largest_lag <= 61.0, "{largest_lag}");
-    assert!(rests >= 1, "modes rest in the order given");
-    assert!(!engine.send(Command::Pause), "it has ended");
+    assert!(rests >= 1, "modes rest in the given order");
+    assert!(!engine.send(Command::Pause), "the session has ended");
 }

@@ -1,4 +1,4 @@
-//! What listening allocates once it runs: under an allocator that counts what every thread asks for.
+//! Allocations of steady listening, counted by an allocator for all threads.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -22,6 +22,7 @@ static GUARDED: AtomicBool = AtomicBool::new(false);
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 static BYTES: AtomicUsize = AtomicUsize::new(0);
 
+/// The system's allocator, counting calls and bytes while `GUARDED`.
 struct Counting;
 
 fn count(bytes: usize) {
@@ -31,7 +32,7 @@ fn count(bytes: usize) {
     }
 }
 
-// SAFETY: everything is passed on to the system's allocator unchanged; counting allocates nothing.
+// SAFETY: every call is passed to the system's allocator unchanged; counting allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size());
@@ -61,17 +62,17 @@ fn guarded<T>(work: impl FnOnce() -> T) -> (T, usize, usize) {
     (done, CALLS.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed))
 }
 
-/// One test, for the counters are the process's.
+/// One test, because the counters belong to the process.
 #[test]
-fn a_chunk_is_encoded_and_decided_on_without_allocating_and_only_the_events_that_tell_of_it_do() {
+fn steady_listening_allocates_only_its_events() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/starter");
     let model = Arc::new(Model::load(&folder, "starter", Some(Precision::Q4), ComputeDevice::Cpu).unwrap());
-    let features = computing(&model);
-    deciding(&model, &features);
+    let features = check_computing(&model);
+    check_deciding(&model, &features);
 }
 
-/// Encoder and decoder, and the features that they computed last.
-fn computing(model: &Model) -> Features {
+/// Checks encoder and decoder; returns the features computed last.
+fn check_computing(model: &Model) -> Features {
     const WINDOW: usize = 2_048;
     let samples: [f32; CHUNK_SAMPLES] = std::array::from_fn(|n| 0.1 * ((n * n % 977) as f32 / 488.0 - 1.0));
     let ids = model.ids();
@@ -79,7 +80,7 @@ fn computing(model: &Model) -> Features {
     let mut caches = [model.new_cache(), model.new_cache()];
     caches.iter_mut().for_each(|cache| cache.reserve(WINDOW));
     let (mut costs, mut newest) = (Vec::new(), None);
-    // Past the end of the window, so that room is made on the way.
+    // Past the end of the window, so that caches are compacted on the way.
     for chunk in 0..200 {
         let mel = log_mel.step(&samples);
         let (features, encode_calls, encode_bytes) = guarded(|| model.encode(mel.as_slice()).unwrap());
@@ -104,33 +105,33 @@ fn computing(model: &Model) -> Features {
     }
     let encoding: Vec<_> = costs.iter().map(|c| (c.0, c.1)).collect();
     let passing: Vec<_> = costs.iter().map(|c| (c.2, c.3)).collect();
-    println!("encoder: {:?}; pass: {:?}", usual(&encoding), usual(&passing));
-    assert_within(&encoding, (0, 0), "features are written where earlier ones were");
-    assert_within(&passing, (0, 0), "a pass computes in what it has");
+    println!("encoder: {:?}; pass: {:?}", median(&encoding), median(&passing));
+    assert_within(&encoding, 0, 0, "feature buffers are reused");
+    assert_within(&passing, 0, 0, "a pass reuses its scratch");
     newest.unwrap()
 }
 
-/// Allocations and bytes of the chunk in the middle.
-fn usual(costs: &[(usize, usize)]) -> (usize, usize) {
+/// Returns the median of allocations and bytes of a chunk.
+fn median(costs: &[(usize, usize)]) -> (usize, usize) {
     let mut sorted = costs.to_vec();
     sorted.sort_unstable();
     sorted[sorted.len() / 2]
 }
 
-/// No chunk costs more, but for one in which a thread that other programs had kept from all work so far makes its rooms.
-fn assert_within(costs: &[(usize, usize)], (calls, bytes): (usize, usize), what: &str) {
+/// Checks that no chunk costs more, except one per thread: a thread that got no work so far allocates its scratch at the first.
+fn assert_within(costs: &[(usize, usize)], calls: usize, bytes: usize, what: &str) {
     let beyond: Vec<_> = costs.iter().filter(|cost| cost.0 > calls || cost.1 > bytes).collect();
     assert!(beyond.len() <= hearken::model::threads(), "{what}: {} of {} chunks, {beyond:?}", beyond.len(), costs.len());
 }
 
-/// What a session of two modes adds to computing: what it plans, feeds, reads and tells.
-fn deciding(model: &Arc<Model>, features: &Features) {
-    let sampling = SamplingChoice::GREEDY;
+/// Checks a session of two modes: planning, feeding, reading and events.
+fn check_deciding(model: &Arc<Model>, features: &Features) {
+    let sampling = SamplingChoice { temperature: 0.0, top_k: None, seed: 0 };
     let mut session = Session::new(Arc::clone(model), SessionConfig::product(sampling, ContextChoice::default())).unwrap();
     let home = tempfile::tempdir().unwrap();
     let paths = Paths::inside(home.path());
     for mut mode in builtin(Language::Chinese, &paths.instructions()).into_iter().take(2) {
-        // Nobody replies: a reply is as long as it is.
+        // No replies, whose allocations depend on their length.
         mode.eagerness = -1e6;
         session.switch_on(&mode, &PromptCache::of(model, &mode, &paths).unwrap()).unwrap();
     }
@@ -148,13 +149,13 @@ fn deciding(model: &Arc<Model>, features: &Features) {
         let trimmed = events.len() > 2;
         trims += usize::from(trimmed);
         events.clear();
-        // Once the window was full the lists that live on have grown to their size.
+        // After the window was full once, the session's lists have their final size.
         if n >= 200 && !trimmed {
             costs.push((calls, bytes));
         }
     }
-    println!("a session of two modes: {:?} a chunk; room was made {trims} times", usual(&costs));
+    println!("a session of two modes: {:?} a chunk; {trims} compactions", median(&costs));
     assert!(trims > 2);
-    // Two events, which carry the name of their mode.
-    assert_within(&costs, (2, 64), "a decision costs the event that tells of it");
+    // Two events, with the name of their mode.
+    assert_within(&costs, 2, 64, "a decision allocates its event");
 }

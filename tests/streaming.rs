@@ -1,4 +1,4 @@
-//! Streaming equals one-shot; a recording replayed equals the live session; commands take effect within a chunk.
+//! Streaming equals one-shot processing, a replayed recording equals its live session, and commands take effect while listening.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot go on fails")]
 
 use std::path::{Path, PathBuf};
@@ -14,13 +14,14 @@ use hearken::config::{
     ComputeDevice, ContextChoice, EventOptions, FileSpeed, NewMode, Paths, Precision, SamplingChoice, Settings, SourceChoice, add_mode,
 };
 use hearken::engine::{EngineHandle, start_hearing};
-use hearken::error::Result;
+use hearken::error::{ErrorKind, Result};
 use hearken::mel::MaxWindow;
 use hearken::model::Model;
-use hearken::protocol::{Command, Event, GapCause, Language, ModelChoice, StopReason};
+use hearken::protocol::{Command, DeviceChoice, Event, GapCause, Language, ModelChoice, StopReason};
 use hearken::session::front_end::FrontEnd;
 use hearken::session::prompt::PromptCache;
 use hearken::session::{Session, SessionConfig};
+use hearken::transcript::{InputState, Transcript};
 
 const FIXTURE: &str = "models/fixture";
 
@@ -38,7 +39,7 @@ fn settings(home: &Path, modes_on: &[&str]) -> Settings {
         modes: builtin(Language::Chinese, &paths.instructions()),
         modes_on: modes_on.iter().map(|m| (*m).to_owned()).collect(),
         source: SourceChoice::Files { paths: Vec::new(), gap_secs: 0.0, speed: FileSpeed::Unthrottled },
-        output: hearken::protocol::DeviceChoice::Default,
+        output: DeviceChoice::Default,
         voice: hearken::protocol::VoiceSettings { speak: hearken::protocol::Speak::Asked, ..Default::default() },
         gate: false,
         sampling: SamplingChoice::GREEDY,
@@ -92,7 +93,7 @@ fn a_saved_recording_replays_to_the_same_events() {
     assert_eq!(live, again);
 }
 
-/// One listening session driven by hand: chunks arrive and passes are made in a given order.
+/// Drives a session directly: chunks arrive and passes run in the given order.
 fn drive(model: &Arc<Model>, home: &Path, samples: &[f32], passes_after_chunk: &[usize]) -> Vec<Event> {
     let settings = settings(home, &[]);
     let sampling = SamplingChoice { temperature: 0.7, top_k: Some(5), seed: 3 };
@@ -117,7 +118,7 @@ fn drive(model: &Arc<Model>, home: &Path, samples: &[f32], passes_after_chunk: &
 }
 
 #[test]
-fn a_live_session_equals_its_replay_in_the_recorded_arrival_order() {
+fn a_session_equals_its_replay_in_the_same_order_of_arrival() {
     let home = tempfile::tempdir().unwrap();
     let model = Arc::new(Model::load(Path::new(FIXTURE), "fixture", Some(Precision::F32), ComputeDevice::Cpu).unwrap());
     let samples = read_file(&wav("d1_speech_7p3s.wav")).unwrap();
@@ -129,7 +130,7 @@ fn a_live_session_equals_its_replay_in_the_recorded_arrival_order() {
 }
 
 #[test]
-fn a_lane_that_replies_does_not_stall_the_others() {
+fn a_replying_lane_does_not_stall_the_others() {
     let home = tempfile::tempdir().unwrap();
     let model = Arc::new(Model::load(Path::new(FIXTURE), "fixture", Some(Precision::F32), ComputeDevice::Cpu).unwrap());
     let samples = read_file(&wav("d1_speech_7p3s.wav")).unwrap();
@@ -148,7 +149,7 @@ fn a_lane_that_replies_does_not_stall_the_others() {
 }
 
 #[test]
-fn a_full_lane_makes_room_says_so_and_hears_every_chunk_once() {
+fn a_full_lane_is_trimmed_with_an_event_and_decides_every_chunk_once() {
     let home = tempfile::tempdir().unwrap();
     let noise: Vec<f32> = (0..6_400 * 330).map(|n: usize| 1e-3 * ((n * n % 977) as f32 / 488.0 - 1.0)).collect();
     let events = hear(settings(home.path(), &["dialog"]), vec![ScriptStep::Samples(noise)]);
@@ -163,12 +164,12 @@ fn a_full_lane_makes_room_says_so_and_hears_every_chunk_once() {
     assert!(trims.iter().all(|(dropped, positions)| *dropped >= 10 && *positions <= 2_048 * 3 / 4), "{trims:?}");
     let decided: Vec<u64> =
         events.iter().filter_map(|e| if let Event::Decision { chunk, .. } = e { Some(chunk.0) } else { None }).collect();
-    assert_eq!(decided, (0..330).collect::<Vec<_>>(), "every chunk is decided on once, in order");
+    assert_eq!(decided, (0..330).collect::<Vec<_>>(), "every chunk is decided once, in order");
     assert!(matches!(events.last(), Some(Event::SessionFinished { problems: 0, .. })));
 }
 
 #[test]
-fn a_gap_is_reported_with_its_place_before_the_chunk_that_follows() {
+fn a_gap_is_reported_before_the_chunk_that_follows() {
     let home = tempfile::tempdir().unwrap();
     let lines = vec![
         ScriptStep::Samples(vec![0.1; 8_000]),
@@ -183,7 +184,7 @@ fn a_gap_is_reported_with_its_place_before_the_chunk_that_follows() {
     assert!(gap.unwrap() < next.unwrap());
 }
 
-/// A microphone that never ends: noise at the speed of time.
+/// An endless source of noise in real time.
 struct Endless;
 
 impl Source for Endless {
@@ -211,7 +212,7 @@ fn wait_for(engine: &EngineHandle, what: impl Fn(&Event) -> bool) -> Duration {
 }
 
 #[test]
-fn commands_take_effect_while_it_listens() {
+fn commands_take_effect_while_listening() {
     let home = tempfile::tempdir().unwrap();
     let engine = start_hearing(settings(home.path(), &["dialog"]), Box::new(Endless), FileSpeed::Realtime).unwrap();
     wait_for(&engine, |e| matches!(e, Event::Decision { .. }));
@@ -253,7 +254,7 @@ fn commands_take_effect_while_it_listens() {
 }
 
 #[test]
-fn a_recording_is_switched_on_and_off_while_listening_and_holds_the_sound_between() {
+fn a_recording_holds_the_audio_between_start_and_stop() {
     let home = tempfile::tempdir().unwrap();
     let engine = start_hearing(settings(home.path(), &["dialog"]), Box::new(Endless), FileSpeed::Realtime).unwrap();
     let decided = |e: &Event| matches!(e, Event::Decision { .. });
@@ -270,12 +271,12 @@ fn a_recording_is_switched_on_and_off_while_listening_and_holds_the_sound_betwee
     assert!(heard.len() >= 2 * 6_400 && heard.len().is_multiple_of(6_400), "{} samples", heard.len());
     engine.send(Command::RecordTo(home.path().join("no/such/folder/out.wav")));
     wait_for(&engine, |e| matches!(e, Event::Problem { message, .. } if message.contains("no/such/folder")));
-    assert!(!recording(), "listening goes on without it");
+    assert!(!recording(), "listening continues without the recording");
     wait_for(&engine, decided);
 }
 
 #[test]
-fn a_reply_that_is_cut_ends_at_once_and_says_so() {
+fn a_cut_reply_ends_at_once_with_the_reason_cut() {
     let home = tempfile::tempdir().unwrap();
     let model = Arc::new(Model::load(Path::new(FIXTURE), "fixture", Some(Precision::F32), ComputeDevice::Cpu).unwrap());
     let settings = settings(home.path(), &[]);
@@ -294,4 +295,23 @@ fn a_reply_that_is_cut_ends_at_once_and_says_so() {
     session.cut_replies(&mut out);
     assert!(!session.is_replying());
     assert!(matches!(out.last(), Some(Event::ReplyFinished { stop: StopReason::Cut, .. })));
+}
+
+#[test]
+fn a_failed_switch_of_the_microphone_leaves_the_transcript_on_the_old_one() {
+    let home = tempfile::tempdir().unwrap();
+    let engine = start_hearing(settings(home.path(), &["dialog"]), Box::new(Endless), FileSpeed::Realtime).unwrap();
+    let mut transcript = Transcript::new([].into());
+    engine.send(Command::ChooseInput(DeviceChoice::Named("no such microphone".into())));
+    let mut failed = false;
+    for event in engine.events() {
+        transcript.apply(&event);
+        match event {
+            Event::Problem { kind: ErrorKind::InputDevice, .. } => failed = true,
+            Event::Decision { .. } if failed => break,
+            Event::SessionFinished { .. } => panic!("listening ended"),
+            _ => {}
+        }
+    }
+    assert!(failed && transcript.input() == InputState::Open, "{:?}", transcript.notices);
 }

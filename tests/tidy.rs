@@ -1,8 +1,8 @@
-//! Holds the architecture of DESIGN.md: reads the sources and says where they leave it.
+//! Checks of the sources against the rules of `src/README.md` "Invariants".
 //!
-//! It looks at text, not at meaning, so it is a net with known holes; each check says what it looks for.
+//! The checks work on text and do not parse Rust, so each has known limits. All findings of a check are listed as `path:line`.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a helper of a test fails as a test does")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a failed helper fails the test")]
 
 mod tidy_source;
 
@@ -11,9 +11,37 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use tidy_source::{Source, root, sources, words_of_paths};
+use tidy_source::search::{capacities, is_bare_return, lines_naming_crate, lines_with, parameters};
+use tidy_source::style::style_faults;
+use tidy_source::{Comment, CommentKind, Source, root, sources, words_of_paths};
 
-/// Collects everything that is wrong before failing, so that one run shows it all.
+/// Longest source file, in lines.
+const MAX_FILE_LINES: usize = 500;
+/// Longest function, in lines.
+const MAX_FUNCTION_LINES: usize = 70;
+/// Longest `src/main.rs`, in lines: it parses arguments, chooses a face and returns the exit code.
+const MAX_MAIN_LINES: usize = 60;
+
+/// Words of code that does I/O.
+const IO: [&str; 13] = [
+    "std::fs",
+    "fs::",
+    "File::",
+    "std::net",
+    "std::env",
+    "env::",
+    "std::process",
+    "stdin()",
+    "stdout()",
+    "stderr()",
+    "println!",
+    "eprintln!",
+    "print!(",
+];
+/// Words of code that starts a thread, talks to one, or reads a clock.
+const THREADS_AND_CLOCKS: [&str; 7] = ["std::thread", "thread::", "Instant", "SystemTime", "crossbeam_channel", "mpsc", "supervise::"];
+
+/// The findings of a check, collected so that one run lists all of them.
 #[derive(Default)]
 struct Findings(Vec<String>);
 
@@ -28,7 +56,7 @@ impl Findings {
 }
 
 #[test]
-fn the_reader_of_sources_sees_modules_code_and_tests() {
+fn source_reader_separates_modules_code_and_tests() {
     let all = sources("src");
     let modules: BTreeSet<&str> = all.iter().map(|source| source.module.as_str()).collect();
     for expected in ["main", "time", "config", "engine"] {
@@ -48,7 +76,7 @@ fn the_reader_of_sources_sees_modules_code_and_tests() {
 }
 
 #[test]
-fn each_module_imports_only_from_above() {
+fn each_module_imports_only_modules_listed_before_it() {
     let order = module_order();
     let place = |name: &str| order.iter().position(|known| known == name);
     let mut findings = Findings::default();
@@ -62,18 +90,18 @@ fn each_module_imports_only_from_above() {
                 findings.add(source, line, &format!("`{}` comes before `{used}` in lib.rs and must not import it", source.module));
             }
         }
-        // The same by another name: as many `super` as the module is deep reach the crate's root.
+        // As many `super` as the module is deep also reach the crate's root.
         let to_root = format!("{}::", vec!["super"; source.depth].join("::"));
         for line in lines_with(source.product(), &to_root) {
-            findings.add(source, line, "another module is reached by `super`; name it by `crate::`");
+            findings.add(source, line, "another module is reached through `super`; write `crate::`");
         }
     }
-    findings.check("The order of lib.rs is the order of reading; imports point up");
+    findings.check("A module may import only modules that lib.rs lists before it");
 }
 
 #[test]
-fn one_library_has_one_home() {
-    // DESIGN.md, column "sole user of"; a trailing `*` stands for every crate whose name begins so.
+fn each_library_is_used_by_its_own_modules_only() {
+    // A trailing `*` stands for every crate with this prefix.
     let homes: &[(&str, &[&str])] = &[
         ("clap", &["config", "main"]),
         ("directories", &["config"]),
@@ -103,15 +131,15 @@ fn one_library_has_one_home() {
     for source in sources("src") {
         for (library, allowed) in homes.iter().filter(|(_, allowed)| !allowed.contains(&source.module.as_str())) {
             for line in lines_naming_crate(&source.code, library) {
-                findings.add(&source, line, &format!("`{library}` is at home in {allowed:?} only"));
+                findings.add(&source, line, &format!("`{library}` may be used in {allowed:?} only"));
             }
         }
     }
-    findings.check("One library, one home");
+    findings.check("Each library has one module that uses it");
 }
 
 #[test]
-fn hearing_and_understanding_never_import_each_other() {
+fn audio_and_model_never_import_each_other() {
     let mut findings = Findings::default();
     for (module, other) in [("audio", "model"), ("model", "audio")] {
         for source in sources("src").iter().filter(|source| source.module == module) {
@@ -125,74 +153,87 @@ fn hearing_and_understanding_never_import_each_other() {
 
 #[test]
 fn pure_modules_do_no_io_start_no_thread_and_read_no_clock() {
-    let outside = [
-        "std::fs",
-        "fs::",
-        "File::",
-        "std::net",
-        "std::env",
-        "env::",
-        "std::process",
-        "std::thread",
-        "thread::",
-        "Instant",
-        "SystemTime",
-        "stdin()",
-        "stdout()",
-        "stderr()",
-        "println!",
-        "eprintln!",
-        "print!(",
-        "crossbeam_channel",
-        "mpsc",
-    ];
     let mut findings = Findings::default();
-    for source in sources("src").iter().filter(|source| ["time", "mel", "lane", "transcript", "export"].contains(&source.module.as_str())) {
-        for word in outside {
+    for source in
+        sources("src").iter().filter(|source| ["level", "time", "mel", "lane", "transcript", "export"].contains(&source.module.as_str()))
+    {
+        for word in IO.iter().chain(&THREADS_AND_CLOCKS) {
             for line in lines_with(source.product(), word) {
                 findings.add(source, line, &format!("`{word}` in a pure module"));
             }
         }
     }
-    findings.check("`time`, `mel`, `lane`, `transcript` and `export` are pure");
+    findings.check("`level`, `time`, `mel`, `lane`, `transcript` and `export` are pure");
 }
 
 #[test]
-fn a_face_sees_the_engine_through_its_handle_only() {
+fn session_starts_no_thread_and_reads_no_clock() {
+    let mut findings = Findings::default();
+    let all = sources("src");
+    let session: Vec<&Source> = all.iter().filter(|source| source.module == "session").collect();
+    assert!(!session.is_empty(), "there is no module `session`");
+    for source in session {
+        for word in THREADS_AND_CLOCKS {
+            for line in lines_with(source.product(), word) {
+                findings.add(source, line, &format!("`{word}` in `session`"));
+            }
+        }
+    }
+    findings.check("`session` is deterministic: the same chunks give the same events");
+}
+
+#[test]
+fn tools_do_not_import_the_engine() {
+    let mut findings = Findings::default();
+    for source in sources("src").iter().filter(|source| ["trace", "bench", "eval"].contains(&source.module.as_str())) {
+        for (line, _) in words_of_paths(&source.code, "crate").into_iter().filter(|(_, used)| used == "engine") {
+            findings.add(source, line, &format!("`{}` imports `engine`", source.module));
+        }
+    }
+    findings.check("`trace`, `bench` and `eval` drive `session` themselves, without the engine's threads");
+}
+
+#[test]
+fn faces_use_the_engine_through_its_handle_only() {
     let mut findings = Findings::default();
     let all = sources("src");
     for source in all.iter().filter(|source| ["ui", "headless"].contains(&source.module.as_str())) {
         for (line, used) in words_of_paths(&source.code, "crate") {
-            if ["lane", "mel", "hub", "trace", "bench", "eval"].contains(&used.as_str()) {
+            if ["lane", "mel", "session", "trace", "bench", "eval"].contains(&used.as_str()) {
                 findings.add(source, line, &format!("a face imports `{used}`"));
             }
         }
         for (line, used) in words_of_paths(&source.code, "crate::model") {
             if used != "starter_phrases" {
-                findings.add(source, line, &format!("a face uses `model::{used}`; what the starter knows is all it may ask there"));
+                findings.add(source, line, &format!("a face uses `model::{used}`; it may use `starter_phrases` only"));
+            }
+        }
+        for (line, used) in words_of_paths(&source.code, "crate::hub") {
+            if source.module != "ui" || used != "ModelManager" {
+                findings.add(source, line, &format!("a face uses `hub::{used}`; only `ui` may use it, and only `ModelManager`"));
             }
         }
         for (line, used) in words_of_paths(source.product(), "crate::engine") {
-            if !["EngineHandle", "Meters", "Models", "Readings"].contains(&used.as_str()) {
+            if !["EngineHandle", "Meters", "Readings"].contains(&used.as_str()) {
                 findings.add(source, line, &format!("a face uses `engine::{used}`"));
             }
         }
         for (line, used) in words_of_paths(source.product(), "crate::audio") {
             if !used.to_lowercase().contains("device") {
-                findings.add(source, line, &format!("a face uses `audio::{used}`; listing devices is all it may do there"));
+                findings.add(source, line, &format!("a face uses `audio::{used}`; it may only list devices"));
             }
         }
     }
     for source in all.iter().filter(|source| source.module == "engine") {
         for line in lines_with(source.product(), "headless") {
-            findings.add(source, line, "there is one engine, and it does not know who looks at it");
+            findings.add(source, line, "the engine must not depend on a face");
         }
     }
-    findings.check("`ui` and `headless` see the engine through `EngineHandle` only");
+    findings.check("`ui` and `headless` use the engine through `EngineHandle`; `ui` also uses the model manager of `hub`");
 }
 
 #[test]
-fn every_channel_is_bounded_by_a_named_capacity() {
+fn every_channel_has_a_bound_with_a_name() {
     let mut findings = Findings::default();
     for source in sources("src") {
         for word in ["mpsc::channel(", "mpsc::channel::<", "unbounded(", "unbounded::<", "unbounded_channel"] {
@@ -200,7 +241,8 @@ fn every_channel_is_bounded_by_a_named_capacity() {
                 findings.add(&source, line, &format!("`{word}` makes a channel without a bound"));
             }
         }
-        for (line, capacity) in capacities(source.product()) {
+        let has_channels = source.code.contains("crossbeam_channel") || source.code.contains("mpsc");
+        for (line, capacity) in capacities(source.product()).into_iter().filter(|_| has_channels) {
             let name = capacity.rsplit("::").next().unwrap_or_default();
             if name.is_empty()
                 || !name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
@@ -214,7 +256,7 @@ fn every_channel_is_bounded_by_a_named_capacity() {
 }
 
 #[test]
-fn only_the_hub_may_reach_the_internet() {
+fn only_hub_opens_internet_sockets() {
     let words = ["std::net", "TcpStream", "TcpListener", "UdpSocket", "ToSocketAddrs", "reqwest", "ureq", "hyper", "hf_hub", "AF_INET"];
     let mut findings = Findings::default();
     for source in sources("src").iter().filter(|source| source.module != "hub") {
@@ -228,7 +270,7 @@ fn only_the_hub_may_reach_the_internet() {
 }
 
 #[test]
-fn the_top_level_holds_what_it_should() {
+fn top_level_has_only_the_expected_entries() {
     let expected: BTreeSet<&str> =
         ["Cargo.toml", "Cargo.lock", "src", "assets", "models", "tests", "benches", "README.md", "LICENSE"].into_iter().collect();
     let found: BTreeSet<String> = top_level().into_iter().filter(|name| !name.starts_with('.')).collect();
@@ -237,22 +279,25 @@ fn the_top_level_holds_what_it_should() {
 }
 
 #[test]
-fn files_stay_short_enough_to_read() {
+fn files_and_functions_stay_within_their_limits() {
     let mut findings = Findings::default();
     for source in every_source() {
         let lines = source.text.lines().count();
-        if lines > 600 {
-            findings.add(&source, lines, "more than 600 lines: a second concept lives here");
+        let limit = if source.path == "src/main.rs" { MAX_MAIN_LINES } else { MAX_FILE_LINES };
+        if lines > limit {
+            findings.add(&source, lines, &format!("{lines} lines; the limit is {limit}"));
+        }
+        for function in source.functions().into_iter().filter(|function| function.lines > MAX_FUNCTION_LINES) {
+            let what = format!("`{}` has {} lines; the limit is {MAX_FUNCTION_LINES}", function.name, function.lines);
+            findings.add(&source, function.line, &what);
         }
     }
-    let main = fs::read_to_string(root().join("src/main.rs")).expect("src/main.rs");
-    assert!(main.lines().count() <= 60, "src/main.rs parses, chooses a face and maps the exit code, in 60 lines");
-    findings.check("Files stay under about 500 lines");
+    findings.check("Files and functions stay short");
 }
 
 #[test]
-fn nothing_is_left_unfinished_or_unchecked() {
-    let words = [concat!("#[", "ignore"), concat!("todo", "!("), concat!("unimplemented", "!("), concat!("dbg", "!(")];
+fn no_placeholder_code_is_left() {
+    let words = [concat!("todo", "!("), concat!("unimplemented", "!("), concat!("dbg", "!(")];
     let mut findings = Findings::default();
     for source in every_source() {
         for word in words {
@@ -261,11 +306,70 @@ fn nothing_is_left_unfinished_or_unchecked() {
             }
         }
     }
-    findings.check("No test is ignored and no code is a promise");
+    findings.check("No unfinished code");
+}
+
+/// A test that returns before its first assertion is reported as passed although it checked nothing. A test that another test runs inside a prepared
+/// environment is ignored otherwise (`#[ignore = "run by …"]`), and its name stands as text in the same file, where it is run.
+#[test]
+fn no_test_passes_without_running() {
+    let mut findings = Findings::default();
+    for source in every_source() {
+        for test in source.functions().into_iter().filter(|function| function.is_test()) {
+            let body = &source.code[test.body.clone()];
+            for (at, _) in body.match_indices("return").filter(|(at, _)| is_bare_return(body, *at) && !body[..*at].contains("assert")) {
+                let line = source.line_of(test.body.start + at);
+                findings.add(&source, line, &format!("`{}` passes without running", test.name));
+            }
+            let ignored = test.attributes.contains("#[ignore");
+            if ignored && !(test.attributes_text.contains("run by ") && source.text.contains(&format!("\"{}\"", test.name))) {
+                findings.add(&source, test.line, &format!("`{}` is ignored, and no other test runs it", test.name));
+            }
+        }
+    }
+    findings.check("A test that passes has run");
 }
 
 #[test]
-fn every_module_opens_by_saying_what_it_is_for() {
+fn test_names_state_behaviour() {
+    let weak = ["what", "whether", "of", "so", "how", "who", "it"];
+    let mut findings = Findings::default();
+    for source in every_source() {
+        for test in source.functions().into_iter().filter(|function| function.is_test()) {
+            let words: Vec<&str> = test.name.split('_').collect();
+            if words.len() < 3 || weak.contains(&words[0]) {
+                findings.add(&source, test.line, &format!("`{}` does not state a behaviour", test.name));
+            }
+        }
+    }
+    findings.check("The name of a test is a statement with a subject and a verb");
+}
+
+#[test]
+fn doc_comments_start_with_a_noun_or_a_verb() {
+    check_comments("Doc comments name the thing first", |comment| comment.kind == CommentKind::Doc);
+}
+
+#[test]
+fn plain_comments_are_sentences_that_can_be_read_aloud() {
+    check_comments("Comments are plain sentences", |comment| comment.kind == CommentKind::Plain);
+}
+
+/// Lists the comments that break the rules of style.
+fn check_comments(rule: &str, checked: impl Fn(&Comment) -> bool) {
+    let mut findings = Findings::default();
+    for source in every_source() {
+        for comment in source.comments().into_iter().filter(|comment| checked(comment)) {
+            for (line, fault) in style_faults(&comment) {
+                findings.add(&source, line, &fault);
+            }
+        }
+    }
+    findings.check(rule);
+}
+
+#[test]
+fn every_module_has_a_doc_comment() {
     let mut findings = Findings::default();
     for source in every_source() {
         let head: Vec<&str> = source.text.lines().take_while(|line| line.starts_with("//!")).collect();
@@ -273,23 +377,23 @@ fn every_module_opens_by_saying_what_it_is_for() {
             findings.add(&source, 1, "no `//!` at its head");
         }
     }
-    findings.check("Each module opens with `//!`");
+    findings.check("Each file starts with `//!`");
 }
 
 #[test]
-fn no_public_function_takes_a_bool() {
+fn no_function_takes_a_bool() {
     let mut findings = Findings::default();
     for source in sources("src") {
-        for (line, parameters) in public_parameters(source.product()) {
+        for (line, parameters) in parameters(source.product()) {
             if parameters.split(',').any(|parameter| parameter.trim().ends_with(": bool")) {
-                findings.add(&source, line, "a bool parameter says nothing where it is passed: make it an enum or two functions");
+                findings.add(&source, line, "a bool parameter has no meaning at the call: use an enum or two functions");
             }
         }
     }
     findings.check("No bool parameters");
 }
 
-/// Names of the modules in the order of lib.rs.
+/// Returns the names of the modules in the order of lib.rs.
 fn module_order() -> Vec<String> {
     let lib = Source::read(&root().join("src/lib.rs"));
     let named = |line: &str| {
@@ -298,11 +402,12 @@ fn module_order() -> Vec<String> {
     lib.code.lines().filter_map(named).collect()
 }
 
+/// Reads all Rust files of the repository.
 fn every_source() -> Vec<Source> {
     ["src", "tests", "benches"].into_iter().flat_map(sources).collect()
 }
 
-/// What git tracks, so that build outputs do not count; the folder itself where there is no git.
+/// Returns the top-level names that git tracks, or, without git, those of the folder except build outputs.
 fn top_level() -> Vec<String> {
     let git = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output();
     match git {
@@ -317,93 +422,9 @@ fn top_level() -> Vec<String> {
     }
 }
 
-/// Numbers (from 1) of the lines in which `word` begins where no longer word does.
-fn lines_with(code: &str, word: &str) -> Vec<usize> {
-    let begins = |line: &str| line.match_indices(word).any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'));
-    code.lines().enumerate().filter(|(_, line)| begins(line)).map(|(number, _)| number + 1).collect()
-}
-
-/// Lines in which the crate is the head of a path or is imported.
-fn lines_naming_crate(code: &str, library: &str) -> Vec<usize> {
-    let names = |line: &str| {
-        let stem = library.trim_end_matches('*');
-        line.match_indices(stem).any(|(at, _)| {
-            let rest = &line[at + stem.len()..];
-            let rest = if library.ends_with('*') { rest.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_') } else { rest };
-            let head = !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':' || c == '.');
-            head && (rest.starts_with("::") || line.trim_start().starts_with("use ") && rest.starts_with([';', ' ']))
-        })
-    };
-    code.lines().enumerate().filter(|(_, line)| names(line)).map(|(number, _)| number + 1).collect()
-}
-
-/// The capacity in every `bounded(…)` and `sync_channel(…)`.
-fn capacities(code: &str) -> Vec<(usize, String)> {
-    let mut found = Vec::new();
-    for maker in ["bounded", "sync_channel"] {
-        for (at, _) in code.match_indices(maker).filter(|(at, _)| !code[..*at].ends_with(|c: char| c.is_alphanumeric() || c == '_')) {
-            let rest = &code[at + maker.len()..];
-            let rest = if rest.starts_with("::<") { rest.split_once(">(").map(|(_, inside)| inside) } else { rest.strip_prefix('(') };
-            if let Some((capacity, _)) = rest.and_then(|rest| rest.split_once(')')) {
-                found.push((1 + code[..at].matches('\n').count(), capacity.trim().to_owned()));
-            }
-        }
-    }
-    found
-}
-
-/// Line and parameters of every `pub fn`.
-fn public_parameters(code: &str) -> Vec<(usize, String)> {
-    let mut found = Vec::new();
-    for (at, _) in code.match_indices("fn ") {
-        let line_start = code[..at].rfind('\n').map_or(0, |newline| newline + 1);
-        if !code[line_start..at].trim_start().starts_with("pub") {
-            continue;
-        }
-        let mut depth = 0;
-        let open = code[at..].find('(').map(|open| at + open).unwrap_or(at);
-        let close = code[open..].char_indices().find(|(_, c)| {
-            depth += i32::from(*c == '(') - i32::from(*c == ')');
-            depth == 0
-        });
-        if let Some((close, _)) = close {
-            found.push((1 + code[..at].matches('\n').count(), code[open + 1..open + close].to_owned()));
-        }
-    }
-    found
-}
-
-/// The helpers above are themselves held to examples: a check that finds nothing proves nothing.
-mod the_checks_find {
-    use super::*;
-
-    #[test]
-    fn channels_without_a_named_bound() {
-        let code = "bounded(3); bounded::<Vec<u8>>(EVENTS); sync_channel(super::CAP); unbounded();";
-        assert_eq!(capacities(code).into_iter().map(|(_, name)| name).collect::<Vec<_>>(), ["3", "EVENTS", "super::CAP"]);
-        assert_eq!(lines_with("x\nlet c = unbounded();", "unbounded("), [2]);
-        assert!(lines_with("my_unbounded();", "unbounded(").is_empty());
-    }
-
-    #[test]
-    fn crates_away_from_home() {
-        assert_eq!(lines_naming_crate("use candle_core::Tensor;\nlet t = candle_nn::ops::softmax;", "candle_*"), [1, 2]);
-        assert_eq!(lines_naming_crate("use egui;\nself.egui.x();\na.zip(b)", "egui"), [1]);
-        assert!(lines_naming_crate("a.zip(b); crate::half::x", "zip").is_empty());
-        assert!(lines_naming_crate("super::half::x()", "half").is_empty());
-    }
-
-    #[test]
-    fn bool_parameters() {
-        let found = public_parameters("pub fn a(x: (u8, u8), loud: bool) -> bool {}\nfn b(loud: bool) {}\npub(crate) const fn c() {}");
-        assert_eq!(found.len(), 2);
-        assert!(found[0].1.ends_with("loud: bool"));
-    }
-
-    #[test]
-    fn files_of_the_product() {
-        assert!(top_level().iter().any(|name| name == "Cargo.toml"));
-        assert_eq!(module_order().first().map(String::as_str), Some("time"));
-        assert!(Path::new(&root()).join("src").is_dir());
-    }
+#[test]
+fn top_level_and_module_order_are_not_empty() {
+    assert!(top_level().iter().any(|name| name == "Cargo.toml"));
+    assert!(module_order().iter().any(|name| name == "time"));
+    assert!(Path::new(&root()).join("src").is_dir());
 }

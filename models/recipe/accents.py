@@ -1,4 +1,4 @@
-"""English as people of another first language say it, for the bank: `python accents.py BANK [--speakers N]`.
+"""English with the accents of other first languages, for the bank: `python accents.py BANK [--speakers N]`.
 
 espeak-ng's voices of other languages, and its English ones with the same habits, speak phonemes that are put in place of the
 English ones. Each speaker keeps to one voice and says the digits several times, so that they come in rows as a real speaker's do.
@@ -11,7 +11,7 @@ import pathlib
 import numpy as np
 
 import bank
-import knowledge as k
+import knowledge
 import others
 import voices
 
@@ -48,12 +48,12 @@ PLAINER = {"t#": "t", "t2": "t", "?": "t", "*": "t", "a#": "@", "@2": "@", "@-":
 
 
 def habits_of(text):
-    """`{symbol: [what may be said for it]}`; `x.` is an x at the end of a word, `^x` one before another consonant at its beginning."""
+    """Returns `{symbol: [symbols that may replace it]}`; `x.` is an x at the end of a word, `^x` one before another consonant at its beginning."""
     return {own: said.split("/") for own, said in (pair.split("=", 1) for pair in text.split())}
 
 
 def phonemes(espeak, text):
-    """`[[(mnemonic, stress mark)] of each word]` of General American; None where espeak-ng makes one word of two."""
+    """Returns `[[(mnemonic, stress mark)] of each word]` of General American; None where espeak-ng makes one word of two."""
     words = []
     for word in espeak.spelled(text):
         phones = [(p.strip("',%=|;"), "'" if "'" in p else "," if "," in p else "") for p in word]
@@ -62,7 +62,7 @@ def phonemes(espeak, text):
 
 
 def accented(habits, words):
-    """`(what espeak-ng is to say, [which phoneme is meant] by each symbol of it)`; nothing where a word is left without a sound."""
+    """Returns `(text for espeak-ng, [phoneme meant by each of its symbols])`, `(None, None)` where a word is left without a sound."""
     spoken, meant = [], []
     for word in words:
         out = []
@@ -81,16 +81,16 @@ def accented(habits, words):
 
 
 def plan(r, talk):
-    """What one speaker says."""
+    """Returns the texts of one speaker, `[(kind, text)]`."""
     pick = lambda source, low, high: [str(w) for w in r.choice(source, r.integers(low, high + 1))]
-    items = [("word", w) for w in k.VOCABULARY[:10]] * 3 + [("word", w) for w in pick(k.VOCABULARY, 22, 22)]
-    items += [("text", " ".join(pick(k.VOCABULARY, 2, 6))) for _ in range(6)]
-    items += [("text", " ".join(pick(k.VOCABULARY[:10], 2, 5))) for _ in range(2)]
-    items += [("phrase", p) for p in pick(list(k.PHRASES), 8, 8)]
-    items += [("middle", " ".join([*pick(talk, 0, 3), str(r.choice(list(k.PHRASES))), *pick(talk, 0, 3)])) for _ in range(2)]
+    items = [("word", w) for w in knowledge.VOCABULARY[:10]] * 3 + [("word", w) for w in pick(knowledge.VOCABULARY, 22, 22)]
+    items += [("text", " ".join(pick(knowledge.VOCABULARY, 2, 6))) for _ in range(6)]
+    items += [("text", " ".join(pick(knowledge.VOCABULARY[:10], 2, 5))) for _ in range(2)]
+    items += [("phrase", p) for p in pick(list(knowledge.PHRASES), 8, 8)]
+    items += [("middle", " ".join([*pick(talk, 0, 3), str(r.choice(list(knowledge.PHRASES))), *pick(talk, 0, 3)])) for _ in range(2)]
     items += [("talk", " ".join(pick(talk, 2, 8))) for _ in range(4)]
-    name = str(r.choice(list(k.INSTRUCTIONS)))
-    return items + [("instruction:" + name, k.INSTRUCTIONS[name])]
+    items += [("instruction:" + name, text) for name, text in knowledge.INSTRUCTIONS.items()]
+    return items + [("instruction:count " + sound, knowledge.count_instruction(sound)) for sound in pick(knowledge.SOUND_NAMES, 5, 5)]
 
 
 def make_share(folder, name, index, count, seed, speakers, attempt):

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.fft import dct
 from scipy.signal import resample_poly
 
-import knowledge as k
+import knowledge
 import voices
 
 # How the names of the voices begin that were learnt from people (neural.py: language and sex).
@@ -23,14 +23,14 @@ WORDS = pathlib.Path("/usr/share/dict/words")  # Debian: wamerican
 
 
 def talk_words(espeak, r, count=4_000):
-    """Words outside the vocabulary, none of which sounds like one in it."""
-    known = [tuple(espeak.phonemes(w)) for w in k.VOCABULARY]
+    """Returns words outside the vocabulary, none of which sounds like a word of it."""
+    known = [tuple(espeak.phonemes(w)) for w in knowledge.VOCABULARY]
     long_known = [p for p in known if len(p) >= 3]
     everyday = [w for w in WORDS.read_text().split() if w.isascii() and w.isalpha() and w.islower() and 3 <= len(w) <= 9]
     picked = []
     for word in r.permutation(everyday):
         p = tuple(espeak.phonemes(str(word)))
-        near = any(abs(len(p) - len(q)) <= 1 and _distance(p, q) <= 1 for q in known)
+        near = any(abs(len(p) - len(q)) <= 1 and distance(p, q) <= 1 for q in known)
         inside = any(p[: len(q)] == q or p[-len(q) :] == q for q in long_known)
         if not near and not inside:
             picked.append(str(word))
@@ -39,7 +39,8 @@ def talk_words(espeak, r, count=4_000):
     return picked
 
 
-def _distance(a, b):
+def distance(a, b):
+    """Returns the edit distance of two sequences."""
     row = list(range(len(b) + 1))
     for i, x in enumerate(a, 1):
         last, row[0] = row[0], i
@@ -49,8 +50,8 @@ def _distance(a, b):
 
 
 def texts(r, talk, per):
-    """What is to be said: `(kind, text)`; `per` scales the numbers."""
-    vocabulary, phrases = k.VOCABULARY, list(k.PHRASES)
+    """Returns the texts of the bank, `[(kind, text)]`; `per` scales their number."""
+    vocabulary, phrases = knowledge.VOCABULARY, list(knowledge.PHRASES)
     out = []
     for word in vocabulary:
         out += [("word", word)] * int(60 * per)
@@ -75,13 +76,13 @@ def texts(r, talk, per):
         out.append(("talk", " ".join(pick(talk, 1, 8))))
     for _ in range(int(300 * per)):
         out.append(("foreign", " ".join(pick(talk, 4, 9))))
-    replies = [p["reply"] for p in k.PHRASES.values()] + [s["reply"] for s in k.SOUNDS.values() if s["reply"]]
+    replies = [p["reply"] for p in knowledge.PHRASES.values()] + [s["reply"] for s in knowledge.SOUNDS.values() if s["reply"]]
     for reply in replies:
         out += [("reply", reply)] * max(1, int(6 * per))
-    for name, text in k.INSTRUCTIONS.items():
+    for name, text in knowledge.INSTRUCTIONS.items():
         out += [("instruction:" + name, text)] * int(120 * per)
-    for sound in k.SOUND_NAMES:
-        out += [("instruction:count " + sound, k.count_instruction(sound))] * int(25 * per)
+    for sound in knowledge.SOUND_NAMES:
+        out += [("instruction:count " + sound, knowledge.count_instruction(sound))] * int(25 * per)
     return out
 
 
@@ -113,8 +114,10 @@ def make_share(folder, name, index, count, seed, part, per, attempt):
 
 
 def run_shares(make, shares, at_once, *rest):
-    """`make` is called as make_share is, for each share in a process of its own. espeak-ng crashes on a few of its own
-    voices: a share that fails is spoken again with other voices."""
+    """Runs `make`, which takes the arguments of `make_share`, for each share in its own process.
+
+    espeak-ng crashes on a few of its own voices: a share that fails is spoken again with other voices.
+    """
     waiting, running = [(i, 0) for i in range(shares)], []
     while waiting or running:
         while waiting and len(running) < at_once:
@@ -134,7 +137,7 @@ def run_shares(make, shares, at_once, *rest):
 
 
 def digits(folder, speakers, patterns=None):
-    """The recordings of spoken digits, trimmed; `patterns` tell their phonemes as well."""
+    """Returns `(clips, samples)` of the recordings of spoken digits, trimmed; with `patterns` also their phonemes."""
     clips, samples = [], []
     for path in sorted(pathlib.Path(folder).glob("*.wav")):
         digit, speaker, _ = path.stem.split("_")
@@ -142,18 +145,18 @@ def digits(folder, speakers, patterns=None):
             continue
         with wave.open(str(path)) as file:
             x = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32)
-            x = resample_poly(x, k.RATE, file.getframerate())
+            x = resample_poly(x, knowledge.RATE, file.getframerate())
         loud = np.flatnonzero(np.abs(x) > 0.04 * np.abs(x).max())
         x = x[max(0, loud[0] - 320) : loud[-1] + 320]
         samples.append((x / np.abs(x).max() * 32_000).astype(np.int16))
-        word = k.VOCABULARY[int(digit)]
+        word = knowledge.VOCABULARY[int(digit)]
         phones = patterns.align(x, word) if patterns else None
         clips.append({"kind": "word", "words": [(word, 0, len(x))], "phones": phones, "voice": "real " + speaker, "len": len(x)})
     return clips, samples
 
 
 class Patterns:
-    """Tells the phonemes of a recorded word by warping in time (Sakoe and Chiba 1978) what espeak-ng's voices make of it."""
+    """Readings of words by espeak-ng, laid onto recordings by dynamic time warping (Sakoe and Chiba 1978) to find their phonemes."""
 
     HOP = 160
 
@@ -162,16 +165,16 @@ class Patterns:
 
     @staticmethod
     def cepstra(x):
-        """`[frames, 13]` of the band that a telephone carries, without the mean."""
+        """Returns the cepstra `[frames, 13]` of the telephone band, without their mean."""
         frames = np.lib.stride_tricks.sliding_window_view(np.pad(x / (np.abs(x).max() + 1e-9), 200), 400)[:: Patterns.HOP]
         power = np.abs(np.fft.rfft(frames * np.hanning(400), 512)) ** 2
-        edges = (np.geomspace(200, 3_800, 25) / k.RATE * 512).astype(int)
+        edges = (np.geomspace(200, 3_800, 25) / knowledge.RATE * 512).astype(int)
         bands = np.log(np.add.reduceat(power[:, : edges[-1]], edges[:-1], axis=1) + 1e-4)
         out = dct(bands, norm="ortho")[:, :13]
         return out - out.mean(0)
 
     def align(self, x, word):
-        """`[(start, mnemonic)]` by the nearest of the voices."""
+        """Returns the phonemes `[(start, mnemonic)]` of the nearest reading."""
         if word not in self.of:
             spoken = [
                 self.espeak.say(word, voice, speed)
@@ -179,24 +182,31 @@ class Patterns:
                 for speed in (120, 170)
             ]
             self.of[word] = [(self.cepstra(y), phones) for y, _, phones in spoken]
-        heard = self.cepstra(x)
-        _, at, phones = min((*warped(heard, pattern), phones) for pattern, phones in self.of[word])
-        return [(int(np.searchsorted(at, start / self.HOP)) * self.HOP, phone) for start, phone in phones]
+        best, _, at = warped(self.cepstra(x), [pattern for pattern, _ in self.of[word]])
+        return [(int(np.searchsorted(at, start / self.HOP)) * self.HOP, phone) for start, phone in self.of[word][best][1]]
 
 
-def warped(heard, pattern):
-    """`(distance, [the frame of the pattern at each frame that was heard])` along the best path."""
-    apart = np.sqrt(((heard[:, None] - pattern[None]) ** 2).sum(-1))
-    total = np.full((len(heard) + 1, len(pattern) + 1), np.inf)
+def warped(heard, patterns):
+    """Returns `(index of the nearest pattern, its distance, [its frame at each frame of heard])` along the best path."""
+    rows, columns = len(heard), max(map(len, patterns))
+    apart = np.zeros((rows, columns, len(patterns)), np.float32)
+    for p, pattern in enumerate(patterns):
+        square = (heard**2).sum(1)[:, None] + (pattern**2).sum(1) - 2 * heard @ pattern.T
+        apart[:, : len(pattern), p] = np.sqrt(np.maximum(square, 0))
+    # All cells of a diagonal at once, for all patterns; what lies behind the end of a pattern leads nowhere back into it.
+    total = np.full((rows + 1, columns + 1, len(patterns)), np.inf, np.float32)
     total[0, 0] = 0
-    for i, row in enumerate(apart):
-        for j, d in enumerate(row):
-            total[i + 1, j + 1] = d + min(total[i, j], total[i, j + 1], total[i + 1, j])
-    i, j, at = len(heard), len(pattern), np.zeros(len(heard))
+    for diagonal in range(rows + columns - 1):
+        i = np.arange(max(0, diagonal - columns + 1), min(diagonal, rows - 1) + 1)
+        j = diagonal - i
+        total[i + 1, j + 1] = apart[i, j] + np.minimum(np.minimum(total[i, j], total[i, j + 1]), total[i + 1, j])
+    distance, best = min((total[rows, len(pattern), p] / (rows + len(pattern)), p) for p, pattern in enumerate(patterns))
+    total = total[..., best]
+    i, j, at = rows, len(patterns[best]), np.zeros(rows)
     while i and j:
         at[i - 1] = j - 1
         i, j = min(((i - 1, j - 1), (i - 1, j), (i, j - 1)), key=lambda cell: total[cell])
-    return total[-1, -1] / (len(heard) + len(pattern)), at
+    return best, float(distance), at
 
 
 def save(folder, name, clips, samples):
@@ -207,11 +217,11 @@ def save(folder, name, clips, samples):
     folder.mkdir(parents=True, exist_ok=True)
     np.concatenate(samples).tofile(folder / f"{name}.i16")
     (folder / f"{name}.json").write_text(json.dumps(clips))
-    print(f"{name}: {len(clips)} clips, {at / k.RATE / 60:.0f} minutes", flush=True)
+    print(f"{name}: {len(clips)} clips, {at / knowledge.RATE / 60:.0f} minutes", flush=True)
 
 
 def load(folder, name):
-    """`(clips, samples)` of all shares."""
+    """Returns `(clips, samples)` of all shares."""
     clips, samples, at = [], [], 0
     for path in sorted(pathlib.Path(folder).glob(f"{name}.*.json")):
         part = np.fromfile(path.with_suffix(".i16"), np.int16)

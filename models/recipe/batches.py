@@ -1,4 +1,4 @@
-"""Batches: streams, the lanes that listen to them, and the token rows of MODEL.md 5.3 with their targets."""
+"""Batches: streams, the lanes that listen to them, and the token rows of `src/model/README.md` section 5.3 with their targets."""
 
 import multiprocessing
 import os
@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-import knowledge as k
-import sounds as s
-import streams as st
+import channels
+import knowledge
+import scenes
+import streams
 
 IGNORE = -100
 BLOCK = 13  # positions of a silent block
+# What a lane keeps of long ago: the first chunks with a sound, and the chunks before each reply (`src/lane/context.rs`).
+FIRST_CHUNKS, LEADING_CHUNKS = 15, 15
 # What a silent chunk counts beside a reply. A reply that nobody asked for costs more than one that is missed: in dialog 1 gave 13
 # false ones in an hour, 2.5 gave 2 but took a tenth of the right ones. A word that is missed costs more than one too many, or
 # words are learnt late; 0.5 wrote down too many in the end.
@@ -33,23 +36,21 @@ class Row:
 
 
 def opening_audio(composer, r, name):
-    """A spoken instruction as a lane hears it: padded to whole chunks, then one silent chunk."""
-    clips = composer.instructions[name]
-    x, _, _ = composer.clip(r, clips[int(r.integers(len(clips)))])
-    x = composer.colour(r, x) * 10 ** (r.uniform(-20, -2) / 20)
+    """Returns a spoken instruction padded to whole chunks, with a silent chunk behind it."""
+    x = composer.instruction(r, name) * 10 ** (r.uniform(-22, -2) / 20)
     if r.uniform() < 0.3:
-        x = s.reverberate(x, s.room(r))
-    lead = int(r.uniform(0, 0.1) * k.RATE)
-    chunks = -(-(len(x) + lead) // k.CHUNK) + 1
-    out = np.zeros(chunks * k.CHUNK, np.float32)
+        x = channels.reverberate(x, channels.room(r))
+    lead = int(r.uniform(0, 0.1) * knowledge.RATE)
+    chunks = -(-(len(x) + lead) // knowledge.CHUNK) + 1
+    out = np.zeros(chunks * knowledge.CHUNK, np.float32)
     out[lead : lead + len(x)] = x[: len(out) - lead]
     if r.uniform() < 0.6:
         out += r.standard_normal(len(out)).astype(np.float32) * 10 ** r.uniform(-5, -2.5)
     return out
 
 
-def lay_out(tokens, opening_blocks, stream_blocks, labels, unsure, r, silence=1.0, limit=2_048):
-    """The row of one lane; a silent chunk counts `silence`. Where it grows past `limit`, silent chunks of long ago are left out, as the product trims."""
+def lay_out(tokens, opening_blocks, stream_blocks, labels, unsure, heard, r, silence=1.0, limit=2_048):
+    """Returns the row of one lane. Silent chunks weigh `silence`; a row longer than `limit` is trimmed as the product trims."""
     ids = tokens.ids
     row = Row([], [], [], [], [])
     keep = list(range(len(stream_blocks)))
@@ -59,10 +60,18 @@ def lay_out(tokens, opening_blocks, stream_blocks, labels, unsure, r, silence=1.
     total = head + BLOCK * len(keep) + sum(reply_cost.values())
     if total > limit:
         recent = 75
-        old_replies = [c for c in sorted(labels) if c < len(keep) - recent]
-        old = sorted({d for c in old_replies for d in (c - 2, c - 1, c) if d >= 0})
-        while head + BLOCK * (recent + len(old)) + sum(reply_cost.get(c, 0) for c in old + keep[-recent:]) > limit and old:
-            old.pop(0)
+        room = limit - head - BLOCK * recent - sum(reply_cost.get(c, 0) for c in keep[-recent:])
+        # The first that was heard stays, then the latest turns: each reply with what led to it (src/README.md "Endless listening").
+        old = set()
+        turns = [range(max(0, c - LEADING_CHUNKS), c + 1) for c in sorted(labels, reverse=True)]
+        for chunks in [heard[:FIRST_CHUNKS], *turns]:
+            more = {c for c in chunks if c < len(keep) - recent} - old
+            cost = sum(BLOCK + reply_cost.get(c, 0) for c in more)
+            if cost > room:
+                break
+            room -= cost
+            old |= more
+        old = sorted(old)
         loss_from = len(keep) - recent
         keep = old + keep[loss_from:]
         total = head + BLOCK * len(keep) + sum(reply_cost.get(c, 0) for c in keep)
@@ -103,29 +112,29 @@ def lay_out(tokens, opening_blocks, stream_blocks, labels, unsure, r, silence=1.
 
 
 def make_batch(composer, tokens, r, n_streams, secs, lanes_each):
-    """`(audio [n, samples], phones, active, ended, openings [audio], rows)`; block numbers count streams first, then openings."""
+    """Returns `(audio [n, samples], phones, active, ended, openings [audio], rows)`; block numbers count streams first, then openings."""
     audio, phones, active, ended, rows, openings = [], [], [], [], [], {}
-    scenarios = st.SCENARIOS if lanes_each else st.EAR_SCENARIOS
-    opening_list, at = [], n_streams * int(secs * k.RATE) // k.CHUNK
-    chunks = int(secs * k.RATE) // k.CHUNK
+    scenarios = scenes.SCENARIOS if lanes_each else scenes.EAR_SCENARIOS
+    opening_list, at = [], n_streams * int(secs * knowledge.RATE) // knowledge.CHUNK
+    chunks = int(secs * knowledge.RATE) // knowledge.CHUNK
     for i in range(n_streams):
         scenario = str(r.choice(list(scenarios), p=np.array(list(scenarios.values())) / sum(scenarios.values())))
-        target = str(r.choice([n for n in k.SOUND_NAMES if n not in ("rain", "music", "thunder")] if r.uniform() < 0.85 else k.SOUND_NAMES))
-        stream = composer.stream(r, secs, scenario, target)
+        target = str(r.choice([n for n in knowledge.SOUND_NAMES if n not in ("rain", "music", "thunder")] if r.uniform() < 0.85 else knowledge.SOUND_NAMES))
+        stream = scenes.make(composer, r, secs, scenario, target)
         audio.append(stream.audio)
         phones.append(stream.phones)
         active.append(stream.active)
-        ended.append(st.ended_in(stream))
-        for mode in st.lanes_for(r, scenario, lanes_each) if lanes_each else []:
-            labels, unsure = st.told_labels(stream, mode, target)
+        ended.append(streams.ended_in(stream))
+        for mode in scenes.lanes_for(r, scenario, lanes_each) if lanes_each else []:
+            labels, unsure = streams.told_labels(stream, mode, target)
             name = None if mode == "dialog" else f"count {target}" if mode == "count" else mode
             if name and name not in openings:
                 x = opening_audio(composer, r, name)
-                openings[name] = list(range(at, at + len(x) // k.CHUNK))
+                openings[name] = list(range(at, at + len(x) // knowledge.CHUNK))
                 opening_list.append(x)
-                at += len(x) // k.CHUNK
-            row = lay_out(tokens, openings.get(name, []), list(range(i * chunks, (i + 1) * chunks)), labels, unsure, r, SILENCE.get(mode, 1.0))
-            row.asked = IGNORE if stream.instructions else st.ASKED.index(name or mode)
+                at += len(x) // knowledge.CHUNK
+            row = lay_out(tokens, openings.get(name, []), list(range(i * chunks, (i + 1) * chunks)), labels, unsure, stream.heard, r, SILENCE.get(mode, 1.0))
+            row.asked = IGNORE if stream.instructions else streams.ASKED.index(name or mode)
             rows.append(row)
     return np.stack(audio), np.stack(phones), np.stack(active), np.stack(ended), opening_list, rows
 
@@ -147,7 +156,7 @@ def _work(queue, make_composer, tokens, seed, shape):
 
 
 class Feeder:
-    """Batches from worker processes."""
+    """The queue of batches that worker processes fill."""
 
     def __init__(self, make_composer, tokens, seed, shape, workers=1):
         context = multiprocessing.get_context("fork")

@@ -7,7 +7,6 @@ import argparse
 import collections
 import json
 import pathlib
-import shutil
 
 import numpy as np
 import torch
@@ -15,16 +14,17 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch.optim.swa_utils import AveragedModel
 
-import knowledge as k
-import net as nets
-import streams as st
-import tokens as tk
+import knowledge
+import network
+import scenes
+import streams
+import token_layout
 
 DTYPE = torch.float16
 
 
 def language_model(net):
-    """The decoder under litgpt's names (MODEL.md 4.1)."""
+    """Returns the decoder under litgpt's names (`src/model/README.md` section 4.1)."""
     out = {"transformer.wte.weight": net.decoder.embed_tokens.weight, "lm_head.weight": net.lm_head.weight, "transformer.ln_f.weight": net.decoder.norm.weight}
     for i, layer in enumerate(net.decoder.layers):
         a, m, p = layer.self_attn, layer.mlp, f"transformer.h.{i}."
@@ -37,9 +37,16 @@ def language_model(net):
     return {name: t.detach().to(DTYPE).contiguous() for name, t in out.items()}
 
 
-def read_checkpoint(net, folder):
-    """Puts the weights of an exported checkpoint into `net`: training goes on where a published starter stopped."""
+def read_checkpoint(net, folder, made_of=None):
+    """Puts the weights of an exported checkpoint into `net`: training goes on where a published starter stopped.
+
+    A token that the export lacks begins as the mean of the tokens that it is made of (`tokens.grown`).
+    """
     lm = load_file(folder / "model-00001-of-00001.safetensors")
+    for token, parts in sorted((made_of or {}).items()):
+        for name in ("transformer.wte.weight", "lm_head.weight"):
+            lm[name] = torch.cat([lm[name], lm[name][parts].float().mean(0, keepdim=True).to(lm[name].dtype)])
+        assert len(lm["lm_head.weight"]) == token + 1
     heads, width = net.decoder.config.num_attention_heads, net.decoder.layers[0].self_attn.head_dim
     groups = net.decoder.config.num_key_value_heads
     parts = [heads * width, groups * width, groups * width]
@@ -78,7 +85,7 @@ def model_config(net, size):
 
 @torch.no_grad()
 def listen(net, tokens, audio, limit=64):
-    """Greedy listening of one dialog lane: `(logits, tokens)` of every model call, as `hearken trace --path live` has them."""
+    """Listens greedily as one dialog lane; returns `(logits, tokens)` of every model call, as `hearken trace --path live` has them."""
     features = net.encode(net.mel(torch.from_numpy(audio)[None])[0])
     ids, places, rows, chosen = list(tokens.prefix), [], [], []
     silent, respond, end, pad = (tokens.ids[n] for n in ("KEEP_SILENCE", "TEXT_BEGIN", "TEXT_END", "PAD"))
@@ -109,24 +116,23 @@ def listen(net, tokens, audio, limit=64):
 
 
 def check_audio(work, data):
-    """Two questions and two sounds in a quiet room."""
-    composer = st.Composer(work / "bank", "trained", data)
+    """Returns two questions and two sounds in a quiet room."""
+    composer = streams.Composer(work / "bank", "trained", data)
     r = np.random.default_rng(3)
 
-    def script(r, n, say, sound, nuisance, instruct, target):
-        at = int(0.5 * k.RATE)
+    def script(scene):
+        at = int(0.5 * knowledge.RATE)
         for _ in range(2):
-            at = (say(at, {"phrase": 1}) or at) + int(0.9 * k.RATE)
-            at = (sound(at, str(r.choice(["knock", "glass breaking", "cough"]))) or at) + int(0.9 * k.RATE)
+            at = (scene.say(at, {"phrase": 1}) or at) + int(0.9 * knowledge.RATE)
+            at = (scene.sound(at, str(r.choice(["knock", "glass breaking", "cough"]))) or at) + int(0.9 * knowledge.RATE)
 
-    composer._script = script
-    audio = composer.stream(r, 5.2, "script").audio
+    audio = scenes.make(composer, r, 5.2, script).audio
     return (np.round(audio * 32_767).astype(np.int16) / 32_768).astype(np.float32)
 
 
 def weights_in(path, vocabulary_size):
-    """The weights of an exported folder, or the running mean of a checkpoint of training."""
-    mean = AveragedModel(nets.Starter(vocabulary_size))
+    """Returns the weights of an exported folder, or the running mean of a checkpoint of training."""
+    mean = AveragedModel(network.Starter(vocabulary_size))
     if path.is_dir():
         read_checkpoint(mean.module, path)
     else:
@@ -139,11 +145,11 @@ def main():
     a.add_argument("work", type=pathlib.Path)
     a.add_argument("--from", dest="start", nargs="+", default=["cool.pt"], help="checkpoints of training or exported folders, in WORK; of several the mean of their weights (model soup; Wortsman et al., 2022)")
     a.add_argument("--to", type=pathlib.Path, required=True)
-    a.add_argument("--check", type=pathlib.Path, default=k.HERE.parents[1] / "tests" / "golden" / "starter" / "check.safetensors")
-    a.add_argument("--data", default=str(k.HERE.parents[2] / "shared" / "data"))
+    a.add_argument("--check", type=pathlib.Path, default=knowledge.HERE.parents[1] / "tests" / "golden" / "starter" / "check.safetensors")
+    a.add_argument("--data", default=str(knowledge.HERE.parents[2] / "shared" / "data"))
     a = a.parse_args()
-    tokens = tk.Tokens.load(a.work)
-    net = nets.Starter(tokens.size).eval()
+    tokens = token_layout.Tokens.load(a.work)
+    net = network.Starter(tokens.size).eval()
     parts = [weights_in(a.work / name, tokens.size) for name in a.start]
     net.load_state_dict({name: torch.stack([part[name] for part in parts]).mean(0) for name in parts[0]})
     # From here on the weights are those that are written.
@@ -169,8 +175,8 @@ def main():
     (a.to / "qwen25OmniConfig").mkdir(exist_ok=True)
     (a.to / "qwen25OmniConfig" / "config.json").write_text(json.dumps({"thinker_config": {"audio_config": audio_config}}, indent=2) + "\n")
     tokens.save(a.to)
-    if a.to.resolve() != k.STARTER:
-        shutil.copy(k.STARTER / "phrases.toml", a.to)
+    if a.to.resolve() != knowledge.STARTER:
+        (a.to / "phrases.toml").write_text(knowledge.phrases_text())
 
     audio = check_audio(a.work, a.data)
     logits, chosen = listen(net, tokens, audio)

@@ -1,4 +1,4 @@
-"""What the starter knows (../starter/phrases.toml), and where things lie."""
+"""The words, phrases and sounds of the starter (../starter/phrases.toml), and the places of files."""
 
 import pathlib
 import tomllib
@@ -6,8 +6,26 @@ import tomllib
 HERE = pathlib.Path(__file__).resolve().parent
 STARTER = HERE.parent / "starter"
 
-with open(STARTER / "phrases.toml", "rb") as file:
-    _toml = tomllib.load(file)
+# Words that the next starter learns beside those of the published one, with their translations.
+NEXT_WORDS = {"down": "下面", "left": "左边", "right": "右边"}
+# How transcription writes a stretch of speech outside the vocabulary.
+UNKNOWN = "…"
+
+
+def phrases_text() -> str:
+    """Returns the text of `phrases.toml` with the words of `NEXT_WORDS` in it, as an export carries it."""
+    text = (STARTER / "phrases.toml").read_text()
+    known = tomllib.loads(text)["vocabulary"]
+    new = [word for word in NEXT_WORDS if word not in known]
+    if not new:
+        return text
+    head, tail = text.split("\n]\n", 1)
+    quoted = [f'"{word}"' for word in new]
+    lines = "".join(f'\n[[translation]]\nen = "{word}"\nzh = "{NEXT_WORDS[word]}"\n' for word in new)
+    return f"{head}\n    {', '.join(quoted)},\n]\n{tail.rstrip()}\n{lines}"
+
+
+_toml = tomllib.loads(phrases_text())
 
 VOCABULARY = list(_toml["vocabulary"])
 PHRASES = {p["say"]: p for p in _toml["phrase"]}
@@ -24,12 +42,12 @@ COUNTS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"
 
 
 def count_instruction(sound: str) -> str:
-    """The spoken instruction of the counting task, with the article that the sound's name asks for."""
+    """Returns the spoken instruction of the counting task, with the article that the sound's name asks for."""
     article = "" if sound in ("glass breaking", "thunder", "rain", "music") else ("an " if sound[0] in "aeiou" else "a ")
     return f"Count when you hear {article}{sound}."
 
 
-# The system prompt of MODEL.md 5.2.
+# The system prompt (`src/model/README.md` section 5.2).
 PROMPT = (
     "You are a helpful assistant. When there is no user text, if the audio contains a question, please answer it. "
     "If it is a sound effect, determine based on the sound whether help is needed."

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.signal import resample_poly
 
 import bank
-import knowledge as k
+import knowledge
 import others
 import voices
 
@@ -64,7 +64,7 @@ class Kokoro:
         self.styles = {path.stem: np.fromfile(path, np.float32).reshape(-1, 256) for path in styles}
 
     def voice(self, r, part):
-        """`(name, styles, british)`: one of its voices or a mixture of two, mostly English ones."""
+        """Returns `(name, styles, british)` of a speaker: one of its voices or a mixture of two, mostly English ones."""
         if part != "trained":
             name = str(r.choice(HELD_OUT))
             return name, self.styles[name], name[0] == "b"
@@ -78,7 +78,7 @@ class Kokoro:
         return f"{name}+{other}", share * self.styles[name] + (1 - share) * self.styles[other], name[0] == "b"
 
     def say(self, symbols, styles, speed):
-        """`(samples at 24 kHz, first sample of each symbol and the end)`."""
+        """Returns `(samples at 24 kHz, first sample of each symbol and the end)`."""
         ids = [self.ids[c] for c in symbols]
         inputs = {"tokens": np.array([[0, *ids, 0]], np.int64), "style": styles[len(ids) - 1][None], "speed": np.array([speed], np.float32)}
         samples, lengths = self.session.run(None, inputs)
@@ -86,7 +86,7 @@ class Kokoro:
 
 
 def spelled(espeak, text, british):
-    """`[[(phoneme, its symbols)] of each word]`, stress within; None where espeak-ng makes one word of two."""
+    """Returns `[[(phoneme, its symbols)] of each word]`, stress within; None where espeak-ng makes one word of two."""
     table, out = BRITISH if british else AMERICAN, []
     for word in espeak.spelled(text, "gmw/en" if british else "gmw/en-US"):
         phones = []
@@ -102,7 +102,7 @@ def spelled(espeak, text, british):
 
 
 def accented(r, words):
-    """What `spelled` gives, as somebody of another first language says it: most of the habits of one accent."""
+    """Returns the result of `spelled` with most of the habits of one accent."""
     habits = {own: other for own, other in ACCENTS[int(r.integers(len(ACCENTS)))].items() if r.uniform() < 0.75}
 
     def say(symbols):
@@ -114,25 +114,26 @@ def accented(r, words):
 
 
 def plan(r, talk):
-    """What is said in one go, `(kind, text)` apart from each other: Kokoro says a single word badly."""
+    """Returns the texts of one reading, `[(kind, text)]`, with pauses between: Kokoro says a single word badly."""
     words = lambda source, low, high: [str(w) for w in r.choice(source, r.integers(low, high + 1))]
-    numbers = k.VOCABULARY[: k.VOCABULARY.index("hundred") + 1]
+    numbers = knowledge.VOCABULARY[: knowledge.VOCABULARY.index("hundred") + 1]
     what = r.uniform()
-    if what < 0.22:
+    if what < 0.14:
         return [("word", w) for w in words(numbers[:11] if r.uniform() < 0.75 else numbers, 5, 8)]
-    if what < 0.46:
-        return [("word", w) for w in words(k.VOCABULARY, 4, 6)]
-    if what < 0.60:
-        return [("text", " ".join(words(numbers[:10] if r.uniform() < 0.3 else k.VOCABULARY, 3, 7)))]
-    if what < 0.82:
-        return [("phrase", p) for p in words(list(k.PHRASES), 2, 3)]
-    if what < 0.94:
+    if what < 0.30:
+        return [("word", w) for w in words(knowledge.VOCABULARY, 4, 6)]
+    if what < 0.42:
+        return [("text", " ".join(words(numbers[:10] if r.uniform() < 0.3 else knowledge.VOCABULARY, 3, 7)))]
+    if what < 0.66:
+        return [("phrase", p) for p in words(list(knowledge.PHRASES), 2, 3)]
+    if what < 0.76:
         return [("talk", " ".join(words(talk, 3, 9)))]
-    name = str(r.choice([*k.INSTRUCTIONS, "count"]))
+    # Of the instructions most are to count, one for each sound.
+    name = str(r.choice([*knowledge.INSTRUCTIONS, "count"], p=[0.1, 0.1, 0.1, 0.7]))
     if name == "count":
-        sound = str(r.choice(k.SOUND_NAMES))
-        return [("instruction:count " + sound, k.count_instruction(sound))]
-    return [("instruction:" + name, k.INSTRUCTIONS[name])]
+        sound = str(r.choice(knowledge.SOUND_NAMES))
+        return [("instruction:count " + sound, knowledge.count_instruction(sound))]
+    return [("instruction:" + name, knowledge.INSTRUCTIONS[name])]
 
 
 def clips_of(kokoro, espeak, r, talk, part):
@@ -167,7 +168,7 @@ def clips_of(kokoro, espeak, r, talk, part):
         part_of = y[low:high]
         if len(part_of) < 800 or np.abs(part_of).max() < 0.02:
             continue
-        clip, begin = others.ready(part_of, k.RATE)
+        clip, begin = others.ready(part_of, knowledge.RATE)
         here = lambda symbol: int(min(max(times[symbol] * scale - low - begin, 0), len(clip)))
         starts = [0] + [here(word[0][1]) for word in spoken[1:]]
         spans = list(zip(starts, [*starts[1:], len(clip)]))
@@ -180,7 +181,7 @@ def make_share(folder, bank_folder, name, index, seconds, seed, part):
     kokoro, espeak = Kokoro(folder), voices.Espeak()
     talk = bank.talk_words(espeak, np.random.default_rng(seed))
     clips, samples, made = [], [], 0
-    while made < seconds * k.RATE:
+    while made < seconds * knowledge.RATE:
         for kind, text, x, spans, phones, voice in clips_of(kokoro, espeak, r, talk, part):
             samples.append((np.clip(x / np.abs(x).max(), -1, 1) * 32_000).astype(np.int16))
             words = [(w, *span) for w, span in zip(text.split(), spans)]

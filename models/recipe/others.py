@@ -23,7 +23,7 @@ from scipy.io import wavfile
 from scipy.signal import resample_poly
 
 import bank
-import knowledge as k
+import knowledge
 import streams
 import voices
 
@@ -69,26 +69,30 @@ MONTHS = "january february march april may june july august september october no
 
 
 def ready(x, rate):
-    """At 16 kHz, without the silence at both ends: `(samples, first sample)`."""
+    """Returns `(samples, first sample)` at 16 kHz, without the silence at both ends."""
     x = x.astype(np.float32) / (np.abs(x).max() + 1e-9)
-    if rate != k.RATE:
-        x = resample_poly(x, k.RATE, rate).astype(np.float32)
+    if rate != knowledge.RATE:
+        x = resample_poly(x, knowledge.RATE, rate).astype(np.float32)
     loud = np.flatnonzero(np.abs(x) > 0.02 * np.abs(x).max())
     first = max(0, loud[0] - 160)
     return x[first : loud[-1] + 320], first
 
 
 def texts(r, words, phrases, rows):
-    for word in k.VOCABULARY:
+    for word in knowledge.VOCABULARY:
         yield from [("word", word)] * words
-    for phrase in k.PHRASES:
+    for phrase in knowledge.PHRASES:
         yield from [("phrase", phrase)] * phrases
+    for name, text in knowledge.INSTRUCTIONS.items():
+        yield from [("instruction:" + name, text)] * phrases
+    for sound in knowledge.SOUND_NAMES:
+        yield from [("instruction:count " + sound, knowledge.count_instruction(sound))] * (phrases // 2)
     for _ in range(rows):
-        yield "text", " ".join(str(w) for w in r.choice(k.VOCABULARY, r.integers(2, 6)))
+        yield "text", " ".join(str(w) for w in r.choice(knowledge.VOCABULARY, r.integers(2, 6)))
 
 
 def add(clips, samples, kind, text, x, spans, phones, voice):
-    words = text.split()
+    words = [word.strip(".,!?").lower() for word in text.split()]
     if len(x) < 800 or len(spans) != len(words):
         return
     samples.append((np.clip(x / np.abs(x).max(), -1, 1) * 32_000).astype(np.int16))
@@ -96,7 +100,7 @@ def add(clips, samples, kind, text, x, spans, phones, voice):
 
 
 def festival(r, folder):
-    """ked at many speeds and pitches."""
+    """Returns `(clips, samples)` of the voice ked at many speeds and pitches."""
     plan = list(texts(r, 10, 14, 900))
     script = ["(voice_ked_diphone)"]
     for i, (_, text) in enumerate(plan):
@@ -124,7 +128,7 @@ def festival(r, folder):
     for i, (words, segments) in spoken:
         rate, x = wavfile.read(folder / f"{i}.wav")
         x, first = ready(x, rate)
-        at = lambda s: int(np.clip(float(s) * k.RATE - first, 0, len(x)))
+        at = lambda s: int(np.clip(float(s) * knowledge.RATE - first, 0, len(x)))
         starts = [0.0] + [float(end) for _, end in segments[:-1]]
         phones = [(at(s), RADIO.get(name, "_")) for s, (name, _) in zip(starts, segments)]
         add(clips, samples, *plan[i], x, [(at(a), at(b)) for a, b in words], phones, "festival ked")
@@ -167,24 +171,24 @@ def g722(path):
 
 
 def asterisk(r, espeak):
-    """Single words by a real speaker, many times over: they are few, and heard among thousands of synthetic ones."""
+    """Returns single words by a real speaker, each many times: they are few among thousands of synthetic ones."""
     english = ASTERISK / "en_US_f_Allison"
-    words = {str(n): w for n, w in zip([*range(13), *range(20, 100, 10)], k.VOCABULARY)}
+    words = {str(n): w for n, w in zip([*range(13), *range(20, 100, 10)], knowledge.VOCABULARY)}
     words |= {f"day-{i}": w for i, w in enumerate(WEEKDAYS)} | {f"mon-{i}": w for i, w in enumerate(MONTHS)}
     words |= {w: w for w in ("hundred", "today", "tomorrow", "yesterday")}
     named = [(english / "digits" / f"{name}.g722", word) for name, word in words.items()]
     named += [(english / f"{name}.g722", name) for name in ("hello", "goodbye", "sorry", "time", "is", "your")]
     clips, samples, patterns = [], [], bank.Patterns(espeak)
     for path, word in named:
-        if path.exists() and word in k.VOCABULARY:
-            x, _ = ready(g722(path), k.RATE)
+        if path.exists() and word in knowledge.VOCABULARY:
+            x, _ = ready(g722(path), knowledge.RATE)
             phones = patterns.align(x, word)
             for _ in range(24):
                 add(clips, samples, "word", word, x, [(0, len(x))], phones, "real allison")
     for path in [p for voice in ("es_MX_f_Allison", "fr_CA_f_June") for p in sorted((ASTERISK / voice).glob("*.g722"))][::4]:
         x = g722(path)
-        if len(x) > k.RATE:
-            x, _ = ready(x[: 6 * k.RATE], k.RATE)
+        if len(x) > knowledge.RATE:
+            x, _ = ready(x[: 6 * knowledge.RATE], knowledge.RATE)
             add(clips, samples, "foreign", "", x, [], None, "real foreign")
     return clips, samples
 
@@ -194,8 +198,8 @@ def music(r):
     for path in sorted(pathlib.Path("/usr/share/asterisk/moh").glob("*.g722")):
         x = g722(path)
         for _ in range(20):
-            at = int(r.uniform(0, len(x) - 8 * k.RATE))
-            part = x[at : at + 8 * k.RATE]
+            at = int(r.uniform(0, len(x) - 8 * knowledge.RATE))
+            part = x[at : at + 8 * knowledge.RATE]
             if np.abs(part).max() > 1_000:
                 add(clips, samples, "sound:music", "", part.astype(np.float32), [], None, path.stem)
     return clips, samples
@@ -209,7 +213,7 @@ def recordings(folder):
             if len(x) == 0:
                 print(f"{path} is not in {folder}")
                 continue
-            x = x[: 30 * k.RATE] / np.abs(x).max()
+            x = x[: 30 * knowledge.RATE] / np.abs(x).max()
             for part in [x] if name in (BACKGROUND, "doorbell") else streams.heard_parts(x, name):
                 add(clips, samples, BACKGROUND if name == BACKGROUND else f"sound:{name}", "", part, [], None, path)
     return clips, samples

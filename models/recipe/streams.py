@@ -1,26 +1,33 @@
-"""Long streams of audio with everything that is to be said about them.
+"""Streams of audio with their labels, and the composer of their clips and sounds.
 
-A stream is a room: noise, voices, sounds, overlaps. From what was put where follow the labels of every mode, chunk by
-chunk: `{chunk: (emotion, text)}`, all other chunks silent (MODEL.md 5.3), and the frames that the auxiliary losses use.
+A stream is a room: noise, voices, sounds, overlaps. Its contents decide the labels of every mode, `{chunk: (emotion, text)}` with all
+other chunks silent (`src/model/README.md` section 5.3), and the frames of the auxiliary losses.
 """
 
+import contextlib
 import pathlib
 from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.io import wavfile
 
-import bank as banks
-import knowledge as k
-import sounds as s
+import backgrounds
+import bank
+import channels
+import knowledge
+import synthesis
 
-CHUNK, RATE = k.CHUNK, k.RATE
+CHUNK, RATE = knowledge.CHUNK, knowledge.RATE
 # A sentence has ended, a word has ended, a short sound has ended when this much more has been heard.
 SENTENCE_SECS, WORD_SECS, SOUND_SECS = 0.30, 0.12, 0.20
 # A longer sound is named when this much of it has been heard.
 LONG_SECS = 1.2
+# Words outside the vocabulary that end farther apart than this belong to two stretches.
+STRETCH_SECS = 2.5
+# Stands for a word that sounds like one of the vocabulary but may not be meant (real.py).
+AMBIGUOUS = "?"
 PHONE_HOP, SOUND_HOP = 320, 640
-DIGITS = k.VOCABULARY[:10]
+DIGITS = knowledge.VOCABULARY[:10]
 MODES = ["dialog", "transcribe", "translate", "sounds", "count"]
 # Those of which there are few recordings are heard more often.
 RARE_SOUNDS = ["baby crying", "rain"]
@@ -43,6 +50,12 @@ class Stream:
     def chunks(self):
         return len(self.audio) // CHUNK
 
+    @property
+    def heard(self):
+        """The chunks with speech or sounds, in order."""
+        spans = [u[2:4] for u in self.utterances] + [e[1:3] for e in self.events] + [i[2:4] for i in self.instructions]
+        return sorted({c for start, end in spans for c in range(start // CHUNK, min(end // CHUNK + 1, self.chunks))})
+
 
 PHONE_CLASSES = (
     "_ t n s d I l k r m aI z E b V eI w a u: p 0 @ oU i: j f 3 g h v N D U T dZ aU A: tS 3: O: S e@ O@ i@ OI Z"
@@ -60,12 +73,12 @@ def phone_id(mnemonic):
 
 
 def find_phrases(words):
-    """`[(phrase, first, last)]` of the listed phrases in a row of words, longest first, not overlapping."""
+    """Returns `[(phrase, first, last)]` of the listed phrases in a row of words, longest first, not overlapping."""
     found, i = [], 0
     while i < len(words):
         for n in range(min(8, len(words) - i), 0, -1):
             said = " ".join(words[i : i + n])
-            if said in k.PHRASES:
+            if said in knowledge.PHRASES:
                 found.append((said, i, i + n - 1))
                 i += n
                 break
@@ -91,16 +104,38 @@ def sound_chunk(onset, end):
     return label_chunk(end, SOUND_SECS)
 
 
+def transcribed(stream, vocabulary):
+    """Yields `(end, text)` of all that transcription writes: the words of the vocabulary, and `UNKNOWN` where the first other
+    word of a stretch has ended."""
+    said = []
+    for words, kind, start, end in stream.utterances:
+        said += [(b, w) for w, _, b in words]
+        if kind == "foreign":
+            said.append((min(end, start + int(0.6 * RATE)), None))
+    unknown_until = None
+    for end, word in sorted(said, key=lambda piece: piece[0]):
+        if word in vocabulary or word == AMBIGUOUS:
+            unknown_until = None
+            if word != AMBIGUOUS:
+                yield end, word
+        else:
+            if unknown_until is None or end - unknown_until > STRETCH_SECS * RATE:
+                yield end, knowledge.UNKNOWN
+            unknown_until = end
+
+
 def labels_of(stream, mode, target=None):
-    """`({chunk: (emotion, text)}, {chunks that no loss should touch})` for one mode over the whole stream."""
+    """Returns `({chunk: (emotion, text)}, {chunks without a loss})` of one mode over the whole stream."""
     labels, unsure, n = {}, set(), stream.chunks
-    vocabulary = set(k.VOCABULARY)
+    vocabulary = set(knowledge.VOCABULARY)
     if mode == "transcribe":
         pieces = {}
-        for words, _, _, _ in stream.utterances:
-            for word, _, end in words:
-                if word in vocabulary:
-                    pieces.setdefault(label_chunk(end, WORD_SECS), []).append((end, word))
+        for end, word in transcribed(stream, vocabulary):
+            pieces.setdefault(label_chunk(end, WORD_SECS), []).append((end, word))
+        for words, kind, start, end in stream.utterances:
+            if kind == "unheard":
+                unsure.update(range(start // CHUNK, label_chunk(end, SENTENCE_SECS) + 1))
+            unsure.update(c for w, a, b in words if w == AMBIGUOUS for c in range(a // CHUNK, label_chunk(b, WORD_SECS) + 1))
         for chunk, said in pieces.items():
             if chunk < n:
                 labels[chunk] = ("normal", " ".join(w for _, w in sorted(said)))
@@ -109,10 +144,10 @@ def labels_of(stream, mode, target=None):
         for words, kind, _, _ in stream.utterances:
             if kind != "reply":
                 for say, _, last in find_phrases([w for w, _, _ in words]):
-                    phrase = k.PHRASES[say]
+                    phrase = knowledge.PHRASES[say]
                     replies.append((label_chunk(words[last][2], SENTENCE_SECS), phrase["emotion"], phrase["reply"]))
         for name, onset, end in stream.events:
-            sound = k.SOUNDS[name]
+            sound = knowledge.SOUNDS[name]
             if sound["reply"]:
                 replies.append((sound_chunk(onset, end), sound["emotion"], sound["reply"]))
         for chunk, emotion, text in sorted(replies):
@@ -127,14 +162,14 @@ def labels_of(stream, mode, target=None):
             units, i = [], 0
             while i < len(names):
                 match = next((p for p in phrases if p[1] == i), None)
-                units.append(k.PHRASES[match[0]]["zh"] if match else k.TRANSLATIONS.get(names[i], ""))
+                units.append(knowledge.PHRASES[match[0]]["zh"] if match else knowledge.TRANSLATIONS.get(names[i], ""))
                 i = match[2] + 1 if match else i + 1
             if whole and names and len(units) <= 3:
                 said.append((label_chunk(end, SENTENCE_SECS), "".join(units)))
             elif not whole and kind != "reply" and phrases and known == sum(p[2] - p[1] + 1 for p in phrases):
                 # A phrase among words that are not known.
-                said += [(label_chunk(words[last][2], SENTENCE_SECS), k.PHRASES[say]["zh"]) for say, _, last in phrases]
-            elif known:
+                said += [(label_chunk(words[last][2], SENTENCE_SECS), knowledge.PHRASES[say]["zh"]) for say, _, last in phrases]
+            elif known or kind == "unheard" or AMBIGUOUS in names:
                 unsure.update(range(start // CHUNK, label_chunk(end, SENTENCE_SECS) + 3))
         for chunk, text in sorted(said):
             place_label(labels, chunk, ("normal", text), n)
@@ -144,22 +179,22 @@ def labels_of(stream, mode, target=None):
     else:
         counted = 0
         for name, onset, end in sorted(stream.events, key=lambda e: sound_chunk(e[1], e[2])):
-            if name == target and counted < len(k.COUNTS):
-                place_label(labels, sound_chunk(onset, end), ("normal", k.COUNTS[counted]), n)
+            if name == target and counted < len(knowledge.COUNTS):
+                place_label(labels, sound_chunk(onset, end), ("normal", knowledge.COUNTS[counted]), n)
                 counted += 1
     return labels, unsure - set(labels)
 
 
 # Words, phrases and sounds that have just ended, by number from 1: what the decoder is asked at every 40 ms in training.
-ENDED = [k.VOCABULARY, list(k.PHRASES), k.SOUND_NAMES]
+ENDED = [[*knowledge.VOCABULARY, knowledge.UNKNOWN], list(knowledge.PHRASES), knowledge.SOUND_NAMES]
 _NUMBERS = [{name: i + 1 for i, name in enumerate(names)} for names in ENDED]
 ENDED_FRAMES = 7
 # What a lane was asked to do at its opening: what the decoder is asked at every 40 ms as well.
-ASKED = [*MODES[:-1], *(f"count {name}" for name in k.SOUND_NAMES)]
+ASKED = [*MODES[:-1], *(f"count {name}" for name in knowledge.SOUND_NAMES)]
 
 
 def ended_in(stream):
-    """`[frames, 3]` of 40 ms: the word, phrase and sound that ended so shortly before that a reply to it is due."""
+    """Returns `[frames, 3]` of 40 ms: the word, phrase and sound that ended shortly before and are due."""
     out = np.zeros((len(stream.audio) // SOUND_HOP, 3), np.int64)
 
     def mark(column, name, sample):
@@ -168,8 +203,8 @@ def ended_in(stream):
 
     for words, kind, _, _ in stream.utterances:
         for word, _, end in words:
-            if word in _NUMBERS[0]:
-                mark(0, word, end + 0.04 * RATE)
+            if word != AMBIGUOUS:
+                mark(0, word if word in _NUMBERS[0] else knowledge.UNKNOWN, end + 0.04 * RATE)
         if kind != "reply":
             for say, _, last in find_phrases([w for w, _, _ in words]):
                 mark(1, say, words[last][2] + (SENTENCE_SECS - 0.12) * RATE)
@@ -179,29 +214,40 @@ def ended_in(stream):
     return out
 
 
+def family(voice):
+    """Returns the family of voices that a voice belongs to: people's, those learnt from people, an accent's, a synthesiser's."""
+    if voice.split("_")[0] in bank.NATURAL:
+        return "learnt"
+    return voice.split(" ")[0] if " " in voice else "espeak"
+
+
 class Composer:
     """Makes streams. `held` chooses the clips that training never hears."""
 
     def __init__(self, folder, name, data, held=False):
         self.held = held
         # What is evaluated comes from tamer microphones, so that its figures can be compared from one time to the next.
-        self.colour = s.colour if held else s.microphone
-        self.clips, self.samples = banks.load(folder, name)
+        self.colour = channels.colour if held else channels.microphone
+        self.clips, self.samples = bank.load(folder, name)
         self.by_kind, self.beds = {}, []
         for clip in self.clips:
             self.by_kind.setdefault(clip["kind"], []).append(clip)
             if clip["kind"] == "middle" and not held:
                 self.by_kind.setdefault("text", []).append(clip)
         # Voices learnt from people are picked apart from all others.
-        self.natural, self.by_word = {}, {}
+        self.natural, self.by_word, self.by_person = {}, {}, {}
         # Who says single words in a row, as real digits come: `{voice: clips}` of voices learnt from people, of voices with an accent,
         # of speakers made of the real ones, of the real ones.
         self.speakers = {kind: {} for kind in self.SPEAKERS}
         if not held:
             for clip in self.clips:
-                voice, learnt = clip["voice"], clip["voice"].split("_")[0] in banks.NATURAL
+                voice, learnt = clip["voice"], clip["voice"].split("_")[0] in bank.NATURAL
                 if learnt:
                     self.natural.setdefault(clip["kind"], []).append(clip)
+                if clip["kind"] == "people":
+                    self.by_person.setdefault(clip["words"][0][0], []).append(clip)
+                    self.speakers["people"].setdefault(voice, []).append(clip)
+                    continue
                 if clip["kind"] == "word":
                     self.by_word.setdefault(clip["words"][0][0], []).append(clip)
                     if voice.startswith("real ") and clip["words"][0][0] not in DIGITS:
@@ -216,27 +262,36 @@ class Composer:
         speakers = ["nicolas"] if held else ["george", "jackson", "lucas"]
         data = pathlib.Path(data)
         spoken = data / "spoken-digits"
-        clips, parts = banks.digits(spoken, speakers, None if held else banks.Patterns()) if spoken.exists() else ([], [])
+        clips, parts = bank.digits(spoken, speakers, None if held else bank.Patterns()) if spoken.exists() else ([], [])
         for clip, part in zip(clips, parts):
             clip["samples"] = part
             self.speakers["real"].setdefault(clip["voice"], []).append(clip)
         some = lambda rows: {voice: clips for voice, clips in rows.items() if len(clips) > 2}
         only = lambda clips: [c for c in clips if c["words"][0][0] in DIGITS]
         self.digit_speakers = {kind: some({voice: only(clips) for voice, clips in rows.items()}) for kind, rows in self.speakers.items()}
-        self.real, self.real_background = real_clips(data / "esc10", held)
+        # real.py brings the recordings of ESC-10 as well.
+        self.real, self.real_background = ({}, []) if "people" in self.by_kind and not held else real_clips(data / "esc10", held)
         often = set(self.real)
         for kind, clips in self.by_kind.items():
             if kind == "background" or kind.startswith("sound:"):
                 among = self.real_background if kind == "background" else self.real.setdefault(kind.split(":", 1)[1], [])
                 among += [self.samples[c["at"] : c["at"] + c["len"]].astype(np.float32) / 32_000 for c in clips]
         # How often a sound is a recorded one; less often where the recordings are few.
-        self.recorded = {name: 0.45 if name in often else min(0.45, 0.1 * len(parts)) for name, parts in self.real.items()}
+        self.recorded = {name: 0.45 if name in often else min(0.7, 0.06 * len(parts)) for name, parts in self.real.items()}
+        self.repeated = None
         self.instructions = {kind.split(":", 1)[1]: c for kind, c in self.by_kind.items() if kind.startswith("instruction:")}
+        # The same by families of voices: each is heard as often as another, however many clips it has.
+        self.told_by = {name: {} for name in self.instructions}
+        for name, clips in self.instructions.items():
+            for clip in clips:
+                self.told_by[name].setdefault(family(clip["voice"]), []).append(clip)
 
     def clip(self, r, clip, factor=None):
-        """Samples, words and phones of a clip, spoken `factor` times as fast; a little faster or slower where that is left out."""
+        """Returns samples, words and phones of a clip, spoken `factor` times as fast; a little faster or slower where that is left out."""
         x = clip["samples"] if "samples" in clip else self.samples[clip["at"] : clip["at"] + clip["len"]]
         x = np.asarray(x, np.float32) / 32_000
+        if clip["voice"].startswith("people ") and clip["words"]:
+            x, clip = self.cropped(r, x, clip)
         f = factor or (r.uniform(0.88, 1.14) if self.held else r.uniform(0.82, 1.22))
         n = int(len(x) / f)
         x = np.interp(np.arange(n) * f, np.arange(len(x)), x).astype(np.float32)
@@ -244,12 +299,26 @@ class Composer:
         phones = None if clip["phones"] is None else [(int(a / f), phone_id(p)) for a, p in clip["phones"]]
         return x, words, phones
 
+    @staticmethod
+    def cropped(r, x, clip):
+        """Returns a recording of a person with all, some or little of the noise around the words."""
+        first, last = clip["words"][0][1], clip["words"][-1][2]
+        whole = r.uniform() < 0.4
+        begin = 0 if whole else int(max(0, first - r.uniform(0, 0.12) * RATE))
+        end = len(x) if whole else int(min(len(x), last + r.uniform(0.01, 0.15) * RATE))
+        at = lambda sample: min(max(sample - begin, 0), end - begin)
+        phones = clip["phones"]
+        if phones:
+            before = [p for p in phones if p[0] <= begin]
+            phones = [(0, before[-1][1] if before else "_"), *((at(s), p) for s, p in phones if begin < s < end)]
+        return x[begin:end], clip | {"words": [(w, at(a), at(b)) for w, a, b in clip["words"]], "phones": phones}
+
     # How many of the utterances, and of the rows of single words, in training come through a switch that cuts them.
     SWITCHED, SWITCHED_WORDS = 0.2, 0.55
 
     def switched(self, r, x, words, phones):
-        """The same as a voice switch lets it through; whole where it would take most of the first or the last word away."""
-        first, end = s.voice_switch(r, x)
+        """Returns a clip through a voice switch, unchanged where the switch would cut most of the first or last word."""
+        first, end = channels.voice_switch(r, x)
         if end - first < 0.12 * RATE or any(first > (a + b) / 2 or end < (a + b) / 2 for _, a, b in words):
             return x, words, phones
         here = lambda at: min(max(at - first, 0), end - first)
@@ -259,16 +328,22 @@ class Composer:
         return x[first:end], [(w, here(a), here(b)) for w, a, b in words], phones
 
     # How often each kind of speaker says a row of single words.
-    SPEAKERS = {"learnt": 0.35, "accent": 0.25, "made": 0.25, "real": 0.15}
+    SPEAKERS = {"learnt": 0.2, "accent": 0.15, "made": 0.1, "real": 0.1, "people": 0.45}
 
     def speaker(self, r, numbers=False):
-        """`(clips of single words by one voice, its throat)`; in training with another throat each time, most of all where there are few
+        """Returns `(clips of single words by one voice, its throat)`; in training with another throat each time, most of all where there are few
         speakers of a kind; digits alone with `numbers`."""
         kinds = self.digit_speakers if numbers else self.speakers
         share = {kind: self.SPEAKERS[kind] for kind, rows in kinds.items() if rows}
         kind = str(r.choice(list(share), p=np.array(list(share.values())) / sum(share.values()))) if len(share) > 1 else next(iter(share))
         rows = kinds[kind]
-        clips = rows[str(r.choice(list(rows)))]
+        if kind == "people" and not numbers:
+            # Each word as often as any other, whoever says it; then more words by the same person.
+            said = self.by_person[str(r.choice(list(self.by_person)))]
+            clips = rows[said[int(r.integers(len(said)))]["voice"]]
+            clips = [said[int(r.integers(len(said)))]] if r.uniform() < 0.5 else clips
+        else:
+            clips = rows[str(r.choice(list(rows)))]
         return clips, None if self.held else r.uniform(0.82, 1.22) if kind in ("real", "made") else r.uniform(0.9, 1.1)
 
     # How much of the speech in training comes with the noise of its recorder or line.
@@ -281,16 +356,16 @@ class Composer:
     NATURAL = 0.3
 
     def row(self, r, clips, throat):
-        """Some single words in a row, spoken `throat` times as fast."""
+        """Returns some single words in a row, spoken `throat` times as fast."""
         xs, words, phones, at = [], [], [], 0
-        line = s.line_noise(r) if not self.held and r.uniform() < self.NOISY_LINES else None
-        dull = s.muffled(r) if not self.held and r.uniform() < self.MUFFLED_WORDS else None
+        line = channels.line_noise(r) if not self.held and r.uniform() < self.NOISY_LINES else None
+        dull = channels.muffled(r) if not self.held and r.uniform() < self.MUFFLED_WORDS else None
         switch = not self.held and r.uniform() < self.SWITCHED_WORDS
         for _ in range(r.choice([1, 1, 1, 2, 3, 4])):
             x, spans, own = self.clip(r, clips[int(r.integers(len(clips)))], factor=throat and throat * r.uniform(0.93, 1.07))
             if switch:
                 x, spans, own = self.switched(r, x, spans, own)
-            words.append((spans[0][0], at, at + len(x)))
+            words += [(w, at + a, at + b) for w, a, b in spans]
             x = dull(x) if dull else x
             x = x + line(len(x)) if line else x
             gap = int(r.uniform(0.03, 0.5) * RATE)
@@ -300,17 +375,18 @@ class Composer:
         return np.concatenate(xs[:-1]), words, None if self.held else phones
 
     def topic(self, r):
-        """`(clips, throat)` of what is spoken of for a while, so that the words before tell something about the next: digits by one
+        """Returns `(clips, throat)` of a topic, whose words tell something about the next: digits by one
         voice, or some words that stand together in the vocabulary."""
         if any(self.digit_speakers.values()) and r.uniform() < 0.6:
             return self.speaker(r, numbers=True)
-        first = int(r.integers(len(k.VOCABULARY) - 6))
-        near = k.VOCABULARY[first : first + int(r.integers(6, 13))]
+        first = int(r.integers(len(knowledge.VOCABULARY) - 6))
+        near = knowledge.VOCABULARY[first : first + int(r.integers(6, 13))]
         return [clip for word in near for clip in self.by_word.get(word, [])], None
 
     def utterance(self, r, kinds, topic=None):
         if topic:
             return ("text", *self.row(r, *topic))
+        kinds = {kind: share for kind, share in kinds.items() if kind == "digits" or kind in self.by_kind}
         kind = str(r.choice(list(kinds), p=np.array(list(kinds.values())) / sum(kinds.values())))
         if kind == "digits":
             if any(self.speakers.values()):
@@ -322,40 +398,67 @@ class Composer:
             x, words, phones = self.switched(r, x, words, phones)
         if not self.held and r.uniform() < self.NOISY_LINES:
             lead, tail = (int(r.uniform(0, 0.08) * RATE) for _ in range(2))
-            x = np.pad(s.muffled(r)(x) if r.uniform() < self.MUFFLED / self.NOISY_LINES else x, (lead, tail))
-            x = x + s.line_noise(r)(len(x))
+            x = np.pad(channels.muffled(r)(x) if r.uniform() < self.MUFFLED / self.NOISY_LINES else x, (lead, tail))
+            x = x + channels.line_noise(r)(len(x))
             words = [(w, a + lead, b + lead) for w, a, b in words]
             phones = phones and [(0, 0), *((a + lead, p) for a, p in phones), (len(x) - tail, 0)]
         return kind, x, words, phones
 
     def sound(self, r, name):
+        if self.repeated is not None and name in self.repeated:
+            return self.repeated[name]
+        x = self.another_sound(r, name)
+        if self.repeated is not None:
+            self.repeated[name] = x
+        return x
+
+    def another_sound(self, r, name):
         real = self.real.get(name)
         if real and r.uniform() < self.recorded[name]:
             x = real[int(r.integers(len(real)))]
             if name in ("rain", "baby crying", "music") and len(x) > 3 * RATE:
                 secs = r.uniform(2.2, min(8, len(x) / RATE))
                 at = int(r.uniform(0, len(x) - secs * RATE))
-                x = s.fade(x[at : at + int(secs * RATE)], 0.05, 0.1)
+                x = synthesis.fade(x[at : at + int(secs * RATE)], 0.05, 0.1)
             f = r.uniform(0.85, 1.18) if self.held else r.uniform(0.7, 1.4)
             x = np.interp(np.arange(int(len(x) / f)) * f, np.arange(len(x)), x)
         else:
-            x = s.MAKERS[name](r)
-        return s.unit(self.colour(r, x))
+            x = synthesis.MAKERS[name](r)
+        return synthesis.unit(self.colour(r, x))
+
+    def instruction(self, r, name):
+        """Returns an instruction by any family of voices, through a microphone."""
+        families = self.told_by[name]
+        clips = families[str(r.choice(list(families)))]
+        x, _, _ = self.clip(r, clips[int(r.integers(len(clips)))])
+        if not self.held and r.uniform() < 0.4:
+            x = channels.muffled(r)(x) if r.uniform() < 0.15 else x
+            x = x + channels.line_noise(r)(len(x))
+        return self.colour(r, x)
+
+    @contextlib.contextmanager
+    def same_source(self, alike):
+        """Makes every sound of a name the same recording or synthesis within, if `alike`."""
+        before, self.repeated = self.repeated, {} if alike else None
+        try:
+            yield
+        finally:
+            self.repeated = before
 
     def background(self, r):
-        if self.real_background and r.uniform() < (0.3 if self.held else 0.45):
+        if self.real_background and r.uniform() < (0.3 if self.held else min(0.7, 0.45 + len(self.real_background) / 1_000)):
             x = self.real_background[int(r.integers(len(self.real_background)))]
             if not self.held:  # each is one of few of its kind
                 f = r.uniform(0.75, 1.35)
                 x = np.interp(np.arange(int(len(x) / f)) * f, np.arange(len(x)), x)
             return x
-        return s.BACKGROUND[int(r.integers(len(s.BACKGROUND)))](r)
+        return backgrounds.BACKGROUND[int(r.integers(len(backgrounds.BACKGROUND)))](r)
 
     def noise_floor(self, r, n, level_db):
-        """A room's steady noise at an RMS level."""
+        """Returns the steady noise of a room at an RMS level."""
         # Making noise is the dearest part of a stream: some of it is kept and heard again from elsewhere.
         if len(self.beds) < 40 or r.uniform() < 0.1:
-            self.beds = self.beds[-39:] + [s.noise(r, 24, r.uniform(0, 1.2)).astype(np.float32)]
+            self.beds = self.beds[-39:] + [synthesis.noise(r, 24, r.uniform(0, 1.2)).astype(np.float32)]
         bed = np.roll(self.beds[int(r.integers(len(self.beds)))], int(r.integers(24 * RATE)))
         x = np.tile(bed, n // len(bed) + 1)[:n]
         if r.uniform() < 0.4:
@@ -364,176 +467,9 @@ class Composer:
             x = x / (np.std(x) + 1e-9) + r.uniform(0.3, 2) * bed / (np.std(bed) + 1e-9)
         return (x / (np.std(x) + 1e-9) * 10 ** (level_db / 20)).astype(np.float32)
 
-    def stream(self, r, secs, scenario, target=None):
-        n = int(secs * RATE) // CHUNK * CHUNK
-        out = Stream(np.zeros(n, np.float32))
-        out.phones = np.zeros(n // PHONE_HOP, np.int16)
-        out.active = np.zeros((n // SOUND_HOP, len(k.SOUND_NAMES)), np.float32)
-        floor_db = r.uniform(-80, -38) if scenario != "quiet" else r.uniform(-85, -30)
-        out.audio += self.noise_floor(r, n, floor_db)
-        hall = s.room(r) if r.uniform() < 0.5 else None
-
-        def put(x, at, peak_db, wet=True):
-            x = x * 10 ** (peak_db / 20)
-            if hall is not None and wet:
-                x = s.reverberate(x, hall)
-            m = min(len(x), n - at)
-            out.audio[at : at + m] += x[:m]
-
-        def say(at, kinds, topic=None):
-            kind, x, words, phones = self.utterance(r, kinds, topic)
-            if at + len(x) >= n:
-                return None
-            put(self.colour(r, x), at, max(r.uniform(-26, -2), floor_db + 24))
-            words = [(w, at + a, at + b) for w, a, b in words]
-            out.utterances.append((words, kind, at, at + len(x)))
-            first, last = at // PHONE_HOP, (at + len(x)) // PHONE_HOP
-            out.phones[first:last] = -1
-            if phones:
-                for (a, p), (b, _) in zip(phones, phones[1:] + [(len(x), 0)]):
-                    out.phones[(at + a) // PHONE_HOP : (at + b) // PHONE_HOP] = p
-            return at + len(x)
-
-        def sound(at, name, peak_db=None):
-            x = self.sound(r, name)
-            if at + RATE // 4 >= n:
-                return None
-            x = x[: n - at]
-            put(x, at, max(r.uniform(-28, -2), floor_db + 22) if peak_db is None else peak_db)
-            # What of it can be heard: up to where it has fallen by 34 dB.
-            loud = np.flatnonzero(np.abs(x) > 0.02)
-            if len(loud) == 0:  # cut off by the end of the stream before it is heard
-                return n
-            end = at + int(loud[-1]) + 1
-            out.events.append((name, at, end))
-            out.active[at // SOUND_HOP : end // SOUND_HOP + 1, k.SOUND_NAMES.index(name)] = 1
-            return end
-
-        def nuisance(at):
-            x = s.unit(self.colour(r, self.background(r)))
-            if at < n:
-                put(x, at, r.uniform(-35, -6))
-            return at + len(x)
-
-        def instruct(at):
-            name = str(r.choice(list(self.instructions)))
-            x, _, phones = self.clip(r, self.instructions[name][int(r.integers(len(self.instructions[name])))])
-            if at + len(x) >= n:
-                return at
-            put(self.colour(r, x), at, r.uniform(-18, -3))
-            out.phones[at // PHONE_HOP : (at + len(x)) // PHONE_HOP] = -1
-            mode, _, sound_name = name.partition(" ")
-            out.instructions.append((mode, sound_name or None, at, at + len(x)))
-            return at + len(x)
-
-        getattr(self, "_" + scenario)(r, n, say, sound, nuisance, instruct, target)
-        peak = np.abs(out.audio).max()
-        if peak > 1:
-            out.audio /= peak
-        return out
-
-    SPEECH = {"word": 2.5, "digits": 5, "phrase": 2, "middle": 2, "text": 7, "talk": 1.2, "reply": 0.6}
-
-    # How many of the streams of speech keep to a topic.
-    TOPICAL = 0.35
-
-    def _speech(self, r, n, say, sound, nuisance, instruct, target):
-        at = int(r.uniform(0, 1.2) * RATE)
-        tight = r.uniform() < 0.3
-        topic = self.topic(r) if r.uniform() < self.TOPICAL else None
-        while at < n:
-            end = say(at, self.SPEECH, topic if r.uniform() < 0.9 else None)
-            at = (end or at + RATE) + int((r.uniform(0.02, 0.4) if tight or r.uniform() < 0.2 else r.uniform(0.4, 2.2)) * RATE)
-        if r.uniform() < 0.3:
-            nuisance(int(r.uniform(0, n)))
-
-    def _sounds(self, r, n, say, sound, nuisance, instruct, target):
-        at = int(r.uniform(0, 1.5) * RATE)
-        while at < n:
-            what = r.uniform()
-            if what < 0.72:
-                end = sound(at, str(r.choice(RARE_SOUNDS if r.uniform() < 0.25 else k.SOUND_NAMES)))
-            elif what < 0.86:
-                end = nuisance(at)
-            else:
-                end = say(at, {"talk": 2, "text": 2, "phrase": 1, "foreign": 0.5})
-            at = (end or at + RATE) + int(r.uniform(0.5, 2.2) * RATE)
-
-    def _count(self, r, n, say, sound, nuisance, instruct, target):
-        at = int(r.uniform(0, 1.5) * RATE)
-        others = [name for name in k.SOUND_NAMES if name != target]
-        while at < n:
-            what = r.uniform()
-            if what < 0.66:
-                end = sound(at, target)
-            elif what < 0.84:
-                end = sound(at, str(r.choice(others)))
-            elif what < 0.92:
-                end = nuisance(at)
-            else:
-                end = say(at, {"talk": 1, "word": 1, "phrase": 0.5})
-            at = (end or at + RATE) + int(r.uniform(0.6, 1.8) * RATE)
-
-    def _mixed(self, r, n, say, sound, nuisance, instruct, target):
-        at = int(r.uniform(0, 0.8) * RATE)
-        while at < n:
-            end = say(at, {"talk": 4, "text": 4, "phrase": 2, "word": 0.5, "foreign": 0.6})
-            at = (end or at + RATE) + int((r.uniform(0.02, 0.4) if r.uniform() < 0.6 else r.uniform(0.4, 1.2)) * RATE)
-        at = int(r.uniform(0.3, 2.5) * RATE)
-        help_sounds = [name for name, v in k.SOUNDS.items() if v["reply"]]
-        while at < n:
-            name = str(r.choice(["cough", "knock", "doorbell"] if r.uniform() < 0.45 else help_sounds if r.uniform() < 0.5 else k.SOUND_NAMES))
-            end = sound(at, name, r.uniform(-16, -1)) if r.uniform() < 0.8 else nuisance(at)
-            at = (end or at + RATE) + int(r.uniform(0.8, 4) * RATE)
-
-    def _quiet(self, r, n, say, sound, nuisance, instruct, target):
-        kinds = {"talk": 4, "foreign": 2, "reply": 3}
-        at = int(r.uniform(0, 3) * RATE)
-        while at < n:
-            what = r.uniform()
-            if what < 0.45:
-                end = nuisance(at)
-            elif what < 0.85:
-                end = say(at, kinds)
-            elif what < 0.93:
-                end = sound(at, str(r.choice([name for name, v in k.SOUNDS.items() if not v["reply"]])))
-            else:
-                end = say(at, {"word": 1, "text": 1})
-            at = (end or at + RATE) + int(r.exponential(1.5) * RATE)
-
-    def _told(self, r, n, say, sound, nuisance, instruct, target):
-        """Somebody says in the stream what is wanted from now on."""
-        at = int(r.uniform(0, 1.5) * RATE)
-        for _ in range(r.integers(0, 3)):
-            end = say(at, self.SPEECH) if r.uniform() < 0.6 else sound(at, str(r.choice(k.SOUND_NAMES)))
-            at = (end or at + RATE) + int(r.uniform(0.5, 1.5) * RATE)
-        at = instruct(at) + int(r.uniform(0.5, 1.5) * RATE)
-        while at < n:
-            end = say(at, self.SPEECH) if r.uniform() < 0.55 else sound(at, str(r.choice(k.SOUND_NAMES)))
-            at = (end or at + RATE) + int(r.uniform(0.4, 2) * RATE)
-
-
-# For the encoder alone, which has no lanes.
-EAR_SCENARIOS = {"speech": 0.56, "sounds": 0.2, "mixed": 0.14, "quiet": 0.1}
-SCENARIOS = {"speech": 0.56, "sounds": 0.11, "count": 0.08, "mixed": 0.08, "quiet": 0.14, "told": 0.03}
-LANES = {
-    "speech": {"dialog": 0.6, "transcribe": 3.0, "translate": 0.6, "sounds": 0.1, "count": 0.05},
-    "sounds": {"dialog": 0.8, "transcribe": 0.2, "translate": 0.15, "sounds": 0.95, "count": 0.5},
-    "count": {"dialog": 0.3, "transcribe": 0.1, "translate": 0.05, "sounds": 0.6, "count": 4.0},
-    "mixed": {"dialog": 0.95, "transcribe": 0.6, "translate": 0.4, "sounds": 0.7, "count": 0.2},
-    "quiet": {"dialog": 2.0, "transcribe": 0.5, "translate": 0.3, "sounds": 0.5, "count": 0.2},
-    "told": {"dialog": 3.0, "transcribe": 0.5, "translate": 0.5, "sounds": 0.5, "count": 0.3},
-}
-
-
-def lanes_for(r, scenario, count):
-    weights = LANES[scenario]
-    p = np.array([weights[m] for m in MODES])
-    return [MODES[i] for i in r.choice(len(MODES), count, replace=False, p=p / p.sum())]
-
 
 def told_labels(stream, mode, target):
-    """Labels of a stream in which a spoken instruction replaces the lane's own from its end on."""
+    """Returns the labels of a stream in which each spoken instruction replaces the lane's own from its end on."""
     labels, unsure = labels_of(stream, mode, target)
     for new, new_target, start, end in stream.instructions:
         first = label_chunk(end, SENTENCE_SECS)
@@ -545,30 +481,33 @@ def told_labels(stream, mode, target):
     return labels, unsure - set(labels)
 
 
-def real_clips(folder, held):
-    """`({sound: [samples]}, [background])` of the real recordings, by ESC-50 source: the last source of a class is held out."""
-    named, background, by_class = {}, [], {}
+def kept_recordings(folder):
+    """Returns the recordings of ESC-10 that the evaluation keeps: those of the last source of each class."""
+    by_class = {}
     for path in sorted(pathlib.Path(folder).glob("*.wav")):
         kind, rest = path.stem.split("__")
-        source = rest.split("-")[1]
-        by_class.setdefault(kind, {}).setdefault(source, []).append(path)
-    for kind, sources in by_class.items():
-        kept = sorted(sources)[-1:]
-        for source, paths in sources.items():
-            if (source in kept) != held:
-                continue
-            for path in paths:
-                x = wavfile.read(path)[1].astype(np.float32) / 32_768
-                x = x / (np.abs(x).max() + 1e-9)
-                if kind in ESC:
-                    named.setdefault(ESC[kind], []).extend(heard_parts(x, ESC[kind]))
-                else:
-                    background.append(x)
+        by_class.setdefault(kind, {}).setdefault(rest.split("-")[1], []).append(path)
+    return [path for sources in by_class.values() for path in sources[max(sources)]]
+
+
+def real_clips(folder, held):
+    """Returns `({sound: [samples]}, [background])` of the recordings of ESC-10, those that the evaluation keeps or the others."""
+    named, background, kept = {}, [], set(kept_recordings(folder))
+    for path in sorted(pathlib.Path(folder).glob("*.wav")):
+        if (path in kept) != held:
+            continue
+        kind = path.stem.split("__")[0]
+        x = wavfile.read(path)[1].astype(np.float32) / 32_768
+        x = x / (np.abs(x).max() + 1e-9)
+        if kind in ESC:
+            named.setdefault(ESC[kind], []).extend(heard_parts(x, ESC[kind]))
+        else:
+            background.append(x)
     return named, background
 
 
 def heard_parts(x, name):
-    """The occurrences in a recording: parts above -32 dB of its peak, nearer than 0.5 s joined."""
+    """Returns the occurrences in a recording: parts above -32 dB of its peak, nearer than 0.5 s joined."""
     if name in ("rain",):
         return [x]
     envelope = np.maximum.reduceat(np.abs(x), np.arange(0, len(x), 160))

@@ -12,16 +12,16 @@ import numpy as np
 import pyworld
 
 import bank
-import knowledge as k
+import knowledge
 import others
 
 SPEAKERS = ["george", "jackson", "lucas"]  # those of training; nicolas is kept
 HOP_MS = 5.0
-HOP = int(k.RATE * HOP_MS / 1_000)
+HOP = int(knowledge.RATE * HOP_MS / 1_000)
 
 
 class Voice:
-    """What WORLD tells of a recording: `f0` [frames] in Hz, 0 where there is no voice; envelope and aperiodicity [frames, bins];
+    """The analysis of a recording by WORLD: `f0` [frames] in Hz, 0 where there is no voice; envelope and aperiodicity [frames, bins];
     `cepstra` of the whole, by which it is laid beside another."""
 
     def __init__(self, f0, envelope, aperiodicity, cepstra=None):
@@ -30,15 +30,15 @@ class Voice:
     @staticmethod
     def of(x):
         x = np.asarray(x, np.float64) / 32_000
-        f0, at = pyworld.dio(x, k.RATE, frame_period=HOP_MS)
-        f0 = pyworld.stonemask(x, f0, at, k.RATE)
-        envelope = pyworld.cheaptrick(x, f0, at, k.RATE)
-        aperiodicity = pyworld.d4c(x, f0, at, k.RATE)
+        f0, at = pyworld.dio(x, knowledge.RATE, frame_period=HOP_MS)
+        f0 = pyworld.stonemask(x, f0, at, knowledge.RATE)
+        envelope = pyworld.cheaptrick(x, f0, at, knowledge.RATE)
+        aperiodicity = pyworld.d4c(x, f0, at, knowledge.RATE)
         return Voice(f0, envelope, aperiodicity, bank.Patterns.cepstra(x))
 
     def towards(self, other, share):
         """The voice that lies so far on the way to another that says the same word, at this one's pace."""
-        _, at = bank.warped(self.cepstra, other.cepstra)
+        _, _, at = bank.warped(self.cepstra, [other.cepstra])
         frames = np.arange(len(self.f0))
         there = np.interp(frames * HOP / bank.Patterns.HOP, np.arange(len(at)), at) * bank.Patterns.HOP / HOP
         there = np.clip(np.round(there).astype(int), 0, len(other.f0) - 1)
@@ -61,7 +61,7 @@ class Voice:
         bend = lambda m: (1 - part) * m[:, left] + part * m[:, right]
         envelope = np.exp(bend(np.log(self.envelope[low] + 1e-12)))
         f0 = np.where(self.f0[low] > 0, np.clip(self.f0[low] * pitch, 50, 600), 0)
-        return pyworld.synthesize(f0, np.ascontiguousarray(envelope), np.ascontiguousarray(bend(self.aperiodicity[low])), k.RATE, HOP_MS)
+        return pyworld.synthesize(f0, np.ascontiguousarray(envelope), np.ascontiguousarray(bend(self.aperiodicity[low])), knowledge.RATE, HOP_MS)
 
 
 def rhythm(r, frames):
@@ -79,7 +79,7 @@ def speaker(r, name, one, other, times):
     """`(clips, samples)` of a new speaker, who lies between two where there is another."""
     share, pitch, formants = r.uniform(0.3, 0.7), np.exp(r.normal(0, 0.18)), np.exp(r.normal(0, 0.09))
     clips, samples = [], []
-    for word in k.VOCABULARY[:10]:
+    for word in knowledge.VOCABULARY[:10]:
         said = MADE_OF.get((one, word), [])
         for voice, clip in (said[j] for j in r.permutation(len(said))[:times]):
             if other:
@@ -97,7 +97,7 @@ def speaker(r, name, one, other, times):
 def main():
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument("bank", type=pathlib.Path)
-    a.add_argument("--data", type=pathlib.Path, default=k.HERE.parents[2] / "shared" / "data")
+    a.add_argument("--data", type=pathlib.Path, default=knowledge.HERE.parents[2] / "shared" / "data")
     a.add_argument("--alone", type=int, default=4, help="speakers made of one")
     a.add_argument("--between", type=int, default=2, help="speakers made of each pair, from the first of it")
     a.add_argument("--times", type=int, default=30, help="that such a speaker says each digit")

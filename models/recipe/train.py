@@ -2,8 +2,7 @@
 
 import argparse
 import contextlib
-import json
-import math
+import datetime
 import pathlib
 import time
 
@@ -14,10 +13,21 @@ from torch.optim.swa_utils import AveragedModel
 
 import batches
 import export
-import knowledge as k
-import net as nets
-import streams as st
-import tokens as tk
+import knowledge
+import network
+import streams
+import token_layout
+
+
+# bfloat16 in the matrix products pays where there are units or instructions for it (a step takes half as long); without them it
+# takes half as long again as f32.
+BF16 = torch.cuda.is_available() or torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+# An export has no training heads: new ones learn for this many steps before the network follows them.
+HEADS_ALONE = 40
+# Steps that the running mean of the weights reaches back: steps of a few streams wander about the valley that they go down.
+AVERAGED = 300
+# Seconds between two checkpoints.
+SAVED_EVERY = 240
 
 
 class Muon(torch.optim.Optimizer):
@@ -38,7 +48,7 @@ class Muon(torch.optim.Optimizer):
                 u = g.lerp(buffer, group["momentum"])
                 tall = u.shape[0] > u.shape[1]
                 x = u.T if tall else u
-                x = (x / (x.norm() + 1e-7)).to(torch.bfloat16 if losses.bf16 else torch.float32)
+                x = (x / (x.norm() + 1e-7)).to(torch.bfloat16 if BF16 else torch.float32)
                 for _ in range(5):
                     a = x @ x.T
                     x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
@@ -111,7 +121,7 @@ def warp(mel, r):
     return out
 
 
-def losses(net, aux, batch, r, augment=True):
+def losses(net, aux, batch, r, pad, augment=True):
     audio, phones, active, ended, openings, rows = batch
     device = net.lm_head.weight.device
     here = lambda x: torch.from_numpy(x).to(device)
@@ -119,12 +129,11 @@ def losses(net, aux, batch, r, augment=True):
     if augment:
         mel = warp(mel, r)
     blocks = [mel.flatten(0, 1)] + [net.mel(here(x)[None])[0] for x in openings]
-    # bfloat16 in the matrix products, f32 elsewhere.
-    with torch.autocast(device.type, torch.bfloat16, enabled=losses.bf16):
+    with torch.autocast(device.type, torch.bfloat16, enabled=BF16):
         features = net.encode(torch.cat(blocks))
         n = len(blocks[0])
         heard = features[:n]
-        phone_logits = aux.phones(heard).float().view(-1, len(st.PHONE_CLASSES))
+        phone_logits = aux.phones(heard).float().view(-1, len(streams.PHONE_CLASSES))
         sound_logits = aux.sounds(heard).float()
         phone_targets = here(phones.astype(np.int64)).flatten()
         phone_weight = torch.where(phone_targets == 0, 0.3, 1.0) * (phone_targets >= 0)
@@ -145,21 +154,21 @@ def losses(net, aux, batch, r, augment=True):
             weights[i, :m], positions[i, :m] = torch.tensor(row.weights), torch.tensor(row.positions)
             positions[i, m:] = row.positions[-1]
         ids, positions, targets, weights = (x.to(device) for x in (ids, positions, targets, weights))
-        mask = ids == losses.pad
+        mask = ids == pad
         order = torch.tensor([b for row in rows for b in row.blocks], device=device)
         hidden, before_last = net.hidden(ids, features[order].flatten(0, 1), mask, positions)
         # What has just ended, at every 40 ms that a lane hears of the stream itself.
         of_stream = order < n
-        at_features = before_last[mask].view(len(order), k.CHUNK // st.SOUND_HOP, -1)[of_stream].flatten(0, 1)
+        at_features = before_last[mask].view(len(order), knowledge.CHUNK // streams.SOUND_HOP, -1)[of_stream].flatten(0, 1)
         at_features = F.rms_norm(at_features.float(), at_features.shape[-1:])
-        wanted = here(ended).view(n, k.CHUNK // st.SOUND_HOP, -1)[order[of_stream]].flatten(0, 1)
+        wanted = here(ended).view(n, knowledge.CHUNK // streams.SOUND_HOP, -1)[order[of_stream]].flatten(0, 1)
         due = 0
         for column, head in enumerate(aux.ended):
             weight = torch.where(wanted[:, column] > 0, 1.0, 0.1)
             due = due + (F.cross_entropy(head(at_features).float(), wanted[:, column], reduction="none") * weight).sum() / weight.sum()
         # What the lane was asked to do, there too: without it counting came to nothing in streams whose first sound was missed.
         asked = torch.tensor([row.asked for row in rows for _ in row.blocks], device=device)[of_stream]
-        asked = asked.repeat_interleave(k.CHUNK // st.SOUND_HOP)
+        asked = asked.repeat_interleave(knowledge.CHUNK // streams.SOUND_HOP)
         asked_loss = F.cross_entropy(aux.asked(at_features).float(), asked, ignore_index=batches.IGNORE, reduction="sum")
         due = due + asked_loss / (asked != batches.IGNORE).sum().clamp(min=1)
         at = targets != batches.IGNORE
@@ -168,22 +177,13 @@ def losses(net, aux, batch, r, augment=True):
     return text, phone, sound, due, logits, targets[at]
 
 
-# It pays where there are units or instructions for it (a step takes half as long); without them half as long again as f32.
-losses.bf16 = torch.cuda.is_available() or torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-losses.pad = 0
-
-# An export has no training heads: new ones learn for so many steps before the network follows them.
-HEADS_ALONE = 60
-# Steps that the running mean of the weights reaches back: steps of twelve streams wander about the valley that they go down.
-AVERAGED = 300
-
-
-def main():
+def arguments():
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument("work", type=pathlib.Path)
-    a.add_argument("--data", default=str(k.HERE.parents[2] / "shared" / "data"))
+    a.add_argument("--data", default=str(knowledge.HERE.parents[2] / "shared" / "data"))
     a.add_argument("--bank", default="trained")
     a.add_argument("--hours", type=float, default=1.0)
+    a.add_argument("--until", help="the time of day (HH:MM) at which it ends, instead of --hours")
     a.add_argument("--cool", type=float, default=0.0, help="share of the time in which the rate falls to zero")
     a.add_argument("--threads", type=int, default=torch.get_num_threads())
     a.add_argument("--workers", type=int, default=1)
@@ -200,94 +200,146 @@ def main():
     a.add_argument("--from", dest="start", default="last.pt")
     a.add_argument("--to", default="last.pt")
     a = a.parse_args()
-    torch.set_num_threads(a.threads)
-    a.work.mkdir(parents=True, exist_ok=True)
-    if not (a.work / "tokenizer.json").exists():
-        (tk.Tokens.load(a.export) if a.export else tk.Tokens(tk.train())).save(a.work)
-    tokens = tk.Tokens.load(a.work)
-    losses.pad = tokens.ids["PAD"]
-    torch.manual_seed(0)
-    net = nets.Starter(tokens.size)
-    aux = nets.Auxiliary(net.lm_head.in_features, len(st.PHONE_CLASSES), len(k.SOUND_NAMES), [len(names) for names in st.ENDED], len(st.ASKED))
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    net, aux = net.to(device), aux.to(device)
-    opts = optimizers(net, aux)
-    base = [[g["lr"] * a.rate for g in o.param_groups] for o in opts]
-    mean = AveragedModel(net, avg_fn=lambda mean, now, steps: mean.lerp(now, 1 / min(steps + 1, AVERAGED)))
-    step = alone = 0
-    if (a.work / a.start).exists():
-        saved = torch.load(a.work / a.start, weights_only=True, map_location=device)
-        net.load_state_dict(saved["net"])
-        aux.load_state_dict(saved["aux"])
-        for o, state in zip(opts, saved["opts"]):
+    if a.until:
+        now, (hour, minute) = datetime.datetime.now(), map(int, a.until.split(":"))
+        end = now.replace(hour=hour, minute=minute, second=0)
+        a.hours = ((end - now).total_seconds() % 86_400) / 3_600
+    return a
+
+
+class Progress:
+    """Sums of what the steps since the last line came to."""
+
+    def __init__(self, tokens):
+        self.silent, self.respond = tokens.ids["KEEP_SILENCE"], tokens.ids["TEXT_BEGIN"]
+        self.begun = time.time()
+        self.clear()
+
+    def clear(self):
+        self.steps = self.audio = self.waited = 0.0
+        self.loss = {"text": 0.0, "phone": 0.0, "sound": 0.0, "ended": 0.0}
+        self.right = {"false": [0, 0], "recall": [0, 0], "words": [0, 0]}
+
+    def add(self, text, phone, sound, due, logits, targets, seconds, waited):
+        self.steps += 1
+        self.audio += seconds / 3_600
+        self.waited += waited
+        for name, value in (("text", text), ("phone", phone), ("sound", sound), ("ended", due)):
+            self.loss[name] += 0 if value is None else value.item()
+        if logits is None:
+            return
+        best = logits.argmax(-1)
+        silent, respond = targets == self.silent, targets == self.respond
+        word = ~(silent | respond)
+        for name, ok, of in (("false", best == self.respond, silent), ("recall", best == self.respond, respond), ("words", best == targets, word)):
+            self.right[name][0] += int(ok[of].sum())
+            self.right[name][1] += int(of.sum())
+
+    def line(self, step, factor):
+        losses_of = " ".join(f"{name} {value / self.steps:.3f}" for name, value in self.loss.items())
+        shares = " ".join(f"{name} {ok / max(1, of):.4f}" for name, (ok, of) in self.right.items())
+        print(f"{step} {time.time() - self.begun:.0f}s {losses_of} {shares} {self.audio:.2f} h waited {self.waited:.0f}s lr {factor:.2f}", flush=True)
+        self.clear()
+
+
+class Trainer:
+    """The network with its training heads, optimisers and running mean; made anew, from an export or from a checkpoint."""
+
+    def __init__(self, a):
+        self.a, self.step, self.alone = a, 0, 0
+        a.work.mkdir(parents=True, exist_ok=True)
+        if not (a.work / "tokenizer.json").exists():
+            token_layout.Tokens(token_layout.grown(token_layout.Tokens.load(a.export).tokenizer)[0] if a.export else token_layout.train()).save(a.work)
+        self.tokens = token_layout.Tokens.load(a.work)
+        torch.manual_seed(0)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.net = network.Starter(self.tokens.size).to(device)
+        ended = [len(names) for names in streams.ENDED]
+        self.aux = network.Auxiliary(self.net.lm_head.in_features, len(streams.PHONE_CLASSES), len(knowledge.SOUND_NAMES), ended, len(streams.ASKED)).to(device)
+        self.optimizers = optimizers(self.net, self.aux)
+        self.rates = [[group["lr"] * a.rate for group in o.param_groups] for o in self.optimizers]
+        self.mean = AveragedModel(self.net, avg_fn=lambda mean, now, steps: mean.lerp(now, 1 / min(steps + 1, AVERAGED)))
+        if (a.work / a.start).exists():
+            self.resume(torch.load(a.work / a.start, weights_only=True, map_location=device))
+        elif a.export:
+            export.read_checkpoint(self.net, a.export, token_layout.grown(token_layout.Tokens.load(a.export).tokenizer)[1])
+            self.alone = HEADS_ALONE
+            print(f"goes on from {a.export}", flush=True)
+        if self.mean.n_averaged == 0:
+            self.mean.update_parameters(self.net)
+        self.r = np.random.default_rng(self.step)
+        print(f"{sum(p.numel() for p in self.net.parameters()) / 1e6:.2f} M parameters, {self.tokens.size} tokens", flush=True)
+
+    def resume(self, saved):
+        self.net.load_state_dict(saved["net"])
+        self.aux.load_state_dict(saved["aux"])
+        for o, state in zip(self.optimizers, saved["opts"]):
             o.load_state_dict(state)
-        step = saved["step"]
-        mean.load_state_dict(saved["mean"])
-        print(f"resumed at step {step}", flush=True)
-    elif a.export:
-        export.read_checkpoint(net, a.export)
-        alone = HEADS_ALONE
-        print(f"goes on from {a.export}", flush=True)
-    feeder = batches.Feeder(
-        lambda: st.Composer(a.work / "bank", a.bank, a.data), tokens, int(time.time()), {"streams": a.streams, "secs": a.secs, "lanes": a.lanes, "long_share": a.long, "ears": a.ears}, a.workers
-    )
-    r = np.random.default_rng(step)
-    print(f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters, {tokens.size} tokens", flush=True)
+        self.mean.load_state_dict(saved["mean"])
+        self.step = saved["step"]
+        self.alone = HEADS_ALONE if self.step < HEADS_ALONE else 0
+        print(f"resumed at step {self.step}", flush=True)
 
-    if mean.n_averaged == 0:
-        mean.update_parameters(net)
+    def save(self):
+        state = {
+            "net": self.net.state_dict(), "mean": self.mean.state_dict(), "aux": self.aux.state_dict(),
+            "opts": [o.state_dict() for o in self.optimizers], "step": self.step,
+        }  # fmt: skip
+        torch.save(state, self.a.work / (self.a.to + ".new"))
+        (self.a.work / (self.a.to + ".new")).replace(self.a.work / self.a.to)
 
-    def save():
-        state = {"net": net.state_dict(), "mean": mean.state_dict(), "aux": aux.state_dict(), "opts": [o.state_dict() for o in opts], "step": step}
-        torch.save(state, a.work / (a.to + ".new"))
-        (a.work / (a.to + ".new")).replace(a.work / a.to)
+    def set_rates(self, factor):
+        alone = self.step < self.alone
+        self.net.requires_grad_(not alone)
+        for o, rates in zip(self.optimizers, self.rates):
+            for group, rate in zip(o.param_groups, rates):
+                group["lr"] = rate * factor if not alone or "heads" in group else 0.0
 
-    begun = time.time()
-    cool_from = cool_steps = None
-    saved_at, sums, waited = begun, np.zeros(12), 0.0
-    first_step = step
-    while time.time() - begun < a.hours * 3600:
-        done = (time.time() - begun) / (a.hours * 3600)
-        factor = min(1, (step + 1 - alone * (step >= alone)) / 100) * (1 if done < 1 - a.cool else max(0.02, (1 - done) / max(a.cool, 1e-9)))
-        for o, rates in zip(opts, base):
-            for g, rate in zip(o.param_groups, rates):
-                g["lr"] = rate * factor * (step >= alone or "heads" in g)
-        t = time.time()
-        batch = feeder.next()
-        waited += time.time() - t
-        with rounded(net) if r.uniform() < a.rounded else contextlib.nullcontext():
-            text, phone, sound, due, logits, targets = losses(net, aux, batch, r)
+    def train_on(self, batch):
+        """One step; returns what `losses` returns."""
+        a = self.a
+        with rounded(self.net) if self.r.uniform() < a.rounded else contextlib.nullcontext():
+            text, phone, sound, due, logits, targets = losses(self.net, self.aux, batch, self.r, self.tokens.ids["PAD"])
             loss = a.phone_weight * phone + sound + (0 if a.ears else text + a.ended_weight * due)
-            for o in opts:
+            for o in self.optimizers:
                 o.zero_grad(set_to_none=True)
             loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        for o in opts:
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        for o in self.optimizers:
             o.step()
-        step += 1
-        mean.update_parameters(net)
-        if a.ears:
-            sums += [1, text.item(), phone.item(), sound.item(), 1, 0, 1, 0, 1, 0, batch[0].size / k.RATE, 0]
-        else:
-            best = logits.argmax(-1)
-            silent, respond = tokens.ids["KEEP_SILENCE"], tokens.ids["TEXT_BEGIN"]
-            s, p = targets == silent, targets == respond
-            word = ~(s | p)
-            sums += [1, text.item(), phone.item(), sound.item(), *(x.sum().item() for x in (s, (best == respond)[s], p, (best == respond)[p], word, (best == targets)[word])), batch[0].size / k.RATE, due.item()]  # fmt: skip
-        if step % 20 == 0:
-            n = sums[0]
-            print(
-                f"{step} {time.time() - begun:.0f}s text {sums[1] / n:.3f} phone {sums[2] / n:.3f} sound {sums[3] / n:.4f} ended {sums[11] / n:.3f} "
-                f"false {sums[5] / sums[4]:.4f} recall {sums[7] / sums[6]:.3f} words {sums[9] / sums[8]:.3f} "
-                f"{sums[10] / 3600:.2f} h waited {waited:.0f}s lr {factor:.2f}",
-                flush=True,
-            )
-            sums[:], waited = 0, 0.0
-        if time.time() - saved_at > 240:
-            save()
+        self.step += 1
+        if self.step == self.alone:  # what the mean holds so far is the export itself
+            self.mean.n_averaged.zero_()
+        self.mean.update_parameters(self.net)
+        return text, phone, sound, due, logits, targets
+
+    def factor(self, done):
+        """The rates, of what `--rate` says: they rise over 100 steps and fall at the end where `--cool` says so."""
+        rise = min(1, (self.step + 1 - self.alone * (self.step >= self.alone)) / 100)
+        return rise * (1 if done < 1 - self.a.cool else max(0.02, (1 - done) / max(self.a.cool, 1e-9)))
+
+
+def main():
+    a = arguments()
+    torch.set_num_threads(a.threads)
+    trainer = Trainer(a)
+    shape = {"streams": a.streams, "secs": a.secs, "lanes": a.lanes, "long_share": a.long, "ears": a.ears}
+    feeder = batches.Feeder(lambda: streams.Composer(a.work / "bank", a.bank, a.data), trainer.tokens, int(time.time()), shape, a.workers)
+    progress, begun, saved_at, first_step = Progress(trainer.tokens), time.time(), time.time(), trainer.step
+    while (done := (time.time() - begun) / (a.hours * 3600)) < 1:
+        factor = trainer.factor(done)
+        trainer.set_rates(factor)
+        asked_at = time.time()
+        batch = feeder.next()
+        waited = time.time() - asked_at
+        progress.add(*trainer.train_on(batch), batch[0].size / knowledge.RATE, waited)
+        if trainer.step % 20 == 0:
+            progress.line(trainer.step, factor)
+        if time.time() - saved_at > SAVED_EVERY:
+            trainer.save()
             saved_at = time.time()
-    save()
-    print(f"stopped at step {step}, {step - first_step} steps")
+    trainer.save()
+    print(f"stopped at step {trainer.step}, {trainer.step - first_step} steps")
 
 
 if __name__ == "__main__":

@@ -1,25 +1,25 @@
-//! The microphone: a [`Source`](super::Source) that survives the loss of its device.
+//! Microphone input: a [`Source`](super::Source) that survives the loss of its device.
 //!
-//! Responsible for opening, watching, reopening and truly closing the input. Not responsible for what is played.
+//! Responsible for opening the input, for detecting its loss, and for reopening and closing it. Not responsible for playback.
 
 #[cfg(feature = "mic")]
+pub(super) mod alsa_stderr;
+#[cfg(feature = "mic")]
 mod backend;
+#[cfg(feature = "mic")]
+pub(super) mod device_error;
+#[cfg(feature = "mic")]
+mod device_watcher;
 pub mod devices;
 #[cfg(feature = "mic")]
 pub(super) mod host;
 #[cfg(feature = "mic")]
-pub(super) mod hush;
-#[cfg(feature = "mic")]
-mod pace;
+mod loss_meter;
 pub mod ring;
 #[cfg(feature = "mic")]
 mod source;
 #[cfg(feature = "mic")]
 pub mod stream;
-#[cfg(feature = "mic")]
-pub(super) mod trouble;
-#[cfg(feature = "mic")]
-mod watch;
 
 pub use devices::{DeviceDirection, DeviceInfo, devices};
 #[cfg(feature = "mic")]
@@ -39,26 +39,26 @@ mod absent {
     use crate::error::Result;
     use crate::protocol::DeviceChoice;
 
-    /// The microphone of a build that has none: it can never be opened, so no value of it exists.
+    /// The microphone of a build without microphone support: `open` always fails, so the type has no value.
     #[derive(Debug)]
     pub enum CaptureSource {}
 
     impl CaptureSource {
-        /// Says that there is no microphone support.
+        /// Fails.
         ///
         /// # Errors
-        /// Always.
+        /// [`InputDevice`](crate::error::ErrorKind::InputDevice), always: this build has no microphone support.
         pub fn open(_choice: &DeviceChoice, _excluded: &[String]) -> Result<Self> {
             Err(super::built_without())
         }
 
-        /// Rate of the device, in Hz.
+        /// Returns the sample rate of the device, in Hz.
         #[must_use]
         pub fn rate_hz(&self) -> u32 {
             match *self {}
         }
 
-        /// Channels of the device.
+        /// Returns the number of channels of the device.
         #[must_use]
         pub fn channels(&self) -> u16 {
             match *self {}

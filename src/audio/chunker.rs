@@ -1,21 +1,21 @@
-//! Cuts samples into chunks of 0.4 s and keeps the stream's time. Pure: any split of the samples gives the same chunks.
+//! Cuts samples into chunks of 0.4 s and counts stream time. Pure: the chunks do not depend on the sizes of the input blocks.
 
 use crate::time::{CHUNK_SAMPLES, ChunkIdx, SAMPLE_RATE_HZ, StreamTime};
 
-/// 0.4 s of sound.
+/// A chunk: 0.4 s of sound.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chunk {
-    /// Its number.
+    /// Number of the chunk in the stream.
     pub index: ChunkIdx,
-    /// Audio time at which its material begins: the end of the chunk before, unless something was lost.
+    /// Stream time of the first sample: the end of the previous chunk, unless samples were lost between the two.
     pub begin: StreamTime,
-    /// Audio time at its end; samples that were lost inside it count.
+    /// Stream time behind the last sample; includes samples that were lost within the chunk.
     pub end: StreamTime,
-    /// 16 kHz, mono.
+    /// The samples, 16 kHz mono.
     pub samples: Box<[f32; CHUNK_SAMPLES]>,
 }
 
-/// Samples in, chunks out.
+/// Collects samples into chunks.
 #[derive(Debug)]
 pub struct Chunker {
     samples: Box<[f32; CHUNK_SAMPLES]>,
@@ -32,19 +32,19 @@ impl Default for Chunker {
 }
 
 impl Chunker {
-    /// A stream that begins now.
+    /// Creates a chunker at stream time zero.
     #[must_use]
     pub fn new() -> Self {
         Self { samples: Box::new([0.0; CHUNK_SAMPLES]), filled: 0, index: ChunkIdx(0), begin: StreamTime::ZERO, now: StreamTime::ZERO }
     }
 
-    /// Audio time of the next sample.
+    /// Returns the stream time of the next sample.
     #[must_use]
     pub const fn now(&self) -> StreamTime {
         self.now
     }
 
-    /// Takes `samples`; chunks that get full are appended to `out`.
+    /// Adds `samples` and appends the completed chunks to `out`.
     pub fn push(&mut self, mut samples: &[f32], out: &mut Vec<Chunk>) {
         while !samples.is_empty() {
             let taken = samples.len().min(CHUNK_SAMPLES - self.filled);
@@ -62,7 +62,8 @@ impl Chunker {
         }
     }
 
-    /// `samples` were lost here: time jumps over them, and what lies on both sides is joined. Returns where the gap begins.
+    /// Skips `samples` lost samples: stream time advances, and the sound before and after is joined. Returns the time at which
+    /// the gap begins.
     pub fn gap(&mut self, samples: u64) -> StreamTime {
         let from = self.now;
         self.now.0 += samples;
@@ -72,14 +73,14 @@ impl Chunker {
         from
     }
 
-    /// Pads with zeros to a whole chunk; nothing at a boundary.
+    /// Completes a partial chunk with zeros and appends it to `out`.
     pub fn end_of_file(&mut self, out: &mut Vec<Chunk>) {
         if self.filled > 0 {
             self.push(&vec![0.0; CHUNK_SAMPLES - self.filled], out);
         }
     }
 
-    /// `secs` of zeros, padded to whole chunks.
+    /// Appends `secs` seconds of zeros to `out`, rounded up to whole chunks.
     pub fn silence(&mut self, secs: f64, out: &mut Vec<Chunk>) {
         let samples = (secs * f64::from(SAMPLE_RATE_HZ)).round() as usize;
         for _ in 0..samples.div_ceil(CHUNK_SAMPLES) {
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_split_gives_the_same_chunks() {
+    fn chunks_do_not_depend_on_the_sizes_of_the_blocks() {
         let samples: Vec<f32> = (0..20_000).map(|n| n as f32 / 20_000.0).collect();
         let cut = |sizes: &[usize]| {
             let (mut chunker, mut out, mut rest) = (Chunker::new(), Vec::new(), samples.as_slice());
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn time_jumps_over_a_gap_and_the_samples_are_joined() {
+    fn gap_advances_time_and_joins_the_samples() {
         let (mut chunker, mut out) = (Chunker::new(), Vec::new());
         chunker.push(&[1.0; 6_000], &mut out);
         assert_eq!(chunker.gap(1_000).0.0, 6_000);
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_of_silence_is_three_chunks_and_a_boundary_needs_no_padding() {
+    fn second_of_silence_is_three_chunks_and_a_complete_chunk_is_not_padded() {
         let (mut chunker, mut out) = (Chunker::new(), Vec::new());
         chunker.silence(1.0, &mut out);
         chunker.end_of_file(&mut out);

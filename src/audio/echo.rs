@@ -1,201 +1,205 @@
-//! The microphone while Hearken speaks: its own voice taken out, and a person who speaks over it noticed.
+//! Hands-free listening: removes Hearken's own voice from the microphone signal and detects barge-in.
 //!
-//! Responsible for pairing what the microphone hears with what was played just then, for the canceller that runs on such
-//! pairs, for the verdict whether somebody speaks ([`barge_in`]), and for what of both is passed on: no echo while nobody
-//! speaks, all of a person who does. Once nothing has been played for half a second samples pass untouched. Not responsible for what is done about the verdict, nor for playing.
+//! [`EchoPath`] pairs the microphone (near end) with the sound played at the same time (far end), runs the canceller on the
+//! pairs, decides whether a person speaks ([`barge_in`]), and passes on the suppressor's output, or all of a person who speaks.
+//! From half a second after the last played sound, samples pass unchanged. Not responsible for playback, nor for the reaction
+//! to a barge-in beyond lowering or cutting the voice.
 
 pub mod barge_in;
 pub mod canceller;
-mod held;
-mod likeness;
+mod far_end_correlation;
+mod lookahead;
 pub mod voicing;
 
 use std::collections::VecDeque;
 
-use super::playback::ring::{FarEnd, Loudness};
+use super::playback::ring::{FarEnd, PlaybackGain};
 use super::playback::{FarEndSlot, Route};
 use super::resample::Resampler;
 use crate::error::Result;
-use crate::protocol::{EchoChoice, Interrupt, Switch, VoiceSettings};
-use crate::time::HOP_SAMPLES;
-use barge_in::{BargeIn, Verdict};
-use canceller::{Cancelled, Canceller, Polish};
-use held::{Held, Which};
-use likeness::Likeness;
-use voicing::{HeardFrame, Listener};
+use crate::level::{SILENCE_DBFS, dbfs};
+use crate::protocol::{EchoChoice, Interrupt, VoiceSettings};
+use crate::time::{HOP_SAMPLES, SAMPLE_RATE_HZ};
+use barge_in::{BargeInDetector, Verdict};
+use canceller::{CancelledFrame, Canceller, Enhancements, Enhancer};
+use far_end_correlation::FarEndCorrelation;
+use lookahead::{CancellerOutput, Lookahead};
+use voicing::{FrameFeatures, VoicingMeter};
 
-/// The canceller runs on after the last sample that was played: 0.5 s.
-const AFTER_FRAMES: u32 = 50;
-/// Each sample of the microphone is paired with what was handed to the loudspeaker so much later: 10 ms. The pair is causal
-/// then, also when the callback of the loudspeaker comes late; what the sound really takes is the canceller's to find.
-const MARGIN: i64 = HOP_SAMPLES as i64;
-/// The microphone waits for its far end at most so long (150 ms); then the far end is taken for silent.
-const HOLD: usize = 15 * HOP_SAMPLES;
-/// An output that stood still for so long while the microphone went on is gone: 1 s.
-const GONE: usize = 100 * HOP_SAMPLES;
-/// Far end that is ahead of the microphone by more than this (200 ms) shows that the microphone lost samples, or that two
-/// clocks have drifted apart: it is paired anew.
-const AHEAD: usize = 20 * HOP_SAMPLES;
-/// Below this a played sample is silence: half a step of 16 bits.
+/// Frames for which the canceller runs after the last played sample: 0.5 s.
+const HANGOVER_FRAMES: u32 = 50;
+/// Lead of the far end in each pair, in samples: 10 ms, so that the pair is causal even if a playback callback is late. The
+/// canceller measures the actual delay.
+const PAIRING_LEAD: i64 = HOP_SAMPLES as i64;
+/// Samples of the microphone that wait for the far end at most: 150 ms; then the far end counts as silent.
+const LONGEST_WAIT: usize = 15 * HOP_SAMPLES;
+/// Samples of the microphone without any far end after which the output counts as gone: 1 s.
+const OUTPUT_GONE: usize = 100 * HOP_SAMPLES;
+/// Lead of the far end that shows lost microphone samples or drifting clocks, in samples: 200 ms. The pairing starts again.
+const LARGEST_LEAD: usize = 20 * HOP_SAMPLES;
+/// Magnitude up to which a played sample counts as silence: half a step of 16 bits.
 const SILENT: f32 = 1.5e-5;
+/// Samples per millisecond.
+const SAMPLES_PER_MS: i64 = SAMPLE_RATE_HZ as i64 / 1_000;
 
-/// What was noticed in a stretch of sound.
+/// Speech detected in a stretch of sound; a later variant takes precedence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum VoiceActivity {
-    /// Nothing of interest.
+    /// No speech.
     Inactive,
-    /// Somebody speaks.
+    /// A person speaks.
     Speech,
-    /// Somebody began to speak over a reply.
+    /// A person began to speak over a reply; the reply is cut.
     BargeIn,
 }
 
-/// The path of the microphone's samples.
+/// The processing of the microphone's samples between capture and chunker.
 pub struct EchoPath {
     slot: FarEndSlot,
     far_end: Option<(FarEnd, Route)>,
     resampler: Option<Resampler>,
-    conduct: VoiceSettings,
-    /// Played, 16 kHz, not yet paired.
+    settings: VoiceSettings,
+    /// Far-end samples (16 kHz) that are not paired yet.
     far: VecDeque<f32>,
-    /// Far-end samples that are thrown away when they come: they belong to what was passed on without them.
+    /// Number of future far-end samples to drop: their partners were lost or passed on without them.
     skip: usize,
     near: VecDeque<f32>,
     state: State,
     canceller: Canceller,
-    polish: Option<Polish>,
-    held: Held,
-    detector: BargeIn,
-    likeness: Likeness,
-    listeners: Listeners,
-    /// What was left of a frame when nothing was being cancelled.
+    enhancer: Option<Enhancer>,
+    lookahead: Lookahead,
+    detector: BargeInDetector,
+    correlation: FarEndCorrelation,
+    meters: VoicingMeters,
+    /// The incomplete last frame of samples that passed unchanged.
     rest: Vec<f32>,
     scratch: Vec<f32>,
 }
 
-/// One for each of what is listened to: each has its own floor.
+/// The meters of the three signals, each with its own noise floor.
 #[derive(Default)]
-struct Listeners {
-    raw: Listener,
-    linear: Listener,
-    clean: Listener,
+struct VoicingMeters {
+    raw: VoicingMeter,
+    linear: VoicingMeter,
+    clean: VoicingMeter,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Idle,
-    /// Something is being played, or was so many frames ago. `starved` samples were paired with no far end in a row.
     Cancelling {
+        /// Frames since the last played sample.
         quiet_frames: u32,
-        starved: usize,
+        /// Consecutive samples that were paired without a far end.
+        unpaired: usize,
     },
 }
 
 impl EchoPath {
-    /// A path that finds what is played in `slot`.
+    /// Creates a path that finds the far end of the open output in `slot`.
     #[must_use]
-    pub fn new(slot: FarEndSlot, conduct: VoiceSettings) -> Self {
+    pub fn new(slot: FarEndSlot, settings: VoiceSettings) -> Self {
         let mut path = Self {
             slot,
             far_end: None,
             resampler: None,
-            conduct,
+            settings,
             far: VecDeque::new(),
             skip: 0,
             near: VecDeque::new(),
             state: State::Idle,
             canceller: Canceller::new(),
-            polish: None,
-            held: Held::default(),
-            detector: BargeIn::default(),
-            likeness: Likeness::default(),
-            listeners: Listeners::default(),
+            enhancer: None,
+            lookahead: Lookahead::default(),
+            detector: BargeInDetector::default(),
+            correlation: FarEndCorrelation::default(),
+            meters: VoicingMeters::default(),
             rest: Vec::new(),
             scratch: Vec::new(),
         };
-        path.configure(conduct);
+        path.configure(settings);
         path
     }
 
-    /// Goes on with other settings.
-    pub fn configure(&mut self, conduct: VoiceSettings) {
-        self.conduct = conduct;
-        let wanted = (conduct.noise_suppression, conduct.automatic_gain);
-        if wanted == (Switch::Off, Switch::Off) {
-            self.polish = None;
-        } else if self.polish.as_ref().is_none_or(|polish| polish.wanted() != wanted) {
-            self.polish = Some(Polish::new(conduct.noise_suppression, conduct.automatic_gain));
+    /// Applies new settings.
+    pub fn configure(&mut self, settings: VoiceSettings) {
+        self.settings = settings;
+        let (noise_suppression, automatic_gain) = (settings.noise_suppression, settings.automatic_gain);
+        let wanted = Enhancements { noise_suppression, automatic_gain };
+        if wanted == Enhancements::NONE {
+            self.enhancer = None;
+        } else if self.enhancer.as_ref().is_none_or(|enhancer| enhancer.enhancements() != wanted) {
+            self.enhancer = Some(Enhancer::new(wanted));
         }
     }
 
-    /// Takes what the microphone heard (16 kHz) and leaves what the model is to hear in its place: as many samples in all,
-    /// some of them later.
+    /// Processes samples of the microphone (16 kHz) in place. No sample is lost; some are returned by a later call.
     pub fn step(&mut self, samples: &mut Vec<f32>) -> VoiceActivity {
         self.fetch_far();
         let was_idle = self.state == State::Idle;
         if was_idle && !self.begins() {
-            let far_db = if self.far.is_empty() { voicing::SILENCE_DB } else { voicing::level_db(self.far.make_contiguous()) };
+            let far_db = if self.far.is_empty() { SILENCE_DBFS } else { dbfs(self.far.make_contiguous()) };
             self.far.clear();
-            let noticed = self.listen(samples, far_db);
-            self.polish(samples);
-            return noticed;
+            let activity = self.detect_untouched(samples, far_db);
+            self.enhance(samples);
+            return activity;
         }
         self.near.extend(samples.drain(..));
         if was_idle {
-            self.state = State::Cancelling { quiet_frames: 0, starved: 0 };
+            self.state = State::Cancelling { quiet_frames: 0, unpaired: 0 };
             self.detector.begin();
             self.canceller.begin();
             self.pair();
-        } else if matches!(self.state, State::Cancelling { starved: 1.., .. }) && !self.far.is_empty() {
-            // The loudspeaker stood still, or its callback came very late: only now is it known what belongs together.
+        } else if matches!(self.state, State::Cancelling { unpaired: 1.., .. }) && !self.far.is_empty() {
+            // The output stalled or its callback was very late, so the pairing is known only now.
             self.pair();
         }
-        let mut noticed = VoiceActivity::Inactive;
+        let mut activity = VoiceActivity::Inactive;
         while matches!(self.state, State::Cancelling { .. }) && self.near.len() >= HOP_SAMPLES {
             let ready = self.far.len() >= HOP_SAMPLES;
-            if !ready && self.near.len() < HOLD {
+            if !ready && self.near.len() < LONGEST_WAIT {
                 break;
             }
-            noticed = noticed.max(self.frame(samples));
+            activity = activity.max(self.cancel_frame(samples));
         }
         if self.state == State::Idle {
             self.flush(samples);
         }
-        self.polish(samples);
-        noticed
+        self.enhance(samples);
+        activity
     }
 
-    /// Samples of the microphone were lost here: what was played meanwhile has no partner.
+    /// Notes that `samples` of the microphone were lost: drops the far-end samples that were played meanwhile.
     pub fn gap(&mut self, samples: u64) {
         if self.state != State::Idle {
-            let lost = usize::try_from(samples).unwrap_or(usize::MAX).min(GONE);
-            let there = lost.min(self.far.len());
-            self.far.drain(..there);
-            self.skip += lost - there;
+            let lost = usize::try_from(samples).unwrap_or(usize::MAX).min(OUTPUT_GONE);
+            let available = lost.min(self.far.len());
+            self.far.drain(..available);
+            self.skip += lost - available;
         }
     }
 
-    /// Gives out what is still held, and begins anew: the microphone was closed, or another takes its place.
+    /// Appends the samples that are still held to `out` and starts again, for a closed or replaced microphone.
     pub fn reset(&mut self, out: &mut Vec<f32>) {
         self.stop();
         self.flush(out);
-        self.listeners = Listeners::default();
+        self.meters = VoicingMeters::default();
         self.rest.clear();
     }
 
-    /// The delay between what is handed to the loudspeaker and its echo that the canceller has found, in milliseconds.
+    /// Returns the measured delay from writing a sample to the output until its echo arrives, in milliseconds.
     #[must_use]
     pub fn delay_ms(&self) -> Option<i32> {
-        self.canceller.delay_ms().map(|ms| (i64::from(ms) - MARGIN / 16) as i32)
+        self.canceller.delay_ms().map(|ms| (i64::from(ms) - PAIRING_LEAD / SAMPLES_PER_MS) as i32)
     }
 
-    /// Whether the canceller runs.
+    /// Returns true while the canceller runs.
     #[must_use]
     pub fn is_cancelling(&self) -> bool {
         self.state != State::Idle
     }
 
-    /// Takes what was played since the last time, at 16 kHz.
+    /// Fetches the samples played since the last call, at 16 kHz.
     fn fetch_far(&mut self) {
         if let Some((far_end, route)) = self.slot.take() {
             self.resampler = Resampler::new(far_end.rate_hz()).ok();
@@ -214,31 +218,31 @@ impl EchoPath {
         self.skip -= skipped;
         self.far.extend(&at_16k[skipped..]);
         if lost > 0 {
-            // Nobody took it for two seconds: what is paired now would be wrong.
+            // The far end overflowed, so the pairing is unknown.
             self.far.clear();
             self.skip = 0;
         }
     }
 
-    /// Whether something has begun to be played that the microphone may hear.
+    /// Returns true if an audible sound has begun to play on an output that the microphone may hear.
     fn begins(&self) -> bool {
-        let hears = match (self.conduct.echo, &self.far_end) {
+        let audible = match (self.settings.echo, &self.far_end) {
             (_, None) | (EchoChoice::Off, _) => false,
             (EchoChoice::On, Some(_)) => true,
             (EchoChoice::Auto, Some((_, route))) => *route == Route::Room,
         };
-        hears && self.far.iter().any(|x| x.abs() > SILENT)
+        audible && self.far.iter().any(|x| x.abs() > SILENT)
     }
 
-    /// Pairs the newest sample of the microphone with the newest that was handed to the loudspeaker, and a margin.
+    /// Pairs the newest microphone sample with the newest far-end sample, with the far end in the lead.
     fn pair(&mut self) {
         self.skip = 0;
-        let surplus = self.far.len() as i64 + MARGIN - self.near.len() as i64;
+        let surplus = self.far.len() as i64 + PAIRING_LEAD - self.near.len() as i64;
         if surplus >= 0 {
-            // Some of what was played came before what is held of the microphone.
-            let there = (surplus as usize).min(self.far.len());
-            self.far.drain(..there);
-            self.skip = surplus as usize - there;
+            // The oldest far-end samples were played before the oldest microphone sample.
+            let available = (surplus as usize).min(self.far.len());
+            self.far.drain(..available);
+            self.skip = surplus as usize - available;
         } else {
             for _ in surplus..0 {
                 self.far.push_front(0.0);
@@ -246,14 +250,14 @@ impl EchoPath {
         }
     }
 
-    /// Cancels one frame of 10 ms.
-    fn frame(&mut self, out: &mut Vec<f32>) -> VoiceActivity {
-        let State::Cancelling { quiet_frames, starved } = &mut self.state else { return VoiceActivity::Inactive };
+    /// Cancels the echo in a frame of 10 ms.
+    fn cancel_frame(&mut self, out: &mut Vec<f32>) -> VoiceActivity {
+        let State::Cancelling { quiet_frames, unpaired } = &mut self.state else { return VoiceActivity::Inactive };
         let (mut near, mut far) = ([0.0; HOP_SAMPLES], [0.0; HOP_SAMPLES]);
         for (slot, sample) in near.iter_mut().zip(self.near.drain(..HOP_SAMPLES)) {
             *slot = sample;
         }
-        if self.far.len() > self.near.len() + AHEAD {
+        if self.far.len() > self.near.len() + LARGEST_LEAD {
             let surplus = self.far.len() - self.near.len();
             self.far.drain(..surplus);
         }
@@ -261,87 +265,87 @@ impl EchoPath {
             for (slot, sample) in far.iter_mut().zip(self.far.drain(..HOP_SAMPLES)) {
                 *slot = sample;
             }
-            *starved = 0;
+            *unpaired = 0;
         } else {
-            *starved += HOP_SAMPLES;
+            *unpaired += HOP_SAMPLES;
         }
-        let sounds = far.iter().any(|x| x.abs() > SILENT);
-        *quiet_frames = if sounds { 0 } else { *quiet_frames + 1 };
-        let ends = *quiet_frames > AFTER_FRAMES || *starved >= GONE;
-        let cancelled = self.canceller.frame(&near, &far);
-        let verdict = self.verdict(&near, &far, &cancelled);
-        let which = if verdict == Verdict::Alone { Which::Clean } else { Which::Whole };
-        self.held.push(cancelled, which, out);
-        let noticed = self.act_on(verdict);
+        let audible = far.iter().any(|x| x.abs() > SILENT);
+        *quiet_frames = if audible { 0 } else { *quiet_frames + 1 };
+        let ends = *quiet_frames > HANGOVER_FRAMES || *unpaired >= OUTPUT_GONE;
+        let cancelled = self.canceller.process(&near, &far);
+        let verdict = self.judge(&near, &far, &cancelled);
+        let output = if verdict == Verdict::EchoOnly { CancellerOutput::Clean } else { CancellerOutput::Linear };
+        self.lookahead.push(cancelled, output, out);
+        let activity = self.act_on(verdict);
         if ends {
             self.stop();
         }
-        noticed
+        activity
     }
 
-    fn verdict(&mut self, near: &[f32; HOP_SAMPLES], far: &[f32; HOP_SAMPLES], cancelled: &Cancelled) -> Verdict {
-        self.likeness.hear(&cancelled.linear, &cancelled.echo, far);
+    fn judge(&mut self, near: &[f32; HOP_SAMPLES], far: &[f32; HOP_SAMPLES], cancelled: &CancelledFrame) -> Verdict {
+        self.correlation.push(&cancelled.linear, &cancelled.echo, far);
         let frame = barge_in::Frame {
-            raw_db: self.listeners.raw.level(near),
-            echo_db: voicing::level_db(&cancelled.echo),
-            linear: self.listeners.linear.hear(&cancelled.linear),
-            clean: self.listeners.clean.hear(&cancelled.clean),
-            far_db: voicing::level_db(far),
+            raw_db: self.meters.raw.level(near),
+            echo_db: dbfs(&cancelled.echo),
+            linear: self.meters.linear.measure(&cancelled.linear),
+            clean: self.meters.clean.measure(&cancelled.clean),
+            far_db: dbfs(far),
             delay_ms: self.canceller.delay_ms(),
         };
-        self.detector.step(&frame, || self.likeness.greatest())
+        self.detector.step(&frame, || self.correlation.greatest())
     }
 
-    /// Does what a verdict means while something is played.
+    /// Lowers or cuts the voice according to a verdict.
     fn act_on(&self, verdict: Verdict) -> VoiceActivity {
         let Some((far_end, _)) = &self.far_end else { return VoiceActivity::Inactive };
-        if self.conduct.interrupt == Interrupt::LetFinish || !far_end.is_playing() {
+        if self.settings.interrupt == Interrupt::LetFinish || !far_end.is_playing() {
             return if self.detector.hears_speech() { VoiceActivity::Speech } else { VoiceActivity::Inactive };
         }
         match verdict {
-            Verdict::Alone => {
-                far_end.play_at(Loudness::Full);
+            Verdict::EchoOnly => {
+                far_end.set_gain(PlaybackGain::Full);
                 VoiceActivity::Inactive
             }
-            Verdict::Perhaps => {
-                far_end.play_at(Loudness::Ducked);
+            Verdict::Suspected => {
+                far_end.set_gain(PlaybackGain::Ducked);
                 VoiceActivity::Inactive
             }
-            Verdict::Speaking => {
+            Verdict::Speech => {
                 far_end.cut();
                 VoiceActivity::BargeIn
             }
         }
     }
 
-    /// Looks for speech in what passes untouched: nothing is played, or into headphones, or so it was said.
-    fn listen(&mut self, samples: &[f32], far_db: f32) -> VoiceActivity {
+    /// Detects speech in samples that pass unchanged: nothing plays, the output is headphones, or cancellation is off.
+    fn detect_untouched(&mut self, samples: &[f32], far_db: f32) -> VoiceActivity {
         self.rest.extend_from_slice(samples);
-        let mut noticed = VoiceActivity::Inactive;
+        let mut activity = VoiceActivity::Inactive;
         let (frames, rest) = self.rest.as_chunks::<HOP_SAMPLES>();
         for frame in frames {
-            let clean = self.listeners.clean.hear(frame);
-            let raw_db = self.listeners.raw.level(frame);
-            // No canceller runs: there is nothing that its filter could know.
-            let linear = HeardFrame { voicing: 0.0, ..clean };
-            let heard = barge_in::Frame { raw_db, echo_db: f32::NEG_INFINITY, linear, clean, far_db, delay_ms: None };
-            let verdict = self.detector.step(&heard, || 0.0);
+            let clean = self.meters.clean.measure(frame);
+            let raw_db = self.meters.raw.level(frame);
+            // Without the canceller there is no linear output; zero voicing makes it no evidence.
+            let linear = FrameFeatures { voicing: 0.0, ..clean };
+            let frame = barge_in::Frame { raw_db, echo_db: f32::NEG_INFINITY, linear, clean, far_db, delay_ms: None };
+            let verdict = self.detector.step(&frame, || 0.0);
             if self.detector.hears_speech() {
-                noticed = noticed.max(VoiceActivity::Speech);
+                activity = activity.max(VoiceActivity::Speech);
             }
-            let cuts = verdict == Verdict::Speaking && self.conduct.interrupt == Interrupt::Cut;
+            let cuts = verdict == Verdict::Speech && self.settings.interrupt == Interrupt::Cut;
             if let Some((far_end, _)) = self.far_end.as_ref().filter(|(far_end, _)| cuts && far_end.is_playing()) {
                 far_end.cut();
-                noticed = VoiceActivity::BargeIn;
+                activity = VoiceActivity::BargeIn;
             }
         }
         self.rest = rest.to_vec();
-        noticed
+        activity
     }
 
-    fn polish(&mut self, samples: &mut Vec<f32>) {
-        if let Some(polish) = &mut self.polish {
-            polish.step(samples);
+    fn enhance(&mut self, samples: &mut Vec<f32>) {
+        if let Some(enhancer) = &mut self.enhancer {
+            enhancer.step(samples);
         }
     }
 
@@ -350,12 +354,12 @@ impl EchoPath {
         self.far.clear();
         self.skip = 0;
         if let Some((far_end, _)) = &self.far_end {
-            far_end.play_at(Loudness::Full);
+            far_end.set_gain(PlaybackGain::Full);
         }
     }
 
     fn flush(&mut self, out: &mut Vec<f32>) {
-        self.held.flush(out);
+        self.lookahead.flush(out);
         out.extend(self.near.drain(..));
     }
 }

@@ -1,4 +1,4 @@
-//! Sound files: WAV, FLAC, MP3, OGG Vorbis and M4A/AAC of any rate and channel count, one after the other.
+//! Audio files (WAV, FLAC, MP3, OGG Vorbis, M4A/AAC) of any sample rate and channel count, decoded to 16 kHz mono.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -16,17 +16,17 @@ use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::meta::MetadataOptions;
 
 use super::resample::Resampler;
-use super::{NO_NUMBERS, Source, SourceEvent, tame};
+use super::{NON_FINITE_SAMPLES, Source, SourceEvent, sanitize};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// Channels that a file may have; more is a damaged header.
+/// Largest number of channels; more means that the header is damaged.
 const MAX_CHANNELS: usize = 64;
-/// What is said of a file that a decoder panics on.
-const FAILED: &str = "the decoder failed on it";
-/// Packets that may be damaged in a row before a file is given up.
-const BAD_PACKETS: usize = 100;
+/// Error text for a file on which the decoder panics.
+const DECODER_FAILED: &str = "the decoder failed";
+/// Consecutive damaged packets after which the rest of a file is skipped.
+const MAX_BAD_PACKETS: usize = 100;
 
-/// Files in order as one stream.
+/// A source that plays files in order.
 #[derive(Debug)]
 pub struct FileSource {
     files: VecDeque<PathBuf>,
@@ -35,14 +35,14 @@ pub struct FileSource {
 }
 
 impl FileSource {
-    /// Checks every file of `paths` by decoding its beginning, and opens the first.
+    /// Checks each file of `paths` by decoding its beginning.
     ///
     /// # Errors
-    /// When one of them is missing, empty or not audio, naming it: nothing has been heard then.
+    /// [`ErrorKind::AudioFile`], naming the file, when a file is missing, empty or not audio.
     pub fn open(paths: &[PathBuf]) -> Result<Self> {
         let files: VecDeque<PathBuf> = paths.iter().cloned().collect();
         if files.is_empty() {
-            return Err(Error::new(ErrorKind::AudioFile, "there is no file to listen to"));
+            return Err(Error::new(ErrorKind::AudioFile, "the list of files is empty"));
         }
         for path in &files {
             Decoder::open(path)?.check()?;
@@ -60,19 +60,19 @@ impl Source for FileSource {
                 None => return Ok(SourceEvent::End),
                 Some(path) => match Decoder::open(&path) {
                     Ok(decoder) => self.open.insert(decoder),
-                    // It was there a moment ago.
+                    // The file has changed since it was checked.
                     Err(error) => return Ok(SourceEvent::Problem(error)),
                 },
             },
         };
-        if let Some(trouble) = decoder.trouble.take() {
-            return Ok(SourceEvent::Problem(trouble));
+        if let Some(problem) = decoder.problem.take() {
+            return Ok(SourceEvent::Problem(problem));
         }
         if let Some(count) = decoder.step(out) {
             return Ok(SourceEvent::Samples(count));
         }
-        if let Some(trouble) = decoder.trouble.take() {
-            return Ok(SourceEvent::Problem(trouble));
+        if let Some(problem) = decoder.problem.take() {
+            return Ok(SourceEvent::Problem(problem));
         }
         self.open = None;
         Ok(SourceEvent::EndOfFile)
@@ -83,23 +83,23 @@ impl Source for FileSource {
     }
 }
 
-/// The whole of a sound file, 16 kHz mono.
+/// Decodes a whole audio file to 16 kHz mono.
 ///
 /// # Errors
-/// When it is missing, damaged or not audio, naming it.
+/// [`ErrorKind::AudioFile`], naming the file, when it is missing, damaged or not audio.
 pub fn read_file(path: &Path) -> Result<Vec<f32>> {
     Decoder::open(path)?.read_all()
 }
 
-/// The whole of a sound file in memory, 16 kHz mono.
+/// Decodes a whole audio file in memory to 16 kHz mono.
 ///
 /// # Errors
-/// When it is damaged or not audio.
+/// [`ErrorKind::AudioFile`] when it is damaged or not audio.
 pub fn read_wav(bytes: &'static [u8]) -> Result<Vec<f32>> {
     Decoder::of(Box::new(Cursor::new(bytes)), Path::new("built-in clip"))?.read_all()
 }
 
-/// Decodes one file to 16 kHz mono.
+/// The decoder of one file.
 struct Decoder {
     path: PathBuf,
     format: Box<dyn FormatReader>,
@@ -108,23 +108,23 @@ struct Decoder {
     resampler: Option<(u32, Resampler)>,
     interleaved: Vec<f32>,
     mono: Vec<f32>,
+    /// Number of consecutive damaged packets.
     bad_packets: usize,
-    /// What is to be reported, after the samples before it.
-    trouble: Option<Error>,
-    /// Damage is reported once a file, however much there is of it.
-    damage: Damage,
-    state: State,
+    /// An error to report after the samples before it.
+    problem: Option<Error>,
+    reported: ReportedDamage,
+    state: DecoderState,
 }
 
-/// Of what kind of damage the user has been told.
+/// The kinds of damage that have been reported, each once for a file.
 #[derive(Clone, Copy, Debug, Default)]
-struct Damage {
-    left_out: bool,
-    no_numbers: bool,
+struct ReportedDamage {
+    skipped_packet: bool,
+    non_finite: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum DecoderState {
     Decoding,
     Finished,
 }
@@ -137,11 +137,11 @@ impl std::fmt::Debug for Decoder {
 
 impl Decoder {
     fn open(path: &Path) -> Result<Self> {
-        // Asked before it is opened: opening a pipe waits for its writer, and a pipe cannot be read twice.
+        // Check the type before opening: opening a pipe blocks until it has a writer, and a pipe cannot be read twice.
         let meta = std::fs::metadata(path).map_err(|e| cannot_read(path, &e))?;
         let why = match (meta.is_dir(), meta.is_file(), meta.len()) {
             (true, ..) => Some("this is a folder"),
-            (_, false, _) => Some("this is not a file; to hear a stream, send it as WAV to stdin and name -"),
+            (_, false, _) => Some("this is not a regular file; a stream can be sent as WAV to stdin, with - as the file name"),
             (_, _, 0) => Some("the file is empty"),
             _ => None,
         };
@@ -154,8 +154,8 @@ impl Decoder {
 
     fn of(media: Box<dyn MediaSource>, path: &Path) -> Result<Self> {
         let not_audio = |why: String| {
-            Error::at(ErrorKind::AudioFile, path, format!("not a sound file that Hearken can read ({why})"))
-                .with_remedy(Remedy::ConvertAudio)
+            let message = format!("not an audio file that Hearken can read ({why})");
+            Error::at(ErrorKind::AudioFile, path, message).with_remedy(Remedy::ConvertAudio)
         };
         let mut hint = Hint::new();
         if let Some(extension) = path.extension().and_then(|e| e.to_str()) {
@@ -166,13 +166,13 @@ impl Decoder {
             let format = symphonia::default::get_probe()
                 .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
                 .map_err(|e| e.to_string())?;
-            let track = format.default_track(TrackType::Audio).ok_or("it has no sound")?;
-            let params = track.codec_params.as_ref().and_then(|p| p.audio()).ok_or("its codec is unknown")?;
+            let track = format.default_track(TrackType::Audio).ok_or("no audio track")?;
+            let params = track.codec_params.as_ref().and_then(|p| p.audio()).ok_or("unknown codec")?;
             if params.sample_rate.is_some_and(|rate| Resampler::new(rate).is_err()) {
-                return Err("its sample rate is impossible".into());
+                return Err("unsupported sample rate".into());
             }
             if params.channels.as_ref().is_some_and(|c| !(1..=MAX_CHANNELS).contains(&c.count())) {
-                return Err("its number of channels is impossible".into());
+                return Err("unsupported number of channels".into());
             }
             let codec =
                 symphonia::default::get_codecs().make_audio_decoder(params, &AudioDecoderOptions::default()).map_err(|e| e.to_string())?;
@@ -189,66 +189,70 @@ impl Decoder {
             interleaved: Vec::new(),
             mono: Vec::new(),
             bad_packets: 0,
-            trouble: None,
-            damage: Damage::default(),
-            state: State::Decoding,
+            problem: None,
+            reported: ReportedDamage::default(),
+            state: DecoderState::Decoding,
         })
     }
 
-    /// Whether there is anything to hear.
+    /// Decodes the first packet. Fails if there is none.
     fn check(mut self) -> Result<()> {
         match self.packet() {
             Ok(Some(_)) => Ok(()),
-            Ok(None) => Err(Error::at(ErrorKind::AudioFile, &self.path, "there is no sound in it")),
+            Ok(None) => Err(self.no_sound()),
             Err(error) => Err(error),
         }
+    }
+
+    fn no_sound(&self) -> Error {
+        Error::at(ErrorKind::AudioFile, &self.path, "the file contains no sound")
     }
 
     fn read_all(mut self) -> Result<Vec<f32>> {
         let mut all = Vec::new();
         while self.step(&mut all).is_some() {
-            if let Some(trouble) = self.trouble.take() {
-                return Err(trouble);
+            if let Some(problem) = self.problem.take() {
+                return Err(problem);
             }
         }
-        if let Some(trouble) = self.trouble.take() {
-            return Err(trouble);
+        if let Some(problem) = self.problem.take() {
+            return Err(problem);
         }
         if all.is_empty() {
-            return Err(Error::at(ErrorKind::AudioFile, &self.path, "there is no sound in it"));
+            return Err(self.no_sound());
         }
         Ok(all)
     }
 
-    /// Appends what comes next and says how much; None at the end. What is wrong is left in `trouble`.
+    /// Appends the next samples to `out` and returns their number; None at the end. Leaves errors in `problem`.
     fn step(&mut self, out: &mut Vec<f32>) -> Option<usize> {
-        if self.state == State::Finished {
+        if self.state == DecoderState::Finished {
             return None;
         }
         let before = out.len();
         let more = match self.advance(out) {
             Ok(more) => more,
             Err(error) => {
-                self.trouble = Some(error);
+                self.problem = Some(error);
                 false
             }
         };
         if !more {
-            self.state = State::Finished;
+            self.state = DecoderState::Finished;
             if let Some((_, mut last)) = self.resampler.take()
                 && let Err(error) = last.finish(out)
             {
-                self.trouble.get_or_insert(error);
+                self.problem.get_or_insert(error);
             }
         }
         (more || out.len() > before).then_some(out.len() - before)
     }
 
-    /// Decodes one packet to `out`; false at the end.
+    /// Decodes a packet and appends its samples, at 16 kHz, to `out`. Returns false at the end.
     fn advance(&mut self, out: &mut Vec<f32>) -> Result<bool> {
         let Some(rate_hz) = self.packet()? else { return Ok(false) };
         if self.resampler.as_ref().is_none_or(|(rate, _)| *rate != rate_hz) {
-            // The rate changed in mid-stream: what the old filter still holds comes first.
+            // The rate changed within the stream: output the samples that the old filter still holds.
             if let Some((_, mut old)) = self.resampler.take() {
                 old.finish(out)?;
             }
@@ -260,75 +264,84 @@ impl Decoder {
         Ok(true)
     }
 
-    /// Decodes the next packet to `mono` and returns its rate; None at the end.
+    /// Decodes the next packet to `mono` and returns its sample rate, in Hz; None at the end.
     fn packet(&mut self) -> Result<Option<u32>> {
-        let damaged =
-            |path: &Path, why: String| Error::at(ErrorKind::AudioFile, path, format!("damaged; what comes after is not heard ({why})"));
         loop {
-            let decode = || -> std::result::Result<Option<(u32, usize)>, Bad> {
-                let packet = match self.format.next_packet() {
-                    Ok(Some(packet)) => packet,
-                    Ok(None) => return Ok(None),
-                    Err(SymphoniaError::ResetRequired) => return Err(Bad::Reset),
-                    // Files are often cut off; what is there has been heard.
-                    Err(SymphoniaError::IoError(e)) if e.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
-                    Err(e) => return Err(Bad::File(e.to_string())),
-                };
-                if packet.track_id != self.track {
-                    return Err(Bad::Other);
-                }
-                let decoded = self.codec.decode(&packet).map_err(|e| Bad::Packet(e.to_string()))?;
-                decoded.copy_to_vec_interleaved::<f32>(&mut self.interleaved);
-                Ok(Some((decoded.spec().rate(), decoded.num_planes())))
-            };
-            let decoded = contained(decode).unwrap_or_else(|| Err(Bad::File(FAILED.into())));
-            match decoded {
+            match self.decode_packet() {
                 Ok(None) => return Ok(None),
-                Ok(Some((rate_hz, channels))) if (1..=MAX_CHANNELS).contains(&channels) => {
+                Ok(Some(PacketFormat { rate_hz, channels })) if (1..=MAX_CHANNELS).contains(&channels) => {
                     self.bad_packets = 0;
-                    if !self.damage.no_numbers && self.interleaved.iter().any(|s| !s.is_finite()) {
-                        self.damage.no_numbers = true;
-                        self.trouble = Some(Error::at(ErrorKind::AudioFile, &self.path, NO_NUMBERS));
-                    }
-                    self.mono.clear();
-                    let scale = channels as f32;
-                    self.mono.extend(
-                        self.interleaved.chunks_exact(channels).map(|frame| tame(frame.iter().copied().map(tame).sum::<f32>() / scale)),
-                    );
+                    self.mix_to_mono(channels);
                     if self.mono.is_empty() {
                         continue;
                     }
                     return Ok(Some(rate_hz));
                 }
-                Ok(Some(_)) => return Err(damaged(&self.path, "an impossible number of channels".into())),
-                Err(Bad::Other) => {}
-                Err(Bad::Reset) => {
+                Ok(Some(_)) => return Err(self.damaged("unsupported number of channels")),
+                Err(PacketError::OtherTrack) => {}
+                Err(PacketError::Reset) => {
                     self.bad_packets += 1;
-                    if self.bad_packets > BAD_PACKETS {
-                        return Err(damaged(&self.path, "it begins again and again".into()));
+                    if self.bad_packets > MAX_BAD_PACKETS {
+                        return Err(self.damaged("the stream restarts repeatedly"));
                     }
                     self.follow_chain()?;
                 }
-                Err(Bad::Packet(why)) => {
+                Err(PacketError::Damaged(why)) => {
                     self.bad_packets += 1;
-                    if self.bad_packets > BAD_PACKETS {
-                        return Err(damaged(&self.path, why));
+                    if self.bad_packets > MAX_BAD_PACKETS {
+                        return Err(self.damaged(&why));
                     }
-                    if !self.damage.left_out {
-                        self.damage.left_out = true;
-                        let why = format!("a part of it is damaged and was left out ({why})");
-                        self.trouble = Some(Error::at(ErrorKind::AudioFile, &self.path, why));
+                    if !std::mem::replace(&mut self.reported.skipped_packet, true) {
+                        let why = format!("a damaged part was skipped ({why})");
+                        self.problem = Some(Error::at(ErrorKind::AudioFile, &self.path, why));
                     }
                 }
-                Err(Bad::File(why)) => return Err(damaged(&self.path, why)),
+                Err(PacketError::Unreadable(why)) => return Err(self.damaged(&why)),
             }
         }
     }
 
-    /// A chained stream begins another with its own codec.
+    /// Decodes the next packet to `interleaved`; None at the end.
+    fn decode_packet(&mut self) -> std::result::Result<Option<PacketFormat>, PacketError> {
+        let decode = || {
+            let packet = match self.format.next_packet() {
+                Ok(Some(packet)) => packet,
+                Ok(None) => return Ok(None),
+                Err(SymphoniaError::ResetRequired) => return Err(PacketError::Reset),
+                // Truncated files are common; their samples have been delivered.
+                Err(SymphoniaError::IoError(e)) if e.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+                Err(e) => return Err(PacketError::Unreadable(e.to_string())),
+            };
+            if packet.track_id != self.track {
+                return Err(PacketError::OtherTrack);
+            }
+            let decoded = self.codec.decode(&packet).map_err(|e| PacketError::Damaged(e.to_string()))?;
+            decoded.copy_to_vec_interleaved::<f32>(&mut self.interleaved);
+            Ok(Some(PacketFormat { rate_hz: decoded.spec().rate(), channels: decoded.num_planes() }))
+        };
+        catch_panic(decode).unwrap_or_else(|| Err(PacketError::Unreadable(DECODER_FAILED.into())))
+    }
+
+    /// Mixes `interleaved` to `mono`. Reports the first NaN or infinite sample of the file.
+    fn mix_to_mono(&mut self, channels: usize) {
+        if !self.reported.non_finite && self.interleaved.iter().any(|s| !s.is_finite()) {
+            self.reported.non_finite = true;
+            self.problem = Some(Error::at(ErrorKind::AudioFile, &self.path, NON_FINITE_SAMPLES));
+        }
+        self.mono.clear();
+        let scale = channels as f32;
+        let frames = self.interleaved.chunks_exact(channels);
+        self.mono.extend(frames.map(|frame| sanitize(frame.iter().copied().map(sanitize).sum::<f32>() / scale)));
+    }
+
+    fn damaged(&self, why: &str) -> Error {
+        Error::at(ErrorKind::AudioFile, &self.path, format!("the file is damaged; the rest is skipped ({why})"))
+    }
+
+    /// Switches to the next part of a chained stream, which has its own codec.
     fn follow_chain(&mut self) -> Result<()> {
         let next = || -> std::result::Result<_, String> {
-            let track = self.format.default_track(TrackType::Audio).ok_or("the next part has no sound")?;
+            let track = self.format.default_track(TrackType::Audio).ok_or("the next part has no audio track")?;
             let params = track.codec_params.as_ref().and_then(|p| p.audio()).ok_or("the codec of the next part is unknown")?;
             let codec =
                 symphonia::default::get_codecs().make_audio_decoder(params, &AudioDecoderOptions::default()).map_err(|e| e.to_string())?;
@@ -340,26 +353,37 @@ impl Decoder {
     }
 }
 
-enum Bad {
-    /// Of another track.
-    Other,
-    Reset,
-    Packet(String),
-    File(String),
+/// The format of a decoded packet.
+struct PacketFormat {
+    rate_hz: u32,
+    channels: usize,
 }
 
+/// A failure to decode the next packet.
+enum PacketError {
+    /// The packet belongs to another track.
+    OtherTrack,
+    /// A new part of a chained stream begins.
+    Reset,
+    /// The packet is damaged; the next one may be readable.
+    Damaged(String),
+    /// The rest of the file cannot be read.
+    Unreadable(String),
+}
+
+/// Runs `work` and turns a panic of the decoder into an error.
 fn guarded<T>(work: impl FnOnce() -> std::result::Result<T, String>) -> std::result::Result<T, String> {
-    contained(work).unwrap_or_else(|| Err(FAILED.into()))
+    catch_panic(work).unwrap_or_else(|| Err(DECODER_FAILED.into()))
 }
 
 thread_local! {
-    /// Whether this thread is in a decoder.
+    /// True while this thread runs a decoder.
     static DECODING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A decoder that panics on a damaged file must not end the app; None then. The user is told of an error: nothing is written
-/// to stderr beside that.
-fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
+/// Runs `work`; returns None if it panics, as decoders may on a damaged file. The panic is not printed: the caller reports an
+/// error.
+fn catch_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let usual = take_hook();
@@ -377,8 +401,8 @@ fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
 
 fn cannot_read(path: &Path, error: &std::io::Error) -> Error {
     let (why, remedy) = match error.kind() {
-        std::io::ErrorKind::NotFound => ("there is no such file".to_owned(), Some(Remedy::CheckPath)),
-        std::io::ErrorKind::PermissionDenied => ("you may not read this file".to_owned(), Some(Remedy::AllowAccess)),
+        std::io::ErrorKind::NotFound => ("no such file".to_owned(), Some(Remedy::CheckPath)),
+        std::io::ErrorKind::PermissionDenied => ("no permission to read the file".to_owned(), Some(Remedy::AllowAccess)),
         _ => (error.to_string(), None),
     };
     Error::at(ErrorKind::AudioFile, path, why).with_remedy(remedy)

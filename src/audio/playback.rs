@@ -1,6 +1,7 @@
-//! Sound out: what a voice says, to a loudspeaker, and what of it was really played, as the reference for echo cancelling.
+//! Audio output: plays a synthesised voice, and provides the played samples (the far end) for echo cancellation.
 //!
-//! Responsible for opening, watching and reopening the output and for fading what is cut. Not responsible for what is said.
+//! Responsible for opening the output, for recovery from its loss, and for fading out a cut reply. Not responsible for
+//! what is spoken.
 
 #[cfg(feature = "mic")]
 mod device;
@@ -16,55 +17,47 @@ use ring::{FarEnd, PlaybackWriter};
 pub use device::DeviceOutput;
 pub use player::{FarEndSlot, Player, PumpStatus};
 
-/// Where the sound of an output goes, as far as that is known.
+/// The destination of an output's sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// Into the ears only: the microphone does not hear it.
+    /// Headphones: the microphone does not hear the output.
     Headphones,
-    /// Into the room, or nobody knows.
+    /// Loudspeakers in the room, or unknown.
     Room,
 }
 
-/// An output that is open.
+/// An open output.
 pub struct OpenOutput {
-    /// Takes the samples.
-    pub feeder: PlaybackWriter,
-    /// Where it goes.
+    /// Writing end of the playback ring.
+    pub writer: PlaybackWriter,
+    /// Destination of the sound.
     pub route: Route,
-    /// Its readable name.
+    /// Readable name of the device.
     pub name: String,
-    /// What keeps it open; it knows when the device is lost.
+    /// The stream; dropping it closes the output.
     pub stream: Box<dyn OutputStream>,
 }
 
-/// An open output's stream.
+/// The stream of an open output.
 pub trait OutputStream: Send {
-    /// Why it is dead, if it is.
+    /// Returns the cause if the stream is dead.
     fn failure(&mut self) -> Option<String>;
 
-    /// Whether the choice that it was opened for means another device by now.
+    /// Returns true if the system's default has changed and the output was opened as the default.
     fn is_outdated(&mut self) -> bool;
 }
 
-/// Whether a choice means another device by now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outdated {
-    /// It means another: the system's default has changed.
-    Yes,
-    /// It means this one.
-    No,
-}
-
-/// Something that plays: the sound system, or a room in a test.
+/// A sound system that plays, or a simulation of one.
 pub trait AudioOutput: Send {
-    /// Opens the output that `choice` means, and gives what was played on it back at the far end.
+    /// Opens the output that `choice` names. Returns the output and its far end.
     ///
     /// # Errors
-    /// When there is no such output, or it is in use, forbidden or fails; the message names it.
+    /// [`OutputDevice`](crate::error::ErrorKind::OutputDevice), naming the device, when it does not exist, is in use or
+    /// forbidden, or fails.
     fn open(&mut self, choice: &DeviceChoice) -> Result<(OpenOutput, FarEnd)>;
 }
 
-/// The sound system's outputs.
+/// Returns the outputs of the sound system.
 #[must_use]
 pub fn system_output() -> Box<dyn AudioOutput> {
     #[cfg(feature = "mic")]
@@ -74,7 +67,7 @@ pub fn system_output() -> Box<dyn AudioOutput> {
     Box::new(output)
 }
 
-/// The output of a build that has none.
+/// The outputs of a build without sound support: none.
 #[cfg(not(feature = "mic"))]
 struct NoOutput;
 
@@ -82,6 +75,6 @@ struct NoOutput;
 impl AudioOutput for NoOutput {
     fn open(&mut self, _: &DeviceChoice) -> Result<(OpenOutput, FarEnd)> {
         use crate::error::{Error, ErrorKind};
-        Err(Error::new(ErrorKind::OutputDevice, "this Hearken was built without sound (feature `mic`); replies are shown as text"))
+        Err(Error::new(ErrorKind::OutputDevice, "this Hearken was built without sound support (feature `mic`)"))
     }
 }

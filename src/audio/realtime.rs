@@ -1,4 +1,4 @@
-//! Another source at the speed of time: a file that is heard like a microphone.
+//! Plays another source in real time, so that a file arrives at the rate of a microphone.
 
 use std::time::{Duration, Instant};
 
@@ -6,12 +6,12 @@ use super::{Source, SourceEvent};
 use crate::error::Result;
 use crate::time::SAMPLE_RATE_HZ;
 
-/// Samples that are yielded at a time: 20 ms, as a sound card does.
+/// Samples delivered at a time: 20 ms, as by a sound card.
 const BLOCK: usize = SAMPLE_RATE_HZ as usize / 50;
-/// Longest wait at a time, so that the thread stays responsive.
+/// Longest wait of one call of `next`, so that the thread can react to commands.
 const NAP: Duration = Duration::from_millis(50);
 
-/// Yields what `inner` does, no sooner than time allows.
+/// A source that delivers the events of another one in real time.
 #[derive(Debug)]
 pub struct RealtimeSource<S> {
     inner: S,
@@ -21,7 +21,7 @@ pub struct RealtimeSource<S> {
 }
 
 impl<S: Source> RealtimeSource<S> {
-    /// `inner` at the speed of time, from its first sample on.
+    /// Creates the source; its clock starts with the first sample.
     pub const fn new(inner: S) -> Self {
         Self { inner, samples: Vec::new(), begun: None, yielded: 0 }
     }
@@ -59,7 +59,7 @@ impl<S: Source> Source for RealtimeSource<S> {
     }
 
     fn resume(&mut self) -> Result<()> {
-        // The clock starts afresh: time that was not heard must not be made up for.
+        // Restart the clock, or the source would catch up with the pause.
         (self.begun, self.yielded) = (None, 0);
         self.inner.resume()
     }

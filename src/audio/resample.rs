@@ -1,4 +1,4 @@
-//! Any sample rate to 16 kHz, or to any other, as a stream.
+//! Streaming sample rate conversion.
 
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler as _, WindowFunction};
@@ -6,12 +6,12 @@ use rubato::{Fft, FixedSync, Resampler as _, WindowFunction};
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::SAMPLE_RATE_HZ;
 
-/// Rates that occur; anything else is a damaged header.
+/// Supported sample rates, in Hz; another rate in a header means that the header is damaged.
 const RATES_HZ: std::ops::RangeInclusive<u32> = 1_000..=768_000;
-/// Blocks of about 10 ms: the filter delay is then 5 ms (CRATES.md section 4).
+/// Blocks per second of the filter: about 10 ms each, which gives a filter delay of 5 ms (`src/audio/README.md`).
 const BLOCKS_PER_SECOND: u32 = 100;
 
-/// Mono samples of one rate in, of another (16 kHz for what is heard) out; where the two are the same they pass untouched.
+/// Converts mono samples from one rate to another; passes them unchanged if the rates are equal.
 pub struct Resampler {
     rate_hz: u32,
     to_hz: u32,
@@ -24,7 +24,7 @@ struct Filter {
     fft: Fft<f32>,
     input: Vec<f32>,
     output: Vec<f32>,
-    /// Samples of the filter's delay that are still to be dropped.
+    /// Leading output samples, from the filter's delay, that are still to be dropped.
     delay: usize,
 }
 
@@ -35,32 +35,32 @@ impl std::fmt::Debug for Resampler {
 }
 
 impl Resampler {
-    /// A resampler from `rate_hz` to 16 kHz.
+    /// Creates a resampler from `rate_hz` to 16 kHz.
     ///
     /// # Errors
-    /// When no sound has such a rate.
+    /// [`ErrorKind::AudioFile`] when the rate is not between 1 and 768 kHz.
     pub fn new(rate_hz: u32) -> Result<Self> {
         Self::between(rate_hz, SAMPLE_RATE_HZ)
     }
 
-    /// A resampler from `rate_hz` to `to_hz`.
+    /// Creates a resampler from `rate_hz` to `to_hz`.
     ///
     /// # Errors
-    /// When no sound has such a rate.
+    /// [`ErrorKind::AudioFile`] when a rate is not between 1 and 768 kHz.
     pub fn between(rate_hz: u32, to_hz: u32) -> Result<Self> {
         for rate in [rate_hz, to_hz] {
             if !RATES_HZ.contains(&rate) {
-                return Err(Error::new(ErrorKind::AudioFile, format!("a sample rate of {rate} Hz is not possible")));
+                return Err(Error::new(ErrorKind::AudioFile, format!("a sample rate of {rate} Hz is not supported")));
             }
         }
         let filter = if rate_hz == to_hz { None } else { Some(Filter::new(rate_hz, to_hz)?) };
         Ok(Self { rate_hz, to_hz, filter, taken: 0, given: 0 })
     }
 
-    /// Takes `input` and appends what comes of it to `out`.
+    /// Converts `input` and appends the result to `out`.
     ///
     /// # Errors
-    /// When the filter fails.
+    /// [`ErrorKind::Internal`] when the filter fails.
     pub fn step(&mut self, input: &[f32], out: &mut Vec<f32>) -> Result<()> {
         self.taken += input.len() as u64;
         let before = out.len();
@@ -72,10 +72,10 @@ impl Resampler {
         Ok(())
     }
 
-    /// The input has ended: appends what is left, so that the whole is as long as the input was.
+    /// Ends the stream: appends the remaining samples, so that the output lasts as long as the input, and resets the filter.
     ///
     /// # Errors
-    /// When the filter fails.
+    /// [`ErrorKind::Internal`] when the filter fails.
     pub fn finish(&mut self, out: &mut Vec<f32>) -> Result<()> {
         let whole = (self.taken as f64 * f64::from(self.to_hz) / f64::from(self.rate_hz)).round() as u64;
         if let Some(filter) = &mut self.filter {
@@ -93,7 +93,7 @@ impl Resampler {
         Ok(())
     }
 
-    /// Forgets what it has heard.
+    /// Drops all buffered samples and begins a new stream.
     pub fn reset(&mut self) {
         (self.taken, self.given) = (0, 0);
         if let Some(filter) = &mut self.filter {
@@ -106,7 +106,7 @@ impl Resampler {
 
 impl Filter {
     fn new(rate_hz: u32, to_hz: u32) -> Result<Self> {
-        // The filter's delay is half a block, which is a whole number of samples on both sides only in blocks of this size.
+        // The delay is half a block. Only a multiple of this size makes the delay a whole number of samples at both rates.
         let common = gcd(rate_hz, to_hz);
         let unit = 2 * rate_hz / common;
         let chunk = (rate_hz / BLOCKS_PER_SECOND).next_multiple_of(unit).max(unit) as usize;
@@ -129,7 +129,7 @@ impl Filter {
             let (_, made) = self.fft.process_into_buffer(&from, &mut to, None).map_err(|e| failed(e.to_string()))?;
             let dropped = self.delay.min(made);
             self.delay -= dropped;
-            out.extend(self.output[dropped..made].iter().copied().map(super::tame));
+            out.extend(self.output[dropped..made].iter().copied().map(super::sanitize));
             used += need;
         }
         self.input.drain(..used);
@@ -137,7 +137,7 @@ impl Filter {
     }
 }
 
-/// Greatest common divisor.
+/// Returns the greatest common divisor.
 const fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sine_keeps_its_shape_and_place() {
+    fn sine_keeps_its_shape_and_position() {
         let want = sine(16_000, 1.0);
         for rate in [48_000, 44_100, 8_000, 22_050, 96_000, 11_025] {
             let got = resample(rate, &sine(rate, 1.0), 1_000);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_voice_is_brought_to_the_rate_of_the_loudspeaker() {
+    fn voice_is_converted_to_the_rate_of_the_loudspeaker() {
         for (from, to) in [(22_050, 48_000), (24_000, 44_100), (16_000, 48_000)] {
             let (want, input) = (sine(to, 0.5), sine(from, 0.5));
             let (mut resampler, mut got) = (Resampler::between(from, to).unwrap(), Vec::new());
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn any_split_gives_the_same_samples() {
+    fn output_does_not_depend_on_the_sizes_of_the_input_blocks() {
         let input = sine(44_100, 0.7);
         let whole = resample(44_100, &input, input.len());
         assert_eq!(whole, resample(44_100, &input, 1));
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn at_16_khz_nothing_is_touched_and_impossible_rates_are_refused() {
+    fn samples_at_16_khz_pass_unchanged_and_unsupported_rates_are_refused() {
         let input = [0.1, -1.0, 1.0, 3.5e-5];
         assert_eq!(resample(16_000, &input, 3), input);
         assert!(Resampler::new(0).is_err() && Resampler::new(900_000).is_err() && Resampler::between(16_000, 0).is_err());

@@ -1,41 +1,41 @@
-//! A source that plays a script: what tests hear.
+//! A source that plays a script, for tests.
 
 use std::collections::VecDeque;
 
-use super::{Source, SourceEvent, tame};
+use super::{Source, SourceEvent, sanitize};
 use crate::error::Result;
 
-/// One line of the script.
+/// A step of the script.
 #[derive(Clone, Debug)]
 pub enum ScriptStep {
-    /// These samples, 16 kHz mono.
+    /// Samples to deliver, 16 kHz mono.
     Samples(Vec<f32>),
-    /// This, which has no samples.
+    /// An event without samples.
     Event(SourceEvent),
 }
 
-/// Yields the lines of a script, then its end.
+/// A source that delivers the steps of a script, then ends.
 #[derive(Debug)]
 pub struct ScriptedSource {
     name: String,
-    lines: VecDeque<ScriptStep>,
+    steps: VecDeque<ScriptStep>,
 }
 
 impl ScriptedSource {
-    /// A source called `name` that plays `lines`.
+    /// Creates a source called `name` that plays `steps`.
     #[must_use]
-    pub fn new(name: &str, lines: impl IntoIterator<Item = ScriptStep>) -> Self {
-        Self { name: name.to_owned(), lines: lines.into_iter().collect() }
+    pub fn new(name: &str, steps: impl IntoIterator<Item = ScriptStep>) -> Self {
+        Self { name: name.to_owned(), steps: steps.into_iter().collect() }
     }
 }
 
 impl Source for ScriptedSource {
     fn next(&mut self, out: &mut Vec<f32>) -> Result<SourceEvent> {
-        Ok(match self.lines.pop_front() {
+        Ok(match self.steps.pop_front() {
             None => SourceEvent::End,
-            Some(ScriptStep::Event(heard)) => heard,
+            Some(ScriptStep::Event(event)) => event,
             Some(ScriptStep::Samples(samples)) => {
-                out.extend(samples.iter().copied().map(tame));
+                out.extend(samples.iter().copied().map(sanitize));
                 SourceEvent::Samples(samples.len())
             }
         })

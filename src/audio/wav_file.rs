@@ -1,4 +1,4 @@
-//! Writes the samples that the model heard as a 32-bit float WAV.
+//! Writes recordings as WAV files with 32-bit float samples.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Seek, SeekFrom, Write};
@@ -9,15 +9,17 @@ use hound::{SampleFormat, WavSpec, WavWriter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::SAMPLE_RATE_HZ;
 
-/// Samples between two times that the header is brought up to date, so that a crash leaves a readable file: 5 s.
+/// Samples between two updates of the header, after which a crash leaves a readable file: 5 s.
 const FLUSH_SAMPLES: usize = 5 * SAMPLE_RATE_HZ as usize;
 
-/// The header takes less than so many bytes.
+/// Upper bound of the size of the header, in bytes.
 const HEADER_BYTES: u64 = 128;
-/// Samples that a WAV holds, as its lengths are 32-bit numbers of bytes: 18.6 hours.
-const MOST_SAMPLES: u64 = (u32::MAX as u64 - HEADER_BYTES) / 4;
+/// Size of a sample, in bytes.
+const SAMPLE_BYTES: u64 = 4;
+/// Largest number of samples in a WAV file, whose lengths are 32-bit numbers of bytes: 18.6 hours.
+const MAX_SAMPLES: u64 = (u32::MAX as u64 - HEADER_BYTES) / SAMPLE_BYTES;
 
-/// A growing WAV file, 16 kHz mono, readable by the user alone.
+/// A WAV file that is being written: 16 kHz mono, readable by the user alone.
 pub struct WavFileWriter {
     path: PathBuf,
     writer: WavWriter<BufWriter<File>>,
@@ -35,7 +37,7 @@ impl WavFileWriter {
     /// Creates or replaces the file `path`.
     ///
     /// # Errors
-    /// When it cannot be written, naming it.
+    /// [`ErrorKind::Output`], naming the file, when it cannot be created.
     pub fn create(path: &Path) -> Result<Self> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
@@ -50,16 +52,13 @@ impl WavFileWriter {
     /// Appends `samples`.
     ///
     /// # Errors
-    /// When the disk or the file itself is full, or the disk is gone, naming the file; what was written stays readable.
+    /// [`ErrorKind::Output`], naming the file, when the disk is full or gone, or the file has reached the maximum length of WAV.
+    /// The samples written before stay readable.
     pub fn write(&mut self, samples: &[f32]) -> Result<()> {
         let failed = |e| wav_error(&self.path, e);
-        // Beyond this the lengths in the header would wrap around, and the file would seem to hold almost nothing.
+        // Beyond the maximum the lengths in the header would wrap around.
         if !fits(self.written, samples.len()) {
-            return Err(Error::at(
-                ErrorKind::Output,
-                &self.path,
-                "the recording is full: a WAV file holds 18.6 hours; recording ends here",
-            ));
+            return Err(Error::at(ErrorKind::Output, &self.path, "the recording has reached 18.6 hours, the maximum of a WAV file"));
         }
         self.written += samples.len() as u64;
         for sample in samples {
@@ -73,25 +72,33 @@ impl WavFileWriter {
         Ok(())
     }
 
-    /// Completes the file.
+    /// Completes and closes the file.
     ///
     /// # Errors
-    /// When the disk is full or gone, naming the file.
+    /// [`ErrorKind::Output`], naming the file, when the disk is full or gone.
     pub fn finish(self) -> Result<()> {
         self.writer.finalize().map_err(|e| wav_error(&self.path, e))
     }
 }
 
-/// Makes the last `secs` of a recording silent, where they lie: one that is still growing goes on behind them.
+/// Returns the error for a failed write of the WAV file `path`.
+fn wav_error(path: &Path, error: hound::Error) -> Error {
+    match error {
+        hound::Error::IoError(cause) => Error::cannot_write(path, &cause),
+        other => Error::at(ErrorKind::Output, path, other),
+    }
+}
+
+/// Overwrites the last `secs` seconds of a recording with silence, in place; a writer that is still appending is not disturbed.
 ///
 /// # Errors
-/// When the file cannot be written, naming it.
+/// [`ErrorKind::Output`], naming the file, when it cannot be written.
 pub fn silence_tail(path: &Path, secs: f64) -> Result<()> {
     let silence = || {
         let mut file = OpenOptions::new().write(true).open(path)?;
         let end = file.metadata()?.len();
-        let bytes = (secs.max(0.0) * f64::from(SAMPLE_RATE_HZ)) as u64 * 4;
-        // Silence is zero bytes, so it may begin within a sample.
+        let bytes = (secs.max(0.0) * f64::from(SAMPLE_RATE_HZ)) as u64 * SAMPLE_BYTES;
+        // Zero bytes are silence in any alignment, so the tail may begin within a sample.
         let mut left = bytes.min(end.saturating_sub(HEADER_BYTES));
         file.seek(SeekFrom::Start(end - left))?;
         let zeros = [0; 1 << 16];
@@ -105,17 +112,9 @@ pub fn silence_tail(path: &Path, secs: f64) -> Result<()> {
     silence().map_err(|e: std::io::Error| Error::cannot_write(path, &e))
 }
 
-/// Returns the error for a failed write of the WAV file `path`.
-fn wav_error(path: &Path, error: hound::Error) -> Error {
-    match error {
-        hound::Error::IoError(cause) => Error::cannot_write(path, &cause),
-        other => Error::at(ErrorKind::Output, path, other),
-    }
-}
-
-/// Whether `more` samples can follow `written` ones in one WAV.
+/// Returns true if a WAV file with `written` samples can hold `more`.
 const fn fits(written: u64, more: usize) -> bool {
-    written + more as u64 <= MOST_SAMPLES
+    written + more as u64 <= MAX_SAMPLES
 }
 
 #[cfg(test)]
@@ -123,14 +122,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_back_bit_for_bit_and_before_the_end_too() {
+    fn samples_are_read_back_bit_for_bit_also_before_the_file_is_complete() {
         let path = tempfile::tempdir().unwrap().keep().join("out.wav");
         let samples: Vec<f32> = (0..FLUSH_SAMPLES + 100).map(|n| (n as f32 * 0.37).sin()).collect();
         let read = || hound::WavReader::open(&path).unwrap().samples::<f32>().map(|s| s.unwrap()).collect::<Vec<_>>();
         let mut out = WavFileWriter::create(&path).unwrap();
         out.write(&samples[..FLUSH_SAMPLES]).unwrap();
         out.write(&samples[FLUSH_SAMPLES..]).unwrap();
-        assert_eq!(read(), samples[..FLUSH_SAMPLES], "a crash now would cost what is not flushed, no more");
+        assert_eq!(read(), samples[..FLUSH_SAMPLES], "a crash would lose only the samples that are not flushed");
         out.finish().unwrap();
         assert_eq!(read(), samples);
         #[cfg(unix)]
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_recording_becomes_silent_while_it_grows() {
+    fn tail_of_a_recording_is_silenced_while_it_grows() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("out.wav");
         let mut out = WavFileWriter::create(&path).unwrap();
@@ -149,22 +148,22 @@ mod tests {
         out.finish().unwrap();
         let read: Vec<f32> = hound::WavReader::open(&path).unwrap().samples::<f32>().map(|s| s.unwrap()).collect();
         let silent = SAMPLE_RATE_HZ as usize;
-        assert!(read[..FLUSH_SAMPLES - silent].iter().all(|s| *s == 0.5), "what came before stays");
+        assert!(read[..FLUSH_SAMPLES - silent].iter().all(|s| *s == 0.5), "earlier samples are unchanged");
         assert!(read[FLUSH_SAMPLES - silent..FLUSH_SAMPLES].iter().all(|s| *s == 0.0));
         assert_eq!(read[FLUSH_SAMPLES..], [0.25; 8]);
         silence_tail(&path, 1e9).unwrap();
-        assert_eq!(hound::WavReader::open(&path).unwrap().len() as usize, read.len(), "the header is no sound");
+        assert_eq!(hound::WavReader::open(&path).unwrap().len() as usize, read.len(), "the header is not overwritten");
     }
 
     #[test]
-    fn a_folder_that_is_missing_is_named() {
+    fn error_for_a_missing_folder_names_the_file() {
         let error = WavFileWriter::create(Path::new("/nonexistent/folder/out.wav")).unwrap_err();
         assert!(error.kind() == ErrorKind::Output && error.message().contains("/nonexistent/folder/out.wav"), "{error}");
     }
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_full_disk_is_an_error_that_names_the_file() {
+    fn error_for_a_full_disk_names_the_file() {
         let result = WavFileWriter::create(Path::new("/dev/full")).and_then(|mut out| {
             out.write(&[0.5; 2 * FLUSH_SAMPLES])?;
             out.finish()
@@ -173,8 +172,8 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_ends_before_its_lengths_wrap_around() {
-        assert!(fits(MOST_SAMPLES - 6_400, 6_400) && !fits(MOST_SAMPLES - 6_400, 6_401));
-        assert!(MOST_SAMPLES * 4 + 128 <= u64::from(u32::MAX));
+    fn recording_ends_before_the_lengths_wrap_around() {
+        assert!(fits(MAX_SAMPLES - 6_400, 6_400) && !fits(MAX_SAMPLES - 6_400, 6_401));
+        assert!(MAX_SAMPLES * 4 + 128 <= u64::from(u32::MAX));
     }
 }

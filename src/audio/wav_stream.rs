@@ -1,20 +1,26 @@
-//! WAV as a stream that cannot be sought, such as stdin. Length fields may be placeholders, as programs write that do not
-//! know the length yet (`espeak-ng --stdout`): then the sound goes on to the end.
+//! WAV from a stream without seeking, such as stdin. The length in the header may be a placeholder, as from programs that do not
+//! know the length in advance (`espeak-ng --stdout`); then the sound lasts to the end of the stream.
 
 use std::io::Read;
 
 use super::resample::Resampler;
-use super::{NO_NUMBERS, Source, SourceEvent, tame};
+use super::{NON_FINITE_SAMPLES, Source, SourceEvent, sanitize};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Bytes that are read at a time.
+/// Bytes read at a time.
 const BLOCK: usize = 8_192;
-/// Bytes of an unknown header chunk that are skipped at most.
+/// Largest unknown chunk that is skipped, in bytes.
 const LONGEST_SKIP: u64 = 64 << 20;
+/// Length of a `data` chunk from which the length is a placeholder.
+const PLACEHOLDER: u32 = 0x7fff_0000;
+/// Lengths of a `fmt ` chunk, in bytes.
+const FORMAT_BYTES: std::ops::RangeInclusive<u32> = 16..=1_024;
+/// Largest number of channels; more means that the header is damaged.
+const MAX_CHANNELS: usize = 64;
 
-/// How samples are stored.
+/// The encoding of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stored {
+enum SampleEncoding {
     U8,
     I16,
     I24,
@@ -23,7 +29,7 @@ enum Stored {
     F64,
 }
 
-impl Stored {
+impl SampleEncoding {
     const fn bytes(self) -> usize {
         match self {
             Self::U8 => 1,
@@ -34,7 +40,8 @@ impl Stored {
         }
     }
 
-    fn read(self, b: &[u8]) -> f32 {
+    /// Decodes a sample to -1 ..= 1.
+    fn decode(self, b: &[u8]) -> f32 {
         match (self, b) {
             (Self::U8, [a]) => (f32::from(*a) - 128.0) / 128.0,
             (Self::I16, [a, b]) => f32::from(i16::from_le_bytes([*a, *b])) / 32_768.0,
@@ -47,29 +54,44 @@ impl Stored {
     }
 }
 
-/// WAV from a reader.
+/// The contents of a `fmt ` chunk.
+#[derive(Clone, Copy, Debug)]
+struct StreamFormat {
+    encoding: SampleEncoding,
+    channels: usize,
+    rate_hz: u32,
+}
+
+impl StreamFormat {
+    /// Returns the size of a frame, in bytes.
+    const fn frame_bytes(self) -> usize {
+        self.encoding.bytes() * self.channels
+    }
+}
+
+/// A source that decodes WAV from a reader.
 pub struct WavStreamSource<R> {
     reader: R,
     name: String,
-    stored: Stored,
-    channels: usize,
+    format: StreamFormat,
     resampler: Resampler,
-    /// Bytes of sound that are left by the header; None when it does not know.
-    left: Option<u64>,
-    /// Read and not yet heard: the first frame, then what is left of one that was cut by the end of a block.
+    /// Remaining bytes of sound according to the header; None if the length is a placeholder.
+    remaining: Option<u64>,
+    /// Bytes that are read but not decoded: the first frame, later an incomplete frame.
     bytes: Vec<u8>,
-    /// What is to be reported, after the samples it was found in.
-    trouble: Option<Error>,
-    /// Whether samples that are no numbers have been reported: once is enough.
-    no_numbers: bool,
-    state: State,
+    /// An error to report after the samples in which it was found.
+    problem: Option<Error>,
+    /// True once NaN or infinite samples have been reported.
+    reported_non_finite: bool,
+    position: StreamPosition,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Sound,
-    Ended,
-    Over,
+enum StreamPosition {
+    InSound,
+    /// All samples are delivered; the end of the file is reported next.
+    EndOfSound,
+    End,
 }
 
 impl<R> std::fmt::Debug for WavStreamSource<R> {
@@ -79,81 +101,89 @@ impl<R> std::fmt::Debug for WavStreamSource<R> {
 }
 
 impl<R: Read + Send> WavStreamSource<R> {
-    /// Reads the header from `reader`; `name` is how it is called in messages.
+    /// Reads the header from `reader`. Error messages call the stream `name`.
     ///
     /// # Errors
-    /// When it is not WAV, or of a form that is not read.
+    /// [`ErrorKind::AudioFile`] when the stream is not WAV, is of an unsupported encoding, or has no sound.
     pub fn new(mut reader: R, name: &str) -> Result<Self> {
         let bad = |why: &str| Error::new(ErrorKind::AudioFile, format!("{name}: {why}"));
-        let head = read_exact::<12>(&mut reader).ok_or_else(|| bad("not WAV: it ends before a header"))?;
+        let head = read_exact::<12>(&mut reader).ok_or_else(|| bad("not WAV: the stream is shorter than a header"))?;
         if &head[..4] != b"RIFF" || &head[8..] != b"WAVE" {
             return Err(bad("not WAV"));
         }
-        let mut format: Option<(Stored, usize, u32)> = None;
+        let mut format: Option<StreamFormat> = None;
         loop {
-            let chunk = read_exact::<8>(&mut reader).ok_or_else(|| bad("there is no sound in it"))?;
+            let chunk = read_exact::<8>(&mut reader).ok_or_else(|| bad(NO_SOUND))?;
             let length = u32::from_le_bytes([chunk[4], chunk[5], chunk[6], chunk[7]]);
             match &chunk[..4] {
                 b"data" => {
-                    let (stored, channels, rate_hz) = format.ok_or_else(|| bad("its header does not say how the sound is stored"))?;
-                    let left = if matches!(length, 0 | 0x7fff_0000..) { None } else { Some(u64::from(length)) };
-                    let resampler = Resampler::new(rate_hz).map_err(|e| e.while_doing(name))?;
-                    // One frame is read now, so that a stream without sound is an error before listening begins.
-                    let mut bytes = vec![0; stored.bytes() * channels];
-                    let left = match left.map(|left| left.checked_sub(bytes.len() as u64)) {
-                        Some(None) => return Err(bad("there is no sound in it")),
-                        left => left.flatten(),
-                    };
-                    reader.read_exact(&mut bytes).map_err(|_| bad("there is no sound in it"))?;
-                    let (name, state) = (name.to_owned(), State::Sound);
-                    return Ok(Self { reader, name, stored, channels, resampler, left, bytes, trouble: None, no_numbers: false, state });
+                    let format = format.ok_or_else(|| bad("the header has no format"))?;
+                    return Self::begin(reader, name, format, length);
                 }
-                b"fmt " if (16..=1_024).contains(&length) => {
+                b"fmt " if FORMAT_BYTES.contains(&length) => {
                     let mut body = vec![0; length as usize + (length % 2) as usize];
-                    reader.read_exact(&mut body).map_err(|_| bad("its header is cut off"))?;
-                    format = Some(read_format(&body).ok_or_else(|| bad("its sound is stored in a way that Hearken does not read"))?);
+                    reader.read_exact(&mut body).map_err(|_| bad("the header is truncated"))?;
+                    format = Some(read_format(&body).ok_or_else(|| bad("unsupported sample encoding or number of channels"))?);
                 }
                 _ => {
                     let skip = u64::from(length) + u64::from(length % 2);
                     if skip > LONGEST_SKIP || std::io::copy(&mut (&mut reader).take(skip), &mut std::io::sink()).ok() != Some(skip) {
-                        return Err(bad("its header is damaged"));
+                        return Err(bad("the header is damaged"));
                     }
                 }
             }
         }
     }
+
+    /// Creates the source at the start of a `data` chunk of `length` bytes. Reads the first frame, so that a stream without
+    /// sound fails before listening begins.
+    fn begin(mut reader: R, name: &str, format: StreamFormat, length: u32) -> Result<Self> {
+        let no_sound = || Error::new(ErrorKind::AudioFile, format!("{name}: {NO_SOUND}"));
+        let resampler = Resampler::new(format.rate_hz).map_err(|e| e.while_doing(name))?;
+        let mut bytes = vec![0; format.frame_bytes()];
+        let remaining = match length {
+            0 | PLACEHOLDER.. => None,
+            length => Some(u64::from(length).checked_sub(bytes.len() as u64).ok_or_else(no_sound)?),
+        };
+        reader.read_exact(&mut bytes).map_err(|_| no_sound())?;
+        let (name, problem, position) = (name.to_owned(), None, StreamPosition::InSound);
+        Ok(Self { reader, name, format, resampler, remaining, bytes, problem, reported_non_finite: false, position })
+    }
 }
+
+/// Error text for a stream without a frame of sound.
+const NO_SOUND: &str = "the stream contains no sound";
 
 impl<R: Read + Send> Source for WavStreamSource<R> {
     fn next(&mut self, out: &mut Vec<f32>) -> Result<SourceEvent> {
-        if let Some(trouble) = self.trouble.take() {
-            return Ok(SourceEvent::Problem(trouble));
+        if let Some(problem) = self.problem.take() {
+            return Ok(SourceEvent::Problem(problem));
         }
-        match self.state {
-            State::Sound => {}
-            State::Ended => {
-                self.state = State::Over;
+        match self.position {
+            StreamPosition::InSound => {}
+            StreamPosition::EndOfSound => {
+                self.position = StreamPosition::End;
                 return Ok(SourceEvent::EndOfFile);
             }
-            State::Over => return Ok(SourceEvent::End),
+            StreamPosition::End => return Ok(SourceEvent::End),
         }
         let before = out.len();
         let mut block = [0; BLOCK];
-        let room = self.left.map_or(BLOCK, |left| left.min(BLOCK as u64) as usize);
-        let got = match self.reader.read(&mut block[..room]) {
+        let wanted = self.remaining.map_or(BLOCK, |remaining| remaining.min(BLOCK as u64) as usize);
+        let got = match self.reader.read(&mut block[..wanted]) {
             Ok(got) => got,
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => return Ok(SourceEvent::Nothing),
             Err(e) => {
-                self.trouble = Some(Error::new(ErrorKind::AudioFile, format!("{}: {e}", self.name)));
+                self.problem = Some(Error::new(ErrorKind::AudioFile, format!("{}: {e}", self.name)));
                 0
             }
         };
-        self.left = self.left.map(|left| left - got as u64);
+        self.remaining = self.remaining.map(|remaining| remaining - got as u64);
         self.bytes.extend_from_slice(&block[..got]);
-        let mono = self.whole_frames();
+        let mono = self.decode_whole_frames();
         self.resampler.step(&mono, out)?;
         if got == 0 {
-            self.state = State::Ended;
+            self.position = StreamPosition::EndOfSound;
             self.resampler.finish(out)?;
         }
         Ok(SourceEvent::Samples(out.len() - before))
@@ -165,24 +195,23 @@ impl<R: Read + Send> Source for WavStreamSource<R> {
 }
 
 impl<R> WavStreamSource<R> {
-    /// Takes the whole frames out of `bytes` and mixes each to one sample.
-    fn whole_frames(&mut self) -> Vec<f32> {
-        let frame = self.stored.bytes() * self.channels;
-        let whole = self.bytes.len() / frame * frame;
-        let (stored, scale) = (self.stored, self.channels as f32);
-        let mut all_numbers = true;
+    /// Removes the whole frames from `bytes`, and returns them decoded and mixed to mono.
+    fn decode_whole_frames(&mut self) -> Vec<f32> {
+        let StreamFormat { encoding, channels, .. } = self.format;
+        let whole = self.bytes.len() - self.bytes.len() % self.format.frame_bytes();
+        let mut all_finite = true;
         let sample = |bytes: &[u8]| {
-            let sample = stored.read(bytes);
-            all_numbers &= sample.is_finite();
-            tame(sample)
+            let sample = encoding.decode(bytes);
+            all_finite &= sample.is_finite();
+            sanitize(sample)
         };
-        let samples: Vec<f32> = self.bytes[..whole].chunks_exact(stored.bytes()).map(sample).collect();
+        let samples: Vec<f32> = self.bytes[..whole].chunks_exact(encoding.bytes()).map(sample).collect();
         self.bytes.drain(..whole);
-        if !all_numbers && !self.no_numbers {
-            self.no_numbers = true;
-            self.trouble.get_or_insert_with(|| Error::new(ErrorKind::AudioFile, format!("{}: {NO_NUMBERS}", self.name)));
+        if !all_finite && !self.reported_non_finite {
+            self.reported_non_finite = true;
+            self.problem.get_or_insert_with(|| Error::new(ErrorKind::AudioFile, format!("{}: {NON_FINITE_SAMPLES}", self.name)));
         }
-        samples.chunks_exact(self.channels).map(|frame| tame(frame.iter().sum::<f32>() / scale)).collect()
+        samples.chunks_exact(channels).map(|frame| sanitize(frame.iter().sum::<f32>() / channels as f32)).collect()
     }
 }
 
@@ -191,24 +220,29 @@ fn read_exact<const N: usize>(reader: &mut impl Read) -> Option<[u8; N]> {
     reader.read_exact(&mut bytes).ok().map(|()| bytes)
 }
 
-/// Storage, channels and rate of a `fmt ` chunk.
-fn read_format(body: &[u8]) -> Option<(Stored, usize, u32)> {
+/// Parses a `fmt ` chunk; None if it is incomplete or the format is not supported.
+fn read_format(body: &[u8]) -> Option<StreamFormat> {
     let short = |at: usize| body.get(at..at + 2).map(|b| u16::from_le_bytes([b[0], b[1]]));
     let mut tag = short(0)?;
-    if tag == 0xfffe {
-        // WAVE_FORMAT_EXTENSIBLE: the tag is the beginning of the sub-format.
+    if tag == EXTENSIBLE {
+        // The tag is at the start of the sub-format.
         tag = short(24)?;
     }
     let channels = usize::from(short(2)?);
     let rate_hz = body.get(4..8).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))?;
-    let stored = match (tag, short(14)?) {
-        (1, 8) => Stored::U8,
-        (1, 16) => Stored::I16,
-        (1, 24) => Stored::I24,
-        (1, 32) => Stored::I32,
-        (3, 32) => Stored::F32,
-        (3, 64) => Stored::F64,
+    let encoding = match (tag, short(14)?) {
+        (PCM, 8) => SampleEncoding::U8,
+        (PCM, 16) => SampleEncoding::I16,
+        (PCM, 24) => SampleEncoding::I24,
+        (PCM, 32) => SampleEncoding::I32,
+        (FLOAT, 32) => SampleEncoding::F32,
+        (FLOAT, 64) => SampleEncoding::F64,
         _ => return None,
     };
-    (1..=64).contains(&channels).then_some((stored, channels, rate_hz))
+    (1..=MAX_CHANNELS).contains(&channels).then_some(StreamFormat { encoding, channels, rate_hz })
 }
+
+/// Format tags of the `fmt ` chunk: integer samples, float samples, and a tag in the sub-format (`WAVE_FORMAT_EXTENSIBLE`).
+const PCM: u16 = 1;
+const FLOAT: u16 = 3;
+const EXTENSIBLE: u16 = 0xfffe;

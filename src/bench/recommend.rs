@@ -1,4 +1,4 @@
-//! Which precision and which modes this machine runs as fast as sound comes in.
+//! `hearken bench --recommend`: the precision and the number of modes that this machine runs in real time.
 
 use serde_json::{Value, json};
 
@@ -8,13 +8,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::precision_choice::{Candidate, best};
 use crate::model::speed::Costs;
 
-/// Times that each cost is measured.
+/// Repetitions of each measurement.
 const RUNS: usize = 5;
-/// Modes in the order in which they are given up last.
+/// Modes by priority, most important first.
 const MODES: [&str; 4] = [modes::DIALOG, modes::TRANSCRIBE, modes::TRANSLATE, modes::SOUNDS];
 
+/// Measures the candidates and recommends one.
 pub(super) fn run(options: &BenchOptions) -> Result<Value> {
-    // More bits first: they are taken when all modes run in them.
+    // Highest precision first: it is chosen if all modes run in real time.
     let precisions: &[Option<Precision>] = match (&options.subject, options.precision) {
         (_, Some(precision)) => &[Some(precision)],
         (BenchSubject::Shape3b, None) => &[Some(Precision::Q8), Some(Precision::Q4)],
@@ -26,7 +27,7 @@ pub(super) fn run(options: &BenchOptions) -> Result<Value> {
     for precision in precisions {
         let model = match load(options, *precision) {
             Ok(model) => model,
-            // What has no room is no candidate; anything else is the user's to know.
+            // A precision that does not fit into memory is no candidate; other errors end the run.
             Err(error) if error.kind() == ErrorKind::Memory => {
                 refused = Some(error);
                 continue;
@@ -46,16 +47,17 @@ pub(super) fn run(options: &BenchOptions) -> Result<Value> {
     }
 }
 
+/// Builds the report.
 fn report(name: &str, chosen: &Candidate, candidates: &[Candidate], options: &BenchOptions) -> Value {
     let on = &MODES[..chosen.lanes];
     let precision = chosen.precision.name();
     let one_ms = chosen.costs.chunk_ms(1);
     let advice = if chosen.lanes == 0 {
-        format!("a chunk of 400 ms takes {one_ms:.0} ms at best: this model is too slow for this machine; use the starter")
+        format!("a chunk of 400 ms takes {one_ms:.0} ms at best: this machine is too slow for this model; use the starter")
     } else if chosen.costs.keeps_up_with_speech(chosen.lanes) {
         format!("--precision {precision} --modes {}", on.join(","))
     } else {
-        format!("--precision {precision} --modes {}; continuous speech is written down with a lag that its pauses make good", on.join(","))
+        format!("--precision {precision} --modes {}; during continuous speech the transcript lags, and catches up in pauses", on.join(","))
     };
     let measured: Vec<Value> = candidates
         .iter()

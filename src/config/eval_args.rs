@@ -1,4 +1,4 @@
-//! The arguments of `hearken eval` and the requests that they mean; `eval` carries them out.
+//! The command line of `hearken eval`.
 
 use std::path::PathBuf;
 
@@ -11,14 +11,14 @@ use super::{ComputeDevice, ContextChoice, Precision};
 use crate::error::Result;
 use crate::protocol::{Language, ModelChoice};
 
-/// Default number of items that advance in one batch.
+/// Default number of items processed together.
 const DEFAULT_LANES: usize = 8;
-/// Default silence after each sound, in seconds, as in `listen` and in the published benchmark.
+/// Default silence after each sound in seconds, as in `listen` and in the benchmark.
 const GAP_SECS: f64 = 1.0;
-/// The largest number of items in one session; published results use far fewer.
+/// Largest number of items in one session.
 const MAX_ITEMS: usize = 1_000;
 
-/// A request of `hearken eval`.
+/// A parsed `hearken eval` command.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EvalRequest {
     /// Score a model.
@@ -29,39 +29,39 @@ pub enum EvalRequest {
         before: PathBuf,
         /// Folder of the second run.
         after: PathBuf,
-        /// Folder for a copy of the comparison.
+        /// Folder for the comparison.
         out: Option<PathBuf>,
     },
 }
 
-/// The options of a scoring run.
+/// The options of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvalOptions {
-    /// The scored task.
+    /// Task.
     pub task: EvalTask,
-    /// The data set: a folder or a manifest.
+    /// Folder or manifest of the data set.
     pub data: PathBuf,
     /// Folder for the report and the predictions.
     pub out: PathBuf,
-    /// The scored model.
+    /// Model.
     pub model: ModelChoice,
-    /// Numeric precision; the one that suits the model if absent.
+    /// Numeric precision; absent: chosen for the model and the machine.
     pub precision: Option<Precision>,
     /// Compute device.
     pub device: ComputeDevice,
-    /// Compute threads; the number of physical cores if absent.
+    /// Compute threads; absent: the number of physical cores.
     pub threads: Option<usize>,
-    /// Number of items to score, spread evenly over the set; all if absent.
+    /// Number of items to score, spread evenly over the data set; absent: all.
     pub limit: Option<usize>,
-    /// Treatment of predictions from an earlier run.
+    /// Handling of stored predictions.
     pub resume: ResumePolicy,
-    /// Number of items in one batch.
+    /// Number of items processed together.
     pub lanes: usize,
-    /// Bias added to the respond logit.
+    /// Bias on the respond logit.
     pub eagerness: f32,
-    /// Recordings in which nothing calls for a response.
+    /// File or folder of background recordings, which call for no response.
     pub background: Option<PathBuf>,
-    /// Context windows of the sessions: streaming runs once under each, any other task has exactly one.
+    /// Context policies; `streaming` runs all items under each of them, other tasks have one.
     pub contexts: Vec<ContextChoice>,
     /// Silence after each sound, in seconds.
     pub gap_secs: f64,
@@ -69,30 +69,30 @@ pub struct EvalOptions {
     pub gate: bool,
 }
 
-/// The treatment of predictions from an earlier run.
+/// The handling of predictions that an earlier run stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResumePolicy {
     /// Continue the earlier run.
-    Yes,
-    /// Refuse to start if predictions exist.
-    No,
+    Continue,
+    /// Refuse to run if predictions exist.
+    Refuse,
 }
 
-/// A scored task.
+/// The task of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EvalTask {
-    /// Proactive responses: sounds that call for a response get one, and other sounds none.
+    /// Responses to sounds that call for one, and silence to others.
     Proactive {
         /// Number of clips in a session.
         style: ProactiveStyle,
     },
-    /// Speech recognition.
+    /// Transcription.
     Asr {
         /// Spoken language.
         language: Language,
     },
-    /// Speech translation.
+    /// Translation.
     Translate {
         /// Target language.
         to: Language,
@@ -102,24 +102,24 @@ pub enum EvalTask {
         /// Form of a question about a sound.
         instruction: QuestionInput,
     },
-    /// Labelled streams: each is heard in the mode that it names, and a response is due at each label.
+    /// Outputs due in labelled streams, each in the mode that it names.
     Streams {
-        /// Target language of the translate mode.
+        /// Target language of the mode `translate`.
         to: Language,
     },
-    /// Another task with several items in one session.
+    /// Another task with several items in a session.
     Streaming {
-        /// The task of the items.
+        /// Task of the items.
         of: Box<Self>,
         /// Numbers of items in a session.
         counts: Vec<usize>,
-        /// Names of the context policies; an empty list means the default policy.
+        /// Names of the context policies; none stands for the default.
         #[serde(default)]
         contexts: Vec<String>,
     },
 }
 
-/// The number of clips in a session of the proactive task.
+/// The number of clips in a session of the proactive benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProactiveStyle {
@@ -133,9 +133,9 @@ pub enum ProactiveStyle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum QuestionInput {
-    /// Spoken, after the sound.
+    /// Spoken after the sound.
     Spoken,
-    /// Typed, after the sound, in the prompt layout that the model was trained with.
+    /// Typed, in the prompt layout of typed questions.
     Typed,
 }
 
@@ -143,19 +143,19 @@ impl EvalTask {
     /// The proactive task with one clip in a session.
     pub const PROACTIVE: Self = Self::Proactive { style: ProactiveStyle::Single };
 
-    /// Returns the task that defines the items and metrics.
+    /// Returns the task of the items and metrics.
     #[must_use]
     pub fn inner(&self) -> &Self {
         if let Self::Streaming { of, .. } = self { of } else { self }
     }
 
-    /// Returns the label of a session of `count` items under the policy `context`.
+    /// Returns the name of the condition with `count` items in a session and the policy `context`.
     #[must_use]
     pub fn condition(count: usize, context: &str) -> String {
         if context == ContextPolicy::default().name() { count.to_string() } else { format!("{count} {context}") }
     }
 
-    /// Returns the title of the task in reports.
+    /// Returns the title in reports.
     #[must_use]
     pub fn title(&self) -> String {
         let code = |language: &Language| if *language == Language::Chinese { "zh" } else { "en" };
@@ -172,20 +172,21 @@ impl EvalTask {
     }
 }
 
+/// The subcommands of `hearken eval`.
 #[derive(Debug, Subcommand)]
 pub(super) enum EvalArgs {
-    /// Score responses to sounds that call for one, and silence at others (Proactive-Sound-Bench, or folders RESPOND and IGNORE)
+    /// Score responses to sounds that call for one, and silence to others (Proactive-Sound-Bench, or folders RESPOND and IGNORE)
     Proactive {
         #[command(flatten)]
         run: RunArgs,
-        /// Clips in a session: single (one) or multi (three of a class)
+        /// Clips in a session: one, or three of a class
         #[arg(long, value_name = "single|multi", value_parser = style, default_value = "single")]
         style: ProactiveStyle,
-        /// Count false alarms an hour in recordings in which nothing calls for a response: a file or a folder
+        /// Background recordings, for false alarms per hour: a file or a folder
         #[arg(long, value_name = "PATH")]
         background: Option<PathBuf>,
     },
-    /// Score transcription by word error rate (LibriSpeech, or a manifest with `path` and `text`); Chinese by character error rate
+    /// Score transcripts: word error rate (LibriSpeech, or a manifest with `path` and `text`), or character error rate for Chinese
     Asr {
         #[command(flatten)]
         run: RunArgs,
@@ -193,7 +194,7 @@ pub(super) enum EvalArgs {
         #[arg(long, value_name = "en|zh", value_parser = values::language, default_value = "en")]
         language: Language,
     },
-    /// Score translation by BLEU and chrF (CoVoST 2)
+    /// Score translations: BLEU and chrF (CoVoST 2)
     Translate {
         #[command(flatten)]
         run: RunArgs,
@@ -209,14 +210,14 @@ pub(super) enum EvalArgs {
         #[arg(long, value_name = "audio|text", value_parser = instruction, default_value = "audio")]
         instruction: QuestionInput,
     },
-    /// Score another task with several items in one session
+    /// Score several items in one session
     Streaming {
         #[command(flatten)]
         run: RunArgs,
         /// Task of the items
         #[arg(long, value_name = "proactive|asr|translate|qa", value_parser = ["proactive", "asr", "translate", "qa"])]
         of: String,
-        /// Numbers of items in a session; each number is a run of its own
+        /// Numbers of items in a session; one run for each
         #[arg(long, value_name = "N,…", value_parser = counts, default_value = "1,2,5,10,20,50")]
         items: Counts,
         /// Spoken language (asr)
@@ -229,47 +230,48 @@ pub(super) enum EvalArgs {
         #[arg(long, value_name = "audio|text", value_parser = instruction, default_value = "audio")]
         instruction: QuestionInput,
         #[command(flatten)]
-        silence: SilenceArgs,
+        quiet: QuietArgs,
     },
-    /// Score your own streams, labelled with the words, replies or sequences that are due, and when (format: `src/eval/README.md`)
+    /// Score streams of your own, labelled with the words, replies or sequence that are due (a manifest: see `src/eval/README.md`)
     Streams {
         #[command(flatten)]
         run: RunArgs,
-        /// Target language of the translate mode
+        /// Target language of the mode translate
         #[arg(long, value_name = "zh|en", value_parser = values::language, default_value = "zh")]
         translate_to: Language,
         #[command(flatten)]
-        silence: SilenceArgs,
+        quiet: QuietArgs,
     },
-    /// Compare two runs: differences, and whether they are significant
+    /// Compare two runs, with the significance of each difference
     Compare {
         /// Folder of the first run (its --out)
         before: PathBuf,
         /// Folder of the second run
         after: PathBuf,
-        /// Also write the comparison to this folder, as Markdown and JSON
+        /// Folder for the comparison as Markdown and JSON
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
 }
 
-/// The options about silence.
+/// The options on silence.
 #[derive(Debug, Args)]
-pub(super) struct SilenceArgs {
+pub(super) struct QuietArgs {
     /// Silence after each sound, in seconds
     #[arg(long, value_name = "S", value_parser = values::gap_secs, allow_negative_numbers = true, default_value_t = GAP_SECS)]
     gap_secs: f64,
-    /// Quiet gate: compute nothing in silence, as for a microphone
+    /// Quiet gate: withhold silence from the model, as with a microphone
     #[arg(long, value_name = "on|off", value_parser = values::on_off, action = ArgAction::Set, default_value = "off")]
     gate: bool,
 }
 
+/// The options of every scoring command.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     /// Data set: its folder, or its manifest (.jsonl, .json, .tsv)
     #[arg(long, value_name = "DIR|FILE")]
     data: PathBuf,
-    /// Write report.json, report.md, predictions.jsonl and figures to this folder
+    /// Folder for report.json, report.md, predictions.jsonl and pictures
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Model: starter, 3b, or a checkpoint folder
@@ -284,19 +286,19 @@ pub(super) struct RunArgs {
     /// Compute threads [default: the number of physical cores]
     #[arg(long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
     threads: Option<usize>,
-    /// Score only this many items, spread evenly over the set
+    /// Number of items to score, spread evenly over the data set [default: all]
     #[arg(long, value_name = "N", value_parser = limit, allow_negative_numbers = true)]
     limit: Option<usize>,
-    /// Continue the run in the folder of --out
+    /// Continue the run whose predictions are in the folder of --out
     #[arg(long)]
     resume: bool,
-    /// Number of items in one batch [default: 8; 1 for streaming, which measures latency]
+    /// Items processed together [default: 8; 1 for streaming, which measures latency]
     #[arg(long, value_name = "N", value_parser = values::lanes, allow_negative_numbers = true)]
     lanes: Option<usize>,
-    /// Bias added to the respond logit; higher responds more often
+    /// Bias on the respond logit: larger values respond more often
     #[arg(long, value_name = "B", value_parser = values::one_eagerness, default_value = "0", allow_hyphen_values = true)]
     eagerness: f32,
-    /// Context policy: keep_replies, recent_only, reset_when_quiet or reference (streaming: one or several)
+    /// Context policy when the window is full: keep_replies, recent_only, reset_when_quiet or reference (streaming: one or several)
     #[arg(long, value_name = "POLICY,…", value_parser = contexts, default_value = "keep_replies")]
     context: Contexts,
     /// Context window in tokens (32.5 per second of audio)
@@ -304,20 +306,20 @@ pub(super) struct RunArgs {
     context_positions: usize,
 }
 
-/// Context policies; `--context-positions` sets their size later.
+/// The parsed value of `--context`, without window sizes.
 #[derive(Clone, Debug)]
 pub(super) struct Contexts(Vec<ContextChoice>);
 
-/// Numbers of items. A type of its own because clap reads a bare `Vec` as an option that may be repeated.
+/// The parsed value of `--items`. A type of its own, because clap reads a `Vec` as a repeatable option.
 #[derive(Clone, Debug)]
 pub(super) struct Counts(Vec<usize>);
 
-/// Returns the request that the arguments mean.
+/// Converts the parsed arguments to a request.
 ///
 /// # Errors
-/// `Arguments` when options contradict each other.
+/// If options contradict each other.
 pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
-    let (mut background, mut gap_secs, mut gate) = (None, GAP_SECS, false);
+    let (mut background, mut quiet) = (None, QuietArgs { gap_secs: GAP_SECS, gate: false });
     let (run, task) = match typed {
         EvalArgs::Proactive { run, style, background: path } => {
             background = path;
@@ -326,12 +328,12 @@ pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
         EvalArgs::Asr { run, language } => (run, EvalTask::Asr { language }),
         EvalArgs::Translate { run, translate_to } => (run, EvalTask::Translate { to: translate_to }),
         EvalArgs::Qa { run, instruction } => (run, EvalTask::Qa { instruction }),
-        EvalArgs::Streams { run, translate_to, silence } => {
-            (gap_secs, gate) = (silence.gap_secs, silence.gate);
+        EvalArgs::Streams { run, translate_to, quiet: given } => {
+            quiet = given;
             (run, EvalTask::Streams { to: translate_to })
         }
-        EvalArgs::Streaming { run, of, items, language, translate_to, instruction, silence } => {
-            (gap_secs, gate) = (silence.gap_secs, silence.gate);
+        EvalArgs::Streaming { run, of, items, language, translate_to, instruction, quiet: given } => {
+            quiet = given;
             let of = Box::new(match of.as_str() {
                 "proactive" => EvalTask::PROACTIVE,
                 "asr" => EvalTask::Asr { language },
@@ -344,15 +346,15 @@ pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
         EvalArgs::Compare { before, after, out } => return Ok(EvalRequest::Compare { before, after, out }),
     };
     if matches!(&task, EvalTask::Streaming { of, .. } if **of == EvalTask::Qa { instruction: QuestionInput::Typed }) {
-        let why = "a typed question is about one recording, so several items in one session need spoken ones: --instruction audio";
+        let why = "a typed question is about one recording; several items in one session need --instruction audio";
         return Err(arguments_error(why));
     }
     if run.eagerness != 0.0 && task == (EvalTask::Qa { instruction: QuestionInput::Typed }) {
-        let why = "a typed question is always answered, so there is nothing that --eagerness could be added to";
+        let why = "a typed question is always answered, so --eagerness has no effect on it";
         return Err(arguments_error(why));
     }
     let streaming = matches!(task, EvalTask::Streaming { .. });
-    let contexts = contexts_of(&run, streaming, gate)?;
+    let contexts = contexts_of(&run, &task, &quiet)?;
     Ok(EvalRequest::Run(Box::new(EvalOptions {
         task,
         data: run.data,
@@ -362,24 +364,27 @@ pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
         device: run.device,
         threads: run.threads,
         limit: run.limit,
-        resume: if run.resume { ResumePolicy::Yes } else { ResumePolicy::No },
+        resume: if run.resume { ResumePolicy::Continue } else { ResumePolicy::Refuse },
         lanes: run.lanes.unwrap_or(if streaming { 1 } else { DEFAULT_LANES }),
         eagerness: run.eagerness,
         background,
         contexts,
-        gap_secs,
-        gate,
+        gap_secs: quiet.gap_secs,
+        gate: quiet.gate,
     })))
 }
 
-/// Returns the context windows of a run's sessions.
-fn contexts_of(run: &RunArgs, streaming: bool, gate: bool) -> Result<Vec<ContextChoice>> {
-    if run.context.0.len() > 1 && !streaming {
-        return Err(arguments_error("several context policies are compared by `eval streaming`; this task takes one --context"));
+/// Returns the context policies with their window size.
+///
+/// # Errors
+/// If the task does not support them.
+fn contexts_of(run: &RunArgs, task: &EvalTask, quiet: &QuietArgs) -> Result<Vec<ContextChoice>> {
+    if run.context.0.len() > 1 && !matches!(task, EvalTask::Streaming { .. }) {
+        return Err(arguments_error("this task takes one --context; `eval streaming` compares several"));
     }
     let resets = |context: &&ContextChoice| context.policy == ContextPolicy::ResetWhenQuiet;
-    if let Some(context) = run.context.0.iter().find(resets).filter(|_| !gate) {
-        let why = "starts again when sound follows a closed quiet gate: it needs `eval streaming --gate on` and --gap-secs above 6";
+    if let Some(context) = run.context.0.iter().find(resets).filter(|_| !quiet.gate) {
+        let why = "resets the context after the quiet gate was closed: it needs `eval streaming --gate on` and --gap-secs above 6";
         return Err(arguments_error(format!("--context {} {why}", context.policy.name())));
     }
     Ok(run.context.0.iter().map(|context| ContextChoice { positions: run.context_positions, ..*context }).collect())

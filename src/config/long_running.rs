@@ -62,7 +62,7 @@ pub enum ContextPolicy {
     KeepReplies,
     /// Drop the oldest chunks.
     RecentOnly,
-    /// As `KeepReplies`, and start again after every quiet time.
+    /// Keep replies longest, and start again after every quiet time.
     ResetWhenQuiet,
     /// Start again as the web server of the reference does.
     Reference,

@@ -53,7 +53,7 @@ pub fn add(paths: &Paths, new: &NewMode) -> Result<()> {
 /// Replaces the user's mode `name` by `new`.
 ///
 /// # Errors
-/// As [`add`], and `Arguments` when the user has no mode of this name.
+/// The errors of [`add`], and `Arguments` when the user has no mode of this name.
 pub fn replace(paths: &Paths, name: &str, new: &NewMode) -> Result<()> {
     let known = all(paths, Language::default())?;
     check(new, &known)?;

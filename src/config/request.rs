@@ -116,7 +116,7 @@ fn listen(typed: ListenArgs, paths: &Paths, stdout: Stdout) -> Result<Request> {
         Stdout::Terminal => OutputFormat::Text,
         Stdout::Redirected => OutputFormat::Jsonl,
     });
-    // As text, decisions are of interest only with their margins.
+    // The text format shows decisions only for their margins.
     let decisions = !typed.no_decisions && (format == OutputFormat::Jsonl || typed.margins);
     let event_options = EventOptions { decisions, margins: typed.margins, timing: typed.timing };
     let mut file = settings_file::read(&paths.settings_file())?;

@@ -54,7 +54,7 @@ impl TomlFile {
         Self::interpret_lenient(path, Self::parse)
     }
 
-    /// As [`Self::read_lenient`], with `interpret` in place of the deserialiser.
+    /// Does the same as [`Self::read_lenient`] with `interpret` in place of the deserialiser.
     pub(super) fn interpret_lenient<T: Default>(path: &Path, interpret: impl Fn(&Self) -> LineResult<T>) -> (T, Vec<String>) {
         let mut file = match Self::read(path) {
             Ok(Some(file)) => file,

@@ -1,70 +1,75 @@
-//! The machine around Hearken: room on the disk, folders that only the user can read, a display.
+//! Checks of the machine: disk space, private folders, settings, display, notifications.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::Found;
+use super::Finding;
 use crate::config::{Settings, settings_problems};
+use crate::error::Error;
 use crate::files::make_private_folder;
 use crate::hub::disk::free_bytes;
 use crate::protocol::models::size;
 
-/// Free space below which the history soon fills the disk, in bytes: an hour of talk takes about one megabyte.
-const LEAST_FREE: u64 = 200_000_000;
+/// Free space below which the history soon fills the disk, in bytes: an hour of speech takes about one megabyte.
+const MIN_FREE_BYTES: u64 = 200_000_000;
 
-pub(super) fn disk(settings: &Settings) -> Found {
+/// Checks the free disk space.
+pub(super) fn disk(settings: &Settings) -> Finding {
     let folder = &settings.paths.cache;
     match free_bytes(folder) {
-        Some(free) if free < LEAST_FREE => Err(format!("{} free at {}: free some space", size(free), folder.display())),
+        Some(free) if free < MIN_FREE_BYTES => Err(format!("{} free at {}: free some space", size(free), folder.display())),
         Some(free) => Ok(format!("{} free at {} (the 3B model takes about 15 GB)", size(free), folder.display())),
         None => Ok(format!("{}: this system does not say how much is free", folder.display())),
     }
 }
 
-/// The folder of the settings, and what stands in them.
-pub(super) fn settings(settings: &Settings) -> Found {
+/// Checks the folder of the settings and the lines in the settings file.
+pub(super) fn settings(settings: &Settings) -> Finding {
     let folder = folder(&settings.paths.config);
-    let mut wrong = settings_problems(&settings.paths);
-    if wrong.is_empty() {
+    let mut problems = settings_problems(&settings.paths);
+    if problems.is_empty() {
         return folder;
     }
-    wrong.extend(folder.err());
-    Err(format!("{}: mend or remove what is named; the rest is heeded", wrong.join("; ")))
+    problems.extend(folder.err());
+    Err(format!("{}: fix or remove these lines; the other settings are used", problems.join("; ")))
 }
 
-pub(super) fn cache(settings: &Settings) -> Found {
+/// Checks the folder of the cache.
+pub(super) fn cache(settings: &Settings) -> Finding {
     folder(&settings.paths.cache)
 }
 
-/// A folder that can be written, and that nobody else can read.
-fn folder(folder: &Path) -> Found {
+/// Checks that `folder` can be written and is private.
+fn folder(folder: &Path) -> Finding {
     make_private_folder(folder).map_err(|e| e.to_string())?;
     let probe = folder.join(format!("doctor-{}", std::process::id()));
     let written = std::fs::write(&probe, b"probe");
-    // It may not have come to exist.
+    // The file does not exist if it could not be written.
     let _ = std::fs::remove_file(&probe);
-    written.map_err(|e| format!("{}: {e}: free space or allow writing", folder.display()))?;
+    written.map_err(|e| Error::cannot_write(folder, &e).to_string())?;
     if open_to_others(folder) {
-        return Err(format!("{}: other users of this machine can read it: `chmod 700` it", folder.display()));
+        return Err(format!("{}: other users of this machine can read it; make it private with `chmod 700`", folder.display()));
     }
-    Ok(format!("{}: can be written, and read by you only", folder.display()))
+    Ok(format!("{}: can be written, and only you can read it", folder.display()))
 }
 
+/// Returns true if other users can read the folder.
 #[cfg(unix)]
 fn open_to_others(folder: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     std::fs::metadata(folder).is_ok_and(|about| about.permissions().mode() & 0o077 != 0)
 }
 
-/// Elsewhere a user's folders are the user's own unless somebody changed that.
+/// Returns false: on other systems, the folders of a user are private by default.
 #[cfg(not(unix))]
 fn open_to_others(_: &Path) -> bool {
     false
 }
 
-pub(super) fn display(_: &Settings) -> Found {
+/// Checks the display that the window needs.
+pub(super) fn display(_: &Settings) -> Finding {
     if !cfg!(feature = "window") {
-        return Err("this Hearken was built without a window: use `hearken listen`".into());
+        return Err("this Hearken was built without a window; use `hearken listen`".into());
     }
     if cfg!(not(all(unix, not(target_os = "macos")))) {
         return Ok("the system's own".into());
@@ -73,23 +78,23 @@ pub(super) fn display(_: &Settings) -> Found {
     match (set("WAYLAND_DISPLAY"), set("DISPLAY")) {
         (Some(name), _) => Ok(format!("Wayland, {name}")),
         (None, Some(name)) if is_there(&name) => Ok(format!("X11, {name}")),
-        (None, Some(name)) => Err(format!("DISPLAY is {name} and nothing answers there: start it in a desktop session")),
-        (None, None) => Err("no display: start it in a desktop session, or use `hearken listen`".into()),
+        (None, Some(name)) => Err(format!("DISPLAY is {name}, but nothing answers there; start Hearken in a desktop session")),
+        (None, None) => Err("no display; start Hearken in a desktop session, or use `hearken listen`".into()),
     }
 }
 
-/// Whether the program is there that shows them; whether the desktop listens to it cannot be seen without showing one.
-pub(super) fn notifications(_: &Settings) -> Found {
+/// Checks the program that shows notifications; the desktop itself can be checked only by showing one.
+pub(super) fn notifications(_: &Settings) -> Finding {
     if cfg!(not(all(unix, not(target_os = "macos")))) || !cfg!(feature = "window") {
         return Ok("the system's own".into());
     }
     match Command::new("notify-send").arg("--version").stdin(Stdio::null()).output() {
         Ok(output) if output.status.success() => Ok("through notify-send".into()),
-        _ => Err("notify-send is not there, so what is urgent shows in the window only: install it (Debian, Ubuntu: libnotify-bin)".into()),
+        _ => Err("notify-send is missing, so urgent replies show in the window only; install it (Debian, Ubuntu: libnotify-bin)".into()),
     }
 }
 
-/// Whether an X server answers at its local address; one that is reached over the network is taken at its word.
+/// Returns true if an X server answers at its local address. A server on the network is not asked.
 #[cfg(unix)]
 fn is_there(display: &str) -> bool {
     let Some(number) = display.strip_prefix(':').or_else(|| display.strip_prefix("unix:")) else { return true };
@@ -121,11 +126,11 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_folder_is_made_private_and_one_that_others_can_read_is_a_problem() {
+    fn a_new_folder_is_private_and_one_that_others_can_read_is_a_problem() {
         use std::os::unix::fs::PermissionsExt;
         let home = tempfile::tempdir().unwrap();
         let new = home.path().join("new");
-        assert!(folder(&new).is_ok_and(|text| text.contains("you only")));
+        assert!(folder(&new).is_ok_and(|text| text.contains("only you")));
         std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755)).unwrap();
         assert!(folder(&new).is_err_and(|text| text.contains("chmod 700")));
         let file = home.path().join("file");
@@ -135,7 +140,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_display_that_does_not_answer_is_known() {
+    fn a_display_that_does_not_answer_is_detected() {
         assert!(!is_there(":31999") && is_there("elsewhere:0"));
     }
 }

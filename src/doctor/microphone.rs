@@ -1,80 +1,87 @@
-//! Listens to the microphone for a second and says how loud it is.
+//! The check of the microphone: listens for a second and measures the level.
 
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use super::{DeviceDirection, Found, device};
-use crate::audio::Source;
-use crate::audio::SourceEvent;
+use super::{DeviceDirection, Finding, device};
 use crate::audio::capture::CaptureSource;
+use crate::audio::{Source, SourceEvent};
 use crate::config::{Settings, SourceChoice};
 use crate::error::Result;
+use crate::level::{CLIPPING, power_dbfs};
 use crate::protocol::DeviceChoice;
 
-/// How long it listens.
-const LISTENED: Duration = Duration::from_secs(1);
-/// A sound server that takes longer than this hangs.
-const LIMIT: Duration = Duration::from_secs(6);
-/// Answers that may wait: there is one.
+/// Duration of the measurement.
+const MEASURED: Duration = Duration::from_secs(1);
+/// Time after which a sound server counts as hung.
+const TIMEOUT: Duration = Duration::from_secs(6);
+/// Capacity of the channel: there is one answer.
 const ANSWERS: usize = 1;
-/// Below this, in dB below full scale, a room is silent even to a good microphone: it is muted or far too low.
+/// Level below which a microphone counts as muted, in dBFS: a silent room is louder even with a good microphone.
 const MUTED_DBFS: f32 = -80.0;
 
-/// What was heard in that second.
+/// The level and the peak of the measured second.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Loudness {
+struct Measurement {
     samples: usize,
+    /// Sum of the squared samples.
     power: f64,
+    /// Largest magnitude of a sample.
     peak: f32,
 }
 
-pub(super) fn check(settings: &Settings) -> Found {
-    let name = device(DeviceDirection::Input, "plug one in or allow its use; files can be heard without (`hearken listen FILE`)")?;
+/// Measures the chosen microphone.
+pub(super) fn check(settings: &Settings) -> Finding {
+    let name = device(DeviceDirection::Input, "plug one in or allow its use; `hearken listen FILE` needs none")?;
     let SourceChoice::Microphone(choice) = &settings.source else { return Ok(name) };
     let (choice, (answer, answered)) = (choice.clone(), sync_channel(ANSWERS));
-    // Some sound systems hang on a device that is just going; this thread may then outlive the check.
+    // Some sound systems hang on a device that is being unplugged; this thread may then outlive the check.
     let listen = move || drop(answer.send(listen(&choice)));
-    std::thread::Builder::new().name("hearken-doctor".into()).spawn(listen).map_err(|e| e.to_string())?;
-    match answered.recv_timeout(LIMIT) {
-        Ok(Ok(loudness)) => judge(&name, loudness),
+    crate::supervise::spawn("hearken-doctor", listen).map_err(|e| e.to_string())?;
+    match answered.recv_timeout(TIMEOUT) {
+        Ok(Ok(measurement)) => judge(&name, measurement),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("{name}: the sound system does not answer; restart it, or unplug the microphone and plug it in again")),
     }
 }
 
-fn listen(choice: &DeviceChoice) -> Result<Loudness> {
+/// Listens to the microphone for a second.
+fn listen(choice: &DeviceChoice) -> Result<Measurement> {
     let mut source = CaptureSource::open(choice, &[])?;
-    let (mut samples, mut loudness, begun) = (Vec::new(), Loudness::default(), Instant::now());
-    while begun.elapsed() < LIMIT / 2 && (loudness.samples == 0 || begun.elapsed() < LISTENED) {
+    let (mut samples, mut measurement, begun) = (Vec::new(), Measurement::default(), Instant::now());
+    while begun.elapsed() < TIMEOUT / 2 && (measurement.samples == 0 || begun.elapsed() < MEASURED) {
         samples.clear();
         match source.next(&mut samples)? {
             SourceEvent::Problem(error) | SourceEvent::InputLost(error) => return Err(error),
             SourceEvent::End => break,
-            _ => loudness.add(&samples),
+            _ => measurement.add(&samples),
         }
     }
-    Ok(loudness)
+    Ok(measurement)
 }
 
-impl Loudness {
+impl Measurement {
+    /// Adds a block of samples.
     fn add(&mut self, samples: &[f32]) {
         self.samples += samples.len();
         self.power += samples.iter().map(|s| f64::from(s * s)).sum::<f64>();
         self.peak = samples.iter().fold(self.peak, |peak, s| peak.max(s.abs()));
     }
 
+    /// Returns the level, in dBFS.
     fn dbfs(&self) -> f32 {
-        (10.0 * (self.power / self.samples.max(1) as f64).max(1e-12).log10()) as f32
+        power_dbfs((self.power / self.samples.max(1) as f64) as f32)
     }
 }
 
-fn judge(name: &str, loudness: Loudness) -> Found {
-    let level = loudness.dbfs();
-    if loudness.samples == 0 {
+/// Returns the finding about a measured level.
+fn judge(name: &str, measurement: Measurement) -> Finding {
+    let level = measurement.dbfs();
+    if measurement.samples == 0 {
         Err(format!("{name}: no sound arrives; allow the use of the microphone in the system's settings, or choose another input"))
-    } else if loudness.peak == 0.0 {
+    } else if measurement.peak == 0.0 {
         Err(format!("{name}: nothing but exact silence; unmute it, or allow its use in the system's settings"))
-    } else if loudness.peak >= 0.99 {
+    } else if measurement.peak >= CLIPPING {
         Err(format!("{name}: {level:.0} dBFS and it clips; turn the microphone down"))
     } else if level < MUTED_DBFS {
         Err(format!("{name}: {level:.0} dBFS is almost nothing; unmute the microphone or turn it up"))
@@ -87,14 +94,14 @@ fn judge(name: &str, loudness: Loudness) -> Found {
 mod tests {
     use super::*;
 
-    fn of(samples: &[f32]) -> Found {
-        let mut loudness = Loudness::default();
-        loudness.add(samples);
-        judge("mic", loudness)
+    fn of(samples: &[f32]) -> Finding {
+        let mut measurement = Measurement::default();
+        measurement.add(samples);
+        judge("mic", measurement)
     }
 
     #[test]
-    fn what_is_wrong_with_a_level_is_said_with_what_to_do() {
+    fn a_bad_level_is_reported_with_its_remedy() {
         for (samples, words) in [
             (&[][..], "allow the use"),
             (&[0.0; 100][..], "unmute"),

@@ -18,6 +18,7 @@ use crate::audio::chunker::{Chunk, Chunker};
 use crate::audio::echo::{EchoPath, VoiceActivity};
 use crate::audio::{Source, SourceEvent};
 use crate::error::{Error, Result};
+use crate::level::dbfs;
 use crate::protocol::{DeviceChoice, GapCause, VoiceSettings};
 use crate::supervise::panic_text;
 use crate::time::StreamTime;
@@ -307,8 +308,7 @@ impl CaptureThread {
     }
 
     fn show_level(&self) {
-        let power = self.samples.iter().map(|s| s * s).sum::<f32>() / self.samples.len().max(1) as f32;
         let peak = self.samples.iter().fold(0.0f32, |peak, s| peak.max(s.abs()));
-        self.meters.show_level(10.0 * power.max(1e-12).log10(), peak);
+        self.meters.show_level(dbfs(&self.samples), peak);
     }
 }

@@ -19,7 +19,7 @@ use crate::audio::playback::{Player, PumpStatus};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::{DeviceChoice, Emotion, ReplyId, VoiceChoice, VoiceSettings};
 use crate::speech::sentences::SentenceSplitter;
-use crate::speech::{Language, NullVoice, Prosody, SpeechText, Utterance, UtteranceEvent, Voice, spoken_form, system_voices};
+use crate::speech::{Language, NullVoice, Prosody, SpeechText, Utterance, UtteranceEvent, Voice, language_of, spoken_form, system_voices};
 use crate::supervise::{Restart, RestartPolicy};
 use turn_taking::{TurnTaking, may_begin};
 
@@ -353,7 +353,7 @@ impl SpeechThread {
 
     fn begin_sentence(&mut self, sentence: &str) {
         let Some(first) = self.replies.front_mut() else { return };
-        first.language = Language::of_text(sentence).unwrap_or(first.language);
+        first.language = language_of(sentence).unwrap_or(first.language);
         let text = spoken_form(sentence, first.language);
         if !text.is_empty() {
             let text = SpeechText { text, language: first.language, prosody: Prosody::new(first.emotion, self.conduct.speed) };

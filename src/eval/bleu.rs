@@ -1,38 +1,38 @@
-//! BLEU and chrF as sacrebleu 2.6 computes them, from counts that can be added up.
+//! BLEU and chrF as sacrebleu 2.6 computes them, from additive counts.
 //!
-//! Pure. The counts of each sentence are kept apart so that a sample can be drawn again without counting again.
+//! Pure. Counts are kept per sentence, so that the bootstrap can resample without counting again.
 
 use std::collections::HashMap;
 
 use super::tokenise::{Tokeniser, is_python_space};
 
-/// Longest run of words that BLEU looks at.
+/// Longest word n-gram of BLEU.
 const WORDS: usize = 4;
-/// Longest run of characters that chrF looks at.
+/// Longest character n-gram of chrF.
 const CHARS: usize = 6;
-/// Weight of recall in chrF, squared.
+/// Square of chrF's beta, the weight of recall.
 const BETA_SQUARED: f64 = 4.0;
-/// The sacrebleu whose arithmetic this is; signatures name it.
+/// The version of sacrebleu that signatures name.
 const VERSION: &str = "2.6.0";
 
-/// Counts of BLEU: length of the translation and of its reference, then runs of 1 to 4 words: right, and in all.
+/// BLEU counts: words of the translation, words of the reference, then for n-grams of 1 to 4 words the matches and the totals.
 pub type BleuCounts = [u64; 2 + 2 * WORDS];
-/// Counts of chrF: for runs of 1 to 6 characters: in the translation, in the reference, in both.
+/// chrF counts for n-grams of 1 to 6 characters: in the translation, in the reference, in both.
 pub type ChrfCounts = [u64; 3 * CHARS];
 
-/// How a BLEU was computed, in sacrebleu's notation.
+/// Returns the signature of BLEU in sacrebleu's notation.
 #[must_use]
 pub fn bleu_signature(tokeniser: Tokeniser) -> String {
     format!("nrefs:1|case:mixed|eff:no|tok:{}|smooth:exp|version:{VERSION}", tokeniser.name())
 }
 
-/// How a chrF was computed, in sacrebleu's notation.
+/// Returns the signature of chrF in sacrebleu's notation.
 #[must_use]
 pub fn chrf_signature() -> String {
     format!("nrefs:1|case:mixed|eff:yes|nc:{CHARS}|nw:0|space:no|version:{VERSION}")
 }
 
-/// Counts of one sentence.
+/// Returns the BLEU counts of one sentence.
 #[must_use]
 pub fn bleu_counts(translation: &str, reference: &str, tokeniser: Tokeniser) -> BleuCounts {
     let (own, wanted) = (tokeniser.words(translation), tokeniser.words(reference));
@@ -40,31 +40,31 @@ pub fn bleu_counts(translation: &str, reference: &str, tokeniser: Tokeniser) -> 
     counts[0] = own.len() as u64;
     counts[1] = wanted.len() as u64;
     for n in 1..=WORDS {
-        let (own, wanted) = (runs(&own, n), runs(&wanted, n));
-        counts[1 + n] = both(&own, &wanted);
+        let (own, wanted) = (ngrams(&own, n), ngrams(&wanted, n));
+        counts[1 + n] = matches(&own, &wanted);
         counts[1 + WORDS + n] = own.values().sum();
     }
     counts
 }
 
-/// Counts of one sentence.
+/// Returns the chrF counts of one sentence.
 #[must_use]
 pub fn chrf_counts(translation: &str, reference: &str) -> ChrfCounts {
-    let bare = |text: &str| text.chars().filter(|c| !is_python_space(*c)).collect::<Vec<_>>();
-    let (own, wanted) = (bare(translation), bare(reference));
+    let without_spaces = |text: &str| text.chars().filter(|c| !is_python_space(*c)).collect::<Vec<_>>();
+    let (own, wanted) = (without_spaces(translation), without_spaces(reference));
     let mut counts = [0; 3 * CHARS];
     for n in 1..=CHARS {
-        let (own, wanted) = (runs(&own, n), runs(&wanted, n));
+        let (own, wanted) = (ngrams(&own, n), ngrams(&wanted, n));
         let at = 3 * (n - 1);
-        // Where the reference has no run of this length there is nothing to be right about.
+        // An order that the reference lacks does not count, as in sacrebleu.
         counts[at] = if wanted.is_empty() { 0 } else { own.values().sum() };
         counts[at + 1] = wanted.values().sum();
-        counts[at + 2] = both(&own, &wanted);
+        counts[at + 2] = matches(&own, &wanted);
     }
     counts
 }
 
-/// BLEU of counts that were added up, 0 to 100: exponential smoothing, no effective order.
+/// Returns BLEU (0 to 100) of summed counts: exponential smoothing, no effective order.
 #[must_use]
 pub fn bleu(counts: &BleuCounts) -> f64 {
     let (own, wanted) = (counts[0] as f64, counts[1] as f64);
@@ -85,12 +85,12 @@ pub fn bleu(counts: &BleuCounts) -> f64 {
             100.0 * *right as f64 / *all as f64
         };
     }
-    // sacrebleu's logarithm of nothing: so small that the score is 0.
+    // sacrebleu's logarithm of 0.
     let log = |p: f64| if p == 0.0 { -9_999_999_999.0 } else { p.ln() };
     penalty * (precisions.iter().map(|p| log(*p)).sum::<f64>() / WORDS as f64).exp()
 }
 
-/// chrF2 of counts that were added up, 0 to 100.
+/// Returns chrF2 (0 to 100) of summed counts.
 #[must_use]
 pub fn chrf(counts: &ChrfCounts) -> f64 {
     let (mut precision, mut recall, mut orders) = (0.0, 0.0, 0.0);
@@ -108,8 +108,8 @@ pub fn chrf(counts: &ChrfCounts) -> f64 {
     100.0 * (1.0 + BETA_SQUARED) * precision * recall / (BETA_SQUARED * precision + recall)
 }
 
-/// How often each run of `n` occurs.
-fn runs<T: Eq + std::hash::Hash>(of: &[T], n: usize) -> HashMap<&[T], u64> {
+/// Counts each n-gram of length `n`.
+fn ngrams<T: Eq + std::hash::Hash>(of: &[T], n: usize) -> HashMap<&[T], u64> {
     let mut found = HashMap::new();
     for run in of.windows(n) {
         *found.entry(run).or_default() += 1;
@@ -117,7 +117,7 @@ fn runs<T: Eq + std::hash::Hash>(of: &[T], n: usize) -> HashMap<&[T], u64> {
     found
 }
 
-/// Runs that both have.
-fn both<T: Eq + std::hash::Hash>(own: &HashMap<&[T], u64>, wanted: &HashMap<&[T], u64>) -> u64 {
+/// Returns the number of n-grams that both have.
+fn matches<T: Eq + std::hash::Hash>(own: &HashMap<&[T], u64>, wanted: &HashMap<&[T], u64>) -> u64 {
     own.iter().map(|(run, count)| wanted.get(run).map_or(0, |other| *count.min(other))).sum()
 }

@@ -1,156 +1,156 @@
-//! What is to be heard and what is expected of it; what was heard.
+//! Items of a data set and the model's predictions on them.
 //!
-//! Plain data, written as JSON Lines and read back. A prediction carries what was expected, so that two runs can be compared
-//! without the audio.
+//! Plain data; predictions are written as JSON Lines and read back. A prediction carries the expected output, so that two runs
+//! can be compared without the audio.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::bleu::{chrf, chrf_counts};
-use super::streams::Due;
+use super::streams::DueOutput;
 use crate::protocol::{Emotion, StopReason};
 use crate::time::CHUNK_SECS;
 use crate::transcript;
 
-/// One thing to be heard and judged.
+/// One recording of a data set with its expected output.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Item {
-    /// Its name in the data set, or its path.
+    /// Name in the data set, or path.
     pub id: String,
-    /// The sound.
+    /// Sound file.
     pub audio: PathBuf,
-    /// A question about the sound, heard after it.
+    /// Sound file of a spoken question, played after the sound.
     pub question_audio: Option<PathBuf>,
-    /// A question about the sound, typed: put after it in the layout that the model was trained with for that.
+    /// Typed question, put after the sound in the prompt layout of typed questions.
     pub question: Option<String>,
-    /// What it belongs to, from the general to the particular.
+    /// Class and subclass.
     pub class: Vec<String>,
-    /// What ought to come of it.
+    /// Expected output.
     pub expected: Expected,
-    /// What a good response to it says, where that is known.
+    /// Standard answers, if known.
     pub answers: Vec<String>,
-    /// The mode in which it is heard, where that differs from item to item.
+    /// Mode of this item, if the manifest names one.
     pub mode: Option<String>,
 }
 
-/// What ought to come of an item.
+/// The expected output of an item.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Expected {
-    /// A response of any kind.
+    /// Any response.
     Respond,
-    /// Silence.
+    /// No response.
     #[default]
     Ignore,
-    /// This text.
+    /// This transcript or translation.
     Text(String),
-    /// One of several answers.
+    /// The right one of several choices.
     Choice {
-        /// All of them.
+        /// All choices.
         choices: Vec<String>,
-        /// The right one.
+        /// Right choice.
         answer: String,
     },
     /// Any of these answers.
     Answers(Vec<String>),
-    /// These words in a stream.
-    Words(Vec<Due>),
-    /// These replies in a stream, and no others.
-    Replies(Vec<Due>),
-    /// Exactly these replies, one after the other.
+    /// These words of a labelled stream.
+    Words(Vec<DueOutput>),
+    /// These replies to a labelled stream, and no others.
+    Replies(Vec<DueOutput>),
+    /// Exactly these replies, in this order.
     Sequence(Vec<String>),
 }
 
-/// A row that is not scored, and why.
+/// A row that is not scored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Skipped {
-    /// Where it stands, or its id.
+pub struct SkippedRow {
+    /// Place in the manifest, or id.
     pub row: String,
-    /// Why.
+    /// Reason.
     pub why: String,
 }
 
-/// What a data set holds.
+/// The content of a data set.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DataSet {
-    /// Rows or files that it has, readable or not.
+    /// Number of rows or files, readable or not.
     pub rows: usize,
-    /// Those that can be heard, in order.
+    /// Usable items, in order.
     pub items: Vec<Item>,
-    /// Those that cannot.
-    pub skipped: Vec<Skipped>,
-    /// What else has to be known of it.
+    /// Unusable rows.
+    pub skipped: Vec<SkippedRow>,
+    /// Notes for the report.
     pub notes: Vec<String>,
 }
 
-/// What was heard in an item.
+/// The model's output on one item.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prediction {
-    /// Under which condition it was heard, where a run has several.
+    /// Condition, if the run has several.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub condition: String,
-    /// Which item.
+    /// Id of the item.
     pub id: String,
-    /// What it belongs to.
+    /// Class and subclass of the item.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class: Vec<String>,
-    /// What ought to have come of it.
+    /// Expected output.
     pub expected: Expected,
-    /// What a good response to it says, where that is known.
+    /// Standard answers, if known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<String>,
-    /// Length of the sound as it was heard, padded to whole chunks (with a typed question to 10 ms), without the silence after it.
+    /// Length of the sound in seconds, padded to whole chunks (with a typed question to 10 ms), without the silence after it.
     pub audio_secs: f64,
-    /// How much more of the sound there is, which the layout of a typed question has no place for; only where there is more.
+    /// Seconds of the sound beyond the 20 s that a typed question takes; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_out_secs: Option<f64>,
-    /// When the sound begins to sound.
+    /// Onset of the sound in seconds; absent for silence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub onset_secs: Option<f64>,
-    /// When the spoken question begins.
+    /// Start of the spoken question in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question_secs: Option<f64>,
-    /// What the model said.
-    pub replies: Vec<Reply>,
-    /// Respond less silent logit at each chunk, of a lane that hears all of it and never responds.
+    /// Replies of the model.
+    pub replies: Vec<PredictedReply>,
+    /// Respond logit minus silent logit of each chunk, in a lane that never responds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub margins: Vec<f32>,
-    /// Times that room was made in the context while it was heard.
+    /// Number of times that the context was trimmed during the item.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub trims: u32,
-    /// Why it could not be heard to its end: it is not scored then.
+    /// Reason why the item could not be processed to its end; such an item is not scored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unheard: Option<String>,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "the form that serde takes")]
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 const fn is_zero(n: &u32) -> bool {
     *n == 0
 }
 
-/// Something that the model said.
+/// A reply of the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Reply {
-    /// End of the chunk that it answers, from the beginning of the item's sound; with a typed question the end of what is heard.
+pub struct PredictedReply {
+    /// End of the chunk that was answered, in seconds from the start of the item; for a typed question the end of the sound.
     pub at_secs: f64,
-    /// All of it.
+    /// Whole text.
     pub text: String,
-    /// The tag in front of the text.
+    /// Emotion tag before the text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emotion: Option<Emotion>,
-    /// Why it ended.
+    /// Reason why the reply ended.
     pub stop: StopReason,
-    /// From the end of the chunk to the first text, by the clock; only where that is measured.
+    /// Milliseconds from the end of the chunk to the first text, if measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_text_ms: Option<f64>,
 }
 
 impl Prediction {
-    /// What the model said in all, its pieces joined as a transcript joins them; from the question on, where one was asked.
+    /// Returns the replies joined as a transcript joins them; for a spoken question only those after its start.
     #[must_use]
     pub fn text(&self) -> String {
         let from = self.question_secs.unwrap_or(0.0);
@@ -161,7 +161,7 @@ impl Prediction {
         text
     }
 
-    /// The standard answer that is nearest to what the model said, by chrF2; the first of equals.
+    /// Returns the standard answer with the highest chrF2 against the replies; of equals the first.
     #[must_use]
     pub fn nearest_answer(&self) -> Option<&str> {
         let said = self.text();
@@ -175,31 +175,31 @@ impl Prediction {
         best.map(|(_, answer)| answer)
     }
 
-    /// Replies that repeated themselves until they were stopped.
+    /// Returns the number of replies that were stopped as repetitions.
     #[must_use]
     pub fn loops(&self) -> usize {
         self.replies.iter().filter(|reply| reply.stop == StopReason::Loop).count()
     }
 
-    /// Replies that were cut at the limit.
+    /// Returns the number of replies that were cut at the token limit.
     #[must_use]
     pub fn endless(&self) -> usize {
         self.replies.iter().filter(|reply| reply.stop == StopReason::Limit).count()
     }
 }
 
-/// `items` cut down to `limit`, spread evenly: data sets are often sorted by class.
+/// Selects `limit` items, evenly spaced, since data sets are often sorted by class.
 #[must_use]
-pub fn spread(items: Vec<Item>, limit: Option<usize>) -> Vec<Item> {
+pub fn evenly_spaced(items: Vec<Item>, limit: Option<usize>) -> Vec<Item> {
     let all = items.len();
     let Some(limit) = limit.filter(|limit| *limit < all) else { return items };
     let mut kept = (0..limit).map(|n| n * all / limit).peekable();
     items.into_iter().enumerate().filter(|(at, _)| kept.next_if_eq(at).is_some()).map(|(_, item)| item).collect()
 }
 
-/// Seconds that so many chunks last.
+/// Returns the duration of `chunks` chunks in seconds.
 #[must_use]
 pub fn chunk_secs(chunks: u64) -> f64 {
-    // 0.4 is no binary number: products of it read badly unless they are rounded.
+    // Rounded to milliseconds: 0.4 has no exact binary form, and the products are written to files.
     (chunks as f64 * CHUNK_SECS * 1e3).round() / 1e3
 }

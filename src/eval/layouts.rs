@@ -1,50 +1,50 @@
-//! The layouts that data sets come in: which files are read for which task, and what their rows mean.
+//! Data set layouts: the files of each task and the meaning of their rows.
 //!
-//! Whatever cannot be used is counted and named. Not responsible for hearing anything.
+//! Unusable rows are counted and listed. Sounds are located here, but not decoded.
 
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::items::{DataSet, Expected, Item, Skipped};
-use super::rows::{self, text, texts};
+use super::items::{DataSet, Expected, Item, SkippedRow};
+use super::manifest::{self, ManifestRow, text, texts};
 use super::streams;
 use crate::config::{EvalTask, QuestionInput};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// The manifest of Proactive-Sound-Bench.
+/// Manifest of Proactive-Sound-Bench.
 const PROACTIVE_MANIFEST: &str = "proactive_reply_benchmark.jsonl";
-/// Its sister, which says what a good response is; it has only the rows that ask for one.
+/// Its companion with the standard answers, which has only RESPOND rows.
 const PROACTIVE_ANSWERS: &str = "proactive_reply_benchmark_response.jsonl";
 /// Extensions of sound files.
-const SOUND: &[&str] = &["wav", "flac", "mp3", "ogg", "m4a"];
+const SOUND_EXTENSIONS: &[&str] = &["wav", "flac", "mp3", "ogg", "m4a"];
 /// Extensions of manifests.
-const MANIFEST: &[&str] = &["jsonl", "json", "tsv"];
-/// What stands between a typed question and its choices.
+const MANIFEST_EXTENSIONS: &[&str] = &["jsonl", "json", "tsv"];
+/// Text between a typed question and its choices.
 const CHOOSE: &str = "Please choose the answer from the following options:";
-/// Ends of LibriSpeech's transcripts.
-const TRANSCRIPT: &str = ".trans.txt";
-/// Folders below the data folder that are looked into.
-const DEPTH: usize = 8;
-/// Names of the field that holds the sound's path.
+/// Ending of LibriSpeech's transcript files.
+const TRANSCRIPT_ENDING: &str = ".trans.txt";
+/// Levels of folders below the data folder that are searched.
+const MAX_DEPTH: usize = 8;
+/// Names of the field with the path of the sound.
 const PATH: &[&str] = &["path", "audio", "audio_path", "audio_id", "file", "wav"];
-/// Names of the field that holds what a good response says.
+/// Names of the field with the standard answers.
 const ANSWERS: &[&str] = &["standard_answers", "standard_answer"];
-/// Names of the field that holds a question.
+/// Names of the field with the question.
 const QUESTION: &[&str] = &["question", "prompt"];
-/// Names of the field that holds a row's name.
+/// Names of the field with the id.
 const ID: &[&str] = &["id", "uid", "name"];
 
-/// Reads the data set of `task` at `data`: a folder, or a manifest.
+/// Reads the data set of `task` at `data`, a folder or a manifest.
 ///
 /// # Errors
-/// When there is nothing that the task can read, saying what was looked for.
+/// If `data` holds nothing that the task can use, naming the expected files.
 pub fn read(task: &EvalTask, data: &Path) -> Result<DataSet> {
     if !data.exists() {
         return Err(Error::at(ErrorKind::Data, data, "there is no such file or folder").with_remedy(Remedy::CheckPath));
     }
-    if data.is_file() && !has_extension(data, MANIFEST) {
+    if data.is_file() && !has_extension(data, MANIFEST_EXTENSIONS) {
         return Err(Error::at(ErrorKind::Data, data, "expected a folder or a manifest (.jsonl, .json or .tsv)"));
     }
     let task = task.inner();
@@ -58,7 +58,7 @@ pub fn read(task: &EvalTask, data: &Path) -> Result<DataSet> {
         }
     };
     if set.rows == 0 {
-        return Err(Error::at(ErrorKind::Data, data, "there is nothing in it to be scored"));
+        return Err(Error::at(ErrorKind::Data, data, "it has no rows to score"));
     }
     if set.items.is_empty() {
         let first = set.skipped.first().map_or_else(String::new, |s| format!("; the first, {}: {}", s.row, s.why));
@@ -67,15 +67,16 @@ pub fn read(task: &EvalTask, data: &Path) -> Result<DataSet> {
     Ok(set)
 }
 
-/// The sound files at `path`, a folder or a file, in the order of their names.
+/// Returns the sound files at `path`, a folder or a file, sorted by path.
 ///
 /// # Errors
-/// When there is none.
+/// If there is none.
 pub fn sounds(path: &Path) -> Result<Vec<PathBuf>> {
-    let found = if path.is_file() { vec![path.to_owned()] } else { walk(path, &|file| has_extension(file, SOUND)) };
-    if found.is_empty() { Err(Error::at(ErrorKind::Data, path, "there is no sound file in it")) } else { Ok(found) }
+    let found = if path.is_file() { vec![path.to_owned()] } else { walk(path, &|file| has_extension(file, SOUND_EXTENSIONS)) };
+    if found.is_empty() { Err(Error::at(ErrorKind::Data, path, "no sound file in it")) } else { Ok(found) }
 }
 
+/// Reads the published manifest, folders of labelled clips, or another manifest.
 fn proactive(data: &Path) -> Result<DataSet> {
     let manifest = data.join(PROACTIVE_MANIFEST);
     if manifest.is_file() {
@@ -92,16 +93,16 @@ fn proactive(data: &Path) -> Result<DataSet> {
     of_manifest(&EvalTask::PROACTIVE, &manifest)
 }
 
-/// The published manifest, with the standard answers of its sister where that lies beside it.
+/// Reads the published manifest, with the standard answers of its companion if that lies beside it.
 fn published(manifest: &Path) -> Result<DataSet> {
     let mut set = of_manifest(&EvalTask::PROACTIVE, manifest)?;
-    let sister = manifest.with_file_name(PROACTIVE_ANSWERS);
-    if !sister.is_file() {
+    let companion = manifest.with_file_name(PROACTIVE_ANSWERS);
+    if !companion.is_file() {
         return Ok(set);
     }
     let mut answers: HashMap<String, Vec<String>> = HashMap::new();
-    for (place, row) in rows::read(&sister)? {
-        let read = row.and_then(|row| {
+    for ManifestRow { place, fields } in manifest::read(&companion)? {
+        let read = fields.and_then(|row| {
             let name = text(&row, ID).or_else(|| text(&row, PATH)).ok_or("no id")?.trim().to_owned();
             Ok((name, texts(&row, ANSWERS).ok_or("no standard_answers")?))
         });
@@ -109,7 +110,7 @@ fn published(manifest: &Path) -> Result<DataSet> {
             Ok((name, of)) => {
                 answers.insert(name, of);
             }
-            // It takes nothing from the denominator: its clip is heard all the same.
+            // The clip stays in the data set, so the denominator does not change.
             Err(why) => set.notes.push(format!("{place}: {why}; this clip has no standard answer.")),
         }
     }
@@ -119,10 +120,10 @@ fn published(manifest: &Path) -> Result<DataSet> {
     Ok(set)
 }
 
-/// Clips under folders RESPOND and IGNORE; the folders above these are the class.
+/// Reads clips below folders RESPOND and IGNORE; the folders above them are the class.
 fn labelled_clips(data: &Path) -> DataSet {
     let mut set = DataSet::default();
-    for file in walk(data, &|file| has_extension(file, SOUND)) {
+    for file in walk(data, &|file| has_extension(file, SOUND_EXTENSIONS)) {
         let inside = file.strip_prefix(data).unwrap_or(&file);
         let parts: Vec<String> = inside.iter().map(|part| part.to_string_lossy().into_owned()).collect();
         let label = parts.iter().position(|part| decision(part).is_some());
@@ -134,6 +135,7 @@ fn labelled_clips(data: &Path) -> DataSet {
     set
 }
 
+/// Parses a label.
 fn decision(word: &str) -> Option<Expected> {
     match word.trim() {
         word if word.eq_ignore_ascii_case("respond") => Some(Expected::Respond),
@@ -142,51 +144,52 @@ fn decision(word: &str) -> Option<Expected> {
     }
 }
 
-/// LibriSpeech where there are transcripts, else a manifest.
+/// Reads LibriSpeech if there are transcripts, otherwise a manifest.
 fn asr(task: &EvalTask, data: &Path) -> Result<DataSet> {
-    let transcripts = walk(data, &|file| file.to_string_lossy().ends_with(TRANSCRIPT));
+    let transcripts = walk(data, &|file| file.to_string_lossy().ends_with(TRANSCRIPT_ENDING));
     if transcripts.is_empty() {
-        return of_manifest(task, &only_manifest(data).map_err(|e| e.while_doing(format!("no {TRANSCRIPT} (LibriSpeech)")))?);
+        return of_manifest(task, &only_manifest(data).map_err(|e| e.while_doing(format!("no {TRANSCRIPT_ENDING} (LibriSpeech)")))?);
     }
-    let mut collected = Collected::default();
+    let mut builder = DataSetBuilder::default();
     for file in transcripts {
         let name = file.strip_prefix(data).unwrap_or(&file).display().to_string();
         let folder = file.parent().unwrap_or(data);
         let bytes = match std::fs::read(&file) {
             Ok(bytes) => bytes,
             Err(e) => {
-                collected.skip(name, e.to_string());
+                builder.skip(name, e.to_string());
                 continue;
             }
         };
-        for (place, line) in rows::lines(&name, &bytes) {
-            collected.take(place, line.and_then(|line| utterance(line, folder)));
+        for (place, line) in manifest::lines(&name, &bytes) {
+            builder.add(place, line.and_then(|line| utterance(line, folder)));
         }
     }
-    Ok(collected.0)
+    Ok(builder.set)
 }
 
-/// `1089-134686-0000 HE HOPED …`, with the sound beside the transcript.
+/// Parses a line `1089-134686-0000 HE HOPED …` of a transcript; the sound lies beside the transcript.
 fn utterance(line: &str, folder: &Path) -> std::result::Result<Item, String> {
-    let (id, said) = line.trim().split_once(' ').ok_or("no text behind the name")?;
-    let audio = SOUND.iter().map(|e| folder.join(format!("{id}.{e}"))).find(|path| path.is_file());
-    let audio = audio.ok_or_else(|| format!("the sound {id}.flac is not beside it"))?;
+    let (id, said) = line.trim().split_once(' ').ok_or("no text after the id")?;
+    let audio = SOUND_EXTENSIONS.iter().map(|e| folder.join(format!("{id}.{e}"))).find(|path| path.is_file());
+    let audio = audio.ok_or_else(|| format!("the sound {id}.flac is missing beside it"))?;
     let class = id.split('-').next().map(str::to_owned).into_iter().collect();
     Ok(Item { id: id.to_owned(), audio, class, expected: Expected::Text(said.trim().to_owned()), ..Item::default() })
 }
 
-fn of_manifest(task: &EvalTask, manifest: &Path) -> Result<DataSet> {
-    let folder = manifest.parent().unwrap_or(Path::new(""));
-    let mut collected = Collected::default();
-    for (place, row) in rows::read(manifest)? {
-        collected.take(place, row.and_then(|row| item(task, &row, folder)));
+/// Reads a manifest.
+fn of_manifest(task: &EvalTask, manifest_path: &Path) -> Result<DataSet> {
+    let folder = manifest_path.parent().unwrap_or(Path::new(""));
+    let mut builder = DataSetBuilder::default();
+    for ManifestRow { place, fields } in manifest::read(manifest_path)? {
+        builder.add(place, fields.and_then(|row| item(task, &row, folder)));
     }
-    Ok(collected.0)
+    Ok(builder.set)
 }
 
-/// What a row of a manifest means to `task`.
+/// Reads a row of a manifest as an item of `task`.
 fn item(task: &EvalTask, row: &Map<String, Value>, folder: &Path) -> std::result::Result<Item, String> {
-    let path = text(row, PATH).filter(|path| !path.trim().is_empty()).ok_or("no path of a sound")?;
+    let path = text(row, PATH).filter(|path| !path.trim().is_empty()).ok_or("no path to a sound")?;
     let audio = find_sound(folder, path.trim())?;
     let id = text(row, ID).filter(|id| !id.is_empty()).map_or_else(|| path.trim().to_owned(), std::borrow::Cow::into_owned);
     let field = |names: &[&str]| text(row, names).map(std::borrow::Cow::into_owned);
@@ -208,7 +211,7 @@ fn item(task: &EvalTask, row: &Map<String, Value>, folder: &Path) -> std::result
             item.expected = streams::expected(row)?;
             for name in ["mode", "group"] {
                 if row.get(name).is_some_and(|value| !value.is_null() && text(row, &[name]).is_none()) {
-                    return Err(format!("the {name} is no text"));
+                    return Err(format!("the {name} is not text"));
                 }
             }
             item.mode = field(&["mode"]);
@@ -220,26 +223,27 @@ fn item(task: &EvalTask, row: &Map<String, Value>, folder: &Path) -> std::result
         && matches!(item.expected, Expected::Choice { .. })
         && text(row, QUESTION).is_none_or(|question| question.trim().is_empty())
     {
-        return Err("no question that could be typed".into());
+        return Err("no question to type".into());
     }
     Ok(item)
 }
 
+/// Reads the question, the class and the expected answer of a row.
 fn question(item: &mut Item, row: &Map<String, Value>, folder: &Path) -> std::result::Result<(), String> {
     item.question = text(row, QUESTION).map(std::borrow::Cow::into_owned);
     if let Some(path) = text(row, &["question_audio", "question_path"]) {
         item.question_audio = Some(find_sound(folder, path.trim()).map_err(|why| format!("the spoken question: {why}"))?);
     }
     let kinds = [&["task", "category"][..], &["difficulty"]].map(|names| text(row, names).map(std::borrow::Cow::into_owned));
-    // Without the one there is no place for the other.
+    // The difficulty is the subclass, so it needs a class.
     item.class = kinds.into_iter().map_while(|kind| kind).collect();
     item.expected = match texts(row, &["choices", "options"]) {
         Some(choices) if choices.len() > 1 => {
             let answer = text(row, &["answer"]).ok_or("no answer")?.into_owned();
             if !choices.contains(&answer) {
-                return Err(format!("the answer {answer:?} is none of the choices"));
+                return Err(format!("the answer {answer:?} is not one of the choices"));
             }
-            // Whoever is asked by ear hears the choices in the question; whoever is asked in writing reads them.
+            // A spoken question says the choices itself; a typed one lists them.
             item.question = item.question.take().map(|question| format!("{} {CHOOSE} {}.", question.trim(), choices.join("; ")));
             Expected::Choice { choices, answer }
         }
@@ -255,16 +259,16 @@ fn question(item: &mut Item, row: &Map<String, Value>, folder: &Path) -> std::re
     Ok(())
 }
 
-/// Class and subclass: the second and third part of `./proactive-sound-effect/Class/Subclass/…`.
+/// Returns class and subclass: the second and third part of `./proactive-sound-effect/Class/Subclass/…`.
 fn class_of(path: &str) -> Vec<String> {
     let parts: Vec<&str> = path.split(['/', '\\']).filter(|part| !matches!(*part, "" | "." | "..")).collect();
-    // The last part is the file; the label may stand before it.
+    // The last part is the file; the part before it may be the label.
     let folders = &parts[..parts.len().saturating_sub(1)];
     folders.iter().skip(1).take(2).filter(|part| decision(part).is_none()).map(|part| (*part).to_owned()).collect()
 }
 
-/// The sound that a manifest calls `path`: beside it, or in its folder of clips. A manifest cannot point out of its folder:
-/// it may come from a stranger.
+/// Finds the sound `path` of a manifest, beside it or in its folder of clips. Paths out of the manifest's folder are refused,
+/// since a manifest may come from a stranger.
 fn find_sound(folder: &Path, path: &str) -> std::result::Result<PathBuf, String> {
     let relative = Path::new(path);
     let inside = relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
@@ -272,19 +276,19 @@ fn find_sound(folder: &Path, path: &str) -> std::result::Result<PathBuf, String>
         return Err(format!("the sound {path} is outside the manifest's folder"));
     }
     let found = ["", "clips", "audio", "wav"].iter().map(|below| folder.join(below).join(relative)).find(|path| path.is_file());
-    found.ok_or_else(|| format!("the sound {path} is not there"))
+    found.ok_or_else(|| format!("the sound {path} does not exist"))
 }
 
-/// The one manifest in `data`.
+/// Returns the only manifest in `data`.
 fn only_manifest(data: &Path) -> Result<PathBuf> {
-    let mut found = files_in(data).into_iter().filter(|file| has_extension(file, MANIFEST)).collect::<Vec<_>>();
+    let mut found = files_in(data).into_iter().filter(|file| has_extension(file, MANIFEST_EXTENSIONS)).collect::<Vec<_>>();
     found.sort();
     match found.as_slice() {
         [one] => Ok(one.clone()),
-        [] => Err(Error::at(ErrorKind::Data, data, "there is no manifest (.jsonl, .json or .tsv) in it")),
+        [] => Err(Error::at(ErrorKind::Data, data, "no manifest (.jsonl, .json or .tsv) in it")),
         several => {
             let names: Vec<String> = several.iter().filter_map(|f| Some(f.file_name()?.to_string_lossy().into_owned())).collect();
-            Err(Error::at(ErrorKind::Data, data, format!("several manifests, name the one that is meant: {}", names.join(", "))))
+            Err(Error::at(ErrorKind::Data, data, format!("several manifests; name one of them: {}", names.join(", "))))
         }
     }
 }
@@ -298,15 +302,15 @@ fn files_in(folder: &Path) -> Vec<PathBuf> {
     entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_file()).collect()
 }
 
-/// Files below `folder` that are `wanted`, in the order of their paths.
+/// Returns the files below `folder` that are `wanted`, sorted by path.
 fn walk(folder: &Path, wanted: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![(folder.to_owned(), 0)];
     while let Some((folder, depth)) = folders.pop() {
         found.extend(files_in(&folder).into_iter().filter(|file| wanted(file)));
-        if depth < DEPTH {
+        if depth < MAX_DEPTH {
             let entries = std::fs::read_dir(&folder).into_iter().flatten().filter_map(std::result::Result::ok);
-            // A link may lead in circles.
+            // Links are not followed: they may form a cycle.
             folders.extend(entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| (e.path(), depth + 1)));
         }
     }
@@ -314,30 +318,33 @@ fn walk(folder: &Path, wanted: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
     found
 }
 
-/// Rows as they come in, each named once only.
+/// A data set that is being read.
 #[derive(Default)]
-struct Collected(DataSet, HashMap<String, String>);
+struct DataSetBuilder {
+    set: DataSet,
+    /// Place of each id.
+    seen: HashMap<String, String>,
+}
 
-impl Collected {
-    fn take(&mut self, place: String, item: std::result::Result<Item, String>) {
-        let Self(set, seen) = self;
+impl DataSetBuilder {
+    /// Adds the row at `place`; a second row of the same id is skipped.
+    fn add(&mut self, place: String, item: std::result::Result<Item, String>) {
         match item {
-            Ok(item) if seen.contains_key(&item.id) => {
-                let why = format!("the id {} stands in {} already", item.id, seen[&item.id]);
-                self.skip(place, why);
-            }
-            Ok(item) => {
-                seen.insert(item.id.clone(), place);
-                set.items.push(item);
-                set.rows += 1;
-            }
+            Ok(item) => match self.seen.get(&item.id) {
+                Some(first) => self.skip(place, format!("the id {} is already used in {first}", item.id)),
+                None => {
+                    self.seen.insert(item.id.clone(), place);
+                    self.set.items.push(item);
+                    self.set.rows += 1;
+                }
+            },
             Err(why) => self.skip(place, why),
         }
     }
 
     fn skip(&mut self, row: String, why: String) {
-        self.0.rows += 1;
-        self.0.skipped.push(Skipped { row, why });
+        self.set.rows += 1;
+        self.set.skipped.push(SkippedRow { row, why });
     }
 }
 

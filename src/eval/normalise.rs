@@ -1,7 +1,7 @@
-//! What counts as the same words: Whisper's English rules, and plain ones for other languages.
+//! Text normalisation before scoring: Whisper's English rules, and its basic rules for other languages.
 //!
-//! Pure. Own code for the published rules of openai-whisper 20250625 (`EnglishTextNormalizer`, `BasicTextNormalizer`): a word
-//! error rate can only be compared with others that were computed so. Tests hold it to what that package answers.
+//! Pure. An implementation of the published rules of openai-whisper 20250625 (`EnglishTextNormalizer`, `BasicTextNormalizer`),
+//! so that word error rates are comparable with published ones. Tests compare it with the output of that package.
 
 mod numbers;
 
@@ -10,11 +10,11 @@ use std::sync::LazyLock;
 
 use crate::model::unicode::{self, CharClass};
 
-/// Kept when symbols go: what belongs to numbers.
+/// Symbols of numbers, which are kept when other symbols are removed.
 const NUMERIC: &str = ".%$¢€£";
-/// Left out: they say nothing.
+/// Filler words, which are removed.
 const FILLERS: &[&str] = &["hmm", "mm", "mhm", "mmm", "uh", "um"];
-/// Letters that do not come apart into a plain letter and a mark.
+/// Letters that do not decompose into an ASCII letter and a mark.
 const LETTERS: &[(char, &str)] = &[
     ('œ', "oe"),
     ('Œ', "OE"),
@@ -33,7 +33,7 @@ const LETTERS: &[(char, &str)] = &[
     ('ł', "l"),
     ('Ł', "L"),
 ];
-/// Whole words and what stands for them, in the order in which they are replaced.
+/// Whole words and their replacements, in the order of replacement.
 const WORDS: &[(&str, &str)] = &[
     ("won't", "will not"),
     ("can't", "can not"),
@@ -71,7 +71,7 @@ const WORDS: &[(&str, &str)] = &[
     ("sr", "senior "),
     ("esq", "esquire "),
 ];
-/// Ends of words and what stands for them, in the order in which they are replaced.
+/// Endings of words and their replacements, in the order of replacement.
 const ENDS: &[(&str, &str)] = &[
     ("'d been", " had been"),
     ("'s been", " has been"),
@@ -89,7 +89,7 @@ const ENDS: &[(&str, &str)] = &[
     ("'m", " am"),
 ];
 
-/// British words with their American spelling.
+/// British spellings and their American counterparts.
 static SPELLING: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
     let bare = |part: &str| if part == "-" { String::new() } else { part.to_owned() };
     let mut words = HashMap::new();
@@ -101,26 +101,26 @@ static SPELLING: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
     words
 });
 
-/// English `text` by Whisper's rules. Only its words count: spaces at the ends and in rows may remain.
+/// Normalises English `text` by Whisper's rules.
 #[must_use]
 pub fn english(text: &str) -> String {
     let mut text = without_fillers(&without_brackets(&text.to_lowercase()));
-    text = apostrophes_joined(&text);
+    text = join_apostrophes(&text);
     for (word, with) in WORDS {
-        text = replaced(&text, word, with, Place::WholeWord);
+        text = replaced(&text, word, with, MatchAt::WholeWord);
     }
     for (end, with) in ENDS {
-        text = replaced(&text, end, with, Place::End);
+        text = replaced(&text, end, with, MatchAt::WordEnd);
     }
-    text = stops_out(&commas_out(&text));
-    text = numbers::standardised(&symbols_out(&text));
+    text = without_stops(&without_commas(&text));
+    text = numbers::to_digits(&without_symbols(&text));
     text = text.split_whitespace().map(|word| SPELLING.get(word).map_or(word, String::as_str)).collect::<Vec<_>>().join(" ");
-    let text = numeric_symbols_out(&text);
+    let text = without_lone_numeric_symbols(&text);
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The characters of `text` that count where words are not written apart: lower case, no brackets, marks, symbols,
-/// punctuation or spaces.
+/// Returns the characters of `text` for languages without spaces between words: lower case, without brackets, marks, symbols,
+/// punctuation and spaces.
 #[must_use]
 pub fn characters(text: &str) -> Vec<char> {
     let bare = without_brackets(&text.to_lowercase());
@@ -128,19 +128,19 @@ pub fn characters(text: &str) -> Vec<char> {
     unicode::composed(&bare).to_lowercase().chars().filter(kept).collect()
 }
 
-/// Whether `c` can stand inside a word, as Python's `\w` has it.
+/// Returns true if `c` matches Python's `\w`.
 fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// Leaves out what stands in <…>, […] and (…).
+/// Removes `<…>`, `[…]` and `(…)`.
 fn without_brackets(text: &str) -> String {
-    let square = left_out(text, |c| matches!(c, '<' | '['), |c| matches!(c, '>' | ']'), 0);
-    left_out(&square, |c| c == '(', |c| c == ')', 1)
+    let square = without_enclosed(text, |c| matches!(c, '<' | '['), |c| matches!(c, '>' | ']'), 0);
+    without_enclosed(&square, |c| c == '(', |c| c == ')', 1)
 }
 
-/// Leaves out from each opening to the next closing, at least `least` characters apart.
-fn left_out(text: &str, opens: impl Fn(char) -> bool, closes: impl Fn(char) -> bool, least: usize) -> String {
+/// Removes the text from each opening to the next closing, if at least `least` characters lie between them.
+fn without_enclosed(text: &str, opens: impl Fn(char) -> bool, closes: impl Fn(char) -> bool, least: usize) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(&opens) {
@@ -156,7 +156,7 @@ fn left_out(text: &str, opens: impl Fn(char) -> bool, closes: impl Fn(char) -> b
                 out.push_str(&from[..width]);
                 rest = &from[width..];
             }
-            // Nothing closes any more.
+            // No closing bracket follows.
             None => {
                 out.push_str(from);
                 return out;
@@ -167,6 +167,7 @@ fn left_out(text: &str, opens: impl Fn(char) -> bool, closes: impl Fn(char) -> b
     out
 }
 
+/// Removes filler words.
 fn without_fillers(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -181,8 +182,8 @@ fn without_fillers(text: &str) -> String {
     out
 }
 
-/// No space before an apostrophe.
-fn apostrophes_joined(text: &str) -> String {
+/// Removes spaces before apostrophes.
+fn join_apostrophes(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if c == '\'' {
@@ -193,16 +194,17 @@ fn apostrophes_joined(text: &str) -> String {
     out
 }
 
-/// Where something is replaced.
+/// The position of a replacement.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// Where it is a word of its own.
+enum MatchAt {
+    /// Whole words only.
     WholeWord,
-    /// Where a word ends with it.
-    End,
+    /// Ends of words.
+    WordEnd,
 }
 
-fn replaced(text: &str, what: &str, with: &str, place: Place) -> String {
+/// Replaces `what` by `with` where it matches as `position` demands.
+fn replaced(text: &str, what: &str, with: &str, position: MatchAt) -> String {
     if !text.contains(what) {
         return text.to_owned();
     }
@@ -212,7 +214,7 @@ fn replaced(text: &str, what: &str, with: &str, place: Place) -> String {
         if at < from {
             continue;
         }
-        let begins = place == Place::End || !text[..at].chars().next_back().is_some_and(is_word);
+        let begins = position == MatchAt::WordEnd || !text[..at].chars().next_back().is_some_and(is_word);
         let ends = !text[at + what.len()..].chars().next().is_some_and(is_word);
         if begins && ends {
             out.push_str(&text[from..at]);
@@ -224,8 +226,8 @@ fn replaced(text: &str, what: &str, with: &str, place: Place) -> String {
     out
 }
 
-/// Commas between digits go. Both digits are taken with the comma, so of `1,2,3` only the first does.
-fn commas_out(text: &str) -> String {
+/// Removes commas between digits. As in the reference a match consumes both digits, so only the first comma of `1,2,3` goes.
+fn without_commas(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text.chars();
     while let Some(a) = rest.next() {
@@ -242,8 +244,9 @@ fn commas_out(text: &str) -> String {
     out
 }
 
-/// Full stops that no digit follows go. What follows is taken with the stop, so of two in a row the second stays.
-fn stops_out(text: &str) -> String {
+/// Removes full stops before non-digits. As in the reference a match consumes the next character, so the second of two stops
+/// stays.
+fn without_stops(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text.chars();
     while let Some(a) = rest.next() {
@@ -260,8 +263,8 @@ fn stops_out(text: &str) -> String {
     out
 }
 
-/// Accents go; marks, symbols and punctuation become spaces, but for those of numbers.
-fn symbols_out(text: &str) -> String {
+/// Removes accents and replaces marks, symbols and punctuation by spaces, except the symbols of numbers.
+fn without_symbols(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in unicode::decomposed(text).chars() {
         if NUMERIC.contains(c) {
@@ -279,8 +282,8 @@ fn symbols_out(text: &str) -> String {
     out
 }
 
-/// The symbols of numbers go where no number stands.
-fn numeric_symbols_out(text: &str) -> String {
+/// Removes the symbols of numbers where no number stands.
+fn without_lone_numeric_symbols(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text.chars();
     while let Some(a) = rest.next() {

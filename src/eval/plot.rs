@@ -1,39 +1,36 @@
-//! The recall / false-alarm curve, and scores over a number, as SVG pictures.
+//! SVG pictures: the recall / false-alarm curve, and line charts.
 
 use std::fmt::Write;
 
-use super::stats::Point;
+use super::stats::RocPoint;
 
-/// Edge of the square that the curve lies in, in pixels.
+/// Edge of the square plot area, in pixels.
 const EDGE: f64 = 400.0;
-/// Room around it for the labels.
-const ROOM: f64 = 60.0;
+/// Margin around the plot area for the labels, in pixels.
+const MARGIN: f64 = 60.0;
 
-/// The curve through `points`, with the point at bias 0 and the best one marked.
+/// Draws the curve through `points`, with the run's own operating point and the best one marked.
 #[must_use]
-pub fn curve(points: &[Point], own: Option<Point>, best: Option<Point>, title: &str) -> String {
-    let size = EDGE + 2.0 * ROOM;
-    let place = |p: &Point| (ROOM + EDGE * p.false_alarms, ROOM + EDGE * (1.0 - p.recall));
-    let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{size}\" height=\"{size}\" viewBox=\"0 0 {size} {size}\" \
-         font-family=\"sans-serif\" font-size=\"13\">\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
-    );
+pub fn roc_chart(points: &[RocPoint], own: Option<RocPoint>, best: Option<RocPoint>, title: &str) -> String {
+    let size = EDGE + 2.0 * MARGIN;
+    let place = |p: &RocPoint| (MARGIN + EDGE * p.false_alarms, MARGIN + EDGE * (1.0 - p.recall));
+    let mut out = svg_head(size);
     for step in 0..=5 {
         let share = f64::from(step) / 5.0;
-        let (x, y) = (ROOM + EDGE * share, ROOM + EDGE * (1.0 - share));
-        let (far, percent) = (ROOM + EDGE, 20 * step);
+        let (x, y) = (MARGIN + EDGE * share, MARGIN + EDGE * (1.0 - share));
+        let (far, percent) = (MARGIN + EDGE, 20 * step);
         let _ = write!(
             out,
-            "<path d=\"M{x:.1} {ROOM}V{far}M{ROOM} {y:.1}H{far}\" stroke=\"#ddd\"/>\n\
+            "<path d=\"M{x:.1} {MARGIN}V{far}M{MARGIN} {y:.1}H{far}\" stroke=\"#ddd\"/>\n\
              <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{percent} %</text>\n\
              <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{percent} %</text>\n",
             far + 18.0,
-            ROOM - 6.0,
+            MARGIN - 6.0,
             y + 4.0
         );
     }
     let path: String = points.iter().map(place).map(|(x, y)| format!("{x:.2},{y:.2} ")).collect();
-    let (near, far, middle) = (ROOM, ROOM + EDGE, size / 2.0);
+    let (near, far, middle) = (MARGIN, MARGIN + EDGE, size / 2.0);
     let _ = write!(
         out,
         "<path d=\"M{near} {far}L{far} {near}\" stroke=\"#999\" stroke-dasharray=\"4\"/>\n\
@@ -63,38 +60,43 @@ pub fn curve(points: &[Point], own: Option<Point>, best: Option<Point>, title: &
     out
 }
 
-/// A line of a picture of several.
-pub struct Line {
-    /// What it is of.
+/// Opens a square SVG picture of `size` pixels with a white background.
+fn svg_head(size: f64) -> String {
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{size}\" height=\"{size}\" viewBox=\"0 0 {size} {size}\" \
+         font-family=\"sans-serif\" font-size=\"13\">\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
+    )
+}
+
+/// A series of a line chart.
+pub struct Series {
+    /// Name in the legend.
     pub name: String,
-    /// Its points, from left to right.
+    /// Points (x, y), from left to right.
     pub points: Vec<(f64, f64)>,
 }
 
-/// Colours of the lines, one after the other.
+/// Colours of the series, in turn.
 const COLOURS: [&str; 4] = ["#1565c0", "#c62828", "#2e7d32", "#ef6c00"];
 
-/// `lines` over a logarithmic axis named `across`; values are shown times `scale`, from 0 on.
+/// Draws `series` over a logarithmic x axis named `x_name`. The y axis starts at 0 and shows values times `scale`.
 #[must_use]
-pub fn lines(lines: &[Line], scale: f64, title: &str, across: &str) -> String {
-    let size = EDGE + 2.0 * ROOM;
-    let all = || lines.iter().flat_map(|line| &line.points);
+pub fn line_chart(series: &[Series], scale: f64, title: &str, x_name: &str) -> String {
+    let size = EDGE + 2.0 * MARGIN;
+    let all = || series.iter().flat_map(|series| &series.points);
     let largest = |of: fn(&(f64, f64)) -> f64| all().map(of).fold(0.0, f64::max);
     let (right, top) = (largest(|p| p.0).max(2.0).ln(), rounded_up(scale * largest(|p| p.1)));
-    let x = |value: f64| ROOM + EDGE * value.max(1.0).ln() / right;
-    let y = |value: f64| ROOM + EDGE * (1.0 - scale * value / top);
-    let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{size}\" height=\"{size}\" viewBox=\"0 0 {size} {size}\" \
-         font-family=\"sans-serif\" font-size=\"13\">\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
-    );
-    let far = ROOM + EDGE;
+    let x = |value: f64| MARGIN + EDGE * value.max(1.0).ln() / right;
+    let y = |value: f64| MARGIN + EDGE * (1.0 - scale * value / top);
+    let mut out = svg_head(size);
+    let far = MARGIN + EDGE;
     for step in 0..=5 {
-        let at = ROOM + EDGE * (1.0 - f64::from(step) / 5.0);
+        let at = MARGIN + EDGE * (1.0 - f64::from(step) / 5.0);
         let label = top * f64::from(step) / 5.0;
-        let (left, below) = (ROOM - 6.0, at + 4.0);
+        let (left, below) = (MARGIN - 6.0, at + 4.0);
         let _ = write!(
             out,
-            "<path d=\"M{ROOM} {at:.1}H{far}\" stroke=\"#ddd\"/>\n<text x=\"{left:.1}\" y=\"{below:.1}\" text-anchor=\"end\">{label:.1}</text>\n"
+            "<path d=\"M{MARGIN} {at:.1}H{far}\" stroke=\"#ddd\"/>\n<text x=\"{left:.1}\" y=\"{below:.1}\" text-anchor=\"end\">{label:.1}</text>\n"
         );
     }
     let mut marks: Vec<f64> = all().map(|p| p.0).collect();
@@ -103,17 +105,17 @@ pub fn lines(lines: &[Line], scale: f64, title: &str, across: &str) -> String {
     for mark in marks {
         let _ = writeln!(out, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{mark}</text>", x(mark), far + 18.0);
     }
-    for (place, (line, colour)) in lines.iter().zip(COLOURS.iter().cycle()).enumerate() {
-        let path: String = line.points.iter().map(|(a, b)| format!("{:.2},{:.2} ", x(*a), y(*b))).collect();
-        let (below, near) = (ROOM + 16.0 * (place as f64 + 1.0), ROOM + 8.0);
+    for (index, (series, colour)) in series.iter().zip(COLOURS.iter().cycle()).enumerate() {
+        let path: String = series.points.iter().map(|(a, b)| format!("{:.2},{:.2} ", x(*a), y(*b))).collect();
+        let (below, near) = (MARGIN + 16.0 * (index as f64 + 1.0), MARGIN + 8.0);
         let _ = write!(
             out,
             "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>\n\
              <text x=\"{near:.1}\" y=\"{below:.1}\" fill=\"{colour}\">{}</text>\n",
             path.trim_end(),
-            escaped(&line.name)
+            escaped(&series.name)
         );
-        for (a, b) in &line.points {
+        for (a, b) in &series.points {
             let _ = writeln!(out, "<circle cx=\"{:.2}\" cy=\"{:.2}\" r=\"3\" fill=\"{colour}\"/>", x(*a), y(*b));
         }
     }
@@ -124,12 +126,12 @@ pub fn lines(lines: &[Line], scale: f64, title: &str, across: &str) -> String {
          <text x=\"{middle}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\n</svg>\n",
         escaped(title),
         size - 12.0,
-        escaped(across)
+        escaped(x_name)
     );
     out
 }
 
-/// The next of 1, 2, 5, 10, 20 … that is not less than `value`.
+/// Rounds `value` up to the next of 1, 2, 5, 10, 20 …
 fn rounded_up(value: f64) -> f64 {
     let mut top = 1.0;
     for factor in [2.0, 2.5, 2.0].iter().cycle().take(30) {
@@ -141,6 +143,7 @@ fn rounded_up(value: f64) -> f64 {
     top
 }
 
+/// Escapes `text` for XML.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
@@ -150,21 +153,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_picture_holds_every_point_and_no_raw_name() {
-        let points = [0.0, 0.5, 1.0].map(|x| Point { bias: x, recall: x, false_alarms: x * x });
-        let svg = curve(&points, Some(points[1]), None, "a <model>");
+    fn roc_chart_has_every_point_and_escapes_its_title() {
+        let points = [0.0, 0.5, 1.0].map(|x| RocPoint { bias: x, recall: x, false_alarms: x * x });
+        let svg = roc_chart(&points, Some(points[1]), None, "a <model>");
         assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains("a &lt;model&gt;"));
         assert!(svg.contains("60.00,460.00 160.00,260.00 460.00,60.00"), "{svg}");
         assert_eq!(svg.matches("<circle").count(), 1);
     }
+
     #[test]
-    fn each_line_has_its_points_its_name_and_an_axis_that_reaches_them() {
-        let line = |name: &str, points: &[(f64, f64)]| Line { name: name.into(), points: points.to_vec() };
-        let svg = lines(&[line("a", &[(1.0, 0.1), (50.0, 0.4)]), line("<b>", &[(1.0, 0.2)])], 100.0, "score", "items");
-        // 40 % lies below the top of 50, at the right edge.
+    fn line_chart_has_every_point_name_and_an_axis_that_reaches_them() {
+        let line = |name: &str, points: &[(f64, f64)]| Series { name: name.into(), points: points.to_vec() };
+        let svg = line_chart(&[line("a", &[(1.0, 0.1), (50.0, 0.4)]), line("<b>", &[(1.0, 0.2)])], 100.0, "score", "items");
+        // 40 % on an axis up to 50 %, at the right edge.
         assert!(svg.contains("<polyline points=\"60.00,380.00 460.00,140.00\""), "{svg}");
         assert!(svg.contains("&lt;b&gt;") && svg.contains(">50.0<") && svg.ends_with("</svg>\n"));
-        assert!(lines(&[], 1.0, "", "").ends_with("</svg>\n"));
+        assert!(line_chart(&[], 1.0, "", "").ends_with("</svg>\n"));
         assert_eq!([0.0, 1.5, 3.0, 40.0, 100.0, 120.0].map(rounded_up), [1.0, 2.0, 5.0, 50.0, 100.0, 200.0]);
     }
 }

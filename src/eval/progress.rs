@@ -1,16 +1,16 @@
-//! How far a run is, on stderr: a bar on a terminal, a line every tenth elsewhere.
+//! Progress of a run on stderr: a bar on a terminal, a line per 10 % elsewhere.
 
 use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
-/// Width of the bar.
+/// Width of the bar, in characters.
 const WIDTH: usize = 30;
 
-/// How far a run is.
+/// The progress display of a run.
 #[derive(Debug)]
 pub struct Progress<W: Write> {
     notes: W,
-    form: Form,
+    display: Display,
     all: usize,
     before: usize,
     done: usize,
@@ -19,63 +19,64 @@ pub struct Progress<W: Write> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+enum Display {
     Bar,
     Lines,
 }
 
 impl<W: Write> Progress<W> {
-    /// Of `all` items, `done` were there before.
+    /// Starts the display of a run of `all` items, of which `done` were finished by an earlier run.
     pub fn new(notes: W, all: usize, done: usize) -> Self {
-        let form = if std::io::stderr().is_terminal() { Form::Bar } else { Form::Lines };
-        let mut progress = Self { notes, form, all, before: done, done, begun: Instant::now(), shown: None };
+        let display = if std::io::stderr().is_terminal() { Display::Bar } else { Display::Lines };
+        let mut progress = Self { notes, display, all, before: done, done, begun: Instant::now(), shown: None };
         if done > 0 {
-            progress.say(&format!("{done} of {all} items were done before\n"));
+            progress.say(&format!("{done} of {all} items were finished by an earlier run\n"));
         }
         progress.show();
         progress
     }
 
-    /// So many more are done.
+    /// Adds `items` finished items.
     pub fn add(&mut self, items: usize) {
         self.done += items;
         self.show();
     }
 
-    /// Ends the line.
+    /// Ends the line of the bar.
     pub fn end(&mut self) {
-        if self.form == Form::Bar {
+        if self.display == Display::Bar {
             self.say("\n");
         }
     }
 
     fn show(&mut self) {
         let percent = self.done * 100 / self.all.max(1);
-        let step = if self.form == Form::Bar { percent } else { percent / 10 * 10 };
-        if self.shown == Some(step) && (self.form == Form::Lines || self.done < self.all) {
+        let step = if self.display == Display::Bar { percent } else { percent / 10 * 10 };
+        if self.shown == Some(step) && (self.display == Display::Lines || self.done < self.all) {
             return;
         }
         self.shown = Some(step);
         let secs = self.begun.elapsed().as_secs_f64();
         let new = self.done - self.before;
         let left = if new > 0 { duration(secs * (self.all - self.done) as f64 / new as f64) } else { "?".to_owned() };
-        let line = match self.form {
-            Form::Bar => {
+        let line = match self.display {
+            Display::Bar => {
                 let full = percent * WIDTH / 100;
                 let bar = format!("{}{}", "█".repeat(full), "░".repeat(WIDTH - full));
                 format!("\r{bar} {percent:3} %  {} of {}, {left} left   ", self.done, self.all)
             }
-            Form::Lines => format!("{percent:3} %  {} of {} items, {left} left\n", self.done, self.all),
+            Display::Lines => format!("{percent:3} %  {} of {} items, {left} left\n", self.done, self.all),
         };
         self.say(&line);
     }
 
     fn say(&mut self, text: &str) {
-        // Nobody may be there to read how far it is.
+        // A closed stderr must not stop the run.
         let _ = self.notes.write_all(text.as_bytes()).and_then(|()| self.notes.flush());
     }
 }
 
+/// Writes a duration in its two largest units.
 fn duration(secs: f64) -> String {
     let secs = secs.round() as u64;
     match (secs / 3_600, secs / 60 % 60, secs % 60) {
@@ -90,13 +91,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_done_before_does_not_count_as_speed() {
+    fn items_of_an_earlier_run_do_not_count_towards_the_speed() {
         let mut notes = Vec::new();
-        let mut progress = Progress { form: Form::Lines, ..Progress::new(&mut notes, 10, 8) };
+        let mut progress = Progress { display: Display::Lines, ..Progress::new(&mut notes, 10, 8) };
         progress.add(2);
         progress.end();
         let text = String::from_utf8(notes).expect("text");
-        assert!(text.starts_with("8 of 10 items were done before") && text.contains("100 %  10 of 10 items, 0 s left"), "{text}");
+        assert!(
+            text.starts_with("8 of 10 items were finished by an earlier run") && text.contains("100 %  10 of 10 items, 0 s left"),
+            "{text}"
+        );
         assert_eq!((duration(59.6), duration(3_725.0)), ("1 min 0 s".to_owned(), "1 h 2 min".to_owned()));
     }
 }

@@ -1,85 +1,83 @@
-//! What a run came to: the same figures and tables as text, Markdown and JSON.
-//!
-//! Not responsible for computing any of them.
+//! The report of a run: the same figures and tables as text, Markdown and JSON. Not responsible for computing them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
-use super::items::Skipped;
+use super::items::SkippedRow;
 use super::stats::Interval;
 use crate::config::EvalTask;
 
-/// Rows that were not scored are named, up to so many on the terminal; the JSON names all.
-const NAMED: usize = 20;
+/// Skipped rows that the text lists; the JSON lists all.
+const LISTED: usize = 20;
 
-/// A report.
+/// The report of a run or of a comparison.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Report {
-    /// The version that made it.
+pub struct EvalReport {
+    /// Version of Hearken.
     pub hearken: String,
-    /// What was done.
+    /// Task.
     pub task: EvalTask,
-    /// With which model, in which numbers, how: everything that could change a figure.
+    /// Every setting that can change a figure: model, precision, context and others.
     pub settings: BTreeMap<String, String>,
-    /// Rows of the data set.
+    /// Number of rows of the data set.
     pub rows: usize,
-    /// Rows that were to be scored, after `--limit`.
+    /// Number of rows to be scored, after `--limit`.
     pub chosen: usize,
-    /// Rows that the figures are of: the denominator.
+    /// Number of scored rows, the denominator of the figures.
     pub scored: usize,
-    /// Rows that are not in it.
-    pub skipped: Vec<Skipped>,
-    /// The figures.
+    /// Rows that were not scored.
+    pub skipped: Vec<SkippedRow>,
+    /// Figures.
     pub figures: Vec<Figure>,
-    /// What else there is to say in columns.
+    /// Tables.
     pub tables: Vec<Table>,
-    /// What has to be known to read the figures.
+    /// Notes on how to read the figures.
     pub notes: Vec<String>,
 }
 
-/// One figure.
+/// A figure of a report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
-    /// Its name for programs.
+    /// Key for programs.
     pub key: String,
-    /// Its name for people.
+    /// Name for people.
     pub name: String,
-    /// The figure; absent when there is nothing to compute it from.
+    /// Value; absent if there is no data for it.
     pub value: Option<f64>,
-    /// Where it lies in 95 of 100 cases.
+    /// 95 % confidence interval.
     pub interval: Option<Interval>,
-    /// Where it is a quotient, what was counted.
+    /// Numerator, if the value is a quotient.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted: Option<f64>,
-    /// And of how many, or in how many hours.
+    /// Denominator: a count, or hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<f64>,
-    /// As a person reads it.
+    /// Value as text.
     pub text: String,
 }
 
-/// Figures in columns.
+/// A table of a report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
-    /// What it is about.
+    /// Title.
     pub title: String,
-    /// Heads of the columns.
+    /// Names of the columns.
     pub columns: Vec<String>,
-    /// Its rows.
+    /// Rows of cells.
     pub rows: Vec<Vec<String>>,
 }
 
 impl Figure {
-    /// A figure without an interval.
+    /// Creates a figure without an interval.
     #[must_use]
     pub fn plain(key: &str, name: &str, value: f64, text: impl Into<String>) -> Self {
         let (key, name) = (key.to_owned(), name.to_owned());
         Self { key, name, value: Some(value), interval: None, counted: None, of: None, text: text.into() }
     }
 
-    /// A count.
+    /// Creates a figure from a count.
     #[must_use]
     pub fn count(key: &str, name: &str, count: usize) -> Self {
         Self::plain(key, name, count as f64, count.to_string())
@@ -87,15 +85,15 @@ impl Figure {
 }
 
 impl Table {
-    /// An empty table.
+    /// Creates an empty table.
     #[must_use]
     pub fn new(title: &str, columns: &[&str]) -> Self {
         Self { title: title.to_owned(), columns: columns.iter().map(|c| (*c).to_owned()).collect(), rows: Vec::new() }
     }
 }
 
-impl Report {
-    /// For the terminal.
+impl EvalReport {
+    /// Writes the report as text for the terminal.
     #[must_use]
     pub fn text(&self) -> String {
         let mut out = format!("{}\n{}\n\n", self.heading(), self.denominator());
@@ -110,12 +108,12 @@ impl Report {
             let _ = write!(out, "\n{note}\n");
         }
         if !self.skipped.is_empty() {
-            let _ = write!(out, "\nNot scored:\n{}", self.named("  "));
+            let _ = write!(out, "\nNot scored:\n{}", self.listed("  "));
         }
         out
     }
 
-    /// For a page.
+    /// Writes the report as Markdown.
     #[must_use]
     pub fn markdown(&self) -> String {
         let mut out = format!("# {}\n\n{}\n\n| figure | |\n|---|---|\n", self.heading(), self.denominator());
@@ -131,7 +129,7 @@ impl Report {
             let _ = write!(out, "\n{note}\n");
         }
         if !self.skipped.is_empty() {
-            let _ = write!(out, "\n## Not scored\n\n{}", self.named("* "));
+            let _ = write!(out, "\n## Not scored\n\n{}", self.listed("* "));
         }
         out.push_str("\n## Settings\n\n");
         for (name, value) in &self.settings {
@@ -140,12 +138,13 @@ impl Report {
         out
     }
 
-    /// What was scored, with what, on what.
+    /// Returns the task, model, precision and data set in one line.
     pub(super) fn heading(&self) -> String {
         let of = |name: &str| self.settings.get(name).map_or("?", String::as_str);
         format!("{}: {}, {}, on {}", self.task.title(), of("model"), of("precision"), of("data"))
     }
 
+    /// Returns the number of scored rows in words.
     fn denominator(&self) -> String {
         let mut text = format!("{} of {} rows scored", self.scored, self.rows);
         if self.chosen < self.rows - self.skipped.len().min(self.rows) {
@@ -160,23 +159,27 @@ impl Report {
         text
     }
 
-    fn named(&self, lead: &str) -> String {
-        let mut out: String = self.skipped.iter().take(NAMED).map(|s| format!("{lead}{}: {}\n", s.row, s.why)).collect();
-        if self.skipped.len() > NAMED {
-            let _ = writeln!(out, "{lead}and {} more: report.json names them", self.skipped.len() - NAMED);
+    /// Lists the skipped rows, each after `lead`.
+    fn listed(&self, lead: &str) -> String {
+        let mut out: String = self.skipped.iter().take(LISTED).map(|s| format!("{lead}{}: {}\n", s.row, s.why)).collect();
+        if self.skipped.len() > LISTED {
+            let _ = writeln!(out, "{lead}and {} more, listed in report.json", self.skipped.len() - LISTED);
         }
         out
     }
 }
 
+/// Escapes `text` for a cell of a Markdown table.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace(['\n', '\r'], " ")
 }
 
+/// Pads `text` with spaces to `width` characters.
 fn padded(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.chars().count())))
 }
 
+/// Writes `table` with aligned columns.
 fn columns(table: &Table) -> String {
     let width = |at: usize| {
         let cells = table.rows.iter().chain([&table.columns]).filter_map(|row| row.get(at));

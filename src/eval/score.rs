@@ -1,4 +1,4 @@
-//! From predictions to a report: figures with their intervals, tables, and what has to be known to read them. Pure.
+//! Builds a report from predictions: figures with their intervals, tables and notes. Pure.
 
 mod proactive;
 mod streaming;
@@ -6,16 +6,17 @@ mod streams;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::items::{Prediction, Skipped};
-use super::judge::{self, Metric, metrics};
-use super::report::{Figure, Report, Table};
-use super::sittings::BACKGROUND;
-use super::words::Edits;
+use super::edit_distance::Edits;
+use super::grouping::BACKGROUND;
+use super::items::{Prediction, SkippedRow};
+use super::metrics::{self, Metric, metrics};
+use super::report::{EvalReport, Figure, Table};
 use crate::config::{EvalTask, QuestionInput};
+use streaming::StreamingRuns;
 
-/// Completes `report` from `predictions`, which are in the order of the data set; and the picture that goes with it.
+/// Completes `report` from `predictions`, which are in the order of the data set. Returns it with its picture, if it has one.
 #[must_use]
-pub fn report(mut report: Report, predictions: &[Prediction]) -> (Report, Option<String>) {
+pub fn report(mut report: EvalReport, predictions: &[Prediction]) -> (EvalReport, Option<String>) {
     let task = report.task.clone();
     let (background, heard): (Vec<&Prediction>, Vec<&Prediction>) = predictions.iter().partition(|p| p.condition == BACKGROUND);
     let heard = scorable(&task, heard, &mut report.skipped);
@@ -25,7 +26,7 @@ pub fn report(mut report: Report, predictions: &[Prediction]) -> (Report, Option
     }
     if let EvalTask::Streaming { counts, contexts, .. } = &task {
         report.scored = heard.iter().map(|p| &p.id).collect::<BTreeSet<_>>().len();
-        let picture = streaming::add(&mut report, &of_metrics, (counts, contexts), &heard);
+        let picture = streaming::add(&mut report, &of_metrics, &StreamingRuns { counts, contexts }, &heard);
         return (report, picture);
     }
     report.scored = heard.len();
@@ -33,7 +34,7 @@ pub fn report(mut report: Report, predictions: &[Prediction]) -> (Report, Option
     let picture = match &task {
         EvalTask::Proactive { .. } => proactive::add(&mut report, &heard, &background),
         EvalTask::Asr { language } => {
-            let all = heard.iter().filter_map(|p| judge::edits(p, *language).ok());
+            let all = heard.iter().filter_map(|p| metrics::edits(p, *language).ok());
             edits(&mut report, all);
             None
         }
@@ -57,27 +58,27 @@ pub fn report(mut report: Report, predictions: &[Prediction]) -> (Report, Option
     (report, picture)
 }
 
-/// Those that can be scored; the others are named.
-fn scorable<'a>(task: &EvalTask, predictions: Vec<&'a Prediction>, skipped: &mut Vec<Skipped>) -> Vec<&'a Prediction> {
+/// Returns the predictions that can be scored, and adds the others to `skipped`.
+fn scorable<'a>(task: &EvalTask, predictions: Vec<&'a Prediction>, skipped: &mut Vec<SkippedRow>) -> Vec<&'a Prediction> {
     let of_metrics = metrics(task);
     let why_not = |p: &Prediction| p.unheard.clone().or_else(|| of_metrics.iter().find_map(|metric| metric.counts(p).err()));
     let mut scored = Vec::new();
     for prediction in predictions {
         match why_not(prediction) {
             None => scored.push(prediction),
-            Some(why) if prediction.condition.is_empty() => skipped.push(Skipped { row: prediction.id.clone(), why }),
-            Some(why) => skipped.push(Skipped { row: format!("{} ({} in a session)", prediction.id, prediction.condition), why }),
+            Some(why) if prediction.condition.is_empty() => skipped.push(SkippedRow { row: prediction.id.clone(), why }),
+            Some(why) => skipped.push(SkippedRow { row: format!("{} ({} in a session)", prediction.id, prediction.condition), why }),
         }
     }
     scored
 }
 
-/// What each prediction counts for.
+/// Returns the counts of each prediction.
 fn counted(metric: &Metric, predictions: &[&Prediction]) -> Vec<Vec<f64>> {
     predictions.iter().filter_map(|p| metric.counts(p).ok()).collect()
 }
 
-/// The figure of `metric`; none where nothing in the set is judged by it.
+/// Returns the figure of `metric`; `None` if no prediction counts towards it.
 fn figure(metric: &Metric, condition: &str, predictions: &[&Prediction]) -> Option<Figure> {
     let counts = counted(metric, predictions);
     let value = metric.value(&counts)?;
@@ -94,12 +95,12 @@ fn figure(metric: &Metric, condition: &str, predictions: &[&Prediction]) -> Opti
     Some(Figure { interval, counted, of, ..Figure::plain(&key, metric.name, value, text) })
 }
 
-/// A row for each class, `depth` names deep.
+/// Returns a table with a row per class, where `depth` levels of class names are told apart.
 fn by_class(of_metrics: &[Metric], predictions: &[&Prediction], depth: usize) -> Option<Table> {
     by(of_metrics, predictions, |p| p.class.iter().take(depth).map(String::as_str).collect::<Vec<_>>().join(" › "))
 }
 
-/// A row for each of what `class_of` gives.
+/// Returns a table with a row for each value of `class_of`; `None` if all values are empty.
 fn by(of_metrics: &[Metric], predictions: &[&Prediction], class_of: impl Fn(&Prediction) -> String) -> Option<Table> {
     let mut classes: BTreeMap<String, Vec<&Prediction>> = BTreeMap::new();
     for prediction in predictions {
@@ -120,11 +121,12 @@ fn by(of_metrics: &[Metric], predictions: &[&Prediction], class_of: impl Fn(&Pre
     Some(table)
 }
 
-fn edits(report: &mut Report, all: impl Iterator<Item = Edits>) {
+/// Adds the sums of the edit counts.
+fn edits(report: &mut EvalReport, all: impl Iterator<Item = Edits>) {
     let mut sum = Edits::default();
     all.for_each(|edits| sum += edits);
     for (key, name, count) in [
-        ("said", "words or characters said", sum.said()),
+        ("said", "words or characters said", sum.reference_len()),
         ("substitutions", "substitutions", sum.substitutions),
         ("deletions", "deletions", sum.deletions),
         ("insertions", "insertions", sum.insertions),
@@ -133,8 +135,8 @@ fn edits(report: &mut Report, all: impl Iterator<Item = Edits>) {
     }
 }
 
-/// What a model does that is no answer.
-fn failures(report: &mut Report, predictions: &[&Prediction]) {
+/// Adds the counts of missing, repeating and endless replies.
+fn failures(report: &mut EvalReport, predictions: &[&Prediction]) {
     let silent = predictions.iter().filter(|p| p.replies.is_empty()).count();
     report.figures.push(Figure::count("silent", "items without a reply", silent));
     report.figures.push(Figure::count("loops", "replies that repeated themselves", predictions.iter().map(|p| p.loops()).sum()));

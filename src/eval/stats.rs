@@ -1,16 +1,21 @@
-//! Figures and how sure they are: intervals, areas, drawing again. Pure and reproducible: the one generator has a fixed seed.
+//! Statistics: confidence intervals, ROC curves, quantiles, the paired bootstrap. Pure and reproducible: the random generator has
+//! a fixed seed.
 
-/// Standard deviations that hold 95 % of a normal distribution.
+/// Half width of the central 95 % of a normal distribution, in standard deviations.
 const Z95: f64 = 1.959_963_984_540_054;
-/// Half of what lies outside a 95 % interval.
+/// Probability on either side of a 95 % interval.
 const TAIL: f64 = 0.025;
-/// Times that a sample is drawn again.
+/// Number of bootstrap samples.
 pub const DRAWS: usize = 2_000;
+/// Seed of the bootstrap.
+const SEED: u64 = 0x4845_4152_4b45_4e00;
+/// Steps of a bisection, enough for the precision of a 64-bit float.
+const BISECTIONS: usize = 100;
 
-/// An interval that holds the true value in 95 of 100 cases.
+/// The lower and the upper bound of a 95 % confidence interval.
 pub type Interval = (f64, f64);
 
-/// Wilson's interval for `hits` of `all`; None of nothing.
+/// Returns Wilson's interval for `hits` of `all`; `None` if `all` is 0.
 #[must_use]
 pub fn wilson(hits: u64, all: u64) -> Option<Interval> {
     if all == 0 {
@@ -24,25 +29,25 @@ pub fn wilson(hits: u64, all: u64) -> Option<Interval> {
     Some((((middle - spread) / scale).max(0.0), ((middle + spread) / scale).min(1.0)))
 }
 
-/// The exact (Garwood) interval for the mean of a Poisson count.
+/// Returns the exact (Garwood) interval for the mean of a Poisson count.
 #[must_use]
 pub fn poisson(count: u64) -> Interval {
     let largest = 2.0 * count as f64 + 40.0;
-    let low = if count == 0 { 0.0 } else { bisect(0.0, largest, |mean| 1.0 - at_most(count - 1, mean) < TAIL) };
-    (low, bisect(0.0, largest, |mean| at_most(count, mean) > TAIL))
+    let low = if count == 0 { 0.0 } else { bisect(0.0, largest, |mean| 1.0 - poisson_cdf(count - 1, mean) < TAIL) };
+    (low, bisect(0.0, largest, |mean| poisson_cdf(count, mean) > TAIL))
 }
 
-/// Where `below` turns false between `low` and `high`.
+/// Returns the point between `low` and `high` at which `below` turns false.
 fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
-    for _ in 0..100 {
+    for _ in 0..BISECTIONS {
         let middle = f64::midpoint(low, high);
         if below(middle) { low = middle } else { high = middle }
     }
     f64::midpoint(low, high)
 }
 
-/// Chance that a Poisson count of this mean is `count` or less.
-fn at_most(count: u64, mean: f64) -> f64 {
+/// Returns the probability that a Poisson variable of this mean is at most `count`.
+fn poisson_cdf(count: u64, mean: f64) -> f64 {
     if mean <= 0.0 {
         return 1.0;
     }
@@ -54,21 +59,21 @@ fn at_most(count: u64, mean: f64) -> f64 {
     sum.min(1.0)
 }
 
-/// One point of the recall / false-alarm curve.
+/// A point of the recall / false-alarm curve (ROC).
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Point {
-    /// Bias on the respond logit at which it lies: what scores above its negative responds.
+pub struct RocPoint {
+    /// Bias on the respond logit; clips that score above its negative get a response.
     pub bias: f64,
-    /// Share of the clips that ask for a response and get one.
+    /// Fraction of the RESPOND clips that get a response.
     pub recall: f64,
-    /// Share of the clips that ask for none and get one.
+    /// Fraction of the IGNORE clips that get a response.
     pub false_alarms: f64,
 }
 
-/// The curve of `scores` (score, whether a response is asked for): a point for each value, from nobody to everybody.
-/// None unless there are clips of both kinds.
+/// Returns the ROC curve of `scores`, pairs of a score and the label RESPOND: one point per distinct score, from no response to
+/// all. `None` unless there are clips of both labels.
 #[must_use]
-pub fn curve(scores: &[(f64, bool)]) -> Option<Vec<Point>> {
+pub fn roc_curve(scores: &[(f64, bool)]) -> Option<Vec<RocPoint>> {
     let positives = scores.iter().filter(|(_, asked)| *asked).count();
     let negatives = scores.len() - positives;
     if positives == 0 || negatives == 0 {
@@ -76,7 +81,7 @@ pub fn curve(scores: &[(f64, bool)]) -> Option<Vec<Point>> {
     }
     let mut sorted = scores.to_vec();
     sorted.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let mut points = vec![Point { bias: -sorted[0].0, recall: 0.0, false_alarms: 0.0 }];
+    let mut points = vec![RocPoint { bias: -sorted[0].0, recall: 0.0, false_alarms: 0.0 }];
     let (mut hits, mut alarms) = (0, 0);
     for (at, (score, asked)) in sorted.iter().enumerate() {
         if *asked {
@@ -85,29 +90,29 @@ pub fn curve(scores: &[(f64, bool)]) -> Option<Vec<Point>> {
             alarms += 1;
         }
         if sorted.get(at + 1).is_none_or(|next| next.0 < *score) {
-            // Between this score and the next, so that the point does not hang on how a tie is broken.
+            // The bias lies between two scores, so that rounding cannot move a clip across.
             let next = sorted.get(at + 1).map_or(score - 1.0, |next| next.0);
             let (recall, false_alarms) = (f64::from(hits) / positives as f64, f64::from(alarms) / negatives as f64);
-            points.push(Point { bias: -f64::midpoint(*score, next), recall, false_alarms });
+            points.push(RocPoint { bias: -f64::midpoint(*score, next), recall, false_alarms });
         }
     }
     Some(points)
 }
 
-/// Area under the curve.
+/// Returns the area under the ROC curve.
 #[must_use]
-pub fn area(points: &[Point]) -> f64 {
+pub fn area_under(points: &[RocPoint]) -> f64 {
     points.windows(2).map(|w| (w[1].false_alarms - w[0].false_alarms) * f64::midpoint(w[0].recall, w[1].recall)).sum()
 }
 
-/// The point where recall less false alarms (Youden's J) is largest; of several, the one with the fewest false alarms.
+/// Returns the point of largest Youden's J (recall minus false-alarm rate); of several, the one with the fewest false alarms.
 #[must_use]
-pub fn best(points: &[Point]) -> Option<Point> {
-    let gain = |p: &Point| p.recall - p.false_alarms;
+pub fn youden_best(points: &[RocPoint]) -> Option<RocPoint> {
+    let gain = |p: &RocPoint| p.recall - p.false_alarms;
     points.iter().copied().reduce(|best, point| if gain(&point) > gain(&best) { point } else { best })
 }
 
-/// The value that a share of `sorted` lies below.
+/// Returns the quantile `share` of `sorted`, linearly interpolated.
 #[must_use]
 pub fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
@@ -116,7 +121,7 @@ pub fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     Some(sorted[low] + (sorted[high] - sorted[low]) * (place - low as f64))
 }
 
-/// The median.
+/// Returns the median.
 #[must_use]
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
@@ -124,23 +129,23 @@ pub fn median(values: &[f64]) -> Option<f64> {
     quantile(&sorted, 0.5)
 }
 
-/// What drawing a sample again [`DRAWS`] times says of a difference.
+/// The result of a paired bootstrap of [`DRAWS`] samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Paired {
-    /// The difference as measured.
+pub struct BootstrapResult {
+    /// Measured difference.
     pub difference: f64,
-    /// Where it lies in 95 of 100 draws.
+    /// 95 % confidence interval of the difference.
     pub interval: Interval,
-    /// Chance of so large a difference in either direction if there were none.
+    /// Two-sided p-value.
     pub p: f64,
 }
 
-/// The paired bootstrap: draws the same `items` for both sides, with replacement, and looks at the differences that
-/// `difference` computes from the places drawn. None of nothing, or where a difference cannot be computed at all.
+/// Runs the paired bootstrap: draws items with replacement, the same ones for both sides, and calls `difference` with their
+/// indices. `None` without items, or if `difference` returns `None` for all items.
 #[must_use]
-pub fn bootstrap(items: usize, difference: impl Fn(&[usize]) -> Option<f64>) -> Option<Paired> {
+pub fn bootstrap(items: usize, difference: impl Fn(&[usize]) -> Option<f64>) -> Option<BootstrapResult> {
     let measured = difference(&(0..items).collect::<Vec<_>>())?;
-    let mut random = SplitMix(0x4845_4152_4b45_4e00);
+    let mut random = SplitMix(SEED);
     let mut drawn = vec![0; items];
     let mut found = Vec::with_capacity(DRAWS);
     for _ in 0..DRAWS {
@@ -151,10 +156,10 @@ pub fn bootstrap(items: usize, difference: impl Fn(&[usize]) -> Option<f64>) -> 
     let interval = (quantile(&found, TAIL)?, quantile(&found, 1.0 - TAIL)?);
     let share = |on_side: &dyn Fn(f64) -> bool| (1 + found.iter().filter(|d| on_side(**d)).count()) as f64 / (1 + found.len()) as f64;
     let p = (2.0 * share(&|d| d <= 0.0).min(share(&|d| d >= 0.0))).min(1.0);
-    Some(Paired { difference: measured, interval, p })
+    Some(BootstrapResult { difference: measured, interval, p })
 }
 
-/// Steele, Lea and Flood's generator: enough for drawing samples.
+/// The SplitMix64 generator of Steele, Lea and Flood.
 struct SplitMix(u64);
 
 impl SplitMix {
@@ -176,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_count_of_none_still_has_an_interval() {
+    fn intervals_of_zero_counts_have_textbook_bounds() {
         let (low, high) = wilson(0, 10).expect("ten");
         assert!(low == 0.0 && (high - 0.277_533).abs() < 1e-5, "{high}");
         let (low, high) = poisson(0);
@@ -188,18 +193,18 @@ mod tests {
     }
 
     #[test]
-    fn the_curve_runs_from_nobody_to_everybody_and_ties_are_one_step() {
-        let points = curve(&[(2.0, true), (1.0, true), (1.0, false), (-1.0, false)]).expect("both kinds");
+    fn roc_curve_runs_from_no_response_to_all_and_ties_are_one_step() {
+        let points = roc_curve(&[(2.0, true), (1.0, true), (1.0, false), (-1.0, false)]).expect("both kinds");
         assert_eq!((points[0].recall, points[0].false_alarms), (0.0, 0.0));
         assert_eq!(points.last().map(|p| (p.recall, p.false_alarms)), Some((1.0, 1.0)));
         assert_eq!(points.len(), 4);
-        assert!((area(&points) - 0.875).abs() < 1e-12);
-        assert_eq!(best(&points).map(|p| (p.recall, p.false_alarms)), Some((0.5, 0.0)));
-        assert_eq!(curve(&[(1.0, true)]), None);
+        assert!((area_under(&points) - 0.875).abs() < 1e-12);
+        assert_eq!(youden_best(&points).map(|p| (p.recall, p.false_alarms)), Some((0.5, 0.0)));
+        assert_eq!(roc_curve(&[(1.0, true)]), None);
     }
 
     #[test]
-    fn a_clear_difference_is_significant_and_none_is_not() {
+    fn clear_difference_is_significant_and_no_difference_is_not() {
         let sum = |values: &[f64], drawn: &[usize]| drawn.iter().map(|at| values[*at]).sum::<f64>() / drawn.len() as f64;
         let (better, same): (Vec<f64>, Vec<f64>) = (0..200).map(|n| (f64::from(u8::from(n % 3 != 0)), f64::from(n % 2) - 0.5)).unzip();
         let clear = bootstrap(200, |drawn| Some(sum(&better, drawn))).expect("items");

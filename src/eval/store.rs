@@ -1,6 +1,6 @@
-//! The predictions of a run on disk: one JSON line each, written as it is made, so that a run that is killed goes on.
+//! The predictions of a run on disk, one JSON line each. Each is written when it is made, so that a killed run can be resumed.
 //!
-//! The first line says what the run is; a run goes on only with what it began with.
+//! The first line is the header, which describes the run; a run with another header cannot resume it.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -14,24 +14,25 @@ use crate::config::ResumePolicy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::make_private_folder;
 
-/// Name of the file.
+/// File name of the predictions.
 pub const PREDICTIONS: &str = "predictions.jsonl";
 
-/// The predictions of one run.
+/// The predictions file of one run.
 #[derive(Debug)]
-pub struct Store {
+pub struct PredictionStore {
     path: PathBuf,
     file: File,
-    /// All of them, in the order in which they were made.
+    /// All predictions, in the order in which they were made.
     pub predictions: Vec<Prediction>,
+    /// Condition and id of each prediction.
     done: HashSet<(String, String)>,
 }
 
-impl Store {
-    /// Opens the predictions in `folder` to a run that `header` describes.
+impl PredictionStore {
+    /// Opens or creates the predictions of the run that `header` describes.
     ///
     /// # Errors
-    /// When there are some and `resume` does not say to go on, when they are of another run, or when nothing can be written.
+    /// If predictions exist and `resume` refuses them, if they are of another run, or if the file cannot be written.
     pub fn open(folder: &Path, header: &Map<String, Value>, resume: ResumePolicy) -> Result<Self> {
         make_private_folder(folder)?;
         let path = folder.join(PREDICTIONS);
@@ -41,21 +42,21 @@ impl Store {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&path).map_err(|e| unwritable(&path, &e))?;
         if !file.metadata().is_ok_and(|about| about.is_file()) {
-            // A device may never end.
-            return Err(Error::at(ErrorKind::Output, &path, "this is no ordinary file"));
+            // A device such as /dev/zero has no end.
+            return Err(Error::at(ErrorKind::Output, &path, "this is not a regular file"));
         }
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(|e| unwritable(&path, &e))?;
-        let (found, predictions, whole) = parse(&path, &text)?;
+        let Parsed { header: found, predictions, complete } = parse(&path, &text)?;
         if let Some(found) = &found {
-            if resume == ResumePolicy::No {
-                let why = "there are predictions already: go on with them with --resume, or choose another --out";
+            if resume == ResumePolicy::Refuse {
+                let why = "predictions of an earlier run exist: continue it with --resume, or choose another --out";
                 return Err(Error::at(ErrorKind::Arguments, &path, why));
             }
-            compare(&path, found, header)?;
+            check_header(&path, found, header)?;
         }
-        // A line that a crash cut short is written again.
-        file.set_len(whole).and_then(|()| file.seek(SeekFrom::End(0))).map_err(|e| unwritable(&path, &e))?;
+        // Drops a last line that a crash cut short.
+        file.set_len(complete).and_then(|()| file.seek(SeekFrom::End(0))).map_err(|e| unwritable(&path, &e))?;
         let done = predictions.iter().map(|p| (p.condition.clone(), p.id.clone())).collect();
         let mut store = Self { path, file, predictions, done };
         if found.is_none() {
@@ -64,27 +65,27 @@ impl Store {
         Ok(store)
     }
 
-    /// Reads the predictions in `folder` without touching them.
+    /// Reads the predictions in `folder`.
     ///
     /// # Errors
-    /// When there are none or they are damaged.
+    /// If there are none or they are damaged.
     pub fn read(folder: &Path) -> Result<Vec<Prediction>> {
         let path = folder.join(PREDICTIONS);
         let text = std::fs::read(&path).map_err(|e| Error::at(ErrorKind::Data, &path, e))?;
-        parse(&path, &text).map(|(_, predictions, _)| predictions)
+        parse(&path, &text).map(|parsed| parsed.predictions)
     }
 
-    /// Whether there is a prediction of the item `id` under this condition.
+    /// Returns true if there is a prediction of the item `id` under this condition.
     #[must_use]
-    pub fn has(&self, condition: &str, id: &str) -> bool {
+    pub fn contains(&self, condition: &str, id: &str) -> bool {
         self.done.contains(&(condition.to_owned(), id.to_owned()))
     }
 
-    /// Keeps `predictions`: they are on their way to the disk when this returns.
+    /// Appends `predictions` to the file.
     ///
     /// # Errors
-    /// When they cannot be written, for instance because the disk is full; those kept before are safe.
-    pub fn keep(&mut self, predictions: Vec<Prediction>) -> Result<()> {
+    /// If they cannot be written, for instance on a full disk. Earlier predictions stay intact.
+    pub fn append(&mut self, predictions: Vec<Prediction>) -> Result<()> {
         let mut lines = String::new();
         for prediction in &predictions {
             lines += &serde_json::to_string(prediction).map_err(|e| Error::internal(e))?;
@@ -99,34 +100,42 @@ impl Store {
     fn write(&mut self, lines: &str) -> Result<()> {
         self.file.write_all(lines.as_bytes()).map_err(|e| {
             let kept = self.predictions.len();
-            unwritable(&self.path, &e).while_doing(format!("{kept} predictions are kept; go on with --resume"))
+            unwritable(&self.path, &e).while_doing(format!("{kept} predictions are kept; continue with --resume"))
         })
     }
 }
 
-/// Header, predictions, and the length of what is whole.
-type Parsed = (Option<Map<String, Value>>, Vec<Prediction>, u64);
+/// The content of a predictions file.
+#[derive(Default)]
+struct Parsed {
+    header: Option<Map<String, Value>>,
+    predictions: Vec<Prediction>,
+    /// Length in bytes of all complete lines.
+    complete: u64,
+}
 
 fn parse(path: &Path, text: &[u8]) -> Result<Parsed> {
-    let (mut header, mut predictions, mut whole) = (None, Vec::new(), 0);
+    let mut parsed = Parsed::default();
     for (at, line) in text.split_inclusive(|b| *b == b'\n').enumerate() {
-        let last = whole + line.len() == text.len();
-        if last && !line.ends_with(b"\n") {
+        if !line.ends_with(b"\n") {
             break;
         }
         let damaged = |e: serde_json::Error| Error::at(ErrorKind::Data, path, format!("line {} is damaged ({e})", at + 1));
-        if header.is_none() {
-            header = Some(serde_json::from_slice(line).map_err(damaged)?);
+        if parsed.header.is_none() {
+            parsed.header = Some(serde_json::from_slice(line).map_err(damaged)?);
         } else {
-            predictions.push(serde_json::from_slice(line).map_err(damaged)?);
+            parsed.predictions.push(serde_json::from_slice(line).map_err(damaged)?);
         }
-        whole += line.len();
+        parsed.complete += line.len() as u64;
     }
-    Ok((header, predictions, whole as u64))
+    Ok(parsed)
 }
 
-/// Refuses to go on with a run that was begun otherwise.
-fn compare(path: &Path, found: &Map<String, Value>, wanted: &Map<String, Value>) -> Result<()> {
+/// Compares the header of the file with that of this run.
+///
+/// # Errors
+/// If a field differs, naming it.
+fn check_header(path: &Path, found: &Map<String, Value>, wanted: &Map<String, Value>) -> Result<()> {
     let names: std::collections::BTreeSet<&String> = found.keys().chain(wanted.keys()).collect();
     let differing = names.into_iter().find(|name| found.get(*name) != wanted.get(*name));
     differing.map_or(Ok(()), |name| {
@@ -168,68 +177,68 @@ mod tests {
     }
 
     #[test]
-    fn a_run_goes_on_after_a_line_that_was_cut_short() {
+    fn resumed_run_replaces_a_truncated_last_line() {
         let dir = tempfile::tempdir().expect("a folder");
-        let mut store = Store::open(dir.path(), &header("a"), ResumePolicy::No).expect("new");
-        store.keep(vec![prediction("x"), prediction("y")]).expect("kept");
+        let mut store = PredictionStore::open(dir.path(), &header("a"), ResumePolicy::Refuse).expect("new");
+        store.append(vec![prediction("x"), prediction("y")]).expect("kept");
         drop(store);
         let path = dir.path().join(PREDICTIONS);
         let mut text = std::fs::read(&path).expect("there");
         text.truncate(text.len() - 7);
         std::fs::write(&path, &text).expect("cut");
-        let mut store = Store::open(dir.path(), &header("a"), ResumePolicy::Yes).expect("goes on");
-        assert!(store.has("", "x") && !store.has("", "y") && !store.has("2", "x"));
-        store.keep(vec![prediction("y")]).expect("kept");
-        assert_eq!(Store::read(dir.path()).expect("read"), [prediction("x"), prediction("y")]);
+        let mut store = PredictionStore::open(dir.path(), &header("a"), ResumePolicy::Continue).expect("goes on");
+        assert!(store.contains("", "x") && !store.contains("", "y") && !store.contains("2", "x"));
+        store.append(vec![prediction("y")]).expect("kept");
+        assert_eq!(PredictionStore::read(dir.path()).expect("read"), [prediction("x"), prediction("y")]);
     }
 
     #[test]
-    fn a_file_that_ends_at_any_byte_keeps_its_whole_lines_and_is_completed_to_the_same_file() {
+    fn file_truncated_at_any_byte_is_completed_to_the_same_file() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join(PREDICTIONS);
         let all = ["x", "y\n\"ü", "z"].map(prediction);
-        let mut store = Store::open(dir.path(), &header("a"), ResumePolicy::No).expect("new");
-        store.keep(all.to_vec()).expect("kept");
+        let mut store = PredictionStore::open(dir.path(), &header("a"), ResumePolicy::Refuse).expect("new");
+        store.append(all.to_vec()).expect("kept");
         let whole = std::fs::read(&path).expect("there");
         for end in 0..=whole.len() {
             std::fs::write(&path, &whole[..end]).expect("cut");
-            let mut store = Store::open(dir.path(), &header("a"), ResumePolicy::Yes).expect("goes on");
+            let mut store = PredictionStore::open(dir.path(), &header("a"), ResumePolicy::Continue).expect("goes on");
             let lines = whole[..end].iter().filter(|b| **b == b'\n').count();
             assert_eq!(store.predictions, all[..lines.saturating_sub(1)], "{end} bytes");
-            let left: Vec<Prediction> = all.iter().filter(|p| !store.has("", &p.id)).cloned().collect();
-            store.keep(left).expect("kept");
+            let left: Vec<Prediction> = all.iter().filter(|p| !store.contains("", &p.id)).cloned().collect();
+            store.append(left).expect("kept");
             assert!(std::fs::read(&path).expect("there") == whole, "{end} bytes");
         }
     }
 
     #[test]
-    fn predictions_are_never_overwritten_nor_mixed() {
+    fn predictions_of_another_run_are_refused_and_never_overwritten() {
         let dir = tempfile::tempdir().expect("a folder");
-        drop(Store::open(dir.path(), &header("a"), ResumePolicy::No).expect("new"));
-        let error = Store::open(dir.path(), &header("a"), ResumePolicy::No).expect_err("there already");
+        drop(PredictionStore::open(dir.path(), &header("a"), ResumePolicy::Refuse).expect("new"));
+        let error = PredictionStore::open(dir.path(), &header("a"), ResumePolicy::Refuse).expect_err("there already");
         assert!(error.message().contains("--resume"), "{error}");
-        let error = Store::open(dir.path(), &header("b"), ResumePolicy::Yes).expect_err("another run");
+        let error = PredictionStore::open(dir.path(), &header("b"), ResumePolicy::Continue).expect_err("another run");
         assert!(error.message().contains("another task"), "{error}");
         std::fs::write(dir.path().join(PREDICTIONS), "{}\n{\"id\": 3}\n").expect("written");
-        let error = Store::open(dir.path(), &header("a"), ResumePolicy::Yes).expect_err("damaged");
+        let error = PredictionStore::open(dir.path(), &header("a"), ResumePolicy::Continue).expect_err("damaged");
         assert!(error.message().contains("line 2"), "{error}");
     }
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_full_disk_is_said_with_what_is_kept_and_a_device_is_no_place_for_predictions() {
+    fn full_disk_error_names_the_kept_predictions_and_a_device_is_refused() {
         let dir = tempfile::tempdir().expect("a folder");
-        let mut store = Store::open(dir.path(), &header("a"), ResumePolicy::No).expect("new");
-        store.keep(vec![prediction("x")]).expect("kept");
+        let mut store = PredictionStore::open(dir.path(), &header("a"), ResumePolicy::Refuse).expect("new");
+        store.append(vec![prediction("x")]).expect("kept");
         store.file = OpenOptions::new().write(true).open("/dev/full").expect("a full disk");
-        let error = store.keep(vec![prediction("y")]).expect_err("full");
+        let error = store.append(vec![prediction("y")]).expect_err("full");
         assert_eq!(error.kind(), ErrorKind::Output);
         let said = error.to_string();
-        assert!(said.contains("1 predictions are kept; go on with --resume") && said.contains("Free disk space"), "{said}");
-        assert!(!store.has("", "y"));
+        assert!(said.contains("1 predictions are kept; continue with --resume") && said.contains("Free disk space"), "{said}");
+        assert!(!store.contains("", "y"));
         let other = tempfile::tempdir().expect("a folder");
         std::os::unix::fs::symlink("/dev/zero", other.path().join(PREDICTIONS)).expect("linked");
-        let error = Store::open(other.path(), &header("a"), ResumePolicy::No).expect_err("a device");
-        assert!(error.message().contains("no ordinary file"), "{error}");
+        let error = PredictionStore::open(other.path(), &header("a"), ResumePolicy::Refuse).expect_err("a device");
+        assert!(error.message().contains("not a regular file"), "{error}");
     }
 }

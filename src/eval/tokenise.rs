@@ -1,18 +1,18 @@
-//! The tokenisers of sacrebleu 2.6: `13a` for Western languages, `zh` for Chinese, slips included.
+//! The tokenisers of sacrebleu 2.6: `13a` for Western languages, `zh` for Chinese, including their errors.
 //!
-//! Pure. A figure can only be compared with published ones if the words are cut as they were.
+//! Pure. Figures are comparable with published ones only if the text is tokenised identically.
 
-/// Which tokeniser.
+/// A tokeniser of sacrebleu.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tokeniser {
-    /// As mteval-v13a cuts.
+    /// mteval-v13a.
     Mteval13a,
-    /// Each Chinese character is a word; the rest as `13a`.
+    /// Each Chinese character is a word; other text as `13a`.
     Chinese,
 }
 
 impl Tokeniser {
-    /// As signatures call it.
+    /// Returns the name in signatures.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -21,25 +21,26 @@ impl Tokeniser {
         }
     }
 
-    /// The words of `line`.
+    /// Splits `line` into words.
     #[must_use]
     pub fn words(self, line: &str) -> Vec<String> {
         let line = line.trim_end_matches(is_python_space);
         let prepared = match self {
-            Self::Mteval13a => unescaped(line),
-            Self::Chinese => characters_apart(line.trim_matches(is_python_space)),
+            Self::Mteval13a => unescape(line),
+            Self::Chinese => separate_chinese(line.trim_matches(is_python_space)),
         };
-        let cut = dash_after_digit(&stop_before_other(&stop_after_other(&symbols_apart(&prepared))));
+        let cut = separate_dash_after_digit(&separate_stop_before_non_digit(&separate_stop_after_non_digit(&separate_symbols(&prepared))));
         cut.split(is_python_space).filter(|word| !word.is_empty()).map(str::to_owned).collect()
     }
 }
 
-/// What Python's `str.split` cuts at: the white space of Unicode, and four separators of ASCII.
+/// Returns true for the separators of Python's `str.split`: Unicode white space and U+001C to U+001F.
 pub(super) fn is_python_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
 
-fn unescaped(line: &str) -> String {
+/// Resolves the entities and line breaks that mteval-v13a knows.
+fn unescape(line: &str) -> String {
     let mut line = line.replace("<skipped>", "").replace("-\n", "").replace('\n', " ");
     for (code, meant) in [("&quot;", "\""), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">")] {
         line = line.replace(code, meant);
@@ -47,7 +48,8 @@ fn unescaped(line: &str) -> String {
     format!(" {line} ")
 }
 
-fn characters_apart(line: &str) -> String {
+/// Puts spaces around Chinese characters.
+fn separate_chinese(line: &str) -> String {
     let mut out = String::with_capacity(line.len() * 2);
     for c in line.chars() {
         if is_chinese(c) {
@@ -59,8 +61,8 @@ fn characters_apart(line: &str) -> String {
     out
 }
 
-/// The ranges that sacrebleu takes for Chinese. Two of its five-digit code points are written with four in Python and mean
-/// something else than intended: U+2001 to U+2A6D and U+2F81 to U+2FA1 count, and the planes above do not.
+/// The ranges that sacrebleu treats as Chinese. It writes two five-digit code points as `\uXXXX` escapes, which Python reads as four
+/// digits: U+2001 to U+2A6D and U+2F81 to U+2FA1 therefore count, and the planes above do not.
 const CHINESE: &[(char, char)] = &[
     ('\u{2001}', '\u{2a6d}'),
     ('\u{2e80}', '\u{2eff}'),
@@ -85,8 +87,8 @@ fn is_chinese(c: char) -> bool {
     CHINESE.iter().any(|(first, last)| (*first..=*last).contains(&c))
 }
 
-/// Spaces around every symbol of ASCII but apostrophe, comma, dash and full stop.
-fn symbols_apart(line: &str) -> String {
+/// Puts spaces around every ASCII symbol except apostrophe, comma, dash and full stop.
+fn separate_symbols(line: &str) -> String {
     let mut out = String::with_capacity(line.len() * 2);
     for c in line.chars() {
         if matches!(c, '{'..='~' | '['..='`' | ' '..='&' | '('..='+' | ':'..='@' | '/') {
@@ -98,27 +100,28 @@ fn symbols_apart(line: &str) -> String {
     out
 }
 
-/// A comma or full stop that no digit precedes stands alone. Each replacement takes both characters, so the second of two
-/// stops in a row is looked at together with what comes after it.
-fn stop_after_other(line: &str) -> String {
-    pairs(line, |a, b| (!a.is_ascii_digit() && is_stop(b)).then(|| format!("{a} {b} ")))
+/// Separates a comma or full stop that follows a non-digit. A replacement consumes both characters, so the second of two
+/// consecutive stops is paired with the next character.
+fn separate_stop_after_non_digit(line: &str) -> String {
+    replace_pairs(line, |a, b| (!a.is_ascii_digit() && is_stop(b)).then(|| format!("{a} {b} ")))
 }
 
-/// A comma or full stop that no digit follows stands alone.
-fn stop_before_other(line: &str) -> String {
-    pairs(line, |a, b| (is_stop(a) && !b.is_ascii_digit()).then(|| format!(" {a} {b}")))
+/// Separates a comma or full stop that precedes a non-digit.
+fn separate_stop_before_non_digit(line: &str) -> String {
+    replace_pairs(line, |a, b| (is_stop(a) && !b.is_ascii_digit()).then(|| format!(" {a} {b}")))
 }
 
-fn dash_after_digit(line: &str) -> String {
-    pairs(line, |a, b| (a.is_ascii_digit() && b == '-').then(|| format!("{a} {b} ")))
+/// Separates a dash that follows a digit.
+fn separate_dash_after_digit(line: &str) -> String {
+    replace_pairs(line, |a, b| (a.is_ascii_digit() && b == '-').then(|| format!("{a} {b} ")))
 }
 
 const fn is_stop(c: char) -> bool {
     matches!(c, '.' | ',')
 }
 
-/// Replaces pairs of neighbours from left to right; what was replaced is not looked at again.
-fn pairs(line: &str, replace: impl Fn(char, char) -> Option<String>) -> String {
+/// Replaces pairs of adjacent characters from left to right; replaced text is not scanned again.
+fn replace_pairs(line: &str, replace: impl Fn(char, char) -> Option<String>) -> String {
     let mut out = String::with_capacity(line.len() * 2);
     let mut rest = line.chars();
     while let Some(a) = rest.next() {

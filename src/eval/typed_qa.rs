@@ -1,16 +1,16 @@
-//! Asks typed questions about recordings in the layout that the model was trained with for them (MODEL.md section 5.5): a
+//! Typed questions about recordings, in the prompt layout that the model was trained with (`src/model/README.md` section 5.5): a
 //! recording of at most 20 s is encoded as a whole, the question follows it, and the reply begins at once.
 //!
-//! Encoder, decoder and the rules of a reply are the product's ([`Model`], [`Lane`]); what differs from listening is what is fed.
-//! Several replies advance in one batched pass. Not responsible for judging what comes of it.
+//! Encoder, decoder and reply rules are the product's ([`Model`], [`Lane`]); only the prompt differs from listening. Several
+//! replies advance in one batched pass. Not responsible for scoring.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::hear::Sitting;
-use super::items::{Item, Prediction, Reply};
+use super::items::{Item, PredictedReply, Prediction};
+use super::sessions::EvalSession;
 use crate::audio::file::FileSource;
 use crate::audio::{Source, SourceEvent};
 use crate::config::CatchUp;
@@ -24,51 +24,52 @@ use crate::protocol::{Emotion, StopReason};
 use crate::session::REPLY_LIMIT;
 use crate::time::{HOP_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
 
-/// Samples of a recording that the layout takes: 20 s (MODEL.md section 5.5).
-const MOST_SAMPLES: usize = 20 * SAMPLE_RATE_HZ as usize;
+/// Longest recording of the layout, in samples: 20 s (`src/model/README.md` section 5.5).
+const MAX_SAMPLES: usize = 20 * SAMPLE_RATE_HZ as usize;
 
-/// What all questions have in common.
+/// The settings that all questions share.
 #[derive(Clone, Debug)]
-pub struct Asker {
-    /// The model.
+pub struct TypedQuestionRunner {
+    /// Model.
     pub model: Arc<Model>,
-    /// Replies that advance together at most.
+    /// Maximum number of replies in a batched pass.
     pub lanes: usize,
 }
 
-impl Asker {
-    /// Asks about every item of `sittings`, each on its own; `done` is given the prediction of each when its reply has ended.
+impl TypedQuestionRunner {
+    /// Asks the question of every item on its own, and calls `done` with its prediction when the reply has ended.
     ///
     /// # Errors
-    /// When computing fails, or `done` does: what was done before is done. A sound that cannot be heard is no error: its
-    /// prediction says so.
-    pub fn ask(&self, sittings: impl IntoIterator<Item = Sitting>, mut done: impl FnMut(Vec<Prediction>) -> Result<()>) -> Result<()> {
-        let mut waiting = sittings.into_iter().flat_map(|Sitting { condition, context, items }| {
+    /// If inference or `done` fails; items passed to `done` earlier stay complete. An unreadable sound is no error: its prediction
+    /// carries the reason.
+    pub fn run(&self, sessions: impl IntoIterator<Item = EvalSession>, mut done: impl FnMut(Vec<Prediction>) -> Result<()>) -> Result<()> {
+        let mut waiting = sessions.into_iter().flat_map(|EvalSession { condition, context, items }| {
             items.into_iter().map(move |item| (condition.clone(), context.positions, item))
         });
-        let mut seats: Vec<Seat> = Vec::new();
+        let mut pending: Vec<PendingQuestion> = Vec::new();
         loop {
-            while seats.len() < self.lanes.max(1)
+            while pending.len() < self.lanes.max(1)
                 && let Some((condition, positions, item)) = waiting.next()
             {
                 let window = positions.min(self.model.block_size());
-                match self.sit_down(&item, window)? {
-                    Ok(answer) => seats.push(Seat { condition, item, answer }),
+                match self.start(&item, window)? {
+                    Ok(reply) => pending.push(PendingQuestion { condition, item, reply }),
                     Err(why) => done(vec![unheard(condition, item, why)])?,
                 }
             }
-            if seats.is_empty() {
+            if pending.is_empty() {
                 return Ok(());
             }
-            self.advance(&mut seats)?;
-            let (ended, going): (Vec<Seat>, Vec<Seat>) = seats.into_iter().partition(|seat| seat.answer.stop.is_some());
-            seats = going;
-            ended.into_iter().try_for_each(|seat| done(vec![seat.finish(&self.model)]))?;
+            self.advance(&mut pending)?;
+            let (ended, going): (Vec<PendingQuestion>, Vec<PendingQuestion>) =
+                pending.into_iter().partition(|question| question.reply.stop.is_some());
+            pending = going;
+            ended.into_iter().try_for_each(|question| done(vec![question.finish(&self.model)]))?;
         }
     }
 
-    /// Hears the recording of `item` and feeds it with the question; or why that cannot be.
-    fn sit_down(&self, item: &Item, window: usize) -> Result<std::result::Result<Answer, String>> {
+    /// Feeds the recording and the question of `item`. Returns the reply to be generated, or the reason why the item is skipped.
+    fn start(&self, item: &Item, window: usize) -> Result<std::result::Result<OngoingReply, String>> {
         let recording = match Recording::read(&item.audio) {
             Ok(recording) => recording,
             Err(error) => return Ok(Err(error.message().to_owned())),
@@ -76,7 +77,7 @@ impl Asker {
         let (inputs, begin) = prompt(&self.model, encode(&self.model, &recording)?, item.question.as_deref())?;
         let takes = inputs.iter().map(Input::rows).sum::<usize>() + begin.len();
         if takes >= window {
-            let why = format!("its question takes, with its sound, {takes} of the {window} positions that the model keeps in mind");
+            let why = format!("its question takes {takes} tokens together with its sound; the context window has {window}");
             return Ok(Err(why));
         }
         let mut cache = self.model.new_cache();
@@ -84,48 +85,48 @@ impl Asker {
         self.model.pass(&mut [Segment { cache: &mut cache, inputs, reads: SmallVec::new() }])?;
         let rules = LaneConfig { catch_up: CatchUp::EveryChunk, eagerness: 0.0, reply_limit: REPLY_LIMIT, on_loop: OnLoop::Stop };
         let lane = Lane::replying(rules, self.model.ids().clone(), begin, recording.end());
-        Ok(Ok(Answer { lane, cache, window, recording, emotion: None, text: StreamingText::default(), stop: None }))
+        Ok(Ok(OngoingReply { lane, cache, window, recording, emotion: None, text: StreamingText::default(), stop: None }))
     }
 
-    /// Chooses the next token of every reply.
-    fn advance(&self, seats: &mut [Seat]) -> Result<()> {
-        let mut plans: Vec<Option<Plan>> = Vec::with_capacity(seats.len());
+    /// Generates the next token of every reply.
+    fn advance(&self, pending: &mut [PendingQuestion]) -> Result<()> {
+        let mut plans: Vec<Option<Plan>> = Vec::with_capacity(pending.len());
         let mut segments = Vec::new();
-        for seat in seats.iter_mut() {
-            let answer = &mut seat.answer;
-            let room = answer.window - answer.cache.positions();
-            let plan = answer.lane.plan(&[], usize::MAX).filter(|plan| plan.rows() <= room);
+        for question in pending.iter_mut() {
+            let reply = &mut question.reply;
+            let room = reply.window - reply.cache.positions();
+            let plan = reply.lane.plan(&[], usize::MAX).filter(|plan| plan.rows() <= room);
             if let Some(plan) = &plan {
-                segments.push(segment(plan, &mut answer.cache));
+                segments.push(segment(plan, &mut reply.cache));
             }
             plans.push(plan);
         }
         let logits = if segments.is_empty() { PassLogits::new() } else { self.model.pass(&mut segments)? };
         let mut logits = logits.into_iter();
-        for (seat, plan) in seats.iter_mut().zip(plans) {
+        for (question, plan) in pending.iter_mut().zip(plans) {
             let said = match plan {
                 Some(plan) => {
-                    // What it reads is the row of the token that it chooses next; a plan that does not reach so far reads nothing.
+                    // A plan reads one row of logits, that of the next token, or none if it does not reach that row.
                     let token = match plan.reads.first().and_then(|_| logits.next()) {
                         Some(Logits::Row(row)) => Some(argmax(&row) as u32),
                         _ => None,
                     };
-                    seat.answer.lane.spoke(&plan, token)
+                    question.reply.lane.spoke(&plan, token)
                 }
-                // It has filled the window.
-                None => seat.answer.lane.cut(StopReason::Limit),
+                // The window is full.
+                None => question.reply.lane.cut(StopReason::Limit),
             };
-            said.into_iter().for_each(|said| seat.answer.take(&said, &self.model));
+            said.into_iter().for_each(|said| question.reply.take(&said, &self.model));
         }
         Ok(())
     }
 }
 
-/// What is fed before a reply to the typed `question` about a recording with these features, and the tokens that begin the
-/// reply: its first token is chosen where they end. Without a question the recording is to be answered by itself.
+/// Returns the prompt of the typed `question` about a recording with these features, and the tokens that begin the reply.
+/// Without a question the model responds to the recording alone.
 ///
 /// # Errors
-/// When the tokenizer fails.
+/// If the tokenizer fails.
 pub fn prompt(model: &Model, features: Features, question: Option<&str>) -> Result<(Inputs, Vec<u32>)> {
     let (ids, vocabulary) = (model.ids(), model.vocabulary());
     let mut inputs: Inputs = vocabulary.offline_prefix()?.into_iter().map(Input::Token).collect();
@@ -137,12 +138,12 @@ pub fn prompt(model: &Model, features: Features, question: Option<&str>) -> Resu
     Ok((inputs, vec![ids.assistant, ids.text_begin]))
 }
 
-/// The features of a recording, encoded as a whole.
+/// Encodes a recording as a whole.
 fn encode(model: &Model, recording: &Recording) -> Result<Features> {
     model.encode_recording(&mel::recording_blocks(&recording.samples))
 }
 
-/// What `plan` feeds and reads. A lane that replies is fed nothing but tokens.
+/// Returns the rows that `plan` feeds and reads. A replying lane is fed tokens only.
 fn segment<'a>(plan: &Plan, cache: &'a mut LaneCache) -> Segment<'a> {
     let token = |item: &lane::Item| match item {
         lane::Item::Token(id) => Some(Input::Token(*id)),
@@ -155,20 +156,20 @@ fn segment<'a>(plan: &Plan, cache: &'a mut LaneCache) -> Segment<'a> {
     }
 }
 
-/// As much of a sound as the layout takes.
+/// The part of a sound that the layout takes.
 #[derive(Clone, Debug, PartialEq)]
 struct Recording {
-    /// The first 20 s of it at most, 16 kHz.
+    /// At most the first 20 s, at 16 kHz.
     samples: Vec<f32>,
-    /// Samples after these, which are not heard.
+    /// Number of samples after these.
     left_out: usize,
 }
 
 impl Recording {
-    /// Reads the sound file at `path` to its end, so that damage anywhere in it is known.
+    /// Reads the sound file at `path` to its end, so that damage anywhere in it is detected.
     ///
     /// # Errors
-    /// When it is missing, damaged or not audio, naming it.
+    /// If it is missing, damaged or not audio, naming it.
     fn read(path: &Path) -> Result<Self> {
         let mut source = FileSource::open(&[path.to_owned()])?;
         let (mut recording, mut samples) = (Self { samples: Vec::new(), left_out: 0 }, Vec::new());
@@ -178,7 +179,7 @@ impl Recording {
                 SourceEvent::Samples(_) => recording.push(&samples),
                 SourceEvent::Problem(error) | SourceEvent::InputLost(error) => return Err(error),
                 SourceEvent::End if recording.samples.is_empty() => {
-                    return Err(Error::at(ErrorKind::AudioFile, path, "there is no sound in it"));
+                    return Err(Error::at(ErrorKind::AudioFile, path, "the file holds no audio"));
                 }
                 SourceEvent::End => return Ok(recording),
                 SourceEvent::EndOfFile | SourceEvent::Nothing | SourceEvent::Gap { .. } | SourceEvent::InputChanged { .. } => {}
@@ -186,48 +187,49 @@ impl Recording {
         }
     }
 
+    /// Appends samples up to the limit and counts the others.
     fn push(&mut self, samples: &[f32]) {
-        let (heard, beyond) = samples.split_at(samples.len().min(MOST_SAMPLES - self.samples.len()));
+        let (heard, beyond) = samples.split_at(samples.len().min(MAX_SAMPLES - self.samples.len()));
         self.samples.extend_from_slice(heard);
         self.left_out += beyond.len();
     }
 
-    /// Its end as it is heard: padded to whole hops.
+    /// Returns the end of the recording, padded to whole hops.
     const fn end(&self) -> StreamTime {
         StreamTime::from_samples(self.samples.len().next_multiple_of(HOP_SAMPLES) as u64)
     }
 
-    /// Seconds of it that are not heard, where there are any.
+    /// Returns the seconds beyond the limit, if there are any.
     fn left_out_secs(&self) -> Option<f64> {
         (self.left_out > 0).then(|| StreamTime::from_samples(self.left_out as u64).secs())
     }
 }
 
-/// One question that is being answered.
-struct Seat {
+/// A question whose reply is being generated.
+struct PendingQuestion {
     condition: String,
     item: Item,
-    answer: Answer,
+    reply: OngoingReply,
 }
 
-/// A reply, as far as it has been given.
-struct Answer {
+/// A reply so far.
+struct OngoingReply {
     lane: Lane,
     cache: LaneCache,
-    /// Positions that it may take.
+    /// Size of the context window, in tokens.
     window: usize,
     recording: Recording,
     emotion: Option<Emotion>,
     text: StreamingText,
-    /// Why it ended, when it has.
+    /// Reason of the end, once the reply has ended.
     stop: Option<StopReason>,
 }
 
-impl Answer {
+impl OngoingReply {
     fn take(&mut self, said: &LaneEvent, model: &Model) {
         match said {
             LaneEvent::Started { emotion, .. } => self.emotion = *emotion,
-            // What can be shown is shown at the end, all of it.
+            // The text is taken as a whole at the end.
             LaneEvent::Token(token) => drop(self.text.step(*token, model.vocabulary())),
             LaneEvent::Finished(stop) => self.stop = Some(*stop),
             LaneEvent::Decided { .. } => {}
@@ -235,23 +237,24 @@ impl Answer {
     }
 }
 
-impl Seat {
+impl PendingQuestion {
     fn finish(self, model: &Model) -> Prediction {
-        let Answer { recording, emotion, mut text, stop, .. } = self.answer;
+        let OngoingReply { recording, emotion, mut text, stop, .. } = self.reply;
         text.finish(model.vocabulary());
         let audio_secs = recording.end().secs();
         let stop = stop.unwrap_or(StopReason::Cut);
-        let reply = Reply { at_secs: audio_secs, text: text.text().to_owned(), emotion, stop, first_text_ms: None };
+        let reply = PredictedReply { at_secs: audio_secs, text: text.text().to_owned(), emotion, stop, first_text_ms: None };
         let left_out_secs = recording.left_out_secs();
         Prediction { audio_secs, left_out_secs, replies: vec![reply], ..blank(self.condition, self.item) }
     }
 }
 
-/// The prediction of an item of which nothing could be asked.
+/// Returns the prediction of a skipped item.
 fn unheard(condition: String, item: Item, why: String) -> Prediction {
     Prediction { unheard: Some(why), ..blank(condition, item) }
 }
 
+/// Returns a prediction without results.
 fn blank(condition: String, item: Item) -> Prediction {
     let Item { id, class, expected, answers, .. } = item;
     Prediction { condition, id, class, expected, answers, ..Prediction::default() }
@@ -262,12 +265,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_long_sound_the_first_20_s_are_heard_and_the_rest_is_counted() {
+    fn long_sound_is_cut_at_20_s_and_the_rest_is_counted() {
         let mut recording = Recording { samples: Vec::new(), left_out: 0 };
         for _ in 0..21 {
             recording.push(&[0.5; SAMPLE_RATE_HZ as usize - 1]);
         }
-        assert_eq!((recording.samples.len(), recording.left_out), (MOST_SAMPLES, SAMPLE_RATE_HZ as usize - 21));
+        assert_eq!((recording.samples.len(), recording.left_out), (MAX_SAMPLES, SAMPLE_RATE_HZ as usize - 21));
         assert_eq!((recording.end().secs(), recording.left_out_secs()), (20.0, Some(15_979.0 / 16_000.0)));
         let short = Recording { samples: vec![0.5; 161], left_out: 0 };
         assert_eq!((short.end(), short.left_out_secs()), (StreamTime::from_samples(320), None));

@@ -9,10 +9,10 @@ use crate::config::ReportFormat;
 use crate::console::print;
 use crate::error::Result;
 
-/// Prints the sound devices, the defaults marked.
+/// Prints the sound devices and marks the defaults.
 ///
 /// # Errors
-/// When the sound system cannot be asked, or `out` cannot be written.
+/// When the sound system does not list its devices, or `out` cannot be written.
 pub fn print_devices(format: ReportFormat, mut out: impl Write) -> Result<()> {
     let found = devices()?;
     let text = match format {

@@ -1,4 +1,4 @@
-//! Subtitles: cues as utterances become complete.
+//! Subtitles: prints a cue as soon as its utterance is complete.
 
 use std::io::{self, Write};
 
@@ -6,39 +6,45 @@ use crate::config::modes::{SOUNDS, TRANSCRIBE, TRANSLATE};
 use crate::export::{CueBuilder, VTT_HEADER, srt_cue, vtt_cue};
 use crate::protocol::{Event, Panel};
 
+/// The format of the cues.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum SubtitleFormat {
     Srt,
     Vtt,
 }
 
+/// The printer of subtitles.
 pub(super) struct Subtitles {
-    kind: Kind,
+    format: SubtitleFormat,
     cues: CueBuilder,
+    /// Number of cues printed so far.
     printed: usize,
 }
 
 impl Subtitles {
+    /// Returns a printer of SubRip cues.
     pub(super) fn srt() -> Self {
-        Self::of(Kind::Srt)
+        Self::new(SubtitleFormat::Srt)
     }
 
+    /// Returns a printer of WebVTT cues.
     pub(super) fn vtt() -> Self {
-        Self::of(Kind::Vtt)
+        Self::new(SubtitleFormat::Vtt)
     }
 
-    fn of(kind: Kind) -> Self {
+    fn new(format: SubtitleFormat) -> Self {
         let panels = [(TRANSCRIBE, Panel::Transcript), (TRANSLATE, Panel::Translation), (SOUNDS, Panel::Sounds)];
-        Self { kind, cues: CueBuilder::new(panels.map(|(mode, panel)| (mode.to_owned(), panel))), printed: 0 }
+        Self { format, cues: CueBuilder::new(panels.map(|(mode, panel)| (mode.to_owned(), panel))), printed: 0 }
     }
 
+    /// Prints the cues that `event` completes.
     pub(super) fn print(&mut self, event: &Event, out: &mut impl Write) -> io::Result<()> {
-        if self.kind == Kind::Vtt && matches!(event, Event::SessionStarted { .. }) {
+        if self.format == SubtitleFormat::Vtt && matches!(event, Event::SessionStarted { .. }) {
             out.write_all(VTT_HEADER.as_bytes())?;
         }
         for cue in self.cues.apply(event) {
             self.printed += 1;
-            let text = if self.kind == Kind::Srt { srt_cue(self.printed, &cue) } else { vtt_cue(&cue) };
+            let text = if self.format == SubtitleFormat::Srt { srt_cue(self.printed, &cue) } else { vtt_cue(&cue) };
             out.write_all(text.as_bytes())?;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The face without a window, driven by hand: what an engine would report goes into its channel.
+//! The interface without a window, driven through the channels of an engine.
 
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -70,7 +70,7 @@ fn json_lines_are_the_events_and_nothing_else() {
 }
 
 #[test]
-fn the_exit_code_says_whether_anything_was_heard() {
+fn the_exit_code_depends_on_problems_and_on_heard_audio() {
     let table: [(&[Event], Completion, u8); 4] = [
         (&[started(), finished(3, 0)], Completion::Clean, 0),
         (&[started(), problem(Severity::Error), finished(3, 1)], Completion::Problems, 1),
@@ -85,14 +85,14 @@ fn the_exit_code_says_whether_anything_was_heard() {
 }
 
 #[test]
-fn an_engine_that_ends_without_a_word_is_an_error() {
+fn an_engine_that_ends_without_finishing_is_an_error() {
     let (outcome, out, _) = print(OutputFormat::Jsonl, &[started()]);
     assert_eq!(outcome.expect_err("no end").kind(), ErrorKind::Internal);
-    assert_eq!(out.lines().count(), 1, "what was reported is still printed");
+    assert_eq!(out.lines().count(), 1, "the events before it are printed");
 }
 
 #[test]
-fn text_is_time_mode_and_what_was_said() {
+fn a_text_line_holds_time_mode_and_text() {
     let events = [
         started(),
         Event::Gate { at: at(1), open: true, level_dbfs: -30.0 },
@@ -113,20 +113,20 @@ fn text_is_time_mode_and_what_was_said() {
 }
 
 #[test]
-fn trouble_is_told_beside_the_product() {
+fn problems_and_gaps_go_to_the_notes() {
     let gap = Event::AudioGap { at: at(2), from_secs: at(1), samples: 8_000, cause: GapCause::Overload };
     for format in [OutputFormat::Text, OutputFormat::Srt, OutputFormat::Vtt] {
         let (_, out, notes) = print(format, &[started(), problem(Severity::Error), gap.clone(), finished(3, 1)]);
         assert!(!out.contains("not audio") && !out.contains("slower"), "{out}");
         assert!(
-            notes.contains("a.wav: not audio") && notes.contains("0.50 s of sound were lost: the model is slower than time"),
+            notes.contains("a.wav: not audio") && notes.contains("0.50 s of audio were lost: the model is slower than real time"),
             "{notes}"
         );
     }
 }
 
 #[test]
-fn what_is_known_is_handed_over_before_waiting_for_more() {
+fn events_are_flushed_before_waiting_for_more() {
     struct Sent(mpsc::SyncSender<Vec<u8>>);
     impl Write for Sent {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -141,14 +141,14 @@ fn what_is_known_is_handed_over_before_waiting_for_more() {
     let (bytes_in, bytes_out) = mpsc::sync_channel(CAPACITY);
     let face = std::thread::spawn(move || run(engine, OutputFormat::Jsonl, Sent(bytes_in), io::sink()));
     events.send(started()).expect("room");
-    let first = bytes_out.recv_timeout(Duration::from_secs(10)).expect("the first line, though the session goes on");
+    let first = bytes_out.recv_timeout(Duration::from_secs(10)).expect("the first line arrives while the session runs");
     assert!(first.ends_with(b"\n"));
     events.send(finished(1, 0)).expect("room");
     assert_eq!(face.join().expect("no panic"), Ok(Completion::Clean));
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_the_session_and_is_a_success() {
+fn a_closed_pipe_ends_the_session_as_a_success() {
     let (engine, events, commands) = engine();
     events.send(started()).expect("room");
     let outcome = run(engine, OutputFormat::Jsonl, Failing(IoErrorKind::BrokenPipe), io::sink());

@@ -1,21 +1,19 @@
-//! Lines for people.
-//!
-//! The product (what was said and heard) and the notes beside it (what happened to the session) are kept apart, because
-//! they go to different places.
+//! Text for people: replies and sounds as lines, and messages about the session, which go to another stream.
 
 use std::io::{self, Write};
 
 use crate::error::with_remedy_text;
 use crate::protocol::{Emotion, Event, GapCause, Severity};
 
-/// Prints the product as lines: time, mode, text.
+/// The printer of lines: time, mode, text.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    /// The emotion that a reply began with, until its text is there. Lanes reply at the same time, so there can be several.
+    /// Emotions of the replies in progress; several lanes can reply at the same time.
     emotions: Vec<(crate::protocol::ReplyId, Emotion)>,
 }
 
 impl Lines {
+    /// Prints the line of `event`, if it has one.
     pub(super) fn print(&mut self, event: &Event, out: &mut impl Write) -> io::Result<()> {
         match event {
             Event::ReplyStarted { reply, emotion: Some(emotion), .. } => {
@@ -46,7 +44,7 @@ impl Lines {
     }
 }
 
-/// What a person should know about the session itself, where there is something.
+/// Returns the message about the session that `event` means for a person, if any.
 pub(super) fn note(event: &Event) -> Option<String> {
     match event {
         Event::SessionStarted { model, source, modes, .. } => Some(format!("Listening to {source} with {model}: {}.", modes.join(", "))),
@@ -56,17 +54,17 @@ pub(super) fn note(event: &Event) -> Option<String> {
         }
         Event::AudioGap { at, samples, cause, .. } => {
             let secs = *samples as f64 / f64::from(crate::time::SAMPLE_RATE_HZ);
-            Some(format!("{at} {secs:.2} s of sound were lost: {}", cause_in_words(*cause)))
+            Some(format!("{at} {secs:.2} s of audio were lost: {}", cause_in_words(*cause)))
         }
         Event::InputChanged { at, device, rate_hz, channels } => {
-            Some(format!("{at} listening to {device} now ({rate_hz} Hz, channels: {channels})"))
+            Some(format!("{at} microphone: {device} ({rate_hz} Hz, channels: {channels})"))
         }
-        Event::ModelChanged { at, model } => Some(format!("{at} {model} listens now")),
+        Event::ModelChanged { at, model } => Some(format!("{at} now using {model}")),
         Event::ModesChanged { at, modes } => Some(format!("{at} modes: {}", modes.join(", "))),
         Event::Paused { at } => Some(format!("{at} paused")),
-        Event::Resumed { at } => Some(format!("{at} listening again")),
+        Event::Resumed { at } => Some(format!("{at} resumed")),
         Event::ContextTrimmed { at, mode, dropped_chunks, .. } => {
-            Some(format!("{at} {mode} made room: the {dropped_chunks} oldest chunks were dropped"))
+            Some(format!("{at} {mode}: {dropped_chunks} chunks were dropped from the context"))
         }
         Event::SessionFinished { replies, audio_secs, problems, .. } => {
             Some(format!("Finished: {audio_secs:.1} s of audio, replies: {replies}, problems: {problems}."))
@@ -88,12 +86,12 @@ fn line(out: &mut impl Write, at: impl std::fmt::Display, mode: &str, text: impl
     writeln!(out, "{:>9}  {mode:<10}  {text}", at.to_string())
 }
 
-/// A reply may hold line breaks; a line is a line.
+/// Returns `text` without line breaks.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The icons of MODEL.md section 5.1.
+/// Returns the icon of an emotion (`src/model/README.md` section 5.1).
 const fn icon(emotion: Emotion) -> &'static str {
     match emotion {
         Emotion::Happy => "😊 ",
@@ -105,12 +103,13 @@ const fn icon(emotion: Emotion) -> &'static str {
     }
 }
 
+/// Returns the cause of a gap as text.
 const fn cause_in_words(cause: GapCause) -> &'static str {
     match cause {
-        GapCause::Overrun => "the machine was too busy to take them",
-        GapCause::Overload => "the model is slower than time",
-        GapCause::DeviceLost => "the input device went away",
-        GapCause::Zeros => "the input device delivered nothing",
-        GapCause::Suspended => "the machine slept",
+        GapCause::Overrun => "the machine was too busy",
+        GapCause::Overload => "the model is slower than real time",
+        GapCause::DeviceLost => "the input device was lost",
+        GapCause::Zeros => "the input device delivered only zeros",
+        GapCause::Suspended => "the machine was suspended",
     }
 }

@@ -183,7 +183,7 @@ fn forgetting_deletes_young_sessions_and_ends_of_older_ones() {
     assert!(left.contains(&old) && left.contains(&cut) && left.contains(&silent) && !left.contains(&young), "{left:?}");
     assert_eq!((found(&store, "three").len(), found(&store, "four").len(), found(&store, "five").len()), (1, 0, 0));
     assert_eq!(store.forget_since(1_001_200).unwrap(), 1);
-    assert!(store.session(silent).unwrap().is_none(), "a session without words is nothing to look at");
+    assert!(store.session(silent).unwrap().is_none(), "a session without words is deleted");
     assert_eq!(found(&store, "two").len(), 1);
 }
 
@@ -232,7 +232,7 @@ fn a_full_disk_stores_no_partial_batch_and_is_recognised() {
     let long = "many words ".repeat(1_000);
     let events: Vec<(i64, Event)> = (0..50).map(|n| (2_000, said(5 * n, &long))).collect();
     assert_eq!(try_add(&mut store, &events), Err(StoreError::Full));
-    assert!(StoreError::Full.about(&home.path()).to_string().contains("the disk is full: free some space"));
+    assert!(StoreError::Full.about(&home.path()).to_string().contains("the disk is full"));
     assert_eq!((store.sessions().unwrap().len(), found(&store, "many words").len()), (1, 0));
     store.db.pragma_update(None, "max_page_count", 1_000_000).unwrap();
     assert!(try_add(&mut store, &events).is_ok());
@@ -309,7 +309,7 @@ fn a_newer_or_incomplete_schema_is_recognised() {
     for error in [Store::open(&home.path()).unwrap_err(), Store::read(&home.path()).unwrap_err()] {
         assert!(error.to_string().contains("from a newer Hearken (version 2; this one knows 1)"), "{error}");
     }
-    assert_eq!(other.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).unwrap(), 2, "it is left as it is");
+    assert_eq!(other.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).unwrap(), 2, "the file is unchanged");
     other.pragma_update(None, "user_version", 1).unwrap();
     other.execute_batch("DROP TABLE recordings").unwrap();
     drop(other);

@@ -189,7 +189,7 @@ pub fn sha256_of(path: &Path) -> io::Result<String> {
     let mut piece = vec![0; READ_BYTES];
     loop {
         match file.read(&mut piece)? {
-            0 => return Ok(sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            0 => return Ok(crate::model::digest::hex(&sum.finalize())),
             n => sum.update(&piece[..n]),
         }
     }

@@ -81,10 +81,9 @@ impl ChecksumHasher {
     /// Finishes the hash and returns its hexadecimal digits.
     #[must_use]
     pub fn hex(self) -> String {
-        let digits = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         match self {
-            Self::Sha256(sum) => digits(&sum.finalize()),
-            Self::Sha1(sum) => digits(&sum.finish()),
+            Self::Sha256(sum) => crate::model::digest::hex(&sum.finalize()),
+            Self::Sha1(sum) => crate::model::digest::hex(&sum.finish()),
         }
     }
 

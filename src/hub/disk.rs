@@ -36,9 +36,7 @@ fn available(text: &str) -> Option<u64> {
 /// Returns the total memory of this machine in bytes; None if the system does not say.
 #[must_use]
 pub fn memory_bytes() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
-    line.split_whitespace().nth(1)?.parse::<u64>().ok()?.checked_mul(1_024)
+    crate::model::memory::total()
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub(super) fn unpack(places: &[PathBuf]) -> Result<PathBuf> {
         hash.update(name.as_bytes());
         hash.update(bytes);
     }
-    let name: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = crate::model::digest::hex(&hash.finalize());
     let mut why = String::new();
     for place in places {
         let folder = place.join(&name);

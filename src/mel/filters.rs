@@ -1,37 +1,37 @@
-//! The mel filters: 128 triangles on the Slaney scale (MODEL.md section 2, step 5). Not responsible for the spectrum.
+//! The mel filter bank: 128 triangles on the Slaney scale (`src/model/README.md` section 2, step 5).
 
 use super::N_MELS;
 use super::frames::N_BINS;
 
-/// Width of an FFT bin: 16,000 Hz over 400 points.
+/// Width of an FFT bin, in Hz: 16,000 Hz over 400 points.
 const BIN_HZ: f64 = 40.0;
-/// Upper end of the scale.
+/// Upper end of the scale, in Hz.
 const TOP_HZ: f64 = 8_000.0;
-/// The Slaney scale is linear below this and logarithmic above.
+/// Frequency at which the Slaney scale changes from linear to logarithmic, in Hz.
 const KNEE_HZ: f64 = 1_000.0;
-/// The mel value of the knee.
+/// Mel value of that frequency.
 const KNEE_MEL: f64 = 15.0;
 
-/// One triangle: its weights are 0 outside a short run of bins, so only that run is stored.
+/// A triangular filter: the run of bins in which its weights are not 0.
 #[derive(Debug)]
 struct Triangle {
     start: usize,
     weights: Box<[f32]>,
 }
 
-/// All triangles.
+/// The filter bank.
 #[derive(Debug)]
 pub(super) struct MelFilters(Box<[Triangle]>);
 
 impl MelFilters {
-    /// Computed in `f64`, then rounded; within 2.3e-9 of the table that the reference reads from a file.
+    /// Computes the weights in `f64` and rounds them; they are within 2.3e-9 of the table that the reference reads from a file.
     pub(super) fn new() -> Self {
         let top_mel = mel_of_hz(TOP_HZ);
         let edges_hz: Vec<f64> = (0..N_MELS + 2).map(|i| hz_of_mel(top_mel * i as f64 / (N_MELS + 1) as f64)).collect();
         Self(edges_hz.windows(3).map(|edges| Triangle::new(edges[0], edges[1], edges[2])).collect())
     }
 
-    /// Mel power of the 201 powers of a spectrum.
+    /// Writes the mel powers of a power spectrum into `mel`.
     pub(super) fn apply(&self, powers: &[f32; N_BINS], mel: &mut [f32; N_MELS]) {
         for (triangle, out) in self.0.iter().zip(mel) {
             *out = triangle.weights.iter().zip(&powers[triangle.start..]).map(|(weight, power)| weight * power).sum();
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_filter_is_empty_and_each_covers_one_run_of_bins() {
+    fn each_filter_covers_a_run_of_bins_within_the_spectrum() {
         for (i, triangle) in MelFilters::new().0.iter().enumerate() {
             assert!(!triangle.weights.is_empty(), "filter {i}");
             assert!(triangle.start + triangle.weights.len() <= N_BINS, "filter {i}");
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scale_turns_back_into_hertz() {
+    fn mel_scale_is_inverted_to_hertz() {
         for hz in [0.0, 40.0, 999.0, 1_000.0, 1_001.0, 8_000.0] {
             assert!((hz_of_mel(mel_of_hz(hz)) - hz).abs() < 1e-9, "{hz} Hz");
         }

@@ -1,4 +1,4 @@
-//! One frame of samples to 128 log-mel values (MODEL.md section 2, steps 3 to 6). Not responsible for which samples.
+//! Log-mel values of a single frame of samples (`src/model/README.md` section 2, steps 3 to 6).
 
 use std::f64::consts::TAU;
 use std::fmt;
@@ -11,14 +11,14 @@ use super::N_MELS;
 use super::bands::{self, N_BANDS};
 use super::filters::MelFilters;
 
-/// Samples of one frame: 25 ms.
+/// Samples of a frame: 25 ms.
 pub(super) const FRAME_SAMPLES: usize = 400;
-/// Bins of its spectrum, 0 to 8,000 Hz.
+/// Bins of the spectrum of a frame, from 0 to 8,000 Hz.
 pub(super) const N_BINS: usize = FRAME_SAMPLES / 2 + 1;
-/// Mel powers below this count as this.
+/// Lower bound of mel powers.
 const LEAST_POWER: f32 = 1e-10;
 
-/// The transform with its tables and scratch space.
+/// The FFT, window and filters with their scratch buffers.
 pub(super) struct FrameMel {
     fft: Arc<dyn RealToComplex<f32>>,
     window: Box<[f32]>,
@@ -31,20 +31,20 @@ pub(super) struct FrameMel {
 impl FrameMel {
     pub(super) fn new() -> Self {
         let fft = RealFftPlanner::new().plan_fft_forward(FRAME_SAMPLES);
-        // Periodic Hann: the period is the frame length itself.
+        // Periodic Hann window: the period is the length of the frame.
         let window = (0..FRAME_SAMPLES).map(|n| (0.5 - 0.5 * (TAU * n as f64 / FRAME_SAMPLES as f64).cos()) as f32).collect();
         let (windowed, spectrum, scratch) = (fft.make_input_vec(), fft.make_output_vec(), fft.make_scratch_vec());
         Self { fft, window, filters: MelFilters::new(), windowed, spectrum, scratch }
     }
 
-    /// Writes log10 of the mel powers of a frame of 400 samples into `logs`, and its power per band into `bands` where that is wanted.
+    /// Writes log10 of the mel powers of a frame of 400 samples into `logs`, and the power in each band into `bands` if given.
     /// Returns the largest log.
     pub(super) fn log_mel(&mut self, frame: &[f32], logs: &mut [f32; N_MELS], bands: Option<&mut [f32; N_BANDS]>) -> f32 {
         for ((out, sample), weight) in self.windowed.iter_mut().zip(frame).zip(&self.window) {
             *out = sample * weight;
         }
         if self.fft.process_with_scratch(&mut self.windowed, &mut self.spectrum, &mut self.scratch).is_err() {
-            // It fails on wrong lengths only, and all three vectors came from the plan; silence is the harmless answer.
+            // The FFT fails only on wrong lengths, and the plan made all three buffers; silence does no harm.
             self.spectrum.fill(Complex32::new(0.0, 0.0));
         }
         let mut powers = [0.0; N_BINS];
@@ -52,8 +52,8 @@ impl FrameMel {
             *power = bin.re * bin.re + bin.im * bin.im;
         }
         self.filters.apply(&powers, logs);
-        if let Some(of_frame) = bands {
-            *of_frame = bands::of_mel(logs);
+        if let Some(frame_bands) = bands {
+            *frame_bands = bands::of_mel(logs);
         }
         let mut largest = f32::NEG_INFINITY;
         for log in logs {

@@ -1,7 +1,7 @@
-//! The quiet gate: whether anything is to be heard over the noise of the room.
+//! The quiet gate: decides for each chunk, without delay, if a sound rises over the noise floor of the room, so that the model
+//! skips quiet chunks (`src/README.md` "The quiet gate"). Pure.
 //!
-//! Responsible for following the room's noise floor and for deciding, per chunk and on that very chunk, whether the model
-//! needs to hear it. Pure. Deliberately not responsible for the chunks from before the sound: the engine keeps those.
+//! Not responsible for the pre-roll, the chunks before a sound, which the session keeps.
 
 use std::collections::VecDeque;
 
@@ -10,62 +10,61 @@ use super::bands::N_BANDS;
 use crate::config::Sensitivity;
 use crate::time::CHUNK_FRAMES;
 
-/// Chunks that the gate stays open after the last one that held a sound: 6 s, so that the model hears that the speaker has
-/// finished (DESIGN.md "The quiet gate").
+/// Chunks for which the gate stays open after the last sound: 6 s, so that the model hears the pause at the end of an utterance.
 const HOLD_CHUNKS: u32 = 15;
-/// Chunks over which the floor is the quietest: 8 s. People pause more often than that; a fan that starts becomes floor after it.
+/// Chunks over which the floor is a minimum: 8 s. People pause more often than that, so speech does not become the floor; a fan
+/// that starts does.
 const FLOOR_CHUNKS: usize = 20;
-/// Frames whose power is averaged before it is compared: 45 ms, about the shortest syllable.
+/// Frames over which power is averaged before the comparison: 45 ms, about the shortest syllable.
 const BLOCK_FRAMES: usize = 3;
-/// Frames of the quiet stretch by which a chunk shows that the noise has fallen: 100 ms.
+/// Frames of a quiet stretch within a chunk that lowers the floor: 100 ms.
 const STRETCH_FRAMES: usize = 10;
-/// The quietest stretch of steady noise lies below its mean by less than this factor (3 dB), so only a real fall counts.
+/// Factor on the power of a stretch: the quietest stretch of steady noise lies less than 3 dB below the mean, so that only a
+/// real decrease lowers the floor.
 const STRETCH_BIAS: f32 = 2.0;
-/// How far one band has to rise over its floor. In a narrow band the power of steady noise varies more: each margin is what noise
-/// in so many independent FFT bins passes less than once in some hours, with a fifth added because the floor is a minimum. The lowest
-/// two have more, for rumble (whose power crowds at their lower end). In dB: 10, 9, 7.8, 7, 6.5, 6, 5.4, 5, 4.8, 4.5.
+/// Margin over the floor for each band, as a factor. Narrow bands fluctuate more, so each margin is the level that stationary
+/// noise exceeds less than once in several hours, given its number of independent FFT bins, plus 20 % because the floor is a
+/// minimum. The lowest two bands have more, for rumble. In dB: 10, 9, 7.8, 7, 6.5, 6, 5.4, 5, 4.8, 4.5.
 const BAND_MARGINS: [f32; N_BANDS] = [10.0, 8.0, 6.0, 5.0, 4.5, 4.0, 3.5, 3.2, 3.0, 2.8];
-/// How far all bands together have to rise, as the mean of their ratios to their floors: 3 dB.
+/// Margin for the mean of all bands' ratios to their floors: 3 dB.
 const ALL_BANDS_MARGIN: f32 = 2.0;
-/// What low sensitivity multiplies the margins with: 3 dB.
+/// Factor on the margins at low sensitivity: 3 dB.
 const LOW_SCALE: f32 = 2.0;
-/// What high sensitivity multiplies the margins with: the fifth that was added is taken off again.
+/// Factor on the margins at high sensitivity: without the added 20 %.
 const HIGH_SCALE: f32 = 0.83;
-/// The floor is never below that of white noise at -85 dBFS: the last bits of a converter are no sound. White noise of
-/// variance v has mel power 3.75 v (a Hann window of 400 has energy 150, a filter has area 1 Hz over bins of 40 Hz).
+/// Lower bound of the floor: white noise at -85 dBFS, because the last bits of a converter are no sound. White noise of variance
+/// v has mel power 3.75 v (a Hann window of 400 has energy 150, a filter has area 1 Hz over bins of 40 Hz).
 const LEAST_FLOOR: f32 = 1.2e-8;
 
-/// What the gate says to a chunk.
+/// The decision about a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GateStep {
-    /// Quiet as before: the chunk stays out.
+    /// The gate stays closed; the model skips the chunk.
     Closed,
-    /// This chunk holds a sound after quiet: it goes in, and the chunks from just before it go in first.
+    /// A sound opens the gate; the model hears the pre-roll, then the chunk.
     OpenedNow,
-    /// The chunk goes in.
+    /// The gate stays open; the model hears the chunk.
     Open,
-    /// It has been quiet for 6 s: this chunk is the first to stay out.
+    /// The gate closes after 6 s of quiet; the model skips the chunk.
     ClosedNow,
 }
 
 impl GateStep {
-    /// Whether the chunk goes to the model.
+    /// Returns true if the model hears the chunk.
     #[must_use]
     pub const fn is_open(self) -> bool {
         matches!(self, Self::OpenedNow | Self::Open)
     }
 }
 
-/// Follows the noise of the room and says which chunks rise over it.
-///
-/// It starts open, since the floor is unknown in the first seconds.
+/// Follows the noise floor of the room and decides for each chunk. Starts open, because the floor is unknown at first.
 #[derive(Clone, Debug)]
 pub struct QuietGate {
-    /// Mean power per band of the newest chunks, oldest first.
+    /// Mean power in each band of the newest chunks, oldest first.
     means: VecDeque<[f32; N_BANDS]>,
-    /// The last frames of the chunk before, so that a sound across the border counts in full.
+    /// The last frames of the previous chunk, so that blocks span the border.
     border: [[f32; N_BANDS]; BLOCK_FRAMES - 1],
-    /// Chunks since the last one with a sound; above `HOLD_CHUNKS` the gate is closed.
+    /// Number of chunks since the last sound; the gate is closed above `HOLD_CHUNKS`.
     quiet_chunks: u32,
     sensitivity: Sensitivity,
 }
@@ -77,32 +76,32 @@ impl Default for QuietGate {
 }
 
 impl QuietGate {
-    /// An open gate that knows nothing of the room yet.
+    /// Creates an open gate without a noise floor.
     #[must_use]
     pub fn new(sensitivity: Sensitivity) -> Self {
         let (means, border) = (VecDeque::with_capacity(FLOOR_CHUNKS + 1), [[0.0; N_BANDS]; BLOCK_FRAMES - 1]);
         Self { means, border, quiet_chunks: 0, sensitivity }
     }
 
-    /// Forgets the room, and opens: for another microphone.
+    /// Drops the noise floor and opens the gate, for another microphone.
     pub fn reset(&mut self) {
         *self = Self::new(self.sensitivity);
     }
 
-    /// Whether the newest chunk went in.
+    /// Returns true if the gate is open.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         self.quiet_chunks <= HOLD_CHUNKS
     }
 
-    /// Whether anything stood out from the noise of the room in the newest chunk.
+    /// Returns true if the newest chunk contained a sound.
     #[must_use]
     pub const fn sound_detected(&self) -> bool {
         self.quiet_chunks == 0
     }
 
-    /// Judges the next chunk. What begins in its last 10 ms may stand out only in the chunk after it, across the border; the
-    /// chunks from before the opening, which the engine keeps, hold it then.
+    /// Decides about the next chunk. A sound that begins in its last 10 ms may be detected only with the chunk after it; the
+    /// pre-roll then contains its beginning.
     pub fn step(&mut self, chunk: &LogMelChunk) -> GateStep {
         let frames = chunk.bands().frames();
         let floor = self.follow(frames);
@@ -119,13 +118,13 @@ impl QuietGate {
         }
     }
 
-    /// Takes a chunk into the floor and returns the floor of each band.
+    /// Updates the floor with a chunk and returns the floor of each band.
     fn follow(&mut self, frames: &[[f32; N_BANDS]; CHUNK_FRAMES]) -> [f32; N_BANDS] {
         if self.means.len() == FLOOR_CHUNKS {
             self.means.pop_front();
         }
         self.means.push_back(mean(frames));
-        // A loud machine that has just stopped: its chunks are still all there is in the window, but this one has a quiet stretch.
+        // When a loud machine stops, the window still holds only loud chunks, but this chunk has a quiet stretch.
         let mut floor = [f32::INFINITY; N_BANDS];
         for stretch in frames.chunks_exact(STRETCH_FRAMES) {
             lower(&mut floor, &mean(stretch).map(|power| power * STRETCH_BIAS));
@@ -136,17 +135,17 @@ impl QuietGate {
         floor.map(|power| power.max(LEAST_FLOOR))
     }
 
-    /// Whether any block of frames stands out, in one band or in all of them together.
+    /// Returns true if a block of frames rises over the floor, in one band or in the mean of all.
     fn rises_over(&self, floor: &[f32; N_BANDS], frames: &[[f32; N_BANDS]; CHUNK_FRAMES]) -> bool {
-        let mut heard = [[0.0; N_BANDS]; CHUNK_FRAMES + BLOCK_FRAMES - 1];
-        heard[..self.border.len()].copy_from_slice(&self.border);
-        heard[self.border.len()..].copy_from_slice(frames);
+        let mut with_border = [[0.0; N_BANDS]; CHUNK_FRAMES + BLOCK_FRAMES - 1];
+        with_border[..self.border.len()].copy_from_slice(&self.border);
+        with_border[self.border.len()..].copy_from_slice(frames);
         let scale = match self.sensitivity {
             Sensitivity::Low => LOW_SCALE,
             Sensitivity::Normal => 1.0,
             Sensitivity::High => HIGH_SCALE,
         };
-        heard.windows(BLOCK_FRAMES).any(|block| {
+        with_border.windows(BLOCK_FRAMES).any(|block| {
             let mut ratios = mean(block);
             for (ratio, floor) in ratios.iter_mut().zip(floor) {
                 *ratio /= floor;

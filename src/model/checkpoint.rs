@@ -1,7 +1,8 @@
-//! The released checkpoint format (MODEL.md sections 1, 3.1 and 4.1): sharded safetensors by index, and the encoder's pickle.
+//! The released checkpoint format: sharded safetensors with an index, and the encoder's pickle (`src/model/README.md` sections 1,
+//! 3.1 and 4.1).
 //!
-//! Opening checks that every file is there and holds exactly the tensors that the configuration implies; tensors are
-//! memory-mapped and read when asked for. Not responsible for what is computed with them.
+//! Opening checks that every file exists and holds exactly the tensors that the configuration implies; tensors are memory-mapped
+//! and read on demand. Not responsible for the computation with them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -16,16 +17,22 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::config::{AUDIO_CONFIG, AudioConfig, LM_CONFIG, LmConfig, read_text};
+use super::digest::hex;
 use super::pickle::TorchFile;
-use super::weights::Weights;
+use super::weights::{MatrixShape, Weights};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// Names every tensor's shard.
+/// The index file, which names every tensor's shard.
 pub const INDEX: &str = "model.safetensors.index.json";
-/// A checkpoint that is one shard may do without an index.
+/// The shard of a checkpoint without an index.
 const SINGLE: &str = "model.safetensors";
-/// The encoder's file, and the name that older releases gave it.
+/// The encoder's file, and its name in older releases.
 const ENCODERS: [&str; 2] = ["audiointeraction_ChunkwisedEncoder.pth", "MiniOmni3_ChunkwisedEncoder.pth"];
+
+/// The most layers whose tensor names are listed: a hostile layer count fails at the first missing tensor without filling memory.
+const MAX_LAYERS: usize = 4_096;
+/// The first bytes of each tensor that its identity covers.
+const IDENTITY_BYTES: usize = 64;
 
 /// An open checkpoint folder.
 #[derive(Debug)]
@@ -40,6 +47,7 @@ pub struct Checkpoint {
     encoder_path: PathBuf,
 }
 
+/// One mapped file of tensors.
 #[derive(Debug)]
 struct Shard {
     path: PathBuf,
@@ -50,7 +58,7 @@ impl Checkpoint {
     /// Opens the folder `dir`.
     ///
     /// # Errors
-    /// When a file is missing, damaged, of other sizes than its configuration says, or not implemented, naming the file.
+    /// When a file is missing or damaged, its sizes contradict the configuration, or it is not implemented, naming the file.
     pub fn open(dir: &Path) -> Result<Self> {
         if !dir.is_dir() {
             return Err(Error::model_file(dir, "there is no such folder"));
@@ -72,8 +80,8 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// What identifies these weights when computed with in `precision`: of every file its size, time and the first bytes of
-    /// each tensor. Hashing all of 7 GB at every start would take longer than making again what the hash protects.
+    /// Returns a hash of the weights in `precision`: the key of caches. It covers the size and time of every file and the first bytes of
+    /// each tensor, because hashing 7 GB at every start takes longer than recomputing the caches.
     #[must_use]
     pub fn fingerprint(&self, precision: &str) -> [u8; 32] {
         let mut hash = Sha256::new();
@@ -90,25 +98,26 @@ impl Checkpoint {
         hash.finalize().into()
     }
 
-    /// What identifies these weights wherever they lie, in hexadecimal: the first bytes of each tensor of the language model.
+    /// Returns a hash, in hexadecimal, that identifies the weights independently of their location: the first bytes of each tensor of
+    /// the language model.
     #[must_use]
     pub fn identity(&self) -> String {
         let mut hash = Sha256::new();
         for shard in &self.shards {
             if let Ok(tensors) = SafeTensors::deserialize(&shard.map) {
-                // In one order: the file's own index is a hash map.
+                // Sorted, because the file's own index is a hash map.
                 let mut all: Vec<_> = tensors.iter().collect();
                 all.sort_by(|a, b| a.0.cmp(b.0));
                 for (name, view) in all {
                     hash.update(name);
-                    hash.update(&view.data()[..view.data().len().min(64)]);
+                    hash.update(&view.data()[..view.data().len().min(IDENTITY_BYTES)]);
                 }
             }
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash.finalize())
     }
 
-    /// Names and shapes of all tensors that the model uses.
+    /// Returns names and shapes of all tensors that the model uses.
     ///
     /// # Errors
     /// When a header cannot be read, naming the file.
@@ -127,7 +136,7 @@ impl Checkpoint {
         Ok(all)
     }
 
-    /// Rows `rows` of the tensor `name` of `shape`, read without the rest of it where it lies in order.
+    /// Reads the rows `rows` of the tensor `name` of `shape`, without the rest of the tensor if possible.
     ///
     /// # Errors
     /// As [`Weights::get`].
@@ -151,10 +160,10 @@ impl Checkpoint {
         Ok(if rows == (0..shape[0]) { whole } else { whole[rows.start * width..rows.end * width].to_vec() })
     }
 
-    /// Every tensor name that the configuration implies must be there, and no other (the reference loads strictly).
+    /// Checks that exactly the tensors that the configuration implies exist (the reference loads strictly).
     fn check_names(&self, dir: &Path) -> Result<()> {
         let expected = lm_names(&self.lm);
-        // Very old litgpt shards say `attn.attn` for `attn.qkv`.
+        // Very old litgpt shards name `attn.attn` what is now `attn.qkv`.
         let found: BTreeSet<String> = self.shard_of.keys().map(|name| name.replace(".attn.attn.", ".attn.qkv.")).collect();
         if let Some(missing) = expected.difference(&found).next() {
             return Err(Error::model_file(&dir.join(INDEX), format!("the tensor {missing} is missing")));
@@ -224,8 +233,9 @@ impl Weights for Checkpoint {
         }
     }
 
-    /// Read row by row: the whole matrix may be a gigabyte.
-    fn rows(&self, name: &str, (rows, inner): (usize, usize), ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {
+    /// Reads row by row, because the whole matrix may have a gigabyte.
+    fn rows(&self, name: &str, shape: MatrixShape, ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {
+        let MatrixShape { out: rows, inner } = shape;
         let mut found = Vec::with_capacity(ids.len() * inner);
         for id in ids.iter().map(|id| *id as usize) {
             if id >= rows {
@@ -239,7 +249,7 @@ impl Weights for Checkpoint {
     }
 }
 
-/// Maps the shards and says which holds which tensor, checking the files against the index.
+/// Maps the shards, checks them against the index, and returns the shard of each tensor.
 fn open_shards(dir: &Path) -> Result<(Vec<Shard>, BTreeMap<String, usize>)> {
     #[derive(Deserialize)]
     struct Index {
@@ -259,7 +269,7 @@ fn open_shards(dir: &Path) -> Result<(Vec<Shard>, BTreeMap<String, usize>)> {
     }
     let mut shards = Vec::with_capacity(names.len());
     let mut shard_of = BTreeMap::new();
-    // Whatever else is wrong, a shard that is not there comes first.
+    // A missing shard is reported before any other fault.
     let maps: Vec<(PathBuf, Mmap)> =
         names.iter().map(|name| Ok((dir.join(name), map_file(&dir.join(name), &index_path)?))).collect::<Result<_>>()?;
     for (at, (name, (path, map))) in names.iter().zip(maps).enumerate() {
@@ -278,7 +288,7 @@ fn open_shards(dir: &Path) -> Result<(Vec<Shard>, BTreeMap<String, usize>)> {
     Ok((shards, shard_of))
 }
 
-#[allow(unsafe_code, reason = "a memory map is the only way to use gigabytes as they lie")]
+#[allow(unsafe_code, reason = "only a memory map uses gigabytes in place")]
 fn map_file(path: &Path, index_path: &Path) -> Result<Mmap> {
     let file = File::open(path).map_err(|e| {
         if e.kind() == std::io::ErrorKind::NotFound {
@@ -291,12 +301,12 @@ fn map_file(path: &Path, index_path: &Path) -> Result<Mmap> {
     if !file.metadata().is_ok_and(|m| m.is_file()) {
         return Err(Error::model_file(path, "not a file"));
     }
-    // SAFETY: the map is only read. A checkpoint that another program truncates while it is used ends the process, as
-    // it does for every program that maps its weights; Hearken itself replaces checkpoints by renaming, never in place.
+    // SAFETY: the map is only read. If another program truncates the checkpoint meanwhile, the process ends, as with every program
+    // that maps its weights; Hearken itself replaces checkpoints by renaming, never in place.
     unsafe { Mmap::map(&file) }.map_err(|e| Error::model_file(path, e))
 }
 
-/// Regroups the rows of an old `attn.attn` tensor, `[Q x (H/G), K, V]` for each group, to all Q, all K, all V.
+/// Reorders the rows of an old `attn.attn` tensor from `[Q x (H/G), K, V]` for each group to all Q, all K, all V.
 fn regroup(rows: &Tensor, lm: &LmConfig) -> candle_core::Result<Tensor> {
     let (groups, head, per_group) = (lm.groups(), lm.head(), lm.n_head / lm.groups());
     let part = |from: usize, count: usize| -> candle_core::Result<Vec<Tensor>> {
@@ -306,7 +316,7 @@ fn regroup(rows: &Tensor, lm: &LmConfig) -> candle_core::Result<Tensor> {
     Tensor::cat(&all, 0)
 }
 
-/// The number types that Hearken reads.
+/// Returns candle's type for a stored type; None for types that Hearken does not read.
 const fn number_type(stored: Dtype) -> Option<DType> {
     match stored {
         Dtype::F32 => Some(DType::F32),
@@ -316,7 +326,7 @@ const fn number_type(stored: Dtype) -> Option<DType> {
     }
 }
 
-/// Whether no number in `bytes` has an exponent of all ones. Works on bits, so that 7 GB are checked at memory speed.
+/// Returns true if no number in `bytes` has an exponent of all ones. Works on bits, so that 7 GB are checked at memory speed.
 fn all_finite(bytes: &[u8], dtype: DType) -> bool {
     let half = |mask: u16| bytes.chunks_exact(2).all(|b| u16::from_le_bytes([b[0], b[1]]) & mask != mask);
     match dtype {
@@ -326,7 +336,7 @@ fn all_finite(bytes: &[u8], dtype: DType) -> bool {
     }
 }
 
-/// The names of MODEL.md section 4.1.
+/// Returns the tensor names of the language model (`src/model/README.md` section 4.1).
 fn lm_names(lm: &LmConfig) -> BTreeSet<String> {
     let mut names: BTreeSet<String> = ["transformer.wte.weight", "lm_head.weight", "transformer.ln_f.weight"].map(str::to_owned).into();
     let mut per_layer = vec![
@@ -341,18 +351,17 @@ fn lm_names(lm: &LmConfig) -> BTreeSet<String> {
     if lm.attn_bias {
         per_layer.push("attn.qkv.bias");
     }
-    // A hostile layer count ends at the first tensor that is missing; it must not fill memory with names before.
-    for layer in 0..lm.n_layer.min(4_096) {
+    for layer in 0..lm.n_layer.min(MAX_LAYERS) {
         names.extend(per_layer.iter().map(|part| format!("transformer.h.{layer}.{part}")));
     }
     names
 }
 
-/// The names of MODEL.md section 3.1, without the one that is not used.
+/// Returns the tensor names of the encoder, without the unused one (`src/model/README.md` section 3.1).
 fn encoder_names(audio: &AudioConfig) -> BTreeSet<String> {
     let both = |part: &str| [format!("{part}.weight"), format!("{part}.bias")];
     let mut names: BTreeSet<String> = ["conv1", "conv2", "ln_post", "proj"].iter().flat_map(|part| both(part)).collect();
-    for layer in 0..audio.encoder_layers.min(4_096) {
+    for layer in 0..audio.encoder_layers.min(MAX_LAYERS) {
         let parts =
             ["self_attn.q_proj", "self_attn.v_proj", "self_attn.out_proj", "self_attn_layer_norm", "fc1", "fc2", "final_layer_norm"];
         names.extend(parts.iter().flat_map(|part| both(&format!("layers.{layer}.{part}"))));
@@ -366,7 +375,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn old_interleaved_qkv_rows_are_regrouped() {
+    fn interleaved_qkv_rows_of_old_shards_are_reordered() {
         let lm = LmConfig { n_head: 4, n_query_groups: Some(2), head_size: Some(1), n_embd: 4, ..LmConfig::default() };
         // Two groups of [q q k v], one row each.
         let rows = Tensor::new(&[[0f32], [1.], [10.], [20.], [2.], [3.], [11.], [21.]], &Device::Cpu).unwrap();
@@ -375,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_not_finite_are_seen_in_every_type() {
+    fn values_that_are_not_finite_are_found_in_every_type() {
         assert!(all_finite(&1.5f32.to_le_bytes(), DType::F32) && !all_finite(&f32::NAN.to_le_bytes(), DType::F32));
         assert!(all_finite(&[0, 0x7b], DType::F16) && !all_finite(&[0, 0x7c], DType::F16));
         assert!(all_finite(&[0, 0x7f], DType::BF16) && !all_finite(&[0x80, 0x7f], DType::BF16));

@@ -1,4 +1,4 @@
-//! The sizes of a checkpoint, read from its files and checked before any weight is (MODEL.md sections 1, 4 and 7).
+//! The sizes of a checkpoint, read and checked before its weights (`src/model/README.md` sections 1, 4 and 7).
 //!
 //! A configuration that this decoder or encoder does not implement is refused by the name of its field.
 
@@ -6,17 +6,28 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::kv_cache::KvShape;
 use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::mel::N_MELS;
 use crate::time::BLOCK_FRAMES;
 
-/// File with the language model's sizes: a litgpt `Config`.
+/// The file of the language model's sizes: a litgpt `Config`.
 pub const LM_CONFIG: &str = "model_config.yaml";
-/// File with the audio encoder's sizes, at `thinker_config.audio_config`.
+/// The file of the audio encoder's sizes, at `thinker_config.audio_config`.
 pub const AUDIO_CONFIG: &str = "qwen25OmniConfig/config.json";
-/// Mel bins that the log-mel has (MODEL.md section 2).
-pub(super) const NUM_MEL_BINS: usize = 128;
+/// The largest size of any dimension that is accepted.
+const MAX_SIZE: usize = 1 << 24;
 
-/// Sizes of the language model (litgpt 0.5.8 `config.py`; absent fields take its defaults).
+/// The sizes of a whole model.
+#[derive(Clone, Copy, Debug)]
+pub struct ModelSizes<'a> {
+    /// Language model.
+    pub lm: &'a LmConfig,
+    /// Audio encoder.
+    pub audio: &'a AudioConfig,
+}
+
+/// The sizes of the language model (litgpt 0.5.8 `config.py`; absent fields take its defaults).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default)]
 #[allow(missing_docs, reason = "the fields are litgpt's own")]
@@ -36,7 +47,7 @@ pub struct LmConfig {
     pub(super) switches: Switches,
 }
 
-/// Fields that change the architecture: each has one value that is implemented.
+/// The fields that change the architecture: one value of each is implemented.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default)]
 pub(super) struct Switches {
@@ -123,7 +134,7 @@ impl LmConfig {
         Ok(config)
     }
 
-    /// The sizes of the released 3B model (litgpt entry "Qwen2.5-3B"; MODEL.md section 7).
+    /// Returns the sizes of the released 3B model (litgpt entry "Qwen2.5-3B"; `src/model/README.md` section 7).
     #[must_use]
     pub fn released_3b() -> Self {
         Self {
@@ -142,40 +153,46 @@ impl LmConfig {
         }
     }
 
-    /// Key/value heads; as many as query heads when the file does not say.
+    /// Returns the number of key/value heads; by default that of the query heads.
     #[must_use]
     pub fn groups(&self) -> usize {
         self.n_query_groups.unwrap_or(self.n_head)
     }
 
-    /// Size of one head.
+    /// Returns the size of one head.
     #[must_use]
     pub fn head(&self) -> usize {
         self.head_size.unwrap_or(self.n_embd / self.n_head.max(1))
     }
 
-    /// Inner size of the MLP.
+    /// Returns the inner size of the MLP.
     #[must_use]
     pub fn intermediate(&self) -> usize {
         self.intermediate_size.unwrap_or(4 * self.n_embd)
     }
 
-    /// Weights of its matrices.
+    /// Returns the shape of a layer's key/value cache.
+    #[must_use]
+    pub fn kv_shape(&self) -> KvShape {
+        KvShape { groups: self.groups(), head_size: self.head() }
+    }
+
+    /// Returns the number of weights in the matrices.
     #[must_use]
     pub fn weights(&self) -> u64 {
         (self.n_layer as u64).saturating_mul(self.layer_weights()).saturating_add(self.table_weights().saturating_mul(2))
     }
 
-    /// Weights of the matrices of one layer.
+    /// Returns the number of weights in the matrices of one layer.
     #[must_use]
     pub fn layer_weights(&self) -> u64 {
         let wide = |n: usize| n as u64;
-        let (e, q, kv) = (wide(self.n_embd), wide(self.n_head * self.head()), wide(self.groups() * self.head()));
-        // No field is above 2^24 (`check`), so that only the first product may be too large.
-        e.saturating_mul(2 * q + 2 * kv).saturating_add(3 * e * wide(self.intermediate()))
+        let (hidden, q_size, kv_size) = (wide(self.n_embd), wide(self.n_head * self.head()), wide(self.groups() * self.head()));
+        // No field is above MAX_SIZE, so only the first product can overflow.
+        hidden.saturating_mul(2 * q_size + 2 * kv_size).saturating_add(3 * hidden * wide(self.intermediate()))
     }
 
-    /// Weights of the embeddings, and as many of `lm_head`.
+    /// Returns the number of weights in the embedding table, which `lm_head` has as well.
     #[must_use]
     pub const fn table_weights(&self) -> u64 {
         (self.n_embd as u64).saturating_mul(self.padded_vocab_size as u64)
@@ -219,9 +236,7 @@ impl LmConfig {
             ("intermediate_size", self.intermediate()),
             ("padded_vocab_size", self.padded_vocab_size),
         ];
-        if let Some((field, size)) = sizes.iter().find(|(_, size)| !(1..=1 << 24).contains(size)) {
-            return Err((ErrorKind::Model, format!("`{field}` is {size}, which is no possible size")));
-        }
+        check_sizes(&sizes)?;
         if !self.n_head.is_multiple_of(self.groups()) {
             return Err((ErrorKind::Model, "`n_head` is not a multiple of `n_query_groups`".into()));
         }
@@ -235,11 +250,19 @@ impl LmConfig {
     }
 }
 
+/// Checks that every size lies between 1 and [`MAX_SIZE`].
+fn check_sizes(sizes: &[(&str, usize)]) -> std::result::Result<(), (ErrorKind, String)> {
+    match sizes.iter().find(|(_, size)| !(1..=MAX_SIZE).contains(size)) {
+        Some((field, size)) => Err((ErrorKind::Model, format!("`{field}` is {size}, which is no possible size"))),
+        None => Ok(()),
+    }
+}
+
 fn is_set(value: Option<&yaml_serde::Value>) -> bool {
     value.is_some_and(|v| !v.is_null())
 }
 
-/// Sizes of the audio encoder (transformers 4.57.6 `Qwen2_5OmniAudioEncoderConfig`; absent fields take its defaults).
+/// The sizes of the audio encoder (transformers 4.57.6 `Qwen2_5OmniAudioEncoderConfig`; absent fields take its defaults).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 #[allow(missing_docs, reason = "the fields are the checkpoint's own")]
@@ -250,7 +273,7 @@ pub struct AudioConfig {
     pub encoder_ffn_dim: usize,
     pub num_mel_bins: usize,
     pub output_dim: usize,
-    /// Half the mel frames of a block of a recording that is encoded as a whole.
+    /// Half the mel frames of a block of a recording.
     pub n_window: usize,
     pub activation_function: String,
 }
@@ -262,7 +285,7 @@ impl Default for AudioConfig {
             encoder_layers: 32,
             encoder_attention_heads: 20,
             encoder_ffn_dim: 5_120,
-            num_mel_bins: NUM_MEL_BINS,
+            num_mel_bins: N_MELS,
             output_dim: 3_584,
             n_window: BLOCK_FRAMES / 2,
             activation_function: "gelu".into(),
@@ -292,13 +315,13 @@ impl AudioConfig {
         Ok(config)
     }
 
-    /// The sizes of the released encoder (MODEL.md section 7).
+    /// Returns the sizes of the released encoder (`src/model/README.md` section 7).
     #[must_use]
     pub fn released_3b() -> Self {
         Self { output_dim: 2_048, ..Self::default() }
     }
 
-    /// Weights of its matrices.
+    /// Returns the number of weights in the matrices.
     #[must_use]
     pub fn weights(&self) -> u64 {
         let wide = |n: usize| n as u128;
@@ -307,7 +330,7 @@ impl AudioConfig {
         u64::try_from(layers + convolutions + d * wide(self.output_dim)).unwrap_or(u64::MAX)
     }
 
-    /// Weights of the matrices of one layer.
+    /// Returns the number of weights in the matrices of one layer.
     #[must_use]
     pub const fn layer_weights(&self) -> u64 {
         let (d, ffn) = (self.d_model as u64, self.encoder_ffn_dim as u64);
@@ -318,8 +341,8 @@ impl AudioConfig {
         if self.activation_function != "gelu" {
             return Err((ErrorKind::UnsupportedModel, "`activation_function` has a value that Hearken does not implement".into()));
         }
-        if self.num_mel_bins != NUM_MEL_BINS {
-            return Err((ErrorKind::UnsupportedModel, format!("`num_mel_bins` is {}, Hearken computes {NUM_MEL_BINS}", self.num_mel_bins)));
+        if self.num_mel_bins != N_MELS {
+            return Err((ErrorKind::UnsupportedModel, format!("`num_mel_bins` is {}, Hearken computes {N_MELS}", self.num_mel_bins)));
         }
         if self.n_window != BLOCK_FRAMES / 2 {
             return Err((ErrorKind::UnsupportedModel, format!("`n_window` is {}, Hearken computes {}", self.n_window, BLOCK_FRAMES / 2)));
@@ -331,9 +354,7 @@ impl AudioConfig {
             ("encoder_ffn_dim", self.encoder_ffn_dim),
             ("output_dim", self.output_dim),
         ];
-        if let Some((field, size)) = sizes.iter().find(|(_, size)| !(1..=1 << 24).contains(size)) {
-            return Err((ErrorKind::Model, format!("`{field}` is {size}, which is no possible size")));
-        }
+        check_sizes(&sizes)?;
         if !self.d_model.is_multiple_of(self.encoder_attention_heads) || self.d_model < 4 || !self.d_model.is_multiple_of(2) {
             return Err((ErrorKind::Model, "`d_model` does not divide into `encoder_attention_heads`".into()));
         }
@@ -341,7 +362,7 @@ impl AudioConfig {
     }
 }
 
-/// Reads a text file of a checkpoint, naming it when it cannot.
+/// Reads a text file of a checkpoint; an error names the file.
 pub(super) fn read_text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|e| {
         let why = match e.kind() {
@@ -367,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn every_config_that_is_not_implemented_is_refused_by_name() {
+    fn unimplemented_settings_are_refused_by_field_name() {
         assert_eq!(read_yaml("norm_eps: 1.0e-6\n"), Ok(()));
         for line in [
             "parallel_residual: true",
@@ -388,8 +409,9 @@ mod tests {
             assert!(error.contains(field) && error.contains(LM_CONFIG), "{line}: {error}");
         }
     }
+
     #[test]
-    fn an_encoder_of_other_blocks_is_refused_by_name() {
+    fn encoder_with_another_block_length_is_refused_by_field_name() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("qwen25OmniConfig")).unwrap();
         let base = std::fs::read_to_string(Path::new("models/fixture").join(AUDIO_CONFIG)).unwrap();
@@ -398,7 +420,7 @@ mod tests {
             AudioConfig::read(dir.path()).map(|config| config.n_window).map_err(|e| e.to_string())
         };
         assert_eq!(read(&base), Ok(100));
-        assert_eq!(read(&base.replace("\"n_window\": 100,", "")), Ok(100), "transformers' default");
+        assert_eq!(read(&base.replace("\"n_window\": 100,", "")), Ok(100), "an absent field takes transformers' default");
         let refused = read(&base.replace("\"n_window\": 100", "\"n_window\": 50")).unwrap_err();
         assert!(refused.contains("n_window") && refused.contains(AUDIO_CONFIG), "{refused}");
     }

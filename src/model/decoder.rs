@@ -1,8 +1,8 @@
-//! The language model: litgpt's `GPT` as Qwen2.5 uses it (MODEL.md section 4), several lanes in one batched pass.
+//! The language model: litgpt's `GPT` configured as Qwen2.5 (`src/model/README.md` section 4), several lanes in one batched pass.
 //!
-//! Every linear layer sees the rows of all lanes at once, so the weights are read once; attention is per lane. Norms,
-//! softmax and logits are f32. While a lane listens only the two logits that can be chosen are computed. The layers are
-//! candle's ([`float`]) or packed ([`packed`]); what a pass is, is the same for both.
+//! Every linear layer sees the rows of all lanes at once, so that the weights are read once; attention is per lane. Norms, softmax
+//! and logits are f32. A listening decision computes only its two logits. The layers are candle's (`float`) or packed
+//! (`packed`); both run the same passes.
 
 mod float;
 mod packed;
@@ -15,36 +15,37 @@ use smallvec::SmallVec;
 use super::checkpoint::Checkpoint;
 use super::config::LmConfig;
 use super::features::Features;
-use super::kv::LaneCache;
+use super::kv_cache::LaneCache;
 use super::rope::Rope;
+use super::token_ids::DecisionIds;
 use super::weights::{ComputeType, Weights};
 use crate::error::Result;
 
-/// One lane's share of a pass: what to feed, and at which of those rows to read.
+/// One lane's share of a pass: the inputs to feed, and the rows to read logits at.
 #[derive(Debug)]
 pub struct Segment<'a> {
     /// The lane's cache; the rows are appended to it.
     pub cache: &'a mut LaneCache,
-    /// What is fed, in order.
+    /// Inputs, in order.
     pub inputs: Inputs,
-    /// What is read, as (row within this segment, what).
+    /// Logits to read: (row within this segment, kind).
     pub reads: SmallVec<[(usize, Read); 4]>,
 }
 
-/// What one lane feeds, in order; four chunks with their tokens without memory of their own.
+/// The inputs of one lane, in order; up to four chunks with their tokens without heap memory.
 pub type Inputs = SmallVec<[Input; 16]>;
 
-/// Something that is fed.
+/// An input of the decoder.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// One token: one row.
     Token(u32),
-    /// Features `[rows, n_embd]` in place of as many PADs: ten of a chunk, more of a whole recording.
+    /// Features `[rows, n_embd]` in place of PAD tokens: ten rows of a chunk, more of a whole recording.
     Features(Features),
 }
 
 impl Input {
-    /// Rows that it takes.
+    /// Returns the number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
         match self {
@@ -54,29 +55,29 @@ impl Input {
     }
 }
 
-/// What to read at a row.
+/// The kind of logits to read at a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Read {
-    /// The two logits that can be chosen while listening.
+    /// The two logits of a listening decision.
     Decision,
-    /// The whole row.
+    /// All logits.
     Row,
 }
 
-/// What was read in a pass, one segment's after the other's; of as many lanes as are usual without memory of their own.
+/// The logits read in a pass, segment after segment; those of the usual number of lanes without heap memory.
 pub type PassLogits = SmallVec<[Logits; 8]>;
 
-/// What was read at a row.
+/// The logits read at a row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Logits {
     /// The two logits of a decision.
     Decision {
-        /// Of KEEP_SILENCE.
+        /// Logit of KEEP_SILENCE.
         silent: f32,
-        /// Of TEXT_BEGIN.
+        /// Logit of TEXT_BEGIN.
         respond: f32,
     },
-    /// All logits, padded vocabulary.
+    /// All logits, `[padded_vocab_size]`.
     Row(Vec<f32>),
 }
 
@@ -92,45 +93,47 @@ impl Logits {
 /// The decoder.
 #[derive(Debug)]
 pub struct Decoder {
-    layers: Layers,
+    layers: DecoderLayers,
     config: LmConfig,
     dtype: DType,
     device: Device,
-    lists: Mutex<Lists>,
+    index: Mutex<PassIndex>,
 }
 
-/// What a pass is about, in lists whose memory is kept.
+/// The rows of a pass and their decision logits, in lists whose memory is kept.
 #[derive(Debug, Default)]
-struct Lists {
-    spans: Vec<Span>,
-    /// Rows of which the two logits that can be chosen are read, and those logits.
-    decisions: Vec<usize>,
-    pairs: Vec<(f32, f32)>,
-    /// Rows of which all logits are read.
-    rows: Vec<usize>,
+struct PassIndex {
+    spans: Vec<LaneSpan>,
+    /// Rows at which a decision is read.
+    decision_rows: Vec<usize>,
+    /// Logits of the decisions: KEEP_SILENCE, TEXT_BEGIN.
+    decision_logits: Vec<(f32, f32)>,
+    /// Rows at which all logits are read.
+    full_rows: Vec<usize>,
 }
 
+/// The layers of the decoder.
 #[derive(Debug)]
-enum Layers {
-    Float(Box<float::Layers>),
-    Packed(Box<packed::Layers>),
+enum DecoderLayers {
+    Float(Box<float::FloatDecoder>),
+    Packed(Box<packed::PackedDecoder>),
 }
 
-/// Where the rows of one lane lie in a pass, and in its own positions.
+/// The rows of one lane in a pass, and its first position.
 #[derive(Debug)]
-struct Span {
+struct LaneSpan {
     first_row: usize,
     rows: usize,
     position: usize,
 }
 
 impl Decoder {
-    /// Loads the language model of `checkpoint`; `decision` are the ids of KEEP_SILENCE and TEXT_BEGIN.
+    /// Loads the language model of `checkpoint`.
     ///
     /// # Errors
-    /// When a tensor is missing or wrong, naming it.
-    pub fn load(checkpoint: &Checkpoint, numbers: ComputeType, device: &Device, decision: (u32, u32)) -> Result<Self> {
-        Self::from_weights(checkpoint, &checkpoint.lm, numbers, device, decision)
+    /// When a tensor is missing or malformed, naming the tensor.
+    pub fn load(checkpoint: &Checkpoint, compute: ComputeType, device: &Device, decision: DecisionIds) -> Result<Self> {
+        Self::from_weights(checkpoint, &checkpoint.lm, compute, device, decision)
     }
 
     /// Builds a decoder of the sizes `config`.
@@ -140,62 +143,64 @@ impl Decoder {
     pub fn from_weights(
         weights: &impl Weights,
         config: &LmConfig,
-        numbers: ComputeType,
+        compute: ComputeType,
         device: &Device,
-        decision: (u32, u32),
+        decision: DecisionIds,
     ) -> Result<Self> {
-        let layers = match numbers {
-            ComputeType::Float(dtype) => Layers::Float(Box::new(float::Layers::new(weights, config, dtype, device, decision)?)),
-            ComputeType::Packed(bits) => Layers::Packed(Box::new(packed::Layers::new(weights, config, bits, decision)?)),
+        let layers = match compute {
+            ComputeType::Float(dtype) => {
+                DecoderLayers::Float(Box::new(float::FloatDecoder::new(weights, config, dtype, device, decision)?))
+            }
+            ComputeType::Packed(bits) => DecoderLayers::Packed(Box::new(packed::PackedDecoder::new(weights, config, bits, decision)?)),
         };
-        Ok(Self { layers, config: config.clone(), dtype: numbers.dtype(), device: device.clone(), lists: Mutex::default() })
+        Ok(Self { layers, config: config.clone(), dtype: compute.dtype(), device: device.clone(), index: Mutex::default() })
     }
 
-    /// Feeds every segment, appends to its cache and reads what it asks for, in its order; one segment's after the other's.
+    /// Feeds every segment, appends its rows to its cache and returns the logits it asks for, segment after segment.
     ///
     /// # Errors
     /// When candle fails; the caches are then in an undefined state and must be dropped.
     pub fn pass(&self, segments: &mut [Segment<'_>]) -> CandleResult<PassLogits> {
-        // Nothing in the lists outlives a pass: what one that panicked left behind is overwritten.
-        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
-        let lists = &mut *lists;
-        self.list(segments, lists)?;
+        // Nothing in the index outlives a pass: the remains of one that panicked are overwritten.
+        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = &mut *index;
+        self.index_rows(segments, index)?;
         let rows = match &self.layers {
-            Layers::Float(layers) => {
-                let x = layers.pass(&lists.spans, segments)?;
-                lists.pairs.extend(layers.decisions(&x, &lists.decisions)?.iter().map(|pair| (pair[0], pair[1])));
-                layers.rows(&x, &lists.rows)?
+            DecoderLayers::Float(layers) => {
+                let x = layers.pass(&index.spans, segments)?;
+                index.decision_logits.extend(layers.decisions(&x, &index.decision_rows)?.iter().map(|pair| (pair[0], pair[1])));
+                layers.rows(&x, &index.full_rows)?
             }
-            Layers::Packed(layers) => layers.pass(segments, lists)?,
+            DecoderLayers::Packed(layers) => layers.pass(segments, index)?,
         };
-        for (span, segment) in lists.spans.iter().zip(segments.iter_mut()) {
+        for (span, segment) in index.spans.iter().zip(segments.iter_mut()) {
             segment.cache.positions += span.rows;
         }
-        let (mut decisions, mut rows) = (lists.pairs.iter(), rows.into_iter());
-        let mut next = |what: Read| match what {
+        let (mut decisions, mut rows) = (index.decision_logits.iter(), rows.into_iter());
+        let mut next = |read: Read| match read {
             Read::Decision => decisions.next().map(|(silent, respond)| Logits::Decision { silent: *silent, respond: *respond }),
             Read::Row => rows.next().map(Logits::Row),
         };
-        Ok(segments.iter().flat_map(|segment| &segment.reads).filter_map(|(_, what)| next(*what)).collect())
+        Ok(segments.iter().flat_map(|segment| &segment.reads).filter_map(|(_, read)| next(*read)).collect())
     }
 
-    /// An empty cache of this decoder's depth.
+    /// Makes an empty cache for this decoder.
     #[must_use]
     pub fn new_cache(&self) -> LaneCache {
         match self.layers {
-            Layers::Float(_) => LaneCache::float(self.config.n_layer),
-            Layers::Packed(_) => LaneCache::packed(self.config.n_layer, self.config.groups(), self.config.head()),
+            DecoderLayers::Float(_) => LaneCache::float(self.config.n_layer),
+            DecoderLayers::Packed(_) => LaneCache::packed(self.config.n_layer, self.config.kv_shape()),
         }
     }
 
-    /// A cache that [`LaneCache::save`] wrote; None unless it is one of this decoder's.
+    /// Reads a cache that [`LaneCache::save`] wrote; returns None unless it fits this decoder.
     #[must_use]
     pub fn load_cache(&self, path: &std::path::Path) -> Option<LaneCache> {
-        self.new_cache().load(path, (self.config.groups(), self.config.head(), self.dtype), self.rope(), &self.device)
+        self.new_cache().load(path, self.config.kv_shape(), self.dtype, self.rope(), &self.device)
     }
 
-    /// Makes room in `cache`: the positions `kept` (in order, none twice) move to the lowest positions. Nothing is computed
-    /// again but the rotation of the keys that moved.
+    /// Compacts `cache` to the positions `kept` (ascending, disjoint ranges), which move to the lowest positions; only the rotation
+    /// of moved keys is computed again.
     ///
     /// # Errors
     /// When candle fails (out of memory).
@@ -205,48 +210,48 @@ impl Decoder {
 
     const fn rope(&self) -> &Rope {
         match &self.layers {
-            Layers::Float(layers) => layers.rope(),
-            Layers::Packed(layers) => layers.rope(),
+            DecoderLayers::Float(layers) => layers.rope(),
+            DecoderLayers::Packed(layers) => layers.rope(),
         }
     }
 
-    /// The number type that it computes in.
+    /// Returns the type of the tensors between the layers.
     #[must_use]
     pub const fn dtype(&self) -> DType {
         self.dtype
     }
 
-    /// What it computes on.
+    /// Returns the compute device.
     #[must_use]
     pub const fn device(&self) -> &Device {
         &self.device
     }
 
-    /// Largest position + 1.
+    /// Returns the largest number of positions.
     #[must_use]
     pub const fn block_size(&self) -> usize {
         self.config.block_size
     }
 
-    /// Weights of its matrices.
+    /// Returns the number of weights in the matrices.
     #[must_use]
     pub fn weights(&self) -> u64 {
         self.config.weights()
     }
 
-    /// Size of an embedding.
+    /// Returns the size of an embedding.
     #[must_use]
     pub const fn n_embd(&self) -> usize {
         self.config.n_embd
     }
 
-    /// Lists what `segments` feed and read.
-    fn list(&self, segments: &[Segment<'_>], lists: &mut Lists) -> CandleResult<()> {
-        let Lists { spans, decisions, pairs, rows: whole } = lists;
+    /// Fills `index` with the rows that `segments` feed and read.
+    fn index_rows(&self, segments: &[Segment<'_>], index: &mut PassIndex) -> CandleResult<()> {
+        let PassIndex { spans, decision_rows, decision_logits, full_rows } = index;
         spans.clear();
-        decisions.clear();
-        pairs.clear();
-        whole.clear();
+        decision_rows.clear();
+        decision_logits.clear();
+        full_rows.clear();
         let mut first_row = 0;
         for segment in segments {
             let rows = segment.inputs.iter().map(Input::rows).sum();
@@ -254,9 +259,9 @@ impl Decoder {
             if position + rows > self.config.block_size {
                 candle_core::bail!("position {} lies beyond the model's {}", position + rows, self.config.block_size);
             }
-            spans.push(Span { first_row, rows, position });
-            for (row, what) in &segment.reads {
-                let list = if *what == Read::Decision { &mut *decisions } else { &mut *whole };
+            spans.push(LaneSpan { first_row, rows, position });
+            for (row, read) in &segment.reads {
+                let list = if *read == Read::Decision { &mut *decision_rows } else { &mut *full_rows };
                 list.push(first_row + row);
             }
             first_row += rows;

@@ -1,7 +1,7 @@
-//! The audio encoder: `Qwen2_5OmniAudioEncoder` of transformers 4.57.6, block by block (MODEL.md sections 3 and 5.5).
+//! The audio encoder: `Qwen2_5OmniAudioEncoder` of transformers 4.57.6, block by block (`src/model/README.md` sections 3 and 5.5).
 //!
-//! It never looks outside its block, so encoding one costs the same after hours as after a second. A block is a live chunk of 40
-//! frames, or up to 200 frames of a recording. f32, or with packed weights.
+//! A block is a live chunk of 40 frames, or up to 200 frames of a recording. Nothing outside a block affects its features, so a chunk
+//! costs the same after hours as after a second. f32, or with packed weights.
 
 mod convolution;
 mod float;
@@ -11,96 +11,98 @@ use candle_core::{Device, Result as CandleResult};
 use smallvec::SmallVec;
 
 use super::checkpoint::Checkpoint;
-use super::config::{AudioConfig, NUM_MEL_BINS};
+use super::config::AudioConfig;
 use super::features::Features;
 use super::weights::{ComputeType, Weights};
 use crate::error::Result;
+use crate::mel::N_MELS;
 use crate::time::BLOCK_FRAMES;
 
-/// Positions of the longest block.
+/// The positions of the longest block.
 const MOST_POSITIONS: usize = positions_of(BLOCK_FRAMES);
 /// `nn.LayerNorm`'s default.
 const LAYER_NORM_EPS: f64 = 1e-5;
-/// Wavelength of the slowest sinusoid (`SinusoidsPositionEmbedding`).
+/// The wavelength of the slowest sinusoid (`SinusoidsPositionEmbedding`).
 const MAX_TIMESCALE: f64 = 10_000.0;
 
-/// Features of some blocks, one after the other; of as many as are usual without memory of their own.
+/// The features of several blocks, in order; those of the usual number without heap memory.
 pub type Encodings = SmallVec<[Features; 4]>;
 
 /// The encoder: through candle, or packed on the processor.
 #[derive(Debug)]
 pub struct Encoder {
-    layers: Layers,
+    layers: EncoderLayers,
     device: Device,
 }
 
+/// The layers of the encoder.
 #[derive(Debug)]
-enum Layers {
-    Float(float::Layers),
-    Packed(Box<packed::Layers>),
+enum EncoderLayers {
+    Float(float::FloatEncoder),
+    Packed(Box<packed::PackedEncoder>),
 }
 
 impl Encoder {
     /// Loads the encoder of `checkpoint` to `device`.
     ///
     /// # Errors
-    /// When a tensor is missing or wrong, naming it.
-    pub fn load(checkpoint: &Checkpoint, numbers: ComputeType, device: &Device) -> Result<Self> {
-        Self::from_weights(checkpoint, &checkpoint.audio, numbers, device)
+    /// When a tensor is missing or malformed, naming the tensor.
+    pub fn load(checkpoint: &Checkpoint, compute: ComputeType, device: &Device) -> Result<Self> {
+        Self::from_weights(checkpoint, &checkpoint.audio, compute, device)
     }
 
     /// Builds an encoder of the sizes `config`.
     ///
     /// # Errors
     /// As [`Encoder::load`].
-    pub fn from_weights(weights: &impl Weights, config: &AudioConfig, numbers: ComputeType, device: &Device) -> Result<Self> {
-        let layers = match numbers {
-            // f32 whatever the decoder is, as in the reference.
-            ComputeType::Float(_) => Layers::Float(float::Layers::new(weights, config, device)?),
-            ComputeType::Packed(bits) => Layers::Packed(Box::new(packed::Layers::new(weights, config, bits)?)),
+    pub fn from_weights(weights: &impl Weights, config: &AudioConfig, compute: ComputeType, device: &Device) -> Result<Self> {
+        let layers = match compute {
+            // f32 for any type of the decoder, as in the reference.
+            ComputeType::Float(_) => EncoderLayers::Float(float::FloatEncoder::new(weights, config, device)?),
+            ComputeType::Packed(bits) => EncoderLayers::Packed(Box::new(packed::PackedEncoder::new(weights, config, bits)?)),
         };
         Ok(Self { layers, device: device.clone() })
     }
 
-    /// Features `[n, output_dim]` of each of these scaled log-mel blocks, `[128, frames]` row-major, all of one length of 3 to 200
-    /// frames (`[10, output_dim]` of a live chunk). They may be of different sounds: the weights are read once for all, and no block
-    /// sees another.
+    /// Encodes scaled log-mel blocks, `[128, frames]` row-major, all of one length of 3 to 200 frames, to features `[n, output_dim]`
+    /// each (`[10, output_dim]` for a live chunk). Blocks may come from different recordings: the weights are read once for all, and no
+    /// block affects another.
     ///
     /// # Errors
     /// When candle fails.
     pub fn forward(&self, mels: &[&[f32]]) -> CandleResult<Encodings> {
         let Some(first) = mels.first() else { return Ok(Encodings::new()) };
-        let frames = first.len() / NUM_MEL_BINS;
+        let frames = first.len() / N_MELS;
         let n_features = features_of(frames);
-        if n_features == 0 || frames > BLOCK_FRAMES || mels.iter().any(|mel| mel.len() != frames * NUM_MEL_BINS) {
+        if n_features == 0 || frames > BLOCK_FRAMES || mels.iter().any(|mel| mel.len() != frames * N_MELS) {
             candle_core::bail!("blocks of {frames} mel frames cannot be encoded together");
         }
         match &self.layers {
-            Layers::Float(layers) => {
+            EncoderLayers::Float(layers) => {
                 let features = layers.forward(mels, frames, &self.device)?;
                 (0..mels.len()).map(|block| features.narrow(0, block * n_features, n_features).map(Features::Tensor)).collect()
             }
-            Layers::Packed(layers) => Ok(layers.forward(mels, frames)),
+            EncoderLayers::Packed(layers) => Ok(layers.forward(mels, frames)),
         }
     }
 }
 
-/// Features of this log-mel block, `[128, frames]`.
+/// Returns the number of features of a log-mel block `[128, frames]`.
 pub(super) const fn features_of_mel(mel: &[f32]) -> usize {
-    features_of(mel.len() / NUM_MEL_BINS)
+    features_of(mel.len() / N_MELS)
 }
 
-/// Positions of a block of so many mel frames, after the second convolution's stride of 2.
+/// Returns the positions of a block of `frames` mel frames, after the second convolution's stride of 2.
 const fn positions_of(frames: usize) -> usize {
     frames.div_ceil(2)
 }
 
-/// Features of a block of so many mel frames: pairs of positions are pooled, and one without a partner is dropped.
+/// Returns the features of a block of `frames` mel frames: pairs of positions are averaged, a last one without a partner is dropped.
 const fn features_of(frames: usize) -> usize {
     positions_of(frames) / 2
 }
 
-/// Positions `[100, d]`: sines in the first half, cosines in the second (MODEL.md section 3.2, step 3).
+/// Computes the position embeddings `[100, d]`: sines in the first half, cosines in the second (`src/model/README.md` section 3.2).
 fn sinusoids(d: usize) -> Vec<f32> {
     let half = d / 2;
     let increment = (MAX_TIMESCALE.ln() / (half - 1) as f64) as f32;
@@ -118,12 +120,12 @@ mod tests {
     use crate::time::{CHUNK_FEATURES, CHUNK_FRAMES};
 
     #[test]
-    fn blocks_of_a_recording_give_as_many_features_as_the_layout_has_places_for() {
+    fn blocks_of_a_recording_give_the_number_of_features_of_the_layout() {
         assert_eq!((features_of(CHUNK_FRAMES), features_of(BLOCK_FRAMES)), (CHUNK_FEATURES, 50));
         assert_eq!((0..8).map(features_of).collect::<Vec<_>>(), [0, 0, 0, 1, 1, 1, 1, 2]);
         for all in 3..=2_000_usize {
             let of_blocks: usize = (0..all).step_by(BLOCK_FRAMES).map(|first| features_of(BLOCK_FRAMES.min(all - first))).sum();
-            // MODEL.md section 5.5.
+            // `src/model/README.md` section 5.5.
             assert_eq!(of_blocks, ((all - 1) / 2 + 1 - 2) / 2 + 1, "{all} frames");
         }
     }

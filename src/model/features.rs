@@ -1,43 +1,43 @@
-//! What the encoder gives and the decoder takes.
+//! Audio features: the encoder's output and the decoder's input.
 
 use std::sync::Arc;
 
 use candle_core::{DType, Result as CandleResult, Tensor};
 
-/// Memory that is kept for features nobody holds any more: of as many chunks as a lane may be behind and still catch up at once.
-const KEPT: usize = 64;
+/// Buffers in a pool: one for each chunk that a lane may lag and still catch up at once.
+const POOL_SIZE: usize = 64;
 
-/// Feature vectors of one chunk, `[10, n_embd]`, or of a whole recording, `[n, n_embd]`. Cheap to clone.
+/// The feature vectors of one chunk, `[10, n_embd]`, or of a whole recording, `[n, n_embd]`. Cheap to clone.
 #[derive(Clone, Debug)]
 pub enum Features {
-    /// Of the float layers: on their device, in the decoder's number type.
+    /// From the float layers: on their device, in the decoder's number type.
     Tensor(Tensor),
-    /// Of the packed layers.
+    /// From the packed layers.
     Rows(Arc<FeatureRows>),
 }
 
-/// Feature vectors one after the other.
+/// Feature vectors in memory, `[rows][width]`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FeatureRows {
-    numbers: Vec<f32>,
+    values: Vec<f32>,
     width: usize,
 }
 
 impl FeatureRows {
-    /// The vectors of `width` numbers each that `numbers` holds.
+    /// Makes feature vectors of `width` values each from `values`.
     #[must_use]
-    pub const fn new(numbers: Vec<f32>, width: usize) -> Self {
-        Self { numbers, width }
+    pub const fn new(values: Vec<f32>, width: usize) -> Self {
+        Self { values, width }
     }
 
-    /// The feature vectors.
+    /// Iterates over the feature vectors.
     pub fn iter(&self) -> impl Iterator<Item = &[f32]> {
-        self.numbers.chunks_exact(self.width.max(1))
+        self.values.chunks_exact(self.width.max(1))
     }
 }
 
 impl Features {
-    /// Feature vectors that it holds.
+    /// Returns the number of feature vectors.
     #[must_use]
     pub fn rows(&self) -> usize {
         match self {
@@ -46,21 +46,21 @@ impl Features {
         }
     }
 
-    /// All their numbers, row after row.
+    /// Returns all values, row after row.
     ///
     /// # Errors
     /// When candle fails.
-    pub fn numbers(&self) -> CandleResult<Vec<f32>> {
+    pub fn values(&self) -> CandleResult<Vec<f32>> {
         match self {
             Self::Tensor(features) => features.to_dtype(DType::F32)?.flatten_all()?.to_vec1(),
-            Self::Rows(rows) => Ok(rows.numbers.clone()),
+            Self::Rows(rows) => Ok(rows.values.clone()),
         }
     }
 
-    /// All of `parts`, one after the other; they are of one model.
+    /// Concatenates `parts`, which come from one model.
     ///
     /// # Errors
-    /// When candle fails, or there are none.
+    /// When candle fails, or `parts` is empty.
     pub fn cat(parts: &[Self]) -> CandleResult<Self> {
         let tensors: Vec<&Tensor> = parts.iter().filter_map(|part| if let Self::Tensor(part) = part { Some(part) } else { None }).collect();
         if !tensors.is_empty() {
@@ -70,32 +70,32 @@ impl Features {
         for part in parts {
             if let Self::Rows(part) = part {
                 all.width = part.width;
-                all.numbers.extend_from_slice(&part.numbers);
+                all.values.extend_from_slice(&part.values);
             }
         }
         Ok(Self::Rows(Arc::new(all)))
     }
 }
 
-/// Memory of features, which is filled again when nobody holds it any more: a chunk allocates nothing once listening runs.
+/// A pool of feature buffers, reused when their features are dropped, so that a chunk allocates nothing once listening runs.
 #[derive(Debug, Default)]
-pub(super) struct Rooms(Vec<Arc<FeatureRows>>);
+pub(super) struct FeaturePool(Vec<Arc<FeatureRows>>);
 
-impl Rooms {
-    /// Features of `rows` times `width` numbers, written by `fill`.
+impl FeaturePool {
+    /// Returns features of `rows` times `width` values that `fill` writes.
     pub(super) fn fill(&mut self, rows: usize, width: usize, fill: impl FnOnce(&mut [f32])) -> Features {
-        let rooms = &mut self.0;
-        let free = rooms.iter_mut().position(|room| Arc::get_mut(room).is_some());
-        let mut room = free.map(|at| rooms.swap_remove(at)).unwrap_or_default();
-        if let Some(room) = Arc::get_mut(&mut room) {
-            room.width = width;
-            room.numbers.resize(rows * width, 0.0);
-            fill(&mut room.numbers);
+        let pool = &mut self.0;
+        let free = pool.iter_mut().position(|buffer| Arc::get_mut(buffer).is_some());
+        let mut buffer = free.map(|at| pool.swap_remove(at)).unwrap_or_default();
+        if let Some(buffer) = Arc::get_mut(&mut buffer) {
+            buffer.width = width;
+            buffer.values.resize(rows * width, 0.0);
+            fill(&mut buffer.values);
         }
-        if rooms.len() < KEPT {
-            rooms.push(Arc::clone(&room));
+        if pool.len() < POOL_SIZE {
+            pool.push(Arc::clone(&buffer));
         }
-        Features::Rows(room)
+        Features::Rows(buffer)
     }
 }
 
@@ -104,22 +104,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_used_again_when_nobody_holds_it_and_never_before() {
-        let mut rooms = Rooms::default();
-        let ones = |rooms: &mut Rooms, rows| rooms.fill(rows, 2, |numbers| numbers.fill(1.0));
+    fn buffer_is_reused_once_its_features_are_dropped_and_never_before() {
+        let mut pool = FeaturePool::default();
+        let ones = |pool: &mut FeaturePool, rows| pool.fill(rows, 2, |numbers| numbers.fill(1.0));
         let at = |features: &Features| if let Features::Rows(rows) = features { Arc::as_ptr(rows) } else { std::ptr::null() };
-        let first = ones(&mut rooms, 3);
+        let first = ones(&mut pool, 3);
         let (kept, place) = (first.clone(), at(&first));
         drop(first);
-        let second = rooms.fill(1, 2, |numbers| numbers.fill(2.0));
-        assert_ne!(at(&second), place, "somebody holds it still");
-        assert_eq!((kept.numbers().unwrap(), kept.rows()), (vec![1.0; 6], 3));
+        let second = pool.fill(1, 2, |numbers| numbers.fill(2.0));
+        assert_ne!(at(&second), place, "the first buffer is still held");
+        assert_eq!((kept.values().unwrap(), kept.rows()), (vec![1.0; 6], 3));
         drop(kept);
-        let third = rooms.fill(2, 2, |numbers| numbers.fill(3.0));
-        assert_eq!((at(&third), third.numbers().unwrap(), third.rows()), (place, vec![3.0; 4], 2));
-        assert_eq!(Features::cat(&[second, third]).unwrap().numbers().unwrap(), [2.0, 2.0, 3.0, 3.0, 3.0, 3.0]);
-        let many: Vec<Features> = (0..2 * KEPT).map(|_| ones(&mut rooms, 1)).collect();
+        let third = pool.fill(2, 2, |numbers| numbers.fill(3.0));
+        assert_eq!((at(&third), third.values().unwrap(), third.rows()), (place, vec![3.0; 4], 2));
+        assert_eq!(Features::cat(&[second, third]).unwrap().values().unwrap(), [2.0, 2.0, 3.0, 3.0, 3.0, 3.0]);
+        let many: Vec<Features> = (0..2 * POOL_SIZE).map(|_| ones(&mut pool, 1)).collect();
         drop(many);
-        assert!(rooms.0.len() <= KEPT);
+        assert!(pool.0.len() <= POOL_SIZE);
     }
 }

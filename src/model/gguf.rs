@@ -1,8 +1,8 @@
-//! The GGUF container, version 3: named tensors behind a header of typed notes, to be mapped and used as they lie.
+//! The GGUF container, version 3: typed metadata and named tensors, mapped and used in place.
 //!
-//! Responsible for the bytes of the format (`docs/gguf.md` of the ggml repository) as far as Hearken writes it: notes that
-//! are numbers, strings or lists of numbers; tensors of F32, or of bytes (I8). Files of others are refused by name, never
-//! trusted: every size is checked before it is used. Not responsible for what the tensors mean.
+//! Responsible for the part of ggml's format specification that Hearken writes: metadata that are numbers,
+//! strings or lists of numbers; tensors of F32, or of bytes (I8). Other contents are refused by name; every size is checked before
+//! use. Not responsible for the meaning of the tensors.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,33 +13,45 @@ use std::sync::Arc;
 
 use memmap2::Mmap;
 
-use super::large_pages;
+use super::huge_pages;
 use crate::error::{Error, Result};
 
 const MAGIC: &[u8; 4] = b"GGUF";
 const VERSION: u32 = 3;
-/// Where tensors begin: at a cache line, as the kernels like it.
+/// The alignment of tensors, in bytes: a cache line, for the kernels.
 const ALIGNMENT: usize = 64;
-/// The note that says so; other files may leave it out, and mean 32.
-const ALIGNMENT_NOTE: &str = "general.alignment";
-/// Notes, tensors and characters of a name beyond which a header is hostile; the 3B has some 900 tensors.
-const MOST_NOTES: u64 = 10_000;
-const MOST_TENSORS: u64 = 100_000;
-const MOST_CHARACTERS: u64 = 1 << 20;
-const MOST_ITEMS: u64 = 10_000_000;
-/// Dimensions that a tensor may have (`GGML_MAX_DIMS`).
-const MOST_DIMENSIONS: u32 = 4;
+/// The metadata key of the alignment.
+const ALIGNMENT_KEY: &str = "general.alignment";
+/// The alignment of a file without [`ALIGNMENT_KEY`].
+const DEFAULT_ALIGNMENT: usize = 32;
+/// The largest alignment that is accepted.
+const MAX_ALIGNMENT: u64 = 1 << 20;
+/// The most metadata entries of a file; more are taken for an attack. The same holds for the limits below.
+const MAX_METADATA: u64 = 10_000;
+/// The most tensors of a file; the 3B has some 900.
+const MAX_TENSORS: u64 = 100_000;
+/// The most bytes of a string.
+const MAX_CHARACTERS: u64 = 1 << 20;
+/// The most items of a list.
+const MAX_ITEMS: u64 = 10_000_000;
+/// Types of metadata values that Hearken writes (`enum gguf_metadata_value_type`).
+const TYPE_U32: u32 = 4;
+const TYPE_STRING: u32 = 8;
+const TYPE_ARRAY: u32 = 9;
+const TYPE_U64: u32 = 10;
+/// The most dimensions of a tensor (`GGML_MAX_DIMS`).
+const MAX_DIMENSIONS: u32 = 4;
 
-/// Number types of tensors that Hearken reads, with their ids in `enum ggml_type`.
+/// The element types of tensors that Hearken reads, with their ids in `enum ggml_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ElementType {
     /// 32-bit floats: 0.
     F32,
     /// Bytes: 24.
     Bytes,
 }
 
-impl Kind {
+impl ElementType {
     const fn id(self) -> u32 {
         match self {
             Self::F32 => 0,
@@ -55,55 +67,55 @@ impl Kind {
     }
 }
 
-/// A note of the header.
+/// A metadata value.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Note {
-    /// A whole number.
+pub enum MetadataValue {
+    /// An integer.
     Number(u64),
     /// Text.
     Text(String),
-    /// Whole numbers.
+    /// Integers.
     Numbers(Vec<u32>),
-    /// Of a type that Hearken does not write.
+    /// A value of a type that Hearken does not write.
     Other,
 }
 
-/// A tensor to be written, or one that was found.
+/// The type and shape of a tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Number type.
-    pub kind: Kind,
-    /// Slowest dimension first, as everywhere in Hearken (the file has them the other way round).
+pub struct TensorInfo {
+    /// Element type.
+    pub kind: ElementType,
+    /// Dimensions, slowest first as everywhere in Hearken (fastest first in the file).
     pub shape: Vec<usize>,
 }
 
-impl Entry {
-    /// Bytes of its numbers; None when they cannot be counted.
+impl TensorInfo {
+    /// Returns the bytes of the elements; None if their number overflows.
     #[must_use]
     pub fn bytes(&self) -> Option<usize> {
         self.shape.iter().try_fold(self.kind.size(), |all, n| all.checked_mul(*n))
     }
 }
 
-/// An open file.
+/// An open GGUF file.
 #[derive(Debug)]
 pub struct Gguf {
     path: PathBuf,
     map: Arc<Mmap>,
-    notes: BTreeMap<String, Note>,
-    tensors: BTreeMap<String, (Entry, Range<usize>)>,
+    metadata: BTreeMap<String, MetadataValue>,
+    tensors: BTreeMap<String, (TensorInfo, Range<usize>)>,
 }
 
 impl Gguf {
-    /// Opens and checks `path`: every tensor lies within the file.
+    /// Opens `path` and checks that every tensor lies within the file.
     ///
     /// # Errors
-    /// When it cannot be read, is cut short, or holds what Hearken does not read, naming the file.
+    /// When the file cannot be read, is cut short, or holds types that Hearken does not read, naming the file.
     pub fn open(path: &Path) -> Result<Self> {
         Self::opened(path).map_err(|why| Error::model_file(path, why))
     }
 
-    #[allow(unsafe_code, reason = "a memory map is the only way to use gigabytes as they lie")]
+    #[allow(unsafe_code, reason = "only a memory map uses gigabytes in place")]
     fn opened(path: &Path) -> Result<Self, String> {
         let file = File::open(path).map_err(|e| format!("cannot be opened ({e})"))?;
         if !file.metadata().is_ok_and(|m| m.is_file()) {
@@ -111,8 +123,8 @@ impl Gguf {
         }
         // SAFETY: the map is only read; Hearken itself replaces such files by renaming, never in place.
         let map = unsafe { Mmap::map(&file) }.map_err(|e| format!("cannot be mapped ({e})"))?;
-        large_pages::wanted_for(&map);
-        let mut reader = Reader { bytes: &map, at: 0 };
+        huge_pages::advise(&map);
+        let mut reader = HeaderReader { bytes: &map, at: 0 };
         if reader.take(4)? != MAGIC {
             return Err("is not a GGUF file".into());
         }
@@ -120,23 +132,23 @@ impl Gguf {
         if version != VERSION {
             return Err(format!("is GGUF version {version}; Hearken reads version {VERSION}"));
         }
-        let (n_tensors, n_notes) = (reader.u64()?, reader.u64()?);
-        if n_tensors > MOST_TENSORS || n_notes > MOST_NOTES {
-            return Err(format!("claims {n_tensors} tensors and {n_notes} notes: damaged"));
+        let (n_tensors, n_metadata) = (reader.u64()?, reader.u64()?);
+        if n_tensors > MAX_TENSORS || n_metadata > MAX_METADATA {
+            return Err(format!("claims {n_tensors} tensors and {n_metadata} metadata: damaged"));
         }
-        let mut notes = BTreeMap::new();
-        for _ in 0..n_notes {
+        let mut metadata = BTreeMap::new();
+        for _ in 0..n_metadata {
             let name = reader.text()?;
-            let note = reader.note()?;
-            notes.insert(name, note);
+            let value = reader.metadata_value()?;
+            metadata.insert(name, value);
         }
         let mut found = Vec::new();
         for _ in 0..n_tensors {
             found.push(reader.entry()?);
         }
-        let alignment = match notes.get(ALIGNMENT_NOTE) {
-            Some(Note::Number(n)) if (1..=1 << 20).contains(n) => *n as usize,
-            None => 32,
+        let alignment = match metadata.get(ALIGNMENT_KEY) {
+            Some(MetadataValue::Number(n)) if (1..=MAX_ALIGNMENT).contains(n) => *n as usize,
+            None => DEFAULT_ALIGNMENT,
             Some(_) => return Err("has an alignment that is no number: damaged".into()),
         };
         let start = reader.at.next_multiple_of(alignment);
@@ -151,45 +163,46 @@ impl Gguf {
                 return Err(format!("holds the tensor {name} twice: damaged"));
             }
         }
-        Ok(Self { path: path.to_owned(), map: Arc::new(map), notes, tensors })
+        Ok(Self { path: path.to_owned(), map: Arc::new(map), metadata, tensors })
     }
 
-    /// Where it lies.
+    /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The note `name`.
+    /// Returns the metadata value `name`.
     #[must_use]
-    pub fn note(&self, name: &str) -> Option<&Note> {
-        self.notes.get(name)
+    pub fn metadata_value(&self, name: &str) -> Option<&MetadataValue> {
+        self.metadata.get(name)
     }
 
-    /// The tensor `name`, and where its bytes lie in [`Gguf::map`].
+    /// Returns the tensor `name`, and the range of its bytes in [`Gguf::map`].
     #[must_use]
-    pub fn tensor(&self, name: &str) -> Option<(&Entry, Range<usize>)> {
+    pub fn tensor(&self, name: &str) -> Option<(&TensorInfo, Range<usize>)> {
         self.tensors.get(name).map(|(entry, range)| (entry, range.clone()))
     }
 
-    /// Names of all tensors.
+    /// Returns the names of all tensors.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// The whole file.
+    /// Returns the mapped file.
     #[must_use]
     pub const fn map(&self) -> &Arc<Mmap> {
         &self.map
     }
 }
 
-struct Reader<'a> {
+/// A reader of the header's bytes.
+struct HeaderReader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> HeaderReader<'a> {
     fn take(&mut self, n: usize) -> Result<&'a [u8], String> {
         let end = self.at.checked_add(n).filter(|end| *end <= self.bytes.len()).ok_or("is cut short within its header")?;
         let taken = &self.bytes[self.at..end];
@@ -211,81 +224,82 @@ impl<'a> Reader<'a> {
 
     fn text(&mut self) -> Result<String, String> {
         let n = self.u64()?;
-        if n > MOST_CHARACTERS {
+        if n > MAX_CHARACTERS {
             return Err(format!("has a name of {n} characters: damaged"));
         }
         String::from_utf8(self.take(n as usize)?.to_vec()).map_err(|_| "has a name that is no text: damaged".into())
     }
 
-    fn note(&mut self) -> Result<Note, String> {
+    fn metadata_value(&mut self) -> Result<MetadataValue, String> {
         let id = self.u32()?;
-        self.note_of(id)
+        self.metadata_value_of(id)
     }
 
-    /// A note of the type `id` (`enum gguf_metadata_value_type`).
-    fn note_of(&mut self, id: u32) -> Result<Note, String> {
+    /// Reads a metadata value of the type `id` (`enum gguf_metadata_value_type`).
+    fn metadata_value_of(&mut self, id: u32) -> Result<MetadataValue, String> {
         Ok(match id {
-            4 => Note::Number(u64::from(self.u32()?)),
-            10 => Note::Number(self.u64()?),
-            8 => Note::Text(self.text()?),
-            0 | 1 | 7 => self.take(1).map(|_| Note::Other)?,
-            2 | 3 => self.take(2).map(|_| Note::Other)?,
-            5 | 6 => self.take(4).map(|_| Note::Other)?,
-            11 | 12 => self.take(8).map(|_| Note::Other)?,
-            9 => {
+            TYPE_U32 => MetadataValue::Number(u64::from(self.u32()?)),
+            TYPE_U64 => MetadataValue::Number(self.u64()?),
+            TYPE_STRING => MetadataValue::Text(self.text()?),
+            // Other types of 1, 2, 4 and 8 bytes.
+            0 | 1 | 7 => self.take(1).map(|_| MetadataValue::Other)?,
+            2 | 3 => self.take(2).map(|_| MetadataValue::Other)?,
+            5 | 6 => self.take(4).map(|_| MetadataValue::Other)?,
+            11 | 12 => self.take(8).map(|_| MetadataValue::Other)?,
+            TYPE_ARRAY => {
                 let (of, n) = (self.u32()?, self.u64()?);
-                if n > MOST_ITEMS || of == 9 {
+                if n > MAX_ITEMS || of == TYPE_ARRAY {
                     return Err(format!("has a list of {n} items: damaged, or not of Hearken"));
                 }
-                let items: Vec<Note> = (0..n).map(|_| self.note_of(of)).collect::<Result<_, _>>()?;
-                let numbers = items.iter().map(|item| if let Note::Number(n) = item { u32::try_from(*n).ok() } else { None });
-                numbers.collect::<Option<Vec<u32>>>().map_or(Note::Other, Note::Numbers)
+                let items: Vec<MetadataValue> = (0..n).map(|_| self.metadata_value_of(of)).collect::<Result<_, _>>()?;
+                let numbers = items.iter().map(|item| if let MetadataValue::Number(n) = item { u32::try_from(*n).ok() } else { None });
+                numbers.collect::<Option<Vec<u32>>>().map_or(MetadataValue::Other, MetadataValue::Numbers)
             }
-            other => return Err(format!("has a note of the unknown type {other}: damaged, or newer than Hearken")),
+            other => return Err(format!("has metadata of the unknown type {other}: damaged, or newer than Hearken")),
         })
     }
 
-    fn entry(&mut self) -> Result<(String, Entry, u64), String> {
+    fn entry(&mut self) -> Result<(String, TensorInfo, u64), String> {
         let name = self.text()?;
         let n = self.u32()?;
-        if n > MOST_DIMENSIONS {
+        if n > MAX_DIMENSIONS {
             return Err(format!("says that the tensor {name} has {n} dimensions: damaged"));
         }
         let mut shape: Vec<usize> =
             (0..n).map(|_| self.u64().and_then(|d| usize::try_from(d).map_err(|e| e.to_string()))).collect::<Result<_, _>>()?;
         shape.reverse();
         let kind = match self.u32()? {
-            0 => Kind::F32,
-            24 => Kind::Bytes,
+            id if id == ElementType::F32.id() => ElementType::F32,
+            id if id == ElementType::Bytes.id() => ElementType::Bytes,
             other => {
                 let why = format!("holds the tensor {name} in the block type {other}; Hearken reads the files of `hearken model quantize`");
                 return Err(why);
             }
         };
-        Ok((name, Entry { kind, shape }, self.u64()?))
+        Ok((name, TensorInfo { kind, shape }, self.u64()?))
     }
 }
 
-/// Writes a file: the header first, then the tensors in the order in which it names them.
+/// A writer of a GGUF file: the header first, then the tensors in the header's order.
 #[derive(Debug)]
-pub struct Writer<W: Write> {
+pub struct GgufWriter<W: Write> {
     to: W,
     left: std::vec::IntoIter<usize>,
 }
 
-/// The header of a file, and where it has which tensor.
+/// The header of a file, and the sizes of its tensors.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct GgufLayout {
     header: Vec<u8>,
     sizes: Vec<usize>,
 }
 
-impl Plan {
-    /// A file that will hold `tensors`.
+impl GgufLayout {
+    /// Lays out a file with `metadata` and `tensors`.
     ///
     /// # Errors
-    /// When a tensor is too large to be counted.
-    pub fn new(notes: &[(&str, Note)], tensors: &[(String, Entry)]) -> io::Result<Self> {
+    /// When the size of a tensor overflows.
+    pub fn new(metadata: &[(&str, MetadataValue)], tensors: &[(String, TensorInfo)]) -> io::Result<Self> {
         let mut header = Vec::new();
         let text = |header: &mut Vec<u8>, text: &str| {
             header.extend((text.len() as u64).to_le_bytes());
@@ -294,28 +308,28 @@ impl Plan {
         header.extend(MAGIC);
         header.extend(VERSION.to_le_bytes());
         header.extend((tensors.len() as u64).to_le_bytes());
-        header.extend((notes.len() as u64 + 1).to_le_bytes());
-        text(&mut header, ALIGNMENT_NOTE);
-        header.extend(4u32.to_le_bytes());
+        header.extend((metadata.len() as u64 + 1).to_le_bytes());
+        text(&mut header, ALIGNMENT_KEY);
+        header.extend(TYPE_U32.to_le_bytes());
         header.extend((ALIGNMENT as u32).to_le_bytes());
-        for (name, note) in notes {
+        for (name, value) in metadata {
             text(&mut header, name);
-            match note {
-                Note::Number(n) => {
-                    header.extend(10u32.to_le_bytes());
+            match value {
+                MetadataValue::Number(n) => {
+                    header.extend(TYPE_U64.to_le_bytes());
                     header.extend(n.to_le_bytes());
                 }
-                Note::Text(value) => {
-                    header.extend(8u32.to_le_bytes());
-                    text(&mut header, value);
+                MetadataValue::Text(string) => {
+                    header.extend(TYPE_STRING.to_le_bytes());
+                    text(&mut header, string);
                 }
-                Note::Numbers(values) => {
-                    header.extend(9u32.to_le_bytes());
-                    header.extend(4u32.to_le_bytes());
+                MetadataValue::Numbers(values) => {
+                    header.extend(TYPE_ARRAY.to_le_bytes());
+                    header.extend(TYPE_U32.to_le_bytes());
                     header.extend((values.len() as u64).to_le_bytes());
                     values.iter().for_each(|v| header.extend(v.to_le_bytes()));
                 }
-                Note::Other => return Err(io::Error::other("a note without a value")),
+                MetadataValue::Other => return Err(io::Error::other("a metadata value of a type that cannot be written")),
             }
         }
         let mut offset = 0usize;
@@ -334,52 +348,52 @@ impl Plan {
         Ok(Self { header, sizes })
     }
 
-    /// Tensors that it will hold.
+    /// Returns the number of tensors.
     #[must_use]
     pub const fn tensors(&self) -> usize {
         self.sizes.len()
     }
 
-    /// Bytes of a file that has the header and the first `tensors`.
+    /// Returns the bytes of the header and the first `tensors`.
     #[must_use]
     pub fn bytes(&self, tensors: usize) -> u64 {
         let sizes = self.sizes.iter().take(tensors).map(|size| size.next_multiple_of(ALIGNMENT));
         (self.header.len() + sizes.sum::<usize>()) as u64
     }
 
-    /// Whether what `from` holds begins with this header.
+    /// Returns true if `from` begins with this header.
     #[must_use]
-    pub fn begins(&self, from: &mut impl io::Read) -> bool {
+    pub fn matches_header(&self, from: &mut impl io::Read) -> bool {
         let mut there = vec![0; self.header.len()];
         from.read_exact(&mut there).is_ok() && there == self.header
     }
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> GgufWriter<W> {
     /// Writes the header of a file.
     ///
     /// # Errors
     /// When writing fails.
-    pub fn new(mut to: W, plan: Plan) -> io::Result<Self> {
-        to.write_all(&plan.header)?;
-        Ok(Self { to, left: plan.sizes.into_iter() })
+    pub fn new(mut to: W, layout: GgufLayout) -> io::Result<Self> {
+        to.write_all(&layout.header)?;
+        Ok(Self { to, left: layout.sizes.into_iter() })
     }
 
-    /// Goes on with a file that has its header and the first `tensors` already, behind them.
+    /// Resumes a file that holds the header and the first `tensors`; `to` writes after them.
     #[must_use]
-    pub fn go_on(to: W, plan: Plan, tensors: usize) -> Self {
-        let mut left = plan.sizes.into_iter();
+    pub fn resume(to: W, layout: GgufLayout, tensors: usize) -> Self {
+        let mut left = layout.sizes.into_iter();
         left.by_ref().take(tensors).for_each(drop);
         Self { to, left }
     }
 
-    /// Writes the next tensor: `fill` writes its bytes.
+    /// Writes the next tensor, whose bytes `fill` writes.
     ///
     /// # Errors
     /// When writing fails, or `fill` writes more or fewer bytes than the header says.
     pub fn tensor<E: From<io::Error>>(&mut self, fill: impl FnOnce(&mut dyn Write) -> Result<(), E>) -> Result<(), E> {
         let size = self.left.next().ok_or_else(|| io::Error::other("more tensors than the header names"))?;
-        let mut counted = Counted { to: &mut self.to, bytes: 0 };
+        let mut counted = CountingWriter { to: &mut self.to, bytes: 0 };
         fill(&mut counted)?;
         if counted.bytes != size {
             return Err(io::Error::other(format!("a tensor of {} bytes where the header says {size}", counted.bytes)).into());
@@ -388,30 +402,31 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// What is written to, once it has taken everything that was given.
+    /// Flushes, and returns the underlying writer.
     ///
     /// # Errors
-    /// When it does not.
+    /// When flushing fails.
     pub fn flushed(&mut self) -> io::Result<&W> {
         self.to.flush()?;
         Ok(&self.to)
     }
 
-    /// What was written to.
+    /// Returns the underlying writer after the last tensor.
     ///
     /// # Errors
-    /// When a tensor that the header names was not written.
+    /// When a tensor of the header was not written.
     pub fn finish(self) -> io::Result<W> {
         if self.left.len() > 0 { Err(io::Error::other("fewer tensors than the header names")) } else { Ok(self.to) }
     }
 }
 
-struct Counted<'a, W: Write> {
+/// A writer that counts its bytes.
+struct CountingWriter<'a, W: Write> {
     to: &'a mut W,
     bytes: usize,
 }
 
-impl<W: Write> Write for Counted<'_, W> {
+impl<W: Write> Write for CountingWriter<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let n = self.to.write(bytes)?;
         self.bytes += n;

@@ -1,15 +1,14 @@
-//! Products of a few rows with quantised weights: 8-bit activations times 4- or 8-bit weights, exact in the integers.
+//! Matrix products of a few rows with quantised weights: 8-bit activations times 4- or 8-bit weights, exact in the integers.
 //!
-//! Responsible for the layout of packed weights, for rounding activations, and for one path per instruction set, chosen at
-//! run time; every path gives the bits of the portable one. Not responsible for where the bytes lie or who asks for them;
-//! a caller hands out ranges of tiles to threads.
+//! Responsible for the layout of packed weights, for quantising activations, and for one implementation per instruction set,
+//! chosen at run time; each gives the same bits as the portable one. Not responsible for storing the bytes or for sharing ranges
+//! of tiles among threads.
 //!
-//! Layout. A matrix `[n, k]` is cut into tiles of 16 outputs. A tile holds its weights first, then its scales, both from
-//! the first input to the last; inputs are padded with zeros to whole groups of 64. In the weights, 64 bytes hold 4 (8-bit)
-//! or 8 (4-bit) inputs of 16 outputs: byte `4 c + j` is input `j` of output `c`, and for 4 bits its high half is input
-//! `4 + j`. Numbers are stored with an offset (8 or 128), so that they are unsigned; a scale is one f16 per output and
-//! group. The reason for the shape: one broadcast of four activations meets 16 outputs in one dot-product instruction
-//! (`vpdpbusd`), each byte of weights is read once for all rows, and the bytes are used as they lie in the file.
+//! Layout: a matrix `[n, k]` is cut into tiles of 16 outputs. A tile holds its weights, then its scales, both from the first input
+//! to the last; inputs are padded with zeros to whole groups of 64. 64 bytes of weights hold 4 (8-bit) or 8 (4-bit) inputs of 16
+//! outputs: byte `4 c + j` is input `j` of output `c`; at 4 bits its high half is input `4 + j`. Weights are stored unsigned, with
+//! an offset of 8 or 128; a scale is one f16 per output and group. With this layout one broadcast of four activations meets 16
+//! outputs in one dot-product instruction (`vpdpbusd`), each byte of weights is read once for all rows, and a file is used in place.
 
 mod activations;
 pub mod attention;
@@ -30,20 +29,21 @@ mod tests;
 pub mod thread_pool;
 mod tiled;
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
-pub use activations::{Activations, Norm, with_room};
+pub use activations::{Activations, Norm, RowStats, with_scratch};
 pub use packing::{Bits, pack, tile_bytes, unpack};
-pub use tiled::Tiled;
+pub use tiled::{Tiled, TiledShape};
 
-/// Outputs of a tile.
+/// The number of outputs of a tile.
 pub const TILE: usize = 16;
-/// Inputs that share a scale.
+/// The number of inputs that share a scale.
 pub const GROUP: usize = 64;
-/// Rows that one call of a path takes at most: their sums fill the registers of AVX-512.
-const MOST_ROWS: usize = 13;
+/// The most rows of one call of `tile`: their sums fill the registers of AVX-512.
+const MAX_ROWS: usize = 13;
 
-/// A packed matrix: `n` outputs (a multiple of 16 in the bytes; those beyond `n` are padding) of `k` inputs.
+/// A packed matrix of `k` inputs; its outputs are padded to whole tiles of 16.
 #[derive(Clone, Copy, Debug)]
 pub struct Packed<'a> {
     bytes: &'a [u8],
@@ -52,19 +52,19 @@ pub struct Packed<'a> {
 }
 
 impl<'a> Packed<'a> {
-    /// Looks at the packed bytes of a matrix with `k` inputs; `None` when they are not whole tiles.
+    /// Views `bytes` as a packed matrix with `k` inputs; returns None unless they are whole tiles.
     #[must_use]
     pub fn new(bytes: &'a [u8], bits: Bits, k: usize) -> Option<Self> {
         (k > 0 && bytes.len().is_multiple_of(tile_bytes(bits, k))).then_some(Self { bytes, bits, k })
     }
 
-    /// Number of tiles.
+    /// Returns the number of tiles.
     #[must_use]
     pub fn tiles(&self) -> usize {
         self.bytes.len() / tile_bytes(self.bits, self.k)
     }
 
-    /// The numbers of output `at`; `None` beyond the last tile.
+    /// Returns the weights of output `at`, unpacked; None beyond the last tile.
     #[must_use]
     pub fn row(self, at: usize) -> Option<impl Iterator<Item = f32> + use<'a>> {
         let size = tile_bytes(self.bits, self.k);
@@ -76,61 +76,61 @@ impl<'a> Packed<'a> {
         self.k.div_ceil(GROUP)
     }
 
-    /// Weights and scales of tile `at`.
+    /// Returns the weights and scales of tile `at`.
     fn tile(&self, at: usize) -> (&'a [u8], &'a [u8]) {
         let size = tile_bytes(self.bits, self.k);
         self.bytes[at * size..][..size].split_at(self.groups() * self.bits.group_bytes())
     }
 }
 
-/// A way to compute, fastest first.
+/// The instruction set of an implementation, fastest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InstructionSet {
     /// AVX-512 with VNNI.
     Avx512Vnni,
-    /// AVX2 with FMA and VNNI's dot products, as processors without AVX-512 have them.
+    /// AVX2 with FMA and AVX-VNNI's dot products.
     AvxVnni,
     /// AVX2 with FMA.
     Avx2,
     /// NEON with dot products.
     NeonDot,
-    /// Plain Rust, the measure of the others.
+    /// Plain Rust, the reference of the others.
     Portable,
 }
 
 impl InstructionSet {
-    /// The fastest one that this machine has.
+    /// Returns the fastest instruction set of this machine.
     #[must_use]
     pub fn best() -> Self {
         static BEST: OnceLock<InstructionSet> = OnceLock::new();
         *BEST.get_or_init(|| Self::available()[0])
     }
 
-    /// Those that this machine has, fastest first.
+    /// Returns the instruction sets of this machine, fastest first.
     #[must_use]
     pub fn available() -> Vec<Self> {
-        let mut paths = Vec::new();
+        let mut sets = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
-            if avx512::is_here() {
-                paths.push(Self::Avx512Vnni);
+            if avx512::is_available() {
+                sets.push(Self::Avx512Vnni);
             }
             if avx2::has_vnni() {
-                paths.push(Self::AvxVnni);
+                sets.push(Self::AvxVnni);
             }
-            if avx2::is_here() {
-                paths.push(Self::Avx2);
+            if avx2::is_available() {
+                sets.push(Self::Avx2);
             }
         }
         #[cfg(target_arch = "aarch64")]
-        if neon::is_here() {
-            paths.push(Self::NeonDot);
+        if neon::is_available() {
+            sets.push(Self::NeonDot);
         }
-        paths.push(Self::Portable);
-        paths
+        sets.push(Self::Portable);
+        sets
     }
 
-    /// Its name, as `doctor` and `bench` show it.
+    /// Returns the name that `doctor` and `bench` show.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -143,8 +143,8 @@ impl InstructionSet {
     }
 }
 
-/// What a path is asked for: one tile for some rows of the activations.
-struct Job<'a> {
+/// One tile of weights, to be multiplied with the rows of `activations` from `first_row` on.
+struct TileJob<'a> {
     weights: &'a [u8],
     scales: &'a [u8],
     bits: Bits,
@@ -152,28 +152,27 @@ struct Job<'a> {
     first_row: usize,
 }
 
-/// Adds the products of every row of `activations` with the tiles `from..to` of `weights` to `out[row][16 (tile - from) + c]`,
-/// rows `16 (to - from)` apart.
+/// Adds the products of all rows of `activations` with `tiles` of `weights` to `out`, `[row][tile][16]`.
 ///
 /// # Panics
-/// When the numbers of inputs differ or `out` is of another size: both are the caller's own.
-pub fn multiply(path: InstructionSet, weights: Packed<'_>, activations: &Activations, (from, to): (usize, usize), out: &mut [f32]) {
+/// When the numbers of inputs differ or `out` has another size: errors of the caller.
+pub fn multiply(isa: InstructionSet, weights: Packed<'_>, activations: &Activations, tiles: Range<usize>, out: &mut [f32]) {
     assert_eq!(weights.groups(), activations.groups(), "inputs of weights and activations");
-    let width = TILE * (to - from);
-    assert_eq!(out.len(), activations.rows() * width, "room for the products");
-    for tile in from..to {
+    let width = TILE * tiles.len();
+    assert_eq!(out.len(), activations.rows() * width, "length of `out`");
+    for (at, tile) in tiles.enumerate() {
         let (bytes, scales) = weights.tile(tile);
         let mut first_row = 0;
-        for rows in shares(activations.rows()) {
-            let job = Job { weights: bytes, scales, bits: weights.bits, activations, first_row };
-            let out = &mut out[first_row * width + TILE * (tile - from)..];
-            match path {
+        for rows in even_parts(activations.rows()) {
+            let job = TileJob { weights: bytes, scales, bits: weights.bits, activations, first_row };
+            let out = &mut out[first_row * width + TILE * at..];
+            match isa {
                 #[cfg(target_arch = "x86_64")]
                 InstructionSet::Avx512Vnni => avx512::tile(&job, rows, out, width),
                 #[cfg(target_arch = "x86_64")]
-                InstructionSet::AvxVnni => avx2::tile(&job, rows, avx2::Dots::Vnni, out, width),
+                InstructionSet::AvxVnni => avx2::tile(&job, rows, avx2::DotProduct::Vnni, out, width),
                 #[cfg(target_arch = "x86_64")]
-                InstructionSet::Avx2 => avx2::tile(&job, rows, avx2::Dots::Pairs, out, width),
+                InstructionSet::Avx2 => avx2::tile(&job, rows, avx2::DotProduct::Pairs, out, width),
                 #[cfg(target_arch = "aarch64")]
                 InstructionSet::NeonDot => neon::tile(&job, rows, out, width),
                 _ => portable::tile(&job, rows, out, width),
@@ -183,8 +182,8 @@ pub fn multiply(path: InstructionSet, weights: Packed<'_>, activations: &Activat
     }
 }
 
-/// `rows` in as few even parts of at most 13 as there can be.
-fn shares(rows: usize) -> impl Iterator<Item = usize> {
-    let parts = rows.div_ceil(MOST_ROWS);
+/// Splits `rows` into the fewest even parts of at most [`MAX_ROWS`].
+fn even_parts(rows: usize) -> impl Iterator<Item = usize> {
+    let parts = rows.div_ceil(MAX_ROWS);
     (0..parts).map(move |i| (i + 1) * rows / parts - i * rows / parts)
 }

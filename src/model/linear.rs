@@ -1,8 +1,7 @@
 //! Packed linear layers and embeddings: 4- or 8-bit weights through [`kernels`](super::kernels).
 //!
-//! Responsible for handing out tiles to threads and for what is fused with a product (bias, the sum with what was there, the
-//! two halves of an MLP). A packed layer owns no second copy: its bytes lie in memory or in a mapped file, and are used as
-//! they are. Layers in candle's number types are candle's own.
+//! Responsible for sharing tiles among threads and for the operations fused with a product (bias, residual sum, the two halves of
+//! an MLP). The packed bytes, in memory or in a mapped file, are used in place. Float layers are candle's own.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,25 +11,27 @@ use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 use memmap2::Mmap;
 use rayon::prelude::*;
 
-use super::kernels::thread_pool::{Parts, thread_pool};
+use super::kernels::thread_pool::{EqualParts, thread_pool};
 use super::kernels::{self, Activations, Bits, GROUP, InstructionSet, Packed, TILE, Tiled, math, tile_bytes, unpack};
-use super::weights::Planes;
+use super::weights::{MatrixShape, Packing, Planes};
 
-/// Weights times rows that a thread takes at a time at least: some microseconds, a hundred times what taking them costs.
-const WORTH_TAKING: usize = 500_000;
-/// Tiles in which one group of the next layer's inputs is computed.
+/// The least work (weights times rows) of a task: some microseconds, a hundred times the cost of taking it.
+const MIN_TASK_WORK: usize = 500_000;
+/// Output tiles that make one group of the next layer's inputs.
 const TILES_OF_GROUP: usize = GROUP / TILE;
+/// Values of one task of GELU.
+const GELU_VALUES: usize = 4_096;
 
-/// Where packed bytes lie.
+/// The bytes of a packed matrix.
 #[derive(Clone)]
-pub enum Bytes {
+pub enum PackedBytes {
     /// In memory.
     Memory(Arc<Vec<u8>>),
     /// In a mapped file.
     Mapped(Arc<Mmap>, Range<usize>),
 }
 
-impl Bytes {
+impl PackedBytes {
     fn as_slice(&self) -> &[u8] {
         match self {
             Self::Memory(bytes) => bytes,
@@ -39,108 +40,107 @@ impl Bytes {
     }
 }
 
-impl fmt::Debug for Bytes {
+impl fmt::Debug for PackedBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes", self.as_slice().len())
     }
 }
 
-/// A packed matrix `[out, inner]` with its bias.
+/// A linear layer: a packed matrix `[out, inner]` and its bias.
 #[derive(Clone, Debug)]
 pub struct PackedLinear {
-    bytes: Bytes,
-    /// The second plane: what rounding to the first left over.
-    rest: Option<Bytes>,
+    bytes: PackedBytes,
+    /// The second plane: the rounding error of the first.
+    residual: Option<PackedBytes>,
     bits: Bits,
-    out: usize,
-    inner: usize,
-    /// Padded to whole tiles.
+    shape: MatrixShape,
+    /// One value per output, padded to whole tiles.
     bias: Option<Vec<f32>>,
-    path: InstructionSet,
+    isa: InstructionSet,
 }
 
 impl PackedLinear {
-    /// A layer of packed bytes; `None` when they are not `out` x `inner` numbers.
+    /// Makes a layer from packed bytes; returns None when their number does not match `shape`.
     #[must_use]
-    pub fn new(bytes: Bytes, bits: Bits, (out, inner): (usize, usize)) -> Option<Self> {
-        let tiles = Packed::new(bytes.as_slice(), bits, inner)?.tiles();
-        (tiles == out.div_ceil(TILE)).then(|| Self { bytes, rest: None, bits, out, inner, bias: None, path: InstructionSet::best() })
+    pub fn new(bytes: PackedBytes, bits: Bits, shape: MatrixShape) -> Option<Self> {
+        let tiles = Packed::new(bytes.as_slice(), bits, shape.inner)?.tiles();
+        (tiles == shape.out.div_ceil(TILE)).then(|| Self { bytes, residual: None, bits, shape, bias: None, isa: InstructionSet::best() })
     }
 
-    /// Packs `weight`, `out` rows of `inner` numbers.
+    /// Packs the matrix `weight` of `shape`, row-major.
     #[must_use]
-    pub fn pack(weight: &[f32], (bits, planes): (Bits, Planes), (out, inner): (usize, usize)) -> Option<Self> {
-        let bytes = |bytes: Vec<u8>| Bytes::Memory(Arc::new(bytes));
-        let own = Self::new(bytes(pack(weight, bits, inner)), bits, (out, inner))?;
+    pub fn pack(weight: &[f32], packing: Packing, shape: MatrixShape) -> Option<Self> {
+        let (Packing { bits, planes }, bytes) = (packing, |bytes: Vec<u8>| PackedBytes::Memory(Arc::new(bytes)));
+        let own = Self::new(bytes(pack(weight, bits, shape.inner)), bits, shape)?;
         match planes {
             Planes::One => Some(own),
-            Planes::Two => own.with_rest(bytes(pack_rest(weight, bits, inner))),
+            Planes::Two => own.with_residual(bytes(pack_residual(weight, bits, shape.inner))),
         }
     }
 
-    /// The same layer with its second plane; None when that is of another size.
+    /// Adds the second plane; returns None when its size differs from the first's.
     #[must_use]
-    pub fn with_rest(self, rest: Bytes) -> Option<Self> {
-        (rest.as_slice().len() == self.bytes.as_slice().len()).then(|| Self { rest: Some(rest), ..self })
+    pub fn with_residual(self, residual: PackedBytes) -> Option<Self> {
+        (residual.as_slice().len() == self.bytes.as_slice().len()).then(|| Self { residual: Some(residual), ..self })
     }
 
-    /// The same layer with a bias of one number per output.
+    /// Adds a bias of one value per output.
     #[must_use]
     pub fn with_bias(self, mut bias: Vec<f32>) -> Self {
-        bias.resize(self.out.next_multiple_of(TILE), 0.0);
+        bias.resize(self.shape.out.next_multiple_of(TILE), 0.0);
         Self { bias: Some(bias), ..self }
     }
 
-    /// Outputs.
+    /// Returns the number of outputs.
     #[must_use]
     pub const fn out(&self) -> usize {
-        self.out
+        self.shape.out
     }
 
-    /// The numbers of output `at` of the first plane, as a table of embeddings has them; None beyond the table.
+    /// Returns row `at` of the first plane: an embedding. None beyond the table.
     #[must_use]
     pub fn row(&self, at: usize) -> Option<impl Iterator<Item = f32>> {
-        if at < self.out { Packed::new(self.bytes.as_slice(), self.bits, self.inner)?.row(at) } else { None }
+        if at < self.shape.out { Packed::new(self.bytes.as_slice(), self.bits, self.shape.inner)?.row(at) } else { None }
     }
 
-    /// `x` times the matrix, plus the bias, in `out`.
+    /// Writes `x` times the matrix, plus the bias, to `out` `[rows][out]`.
     pub fn forward(&self, x: &Activations, out: &mut Tiled) {
-        out.reset(x.rows(), self.out);
+        out.reset(x.rows(), self.shape.out);
         self.add_to(x, out);
     }
 
-    /// Adds `x` times the matrix, and the bias, to what is in `out`.
+    /// Adds `x` times the matrix, plus the bias, to `out` `[rows][out]`.
     pub fn add_to(&self, x: &Activations, out: &mut Tiled) {
         let rows = x.rows();
-        let at_a_time = WORTH_TAKING.div_ceil(rows * TILE * self.inner);
-        thread_pool().share(&Parts::new(out.numbers_mut(), rows * TILE), at_a_time, |tile, out| {
+        let batch = MIN_TASK_WORK.div_ceil(rows * TILE * self.shape.inner);
+        thread_pool().for_each(&EqualParts::new(out.values_mut(), rows * TILE), batch, |tile, out| {
             if let Some(bias) = &self.bias {
                 let bias = &bias[tile * TILE..][..TILE];
                 out.chunks_exact_mut(TILE).for_each(|row| row.iter_mut().zip(bias).for_each(|(v, b)| *v += b));
             }
-            self.add_tiles(x, (tile, tile + 1), out);
+            self.add_tiles(x, tile..tile + 1, out);
         });
     }
 
-    /// Adds the products with the tiles `from..to` to `out`, `[row][16 (to - from)]`; tiles beyond the last are zero.
-    fn add_tiles(&self, x: &Activations, (from, to): (usize, usize), out: &mut [f32]) {
-        let planes = std::iter::once(&self.bytes).chain(&self.rest);
-        for packed in planes.filter_map(|plane| Packed::new(plane.as_slice(), self.bits, self.inner)) {
-            kernels::multiply(self.path, packed, x, (from, to), out);
+    /// Adds the products with `tiles` to `out`, `[row][16 * tiles]`.
+    fn add_tiles(&self, x: &Activations, tiles: Range<usize>, out: &mut [f32]) {
+        let planes = std::iter::once(&self.bytes).chain(&self.residual);
+        for packed in planes.filter_map(|plane| Packed::new(plane.as_slice(), self.bits, self.shape.inner)) {
+            kernels::multiply(self.isa, packed, x, tiles.clone(), out);
         }
     }
 
-    /// The products and biases of group `g` of the next layer's inputs, `[row][64]`.
+    /// Writes group `g` of the next layer's inputs, products plus bias, to `out` `[row][64]`.
     fn group(&self, x: &Activations, g: usize, out: &mut [f32]) {
-        let (from, to) = (g * TILES_OF_GROUP, ((g + 1) * TILES_OF_GROUP).min(self.out.div_ceil(TILE)));
+        let (from, to) = (g * TILES_OF_GROUP, ((g + 1) * TILES_OF_GROUP).min(self.shape.out.div_ceil(TILE)));
         let width = (to - from) * TILE;
         let cells = &mut out[..x.rows() * width];
         cells.fill(0.0);
         if let Some(bias) = &self.bias {
             cells.chunks_exact_mut(width).for_each(|row| row.copy_from_slice(&bias[from * TILE..][..width]));
         }
-        self.add_tiles(x, (from, to), cells);
-        // A last group that is narrower: its rows move to where whole groups have theirs.
+        self.add_tiles(x, from..to, cells);
+        // The rows of a narrower last group move to the row stride of a whole group.
         if width < GROUP {
             for row in (0..x.rows()).rev() {
                 out.copy_within(row * width..(row + 1) * width, row * GROUP);
@@ -150,35 +150,35 @@ impl PackedLinear {
     }
 }
 
-/// The two layers of an MLP, with what lies between them done while the numbers are at hand.
+/// The layers of an MLP, with the activation function fused between them.
 #[derive(Debug)]
 pub enum PackedMlp {
-    /// Of Qwen2.5: `proj(silu(fc_1 x) * fc_2 x)`.
+    /// Qwen2.5's: `proj(silu(fc_1 x) * fc_2 x)`.
     Gated {
-        /// The gate.
+        /// The gate projection.
         fc_1: PackedLinear,
-        /// What is gated.
+        /// The up projection.
         fc_2: PackedLinear,
-        /// Back to the width of the model.
+        /// The down projection.
         proj: PackedLinear,
     },
-    /// Of the audio encoder: `fc2(gelu(fc1 x))`.
+    /// The audio encoder's: `fc2(gelu(fc1 x))`.
     Gelu {
-        /// To the inner width.
+        /// The up projection.
         fc1: PackedLinear,
-        /// Back to the width of the model.
+        /// The down projection.
         fc2: PackedLinear,
     },
 }
 
 impl PackedMlp {
-    /// Adds the MLP of `x` to `out`; `inner` is room for what lies between.
+    /// Adds the MLP of `x` to `out`; `inner` is scratch for the activations between the layers.
     pub fn add_to(&self, x: &Activations, inner: &mut Activations, out: &mut Tiled) {
         match self {
             Self::Gated { fc_1, fc_2, proj } => {
-                inner.fill(x.rows(), fc_1.out, 1, |g, cells| {
+                inner.fill(x.rows(), fc_1.shape.out, 1, |g, cells| {
                     fc_1.group(x, g, cells);
-                    kernels::with_room(cells.len(), |up| {
+                    kernels::with_scratch(cells.len(), |up| {
                         fc_2.group(x, g, up);
                         math::silu_times(cells, up);
                     });
@@ -186,7 +186,7 @@ impl PackedMlp {
                 proj.add_to(inner, out);
             }
             Self::Gelu { fc1, fc2 } => {
-                inner.fill(x.rows(), fc1.out, 1, |g, cells| {
+                inner.fill(x.rows(), fc1.shape.out, 1, |g, cells| {
                     fc1.group(x, g, cells);
                     math::gelu(cells);
                 });
@@ -196,7 +196,7 @@ impl PackedMlp {
     }
 }
 
-/// The exact GELU of f32 numbers on the processor.
+/// The exact GELU of f32 values on the CPU, as a candle operation.
 struct Gelu;
 
 impl CustomOp1 for Gelu {
@@ -205,13 +205,13 @@ impl CustomOp1 for Gelu {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let mut x = numbers_of(storage, layout)?.to_vec();
-        thread_pool().share(&Parts::new(&mut x, 4_096), 1, |_, part| math::gelu(part));
+        let mut x = contiguous_f32(storage, layout)?.to_vec();
+        thread_pool().for_each(&EqualParts::new(&mut x, GELU_VALUES), 1, |_, part| math::gelu(part));
         Ok((CpuStorage::F32(x), layout.shape().clone()))
     }
 }
 
-/// The exact GELU: candle's own calls the C library for every number.
+/// Computes the exact GELU; candle's own calls the C library for every number.
 ///
 /// # Errors
 /// When candle fails.
@@ -219,17 +219,14 @@ pub fn gelu(x: &Tensor) -> Result<Tensor> {
     if x.device().is_cpu() && x.dtype() == DType::F32 { x.contiguous()?.apply_op1_no_bwd(&Gelu) } else { x.gelu_erf() }
 }
 
-/// The numbers of a contiguous f32 tensor on the processor.
-///
-/// # Errors
-/// When it is not one.
-pub fn numbers_of<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    let Some((from, to)) = layout.contiguous_offsets() else { candle_core::bail!("a packed layer takes contiguous rows") };
-    let CpuStorage::F32(values) = storage else { candle_core::bail!("a packed layer takes {:?}", DType::F32) };
+/// Returns the values of a contiguous f32 tensor.
+fn contiguous_f32<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    let Some((from, to)) = layout.contiguous_offsets() else { candle_core::bail!("GELU takes contiguous values") };
+    let CpuStorage::F32(values) = storage else { candle_core::bail!("GELU takes {:?}", DType::F32) };
     Ok(&values[from..to])
 }
 
-/// Packs rows of `inner` numbers, tile by tile on all threads.
+/// Packs rows of `inner` values, tile by tile on all threads.
 #[must_use]
 pub fn pack(weight: &[f32], bits: Bits, inner: usize) -> Vec<u8> {
     let tiles: Vec<Vec<u8>> = weight
@@ -244,13 +241,13 @@ pub fn pack(weight: &[f32], bits: Bits, inner: usize) -> Vec<u8> {
     tiles.concat()
 }
 
-/// Packs what [`pack`] leaves over: the second plane.
+/// Packs the rounding error of [`pack`]: the second plane.
 #[must_use]
-pub fn pack_rest(weight: &[f32], bits: Bits, inner: usize) -> Vec<u8> {
+pub fn pack_residual(weight: &[f32], bits: Bits, inner: usize) -> Vec<u8> {
     let first = pack(weight, bits, inner);
     let rounded = first.par_chunks(tile_bytes(bits, inner)).flat_map_iter(|tile| unpack(tile, inner, bits));
     let rounded: Vec<f32> = rounded.collect();
-    // Padding of the last tile has no weight beside it.
-    let rest: Vec<f32> = weight.iter().zip(&rounded).map(|(w, r)| w - r).collect();
-    pack(&rest, bits, inner)
+    // `zip` ends before the padding of the last tile.
+    let residual: Vec<f32> = weight.iter().zip(&rounded).map(|(w, r)| w - r).collect();
+    pack(&residual, bits, inner)
 }

@@ -1,9 +1,8 @@
 //! A safe reader of torch.save checkpoints (`.pth`): a zip file of one pickle and many storages.
 //!
-//! Responsible for tensors by name, of f32, f16 or bf16, read from disk when asked for, so that memory stays bounded by the
-//! largest tensor. Nothing in the file can run: see `vm`. Deliberately not responsible for what the tensors mean, for
-//! which of them there should be, or for moving them to a device. Format: `torch/serialization.py` and `torch/_utils.py`
-//! of PyTorch 2.8.
+//! Responsible for tensors by name, of f32, f16 or bf16, read from disk on demand, so that memory stays bounded by the largest
+//! tensor. Nothing in the file can run: see `vm`. Not responsible for the meaning or completeness of the tensors, nor for moving
+//! them to a device. Format: `torch/serialization.py` and `torch/_utils.py` of PyTorch 2.8.
 
 mod storage;
 mod vm;
@@ -23,9 +22,9 @@ use crate::error::{Error, Result};
 use storage::Extent;
 use vm::{TensorView, quoted};
 
-/// Bytes that the pickle may have; that of the released encoder has some 60,000.
+/// The most bytes of the pickle; that of the released encoder has some 60,000.
 const MAX_PICKLE_BYTES: u64 = 16 << 20;
-/// Bytes that `byteorder` may have; it holds one word.
+/// The most bytes of `byteorder`, which holds one word.
 const MAX_NOTE_BYTES: u64 = 64;
 
 type Zip = ZipArchive<BufReader<File>>;
@@ -33,14 +32,14 @@ type Zip = ZipArchive<BufReader<File>>;
 /// An open checkpoint.
 pub struct TorchFile {
     path: PathBuf,
-    /// Folder inside the zip file, with its slash; torch takes it from the name under which the file was saved.
+    /// Folder inside the zip file, with its slash; torch derives it from the file's original name.
     folder: String,
     tensors: BTreeMap<String, Arc<TensorView>>,
     zip: Mutex<Zip>,
 }
 
 impl TorchFile {
-    /// Opens `path` and checks everything but the numbers: every tensor lies within a storage that is there in full.
+    /// Opens `path` and checks everything but the values: every tensor lies within a complete storage.
     ///
     /// # Errors
     /// When the file cannot be read, is not a torch.save zip file, asks to run anything, or describes impossible tensors.
@@ -64,33 +63,33 @@ impl TorchFile {
         Ok(Self { path: path.to_owned(), folder, tensors, zip: Mutex::new(zip) })
     }
 
-    /// The names of all tensors, in alphabetical order.
+    /// Returns the names of all tensors, in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// The shape of the tensor `name`.
+    /// Returns the shape of the tensor `name`.
     ///
     /// # Errors
-    /// When there is no such tensor.
+    /// When the tensor does not exist.
     pub fn shape(&self, name: &str) -> Result<&[usize]> {
         Ok(&self.view(name)?.shape)
     }
 
-    /// The type of the tensor `name`: f32, f16 or bf16.
+    /// Returns the type of the tensor `name`: f32, f16 or bf16.
     ///
     /// # Errors
-    /// When there is no such tensor, or it is of another type.
+    /// When the tensor does not exist or has another type.
     pub fn dtype(&self, name: &str) -> Result<DType> {
         self.view(name)?.storage.kind.dtype().map_err(|found| {
             self.error(format!("its tensor {} is of type {found}; float32, float16 and bfloat16 are supported", quoted(name)))
         })
     }
 
-    /// The tensor `name` on the CPU, contiguous, in its own type.
+    /// Reads the tensor `name` to the CPU, contiguous, in its own type.
     ///
     /// # Errors
-    /// When there is no such tensor, it is not of f32, f16 or bf16, or its bytes cannot be read or are damaged.
+    /// When the tensor does not exist, is not of f32, f16 or bf16, or its bytes are unreadable or damaged.
     pub fn tensor(&self, name: &str) -> Result<Tensor> {
         let dtype = self.dtype(name)?;
         let view = self.view(name)?;
@@ -107,12 +106,12 @@ impl TorchFile {
         }
     }
 
-    /// The bytes that an extent of a storage covers. All of the storage passes by, so that its checksum is verified.
+    /// Reads the bytes that `extent` covers of a storage. Reads to the storage's end, so that its checksum is verified.
     fn read_extent(&self, view: &TensorView, extent: Extent) -> Result<Vec<u8>, String> {
         if extent.count == 0 {
             return Ok(Vec::new());
         }
-        // A reader that panicked leaves the archive usable: every read seeks anew.
+        // A reader that panicked leaves the archive usable: every read seeks first.
         let mut zip = self.zip.lock().unwrap_or_else(PoisonError::into_inner);
         let mut entry = zip.by_name(&storage_name(&self.folder, view)).map_err(|e| format!("has no storage: {e}"))?;
         let unreadable = |e: io::Error| format!("cannot be read: {e}");
@@ -145,7 +144,7 @@ impl fmt::Debug for TorchFile {
     }
 }
 
-/// The one folder that holds a `data.pkl`.
+/// Returns the only folder that holds a `data.pkl`.
 fn folder_of(zip: &Zip) -> Result<String, String> {
     let names = zip.file_names_raw().filter_map(|name| std::str::from_utf8(name).ok());
     let is_root = |folder: &&str| folder.ends_with('/') && folder.matches('/').count() == 1;
@@ -157,7 +156,7 @@ fn folder_of(zip: &Zip) -> Result<String, String> {
     }
 }
 
-/// Old files do not say it; they come from little-endian machines.
+/// Checks that the byte order is little-endian, as in old files that do not record it.
 fn check_byte_order(zip: &mut Zip, folder: &str) -> Result<(), String> {
     let name = format!("{folder}byteorder");
     if zip.index_for_name(&name).is_none() {
@@ -169,7 +168,7 @@ fn check_byte_order(zip: &mut Zip, folder: &str) -> Result<(), String> {
     }
 }
 
-/// All bytes of an entry that must not be large. Checks the checksum.
+/// Reads all bytes of a small entry and verifies its checksum.
 fn read_small(zip: &mut Zip, name: &str, max_bytes: u64) -> Result<Vec<u8>, String> {
     let unreadable = |e: &dyn fmt::Display| format!("its entry {} cannot be read: {e}", quoted(name));
     let mut entry = zip.by_name(name).map_err(|e| unreadable(&e))?;
@@ -185,7 +184,7 @@ fn storage_name(folder: &str, view: &TensorView) -> String {
     format!("{folder}data/{}", view.storage.key)
 }
 
-/// Whether the storage of `view` is there in full and `view` lies within it.
+/// Checks that the storage of `view` is complete and that `view` lies within it.
 fn check(zip: &mut Zip, folder: &str, file_len: u64, view: &TensorView) -> Result<(), String> {
     storage::extent(view)?;
     let name = storage_name(folder, view);
@@ -198,7 +197,7 @@ fn check(zip: &mut Zip, folder: &str, file_len: u64, view: &TensorView) -> Resul
         let (len, size) = (view.storage.len, entry.size());
         return Err(format!("needs {len} elements of storage {}, which holds {size} bytes", quoted(&name)));
     }
-    // Also keeps what will be allocated below the size of the file.
+    // This also bounds later allocations by the size of the file.
     if entry.data_start().and_then(|start| start.checked_add(entry.size())).is_none_or(|end| end > file_len) {
         return Err(format!("has a storage {} that reaches beyond the end of the file", quoted(&name)));
     }

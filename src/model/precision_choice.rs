@@ -1,104 +1,129 @@
-//! In which precision a model suits this machine: by memory and disk, and by how fast the machine computes, which is measured.
+//! The choice of a precision: by memory, disk and measured speed for preparing a model; by fixed rules for loading a folder.
 //!
-//! Responsible for the choice and for saying why. Not responsible for writing the weights (`quantised`), nor for what a folder
-//! that is loaded without a word about precision computes in, which must be the same on every run and so is not measured.
+//! Responsible for the choice and its reason. Not responsible for writing the weights (`quantised`).
 
 use std::path::Path;
 
-use super::FLOAT_WEIGHTS;
-use super::config::{AudioConfig, LmConfig};
-use super::memory::{self, Origin};
+use candle_core::Device;
+
+use super::config::{AudioConfig, LmConfig, ModelSizes};
+use super::memory::{self, WeightSource};
 use super::speed::Costs;
+use super::{checkpoint, quantised_file};
 use crate::config::Precision;
 use crate::error::Result;
 
-/// Modes that are to keep up: the built-in ones.
+/// The most weights that a processor of today computes as floats in real time: at 13 positions a chunk and 20 GB/s.
+pub(super) const FLOAT_WEIGHTS: u64 = 500_000_000;
+/// Modes that should keep up: the built-in ones.
 const MODES: usize = 4;
-/// Positions in the cache when it is measured: half of the default window, which is what a lane holds on the average.
+/// Positions in the cache while measuring: half the default window, a lane's average.
 const CONTEXT: usize = 1_024;
-/// Times that each cost is measured.
+/// Measurements of each cost; the median counts.
 const RUNS: usize = 5;
-/// The share of the machine's memory that a model may take without being in the way: one part of so many.
+/// A model may take one part in this many of the machine's memory.
 const MEMORY_PARTS: u64 = 2;
 
-/// A precision, and why it is this one.
+/// Returns the precision in which the folder `dir` is loaded on `device` by default.
+///
+/// A folder that holds only quantised weights: that precision. Otherwise f32, or 4 bits for a model too large for floats in real
+/// time; bf16 on a GPU. Nothing is measured, so that every run computes the same.
+pub(super) fn default_precision(dir: &Path, device: &Device) -> Precision {
+    if !device.is_cpu() {
+        return Precision::Bf16;
+    }
+    if dir.is_dir() && !dir.join(checkpoint::INDEX).exists() {
+        for precision in [Precision::Q4, Precision::Q8] {
+            if quantised_file(dir, precision).is_some_and(|file| file.exists()) {
+                return precision;
+            }
+        }
+    }
+    let weights = LmConfig::read(dir).map_or(0, |lm| lm.weights());
+    if weights > FLOAT_WEIGHTS { Precision::Q4 } else { Precision::F32 }
+}
+
+/// A chosen precision and its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrecisionChoice {
-    /// In what the weights are best kept.
+    /// The precision.
     pub precision: Precision,
-    /// The reason, as the end of a sentence about it.
+    /// The reason, as the end of a sentence about the choice.
     pub reason: String,
 }
 
-/// What the machine has for a model, in bytes; None where the system does not say.
+/// Memory and disk of this machine, in bytes; None where the system does not say.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MachineResources {
-    /// Memory in all.
+    /// All memory.
     pub memory: Option<u64>,
-    /// What may be written to the disk.
+    /// Free space on the disk.
     pub disk: Option<u64>,
 }
 
-/// What was measured of one precision.
+/// A precision with its measured costs.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate {
     /// The precision.
     pub precision: Precision,
-    /// What a session costs in it.
+    /// Costs of a session.
     pub costs: Costs,
-    /// How many modes keep up in it.
+    /// Modes that keep up.
     pub lanes: usize,
 }
 
 impl Candidate {
-    /// What `costs` mean for `precision`, where `most` modes are wanted.
+    /// Makes a candidate from measured `costs`, of at most `most` modes.
     #[must_use]
     pub fn new(precision: Precision, costs: Costs, most: usize) -> Self {
         Self { precision, costs, lanes: costs.lanes_in_real_time(most) }
     }
 
-    /// What counts: modes that keep up, then whether they do while somebody speaks without a pause.
-    fn worth(&self) -> (usize, bool) {
+    /// Returns the value to maximise: modes that keep up, then true if they keep up with continuous speech.
+    fn score(&self) -> (usize, bool) {
         (self.lanes, self.costs.keeps_up_with_speech(self.lanes))
     }
 }
 
-/// The one in which most keeps up; among equals the first, which should have more bits. Where nothing keeps up, the fastest.
+/// Returns the candidate with the best score; among equals the first, which should have more bits. When none keeps up, returns
+/// the fastest.
 #[must_use]
 pub fn best(candidates: &[Candidate]) -> Option<&Candidate> {
-    let most = candidates.iter().map(Candidate::worth).max()?;
+    let most = candidates.iter().map(Candidate::score).max()?;
     if most.0 == 0 {
         return candidates.iter().min_by(|a, b| a.costs.chunk_ms(1).total_cmp(&b.costs.chunk_ms(1)));
     }
-    candidates.iter().find(|c| c.worth() == most)
+    candidates.iter().find(|c| c.score() == most)
 }
 
-/// In what the checkpoint folder `dir` is best prepared for this machine, which has `room`. Takes two seconds at the most.
+/// Chooses the precision in which to prepare the checkpoint folder `dir` for a machine with these `resources`. Takes two seconds at
+/// most.
 ///
 /// # Errors
-/// When its configuration cannot be read.
-pub fn choose_precision(dir: &Path, room: MachineResources) -> Result<PrecisionChoice> {
+/// When the configuration cannot be read.
+pub fn choose_precision(dir: &Path, resources: MachineResources) -> Result<PrecisionChoice> {
     let (lm, audio) = (LmConfig::read(dir)?, AudioConfig::read(dir)?);
-    Ok(choose((&lm, &audio), room, |precision| Costs::of_sizes((&lm, &audio), precision, CONTEXT, RUNS)))
+    let sizes = ModelSizes { lm: &lm, audio: &audio };
+    Ok(choose(sizes, resources, |precision| Costs::estimate(sizes, precision, CONTEXT, RUNS)))
 }
 
-fn choose(sizes: (&LmConfig, &AudioConfig), room: MachineResources, measure: impl Fn(Precision) -> Result<Costs>) -> PrecisionChoice {
-    if sizes.0.weights() <= FLOAT_WEIGHTS {
+fn choose(sizes: ModelSizes<'_>, resources: MachineResources, measure: impl Fn(Precision) -> Result<Costs>) -> PrecisionChoice {
+    if sizes.lm.weights() <= FLOAT_WEIGHTS {
         let why = "32-bit floats: the model is small, and they lose nothing".to_owned();
         return PrecisionChoice { precision: Precision::F32, reason: why };
     }
     let (mut candidates, mut refused) = (Vec::new(), None);
-    // More bits first; the fewest are always tried, for there is nothing else.
+    // More bits first; the fewest are always measured, for want of an alternative.
     for precision in [Precision::Q8, Precision::Q4] {
         if precision != Precision::Q4 {
-            refused = no_room(sizes, precision, room);
+            refused = space_refusal(sizes, precision, resources);
             if refused.is_some() {
                 continue;
             }
         }
         match measure(precision) {
             Ok(costs) => candidates.push(Candidate::new(precision, costs, MODES)),
-            Err(error) => refused = Some(format!("{} cannot be measured here ({})", in_words(precision), error.message())),
+            Err(error) => refused = Some(format!("{} cannot be measured here ({})", label(precision), error.message())),
         }
         if candidates.last().is_some_and(|c| c.lanes == MODES) {
             break;
@@ -107,38 +132,39 @@ fn choose(sizes: (&LmConfig, &AudioConfig), room: MachineResources, measure: imp
     let Some(chosen) = best(&candidates) else {
         return PrecisionChoice { precision: Precision::Q4, reason: format!("4 bits, the fastest: {}", refused.unwrap_or_default()) };
     };
-    PrecisionChoice { precision: chosen.precision, reason: because(chosen, &candidates, refused) }
+    PrecisionChoice { precision: chosen.precision, reason: reason_text(chosen, &candidates, refused) }
 }
 
-/// Why `precision` has no room on this machine, if it has none.
-fn no_room((lm, audio): (&LmConfig, &AudioConfig), precision: Precision, room: MachineResources) -> Option<String> {
+/// Explains why `precision` does not fit into memory or disk; returns None if it fits.
+fn space_refusal(sizes: ModelSizes<'_>, precision: Precision, resources: MachineResources) -> Option<String> {
     let gb = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
-    let needed = memory::needed(lm, audio, precision, Origin::Quantised);
-    if let Some(memory) = room.memory.filter(|memory| needed > memory / MEMORY_PARTS) {
-        return Some(format!("{} would take {} of this machine's {} of memory", in_words(precision), gb(needed), gb(memory)));
+    let needed = memory::needed(sizes, precision, WeightSource::Quantised);
+    if let Some(memory) = resources.memory.filter(|memory| needed > memory / MEMORY_PARTS) {
+        return Some(format!("{} would take {} of this machine's {} of memory", label(precision), gb(needed), gb(memory)));
     }
-    let written = memory::weights(lm, audio, precision);
-    let disk = room.disk.filter(|disk| written > *disk)?;
-    Some(format!("{} would take {} of the disk, which has {} to give", in_words(precision), gb(written), gb(disk)))
+    let written = memory::weights(sizes, precision);
+    let disk = resources.disk.filter(|disk| written > *disk)?;
+    Some(format!("{} would take {} of the disk, which has {} to give", label(precision), gb(written), gb(disk)))
 }
 
-fn because(chosen: &Candidate, candidates: &[Candidate], refused: Option<String>) -> String {
+/// Explains the choice of `chosen`: its speed, that of the alternative, and the precision that was `refused`.
+fn reason_text(chosen: &Candidate, candidates: &[Candidate], refused: Option<String>) -> String {
     let ms = |c: &Candidate| format!("{:.0} ms", c.costs.chunk_ms(1));
     let modes = |n: usize| format!("{n} mode{}", if n == 1 { "" } else { "s" });
-    let words = in_words(chosen.precision);
+    let name = label(chosen.precision);
     let mut why = match chosen.lanes {
-        0 => format!("{words}, the fastest; yet 0.4 s of sound take {}: as busy as this machine is now, it is too slow", ms(chosen)),
-        n => format!("{words}: 0.4 s of sound take {} here, and {} can keep up", ms(chosen), modes(n)),
+        0 => format!("{name}, the fastest; yet 0.4 s of sound take {}: as busy as this machine is now, it is too slow", ms(chosen)),
+        n => format!("{name}: 0.4 s of sound take {} here, and {} can keep up", ms(chosen), modes(n)),
     };
     if let Some(other) = candidates.iter().find(|c| c.precision != chosen.precision) {
         let speech =
-            if chosen.lanes == other.lanes && chosen.worth().1 && !other.worth().1 { ", but not with speech without a pause" } else { "" };
-        why += &format!("; in {} {} and {}{speech}", in_words(other.precision), ms(other), modes(other.lanes));
+            if chosen.lanes == other.lanes && chosen.score().1 && !other.score().1 { ", but not with speech without a pause" } else { "" };
+        why += &format!("; in {} {} and {}{speech}", label(other.precision), ms(other), modes(other.lanes));
     }
     refused.map_or(why.clone(), |refused| format!("{why}; {refused}"))
 }
 
-const fn in_words(precision: Precision) -> &'static str {
+const fn label(precision: Precision) -> &'static str {
     match precision {
         Precision::Q8 => "8 bits",
         Precision::Q4 => "4 bits",
@@ -160,15 +186,18 @@ mod tests {
         Candidate::new(precision, costs(listen_ms, 60.0), 4)
     }
 
+    fn of_3b(resources: MachineResources, measure: impl Fn(Precision) -> Result<Costs>) -> PrecisionChoice {
+        choose(ModelSizes { lm: &LmConfig::released_3b(), audio: &AudioConfig::released_3b() }, resources, measure)
+    }
+
     fn chosen(memory_gb: f64, disk_gb: f64, eight: Costs, four: Costs) -> PrecisionChoice {
         let bytes = |gb: f64| Some((gb * 1e9) as u64);
-        let room = MachineResources { memory: bytes(memory_gb), disk: bytes(disk_gb) };
-        let sizes = (LmConfig::released_3b(), AudioConfig::released_3b());
-        choose((&sizes.0, &sizes.1), room, |precision| Ok(if precision == Precision::Q8 { eight } else { four }))
+        let resources = MachineResources { memory: bytes(memory_gb), disk: bytes(disk_gb) };
+        of_3b(resources, |precision| Ok(if precision == Precision::Q8 { eight } else { four }))
     }
 
     #[test]
-    fn more_bits_are_taken_only_where_they_cost_no_mode() {
+    fn more_bits_are_chosen_only_if_they_cost_no_mode() {
         let (eight, four) = (candidate(Precision::Q8, 200.0), candidate(Precision::Q4, 120.0));
         assert_eq!((eight.lanes, four.lanes), (1, 2));
         assert_eq!(best(&[eight, four]).unwrap().precision, Precision::Q4);
@@ -180,46 +209,45 @@ mod tests {
     }
 
     #[test]
-    fn more_bits_are_not_taken_where_they_make_speech_lag() {
+    fn more_bits_are_not_chosen_if_continuous_speech_then_lags() {
         let (eight, four) = (Candidate::new(Precision::Q8, costs(220.0, 117.0), 4), Candidate::new(Precision::Q4, costs(190.0, 64.0), 4));
         assert_eq!((eight.lanes, four.lanes), (1, 1));
         assert_eq!(best(&[eight, four]).unwrap().precision, Precision::Q4);
     }
 
     #[test]
-    fn the_precision_of_a_large_model_is_the_one_that_keeps_up_and_the_reason_is_said() {
+    fn large_model_gets_the_precision_that_keeps_up_and_a_reason() {
         let (fast, slow) = (costs(20.0, 20.0), costs(500.0, 200.0));
-        let suited = chosen(64.0, 100.0, fast, fast);
-        assert_eq!(suited.precision, Precision::Q8);
-        assert_eq!(suited.reason, "8 bits: 0.4 s of sound take 60 ms here, and 4 modes can keep up");
-        let suited = chosen(64.0, 100.0, costs(170.0, 117.0), costs(120.0, 60.0));
-        assert_eq!(suited.precision, Precision::Q4);
+        let choice = chosen(64.0, 100.0, fast, fast);
+        assert_eq!(choice.precision, Precision::Q8);
+        assert_eq!(choice.reason, "8 bits: 0.4 s of sound take 60 ms here, and 4 modes can keep up");
+        let choice = chosen(64.0, 100.0, costs(170.0, 117.0), costs(120.0, 60.0));
+        assert_eq!(choice.precision, Precision::Q4);
         assert_eq!(
-            suited.reason,
+            choice.reason,
             "4 bits: 0.4 s of sound take 160 ms here, and 2 modes can keep up; in 8 bits 210 ms and 2 modes, but not with speech without a pause"
         );
-        let suited = chosen(64.0, 100.0, slow, slow);
-        assert_eq!(suited.precision, Precision::Q8, "nothing is faster than the first of two that are as fast");
-        assert!(suited.reason.contains("540 ms: as busy as this machine is now, it is too slow"), "{}", suited.reason);
+        let choice = chosen(64.0, 100.0, slow, slow);
+        assert_eq!(choice.precision, Precision::Q8, "of two that are equally fast the first is chosen");
+        assert!(choice.reason.contains("540 ms: as busy as this machine is now, it is too slow"), "{}", choice.reason);
     }
 
     #[test]
-    fn more_bits_are_not_taken_where_memory_or_disk_have_no_room_for_them() {
+    fn more_bits_are_not_chosen_if_they_exceed_memory_or_disk() {
         let fast = costs(20.0, 20.0);
-        let suited = chosen(8.0, 100.0, fast, fast);
-        assert_eq!(suited.precision, Precision::Q4);
-        assert!(suited.reason.ends_with("; 8 bits would take 4.8 GB of this machine's 8.0 GB of memory"), "{}", suited.reason);
-        let suited = chosen(64.0, 3.0, fast, fast);
-        assert_eq!(suited.precision, Precision::Q4);
-        assert!(suited.reason.contains("of the disk"), "{}", suited.reason);
+        let choice = chosen(8.0, 100.0, fast, fast);
+        assert_eq!(choice.precision, Precision::Q4);
+        assert!(choice.reason.ends_with("; 8 bits would take 4.8 GB of this machine's 8.0 GB of memory"), "{}", choice.reason);
+        let choice = chosen(64.0, 3.0, fast, fast);
+        assert_eq!(choice.precision, Precision::Q4);
+        assert!(choice.reason.contains("of the disk"), "{}", choice.reason);
     }
 
     #[test]
-    fn what_cannot_be_measured_gets_the_fewest_bits_and_a_small_model_the_most() {
-        let sizes = (LmConfig::released_3b(), AudioConfig::released_3b());
-        let suited = choose((&sizes.0, &sizes.1), MachineResources::default(), |_| Err(Error::new(ErrorKind::Memory, "no room")));
-        assert_eq!(suited.precision, Precision::Q4);
-        assert!(suited.reason.contains("no room"), "{}", suited.reason);
+    fn unmeasurable_model_gets_the_fewest_bits_and_a_small_model_the_most() {
+        let choice = of_3b(MachineResources::default(), |_| Err(Error::new(ErrorKind::Memory, "no room")));
+        assert_eq!(choice.precision, Precision::Q4);
+        assert!(choice.reason.contains("no room"), "{}", choice.reason);
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/fixture");
         assert_eq!(choose_precision(&folder, MachineResources::default()).unwrap().precision, Precision::F32);
     }

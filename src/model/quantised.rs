@@ -1,12 +1,10 @@
-//! Quantised checkpoints: made in one pass from a released one, kept in one GGUF file, mapped and used as they lie.
+//! Quantised checkpoints: one GGUF file, made in one pass from a released checkpoint, mapped and used in place.
 //!
-//! Matrices are packed as [`kernels`](super::kernels) reads them, so that nothing is unpacked or copied when a model is
-//! loaded: a tensor of bytes `[tiles, bytes of a tile]`, 16 outputs a tile, one f16 scale per output and 64 inputs. No
-//! standard block type serves: theirs keep one output's weights together, so that a product of a dozen rows would have to
-//! gather them again at every chunk (measured in CRATES.md: candle's Q4_K takes twice the time). Embeddings have 8 bits;
-//! norms, biases, convolutions and the rows of `lm_head` that decide stay f32. The matrices of the first layers have twice the
-//! bits ([`packing`]): 8 instead of 4, or two planes of 8, where a tensor `NAME.rest` holds what rounding left over, rounded in
-//! the same way.
+//! Matrices are packed as [`kernels`](super::kernels) reads them, so that loading neither unpacks nor copies: a tensor of bytes
+//! `[tiles, bytes of a tile]`, 16 outputs a tile, one f16 scale per output and 64 inputs. GGUF's own block types keep one output's
+//! weights together, which a product of a dozen rows would have to gather again at every chunk (twice the time with candle's Q4_K).
+//! Embeddings have 8 bits; norms, biases, convolutions and the decision rows of `lm_head` stay f32. The matrices of the first layers
+//! have twice the bits ([`packing`]): 8 instead of 4, or two planes of 8; a tensor `NAME.rest` holds the second plane.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -16,30 +14,30 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 
 use super::checkpoint::Checkpoint;
-use super::gguf::{Entry, Gguf, Kind, Note, Plan, Writer};
+use super::gguf::{ElementType, Gguf, GgufLayout, GgufWriter, MetadataValue, TensorInfo};
+use super::huge_pages::HugePageWriter;
 use super::kernels::{Bits, TILE, tile_bytes};
-use super::large_pages::ByPage;
-use super::linear::{Bytes, PackedLinear, pack, pack_rest};
-use super::weights::{Planes, Weights, packing};
-use crate::error::{Error, ErrorKind, Result};
+use super::linear::{PackedBytes, PackedLinear, pack, pack_residual};
+use super::weights::{MatrixShape, Packing, Planes, Weights, packing};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// Version of what is written here; another one is refused.
+/// The version of the file's contents; other versions are refused.
 const FORMAT: u64 = 3;
-const FORMAT_NOTE: &str = "hearken.format";
-const BITS_NOTE: &str = "hearken.bits";
-const SOURCE_NOTE: &str = "hearken.source";
-const KEPT_NOTE: &str = "hearken.kept_rows";
-/// The rows of `lm_head.weight` that stay as they are.
+/// The metadata keys.
+const FORMAT_KEY: &str = "hearken.format";
+const BITS_KEY: &str = "hearken.bits";
+const SOURCE_KEY: &str = "hearken.source";
+const KEPT_KEY: &str = "hearken.kept_rows";
+/// The tensor of the rows of `lm_head.weight` that stay f32.
 const KEPT_ROWS: &str = "lm_head.weight.kept";
 const HEAD: &str = "lm_head.weight";
-/// Numbers that are packed at a time: 16 MB of them as f32, so that memory stays bounded.
-const BLOCK_NUMBERS: usize = 4 << 20;
+/// Weights that are packed at a time: 16 MB as f32, so that memory stays bounded.
+const BLOCK_WEIGHTS: usize = 4 << 20;
 
-/// After so many bytes of tensors it is noted that they are safe on the disk, so that a crash does not repeat them: 64 MB, a
-/// few seconds of work.
-const SAFE_BYTES: u64 = 64 << 20;
+/// Bytes between two checkpoints of the progress: 64 MB, a few seconds of work that a crash repeats at most.
+const CHECKPOINT_BYTES: u64 = 64 << 20;
 
-/// The file of a checkpoint folder that holds its weights in `bits`.
+/// Returns the path, in a checkpoint folder, of its weights in `bits`.
 #[must_use]
 pub fn file_in(dir: &Path, bits: Bits) -> PathBuf {
     dir.join(match bits {
@@ -52,41 +50,47 @@ pub fn file_in(dir: &Path, bits: Bits) -> PathBuf {
 #[derive(Debug)]
 pub struct Quantised {
     file: Gguf,
+    /// Identity of the checkpoint that the file was made from.
     source: String,
+    /// Rows of `lm_head` that are stored as f32.
     kept: Vec<u32>,
 }
 
 impl Quantised {
-    /// Opens `path`, which must be of `bits`.
+    /// Opens `path`, a file of weights in `bits`.
     ///
     /// # Errors
-    /// When it is missing, damaged, of another program or of other bits, naming it.
+    /// When the file is missing, damaged, from another program or of other bits, naming the file.
     pub fn open(path: &Path, bits: Bits) -> Result<Self> {
         let file = Gguf::open(path)?;
         let bad = |why: String| Error::model_file(path, why);
-        match file.note(FORMAT_NOTE) {
-            Some(Note::Number(FORMAT)) => {}
-            Some(Note::Number(other)) => {
-                return Err(bad(format!("is in format {other} of Hearken's, not {FORMAT}: make it again with `hearken model quantize`")));
+        match file.metadata_value(FORMAT_KEY) {
+            Some(MetadataValue::Number(FORMAT)) => {}
+            Some(MetadataValue::Number(other)) => {
+                let why = format!("has version {other} of Hearken's format, not {FORMAT}");
+                return Err(Error::at(ErrorKind::Model, path, why).with_remedy(Remedy::QuantiseAgain));
             }
             _ => return Err(bad("was not made by `hearken model quantize`".into())),
         }
-        if file.note(BITS_NOTE) != Some(&Note::Number(number_of(bits))) {
-            return Err(bad(format!("does not hold {}-bit weights", number_of(bits))));
+        if file.metadata_value(BITS_KEY) != Some(&MetadataValue::Number(bit_count(bits))) {
+            return Err(bad(format!("does not hold {}-bit weights", bit_count(bits))));
         }
-        let (Some(Note::Text(source)), Some(Note::Numbers(kept))) = (file.note(SOURCE_NOTE), file.note(KEPT_NOTE)) else {
-            return Err(bad("lacks a note that `hearken model quantize` writes: damaged".into()));
+        let (Some(MetadataValue::Text(source)), Some(MetadataValue::Numbers(kept))) =
+            (file.metadata_value(SOURCE_KEY), file.metadata_value(KEPT_KEY))
+        else {
+            return Err(bad("lacks metadata that `hearken model quantize` writes: damaged".into()));
         };
         Ok(Self { source: source.clone(), kept: kept.clone(), file })
     }
 
-    /// What identifies the checkpoint that it was made from ([`Checkpoint::identity`]).
+    /// Returns the identity of the checkpoint that the file was made from ([`Checkpoint::identity`]).
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    fn found(&self, name: &str, kind: Kind, shape: &[usize]) -> Result<std::ops::Range<usize>> {
+    /// Finds the tensor `name` of this type and shape; returns the range of its bytes.
+    fn find(&self, name: &str, kind: ElementType, shape: &[usize]) -> Result<std::ops::Range<usize>> {
         let bad = |why: String| Error::model_file(self.file.path(), format!("the tensor {name} {why}"));
         let (entry, range) = self.file.tensor(name).ok_or_else(|| bad("is missing".into()))?;
         if entry.kind != kind || entry.shape != shape {
@@ -98,7 +102,7 @@ impl Quantised {
 
 impl Weights for Quantised {
     fn get(&self, name: &str, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
-        let range = self.found(name, Kind::F32, shape)?;
+        let range = self.find(name, ElementType::F32, shape)?;
         let values: Vec<f32> = self.file.map()[range].as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
         let bad = |why: String| Error::model_file(self.file.path(), format!("the tensor {name} {why}"));
         if !values.iter().all(|v| v.is_finite()) {
@@ -108,66 +112,68 @@ impl Weights for Quantised {
         tensor.map_err(|e| bad(format!("cannot be used ({e})")))
     }
 
-    fn packed(&self, name: &str, (out, inner): (usize, usize), bits: Bits) -> Result<PackedLinear> {
-        let (bits, planes) = packing(name, bits);
-        let plane = |name: &str| -> Result<Bytes> {
-            let range = self.found(name, Kind::Bytes, &[out.div_ceil(TILE), tile_bytes(bits, inner)])?;
-            Ok(Bytes::Mapped(self.file.map().clone(), range))
+    fn packed(&self, name: &str, shape: MatrixShape, bits: Bits) -> Result<PackedLinear> {
+        let (Packing { bits, planes }, MatrixShape { out, inner }) = (packing(name, bits), shape);
+        let plane = |name: &str| -> Result<PackedBytes> {
+            let range = self.find(name, ElementType::Bytes, &[out.div_ceil(TILE), tile_bytes(bits, inner)])?;
+            Ok(PackedBytes::Mapped(self.file.map().clone(), range))
         };
-        let own = PackedLinear::new(plane(name)?, bits, (out, inner));
+        let own = PackedLinear::new(plane(name)?, bits, shape);
         let own = match planes {
             Planes::One => own,
-            Planes::Two => own.zip(Some(plane(&rest_of(name))?)).and_then(|(own, rest)| own.with_rest(rest)),
+            Planes::Two => own.zip(Some(plane(&residual_name(name))?)).and_then(|(own, residual)| own.with_residual(residual)),
         };
         own.ok_or_else(|| Error::model_file(self.file.path(), format!("the tensor {name} is not {out} x {inner} numbers")))
     }
 
-    fn rows(&self, name: &str, (_, inner): (usize, usize), ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {
-        let kept = self.get(KEPT_ROWS, &[self.kept.len(), inner], dtype, device)?;
+    fn rows(&self, name: &str, shape: MatrixShape, ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {
+        let kept = self.get(KEPT_ROWS, &[self.kept.len(), shape.inner], dtype, device)?;
         let bad = |why: String| Error::model_file(self.file.path(), why);
         let at = |id: &u32| self.kept.iter().position(|kept| kept == id).map(|at| at as u32);
-        let places: Option<Vec<u32>> = ids.iter().map(at).collect();
-        let places = places.ok_or_else(|| bad(format!("lacks rows {ids:?} of {name}: it was made with other token ids")))?;
-        Tensor::new(places, device).and_then(|places| kept.index_select(&places, 0)).map_err(|e| bad(e.to_string()))
+        let rows: Option<Vec<u32>> = ids.iter().map(at).collect();
+        let rows = rows.ok_or_else(|| bad(format!("lacks rows {ids:?} of {name}: it was made with other token ids")))?;
+        Tensor::new(rows, device).and_then(|rows| kept.index_select(&rows, 0)).map_err(|e| bad(e.to_string()))
     }
 }
 
-/// What a tensor of the checkpoint becomes.
-enum Form {
-    /// F32, as it is.
+/// The stored form of a tensor of the checkpoint.
+enum StoredForm {
+    /// F32.
     Kept,
+    /// Packed weights: the first plane.
     Packed(Bits),
-    /// What packing leaves over.
-    Rest(Bits),
+    /// Packed rounding errors: the second plane.
+    Residual(Bits),
 }
 
-/// The tensor that holds the second plane of `name`.
-fn rest_of(name: &str) -> String {
+/// Returns the name of the tensor with the second plane of `name`.
+fn residual_name(name: &str) -> String {
     format!("{name}.rest")
 }
 
-/// A tensor that is written: what it is called, what it is made of, and how.
-struct Piece<'a> {
+/// A tensor of the file: its name, the checkpoint's tensor it is made from, and its form.
+struct OutputTensor<'a> {
     name: String,
     source: &'a str,
     shape: &'a [usize],
-    form: Form,
+    form: StoredForm,
 }
 
-/// The pieces that the tensor `name` of `shape` becomes.
-fn pieces<'a>(name: &'a str, shape: &'a [usize], bits: Bits) -> impl Iterator<Item = Piece<'a>> {
-    let (source, is_matrix, (bits, planes)) = (name, shape.len() == 2, packing(name, bits));
-    let piece = move |name: String, form: Form| Piece { name, source, shape, form };
-    let rest = (is_matrix && planes == Planes::Two).then(|| piece(rest_of(name), Form::Rest(bits)));
-    std::iter::once(piece(name.to_owned(), if is_matrix { Form::Packed(bits) } else { Form::Kept })).chain(rest)
+/// Returns the tensors of the file that the checkpoint's tensor `name` of `shape` becomes.
+fn outputs<'a>(name: &'a str, shape: &'a [usize], bits: Bits) -> impl Iterator<Item = OutputTensor<'a>> {
+    let (source, is_matrix, Packing { bits, planes }) = (name, shape.len() == 2, packing(name, bits));
+    let output = move |name: String, form: StoredForm| OutputTensor { name, source, shape, form };
+    let residual = (is_matrix && planes == Planes::Two).then(|| output(residual_name(name), StoredForm::Residual(bits)));
+    std::iter::once(output(name.to_owned(), if is_matrix { StoredForm::Packed(bits) } else { StoredForm::Kept })).chain(residual)
 }
 
-/// Writes the weights of `checkpoint` in `bits` to `path`, tensor by tensor in bounded memory; `kept` are the rows of
-/// `lm_head` that stay f32; `progress` is told how many of how many numbers are done, and says whether to go on. What lies at
-/// `path` is replaced only when the new file is complete. What a crash, or `progress`, left unfinished is gone on with.
+/// Writes the weights of `checkpoint` in `bits` to `path`, tensor by tensor in bounded memory; the rows `kept` of `lm_head` stay f32.
+///
+/// `progress` receives the weights done and the weights in all, and decides whether to continue. A file at `path` is replaced only
+/// once the new one is complete. A run that crashed or was stopped is resumed.
 ///
 /// # Errors
-/// When a tensor is damaged or the file cannot be written: nothing is left behind then. When `progress` says no.
+/// When a tensor is damaged or the file cannot be written, after removing the partial file. When `progress` breaks, keeping it.
 pub fn quantise(
     checkpoint: &Checkpoint,
     bits: Bits,
@@ -175,10 +181,10 @@ pub fn quantise(
     path: &Path,
     mut progress: impl FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<()> {
-    let partial = Partial::of(path);
+    let partial = PartialFile::of(path);
     let written = write(checkpoint, bits, kept, &partial, &mut progress);
     if let Ok(ControlFlow::Break(())) = written {
-        return Err(Error::new(ErrorKind::Output, "stopped; the next time it goes on from here"));
+        return Err(Error::new(ErrorKind::Output, "stopped; the next run resumes here"));
     }
     let done = written.and_then(|_| fs::rename(&partial.file, path).map_err(|e| Error::cannot_write(path, &e)));
     if done.is_err() {
@@ -188,23 +194,24 @@ pub fn quantise(
     done
 }
 
-/// A file that is being written, and beside it how many of its tensors are safe on the disk.
-struct Partial {
+/// An unfinished file, and the file beside it with the number of its tensors that are safe on the disk.
+struct PartialFile {
     file: PathBuf,
     safe: PathBuf,
 }
 
-impl Partial {
+impl PartialFile {
     fn of(path: &Path) -> Self {
         Self { file: path.with_extension("gguf.partial"), safe: path.with_extension("gguf.partial.safe") }
     }
 
-    /// Tensors that are there already of the file that `plan` describes, and the file, behind them.
-    fn go_on(&self, plan: &Plan) -> Option<(File, usize)> {
-        let safe = fs::read_to_string(&self.safe).ok()?.trim().parse::<usize>().ok().filter(|safe| (1..=plan.tensors()).contains(safe))?;
+    /// Opens an unfinished file of this `layout` after its safe tensors; returns the file and the number of those tensors.
+    fn resume(&self, layout: &GgufLayout) -> Option<(File, usize)> {
+        let safe =
+            fs::read_to_string(&self.safe).ok()?.trim().parse::<usize>().ok().filter(|safe| (1..=layout.tensors()).contains(safe))?;
         let mut file = OpenOptions::new().read(true).write(true).open(&self.file).ok()?;
-        let bytes = plan.bytes(safe);
-        if file.metadata().ok()?.len() < bytes || !plan.begins(&mut file) {
+        let bytes = layout.bytes(safe);
+        if file.metadata().ok()?.len() < bytes || !layout.matches_header(&mut file) {
             return None;
         }
         file.set_len(bytes).ok()?;
@@ -212,8 +219,8 @@ impl Partial {
         Some((file, safe))
     }
 
-    /// Notes that `tensors` of them are safe, once they are. That they cannot be noted costs time after a crash, and nothing else.
-    fn note(&self, file: &File, tensors: usize) {
+    /// Syncs the file and records that `tensors` are safe. A failure only costs time after a crash.
+    fn record_progress(&self, file: &File, tensors: usize) {
         if file.sync_data().is_ok() {
             let new = self.safe.with_extension("new");
             let _ = fs::write(&new, tensors.to_string()).and_then(|()| fs::rename(&new, &self.safe));
@@ -221,60 +228,61 @@ impl Partial {
     }
 }
 
+/// Writes the unfinished file, from its safe tensors on; breaks when `progress` does.
 fn write(
     checkpoint: &Checkpoint,
     bits: Bits,
     kept: &[u32],
-    partial: &Partial,
+    partial: &PartialFile,
     progress: &mut impl FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>> {
     let sources = checkpoint.shapes()?;
     let failed = |e: io::Error| Error::cannot_write(&partial.file, &e);
-    let pieces: Vec<Piece<'_>> = sources.iter().flat_map(|(name, shape)| pieces(name, shape, bits)).collect();
-    let plan = plan(checkpoint, &pieces, bits, kept).map_err(failed)?;
-    let numbers = |pieces: &[Piece<'_>]| pieces.iter().map(|piece| piece.shape.iter().product::<usize>() as u64).sum::<u64>();
-    let all = numbers(&pieces);
-    let (mut writer, there) = match partial.go_on(&plan) {
-        Some((file, there)) => (Writer::go_on(ByPage::new(file).map_err(failed)?, plan.clone(), there), there),
+    let outputs: Vec<OutputTensor<'_>> = sources.iter().flat_map(|(name, shape)| outputs(name, shape, bits)).collect();
+    let layout = layout(checkpoint, &outputs, bits, kept).map_err(failed)?;
+    let weights = |outputs: &[OutputTensor<'_>]| outputs.iter().map(|output| output.shape.iter().product::<usize>() as u64).sum::<u64>();
+    let all = weights(&outputs);
+    let (mut writer, there) = match partial.resume(&layout) {
+        Some((file, there)) => (GgufWriter::resume(HugePageWriter::new(file).map_err(failed)?, layout.clone(), there), there),
         None => {
             let _ = fs::remove_file(&partial.safe);
             let file = File::create(&partial.file).map_err(failed)?;
-            (ByPage::new(file).and_then(|file| Writer::new(file, plan.clone())).map_err(failed)?, 0)
+            (HugePageWriter::new(file).and_then(|file| GgufWriter::new(file, layout.clone())).map_err(failed)?, 0)
         }
     };
-    // The rows that are kept come first, and are no tensor of the source.
-    let mut done = numbers(&pieces[..there.saturating_sub(1)]);
+    // The kept rows come first, and are not a tensor of the checkpoint.
+    let mut done = weights(&outputs[..there.saturating_sub(1)]);
     if progress(done, all).is_break() {
         return Ok(ControlFlow::Break(()));
     }
     if there == 0 {
-        let shape = (checkpoint.lm.padded_vocab_size, checkpoint.lm.n_embd);
+        let shape = MatrixShape::new(checkpoint.lm.padded_vocab_size, checkpoint.lm.n_embd);
         let head = checkpoint.rows(HEAD, shape, kept, DType::F32, &Device::Cpu)?;
         let head = head.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(|e| Error::internal(e))?;
         writer.tensor(|to| write_floats(to, &head)).map_err(failed)?;
     }
-    let mut noted = there.max(1);
-    for (place, piece) in pieces.iter().enumerate().skip(there.saturating_sub(1)) {
-        let before = place + 1;
-        if plan.bytes(before) - plan.bytes(noted) >= SAFE_BYTES {
-            partial.note(writer.flushed().map_err(failed)?.file(), before);
-            noted = before;
+    let mut recorded = there.max(1);
+    for (at, output) in outputs.iter().enumerate().skip(there.saturating_sub(1)) {
+        let before = at + 1;
+        if layout.bytes(before) - layout.bytes(recorded) >= CHECKPOINT_BYTES {
+            partial.record_progress(writer.flushed().map_err(failed)?.file(), before);
+            recorded = before;
         }
         let outcome = writer.tensor(|to| {
-            copy(checkpoint, piece, to, &mut |numbers| {
-                done += numbers;
+            write_tensor(checkpoint, output, to, &mut |weights| {
+                done += weights;
                 progress(done, all)
             })
         });
         match outcome {
             Ok(()) => {}
-            Err(Failure::Stopped) => {
-                // What of this tensor is written already is cut off the next time.
-                partial.note(writer.flushed().map_err(failed)?.file(), before);
+            Err(CopyError::Stopped) => {
+                // The written part of this tensor is cut off by the next run.
+                partial.record_progress(writer.flushed().map_err(failed)?.file(), before);
                 return Ok(ControlFlow::Break(()));
             }
-            Err(Failure::Reading(error)) => return Err(error),
-            Err(Failure::Writing(e)) => return Err(failed(e)),
+            Err(CopyError::Reading(error)) => return Err(error),
+            Err(CopyError::Writing(e)) => return Err(failed(e)),
         }
     }
     let mut written = writer.finish().map_err(failed)?;
@@ -282,74 +290,76 @@ fn write(
     Ok(ControlFlow::Continue(()))
 }
 
-/// What the file will hold: the same for the same checkpoint, bit by bit.
-fn plan(checkpoint: &Checkpoint, pieces: &[Piece<'_>], bits: Bits, kept: &[u32]) -> io::Result<Plan> {
-    let head = Entry { kind: Kind::F32, shape: vec![kept.len(), checkpoint.lm.n_embd] };
-    let mut tensors: Vec<(String, Entry)> = vec![(KEPT_ROWS.into(), head)];
-    for Piece { name, shape, form, .. } in pieces {
+/// Lays out the file, always the same for the same checkpoint, bit for bit.
+fn layout(checkpoint: &Checkpoint, outputs: &[OutputTensor<'_>], bits: Bits, kept: &[u32]) -> io::Result<GgufLayout> {
+    let head = TensorInfo { kind: ElementType::F32, shape: vec![kept.len(), checkpoint.lm.n_embd] };
+    let mut tensors: Vec<(String, TensorInfo)> = vec![(KEPT_ROWS.into(), head)];
+    for OutputTensor { name, shape, form, .. } in outputs {
         let entry = match form {
-            Form::Kept => Entry { kind: Kind::F32, shape: shape.to_vec() },
-            Form::Packed(bits) | Form::Rest(bits) => {
-                Entry { kind: Kind::Bytes, shape: vec![shape[0].div_ceil(TILE), tile_bytes(*bits, shape[1])] }
+            StoredForm::Kept => TensorInfo { kind: ElementType::F32, shape: shape.to_vec() },
+            StoredForm::Packed(bits) | StoredForm::Residual(bits) => {
+                TensorInfo { kind: ElementType::Bytes, shape: vec![shape[0].div_ceil(TILE), tile_bytes(*bits, shape[1])] }
             }
         };
         tensors.push((name.clone(), entry));
     }
-    let notes = [
-        ("general.architecture", Note::Text("audio-interaction".into())),
-        ("general.name", Note::Text("Audio-Interaction, quantised by Hearken".into())),
-        (FORMAT_NOTE, Note::Number(FORMAT)),
-        (BITS_NOTE, Note::Number(number_of(bits))),
-        (SOURCE_NOTE, Note::Text(checkpoint.identity())),
-        (KEPT_NOTE, Note::Numbers(kept.to_vec())),
+    let metadata = [
+        ("general.architecture", MetadataValue::Text("audio-interaction".into())),
+        ("general.name", MetadataValue::Text("Audio-Interaction, quantised by Hearken".into())),
+        (FORMAT_KEY, MetadataValue::Number(FORMAT)),
+        (BITS_KEY, MetadataValue::Number(bit_count(bits))),
+        (SOURCE_KEY, MetadataValue::Text(checkpoint.identity())),
+        (KEPT_KEY, MetadataValue::Numbers(kept.to_vec())),
     ];
-    Plan::new(&notes, &tensors)
+    GgufLayout::new(&metadata, &tensors)
 }
 
-/// Writes one tensor, some rows at a time; `progress` is told how many numbers they were.
-fn copy(
+/// Writes one tensor, a block of rows at a time; `progress` receives the weights of each block.
+fn write_tensor(
     checkpoint: &Checkpoint,
-    Piece { source, shape, form, .. }: &Piece<'_>,
+    OutputTensor { source, shape, form, .. }: &OutputTensor<'_>,
     to: &mut dyn Write,
     progress: &mut impl FnMut(u64) -> ControlFlow<()>,
-) -> Result<(), Failure> {
+) -> Result<(), CopyError> {
     let rows = shape[0];
     let width: usize = shape[1..].iter().product();
-    let block = (BLOCK_NUMBERS / width.max(1)).next_multiple_of(TILE).max(TILE);
+    let block = (BLOCK_WEIGHTS / width.max(1)).next_multiple_of(TILE).max(TILE);
     for first in (0..rows).step_by(block) {
         let count = block.min(rows - first);
-        let numbers = checkpoint.block(source, shape, first..first + count).map_err(Failure::Reading)?;
+        let weights = checkpoint.block(source, shape, first..first + count).map_err(CopyError::Reading)?;
         match form {
-            Form::Kept => write_floats(to, &numbers)?,
-            Form::Packed(bits) => to.write_all(&pack(&numbers, *bits, width))?,
-            Form::Rest(bits) => to.write_all(&pack_rest(&numbers, *bits, width))?,
+            StoredForm::Kept => write_floats(to, &weights)?,
+            StoredForm::Packed(bits) => to.write_all(&pack(&weights, *bits, width))?,
+            StoredForm::Residual(bits) => to.write_all(&pack_residual(&weights, *bits, width))?,
         }
-        if progress(numbers.len() as u64).is_break() {
-            return Err(Failure::Stopped);
+        if progress(weights.len() as u64).is_break() {
+            return Err(CopyError::Stopped);
         }
     }
     Ok(())
 }
 
-/// What can go wrong while a tensor is copied.
-enum Failure {
+/// The reasons for which writing a tensor ends early.
+enum CopyError {
+    /// The checkpoint cannot be read.
     Reading(Error),
+    /// The file cannot be written.
     Writing(io::Error),
-    /// Nobody wants the file now.
+    /// `progress` broke.
     Stopped,
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for CopyError {
     fn from(error: io::Error) -> Self {
         Self::Writing(error)
     }
 }
 
-fn write_floats(to: &mut dyn Write, numbers: &[f32]) -> io::Result<()> {
-    numbers.iter().try_for_each(|v| to.write_all(&v.to_le_bytes()))
+fn write_floats(to: &mut dyn Write, values: &[f32]) -> io::Result<()> {
+    values.iter().try_for_each(|v| to.write_all(&v.to_le_bytes()))
 }
 
-const fn number_of(bits: Bits) -> u64 {
+const fn bit_count(bits: Bits) -> u64 {
     match bits {
         Bits::Four => 4,
         Bits::Eight => 8,

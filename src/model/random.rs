@@ -1,4 +1,4 @@
-//! Random weights of any size, for measuring a model that is not here.
+//! Random weights of any size, for measuring a model without its checkpoint.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -7,35 +7,35 @@ use candle_core::{DType, Device, Tensor};
 use half::{bf16, f16};
 
 use super::kernels::{Bits, TILE};
-use super::linear::{Bytes, PackedLinear, pack, pack_rest};
-use super::weights::{Planes, Weights, packing, unpackable};
+use super::linear::{PackedBytes, PackedLinear, pack, pack_residual};
+use super::weights::{MatrixShape, Packing, Planes, Weights, packing, unpackable};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// Spread of random weights: `initializer_range` of Qwen2.5.
+/// The largest random weight: `initializer_range` of Qwen2.5.
 const SPREAD: f32 = 0.02;
 
-/// Hands out reproducible random tensors of whatever shape is asked for.
+/// A source of reproducible random tensors of any shape.
 #[derive(Debug)]
 pub struct RandomWeights {
     state: Cell<u64>,
-    /// Whether the first layers are packed as all others are.
-    alike: bool,
+    /// True if the first layers have no more bits than the others.
+    uniform_packing: bool,
 }
 
 impl RandomWeights {
-    /// Weights that depend on nothing but `seed` and the order in which they are asked for.
+    /// Makes weights that depend only on `seed` and the order of the calls.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
-        Self { state: Cell::new(seed | 1), alike: false }
+        Self { state: Cell::new(seed | 1), uniform_packing: false }
     }
 
-    /// The same for a slice of a model, whose few layers stand for its many: none has more bits than the others.
+    /// Gives every layer the same bits: for a slice of a model, whose few layers stand for its many.
     #[must_use]
-    pub const fn alike(self) -> Self {
-        Self { alike: true, ..self }
+    pub const fn uniform_packing(self) -> Self {
+        Self { uniform_packing: true, ..self }
     }
 
-    /// Uniform in -1 .. 1: xorshift64*, so that billions of numbers take seconds.
+    /// Returns a number uniform in -1 .. 1 (xorshift64*, for billions of numbers in seconds).
     fn uniform(&self) -> f32 {
         let mut x = self.state.get();
         x ^= x >> 12;
@@ -50,7 +50,7 @@ impl RandomWeights {
 impl Weights for RandomWeights {
     fn get(&self, name: &str, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
         let count = shape.iter().product();
-        // Norm weights are 1 so that random activations keep their size through the layers.
+        // Norm weights are 1, so that random activations keep their size through the layers.
         let is_norm = name.contains("norm") || name.contains("ln_");
         let next = || if is_norm && name.ends_with("weight") { 1.0 } else { self.uniform() * SPREAD };
         let tensor = match dtype {
@@ -61,20 +61,21 @@ impl Weights for RandomWeights {
         tensor.map_err(|e| Error::new(ErrorKind::Memory, format!("no room for random weights: {e}")).with_remedy(Remedy::ReduceMemory))
     }
 
-    /// Packed bytes at random, without ever being floats: one tile of random numbers, repeated.
-    fn packed(&self, name: &str, (out, inner): (usize, usize), bits: Bits) -> Result<PackedLinear> {
-        let (bits, planes) = if self.alike { (bits, Planes::One) } else { packing(name, bits) };
-        let numbers: Vec<f32> = (0..TILE * inner).map(|_| self.uniform() * SPREAD).collect();
-        let bytes = |tile: Vec<u8>| Bytes::Memory(Arc::new(tile.repeat(out.div_ceil(TILE))));
-        let own = PackedLinear::new(bytes(pack(&numbers, bits, inner)), bits, (out, inner));
+    /// Makes packed bytes of one random tile, repeated, instead of rounding a whole random matrix.
+    fn packed(&self, name: &str, shape: MatrixShape, bits: Bits) -> Result<PackedLinear> {
+        let Packing { bits, planes } = if self.uniform_packing { Packing { bits, planes: Planes::One } } else { packing(name, bits) };
+        let MatrixShape { out, inner } = shape;
+        let values: Vec<f32> = (0..TILE * inner).map(|_| self.uniform() * SPREAD).collect();
+        let bytes = |tile: Vec<u8>| PackedBytes::Memory(Arc::new(tile.repeat(out.div_ceil(TILE))));
+        let own = PackedLinear::new(bytes(pack(&values, bits, inner)), bits, shape);
         let own = match planes {
             Planes::One => own,
-            Planes::Two => own.and_then(|own| own.with_rest(bytes(pack_rest(&numbers, bits, inner)))),
+            Planes::Two => own.and_then(|own| own.with_residual(bytes(pack_residual(&values, bits, inner)))),
         };
-        own.ok_or_else(|| unpackable(name, (out, inner)))
+        own.ok_or_else(|| unpackable(name, shape))
     }
 
-    fn rows(&self, name: &str, (_, inner): (usize, usize), ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {
-        self.get(name, &[ids.len(), inner], dtype, device)
+    fn rows(&self, name: &str, shape: MatrixShape, ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {
+        self.get(name, &[ids.len(), shape.inner], dtype, device)
     }
 }

@@ -1,4 +1,4 @@
-//! Choosing a token of a row of logits, in the order of the reference's `sample` (MODEL.md section 5.6).
+//! Sampling a token from a row of logits, step by step as the reference's `sample` (`src/model/README.md` section 5.6).
 
 use candle_core::{Device, Tensor};
 use candle_nn::ops::softmax_last_dim;
@@ -7,25 +7,25 @@ use candle_transformers::generation::{LogitsProcessor, Sampling};
 use crate::config::SamplingChoice;
 use crate::error::{Error, Result};
 
-/// How a row of logits becomes probabilities: top-k first, then temperature, then top-p.
+/// The filter from logits to probabilities: top-k first, then temperature, then top-p.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Filter {
-    /// Divides the logits when above 0. At 0 without `top_p` the choice is greedy.
+pub struct LogitFilter {
+    /// Divisor of the logits, if above 0. At 0 without `top_p` the choice is greedy.
     pub temperature: f64,
-    /// Keep only the k largest.
+    /// The number of largest logits to keep; None keeps all.
     pub top_k: Option<usize>,
-    /// Keep the likeliest until they hold this much probability.
+    /// The probability that the kept, likeliest tokens hold together.
     pub top_p: f64,
 }
 
-impl Filter {
-    /// Whether the largest logit is simply taken.
+impl LogitFilter {
+    /// Returns true if the largest logit is always chosen.
     #[must_use]
     pub fn is_greedy(&self) -> bool {
         (self.temperature <= 0.0 && self.top_p <= 0.0) || self.top_k == Some(1)
     }
 
-    /// The probabilities that a token is drawn from; a greedy choice has probability 1.
+    /// Returns the probabilities to draw a token from; a greedy choice has probability 1.
     ///
     /// # Errors
     /// When candle fails.
@@ -46,7 +46,7 @@ impl Filter {
             }
         }
         if self.top_p < 1.0 {
-            // From the least likely up: what lies wholly within the lowest `1 - top_p` is dropped, the largest never.
+            // From the least likely up: tokens wholly within the lowest `1 - top_p` are dropped, the likeliest never.
             let all = softmax(&kept)?;
             let mut cumulative = 0.0;
             for at in order.iter().skip(1).rev() {
@@ -60,9 +60,9 @@ impl Filter {
     }
 }
 
-/// Chooses the tokens of replies.
+/// The sampler of a reply's tokens.
 pub struct Sampler {
-    filter: Filter,
+    filter: LogitFilter,
     draw: LogitsProcessor,
 }
 
@@ -73,21 +73,21 @@ impl std::fmt::Debug for Sampler {
 }
 
 impl Sampler {
-    /// A sampler as the user chose it.
+    /// Makes a sampler with the user's settings.
     #[must_use]
     pub fn new(choice: SamplingChoice) -> Self {
         let top_p = if choice.temperature > 0.0 { 1.0 } else { 0.0 };
         Self {
-            filter: Filter { temperature: choice.temperature, top_k: choice.top_k, top_p },
+            filter: LogitFilter { temperature: choice.temperature, top_k: choice.top_k, top_p },
             // The filter has already applied the temperature.
             draw: LogitsProcessor::from_sampling(choice.seed, Sampling::All { temperature: 1.0 }),
         }
     }
 
-    /// The token chosen of `logits`.
+    /// Draws a token from `logits`.
     ///
     /// # Errors
-    /// When the logits are no distribution.
+    /// When the logits are not a distribution.
     pub fn sample(&mut self, logits: &[f32]) -> Result<u32> {
         if self.filter.is_greedy() {
             return Ok(argmax(logits) as u32);
@@ -100,7 +100,7 @@ impl Sampler {
     }
 }
 
-/// Index of the largest value, the first of equals.
+/// Returns the index of the largest value, the first of equals.
 #[must_use]
 pub fn argmax(values: &[f32]) -> usize {
     let mut best = 0;
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_seed_draws_the_same_tokens_and_greedy_draws_the_largest() {
+    fn same_seed_draws_the_same_tokens_and_greedy_draws_the_largest() {
         let logits = [0.0, 2.0, 1.9, -1.0];
         let draw = |temperature, top_k, seed| {
             let mut sampler = Sampler::new(SamplingChoice { temperature, top_k, seed });

@@ -1,45 +1,44 @@
-//! How fast this machine runs a model: measured by the passes that a session makes, and what follows from it.
+//! The speed of a model on this machine, measured by the passes of a session.
 //!
-//! Responsible for the cost of a chunk, of further lanes and of a reply token, and for how many lanes that lets a machine
-//! run as fast as sound comes in. Not responsible for showing it (`bench`) nor for acting on it (`engine`).
+//! Responsible for the cost of a chunk, of further lanes and of a reply token, and for the number of lanes that the machine runs in
+//! real time. Not responsible for showing the figures (`bench`) nor for acting on them (`engine`).
 
 use std::time::Instant;
 
 use smallvec::{SmallVec, smallvec};
 
-use super::config::{AudioConfig, LmConfig};
+use super::config::{AudioConfig, LmConfig, ModelSizes};
 use super::token_ids::TokenIds;
-use super::weights::{ComputeType, finer_weights};
-use super::{Input, LaneCache, Model, Read, Segment, numbers_of};
+use super::weights::{ComputeType, FinerWeights};
+use super::{Input, LaneCache, Model, Read, Segment};
 use crate::config::Precision;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::time::{CHUNK_FRAMES, CHUNK_SECS};
 
-/// Rows that a cache is filled with at a time.
+/// Rows of a pass that fills a cache.
 const FILL_ROWS: usize = 64;
-/// Positions of a lane's prefix, roughly: what stays in any case.
-const OPENING: usize = 40;
-/// Share of the time that listening may take: the rest is for replies and for other programs.
-const SHARE: f64 = 0.75;
-/// Tokens, their ends included, that a lane which writes down what is said speaks in a chunk of continuous speech: 3 tokens
-/// a second in entries of two.
-const TOKENS_OF_SPEECH: f64 = 1.8;
+/// Positions of a lane's prompt, roughly, which compaction always keeps.
+const PROMPT_POSITIONS: usize = 40;
+/// The share of the time that listening may take; the rest is for replies and other programs.
+const LISTENING_SHARE: f64 = 0.75;
+/// Tokens, with their end tokens, that a transcribing lane writes per chunk of continuous speech: 3 a second, in entries of two.
+const SPEECH_TOKENS_PER_CHUNK: f64 = 1.8;
 
-/// What a session's work costs, in milliseconds.
+/// The costs of a session's steps, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Costs {
-    /// Log-mel features to encoder features of a chunk.
+    /// Encoding a chunk.
     pub encode_ms: f64,
     /// The pass that feeds a chunk to one lane.
     pub listen_ms: f64,
-    /// What each further lane adds to it.
+    /// The extra time of that pass for each further lane.
     pub further_ms: f64,
-    /// One token of a reply.
+    /// The pass of one reply token.
     pub decode_ms: f64,
 }
 
 impl Costs {
-    /// Measures `model` with `context` positions in the cache: each figure `runs` times, the median counts.
+    /// Measures `model` with `context` positions in the cache, as medians of `runs` passes.
     ///
     /// # Errors
     /// When computing fails, or the context does not fit the model.
@@ -58,34 +57,34 @@ impl Costs {
         Ok(Self { encode_ms, listen_ms, further_ms: further_ms.max(0.0), decode_ms })
     }
 
-    /// What a model of these sizes would cost, without one: a slice of random weights, one layer of the decoder and two of the
-    /// encoder with hardly any vocabulary, is measured, and the rest is counted by the weights that are read. Those with twice
-    /// the bits count twice: at most that is what they cost.
+    /// Estimates the costs of a model of these sizes without its weights: measures one decoder and two encoder layers of random
+    /// weights and scales by weight count. Layers with twice the bits are counted twice, an upper bound.
     ///
     /// # Errors
     /// As [`Costs::measure`].
-    pub fn of_sizes((lm, audio): (&LmConfig, &AudioConfig), precision: Precision, context: usize, runs: usize) -> Result<Self> {
+    pub fn estimate(sizes: ModelSizes<'_>, precision: Precision, context: usize, runs: usize) -> Result<Self> {
+        let ModelSizes { lm, audio } = sizes;
         let slice = LmConfig { n_layer: 1, padded_vocab_size: TokenIds::FEW, ..lm.clone() };
-        let ear = AudioConfig { encoder_layers: 2, ..audio.clone() };
-        let model = Model::slice((&slice, &ear), precision)?;
+        let audio_slice = AudioConfig { encoder_layers: 2, ..audio.clone() };
+        let model = Model::slice(ModelSizes { lm: &slice, audio: &audio_slice }, precision)?;
         let part = Self::measure(&model, context, runs)?;
-        let (finer_decoder, finer_encoder) = match numbers_of(precision) {
-            ComputeType::Packed(bits) => finer_weights(lm, audio, bits),
-            ComputeType::Float(_) => (0, 0),
+        let finer = match ComputeType::of(precision) {
+            ComputeType::Packed(bits) => FinerWeights::of(sizes, bits),
+            ComputeType::Float(_) => FinerWeights::default(),
         };
-        let layers = lm.layer_weights().saturating_mul(lm.n_layer as u64).saturating_add(finer_decoder);
+        let layers = lm.layer_weights().saturating_mul(lm.n_layer as u64).saturating_add(finer.decoder);
         let times = |whole: u64, part: u64| whole as f64 / part as f64;
         let listening = times(layers, slice.layer_weights());
         let speaking = times(layers.saturating_add(lm.table_weights()), slice.layer_weights() + slice.table_weights());
         Ok(Self {
-            encode_ms: part.encode_ms * times(audio.weights().saturating_add(finer_encoder), ear.weights()),
+            encode_ms: part.encode_ms * times(audio.weights().saturating_add(finer.encoder), audio_slice.weights()),
             listen_ms: part.listen_ms * listening,
             further_ms: part.further_ms * listening,
             decode_ms: part.decode_ms * speaking,
         })
     }
 
-    /// A chunk for `lanes` lanes that listen.
+    /// Returns the cost of a chunk for `lanes` listening lanes.
     #[must_use]
     pub fn chunk_ms(&self, lanes: usize) -> f64 {
         match lanes {
@@ -94,16 +93,16 @@ impl Costs {
         }
     }
 
-    /// How many lanes, up to `most`, this machine runs as fast as sound comes in with room for replies.
+    /// Returns the number of lanes, up to `most`, that this machine runs in real time with room for replies.
     #[must_use]
     pub fn lanes_in_real_time(&self, most: usize) -> usize {
-        (0..=most).rev().find(|lanes| self.chunk_ms(*lanes) <= SHARE * CHUNK_SECS * 1e3).unwrap_or(0)
+        (0..=most).rev().find(|lanes| self.chunk_ms(*lanes) <= LISTENING_SHARE * CHUNK_SECS * 1e3).unwrap_or(0)
     }
 
-    /// Whether `lanes` lanes keep up while one of them writes down continuous speech; else they catch up in its pauses.
+    /// Returns true if `lanes` lanes keep up while one of them transcribes continuous speech; otherwise they catch up in pauses.
     #[must_use]
     pub fn keeps_up_with_speech(&self, lanes: usize) -> bool {
-        self.chunk_ms(lanes) + TOKENS_OF_SPEECH * self.decode_ms <= CHUNK_SECS * 1e3
+        self.chunk_ms(lanes) + SPEECH_TOKENS_PER_CHUNK * self.decode_ms <= CHUNK_SECS * 1e3
     }
 }
 
@@ -111,10 +110,10 @@ fn listen_rows(inputs: &[Input]) -> usize {
     inputs.iter().map(Input::rows).sum()
 }
 
-/// A cache of `context` positions.
+/// Makes a cache filled with `context` positions.
 ///
 /// # Errors
-/// When computing fails, or so many do not fit the model.
+/// When computing fails, or `context` does not fit the model.
 pub fn filled_cache(model: &Model, context: usize) -> Result<LaneCache> {
     if context + FILL_ROWS > model.block_size() {
         let why = format!("a context of {context} does not fit the {} positions of {}", model.block_size(), model.name());
@@ -130,7 +129,7 @@ pub fn filled_cache(model: &Model, context: usize) -> Result<LaneCache> {
     Ok(cache)
 }
 
-/// Median time of one pass of `inputs` in each of `lanes` lanes that hold `filled`.
+/// Returns the median time of one pass of `inputs` in each of `lanes` lanes with copies of the cache `filled`, in ms.
 ///
 /// # Errors
 /// When computing fails.
@@ -144,17 +143,17 @@ pub fn median_pass_ms(model: &Model, filled: &LaneCache, lanes: usize, inputs: &
         model.pass(&mut segments)?;
         times.push(at.elapsed().as_secs_f64() * 1e3);
     }
-    Ok(middle(times))
+    Ok(median(times))
 }
 
-/// Median time of making room in a cache like `full`: its first [`OPENING`] positions stay, the quarter behind them goes, and all
-/// the others move down.
+/// Returns the median time of compacting copies of the cache `full`, in ms: the first `PROMPT_POSITIONS` positions stay, the
+/// quarter after them is dropped, and the others move down.
 ///
 /// # Errors
 /// When computing fails.
 pub fn median_compaction_ms(model: &Model, full: &LaneCache, runs: usize) -> Result<f64> {
     let positions = full.positions();
-    let opening = OPENING.min(positions);
+    let opening = PROMPT_POSITIONS.min(positions);
     let kept = [0..opening, (opening + positions / 4).min(positions)..positions];
     let mut times = Vec::with_capacity(runs);
     for _ in 0..runs {
@@ -163,14 +162,14 @@ pub fn median_compaction_ms(model: &Model, full: &LaneCache, runs: usize) -> Res
         model.compact(&mut cache, &kept)?;
         times.push(at.elapsed().as_secs_f64() * 1e3);
     }
-    Ok(middle(times))
+    Ok(median(times))
 }
 
 fn fork(cache: &LaneCache) -> Result<LaneCache> {
     cache.fork().map_err(|e| Error::new(ErrorKind::Memory, format!("no room for a lane's cache: {e}")).with_remedy(Remedy::ReduceMemory))
 }
 
-/// Median time of `work`.
+/// Returns the median time of `work`, in ms.
 ///
 /// # Errors
 /// When `work` fails.
@@ -181,10 +180,10 @@ pub fn median_ms(runs: usize, mut work: impl FnMut() -> Result<()>) -> Result<f6
         work()?;
         times.push(at.elapsed().as_secs_f64() * 1e3);
     }
-    Ok(middle(times))
+    Ok(median(times))
 }
 
-fn middle(mut times: Vec<f64>) -> f64 {
+fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
 }
@@ -193,40 +192,40 @@ fn middle(mut times: Vec<f64>) -> f64 {
 mod tests {
     use super::*;
 
-    /// The released model's widths and hardly any depth.
+    /// Returns the released model's widths with few layers.
     fn sizes() -> (LmConfig, AudioConfig) {
         let lm = LmConfig { n_layer: 5, padded_vocab_size: TokenIds::FEW, ..LmConfig::released_3b() };
         (lm, AudioConfig { encoder_layers: 6, ..AudioConfig::released_3b() })
     }
 
     #[test]
-    fn a_slice_tells_what_the_whole_costs() {
+    fn estimate_from_a_slice_matches_the_whole_model() {
         let (lm, audio) = sizes();
-        let whole = Model::random("whole", (&lm, &audio), TokenIds::few(), Precision::Q4).unwrap();
-        // Other programs may be in the way of either: one try without them is enough.
+        let whole = Model::random("whole", ModelSizes { lm: &lm, audio: &audio }, TokenIds::few(), Precision::Q4).unwrap();
+        // Other programs may disturb either measurement: one undisturbed try is enough.
         let off = |_| {
-            let told = Costs::of_sizes((&lm, &audio), Precision::Q4, 64, 3).unwrap();
+            let estimated = Costs::estimate(ModelSizes { lm: &lm, audio: &audio }, Precision::Q4, 64, 3).unwrap();
             let measured = Costs::measure(&whole, 64, 3).unwrap();
             let ratio = |a: f64, b: f64| (a / b).ln().abs();
-            let worst = ratio(told.chunk_ms(1), measured.chunk_ms(1)).max(ratio(told.decode_ms, measured.decode_ms)).exp();
-            println!("told {told:?}, measured {measured:?}, off by a factor of {worst:.2}");
+            let worst = ratio(estimated.chunk_ms(1), measured.chunk_ms(1)).max(ratio(estimated.decode_ms, measured.decode_ms)).exp();
+            println!("estimated {estimated:?}, measured {measured:?}, off by a factor of {worst:.2}");
             worst
         };
         assert!((0..5).map(off).any(|worst| worst < 2.0));
     }
 
     #[test]
-    fn room_is_made_in_a_copy_of_the_cache() {
+    fn compaction_is_measured_on_a_copy_of_the_cache() {
         let (lm, audio) = sizes();
-        let sizes = (LmConfig { n_layer: 1, n_embd: 256, ..lm }, AudioConfig { output_dim: 256, ..audio });
-        let model = Model::random("small", (&sizes.0, &sizes.1), TokenIds::few(), Precision::Q4).unwrap();
+        let (lm, audio) = (LmConfig { n_layer: 1, n_embd: 256, ..lm }, AudioConfig { output_dim: 256, ..audio });
+        let model = Model::random("small", ModelSizes { lm: &lm, audio: &audio }, TokenIds::few(), Precision::Q4).unwrap();
         let full = filled_cache(&model, 256).unwrap();
         assert!(median_compaction_ms(&model, &full, 3).unwrap() > 0.0);
         assert_eq!(full.positions(), 256);
     }
 
     #[test]
-    fn lanes_are_as_many_as_leave_a_quarter_of_the_time() {
+    fn lanes_in_real_time_leave_a_quarter_of_the_time() {
         let costs = Costs { encode_ms: 50.0, listen_ms: 150.0, further_ms: 40.0, decode_ms: 70.0 };
         assert_eq!(costs.lanes_in_real_time(4), 3);
         assert_eq!(costs.lanes_in_real_time(2), 2);

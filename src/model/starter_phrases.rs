@@ -1,24 +1,24 @@
-//! What the starter model knows: the words it writes down, the phrases it answers, the sounds it names.
+//! The phrase list of the starter model: the words it transcribes, the phrases it answers, the sounds it names.
 //!
-//! Responsible for `models/starter/phrases.toml`, which training, evaluation and the window read as well. The names of the
-//! sounds are Hearken's own for every model: what a model says of a sound is matched to them where that is possible.
+//! Responsible for `models/starter/phrases.toml`, which training, evaluation and the window read as well. The sound names are
+//! Hearken's own for every model: a model's description of a sound is matched to them if possible.
 
 use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-/// What the starter was trained on, as the file has it.
+/// The training vocabulary of the starter, as the file lists it.
 #[derive(Debug, Default, Deserialize)]
-pub struct Knowledge {
-    /// Every English word that it writes down.
+pub struct StarterPhrases {
+    /// Every English word that the starter transcribes.
     pub vocabulary: Vec<String>,
-    /// What dialog answers.
+    /// The phrases that dialog answers.
     #[serde(rename = "phrase")]
     pub phrases: Vec<Phrase>,
     /// The sounds that the sounds mode names.
     #[serde(rename = "sound")]
     pub sounds: Vec<Sound>,
-    /// What translate says for a word alone.
+    /// The translation of each single word.
     #[serde(rename = "translation")]
     pub translations: Vec<Translation>,
 }
@@ -26,22 +26,22 @@ pub struct Knowledge {
 /// A phrase that dialog answers.
 #[derive(Debug, Deserialize)]
 pub struct Phrase {
-    /// What is said, in lower case and without punctuation.
+    /// The spoken phrase, in lower case, without punctuation.
     pub say: String,
     /// The reply.
     pub reply: String,
-    /// The reply's emotion, in lower case.
+    /// The emotion of the reply, in lower case.
     pub emotion: String,
     /// The phrase in Chinese.
     pub zh: String,
 }
 
-/// A sound that has a name.
+/// A sound with a name.
 #[derive(Debug, Deserialize)]
 pub struct Sound {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// What dialog says on hearing it; empty where it keeps quiet.
+    /// The reply of dialog; empty for none.
     pub reply: String,
     /// The emotion of that reply.
     pub emotion: String,
@@ -56,17 +56,17 @@ pub struct Translation {
     pub zh: String,
 }
 
-static STARTER: LazyLock<Knowledge> =
+static STARTER: LazyLock<StarterPhrases> =
     LazyLock::new(|| toml::from_str(include_str!("../../models/starter/phrases.toml")).unwrap_or_default());
 
-/// What the built-in starter knows.
+/// Returns the phrase list of the built-in starter.
 #[must_use]
-pub fn starter() -> &'static Knowledge {
+pub fn starter() -> &'static StarterPhrases {
     &STARTER
 }
 
-/// The known name of the sound that `said` is about: the words of a name, in their order, each begun alike
-/// ("A dog is barking." holds no name in a row, "dog barking" is `dog bark`).
+/// Returns the known name that matches the sound description `said`: consecutive words that begin with the words of the name
+/// ("dog barking" matches `dog bark`; "a dog is barking" matches nothing).
 #[must_use]
 pub fn match_sound_name(said: &str) -> Option<&'static str> {
     let said = said.to_lowercase();
@@ -75,7 +75,7 @@ pub fn match_sound_name(said: &str) -> Option<&'static str> {
         let name: Vec<&str> = name.split(' ').collect();
         words.windows(name.len()).any(|said| said.iter().zip(&name).all(|(word, start)| word.starts_with(start)))
     };
-    // The longest name wins, so that a short one inside it does not.
+    // The longest match wins over a shorter name inside it.
     starter().sounds.iter().map(|sound| sound.name.as_str()).filter(|name| matches(name)).max_by_key(|name| name.len())
 }
 
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_is_whole() {
+    fn phrase_file_is_complete_and_consistent() {
         let known = starter();
         assert!(known.vocabulary.len() >= 150 && known.phrases.len() >= 40 && known.sounds.len() == 16);
         assert_eq!(known.translations.len(), known.vocabulary.len());
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sound_is_known_by_the_words_of_its_name() {
+    fn sound_is_matched_by_the_words_of_its_name() {
         assert_eq!(match_sound_name("Dog barking."), Some("dog bark"));
         assert_eq!(match_sound_name("  glass breaking"), Some("glass breaking"));
         assert_eq!(match_sound_name("a clap, then nothing"), Some("clap"));

@@ -1,4 +1,4 @@
-//! Text in and out of token ids (MODEL.md section 5.1), piece by piece without ever showing half a character.
+//! Text to token ids and back (`src/model/README.md` section 5.1); streamed text never shows half a character.
 
 use std::panic::catch_unwind;
 use std::path::Path;
@@ -11,15 +11,15 @@ use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// The tokenizer's file.
 pub const TOKENIZER: &str = "tokenizer.json";
-/// What the system prompt says (MODEL.md section 5.2).
+/// The system prompt (`src/model/README.md` section 5.2).
 pub const SYSTEM_PROMPT: &str = "You are a helpful assistant. When there is no user text, if the audio contains a question, please answer it. \
 If it is a sound effect, determine based on the sound whether help is needed.";
-/// Stands for bytes that are not yet, or never will be, a character.
+/// The replacement character, decoded from bytes that are not (yet) a character.
 const REPLACEMENT: char = '\u{fffd}';
-/// A UTF-8 character has at most four bytes, so at most this many one-byte tokens can be an unfinished one.
+/// The most one-byte tokens of an unfinished character: UTF-8 has at most four bytes.
 const LONGEST_UNFINISHED: usize = 3;
 
-/// The tokenizer, with the control tokens kept out of what it prints.
+/// The tokenizer; decoding leaves the control tokens out.
 #[derive(Debug)]
 pub struct Vocabulary {
     tokenizer: Tokenizer,
@@ -30,11 +30,11 @@ impl Vocabulary {
     /// Reads `tokenizer.json` of the checkpoint folder `dir`.
     ///
     /// # Errors
-    /// When it is missing, malformed, or of a vocabulary that does not fit the model's `padded_vocab_size`.
+    /// When the file is missing or malformed, or its vocabulary does not fit the model's `padded_vocab_size`.
     pub fn read(dir: &Path, ids: &TokenIds, padded_vocab_size: usize) -> Result<Self> {
         let path = dir.join(TOKENIZER);
         let text = read_text(&path)?;
-        // The parser panics on some damage (found by fuzzing: a decoder without its type).
+        // The parser panics on some damaged files (found by fuzzing: a decoder without its type).
         let parsed =
             catch_unwind(|| text.parse::<Tokenizer>().map_err(|e| e.to_string())).unwrap_or_else(|_| Err("it makes no sense".into()));
         let tokenizer = parsed.map_err(|e| Error::model_file(&path, format!("not a tokenizer, or a damaged one ({e})")))?;
@@ -49,7 +49,7 @@ impl Vocabulary {
             return Err(Error::model_file(&path, why));
         }
         let vocabulary = Self { tokenizer, ids: ids.clone() };
-        // A tokenizer that lacks the prompt's characters was made for something else.
+        // A tokenizer that lacks the prompt's characters belongs to another model.
         let prompt = vocabulary.encode(SYSTEM_PROMPT)?;
         if vocabulary.tokenizer.decode(&prompt, true).ok().as_deref() != Some(SYSTEM_PROMPT) {
             return Err(Error::model_file(&path, "this tokenizer cannot spell the model's prompt: it belongs to another model"));
@@ -57,13 +57,13 @@ impl Vocabulary {
         Ok(vocabulary)
     }
 
-    /// A vocabulary without a single entry, for models that only compute.
+    /// Makes a vocabulary without entries, for models that only compute.
     #[must_use]
     pub fn empty(ids: &TokenIds) -> Self {
         Self { tokenizer: Tokenizer::new(tokenizers::models::bpe::BPE::default()), ids: ids.clone() }
     }
 
-    /// The ids of `text`; nothing is added before or after.
+    /// Returns the ids of `text`, with nothing added before or after.
     ///
     /// # Errors
     /// When the tokenizer fails.
@@ -74,15 +74,15 @@ impl Vocabulary {
             .map_err(|e| Error::new(ErrorKind::Model, format!("the tokenizer failed: {e}")).with_remedy(Remedy::ReplaceModel))
     }
 
-    /// The text of `ids`, control tokens left out; bytes that are no character read as U+FFFD.
+    /// Returns the text of `ids` without control tokens; invalid bytes become U+FFFD.
     #[must_use]
     pub fn decode(&self, ids: &[u32]) -> String {
         let text: Vec<u32> = ids.iter().copied().filter(|id| !self.ids.is_control(*id)).collect();
-        // Decoding known ids cannot fail; unknown ids (the padding of the vocabulary) decode to nothing.
+        // Decoding known ids cannot fail; unknown ids (the vocabulary's padding) decode to nothing.
         self.tokenizer.decode(&text, true).unwrap_or_default()
     }
 
-    /// The tokens that every session begins with (MODEL.md section 5.2).
+    /// Returns the prefix of every session (`src/model/README.md` section 5.2).
     ///
     /// # Errors
     /// When the tokenizer fails.
@@ -90,7 +90,7 @@ impl Vocabulary {
         self.prefix_of(self.ids.online)
     }
 
-    /// The tokens that a task with a whole recording begins with (MODEL.md section 5.5).
+    /// Returns the prefix of a task with a whole recording (`src/model/README.md` section 5.5).
     ///
     /// # Errors
     /// When the tokenizer fails.
@@ -107,40 +107,40 @@ impl Vocabulary {
     }
 }
 
-/// The text of one reply, growing token by token.
+/// The text of one reply, decoded token by token.
 #[derive(Clone, Debug, Default)]
 pub struct StreamingText {
     ids: Vec<u32>,
-    /// Tokens before this one have been shown in full.
+    /// The number of tokens that have been shown in full.
     shown: usize,
-    /// Context in front of the tokens that are not shown yet: spaces depend on what stands before.
+    /// The first token of the context before the unshown tokens: spaces depend on it.
     context: usize,
     text: String,
 }
 
 impl StreamingText {
-    /// Takes the next token; returns what can be shown now, in whole characters.
+    /// Adds the next token; returns the new text that is complete, in whole characters.
     pub fn step(&mut self, id: u32, vocabulary: &Vocabulary) -> Option<String> {
         if vocabulary.ids.is_control(id) {
             return None;
         }
         self.ids.push(id);
         let all = vocabulary.decode(&self.ids[self.context..]);
-        // Held back while it may still become a character; bytes that stay invalid for longer never will.
+        // An unfinished character is held back; bytes that stay invalid for longer never become one.
         if all.ends_with(REPLACEMENT) && self.ids.len() - self.shown <= LONGEST_UNFINISHED {
             return None;
         }
         self.show(&all, vocabulary)
     }
 
-    /// The reply has ended: what was held back is shown, except an unfinished character.
+    /// Ends the reply; returns the text held back, without an unfinished character.
     pub fn finish(&mut self, vocabulary: &Vocabulary) -> Option<String> {
         let all = vocabulary.decode(&self.ids[self.context..]);
         let whole = all.trim_end_matches(REPLACEMENT).to_owned();
         self.show(&whole, vocabulary)
     }
 
-    /// Everything shown so far.
+    /// Returns all text shown so far.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
@@ -148,7 +148,7 @@ impl StreamingText {
 
     fn show(&mut self, all: &str, vocabulary: &Vocabulary) -> Option<String> {
         let before = vocabulary.decode(&self.ids[self.context..self.shown]);
-        // Bytes shown as U+FFFD may since have become a character: what follows the common beginning is new.
+        // Bytes shown as U+FFFD may since have become a character: the text after the common beginning is new.
         let common: usize = all.chars().zip(before.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
         let piece = all[common..].to_owned();
         self.context = self.shown;
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_that_ends_inside_a_character_ends_before_it() {
+    fn reply_that_ends_inside_a_character_is_cut_before_it() {
         let vocabulary = vocabulary();
         let mut ids = vocabulary.encode("ok 😊").unwrap();
         ids.pop();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_never_become_a_character_do_not_hold_the_text_back_for_ever() {
+    fn bytes_that_never_become_a_character_do_not_block_the_text() {
         let vocabulary = vocabulary();
         let byte = vocabulary.encode("😊").unwrap()[1];
         let mut streaming = StreamingText::default();

@@ -1,4 +1,4 @@
-//! The ids of the control tokens (MODEL.md section 5.1).
+//! The ids of the control tokens (`src/model/README.md` section 5.1).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,13 +9,13 @@ use super::config::read_text;
 use crate::error::{Error, Result};
 use crate::protocol::Emotion;
 
-/// File that small checkpoints carry because their vocabulary is too small for the release's ids.
+/// The file of token ids in small checkpoints, whose vocabulary does not reach the release's ids.
 pub const TOKEN_IDS: &str = "token_ids.json";
 
-/// Ids of the release that stand for text, rounded down.
-const LEFT_OUT: u32 = 151_000;
+/// The shift from the release's control ids to those of a small vocabulary: text tokens left out, rounded down.
+const TEXT_TOKENS: u32 = 151_000;
 
-/// The ids of the control tokens; never shown as text.
+/// The ids of the control tokens, which are never shown as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are the model's own names")]
 pub struct TokenIds {
@@ -35,8 +35,25 @@ pub struct TokenIds {
     emotions: [(u32, Emotion); 6],
 }
 
+/// The ids of the two tokens that a listening decision chooses between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecisionIds {
+    /// KEEP_SILENCE.
+    pub keep_silence: u32,
+    /// TEXT_BEGIN.
+    pub text_begin: u32,
+}
+
+impl DecisionIds {
+    /// Returns KEEP_SILENCE and TEXT_BEGIN.
+    #[must_use]
+    pub const fn to_array(self) -> [u32; 2] {
+        [self.keep_silence, self.text_begin]
+    }
+}
+
 impl TokenIds {
-    /// The ids of the release (MODEL.md section 5.1).
+    /// The ids of the release (`src/model/README.md` section 5.1).
     pub const RELEASE: Self = Self {
         user: 151_601,
         assistant: 151_602,
@@ -61,18 +78,18 @@ impl TokenIds {
         ],
     };
 
-    /// The ids of the release without the text before them: the fixture's, for a vocabulary of [`Self::FEW`].
+    /// Returns the fixture's ids: those of the release, shifted down into a vocabulary of [`Self::FEW`].
     #[must_use]
     pub fn few() -> Self {
         let mut ids = Self::RELEASE;
-        ids.named().into_iter().for_each(|(_, id)| *id -= LEFT_OUT);
+        ids.named().into_iter().for_each(|(_, id)| *id -= TEXT_TOKENS);
         ids
     }
 
-    /// Size of a vocabulary that holds the ids of [`Self::few`].
+    /// The size of a vocabulary that holds the ids of [`Self::few`].
     pub const FEW: usize = 768;
 
-    /// Reads `token_ids.json` of the folder `dir`; without that file, the release's ids.
+    /// Reads `token_ids.json` of the folder `dir`; without the file, returns the release's ids.
     ///
     /// # Errors
     /// When the file is malformed, lacks a name, or an id lies outside the vocabulary of `padded_vocab_size`.
@@ -97,13 +114,13 @@ impl TokenIds {
         Ok(ids)
     }
 
-    /// The emotion that `id` stands for, if it does.
+    /// Returns the emotion that `id` stands for, if any.
     #[must_use]
     pub fn emotion(&self, id: u32) -> Option<Emotion> {
         self.emotions.iter().find(|(e, _)| *e == id).map(|(_, emotion)| *emotion)
     }
 
-    /// Whether `id` is a control token, which is never text.
+    /// Returns true if `id` is a control token, which is never text.
     #[must_use]
     pub fn is_control(&self, id: u32) -> bool {
         let ids = [
@@ -122,6 +139,12 @@ impl TokenIds {
             self.audio_end,
         ];
         ids.contains(&id) || self.emotion(id).is_some()
+    }
+
+    /// Returns the two ids that a listening decision chooses between.
+    #[must_use]
+    pub const fn decision(&self) -> DecisionIds {
+        DecisionIds { keep_silence: self.keep_silence, text_begin: self.text_begin }
     }
 
     fn named(&mut self) -> [(&'static str, &mut u32); 19] {
@@ -155,14 +178,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_without_the_file_has_the_ids_of_the_release() {
+    fn folder_without_the_file_has_the_release_ids() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(TokenIds::read(dir.path(), 151_936).unwrap(), TokenIds::RELEASE);
         assert!(TokenIds::read(dir.path(), 768).unwrap_err().message().contains("outside the vocabulary"));
     }
 
     #[test]
-    fn the_ids_of_the_fixture_are_those_of_the_release_less_its_shift() {
+    fn fixture_ids_are_the_shifted_release_ids() {
         let ids = TokenIds::read(Path::new("models/fixture"), 768).unwrap();
         assert_eq!((ids.keep_silence, ids.text_begin, ids.system), (605, 644, 644));
         assert_eq!(ids, TokenIds::few());
@@ -171,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_name_is_an_error_that_names_it() {
+    fn missing_token_is_reported_by_name() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(TOKEN_IDS), r#"{"ids":{"USER":1}}"#).unwrap();
         assert!(TokenIds::read(dir.path(), 768).unwrap_err().message().contains("ASSISTANT"));

@@ -1,16 +1,16 @@
-//! What Unicode says of a character, for the tools that score text. The tables are the tokenizer library's own.
+//! Unicode classes and normal forms, for the tools that score text; the tables are the tokenizer library's.
 //!
-//! Not responsible for what is scored, nor how.
+//! Not responsible for scoring.
 
 use std::sync::LazyLock;
 
 use tokenizers::NormalizedString;
 use tokenizers::utils::SysRegex;
 
-/// What a character is, as far as scoring text asks.
+/// The class of a character, as far as scoring needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CharClass {
-    /// A mark that sits on the letter before it (category Mn).
+    /// A combining mark of the letter before (category Mn).
     Diacritic,
     /// Another mark, a symbol or punctuation (categories M, S and P).
     Symbol,
@@ -21,7 +21,7 @@ pub enum CharClass {
 static DIACRITIC: LazyLock<Option<SysRegex>> = LazyLock::new(|| SysRegex::new(r"\p{Mn}").ok());
 static SYMBOL: LazyLock<Option<SysRegex>> = LazyLock::new(|| SysRegex::new(r"[\p{M}\p{S}\p{P}]").ok());
 
-/// What `c` is.
+/// Returns the class of `c`.
 #[must_use]
 pub fn class_of(c: char) -> CharClass {
     if c.is_ascii() {
@@ -39,13 +39,13 @@ pub fn class_of(c: char) -> CharClass {
     }
 }
 
-/// `text` in the form NFKD: compatibility characters replaced, letters and their marks apart.
+/// Returns `text` in the form NFKD: compatibility characters replaced, letters and marks separate.
 #[must_use]
 pub fn decomposed(text: &str) -> String {
     if text.is_ascii() { text.to_owned() } else { NormalizedString::from(text).nfkd().get().to_owned() }
 }
 
-/// `text` in the form NFKC: compatibility characters replaced, letters and their marks together.
+/// Returns `text` in the form NFKC: compatibility characters replaced, letters and marks composed.
 #[must_use]
 pub fn composed(text: &str) -> String {
     if text.is_ascii() { text.to_owned() } else { NormalizedString::from(text).nfkc().get().to_owned() }
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn characters_are_what_unicode_says_they_are() {
+    fn characters_have_their_unicode_class_and_normal_form() {
         assert_eq!([',', '$', '。', '€', '“'].map(class_of), [CharClass::Symbol; 5]);
         assert_eq!(['a', '7', ' ', '你', 'é'].map(class_of), [CharClass::Other; 5]);
         assert_eq!((class_of('\u{301}'), class_of('\u{20dd}')), (CharClass::Diacritic, CharClass::Symbol));

@@ -1,23 +1,35 @@
-//! Where named tensors come from: the one thing that encoder and decoder know of a checkpoint.
+//! Named tensors: the only view that encoder and decoder have of a checkpoint.
 
 use candle_core::{DType, Device, Tensor};
 
-use super::config::{AudioConfig, LmConfig};
+use super::config::ModelSizes;
 use super::kernels::Bits;
 use super::linear::PackedLinear;
+use crate::config::Precision;
 use crate::error::{Error, Result};
 
-/// In which numbers a layer computes.
+/// The arithmetic of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ComputeType {
-    /// candle's.
+    /// candle, in this type.
     Float(DType),
-    /// Packed weights and rounded activations; everything between the products is f32.
+    /// Packed weights and quantised activations; everything between the products is f32.
     Packed(Bits),
 }
 
 impl ComputeType {
-    /// The type of the tensors between the layers.
+    /// Returns the arithmetic that `precision` stands for.
+    #[must_use]
+    pub const fn of(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::Float(DType::F32),
+            Precision::Bf16 => Self::Float(DType::BF16),
+            Precision::Q8 => Self::Packed(Bits::Eight),
+            Precision::Q4 => Self::Packed(Bits::Four),
+        }
+    }
+
+    /// Returns the type of the tensors between the layers.
     #[must_use]
     pub const fn dtype(self) -> DType {
         match self {
@@ -27,104 +39,150 @@ impl ComputeType {
     }
 }
 
-/// The table of embeddings, and what the names of the layers' tensors begin with.
+/// The shape of a weight matrix, `[out, inner]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MatrixShape {
+    /// Outputs: rows of the matrix.
+    pub out: usize,
+    /// Inputs: columns of the matrix.
+    pub inner: usize,
+}
+
+impl MatrixShape {
+    /// Makes the shape `[out, inner]`.
+    #[must_use]
+    pub const fn new(out: usize, inner: usize) -> Self {
+        Self { out, inner }
+    }
+}
+
+/// The name of the embedding table, and the prefixes of the layers' tensors.
 const EMBEDDINGS: &str = "transformer.wte.weight";
 const DECODER_LAYERS: &str = "transformer.h.";
 const ENCODER_LAYERS: &str = "layers.";
 
-/// In how many planes a matrix is packed.
+/// The number of planes of a packed matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Planes {
-    /// Rounded once.
+    /// One: rounded once.
     One,
-    /// What rounding left over is packed as well and added: twice the bits.
+    /// Two: the rounding error of the first plane, packed as well, is added. Twice the bits.
     Two,
 }
 
-/// How the matrix `name` of a model in `bits` is packed: with twice the bits in the first layers, which cost most.
+/// The packed form of a matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packing {
+    /// Bits of a weight in a plane.
+    pub bits: Bits,
+    /// Number of planes.
+    pub planes: Planes,
+}
+
+/// Returns how the matrix `name` of a model in `bits` is packed: with twice the bits in the first layers, which matter most.
 ///
-/// In 8 bits that is the decoder's first layer, in two planes. Of what rounding the decoder's matrices costs the last hidden
-/// state, that layer alone makes up half, on random weights (131 of 255 millionths of the cosine in 8 bits) and on trained ones
-/// (the starter's four layers: 24, 8, 9, 13 in 8 bits; 4,510, 2,102, 2,122, 2,964 in 4).
+/// At 8 bits, the decoder's first layer has two planes: it causes about half of the decoder's quantisation error (131 of
+/// 255 × 10⁻⁶ cosine distance of the last hidden state, random weights).
 ///
-/// In 4 bits it is the decoder's first two layers and the encoder's first sixteen, in 8 bits: all of the starter's encoder, half
-/// of the 3B's. With the decoder's first layer alone the starter answers 3.4 % fewer questions amid speech and writes 3.3 % more
-/// digits wrongly; the encoder's layers, which all that is heard passes, bring most of that back (an earlier
-/// starter). The table of embeddings has 8 bits: it is looked up, not multiplied.
+/// At 4 bits, the decoder's first two layers and the encoder's first sixteen have 8 bits: all layers of the starter's encoder, half
+/// of the 3B's. With only the decoder's first layer at 8 bits the starter answers 3.4 % fewer questions amid speech.
+///
+/// The embedding table always has 8 bits: it is looked up, not multiplied. Measurements: `src/model/README.md` "Kernels and precision".
 #[must_use]
-pub fn packing(name: &str, bits: Bits) -> (Bits, Planes) {
-    let (decoder, encoder) = finer_layers(bits);
+pub fn packing(name: &str, bits: Bits) -> Packing {
+    let finer = FinerLayers::of(bits);
     let within = |prefix: &str, first: usize| {
         let number = name.strip_prefix(prefix).and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
         number.is_some_and(|number| number < first)
     };
-    let finer = within(DECODER_LAYERS, decoder) || within(ENCODER_LAYERS, encoder);
-    match (bits, finer) {
+    let is_finer = within(DECODER_LAYERS, finer.decoder) || within(ENCODER_LAYERS, finer.encoder);
+    let (bits, planes) = match (bits, is_finer) {
         (Bits::Four, true) => (Bits::Eight, Planes::One),
         (Bits::Eight, true) => (Bits::Eight, Planes::Two),
         (_, false) if name == EMBEDDINGS => (Bits::Eight, Planes::One),
         (_, false) => (bits, Planes::One),
+    };
+    Packing { bits, planes }
+}
+
+/// The number of weights with twice the bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FinerWeights {
+    /// In the decoder.
+    pub decoder: u64,
+    /// In the encoder.
+    pub encoder: u64,
+}
+
+impl FinerWeights {
+    /// Counts the weights of a model of these sizes, packed in `bits`, that have twice the bits.
+    #[must_use]
+    pub fn of(sizes: ModelSizes<'_>, bits: Bits) -> Self {
+        let (first, ModelSizes { lm, audio }) = (FinerLayers::of(bits), sizes);
+        let count = |first: usize, layers: usize, weights: u64| weights.saturating_mul(first.min(layers) as u64);
+        Self {
+            decoder: count(first.decoder, lm.n_layer, lm.layer_weights()),
+            encoder: count(first.encoder, audio.encoder_layers, audio.layer_weights()),
+        }
     }
 }
 
-/// Weights of the decoder and of the encoder that have twice the bits of a model in `bits`.
-#[must_use]
-pub fn finer_weights(lm: &LmConfig, audio: &AudioConfig, bits: Bits) -> (u64, u64) {
-    let (decoder, encoder) = finer_layers(bits);
-    let of = |first: usize, layers: usize, weights: u64| weights.saturating_mul(first.min(layers) as u64);
-    (of(decoder, lm.n_layer, lm.layer_weights()), of(encoder, audio.encoder_layers, audio.layer_weights()))
+/// The number of first layers with twice the bits.
+struct FinerLayers {
+    decoder: usize,
+    encoder: usize,
 }
 
-/// How many of the first layers of the decoder and of the encoder have twice the bits.
-const fn finer_layers(bits: Bits) -> (usize, usize) {
-    match bits {
-        Bits::Four => (2, 16),
-        Bits::Eight => (1, 0),
+impl FinerLayers {
+    const fn of(bits: Bits) -> Self {
+        match bits {
+            Bits::Four => Self { decoder: 2, encoder: 16 },
+            Bits::Eight => Self { decoder: 1, encoder: 0 },
+        }
     }
 }
 
-/// Hands out tensors by name.
+/// A source of tensors by name.
 pub trait Weights {
-    /// The tensor `name`, which must have `shape`, as `dtype` on `device`.
+    /// Reads the tensor `name`, which must have `shape`, as `dtype` to `device`.
     ///
     /// # Errors
-    /// When it is missing, of another shape or number type, or holds a number that is not finite: naming tensor and file.
+    /// When the tensor is missing, has another shape or number type, or holds a value that is not finite: naming tensor and file.
     fn get(&self, name: &str, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor>;
 
-    /// The matrix `name`, `[out, inner]`, of a model in `bits`, packed as [`packing`] says; packed here unless it lies packed
-    /// already.
+    /// Reads the matrix `name` of a model in `bits`, packed as [`packing`] says; packs it here unless it is stored packed.
     ///
     /// # Errors
     /// As [`Weights::get`].
-    fn packed(&self, name: &str, (out, inner): (usize, usize), bits: Bits) -> Result<PackedLinear> {
-        let packed = PackedLinear::pack(&self.vector(name, &[out, inner])?, packing(name, bits), (out, inner));
-        packed.ok_or_else(|| unpackable(name, (out, inner)))
+    fn packed(&self, name: &str, shape: MatrixShape, bits: Bits) -> Result<PackedLinear> {
+        let packed = PackedLinear::pack(&self.vector(name, &[shape.out, shape.inner])?, packing(name, bits), shape);
+        packed.ok_or_else(|| unpackable(name, shape))
     }
 
-    /// The rows `ids` of the matrix `name`, `[rows, inner]`, as `dtype`.
+    /// Reads the rows `ids` of the matrix `name` as `dtype`.
     ///
     /// # Errors
     /// As [`Weights::get`].
-    fn rows(&self, name: &str, (rows, inner): (usize, usize), ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {
-        let whole = self.get(name, &[rows, inner], dtype, device)?;
-        Tensor::new(ids, device).and_then(|ids| whole.index_select(&ids, 0)).map_err(computing)
+    fn rows(&self, name: &str, shape: MatrixShape, ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {
+        let whole = self.get(name, &[shape.out, shape.inner], dtype, device)?;
+        Tensor::new(ids, device).and_then(|ids| whole.index_select(&ids, 0)).map_err(compute_error)
     }
 
-    /// The numbers of the tensor `name`, which must have `shape`.
+    /// Reads the values of the tensor `name`, which must have `shape`.
     ///
     /// # Errors
     /// As [`Weights::get`].
     fn vector(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        self.get(name, shape, DType::F32, &Device::Cpu)?.flatten_all().and_then(|t| t.to_vec1()).map_err(computing)
+        self.get(name, shape, DType::F32, &Device::Cpu)?.flatten_all().and_then(|t| t.to_vec1()).map_err(compute_error)
     }
 }
 
-/// What is said of a matrix that is no packed one.
-pub(super) fn unpackable(name: &str, (out, inner): (usize, usize)) -> Error {
+/// Makes the error for a matrix whose packed bytes do not match its shape.
+pub(super) fn unpackable(name: &str, MatrixShape { out, inner }: MatrixShape) -> Error {
     Error::internal(format_args!("{name} cannot be packed as {out} x {inner}"))
 }
 
-/// The linear layer `weight` `[out, inner]` with its bias, if it has one, in candle's `dtype`.
+/// Reads the linear layer `weight`, with its bias if it has one, in candle's `dtype`.
 ///
 /// # Errors
 /// As [`Weights::get`].
@@ -132,63 +190,63 @@ pub fn float_linear(
     weights: &impl Weights,
     weight: &str,
     bias: Option<&str>,
-    (out, inner): (usize, usize),
+    shape: MatrixShape,
     dtype: DType,
     device: &Device,
 ) -> Result<candle_nn::Linear> {
-    let bias = bias.map(|name| weights.get(name, &[out], dtype, device)).transpose()?;
-    Ok(candle_nn::Linear::new(weights.get(weight, &[out, inner], dtype, device)?, bias))
+    let bias = bias.map(|name| weights.get(name, &[shape.out], dtype, device)).transpose()?;
+    Ok(candle_nn::Linear::new(weights.get(weight, &[shape.out, shape.inner], dtype, device)?, bias))
 }
 
-/// The linear layer `weight` `[out, inner]` with its bias, if it has one, packed.
+/// Reads the linear layer `weight`, with its bias if it has one, packed.
 ///
 /// # Errors
 /// As [`Weights::get`].
-pub fn packed_linear(
-    weights: &impl Weights,
-    weight: &str,
-    bias: Option<&str>,
-    (out, inner): (usize, usize),
-    bits: Bits,
-) -> Result<PackedLinear> {
-    let linear = weights.packed(weight, (out, inner), bits)?;
+pub fn packed_linear(weights: &impl Weights, weight: &str, bias: Option<&str>, shape: MatrixShape, bits: Bits) -> Result<PackedLinear> {
+    let linear = weights.packed(weight, shape, bits)?;
     Ok(match bias {
-        Some(bias) => linear.with_bias(weights.vector(bias, &[out])?),
+        Some(bias) => linear.with_bias(weights.vector(bias, &[shape.out])?),
         None => linear,
     })
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "the form that map_err takes")]
-fn computing(error: candle_core::Error) -> Error {
+#[allow(clippy::needless_pass_by_value, reason = "map_err passes the error by value")]
+fn compute_error(error: candle_core::Error) -> Error {
     Error::internal(error)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::config::{AudioConfig, LmConfig};
+
+    const EIGHT: Packing = Packing { bits: Bits::Eight, planes: Planes::One };
+    const FOUR: Packing = Packing { bits: Bits::Four, planes: Planes::One };
 
     #[test]
-    fn the_first_layers_have_twice_the_bits() {
+    fn first_layers_have_twice_the_bits() {
         let four = |name: &str| packing(name, Bits::Four);
-        assert_eq!(four("transformer.h.1.mlp.proj.weight"), (Bits::Eight, Planes::One));
-        assert_eq!(four("transformer.h.10.mlp.proj.weight"), (Bits::Four, Planes::One), "the tenth is not the first");
-        assert_eq!(four("layers.15.fc1.weight"), (Bits::Eight, Planes::One));
-        assert_eq!(four("layers.16.fc1.weight"), (Bits::Four, Planes::One));
-        assert_eq!(four("lm_head.weight"), (Bits::Four, Planes::One));
+        assert_eq!(four("transformer.h.1.mlp.proj.weight"), EIGHT);
+        assert_eq!(four("transformer.h.10.mlp.proj.weight"), FOUR, "layer 10 is not layer 1");
+        assert_eq!(four("layers.15.fc1.weight"), EIGHT);
+        assert_eq!(four("layers.16.fc1.weight"), FOUR);
+        assert_eq!(four("lm_head.weight"), FOUR);
         let eight = |name: &str| packing(name, Bits::Eight);
-        assert_eq!(eight("transformer.h.0.attn.qkv.weight"), (Bits::Eight, Planes::Two));
-        assert_eq!(eight("transformer.h.1.attn.qkv.weight"), (Bits::Eight, Planes::One));
-        assert_eq!(eight("layers.0.fc1.weight"), (Bits::Eight, Planes::One));
+        assert_eq!(eight("transformer.h.0.attn.qkv.weight"), Packing { bits: Bits::Eight, planes: Planes::Two });
+        assert_eq!(eight("transformer.h.1.attn.qkv.weight"), EIGHT);
+        assert_eq!(eight("layers.0.fc1.weight"), EIGHT);
         for bits in [Bits::Four, Bits::Eight] {
-            assert_eq!(packing(EMBEDDINGS, bits), (Bits::Eight, Planes::One));
+            assert_eq!(packing(EMBEDDINGS, bits), EIGHT);
         }
     }
 
     #[test]
-    fn a_model_of_fewer_layers_has_fewer_with_twice_the_bits() {
+    fn shallow_model_has_only_its_own_layers_with_twice_the_bits() {
         let (lm, audio) = (LmConfig::released_3b(), AudioConfig::released_3b());
-        assert_eq!(finer_weights(&lm, &audio, Bits::Four), (2 * lm.layer_weights(), 16 * audio.layer_weights()));
-        let (small, ear) = (LmConfig { n_layer: 1, ..lm.clone() }, AudioConfig { encoder_layers: 4, ..audio.clone() });
-        assert_eq!(finer_weights(&small, &ear, Bits::Four), (lm.layer_weights(), 4 * audio.layer_weights()));
+        let finer = FinerWeights::of(ModelSizes { lm: &lm, audio: &audio }, Bits::Four);
+        assert_eq!(finer, FinerWeights { decoder: 2 * lm.layer_weights(), encoder: 16 * audio.layer_weights() });
+        let (shallow_lm, shallow_audio) = (LmConfig { n_layer: 1, ..lm.clone() }, AudioConfig { encoder_layers: 4, ..audio.clone() });
+        let finer = FinerWeights::of(ModelSizes { lm: &shallow_lm, audio: &shallow_audio }, Bits::Four);
+        assert_eq!(finer, FinerWeights { decoder: lm.layer_weights(), encoder: 4 * audio.layer_weights() });
     }
 }

@@ -245,7 +245,7 @@ pub enum Event {
         /// Number of channels of the device.
         channels: u16,
     },
-    /// No device delivers sound, until `input_changed`; a `problem` follows that says why.
+    /// No device delivers sound until the next `input_changed`; a `problem` says why.
     InputLost {
         /// Audio time of the loss.
         at: StreamTime,

@@ -136,7 +136,7 @@ fn key(model: &Model, prefix: &[u32], clip: &[f32]) -> String {
     for sample in clip {
         hash.update(sample.to_le_bytes());
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::model::digest::hex(&hash.finalize())
 }
 
 /// Reads an instruction clip as 16 kHz samples; None for a mode without instruction.

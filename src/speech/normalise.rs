@@ -1,36 +1,42 @@
-//! What is said instead of what is written: markup, links, emoji, signs and short forms as words. Pure.
+//! Text normalisation for speech: replaces markup, links, emoji, signs and abbreviations by words. Pure.
 //!
-//! Whatever comes in, what goes out has no control character, no bracket, backslash or quote mark, and nothing that a voice
-//! program takes for an order ("[[" begins phonemes in espeak).
+//! The result has no control character, bracket, backslash or quotation mark, and no text that a voice program interprets as a
+//! command ("[[" begins phonemes in espeak).
 
 use super::numbers;
 use super::{Language, is_han};
 
-/// `text` as it is spoken; empty when there is nothing to say.
+/// Longest HTML tag that is recognised, in characters.
+const LONGEST_TAG: usize = 60;
+/// Longest target of a Markdown link, in characters.
+const LONGEST_TARGET: usize = 500;
+
+/// Returns `text` in its spoken form; empty if there is nothing to say.
 #[must_use]
 pub fn spoken_form(text: &str, language: Language) -> String {
     let plain = without_markup(text);
     let words = match language {
-        Language::English => expand_short_forms(&plain),
+        Language::English => expand_abbreviations(&plain),
         Language::Chinese => plain,
     };
-    let counted = numbers::spoken(&words, language);
-    let mut said = String::with_capacity(counted.len());
-    for c in counted.chars() {
+    let numbered = numbers::spoken(&words, language);
+    let mut spoken = String::with_capacity(numbered.len());
+    for c in numbered.chars() {
         match sign(c, language) {
-            Sign::Keep => said.push(c),
-            Sign::Drop => said.push(' '),
+            Sign::Keep => spoken.push(c),
+            Sign::Drop => spoken.push(' '),
             Sign::Word(word) => {
-                said.push(' ');
-                said.push_str(word);
-                said.push(' ');
+                spoken.push(' ');
+                spoken.push_str(word);
+                spoken.push(' ');
             }
         }
     }
-    let said = tidy(&said);
-    if said.chars().any(char::is_alphanumeric) { said } else { emoji_alone(text, language) }
+    let spoken = clean_punctuation(&spoken);
+    if spoken.chars().any(char::is_alphanumeric) { spoken } else { name_of_first_sign(text, language) }
 }
 
+/// The replacement of a character.
 enum Sign {
     Keep,
     Drop,
@@ -38,7 +44,7 @@ enum Sign {
 }
 
 fn sign(c: char, language: Language) -> Sign {
-    let word = |english, mandarin| Sign::Word(if language == Language::English { english } else { mandarin });
+    let word = |english, chinese| Sign::Word(if language == Language::English { english } else { chinese });
     match c {
         '.' | ',' | '!' | '?' | ';' | ':' | '\'' | '-' | '。' | '，' | '！' | '？' | '；' | '：' | '、' | '…' | '’' => {
             Sign::Keep
@@ -53,14 +59,14 @@ fn sign(c: char, language: Language) -> Sign {
         '°' => word("degrees", "度"),
         '–' | '—' | '(' | ')' | '（' | '）' | '→' => Sign::Word(","),
         c if c.is_alphanumeric() || c.is_whitespace() && !c.is_control() => Sign::Keep,
-        // Marks that belong to the letter before them, such as accents that stand alone.
+        // Combining marks, such as accents.
         '\u{300}'..='\u{36f}' => Sign::Keep,
         _ => Sign::Drop,
     }
 }
 
-/// One space between words, no space before a mark, no mark twice, none in front.
-fn tidy(text: &str) -> String {
+/// Returns `text` with single spaces between words, and without repeated or leading punctuation or spaces before it.
+fn clean_punctuation(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for word in text.split_whitespace() {
         let marks_only = word.chars().all(|c| !c.is_alphanumeric());
@@ -95,7 +101,7 @@ fn tidy(text: &str) -> String {
     out
 }
 
-/// Without Markdown, HTML and the long part of links.
+/// Returns `text` without Markdown and HTML, and with links shortened to the name of the site.
 fn without_markup(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for line in text.lines() {
@@ -117,16 +123,17 @@ fn without_marks(line: &str, out: &mut String) {
         }
         let after = &rest[c.len_utf8()..];
         if c == '<'
-            && let Some(tag) = find(after, '>', 60).filter(|_| after.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/'))
+            && let Some(tag) = find(after, '>', LONGEST_TAG).filter(|_| after.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/'))
         {
             out.push(' ');
             rest = &after[tag + 1..];
         } else if let Some(rest_of_entity) = entity(rest, out) {
             rest = rest_of_entity;
         } else if c == ']'
-            && let Some(end) = find(after, ')', 500).filter(|end| after[1..*end].len() == link_length(&after[1..]).unwrap_or(usize::MAX))
+            && let Some(end) =
+                find(after, ')', LONGEST_TARGET).filter(|end| after[1..*end].len() == link_length(&after[1..]).unwrap_or(usize::MAX))
         {
-            // The target of a labelled link: its label was said.
+            // The target of a labelled link; the label is spoken.
             rest = &after[end + 1..];
         } else {
             match c {
@@ -143,12 +150,12 @@ fn without_marks(line: &str, out: &mut String) {
     }
 }
 
-/// Where `wanted` stands among the first `most` characters.
+/// Returns the byte position of `wanted` within the first `most` characters.
 fn find(text: &str, wanted: char, most: usize) -> Option<usize> {
     text.char_indices().take(most).find(|(_, c)| *c == wanted).map(|(at, _)| at)
 }
 
-/// Bytes of the link that `text` begins with.
+/// Returns the length of the link at the start of `text`, in bytes.
 fn link_length(text: &str) -> Option<usize> {
     let begins =
         ["https://", "http://", "www."].iter().any(|scheme| text.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme)));
@@ -159,7 +166,7 @@ fn link_length(text: &str) -> Option<usize> {
     Some(text[..end].trim_end_matches(['.', ',', ';', '!', '?']).len())
 }
 
-/// The name of the site, as it is read out.
+/// Returns the spoken name of the site that `link` points to.
 fn link(link: &str) -> String {
     let site = link.split_once("://").map_or(link, |(_, rest)| rest);
     let site = site.split(['/', '?', '#', ':']).next().unwrap_or(site);
@@ -167,7 +174,7 @@ fn link(link: &str) -> String {
     site.replace('.', " dot ")
 }
 
-/// Says the HTML entity that `text` begins with, and returns what follows it.
+/// Appends the character of the HTML entity at the start of `text` to `out`, and returns the text behind it.
 fn entity<'a>(text: &'a str, out: &mut String) -> Option<&'a str> {
     const ENTITIES: [(&str, char); 6] = [("&amp;", '&'), ("&lt;", ' '), ("&gt;", ' '), ("&nbsp;", ' '), ("&quot;", ' '), ("&#39;", '\'')];
     ENTITIES.iter().find_map(|(name, c)| {
@@ -177,9 +184,9 @@ fn entity<'a>(text: &'a str, out: &mut String) -> Option<&'a str> {
     })
 }
 
-/// English short forms as the words that they stand for.
-fn expand_short_forms(text: &str) -> String {
-    const FORMS: [(&str, &str); 18] = [
+/// Replaces English abbreviations by the words that they stand for.
+fn expand_abbreviations(text: &str) -> String {
+    const ABBREVIATIONS: [(&str, &str); 18] = [
         ("mr.", "Mister"),
         ("mrs.", "Missus"),
         ("ms.", "Miss"),
@@ -206,8 +213,8 @@ fn expand_short_forms(text: &str) -> String {
         let (core, tail) = bare.find([',', ';', ')', '?', '!']).map_or((bare, ""), |end| bare.split_at(end));
         let lower = core.to_lowercase();
         let number_follows = words.get(at + 1).is_some_and(|next| next.starts_with(|c: char| c.is_ascii_digit()));
-        let form = FORMS.iter().find(|(form, _)| *form == lower).map(|(_, long)| *long);
-        match form {
+        let expansion = ABBREVIATIONS.iter().find(|(short, _)| *short == lower).map(|(_, long)| *long);
+        match expansion {
             Some("no.") if number_follows => out.push_str("number"),
             Some(long) if long != "no." => {
                 out.push_str(long);
@@ -220,8 +227,8 @@ fn expand_short_forms(text: &str) -> String {
     out
 }
 
-/// What is said of a sentence that is nothing but signs: the first that has a name.
-fn emoji_alone(text: &str, language: Language) -> String {
+/// Returns the name of the first sign in `text` that has one, for a sentence of nothing but signs.
+fn name_of_first_sign(text: &str, language: Language) -> String {
     const NAMES: [(char, &str, &str); 8] = [
         ('👍', "thumbs up", "赞"),
         ('👎', "thumbs down", "踩"),
@@ -233,7 +240,7 @@ fn emoji_alone(text: &str, language: Language) -> String {
         ('🎉', "hooray", "庆祝"),
     ];
     let found = text.chars().find_map(|c| NAMES.iter().find(|(sign, ..)| *sign == c));
-    found.map_or_else(String::new, |(_, english, mandarin)| (if language == Language::English { *english } else { *mandarin }).to_owned())
+    found.map_or_else(String::new, |(_, english, chinese)| (if language == Language::English { *english } else { *chinese }).to_owned())
 }
 
 #[cfg(test)]
@@ -245,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn markup_and_links_are_not_read_out() {
+    fn markup_is_dropped_and_links_are_shortened() {
         let table = [
             ("**Bold** and _soft_ `code`.", "Bold and soft code."),
             ("# Title", "Title"),
@@ -263,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn short_forms_and_signs_are_words() {
+    fn abbreviations_and_signs_become_words() {
         let table = [
             ("Dr. Lee, e.g., at 5 p.m.", "Doctor Lee, for example, at 5 P M"),
             ("Tea & cake (hot)!", "Tea and cake, hot!"),
@@ -278,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn emoji_are_left_out_unless_they_are_all_there_is() {
+    fn emoji_are_dropped_unless_the_text_has_nothing_else() {
         assert_eq!(english("Well done! 🎉🎉"), "Well done!");
         assert_eq!(english("Hi 👩‍👩‍👧 there ☀️."), "Hi there.");
         assert_eq!((english("👍"), spoken_form("👍", Language::Chinese)), ("thumbs up".into(), "赞".into()));
@@ -286,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_a_program_takes_for_an_order_is_left() {
+    fn control_characters_and_voice_commands_are_dropped() {
         let hostile = "$(rm -rf /) `id`; <speak> \u{0} \u{1b}[31m [[ ]] \\ \" | > /etc/passwd \u{202e}abc \u{7f} --version";
         for language in [Language::English, Language::Chinese] {
             let said = spoken_form(hostile, language);
@@ -297,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_thousand_characters_take_no_time() {
+    fn hundred_thousand_characters_are_normalised_in_linear_time() {
         let begun = std::time::Instant::now();
         for text in
             ["[a](https://b.c) ".repeat(6_000), "<".repeat(100_000), "1,".repeat(50_000), "&amp;".repeat(20_000), "](".repeat(50_000)]

@@ -1,9 +1,9 @@
-//! The voice that says nothing: replies are text only.
+//! A silent voice, for replies as text only.
 
 use super::{SpeechText, Utterance, UtteranceEvent, Voice};
 use crate::error::Result;
 
-/// Says nothing, at once.
+/// A voice whose utterances end at once, without samples.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NullVoice;
 
@@ -35,9 +35,9 @@ mod tests {
     use crate::speech::{Language, Prosody};
 
     #[test]
-    fn it_has_nothing_to_say() {
-        let words = SpeechText { text: "Hello.".into(), language: Language::English, prosody: Prosody::new(None, 1.0) };
-        let (mut utterance, mut out) = (NullVoice.say(&words).unwrap(), Vec::new());
+    fn null_voice_ends_without_samples() {
+        let text = SpeechText { text: "Hello.".into(), language: Language::English, prosody: Prosody::new(None, 1.0) };
+        let (mut utterance, mut out) = (NullVoice.say(&text).unwrap(), Vec::new());
         assert_eq!((utterance.next(&mut out), out.len()), (Ok(UtteranceEvent::End), 0));
     }
 }

@@ -1,13 +1,13 @@
-//! Numbers with what stands around them: money, per cent, degrees, times of day, ranges, units. Pure.
+//! Normalisation of numbers in context: money, per cent, degrees, times of day, ranges, units. Pure.
 //!
-//! Plain numbers stay digits, which the voices read well; only what they read wrongly is put into words.
+//! Plain numbers stay digits, which voices read well; only forms that voices read wrongly become words.
 
 use super::Language;
 
-/// More digits than this are read one by one: a telephone or card number, not a quantity.
+/// Digits of the longest quantity; a longer number (of a telephone, a card) is read digit by digit.
 const QUANTITY_DIGITS: usize = 9;
 
-/// `text` with its numbers as they are spoken.
+/// Returns `text` with its numbers in spoken form.
 pub(super) fn spoken(text: &str, language: Language) -> String {
     let chars: Vec<char> = text.chars().collect();
     let mut out = String::with_capacity(text.len());
@@ -27,7 +27,7 @@ pub(super) fn spoken(text: &str, language: Language) -> String {
     out
 }
 
-/// Says the number that begins at `begin` and returns where what it said ends.
+/// Appends the spoken form of the number at `begin` to `out`. Returns the end of the text that it covers.
 fn say(chars: &[char], begin: usize, money: Option<&str>, language: Language, out: &mut String) -> usize {
     let (number, end) = number(chars, begin);
     if let Some((hour, minute, after)) = time_of_day(chars, begin) {
@@ -61,7 +61,7 @@ fn say(chars: &[char], begin: usize, money: Option<&str>, language: Language, ou
     after
 }
 
-/// The number from `begin` without its thousands separators, and where it ends.
+/// Returns the number at `begin` without thousands separators, and its end.
 fn number(chars: &[char], begin: usize) -> (String, usize) {
     let digit = |at: usize| chars.get(at).is_some_and(char::is_ascii_digit);
     let (mut number, mut at) = (String::new(), begin);
@@ -84,24 +84,25 @@ fn number(chars: &[char], begin: usize) -> (String, usize) {
     (number, at)
 }
 
-/// `10-12` is a range; `2026-11-24` and `555-1234-567` are not.
+/// Returns true if the second number of a range, at `begin`, is the last: `10-12` is a range, `2026-11-24` and `555-1234-567`
+/// are not.
 fn second_of_range_ends(chars: &[char], begin: usize) -> bool {
     let (_, end) = number(chars, begin);
     !matches!(chars.get(end), Some('-' | '–')) || !chars.get(end + 1).is_some_and(char::is_ascii_digit)
 }
 
 fn currency(c: char, language: Language) -> Option<&'static str> {
-    let (english, mandarin) = match c {
+    let (english, chinese) = match c {
         '$' | '＄' => ("dollars", "美元"),
         '€' => ("euros", "欧元"),
         '£' => ("pounds", "英镑"),
         '¥' | '￥' => ("yuan", "元"),
         _ => return None,
     };
-    Some(if language == Language::English { english } else { mandarin })
+    Some(if language == Language::English { english } else { chinese })
 }
 
-/// Hour and minute of `10:30`, and where they end.
+/// Returns the hour and the minute of a time such as `10:30` at `begin`, and its end.
 fn time_of_day(chars: &[char], begin: usize) -> Option<(String, String, usize)> {
     let digits = |from: usize| chars[from.min(chars.len())..].iter().take_while(|c| c.is_ascii_digit()).count();
     let hour_digits = digits(begin);
@@ -133,7 +134,7 @@ fn spoken_time(hour: &str, minute: &str, language: Language) -> String {
     }
 }
 
-/// The unit behind a number, in words, and where it ends.
+/// Returns the end of the unit behind a number that ends at `end`, and the unit in words.
 fn unit(chars: &[char], end: usize, language: Language) -> (usize, Option<&'static str>) {
     const UNITS: [(&str, &str, &str); 22] = [
         ("%", "percent", "%"),
@@ -160,7 +161,7 @@ fn unit(chars: &[char], end: usize, language: Language) -> (usize, Option<&'stat
         ("m", "meters", "米"),
     ];
     let begin = end + usize::from(chars.get(end) == Some(&' '));
-    for (written, english, mandarin) in UNITS {
+    for (written, english, chinese) in UNITS {
         let length = written.chars().count();
         let there = written.chars().enumerate().all(|(n, c)| chars.get(begin + n) == Some(&c));
         let letters = written.ends_with(|c: char| c.is_ascii_alphabetic());
@@ -169,7 +170,7 @@ fn unit(chars: &[char], end: usize, language: Language) -> (usize, Option<&'stat
         let sentence_ends =
             letters && chars.get(begin + length) == Some(&'.') && !chars.get(begin + length + 1).is_some_and(|c| c.is_alphanumeric());
         if there && (whole || sentence_ends) {
-            return (begin + length, Some(if language == Language::English { english } else { mandarin }));
+            return (begin + length, Some(if language == Language::English { english } else { chinese }));
         }
     }
     (end, None)
@@ -180,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_said_as_people_say_them() {
+    fn english_numbers_are_spoken_with_their_units() {
         let table = [
             ("$5.20 or €1", "5.20 dollars or 1 euro"),
             ("1,234,567 people, 3,5 and 12,34", "1234567 people, 3,5 and 12,34"),
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_in_mandarin_stand_where_mandarin_puts_them() {
+    fn chinese_numbers_are_spoken_in_chinese_word_order() {
         let table = [
             ("涨了25%，到25℃。", "涨了百分之25，到25摄氏度。"),
             ("10:30到9:05", "10点30分到9点零5分"),

@@ -1,29 +1,29 @@
-//! A reply cut into sentences while it is being generated, so that the first is spoken before the last is known. Pure.
+//! Splits a reply into sentences while it is generated, so that the first one is spoken before the last one is known. Pure.
 
-/// Characters of a sentence after which it is cut at the next pause: a voice that is to answer at once cannot wait longer.
+/// Length after which a sentence is split at the next punctuation mark, in characters, so that speech begins soon.
 const LONG: usize = 160;
-/// Characters after which it is cut wherever it stands: no voice program is given more at a time.
+/// Length at which a sentence is split at any place, in characters: the most that a voice program gets at a time.
 const LONGEST: usize = 280;
-/// Words that end in a dot without ending a sentence, in lower case.
-const SHORT_FORMS: [&str; 22] = [
+/// Abbreviations whose dot does not end a sentence, in lower case.
+const ABBREVIATIONS: [&str; 22] = [
     "mr", "mrs", "ms", "dr", "prof", "st", "jr", "sr", "vs", "no", "e.g", "i.e", "approx", "fig", "vol", "dept", "est", "inc", "ltd", "co",
     "u.s", "cf",
 ];
 
-/// Pieces of text in, sentences out.
+/// Collects pieces of text and returns whole sentences.
 #[derive(Clone, Debug, Default)]
 pub struct SentenceSplitter {
     rest: String,
-    /// Bytes of `rest` in which no sentence ends.
+    /// Length of the start of `rest` that contains no end of a sentence, in bytes.
     seen: usize,
-    /// Characters of `rest` up to there.
+    /// Length of that start, in characters.
     length: usize,
-    /// Where the last pause in these was, after it.
+    /// Position behind the last space or comma in it.
     pause: Option<usize>,
 }
 
 impl SentenceSplitter {
-    /// Takes the next piece and returns the sentences that are complete now.
+    /// Adds a piece and returns the sentences that it completes.
     pub fn push(&mut self, piece: &str) -> Vec<String> {
         self.rest.push_str(piece);
         let mut done = Vec::new();
@@ -38,23 +38,23 @@ impl SentenceSplitter {
         done
     }
 
-    /// The reply has ended: what is left is its last sentence.
+    /// Ends the reply and returns its last sentence.
     pub fn finish(&mut self) -> Option<String> {
         let mut done = Vec::new();
         take(&std::mem::take(self).rest, &mut done);
         done.pop()
     }
 
-    /// Where the sentence that begins at `begin` ends; None while that is not known.
+    /// Returns the end of the sentence that begins at `begin`; None while it is not known.
     fn next_end(&mut self, begin: usize) -> Option<usize> {
         loop {
             let c = self.rest[self.seen..].chars().next()?;
             let after = self.seen + c.len_utf8();
             if ends_sentence(c) {
-                let end = self.with_closing(after)?;
+                let end = self.end_with_closing(after)?;
                 let follower = self.rest[end..].chars().next();
                 let certain = matches!(c, '。' | '！' | '？' | '\n') || follower?.is_whitespace();
-                if certain && !(c == '.' && self.is_short_form(begin)) {
+                if certain && !(c == '.' && self.is_abbreviation(begin)) {
                     return Some(end);
                 }
             }
@@ -69,8 +69,8 @@ impl SentenceSplitter {
         }
     }
 
-    /// Behind the quotes and brackets that close after a sentence's end; None when more of them may come.
-    fn with_closing(&self, mut end: usize) -> Option<usize> {
+    /// Returns the end of a sentence including closing quotation marks and brackets; None if more of them may follow.
+    fn end_with_closing(&self, mut end: usize) -> Option<usize> {
         if self.rest[..end].ends_with('\n') {
             return Some(end);
         }
@@ -81,23 +81,23 @@ impl SentenceSplitter {
                     end += c.len_utf8();
                 }
                 Some(_) => return Some(end),
-                // A Chinese sentence has ended for certain, also when nothing follows yet.
+                // Chinese punctuation ends a sentence also without a following character.
                 None if self.rest[..end].ends_with(['。', '！', '？']) => return Some(end),
                 None => return None,
             }
         }
     }
 
-    /// Whether the dot at `seen` belongs to the word before it.
-    fn is_short_form(&self, begin: usize) -> bool {
+    /// Returns true if the dot at `seen` belongs to an abbreviation, an initial or the number of a list item.
+    fn is_abbreviation(&self, begin: usize) -> bool {
         let word =
             self.rest[begin..self.seen].rsplit(|c: char| c.is_whitespace() || matches!(c, '(' | '"' | '“')).next().unwrap_or_default();
         let lower = word.to_lowercase();
         let initial = word.chars().count() == 1 && word.chars().all(|c| c.is_uppercase() && c != 'I');
-        // "1. First" is an item of a list.
+        // The start of a list item, such as "1. First".
         let item =
             !word.is_empty() && word.len() <= 2 && word.chars().all(|c| c.is_ascii_digit()) && self.rest[begin..self.seen].trim() == word;
-        initial || item || SHORT_FORMS.contains(&lower.as_str())
+        initial || item || ABBREVIATIONS.contains(&lower.as_str())
     }
 }
 
@@ -105,6 +105,7 @@ const fn ends_sentence(c: char) -> bool {
     matches!(c, '.' | '!' | '?' | '…' | '。' | '！' | '？' | '\n')
 }
 
+/// Appends a sentence to `done` unless it is blank.
 fn take(sentence: &str, done: &mut Vec<String>) {
     let sentence = sentence.trim();
     if sentence.chars().any(|c| !c.is_whitespace()) {
@@ -124,10 +125,10 @@ mod tests {
     }
 
     #[test]
-    fn a_sentence_is_complete_when_the_next_one_begins() {
+    fn sentence_is_complete_when_the_next_one_begins() {
         let mut sentences = SentenceSplitter::default();
         assert!(sentences.push(" It is").is_empty());
-        assert!(sentences.push(" 3.5 degrees.").is_empty(), "the dot may be inside of a number");
+        assert!(sentences.push(" 3.5 degrees.").is_empty(), "the dot may be within a number");
         assert_eq!(sentences.push(" Take"), ["It is 3.5 degrees."]);
         assert_eq!(sentences.push(" a coat! Bye"), ["Take a coat!"]);
         assert_eq!(sentences.finish(), Some("Bye".into()));
@@ -135,14 +136,14 @@ mod tests {
     }
 
     #[test]
-    fn dots_of_short_forms_and_numbers_end_nothing() {
+    fn dots_of_abbreviations_and_numbers_do_not_end_a_sentence() {
         assert_eq!(cut("Dr. Smith, e.g. Mr. J. Smith, paid 3.50. Good."), ["Dr. Smith, e.g. Mr. J. Smith, paid 3.50.", "Good."]);
         assert_eq!(cut("1. Wait. 2. Go."), ["1. Wait.", "2. Go."]);
         assert_eq!(cut("See example.com now. Fine"), ["See example.com now.", "Fine"]);
     }
 
     #[test]
-    fn closing_quotes_and_repeated_marks_stay_with_their_sentence() {
+    fn closing_quotation_marks_and_repeated_punctuation_stay_with_their_sentence() {
         assert_eq!(
             cut("He said “no!” Then he left... Really?! (Yes.) Ok"),
             ["He said “no!”", "Then he left...", "Really?!", "(Yes.)", "Ok"]
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn any_split_gives_the_same_sentences() {
+    fn sentences_do_not_depend_on_the_sizes_of_the_pieces() {
         let text = "One two. Three, e.g. four! 你好。再见！ Five\nSix 3.14 is pi. ".repeat(5);
         let whole = cut(&text);
         for size in [1, 2, 7, 50] {
@@ -169,13 +170,13 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_thousand_characters_are_cut_into_sentences_that_a_voice_can_take() {
+    fn hundred_thousand_characters_are_split_into_short_sentences_without_loss() {
         let begun = std::time::Instant::now();
         for text in ["word ".repeat(20_000), "字".repeat(100_000), "x".repeat(100_000), "a, b; ".repeat(17_000), ".".repeat(100_000)] {
             let all = cut(&text);
             assert!(all.iter().all(|s| s.chars().count() <= 400 || s.chars().all(|c| c == '.')), "{}", all[0]);
             let kept = |s: &str| s.chars().filter(|c| !c.is_whitespace()).count();
-            assert_eq!(all.iter().map(|s| kept(s)).sum::<usize>(), kept(&text), "nothing is left out");
+            assert_eq!(all.iter().map(|s| kept(s)).sum::<usize>(), kept(&text), "no character is lost");
         }
         assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
     }

@@ -1,38 +1,46 @@
-//! The WAV that voice programs write to a pipe: 16-bit PCM, with lengths that may be placeholders.
+//! Decodes the WAV that voice programs write to a pipe: 16-bit PCM, with lengths that may be placeholders.
 
 use std::io::{self, Read};
 
-/// Bytes of chunks before the sound that are skipped at most.
+/// Largest chunk before the sound that is skipped, in bytes.
 const LONGEST_SKIP: u32 = 1 << 16;
+/// Format tag of integer samples.
+const PCM: u16 = 1;
+/// Format tag `WAVE_FORMAT_EXTENSIBLE`; with 16 bits the samples are integers too.
+const EXTENSIBLE: u16 = 0xfffe;
+/// Numbers of channels of a voice program.
+const CHANNELS: std::ops::RangeInclusive<u16> = 1..=8;
+/// Sample rates of a voice program, in Hz.
+const RATES_HZ: std::ops::RangeInclusive<u32> = 4_000..=192_000;
 
-/// Form of the sound that follows the header.
+/// The format of 16-bit PCM sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Form {
+pub(super) struct PcmFormat {
     pub(super) rate_hz: u32,
     pub(super) channels: u16,
 }
 
-/// Reads up to the first sample.
+/// Reads up to the first sample and returns the format.
 ///
 /// # Errors
-/// When it is no WAV of 16-bit samples, or ends before the first.
-pub(super) fn read_header(reader: &mut impl Read) -> io::Result<Form> {
-    let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+/// `InvalidData` when the stream is not WAV with 16-bit samples; `UnexpectedEof` when it ends before the first sample.
+pub(super) fn read_header(reader: &mut impl Read) -> io::Result<PcmFormat> {
+    let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why.to_owned());
     let mut head = [0; 12];
     reader.read_exact(&mut head)?;
     if &head[..4] != b"RIFF" || &head[8..] != b"WAVE" {
-        return Err(wrong("what it said is no WAV"));
+        return Err(invalid("the output is not WAV"));
     }
-    let mut form = None;
+    let mut format = None;
     loop {
         let mut chunk = [0; 8];
         reader.read_exact(&mut chunk)?;
         let length = u32::from_le_bytes([chunk[4], chunk[5], chunk[6], chunk[7]]);
         if &chunk[..4] == b"data" {
-            return form.ok_or_else(|| wrong("its WAV does not say its form"));
+            return format.ok_or_else(|| invalid("the WAV header has no format"));
         }
         if length > LONGEST_SKIP {
-            return Err(wrong("its WAV is damaged"));
+            return Err(invalid("the WAV header is damaged"));
         }
         let mut body = vec![0; (length + length % 2) as usize];
         reader.read_exact(&mut body)?;
@@ -40,17 +48,16 @@ pub(super) fn read_header(reader: &mut impl Read) -> io::Result<Form> {
             let word = |at: usize| body.get(at..at + 2).map_or(0, |b| u16::from_le_bytes([b[0], b[1]]));
             let rate_hz = body.get(4..8).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
             let (channels, bits) = (word(2), word(14));
-            // 1 is PCM; 0xFFFE says it elsewhere, and is PCM at 16 bits.
-            if !matches!(word(0), 1 | 0xFFFE) || bits != 16 || !(1..=8).contains(&channels) || !(4_000..=192_000).contains(&rate_hz) {
-                return Err(wrong("its WAV is not of 16-bit samples"));
+            if !matches!(word(0), PCM | EXTENSIBLE) || bits != 16 || !CHANNELS.contains(&channels) || !RATES_HZ.contains(&rate_hz) {
+                return Err(invalid("the WAV output is not 16-bit PCM"));
             }
-            form = Some(Form { rate_hz, channels });
+            format = Some(PcmFormat { rate_hz, channels });
         }
     }
 }
 
-/// The samples in `bytes`, mixed to mono and appended to `out`; returns how many bytes were used.
-pub(super) fn take_samples(bytes: &[u8], channels: u16, out: &mut Vec<f32>) -> usize {
+/// Decodes the whole frames in `bytes`, mixes them to mono and appends the samples to `out`. Returns the number of bytes used.
+pub(super) fn decode_samples(bytes: &[u8], channels: u16, out: &mut Vec<f32>) -> usize {
     let frame = 2 * usize::from(channels.max(1));
     let frames = bytes.chunks_exact(frame);
     let used = bytes.len() - frames.remainder().len();
@@ -79,18 +86,18 @@ mod tests {
     }
 
     #[test]
-    fn placeholders_for_lengths_do_no_harm_and_anything_else_is_refused() {
-        assert_eq!(read_header(&mut &header(1, 16, 22_050)[..]).unwrap(), Form { rate_hz: 22_050, channels: 1 });
+    fn placeholder_lengths_are_accepted_and_other_formats_are_refused() {
+        assert_eq!(read_header(&mut &header(1, 16, 22_050)[..]).unwrap(), PcmFormat { rate_hz: 22_050, channels: 1 });
         for damaged in [header(3, 32, 22_050), header(1, 16, 0), b"RIFF".to_vec(), b"not a wav at all, but text".to_vec(), Vec::new()] {
             assert!(read_header(&mut &damaged[..]).is_err());
         }
     }
 
     #[test]
-    fn half_a_sample_waits_for_its_other_half() {
+    fn incomplete_frame_is_not_decoded() {
         let mut out = Vec::new();
-        assert_eq!(take_samples(&[0, 64, 0, 192, 7], 1, &mut out), 4);
-        assert_eq!(take_samples(&[0, 64, 0, 192], 2, &mut out), 4);
+        assert_eq!(decode_samples(&[0, 64, 0, 192, 7], 1, &mut out), 4);
+        assert_eq!(decode_samples(&[0, 64, 0, 192], 2, &mut out), 4);
         assert_eq!(out, [0.5, -0.5, 0.0]);
     }
 }

@@ -1,28 +1,34 @@
-//! Wall time as text, and where audio time lies on it. Pure: whoever knows the time passes it in.
+//! Wall time as text, and its mapping to stream time. Pure: the caller passes the time.
 
 use super::StreamTime;
 
-/// A time as `2026-11-23 14:02:11`, with `offset_secs` added to UTC.
+/// Milliseconds of a second.
+const MS: i64 = 1_000;
+/// Seconds of a day.
+const DAY_SECS: i64 = 86_400;
+
+/// Returns a time (milliseconds since 1970, UTC) as `2026-11-23 14:02:11`, with `offset_secs` added.
 #[must_use]
 pub fn date_and_time(ms: i64, offset_secs: i64) -> String {
-    let secs = ms.div_euclid(1_000).saturating_add(offset_secs);
-    format!("{} {}", date(secs.div_euclid(86_400)), time_of_day(ms, offset_secs))
+    let secs = ms.div_euclid(MS).saturating_add(offset_secs);
+    format!("{} {}", date(secs.div_euclid(DAY_SECS)), time_of_day(ms, offset_secs))
 }
 
-/// A time of day as `14:02:11`, with `offset_secs` added to UTC.
+/// Returns the time of day of a time (milliseconds since 1970, UTC) as `14:02:11`, with `offset_secs` added.
 #[must_use]
 pub fn time_of_day(ms: i64, offset_secs: i64) -> String {
-    let second = ms.div_euclid(1_000).saturating_add(offset_secs).rem_euclid(86_400);
+    let second = ms.div_euclid(MS).saturating_add(offset_secs).rem_euclid(DAY_SECS);
     format!("{:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60)
 }
 
-/// A time as `2026-11-23T09:41:50Z`.
+/// Returns a time (milliseconds since 1970, UTC) as `2026-11-23T09:41:50Z`.
 #[must_use]
 pub fn utc(ms: i64) -> String {
-    format!("{}T{}Z", date(ms.div_euclid(86_400_000)), time_of_day(ms, 0))
+    format!("{}T{}Z", date(ms.div_euclid(DAY_SECS * MS)), time_of_day(ms, 0))
 }
 
-/// A day since 1970 as `2026-11-23`: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
+/// Returns a day, counted from 1970, as `2026-11-23`. Algorithm: `civil_from_days` in H. Hinnant, "chrono-Compatible Low-Level
+/// Date Algorithms".
 fn date(days: i64) -> String {
     let z = days + 719_468;
     let (era, of_era) = (z.div_euclid(146_097), z.rem_euclid(146_097));
@@ -35,35 +41,36 @@ fn date(days: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}")
 }
 
-/// From audio time to the time on the wall: a live session begins, and goes on after every break, at known times.
+/// The mapping of stream time to wall time: the wall time is known at the start of a live session and after each break.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WallClock {
-    /// Audio time, and milliseconds since 1970 at that moment, in the order of audio time.
+    /// Stream times with their wall times (milliseconds since 1970, UTC), in order of stream time.
     anchors: Vec<(StreamTime, i64)>,
 }
 
 impl WallClock {
-    /// Notes that it was `ms` (milliseconds since 1970, UTC) at `at`; a time before the one noted last says nothing new.
+    /// Notes that the wall time at `at` is `ms` (milliseconds since 1970, UTC). Ignores a time before the last anchor.
     pub fn anchor(&mut self, at: StreamTime, ms: i64) {
         if self.anchors.last().is_none_or(|(last, _)| *last <= at) {
             self.anchors.push((at, ms));
         }
     }
 
-    /// Milliseconds since 1970 at `at`; None before anything is known.
+    /// Returns the wall time at `at`, in milliseconds since 1970; None without an anchor.
     #[must_use]
     pub fn ms(&self, at: StreamTime) -> Option<i64> {
         let place = self.anchors.partition_point(|(from, _)| *from <= at).saturating_sub(1);
         let (from, ms) = self.anchors.get(place)?;
-        Some(ms + (at.secs_since(*from) * 1e3) as i64)
+        Some(ms + (at.secs_since(*from) * MS as f64) as i64)
     }
 
-    /// The audio time at which it was `ms`: the first one, where the session stood still then. None before anything is known.
+    /// Returns the stream time at wall time `ms` (milliseconds since 1970); during a break, the time at which it began. None
+    /// without an anchor.
     #[must_use]
     pub fn at(&self, ms: i64) -> Option<StreamTime> {
         let place = self.anchors.partition_point(|(_, known)| *known <= ms).saturating_sub(1);
         let (from, known) = self.anchors.get(place)?;
-        let samples = (ms - known).max(0) as u64 * u64::from(super::SAMPLE_RATE_HZ) / 1_000;
+        let samples = (ms - known).max(0) as u64 * u64::from(super::SAMPLE_RATE_HZ) / MS as u64;
         let at = StreamTime::from_samples(from.0.0 + samples);
         Some(self.anchors.get(place + 1).map_or(at, |(next, _)| at.min(*next)))
     }
@@ -74,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_those_of_the_calendar() {
+    fn dates_follow_the_calendar_also_before_1970_and_with_an_offset() {
         assert_eq!(date_and_time(0, 0), "1970-01-01 00:00:00");
         assert_eq!(date_and_time(951_782_399_000, 0), "2000-02-28 23:59:59");
         assert_eq!(date_and_time(951_782_400_000, 0), "2000-02-29 00:00:00");
@@ -85,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wall_clock_goes_on_after_a_pause() {
+    fn wall_time_jumps_over_a_pause_and_maps_back_to_its_start() {
         let secs = |s: u64| StreamTime::from_samples(s * 16_000);
         let mut clock = WallClock::default();
         assert_eq!((clock.ms(secs(5)), clock.at(0)), (None, None));
@@ -93,6 +100,6 @@ mod tests {
         clock.anchor(secs(10), 500_000);
         assert_eq!((clock.ms(secs(9)), clock.ms(secs(10)), clock.ms(secs(11))), (Some(109_000), Some(500_000), Some(501_000)));
         assert_eq!((clock.at(109_000), clock.at(501_000), clock.at(5)), (Some(secs(9)), Some(secs(11)), Some(secs(0))));
-        assert_eq!(clock.at(300_000), Some(secs(10)), "it was paused then");
+        assert_eq!(clock.at(300_000), Some(secs(10)), "a time within the pause");
     }
 }

@@ -1,6 +1,6 @@
-//! What is fuzzed: each function takes any bytes, and whatever they are nothing panics, hangs or takes memory without end. Run by
-//! `tests/fuzzing.rs` (seeded) and by `cargo fuzz` (fuzz_targets).
-#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test; each user takes its part")]
+//! The fuzz targets. Each takes arbitrary bytes, and must not panic, hang or allocate without bound. Run by `tests/fuzzing.rs`
+//! (seeded) and by `cargo fuzz` (`fuzz_targets`).
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test; each user uses a part")]
 
 use std::fs;
 use std::io::Cursor;
@@ -24,14 +24,16 @@ use hearken::model::pickle::TorchFile;
 use hearken::model::quantised::Quantised;
 use hearken::model::text::Vocabulary;
 use hearken::model::token_ids::TokenIds;
-use hearken::model::weights::Weights;
+use hearken::model::weights::{MatrixShape, Weights};
 use hearken::protocol::{Event, Language, StopReason};
 use hearken::time::{ChunkIdx, StreamTime};
 use hearken::transcript::Transcript;
 
-/// Samples of one input that are heard at most: half an hour.
-const MOST_SAMPLES: usize = 16_000 * 1_800;
-/// Files of a checkpoint that are fuzzed; the first byte of an input chooses one.
+/// Limit of samples read from one input: half an hour.
+const MAX_SAMPLES: usize = 16_000 * 1_800;
+/// Size of the lane's context window, in tokens.
+const WINDOW: usize = 512;
+/// Fuzzed files of a checkpoint; the first byte of an input selects one.
 pub const CHECKPOINT_FILES: [&str; 7] = [
     "model_config.yaml",
     "token_ids.json",
@@ -41,36 +43,37 @@ pub const CHECKPOINT_FILES: [&str; 7] = [
     "model-00002-of-00002.safetensors",
     "audiointeraction_ChunkwisedEncoder.pth",
 ];
-/// Endings that say how a sound is decoded; the first byte of an input chooses one, or WAV from a pipe.
+/// Extensions of sound files; the first byte of an input selects one, or WAV from a pipe.
 pub const SOUNDS: [&str; 5] = ["wav", "flac", "mp3", "ogg", "m4a"];
-/// Files of a settings folder; the first byte of an input chooses one.
+/// Files of a settings folder; the first byte of an input selects one.
 pub const SETTINGS_FILES: [&str; 3] = ["settings.toml", "modes.toml", "catalog.toml"];
 
-/// A folder of this process.
+/// Returns the temporary folder of this process.
 fn folder() -> &'static Path {
     static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
     FOLDER.get_or_init(|| tempfile::tempdir().unwrap()).path()
 }
 
+/// Reads `source` to its end.
 fn drain(mut source: impl Source) {
     let (mut samples, mut heard, mut idle) = (Vec::new(), 0, 0);
-    // What is wrong is told, and the end comes: a source that tells for ever would hang a session.
-    while heard < MOST_SAMPLES && idle < 100_000 {
+    // A source that reports problems forever would hang a session.
+    while heard < MAX_SAMPLES && idle < 100_000 {
         match source.next(&mut samples) {
             Ok(SourceEvent::End) | Err(_) => return,
             Ok(SourceEvent::Samples(n)) => {
-                assert_eq!(n, samples.len(), "samples are counted");
-                assert!(samples.iter().all(|x| x.is_finite()), "what is heard are numbers");
+                assert_eq!(n, samples.len(), "the event counts the samples");
+                assert!(samples.iter().all(|x| x.is_finite()), "all samples are finite");
                 (heard, idle) = (heard + n, if n == 0 { idle + 1 } else { 0 });
                 samples.clear();
             }
             Ok(_) => idle += 1,
         }
     }
-    assert!(heard >= MOST_SAMPLES, "a source that never ends");
+    assert!(heard >= MAX_SAMPLES, "the source does not end");
 }
 
-/// Sound files of every kind, and WAV from a pipe.
+/// Reads sound files of every kind, and WAV from a pipe.
 pub fn audio(data: &[u8]) {
     let Some((kind, bytes)) = data.split_first() else { return };
     if let Some(ending) = SOUNDS.get(usize::from(*kind) % (SOUNDS.len() + 1)) {
@@ -84,7 +87,7 @@ pub fn audio(data: &[u8]) {
     }
 }
 
-/// The fixture, in a folder of its own, to damage.
+/// Copies the fixture model into a folder where it can be damaged.
 fn fixture_copy() -> &'static Path {
     static COPY: OnceLock<PathBuf> = OnceLock::new();
     COPY.get_or_init(|| {
@@ -98,7 +101,7 @@ fn fixture_copy() -> &'static Path {
     })
 }
 
-/// A checkpoint with one damaged file; a quantised file; a file of torch.save alone.
+/// Reads a checkpoint with one damaged file, or a quantised file.
 pub fn checkpoint(data: &[u8]) {
     let Some((which, bytes)) = data.split_first() else { return };
     let which = usize::from(*which) % (CHECKPOINT_FILES.len() + 1);
@@ -130,7 +133,7 @@ fn read_checkpoint(dir: &Path) {
     let Ok(checkpoint) = Checkpoint::open(dir) else { return };
     let _ = (checkpoint.identity(), checkpoint.fingerprint("q4"));
     for (name, shape) in checkpoint.shapes().unwrap_or_default() {
-        // What would be read to be packed: never more at once than the file holds.
+        // Skips tensors larger than any file of the fixture.
         if shape.iter().try_fold(1usize, |all, n| all.checked_mul(*n)).is_some_and(|all| all < 1 << 24) && !shape.is_empty() {
             let rows = shape[0].min(16);
             let _ = (checkpoint.vector(&name, &shape).is_ok(), checkpoint.block(&name, &shape, 0..rows).is_ok());
@@ -148,12 +151,15 @@ fn quantised(bytes: &[u8]) {
     }
     for bits in [Bits::Eight, Bits::Four] {
         if let Ok(file) = Quantised::open(&path, bits) {
-            let _ = (file.packed("lm_head.weight", (768, 96), bits).is_ok(), file.vector("transformer.ln_f.weight", &[96]).is_ok());
+            let _ = (
+                file.packed("lm_head.weight", MatrixShape::new(768, 96), bits).is_ok(),
+                file.vector("transformer.ln_f.weight", &[96]).is_ok(),
+            );
         }
     }
 }
 
-/// Settings, modes and catalogue of a user.
+/// Reads settings, modes and catalogue of a user.
 pub fn settings(data: &[u8]) {
     let Some((which, bytes)) = data.split_first() else { return };
     let paths = Paths::inside(&folder().join("home"));
@@ -164,7 +170,7 @@ pub fn settings(data: &[u8]) {
     fs::write(paths.config.join(SETTINGS_FILES[usize::from(*which) % SETTINGS_FILES.len()]), bytes).unwrap();
     let _ = (all_modes(&paths, Language::Chinese).is_ok(), hearken::hub::catalog::all(&paths).is_ok());
     let (_, wrong) = WindowPrefs::read(&paths);
-    assert!(wrong.len() < 1_000 && settings_problems(&paths).len() < 1_000, "what is wrong is said in a few lines");
+    assert!(wrong.len() < 1_000 && settings_problems(&paths).len() < 1_000, "problems are reported in a few lines");
     for typed in [&["hearken"][..], &["hearken", "listen", "sound.wav"]] {
         if let Ok(cli) = Cli::try_parse_from(typed) {
             let _ = cli.request(&paths, Stdout::Redirected).is_ok();
@@ -172,7 +178,7 @@ pub fn settings(data: &[u8]) {
     }
 }
 
-/// A history file, read as a window and the commands read it; and events as they stand in it, one a line.
+/// Reads a history database as the window and the commands do, or stored events, one per line.
 pub fn history(data: &[u8]) {
     let Some((which, bytes)) = data.split_first() else { return };
     if which.is_multiple_of(2) { events(bytes) } else { database(bytes) }
@@ -207,7 +213,7 @@ fn database(bytes: &[u8]) {
     if let Ok((mut store, _)) = Store::open(&path) {
         let _ = (store.rename(1, "name").is_ok(), store.expire(0).is_ok(), store.delete(1).is_ok(), store.delete_all().is_ok());
     }
-    // What was put aside is not kept by a test.
+    // Removes copies that the store put aside.
     for entry in fs::read_dir(folder()).unwrap().flatten() {
         if entry.file_name().to_string_lossy().starts_with("history") {
             let _ = fs::remove_file(entry.path());
@@ -215,46 +221,40 @@ fn database(bytes: &[u8]) {
     }
 }
 
-/// A lane, and what it counts of its cache, fed whatever chunks, decisions and tokens.
+/// Feeds arbitrary chunks, decisions and tokens to a lane and to the bookkeeping of its cache.
 pub fn lane(data: &[u8]) {
-    const WINDOW: usize = 512;
     let mut bytes = data.iter().copied();
     let mut next = || bytes.next();
     let Some(kind) = next() else { return };
-    let catch_up = if kind & 1 == 0 { CatchUp::Drain } else { CatchUp::EveryChunk };
-    let on_loop = if kind & 2 == 0 { OnLoop::Stop } else { OnLoop::GoOn };
-    let rules = LaneConfig { catch_up, eagerness: f32::from(kind) - 128.0, reply_limit: usize::from(kind >> 4) + 1, on_loop };
     let policy = ContextPolicy::ALL[usize::from(kind) % ContextPolicy::ALL.len()];
     let ids = TokenIds::RELEASE;
-    let (mut lane, mut context) = (Lane::new(rules, ids.clone(), vec![1, 2, 3]), Context::new(3));
+    let (mut lane, mut context) = (Lane::new(lane_config(kind), ids.clone(), vec![1, 2, 3]), Context::new(3));
     let (mut first, mut end, mut held, mut speaking) = (0u64, 0u64, 3, false);
     while let Some(op) = next() {
         match op % 8 {
             0..=3 => end += u64::from(op >> 6) + 1,
-            4 => {
-                told(&mut speaking, &lane.cut(StopReason::Cut));
-            }
+            4 => check_events(&mut speaking, &lane.cut(StopReason::Cut)),
             5 => lane.set_eagerness(f32::from_bits(u32::from(op) << 24)),
             _ => {}
         }
         let waiting: Vec<ChunkMeta> = (first..end.min(first + 6)).map(|n| waiting(n, op)).collect();
         let most = usize::from(op >> 2) + 1;
         let Some(plan) = lane.plan(&waiting, most) else {
-            // A chunk takes 12 rows, and what is pending a few.
-            assert!(waiting.is_empty() || most < 20, "a lane that could go on does");
+            // A chunk takes 12 rows, and pending tokens a few more.
+            assert!(waiting.is_empty() || most < 20, "a lane with input and room makes a plan");
             continue;
         };
         assert!(plan.rows() <= most && plan.rows() > 0, "{} rows of {most}", plan.rows());
-        assert!(plan.reads.is_sorted() && plan.reads.last().is_none_or(|row| *row < plan.rows()), "rows that are read are fed");
+        assert!(plan.reads.is_sorted() && plan.reads.last().is_none_or(|row| *row < plan.rows()), "only fed rows are read");
         if context.positions() + plan.rows() > WINDOW {
             match context.make_room(policy, WINDOW, plan.rows()) {
                 Some(room) => {
                     held = room.kept.iter().map(ExactSizeIterator::len).sum();
-                    assert!(room.kept.windows(2).all(|pair| pair[0].end < pair[1].start), "what is kept lies apart and in order");
+                    assert!(room.kept.windows(2).all(|pair| pair[0].end < pair[1].start), "kept ranges are disjoint and sorted");
                     assert!(held == context.positions() && held + plan.rows() <= WINDOW, "{held} positions");
                 }
                 None => {
-                    told(&mut speaking, &lane.cut(StopReason::Limit));
+                    check_events(&mut speaking, &lane.cut(StopReason::Limit));
                     lane.restart(vec![1, 2, 3]);
                     (context, held) = (Context::new(3), 3);
                     continue;
@@ -263,32 +263,47 @@ pub fn lane(data: &[u8]) {
         }
         context.feed(&plan);
         held += plan.rows();
-        assert_eq!(context.positions(), held, "every row that is fed is counted once");
+        assert_eq!(context.positions(), held, "every fed row is counted once");
         first = plan.last_chunk().map_or(first, |chunk| chunk.next().0);
-        let said = match plan.goal {
+        let events = match plan.goal {
             Goal::Decide => {
                 let decisions: Vec<Decision> = plan.reads.iter().map(|_| decision(next())).collect();
                 lane.heard(&plan, &decisions)
             }
             Goal::Speak => {
-                let token = match next() {
-                    Some(0) => ids.text_end,
-                    Some(1) => ids.keep_silence,
-                    Some(2) => ids.text_begin,
-                    Some(byte) => u32::from(byte).wrapping_mul(0x0101_0101),
-                    None => ids.text_end,
-                };
+                let token = token(next(), &ids);
                 lane.spoke(&plan, (!plan.reads.is_empty()).then_some(token))
             }
         };
         if plan.goal == Goal::Decide && lane.is_speaking() {
             context.answer();
         }
-        told(&mut speaking, &said);
+        check_events(&mut speaking, &events);
         assert_eq!(lane.answered_chunk().is_some(), lane.is_speaking());
     }
 }
 
+/// Returns the configuration of a lane.
+fn lane_config(kind: u8) -> LaneConfig {
+    LaneConfig {
+        catch_up: if kind & 1 == 0 { CatchUp::Drain } else { CatchUp::EveryChunk },
+        eagerness: f32::from(kind) - 128.0,
+        reply_limit: usize::from(kind >> 4) + 1,
+        on_loop: if kind & 2 == 0 { OnLoop::Stop } else { OnLoop::GoOn },
+    }
+}
+
+/// Returns the next token of a reply: a special one, or any other.
+fn token(byte: Option<u8>, ids: &TokenIds) -> u32 {
+    match byte {
+        Some(0) | None => ids.text_end,
+        Some(1) => ids.keep_silence,
+        Some(2) => ids.text_begin,
+        Some(byte) => u32::from(byte).wrapping_mul(0x0101_0101),
+    }
+}
+
+/// Returns chunk `n` for the lane.
 fn waiting(n: u64, op: u8) -> ChunkMeta {
     ChunkMeta {
         chunk: ChunkIdx(n),
@@ -299,25 +314,26 @@ fn waiting(n: u64, op: u8) -> ChunkMeta {
     }
 }
 
+/// Returns the logits of a decision.
 fn decision(byte: Option<u8>) -> Decision {
     let byte = byte.unwrap_or(0);
     let number = if byte == 255 { f32::NAN } else { f32::from(byte) - 128.0 };
     Decision { silent: 0.0, respond: number }
 }
 
-/// Replies start once and end once.
-fn told(speaking: &mut bool, said: &[LaneEvent]) {
-    for said in said {
-        match said {
+/// Checks that replies start once and end once.
+fn check_events(speaking: &mut bool, events: &[LaneEvent]) {
+    for event in events {
+        match event {
             LaneEvent::Started { .. } => {
-                assert!(!*speaking, "a reply within a reply");
+                assert!(!*speaking, "a reply starts within a reply");
                 *speaking = true;
             }
             LaneEvent::Finished(_) => {
-                assert!(*speaking, "the end of a reply that never began");
+                assert!(*speaking, "a reply ends that did not start");
                 *speaking = false;
             }
-            LaneEvent::Token(_) => assert!(*speaking, "words outside a reply"),
+            LaneEvent::Token(_) => assert!(*speaking, "a token outside a reply"),
             LaneEvent::Decided { .. } => {}
         }
     }

@@ -35,7 +35,7 @@ fn a_crash_before_the_last_step_costs_no_download() {
     // A crash before the last rename: all bytes are here, and nothing is linked yet.
     fs::rename(bench.blob(LARGE), bench.partial(LARGE)).unwrap();
     ["snapshots", "refs"].iter().for_each(|folder| fs::remove_dir_all(bench.repository().join(folder)).unwrap());
-    assert!(hub::find_with(&choice(), &bench.paths(), &bench.settings()).is_err(), "what is not whole was found");
+    assert!(hub::find_with(&choice(), &bench.paths(), &bench.settings()).is_err(), "an incomplete model was found");
     bench.hub.close();
     bench.get_whole();
     assert_eq!(bench.hub.served(), bench.hub.bytes());
@@ -77,7 +77,7 @@ fn only_a_damaged_file_is_downloaded_again() {
     let mut bytes = bench.hub.file(LARGE);
     bytes[1_000] ^= 4;
     fs::write(bench.blob(LARGE), &bytes).unwrap();
-    assert!(hub::find_with(&choice(), &bench.paths(), &bench.settings()).is_err(), "what has changed is not loaded unchecked");
+    assert!(hub::find_with(&choice(), &bench.paths(), &bench.settings()).is_err(), "a changed file is not loaded unverified");
     bench.get_whole();
     assert_eq!(bench.hub.served(), served + bytes.len() as u64);
 }
@@ -131,7 +131,7 @@ fn a_complete_copy_in_a_read_only_cache_is_used() {
     permit(0o555);
     bench.get_whole();
     permit(0o755);
-    assert_eq!(times(), before, "root may write anywhere, so the times have to tell");
+    assert_eq!(times(), before, "root may write anywhere, so the times are compared");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the tests of hands-free listening share: spoken words, disturbances, and a rig of voice, room and microphone.
+//! Helpers of the tests of hands-free listening: spoken words, disturbances, and a rig of voice, simulated room and microphone.
 #![allow(
     unreachable_pub,
     clippy::unwrap_used,
@@ -16,13 +16,15 @@ use hearken::audio::playback::simulated_room::{RoomAcoustics, SimulatedRoom};
 use hearken::audio::playback::{FarEndSlot, Route};
 use hearken::audio::wav_stream::WavStreamSource;
 use hearken::audio::{Source, SourceEvent};
+use hearken::level::{amplitude, dbfs};
 use hearken::protocol::VoiceSettings;
 
+/// Sample rate, in Hz.
 pub const RATE: usize = 16_000;
-/// As a sound card delivers it.
+/// Samples of a block: 20 ms, as from a sound card.
 pub const BLOCK: usize = 320;
 
-/// What Hearken may say: the far end.
+/// Replies of Hearken: the far end.
 pub const REPLIES: [&str; 6] = [
     "The weather is fine today, with a light wind from the west and no rain before the evening.",
     "My name is Hearken. I listen all the time, and I answer when somebody asks me something.",
@@ -32,7 +34,7 @@ pub const REPLIES: [&str; 6] = [
     "The meeting begins at ten o'clock, and you should leave the house about half an hour earlier than that.",
 ];
 
-/// What people say to make it stop.
+/// Interruptions by a person.
 pub const INTERRUPTIONS: [&str; 8] = [
     "Stop, I know that.",
     "Wait a moment, please.",
@@ -44,7 +46,7 @@ pub const INTERRUPTIONS: [&str; 8] = [
     "What about tomorrow?",
 ];
 
-/// `text` as one of espeak-ng's voices says it, at 16 kHz and -20 dBFS.
+/// Returns `text` spoken by a voice of espeak-ng, at 16 kHz and -20 dBFS.
 pub fn spoken(text: &str, voice: &str, pitch: u32) -> Vec<f32> {
     let out = Command::new("espeak-ng")
         .args(["--stdout", "-b", "1", "-v", voice, "-p", &pitch.to_string(), text])
@@ -59,21 +61,18 @@ pub fn spoken(text: &str, voice: &str, pitch: u32) -> Vec<f32> {
     at_level(&samples[begin..=end], -20.0)
 }
 
-/// The samples brought to a level (of what is not silence), in dB below full scale.
+/// Returns `samples` scaled so that their parts other than silence have the level `db`, in dBFS.
 pub fn at_level(samples: &[f32], db: f32) -> Vec<f32> {
     let loud: Vec<f32> = samples.iter().copied().filter(|x| x.abs() > 1e-3).collect();
-    let gain = 10_f32.powf((db - level(&loud)) / 20.0);
+    let gain = amplitude(db - dbfs(&loud));
     samples.iter().map(|x| (x * gain).clamp(-1.0, 1.0)).collect()
 }
 
-pub fn level(samples: &[f32]) -> f32 {
-    10.0 * (samples.iter().map(|x| x * x).sum::<f32>() / samples.len().max(1) as f32).max(1e-12).log10()
-}
-
+/// A xorshift generator of random numbers.
 pub struct Random(pub u64);
 
 impl Random {
-    /// From 0 to 1.
+    /// Returns the next number, uniform in 0 .. 1.
     pub fn next(&mut self) -> f32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -90,7 +89,7 @@ impl Random {
     }
 }
 
-/// A cough: a burst, breath, and the short voiced end that some have.
+/// Returns a cough: a burst, breath, and the short voiced end that some coughs have.
 pub fn cough(random: &mut Random, db: f32) -> Vec<f32> {
     let (burst, breath, voiced) = (random.between(0.03, 0.06), random.between(0.12, 0.25), random.between(0.0, 0.11));
     let (pitch, bright) = (random.between(110.0, 260.0), random.between(0.3, 0.8));
@@ -103,7 +102,7 @@ pub fn cough(random: &mut Random, db: f32) -> Vec<f32> {
         } else if t < burst + breath {
             0.35 * low * (1.0 - 0.7 * (t - burst) / breath)
         } else {
-            // A rough voice: its period is not steady.
+            // A rough voice, whose period is not steady.
             let rough = 1.0 + 0.04 * random.noise();
             0.3 * ((t * pitch * rough * std::f32::consts::TAU).sin() + 0.5 * low) * (1.0 - (t - burst - breath) / voiced)
         });
@@ -111,7 +110,7 @@ pub fn cough(random: &mut Random, db: f32) -> Vec<f32> {
     at_level(&out, db)
 }
 
-/// A second of typing: each key goes down and up.
+/// Returns a second of typing: each key goes down and up.
 pub fn keys(random: &mut Random, db: f32) -> Vec<f32> {
     let mut out = vec![0.0; RATE];
     let mut at = 0.02;
@@ -131,32 +130,33 @@ pub fn keys(random: &mut Random, db: f32) -> Vec<f32> {
     at_level(&out, db)
 }
 
-/// A voice that plays into a room, and the path of the microphone in it.
+/// A voice that plays into a simulated room, and the echo path of the microphone in it.
 pub struct Rig {
-    feeder: PlaybackWriter,
-    filler: PlaybackReader,
+    writer: PlaybackWriter,
+    reader: PlaybackReader,
     pub room: SimulatedRoom,
     pub path: EchoPath,
     waiting: Vec<f32>,
-    /// Everything that the microphone heard, and what the model would.
+    /// All samples of the microphone.
     pub raw: Vec<f32>,
+    /// All samples behind the echo path.
     pub clean: Vec<f32>,
-    /// Samples heard when an interruption was noticed.
+    /// Lengths of `raw` when a barge-in was detected.
     pub interruptions: Vec<usize>,
-    /// Samples heard when the voice had faded after it.
+    /// Lengths of `raw` when the voice had faded after a barge-in.
     pub faded: Vec<usize>,
 }
 
 impl Rig {
-    pub fn new(acoustics: RoomAcoustics, conduct: VoiceSettings) -> Self {
-        let (feeder, filler, far_end) = playback_ring(RATE as u32);
+    pub fn new(acoustics: RoomAcoustics, settings: VoiceSettings) -> Self {
+        let (writer, reader, far_end) = playback_ring(RATE as u32);
         let slot = FarEndSlot::default();
         slot.put(far_end, Route::Room);
         Self {
-            feeder,
-            filler,
+            writer,
+            reader,
             room: SimulatedRoom::new(acoustics),
-            path: EchoPath::new(slot, conduct),
+            path: EchoPath::new(slot, settings),
             waiting: Vec::new(),
             raw: Vec::new(),
             clean: Vec::new(),
@@ -165,23 +165,23 @@ impl Rig {
         }
     }
 
-    /// Says `far` (as soon as what was said before is over) while `near` is said in the room; goes on for `secs`.
+    /// Plays `far`, after the far end of earlier calls, while a person says `near`. Lasts `secs` seconds.
     pub fn play(&mut self, far: &[f32], near: &[f32], secs: f32) {
         self.waiting.extend_from_slice(far);
         let mut near = near.iter().copied();
         let begin = self.raw.len();
         while self.raw.len() < begin + (secs * RATE as f32) as usize {
-            if self.feeder.is_cut() {
+            if self.writer.is_cut() {
                 self.waiting.clear();
-                if self.feeder.is_empty() {
+                if self.writer.is_empty() {
                     self.faded.push(self.raw.len());
-                    self.feeder.begin_again();
+                    self.writer.end_cut();
                 }
             }
-            let written = self.feeder.write(&self.waiting);
+            let written = self.writer.write(&self.waiting);
             self.waiting.drain(..written);
             let mut played = [0.0; BLOCK];
-            self.filler.fill(&mut played, 1, |x| x);
+            self.reader.fill(&mut played, 1, |x| x);
             let mut block: Vec<f32> = played.iter().map(|far| self.room.step(*far, near.next().unwrap_or(0.0))).collect();
             self.raw.extend_from_slice(&block);
             if self.path.step(&mut block) == VoiceActivity::BargeIn {
@@ -192,13 +192,13 @@ impl Rig {
     }
 }
 
-/// By how much the echo is quieter in `clean` than in `raw`, in dB, in seconds `from` to `to`.
+/// Returns the echo return loss enhancement from second `from` to second `to`, in dB.
 pub fn erle(rig: &Rig, from: f32, to: f32) -> f32 {
     let range = (from * RATE as f32) as usize..((to * RATE as f32) as usize).min(rig.clean.len());
-    level(&rig.raw[range.clone()]) - level(&rig.clean[range])
+    dbfs(&rig.raw[range.clone()]) - dbfs(&rig.clean[range])
 }
 
-/// Replies one after the other, as long as `secs` at least.
+/// Returns replies from number `first` on, of at least `secs` seconds.
 pub fn talk(secs: f32, first: usize) -> Vec<f32> {
     let mut all = Vec::new();
     for n in first.. {

@@ -1,5 +1,5 @@
-//! The sound system and the clock of sleep, as [`CaptureSource`](super::CaptureSource) needs them: the real ones, and in the
-//! tests scripted ones.
+//! The interface of [`CaptureSource`](super::CaptureSource) to the sound system and to the time spent in system sleep; tests
+//! replace both by a script.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,24 +8,24 @@ use std::time::SystemTime;
 
 use crossbeam_channel::Receiver;
 
+use super::device_watcher::{DeviceSnapshot, watch_devices};
 use super::stream::InputStream;
-use super::watch::{Seen, watch};
 use crate::error::Result;
 use crate::protocol::DeviceChoice;
 
-/// Opens inputs and tells of them.
+/// A sound system and a count of the time spent in system sleep.
 pub(super) trait Backend: Send + Sync {
-    /// Opens the input that `choice` means and starts it; none of `excluded` unless it is chosen by name.
+    /// Opens and starts the input that `choice` names. Never opens one of `excluded` as the default.
     fn open(&self, choice: &DeviceChoice, excluded: &[String]) -> Result<InputStream>;
 
-    /// Tells which inputs there are, from time to time.
-    fn watch(&self) -> Receiver<Seen>;
+    /// Starts a watcher that sends the list of inputs every few seconds.
+    fn watch(&self) -> Receiver<DeviceSnapshot>;
 
-    /// Seconds that the machine has slept, counted from any fixed moment.
+    /// Returns the seconds that the machine has slept since a fixed moment.
     fn slept_secs(&self) -> f64;
 }
 
-/// The machine's own.
+/// The sound system and the clocks of this machine.
 pub(super) struct System {
     begun: Instant,
     begun_secs: f64,
@@ -42,8 +42,8 @@ impl Backend for System {
         InputStream::open(choice, excluded)
     }
 
-    fn watch(&self) -> Receiver<Seen> {
-        watch()
+    fn watch(&self) -> Receiver<DeviceSnapshot> {
+        watch_devices()
     }
 
     fn slept_secs(&self) -> f64 {
@@ -51,16 +51,16 @@ impl Backend for System {
     }
 }
 
-/// Seconds of a clock that goes on while the machine sleeps; [`Instant`] does not.
+/// Returns the seconds of a clock that runs while the machine sleeps; [`Instant`] stops.
 #[cfg(target_os = "linux")]
 fn with_sleep_secs() -> f64 {
-    // The time since the machine was started, asleep or not (proc(5)). Without /proc a sleep is noticed as a stall.
+    // /proc/uptime counts from boot and includes sleep (proc(5)). Without /proc a sleep looks like a stalled device.
     let uptime = std::fs::read_to_string("/proc/uptime").ok();
     uptime.and_then(|text| text.split_whitespace().next()?.parse().ok()).unwrap_or(0.0)
 }
 
-/// Seconds of a clock that goes on while the machine sleeps. It is also set by hand and from the net: to be put forward by
-/// seconds is rare, and looks like a sleep.
+/// Returns the seconds of a clock that runs while the machine sleeps. Setting the system clock forward looks like a sleep;
+/// steps of several seconds are rare.
 #[cfg(not(target_os = "linux"))]
 fn with_sleep_secs() -> f64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())

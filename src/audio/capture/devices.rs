@@ -1,11 +1,11 @@
-//! The sound devices of this machine: listing them and finding the one that is meant.
+//! The sound devices of this machine: listing, and lookup by name.
 //!
-//! Not responsible for opening them (see [`super::stream`]).
+//! Not responsible for opening a device (see [`super::stream`]).
 
 #[cfg(feature = "mic")]
-use super::host::host;
+use super::device_error::listing_error;
 #[cfg(feature = "mic")]
-use super::trouble::cannot_list;
+use super::host::host;
 use crate::error::Result;
 #[cfg(feature = "mic")]
 use crate::error::{Error, ErrorKind, Remedy};
@@ -14,58 +14,49 @@ use crate::protocol::DeviceChoice;
 #[cfg(feature = "mic")]
 use cpal::traits::{DeviceTrait, HostTrait};
 
-/// A device as a person sees it.
+/// A sound device, as listed to the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceInfo {
-    /// What `DeviceChoice::Named` takes; stays the same over restarts.
+    /// Identifier that `DeviceChoice::Named` accepts, stable across restarts.
     pub id: String,
     /// Readable name.
     pub name: String,
-    /// Whether it hears or plays.
+    /// Direction of the sound.
     pub direction: DeviceDirection,
-    /// Whether the system prefers it.
+    /// True for the system's default device of its direction.
     pub is_default: bool,
-    /// Its own rate, in Hz; 0 when it cannot be asked (in use).
+    /// Native sample rate, in Hz; 0 if unknown because another program holds the device.
     pub rate_hz: u32,
-    /// Its own number of channels; 0 when it cannot be asked (in use).
+    /// Native number of channels; 0 if unknown because another program holds the device.
     pub channels: u16,
 }
 
-/// Whether a device hears or plays.
+/// The direction of a sound device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceDirection {
-    /// It hears.
+    /// A microphone or another recording device.
     Input,
-    /// It plays.
+    /// A loudspeaker or another playback device.
     Output,
 }
 
-/// Whether the system prefers a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// The system's default.
-    Default,
-    /// Any other.
-    Other,
-}
-
-/// Inputs, then outputs, the default first in each.
+/// Returns the inputs, then the outputs, the default first in each.
 ///
 /// # Errors
-/// When the sound system cannot be asked, or Hearken was built without it.
+/// [`InputDevice`](crate::error::ErrorKind::InputDevice), always: this build has no sound support.
 #[cfg(not(feature = "mic"))]
 pub fn devices() -> Result<Vec<DeviceInfo>> {
     Err(super::built_without())
 }
 
-/// Inputs, then outputs, the default first in each.
+/// Returns the inputs, then the outputs, the default first in each.
 ///
 /// # Errors
-/// When the sound system cannot be asked, or Hearken was built without it.
+/// [`InputDevice`](crate::error::ErrorKind::InputDevice) when the sound system cannot list its devices.
 #[cfg(feature = "mic")]
 pub fn devices() -> Result<Vec<DeviceInfo>> {
     let host = host();
-    let listed: Vec<cpal::Device> = host.devices().map_err(|e| cannot_list(&e))?.collect();
+    let listed: Vec<cpal::Device> = host.devices().map_err(|e| listing_error(&e))?.collect();
     let mut infos = Vec::new();
     for direction in [DeviceDirection::Input, DeviceDirection::Output] {
         let default = match direction {
@@ -76,7 +67,7 @@ pub fn devices() -> Result<Vec<DeviceInfo>> {
         let start = infos.len();
         for device in &listed {
             let Some(id) = id_of(device).filter(|id| !is_pseudo(id)) else { continue };
-            if !goes(device, direction) {
+            if !has_direction(device, direction) {
                 continue;
             }
             let is_default = Some(&id) == default_id.as_ref();
@@ -84,7 +75,7 @@ pub fn devices() -> Result<Vec<DeviceInfo>> {
                 DeviceDirection::Input => device.default_input_config(),
                 DeviceDirection::Output => device.default_output_config(),
             };
-            // A device that cannot be asked because another program holds it is still there; any other is no device.
+            // A device that another program holds is listed without its format; one that fails otherwise is not usable.
             let (rate_hz, channels) = match config {
                 Ok(config) => (config.sample_rate(), config.channels()),
                 Err(e) if e.kind() == cpal::ErrorKind::DeviceBusy => (0, 0),
@@ -97,82 +88,83 @@ pub fn devices() -> Result<Vec<DeviceInfo>> {
     Ok(infos)
 }
 
-/// A device that was found.
+/// A device of the sound system, with its id and readable name.
 #[cfg(feature = "mic")]
-pub(in crate::audio) struct Found {
+pub(in crate::audio) struct NamedDevice {
     pub(in crate::audio) device: cpal::Device,
     pub(in crate::audio) id: String,
     pub(in crate::audio) name: String,
 }
 
-/// The input that `choice` means. Where the system's default is one of `excluded`, the first other microphone stands in.
 #[cfg(feature = "mic")]
-pub(super) fn find_input(choice: &DeviceChoice, excluded: &[String]) -> Result<Found> {
+impl NamedDevice {
+    fn new(device: cpal::Device) -> Option<Self> {
+        Some(Self { id: id_of(&device)?, name: device.to_string(), device })
+    }
+}
+
+/// Returns the input that `choice` names. If the system's default is one of `excluded`, returns the first other microphone.
+#[cfg(feature = "mic")]
+pub(super) fn find_input(choice: &DeviceChoice, excluded: &[String]) -> Result<NamedDevice> {
     let host = host();
-    let found = |device: cpal::Device| Some(Found { id: id_of(&device)?, name: device.to_string(), device });
     match choice {
         DeviceChoice::Default => {
-            let may = |found: &Found| !excluded.iter().any(|wanted| means(wanted, &found.id, &found.name));
+            let allowed = |found: &NamedDevice| !excluded.iter().any(|wanted| matches_device(wanted, &found.id, &found.name));
             if let Some(device) = host.default_input_device() {
-                let device = Found { id: id_of(&device).unwrap_or_default(), name: device.to_string(), device };
-                if may(&device) {
+                let device = NamedDevice { id: id_of(&device).unwrap_or_default(), name: device.to_string(), device };
+                if allowed(&device) {
                     return Ok(device);
                 }
             }
-            let others =
-                host.devices().map_err(|e| cannot_list(&e))?.filter(|device| goes(device, DeviceDirection::Input)).filter_map(found);
+            let others = with_direction(&host, DeviceDirection::Input)?.into_iter();
             let mut others = others.filter(|other| !excluded.is_empty() && !is_monitor(&other.id) && !is_pseudo(&other.id));
-            let nothing = if excluded.is_empty() { "no microphone" } else { "no microphone but those that you excluded" };
-            others.find(may).ok_or_else(|| {
-                Error::new(ErrorKind::InputDevice, format!("the sound system shows {nothing}")).with_remedy(Remedy::ChooseInput)
-            })
+            let missing = if excluded.is_empty() { "no microphone" } else { "no microphone except the excluded ones" };
+            let error = || Error::new(ErrorKind::InputDevice, format!("the sound system has {missing}")).with_remedy(Remedy::ChooseInput);
+            others.find(allowed).ok_or_else(error)
         }
-        DeviceChoice::Named(wanted) => {
-            let inputs =
-                host.devices().map_err(|e| cannot_list(&e))?.filter(|device| goes(device, DeviceDirection::Input)).filter_map(found);
-            named(wanted, inputs.collect(), DeviceDirection::Input)
-        }
+        DeviceChoice::Named(wanted) => find_by_name(wanted, with_direction(&host, DeviceDirection::Input)?, DeviceDirection::Input),
     }
 }
 
-/// The output that `choice` means.
+/// Returns the output that `choice` names.
 #[cfg(feature = "mic")]
-pub(in crate::audio) fn find_output(choice: &DeviceChoice) -> Result<Found> {
+pub(in crate::audio) fn find_output(choice: &DeviceChoice) -> Result<NamedDevice> {
     let host = host();
-    let found = |device: cpal::Device| Some(Found { id: id_of(&device)?, name: device.to_string(), device });
     match choice {
         DeviceChoice::Default => {
-            let device = host.default_output_device().and_then(found);
-            device.ok_or_else(|| {
-                Error::new(ErrorKind::OutputDevice, "the sound system shows no loudspeaker").with_remedy(Remedy::ChooseOutput)
-            })
+            let device = host.default_output_device().and_then(NamedDevice::new);
+            let error = || Error::new(ErrorKind::OutputDevice, "the sound system has no loudspeaker").with_remedy(Remedy::ChooseOutput);
+            device.ok_or_else(error)
         }
-        DeviceChoice::Named(wanted) => {
-            let outputs =
-                host.devices().map_err(|e| cannot_list(&e))?.filter(|device| goes(device, DeviceDirection::Output)).filter_map(found);
-            named(wanted, outputs.collect(), DeviceDirection::Output)
-        }
+        DeviceChoice::Named(wanted) => find_by_name(wanted, with_direction(&host, DeviceDirection::Output)?, DeviceDirection::Output),
     }
 }
 
-/// Which of `devices` is called `wanted`.
+/// Returns all devices of this direction.
 #[cfg(feature = "mic")]
-fn named(wanted: &str, mut devices: Vec<Found>, direction: DeviceDirection) -> Result<Found> {
+fn with_direction(host: &cpal::Host, direction: DeviceDirection) -> Result<Vec<NamedDevice>> {
+    let devices = host.devices().map_err(|e| listing_error(&e))?;
+    Ok(devices.filter(|device| has_direction(device, direction)).filter_map(NamedDevice::new).collect())
+}
+
+/// Returns the one of `devices` that `wanted` names.
+#[cfg(feature = "mic")]
+fn find_by_name(wanted: &str, mut devices: Vec<NamedDevice>, direction: DeviceDirection) -> Result<NamedDevice> {
     let names: Vec<(&str, &str)> = devices.iter().map(|found| (found.id.as_str(), found.name.as_str())).collect();
     match best_match(wanted, &names) {
         Some(at) => Ok(devices.swap_remove(at)),
-        None => Err(unknown(wanted, &names, direction)),
+        None => Err(unknown_device(wanted, &names, direction)),
     }
 }
 
-/// Whether `wanted` is the id of a device, its id without the sound system's name, or its name.
+/// Returns true if `wanted` is the id of a device, the id without the prefix of its sound system, or the name.
 #[cfg(feature = "mic")]
-pub(super) fn means(wanted: &str, id: &str, name: &str) -> bool {
+pub(super) fn matches_device(wanted: &str, id: &str, name: &str) -> bool {
     wanted == id || id.split_once(':').is_some_and(|(_, bare)| bare == wanted) || wanted.to_lowercase() == name.to_lowercase()
 }
 
-/// Which of `devices` (id, name) is meant by `wanted`: its id, its id without the sound system's name, its name, or a
-/// part of the name that only one device has; in this order.
+/// Returns the index of the device that `wanted` names in `devices` (id, name). The id is preferred, then the id without the
+/// prefix of its sound system, the name, and last a part of the name that only one device has.
 #[cfg(feature = "mic")]
 fn best_match(wanted: &str, devices: &[(&str, &str)]) -> Option<usize> {
     let lower = wanted.to_lowercase();
@@ -191,37 +183,38 @@ fn best_match(wanted: &str, devices: &[(&str, &str)]) -> Option<usize> {
 }
 
 #[cfg(feature = "mic")]
-fn unknown(wanted: &str, devices: &[(&str, &str)], direction: DeviceDirection) -> Error {
-    let (kind, what, remedy) = match direction {
+fn unknown_device(wanted: &str, devices: &[(&str, &str)], direction: DeviceDirection) -> Error {
+    let (kind, noun, remedy) = match direction {
         DeviceDirection::Input => (ErrorKind::InputDevice, "input", Remedy::ChooseInput),
         DeviceDirection::Output => (ErrorKind::OutputDevice, "output", Remedy::ChooseOutput),
     };
     let list: Vec<String> = devices.iter().filter(|(id, _)| !is_pseudo(id)).map(|(id, name)| format!("{name} [{id}]")).collect();
-    let there = if list.is_empty() { format!("there is no {what} at all") } else { format!("there are: {}", list.join(", ")) };
-    Error::new(kind, format!("no {what} is called `{wanted}`, or more than one is; {there}")).with_remedy(remedy)
+    let available = if list.is_empty() { format!("there is no {noun}") } else { format!("available: {}", list.join(", ")) };
+    Error::new(kind, format!("`{wanted}` names no {noun}, or more than one; {available}")).with_remedy(remedy)
 }
 
+/// Returns the id of a device, or None if the sound system has none for it.
 #[cfg(feature = "mic")]
 pub(in crate::audio) fn id_of(device: &cpal::Device) -> Option<String> {
     device.id().ok().map(|id| id.to_string())
 }
 
-/// Told from the description, because asking an ALSA device for its formats opens it and prints noise to stderr.
+/// Returns true if a device has this direction, by its description: querying the formats would open an ALSA device.
 #[cfg(feature = "mic")]
-pub(super) fn goes(device: &cpal::Device, direction: DeviceDirection) -> bool {
+pub(super) fn has_direction(device: &cpal::Device, direction: DeviceDirection) -> bool {
     device.description().is_ok_and(|text| match direction {
         DeviceDirection::Input => matches!(text.direction(), cpal::DeviceDirection::Input | cpal::DeviceDirection::Duplex),
         DeviceDirection::Output => matches!(text.direction(), cpal::DeviceDirection::Output | cpal::DeviceDirection::Duplex),
     })
 }
 
-/// Whether a source is the echo of a sink, by the naming of PulseAudio and PipeWire.
+/// Returns true if an input is the monitor of an output, by the naming of PulseAudio and PipeWire.
 #[cfg(feature = "mic")]
 pub(super) fn is_monitor(id: &str) -> bool {
     id.ends_with(".monitor")
 }
 
-/// Whether an id is one of the plugins and aliases that ALSA lists as if they were devices (seen in CRATES.md 3.5).
+/// Returns true if an id is one of the plugins and aliases that ALSA lists among its devices.
 #[cfg(feature = "mic")]
 fn is_pseudo(id: &str) -> bool {
     const PLUGINS: [&str; 26] = [
@@ -269,25 +262,25 @@ mod tests {
     ];
 
     #[test]
-    fn a_device_is_found_by_id_bare_id_name_or_a_part_that_is_unique() {
+    fn device_is_found_by_id_bare_id_name_or_unique_part_of_the_name() {
         assert_eq!(best_match("pulseaudio:headset", &DEVICES), Some(2));
         assert_eq!(best_match("usb_mic", &DEVICES), Some(0));
         assert_eq!(best_match("usb microphone", &DEVICES), Some(0));
         assert_eq!(best_match("head", &DEVICES), Some(2));
-        assert_eq!(best_match("microphone", &DEVICES), None, "two have it");
+        assert_eq!(best_match("microphone", &DEVICES), None, "two names contain it");
         assert_eq!(best_match("", &DEVICES), None);
         assert_eq!(best_match("nothing", &DEVICES), None);
     }
 
     #[test]
-    fn an_unknown_name_lists_what_there_is_without_the_plugins_of_alsa() {
-        let message = unknown("desk", &DEVICES, DeviceDirection::Input).message().to_owned();
+    fn unknown_name_lists_the_available_devices_without_alsa_plugins() {
+        let message = unknown_device("desk", &DEVICES, DeviceDirection::Input).message().to_owned();
         assert!(message.contains("`desk`") && message.contains("USB Microphone [pulseaudio:usb_mic]"), "{message}");
         assert!(!message.contains("alsa:null"), "{message}");
     }
 
     #[test]
-    fn plugins_are_hidden_and_devices_are_not() {
+    fn alsa_plugins_are_hidden_and_devices_are_listed() {
         for id in ["alsa:null", "alsa:surround51:CARD=0,DEV=0", "alsa:hdmi:CARD=1,DEV=0", "alsa:speexrate_best"] {
             assert!(is_pseudo(id), "{id}");
         }

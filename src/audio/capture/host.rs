@@ -1,22 +1,22 @@
-//! The sound system, asked for in one way.
+//! The connection to the sound system.
 //!
-//! PipeWire's server for PulseAudio's clients lets nobody in whose key is not 256 bytes long, whatever bytes they are. Every
-//! program that uses libpulse makes the file of that key where it is missing, so a desktop nearly always has it; where it has
-//! not, cpal would go over to ALSA's plugin for PipeWire, whose polling takes a third of a core (measured) and which learns
-//! of no lost device. So it is made here as libpulse does.
+//! PipeWire's PulseAudio server rejects clients whose authentication cookie is not 256 bytes long; the bytes do not matter.
+//! Every program that uses libpulse creates the cookie file if it is missing, so a desktop nearly always has one. Without the
+//! file cpal falls back to ALSA's PipeWire plugin, which polls at a third of a core and does not report a lost device. So the
+//! file is created here, as libpulse does.
 
-use super::hush::hush;
+use super::alsa_stderr::silence_alsa_stderr;
 
-/// The system's usual host.
+/// Returns the default host of this system.
 pub(in crate::audio) fn host() -> cpal::Host {
-    hush();
+    silence_alsa_stderr();
     #[cfg(target_os = "linux")]
-    key::ensure();
+    cookie::ensure();
     cpal::default_host()
 }
 
 #[cfg(target_os = "linux")]
-mod key {
+mod cookie {
     use std::ffi::OsString;
     use std::fs::{DirBuilder, File, OpenOptions};
     use std::io::{Read, Write};
@@ -24,23 +24,24 @@ mod key {
     use std::path::{Path, PathBuf};
     use std::sync::Once;
 
-    /// Bytes of the key (PA_NATIVE_COOKIE_LENGTH of PulseAudio's protocol).
+    /// Length of the cookie (`PA_NATIVE_COOKIE_LENGTH` in PulseAudio's protocol), in bytes.
     const BYTES: usize = 256;
 
+    /// Creates the cookie once in this process, if a PulseAudio server runs and the user has none.
     pub(super) fn ensure() {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
             let var = |name| std::env::var_os(name).filter(|value: &OsString| !value.is_empty()).map(PathBuf::from);
             let served = ["PULSE_RUNTIME_PATH", "XDG_RUNTIME_DIR"].into_iter().filter_map(var).any(|at| at.join("pulse/native").exists());
             if let (true, Some(home), None) = (served, var("HOME"), var("PULSE_COOKIE")) {
-                // Without it sound comes by another way.
-                let _ = make_in(&home);
+                // On failure cpal uses ALSA.
+                let _ = create_in(&home);
             }
         });
     }
 
-    /// Makes the key in this home where there is none.
-    fn make_in(home: &Path) -> std::io::Result<()> {
+    /// Creates the cookie in the home folder `home` unless it exists.
+    fn create_in(home: &Path) -> std::io::Result<()> {
         let (folder, old) = (home.join(".config/pulse"), home.join(".pulse-cookie"));
         let path = folder.join("cookie");
         if path.exists() || old.exists() || !home.is_dir() {
@@ -59,19 +60,19 @@ mod key {
         use super::*;
 
         #[test]
-        fn a_key_is_made_once_and_for_the_user_only_and_one_that_is_there_stays() {
+        fn cookie_is_created_once_readable_by_the_user_alone_and_an_existing_one_is_kept() {
             let home = tempfile::tempdir().unwrap();
             let path = home.path().join(".config/pulse/cookie");
-            make_in(home.path()).unwrap();
-            let made = std::fs::read(&path).unwrap();
-            assert_eq!((made.len(), std::fs::metadata(&path).unwrap().permissions().mode() & 0o777), (BYTES, 0o600));
-            make_in(home.path()).unwrap();
-            assert_eq!(std::fs::read(&path).unwrap(), made);
+            create_in(home.path()).unwrap();
+            let created = std::fs::read(&path).unwrap();
+            assert_eq!((created.len(), std::fs::metadata(&path).unwrap().permissions().mode() & 0o777), (BYTES, 0o600));
+            create_in(home.path()).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), created);
             let home = tempfile::tempdir().unwrap();
             std::fs::write(home.path().join(".pulse-cookie"), "mine").unwrap();
-            make_in(home.path()).unwrap();
+            create_in(home.path()).unwrap();
             assert!(!home.path().join(".config").exists());
-            make_in(&home.path().join("nobody")).unwrap();
+            create_in(&home.path().join("nobody")).unwrap();
             assert!(!home.path().join("nobody").exists());
         }
     }

@@ -1,7 +1,7 @@
-//! The ring between the audio callback and the capture thread.
+//! The ring buffer between the audio callback and the capture thread.
 //!
-//! Responsible for carrying mono samples at the device's rate and for saying exactly where samples were lost because
-//! the reader was too slow. Deliberately not responsible for resampling or for who calls it: it knows no sound system.
+//! Carries mono samples at the device's rate and reports the exact position of samples that were lost because the reader was
+//! too slow. Not responsible for resampling. Independent of any sound system.
 //!
 //! Architecture invariant: [`RingWriter::write`] does not allocate, lock, log or panic (`tests/audio_callback.rs`).
 
@@ -11,27 +11,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ringbuf::traits::{Consumer, Observer, Producer, Split};
 use ringbuf::{HeapCons, HeapProd, HeapRb};
 
-/// Marks of losses that wait for the reader. The ring is 2 s: more than this many separate losses in that time merge.
+/// Capacity of the queue of loss marks. Further losses, before the reader catches up, are merged into the next mark.
 const MARKS: usize = 64;
 
-/// `lost` samples are missing after the first `at` samples that were ever written.
+/// A loss: `lost` samples are missing after the first `at` samples that were written.
 #[derive(Clone, Copy, Debug)]
 struct Mark {
     at: u64,
     lost: u64,
 }
 
-/// The real-time half: lives in the audio callback.
+/// The writing end of the ring, called by the real-time audio callback.
 pub struct RingWriter {
     samples: HeapProd<f32>,
     marks: HeapProd<Mark>,
     frames: Arc<AtomicU64>,
     written: u64,
-    /// Samples lost since the last mark; nothing more is written until they are marked.
+    /// Samples lost since the last mark; writing stops until they are marked.
     unmarked: u64,
 }
 
-/// The other half: lives in the capture thread.
+/// The reading end of the ring, used by the capture thread.
 pub struct RingReader {
     samples: HeapCons<f32>,
     marks: HeapCons<Mark>,
@@ -39,18 +39,18 @@ pub struct RingReader {
     taken: u64,
 }
 
-/// What [`RingReader::read`] found.
+/// The result of [`RingReader::read`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadOutcome {
-    /// So many samples were appended.
+    /// Number of samples that were appended.
     Samples(usize),
-    /// So many samples were lost at this place.
+    /// Number of samples that were lost at this position.
     Lost(u64),
-    /// Nothing is there for now.
+    /// No samples are available.
     Empty,
 }
 
-/// A ring for `capacity` mono samples.
+/// Creates a ring for `capacity` mono samples.
 #[must_use]
 pub fn ring(capacity: usize) -> (RingWriter, RingReader) {
     let (samples_in, samples_out) = HeapRb::new(capacity.max(1)).split();
@@ -63,13 +63,13 @@ pub fn ring(capacity: usize) -> (RingWriter, RingReader) {
 }
 
 impl RingWriter {
-    /// Mixes interleaved `data` of `channels` channels to mono (their mean; NaN and infinity count as 0) and writes it.
-    /// What does not fit is counted, never waited for. An incomplete last frame is ignored.
+    /// Mixes interleaved `data` of `channels` channels to mono (the mean; NaN and infinity count as 0) and writes the result.
+    /// Never blocks: samples that do not fit are counted as lost. An incomplete last frame is ignored.
     pub fn write<T: Copy>(&mut self, data: &[T], channels: usize, to_f32: fn(T) -> f32) {
         let channels = channels.max(1);
         let n_frames = data.len() / channels;
         self.mark_loss();
-        // While a loss is unmarked nothing may follow it, or its place would be wrong: it grows instead.
+        // Samples written behind an unmarked loss would shift its position, so the loss grows instead.
         let fits = if self.unmarked > 0 { 0 } else { self.samples.vacant_len().min(n_frames) };
         let scale = 1.0 / channels as f32;
         let mono = data.chunks_exact(channels).take(fits).map(|frame| {
@@ -94,10 +94,10 @@ impl RingWriter {
 }
 
 impl RingReader {
-    /// Appends every waiting sample up to the next loss to `out`, or reports the loss when it is reached.
+    /// Appends all available samples up to the next loss to `out`, or reports the loss once it is reached.
     pub fn read(&mut self, out: &mut Vec<f32>) -> ReadOutcome {
-        // The samples are counted before the marks are looked at: a mark is always published before the sample after
-        // it, so none of these samples lies beyond a mark that is not seen.
+        // Count samples before reading marks: a mark is published before the sample behind it, so no counted sample lies
+        // behind an unread mark.
         let waiting = self.samples.occupied_len();
         let mut lost = 0;
         while let Some(mark) = self.marks.try_peek().copied().filter(|mark| mark.at == self.taken) {
@@ -120,19 +120,19 @@ impl RingReader {
         ReadOutcome::Samples(got)
     }
 
-    /// Frames that the device ever delivered, the lost ones included; it stands still when the device does.
+    /// Returns the number of frames that the device has delivered, lost ones included. Stops growing when the device stalls.
     #[must_use]
     pub fn frames(&self) -> u64 {
         self.frames.load(Ordering::Acquire)
     }
 
-    /// The count behind [`Self::frames`], for the error callback.
+    /// Returns the counter behind [`Self::frames`], for the error callback.
     #[cfg(feature = "mic")]
     pub(super) fn counter(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.frames)
     }
 
-    /// Samples that wait to be read.
+    /// Returns the number of samples that are available.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.samples.occupied_len()
@@ -143,7 +143,7 @@ impl RingReader {
 mod tests {
     use super::*;
 
-    fn numbers(range: std::ops::Range<u32>) -> Vec<f32> {
+    fn count(range: std::ops::Range<u32>) -> Vec<f32> {
         range.map(|n| n as f32).collect()
     }
 
@@ -152,37 +152,37 @@ mod tests {
     }
 
     #[test]
-    fn samples_come_out_in_order_across_the_seam() {
+    fn samples_are_read_in_order_across_the_end_of_the_buffer() {
         let (mut writer, mut reader) = ring(100);
         let mut out = Vec::new();
         for start in (0..1_000).step_by(70) {
-            writer.write(&numbers(start..start + 70), 1, same);
+            writer.write(&count(start..start + 70), 1, same);
             assert_eq!(reader.read(&mut out), ReadOutcome::Samples(70));
         }
-        assert_eq!(out, numbers(0..1_050));
+        assert_eq!(out, count(0..1_050));
         assert_eq!(reader.read(&mut out), ReadOutcome::Empty);
         assert_eq!(reader.frames(), 1_050);
     }
 
     #[test]
-    fn a_loss_is_reported_at_its_exact_place() {
+    fn loss_is_reported_at_its_exact_position() {
         let (mut writer, mut reader) = ring(100);
         let mut out = Vec::new();
-        writer.write(&numbers(0..130), 1, same);
-        writer.write(&numbers(130..150), 1, same);
+        writer.write(&count(0..130), 1, same);
+        writer.write(&count(130..150), 1, same);
         assert_eq!(reader.read(&mut out), ReadOutcome::Samples(100));
-        writer.write(&numbers(150..200), 1, same);
+        writer.write(&count(150..200), 1, same);
         assert_eq!(reader.read(&mut out), ReadOutcome::Lost(50), "samples 100..150");
         assert_eq!(reader.read(&mut out), ReadOutcome::Samples(50));
         assert_eq!(reader.read(&mut out), ReadOutcome::Empty);
-        let mut expected = numbers(0..100);
-        expected.extend(numbers(150..200));
+        let mut expected = count(0..100);
+        expected.extend(count(150..200));
         assert_eq!(out, expected);
         assert_eq!(reader.frames(), 200);
     }
 
     #[test]
-    fn losses_beyond_the_marks_merge_and_none_is_forgotten() {
+    fn losses_beyond_the_capacity_of_the_marks_are_merged_and_counted() {
         let (mut writer, mut reader) = ring(4);
         let mut out = Vec::new();
         let total = 3 * MARKS as u32;
@@ -204,15 +204,15 @@ mod tests {
             writer.write(&[n as f32], 1, same);
         }
         while reader.read(&mut out) != ReadOutcome::Empty {}
-        assert_eq!(lost + out.len() as u64, u64::from(total) + 8, "every frame is heard or counted");
-        assert!(at.iter().all(|&place| place == 4), "{at:?}");
-        let mut expected = numbers(0..4);
-        expected.extend(numbers(total + 8 - (out.len() as u32 - 4)..total + 8));
+        assert_eq!(lost + out.len() as u64, u64::from(total) + 8, "each frame is read or counted as lost");
+        assert!(at.iter().all(|&position| position == 4), "{at:?}");
+        let mut expected = count(0..4);
+        expected.extend(count(total + 8 - (out.len() as u32 - 4)..total + 8));
         assert_eq!(out, expected);
     }
 
     #[test]
-    fn channels_are_averaged_and_bad_samples_are_silence() {
+    fn channels_are_averaged_and_non_finite_samples_count_as_zero() {
         let (mut writer, mut reader) = ring(16);
         let mut out = Vec::new();
         writer.write(&[0.5, 0.1, f32::NAN, 0.4, f32::INFINITY, f32::NEG_INFINITY, 9.0], 2, same);
@@ -221,12 +221,12 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_on_another_thread_accounts_for_every_frame_in_its_place() {
+    fn reader_on_another_thread_accounts_for_each_frame_in_its_position() {
         let (mut writer, mut reader) = ring(64);
         let total = 200_000_u32;
         let thread = std::thread::spawn(move || {
             for start in (0..total).step_by(25) {
-                writer.write(&numbers(start..start + 25), 1, same);
+                writer.write(&count(start..start + 25), 1, same);
             }
         });
         let (mut out, mut next) = (Vec::new(), 0_u64);

@@ -1,4 +1,4 @@
-//! [`CaptureSource`]: the open stream, resampled, and what happens when it is lost.
+//! [`CaptureSource`]: an open microphone stream, resampled to 16 kHz, with recovery from its loss.
 
 mod recovery;
 #[cfg(test)]
@@ -11,160 +11,178 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 
 use super::backend::{Backend, System};
-use super::pace::{Lost, Pace};
+use super::device_error::{cause, is_fatal};
+use super::device_watcher::DeviceSnapshot;
+use super::loss_meter::{LossMeter, MeasuredLoss};
 use super::ring::ReadOutcome;
 use super::stream::InputStream;
-use super::trouble::{is_fatal, what};
-use super::watch::Seen;
 use crate::audio::resample::Resampler;
-use crate::audio::{Source, SourceEvent};
+use crate::audio::{Source, SourceEvent, sanitize};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::{DeviceChoice, GapCause};
 use crate::time::SAMPLE_RATE_HZ;
-use recovery::Loss;
+use recovery::{Loss, Recovery};
 
-/// How long `next` waits at most.
+/// Longest wait of one call of `next`.
 const WAIT: Duration = Duration::from_millis(100);
-/// How often the ring is looked at while waiting: a callback comes every 50 ms.
-const LOOK: Duration = Duration::from_millis(20);
-/// A running device that delivers nothing for so long is lost (CRATES.md 3.4: callbacks may just stop).
+/// Interval between two looks at the ring during that wait; a callback comes every 50 ms.
+const POLL: Duration = Duration::from_millis(20);
+/// Time without new frames after which a running device counts as lost: callbacks may stop without an error
+/// (`src/audio/README.md`).
 const STALL: Duration = Duration::from_millis(1_500);
-/// The first samples may take longer: an idle PulseAudio source wakes after up to 1.9 s (CRATES.md 3.2).
+/// Time to the first frames after which an opened device counts as failed: an idle PulseAudio source needs up to 1.9 s.
 const FIRST_FRAMES: Duration = Duration::from_secs(3);
-/// Exact zeros for so long, after sound that had none, are no silence: no room and no converter is so quiet.
+/// Length of digital silence, after a signal, from which the input counts as lost: noise of a room and of a converter is never
+/// exactly zero.
 const ZEROS_SECS: u64 = 30;
-/// How often the clocks are looked at for a sleep of the machine.
-const SLEEP_LOOK: Duration = Duration::from_secs(1);
-/// What the clocks differ by without a sleep is far less.
-const SLEPT_SECS: f64 = 2.0;
+/// Interval between two checks for system sleep.
+const SLEEP_CHECK: Duration = Duration::from_secs(1);
+/// Shortest sleep that is noticed, in seconds; without a sleep the clocks differ by far less.
+const LEAST_SLEEP_SECS: f64 = 2.0;
 
 /// A microphone.
 pub struct CaptureSource {
     backend: Arc<dyn Backend>,
     choice: DeviceChoice,
-    /// Inputs that are never taken unless they are chosen by name.
+    /// Inputs that are opened only if they are chosen by name.
     excluded: Vec<String>,
-    /// The id of the chosen input, once it was open.
+    /// Id of the chosen input, once it has been open.
     chosen_id: Option<String>,
     name: String,
     state: State,
-    /// Seconds that the machine had slept when that was last looked at, and when that was.
-    slept: (f64, Instant),
-    seen: Receiver<Seen>,
-    switching: Option<Receiver<Result<InputStream>>>,
+    sleep: SleepReading,
+    snapshots: Receiver<DeviceSnapshot>,
+    /// The stream that will replace the current one, while it is being opened on another thread.
+    replacement: Option<Receiver<Result<InputStream>>>,
     raw: Vec<f32>,
     pending: VecDeque<SourceEvent>,
 }
 
 enum State {
     Paused,
-    Listening(Live),
-    Lost(Loss),
+    Listening(Box<Live>),
+    Lost { loss: Loss, recovery: Recovery },
 }
 
+/// A reading of the time that the machine has slept.
+struct SleepReading {
+    slept_secs: f64,
+    read_at: Instant,
+}
+
+impl SleepReading {
+    fn now(backend: &dyn Backend) -> Self {
+        Self { slept_secs: backend.slept_secs(), read_at: Instant::now() }
+    }
+}
+
+/// An open stream with its resampler and health.
 struct Live {
     stream: InputStream,
     resampler: Resampler,
     opened_at: Instant,
     frames: u64,
     last_frames_at: Instant,
-    pace: Pace,
-    /// Why the stream is dead.
-    dead: Option<String>,
-    /// Frames that were exactly zero, one after the other, since anything else was heard; none before that.
-    zeros: Option<u64>,
-    /// Whether it stands in for the chosen one, which is not there.
-    standing: Standing,
+    loss_meter: LossMeter,
+    /// Cause of a fatal error of the stream.
+    fatal: Option<String>,
+    /// Number of zero frames since the last non-zero one; None before the first non-zero frame.
+    zero_frames: Option<u64>,
+    role: InputRole,
 }
 
-/// What an open stream is to the user's choice.
+/// The relation of an open input to the user's choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum InputRole {
+    /// The chosen input.
     Chosen,
-    StandIn,
+    /// The default input, used while the chosen one is missing.
+    Fallback,
 }
 
 impl Live {
-    fn new(stream: InputStream, standing: Standing) -> Result<Self> {
+    fn new(stream: InputStream, role: InputRole) -> Result<Box<Self>> {
         let resampler = Resampler::new(stream.rate_hz())?;
-        let (now, pace) = (Instant::now(), Pace::new(stream.rate_hz()));
-        Ok(Self { stream, resampler, opened_at: now, frames: 0, last_frames_at: now, pace, dead: None, zeros: None, standing })
+        let (now, loss_meter) = (Instant::now(), LossMeter::new(stream.rate_hz()));
+        let (frames, fatal, zero_frames) = (0, None, None);
+        Ok(Box::new(Self { stream, resampler, opened_at: now, frames, last_frames_at: now, loss_meter, fatal, zero_frames, role }))
     }
 
-    /// Counts exact zeros; true when there have been too many for a microphone that has been heard before.
-    fn only_zeros(&mut self, raw: &[f32]) -> bool {
+    /// Counts zero frames in `raw`. Returns true when there are too many for a microphone that has delivered a signal.
+    fn is_digital_silence(&mut self, raw: &[f32]) -> bool {
         if raw.iter().any(|sample| *sample != 0.0) {
-            self.zeros = Some(0);
+            self.zero_frames = Some(0);
         }
-        let Some(zeros) = &mut self.zeros else { return false };
+        let Some(zeros) = &mut self.zero_frames else { return false };
         *zeros += raw.iter().rev().take_while(|sample| **sample == 0.0).count() as u64;
         *zeros >= ZEROS_SECS * u64::from(self.stream.rate_hz())
     }
 
-    /// Looks at what arrived and at what the sound system reported.
-    fn look(&mut self) {
-        while let Some(fault) = self.stream.fault() {
-            if is_fatal(fault.error.kind()) {
-                self.dead.get_or_insert(what(&fault.error));
-            } else if fault.error.kind() == cpal::ErrorKind::Xrun {
-                self.pace.lose(fault.frames);
+    /// Reads the errors of the stream and its count of frames.
+    fn check(&mut self) {
+        while let Some(reported) = self.stream.next_error() {
+            if is_fatal(reported.error.kind()) {
+                self.fatal.get_or_insert(cause(&reported.error));
+            } else if reported.error.kind() == cpal::ErrorKind::Xrun {
+                self.loss_meter.report_loss(reported.frames);
             }
         }
         let frames = self.stream.reader().frames();
         if frames != self.frames {
             self.frames = frames;
             self.last_frames_at = Instant::now();
-            self.pace.see(self.opened_at.elapsed().as_secs_f64(), frames);
+            self.loss_meter.observe(self.opened_at.elapsed().as_secs_f64(), frames);
         }
     }
 
-    /// What the sound system lost before it reached the ring.
-    fn lost(&mut self) -> Option<SourceEvent> {
-        Some(match self.pace.lost(self.opened_at.elapsed().as_secs_f64())? {
-            Lost::Secs(secs) => SourceEvent::Gap { samples: (secs * f64::from(SAMPLE_RATE_HZ)).round() as u64, cause: GapCause::Overrun },
-            Lost::Unmeasured => {
-                let message = format!("{}: the sound system lost a little sound, too little to measure", self.stream.name());
+    /// Returns the sound that the sound system lost before the ring.
+    fn overrun(&mut self) -> Option<SourceEvent> {
+        Some(match self.loss_meter.measured(self.opened_at.elapsed().as_secs_f64())? {
+            MeasuredLoss::Secs(secs) => gap(secs, GapCause::Overrun),
+            MeasuredLoss::TooShort => {
+                let message = format!("{}: the sound system lost a little sound, too short to measure", self.stream.name());
                 SourceEvent::Problem(Error::new(ErrorKind::Busy, message).with_remedy(Remedy::CloseOtherPrograms))
             }
         })
     }
 
-    /// Why the stream is dead, if it is.
+    /// Returns the cause if the stream is dead.
     fn failure(&mut self) -> Option<String> {
-        self.look();
-        if self.dead.is_some() {
-            return self.dead.clone();
+        self.check();
+        if self.fatal.is_some() {
+            return self.fatal.clone();
         }
         let limit = if self.frames == 0 { FIRST_FRAMES } else { STALL };
-        (self.last_frames_at.elapsed() > limit).then(|| "it delivers nothing any more".to_owned())
+        (self.last_frames_at.elapsed() > limit).then(|| "the device delivers no more sound".to_owned())
     }
 }
 
 impl CaptureSource {
-    /// Opens the input that `choice` means and starts it; none of `excluded` is taken unless it is chosen by name.
+    /// Opens and starts the input that `choice` names. Never opens one of `excluded` as the default.
     ///
     /// # Errors
-    /// When there is no such input, or it is in use, forbidden or fails; the message names it.
+    /// [`ErrorKind::InputDevice`], naming the device, when it does not exist, is in use or forbidden, or fails.
     pub fn open(choice: &DeviceChoice, excluded: &[String]) -> Result<Self> {
         Self::open_with(System::shared(), choice, excluded)
     }
 
-    /// Opens the input that `choice` means; where that fails it says so, and goes on trying as after a loss.
+    /// Opens the input that `choice` names. On failure reports the error and retries, as after a loss.
     #[must_use]
     pub fn open_or_retry(choice: &DeviceChoice, excluded: &[String]) -> Self {
         Self::open(choice, excluded).unwrap_or_else(|error| {
             let mut own = Self::closed(System::shared(), choice, excluded);
-            own.state = State::Lost(Loss::new(Instant::now(), own.slept.0));
+            let loss = Loss::new(Instant::now(), own.sleep.slept_secs, GapCause::DeviceLost);
+            own.state = State::Lost { loss, recovery: Recovery::begin() };
             own.pending.push_back(SourceEvent::InputLost(error));
             own
         })
     }
 
     fn open_with(backend: Arc<dyn Backend>, choice: &DeviceChoice, excluded: &[String]) -> Result<Self> {
-        let live = Live::new(backend.open(choice, excluded)?, Standing::Chosen)?;
+        let live = Live::new(backend.open(choice, excluded)?, InputRole::Chosen)?;
         let mut own = Self::closed(backend, choice, excluded);
-        own.take_over(live);
-        // That it is open goes without saying.
+        own.state = own.listen_to(live);
+        // The first input is no change of input.
         own.pending.clear();
         Ok(own)
     }
@@ -176,66 +194,64 @@ impl CaptureSource {
             chosen_id: None,
             name: "no input yet".to_owned(),
             state: State::Paused,
-            slept: (backend.slept_secs(), Instant::now()),
-            seen: backend.watch(),
-            switching: None,
+            sleep: SleepReading::now(&*backend),
+            snapshots: backend.watch(),
+            replacement: None,
             raw: Vec::new(),
             pending: VecDeque::new(),
             backend,
         }
     }
 
-    /// Rate of the device, in Hz; 0 while it is closed.
+    /// Returns the sample rate of the device, in Hz; 0 while it is closed.
     #[must_use]
     pub fn rate_hz(&self) -> u32 {
         if let State::Listening(live) = &self.state { live.stream.rate_hz() } else { 0 }
     }
 
-    /// Channels of the device; 0 while it is closed.
+    /// Returns the number of channels of the device; 0 while it is closed.
     #[must_use]
     pub fn channels(&self) -> u16 {
         if let State::Listening(live) = &self.state { live.stream.channels() } else { 0 }
     }
 
-    fn take_over(&mut self, live: Live) {
+    /// Reports `live` as the new input and returns the state that listens to it.
+    fn listen_to(&mut self, live: Box<Live>) -> State {
         let stream = &live.stream;
         stream.name().clone_into(&mut self.name);
-        if live.standing == Standing::Chosen {
+        if live.role == InputRole::Chosen {
             self.chosen_id = Some(stream.id().to_owned());
         }
-        self.pending.push_back(SourceEvent::InputChanged {
-            device: self.name.clone(),
-            rate_hz: stream.rate_hz(),
-            channels: stream.channels(),
-        });
-        self.state = State::Listening(live);
+        let (rate_hz, channels) = (stream.rate_hz(), stream.channels());
+        self.pending.push_back(SourceEvent::InputChanged { device: self.name.clone(), rate_hz, channels });
+        State::Listening(live)
     }
 
     fn listen(&mut self, out: &mut Vec<f32>) -> SourceEvent {
-        if let Some(heard) = self.wake_up(out) {
-            return heard;
+        if let Some(event) = self.notice_sleep(out) {
+            return event;
         }
         let State::Listening(live) = &mut self.state else { return SourceEvent::Nothing };
         let start = out.len();
         self.raw.clear();
-        live.look();
-        if let Some(lost) = live.lost() {
-            note(live.resampler.finish(out), &mut self.pending);
-            self.pending.push_back(lost);
+        live.check();
+        if let Some(overrun) = live.overrun() {
+            report_error(live.resampler.finish(out), &mut self.pending);
+            self.pending.push_back(overrun);
             return self.deliver(start, out);
         }
         match live.stream.reader().read(&mut self.raw) {
             ReadOutcome::Samples(_) => {
-                note(live.resampler.step(&self.raw, out), &mut self.pending);
-                if live.only_zeros(&self.raw) {
-                    return self.lose("for 30 s it has delivered nothing but exact zeros", GapCause::Zeros, start, out);
+                report_error(live.resampler.step(&self.raw, out), &mut self.pending);
+                if live.is_digital_silence(&self.raw) {
+                    return self.lose("only exact zeros for 30 s", GapCause::Zeros, start, out);
                 }
-                if let Some(heard) = self.follow(start, out) {
-                    return heard;
+                if let Some(event) = self.follow_devices(start, out) {
+                    return event;
                 }
             }
             ReadOutcome::Lost(lost) => {
-                note(live.resampler.finish(out), &mut self.pending);
+                report_error(live.resampler.finish(out), &mut self.pending);
                 let samples = (lost * u64::from(SAMPLE_RATE_HZ)).div_ceil(u64::from(live.stream.rate_hz().max(1)));
                 self.pending.push_back(SourceEvent::Gap { samples, cause: GapCause::Overrun });
             }
@@ -243,18 +259,18 @@ impl CaptureSource {
                 if let Some(why) = live.failure() {
                     return self.lose(&why, GapCause::DeviceLost, start, out);
                 }
-                if let Some(heard) = self.follow(start, out) {
-                    return heard;
+                if let Some(event) = self.follow_devices(start, out) {
+                    return event;
                 }
             }
         }
         self.deliver(start, out)
     }
 
-    /// Bounds what was appended since `start`, and says so.
+    /// Sanitizes the samples in `out` from `start` on and returns their event, or the next pending event if there are none.
     fn deliver(&mut self, start: usize, out: &mut [f32]) -> SourceEvent {
         for sample in &mut out[start..] {
-            *sample = if sample.is_finite() { sample.clamp(-1.0, 1.0) } else { 0.0 };
+            *sample = sanitize(*sample);
         }
         match out.len() - start {
             0 => self.pending.pop_front().unwrap_or(SourceEvent::Nothing),
@@ -263,27 +279,32 @@ impl CaptureSource {
     }
 }
 
-/// Trouble of the resampler is told, and listening goes on.
-fn note(done: Result<()>, pending: &mut VecDeque<SourceEvent>) {
+/// Queues an error of the resampler as a problem; listening continues.
+fn report_error(done: Result<()>, pending: &mut VecDeque<SourceEvent>) {
     pending.extend(done.err().map(SourceEvent::Problem));
+}
+
+/// Returns a gap of `secs` seconds.
+fn gap(secs: f64, cause: GapCause) -> SourceEvent {
+    SourceEvent::Gap { samples: (secs * f64::from(SAMPLE_RATE_HZ)).round() as u64, cause }
 }
 
 impl Source for CaptureSource {
     fn next(&mut self, out: &mut Vec<f32>) -> Result<SourceEvent> {
         let deadline = Instant::now() + WAIT;
         loop {
-            if let Some(heard) = self.pending.pop_front() {
-                return Ok(heard);
+            if let Some(event) = self.pending.pop_front() {
+                return Ok(event);
             }
-            let heard = match self.state {
+            let event = match self.state {
                 State::Paused => SourceEvent::Nothing,
                 State::Listening(_) => self.listen(out),
-                State::Lost(_) => self.recover(),
+                State::Lost { .. } => self.recover(),
             };
-            if heard != SourceEvent::Nothing || Instant::now() >= deadline {
-                return Ok(heard);
+            if event != SourceEvent::Nothing || Instant::now() >= deadline {
+                return Ok(event);
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL);
         }
     }
 
@@ -294,15 +315,15 @@ impl Source for CaptureSource {
     /// Closes the stream.
     fn pause(&mut self) {
         self.state = State::Paused;
-        self.switching = None;
+        self.replacement = None;
         self.pending.clear();
     }
 
     fn resume(&mut self) -> Result<()> {
         if matches!(self.state, State::Paused) {
-            let live = Live::new(self.backend.open(&self.choice, &self.excluded)?, Standing::Chosen)?;
-            self.slept = (self.backend.slept_secs(), Instant::now());
-            self.take_over(live);
+            let live = Live::new(self.backend.open(&self.choice, &self.excluded)?, InputRole::Chosen)?;
+            self.sleep = SleepReading::now(&*self.backend);
+            self.state = self.listen_to(live);
         }
         Ok(())
     }

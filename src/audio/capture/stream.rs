@@ -1,6 +1,6 @@
-//! One open input stream: any sample format and channel count into the ring.
+//! One open input stream: converts any sample format and channel count, and writes to the ring.
 //!
-//! Not responsible for surviving its loss (see [`super::CaptureSource`]).
+//! Not responsible for recovery from its loss (see [`super::CaptureSource`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,35 +10,36 @@ use cpal::traits::{DeviceTrait, StreamTrait};
 use cpal::{FromSample, I24, SampleFormat, SizedSample, U24};
 use crossbeam_channel::{Receiver, Sender};
 
-use super::devices::{Found, find_input};
-use super::hush::hush;
+use super::alsa_stderr::silence_alsa_stderr;
+use super::device_error::input_error;
+use super::devices::{NamedDevice, find_input};
 use super::ring::{RingReader, RingWriter, ring};
-use super::trouble::explain;
 use crate::error::Result;
 use crate::protocol::DeviceChoice;
+use crate::supervise;
 
-/// Seconds of sound that the ring holds: far more than the capture thread ever sleeps.
+/// Length of the ring, in seconds of sound: far longer than the capture thread ever sleeps.
 const RING_SECS: usize = 2;
-/// Callbacks a second that are asked for (50 ms each; CRATES.md 3.4: always a fixed size). Each costs PulseAudio's client some
-/// 200 µs, and with 50 a second that alone took 1.9 % of a core in a quiet room; a chunk waits 15 ms longer for its last sample.
+/// Requested rate of callbacks, in Hz: 50 ms of sound each, always of a fixed size (`src/audio/README.md`). A callback costs
+/// PulseAudio's client about 200 µs, so more of them would use a noticeable share of a core in a quiet room.
 const CALLBACKS_PER_SEC: u32 = 20;
-/// Errors kept for the reader: the first says what happened, a dead device repeats it every 2 ms.
-const FAULTS: usize = 8;
-/// How long opening may take before it has failed.
+/// Capacity of the queue of stream errors: the first one names the cause, and a dead device repeats it every 2 ms.
+const STREAM_ERRORS: usize = 8;
+/// Time after which opening a device counts as failed.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// An error that the sound system reported while the stream ran.
-pub(super) struct Fault {
+/// An error that the sound system reported on a running stream.
+pub(super) struct StreamError {
     pub(super) error: cpal::Error,
-    /// Frames that had been delivered before it.
+    /// Number of frames that were delivered before the error.
     pub(super) frames: u64,
 }
 
-/// An input stream that is running.
+/// A running input stream.
 pub struct InputStream {
     stream: Option<cpal::Stream>,
     reader: RingReader,
-    faults: Receiver<Fault>,
+    errors: Receiver<StreamError>,
     id: String,
     name: String,
     rate_hz: u32,
@@ -46,61 +47,62 @@ pub struct InputStream {
 }
 
 impl InputStream {
-    /// Opens the input that `choice` means and starts it; none of `excluded` unless it is chosen by name.
+    /// Opens and starts the input that `choice` names. Never opens one of `excluded` as the default.
     ///
     /// # Errors
-    /// When there is no such input, or it is in use, forbidden or fails; the message names it.
+    /// [`InputDevice`](crate::error::ErrorKind::InputDevice), naming the device, when it does not exist, is in use or
+    /// forbidden, or fails.
     pub fn open(choice: &DeviceChoice, excluded: &[String]) -> Result<Self> {
-        let Found { device, id, name } = find_input(choice, excluded)?;
-        let explain = |e: cpal::Error| explain(&name, &e);
-        let supported = device.default_input_config().map_err(explain)?;
+        let NamedDevice { device, id, name } = find_input(choice, excluded)?;
+        let failed = |e: cpal::Error| input_error(&name, &e);
+        let supported = device.default_input_config().map_err(failed)?;
         let mut config = supported.config();
         config.buffer_size = cpal::BufferSize::Fixed((config.sample_rate / CALLBACKS_PER_SEC).max(1));
-        let (stream, reader, faults) = match start(&device, config, supported.sample_format()) {
+        let Started { stream, reader, errors } = match start(&device, config, supported.sample_format()) {
             Ok(started) => started,
             Err(_) => {
                 config.buffer_size = cpal::BufferSize::Default;
-                start(&device, config, supported.sample_format()).map_err(explain)?
+                start(&device, config, supported.sample_format()).map_err(failed)?
             }
         };
-        Ok(Self { stream: Some(stream), reader, faults, id, name, rate_hz: config.sample_rate, channels: config.channels })
+        Ok(Self { stream: Some(stream), reader, errors, id, name, rate_hz: config.sample_rate, channels: config.channels })
     }
 
-    /// A stream that a test writes to.
+    /// Creates a stream that a test writes to.
     #[cfg(test)]
-    pub(super) fn scripted(reader: RingReader, faults: Receiver<Fault>, id: &str, rate_hz: u32) -> Self {
-        Self { stream: None, reader, faults, id: id.to_owned(), name: id.to_owned(), rate_hz, channels: 1 }
+    pub(super) fn scripted(reader: RingReader, errors: Receiver<StreamError>, id: &str, rate_hz: u32) -> Self {
+        Self { stream: None, reader, errors, id: id.to_owned(), name: id.to_owned(), rate_hz, channels: 1 }
     }
 
-    /// The samples, mono, at [`Self::rate_hz`].
+    /// Returns the reading end of the ring: mono samples at [`Self::rate_hz`].
     pub fn reader(&mut self) -> &mut RingReader {
         &mut self.reader
     }
 
-    /// The next error that the sound system reported.
-    pub(super) fn fault(&self) -> Option<Fault> {
-        self.faults.try_recv().ok()
+    /// Returns the next error that the sound system reported.
+    pub(super) fn next_error(&self) -> Option<StreamError> {
+        self.errors.try_recv().ok()
     }
 
-    /// The id of the device.
+    /// Returns the id of the device.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The readable name of the device.
+    /// Returns the readable name of the device.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Samples a second.
+    /// Returns the sample rate, in Hz.
     #[must_use]
     pub fn rate_hz(&self) -> u32 {
         self.rate_hz
     }
 
-    /// Channels, before they are mixed to one.
+    /// Returns the number of channels, before they are mixed to mono.
     #[must_use]
     pub fn channels(&self) -> u16 {
         self.channels
@@ -108,29 +110,35 @@ impl InputStream {
 }
 
 impl Drop for InputStream {
-    /// Closing may take seconds or for ever when the sound server is gone (CRATES.md 3.4), so nobody waits for it.
+    /// Closes the stream on its own thread: after a crash of the sound server, closing can block for seconds or forever.
     fn drop(&mut self) {
         let stream = self.stream.take();
-        // Where no thread can be made, the stream is dropped right here with the closure.
-        let _ = std::thread::Builder::new().name("hearken-mic-close".to_owned()).spawn(move || {
-            hush();
+        // If the thread cannot be created, the stream is dropped here with the closure.
+        let _ = supervise::spawn("hearken-mic-close", move || {
+            silence_alsa_stderr();
             drop(stream);
         });
     }
 }
 
-type Started = (cpal::Stream, RingReader, Receiver<Fault>);
+/// A started stream and its two channels to the capture thread.
+struct Started {
+    stream: cpal::Stream,
+    reader: RingReader,
+    errors: Receiver<StreamError>,
+}
 
-/// Where the error callback reports.
-struct Report {
-    faults: Sender<Fault>,
+/// The destination of errors that the stream's error callback receives.
+struct ErrorReport {
+    errors: Sender<StreamError>,
     frames: Arc<AtomicU64>,
 }
 
+/// Opens and starts a stream of this format.
 fn start(device: &cpal::Device, config: cpal::StreamConfig, format: SampleFormat) -> Result<Started, cpal::Error> {
     let (writer, reader) = ring(config.sample_rate as usize * RING_SECS);
-    let (sender, faults) = crossbeam_channel::bounded(FAULTS);
-    let report = Report { faults: sender, frames: reader.counter() };
+    let (sender, errors) = crossbeam_channel::bounded(STREAM_ERRORS);
+    let report = ErrorReport { errors: sender, frames: reader.counter() };
     let stream = match format {
         SampleFormat::I8 => build::<i8>(device, config, writer, report),
         SampleFormat::I16 => build::<i16>(device, config, writer, report),
@@ -147,14 +155,14 @@ fn start(device: &cpal::Device, config: cpal::StreamConfig, format: SampleFormat
         other => Err(cpal::Error::with_message(cpal::ErrorKind::UnsupportedConfig, format!("sample format {other} is not supported"))),
     }?;
     stream.play()?;
-    Ok((stream, reader, faults))
+    Ok(Started { stream, reader, errors })
 }
 
 fn build<T: SizedSample + Send + 'static>(
     device: &cpal::Device,
     config: cpal::StreamConfig,
     mut writer: RingWriter,
-    report: Report,
+    report: ErrorReport,
 ) -> Result<cpal::Stream, cpal::Error>
 where
     f32: FromSample<T>,
@@ -163,8 +171,8 @@ where
     device.build_input_stream(
         config,
         move |data: &[T], _: &cpal::InputCallbackInfo| writer.write(data, channels, f32::from_sample_),
-        // A full channel already holds what went wrong first.
-        move |error| drop(report.faults.try_send(Fault { error, frames: report.frames.load(Ordering::Acquire) })),
+        // A full channel already holds the first errors, which name the cause.
+        move |error| drop(report.errors.try_send(StreamError { error, frames: report.frames.load(Ordering::Acquire) })),
         Some(OPEN_TIMEOUT),
     )
 }

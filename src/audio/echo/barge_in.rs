@@ -1,158 +1,206 @@
-//! Whether somebody speaks over a reply. Pure: one frame of 10 ms in, one verdict out.
+//! Barge-in detection: detects a person who speaks over a reply. Pure: one frame of 10 ms in, one verdict out.
 //!
-//! Is what is left of the microphone louder than what is left of the echo alone; is it voiced; has it been so for long
-//! enough; and is it not the far end itself, by a way that the canceller has not learnt? Two outputs of the canceller are
-//! looked at: its filter's, in which a person is whole, once the filter is known to take the echo away; and its
-//! suppressor's, in which less of a person is left and far less of the echo. How much of the echo reaches the microphone, and
-//! how much of it is left in either, is learnt from the frames in which nobody speaks; until it is learnt, only what is louder
-//! than the whole echo counts. The filter alone convicts nobody: it ends before the room's answer does, and when a loud word
-//! of the reply has ended, what is left of that answer stands out like a person. The suppressor takes it away.
+//! A frame is evidence of a person if the sound that the canceller leaves is louder than its residue of echo alone, and voiced.
+//! Enough such frames within 300 ms decide, unless the sound correlates with the far end: then it is echo on a path that the
+//! canceller has not learnt. Both outputs of the canceller are used. The linear filter keeps all of a person, and counts once it
+//! is known to remove the echo. The suppressor removes far more of the echo, and some of the person. The level of the echo in
+//! the microphone and of its residues is learnt from the frames without a person; until then only sound louder than the whole
+//! echo counts.
+//!
+//! The linear filter's output alone is not enough evidence: the filter is shorter than the room's reverberation, and the
+//! reverberant tail of a loud word looks like a second talker. The suppressor removes that tail.
 
 use std::collections::VecDeque;
 
-use super::voicing::HeardFrame;
+use super::voicing::FrameFeatures;
 
-/// Frames in which the echo of a far-end frame may arrive: the delay, 300 ms at most, and the room's first answer.
+/// Frames within which the echo of a far-end frame arrives: a delay of at most 300 ms, and the early reverberation.
 const ECHO_FRAMES: usize = 42;
-/// Frames around a known delay in which its echo arrives: from 30 ms before to 120 ms after.
+/// Frames before a known delay from which its echo is expected: 30 ms.
 const BEFORE_DELAY: usize = 3;
+/// Frames after a known delay until which its echo is expected: 120 ms.
 const AFTER_DELAY: usize = 12;
-/// Far end below this, in dB below full scale, makes no echo worth the name.
+/// Length of a frame, in milliseconds.
+const FRAME_MS: i32 = 10;
+/// Level below which the far end makes no audible echo, in dBFS.
 const FAR_SILENT_DB: f32 = -65.0;
-/// What is left has to exceed what is left of the echo by so much, in dB: the canceller's residue varies from frame to frame.
+/// Level by which a frame must exceed the learnt residue of the echo, in dB: the residue varies from frame to frame.
 const MARGIN_DB: f32 = 4.0;
-/// An echo that has ended fades by so much a frame in a furnished room (60 dB in 0.3 s), in dB.
-const FADE_DB: f32 = 2.0;
-/// The filter's echo is not taken for quieter than the usual echo by more than this, in dB: it may not know yet.
-const KNOWN_DB: f32 = 15.0;
-/// The filter takes the echo away when it leaves so much less, in dB, ...
-const TAKES_DB: f32 = 4.0;
-/// ... and knows the room when it did in so many frames more than it did not; more than so many are not counted.
-const KNOWS: u32 = 30;
-const KNOWS_WELL: u32 = 100;
-/// A frame of the microphone below this, in dB below full scale, does not show what the filter takes away.
+/// Decay of an echo that has ended, in dB per frame: 60 dB in 0.3 s, as in a furnished room.
+const DECAY_DB: f32 = 2.0;
+/// Level below the usual echo that the filter's estimate of the echo may have at least, in dB; a lower one is not trusted.
+const ESTIMATE_RANGE_DB: f32 = 15.0;
+/// Attenuation from which a frame shows that the filter removes the echo, in dB.
+const REMOVES_DB: f32 = 4.0;
+/// Excess of such frames over others from which the filter counts as adapted.
+const ADAPTED: u32 = 30;
+/// Largest excess that is counted.
+const ADAPTED_MOST: u32 = 100;
+/// Level of the microphone below which a frame does not show whether the filter removes the echo, in dBFS.
 const AUDIBLE_DB: f32 = -60.0;
-/// Frames that are looked at together: 300 ms.
+/// Frames that are judged together: 300 ms.
 const WINDOW: usize = 30;
-/// Voiced frames among them after which somebody may be speaking: 40 ms.
-const PERHAPS: usize = 4;
-/// Voiced frames after which somebody speaks: 80 ms. What a cough has of a voice is too rough to count for longer, a key has none.
-const SPEAKS: usize = 8;
-/// Of which so many have to be heard through the suppressor: of 200 people who spoke over a reply none was heard later or less
-/// for it, and of the ends of Hearken's own words none is heard there.
-const SPEAKS_IN_CLEAN: usize = 4;
-/// A vowel that is so much louder than what the suppressor leaves of the echo, in dB, and so voiced is a person's for sure, ...
-const SURELY_DB: f32 = 8.0;
-const SURELY_VOICED: f32 = 0.6;
-/// ... and so many frames of it within 150 ms are enough: a "Stop!" has no more. The end of a cough is too rough.
-const SURE: usize = 5;
-const SURE_WINDOW: usize = 15;
-/// What is so like the far end (measured: a person over an echo reaches 0.55 in one case of twenty, an echo that the canceller
-/// does not know 0.72 in every second) is no person, ...
-const OWN: f32 = 0.55;
-/// ... and what is so like it shows that the canceller does not know the room any more.
-const SURELY_OWN: f32 = 0.68;
-/// For so many frames after that (1.5 s: by then it knows the room again) less likeness is enough.
-const ESTRANGED: u32 = 150;
-const OWN_WHILE_ESTRANGED: f32 = 0.4;
-/// Frames that a doubt lasts after its last cause: 400 ms.
-const DOUBT: u32 = 40;
-/// Frames in which frames that might be speech are not learnt from: 1.5 s. A residue that stays so long is the canceller's.
-const TRUST: u32 = 150;
+/// Frames of evidence within the window from which a person is suspected: 40 ms.
+const SUSPECTED: usize = 4;
+/// Frames of evidence from which a person is certain: 80 ms. The voiced end of a cough is shorter, a keystroke has none.
+const CERTAIN: usize = 8;
+/// Frames of evidence among these that must come from the suppressor's output: excludes the word endings of the reply, and delayed
+/// none of 200 interruptions.
+const CERTAIN_IN_CLEAN: usize = 4;
+/// Level above the suppressor's residue from which a voiced frame is strong evidence, in dB.
+const STRONG_DB: f32 = 8.0;
+/// Voicing above which a loud frame is strong evidence; the end of a cough is less voiced.
+const STRONG_VOICING: f32 = 0.6;
+/// Frames of strong evidence that are enough by themselves: a "Stop!" has no more.
+const STRONG: usize = 5;
+/// Frames within which strong evidence is counted: 150 ms.
+const STRONG_WINDOW: usize = 15;
+/// Correlation with the far end above which the sound is echo. A person over an echo exceeds it in one case of twenty; echo on
+/// an unknown path has a median of 0.72.
+const ECHO_CORRELATION: f32 = 0.55;
+/// Correlation that shows that the echo path has changed and the filter must adapt again.
+const PATH_CHANGED_CORRELATION: f32 = 0.68;
+/// Frames for which the filter is not trusted after such a change: 1.5 s, the time it needs to adapt.
+const READAPTATION: u32 = 150;
+/// Correlation above which the sound is echo during that time.
+const READAPTATION_CORRELATION: f32 = 0.4;
+/// Frames for which a suspicion lasts after its last evidence: 400 ms.
+const SUSPICION: u32 = 40;
+/// Frames of evidence after which residues are learnt from them nevertheless: sound that lasts 1.5 s is the canceller's residue.
+const LEARN_ANYWAY: u32 = 150;
+/// Frames judged for speech at this moment: 80 ms.
+const NOW_WINDOW: usize = 8;
+/// Frames of evidence among them that mean speech.
+const NOW_FRAMES: usize = 3;
+/// Increase of the learnt residues at the start of a reply, in dB: the room may have changed since the last one.
+const RESTART_MARGIN_DB: f32 = 6.0;
+/// Frames after which the coupling is learnt in small steps.
+const COUPLING_FAST_FRAMES: u32 = 50;
+/// Step of the coupling after that, relative to the first steps.
+const COUPLING_SLOW: f32 = 0.2;
+/// Steps of the coupling, in dB: it settles where three frames in ten exceed it, because the echo is loudest with the far end.
+const COUPLING_UP_DB: f32 = 0.7;
+const COUPLING_DOWN_DB: f32 = 0.3;
+/// Steps of a residue, in dB: it settles where one frame in twenty exceeds it.
+const RESIDUE_UP_DB: f32 = 0.95 * 3.0;
+const RESIDUE_DOWN_DB: f32 = 0.05 * 3.0;
+/// Range of a residue, in dB relative to the echo.
+const RESIDUE_RANGE_DB: std::ops::RangeInclusive<f32> = -45.0..=6.0;
 
-/// One frame, 10 ms.
+/// A frame of 10 ms: levels at the microphone, after the canceller, and at the far end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Frame {
-    /// What the microphone heard, in dB below full scale.
+    /// Level of the microphone, in dBFS.
     pub raw_db: f32,
-    /// The echo in it as the canceller understands it, in dB below full scale.
+    /// Level of the echo as the canceller estimates it, in dBFS.
     pub echo_db: f32,
-    /// What the canceller's filter left.
-    pub linear: HeardFrame,
-    /// What its suppressor left of that.
-    pub clean: HeardFrame,
-    /// What was played, in dB below full scale.
+    /// Output of the canceller's linear filter.
+    pub linear: FrameFeatures,
+    /// Output of the canceller's suppressor.
+    pub clean: FrameFeatures,
+    /// Level of the played sound, in dBFS.
     pub far_db: f32,
-    /// How long its echo takes, where the canceller knows.
+    /// Delay of the echo, in milliseconds, if the canceller knows it.
     pub delay_ms: Option<i32>,
 }
 
-/// Who speaks.
+/// The decision about the talkers in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Hearken alone.
-    Alone,
-    /// Perhaps somebody else as well.
-    Perhaps,
-    /// Somebody else as well, for certain.
-    Speaking,
+    /// Nobody speaks but Hearken.
+    EchoOnly,
+    /// A person may be speaking.
+    Suspected,
+    /// A person is speaking.
+    Speech,
 }
 
-/// Follows the frames of what is played and heard.
+/// Follows the far end and the canceller's outputs, and decides for each frame.
 #[derive(Clone, Debug)]
-pub struct BargeIn {
-    /// Newest first.
+pub struct BargeInDetector {
+    /// Levels of the far end, in dBFS, newest first.
     far_db: VecDeque<f32>,
-    /// By how much the echo is quieter (or louder) than what was played, in dB.
+    /// Level of the echo at the microphone relative to the far end, in dB.
     coupling_db: f32,
     coupled_frames: u32,
-    /// The echo as the canceller understands it, and as it fades, in dB below full scale.
+    /// Level of the echo as the canceller estimates it, with its decay, in dBFS.
     echo_db: f32,
-    /// What the suppressor leaves, over the whole echo, in dB: a value that it seldom exceeds.
-    clean_residue_db: f32,
-    /// The same of the filter, over the echo as the canceller understands it.
-    linear_residue_db: f32,
-    knows: u32,
-    /// Frames that are left of the time after the canceller lost the room.
-    estranged: u32,
+    /// Residues of the echo that are seldom exceeded.
+    residue: ResidueLevels,
+    /// Excess of frames in which the filter removed the echo.
+    adapted: u32,
+    /// Remaining frames of a readaptation.
+    readapting: u32,
     evidence: VecDeque<Evidence>,
-    doubt: u32,
-    distrust: u32,
+    /// Remaining frames of a suspicion.
+    suspicion: u32,
+    /// Excess of frames with evidence over frames without.
+    evidence_run: u32,
 }
 
-/// What a frame has of a person.
+/// Levels of the two outputs of the canceller relative to the echo, in dB.
+#[derive(Clone, Copy, Debug, Default)]
+struct ResidueLevels {
+    /// The suppressor's output, relative to the whole echo.
+    clean_db: f32,
+    /// The filter's output, relative to the echo as the canceller estimates it.
+    linear_db: f32,
+}
+
+impl ResidueLevels {
+    /// Moves each level a step towards that of a frame.
+    fn learn(&mut self, frame: Self) {
+        for (residue, level) in [(&mut self.clean_db, frame.clean_db), (&mut self.linear_db, frame.linear_db)] {
+            *residue += if level > *residue { RESIDUE_UP_DB } else { -RESIDUE_DOWN_DB };
+            *residue = residue.clamp(*RESIDUE_RANGE_DB.start(), *RESIDUE_RANGE_DB.end());
+        }
+    }
+}
+
+/// The evidence of a person in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Evidence {
+    /// No evidence.
     Nothing,
-    /// Speech that the filter leaves.
+    /// Speech in the filter's output.
     Linear,
-    /// Speech that the suppressor leaves as well.
+    /// Speech in the suppressor's output.
     Clean,
-    /// The same, and so loud and voiced that there is no doubt.
-    Sure,
+    /// Loud and clearly voiced speech in the suppressor's output.
+    Strong,
 }
 
-impl Default for BargeIn {
+impl Default for BargeInDetector {
     fn default() -> Self {
         Self {
             far_db: VecDeque::with_capacity(ECHO_FRAMES),
             coupling_db: 0.0,
             coupled_frames: 0,
             echo_db: f32::NEG_INFINITY,
-            clean_residue_db: 0.0,
-            linear_residue_db: 0.0,
-            knows: 0,
-            estranged: 0,
+            residue: ResidueLevels::default(),
+            adapted: 0,
+            readapting: 0,
             evidence: VecDeque::with_capacity(WINDOW),
-            doubt: 0,
-            distrust: 0,
+            suspicion: 0,
+            evidence_run: 0,
         }
     }
 }
 
-impl BargeIn {
-    /// A reply begins to be played: what was learnt of the room stays, what was suspected does not.
+impl BargeInDetector {
+    /// Begins a reply: keeps the learnt levels of the room, drops the evidence.
     pub fn begin(&mut self) {
         self.far_db.clear();
         self.evidence.clear();
-        self.doubt = 0;
-        // The room may have changed, and the canceller has to find its delay again.
-        self.clean_residue_db = (self.clean_residue_db + 6.0).min(0.0);
-        self.linear_residue_db = (self.linear_residue_db + 6.0).min(0.0);
+        self.suspicion = 0;
+        // The room may have changed, and the canceller has to find the delay again.
+        self.residue.clean_db = (self.residue.clean_db + RESTART_MARGIN_DB).min(0.0);
+        self.residue.linear_db = (self.residue.linear_db + RESTART_MARGIN_DB).min(0.0);
     }
 
-    /// Judges the next frame. `likeness` says how like the far end what is left is, 0 to 1; it is asked only in doubt.
-    pub fn step(&mut self, frame: &Frame, likeness: impl FnOnce() -> f32) -> Verdict {
+    /// Judges the next frame. Calls `correlation` only on suspicion; it returns the correlation of the canceller's output with
+    /// the far end, 0 to 1.
+    pub fn step(&mut self, frame: &Frame, correlation: impl FnOnce() -> f32) -> Verdict {
         if self.far_db.len() == ECHO_FRAMES {
             self.far_db.pop_back();
         }
@@ -160,67 +208,73 @@ impl BargeIn {
         let far_db = self.far_loudest(frame.delay_ms);
         let plays = far_db > FAR_SILENT_DB;
         let usual_db = far_db + self.coupling_db;
-        self.echo_db = frame.echo_db.max(self.echo_db - FADE_DB);
-        let clean_db = frame.clean.level_db - usual_db;
-        let linear_db = frame.linear.level_db - self.echo_db.max(usual_db - KNOWN_DB);
-        let in_clean = frame.clean.is_speech() && (!plays || clean_db > self.clean_residue_db + MARGIN_DB);
-        let knows = self.knows >= KNOWS;
-        let in_linear = frame.linear.is_speech() && (!plays || knows && linear_db > self.linear_residue_db + MARGIN_DB);
-        let sure = frame.clean.voicing > SURELY_VOICED && clean_db > self.clean_residue_db + SURELY_DB;
-        let evidence = match (in_clean, in_linear) {
-            (true, _) if sure => Evidence::Sure,
-            (true, _) => Evidence::Clean,
-            (false, true) => Evidence::Linear,
-            (false, false) => Evidence::Nothing,
+        self.echo_db = frame.echo_db.max(self.echo_db - DECAY_DB);
+        let level = ResidueLevels {
+            clean_db: frame.clean.level_db - usual_db,
+            linear_db: frame.linear.level_db - self.echo_db.max(usual_db - ESTIMATE_RANGE_DB),
         };
+        let evidence = self.evidence_in(frame, level, far_db);
         if plays {
-            self.learn(frame, far_db, (clean_db, linear_db), evidence != Evidence::Nothing);
+            self.learn(frame, far_db, level, evidence);
         }
         self.note(evidence);
-        self.estranged = self.estranged.saturating_sub(1);
-        // By whatever way: also by one that the canceller does not know.
-        if self.far_loudest(None) > FAR_SILENT_DB && self.voiced() >= PERHAPS {
-            self.doubt_it(likeness());
+        self.readapting = self.readapting.saturating_sub(1);
+        // The far end on any path, also on one that the canceller does not know.
+        if self.far_loudest(None) > FAR_SILENT_DB && self.evidence_frames() >= SUSPECTED {
+            self.reject_echo(correlation());
         }
         self.conclude()
     }
 
-    /// Whether somebody speaks at this very moment, as far as 80 ms show it.
+    /// Returns true if a person speaks at this moment, by the last 80 ms.
     #[must_use]
     pub fn hears_speech(&self) -> bool {
-        self.evidence.iter().rev().take(8).filter(|of| **of != Evidence::Nothing).count() >= 3
+        self.evidence.iter().rev().take(NOW_WINDOW).filter(|of| **of != Evidence::Nothing).count() >= NOW_FRAMES
     }
 
+    /// Returns the evidence in a frame whose outputs have `level` relative to the echo of a far end at `far_db` dBFS.
+    fn evidence_in(&self, frame: &Frame, level: ResidueLevels, far_db: f32) -> Evidence {
+        let plays = far_db > FAR_SILENT_DB;
+        let in_clean = frame.clean.is_speech() && (!plays || level.clean_db > self.residue.clean_db + MARGIN_DB);
+        let adapted = self.adapted >= ADAPTED;
+        let in_linear = frame.linear.is_speech() && (!plays || adapted && level.linear_db > self.residue.linear_db + MARGIN_DB);
+        let strong = frame.clean.voicing > STRONG_VOICING && level.clean_db > self.residue.clean_db + STRONG_DB;
+        match (in_clean, in_linear) {
+            (true, _) if strong => Evidence::Strong,
+            (true, _) => Evidence::Clean,
+            (false, true) => Evidence::Linear,
+            (false, false) => Evidence::Nothing,
+        }
+    }
+
+    /// Returns the loudest far-end level whose echo may arrive now, in dBFS; of all levels if the delay is unknown.
     fn far_loudest(&self, delay_ms: Option<i32>) -> f32 {
-        let (from, to) = match delay_ms.and_then(|ms| usize::try_from(ms / 10).ok()) {
+        let (from, to) = match delay_ms.and_then(|ms| usize::try_from(ms / FRAME_MS).ok()) {
             Some(frames) => (frames.saturating_sub(BEFORE_DELAY), frames + AFTER_DELAY),
             None => (0, ECHO_FRAMES),
         };
         self.far_db.iter().skip(from).take(to - from).copied().fold(f32::NEG_INFINITY, f32::max)
     }
 
-    fn learn(&mut self, frame: &Frame, far_db: f32, (clean_db, linear_db): (f32, f32), speech: bool) {
-        self.distrust = if speech { self.distrust + 1 } else { self.distrust.saturating_sub(1) };
-        if speech && self.distrust < TRUST {
+    /// Learns the levels of the echo from a frame without a person.
+    fn learn(&mut self, frame: &Frame, far_db: f32, level: ResidueLevels, evidence: Evidence) {
+        let speech = evidence != Evidence::Nothing;
+        self.evidence_run = if speech { self.evidence_run + 1 } else { self.evidence_run.saturating_sub(1) };
+        if speech && self.evidence_run < LEARN_ANYWAY {
             return;
         }
-        // The echo is loudest where the far end is: a value that three frames in ten exceed. Steps get smaller as it settles.
         let ratio_db = frame.raw_db - far_db;
         if self.coupled_frames == 0 {
             self.coupling_db = ratio_db;
         }
         self.coupled_frames = self.coupled_frames.saturating_add(1);
-        let step = if self.coupled_frames < 50 { 1.0 } else { 0.2 };
-        self.coupling_db += if ratio_db > self.coupling_db { 0.7 * step } else { -0.3 * step };
+        let step = if self.coupled_frames < COUPLING_FAST_FRAMES { 1.0 } else { COUPLING_SLOW };
+        self.coupling_db += if ratio_db > self.coupling_db { COUPLING_UP_DB * step } else { -COUPLING_DOWN_DB * step };
         if frame.raw_db > AUDIBLE_DB {
-            let takes = frame.linear.level_db < frame.raw_db - TAKES_DB;
-            self.knows = if takes { (self.knows + 1).min(KNOWS_WELL) } else { self.knows.saturating_sub(1) };
+            let removes = frame.linear.level_db < frame.raw_db - REMOVES_DB;
+            self.adapted = if removes { (self.adapted + 1).min(ADAPTED_MOST) } else { self.adapted.saturating_sub(1) };
         }
-        // What is left exceeds these in one frame of twenty.
-        for (residue, left_db) in [(&mut self.clean_residue_db, clean_db), (&mut self.linear_residue_db, linear_db)] {
-            *residue += if left_db > *residue { 0.95 * 3.0 } else { -0.05 * 3.0 };
-            *residue = residue.clamp(-45.0, 6.0);
-        }
+        self.residue.learn(level);
     }
 
     fn note(&mut self, evidence: Evidence) {
@@ -230,31 +284,32 @@ impl BargeIn {
         self.evidence.push_back(evidence);
     }
 
-    fn voiced(&self) -> usize {
+    /// Returns the number of frames with evidence in the window.
+    fn evidence_frames(&self) -> usize {
         self.evidence.iter().filter(|of| **of != Evidence::Nothing).count()
     }
 
-    /// What is like the far end is Hearken's own voice.
-    fn doubt_it(&mut self, likeness: f32) {
-        if likeness > if self.estranged > 0 { OWN_WHILE_ESTRANGED } else { OWN } {
+    /// Drops the evidence if the sound correlates with the far end: it is Hearken's own voice.
+    fn reject_echo(&mut self, correlation: f32) {
+        if correlation > if self.readapting > 0 { READAPTATION_CORRELATION } else { ECHO_CORRELATION } {
             self.evidence.clear();
         }
-        if likeness > SURELY_OWN {
-            self.estranged = ESTRANGED;
-            self.knows = 0;
-            self.linear_residue_db = 0.0;
+        if correlation > PATH_CHANGED_CORRELATION {
+            self.readapting = READAPTATION;
+            self.adapted = 0;
+            self.residue.linear_db = 0.0;
         }
     }
 
     fn conclude(&mut self) -> Verdict {
-        let voiced = self.voiced();
-        let in_clean = self.evidence.iter().filter(|of| matches!(of, Evidence::Clean | Evidence::Sure)).count();
-        let sure = self.evidence.iter().rev().take(SURE_WINDOW).filter(|of| **of == Evidence::Sure).count();
-        if sure >= SURE || voiced >= SPEAKS && in_clean >= SPEAKS_IN_CLEAN {
-            return Verdict::Speaking;
+        let frames = self.evidence_frames();
+        let in_clean = self.evidence.iter().filter(|of| matches!(of, Evidence::Clean | Evidence::Strong)).count();
+        let strong = self.evidence.iter().rev().take(STRONG_WINDOW).filter(|of| **of == Evidence::Strong).count();
+        if strong >= STRONG || frames >= CERTAIN && in_clean >= CERTAIN_IN_CLEAN {
+            return Verdict::Speech;
         }
-        self.doubt = if voiced >= PERHAPS { DOUBT } else { self.doubt.saturating_sub(1) };
-        if self.doubt > 0 { Verdict::Perhaps } else { Verdict::Alone }
+        self.suspicion = if frames >= SUSPECTED { SUSPICION } else { self.suspicion.saturating_sub(1) };
+        if self.suspicion > 0 { Verdict::Suspected } else { Verdict::EchoOnly }
     }
 }
 
@@ -263,97 +318,97 @@ mod tests {
     use super::*;
 
     fn frame(raw_db: f32, clean_db: f32, far_db: f32, voicing: f32) -> Frame {
-        let clean = HeardFrame { level_db: clean_db, floor_db: -70.0, voicing };
-        let linear = HeardFrame { level_db: clean_db + 10.0, ..clean };
+        let clean = FrameFeatures { level_db: clean_db, floor_db: -70.0, voicing };
+        let linear = FrameFeatures { level_db: clean_db + 10.0, ..clean };
         Frame { raw_db, echo_db: raw_db, linear, clean, far_db, delay_ms: Some(60) }
     }
 
-    /// Somebody else than the far end.
-    fn another() -> f32 {
+    /// Returns the correlation of a person with the far end.
+    fn person() -> f32 {
         0.2
     }
 
-    /// A detector that has heard three seconds of its own echo, 30 dB of which the canceller takes away.
-    fn settled() -> BargeIn {
-        let mut detector = BargeIn::default();
+    /// Returns a detector that has learnt from three seconds of echo, of which the canceller removes 30 dB.
+    fn settled() -> BargeInDetector {
+        let mut detector = BargeInDetector::default();
         detector.begin();
         for n in 0..300 {
             let ripple = (n % 7) as f32 - 3.0;
-            assert_ne!(
-                detector.step(&frame(-35.0 + ripple, -65.0 + ripple, -15.0, 0.9), another),
-                Verdict::Speaking,
-                "its own echo, frame {n}"
-            );
+            assert_ne!(detector.step(&frame(-35.0 + ripple, -65.0 + ripple, -15.0, 0.9), person), Verdict::Speech, "frame {n} is echo");
         }
         detector
     }
 
-    /// Frames until the verdict is `wanted`.
-    fn until(detector: &mut BargeIn, wanted: Verdict, frames: impl Fn(usize) -> Frame) -> Option<usize> {
-        (0..200).find(|n| detector.step(&frames(*n), another) == wanted)
+    /// Returns the number of frames before the one with the verdict `wanted`.
+    fn until(detector: &mut BargeInDetector, wanted: Verdict, frames: impl Fn(usize) -> Frame) -> Option<usize> {
+        (0..200).find(|n| detector.step(&frames(*n), person) == wanted)
     }
 
     #[test]
-    fn speech_as_loud_as_the_echo_cuts_within_80_ms_and_a_clear_vowel_within_50_ms() {
-        for (voicing, frames) in [(0.5, SPEAKS), (0.9, SURE)] {
+    fn speech_as_loud_as_the_echo_is_certain_within_80_ms_and_a_clear_vowel_within_50_ms() {
+        for (voicing, frames) in [(0.5, CERTAIN), (0.9, STRONG)] {
             let speech = |_| frame(-32.0, -38.0, -15.0, voicing);
-            assert_eq!(until(&mut settled(), Verdict::Perhaps, speech), Some(PERHAPS - 1), "it is suspected before");
-            assert_eq!(until(&mut settled(), Verdict::Speaking, speech), Some(frames - 1));
+            assert_eq!(until(&mut settled(), Verdict::Suspected, speech), Some(SUSPECTED - 1), "suspicion comes first");
+            assert_eq!(until(&mut settled(), Verdict::Speech, speech), Some(frames - 1));
         }
     }
 
     #[test]
-    fn what_is_not_voiced_or_too_short_cuts_nothing() {
-        assert_eq!(until(&mut settled(), Verdict::Speaking, |_| frame(-20.0, -22.0, -15.0, 0.3)), None, "noise");
+    fn unvoiced_or_short_sounds_are_not_speech() {
+        assert_eq!(until(&mut settled(), Verdict::Speech, |_| frame(-20.0, -22.0, -15.0, 0.3)), None, "noise");
         let cough = |n: usize| frame(-20.0, -22.0, -15.0, if (20..27).contains(&n) { 0.55 } else { 0.4 });
-        assert_eq!(until(&mut settled(), Verdict::Speaking, cough), None, "70 ms of a rough voice in a cough");
+        assert_eq!(until(&mut settled(), Verdict::Speech, cough), None, "a cough with 70 ms of a rough voice");
         let key = |n: usize| if n % 20 < 2 { frame(-20.0, -22.0, -15.0, 0.2) } else { frame(-35.0, -65.0, -15.0, 0.9) };
-        assert_eq!(until(&mut settled(), Verdict::Speaking, key), None, "keys");
+        assert_eq!(until(&mut settled(), Verdict::Speech, key), None, "keystrokes");
     }
 
     #[test]
-    fn before_the_canceller_has_learnt_the_room_its_leak_is_not_taken_for_a_person() {
-        let mut detector = BargeIn::default();
+    fn leaked_echo_is_not_speech_while_the_canceller_adapts() {
+        let mut detector = BargeInDetector::default();
         detector.begin();
-        // The canceller takes 10 dB more away every half second, from nothing.
+        // The attenuation of the canceller grows from 0 by 10 dB every half second.
         let leak = |n: usize| frame(-35.0, -35.0 - n as f32 / 5.0, -15.0, 0.95);
-        assert_eq!(until(&mut detector, Verdict::Speaking, leak), None);
-        let mut detector = BargeIn::default();
+        assert_eq!(until(&mut detector, Verdict::Speech, leak), None);
+        let mut detector = BargeInDetector::default();
         detector.begin();
         assert!(
-            until(&mut detector, Verdict::Speaking, |n| if n < 30 { leak(n) } else { frame(-20.0, -21.0, -15.0, 0.9) }).is_some(),
-            "15 dB over it"
+            until(&mut detector, Verdict::Speech, |n| if n < 30 { leak(n) } else { frame(-20.0, -21.0, -15.0, 0.9) }).is_some(),
+            "a person 15 dB over the echo"
         );
     }
 
     #[test]
-    fn the_end_of_a_loud_word_that_the_filter_does_not_reach_is_no_person() {
+    fn reverberation_beyond_the_filter_is_suspected_but_not_speech() {
         let mut detector = settled();
-        // The word has ended; the room answers on, the suppressor takes that away.
-        let answer = |n: usize| {
+        // A loud word has ended; the suppressor removes its reverberation, the filter does not.
+        let tail = |n: usize| {
             let fading = frame(-35.0 - n as f32, -90.0, -120.0, 0.7);
-            let linear = HeardFrame { level_db: -41.0 - n as f32 / 2.0, ..fading.linear };
+            let linear = FrameFeatures { level_db: -41.0 - n as f32 / 2.0, ..fading.linear };
             Frame { linear, ..fading }
         };
-        let verdicts: Vec<Verdict> = (0..40).map(|n| detector.step(&answer(n), another)).collect();
-        assert!(verdicts.contains(&Verdict::Perhaps) && !verdicts.contains(&Verdict::Speaking), "{verdicts:?}");
+        let verdicts: Vec<Verdict> = (0..40).map(|n| detector.step(&tail(n), person)).collect();
+        assert!(verdicts.contains(&Verdict::Suspected) && !verdicts.contains(&Verdict::Speech), "{verdicts:?}");
     }
 
     #[test]
-    fn a_doubt_passes() {
+    fn suspicion_ends_without_further_evidence() {
         let mut detector = settled();
         let syllable = |n: usize| if n < 5 { frame(-32.0, -38.0, -15.0, 0.5) } else { frame(-35.0, -65.0, -15.0, 0.9) };
-        assert_eq!(until(&mut detector, Verdict::Speaking, syllable), None);
-        assert_eq!(detector.step(&syllable(9), another), Verdict::Alone);
+        assert_eq!(until(&mut detector, Verdict::Speech, syllable), None);
+        assert_eq!(detector.step(&syllable(9), person), Verdict::EchoOnly);
     }
 
     #[test]
-    fn what_is_like_the_far_end_is_its_own_voice_by_another_way_and_the_room_is_learnt_anew() {
+    fn sound_that_correlates_with_the_far_end_is_echo_and_the_room_is_learnt_again() {
         let mut detector = settled();
         let jumped = |_: usize| frame(-35.0, -36.0, -15.0, 0.9);
         for n in 0..100 {
-            assert_ne!(detector.step(&jumped(n), || 0.8), Verdict::Speaking, "frame {n}");
+            assert_ne!(detector.step(&jumped(n), || 0.8), Verdict::Speech, "frame {n}");
         }
-        assert_eq!(until(&mut detector, Verdict::Speaking, |_| frame(-20.0, -21.0, -15.0, 0.9)), Some(SURE - 1), "a person, 15 dB over it");
+        assert_eq!(
+            until(&mut detector, Verdict::Speech, |_| frame(-20.0, -21.0, -15.0, 0.9)),
+            Some(STRONG - 1),
+            "a person 15 dB over the echo"
+        );
     }
 }

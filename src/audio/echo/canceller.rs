@@ -1,9 +1,10 @@
-//! sonora's echo canceller, noise suppression and automatic gain, in frames of 10 ms at 16 kHz.
+//! Echo canceller, noise suppression and automatic gain of the crate `sonora` (a port of WebRTC's audio processing), in frames
+//! of 10 ms at 16 kHz.
 //!
-//! The canceller is driven by its blocks, not by `sonora`'s whole pipeline: only so can its filter be as long as a room
-//! answers, and only so does it give what it has before its suppressor. The suppressor takes the echo away to the last, and
-//! 9 to 33 % of what a person says over it; the filter alone leaves a tenth of the echo, and the person untouched.
-//! Not responsible for pairing the two ends (see [`super::EchoPath`]).
+//! The canceller (AEC3) is driven block by block instead of through `sonora`'s pipeline, for two reasons: its filter can be made
+//! as long as a room's reverberation, and its linear filter's output is available. The suppressor behind the filter removes all
+//! echo and 9 to 33 % of a person who speaks over it; the filter alone leaves a tenth of the echo and all of the person.
+//! Not responsible for pairing near end and far end (see [`super::EchoPath`]).
 
 use std::collections::VecDeque;
 
@@ -15,43 +16,44 @@ use sonora_aec3::block_processor::BlockProcessor;
 use sonora_aec3::common::BLOCK_SIZE;
 use sonora_aec3::config::EchoCanceller3Config;
 
-use crate::audio::tame;
+use crate::audio::sanitize;
 use crate::protocol::Switch;
 use crate::time::{HOP_SAMPLES, SAMPLE_RATE_HZ};
 
-/// Length of the filter: 120 ms, what a furnished room answers within. The 52 ms that are usual leave 8 dB more of the echo.
+/// Length of the adaptive filter, in blocks of 4 ms: 120 ms covers the reverberation of a furnished room. The default of 52 ms
+/// leaves 8 dB more echo.
 const FILTER_BLOCKS: usize = 30;
-/// Its length while it has not settled: a shorter one settles sooner.
+/// Length of the filter until it has converged, in blocks: a shorter filter converges sooner.
 const FIRST_FILTER_BLOCKS: usize = 20;
-/// Frames of 160 samples in blocks of 64: so many samples are waited for.
-const FRAMING: usize = 32;
-/// What the suppressor's windows cost.
-const SUPPRESSING: usize = BLOCK_SIZE;
-/// The canceller counts in 16-bit steps.
-const STEPS: f32 = 32_768.0;
-/// At this level, in steps, the microphone is taken for overdriven.
-const OVERDRIVEN: f32 = 32_700.0;
+/// Delay from splitting frames of 160 samples into blocks of 64, in samples.
+const FRAMING_DELAY: usize = 32;
+/// Delay of the suppressor's windows, in samples.
+const SUPPRESSOR_DELAY: usize = BLOCK_SIZE;
+/// Full scale of the canceller, which expects the range of 16-bit samples.
+const FULL_SCALE: f32 = 32_768.0;
+/// Magnitude from which the microphone counts as saturated, in that range.
+const SATURATED: f32 = 32_700.0;
 
 /// A frame of 10 ms.
 pub type Frame = [f32; HOP_SAMPLES];
 
-/// What becomes of a frame: all of them 6 ms late.
+/// The outputs of the canceller for a frame, all delayed by 6 ms.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Cancelled {
-    /// No echo is left, nor all of a person who speaks over it.
+pub struct CancelledFrame {
+    /// Output of the suppressor: no echo, and not all of a person who speaks over it.
     pub clean: Frame,
-    /// All of the person is left, and some of the echo.
+    /// Output of the linear filter: all of a person, and some echo.
     pub linear: Frame,
-    /// The echo as it is understood.
+    /// Estimate of the echo.
     pub echo: Frame,
 }
 
-/// Takes the echo of what is played out of what is heard.
+/// Removes the echo of the far end from the near end.
 pub struct Canceller {
     processor: BlockProcessor,
     high_pass: HighPassFilter,
-    /// One channel that the high pass works on.
-    heard: Vec<Vec<f32>>,
+    /// The frame that the high-pass filter works on: one channel.
+    filtered: Vec<Vec<f32>>,
     near: VecDeque<f32>,
     far: VecDeque<f32>,
     clean: VecDeque<f32>,
@@ -66,7 +68,7 @@ impl Default for Canceller {
 }
 
 impl Canceller {
-    /// A canceller that knows nothing of the room yet.
+    /// Creates a canceller that has not adapted to a room.
     #[must_use]
     pub fn new() -> Self {
         let mut config = EchoCanceller3Config::default();
@@ -77,7 +79,7 @@ impl Canceller {
         let mut new = Self {
             processor: BlockProcessor::new(&config, SAMPLE_RATE_HZ as usize, 1, 1),
             high_pass: high_pass(),
-            heard: vec![Vec::with_capacity(HOP_SAMPLES)],
+            filtered: vec![Vec::with_capacity(HOP_SAMPLES)],
             near: VecDeque::new(),
             far: VecDeque::new(),
             clean: VecDeque::new(),
@@ -88,53 +90,53 @@ impl Canceller {
         new
     }
 
-    /// What comes next does not follow what came before: nothing of that may ring on. What was learnt of the room stays.
+    /// Begins a new stretch of sound: drops buffered samples, keeps the adapted filter.
     pub fn begin(&mut self) {
         self.high_pass = high_pass();
         self.near.clear();
         self.far.clear();
-        for (samples, late) in
-            [(&mut self.clean, FRAMING), (&mut self.linear, FRAMING + SUPPRESSING), (&mut self.echo, FRAMING + SUPPRESSING)]
-        {
+        // The linear output and the echo are delayed as much as the suppressor's output.
+        let aligned = FRAMING_DELAY + SUPPRESSOR_DELAY;
+        for (samples, delay) in [(&mut self.clean, FRAMING_DELAY), (&mut self.linear, aligned), (&mut self.echo, aligned)] {
             samples.clear();
-            samples.resize(late, 0.0);
+            samples.resize(delay, 0.0);
         }
     }
 
-    /// Takes 10 ms of both ends.
-    pub fn frame(&mut self, near: &Frame, far: &Frame) -> Cancelled {
-        if let Some(heard) = self.heard.first_mut() {
-            heard.clear();
-            heard.extend(near.iter().map(|x| x * STEPS));
+    /// Cancels the echo in a frame of both ends.
+    pub fn process(&mut self, near: &Frame, far: &Frame) -> CancelledFrame {
+        if let Some(filtered) = self.filtered.first_mut() {
+            filtered.clear();
+            filtered.extend(near.iter().map(|x| x * FULL_SCALE));
         }
-        self.high_pass.process_channels(&mut self.heard);
-        self.near.extend(self.heard.iter().flatten());
-        self.far.extend(far.iter().map(|x| x * STEPS));
+        self.high_pass.process_channels(&mut self.filtered);
+        self.near.extend(self.filtered.iter().flatten());
+        self.far.extend(far.iter().map(|x| x * FULL_SCALE));
         while self.near.len() >= BLOCK_SIZE {
-            self.block();
+            self.process_block();
         }
-        Cancelled { clean: taken(&mut self.clean), linear: taken(&mut self.linear), echo: taken(&mut self.echo) }
+        CancelledFrame { clean: pop_frame(&mut self.clean), linear: pop_frame(&mut self.linear), echo: pop_frame(&mut self.echo) }
     }
 
-    fn block(&mut self) {
+    fn process_block(&mut self) {
         let (mut far, mut near, mut linear) = (Block::new(1, 1), Block::new(1, 1), Block::new(1, 1));
         for (slot, sample) in far.view_mut(0, 0).iter_mut().zip(self.far.drain(..BLOCK_SIZE)) {
             *slot = sample;
         }
-        let mut heard = [0.0; BLOCK_SIZE];
-        for (slot, sample) in heard.iter_mut().zip(self.near.drain(..BLOCK_SIZE)) {
+        let mut input = [0.0; BLOCK_SIZE];
+        for (slot, sample) in input.iter_mut().zip(self.near.drain(..BLOCK_SIZE)) {
             *slot = sample;
         }
-        near.view_mut(0, 0).copy_from_slice(&heard);
-        let overdriven = heard.iter().any(|x| x.abs() >= OVERDRIVEN);
+        near.view_mut(0, 0).copy_from_slice(&input);
+        let saturated = input.iter().any(|x| x.abs() >= SATURATED);
         self.processor.buffer_render(&far);
-        self.processor.process_capture(false, overdriven, Some(&mut linear), &mut near);
-        self.clean.extend(near.view(0, 0).iter().map(|x| x / STEPS));
-        self.linear.extend(linear.view(0, 0).iter().map(|x| x / STEPS));
-        self.echo.extend(heard.iter().zip(linear.view(0, 0)).map(|(x, left)| (x - left) / STEPS));
+        self.processor.process_capture(false, saturated, Some(&mut linear), &mut near);
+        self.clean.extend(near.view(0, 0).iter().map(|x| x / FULL_SCALE));
+        self.linear.extend(linear.view(0, 0).iter().map(|x| x / FULL_SCALE));
+        self.echo.extend(input.iter().zip(linear.view(0, 0)).map(|(x, left)| (x - left) / FULL_SCALE));
     }
 
-    /// The delay of the echo that it has found, in milliseconds; None before it has.
+    /// Returns the measured delay of the echo, in milliseconds; None until it is known.
     #[must_use]
     pub fn delay_ms(&self) -> Option<i32> {
         Some(self.processor.get_metrics().delay_ms).filter(|ms| *ms > 0)
@@ -145,36 +147,47 @@ fn high_pass() -> HighPassFilter {
     HighPassFilter::new(SAMPLE_RATE_HZ as i32, 1)
 }
 
-/// The oldest frame of `samples`; what is not there yet is silence.
-fn taken(samples: &mut VecDeque<f32>) -> Frame {
-    std::array::from_fn(|_| tame(samples.pop_front().unwrap_or(0.0)))
+/// Removes the oldest frame from `samples`; missing samples are 0.
+fn pop_frame(samples: &mut VecDeque<f32>) -> Frame {
+    std::array::from_fn(|_| sanitize(samples.pop_front().unwrap_or(0.0)))
 }
 
-/// Noise suppression and automatic gain, where the user wants them: on everything that is heard.
-pub(super) struct Polish {
+/// The optional processing of everything that is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Enhancements {
+    pub(super) noise_suppression: Switch,
+    pub(super) automatic_gain: Switch,
+}
+
+impl Enhancements {
+    pub(super) const NONE: Self = Self { noise_suppression: Switch::Off, automatic_gain: Switch::Off };
+}
+
+/// Noise suppression and automatic gain control of the input.
+pub(super) struct Enhancer {
     processing: AudioProcessing,
-    wanted: (Switch, Switch),
+    enhancements: Enhancements,
     waiting: Vec<f32>,
 }
 
-impl Polish {
-    pub(super) fn new(noise_suppression: Switch, automatic_gain: Switch) -> Self {
+impl Enhancer {
+    pub(super) fn new(enhancements: Enhancements) -> Self {
         let gain = GainController2 { adaptive_digital: Some(AdaptiveDigital::default()), ..GainController2::default() };
         let config = Config {
-            noise_suppression: (noise_suppression == Switch::On).then(NoiseSuppression::default),
-            gain_controller2: (automatic_gain == Switch::On).then_some(gain),
+            noise_suppression: (enhancements.noise_suppression == Switch::On).then(NoiseSuppression::default),
+            gain_controller2: (enhancements.automatic_gain == Switch::On).then_some(gain),
             ..Config::default()
         };
         let stream = StreamConfig::new(SAMPLE_RATE_HZ, 1);
         let processing = AudioProcessing::builder().config(config).capture_config(stream).render_config(stream).build();
-        Self { processing, wanted: (noise_suppression, automatic_gain), waiting: Vec::new() }
+        Self { processing, enhancements, waiting: Vec::new() }
     }
 
-    pub(super) const fn wanted(&self) -> (Switch, Switch) {
-        self.wanted
+    pub(super) const fn enhancements(&self) -> Enhancements {
+        self.enhancements
     }
 
-    /// Processes whole frames of 10 ms; what is left waits for the rest of its frame.
+    /// Processes `samples` in place, in whole frames of 10 ms. The rest of a frame is kept for the next call.
     pub(super) fn step(&mut self, samples: &mut Vec<f32>) {
         self.waiting.append(samples);
         let (frames, rest) = self.waiting.as_chunks::<HOP_SAMPLES>();
@@ -183,7 +196,7 @@ impl Polish {
             if self.processing.process_capture_f32(&[frame], &mut [&mut out]).is_err() {
                 out = *frame;
             }
-            samples.extend(out.map(tame));
+            samples.extend(out.map(sanitize));
         }
         self.waiting = rest.to_vec();
     }

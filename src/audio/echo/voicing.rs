@@ -1,113 +1,117 @@
-//! How loud a frame of 10 ms is, and how voiced: whether it repeats itself as often as vocal cords move. Pure.
+//! Level and voicing of frames of 10 ms: voicing is the periodicity at the pitch of a voice. Pure.
 
+use crate::level::dbfs;
 use crate::time::HOP_SAMPLES;
 
-/// Half the sample rate is enough to see a pitch, at a quarter of the work.
+/// Samples of a frame at half the sample rate, 8 kHz, which is enough for a pitch and costs a quarter of the work.
 const HALF_FRAME: usize = HOP_SAMPLES / 2;
-/// Samples (8 kHz) that are compared with those before them: 30 ms, two periods of a deep voice.
+/// Samples (8 kHz) that are correlated with earlier ones: 30 ms, two periods of a deep voice.
 const WINDOW: usize = 240;
-/// Periods of a voice, in samples of 8 kHz: 400 Hz (a child) to 70 Hz.
-const LAGS: std::ops::RangeInclusive<usize> = 20..=114;
-/// Samples that are kept.
-const KEPT: usize = WINDOW + 114;
-/// What repeats itself to this degree is voiced: vowels in a quiet room reach 0.9, over a reply 0.5, noise 0.3.
+/// Shortest period of a voice, in samples (8 kHz): 400 Hz, a child.
+const SHORTEST_LAG: usize = 20;
+/// Longest period of a voice, in samples (8 kHz): 70 Hz.
+const LONGEST_LAG: usize = 114;
+/// Samples (8 kHz) that are kept.
+const KEPT: usize = WINDOW + LONGEST_LAG;
+/// Voicing from which a frame is voiced: vowels reach 0.9 in a quiet room and 0.5 over a reply, noise 0.3.
 pub const VOICED: f32 = 0.4;
-/// Speech rises over the room by so much, in dB.
+/// Rise of speech over the noise floor, in dB.
 const RISE_DB: f32 = 9.0;
-/// The quietest that counts as sound, in dB below full scale.
+/// Level below which a frame is never loud, in dBFS.
 const LEAST_DB: f32 = -62.0;
-/// The floor of a room that got louder is followed by so much a frame (3 dB a second); it falls at once.
+/// Rise of the noise floor in a room that became louder, in dB per frame: 3 dB a second.
 const FLOOR_RISE_DB: f32 = 0.03;
+/// Share of the distance by which the noise floor falls to a quieter frame.
+const FLOOR_FALL: f32 = 0.2;
+/// Noise floor before the first frame, in dBFS.
+const FIRST_FLOOR_DB: f32 = -50.0;
+/// Level below which a frame is digital silence and does not count for the noise floor, in dBFS.
+const DIGITAL_SILENCE_DB: f32 = -100.0;
+/// Energy that is added to denominators, against division by zero.
+const EPSILON: f32 = 1e-9;
 
-/// One frame as it was heard.
+/// Level and voicing of a frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct HeardFrame {
-    /// Level, in dB below full scale.
+pub struct FrameFeatures {
+    /// Level, in dBFS.
     pub level_db: f32,
-    /// The room's own level.
+    /// Noise floor of the room, in dBFS.
     pub floor_db: f32,
-    /// 0 is noise, 1 a perfect period; 0 for what is no louder than the room.
+    /// Voicing, from 0 (noise) to 1 (exactly periodic); 0 for a frame no louder than the room.
     pub voicing: f32,
 }
 
-impl HeardFrame {
-    /// Whether it stands out of the room.
+impl FrameFeatures {
+    /// Returns true if the frame is louder than the room.
     #[must_use]
     pub fn is_loud(&self) -> bool {
         self.level_db > (self.floor_db + RISE_DB).max(LEAST_DB)
     }
 
-    /// Whether somebody says something voiced.
+    /// Returns true if the frame is loud and voiced.
     #[must_use]
     pub fn is_speech(&self) -> bool {
         self.is_loud() && self.voicing > VOICED
     }
 }
 
-/// Follows a stream of frames.
+/// Measures level and voicing of a stream of frames, and follows its noise floor.
 #[derive(Clone, Debug)]
-pub struct Listener {
-    /// The newest at 8 kHz, oldest first.
+pub struct VoicingMeter {
+    /// The newest samples at 8 kHz, oldest first.
     halved: [f32; KEPT],
     floor_db: f32,
 }
 
-impl Default for Listener {
+impl Default for VoicingMeter {
     fn default() -> Self {
-        Self { halved: [0.0; KEPT], floor_db: -50.0 }
+        Self { halved: [0.0; KEPT], floor_db: FIRST_FLOOR_DB }
     }
 }
 
-impl Listener {
-    /// Hears a frame.
-    pub fn hear(&mut self, frame: &[f32; HOP_SAMPLES]) -> HeardFrame {
+impl VoicingMeter {
+    /// Measures a frame.
+    pub fn measure(&mut self, frame: &[f32; HOP_SAMPLES]) -> FrameFeatures {
         let level_db = self.level(frame);
         self.halved.copy_within(HALF_FRAME.., 0);
         for (slot, pair) in self.halved[KEPT - HALF_FRAME..].iter_mut().zip(frame.as_chunks::<2>().0) {
             *slot = 0.5 * (pair[0] + pair[1]);
         }
-        let heard = HeardFrame { level_db, floor_db: self.floor_db, voicing: 0.0 };
-        if heard.is_loud() { HeardFrame { voicing: self.voicing(), ..heard } } else { heard }
+        let features = FrameFeatures { level_db, floor_db: self.floor_db, voicing: 0.0 };
+        if features.is_loud() { FrameFeatures { voicing: self.voicing(), ..features } } else { features }
     }
 
-    /// Level of a frame; the floor follows it.
+    /// Returns the level of a frame, in dBFS, and updates the noise floor.
     pub fn level(&mut self, frame: &[f32; HOP_SAMPLES]) -> f32 {
-        let level_db = level_db(frame);
-        // Digital silence says nothing about a room.
-        if level_db > -100.0 {
-            self.floor_db = if level_db < self.floor_db { 0.8 * self.floor_db + 0.2 * level_db } else { self.floor_db + FLOOR_RISE_DB };
+        let level_db = dbfs(frame);
+        if level_db > DIGITAL_SILENCE_DB {
+            self.floor_db = if level_db < self.floor_db {
+                (1.0 - FLOOR_FALL) * self.floor_db + FLOOR_FALL * level_db
+            } else {
+                self.floor_db + FLOOR_RISE_DB
+            };
         }
         level_db
     }
 
-    /// The greatest normalised correlation of the newest 30 ms with what lies one period before.
+    /// Returns the greatest normalised correlation of the newest 30 ms with the sound one period earlier.
     fn voicing(&self) -> f32 {
         let newest = &self.halved[KEPT - WINDOW..];
         let mean = newest.iter().sum::<f32>() / WINDOW as f32;
         let energy: f32 = newest.iter().map(|x| (x - mean) * (x - mean)).sum();
         let correlation = |lag: usize| {
             let before = &self.halved[KEPT - WINDOW - lag..KEPT - lag];
-            let (mut product, mut before_energy) = (0.0, 1e-9);
+            let (mut product, mut before_energy) = (0.0, EPSILON);
             for (x, y) in newest.iter().zip(before) {
                 let (x, y) = (x - mean, y - mean);
                 product += x * y;
                 before_energy += y * y;
             }
-            product / ((energy + 1e-9) * before_energy).sqrt()
+            product / ((energy + EPSILON) * before_energy).sqrt()
         };
-        // Every second lag is enough: a period is never so sharp at 8 kHz.
-        LAGS.step_by(2).map(correlation).fold(0.0, f32::max)
+        // Every second lag is enough: the peak of a period is wider than two samples at 8 kHz.
+        (SHORTEST_LAG..=LONGEST_LAG).step_by(2).map(correlation).fold(0.0, f32::max)
     }
-}
-
-/// The level of nothing at all, in dB below full scale.
-pub const SILENCE_DB: f32 = -120.0;
-
-/// Level of `samples`, in dB below full scale (a full sine has -3).
-#[must_use]
-pub fn level_db(samples: &[f32]) -> f32 {
-    let power = samples.iter().map(|x| x * x).sum::<f32>() / samples.len().max(1) as f32;
-    10.0 * power.max(1e-12).log10()
 }
 
 #[cfg(test)]
@@ -121,9 +125,9 @@ mod tests {
         (x >> 40) as f32 / 8_388_608.0 - 1.0
     }
 
-    /// The share of voiced frames of a signal, after a second of a quiet room.
+    /// Returns the share of voiced frames in a second of `signal`, after a second of a quiet room.
     fn voiced(signal: impl Fn(usize) -> f32) -> f32 {
-        let mut listener = Listener::default();
+        let mut meter = VoicingMeter::default();
         let mut frame = [0.0; HOP_SAMPLES];
         let mut count = 0;
         for n in 0..200 {
@@ -131,15 +135,15 @@ mod tests {
                 let at = n * HOP_SAMPLES + at;
                 *slot = 0.0005 * noise(at) + if n < 100 { 0.0 } else { signal(at) };
             }
-            count += usize::from(listener.hear(&frame).is_speech());
+            count += usize::from(meter.measure(&frame).is_speech());
         }
         count as f32 / 100.0
     }
 
     #[test]
-    fn a_vowel_is_voiced_and_noise_clicks_and_rooms_are_not() {
+    fn vowels_are_voiced_and_noise_clicks_and_silence_are_not() {
         for pitch in [85.0, 120.0, 210.0, 330.0] {
-            // Twelve harmonics, as vocal cords make them.
+            // A harmonic series, as of vocal cords.
             let vowel = |n: usize| {
                 let t = n as f32 / 16_000.0;
                 (1..12).map(|h| (t * pitch * h as f32 * std::f32::consts::TAU).sin() * 0.1 / h as f32).sum::<f32>()

@@ -1,6 +1,6 @@
-//! [`Player`]: the open output, resampled to, and what happens when it is lost.
+//! [`Player`]: an open output with resampling, and recovery from its loss.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::ring::FarEnd;
@@ -8,98 +8,100 @@ use super::{AudioOutput, OpenOutput, Route};
 use crate::audio::resample::Resampler;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::DeviceChoice;
+use crate::supervise::lock;
 
-/// An output that takes nothing for so long is lost.
+/// Time without a callback after which an output counts as lost.
 const STALL: Duration = Duration::from_millis(1_500);
-/// The first frames may be taken later: an idle sound server wakes slowly (CRATES.md 3.2).
+/// Time to the first callback after which an opened output counts as lost: an idle sound server wakes slowly
+/// (`src/audio/README.md`).
 const FIRST_FRAMES: Duration = Duration::from_secs(3);
-/// An output that nothing was played on for so long is closed: it keeps a device awake.
+/// Time without playback after which the output is closed, so that the device can sleep.
 const IDLE: Duration = Duration::from_secs(30);
-/// Attempts to open again when an output is lost in mid-sentence, and the pause between them: the system needs a moment to
-/// choose another default.
+/// Attempts to reopen an output that was lost during a reply.
 const ATTEMPTS: usize = 4;
+/// Pause before each attempt: the system needs a moment to choose another default.
 const PAUSE: Duration = Duration::from_millis(250);
+/// Interval between two checks for the end of a fade.
+const FADE_POLL: Duration = Duration::from_millis(5);
 
-/// The far end of the output that is open, where the capture thread finds it; a newer one takes the place of an older.
+/// The handover of far ends from the player to the capture thread: holds the far end of the output opened last.
 #[derive(Clone, Default)]
 pub struct FarEndSlot {
-    kept: Arc<Mutex<Kept>>,
-    /// Which of the players this is, counted from the first.
-    number: u64,
+    newest: Arc<Mutex<NewestFarEnd>>,
+    /// Number of the player that this handle belongs to.
+    player: u64,
 }
 
 #[derive(Default)]
-struct Kept {
+struct NewestFarEnd {
     far_end: Option<(FarEnd, Route)>,
-    newest: u64,
+    /// Number of the newest player.
+    player: u64,
 }
 
 impl FarEndSlot {
-    /// The far end of an output that was opened since the last time.
+    /// Takes the far end of an output that was opened since the last call.
     #[must_use]
     pub fn take(&self) -> Option<(FarEnd, Route)> {
-        self.lock().far_end.take()
+        lock(&self.newest).far_end.take()
     }
 
-    /// Offers the far end of an output that was just opened, unless another player has taken this one's place.
+    /// Puts the far end of a newly opened output into the slot, unless another player has replaced this one.
     pub fn put(&self, far_end: FarEnd, route: Route) {
-        let mut kept = self.lock();
-        if kept.newest == self.number {
-            kept.far_end = Some((far_end, route));
+        let mut newest = lock(&self.newest);
+        if newest.player == self.player {
+            newest.far_end = Some((far_end, route));
         }
     }
 
-    /// The same slot for a player that takes the place of all before it: what they may yet open is not listened to.
+    /// Returns a handle for a player that replaces all earlier ones; their far ends are no longer accepted.
     #[must_use]
     pub fn successor(&self) -> Self {
-        let mut kept = self.lock();
-        kept.newest += 1;
-        Self { kept: Arc::clone(&self.kept), number: kept.newest }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut newest = lock(&self.newest);
+        newest.player += 1;
+        Self { newest: Arc::clone(&self.newest), player: newest.player }
     }
 }
 
-/// Plays what a voice says.
+/// Plays the samples of a voice on an output.
 pub struct Player {
     output: Box<dyn AudioOutput>,
     choice: DeviceChoice,
     far: FarEndSlot,
-    open: Option<Open>,
+    open: Option<ActiveOutput>,
     used_at: Instant,
 }
 
-struct Open {
-    opened: OpenOutput,
-    /// From the rate of the voice, which it is made for.
+/// An open output with its resampler and health.
+struct ActiveOutput {
+    output: OpenOutput,
+    /// The resampler, with the rate of the voice that it converts from, in Hz.
     resampler: Option<(u32, Resampler)>,
-    /// At the device's rate, for the ring.
+    /// Samples at the device's rate that did not fit into the ring yet.
     waiting: Vec<f32>,
     frames: u64,
     frames_at: Instant,
-    /// How long it may take nothing.
+    /// Time without a callback after which the output counts as lost.
     limit: Duration,
 }
 
-/// How far playing has come.
+/// The demand for samples after a call of [`Player::pump`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PumpStatus {
-    /// There is room for more.
+    /// All samples are in the ring; it has room for more.
     NeedsMore,
-    /// The loudspeaker has enough for now.
+    /// The ring is full.
     Full,
 }
 
 impl Player {
-    /// Plays on the output that `choice` means, and offers the far end of it in `far`.
+    /// Creates a player for the output that `choice` names, which puts far ends into `far`. Opens no output yet.
     #[must_use]
     pub fn new(output: Box<dyn AudioOutput>, choice: DeviceChoice, far: FarEndSlot) -> Self {
         Self { output, choice, far, open: None, used_at: Instant::now() }
     }
 
-    /// Plays on another output from now on.
+    /// Switches to another output.
     pub fn choose(&mut self, choice: DeviceChoice) {
         if choice != self.choice {
             self.choice = choice;
@@ -107,15 +109,15 @@ impl Player {
         }
     }
 
-    /// Opens the output, unless it is open and still the one that is meant. The first sample is played sooner after it.
+    /// Opens the output unless it is open, healthy and not outdated, so that the first sample plays without delay.
     ///
     /// # Errors
-    /// When it cannot be opened; the message names it.
+    /// [`ErrorKind::OutputDevice`], naming the device, when it cannot be opened.
     pub fn prepare(&mut self) -> Result<()> {
         self.used_at = Instant::now();
         if let Some(open) = &mut self.open {
-            let fine = open.failure().is_none() && open.opened.stream.is_outdated() == false;
-            if fine {
+            let usable = open.failure().is_none() && !open.output.stream.is_outdated();
+            if usable {
                 return Ok(());
             }
             self.open = None;
@@ -124,20 +126,20 @@ impl Player {
     }
 
     fn open(&mut self, choice: &DeviceChoice) -> Result<()> {
-        let (opened, far_end) = self.output.open(choice)?;
-        self.far.put(far_end, opened.route);
+        let (output, far_end) = self.output.open(choice)?;
+        self.far.put(far_end, output.route);
         let now = Instant::now();
-        self.open = Some(Open { opened, resampler: None, waiting: Vec::new(), frames: 0, frames_at: now, limit: FIRST_FRAMES });
+        self.open = Some(ActiveOutput { output, resampler: None, waiting: Vec::new(), frames: 0, frames_at: now, limit: FIRST_FRAMES });
         Ok(())
     }
 
-    /// Takes samples of a voice that speaks at `rate_hz`; they wait until [`Self::pump`] finds room for them.
+    /// Queues samples at `rate_hz`, to be played by [`Self::pump`]. Drops them if no output is open.
     ///
     /// # Errors
-    /// When they cannot be resampled.
+    /// [`ErrorKind::AudioFile`] when the rate is not supported, [`ErrorKind::Internal`] when resampling fails.
     pub fn take(&mut self, samples: &[f32], rate_hz: u32) -> Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
-        let to_hz = open.opened.feeder.rate_hz();
+        let to_hz = open.output.writer.rate_hz();
         if open.resampler.as_ref().is_none_or(|(from, _)| *from != rate_hz) {
             open.resampler = Some((rate_hz, Resampler::between(rate_hz, to_hz)?));
         }
@@ -147,95 +149,93 @@ impl Player {
         }
     }
 
-    /// The sentence has ended: what is left in the resampler is its end.
+    /// Queues the end of a sentence, which the resampler still holds.
     ///
     /// # Errors
-    /// When it cannot be resampled.
+    /// [`ErrorKind::Internal`] when resampling fails.
     pub fn end_sentence(&mut self) -> Result<()> {
-        let Some(Open { resampler: Some((_, resampler)), waiting, .. }) = &mut self.open else { return Ok(()) };
+        let Some(ActiveOutput { resampler: Some((_, resampler)), waiting, .. }) = &mut self.open else { return Ok(()) };
         resampler.finish(waiting)
     }
 
-    /// Moves what waits to the loudspeaker.
+    /// Moves queued samples to the output.
     ///
     /// # Errors
-    /// When the output was lost. Where another could be opened instead, playing goes on there ([`Self::is_open`]).
+    /// [`ErrorKind::OutputDevice`] when the output was lost. If another output could be opened ([`Self::is_open`]), playback
+    /// continues there.
     pub fn pump(&mut self) -> Result<PumpStatus> {
         self.used_at = Instant::now();
         let Some(open) = &mut self.open else { return Err(Error::new(ErrorKind::OutputDevice, "no output is open")) };
         if let Some(why) = open.failure() {
-            let lost = open.opened.name.clone();
+            let lost = format!("{}: the output was lost ({why})", open.output.name);
             let rest = std::mem::take(&mut open.waiting);
-            let rate_hz = open.opened.feeder.rate_hz();
-            return Err(self.recover(&lost, &why, &rest, rate_hz));
+            let rate_hz = open.output.writer.rate_hz();
+            return Err(self.recover(&lost, &rest, rate_hz));
         }
-        let written = open.opened.feeder.write(&open.waiting);
+        let written = open.output.writer.write(&open.waiting);
         open.waiting.drain(..written);
         Ok(if open.waiting.is_empty() { PumpStatus::NeedsMore } else { PumpStatus::Full })
     }
 
-    /// Opens again what was lost, or what the system plays on now, and says what happened.
-    fn recover(&mut self, lost: &str, why: &str, rest: &[f32], rate_hz: u32) -> Error {
+    /// Reopens the lost output, or opens the default one, and queues `rest` there. Returns the error to report, which begins
+    /// with `lost`.
+    fn recover(&mut self, lost: &str, rest: &[f32], rate_hz: u32) -> Error {
         self.open = None;
         let choices = [self.choice.clone(), DeviceChoice::Default];
         for _ in 0..ATTEMPTS {
             std::thread::sleep(PAUSE);
             for choice in &choices {
                 if self.open(choice).is_ok() {
-                    // What waited goes on at the new output's rate; what the lost one held is lost with it.
-                    let taken = self.take(rest, rate_hz);
-                    let name = self.open.as_ref().map(|open| open.opened.name.clone()).unwrap_or_default();
-                    let more = taken.err().map_or_else(String::new, |e| format!(" ({})", e.message()));
-                    return Error::new(
-                        ErrorKind::OutputDevice,
-                        format!("{lost}: the output is lost: {why}; the voice goes on at {name}{more}"),
-                    );
+                    // The samples in the ring of the lost output are lost with it.
+                    let queued = self.take(rest, rate_hz);
+                    let name = self.open.as_ref().map(|open| open.output.name.clone()).unwrap_or_default();
+                    let failed = queued.err().map_or_else(String::new, |e| format!(" ({})", e.message()));
+                    return Error::new(ErrorKind::OutputDevice, format!("{lost}; the voice continues on {name}{failed}"));
                 }
             }
         }
-        Error::new(ErrorKind::OutputDevice, format!("{lost}: the output is lost: {why}; replies are shown as text"))
-            .with_remedy(Remedy::ChooseOutput)
+        Error::new(ErrorKind::OutputDevice, format!("{lost}; replies are shown as text")).with_remedy(Remedy::ChooseOutput)
     }
 
-    /// Whether there is an output to play on.
+    /// Returns true if an output is open.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         self.open.is_some()
     }
 
-    /// Whether everything that was taken has been played, or thrown away.
+    /// Returns true if all samples have been played or dropped.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.open.as_ref().is_none_or(|open| open.waiting.is_empty() && open.opened.feeder.is_empty())
+        self.open.as_ref().is_none_or(|open| open.waiting.is_empty() && open.output.writer.is_empty())
     }
 
-    /// Fades out and throws away what waits.
+    /// Fades out the playback and drops queued samples.
     pub fn cut(&mut self) {
         if let Some(open) = &mut self.open {
             open.waiting.clear();
-            open.opened.feeder.cut();
+            open.output.writer.cut();
         }
     }
 
-    /// Whether a cut was asked for, here or at the far end.
+    /// Returns true from a cut, by this player or at the far end, until [`Self::finish_cut`].
     #[must_use]
     pub fn is_cut(&self) -> bool {
-        self.open.as_ref().is_some_and(|open| open.opened.feeder.is_cut())
+        self.open.as_ref().is_some_and(|open| open.output.writer.is_cut())
     }
 
-    /// Waits until a cut has been obeyed, not for ever, and takes samples again.
+    /// Waits until the fade of a cut has ended, or for the time of a stall, and accepts samples again.
     pub fn finish_cut(&mut self) {
         let Some(open) = &mut self.open else { return };
         open.waiting.clear();
         open.resampler = None;
         let begun = Instant::now();
-        while !open.opened.feeder.is_empty() && begun.elapsed() < STALL {
-            std::thread::sleep(Duration::from_millis(5));
+        while !open.output.writer.is_empty() && begun.elapsed() < STALL {
+            std::thread::sleep(FADE_POLL);
         }
-        open.opened.feeder.begin_again();
+        open.output.writer.end_cut();
     }
 
-    /// Closes an output that nothing was played on for half a minute.
+    /// Closes the output if nothing was played for 30 s.
     pub fn close_if_idle(&mut self) {
         if self.used_at.elapsed() > IDLE {
             self.open = None;
@@ -243,15 +243,15 @@ impl Player {
     }
 }
 
-impl Open {
-    /// Why the output is dead, if it is.
+impl ActiveOutput {
+    /// Returns the cause if the output is dead.
     fn failure(&mut self) -> Option<String> {
-        let frames = self.opened.feeder.frames();
+        let frames = self.output.writer.frames();
         if frames != self.frames {
             (self.frames, self.frames_at, self.limit) = (frames, Instant::now(), STALL);
         }
-        let failure = self.opened.stream.failure();
-        failure.or_else(|| (self.frames_at.elapsed() > self.limit).then(|| "it takes nothing any more".to_owned()))
+        let failure = self.output.stream.failure();
+        failure.or_else(|| (self.frames_at.elapsed() > self.limit).then(|| "the device accepts no more sound".to_owned()))
     }
 }
 
@@ -263,11 +263,12 @@ mod tests {
     use super::super::ring::{PlaybackReader, playback_ring};
     use super::*;
 
-    /// Outputs at these rates, one after the other; then there is none. Their fillers come out at the other end.
+    /// A sound system whose outputs have these rates, in the order of opening. The ring of each is left in `readers`; the first
+    /// `dead` of them are dead.
     struct Outputs {
         rates: Vec<u32>,
         opened: Arc<AtomicUsize>,
-        fillers: Arc<Mutex<Vec<PlaybackReader>>>,
+        readers: Arc<Mutex<Vec<PlaybackReader>>>,
         dead: Arc<AtomicUsize>,
     }
 
@@ -278,7 +279,7 @@ mod tests {
 
     impl OutputStream for Stream {
         fn failure(&mut self) -> Option<String> {
-            (self.number < self.dead.load(Ordering::Relaxed)).then(|| "it is unplugged".to_owned())
+            (self.number < self.dead.load(Ordering::Relaxed)).then(|| "unplugged".to_owned())
         }
 
         fn is_outdated(&mut self) -> bool {
@@ -291,20 +292,20 @@ mod tests {
             let number = self.opened.load(Ordering::Relaxed);
             let named = *choice != DeviceChoice::Default && number > 0;
             let Some(rate_hz) = self.rates.get(number).filter(|_| !named) else {
-                return Err(Error::new(ErrorKind::OutputDevice, "there is no output"));
+                return Err(Error::new(ErrorKind::OutputDevice, "no output"));
             };
             self.opened.store(number + 1, Ordering::Relaxed);
-            let (feeder, filler, far_end) = playback_ring(*rate_hz);
-            self.fillers.lock().unwrap().push(filler);
+            let (writer, reader, far_end) = playback_ring(*rate_hz);
+            self.readers.lock().unwrap().push(reader);
             let stream = Box::new(Stream { number, dead: Arc::clone(&self.dead) });
-            Ok((OpenOutput { feeder, route: Route::Room, name: format!("output {number}"), stream }, far_end))
+            Ok((OpenOutput { writer, route: Route::Room, name: format!("output {number}"), stream }, far_end))
         }
     }
 
     fn player(rates: &[u32]) -> (Player, Arc<Mutex<Vec<PlaybackReader>>>, Arc<AtomicUsize>, FarEndSlot) {
-        let (fillers, dead, far) = (Arc::default(), Arc::default(), FarEndSlot::default());
-        let output = Outputs { rates: rates.to_vec(), opened: Arc::default(), fillers: Arc::clone(&fillers), dead: Arc::clone(&dead) };
-        (Player::new(Box::new(output), DeviceChoice::Named("mine".into()), far.clone()), fillers, dead, far)
+        let (readers, dead, far) = (Arc::default(), Arc::default(), FarEndSlot::default());
+        let output = Outputs { rates: rates.to_vec(), opened: Arc::default(), readers: Arc::clone(&readers), dead: Arc::clone(&dead) };
+        (Player::new(Box::new(output), DeviceChoice::Named("mine".into()), far.clone()), readers, dead, far)
     }
 
     fn tone(rate_hz: u32, secs: f32) -> Vec<f32> {
@@ -312,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_output_the_error_says_so_and_nothing_breaks() {
+    fn player_without_an_output_reports_the_error_and_ignores_samples() {
         let (mut player, ..) = player(&[]);
         assert_eq!(player.prepare().unwrap_err().kind(), ErrorKind::OutputDevice);
         player.take(&[0.1; 100], 22_050).unwrap();
@@ -322,21 +323,21 @@ mod tests {
     }
 
     #[test]
-    fn a_voice_goes_on_at_another_output_of_another_rate_when_its_own_is_lost() {
-        let (mut player, fillers, dead, far) = player(&[48_000, 44_100]);
+    fn playback_continues_on_another_output_of_another_rate_after_a_loss() {
+        let (mut player, readers, dead, far) = player(&[48_000, 44_100]);
         player.prepare().unwrap();
         player.take(&tone(22_050, 4.0), 22_050).unwrap();
         assert_eq!(player.pump().unwrap(), PumpStatus::Full, "1.5 s fit");
         let (mut first, _) = far.take().unwrap();
         let mut data = vec![0.0; 48_000];
-        fillers.lock().unwrap()[0].fill(&mut data, 1, |x| x);
+        readers.lock().unwrap()[0].fill(&mut data, 1, |x| x);
         assert!(data.iter().any(|x| x.abs() > 0.4) && first.read(&mut Vec::new()) == 0);
         dead.store(1, Ordering::Relaxed);
         let error = player.pump().unwrap_err();
-        assert!(error.message().contains("output 0") && error.message().contains("goes on at output 1"), "{error}");
+        assert!(error.message().contains("output 0") && error.message().contains("continues on output 1"), "{error}");
         assert_eq!(player.pump().unwrap(), PumpStatus::Full);
         let mut data = vec![0.0; 44_100];
-        fillers.lock().unwrap()[1].fill(&mut data, 1, |x| x);
+        readers.lock().unwrap()[1].fill(&mut data, 1, |x| x);
         assert!(data.iter().any(|x| x.abs() > 0.4) && far.take().is_some_and(|(far, _)| far.rate_hz() == 44_100));
         dead.store(2, Ordering::Relaxed);
         let error = player.pump().unwrap_err();
@@ -344,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_player_that_was_replaced_offers_no_far_end_any_more() {
+    fn far_end_of_a_replaced_player_is_not_accepted() {
         let first = FarEndSlot::default();
         let second = first.successor();
         second.put(playback_ring(48_000).2, Route::Room);
@@ -354,15 +355,15 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_from_the_far_end_is_seen_and_settled() {
-        let (mut player, fillers, _, far) = player(&[16_000]);
+    fn cut_from_the_far_end_is_noticed_and_finished() {
+        let (mut player, readers, _, far) = player(&[16_000]);
         player.prepare().unwrap();
         player.take(&tone(16_000, 1.0), 16_000).unwrap();
         player.pump().unwrap();
         far.take().unwrap().0.cut();
         assert!(player.is_cut());
         let mut data = vec![0.0; 3_200];
-        fillers.lock().unwrap()[0].fill(&mut data, 1, |x| x);
+        readers.lock().unwrap()[0].fill(&mut data, 1, |x| x);
         player.finish_cut();
         assert!(!player.is_cut() && player.is_done());
         player.take(&tone(16_000, 0.1), 16_000).unwrap();

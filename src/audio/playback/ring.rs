@@ -1,7 +1,7 @@
-//! The line from a voice to the loudspeaker: a ring into the output callback, a fade for what is cut, and a ring back that
-//! carries exactly what was played.
+//! The ring buffers between the speech thread, the output callback and the capture thread: one carries samples to the
+//! callback, which fades them out when they are cut; another carries the played samples to the capture thread.
 //!
-//! Not responsible for resampling or for who calls it: it knows no sound system.
+//! Not responsible for resampling. Independent of any sound system.
 //!
 //! Architecture invariant: [`PlaybackReader::fill`] does not allocate, lock, log or panic (`tests/audio_callback.rs`).
 
@@ -11,38 +11,38 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use ringbuf::traits::{Consumer, Observer, Producer, Split};
 use ringbuf::{HeapCons, HeapProd, HeapRb};
 
-/// Seconds of sound that wait for the loudspeaker at most: the voice's thread may be kept from the processor for long while
-/// the model computes.
+/// Length of the ring to the output callback, in seconds: the speech thread may get no CPU time while the model computes.
 const AHEAD_SECS: f64 = 1.5;
-/// Seconds of played sound that wait for the capture thread at most.
+/// Length of the ring of played samples, in seconds.
 const FAR_SECS: f64 = 2.0;
-/// A fade from full to nothing takes so long: short enough to obey at once, long enough not to click.
+/// Duration of a fade from full gain to silence, in seconds: short enough to stop at once, long enough not to click.
 const FADE_SECS: f32 = 0.02;
-/// How loud the voice goes on while the user may be beginning to speak: 12 dB down.
+/// Gain while a person is suspected to speak: -12 dB.
 const DUCKED: f32 = 0.25;
 
-/// What the three ends share.
+/// The flags and counters that the three ends share.
 #[derive(Debug)]
 struct Shared {
-    /// What waits is to be faded out and thrown away.
+    /// True while queued samples are to be faded out and dropped.
     cut: AtomicBool,
-    /// Whether something waits to be played.
+    /// True while samples are queued.
     playing: AtomicBool,
-    /// The gain that is faded to, as bits.
+    /// Target gain, as the bits of an `f32`.
     gain: AtomicU32,
+    /// Number of frames that the device has taken.
     frames: AtomicU64,
-    /// Far-end frames that found no room.
+    /// Number of played frames that were lost because the far-end ring was full.
     lost: AtomicU64,
 }
 
-/// The voice's end.
+/// The writing end of the ring, used by the speech thread.
 pub struct PlaybackWriter {
     samples: HeapProd<f32>,
     shared: Arc<Shared>,
     rate_hz: u32,
 }
 
-/// The real-time half: lives in the output callback.
+/// The reading end of the ring, called by the real-time output callback.
 pub struct PlaybackReader {
     samples: HeapCons<f32>,
     far: HeapProd<f32>,
@@ -51,7 +51,7 @@ pub struct PlaybackReader {
     step: f32,
 }
 
-/// The capture thread's end: what was played.
+/// The far end: the played samples, read by the capture thread.
 pub struct FarEnd {
     far: HeapCons<f32>,
     shared: Arc<Shared>,
@@ -59,16 +59,16 @@ pub struct FarEnd {
     rate_hz: u32,
 }
 
-/// How loud a voice plays.
+/// The gain of the playback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loudness {
-    /// As it is.
+pub enum PlaybackGain {
+    /// Full gain.
     Full,
-    /// Quieter, because somebody may be beginning to speak.
+    /// Lowered, while a person is suspected to speak.
     Ducked,
 }
 
-/// A line for mono samples at `rate_hz`.
+/// Creates the rings for mono samples at `rate_hz`.
 #[must_use]
 pub fn playback_ring(rate_hz: u32) -> (PlaybackWriter, PlaybackReader, FarEnd) {
     let ring = |secs: f64| HeapRb::new(((f64::from(rate_hz) * secs) as usize).max(1)).split();
@@ -90,41 +90,41 @@ pub fn playback_ring(rate_hz: u32) -> (PlaybackWriter, PlaybackReader, FarEnd) {
 }
 
 impl PlaybackWriter {
-    /// Takes as many of `samples` as there is room for, none while a cut is being faded.
+    /// Queues as many of `samples` as fit and returns their number; 0 during a cut.
     pub fn write(&mut self, samples: &[f32]) -> usize {
         if self.is_cut() { 0 } else { self.samples.push_slice(samples) }
     }
 
-    /// Whether everything that was written has been played, or thrown away by a cut.
+    /// Returns true if all samples have been played, or dropped by a cut.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.samples.is_empty()
     }
 
-    /// Fades out what is being played and throws away what waits.
+    /// Fades out the playback and drops the queued samples.
     pub fn cut(&self) {
         self.shared.cut.store(true, Ordering::Release);
     }
 
-    /// Whether a cut was asked for, here or at the far end.
+    /// Returns true from a cut, at this end or the far end, until [`Self::end_cut`].
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.shared.cut.load(Ordering::Acquire)
     }
 
-    /// A cut has been obeyed: takes samples again, at full loudness.
-    pub fn begin_again(&self) {
+    /// Ends a cut: accepts samples again, at full gain.
+    pub fn end_cut(&self) {
         self.shared.gain.store(1.0_f32.to_bits(), Ordering::Release);
         self.shared.cut.store(false, Ordering::Release);
     }
 
-    /// Frames that the device ever took; it stands still when the device does.
+    /// Returns the number of frames that the device has taken. Stops growing when the device stalls.
     #[must_use]
     pub fn frames(&self) -> u64 {
         self.shared.frames.load(Ordering::Acquire)
     }
 
-    /// Rate of the device, in Hz.
+    /// Returns the sample rate of the device, in Hz.
     #[must_use]
     pub const fn rate_hz(&self) -> u32 {
         self.rate_hz
@@ -132,8 +132,8 @@ impl PlaybackWriter {
 }
 
 impl PlaybackReader {
-    /// Fills interleaved `data` of `channels` channels with what waits, and with silence after it. An incomplete last frame
-    /// is silence.
+    /// Fills interleaved `data` of `channels` channels with queued samples, then with silence. An incomplete last frame is
+    /// silent.
     pub fn fill<T: Copy>(&mut self, data: &mut [T], channels: usize, from_f32: fn(f32) -> T) {
         let cut = self.shared.cut.load(Ordering::Acquire);
         let target = if cut { 0.0 } else { f32::from_bits(self.shared.gain.load(Ordering::Acquire)) };
@@ -155,7 +155,7 @@ impl PlaybackReader {
             self.samples.clear();
         }
         if self.samples.is_empty() {
-            // Nothing is heard that a fade could smooth: what comes next begins at its full loudness.
+            // Silence needs no fade; the next samples begin at full gain.
             self.gain = 1.0;
         }
         self.shared.playing.store(!self.samples.is_empty(), Ordering::Release);
@@ -167,7 +167,7 @@ impl PlaybackReader {
 }
 
 impl FarEnd {
-    /// Appends what was played since the last time to `out`, and says how many frames were lost because nobody took them.
+    /// Appends the samples played since the last call to `out`. Returns the number of samples lost because the ring was full.
     pub fn read(&mut self, out: &mut Vec<f32>) -> u64 {
         let lost = self.shared.lost.load(Ordering::Acquire);
         let start = out.len();
@@ -177,24 +177,24 @@ impl FarEnd {
         lost - std::mem::replace(&mut self.lost, lost)
     }
 
-    /// Whether more is about to be played.
+    /// Returns true while samples are queued for playback.
     #[must_use]
     pub fn is_playing(&self) -> bool {
         self.shared.playing.load(Ordering::Acquire)
     }
 
-    /// Fades out what is being played: somebody speaks.
+    /// Fades out the playback and drops the queued samples, because a person speaks.
     pub fn cut(&self) {
         self.shared.cut.store(true, Ordering::Release);
     }
 
-    /// Plays on so loud.
-    pub fn play_at(&self, loudness: Loudness) {
-        let gain = if loudness == Loudness::Full { 1.0_f32 } else { DUCKED };
+    /// Fades to `gain`.
+    pub fn set_gain(&self, gain: PlaybackGain) {
+        let gain = if gain == PlaybackGain::Full { 1.0_f32 } else { DUCKED };
         self.shared.gain.store(gain.to_bits(), Ordering::Release);
     }
 
-    /// Rate of the device, in Hz.
+    /// Returns the sample rate of the device, in Hz.
     #[must_use]
     pub const fn rate_hz(&self) -> u32 {
         self.rate_hz
@@ -205,56 +205,56 @@ impl FarEnd {
 mod tests {
     use super::*;
 
-    fn fill(filler: &mut PlaybackReader, n_frames: usize) -> Vec<f32> {
+    fn fill(reader: &mut PlaybackReader, n_frames: usize) -> Vec<f32> {
         let mut data = vec![9.0; n_frames * 2 + 1];
-        filler.fill(&mut data, 2, |x| x);
+        reader.fill(&mut data, 2, |x| x);
         assert!(data.chunks_exact(2).all(|frame| frame[0] == frame[1]) && data[n_frames * 2] == 0.0);
         data.chunks_exact(2).map(|frame| frame[0]).collect()
     }
 
     #[test]
-    fn what_is_written_is_played_on_every_channel_and_comes_back_as_it_was_played() {
-        let (mut feeder, mut filler, mut far) = playback_ring(1_000);
-        assert_eq!(feeder.write(&[0.1, 0.2, 0.3]), 3);
-        let mut played = fill(&mut filler, 2);
-        played.extend(fill(&mut filler, 3));
+    fn samples_are_played_on_each_channel_and_returned_at_the_far_end() {
+        let (mut writer, mut reader, mut far) = playback_ring(1_000);
+        assert_eq!(writer.write(&[0.1, 0.2, 0.3]), 3);
+        let mut played = fill(&mut reader, 2);
+        played.extend(fill(&mut reader, 3));
         assert_eq!(played, [0.1, 0.2, 0.3, 0.0, 0.0]);
         let mut back = Vec::new();
         assert_eq!((far.read(&mut back), back), (0, played));
-        assert!(feeder.is_empty() && feeder.frames() == 5);
+        assert!(writer.is_empty() && writer.frames() == 5);
     }
 
     #[test]
-    fn a_cut_fades_out_in_20_ms_and_throws_away_what_waits() {
-        let (mut feeder, mut filler, far) = playback_ring(1_000);
-        feeder.write(&[1.0; 500]);
-        assert_eq!(fill(&mut filler, 10), [1.0; 10]);
+    fn cut_fades_out_in_20_ms_and_drops_queued_samples() {
+        let (mut writer, mut reader, far) = playback_ring(1_000);
+        writer.write(&[1.0; 500]);
+        assert_eq!(fill(&mut reader, 10), [1.0; 10]);
         far.cut();
-        let faded = fill(&mut filler, 100);
+        let faded = fill(&mut reader, 100);
         assert!(faded.windows(2).all(|pair| pair[1] <= pair[0]) && faded[10] > 0.3 && faded[20..].iter().all(|s| *s == 0.0), "{faded:?}");
-        assert!(feeder.is_empty() && feeder.is_cut() && feeder.write(&[1.0]) == 0);
-        feeder.begin_again();
-        assert_eq!((feeder.write(&[0.5; 10]), fill(&mut filler, 10)), (10, vec![0.5; 10]));
+        assert!(writer.is_empty() && writer.is_cut() && writer.write(&[1.0]) == 0);
+        writer.end_cut();
+        assert_eq!((writer.write(&[0.5; 10]), fill(&mut reader, 10)), (10, vec![0.5; 10]));
     }
 
     #[test]
-    fn a_voice_is_ducked_smoothly_and_comes_back() {
-        let (mut feeder, mut filler, far) = playback_ring(1_000);
-        feeder.write(&[1.0; 400]);
-        far.play_at(Loudness::Ducked);
-        let ducked = fill(&mut filler, 100);
+    fn ducking_fades_and_full_gain_returns() {
+        let (mut writer, mut reader, far) = playback_ring(1_000);
+        writer.write(&[1.0; 400]);
+        far.set_gain(PlaybackGain::Ducked);
+        let ducked = fill(&mut reader, 100);
         assert!(ducked[99] == DUCKED && ducked.windows(2).all(|pair| (pair[1] - pair[0]).abs() < 0.06));
-        far.play_at(Loudness::Full);
-        assert_eq!(fill(&mut filler, 100)[99], 1.0);
+        far.set_gain(PlaybackGain::Full);
+        assert_eq!(fill(&mut reader, 100)[99], 1.0);
     }
 
     #[test]
-    fn played_sound_that_nobody_takes_is_counted() {
-        let (_feeder, mut filler, mut far) = playback_ring(1_000);
-        fill(&mut filler, 2_500);
+    fn played_samples_that_are_not_read_are_counted() {
+        let (_writer, mut reader, mut far) = playback_ring(1_000);
+        fill(&mut reader, 2_500);
         let mut out = Vec::new();
         assert_eq!((far.read(&mut out), out.len()), (500, 2_000));
-        fill(&mut filler, 10);
+        fill(&mut reader, 10);
         assert_eq!((far.read(&mut out), out.len()), (0, 2_010));
     }
 }

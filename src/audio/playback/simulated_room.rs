@@ -1,5 +1,5 @@
-//! A room that is computed: a loudspeaker that plays into it, its echo, and a microphone that hears it. What tests and
-//! benchmarks play into; the real thing is [`super::DeviceOutput`].
+//! A simulated room with a loudspeaker, its echo, and a microphone, for tests and benchmarks; [`super::DeviceOutput`] is the
+//! real output.
 
 use std::collections::VecDeque;
 
@@ -7,34 +7,41 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::ring::{FarEnd, PlaybackReader, playback_ring};
 use super::{AudioOutput, OpenOutput, OutputStream, Route};
-use crate::audio::{Source, SourceEvent, tame};
+use crate::audio::{Source, SourceEvent, sanitize};
 use crate::error::Result;
+use crate::level::amplitude;
 use crate::protocol::DeviceChoice;
 use crate::time::SAMPLE_RATE_HZ;
 
-/// Reflections of a room: sparse, as a ray that bounces between acoustics.
+/// Number of reflections in the impulse response.
 const REFLECTIONS: usize = 60;
-/// Length of the answer of a room, in samples: 150 ms.
+/// Length of the impulse response, in samples: 150 ms.
 const LENGTH: usize = 2_400;
-/// Samples that the microphone yields at a time: 20 ms, as a sound card does.
+/// Delay of the earliest reflection after the direct sound, in samples.
+const FIRST_REFLECTION: usize = 20;
+/// Reverberation time (decay by 60 dB) of the room, in seconds: a furnished room.
+const REVERBERATION_SECS: f32 = 0.3;
+/// Samples kept beyond the impulse response and the delay, for drift and interpolation.
+const SPARE: usize = 200;
+/// Samples delivered by the microphone at a time: 20 ms, as by a sound card.
 const BLOCK: usize = SAMPLE_RATE_HZ as usize / 50;
-/// Outputs that may be open: one follows another.
-const OPENED: usize = 4;
+/// Capacity of the channel of opened outputs.
+const OUTPUTS: usize = 4;
 
-/// What a room is like.
+/// The acoustic properties of a room.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RoomAcoustics {
-    /// Which room of this kind: another number, other reflections.
+    /// Seed of the reflections.
     pub seed: u64,
-    /// From the loudspeaker's line to the microphone's, in milliseconds.
+    /// Delay from writing a sample to the output until the microphone delivers it, in milliseconds.
     pub delay_ms: f32,
-    /// Loudness of the echo at the microphone, in dB over what was played.
+    /// Level of the echo at the microphone relative to the played sound, in dB.
     pub gain_db: f32,
-    /// 0 is a perfect loudspeaker; 1 bends the loudest samples by a fifth.
+    /// Distortion of the loudspeaker: 0 is linear, 1 compresses the loudest samples by a fifth.
     pub drive: f32,
-    /// By how much the loudspeaker's clock is ahead of the microphone's, in parts per million.
+    /// Speed of the loudspeaker's clock relative to the microphone's, in parts per million.
     pub drift_ppm: f32,
-    /// Loudness of the room itself, in dB below full scale.
+    /// Level of the background noise, in dBFS.
     pub noise_db: f32,
 }
 
@@ -44,29 +51,30 @@ impl Default for RoomAcoustics {
     }
 }
 
-/// A room: what is played in, what is heard out, sample by sample at 16 kHz.
+/// A simulated room: maps played samples to microphone samples, one by one at 16 kHz.
 #[derive(Clone, Debug)]
 pub struct SimulatedRoom {
     acoustics: RoomAcoustics,
-    /// Place and loudness of each reflection.
+    /// Delay in samples and amplitude of each reflection.
     reflections: Vec<(usize, f32)>,
-    /// What was played, newest last.
+    /// Played samples, newest last.
     played: VecDeque<f32>,
+    /// Drift of the loudspeaker's clock since the start, in samples.
     slip: f64,
+    /// State of the noise generator.
     noise: u64,
 }
 
 impl SimulatedRoom {
-    /// A room with these acoustics.
+    /// Creates a room with these acoustics.
     #[must_use]
     pub fn new(acoustics: RoomAcoustics) -> Self {
         let mut random = acoustics.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
         let mut reflections = vec![(0, 1.0)];
         for n in 0..REFLECTIONS {
-            let place = 20 + (next(&mut random) * (LENGTH - 20) as f32) as usize;
-            // Falls by 60 dB in 0.3 s: a furnished room.
-            let fall = 10_f32.powf(-3.0 * place as f32 / (0.3 * SAMPLE_RATE_HZ as f32));
-            reflections.push((place, fall * if n % 2 == 0 { 0.5 } else { -0.5 } * next(&mut random)));
+            let place = FIRST_REFLECTION + (uniform(&mut random) * (LENGTH - FIRST_REFLECTION) as f32) as usize;
+            let decay = 10_f32.powf(-3.0 * place as f32 / (REVERBERATION_SECS * SAMPLE_RATE_HZ as f32));
+            reflections.push((place, decay * if n % 2 == 0 { 0.5 } else { -0.5 } * uniform(&mut random)));
         }
         let power: f32 = reflections.iter().map(|(_, a)| a * a).sum();
         for (_, a) in &mut reflections {
@@ -77,10 +85,10 @@ impl SimulatedRoom {
         room
     }
 
-    /// Another delay from now on: the loudspeaker's line got longer or shorter.
+    /// Changes the delay.
     pub fn move_to(&mut self, delay_ms: f32) {
         self.acoustics.delay_ms = delay_ms;
-        let kept = LENGTH + self.delay() + 200;
+        let kept = LENGTH + self.delay() + SPARE;
         while self.played.len() < kept {
             self.played.push_front(0.0);
         }
@@ -90,7 +98,7 @@ impl SimulatedRoom {
         (self.acoustics.delay_ms * SAMPLE_RATE_HZ as f32 / 1e3) as usize
     }
 
-    /// Plays one sample, and hears one: the echo, what somebody `near` says, and the room itself.
+    /// Plays the sample `far` and returns a microphone sample: its echo, the near-end sample `near`, and noise.
     pub fn step(&mut self, far: f32, near: f32) -> f32 {
         let bent = if self.acoustics.drive > 0.0 {
             (far * (1.0 + self.acoustics.drive)).tanh() / (1.0 + self.acoustics.drive).tanh()
@@ -98,7 +106,7 @@ impl SimulatedRoom {
             far
         };
         self.played.push_back(bent);
-        let kept = LENGTH + self.delay() + 4 + self.slip.abs() as usize + 200;
+        let kept = LENGTH + self.delay() + 4 + self.slip.abs() as usize + SPARE;
         while self.played.len() > kept {
             self.played.pop_front();
         }
@@ -112,46 +120,47 @@ impl SimulatedRoom {
             let n = newest - *place as i64;
             echo += a * ((1.0 - part) * at(n) + part * at(n - 1));
         }
-        let noise = (next(&mut self.noise) - 0.5) * 12_f32.sqrt() * 10_f32.powf(self.acoustics.noise_db / 20.0);
-        tame(echo * 10_f32.powf(self.acoustics.gain_db / 20.0) + near + noise)
+        let noise = (uniform(&mut self.noise) - 0.5) * 12_f32.sqrt() * amplitude(self.acoustics.noise_db);
+        sanitize(echo * amplitude(self.acoustics.gain_db) + near + noise)
     }
 }
 
-/// A number from 0 to 1.
-fn next(state: &mut u64) -> f32 {
+/// Returns the next number of a xorshift generator, uniform in 0 .. 1.
+fn uniform(state: &mut u64) -> f32 {
     *state ^= *state << 13;
     *state ^= *state >> 7;
     *state ^= *state << 17;
     (*state >> 40) as f32 / 16_777_216.0
 }
 
-/// A loudspeaker and a microphone in `room`, at the rate of the model, in which somebody says `near`.
+/// Returns the loudspeaker and the microphone of `room`, at 16 kHz. The microphone hears `near` in addition to the echo.
 #[must_use]
 pub fn speaker_and_microphone(room: SimulatedRoom, near: Vec<f32>) -> (SimulatedSpeaker, SimulatedMicrophone) {
-    let (tx, rx) = bounded(OPENED);
-    (SimulatedSpeaker { fillers: tx }, SimulatedMicrophone { fillers: rx, filler: None, room, near: near.into(), played: vec![0.0; BLOCK] })
+    let (tx, rx) = bounded(OUTPUTS);
+    (SimulatedSpeaker { rings: tx }, SimulatedMicrophone { rings: rx, ring: None, room, near: near.into(), played: vec![0.0; BLOCK] })
 }
 
-/// The loudspeaker of a room.
+/// The loudspeaker of a simulated room.
 #[derive(Clone)]
 pub struct SimulatedSpeaker {
-    fillers: Sender<PlaybackReader>,
+    rings: Sender<PlaybackReader>,
 }
 
 impl AudioOutput for SimulatedSpeaker {
     fn open(&mut self, _: &DeviceChoice) -> Result<(OpenOutput, FarEnd)> {
-        let (feeder, filler, far_end) = playback_ring(SAMPLE_RATE_HZ);
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.fillers.try_send(filler) {
+        let (writer, reader, far_end) = playback_ring(SAMPLE_RATE_HZ);
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.rings.try_send(reader) {
             use crate::error::{Error, ErrorKind};
-            return Err(Error::new(ErrorKind::OutputDevice, "nobody is in the room"));
+            return Err(Error::new(ErrorKind::OutputDevice, "the simulated room has no microphone"));
         }
-        Ok((OpenOutput { feeder, route: Route::Room, name: "a room".to_owned(), stream: Box::new(Still) }, far_end))
+        Ok((OpenOutput { writer, route: Route::Room, name: "a room".to_owned(), stream: Box::new(SimulatedStream) }, far_end))
     }
 }
 
-struct Still;
+/// A stream that never fails.
+struct SimulatedStream;
 
-impl OutputStream for Still {
+impl OutputStream for SimulatedStream {
     fn failure(&mut self) -> Option<String> {
         None
     }
@@ -161,10 +170,11 @@ impl OutputStream for Still {
     }
 }
 
-/// The microphone of a room: the loudspeaker plays as fast as this is listened to.
+/// The microphone of a simulated room. The loudspeaker plays as fast as the microphone is read.
 pub struct SimulatedMicrophone {
-    fillers: Receiver<PlaybackReader>,
-    filler: Option<PlaybackReader>,
+    rings: Receiver<PlaybackReader>,
+    /// The ring of the output that plays.
+    ring: Option<PlaybackReader>,
     room: SimulatedRoom,
     near: VecDeque<f32>,
     played: Vec<f32>,
@@ -172,15 +182,15 @@ pub struct SimulatedMicrophone {
 
 impl Source for SimulatedMicrophone {
     fn next(&mut self, out: &mut Vec<f32>) -> Result<SourceEvent> {
-        if let Ok(filler) = self.fillers.try_recv() {
-            self.filler = Some(filler);
+        if let Ok(ring) = self.rings.try_recv() {
+            self.ring = Some(ring);
         }
         if self.near.is_empty() {
             return Ok(SourceEvent::End);
         }
         self.played.fill(0.0);
-        if let Some(filler) = &mut self.filler {
-            filler.fill(&mut self.played, 1, |x| x);
+        if let Some(ring) = &mut self.ring {
+            ring.fill(&mut self.played, 1, |x| x);
         }
         for far in &self.played {
             out.push(self.room.step(*far, self.near.pop_front().unwrap_or(0.0)));
@@ -198,18 +208,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_echo_comes_as_late_and_as_loud_as_the_walls_say() {
+    fn echo_has_the_delay_and_the_level_of_the_acoustics() {
         let mut room = SimulatedRoom::new(RoomAcoustics { delay_ms: 100.0, gain_db: -6.0, noise_db: -120.0, ..RoomAcoustics::default() });
         let heard: Vec<f32> = (0..8_000).map(|n| room.step(f32::from(n == 0), 0.0)).collect();
         let first = heard.iter().position(|x| x.abs() > 0.01).unwrap();
         assert_eq!(first, 1_600);
         let power: f32 = heard.iter().map(|x| x * x).sum();
         assert!((10.0 * power.log10() + 6.0).abs() < 1.0, "{power}");
-        assert!(heard.iter().filter(|x| x.abs() > 1e-4).count() > 20, "a room answers more than once");
+        assert!(heard.iter().filter(|x| x.abs() > 1e-4).count() > 20, "the room reflects more than once");
     }
 
     #[test]
-    fn a_clock_that_is_ahead_brings_the_echo_forward() {
+    fn faster_loudspeaker_clock_shortens_the_delay() {
         let mut room =
             SimulatedRoom::new(RoomAcoustics { delay_ms: 100.0, drift_ppm: 1_000.0, noise_db: -120.0, ..RoomAcoustics::default() });
         for _ in 0..160_000 {

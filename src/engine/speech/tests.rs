@@ -97,7 +97,7 @@ impl AudioOutput for Fast {
             }
         });
         let stream = Box::new(Runs(Arc::clone(&self.there)));
-        Ok((OpenOutput { feeder: sender, route: Route::Room, name: "fast".into(), stream }, far_end))
+        Ok((OpenOutput { writer: sender, route: Route::Room, name: "fast".into(), stream }, far_end))
     }
 }
 

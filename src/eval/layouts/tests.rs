@@ -1,5 +1,5 @@
-//! Data sets as they come, whole and damaged.
-#![allow(clippy::expect_used, reason = "a test that cannot go on fails")]
+//! Tests of data set layouts, intact and damaged.
+#![allow(clippy::expect_used, reason = "a failed expectation fails the test")]
 
 use std::fs;
 
@@ -19,7 +19,7 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 const QA: EvalTask = EvalTask::Qa { instruction: QuestionInput::Typed };
 
 #[test]
-fn the_published_proactive_manifest_gives_classes_and_names_every_bad_row() {
+fn published_proactive_manifest_gives_classes_and_lists_every_bad_row() {
     let manifest = [
         r#"{"id": "a", "path": "./set/Human Sounds/Body/RESPOND/a.wav", "description": "x", "decision": "RESPOND"}"#,
         r#"{"id": "b", "path": "./set/Human Sounds/Body/IGNORE/b.wav", "decision": "IGNORE"}"#,
@@ -45,7 +45,7 @@ fn the_published_proactive_manifest_gives_classes_and_names_every_bad_row() {
 }
 
 #[test]
-fn standard_answers_are_those_of_the_clips_that_ask_for_a_response() {
+fn standard_answers_belong_to_respond_clips_only() {
     let manifest = [
         r#"{"id": "a", "path": "./set/H/B/RESPOND/a.wav", "decision": "RESPOND"}"#,
         r#"{"id": "b", "path": "./set/H/B/IGNORE/b.wav", "decision": "IGNORE"}"#,
@@ -71,7 +71,7 @@ fn standard_answers_are_those_of_the_clips_that_ask_for_a_response() {
 }
 
 #[test]
-fn a_folder_of_labelled_clips_is_a_set() {
+fn folders_of_labelled_clips_are_a_data_set() {
     let dir = folder(&[("home/alarm/Respond/x.wav", ""), ("home/IGNORE/y.flac", ""), ("notes.txt", ""), ("z.wav", "")]);
     let set = read(&EvalTask::PROACTIVE, dir.path()).expect("a set");
     assert_eq!(set.rows, 2);
@@ -90,7 +90,7 @@ fn librispeech_is_read_from_its_transcripts() {
 }
 
 #[test]
-fn covost_and_mmau_are_read_as_they_are_published() {
+fn covost_and_mmau_are_read_in_their_published_layout() {
     let dir = folder(&[
         ("covost_v2.en_zh-CN.test.tsv", "path\tsentence\ttranslation\tclient_id\na.mp3\tHi\t你好\tx\n"),
         ("clips/a.mp3", ""),
@@ -114,16 +114,16 @@ fn covost_and_mmau_are_read_as_they_are_published() {
 }
 
 #[test]
-fn a_labelled_stream_whose_mode_or_group_is_no_text_is_refused_and_not_heard_in_another() {
+fn labelled_stream_with_a_mode_or_group_that_is_not_text_is_skipped() {
     let rows = [r#"{"path": "a.wav", "mode": ["sounds"], "replies": []}"#, r#"{"id": 2, "path": "a.wav", "group": {}, "replies": []}"#];
     let dir = folder(&[("m.jsonl", &[rows[0], rows[1], r#"{"id": 3, "path": "a.wav", "replies": []}"#].join("\n")), ("a.wav", "")]);
     let set = read(&EvalTask::Streams { to: Language::Chinese }, dir.path()).expect("a set");
     let whys: Vec<&str> = set.skipped.iter().map(|skipped| skipped.why.as_str()).collect();
-    assert_eq!((whys, set.items.len()), (vec!["the mode is no text", "the group is no text"], 1));
+    assert_eq!((whys, set.items.len()), (vec!["the mode is not text", "the group is not text"], 1));
 }
 
 #[test]
-fn a_set_without_anything_in_it_says_what_was_looked_for() {
+fn empty_data_set_is_an_error_that_names_the_expected_files() {
     let dir = folder(&[("readme.txt", "")]);
     for (task, word) in [(EvalTask::PROACTIVE, "RESPOND"), (EvalTask::Asr { language: Language::English }, "trans.txt"), (QA, "manifest")] {
         let error = read(&task, dir.path()).expect_err("empty");
@@ -131,7 +131,7 @@ fn a_set_without_anything_in_it_says_what_was_looked_for() {
     }
     let error = read(&QA, &dir.path().join("readme.txt")).expect_err("no manifest");
     assert!(error.message().contains("a folder or a manifest"), "{error}");
-    let error = read(&QA, &dir.path().join("gone")).expect_err("not there");
+    let error = read(&QA, &dir.path().join("gone")).expect_err("missing");
     assert!(error.message().contains("gone"), "{error}");
     let dir = folder(&[("m.jsonl", "{}\n{}\n")]);
     assert!(read(&QA, dir.path()).expect_err("no usable row").message().contains("none of its 2 rows"));

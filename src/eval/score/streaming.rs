@@ -1,32 +1,35 @@
-//! How scores change with the number of items that a session hears and with what it gives up, and how long a reply takes.
+//! The report on several items in one session: scores by the number of items and by context policy, and reply latencies.
 
+use super::proactive::LATE;
 use super::{counted, figure};
 use crate::config::{ContextPolicy, EvalTask};
 use crate::eval::items::Prediction;
-use crate::eval::judge::{Metric, Unit};
-use crate::eval::plot::{self, Line};
-use crate::eval::report::{Figure, Report, Table};
+use crate::eval::metrics::{Metric, Unit};
+use crate::eval::plot::{self, Series};
+use crate::eval::report::{EvalReport, Figure, Table};
 use crate::eval::stats::{median, quantile};
 
-/// Adds a figure of every metric for each number of items and each policy, and the table of all; returns the picture of the
-/// first metric.
-pub(super) fn add(
-    report: &mut Report,
-    of_metrics: &[Metric],
-    (counts, contexts): (&[usize], &[String]),
-    heard: &[&Prediction],
-) -> Option<String> {
+/// The conditions of a streaming run.
+pub(super) struct StreamingRuns<'a> {
+    /// Numbers of items in a session.
+    pub(super) counts: &'a [usize],
+    /// Names of the context policies; none stands for the default.
+    pub(super) contexts: &'a [String],
+}
+
+/// Adds a figure of every metric for each condition, and a table of all. Returns the picture of the first metric.
+pub(super) fn add(report: &mut EvalReport, of_metrics: &[Metric], runs: &StreamingRuns<'_>, heard: &[&Prediction]) -> Option<String> {
     let judged: Vec<&Metric> = of_metrics.iter().filter(|metric| metric.value(&counted(metric, heard)).is_some()).collect();
-    let usual = [ContextPolicy::default().name().to_owned()];
-    let contexts = if contexts.is_empty() { &usual[..] } else { contexts };
+    let default = [ContextPolicy::default().name().to_owned()];
+    let contexts = if runs.contexts.is_empty() { &default[..] } else { runs.contexts };
     let mut columns = vec!["context", "items in a session", "items scored"];
     columns.extend(judged.iter().map(|metric| metric.name));
     columns.extend(["onset to reply (audio)", "chunk to first text (clock)", "replies that looped", "times room was made"]);
     let mut table = Table::new("Several items in one session", &columns);
-    let mut lines = Vec::new();
+    let mut series = Vec::new();
     for context in contexts {
         let mut points = Vec::new();
-        for count in counts {
+        for count in runs.counts {
             let condition = EvalTask::condition(*count, context);
             let of: Vec<&Prediction> = heard.iter().copied().filter(|p| p.condition == condition).collect();
             let mut row = vec![context.clone(), count.to_string(), of.len().to_string()];
@@ -37,16 +40,16 @@ pub(super) fn add(
                     points.extend(figure.as_ref().and_then(|f| Some((*count as f64, f.value?))));
                 }
                 report.figures.extend(figure.map(|mut figure| {
-                    figure.name = format!("{}, {}", figure.name, said(*count, context, contexts.len()));
+                    figure.name = format!("{}, {}", figure.name, condition_name(*count, context, contexts.len()));
                     figure
                 }));
             }
-            row.extend(times(report, &condition, &said(*count, context, contexts.len()), &of));
+            row.extend(latencies(report, &condition, &condition_name(*count, context, contexts.len()), &of));
             row.push(of.iter().map(|p| p.loops()).sum::<usize>().to_string());
             row.push(of.iter().map(|p| p.trims).sum::<u32>().to_string());
             table.rows.push(row);
         }
-        lines.push(Line { name: context.clone(), points });
+        series.push(Series { name: context.clone(), points });
     }
     report.tables.push(table);
     report.notes.push(
@@ -57,20 +60,21 @@ pub(super) fn add(
     let metric = judged.first()?;
     let percent = metric.unit == Unit::Percent;
     let (scale, unit) = if percent { (100.0, ", %") } else { (1.0, "") };
-    Some(plot::lines(&lines, scale, &format!("{}{unit}", metric.name), "items in a session"))
+    Some(plot::line_chart(&series, scale, &format!("{}{unit}", metric.name), "items in a session"))
 }
 
-fn said(count: usize, context: &str, contexts: usize) -> String {
+/// Returns the name of a condition in figures.
+fn condition_name(count: usize, context: &str, contexts: usize) -> String {
     if contexts == 1 { format!("{count} in a session") } else { format!("{count} in a session, {context}") }
 }
 
-/// How long replies took in time of the audio and by the clock: a figure and a cell of the table each.
-fn times(report: &mut Report, condition: &str, said: &str, of: &[&Prediction]) -> [String; 2] {
+/// Adds the latencies of replies, in audio time and by the clock. Returns a table cell for each.
+fn latencies(report: &mut EvalReport, condition: &str, said: &str, of: &[&Prediction]) -> [String; 2] {
     let mut in_audio: Vec<f64> = of.iter().filter_map(|p| Some(p.replies.first()?.at_secs - p.onset_secs?)).collect();
     let mut by_clock: Vec<f64> = of.iter().flat_map(|p| p.replies.iter().filter_map(|reply| reply.first_text_ms)).collect();
     let mut cell = |all: &mut Vec<f64>, key: &str, name: &str, digits: usize, unit: &str| {
         all.sort_by(f64::total_cmp);
-        let (Some(middle), Some(late)) = (median(all), quantile(all, 0.9)) else { return "-".to_owned() };
+        let (Some(middle), Some(late)) = (median(all), quantile(all, LATE)) else { return "-".to_owned() };
         let text = format!("{middle:.digits$} {unit}");
         let whole = format!("{text} median, {late:.digits$} {unit} for nine of ten  ({} replies)", all.len());
         report.figures.push(Figure::plain(&format!("{key}_{}", condition.replace(' ', "_")), &format!("{name}, {said}"), middle, whole));

@@ -1,29 +1,30 @@
-//! What there is to say about labelled streams: the figures of each group, and what was missed, mistaken and not due.
+//! The report on labelled streams: the figures of each group, and the missed, confused and stray outputs.
 
 use std::collections::BTreeMap;
 
 use super::{by_class, figure};
 use crate::eval::items::Prediction;
-use crate::eval::judge::Metric;
-use crate::eval::report::{Figure, Report, Table};
-use crate::eval::streams::{Fit, What, fit};
+use crate::eval::metrics::Metric;
+use crate::eval::report::{EvalReport, Figure, Table};
+use crate::eval::streams::{StreamFit, StreamKind, fit};
 
-/// Rows of a table that are shown, the worst.
+/// Rows of a table, the most frequent first.
 const SHOWN: usize = 20;
-/// Head of the column that names groups.
+/// Name of the group column.
 const GROUP: &str = "group";
-/// What stands where a word is missing.
+/// Placeholder for a missing word.
 const NOTHING: &str = "(nothing)";
 
-/// Adds it.
-pub(super) fn add(report: &mut Report, of_metrics: &[Metric], heard: &[&Prediction]) {
+/// Adds figures and tables to `report`.
+pub(super) fn add(report: &mut EvalReport, of_metrics: &[Metric], heard: &[&Prediction]) {
     groups(report, of_metrics, heard);
-    let fits: Vec<(&str, Fit<'_>)> = heard.iter().filter_map(|p| Some((group_of(p), fit(p).ok()?))).collect();
-    let tables = [edits(&fits), missed(&fits), mistaken(&fits), stray(&fits)];
+    let fits: Vec<(&str, StreamFit<'_>)> = heard.iter().filter_map(|p| Some((group_of(p), fit(p).ok()?))).collect();
+    let tables = [edits(&fits), missed(&fits), word_confusions(&fits), stray(&fits)];
     let grouped = fits.iter().any(|(group, _)| !group.is_empty());
     report.tables.extend(tables.into_iter().flatten().map(|table| if grouped { table } else { without_groups(table) }));
 }
 
+/// Removes the group column.
 fn without_groups(mut table: Table) -> Table {
     if table.columns.first().is_some_and(|first| first == GROUP) {
         std::iter::once(&mut table.columns).chain(&mut table.rows).for_each(|row| drop(row.remove(0)));
@@ -35,15 +36,15 @@ fn group_of(prediction: &Prediction) -> &str {
     prediction.class.first().map_or("", String::as_str)
 }
 
-/// The figures of each group; of all together only whether they were on time.
-fn groups(report: &mut Report, of_metrics: &[Metric], heard: &[&Prediction]) {
+/// Replaces the figures by those of each group; of the overall figures only `on_time` stays.
+fn groups(report: &mut EvalReport, of_metrics: &[Metric], heard: &[&Prediction]) {
     let mut groups: Vec<&str> = Vec::new();
     for group in heard.iter().map(|p| group_of(p)).filter(|group| !group.is_empty()) {
         if !groups.contains(&group) {
             groups.push(group);
         }
     }
-    // Without groups the figures are of all streams.
+    // Without groups the figures of all streams stay.
     if groups.is_empty() {
         return;
     }
@@ -57,12 +58,12 @@ fn groups(report: &mut Report, of_metrics: &[Metric], heard: &[&Prediction]) {
     report.tables.extend(by_class(of_metrics, heard, 1).map(|table| Table { title: "By group".to_owned(), ..table }));
 }
 
-/// The three kinds of word errors.
-fn edits(fits: &[(&str, Fit<'_>)]) -> Option<Table> {
+/// Returns a table of the word errors of each group.
+fn edits(fits: &[(&str, StreamFit<'_>)]) -> Option<Table> {
     let mut sums: BTreeMap<&str, [usize; 4]> = BTreeMap::new();
-    for (group, fit) in fits.iter().filter(|(_, fit)| fit.of == What::Words) {
+    for (group, fit) in fits.iter().filter(|(_, fit)| fit.kind == StreamKind::Words) {
         let sum = sums.entry(group).or_default();
-        let of = [fit.words_said(), fit.confused.len(), fit.missing.len(), fit.added.len()];
+        let of = [fit.words_due(), fit.substituted.len(), fit.deleted.len(), fit.inserted.len()];
         sum.iter_mut().zip(of).for_each(|(sum, of)| *sum += of);
     }
     let mut table = Table::new("Word errors", &[GROUP, "words", "substitutions", "deletions", "insertions"]);
@@ -71,8 +72,8 @@ fn edits(fits: &[(&str, Fit<'_>)]) -> Option<Table> {
     (!table.rows.is_empty()).then_some(table)
 }
 
-/// What was due, by its kind: what was missed most often first.
-fn missed(fits: &[(&str, Fit<'_>)]) -> Option<Table> {
+/// Returns a table of the missed outputs by kind, the most frequent first.
+fn missed(fits: &[(&str, StreamFit<'_>)]) -> Option<Table> {
     let mut sums: BTreeMap<(&str, &str), [usize; 2]> = BTreeMap::new();
     for (group, fit) in fits {
         let all = fit.came.iter().map(|kind| (kind, 0)).chain(fit.missed.iter().map(|kind| (kind, 1)));
@@ -83,35 +84,35 @@ fn missed(fits: &[(&str, Fit<'_>)]) -> Option<Table> {
     }
     let rows = sums.into_iter().filter(|(_, sum)| sum[1] > 0);
     let row = |((group, kind), [due, missed]): ((&str, &str), [usize; 2])| (missed, vec![named(group), kind.to_owned(), due.to_string()]);
-    worst("What was missed", &[GROUP, "what", "due", "missed"], rows.map(row).collect())
+    most_frequent("What was missed", &[GROUP, "what", "due", "missed"], rows.map(row).collect())
 }
 
-/// Words that were heard as others, were not heard, or were never said.
-fn mistaken(fits: &[(&str, Fit<'_>)]) -> Option<Table> {
+/// Returns a table of substituted, deleted and inserted words, the most frequent first.
+fn word_confusions(fits: &[(&str, StreamFit<'_>)]) -> Option<Table> {
     let mut sums: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for (_, fit) in fits {
-        let confused = fit.confused.iter().copied();
-        let missing = fit.missing.iter().map(|word| (*word, NOTHING));
-        let added = fit.added.iter().map(|word| (NOTHING, *word));
+        let confused = fit.substituted.iter().copied();
+        let missing = fit.deleted.iter().map(|word| (*word, NOTHING));
+        let added = fit.inserted.iter().map(|word| (NOTHING, *word));
         confused.chain(missing).chain(added).for_each(|pair| *sums.entry(pair).or_default() += 1);
     }
     let row = |((said, heard), times): ((&str, &str), usize)| (times, vec![said.to_owned(), heard.to_owned()]);
-    worst("Words that were mistaken", &["said", "heard", "times"], sums.into_iter().map(row).collect())
+    most_frequent("Words that were mistaken", &["said", "heard", "times"], sums.into_iter().map(row).collect())
 }
 
-/// Replies that were not due.
-fn stray(fits: &[(&str, Fit<'_>)]) -> Option<Table> {
+/// Returns a table of the replies that were not due, the most frequent first.
+fn stray(fits: &[(&str, StreamFit<'_>)]) -> Option<Table> {
     let mut sums: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for (group, fit) in fits {
         fit.stray.iter().for_each(|reply| *sums.entry((group, reply)).or_default() += 1);
     }
     let row = |((group, reply), times): ((&str, &str), usize)| (times, vec![named(group), reply.to_owned()]);
-    worst("Replies that were not due", &[GROUP, "reply", "times"], sums.into_iter().map(row).collect())
+    most_frequent("Replies that were not due", &[GROUP, "reply", "times"], sums.into_iter().map(row).collect())
 }
 
-/// A table of the rows that count most, with their counts in the last column; none of no rows.
-fn worst(title: &str, columns: &[&str], mut rows: Vec<(usize, Vec<String>)>) -> Option<Table> {
-    // Equal ones stay in the order of their names.
+/// Returns a table of the rows with the largest counts, which form the last column; `None` without rows.
+fn most_frequent(title: &str, columns: &[&str], mut rows: Vec<(usize, Vec<String>)>) -> Option<Table> {
+    // A stable sort: rows of equal count stay in the order of their names.
     rows.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
     let mut table = Table::new(title, columns);
     if rows.len() > SHOWN {
@@ -121,6 +122,7 @@ fn worst(title: &str, columns: &[&str], mut rows: Vec<(usize, Vec<String>)>) -> 
     (!table.rows.is_empty()).then_some(table)
 }
 
+/// Returns the group's name for a table.
 fn named(group: &str) -> String {
     if group.is_empty() { "(none)".to_owned() } else { group.to_owned() }
 }

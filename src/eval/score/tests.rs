@@ -1,16 +1,16 @@
-//! Reports of made-up predictions: every figure against what it must be.
-#![allow(clippy::expect_used, reason = "a test that cannot go on fails")]
+//! Tests of reports on synthetic predictions: every figure is compared with its expected value.
+#![allow(clippy::expect_used, reason = "a failed expectation fails the test")]
 
 use super::*;
 use crate::config::ProactiveStyle;
 use crate::eval::bleu::{chrf, chrf_counts};
 use crate::eval::compare::compare;
-use crate::eval::items::{Expected, Reply};
-use crate::eval::streams::Due;
+use crate::eval::items::{Expected, PredictedReply};
+use crate::eval::streams::DueOutput;
 use crate::protocol::{Language, StopReason};
 
 fn prediction(id: usize, expected: Expected, text: Option<&str>, margins: &[f32]) -> Prediction {
-    let reply = |text: &str| Reply { at_secs: 1.2, text: text.into(), emotion: None, stop: StopReason::End, first_text_ms: None };
+    let reply = |text: &str| PredictedReply { at_secs: 1.2, text: text.into(), emotion: None, stop: StopReason::End, first_text_ms: None };
     Prediction {
         condition: String::new(),
         id: id.to_string(),
@@ -28,8 +28,8 @@ fn prediction(id: usize, expected: Expected, text: Option<&str>, margins: &[f32]
     }
 }
 
-fn blank(task: EvalTask, rows: usize) -> Report {
-    Report {
+fn blank(task: EvalTask, rows: usize) -> EvalReport {
+    EvalReport {
         hearken: String::new(),
         task,
         settings: BTreeMap::new(),
@@ -43,11 +43,11 @@ fn blank(task: EvalTask, rows: usize) -> Report {
     }
 }
 
-fn value(report: &Report, key: &str) -> f64 {
+fn value(report: &EvalReport, key: &str) -> f64 {
     report.figures.iter().find(|figure| figure.key == key).and_then(|figure| figure.value).expect(key)
 }
 
-/// 10 clips that ask for a response (6 get one) and 30 that do not (3 get one), as the margins have it.
+/// 10 RESPOND clips, of which 6 get a response, and 30 IGNORE clips, of which 3 get one, with matching margins.
 fn clips() -> Vec<Prediction> {
     let clip = |id: usize| {
         let (expected, said) = if id < 10 { (Expected::Respond, id < 6) } else { (Expected::Ignore, id < 13) };
@@ -58,7 +58,7 @@ fn clips() -> Vec<Prediction> {
 }
 
 #[test]
-fn proactive_figures_are_those_of_the_confusion_table() {
+fn proactive_figures_match_the_confusion_table() {
     let (report, picture) = report(blank(EvalTask::PROACTIVE, 40), &clips());
     assert_eq!((value(&report, "recall"), value(&report, "false_alarm_rate")), (0.6, 0.1));
     assert_eq!((value(&report, "accuracy"), value(&report, "balanced_accuracy")), (33.0 / 40.0, 0.75));
@@ -68,7 +68,7 @@ fn proactive_figures_are_those_of_the_confusion_table() {
     assert_eq!(cells, ["82.50 %", "75.00 %", "25.00 %"], "this, mute, always");
     let classes = report.tables.iter().find(|t| t.title == "By class").expect("classes");
     assert_eq!(classes.rows.iter().map(|row| row[0].as_str()).collect::<Vec<_>>(), ["all › even", "all › odd"]);
-    // The point of the curve at bias 0 is the device as it is.
+    // The run's own operating point is marked in the chart.
     assert!(value(&report, "auc") > 0.7 && picture.expect("a curve").contains("as it is"));
     let recall = report.figures.iter().find(|f| f.key == "recall").expect("recall");
     let (low, high) = recall.interval.expect("Wilson");
@@ -76,7 +76,7 @@ fn proactive_figures_are_those_of_the_confusion_table() {
 }
 
 #[test]
-fn what_could_not_be_heard_is_named_and_its_place_in_the_denominator_said() {
+fn unreadable_items_are_listed_and_left_out_of_the_denominator() {
     let mut all = clips();
     all[0].unheard = Some("the file is empty".into());
     let (report, _) = report(blank(EvalTask::PROACTIVE, 40), &all);
@@ -88,7 +88,7 @@ fn what_could_not_be_heard_is_named_and_its_place_in_the_denominator_said() {
 }
 
 #[test]
-fn background_gives_false_alarms_an_hour_and_nothing_else() {
+fn background_counts_only_towards_false_alarms_per_hour() {
     let mut all = clips();
     let mut long = prediction(99, Expected::Ignore, Some("what"), &[]);
     (long.condition, long.audio_secs) = (BACKGROUND.into(), 7_200.0);
@@ -98,7 +98,7 @@ fn background_gives_false_alarms_an_hour_and_nothing_else() {
 }
 
 #[test]
-fn what_is_said_is_compared_with_the_nearest_standard_answer() {
+fn replies_are_compared_with_the_nearest_standard_answer() {
     let mut all = clips();
     for (p, said) in all.iter_mut().zip(["Call an ambulance.", "nothing like it"]) {
         p.answers = vec!["Are you well?".into(), "Call an ambulance.".into()];
@@ -116,7 +116,7 @@ fn what_is_said_is_compared_with_the_nearest_standard_answer() {
 }
 
 #[test]
-fn several_items_in_a_session_have_a_row_for_each_number_and_policy_and_a_picture() {
+fn streaming_report_has_a_row_per_session_size_and_policy_and_a_picture() {
     let counts = vec![1, 50];
     let contexts = vec!["keep_replies".to_owned(), "recent_only".to_owned()];
     let mut all = Vec::new();
@@ -142,7 +142,7 @@ fn several_items_in_a_session_have_a_row_for_each_number_and_policy_and_a_pictur
 }
 
 #[test]
-fn transcripts_are_counted_in_all_three_kinds_of_mistake() {
+fn transcripts_have_all_three_kinds_of_errors_counted() {
     let said = |text: &str| Expected::Text(text.into());
     let mut all = vec![
         prediction(0, said("HE HOPED THERE WOULD BE STEW"), Some("he hoped there'd be a stew"), &[]),
@@ -151,7 +151,7 @@ fn transcripts_are_counted_in_all_three_kinds_of_mistake() {
     ];
     all[1].replies[0].stop = StopReason::Loop;
     let (report, picture) = report(blank(EvalTask::Asr { language: Language::English }, 3), &all);
-    // "there'd" is "there would": only the "a" is too much, and "nothing" is missing.
+    // "there'd" is "there would": the "a" is an insertion, and "nothing" a deletion.
     assert_eq!(value(&report, "wer"), 2.0 / 9.0);
     assert_eq!(["substitutions", "deletions", "insertions", "silent", "loops"].map(|key| value(&report, key)), [0.0, 1.0, 1.0, 1.0, 1.0]);
     assert!(picture.is_none() && report.text().contains("openai-whisper"));
@@ -161,8 +161,8 @@ fn transcripts_are_counted_in_all_three_kinds_of_mistake() {
 }
 
 #[test]
-fn labelled_streams_have_their_figures_as_quotients_and_what_went_wrong_by_name() {
-    let due = |text: &str, kind: Option<&str>| Due { text: text.into(), kind: kind.map(str::to_owned), ..Due::default() };
+fn labelled_streams_have_quotient_figures_and_tables_of_errors_by_name() {
+    let due = |text: &str, kind: Option<&str>| DueOutput { text: text.into(), kind: kind.map(str::to_owned), ..DueOutput::default() };
     let of = |id: usize, group: &str, expected: Expected, text: Option<&str>| Prediction {
         class: vec![group.into()],
         audio_secs: 1_800.0,
@@ -197,14 +197,18 @@ fn labelled_streams_have_their_figures_as_quotients_and_what_went_wrong_by_name(
     let alone = [Prediction { class: Vec::new(), ..all[0].clone() }];
     let (report, _) = super::report(blank(EvalTask::Streams { to: Language::Chinese }, 1), &alone);
     let table = report.tables.iter().find(|table| table.title == "Word errors").expect("word errors");
-    assert_eq!((table.columns[0].as_str(), table.rows[0].join(" ")), ("words", "3 1 1 0".to_owned()), "no groups, no column of them");
+    assert_eq!(
+        (table.columns[0].as_str(), table.rows[0].join(" ")),
+        ("words", "3 1 1 0".to_owned()),
+        "without groups there is no group column"
+    );
 }
 
 #[test]
-fn a_report_reads_back_as_it_was_written() {
+fn report_survives_a_json_round_trip() {
     let (report, _) = report(blank(EvalTask::Proactive { style: ProactiveStyle::Multi }, 40), &clips());
     let json = serde_json::to_string(&report).expect("JSON");
-    let read: Report = serde_json::from_str(&json).expect("a report");
+    let read: EvalReport = serde_json::from_str(&json).expect("a report");
     assert_eq!((read.text(), read.markdown()), (report.text(), report.markdown()));
     assert_eq!((read.task, read.figures.len()), (report.task, report.figures.len()));
 }

@@ -1,24 +1,26 @@
-//! The decoder's layers through candle, in its number types and on its devices. Fields carry the checkpoint's names.
+//! The decoder through candle, in its number types and on its devices. Fields have the checkpoint's names.
 
 use candle_core::{D, DType, Device, Result as CandleResult, Tensor};
 use candle_nn::ops::{rms_norm, silu, softmax_last_dim};
 use candle_nn::{Linear, Module, rotary_emb::rope};
 
-use super::{Input, Segment, Span};
+use super::{Input, LaneSpan, Segment};
 use crate::error::Result;
 use crate::model::config::LmConfig;
 use crate::model::features::Features;
-use crate::model::kv::{FloatLayer, Layer};
+use crate::model::kv_cache::{FloatLayerCache, LayerCache};
 use crate::model::rope::Rope;
-use crate::model::weights::{Weights, float_linear};
+use crate::model::token_ids::DecisionIds;
+use crate::model::weights::{MatrixShape, Weights, float_linear};
 
+/// The decoder as candle layers.
 #[derive(Debug)]
-pub(super) struct Layers {
+pub(super) struct FloatDecoder {
     wte: Tensor,
-    h: Vec<Block>,
+    h: Vec<FloatBlock>,
     ln_f: Tensor,
     lm_head: Linear,
-    /// The rows of `lm_head` of KEEP_SILENCE and TEXT_BEGIN.
+    /// The rows of `lm_head` for KEEP_SILENCE and TEXT_BEGIN.
     decision_head: Linear,
     rope: Rope,
     config: LmConfig,
@@ -26,8 +28,9 @@ pub(super) struct Layers {
     device: Device,
 }
 
+/// One layer.
 #[derive(Debug)]
-struct Block {
+struct FloatBlock {
     norm_1: Tensor,
     qkv: Linear,
     proj: Linear,
@@ -37,40 +40,40 @@ struct Block {
     mlp_proj: Linear,
 }
 
-/// The rotations of a span's positions, with what hides its future.
-struct Turns {
+/// The rotations of a lane's new positions, and the causal mask among them.
+struct RopeAndMask {
     cos: Tensor,
     sin: Tensor,
     mask: Option<Tensor>,
 }
 
-impl Layers {
-    pub(super) fn new(weights: &impl Weights, config: &LmConfig, dtype: DType, device: &Device, decision: (u32, u32)) -> Result<Self> {
-        let (e, v, i) = (config.n_embd, config.padded_vocab_size, config.intermediate());
-        let (q, kv) = (config.n_head * config.head(), config.groups() * config.head());
-        let norm = |name: &str| weights.get(name, &[e], dtype, device);
+impl FloatDecoder {
+    pub(super) fn new(weights: &impl Weights, config: &LmConfig, dtype: DType, device: &Device, decision: DecisionIds) -> Result<Self> {
+        let (hidden, vocab, ffn) = (config.n_embd, config.padded_vocab_size, config.intermediate());
+        let (q_size, kv_size) = (config.n_head * config.head(), config.groups() * config.head());
+        let norm = |name: &str| weights.get(name, &[hidden], dtype, device);
         let linear =
-            |name: &str, bias: Option<&str>, out: usize, inner: usize| float_linear(weights, name, bias, (out, inner), dtype, device);
-        let block = |layer: usize| -> Result<Block> {
+            |name: &str, bias: Option<&str>, out, inner| float_linear(weights, name, bias, MatrixShape::new(out, inner), dtype, device);
+        let block = |layer: usize| -> Result<FloatBlock> {
             let at = |part: &str| format!("transformer.h.{layer}.{part}");
             let bias = at("attn.qkv.bias");
-            Ok(Block {
+            Ok(FloatBlock {
                 norm_1: norm(&at("norm_1.weight"))?,
-                qkv: linear(&at("attn.qkv.weight"), config.attn_bias.then_some(bias.as_str()), q + 2 * kv, e)?,
-                proj: linear(&at("attn.proj.weight"), None, e, q)?,
+                qkv: linear(&at("attn.qkv.weight"), config.attn_bias.then_some(bias.as_str()), q_size + 2 * kv_size, hidden)?,
+                proj: linear(&at("attn.proj.weight"), None, hidden, q_size)?,
                 norm_2: norm(&at("norm_2.weight"))?,
-                fc_1: linear(&at("mlp.fc_1.weight"), None, i, e)?,
-                fc_2: linear(&at("mlp.fc_2.weight"), None, i, e)?,
-                mlp_proj: linear(&at("mlp.proj.weight"), None, e, i)?,
+                fc_1: linear(&at("mlp.fc_1.weight"), None, ffn, hidden)?,
+                fc_2: linear(&at("mlp.fc_2.weight"), None, ffn, hidden)?,
+                mlp_proj: linear(&at("mlp.proj.weight"), None, hidden, ffn)?,
             })
         };
-        let chosen = weights.rows("lm_head.weight", (v, e), &[decision.0, decision.1], dtype, device)?;
+        let decision_head = weights.rows("lm_head.weight", MatrixShape::new(vocab, hidden), &decision.to_array(), dtype, device)?;
         Ok(Self {
-            wte: weights.get("transformer.wte.weight", &[v, e], dtype, device)?,
+            wte: weights.get("transformer.wte.weight", &[vocab, hidden], dtype, device)?,
             h: (0..config.n_layer).map(block).collect::<Result<_>>()?,
             ln_f: norm("transformer.ln_f.weight")?,
-            lm_head: linear("lm_head.weight", None, v, e)?,
-            decision_head: Linear::new(chosen, None),
+            lm_head: linear("lm_head.weight", None, vocab, hidden)?,
+            decision_head: Linear::new(decision_head, None),
             rope: Rope::new(config.head(), config.rope_base),
             config: config.clone(),
             dtype,
@@ -78,37 +81,39 @@ impl Layers {
         })
     }
 
-    /// The rotations of its positions.
+    /// Returns the rotations of the positions.
     pub(super) const fn rope(&self) -> &Rope {
         &self.rope
     }
 
-    /// The last hidden states of all rows, `[rows, n_embd]`; what is new is appended to the caches.
-    pub(super) fn pass(&self, spans: &[Span], segments: &mut [Segment<'_>]) -> CandleResult<Tensor> {
+    /// Returns the hidden states of all rows, `[rows, n_embd]`, and appends new keys and values to the caches.
+    pub(super) fn pass(&self, spans: &[LaneSpan], segments: &mut [Segment<'_>]) -> CandleResult<Tensor> {
         let mut x = self.embed(segments)?;
-        let turns: Vec<Turns> = spans.iter().map(|span| self.turns(span)).collect::<CandleResult<_>>()?;
+        let rope_and_mask: Vec<RopeAndMask> = spans.iter().map(|span| self.rope_and_mask(span)).collect::<CandleResult<_>>()?;
         for (layer, block) in self.h.iter().enumerate() {
+            // Attention: x += proj(attend(qkv(norm_1(x)))).
             let qkv = block.qkv.forward(&self.rms(&x, &block.norm_1)?)?;
             let mut mixed = Vec::with_capacity(spans.len());
-            for ((span, segment), turns) in spans.iter().zip(segments.iter_mut()).zip(&turns) {
-                let Layer::Float(cache) = &mut segment.cache.layers[layer] else {
-                    candle_core::bail!("the cache of a lane belongs to another precision")
+            for ((span, segment), rope_and_mask) in spans.iter().zip(segments.iter_mut()).zip(&rope_and_mask) {
+                let LayerCache::Float(cache) = &mut segment.cache.layers[layer] else {
+                    candle_core::bail!("the lane's cache was made for another precision")
                 };
-                mixed.push(self.attend(&qkv.narrow(0, span.first_row, span.rows)?, cache, turns)?);
+                mixed.push(self.attend(&qkv.narrow(0, span.first_row, span.rows)?, cache, rope_and_mask)?);
             }
             x = x.add(&block.proj.forward(&Tensor::cat(&mixed, 0)?)?)?;
+            // MLP: x += proj(silu(fc_1(y)) * fc_2(y)), y = norm_2(x).
             let y = self.rms(&x, &block.norm_2)?;
             x = x.add(&block.mlp_proj.forward(&silu(&block.fc_1.forward(&y)?)?.mul(&block.fc_2.forward(&y)?)?)?)?;
         }
         Ok(x)
     }
 
-    /// Of `rows` of the last hidden states, the two logits that can be chosen while listening.
+    /// Returns the two decision logits of each of `rows` of the hidden states `x`.
     pub(super) fn decisions(&self, x: &Tensor, rows: &[usize]) -> CandleResult<Vec<Vec<f32>>> {
         self.head(x, rows, &self.decision_head)
     }
 
-    /// All logits of `rows` of the last hidden states.
+    /// Returns all logits of each of `rows` of the hidden states `x`.
     pub(super) fn rows(&self, x: &Tensor, rows: &[usize]) -> CandleResult<Vec<Vec<f32>>> {
         self.head(x, rows, &self.lm_head)
     }
@@ -122,7 +127,7 @@ impl Layers {
         head.forward(&self.rms(&x, &self.ln_f)?)?.to_dtype(DType::F32)?.to_vec2()
     }
 
-    /// The embeddings `[rows, n_embd]` of everything that is fed, features in place of their PADs.
+    /// Returns the embeddings of all inputs, `[rows, n_embd]`, with features in place of their PADs.
     fn embed(&self, segments: &[Segment<'_>]) -> CandleResult<Tensor> {
         let mut parts = Vec::new();
         let mut tokens = Vec::new();
@@ -133,13 +138,14 @@ impl Layers {
                     self.embed_tokens(&mut tokens, &mut parts)?;
                     parts.push(features.clone());
                 }
-                Input::Features(Features::Rows(_)) => candle_core::bail!("features belong to another precision"),
+                Input::Features(Features::Rows(_)) => candle_core::bail!("the features were made for another precision"),
             }
         }
         self.embed_tokens(&mut tokens, &mut parts)?;
         Tensor::cat(&parts, 0)
     }
 
+    /// Moves the embeddings of `tokens` to `parts`.
     fn embed_tokens(&self, tokens: &mut Vec<u32>, parts: &mut Vec<Tensor>) -> CandleResult<()> {
         if !tokens.is_empty() {
             parts.push(self.wte.index_select(&Tensor::new(tokens.as_slice(), &self.device)?, 0)?);
@@ -148,33 +154,44 @@ impl Layers {
         Ok(())
     }
 
-    fn turns(&self, span: &Span) -> CandleResult<Turns> {
-        let (cos, sin): (Vec<f32>, Vec<f32>) = self.rope.turns(span.position, span.rows).unzip();
+    /// Prepares everything that the layers share for the rows of `span`.
+    fn rope_and_mask(&self, span: &LaneSpan) -> CandleResult<RopeAndMask> {
+        let (cos, sin): (Vec<f32>, Vec<f32>) = self.rope.cos_sin(span.position, span.rows).unzip();
         let row = |values: Vec<f32>| Tensor::from_vec(values, (span.rows, self.config.head() / 2), &self.device)?.to_dtype(self.dtype);
-        Ok(Turns { cos: row(cos)?, sin: row(sin)?, mask: if span.rows > 1 { Some(causal_mask(span.rows, &self.device)?) } else { None } })
+        Ok(RopeAndMask {
+            cos: row(cos)?,
+            sin: row(sin)?,
+            mask: if span.rows > 1 { Some(causal_mask(span.rows, &self.device)?) } else { None },
+        })
     }
 
-    /// Causal attention of one lane's rows over all its cached positions: `[rows, n_head * head]`.
-    fn attend(&self, own: &Tensor, cache: &mut FloatLayer, turns: &Turns) -> CandleResult<Tensor> {
+    /// Computes causal attention of one lane's `t` rows over all its cached positions: `[t, n_head * head]`.
+    fn attend(&self, own: &Tensor, cache: &mut FloatLayerCache, rope_and_mask: &RopeAndMask) -> CandleResult<Tensor> {
+        // Shapes: t new rows, p cached positions, h query heads, g groups, s head size.
         let (heads, groups, size, t) = (self.config.n_head, self.config.groups(), self.config.head(), own.dim(0)?);
+        // 1. Split: [t, (h + 2g) * s] -> [1, h, t, s], [1, g, t, s], [1, g, t, s]; rotate q and k.
         let part = |from: usize, n: usize| own.narrow(1, from * size, n * size)?.reshape((1, t, n, size))?.transpose(1, 2)?.contiguous();
-        let q = rope(&part(0, heads)?, &turns.cos, &turns.sin)?;
-        let master = part(heads, groups)?;
-        let k = rope(&master, &turns.cos, &turns.sin)?.squeeze(0)?;
+        let q = rope(&part(0, heads)?, &rope_and_mask.cos, &rope_and_mask.sin)?;
+        let unrotated = part(heads, groups)?;
+        let k = rope(&unrotated, &rope_and_mask.cos, &rope_and_mask.sin)?.squeeze(0)?;
         let v = part(heads + groups, groups)?.squeeze(0)?;
-        let (k, v) = cache.append(&master.squeeze(0)?, &k, &v)?;
-        // The query heads of a group share its keys: they are stacked as rows instead of repeating the keys.
+        // 2. Append to the cache: k and v become [g, p, s].
+        let (k, v) = cache.append(&unrotated.squeeze(0)?, &k, &v)?;
+        // 3. Scores: [g, h/g * t, s] x [g, s, p] -> [g, h/g, t, p]. The query heads of a group are stacked as rows, because they share its
+        // keys.
         let per_group = heads / groups;
         let positions = k.dim(1)?;
         let scores = (q.reshape((groups, per_group * t, size))?.matmul(&k.t()?)? * (1.0 / (size as f64).sqrt()))?;
         let mut scores = scores.to_dtype(DType::F32)?.reshape((groups, per_group, t, positions))?;
-        if let Some(mask) = &turns.mask {
+        // 4. Causal mask, then softmax in f32.
+        if let Some(mask) = &rope_and_mask.mask {
             // Only the newest `t` columns can lie in a row's future.
             let newest = scores.narrow(D::Minus1, positions - t, t)?.broadcast_add(mask)?;
             scores =
                 if positions == t { newest } else { Tensor::cat(&[&scores.narrow(D::Minus1, 0, positions - t)?, &newest], D::Minus1)? };
         }
         let weights = softmax_last_dim(&scores.contiguous()?)?.to_dtype(self.dtype)?.reshape((groups, per_group * t, positions))?;
+        // 5. Mix: [g, h/g * t, p] x [g, p, s] -> [h, t, s] -> [t, h * s].
         weights.matmul(&v)?.reshape((heads, t, size))?.transpose(0, 1)?.contiguous()?.reshape((t, heads * size))
     }
 
@@ -183,7 +200,7 @@ impl Layers {
     }
 }
 
-/// `[t, t]`: 0 where a row may look, minus infinity in its future.
+/// Makes the causal mask `[t, t]`: 0 up to a row's own position, minus infinity in its future.
 fn causal_mask(t: usize, device: &Device) -> CandleResult<Tensor> {
     let values: Vec<f32> = (0..t * t).map(|i| if i % t > i / t { f32::NEG_INFINITY } else { 0.0 }).collect();
     Tensor::from_vec(values, (t, t), device)

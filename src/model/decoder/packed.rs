@@ -1,38 +1,41 @@
-//! The decoder's layers with packed weights, on the processor. Fields carry the checkpoint's names.
+//! The decoder with packed weights, on the CPU. Fields have the checkpoint's names.
 //!
-//! Rounding follows the norms in one go, biases and residual sums are part of the products, and all rooms are kept from
-//! pass to pass: beside the products themselves little is left to do.
+//! Norms are fused with quantisation, biases and residual sums with the products, and all buffers are kept from pass to pass, so
+//! that little is left beside the products.
 
 use std::sync::{Mutex, PoisonError};
 
-use candle_core::Result as CandleResult;
+use candle_core::{DType, Device, Result as CandleResult};
 
-use super::{Input, Lists, Segment, Span};
+use super::{Input, LaneSpan, PassIndex, Segment};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::model::config::LmConfig;
 use crate::model::features::Features;
-use crate::model::kernels::attention::Plan;
+use crate::model::kernels::attention::AttentionPlan;
 use crate::model::kernels::{Activations, Bits, GROUP, InstructionSet, Norm, TILE, Tiled};
-use crate::model::kv::Layer;
+use crate::model::kv_cache::LayerCache;
 use crate::model::linear::{PackedLinear, PackedMlp};
 use crate::model::rope::{Rope, rotate};
-use crate::model::weights::{Weights, packed_linear};
+use crate::model::token_ids::DecisionIds;
+use crate::model::weights::{MatrixShape, Weights, packed_linear};
 
+/// The decoder with packed weights.
 #[derive(Debug)]
-pub(super) struct Layers {
+pub(super) struct PackedDecoder {
     wte: PackedLinear,
-    h: Vec<Block>,
+    h: Vec<PackedBlock>,
     ln_f: Vec<f32>,
     lm_head: PackedLinear,
-    /// The rows of `lm_head` of KEEP_SILENCE and TEXT_BEGIN, which stay as they are.
+    /// The rows of `lm_head` for KEEP_SILENCE and TEXT_BEGIN, not quantised, `[2][n_embd]`.
     decision_head: Vec<f32>,
     rope: Rope,
     config: LmConfig,
-    room: Mutex<Room>,
+    scratch: Mutex<DecoderScratch>,
 }
 
+/// One layer.
 #[derive(Debug)]
-struct Block {
+struct PackedBlock {
     norm_1: Vec<f32>,
     qkv: PackedLinear,
     proj: PackedLinear,
@@ -40,132 +43,151 @@ struct Block {
     mlp: PackedMlp,
 }
 
-/// What a pass computes in.
+/// The buffers of a pass over `rows` rows of all lanes.
 #[derive(Debug, Default)]
-struct Room {
+struct DecoderScratch {
+    /// Hidden states (residual stream), `[rows][n_embd]`.
     x: Tiled,
-    rounded: Activations,
-    inner: Activations,
+    /// Quantised inputs of the next product, `[rows][n_embd]`, or `[rows][n_head * head]` after attention.
+    activations: Activations,
+    /// Quantised inputs of the MLP's down projection, `[rows][intermediate]`.
+    mlp_inner: Activations,
+    /// Queries, keys and values before rotation, `[rows][q_size + 2 * kv_size]`.
     qkv: Tiled,
-    /// Cosines and sines of all rows, `[row][head / 2]`.
-    turns: Vec<(f32, f32)>,
-    /// Keys and values of one position.
-    heads: Vec<f32>,
-    plan: Plan,
-    answers: Vec<f32>,
-    /// Where the answers of each row begin, and how many rows its lane has.
-    places: Vec<(usize, usize)>,
-    /// The embedding of a token, later the last hidden states that are read; and all logits of them.
-    read: Vec<f32>,
+    /// Cosines and sines, `[rows][head / 2]`.
+    cos_sin: Vec<(f32, f32)>,
+    /// Keys, then values, of one position, `[2][groups * head]`.
+    kv_row: Vec<f32>,
+    attention_plan: AttentionPlan,
+    /// Outputs of attention, lane by lane `[group][lane's rows][head of the group][head]`.
+    attention_out: Vec<f32>,
+    /// Location of each row in `attention_out`, `[rows]`.
+    attention_rows: Vec<AttentionRow>,
+    /// One embedding, `[n_embd]`.
+    embedding: Vec<f32>,
+    /// Hidden states of the rows to read, after the last norm, `[rows to read][n_embd]`.
+    last_hidden: Vec<f32>,
+    /// Logits, `[rows to read][padded_vocab_size]`.
     logits: Tiled,
 }
 
-impl Layers {
-    pub(super) fn new(weights: &impl Weights, config: &LmConfig, bits: Bits, decision: (u32, u32)) -> Result<Self> {
-        let (e, v, i) = (config.n_embd, config.padded_vocab_size, config.intermediate());
-        let (q, kv) = (config.n_head * config.head(), config.groups() * config.head());
-        if !config.head().is_multiple_of(16) {
+/// The location of a row in the outputs of attention.
+#[derive(Clone, Copy, Debug)]
+struct AttentionRow {
+    /// Offset of the row's first head.
+    first: usize,
+    /// Rows of the row's lane.
+    lane_rows: usize,
+}
+
+impl PackedDecoder {
+    pub(super) fn new(weights: &impl Weights, config: &LmConfig, bits: Bits, decision: DecisionIds) -> Result<Self> {
+        let (hidden, vocab, ffn) = (config.n_embd, config.padded_vocab_size, config.intermediate());
+        let (q_size, kv_size) = (config.n_head * config.head(), config.groups() * config.head());
+        if !config.head().is_multiple_of(TILE) {
             let why = format!("heads of {} numbers cannot be computed in 8 or 4 bits (16 at a time)", config.head());
             return Err(Error::new(ErrorKind::UnsupportedModel, why).with_remedy(Remedy::UseFloatPrecision));
         }
-        let norm = |name: &str| weights.vector(name, &[e]);
-        let linear = |name: &str, bias: Option<&str>, out: usize, inner: usize| packed_linear(weights, name, bias, (out, inner), bits);
-        let block = |layer: usize| -> Result<Block> {
+        let norm = |name: &str| weights.vector(name, &[hidden]);
+        let linear = |name: &str, bias: Option<&str>, out, inner| packed_linear(weights, name, bias, MatrixShape::new(out, inner), bits);
+        let block = |layer: usize| -> Result<PackedBlock> {
             let at = |part: &str| format!("transformer.h.{layer}.{part}");
             let bias = at("attn.qkv.bias");
-            Ok(Block {
+            Ok(PackedBlock {
                 norm_1: norm(&at("norm_1.weight"))?,
-                qkv: linear(&at("attn.qkv.weight"), config.attn_bias.then_some(bias.as_str()), q + 2 * kv, e)?,
-                proj: linear(&at("attn.proj.weight"), None, e, q)?,
+                qkv: linear(&at("attn.qkv.weight"), config.attn_bias.then_some(bias.as_str()), q_size + 2 * kv_size, hidden)?,
+                proj: linear(&at("attn.proj.weight"), None, hidden, q_size)?,
                 norm_2: norm(&at("norm_2.weight"))?,
                 mlp: PackedMlp::Gated {
-                    fc_1: linear(&at("mlp.fc_1.weight"), None, i, e)?,
-                    fc_2: linear(&at("mlp.fc_2.weight"), None, i, e)?,
-                    proj: linear(&at("mlp.proj.weight"), None, e, i)?,
+                    fc_1: linear(&at("mlp.fc_1.weight"), None, ffn, hidden)?,
+                    fc_2: linear(&at("mlp.fc_2.weight"), None, ffn, hidden)?,
+                    proj: linear(&at("mlp.proj.weight"), None, hidden, ffn)?,
                 },
             })
         };
-        let chosen =
-            weights.rows("lm_head.weight", (v, e), &[decision.0, decision.1], candle_core::DType::F32, &candle_core::Device::Cpu)?;
+        let head = MatrixShape::new(vocab, hidden);
+        let decision_head = weights.rows("lm_head.weight", head, &decision.to_array(), DType::F32, &Device::Cpu)?;
+        let decision_head = decision_head.flatten_all().and_then(|t| t.to_vec1());
         Ok(Self {
-            wte: linear("transformer.wte.weight", None, v, e)?,
+            wte: linear("transformer.wte.weight", None, vocab, hidden)?,
             h: (0..config.n_layer).map(block).collect::<Result<_>>()?,
             ln_f: norm("transformer.ln_f.weight")?,
-            lm_head: linear("lm_head.weight", None, v, e)?,
-            decision_head: chosen.flatten_all().and_then(|t| t.to_vec1()).map_err(|e| Error::internal(e))?,
+            lm_head: linear("lm_head.weight", None, vocab, hidden)?,
+            decision_head: decision_head.map_err(Error::internal)?,
             rope: Rope::new(config.head(), config.rope_base),
             config: config.clone(),
-            room: Mutex::default(),
+            scratch: Mutex::default(),
         })
     }
 
-    /// The rotations of its positions.
+    /// Returns the rotations of the positions.
     pub(super) const fn rope(&self) -> &Rope {
         &self.rope
     }
 
-    /// Feeds all rows, appends to the caches and reads: the two logits that can be chosen while listening go to `lists`, rows of
-    /// all of them are returned.
-    pub(super) fn pass(&self, segments: &mut [Segment<'_>], lists: &mut Lists) -> CandleResult<Vec<Vec<f32>>> {
-        // What an earlier pass left behind when it panicked is overwritten: nothing in the room outlives a pass.
-        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = &mut *room;
-        self.embed(segments, room)?;
-        self.prepare(&lists.spans, room);
+    /// Feeds all rows, appends to the caches and reads logits: those of decisions go to `index`, full rows are returned.
+    pub(super) fn pass(&self, segments: &mut [Segment<'_>], index: &mut PassIndex) -> CandleResult<Vec<Vec<f32>>> {
+        // Nothing in the scratch outlives a pass: the remains of one that panicked are overwritten.
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let scratch = &mut *scratch;
+        self.embed(segments, scratch)?;
+        self.prepare(&index.spans, scratch);
         let eps = self.config.norm_eps as f32;
         for (layer, block) in self.h.iter().enumerate() {
-            room.rounded.round_tiled(&room.x, Norm::Rms(&block.norm_1, eps));
-            block.qkv.forward(&room.rounded, &mut room.qkv);
-            self.attend(layer, &lists.spans, segments, room)?;
-            block.proj.add_to(&room.rounded, &mut room.x);
-            room.rounded.round_tiled(&room.x, Norm::Rms(&block.norm_2, eps));
-            block.mlp.add_to(&room.rounded, &mut room.inner, &mut room.x);
+            scratch.activations.round_tiled(&scratch.x, Norm::Rms(&block.norm_1, eps));
+            block.qkv.forward(&scratch.activations, &mut scratch.qkv);
+            self.attend(layer, &index.spans, segments, scratch)?;
+            block.proj.add_to(&scratch.activations, &mut scratch.x);
+            scratch.activations.round_tiled(&scratch.x, Norm::Rms(&block.norm_2, eps));
+            block.mlp.add_to(&scratch.activations, &mut scratch.mlp_inner, &mut scratch.x);
         }
-        self.decide(room, lists);
-        Ok(self.rows(room, &lists.rows))
+        self.read_decisions(scratch, index);
+        Ok(self.read_rows(scratch, &index.full_rows))
     }
 
-    fn decide(&self, room: &mut Room, lists: &mut Lists) {
-        self.read(room, &lists.decisions);
-        let width = self.config.n_embd;
-        let (silent, respond) = self.decision_head.split_at(width);
+    /// Computes the two logits of each decision row.
+    fn read_decisions(&self, scratch: &mut DecoderScratch, index: &mut PassIndex) {
+        self.last_norm(scratch, &index.decision_rows);
+        let hidden = self.config.n_embd;
+        let (silent, respond) = self.decision_head.split_at(hidden);
         let dot = |y: &[f32], weight: &[f32]| y.iter().zip(weight).map(|(y, w)| y * w).sum::<f32>();
-        lists.pairs.extend(room.read.chunks_exact(width).map(|y| (dot(y, silent), dot(y, respond))));
+        index.decision_logits.extend(scratch.last_hidden.chunks_exact(hidden).map(|y| (dot(y, silent), dot(y, respond))));
     }
 
-    fn rows(&self, room: &mut Room, rows: &[usize]) -> Vec<Vec<f32>> {
+    /// Computes all logits of each of `rows`.
+    fn read_rows(&self, scratch: &mut DecoderScratch, rows: &[usize]) -> Vec<Vec<f32>> {
         if rows.is_empty() {
             return Vec::new();
         }
-        self.read(room, rows);
-        room.rounded.round(&room.read, rows.len());
-        self.lm_head.forward(&room.rounded, &mut room.logits);
+        self.last_norm(scratch, rows);
+        scratch.activations.round(&scratch.last_hidden, rows.len());
+        self.lm_head.forward(&scratch.activations, &mut scratch.logits);
         let row = |row: usize| {
             let mut all = vec![0.0; self.lm_head.out()];
-            room.logits.copy(row, 0, &mut all);
+            scratch.logits.copy(row, 0, &mut all);
             all
         };
         (0..rows.len()).map(row).collect()
     }
 
-    /// Puts `rows` of the last hidden states after the last norm into `room.read`.
-    fn read(&self, room: &mut Room, rows: &[usize]) {
-        let width = self.config.n_embd;
-        room.read.resize(rows.len() * width, 0.0);
-        for (row, y) in rows.iter().zip(room.read.chunks_exact_mut(width)) {
-            room.x.copy(*row, 0, y);
+    /// Writes `rows` of the hidden states, after the last norm, to `scratch.last_hidden`.
+    fn last_norm(&self, scratch: &mut DecoderScratch, rows: &[usize]) {
+        let hidden = self.config.n_embd;
+        scratch.last_hidden.resize(rows.len() * hidden, 0.0);
+        for (row, y) in rows.iter().zip(scratch.last_hidden.chunks_exact_mut(hidden)) {
+            scratch.x.copy(*row, 0, y);
             let square: f32 = y.iter().map(|v| v * v).sum();
-            let scale = 1.0 / (square / width as f32 + self.config.norm_eps as f32).sqrt();
+            let scale = 1.0 / (square / hidden as f32 + self.config.norm_eps as f32).sqrt();
             y.iter_mut().zip(&self.ln_f).for_each(|(v, w)| *v *= scale * w);
         }
     }
 
-    /// The embeddings of everything that is fed, features in place of their PADs.
-    fn embed(&self, segments: &[Segment<'_>], room: &mut Room) -> CandleResult<()> {
+    /// Writes the embeddings of all inputs to `scratch.x`, with features in place of their PADs.
+    fn embed(&self, segments: &[Segment<'_>], scratch: &mut DecoderScratch) -> CandleResult<()> {
         let inputs = || segments.iter().flat_map(|s| &s.inputs);
-        let width = self.config.n_embd;
-        let (x, embedding) = (&mut room.x, &mut room.read);
-        x.reset(inputs().map(Input::rows).sum(), width);
+        let hidden = self.config.n_embd;
+        let (x, embedding) = (&mut scratch.x, &mut scratch.embedding);
+        x.reset(inputs().map(Input::rows).sum(), hidden);
         let mut at = 0;
         for input in inputs() {
             match input {
@@ -178,72 +200,99 @@ impl Layers {
                 Input::Features(Features::Rows(features)) => {
                     features.iter().enumerate().for_each(|(row, feature)| x.set(at + row, 0, feature));
                 }
-                Input::Features(Features::Tensor(_)) => candle_core::bail!("features belong to another precision"),
+                Input::Features(Features::Tensor(_)) => candle_core::bail!("the features were made for another precision"),
             }
             at += input.rows();
         }
         Ok(())
     }
 
-    /// What is the same in all layers of a pass.
-    fn prepare(&self, spans: &[Span], room: &mut Room) {
+    /// Prepares everything that is the same in all layers of a pass.
+    fn prepare(&self, spans: &[LaneSpan], scratch: &mut DecoderScratch) {
         let (heads, groups, size) = (self.config.n_head, self.config.groups(), self.config.head());
-        room.turns.clear();
-        spans.iter().for_each(|span| room.turns.extend(self.rope.turns(span.position, span.rows)));
-        room.plan.make(spans.iter().map(|span| span.rows), groups, heads / groups, size);
-        room.answers.resize(room.plan.answers(), 0.0);
-        room.heads.resize(2 * groups * size, 0.0);
-        room.places.clear();
+        let per_group = heads / groups;
+        scratch.cos_sin.clear();
+        spans.iter().for_each(|span| scratch.cos_sin.extend(self.rope.cos_sin(span.position, span.rows)));
+        scratch.attention_plan.rebuild(spans.iter().map(|span| span.rows), groups, per_group, size);
+        scratch.attention_out.resize(scratch.attention_plan.output_len(), 0.0);
+        scratch.kv_row.resize(2 * groups * size, 0.0);
+        scratch.attention_rows.clear();
         for span in spans {
             let first = span.first_row * heads * size;
-            room.places.extend((0..span.rows).map(|row| (first + row * heads / groups * size, span.rows)));
+            let row = |row: usize| AttentionRow { first: first + row * per_group * size, lane_rows: span.rows };
+            scratch.attention_rows.extend((0..span.rows).map(row));
         }
     }
 
-    /// Causal attention of every lane's rows over all its cached positions, from `room.qkv` to `room.rounded`.
-    fn attend(&self, layer: usize, spans: &[Span], segments: &mut [Segment<'_>], room: &mut Room) -> CandleResult<()> {
+    /// Computes causal attention of every lane's rows over its cached positions, from `scratch.qkv` to `scratch.activations`.
+    fn attend(&self, layer: usize, spans: &[LaneSpan], segments: &mut [Segment<'_>], scratch: &mut DecoderScratch) -> CandleResult<()> {
+        // 1. Keys and values to the caches; 2. queries over the caches; 3. heads side by side, quantised for `proj`.
+        self.append_keys_values(layer, spans, segments, scratch)?;
+        self.attend_over_cache(layer, spans, segments, scratch);
+        self.round_attention(scratch);
+        Ok(())
+    }
+
+    /// Appends the keys, rotated, and the values of all rows to the lanes' caches: `[q | k | v] -> k, v`.
+    fn append_keys_values(
+        &self,
+        layer: usize,
+        spans: &[LaneSpan],
+        segments: &mut [Segment<'_>],
+        scratch: &mut DecoderScratch,
+    ) -> CandleResult<()> {
         let (heads, groups, size) = (self.config.n_head, self.config.groups(), self.config.head());
-        let per_group = heads / groups;
         for (span, segment) in spans.iter().zip(segments.iter_mut()) {
-            let Layer::Packed(cache) = &mut segment.cache.layers[layer] else {
-                candle_core::bail!("the cache of a lane belongs to another precision")
+            let LayerCache::Packed(cache) = &mut segment.cache.layers[layer] else {
+                candle_core::bail!("the lane's cache was made for another precision")
             };
             for row in span.first_row..span.first_row + span.rows {
-                room.qkv.copy(row, heads * size, &mut room.heads);
-                let (keys, values) = room.heads.split_at_mut(groups * size);
-                cache.append(keys, &room.turns[row * size / 2..][..size / 2], values);
+                scratch.qkv.copy(row, heads * size, &mut scratch.kv_row);
+                let (keys, values) = scratch.kv_row.split_at_mut(groups * size);
+                cache.append(keys, &scratch.cos_sin[row * size / 2..][..size / 2], values);
             }
         }
+        Ok(())
+    }
+
+    /// Attends with the rotated queries of each task, `[pair][head]`, over its lane's cache, to `scratch.attention_out`.
+    fn attend_over_cache(&self, layer: usize, spans: &[LaneSpan], segments: &[Segment<'_>], scratch: &mut DecoderScratch) {
+        let size = self.config.head();
+        let per_group = self.config.n_head / self.config.groups();
         let lane = |lane: usize| match &segments[lane].cache.layers[layer] {
-            Layer::Packed(cache) => Some((cache, spans[lane].rows)),
-            Layer::Float(_) => None,
+            LayerCache::Packed(cache) => Some((cache, spans[lane].rows)),
+            LayerCache::Float(_) => None,
         };
-        let (qkv, turns) = (&room.qkv, &room.turns);
-        room.plan.run(InstructionSet::best(), &mut room.answers, lane, |task, queries| {
+        let (qkv, cos_sin) = (&scratch.qkv, &scratch.cos_sin);
+        scratch.attention_plan.run(InstructionSet::best(), &mut scratch.attention_out, lane, |task, queries| {
             for (pair, query) in queries.chunks_exact_mut(size).enumerate() {
                 let row = spans[task.lane].first_row + task.row(pair);
                 qkv.copy(row, (task.group * per_group + task.head(pair)) * size, query);
-                rotate(query, &turns[row * size / 2..][..size / 2]);
+                rotate(query, &cos_sin[row * size / 2..][..size / 2]);
             }
         });
-        // Columns of the next layer's inputs are heads one after the other; a head is a multiple of 16 wide.
-        let (answers, places) = (&room.answers, &room.places);
-        room.rounded.fill(places.len(), heads * size, Activations::worth_a_thread(places.len()), |g, cells| {
-            for (row, cell) in cells.chunks_exact_mut(GROUP).enumerate() {
-                let (first, rows) = places[row];
+    }
+
+    /// Quantises the outputs of attention, with the heads of a row side by side, `[rows][n_head * head]`.
+    fn round_attention(&self, scratch: &mut DecoderScratch) {
+        let (heads, groups, size) = (self.config.n_head, self.config.groups(), self.config.head());
+        let per_group = heads / groups;
+        let (out, rows) = (&scratch.attention_out, &scratch.attention_rows);
+        scratch.activations.fill(rows.len(), heads * size, Activations::min_groups_per_task(rows.len()), |g, cells| {
+            for (row, cell) in rows.iter().zip(cells.chunks_exact_mut(GROUP)) {
                 for (part, to) in cell.chunks_exact_mut(TILE).enumerate() {
                     let column = g * GROUP + part * TILE;
+                    // A tile lies within one head, whose size is a multiple of 16.
                     if column < heads * size {
                         let (head, within) = (column / size, column % size);
-                        let of_group = head / per_group * rows * per_group;
-                        let at = first + (of_group + head % per_group) * size + within;
-                        to.copy_from_slice(&answers[at..at + TILE]);
+                        let of_group = head / per_group * row.lane_rows * per_group;
+                        let at = row.first + (of_group + head % per_group) * size + within;
+                        to.copy_from_slice(&out[at..at + TILE]);
                     } else {
                         to.fill(0.0);
                     }
                 }
             }
         });
-        Ok(())
     }
 }

@@ -1,15 +1,16 @@
-//! The encoder's convolutions on the processor: kernel 3, zero padding 1, weights in 16-bit floats.
+//! The encoder's convolutions on the CPU: kernel 3, zero padding 1, f16 weights, f32 sums.
 //!
-//! 16 bits because they are read once a chunk; released weights have no more. Everything is summed in f32.
+//! f16, because the weights are read once a chunk, and released weights have no more bits.
 
 use half::f16;
 
-use crate::model::kernels::thread_pool::{Parts, thread_pool};
-use crate::model::kernels::{InstructionSet, TILE, Tiled, math, product::product};
+use crate::model::kernels::product::{Strided, StridedMut, product};
+use crate::model::kernels::thread_pool::{EqualParts, thread_pool};
+use crate::model::kernels::{InstructionSet, TILE, Tiled, math};
 
-/// Width of the kernel.
+/// The width of the kernel.
 const TAPS: usize = 3;
-/// Rows that are computed together: half of a live chunk, and as many as sums fit the registers.
+/// Rows of one product: half a live chunk, whose sums fit the registers.
 const ROWS: usize = 20;
 
 /// A convolution followed by the exact GELU.
@@ -24,7 +25,7 @@ pub(super) struct Convolution {
 }
 
 impl Convolution {
-    /// A convolution of the weights `[out, inner, 3]`; None when a weight is too large for 16 bits.
+    /// Makes a convolution of the weights `[out, inner, 3]`; returns None when a weight is too large for f16.
     pub(super) fn new(weight: &[f32], bias: &[f32], inner: usize, stride: usize) -> Option<Self> {
         let outputs = bias.len();
         let mut weights = vec![f16::ZERO; outputs.next_multiple_of(TILE) * TAPS * inner];
@@ -40,12 +41,12 @@ impl Convolution {
         weights.iter().all(|w| w.is_finite()).then_some(Self { weights, bias, inner, outputs, stride })
     }
 
-    /// `padded`: of each of `blocks` a row of zeros, the input's rows, a row of zeros; `positions` rows of each go to `out`.
-    /// `inputs` is room for the numbers that each of those is made of.
+    /// Convolves `padded`, which holds for each of `blocks` a row of zeros, the input rows and a row of zeros, to `positions` rows a block
+    /// in `out`, and applies GELU. `inputs` is scratch for the `3 * inner` inputs of each row.
     pub(super) fn forward(&self, padded: &[f32], blocks: usize, positions: usize, inputs: &mut Tiled, out: &mut Tiled) {
         let n = TAPS * self.inner;
         let step = self.stride * self.inner;
-        let path = InstructionSet::best();
+        let isa = InstructionSet::best();
         let rows = blocks * positions;
         out.reset(rows, self.outputs);
         inputs.reset(rows, n);
@@ -54,12 +55,13 @@ impl Convolution {
                 inputs.set(block * positions + position, 0, &padded[position * step..][..n]);
             }
         }
-        let inputs = inputs.numbers();
-        thread_pool().share(&Parts::new(out.numbers_mut(), rows * TILE), 1, |tile, out| {
+        let inputs = inputs.values();
+        thread_pool().for_each(&EqualParts::new(out.values_mut(), rows * TILE), 1, |tile, out| {
             let weights = &self.weights[tile * n * TILE..][..n * TILE];
             for first in (0..rows).step_by(ROWS) {
                 let (inputs, out) = (&inputs[first * TILE..], &mut out[first * TILE..]);
-                product(path, ROWS.min(rows - first), (inputs, rows * TILE), (weights, TILE * TILE), n, (out, TILE));
+                let (a, b) = (Strided { values: inputs, stride: rows * TILE }, Strided { values: weights, stride: TILE * TILE });
+                product(isa, ROWS.min(rows - first), a, b, n, StridedMut { values: out, stride: TILE });
             }
             let bias = &self.bias[tile * TILE..][..TILE];
             out.chunks_exact_mut(TILE).for_each(|row| row.iter_mut().zip(bias).for_each(|(v, b)| *v += b));

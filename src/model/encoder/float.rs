@@ -1,4 +1,4 @@
-//! The encoder's layers through candle, in f32 on any device. Fields carry the checkpoint's names.
+//! The encoder through candle, in f32 on any device. Fields have the checkpoint's names.
 
 use candle_core::{DType, Device, Result as CandleResult, Tensor};
 use candle_nn::{Conv1d, Conv1dConfig, LayerNorm, Linear, Module, ops::softmax_last_dim};
@@ -7,21 +7,23 @@ use super::{LAYER_NORM_EPS, MOST_POSITIONS, features_of, positions_of, sinusoids
 use crate::error::{Error, Result};
 use crate::model::config::AudioConfig;
 use crate::model::linear::gelu;
-use crate::model::weights::{Weights, float_linear};
+use crate::model::weights::{MatrixShape, Weights, float_linear};
 
+/// The encoder as candle layers.
 #[derive(Debug)]
-pub(super) struct Layers {
+pub(super) struct FloatEncoder {
     conv1: Conv1d,
     conv2: Conv1d,
     positions: Tensor,
     num_mel_bins: usize,
-    layers: Vec<Layer>,
+    layers: Vec<FloatEncoderLayer>,
     ln_post: LayerNorm,
     proj: Linear,
 }
 
+/// One layer.
 #[derive(Debug)]
-struct Layer {
+struct FloatEncoderLayer {
     self_attn: Attention,
     self_attn_layer_norm: LayerNorm,
     fc1: Linear,
@@ -29,6 +31,7 @@ struct Layer {
     final_layer_norm: LayerNorm,
 }
 
+/// The attention of one layer.
 #[derive(Debug)]
 struct Attention {
     q_proj: Linear,
@@ -38,22 +41,29 @@ struct Attention {
     n_heads: usize,
 }
 
-impl Layers {
+impl FloatEncoder {
     pub(super) fn new(weights: &impl Weights, config: &AudioConfig, device: &Device) -> Result<Self> {
         let (d, ffn) = (config.d_model, config.encoder_ffn_dim);
         let linear = |name: &str, out: usize, inner: usize| {
-            float_linear(weights, &format!("{name}.weight"), Some(&format!("{name}.bias")), (out, inner), DType::F32, device)
+            float_linear(
+                weights,
+                &format!("{name}.weight"),
+                Some(&format!("{name}.bias")),
+                MatrixShape::new(out, inner),
+                DType::F32,
+                device,
+            )
         };
         let norm = |name: &str| -> Result<LayerNorm> {
             let get = |part: &str| weights.get(&format!("{name}.{part}"), &[d], DType::F32, device);
             Ok(LayerNorm::new(get("weight")?, get("bias")?, LAYER_NORM_EPS))
         };
-        let layer = |i: usize| -> Result<Layer> {
+        let layer = |i: usize| -> Result<FloatEncoderLayer> {
             let at = |part: &str| format!("layers.{i}.{part}");
-            Ok(Layer {
+            Ok(FloatEncoderLayer {
                 self_attn: Attention {
                     q_proj: linear(&at("self_attn.q_proj"), d, d)?,
-                    k_proj: float_linear(weights, &at("self_attn.k_proj.weight"), None, (d, d), DType::F32, device)?,
+                    k_proj: float_linear(weights, &at("self_attn.k_proj.weight"), None, MatrixShape::new(d, d), DType::F32, device)?,
                     v_proj: linear(&at("self_attn.v_proj"), d, d)?,
                     out_proj: linear(&at("self_attn.out_proj"), d, d)?,
                     n_heads: config.encoder_attention_heads,
@@ -81,9 +91,10 @@ impl Layers {
         })
     }
 
-    /// Blocks `[128, frames]` to features `[n, output_dim]`, one below the other.
+    /// Encodes blocks `[128, frames]` to features `[blocks * n, output_dim]`.
     pub(super) fn forward(&self, mels: &[&[f32]], frames: usize, device: &Device) -> CandleResult<Tensor> {
         let (blocks, positions, features) = (mels.len(), positions_of(frames), features_of(frames));
+        // [blocks, 128, frames] -> [blocks, d, positions] -> [blocks, positions, d]
         let x = Tensor::from_vec(mels.concat(), (blocks, self.num_mel_bins, frames), device)?;
         let x = gelu(&self.conv1.forward(&x)?)?;
         let x = gelu(&self.conv2.forward(&x)?)?;
@@ -93,13 +104,14 @@ impl Layers {
         for layer in &self.layers {
             x = layer.forward(&x, positions)?;
         }
+        // [blocks, positions, d] -> [blocks * n, d]: means of pairs.
         let paired = x.reshape((blocks, positions, d))?.narrow(1, 0, 2 * features)?;
         let pooled = paired.reshape((blocks * features, 2, d))?.mean(1)?;
         self.proj.forward(&self.ln_post.forward(&pooled)?)
     }
 }
 
-impl Layer {
+impl FloatEncoderLayer {
     fn forward(&self, x: &Tensor, positions: usize) -> CandleResult<Tensor> {
         let y = x.add(&self.self_attn.forward(&self.self_attn_layer_norm.forward(x)?, positions)?)?;
         let inner = gelu(&self.fc1.forward(&self.final_layer_norm.forward(&y)?)?)?;
@@ -108,10 +120,11 @@ impl Layer {
 }
 
 impl Attention {
-    /// Full attention within each block of `positions`, none across; heads are contiguous slices.
+    /// Computes full attention within each block of `positions`, none across; heads are contiguous columns.
     fn forward(&self, x: &Tensor, positions: usize) -> CandleResult<Tensor> {
         let (n, d) = x.dims2()?;
         let head = d / self.n_heads;
+        // [n, d] -> [blocks, heads, positions, head]
         let heads = |t: Tensor| t.reshape((n / positions, positions, self.n_heads, head))?.transpose(1, 2)?.contiguous();
         let q = heads(self.q_proj.forward(x)?)?;
         let k = heads(self.k_proj.forward(x)?)?;

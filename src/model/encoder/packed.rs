@@ -1,4 +1,4 @@
-//! The encoder with packed weights, on the processor. Fields carry the checkpoint's names.
+//! The encoder with packed weights, on the CPU. Fields have the checkpoint's names.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,27 +6,30 @@ use super::convolution::Convolution;
 use super::{Encodings, LAYER_NORM_EPS, features_of, positions_of, sinusoids};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::model::config::AudioConfig;
-use crate::model::features::Rooms;
-use crate::model::kernels::thread_pool::{Parts, thread_pool};
+use crate::model::features::FeaturePool;
+use crate::model::kernels::thread_pool::{EqualParts, thread_pool};
 use crate::model::kernels::{Activations, Bits, GROUP, Norm, Tiled, math};
 use crate::model::linear::{PackedLinear, PackedMlp};
-use crate::model::weights::{Weights, packed_linear};
+use crate::model::weights::{MatrixShape, Weights, packed_linear};
 
+/// The encoder with packed weights.
 #[derive(Debug)]
-pub(super) struct Layers {
+pub(super) struct PackedEncoder {
     conv1: Convolution,
     conv2: Convolution,
+    /// Position embeddings, `[100][d]`.
     positions: Vec<f32>,
     num_mel_bins: usize,
-    layers: Vec<Layer>,
+    layers: Vec<PackedEncoderLayer>,
     ln_post: LayerNorm,
     proj: PackedLinear,
     n_heads: usize,
-    room: Mutex<Room>,
+    scratch: Mutex<EncoderScratch>,
 }
 
+/// One layer.
 #[derive(Debug)]
-struct Layer {
+struct PackedEncoderLayer {
     q_proj: PackedLinear,
     k_proj: PackedLinear,
     v_proj: PackedLinear,
@@ -36,45 +39,60 @@ struct Layer {
     final_layer_norm: LayerNorm,
 }
 
+/// The parameters of a LayerNorm.
 #[derive(Debug)]
 struct LayerNorm {
     weight: Vec<f32>,
     bias: Vec<f32>,
 }
 
-/// What blocks are computed in.
+/// The buffers of a call for several blocks, of `rows` positions in all.
 #[derive(Debug, Default)]
-struct Room {
-    /// Of each block the rows of a convolution's input between two rows of zeros.
+struct EncoderScratch {
+    /// Inputs of a convolution: of each block a row of zeros, its rows, a row of zeros.
     padded: Vec<f32>,
-    /// Of each position what a convolution makes it of.
+    /// The three input rows of each output row of a convolution, `[rows][3 * inner]`.
     inputs: Tiled,
+    /// Hidden states (residual stream), `[rows][d]`.
     x: Tiled,
+    /// Queries, `[rows][d]`.
     q: Tiled,
+    /// Keys, `[rows][d]`.
     k: Tiled,
+    /// Values, `[rows][d]`.
     v: Tiled,
-    mixed: Tiled,
-    rounded: Activations,
-    inner: Activations,
+    /// Outputs of the first convolution, `[blocks * frames][d]`.
+    convolved: Tiled,
+    /// Means of pairs of positions, `[features][d]`.
+    pooled: Tiled,
+    /// Features of all blocks, `[features][output_dim]`.
+    projected: Tiled,
+    /// Two rows, `[2][d]`.
+    row_pair: Vec<f32>,
+    /// Quantised inputs of the next product, `[rows][d]`.
+    activations: Activations,
+    /// Quantised inputs of the MLP's down projection, `[rows][ffn]`.
+    mlp_inner: Activations,
+    /// Per block and head: outputs, queries, keys, values, each `[block's rows][head]`, and scratch of the attention.
     heads: Vec<f32>,
-    features: Rooms,
+    features: FeaturePool,
 }
 
-impl Layers {
+impl PackedEncoder {
     pub(super) fn new(weights: &impl Weights, config: &AudioConfig, bits: Bits) -> Result<Self> {
         let (d, ffn) = (config.d_model, config.encoder_ffn_dim);
         let linear = |name: &str, out: usize, inner: usize| {
-            packed_linear(weights, &format!("{name}.weight"), Some(&format!("{name}.bias")), (out, inner), bits)
+            packed_linear(weights, &format!("{name}.weight"), Some(&format!("{name}.bias")), MatrixShape::new(out, inner), bits)
         };
         let norm = |name: &str| -> Result<LayerNorm> {
             let get = |part: &str| weights.vector(&format!("{name}.{part}"), &[d]);
             Ok(LayerNorm { weight: get("weight")?, bias: get("bias")? })
         };
-        let layer = |i: usize| -> Result<Layer> {
+        let layer = |i: usize| -> Result<PackedEncoderLayer> {
             let at = |part: &str| format!("layers.{i}.{part}");
-            Ok(Layer {
+            Ok(PackedEncoderLayer {
                 q_proj: linear(&at("self_attn.q_proj"), d, d)?,
-                k_proj: packed_linear(weights, &at("self_attn.k_proj.weight"), None, (d, d), bits)?,
+                k_proj: packed_linear(weights, &at("self_attn.k_proj.weight"), None, MatrixShape::new(d, d), bits)?,
                 v_proj: linear(&at("self_attn.v_proj"), d, d)?,
                 out_proj: linear(&at("self_attn.out_proj"), d, d)?,
                 self_attn_layer_norm: norm(&at("self_attn_layer_norm"))?,
@@ -99,7 +117,7 @@ impl Layers {
             ln_post: norm("ln_post")?,
             proj: linear("proj", config.output_dim, d)?,
             n_heads: config.encoder_attention_heads,
-            room: Mutex::default(),
+            scratch: Mutex::default(),
         })
     }
 }
@@ -110,90 +128,94 @@ impl LayerNorm {
     }
 }
 
-impl Layers {
-    /// Blocks `[128, frames]` to features `[n, output_dim]` of each.
+impl PackedEncoder {
+    /// Encodes blocks `[128, frames]` to features `[n, output_dim]` each.
     pub(super) fn forward(&self, mels: &[&[f32]], frames: usize) -> Encodings {
         let (positions, of_block) = (positions_of(frames), features_of(frames));
-        // What earlier blocks left behind when they panicked is overwritten: nothing in the room outlives a call.
-        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = &mut *room;
-        self.convolve(mels, frames, room);
-        let d = room.x.width();
+        // Nothing in the scratch outlives a call: the remains of one that panicked are overwritten.
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let scratch = &mut *scratch;
+        self.convolve(mels, frames, scratch);
+        let d = scratch.x.width();
         for layer in &self.layers {
-            room.rounded.round_tiled(&room.x, layer.self_attn_layer_norm.as_norm());
-            layer.q_proj.forward(&room.rounded, &mut room.q);
-            layer.k_proj.forward(&room.rounded, &mut room.k);
-            layer.v_proj.forward(&room.rounded, &mut room.v);
-            attend(room, positions, d / self.n_heads);
-            layer.out_proj.add_to(&room.rounded, &mut room.x);
-            room.rounded.round_tiled(&room.x, layer.final_layer_norm.as_norm());
-            layer.mlp.add_to(&room.rounded, &mut room.inner, &mut room.x);
+            scratch.activations.round_tiled(&scratch.x, layer.self_attn_layer_norm.as_norm());
+            layer.q_proj.forward(&scratch.activations, &mut scratch.q);
+            layer.k_proj.forward(&scratch.activations, &mut scratch.k);
+            layer.v_proj.forward(&scratch.activations, &mut scratch.v);
+            attend(scratch, positions, d / self.n_heads);
+            layer.out_proj.add_to(&scratch.activations, &mut scratch.x);
+            scratch.activations.round_tiled(&scratch.x, layer.final_layer_norm.as_norm());
+            layer.mlp.add_to(&scratch.activations, &mut scratch.mlp_inner, &mut scratch.x);
         }
-        // Pairs of positions become one feature.
-        room.padded.resize(2 * d, 0.0);
-        let features = mels.len() * of_block;
-        room.mixed.reset(features, d);
-        for feature in 0..features {
-            let (a, b) = room.padded[..2 * d].split_at_mut(d);
-            let first = feature / of_block * positions + 2 * (feature % of_block);
-            room.x.copy(first, 0, a);
-            room.x.copy(first + 1, 0, b);
-            a.iter_mut().zip(b).for_each(|(a, b)| *a = f32::midpoint(*a, *b));
-            room.mixed.set(feature, 0, &room.padded[..d]);
-        }
-        room.rounded.round_tiled(&room.mixed, self.ln_post.as_norm());
-        self.proj.forward(&room.rounded, &mut room.q);
-        let (width, Room { q, features, .. }) = (self.proj.out(), room);
+        pool_pairs(scratch, mels.len(), positions, of_block);
+        scratch.activations.round_tiled(&scratch.pooled, self.ln_post.as_norm());
+        self.proj.forward(&scratch.activations, &mut scratch.projected);
+        let (width, EncoderScratch { projected, features, .. }) = (self.proj.out(), scratch);
         let of = |block: usize| {
-            features.fill(of_block, width, |numbers| {
-                numbers.chunks_exact_mut(width).enumerate().for_each(|(feature, to)| q.copy(block * of_block + feature, 0, to));
+            features.fill(of_block, width, |values| {
+                values.chunks_exact_mut(width).enumerate().for_each(|(feature, to)| projected.copy(block * of_block + feature, 0, to));
             })
         };
         (0..mels.len()).map(of).collect()
     }
 
-    /// The convolutions and positions, to `room.x` `[positions of all blocks, d]`.
-    fn convolve(&self, mels: &[&[f32]], frames: usize, room: &mut Room) {
+    /// Applies both convolutions and adds the position embeddings, to `scratch.x`.
+    fn convolve(&self, mels: &[&[f32]], frames: usize, scratch: &mut EncoderScratch) {
         let (bins, blocks, positions) = (self.num_mel_bins, mels.len(), positions_of(frames));
-        room.padded.clear();
-        room.padded.resize(blocks * (frames + 2) * bins, 0.0);
-        for (mel, padded) in mels.iter().zip(room.padded.chunks_exact_mut((frames + 2) * bins)) {
+        scratch.padded.clear();
+        scratch.padded.resize(blocks * (frames + 2) * bins, 0.0);
+        for (mel, padded) in mels.iter().zip(scratch.padded.chunks_exact_mut((frames + 2) * bins)) {
             for (bin, of_bin) in mel.chunks_exact(frames).enumerate() {
                 padded[bins + bin..].iter_mut().step_by(bins).zip(of_bin).for_each(|(to, v)| *to = *v);
             }
         }
-        self.conv1.forward(&room.padded, blocks, frames, &mut room.inputs, &mut room.mixed);
-        let d = room.mixed.width();
-        room.padded.clear();
-        room.padded.resize(blocks * (frames + 2) * d, 0.0);
-        for (block, padded) in room.padded.chunks_exact_mut((frames + 2) * d).enumerate() {
+        self.conv1.forward(&scratch.padded, blocks, frames, &mut scratch.inputs, &mut scratch.convolved);
+        let d = scratch.convolved.width();
+        scratch.padded.clear();
+        scratch.padded.resize(blocks * (frames + 2) * d, 0.0);
+        for (block, padded) in scratch.padded.chunks_exact_mut((frames + 2) * d).enumerate() {
             for (row, to) in padded.chunks_exact_mut(d).skip(1).take(frames).enumerate() {
-                room.mixed.copy(block * frames + row, 0, to);
+                scratch.convolved.copy(block * frames + row, 0, to);
             }
         }
-        self.conv2.forward(&room.padded, blocks, positions, &mut room.inputs, &mut room.x);
-        room.padded.resize(d, 0.0);
+        self.conv2.forward(&scratch.padded, blocks, positions, &mut scratch.inputs, &mut scratch.x);
+        scratch.row_pair.resize(2 * d, 0.0);
         for (row, sinusoid) in self.positions[..positions * d].chunks_exact(d).cycle().take(blocks * positions).enumerate() {
-            let sums = &mut room.padded[..d];
-            room.x.copy(row, 0, sums);
+            let sums = &mut scratch.row_pair[..d];
+            scratch.x.copy(row, 0, sums);
             sums.iter_mut().zip(sinusoid).for_each(|(v, p)| *v += p);
-            room.x.set(row, 0, sums);
+            scratch.x.set(row, 0, sums);
         }
     }
 }
 
-/// Full attention within each block of `rows` positions, from `q`, `k` and `v` to `rounded`; heads of `size` numbers are
-/// contiguous columns.
-fn attend(room: &mut Room, rows: usize, size: usize) {
-    let (all, d) = (room.q.rows(), room.q.width());
+/// Averages pairs of the `positions` of each block to `of_block` features, from `scratch.x` to `scratch.pooled`.
+fn pool_pairs(scratch: &mut EncoderScratch, blocks: usize, positions: usize, of_block: usize) {
+    let (features, d) = (blocks * of_block, scratch.x.width());
+    scratch.row_pair.resize(2 * d, 0.0);
+    scratch.pooled.reset(features, d);
+    for feature in 0..features {
+        let (a, b) = scratch.row_pair.split_at_mut(d);
+        let first = feature / of_block * positions + 2 * (feature % of_block);
+        scratch.x.copy(first, 0, a);
+        scratch.x.copy(first + 1, 0, b);
+        a.iter_mut().zip(b).for_each(|(a, b)| *a = f32::midpoint(*a, *b));
+        scratch.pooled.set(feature, 0, &scratch.row_pair[..d]);
+    }
+}
+
+/// Computes full attention within each block of `rows` positions, from `q`, `k` and `v` to quantised `activations`; heads of `size`
+/// values are contiguous columns.
+fn attend(scratch: &mut EncoderScratch, rows: usize, size: usize) {
+    let (all, d) = (scratch.q.rows(), scratch.q.width());
     let (heads_of_block, blocks) = (d / size, all / rows);
-    // Of every block and head `[row][size]` of answers, queries, keys and values, and room.
-    let share = rows * 4 * size + math::room_within(rows, size);
-    room.heads.resize(blocks * heads_of_block * share, 0.0);
-    let (q, k, v) = (&room.q, &room.k, &room.v);
-    thread_pool().share(&Parts::new(&mut room.heads, share), 1, |at, own| {
+    // Each block and head has outputs, queries, keys and values, `[row][size]` each, and scratch.
+    let share = rows * 4 * size + math::attend_within_scratch(rows, size);
+    scratch.heads.resize(blocks * heads_of_block * share, 0.0);
+    let (q, k, v) = (&scratch.q, &scratch.k, &scratch.v);
+    thread_pool().for_each(&EqualParts::new(&mut scratch.heads, share), 1, |at, own| {
         let (first, head) = (at / heads_of_block * rows, at % heads_of_block);
-        let (answers, rest) = own.split_at_mut(rows * size);
+        let (outputs, rest) = own.split_at_mut(rows * size);
         let (queries, rest) = rest.split_at_mut(rows * size);
         let (keys, rest) = rest.split_at_mut(rows * size);
         let (values, within) = rest.split_at_mut(rows * size);
@@ -202,15 +224,15 @@ fn attend(room: &mut Room, rows: usize, size: usize) {
             k.copy(first + row, head * size, &mut keys[row * size..][..size]);
             v.copy(first + row, head * size, &mut values[row * size..][..size]);
         }
-        math::attend_within(size, queries, keys, values, within, answers);
+        math::attend_within(size, queries, keys, values, within, outputs);
     });
-    let heads = &room.heads;
-    room.rounded.fill(all, d, Activations::worth_a_thread(all), |g, cells| {
+    let heads = &scratch.heads;
+    scratch.activations.fill(all, d, Activations::min_groups_per_task(all), |g, cells| {
         for (row, cell) in cells.chunks_exact_mut(GROUP).enumerate() {
             let (block, row) = (row / rows, row % rows);
             let mut column = g * GROUP;
             let mut cell = cell;
-            // A group may reach over several heads, and a head over several groups.
+            // A group may span several heads, and a head several groups.
             while !cell.is_empty() && column < d {
                 let (head, within) = (column / size, column % size);
                 let count = cell.len().min(size - within);

@@ -1,48 +1,57 @@
-//! Rows of activations, rounded to 8 bits with one scale per row and group.
+//! Activations, quantised to 8 bits with one scale per row and group, and the scratch memory of a thread.
 
 use std::cell::RefCell;
 
 use super::math;
-use super::thread_pool::{Parts, thread_pool};
+use super::thread_pool::{EqualParts, thread_pool};
 use super::tiled::Tiled;
 use super::{GROUP, TILE};
 
-/// Rounded activations in the order in which the paths read them: group by group, in a group row by row.
+/// Quantised activations in the order in which products read them: group by group, within a group row by row.
 #[derive(Clone, Debug, Default)]
 pub struct Activations {
     rows: usize,
     groups: usize,
     /// `[group][row][64]`.
-    numbers: Vec<i8>,
+    values: Vec<i8>,
     /// `[group][row]`.
     scales: Vec<f32>,
-    /// `[group][row]`: -8 times the sums of the numbers, which takes the offset of 4-bit weights off a product (that of 8-bit
-    /// weights is 16 times as large).
+    /// `[group][row]`: -8 times the sums of the values, the correction for the offset of 4-bit weights (16 times as large for 8-bit
+    /// weights).
     offsets: Vec<i32>,
-    /// Mean and inverse spread of each row: room of the norms.
-    shifts: Vec<(f32, f32)>,
+    /// Statistics of each row, for the norm.
+    stats: Vec<RowStats>,
 }
 
-/// What is done to a row before it is rounded: `(x - mean) * scale * weight + bias`.
+/// The mean of a row, and the reciprocal of its standard deviation.
+#[derive(Clone, Copy, Debug)]
+pub struct RowStats {
+    /// Mean; 0 for RMSNorm.
+    pub mean: f32,
+    /// Reciprocal of the standard deviation, or of the root mean square for RMSNorm.
+    pub scale: f32,
+}
+
+/// The norm of a row before quantisation: `(x - mean) * scale * weight + bias`.
 #[derive(Clone, Copy, Debug)]
 pub enum Norm<'a> {
-    /// Nothing.
+    /// No norm.
     None,
-    /// RMSNorm: the weight, and what is added to the mean square.
+    /// RMSNorm: weight, and epsilon of the mean square.
     Rms(&'a [f32], f32),
-    /// LayerNorm: weight and bias, and what is added to the variance.
+    /// LayerNorm: weight, bias, and epsilon of the variance.
     Layer(&'a [f32], &'a [f32], f32),
 }
 
 impl Activations {
-    /// Rounds `rows` rows of `x` (row-major, all of one length), taking the place of what was here; the memory is kept.
+    /// Quantises the `rows` rows of `x` (row-major), replacing the contents; the memory is kept.
     ///
     /// # Panics
-    /// When `x` is not `rows` whole rows: the caller's own.
+    /// When `x` is not `rows` whole rows: an error of the caller.
     pub fn round(&mut self, x: &[f32], rows: usize) {
         assert!(rows > 0 && x.len().is_multiple_of(rows), "whole rows");
         let k = x.len() / rows;
-        self.fill(rows, k, Self::worth_a_thread(rows), |g, cells| {
+        self.fill(rows, k, Self::min_groups_per_task(rows), |g, cells| {
             for (row, cell) in x.chunks_exact(k).zip(cells.chunks_exact_mut(GROUP)) {
                 let group = &row[g * GROUP..k.min((g + 1) * GROUP)];
                 cell[..group.len()].copy_from_slice(group);
@@ -51,42 +60,44 @@ impl Activations {
         });
     }
 
-    /// Rounds the rows of `x` after `norm`.
+    /// Quantises the rows of `x` after `norm`.
     pub fn round_tiled(&mut self, x: &Tiled, norm: Norm<'_>) {
-        let mut shifts = std::mem::take(&mut self.shifts);
-        find_shifts(x, norm, &mut shifts);
+        let mut stats = std::mem::take(&mut self.stats);
+        row_stats(x, norm, &mut stats);
         let rows = x.rows();
-        self.fill(rows, x.width(), Self::worth_a_thread(rows), |g, cells| {
-            math::norm_group(x.numbers(), (rows, x.width()), g, norm, &shifts, cells);
+        self.fill(rows, x.width(), Self::min_groups_per_task(rows), |g, cells| {
+            math::norm_group(x.values(), x.shape(), g, norm, &stats, cells);
         });
-        self.shifts = shifts;
+        self.stats = stats;
     }
 
-    /// Rounds what `compute(group, cells)` writes into each group, `[row][64]`, the groups shared out over threads, at least
-    /// `groups_at_a_time` to each.
-    pub fn fill(&mut self, rows: usize, k: usize, groups_at_a_time: usize, compute: impl Fn(usize, &mut [f32]) + Sync) {
+    /// Quantises the values that `compute(group, cells)` writes for each group, `[row][64]`; the groups are shared among threads,
+    /// `min_groups` at a time.
+    pub fn fill(&mut self, rows: usize, k: usize, min_groups: usize, compute: impl Fn(usize, &mut [f32]) + Sync) {
         (self.rows, self.groups) = (rows, k.div_ceil(GROUP));
         let cells = self.groups * rows;
-        self.numbers.resize(cells * GROUP, 0);
+        self.values.resize(cells * GROUP, 0);
         self.scales.resize(cells, 0.0);
         self.offsets.resize(cells, 0);
-        let parts =
-            (Parts::new(&mut self.numbers, rows * GROUP), (Parts::new(&mut self.scales, rows), Parts::new(&mut self.offsets, rows)));
-        thread_pool().share(&parts, groups_at_a_time, |g, (numbers, (scales, offsets))| {
-            with_room(rows * GROUP, |room| {
-                compute(g, room);
-                math::round_cells(room, numbers, scales, offsets);
+        let parts = (
+            EqualParts::new(&mut self.values, rows * GROUP),
+            (EqualParts::new(&mut self.scales, rows), EqualParts::new(&mut self.offsets, rows)),
+        );
+        thread_pool().for_each(&parts, min_groups, |g, (values, (scales, offsets))| {
+            with_scratch(rows * GROUP, |scratch| {
+                compute(g, scratch);
+                math::round_cells(scratch, values, scales, offsets);
             });
         });
     }
 
-    /// Groups of so many rows whose rounding takes longer than handing them to a thread does (a microsecond or two).
+    /// Returns the groups of `rows` rows whose quantisation takes longer than handing them to a thread (a microsecond or two).
     #[must_use]
-    pub const fn worth_a_thread(rows: usize) -> usize {
+    pub const fn min_groups_per_task(rows: usize) -> usize {
         8_192 / (rows * GROUP) + 1
     }
 
-    /// Number of rows.
+    /// Returns the number of rows.
     #[must_use]
     pub const fn rows(&self) -> usize {
         self.rows
@@ -96,66 +107,65 @@ impl Activations {
         self.groups
     }
 
-    /// The numbers of `row` in group `g`.
+    /// Returns the values of `row` in group `g`.
     pub(super) fn group(&self, g: usize, row: usize) -> &[i8] {
-        &self.numbers[(g * self.rows + row) * GROUP..][..GROUP]
+        &self.values[(g * self.rows + row) * GROUP..][..GROUP]
     }
 
-    /// Numbers, scales and offsets from `row` of the first group to the end of the last; groups lie `rows` rows apart.
+    /// Returns values, scales and offsets from `row` of the first group to the end of the last; groups lie `rows` rows apart.
     #[cfg(target_arch = "x86_64")]
     pub(super) fn all_from(&self, row: usize) -> (&[i8], &[f32], &[i32]) {
-        (&self.numbers[row * GROUP..], &self.scales[row..], &self.offsets[row..])
+        (&self.values[row * GROUP..], &self.scales[row..], &self.offsets[row..])
     }
 
-    /// Numbers, scales and offsets of group `g` from `row` on.
+    /// Returns values, scales and offsets of group `g` from `row` on.
     pub(super) fn cells(&self, g: usize, row: usize) -> (&[i8], &[f32], &[i32]) {
         let cell = g * self.rows + row;
         let end = (g + 1) * self.rows;
-        (&self.numbers[cell * GROUP..end * GROUP], &self.scales[cell..end], &self.offsets[cell..end])
+        (&self.values[cell * GROUP..end * GROUP], &self.scales[cell..end], &self.offsets[cell..end])
     }
 }
 
-/// Puts mean and inverse spread of every row of `x` into `shifts`.
-fn find_shifts(x: &Tiled, norm: Norm<'_>, shifts: &mut Vec<(f32, f32)>) {
+/// Computes the statistics of every row of `x` that `norm` needs.
+fn row_stats(x: &Tiled, norm: Norm<'_>, stats: &mut Vec<RowStats>) {
     let (rows, width) = (x.rows(), x.width() as f32);
-    shifts.clear();
-    shifts.resize(rows, (0.0, 1.0));
+    stats.clear();
+    stats.resize(rows, RowStats { mean: 0.0, scale: 1.0 });
     let eps = match norm {
         Norm::None => return,
         Norm::Rms(_, eps) | Norm::Layer(_, _, eps) => eps,
     };
-    with_room(rows * TILE, |sums| {
+    with_scratch(rows * TILE, |sums| {
         if let Norm::Layer(..) = norm {
-            math::row_sums(x.numbers(), (rows, x.width()), sums);
-            for ((mean, _), sums) in shifts.iter_mut().zip(sums.chunks_exact(TILE)) {
+            math::row_sums(x.values(), x.shape(), sums);
+            for (RowStats { mean, .. }, sums) in stats.iter_mut().zip(sums.chunks_exact(TILE)) {
                 *mean = sums.iter().sum::<f32>() / width;
             }
         }
-        math::row_squares(x.numbers(), (rows, x.width()), shifts, sums);
-        for ((_, scale), sums) in shifts.iter_mut().zip(sums.chunks_exact(TILE)) {
+        math::row_squares(x.values(), x.shape(), stats, sums);
+        for (RowStats { scale, .. }, sums) in stats.iter_mut().zip(sums.chunks_exact(TILE)) {
             *scale = 1.0 / (sums.iter().sum::<f32>() / width + eps).sqrt();
         }
     });
 }
 
-/// Rooms that a thread has from the start: work that asks for one within another is as deep as it gets.
-const ROOMS: usize = 2;
-/// Numbers of each: queries and scores of a task of attention over 4,096 positions. The system gives memory to what is written
-/// to.
-const ROOM: usize = 26 * (4_096 + 128);
+/// Scratch buffers of a thread: as many as calls of [`with_scratch`] nest.
+const SCRATCH_BUFFERS: usize = 2;
+/// Values of each buffer: the queries and scores of an attention task over 4,096 positions. Unused pages take no memory.
+const SCRATCH_LEN: usize = 26 * (4_096 + 128);
 
-/// Lends `n` numbers of the calling thread's own memory, whatever they hold: a pass asks for the same room thousands of times.
-/// A thread that is new makes its rooms at the first call; afterwards only a longer window than 4,096 positions takes more.
-pub fn with_room<T>(n: usize, work: impl FnOnce(&mut [f32]) -> T) -> T {
+/// Lends `work` a scratch buffer of `n` values, with arbitrary contents, that belongs to the calling thread. A thread allocates at
+/// its first call, and again only for a window of more than 4,096 positions.
+pub fn with_scratch<T>(n: usize, work: impl FnOnce(&mut [f32]) -> T) -> T {
     thread_local! {
-        static ROOMS_HERE: RefCell<Vec<Vec<f32>>> = RefCell::new((0..ROOMS).map(|_| vec![0.0; ROOM]).collect());
+        static BUFFERS: RefCell<Vec<Vec<f32>>> = RefCell::new((0..SCRATCH_BUFFERS).map(|_| vec![0.0; SCRATCH_LEN]).collect());
     }
-    // Taken out while it is used: work that asks for room itself gets another one.
-    let mut room = ROOMS_HERE.with_borrow_mut(Vec::pop).unwrap_or_default();
-    if room.len() < n {
-        room.resize(n, 0.0);
+    // Taken out while in use, so that a nested call gets another buffer.
+    let mut scratch = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default();
+    if scratch.len() < n {
+        scratch.resize(n, 0.0);
     }
-    let done = work(&mut room[..n]);
-    ROOMS_HERE.with_borrow_mut(|rooms| rooms.push(room));
+    let done = work(&mut scratch[..n]);
+    BUFFERS.with_borrow_mut(|buffers| buffers.push(scratch));
     done
 }

@@ -1,4 +1,4 @@
-//! AVX2 with FMA, for machines without VNNI: 8 outputs in one register, up to 5 rows at once.
+//! AVX2 with FMA, with or without AVX-VNNI: 8 outputs in one register, up to 5 rows at once.
 
 #![allow(clippy::needless_range_loop, reason = "the loops over rows are unrolled into registers: `R` says how many there are")]
 
@@ -11,35 +11,35 @@ use std::arch::x86_64::{
 
 use half::f16;
 
-use super::product::by_rows;
-use super::{Bits, GROUP, Job, TILE};
+use super::product::{Strided, StridedMut, by_rows};
+use super::{Bits, GROUP, TILE, TileJob};
 
-/// Rows at once at most: their sums and what they are made of fill the 16 registers.
-const MOST_ROWS: usize = 5;
+/// The most rows at once: their sums and operands fill the 16 registers.
+const MAX_ROWS: usize = 5;
 
-/// How this path makes dot products.
+/// The instructions that make dot products.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Dots {
-    /// Products of pairs in 16 bits.
+pub(super) enum DotProduct {
+    /// `vpmaddubsw`: sums of two products, in 16 bits.
     Pairs,
-    /// AVX-VNNI's instruction. It differs from `Pairs` in nothing else.
+    /// AVX-VNNI's `vpdpbusd`: sums of four products, in 32 bits.
     Vnni,
 }
 
-/// Whether this machine has AVX-VNNI beside.
+/// Returns true if this machine has AVX-VNNI as well.
 pub(super) fn has_vnni() -> bool {
-    is_here() && is_x86_feature_detected!("avxvnni")
+    is_available() && is_x86_feature_detected!("avxvnni")
 }
 
-/// Whether this machine has it.
-pub(super) fn is_here() -> bool {
+/// Returns true if this machine has AVX2, FMA and F16C.
+pub(super) fn is_available() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
 }
 
-/// Adds one tile for `rows` rows to `out`, whose rows lie `stride` apart.
-pub(super) fn tile(job: &Job<'_>, rows: usize, dots: Dots, out: &mut [f32], stride: usize) {
-    assert!(out.len() >= (rows - 1) * stride + TILE, "room for the rows");
-    let parts = rows.div_ceil(MOST_ROWS);
+/// Adds the products of one tile with `rows` rows to `out`, whose rows lie `stride` apart.
+pub(super) fn tile(job: &TileJob<'_>, rows: usize, dots: DotProduct, out: &mut [f32], stride: usize) {
+    assert!(out.len() >= (rows - 1) * stride + TILE, "length of `out`");
+    let parts = rows.div_ceil(MAX_ROWS);
     for part in 0..parts {
         let (from, to) = (part * rows / parts, (part + 1) * rows / parts);
         let out = &mut out[from * stride..];
@@ -47,10 +47,10 @@ pub(super) fn tile(job: &Job<'_>, rows: usize, dots: Dots, out: &mut [f32], stri
             macro_rules! run {
                 ($($r:literal)*) => {
                     match (dots, to - from) {
-                        // SAFETY: the caller chose this path because this machine has it; the sizes were checked above.
-                        $((Dots::Pairs, $r) => unsafe { half_tile::<$r>(job, from, half, out, stride) },)*
+                        // SAFETY: this instruction set `is_available`; the sizes were checked above.
+                        $((DotProduct::Pairs, $r) => unsafe { half_tile::<$r>(job, from, half, out, stride) },)*
                         // SAFETY: as above.
-                        $((Dots::Vnni, $r) => unsafe { half_tile_vnni::<$r>(job, from, half, out, stride) },)*
+                        $((DotProduct::Vnni, $r) => unsafe { half_tile_vnni::<$r>(job, from, half, out, stride) },)*
                         _ => {}
                     }
                 };
@@ -65,13 +65,13 @@ macro_rules! half_tile {
         /// Adds the products of `R` rows with outputs `8 half ..= 8 half + 7` to `out`.
         ///
         /// # Safety
-        /// Needs the instructions it is named for, and room for `R` rows in `out`.
+        /// Needs the enabled instructions, and `R` rows in `out`.
         #[target_feature(enable = $features)]
-        unsafe fn $name<const R: usize>(job: &Job<'_>, from: usize, half: usize, out: &mut [f32], stride: usize) {
+        unsafe fn $name<const R: usize>(job: &TileJob<'_>, from: usize, half: usize, out: &mut [f32], stride: usize) {
             for (g, weights) in job.weights.chunks_exact(job.bits.group_bytes()).enumerate() {
                 let (numbers, scales, offsets) = job.activations.cells(g, job.first_row + from);
-                assert!(numbers.len() >= R * GROUP, "numbers of the rows");
-                // SAFETY: the instruction sets are the caller's promise, the numbers were just checked.
+                assert!(numbers.len() >= R * GROUP, "activations of the rows");
+                // SAFETY: the instruction sets are the caller's promise; the activations were just checked.
                 let products = unsafe {
                     match job.bits {
                         Bits::Four => $four::<R>(weights, numbers.as_ptr(), half),
@@ -82,7 +82,7 @@ macro_rules! half_tile {
                 let scale = unsafe { _mm256_cvtph_ps(_mm_loadu_si128(job.scales.as_ptr().add(2 * TILE * g + 16 * half).cast())) };
                 for r in 0..R {
                     let exact = _mm256_add_epi32(products[r], _mm256_set1_epi32(job.bits.offset() / 8 * offsets[r]));
-                    // SAFETY: `tile` checked the room.
+                    // SAFETY: `tile` checked the length of `out`.
                     unsafe {
                         let to = out.as_mut_ptr().add(r * stride + 8 * half);
                         let scale = _mm256_mul_ps(scale, _mm256_set1_ps(scales[r]));
@@ -99,10 +99,10 @@ half_tile!(half_tile_vnni, "avx2,fma,f16c,avxvnni", four_vnni, eight_vnni);
 
 macro_rules! four {
     ($name:ident, $features:literal, $add:ident) => {
-        /// Products of 4-bit weights.
+        /// Returns the sums of products with one group of 4-bit weights.
         ///
         /// # Safety
-        /// Needs the instructions it is named for; a group of numbers for each of `R` rows.
+        /// Needs the enabled instructions; a group of activations for each of `R` rows.
         #[inline]
         #[target_feature(enable = $features)]
         unsafe fn $name<const R: usize>(weights: &[u8], numbers: *const i8, half: usize) -> [__m256i; R] {
@@ -114,8 +114,9 @@ macro_rules! four {
                 let (low, high) = (_mm256_and_si256(both, low_half), _mm256_and_si256(_mm256_srli_epi16::<4>(both), low_half));
                 for r in 0..R {
                     // SAFETY: the caller's promise.
-                    let (first, second) =
-                        unsafe { (four_of(numbers.add(GROUP * r + 8 * step)), four_of(numbers.add(GROUP * r + 8 * step + 4))) };
+                    let (first, second) = unsafe {
+                        (broadcast_four(numbers.add(GROUP * r + 8 * step)), broadcast_four(numbers.add(GROUP * r + 8 * step + 4)))
+                    };
                     sums[r] = $add(sums[r], (low, first), (high, second));
                 }
             }
@@ -127,29 +128,31 @@ macro_rules! four {
 four!(four, "avx2", add_pairs);
 four!(four_vnni, "avx2,avxvnni", add_dots);
 
-/// `sum` plus both products of four bytes each in every lane; weights of 4 bits.
+/// Adds both dot products of four bytes to every lane of `sum`; the weights have 4 bits.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn add_pairs(sum: __m256i, a: (__m256i, __m256i), b: (__m256i, __m256i)) -> __m256i {
-    // Two products of at most 15 x 127 fit in 16 bits, and so do two such pairs.
+    // Two sums of two products, each at most 15 x 127, fit in 16 bits.
     let pairs = _mm256_add_epi16(_mm256_maddubs_epi16(a.0, a.1), _mm256_maddubs_epi16(b.0, b.1));
     _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
 }
 
-/// As [`add_pairs`], by AVX-VNNI.
+/// Adds as [`add_pairs`] does, with AVX-VNNI.
 #[inline]
 #[target_feature(enable = "avx2,avxvnni")]
 fn add_dots(sum: __m256i, a: (__m256i, __m256i), b: (__m256i, __m256i)) -> __m256i {
     _mm256_dpbusd_avx_epi32(_mm256_dpbusd_avx_epi32(sum, a.0, a.1), b.0, b.1)
 }
 
+/// Returns the sums of products with one group of 8-bit weights.
+///
 /// # Safety
 /// As [`four`].
 #[inline]
 #[target_feature(enable = "avx2")]
 unsafe fn eight<const R: usize>(weights: &[u8], numbers: *const i8, half: usize) -> [__m256i; R] {
     let (low_half, ones) = (_mm256_set1_epi8(15), _mm256_set1_epi16(1));
-    // 255 x 127 twice does not fit in 16 bits: the halves of a weight are multiplied apart.
+    // Two products of 255 x 127 do not fit in 16 bits: the two halves of a weight are multiplied separately.
     let (mut lows, mut highs) = ([_mm256_setzero_si256(); R], [_mm256_setzero_si256(); R]);
     for (step, weights) in weights.chunks_exact(64).enumerate() {
         // SAFETY: a step has 64 bytes, of which this half is 32.
@@ -157,7 +160,7 @@ unsafe fn eight<const R: usize>(weights: &[u8], numbers: *const i8, half: usize)
         let (low, high) = (_mm256_and_si256(both, low_half), _mm256_and_si256(_mm256_srli_epi16::<4>(both), low_half));
         for r in 0..R {
             // SAFETY: the caller's promise.
-            let four = unsafe { four_of(numbers.add(GROUP * r + 4 * step)) };
+            let four = unsafe { broadcast_four(numbers.add(GROUP * r + 4 * step)) };
             lows[r] = _mm256_add_epi32(lows[r], _mm256_madd_epi16(_mm256_maddubs_epi16(low, four), ones));
             highs[r] = _mm256_add_epi32(highs[r], _mm256_madd_epi16(_mm256_maddubs_epi16(high, four), ones));
         }
@@ -168,6 +171,8 @@ unsafe fn eight<const R: usize>(weights: &[u8], numbers: *const i8, half: usize)
     lows
 }
 
+/// Returns the sums of products with one group of 8-bit weights, with AVX-VNNI.
+///
 /// # Safety
 /// As [`four_vnni`].
 #[inline]
@@ -179,44 +184,44 @@ unsafe fn eight_vnni<const R: usize>(weights: &[u8], numbers: *const i8, half: u
         let bytes = unsafe { _mm256_loadu_si256(weights.as_ptr().add(32 * half).cast()) };
         for r in 0..R {
             // SAFETY: the caller's promise.
-            sums[r] = _mm256_dpbusd_avx_epi32(sums[r], bytes, unsafe { four_of(numbers.add(GROUP * r + 4 * step)) });
+            sums[r] = _mm256_dpbusd_avx_epi32(sums[r], bytes, unsafe { broadcast_four(numbers.add(GROUP * r + 4 * step)) });
         }
     }
     sums
 }
 
-/// Four numbers in every lane.
+/// Repeats the four bytes at `at` in every lane.
 ///
 /// # Safety
 /// Needs AVX2; four bytes at `at` must be readable.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn four_of(at: *const i8) -> __m256i {
+unsafe fn broadcast_four(at: *const i8) -> __m256i {
     // SAFETY: the caller's promise.
     _mm256_set1_epi32(unsafe { at.cast::<i32>().read_unaligned() })
 }
 
 by_rows!(6 3 1);
 
-/// The first `R` rows of a product; returns `R`.
+/// Computes the first `R` rows of a product; returns `R`.
 ///
 /// # Safety
-/// Needs AVX2, FMA and F16C; `n` numbers in the blocks of each row of `a`, `n` rows of 16 in the blocks of `b`, room for 16 in each row of `c`.
+/// Needs AVX2, FMA and F16C; `n` values in each row of `a`, `n` rows of 16 in `b`, 16 values in each row of `c`.
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn some_rows<const R: usize>(
-    (a, a_stride): (&[f32], usize),
-    (b, b_stride): (&[f16], usize),
+    a: Strided<'_, f32>,
+    b: Strided<'_, f16>,
     n: usize,
-    (c, c_stride): (&mut [f32], usize),
+    StridedMut { values: c, stride: c_stride }: StridedMut<'_>,
 ) -> usize {
     let mut sums = [[_mm256_setzero_ps(); 2]; R];
     for i in 0..n {
         // SAFETY: the caller's promise.
         unsafe {
-            let at: *const f16 = b.as_ptr().add(i / 16 * b_stride + i % 16 * 16);
+            let at: *const f16 = b.values.as_ptr().add(i / 16 * b.stride + i % 16 * 16);
             let b = [_mm256_cvtph_ps(_mm_loadu_si128(at.cast())), _mm256_cvtph_ps(_mm_loadu_si128(at.add(8).cast()))];
             for (r, sum) in sums.iter_mut().enumerate() {
-                let x = _mm256_set1_ps(*a.as_ptr().add(i / 16 * a_stride + r * 16 + i % 16));
+                let x = _mm256_set1_ps(*a.values.as_ptr().add(i / 16 * a.stride + r * 16 + i % 16));
                 *sum = [_mm256_fmadd_ps(x, b[0], sum[0]), _mm256_fmadd_ps(x, b[1], sum[1])];
             }
         }

@@ -10,27 +10,27 @@ use std::arch::x86_64::{
 
 use half::f16;
 
-use super::product::by_rows;
-use super::{Bits, GROUP, Job, TILE};
+use super::product::{Strided, StridedMut, by_rows};
+use super::{Bits, GROUP, TILE, TileJob};
 
-/// Bytes of weights that are asked for ahead of their use, from memory into the second cache and from there into the first:
-/// with a dozen rows the processor's own prefetcher lets memory and arithmetic wait for each other. Measured with 13 rows and
-/// 2 threads, weights from memory, where the registers reach 938 GOP/s: 623 without, 721 with 4 KiB alone, 767 so.
-const AHEAD_OF_MEMORY: usize = 65_536;
-const AHEAD_OF_CACHE: usize = 2_048;
+/// Distance in bytes at which weights are prefetched from memory into the second cache: with a dozen rows the hardware prefetcher
+/// lets memory and arithmetic wait for each other.
+const PREFETCH_FROM_MEMORY: usize = 65_536;
+/// Distance in bytes at which weights are prefetched from the second cache into the first.
+const PREFETCH_FROM_CACHE: usize = 2_048;
 
-/// Whether this machine has it.
-pub(super) fn is_here() -> bool {
+/// Returns true if this machine has AVX-512 F, BW and VNNI.
+pub(super) fn is_available() -> bool {
     is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vnni")
 }
 
-/// Adds one tile for `rows` rows to `out`, whose rows lie `stride` apart.
-pub(super) fn tile(job: &Job<'_>, rows: usize, out: &mut [f32], stride: usize) {
-    assert!((1..=13).contains(&rows) && out.len() >= (rows - 1) * stride + TILE, "room for the rows");
+/// Adds the products of one tile with `rows` rows to `out`, whose rows lie `stride` apart.
+pub(super) fn tile(job: &TileJob<'_>, rows: usize, out: &mut [f32], stride: usize) {
+    assert!((1..=super::MAX_ROWS).contains(&rows) && out.len() >= (rows - 1) * stride + TILE, "length of `out`");
     macro_rules! run {
         ($($r:literal)*) => {
             match (job.bits, rows) {
-                // SAFETY: the caller chose this path because `is_here`; the sizes were checked above.
+                // SAFETY: this instruction set `is_available`; the sizes were checked above.
                 $((Bits::Four, $r) => unsafe { four::<$r>(job, out, stride) },)*
                 $((Bits::Eight, $r) => unsafe { eight::<$r>(job, out, stride) },)*
                 _ => {}
@@ -40,52 +40,52 @@ pub(super) fn tile(job: &Job<'_>, rows: usize, out: &mut [f32], stride: usize) {
     run!(1 2 3 4 5 6 7 8 9 10 11 12 13);
 }
 
-/// With so few rows two chains of sums hide the latency of the products.
-const FEW: usize = 6;
+/// The most rows for which two chains of sums per row hide the latency of the products.
+const FEW_ROWS: usize = 6;
 
-/// Products of 64 bytes of 4-bit weights: eight inputs of a group. Macros rather than functions, here and below: their sums must be
-/// registers in every profile, also where little is inlined.
+/// Adds the products with 64 bytes of 4-bit weights: eight inputs of a group. A macro, not a function, so that the sums stay in
+/// registers in every build profile.
 macro_rules! step_of_four {
     ($step:literal, $weights:ident, $numbers:ident, $even:ident, $odd:ident) => {
         let (low_half, both) = (_mm512_set1_epi8(15), _mm512_loadu_si512($weights.add(64 * $step).cast()));
         let low = _mm512_and_si512(both, low_half);
         for r in 0..R {
-            $even[r] = _mm512_dpbusd_epi32($even[r], low, _mm512_set1_epi32(four_at($numbers.add(GROUP * r + 8 * $step))));
+            $even[r] = _mm512_dpbusd_epi32($even[r], low, _mm512_set1_epi32(load_four($numbers.add(GROUP * r + 8 * $step))));
         }
-        // All rows before any again: a product waits for the one before it on the same sum.
+        // All rows before the next product of a row, which waits for the last one on the same sum.
         let high = _mm512_and_si512(_mm512_srli_epi16::<4>(both), low_half);
-        let sums = if R <= FEW { &mut $odd } else { &mut $even };
+        let sums = if R <= FEW_ROWS { &mut $odd } else { &mut $even };
         for r in 0..R {
-            sums[r] = _mm512_dpbusd_epi32(sums[r], high, _mm512_set1_epi32(four_at($numbers.add(GROUP * r + 8 * $step + 4))));
+            sums[r] = _mm512_dpbusd_epi32(sums[r], high, _mm512_set1_epi32(load_four($numbers.add(GROUP * r + 8 * $step + 4))));
         }
     };
 }
 
-/// Products of 64 bytes of 8-bit weights: four inputs of a group.
+/// Adds the products with 64 bytes of 8-bit weights: four inputs of a group.
 macro_rules! step_of_eight {
     ($step:literal, $weights:ident, $numbers:ident, $even:ident, $odd:ident) => {
         let weights = _mm512_loadu_si512($weights.add(64 * $step).cast());
-        let sums = if R <= FEW && $step % 2 == 1 { &mut $odd } else { &mut $even };
+        let sums = if R <= FEW_ROWS && $step % 2 == 1 { &mut $odd } else { &mut $even };
         for r in 0..R {
-            sums[r] = _mm512_dpbusd_epi32(sums[r], weights, _mm512_set1_epi32(four_at($numbers.add(GROUP * r + 4 * $step))));
+            sums[r] = _mm512_dpbusd_epi32(sums[r], weights, _mm512_set1_epi32(load_four($numbers.add(GROUP * r + 4 * $step))));
         }
     };
 }
 
-/// A path's loop over the groups of a tile. `$steps` are the 64 bytes of weights of a group, written out one by one: the address
-/// of every number then is one register and a constant, and such an operand costs no place of its own in the processor's
-/// front end, which a second thread on the same core halves. (With an index register it does: 574 GOP/s from the nearest cache
-/// instead of 788; 385 and 484 beside a busy neighbour.)
+/// Defines the loop over the groups of a tile. `$steps`, the 64-byte steps of a group, are unrolled: an address of one register and a
+/// constant needs no slot of its own in the processor's front end, one with an index register does and is a quarter slower.
 macro_rules! tile_of {
     ($name:ident, $bits:ident, $product:ident, $($steps:literal)*) => {
+        /// Adds the products of a tile with `R` rows to `out`.
+        ///
         /// # Safety
-        /// Needs AVX-512 F, BW and VNNI, and room for `R` rows in `out`.
+        /// Needs AVX-512 F, BW and VNNI, and `R` rows in `out`.
         #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-        unsafe fn $name<const R: usize>(job: &Job<'_>, out: &mut [f32], stride: usize) {
+        unsafe fn $name<const R: usize>(job: &TileJob<'_>, out: &mut [f32], stride: usize) {
             const STEPS: usize = [$($steps),*].len();
             let mut sums = [_mm512_setzero_ps(); R];
             for r in 0..R {
-                // SAFETY: `tile` checked the room.
+                // SAFETY: `tile` checked the length of `out`.
                 sums[r] = unsafe { _mm512_loadu_ps(out.as_ptr().add(r * stride)) };
             }
             let rows = job.activations.rows();
@@ -93,13 +93,13 @@ macro_rules! tile_of {
             let (numbers, row_scales, offsets) = (numbers.as_ptr(), row_scales.as_ptr(), offsets.as_ptr());
             for (g, weights) in job.weights.chunks_exact(Bits::$bits.group_bytes()).enumerate() {
                 let weights = weights.as_ptr();
-                // SAFETY: `multiply` has checked that the activations have as many groups as the weights, each of `rows` rows, of
-                // which `R` are left from `first_row` on; a group has 16 scales of 2 bytes.
+                // SAFETY: `multiply` checked that activations and weights have the same number of groups; each has `rows` rows, at
+                // least `R` of them from `first_row` on; a group has 16 scales of 2 bytes.
                 let (numbers, row_scales, offsets, scale) = unsafe {
                     let scale = _mm512_cvtph_ps(_mm256_loadu_si256(job.scales.as_ptr().add(2 * TILE * g).cast()));
                     (numbers.add(GROUP * rows * g), row_scales.add(rows * g), offsets.add(rows * g), scale)
                 };
-                // The offset of the weights is taken off at the start.
+                // The sums start with the correction for the weights' offset.
                 let (mut even, mut odd) = ([_mm512_setzero_si512(); R], [_mm512_setzero_si512(); R]);
                 for r in 0..R {
                     // SAFETY: as above.
@@ -109,25 +109,25 @@ macro_rules! tile_of {
                     }
                 }
                 $(
-                    ask_ahead(weights.wrapping_add(64 * $steps));
-                    // The next group's numbers: those of other rows lie between, where there are more than `R`.
+                    prefetch_weights(weights.wrapping_add(64 * $steps));
+                    // The next group's activations, which follow those of all rows.
                     for r in R * $steps / STEPS..R * ($steps + 1) / STEPS {
-                        ask_for(numbers.wrapping_add(GROUP * (rows + r)));
+                        prefetch(numbers.wrapping_add(GROUP * (rows + r)));
                     }
-                    // SAFETY: `$steps` are all of a group; the rest as above.
+                    // SAFETY: `$steps` are the steps of one group; the rest as above.
                     unsafe {
                         $product!($steps, weights, numbers, even, odd);
                     }
                 )*
                 for r in 0..R {
-                    let exact = if R <= FEW { _mm512_add_epi32(even[r], odd[r]) } else { even[r] };
+                    let exact = if R <= FEW_ROWS { _mm512_add_epi32(even[r], odd[r]) } else { even[r] };
                     // SAFETY: as above.
                     let scale = _mm512_mul_ps(scale, _mm512_set1_ps(unsafe { *row_scales.add(r) }));
                     sums[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(exact), scale, sums[r]);
                 }
             }
             for r in 0..R {
-                // SAFETY: `tile` checked the room.
+                // SAFETY: `tile` checked the length of `out`.
                 unsafe { _mm512_storeu_ps(out.as_mut_ptr().add(r * stride), sums[r]) };
             }
         }
@@ -137,11 +137,11 @@ macro_rules! tile_of {
 tile_of!(four, Four, step_of_four, 0 1 2 3 4 5 6 7);
 tile_of!(eight, Eight, step_of_eight, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
 
-/// Multiplications and additions of one repeat of [`spin`].
-pub(super) const SPIN_OPERATIONS: f64 = 16.0 * 2.0 * 64.0;
+/// Multiplications and additions of one iteration of [`peak_loop`].
+pub(super) const PEAK_LOOP_OPERATIONS: f64 = 16.0 * 2.0 * 64.0;
 
-/// Nothing but dot products of registers, `repeats` times sixteen of them: the most that the processor can do.
-pub(super) fn spin(repeats: usize) {
+/// Executes `repeats` times sixteen dot products of registers: the peak of the processor.
+pub(super) fn peak_loop(repeats: usize) {
     /// # Safety
     /// Needs AVX-512 F and VNNI.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
@@ -156,54 +156,53 @@ pub(super) fn spin(repeats: usize) {
         let all = sums.into_iter().fold(_mm512_setzero_si512(), |all, sum| _mm512_add_epi32(all, sum));
         std::arch::x86_64::_mm512_reduce_add_epi32(all)
     }
-    if is_here() {
-        // SAFETY: just asked for.
+    if is_available() {
+        // SAFETY: just detected.
         std::hint::black_box(unsafe { inner(repeats) });
     }
 }
 
-/// Asks for what lies at `at`, whatever that is, into the first cache.
+/// Prefetches the cache line at `at` into the first cache.
 #[inline(always)]
-fn ask_for<T>(at: *const T) {
-    // SAFETY: a prefetch touches nothing.
+fn prefetch<T>(at: *const T) {
+    // SAFETY: a prefetch accesses no memory architecturally.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
 }
 
-/// Asks for the weights that come after `at`; what lies behind them does no harm.
+/// Prefetches the weights ahead of `at`; an address past their end is harmless.
 #[inline(always)]
-fn ask_ahead(at: *const u8) {
-    // SAFETY: a prefetch touches nothing.
+fn prefetch_weights(at: *const u8) {
+    // SAFETY: a prefetch accesses no memory architecturally.
     unsafe {
-        _mm_prefetch::<_MM_HINT_T1>(at.wrapping_add(AHEAD_OF_MEMORY).cast());
-        _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD_OF_CACHE).cast());
+        _mm_prefetch::<_MM_HINT_T1>(at.wrapping_add(PREFETCH_FROM_MEMORY).cast());
+        _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(PREFETCH_FROM_CACHE).cast());
     }
 }
 
-/// The four numbers at `at`, as they lie.
+/// Loads the four bytes at `at`.
 ///
 /// # Safety
 /// Four bytes at `at` must be readable.
 #[inline(always)]
-unsafe fn four_at(at: *const i8) -> i32 {
+unsafe fn load_four(at: *const i8) -> i32 {
     // SAFETY: the caller's promise.
     unsafe { at.cast::<i32>().read_unaligned() }
 }
 
 by_rows!(26 20 13 8 4 1);
 
-/// The first `R` rows of a product; returns `R`.
+/// Computes the first `R` rows of a product; returns `R`.
 ///
 /// # Safety
-/// Needs AVX-512 F; `n` numbers in the blocks of each row of `a`, `n` rows of 16 in the blocks of `b`, room for 16 in each row of
-/// `c`.
+/// Needs AVX-512 F; `n` values in each row of `a`, `n` rows of 16 in `b`, 16 values in each row of `c`.
 #[target_feature(enable = "avx512f")]
 unsafe fn some_rows<const R: usize>(
-    (a, a_stride): (&[f32], usize),
-    (b, b_stride): (&[f16], usize),
+    a: Strided<'_, f32>,
+    b: Strided<'_, f16>,
     n: usize,
-    (c, c_stride): (&mut [f32], usize),
+    StridedMut { values: c, stride: c_stride }: StridedMut<'_>,
 ) -> usize {
-    /// Adds the products of number `$i` of each row's block with row `$i` of a block of `b`.
+    /// Adds the products of value `$i` of each row's block with row `$i` of a block of `b`.
     macro_rules! column {
         ($i:literal, $a:ident, $b:ident, $sums:ident) => {
             let b = _mm512_cvtph_ps(_mm256_loadu_si256($b.add(16 * $i).cast()));
@@ -213,17 +212,18 @@ unsafe fn some_rows<const R: usize>(
         };
     }
     let mut sums = [_mm512_setzero_ps(); R];
-    let (mut a, mut b) = (a.as_ptr(), b.as_ptr());
+    let (a_stride, b_stride) = (a.stride, b.stride);
+    let (mut a, mut b) = (a.values.as_ptr(), b.values.as_ptr());
     for _ in 0..n / 16 {
-        // Written out for the sake of the addresses, as in a tile.
+        // Unrolled for the sake of the addresses, as in a tile.
         macro_rules! columns {
             ($($i:literal)*) => {
                 $(
-                    // Half a cache line of the next block of `b`, and some of the next ones of `a`: blocks lie too far apart for the
-                    // processor to see where they lead.
-                    ask_for(b.wrapping_add(b_stride + 16 * $i));
+                    // Half a cache line of the next block of `b` and a share of the next ones of `a`: blocks lie too far apart for the
+                    // hardware prefetcher.
+                    prefetch(b.wrapping_add(b_stride + 16 * $i));
                     for r in R * $i / 16..R * ($i + 1) / 16 {
-                        ask_for(a.wrapping_add(a_stride + 16 * r));
+                        prefetch(a.wrapping_add(a_stride + 16 * r));
                     }
                     // SAFETY: the caller's promise.
                     unsafe {

@@ -1,11 +1,11 @@
-//! How many cores this machine has.
+//! The number of processor cores.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::thread;
 
-/// Physical cores that this process may use: a second thread on a core whose multiplier is busy gains nothing. Where the
-/// system does not say (all but Linux), what it calls its parallelism.
+/// Returns the number of physical cores that this process may use: a second thread on a core shares its multipliers and gains
+/// nothing. Where the system does not report them (all but Linux), returns its parallelism.
 #[must_use]
 pub fn physical() -> usize {
     let allowed = allowed();
@@ -13,20 +13,19 @@ pub fn physical() -> usize {
         .map_or(allowed, |cores| cores.min(allowed))
 }
 
-/// Threads that may run at the same time.
+/// Returns the number of threads that may run at the same time.
 #[must_use]
 pub fn allowed() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// What rayon reads once, and candle at every product.
+/// The variable of the thread count, which rayon reads once, and candle at every product.
 const THREADS: &str = "RAYON_NUM_THREADS";
 
-/// Tells candle how many cores there are, unless the user has. Where nobody does, candle 0.11 reads /proc/cpuinfo at each of
-/// the hundred products of a chunk: a sixth of the starter's time in 32-bit floats went there.
+/// Sets candle's thread count in the environment, unless the user has: without it candle 0.11 reads /proc/cpuinfo at every product.
 ///
 /// # Safety
-/// No other thread may run: it changes the environment.
+/// No other thread may run, because this changes the environment.
 pub unsafe fn set_candle_threads() {
     if std::env::var_os(THREADS).is_none() {
         // SAFETY: the caller's promise.
@@ -34,7 +33,7 @@ pub unsafe fn set_candle_threads() {
     }
 }
 
-/// Cores among the processors 0, 1, … whose siblings `siblings_of` knows.
+/// Counts the cores of the processors 0, 1, …, given each one's list of siblings.
 fn physical_of(siblings_of: impl Fn(usize) -> Option<String>) -> Option<usize> {
     let cores: BTreeSet<String> = (0..).map_while(siblings_of).collect();
     (!cores.is_empty()).then_some(cores.len())
@@ -45,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn siblings_count_once() {
+    fn sibling_processors_count_as_one_core() {
         let machine = ["0,4", "1,5", "2,6", "3,7", "0,4", "1,5", "2,6", "3,7"];
         assert_eq!(physical_of(|cpu| machine.get(cpu).map(|s| (*s).to_owned())), Some(4));
         assert_eq!(physical_of(|_| None), None);

@@ -1,11 +1,16 @@
-//! Element-wise functions over long slices, written so that the compiler makes vectors of them.
+//! Element-wise functions over slices, written so that the compiler vectorises them.
 //!
-//! `exp` is a polynomial of degree 6 on half a power of two, relative error below 3e-7 (tested): as good as f32 gets, and
-//! some ten times as fast as one call of the C library per number.
+//! `exp` is a polynomial of degree 6 after range reduction, with a relative error below 3e-7 (tested), the precision of f32; it is
+//! ten times as fast as the C library's.
 
+use super::activations::RowStats;
+use super::tiled::TiledShape;
 use super::{GROUP, Norm, TILE};
 
-/// Runs `$body` compiled for the widest vectors that this machine has.
+/// 1.5 * 2^23: adding and subtracting it rounds to the nearest integer, which the sum holds in its lowest bits.
+const ROUND: f32 = 12_582_912.0;
+
+/// Defines `$name`, which runs `$plain` compiled for the widest vectors of this machine.
 macro_rules! widest {
     ($(#[$doc:meta])* $name:ident, $plain:ident, ($($arg:ident: $type:ty),*)) => {
         $(#[$doc])*
@@ -20,12 +25,12 @@ macro_rules! widest {
                 fn narrow($($arg: $type),*) {
                     $plain($($arg),*);
                 }
-                if super::avx512::is_here() && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl") {
-                    // SAFETY: just asked for.
+                if super::avx512::is_available() && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl") {
+                    // SAFETY: just detected.
                     return unsafe { wide($($arg),*) };
                 }
-                if super::avx2::is_here() {
-                    // SAFETY: just asked for.
+                if super::avx2::is_available() {
+                    // SAFETY: just detected.
                     return unsafe { narrow($($arg),*) };
                 }
             }
@@ -35,87 +40,88 @@ macro_rules! widest {
 }
 
 widest!(
-    /// `gate = silu(gate) * up`, element by element; silu(x) = x / (1 + e^-x).
+    /// Computes `gate = silu(gate) * up`, element by element; silu(x) = x / (1 + e^-x).
     silu_times, silu_times_plain, (gate: &mut [f32], up: &[f32])
 );
 
 widest!(
-    /// The exact GELU, `x / 2 (1 + erf(x / sqrt 2))`, in place.
+    /// Computes the exact GELU, `x / 2 (1 + erf(x / sqrt 2))`, in place.
     gelu, gelu_plain, (x: &mut [f32])
 );
 
 widest!(
-    /// Softmax of the first `seen` numbers of a row, times `scale`, in place; the others become 0. The row lies in blocks of 16 that
-    /// begin `stride` apart.
+    /// Computes the softmax of the first `seen` values of a row, times `scale`, in place; the others become 0. The row lies in blocks
+    /// of 16 that begin `stride` apart.
     softmax, softmax_plain, (blocks: &mut [f32], stride: usize, seen: usize, scale: f32)
 );
 
 widest!(
-    /// Rounds cells of 64 numbers to 8 bits: `numbers`, and per cell the scale and -8 times the sum of the numbers.
-    round_cells, round_cells_plain, (x: &[f32], numbers: &mut [i8], scales: &mut [f32], offsets: &mut [i32])
+    /// Quantises cells of 64 values to 8 bits: writes `values`, and per cell the scale and -8 times the sum of `values`.
+    round_cells, round_cells_plain, (x: &[f32], values: &mut [i8], scales: &mut [f32], offsets: &mut [i32])
 );
 
 widest!(
-    /// Full attention among the few rows of one head: `queries`, `keys`, `values` and `answers` are `[row][size]`; `room` is
-    /// for [`room_within`] numbers.
+    /// Computes full attention among the few rows of one head: `queries`, `keys`, `values` and `outputs` are `[row][size]`; `scratch`
+    /// holds [`attend_within_scratch`] values.
     attend_within, attend_within_plain,
-    (size: usize, queries: &[f32], keys: &[f32], values: &[f32], room: &mut [f32], answers: &mut [f32])
+    (size: usize, queries: &[f32], keys: &[f32], values: &[f32], scratch: &mut [f32], outputs: &mut [f32])
 );
 
 widest!(
-    /// Group `g` of rows in [tiles](super::Tiled) of the size `(rows, width)` after `norm`, to `cells` `[row][64]`; zeros beyond
-    /// the width. `shifts` are mean and inverse spread of each row.
+    /// Writes group `g` of the rows in `tiles` after `norm` to `cells` `[row][64]`, with zeros beyond the width.
     norm_group, norm_group_plain,
-    (tiles: &[f32], size: (usize, usize), g: usize, norm: Norm<'_>, shifts: &[(f32, f32)], cells: &mut [f32])
+    (tiles: &[f32], shape: TiledShape, g: usize, norm: Norm<'_>, stats: &[RowStats], cells: &mut [f32])
 );
 
 widest!(
-    /// Sums of the columns `c`, `c + 16`, … of rows in [tiles](super::Tiled) of the size `(rows, width)`: `sums[16 row + c]`.
-    row_sums, row_sums_plain, (tiles: &[f32], size: (usize, usize), sums: &mut [f32])
+    /// Sums the columns `c`, `c + 16`, … of each row in `tiles` to `sums[16 row + c]`.
+    row_sums, row_sums_plain, (tiles: &[f32], shape: TiledShape, sums: &mut [f32])
 );
 
 widest!(
-    /// As [`row_sums`], of the squares of what is above each row's mean, which stands first in `means`.
-    row_squares, row_squares_plain, (tiles: &[f32], size: (usize, usize), means: &[(f32, f32)], sums: &mut [f32])
+    /// Sums as [`row_sums`] does, but the squared differences from each row's mean.
+    row_squares, row_squares_plain, (tiles: &[f32], shape: TiledShape, stats: &[RowStats], sums: &mut [f32])
 );
 
 #[inline(always)]
-fn row_sums_plain(tiles: &[f32], size: (usize, usize), sums: &mut [f32]) {
-    over_rows(tiles, size, sums, |_| 0.0, |v, _| v);
+fn row_sums_plain(tiles: &[f32], shape: TiledShape, sums: &mut [f32]) {
+    over_rows(tiles, shape, sums, |_| 0.0, |v, _| v);
 }
 
 #[inline(always)]
-fn row_squares_plain(tiles: &[f32], size: (usize, usize), means: &[(f32, f32)], sums: &mut [f32]) {
-    over_rows(tiles, size, sums, |row| means[row].0, |v, mean| (v - mean) * (v - mean));
+fn row_squares_plain(tiles: &[f32], shape: TiledShape, stats: &[RowStats], sums: &mut [f32]) {
+    over_rows(tiles, shape, sums, |row| stats[row].mean, |v, mean| (v - mean) * (v - mean));
 }
 
 #[inline(always)]
-fn over_rows(tiles: &[f32], (rows, width): (usize, usize), sums: &mut [f32], mean_of: impl Fn(usize) -> f32, of: impl Fn(f32, f32) -> f32) {
+fn over_rows(tiles: &[f32], shape: TiledShape, sums: &mut [f32], mean_of: impl Fn(usize) -> f32, of: impl Fn(f32, f32) -> f32) {
+    let TiledShape { rows, width } = shape;
     let (whole, last) = tiles.as_chunks::<TILE>().0.split_at(width / TILE * rows);
     for (row, sums) in sums.as_chunks_mut::<TILE>().0.iter_mut().take(rows).enumerate() {
-        // Hidden from the compiler, as in `norm_group`.
+        // `black_box` as in `norm_group`.
         let mean = std::hint::black_box(mean_of(row));
         let mut own = [0.0; TILE];
         for tile in whole.chunks_exact(rows) {
             own.iter_mut().zip(&tile[row]).for_each(|(sum, v)| *sum += of(*v, mean));
         }
-        // Of the last tile only what lies within the width counts.
-        if let Some(numbers) = last.get(row) {
-            own.iter_mut().zip(numbers).take(width % TILE).for_each(|(sum, v)| *sum += of(*v, mean));
+        // The last tile counts only up to the width.
+        if let Some(values) = last.get(row) {
+            own.iter_mut().zip(values).take(width % TILE).for_each(|(sum, v)| *sum += of(*v, mean));
         }
         *sums = own;
     }
 }
 
 #[inline(always)]
-fn norm_group_plain(tiles: &[f32], (rows, width): (usize, usize), g: usize, norm: Norm<'_>, shifts: &[(f32, f32)], cells: &mut [f32]) {
+fn norm_group_plain(tiles: &[f32], shape: TiledShape, g: usize, norm: Norm<'_>, stats: &[RowStats], cells: &mut [f32]) {
+    let TiledShape { rows, width } = shape;
     for part in 0..GROUP / TILE {
         let first = GROUP * g + TILE * part;
         let Some(tile) = tiles.get(first * rows..(first + TILE) * rows) else {
             cells.chunks_exact_mut(GROUP).for_each(|cell| cell[TILE * part..][..TILE].fill(0.0));
             continue;
         };
-        // Beyond the width a tile holds zeros, and so do the parameters.
+        // Beyond the width, tiles and parameters hold zeros.
         let of_tile = |all: &[f32]| -> [f32; TILE] {
             let mut own = [0.0; TILE];
             let inside = &all[first..width.min(first + TILE)];
@@ -128,10 +134,10 @@ fn norm_group_plain(tiles: &[f32], (rows, width): (usize, usize), g: usize, norm
             Norm::Layer(weight, bias, _) => (of_tile(weight), of_tile(bias)),
         };
         let cells = cells.as_chunks_mut::<GROUP>().0.iter_mut();
-        for ((cell, numbers), shift) in cells.zip(tile.as_chunks::<TILE>().0).zip(shifts) {
-            // Hidden from the compiler, which would else make vectors across rows and gather their numbers (four times as slow).
-            let (mean, scale) = *std::hint::black_box(shift);
-            let mut normed = *numbers;
+        for ((cell, values), stats) in cells.zip(tile.as_chunks::<TILE>().0).zip(stats) {
+            // `black_box` keeps the compiler from vectorising across rows with gathers (four times as slow).
+            let RowStats { mean, scale } = *std::hint::black_box(stats);
+            let mut normed = *values;
             for c in 0..TILE {
                 normed[c] = (normed[c] - mean) * scale * weight[c] + bias[c];
             }
@@ -140,29 +146,29 @@ fn norm_group_plain(tiles: &[f32], (rows, width): (usize, usize), g: usize, norm
     }
 }
 
-/// Numbers that [`attend_within`] needs room for, with `rows` rows of heads of `size`.
+/// Returns the scratch values that [`attend_within`] needs for `rows` rows of heads of `size`.
 #[must_use]
-pub const fn room_within(rows: usize, size: usize) -> usize {
-    rows.next_multiple_of(TILE) * (size + QUERIES)
+pub const fn attend_within_scratch(rows: usize, size: usize) -> usize {
+    rows.next_multiple_of(TILE) * (size + QUERY_BATCH)
 }
 
-/// Queries whose scores form at the same time, so that none waits for another's sum.
-const QUERIES: usize = 4;
+/// Queries whose scores are summed at the same time, so that none waits for another.
+const QUERY_BATCH: usize = 4;
 
 #[inline(always)]
-fn attend_within_plain(size: usize, queries: &[f32], keys: &[f32], values: &[f32], room: &mut [f32], answers: &mut [f32]) {
+fn attend_within_plain(size: usize, queries: &[f32], keys: &[f32], values: &[f32], scratch: &mut [f32], outputs: &mut [f32]) {
     let rows = keys.len() / size;
     let wide = rows.next_multiple_of(TILE);
-    let (turned, scores) = room.split_at_mut(size * wide);
-    turned.fill(0.0);
+    let (transposed, scores) = scratch.split_at_mut(size * wide);
+    transposed.fill(0.0);
     for (row, key) in keys.chunks_exact(size).enumerate() {
-        turned.chunks_exact_mut(wide).zip(key).for_each(|(column, k)| column[row] = *k);
+        transposed.chunks_exact_mut(wide).zip(key).for_each(|(column, k)| column[row] = *k);
     }
     let scale = 1.0 / (size as f32).sqrt();
-    for (queries, answers) in queries.chunks(QUERIES * size).zip(answers.chunks_mut(QUERIES * size)) {
+    for (queries, outputs) in queries.chunks(QUERY_BATCH * size).zip(outputs.chunks_mut(QUERY_BATCH * size)) {
         for first in (0..wide).step_by(TILE) {
-            let mut sums = [[0.0f32; TILE]; QUERIES];
-            for (d, keys) in turned.chunks_exact(wide).enumerate() {
+            let mut sums = [[0.0f32; TILE]; QUERY_BATCH];
+            for (d, keys) in transposed.chunks_exact(wide).enumerate() {
                 let keys = &keys[first..first + TILE];
                 for (query, sums) in queries.chunks_exact(size).zip(&mut sums) {
                     sums.iter_mut().zip(keys).for_each(|(sum, k)| *sum += query[d] * k);
@@ -170,31 +176,29 @@ fn attend_within_plain(size: usize, queries: &[f32], keys: &[f32], values: &[f32
             }
             sums.iter().zip(scores.chunks_exact_mut(wide)).for_each(|(sums, scores)| scores[first..first + TILE].copy_from_slice(sums));
         }
-        for (answer, scores) in answers.chunks_exact_mut(size).zip(scores.chunks_exact_mut(wide)) {
+        for (output, scores) in outputs.chunks_exact_mut(size).zip(scores.chunks_exact_mut(wide)) {
             softmax_plain(scores, TILE, rows, scale);
-            answer.fill(0.0);
+            output.fill(0.0);
             for (score, value) in scores.iter().zip(values.chunks_exact(size)) {
-                answer.iter_mut().zip(value).for_each(|(a, v)| *a += score * v);
+                output.iter_mut().zip(value).for_each(|(a, v)| *a += score * v);
             }
         }
     }
 }
 
 #[inline(always)]
-fn round_cells_plain(x: &[f32], numbers: &mut [i8], scales: &mut [f32], offsets: &mut [i32]) {
+fn round_cells_plain(x: &[f32], values: &mut [i8], scales: &mut [f32], offsets: &mut [i32]) {
     const CELL: usize = GROUP;
-    // Adding and taking off 1.5 * 2^23 rounds to the nearest integer, which then stands in the lowest bits.
-    const ROUND: f32 = 12_582_912.0;
-    let cells = x.as_chunks::<CELL>().0.iter().zip(numbers.as_chunks_mut::<CELL>().0);
-    for ((x, numbers), (scale, offset)) in cells.zip(scales.iter_mut().zip(offsets)) {
-        // Without its sign a number is the larger the larger its bits are, and those that are not finite are the largest.
+    let cells = x.as_chunks::<CELL>().0.iter().zip(values.as_chunks_mut::<CELL>().0);
+    for ((x, values), (scale, offset)) in cells.zip(scales.iter_mut().zip(offsets)) {
+        // Without the sign, floats order as their bits do; infinities and NaN are the largest.
         let largest = x.iter().fold(0u32, |m, v| m.max(v.to_bits() & 0x7fff_ffff));
-        // A number that is not finite stays out of the integers; the model's check of its logits finds it.
+        // A value that is not finite gives a NaN scale, which the check of the model's logits finds.
         *scale = if largest < 0x7f80_0000 { f32::from_bits(largest) / 127.0 } else { f32::NAN };
         let inverse = if *scale > 0.0 { 1.0 / *scale } else { 0.0 };
         let mut sum = 0;
-        for (to, v) in numbers.iter_mut().zip(x) {
-            // NaN times zero is NaN: its bits must not become a number.
+        for (to, v) in values.iter_mut().zip(x) {
+            // NaN times zero is NaN, whose bits must not become an integer.
             let scaled = if inverse > 0.0 { v * inverse } else { 0.0 };
             let rounded = ((scaled.clamp(-127.0, 127.0) + ROUND).to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
             *to = rounded as i8;
@@ -206,7 +210,7 @@ fn round_cells_plain(x: &[f32], numbers: &mut [i8], scales: &mut [f32], offsets:
 
 #[inline(always)]
 fn softmax_plain(blocks: &mut [f32], stride: usize, seen: usize, scale: f32) {
-    // Sixteen partial sums, so that they are vectors and add up in the same order everywhere.
+    // Sixteen partial sums: they vectorise, and add up in the same order on every machine.
     let mut largest = [f32::NEG_INFINITY; TILE];
     over_blocks(blocks, stride, seen, |own| {
         for (m, x) in largest.iter_mut().zip(own) {
@@ -228,11 +232,11 @@ fn softmax_plain(blocks: &mut [f32], stride: usize, seen: usize, scale: f32) {
     }
 }
 
-/// Shows `work` the first `seen` numbers of a row in blocks of 16 that begin `stride` apart, a block at a time.
+/// Calls `work` with each block of the first `seen` values of a row, which lies in blocks of 16 that begin `stride` apart.
 #[inline(always)]
 fn over_blocks(blocks: &mut [f32], stride: usize, seen: usize, mut work: impl FnMut(&mut [f32])) {
     let mut blocks = blocks.chunks_mut(stride);
-    // Those that are whole have a length that the compiler knows.
+    // Whole blocks first: their length is known to the compiler.
     for own in blocks.by_ref().take(seen / TILE).filter_map(|block| block.first_chunk_mut::<TILE>()) {
         work(own);
     }
@@ -255,14 +259,12 @@ fn gelu_plain(x: &mut [f32]) {
     }
 }
 
-/// e^x; x is kept within what f32 can hold.
+/// Computes e^x; x is clamped to the range of f32.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
     // ln 2 in two parts, so that the remainder is exact (Cody and Waite).
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
-    // Adding and taking off 1.5 * 2^23 rounds to the nearest integer.
-    const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 88.0);
     let rounded = x * std::f32::consts::LOG2_E + ROUND;
     let n = rounded - ROUND;
@@ -271,11 +273,11 @@ fn exp(x: f32) -> f32 {
     for c in [1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
         p = p * r + c;
     }
-    // The integer stands in the lowest bits; as an exponent it is a power of two.
+    // The integer in the lowest bits, shifted to the exponent, is a power of two.
     p * f32::from_bits(rounded.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23)
 }
 
-/// erf(x), absolute error below 1.5e-7 in exact arithmetic (Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26).
+/// Computes erf(x) with an absolute error below 1.5e-7 in exact arithmetic (Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26).
 #[inline(always)]
 fn erf(x: f32) -> f32 {
     let a = x.abs();
@@ -292,7 +294,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exp_is_as_good_as_f32() {
+    fn exp_has_the_precision_of_f32() {
         for i in -8_600..8_800 {
             let x = i as f32 / 100.0;
             let truth = f64::from(x).exp();
@@ -301,11 +303,11 @@ mod tests {
     }
 
     #[test]
-    fn gelu_and_silu_are_those_of_the_definition() {
+    fn gelu_and_silu_match_their_definitions() {
         let x: Vec<f32> = (-1_000..1_000).map(|i| i as f32 / 100.0).collect();
         let mut got = x.clone();
         gelu(&mut got);
-        // Values from the error function's series, to 6 places.
+        // From the series of the error function, to 6 places.
         for (at, want) in [(1.0f32, 0.841_345), (-1.0, -0.158_655), (3.0, 2.995_95), (-3.0, -0.004_05)] {
             let i = x.iter().position(|v| (v - at).abs() < 1e-6).unwrap();
             assert!((got[i] - want).abs() < 2e-6, "{at}: {}", got[i]);

@@ -1,4 +1,4 @@
-//! NEON with dot products: 16 outputs in four registers, up to 4 rows at once. Run under qemu's emulation only so far.
+//! NEON with dot products: 16 outputs in four registers, up to 4 rows at once. Tested under qemu only.
 
 #![allow(clippy::needless_range_loop, reason = "the loops over rows are unrolled into registers: `R` says how many there are")]
 
@@ -10,25 +10,25 @@ use std::arch::aarch64::{
 use half::f16;
 
 use super::packing::scale_at;
-use super::product::by_rows;
-use super::{Bits, GROUP, Job, TILE};
+use super::product::{Strided, StridedMut, by_rows};
+use super::{Bits, GROUP, TILE, TileJob};
 
-/// Rows at once at most: four times four sums, and what they are made of.
-const MOST_ROWS: usize = 4;
+/// The most rows at once: four times four sums and their operands fill the registers.
+const MAX_ROWS: usize = 4;
 
-/// Whether this machine has it.
-pub(super) fn is_here() -> bool {
+/// Returns true if this machine has NEON with dot products.
+pub(super) fn is_available() -> bool {
     std::arch::is_aarch64_feature_detected!("dotprod")
 }
 
-/// Adds one tile for `rows` rows to `out`, whose rows lie `stride` apart.
-pub(super) fn tile(job: &Job<'_>, rows: usize, out: &mut [f32], stride: usize) {
-    assert!(out.len() >= (rows - 1) * stride + TILE, "room for the rows");
-    let parts = rows.div_ceil(MOST_ROWS);
+/// Adds the products of one tile with `rows` rows to `out`, whose rows lie `stride` apart.
+pub(super) fn tile(job: &TileJob<'_>, rows: usize, out: &mut [f32], stride: usize) {
+    assert!(out.len() >= (rows - 1) * stride + TILE, "length of `out`");
+    let parts = rows.div_ceil(MAX_ROWS);
     for part in 0..parts {
         let (from, to) = (part * rows / parts, (part + 1) * rows / parts);
         let out = &mut out[from * stride..];
-        // SAFETY: the caller chose this path because `is_here`; the sizes were checked above.
+        // SAFETY: this instruction set `is_available`; the sizes were checked above.
         unsafe {
             match to - from {
                 4 => some_tile::<4>(job, from, out, stride),
@@ -43,12 +43,12 @@ pub(super) fn tile(job: &Job<'_>, rows: usize, out: &mut [f32], stride: usize) {
 /// Adds the products of `R` rows.
 ///
 /// # Safety
-/// Needs NEON with dot products, and room for `R` rows in `out`.
+/// Needs NEON with dot products, and `R` rows in `out`.
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn some_tile<const R: usize>(job: &Job<'_>, from: usize, out: &mut [f32], stride: usize) {
+unsafe fn some_tile<const R: usize>(job: &TileJob<'_>, from: usize, out: &mut [f32], stride: usize) {
     for (g, weights) in job.weights.chunks_exact(job.bits.group_bytes()).enumerate() {
         let (numbers, scales, _) = job.activations.cells(g, job.first_row + from);
-        // The offset is taken off the weights before the product, which is signed here: the sums are the same integers.
+        // The offset is subtracted from the weights, because `sdot` is signed; the sums are the same integers.
         let mut exact = [[vdupq_n_s32(0); 4]; R];
         match job.bits {
             Bits::Four => {
@@ -61,7 +61,7 @@ unsafe fn some_tile<const R: usize>(job: &Job<'_>, from: usize, out: &mut [f32],
                         let high = vsubq_s8(vreinterpretq_s8_u8(vshrq_n_u8::<4>(both)), eight);
                         for r in 0..R {
                             let numbers = &numbers[GROUP * r + 8 * step..][..8];
-                            exact[r][c] = dot(dot(exact[r][c], low, four_of(&numbers[..4])), high, four_of(&numbers[4..]));
+                            exact[r][c] = dot(dot(exact[r][c], low, broadcast_four(&numbers[..4])), high, broadcast_four(&numbers[4..]));
                         }
                     }
                 }
@@ -73,7 +73,7 @@ unsafe fn some_tile<const R: usize>(job: &Job<'_>, from: usize, out: &mut [f32],
                         let bytes = unsafe { vld1q_u8(bytes.as_ptr().add(16 * c)) };
                         let signed = vreinterpretq_s8_u8(veorq_u8(bytes, vdupq_n_u8(128)));
                         for r in 0..R {
-                            exact[r][c] = dot(exact[r][c], signed, four_of(&numbers[GROUP * r + 4 * step..][..4]));
+                            exact[r][c] = dot(exact[r][c], signed, broadcast_four(&numbers[GROUP * r + 4 * step..][..4]));
                         }
                     }
                 }
@@ -81,7 +81,7 @@ unsafe fn some_tile<const R: usize>(job: &Job<'_>, from: usize, out: &mut [f32],
         }
         for c in 0..4 {
             let scale: [f32; 4] = std::array::from_fn(|i| scale_at(job.scales, g, 4 * c + i));
-            // SAFETY: four scales; `tile` checked the room.
+            // SAFETY: four scales; `tile` checked the length of `out`.
             unsafe {
                 let scale = vld1q_f32(scale.as_ptr());
                 for r in 0..R {
@@ -96,26 +96,26 @@ unsafe fn some_tile<const R: usize>(job: &Job<'_>, from: usize, out: &mut [f32],
 
 by_rows!(5 2 1);
 
-/// The first `R` rows of a product; returns `R`.
+/// Computes the first `R` rows of a product; returns `R`.
 ///
 /// # Safety
-/// Needs NEON; `n` numbers in the blocks of each row of `a`, `n` rows of 16 in the blocks of `b`, room for 16 in each row of `c`.
+/// Needs NEON; `n` values in each row of `a`, `n` rows of 16 in `b`, 16 values in each row of `c`.
 #[target_feature(enable = "neon")]
 unsafe fn some_rows<const R: usize>(
-    (a, a_stride): (&[f32], usize),
-    (b, b_stride): (&[f16], usize),
+    a: Strided<'_, f32>,
+    b: Strided<'_, f16>,
     n: usize,
-    (c, c_stride): (&mut [f32], usize),
+    StridedMut { values: c, stride: c_stride }: StridedMut<'_>,
 ) -> usize {
     let mut sums = [[vdupq_n_f32(0.0); 4]; R];
     for i in 0..n {
         // SAFETY: the caller's promise.
         unsafe {
-            let at: *const u16 = b.as_ptr().add(i / 16 * b_stride + i % 16 * 16).cast();
+            let at: *const u16 = b.values.as_ptr().add(i / 16 * b.stride + i % 16 * 16).cast();
             let (first, second) = (vld1q_u16(at), vld1q_u16(at.add(8)));
             let b = [low_floats(first), high_floats(first), low_floats(second), high_floats(second)];
             for r in 0..R {
-                let x = vdupq_n_f32(*a.as_ptr().add(i / 16 * a_stride + r * 16 + i % 16));
+                let x = vdupq_n_f32(*a.values.as_ptr().add(i / 16 * a.stride + r * 16 + i % 16));
                 for k in 0..4 {
                     sums[r][k] = vfmaq_f32(sums[r][k], b[k], x);
                 }
@@ -131,19 +131,19 @@ unsafe fn some_rows<const R: usize>(
     R
 }
 
-/// The first four 16-bit floats as f32. The intrinsics need a type that is not stable in Rust 1.95, the instruction does not.
+/// Converts the first four f16 to f32. In assembly, because the intrinsic's type is not stable in Rust 1.95.
 #[inline]
 #[target_feature(enable = "neon")]
 fn low_floats(halves: uint16x8_t) -> float32x4_t {
     let out: float32x4_t;
-    // SAFETY: it reads and writes registers only; every processor with NEON has it.
+    // SAFETY: the instruction reads and writes registers only; every processor with NEON has it.
     unsafe {
         std::arch::asm!("fcvtl {0:v}.4s, {1:v}.4h", lateout(vreg) out, in(vreg) halves, options(pure, nomem, nostack, preserves_flags));
     }
     out
 }
 
-/// The last four, as [`low_floats`].
+/// Converts the last four f16 to f32, as [`low_floats`] does.
 #[inline]
 #[target_feature(enable = "neon")]
 fn high_floats(halves: uint16x8_t) -> float32x4_t {
@@ -155,22 +155,22 @@ fn high_floats(halves: uint16x8_t) -> float32x4_t {
     out
 }
 
-/// `sum` plus, in each of the four lanes, the products of four signed bytes. The intrinsic `vdotq_s32` is not stable in
-/// Rust 1.95, the instruction is.
+/// Adds the products of four signed bytes to each of the four lanes of `sum`. In assembly, because `vdotq_s32` is not stable in
+/// Rust 1.95.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
 fn dot(mut sum: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
-    // SAFETY: it reads and writes registers only, and the instruction set is enabled for this function.
+    // SAFETY: the instruction reads and writes registers only, and its set is enabled for this function.
     unsafe {
         std::arch::asm!("sdot {0:v}.4s, {1:v}.16b, {2:v}.16b", inout(vreg) sum, in(vreg) a, in(vreg) b, options(pure, nomem, nostack, preserves_flags));
     }
     sum
 }
 
-/// Four numbers in every lane.
+/// Repeats four bytes in every lane.
 #[inline]
 #[target_feature(enable = "neon")]
-fn four_of(numbers: &[i8]) -> int8x16_t {
+fn broadcast_four(numbers: &[i8]) -> int8x16_t {
     let four = i32::from_le_bytes([numbers[0] as u8, numbers[1] as u8, numbers[2] as u8, numbers[3] as u8]);
     vreinterpretq_s8_s32(vdupq_n_s32(four))
 }

@@ -1,10 +1,10 @@
-//! Weights rounded to 4 or 8 bits in the layout of [`kernels`](super).
+//! Quantising weights to 4 or 8 bits, in the layout of [`kernels`](super).
 
 use half::f16;
 
 use super::{GROUP, TILE};
 
-/// Width of a weight.
+/// The width of a weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bits {
     /// 4 bits: -8 ..= 7 times the scale.
@@ -14,7 +14,7 @@ pub enum Bits {
 }
 
 impl Bits {
-    /// What is added to a weight before it is stored.
+    /// Returns the offset that makes a stored weight unsigned.
     pub(super) const fn offset(self) -> i32 {
         match self {
             Self::Four => 8,
@@ -22,7 +22,7 @@ impl Bits {
         }
     }
 
-    /// Bytes of the weights of one group of a tile.
+    /// Returns the bytes of weights in one group of a tile.
     pub(super) const fn group_bytes(self) -> usize {
         match self {
             Self::Four => TILE * GROUP / 2,
@@ -30,7 +30,7 @@ impl Bits {
         }
     }
 
-    /// Where the weight of input `i` of a group and output `c` lies: the byte, and whether in its high half.
+    /// Returns the byte of the weight of input `i` of a group and output `c`, and true if it is the byte's high half.
     const fn place(self, i: usize, c: usize) -> (usize, bool) {
         match self {
             Self::Four => (i / 8 * 64 + 4 * c + i % 4, i % 8 >= 4),
@@ -39,20 +39,20 @@ impl Bits {
     }
 }
 
-/// Bytes of a tile of `k` inputs: a multiple of 64, so that tiles of a file that begins at a cache line begin at one.
+/// Returns the bytes of a tile of `k` inputs: a multiple of 64, so that the tiles of an aligned file begin at cache lines.
 #[must_use]
 pub const fn tile_bytes(bits: Bits, k: usize) -> usize {
     let groups = k.div_ceil(GROUP);
     (groups * (bits.group_bytes() + 2 * TILE)).next_multiple_of(64)
 }
 
-/// Appends the tile of outputs `rows` (at most 16, each of `k` inputs) to `out`.
+/// Packs `rows` (at most 16 outputs of `k` inputs each) and appends the tile to `out`.
 pub fn pack(rows: &[&[f32]], k: usize, bits: Bits, out: &mut Vec<u8>) {
     let groups = k.div_ceil(GROUP);
     let start = out.len();
     out.resize(start + tile_bytes(bits, k), 0);
     let (weights, scales) = out[start..].split_at_mut(groups * bits.group_bytes());
-    // Padding is the number zero, which is stored as the offset.
+    // Padding is a weight of zero, stored as the offset.
     let zero = bits.offset() as u8;
     weights.fill(if bits == Bits::Four { zero | zero << 4 } else { zero });
     for (c, row) in rows.iter().enumerate() {
@@ -74,13 +74,13 @@ pub fn pack(rows: &[&[f32]], k: usize, bits: Bits, out: &mut Vec<u8>) {
     }
 }
 
-/// The numbers that a packed tile stands for, `[16][k]`.
+/// Unpacks a tile to weights `[16][k]`.
 #[must_use]
 pub fn unpack(tile: &[u8], k: usize, bits: Bits) -> Vec<f32> {
     (0..TILE).flat_map(|c| unpack_row(tile, k, bits, c)).collect()
 }
 
-/// The `k` numbers of output `c` of a packed tile.
+/// Unpacks the `k` weights of output `c` of a tile.
 pub(super) fn unpack_row(tile: &[u8], k: usize, bits: Bits, c: usize) -> impl Iterator<Item = f32> {
     let (weights, scales) = tile.split_at(k.div_ceil(GROUP) * bits.group_bytes());
     (0..k).map(move |i| {
@@ -96,16 +96,16 @@ pub(super) fn unpack_row(tile: &[u8], k: usize, bits: Bits, c: usize) -> impl It
     })
 }
 
-/// The scale of group `g` and output `c`.
+/// Returns the scale of group `g` and output `c`.
 pub(super) fn scale_at(scales: &[u8], g: usize, c: usize) -> f32 {
     let at = 2 * (TILE * g + c);
     f16::from_le_bytes([scales[at], scales[at + 1]]).to_f32()
 }
 
-/// The weight's number of `scale`s, a whole one within the range of `bits`.
+/// Rounds `w / scale` to an integer within the range of `bits`.
 fn round(w: f32, scale: f32, bits: Bits) -> f32 {
-    // About 1.5 * 2^23 every float is a whole number, so that adding it rounds, ties to the even one: many at a time on any processor,
-    // where `round_ties_even` is a call of a function for each unless the compiler may use SSE 4.1.
+    // Floats near 1.5 * 2^23 are integers, so adding it rounds, ties to even; unlike `round_ties_even`, which is a function call
+    // without SSE 4.1, this becomes vector code on any processor.
     const WHOLE: f32 = 12_582_912.0;
     let (low, high) = match bits {
         Bits::Four => (-8.0, 7.0),
@@ -114,8 +114,8 @@ fn round(w: f32, scale: f32, bits: Bits) -> f32 {
     ((w / scale).clamp(low, high) + WHOLE) - WHOLE
 }
 
-/// The scale whose rounded weights lie nearest to the true ones (least squares), near a few about the largest weight.
-/// With 4 bits a slightly smaller range than the largest weight asks for is nearly always better.
+/// Finds the scale with the least squared error. At 4 bits, a slightly smaller range than the largest weight needs is nearly always
+/// better.
 fn best_scale(group: &[f32], bits: Bits) -> f16 {
     let extreme = group.iter().copied().fold(0.0f32, |m, w| if w.abs() > m.abs() { w } else { m });
     if extreme == 0.0 {
@@ -125,16 +125,15 @@ fn best_scale(group: &[f32], bits: Bits) -> f16 {
     if bits == Bits::Eight {
         return fits(extreme.abs() / 127.0);
     }
-    // The extreme weight takes -8, the longer side; then that range shrunk by steps of 4 %; each moved to where the whole numbers
-    // that it gives fit best.
+    // The extreme weight becomes -8, the longer side; then that range shrunk by steps of 4 %, each with its best-fitting scale.
     let candidates = (0..9).map(|i| fitted(group, extreme / -8.0 * (1.0 - 0.04 * i as f32)));
     candidates.max_by(|(a, _), (b, _)| a.total_cmp(b)).map_or(f16::ZERO, |(_, scale)| fits(scale))
 }
 
-/// The 4-bit numbers `q` of `scale` that the weights `w` of `group` become explain `(w q)^2 / q^2` of `w^2` with the scale
-/// `(w q) / q^2`, their least squares: that, and this scale.
+/// Rounds the weights `w` of `group` to 4-bit integers `q` with `scale` and fits the scale `w·q / q·q` (least squares); returns the
+/// explained energy `(w·q)² / q·q` and the fitted scale.
 fn fitted(group: &[f32], scale: f32) -> (f32, f32) {
-    // In as many sums as a register has floats.
+    // As many sums as an AVX-512 register has floats.
     const SUMS: usize = 16;
     let (pieces, rest) = group.as_chunks::<SUMS>();
     let (mut products, mut squares) = ([0.0; SUMS], [0.0; SUMS]);

@@ -1,32 +1,32 @@
-//! What this machine could do at most at this minute: the peaks that measured speeds are compared with.
+//! Peak arithmetic and memory throughput of this machine, the reference for measured speeds.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::thread_pool::{Parts, thread_pool};
+use super::thread_pool::{EqualParts, thread_pool};
 use super::{Activations, Bits, GROUP, InstructionSet, Packed, TILE, multiply, pack};
 
-/// Bytes that are read: many times what the caches of a processor hold.
+/// Bytes to read: many times the caches of a processor.
 const BYTES: usize = 512 << 20;
-/// Times that a peak is measured; the best one counts, for a peak is what can be reached.
+/// Measurements of a peak; the best one counts.
 const RUNS: usize = 7;
-/// Rows of the products by which a path without a loop of its own is measured.
+/// Rows of the products that stand in for a register-only loop.
 const ROWS: usize = 13;
-/// Repeats of the measured loop: some 20 ms.
+/// Iterations of the measured loop: some 20 ms.
 const REPEATS: usize = 1 << 16;
 
-/// Peaks with all threads.
+/// The peaks of all threads together.
 #[derive(Clone, Copy, Debug)]
 pub struct HardwarePeaks {
-    /// Billions of 8-bit multiplications and additions a second, with all numbers in registers or the nearest cache.
+    /// 8-bit multiplications and additions, in 10⁹ a second, with operands in registers or the nearest cache.
     pub int8_gops: f64,
-    /// Billions of bytes a second that can be read from memory.
+    /// Reads from memory, in 10⁹ bytes a second.
     pub memory_gb_s: f64,
 }
 
 impl HardwarePeaks {
-    /// Measures both, which takes about a second.
+    /// Measures both, in about a second.
     #[must_use]
     pub fn measure() -> Self {
         Self { int8_gops: int8_gops(InstructionSet::best()), memory_gb_s: memory_gb_s() }
@@ -47,7 +47,7 @@ fn memory_gb_s() -> f64 {
     let share = data.len().div_ceil(8 * thread_pool().threads());
     let total = AtomicU64::new(0);
     let secs = best_secs(|| {
-        // Sums of eight columns are vectors; the time is that of reading.
+        // Vector sums take no longer than the reads.
         let sum = |part: &[u64]| {
             let mut sums = [0u64; 32];
             for eight in part.as_chunks::<32>().0 {
@@ -55,7 +55,7 @@ fn memory_gb_s() -> f64 {
             }
             sums.iter().fold(0u64, |a, b| a.wrapping_add(*b))
         };
-        thread_pool().share(&Parts::new(&mut data, share), 1, |_, part| {
+        thread_pool().for_each(&EqualParts::new(&mut data, share), 1, |_, part| {
             total.fetch_add(sum(part), Ordering::Relaxed);
         });
         black_box(&total);
@@ -63,28 +63,28 @@ fn memory_gb_s() -> f64 {
     BYTES as f64 / secs / 1e9
 }
 
-fn int8_gops(path: InstructionSet) -> f64 {
+fn int8_gops(isa: InstructionSet) -> f64 {
     let threads = thread_pool().threads();
-    let each = match path {
+    let each = match isa {
         #[cfg(target_arch = "x86_64")]
         InstructionSet::Avx512Vnni => {
-            let secs = best_secs(|| thread_pool().share(&threads, 1, |_, ()| super::avx512::spin(REPEATS * 8)));
-            return threads as f64 * super::avx512::SPIN_OPERATIONS * (REPEATS * 8) as f64 / secs / 1e9;
+            let secs = best_secs(|| thread_pool().for_each(&threads, 1, |_, ()| super::avx512::peak_loop(REPEATS * 8)));
+            return threads as f64 * super::avx512::PEAK_LOOP_OPERATIONS * (REPEATS * 8) as f64 / secs / 1e9;
         }
         _ => REPEATS,
     };
-    // One small tile for a few rows, all of it in the nearest cache.
+    // One small tile for a few rows, all in the nearest cache.
     let row = vec![1.0; GROUP];
     let mut bytes = Vec::new();
     pack(&[row.as_slice(); TILE], GROUP, Bits::Eight, &mut bytes);
     let mut activations = Activations::default();
     activations.round(&vec![1.0; ROWS * GROUP], ROWS);
     let secs = best_secs(|| {
-        thread_pool().share(&threads, 1, |_, ()| {
+        thread_pool().for_each(&threads, 1, |_, ()| {
             let mut out = [0.0; ROWS * TILE];
             for _ in 0..each {
                 if let Some(weights) = Packed::new(black_box(&bytes), Bits::Eight, GROUP) {
-                    multiply(path, weights, &activations, (0, 1), &mut out);
+                    multiply(isa, weights, &activations, 0..1, &mut out);
                 }
             }
             black_box(out);

@@ -1,11 +1,11 @@
-//! Plain Rust: what every other path must equal, bit for bit.
+//! Plain Rust: the reference, which every other instruction set equals bit for bit.
 
 use super::packing::scale_at;
-use super::{Bits, Job, TILE};
+use super::{Bits, TILE, TileJob};
 
-/// Adds one tile for `rows` rows to `out`, whose rows lie `stride` apart.
-pub(super) fn tile(job: &Job<'_>, rows: usize, out: &mut [f32], stride: usize) {
-    let mut sums = [[0.0f32; TILE]; super::MOST_ROWS];
+/// Adds the products of one tile with `rows` rows to `out`, whose rows lie `stride` apart.
+pub(super) fn tile(job: &TileJob<'_>, rows: usize, out: &mut [f32], stride: usize) {
+    let mut sums = [[0.0f32; TILE]; super::MAX_ROWS];
     for (r, sums) in sums.iter_mut().take(rows).enumerate() {
         sums.copy_from_slice(&out[r * stride..][..TILE]);
     }

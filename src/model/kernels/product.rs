@@ -1,32 +1,33 @@
-//! Products of a few rows of floats with 16 columns of 16-bit floats: attention and convolutions.
+//! Matrix products of a few rows of f32 with 16 columns of f16, for attention and convolutions.
 
 use half::f16;
 
 use super::InstructionSet;
 
-/// Columns of a product, and numbers of a block of `a` or `b`.
-const WIDE: usize = 16;
+/// The number of columns of a product, and of values in a block of `a`.
+const WIDTH: usize = 16;
 
-/// `product` of a path, whose `some_rows::<R>` computes `R` rows; the numbers are how many at once fit its registers, from the
-/// most down to 1.
+/// Defines the `product` of an instruction set from its `some_rows::<R>`, which computes `R` rows; the literals are the values of
+/// `R`, from the most that fit the registers down to 1.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! by_rows {
     ($($most:literal)*) => {
-        /// `c[r][0..16] = sum of a[r][i] * b[i][0..16]`: see [`product`](super::product::product), which has checked the sizes.
+        /// Computes [`product`](super::product::product), which has checked the sizes.
         pub(super) fn product(
             rows: usize,
-            (a, a_stride): (&[f32], usize),
-            (b, b_stride): (&[f16], usize),
+            a: Strided<'_, f32>,
+            b: Strided<'_, f16>,
             n: usize,
-            (c, c_stride): (&mut [f32], usize),
+            c: StridedMut<'_>,
         ) {
             let mut from = 0;
             while from < rows {
-                let (a, c) = (&a[from * 16..], &mut c[from * c_stride..]);
-                // SAFETY: the caller chose this path because `is_here`, and checked the sizes of all three for every row.
+                let a = Strided { values: &a.values[from * 16..], stride: a.stride };
+                let c = StridedMut { values: &mut c.values[from * c.stride..], stride: c.stride };
+                // SAFETY: this instruction set `is_available`; the sizes of all three were checked for every row.
                 from += unsafe {
                     match rows - from {
-                        $($most.. => some_rows::<$most>((a, a_stride), (b, b_stride), n, (c, c_stride)),)*
+                        $($most.. => some_rows::<$most>(a, b, n, c),)*
                         0 => break,
                     }
                 };
@@ -37,44 +38,56 @@ macro_rules! by_rows {
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(super) use by_rows;
 
-/// `c[r][0..16] = sum over i below n of a[r][i] * b[i][0..16]` for `rows` rows. The numbers of `a` lie
-/// in [tiles](super::Tiled), so that those of all rows that are needed next are near each other; the tiles of one row begin
-/// `a_stride` apart. Rows of `b` lie one after the other in blocks of 16, which begin `b_stride` apart; `c` comes
-/// with its row stride.
+/// Values at a regular distance.
+#[derive(Clone, Copy, Debug)]
+pub struct Strided<'a, T> {
+    /// All values, from the first block on.
+    pub values: &'a [T],
+    /// Distance of the beginnings of two blocks.
+    pub stride: usize,
+}
+
+/// Results at a regular distance.
+#[derive(Debug)]
+pub struct StridedMut<'a> {
+    /// All values, from the first row on.
+    pub values: &'a mut [f32],
+    /// Distance of the beginnings of two rows.
+    pub stride: usize,
+}
+
+/// Computes `c[r][0..16] = sum over i < n of a[r][i] * b[i][0..16]` for `rows` rows.
+///
+/// `a` lies in [tiles](super::Tiled), so that the next values of all rows are near each other; its stride is that of the tiles. `b`
+/// lies in blocks of 16 rows of 16; its stride is that of the blocks. The stride of `c` is that of its rows.
 ///
 /// # Panics
-/// When a slice is too short: the caller's own.
-pub fn product(
-    path: InstructionSet,
-    rows: usize,
-    (a, a_stride): (&[f32], usize),
-    (b, b_stride): (&[f16], usize),
-    n: usize,
-    (c, c_stride): (&mut [f32], usize),
-) {
+/// When a slice is too short: an error of the caller.
+pub fn product(isa: InstructionSet, rows: usize, a: Strided<'_, f32>, b: Strided<'_, f16>, n: usize, c: StridedMut<'_>) {
     if n == 0 || rows == 0 {
         return;
     }
-    // Checked once for all paths, which use pointers.
-    let b_end = (n - 1) / WIDE * b_stride + ((n - 1) % WIDE + 1) * WIDE;
-    let a_end = (n - 1) / WIDE * a_stride + (rows - 1) * WIDE + (n - 1) % WIDE + 1;
-    let fits = a.len() >= a_end && b.len() >= b_end && c.len() >= (rows - 1) * c_stride + WIDE;
+    // Checked once for all instruction sets, which use pointers.
+    let b_end = (n - 1) / WIDTH * b.stride + ((n - 1) % WIDTH + 1) * WIDTH;
+    let a_end = (n - 1) / WIDTH * a.stride + (rows - 1) * WIDTH + (n - 1) % WIDTH + 1;
+    let fits = a.values.len() >= a_end && b.values.len() >= b_end && c.values.len() >= (rows - 1) * c.stride + WIDTH;
     assert!(fits, "sizes of a product");
-    match path {
+    match isa {
         #[cfg(target_arch = "x86_64")]
-        InstructionSet::Avx512Vnni => super::avx512::product(rows, (a, a_stride), (b, b_stride), n, (c, c_stride)),
+        InstructionSet::Avx512Vnni => super::avx512::product(rows, a, b, n, c),
         #[cfg(target_arch = "x86_64")]
-        InstructionSet::AvxVnni | InstructionSet::Avx2 => super::avx2::product(rows, (a, a_stride), (b, b_stride), n, (c, c_stride)),
+        InstructionSet::AvxVnni | InstructionSet::Avx2 => super::avx2::product(rows, a, b, n, c),
         #[cfg(target_arch = "aarch64")]
-        InstructionSet::NeonDot => super::neon::product(rows, (a, a_stride), (b, b_stride), n, (c, c_stride)),
+        InstructionSet::NeonDot => super::neon::product(rows, a, b, n, c),
         _ => {
             for r in 0..rows {
-                let mut sums = [0.0f32; WIDE];
+                let mut sums = [0.0f32; WIDTH];
                 for i in 0..n {
-                    let (x, b) = (a[i / WIDE * a_stride + r * WIDE + i % WIDE], &b[i / WIDE * b_stride + i % WIDE * WIDE..][..WIDE]);
+                    let x = a.values[i / WIDTH * a.stride + r * WIDTH + i % WIDTH];
+                    let b = &b.values[i / WIDTH * b.stride + i % WIDTH * WIDTH..][..WIDTH];
                     sums.iter_mut().zip(b).for_each(|(sum, b)| *sum = x.mul_add(b.to_f32(), *sum));
                 }
-                c[r * c_stride..][..WIDE].copy_from_slice(&sums);
+                c.values[r * c.stride..][..WIDTH].copy_from_slice(&sums);
             }
         }
     }

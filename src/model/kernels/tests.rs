@@ -1,11 +1,12 @@
-//! Every path against the portable one, bit for bit, and the portable one against plain arithmetic.
+//! Every instruction set against the portable implementation, bit for bit, and that one against plain arithmetic.
 
 use super::*;
+use crate::model::kv_cache::KvShape;
 
-/// xorshift64: the same numbers on every run.
-struct Draw(u64);
+/// A reproducible source of random numbers (xorshift64).
+struct Random(u64);
 
-impl Draw {
+impl Random {
     fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -17,13 +18,13 @@ impl Draw {
         (self.next() % n as u64) as usize
     }
 
-    /// Uniform in -1 .. 1.
+    /// Returns a number uniform in -1 .. 1.
     fn unit(&mut self) -> f32 {
         (self.next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
     }
 
-    /// Numbers of very different sizes, zeros and largest values among them.
-    fn numbers(&mut self, n: usize) -> Vec<f32> {
+    /// Returns values of very different sizes, with zeros and extreme values among them.
+    fn values(&mut self, n: usize) -> Vec<f32> {
         let kind = self.below(4);
         (0..n)
             .map(|_| match (kind, self.below(40)) {
@@ -46,44 +47,44 @@ fn packed(weights: &[f32], k: usize, bits: Bits) -> Vec<u8> {
 }
 
 #[test]
-fn every_path_has_the_bits_of_the_portable_one() {
-    let mut draw = Draw(0x9e37_79b9_7f4a_7c15);
+fn every_instruction_set_gives_the_portable_bits() {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut activations = Activations::default();
     for case in 0..120 {
-        let (n, k, rows) = (1 + draw.below(70), 1 + draw.below(700), 1 + draw.below(64));
+        let (n, k, rows) = (1 + random.below(70), 1 + random.below(700), 1 + random.below(64));
         let bits = if case % 2 == 0 { Bits::Four } else { Bits::Eight };
-        let bytes = packed(&draw.numbers(n * k), k, bits);
+        let bytes = packed(&random.values(n * k), k, bits);
         let weights = Packed::new(&bytes, bits, k).unwrap();
         let tiles = weights.tiles();
         assert_eq!(tiles, n.div_ceil(TILE));
-        activations.round(&draw.numbers(rows * k), rows);
-        let from = draw.below(tiles);
-        let before = draw.numbers(rows * TILE * (tiles - from));
+        activations.round(&random.values(rows * k), rows);
+        let from = random.below(tiles);
+        let before = random.values(rows * TILE * (tiles - from));
         let mut wanted = before.clone();
-        multiply(InstructionSet::Portable, weights, &activations, (from, tiles), &mut wanted);
-        for path in InstructionSet::available() {
+        multiply(InstructionSet::Portable, weights, &activations, from..tiles, &mut wanted);
+        for isa in InstructionSet::available() {
             let mut got = before.clone();
-            multiply(path, weights, &activations, (from, tiles), &mut got);
+            multiply(isa, weights, &activations, from..tiles, &mut got);
             let differs = got.iter().zip(&wanted).position(|(a, b)| a.to_bits() != b.to_bits());
-            assert_eq!(differs, None, "{path:?} {bits:?} {n} x {k}, {rows} rows");
+            assert_eq!(differs, None, "{isa:?} {bits:?} {n} x {k}, {rows} rows");
         }
     }
 }
 
 #[test]
-fn the_portable_path_is_the_product_of_the_rounded_numbers() {
-    let mut draw = Draw(7);
+fn portable_product_is_the_product_of_the_quantised_values() {
+    let mut random = Random(7);
     let (n, k, rows) = (40, 200, 3);
     for bits in [Bits::Four, Bits::Eight] {
-        let bytes = packed(&draw.numbers(n * k), k, bits);
+        let bytes = packed(&random.values(n * k), k, bits);
         let weights = Packed::new(&bytes, bits, k).unwrap();
-        // Activations that need no rounding: whole numbers of which each group holds 127.
+        // Activations that need no rounding: integers with a maximum of 127 in each group.
         let x: Vec<f32> = (0..rows * k).map(|i| if i % 8 == 0 { 127.0 } else { (i % 100) as f32 - 50.0 }).collect();
         let mut activations = Activations::default();
         activations.round(&x, rows);
         let tiles = weights.tiles();
         let mut got = vec![0.0; rows * TILE * tiles];
-        multiply(InstructionSet::Portable, weights, &activations, (0, tiles), &mut got);
+        multiply(InstructionSet::Portable, weights, &activations, 0..tiles, &mut got);
         for r in 0..rows {
             for c in 0..n {
                 let row: Vec<f32> = weights.row(c).unwrap().collect();
@@ -96,10 +97,10 @@ fn the_portable_path_is_the_product_of_the_rounded_numbers() {
 }
 
 #[test]
-fn rounding_weights_costs_what_its_bits_must() {
-    let mut draw = Draw(11);
+fn quantisation_error_of_weights_is_that_of_their_bits() {
+    let mut random = Random(11);
     let (n, k) = (32, 512);
-    let weights: Vec<f32> = (0..n * k).map(|_| draw.unit()).collect();
+    let weights: Vec<f32> = (0..n * k).map(|_| random.unit()).collect();
     for (bits, most) in [(Bits::Eight, 0.006), (Bits::Four, 0.08)] {
         let bytes = packed(&weights, k, bits);
         let back: Vec<f32> = bytes.chunks(tile_bytes(bits, k)).flat_map(|tile| unpack(tile, k, bits)).collect();
@@ -110,7 +111,7 @@ fn rounding_weights_costs_what_its_bits_must() {
 }
 
 #[test]
-fn bytes_that_are_not_whole_tiles_are_refused() {
+fn partial_tiles_are_refused() {
     let bytes = vec![0; tile_bytes(Bits::Four, 100)];
     assert!(Packed::new(&bytes, Bits::Four, 100).is_some());
     assert!(Packed::new(&bytes[1..], Bits::Four, 100).is_none());
@@ -119,7 +120,7 @@ fn bytes_that_are_not_whole_tiles_are_refused() {
 }
 
 #[test]
-fn numbers_that_are_not_finite_come_through() {
+fn values_that_are_not_finite_reach_the_output() {
     let bytes = packed(&[1.0; 16 * 64], 64, Bits::Eight);
     let weights = Packed::new(&bytes, Bits::Eight, 64).unwrap();
     let mut x = vec![1.0; 64];
@@ -128,16 +129,16 @@ fn numbers_that_are_not_finite_come_through() {
     let mut activations = Activations::default();
     activations.round(&x, 1);
     let mut out = vec![0.0; 16];
-    multiply(InstructionSet::best(), weights, &activations, (0, 1), &mut out);
-    assert!(out.iter().all(|v| v.is_nan()), "the model's own check must see them");
+    multiply(InstructionSet::best(), weights, &activations, 0..1, &mut out);
+    assert!(out.iter().all(|v| v.is_nan()), "the check of the model's logits must see them");
 }
 
 #[test]
-fn rows_in_tiles_are_normed_as_the_definition_says_and_rounded_as_rows_are() {
-    let mut draw = Draw(31);
+fn norm_and_quantisation_of_tiled_rows_match_their_definitions() {
+    let mut random = Random(31);
     for (rows, width) in [(1, 64), (3, 200), (13, 48), (5, 17)] {
-        let x: Vec<f32> = (0..rows * width).map(|_| draw.unit() + 0.3).collect();
-        let (weight, bias): (Vec<f32>, Vec<f32>) = (0..width).map(|_| (draw.unit(), draw.unit())).unzip();
+        let x: Vec<f32> = (0..rows * width).map(|_| random.unit() + 0.3).collect();
+        let (weight, bias): (Vec<f32>, Vec<f32>) = (0..width).map(|_| (random.unit(), random.unit())).unzip();
         let mut tiled = Tiled::default();
         tiled.reset(rows, width);
         let mut back = vec![0.0; width];
@@ -169,34 +170,35 @@ fn rows_in_tiles_are_normed_as_the_definition_says_and_rounded_as_rows_are() {
 }
 
 #[test]
-fn attention_is_that_of_the_definition_on_every_path() {
-    let mut draw = Draw(23);
+fn attention_matches_its_definition_on_every_instruction_set() {
+    let mut random = Random(23);
     for (heads, groups, size, positions, rows) in [(6, 2, 16, 40, 13), (16, 2, 128, 300, 13), (4, 4, 48, 7, 7), (8, 1, 32, 100, 1)] {
-        let mut cache = attention::KeysValues::new(groups, size);
-        // Turned by nothing, so that the keys before rotation are those that attention takes.
-        let turns = vec![(1.0, 0.0); positions * size / 2];
+        let shape = KvShape { groups, head_size: size };
+        let mut cache = attention::BlockedKv::new(shape);
+        // Rotations by zero, so that rotated and unrotated keys are equal.
+        let cos_sin = vec![(1.0, 0.0); positions * size / 2];
         for _ in 0..positions {
-            let (mut k, v): (Vec<f32>, Vec<f32>) = (0..groups * size).map(|_| (draw.unit(), draw.unit())).unzip();
-            cache.append(&mut k, &turns[..size / 2], &v);
+            let (mut k, v): (Vec<f32>, Vec<f32>) = (0..groups * size).map(|_| (random.unit(), random.unit())).unzip();
+            cache.append(&mut k, &cos_sin[..size / 2], &v);
         }
-        let (keys, values) = cache.rows();
-        let again = attention::KeysValues::from_rows((groups, size), &keys, &values, &turns);
-        assert_eq!((again.positions(), again.rows()), (positions, cache.rows()));
+        let (keys, values) = cache.to_rows();
+        let again = attention::BlockedKv::from_rows(shape, &keys, &values, &cos_sin);
+        assert_eq!((again.positions(), again.to_rows()), (positions, cache.to_rows()));
         let at = |all: &[half::f16], g: usize, at: usize| -> Vec<f32> {
             all[(g * positions + at) * size..][..size].iter().map(|x| x.to_f32()).collect()
         };
-        let q: Vec<f32> = (0..rows * heads * size).map(|_| 3.0 * draw.unit()).collect();
+        let q: Vec<f32> = (0..rows * heads * size).map(|_| 3.0 * random.unit()).collect();
         let place = |row: usize, head: usize| {
             let per_group = heads / groups;
             ((head / per_group * rows + row) * per_group + head % per_group) * size
         };
-        let mut plan = attention::Plan::default();
-        plan.make(std::iter::once(rows), groups, heads / groups, size);
-        assert_eq!(plan.answers(), q.len());
-        let attend = |path: InstructionSet| {
+        let mut plan = attention::AttentionPlan::default();
+        plan.rebuild(std::iter::once(rows), groups, heads / groups, size);
+        assert_eq!(plan.output_len(), q.len());
+        let attend = |isa: InstructionSet| {
             let mut answers = vec![0.0; q.len()];
             plan.run(
-                path,
+                isa,
                 &mut answers,
                 |_| Some((&cache, rows)),
                 |task, queries| {
@@ -207,9 +209,9 @@ fn attention_is_that_of_the_definition_on_every_path() {
             answers
         };
         let wanted = attend(InstructionSet::Portable);
-        for path in InstructionSet::available() {
-            let got = attend(path);
-            assert!(got.iter().zip(&wanted).all(|(a, b)| a.to_bits() == b.to_bits()), "{path:?}");
+        for isa in InstructionSet::available() {
+            let got = attend(isa);
+            assert!(got.iter().zip(&wanted).all(|(a, b)| a.to_bits() == b.to_bits()), "{isa:?}");
         }
         for row in 0..rows {
             for head in 0..heads {

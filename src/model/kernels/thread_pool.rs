@@ -1,9 +1,9 @@
-//! A crew of threads for bursts of short jobs: some 300 products follow one another in a pass, then nothing for 0.3 s.
+//! A thread pool for bursts of short jobs: a pass runs some 300 products in a row, then nothing for 0.3 s.
 //!
-//! Responsible for sharing out numbered parts of a job: every thread begins with a run of its own, so that it reads memory
-//! in one direction, and takes from the ends of the others' runs when its own is done. A helper that finds no job looks for
-//! the next one for [`AWAKE`] and then sleeps, so that nothing spins between chunks. Not responsible for what a part is.
-//! (rayon wakes and joins its threads through the kernel at every call: a fifth of a pass was spent on that.)
+//! Responsible for distributing the numbered parts of a job: every thread begins with a range of its own, so that it reads memory
+//! in one direction, and steals from the ends of other ranges when its own is done. A worker without a job spins for `SPIN_TIME`
+//! and then sleeps, so that nothing spins between chunks. Not responsible for the contents of a part. (rayon wakes and joins its
+//! threads through the kernel at every call, which takes a fifth of a pass.)
 
 use std::any::Any;
 use std::cell::UnsafeCell;
@@ -15,137 +15,137 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How long a helper looks for the next job before it sleeps: the gaps within a pass are some microseconds, and waking
-/// costs some fifty.
-const AWAKE: Duration = Duration::from_micros(100);
-/// Looks between two readings of the clock.
-const LOOKS: u32 = 64;
-/// In the state: a job may be entered. Below it stands how many helpers are in it, above it the job's number.
-const OPEN: u64 = 1 << 31;
-const INSIDE: u64 = OPEN - 1;
+/// The time that a worker spins before it sleeps: the gaps within a pass take some microseconds, waking takes some fifty.
+const SPIN_TIME: Duration = Duration::from_micros(100);
+/// Spins between two readings of the clock.
+const SPINS_PER_CLOCK_READ: u32 = 64;
+/// The bit of the state that lets workers enter the job; the bits below count the workers inside, those above number the job.
+const JOB_OPEN: u64 = 1 << 31;
+/// The bits of the state that count the workers inside.
+const WORKERS_INSIDE: u64 = JOB_OPEN - 1;
 
-/// Threads that work together: the caller and its helpers.
+/// A pool of threads: the caller and its workers.
 #[derive(Debug)]
 pub struct ThreadPool {
-    desk: Arc<Desk>,
-    helpers: Vec<JoinHandle<()>>,
-    /// Who hands out a job.
-    turn: Mutex<()>,
+    shared: Arc<PoolState>,
+    workers: Vec<JoinHandle<()>>,
+    /// Held by the caller of the job.
+    job_lock: Mutex<()>,
 }
 
-/// What a job's caller and the helpers share.
+/// The state that the caller of a job and the workers share.
 #[derive(Debug)]
-struct Desk {
+struct PoolState {
     state: AtomicU64,
-    job: UnsafeCell<Job>,
-    /// The parts that are left of each thread's run: first in the low half, end in the high half.
-    runs: Vec<Run>,
-    at_a_time: AtomicUsize,
+    job: UnsafeCell<JobPointer>,
+    /// The remaining parts of each thread.
+    ranges: Vec<WorkRange>,
+    batch: AtomicUsize,
     asleep: Vec<AtomicBool>,
-    ended: AtomicBool,
+    shut_down: AtomicBool,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
-/// On a cache line of its own.
+/// The range of remaining parts of a thread, first in the low half and end in the high half; on a cache line of its own.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-struct Run(AtomicU64);
+struct WorkRange(AtomicU64);
 
-/// The work of the job that is open; it outlives the job.
+/// The function of the open job, which lives at least until the job is closed.
 #[derive(Clone, Copy, Debug)]
-struct Job(*const (dyn Fn(Range<usize>) + Sync + 'static));
+struct JobPointer(*const (dyn Fn(Range<usize>) + Sync + 'static));
 
-// SAFETY: the job is written only while no helper is inside (`ThreadPool::run`), and read only by helpers that are inside.
-unsafe impl Sync for Desk {}
+// SAFETY: the job is written only while no worker is inside (`ThreadPool::run`), and read only by workers that are inside.
+unsafe impl Sync for PoolState {}
 // SAFETY: the pointer in `job` is to something `Sync`.
-unsafe impl Send for Desk {}
+unsafe impl Send for PoolState {}
 
-/// The crew of this process: as large as [`set_size`] said, else one thread per physical core.
+/// Returns the pool of this process: of the size set by [`set_thread_count`], else one thread per physical core.
 pub fn thread_pool() -> &'static ThreadPool {
-    CREW.get_or_init(|| ThreadPool::new(super::cores::physical()))
+    POOL.get_or_init(|| ThreadPool::new(super::cores::physical()))
 }
 
-/// Makes the crew `threads` large; the first call of the process decides.
-pub fn set_size(threads: usize) {
-    CREW.get_or_init(|| ThreadPool::new(threads));
+/// Sets the size of the pool; the first call of the process decides.
+pub fn set_thread_count(threads: usize) {
+    POOL.get_or_init(|| ThreadPool::new(threads));
 }
 
-static CREW: OnceLock<ThreadPool> = OnceLock::new();
+static POOL: OnceLock<ThreadPool> = OnceLock::new();
 
 impl ThreadPool {
-    /// A crew of `threads`, the caller included; smaller where the system gives no more threads.
+    /// Starts a pool of `threads`, the caller included; a smaller one if the system refuses a thread.
     #[must_use]
     pub fn new(threads: usize) -> Self {
-        let helpers = threads.saturating_sub(1);
+        let workers = threads.saturating_sub(1);
         let nothing: &(dyn Fn(Range<usize>) + Sync) = &|_| {};
-        let desk = Arc::new(Desk {
+        let shared = Arc::new(PoolState {
             state: AtomicU64::new(0),
-            job: UnsafeCell::new(Job(nothing)),
-            runs: (0..=helpers).map(|_| Run::default()).collect(),
-            at_a_time: AtomicUsize::new(1),
-            asleep: (0..helpers).map(|_| AtomicBool::new(false)).collect(),
-            ended: AtomicBool::new(false),
+            job: UnsafeCell::new(JobPointer(nothing)),
+            ranges: (0..=workers).map(|_| WorkRange::default()).collect(),
+            batch: AtomicUsize::new(1),
+            asleep: (0..workers).map(|_| AtomicBool::new(false)).collect(),
+            shut_down: AtomicBool::new(false),
             panic: Mutex::new(None),
         });
-        let spawn = |helper: usize| {
-            let desk = Arc::clone(&desk);
-            thread::Builder::new().name(format!("crew-{}", helper + 1)).spawn(move || desk.help(helper)).ok()
+        let spawn = |worker: usize| {
+            let shared = Arc::clone(&shared);
+            thread::Builder::new().name(format!("compute-{}", worker + 1)).spawn(move || shared.worker_loop(worker)).ok()
         };
-        let helpers = (0..helpers).map_while(spawn).collect();
-        Self { desk, helpers, turn: Mutex::new(()) }
+        let workers = (0..workers).map_while(spawn).collect();
+        Self { shared, workers, job_lock: Mutex::new(()) }
     }
 
-    /// Threads, the caller included.
+    /// Returns the number of threads, the caller included.
     #[must_use]
     pub fn threads(&self) -> usize {
-        self.helpers.len() + 1
+        self.workers.len() + 1
     }
 
-    /// Does `work(i, part i)` for every part of `over`, `at_a_time` of them in a row. While another thread has the crew the
-    /// caller does all of it alone.
+    /// Calls `work(i, part i)` for every part of `over`, on all threads, `batch` parts at a time. While another thread uses the pool,
+    /// the caller works alone.
     ///
     /// # Panics
-    /// When `work` does, after all threads have left it.
-    pub fn share<S: Shared>(&self, over: &S, at_a_time: usize, work: impl Fn(usize, S::Part) + Sync) {
+    /// When `work` panics, after all threads have left it.
+    pub fn for_each<S: Partition>(&self, over: &S, batch: usize, work: impl Fn(usize, S::Part) + Sync) {
         let count = over.count();
-        // SAFETY: every number below `count` is handed out once.
+        // SAFETY: every index below `count` is handed out once.
         let range = |range: Range<usize>| range.for_each(|i| work(i, unsafe { over.part(i) }));
-        if self.helpers.is_empty() || count <= at_a_time || u32::try_from(count).is_err() {
+        if self.workers.is_empty() || count <= batch || u32::try_from(count).is_err() {
             return range(0..count);
         }
-        match self.turn.try_lock() {
-            Ok(turn) => {
-                self.run(count, at_a_time.max(1), &range);
-                drop(turn);
+        match self.job_lock.try_lock() {
+            Ok(job_lock) => {
+                self.run(count, batch.max(1), &range);
+                drop(job_lock);
             }
             Err(_) => range(0..count),
         }
     }
 
-    fn run(&self, count: usize, at_a_time: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
-        let desk = &*self.desk;
+    fn run(&self, count: usize, batch: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
+        let shared = &*self.shared;
         let threads = self.threads();
-        for (i, run) in desk.runs.iter().enumerate() {
-            let run_of = if i < threads { (i * count / threads, (i + 1) * count / threads) } else { (0, 0) };
-            run.0.store(packed(run_of.0, run_of.1), Ordering::Relaxed);
+        for (i, range) in shared.ranges.iter().enumerate() {
+            let (from, to) = if i < threads { (i * count / threads, (i + 1) * count / threads) } else { (0, 0) };
+            range.0.store(packed(from, to), Ordering::Relaxed);
         }
-        desk.at_a_time.store(at_a_time, Ordering::Relaxed);
+        shared.batch.store(batch, Ordering::Relaxed);
         let job: *const (dyn Fn(Range<usize>) + Sync + '_) = work;
-        // SAFETY: only the lifetime changes: `close` below waits until no helper is inside, and none enters after it. No
-        // helper is inside now, for the last job was closed in the same way, and one caller at a time is here.
+        // SAFETY: only the lifetime changes. `close` below waits until no worker is inside, and none enters after it. No worker is
+        // inside now, because the last job was closed in the same way and the job lock admits one caller at a time.
         let job = unsafe { std::mem::transmute::<*const (dyn Fn(Range<usize>) + Sync + '_), *const (dyn Fn(Range<usize>) + Sync)>(job) };
         // SAFETY: as above.
-        unsafe { *desk.job.get() = Job(job) };
-        let number = (desk.state.load(Ordering::Relaxed) >> 32).wrapping_add(1) & 0xffff_ffff;
-        desk.state.store(number << 32 | OPEN, Ordering::SeqCst);
-        for (asleep, helper) in desk.asleep.iter().zip(&self.helpers) {
+        unsafe { *shared.job.get() = JobPointer(job) };
+        let number = (shared.state.load(Ordering::Relaxed) >> 32).wrapping_add(1) & 0xffff_ffff;
+        shared.state.store(number << 32 | JOB_OPEN, Ordering::SeqCst);
+        for (asleep, worker) in shared.asleep.iter().zip(&self.workers) {
             if asleep.swap(false, Ordering::SeqCst) {
-                helper.thread().unpark();
+                worker.thread().unpark();
             }
         }
-        let own = catch_unwind(AssertUnwindSafe(|| desk.work(0, work)));
-        desk.close();
-        let theirs = desk.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let own = catch_unwind(AssertUnwindSafe(|| shared.work(0, work)));
+        shared.close();
+        let theirs = shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(panic) = own.err().or(theirs) {
             resume_unwind(panic);
         }
@@ -154,93 +154,93 @@ impl ThreadPool {
 
 impl Drop for ThreadPool {
     fn drop(&mut self) {
-        self.desk.ended.store(true, Ordering::SeqCst);
-        for helper in self.helpers.drain(..) {
-            helper.thread().unpark();
-            let _ = helper.join();
+        self.shared.shut_down.store(true, Ordering::SeqCst);
+        for worker in self.workers.drain(..) {
+            worker.thread().unpark();
+            let _ = worker.join();
         }
     }
 }
 
-impl Desk {
-    /// What a helper does all its life.
-    fn help(&self, helper: usize) {
-        // Its rooms are made now, and not in the middle of a chunk when its turn comes first.
-        super::with_room(0, |_| ());
+impl PoolState {
+    /// Runs jobs until the pool shuts down.
+    fn worker_loop(&self, worker: usize) {
+        // Allocates this thread's scratch buffers now, not in the middle of a chunk.
+        super::with_scratch(0, |_| ());
         let mut done = 0;
-        while let Some(number) = self.next_job(helper, done) {
+        while let Some(number) = self.next_job(worker, done) {
             done = number;
             if !self.enter(number) {
                 continue;
             }
-            // SAFETY: while this helper is inside, the job is not replaced and what it points to lives.
+            // SAFETY: while this worker is inside, the job is not replaced and its function lives.
             let work = unsafe { &*(*self.job.get()).0 };
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.work(helper + 1, work))) {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.work(worker + 1, work))) {
                 *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
             }
             self.state.fetch_sub(1, Ordering::SeqCst);
         }
     }
 
-    /// Waits for a job with another number than `done`; None when the crew is dismissed.
-    fn next_job(&self, helper: usize, done: u64) -> Option<u64> {
+    /// Waits for a job with another number than `done`; returns None when the pool shuts down.
+    fn next_job(&self, worker: usize, done: u64) -> Option<u64> {
         let found = || {
             let number = self.state.load(Ordering::SeqCst) >> 32;
             (number != done).then_some(number)
         };
         let begun = Instant::now();
         loop {
-            for _ in 0..LOOKS {
+            for _ in 0..SPINS_PER_CLOCK_READ {
                 if let Some(number) = found() {
                     return Some(number);
                 }
                 std::hint::spin_loop();
             }
-            if self.ended.load(Ordering::SeqCst) {
+            if self.shut_down.load(Ordering::SeqCst) {
                 return None;
             }
-            if begun.elapsed() > AWAKE {
-                // Said before the last look: a caller that publishes after that look sees it and wakes this thread.
-                self.asleep[helper].store(true, Ordering::SeqCst);
-                if found().is_none() && !self.ended.load(Ordering::SeqCst) {
+            if begun.elapsed() > SPIN_TIME {
+                // Set before the last look: a caller that publishes a job after that look sees the flag and wakes this thread.
+                self.asleep[worker].store(true, Ordering::SeqCst);
+                if found().is_none() && !self.shut_down.load(Ordering::SeqCst) {
                     thread::park();
                 }
             }
         }
     }
 
-    /// Joins job `number`; false when it is over.
+    /// Enters job `number`; returns false when the job is closed.
     fn enter(&self, number: u64) -> bool {
-        let open = |state: u64| (state >> 32 == number && state & OPEN != 0).then_some(state + 1);
+        let open = |state: u64| (state >> 32 == number && state & JOB_OPEN != 0).then_some(state + 1);
         self.state.fetch_update(Ordering::SeqCst, Ordering::SeqCst, open).is_ok()
     }
 
-    /// Lets no one in any more and waits until all are out.
+    /// Closes the job and waits until all workers have left it.
     fn close(&self) {
-        self.state.fetch_and(!OPEN, Ordering::SeqCst);
+        self.state.fetch_and(!JOB_OPEN, Ordering::SeqCst);
         let mut looks = 0u32;
-        while self.state.load(Ordering::SeqCst) & INSIDE != 0 {
+        while self.state.load(Ordering::SeqCst) & WORKERS_INSIDE != 0 {
             looks += 1;
-            // A helper that lost its core to another program: let it have this one.
-            if looks.is_multiple_of(LOOKS * LOOKS) { thread::yield_now() } else { std::hint::spin_loop() }
+            // A worker may have lost its core to another program: yield this one.
+            if looks.is_multiple_of(SPINS_PER_CLOCK_READ * SPINS_PER_CLOCK_READ) { thread::yield_now() } else { std::hint::spin_loop() }
         }
     }
 
-    /// Takes parts until none is left, those of `own` run first.
+    /// Works on parts until none is left, those of range `own` first.
     fn work(&self, own: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
-        let at_a_time = self.at_a_time.load(Ordering::Relaxed);
-        while let Some(range) = self.runs[own].first(at_a_time) {
+        let batch = self.batch.load(Ordering::Relaxed);
+        while let Some(range) = self.ranges[own].first(batch) {
             work(range);
         }
-        for other in (own + 1..self.runs.len()).chain(0..own) {
-            while let Some(range) = self.runs[other].last(at_a_time) {
+        for other in (own + 1..self.ranges.len()).chain(0..own) {
+            while let Some(range) = self.ranges[other].last(batch) {
                 work(range);
             }
         }
     }
 }
 
-impl Run {
+impl WorkRange {
     fn first(&self, most: usize) -> Option<Range<usize>> {
         self.take(|from, to| (from..(from + most).min(to), (from + most).min(to)..to))
     }
@@ -249,7 +249,7 @@ impl Run {
         self.take(|from, to| (to.saturating_sub(most).max(from)..to, from..to.saturating_sub(most).max(from)))
     }
 
-    /// Takes what `split(from, to)` gives first and leaves what it gives second.
+    /// Takes the first range of `split(from, to)` and leaves the second.
     fn take(&self, split: impl Fn(usize, usize) -> (Range<usize>, Range<usize>)) -> Option<Range<usize>> {
         let parts = |run: u64| ((run & 0xffff_ffff) as usize, (run >> 32) as usize);
         let rest = |run: u64| {
@@ -266,23 +266,23 @@ const fn packed(from: usize, to: usize) -> u64 {
     (to as u64) << 32 | from as u64
 }
 
-/// Something in numbered parts that threads may have at the same time.
-pub trait Shared: Sync {
-    /// A part.
+/// A value divided into numbered parts that several threads may use at the same time.
+pub trait Partition: Sync {
+    /// The type of a part.
     type Part;
 
-    /// How many there are.
+    /// Returns the number of parts.
     fn count(&self) -> usize;
 
-    /// Part `i`.
+    /// Returns part `i`.
     ///
     /// # Safety
-    /// `i` lies below `count`, and no part is asked for again while it is in use.
+    /// `i` lies below `count`, and no part is requested again while in use.
     unsafe fn part(&self, i: usize) -> Self::Part;
 }
 
-/// Nothing but numbers.
-impl Shared for usize {
+/// Indices without data.
+impl Partition for usize {
     type Part = ();
 
     fn count(&self) -> usize {
@@ -292,26 +292,26 @@ impl Shared for usize {
     unsafe fn part(&self, _: usize) {}
 }
 
-/// A slice in parts of one length; the last may be shorter.
+/// A slice in parts of equal length; the last may be shorter.
 #[derive(Debug)]
-pub struct Parts<'a, T> {
+pub struct EqualParts<'a, T> {
     at: *mut T,
     len: usize,
     size: usize,
     slice: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: it stands for the slice, whose parts are handed out once each.
-unsafe impl<T: Send> Sync for Parts<'_, T> {}
+// SAFETY: the type stands for the slice, whose parts are handed out once each.
+unsafe impl<T: Send> Sync for EqualParts<'_, T> {}
 
-impl<'a, T> Parts<'a, T> {
-    /// `slice` in parts of `size`.
+impl<'a, T> EqualParts<'a, T> {
+    /// Divides `slice` into parts of `size`.
     pub const fn new(slice: &'a mut [T], size: usize) -> Self {
         Self { at: slice.as_mut_ptr(), len: slice.len(), size, slice: PhantomData }
     }
 }
 
-impl<'a, T: Send> Shared for Parts<'a, T> {
+impl<'a, T: Send> Partition for EqualParts<'a, T> {
     type Part = &'a mut [T];
 
     fn count(&self) -> usize {
@@ -320,27 +320,27 @@ impl<'a, T: Send> Shared for Parts<'a, T> {
 
     unsafe fn part(&self, i: usize) -> &'a mut [T] {
         let from = i * self.size;
-        // SAFETY: part `i` lies within the slice and overlaps no other; the caller asks for it once.
+        // SAFETY: part `i` lies within the slice and overlaps no other; the caller requests it once.
         unsafe { std::slice::from_raw_parts_mut(self.at.add(from), self.size.min(self.len - from)) }
     }
 }
 
 /// A slice in parts of different lengths, given by their ends.
 #[derive(Debug)]
-pub struct Uneven<'a, T> {
-    whole: Parts<'a, T>,
+pub struct UnevenParts<'a, T> {
+    whole: EqualParts<'a, T>,
     ends: &'a [usize],
 }
 
-impl<'a, T> Uneven<'a, T> {
-    /// `slice` in parts that end at `ends`; None unless those ascend within the slice.
+impl<'a, T> UnevenParts<'a, T> {
+    /// Divides `slice` into parts that end at `ends`; returns None unless these ascend within the slice.
     pub fn new(slice: &'a mut [T], ends: &'a [usize]) -> Option<Self> {
         let fits = ends.is_sorted() && ends.last().is_none_or(|end| *end <= slice.len());
-        fits.then(|| Self { whole: Parts::new(slice, 1), ends })
+        fits.then(|| Self { whole: EqualParts::new(slice, 1), ends })
     }
 }
 
-impl<'a, T: Send> Shared for Uneven<'a, T> {
+impl<'a, T: Send> Partition for UnevenParts<'a, T> {
     type Part = &'a mut [T];
 
     fn count(&self) -> usize {
@@ -349,12 +349,12 @@ impl<'a, T: Send> Shared for Uneven<'a, T> {
 
     unsafe fn part(&self, i: usize) -> &'a mut [T] {
         let from = if i == 0 { 0 } else { self.ends[i - 1] };
-        // SAFETY: the ends ascend within the slice, so parts do not overlap; the caller asks for each once.
+        // SAFETY: the ends ascend within the slice, so parts do not overlap; the caller requests each once.
         unsafe { std::slice::from_raw_parts_mut(self.whole.at.add(from), self.ends[i] - from) }
     }
 }
 
-impl<A: Shared, B: Shared> Shared for (A, B) {
+impl<A: Partition, B: Partition> Partition for (A, B) {
     type Part = (A::Part, B::Part);
 
     fn count(&self) -> usize {
@@ -372,14 +372,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_part_is_done_once_whatever_the_sizes() {
+    fn every_part_is_visited_once_for_any_sizes() {
         for threads in [1, 2, 3, 5] {
-            let crew = ThreadPool::new(threads);
-            assert_eq!(crew.threads(), threads);
-            for (len, size, at_a_time) in [(0, 1, 1), (1, 1, 1), (7, 3, 1), (1_000, 1, 7), (4_096, 16, 1), (100, 100, 1), (999, 10, 1_000)]
-            {
+            let pool = ThreadPool::new(threads);
+            assert_eq!(pool.threads(), threads);
+            for (len, size, batch) in [(0, 1, 1), (1, 1, 1), (7, 3, 1), (1_000, 1, 7), (4_096, 16, 1), (100, 100, 1), (999, 10, 1_000)] {
                 let (mut a, mut b) = (vec![0u32; len], vec![0usize; len.div_ceil(size)]);
-                crew.share(&(Parts::new(&mut a, size), Parts::new(&mut b, 1)), at_a_time, |i, (part, number)| {
+                pool.for_each(&(EqualParts::new(&mut a, size), EqualParts::new(&mut b, 1)), batch, |i, (part, number)| {
                     part.iter_mut().for_each(|v| *v += 1);
                     number[0] = i + 1;
                 });
@@ -390,39 +389,39 @@ mod tests {
 
     #[test]
     fn parts_of_different_lengths_cover_the_slice() {
-        let crew = ThreadPool::new(2);
+        let pool = ThreadPool::new(2);
         let mut a = vec![0; 10];
         let ends = [3, 3, 4, 10];
-        crew.share(&Uneven::new(&mut a, &ends).unwrap(), 1, |i, part| part.fill(i));
+        pool.for_each(&UnevenParts::new(&mut a, &ends).unwrap(), 1, |i, part| part.fill(i));
         assert_eq!(a, [0, 0, 0, 2, 3, 3, 3, 3, 3, 3]);
-        assert!(Uneven::new(&mut a, &[3, 2]).is_none() && Uneven::new(&mut a, &[11]).is_none());
+        assert!(UnevenParts::new(&mut a, &[3, 2]).is_none() && UnevenParts::new(&mut a, &[11]).is_none());
     }
 
     #[test]
-    fn helpers_that_have_fallen_asleep_come_back() {
-        let crew = ThreadPool::new(3);
+    fn sleeping_workers_wake_for_the_next_job() {
+        let pool = ThreadPool::new(3);
         let sum = AtomicUsize::new(0);
         for round in 0..40 {
-            crew.share(&100, 1, |i, ()| {
+            pool.for_each(&100, 1, |i, ()| {
                 sum.fetch_add(i, Ordering::Relaxed);
             });
             if round % 4 == 0 {
-                thread::sleep(3 * AWAKE);
+                thread::sleep(3 * SPIN_TIME);
             }
         }
         assert_eq!(sum.into_inner(), 40 * 4_950);
     }
 
     #[test]
-    fn many_callers_and_jobs_within_jobs_all_get_done() {
-        let crew = ThreadPool::new(3);
+    fn concurrent_callers_and_nested_jobs_finish() {
+        let pool = ThreadPool::new(3);
         let sum = AtomicUsize::new(0);
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..50 {
-                        crew.share(&8, 1, |_, ()| {
-                            crew.share(&4, 1, |_, ()| {
+                        pool.for_each(&8, 1, |_, ()| {
+                            pool.for_each(&4, 1, |_, ()| {
                                 sum.fetch_add(1, Ordering::Relaxed);
                             });
                         });
@@ -434,15 +433,15 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_in_any_thread_reaches_the_caller_and_the_crew_goes_on() {
-        let crew = ThreadPool::new(2);
+    fn panic_in_any_thread_reaches_the_caller_and_the_pool_survives() {
+        let pool = ThreadPool::new(2);
         for bad in [0, 999] {
             let caught = catch_unwind(AssertUnwindSafe(|| {
-                crew.share(&1_000, 1, |i, ()| assert!(i != bad, "part {i}"));
+                pool.for_each(&1_000, 1, |i, ()| assert!(i != bad, "part {i}"));
             }));
             assert!(caught.is_err());
             let sum = AtomicUsize::new(0);
-            crew.share(&10, 1, |i, ()| {
+            pool.for_each(&10, 1, |i, ()| {
                 sum.fetch_add(i, Ordering::Relaxed);
             });
             assert_eq!(sum.into_inner(), 45);

@@ -1,4 +1,4 @@
-//! Rows of numbers as the products leave and take them: `[tile][row][16]`, so that every thread writes a place of its own.
+//! Rows in tiles, `[tile][row][16]`: the layout that products write and read, in which every thread has a contiguous part.
 
 use std::ops::Range;
 
@@ -7,70 +7,85 @@ use super::TILE;
 /// A matrix in tiles of 16 columns; the columns of the last tile beyond `width` are padding, which products leave at zero.
 #[derive(Clone, Debug, Default)]
 pub struct Tiled {
-    rows: usize,
-    width: usize,
-    numbers: Vec<f32>,
+    shape: TiledShape,
+    /// `[tile][row][16]`.
+    values: Vec<f32>,
+}
+
+/// The shape of a [`Tiled`] matrix.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TiledShape {
+    /// Rows.
+    pub rows: usize,
+    /// Columns, without padding.
+    pub width: usize,
 }
 
 impl Tiled {
-    /// Makes it `rows` rows of `width` zeros; the memory is kept.
+    /// Resizes to `rows` rows of `width` zeros; the memory is kept.
     pub fn reset(&mut self, rows: usize, width: usize) {
-        (self.rows, self.width) = (rows, width);
-        self.numbers.clear();
-        self.numbers.resize(rows * width.next_multiple_of(TILE), 0.0);
+        self.shape = TiledShape { rows, width };
+        self.values.clear();
+        self.values.resize(rows * width.next_multiple_of(TILE), 0.0);
     }
 
-    /// Number of rows.
+    /// Returns the shape.
+    #[must_use]
+    pub const fn shape(&self) -> TiledShape {
+        self.shape
+    }
+
+    /// Returns the number of rows.
     #[must_use]
     pub const fn rows(&self) -> usize {
-        self.rows
+        self.shape.rows
     }
 
-    /// Number of columns.
+    /// Returns the number of columns.
     #[must_use]
     pub const fn width(&self) -> usize {
-        self.width
+        self.shape.width
     }
 
-    /// Puts `values` into the columns from `column` on of `row`.
+    /// Copies `values` to the columns of `row` from `column` on.
     pub fn set(&mut self, row: usize, column: usize, values: &[f32]) {
-        put(&mut self.numbers, (row, self.rows), column, values);
+        put(&mut self.values, self.shape.rows, row, column, values);
     }
 
-    /// Puts the columns of `row` from `column` on into `out`.
+    /// Copies the columns of `row` from `column` on to `out`.
     pub fn copy(&self, row: usize, column: usize, out: &mut [f32]) {
         let mut out = out;
-        for at in stretches((row, self.rows), column, out.len()) {
+        for at in stretches(self.shape.rows, row, column, out.len()) {
             let (now, rest) = out.split_at_mut(at.len());
-            now.copy_from_slice(&self.numbers[at]);
+            now.copy_from_slice(&self.values[at]);
             out = rest;
         }
     }
 
-    /// All numbers, tile by tile.
+    /// Returns all values, `[tile][row][16]`.
     #[must_use]
-    pub fn numbers(&self) -> &[f32] {
-        &self.numbers
+    pub fn values(&self) -> &[f32] {
+        &self.values
     }
 
-    /// All numbers, tile by tile.
-    pub fn numbers_mut(&mut self) -> &mut [f32] {
-        &mut self.numbers
+    /// Returns all values, `[tile][row][16]`.
+    pub fn values_mut(&mut self) -> &mut [f32] {
+        &mut self.values
     }
 }
 
-/// Puts `values` into the columns from `column` on of row `row` of `rows` in the tiles `numbers`.
-pub(super) fn put(numbers: &mut [f32], (row, rows): (usize, usize), column: usize, values: &[f32]) {
+/// Copies `values` to the columns from `column` on of row `row` of `rows` in `tiles`, `[tile][row][16]`.
+pub(super) fn put(tiles: &mut [f32], rows: usize, row: usize, column: usize, values: &[f32]) {
     let mut values = values;
-    for at in stretches((row, rows), column, values.len()) {
+    for at in stretches(rows, row, column, values.len()) {
         let (now, rest) = values.split_at(at.len());
-        numbers[at].copy_from_slice(now);
+        tiles[at].copy_from_slice(now);
         values = rest;
     }
 }
 
-/// Where `count` columns from `column` on of row `row` of `rows` lie, tile by tile.
-fn stretches((row, rows): (usize, usize), column: usize, count: usize) -> impl Iterator<Item = Range<usize>> {
+/// Returns the ranges, tile by tile, of `count` columns from `column` on of row `row` of `rows`.
+fn stretches(rows: usize, row: usize, column: usize, count: usize) -> impl Iterator<Item = Range<usize>> {
     let end = column + count;
     (column / TILE..end.div_ceil(TILE)).map(move |tile| {
         let (from, to) = (column.max(tile * TILE), end.min((tile + 1) * TILE));

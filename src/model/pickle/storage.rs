@@ -1,10 +1,10 @@
-//! Storage types and the arithmetic of views: which bytes of a storage a tensor is made of. Not responsible for reading them.
+//! Storage types, and the arithmetic of views: the elements of a storage that a tensor covers. Not responsible for reading them.
 
 use candle_core::DType;
 
 use super::vm::TensorView;
 
-/// The element type of a storage; all of torch's, so that one that is not supported can be named.
+/// The element type of a storage: all of torch's, so that an unsupported type can be named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StorageType {
     Double,
@@ -19,11 +19,11 @@ pub(super) enum StorageType {
     Bool,
 }
 
-/// Elements that a view may have beyond those of its storage (a stride of 0 repeats elements): 64 MB as f32.
+/// The most elements of a view beyond those of its storage (a stride of 0 repeats elements): 64 MB as f32.
 const MAX_REPEATED: usize = 1 << 24;
 
 impl StorageType {
-    /// Of the name that a pickle uses.
+    /// Returns the type with torch's class name `name`.
     pub(super) fn of(name: &str) -> Option<Self> {
         Some(match name {
             "DoubleStorage" => Self::Double,
@@ -40,7 +40,7 @@ impl StorageType {
         })
     }
 
-    /// Bytes of one element.
+    /// Returns the bytes of one element.
     pub(super) const fn size(self) -> usize {
         match self {
             Self::Double | Self::Long => 8,
@@ -50,7 +50,7 @@ impl StorageType {
         }
     }
 
-    /// Candle's type, for those that weights may have; else torch's name of it.
+    /// Returns candle's type of weights; the error is torch's name of an unsupported type.
     pub(super) const fn dtype(self) -> Result<DType, &'static str> {
         match self {
             Self::Float => Ok(DType::F32),
@@ -67,24 +67,24 @@ impl StorageType {
     }
 }
 
-/// The run of elements that a view lies in, and how many it has.
+/// The run of a storage's elements that a view covers, and the number of the view's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extent {
     /// First element in the storage.
     pub(super) start: usize,
-    /// Elements from there to the last one that the view touches, it included.
+    /// Elements from the first to the last that the view covers.
     pub(super) len: usize,
     /// Elements of the view.
     pub(super) count: usize,
 }
 
-/// Where `view` lies in its storage.
+/// Returns the extent of `view` in its storage.
 ///
 /// # Errors
-/// In words, when it reaches beyond the storage or repeats elements without measure.
+/// The reason, when `view` reaches beyond its storage or repeats too many elements.
 pub(super) fn extent(view: &TensorView) -> Result<Extent, String> {
     let beyond = || format!("reaches beyond its storage of {} elements", view.storage.len);
-    // Sizes of 0 left out, so that nobody who multiplies the others can overflow either.
+    // Sizes of 0 are left out, so that later products of the other sizes cannot overflow.
     let count = view.shape.iter().try_fold(1_usize, |count, size| count.checked_mul((*size).max(1)));
     let count = count.ok_or_else(|| "has more elements than any computer holds".to_owned())?;
     if view.shape.contains(&0) {
@@ -105,7 +105,7 @@ pub(super) fn extent(view: &TensorView) -> Result<Extent, String> {
     Ok(Extent { start: view.offset, len, count })
 }
 
-/// Whether the elements of a view lie one after the other.
+/// Returns true if the elements of a view are contiguous.
 pub(super) fn is_contiguous(view: &TensorView) -> bool {
     let mut expected = 1;
     view.shape.iter().zip(&view.strides).rev().all(|(size, stride)| {
@@ -115,17 +115,17 @@ pub(super) fn is_contiguous(view: &TensorView) -> bool {
     })
 }
 
-/// The elements of `view`, first dimension slowest, taken from the `run` of its extent.
+/// Gathers the elements of `view`, first dimension slowest, from the `run` of its extent.
 pub(super) fn gather<T: Copy>(view: &TensorView, run: &[T], count: usize) -> Vec<T> {
     let mut gathered = Vec::with_capacity(count);
     let mut index = vec![0_usize; view.shape.len()];
     let mut at = 0;
-    // `extent` has shown that every index lies inside.
+    // `extent` has checked that every index lies inside.
     while let (true, Some(element)) = (gathered.len() < count, run.get(at)) {
         gathered.push(*element);
         for axis in (0..index.len()).rev() {
             index[axis] += 1;
-            // Wrapping: the stride of an axis of size 1 may be anything, and is taken back at once.
+            // Wrapping: an axis of size 1 may have any stride, which is subtracted again at once.
             at = at.wrapping_add(view.strides[axis]);
             if index[axis] < view.shape[axis] {
                 break;
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transposed_view_is_gathered_in_its_own_order() {
+    fn transposed_view_is_gathered_in_its_own_order() {
         let transposed = view(6, 0, &[3, 2], &[1, 3]);
         assert!(!is_contiguous(&transposed));
         assert_eq!(gather(&transposed, &[0, 1, 2, 3, 4, 5], 6), [0, 3, 1, 4, 2, 5]);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_view_beyond_its_storage_is_refused_whatever_the_numbers() {
+    fn view_beyond_its_storage_is_refused_for_any_sizes_and_strides() {
         assert_eq!(extent(&view(6, 1, &[2, 2], &[3, 1])), Ok(Extent { start: 1, len: 5, count: 4 }));
         assert!(extent(&view(6, 2, &[2, 2], &[3, 1])).is_err());
         assert!(extent(&view(6, usize::MAX, &[2], &[1])).is_err());

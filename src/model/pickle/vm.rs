@@ -1,20 +1,20 @@
-//! The pickle machine: runs the opcodes that torch.save writes, and nothing that could act.
+//! The pickle machine: an interpreter of the opcodes that torch.save writes, without side effects.
 //!
-//! Responsible for turning `data.pkl` into names and tensor descriptions. No global is ever imported or called: of all names
-//! in the world it knows OrderedDict, torch's two tensor rebuilders and the storage types, and refuses any other.
-//! Values live in one flat list and refer to each other by index, so no depth of nesting, no sharing and no cycle can
-//! exhaust stack or memory. Not responsible for the zip file or for the numbers in the storages.
+//! Responsible for turning `data.pkl` into names and tensor descriptions. No global is imported or called: OrderedDict, torch's two
+//! tensor rebuilders and the storage types are known, any other name is refused. Values live in one flat list and refer to each
+//! other by index, so that no nesting, sharing or cycle exhausts stack or memory. Not responsible for the zip file or for the
+//! values in the storages.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::storage::StorageType;
 
-/// Values that one pickle may make; the released encoder needs some 10,000.
+/// The most values of a pickle; the released encoder has some 10,000.
 const MAX_VALUES: usize = 1 << 20;
-/// Dimensions that a tensor may have.
+/// The most dimensions of a tensor.
 const MAX_RANK: usize = 8;
-/// Characters of foreign text that an error message repeats.
+/// The most characters of foreign text in an error message.
 const MAX_QUOTED: usize = 80;
 
 /// A tensor as the pickle describes it: a view into a storage. Lengths and offsets in elements.
@@ -30,16 +30,17 @@ pub(super) struct TensorView {
 #[derive(Clone, Debug)]
 pub(super) struct StorageRef {
     pub(super) kind: StorageType,
-    /// Name of its entry below `data/`.
+    /// Name of the storage's entry below `data/`.
     pub(super) key: Arc<str>,
-    /// Elements.
+    /// Number of elements.
     pub(super) len: usize,
 }
 
-/// Index of a value.
+/// The index of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Id(usize);
 
+/// A value of the pickle, as far as tensors need it.
 #[derive(Debug)]
 enum Value {
     None,
@@ -55,7 +56,7 @@ enum Value {
     Tensor(Arc<TensorView>),
 }
 
-/// The only names that a pickle may ask for.
+/// The only globals that a pickle may use.
 #[derive(Clone, Copy, Debug)]
 enum Global {
     OrderedDict,
@@ -64,19 +65,21 @@ enum Global {
     Storage(StorageType),
 }
 
+/// The result of an opcode; the error is the reason, in words.
 type Step<T = ()> = Result<T, String>;
 
-/// The state dict in `pickle`: name and description of each tensor, in the order of the file.
+/// Reads the state dict in `pickle`: name and description of each tensor, in the order of the file.
 ///
 /// # Errors
-/// In words, when the bytes are not a pickle, ask for anything but tensors, or hold anything else at the top level.
+/// The reason, when the bytes are not a pickle, use a global other than a tensor's, or hold anything else at the top level.
 pub(super) fn state_dict(pickle: &[u8]) -> Result<Vec<(String, Arc<TensorView>)>, String> {
-    let mut machine = Machine::new(pickle);
+    let mut machine = PickleMachine::new(pickle);
     let top = machine.run().map_err(|why| format!("{why} (at byte {} of its pickle)", machine.at))?;
     machine.tensors_of(top)
 }
 
-struct Machine<'a> {
+/// The state of the interpreter.
+struct PickleMachine<'a> {
     bytes: &'a [u8],
     at: usize,
     values: Vec<Value>,
@@ -85,12 +88,12 @@ struct Machine<'a> {
     memo: HashMap<usize, Id>,
 }
 
-impl<'a> Machine<'a> {
+impl<'a> PickleMachine<'a> {
     fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0, values: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() }
     }
 
-    /// Runs until STOP and returns the one value that is left.
+    /// Runs until STOP and returns the top value.
     fn run(&mut self) -> Step<Id> {
         if self.u8()? != 0x80 {
             return Err("is not a pickle of protocol 2 or later".to_owned());
@@ -107,7 +110,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Opcodes are named as in CPython's `pickletools`.
+    /// Executes one opcode; opcodes have the names of CPython's `pickletools`.
     fn op(&mut self, op: u8) -> Step {
         match op {
             b'N' => self.push(Value::None),
@@ -184,7 +187,7 @@ impl<'a> Machine<'a> {
         self.push(Value::Tuple(items))
     }
 
-    /// Lists occur in metadata only; what is in them is of no interest.
+    /// Appends to a list; lists occur in metadata only, so their items are dropped.
     fn append(&mut self, len: usize) -> Step {
         self.pop_many(len)?;
         match self.stack.last().map(|top| self.value(*top)) {
@@ -239,7 +242,7 @@ impl<'a> Machine<'a> {
         self.push(Value::Global(global))
     }
 
-    /// `('storage', type, key, location, elements)`: how torch refers to a storage outside the pickle.
+    /// Resolves `('storage', type, key, location, elements)`, torch's reference to a storage outside the pickle.
     fn persistent(&mut self) -> Step {
         let id = self.pop()?;
         let wrong = || "refers to something outside itself that is not a storage".to_owned();
@@ -270,7 +273,7 @@ impl<'a> Machine<'a> {
         self.push(made)
     }
 
-    /// `_rebuild_tensor_v2(storage, storage_offset, size, stride, requires_grad, backward_hooks[, metadata])`.
+    /// Evaluates `_rebuild_tensor_v2(storage, storage_offset, size, stride, requires_grad, backward_hooks[, metadata])`.
     fn rebuilt_tensor(&self, arguments: &[Id]) -> Step<TensorView> {
         let [storage, offset, shape, strides, ..] = arguments else {
             return Err("rebuilds a tensor from too few arguments".to_owned());
@@ -297,7 +300,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// State set on an object: only the `_metadata` of a state dict, which nothing here needs.
+    /// Sets the state of an object: only the `_metadata` of a state dict, which is ignored.
     fn build(&mut self) -> Step {
         let state = self.pop()?;
         match (self.stack.last().map(|top| self.value(*top)), self.value(state)) {
@@ -324,7 +327,7 @@ impl<'a> Machine<'a> {
     }
 
     fn value(&self, id: Id) -> &Value {
-        // Ids are made by `push` only and values are never removed, so the index is always there.
+        // Only `push` makes ids, and values are never removed, so the index always exists.
         self.values.get(id.0).unwrap_or(&Value::None)
     }
 
@@ -359,7 +362,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Removes the newest mark and says how many values lie above it.
+    /// Removes the newest mark and returns the number of values above it.
     fn above_mark(&mut self) -> Step<usize> {
         let mark = self.marks.pop().ok_or_else(|| "closes a group that was never opened".to_owned())?;
         self.stack.len().checked_sub(mark).ok_or_else(stack_empty)
@@ -384,7 +387,7 @@ impl<'a> Machine<'a> {
         usize::try_from(u32::from_le_bytes(self.array()?)).map_err(|_| cut_short())
     }
 
-    /// Text up to the end of the line.
+    /// Reads text up to the end of the line.
     fn line(&mut self) -> Step<&'a str> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let len = rest.iter().position(|byte| *byte == b'\n').ok_or_else(cut_short)?;
@@ -425,7 +428,7 @@ impl Value {
     }
 }
 
-/// Foreign text, made fit for a message: short, on one line, without control characters.
+/// Quotes foreign text for a message: shortened, on one line, without control characters.
 pub(super) fn quoted(text: &str) -> String {
     let mut shown: String = text.chars().take(MAX_QUOTED).flat_map(char::escape_debug).collect();
     if text.chars().nth(MAX_QUOTED).is_some() {

@@ -1,4 +1,4 @@
-//! Voice programs as they are and as they should not be.
+//! Voice programs that work and voice programs that fail.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,10 +11,10 @@ fn words(text: &str, language: Language, emotion: Option<Emotion>) -> SpeechText
     SpeechText { text: spoken_form(text, language), language, prosody: Prosody::new(emotion, 1.0) }
 }
 
-/// Everything that is said, and when the first of it came.
-fn say(voice: &mut SystemVoice, words: &SpeechText) -> Result<(Vec<f32>, u32, Duration)> {
+/// Returns all samples of an utterance, the sample rate, and the time to the first samples.
+fn say(voice: &mut SystemVoice, text: &SpeechText) -> Result<(Vec<f32>, u32, Duration)> {
     let (begun, mut first) = (Instant::now(), None);
-    let (mut utterance, mut out) = (voice.say(words)?, Vec::new());
+    let (mut utterance, mut out) = (voice.say(text)?, Vec::new());
     loop {
         match utterance.next(&mut out)? {
             UtteranceEvent::Samples(_) => drop(first.get_or_insert_with(|| begun.elapsed())),
@@ -24,19 +24,19 @@ fn say(voice: &mut SystemVoice, words: &SpeechText) -> Result<(Vec<f32>, u32, Du
     }
 }
 
-/// A program that does what `body` says.
+/// Creates a shell script `name` with this body.
 #[cfg(unix)]
 fn program(folder: &Path, name: &str, body: &str) -> SystemVoice {
     use std::os::unix::fs::PermissionsExt;
     let path = folder.join(name);
     std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    SystemVoice::espeak(path).patient_for(Duration::from_millis(400))
+    SystemVoice::espeak(path).with_timeout(Duration::from_millis(400))
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn espeak_speaks_english_and_mandarin_and_an_emotion_is_heard() {
+fn espeak_speaks_english_and_chinese_and_emotion_changes_the_length() {
     let mut voice = SystemVoice::espeak("espeak-ng");
     let table = [
         ("Hello, how are you today?", Language::English, None),
@@ -53,34 +53,34 @@ fn espeak_speaks_english_and_mandarin_and_an_emotion_is_heard() {
             samples.len()
         })
         .collect();
-    assert!(said[2] as f64 > 1.08 * said[0] as f64, "who is sad speaks slower: {said:?}");
+    assert!(said[2] as f64 > 1.08 * said[0] as f64, "a sad voice is slower: {said:?}");
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn text_is_never_an_order_to_a_shell_or_a_program() {
+fn text_is_never_interpreted_by_a_shell_or_as_an_option() {
     let folder = tempfile::tempdir().unwrap();
     let victim = folder.path().join("victim");
     let hostile = format!("$(touch {0}); `touch {0}` | touch {0} --path=/ -w {0} hello", victim.display());
-    // As it comes, without the normaliser in front of it.
-    let words = SpeechText { text: hostile, language: Language::English, prosody: Prosody::new(None, 2.0) };
-    assert!(say(&mut SystemVoice::espeak("espeak-ng"), &words).expect("spoken").0.len() > 10_000);
+    // Not normalised, so that the voice gets it as it is.
+    let text = SpeechText { text: hostile, language: Language::English, prosody: Prosody::new(None, 2.0) };
+    assert!(say(&mut SystemVoice::espeak("espeak-ng"), &text).expect("spoken").0.len() > 10_000);
     assert!(!victim.exists());
 }
 
 #[test]
-fn a_program_that_is_missing_is_named() {
+fn error_names_a_missing_program() {
     let error = say(&mut SystemVoice::espeak("no-such-voice"), &words("Hello.", Language::English, None)).unwrap_err();
     assert!(error.kind() == ErrorKind::Voice && error.message().contains("no-such-voice"), "{error}");
 }
 
 #[cfg(unix)]
 #[test]
-fn a_program_that_hangs_crashes_or_babbles_is_ended_and_named() {
+fn program_that_hangs_crashes_or_writes_no_wav_is_stopped_and_named() {
     let folder = tempfile::tempdir().unwrap();
     let table = [
-        ("hangs", "sleep 60", "hangs"),
-        ("deaf", "exec sleep 60 <&-", "hangs"),
+        ("hangs", "sleep 60", "did not respond"),
+        ("deaf", "exec sleep 60 <&-", "did not respond"),
         ("crashes", "kill -9 $$", "no sound"),
         ("babbles", "echo this is no wave file at all, but it is long enough", "no sound"),
         ("mute", "exit 0", "no sound"),
@@ -95,25 +95,25 @@ fn a_program_that_hangs_crashes_or_babbles_is_ended_and_named() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_crashes_in_mid_sentence_gives_what_it_had_and_says_so() {
+fn program_that_crashes_within_a_sentence_delivers_its_samples_and_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let mut voice = program(folder.path(), "half", "espeak-ng --stdin --stdout -v en | head -c 20000; exit 3");
     let (mut utterance, mut out) =
         (voice.say(&words("This is a rather long sentence, said to the end.", Language::English, None)).unwrap(), Vec::new());
     let error = loop {
         match utterance.next(&mut out) {
-            Ok(UtteranceEvent::End) => panic!("it did not end well"),
+            Ok(UtteranceEvent::End) => panic!("the crash was not reported"),
             Ok(_) => {}
             Err(error) => break error,
         }
     };
-    assert!(out.len() > 9_000 && error.message().contains("broke off"), "{} {error}", out.len());
-    assert_eq!(utterance.next(&mut out), Ok(UtteranceEvent::End), "and it is over");
+    assert!(out.len() > 9_000 && error.message().contains("stopped early"), "{} {error}", out.len());
+    assert_eq!(utterance.next(&mut out), Ok(UtteranceEvent::End), "the utterance has ended");
 }
 
 #[cfg(unix)]
 #[test]
-fn a_cut_kills_the_program_at_once() {
+fn dropping_an_utterance_kills_the_program_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let pid_file = folder.path().join("pid");
     let mut voice = program(folder.path(), "long", &format!("echo $$ > {}; exec sleep 60", pid_file.display()));
@@ -128,21 +128,21 @@ fn a_cut_kills_the_program_at_once() {
     drop(utterance);
     assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
     let alive = Command::new("kill").args(["-0", &pid]).stderr(Stdio::null()).status().unwrap().success();
-    assert!(!alive, "{pid} is still there");
+    assert!(!alive, "process {pid} is still running");
 }
 
 #[test]
-fn every_dialect_is_told_language_and_rate_and_never_the_text() {
+fn arguments_of_each_dialect_contain_language_and_rate_but_not_the_text() {
     let (en, zh) = (words("Secret.", Language::English, Some(Emotion::Urgent)), words("秘密。", Language::Chinese, None));
-    let all = |dialect, words: &SpeechText| {
+    let all = |dialect, text: &SpeechText| {
         let file = PathBuf::from("/tmp/x.wav");
-        let list = arguments(dialect, words, Some(&file));
+        let list = arguments(dialect, text, Some(&file));
         list.iter().map(|a| a.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
     };
-    for (dialect, mandarin) in [(Dialect::Espeak, "-v cmn"), (Dialect::Say, "-v Tingting"), (Dialect::Sapi, "zh-CN")] {
+    for (dialect, option) in [(Dialect::Espeak, "-v cmn"), (Dialect::Say, "-v Tingting"), (Dialect::Sapi, "zh-CN")] {
         let (english, chinese) = (all(dialect, &en), all(dialect, &zh));
         assert!(!english.contains("Secret") && !chinese.contains("秘密"), "{english}");
-        assert!(chinese.contains(mandarin) && !english.contains(mandarin), "{chinese}");
+        assert!(chinese.contains(option) && !english.contains(option), "{chinese}");
     }
     assert!(all(Dialect::Espeak, &en).contains("-s 201"), "{}", all(Dialect::Espeak, &en));
 }

@@ -1,4 +1,4 @@
-//! `targets::audio` for cargo-fuzz.
+//! Entry point of cargo-fuzz for `targets::audio`.
 #![no_main]
 
 #[path = "../targets.rs"]

@@ -1,4 +1,4 @@
-//! `targets::checkpoint` for cargo-fuzz.
+//! Entry point of cargo-fuzz for `targets::checkpoint`.
 #![no_main]
 
 #[path = "../targets.rs"]

@@ -1,4 +1,4 @@
-//! `targets::history` for cargo-fuzz.
+//! Entry point of cargo-fuzz for `targets::history`.
 #![no_main]
 
 #[path = "../targets.rs"]

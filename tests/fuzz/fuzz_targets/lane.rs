@@ -1,4 +1,4 @@
-//! `targets::lane` for cargo-fuzz.
+//! Entry point of cargo-fuzz for `targets::lane`.
 #![no_main]
 
 #[path = "../targets.rs"]

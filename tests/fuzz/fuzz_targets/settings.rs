@@ -1,4 +1,4 @@
-//! `targets::settings` for cargo-fuzz.
+//! Entry point of cargo-fuzz for `targets::settings`.
 #![no_main]
 
 #[path = "../targets.rs"]

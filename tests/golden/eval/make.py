@@ -1,4 +1,4 @@
-"""Scores of small texts, as the field's own tools compute them; tests/eval_scores.rs holds Hearken to these.
+"""Scores small texts with the usual tools, for `tests/eval_scores.rs`.
 
     pip install sacrebleu==2.6.0 jiwer==4.0.0 scikit-learn==1.9.1 more-itertools regex
     pip download --no-deps --no-binary :all: openai-whisper==20250625 && tar xzf openai_whisper-20250625.tar.gz
@@ -11,7 +11,7 @@ import random
 import jiwer
 import sacrebleu
 import sklearn
-from normalizers import BasicTextNormalizer, EnglishTextNormalizer  # openai-whisper's folder; the package itself needs torch
+from normalizers import BasicTextNormalizer, EnglishTextNormalizer  # from openai-whisper's source: the package itself needs torch
 from sacrebleu.metrics import BLEU, CHRF
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 

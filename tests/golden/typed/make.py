@@ -1,10 +1,10 @@
-"""A typed question in the offline task layout, as transformers computes it; tests/offline.rs holds Hearken to it.
+"""Answers typed questions in the offline task layout with transformers, for `tests/offline.rs`.
 
     pip install torch==2.8.0 transformers==4.57.6 safetensors==0.6.2 tokenizers pyyaml numpy
     python make.py
 
-Log-mel by WhisperFeatureExtractor, features by Qwen2_5OmniAudioEncoder (called with one length, so in blocks of 200 mel frames), the reply by
-Qwen2ForCausalLM, all in float32 on the small random checkpoint of models/fixture. The token layout is that of the model's training data:
+WhisperFeatureExtractor computes the log-mel, Qwen2_5OmniAudioEncoder the features (with one length, so in blocks of 200 mel frames) and
+Qwen2ForCausalLM the reply, all in float32 on the small random checkpoint models/fixture. The token layout is that of the model's training data:
 [OFFLINE, ENGLISH, SYSTEM, TEXT_BEGIN] P [TEXT_END], [AUDIO_BEGIN, features, AUDIO_END], [USER, TEXT_BEGIN] question [TEXT_END], [ASSISTANT, TEXT_BEGIN].
 """
 
@@ -28,13 +28,14 @@ PROMPT = (
     "You are a helpful assistant. When there is no user text, if the audio contains a question, please answer it. "
     "If it is a sound effect, determine based on the sound whether help is needed."
 )
-# Samples that are heard of each recording, which of its features are kept (every so many; 0: none), and what is asked. The first ends between
-# two hops and in a block of 97 frames, whose 49th position has no partner; the second is the longest that the layout takes.
+# Name, recording, its number of samples, the step of the stored features (0: none), and the question. The first case ends between two hops, in a
+# block of 97 frames whose 49th position has no partner; the second has the longest recording of the layout.
 CASES = [
     ("odd", "d1_speech_7p3s", 111_444, 1, "What does the speaker want?"),
     ("longest", "d3_mixed_60s", 320_000, 5, "What is said?"),
     ("unasked", "d1_speech_7p3s", 111_444, 0, None),
 ]
+# The most tokens of a reply.
 REPLY = 64
 
 
@@ -52,7 +53,7 @@ def load_encoder():
 
 
 def load_decoder():
-    """litgpt's names and its joined q, k and v as Qwen2 has them."""
+    """Loads the decoder, with litgpt's names and joint q, k and v converted to Qwen2's."""
     sizes = yaml.safe_load((CHECKPOINT / "model_config.yaml").read_text())
     weights = {}
     for shard in sorted(CHECKPOINT.glob("model-*.safetensors")):
@@ -85,7 +86,10 @@ def features_of(encoder, heard):
 
 
 def reply(decoder, ids, prompt):
-    """Greedy, until TEXT_END or REPLY tokens; with the smallest distance of the best logit from the second, and the logits of the first token."""
+    """Replies greedily until TEXT_END or REPLY tokens.
+
+    Returns the tokens, the smallest margin of a chosen logit over the next, the logits of the first token, and True if TEXT_END ended the reply.
+    """
     said, margin, first, cache, fed = [], float("inf"), None, None, prompt
     while len(said) < REPLY:
         out = decoder(inputs_embeds=fed[None], past_key_values=cache, use_cache=True)

@@ -1,203 +1,197 @@
-//! What [`CaptureSource`] does when its input is lost, when the machine has slept, and when another input is the right one.
+//! Recovery of [`CaptureSource`]: reopening a lost input, system sleep, and the switch to a better input.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
-use super::{CaptureSource, Live, SLEEP_LOOK, SLEPT_SECS, Standing, State, note};
+use super::{CaptureSource, InputRole, LEAST_SLEEP_SECS, Live, SLEEP_CHECK, SleepReading, State, gap, report_error};
 use crate::audio::SourceEvent;
 use crate::audio::capture::backend::Backend;
-use crate::audio::capture::devices::{is_monitor, means};
+use crate::audio::capture::devices::{is_monitor, matches_device};
 use crate::audio::capture::stream::InputStream;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::{DeviceChoice, GapCause};
-use crate::time::SAMPLE_RATE_HZ;
+use crate::supervise;
 
-/// Pause before the first attempt to open again; it doubles up to `LAST_RETRY`.
+/// Pause before the first attempt to reopen; it doubles up to [`LAST_RETRY`].
 const FIRST_RETRY: Duration = Duration::from_millis(250);
-/// The longest pause between two attempts: a device that is there again is heard within 2 s.
+/// Longest pause between two attempts, so that a returned device is heard within 2 s.
 const LAST_RETRY: Duration = Duration::from_secs(1);
-/// A chosen input that is gone for so long is stood in for by the default one, if that may be.
-const STAND_IN_AFTER: Duration = Duration::from_secs(2);
-/// Streams that an attempt to open yields.
-const ATTEMPTS: usize = 1;
+/// Time after which the default input stands in for a missing chosen input.
+const FALLBACK_AFTER: Duration = Duration::from_secs(2);
+/// Capacity of the channel from the opening thread: one result.
+const RESULTS: usize = 1;
 
-/// An input that was lost.
+/// A loss of the input.
 pub(super) struct Loss {
     since: Instant,
-    /// Seconds that the machine had slept before.
-    slept: f64,
+    /// Time that the machine had slept before the loss, in seconds.
+    slept_secs: f64,
     cause: GapCause,
     was_monitor: bool,
-    retry_at: Instant,
-    pause: Duration,
-    attempt: Option<(Standing, Receiver<Result<InputStream>>)>,
-    /// Opened again, but nothing was heard from it yet.
-    candidate: Option<Live>,
-    /// What the next attempt opens.
-    next: Standing,
+    backoff: Duration,
 }
 
 impl Loss {
-    /// Nothing has been heard since `since`, when the machine had slept for `slept` seconds.
-    pub(super) fn new(since: Instant, slept: f64) -> Self {
-        Self {
-            since,
-            slept,
-            cause: GapCause::DeviceLost,
-            was_monitor: false,
-            retry_at: Instant::now() + FIRST_RETRY,
-            pause: FIRST_RETRY,
-            attempt: None,
-            candidate: None,
-            next: Standing::Chosen,
-        }
+    /// Creates a loss of sound from `since` on, when the machine had slept for `slept_secs` seconds.
+    pub(super) fn new(since: Instant, slept_secs: f64, cause: GapCause) -> Self {
+        Self { since, slept_secs, cause, was_monitor: false, backoff: FIRST_RETRY }
     }
+}
 
-    fn fail(&mut self, choice: &DeviceChoice) {
-        self.attempt = None;
-        self.candidate = None;
-        self.pause = (self.pause * 2).min(LAST_RETRY);
-        self.retry_at = Instant::now() + self.pause;
-        // A chosen input and its stand-in are tried by turns.
-        self.next = match self.next {
-            Standing::Chosen if *choice != DeviceChoice::Default && self.since.elapsed() >= STAND_IN_AFTER => Standing::StandIn,
-            _ => Standing::Chosen,
-        };
+/// The steps of reopening a lost input.
+pub(super) enum Recovery {
+    /// Waits until `until`, then opens the input of `role`.
+    Waiting { until: Instant, role: InputRole },
+    /// Another thread is opening the input of `role`.
+    Opening { role: InputRole, opened: Receiver<Result<InputStream>> },
+    /// The input is open but has not delivered a frame yet.
+    Proving(Box<Live>),
+}
+
+impl Recovery {
+    /// Returns the first step.
+    pub(super) fn begin() -> Self {
+        Self::Waiting { until: Instant::now() + FIRST_RETRY, role: InputRole::Chosen }
     }
 }
 
 impl CaptureSource {
-    /// Gives up the stream; what it delivered (in `out` from `start` on) comes first, then the trouble.
+    /// Closes the stream and begins recovery. The samples in `out` from `start` on are delivered before the error.
     pub(super) fn lose(&mut self, why: &str, cause: GapCause, start: usize, out: &mut Vec<f32>) -> SourceEvent {
         let State::Listening(mut live) = std::mem::replace(&mut self.state, State::Paused) else { return SourceEvent::Nothing };
-        note(live.resampler.finish(out), &mut self.pending);
-        self.switching = None;
-        let mut loss = Loss::new(live.last_frames_at, self.slept.0);
-        loss.cause = cause;
+        report_error(live.resampler.finish(out), &mut self.pending);
+        self.replacement = None;
+        let mut loss = Loss::new(live.last_frames_at, self.sleep.slept_secs, cause);
         loss.was_monitor = is_monitor(live.stream.id());
-        self.state = State::Lost(loss);
-        let message = format!("{}: the input is lost: {why}; Hearken tries to open it again", self.name);
+        self.state = State::Lost { loss, recovery: Recovery::begin() };
+        let message = format!("{}: the input was lost ({why}); Hearken keeps trying to reopen it", self.name);
         self.pending.push_back(SourceEvent::InputLost(Error::new(ErrorKind::InputDevice, message).with_remedy(Remedy::CheckDevice)));
         self.deliver(start, out)
     }
 
-    /// Notices that the machine has slept: what was not heard is a gap, and the input is opened anew beside the old stream,
-    /// which may be dead without saying so.
-    pub(super) fn wake_up(&mut self, out: &mut Vec<f32>) -> Option<SourceEvent> {
-        if self.slept.1.elapsed() < SLEEP_LOOK {
+    /// Detects that the machine has slept: reports a gap and reopens the input, because the old stream may be dead without an
+    /// error. The old stream stays in use until the new one is open.
+    pub(super) fn notice_sleep(&mut self, out: &mut Vec<f32>) -> Option<SourceEvent> {
+        if self.sleep.read_at.elapsed() < SLEEP_CHECK {
             return None;
         }
-        let slept = self.backend.slept_secs();
-        let secs = slept - self.slept.0;
-        self.slept = (slept, Instant::now());
+        let before_secs = self.sleep.slept_secs;
+        self.sleep = SleepReading::now(&*self.backend);
+        let secs = self.sleep.slept_secs - before_secs;
         let State::Listening(live) = &mut self.state else { return None };
-        if secs < SLEPT_SECS {
+        if secs < LEAST_SLEEP_SECS {
             return None;
         }
         let start = out.len();
-        note(live.resampler.finish(out), &mut self.pending);
-        let samples = (secs * f64::from(SAMPLE_RATE_HZ)).round() as u64;
-        self.pending.push_back(SourceEvent::Gap { samples, cause: GapCause::Suspended });
-        self.switching = Some(self.open_aside(Standing::Chosen));
+        report_error(live.resampler.finish(out), &mut self.pending);
+        self.pending.push_back(gap(secs, GapCause::Suspended));
+        self.replacement = Some(self.open_on_thread(InputRole::Chosen));
         Some(self.deliver(start, out))
     }
 
-    /// Follows the system's default, returns to the chosen input when it is back, and notices that it is gone although its
-    /// stream was moved elsewhere. What was read lies in `out` from `start` on.
-    pub(super) fn follow(&mut self, start: usize, out: &mut Vec<f32>) -> Option<SourceEvent> {
+    /// Follows the list of devices: switches to a new default, returns to the chosen input, and detects that the input has
+    /// disappeared although its stream was moved elsewhere. The samples in `out` from `start` on have not been delivered yet.
+    pub(super) fn follow_devices(&mut self, start: usize, out: &mut Vec<f32>) -> Option<SourceEvent> {
         let State::Listening(live) = &mut self.state else { return None };
-        if let Some(opening) = &self.switching {
+        if let Some(opening) = &self.replacement {
             match opening.try_recv() {
                 Ok(Ok(stream)) => {
-                    self.switching = None;
-                    note(live.resampler.finish(out), &mut self.pending);
-                    if let Ok(live) = Live::new(stream, Standing::Chosen) {
-                        self.take_over(live);
+                    self.replacement = None;
+                    report_error(live.resampler.finish(out), &mut self.pending);
+                    if let Ok(live) = Live::new(stream, InputRole::Chosen) {
+                        self.state = self.listen_to(live);
                     }
                     return Some(self.deliver(start, out));
                 }
                 Err(TryRecvError::Empty) => return None,
-                Ok(Err(_)) | Err(TryRecvError::Disconnected) => self.switching = None,
+                Ok(Err(_)) | Err(TryRecvError::Disconnected) => self.replacement = None,
             }
         }
-        let seen = self.seen.try_recv().ok()?;
-        let (id, standing) = (live.stream.id(), live.standing);
-        let here = |id: &str| seen.ids.iter().any(|other| other == id);
-        let gone = match (&self.choice, &seen.default_id) {
-            (DeviceChoice::Named(_), _) | (DeviceChoice::Default, None) => !here(id),
-            // The echo of a loudspeaker is never taken for a microphone unasked.
-            (DeviceChoice::Default, Some(new)) => !here(id) && is_monitor(new) && !is_monitor(id),
+        let snapshot = self.snapshots.try_recv().ok()?;
+        let (id, role) = (live.stream.id(), live.role);
+        let present = |id: &str| snapshot.ids.iter().any(|other| other == id);
+        let gone = match (&self.choice, &snapshot.default_id) {
+            (DeviceChoice::Named(_), _) | (DeviceChoice::Default, None) => !present(id),
+            // The monitor of a loudspeaker never replaces a microphone unless it is chosen.
+            (DeviceChoice::Default, Some(new)) => !present(id) && is_monitor(new) && !is_monitor(id),
         };
         if gone {
-            return Some(self.lose("it is gone", GapCause::DeviceLost, start, out));
+            return Some(self.lose("the device has disappeared", GapCause::DeviceLost, start, out));
         }
-        let better = match (&self.choice, &seen.default_id) {
-            (DeviceChoice::Named(_), _) => standing == Standing::StandIn && self.chosen_id.as_deref().is_none_or(here),
+        let better = match (&self.choice, &snapshot.default_id) {
+            (DeviceChoice::Named(_), _) => role == InputRole::Fallback && self.chosen_id.as_deref().is_none_or(present),
             (DeviceChoice::Default, Some(new)) => {
-                new != id && !self.excluded.iter().any(|excluded| means(excluded, new, &seen.default_name))
+                new != id && !self.excluded.iter().any(|excluded| matches_device(excluded, new, &snapshot.default_name))
             }
             (DeviceChoice::Default, None) => false,
         };
         if better {
-            self.switching = Some(self.open_aside(Standing::Chosen));
+            self.replacement = Some(self.open_on_thread(InputRole::Chosen));
         }
         None
     }
 
+    /// Advances the recovery of a lost input.
     pub(super) fn recover(&mut self) -> SourceEvent {
-        let slept = self.backend.slept_secs();
-        let State::Lost(loss) = &mut self.state else { return SourceEvent::Nothing };
-        if let Some(live) = &mut loss.candidate {
-            let failed = live.failure().is_some();
-            if live.frames > 0 {
-                let waiting = live.stream.reader().waiting() as f64 / f64::from(live.stream.rate_hz().max(1));
-                let secs = (loss.since.elapsed().as_secs_f64() + (slept - loss.slept).max(0.0) - waiting).max(0.0);
-                let samples = (secs * f64::from(SAMPLE_RATE_HZ)).round() as u64;
-                self.pending.push_back(SourceEvent::Gap { samples, cause: loss.cause });
-                self.slept = (slept, Instant::now());
-                if let Some(live) = loss.candidate.take() {
-                    self.take_over(live);
-                }
-            } else if failed {
-                loss.fail(&self.choice);
+        let State::Lost { loss, recovery } = std::mem::replace(&mut self.state, State::Paused) else { return SourceEvent::Nothing };
+        self.state = match recovery {
+            Recovery::Waiting { until, role } if Instant::now() >= until => {
+                State::Lost { loss, recovery: Recovery::Opening { role, opened: self.open_on_thread(role) } }
             }
-        } else if let Some((standing, attempt)) = &loss.attempt {
-            let standing = *standing;
-            match attempt.try_recv() {
-                Ok(opened) => {
-                    loss.attempt = None;
-                    // A monitor that became the default because the microphone went is not what the user asked for.
-                    let asked_for = standing == Standing::Chosen && (self.choice != DeviceChoice::Default || loss.was_monitor);
-                    let wanted = |stream: &InputStream| asked_for || !is_monitor(stream.id());
-                    match opened.ok().filter(wanted).and_then(|stream| Live::new(stream, standing).ok()) {
-                        Some(live) => loss.candidate = Some(live),
-                        None => loss.fail(&self.choice),
-                    }
-                }
-                Err(TryRecvError::Empty) => {}
-                Err(TryRecvError::Disconnected) => loss.fail(&self.choice),
-            }
-        } else if Instant::now() >= loss.retry_at {
-            let standing = loss.next;
-            let attempt = self.open_aside(standing);
-            if let State::Lost(loss) = &mut self.state {
-                loss.attempt = Some((standing, attempt));
-            }
-        }
+            waiting @ Recovery::Waiting { .. } => State::Lost { loss, recovery: waiting },
+            Recovery::Opening { role, opened } => self.finish_opening(loss, role, opened),
+            Recovery::Proving(live) => self.await_first_frames(loss, live),
+        };
         self.pending.pop_front().unwrap_or(SourceEvent::Nothing)
     }
 
-    /// Opens on a thread of its own, because a sound server that is going down may never answer.
-    fn open_aside(&self, standing: Standing) -> Receiver<Result<InputStream>> {
-        let (tx, rx) = crossbeam_channel::bounded(ATTEMPTS);
-        let choice = if standing == Standing::Chosen { self.choice.clone() } else { DeviceChoice::Default };
+    /// Takes the result of the opening thread: the stream is proven next, or the next attempt is scheduled.
+    fn finish_opening(&self, loss: Loss, role: InputRole, opened: Receiver<Result<InputStream>>) -> State {
+        let stream = match opened.try_recv() {
+            Err(TryRecvError::Empty) => return State::Lost { loss, recovery: Recovery::Opening { role, opened } },
+            Err(TryRecvError::Disconnected) => None,
+            Ok(result) => result.ok(),
+        };
+        // A monitor that became the default when the microphone was lost is not what the user chose.
+        let chosen = role == InputRole::Chosen && (self.choice != DeviceChoice::Default || loss.was_monitor);
+        let wanted = stream.filter(|stream| chosen || !is_monitor(stream.id()));
+        match wanted.and_then(|stream| Live::new(stream, role).ok()) {
+            Some(live) => State::Lost { loss, recovery: Recovery::Proving(live) },
+            None => self.retry(loss, role),
+        }
+    }
+
+    /// Ends the recovery once the new stream delivers: reports the gap and listens. Schedules a retry if the stream fails.
+    fn await_first_frames(&mut self, loss: Loss, mut live: Box<Live>) -> State {
+        let failed = live.failure().is_some();
+        if live.frames == 0 {
+            return if failed { self.retry(loss, live.role) } else { State::Lost { loss, recovery: Recovery::Proving(live) } };
+        }
+        self.sleep = SleepReading::now(&*self.backend);
+        let unread_secs = live.stream.reader().waiting() as f64 / f64::from(live.stream.rate_hz().max(1));
+        let slept_secs = (self.sleep.slept_secs - loss.slept_secs).max(0.0);
+        self.pending.push_back(gap((loss.since.elapsed().as_secs_f64() + slept_secs - unread_secs).max(0.0), loss.cause));
+        self.listen_to(live)
+    }
+
+    /// Schedules the next attempt after one with `tried` failed. A chosen input and its fallback are tried in turn.
+    fn retry(&self, mut loss: Loss, tried: InputRole) -> State {
+        loss.backoff = (loss.backoff * 2).min(LAST_RETRY);
+        let may_fall_back = self.choice != DeviceChoice::Default && loss.since.elapsed() >= FALLBACK_AFTER;
+        let role = if tried == InputRole::Chosen && may_fall_back { InputRole::Fallback } else { InputRole::Chosen };
+        State::Lost { recovery: Recovery::Waiting { until: Instant::now() + loss.backoff, role }, loss }
+    }
+
+    /// Opens an input on its own thread, because a sound server that is shutting down may never answer.
+    fn open_on_thread(&self, role: InputRole) -> Receiver<Result<InputStream>> {
+        let (tx, rx) = crossbeam_channel::bounded(RESULTS);
+        let choice = if role == InputRole::Chosen { self.choice.clone() } else { DeviceChoice::Default };
         let (backend, excluded) = (Arc::<dyn Backend>::clone(&self.backend), self.excluded.clone());
-        // Where no thread can be made the channel is closed at once, which counts as a failed attempt. When nobody wants the
-        // stream any more, the send fails and closes it.
-        let open = move || drop(tx.send(backend.open(&choice, &excluded)));
-        let _ = std::thread::Builder::new().name("hearken-mic-open".to_owned()).spawn(open);
+        // If the thread cannot be created the channel closes, which counts as a failed attempt. If the receiver is gone, the
+        // send fails and closes the stream.
+        let _ = supervise::spawn("hearken-mic-open", move || drop(tx.send(backend.open(&choice, &excluded))));
         rx
     }
 }

@@ -1,0 +1,57 @@
+//! Polls the sound system for a new default input and for a chosen input that has disappeared: PulseAudio and PipeWire move a
+//! stream to another source without telling the client (`src/audio/README.md`).
+
+use std::time::Duration;
+
+use cpal::traits::HostTrait;
+use crossbeam_channel::{Receiver, TrySendError};
+
+use super::alsa_stderr::silence_alsa_stderr;
+use super::devices::{DeviceDirection, has_direction, id_of};
+use super::host::host;
+use crate::supervise;
+
+/// Interval between polls.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// The input devices at one moment.
+pub(super) struct DeviceSnapshot {
+    pub(super) default_id: Option<String>,
+    pub(super) default_name: String,
+    pub(super) ids: Vec<String>,
+}
+
+/// Capacity of the channel of snapshots: an unread one is at most two intervals old.
+const SNAPSHOTS: usize = 1;
+
+/// Starts the watcher, which ends soon after the receiver is dropped. The sound system may block, so the watcher has its own
+/// thread. If the thread cannot be created, a lost input is still detected by its stall.
+pub(super) fn watch_devices() -> Receiver<DeviceSnapshot> {
+    let (tx, rx) = crossbeam_channel::bounded(SNAPSHOTS);
+    let _ = supervise::spawn("hearken-mic-watch", move || {
+        let mut system = host();
+        loop {
+            std::thread::sleep(INTERVAL);
+            silence_alsa_stderr();
+            let default = system.default_input_device();
+            let default_id = default.as_ref().and_then(id_of);
+            let default_name = default.map(|device| device.to_string()).unwrap_or_default();
+            let listed = system
+                .devices()
+                .map(|all| all.filter(|d| has_direction(d, DeviceDirection::Input)).filter_map(|d| id_of(&d)).collect::<Vec<_>>());
+            let snapshot = match listed {
+                Ok(ids) if default_id.is_some() => DeviceSnapshot { default_id, default_name, ids },
+                listed => {
+                    // After a restart of the sound server the old connection stays dead; a new one may work.
+                    system = host();
+                    let Ok(ids) = listed else { continue };
+                    DeviceSnapshot { default_id, default_name, ids }
+                }
+            };
+            if let Err(TrySendError::Disconnected(_)) = tx.try_send(snapshot) {
+                return;
+            }
+        }
+    });
+    rx
+}

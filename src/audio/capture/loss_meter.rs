@@ -1,0 +1,162 @@
+//! Measures lost sound when the sound system reports an overrun without its length.
+//!
+//! Pure: the caller passes times, in seconds of a monotonic clock. A device delivers frames at the pace of the clock, so the
+//! arrival time of a frame minus its position in the stream stays constant. A loss raises this offset by the length of the
+//! lost sound. A late callback raises it too, so the minimum of many observations is used.
+
+/// Observation time after a loss, in seconds: four callbacks.
+const SETTLE_SECS: f64 = 0.2;
+/// Length of a period whose minimum offset is kept, in seconds; two clocks drift apart by about 0.5 ms in it (100 ppm).
+const PERIOD_SECS: f64 = 5.0;
+/// Shortest loss that is measured, in seconds; a shorter one cannot be told from a late callback.
+const LEAST_SECS: f64 = 0.02;
+/// Shortest interval between two reports of losses too short to measure, in seconds.
+const REPORT_INTERVAL_SECS: f64 = 60.0;
+
+/// Follows the frames of one stream and measures its losses.
+#[derive(Debug)]
+pub(super) struct LossMeter {
+    rate_hz: f64,
+    /// Minimum offset of the current period and of the previous one, in seconds.
+    offsets: [f64; 2],
+    period_end: f64,
+    pending: Option<PendingLoss>,
+    reported_at: Option<f64>,
+}
+
+/// A reported loss whose length is being measured.
+#[derive(Debug)]
+struct PendingLoss {
+    /// Number of frames that arrived before the loss.
+    frames: u64,
+    offset_before: f64,
+    offset_after: f64,
+    measured_at: f64,
+}
+
+/// The measured length of a loss.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum MeasuredLoss {
+    /// Length of the lost sound, in seconds.
+    Secs(f64),
+    /// Too short to measure; not reported within the last minute.
+    TooShort,
+}
+
+impl LossMeter {
+    pub(super) fn new(rate_hz: u32) -> Self {
+        let offsets = [f64::INFINITY; 2];
+        Self { rate_hz: f64::from(rate_hz.max(1)), offsets, period_end: f64::NEG_INFINITY, pending: None, reported_at: None }
+    }
+
+    /// Notes that `frames` frames have arrived by `now`. Call only when `frames` has grown.
+    pub(super) fn observe(&mut self, now: f64, frames: u64) {
+        let offset = now - frames as f64 / self.rate_hz;
+        if let Some(loss) = &mut self.pending {
+            if frames > loss.frames {
+                // The measurement begins with the first frames after the loss.
+                if loss.offset_after == f64::INFINITY {
+                    loss.measured_at = now + SETTLE_SECS;
+                }
+                loss.offset_after = loss.offset_after.min(offset);
+            }
+            return;
+        }
+        if now >= self.period_end {
+            self.offsets = [f64::INFINITY, self.offsets[0]];
+            self.period_end = now + PERIOD_SECS;
+        }
+        self.offsets[0] = self.offsets[0].min(offset);
+    }
+
+    /// Notes that the sound system reported a loss after `frames` frames. Losses close together are measured as one.
+    pub(super) fn report_loss(&mut self, frames: u64) {
+        let offset_before = self.offsets[0].min(self.offsets[1]);
+        self.pending.get_or_insert(PendingLoss { frames, offset_before, offset_after: f64::INFINITY, measured_at: f64::INFINITY });
+    }
+
+    /// Returns the length of the reported loss once it is measured.
+    pub(super) fn measured(&mut self, now: f64) -> Option<MeasuredLoss> {
+        let PendingLoss { offset_before, offset_after, .. } = self.pending.take_if(|loss| now >= loss.measured_at)?;
+        self.offsets = [offset_after, f64::INFINITY];
+        self.period_end = now + PERIOD_SECS;
+        let secs = offset_after - offset_before;
+        if secs.is_finite() && secs >= LEAST_SECS {
+            return Some(MeasuredLoss::Secs(secs));
+        }
+        let reported_lately = self.reported_at.is_some_and(|at| now - at < REPORT_INTERVAL_SECS);
+        if reported_lately {
+            return None;
+        }
+        self.reported_at = Some(now);
+        Some(MeasuredLoss::TooShort)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Simulates callbacks of 20 ms that are seen up to 10 ms late, with `losses` (time and length, in seconds). Returns the
+    /// measurements and their times.
+    fn measure(secs: f64, losses: &[(f64, f64)]) -> Vec<(f64, MeasuredLoss)> {
+        let mut meter = LossMeter::new(48_000);
+        let mut measured = Vec::new();
+        let (mut frames, mut position, mut next) = (0_u64, 0.0, 0);
+        let mut now = 0.0;
+        for n in 0_u32.. {
+            now += 0.005 + 0.005 * f64::from(n * 7_919 % 10) / 10.0;
+            if now > secs {
+                break;
+            }
+            if let Some((_, length)) = losses.get(next).filter(|(at, _)| now >= *at) {
+                meter.report_loss(frames);
+                position += length;
+                next += 1;
+            }
+            let mut arrived = false;
+            while position + 0.02 <= now {
+                position += 0.02;
+                frames += 960;
+                arrived = true;
+            }
+            if arrived {
+                meter.observe(now, frames);
+            }
+            measured.extend(meter.measured(now).map(|loss| (now, loss)));
+        }
+        measured
+    }
+
+    #[test]
+    fn loss_is_measured_by_the_clock_to_within_a_callback() {
+        for length in [0.04, 0.15, 1.2] {
+            let measured = measure(40.0, &[(0.5, length), (20.0, length)]);
+            assert_eq!(measured.len(), 2, "{measured:?}");
+            for ((at, loss), begun) in measured.iter().zip([0.5, 20.0]) {
+                let MeasuredLoss::Secs(secs) = loss else { panic!("{measured:?}") };
+                assert!((secs - length).abs() < 0.01 && (0.0..length + 0.5).contains(&(at - begun)), "{measured:?}");
+            }
+        }
+        assert!(measure(60.0, &[]).is_empty());
+    }
+
+    #[test]
+    fn losses_too_short_to_measure_are_reported_once_a_minute() {
+        let losses: Vec<(f64, f64)> = (1..150).map(|n| (f64::from(n), 0.001)).collect();
+        let measured = measure(150.0, &losses);
+        assert!(measured.len() == 3 && measured.iter().all(|(_, loss)| *loss == MeasuredLoss::TooShort), "{measured:?}");
+        let interval = REPORT_INTERVAL_SECS..REPORT_INTERVAL_SECS + 2.0;
+        assert!(measured.windows(2).all(|pair| interval.contains(&(pair[1].0 - pair[0].0))), "{measured:?}");
+    }
+
+    #[test]
+    fn loss_before_the_first_frame_is_reported_but_not_measured() {
+        let mut meter = LossMeter::new(16_000);
+        meter.report_loss(0);
+        assert_eq!(meter.measured(5.0), None, "no frame has arrived since");
+        meter.observe(5.0, 320);
+        assert_eq!(meter.measured(5.1), None);
+        assert_eq!(meter.measured(5.2), Some(MeasuredLoss::TooShort));
+    }
+}

@@ -1,0 +1,7 @@
+//! Hexadecimal text of digests: the form of checksums and of the names of caches.
+
+/// Writes `bytes` in lower-case hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

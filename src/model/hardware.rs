@@ -1,0 +1,97 @@
+//! Devices and threads: opening a compute device, falling back to the CPU, and the description of this processor.
+
+use candle_core::Device;
+
+use super::kernels;
+use crate::config::ComputeDevice;
+use crate::error::{Error, ErrorKind, Remedy, Result};
+
+/// Sets the number of compute threads to `threads`, at most as many as this process may run at the same time: more would wait for
+/// one another. The first call of the process decides.
+pub fn use_threads(threads: usize) {
+    let threads = threads.min(kernels::cores::allowed());
+    kernels::thread_pool::set_thread_count(threads);
+    // A pool that exists already keeps its size: the sessions of one process share it.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+}
+
+/// Returns the number of compute threads: the one set by [`use_threads`], else one per physical core.
+#[must_use]
+pub fn threads() -> usize {
+    kernels::thread_pool::thread_pool().threads()
+}
+
+/// Describes the vector instructions of this processor and the back ends that were built in.
+#[must_use]
+pub fn acceleration() -> String {
+    let mut found = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    for (name, here) in [
+        ("AVX2", std::is_x86_feature_detected!("avx2")),
+        ("FMA", std::is_x86_feature_detected!("fma")),
+        ("AVX-512F", std::is_x86_feature_detected!("avx512f")),
+        ("AVX-512 VNNI", std::is_x86_feature_detected!("avx512vnni")),
+    ] {
+        if here {
+            found.push(name);
+        }
+    }
+    for (name, built) in [("CUDA", cfg!(feature = "cuda")), ("Metal", cfg!(feature = "metal")), ("MKL", cfg!(feature = "mkl"))] {
+        if built {
+            found.push(name);
+        }
+    }
+    let found = if found.is_empty() { "no known vector extensions".into() } else { found.join(", ") };
+    format!("{found}; 8 and 4 bits by {}", kernels::InstructionSet::best().name())
+}
+
+/// Calls `load` for `device`; when a GPU fails, calls it for the CPU and returns the GPU's error as a notice.
+pub(super) fn fall_back<T>(device: ComputeDevice, load: impl Fn(ComputeDevice) -> Result<T>) -> Result<(T, Option<Error>)> {
+    let error = match load(device) {
+        Ok(model) => return Ok((model, None)),
+        Err(error) => error,
+    };
+    // A device that was not built in is a mistake of the caller; a missing model is missing for the CPU as well.
+    if device == ComputeDevice::Cpu || error.kind() != ErrorKind::Device {
+        return Err(error);
+    }
+    let model = load(ComputeDevice::Cpu)?;
+    let why = format!("{}: Hearken computes on the processor", error.message());
+    Ok((model, Some(Error::new(ErrorKind::Device, why).with_remedy(error.remedy()))))
+}
+
+/// Opens `device`.
+pub(super) fn open_device(device: ComputeDevice) -> Result<Device> {
+    let missing = |name: &str, feature: &str| {
+        let why = format!("this Hearken was built without {name} (feature `{feature}`); it computes on the CPU");
+        Error::new(ErrorKind::Arguments, why)
+    };
+    let unusable = |name: &str, e: candle_core::Error| {
+        Error::new(ErrorKind::Device, format!("{name} cannot be used ({e})")).with_remedy(Remedy::UpdateGraphicsDriver)
+    };
+    match device {
+        ComputeDevice::Cpu => Ok(Device::Cpu),
+        ComputeDevice::Cuda if !cfg!(feature = "cuda") => Err(missing("CUDA", "cuda")),
+        ComputeDevice::Metal if !cfg!(feature = "metal") => Err(missing("Metal", "metal")),
+        ComputeDevice::Cuda => Device::new_cuda(0).map_err(|e| unusable("the NVIDIA card", e)),
+        ComputeDevice::Metal => Device::new_metal(0).map_err(|e| unusable("the GPU", e)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failing_gpu_is_reported_and_the_cpu_takes_over() {
+        let failing =
+            |kind| move |device| if device == ComputeDevice::Cpu { Ok(device) } else { Err(Error::new(kind, "the driver is old")) };
+        let (device, notice) = fall_back(ComputeDevice::Cuda, failing(ErrorKind::Device)).unwrap();
+        assert_eq!(device, ComputeDevice::Cpu);
+        assert!(notice.unwrap().message().starts_with("the driver is old: Hearken computes on the processor"));
+        assert!(fall_back(ComputeDevice::Cuda, failing(ErrorKind::Arguments)).is_err(), "a device that was not built in is refused");
+        assert_eq!(fall_back(ComputeDevice::Cpu, failing(ErrorKind::Device)).unwrap(), (ComputeDevice::Cpu, None));
+        let never = |_| -> Result<()> { Err(Error::new(ErrorKind::Device, "no")) };
+        assert!(fall_back(ComputeDevice::Metal, never).is_err());
+    }
+}
