@@ -209,7 +209,6 @@ impl InferenceThread {
         if let Some(error) = self.early_problem.take() {
             self.problem(Severity::Warning, &error);
         }
-        self.meters.raise(Flag::GateOpen);
         if self.timing == SourceTiming::Live {
             self.make_other_prompts();
         }
@@ -305,7 +304,6 @@ impl InferenceThread {
         self.meters.note_level(chunk.end, level_dbfs);
         if let Some(open) = gate_moved {
             self.out.push(Event::Gate { at: chunk.end, open, level_dbfs });
-            if open { self.meters.raise(Flag::GateOpen) } else { self.meters.lower(Flag::GateOpen) }
         }
         for encoded in encoded {
             self.session.push(encoded);

@@ -32,8 +32,6 @@ pub struct Readings {
     pub chunk_ms: f32,
     /// True while capture is paused.
     pub paused: bool,
-    /// True while the quiet gate is open.
-    pub gate_open: bool,
     /// True while a lane is replying.
     pub replying: bool,
     /// True while a model is being loaded.
@@ -49,7 +47,6 @@ pub struct Readings {
 #[repr(u8)]
 pub(crate) enum Flag {
     Paused = 1,
-    GateOpen = 2,
     Replying = 4,
     Loading = 8,
     Clip = 128,
@@ -84,7 +81,6 @@ impl Meters {
             lag_secs: number(&self.lag_secs),
             chunk_ms: number(&self.chunk_ms),
             paused: is(Flag::Paused),
-            gate_open: is(Flag::GateOpen),
             replying: is(Flag::Replying),
             loading: is(Flag::Loading),
             recording_clip: is(Flag::Clip),

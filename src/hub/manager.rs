@@ -164,6 +164,8 @@ impl ModelManager {
             return Err(Error::new(ErrorKind::Busy, format!("the model {name} is being downloaded; stop the download first")));
         }
         installations.remove(name);
+        // A large model takes seconds to delete, and the window reads the installations while it paints.
+        drop(installations);
         remove(&self.entry(name)?, &self.paths, &self.settings)
     }
 

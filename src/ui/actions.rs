@@ -83,6 +83,10 @@ impl Actions {
 impl HearkenApp {
     /// Carries out the intents of a frame.
     pub(super) fn perform_all(&mut self, actions: Actions, ctx: &egui::Context) {
+        if !actions.0.is_empty() {
+            // The next frame shows their effect.
+            ctx.request_repaint();
+        }
         for action in actions.0 {
             self.perform(action, ctx);
         }

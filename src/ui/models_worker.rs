@@ -17,7 +17,7 @@ const CAPACITY: usize = 16;
 /// A request to the worker.
 #[derive(Debug)]
 pub(super) enum ModelsRequest {
-    /// Read the catalogue and what is on the disk.
+    /// Read the catalogue and the state of each model on the disk.
     Read,
     Download {
         name: String,

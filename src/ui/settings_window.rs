@@ -116,7 +116,7 @@ impl SettingsWindow {
     fn listening_ui(&mut self, ui: &mut Ui, data: &FrameData<'_>, devices: &mut DeviceMenu, actions: &mut Actions) {
         let s = data.s;
         ui.horizontal_wrapped(|ui| {
-            ui.menu_button(s.input_hint, |ui| devices.show(ui, s, DeviceDirection::Input, actions));
+            ui.menu_button(s.input, |ui| devices.show(ui, s, DeviceDirection::Input, actions));
             ui.menu_button(s.output_hint, |ui| devices.show(ui, s, DeviceDirection::Output, actions));
         });
         let mut gate = data.settings.gate;
@@ -124,7 +124,7 @@ impl SettingsWindow {
             actions.push(Action::SetGate(if gate { Switch::On } else { Switch::Off }));
         }
         ui.horizontal_wrapped(|ui| {
-            ui.label(s.model_choice);
+            ui.label(s.model);
             if ui.button(s.starter).clicked() {
                 actions.push(Action::ChooseModel(ModelChoice::Starter));
             }

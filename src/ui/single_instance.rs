@@ -7,10 +7,13 @@ use std::path::PathBuf;
 #[cfg(unix)]
 use std::time::Duration;
 
-use super::display_loss::{self, DisplayAddress};
+#[cfg(unix)]
+use super::display_loss;
+use super::display_loss::DisplayAddress;
 use crate::config::Paths;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::make_private_folder;
+#[cfg(unix)]
 use crate::supervise;
 
 /// Longest wait for the display address of a second start.

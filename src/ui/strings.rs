@@ -54,10 +54,10 @@ strings! {
     session_name, rename, delete, minutes, sound, delete_ask, delete_yes, delete_all, delete_all_ask, delete_all_yes,
     forget_lately, forget_lately_ask, forgotten, deleted_all, kept_again, kept_not, kept_failing, kept_ever,
     kept_days, keep_history, keep_ever, keep_days, keep_audio, history_lies, audio_not,
-    default_input, looking, input_hint, dialog, transcribe, translate, sounds_mode, dialog_hint, transcribe_hint,
+    default_input, looking, dialog, transcribe, translate, sounds_mode, dialog_hint, transcribe_hint,
     translate_hint, sounds_hint, mode_menu, eagerness, eagerness_hint, into, chinese, english, conversation,
     transcript, translation, sounds, hide_panel, view, show_panel, no_conversation, no_transcript, no_translation,
-    more, more_hint, models, models_hint, models_listen, models_listening, models_download, models_go_on, models_again, models_stop,
+    more, models, models_hint, models_listen, models_listening, models_download, models_go_on, models_again, models_stop,
     models_remove, models_remove_ask, models_removed, models_here, models_begun, models_absent, models_memory, models_needs, models_terms,
     models_text, models_accept, models_originals, models_asking, models_checking, models_fetching, models_preparing,
     models_chosen, models_left, models_built_in, models_done, models_stopped, models_keep_using,
@@ -69,10 +69,10 @@ strings! {
     captions_wait, captions_close, settings_file, about, version, new_mode, new_mode_hint, mode_name,
     mode_instruction, mode_clip, mode_clip_hint, mode_panel, add, added, export, export_hint, export_path,
     export_form, save, replace, exists, saved, failed, welcome, welcome_cannot,
-    welcome_people, welcome_private, welcome_ok, privacy, chunk_cost, on_time, not_saved, model_choice, starter, starter_chinese,
+    welcome_people, welcome_private, welcome_ok, privacy, chunk_cost, on_time, not_saved, starter, starter_chinese,
     model_folder, load, urgent_title, sound_title, keys, keys_list,
-    voice, voice_hint, speak_label, speak_always, speak_urgent, speak_asked, speaking, do_not_disturb, do_not_disturb_hint,
-    say_last, say_again, be_quiet, voice_who, voice_system, voice_none, voice_try, voice_trial, voice_speed,
+    voice, speak_label, speak_always, speak_urgent, speak_asked, speaking, do_not_disturb, do_not_disturb_hint,
+    say_last, say_again, be_quiet, voice_system, voice_none, voice_try, voice_trial, voice_speed,
     display_gone_title, display_gone, display_back, display_back_unkept,
     notice_model, notice_trimmed, notice_gap, notice_input, notice_not_shown,
     interrupt, interrupt_hint, echo, echo_auto, echo_on, echo_off, noise_suppression, automatic_gain, untouched,
@@ -212,5 +212,12 @@ mod tests {
         let error = Error::new(ErrorKind::Output, "/x: disk full");
         assert_eq!(en::TABLE.error(&error), "The file can't be written: /x: disk full.");
         assert_eq!(zh::TABLE.error(&error), "无法写入文件: /x: disk full.");
+    }
+
+    #[test]
+    fn no_text_names_a_command_line_option() {
+        for table in [include_str!("strings/en.rs"), include_str!("strings/zh.rs")] {
+            assert!(!table.contains("--") && !table.contains("`hearken"));
+        }
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn source_ui(ui: &mut Ui, data: &FrameData<'_>, devices: &mut DeviceM
     let (s, t) = (data.s, data.transcript);
     let name = shorten(if t.source.is_empty() { s.input } else { &t.source }, INPUT_CHARS);
     let menu = ui.menu_button(name, |ui| devices.show(ui, s, DeviceDirection::Input, actions));
-    menu.response.on_hover_text(format!("{}: {}", s.input_hint, t.source));
+    menu.response.on_hover_text(format!("{}: {}", s.input, t.source));
     let model = ui.button(RichText::new(shorten(&t.model, MODEL_CHARS)).weak());
     if model.on_hover_text(format!("{}: {}", s.model, s.models_hint)).clicked() {
         actions.push(Action::Toggle(Dialog::Models));
@@ -75,7 +75,7 @@ fn main_tools_ui(ui: &mut Ui, data: &FrameData<'_>, actions: &mut Actions) {
 
 /// Paints the tools of a compact window, from the right: the rarer ones are in a menu.
 pub(super) fn compact_tools_ui(ui: &mut Ui, data: &FrameData<'_>, devices: &mut DeviceMenu, controls: &mut Controls<'_>) {
-    let more = icons::button(ui, Icon::All, data.s.more, data.s.more_hint);
+    let more = icons::button(ui, Icon::All, data.s.more, data.s.more);
     egui::Popup::menu(&more).show(|ui| {
         ui.set_min_width(MENU_WIDTH);
         // A menu higher than the window scrolls.

@@ -38,7 +38,7 @@ pub(super) fn voice_menu_ui(ui: &mut Ui, data: &FrameData<'_>, do_not_disturb: D
             ui.close();
         }
     });
-    menu.response.on_hover_text(s.voice_hint);
+    menu.response.on_hover_text(s.voice);
 }
 
 /// Paints the choice of the replies that are spoken.
@@ -62,7 +62,7 @@ pub(super) fn voice_settings_ui(ui: &mut Ui, data: &FrameData<'_>, dragged_speed
     speak_ui(ui, s, data.settings.voice, actions);
     let mut voice = data.settings.voice;
     ui.horizontal_wrapped(|ui| {
-        ui.label(s.voice_who);
+        ui.label(s.voice);
         ui.selectable_value(&mut voice.voice, VoiceChoice::System, s.voice_system);
         ui.selectable_value(&mut voice.voice, VoiceChoice::None, s.voice_none);
         if ui.add_enabled(voice.voice != VoiceChoice::None, egui::Button::new(s.voice_try)).clicked() {

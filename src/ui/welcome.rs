@@ -64,7 +64,7 @@ fn buttons_ui(ui: &mut Ui, s: &Strings, actions: &mut Actions) -> bool {
     .inner
 }
 
-/// Paints what the starter understands, from its list of phrases and sounds, and its limits.
+/// Paints the numbers and examples of the words, phrases and sounds that the starter understands, and its limits.
 pub(super) fn starter_ui(ui: &mut Ui, s: &Strings) {
     let known = starter_phrases::starter();
     ui.label(fill_all(s.starter_can, &[&known.vocabulary.len(), &known.phrases.len(), &known.sounds.len()]));

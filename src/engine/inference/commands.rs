@@ -43,7 +43,6 @@ impl InferenceThread {
             }
             Command::GateOff => {
                 if self.front_end.replace_gate(None) {
-                    self.meters.raise(Flag::GateOpen);
                     self.out.push(Event::Gate { at: self.now, open: true, level_dbfs: self.meters.read().level_dbfs });
                 }
                 Ok(())
