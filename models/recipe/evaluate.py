@@ -111,6 +111,8 @@ class Group:
 
     def said(self):
         """Returns the replies to each stream in order, `[[(seconds, text)]]`."""
+        if not self.rows:
+            return []
         with open(self.folder / "report" / "predictions.jsonl") as file:
             next(file)  # what was run
             heard = {row["id"]: row for row in map(json.loads, file)}

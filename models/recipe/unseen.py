@@ -26,8 +26,8 @@ def alone(people, r, x, lead=2.0, after=2.4, peak_db=(-20, -4)):
     return audio
 
 
-def clips_of(people, kind, r, most):
-    clips = people.by_kind.get(kind, [])
+def clips_of(people, kind, r, most, wanted=lambda clip: True):
+    clips = [clip for clip in people.by_kind.get(kind, []) if wanted(clip)]
     return [clips[i] for i in r.permutation(len(clips))[:most]]
 
 
@@ -75,12 +75,14 @@ def other_words(evaluation, people):
 def sentences(evaluation, people):
     """Hears census answers; due are the words of the vocabulary in them, and no others."""
     group, r, due = evaluation.group("people-read"), evaluation.rng(), []
-    for clip in clips_of(people, "read", r, len(evaluation.many(120))):
+    def judged(clip):
+        """Returns False where a letter sounds like a word, which may be written so or not."""
         words = [w for w, _, _ in clip["words"]]
-        # A letter that sounds like a word may be written so or not: such sentences are not judged.
-        if streams.AMBIGUOUS not in words and any(w in knowledge.VOCABULARY for w in words):
-            group.add(streams.Stream(alone(people, r, samples(people, clip))), "transcribe", words=[])
-            due.append([w for w in words if w in knowledge.VOCABULARY])
+        return streams.AMBIGUOUS not in words and any(w in knowledge.VOCABULARY for w in words)
+
+    for clip in clips_of(people, "read", r, len(evaluation.many(120)), judged):
+        group.add(streams.Stream(alone(people, r, samples(people, clip))), "transcribe", words=[])
+        due.append([w for w, _, _ in clip["words"] if w in knowledge.VOCABULARY])
 
     def rows(table, _):
         wrong, total = sum(errors(written(said), words) for said, words in zip(group.said(), due)), sum(map(len, due))
