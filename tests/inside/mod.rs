@@ -31,21 +31,6 @@ pub fn in_virtual_mic<F: FnOnce()>(limit: Duration, body: F) {
     assert!(confirmation.exists(), "{test} did not run inside the virtual microphone");
 }
 
-/// Runs the test of this name inside; the test must ask [`inside`] first.
-pub fn run_inside(test: &str) {
-    run_inside_within(test, LIMIT);
-}
-
-/// Runs the test of this name inside, within `limit`.
-pub fn run_inside_within(test: &str, limit: Duration) {
-    run_in(test, limit, Path::new("unused"));
-}
-
-/// Returns true inside the virtual microphone.
-pub fn inside() -> bool {
-    std::env::var_os(INSIDE).is_some()
-}
-
 /// Starts this test program inside, with only the test of this name, and waits until it ends.
 fn run_in(test: &str, limit: Duration, confirmation: &Path) {
     for tool in ["dbus-run-session", "pipewire", "pipewire-pulse", "wireplumber", "pactl", "paplay"] {
