@@ -8,12 +8,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use hearken::config::modes::{Language, builtin};
 use hearken::config::{ComputeDevice, ContextChoice, Paths, Precision, SamplingChoice};
 use hearken::eval::items::{Expected, Item};
 use hearken::eval::sessions::{EvalSession, FirstTextLatency, Margins, SessionRunner};
 use hearken::model::Model;
+use hearken::session::SessionConfig;
 use hearken::session::prompt::PromptCache;
-use hearken::session::{SessionConfig, dialog_mode};
 
 /// Number of sounds, of 4 s each.
 const SOUNDS: usize = 16;
@@ -54,7 +55,7 @@ fn main() {
     for precision in [Precision::F32, Precision::Q8] {
         let starter = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/starter");
         let model = Arc::new(Model::load(&starter, "starter", Some(precision), ComputeDevice::Cpu).expect("the starter"));
-        let mode = dialog_mode();
+        let mode = builtin(Language::Chinese, &paths.instructions()).remove(0);
         let prompt = PromptCache::of(&model, &mode, &paths).expect("a prompt");
         let run = |lanes: usize| {
             let runner = SessionRunner {

@@ -13,12 +13,12 @@ mod replies;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::config::{CatchUp, ContextChoice, InstructionClip, Mode, SamplingChoice};
+use crate::config::{ContextChoice, Mode, SamplingChoice};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::lane::{CHUNK_ROWS, CHUNKS_PER_PASS, Goal, Lane, LaneConfig, OnLoop};
 use crate::model::Model;
 use crate::model::sampler::Sampler;
-use crate::protocol::{Event, Panel, StopReason};
+use crate::protocol::{Event, StopReason};
 use crate::time::{ChunkIdx, SAMPLE_RATE_HZ, StreamTime};
 use lanes::{SessionLane, Switch};
 use prompt::PromptCache;
@@ -321,18 +321,5 @@ impl Session {
             WhenFull::Trim(_) => self.limit,
             WhenFull::Fail => 0,
         }
-    }
-}
-
-/// Returns the built-in `dialog` mode, for benches and tests that build a lane directly.
-#[must_use]
-pub fn dialog_mode() -> Mode {
-    Mode {
-        name: "dialog".into(),
-        instruction: None,
-        clip: InstructionClip::None,
-        panel: Panel::Conversation,
-        catch_up: CatchUp::Drain,
-        eagerness: 0.0,
     }
 }

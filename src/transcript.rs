@@ -36,6 +36,8 @@ pub struct SpeechLine {
 pub struct Reply {
     /// Its number.
     pub id: ReplyId,
+    /// Name of the mode that gives the reply.
+    pub mode: String,
     /// Audio time at which the model chose to respond.
     pub at: StreamTime,
     /// Its emotion tag.
@@ -260,7 +262,7 @@ impl Transcript {
             tick.reply = Some(reply);
         }
         if self.panel_of(mode) == Panel::Conversation {
-            self.replies.push(Reply { id: reply, at, emotion, text: String::new(), stop: None });
+            self.replies.push(Reply { id: reply, mode: mode.to_owned(), at, emotion, text: String::new(), stop: None });
         }
     }
 

@@ -88,6 +88,14 @@ fn help_explains_every_command_and_every_option() {
 }
 
 #[test]
+fn help_names_every_built_in_mode() {
+    let hearken = Hearken::new();
+    let help = text(&hearken.run(&["listen", "--help"]).stdout);
+    let missing: Vec<&str> = hearken::config::modes::BUILT_IN.into_iter().filter(|mode| !help.contains(mode)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
 fn documents_list_every_option_and_no_other() {
     let hearken = Hearken::new();
     let readme = include_str!("../src/config/README.md");

@@ -3,15 +3,14 @@
 use serde_json::{Value, json};
 
 use super::{load, round};
-use crate::config::{BenchOptions, BenchSubject, Precision, modes};
+use crate::config::modes::BUILT_IN;
+use crate::config::{BenchOptions, BenchSubject, Precision};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::precision_choice::{Candidate, best};
 use crate::model::speed::Costs;
 
 /// Repetitions of each measurement.
 const RUNS: usize = 5;
-/// Modes by priority, most important first.
-const MODES: [&str; 4] = [modes::DIALOG, modes::TRANSCRIBE, modes::TRANSLATE, modes::SOUNDS];
 
 /// Measures the candidates and recommends one.
 pub(super) fn run(options: &BenchOptions) -> Result<Value> {
@@ -36,8 +35,8 @@ pub(super) fn run(options: &BenchOptions) -> Result<Value> {
         };
         model.name().clone_into(&mut name);
         let costs = Costs::measure(&model, options.context, RUNS)?;
-        candidates.push(Candidate::new(model.precision(), costs, MODES.len()));
-        if candidates.last().is_some_and(|c| c.lanes == MODES.len()) {
+        candidates.push(Candidate::new(model.precision(), costs, BUILT_IN.len()));
+        if candidates.last().is_some_and(|c| c.lanes == BUILT_IN.len()) {
             break;
         }
     }
@@ -49,7 +48,7 @@ pub(super) fn run(options: &BenchOptions) -> Result<Value> {
 
 /// Builds the report.
 fn report(name: &str, chosen: &Candidate, candidates: &[Candidate], options: &BenchOptions) -> Value {
-    let on = &MODES[..chosen.lanes];
+    let on = &BUILT_IN[..chosen.lanes];
     let precision = chosen.precision.name();
     let one_ms = chosen.costs.chunk_ms(1);
     let advice = if chosen.lanes == 0 {

@@ -57,7 +57,8 @@ pub const TRANSLATE: &str = "translate";
 /// Name of the mode that names sounds.
 pub const SOUNDS: &str = "sounds";
 
-/// Names of the built-in modes, in the order of the window.
+/// Names of the built-in modes by priority, most important first: the order of the window, and of the modes that a machine too slow
+/// for all of them runs.
 pub const BUILT_IN: [&str; 4] = [DIALOG, TRANSCRIBE, TRANSLATE, SOUNDS];
 
 /// Names of the modes that are on by default.

@@ -158,23 +158,25 @@ impl WindowPrefs {
         let list = |names: &[String]| Some(Value::from(names.to_vec()));
         let number = |value: f32| Some(Value::from(short(value)));
         let pair = |pair: [f32; 2]| Value::from(pair.map(short).to_vec());
-        let (language, theme) = (self.language, self.theme);
+        // Every field by name, so that a new one cannot be forgotten.
+        let Self { language, theme, zoom, hidden, welcomed, notify, marked_sounds, muted_sounds, shares, captions } = self;
+        let CaptionPrefs { size, opacity, lines, bilingual, position, extent } = captions;
         let changes: Vec<Change<'_>> = vec![
-            (vec!["window", "language"], text(["system", "en", "zh"][language as usize])),
-            (vec!["window", "theme"], text(["system", "light", "dark"][theme as usize])),
-            (vec!["window", "zoom"], number(self.zoom)),
-            (vec!["window", "hidden"], list(&self.hidden)),
-            (vec!["window", "welcomed"], Some(self.welcomed.into())),
-            (vec!["window", "notify"], Some(self.notify.into())),
-            (vec!["window", "marked_sounds"], list(&self.marked_sounds)),
-            (vec!["window", "muted_sounds"], list(&self.muted_sounds)),
-            (vec!["window", "shares"], Some(pair(self.shares))),
-            (vec!["window", "captions", "size"], number(self.captions.size)),
-            (vec!["window", "captions", "opacity"], number(self.captions.opacity)),
-            (vec!["window", "captions", "lines"], Some(i64::from(self.captions.lines).into())),
-            (vec!["window", "captions", "bilingual"], Some(self.captions.bilingual.into())),
-            (vec!["window", "captions", "position"], self.captions.position.map(pair)),
-            (vec!["window", "captions", "extent"], Some(pair(self.captions.extent))),
+            (vec!["window", "language"], text(["system", "en", "zh"][*language as usize])),
+            (vec!["window", "theme"], text(["system", "light", "dark"][*theme as usize])),
+            (vec!["window", "zoom"], number(*zoom)),
+            (vec!["window", "hidden"], list(hidden)),
+            (vec!["window", "welcomed"], Some((*welcomed).into())),
+            (vec!["window", "notify"], Some((*notify).into())),
+            (vec!["window", "marked_sounds"], list(marked_sounds)),
+            (vec!["window", "muted_sounds"], list(muted_sounds)),
+            (vec!["window", "shares"], Some(pair(*shares))),
+            (vec!["window", "captions", "size"], number(*size)),
+            (vec!["window", "captions", "opacity"], number(*opacity)),
+            (vec!["window", "captions", "lines"], Some(i64::from(*lines).into())),
+            (vec!["window", "captions", "bilingual"], Some((*bilingual).into())),
+            (vec!["window", "captions", "position"], position.map(pair)),
+            (vec!["window", "captions", "extent"], Some(pair(*extent))),
         ];
         settings_edit::apply(&paths.settings_file(), &changes)
     }

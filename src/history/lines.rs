@@ -91,7 +91,8 @@ mod tests {
         let mut t = Transcript::new([].into());
         assert_eq!((StableCounts::of(&t), has_words(&t)), (StableCounts::default(), false));
         let line = |text: &str| SpeechLine { from: StreamTime::ZERO, to: StreamTime::ZERO, text: text.into() };
-        let reply = |id, stop| Reply { id: ReplyId(id), at: StreamTime::ZERO, emotion: None, text: "r".into(), stop };
+        let reply =
+            |id, stop| Reply { id: ReplyId(id), mode: "dialog".into(), at: StreamTime::ZERO, emotion: None, text: "r".into(), stop };
         t.utterances = vec![line("one"), line("two")];
         t.replies = vec![reply(1, Some(StopReason::End)), reply(2, None), reply(3, Some(StopReason::End))];
         let stable = StableCounts::of(&t);

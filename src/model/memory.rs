@@ -12,10 +12,11 @@ use super::kernels::{Bits, GROUP};
 use super::kv_cache::LaneCache;
 use super::weights::{ComputeType, FinerWeights};
 use crate::config::Precision;
+use crate::config::modes::BUILT_IN;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// Lanes of a session: as many as there are built-in modes.
-const LANES: u64 = 4;
+const LANES: u64 = BUILT_IN.len() as u64;
 /// Positions of a lane: the default context window.
 const POSITIONS: u64 = 2_048;
 /// Bytes beside weights and caches: the window, the scratch buffers of a pass and everything else.

@@ -11,7 +11,6 @@ use super::theme;
 use super::virtual_list::VirtualList;
 use super::voice_ui::repeat_command;
 use crate::config::WindowPrefs;
-use crate::config::modes::DIALOG;
 use crate::protocol::{Emotion, Panel, ReplyId, StopReason};
 use crate::transcript::{Reply, ReplyTrigger, SoundLine, SpeechLine, chunk_start};
 
@@ -131,8 +130,8 @@ fn reply_menu_ui(ui: &mut Ui, reply: &Reply, data: &FrameData<'_>, actions: &mut
     } else if ui.button(s.say_again).clicked() {
         actions.send(repeat_command(reply));
     } else if ui.button(s.less_eager).clicked() {
-        let bias = data.settings.modes.iter().find(|mode| mode.name == DIALOG).map_or(0.0, |mode| mode.eagerness);
-        actions.push(Action::SetEagerness { mode: DIALOG.to_owned(), bias: bias - LESS_EAGER_STEP });
+        let bias = data.settings.modes.iter().find(|mode| mode.name == reply.mode).map_or(0.0, |mode| mode.eagerness);
+        actions.push(Action::SetEagerness { mode: reply.mode.clone(), bias: bias - LESS_EAGER_STEP });
     } else if reply.emotion == Some(Emotion::Urgent) && ui.button(s.snooze).clicked() {
         actions.push(Action::Snooze);
     } else {

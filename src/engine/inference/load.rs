@@ -4,14 +4,12 @@
 
 use std::collections::VecDeque;
 
-use crate::config::modes::{DEFAULT_ON, DIALOG, SOUNDS, TRANSCRIBE, TRANSLATE};
+use crate::config::modes::{BUILT_IN, DEFAULT_ON};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Model;
 use crate::model::speed::Costs;
 use crate::time::CHUNK_SECS;
 
-/// Modes by priority, most important first.
-const BY_PRIORITY: [&str; 4] = [DIALOG, TRANSCRIBE, TRANSLATE, SOUNDS];
 /// Positions in the cache when a model is measured before a session.
 const CONTEXT: usize = 64;
 /// Runs of that measurement: two seconds in all.
@@ -45,9 +43,9 @@ pub(in crate::engine) fn modes_in_real_time(model: &Model) -> Result<Vec<String>
     if model.is_small() {
         return Ok(names(&DEFAULT_ON));
     }
-    let lanes = Costs::measure(model, CONTEXT, RUNS)?.lanes_in_real_time(BY_PRIORITY.len());
+    let lanes = Costs::measure(model, CONTEXT, RUNS)?.lanes_in_real_time(BUILT_IN.len());
     // A machine too slow for one mode still gets one, falls behind and says so.
-    Ok(names(&BY_PRIORITY[..lanes.max(1)]))
+    Ok(names(&BUILT_IN[..lanes.max(1)]))
 }
 
 /// The costs of the newest chunks of a live session.
@@ -87,7 +85,7 @@ impl ChunkCosts {
                 format!("0.4 s of sound take {:.1} s of computing{with}", self.median_ms() / 1e3)
             }
         };
-        let priority = |name: &String| BY_PRIORITY.iter().position(|known| known == name).unwrap_or(BY_PRIORITY.len());
+        let priority = |name: &String| BUILT_IN.iter().position(|known| known == name).unwrap_or(BUILT_IN.len());
         let least = modes_on.iter().max_by_key(|name| priority(name)).filter(|_| modes_on.len() > 1);
         let remedy = match (resting, self.lag_cause(), least) {
             (Some(resting), ..) => format!("{resting} rests until Hearken has caught up"),
@@ -102,6 +100,7 @@ impl ChunkCosts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::modes::{DIALOG, SOUNDS, TRANSCRIBE};
 
     fn modes(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
