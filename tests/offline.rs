@@ -279,7 +279,7 @@ fn eval_asks_typed_questions_and_counts_recordings_cut_at_20_s() {
         }
     }
     let again = bench.ask(&fixture, "1", &["--precision", "f32", "--resume"]);
-    assert!(again.status.code() == Some(1) && said(&again).contains("5 of 5 items were done before"), "{}", said(&again));
+    assert!(again.status.code() == Some(1) && said(&again).contains("5 of 5 items were finished by an earlier run"), "{}", said(&again));
 }
 
 #[test]
