@@ -19,7 +19,7 @@ use repetition::is_looping;
 
 /// Rows of a chunk: AUDIO_BEGIN, ten features, ASSISTANT. Pending tokens come before them.
 pub const CHUNK_ROWS: usize = CHUNK_FEATURES + 2;
-/// Chunks that a lane takes in one pass at most, so that catching up never delays the other lanes for long.
+/// Largest number of chunks that a lane takes in one pass, so that catching up never delays the other lanes for long.
 pub const CHUNKS_PER_PASS: usize = 4;
 /// Time for which a response that a drained chunk asked for stays pending: 1.2 s, in samples. A question that was asked and finished
 /// during a reply is answered this way.
@@ -54,11 +54,11 @@ pub struct ChunkMeta {
     pub chunk: ChunkIdx,
     /// Audio time at the end of the chunk.
     pub at: StreamTime,
-    /// The question that lanes answer about the chunk.
+    /// The question that lanes answer about the chunk: respond or not, or none.
     pub ask: Ask,
     /// Priority of the chunk when the context is trimmed.
     pub priority: Priority,
-    /// The sound right before the chunk.
+    /// The sound right before the chunk: sound that was fed, or quiet that was not.
     pub follows: Follows,
 }
 
@@ -91,7 +91,7 @@ pub struct Plan {
     pub goal: Goal,
     /// The chunks of the plan, oldest first.
     fed: SmallVec<[PlannedChunk; CHUNKS_PER_PASS]>,
-    /// Pending tokens that the plan feeds.
+    /// Number of pending tokens that the plan feeds.
     pending_fed: usize,
 }
 
@@ -100,7 +100,7 @@ pub struct Plan {
 pub enum Item {
     /// A token, by id: one row.
     Token(u32),
-    /// The features of a chunk: ten rows.
+    /// The features of a chunk, by number: ten rows.
     Chunk(ChunkIdx),
 }
 
@@ -143,7 +143,7 @@ pub type LaneEvents = SmallVec<[LaneEvent; CHUNKS_PER_PASS]>;
 /// An event of a lane.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LaneEvent {
-    /// A decision was made, or skipped while draining.
+    /// A decision was made, or one was forced while draining.
     Decided {
         /// The chunk decided on.
         chunk: ChunkIdx,
@@ -180,7 +180,7 @@ pub enum Choice {
     Drained,
 }
 
-/// A lane.
+/// A lane: one task, listening or speaking.
 #[derive(Clone, Debug)]
 pub struct Lane {
     config: LaneConfig,
@@ -221,7 +221,8 @@ impl Lane {
         Self { config, ids, state, pending, pending_response: None }
     }
 
-    /// Plans at most `max_rows` rows, given the chunks that wait for this lane, oldest first. Returns None when there is nothing to do
+    /// Plans at most `max_rows` rows, given the chunks that wait for this lane, oldest first (only the first four are looked at).
+    /// Returns None when there is nothing to do, or a chunk with the pending tokens does not fit.
     /// or too little room.
     #[must_use]
     pub fn plan(&self, waiting: &[ChunkMeta], max_rows: usize) -> Option<Plan> {
@@ -234,7 +235,7 @@ impl Lane {
         matches!(self.state, LaneState::Speaking { .. })
     }
 
-    /// Takes the decisions of `plan`, one for each of its reads.
+    /// Takes the decisions of `plan`, one for each of its reads, and returns what follows: a `Decided` for each.
     pub fn heard(&mut self, plan: &Plan, decisions: &[Decision]) -> LaneEvents {
         self.pending.drain(..plan.pending_fed);
         let mut events = LaneEvents::new();
@@ -265,7 +266,8 @@ impl Lane {
         events
     }
 
-    /// Takes the token chosen at the row that `plan` read; None if the plan read no row.
+    /// Takes the token chosen at the row that `plan` read and returns what follows from it; None if the plan read no row, and
+    /// nothing follows.
     pub fn spoke(&mut self, plan: &Plan, token: Option<u32>) -> LaneEvents {
         self.pending.drain(..plan.pending_fed);
         let mut events = LaneEvents::new();
@@ -300,7 +302,7 @@ impl Lane {
         events
     }
 
-    /// Ends the reply in progress, if any.
+    /// Ends the reply in progress for the reason `stop`; without one does nothing and returns no events.
     pub fn cut(&mut self, stop: StopReason) -> LaneEvents {
         let mut events = LaneEvents::new();
         let LaneState::Speaking { chunk, at, announced, .. } = self.state else { return events };
@@ -329,7 +331,7 @@ impl Lane {
         self.config.eagerness = eagerness;
     }
 
-    /// Returns the chunk that the reply in progress answers.
+    /// Returns the chunk that the reply in progress answers; None while listening.
     #[must_use]
     pub const fn answered_chunk(&self) -> Option<ChunkIdx> {
         match self.state {
@@ -420,7 +422,7 @@ impl Plan {
         self.fed.len()
     }
 
-    /// Returns the newest chunk of the plan.
+    /// Returns the newest chunk of the plan; None in a plan that speaks.
     #[must_use]
     pub fn last_chunk(&self) -> Option<ChunkIdx> {
         self.fed.last().map(|fed| fed.meta.chunk)

@@ -37,7 +37,7 @@ impl ContextPolicy {
         }
     }
 
-    /// Returns the triggers that reset a lane.
+    /// Returns the triggers that reset a lane; none if the policy only trims.
     #[must_use]
     pub const fn resets(self) -> &'static [ResetTrigger] {
         match self {

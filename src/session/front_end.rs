@@ -73,7 +73,7 @@ impl FrontEnd {
         self.analyse(chunk).encode(model)
     }
 
-    /// Computes the log-mel of `chunk` and steps the gate. The result must be encoded in order ([`encode_batch`]).
+    /// Computes the log-mel of `chunk` and steps the gate. The results must be encoded in their order ([`encode_batch`]).
     pub fn analyse(&mut self, chunk: &Chunk) -> Analysis {
         let mel = self.mel.step(&chunk.samples);
         let level_dbfs = mel.level_dbfs();
@@ -127,7 +127,8 @@ impl Analysis {
     }
 }
 
-/// Encodes the analyses of one or several streams in one batch, so that the encoder's weights are read once.
+/// Encodes the analyses of one or several streams in one batch, so that the encoder's weights are read once. Returns one result for
+/// each.
 ///
 /// # Errors
 /// When the encoder fails.

@@ -14,7 +14,7 @@ use crate::model::LaneCache;
 use crate::protocol::{Event, StopReason};
 use crate::time::{ChunkIdx, StreamTime};
 
-/// A lane with its cache and its place in the queue.
+/// A lane with its mode, its cache and its place in the queue.
 #[derive(Debug)]
 pub(super) struct SessionLane {
     pub(super) mode: Mode,
@@ -26,15 +26,15 @@ pub(super) struct SessionLane {
     /// The next chunk that the lane feeds.
     pub(super) next: ChunkIdx,
     pub(super) switch: Switch,
-    /// The lane's part of the pass in progress.
+    /// The lane's part of the pass in progress; None if the lane has nothing to do in it.
     pub(super) plan: Option<Plan>,
 }
 
-/// The switch of a lane.
+/// The switch of a lane: on, or off with its cache kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Switch {
     On,
-    /// Off since this time; the cache is kept for a while.
+    /// Off since this time; the cache is kept for 60 s.
     Off(StreamTime),
 }
 
@@ -84,7 +84,7 @@ impl Session {
         Ok(self.lanes.iter().any(|lane| lane.plan.is_some()))
     }
 
-    /// Plans at most `max_rows` rows of a lane, after making room for them in its context window.
+    /// Plans at most `max_rows` rows of a lane, after making room for them in its context window; None if it has nothing to do.
     fn plan_with_room(&mut self, at: usize, max_rows: usize, out: &mut Vec<Event>) -> Result<Option<Plan>> {
         if self.reset_is_due(at) {
             self.reset_lane(at, out)?;
@@ -158,7 +158,7 @@ impl Session {
         self.reset_lane(at, out)
     }
 
-    /// Ends the reply of a lane, if it is giving one.
+    /// Ends the reply of a lane with the reason `stop`; does nothing if the lane is not giving one.
     pub(super) fn cut_lane(&mut self, at: usize, stop: StopReason, out: &mut Vec<Event>) {
         let lane = &mut self.lanes[at];
         for event in lane.lane.cut(stop) {

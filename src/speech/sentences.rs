@@ -10,7 +10,7 @@ const ABBREVIATIONS: [&str; 22] = [
     "u.s", "cf",
 ];
 
-/// Collects pieces of text and returns whole sentences.
+/// The splitter of one reply: collects pieces of text and returns whole sentences.
 #[derive(Clone, Debug, Default)]
 pub struct SentenceSplitter {
     rest: String,
@@ -18,7 +18,7 @@ pub struct SentenceSplitter {
     seen: usize,
     /// Length of that start, in characters.
     length: usize,
-    /// Position behind the last space or comma in it.
+    /// Position behind the last space or Chinese comma, semicolon or colon in it.
     pause: Option<usize>,
 }
 
@@ -38,14 +38,14 @@ impl SentenceSplitter {
         done
     }
 
-    /// Ends the reply and returns its last sentence.
+    /// Ends the reply and returns its last, unfinished sentence; None if there is none.
     pub fn finish(&mut self) -> Option<String> {
         let mut done = Vec::new();
         take(&std::mem::take(self).rest, &mut done);
         done.pop()
     }
 
-    /// Returns the end of the sentence that begins at `begin`; None while it is not known.
+    /// Returns the end of the sentence that begins at `begin`; None while more text is needed to know it.
     fn next_end(&mut self, begin: usize) -> Option<usize> {
         loop {
             let c = self.rest[self.seen..].chars().next()?;

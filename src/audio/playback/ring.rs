@@ -68,7 +68,7 @@ pub enum PlaybackGain {
     Ducked,
 }
 
-/// Creates the rings for mono samples at `rate_hz`.
+/// Creates the rings for mono samples at `rate_hz`: 1.5 s to the output callback, 2 s of played samples back.
 #[must_use]
 pub fn playback_ring(rate_hz: u32) -> (PlaybackWriter, PlaybackReader, FarEnd) {
     let ring = |secs: f64| HeapRb::new(((f64::from(rate_hz) * secs) as usize).max(1)).split();
@@ -101,7 +101,7 @@ impl PlaybackWriter {
         self.samples.is_empty()
     }
 
-    /// Fades out the playback and drops the queued samples.
+    /// Fades out the playback within 20 ms and drops the queued samples; [`Self::write`] accepts none until [`Self::end_cut`].
     pub fn cut(&self) {
         self.shared.cut.store(true, Ordering::Release);
     }
