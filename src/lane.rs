@@ -221,9 +221,9 @@ impl Lane {
         Self { config, ids, state, pending, pending_response: None }
     }
 
-    /// Plans at most `max_rows` rows, given the chunks that wait for this lane, oldest first (only the first four are looked at).
-    /// Returns None when there is nothing to do, or a chunk with the pending tokens does not fit.
-    /// or too little room.
+    /// Plans at most `max_rows` rows, given the chunks that wait for this lane, oldest first; takes at most four. To know if the
+    /// last of them is the newest, it must be given a fifth. Returns None when there is nothing to do, or when a chunk with the
+    /// pending tokens does not fit.
     #[must_use]
     pub fn plan(&self, waiting: &[ChunkMeta], max_rows: usize) -> Option<Plan> {
         if self.is_speaking() { self.plan_speech(max_rows) } else { self.plan_chunks(waiting, max_rows) }

@@ -71,7 +71,7 @@ pub enum WhenFull {
 }
 
 impl SessionConfig {
-    /// Returns the configuration of the product.
+    /// Returns the configuration of listening, as opposed to that of tools which compare with the reference.
     #[must_use]
     pub const fn product(sampling: SamplingChoice, context: ContextChoice) -> Self {
         Self {

@@ -51,9 +51,10 @@ pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The answer of [`RestartPolicy`] to a panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restart {
-    /// The only panic of the last minute: restart with the state that the worker had, and report the panic.
+    /// The only panic of the last minute: restart, and report the panic.
     AndReport,
-    /// The second to fourth panic within a minute: restart without the input that caused it; the user has been told.
+    /// The second to fourth panic within a minute: restart without the input that waits, which may
+    /// have caused it; the user has been told.
     Quietly,
     /// The fifth panic within a minute: end the worker and report that.
     GiveUp,

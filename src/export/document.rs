@@ -6,7 +6,7 @@ use crate::protocol::{Event, Panel, ReplyId, StopReason};
 use crate::time::StreamTime;
 use crate::transcript::{ReplyTrigger, SpeechLine, Transcript};
 
-/// The format of a document.
+/// The format of a document that holds a whole transcript.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum DocumentFormat {
@@ -20,7 +20,7 @@ impl DocumentFormat {
     /// All formats.
     pub const ALL: [Self; 4] = [Self::Text, Self::Markdown, Self::Srt, Self::Vtt];
 
-    /// Returns the file name extension.
+    /// Returns the extension of its files, without a dot.
     #[must_use]
     pub const fn extension(self) -> &'static str {
         match self {
@@ -62,7 +62,7 @@ pub fn jsonl<'a>(events: impl Iterator<Item = &'a Event>) -> Result<String> {
     lines.map_err(|e| Error::internal(format_args!("an event cannot be written: {e}")))
 }
 
-/// Returns the cues of a transcript by replaying its lines as events.
+/// Returns the cues of a transcript by replaying its lines as events to a [`CueBuilder`].
 fn cues(t: &Transcript) -> Vec<Cue> {
     let modes = [("said", Panel::Transcript), ("meant", Panel::Translation), ("talk", Panel::Conversation)];
     let line = |mode: &str, line: &SpeechLine| Event::ReplyFinished {

@@ -1,8 +1,8 @@
 //! Splits a reply into sentences while it is generated, so that the first one is spoken before the last one is known. Pure.
 
-/// Length after which a sentence is split at the next punctuation mark, in characters, so that speech begins soon.
+/// Length from which a sentence is split at the next comma, semicolon, colon or dash, in characters, so that speech begins soon.
 const LONG: usize = 160;
-/// Length at which a sentence is split at any place, in characters: the most that a voice program gets at a time.
+/// Length at which a sentence is split at its last space, or anywhere, in characters: the most that a voice program gets at a time.
 const LONGEST: usize = 280;
 /// Abbreviations whose dot does not end a sentence, in lower case.
 const ABBREVIATIONS: [&str; 22] = [

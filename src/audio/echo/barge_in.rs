@@ -46,7 +46,6 @@ const SUSPECTED: usize = 4;
 const CERTAIN: usize = 8;
 /// Frames among these with evidence in the suppressor's output, at least: excludes the word endings of the reply, and delayed none
 /// of 200 interruptions.
-/// none of 200 interruptions.
 const CERTAIN_IN_CLEAN: usize = 4;
 /// Level above the suppressor's residue from which a voiced frame is strong evidence, in dB.
 const STRONG_DB: f32 = 8.0;
@@ -227,7 +226,7 @@ impl BargeInDetector {
         self.conclude()
     }
 
-    /// Returns true if a person speaks at this moment: 3 of the last 8 frames (80 ms) hold evidence.
+    /// Returns true if a person speaks at this moment: at least 3 of the last 8 frames (80 ms) hold evidence.
     #[must_use]
     pub fn hears_speech(&self) -> bool {
         self.evidence.iter().rev().take(NOW_WINDOW).filter(|of| **of != Evidence::Nothing).count() >= NOW_FRAMES

@@ -31,7 +31,7 @@ const EPSILON: f32 = 1e-12;
 /// The newest samples of both ends, at 4 kHz, newest last.
 #[derive(Clone, Debug)]
 pub(super) struct FarEndCorrelation {
-    /// The microphone.
+    /// The microphone: output of the linear filter plus estimate of the echo.
     near: [f32; WINDOW],
     /// The output of the canceller's linear filter.
     left: [f32; WINDOW],

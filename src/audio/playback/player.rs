@@ -17,7 +17,7 @@ const STALL: Duration = Duration::from_millis(1_500);
 const FIRST_FRAMES: Duration = Duration::from_secs(3);
 /// Time without playback after which the output is closed, so that the device can sleep.
 const IDLE: Duration = Duration::from_secs(30);
-/// Attempts to reopen an output that was lost during a reply.
+/// Attempts to reopen an output that was lost during a reply; each tries the chosen output, then the default.
 const ATTEMPTS: usize = 4;
 /// Pause before each attempt: the system needs a moment to choose another default.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -88,9 +88,9 @@ struct ActiveOutput {
 /// The state of the ring after a call of [`Player::pump`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PumpStatus {
-    /// All samples are in the ring; it has room for more.
+    /// All queued samples are in the ring; the player can take more.
     NeedsMore,
-    /// The ring is full.
+    /// The ring is full, or a cut is in progress; a later call moves the rest.
     Full,
 }
 
@@ -161,8 +161,8 @@ impl Player {
     /// Moves as many queued samples to the ring of the output as fit.
     ///
     /// # Errors
-    /// [`ErrorKind::OutputDevice`] when no output is open or it was lost. If another output could be opened in up to 1 s
-    /// ([`Self::is_open`]), playback continues there.
+    /// [`ErrorKind::OutputDevice`] when no output is open or it was lost. Another one is then sought for a second or more; if it
+    /// was found ([`Self::is_open`]), playback continues there.
     pub fn pump(&mut self) -> Result<PumpStatus> {
         self.used_at = Instant::now();
         let Some(open) = &mut self.open else { return Err(Error::new(ErrorKind::OutputDevice, "no output is open")) };

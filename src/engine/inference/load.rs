@@ -12,11 +12,11 @@ use crate::time::CHUNK_SECS;
 
 /// Modes by priority, most important first.
 const BY_PRIORITY: [&str; 4] = [DIALOG, TRANSCRIBE, TRANSLATE, SOUNDS];
-/// Positions in the cache when a model is measured before a session.
+/// Number of positions in the cache when a model's speed is measured before a session.
 const CONTEXT: usize = 64;
-/// Runs of that measurement: two seconds in all.
+/// Number of runs of that measurement: two seconds in all.
 const RUNS: usize = 3;
-/// Chunks whose cost is kept: 10 s.
+/// Number of chunks whose cost is kept: 10 s.
 const RECENT_CHUNKS: usize = 25;
 
 /// The load at one moment.
@@ -27,7 +27,7 @@ pub(super) struct Load {
     pub(super) cause: LagCause,
 }
 
-/// The cause of a lag.
+/// The probable cause of a lag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LagCause {
     /// A chunk takes longer than its 0.4 s: the lag only grows.
@@ -50,14 +50,14 @@ pub(in crate::engine) fn modes_in_real_time(model: &Model) -> Result<Vec<String>
     Ok(names(&BY_PRIORITY[..lanes.max(1)]))
 }
 
-/// The costs of the newest chunks of a live session.
+/// The computing times of the newest 25 chunks (10 s) of a live session.
 #[derive(Debug, Default)]
 pub(super) struct ChunkCosts {
     costs_ms: VecDeque<f32>,
 }
 
 impl ChunkCosts {
-    /// Adds the cost of a chunk, its passes included.
+    /// Adds the cost of a chunk, in milliseconds: log-mel, encoder and its first pass.
     pub(super) fn push(&mut self, cost_ms: f32) {
         if self.costs_ms.len() == RECENT_CHUNKS {
             self.costs_ms.pop_front();
@@ -65,12 +65,12 @@ impl ChunkCosts {
         self.costs_ms.push_back(cost_ms);
     }
 
-    /// Returns the cause that a lag has now.
+    /// Returns the cause that a lag would have now: chunks if the median of their costs exceeds 0.4 s, else replies.
     pub(super) fn lag_cause(&self) -> LagCause {
         if f64::from(self.median_ms()) <= CHUNK_SECS * 1e3 { LagCause::Replies } else { LagCause::Chunks }
     }
 
-    /// Returns the median cost: one chunk that waited for another program says nothing.
+    /// Returns the median cost, in milliseconds (one chunk that waited for another program says nothing); 0 without chunks.
     fn median_ms(&self) -> f32 {
         let mut costs: Vec<f32> = self.costs_ms.iter().copied().collect();
         costs.sort_by(f32::total_cmp);
