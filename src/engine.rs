@@ -106,7 +106,7 @@ pub fn start(settings: Settings) -> Result<EngineHandle> {
 /// a window reports both and stays open.
 ///
 /// # Errors
-/// As [`start`], except for a missing microphone or model.
+/// The errors of [`start`], except for a missing microphone or model.
 pub fn start_patiently(mut settings: Settings) -> Result<EngineHandle> {
     if ModelManager::new(&settings.paths).missing(&settings.model).is_some() {
         settings.model = ModelChoice::Starter;
@@ -123,7 +123,7 @@ pub fn start_patiently(mut settings: Settings) -> Result<EngineHandle> {
 /// Starts a session that hears `source` at `speed`: [`start`] for a source that settings cannot name.
 ///
 /// # Errors
-/// As [`start`].
+/// The errors of [`start`].
 pub fn start_hearing(settings: Settings, source: Box<dyn Source>, speed: FileSpeed) -> Result<EngineHandle> {
     start_on(settings, source, speed, SpeechBackend::default())
 }
@@ -131,7 +131,7 @@ pub fn start_hearing(settings: Settings, source: Box<dyn Source>, speed: FileSpe
 /// Starts a session like [`start_hearing`] that speaks through the output and voices of `backend` instead of the system's.
 ///
 /// # Errors
-/// As [`start`].
+/// The errors of [`start`].
 pub fn start_on(settings: Settings, source: Box<dyn Source>, speed: FileSpeed, backend: SpeechBackend) -> Result<EngineHandle> {
     let input = captured_source(&settings, source, 0.0, SourceTiming::of(speed));
     start_threads(settings, input, backend)

@@ -21,8 +21,8 @@ use repetition::is_looping;
 pub const CHUNK_ROWS: usize = CHUNK_FEATURES + 2;
 /// Largest number of chunks that a lane takes in one pass, so that catching up never delays the other lanes for long.
 pub const CHUNKS_PER_PASS: usize = 4;
-/// Time for which a response that a drained chunk asked for stays pending: 1.2 s, in samples. A question that was asked and finished
-/// during a reply is answered this way.
+/// Time for which a response that a drained chunk asked for stays pending: 1.2 s, in samples. A question that was asked and
+/// finished during a reply is answered this way.
 const PENDING_RESPONSE_SAMPLES: u64 = 12 * SAMPLE_RATE_HZ as u64 / 10;
 
 /// The configuration of a lane.
@@ -213,17 +213,17 @@ impl Lane {
         Self { config, ids, state: LaneState::Listening, pending, pending_response: None }
     }
 
-    /// Returns a lane that is about to reply to the sound up to `at` and feeds `pending` before the first token. For tasks with a whole
-    /// recording, which are always answered (`src/model/README.md` section 5.5).
+    /// Returns a lane that is about to reply to the sound up to `at` and feeds `pending` before the first token. For tasks with a
+    /// whole recording, which are always answered (`src/model/README.md` section 5.5).
     #[must_use]
     pub const fn replying(config: LaneConfig, ids: TokenIds, pending: Vec<u32>, at: StreamTime) -> Self {
         let state = LaneState::Speaking { chunk: ChunkIdx(0), at, tokens: Vec::new(), announced: Announced::NotYet };
         Self { config, ids, state, pending, pending_response: None }
     }
 
-    /// Plans at most `max_rows` rows, given the chunks that wait for this lane, oldest first; takes at most four. To know if the
-    /// last of them is the newest, it must be given a fifth. Returns None when there is nothing to do, or when a chunk with the
-    /// pending tokens does not fit.
+    /// Plans at most `max_rows` rows, given the chunks that wait for this lane, oldest first; takes at most four. If more wait, it
+    /// must be given at least five: the last one given counts as the newest. Returns None when there is nothing to do, or when a
+    /// chunk with the pending tokens does not fit.
     #[must_use]
     pub fn plan(&self, waiting: &[ChunkMeta], max_rows: usize) -> Option<Plan> {
         if self.is_speaking() { self.plan_speech(max_rows) } else { self.plan_chunks(waiting, max_rows) }

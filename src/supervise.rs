@@ -53,8 +53,8 @@ pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub enum Restart {
     /// The only panic of the last minute: restart, and report the panic.
     AndReport,
-    /// The second to fourth panic within a minute: restart without the input that waits, which may
-    /// have caused it; the user has been told.
+    /// The second to fourth panic within a minute: restart without the input that waits, which may have caused it; the user has
+    /// been told.
     Quietly,
     /// The fifth panic within a minute: end the worker and report that.
     GiveUp,

@@ -23,9 +23,9 @@ const MAX_QUIETS: usize = 100;
 /// An utterance, or the translation of one, joined from pieces.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpeechLine {
-    /// Start of its first chunk.
+    /// Audio time at the start of the first chunk.
     pub from: StreamTime,
-    /// End of its last chunk.
+    /// Audio time at the end of the last chunk.
     pub to: StreamTime,
     /// Text of all pieces.
     pub text: String,
@@ -93,7 +93,7 @@ pub struct Transcript {
     pub translations: Vec<SpeechLine>,
     /// The utterances and translations side by side, in the order of time.
     pub rows: Vec<SpeechRow>,
-    /// The replies of the modes shown as conversation, in the order of their begin.
+    /// The replies of the modes shown as conversation, in the order in which they began.
     pub replies: Vec<Reply>,
     /// The sounds that are not speech, in the order of their first occurrence.
     pub sounds: Vec<SoundLine>,

@@ -83,7 +83,7 @@ pub(super) struct CaptureChannels {
     pub(super) commands: Receiver<CaptureCommand>,
 }
 
-/// The echo canceller with those to be told when a person speaks or speaks over a reply.
+/// The echo canceller of the microphone, and the receivers of its findings (speech, barge-in).
 pub(super) struct EchoHandling {
     pub(super) echo: EchoPath,
     pub(super) turn_taking: Arc<TurnTaking>,

@@ -45,7 +45,7 @@ impl RetryPolicy {
         self.in_a_row = 0;
     }
 
-    /// Counts a failure at audio time `now`, and returns what to do about it and if the user is told.
+    /// Counts a failure at audio time `now`, and returns what to do about it and whether the user is told.
     pub(super) fn failed(&mut self, now: StreamTime) -> (FailureAction, Notify) {
         self.in_a_row += 1;
         let minute = 60 * u64::from(SAMPLE_RATE_HZ);

@@ -17,7 +17,7 @@ use crate::time::StreamTime;
 pub(super) const STALL_LIMIT: Duration = Duration::from_secs(15);
 /// Capacity of the channel whose closing tells the watchdog that the worker is gone; nothing is ever sent on it.
 const ALIVE: usize = 1;
-/// Interval at which the watchdog looks at its heartbeat, at most.
+/// Longest interval between two looks of the watchdog.
 const POLL: Duration = Duration::from_millis(500);
 
 /// The start of the work that a watched thread is doing, written by that thread.
@@ -46,18 +46,18 @@ impl Heartbeat {
         (own, HeartbeatMonitor { heartbeat, alive })
     }
 
-    /// Notes the begin of work on the sound at audio time `at`.
+    /// Notes that work begins, on the sound at audio time `at`.
     pub(super) fn begin_at(&self, at: StreamTime) {
         self.at.store(at.0.0, Ordering::Relaxed);
         self.begin();
     }
 
-    /// Notes the begin of work that belongs to no audio time.
+    /// Notes that work begins that belongs to no audio time.
     pub(super) fn begin(&self) {
         self.since_ms.store(self.begun.elapsed().as_millis() as u64 + 1, Ordering::Release);
     }
 
-    /// Notes the end of the work in progress.
+    /// Notes that the work in progress has ended.
     pub(super) fn end(&self) {
         self.since_ms.store(0, Ordering::Release);
     }

@@ -135,7 +135,8 @@ impl Context {
     }
 
     /// Makes room for `rows` more rows in a window of `window` positions: drops chunks in the order of `policy` until three
-    /// quarters are left, and the newest 20 s only as far as they must go. Returns the positions that stay; None when not even the newest chunk would fit, and nothing is dropped.
+    /// quarters are left, and of the newest 20 s as many as must go. Returns the positions that stay; None when not even the newest
+    /// chunk would fit, and nothing is dropped.
     pub fn make_room(&mut self, policy: ContextPolicy, window: usize, rows: usize) -> Option<Trim> {
         let newest = self.chunks.len().checked_sub(1)?;
         let recent_from = self.chunks.len().saturating_sub(RECENT_CHUNKS);

@@ -27,7 +27,8 @@ pub enum ResetTrigger {
 }
 
 impl ContextPolicy {
-    /// Returns the priorities in the order of their eviction. A chunk of a priority that is not listed goes before all of these, by age.
+    /// Returns the priorities in the order of their eviction. A chunk of a priority that is not listed goes before all of these, by
+    /// age.
     #[must_use]
     pub const fn evict_first(self) -> &'static [Priority] {
         match self {

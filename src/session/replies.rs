@@ -9,7 +9,8 @@ use crate::model::text::{StreamingText, Vocabulary};
 use crate::protocol::{Event, Panel, ReplyId, StopReason};
 use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
 
-/// Time within which a sound of the same name is another occurrence of one sound: 5 s, in samples (a dog barks every second or two).
+/// Time within which a sound of the same name is another occurrence of one sound: 5 s, in samples (a dog barks every second or
+/// two).
 const SAME_SOUND_SAMPLES: u64 = 5 * SAMPLE_RATE_HZ as u64;
 /// Characters to which a sound's name is cut.
 const MAX_NAME_CHARS: usize = 80;

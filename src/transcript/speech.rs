@@ -13,7 +13,7 @@ const SEARCH_ROWS: usize = 8;
 /// A row of the table of speech: an utterance, its translation, or both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpeechRow {
-    /// Start of the row: the earlier of the two.
+    /// Start of the half that came first, or of the utterance if that began earlier.
     pub from: StreamTime,
     /// Index in [`Transcript::utterances`]; None while there is only a translation.
     pub utterance: Option<usize>,
@@ -86,7 +86,8 @@ impl Transcript {
     }
 }
 
-/// Returns true if the translation belongs to the utterance by their times: begun before 3 s after its end, and not over before it.
+/// Returns true if the translation belongs to the utterance by their times: it begins at most 3 s after the utterance ends, and
+/// ends after the utterance begins.
 fn overlaps(translation: &SpeechLine, utterance: &SpeechLine) -> bool {
     translation.to > utterance.from && translation.from.0.0 <= utterance.to.0.0 + TRANSLATION_SAMPLES
 }

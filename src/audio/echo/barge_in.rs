@@ -44,8 +44,8 @@ const WINDOW: usize = 30;
 const SUSPECTED: usize = 4;
 /// Frames of evidence from which a person is certain: 80 ms. The voiced end of a cough is shorter, a keystroke has none.
 const CERTAIN: usize = 8;
-/// Frames among these with evidence in the suppressor's output, at least: excludes the word endings of the reply, and delayed none
-/// of 200 interruptions.
+/// Smallest number of these frames with evidence in the suppressor's output: excludes the word endings of the reply, and delayed
+/// none of 200 interruptions.
 const CERTAIN_IN_CLEAN: usize = 4;
 /// Level above the suppressor's residue from which a voiced frame is strong evidence, in dB.
 const STRONG_DB: f32 = 8.0;

@@ -105,8 +105,8 @@ impl InferenceThread {
         self.out.push(Event::ModesChanged { at: self.now, modes: self.session.modes_on() });
     }
 
-    /// Reads the definitions of the modes again, translating to `language`. A mode that is on and has changed goes on as it was
-    /// until its new prompt cache is ready.
+    /// Reads the definitions of the modes again, with translation into `language`. A mode that is on and has changed goes on as it
+    /// was until its new prompt cache is ready.
     fn reload_modes(&mut self, language: Language) -> Result<()> {
         let old = std::mem::take(&mut self.settings.modes);
         match all_modes(&self.settings.paths, language) {

@@ -77,7 +77,8 @@ impl ChunkCosts {
         costs.get(costs.len() / 2).copied().unwrap_or(0.0)
     }
 
-    /// Returns the problem of a session that is `lag_secs` behind: the cause, and either the mode that rests or what the user can do.
+    /// Returns the problem of a session that is `lag_secs` behind: the cause, and either the mode that rests or what the user can
+    /// do.
     pub(super) fn lag_problem(&self, lag_secs: f32, modes_on: &[String], resting: Option<&str>) -> Error {
         let behind = format!("Hearken is {lag_secs:.0} s behind");
         let why = match self.lag_cause() {

@@ -24,7 +24,7 @@ const RELAPSE_CALM_TIMES: u64 = 4;
 /// A change that the lag requires; the caller carries it out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum LoadChange {
-    /// This mode is switched off until further notice.
+    /// This mode is switched off until the lag is over.
     Rest(String),
     /// This mode is switched on again.
     Wake(String),
