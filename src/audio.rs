@@ -81,7 +81,7 @@ const fn sanitize(sample: f32) -> f32 {
     if sample.is_finite() { sample.clamp(-1.0, 1.0) } else { 0.0 }
 }
 
-/// A stream of audio input.
+/// A stream of audio input: samples and events, which the capture thread pulls.
 pub trait Source: Send {
     /// Waits for the next event and returns it. Appends samples to `out` as 16 kHz mono in -1 ..= 1, never NaN or infinite.
     ///
@@ -89,7 +89,7 @@ pub trait Source: Send {
     /// An error that ends the source.
     fn next(&mut self, out: &mut Vec<f32>) -> Result<SourceEvent>;
 
-    /// Returns the name that the event `session_started` carries.
+    /// Returns the readable name of the source (device, files, stdin), for the event `session_started`.
     fn name(&self) -> String;
 
     /// Stops listening: a device is closed. Does nothing for a source that delivers sound only on request.

@@ -59,7 +59,7 @@ const INTERRUPTIONS: usize = 1;
 
 /// The output and the voices that a session speaks with, made anew for every speech thread that replaces a stalled one.
 pub struct SpeechBackend {
-    /// Opens the output.
+    /// Returns the sound system that replies are played on.
     pub output: Box<dyn Fn() -> Box<dyn AudioOutput> + Send>,
     /// Returns the voices that a new speech thread uses for a choice, in order of preference; a later change of the choice takes
     /// the system's.
@@ -80,7 +80,7 @@ impl Default for SpeechBackend {
 enum SourceTiming {
     /// Time goes on while the model works: sound that does not fit is lost, and reported.
     Live,
-    /// The source waits for the model.
+    /// The source waits for the model; nothing is lost.
     Waits,
 }
 

@@ -74,7 +74,7 @@ pub enum Ask {
 /// The sound right before a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Follows {
-    /// The chunk before it.
+    /// The chunk before it, which was fed too.
     Chunk,
     /// Quiet that the gate held back.
     Quiet,
@@ -95,7 +95,7 @@ pub struct Plan {
     pending_fed: usize,
 }
 
-/// A part of a plan.
+/// An input of a plan: one or several rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Item {
     /// A token, by id: one row.
@@ -104,7 +104,7 @@ pub enum Item {
     Chunk(ChunkIdx),
 }
 
-/// The purpose of a plan.
+/// The purpose of the logits that a plan reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Goal {
     /// Decides on chunks.
@@ -120,7 +120,7 @@ struct PlannedChunk {
     role: Role,
 }
 
-/// The handling of a planned chunk.
+/// The handling of a planned chunk: fed without a decision, fed as silent with its decision noted, or decided on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Forced,
@@ -137,7 +137,7 @@ pub struct Decision {
     pub respond: f32,
 }
 
-/// The events of one pass, in order.
+/// The events of a lane from one pass, in order.
 pub type LaneEvents = SmallVec<[LaneEvent; CHUNKS_PER_PASS]>;
 
 /// An event of a lane.
@@ -163,7 +163,7 @@ pub enum LaneEvent {
         /// The emotion tag before the text, if any.
         emotion: Option<Emotion>,
     },
-    /// A token of the reply's text, by id.
+    /// A token of the reply's text, by id; an emotion tag is not among them.
     Token(u32),
     /// The reply ended, for this reason.
     Finished(StopReason),
@@ -199,7 +199,8 @@ enum LaneState {
     Speaking { chunk: ChunkIdx, at: StreamTime, tokens: Vec<u32>, announced: Announced },
 }
 
-/// The state of [`LaneEvent::Started`] for the reply in progress, which waits for the first token: it may be an emotion tag.
+/// The progress of [`LaneEvent::Started`] for the reply in progress; the event waits for the first token, which may be an emotion
+/// tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Announced {
     NotYet,

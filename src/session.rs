@@ -38,7 +38,7 @@ const PARKED_SAMPLES: u64 = 60 * SAMPLE_RATE_HZ as u64;
 /// The logits that are computed while listening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// The two logits of a decision.
+    /// The two logits of a decision (silent and respond) only.
     Chosen,
     /// The whole vocabulary, kept for [`Session::take_calls`].
     Every,
@@ -90,7 +90,7 @@ impl SessionConfig {
 pub struct Call {
     /// Purpose of the call: a decision or the next token of a reply.
     pub goal: Goal,
-    /// The chunk that was fed last.
+    /// The chunk decided on, or the one that the reply answers.
     pub chunk: ChunkIdx,
     /// Logits of the last position, `[padded_vocab_size]`.
     pub logits: Vec<f32>,
@@ -293,7 +293,7 @@ impl Session {
         Ok(())
     }
 
-    /// Continues the numbering of another session: `replies` were given and the next chunk is `next`.
+    /// Continues the numbering of another session, which gave `replies` replies; the next chunk gets the number `next`.
     pub fn continue_numbering(&mut self, replies: u64, next: ChunkIdx) {
         self.replies.continue_from(replies);
         self.queue.continue_from(next);

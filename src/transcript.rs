@@ -42,7 +42,7 @@ pub struct Reply {
     pub emotion: Option<Emotion>,
     /// Text of the reply so far.
     pub text: String,
-    /// The reason why it ended; None while it is generated.
+    /// Reason why the reply ended; None while it is generated.
     pub stop: Option<StopReason>,
 }
 
@@ -79,7 +79,7 @@ pub enum DecisionKind {
     Silent,
     /// Respond.
     Respond,
-    /// No decision: the chunk was skipped while catching up.
+    /// No decision: the chunk was fed as silent while catching up.
     Drained,
 }
 
@@ -157,7 +157,7 @@ impl Transcript {
         self.panels.extend(panels);
     }
 
-    /// Applies the next event.
+    /// Applies the next event of the session.
     pub fn apply(&mut self, event: &Event) {
         self.now = self.now.max(event.at());
         match event {

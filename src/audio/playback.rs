@@ -30,7 +30,7 @@ pub enum Route {
 pub struct OpenOutput {
     /// Writing end of the playback ring.
     pub writer: PlaybackWriter,
-    /// Destination of the sound.
+    /// Place where the sound is heard.
     pub route: Route,
     /// Readable name of the device.
     pub name: String,
@@ -38,7 +38,7 @@ pub struct OpenOutput {
     pub stream: Box<dyn OutputStream>,
 }
 
-/// The stream of an open output.
+/// The stream of an open output; dropping it closes the output.
 pub trait OutputStream: Send {
     /// Returns the cause if the stream has failed; None while it works.
     fn failure(&mut self) -> Option<String>;

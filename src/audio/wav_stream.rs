@@ -54,7 +54,7 @@ impl SampleEncoding {
     }
 }
 
-/// The contents of a `fmt ` chunk.
+/// The format of the samples, as a `fmt ` chunk gives it.
 #[derive(Clone, Copy, Debug)]
 struct StreamFormat {
     encoding: SampleEncoding,

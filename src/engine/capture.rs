@@ -29,7 +29,7 @@ const PAUSED_NAP: Duration = Duration::from_millis(20);
 /// Sleep between two attempts to hand a file's chunk to a full queue.
 const FULL_NAP: Duration = Duration::from_millis(1);
 
-/// An item of the chunk queue: sound or news about it, in order.
+/// An item of the chunk queue, in stream order: a chunk, or an event at its place between chunks.
 #[derive(Debug)]
 pub(super) enum Captured {
     Chunk(Chunk),
@@ -105,7 +105,7 @@ impl EchoHandling {
     }
 }
 
-/// The source of a session, and its relation to time.
+/// The source of a session, with the properties that capture needs to know.
 pub(super) struct CapturedSource {
     pub(super) source: Box<dyn Source>,
     /// Silence that is inserted after each file, in seconds.

@@ -87,9 +87,9 @@ pub(super) struct InferenceThread {
     heartbeat: Arc<Heartbeat>,
     session: Session,
     front_end: FrontEnd,
-    /// Prompt caches of the current model, by mode.
+    /// Prompt caches of the current model, by the name of the mode.
     prompts: BTreeMap<String, Arc<PromptCache>>,
-    /// Modes that were switched on and wait for their prompt cache.
+    /// Names of the modes that were switched on and wait for their prompt cache.
     awaited: BTreeSet<String>,
     worker_results: Receiver<WorkerResult>,
     worker_tx: Sender<WorkerResult>,

@@ -28,7 +28,7 @@ pub(super) enum FailureAction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Notify {
     Report,
-    /// A failure was reported a moment ago, and this one loses nothing.
+    /// A failure was reported within the last minute, and this one loses no sound.
     AlreadyReported,
 }
 

@@ -80,7 +80,7 @@ struct Channels {
     reports: Sender<SpeechReport>,
 }
 
-/// The speech thread.
+/// The speech thread: speaks replies, one after the other, sentence by sentence, through a voice and a player.
 struct SpeechThread {
     channels: Channels,
     player: Player,
@@ -129,9 +129,9 @@ struct SpokenSentence {
 enum StepOutcome {
     /// At once.
     GoOn,
-    /// After a nap.
+    /// After 15 ms, or when a command comes.
     Wait,
-    /// When another reply comes.
+    /// When the next command comes.
     Rest,
 }
 

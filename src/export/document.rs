@@ -32,7 +32,7 @@ impl DocumentFormat {
     }
 }
 
-/// Renders the transcript in this format; `clock` formats times in the formats for reading.
+/// Renders the transcript in this format; `clock` formats the times of text and Markdown.
 #[must_use]
 pub fn document(transcript: &Transcript, form: DocumentFormat, clock: impl Fn(StreamTime) -> String) -> String {
     match form {
@@ -85,7 +85,8 @@ fn cues(t: &Transcript) -> Vec<Cue> {
     events.iter().flat_map(|event| cues.apply(event)).collect()
 }
 
-/// Returns all lines in the order of time: time, speaker, text.
+/// Returns the lines of speech, replies and sounds in the order of time: time, speaker (only for replies), text. A line "…" stands
+/// before a reply without a known trigger.
 fn lines(t: &Transcript) -> Vec<(StreamTime, &'static str, String)> {
     let mut all = Vec::new();
     for row in &t.rows {

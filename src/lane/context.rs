@@ -13,7 +13,7 @@ use crate::time::StreamTime;
 
 /// Number of the newest chunks that stay whatever their priority, as long as they fit at all: 20 s.
 const RECENT_CHUNKS: usize = 50;
-/// Share of a full window that stays: three quarters, so that trimming happens every 15 s at most.
+/// Quarters of a full window that stay after trimming: three, so that trimming happens every 15 s at most.
 const KEPT_QUARTERS: usize = 3;
 /// Number of chunks before an answered one that may have led to the answer: 6 s, a long question.
 const LEADING_CHUNKS: usize = 15;
@@ -23,7 +23,7 @@ const FIRST_CHUNKS: usize = 15;
 /// The chunks in a lane's cache, in the order of their positions, after the prompt.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
-    /// Positions of system prefix and instruction, which never go.
+    /// Positions of system prefix and instruction, which are never dropped.
     prompt: usize,
     chunks: VecDeque<CachedChunk>,
     /// Number of chunks that have had the priority `First` so far.
@@ -51,7 +51,7 @@ enum Answered {
 /// The result of trimming a full context.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trim {
-    /// Positions that stay, in order.
+    /// Ranges of positions that stay, in order, the prompt's first.
     pub kept: Vec<Range<usize>>,
     /// Number of chunks that are dropped.
     pub dropped_chunks: u64,

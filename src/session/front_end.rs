@@ -12,7 +12,7 @@ use crate::model::Model;
 /// Chunks from before the gate opened that are encoded with the chunk that opened it: 0.8 s, so that no first word is clipped.
 const PRE_ROLL: usize = 2;
 
-/// The front end of one stream of sound.
+/// The front end of one stream of sound: log-mel and quiet gate, in front of the encoder.
 #[derive(Debug)]
 pub struct FrontEnd {
     mel: LogMel,
@@ -105,7 +105,7 @@ impl FrontEnd {
         Analysis { passed, gate_moved, level_dbfs }
     }
 
-    /// Installs `gate`, or lets every chunk pass with None. Returns true if the gate that it replaces was closed.
+    /// Installs `gate`; with None every chunk passes from now on. Returns true if the gate that it replaces was closed.
     pub fn replace_gate(&mut self, gate: Option<QuietGate>) -> bool {
         let closed = self.gating == Gating::HoldBack && !self.gate.is_open();
         self.gating = Gating::of(gate.as_ref());

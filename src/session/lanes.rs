@@ -66,7 +66,8 @@ impl SessionLane {
 }
 
 impl Session {
-    /// Plans the next pass of every lane. Returns true if any lane has something to do.
+    /// Plans the next pass of every lane that is on, after trimming or resetting contexts where that is due. Returns true if any
+    /// lane has something to do.
     pub(super) fn plan(&mut self, out: &mut Vec<Event>) -> Result<bool> {
         self.lanes.iter_mut().for_each(|lane| lane.plan = None);
         let (count, first, mut rows_left) = (self.lanes.len(), self.first_lane, self.config.max_rows);
@@ -113,7 +114,7 @@ impl Session {
         lane.lane.plan(&waiting, max_rows)
     }
 
-    /// Returns true if the context policy contains `reset`.
+    /// Returns true if the context policy resets a lane at `reset`.
     fn has_reset(&self, reset: ResetTrigger) -> bool {
         matches!(self.config.when_full, WhenFull::Trim(context) if context.policy.resets().contains(&reset))
     }
@@ -140,7 +141,8 @@ impl Session {
         Ok(())
     }
 
-    /// Makes room for `rows` more rows in a full lane: the positions that stay move down, and nothing is fed again.
+    /// Makes room for `rows` more rows in a full lane: the positions that stay move down, and nothing is fed again. If the reply
+    /// alone fills the window, ends it and goes back to the prompt.
     fn make_room(&mut self, at: usize, rows: usize, out: &mut Vec<Event>) -> Result<()> {
         let WhenFull::Trim(context) = self.config.when_full else {
             let why = format!("the session is longer than the {} positions that the model {} takes", self.limit, self.model.name());

@@ -21,7 +21,7 @@ const FORMAT: &[u8] = b"hearken opening 4: keys before rotation";
 #[derive(Debug)]
 pub struct PromptCache {
     cache: LaneCache,
-    /// Tokens that are fed before the first chunk.
+    /// Tokens of the prompt that are still to be fed, before the first chunk.
     pub pending: Vec<u32>,
 }
 
@@ -45,7 +45,7 @@ impl PromptCache {
         Ok(Arc::new(prompt))
     }
 
-    /// Returns a copy of the cache for a lane, with `positions` reserved.
+    /// Returns a copy of the cache for a lane, with room for `positions` positions reserved.
     ///
     /// # Errors
     /// When there is no memory for it.

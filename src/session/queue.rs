@@ -9,7 +9,7 @@ use crate::time::ChunkIdx;
 /// A chunk after the audio encoder.
 #[derive(Clone, Debug)]
 pub struct EncodedChunk {
-    /// Number, time and purpose of the chunk.
+    /// Number, time, question and priority of the chunk.
     pub meta: ChunkMeta,
     /// Features, `[10, n_embd]`.
     pub features: Features,

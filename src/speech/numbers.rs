@@ -27,7 +27,8 @@ pub(super) fn spoken(text: &str, language: Language) -> String {
     out
 }
 
-/// Appends the spoken form of the number at `begin` to `out`. Returns the end of the text that it covers.
+/// Appends the spoken form of the number at `begin` to `out`, as an amount of `money` if a currency sign stood before it. Returns
+/// the end of the text that this covers.
 fn say(chars: &[char], begin: usize, money: Option<&str>, language: Language, out: &mut String) -> usize {
     let (number, end) = number(chars, begin);
     if let Some((hour, minute, after)) = time_of_day(chars, begin) {

@@ -23,7 +23,7 @@ pub struct SentenceSplitter {
 }
 
 impl SentenceSplitter {
-    /// Adds a piece and returns the sentences that it completes.
+    /// Adds a piece and returns the sentences that it completes, without white space around them.
     pub fn push(&mut self, piece: &str) -> Vec<String> {
         self.rest.push_str(piece);
         let mut done = Vec::new();

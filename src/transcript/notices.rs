@@ -34,7 +34,7 @@ pub enum NoticeKind {
     },
     /// Sound is missing from the stream.
     AudioGap {
-        /// Its duration, in seconds.
+        /// Duration of the missing sound, in seconds.
         secs: f64,
         /// The cause.
         cause: GapCause,

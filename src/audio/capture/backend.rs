@@ -13,7 +13,7 @@ use super::stream::InputStream;
 use crate::error::Result;
 use crate::protocol::DeviceChoice;
 
-/// A sound system and a count of the time spent in system sleep.
+/// The sound system and the sleep clock that `CaptureSource` uses; tests replace both.
 pub(super) trait Backend: Send + Sync {
     /// Opens and starts the input that `choice` names. If that is the system's default and one of `excluded` (ids or names), opens
     /// another microphone.

@@ -52,7 +52,8 @@ pub struct CaptureSource {
     state: State,
     sleep: SleepReading,
     snapshots: Receiver<DeviceSnapshot>,
-    /// The stream that will replace the current one, while it is being opened on another thread.
+    /// The stream that will replace the current one, while it is being opened on another thread; None unless a change is in
+    /// progress.
     replacement: Option<Receiver<Result<InputStream>>>,
     raw: Vec<f32>,
     pending: VecDeque<SourceEvent>,
@@ -76,7 +77,7 @@ impl SleepReading {
     }
 }
 
-/// An open stream with its resampler and health.
+/// An open stream with its resampler, its frame count and its losses.
 struct Live {
     stream: InputStream,
     resampler: Resampler,

@@ -55,7 +55,7 @@ impl AudioOutput for DeviceOutput {
     }
 }
 
-/// Returns the destination of a device's sound, by its type if the system knows it, else by its name.
+/// Returns the place where a device is heard, by its type if the system knows it, else by its name; a room if neither tells.
 fn route_of(device: &cpal::Device, name: &str) -> Route {
     use cpal::DeviceType;
     let kind = device.description().map(|text| text.device_type()).unwrap_or_default();

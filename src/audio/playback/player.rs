@@ -63,7 +63,7 @@ impl FarEndSlot {
     }
 }
 
-/// Plays the samples of a voice on an output.
+/// The player of a voice's samples: resamples and queues them, plays them on an output, and reopens an output that is lost.
 pub struct Player {
     output: Box<dyn AudioOutput>,
     choice: DeviceChoice,
@@ -72,7 +72,7 @@ pub struct Player {
     used_at: Instant,
 }
 
-/// An open output with its resampler and health.
+/// An open output with its resampler, its queued samples and the time of its newest callback.
 struct ActiveOutput {
     output: OpenOutput,
     /// The resampler, with the rate of the voice that it converts from, in Hz.
@@ -109,7 +109,7 @@ impl Player {
         }
     }
 
-    /// Opens the output unless it is open, healthy and not outdated, so that the first sample plays without delay.
+    /// Opens the output, so that the first sample plays without delay. Keeps an open one that works and is not outdated.
     ///
     /// # Errors
     /// [`ErrorKind::OutputDevice`], naming the device, when it cannot be opened.
@@ -209,7 +209,7 @@ impl Player {
         self.open.as_ref().is_none_or(|open| open.waiting.is_empty() && open.output.writer.is_empty())
     }
 
-    /// Fades out the playback and drops queued samples.
+    /// Fades out the playback within 20 ms and drops queued samples; nothing more is played until [`Self::finish_cut`].
     pub fn cut(&mut self) {
         if let Some(open) = &mut self.open {
             open.waiting.clear();

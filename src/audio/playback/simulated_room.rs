@@ -31,7 +31,7 @@ const OUTPUTS: usize = 4;
 /// The acoustic properties of a room.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RoomAcoustics {
-    /// Seed of the reflections.
+    /// Seed of the reflections and of the noise.
     pub seed: u64,
     /// Delay from writing a sample to the output until the microphone delivers it, in milliseconds.
     pub delay_ms: f32,

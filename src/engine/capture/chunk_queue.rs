@@ -116,7 +116,8 @@ fn drop_oldest_chunk(items: &mut VecDeque<Captured>) {
     }
 }
 
-/// Drops or merges one item other than a chunk: the oldest problem, else the oldest input change, else merges the two oldest gaps.
+/// Drops or merges one item other than a chunk: drops the oldest problem, else the oldest change or loss of the input; else merges
+/// the two oldest gaps; without two gaps drops the oldest item.
 fn merge_notes(items: &mut VecDeque<Captured>) {
     let oldest = |wanted: fn(&Captured) -> bool| items.iter().position(wanted);
     let place = oldest(|item| matches!(item, Captured::Problem { .. }))

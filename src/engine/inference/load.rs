@@ -19,7 +19,7 @@ const RUNS: usize = 3;
 /// Number of chunks whose cost is kept: 10 s.
 const RECENT_CHUNKS: usize = 25;
 
-/// The load at one moment.
+/// The lag of a session at one moment, with its cause.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Load {
     /// Audio that is captured and not yet decided on, in seconds.
@@ -36,7 +36,8 @@ pub(super) enum LagCause {
     Replies,
 }
 
-/// Returns the modes that this machine runs in real time with `model`; the default modes with a small model, unmeasured.
+/// Returns the names of the modes, at least one, that this machine runs in real time with `model`, measured in two seconds; with a
+/// small model the default modes, unmeasured.
 ///
 /// # Errors
 /// When computing fails.

@@ -18,7 +18,7 @@ const SETTLE_SECS: u64 = 10;
 const CALM_SECS: u64 = 30;
 /// Upper bound of that time, in seconds.
 const MAX_CALM_SECS: u64 = 960;
-/// A mode that rests again within this many calm times after it came back counts as resting at once.
+/// Number of calm times after its return within which a mode that rests again counts as resting at once.
 const RELAPSE_CALM_TIMES: u64 = 4;
 
 /// A change that the lag requires; the caller carries it out.
@@ -49,7 +49,7 @@ pub(super) struct Overload {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum OverloadNotice {
     None,
-    /// A mode rests since the lag was this many seconds; another notice follows only at twice that.
+    /// A mode went to rest when the lag was this many seconds; another notice follows only at twice that.
     Rest(f32),
     Report,
 }

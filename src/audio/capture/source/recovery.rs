@@ -40,7 +40,7 @@ impl Loss {
     }
 }
 
-/// The steps of reopening a lost input.
+/// The step that the reopening of a lost input is at.
 pub(super) enum Recovery {
     /// Waits until `until`, then opens the input of `role`.
     Waiting { until: Instant, role: InputRole },
@@ -51,7 +51,7 @@ pub(super) enum Recovery {
 }
 
 impl Recovery {
-    /// Returns the first step.
+    /// Returns the first step: an attempt on the chosen input after 0.25 s.
     pub(super) fn begin() -> Self {
         Self::Waiting { until: Instant::now() + FIRST_RETRY, role: InputRole::Chosen }
     }
@@ -187,7 +187,8 @@ impl CaptureSource {
         State::Lost { recovery: Recovery::Waiting { until: Instant::now() + loss.backoff, role }, loss }
     }
 
-    /// Opens an input on its own thread, because a sound server that is shutting down may never answer.
+    /// Opens the input of `role` on its own thread, because a sound server that is shutting down may never answer. Returns the
+    /// channel of the result; a channel that closes without one counts as a failure.
     fn open_on_thread(&self, role: InputRole) -> Receiver<Result<InputStream>> {
         let (tx, rx) = crossbeam_channel::bounded(RESULTS);
         let choice = if role == InputRole::Chosen { self.choice.clone() } else { DeviceChoice::Default };
