@@ -47,8 +47,7 @@ const COMMANDS: usize = 64;
 const EVENTS: usize = 4_096;
 /// Number of encoded chunks that may wait for the lanes: 10 s, about the longest reply.
 const ENCODED_CHUNKS: usize = 25;
-/// Number of chunks that may wait between capture and inference: with the encoded ones 60 s (`src/README.md` "Time, loss and
-/// order").
+/// Number of chunks that may wait for the front end: with the encoded ones 60 s (`src/README.md` "Time, loss and order").
 const CHUNKS: usize = 150 - ENCODED_CHUNKS;
 /// Number of chunks of a file that may wait: a file waits for the model, so a few keep both threads busy.
 const FILE_CHUNKS: usize = 4;

@@ -1,7 +1,7 @@
 //! The inference thread: one loop that wakes for a chunk, a command or a report, makes passes and sends events.
 //!
 //! [`InferenceThread::next`] is the only place that waits and [`InferenceThread::handle`] the only one that acts. Chunks become
-//! events in [`crate::session`]; this thread adds the clock, the channels and what happens when something fails.
+//! events in [`crate::session`]; this thread adds the clock, the channels and the answers to failures.
 
 mod clip;
 mod commands;

@@ -1,7 +1,8 @@
 //! The chunk queue from the capture thread to the inference thread: everything captured, in order, within a bound.
 //!
 //! A live source never waits. A full queue turns its oldest chunk into a [`Captured::Gap`] of exactly that chunk's samples and
-//! place; every other item stays, so no loss goes unreported. A file waits for room instead.
+//! place; every other item stays, so no loss goes unreported; only beyond 256 of them are problems and input changes dropped and
+//! gaps merged. A file waits for room instead.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
