@@ -44,9 +44,10 @@ pub enum SourceEvent {
         /// Channels of the device, before they are mixed to mono.
         channels: u16,
     },
-    /// End of a file: pad to a whole chunk, then insert the gap of silence between files. Another file may follow.
+    /// End of a file or of a WAV stream: pad to a whole chunk, then insert the gap of silence between files. Another file may
+    /// follow.
     EndOfFile,
-    /// An error that does not end the source.
+    /// An error that does not end the source, such as a damaged part of a file that is skipped.
     Problem(Error),
     /// The input delivers nothing until [`SourceEvent::InputChanged`], for this reason.
     InputLost(Error),
@@ -80,21 +81,21 @@ const fn sanitize(sample: f32) -> f32 {
     if sample.is_finite() { sample.clamp(-1.0, 1.0) } else { 0.0 }
 }
 
-/// A stream of audio input.
+/// A stream of audio input: samples and events, which the capture thread pulls.
 pub trait Source: Send {
-    /// Waits for the next event. Appends samples to `out` as 16 kHz mono in -1 ..= 1, never NaN or infinite.
+    /// Waits for the next event and returns it. Appends samples to `out` as 16 kHz mono in -1 ..= 1, never NaN or infinite.
     ///
     /// # Errors
     /// An error that ends the source.
     fn next(&mut self, out: &mut Vec<f32>) -> Result<SourceEvent>;
 
-    /// Returns the name that the event `session_started` carries.
+    /// Returns the readable name of the source (device, files, stdin), for the event `session_started`.
     fn name(&self) -> String;
 
     /// Stops listening: a device is closed. Does nothing for a source that delivers sound only on request.
     fn pause(&mut self) {}
 
-    /// Listens again after [`Self::pause`]; the pause is not a gap.
+    /// Listens again after [`Self::pause`]; no gap is reported for the pause.
     ///
     /// # Errors
     /// When the device can no longer be opened.

@@ -40,27 +40,28 @@ use crate::hub::ModelManager;
 pub use handle::EngineHandle;
 pub use meters::{Meters, Readings};
 
-/// Commands that may wait: more than a person gives during one chunk.
+/// Number of commands to the engine that may wait: more than a person gives during one chunk.
 const COMMANDS: usize = 64;
-/// Events that may wait: some seconds of every mode at once. A face that takes none for longer holds the engine up; lost sound then
-/// becomes an `audio_gap` rather than memory that grows.
+/// Number of events that may wait: some seconds of every mode at once. A window or command line that takes none for longer holds
+/// the engine up; lost sound then becomes an `audio_gap` rather than memory that grows.
 const EVENTS: usize = 4_096;
-/// Encoded chunks that may wait for the lanes: 10 s, about the longest reply.
+/// Number of encoded chunks that may wait for the lanes: 10 s, about the longest reply.
 const ENCODED_CHUNKS: usize = 25;
-/// Chunks that may wait between capture and inference: with the encoded ones 60 s (`src/README.md` "Time, loss and order").
+/// Number of chunks that may wait for the front end: with the encoded ones 60 s (`src/README.md` "Time, loss and order").
 const CHUNKS: usize = 150 - ENCODED_CHUNKS;
-/// Chunks of a file that may wait: a file waits for the model, so a few keep both threads busy.
+/// Number of chunks of a file that may wait: a file waits for the model, so a few keep both threads busy.
 const FILE_CHUNKS: usize = 4;
-/// Commands to the capture thread that may wait.
+/// Number of commands to the capture thread that may wait.
 const CAPTURE_COMMANDS: usize = 16;
-/// Interruptions that may wait: one says it all.
+/// Number of barge-ins that may wait for the inference thread: all that come before it acts mean the same.
 const INTERRUPTIONS: usize = 1;
 
-/// The output and the voices that a session speaks with. Asked again for every speech thread that replaces a stalled one.
+/// The output and the voices that a session speaks with, made anew for every speech thread that replaces a stalled one.
 pub struct SpeechBackend {
-    /// Opens the output.
+    /// Returns the sound system that replies are played on.
     pub output: Box<dyn Fn() -> Box<dyn AudioOutput> + Send>,
-    /// Returns the voices for a choice, in order of preference.
+    /// Returns the voices that a new speech thread uses for a choice, in order of preference; a later change of the choice takes
+    /// the system's.
     pub voices: Box<dyn Fn(VoiceChoice) -> Vec<Box<dyn Voice>> + Send>,
     /// Time that one step of a voice or output may take before the speech thread counts as stalled.
     pub stall_limit: Duration,
@@ -73,12 +74,12 @@ impl Default for SpeechBackend {
     }
 }
 
-/// The relation of a source to time.
+/// The behaviour of a source while the model is busy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SourceTiming {
     /// Time goes on while the model works: sound that does not fit is lost, and reported.
     Live,
-    /// The source waits for the model.
+    /// The source waits for the model; nothing is lost.
     Waits,
 }
 
@@ -91,10 +92,10 @@ impl SourceTiming {
     }
 }
 
-/// Starts a session: opens the source, loads the model and starts the threads.
+/// Starts a session on the source that the settings name: opens it, loads the model and starts the threads.
 ///
 /// # Errors
-/// When the source, the model or the file for `save_audio` cannot be opened; no thread runs then.
+/// When the source, the model, a prompt cache or the file for `save_audio` cannot be opened or made; no thread goes on then.
 pub fn start(settings: Settings) -> Result<EngineHandle> {
     let input = open_source(&settings)?;
     start_threads(settings, input, SpeechBackend::default())
@@ -104,7 +105,7 @@ pub fn start(settings: Settings) -> Result<EngineHandle> {
 /// a window reports both and stays open.
 ///
 /// # Errors
-/// As [`start`], except for the microphone.
+/// The errors of [`start`], except for a missing microphone or model.
 pub fn start_patiently(mut settings: Settings) -> Result<EngineHandle> {
     if ModelManager::new(&settings.paths).missing(&settings.model).is_some() {
         settings.model = ModelChoice::Starter;
@@ -121,15 +122,15 @@ pub fn start_patiently(mut settings: Settings) -> Result<EngineHandle> {
 /// Starts a session that hears `source` at `speed`: [`start`] for a source that settings cannot name.
 ///
 /// # Errors
-/// As [`start`].
+/// The errors of [`start`].
 pub fn start_hearing(settings: Settings, source: Box<dyn Source>, speed: FileSpeed) -> Result<EngineHandle> {
     start_on(settings, source, speed, SpeechBackend::default())
 }
 
-/// Starts a session like [`start_hearing`] that speaks through `backend`, whatever the settings say.
+/// Starts a session like [`start_hearing`] that speaks through the output and voices of `backend` instead of the system's.
 ///
 /// # Errors
-/// As [`start`].
+/// The errors of [`start`].
 pub fn start_on(settings: Settings, source: Box<dyn Source>, speed: FileSpeed, backend: SpeechBackend) -> Result<EngineHandle> {
     let input = captured_source(&settings, source, 0.0, SourceTiming::of(speed));
     start_threads(settings, input, backend)

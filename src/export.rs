@@ -17,9 +17,9 @@ pub use document::{DocumentFormat, document, jsonl};
 
 /// The first line of a WebVTT file.
 pub const VTT_HEADER: &str = "WEBVTT\n";
-/// Most lines of a subtitle in one language.
+/// Largest number of lines of a subtitle in one language.
 const LANGUAGE_LINES: usize = 2;
-/// Most lines of a subtitle: an utterance and its translation together.
+/// Largest number of lines of a subtitle: an utterance and its translation together.
 const MAX_LINES: usize = 2 * LANGUAGE_LINES;
 /// Shortest duration of a subtitle, in samples: 0.4 s.
 const SHORTEST_SAMPLES: u64 = 2 * SAMPLE_RATE_HZ as u64 / 5;
@@ -28,14 +28,14 @@ const LONGEST_SAMPLES: u64 = 7 * SAMPLE_RATE_HZ as u64;
 /// Reading speed in columns per second (Netflix timed text guidelines: 20 Latin or 9 wide characters).
 const COLUMNS_PER_SEC: u64 = 20;
 
-/// A subtitle.
+/// A subtitle: lines that are shown together for a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cue {
-    /// Its start.
+    /// Time at which the subtitle appears.
     pub from: StreamTime,
-    /// Its end.
+    /// Time at which the subtitle disappears.
     pub to: StreamTime,
-    /// Its lines.
+    /// Lines of text, top to bottom, at most four of 42 columns.
     pub lines: Vec<String>,
 }
 
@@ -44,14 +44,14 @@ pub struct Cue {
 pub struct CueBuilder {
     panels: BTreeMap<String, Panel>,
     group: Option<CueGroup>,
-    /// The cues of the newest group. Each lasts as long as reading takes, or less if the next one comes sooner.
+    /// The cues of the newest closed group. Each lasts as long as reading takes, or less if the next one comes sooner.
     pending: VecDeque<Cue>,
     /// End of the last cue that was returned.
     last_end: StreamTime,
     now: StreamTime,
 }
 
-/// The kind of a line in a cue.
+/// The kind of a text in a cue: an utterance, its translation, or a reply or sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CuePart {
     Said,
@@ -60,7 +60,7 @@ enum CuePart {
 }
 
 impl CuePart {
-    /// Appends a piece to the text `before`: speech as its script requires, notes with a space.
+    /// Returns `before` with `text` appended: speech with the space that its script requires, notes with a space.
     fn joined(self, before: &str, text: &str) -> String {
         let mut joined = before.to_owned();
         if self == Self::Note && !joined.is_empty() {
@@ -73,14 +73,14 @@ impl CuePart {
     }
 }
 
-/// The text of one cue, which may still grow.
+/// The texts of one cue, which may still grow.
 #[derive(Debug)]
 struct CueGroup {
     from: StreamTime,
     to: StreamTime,
     /// Time of the newest piece; later than `to` if its lane is behind the others.
     last_grown: StreamTime,
-    /// Texts, indexed by [`CuePart`].
+    /// Texts of all pieces, indexed by [`CuePart`].
     texts: [String; 3],
 }
 
@@ -89,7 +89,7 @@ impl CueGroup {
         self.texts.iter().flat_map(|text| wrap(text)).collect()
     }
 
-    /// Returns whether the piece belongs to this group: close enough in time, and readable at once. A late piece does not end the
+    /// Returns true if the piece belongs to this group: close enough in time, and readable at once. A late piece does not end the
     /// group, or lanes that lag behind each other would cut it to pieces.
     fn accepts(&self, part: CuePart, from: StreamTime, to: StreamTime, text: &str) -> bool {
         let before = &self.texts[part as usize];
@@ -106,7 +106,7 @@ impl CueGroup {
 }
 
 impl CueBuilder {
-    /// Returns a builder for a session; `panels` maps each mode to its panel, other modes count as conversation.
+    /// Returns a builder for a session; `panels` maps the name of each mode to its panel, other modes count as conversation.
     #[must_use]
     pub fn new(panels: impl IntoIterator<Item = (String, Panel)>) -> Self {
         Self {
@@ -118,7 +118,7 @@ impl CueBuilder {
         }
     }
 
-    /// Applies the next event and returns the cues that are complete.
+    /// Applies the next event and returns the cues that can no longer change. The last ones come with `session_finished`.
     pub fn apply(&mut self, event: &Event) -> Vec<Cue> {
         let mut done = Vec::new();
         self.now = self.now.max(event.at());
@@ -150,7 +150,7 @@ impl CueBuilder {
         done
     }
 
-    /// Adds a piece of text to the open group, or opens a new group.
+    /// Adds a piece of text to the open group, or opens a new group; appends the cues that this completes to `done`.
     fn add_piece(&mut self, part: CuePart, from: StreamTime, to: StreamTime, text: &str, done: &mut Vec<Cue>) {
         let text = one_line(text);
         if text.is_empty() {
@@ -191,7 +191,7 @@ impl CueBuilder {
         }
     }
 
-    /// Returns the pending cues, shortened to end before `next`, but never below their shortest duration.
+    /// Appends the pending cues to `done`, shortened to end before `next`, but never below their shortest duration.
     fn release_before(&mut self, next: StreamTime, done: &mut Vec<Cue>) {
         let (Some(first), Some(last)) = (self.pending.front(), self.pending.back()) else { return };
         let (start, least) = (first.from.0.0, SHORTEST_SAMPLES * self.pending.len() as u64);
@@ -213,7 +213,7 @@ impl CueBuilder {
     }
 }
 
-/// Formats a cue as SubRip; `number` counts from 1.
+/// Formats a cue as SubRip, with an empty line behind it; `number` counts from 1.
 #[must_use]
 pub fn srt_cue(number: usize, cue: &Cue) -> String {
     // SubRip has no escapes, and a parser takes this arrow for the times of another cue.
@@ -221,20 +221,20 @@ pub fn srt_cue(number: usize, cue: &Cue) -> String {
     format!("{number}\n{} --> {}\n{text}\n\n", timestamp(cue.from, ','), timestamp(cue.to, ','))
 }
 
-/// Formats a cue as WebVTT.
+/// Formats a cue as WebVTT, with an empty line before it and markup characters escaped.
 #[must_use]
 pub fn vtt_cue(cue: &Cue) -> String {
     let escaped = cue.lines.join("\n").replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     format!("\n{} --> {}\n{escaped}\n", timestamp(cue.from, '.'), timestamp(cue.to, '.'))
 }
 
-/// Formats a time as `01:02:03,004`.
+/// Formats a time as `01:02:03,004`, with `point` in place of the comma.
 fn timestamp(at: StreamTime, point: char) -> String {
     let ms = at.0.0 * 1_000 / u64::from(SAMPLE_RATE_HZ);
     format!("{:02}:{:02}:{:02}{point}{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60, ms % 1_000)
 }
 
-/// Returns the time that reading these lines takes, in samples.
+/// Returns the time that reading these lines takes, in samples; at least 0.4 s.
 fn reading_samples(lines: &[String]) -> u64 {
     let columns: usize = lines.iter().map(|line| width(line)).sum();
     (columns as u64 * u64::from(SAMPLE_RATE_HZ) / COLUMNS_PER_SEC).max(SHORTEST_SAMPLES)

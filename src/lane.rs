@@ -19,10 +19,10 @@ use repetition::is_looping;
 
 /// Rows of a chunk: AUDIO_BEGIN, ten features, ASSISTANT. Pending tokens come before them.
 pub const CHUNK_ROWS: usize = CHUNK_FEATURES + 2;
-/// Chunks that a lane takes in one pass at most, so that catching up never delays the other lanes for long.
+/// Largest number of chunks that a lane takes in one pass, so that catching up never delays the other lanes for long.
 pub const CHUNKS_PER_PASS: usize = 4;
-/// Time for which a response that a drained chunk asked for stays pending: 1.2 s, in samples. A question that was asked and finished
-/// during a reply is answered this way.
+/// Time for which a response that a drained chunk asked for stays pending: 1.2 s, in samples. A question that was asked and
+/// finished during a reply is answered this way.
 const PENDING_RESPONSE_SAMPLES: u64 = 12 * SAMPLE_RATE_HZ as u64 / 10;
 
 /// The configuration of a lane.
@@ -54,11 +54,11 @@ pub struct ChunkMeta {
     pub chunk: ChunkIdx,
     /// Audio time at the end of the chunk.
     pub at: StreamTime,
-    /// The question that lanes answer about the chunk.
+    /// The question that lanes answer about the chunk: respond or not, or none.
     pub ask: Ask,
     /// Priority of the chunk when the context is trimmed.
     pub priority: Priority,
-    /// The sound right before the chunk.
+    /// The sound right before the chunk: sound that was fed, or quiet that was not.
     pub follows: Follows,
 }
 
@@ -74,7 +74,7 @@ pub enum Ask {
 /// The sound right before a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Follows {
-    /// The chunk before it.
+    /// The chunk before it, which was fed too.
     Chunk,
     /// Quiet that the gate held back.
     Quiet,
@@ -91,20 +91,20 @@ pub struct Plan {
     pub goal: Goal,
     /// The chunks of the plan, oldest first.
     fed: SmallVec<[PlannedChunk; CHUNKS_PER_PASS]>,
-    /// Pending tokens that the plan feeds.
+    /// Number of pending tokens that the plan feeds.
     pending_fed: usize,
 }
 
-/// A part of a plan.
+/// An input of a plan: one or several rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Item {
     /// A token, by id: one row.
     Token(u32),
-    /// The features of a chunk: ten rows.
+    /// The features of a chunk, by number: ten rows.
     Chunk(ChunkIdx),
 }
 
-/// The purpose of a plan.
+/// The purpose of the logits that a plan reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Goal {
     /// Decides on chunks.
@@ -120,7 +120,7 @@ struct PlannedChunk {
     role: Role,
 }
 
-/// The handling of a planned chunk.
+/// The handling of a planned chunk: fed without a decision, fed as silent with its decision noted, or decided on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Forced,
@@ -137,13 +137,13 @@ pub struct Decision {
     pub respond: f32,
 }
 
-/// The events of one pass, in order.
+/// The events of a lane from one pass, in order.
 pub type LaneEvents = SmallVec<[LaneEvent; CHUNKS_PER_PASS]>;
 
 /// An event of a lane.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LaneEvent {
-    /// A decision was made, or skipped while draining.
+    /// A decision was made, or one was forced while draining.
     Decided {
         /// The chunk decided on.
         chunk: ChunkIdx,
@@ -163,7 +163,7 @@ pub enum LaneEvent {
         /// The emotion tag before the text, if any.
         emotion: Option<Emotion>,
     },
-    /// A token of the reply's text, by id.
+    /// A token of the reply's text, by id; an emotion tag is not among them.
     Token(u32),
     /// The reply ended, for this reason.
     Finished(StopReason),
@@ -180,7 +180,7 @@ pub enum Choice {
     Drained,
 }
 
-/// A lane.
+/// A lane: one task, listening or speaking.
 #[derive(Clone, Debug)]
 pub struct Lane {
     config: LaneConfig,
@@ -199,7 +199,8 @@ enum LaneState {
     Speaking { chunk: ChunkIdx, at: StreamTime, tokens: Vec<u32>, announced: Announced },
 }
 
-/// The state of [`LaneEvent::Started`] for the reply in progress, which waits for the first token: it may be an emotion tag.
+/// The progress of [`LaneEvent::Started`] for the reply in progress; the event waits for the first token, which may be an emotion
+/// tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Announced {
     NotYet,
@@ -213,16 +214,17 @@ impl Lane {
         Self { config, ids, state: LaneState::Listening, pending, pending_response: None }
     }
 
-    /// Returns a lane that is about to reply to the sound up to `at` and feeds `pending` before the first token. For tasks with a whole
-    /// recording, which are always answered (`src/model/README.md` section 5.5).
+    /// Returns a lane that is about to reply to the sound up to `at` and feeds `pending` before the first token. For tasks with a
+    /// whole recording, which are always answered (`src/model/README.md` section 5.5).
     #[must_use]
     pub const fn replying(config: LaneConfig, ids: TokenIds, pending: Vec<u32>, at: StreamTime) -> Self {
         let state = LaneState::Speaking { chunk: ChunkIdx(0), at, tokens: Vec::new(), announced: Announced::NotYet };
         Self { config, ids, state, pending, pending_response: None }
     }
 
-    /// Plans at most `max_rows` rows, given the chunks that wait for this lane, oldest first. Returns None when there is nothing to do
-    /// or too little room.
+    /// Plans at most `max_rows` rows, given the chunks that wait for this lane, oldest first; takes at most four. If more wait, it
+    /// must be given at least five: the last one given counts as the newest. Returns None when there is nothing to do, or when a
+    /// chunk with the pending tokens does not fit.
     #[must_use]
     pub fn plan(&self, waiting: &[ChunkMeta], max_rows: usize) -> Option<Plan> {
         if self.is_speaking() { self.plan_speech(max_rows) } else { self.plan_chunks(waiting, max_rows) }
@@ -234,7 +236,7 @@ impl Lane {
         matches!(self.state, LaneState::Speaking { .. })
     }
 
-    /// Takes the decisions of `plan`, one for each of its reads.
+    /// Takes the decisions of `plan`, one for each of its reads, and returns what follows: a `Decided` for each.
     pub fn heard(&mut self, plan: &Plan, decisions: &[Decision]) -> LaneEvents {
         self.pending.drain(..plan.pending_fed);
         let mut events = LaneEvents::new();
@@ -265,7 +267,8 @@ impl Lane {
         events
     }
 
-    /// Takes the token chosen at the row that `plan` read; None if the plan read no row.
+    /// Takes the token chosen at the row that `plan` read and returns what follows from it; None if the plan read no row, and
+    /// nothing follows.
     pub fn spoke(&mut self, plan: &Plan, token: Option<u32>) -> LaneEvents {
         self.pending.drain(..plan.pending_fed);
         let mut events = LaneEvents::new();
@@ -300,7 +303,7 @@ impl Lane {
         events
     }
 
-    /// Ends the reply in progress, if any.
+    /// Ends the reply in progress for the reason `stop`; without one does nothing and returns no events.
     pub fn cut(&mut self, stop: StopReason) -> LaneEvents {
         let mut events = LaneEvents::new();
         let LaneState::Speaking { chunk, at, announced, .. } = self.state else { return events };
@@ -329,7 +332,7 @@ impl Lane {
         self.config.eagerness = eagerness;
     }
 
-    /// Returns the chunk that the reply in progress answers.
+    /// Returns the chunk that the reply in progress answers; None while listening.
     #[must_use]
     pub const fn answered_chunk(&self) -> Option<ChunkIdx> {
         match self.state {
@@ -420,7 +423,7 @@ impl Plan {
         self.fed.len()
     }
 
-    /// Returns the newest chunk of the plan.
+    /// Returns the newest chunk of the plan; None in a plan that speaks.
     #[must_use]
     pub fn last_chunk(&self) -> Option<ChunkIdx> {
         self.fed.last().map(|fed| fed.meta.chunk)

@@ -28,9 +28,9 @@ use replies::ReplyEvents;
 pub use batch::pass_batch;
 pub use queue::EncodedChunk;
 
-/// Rows of all lanes in one pass at most: a lane that catches up must not delay the others for long.
+/// Largest number of rows of all lanes in one pass: a lane that catches up must not delay the others for long.
 const MAX_ROWS: usize = 64;
-/// Tokens after which a reply is cut.
+/// Tokens after which a reply is cut, unless a [`SessionConfig`] says otherwise.
 pub const REPLY_LIMIT: usize = 512;
 /// Time for which a lane that is switched off keeps its cache: 60 s, in samples.
 const PARKED_SAMPLES: u64 = 60 * SAMPLE_RATE_HZ as u64;
@@ -38,7 +38,7 @@ const PARKED_SAMPLES: u64 = 60 * SAMPLE_RATE_HZ as u64;
 /// The logits that are computed while listening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// The two logits of a decision.
+    /// The two logits of a decision (silent and respond) only.
     Chosen,
     /// The whole vocabulary, kept for [`Session::take_calls`].
     Every,
@@ -47,21 +47,21 @@ pub enum Reading {
 /// The configuration of a session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionConfig {
-    /// Decoding of replies.
+    /// Sampling of the tokens of replies.
     pub sampling: SamplingChoice,
     /// Logits that are computed while listening.
     pub reading: Reading,
-    /// Answer to a reply that repeats itself.
+    /// Handling of a reply that repeats itself.
     pub on_loop: OnLoop,
     /// Tokens after which a reply is cut.
     pub reply_limit: usize,
-    /// Rows of all lanes in one pass at most.
+    /// Largest number of rows of all lanes in one pass.
     pub max_rows: usize,
-    /// Answer to a full context window.
+    /// Handling of a full context window.
     pub when_full: WhenFull,
 }
 
-/// The answer to a full context window.
+/// The handling of a full context window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum WhenFull {
     /// Trims the context by this policy.
@@ -71,7 +71,7 @@ pub enum WhenFull {
 }
 
 impl SessionConfig {
-    /// Returns the configuration of the product.
+    /// Returns the configuration of listening, as opposed to that of tools which compare with the reference.
     #[must_use]
     pub const fn product(sampling: SamplingChoice, context: ContextChoice) -> Self {
         Self {
@@ -85,16 +85,16 @@ impl SessionConfig {
     }
 }
 
-/// One model call of a lane with all its logits ([`Reading::Every`]).
+/// One model call of a lane with all its logits, recorded under [`Reading::Every`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
     /// Purpose of the call: a decision or the next token of a reply.
     pub goal: Goal,
-    /// The chunk that was fed last.
+    /// The chunk decided on, or the one that the reply answers.
     pub chunk: ChunkIdx,
     /// Logits of the last position, `[padded_vocab_size]`.
     pub logits: Vec<f32>,
-    /// The token chosen.
+    /// The token chosen: of a decision KEEP_SILENCE or TEXT_BEGIN.
     pub token: u32,
 }
 
@@ -103,7 +103,7 @@ pub struct Call {
 pub struct Session {
     model: Arc<Model>,
     config: SessionConfig,
-    /// Positions of a lane's context window.
+    /// Positions of a lane's context window, at most those that the model takes.
     limit: usize,
     sampler: Sampler,
     lanes: Vec<SessionLane>,
@@ -143,7 +143,7 @@ impl Session {
     }
 
     /// Switches `mode` on: its lane hears from the next chunk that is pushed. A lane that was switched off within the last minute
-    /// keeps its context.
+    /// keeps its context, and its settings: the new `mode` and `prompt` are then ignored.
     ///
     /// # Errors
     /// When there is no memory for the cache, or the instruction is too long for the context window.
@@ -175,7 +175,8 @@ impl Session {
         Ok(())
     }
 
-    /// Switches the mode `name` off and cuts its reply.
+    /// Switches the mode `name` off at `now` and cuts its reply. The lane keeps its context for 60 s. Does nothing if the mode is
+    /// not on.
     pub fn switch_off(&mut self, name: &str, now: StreamTime, out: &mut Vec<Event>) {
         for at in 0..self.lanes.len() {
             if self.lanes[at].mode.name == name && self.lanes[at].switch == Switch::On {
@@ -185,7 +186,7 @@ impl Session {
         }
     }
 
-    /// Removes the lane of the mode `name` with its context and cuts its reply.
+    /// Removes the lane of the mode `name`, on or off, with its context and cuts its reply.
     pub fn remove(&mut self, name: &str, out: &mut Vec<Event>) {
         for at in (0..self.lanes.len()).rev() {
             if self.lanes[at].mode.name == name {
@@ -201,7 +202,7 @@ impl Session {
         self.lanes_on().map(|lane| lane.mode.name.clone()).collect()
     }
 
-    /// Sets the eagerness of the mode `name`: the bias on its respond logit.
+    /// Sets the eagerness of the mode `name`: the bias on its respond logit. Does nothing for a mode without a lane.
     pub fn set_eagerness(&mut self, name: &str, eagerness: f32) {
         for lane in self.lanes.iter_mut().filter(|lane| lane.mode.name == name) {
             lane.mode.eagerness = eagerness;
@@ -209,7 +210,7 @@ impl Session {
         }
     }
 
-    /// Appends the next chunk.
+    /// Appends the next chunk to the queue, drops the lanes that have been off for 60 s, and forgets the chunks that no lane needs.
     pub fn push(&mut self, encoded: EncodedChunk) {
         let now = encoded.meta.at;
         self.queue.push(encoded);
@@ -218,7 +219,7 @@ impl Session {
         self.queue.forget_before(oldest.unwrap_or_else(|| self.queue.end()));
     }
 
-    /// Returns the number of chunks that wait for the lane that is furthest behind.
+    /// Returns the number of chunks that wait for the lane that is furthest behind; 0 if no mode is on.
     #[must_use]
     pub fn backlog(&self) -> usize {
         self.lanes_on().map(|lane| self.queue.count_from(lane.next)).max().unwrap_or(0)
@@ -230,13 +231,14 @@ impl Session {
         self.lanes_on().any(|lane| lane.lane.is_speaking())
     }
 
-    /// Returns the number of replies begun so far.
+    /// Returns the number of replies begun so far, those of a continued session included.
     #[must_use]
     pub const fn reply_count(&self) -> u64 {
         self.replies.count()
     }
 
-    /// Makes one pass, in which every lane that has something to do does it. Returns false when none had.
+    /// Makes one pass, in which every lane that has something to do advances by a step. Appends the events to `out`. Returns false
+    /// when no lane had anything to do.
     ///
     /// # Errors
     /// When computing fails; the lanes must then be rolled back ([`Session::roll_back`]) or restarted ([`Session::restart_all`]).
@@ -256,7 +258,7 @@ impl Session {
         Ok(())
     }
 
-    /// Skips the next step of every lane: cuts its reply, or passes over its next chunk.
+    /// Skips the next step of every lane: cuts its reply, or passes over its next chunk. For a step that fails repeatedly.
     pub fn skip(&mut self, out: &mut Vec<Event>) {
         for at in 0..self.lanes.len() {
             let lane = &self.lanes[at];
@@ -268,14 +270,14 @@ impl Session {
         }
     }
 
-    /// Cuts every reply.
+    /// Cuts every reply in progress, with an event for each.
     pub fn cut_replies(&mut self, out: &mut Vec<Event>) {
         for at in 0..self.lanes.len() {
             self.cut_lane(at, StopReason::Cut, out);
         }
     }
 
-    /// Forgets everything heard and said: every lane restarts from its prompt, at the newest chunk.
+    /// Forgets everything heard and said: every lane restarts from its prompt, at the newest chunk; lanes that are off are removed.
     ///
     /// # Errors
     /// When there is no memory for the caches.
@@ -291,7 +293,7 @@ impl Session {
         Ok(())
     }
 
-    /// Continues the numbering of another session: `replies` were given and the next chunk is `next`.
+    /// Continues the numbering of another session, which gave `replies` replies; the next chunk gets the number `next`.
     pub fn continue_numbering(&mut self, replies: u64, next: ChunkIdx) {
         self.replies.continue_from(replies);
         self.queue.continue_from(next);
@@ -306,7 +308,7 @@ impl Session {
         }
     }
 
-    /// Takes the model calls made since the last time ([`Reading::Every`]).
+    /// Takes the model calls made since the last time; none unless the session records them ([`Reading::Every`]).
     pub fn take_calls(&mut self) -> Vec<Call> {
         std::mem::take(&mut self.calls)
     }
@@ -315,7 +317,7 @@ impl Session {
         self.lanes.iter().filter(|lane| lane.switch == Switch::On)
     }
 
-    /// Returns the positions that a lane's cache reserves from the start; 0 when no limit is known.
+    /// Returns the positions that a lane's cache reserves from the start; 0 for a session that fails when full.
     const fn reserved_positions(&self) -> usize {
         match self.config.when_full {
             WhenFull::Trim(_) => self.limit,

@@ -19,7 +19,7 @@ pub use normalise::spoken_form;
 pub use null::NullVoice;
 pub use system::{SystemVoice, system_voices};
 
-/// Returns the language of `text` by its script; None if it has no letters.
+/// Returns the language of most words of `text` by their script (a Chinese character counts as a word); None without letters.
 #[must_use]
 pub fn language_of(text: &str) -> Option<Language> {
     let han = text.chars().filter(|c| is_han(*c)).count();
@@ -45,11 +45,11 @@ pub struct Prosody {
     pub pitch: f32,
 }
 
-/// Range of the speaking rate that the settings may choose, relative to the voice's own.
+/// Range to which the speaking rate of the settings is clamped, relative to the voice's own.
 const SPEEDS: std::ops::RangeInclusive<f32> = 0.5..=2.0;
 
 impl Prosody {
-    /// Returns the prosody of a reply with this emotion, at `speed` relative to the voice's own rate.
+    /// Returns the prosody of a reply with this emotion, at `speed` (clamped to 0.5 to 2) relative to the voice's own rate.
     #[must_use]
     pub fn new(emotion: Option<Emotion>, speed: f32) -> Self {
         // Happy or alarmed people speak about a tenth faster and higher, sad people slower and lower.

@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// Panics within [`WINDOW`] after which a worker is given up.
+/// Number of panics within [`WINDOW`] at which a worker is given up.
 const MAX_PANICS: usize = 5;
-/// The time over which panics are counted.
+/// Period over which [`RestartPolicy`] counts panics.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Starts a thread called `name`. A panic ends the thread quietly: its channels close, which tells the other side.
+/// Starts a thread called `name`. If `work` panics, the thread just ends (`join` returns `Ok`): the other side learns of the panic
+/// from closed channels.
 ///
 /// # Errors
 /// [`ErrorKind::Internal`] when the system refuses another thread.
@@ -35,14 +36,14 @@ pub fn catch<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(Error::internal(panic_text(panic.as_ref()))))
 }
 
-/// Returns the text of a panic.
+/// Returns the text of a panic's payload, or "a panic without a text" if the payload is not a string.
 #[must_use]
 pub fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "a panic without a text".to_owned())
 }
 
-/// Locks `mutex`, also after a panic of another holder. For data that is complete after every statement.
+/// Locks `mutex`, also after another thread has panicked with the lock held. For data that is complete after every statement.
 pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -50,22 +51,24 @@ pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The answer of [`RestartPolicy`] to a panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restart {
-    /// The first panic for a minute: restart with the state that the worker had, and report the panic.
+    /// The only panic of the last minute: restart, and report the panic.
     AndReport,
-    /// Another panic within a minute: restart without the input that caused it; the user has been told.
+    /// The second to fourth panic within a minute: restart without the input that waits, which may have caused it; the user has
+    /// been told.
     Quietly,
-    /// Too many panics within a minute: end the worker and report that.
+    /// The fifth panic within a minute: end the worker and report that.
     GiveUp,
 }
 
-/// Restart policy for a worker thread that panics. Pure: the caller passes the time.
+/// The restart policy for a worker thread that panics: restarts it at once, up to the fourth panic within a minute. Pure: the
+/// caller passes the time.
 #[derive(Debug, Default)]
 pub struct RestartPolicy {
     recent: VecDeque<Instant>,
 }
 
 impl RestartPolicy {
-    /// Returns what to do about a panic at `now`.
+    /// Counts a panic at `now` and returns what to do about it.
     pub fn after_panic(&mut self, now: Instant) -> Restart {
         self.recent.retain(|then| now.saturating_duration_since(*then) < WINDOW);
         self.recent.push_back(now);

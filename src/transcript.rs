@@ -13,64 +13,64 @@ use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
 pub use notices::{InputState, Notice, NoticeKind};
 pub use speech::{ReplyTrigger, SpeechRow};
 
-/// Pieces of speech less than 1.2 s apart are one utterance, in samples.
+/// Distance from which two pieces of speech are two utterances, in samples: 1.2 s.
 pub(crate) const JOIN_SAMPLES: u64 = 12 * SAMPLE_RATE_HZ as u64 / 10;
-/// Decisions kept for each mode: ten minutes.
+/// Number of decisions kept for each mode: ten minutes.
 const MAX_TICKS: usize = 1_500;
-/// Quiet periods kept: as many as ten minutes can hold.
+/// Number of quiet periods kept: as many as ten minutes can hold.
 const MAX_QUIETS: usize = 100;
 
-/// An utterance, or its translation.
+/// An utterance, or the translation of one, joined from pieces.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpeechLine {
-    /// Start of its first chunk.
+    /// Audio time at the start of the first chunk.
     pub from: StreamTime,
-    /// End of its last chunk.
+    /// Audio time at the end of the last chunk.
     pub to: StreamTime,
-    /// Its text.
+    /// Text of all pieces.
     pub text: String,
 }
 
 /// A reply of Hearken.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
-    /// Its number.
+    /// Number of the reply in the session.
     pub id: ReplyId,
     /// Name of the mode that gives the reply.
     pub mode: String,
     /// Audio time at which the model chose to respond.
     pub at: StreamTime,
-    /// Its emotion tag.
+    /// Emotion tag of the reply; None if the model gave none.
     pub emotion: Option<Emotion>,
-    /// Its text so far.
+    /// Text of the reply so far.
     pub text: String,
-    /// The reason why it ended; None while it is generated.
+    /// Reason why the reply ended; None while it is generated.
     pub stop: Option<StopReason>,
 }
 
-/// A sound, or several equal sounds in a row.
+/// A sound, or several of the same name, each within 5 s of the one before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SoundLine {
-    /// Its name.
+    /// Name of the sound.
     pub name: String,
-    /// Number of repetitions.
+    /// Number of occurrences; 1 for a single sound.
     pub count: u32,
-    /// Audio time of the first one.
+    /// Audio time of the first occurrence.
     pub first: StreamTime,
-    /// Audio time of the last one.
+    /// Audio time of the last occurrence.
     pub last: StreamTime,
 }
 
 /// A decision of one mode on one chunk, as the timeline shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecisionTick {
-    /// End of the chunk.
+    /// Audio time at the end of the chunk.
     pub at: StreamTime,
     /// The decision.
     pub kind: DecisionKind,
-    /// The reply that it started.
+    /// The reply that the decision started; None if it started none.
     pub reply: Option<ReplyId>,
-    /// End of that reply; None while it is generated, or without a reply.
+    /// Audio time of the newest event when that reply ended; None while it is generated, or without a reply.
     pub until: Option<StreamTime>,
 }
 
@@ -81,7 +81,7 @@ pub enum DecisionKind {
     Silent,
     /// Respond.
     Respond,
-    /// No decision: the chunk was skipped while catching up.
+    /// No decision: the chunk was fed as silent while catching up.
     Drained,
 }
 
@@ -89,29 +89,29 @@ pub enum DecisionKind {
 #[derive(Clone, Debug)]
 pub struct Transcript {
     panels: BTreeMap<String, Panel>,
-    /// The utterances.
+    /// The utterances, from the modes shown as transcript, in the order of arrival.
     pub utterances: Vec<SpeechLine>,
-    /// The translations.
+    /// The translations, from the modes shown as translation, in the order of arrival.
     pub translations: Vec<SpeechLine>,
-    /// Utterances and translations, aligned in time.
+    /// The utterances and translations side by side, in the order of time.
     pub rows: Vec<SpeechRow>,
-    /// The replies.
+    /// The replies of the modes shown as conversation, in the order in which they began.
     pub replies: Vec<Reply>,
-    /// The sounds that are not speech.
+    /// The sounds that are not speech, in the order of their first occurrence.
     pub sounds: Vec<SoundLine>,
-    /// The newest decisions of each mode.
+    /// The newest decisions (1,500, ten minutes) of each mode, by its name, oldest first.
     pub strips: BTreeMap<String, VecDeque<DecisionTick>>,
-    /// The newest quiet periods, oldest first. Nothing is decided in them.
+    /// The newest quiet periods that are over (start, end), 100 at most, oldest first. Nothing is decided in them.
     pub quiets: VecDeque<(StreamTime, StreamTime)>,
-    /// The newest notices about the session itself.
+    /// The newest notices about the session itself, 500 at most, oldest first.
     pub notices: VecDeque<Notice>,
-    /// The active modes.
+    /// Names of the modes that are on.
     pub modes: Vec<String>,
-    /// Start of a session with a microphone, in UTC.
+    /// Wall time at the start of a session with a microphone, in UTC; None for other sources.
     pub started_utc: Option<String>,
     /// Name of the current model.
     pub model: String,
-    /// Name of the input.
+    /// Name of the input: a device, files, or stdin.
     pub source: String,
     /// Start of the current quiet period; None while the gate is open.
     pub quiet_since: Option<StreamTime>,
@@ -119,16 +119,16 @@ pub struct Transcript {
     input_lost: bool,
     /// True from `paused` to `resumed`.
     paused: bool,
-    /// The reply that is being spoken.
+    /// The reply that is being spoken aloud; None while the voice is silent.
     pub speaking: Option<ReplyId>,
     /// True once the session has ended.
     pub finished: bool,
-    /// Audio time of the newest event.
+    /// Largest audio time of an event so far.
     pub now: StreamTime,
 }
 
 impl Transcript {
-    /// Returns an empty transcript; `panels` maps each mode to its panel.
+    /// Returns an empty transcript; `panels` maps the name of each mode to its panel.
     #[must_use]
     pub fn new(panels: BTreeMap<String, Panel>) -> Self {
         Self {
@@ -154,12 +154,12 @@ impl Transcript {
         }
     }
 
-    /// Adds the panels of modes that were defined since.
+    /// Adds or replaces the panels of these modes, for later events; panels of other modes stay.
     pub fn set_panels(&mut self, panels: BTreeMap<String, Panel>) {
         self.panels.extend(panels);
     }
 
-    /// Applies the next event.
+    /// Applies the next event of the session.
     pub fn apply(&mut self, event: &Event) {
         self.now = self.now.max(event.at());
         match event {
@@ -231,7 +231,8 @@ impl Transcript {
         }
     }
 
-    /// Removes everything since `at`. A line that continues past `at` goes whole, because its words have no times.
+    /// Removes what was heard and said since audio time `at`. A line that continues past `at` goes whole, because its words have no
+    /// times.
     pub fn forget_since(&mut self, at: StreamTime) {
         for lines in [&mut self.utterances, &mut self.translations] {
             lines.truncate(lines.partition_point(|line| line.to <= at));
@@ -250,13 +251,13 @@ impl Transcript {
         self.notices.retain(|notice| notice.at < at);
     }
 
-    /// Returns the panel of `mode`; the conversation for an unknown mode.
+    /// Returns the panel of the mode called `mode`; the conversation for an unknown mode.
     #[must_use]
     pub fn panel_of(&self, mode: &str) -> Panel {
         self.panels.get(mode).copied().unwrap_or(Panel::Conversation)
     }
 
-    /// Links a new reply with its decision, and adds it to the conversation.
+    /// Links a new reply with its decision, and adds it to the replies if its mode is shown as conversation.
     fn begin_reply(&mut self, at: StreamTime, reply: ReplyId, mode: &str, emotion: Option<Emotion>) {
         if let Some(tick) = self.tick_mut(mode, |tick| tick.at == at) {
             tick.reply = Some(reply);
@@ -266,13 +267,13 @@ impl Transcript {
         }
     }
 
-    /// Finds the newest decision of `mode` that `matches` accepts.
+    /// Returns the newest decision of `mode` that `matches` accepts; None if there is none.
     fn tick_mut(&mut self, mode: &str, matches: impl Fn(&DecisionTick) -> bool) -> Option<&mut DecisionTick> {
         self.strips.get_mut(mode)?.iter_mut().rev().find(|tick| matches(tick))
     }
 }
 
-/// The result of [`join`].
+/// The effect of [`join`] on the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum JoinResult {
     /// The piece has no words.
@@ -302,7 +303,7 @@ fn join(lines: &mut Vec<SpeechLine>, from: StreamTime, to: StreamTime, text: &st
     }
 }
 
-/// Appends `text` to `before`, with a space between them if both scripts use spaces.
+/// Appends `text` to `before`, with a space between them unless one of the two characters that meet is Chinese or the like.
 pub(crate) fn append(before: &mut String, text: &str) {
     if before.chars().last().is_some_and(uses_spaces) && text.chars().next().is_some_and(uses_spaces) {
         before.push(' ');
@@ -310,12 +311,12 @@ pub(crate) fn append(before: &mut String, text: &str) {
     before.push_str(text);
 }
 
-/// Returns whether the script of `c` separates words by spaces: all but Chinese (CJK blocks and their punctuation).
+/// Returns true if the script of `c` separates words by spaces: all but Chinese (CJK blocks and their punctuation).
 pub(crate) fn uses_spaces(c: char) -> bool {
     !matches!(c, '\u{2e80}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ffef}' | '\u{20000}'..='\u{3ffff}')
 }
 
-/// Returns the start of the chunk that ends at `at`.
+/// Returns the start of the chunk that ends at `at`, 0.4 s earlier.
 #[must_use]
 pub const fn chunk_start(at: StreamTime) -> StreamTime {
     at.before(CHUNK_SAMPLES as u64)

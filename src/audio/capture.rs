@@ -44,7 +44,7 @@ mod absent {
     pub enum CaptureSource {}
 
     impl CaptureSource {
-        /// Fails.
+        /// Fails: this build cannot open a microphone.
         ///
         /// # Errors
         /// [`InputDevice`](crate::error::ErrorKind::InputDevice), always: this build has no microphone support.

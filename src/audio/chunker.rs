@@ -5,7 +5,7 @@ use crate::time::{CHUNK_SAMPLES, ChunkIdx, SAMPLE_RATE_HZ, StreamTime};
 /// A chunk: 0.4 s of sound.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chunk {
-    /// Number of the chunk in the stream.
+    /// Number of the chunk in the stream, from 0.
     pub index: ChunkIdx,
     /// Stream time of the first sample: the end of the previous chunk, unless samples were lost between the two.
     pub begin: StreamTime,
@@ -15,7 +15,7 @@ pub struct Chunk {
     pub samples: Box<[f32; CHUNK_SAMPLES]>,
 }
 
-/// Collects samples into chunks.
+/// Collects samples into chunks and counts their stream time.
 #[derive(Debug)]
 pub struct Chunker {
     samples: Box<[f32; CHUNK_SAMPLES]>,
@@ -44,7 +44,7 @@ impl Chunker {
         self.now
     }
 
-    /// Adds `samples` and appends the completed chunks to `out`.
+    /// Adds `samples` and appends the completed chunks to `out`. The rest waits for the next call.
     pub fn push(&mut self, mut samples: &[f32], out: &mut Vec<Chunk>) {
         while !samples.is_empty() {
             let taken = samples.len().min(CHUNK_SAMPLES - self.filled);
@@ -73,14 +73,14 @@ impl Chunker {
         from
     }
 
-    /// Completes a partial chunk with zeros and appends it to `out`.
+    /// Fills a chunk that has been begun up with zeros and appends it to `out`; does nothing if there is none.
     pub fn end_of_file(&mut self, out: &mut Vec<Chunk>) {
         if self.filled > 0 {
             self.push(&vec![0.0; CHUNK_SAMPLES - self.filled], out);
         }
     }
 
-    /// Appends `secs` seconds of zeros to `out`, rounded up to whole chunks.
+    /// Pushes `secs` seconds of zeros, rounded up to whole chunks, and appends the completed chunks to `out`.
     pub fn silence(&mut self, secs: f64, out: &mut Vec<Chunk>) {
         let samples = (secs * f64::from(SAMPLE_RATE_HZ)).round() as usize;
         for _ in 0..samples.div_ceil(CHUNK_SAMPLES) {

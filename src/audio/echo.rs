@@ -35,14 +35,14 @@ const PAIRING_LEAD: i64 = HOP_SAMPLES as i64;
 const LONGEST_WAIT: usize = 15 * HOP_SAMPLES;
 /// Samples of the microphone without any far end after which the output counts as gone: 1 s.
 const OUTPUT_GONE: usize = 100 * HOP_SAMPLES;
-/// Lead of the far end that shows lost microphone samples or drifting clocks, in samples: 200 ms. The pairing starts again.
+/// Lead of the far end that shows lost microphone samples or drifting clocks, in samples: 200 ms. The lead is then dropped.
 const LARGEST_LEAD: usize = 20 * HOP_SAMPLES;
 /// Magnitude up to which a played sample counts as silence: half a step of 16 bits.
 const SILENT: f32 = 1.5e-5;
 /// Samples per millisecond.
 const SAMPLES_PER_MS: i64 = SAMPLE_RATE_HZ as i64 / 1_000;
 
-/// Speech detected in a stretch of sound; a later variant takes precedence.
+/// Speech detected in the samples of one call; of several findings the last variant in this order counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum VoiceActivity {
     /// No speech.
@@ -53,7 +53,7 @@ pub enum VoiceActivity {
     BargeIn,
 }
 
-/// The processing of the microphone's samples between capture and chunker.
+/// The processing of the microphone's samples between capture and chunker: echo canceller, barge-in detection, enhancement.
 pub struct EchoPath {
     slot: FarEndSlot,
     far_end: Option<(FarEnd, Route)>,
@@ -76,7 +76,7 @@ pub struct EchoPath {
     scratch: Vec<f32>,
 }
 
-/// The meters of the three signals, each with its own noise floor.
+/// The meters of the microphone and of the canceller's two outputs, each with its own noise floor.
 #[derive(Default)]
 struct VoicingMeters {
     raw: VoicingMeter,
@@ -96,7 +96,7 @@ enum State {
 }
 
 impl EchoPath {
-    /// Creates a path that finds the far end of the open output in `slot`.
+    /// Creates a path that takes the far end of each opened output from `slot`.
     #[must_use]
     pub fn new(slot: FarEndSlot, settings: VoiceSettings) -> Self {
         let mut path = Self {
@@ -121,7 +121,7 @@ impl EchoPath {
         path
     }
 
-    /// Applies new settings.
+    /// Applies new settings from the next samples on.
     pub fn configure(&mut self, settings: VoiceSettings) {
         self.settings = settings;
         let (noise_suppression, automatic_gain) = (settings.noise_suppression, settings.automatic_gain);
@@ -133,7 +133,8 @@ impl EchoPath {
         }
     }
 
-    /// Processes samples of the microphone (16 kHz) in place. No sample is lost; some are returned by a later call.
+    /// Processes samples of the microphone (16 kHz) in place and returns the speech detected in them. No sample is lost; some are
+    /// returned by a later call.
     pub fn step(&mut self, samples: &mut Vec<f32>) -> VoiceActivity {
         self.fetch_far();
         let was_idle = self.state == State::Idle;
@@ -187,7 +188,8 @@ impl EchoPath {
         self.rest.clear();
     }
 
-    /// Returns the measured delay from writing a sample to the output until its echo arrives, in milliseconds.
+    /// Returns the measured delay from writing a sample to the output until its echo arrives, in milliseconds; None until it is
+    /// known.
     #[must_use]
     pub fn delay_ms(&self) -> Option<i32> {
         self.canceller.delay_ms().map(|ms| (i64::from(ms) - PAIRING_LEAD / SAMPLES_PER_MS) as i32)
@@ -199,7 +201,7 @@ impl EchoPath {
         self.state != State::Idle
     }
 
-    /// Fetches the samples played since the last call, at 16 kHz.
+    /// Fetches the samples played since the last call, at 16 kHz; drops all that wait if some of them were lost.
     fn fetch_far(&mut self) {
         if let Some((far_end, route)) = self.slot.take() {
             self.resampler = Resampler::new(far_end.rate_hz()).ok();
@@ -224,7 +226,7 @@ impl EchoPath {
         }
     }
 
-    /// Returns true if an audible sound has begun to play on an output that the microphone may hear.
+    /// Returns true if an audible sound plays on an output whose echo the settings say is to be cancelled.
     fn begins(&self) -> bool {
         let audible = match (self.settings.echo, &self.far_end) {
             (_, None) | (EchoChoice::Off, _) => false,
@@ -250,7 +252,8 @@ impl EchoPath {
         }
     }
 
-    /// Cancels the echo in a frame of 10 ms.
+    /// Cancels the echo in a frame of 10 ms, appends the frame that leaves the look-ahead to `out`, and returns the speech
+    /// detected.
     fn cancel_frame(&mut self, out: &mut Vec<f32>) -> VoiceActivity {
         let State::Cancelling { quiet_frames, unpaired } = &mut self.state else { return VoiceActivity::Inactive };
         let (mut near, mut far) = ([0.0; HOP_SAMPLES], [0.0; HOP_SAMPLES]);
@@ -296,7 +299,7 @@ impl EchoPath {
         self.detector.step(&frame, || self.correlation.greatest())
     }
 
-    /// Lowers or cuts the voice according to a verdict.
+    /// Lowers or cuts the voice according to a verdict, unless replies may not be interrupted or nothing is queued for playback.
     fn act_on(&self, verdict: Verdict) -> VoiceActivity {
         let Some((far_end, _)) = &self.far_end else { return VoiceActivity::Inactive };
         if self.settings.interrupt == Interrupt::LetFinish || !far_end.is_playing() {

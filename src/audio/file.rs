@@ -19,14 +19,14 @@ use super::resample::Resampler;
 use super::{NON_FINITE_SAMPLES, Source, SourceEvent, sanitize};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// Largest number of channels; more means that the header is damaged.
+/// Largest supported number of channels; more means that the header is damaged.
 const MAX_CHANNELS: usize = 64;
 /// Error text for a file on which the decoder panics.
 const DECODER_FAILED: &str = "the decoder failed";
-/// Consecutive damaged packets after which the rest of a file is skipped.
+/// Consecutive damaged packets that are skipped; after one more the rest of the file is skipped.
 const MAX_BAD_PACKETS: usize = 100;
 
-/// A source that plays files in order.
+/// A source that decodes files in order, as fast as it is read.
 #[derive(Debug)]
 pub struct FileSource {
     files: VecDeque<PathBuf>,
@@ -35,10 +35,10 @@ pub struct FileSource {
 }
 
 impl FileSource {
-    /// Checks each file of `paths` by decoding its beginning.
+    /// Creates a source for the files `paths`; decodes the beginning of each as a check.
     ///
     /// # Errors
-    /// [`ErrorKind::AudioFile`], naming the file, when a file is missing, empty or not audio.
+    /// [`ErrorKind::AudioFile`], naming the file, when a file is missing, empty or not audio; also when `paths` is empty.
     pub fn open(paths: &[PathBuf]) -> Result<Self> {
         let files: VecDeque<PathBuf> = paths.iter().cloned().collect();
         if files.is_empty() {
@@ -86,20 +86,20 @@ impl Source for FileSource {
 /// Decodes a whole audio file to 16 kHz mono.
 ///
 /// # Errors
-/// [`ErrorKind::AudioFile`], naming the file, when it is missing, damaged or not audio.
+/// [`ErrorKind::AudioFile`], naming the file, when it is missing, damaged even in part, without sound, or not audio.
 pub fn read_file(path: &Path) -> Result<Vec<f32>> {
     Decoder::open(path)?.read_all()
 }
 
-/// Decodes a whole audio file in memory to 16 kHz mono.
+/// Decodes a whole audio file in memory, of any supported format, to 16 kHz mono. Errors call it "built-in clip".
 ///
 /// # Errors
-/// [`ErrorKind::AudioFile`] when it is damaged or not audio.
+/// [`ErrorKind::AudioFile`] when it is damaged even in part, without sound, or not audio.
 pub fn read_wav(bytes: &'static [u8]) -> Result<Vec<f32>> {
     Decoder::of(Box::new(Cursor::new(bytes)), Path::new("built-in clip"))?.read_all()
 }
 
-/// The decoder of one file.
+/// The decoder of one file, to 16 kHz mono.
 struct Decoder {
     path: PathBuf,
     format: Box<dyn FormatReader>,
@@ -116,7 +116,7 @@ struct Decoder {
     state: DecoderState,
 }
 
-/// The kinds of damage that have been reported, each once for a file.
+/// The kinds of damage that have been reported to the user, each once for a file.
 #[derive(Clone, Copy, Debug, Default)]
 struct ReportedDamage {
     skipped_packet: bool,
@@ -195,7 +195,7 @@ impl Decoder {
         })
     }
 
-    /// Decodes the first packet. Fails if there is none.
+    /// Decodes the first packet with sound. Fails if there is none.
     fn check(mut self) -> Result<()> {
         match self.packet() {
             Ok(Some(_)) => Ok(()),
@@ -224,7 +224,8 @@ impl Decoder {
         Ok(all)
     }
 
-    /// Appends the next samples to `out` and returns their number; None at the end. Leaves errors in `problem`.
+    /// Decodes one packet: appends its samples, at 16 kHz, to `out` and returns their number, which may be 0; None at the end.
+    /// Leaves errors in `problem`.
     fn step(&mut self, out: &mut Vec<f32>) -> Option<usize> {
         if self.state == DecoderState::Finished {
             return None;
@@ -248,7 +249,7 @@ impl Decoder {
         (more || out.len() > before).then_some(out.len() - before)
     }
 
-    /// Decodes a packet and appends its samples, at 16 kHz, to `out`. Returns false at the end.
+    /// Decodes a packet and appends its samples, at 16 kHz, to `out`. Returns false at the end of the file.
     fn advance(&mut self, out: &mut Vec<f32>) -> Result<bool> {
         let Some(rate_hz) = self.packet()? else { return Ok(false) };
         if self.resampler.as_ref().is_none_or(|(rate, _)| *rate != rate_hz) {
@@ -264,7 +265,7 @@ impl Decoder {
         Ok(true)
     }
 
-    /// Decodes the next packet to `mono` and returns its sample rate, in Hz; None at the end.
+    /// Decodes the next packet with sound to `mono` and returns its sample rate, in Hz; None at the end. Skips damaged packets.
     fn packet(&mut self) -> Result<Option<u32>> {
         loop {
             match self.decode_packet() {
@@ -301,7 +302,7 @@ impl Decoder {
         }
     }
 
-    /// Decodes the next packet to `interleaved`; None at the end.
+    /// Decodes the next packet to `interleaved` and returns its format; None at the end, also of a truncated file.
     fn decode_packet(&mut self) -> std::result::Result<Option<PacketFormat>, PacketError> {
         let decode = || {
             let packet = match self.format.next_packet() {
@@ -322,7 +323,7 @@ impl Decoder {
         catch_panic(decode).unwrap_or_else(|| Err(PacketError::Unreadable(DECODER_FAILED.into())))
     }
 
-    /// Mixes `interleaved` to `mono`. Reports the first NaN or infinite sample of the file.
+    /// Mixes `interleaved` to `mono` (the mean; NaN and infinity count as 0). Reports the first NaN or infinite sample of the file.
     fn mix_to_mono(&mut self, channels: usize) {
         if !self.reported.non_finite && self.interleaved.iter().any(|s| !s.is_finite()) {
             self.reported.non_finite = true;
@@ -371,7 +372,7 @@ enum PacketError {
     Unreadable(String),
 }
 
-/// Runs `work` and turns a panic of the decoder into an error.
+/// Runs `work`; a panic of the decoder becomes the error text [`DECODER_FAILED`].
 fn guarded<T>(work: impl FnOnce() -> std::result::Result<T, String>) -> std::result::Result<T, String> {
     catch_panic(work).unwrap_or_else(|| Err(DECODER_FAILED.into()))
 }

@@ -17,7 +17,7 @@ use ring::{FarEnd, PlaybackWriter};
 pub use device::DeviceOutput;
 pub use player::{FarEndSlot, Player, PumpStatus};
 
-/// The destination of an output's sound.
+/// The place where an output is heard; `EchoChoice::Auto` cancels echo only in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     /// Headphones: the microphone does not hear the output.
@@ -30,7 +30,7 @@ pub enum Route {
 pub struct OpenOutput {
     /// Writing end of the playback ring.
     pub writer: PlaybackWriter,
-    /// Destination of the sound.
+    /// Place where the sound is heard.
     pub route: Route,
     /// Readable name of the device.
     pub name: String,
@@ -38,9 +38,9 @@ pub struct OpenOutput {
     pub stream: Box<dyn OutputStream>,
 }
 
-/// The stream of an open output.
+/// The stream of an open output; dropping it closes the output.
 pub trait OutputStream: Send {
-    /// Returns the cause if the stream is dead.
+    /// Returns the cause if the stream has failed; None while it works.
     fn failure(&mut self) -> Option<String>;
 
     /// Returns true if the system's default has changed and the output was opened as the default.
@@ -57,7 +57,7 @@ pub trait AudioOutput: Send {
     fn open(&mut self, choice: &DeviceChoice) -> Result<(OpenOutput, FarEnd)>;
 }
 
-/// Returns the outputs of the sound system.
+/// Returns the sound system of this machine; in a build without feature `mic` one on which opening always fails.
 #[must_use]
 pub fn system_output() -> Box<dyn AudioOutput> {
     #[cfg(feature = "mic")]

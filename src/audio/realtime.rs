@@ -8,10 +8,10 @@ use crate::time::SAMPLE_RATE_HZ;
 
 /// Samples delivered at a time: 20 ms, as by a sound card.
 const BLOCK: usize = SAMPLE_RATE_HZ as usize / 50;
-/// Longest wait of one call of `next`, so that the thread can react to commands.
+/// Longest wait of one call of `next`, which then returns `Nothing`, so that the thread can react to commands.
 const NAP: Duration = Duration::from_millis(50);
 
-/// A source that delivers the events of another one in real time.
+/// A source that delivers the samples of another one at the speed of time, and its other events at once.
 #[derive(Debug)]
 pub struct RealtimeSource<S> {
     inner: S,
@@ -21,7 +21,7 @@ pub struct RealtimeSource<S> {
 }
 
 impl<S: Source> RealtimeSource<S> {
-    /// Creates the source; its clock starts with the first sample.
+    /// Creates the source; its clock starts with the first sample, and again after a pause.
     pub const fn new(inner: S) -> Self {
         Self { inner, samples: Vec::new(), begun: None, yielded: 0 }
     }

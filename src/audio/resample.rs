@@ -11,7 +11,7 @@ const RATES_HZ: std::ops::RangeInclusive<u32> = 1_000..=768_000;
 /// Blocks per second of the filter: about 10 ms each, which gives a filter delay of 5 ms (`src/audio/README.md`).
 const BLOCKS_PER_SECOND: u32 = 100;
 
-/// Converts mono samples from one rate to another; passes them unchanged if the rates are equal.
+/// Converts a stream of mono samples from one rate to another; passes them unchanged if the rates are equal.
 pub struct Resampler {
     rate_hz: u32,
     to_hz: u32,
@@ -57,7 +57,8 @@ impl Resampler {
         Ok(Self { rate_hz, to_hz, filter, taken: 0, given: 0 })
     }
 
-    /// Converts `input` and appends the result to `out`.
+    /// Converts `input` and appends the result to `out`. The newest samples, up to a block of about 10 ms, stay in the filter until
+    /// the next call or [`Self::finish`].
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] when the filter fails.
@@ -137,7 +138,7 @@ impl Filter {
     }
 }
 
-/// Returns the greatest common divisor.
+/// Returns the greatest common divisor of `a` and `b`.
 const fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
 }

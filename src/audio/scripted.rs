@@ -8,13 +8,13 @@ use crate::error::Result;
 /// A step of the script.
 #[derive(Clone, Debug)]
 pub enum ScriptStep {
-    /// Samples to deliver, 16 kHz mono.
+    /// Samples that one call of `next` delivers, 16 kHz mono.
     Samples(Vec<f32>),
-    /// An event without samples.
+    /// An event that one call of `next` returns, without samples.
     Event(SourceEvent),
 }
 
-/// A source that delivers the steps of a script, then ends.
+/// A source that delivers the steps of a script, one per call of `next`, then ends.
 #[derive(Debug)]
 pub struct ScriptedSource {
     name: String,

@@ -9,12 +9,12 @@ use hound::{SampleFormat, WavSpec, WavWriter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::SAMPLE_RATE_HZ;
 
-/// Samples between two updates of the header, after which a crash leaves a readable file: 5 s.
+/// Samples between two updates of the header: 5 s. After a crash the file is readable up to the last update.
 const FLUSH_SAMPLES: usize = 5 * SAMPLE_RATE_HZ as usize;
 
-/// Upper bound of the size of the header, in bytes.
+/// Upper bound of the size of the WAV header, in bytes.
 const HEADER_BYTES: u64 = 128;
-/// Size of a sample, in bytes.
+/// Size of a sample (32-bit float), in bytes.
 const SAMPLE_BYTES: u64 = 4;
 /// Largest number of samples in a WAV file, whose lengths are 32-bit numbers of bytes: 18.6 hours.
 const MAX_SAMPLES: u64 = (u32::MAX as u64 - HEADER_BYTES) / SAMPLE_BYTES;
@@ -49,7 +49,7 @@ impl WavFileWriter {
         Ok(Self { path: path.to_owned(), writer, unflushed: 0, written: 0 })
     }
 
-    /// Appends `samples`.
+    /// Appends `samples`, 16 kHz mono. Updates the header every 5 s of sound, so that a crash leaves a readable file.
     ///
     /// # Errors
     /// [`ErrorKind::Output`], naming the file, when the disk is full or gone, or the file has reached the maximum length of WAV.
@@ -72,7 +72,7 @@ impl WavFileWriter {
         Ok(())
     }
 
-    /// Completes and closes the file.
+    /// Completes the header and closes the file.
     ///
     /// # Errors
     /// [`ErrorKind::Output`], naming the file, when the disk is full or gone.
@@ -89,7 +89,8 @@ fn wav_error(path: &Path, error: hound::Error) -> Error {
     }
 }
 
-/// Overwrites the last `secs` seconds of a recording with silence, in place; a writer that is still appending is not disturbed.
+/// Overwrites the last `secs` seconds of a recording (all of a shorter one) with silence, in place. A writer that is still
+/// appending is not disturbed; the samples in its buffer, up to 0.13 s, are not silenced.
 ///
 /// # Errors
 /// [`ErrorKind::Output`], naming the file, when it cannot be written.
@@ -112,7 +113,7 @@ pub fn silence_tail(path: &Path, secs: f64) -> Result<()> {
     silence().map_err(|e: std::io::Error| Error::cannot_write(path, &e))
 }
 
-/// Returns true if a WAV file with `written` samples can hold `more`.
+/// Returns true if a WAV file that holds `written` samples has room for `more` samples.
 const fn fits(written: u64, more: usize) -> bool {
     written + more as u64 <= MAX_SAMPLES
 }

@@ -7,15 +7,15 @@ use super::resample::Resampler;
 use super::{NON_FINITE_SAMPLES, Source, SourceEvent, sanitize};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Bytes read at a time.
+/// Bytes read at a time, at most.
 const BLOCK: usize = 8_192;
-/// Largest unknown chunk that is skipped, in bytes.
+/// Largest chunk other than `fmt ` and `data` that is skipped, in bytes; a larger one is an error.
 const LONGEST_SKIP: u64 = 64 << 20;
-/// Length of a `data` chunk from which the length is a placeholder.
+/// Smallest length of a `data` chunk that counts as a placeholder, in bytes; 0 is a placeholder too.
 const PLACEHOLDER: u32 = 0x7fff_0000;
-/// Lengths of a `fmt ` chunk, in bytes.
+/// Accepted lengths of a `fmt ` chunk, in bytes.
 const FORMAT_BYTES: std::ops::RangeInclusive<u32> = 16..=1_024;
-/// Largest number of channels; more means that the header is damaged.
+/// Largest supported number of channels; more means that the header is damaged.
 const MAX_CHANNELS: usize = 64;
 
 /// The encoding of a sample.
@@ -40,7 +40,7 @@ impl SampleEncoding {
         }
     }
 
-    /// Decodes a sample to -1 ..= 1.
+    /// Decodes a sample from its little-endian bytes: an integer to -1 ..= 1, a float as it is.
     fn decode(self, b: &[u8]) -> f32 {
         match (self, b) {
             (Self::U8, [a]) => (f32::from(*a) - 128.0) / 128.0,
@@ -54,7 +54,7 @@ impl SampleEncoding {
     }
 }
 
-/// The contents of a `fmt ` chunk.
+/// The format of the samples, as a `fmt ` chunk gives it.
 #[derive(Clone, Copy, Debug)]
 struct StreamFormat {
     encoding: SampleEncoding,
@@ -63,13 +63,13 @@ struct StreamFormat {
 }
 
 impl StreamFormat {
-    /// Returns the size of a frame, in bytes.
+    /// Returns the size of a frame (one sample of each channel), in bytes.
     const fn frame_bytes(self) -> usize {
         self.encoding.bytes() * self.channels
     }
 }
 
-/// A source that decodes WAV from a reader.
+/// A source that decodes WAV from a reader to 16 kHz mono.
 pub struct WavStreamSource<R> {
     reader: R,
     name: String,

@@ -29,7 +29,7 @@ const PAUSED_NAP: Duration = Duration::from_millis(20);
 /// Sleep between two attempts to hand a file's chunk to a full queue.
 const FULL_NAP: Duration = Duration::from_millis(1);
 
-/// An item of the chunk queue: sound or news about it, in order.
+/// An item of the chunk queue, in stream order: a chunk, or an event at its place between chunks.
 #[derive(Debug)]
 pub(super) enum Captured {
     Chunk(Chunk),
@@ -49,7 +49,7 @@ pub(super) enum Captured {
         at: StreamTime,
         error: Error,
     },
-    /// No device delivers sound, until `InputChanged`.
+    /// No device delivers sound from here on, until `InputChanged`.
     InputLost {
         at: StreamTime,
         error: Error,
@@ -60,7 +60,7 @@ pub(super) enum Captured {
     Resumed {
         at: StreamTime,
     },
-    /// The last item; with an error unless the end was meant.
+    /// The last item; with an error if the source failed.
     End {
         at: StreamTime,
         error: Option<Error>,
@@ -77,22 +77,22 @@ pub(super) enum CaptureCommand {
     Stop,
 }
 
-/// The capture thread's ends of its channels.
+/// The capture thread's ends of its channels: chunks and news out, commands in.
 pub(super) struct CaptureChannels {
     pub(super) out: ChunkSender,
     pub(super) commands: Receiver<CaptureCommand>,
 }
 
-/// Echo cancellation and barge-in for a live source.
+/// The echo canceller of the microphone, and the receivers of its findings (speech, barge-in).
 pub(super) struct EchoHandling {
     pub(super) echo: EchoPath,
     pub(super) turn_taking: Arc<TurnTaking>,
-    /// Barge-in: a person spoke over a reply.
+    /// The channel that wakes the inference thread for a barge-in: a person spoke over a reply.
     pub(super) interruptions: Sender<()>,
 }
 
 impl EchoHandling {
-    /// Removes the echo of Hearken's own voice from `samples` and notes people who speak.
+    /// Removes the echo of Hearken's own voice from `samples`; passes speech and barge-in on to the other threads.
     fn process(&mut self, samples: &mut Vec<f32>) {
         let noticed = self.echo.step(samples);
         if noticed != VoiceActivity::Inactive {
@@ -105,17 +105,17 @@ impl EchoHandling {
     }
 }
 
-/// The source of a session, and its relation to time.
+/// The source of a session, with the properties that capture needs to know.
 pub(super) struct CapturedSource {
     pub(super) source: Box<dyn Source>,
-    /// Silence after each file, in seconds.
+    /// Silence that is inserted after each file, in seconds.
     pub(super) gap_secs: f64,
     pub(super) timing: SourceTiming,
     /// Inputs, by id or name, that are used only when chosen by name.
     pub(super) excluded_inputs: Vec<String>,
 }
 
-/// The capture thread.
+/// The capture thread: pulls events from the source and pushes what it captured to the chunk queue.
 pub(super) struct CaptureThread {
     input: CapturedSource,
     chunker: Chunker,
@@ -154,7 +154,7 @@ impl CaptureThread {
         }
     }
 
-    /// Takes the source's next item; a panic is retried and reported.
+    /// Takes the source's next event and sends what it holds; a panic is reported, and ends the capture if panics go on.
     fn step(&mut self, retry_policy: &mut RetryPolicy) {
         let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.listen())) else { return retry_policy.succeeded() };
         let error = Error::internal(format_args!("capture failed: {}", panic_text(panic.as_ref())));
@@ -200,7 +200,7 @@ impl CaptureThread {
         }
     }
 
-    /// Moves commands from the channel to the list. A closed channel counts as a command to stop.
+    /// Moves commands from the channel to the list `commands`. A command to stop, or a closed channel, ends the thread at once.
     fn receive_commands(&mut self) {
         loop {
             match self.channels.commands.try_recv() {
@@ -253,7 +253,8 @@ impl CaptureThread {
         Ok(())
     }
 
-    /// Captures from another device. If that device cannot be opened, the one before goes on.
+    /// Captures from the input `device` in place of the present source, also of a file. If it cannot be opened, the present source
+    /// goes on.
     fn switch(&mut self, device: &DeviceChoice) -> Result<()> {
         let mut opened = CaptureSource::open(device, &self.input.excluded_inputs)?;
         let (name, rate_hz, channels) = (opened.name(), opened.rate_hz(), opened.channels());
@@ -267,7 +268,7 @@ impl CaptureThread {
         Ok(())
     }
 
-    /// Sends the samples that the echo canceller still holds.
+    /// Sends the chunks that the samples still held by the echo canceller complete.
     fn flush_echo_path(&mut self) {
         self.samples.clear();
         self.echo_handling.echo.reset(&mut self.samples);
@@ -275,7 +276,7 @@ impl CaptureThread {
         self.send_chunks();
     }
 
-    /// Sends what is left, padded to a whole chunk with silence, and the end.
+    /// Sends what is left, padded to a whole chunk with silence, and then the end, with `error` if the source failed.
     fn end(&mut self, error: Option<Error>) {
         self.flush_echo_path();
         self.chunker.end_of_file(&mut self.cut);
@@ -290,7 +291,8 @@ impl CaptureThread {
         }
     }
 
-    /// Sends `item`. A file waits for room in the queue; a live source makes room at the cost of its oldest chunk.
+    /// Sends `item`. A file waits for room in the queue, and receives commands meanwhile; a live source makes room at the cost of
+    /// its oldest chunk.
     fn send(&mut self, item: Captured) {
         let queue = &self.channels.out;
         let mut outcome = if self.input.timing == SourceTiming::Live { queue.push(item) } else { queue.try_push(item) };

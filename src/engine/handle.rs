@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use super::meters::Meters;
 use crate::protocol::{Command, Event};
 
-/// A running session: commands down, events up, meters. Dropping the handle ends the session.
+/// A running session: commands down, events up, meters. Dropping the handle ends the session and waits for its threads.
 #[derive(Debug)]
 pub struct EngineHandle {
     commands: Sender<Command>,
@@ -24,7 +24,7 @@ impl EngineHandle {
         Self { commands, events, meters, threads }
     }
 
-    /// Sends `command`. Returns false when the engine has ended, or when too many commands wait.
+    /// Sends `command`. Returns false, without sending, when the engine has ended or too many commands wait.
     pub fn send(&self, command: Command) -> bool {
         match self.commands.try_send(command) {
             Ok(()) => true,
@@ -32,20 +32,20 @@ impl EngineHandle {
         }
     }
 
-    /// Returns a function that ends the session, for a signal handler.
+    /// Returns a function that ends the session, for a signal handler; it does nothing while too many commands wait.
     pub fn stopper(&self) -> impl Fn() + Send + 'static {
         let commands = self.commands.clone();
         // A closed channel means that the session has ended.
         move || drop(commands.try_send(Command::Shutdown))
     }
 
-    /// Returns [`EngineHandle::send`] for another thread.
+    /// Returns a function that does what [`EngineHandle::send`] does, for another thread.
     pub fn sender(&self) -> impl Fn(Command) -> bool + Send + 'static {
         let commands = self.commands.clone();
         move |command| commands.try_send(command).is_ok()
     }
 
-    /// Returns true while the engine's threads run.
+    /// Returns true while any of the engine's threads runs.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.threads.iter().any(|thread| !thread.is_finished())
@@ -57,7 +57,7 @@ impl EngineHandle {
         &self.events
     }
 
-    /// Returns the meters.
+    /// Returns the meters: level, lag and states, which may be read at any time.
     #[must_use]
     pub fn meters(&self) -> &Arc<Meters> {
         &self.meters

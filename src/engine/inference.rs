@@ -1,7 +1,7 @@
 //! The inference thread: one loop that wakes for a chunk, a command or a report, makes passes and sends events.
 //!
 //! [`InferenceThread::next`] is the only place that waits and [`InferenceThread::handle`] the only one that acts. Chunks become
-//! events in [`crate::session`]; this thread adds the clock, the channels and what happens when something fails.
+//! events in [`crate::session`]; this thread adds the clock, the channels and the answers to failures.
 
 mod clip;
 mod commands;
@@ -51,7 +51,7 @@ use workers::WorkerResult;
 pub(super) use load::modes_in_real_time;
 pub(super) use recordings::Recordings;
 
-/// The parts that the inference thread is made of.
+/// The parts that [`InferenceThread::new`] puts together.
 pub(super) struct InferenceParts {
     pub(super) settings: Settings,
     pub(super) model: Arc<Model>,
@@ -72,11 +72,11 @@ pub(super) struct Channels {
     pub(super) events: Sender<Event>,
     pub(super) captured: ChunkReceiver,
     pub(super) capture: Sender<CaptureCommand>,
-    /// Barge-in: a person spoke over a reply.
+    /// Barge-ins reported by the capture thread: a person spoke over a reply.
     pub(super) interruptions: Receiver<()>,
 }
 
-/// The inference thread.
+/// The inference thread: takes chunks and commands, makes passes, and sends events.
 pub(super) struct InferenceThread {
     settings: Settings,
     model: Arc<Model>,
@@ -87,16 +87,16 @@ pub(super) struct InferenceThread {
     heartbeat: Arc<Heartbeat>,
     session: Session,
     front_end: FrontEnd,
-    /// Prompt caches of the current model, by mode.
+    /// Prompt caches of the current model, by the name of the mode.
     prompts: BTreeMap<String, Arc<PromptCache>>,
-    /// Modes that were switched on and wait for their prompt cache.
+    /// Names of the modes that were switched on and wait for their prompt cache.
     awaited: BTreeSet<String>,
     worker_results: Receiver<WorkerResult>,
     worker_tx: Sender<WorkerResult>,
     /// Audio time at the end of the newest chunk or gap.
     now: StreamTime,
     next_chunk: ChunkIdx,
-    /// Chunks heard so far.
+    /// Number of chunks heard so far.
     chunks: u64,
     recordings: Recordings,
     clip: ClipRecording,
@@ -105,7 +105,7 @@ pub(super) struct InferenceThread {
     overload: Overload,
     costs: ChunkCosts,
     phase: Phase,
-    /// Problems reported so far.
+    /// Number of problems reported so far.
     problems: u64,
     early_problem: Option<Error>,
     /// Events to be sent at the end of this turn of the loop.
@@ -122,7 +122,7 @@ enum Phase {
 }
 
 impl InferenceThread {
-    /// Returns an inference thread with the prompt caches of the modes that are on.
+    /// Returns an inference thread with the modes that are on switched on, and their prompt caches loaded or computed.
     ///
     /// # Errors
     /// When a prompt cache cannot be made or does not fit.
@@ -169,7 +169,7 @@ impl InferenceThread {
         })
     }
 
-    /// Runs the session to its end.
+    /// Runs the session to its end: the end of its source, a command, or a failure.
     pub(super) fn run(mut self) {
         self.begin();
         while self.phase != Phase::Ended {
@@ -271,7 +271,7 @@ impl InferenceThread {
         self.phase = Phase::Draining;
     }
 
-    /// Records `chunk`, encodes it, and makes the first pass over it.
+    /// Records `chunk`, encodes it, makes the first pass over it, and rests or wakes modes as the lag requires.
     fn take_chunk(&mut self, chunk: &Chunk) {
         (self.now, self.next_chunk) = (chunk.end, chunk.index.next());
         self.chunks += 1;
@@ -299,7 +299,7 @@ impl InferenceThread {
         }
     }
 
-    /// Hands what the front end made of `chunk` to the session.
+    /// Hands the encoded chunks that the front end made of `chunk` to the session; notes its level and a change of the gate.
     fn push(&mut self, chunk: &Chunk, EncodedChunks { encoded, gate_moved, level_dbfs }: EncodedChunks) {
         self.meters.note_level(chunk.end, level_dbfs);
         if let Some(open) = gate_moved {
@@ -321,7 +321,7 @@ impl InferenceThread {
         }
     }
 
-    /// Makes one pass; returns false when no lane had anything to do.
+    /// Makes one pass; returns false when no lane had anything to do. A pass that fails is dealt with, and counts as work.
     fn pass(&mut self) -> bool {
         self.heartbeat.begin_at(self.now);
         let pass = supervise::catch(|| self.with_session(Session::pass));
@@ -340,7 +340,8 @@ impl InferenceThread {
         }
     }
 
-    /// Lets the session act, and hands the replies that come of it to the speech thread where they are made.
+    /// Calls `act` on the session, hands the replies that it begins or continues to the speech thread, and stops the voice if the
+    /// transcript contains a stop phrase.
     fn with_session<T>(&mut self, act: impl FnOnce(&mut Session, &mut Vec<Event>) -> T) -> T {
         let first = self.out.len();
         // Replies that were begun before a panic are spoken all the same.
@@ -357,7 +358,8 @@ impl InferenceThread {
         self.out.push(Event::problem(self.now, severity, error));
     }
 
-    /// Sends the events of this turn, less the reports that were not asked for. A receiver that is gone ends the session.
+    /// Sends the events of this turn, without the decisions and margins that the settings leave out. A receiver that is gone ends
+    /// the session.
     fn send_events(&mut self) {
         let reports = self.settings.event_options;
         for mut event in self.out.drain(..) {
@@ -376,7 +378,7 @@ impl InferenceThread {
         }
     }
 
-    /// Returns the audio that is captured and not yet decided on, in seconds.
+    /// Returns the duration of the audio that is captured and not yet decided on, in seconds.
     fn lag_secs(&self) -> f32 {
         (self.session.backlog() + self.channels.captured.chunks()) as f32 * CHUNK_SECS as f32
     }
@@ -392,7 +394,7 @@ impl InferenceThread {
         if self.session.is_replying() { meters.raise(Flag::Replying) } else { meters.lower(Flag::Replying) }
     }
 
-    /// Completes recordings and replies, says `session_finished` and ends the other threads.
+    /// Completes recordings and replies, sends `session_finished` and ends the other threads.
     fn finish(mut self) {
         // The capture thread also ends when its channel closes.
         let _ = self.channels.capture.try_send(CaptureCommand::Stop);
@@ -413,7 +415,7 @@ impl InferenceThread {
     }
 }
 
-/// Milliseconds since `begun`.
+/// Returns the milliseconds since `begun`.
 fn ms_since(begun: Instant) -> f64 {
     begun.elapsed().as_secs_f64() * 1e3
 }

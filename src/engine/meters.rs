@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use crate::time::{CHUNK_SAMPLES, StreamTime};
 
-/// Chunks whose level is kept: thirteen minutes, a little more than the decision strip shows.
+/// Number of chunks whose level is kept: thirteen minutes, a little more than the decision strip of the window shows.
 const LEVELS: usize = 2_048;
 
-/// The meters of a session.
+/// The meters of a session: single values without history, except for the levels of the newest chunks.
 #[derive(Debug)]
 pub struct Meters {
     level_dbfs: AtomicU32,
@@ -22,13 +22,14 @@ pub struct Meters {
 /// One reading of all meters.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Readings {
-    /// Level of the newest input block, in dB below full scale (0 is the loudest).
+    /// Level of the newest input block, in dB below full scale (0 is the loudest); -120 for silence; minus infinity before the
+    /// first block and while paused.
     pub level_dbfs: f32,
-    /// Largest absolute sample of the newest input block; 1.0 and above clips.
+    /// Largest absolute sample of the newest input block; from [`CLIPPING`](crate::level::CLIPPING) on the input clips.
     pub peak: f32,
     /// Audio captured and not yet decided on, in seconds.
     pub lag_secs: f32,
-    /// Computing time of the last chunk, in milliseconds.
+    /// Computing time of the newest chunk (log-mel, encoder and its first pass), in milliseconds.
     pub chunk_ms: f32,
     /// True while capture is paused.
     pub paused: bool,
@@ -42,7 +43,7 @@ pub struct Readings {
     pub recording: bool,
 }
 
-/// A state that [`Meters`] shows, one bit each.
+/// A state that is shown in [`Readings`], one bit each.
 #[derive(Clone, Copy, Debug)]
 #[repr(u8)]
 pub(crate) enum Flag {
@@ -69,7 +70,7 @@ impl Default for Meters {
 }
 
 impl Meters {
-    /// Returns the newest values.
+    /// Returns the newest values; they may come from different moments.
     #[must_use]
     pub fn read(&self) -> Readings {
         let number = |cell: &AtomicU32| f32::from_bits(cell.load(Ordering::Relaxed));
@@ -88,47 +89,48 @@ impl Meters {
         }
     }
 
-    /// Shows the level of the newest input block.
+    /// Shows the level of the newest input block, in dB below full scale, and its largest absolute sample.
     pub(crate) fn show_level(&self, level_dbfs: f32, peak: f32) {
         self.level_dbfs.store(level_dbfs.to_bits(), Ordering::Relaxed);
         self.peak.store(peak.to_bits(), Ordering::Relaxed);
     }
 
-    /// Returns the level of the chunk that ended at `end`, in dB below full scale; None when it is too old.
+    /// Returns the level of the chunk that ended at `end`, in dB below full scale; None when it is older than the newest 2,048
+    /// chunks, or none ended there.
     #[must_use]
     pub fn level_at(&self, end: StreamTime) -> Option<f32> {
         let found = self.levels[slot(end)].load(Ordering::Relaxed);
         (found != 0 && found >> 32 == end.0.0 & 0xffff_ffff).then(|| f32::from_bits(found as u32))
     }
 
-    /// Notes the level of the chunk that ended at `end`. Public for the tests of the window.
+    /// Notes the level of the chunk that ended at `end`, for [`Self::level_at`]. Public for the tests of the window.
     pub fn note_level(&self, end: StreamTime, level_dbfs: f32) {
         let noted = (end.0.0 & 0xffff_ffff) << 32 | u64::from(level_dbfs.to_bits());
         self.levels[slot(end)].store(noted, Ordering::Relaxed);
     }
 
-    /// Shows the audio that is captured and not yet decided on.
+    /// Shows the duration of the audio that is captured and not yet decided on, in seconds.
     pub(crate) fn show_lag(&self, secs: f32) {
         self.lag_secs.store(secs.to_bits(), Ordering::Relaxed);
     }
 
-    /// Shows the computing time of the last chunk.
+    /// Shows the computing time of the newest chunk, in milliseconds.
     pub(crate) fn show_chunk_cost(&self, ms: f32) {
         self.chunk_ms.store(ms.to_bits(), Ordering::Relaxed);
     }
 
-    /// Shows `flag`.
+    /// Shows the state `flag` as true.
     pub(crate) fn raise(&self, flag: Flag) {
         self.flags.fetch_or(flag as u8, Ordering::Relaxed);
     }
 
-    /// Hides `flag`.
+    /// Shows the state `flag` as false.
     pub(crate) fn lower(&self, flag: Flag) {
         self.flags.fetch_and(!(flag as u8), Ordering::Relaxed);
     }
 }
 
-/// Returns the index in `levels` for the chunk that ended at `end`.
+/// Returns the index in `levels` for the chunk that ended at `end`; chunks 2,048 apart share it.
 const fn slot(end: StreamTime) -> usize {
     (end.0.0 as usize / CHUNK_SAMPLES) % LEVELS
 }

@@ -4,21 +4,21 @@ use std::collections::VecDeque;
 
 use crate::time::{SAMPLE_RATE_HZ, StreamTime};
 
-/// Failures in a row after which the worker ends.
+/// Number of failures in a row at which the worker ends.
 const MAX_IN_A_ROW: usize = 6;
-/// Failures within a minute after which the worker ends, successes in between or not.
+/// Number of failures within a minute of audio time at which the worker ends, successes in between or not.
 const MAX_IN_A_MINUTE: usize = 20;
-/// The failure in a row at which the worker starts afresh.
+/// Number of the failure in a row from which the worker starts afresh.
 const FIRST_RESTART: usize = 4;
 
-/// The answer to a failure.
+/// The answer to a failure. Capture has nothing to roll back: it goes on with the next sound unless the answer is `End`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FailureAction {
     /// Roll back and try the same work again.
     Retry,
     /// Roll back and skip the work that failed.
     Skip,
-    /// Start afresh.
+    /// Start afresh: the lanes lose their context.
     Restart,
     /// End: nothing helps.
     End,
@@ -28,11 +28,11 @@ pub(super) enum FailureAction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Notify {
     Report,
-    /// A failure was reported a moment ago, and this one loses nothing.
+    /// A failure was reported within the last minute, and this one loses no sound.
     AlreadyReported,
 }
 
-/// Counts the failures of one worker.
+/// The count of a worker's failures, from which the answer to the next one follows.
 #[derive(Debug, Default)]
 pub(super) struct RetryPolicy {
     in_a_row: usize,
@@ -40,12 +40,12 @@ pub(super) struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Notes that the worker succeeded.
+    /// Notes that the worker succeeded: the failures in a row are over.
     pub(super) const fn succeeded(&mut self) {
         self.in_a_row = 0;
     }
 
-    /// Returns what to do about a failure at audio time `now`.
+    /// Counts a failure at audio time `now`, and returns what to do about it and whether the user is told.
     pub(super) fn failed(&mut self, now: StreamTime) -> (FailureAction, Notify) {
         self.in_a_row += 1;
         let minute = 60 * u64::from(SAMPLE_RATE_HZ);

@@ -25,19 +25,19 @@ use turn_taking::{TurnTaking, may_begin};
 
 pub(super) use handle::{Replacement, SpeechConfig, SpeechHandle};
 
-/// Commands that may wait: every piece of the longest replies of some seconds.
+/// Number of commands that may wait: every piece of the longest replies of some seconds.
 const COMMANDS: usize = 4_096;
-/// Reports that may wait: more than a person hears in a minute.
+/// Number of reports that may wait: more than a person hears in a minute.
 const REPORTS: usize = 64;
-/// Replies that may wait behind the one that is being spoken. An older reply stays text: nobody wants to hear it any more.
+/// Number of replies that may wait behind the one that is spoken. An older reply stays text: nobody wants to hear it any more.
 const WAITING: usize = 3;
-/// Sleep of the thread while the loudspeaker has enough samples, or while somebody else speaks.
+/// Sleep of the thread while the loudspeaker has enough samples, while the next sentence is generated, or while somebody speaks.
 const NAP: Duration = Duration::from_millis(15);
 /// Interval at which an idle thread checks whether the output may be closed.
 const IDLE: Duration = Duration::from_secs(5);
-/// Time that one piece of work may take before the thread counts as stalled: a lost output is retried eight times for 3 s each.
+/// Time that one step of the thread may take before it counts as stalled: a lost output is retried eight times for 3 s each.
 pub(super) const STALL_LIMIT: Duration = Duration::from_secs(30);
-/// Failures in a row after which a voice is not tried again until the user chooses another.
+/// Failures in a row after which a voice is not tried again until the user changes the voice's settings.
 const MAX_STRIKES: u32 = 2;
 /// The name under which output problems are reported.
 const OUTPUT: &str = "the output";
@@ -51,7 +51,7 @@ pub(super) enum SpeechCommand {
     Text { reply: ReplyId, text: String },
     /// The reply's text is complete.
     End { reply: ReplyId },
-    /// Drop every reply.
+    /// Drop every reply: the spoken one fades out, the others stay text.
     Cut,
     /// Use these voice settings from now on.
     Conduct(VoiceSettings),
@@ -67,10 +67,10 @@ pub(super) enum SpeechReport {
         reply: ReplyId,
         cut: bool,
     },
-    /// The reply stays text.
+    /// The reply was never heard and stays text.
     Unspoken(ReplyId),
     Problem(Error),
-    /// One piece of work has taken this long; sent by the watchdog.
+    /// One step of the thread has taken this long; sent by the watchdog.
     Stalled(Duration),
 }
 
@@ -80,20 +80,20 @@ struct Channels {
     reports: Sender<SpeechReport>,
 }
 
-/// The speech thread.
+/// The speech thread: speaks replies, one after the other, sentence by sentence, through a voice and a player.
 struct SpeechThread {
     channels: Channels,
     player: Player,
     turn_taking: Arc<TurnTaking>,
     conduct: VoiceSettings,
-    /// Voices in order of preference, each with its failures in a row.
+    /// Voices in order of preference, each with its number of failures in a row.
     voices: Vec<(Box<dyn Voice>, u32)>,
-    /// Replies in order; the first is being spoken.
+    /// Replies in the order in which they are spoken; the first is being spoken or waits for a pause.
     replies: VecDeque<SpokenReply>,
-    /// Names of voices and outputs whose problem was reported and not overcome since.
+    /// Names of the voices, or [`OUTPUT`], whose problem was reported and not overcome since.
     reported: BTreeSet<String>,
     heartbeat: Arc<Heartbeat>,
-    /// Set when the other side of the channels is gone.
+    /// True once the other side of the channels is gone.
     closed: bool,
 }
 
@@ -102,11 +102,11 @@ struct SpokenReply {
     reply: ReplyId,
     emotion: Option<Emotion>,
     splitter: SentenceSplitter,
-    /// Complete sentences that are not yet spoken.
+    /// Complete sentences that wait for the one being spoken.
     sentences: VecDeque<String>,
     complete: bool,
     started: bool,
-    /// Language of the newest sentence.
+    /// Language of the sentence begun last.
     language: Language,
     begun: Instant,
     current: Option<SpokenSentence>,
@@ -115,23 +115,23 @@ struct SpokenReply {
 /// The sentence that is being spoken.
 struct SpokenSentence {
     text: SpeechText,
-    /// Index of the voice that speaks.
+    /// Index in `voices` of the voice that speaks.
     voice: usize,
     utterance: Box<dyn Utterance>,
-    /// Samples of the voice that the player does not have yet.
+    /// Samples of the voice that the player has not taken yet.
     block: Vec<f32>,
     /// True once the voice has delivered samples of this sentence.
     audible: bool,
 }
 
-/// The next moment at which the thread has something to do.
+/// The time of the thread's next step, as a step returns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StepOutcome {
     /// At once.
     GoOn,
-    /// After a nap.
+    /// After 15 ms, or when a command comes.
     Wait,
-    /// When another reply comes.
+    /// When the next command comes.
     Rest,
 }
 
@@ -142,7 +142,7 @@ enum Ending {
     Cut,
 }
 
-/// Returns the voices for `choice`, in order of preference.
+/// Returns the voices for `choice`, in order of preference: the system's programs, or a silent voice for none.
 pub(super) fn voices_of(choice: VoiceChoice) -> Vec<Box<dyn Voice>> {
     match choice {
         VoiceChoice::System => system_voices(),
@@ -178,7 +178,7 @@ impl SpeechThread {
         self.player.cut();
     }
 
-    /// Restarts after a panic: every reply stays text, and the voice that was speaking gets a strike.
+    /// Restarts after a panic: every reply is dropped and stays text, and the voice that was speaking gets a failure.
     fn restart(&mut self, restart: Restart) {
         if let Some(sentence) = self.replies.front_mut().and_then(|reply| reply.current.take())
             && let Some((_, strikes)) = self.voices.get_mut(sentence.voice)
@@ -192,7 +192,7 @@ impl SpeechThread {
         }
     }
 
-    /// Carries out the commands that wait, advances the first reply a little, and waits for the next command.
+    /// Carries out the commands that wait, advances the first reply by a step, and waits for the next command as the step requires.
     fn turn(&mut self) {
         self.heartbeat.begin();
         self.take_commands();
@@ -262,7 +262,7 @@ impl SpeechThread {
         }
     }
 
-    /// Returns the reply `reply` while its text is incomplete.
+    /// Returns the reply `reply` while its text is incomplete; None once it is complete or dropped.
     fn open_reply(&mut self, reply: ReplyId) -> Option<&mut SpokenReply> {
         self.replies.iter_mut().find(|open| open.reply == reply && !open.complete)
     }
@@ -311,7 +311,7 @@ impl SpeechThread {
         }
     }
 
-    /// Advances the first reply by one step.
+    /// Advances the first reply by one step: opens the output, plays samples, begins or continues a sentence, or ends the reply.
     fn step(&mut self) -> StepOutcome {
         if self.player.is_cut() {
             // Barge-in: the capture thread has faded the sound out already.
@@ -361,7 +361,7 @@ impl SpeechThread {
         }
     }
 
-    /// Speaks `text` with the first working voice from index `from` on; without one the sentence stays text.
+    /// Begins to speak `text` with the first voice from index `from` on that works; without one the sentence is not spoken.
     fn speak(&mut self, text: SpeechText, from: usize) {
         for at in from..self.voices.len() {
             let (voice, strikes) = &mut self.voices[at];
@@ -386,7 +386,7 @@ impl SpeechThread {
         }
     }
 
-    /// Plays the samples that the voice has delivered, and asks it for more.
+    /// Asks the voice for samples and gives them to the player, once the person in the room has finished speaking.
     fn continue_sentence(&mut self) -> StepOutcome {
         let Some(first) = self.replies.front_mut() else { return StepOutcome::Wait };
         let Some(sentence) = &mut first.current else { return StepOutcome::Wait };
@@ -426,7 +426,7 @@ impl SpeechThread {
         StepOutcome::GoOn
     }
 
-    /// Goes over to the next voice, unless a part of the sentence has been heard already.
+    /// Notes the failure of the voice that speaks. The next voice says the sentence, unless a part of it has been heard already.
     fn voice_failed(&mut self, error: Error) {
         let Some(sentence) = self.replies.front_mut().and_then(|first| first.current.take()) else { return };
         let SpokenSentence { text, voice: at, audible, utterance, .. } = sentence;
@@ -466,7 +466,7 @@ impl SpeechThread {
         });
     }
 
-    /// Reports a problem of the voice or output `about` once, until it is overcome.
+    /// Reports a problem of `about`, a voice or the output, unless one of it was reported and not overcome since.
     fn report_once(&mut self, about: &str, error: Error) {
         if self.reported.insert(about.to_owned()) {
             self.report(SpeechReport::Problem(error));

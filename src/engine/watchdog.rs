@@ -13,14 +13,14 @@ use crate::error::{Error, ErrorKind, Remedy};
 use crate::protocol::{Event, Severity};
 use crate::time::StreamTime;
 
-/// Time that a pass may take: six times the slowest pass that was measured (the 3B's sizes in 32-bit floats).
+/// Time that a pass of the model may take: six times the slowest pass that was measured (the 3B's sizes in 32-bit floats).
 pub(super) const STALL_LIMIT: Duration = Duration::from_secs(15);
 /// Capacity of the channel whose closing tells the watchdog that the worker is gone; nothing is ever sent on it.
 const ALIVE: usize = 1;
-/// Interval at which the watchdog looks.
+/// Longest interval between two looks of the watchdog.
 const POLL: Duration = Duration::from_millis(500);
 
-/// The worker's side: the work in progress and its start.
+/// The start of the work that a watched thread is doing, written by that thread.
 #[derive(Debug)]
 pub(super) struct Heartbeat {
     begun: Instant,
@@ -31,7 +31,7 @@ pub(super) struct Heartbeat {
     _alive: Sender<()>,
 }
 
-/// The watchdog's side of a heartbeat.
+/// The watchdog's side of a [`Heartbeat`], which does not keep the watched thread's side alive.
 pub(super) struct HeartbeatMonitor {
     heartbeat: Weak<Heartbeat>,
     alive: Receiver<()>,
@@ -46,31 +46,31 @@ impl Heartbeat {
         (own, HeartbeatMonitor { heartbeat, alive })
     }
 
-    /// Begins work that belongs to audio time `at`.
+    /// Notes that work begins, on the sound at audio time `at`.
     pub(super) fn begin_at(&self, at: StreamTime) {
         self.at.store(at.0.0, Ordering::Relaxed);
         self.begin();
     }
 
-    /// Begins work that belongs to no audio time.
+    /// Notes that work begins that belongs to no audio time.
     pub(super) fn begin(&self) {
         self.since_ms.store(self.begun.elapsed().as_millis() as u64 + 1, Ordering::Release);
     }
 
-    /// Ends the work in progress.
+    /// Notes that the work in progress has ended.
     pub(super) fn end(&self) {
         self.since_ms.store(0, Ordering::Release);
     }
 
-    /// Returns the duration of the work in progress and a number that identifies it.
+    /// Returns the duration of the work in progress and a number that identifies it; None at rest.
     fn busy(&self) -> Option<(Duration, u64)> {
         let since_ms = self.since_ms.load(Ordering::Acquire).checked_sub(1)?;
         Some((self.begun.elapsed().saturating_sub(Duration::from_millis(since_ms)), since_ms))
     }
 }
 
-/// Watches until the worker is gone. Calls `report` once for work that takes longer than `limit`, with the time that it has taken
-/// so far and the audio time at which it began.
+/// Watches until the watched thread is gone. Calls `report` once for each piece of work that takes `limit` or longer, with the time
+/// that it has taken so far and its audio time.
 pub(super) fn watch(monitor: &HeartbeatMonitor, limit: Duration, mut report: impl FnMut(Duration, StreamTime)) {
     let mut reported = None;
     while monitor.alive.recv_timeout(POLL.min(limit)) == Err(RecvTimeoutError::Timeout) {
@@ -81,7 +81,7 @@ pub(super) fn watch(monitor: &HeartbeatMonitor, limit: Duration, mut report: imp
     }
 }
 
-/// Returns the problem of a model that has computed for `busy`, since audio time `at`.
+/// Returns the problem event of a model that has computed for `busy`, on the sound at `at`.
 pub(super) fn model_stalls(busy: Duration, at: StreamTime) -> Event {
     let why = format!("the model has not answered for {} s; listening goes on when it does", busy.as_secs());
     Event::problem(at, Severity::Warning, &Error::new(ErrorKind::Busy, why).with_remedy(Remedy::CloseOtherPrograms))

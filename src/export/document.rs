@@ -6,7 +6,7 @@ use crate::protocol::{Event, Panel, ReplyId, StopReason};
 use crate::time::StreamTime;
 use crate::transcript::{ReplyTrigger, SpeechLine, Transcript};
 
-/// The format of a document.
+/// The format of a document that holds a whole transcript.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum DocumentFormat {
@@ -20,7 +20,7 @@ impl DocumentFormat {
     /// All formats.
     pub const ALL: [Self; 4] = [Self::Text, Self::Markdown, Self::Srt, Self::Vtt];
 
-    /// Returns the file name extension.
+    /// Returns the extension of its files, without a dot.
     #[must_use]
     pub const fn extension(self) -> &'static str {
         match self {
@@ -32,7 +32,7 @@ impl DocumentFormat {
     }
 }
 
-/// Renders the transcript in this format; `clock` formats times in the formats for reading.
+/// Renders the transcript in this format; `clock` formats the times of text and Markdown.
 #[must_use]
 pub fn document(transcript: &Transcript, form: DocumentFormat, clock: impl Fn(StreamTime) -> String) -> String {
     match form {
@@ -62,7 +62,7 @@ pub fn jsonl<'a>(events: impl Iterator<Item = &'a Event>) -> Result<String> {
     lines.map_err(|e| Error::internal(format_args!("an event cannot be written: {e}")))
 }
 
-/// Returns the cues of a transcript by replaying its lines as events.
+/// Returns the cues of a transcript by replaying its lines as events to a [`CueBuilder`].
 fn cues(t: &Transcript) -> Vec<Cue> {
     let modes = [("said", Panel::Transcript), ("meant", Panel::Translation), ("talk", Panel::Conversation)];
     let line = |mode: &str, line: &SpeechLine| Event::ReplyFinished {
@@ -85,7 +85,8 @@ fn cues(t: &Transcript) -> Vec<Cue> {
     events.iter().flat_map(|event| cues.apply(event)).collect()
 }
 
-/// Returns all lines in the order of time: time, speaker, text.
+/// Returns the lines of speech, replies and sounds in the order of time: time, speaker (only for replies), text. A line "…" stands
+/// before a reply without a known trigger.
 fn lines(t: &Transcript) -> Vec<(StreamTime, &'static str, String)> {
     let mut all = Vec::new();
     for row in &t.rows {

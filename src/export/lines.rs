@@ -11,13 +11,13 @@ pub(super) fn one_line(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Returns the width of `text` in columns.
+/// Returns the width of `text` in columns: a wide character takes two.
 pub(super) fn width(text: &str) -> usize {
     text.chars().map(columns).sum()
 }
 
-/// Breaks [`one_line`] text into lines: at spaces, between Chinese or Japanese characters, and inside a word only if the word is
-/// longer than a line.
+/// Breaks [`one_line`] text into lines of [`LINE_COLUMNS`]: at spaces, between Chinese or Japanese characters, and inside a word
+/// only if the word is longer than a line.
 pub(super) fn wrap(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
@@ -38,8 +38,8 @@ pub(super) fn wrap(text: &str) -> Vec<String> {
     lines
 }
 
-/// Splits text into unbreakable units, each with whether a space precedes it: words, and single characters of scripts without
-/// spaces with the punctuation that belongs to them.
+/// Splits text into unbreakable units, each with a flag that is true if a space precedes it: words, and single characters of
+/// scripts without spaces with the punctuation that belongs to them.
 fn units(text: &str) -> Vec<(bool, &str)> {
     let mut units = Vec::new();
     for (n, word) in text.split(' ').filter(|word| !word.is_empty()).enumerate() {
@@ -59,12 +59,12 @@ fn units(text: &str) -> Vec<(bool, &str)> {
     units
 }
 
-/// Returns whether a line must not begin with `c`.
+/// Returns true if a line must not begin with `c`.
 fn cannot_begin_line(c: char) -> bool {
     "，。！？、；：）」』】》〉”’…,.!?;:)]}%".contains(c)
 }
 
-/// Returns whether a line must not end with `c`.
+/// Returns true if a line must not end with `c`.
 fn cannot_end_line(c: char) -> bool {
     "（「『【《〈“‘([{".contains(c)
 }

@@ -11,33 +11,33 @@ use super::{CHUNK_ROWS, CHUNKS_PER_PASS, Item, Plan};
 use crate::config::ContextPolicy;
 use crate::time::StreamTime;
 
-/// Newest chunks, 20 s, which stay whatever their priority, as long as they fit at all.
+/// Number of the newest chunks that stay whatever their priority, as long as they fit at all: 20 s.
 const RECENT_CHUNKS: usize = 50;
-/// Share of a full window that stays: three quarters, so that trimming happens every 15 s at most.
+/// Quarters of a full window that stay after trimming: three, so that trimming happens every 15 s at most.
 const KEPT_QUARTERS: usize = 3;
-/// Chunks before an answered one that may have led to the answer: 6 s, a long question.
+/// Number of chunks before an answered one that may have led to the answer: 6 s, a long question.
 const LEADING_CHUNKS: usize = 15;
-/// Chunks with sound at the start that are kept longest: 6 s, a spoken instruction. More would cost the window too much.
+/// Number of chunks with sound at the start that are kept longest: 6 s, a spoken instruction. More would cost the window too much.
 const FIRST_CHUNKS: usize = 15;
 
 /// The chunks in a lane's cache, in the order of their positions, after the prompt.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
-    /// Positions of system prefix and instruction, which never go.
+    /// Positions of system prefix and instruction, which are never dropped.
     prompt: usize,
     chunks: VecDeque<CachedChunk>,
-    /// Chunks with sound that have counted as first so far.
+    /// Number of chunks that have had the priority `First` so far.
     first: usize,
     turns: u64,
 }
 
-/// A chunk in the cache with the answer to it.
+/// A chunk in the cache, with the tokens fed after it: the answer to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct CachedChunk {
     at: StreamTime,
     rows: usize,
     priority: Priority,
-    /// Number of the turn that the chunk belongs to; turns go whole.
+    /// Number of the turn that the chunk belongs to; a turn is dropped as a whole unless a recent chunk is part of it.
     turn: u64,
     answered: Answered,
 }
@@ -48,12 +48,12 @@ enum Answered {
     Yes,
 }
 
-/// The outcome of trimming.
+/// The result of trimming a full context.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trim {
-    /// Positions that stay, in order.
+    /// Ranges of positions that stay, in order, the prompt's first.
     pub kept: Vec<Range<usize>>,
-    /// Chunks that go.
+    /// Number of chunks that are dropped.
     pub dropped_chunks: u64,
 }
 
@@ -64,25 +64,25 @@ impl Context {
         Self { prompt, ..Self::default() }
     }
 
-    /// Returns the number of positions in use.
+    /// Returns the number of positions in use, those of the prompt included.
     #[must_use]
     pub fn positions(&self) -> usize {
         self.prompt + self.chunks.iter().map(|held| held.rows).sum::<usize>()
     }
 
-    /// Returns the number of chunks.
+    /// Returns the number of chunks in the cache.
     #[must_use]
     pub fn chunks(&self) -> usize {
         self.chunks.len()
     }
 
-    /// Returns the audio time at the end of the newest chunk.
+    /// Returns the audio time at the end of the newest chunk; zero without chunks.
     #[must_use]
     pub fn at(&self) -> StreamTime {
         self.chunks.back().map_or(StreamTime::ZERO, |held| held.at)
     }
 
-    /// Returns true if the newest chunk was answered.
+    /// Returns true if the newest chunk was answered; false without chunks.
     #[must_use]
     pub fn was_answered(&self) -> bool {
         self.chunks.back().is_some_and(|held| held.answered == Answered::Yes)
@@ -115,7 +115,7 @@ impl Context {
         }
     }
 
-    /// Marks the newest chunk as answered, and the chunks that led to the answer as one turn with it.
+    /// Marks the newest chunk as answered, and the chunks with sound that led to the answer (up to 6 s) as one turn with it.
     pub fn answer(&mut self) {
         self.turns += 1;
         for (back, held) in self.chunks.iter_mut().rev().take(LEADING_CHUNKS + 1).enumerate() {
@@ -134,7 +134,9 @@ impl Context {
         }
     }
 
-    /// Makes room for `rows` more rows in a window of `window` positions. Returns None when not even the newest chunk would fit.
+    /// Makes room for `rows` more rows in a window of `window` positions: drops chunks in the order of `policy` until three
+    /// quarters are left, and of the newest 20 s as many as must go. Returns the positions that stay; None when not even the newest
+    /// chunk would fit, and nothing is dropped.
     pub fn make_room(&mut self, policy: ContextPolicy, window: usize, rows: usize) -> Option<Trim> {
         let newest = self.chunks.len().checked_sub(1)?;
         let recent_from = self.chunks.len().saturating_sub(RECENT_CHUNKS);

@@ -5,13 +5,13 @@ use crate::config::ContextPolicy;
 /// The priority of a heard chunk when the context is trimmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
-    /// Nothing stood out from the noise of the room.
+    /// Nothing was louder than the noise of the room.
     Quiet,
     /// A sound was heard and not answered.
     Heard,
     /// The chunk was answered, or led to an answer.
     Turn,
-    /// The chunk belongs to the first seconds of sound: an instruction, or the topic of a conversation.
+    /// The chunk is one of the first 15 (6 s) with sound: an instruction, or the topic of a conversation.
     First,
 }
 
@@ -27,7 +27,8 @@ pub enum ResetTrigger {
 }
 
 impl ContextPolicy {
-    /// Returns the priorities in the order of their eviction. A chunk of a priority that is not listed goes before all of these, by age.
+    /// Returns the priorities in the order of their eviction. A chunk of a priority that is not listed goes before all of these, by
+    /// age.
     #[must_use]
     pub const fn evict_first(self) -> &'static [Priority] {
         match self {
@@ -37,7 +38,7 @@ impl ContextPolicy {
         }
     }
 
-    /// Returns the triggers that reset a lane.
+    /// Returns the triggers that reset a lane; none if the policy only trims.
     #[must_use]
     pub const fn resets(self) -> &'static [ResetTrigger] {
         match self {

@@ -4,10 +4,10 @@
 const MAX_PERIOD: usize = 40;
 /// Repetitions that make a loop; a refrain is sung three times.
 const MIN_REPEATS: usize = 5;
-/// Tokens that a loop covers at least: "no no no no no" and a count to ten are not loops.
+/// Fewest tokens that a loop covers: "no no no no no" and a count to ten are not loops.
 const MIN_LOOP: usize = 24;
 
-/// Returns true if `tokens` ends in a loop.
+/// Returns true if `tokens` ends in a loop: up to 40 tokens repeated five times or more, over at least 24 tokens.
 pub(super) fn is_looping(tokens: &[u32]) -> bool {
     (1..=MAX_PERIOD).any(|period| {
         let repeats = MIN_REPEATS.max(MIN_LOOP.div_ceil(period));

@@ -55,7 +55,7 @@ pub fn pass_batch(model: &Model, sessions: &mut [(&mut Session, &mut Vec<Event>)
 }
 
 impl Session {
-    /// Advances a lane by the logits of its plan and reports what follows from them.
+    /// Advances a lane by the logits of its plan; appends the events that follow from them to `out`.
     fn take_logits(&mut self, at: usize, plan: &Plan, logits: &[Logits], out: &mut Vec<Event>) -> Result<()> {
         let lane = &mut self.lanes[at];
         if let Some(last) = plan.last_chunk() {

@@ -12,7 +12,7 @@ use crate::model::Model;
 /// Chunks from before the gate opened that are encoded with the chunk that opened it: 0.8 s, so that no first word is clipped.
 const PRE_ROLL: usize = 2;
 
-/// The front end of one stream of sound.
+/// The front end of one stream of sound: log-mel and quiet gate, in front of the encoder.
 #[derive(Debug)]
 pub struct FrontEnd {
     mel: LogMel,
@@ -73,7 +73,7 @@ impl FrontEnd {
         self.analyse(chunk).encode(model)
     }
 
-    /// Computes the log-mel of `chunk` and steps the gate. The result must be encoded in order ([`encode_batch`]).
+    /// Computes the log-mel of `chunk` and steps the gate. The results must be encoded in their order ([`encode_batch`]).
     pub fn analyse(&mut self, chunk: &Chunk) -> Analysis {
         let mel = self.mel.step(&chunk.samples);
         let level_dbfs = mel.level_dbfs();
@@ -105,7 +105,7 @@ impl FrontEnd {
         Analysis { passed, gate_moved, level_dbfs }
     }
 
-    /// Installs `gate`, or lets every chunk pass with None. Returns true if the gate that it replaces was closed.
+    /// Installs `gate`; with None every chunk passes from now on. Returns true if the gate that it replaces was closed.
     pub fn replace_gate(&mut self, gate: Option<QuietGate>) -> bool {
         let closed = self.gating == Gating::HoldBack && !self.gate.is_open();
         self.gating = Gating::of(gate.as_ref());
@@ -127,7 +127,8 @@ impl Analysis {
     }
 }
 
-/// Encodes the analyses of one or several streams in one batch, so that the encoder's weights are read once.
+/// Encodes the analyses of one or several streams in one batch, so that the encoder's weights are read once. Returns one result for
+/// each.
 ///
 /// # Errors
 /// When the encoder fails.

@@ -14,7 +14,7 @@ use crate::model::LaneCache;
 use crate::protocol::{Event, StopReason};
 use crate::time::{ChunkIdx, StreamTime};
 
-/// A lane with its cache and its place in the queue.
+/// A lane with its mode, its cache and its place in the queue.
 #[derive(Debug)]
 pub(super) struct SessionLane {
     pub(super) mode: Mode,
@@ -26,15 +26,15 @@ pub(super) struct SessionLane {
     /// The next chunk that the lane feeds.
     pub(super) next: ChunkIdx,
     pub(super) switch: Switch,
-    /// The lane's part of the pass in progress.
+    /// The lane's part of the pass in progress; None if the lane has nothing to do in it.
     pub(super) plan: Option<Plan>,
 }
 
-/// The switch of a lane.
+/// The switch of a lane: on, or off with its cache kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Switch {
     On,
-    /// Off since this time; the cache is kept for a while.
+    /// Off since this time; the cache is kept for 60 s.
     Off(StreamTime),
 }
 
@@ -66,7 +66,8 @@ impl SessionLane {
 }
 
 impl Session {
-    /// Plans the next pass of every lane. Returns true if any lane has something to do.
+    /// Plans the next pass of every lane that is on, after trimming or resetting contexts where that is due. Returns true if any
+    /// lane has something to do.
     pub(super) fn plan(&mut self, out: &mut Vec<Event>) -> Result<bool> {
         self.lanes.iter_mut().for_each(|lane| lane.plan = None);
         let (count, first, mut rows_left) = (self.lanes.len(), self.first_lane, self.config.max_rows);
@@ -84,7 +85,7 @@ impl Session {
         Ok(self.lanes.iter().any(|lane| lane.plan.is_some()))
     }
 
-    /// Plans at most `max_rows` rows of a lane, after making room for them in its context window.
+    /// Plans at most `max_rows` rows of a lane, after making room for them in its context window; None if it has nothing to do.
     fn plan_with_room(&mut self, at: usize, max_rows: usize, out: &mut Vec<Event>) -> Result<Option<Plan>> {
         if self.reset_is_due(at) {
             self.reset_lane(at, out)?;
@@ -113,7 +114,7 @@ impl Session {
         lane.lane.plan(&waiting, max_rows)
     }
 
-    /// Returns true if the context policy contains `reset`.
+    /// Returns true if the context policy resets a lane at `reset`.
     fn has_reset(&self, reset: ResetTrigger) -> bool {
         matches!(self.config.when_full, WhenFull::Trim(context) if context.policy.resets().contains(&reset))
     }
@@ -140,7 +141,8 @@ impl Session {
         Ok(())
     }
 
-    /// Makes room for `rows` more rows in a full lane: the positions that stay move down, and nothing is fed again.
+    /// Makes room for `rows` more rows in a full lane: the positions that stay move down, and nothing is fed again. If the reply
+    /// alone fills the window, ends it and goes back to the prompt.
     fn make_room(&mut self, at: usize, rows: usize, out: &mut Vec<Event>) -> Result<()> {
         let WhenFull::Trim(context) = self.config.when_full else {
             let why = format!("the session is longer than the {} positions that the model {} takes", self.limit, self.model.name());
@@ -158,7 +160,7 @@ impl Session {
         self.reset_lane(at, out)
     }
 
-    /// Ends the reply of a lane, if it is giving one.
+    /// Ends the reply of a lane with the reason `stop`; does nothing if the lane is not giving one.
     pub(super) fn cut_lane(&mut self, at: usize, stop: StopReason, out: &mut Vec<Event>) {
         let lane = &mut self.lanes[at];
         for event in lane.lane.cut(stop) {

@@ -17,11 +17,11 @@ use crate::time::{CHUNK_SAMPLES, ChunkIdx, StreamTime};
 /// Part of the key of every stored cache. Raised whenever the stored data, or the way it is computed, changes.
 const FORMAT: &[u8] = b"hearken opening 4: keys before rotation";
 
-/// The cache and the pending tokens from which the lane of a mode starts.
+/// The cache and the pending tokens from which the lane of a mode starts: its system prefix and spoken instruction.
 #[derive(Debug)]
 pub struct PromptCache {
     cache: LaneCache,
-    /// Tokens that are fed before the first chunk.
+    /// Tokens of the prompt that are still to be fed, before the first chunk.
     pub pending: Vec<u32>,
 }
 
@@ -45,7 +45,7 @@ impl PromptCache {
         Ok(Arc::new(prompt))
     }
 
-    /// Returns a copy of the cache for a lane, with `positions` reserved.
+    /// Returns a copy of the cache for a lane, with room for `positions` positions reserved.
     ///
     /// # Errors
     /// When there is no memory for it.
@@ -104,7 +104,7 @@ impl PromptCache {
         Ok(Self { cache, pending: vec![model.ids().keep_silence] })
     }
 
-    /// Loads a stored cache; a file that is missing or damaged is computed again.
+    /// Loads a stored cache; None for a file that is missing or damaged, whose cache is computed again.
     fn load(model: &Model, file: &Path) -> Option<Self> {
         Some(Self { cache: model.load_cache(file)?, pending: vec![model.ids().keep_silence] })
     }
@@ -139,7 +139,7 @@ fn key(model: &Model, prefix: &[u32], clip: &[f32]) -> String {
     crate::model::digest::hex(&hash.finalize())
 }
 
-/// Reads an instruction clip as 16 kHz samples; None for a mode without instruction.
+/// Reads an instruction clip as 16 kHz mono; None for a mode without instruction.
 fn read_clip(clip: &InstructionClip) -> Result<Option<Vec<f32>>> {
     match clip {
         InstructionClip::None => Ok(None),

@@ -9,13 +9,13 @@ use crate::time::ChunkIdx;
 /// A chunk after the audio encoder.
 #[derive(Clone, Debug)]
 pub struct EncodedChunk {
-    /// Number, time and purpose of the chunk.
+    /// Number, time, question and priority of the chunk.
     pub meta: ChunkMeta,
     /// Features, `[10, n_embd]`.
     pub features: Features,
 }
 
-/// Encoded chunks in order, oldest first.
+/// The queue of encoded chunks, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct EncodedQueue {
     chunks: VecDeque<EncodedChunk>,
@@ -23,7 +23,7 @@ pub(super) struct EncodedQueue {
 }
 
 impl EncodedQueue {
-    /// Appends a chunk.
+    /// Appends a chunk, whose number must be higher than those before it.
     pub(super) fn push(&mut self, encoded: EncodedChunk) {
         self.end = encoded.meta.chunk.next();
         self.chunks.push_back(encoded);
@@ -54,7 +54,7 @@ impl EncodedQueue {
         self.end = next;
     }
 
-    /// Drops every chunk.
+    /// Drops every chunk; the numbering goes on.
     pub(super) fn clear(&mut self) {
         self.chunks.clear();
     }

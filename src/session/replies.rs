@@ -9,12 +9,13 @@ use crate::model::text::{StreamingText, Vocabulary};
 use crate::protocol::{Event, Panel, ReplyId, StopReason};
 use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
 
-/// Time within which a sound of the same name is another occurrence of one sound: 5 s, in samples (a dog barks every second or two).
+/// Time within which a sound of the same name is another occurrence of one sound: 5 s, in samples (a dog barks every second or
+/// two).
 const SAME_SOUND_SAMPLES: u64 = 5 * SAMPLE_RATE_HZ as u64;
-/// Characters of a sound's name at most.
+/// Characters to which a sound's name is cut.
 const MAX_NAME_CHARS: usize = 80;
 
-/// The replies and sounds of a session.
+/// The replies in progress and the sounds of a session.
 #[derive(Debug, Default)]
 pub(super) struct ReplyEvents {
     count: u64,

@@ -6,12 +6,12 @@
 use super::numbers;
 use super::{Language, is_han};
 
-/// Longest HTML tag that is recognised, in characters.
+/// Longest HTML tag that is removed, in characters.
 const LONGEST_TAG: usize = 60;
-/// Longest target of a Markdown link, in characters.
+/// Longest target of a Markdown link that is removed, in characters.
 const LONGEST_TARGET: usize = 500;
 
-/// Returns `text` in its spoken form; empty if there is nothing to say.
+/// Returns `text` in its spoken form: words, digits and punctuation; empty if there is nothing to say.
 #[must_use]
 pub fn spoken_form(text: &str, language: Language) -> String {
     let plain = without_markup(text);
@@ -65,7 +65,7 @@ fn sign(c: char, language: Language) -> Sign {
     }
 }
 
-/// Returns `text` with single spaces between words, and without repeated or leading punctuation or spaces before it.
+/// Returns `text` with single spaces between words, without repeated or leading punctuation, and without spaces before punctuation.
 fn clean_punctuation(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for word in text.split_whitespace() {
@@ -150,12 +150,12 @@ fn without_marks(line: &str, out: &mut String) {
     }
 }
 
-/// Returns the byte position of `wanted` within the first `most` characters.
+/// Returns the byte position of `wanted` within the first `most` characters; None if it is not there.
 fn find(text: &str, wanted: char, most: usize) -> Option<usize> {
     text.char_indices().take(most).find(|(_, c)| *c == wanted).map(|(at, _)| at)
 }
 
-/// Returns the length of the link at the start of `text`, in bytes.
+/// Returns the length of the web link at the start of `text`, in bytes; None if `text` does not begin with one.
 fn link_length(text: &str) -> Option<usize> {
     let begins =
         ["https://", "http://", "www."].iter().any(|scheme| text.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme)));
@@ -166,7 +166,7 @@ fn link_length(text: &str) -> Option<usize> {
     Some(text[..end].trim_end_matches(['.', ',', ';', '!', '?']).len())
 }
 
-/// Returns the spoken name of the site that `link` points to.
+/// Returns the spoken name of the site that `link` points to: `example dot com`.
 fn link(link: &str) -> String {
     let site = link.split_once("://").map_or(link, |(_, rest)| rest);
     let site = site.split(['/', '?', '#', ':']).next().unwrap_or(site);
@@ -184,7 +184,7 @@ fn entity<'a>(text: &'a str, out: &mut String) -> Option<&'a str> {
     })
 }
 
-/// Replaces English abbreviations by the words that they stand for.
+/// Replaces English abbreviations by the words that they stand for; each word is followed by one space.
 fn expand_abbreviations(text: &str) -> String {
     const ABBREVIATIONS: [(&str, &str); 18] = [
         ("mr.", "Mister"),
@@ -227,7 +227,8 @@ fn expand_abbreviations(text: &str) -> String {
     out
 }
 
-/// Returns the name of the first sign in `text` that has one, for a sentence of nothing but signs.
+/// Returns the name of the first sign in `text` that has one (👍: "thumbs up"), for a sentence of nothing but signs; empty without
+/// one.
 fn name_of_first_sign(text: &str, language: Language) -> String {
     const NAMES: [(char, &str, &str); 8] = [
         ('👍', "thumbs up", "赞"),

@@ -7,7 +7,7 @@ use super::Language;
 /// Digits of the longest quantity; a longer number (of a telephone, a card) is read digit by digit.
 const QUANTITY_DIGITS: usize = 9;
 
-/// Returns `text` with its numbers in spoken form.
+/// Returns `text` with its amounts of money, times, ranges and units in words and long numbers digit by digit; other numbers stay.
 pub(super) fn spoken(text: &str, language: Language) -> String {
     let chars: Vec<char> = text.chars().collect();
     let mut out = String::with_capacity(text.len());
@@ -27,7 +27,8 @@ pub(super) fn spoken(text: &str, language: Language) -> String {
     out
 }
 
-/// Appends the spoken form of the number at `begin` to `out`. Returns the end of the text that it covers.
+/// Appends the spoken form of the number at `begin` to `out`, as an amount of `money` if a currency sign stood before it. Returns
+/// the end of the text that this covers.
 fn say(chars: &[char], begin: usize, money: Option<&str>, language: Language, out: &mut String) -> usize {
     let (number, end) = number(chars, begin);
     if let Some((hour, minute, after)) = time_of_day(chars, begin) {
@@ -102,7 +103,7 @@ fn currency(c: char, language: Language) -> Option<&'static str> {
     Some(if language == Language::English { english } else { chinese })
 }
 
-/// Returns the hour and the minute of a time such as `10:30` at `begin`, and its end.
+/// Returns the hour and the minute of a time such as `10:30` at `begin`, and its end; None if there is no valid time.
 fn time_of_day(chars: &[char], begin: usize) -> Option<(String, String, usize)> {
     let digits = |from: usize| chars[from.min(chars.len())..].iter().take_while(|c| c.is_ascii_digit()).count();
     let hour_digits = digits(begin);
@@ -134,7 +135,7 @@ fn spoken_time(hour: &str, minute: &str, language: Language) -> String {
     }
 }
 
-/// Returns the end of the unit behind a number that ends at `end`, and the unit in words.
+/// Returns the end of the unit behind a number that ends at `end`, and the unit in words; without a known unit `end` and None.
 fn unit(chars: &[char], end: usize, language: Language) -> (usize, Option<&'static str>) {
     const UNITS: [(&str, &str, &str); 22] = [
         ("%", "percent", "%"),

@@ -1,8 +1,8 @@
 //! Splits a reply into sentences while it is generated, so that the first one is spoken before the last one is known. Pure.
 
-/// Length after which a sentence is split at the next punctuation mark, in characters, so that speech begins soon.
+/// Length from which a sentence is split at the next comma, semicolon, colon or dash, in characters, so that speech begins soon.
 const LONG: usize = 160;
-/// Length at which a sentence is split at any place, in characters: the most that a voice program gets at a time.
+/// Length at which a sentence is split at its last space, or anywhere, in characters: the most that a voice program gets at a time.
 const LONGEST: usize = 280;
 /// Abbreviations whose dot does not end a sentence, in lower case.
 const ABBREVIATIONS: [&str; 22] = [
@@ -10,7 +10,7 @@ const ABBREVIATIONS: [&str; 22] = [
     "u.s", "cf",
 ];
 
-/// Collects pieces of text and returns whole sentences.
+/// The splitter of one reply: collects pieces of text and returns whole sentences.
 #[derive(Clone, Debug, Default)]
 pub struct SentenceSplitter {
     rest: String,
@@ -18,12 +18,12 @@ pub struct SentenceSplitter {
     seen: usize,
     /// Length of that start, in characters.
     length: usize,
-    /// Position behind the last space or comma in it.
+    /// Position behind the last space or Chinese comma, semicolon or colon in it.
     pause: Option<usize>,
 }
 
 impl SentenceSplitter {
-    /// Adds a piece and returns the sentences that it completes.
+    /// Adds a piece and returns the sentences that it completes, without white space around them.
     pub fn push(&mut self, piece: &str) -> Vec<String> {
         self.rest.push_str(piece);
         let mut done = Vec::new();
@@ -38,14 +38,14 @@ impl SentenceSplitter {
         done
     }
 
-    /// Ends the reply and returns its last sentence.
+    /// Ends the reply and returns its last, unfinished sentence; None if there is none.
     pub fn finish(&mut self) -> Option<String> {
         let mut done = Vec::new();
         take(&std::mem::take(self).rest, &mut done);
         done.pop()
     }
 
-    /// Returns the end of the sentence that begins at `begin`; None while it is not known.
+    /// Returns the end of the sentence that begins at `begin`; None while more text is needed to know it.
     fn next_end(&mut self, begin: usize) -> Option<usize> {
         loop {
             let c = self.rest[self.seen..].chars().next()?;

@@ -31,7 +31,7 @@ const EXIT_POLL: Duration = Duration::from_millis(2);
 /// Default speaking rate of espeak-ng and `say`, in words per minute.
 const WORDS_PER_MINUTE: f32 = 175.0;
 
-/// A voice program.
+/// A voice program, which is started for each sentence.
 #[derive(Clone, Debug)]
 pub struct SystemVoice {
     program: OsString,
@@ -47,7 +47,8 @@ enum Dialect {
     Sapi,
 }
 
-/// Returns the voices for this operating system, the best first. A missing program is an error only when it is to speak.
+/// Returns the voices for this operating system, the best first; none in a build without feature `voice`. A missing program is an
+/// error only when it is to speak.
 #[must_use]
 pub fn system_voices() -> Vec<Box<dyn Voice>> {
     let voices = if !cfg!(feature = "voice") {
@@ -161,7 +162,7 @@ const SAPI: &str = "Add-Type -AssemblyName System.Speech; \
     $wav = New-Object IO.MemoryStream; $voice.SetOutputToWaveStream($wav); $voice.Speak($text); \
     $out = [Console]::OpenStandardOutput(); $wav.WriteTo($out); $out.Flush()";
 
-/// Returns a path for the output of `say`, which cannot write to a pipe.
+/// Returns a new path for the output of `say`, which cannot write to a pipe.
 fn temporary_file() -> PathBuf {
     use std::sync::atomic::{AtomicU64, Ordering};
     static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -259,7 +260,8 @@ impl Utterance for RunningProgram {
 }
 
 impl RunningProgram {
-    /// Returns the end of the utterance after the last samples, or an error if the program crashed and so spoke only a part.
+    /// Waits up to 100 ms for the program's exit after its last samples. Returns the end of the utterance, or an error if the
+    /// program failed and so spoke only a part.
     fn check_exit(&mut self) -> Result<UtteranceEvent> {
         let begun = Instant::now();
         loop {

@@ -8,9 +8,9 @@ const LONGEST_SKIP: u32 = 1 << 16;
 const PCM: u16 = 1;
 /// Format tag `WAVE_FORMAT_EXTENSIBLE`; with 16 bits the samples are integers too.
 const EXTENSIBLE: u16 = 0xfffe;
-/// Numbers of channels of a voice program.
+/// Accepted numbers of channels.
 const CHANNELS: std::ops::RangeInclusive<u16> = 1..=8;
-/// Sample rates of a voice program, in Hz.
+/// Accepted sample rates, in Hz.
 const RATES_HZ: std::ops::RangeInclusive<u32> = 4_000..=192_000;
 
 /// The format of 16-bit PCM sound.

@@ -5,10 +5,10 @@ use crate::error::{ErrorKind, Remedy};
 use crate::protocol::{Event, GapCause};
 use crate::time::{CHUNK_SECS, SAMPLE_RATE_HZ, StreamTime};
 
-/// The most notices that are kept.
+/// Largest number of notices that are kept.
 const MAX_NOTICES: usize = 500;
 
-/// A notice about the session itself, for the status line.
+/// A notice about the session itself, not about what was heard, for the status line of the window.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notice {
     /// Audio time of the event.
@@ -22,19 +22,19 @@ pub struct Notice {
 pub enum NoticeKind {
     /// Another model listens.
     ModelChanged {
-        /// Its name.
+        /// Name of the model.
         model: String,
     },
-    /// A mode dropped its oldest sound to make space.
+    /// A mode dropped a part of its context to make room.
     ContextTrimmed {
         /// Name of the mode.
         mode: String,
         /// Duration of the dropped sound, in seconds.
         secs: f64,
     },
-    /// Sound is missing.
+    /// Sound is missing from the stream.
     AudioGap {
-        /// Its duration, in seconds.
+        /// Duration of the missing sound, in seconds.
         secs: f64,
         /// The cause.
         cause: GapCause,
@@ -46,14 +46,14 @@ pub enum NoticeKind {
     },
     /// A problem was reported.
     Problem {
-        /// Its kind.
+        /// Kind of the error.
         kind: ErrorKind,
         /// The message, without the remedy.
         message: String,
         /// The action that helps, where one is known.
         remedy: Option<Remedy>,
     },
-    /// An event could not be shown.
+    /// An event could not be applied to the transcript, so the window does not show it.
     NotShown,
 }
 
@@ -79,13 +79,13 @@ impl Transcript {
         }
     }
 
-    /// Returns whether the user has paused listening.
+    /// Returns true while the user has paused listening.
     #[must_use]
     pub const fn is_paused(&self) -> bool {
         self.paused
     }
 
-    /// Applies an event about model, input or problems.
+    /// Applies an event about model, context, input or problems; ignores others.
     pub(super) fn apply_to_notices(&mut self, event: &Event) {
         match event {
             Event::ModelChanged { at, model } => {
@@ -111,7 +111,7 @@ impl Transcript {
         }
     }
 
-    /// Adds a notice and drops the oldest beyond the limit.
+    /// Adds a notice; drops the oldest if there are too many.
     fn notice(&mut self, at: StreamTime, kind: NoticeKind) {
         if self.notices.len() == MAX_NOTICES {
             self.notices.pop_front();

@@ -5,23 +5,23 @@ use crate::time::{SAMPLE_RATE_HZ, StreamTime};
 
 /// Longest delay of a translation after the end of its utterance, in samples: the model translates a clause once it has heard it.
 const TRANSLATION_SAMPLES: u64 = 3 * SAMPLE_RATE_HZ as u64;
-/// Longest time between a reply and its trigger, in samples.
+/// Longest time from the end of an utterance or sound to the reply that it triggers, in samples: 6 s.
 const TRIGGER_SAMPLES: u64 = 6 * SAMPLE_RATE_HZ as u64;
-/// Rows searched for the other half of a pair.
+/// Number of newest rows that are searched for the other half of a pair, and for the place of a new row.
 const SEARCH_ROWS: usize = 8;
 
-/// A row of speech: an utterance, its translation, or both.
+/// A row of the table of speech: an utterance, its translation, or both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpeechRow {
-    /// Its start.
+    /// Start of the half that came first, or of the utterance if that began earlier.
     pub from: StreamTime,
-    /// Index in [`Transcript::utterances`].
+    /// Index in [`Transcript::utterances`]; None while there is only a translation.
     pub utterance: Option<usize>,
-    /// Index in [`Transcript::translations`].
+    /// Index in [`Transcript::translations`]; None while there is only an utterance.
     pub translation: Option<usize>,
 }
 
-/// The trigger of a reply.
+/// The trigger of a reply, as guessed from times.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ReplyTrigger<'a> {
     /// An utterance.
@@ -33,7 +33,7 @@ pub enum ReplyTrigger<'a> {
 }
 
 impl Transcript {
-    /// Adds a piece of an utterance, beside its translation if that came first.
+    /// Adds a piece of an utterance; a new utterance goes beside its translation if that came first.
     pub(super) fn add_speech(&mut self, from: StreamTime, to: StreamTime, text: &str) {
         if join(&mut self.utterances, from, to, text) == JoinResult::New {
             let at = self.utterances.len() - 1;
@@ -50,7 +50,7 @@ impl Transcript {
         }
     }
 
-    /// Adds a piece of a translation, beside its utterance.
+    /// Adds a piece of a translation; a new translation goes beside its utterance if that is among the newest [`SEARCH_ROWS`] rows.
     pub(super) fn add_translation(&mut self, from: StreamTime, to: StreamTime, text: &str) {
         if join(&mut self.translations, from, to, text) == JoinResult::New {
             let at = self.translations.len() - 1;
@@ -64,14 +64,14 @@ impl Transcript {
         }
     }
 
-    /// Inserts a row in the order of time.
+    /// Inserts a row in the order of time among the newest [`SEARCH_ROWS`] rows; an even older one goes right before these.
     fn insert(&mut self, row: SpeechRow) {
         let behind = self.rows.iter().rev().take(SEARCH_ROWS).take_while(|other| other.from > row.from).count();
         self.rows.insert(self.rows.len() - behind, row);
     }
 
-    /// Returns the trigger of the reply at index `n` of [`Transcript::replies`]: the newest utterance or sound shortly before
-    /// it that no earlier reply answered.
+    /// Returns the trigger of the reply at index `n` of [`Transcript::replies`]: the newest utterance that ended in the 6 s before
+    /// it and after the reply before it; else the newest such sound; else, or without such a reply, `Unknown`.
     #[must_use]
     pub fn trigger_of(&self, n: usize) -> ReplyTrigger<'_> {
         let Some(reply) = self.replies.get(n) else { return ReplyTrigger::Unknown };
@@ -86,7 +86,8 @@ impl Transcript {
     }
 }
 
-/// Returns whether the translation belongs to the utterance, by their times.
+/// Returns true if the translation belongs to the utterance by their times: it begins at most 3 s after the utterance ends, and
+/// ends after the utterance begins.
 fn overlaps(translation: &SpeechLine, utterance: &SpeechLine) -> bool {
     translation.to > utterance.from && translation.from.0.0 <= utterance.to.0.0 + TRANSLATION_SAMPLES
 }

@@ -13,12 +13,13 @@ use super::stream::InputStream;
 use crate::error::Result;
 use crate::protocol::DeviceChoice;
 
-/// A sound system and a count of the time spent in system sleep.
+/// The sound system and the sleep clock that `CaptureSource` uses; tests replace both.
 pub(super) trait Backend: Send + Sync {
-    /// Opens and starts the input that `choice` names. Never opens one of `excluded` as the default.
+    /// Opens and starts the input that `choice` names. If that is the system's default and one of `excluded` (ids or names), opens
+    /// another microphone.
     fn open(&self, choice: &DeviceChoice, excluded: &[String]) -> Result<InputStream>;
 
-    /// Starts a watcher that sends the list of inputs every few seconds.
+    /// Starts a watcher that sends the list of inputs every 2 s until the receiver is dropped.
     fn watch(&self) -> Receiver<DeviceSnapshot>;
 
     /// Returns the seconds that the machine has slept since a fixed moment.
@@ -51,7 +52,7 @@ impl Backend for System {
     }
 }
 
-/// Returns the seconds of a clock that runs while the machine sleeps; [`Instant`] stops.
+/// Returns the seconds of a clock that runs while the machine sleeps ([`Instant`] stops); 0 if it cannot be read.
 #[cfg(target_os = "linux")]
 fn with_sleep_secs() -> f64 {
     // /proc/uptime counts from boot and includes sleep (proc(5)). Without /proc a sleep looks like a stalled device.

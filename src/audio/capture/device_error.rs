@@ -23,7 +23,7 @@ pub(super) fn listing_error(error: &cpal::Error) -> Error {
     Error::new(ErrorKind::InputDevice, message).with_remedy(remedy(error.kind()))
 }
 
-/// Returns the remedy for an error of an input device.
+/// Returns the remedy for an error of the sound system, in the words for an input device; None if none is known.
 const fn remedy(kind: cpal::ErrorKind) -> Option<Remedy> {
     use cpal::ErrorKind as Kind;
     match kind {
@@ -39,7 +39,7 @@ const fn remedy(kind: cpal::ErrorKind) -> Option<Remedy> {
     }
 }
 
-/// Returns the cause of an error, as a clause.
+/// Returns the cause of an error as a clause without a capital letter or full stop.
 pub(in crate::audio) fn cause(error: &cpal::Error) -> String {
     use cpal::ErrorKind as Kind;
     let plain = match error.kind() {
@@ -64,7 +64,7 @@ fn detailed(plain: &str, error: &cpal::Error) -> String {
     error.message().map_or_else(|| plain.to_owned(), |own| format!("{plain} ({})", own.trim_end_matches('.')))
 }
 
-/// Returns true if an error ends the stream; after others the stream continues.
+/// Returns true if an error of this kind ends the stream; after others the stream continues.
 pub(in crate::audio) fn is_fatal(kind: cpal::ErrorKind) -> bool {
     !matches!(kind, cpal::ErrorKind::Xrun | cpal::ErrorKind::RealtimeDenied | cpal::ErrorKind::DeviceChanged)
 }

@@ -14,18 +14,18 @@ use crate::supervise;
 /// Interval between polls.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// The input devices at one moment.
+/// The input devices at one moment, by their ids. Without a default input `default_id` is None and `default_name` is empty.
 pub(super) struct DeviceSnapshot {
     pub(super) default_id: Option<String>,
     pub(super) default_name: String,
     pub(super) ids: Vec<String>,
 }
 
-/// Capacity of the channel of snapshots: an unread one is at most two intervals old.
+/// Capacity of the channel of snapshots; while one is unread, newer ones are dropped.
 const SNAPSHOTS: usize = 1;
 
-/// Starts the watcher, which ends soon after the receiver is dropped. The sound system may block, so the watcher has its own
-/// thread. If the thread cannot be created, a lost input is still detected by its stall.
+/// Starts the watcher, which ends within two intervals of the receiver's drop. The sound system may block, so the watcher has its
+/// own thread. If the thread cannot be created, a lost input is still detected by its stall.
 pub(super) fn watch_devices() -> Receiver<DeviceSnapshot> {
     let (tx, rx) = crossbeam_channel::bounded(SNAPSHOTS);
     let _ = supervise::spawn("hearken-mic-watch", move || {

@@ -40,7 +40,7 @@ pub enum DeviceDirection {
     Output,
 }
 
-/// Returns the inputs, then the outputs, the default first in each.
+/// Fails: this build cannot list devices.
 ///
 /// # Errors
 /// [`InputDevice`](crate::error::ErrorKind::InputDevice), always: this build has no sound support.
@@ -49,7 +49,8 @@ pub fn devices() -> Result<Vec<DeviceInfo>> {
     Err(super::built_without())
 }
 
-/// Returns the inputs, then the outputs, the default first in each.
+/// Returns the inputs, then the outputs, the default first in each. Leaves out ALSA's plugins and devices that fail when asked for
+/// their format.
 ///
 /// # Errors
 /// [`InputDevice`](crate::error::ErrorKind::InputDevice) when the sound system cannot list its devices.
@@ -103,7 +104,8 @@ impl NamedDevice {
     }
 }
 
-/// Returns the input that `choice` names. If the system's default is one of `excluded`, returns the first other microphone.
+/// Returns the input that `choice` names. `Default` is the system's default input, or the first other microphone if the default is
+/// missing or one of `excluded` (ids or names); an empty `excluded` allows no other.
 #[cfg(feature = "mic")]
 pub(super) fn find_input(choice: &DeviceChoice, excluded: &[String]) -> Result<NamedDevice> {
     let host = host();
@@ -126,7 +128,7 @@ pub(super) fn find_input(choice: &DeviceChoice, excluded: &[String]) -> Result<N
     }
 }
 
-/// Returns the output that `choice` names.
+/// Returns the output that `choice` names; `Default` is the system's default output.
 #[cfg(feature = "mic")]
 pub(in crate::audio) fn find_output(choice: &DeviceChoice) -> Result<NamedDevice> {
     let host = host();
@@ -140,14 +142,14 @@ pub(in crate::audio) fn find_output(choice: &DeviceChoice) -> Result<NamedDevice
     }
 }
 
-/// Returns all devices of this direction.
+/// Returns all devices of this direction that have an id.
 #[cfg(feature = "mic")]
 fn with_direction(host: &cpal::Host, direction: DeviceDirection) -> Result<Vec<NamedDevice>> {
     let devices = host.devices().map_err(|e| listing_error(&e))?;
     Ok(devices.filter(|device| has_direction(device, direction)).filter_map(NamedDevice::new).collect())
 }
 
-/// Returns the one of `devices` that `wanted` names.
+/// Returns the device of `devices` that `wanted` names as in [`best_match`].
 #[cfg(feature = "mic")]
 fn find_by_name(wanted: &str, mut devices: Vec<NamedDevice>, direction: DeviceDirection) -> Result<NamedDevice> {
     let names: Vec<(&str, &str)> = devices.iter().map(|found| (found.id.as_str(), found.name.as_str())).collect();
@@ -157,14 +159,14 @@ fn find_by_name(wanted: &str, mut devices: Vec<NamedDevice>, direction: DeviceDi
     }
 }
 
-/// Returns true if `wanted` is the id of a device, the id without the prefix of its sound system, or the name.
+/// Returns true if `wanted` is the id of a device, the id without the prefix of its sound system, or the name in any case.
 #[cfg(feature = "mic")]
 pub(super) fn matches_device(wanted: &str, id: &str, name: &str) -> bool {
     wanted == id || id.split_once(':').is_some_and(|(_, bare)| bare == wanted) || wanted.to_lowercase() == name.to_lowercase()
 }
 
-/// Returns the index of the device that `wanted` names in `devices` (id, name). The id is preferred, then the id without the
-/// prefix of its sound system, the name, and last a part of the name that only one device has.
+/// Returns the index of the device that `wanted` names in `devices` (id, name). The id is preferred, then the id without the prefix
+/// of its sound system, the name in any case, and last a part of the name that only one device has; None if none fits.
 #[cfg(feature = "mic")]
 fn best_match(wanted: &str, devices: &[(&str, &str)]) -> Option<usize> {
     let lower = wanted.to_lowercase();

@@ -7,7 +7,7 @@
 
 use super::alsa_stderr::silence_alsa_stderr;
 
-/// Returns the default host of this system.
+/// Connects to the default sound system of this machine, after creating PulseAudio's cookie file if that is missing.
 pub(in crate::audio) fn host() -> cpal::Host {
     silence_alsa_stderr();
     #[cfg(target_os = "linux")]
@@ -27,7 +27,7 @@ mod cookie {
     /// Length of the cookie (`PA_NATIVE_COOKIE_LENGTH` in PulseAudio's protocol), in bytes.
     const BYTES: usize = 256;
 
-    /// Creates the cookie once in this process, if a PulseAudio server runs and the user has none.
+    /// Creates the cookie once in this process, if a PulseAudio server runs and neither the user nor `PULSE_COOKIE` has one.
     pub(super) fn ensure() {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
@@ -40,7 +40,7 @@ mod cookie {
         });
     }
 
-    /// Creates the cookie in the home folder `home` unless it exists.
+    /// Creates the cookie in the home folder `home` unless it, or the older `.pulse-cookie`, exists or the folder is missing.
     fn create_in(home: &Path) -> std::io::Result<()> {
         let (folder, old) = (home.join(".config/pulse"), home.join(".pulse-cookie"));
         let path = folder.join("cookie");

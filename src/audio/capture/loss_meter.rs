@@ -13,7 +13,7 @@ const LEAST_SECS: f64 = 0.02;
 /// Shortest interval between two reports of losses too short to measure, in seconds.
 const REPORT_INTERVAL_SECS: f64 = 60.0;
 
-/// Follows the frames of one stream and measures its losses.
+/// Follows the frames of one stream and measures the losses that the sound system reports.
 #[derive(Debug)]
 pub(super) struct LossMeter {
     rate_hz: f64,
@@ -34,12 +34,12 @@ struct PendingLoss {
     measured_at: f64,
 }
 
-/// The measured length of a loss.
+/// The result of measuring a loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum MeasuredLoss {
     /// Length of the lost sound, in seconds.
     Secs(f64),
-    /// Too short to measure; not reported within the last minute.
+    /// Shorter than 20 ms, which cannot be measured; returned at most once a minute.
     TooShort,
 }
 
@@ -75,7 +75,8 @@ impl LossMeter {
         self.pending.get_or_insert(PendingLoss { frames, offset_before, offset_after: f64::INFINITY, measured_at: f64::INFINITY });
     }
 
-    /// Returns the length of the reported loss once it is measured.
+    /// Returns the length of the reported loss once it is measured, 0.2 s after the first frames behind it; None until then,
+    /// without a loss, and for a loss too short to measure within a minute of another one.
     pub(super) fn measured(&mut self, now: f64) -> Option<MeasuredLoss> {
         let PendingLoss { offset_before, offset_after, .. } = self.pending.take_if(|loss| now >= loss.measured_at)?;
         self.offsets = [offset_after, f64::INFINITY];

@@ -94,7 +94,7 @@ impl RingWriter {
 }
 
 impl RingReader {
-    /// Appends all available samples up to the next loss to `out`, or reports the loss once it is reached.
+    /// Appends the available samples up to the next loss to `out`; once the loss is reached, returns it instead.
     pub fn read(&mut self, out: &mut Vec<f32>) -> ReadOutcome {
         // Count samples before reading marks: a mark is published before the sample behind it, so no counted sample lies
         // behind an unread mark.
@@ -132,7 +132,7 @@ impl RingReader {
         Arc::clone(&self.frames)
     }
 
-    /// Returns the number of samples that are available.
+    /// Returns the number of samples that are available, including those behind a loss.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.samples.occupied_len()

@@ -23,7 +23,7 @@ use crate::protocol::{DeviceChoice, GapCause};
 use crate::time::SAMPLE_RATE_HZ;
 use recovery::{Loss, Recovery};
 
-/// Longest wait of one call of `next`.
+/// Longest wait of one call of `next`, which then returns `Nothing`.
 const WAIT: Duration = Duration::from_millis(100);
 /// Interval between two looks at the ring during that wait; a callback comes every 50 ms.
 const POLL: Duration = Duration::from_millis(20);
@@ -40,19 +40,20 @@ const SLEEP_CHECK: Duration = Duration::from_secs(1);
 /// Shortest sleep that is noticed, in seconds; without a sleep the clocks differ by far less.
 const LEAST_SLEEP_SECS: f64 = 2.0;
 
-/// A microphone.
+/// A microphone that is opened again after its loss: the source of live listening.
 pub struct CaptureSource {
     backend: Arc<dyn Backend>,
     choice: DeviceChoice,
-    /// Inputs that are opened only if they are chosen by name.
+    /// Inputs (ids or names) that are opened only if `choice` names them.
     excluded: Vec<String>,
-    /// Id of the chosen input, once it has been open.
+    /// Id of the input that `choice` names, known once it has been open: shows, while a fallback is in use, that the input is back.
     chosen_id: Option<String>,
     name: String,
     state: State,
     sleep: SleepReading,
     snapshots: Receiver<DeviceSnapshot>,
-    /// The stream that will replace the current one, while it is being opened on another thread.
+    /// The stream that will replace the current one, while it is being opened on another thread; None unless a change is in
+    /// progress.
     replacement: Option<Receiver<Result<InputStream>>>,
     raw: Vec<f32>,
     pending: VecDeque<SourceEvent>,
@@ -64,7 +65,7 @@ enum State {
     Lost { loss: Loss, recovery: Recovery },
 }
 
-/// A reading of the time that the machine has slept.
+/// A reading of the time that the machine has slept since a fixed moment.
 struct SleepReading {
     slept_secs: f64,
     read_at: Instant,
@@ -76,7 +77,7 @@ impl SleepReading {
     }
 }
 
-/// An open stream with its resampler and health.
+/// An open stream with its resampler, its frame count and its losses.
 struct Live {
     stream: InputStream,
     resampler: Resampler,
@@ -84,9 +85,9 @@ struct Live {
     frames: u64,
     last_frames_at: Instant,
     loss_meter: LossMeter,
-    /// Cause of a fatal error of the stream.
+    /// Cause of a fatal error of the stream; None while it works.
     fatal: Option<String>,
-    /// Number of zero frames since the last non-zero one; None before the first non-zero frame.
+    /// Number of consecutive zero frames at the end of the stream; None before its first non-zero frame.
     zero_frames: Option<u64>,
     role: InputRole,
 }
@@ -94,9 +95,9 @@ struct Live {
 /// The relation of an open input to the user's choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum InputRole {
-    /// The chosen input.
+    /// The input that `choice` names, which may be the default.
     Chosen,
-    /// The default input, used while the chosen one is missing.
+    /// The default input, used while an input chosen by name is missing.
     Fallback,
 }
 
@@ -108,7 +109,8 @@ impl Live {
         Ok(Box::new(Self { stream, resampler, opened_at: now, frames, last_frames_at: now, loss_meter, fatal, zero_frames, role }))
     }
 
-    /// Counts zero frames in `raw`. Returns true when there are too many for a microphone that has delivered a signal.
+    /// Counts the zero frames at the end of the stream, to which `raw` has been added. Returns true from 30 s of zeros after a
+    /// signal on.
     fn is_digital_silence(&mut self, raw: &[f32]) -> bool {
         if raw.iter().any(|sample| *sample != 0.0) {
             self.zero_frames = Some(0);
@@ -118,7 +120,7 @@ impl Live {
         *zeros >= ZEROS_SECS * u64::from(self.stream.rate_hz())
     }
 
-    /// Reads the errors of the stream and its count of frames.
+    /// Reads the errors of the stream and its count of frames; keeps the first fatal error in `fatal`.
     fn check(&mut self) {
         while let Some(reported) = self.stream.next_error() {
             if is_fatal(reported.error.kind()) {
@@ -135,7 +137,8 @@ impl Live {
         }
     }
 
-    /// Returns the sound that the sound system lost before the ring.
+    /// Returns a gap for sound that was lost before the ring, once its length is measured, or a problem if it is too short for
+    /// that; None if there is no such loss.
     fn overrun(&mut self) -> Option<SourceEvent> {
         Some(match self.loss_meter.measured(self.opened_at.elapsed().as_secs_f64())? {
             MeasuredLoss::Secs(secs) => gap(secs, GapCause::Overrun),
@@ -146,7 +149,7 @@ impl Live {
         })
     }
 
-    /// Returns the cause if the stream is dead.
+    /// Returns the cause if the stream has reported a fatal error or delivers nothing (for 3 s at its start, later for 1.5 s).
     fn failure(&mut self) -> Option<String> {
         self.check();
         if self.fatal.is_some() {
@@ -158,7 +161,8 @@ impl Live {
 }
 
 impl CaptureSource {
-    /// Opens and starts the input that `choice` names. Never opens one of `excluded` as the default.
+    /// Opens and starts the input that `choice` names. If that is the system's default and one of `excluded` (ids or names), opens
+    /// another microphone.
     ///
     /// # Errors
     /// [`ErrorKind::InputDevice`], naming the device, when it does not exist, is in use or forbidden, or fails.
@@ -166,7 +170,7 @@ impl CaptureSource {
         Self::open_with(System::shared(), choice, excluded)
     }
 
-    /// Opens the input that `choice` names. On failure reports the error and retries, as after a loss.
+    /// Opens the input that `choice` names. If that fails, the first event is the error, and opening is retried as after a loss.
     #[must_use]
     pub fn open_or_retry(choice: &DeviceChoice, excluded: &[String]) -> Self {
         Self::open(choice, excluded).unwrap_or_else(|error| {
@@ -215,7 +219,7 @@ impl CaptureSource {
         if let State::Listening(live) = &self.state { live.stream.channels() } else { 0 }
     }
 
-    /// Reports `live` as the new input and returns the state that listens to it.
+    /// Queues `InputChanged` for `live` and returns the state that listens to it.
     fn listen_to(&mut self, live: Box<Live>) -> State {
         let stream = &live.stream;
         stream.name().clone_into(&mut self.name);
@@ -267,7 +271,7 @@ impl CaptureSource {
         self.deliver(start, out)
     }
 
-    /// Sanitizes the samples in `out` from `start` on and returns their event, or the next pending event if there are none.
+    /// Clamps the samples in `out` from `start` on and returns their event; without samples the next pending event, or `Nothing`.
     fn deliver(&mut self, start: usize, out: &mut [f32]) -> SourceEvent {
         for sample in &mut out[start..] {
             *sample = sanitize(*sample);
@@ -312,7 +316,7 @@ impl Source for CaptureSource {
         self.name.clone()
     }
 
-    /// Closes the stream.
+    /// Closes the stream and drops the events that have not been delivered.
     fn pause(&mut self) {
         self.state = State::Paused;
         self.replacement = None;

@@ -25,7 +25,7 @@ const RING_SECS: usize = 2;
 const CALLBACKS_PER_SEC: u32 = 20;
 /// Capacity of the queue of stream errors: the first one names the cause, and a dead device repeats it every 2 ms.
 const STREAM_ERRORS: usize = 8;
-/// Time after which opening a device counts as failed.
+/// Time that the sound system may take to open a device; then opening fails.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// An error that the sound system reported on a running stream.
@@ -47,7 +47,8 @@ pub struct InputStream {
 }
 
 impl InputStream {
-    /// Opens and starts the input that `choice` names. Never opens one of `excluded` as the default.
+    /// Opens and starts the input that `choice` names. If that is the system's default and one of `excluded` (ids or names), opens
+    /// another microphone.
     ///
     /// # Errors
     /// [`InputDevice`](crate::error::ErrorKind::InputDevice), naming the device, when it does not exist, is in use or
@@ -68,7 +69,7 @@ impl InputStream {
         Ok(Self { stream: Some(stream), reader, errors, id, name, rate_hz: config.sample_rate, channels: config.channels })
     }
 
-    /// Creates a stream that a test writes to.
+    /// Creates a stream without a device; a test writes to its ring.
     #[cfg(test)]
     pub(super) fn scripted(reader: RingReader, errors: Receiver<StreamError>, id: &str, rate_hz: u32) -> Self {
         Self { stream: None, reader, errors, id: id.to_owned(), name: id.to_owned(), rate_hz, channels: 1 }
@@ -79,7 +80,7 @@ impl InputStream {
         &mut self.reader
     }
 
-    /// Returns the next error that the sound system reported.
+    /// Returns the next error that the sound system reported; None if there is none.
     pub(super) fn next_error(&self) -> Option<StreamError> {
         self.errors.try_recv().ok()
     }

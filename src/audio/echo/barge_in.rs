@@ -28,13 +28,13 @@ const FAR_SILENT_DB: f32 = -65.0;
 const MARGIN_DB: f32 = 4.0;
 /// Decay of an echo that has ended, in dB per frame: 60 dB in 0.3 s, as in a furnished room.
 const DECAY_DB: f32 = 2.0;
-/// Level below the usual echo that the filter's estimate of the echo may have at least, in dB; a lower one is not trusted.
+/// Greatest distance of the filter's estimate of the echo below the usual echo, in dB; a lower estimate is raised to it.
 const ESTIMATE_RANGE_DB: f32 = 15.0;
 /// Attenuation from which a frame shows that the filter removes the echo, in dB.
 const REMOVES_DB: f32 = 4.0;
-/// Excess of such frames over others from which the filter counts as adapted.
+/// Number of frames with this attenuation, less those without it, from which the filter counts as adapted.
 const ADAPTED: u32 = 30;
-/// Largest excess that is counted.
+/// Largest value of that difference.
 const ADAPTED_MOST: u32 = 100;
 /// Level of the microphone below which a frame does not show whether the filter removes the echo, in dBFS.
 const AUDIBLE_DB: f32 = -60.0;
@@ -44,7 +44,7 @@ const WINDOW: usize = 30;
 const SUSPECTED: usize = 4;
 /// Frames of evidence from which a person is certain: 80 ms. The voiced end of a cough is shorter, a keystroke has none.
 const CERTAIN: usize = 8;
-/// Frames of evidence among these that must come from the suppressor's output: excludes the word endings of the reply, and delayed
+/// Smallest number of these frames with evidence in the suppressor's output: excludes the word endings of the reply, and delayed
 /// none of 200 interruptions.
 const CERTAIN_IN_CLEAN: usize = 4;
 /// Level above the suppressor's residue from which a voiced frame is strong evidence, in dB.
@@ -58,7 +58,7 @@ const STRONG_WINDOW: usize = 15;
 /// Correlation with the far end above which the sound is echo. A person over an echo exceeds it in one case of twenty; echo on
 /// an unknown path has a median of 0.72.
 const ECHO_CORRELATION: f32 = 0.55;
-/// Correlation that shows that the echo path has changed and the filter must adapt again.
+/// Correlation above which the echo path has changed and the filter must adapt again.
 const PATH_CHANGED_CORRELATION: f32 = 0.68;
 /// Frames for which the filter is not trusted after such a change: 1.5 s, the time it needs to adapt.
 const READAPTATION: u32 = 150;
@@ -68,23 +68,23 @@ const READAPTATION_CORRELATION: f32 = 0.4;
 const SUSPICION: u32 = 40;
 /// Frames of evidence after which residues are learnt from them nevertheless: sound that lasts 1.5 s is the canceller's residue.
 const LEARN_ANYWAY: u32 = 150;
-/// Frames judged for speech at this moment: 80 ms.
+/// Newest frames that [`BargeInDetector::hears_speech`] looks at: 80 ms.
 const NOW_WINDOW: usize = 8;
 /// Frames of evidence among them that mean speech.
 const NOW_FRAMES: usize = 3;
 /// Increase of the learnt residues at the start of a reply, in dB: the room may have changed since the last one.
 const RESTART_MARGIN_DB: f32 = 6.0;
-/// Frames after which the coupling is learnt in small steps.
+/// Learnt frames after which the coupling (echo at the microphone relative to the far end) is learnt in small steps.
 const COUPLING_FAST_FRAMES: u32 = 50;
 /// Step of the coupling after that, relative to the first steps.
 const COUPLING_SLOW: f32 = 0.2;
 /// Steps of the coupling, in dB: it settles where three frames in ten exceed it, because the echo is loudest with the far end.
 const COUPLING_UP_DB: f32 = 0.7;
 const COUPLING_DOWN_DB: f32 = 0.3;
-/// Steps of a residue, in dB: it settles where one frame in twenty exceeds it.
+/// Steps of a learnt residue, in dB: it settles where one frame in twenty exceeds it.
 const RESIDUE_UP_DB: f32 = 0.95 * 3.0;
 const RESIDUE_DOWN_DB: f32 = 0.05 * 3.0;
-/// Range of a residue, in dB relative to the echo.
+/// Range of a learnt residue, in dB relative to the echo.
 const RESIDUE_RANGE_DB: std::ops::RangeInclusive<f32> = -45.0..=6.0;
 
 /// A frame of 10 ms: levels at the microphone, after the canceller, and at the far end.
@@ -115,7 +115,7 @@ pub enum Verdict {
     Speech,
 }
 
-/// Follows the far end and the canceller's outputs, and decides for each frame.
+/// The detector of a person who speaks over a reply: follows the far end and the canceller's outputs, and decides for each frame.
 #[derive(Clone, Debug)]
 pub struct BargeInDetector {
     /// Levels of the far end, in dBFS, newest first.
@@ -127,14 +127,14 @@ pub struct BargeInDetector {
     echo_db: f32,
     /// Residues of the echo that are seldom exceeded.
     residue: ResidueLevels,
-    /// Excess of frames in which the filter removed the echo.
+    /// Number of frames in which the filter removed the echo, less those in which it did not: 0 to 100.
     adapted: u32,
-    /// Remaining frames of a readaptation.
+    /// Remaining frames of a readaptation, during which a lower correlation rejects evidence.
     readapting: u32,
     evidence: VecDeque<Evidence>,
     /// Remaining frames of a suspicion.
     suspicion: u32,
-    /// Excess of frames with evidence over frames without.
+    /// Number of frames with evidence, less those without, while the far end plays; at least 0.
     evidence_run: u32,
 }
 
@@ -226,7 +226,7 @@ impl BargeInDetector {
         self.conclude()
     }
 
-    /// Returns true if a person speaks at this moment, by the last 80 ms.
+    /// Returns true if a person speaks at this moment: at least 3 of the last 8 frames (80 ms) hold evidence.
     #[must_use]
     pub fn hears_speech(&self) -> bool {
         self.evidence.iter().rev().take(NOW_WINDOW).filter(|of| **of != Evidence::Nothing).count() >= NOW_FRAMES
@@ -247,7 +247,7 @@ impl BargeInDetector {
         }
     }
 
-    /// Returns the loudest far-end level whose echo may arrive now, in dBFS; of all levels if the delay is unknown.
+    /// Returns the loudest far-end level whose echo may arrive now, in dBFS; if the delay is unknown, the loudest of 420 ms.
     fn far_loudest(&self, delay_ms: Option<i32>) -> f32 {
         let (from, to) = match delay_ms.and_then(|ms| usize::try_from(ms / FRAME_MS).ok()) {
             Some(frames) => (frames.saturating_sub(BEFORE_DELAY), frames + AFTER_DELAY),
@@ -256,7 +256,7 @@ impl BargeInDetector {
         self.far_db.iter().skip(from).take(to - from).copied().fold(f32::NEG_INFINITY, f32::max)
     }
 
-    /// Learns the levels of the echo from a frame without a person.
+    /// Learns the levels of the echo from a frame without evidence of a person, or from one after 1.5 s of evidence.
     fn learn(&mut self, frame: &Frame, far_db: f32, level: ResidueLevels, evidence: Evidence) {
         let speech = evidence != Evidence::Nothing;
         self.evidence_run = if speech { self.evidence_run + 1 } else { self.evidence_run.saturating_sub(1) };

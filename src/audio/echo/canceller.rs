@@ -103,7 +103,7 @@ impl Canceller {
         }
     }
 
-    /// Cancels the echo in a frame of both ends.
+    /// Cancels the echo in a frame of both ends. The outputs are delayed by 6 ms.
     pub fn process(&mut self, near: &Frame, far: &Frame) -> CancelledFrame {
         if let Some(filtered) = self.filtered.first_mut() {
             filtered.clear();
@@ -152,7 +152,7 @@ fn pop_frame(samples: &mut VecDeque<f32>) -> Frame {
     std::array::from_fn(|_| sanitize(samples.pop_front().unwrap_or(0.0)))
 }
 
-/// The optional processing of everything that is heard.
+/// The switches of the optional processing of the microphone signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Enhancements {
     pub(super) noise_suppression: Switch,

@@ -16,7 +16,7 @@ const DELAYS: usize = 45 * QUARTER;
 /// Partial sums of a dot product, for SIMD.
 const LANES: usize = 8;
 
-/// Share of the power that the canceller leaves from which the microphone signal is correlated too.
+/// Ratio of the canceller's output to the microphone's power from which the microphone signal is correlated too.
 const LEFT_SHARE: f32 = 0.8;
 /// Share of the microphone's power from which the estimate of the echo is compared with the microphone.
 const ESTIMATED_SHARE: f32 = 0.1;
@@ -31,7 +31,7 @@ const EPSILON: f32 = 1e-12;
 /// The newest samples of both ends, at 4 kHz, newest last.
 #[derive(Clone, Debug)]
 pub(super) struct FarEndCorrelation {
-    /// The microphone.
+    /// The microphone: output of the linear filter plus estimate of the echo.
     near: [f32; WINDOW],
     /// The output of the canceller's linear filter.
     left: [f32; WINDOW],
@@ -48,7 +48,7 @@ impl Default for FarEndCorrelation {
 }
 
 impl FarEndCorrelation {
-    /// Adds a frame: the output of the canceller, its estimate of the echo, and the far end.
+    /// Adds a frame: the output of the canceller's linear filter, its estimate of the echo, and the far end.
     pub(super) fn push(&mut self, left: &[f32; HOP_SAMPLES], echo: &[f32; HOP_SAMPLES], far: &[f32; HOP_SAMPLES]) {
         append(&mut self.near, &std::array::from_fn(|n| left[n] + echo[n]));
         append(&mut self.left, left);
@@ -56,7 +56,8 @@ impl FarEndCorrelation {
         append(&mut self.far, far);
     }
 
-    /// Returns the greatest normalised correlation with the far end over all delays, 0 to 1.
+    /// Returns the greatest normalised correlation with the far end over all delays, 0 to 1; 1 if the canceller's estimate of the
+    /// echo does not match the microphone, because the echo has taken another path.
     pub(super) fn greatest(&self) -> f32 {
         let (near, echo) = (&self.near[WINDOW - NEWEST..], &self.echo[WINDOW - NEWEST..]);
         let (near_energy, echo_energy) = (dot(near, near), dot(echo, echo));
@@ -69,7 +70,7 @@ impl FarEndCorrelation {
         if left > LEFT_SHARE * near { of_left.max(self.correlate(&self.near)) } else { of_left }
     }
 
-    /// Returns the greatest normalised correlation of `near` with the far end.
+    /// Returns the greatest normalised correlation of `near` with the far end over all delays, 0 to 1.
     fn correlate(&self, near: &[f32; WINDOW]) -> f32 {
         let near_energy = dot(near, near);
         let mut far_energy = dot(&self.far[..WINDOW], &self.far[..WINDOW]);
@@ -85,7 +86,7 @@ impl FarEndCorrelation {
     }
 }
 
-/// Appends a frame at 4 kHz and drops the oldest samples.
+/// Averages a frame down to 4 kHz, appends it to `kept` and drops the oldest samples.
 fn append(kept: &mut [f32], frame: &[f32; HOP_SAMPLES]) {
     kept.copy_within(QUARTER.., 0);
     let newest = kept.len() - QUARTER;
@@ -94,7 +95,7 @@ fn append(kept: &mut [f32], frame: &[f32; HOP_SAMPLES]) {
     }
 }
 
-/// Returns the dot product.
+/// Returns the dot product of two slices whose lengths are multiples of [`LANES`].
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0; LANES];
     for (a, b) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {

@@ -15,13 +15,13 @@ const LONGEST_LAG: usize = 114;
 const KEPT: usize = WINDOW + LONGEST_LAG;
 /// Voicing from which a frame is voiced: vowels reach 0.9 in a quiet room and 0.5 over a reply, noise 0.3.
 pub const VOICED: f32 = 0.4;
-/// Rise of speech over the noise floor, in dB.
+/// Level above the noise floor from which a frame is loud, in dB.
 const RISE_DB: f32 = 9.0;
 /// Level below which a frame is never loud, in dBFS.
 const LEAST_DB: f32 = -62.0;
 /// Rise of the noise floor in a room that became louder, in dB per frame: 3 dB a second.
 const FLOOR_RISE_DB: f32 = 0.03;
-/// Share of the distance by which the noise floor falls to a quieter frame.
+/// Share of the distance to a quieter frame by which the noise floor falls in a frame.
 const FLOOR_FALL: f32 = 0.2;
 /// Noise floor before the first frame, in dBFS.
 const FIRST_FLOOR_DB: f32 = -50.0;
@@ -37,25 +37,25 @@ pub struct FrameFeatures {
     pub level_db: f32,
     /// Noise floor of the room, in dBFS.
     pub floor_db: f32,
-    /// Voicing, from 0 (noise) to 1 (exactly periodic); 0 for a frame no louder than the room.
+    /// Voicing, from 0 (noise) to 1 (exactly periodic); 0 for a frame that is not loud.
     pub voicing: f32,
 }
 
 impl FrameFeatures {
-    /// Returns true if the frame is louder than the room.
+    /// Returns true if the frame is 9 dB louder than the noise floor, and louder than -62 dBFS.
     #[must_use]
     pub fn is_loud(&self) -> bool {
         self.level_db > (self.floor_db + RISE_DB).max(LEAST_DB)
     }
 
-    /// Returns true if the frame is loud and voiced.
+    /// Returns true if the frame is loud and voiced (above [`VOICED`]).
     #[must_use]
     pub fn is_speech(&self) -> bool {
         self.is_loud() && self.voicing > VOICED
     }
 }
 
-/// Measures level and voicing of a stream of frames, and follows its noise floor.
+/// The meter of level and voicing of a stream of frames; follows its noise floor.
 #[derive(Clone, Debug)]
 pub struct VoicingMeter {
     /// The newest samples at 8 kHz, oldest first.
@@ -70,7 +70,7 @@ impl Default for VoicingMeter {
 }
 
 impl VoicingMeter {
-    /// Measures a frame.
+    /// Measures level and voicing of the next frame, and updates the noise floor.
     pub fn measure(&mut self, frame: &[f32; HOP_SAMPLES]) -> FrameFeatures {
         let level_db = self.level(frame);
         self.halved.copy_within(HALF_FRAME.., 0);
@@ -81,7 +81,7 @@ impl VoicingMeter {
         if features.is_loud() { FrameFeatures { voicing: self.voicing(), ..features } } else { features }
     }
 
-    /// Returns the level of a frame, in dBFS, and updates the noise floor.
+    /// Returns the level of the next frame, in dBFS, and updates the noise floor; does not measure voicing.
     pub fn level(&mut self, frame: &[f32; HOP_SAMPLES]) -> f32 {
         let level_db = dbfs(frame);
         if level_db > DIGITAL_SILENCE_DB {
@@ -94,7 +94,8 @@ impl VoicingMeter {
         level_db
     }
 
-    /// Returns the greatest normalised correlation of the newest 30 ms with the sound one period earlier.
+    /// Returns the greatest normalised correlation of the newest 30 ms with the sound one period earlier, over the periods of a
+    /// voice.
     fn voicing(&self) -> f32 {
         let newest = &self.halved[KEPT - WINDOW..];
         let mean = newest.iter().sum::<f32>() / WINDOW as f32;

@@ -22,7 +22,7 @@ use crate::supervise;
 const CALLBACKS_PER_SEC: u32 = 50;
 /// Capacity of the queue of stream errors: the first one names the cause, and a dead device repeats it every 2 ms.
 const STREAM_ERRORS: usize = 8;
-/// Time after which opening a device counts as failed.
+/// Time that the sound system may take to open a device; then opening fails.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The outputs of the sound system.
@@ -55,7 +55,7 @@ impl AudioOutput for DeviceOutput {
     }
 }
 
-/// Returns the destination of a device's sound, by its type if the system knows it, else by its name.
+/// Returns the place where a device is heard, by its type if the system knows it, else by its name; a room if neither tells.
 fn route_of(device: &cpal::Device, name: &str) -> Route {
     use cpal::DeviceType;
     let kind = device.description().map(|text| text.device_type()).unwrap_or_default();

@@ -17,7 +17,7 @@ const STALL: Duration = Duration::from_millis(1_500);
 const FIRST_FRAMES: Duration = Duration::from_secs(3);
 /// Time without playback after which the output is closed, so that the device can sleep.
 const IDLE: Duration = Duration::from_secs(30);
-/// Attempts to reopen an output that was lost during a reply.
+/// Attempts to reopen an output that was lost during a reply; each tries the chosen output, then the default.
 const ATTEMPTS: usize = 4;
 /// Pause before each attempt: the system needs a moment to choose another default.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -40,7 +40,7 @@ struct NewestFarEnd {
 }
 
 impl FarEndSlot {
-    /// Takes the far end of an output that was opened since the last call.
+    /// Takes the far end of an output that was opened since the last call; None if there was none.
     #[must_use]
     pub fn take(&self) -> Option<(FarEnd, Route)> {
         lock(&self.newest).far_end.take()
@@ -63,7 +63,7 @@ impl FarEndSlot {
     }
 }
 
-/// Plays the samples of a voice on an output.
+/// The player of a voice's samples: resamples and queues them, plays them on an output, and reopens an output that is lost.
 pub struct Player {
     output: Box<dyn AudioOutput>,
     choice: DeviceChoice,
@@ -72,7 +72,7 @@ pub struct Player {
     used_at: Instant,
 }
 
-/// An open output with its resampler and health.
+/// An open output with its resampler, its queued samples and the time of its newest callback.
 struct ActiveOutput {
     output: OpenOutput,
     /// The resampler, with the rate of the voice that it converts from, in Hz.
@@ -85,12 +85,12 @@ struct ActiveOutput {
     limit: Duration,
 }
 
-/// The demand for samples after a call of [`Player::pump`].
+/// The state of the ring after a call of [`Player::pump`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PumpStatus {
-    /// All samples are in the ring; it has room for more.
+    /// All queued samples are in the ring; the player can take more.
     NeedsMore,
-    /// The ring is full.
+    /// The ring is full, or a cut is in progress; a later call moves the rest.
     Full,
 }
 
@@ -101,7 +101,7 @@ impl Player {
         Self { output, choice, far, open: None, used_at: Instant::now() }
     }
 
-    /// Switches to another output.
+    /// Switches to another output: closes the open one, with the samples queued on it. Does nothing if it is chosen already.
     pub fn choose(&mut self, choice: DeviceChoice) {
         if choice != self.choice {
             self.choice = choice;
@@ -109,7 +109,7 @@ impl Player {
         }
     }
 
-    /// Opens the output unless it is open, healthy and not outdated, so that the first sample plays without delay.
+    /// Opens the output, so that the first sample plays without delay. Keeps an open one that works and is not outdated.
     ///
     /// # Errors
     /// [`ErrorKind::OutputDevice`], naming the device, when it cannot be opened.
@@ -149,7 +149,7 @@ impl Player {
         }
     }
 
-    /// Queues the end of a sentence, which the resampler still holds.
+    /// Queues the end of a sentence, which the resampler still holds. Does nothing without an open output.
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] when resampling fails.
@@ -158,11 +158,11 @@ impl Player {
         resampler.finish(waiting)
     }
 
-    /// Moves queued samples to the output.
+    /// Moves as many queued samples to the ring of the output as fit.
     ///
     /// # Errors
-    /// [`ErrorKind::OutputDevice`] when the output was lost. If another output could be opened ([`Self::is_open`]), playback
-    /// continues there.
+    /// [`ErrorKind::OutputDevice`] when no output is open or it was lost. Another one is then sought for a second or more; if it
+    /// was found ([`Self::is_open`]), playback continues there.
     pub fn pump(&mut self) -> Result<PumpStatus> {
         self.used_at = Instant::now();
         let Some(open) = &mut self.open else { return Err(Error::new(ErrorKind::OutputDevice, "no output is open")) };
@@ -177,8 +177,8 @@ impl Player {
         Ok(if open.waiting.is_empty() { PumpStatus::NeedsMore } else { PumpStatus::Full })
     }
 
-    /// Reopens the lost output, or opens the default one, and queues `rest` there. Returns the error to report, which begins
-    /// with `lost`.
+    /// Reopens the lost output, or opens the default one, and queues `rest` (at `rate_hz`) there. Returns the error to report,
+    /// which begins with `lost`. Leaves no output open if all attempts fail.
     fn recover(&mut self, lost: &str, rest: &[f32], rate_hz: u32) -> Error {
         self.open = None;
         let choices = [self.choice.clone(), DeviceChoice::Default];
@@ -203,13 +203,13 @@ impl Player {
         self.open.is_some()
     }
 
-    /// Returns true if all samples have been played or dropped.
+    /// Returns true if all samples have been played or dropped, or no output is open.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.open.as_ref().is_none_or(|open| open.waiting.is_empty() && open.output.writer.is_empty())
     }
 
-    /// Fades out the playback and drops queued samples.
+    /// Fades out the playback within 20 ms and drops queued samples; nothing more is played until [`Self::finish_cut`].
     pub fn cut(&mut self) {
         if let Some(open) = &mut self.open {
             open.waiting.clear();
@@ -223,7 +223,7 @@ impl Player {
         self.open.as_ref().is_some_and(|open| open.output.writer.is_cut())
     }
 
-    /// Waits until the fade of a cut has ended, or for the time of a stall, and accepts samples again.
+    /// Waits until the fade of a cut has ended, at most 1.5 s, drops queued samples and accepts samples again.
     pub fn finish_cut(&mut self) {
         let Some(open) = &mut self.open else { return };
         open.waiting.clear();
@@ -235,7 +235,7 @@ impl Player {
         open.output.writer.end_cut();
     }
 
-    /// Closes the output if nothing was played for 30 s.
+    /// Closes the output if neither [`Self::prepare`] nor [`Self::pump`] was called for 30 s.
     pub fn close_if_idle(&mut self) {
         if self.used_at.elapsed() > IDLE {
             self.open = None;
@@ -244,7 +244,7 @@ impl Player {
 }
 
 impl ActiveOutput {
-    /// Returns the cause if the output is dead.
+    /// Returns the cause if the stream has failed or takes no samples (for 3 s at its start, later for 1.5 s); None while it works.
     fn failure(&mut self) -> Option<String> {
         let frames = self.output.writer.frames();
         if frames != self.frames {

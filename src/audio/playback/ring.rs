@@ -23,9 +23,9 @@ const DUCKED: f32 = 0.25;
 /// The flags and counters that the three ends share.
 #[derive(Debug)]
 struct Shared {
-    /// True while queued samples are to be faded out and dropped.
+    /// True from a cut until the writer ends it: queued samples are faded out and dropped, and no more are accepted.
     cut: AtomicBool,
-    /// True while samples are queued.
+    /// True if samples were still queued after the latest callback.
     playing: AtomicBool,
     /// Target gain, as the bits of an `f32`.
     gain: AtomicU32,
@@ -68,7 +68,7 @@ pub enum PlaybackGain {
     Ducked,
 }
 
-/// Creates the rings for mono samples at `rate_hz`.
+/// Creates the rings for mono samples at `rate_hz`: 1.5 s to the output callback, 2 s of played samples back.
 #[must_use]
 pub fn playback_ring(rate_hz: u32) -> (PlaybackWriter, PlaybackReader, FarEnd) {
     let ring = |secs: f64| HeapRb::new(((f64::from(rate_hz) * secs) as usize).max(1)).split();
@@ -101,7 +101,7 @@ impl PlaybackWriter {
         self.samples.is_empty()
     }
 
-    /// Fades out the playback and drops the queued samples.
+    /// Fades out the playback within 20 ms and drops the queued samples; [`Self::write`] accepts none until [`Self::end_cut`].
     pub fn cut(&self) {
         self.shared.cut.store(true, Ordering::Release);
     }
@@ -132,8 +132,8 @@ impl PlaybackWriter {
 }
 
 impl PlaybackReader {
-    /// Fills interleaved `data` of `channels` channels with queued samples, then with silence. An incomplete last frame is
-    /// silent.
+    /// Fills interleaved `data` of `channels` channels with queued samples at the gain that is set, then with silence, and copies
+    /// all of it to the far end. An incomplete last frame is silent.
     pub fn fill<T: Copy>(&mut self, data: &mut [T], channels: usize, from_f32: fn(f32) -> T) {
         let cut = self.shared.cut.load(Ordering::Acquire);
         let target = if cut { 0.0 } else { f32::from_bits(self.shared.gain.load(Ordering::Acquire)) };
@@ -177,18 +177,18 @@ impl FarEnd {
         lost - std::mem::replace(&mut self.lost, lost)
     }
 
-    /// Returns true while samples are queued for playback.
+    /// Returns true if samples were still queued after the latest callback.
     #[must_use]
     pub fn is_playing(&self) -> bool {
         self.shared.playing.load(Ordering::Acquire)
     }
 
-    /// Fades out the playback and drops the queued samples, because a person speaks.
+    /// Fades out the playback and drops the queued samples, because a person speaks; the writer ends the cut.
     pub fn cut(&self) {
         self.shared.cut.store(true, Ordering::Release);
     }
 
-    /// Fades to `gain`.
+    /// Fades to `gain`, within 20 ms.
     pub fn set_gain(&self, gain: PlaybackGain) {
         let gain = if gain == PlaybackGain::Full { 1.0_f32 } else { DUCKED };
         self.shared.gain.store(gain.to_bits(), Ordering::Release);

@@ -31,15 +31,15 @@ const OUTPUTS: usize = 4;
 /// The acoustic properties of a room.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RoomAcoustics {
-    /// Seed of the reflections.
+    /// Seed of the reflections and of the noise.
     pub seed: u64,
     /// Delay from writing a sample to the output until the microphone delivers it, in milliseconds.
     pub delay_ms: f32,
     /// Level of the echo at the microphone relative to the played sound, in dB.
     pub gain_db: f32,
-    /// Distortion of the loudspeaker: 0 is linear, 1 compresses the loudest samples by a fifth.
+    /// Distortion of the loudspeaker: 0 is linear; 1 doubles quiet samples and leaves full scale as it is.
     pub drive: f32,
-    /// Speed of the loudspeaker's clock relative to the microphone's, in parts per million.
+    /// Excess of the loudspeaker's clock over the microphone's, in parts per million.
     pub drift_ppm: f32,
     /// Level of the background noise, in dBFS.
     pub noise_db: f32,
@@ -85,7 +85,7 @@ impl SimulatedRoom {
         room
     }
 
-    /// Changes the delay.
+    /// Changes the delay to `delay_ms`, in milliseconds, as if the loudspeaker were moved; the reflections stay.
     pub fn move_to(&mut self, delay_ms: f32) {
         self.acoustics.delay_ms = delay_ms;
         let kept = LENGTH + self.delay() + SPARE;
@@ -133,7 +133,8 @@ fn uniform(state: &mut u64) -> f32 {
     (*state >> 40) as f32 / 16_777_216.0
 }
 
-/// Returns the loudspeaker and the microphone of `room`, at 16 kHz. The microphone hears `near` in addition to the echo.
+/// Returns the loudspeaker and the microphone of `room`, at 16 kHz. The microphone hears `near` in addition to the echo, and ends
+/// with `near`.
 #[must_use]
 pub fn speaker_and_microphone(room: SimulatedRoom, near: Vec<f32>) -> (SimulatedSpeaker, SimulatedMicrophone) {
     let (tx, rx) = bounded(OUTPUTS);

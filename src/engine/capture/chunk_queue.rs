@@ -1,7 +1,8 @@
 //! The chunk queue from the capture thread to the inference thread: everything captured, in order, within a bound.
 //!
 //! A live source never waits. A full queue turns its oldest chunk into a [`Captured::Gap`] of exactly that chunk's samples and
-//! place; every other item stays, so no loss goes unreported. A file waits for room instead.
+//! place; every other item stays, so no loss goes unreported; only beyond 256 of them are problems and input changes dropped and
+//! gaps merged. A file waits for room instead.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,20 +15,21 @@ use crate::protocol::GapCause;
 use crate::supervise::lock;
 use crate::time::CHUNK_SAMPLES;
 
-/// Items other than chunks that wait at most: an input that comes and goes every second makes about a hundred in a minute.
+/// Largest number of items other than chunks that wait: an input that comes and goes every second makes about a hundred in a
+/// minute.
 const MAX_NOTES: usize = 256;
-/// Wakeups that may wait: one says that there is something to take.
+/// Number of wakeups that may wait: one says that there is something to take.
 const WAKEUPS: usize = 1;
 
 struct Items {
     items: Mutex<VecDeque<Captured>>,
-    /// Chunks that may wait.
+    /// Number of chunks that may wait.
     capacity: usize,
-    /// Set when the receiver is gone.
+    /// True once the receiver is gone.
     closed: AtomicBool,
 }
 
-/// The capture thread's end.
+/// The capture thread's end. Dropping it closes the channel of wakeups; what was pushed can still be taken.
 pub(in crate::engine) struct ChunkSender {
     queue: Arc<Items>,
     wakeup: Sender<()>,
@@ -39,17 +41,17 @@ pub(in crate::engine) struct ChunkReceiver {
     wakeup: Receiver<()>,
 }
 
-/// The outcome of pushing an item.
+/// The result of pushing an item.
 #[derive(Debug)]
 pub(in crate::engine) enum PushOutcome {
     Pushed,
-    /// There was no room; the item comes back.
+    /// The queue holds as many chunks as it may; the item comes back.
     Full(Box<Captured>),
-    /// The receiver is gone.
+    /// The receiver is gone; the item is dropped.
     Closed,
 }
 
-/// Returns the two ends of a queue for `capacity` chunks.
+/// Returns the two ends of a queue for `capacity` chunks and some hundred other items.
 pub(in crate::engine) fn chunk_queue(capacity: usize) -> (ChunkSender, ChunkReceiver) {
     let (wake, wakeup) = bounded(WAKEUPS);
     let queue = Arc::new(Items { items: Mutex::default(), capacity, closed: AtomicBool::new(false) });
@@ -65,7 +67,7 @@ fn count_chunks(items: &VecDeque<Captured>) -> usize {
 }
 
 impl ChunkSender {
-    /// Pushes `item`; a full queue loses its oldest chunk, as a reported gap.
+    /// Pushes `item` even if the queue is full: its oldest chunk then becomes a gap. Too many other items are merged.
     pub(in crate::engine) fn push(&self, item: Captured) -> PushOutcome {
         self.push_then(item, |items, capacity| {
             while count_chunks(items) > capacity {
@@ -77,7 +79,7 @@ impl ChunkSender {
         })
     }
 
-    /// Pushes `item` unless it is a chunk and the queue is full.
+    /// Pushes `item`; a chunk comes back if the queue is full.
     pub(in crate::engine) fn try_push(&self, item: Captured) -> PushOutcome {
         if is_chunk(&item) && count_chunks(&lock(&self.queue.items)) >= self.queue.capacity {
             return if self.queue.closed.load(Ordering::Acquire) { PushOutcome::Closed } else { PushOutcome::Full(Box::new(item)) };
@@ -99,7 +101,7 @@ impl ChunkSender {
     }
 }
 
-/// Turns the oldest chunk into a gap, or lengthens the gap right before it.
+/// Turns the oldest chunk into a gap of its length and place, or lengthens the gap by overload right before it.
 fn drop_oldest_chunk(items: &mut VecDeque<Captured>) {
     let Some(place) = items.iter().position(is_chunk) else { return };
     let Captured::Chunk(chunk) = &items[place] else { return };
@@ -115,7 +117,8 @@ fn drop_oldest_chunk(items: &mut VecDeque<Captured>) {
     }
 }
 
-/// Drops or merges one item other than a chunk: the oldest problem, else the oldest input change, else merges the two oldest gaps.
+/// Drops or merges one item other than a chunk: drops the oldest problem, else the oldest change or loss of the input; else merges
+/// the two oldest gaps; without two gaps drops the oldest item.
 fn merge_notes(items: &mut VecDeque<Captured>) {
     let oldest = |wanted: fn(&Captured) -> bool| items.iter().position(wanted);
     let place = oldest(|item| matches!(item, Captured::Problem { .. }))
@@ -141,7 +144,7 @@ fn merge_notes(items: &mut VecDeque<Captured>) {
 }
 
 impl ChunkReceiver {
-    /// Takes the oldest item.
+    /// Takes the oldest item; None if the queue is empty.
     pub(in crate::engine) fn take(&self) -> Option<Captured> {
         lock(&self.queue.items).pop_front()
     }
@@ -151,7 +154,7 @@ impl ChunkReceiver {
         count_chunks(&lock(&self.queue.items))
     }
 
-    /// Returns the channel that receives a message after a push, and closes when the sender is gone.
+    /// Returns the channel that receives a message after pushes (one for several) and closes when the sender is gone.
     pub(in crate::engine) const fn wakeup(&self) -> &Receiver<()> {
         &self.wakeup
     }

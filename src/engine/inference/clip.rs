@@ -10,14 +10,15 @@ use crate::error::Result;
 use crate::files::make_private_folder;
 use crate::time::SAMPLE_RATE_HZ;
 
-/// Samples after which a clip ends by itself, 20 s: an instruction is one sentence, and a forgotten recording must not go on.
+/// Number of samples at which a clip ends by itself, 20 s: an instruction is one sentence, and a forgotten recording must not go
+/// on.
 const MAX_SAMPLES: usize = 20 * SAMPLE_RATE_HZ as usize;
 
 /// The clip that is being recorded, if any.
 #[derive(Debug, Default)]
 pub(super) struct ClipRecording {
     out: Option<WavFileWriter>,
-    /// Samples that still fit.
+    /// Number of samples that still fit.
     left: usize,
 }
 
@@ -35,7 +36,7 @@ impl ClipRecording {
         Ok(())
     }
 
-    /// Completes the clip.
+    /// Completes the clip; does nothing without one.
     ///
     /// # Errors
     /// When the disk is full or gone.
@@ -43,7 +44,7 @@ impl ClipRecording {
         self.out.take().map_or(Ok(()), WavFileWriter::finish)
     }
 
-    /// Appends `samples`. A clip that fails or is long enough ends.
+    /// Appends `samples` to the clip, if there is one. A clip that fails or is 20 s long ends.
     ///
     /// # Errors
     /// When the file cannot be written, for instance because the disk is full.

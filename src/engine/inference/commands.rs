@@ -16,7 +16,7 @@ use crate::session::prompt::PromptCache;
 use crate::session::{Session, SessionConfig};
 
 impl InferenceThread {
-    /// Carries out `command`; what fails becomes a problem.
+    /// Carries out `command`, or begins to; an error becomes a `problem` event.
     pub(super) fn obey(&mut self, command: Command) {
         let done = match command {
             Command::Pause => self.command_capture(CaptureCommand::Pause),
@@ -76,7 +76,7 @@ impl InferenceThread {
         self.channels.capture.try_send(command).map_err(|_| Error::internal("the capture thread takes no commands"))
     }
 
-    /// Switches the mode `name` on: at once where its prompt cache is there, else as soon as a worker has made it.
+    /// Switches the mode `name` on: at once if its prompt cache is ready, else as soon as a worker has made it.
     pub(super) fn switch_on(&mut self, name: &str) -> Result<()> {
         let mode = find_mode(&self.settings.modes, name)?.clone();
         let Some(prompt) = self.prompts.get(name) else {
@@ -98,15 +98,15 @@ impl InferenceThread {
         Ok(())
     }
 
-    /// Takes the mode `name` out of the session and says so.
+    /// Switches the mode `name` off in the session and sends `modes_changed`; the session keeps its context for 60 s.
     pub(super) fn rest(&mut self, name: &str) {
         let now = self.now;
         self.with_session(|session, out| session.switch_off(name, now, out));
         self.out.push(Event::ModesChanged { at: self.now, modes: self.session.modes_on() });
     }
 
-    /// Reads the definitions of the modes again. A mode that is on and has changed goes on as it was until its new prompt cache is
-    /// there.
+    /// Reads the definitions of the modes again, with translation into `language`. A mode that is on and has changed goes on as it
+    /// was until its new prompt cache is ready.
     fn reload_modes(&mut self, language: Language) -> Result<()> {
         let old = std::mem::take(&mut self.settings.modes);
         match all_modes(&self.settings.paths, language) {
@@ -144,7 +144,7 @@ impl InferenceThread {
         Ok(())
     }
 
-    /// Loads another model in the background; the session goes over to it when it is ready.
+    /// Loads another model in the background; the session goes over to it, without its context, when it is ready.
     pub(super) fn load_model(&mut self, choice: ModelChoice) -> Result<()> {
         self.meters.raise(Flag::Loading);
         self.settings.model = choice.clone();
@@ -153,7 +153,7 @@ impl InferenceThread {
         workers::load_model(choice, modes, &self.settings, self.worker_tx.clone())
     }
 
-    /// Makes the prompt caches of the modes that are off in the background, so that switching one on takes effect at the next chunk.
+    /// Makes the prompt caches that are missing in the background, so that switching a mode on takes effect at the next chunk.
     pub(super) fn make_other_prompts(&mut self) {
         let others = self.settings.modes.iter().filter(|mode| !self.prompts.contains_key(&mode.name)).cloned().collect();
         if let Err(error) = workers::make_prompts(&self.model, others, &self.settings, self.worker_tx.clone()) {
@@ -161,7 +161,7 @@ impl InferenceThread {
         }
     }
 
-    /// Takes the prompt cache or the model that a worker made.
+    /// Takes the prompt cache or the model that a worker made. Drops a cache for another model or an older instruction.
     pub(super) fn take_worker_result(&mut self, result: WorkerResult) {
         let done = match result {
             WorkerResult::Prompt { mode, fingerprint, prompt } => {
@@ -202,7 +202,7 @@ impl InferenceThread {
         }
     }
 
-    /// Goes over to another model at the next chunk, with the modes that are on.
+    /// Goes over to another model at the next chunk, in a new session with the modes that are on.
     fn change_model(&mut self, model: Arc<Model>, prompts: Vec<(String, Arc<PromptCache>)>) -> Result<()> {
         self.meters.lower(Flag::Loading);
         let config = SessionConfig::product(self.settings.sampling, self.settings.long_running.context);

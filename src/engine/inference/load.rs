@@ -10,14 +10,14 @@ use crate::model::Model;
 use crate::model::speed::Costs;
 use crate::time::CHUNK_SECS;
 
-/// Positions in the cache when a model is measured before a session.
+/// Number of positions in the cache when a model's speed is measured before a session.
 const CONTEXT: usize = 64;
-/// Runs of that measurement: two seconds in all.
+/// Number of runs of that measurement: two seconds in all.
 const RUNS: usize = 3;
-/// Chunks whose cost is kept: 10 s.
+/// Number of chunks whose cost is kept: 10 s.
 const RECENT_CHUNKS: usize = 25;
 
-/// The load at one moment.
+/// The lag of a session at one moment, with its cause.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Load {
     /// Audio that is captured and not yet decided on, in seconds.
@@ -25,7 +25,7 @@ pub(super) struct Load {
     pub(super) cause: LagCause,
 }
 
-/// The cause of a lag.
+/// The probable cause of a lag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LagCause {
     /// A chunk takes longer than its 0.4 s: the lag only grows.
@@ -34,7 +34,8 @@ pub(super) enum LagCause {
     Replies,
 }
 
-/// Returns the modes that this machine runs in real time with `model`; the default modes with a small model, unmeasured.
+/// Returns the names of the modes, at least one, that this machine runs in real time with `model`, measured in two seconds; with a
+/// small model the default modes, unmeasured.
 ///
 /// # Errors
 /// When computing fails.
@@ -48,14 +49,14 @@ pub(in crate::engine) fn modes_in_real_time(model: &Model) -> Result<Vec<String>
     Ok(names(&BUILT_IN[..lanes.max(1)]))
 }
 
-/// The costs of the newest chunks of a live session.
+/// The computing times of the newest 25 chunks (10 s) of a live session.
 #[derive(Debug, Default)]
 pub(super) struct ChunkCosts {
     costs_ms: VecDeque<f32>,
 }
 
 impl ChunkCosts {
-    /// Adds the cost of a chunk, its passes included.
+    /// Adds the cost of a chunk, in milliseconds: log-mel, encoder and its first pass.
     pub(super) fn push(&mut self, cost_ms: f32) {
         if self.costs_ms.len() == RECENT_CHUNKS {
             self.costs_ms.pop_front();
@@ -63,19 +64,20 @@ impl ChunkCosts {
         self.costs_ms.push_back(cost_ms);
     }
 
-    /// Returns the cause that a lag has now.
+    /// Returns the cause that a lag would have now: chunks if the median of their costs exceeds 0.4 s, else replies.
     pub(super) fn lag_cause(&self) -> LagCause {
         if f64::from(self.median_ms()) <= CHUNK_SECS * 1e3 { LagCause::Replies } else { LagCause::Chunks }
     }
 
-    /// Returns the median cost: one chunk that waited for another program says nothing.
+    /// Returns the median cost, in milliseconds (one chunk that waited for another program says nothing); 0 without chunks.
     fn median_ms(&self) -> f32 {
         let mut costs: Vec<f32> = self.costs_ms.iter().copied().collect();
         costs.sort_by(f32::total_cmp);
         costs.get(costs.len() / 2).copied().unwrap_or(0.0)
     }
 
-    /// Returns the problem of a session that is `lag_secs` behind: the cause, and either the mode that rests or what the user can do.
+    /// Returns the problem of a session that is `lag_secs` behind: the cause, and either the mode that rests or what the user can
+    /// do.
     pub(super) fn lag_problem(&self, lag_secs: f32, modes_on: &[String], resting: Option<&str>) -> Error {
         let behind = format!("Hearken is {lag_secs:.0} s behind");
         let why = match self.lag_cause() {

@@ -4,38 +4,38 @@
 use super::load::{LagCause, Load};
 use crate::time::{SAMPLE_RATE_HZ, StreamTime};
 
-/// Lag that is reported, in seconds; where chunks are slow it only grows. A reply of usual length alone stays below.
+/// Lag that is reported, or makes a mode rest where chunks are slow, in seconds. A reply of usual length alone stays below.
 const REPORTED_LAG_SECS: f32 = 6.0;
-/// Lag below which a session has caught up.
+/// Lag below which a session has caught up, in seconds: the next lag is reported again.
 const CAUGHT_UP_SECS: f32 = 1.0;
-/// Lag beyond that of a long reply: a third of the queue.
+/// Lag that makes a mode rest where only replies are long, in seconds: a third of the queue.
 const LONG_REPLY_LAG_SECS: f32 = 20.0;
-/// Lag that counts as none.
+/// Lag that counts as none when modes wait to come back, in seconds.
 const CALM_LAG_SECS: f32 = 2.0;
-/// Wait after a change before making another, so that its effect on the lag is visible.
+/// Shortest time from a change to the next mode that goes to rest, in seconds, so that the effect on the lag is visible.
 const SETTLE_SECS: u64 = 10;
-/// Time without a lag before a mode comes back. Doubles each time that the mode has to rest again at once.
+/// Time without a lag before a mode comes back, in seconds. Doubles each time that the mode has to rest again at once.
 const CALM_SECS: u64 = 30;
-/// Upper bound of that time.
+/// Upper bound of that time, in seconds.
 const MAX_CALM_SECS: u64 = 960;
-/// A mode that rests again within this many calm times after it came back counts as resting at once.
+/// Number of calm times after its return within which a mode that rests again counts as resting at once.
 const RELAPSE_CALM_TIMES: u64 = 4;
 
-/// A change that the lag requires.
+/// A change that the lag requires; the caller carries it out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum LoadChange {
-    /// This mode rests.
+    /// This mode is switched off until the lag is over.
     Rest(String),
-    /// This mode goes on.
+    /// This mode is switched on again.
     Wake(String),
-    /// No mode can rest: the user is told what helps.
+    /// No mode may rest: the user is told what helps.
     Report,
 }
 
-/// Watches the lag.
+/// The load shedding of a session: the modes that rest, and the lag over time.
 #[derive(Debug)]
 pub(super) struct Overload {
-    /// Modes that may rest, the first one first.
+    /// Names of the modes that may rest, the first to rest first.
     order: Vec<String>,
     resting: Vec<String>,
     changed_at: StreamTime,
@@ -49,7 +49,7 @@ pub(super) struct Overload {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum OverloadNotice {
     None,
-    /// A mode rests since the lag was this many seconds; another notice follows only at twice that.
+    /// A mode went to rest when the lag was this many seconds; another notice follows only at twice that.
     Rest(f32),
     Report,
 }
@@ -60,7 +60,8 @@ impl Overload {
         Self { order, resting: Vec::new(), changed_at, calm_since, woken_at, calm_secs: CALM_SECS, notice: OverloadNotice::None }
     }
 
-    /// Returns the change that `load` requires at `now`, with the modes `on`. The last mode that is on never rests.
+    /// Returns the change that `load` requires at audio time `now`, with the modes `on`; None if none. The last mode that is on
+    /// never rests.
     pub(super) fn step(&mut self, load: Load, now: StreamTime, on: &[String]) -> Option<LoadChange> {
         let Load { lag_secs, cause } = load;
         if lag_secs < CAUGHT_UP_SECS {
@@ -96,7 +97,7 @@ impl Overload {
         self.wake(now)
     }
 
-    /// Wakes the mode that rests last, after a calm time.
+    /// Wakes the mode that went to rest last, once there was no lag for a calm time; None otherwise.
     fn wake(&mut self, now: StreamTime) -> Option<LoadChange> {
         if self.calm_since.is_some_and(|calm| secs_between(calm, now) >= self.calm_secs) {
             let name = self.resting.pop()?;

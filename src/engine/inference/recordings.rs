@@ -6,12 +6,12 @@ use std::path::Path;
 use crate::audio::wav_file::WavFileWriter;
 use crate::error::{Error, Result};
 
-/// The files that samples are written to.
+/// The WAV files that everything heard is written to.
 #[derive(Debug)]
 pub(in crate::engine) struct Recordings {
-    /// `--save-audio`.
+    /// Recording asked for by `--save-audio`.
     whole_session: Option<WavFileWriter>,
-    /// `Command::RecordTo`.
+    /// Recording that `Command::RecordTo` began and `Command::StopRecording` ends.
     switched: Option<WavFileWriter>,
 }
 
@@ -21,17 +21,17 @@ impl Recordings {
         Self { whole_session, switched: None }
     }
 
-    /// Begins the switched recording, after completing the one before.
+    /// Begins the switched recording in `path`, after completing the one before.
     ///
     /// # Errors
-    /// When the old file cannot be completed or the new one not created; nothing is recorded then.
+    /// When the old file cannot be completed or the new one not created; the switched recording is off then.
     pub(super) fn begin(&mut self, path: &Path) -> Result<()> {
         self.stop()?;
         self.switched = Some(WavFileWriter::create(path)?);
         Ok(())
     }
 
-    /// Completes the switched recording.
+    /// Completes the switched recording; does nothing without one.
     ///
     /// # Errors
     /// When the disk is full or gone.
@@ -44,7 +44,7 @@ impl Recordings {
         self.whole_session.is_some() || self.switched.is_some()
     }
 
-    /// Appends `samples` to each file. Returns the errors; a file that fails is given up.
+    /// Appends `samples` to each file. Returns the errors; a file that fails is closed and not written again.
     pub(super) fn write(&mut self, samples: &[f32]) -> Vec<Error> {
         let mut errors = Vec::new();
         for file in [&mut self.whole_session, &mut self.switched] {
@@ -56,7 +56,7 @@ impl Recordings {
         errors
     }
 
-    /// Completes each file. Returns the errors.
+    /// Completes each file and ends the recordings. Returns the errors.
     pub(super) fn finish(&mut self) -> Vec<Error> {
         [self.whole_session.take(), self.switched.take()].into_iter().flatten().filter_map(|file| file.finish().err()).collect()
     }

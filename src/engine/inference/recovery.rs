@@ -11,8 +11,8 @@ use crate::protocol::{Command, Severity};
 use crate::session::Session;
 
 impl InferenceThread {
-    /// Answers a failed pass: retries from where the lanes stood, then skips the chunk, then restarts the lanes, then ends the
-    /// session.
+    /// Answers a failed pass on the GPU by loading the model for the processor. On the processor retries from the state before the
+    /// pass, then skips the chunk, then restarts the lanes, then ends the session.
     pub(super) fn pass_failed(&mut self, error: &Error) {
         if !self.model.is_on_cpu() {
             return self.leave_gpu(error);
@@ -40,7 +40,7 @@ impl InferenceThread {
         }
     }
 
-    /// Loads the model again for the processor after the GPU failed.
+    /// Loads the model again for the processor after the GPU failed; does nothing while that is in progress.
     fn leave_gpu(&mut self, error: &Error) {
         if self.settings.device == ComputeDevice::Cpu {
             // The processor's model is being loaded.
@@ -53,7 +53,7 @@ impl InferenceThread {
         self.obey(Command::ChooseModel(self.settings.model.clone()));
     }
 
-    /// Rests or wakes modes as the lag requires, or tells the user what helps.
+    /// Rests or wakes modes as the lag requires, or tells the user what helps. Does nothing for a source that waits for the model.
     pub(super) fn shed_load(&mut self) {
         if self.timing == SourceTiming::Waits {
             return;
@@ -74,7 +74,7 @@ impl InferenceThread {
         }
     }
 
-    /// Reports a chunk that the front end could not encode; the chunks that follow may be fine.
+    /// Reports and leaves out a chunk that the front end could not encode; ends the session if that happens again and again.
     pub(super) fn skip_chunk(&mut self, error: Error) {
         let ends = self.retry_policy.failed(self.now).0 == FailureAction::End;
         let severity = if ends { Severity::Error } else { Severity::Warning };

@@ -1,4 +1,4 @@
-//! UtteranceEvent replies: which replies the speech thread gets, its reports, and interruptions.
+//! Spoken replies: the choice of replies that the speech thread gets, its reports, and interruptions.
 
 use std::time::{Duration, Instant};
 
@@ -11,10 +11,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{DeviceChoice, Emotion, Event, Panel, ReplyId, Severity, Speak, VoiceSettings};
 use crate::session::Session;
 
-/// Time that the end of a session leaves the voice to fade out.
+/// Time that the end of a session leaves the voice to fade out, at most.
 const FADE: Duration = Duration::from_millis(400);
 
-/// The way of replies to the speech thread.
+/// The speech thread's handle, and the choice of the replies that it gets.
 pub(super) struct ReplySpeech {
     handle: SpeechHandle,
     stop_phrase: StopPhraseDetector,
@@ -35,8 +35,9 @@ impl ReplySpeech {
         self.handle.is_busy()
     }
 
-    /// Hands the replies in `events` to the speech thread as they are generated. Returns true if the transcript in `events`
-    /// completes a spoken stop command ("stop", "be quiet") while the voice speaks.
+    /// Hands replies in `events` to the speech thread as they are generated: those of modes shown as conversation, all or only
+    /// urgent ones as `speak` says. Returns true if the transcript in `events` completes a stop phrase ("stop", "be quiet") during
+    /// a reply.
     pub(super) fn route(&mut self, events: &[Event], speak: Speak, modes: &[Mode]) -> bool {
         let panel = |mode: &str| modes.iter().find(|known| known.name == mode).map(|known| known.panel);
         let mut stop_asked = false;
@@ -66,7 +67,7 @@ impl ReplySpeech {
         stop_asked
     }
 
-    /// Speaks `text` as the reply `reply`, in place of whatever is being said.
+    /// Speaks `text` as the reply `reply`, in place of whatever is being said, even if the settings let no replies be spoken.
     ///
     /// # Errors
     /// When the speech thread takes no commands.
@@ -78,7 +79,7 @@ impl ReplySpeech {
         Ok(())
     }
 
-    /// Ends the speech thread.
+    /// Ends the speech thread; waits up to 1 s for it.
     pub(super) fn finish(self) {
         self.handle.finish();
     }
@@ -107,28 +108,28 @@ impl InferenceThread {
         }
     }
 
-    /// Stops generating and speaking replies.
+    /// Stops generating and speaking all replies.
     pub(super) fn fall_silent(&mut self) -> Result<()> {
         let speaking = self.speech.is_busy();
         self.with_session(Session::cut_replies);
         if speaking { self.speech.handle.command(SpeechCommand::Cut) } else { Ok(()) }
     }
 
-    /// Falls silent because a person spoke over a reply or asked for silence.
+    /// Falls silent because a person spoke over a reply or said a stop phrase.
     pub(super) fn interrupt(&mut self) {
         if let Err(error) = self.fall_silent() {
             self.problem(Severity::Warning, &error);
         }
     }
 
-    /// The speech thread has given up: replies stay text until the user changes the voice or the output.
+    /// Reports that the speech thread has given up: replies stay text until the user changes the voice or the output.
     pub(super) fn speech_failed(&mut self) {
         self.lose_speech_thread();
         let why = "the voice has failed; replies are shown as text until the voice's settings or the output are changed";
         self.problem(Severity::Warning, &Error::new(ErrorKind::Voice, why));
     }
 
-    /// Starts another speech thread in place of one that has been stuck for `busy`.
+    /// Starts another speech thread in place of one that has been stuck for `busy`, at most twice without a whole reply in between.
     fn replace_speech_thread(&mut self, busy: Duration) {
         self.lose_speech_thread();
         match self.speech.handle.replace(self.settings.voice, self.settings.output.clone()) {
@@ -166,7 +167,7 @@ impl InferenceThread {
         self.command_capture(CaptureCommand::Voice(conduct))
     }
 
-    /// Lets the voice fade out at the end of a session.
+    /// Cuts the voice at the end of a session and waits up to 0.4 s for its fade.
     pub(super) fn fade_out_speech(&mut self) {
         if !self.speech.is_busy() || self.speech.handle.command(SpeechCommand::Cut).is_err() {
             return;

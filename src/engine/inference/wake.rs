@@ -25,10 +25,10 @@ pub(super) enum Wake {
     CaptureEnded,
 }
 
-/// The patience of [`InferenceThread::next`].
+/// The behaviour of [`InferenceThread::next`] when there is nothing to act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Patience {
-    /// Returns at once: lanes have work to do.
+    /// Returns None at once: lanes have work to do.
     Poll,
     /// Blocks until something happens: lanes have nothing to do.
     Wait,
@@ -57,8 +57,8 @@ impl InferenceThread {
     }
 
     /// Returns true if captured sound may be taken now. A file waits for the model: its next chunk is taken once lanes and voice
-    /// have nothing left to do. A live source does not wait, so its chunks are encoded while lanes reply, up to a limit, because
-    /// encoded chunks take more memory than samples.
+    /// have nothing left to do. A live source does not wait, so its chunks are encoded while lanes reply, up to 10 s of them,
+    /// because encoded chunks take more memory than samples.
     fn takes_captured(&self, patience: Patience) -> bool {
         self.phase == Phase::Listening
             && match (patience, self.timing) {
@@ -69,7 +69,7 @@ impl InferenceThread {
             }
     }
 
-    /// Takes one thing to act on, if there is any.
+    /// Takes one thing to act on, in the order of [`Self::next`]; None if there is nothing.
     fn poll(&mut self, patience: Patience) -> Option<Wake> {
         match self.channels.commands.try_recv() {
             Ok(command) => return Some(Wake::Command(command)),

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{DeviceChoice, Emotion, ReplyId, VoiceSettings};
 use crate::supervise::spawn;
 
-/// Stalls, without a reply spoken to its end in between, after which no other thread is started.
+/// Number of stalls, without a reply spoken to its end in between, at which no other thread is started.
 const MAX_STALLS: u32 = 3;
 /// Capacity of a channel without a receiver.
 const CLOSED: usize = 1;
@@ -31,14 +31,14 @@ pub(in crate::engine) struct SpeechConfig {
     pub(in crate::engine) turn_taking: Arc<TurnTaking>,
 }
 
-/// The outcome of replacing a speech thread that stalled.
+/// The result of replacing a speech thread that stalled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Replacement {
     /// Another thread has started, which is to be reported.
     Started,
-    /// Another thread has started; an earlier stall was reported a moment ago.
+    /// Another thread has started; an earlier stall has been reported, and no reply was spoken to its end since.
     StartedAgain,
-    /// Too many stalls: there is no other thread.
+    /// Too many stalls: there is no thread any more.
     GivenUp,
 }
 
@@ -47,11 +47,11 @@ pub(in crate::engine) struct SpeechHandle {
     config: SpeechConfig,
     commands: Sender<SpeechCommand>,
     pub(in crate::engine) reports: Receiver<SpeechReport>,
-    /// Replies that are being spoken or wait for it.
+    /// Replies that were handed on and are not over: being spoken, or waiting.
     open: BTreeSet<ReplyId>,
-    /// The reply that is being spoken.
+    /// The reply that is being spoken, if any.
     speaking: Option<ReplyId>,
-    /// None after the thread was abandoned.
+    /// The speech thread; None after it was abandoned.
     thread: Option<JoinHandle<()>>,
     /// Stalls since a reply was last spoken to its end.
     stalls: u32,
@@ -65,7 +65,7 @@ struct Started {
 }
 
 impl SpeechHandle {
-    /// Starts a speech thread.
+    /// Starts a speech thread with these voice settings on this output.
     ///
     /// # Errors
     /// When the thread cannot be started.
@@ -74,14 +74,14 @@ impl SpeechHandle {
         Ok(Self { config, commands, reports, open: BTreeSet::new(), speaking: None, thread: Some(thread), stalls: 0 })
     }
 
-    /// Opens a reply; its text follows.
+    /// Hands a new reply to the thread; its text follows. Does nothing if the thread takes no commands.
     pub(in crate::engine) fn begin(&mut self, reply: ReplyId, emotion: Option<Emotion>) {
         if self.command(SpeechCommand::Begin { reply, emotion }).is_ok() {
             self.open.insert(reply);
         }
     }
 
-    /// Hands on the next piece of an open reply; ignores other replies.
+    /// Hands on the next piece of a reply that is open here; ignores other replies and empty pieces.
     pub(in crate::engine) fn text(&self, reply: ReplyId, text: &str) {
         if self.open.contains(&reply) && !text.is_empty() {
             // A stalled thread loses a piece of speech; the text is in the window.
@@ -89,7 +89,7 @@ impl SpeechHandle {
         }
     }
 
-    /// Says that the text of `reply` is complete.
+    /// Tells the thread that the text of `reply` is complete; ignores a reply that is not open here.
     pub(in crate::engine) fn end(&self, reply: ReplyId) {
         if self.open.contains(&reply) {
             let _ = self.command(SpeechCommand::End { reply });
@@ -121,7 +121,7 @@ impl SpeechHandle {
         self.speaking = self.speaking.filter(|speaking| *speaking != reply);
     }
 
-    /// Lets go of a thread that has ended or stalled. Returns the reply that it was speaking.
+    /// Lets go of a thread that has ended or stalled: drops its replies and its channels. Returns the reply that it was speaking.
     pub(in crate::engine) fn abandon(&mut self) -> Option<ReplyId> {
         self.open.clear();
         // A blocked call cannot be cancelled. When the call returns, the thread sees closed channels and exits.
@@ -129,7 +129,7 @@ impl SpeechHandle {
         self.speaking.take()
     }
 
-    /// Starts another thread in place of one that stalled and was abandoned, unless that has happened too often.
+    /// Starts another thread in place of one that stalled and was abandoned, unless this is the third time since a whole reply.
     ///
     /// # Errors
     /// When the thread cannot be started.
@@ -160,12 +160,12 @@ impl SpeechHandle {
         Ok(())
     }
 
-    /// Returns true while a reply is spoken or waits to be.
+    /// Returns true while a reply that was handed on is spoken or waits to be.
     pub(in crate::engine) fn is_busy(&self) -> bool {
         !self.open.is_empty()
     }
 
-    /// Ends the thread and waits a moment for it.
+    /// Ends the thread, and waits up to 1 s for it.
     pub(in crate::engine) fn finish(mut self) {
         self.commands = closed();
         let Some(thread) = self.thread.take() else { return };

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-/// Stop commands, in lower case: an utterance that is one of these and nothing else.
+/// Stop phrases, in lower case: an utterance that is one of these and nothing else asks for silence.
 const STOP_PHRASES: [&str; 16] = [
     "stop",
     "stop it",
@@ -27,10 +27,10 @@ const STOP_PHRASES: [&str; 16] = [
 
 /// Longest pause inside an utterance, in seconds, as in [`crate::transcript`].
 const MAX_PAUSE_SECS: f64 = 1.2;
-/// Bytes after which an utterance cannot be a stop command.
+/// Length beyond which an utterance cannot be a stop phrase and no more text is collected, in bytes.
 const MAX_BYTES: usize = 40;
 
-/// Joins transcript pieces into utterances and looks for a stop command.
+/// The detector of stop phrases: joins transcript pieces into utterances and compares each with the list.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct StopPhraseDetector {
     utterance: String,
@@ -38,7 +38,7 @@ pub(in crate::engine) struct StopPhraseDetector {
 }
 
 impl StopPhraseDetector {
-    /// Takes the next transcript piece, spoken during `secs` of audio time. Returns true if it completes a stop command.
+    /// Takes the next transcript piece, spoken during `secs` of audio time. Returns true if the utterance so far is a stop phrase.
     pub(in crate::engine) fn detect(&mut self, piece: &str, secs: Range<f64>) -> bool {
         if secs.start - self.until_secs > MAX_PAUSE_SECS {
             self.utterance.clear();
@@ -52,7 +52,7 @@ impl StopPhraseDetector {
     }
 }
 
-/// Returns true if `text` is a stop command, whatever its case and punctuation.
+/// Returns true if `text` is a stop phrase, whatever its case and punctuation.
 fn is_stop_phrase(text: &str) -> bool {
     let letters = |c: char| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { ' ' };
     let plain: String = text.chars().map(letters).collect();

@@ -5,12 +5,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Pause between two turns of a conversation; a shorter pause is inside a turn.
+/// Shortest pause between two turns of a conversation; a shorter pause is inside a turn.
 const TURN_GAP: Duration = Duration::from_millis(500);
-/// Longest wait for a pause: a television never pauses.
+/// Longest wait of a reply for a pause: a television never pauses.
 const MAX_WAIT: Duration = Duration::from_secs(4);
 
-/// Returns true if a reply may begin: `quiet_for` after the last speech, having `waited` already. Pure.
+/// Returns true if a reply that has `waited` may begin `quiet_for` after the last speech (None: there was none). Pure.
 #[must_use]
 pub(in crate::engine) fn may_begin(quiet_for: Option<Duration>, waited: Duration) -> bool {
     quiet_for.is_none_or(|quiet_for| quiet_for >= TURN_GAP) || waited >= MAX_WAIT

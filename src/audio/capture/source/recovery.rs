@@ -23,7 +23,7 @@ const FALLBACK_AFTER: Duration = Duration::from_secs(2);
 /// Capacity of the channel from the opening thread: one result.
 const RESULTS: usize = 1;
 
-/// A loss of the input.
+/// A loss of the input, until it is open again.
 pub(super) struct Loss {
     since: Instant,
     /// Time that the machine had slept before the loss, in seconds.
@@ -40,7 +40,7 @@ impl Loss {
     }
 }
 
-/// The steps of reopening a lost input.
+/// The step that the reopening of a lost input is at.
 pub(super) enum Recovery {
     /// Waits until `until`, then opens the input of `role`.
     Waiting { until: Instant, role: InputRole },
@@ -51,14 +51,15 @@ pub(super) enum Recovery {
 }
 
 impl Recovery {
-    /// Returns the first step.
+    /// Returns the first step: an attempt on the chosen input after 0.25 s.
     pub(super) fn begin() -> Self {
         Self::Waiting { until: Instant::now() + FIRST_RETRY, role: InputRole::Chosen }
     }
 }
 
 impl CaptureSource {
-    /// Closes the stream and begins recovery. The samples in `out` from `start` on are delivered before the error.
+    /// Closes the stream and begins its recovery. The samples in `out` from `start` on are delivered before the error, which gives
+    /// `why` as the reason.
     pub(super) fn lose(&mut self, why: &str, cause: GapCause, start: usize, out: &mut Vec<f32>) -> SourceEvent {
         let State::Listening(mut live) = std::mem::replace(&mut self.state, State::Paused) else { return SourceEvent::Nothing };
         report_error(live.resampler.finish(out), &mut self.pending);
@@ -71,8 +72,9 @@ impl CaptureSource {
         self.deliver(start, out)
     }
 
-    /// Detects that the machine has slept: reports a gap and reopens the input, because the old stream may be dead without an
-    /// error. The old stream stays in use until the new one is open.
+    /// Detects, about once a second, that the machine has slept for 2 s or more: reports a gap and reopens the input, because the
+    /// old stream may be dead without an error. The old stream stays in use until the new one is open. Returns None if there was no
+    /// sleep.
     pub(super) fn notice_sleep(&mut self, out: &mut Vec<f32>) -> Option<SourceEvent> {
         if self.sleep.read_at.elapsed() < SLEEP_CHECK {
             return None;
@@ -93,6 +95,7 @@ impl CaptureSource {
 
     /// Follows the list of devices: switches to a new default, returns to the chosen input, and detects that the input has
     /// disappeared although its stream was moved elsewhere. The samples in `out` from `start` on have not been delivered yet.
+    /// Returns None if the input stays as it is.
     pub(super) fn follow_devices(&mut self, start: usize, out: &mut Vec<f32>) -> Option<SourceEvent> {
         let State::Listening(live) = &mut self.state else { return None };
         if let Some(opening) = &self.replacement {
@@ -133,7 +136,7 @@ impl CaptureSource {
         None
     }
 
-    /// Advances the recovery of a lost input.
+    /// Advances the recovery of a lost input by one step. Returns a pending event, or `Nothing`.
     pub(super) fn recover(&mut self) -> SourceEvent {
         let State::Lost { loss, recovery } = std::mem::replace(&mut self.state, State::Paused) else { return SourceEvent::Nothing };
         self.state = match recovery {
@@ -184,7 +187,8 @@ impl CaptureSource {
         State::Lost { recovery: Recovery::Waiting { until: Instant::now() + loss.backoff, role }, loss }
     }
 
-    /// Opens an input on its own thread, because a sound server that is shutting down may never answer.
+    /// Opens the input of `role` on its own thread, because a sound server that is shutting down may never answer. Returns the
+    /// channel of the result; a channel that closes without one counts as a failure.
     fn open_on_thread(&self, role: InputRole) -> Receiver<Result<InputStream>> {
         let (tx, rx) = crossbeam_channel::bounded(RESULTS);
         let choice = if role == InputRole::Chosen { self.choice.clone() } else { DeviceChoice::Default };
