@@ -40,12 +40,11 @@ pub struct EvalReport {
 /// One number of a report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
-    /// Key for programs, unique in the report: that of the metric, followed by `_` and the condition or group if there are
-    /// several.
+    /// Key for programs: that of the metric, followed by `_` and the condition or group if there are several.
     pub key: String,
     /// Name for people, in the text and the Markdown.
     pub name: String,
-    /// Value, a fraction where the text says percent; for programs.
+    /// Value for programs, a fraction where the text says percent; absent if there is no data.
     pub value: Option<f64>,
     /// 95 % confidence interval, in the unit of `value`; absent if none is calculated.
     pub interval: Option<Interval>,
