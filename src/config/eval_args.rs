@@ -83,27 +83,27 @@ pub enum ResumePolicy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EvalTask {
-    /// Respond to sounds that call for a response (RESPOND), and stay silent at others (IGNORE).
+    /// Responses to sounds that call for one (RESPOND), and silence at others (IGNORE).
     Proactive {
         /// Clips in a session.
         style: ProactiveStyle,
     },
-    /// Transcribe speech, scored by errors in words or characters.
+    /// Transcription of speech, scored by errors in words or characters.
     Asr {
         /// Spoken language: words are counted in English, characters in Chinese.
         language: Language,
     },
-    /// Translate speech, scored by BLEU and chrF.
+    /// Translation of speech, scored by BLEU and chrF.
     Translate {
         /// Language of the translation.
         to: Language,
     },
-    /// Answer questions about sounds, or spoken questions, with known answers.
+    /// Answers to questions about sounds, or to spoken questions, where the right ones are known.
     Qa {
         /// Form in which the model gets the question.
         instruction: QuestionInput,
     },
-    /// Put out the words or replies that are due in labelled streams, each heard in the mode that it names.
+    /// The words or replies that are due in labelled streams, each heard in the mode that it names.
     Streams {
         /// Language into which the mode `translate` translates.
         to: Language,
