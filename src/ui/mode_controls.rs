@@ -64,7 +64,7 @@ fn toggle_ui(ui: &mut Ui, data: &FrameData<'_>, mode: &Mode, key: &str, actions:
     }
 }
 
-/// Paints the toggles of all modes for a menu, without buttons for options, which the settings window has too.
+/// Paints the toggles of all modes for a menu, without their options, which the settings window has too.
 pub(super) fn mode_menu_ui(ui: &mut Ui, data: &FrameData<'_>, actions: &mut Actions) {
     for row in data.settings.modes.chunks(MENU_COLUMNS) {
         ui.horizontal(|ui| {

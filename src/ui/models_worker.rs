@@ -38,7 +38,7 @@ pub(super) enum ModelsReply {
     Removed(Result<u64>),
 }
 
-/// The handle of the worker thread. Dropping it ends the thread after the requests that wait.
+/// The handle of the worker thread. Dropping it ends the thread after the current request; those that wait are lost.
 #[derive(Debug)]
 pub(super) struct ModelsWorker {
     requests: Sender<ModelsRequest>,
