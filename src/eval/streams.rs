@@ -36,7 +36,7 @@ pub struct DueOutput {
 /// The comparison of the replies to one labelled stream with its due outputs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamFit<'a> {
-    /// Kinds ([`DueOutput::kind`], else the text) of the due outputs that came, on time or not.
+    /// Kinds (`kind` of the [`DueOutput`], else its text) of the due outputs that came, on time or not.
     pub came: Vec<&'a str>,
     /// Kinds of the due outputs that did not come.
     pub missed: Vec<&'a str>,

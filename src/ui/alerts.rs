@@ -39,9 +39,8 @@ impl Default for Alerts {
 }
 
 impl Alerts {
-    /// Returns the notification for `event`, and notes `now` as its time: for a finished reply with the emotion urgent, and for a
-    /// marked sound, once in [`REPEAT_INTERVAL`]. `None` for other events, and while notifications are off, snoozed, or "Do not
-    /// disturb" is on.
+    /// Returns a notification if `event` is a finished reply with the emotion urgent, or a marked sound that has not notified
+    /// within [`REPEAT_INTERVAL`]; else `None`, as while notifications are off or snoozed, or "Do not disturb" is on.
     pub(super) fn notification(&mut self, event: &Event, transcript: &Transcript, now: Instant) -> Option<Notification> {
         if !self.enabled || self.do_not_disturb == DoNotDisturb::On || self.is_snoozed(now) {
             return None;

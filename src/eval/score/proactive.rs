@@ -112,7 +112,7 @@ fn baselines(report: &EvalReport, heard: &[&Prediction]) -> Table {
     table
 }
 
-/// Adds the ROC curve: area, best operating point, a table of recalls, and as the result an SVG picture. `None`, and nothing
+/// Adds the ROC curve (area, best operating point, a table of recalls) and returns it as an SVG picture; `None`, and nothing
 /// added, if a clip has no margins or one label is missing. The score of a clip is its largest margin in a lane that never
 /// responds: with bias b the device responds exactly if the score is above -b, because the contexts are equal up to the first
 /// response.
