@@ -343,7 +343,7 @@ impl HearkenApp {
     }
 }
 
-/// Paints the messages that stay until dismissed.
+/// Paints `messages` above the main parts of the window, with a button that dismisses all of them; nothing without messages.
 fn messages_ui(ui: &mut egui::Ui, s: &Strings, messages: &[String], actions: &mut Actions) {
     if messages.is_empty() {
         return;

@@ -188,7 +188,7 @@ pub(super) enum EvalArgs {
         #[arg(long, value_name = "PATH")]
         background: Option<PathBuf>,
     },
-    /// Score transcripts: word error rate (LibriSpeech, or a manifest with `path` and `text`), or character error rate for Chinese
+    /// Score transcripts (LibriSpeech, or a manifest with `path` and `text`): word error rate, or character error rate for Chinese
     Asr {
         #[command(flatten)]
         run: RunArgs,
@@ -248,7 +248,7 @@ pub(super) enum EvalArgs {
     Compare {
         /// Folder of the first run (its --out)
         before: PathBuf,
-        /// Folder of the second run
+        /// Folder of the second run (its --out)
         after: PathBuf,
         /// Folder for the comparison as Markdown and JSON [default: only printed]
         #[arg(long, value_name = "DIR")]
@@ -267,7 +267,7 @@ pub(super) struct QuietArgs {
     gate: bool,
 }
 
-/// The options of every scoring command.
+/// The options that every subcommand of `hearken eval` except `compare` has.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     /// Data set: its folder, or its manifest (.jsonl, .json, .tsv)
@@ -297,7 +297,7 @@ pub(super) struct RunArgs {
     /// Maximum number of sessions that run at the same time [default: 8; 1 for streaming, which measures latency]
     #[arg(long, value_name = "N", value_parser = values::lanes, allow_negative_numbers = true)]
     lanes: Option<usize>,
-    /// Bias on the respond logit: larger values respond more often
+    /// Bias on the respond logit, added to that of the mode: larger values respond more often
     #[arg(long, value_name = "B", value_parser = values::one_eagerness, default_value = "0", allow_hyphen_values = true)]
     eagerness: f32,
     /// Context policy when the window is full: keep_replies, recent_only, reset_when_quiet or reference (streaming: one or several)

@@ -112,7 +112,7 @@ pub fn compare(before: ScoredRun<'_>, after: ScoredRun<'_>) -> Result<EvalReport
     Ok(report)
 }
 
-/// The predictions of one item in both runs.
+/// The predictions of one item under one condition: in the first and in the second run.
 type Pair<'a> = (&'a Prediction, &'a Prediction);
 
 /// Returns the predictions in `all` that are not on background recordings.

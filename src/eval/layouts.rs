@@ -331,7 +331,7 @@ fn walk(folder: &Path, wanted: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
     found
 }
 
-/// A data set that is being read.
+/// A data set that is being read row by row.
 #[derive(Default)]
 struct DataSetBuilder {
     set: DataSet,

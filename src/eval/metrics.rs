@@ -61,7 +61,7 @@ pub enum Unit {
     Percent,
     /// A score from 0 to 100.
     Score,
-    /// Events per hour.
+    /// Events per hour of audio.
     PerHour,
 }
 

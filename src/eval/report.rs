@@ -33,7 +33,7 @@ pub struct EvalReport {
     pub figures: Vec<Figure>,
     /// Tables, in the order of the text.
     pub tables: Vec<Table>,
-    /// Notes on how to read the figures.
+    /// Notes for the reader: exact variants of metrics, gaps in the data, limits of a figure.
     pub notes: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ pub struct Figure {
     pub text: String,
 }
 
-/// A table of a report.
+/// A table of a report, of text cells only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
     /// Title, without mark-up.

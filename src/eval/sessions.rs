@@ -43,7 +43,7 @@ pub enum Margins {
 pub enum FirstTextLatency {
     /// Measured by the clock; predictions therefore differ between runs.
     Measured,
-    /// Not measured.
+    /// Not measured; predictions of equal runs are equal.
     NotMeasured,
 }
 

@@ -9,7 +9,7 @@ const TAIL: f64 = 0.025;
 pub const DRAWS: usize = 2_000;
 /// Seed of the random generator of [`bootstrap`].
 const SEED: u64 = 0x4845_4152_4b45_4e00;
-/// Steps of a bisection, enough for the precision of a 64-bit float.
+/// Number of halvings in [`bisect`], enough for the precision of a 64-bit float.
 const BISECTIONS: usize = 100;
 
 /// The lower and the upper bound of a 95 % confidence interval, in the unit of the value.
@@ -136,7 +136,7 @@ pub fn median(values: &[f64]) -> Option<f64> {
 pub struct BootstrapResult {
     /// Difference over all items, each taken once.
     pub difference: f64,
-    /// 95 % confidence interval of the difference.
+    /// 95 % confidence interval of the difference: the central 95 % of the differences of the samples.
     pub interval: Interval,
     /// Two-sided p-value of the hypothesis that there is no difference, from 2 / ([`DRAWS`] + 1) to 1.
     pub p: f64,

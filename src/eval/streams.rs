@@ -9,7 +9,7 @@ use super::edit_distance::align_with;
 use super::items::{Expected, Prediction};
 use crate::time::CHUNK_SECS;
 
-/// Tolerance of times, which are multiples of 0.4 s that were rounded in decimal text.
+/// Tolerance when times are compared, in seconds: they are multiples of 0.4 s that were rounded in decimal text.
 const TOLERANCE_SECS: f64 = 1e-6;
 
 /// A word or reply that the model should put out in a labelled stream. Its time is the end of the chunk that is answered, in

@@ -128,7 +128,7 @@ impl TypedQuestionRunner {
 /// begin the reply. Without a question the model responds to the recording alone.
 ///
 /// # Errors
-/// If the tokenizer fails.
+/// If the tokenizer cannot encode the prompt or the question.
 pub fn prompt(model: &Model, features: Features, question: Option<&str>) -> Result<(Inputs, Vec<u32>)> {
     let (ids, vocabulary) = (model.ids(), model.vocabulary());
     let mut inputs: Inputs = vocabulary.offline_prefix()?.into_iter().map(Input::Token).collect();
@@ -164,7 +164,7 @@ fn segment<'a>(plan: &Plan, cache: &'a mut LaneCache) -> Segment<'a> {
 struct Recording {
     /// Samples of at most the first 20 s, mono at 16 kHz.
     samples: Vec<f32>,
-    /// Number of samples after these.
+    /// Number of samples after these that are dropped.
     left_out: usize,
 }
 
@@ -208,7 +208,7 @@ impl Recording {
     }
 }
 
-/// A question whose reply is being generated.
+/// An item whose reply is being generated, with its condition.
 struct PendingQuestion {
     condition: String,
     item: Item,

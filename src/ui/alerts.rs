@@ -11,7 +11,7 @@ use crate::transcript::Transcript;
 /// Shortest time between two notifications of the same sound.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// "Do not disturb": while on, nothing is spoken and nothing notifies.
+/// The user's switch "Do not disturb": while on, replies are spoken only when asked for, and no notification is shown. Not saved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum DoNotDisturb {
     On,

@@ -37,7 +37,7 @@ pub(super) const DISPLAY_VARIABLES: [&str; 4] = ["DISPLAY", "WAYLAND_DISPLAY", "
 /// The address of a display: those of [`DISPLAY_VARIABLES`] that are set, with their values.
 pub(super) type DisplayAddress = BTreeMap<String, String>;
 
-/// The session that the Xlib handler keeps running.
+/// The session that the Xlib handler keeps running after a loss of the display; dangling before [`guard`].
 static GUARDED: Mutex<Weak<RunningSession>> = Mutex::new(Weak::new());
 /// The display that a second start of Hearken has offered; `None` once taken.
 static OFFERED: Mutex<Option<DisplayAddress>> = Mutex::new(None);

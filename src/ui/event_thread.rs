@@ -121,7 +121,7 @@ impl SessionData {
         self.events().retain(|event| event.at() < at || matches!(event, Event::SessionStarted { .. }));
     }
 
-    /// Returns the seconds by which local time is ahead of UTC.
+    /// Returns the seconds by which local time was ahead of UTC when the event thread started.
     pub(super) fn offset_secs(&self) -> i64 {
         self.clock().offset_secs
     }

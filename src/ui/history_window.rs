@@ -54,7 +54,7 @@ impl HistoryWindow {
         self.ask(HistoryQuery::Sessions, paths, ctx);
     }
 
-    /// Closes the window; returns false if it was not open.
+    /// Closes the window and keeps its state; returns false if it was not open.
     pub(super) fn close(&mut self) -> bool {
         std::mem::take(&mut self.open)
     }

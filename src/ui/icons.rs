@@ -16,7 +16,7 @@ const LINE: f32 = 1.6;
 /// Side of an emotion's face, in points.
 const FACE_SIDE: f32 = 18.0;
 
-/// An icon of a button.
+/// An icon on a button, named after what the button does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Icon {
     Pause,
@@ -38,7 +38,7 @@ pub(super) fn button(ui: &mut Ui, icon: Icon, label: &str, hint: &str) -> Respon
     sized(ui, icon, label, hint, SIDE)
 }
 
-/// Adds a small icon button within a line, as [`button`] does.
+/// Adds a small icon button for use within a line of text; otherwise as [`button`].
 pub(super) fn small(ui: &mut Ui, icon: Icon, label: &str, hint: &str) -> Response {
     sized(ui, icon, label, hint, SMALL_SIDE)
 }

@@ -20,7 +20,7 @@ use crate::protocol::models::{InstallEnd, InstallStatus, InstallStep, Licence, M
 const READ_INTERVAL: Duration = Duration::from_secs(2);
 /// Interval at which the progress of a download is painted.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
-/// Largest width and height, in points.
+/// Largest width and height of the page when opened, in points.
 const MAX_SIZE: [f32; 2] = [520.0, 760.0];
 /// Space left at both sides together, above, and above and below together, in points.
 const SIDE_SPACE: f32 = 24.0;

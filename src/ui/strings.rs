@@ -103,12 +103,12 @@ pub(super) fn fill_all(text: &str, values: &[&dyn Display]) -> String {
 }
 
 impl Strings {
-    /// Returns the word for an emotion.
+    /// Returns the word for an emotion in the language of the table.
     pub(super) const fn emotion(&self, emotion: Emotion) -> &'static str {
         self.emotions[emotion as usize]
     }
 
-    /// Returns the title of a panel.
+    /// Returns the title of a panel in the language of the table.
     pub(super) const fn panel(&self, panel: Panel) -> &'static str {
         match panel {
             Panel::Conversation => self.conversation,

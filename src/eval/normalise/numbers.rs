@@ -16,7 +16,7 @@ const PREFIXES: [char; 6] = ['-', '+', '£', '€', '$', '¢'];
 /// A number that is being assembled from words.
 #[derive(Clone, Debug, PartialEq)]
 enum PartialNumber {
-    /// An integer.
+    /// An integer, which further words may add to or multiply.
     Whole(i128),
     /// A string of digits, perhaps with a decimal point and leading zeros.
     Digits(String),
