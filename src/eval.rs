@@ -51,18 +51,19 @@ use sessions::{EvalSession, FirstTextLatency, Margins, SessionRunner};
 use store::PredictionStore;
 use typed_qa::TypedQuestionRunner;
 
-/// The note in a report on typed questions to the starter.
+/// The note that a report carries if typed questions were put to the starter, the small built-in model.
 const NO_QUESTIONS: &str = "The starter was not trained to answer typed questions: its replies to them mean nothing. Ask a model that was, \
 such as --model 3b.";
-/// A clip folder that does not exist, so that no clip of the user replaces a built-in one.
+/// A folder that does not exist, given as the user's folder of spoken instructions, so that none replaces a built-in one.
 const NO_CLIPS: &str = "/nowhere/to/look/for/clips";
-/// Bytes of the model's fingerprint that a report shows.
+/// Bytes of the model's fingerprint (a hash of its weights) that a report shows, in hexadecimal.
 const SHOWN_FINGERPRINT_BYTES: usize = 8;
 
-/// Runs `request`; writes the summary to `out` and progress to `notes`.
+/// Scores a model or compares two runs, as `request` says; writes the report as text to `out` and the progress of scoring to
+/// `notes`. Returns [`Completion::Problems`] if a scored data set has rows that were skipped.
 ///
 /// # Errors
-/// If the data set, the model or the report folder cannot be used, or inference fails.
+/// If the data set, the model, the report folder or a run to be compared cannot be used, or inference fails.
 pub fn run(request: &EvalRequest, mut out: impl Write, notes: impl Write) -> Result<Completion> {
     let (text, completion) = match request {
         EvalRequest::Compare { before, after, out } => (compare::run(before, after, out.as_deref())?, Completion::Clean),
@@ -75,6 +76,10 @@ pub fn run(request: &EvalRequest, mut out: impl Write, notes: impl Write) -> Res
     Ok(completion)
 }
 
+/// Runs the model on the data set, stores the predictions and writes the report and its picture into the folder `options.out`.
+///
+/// # Errors
+/// If the data set, the model or the folder cannot be used, inference fails, or the stored predictions cannot be resumed.
 fn score_model(options: &EvalOptions, mut notes: impl Write) -> Result<EvalReport> {
     let DataSet { rows, items, skipped, notes: mut report_notes } =
         without_unknown_modes(options, layouts::read(&options.task, &options.data)?)?;
@@ -119,19 +124,19 @@ fn score_model(options: &EvalOptions, mut notes: impl Write) -> Result<EvalRepor
     Ok(report)
 }
 
-/// Returns the file name of the report's picture.
+/// Returns the file name of the report's picture: a line chart for `streaming`, otherwise the recall / false-alarm curve.
 const fn picture_name(task: &EvalTask) -> &'static str {
     if matches!(task, EvalTask::Streaming { .. }) { "streaming.svg" } else { "curve.svg" }
 }
 
-/// Writes `report` into `folder` as JSON and as Markdown.
+/// Writes `report` into `folder` as `report.json` and as `report.md`, and replaces those that are there.
 fn write(folder: &Path, report: &EvalReport) -> Result<()> {
     let json = serde_json::to_string_pretty(report).map_err(Error::internal)?;
     write_private(&folder.join(compare::REPORT), format!("{json}\n").as_bytes())?;
     write_private(&folder.join("report.md"), report.markdown().as_bytes())
 }
 
-/// Runs the sessions that have no stored prediction for some item.
+/// Runs each session of which at least one item has no prediction in `store`, and appends the predictions that are new.
 fn run_sessions(
     options: &EvalOptions,
     model: &Arc<Model>,
@@ -175,12 +180,15 @@ fn run_sessions(
     Ok(())
 }
 
-/// Returns true if questions are typed, which needs a prompt layout of its own.
+/// Returns true for the task `qa` with typed questions, also within `streaming`; they need a prompt layout of their own.
 fn is_typed(task: &EvalTask) -> bool {
     matches!(task.inner(), EvalTask::Qa { instruction: QuestionInput::Typed })
 }
 
-/// Returns `set` with the items of unknown modes moved to its skipped rows.
+/// Returns `set` with the items that name an unknown mode moved to its skipped rows.
+///
+/// # Errors
+/// If no item is left.
 fn without_unknown_modes(options: &EvalOptions, set: DataSet) -> Result<DataSet> {
     let modes = modes(options)?;
     let DataSet { items, mut skipped, .. } = set;
@@ -200,7 +208,11 @@ fn without_unknown_modes(options: &EvalOptions, set: DataSet) -> Result<DataSet>
     }
 }
 
-/// Groups the sessions by mode, in the order in which the modes first occur.
+/// Groups the sessions by the mode of their first item (by default that of the task), in the order in which the modes first occur,
+/// and adds `options.eagerness` to the eagerness of each mode.
+///
+/// # Errors
+/// If a mode does not exist.
 fn by_mode(options: &EvalOptions, sessions: Vec<EvalSession>) -> Result<Vec<(Mode, Vec<EvalSession>)>> {
     let modes = modes(options)?;
     let default = match options.task.inner() {
@@ -223,8 +235,8 @@ fn by_mode(options: &EvalOptions, sessions: Vec<EvalSession>) -> Result<Vec<(Mod
     Ok(groups)
 }
 
-/// Returns the modes that items may name. Built-in modes use their built-in clips, so that a figure can be reproduced on
-/// another machine; labelled streams may also name the user's own modes.
+/// Returns the modes that items may name: the built-in ones, with their built-in spoken instructions, so that a figure can be
+/// reproduced on another machine; for labelled streams also the user's own under other names.
 fn modes(options: &EvalOptions) -> Result<Vec<Mode>> {
     let language = match options.task.inner() {
         EvalTask::Translate { to } | EvalTask::Streams { to } => *to,
@@ -239,7 +251,8 @@ fn modes(options: &EvalOptions) -> Result<Vec<Mode>> {
     Ok(modes)
 }
 
-/// Returns every setting that can change a figure, as text for the report.
+/// Returns the settings that the report lists, by name, as text: model, precision, data, context and others. Compute device,
+/// threads, background recordings and `--resume` are not among them.
 fn settings(options: &EvalOptions, model: &Model) -> BTreeMap<String, String> {
     let fingerprint: String = hex(model.fingerprint().get(..SHOWN_FINGERPRINT_BYTES).unwrap_or_default());
     let mut settings = BTreeMap::from([
@@ -265,14 +278,15 @@ fn settings(options: &EvalOptions, model: &Model) -> BTreeMap<String, String> {
     settings
 }
 
-/// Returns the names of the context policies and the window size.
+/// Returns the names of the context policies and the window size in one line, for settings and header.
 fn contexts(options: &EvalOptions) -> String {
     let names: Vec<&str> = options.contexts.iter().map(|context| context.policy.name()).collect();
     let positions = options.contexts.first().map_or(0, |context| context.positions);
     format!("{}, {positions} positions", names.join(", "))
 }
 
-/// Returns the header of the predictions file: a resumed run must have the same one.
+/// Returns the header of the predictions file: version, task, hash of the items, model, precision and the options that change
+/// replies. A resumed run must have the same one.
 fn header(options: &EvalOptions, sessions: &[EvalSession], model: &Model) -> Map<String, Value> {
     let mut hash = Sha256::new();
     for (session, item) in sessions.iter().flat_map(|s| s.items.iter().map(move |item| (s, item))) {
@@ -294,7 +308,7 @@ fn header(options: &EvalOptions, sessions: &[EvalSession], model: &Model) -> Map
     fields.into_iter().chain(layout).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// Sorts the predictions into the order of the data set.
+/// Returns the predictions that belong to `sessions`, one for each condition and id, in the order of `sessions`; drops others.
 fn in_order(sessions: &[EvalSession], predictions: Vec<Prediction>) -> Vec<Prediction> {
     let keys = sessions.iter().flat_map(|s| s.items.iter().map(|item| (s.condition.as_str(), item.id.as_str())));
     let mut by_key: BTreeMap<(String, String), Prediction> =

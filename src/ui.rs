@@ -58,25 +58,26 @@ use running_session::RunningSession;
 pub use single_instance::SingleInstance;
 use strings::Strings;
 
-/// Interval at which the level meter is painted while there is sound.
+/// Interval at which the window is painted anew while sound passes the quiet gate or a model is loading, for the level meter.
 const METER_INTERVAL: Duration = Duration::from_millis(100);
-/// Share of the window's height that messages take at most.
+/// Largest share of the window's height that messages take; more of them scroll.
 const MESSAGES_SHARE: f32 = 0.25;
-/// Default and smallest size of the window, in points.
+/// Default and smallest width and height of the window, in points.
 const DEFAULT_SIZE: [f32; 2] = [1_180.0, 740.0];
 const MIN_SIZE: [f32; 2] = [320.0, 240.0];
-/// Keys of the modes, in their order.
+/// Keys that switch the first nine modes on and off, in the order of the modes.
 const MODE_KEYS: [Key; 9] = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
 
 const EXPORT: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::E);
 const HISTORY: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::F);
 const SETTINGS: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::Comma);
 
-/// Opens the window and shows `engine` until the window is closed. If the display is lost, listening goes on without a window until
-/// there is a display again.
+/// Opens the window on `engine`, which was started with `settings`, and returns when the user closes the window and the session
+/// has ended. If the display is lost on Linux, listening goes on without a window until there is a display again; then this
+/// process executes itself anew.
 ///
 /// # Errors
-/// When no window can be opened, for instance because there is no display.
+/// When no window can be opened, for instance because there is no display, or the display was lost for good.
 pub fn run(engine: EngineHandle, settings: Settings, instance: &SingleInstance) -> Result<()> {
     let (keep, _) = HistoryPrefs::read(&settings.paths);
     let session = Arc::new(RunningSession::start(engine, &settings, keep));
@@ -121,7 +122,7 @@ fn show(session: &Arc<RunningSession>, settings: Settings, instance: &SingleInst
         .map_err(|e| Error::new(ErrorKind::Display, format!("no window can be opened ({e})")))
 }
 
-/// The window: the running session, the preferences, and the state of each part.
+/// The main window: the running session, the preferences, and the state of each part of the window between frames.
 pub struct HearkenApp {
     session: Arc<RunningSession>,
     settings: Settings,
@@ -130,7 +131,7 @@ pub struct HearkenApp {
     history_prefs: HistoryPrefs,
     saved_history_prefs: HistoryPrefs,
     s: &'static Strings,
-    /// Texts that stay until dismissed.
+    /// Problems and news that are shown at the top until the user dismisses them, without repetitions.
     messages: Vec<String>,
     do_not_disturb: DoNotDisturb,
     bar: status_bar::StatusBar,
@@ -150,7 +151,8 @@ impl std::fmt::Debug for HearkenApp {
 }
 
 impl HearkenApp {
-    /// Returns a window onto `engine`, which was started with `settings`. Dropping the window ends the session.
+    /// Returns the window on `engine`, which was started with `settings`, to be painted in `ctx`; for tests and benchmarks.
+    /// Dropping the window ends the session.
     #[must_use]
     pub fn new(engine: EngineHandle, settings: Settings, ctx: &egui::Context) -> Self {
         let (keep, _) = HistoryPrefs::read(&settings.paths);
@@ -158,7 +160,7 @@ impl HearkenApp {
         Self::with_session(Arc::new(session), settings, ctx)
     }
 
-    /// Returns a window onto a session that was started with `settings`.
+    /// Returns the window on `session`, which was started with `settings`, with the saved preferences applied to `ctx`.
     fn with_session(session: Arc<RunningSession>, settings: Settings, ctx: &egui::Context) -> Self {
         let (prefs, _) = WindowPrefs::read(&settings.paths);
         let (history_prefs, _) = HistoryPrefs::read(&settings.paths);
@@ -203,7 +205,7 @@ impl HearkenApp {
         app
     }
 
-    /// Paints the window and carries out what the user did.
+    /// Paints one frame of the window, carries out the user's intents, and saves changed preferences.
     pub fn ui(&mut self, ui: &mut egui::Ui) {
         let mut actions = Actions::default();
         self.handle_keys(ui, &mut actions);
@@ -294,7 +296,7 @@ impl HearkenApp {
         }
     }
 
-    /// Closes one open dialog or window; returns false if none was open.
+    /// Closes the topmost open dialog or window above the main one (not the captions); returns false if none was open.
     fn close_topmost(&mut self) -> bool {
         self.models.close()
             || self.export.take().is_some()
@@ -303,7 +305,8 @@ impl HearkenApp {
             || std::mem::take(&mut self.settings_window.open)
     }
 
-    /// Shows news from the history as messages, and reloads the history window after a change.
+    /// Shows notices of the history (deleted, recovered, failed) as messages, and after any of them reads the history window's
+    /// content anew.
     fn take_history_news(&mut self, ctx: &egui::Context) {
         let news = self.session.history.take_notices();
         for item in &news {
@@ -319,8 +322,8 @@ impl HearkenApp {
         }
     }
 
-    /// Saves changed preferences once nothing is being dragged: fewer days of history delete sessions, and a slider passes values
-    /// that nobody chose.
+    /// Saves changed preferences while no mouse button is down: fewer days of history delete sessions, and a slider that is
+    /// dragged passes values that nobody chose. A failure becomes a message.
     fn save_prefs(&mut self, ui: &egui::Ui) {
         self.prefs.zoom = ui.ctx().zoom_factor();
         if ui.input(|i| i.pointer.any_down()) {
@@ -340,7 +343,7 @@ impl HearkenApp {
     }
 }
 
-/// Paints the messages that stay until dismissed.
+/// Paints `messages` above the main parts of the window, with a button that dismisses all of them; nothing without messages.
 fn messages_ui(ui: &mut egui::Ui, s: &Strings, messages: &[String], actions: &mut Actions) {
     if messages.is_empty() {
         return;

@@ -11,151 +11,153 @@ use super::{ComputeDevice, ContextChoice, Precision};
 use crate::error::Result;
 use crate::protocol::{Language, ModelChoice};
 
-/// Default number of items processed together.
+/// Default of `--lanes` for all tasks but `streaming`.
 const DEFAULT_LANES: usize = 8;
-/// Default silence after each sound in seconds, as in `listen` and in the benchmark.
+/// Silence after each sound, in seconds, unless `--gap-secs` says otherwise: as in `listen` and in Proactive-Sound-Bench.
 const GAP_SECS: f64 = 1.0;
-/// Largest number of items in one session.
+/// Largest number that `--items` takes: items in one session.
 const MAX_ITEMS: usize = 1_000;
 
-/// A parsed `hearken eval` command.
+/// A parsed and checked command `hearken eval …`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EvalRequest {
-    /// Score a model.
+    /// Score a model on a data set.
     Run(Box<EvalOptions>),
-    /// Compare two runs.
+    /// Compare the stored results of two runs.
     Compare {
-        /// Folder of the first run.
+        /// Folder of the first run (its `--out`).
         before: PathBuf,
-        /// Folder of the second run.
+        /// Folder of the second run (its `--out`).
         after: PathBuf,
-        /// Folder for the comparison.
+        /// Folder for the comparison as files; absent: printed only.
         out: Option<PathBuf>,
     },
 }
 
-/// The options of a run.
+/// The checked options of one evaluation run (`hearken eval TASK`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvalOptions {
-    /// Task.
+    /// Task whose scores are calculated.
     pub task: EvalTask,
-    /// Folder or manifest of the data set.
+    /// Path of the data set: its folder or its manifest.
     pub data: PathBuf,
-    /// Folder for the report and the predictions.
+    /// Folder for the report, the predictions and the pictures.
     pub out: PathBuf,
-    /// Model.
+    /// Model to be scored.
     pub model: ModelChoice,
-    /// Numeric precision; absent: chosen for the model and the machine.
+    /// Numeric precision of the model; absent: chosen for the model and the machine.
     pub precision: Option<Precision>,
     /// Compute device.
     pub device: ComputeDevice,
     /// Compute threads; absent: the number of physical cores.
     pub threads: Option<usize>,
-    /// Number of items to score, spread evenly over the data set; absent: all.
+    /// Maximum number of items to score, spread evenly over the data set; absent: all.
     pub limit: Option<usize>,
-    /// Handling of stored predictions.
+    /// Handling of predictions that are already in `out`.
     pub resume: ResumePolicy,
-    /// Number of items processed together.
+    /// Maximum number of sessions (typed questions: of items) that run at the same time in batched passes.
     pub lanes: usize,
-    /// Bias on the respond logit.
+    /// Bias on the respond logit, added to that of each mode; 0 leaves the decision to the model. Always 0 with typed questions.
     pub eagerness: f32,
-    /// File or folder of background recordings, which call for no response.
+    /// File or folder of background recordings, which call for no response, for the rate of false alarms; only with `proactive`.
     pub background: Option<PathBuf>,
-    /// Context policies; `streaming` runs all items under each of them, other tasks have one.
+    /// Context policies with the size of the window, at least one; `streaming` runs all items under each of them, other tasks have
+    /// exactly one.
     pub contexts: Vec<ContextChoice>,
-    /// Silence after each sound, in seconds.
+    /// Silence that the model hears after each sound, in seconds.
     pub gap_secs: f64,
-    /// True if the quiet gate withholds silence from the model.
+    /// True if the quiet gate withholds silence from the model, as with a microphone.
     pub gate: bool,
 }
 
-/// The handling of predictions that an earlier run stored.
+/// The handling of predictions that an earlier run left in the folder of `--out`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResumePolicy {
-    /// Continue the earlier run.
+    /// Keep them and run only what is missing (`--resume`), if the earlier run had the same options and items; else fail.
     Continue,
-    /// Refuse to run if predictions exist.
+    /// Fail if there are any.
     Refuse,
 }
 
-/// The task of a run.
+/// The task of a run: the meaning of the data set, the way in which the items are heard, and the metrics.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EvalTask {
-    /// Responses to sounds that call for one, and silence to others.
+    /// Responses to sounds that call for one (RESPOND), and silence at others (IGNORE).
     Proactive {
-        /// Number of clips in a session.
+        /// Clips in a session.
         style: ProactiveStyle,
     },
-    /// Transcription.
+    /// Transcription of speech, scored by errors in words or characters.
     Asr {
-        /// Spoken language.
+        /// Spoken language: words are counted in English, characters in Chinese.
         language: Language,
     },
-    /// Translation.
+    /// Translation of speech, scored by BLEU and chrF.
     Translate {
-        /// Target language.
+        /// Language of the translation.
         to: Language,
     },
-    /// Questions about sounds, and spoken questions.
+    /// Answers to questions about sounds, or to spoken questions, where the right ones are known.
     Qa {
-        /// Form of a question about a sound.
+        /// Form in which the model gets the question.
         instruction: QuestionInput,
     },
-    /// Outputs due in labelled streams, each in the mode that it names.
+    /// The words or replies that are due in labelled streams, each heard in the mode that it names.
     Streams {
-        /// Target language of the mode `translate`.
+        /// Language into which the mode `translate` translates.
         to: Language,
     },
-    /// Another task with several items in a session.
+    /// Another task, with several items heard one after the other in the same session.
     Streaming {
-        /// Task of the items.
+        /// Task that the items belong to and are scored as; any but `Streams`, `Streaming` and typed questions.
         of: Box<Self>,
-        /// Numbers of items in a session.
+        /// Numbers of items in a session, ascending; all items are run for each number.
         counts: Vec<usize>,
-        /// Names of the context policies; none stands for the default.
+        /// Names of the context policies, for each of which all items are run; empty stands for the default one.
         #[serde(default)]
         contexts: Vec<String>,
     },
 }
 
-/// The number of clips in a session of the proactive benchmark.
+/// The number of clips in a session of the task `proactive`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProactiveStyle {
-    /// One clip.
+    /// One clip; the report has the whole recall / false-alarm curve.
     Single,
-    /// Three clips of one class.
+    /// Up to three clips of one class, one after the other.
     Multi,
 }
 
-/// The form of a question about a sound.
+/// The form in which the model gets a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum QuestionInput {
-    /// Spoken after the sound.
+    /// Spoken: in the item's sound, or in a second sound file that is heard after it.
     Spoken,
-    /// Typed, in the prompt layout of typed questions.
+    /// Typed, in the offline prompt layout (`src/model/README.md` section 5.5); the model does not listen and always replies.
     Typed,
 }
 
 impl EvalTask {
-    /// The proactive task with one clip in a session.
+    /// The task `proactive` with one clip in a session.
     pub const PROACTIVE: Self = Self::Proactive { style: ProactiveStyle::Single };
 
-    /// Returns the task of the items and metrics.
+    /// Returns the task that the items belong to and are scored as: that of the items for `Streaming`, otherwise `self`.
     #[must_use]
     pub fn inner(&self) -> &Self {
         if let Self::Streaming { of, .. } = self { of } else { self }
     }
 
-    /// Returns the name of the condition with `count` items in a session and the policy `context`.
+    /// Returns the name of the condition with `count` items in a session under the context policy of name `context`: `5`, or `5
+    /// recent_only` for a policy that is not the default.
     #[must_use]
     pub fn condition(count: usize, context: &str) -> String {
         if context == ContextPolicy::default().name() { count.to_string() } else { format!("{count} {context}") }
     }
 
-    /// Returns the title in reports.
+    /// Returns the title of the task in reports, with its language or form: `asr, en`.
     #[must_use]
     pub fn title(&self) -> String {
         let code = |language: &Language| if *language == Language::Chinese { "zh" } else { "en" };
@@ -175,18 +177,18 @@ impl EvalTask {
 /// The subcommands of `hearken eval`.
 #[derive(Debug, Subcommand)]
 pub(super) enum EvalArgs {
-    /// Score responses to sounds that call for one, and silence to others (Proactive-Sound-Bench, or folders RESPOND and IGNORE)
+    /// Score responses to sounds that call for one, and silence at others (Proactive-Sound-Bench, or folders RESPOND and IGNORE)
     Proactive {
         #[command(flatten)]
         run: RunArgs,
-        /// Clips in a session: one, or three of a class
+        /// Clips in a session: one, or up to three of one class
         #[arg(long, value_name = "single|multi", value_parser = style, default_value = "single")]
         style: ProactiveStyle,
-        /// Background recordings, for false alarms per hour: a file or a folder
+        /// File or folder of recordings that call for no response, to count false alarms per hour
         #[arg(long, value_name = "PATH")]
         background: Option<PathBuf>,
     },
-    /// Score transcripts: word error rate (LibriSpeech, or a manifest with `path` and `text`), or character error rate for Chinese
+    /// Score transcripts (LibriSpeech, or a manifest with `path` and `text`): word error rate, or character error rate for Chinese
     Asr {
         #[command(flatten)]
         run: RunArgs,
@@ -206,18 +208,18 @@ pub(super) enum EvalArgs {
     Qa {
         #[command(flatten)]
         run: RunArgs,
-        /// Form of a question about a sound: spoken after it (`question_audio`), or typed
+        /// Form of the questions: spoken, after the sound if the manifest has `question_audio`, or typed (`question`)
         #[arg(long, value_name = "audio|text", value_parser = instruction, default_value = "audio")]
         instruction: QuestionInput,
     },
-    /// Score several items in one session
+    /// Score another task with several items in one session
     Streaming {
         #[command(flatten)]
         run: RunArgs,
-        /// Task of the items
+        /// Task that the items of a session belong to and are scored as
         #[arg(long, value_name = "proactive|asr|translate|qa", value_parser = ["proactive", "asr", "translate", "qa"])]
         of: String,
-        /// Numbers of items in a session; one run for each
+        /// Numbers of items in a session; all items are run for each number
         #[arg(long, value_name = "N,…", value_parser = counts, default_value = "1,2,5,10,20,50")]
         items: Counts,
         /// Spoken language (asr)
@@ -226,7 +228,7 @@ pub(super) enum EvalArgs {
         /// Target language (translate)
         #[arg(long, value_name = "zh|en", value_parser = values::language, default_value = "zh")]
         translate_to: Language,
-        /// Form of a question about a sound (qa)
+        /// Form of the questions (qa): only audio is possible with several items in a session
         #[arg(long, value_name = "audio|text", value_parser = instruction, default_value = "audio")]
         instruction: QuestionInput,
         #[command(flatten)]
@@ -236,7 +238,7 @@ pub(super) enum EvalArgs {
     Streams {
         #[command(flatten)]
         run: RunArgs,
-        /// Target language of the mode translate
+        /// Language into which the mode `translate` translates
         #[arg(long, value_name = "zh|en", value_parser = values::language, default_value = "zh")]
         translate_to: Language,
         #[command(flatten)]
@@ -246,15 +248,15 @@ pub(super) enum EvalArgs {
     Compare {
         /// Folder of the first run (its --out)
         before: PathBuf,
-        /// Folder of the second run
+        /// Folder of the second run (its --out)
         after: PathBuf,
-        /// Folder for the comparison as Markdown and JSON
+        /// Folder for the comparison as Markdown and JSON [default: only printed]
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
 }
 
-/// The options on silence.
+/// The options on silence and the quiet gate, which only `streaming` and `streams` have.
 #[derive(Debug, Args)]
 pub(super) struct QuietArgs {
     /// Silence after each sound, in seconds
@@ -265,7 +267,7 @@ pub(super) struct QuietArgs {
     gate: bool,
 }
 
-/// The options of every scoring command.
+/// The options that every subcommand of `hearken eval` except `compare` has.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     /// Data set: its folder, or its manifest (.jsonl, .json, .tsv)
@@ -289,13 +291,13 @@ pub(super) struct RunArgs {
     /// Number of items to score, spread evenly over the data set [default: all]
     #[arg(long, value_name = "N", value_parser = limit, allow_negative_numbers = true)]
     limit: Option<usize>,
-    /// Continue the run whose predictions are in the folder of --out
+    /// Continue the run whose predictions are in the folder of --out; it must have had the same options
     #[arg(long)]
     resume: bool,
-    /// Items processed together [default: 8; 1 for streaming, which measures latency]
+    /// Maximum number of sessions that run at the same time [default: 8; 1 for streaming, which measures latency]
     #[arg(long, value_name = "N", value_parser = values::lanes, allow_negative_numbers = true)]
     lanes: Option<usize>,
-    /// Bias on the respond logit: larger values respond more often
+    /// Bias on the respond logit, added to that of the mode: larger values respond more often
     #[arg(long, value_name = "B", value_parser = values::one_eagerness, default_value = "0", allow_hyphen_values = true)]
     eagerness: f32,
     /// Context policy when the window is full: keep_replies, recent_only, reset_when_quiet or reference (streaming: one or several)
@@ -306,18 +308,19 @@ pub(super) struct RunArgs {
     context_positions: usize,
 }
 
-/// The parsed value of `--context`, without window sizes.
+/// The parsed value of `--context`: policies without repetitions, with the default window size.
 #[derive(Clone, Debug)]
 pub(super) struct Contexts(Vec<ContextChoice>);
 
-/// The parsed value of `--items`. A type of its own, because clap reads a `Vec` as a repeatable option.
+/// The parsed value of `--items`, ascending without repetitions. A type of its own, because clap reads a `Vec` as a repeatable
+/// option.
 #[derive(Clone, Debug)]
 pub(super) struct Counts(Vec<usize>);
 
-/// Converts the parsed arguments to a request.
+/// Converts the arguments of `hearken eval` to a request, with defaults filled in.
 ///
 /// # Errors
-/// If options contradict each other.
+/// If options contradict each other or have no effect on the task.
 pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
     let (mut background, mut quiet) = (None, QuietArgs { gap_secs: GAP_SECS, gate: false });
     let (run, task) = match typed {
@@ -374,10 +377,10 @@ pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
     })))
 }
 
-/// Returns the context policies with their window size.
+/// Returns the policies of `--context` with the window size of `--context-positions`.
 ///
 /// # Errors
-/// If the task does not support them.
+/// If several are given to a task other than `streaming`, or `reset_when_quiet` without the quiet gate.
 fn contexts_of(run: &RunArgs, task: &EvalTask, quiet: &QuietArgs) -> Result<Vec<ContextChoice>> {
     if run.context.0.len() > 1 && !matches!(task, EvalTask::Streaming { .. }) {
         return Err(arguments_error("this task takes one --context; `eval streaming` compares several"));

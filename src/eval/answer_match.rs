@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use super::normalise;
 
-/// Applies MMAU's published rule: the reply has every word of the right choice and no word that only wrong choices have.
+/// Returns true if `reply` names the right choice `answer` by MMAU's published rule: the reply has every word of `answer` and no
+/// word that only wrong choices have, ignoring case and order.
 #[must_use]
 pub fn matches_choice(reply: &str, choices: &[String], answer: &str) -> bool {
     let (said, right) = (words(reply), words(answer));
@@ -13,7 +14,8 @@ pub fn matches_choice(reply: &str, choices: &[String], answer: &str) -> bool {
     !said.is_empty() && right.is_subset(&said) && said.is_disjoint(&wrong)
 }
 
-/// Applies MMAU's rule, and also accepts the letter of the right choice: `B`, `(B)`, `B. a dog`, `Option B`.
+/// Returns true as [`matches_choice`] does, and also if the reply begins with the letter of the right choice by its place in
+/// `choices`: `B`, `(B)`, `B. a dog`, `Option B`.
 #[must_use]
 pub fn matches_choice_or_letter(reply: &str, choices: &[String], answer: &str) -> bool {
     if matches_choice(reply, choices, answer) {
@@ -23,7 +25,8 @@ pub fn matches_choice_or_letter(reply: &str, choices: &[String], answer: &str) -
     choice_of_letter(reply) == Some(right)
 }
 
-/// Returns the index of the choice that `reply` names by its letter.
+/// Returns the index (A is 0) of the letter that `reply` begins with, perhaps after words such as `Option`; `None` unless the
+/// letter stands alone and, without such words, is a capital. The index may exceed the number of choices.
 fn choice_of_letter(reply: &str) -> Option<usize> {
     let reply = reply.trim();
     let lower = reply.to_lowercase();
@@ -37,14 +40,16 @@ fn choice_of_letter(reply: &str) -> Option<usize> {
     (alone && (first.is_ascii_uppercase() || small)).then_some(index)
 }
 
-/// Returns true if the reply equals one of the answers after normalisation.
+/// Returns true if the reply equals one of the answers after normalisation by [`normalise::english`], whatever the language; an
+/// answer that becomes empty never matches.
 #[must_use]
 pub fn equals_answer(reply: &str, answers: &[String]) -> bool {
     let said = normalise::english(reply);
     answers.iter().map(|answer| normalise::english(answer)).any(|answer| !answer.is_empty() && answer == said)
 }
 
-/// Returns true if the reply contains one of the answers after normalisation: as whole words in ASCII, anywhere in other scripts.
+/// Returns true if the reply contains one of the answers after normalisation by [`normalise::english`]: as whole words if the
+/// answer is ASCII, otherwise anywhere. An answer that becomes empty never matches.
 #[must_use]
 pub fn contains_answer(reply: &str, answers: &[String]) -> bool {
     let said = format!(" {} ", normalise::english(reply));
@@ -55,7 +60,7 @@ pub fn contains_answer(reply: &str, answers: &[String]) -> bool {
         .any(|answer| if answer.is_ascii() { said.contains(&format!(" {answer} ")) } else { said.contains(&answer) })
 }
 
-/// Returns the words of `text` in lower case, as `\b\w+\b` finds them.
+/// Returns the set of words of `text` in lower case, as Python's `\b\w+\b` finds them.
 fn words(text: &str) -> HashSet<String> {
     let lower = text.to_lowercase();
     lower.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty()).map(str::to_owned).collect()

@@ -6,33 +6,35 @@ use std::collections::HashMap;
 
 use super::tokenise::{Tokeniser, is_python_space};
 
-/// Longest word n-gram of BLEU.
+/// Length of the longest word n-gram of BLEU, in words.
 const WORDS: usize = 4;
-/// Longest character n-gram of chrF.
+/// Length of the longest character n-gram of chrF, in characters.
 const CHARS: usize = 6;
 /// Square of chrF's beta, the weight of recall.
 const BETA_SQUARED: f64 = 4.0;
-/// The version of sacrebleu that signatures name.
+/// The version of sacrebleu that signatures name, with which the scores agree.
 const VERSION: &str = "2.6.0";
 
-/// BLEU counts: words of the translation, words of the reference, then for n-grams of 1 to 4 words the matches and the totals.
+/// BLEU counts of one or several sentences: words of the translation, words of the reference, the matching n-grams of 1 to 4
+/// words, then all n-grams of 1 to 4 words in the translation.
 pub type BleuCounts = [u64; 2 + 2 * WORDS];
-/// chrF counts for n-grams of 1 to 6 characters: in the translation, in the reference, in both.
+/// chrF counts of one or several sentences: for each length of n-grams from 1 to 6 characters those in the translation, in the
+/// reference, and in both.
 pub type ChrfCounts = [u64; 3 * CHARS];
 
-/// Returns the signature of BLEU in sacrebleu's notation.
+/// Returns the signature (exact variant) of BLEU in sacrebleu's notation.
 #[must_use]
 pub fn bleu_signature(tokeniser: Tokeniser) -> String {
     format!("nrefs:1|case:mixed|eff:no|tok:{}|smooth:exp|version:{VERSION}", tokeniser.name())
 }
 
-/// Returns the signature of chrF in sacrebleu's notation.
+/// Returns the signature (exact variant) of chrF in sacrebleu's notation.
 #[must_use]
 pub fn chrf_signature() -> String {
     format!("nrefs:1|case:mixed|eff:yes|nc:{CHARS}|nw:0|space:no|version:{VERSION}")
 }
 
-/// Returns the BLEU counts of one sentence.
+/// Returns the BLEU counts of one sentence with one reference, to be added up.
 #[must_use]
 pub fn bleu_counts(translation: &str, reference: &str, tokeniser: Tokeniser) -> BleuCounts {
     let (own, wanted) = (tokeniser.words(translation), tokeniser.words(reference));
@@ -47,7 +49,7 @@ pub fn bleu_counts(translation: &str, reference: &str, tokeniser: Tokeniser) -> 
     counts
 }
 
-/// Returns the chrF counts of one sentence.
+/// Returns the chrF counts of one sentence with one reference, to be added up; white space is ignored.
 #[must_use]
 pub fn chrf_counts(translation: &str, reference: &str) -> ChrfCounts {
     let without_spaces = |text: &str| text.chars().filter(|c| !is_python_space(*c)).collect::<Vec<_>>();
@@ -64,7 +66,7 @@ pub fn chrf_counts(translation: &str, reference: &str) -> ChrfCounts {
     counts
 }
 
-/// Returns BLEU (0 to 100) of summed counts: exponential smoothing, no effective order.
+/// Returns corpus BLEU (0 to 100) of summed counts: exponential smoothing, no effective order. 0 if nothing matches.
 #[must_use]
 pub fn bleu(counts: &BleuCounts) -> f64 {
     let (own, wanted) = (counts[0] as f64, counts[1] as f64);
@@ -90,7 +92,7 @@ pub fn bleu(counts: &BleuCounts) -> f64 {
     penalty * (precisions.iter().map(|p| log(*p)).sum::<f64>() / WORDS as f64).exp()
 }
 
-/// Returns chrF2 (0 to 100) of summed counts.
+/// Returns corpus chrF2 (0 to 100) of summed counts, over the n-gram lengths that both sides have. 0 if there are none.
 #[must_use]
 pub fn chrf(counts: &ChrfCounts) -> f64 {
     let (mut precision, mut recall, mut orders) = (0.0, 0.0, 0.0);
@@ -108,7 +110,7 @@ pub fn chrf(counts: &ChrfCounts) -> f64 {
     100.0 * (1.0 + BETA_SQUARED) * precision * recall / (BETA_SQUARED * precision + recall)
 }
 
-/// Counts each n-gram of length `n`.
+/// Returns the number of times that each n-gram of length `n` occurs in `of`.
 fn ngrams<T: Eq + std::hash::Hash>(of: &[T], n: usize) -> HashMap<&[T], u64> {
     let mut found = HashMap::new();
     for run in of.windows(n) {
@@ -117,7 +119,7 @@ fn ngrams<T: Eq + std::hash::Hash>(of: &[T], n: usize) -> HashMap<&[T], u64> {
     found
 }
 
-/// Returns the number of n-grams that both have.
+/// Returns the number of n-grams that both have; one that occurs several times counts as often as in the side with fewer.
 fn matches<T: Eq + std::hash::Hash>(own: &HashMap<&[T], u64>, wanted: &HashMap<&[T], u64>) -> u64 {
     own.iter().map(|(run, count)| wanted.get(run).map_or(0, |other| *count.min(other))).sum()
 }

@@ -15,16 +15,17 @@ use super::store::PredictionStore;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::files::make_private_folder;
 
-/// File name of a report in the folder of its run.
+/// File name of a report in the folder of its run (`--out`).
 pub const REPORT: &str = "report.json";
-/// Level of significance.
+/// Largest p-value at which a difference is called better or worse and not chance.
 const SIGNIFICANCE: f64 = 0.05;
-/// Changed items that a report lists.
+/// Maximum number of changed items that a comparison lists.
 const LISTED: usize = 20;
-/// Characters of a reply that the list shows.
+/// Characters of each item's replies that the list shows.
 const SHOWN_CHARS: usize = 60;
 
-/// Compares the runs in the folders `before` and `after`. Returns the text of the comparison and writes it to `out`, if given.
+/// Compares the runs in the folders `before` and `after`. Returns the comparison as text; writes it as `report.json` and
+/// `report.md` into the folder `out` too, if given, which is created.
 ///
 /// # Errors
 /// If a folder holds no run, the runs are of different tasks or have no item in common, or `out` cannot be written.
@@ -39,7 +40,10 @@ pub fn run(before: &Path, after: &Path, out: Option<&Path>) -> Result<String> {
     Ok(report.text())
 }
 
-/// Reads the report and the predictions of the run in `folder`.
+/// Reads the report and the predictions of the run in `folder` (its `--out`).
+///
+/// # Errors
+/// If either file is missing or damaged.
 fn read(folder: &Path) -> Result<(EvalReport, Vec<Prediction>)> {
     let path = folder.join(REPORT);
     let text = std::fs::read_to_string(&path)
@@ -48,12 +52,12 @@ fn read(folder: &Path) -> Result<(EvalReport, Vec<Prediction>)> {
     Ok((report, PredictionStore::read(folder)?))
 }
 
-/// A run that has been scored.
+/// A finished run: its report and its predictions.
 #[derive(Clone, Copy, Debug)]
 pub struct ScoredRun<'a> {
-    /// Report.
+    /// Report of the run.
     pub report: &'a EvalReport,
-    /// Predictions that the report is made from.
+    /// Predictions from which the report was made.
     pub predictions: &'a [Prediction],
 }
 
@@ -65,10 +69,11 @@ impl<'a> ScoredRun<'a> {
     }
 }
 
-/// Compares two runs.
+/// Compares two runs on the items that both have heard with the same expected output. Returns a report whose figures are the
+/// differences (second minus first), with p-values and verdicts as a table.
 ///
 /// # Errors
-/// If they are of different tasks or have no item in common.
+/// If the first metrics of their tasks differ, or they have no such item in common.
 pub fn compare(before: ScoredRun<'_>, after: ScoredRun<'_>) -> Result<EvalReport> {
     let (old, new) = (before.report, after.report);
     if old.task.inner() != new.task.inner() && metrics(&old.task).first().map(|m| m.key) != metrics(&new.task).first().map(|m| m.key) {
@@ -107,15 +112,16 @@ pub fn compare(before: ScoredRun<'_>, after: ScoredRun<'_>) -> Result<EvalReport
     Ok(report)
 }
 
-/// The predictions of one item in both runs.
+/// The predictions of one item under one condition: in the first and in the second run.
 type Pair<'a> = (&'a Prediction, &'a Prediction);
 
-/// Returns the predictions without those of background recordings.
+/// Returns the predictions in `all` that are not on background recordings.
 fn without_background(all: &[Prediction]) -> Vec<&Prediction> {
     all.iter().filter(|p| p.condition != BACKGROUND).collect()
 }
 
-/// Pairs the predictions of items that both runs scored, in the order of the first run.
+/// Pairs the predictions of equal condition and item, in the order of the first run; leaves out items that a run did not hear to
+/// the end, or whose expected output differs.
 fn pairs<'a>(before: &[&'a Prediction], after: &[&'a Prediction]) -> Vec<Pair<'a>> {
     let key = |p: &'a Prediction| (p.condition.as_str(), p.id.as_str());
     let later: BTreeMap<_, &Prediction> = after.iter().map(|p| (key(p), *p)).collect();
@@ -127,7 +133,8 @@ fn pairs<'a>(before: &[&'a Prediction], after: &[&'a Prediction]) -> Vec<Pair<'a
         .collect()
 }
 
-/// Adds the figure and the table row of `metric`.
+/// Adds the difference in `metric` over `pairs`, all of `condition`, as a figure and as a table row; nothing if a run has no value
+/// of it.
 fn add_difference(report: &mut EvalReport, table: &mut Table, metric: &Metric, condition: &str, pairs: &[Pair<'_>]) {
     let both = pairs.iter().filter_map(|(a, b)| Some((metric.counts(a).ok()?, metric.counts(b).ok()?)));
     let (old, new): (Vec<Vec<f64>>, Vec<Vec<f64>>) = both.unzip();
@@ -148,7 +155,8 @@ fn add_difference(report: &mut EvalReport, table: &mut Table, metric: &Metric, c
     table.rows.push(vec![name, a, b, signed(difference), interval, format!("{p:.3}"), verdict.to_owned()]);
 }
 
-/// Returns the verdict on a difference with the significance `p`.
+/// Returns the verdict on a difference (second run minus first) with the p-value `p`: `the same`, `may be chance`, `better` or
+/// `worse`.
 const fn verdict(better: Better, difference: f64, p: f64) -> &'static str {
     if difference == 0.0 {
         return "the same";
@@ -162,7 +170,7 @@ const fn verdict(better: Better, difference: f64, p: f64) -> &'static str {
     }
 }
 
-/// Returns a table of the settings that differ.
+/// Returns a table of the settings that differ between the runs; `None` if none does.
 fn differing_settings(old: &EvalReport, new: &EvalReport) -> Option<Table> {
     let mut table = Table::new("Settings that differ", &["setting", "first", "second"]);
     let names: BTreeSet<&String> = old.settings.keys().chain(new.settings.keys()).collect();
@@ -176,7 +184,8 @@ fn differing_settings(old: &EvalReport, new: &EvalReport) -> Option<Table> {
     (!table.rows.is_empty()).then_some(table)
 }
 
-/// Returns a table of the first items whose counts differ.
+/// Returns a table of the first [`LISTED`] items whose counts of the first metric differ, with the replies of both runs; `None` if
+/// there is none.
 fn changed_items(of_metrics: &[Metric], pairs: &[Pair<'_>]) -> Option<Table> {
     let metric = of_metrics.first()?;
     let mut table = Table::new("Items that count differently", &["item", "first", "second"]);

@@ -5,10 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Largest table of an alignment, in cells of 4 bytes: 160 MB, about 6,000 words on both sides.
+/// Largest cost table of an alignment, in cells of 4 bytes: 160 MB, about 6,000 words on both sides (equal beginnings and ends are
+/// not counted).
 const MAX_CELLS: usize = 40_000_000;
 
-/// The edit counts between a reference and a transcript.
+/// The edit counts between a reference and a transcript. The units, called words here, may also be characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edits {
     /// Words that match.
@@ -17,7 +18,7 @@ pub struct Edits {
     pub substitutions: u64,
     /// Words of the reference missing in the transcript.
     pub deletions: u64,
-    /// Words of the transcript that the reference lacks.
+    /// Words of the transcript that stand for none of the reference.
     pub insertions: u64,
 }
 
@@ -28,13 +29,13 @@ impl Edits {
         self.hits + self.substitutions + self.deletions
     }
 
-    /// Returns the number of errors of all three kinds.
+    /// Returns the number of errors: substitutions, deletions and insertions.
     #[must_use]
     pub const fn errors(self) -> u64 {
         self.substitutions + self.deletions + self.insertions
     }
 
-    /// Returns errors per word of the reference; `None` for an empty reference.
+    /// Returns errors per word of the reference, above 1 with many insertions; `None` for an empty reference.
     #[must_use]
     pub fn rate(self) -> Option<f64> {
         (self.reference_len() > 0).then(|| self.errors() as f64 / self.reference_len() as f64)
@@ -50,13 +51,15 @@ impl std::ops::AddAssign for Edits {
     }
 }
 
-/// Returns the edits from `said` to `heard`; `None` if the table of the alignment would be too large.
+/// Returns the edit counts between the reference `said` and the transcript `heard`, each a list of words or characters; `None` if
+/// the table of the alignment would have more than 40 million cells.
 #[must_use]
 pub fn align<T: PartialEq>(said: &[T], heard: &[T]) -> Option<Edits> {
     align_with(said, heard, |_, _| {})
 }
 
-/// Aligns as [`align`] does, and calls `pair` with the indices of each pair of aligned words, equal or not, in no order.
+/// Aligns as [`align`] does, and calls `pair` with the index in `said` and the index in `heard` of each pair of aligned words,
+/// equal or not, in no particular order.
 #[must_use]
 pub fn align_with<T: PartialEq>(said: &[T], heard: &[T], mut pair: impl FnMut(usize, usize)) -> Option<Edits> {
     let (all_said, all_heard) = (said.len(), heard.len());
@@ -75,7 +78,7 @@ pub fn align_with<T: PartialEq>(said: &[T], heard: &[T], mut pair: impl FnMut(us
     Some(edits)
 }
 
-/// Returns the table of least costs between prefixes, `(heard.len() + 1, said.len() + 1)` in row-major order.
+/// Returns the table of least costs between prefixes of both lists, `[heard.len() + 1, said.len() + 1]` in row-major order.
 fn cost_table<T: PartialEq>(said: &[T], heard: &[T]) -> Vec<u32> {
     let width = said.len() + 1;
     let mut cost: Vec<u32> = (0..width as u32).collect();
@@ -91,7 +94,8 @@ fn cost_table<T: PartialEq>(said: &[T], heard: &[T]) -> Vec<u32> {
     cost
 }
 
-/// Walks the table from the end to the beginning: prefers a deletion, then an insertion, then the diagonal.
+/// Walks the table `cost` of [`cost_table`] from the end to the beginning and returns the edits; prefers a deletion, then an
+/// insertion, then the diagonal, for which `pair` is called.
 fn trace_back<T: PartialEq>(said: &[T], heard: &[T], cost: &[u32], mut pair: impl FnMut(usize, usize)) -> Edits {
     let width = said.len() + 1;
     let at = |column: usize, row: usize| cost[row * width + column];

@@ -9,12 +9,13 @@ use super::items::{Expected, Item};
 use super::sessions::EvalSession;
 use crate::config::{ContextChoice, EvalTask, ProactiveStyle};
 
-/// Clips of one class in a session of the benchmark's *Multi* style.
+/// Maximum number of clips, all of one class, in a session of Proactive-Sound-Bench's *Multi* style.
 const CLIPS_OF_MULTI: usize = 3;
-/// Condition of background recordings, which call for no response.
+/// Condition of the predictions on background recordings (`--background`), which call for no response.
 pub const BACKGROUND: &str = "background";
 
-/// Groups the items of `task` into sessions: for `streaming` once per context policy, otherwise under the first.
+/// Groups `items` into sessions: for `streaming` all of them for each pair of a context policy and a number of items in a session;
+/// for the *Multi* style up to 3 of one class; otherwise one in each, under the first policy of `contexts`.
 #[must_use]
 pub fn group(task: &EvalTask, items: Vec<Item>, contexts: &[ContextChoice]) -> Vec<EvalSession> {
     let first = contexts.first().copied().unwrap_or_default();
@@ -30,7 +31,7 @@ pub fn group(task: &EvalTask, items: Vec<Item>, contexts: &[ContextChoice]) -> V
     }
 }
 
-/// Returns a session for each of the background recordings.
+/// Returns a session of one item for each of the background recordings `files`; its id is the path, and no response is expected.
 #[must_use]
 pub fn background(files: Vec<PathBuf>, context: ContextChoice) -> Vec<EvalSession> {
     let session = |audio: PathBuf| {
@@ -41,7 +42,7 @@ pub fn background(files: Vec<PathBuf>, context: ContextChoice) -> Vec<EvalSessio
     files.into_iter().map(session).collect()
 }
 
-/// Cuts `items` into sessions of `size` items.
+/// Cuts `items` in their order into sessions of `size` items (at least 1); the last may be shorter.
 fn in_groups(condition: &str, context: ContextChoice, items: Vec<Item>, size: usize) -> Vec<EvalSession> {
     let mut items = items.into_iter().peekable();
     let mut sessions = Vec::new();
@@ -51,8 +52,8 @@ fn in_groups(condition: &str, context: ContextChoice, items: Vec<Item>, size: us
     sessions
 }
 
-/// Cuts each class into sessions. Manifests are sorted by label, so the order within a class is that of hashed ids, which mixes
-/// RESPOND and IGNORE clips.
+/// Cuts the items of each class into sessions of up to [`CLIPS_OF_MULTI`]. Manifests are sorted by label, so the order within a
+/// class is that of hashed ids, which mixes RESPOND and IGNORE clips.
 fn of_one_class(items: Vec<Item>, context: ContextChoice) -> Vec<EvalSession> {
     let mut classes: BTreeMap<String, Vec<(Vec<u8>, Item)>> = BTreeMap::new();
     for item in items {

@@ -16,112 +16,114 @@ use crate::transcript;
 /// One recording of a data set with its expected output.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Item {
-    /// Name in the data set, or path.
+    /// Name in the data set, or else the path of the sound relative to it; unique in a data set.
     pub id: String,
-    /// Sound file.
+    /// Path of the sound file.
     pub audio: PathBuf,
-    /// Sound file of a spoken question, played after the sound.
+    /// Path of the sound file of a spoken question, which the session hears after the sound.
     pub question_audio: Option<PathBuf>,
-    /// Typed question, put after the sound in the prompt layout of typed questions.
+    /// Typed question, its choices included; used by the task `qa` with typed questions only.
     pub question: Option<String>,
-    /// Class and subclass.
+    /// Class, or class and subclass, for the tables of the report; empty: none.
     pub class: Vec<String>,
-    /// Expected output.
+    /// Expected output of the model.
     pub expected: Expected,
-    /// Standard answers, if known.
+    /// Standard answers of a RESPOND clip, with which its reply is compared; empty: none known.
     pub answers: Vec<String>,
-    /// Mode of this item, if the manifest names one.
+    /// Name of the mode in which the item is heard, if the manifest names one; absent: the mode of the task.
     pub mode: Option<String>,
 }
 
-/// The expected output of an item.
+/// The expected output of an item, and with it the rule by which the replies are scored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Expected {
-    /// Any response.
+    /// Any response to the sound, with any text.
     Respond,
     /// No response.
     #[default]
     Ignore,
-    /// This transcript or translation.
+    /// A reference transcript or translation.
     Text(String),
-    /// The right one of several choices.
+    /// One right choice out of several.
     Choice {
-        /// All choices.
+        /// All choices, the right one included.
         choices: Vec<String>,
-        /// Right choice.
+        /// Right choice, equal to one of `choices`.
         answer: String,
     },
-    /// Any of these answers.
+    /// Any of these known answers to a question.
     Answers(Vec<String>),
-    /// These words of a labelled stream.
+    /// These words of a labelled stream, however they are spread over replies.
     Words(Vec<DueOutput>),
     /// These replies to a labelled stream, and no others.
     Replies(Vec<DueOutput>),
-    /// Exactly these replies, in this order.
+    /// Exactly these replies of a labelled stream, in this order, at any time.
     Sequence(Vec<String>),
 }
 
-/// A row that is not scored.
+/// A row of a data set that is not scored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SkippedRow {
-    /// Place in the manifest, or id.
+    /// Place in the manifest (file name and line or row number), file, or id of the item.
     pub row: String,
-    /// Reason.
+    /// Reason why the row is not scored, for the report.
     pub why: String,
 }
 
-/// The content of a data set.
+/// The items of a data set, and the rows that yield none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DataSet {
-    /// Number of rows or files, readable or not.
+    /// Number of rows (labelled clips: files), usable or not.
     pub rows: usize,
-    /// Usable items, in order.
+    /// Items of the usable rows, in the order of the rows; a row whose id is already used yields none.
     pub items: Vec<Item>,
-    /// Unusable rows.
+    /// Rows without an item, with the reason.
     pub skipped: Vec<SkippedRow>,
-    /// Notes for the report.
+    /// Notes on the data for the report, such as a missing standard answer.
     pub notes: Vec<String>,
 }
 
-/// The model's output on one item.
+/// The model's output on one item, with the item's expected output: a line of `predictions.jsonl`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prediction {
-    /// Condition, if the run has several.
+    /// Condition under which the item was heard ([`super::sessions::EvalSession::condition`]); often empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub condition: String,
-    /// Id of the item.
+    /// Id of the item ([`Item::id`]).
     pub id: String,
-    /// Class and subclass of the item.
+    /// Class, or class and subclass, of the item.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class: Vec<String>,
-    /// Expected output.
+    /// Expected output of the item.
     pub expected: Expected,
-    /// Standard answers, if known.
+    /// Standard answers of the item; empty: none known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<String>,
-    /// Length of the sound in seconds, padded to whole chunks (with a typed question to 10 ms), without the silence after it.
+    /// Length of the item's sound in seconds, padded to whole chunks of 0.4 s (with a typed question to 10 ms); the silence after
+    /// it and a spoken question are not counted.
     pub audio_secs: f64,
-    /// Seconds of the sound beyond the 20 s that a typed question takes; absent if there are none.
+    /// Seconds of the sound beyond the first 20 s, which a typed question does not hear; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_out_secs: Option<f64>,
-    /// Onset of the sound in seconds; absent for silence.
+    /// Seconds from the item's start to the first 20 ms of its sound within 30 dB of the loudest 20 ms and not below -60 dBFS;
+    /// absent if there are none, and for typed questions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub onset_secs: Option<f64>,
-    /// Start of the spoken question in seconds.
+    /// Start of the spoken question in seconds from the item's start; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question_secs: Option<f64>,
-    /// Replies of the model.
+    /// Replies of the model, in the order in which they began; empty: no response.
     pub replies: Vec<PredictedReply>,
-    /// Respond logit minus silent logit of each chunk, in a lane that never responds.
+    /// Respond logit minus silent logit at each decision of a lane that never responds; empty if margins are not recorded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub margins: Vec<f32>,
-    /// Number of times that the context was trimmed during the item.
+    /// Number of times that the context was trimmed, because the window was full, while the item was heard.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub trims: u32,
-    /// Reason why the item could not be processed to its end; such an item is not scored.
+    /// Reason why the item was not heard to its end, such as a damaged file; such an item is not scored. Absent: heard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unheard: Option<String>,
 }
@@ -131,26 +133,27 @@ const fn is_zero(n: &u32) -> bool {
     *n == 0
 }
 
-/// A reply of the model.
+/// A reply of the model to an item.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PredictedReply {
-    /// End of the chunk that was answered, in seconds from the start of the item; for a typed question the end of the sound.
+    /// End of the chunk that was answered, in seconds from the start of the item; for a typed question the end of the recording.
     pub at_secs: f64,
-    /// Whole text.
+    /// Whole text of the reply, without the emotion tag.
     pub text: String,
-    /// Emotion tag before the text.
+    /// Emotion tag before the text; absent if the model wrote none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emotion: Option<Emotion>,
-    /// Reason why the reply ended.
+    /// Reason why the reply ended; `Cut` if the session was over before.
     pub stop: StopReason,
-    /// Milliseconds from the end of the chunk to the first text, if measured.
+    /// Milliseconds by the clock from feeding the newest chunk to the reply's first text; absent unless measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_text_ms: Option<f64>,
 }
 
 impl Prediction {
-    /// Returns the replies joined as a transcript joins them; for a spoken question only those after its start.
+    /// Returns the text of all replies, joined as a transcript joins them; for a spoken question only of replies to chunks that
+    /// end after its start. Empty without replies.
     #[must_use]
     pub fn text(&self) -> String {
         let from = self.question_secs.unwrap_or(0.0);
@@ -161,7 +164,8 @@ impl Prediction {
         text
     }
 
-    /// Returns the standard answer with the highest chrF2 against the replies; of equals the first.
+    /// Returns the standard answer with the highest chrF2 score against the text of the replies, the first of equals; `None` if
+    /// the item has no standard answers.
     #[must_use]
     pub fn nearest_answer(&self) -> Option<&str> {
         let said = self.text();
@@ -175,20 +179,21 @@ impl Prediction {
         best.map(|(_, answer)| answer)
     }
 
-    /// Returns the number of replies that were stopped as repetitions.
+    /// Returns the number of replies that were stopped because they repeated themselves.
     #[must_use]
     pub fn loops(&self) -> usize {
         self.replies.iter().filter(|reply| reply.stop == StopReason::Loop).count()
     }
 
-    /// Returns the number of replies that were cut at the token limit.
+    /// Returns the number of replies that were cut at the limit of 512 tokens, or because the window of a typed question was full.
     #[must_use]
     pub fn endless(&self) -> usize {
         self.replies.iter().filter(|reply| reply.stop == StopReason::Limit).count()
     }
 }
 
-/// Selects `limit` items, evenly spaced, since data sets are often sorted by class.
+/// Selects `limit` items in their order, evenly spaced, since data sets are often sorted by class; all if `limit` is `None` or not
+/// smaller than their number.
 #[must_use]
 pub fn evenly_spaced(items: Vec<Item>, limit: Option<usize>) -> Vec<Item> {
     let all = items.len();
@@ -197,7 +202,7 @@ pub fn evenly_spaced(items: Vec<Item>, limit: Option<usize>) -> Vec<Item> {
     items.into_iter().enumerate().filter(|(at, _)| kept.next_if_eq(at).is_some()).map(|(_, item)| item).collect()
 }
 
-/// Returns the duration of `chunks` chunks in seconds.
+/// Returns the duration of `chunks` chunks of 0.4 s, in seconds, rounded to milliseconds.
 #[must_use]
 pub fn chunk_secs(chunks: u64) -> f64 {
     // Rounded to milliseconds: 0.4 has no exact binary form, and the products are written to files.

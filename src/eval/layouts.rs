@@ -13,33 +13,35 @@ use super::streams;
 use crate::config::{EvalTask, QuestionInput};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// Manifest of Proactive-Sound-Bench.
+/// File name of the manifest of Proactive-Sound-Bench.
 const PROACTIVE_MANIFEST: &str = "proactive_reply_benchmark.jsonl";
-/// Its companion with the standard answers, which has only RESPOND rows.
+/// File name of its companion with the standard answers, which has only RESPOND rows and lies beside it.
 const PROACTIVE_ANSWERS: &str = "proactive_reply_benchmark_response.jsonl";
-/// Extensions of sound files.
+/// Extensions of sound files, in any case.
 const SOUND_EXTENSIONS: &[&str] = &["wav", "flac", "mp3", "ogg", "m4a"];
-/// Extensions of manifests.
+/// Extensions of manifests, in any case.
 const MANIFEST_EXTENSIONS: &[&str] = &["jsonl", "json", "tsv"];
-/// Text between a typed question and its choices.
+/// Text that is put between a question and its choices when the question is typed.
 const CHOOSE: &str = "Please choose the answer from the following options:";
-/// Ending of LibriSpeech's transcript files.
+/// Ending of the names of LibriSpeech's transcript files.
 const TRANSCRIPT_ENDING: &str = ".trans.txt";
-/// Levels of folders below the data folder that are searched.
+/// Levels of folders below the data folder that are searched for sounds and transcripts.
 const MAX_DEPTH: usize = 8;
-/// Names of the field with the path of the sound.
+/// Names of a manifest's field with the path of the sound; the first that a row has is used.
 const PATH: &[&str] = &["path", "audio", "audio_path", "audio_id", "file", "wav"];
-/// Names of the field with the standard answers.
+/// Names of a manifest's field with the standard answers; the first that a row has is used.
 const ANSWERS: &[&str] = &["standard_answers", "standard_answer"];
-/// Names of the field with the question.
+/// Names of a manifest's field with the question; the first that a row has is used.
 const QUESTION: &[&str] = &["question", "prompt"];
-/// Names of the field with the id.
+/// Names of a manifest's field with the id; the first that a row has is used. Without one the path is the id.
 const ID: &[&str] = &["id", "uid", "name"];
 
-/// Reads the data set of `task` at `data`, a folder or a manifest.
+/// Reads the data set at `data` for `task`: a manifest, or a folder with the published files of the task or with exactly one
+/// manifest. Unusable rows are in [`DataSet::skipped`].
 ///
 /// # Errors
-/// If `data` holds nothing that the task can use, naming the expected files.
+/// If `data` does not exist, a manifest cannot be read, or no row can be used; the error names the expected files or the first
+/// row's reason.
 pub fn read(task: &EvalTask, data: &Path) -> Result<DataSet> {
     if !data.exists() {
         return Err(Error::at(ErrorKind::Data, data, "there is no such file or folder").with_remedy(Remedy::CheckPath));
@@ -67,16 +69,18 @@ pub fn read(task: &EvalTask, data: &Path) -> Result<DataSet> {
     Ok(set)
 }
 
-/// Returns the sound files at `path`, a folder or a file, sorted by path.
+/// Returns the files with a sound's extension in the folder `path` and up to 8 levels below it, sorted by path; or `path` alone if
+/// it is a file, whatever its name.
 ///
 /// # Errors
-/// If there is none.
+/// If there is none, or `path` does not exist.
 pub fn sounds(path: &Path) -> Result<Vec<PathBuf>> {
     let found = if path.is_file() { vec![path.to_owned()] } else { walk(path, &|file| has_extension(file, SOUND_EXTENSIONS)) };
     if found.is_empty() { Err(Error::at(ErrorKind::Data, path, "no sound file in it")) } else { Ok(found) }
 }
 
-/// Reads the published manifest, folders of labelled clips, or another manifest.
+/// Reads the folder `data` of the task `proactive`: the published manifest; without it clips in folders RESPOND and IGNORE;
+/// without these the only other manifest.
 fn proactive(data: &Path) -> Result<DataSet> {
     let manifest = data.join(PROACTIVE_MANIFEST);
     if manifest.is_file() {
@@ -93,7 +97,8 @@ fn proactive(data: &Path) -> Result<DataSet> {
     of_manifest(&EvalTask::PROACTIVE, &manifest)
 }
 
-/// Reads the published manifest, with the standard answers of its companion if that lies beside it.
+/// Reads the published manifest; if its companion lies beside it, the RESPOND items have the standard answers from there, and only
+/// these.
 fn published(manifest: &Path) -> Result<DataSet> {
     let mut set = of_manifest(&EvalTask::PROACTIVE, manifest)?;
     let companion = manifest.with_file_name(PROACTIVE_ANSWERS);
@@ -120,7 +125,8 @@ fn published(manifest: &Path) -> Result<DataSet> {
     Ok(set)
 }
 
-/// Reads clips below folders RESPOND and IGNORE; the folders above them are the class.
+/// Reads the clips below all folders RESPOND and IGNORE (in any case) in `data`; the folders between `data` and these are the
+/// class. Other sounds are passed over.
 fn labelled_clips(data: &Path) -> DataSet {
     let mut set = DataSet::default();
     for file in walk(data, &|file| has_extension(file, SOUND_EXTENSIONS)) {
@@ -135,7 +141,7 @@ fn labelled_clips(data: &Path) -> DataSet {
     set
 }
 
-/// Parses a label.
+/// Parses the label RESPOND or IGNORE, in any case and without the spaces around it; `None` for any other word.
 fn decision(word: &str) -> Option<Expected> {
     match word.trim() {
         word if word.eq_ignore_ascii_case("respond") => Some(Expected::Respond),
@@ -144,7 +150,7 @@ fn decision(word: &str) -> Option<Expected> {
     }
 }
 
-/// Reads LibriSpeech if there are transcripts, otherwise a manifest.
+/// Reads LibriSpeech if `data` has transcript files (`.trans.txt`) in it or below, otherwise its only manifest.
 fn asr(task: &EvalTask, data: &Path) -> Result<DataSet> {
     let transcripts = walk(data, &|file| file.to_string_lossy().ends_with(TRANSCRIPT_ENDING));
     if transcripts.is_empty() {
@@ -168,7 +174,8 @@ fn asr(task: &EvalTask, data: &Path) -> Result<DataSet> {
     Ok(builder.set)
 }
 
-/// Parses a line `1089-134686-0000 HE HOPED …` of a transcript; the sound lies beside the transcript.
+/// Parses a line `1089-134686-0000 HE HOPED …` of a transcript in `folder`, where the sound of this name lies too; the speaker,
+/// here 1089, is the class. The error is the reason why the row is skipped.
 fn utterance(line: &str, folder: &Path) -> std::result::Result<Item, String> {
     let (id, said) = line.trim().split_once(' ').ok_or("no text after the id")?;
     let audio = SOUND_EXTENSIONS.iter().map(|e| folder.join(format!("{id}.{e}"))).find(|path| path.is_file());
@@ -177,7 +184,7 @@ fn utterance(line: &str, folder: &Path) -> std::result::Result<Item, String> {
     Ok(Item { id: id.to_owned(), audio, class, expected: Expected::Text(said.trim().to_owned()), ..Item::default() })
 }
 
-/// Reads a manifest.
+/// Reads the manifest at `manifest_path` for `task`; rows that cannot be used are in [`DataSet::skipped`].
 fn of_manifest(task: &EvalTask, manifest_path: &Path) -> Result<DataSet> {
     let folder = manifest_path.parent().unwrap_or(Path::new(""));
     let mut builder = DataSetBuilder::default();
@@ -187,7 +194,7 @@ fn of_manifest(task: &EvalTask, manifest_path: &Path) -> Result<DataSet> {
     Ok(builder.set)
 }
 
-/// Reads a row of a manifest as an item of `task`.
+/// Reads a row of a manifest in `folder` as an item of `task`. The error is the reason why the row is skipped.
 fn item(task: &EvalTask, row: &Map<String, Value>, folder: &Path) -> std::result::Result<Item, String> {
     let path = text(row, PATH).filter(|path| !path.trim().is_empty()).ok_or("no path to a sound")?;
     let audio = find_sound(folder, path.trim())?;
@@ -228,7 +235,8 @@ fn item(task: &EvalTask, row: &Map<String, Value>, folder: &Path) -> std::result
     Ok(item)
 }
 
-/// Reads the question, the class and the expected answer of a row.
+/// Reads the question, the class and the expected answer of a row of the task `qa` into `item`. The error is the reason why the
+/// row is skipped.
 fn question(item: &mut Item, row: &Map<String, Value>, folder: &Path) -> std::result::Result<(), String> {
     item.question = text(row, QUESTION).map(std::borrow::Cow::into_owned);
     if let Some(path) = text(row, &["question_audio", "question_path"]) {
@@ -259,7 +267,8 @@ fn question(item: &mut Item, row: &Map<String, Value>, folder: &Path) -> std::re
     Ok(())
 }
 
-/// Returns class and subclass: the second and third part of `./proactive-sound-effect/Class/Subclass/…`.
+/// Returns class and subclass: the second and third folder of `./proactive-sound-effect/Class/Subclass/…`, without a folder that
+/// is a label; fewer for a shorter path.
 fn class_of(path: &str) -> Vec<String> {
     let parts: Vec<&str> = path.split(['/', '\\']).filter(|part| !matches!(*part, "" | "." | "..")).collect();
     // The last part is the file; the part before it may be the label.
@@ -267,8 +276,8 @@ fn class_of(path: &str) -> Vec<String> {
     folders.iter().skip(1).take(2).filter(|part| decision(part).is_none()).map(|part| (*part).to_owned()).collect()
 }
 
-/// Finds the sound `path` of a manifest, beside it or in its folder of clips. Paths out of the manifest's folder are refused,
-/// since a manifest may come from a stranger.
+/// Returns the existing sound `path` of a manifest, which is relative to the manifest's `folder` or to `clips`, `audio` or `wav`
+/// in it. Absolute paths and `..` are refused, since a manifest may come from a stranger.
 fn find_sound(folder: &Path, path: &str) -> std::result::Result<PathBuf, String> {
     let relative = Path::new(path);
     let inside = relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
@@ -279,7 +288,10 @@ fn find_sound(folder: &Path, path: &str) -> std::result::Result<PathBuf, String>
     found.ok_or_else(|| format!("the sound {path} does not exist"))
 }
 
-/// Returns the only manifest in `data`.
+/// Returns the only manifest directly in the folder `data`.
+///
+/// # Errors
+/// If there is none, or several.
 fn only_manifest(data: &Path) -> Result<PathBuf> {
     let mut found = files_in(data).into_iter().filter(|file| has_extension(file, MANIFEST_EXTENSIONS)).collect::<Vec<_>>();
     found.sort();
@@ -302,7 +314,8 @@ fn files_in(folder: &Path) -> Vec<PathBuf> {
     entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_file()).collect()
 }
 
-/// Returns the files below `folder` that are `wanted`, sorted by path.
+/// Returns the files in `folder` and up to [`MAX_DEPTH`] levels below it for which `wanted` is true, sorted by path. Folders that
+/// cannot be read are passed over, links to folders not followed.
 fn walk(folder: &Path, wanted: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![(folder.to_owned(), 0)];
@@ -318,16 +331,16 @@ fn walk(folder: &Path, wanted: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
     found
 }
 
-/// A data set that is being read.
+/// A data set that is being read row by row.
 #[derive(Default)]
 struct DataSetBuilder {
     set: DataSet,
-    /// Place of each id.
+    /// Place in the manifest where each id was first used.
     seen: HashMap<String, String>,
 }
 
 impl DataSetBuilder {
-    /// Adds the row at `place`; a second row of the same id is skipped.
+    /// Adds the item of the row at `place`, or the reason why there is none; a row with an id that is already used is skipped.
     fn add(&mut self, place: String, item: std::result::Result<Item, String>) {
         match item {
             Ok(item) => match self.seen.get(&item.id) {

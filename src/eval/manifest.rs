@@ -8,27 +8,28 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Longest row, in bytes; a longer one belongs to no manifest.
+/// Longest line of a manifest, in bytes; a longer one is skipped.
 const MAX_ROW_BYTES: usize = 1 << 20;
-/// Largest manifest, in bytes.
+/// Largest manifest that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// The fields of a row.
+/// The fields of a manifest row, by name.
 pub type Fields = Map<String, Value>;
 
-/// A row of a manifest.
+/// A row of a manifest, readable or not.
 #[derive(Debug)]
 pub struct ManifestRow {
-    /// File name and line or row number.
+    /// File name and line or row number, from 1 on: `a.jsonl:3`, or `a.json, row 3`.
     pub place: String,
     /// Fields, or the reason why the row cannot be read.
     pub fields: std::result::Result<Fields, String>,
 }
 
-/// Reads the rows of the manifest at `path`, in order, without empty lines.
+/// Reads the rows of the manifest at `path`, in order, without empty lines: a JSON list for `.json`, tab-separated values for
+/// `.tsv`, JSON Lines for any other extension.
 ///
 /// # Errors
-/// If the file cannot be read at all.
+/// If the file cannot be read, is larger than 1 GiB, or is no valid list where it should be a JSON list.
 pub fn read(path: &Path) -> Result<Vec<ManifestRow>> {
     let failed = |e: &dyn std::fmt::Display| Error::at(ErrorKind::Data, path, format!("this manifest cannot be read: {e}"));
     let size = std::fs::metadata(path).map_err(|e| failed(&e))?.len();
@@ -46,7 +47,7 @@ pub fn read(path: &Path) -> Result<Vec<ManifestRow>> {
     }
 }
 
-/// Returns the first of the fields `names` that is text or a number, as text.
+/// Returns the first of the fields `names` that is there and is text or a number, as text; `None` if none is.
 #[must_use]
 pub fn text<'a>(row: &'a Fields, names: &[&str]) -> Option<std::borrow::Cow<'a, str>> {
     names.iter().find_map(|name| match row.get(*name)? {
@@ -56,7 +57,7 @@ pub fn text<'a>(row: &'a Fields, names: &[&str]) -> Option<std::borrow::Cow<'a, 
     })
 }
 
-/// Returns the first of the fields `names` that is text, a number, or a list of these.
+/// Returns the first of the fields `names` that is text, a number, or a list of these, as a list of texts; `None` if none is.
 #[must_use]
 pub fn texts(row: &Fields, names: &[&str]) -> Option<Vec<String>> {
     names.iter().find_map(|name| match row.get(*name)? {
@@ -74,7 +75,8 @@ pub fn texts(row: &Fields, names: &[&str]) -> Option<Vec<String>> {
     })
 }
 
-/// Splits a file into non-empty lines, each with its place, or the reason why it cannot be read.
+/// Splits the content of the file `name` into non-empty lines, each with its place (`name:3`), and the line or the reason why it
+/// cannot be read: too long, or not UTF-8.
 pub(super) fn lines<'a>(name: &'a str, bytes: &'a [u8]) -> impl Iterator<Item = (String, std::result::Result<&'a str, String>)> + 'a {
     let numbered = bytes.split(|b| *b == b'\n').enumerate().map(|(at, line)| (at, line.strip_suffix(b"\r").unwrap_or(line)));
     numbered.filter(|(_, line)| !line.trim_ascii().is_empty()).map(move |(at, line)| {
@@ -104,7 +106,8 @@ fn json_list(name: &str, bytes: &[u8]) -> serde_json::Result<Vec<ManifestRow>> {
     Ok(list.into_iter().enumerate().map(row).collect())
 }
 
-/// Reads tab-separated values. The first line names the columns; there is no quoting, as in CoVoST and Common Voice.
+/// Reads tab-separated values. The first non-empty line names the columns; a row of another number of columns is unreadable. There
+/// is no quoting, as in CoVoST and Common Voice.
 fn tab_separated(name: &str, bytes: &[u8]) -> Vec<ManifestRow> {
     let mut all = lines(name, bytes);
     let Some((place, header)) = all.next() else { return Vec::new() };

@@ -13,38 +13,39 @@ use super::tokenise::Tokeniser;
 use crate::config::EvalTask;
 use crate::protocol::Language;
 
-/// A function that returns the counts of a prediction, or the reason why the metric does not apply.
+/// A function that returns a metric's counts of one prediction, or the reason why the metric does not apply to it.
 type CountFn = Box<dyn Fn(&Prediction) -> Result<Vec<f64>, String>>;
 
-/// One metric of a task.
+/// One metric of a task: its name, its counts of each prediction, and its value for sums of counts.
 pub struct Metric {
-    /// Key in `report.json`.
+    /// Key of its figure in `report.json`.
     pub key: &'static str,
     /// Name in the text of a report.
     pub name: &'static str,
-    /// Direction of improvement.
+    /// Direction in which larger or smaller values are better.
     pub better: Better,
     /// Unit of the value.
     pub unit: Unit,
-    /// Exact variant of the metric, if several are in use.
+    /// Exact variant of the metric as text for the report, if several are in use elsewhere.
     pub signature: Option<String>,
     counts: CountFn,
     value: fn(&[f64]) -> Option<f64>,
     quotient: Quotient,
 }
 
-/// The two counts whose quotient is the value, as indices.
+/// The two counts, as indices into a prediction's counts, whose quotient after summing is the metric's value; decides how its
+/// confidence interval is calculated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Quotient {
-    /// A proportion.
+    /// A proportion: numerator and denominator, both numbers of cases.
     Share(usize, usize),
-    /// A rate: a count per amount.
+    /// A rate, which may exceed 1: a count, and the amount that it is divided by.
     Rate(usize, usize),
-    /// Not a quotient.
+    /// The value is no quotient of two counts.
     None,
 }
 
-/// The direction of improvement.
+/// The direction of improvement of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Better {
     /// Larger values are better.
@@ -53,19 +54,19 @@ pub enum Better {
     Lower,
 }
 
-/// The unit of a value.
+/// The unit of a metric's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// A fraction, written in percent.
+    /// A fraction, usually 0 to 1, written in percent.
     Percent,
     /// A score from 0 to 100.
     Score,
-    /// Events per hour.
+    /// Events per hour of audio.
     PerHour,
 }
 
 impl Unit {
-    /// Writes `value` for a person.
+    /// Returns `value` as text with two decimals, in percent for [`Unit::Percent`] (0.5 is `50.00 %`).
     #[must_use]
     pub fn text(self, value: f64) -> String {
         match self {
@@ -74,7 +75,7 @@ impl Unit {
         }
     }
 
-    /// Writes the two counts of a quotient for a person.
+    /// Returns numerator and denominator of a quotient as text: `3 of 4`, or `3 in 1.50 h` for [`Unit::PerHour`].
     #[must_use]
     pub fn quotient_text(self, counted: f64, of: f64) -> String {
         match self {
@@ -85,7 +86,7 @@ impl Unit {
 }
 
 impl Metric {
-    /// Returns the counts of a prediction.
+    /// Returns the counts of a prediction, to be added up position by position over predictions.
     ///
     /// # Errors
     /// If the metric does not apply to the prediction, with the reason.
@@ -93,19 +94,21 @@ impl Metric {
         (self.counts)(prediction)
     }
 
-    /// Returns the value of the summed `counts` at the indices `drawn`.
+    /// Returns the metric's value for the predictions at the indices `drawn` of `counts`, from the sums of their counts; an index
+    /// may occur several times. `None` if nothing was counted that the value is a share of.
     #[must_use]
     pub fn value_of(&self, counts: &[Vec<f64>], drawn: impl IntoIterator<Item = usize>) -> Option<f64> {
         (self.value)(&sum(counts, drawn))
     }
 
-    /// Returns the value of all `counts` summed.
+    /// Returns the metric's value for all predictions in `counts`, as [`Metric::value_of`] does.
     #[must_use]
     pub fn value(&self, counts: &[Vec<f64>]) -> Option<f64> {
         self.value_of(counts, 0..counts.len())
     }
 
-    /// Returns the summed numerator and denominator, if the value is a quotient.
+    /// Returns the numerator and the denominator of the value for all `counts`; `None` if the value is no quotient or there are no
+    /// counts.
     #[must_use]
     pub fn quotient(&self, counts: &[Vec<f64>]) -> Option<(f64, f64)> {
         let (Quotient::Share(counted, of) | Quotient::Rate(counted, of)) = self.quotient else { return None };
@@ -113,7 +116,8 @@ impl Metric {
         Some((*sums.get(counted)?, *sums.get(of)?))
     }
 
-    /// Returns the 95 % confidence interval: Wilson for proportions, bootstrap otherwise.
+    /// Returns the 95 % confidence interval of the value for all `counts`: Wilson's for proportions, by bootstrap otherwise.
+    /// `None` if there is no value, or fewer than two predictions to draw from.
     #[must_use]
     pub fn interval(&self, counts: &[Vec<f64>]) -> Option<Interval> {
         match self.quotient {
@@ -134,7 +138,8 @@ fn sum(counts: &[Vec<f64>], drawn: impl IntoIterator<Item = usize>) -> Vec<f64> 
     sums
 }
 
-/// Returns the metrics of `task`, the headline metric first.
+/// Returns the metrics of `task` (of `streaming`: those of the task of its items). The first is the main one: comparisons list the
+/// items that changed in it, and the chart of `streaming` shows it.
 #[must_use]
 pub fn metrics(task: &EvalTask) -> Vec<Metric> {
     match task.inner() {
@@ -146,8 +151,8 @@ pub fn metrics(task: &EvalTask) -> Vec<Metric> {
     }
 }
 
-/// Indices of the proactive counts: clips labelled RESPOND, of these responded to; clips labelled IGNORE, of these responded to;
-/// clips decided right, all clips.
+/// Indices of the counts of the task `proactive`: clips labelled RESPOND, and those with a response among them (`HIT`); clips
+/// labelled IGNORE, and those with a response among them (`ALARM`); clips decided right; all clips.
 const RESPOND: usize = 0;
 const HIT: usize = 1;
 const IGNORE: usize = 2;
@@ -176,7 +181,8 @@ fn proactive() -> Vec<Metric> {
     ]
 }
 
-/// The chrF2 of replies to RESPOND clips against the nearest standard answer.
+/// Returns the metric of a reply's content: chrF2 (similarity of letters) against the nearest standard answer, over the clips that
+/// have one and got a reply.
 fn content() -> Metric {
     let counts = |prediction: &Prediction| -> Result<Vec<f64>, String> {
         let nearest = prediction.nearest_answer().filter(|_| !prediction.replies.is_empty());
@@ -213,10 +219,11 @@ fn ratio(counts: &[f64], hits: usize, all: usize) -> Option<f64> {
     Some(counts.get(hits)? / all)
 }
 
-/// Returns the edits between a transcript and its reference: of words in English, of characters in Chinese.
+/// Returns the edit counts between the text of the replies and the reference, both normalised: of words in English, of characters
+/// in Chinese.
 ///
 /// # Errors
-/// If there is no reference text, or the texts are too long to be aligned.
+/// If the expected output is no text, or the texts are too long to be aligned, with the reason.
 pub fn edits(prediction: &Prediction, language: Language) -> Result<Edits, String> {
     let Expected::Text(said) = &prediction.expected else { return Err("it has no reference text".into()) };
     let heard = prediction.text();
@@ -249,7 +256,7 @@ fn error_rate(language: Language) -> Metric {
     }
 }
 
-/// Returns the tokeniser for translations into `to`.
+/// Returns the tokeniser with which BLEU of translations into `to` is usually published.
 const fn tokeniser(to: Language) -> Tokeniser {
     match to {
         Language::Chinese => Tokeniser::Chinese,
@@ -294,7 +301,7 @@ fn translation(to: Language) -> Vec<Metric> {
     ]
 }
 
-/// Converts summed counts back to integers: a 64-bit float holds them exactly up to 2^53.
+/// Converts summed counts back to integers: a 64-bit float holds them exactly up to 2^53. `None` unless there are `N`.
 fn whole<const N: usize>(counts: &[f64]) -> Option<[u64; N]> {
     let counts: &[f64; N] = counts.try_into().ok()?;
     Some(counts.map(|n| n as u64))

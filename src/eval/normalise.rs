@@ -10,11 +10,11 @@ use std::sync::LazyLock;
 
 use crate::model::unicode::{self, CharClass};
 
-/// Symbols of numbers, which are kept when other symbols are removed.
+/// Symbols that belong to numbers; [`without_symbols`] keeps them.
 const NUMERIC: &str = ".%$¢€£";
-/// Filler words, which are removed.
+/// Filler words, which [`without_fillers`] removes.
 const FILLERS: &[&str] = &["hmm", "mm", "mhm", "mmm", "uh", "um"];
-/// Letters that do not decompose into an ASCII letter and a mark.
+/// Letters that Unicode does not decompose into an ASCII letter and a mark, with their ASCII spelling.
 const LETTERS: &[(char, &str)] = &[
     ('œ', "oe"),
     ('Œ', "OE"),
@@ -71,7 +71,7 @@ const WORDS: &[(&str, &str)] = &[
     ("sr", "senior "),
     ("esq", "esquire "),
 ];
-/// Endings of words and their replacements, in the order of replacement.
+/// Endings of words and their replacements, in the order of replacement; after [`WORDS`].
 const ENDS: &[(&str, &str)] = &[
     ("'d been", " had been"),
     ("'s been", " has been"),
@@ -89,7 +89,7 @@ const ENDS: &[(&str, &str)] = &[
     ("'m", " am"),
 ];
 
-/// British spellings and their American counterparts.
+/// Whole words in British spelling with their American counterparts, from `normalise/spelling.txt`.
 static SPELLING: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
     let bare = |part: &str| if part == "-" { String::new() } else { part.to_owned() };
     let mut words = HashMap::new();
@@ -101,7 +101,8 @@ static SPELLING: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
     words
 });
 
-/// Normalises English `text` by Whisper's rules.
+/// Normalises English `text` by Whisper's rules: lower case, no bracketed text and fillers, no punctuation outside numbers,
+/// contractions written out, numbers in digits, American spelling, single spaces. Letters of other scripts stay.
 #[must_use]
 pub fn english(text: &str) -> String {
     let mut text = without_fillers(&without_brackets(&text.to_lowercase()));
@@ -119,8 +120,8 @@ pub fn english(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Returns the characters of `text` for languages without spaces between words: lower case, without brackets, marks, symbols,
-/// punctuation and spaces.
+/// Returns the characters of `text` for languages without spaces between words: lower case, without bracketed text, lone marks,
+/// symbols, punctuation and spaces.
 #[must_use]
 pub fn characters(text: &str) -> Vec<char> {
     let bare = without_brackets(&text.to_lowercase());
@@ -133,13 +134,14 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// Removes `<…>`, `[…]` and `(…)`.
+/// Removes `<…>`, `[…]` and non-empty `(…)` with the text between them.
 fn without_brackets(text: &str) -> String {
     let square = without_enclosed(text, |c| matches!(c, '<' | '['), |c| matches!(c, '>' | ']'), 0);
     without_enclosed(&square, |c| c == '(', |c| c == ')', 1)
 }
 
-/// Removes the text from each opening to the next closing, if at least `least` characters lie between them.
+/// Removes the text from each opening bracket to the next closing one, both included, if at least `least` characters lie between
+/// them.
 fn without_enclosed(text: &str, opens: impl Fn(char) -> bool, closes: impl Fn(char) -> bool, least: usize) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -167,7 +169,7 @@ fn without_enclosed(text: &str, opens: impl Fn(char) -> bool, closes: impl Fn(ch
     out
 }
 
-/// Removes filler words.
+/// Removes the words in [`FILLERS`], but not the spaces around them.
 fn without_fillers(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -182,7 +184,7 @@ fn without_fillers(text: &str) -> String {
     out
 }
 
-/// Removes spaces before apostrophes.
+/// Removes white space before apostrophes.
 fn join_apostrophes(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -194,16 +196,16 @@ fn join_apostrophes(text: &str) -> String {
     out
 }
 
-/// The position of a replacement.
+/// The place in a word at which [`replaced`] replaces.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum MatchAt {
-    /// Whole words only.
+    /// Where the text is a whole word.
     WholeWord,
-    /// Ends of words.
+    /// Where the text ends a word, or is one.
     WordEnd,
 }
 
-/// Replaces `what` by `with` where it matches as `position` demands.
+/// Replaces each `what` by `with` that is a whole word or the end of one, as `position` demands.
 fn replaced(text: &str, what: &str, with: &str, position: MatchAt) -> String {
     if !text.contains(what) {
         return text.to_owned();
@@ -226,7 +228,7 @@ fn replaced(text: &str, what: &str, with: &str, position: MatchAt) -> String {
     out
 }
 
-/// Removes commas between digits. As in the reference a match consumes both digits, so only the first comma of `1,2,3` goes.
+/// Removes commas between ASCII digits. As in the reference a match consumes both digits, so only the first comma of `1,2,3` goes.
 fn without_commas(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text.chars();
@@ -244,8 +246,8 @@ fn without_commas(text: &str) -> String {
     out
 }
 
-/// Removes full stops before non-digits. As in the reference a match consumes the next character, so the second of two stops
-/// stays.
+/// Replaces full stops before non-digits and at the end by spaces. As in the reference a match consumes the next character, so the
+/// second of two stops stays.
 fn without_stops(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text.chars();
@@ -263,7 +265,8 @@ fn without_stops(text: &str) -> String {
     out
 }
 
-/// Removes accents and replaces marks, symbols and punctuation by spaces, except the symbols of numbers.
+/// Removes accents, writes [`LETTERS`] in ASCII, and replaces other marks, symbols and punctuation by spaces, except those in
+/// [`NUMERIC`].
 fn without_symbols(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in unicode::decomposed(text).chars() {
@@ -282,7 +285,8 @@ fn without_symbols(text: &str) -> String {
     out
 }
 
-/// Removes the symbols of numbers where no number stands.
+/// Replaces the symbols in [`NUMERIC`] except `%` by spaces before a non-digit, and `%` after a non-digit. As in the reference a
+/// symbol at the end, or a `%` at the start, stays.
 fn without_lone_numeric_symbols(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text.chars();

@@ -9,7 +9,8 @@ const EDGE: f64 = 400.0;
 /// Margin around the plot area for the labels, in pixels.
 const MARGIN: f64 = 60.0;
 
-/// Draws the curve through `points`, with the run's own operating point and the best one marked.
+/// Draws the recall / false-alarm curve through `points` as an SVG picture, with the run's own operating point (`own`) and the one
+/// of largest Youden's J (`best`) marked where given.
 #[must_use]
 pub fn roc_chart(points: &[RocPoint], own: Option<RocPoint>, best: Option<RocPoint>, title: &str) -> String {
     let size = EDGE + 2.0 * MARGIN;
@@ -60,7 +61,7 @@ pub fn roc_chart(points: &[RocPoint], own: Option<RocPoint>, best: Option<RocPoi
     out
 }
 
-/// Opens a square SVG picture of `size` pixels with a white background.
+/// Returns the opening tag of a square SVG picture of `size` pixels, and its white background.
 fn svg_head(size: f64) -> String {
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{size}\" height=\"{size}\" viewBox=\"0 0 {size} {size}\" \
@@ -68,7 +69,7 @@ fn svg_head(size: f64) -> String {
     )
 }
 
-/// A series of a line chart.
+/// One line of a line chart.
 pub struct Series {
     /// Name in the legend.
     pub name: String,
@@ -76,10 +77,11 @@ pub struct Series {
     pub points: Vec<(f64, f64)>,
 }
 
-/// Colours of the series, in turn.
+/// Colours of the series, in turn; the fifth has the first colour again.
 const COLOURS: [&str; 4] = ["#1565c0", "#c62828", "#2e7d32", "#ef6c00"];
 
-/// Draws `series` over a logarithmic x axis named `x_name`. The y axis starts at 0 and shows values times `scale`.
+/// Draws `series` as an SVG picture, over a logarithmic x axis named `x_name` that starts at 1, where smaller values are put. The
+/// y axis starts at 0 and shows values times `scale`.
 #[must_use]
 pub fn line_chart(series: &[Series], scale: f64, title: &str, x_name: &str) -> String {
     let size = EDGE + 2.0 * MARGIN;
@@ -131,7 +133,7 @@ pub fn line_chart(series: &[Series], scale: f64, title: &str, x_name: &str) -> S
     out
 }
 
-/// Rounds `value` up to the next of 1, 2, 5, 10, 20 …
+/// Rounds `value` up to the next of 1, 2, 5, 10, 20 …; 1 is the least.
 fn rounded_up(value: f64) -> f64 {
     let mut top = 1.0;
     for factor in [2.0, 2.5, 2.0].iter().cycle().take(30) {
@@ -143,7 +145,7 @@ fn rounded_up(value: f64) -> f64 {
     top
 }
 
-/// Escapes `text` for XML.
+/// Escapes `&`, `<` and `>` in `text` for XML.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

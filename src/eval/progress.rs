@@ -6,7 +6,7 @@ use std::time::Instant;
 /// Width of the bar, in characters.
 const WIDTH: usize = 30;
 
-/// The progress display of a run.
+/// The display of a run's progress, with an estimate of the time left: a bar if stderr is a terminal, otherwise a line per 10 %.
 #[derive(Debug)]
 pub struct Progress<W: Write> {
     notes: W,
@@ -25,7 +25,8 @@ enum Display {
 }
 
 impl<W: Write> Progress<W> {
-    /// Starts the display of a run of `all` items, of which `done` were finished by an earlier run.
+    /// Starts the display of a run of `all` items, of which `done` were finished by an earlier run, and writes its first line to
+    /// `notes`. Failed writes are ignored here and below.
     pub fn new(notes: W, all: usize, done: usize) -> Self {
         let display = if std::io::stderr().is_terminal() { Display::Bar } else { Display::Lines };
         let mut progress = Self { notes, display, all, before: done, done, begun: Instant::now(), shown: None };
@@ -36,13 +37,14 @@ impl<W: Write> Progress<W> {
         progress
     }
 
-    /// Adds `items` finished items.
+    /// Adds `items` newly finished items and updates the display if the percentage (without a terminal: a multiple of 10 %) has
+    /// changed.
     pub fn add(&mut self, items: usize) {
         self.done += items;
         self.show();
     }
 
-    /// Ends the line of the bar.
+    /// Ends the line of the bar; writes nothing if lines are displayed.
     pub fn end(&mut self) {
         if self.display == Display::Bar {
             self.say("\n");
@@ -76,7 +78,7 @@ impl<W: Write> Progress<W> {
     }
 }
 
-/// Writes a duration in its two largest units.
+/// Returns a duration in seconds as text, rounded to seconds, or to minutes from an hour on: `5 s`, `2 min 3 s`, `1 h 4 min`.
 fn duration(secs: f64) -> String {
     let secs = secs.round() as u64;
     match (secs / 3_600, secs / 60 % 60, secs % 60) {

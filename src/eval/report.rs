@@ -9,75 +9,75 @@ use super::items::SkippedRow;
 use super::stats::Interval;
 use crate::config::EvalTask;
 
-/// Skipped rows that the text lists; the JSON lists all.
+/// Maximum number of skipped rows that text and Markdown list; `report.json` lists all.
 const LISTED: usize = 20;
 
-/// The report of a run or of a comparison.
+/// The report of one run, or of the comparison of two: the content of `report.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvalReport {
-    /// Version of Hearken.
+    /// Version of Hearken that made the run; in a comparison that of the second run.
     pub hearken: String,
-    /// Task.
+    /// Task of the run; in a comparison that of the second run.
     pub task: EvalTask,
-    /// Every setting that can change a figure: model, precision, context and others.
+    /// Settings of the run by name, as text: model, precision, data, context and others. A comparison shows those that differ.
     pub settings: BTreeMap<String, String>,
-    /// Number of rows of the data set.
+    /// Number of rows of the data set, usable or not; in a comparison the larger number of predictions.
     pub rows: usize,
-    /// Number of rows to be scored, after `--limit`.
+    /// Number of usable rows that `--limit` left to be scored; in a comparison as `rows`.
     pub chosen: usize,
-    /// Number of scored rows, the denominator of the figures.
+    /// Number of rows that were scored, with `streaming` each once; in a comparison the number of predictions in both runs.
     pub scored: usize,
-    /// Rows that were not scored.
+    /// Rows that could not be scored; empty in a comparison.
     pub skipped: Vec<SkippedRow>,
-    /// Figures.
+    /// Figures, in the order of the text: metrics first. In a comparison the differences, second minus first.
     pub figures: Vec<Figure>,
-    /// Tables.
+    /// Tables, in the order of the text.
     pub tables: Vec<Table>,
-    /// Notes on how to read the figures.
+    /// Notes for the reader: exact variants of metrics, gaps in the data, limits of a figure.
     pub notes: Vec<String>,
 }
 
-/// A figure of a report.
+/// One number of a report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
-    /// Key for programs.
+    /// Key for programs: that of the metric, followed by `_` and the condition or group if there are several.
     pub key: String,
-    /// Name for people.
+    /// Name for people, in the text and the Markdown.
     pub name: String,
-    /// Value; absent if there is no data for it.
+    /// Value for programs, a fraction where the text says percent; absent if there is no data.
     pub value: Option<f64>,
-    /// 95 % confidence interval.
+    /// 95 % confidence interval, in the unit of `value`; absent if none is calculated.
     pub interval: Option<Interval>,
-    /// Numerator, if the value is a quotient.
+    /// Numerator, if `value` is the quotient of two sums; else absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted: Option<f64>,
-    /// Denominator: a count, or hours.
+    /// Denominator of the quotient: a count, or hours; else absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<f64>,
-    /// Value as text.
+    /// Value as text with its unit, interval and counts.
     pub text: String,
 }
 
-/// A table of a report.
+/// A table of a report, of text cells only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
-    /// Title.
+    /// Title, without mark-up.
     pub title: String,
     /// Names of the columns.
     pub columns: Vec<String>,
-    /// Rows of cells.
+    /// Rows of cells, each as long as `columns`.
     pub rows: Vec<Vec<String>>,
 }
 
 impl Figure {
-    /// Creates a figure without an interval.
+    /// Creates a figure without interval, numerator and denominator; `text` is shown to people, `value` is for programs.
     #[must_use]
     pub fn plain(key: &str, name: &str, value: f64, text: impl Into<String>) -> Self {
         let (key, name) = (key.to_owned(), name.to_owned());
         Self { key, name, value: Some(value), interval: None, counted: None, of: None, text: text.into() }
     }
 
-    /// Creates a figure from a count.
+    /// Creates a figure whose value is `count`, without an interval.
     #[must_use]
     pub fn count(key: &str, name: &str, count: usize) -> Self {
         Self::plain(key, name, count as f64, count.to_string())
@@ -85,7 +85,7 @@ impl Figure {
 }
 
 impl Table {
-    /// Creates an empty table.
+    /// Creates a table without rows.
     #[must_use]
     pub fn new(title: &str, columns: &[&str]) -> Self {
         Self { title: title.to_owned(), columns: columns.iter().map(|c| (*c).to_owned()).collect(), rows: Vec::new() }
@@ -93,7 +93,7 @@ impl Table {
 }
 
 impl EvalReport {
-    /// Writes the report as text for the terminal.
+    /// Returns the report as text for the terminal, without the settings and with at most 20 skipped rows.
     #[must_use]
     pub fn text(&self) -> String {
         let mut out = format!("{}\n{}\n\n", self.heading(), self.denominator());
@@ -113,7 +113,7 @@ impl EvalReport {
         out
     }
 
-    /// Writes the report as Markdown.
+    /// Returns the report as Markdown, with the settings and at most 20 skipped rows.
     #[must_use]
     pub fn markdown(&self) -> String {
         let mut out = format!("# {}\n\n{}\n\n| figure | |\n|---|---|\n", self.heading(), self.denominator());
@@ -138,13 +138,13 @@ impl EvalReport {
         out
     }
 
-    /// Returns the task, model, precision and data set in one line.
+    /// Returns the task, model, precision and data set in one line, without a line end.
     pub(super) fn heading(&self) -> String {
         let of = |name: &str| self.settings.get(name).map_or("?", String::as_str);
         format!("{}: {}, {}, on {}", self.task.title(), of("model"), of("precision"), of("data"))
     }
 
-    /// Returns the number of scored rows in words.
+    /// Returns the sentence on the numbers of rows that are scored, chosen by `--limit` and left out.
     fn denominator(&self) -> String {
         let mut text = format!("{} of {} rows scored", self.scored, self.rows);
         if self.chosen < self.rows - self.skipped.len().min(self.rows) {
@@ -159,7 +159,7 @@ impl EvalReport {
         text
     }
 
-    /// Lists the skipped rows, each after `lead`.
+    /// Returns a line for each of the first [`LISTED`] skipped rows, with `lead` before it, and one for the number of the others.
     fn listed(&self, lead: &str) -> String {
         let mut out: String = self.skipped.iter().take(LISTED).map(|s| format!("{lead}{}: {}\n", s.row, s.why)).collect();
         if self.skipped.len() > LISTED {
@@ -169,17 +169,17 @@ impl EvalReport {
     }
 }
 
-/// Escapes `text` for a cell of a Markdown table.
+/// Escapes `|` in `text` for a cell of a Markdown table and replaces line ends by spaces.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace(['\n', '\r'], " ")
 }
 
-/// Pads `text` with spaces to `width` characters.
+/// Pads `text` with spaces at its end to `width` characters; a longer text stays as it is.
 fn padded(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.chars().count())))
 }
 
-/// Writes `table` with aligned columns.
+/// Returns the lines of `table` for the terminal, column names first, with aligned columns.
 fn columns(table: &Table) -> String {
     let width = |at: usize| {
         let cells = table.rows.iter().chain([&table.columns]).filter_map(|row| row.get(at));

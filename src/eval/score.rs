@@ -14,7 +14,9 @@ use super::report::{EvalReport, Figure, Table};
 use crate::config::{EvalTask, QuestionInput};
 use streaming::StreamingRuns;
 
-/// Completes `report` from `predictions`, which are in the order of the data set. Returns it with its picture, if it has one.
+/// Adds figures, tables, notes and the rows that cannot be scored to `report`, from `predictions` in the order of the data set.
+/// Returns the report and its SVG picture, which only `proactive` (with margins of every clip, and both labels) and `streaming`
+/// have.
 #[must_use]
 pub fn report(mut report: EvalReport, predictions: &[Prediction]) -> (EvalReport, Option<String>) {
     let task = report.task.clone();
@@ -58,7 +60,7 @@ pub fn report(mut report: EvalReport, predictions: &[Prediction]) -> (EvalReport
     (report, picture)
 }
 
-/// Returns the predictions that can be scored, and adds the others to `skipped`.
+/// Returns the predictions that can be scored by every metric of `task`, and adds the others to `skipped` with the reason.
 fn scorable<'a>(task: &EvalTask, predictions: Vec<&'a Prediction>, skipped: &mut Vec<SkippedRow>) -> Vec<&'a Prediction> {
     let of_metrics = metrics(task);
     let why_not = |p: &Prediction| p.unheard.clone().or_else(|| of_metrics.iter().find_map(|metric| metric.counts(p).err()));
@@ -73,12 +75,13 @@ fn scorable<'a>(task: &EvalTask, predictions: Vec<&'a Prediction>, skipped: &mut
     scored
 }
 
-/// Returns the counts of each prediction.
+/// Returns the counts of `metric` for each prediction to which it applies.
 fn counted(metric: &Metric, predictions: &[&Prediction]) -> Vec<Vec<f64>> {
     predictions.iter().filter_map(|p| metric.counts(p).ok()).collect()
 }
 
-/// Returns the figure of `metric`; `None` if no prediction counts towards it.
+/// Returns the figure of `metric` over `predictions`; `condition`, unless empty, is appended to its key. `None` if no prediction
+/// counts towards it.
 fn figure(metric: &Metric, condition: &str, predictions: &[&Prediction]) -> Option<Figure> {
     let counts = counted(metric, predictions);
     let value = metric.value(&counts)?;
@@ -95,12 +98,14 @@ fn figure(metric: &Metric, condition: &str, predictions: &[&Prediction]) -> Opti
     Some(Figure { interval, counted, of, ..Figure::plain(&key, metric.name, value, text) })
 }
 
-/// Returns a table with a row per class, where `depth` levels of class names are told apart.
+/// Returns a table of all metrics with a row per class; `depth` 1 groups by class, 2 by class and subclass. `None` if no
+/// prediction has a class.
 fn by_class(of_metrics: &[Metric], predictions: &[&Prediction], depth: usize) -> Option<Table> {
     by(of_metrics, predictions, |p| p.class.iter().take(depth).map(String::as_str).collect::<Vec<_>>().join(" › "))
 }
 
-/// Returns a table with a row for each value of `class_of`; `None` if all values are empty.
+/// Returns a table with a row for each value of `class_of` and a column for each metric that has a value; `None` if all values of
+/// `class_of` are empty.
 fn by(of_metrics: &[Metric], predictions: &[&Prediction], class_of: impl Fn(&Prediction) -> String) -> Option<Table> {
     let mut classes: BTreeMap<String, Vec<&Prediction>> = BTreeMap::new();
     for prediction in predictions {
@@ -121,7 +126,7 @@ fn by(of_metrics: &[Metric], predictions: &[&Prediction], class_of: impl Fn(&Pre
     Some(table)
 }
 
-/// Adds the sums of the edit counts.
+/// Adds the sums of the edit counts of `all` transcripts to the figures.
 fn edits(report: &mut EvalReport, all: impl Iterator<Item = Edits>) {
     let mut sum = Edits::default();
     all.for_each(|edits| sum += edits);
@@ -135,7 +140,8 @@ fn edits(report: &mut EvalReport, all: impl Iterator<Item = Edits>) {
     }
 }
 
-/// Adds the counts of missing, repeating and endless replies.
+/// Adds the number of items without a reply, of replies stopped as repetitions and of replies cut at the token limit to the
+/// figures.
 fn failures(report: &mut EvalReport, predictions: &[&Prediction]) {
     let silent = predictions.iter().filter(|p| p.replies.is_empty()).count();
     report.figures.push(Figure::count("silent", "items without a reply", silent));

@@ -17,60 +17,62 @@ use crate::session::prompt::PromptCache;
 use crate::session::{SessionConfig, pass_batch};
 use active::ActiveSession;
 
-/// The items of one session, in order.
+/// The items that one session of the model hears one after the other, without a reset between them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvalSession {
-    /// Condition, if the run has several.
+    /// Condition of the run that the session belongs to: for `streaming` the number of items, followed by the context policy if it
+    /// is not the default; [`super::grouping::BACKGROUND`]; otherwise empty.
     pub condition: String,
-    /// Context policy and window size.
+    /// Context policy and size of the context window.
     pub context: ContextChoice,
-    /// Items.
+    /// Items in the order in which they are heard.
     pub items: Vec<Item>,
 }
 
-/// The recording of margins, by a second lane that never responds.
+/// The recording of [`Prediction::margins`], by a second lane (a second context of the model) that never responds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Margins {
-    /// Margins of every chunk of the sound.
+    /// Margins of every chunk that the lane decides on, those of the silence after the sound included.
     WholeSound,
-    /// No margins.
+    /// No margins; the second lane does not exist.
     None,
 }
 
-/// The measurement of the time to a reply's first text.
+/// The measurement of the time to a reply's first text ([`super::items::PredictedReply::first_text_ms`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirstTextLatency {
-    /// Measured by the clock, so that predictions differ between runs.
+    /// Measured by the clock; predictions therefore differ between runs.
     Measured,
-    /// Not measured.
+    /// Not measured; predictions of equal runs are equal.
     NotMeasured,
 }
 
-/// The settings that all sessions share.
+/// The settings shared by all sessions that [`SessionRunner::run`] runs.
 #[derive(Clone, Debug)]
 pub struct SessionRunner {
-    /// Model.
+    /// Model that hears the items.
     pub model: Arc<Model>,
-    /// Behaviour of the sessions, except for the context policy.
+    /// Behaviour of the sessions; its `when_full` is replaced by [`EvalSession::context`].
     pub config: SessionConfig,
-    /// Mode whose replies are recorded.
+    /// Mode in which all items are heard and whose replies are recorded.
     pub mode: Mode,
-    /// Primed prompt of the mode.
+    /// Prompt cache of the mode, from which each session starts.
     pub prompt: Arc<PromptCache>,
-    /// Recording of margins.
+    /// Recording of margins, or none.
     pub margins: Margins,
-    /// Measurement of the time to first text.
+    /// Measurement of the time to first text, or none.
     pub first_text_latency: FirstTextLatency,
-    /// Silence after each sound, in seconds.
+    /// Silence after each sound file, a spoken question included, in seconds.
     pub gap_secs: f64,
     /// True if the quiet gate withholds silence from the model.
     pub gate: bool,
-    /// Maximum number of sessions in a batched pass.
+    /// Maximum number of sessions that run at the same time and share a batched pass; 0 counts as 1.
     pub lanes: usize,
 }
 
 impl SessionRunner {
-    /// Runs `sessions` and calls `done` with the predictions of each when it ends. The order of these calls is deterministic.
+    /// Runs `sessions` and calls `done` when one ends, with a prediction for each of its items. Sessions may end in another order
+    /// than they were given in, but in the same order in every run.
     ///
     /// # Errors
     /// If inference or `done` fails; sessions passed to `done` earlier stay complete. An unreadable sound is no error: its
@@ -106,7 +108,7 @@ impl SessionRunner {
         }
     }
 
-    /// Feeds the next chunk to every idle session. Returns the number of sessions fed.
+    /// Encodes the next chunk of every idle session and queues it there. Returns the number of sessions that had one.
     fn feed(&self, active: &mut [ActiveSession]) -> Result<usize> {
         let analysed = active.par_iter_mut().filter(|session| session.is_idle()).filter_map(|session| {
             let analysis = session.analyse_next()?;

@@ -1,21 +1,21 @@
 //! Statistics: confidence intervals, ROC curves, quantiles, the paired bootstrap. Pure and reproducible: the random generator has
 //! a fixed seed.
 
-/// Half width of the central 95 % of a normal distribution, in standard deviations.
+/// Half the width of the central 95 % of a normal distribution, in standard deviations.
 const Z95: f64 = 1.959_963_984_540_054;
-/// Probability on either side of a 95 % interval.
+/// Probability on each side of a 95 % interval.
 const TAIL: f64 = 0.025;
-/// Number of bootstrap samples.
+/// Number of samples that [`bootstrap`] draws.
 pub const DRAWS: usize = 2_000;
-/// Seed of the bootstrap.
+/// Seed of the random generator of [`bootstrap`].
 const SEED: u64 = 0x4845_4152_4b45_4e00;
-/// Steps of a bisection, enough for the precision of a 64-bit float.
+/// Number of halvings in [`bisect`], enough for the precision of a 64-bit float.
 const BISECTIONS: usize = 100;
 
-/// The lower and the upper bound of a 95 % confidence interval.
+/// The lower and the upper bound of a 95 % confidence interval, in the unit of the value.
 pub type Interval = (f64, f64);
 
-/// Returns Wilson's interval for `hits` of `all`; `None` if `all` is 0.
+/// Returns Wilson's 95 % interval for the proportion `hits` / `all`, within 0 to 1; `None` if `all` is 0.
 #[must_use]
 pub fn wilson(hits: u64, all: u64) -> Option<Interval> {
     if all == 0 {
@@ -29,7 +29,7 @@ pub fn wilson(hits: u64, all: u64) -> Option<Interval> {
     Some((((middle - spread) / scale).max(0.0), ((middle + spread) / scale).min(1.0)))
 }
 
-/// Returns the exact (Garwood) interval for the mean of a Poisson count.
+/// Returns the exact (Garwood) 95 % interval for the mean of a Poisson variable of which `count` events were counted once.
 #[must_use]
 pub fn poisson(count: u64) -> Interval {
     let largest = 2.0 * count as f64 + 40.0;
@@ -37,7 +37,7 @@ pub fn poisson(count: u64) -> Interval {
     (low, bisect(0.0, largest, |mean| poisson_cdf(count, mean) > TAIL))
 }
 
-/// Returns the point between `low` and `high` at which `below` turns false.
+/// Returns the point between `low` and `high` at which `below`, true for smaller values, turns false.
 fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
     for _ in 0..BISECTIONS {
         let middle = f64::midpoint(low, high);
@@ -46,7 +46,7 @@ fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
     f64::midpoint(low, high)
 }
 
-/// Returns the probability that a Poisson variable of this mean is at most `count`.
+/// Returns the probability that a Poisson variable with mean `mean` is at most `count`; 1 if `mean` is not positive.
 fn poisson_cdf(count: u64, mean: f64) -> f64 {
     if mean <= 0.0 {
         return 1.0;
@@ -62,7 +62,7 @@ fn poisson_cdf(count: u64, mean: f64) -> f64 {
 /// A point of the recall / false-alarm curve (ROC).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RocPoint {
-    /// Bias on the respond logit; clips that score above its negative get a response.
+    /// Bias on the respond logit (`--eagerness`); clips with a score above `-bias` get a response.
     pub bias: f64,
     /// Fraction of the RESPOND clips that get a response.
     pub recall: f64,
@@ -70,8 +70,8 @@ pub struct RocPoint {
     pub false_alarms: f64,
 }
 
-/// Returns the ROC curve of `scores`, pairs of a score and the label RESPOND: one point per distinct score, from no response to
-/// all. `None` unless there are clips of both labels.
+/// Returns the ROC curve of `scores`, pairs of a clip's score and true for the label RESPOND: a point with no response at all,
+/// then one per distinct score, down to responses to all clips. `None` unless there are clips of both labels.
 #[must_use]
 pub fn roc_curve(scores: &[(f64, bool)]) -> Option<Vec<RocPoint>> {
     let positives = scores.iter().filter(|(_, asked)| *asked).count();
@@ -99,20 +99,22 @@ pub fn roc_curve(scores: &[(f64, bool)]) -> Option<Vec<RocPoint>> {
     Some(points)
 }
 
-/// Returns the area under the ROC curve.
+/// Returns the area under the ROC curve through `points`, by trapezoids: 1 is perfect, 0.5 is chance. 0 for fewer than two points.
 #[must_use]
 pub fn area_under(points: &[RocPoint]) -> f64 {
     points.windows(2).map(|w| (w[1].false_alarms - w[0].false_alarms) * f64::midpoint(w[0].recall, w[1].recall)).sum()
 }
 
-/// Returns the point of largest Youden's J (recall minus false-alarm rate); of several, the one with the fewest false alarms.
+/// Returns the point of largest Youden's J (recall minus false-alarm rate), the first of equals: along [`roc_curve`] that with the
+/// fewest false alarms. `None` without points.
 #[must_use]
 pub fn youden_best(points: &[RocPoint]) -> Option<RocPoint> {
     let gain = |p: &RocPoint| p.recall - p.false_alarms;
     points.iter().copied().reduce(|best, point| if gain(&point) > gain(&best) { point } else { best })
 }
 
-/// Returns the quantile `share` of `sorted`, linearly interpolated.
+/// Returns the quantile `share` (0 the smallest, 1 the largest; clamped) of values in ascending order, linearly interpolated;
+/// `None` without values.
 #[must_use]
 pub fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
@@ -121,7 +123,7 @@ pub fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     Some(sorted[low] + (sorted[high] - sorted[low]) * (place - low as f64))
 }
 
-/// Returns the median.
+/// Returns the median of `values`, which may be in any order; `None` without values.
 #[must_use]
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
@@ -129,19 +131,19 @@ pub fn median(values: &[f64]) -> Option<f64> {
     quantile(&sorted, 0.5)
 }
 
-/// The result of a paired bootstrap of [`DRAWS`] samples.
+/// The result of [`bootstrap`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BootstrapResult {
-    /// Measured difference.
+    /// Difference over all items, each taken once.
     pub difference: f64,
-    /// 95 % confidence interval of the difference.
+    /// 95 % confidence interval of the difference: the central 95 % of the differences of the samples.
     pub interval: Interval,
-    /// Two-sided p-value.
+    /// Two-sided p-value of the hypothesis that there is no difference, from 2 / ([`DRAWS`] + 1) to 1.
     pub p: f64,
 }
 
-/// Runs the paired bootstrap: draws items with replacement, the same ones for both sides, and calls `difference` with their
-/// indices. `None` without items, or if `difference` returns `None` for all items.
+/// Runs a bootstrap: [`DRAWS`] times draws `items` indices below `items` with replacement and calls `difference` with them, which
+/// uses the same drawn items for both sides of a comparison. `None` if `difference` returns `None` for the whole set.
 #[must_use]
 pub fn bootstrap(items: usize, difference: impl Fn(&[usize]) -> Option<f64>) -> Option<BootstrapResult> {
     let measured = difference(&(0..items).collect::<Vec<_>>())?;
@@ -159,7 +161,7 @@ pub fn bootstrap(items: usize, difference: impl Fn(&[usize]) -> Option<f64>) -> 
     Some(BootstrapResult { difference: measured, interval, p })
 }
 
-/// The SplitMix64 generator of Steele, Lea and Flood.
+/// The SplitMix64 random generator of Steele, Lea and Flood, with its state.
 struct SplitMix(u64);
 
 impl SplitMix {

@@ -14,25 +14,27 @@ use crate::config::ResumePolicy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::make_private_folder;
 
-/// File name of the predictions.
+/// File name of the predictions in the folder of a run (`--out`).
 pub const PREDICTIONS: &str = "predictions.jsonl";
 
-/// The predictions file of one run.
+/// The open predictions file of one run, and its content.
 #[derive(Debug)]
 pub struct PredictionStore {
     path: PathBuf,
     file: File,
-    /// All predictions, in the order in which they were made.
+    /// All predictions, those of an earlier run that is resumed first, in the order in which they were made.
     pub predictions: Vec<Prediction>,
-    /// Condition and id of each prediction.
+    /// Condition and item id of each prediction.
     done: HashSet<(String, String)>,
 }
 
 impl PredictionStore {
-    /// Opens or creates the predictions of the run that `header` describes.
+    /// Opens or creates `predictions.jsonl` in `folder`, which is created too, for the run that `header` describes. Cuts off a
+    /// last line that a crash left incomplete.
     ///
     /// # Errors
-    /// If predictions exist and `resume` refuses them, if they are of another run, or if the file cannot be written.
+    /// If the file has a header and `resume` is `Refuse`, if that header differs from `header`, if a line is damaged, or if the
+    /// file cannot be written.
     pub fn open(folder: &Path, header: &Map<String, Value>, resume: ResumePolicy) -> Result<Self> {
         make_private_folder(folder)?;
         let path = folder.join(PREDICTIONS);
@@ -65,26 +67,27 @@ impl PredictionStore {
         Ok(store)
     }
 
-    /// Reads the predictions in `folder`.
+    /// Reads the predictions of the run in `folder`; an incomplete last line is left out.
     ///
     /// # Errors
-    /// If there are none or they are damaged.
+    /// If the file cannot be read or a line is damaged.
     pub fn read(folder: &Path) -> Result<Vec<Prediction>> {
         let path = folder.join(PREDICTIONS);
         let text = std::fs::read(&path).map_err(|e| Error::at(ErrorKind::Data, &path, e))?;
         parse(&path, &text).map(|parsed| parsed.predictions)
     }
 
-    /// Returns true if there is a prediction of the item `id` under this condition.
+    /// Returns true if there is a prediction of the item `id` under `condition` ([`Prediction::condition`]), from this run or the
+    /// one resumed.
     #[must_use]
     pub fn contains(&self, condition: &str, id: &str) -> bool {
         self.done.contains(&(condition.to_owned(), id.to_owned()))
     }
 
-    /// Appends `predictions` to the file.
+    /// Appends `predictions` to the file and to the list in memory.
     ///
     /// # Errors
-    /// If they cannot be written, for instance on a full disk. Earlier predictions stay intact.
+    /// If they cannot be written, for instance on a full disk. Earlier predictions stay in the file.
     pub fn append(&mut self, predictions: Vec<Prediction>) -> Result<()> {
         let mut lines = String::new();
         for prediction in &predictions {
@@ -105,12 +108,12 @@ impl PredictionStore {
     }
 }
 
-/// The content of a predictions file.
+/// The content of a predictions file, up to its last complete line.
 #[derive(Default)]
 struct Parsed {
     header: Option<Map<String, Value>>,
     predictions: Vec<Prediction>,
-    /// Length in bytes of all complete lines.
+    /// Length of all complete lines, in bytes.
     complete: u64,
 }
 
@@ -131,10 +134,10 @@ fn parse(path: &Path, text: &[u8]) -> Result<Parsed> {
     Ok(parsed)
 }
 
-/// Compares the header of the file with that of this run.
+/// Compares the header `found` in the file at `path` with that of this run, `wanted`.
 ///
 /// # Errors
-/// If a field differs, naming it.
+/// If a field differs; the error names the first one, by name, and both values.
 fn check_header(path: &Path, found: &Map<String, Value>, wanted: &Map<String, Value>) -> Result<()> {
     let names: std::collections::BTreeSet<&String> = found.keys().chain(wanted.keys()).collect();
     let differing = names.into_iter().find(|name| found.get(*name) != wanted.get(*name));

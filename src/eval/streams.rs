@@ -9,64 +9,65 @@ use super::edit_distance::align_with;
 use super::items::{Expected, Prediction};
 use crate::time::CHUNK_SECS;
 
-/// Tolerance of times, which are multiples of 0.4 s that were rounded in decimal text.
+/// Tolerance when times are compared, in seconds: they are multiples of 0.4 s that were rounded in decimal text.
 const TOLERANCE_SECS: f64 = 1e-6;
 
-/// A word or reply that is due in a stream. Times are in seconds of the stream, at the end of the answered chunk.
+/// A word or reply that the model should put out in a labelled stream. Its time is the end of the chunk that is answered, in
+/// seconds from the start of the stream.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DueOutput {
-    /// Exact text.
+    /// Exact text, compared without the spaces around it: one word in `words`, a whole reply in `replies`.
     pub text: String,
-    /// Earliest time at which it counts; absent: the start of the stream.
+    /// Earliest time at which a reply counts; absent: the start of the stream. A word counts at any time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_secs: Option<f64>,
-    /// Latest time at which it counts; absent: the end of the stream.
+    /// Latest time at which a reply counts; absent: the end of the stream. A word counts at any time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to_secs: Option<f64>,
-    /// Intervals in which it is on time; without any its time is not scored.
+    /// Intervals (from, to) in which the output is on time; without any its time is not scored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on_time: Vec<(f64, f64)>,
-    /// Name under which misses are counted; absent: the text.
+    /// Name under which the output is counted in the report's table of missed outputs; absent: the text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
 }
 
-/// The comparison of a stream's replies with the due outputs.
+/// The comparison of the replies to one labelled stream with its due outputs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamFit<'a> {
-    /// Kinds of the due outputs that came.
+    /// Kinds (`kind` of the [`DueOutput`], else its text) of the due outputs that came, on time or not.
     pub came: Vec<&'a str>,
-    /// Kinds of the due outputs that were missed.
+    /// Kinds of the due outputs that did not come.
     pub missed: Vec<&'a str>,
-    /// Substitutions: the due word and the word in its place.
+    /// Substitutions, in a stream of words: the due word and the word in its place.
     pub substituted: Vec<(&'a str, &'a str)>,
-    /// Deletions: due words without a counterpart.
+    /// Deletions, in a stream of words: due words with no word in their place.
     pub deleted: Vec<&'a str>,
-    /// Insertions: words that were not due.
+    /// Insertions, in a stream of words: words that were not due.
     pub inserted: Vec<&'a str>,
-    /// Replies that were not due.
+    /// Texts of the replies that were not due, in a stream of replies.
     pub stray: Vec<&'a str>,
-    /// Number of outputs that came and whose time is scored.
+    /// Number of due outputs that came and whose time is scored.
     pub timed: usize,
-    /// Number of these that were on time.
+    /// Number of outputs in `timed` that were on time.
     pub on_time: usize,
-    /// True if a sequence came exactly; `None` for other streams.
+    /// True if the replies are exactly the due sequence; `None` for streams of words or replies.
     pub exact: Option<bool>,
-    /// Length of a stream in which replies are counted, in hours.
+    /// Length of a stream of replies, in hours; 0 for other streams.
     pub hours: f64,
-    /// Kind of the stream.
+    /// Kind of outputs that are due in the stream.
     pub kind: StreamKind,
 }
 
-/// The kind of the outputs that are due in a stream.
+/// The kind of outputs that are due in a labelled stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StreamKind {
-    /// Words.
+    /// Words, aligned as for a word error rate.
     Words,
-    /// Replies.
+    /// Replies, matched one by one; any other reply is stray.
     Replies,
-    /// A sequence of replies, scored as a whole.
+    /// A sequence of replies, which is right as a whole or wrong.
     #[default]
     Sequence,
 }
@@ -80,7 +81,7 @@ impl DueOutput {
         (self.from_secs.unwrap_or(f64::NEG_INFINITY), self.to_secs.unwrap_or(f64::INFINITY))
     }
 
-    /// Checks that some output can match: non-empty text and ordered times.
+    /// Checks that some output can match; the error is the reason why not: no text, or an interval that ends before it begins.
     fn check(&self) -> Result<(), String> {
         if self.text.trim().is_empty() {
             return Err("an entry has no text".to_owned());
@@ -91,7 +92,7 @@ impl DueOutput {
         }
     }
 
-    /// Returns true if it is due only after `secs`.
+    /// Returns true if the output is due, or on time, only after `secs`.
     fn is_after(&self, secs: f64) -> bool {
         let times = self.on_time.iter().map(|(from, _)| *from).chain(self.from_secs);
         times.min_by(f64::total_cmp).is_some_and(|first| first > secs + TOLERANCE_SECS)
@@ -103,31 +104,31 @@ impl DueOutput {
 }
 
 impl<'a> StreamFit<'a> {
-    /// Returns the number of due words.
+    /// Returns the number of due words; 0 unless words are due in the stream.
     #[must_use]
     pub fn words_due(&self) -> usize {
         if self.kind == StreamKind::Words { self.came.len() + self.missed.len() } else { 0 }
     }
 
-    /// Returns the number of word errors of all three kinds.
+    /// Returns the number of word errors: substitutions, deletions and insertions; 0 unless words are due in the stream.
     #[must_use]
     pub const fn word_errors(&self) -> usize {
         self.substituted.len() + self.deleted.len() + self.inserted.len()
     }
 
-    /// Returns the number of due replies.
+    /// Returns the number of due replies; 0 unless replies are due in the stream.
     #[must_use]
     pub fn replies_due(&self) -> usize {
         if self.kind == StreamKind::Replies { self.came.len() + self.missed.len() } else { 0 }
     }
 
-    /// Returns the number of due replies that came.
+    /// Returns the number of due replies that came, on time or not; 0 unless replies are due in the stream.
     #[must_use]
     pub fn replies_came(&self) -> usize {
         if self.kind == StreamKind::Replies { self.came.len() } else { 0 }
     }
 
-    /// Counts `due` as come at `secs`.
+    /// Counts `due` among the outputs that came, and its time, `secs`, as on time or not.
     fn count(&mut self, due: &'a DueOutput, secs: f64) {
         self.came.push(due.kind());
         if !due.on_time.is_empty() {
@@ -141,10 +142,10 @@ fn within((from, to): (f64, f64), secs: f64) -> bool {
     secs >= from - TOLERANCE_SECS && secs <= to + TOLERANCE_SECS
 }
 
-/// Reads the field `words`, `replies` or `sequence` of a manifest row.
+/// Reads the expected outputs of a labelled stream from the field `words`, `replies` or `sequence` of a manifest row.
 ///
 /// # Errors
-/// If not exactly one of them is there or it is malformed, with the reason.
+/// If not exactly one of the fields is there, or it is malformed, with the reason.
 pub fn expected(row: &Map<String, Value>) -> Result<Expected, String> {
     let read = |name: &str| row.get(name).filter(|value| !value.is_null()).cloned();
     let due = |name: &str, value: Value| -> Result<Vec<DueOutput>, String> {
@@ -165,10 +166,11 @@ pub fn expected(row: &Map<String, Value>) -> Result<Expected, String> {
     }
 }
 
-/// Compares the replies to a labelled stream with its due outputs.
+/// Compares the replies to a labelled stream with the due outputs in [`Prediction::expected`].
 ///
 /// # Errors
-/// If the item is no labelled stream, it is too long to be aligned, or its sound ends before an output is due.
+/// If the item is no labelled stream, it has too many words to be aligned, or its sound ends before an output is due, with the
+/// reason.
 pub fn fit(prediction: &Prediction) -> Result<StreamFit<'_>, String> {
     if let Expected::Words(due) | Expected::Replies(due) = &prediction.expected
         && let Some(due) = due.iter().find(|due| due.is_after(prediction.audio_secs + CHUNK_SECS))
@@ -186,7 +188,7 @@ pub fn fit(prediction: &Prediction) -> Result<StreamFit<'_>, String> {
     }
 }
 
-/// Aligns the words of the replies with the due words.
+/// Aligns the words of all replies, in order, with the due words; each has the time of its reply.
 fn words<'a>(prediction: &'a Prediction, due: &'a [DueOutput]) -> Result<StreamFit<'a>, String> {
     let heard: Vec<(&str, f64)> =
         prediction.replies.iter().flat_map(|reply| reply.text.split_whitespace().map(|word| (word, reply.at_secs))).collect();
@@ -212,7 +214,8 @@ fn words<'a>(prediction: &'a Prediction, due: &'a [DueOutput]) -> Result<StreamF
     Ok(fit)
 }
 
-/// Assigns to each due reply the first matching reply that is not yet assigned.
+/// Assigns to each due reply, in their order, the first reply with the same text within its times that is not yet assigned; the
+/// replies left over are stray.
 fn replies<'a>(prediction: &'a Prediction, due: &'a [DueOutput]) -> StreamFit<'a> {
     let mut fit = StreamFit { kind: StreamKind::Replies, hours: prediction.audio_secs / 3_600.0, ..StreamFit::default() };
     let mut free: Vec<_> = prediction.replies.iter().collect();

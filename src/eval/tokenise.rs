@@ -2,17 +2,17 @@
 //!
 //! Pure. Figures are comparable with published ones only if the text is tokenised identically.
 
-/// A tokeniser of sacrebleu.
+/// A tokeniser of sacrebleu 2.6, with its errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tokeniser {
-    /// mteval-v13a.
+    /// mteval-v13a, for languages in Latin script.
     Mteval13a,
-    /// Each Chinese character is a word; other text as `13a`.
+    /// Each Chinese character is a word of its own; other text is cut as by `13a`, but entities such as `&amp;` stay.
     Chinese,
 }
 
 impl Tokeniser {
-    /// Returns the name in signatures.
+    /// Returns the name of the tokeniser in sacrebleu's signatures: `13a` or `zh`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -21,7 +21,7 @@ impl Tokeniser {
         }
     }
 
-    /// Splits `line` into words.
+    /// Splits `line` into words; symbols become words of their own, case stays.
     #[must_use]
     pub fn words(self, line: &str) -> Vec<String> {
         let line = line.trim_end_matches(is_python_space);
@@ -39,7 +39,8 @@ pub(super) fn is_python_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
 
-/// Resolves the entities and line breaks that mteval-v13a knows.
+/// Resolves the entities `&quot;`, `&amp;`, `&lt;` and `&gt;`, drops `<skipped>`, joins words divided at a line's end, and puts a
+/// space on either side of the line.
 fn unescape(line: &str) -> String {
     let mut line = line.replace("<skipped>", "").replace("-\n", "").replace('\n', " ");
     for (code, meant) in [("&quot;", "\""), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">")] {
@@ -48,7 +49,7 @@ fn unescape(line: &str) -> String {
     format!(" {line} ")
 }
 
-/// Puts spaces around Chinese characters.
+/// Puts a space on either side of each Chinese character.
 fn separate_chinese(line: &str) -> String {
     let mut out = String::with_capacity(line.len() * 2);
     for c in line.chars() {
@@ -61,8 +62,9 @@ fn separate_chinese(line: &str) -> String {
     out
 }
 
-/// The ranges that sacrebleu treats as Chinese. It writes two five-digit code points as `\uXXXX` escapes, which Python reads as four
-/// digits: U+2001 to U+2A6D and U+2F81 to U+2FA1 therefore count, and the planes above do not.
+/// The ranges, both ends included, that sacrebleu treats as Chinese. It writes two five-digit code points as `\uXXXX` escapes,
+/// which Python reads as four digits: U+2001 to U+2A6D and U+2F81 to U+2FA1 (here within U+2F00 to U+2FDF) therefore count, and
+/// the planes above do not.
 const CHINESE: &[(char, char)] = &[
     ('\u{2001}', '\u{2a6d}'),
     ('\u{2e80}', '\u{2eff}'),
@@ -87,7 +89,7 @@ fn is_chinese(c: char) -> bool {
     CHINESE.iter().any(|(first, last)| (*first..=*last).contains(&c))
 }
 
-/// Puts spaces around every ASCII symbol except apostrophe, comma, dash and full stop.
+/// Puts a space on either side of every ASCII symbol and space, except apostrophe, comma, dash and full stop.
 fn separate_symbols(line: &str) -> String {
     let mut out = String::with_capacity(line.len() * 2);
     for c in line.chars() {
@@ -100,18 +102,18 @@ fn separate_symbols(line: &str) -> String {
     out
 }
 
-/// Separates a comma or full stop that follows a non-digit. A replacement consumes both characters, so the second of two
+/// Puts spaces around a comma or full stop that follows a non-digit. A replacement consumes both characters, so the second of two
 /// consecutive stops is paired with the next character.
 fn separate_stop_after_non_digit(line: &str) -> String {
     replace_pairs(line, |a, b| (!a.is_ascii_digit() && is_stop(b)).then(|| format!("{a} {b} ")))
 }
 
-/// Separates a comma or full stop that precedes a non-digit.
+/// Puts spaces around a comma or full stop that precedes a non-digit.
 fn separate_stop_before_non_digit(line: &str) -> String {
     replace_pairs(line, |a, b| (is_stop(a) && !b.is_ascii_digit()).then(|| format!(" {a} {b}")))
 }
 
-/// Separates a dash that follows a digit.
+/// Puts spaces around a dash that follows a digit.
 fn separate_dash_after_digit(line: &str) -> String {
     replace_pairs(line, |a, b| (a.is_ascii_digit() && b == '-').then(|| format!("{a} {b} ")))
 }
@@ -120,7 +122,8 @@ const fn is_stop(c: char) -> bool {
     matches!(c, '.' | ',')
 }
 
-/// Replaces pairs of adjacent characters from left to right; replaced text is not scanned again.
+/// Replaces each pair of adjacent characters for which `replace` returns a text, from left to right; both are consumed, and the
+/// text that replaces them is not scanned.
 fn replace_pairs(line: &str, replace: impl Fn(char, char) -> Option<String>) -> String {
     let mut out = String::with_capacity(line.len() * 2);
     let mut rest = line.chars();

@@ -27,21 +27,22 @@ use crate::time::{HOP_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
 /// Longest recording of the layout, in samples: 20 s (`src/model/README.md` section 5.5).
 const MAX_SAMPLES: usize = 20 * SAMPLE_RATE_HZ as usize;
 
-/// The settings that all questions share.
+/// The settings shared by all questions that [`TypedQuestionRunner::run`] asks.
 #[derive(Clone, Debug)]
 pub struct TypedQuestionRunner {
-    /// Model.
+    /// Model that is asked.
     pub model: Arc<Model>,
-    /// Maximum number of replies in a batched pass.
+    /// Maximum number of replies that are generated at the same time in a batched pass; 0 counts as 1.
     pub lanes: usize,
 }
 
 impl TypedQuestionRunner {
-    /// Asks the question of every item on its own, and calls `done` with its prediction when the reply has ended.
+    /// Asks the question of every item in a context of its own, the grouping into sessions aside, and calls `done` with one
+    /// prediction when its reply has ended. Replies may end in another order than the items are given in.
     ///
     /// # Errors
-    /// If inference or `done` fails; items passed to `done` earlier stay complete. An unreadable sound is no error: its prediction
-    /// carries the reason.
+    /// If inference or `done` fails; items passed to `done` earlier stay complete. An unreadable sound, or a question too long for
+    /// the context window, is no error: its prediction carries the reason.
     pub fn run(&self, sessions: impl IntoIterator<Item = EvalSession>, mut done: impl FnMut(Vec<Prediction>) -> Result<()>) -> Result<()> {
         let mut waiting = sessions.into_iter().flat_map(|EvalSession { condition, context, items }| {
             items.into_iter().map(move |item| (condition.clone(), context.positions, item))
@@ -68,7 +69,8 @@ impl TypedQuestionRunner {
         }
     }
 
-    /// Feeds the recording and the question of `item`. Returns the reply to be generated, or the reason why the item is skipped.
+    /// Feeds the recording and the question of `item` to the model, with a context window of `window` tokens. Returns the reply to
+    /// be generated, or the reason why the item is skipped.
     fn start(&self, item: &Item, window: usize) -> Result<std::result::Result<OngoingReply, String>> {
         let recording = match Recording::read(&item.audio) {
             Ok(recording) => recording,
@@ -88,7 +90,7 @@ impl TypedQuestionRunner {
         Ok(Ok(OngoingReply { lane, cache, window, recording, emotion: None, text: StreamingText::default(), stop: None }))
     }
 
-    /// Generates the next token of every reply.
+    /// Generates the next token of every reply in one batched pass; ends those whose context window is full.
     fn advance(&self, pending: &mut [PendingQuestion]) -> Result<()> {
         let mut plans: Vec<Option<Plan>> = Vec::with_capacity(pending.len());
         let mut segments = Vec::new();
@@ -122,11 +124,11 @@ impl TypedQuestionRunner {
     }
 }
 
-/// Returns the prompt of the typed `question` about a recording with these features, and the tokens that begin the reply.
-/// Without a question the model responds to the recording alone.
+/// Returns the prompt of the typed `question` about a recording with these features, and the tokens, to be fed after it, that
+/// begin the reply. Without a question the model responds to the recording alone.
 ///
 /// # Errors
-/// If the tokenizer fails.
+/// If the tokenizer cannot encode the prompt or the question.
 pub fn prompt(model: &Model, features: Features, question: Option<&str>) -> Result<(Inputs, Vec<u32>)> {
     let (ids, vocabulary) = (model.ids(), model.vocabulary());
     let mut inputs: Inputs = vocabulary.offline_prefix()?.into_iter().map(Input::Token).collect();
@@ -138,12 +140,13 @@ pub fn prompt(model: &Model, features: Features, question: Option<&str>) -> Resu
     Ok((inputs, vec![ids.assistant, ids.text_begin]))
 }
 
-/// Encodes a recording as a whole.
+/// Encodes a recording as a whole, not chunk by chunk as a stream is.
 fn encode(model: &Model, recording: &Recording) -> Result<Features> {
     model.encode_recording(&mel::recording_blocks(&recording.samples))
 }
 
-/// Returns the rows that `plan` feeds and reads. A replying lane is fed tokens only.
+/// Returns the part of a batched pass that `plan` asks for, on the lane's `cache`. A replying lane is fed tokens only; chunks are
+/// left out.
 fn segment<'a>(plan: &Plan, cache: &'a mut LaneCache) -> Segment<'a> {
     let token = |item: &lane::Item| match item {
         lane::Item::Token(id) => Some(Input::Token(*id)),
@@ -156,20 +159,20 @@ fn segment<'a>(plan: &Plan, cache: &'a mut LaneCache) -> Segment<'a> {
     }
 }
 
-/// The part of a sound that the layout takes.
+/// The part of a sound that the prompt layout takes, and the length of the rest.
 #[derive(Clone, Debug, PartialEq)]
 struct Recording {
-    /// At most the first 20 s, at 16 kHz.
+    /// Samples of at most the first 20 s, mono at 16 kHz.
     samples: Vec<f32>,
-    /// Number of samples after these.
+    /// Number of samples after these that are dropped.
     left_out: usize,
 }
 
 impl Recording {
-    /// Reads the sound file at `path` to its end, so that damage anywhere in it is detected.
+    /// Reads the sound file at `path` to its end, beyond 20 s too, so that damage anywhere in it is detected.
     ///
     /// # Errors
-    /// If it is missing, damaged or not audio, naming it.
+    /// If it is missing, damaged, not audio, or holds no samples.
     fn read(path: &Path) -> Result<Self> {
         let mut source = FileSource::open(&[path.to_owned()])?;
         let (mut recording, mut samples) = (Self { samples: Vec::new(), left_out: 0 }, Vec::new());
@@ -187,32 +190,32 @@ impl Recording {
         }
     }
 
-    /// Appends samples up to the limit and counts the others.
+    /// Appends samples up to 20 s in all and counts those beyond.
     fn push(&mut self, samples: &[f32]) {
         let (heard, beyond) = samples.split_at(samples.len().min(MAX_SAMPLES - self.samples.len()));
         self.samples.extend_from_slice(heard);
         self.left_out += beyond.len();
     }
 
-    /// Returns the end of the recording, padded to whole hops.
+    /// Returns the end of the samples kept, padded to whole hops of 10 ms.
     const fn end(&self) -> StreamTime {
         StreamTime::from_samples(self.samples.len().next_multiple_of(HOP_SAMPLES) as u64)
     }
 
-    /// Returns the seconds beyond the limit, if there are any.
+    /// Returns the length in seconds of the sound beyond 20 s; `None` if there is none.
     fn left_out_secs(&self) -> Option<f64> {
         (self.left_out > 0).then(|| StreamTime::from_samples(self.left_out as u64).secs())
     }
 }
 
-/// A question whose reply is being generated.
+/// An item whose reply is being generated, with its condition.
 struct PendingQuestion {
     condition: String,
     item: Item,
     reply: OngoingReply,
 }
 
-/// A reply so far.
+/// A reply that is being generated, with the model's context for it.
 struct OngoingReply {
     lane: Lane,
     cache: LaneCache,
@@ -221,7 +224,7 @@ struct OngoingReply {
     recording: Recording,
     emotion: Option<Emotion>,
     text: StreamingText,
-    /// Reason of the end, once the reply has ended.
+    /// Reason why the reply ended; `None` until then.
     stop: Option<StopReason>,
 }
 
@@ -249,12 +252,12 @@ impl PendingQuestion {
     }
 }
 
-/// Returns the prediction of a skipped item.
+/// Returns the prediction of an item that is skipped because of `why`.
 fn unheard(condition: String, item: Item, why: String) -> Prediction {
     Prediction { unheard: Some(why), ..blank(condition, item) }
 }
 
-/// Returns a prediction without results.
+/// Returns a prediction with the facts of `item` and without results.
 fn blank(condition: String, item: Item) -> Prediction {
     let Item { id, class, expected, answers, .. } = item;
     Prediction { condition, id, class, expected, answers, ..Prediction::default() }

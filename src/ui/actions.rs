@@ -15,15 +15,15 @@ use crate::error::Result;
 use crate::history::HistoryQuery;
 use crate::protocol::{Command, DeviceChoice, Language, ModelChoice, Speak, Switch, VoiceSettings};
 
-/// Time for which "snooze" puts notifications off.
+/// Time for which a click on "snooze" turns notifications off: 5 minutes.
 const SNOOZE: Duration = Duration::from_secs(5 * 60);
-/// The span of "Delete the last 10 minutes".
+/// Time that "Delete the last 10 minutes" deletes.
 const RECENT: Duration = Duration::from_secs(10 * 60);
 
-/// An intent of the user.
+/// An intent of the user, to be carried out after the frame; most also save the choice in the settings file.
 #[derive(Debug)]
 pub(super) enum Action {
-    /// Sends a command that needs nothing else.
+    /// Sends a command to the engine that changes nothing in the window and the settings.
     Send(Command),
     TogglePause,
     ToggleMode(String),
@@ -41,7 +41,8 @@ pub(super) enum Action {
     SetVoice(VoiceSettings),
     SetDoNotDisturb(DoNotDisturb),
     Snooze,
-    /// The user's modes have changed on the disk; `removed` no longer exists under this name.
+    /// Reads the modes anew after a change of the user's own ones on the disk, and switches the mode `removed`, which no longer
+    /// exists under this name, off.
     ReloadModes {
         removed: Option<String>,
     },
@@ -51,11 +52,11 @@ pub(super) enum Action {
     Open(Dialog),
     Toggle(Dialog),
     DismissMessages,
-    /// The first card was read.
+    /// Closes the first card, which is not shown again.
     EndWelcome,
 }
 
-/// A part of the window that opens and closes.
+/// A dialog, or a window above or beside the main one, that opens and closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialog {
     Export,
@@ -66,7 +67,7 @@ pub(super) enum Dialog {
     Captions,
 }
 
-/// The intents of one frame, in their order.
+/// The user's intents of one frame, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Actions(Vec<Action>);
 
@@ -81,7 +82,7 @@ impl Actions {
 }
 
 impl HearkenApp {
-    /// Carries out the intents of a frame.
+    /// Carries out the intents of a frame in their order, and requests another frame if there are any.
     pub(super) fn perform_all(&mut self, actions: Actions, ctx: &egui::Context) {
         if !actions.0.is_empty() {
             // The next frame shows their effect.
@@ -202,7 +203,7 @@ impl HearkenApp {
         self.save(&saved);
     }
 
-    /// Sends the voice settings, with "Do not disturb" applied, to the engine.
+    /// Sends the voice settings to the engine; while "Do not disturb" is on, with nothing spoken unless asked for.
     pub(super) fn send_voice(&self) {
         let mut voice = self.settings.voice;
         if self.do_not_disturb == DoNotDisturb::On {
@@ -211,7 +212,7 @@ impl HearkenApp {
         self.session.engine.send(Command::Voice(voice));
     }
 
-    /// Passes the notification settings to the event thread.
+    /// Copies the notification settings, "Do not disturb" and the language to where the event thread reads them.
     pub(super) fn update_alerts(&self) {
         let mut alerts = self.session.data.alerts();
         alerts.enabled = self.prefs.notify;
@@ -220,13 +221,14 @@ impl HearkenApp {
         alerts.s = self.s;
     }
 
-    /// Removes lines since `ms` (milliseconds since 1970) from the screen, and the conversation from the model's context.
+    /// Removes lines since the wall time `ms` (milliseconds since 1970) from screen and export, and all of the conversation from
+    /// the model's context. The history is not touched.
     fn forget_since(&self, ms: i64) {
         self.session.engine.send(Command::Forget);
         self.session.data.forget_since(ms);
     }
 
-    /// Switches a removed mode off and removes it from the settings.
+    /// Switches the removed mode `name` off and removes all mention of it from the settings file.
     fn forget_mode(&mut self, name: &str) {
         self.session.engine.send(Command::ModeOff(name.to_owned()));
         let on: Vec<String> = self.session.data.transcript().modes.iter().filter(|on| *on != name).cloned().collect();
@@ -247,7 +249,8 @@ impl HearkenApp {
         self.session.history.set_panels(panels_of(&self.settings.modes));
     }
 
-    /// Reads the modes from the disk, as the engine does; eagerness stays.
+    /// Reads the modes from the disk, as the engine does, with `language` for translation; eagerness stays. If they cannot be
+    /// read, the old ones stay.
     fn reload_modes(&mut self, language: Language) {
         let Ok(mut modes) = all_modes(&self.settings.paths, language) else { return };
         for mode in &mut modes {
@@ -258,19 +261,19 @@ impl HearkenApp {
         self.settings.modes = modes;
     }
 
-    /// Saves a choice in the settings file; a failure becomes a message.
+    /// Saves the choice in the settings file; a failure becomes a message.
     fn save(&mut self, choice: &SavedChoice) {
         self.report_unsaved(save_choice(&self.settings.paths, choice));
     }
 
-    /// Adds a message if the settings could not be saved.
+    /// Adds a message with the reason if `saved` is an error: the settings were not saved.
     pub(super) fn report_unsaved(&mut self, saved: Result<()>) {
         if let Err(error) = saved {
             self.add_message(strings::fill(self.s.not_saved, self.s.detail(error.message(), error.remedy())));
         }
     }
 
-    /// Adds a message that stays until dismissed, unless it is shown already.
+    /// Shows a message at the top of the window until the user dismisses it, unless the same text is shown already.
     pub(super) fn add_message(&mut self, text: String) {
         if !self.messages.contains(&text) {
             self.messages.push(text);

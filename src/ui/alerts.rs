@@ -8,10 +8,10 @@ use super::strings::Strings;
 use crate::protocol::{Emotion, Event};
 use crate::transcript::Transcript;
 
-/// A continuing sound notifies at most once in this time.
+/// Shortest time between two notifications of the same sound.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// "Do not disturb": while on, nothing is spoken and nothing notifies.
+/// The user's switch "Do not disturb": while on, replies are spoken only when asked for, and no notification is shown. Not saved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum DoNotDisturb {
     On,
@@ -19,13 +19,13 @@ pub(super) enum DoNotDisturb {
     Off,
 }
 
-/// The user's notification settings, and the times of past sound alerts.
+/// The user's notification settings, and the time of the last notification of each sound.
 #[derive(Debug)]
 pub(super) struct Alerts {
     pub(super) enabled: bool,
     pub(super) do_not_disturb: DoNotDisturb,
     pub(super) snoozed_until: Option<Instant>,
-    /// Names of sounds with an alert.
+    /// Names of the sounds that the user has marked to be notified of.
     pub(super) sounds: Vec<String>,
     pub(super) s: &'static Strings,
     last_alerts: BTreeMap<String, Instant>,
@@ -39,7 +39,8 @@ impl Default for Alerts {
 }
 
 impl Alerts {
-    /// Returns the notification for `event`, if it deserves one at `now`.
+    /// Returns a notification if `event` is a finished reply with the emotion urgent, or a marked sound that has not notified
+    /// within [`REPEAT_INTERVAL`]; else `None`, as while notifications are off or snoozed, or "Do not disturb" is on.
     pub(super) fn notification(&mut self, event: &Event, transcript: &Transcript, now: Instant) -> Option<Notification> {
         if !self.enabled || self.do_not_disturb == DoNotDisturb::On || self.is_snoozed(now) {
             return None;
@@ -61,7 +62,7 @@ impl Alerts {
         }
     }
 
-    /// Returns true while the user has put notifications off.
+    /// Returns true until the time until which the user has snoozed notifications.
     pub(super) fn is_snoozed(&self, now: Instant) -> bool {
         self.snoozed_until.is_some_and(|until| now < until)
     }

@@ -2,9 +2,9 @@
 
 /// Width and height, in pixels.
 const SIDE: u32 = 64;
-/// Left edge and half the height of each bar, in pixels.
+/// Left edge and half the height of each level bar, in pixels.
 const BARS: [(f32, f32); 3] = [(14.0, 9.0), (27.0, 19.0), (40.0, 13.0)];
-/// Half the width of a bar, and the radius of its ends, in pixels.
+/// Half the width of a level bar, and the radius of its round ends, in pixels.
 const BAR_RADIUS: f32 = 5.0;
 /// Radius of the ground's corners, in pixels.
 const CORNER_RADIUS: f32 = 14.0;
@@ -12,7 +12,7 @@ const BAR_RGBA: [u8; 4] = [70, 196, 164, 255];
 const GROUND_RGBA: [u8; 4] = [22, 25, 29, 255];
 const TRANSPARENT: [u8; 4] = [0; 4];
 
-/// Draws the icon.
+/// Returns the icon as an RGBA picture of 64 × 64 pixels.
 pub(super) fn icon() -> egui::IconData {
     let middle = SIDE as f32 / 2.0;
     let mut rgba = Vec::with_capacity((SIDE * SIDE * 4) as usize);

@@ -11,45 +11,45 @@ use crate::config::prefs::CaptionPrefs;
 use crate::supervise::lock;
 use crate::transcript::Transcript;
 
-/// Longest text of a line, in characters.
+/// Longest text of a line, in characters; of a longer one the end is shown.
 const MAX_CHARS: usize = 160;
-/// Smallest size of the window, in points.
+/// Smallest width and height of the captions window, in points.
 const MIN_SIZE: [f32; 2] = [200.0, 60.0];
-/// A reported width below this is a window that is just opening, in points.
+/// Smallest reported width that is stored, in points; a window that is just opening reports less.
 const MIN_REPORTED_WIDTH: f32 = 100.0;
-/// Margin around the text, and radius of the corners, in points.
+/// Margin around the text, and radius of the window's corners, in points.
 const MARGIN: i8 = 14;
 const RADIUS: u8 = 10;
-/// Size of the text that stands in for captions, as a share of their size.
+/// Size of the text that is shown before the first caption, as a share of the size of captions.
 const PLACEHOLDER_SHARE: f32 = 0.7;
 const PLACEHOLDER_GREY: u8 = 190;
 const TRANSLATION_COLOUR: Color32 = Color32::from_rgb(255, 226, 150);
-/// Reach of the corner that resizes the window, inwards and outwards, in points.
+/// Reach of the area at the lower right corner that resizes the window, inwards and outwards, in points.
 const CORNER_INSIDE: f32 = 8.0;
 const CORNER_OUTSIDE: f32 = 12.0;
-/// Distance of the three lines in the corner, in points, and their grey.
+/// Distance between the three lines painted in the corner, in points, and their grey.
 const CORNER_STEP: f32 = 4.0;
 const CORNER_GREY: u8 = 170;
 
-/// The captions as the main window sees them.
+/// The main window's handle of the captions window.
 #[derive(Debug, Default)]
 pub(super) struct CaptionsWindow {
     pub(super) open: bool,
     shared: Arc<Mutex<CaptionsState>>,
 }
 
-/// The state that both windows share.
+/// The state that main window and captions window share.
 #[derive(Debug, Default)]
 struct CaptionsState {
     prefs: CaptionPrefs,
-    /// True once the user has closed the captions.
+    /// True from when the user closes the captions until the main window has noticed.
     close: bool,
     open: bool,
 }
 
 impl CaptionsWindow {
-    /// Shows the captions while they are open, and stores their place and size in `prefs`. The window is built with the place and size
-    /// in `saved`, which stay while the user moves it.
+    /// Shows the captions window while `open` is true, to be called in each frame of the main window, and stores its place and
+    /// size in `prefs`. The window is built with the place and size in `saved`, which stay the same while the user moves it.
     pub(super) fn show(
         &mut self,
         ui: &egui::Ui,
@@ -139,7 +139,8 @@ fn lines_ui(ui: &mut egui::Ui, lines: &[(String, Color32)], prefs: &CaptionPrefs
     }
 }
 
-/// Returns the newest lines with their colours, oldest first, each translation below its original.
+/// Returns the text and colour of the newest `prefs.lines` utterances, oldest first, each followed by its translation if
+/// `prefs.bilingual`; a translation without an original is always there.
 fn newest_lines(t: &Transcript, prefs: &CaptionPrefs) -> Vec<(String, Color32)> {
     let from = t.rows.len().saturating_sub(usize::from(prefs.lines));
     let mut lines = Vec::new();
@@ -154,7 +155,7 @@ fn newest_lines(t: &Transcript, prefs: &CaptionPrefs) -> Vec<(String, Color32)> 
     lines
 }
 
-/// Returns the last [`MAX_CHARS`] characters, after an ellipsis if the text is longer.
+/// Returns the last [`MAX_CHARS`] characters of `text`, after an ellipsis if `text` is longer.
 fn tail(text: &str) -> String {
     let count = text.chars().count();
     if count <= MAX_CHARS { text.to_owned() } else { ['…'].into_iter().chain(text.chars().skip(count - MAX_CHARS)).collect() }
@@ -170,7 +171,7 @@ fn store_place(ui: &egui::Ui, prefs: &mut CaptionPrefs) {
     }
 }
 
-/// Paints a corner that resizes the window, which has no decorations.
+/// Paints the lower right corner, by which the user resizes the window, which has no decorations of its own.
 fn resize_corner_ui(ui: &egui::Ui, whole: egui::Rect) {
     let corner = egui::Rect::from_min_max(whole.max - egui::Vec2::splat(CORNER_INSIDE), whole.max + egui::Vec2::splat(CORNER_OUTSIDE));
     let response = ui.interact(corner, ui.scope_id().with("size"), egui::Sense::drag()).on_hover_cursor(egui::CursorIcon::ResizeSouthEast);

@@ -8,31 +8,31 @@ use std::time::{Duration, Instant};
 
 use crate::supervise::{self, lock};
 
-/// The synthesiser: free, small and packaged everywhere.
+/// Program name of the speech synthesiser: free, small and packaged everywhere.
 const PROGRAM: &str = "espeak-ng";
-/// A synthesiser that takes longer is killed; a sentence takes 0.1 s.
+/// Time after which the synthesiser is killed; a sentence takes 0.1 s.
 const LIMIT: Duration = Duration::from_secs(10);
-/// Interval at which the end of the synthesiser is checked.
+/// Interval at which the synthesiser is checked for its end.
 const POLL: Duration = Duration::from_millis(20);
-/// A shorter file holds a header and no speech, in bytes.
+/// Size in bytes up to which a WAV file counts as one without speech.
 const MIN_CLIP_BYTES: u64 = 1_000;
 
-/// The state of a synthesis.
+/// The state of the synthesis of a spoken instruction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Synthesis {
     #[default]
     Idle,
     Running,
-    /// The clip is in this file.
+    /// Finished; the clip is in this WAV file.
     Done(PathBuf),
-    /// The technical reason.
+    /// Failed, with the technical reason.
     Failed(String),
 }
 
-/// The state of a synthesis, written by its thread.
+/// The shared state of a synthesis: its thread writes, the window reads.
 pub(super) type SharedSynthesis = Arc<Mutex<Synthesis>>;
 
-/// Returns the current state.
+/// Returns a copy of the current state.
 pub(super) fn read(shared: &SharedSynthesis) -> Synthesis {
     lock(shared).clone()
 }
@@ -41,7 +41,8 @@ fn set(shared: &SharedSynthesis, state: Synthesis) {
     *lock(shared) = state;
 }
 
-/// Starts the synthesis of `text` into the WAV file `to`; calls `done` at its end.
+/// Starts the synthesis of `text` into the WAV file `to` on a thread of its own, which sets `shared` to the result and then calls
+/// `done`. If the thread cannot be started, `shared` says so at once, and `done` is not called.
 pub(super) fn start(text: String, to: PathBuf, shared: &SharedSynthesis, done: impl FnOnce() + Send + 'static) {
     set(shared, Synthesis::Running);
     let state = Arc::clone(shared);
@@ -68,7 +69,8 @@ fn synthesise(text: &str, to: &Path) -> Result<(), String> {
     if succeeded && has_speech { Ok(()) } else { Err(format!("{PROGRAM} produced no speech")) }
 }
 
-/// Builds the command: clear and slow speech, with the options of `assets/instructions/make.sh`.
+/// Returns the command that speaks the text on its stdin clearly and slowly into `to`, with the options of
+/// `assets/instructions/make.sh`; in Mandarin if `text` has a Chinese character, else in English.
 fn command(text: &str, to: &Path) -> Command {
     let chinese = text.chars().any(|c| matches!(c, '\u{4e00}'..='\u{9fff}'));
     let mut command = Command::new(PROGRAM);
@@ -77,7 +79,7 @@ fn command(text: &str, to: &Path) -> Command {
     command
 }
 
-/// Waits for the end of the program and returns true if it succeeded within [`LIMIT`].
+/// Waits for the end of the program and returns true if it succeeded; kills it after [`LIMIT`] and returns false.
 fn wait(child: &mut Child) -> std::io::Result<bool> {
     let begun = Instant::now();
     while begun.elapsed() < LIMIT {
@@ -90,7 +92,7 @@ fn wait(child: &mut Child) -> std::io::Result<bool> {
     child.wait().map(|_| false)
 }
 
-/// Returns true if the synthesiser is installed. Searches `PATH` on the disk.
+/// Returns true if a file with the synthesiser's name is in a folder of `PATH`. Reads the disk.
 pub(super) fn is_installed() -> bool {
     let names = [PROGRAM.to_owned(), format!("{PROGRAM}{}", std::env::consts::EXE_SUFFIX)];
     std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| names.iter().any(|name| dir.join(name).is_file())))

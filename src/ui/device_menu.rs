@@ -10,16 +10,18 @@ use crate::audio::{DeviceDirection, DeviceInfo, devices};
 use crate::protocol::DeviceChoice;
 use crate::supervise::{self, lock};
 
-/// The devices found by the newest search; None until a search has ended.
+/// The state of the menu of audio devices: those that the newest search has found, `None` until a search has ended.
 #[derive(Debug, Default)]
 pub(super) struct DeviceMenu {
     found: Arc<Mutex<Option<Vec<DeviceInfo>>>>,
-    /// The pass in which the menu was last painted: a later one without a gap needs no new search.
+    /// Number of the paint pass in which the menu was last painted; in the next pass the menu is still open and needs no new
+    /// search.
     painted_in: Option<u64>,
 }
 
 impl DeviceMenu {
-    /// Paints the menu's content and starts a search when the menu was just opened.
+    /// Paints the default and the devices of `direction`, and starts a search when the menu was just opened. A click becomes an
+    /// [`Action::ChooseDevice`].
     pub(super) fn show(&mut self, ui: &mut Ui, s: &Strings, direction: DeviceDirection, actions: &mut Actions) {
         let pass = ui.ctx().cumulative_pass_nr();
         if self.painted_in.is_none_or(|last| last + 2 < pass) {
@@ -43,7 +45,7 @@ impl DeviceMenu {
         }
     }
 
-    /// Searches on a thread, because a sound server may be slow.
+    /// Starts a search for devices on a thread of its own, because a sound server may be slow; a repaint follows.
     fn search(&self, ctx: &egui::Context) {
         let (found, ctx) = (Arc::clone(&self.found), ctx.clone());
         let run = move || {

@@ -14,16 +14,17 @@ use crate::export::{DocumentFormat, document, jsonl};
 use crate::files::{Existing, write_document};
 use crate::protocol::Command;
 
-/// Width of the question and of the export, in points.
+/// Width of the question and of the export dialog, in points.
 const QUESTION_WIDTH: f32 = 400.0;
 const EXPORT_WIDTH: f32 = 460.0;
-/// Space that a dialog leaves beside itself, in points.
+/// Space that a dialog leaves free of the window's width, in points.
 pub(super) const DIALOG_MARGIN: f32 = 48.0;
 
-/// The result of an attempt, in words.
+/// The result of something that the user has tried, as a text to show: success, or the reason of a failure.
 pub(super) type Outcome = std::result::Result<String, String>;
 
-/// Paints the question before a new conversation; returns false once answered.
+/// Paints the question before the conversation is removed from the model's context; returns false once it is answered or
+/// dismissed.
 pub(super) fn forget_ui(ui: &Ui, s: &Strings, actions: &mut Actions) -> bool {
     let dialog = Modal::new(Id::unique("forget")).frame(egui::Frame::window(ui.style())).show(ui.ctx(), |ui| {
         ui.set_max_width(QUESTION_WIDTH);
@@ -42,14 +43,14 @@ pub(super) fn forget_ui(ui: &Ui, s: &Strings, actions: &mut Actions) -> bool {
     !dialog.should_close()
 }
 
-/// An export that the user prepares.
+/// The state of the dialog in which the user exports the running session to a file.
 #[derive(Debug)]
 pub(super) struct ExportDialog {
     path: String,
     form: ExportForm,
-    /// True until the path has taken the focus.
+    /// True until the field of the path has been given the keyboard focus.
     takes_focus: bool,
-    /// The existing file that the user was warned of.
+    /// Path of the existing file that the user was warned of; saving to the same path again replaces the file.
     warned_of: Option<PathBuf>,
     outcome: Option<Outcome>,
 }
@@ -60,7 +61,7 @@ impl ExportDialog {
         Self { path, form: ExportForm::Document(DocumentFormat::Text), takes_focus: true, warned_of: None, outcome: None }
     }
 
-    /// Paints the dialog; returns false once closed.
+    /// Paints the export dialog, and writes the file when the user saves; returns false once the dialog is closed.
     pub(super) fn show(&mut self, ui: &Ui, data: &FrameData<'_>) -> bool {
         let s = data.s;
         let dialog = Modal::new(Id::unique("export")).frame(egui::Frame::window(ui.style())).show(ui.ctx(), |ui| {
@@ -99,7 +100,7 @@ impl ExportDialog {
         });
     }
 
-    /// Paints the field of the path; returns true when Enter was pressed in it.
+    /// Paints the field of the path, whose extension chooses the form; returns true when Enter was pressed in it.
     fn path_ui(&mut self, ui: &mut Ui, s: &Strings) -> bool {
         let label = ui.label(s.export_path);
         let field = ui.add(egui::TextEdit::singleline(&mut self.path).desired_width(f32::INFINITY)).labelled_by(label.id);
@@ -129,7 +130,7 @@ impl ExportDialog {
     }
 }
 
-/// Returns the session so far in the given form.
+/// Returns the running session so far in the form `form`: a document, or its events as JSON Lines.
 fn export_text(data: &FrameData<'_>, form: ExportForm) -> Result<String> {
     match form {
         ExportForm::Document(form) => Ok(document(data.transcript, form, |at| data.time(at))),
@@ -137,7 +138,8 @@ fn export_text(data: &FrameData<'_>, form: ExportForm) -> Result<String> {
     }
 }
 
-/// Returns a path in the user's documents at which there is no file yet.
+/// Returns a path `hearken.txt`, `hearken-2.txt` … at which there is no file yet, in the user's folder `Documents`, else in the
+/// home folder, else in that of temporary files.
 pub(super) fn unused_path() -> PathBuf {
     let home = ["HOME", "USERPROFILE"].into_iter().find_map(std::env::var_os).map_or_else(std::env::temp_dir, PathBuf::from);
     let folder = [home.join("Documents"), home.clone()].into_iter().find(|f| f.is_dir()).unwrap_or(home);
@@ -145,7 +147,7 @@ pub(super) fn unused_path() -> PathBuf {
     (1..).map(named).find(|p| !p.exists()).unwrap_or_default()
 }
 
-/// Paints the result of an attempt.
+/// Paints an [`Outcome`], a failure in the colour of faults; nothing for `None`.
 pub(super) fn outcome_ui(ui: &mut Ui, outcome: Option<&Outcome>) {
     match outcome {
         None => {}

@@ -18,31 +18,31 @@ use crate::error::{Error, ErrorKind};
 use crate::protocol::Command;
 use crate::supervise::lock;
 
-/// True where the window can return.
+/// True on systems where the window can return after a loss of the display: on Linux.
 pub(super) const CAN_RETURN: bool = cfg!(target_os = "linux");
 
-/// Interval at which the display is tried.
+/// Interval at which the lost display is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
-/// Interval at which an offer of another display is checked.
+/// Interval at which the session without a window checks for the offer of another display.
 const OFFER_POLL: Duration = Duration::from_millis(200);
-/// The retry interval doubles with every window that is lost early, at most this many times.
+/// Maximum number of doublings of the retry interval: it doubles with every window that is lost early, one after the other.
 const MAX_DOUBLINGS: u32 = 5;
-/// A window that lived longer was not lost early.
+/// Age beyond which a lost window does not count as lost early.
 const STABLE_AFTER: Duration = Duration::from_secs(60);
-/// The environment variable with the [`ResumeState`].
+/// Name of the environment variable in which a process passes the [`ResumeState`] to its successor.
 const STATE_VARIABLE: &str = "HEARKEN_WITHOUT_WINDOW";
-/// The environment variables that make up a display's address.
+/// Names of the environment variables that make up a display's address.
 pub(super) const DISPLAY_VARIABLES: [&str; 4] = ["DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "XDG_RUNTIME_DIR"];
 
-/// The address of a display: those of [`DISPLAY_VARIABLES`] that are set.
+/// The address of a display: those of [`DISPLAY_VARIABLES`] that are set, with their values.
 pub(super) type DisplayAddress = BTreeMap<String, String>;
 
-/// The session that the Xlib handler keeps running.
+/// The session that the Xlib handler keeps running after a loss of the display; dangling before [`guard`].
 static GUARDED: Mutex<Weak<RunningSession>> = Mutex::new(Weak::new());
-/// The display that a second start has offered.
+/// The display that a second start of Hearken has offered; `None` once taken.
 static OFFERED: Mutex<Option<DisplayAddress>> = Mutex::new(None);
 
-/// The state of a session that lost its display, passed to the process that follows.
+/// The part of the state of a session without display that is passed to the process that follows, which shows a window again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ResumeState {
     /// Number of windows lost early in a row; 0 in a process that was started normally.
@@ -52,7 +52,7 @@ pub(super) struct ResumeState {
 }
 
 impl ResumeState {
-    /// Returns the state that the previous process passed, or the default after a normal start.
+    /// Returns the state that the previous process passed, or the default (no loss, not paused) after a normal start.
     pub(super) fn from_environment() -> Self {
         std::env::var(STATE_VARIABLE).map_or_else(|_| Self::default(), |text| Self::parse(&text))
     }
@@ -71,12 +71,12 @@ impl ResumeState {
         format!("{}{}{}", self.losses, word(self.paused, "paused"), word(self.do_not_disturb == DoNotDisturb::On, "undisturbed"))
     }
 
-    /// Returns true if a previous process lost its display.
+    /// Returns true if this process follows one that lost its display.
     pub(super) const fn follows_a_loss(self) -> bool {
         self.losses > 0
     }
 
-    /// Restores the state of the previous process; a pause stays a pause.
+    /// Pauses `session` if the previous process was paused.
     pub(super) fn restore(self, session: &RunningSession) {
         if self.paused {
             session.engine.send(Command::Pause);
@@ -88,7 +88,8 @@ impl ResumeState {
     }
 }
 
-/// Returns the settings for this process: after a loss of the display audio goes to a new file, so that the previous one is kept.
+/// Returns `settings`, changed if this process follows one that lost its display: a recording (`save_audio`) then goes to a new
+/// file `NAME-2.wav`, `NAME-3.wav` …, so that the previous one is kept.
 #[must_use]
 pub fn resumed_settings(mut settings: Settings) -> Settings {
     if ResumeState::from_environment().follows_a_loss()
@@ -101,28 +102,29 @@ pub fn resumed_settings(mut settings: Settings) -> Settings {
     settings
 }
 
-/// Makes `session` survive a loss of the display from now on.
+/// Makes `session` survive a loss of an X11 display from now on; does nothing elsewhere.
 pub(super) fn guard(session: &Arc<RunningSession>) {
     *lock(&GUARDED) = Arc::downgrade(session);
     #[cfg(target_os = "linux")]
     x11::install_handler();
 }
 
-/// Offers the display of a second start: a session without a window shows its window there.
+/// Offers the display at `address`, that of a second start, to the session: without a window it shows its window there. An empty
+/// address offers none.
 pub(super) fn offer_display(address: DisplayAddress) {
     if !address.is_empty() {
         *lock(&OFFERED) = Some(address);
     }
 }
 
-/// Returns the address of this process's display.
+/// Returns the address of this process's display, from its environment.
 pub(super) fn current_display() -> DisplayAddress {
     let set = |name: &&str| Some(((*name).to_owned(), std::env::var(name).ok().filter(|value| !value.is_empty())?));
     DISPLAY_VARIABLES.iter().filter_map(set).collect()
 }
 
-/// Announces the loss, runs `session` without a window, and executes the process anew once there is a display.
-/// Returns only on failure, with the reason.
+/// Announces the loss, waits while `session` runs without a window, and executes the process anew once there is a display. Returns
+/// only if that fails, or listening ends before, or the user has logged out, with the reason.
 pub(super) fn run_without_window(session: &RunningSession) -> Error {
     let previous = if session.began.elapsed() > STABLE_AFTER { ResumeState::default() } else { ResumeState::from_environment() };
     let s = strings::table(WindowPrefs::read(&session.paths).0.language);
@@ -152,7 +154,7 @@ pub(super) fn run_without_window(session: &RunningSession) -> Error {
     re_exec(state, address)
 }
 
-/// Waits for the offer of a display, at most [`RETRY_INTERVAL`].
+/// Waits for the offer of a display and takes it; `None` if there is none within [`RETRY_INTERVAL`].
 fn wait_for_offer() -> Option<DisplayAddress> {
     for _ in 0..RETRY_INTERVAL.as_millis() / OFFER_POLL.as_millis() {
         std::thread::sleep(OFFER_POLL);
@@ -163,7 +165,7 @@ fn wait_for_offer() -> Option<DisplayAddress> {
     None
 }
 
-/// Announces the loss on stderr, as a desktop notification and in the log.
+/// Announces the loss on stderr, as a desktop notification, and as a problem in history and log.
 fn announce(session: &RunningSession, s: &'static Strings) {
     let text = strings::fill(s.display_gone, std::process::id());
     // The terminal may have gone with the display.
@@ -172,7 +174,7 @@ fn announce(session: &RunningSession, s: &'static Strings) {
     notify::show(&notify::Notification { urgency: notify::Urgency::Normal, title: s.display_gone_title, text });
 }
 
-/// Returns true if the display of this process accepts a connection.
+/// Returns true if the display of this process, Wayland before X11, accepts a connection.
 #[cfg(target_os = "linux")]
 pub(super) fn is_available() -> bool {
     let address = current_display();
@@ -187,8 +189,9 @@ pub(super) const fn is_available() -> bool {
     true
 }
 
-/// Returns true if the login session of this process has ended according to systemd-logind (`sd-login(3)`): the file of the session
-/// is gone, or its state is `closing` while programs of the session still run. Without a login, as on a remote display, never.
+/// Returns true if the login session of this process has ended according to systemd-logind (`sd-login(3)`): the file of the
+/// session is gone, or its state is `closing` while programs of the session still run. Without a login, as on a remote display,
+/// always false.
 #[cfg(target_os = "linux")]
 fn has_logged_out() -> bool {
     let sessions = std::path::Path::new("/run/systemd/sessions");
@@ -201,13 +204,14 @@ const fn has_logged_out() -> bool {
     false
 }
 
-/// Returns true if a session file of systemd-logind has the state `closing`.
+/// Returns true if `file`, the content of a session file of systemd-logind, has the state `closing`.
 #[cfg(any(target_os = "linux", test))]
 fn is_closing(file: &str) -> bool {
     file.lines().any(|line| line == "STATE=closing")
 }
 
-/// Replaces this process by a new one with the same number, terminal and arguments, on the display `address` if given.
+/// Replaces this process by a new one with the same process number, terminal and arguments, and with `state`; on the display
+/// `address` if given, else on the same. Returns only on failure.
 #[cfg(target_os = "linux")]
 fn re_exec(state: ResumeState, address: Option<DisplayAddress>) -> Error {
     use std::os::unix::process::CommandExt;
@@ -232,7 +236,7 @@ fn re_exec(_: ResumeState, _: Option<DisplayAddress>) -> Error {
     Error::new(ErrorKind::Display, "the window cannot return")
 }
 
-/// The two calls of Xlib.
+/// The calls of Xlib that need unsafe code: installing the handler of a broken connection, and trying a display.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "Xlib is C, and its handler of a broken connection is the only way to outlive one")]
 mod x11 {

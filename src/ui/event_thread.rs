@@ -24,21 +24,23 @@ use crate::time::StreamTime;
 use crate::time::wall::{WallClock, time_of_day};
 use crate::transcript::{Notice, NoticeKind, Transcript};
 
-/// Events kept for an export: a day of talk, some 20 MB. Beyond that the older half is dropped; the history has all.
+/// Number of events kept for an export as JSON Lines: a day of talk, some 20 MB. When it is reached, the older half is dropped,
+/// except for the first event; the history has all.
 const MAX_EVENTS: usize = 100_000;
 
-/// The data of a session that the event thread writes and the window reads.
+/// The data of a session that the event thread writes and the window reads: transcript, events, clock and notification settings,
+/// each behind a lock of its own.
 #[derive(Debug)]
 pub(super) struct SessionData {
     transcript: Mutex<Transcript>,
     events: Mutex<Vec<Event>>,
     clock: Mutex<SessionClock>,
     alerts: Mutex<Alerts>,
-    /// The window's context, once there is a window.
+    /// Context of the main window, once there is a window.
     window: OnceLock<egui::Context>,
 }
 
-/// The mapping from stream time to local time of day. Known for a live session only.
+/// The mapping from stream time to local time of day; empty until a live session has started, and always for audio files.
 #[derive(Debug, Default)]
 struct SessionClock {
     wall: WallClock,
@@ -52,7 +54,7 @@ impl SessionClock {
     }
 }
 
-/// Returns the viewport of the captions window.
+/// Returns egui's id of the captions window.
 pub(super) fn captions_viewport() -> ViewportId {
     ViewportId::from_hash_of("hearken captions")
 }
@@ -68,17 +70,18 @@ impl SessionData {
         })
     }
 
-    /// Attaches the window that shows the session; there is one per process.
+    /// Attaches the context of the window that shows the session, to be repainted after events. Only the first call has an effect:
+    /// there is one window per process.
     pub(super) fn show_in(&self, ctx: &egui::Context) {
         let _ = self.window.set(ctx.clone());
     }
 
-    /// Returns true once a window has shown the session.
+    /// Returns true once a window was attached.
     pub(super) fn was_shown(&self) -> bool {
         self.window.get().is_some()
     }
 
-    /// Requests a repaint of the window and of the captions.
+    /// Requests a repaint of the main window and of the captions; does nothing before a window is attached.
     pub(super) fn repaint(&self) {
         if let Some(ctx) = self.window.get() {
             ctx.request_repaint();
@@ -94,12 +97,14 @@ impl SessionData {
         lock(&self.alerts)
     }
 
-    /// Returns the events of the session for an export; decisions are left out.
+    /// Returns the events of the session for an export, locked: without decisions, timings, gate events and the pieces of finished
+    /// replies, and at most [`MAX_EVENTS`].
     pub(super) fn events(&self) -> MutexGuard<'_, Vec<Event>> {
         lock(&self.events)
     }
 
-    /// Returns the newest stream time, or zero while the transcript is locked: the thread that holds it may never go on.
+    /// Returns the stream time of the newest event, or zero while the transcript is locked: the thread that holds it may never go
+    /// on.
     pub(super) fn now(&self) -> StreamTime {
         self.transcript.try_lock().map_or(StreamTime::ZERO, |transcript| transcript.now)
     }
@@ -108,30 +113,32 @@ impl SessionData {
         lock(&self.clock)
     }
 
-    /// Removes lines and events since `ms` (milliseconds since 1970), or all of them where local time is not known.
+    /// Removes the lines and events since the wall time `ms` (milliseconds since 1970) from screen and export, or all of them
+    /// where wall time is not known; the event `session_started` stays.
     pub(super) fn forget_since(&self, ms: i64) {
         let at = self.clock().wall.at(ms).unwrap_or(StreamTime::ZERO);
         self.transcript().forget_since(at);
         self.events().retain(|event| event.at() < at || matches!(event, Event::SessionStarted { .. }));
     }
 
-    /// Returns the seconds by which local time is ahead of UTC.
+    /// Returns the seconds by which local time was ahead of UTC when the event thread started.
     pub(super) fn offset_secs(&self) -> i64 {
         self.clock().offset_secs
     }
 
-    /// Formats a stream time: as local time of day where that is known, else as time since the start.
+    /// Returns a stream time as text: local time of day in a live session, else the time since the start of the stream.
     pub(super) fn time(&self, at: StreamTime) -> String {
         self.clock().format(at)
     }
 }
 
-/// Returns the panel of each mode.
+/// Returns the panel of each mode in `modes`, by the mode's name.
 pub(super) fn panels_of(modes: &[Mode]) -> BTreeMap<String, Panel> {
     modes.iter().map(|mode| (mode.name.clone(), mode.panel)).collect()
 }
 
-/// Starts the event thread, which also passes each event to the history through `sink`.
+/// Starts the event thread, which takes every event of `engine` until the engine ends, updates `data`, and passes each event to
+/// the history through `sink`.
 ///
 /// # Errors
 /// When the system refuses another thread.
@@ -174,7 +181,7 @@ fn apply(data: &SessionData, event: &Event) {
     }
 }
 
-/// Adds an event; a finished reply replaces its pieces.
+/// Adds an event for an export, unless the history would not store it either; a finished reply replaces the pieces of its text.
 fn store_event(events: &mut Vec<Event>, event: &Event) {
     if !is_stored(event) {
         return;

@@ -9,12 +9,13 @@ use super::strings::{Strings, fill};
 use super::theme;
 use crate::history::{HistoryState, HistoryStatus};
 
-/// A chunk that costs less is not shown, in milliseconds.
+/// Computing time of a chunk below which it is not shown, in milliseconds.
 const MIN_SHOWN_MS: f32 = 0.5;
-/// A cost below this is shown with three decimals of a second instead of two, in milliseconds.
+/// Computing time below which it is shown with three decimals of a second instead of two, in milliseconds.
 const THREE_DECIMALS_MS: f32 = 9.5;
 
-/// Paints the footer; `kept` is the text about the history.
+/// Paints the footer: privacy, computing time and lag, and the newest notice; `kept` is the text of [`history_text`]. Paints
+/// `advice` on the level only where the bar has no room for it.
 pub(super) fn footer_ui(ui: &mut Ui, data: &FrameData<'_>, kept: &str, advice: LevelAdvice) {
     let (s, t, readings) = (data.s, data.transcript, data.readings);
     let speed = if readings.lag_secs > LATE_SECS { fill(s.behind, format_args!("{:.0}", readings.lag_secs)) } else { s.on_time.into() };
@@ -44,7 +45,7 @@ pub(super) fn footer_ui(ui: &mut Ui, data: &FrameData<'_>, kept: &str, advice: L
     });
 }
 
-/// Paints level advice that has no room in the bar, and the mark of a recording.
+/// Paints the advice on the level if the bar has no room for it, and the mark that the session's audio is being recorded.
 fn warnings_ui(ui: &mut Ui, data: &FrameData<'_>, advice: LevelAdvice) {
     if !is_roomy(ui) {
         advice_ui(ui, data.s, advice);
@@ -54,7 +55,7 @@ fn warnings_ui(ui: &mut Ui, data: &FrameData<'_>, advice: LevelAdvice) {
     }
 }
 
-/// Returns in a few words whether the history is kept, and for how long.
+/// Returns a few words for the user on the history: not kept, failing, kept for ever, or kept for a number of days.
 pub(super) fn history_text(s: &Strings, status: &HistoryStatus) -> String {
     match status.state {
         HistoryState::Off => s.kept_not.to_owned(),
@@ -64,7 +65,7 @@ pub(super) fn history_text(s: &Strings, status: &HistoryStatus) -> String {
     }
 }
 
-/// Formats milliseconds as seconds with at least two significant digits.
+/// Returns milliseconds as text in seconds, with three decimals below [`THREE_DECIMALS_MS`], else two.
 fn seconds(ms: f32) -> String {
     if ms < THREE_DECIMALS_MS { format!("{:.3}", ms / 1e3) } else { format!("{:.2}", ms / 1e3) }
 }

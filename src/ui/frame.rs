@@ -7,7 +7,7 @@ use crate::engine::{Meters, Readings};
 use crate::time::StreamTime;
 use crate::transcript::{InputState, Transcript};
 
-/// The session as one frame shows it.
+/// The read-only inputs of one frame: texts, session, meters and settings.
 #[derive(Clone, Copy)]
 pub(super) struct FrameData<'a> {
     pub(super) s: &'static Strings,
@@ -19,12 +19,12 @@ pub(super) struct FrameData<'a> {
 }
 
 impl FrameData<'_> {
-    /// Formats a stream time as [`SessionData::time`] does.
+    /// Returns a stream time as text, as [`SessionData::time`] does.
     pub(super) fn time(&self, at: StreamTime) -> String {
         self.session.time(at)
     }
 
-    /// Returns true while sound from the microphone is processed: not lost, not paused, not ended.
+    /// Returns true while sound from the source is processed: the input is not lost, and the session neither paused nor ended.
     pub(super) fn is_capturing(&self) -> bool {
         self.transcript.input() == InputState::Open && !self.transcript.finished
     }

@@ -10,35 +10,35 @@ use crate::time::StreamTime;
 use crate::time::wall::time_of_day;
 use crate::transcript::Transcript;
 
-/// The reader, started by the first request, and its answers.
+/// The history's reader thread, started by the first request, and its newest answers.
 #[derive(Debug, Default)]
 pub(super) struct HistoryData {
     reader: Option<HistoryReader>,
-    /// All sessions; None until read.
+    /// Summaries of all stored sessions; `None` until read.
     pub(super) sessions: Option<Vec<SessionSummary>>,
     pub(super) hits: Option<SearchResult>,
     pub(super) open: Option<OpenSession>,
-    /// The result of the last change.
+    /// Result of the last export, or the last failure; `None` before one, and after another session was opened.
     pub(super) outcome: Option<ChangeOutcome>,
 }
 
-/// The lines that contain the searched text.
+/// The stored lines that contain the searched text.
 #[derive(Debug)]
 pub(super) struct SearchResult {
     pub(super) text: String,
     pub(super) lines: Vec<SearchHit>,
 }
 
-/// The result of a change.
+/// The result of an export, or the failure of any request.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ChangeOutcome {
     Saved(PathBuf),
-    /// The file exists and was not replaced.
+    /// The file exists, and the export has not replaced it.
     Exists(PathBuf),
     Failed(Error),
 }
 
-/// A session that is open, with its lines in the order of time.
+/// A stored session as read from the disk, with its lines in the order of time.
 #[derive(Debug)]
 pub(super) struct OpenSession {
     pub(super) session: SessionSummary,
@@ -46,19 +46,19 @@ pub(super) struct OpenSession {
     pub(super) recordings: Vec<PathBuf>,
 }
 
-/// A line of a session.
+/// A line of a stored session: an utterance, a translation, a reply or a sound.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct HistoryLine {
     pub(super) at: StreamTime,
-    /// Local time of day, where known.
+    /// Local time of day, or the time since the start of the stream where that is not known.
     pub(super) time: String,
     pub(super) panel: Panel,
     pub(super) text: String,
 }
 
 impl HistoryData {
-    /// Sends a request to the reader, which repaints the window with its answer. A request beyond the reader's capacity is dropped:
-    /// the next key press or click sends another.
+    /// Sends a request to the reader, which requests a repaint when its answer is there. A request beyond the reader's capacity is
+    /// dropped: the next key press or click sends another.
     pub(super) fn request(&mut self, question: HistoryQuery, paths: &Paths, ctx: &egui::Context) {
         let start = || {
             let ctx = ctx.clone();
@@ -67,7 +67,7 @@ impl HistoryData {
         self.reader.get_or_insert_with(start).request(question);
     }
 
-    /// Takes the new answers; local time is `offset_secs` ahead of UTC.
+    /// Takes the answers that have come, without waiting; `offset_secs` is the time by which local time is ahead of UTC.
     pub(super) fn update(&mut self, offset_secs: i64) {
         while let Some(answer) = self.reader.as_ref().and_then(HistoryReader::try_recv) {
             match answer {
@@ -82,7 +82,7 @@ impl HistoryData {
         }
     }
 
-    /// Requests everything that is shown anew.
+    /// Requests the list, the search and the open session anew, as far as they are shown.
     fn reload(&self) {
         let Some(reader) = &self.reader else { return };
         reader.request(HistoryQuery::Sessions);
@@ -101,7 +101,8 @@ fn open_session(opened: StoredSession, offset_secs: i64) -> OpenSession {
     OpenSession { session: opened.session, lines, recordings: opened.recordings }
 }
 
-/// Returns all lines of a transcript in the order of time.
+/// Returns the utterances, translations, replies and sounds (each sound once, with its count) of a transcript in the order of
+/// time.
 fn lines(t: &Transcript, time: impl Fn(StreamTime) -> String) -> Vec<HistoryLine> {
     let line = |at: StreamTime, panel, text: &str| HistoryLine { at, time: time(at), panel, text: text.to_owned() };
     let mut lines: Vec<HistoryLine> = t.utterances.iter().map(|l| line(l.from, Panel::Transcript, &l.text)).collect();

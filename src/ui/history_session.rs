@@ -20,25 +20,25 @@ use crate::protocol::Panel;
 use crate::time::StreamTime;
 use crate::time::wall::date_and_time;
 
-/// The state of the session that is shown.
+/// The state of the view of a stored session between frames.
 #[derive(Debug)]
 pub(super) struct SessionView {
     pub(super) id: i64,
-    /// The new name while one is typed.
+    /// New name of the session while the user types one.
     new_name: Option<String>,
-    /// The path of an export while one is prepared.
+    /// Path of the export while the user prepares one.
     export_path: Option<String>,
     lines: VirtualList,
-    /// Stream time of a hit, until scrolled to.
+    /// Stream time of the search hit to be scrolled to; `None` once done.
     scroll_to: Option<StreamTime>,
 }
 
-/// The session as read, and what its view needs besides.
+/// The inputs of a session's view.
 pub(super) struct SessionInputs<'a> {
     pub(super) open: &'a OpenSession,
     /// Seconds by which local time is ahead of UTC.
     pub(super) offset_secs: i64,
-    /// The file that an export did not replace.
+    /// Path of the file that the last export found and did not replace; saving to it again replaces it.
     pub(super) existing: Option<&'a Path>,
 }
 
@@ -47,12 +47,12 @@ impl SessionView {
         Self { id, new_name: None, export_path: None, lines: VirtualList::complete(), scroll_to: None }
     }
 
-    /// Returns the view of a session, scrolled to the line at `at`.
+    /// Returns the view of the session `id`, which scrolls to the first line at or after `at`.
     pub(super) fn at(id: i64, at: StreamTime) -> Self {
         Self { scroll_to: Some(at), ..Self::new(id) }
     }
 
-    /// Paints the session; returns the deletion that the user asked for.
+    /// Paints the session; returns the deletion that the user has clicked, which still needs a confirmation.
     pub(super) fn show(&mut self, ui: &mut Ui, s: &Strings, inputs: &SessionInputs<'_>, actions: &mut Actions) -> Option<Deletion> {
         let SessionInputs { open, offset_secs, existing } = *inputs;
         let deletion = if self.new_name.is_some() {

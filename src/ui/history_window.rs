@@ -11,18 +11,18 @@ use crate::config::Paths;
 use crate::history::{HistoryQuery, session_title};
 use crate::time::wall::date_and_time;
 
-/// Width of the list of sessions, in points; a window less than twice as wide shows one half at a time.
+/// Width of the list of sessions, in points; a window less than twice as wide shows either the list or a session.
 const LIST_WIDTH: f32 = 270.0;
-/// Smallest and largest size of the window, and the space left around it, in points.
+/// Smallest height and largest size of the window when opened, and the space left around it, in points.
 const MIN_HEIGHT: f32 = 120.0;
 const MAX_SIZE: [f32; 2] = [860.0, 600.0];
 const AROUND: [f32; 2] = [60.0, 100.0];
 /// Margin between the list and the session, in points.
 const LIST_MARGIN: i8 = 10;
-/// Height of an entry in the list, and longest second line, in points and in characters.
+/// Height of an entry in the list, in points, and longest second line of it, in characters.
 const ENTRY_HEIGHT: f32 = 44.0;
 const ENTRY_CHARS: usize = 80;
-/// Margin at the sides of an entry, and distance of its two lines from its top, in points.
+/// Margin at the sides of an entry, and distance of each of its two lines from its top, in points.
 const ENTRY_MARGIN: f32 = 8.0;
 const ENTRY_LINES: [f32; 2] = [5.0, 24.0];
 
@@ -30,17 +30,17 @@ const ENTRY_LINES: [f32; 2] = [5.0, 24.0];
 #[derive(Debug, Default)]
 pub(super) struct HistoryWindow {
     open: bool,
-    /// True until the search has taken the focus.
+    /// True until the search field has been given the keyboard focus.
     takes_focus: bool,
     query: String,
-    /// The session that is shown.
+    /// View of the session that the user has chosen; `None` before a choice.
     session: Option<SessionView>,
-    /// A deletion that awaits its confirmation.
+    /// Deletion that the user is asked to confirm.
     deletion: Option<Deletion>,
     data: HistoryData,
 }
 
-/// A deletion that the user is asked about.
+/// A deletion that the user has to confirm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Deletion {
     Session(i64),
@@ -54,17 +54,17 @@ impl HistoryWindow {
         self.ask(HistoryQuery::Sessions, paths, ctx);
     }
 
-    /// Closes the window; returns false if it was not open.
+    /// Closes the window and keeps its state; returns false if it was not open.
     pub(super) fn close(&mut self) -> bool {
         std::mem::take(&mut self.open)
     }
 
-    /// Sends a request to the reader of the history.
+    /// Sends a request to the reader of the history; its answer is shown once it comes.
     pub(super) fn ask(&mut self, question: HistoryQuery, paths: &Paths, ctx: &egui::Context) {
         self.data.request(question, paths, ctx);
     }
 
-    /// Reads the sessions again after a change, if the window is open.
+    /// Reads the list of sessions again and forgets the search and the open session, if the window is open.
     pub(super) fn reload(&mut self, paths: &Paths, ctx: &egui::Context) {
         if self.open {
             (self.data.open, self.data.hits) = (None, None);
@@ -72,7 +72,7 @@ impl HistoryWindow {
         }
     }
 
-    /// Paints the window while it is open; `kept` is the text about the history.
+    /// Takes the reader's answers and paints the window, while it is open; `kept` is the footer's text on the history.
     pub(super) fn show(&mut self, ui: &Ui, s: &'static Strings, offset_secs: i64, kept: &str, actions: &mut Actions) {
         if !self.open {
             return;
@@ -133,7 +133,7 @@ impl HistoryWindow {
         }
     }
 
-    /// Paints the sessions; returns the one that was clicked.
+    /// Paints the list of sessions; returns a view of the one that was clicked.
     fn sessions_ui(&self, ui: &mut Ui, s: &Strings, offset_secs: i64) -> Option<SessionView> {
         let sessions = self.data.sessions.as_ref()?;
         if sessions.is_empty() {
@@ -155,7 +155,7 @@ impl HistoryWindow {
         chosen
     }
 
-    /// Paints the hits of the search; returns the session of the one that was clicked, scrolled to it.
+    /// Paints the hits of the search; returns a view of the session of the hit that was clicked, which scrolls to the hit.
     fn hits_ui(&self, ui: &mut Ui, s: &Strings, offset_secs: i64) -> Option<SessionView> {
         let hits = self.data.hits.as_ref()?;
         if hits.lines.is_empty() && hits.text == self.query {
@@ -190,7 +190,7 @@ impl HistoryWindow {
         }
     }
 
-    /// Paints the result of a change, the question about a deletion, or the buttons for one.
+    /// Paints the result of an export or a failure, and below it the question before a deletion, or else the buttons for one.
     fn foot_ui(&mut self, ui: &mut Ui, s: &Strings, kept: &str, actions: &mut Actions) {
         let margin = egui::Margin { top: theme::PANEL_MARGIN, ..egui::Margin::ZERO };
         egui::Panel::bottom("history foot").frame(egui::Frame::NONE.inner_margin(margin)).show(ui, |ui| {
@@ -240,14 +240,14 @@ impl HistoryWindow {
     }
 }
 
-/// An entry of a list: a title, and a line below it.
+/// An entry of the list: a title, and a line below it.
 struct ListEntry<'a> {
     title: &'a str,
     below: &'a str,
     is_shown: bool,
 }
 
-/// Paints an entry, its lines cut to the width; returns true when clicked.
+/// Paints an entry, its lines cut to the width; returns true if it was clicked in this frame.
 fn entry_ui(ui: &mut Ui, entry: &ListEntry<'_>) -> bool {
     let ListEntry { title, below, is_shown } = *entry;
     let below: String = below.chars().take(ENTRY_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();

@@ -9,14 +9,14 @@ use crate::protocol::Emotion;
 const SIDE: f32 = 28.0;
 /// Side of a button within a line, in points.
 const SMALL_SIDE: f32 = 20.0;
-/// Share of a button's side that its icon takes.
+/// Side of an icon, as a share of its button's side.
 const ICON_SHARE: f32 = 0.5;
-/// Width of an icon's lines, in points.
+/// Width of an icon's strokes, in points.
 const LINE: f32 = 1.6;
 /// Side of an emotion's face, in points.
 const FACE_SIDE: f32 = 18.0;
 
-/// An icon of a button.
+/// An icon on a button, named after what the button does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Icon {
     Pause,
@@ -33,12 +33,12 @@ pub(super) enum Icon {
     Bell,
 }
 
-/// Adds a toolbar button with an icon: `label` is its accessible name, `hint` its tooltip.
+/// Adds a toolbar button with an icon: `label` is its name for screen readers, `hint` its tooltip.
 pub(super) fn button(ui: &mut Ui, icon: Icon, label: &str, hint: &str) -> Response {
     sized(ui, icon, label, hint, SIDE)
 }
 
-/// Adds a small icon button within a line, as [`button`] does.
+/// Adds a small icon button for use within a line of text; otherwise as [`button`].
 pub(super) fn small(ui: &mut Ui, icon: Icon, label: &str, hint: &str) -> Response {
     sized(ui, icon, label, hint, SMALL_SIDE)
 }
@@ -125,12 +125,13 @@ fn paint(ui: &Ui, icon: Icon, r: Rect, colour: Color32) {
     }
 }
 
-/// Returns the point on the circle in `r` at `angle`, in radians from the left.
+/// Returns the point on the circle inscribed in `r` at `angle`, in radians clockwise from the left.
 fn on_circle(r: Rect, angle: f32) -> Pos2 {
     r.center() + vec2(-angle.cos(), -angle.sin()) * (r.width() * 0.5)
 }
 
-/// Adds a face for an emotion, or a warning triangle for [`Emotion::Urgent`]; `label` is the accessible name and the tooltip.
+/// Adds a face for an emotion, or a warning triangle for [`Emotion::Urgent`]; `label` is its name for screen readers and its
+/// tooltip.
 pub(super) fn emotion(ui: &mut Ui, emotion: Emotion, label: &str, colour: Color32) {
     let (rect, response) = ui.allocate_exact_size(Vec2::splat(FACE_SIDE), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, label));

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use crate::level::CLIPPING;
 
-/// Speech below this level is too quiet for the model, in dBFS.
+/// Level up to which speech is too quiet for the model, in dBFS.
 const FAINT_DBFS: f32 = -48.0;
-/// Advice stays this long after its cause.
+/// Time for which the advice "too loud" stays after the last clipping.
 const HOLD: Duration = Duration::from_secs(3);
-/// Sound must pass the quiet gate this long without reaching [`FAINT_DBFS`] before it counts as too quiet.
+/// Time for which sound must pass the quiet gate without rising above [`FAINT_DBFS`] before it counts as too quiet.
 const FAINT_AFTER: Duration = Duration::from_secs(8);
 
-/// The advice for the current level.
+/// The advice to the user on the input level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum LevelAdvice {
     #[default]
@@ -20,15 +20,15 @@ pub(super) enum LevelAdvice {
     TooQuiet,
 }
 
-/// A reading of the level while the microphone delivers sound that passes the quiet gate.
+/// A reading of the input level while sound passes the quiet gate.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LevelReading {
     pub(super) dbfs: f32,
-    /// Largest sample, of 1.
+    /// Magnitude of the largest sample; 1 is full scale.
     pub(super) peak: f32,
 }
 
-/// The recent history of the input level.
+/// The times of the last clipping and of the beginning of faint sound, from which the advice follows.
 #[derive(Debug, Default)]
 pub(super) struct LevelMonitor {
     clipped_at: Option<Instant>,
@@ -36,7 +36,7 @@ pub(super) struct LevelMonitor {
 }
 
 impl LevelMonitor {
-    /// Takes a reading and returns the advice. None: no sound passes the quiet gate.
+    /// Takes the reading at `now`, in each frame, and returns the advice. `None` as a reading: no sound passes the quiet gate.
     pub(super) fn update(&mut self, reading: Option<LevelReading>, now: Instant) -> LevelAdvice {
         if reading.is_some_and(|reading| reading.peak >= CLIPPING) {
             self.clipped_at = Some(now);

@@ -11,27 +11,27 @@ use crate::config::Mode;
 use crate::config::modes::{DIALOG, SOUNDS, TRANSCRIBE, TRANSLATE, language_of};
 use crate::protocol::{Language, ModelChoice};
 
-/// A low window at least this wide has the modes in its bar, in points.
+/// Width from which a low window has the modes in its bar, in points.
 const LOW_ROW: f32 = 880.0;
-/// Side of the button that opens the options of a mode, in points.
+/// Width of the button that opens the options of a mode, in points.
 const OPTIONS_SIDE: f32 = 20.0;
-/// Width of the options, in points.
+/// Smallest width of the options of a mode, in points.
 const OPTIONS_WIDTH: f32 = 220.0;
-/// Width of a toggle in the menu, in points.
+/// Smallest width of a mode's toggle in the menu, in points.
 const MENU_TOGGLE_WIDTH: f32 = 86.0;
-/// Toggles in a row of the menu.
+/// Number of toggles in a row of the menu.
 const MENU_COLUMNS: usize = 2;
-/// Largest bias of the respond logit: beyond it a mode answers everything, or nothing.
+/// Largest bias on the respond logit, up or down, that the slider offers: beyond it a mode answers everything, or nothing.
 const MAX_BIAS: f32 = 10.0;
-/// Step of the bias's slider.
+/// Step of the slider of the bias.
 const BIAS_STEP: f64 = 0.5;
 
-/// Returns true if a low window has the modes in its bar.
+/// Returns true if the window is low and wide enough to have the modes in its bar; false for a higher window, whatever its width.
 pub(super) fn modes_in_bar(ui: &Ui) -> bool {
     theme::is_low(ui.ctx()) && ui.ctx().content_rect().width() >= LOW_ROW
 }
 
-/// Paints a toggle with an options button for each mode.
+/// Paints a toggle with a button for the options of each mode.
 pub(super) fn mode_bar_ui(ui: &mut Ui, data: &FrameData<'_>, actions: &mut Actions) {
     for (number, mode) in data.settings.modes.iter().enumerate() {
         let label = data.s.mode(&mode.name);
@@ -64,7 +64,7 @@ fn toggle_ui(ui: &mut Ui, data: &FrameData<'_>, mode: &Mode, key: &str, actions:
     }
 }
 
-/// Paints the toggles for a menu; the options are in the settings.
+/// Paints the toggles of all modes for a menu, without their options, which the settings window has too.
 pub(super) fn mode_menu_ui(ui: &mut Ui, data: &FrameData<'_>, actions: &mut Actions) {
     for row in data.settings.modes.chunks(MENU_COLUMNS) {
         ui.horizontal(|ui| {
@@ -90,7 +90,7 @@ fn hint(s: &Strings, mode: &Mode) -> String {
     }
 }
 
-/// Paints the options of a mode: its eagerness, and the target language of translation.
+/// Paints the options of a mode: its eagerness, and for the mode `translate` the target language.
 pub(super) fn mode_options_ui(ui: &mut Ui, data: &FrameData<'_>, mode: &Mode, actions: &mut Actions) {
     let s = data.s;
     ui.set_min_width(OPTIONS_WIDTH);

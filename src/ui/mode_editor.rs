@@ -19,24 +19,24 @@ use crate::config::modes::BUILT_IN;
 use crate::config::{Mode, NewMode, Paths, add_mode, remove_mode, replace_mode};
 use crate::protocol::{Command, Panel};
 
-/// A recording that has not begun after this time failed or has ended.
+/// Time after a click on "record" from which the engine, if it records no clip, has failed to begin or has ended.
 const RECORDING_STARTS: Duration = Duration::from_secs(2);
-/// Interval at which the length of a recording is painted.
+/// Interval at which the running length of a recording is painted.
 const RECORDING_REPAINT: Duration = Duration::from_millis(200);
 
-/// A mode that is being edited.
+/// The fields of a new mode, or of a mode of the user's that is being changed, and the state of its clip.
 #[derive(Debug)]
 pub(super) struct ModeEditor {
     name: String,
     instruction: String,
-    /// Path of the audio clip, as typed.
+    /// Path of the audio clip, as typed; empty: the instruction is to be synthesised, or is unchanged.
     clip: String,
     panel: Panel,
-    /// The mode that is being changed; None for a new one.
+    /// Mode that is being changed, as it was; `None` for a new one.
     original: Option<Mode>,
     recording_since: Option<Instant>,
     synthesis: SharedSynthesis,
-    /// True if the system has a voice; None until checked.
+    /// True if the speech synthesiser is installed; `None` until checked.
     has_voice: Option<bool>,
     outcome: Option<Outcome>,
 }
@@ -57,14 +57,14 @@ impl Default for ModeEditor {
     }
 }
 
-/// The origin of a temporary clip.
+/// The origin of a temporary clip, part of its file name.
 #[derive(Clone, Copy, Debug)]
 enum ClipOrigin {
     Recorded,
     Synthesised,
 }
 
-/// Returns the path of a temporary clip, used until its mode is saved.
+/// Returns the path of this process's temporary clip in the cache folder, used until its mode is saved.
 fn temporary_clip(paths: &Paths, origin: ClipOrigin) -> PathBuf {
     let origin = match origin {
         ClipOrigin::Recorded => "recorded",
@@ -78,7 +78,7 @@ impl ModeEditor {
         self.clip = path.display().to_string();
     }
 
-    /// Paints the list of modes and the editor below it.
+    /// Paints all modes with their options, and the editor of the user's modes below them.
     pub(super) fn show(&mut self, ui: &mut Ui, data: &FrameData<'_>, actions: &mut Actions) {
         for mode in &data.settings.modes {
             self.mode_ui(ui, data, mode, actions);
@@ -88,7 +88,7 @@ impl ModeEditor {
         egui::Frame::group(ui.style()).show(ui, |ui| self.editor_ui(ui, data, actions));
     }
 
-    /// Paints the name of a mode; one of the user's can be edited and removed.
+    /// Paints the name of a mode, and for one of the user's its instruction and buttons to edit and remove it.
     fn mode_ui(&mut self, ui: &mut Ui, data: &FrameData<'_>, mode: &Mode, actions: &mut Actions) {
         let (s, label) = (data.s, data.s.mode(&mode.name));
         let named = |ui: &mut Ui, text: &str, name: &str| {
@@ -152,7 +152,7 @@ impl ModeEditor {
         outcome_ui(ui, self.outcome.as_ref());
     }
 
-    /// Paints the field of the clip and the button that records one. Without a clip the instruction is synthesised.
+    /// Paints the field of the clip's path and the button that starts or ends the recording of one.
     fn clip_ui(&mut self, ui: &mut Ui, data: &FrameData<'_>, actions: &mut Actions) {
         let s = data.s;
         let label = ui.label(s.mode_clip);
@@ -190,7 +190,8 @@ impl ModeEditor {
         actions.send(Command::RecordClip(to));
     }
 
-    /// Saves the mode, or starts the synthesis of its instruction where that is needed first.
+    /// Saves the mode with the clip given, or with the old clip if the instruction is unchanged; otherwise starts the synthesis of
+    /// the instruction, after which [`ModeEditor::take_synthesis`] saves.
     fn finish(&mut self, ctx: &egui::Context, data: &FrameData<'_>, actions: &mut Actions) {
         let (clip, instruction) = (self.clip.trim(), self.instruction.trim());
         let unchanged = self.original.as_ref().is_some_and(|mode| mode.instruction.as_deref() == Some(instruction));
@@ -207,7 +208,7 @@ impl ModeEditor {
         }
     }
 
-    /// Saves the mode once its clip is synthesised.
+    /// Saves the mode if the synthesis of its clip has ended, or shows the reason of the failure.
     fn take_synthesis(&mut self, data: &FrameData<'_>, actions: &mut Actions) {
         match clip_synthesis::read(&self.synthesis) {
             Synthesis::Idle | Synthesis::Running => {}

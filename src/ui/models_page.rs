@@ -16,32 +16,32 @@ use crate::hub::ModelManager;
 use crate::protocol::ModelChoice;
 use crate::protocol::models::{InstallEnd, InstallStatus, InstallStep, Licence, ModelCard, ModelState, duration, moving_size, size};
 
-/// Interval at which the disk is read while the page is open.
+/// Interval at which the state of the models is read from the disk while the page is open.
 const READ_INTERVAL: Duration = Duration::from_secs(2);
 /// Interval at which the progress of a download is painted.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
-/// Largest width and height, in points.
+/// Largest width and height of the page when opened, in points.
 const MAX_SIZE: [f32; 2] = [520.0, 760.0];
-/// Space left at the sides, above, and above and below together, in points.
+/// Space left at both sides together, above, and above and below together, in points.
 const SIDE_SPACE: f32 = 24.0;
 const ABOVE: f32 = 60.0;
 const AROUND: f32 = 120.0;
 
-/// The state of the page between frames.
+/// The state of the models page between frames.
 pub(super) struct ModelsPage {
     manager: Arc<ModelManager>,
     worker: ModelsWorker,
     open: bool,
-    /// The catalogue at the newest reading of the disk.
+    /// Card of each model of the catalogue, as of the newest reading of the disk.
     cards: Vec<ModelCard>,
     read_at: Option<Instant>,
     question: Option<ModelQuestion>,
     outcome: Option<Outcome>,
 }
 
-/// A question that replaces the buttons of a card.
+/// A question to the user, which replaces the buttons of a model's card.
 enum ModelQuestion {
-    /// Acceptance of each licence of the model `name`.
+    /// Acceptance of each licence of the model `name`, and the choice to keep or remove the original weights.
     Licences {
         name: String,
         accepted: Vec<bool>,
@@ -52,7 +52,7 @@ enum ModelQuestion {
     },
 }
 
-/// A button that was clicked.
+/// An intent of the user on a model, from a button of its card.
 enum ModelAction {
     Use(ModelChoice),
     Ask(ModelQuestion),
@@ -64,7 +64,7 @@ enum ModelAction {
     Cancel,
 }
 
-/// A card with all that it shows.
+/// A model's card with its inputs in one frame.
 struct CardView<'a> {
     s: &'static Strings,
     card: &'a ModelCard,
@@ -73,7 +73,7 @@ struct CardView<'a> {
 }
 
 impl ModelsPage {
-    /// Reads the catalogue, before the first frame, and starts the worker.
+    /// Reads the catalogue and the state of its models from the disk, before the first frame, and starts the worker thread.
     pub(super) fn new(paths: &Paths, ctx: &egui::Context) -> Self {
         let manager = Arc::new(ModelManager::new(paths));
         // An error in the catalogue is shown when the page is opened.
@@ -82,12 +82,13 @@ impl ModelsPage {
         Self { manager, worker, open: false, cards, read_at: None, question: None, outcome: None }
     }
 
-    /// Returns the reason why the model `choice` cannot be used, if it is not installed.
+    /// Returns the text for the user if the model `choice` is not on this machine; `None` if it is.
     pub(super) fn missing(&self, choice: &ModelChoice, s: &Strings) -> Option<String> {
         self.manager.missing(choice).map(|error| s.error(&error))
     }
 
-    /// Returns the card of the released model, which the first card and the settings offer.
+    /// Returns the card of the released 3B model, which the first card and the settings offer; `None` if the catalogue could not
+    /// be read.
     pub(super) fn larger_model(&self) -> Option<&ModelCard> {
         self.cards.iter().find(|card| card.choice == ModelChoice::ThreeB)
     }
@@ -97,12 +98,12 @@ impl ModelsPage {
         self.read_at = None;
     }
 
-    /// Closes the page; returns false if it was not open.
+    /// Closes the page, while downloads go on; returns false if it was not open.
     pub(super) fn close(&mut self) -> bool {
         std::mem::take(&mut self.open)
     }
 
-    /// Paints the page while it is open; `model` is the name of the model in use.
+    /// Paints the page while it is open, and carries out the user's clicks; `model` is the name of the model in use.
     pub(super) fn show(&mut self, ui: &Ui, s: &'static Strings, model: &str, actions: &mut Actions) {
         if !self.open {
             return;
@@ -133,7 +134,7 @@ impl ModelsPage {
         ui.ctx().request_repaint_after(if self.manager.is_busy() { PROGRESS_INTERVAL } else { READ_INTERVAL });
     }
 
-    /// Takes the worker's replies, and asks for a new reading when the last is old.
+    /// Takes the worker's replies, and asks for a new reading of the disk when the last is older than [`READ_INTERVAL`].
     fn update(&mut self, s: &Strings) {
         while let Some(reply) = self.worker.reply() {
             match reply {
@@ -200,7 +201,7 @@ impl CardView<'_> {
         clicked
     }
 
-    /// Paints title, state, abilities, requirements and source.
+    /// Paints a model's title, state, abilities, requirements and source.
     fn about_ui(&self, ui: &mut Ui) {
         let (s, card) = (self.s, self.card);
         ui.horizontal_wrapped(|ui| {
@@ -260,7 +261,8 @@ impl CardView<'_> {
         .inner
     }
 
-    /// Returns the download itself, or the question about licences that comes first.
+    /// Returns the intent of a click on "download": the download itself if the licences are accepted, else the question about
+    /// them.
     fn download_action(&self) -> ModelAction {
         let (name, originals) = (self.card.name.clone(), Originals::Keep);
         if self.card.accepted {
@@ -270,7 +272,7 @@ impl CardView<'_> {
         }
     }
 
-    /// Paints the licences; the download needs each of them accepted.
+    /// Paints a box for each licence, and the button of the download, which needs each of them accepted.
     fn licences_ui(&self, ui: &mut Ui, accepted: &mut [bool], originals: &mut Originals) -> Option<ModelAction> {
         let (s, card) = (self.s, self.card);
         ui.label(RichText::new(s.models_terms).strong());
@@ -291,7 +293,7 @@ impl CardView<'_> {
         .inner
     }
 
-    /// Paints a running download.
+    /// Paints the progress of a running or paused download, with the buttons to pause, resume and stop it.
     fn progress_ui(&self, ui: &mut Ui, progress: &InstallStatus) -> Option<ModelAction> {
         let s = self.s;
         ui.label(self.progress_text(progress));
@@ -314,7 +316,7 @@ impl CardView<'_> {
         .inner
     }
 
-    /// Returns step, bytes, rate and remaining time of a download.
+    /// Returns step, bytes, rate and remaining time of a download as text, as far as known.
     fn progress_text(&self, progress: &InstallStatus) -> String {
         let s = self.s;
         let step = match progress.step {
@@ -337,14 +339,14 @@ impl CardView<'_> {
         text
     }
 
-    /// Paints the precision chosen for this computer, once measured.
+    /// Paints the numeric precision that the download has chosen for this computer; nothing until then.
     fn precision_ui(&self, ui: &mut Ui, progress: &InstallStatus) {
         if let Some(chosen) = &progress.chosen {
             ui.label(RichText::new(fill(self.s.models_chosen, chosen)).weak());
         }
     }
 
-    /// Paints the end of the last download.
+    /// Paints the result of this model's last download in this session; nothing without one.
     fn end_ui(&self, ui: &mut Ui) {
         let Some(progress) = &self.progress else { return };
         self.precision_ui(ui, progress);

@@ -11,10 +11,10 @@ use crate::hub::ModelManager;
 use crate::protocol::models::ModelCard;
 use crate::supervise;
 
-/// Requests and replies that may wait: more than a user clicks while one is carried out.
+/// Number of requests, and of replies, that may wait: more than a user clicks while one is carried out.
 const CAPACITY: usize = 16;
 
-/// A request to the worker.
+/// A request to the worker, which carries out one after the other.
 #[derive(Debug)]
 pub(super) enum ModelsRequest {
     /// Read the catalogue and the state of each model on the disk.
@@ -28,17 +28,17 @@ pub(super) enum ModelsRequest {
     },
 }
 
-/// The reply to a request.
+/// The worker's reply to a request.
 #[derive(Debug)]
 pub(super) enum ModelsReply {
     Cards(Result<Vec<ModelCard>>),
-    /// The download has started, or could not.
+    /// The download has started and goes on in the background, or could not start.
     Started(Result<()>),
-    /// The number of bytes freed.
+    /// The model's files are deleted: the number of bytes freed.
     Removed(Result<u64>),
 }
 
-/// The handle of the worker. Dropping it ends the thread after the current request.
+/// The handle of the worker thread. Dropping it ends the thread after the current request; those that wait are lost.
 #[derive(Debug)]
 pub(super) struct ModelsWorker {
     requests: Sender<ModelsRequest>,
@@ -46,7 +46,8 @@ pub(super) struct ModelsWorker {
 }
 
 impl ModelsWorker {
-    /// Starts the worker; it requests a repaint after each reply. Without a thread no request is taken.
+    /// Starts the worker thread, which requests a repaint after each reply. If the system refuses the thread, no request is ever
+    /// answered.
     pub(super) fn start(manager: Arc<ModelManager>, ctx: &egui::Context) -> Self {
         let (requests, request_rx) = bounded(CAPACITY);
         let (reply_tx, replies) = bounded(CAPACITY);
@@ -68,12 +69,12 @@ impl ModelsWorker {
         Self { requests, replies }
     }
 
-    /// Sends a request; one too many is dropped.
+    /// Sends a request without waiting; drops it if [`CAPACITY`] requests wait already.
     pub(super) fn request(&self, request: ModelsRequest) {
         let _ = self.requests.try_send(request);
     }
 
-    /// Returns the next reply, if there is one.
+    /// Returns the next reply; `None` if there is none yet.
     pub(super) fn reply(&self) -> Option<ModelsReply> {
         self.replies.try_recv().ok()
     }

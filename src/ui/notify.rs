@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 use crate::supervise;
 
-/// A notification program that takes longer is killed.
+/// Time after which the notification program is killed.
 const LIMIT: Duration = Duration::from_secs(5);
-/// Interval at which the end of the program is checked.
+/// Interval at which the program is checked for its end.
 const POLL: Duration = Duration::from_millis(50);
 
 /// The urgency of a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Urgency {
-    /// Disappears by itself.
+    /// The notification disappears by itself.
     Normal,
-    /// Stays until dismissed, where the desktop heeds that.
+    /// The notification stays until dismissed, where the desktop heeds that: on Linux.
     Critical,
 }
 
@@ -28,7 +28,8 @@ pub(super) struct Notification {
     pub(super) text: String,
 }
 
-/// Shows a notification without waiting for it; a failure is ignored, because the window shows the same text.
+/// Shows a notification from a thread of its own, without waiting for it; a failure is ignored, because the window shows the same
+/// text.
 pub(super) fn show(notification: &Notification) {
     let mut command = command(notification);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -49,7 +50,7 @@ pub(super) fn show(notification: &Notification) {
     let _ = supervise::spawn("hearken-notify", run);
 }
 
-/// Builds the command. Title and text are arguments, never options and never run by a shell.
+/// Returns the command that shows the notification. Title and text are arguments, never options and never run by a shell.
 #[cfg(not(any(target_os = "macos", windows)))]
 fn command(Notification { urgency, title, text }: &Notification) -> Command {
     let mut command = Command::new("notify-send");

@@ -16,29 +16,30 @@ use crate::transcript::{Reply, ReplyTrigger, SoundLine, SpeechLine, chunk_start}
 
 /// Width of the column of times, in points.
 pub(super) const TIME_WIDTH: f32 = 66.0;
-/// Space before a time, for the bar of a reply, in points.
+/// Space before a time in its column, for the coloured bar of a reply, in points.
 const TIME_INDENT: f32 = 8.0;
-/// Height of a time beside a line of large and of normal size, in points.
+/// Height of a time beside text of large and of normal size, in points.
 const TIME_HEIGHT: f32 = 24.0;
 pub(super) const SMALL_TIME_HEIGHT: f32 = 18.0;
-/// Lines at least this wide have the translation beside the transcript, in points.
+/// Width of the lines from which the translation stands beside the transcript and not below, in points.
 const TWO_COLUMNS: f32 = 440.0;
 /// Width kept for the time at which a sound was last heard, and smallest width of its name, in points.
 const SOUND_TIME_WIDTH: f32 = 84.0;
 const MIN_SOUND_WIDTH: f32 = 40.0;
 /// Size of a sound's name, in points.
 const SOUND_SIZE: f32 = theme::LARGE - 2.0;
-/// A sound named within this time is still ongoing, in seconds.
+/// Time since a sound was last named within which it counts as ongoing, in seconds.
 const ONGOING_SECS: f64 = 2.5;
-/// The step of "answer less often", as a bias.
+/// Amount by which "answer less often" lowers the eagerness of the mode dialog.
 const LESS_EAGER_STEP: f32 = 1.0;
 /// Width kept for the button of a reply's menu, in points.
 const MENU_WIDTH: f32 = 30.0;
-/// Width of the bar before a reply, and its opacity while nothing stands out, in points and as a share.
+/// Width of the coloured bar before a reply, in points, and its opacity for a reply that does not stand out.
 const REPLY_BAR: f32 = 3.0;
 const REPLY_BAR_DIM: f32 = 0.45;
 
-/// Paints transcript and translation: in two columns where there is room, else the translation below its line.
+/// Paints the utterances, their translations, or both, as `visible` has the panels: both in two columns where there is room, else
+/// each translation below its utterance.
 pub(super) fn speech_ui(ui: &mut Ui, list: &mut VirtualList, visible: &[Panel], data: &FrameData<'_>) {
     let (s, t) = (data.s, data.transcript);
     let (original, translation) = (visible.contains(&Panel::Transcript), visible.contains(&Panel::Translation));
@@ -71,7 +72,7 @@ pub(super) fn speech_ui(ui: &mut Ui, list: &mut VirtualList, visible: &[Panel], 
     });
 }
 
-/// Paints the replies, each below its prompt.
+/// Paints the replies, each below its prompt, and notes which one is under the pointer. Hiding a sound changes `prefs`.
 pub(super) fn conversation_ui(ui: &mut Ui, state: &mut PanelsState, prefs: &mut WindowPrefs, data: &FrameData<'_>, actions: &mut Actions) {
     let (s, t) = (data.s, data.transcript);
     if t.replies.is_empty() {
@@ -107,7 +108,7 @@ pub(super) fn conversation_ui(ui: &mut Ui, state: &mut PanelsState, prefs: &mut 
     state.hovered = hovered;
 }
 
-/// Paints the prompt of reply `n` in small letters: the line or the sound that it answers.
+/// Paints the prompt of reply `n` in weak letters: the utterance or the sound that the reply answers, or that it is not known.
 fn prompt_ui(ui: &mut Ui, data: &FrameData<'_>, n: usize) {
     let (s, t) = (data.s, data.transcript);
     let (at, text) = match t.trigger_of(n) {
@@ -122,7 +123,8 @@ fn prompt_ui(ui: &mut Ui, data: &FrameData<'_>, n: usize) {
     });
 }
 
-/// Paints the menu of a reply; returns true if an entry was chosen.
+/// Paints the entries of a reply's menu (copy, say again, answer less often, snooze an urgent one); returns true if one was
+/// chosen.
 fn reply_menu_ui(ui: &mut Ui, reply: &Reply, data: &FrameData<'_>, actions: &mut Actions) -> bool {
     let s = data.s;
     if ui.button(s.copy).clicked() {
@@ -140,7 +142,7 @@ fn reply_menu_ui(ui: &mut Ui, reply: &Reply, data: &FrameData<'_>, actions: &mut
     true
 }
 
-/// Paints a reply with its menu; the reply `hovered`, an urgent and an unfinished one stand out.
+/// Paints a reply with a button for `menu`; its bar stands out if it is the reply `hovered`, urgent or unfinished.
 fn reply_ui(ui: &mut Ui, reply: &Reply, hovered: Option<ReplyId>, data: &FrameData<'_>, menu: impl FnOnce(&mut Ui)) -> egui::Response {
     let (s, colours) = (data.s, theme::states(ui.visuals()));
     let urgent = reply.emotion == Some(Emotion::Urgent);
@@ -176,7 +178,7 @@ fn reply_ui(ui: &mut Ui, reply: &Reply, hovered: Option<ReplyId>, data: &FrameDa
     line.response
 }
 
-/// Paints the sounds that are not hidden, each with the button of its alert.
+/// Paints the sounds that the user has not hidden, each with a button that marks it to be notified of.
 pub(super) fn sounds_ui(ui: &mut Ui, list: &mut VirtualList, prefs: &mut WindowPrefs, data: &FrameData<'_>) {
     let (s, t) = (data.s, data.transcript);
     let shown: Vec<&SoundLine> = t.sounds.iter().filter(|sound| !prefs.muted_sounds.contains(&sound.name)).collect();
@@ -208,7 +210,7 @@ pub(super) fn sounds_ui(ui: &mut Ui, list: &mut VirtualList, prefs: &mut WindowP
     }
 }
 
-/// Paints name, count and end of a sound in one line; a long name is cut.
+/// Paints name and count of a sound, and "still" or the time of its end, in one line; a long name is cut.
 fn sound_ui(ui: &mut Ui, data: &FrameData<'_>, sound: &SoundLine) {
     let t = data.transcript;
     let count = if sound.count > 1 { format!(" ×{}", sound.count) } else { String::new() };
@@ -240,7 +242,7 @@ fn copy_menu(label: &egui::Response, s: &Strings, text: &str) {
     });
 }
 
-/// Paints a time in a column of fixed width, beside text of this height.
+/// Paints a time in a column of [`TIME_WIDTH`], in the middle of `height` points.
 pub(super) fn time_ui(ui: &mut Ui, time: &str, height: f32) {
     ui.allocate_ui_with_layout(vec2(TIME_WIDTH, height), egui::Layout::left_to_right(egui::Align::Center), |ui| {
         ui.set_min_width(TIME_WIDTH);

@@ -13,30 +13,30 @@ use crate::config::WindowPrefs;
 use crate::protocol::{Panel, ReplyId};
 use crate::transcript::Transcript;
 
-/// All panels, in the order of tabs and menu.
+/// All panels, in the order of the tabs and of the menu that shows and hides them.
 pub(super) const PANELS: [Panel; 4] = [Panel::Transcript, Panel::Translation, Panel::Conversation, Panel::Sounds];
 
-/// Smallest width of the panels at the left and at the right, in points.
+/// Smallest width of the speech panels at the left, and of the others at the right, in points.
 const MIN_WIDTH: f32 = 220.0;
-/// Smallest height of the sounds, and of the conversation above them, in points.
+/// Smallest height of the panel of sounds, and of the conversation above it, in points.
 const MIN_SOUNDS_HEIGHT: f32 = 70.0;
 const MIN_CONVERSATION_HEIGHT: f32 = 80.0;
 /// Height of a panel's title, in points.
 const TITLE_HEIGHT: f32 = 22.0;
 /// Padding of a tab in a low window, in points.
 const LOW_TAB_PADDING: [f32; 2] = [6.0, 2.0];
-/// Smaller changes of a panel's share are rounding errors.
+/// Largest change of a panel's share of the window that is taken for a rounding error and not stored.
 const SHARE_EPSILON: f32 = 0.01;
 
 /// The state of the panels between frames.
 #[derive(Debug)]
 pub(super) struct PanelsState {
-    /// The tab of a narrow window.
+    /// Panel whose tab is shown while the panels are tabs.
     pub(super) tab: Panel,
     pub(super) speech: VirtualList,
     pub(super) conversation: VirtualList,
     pub(super) sounds: VirtualList,
-    /// The reply under the pointer, in its line or in the strip.
+    /// Reply under the pointer in the previous frame, in its line or in the strip.
     pub(super) hovered: Option<ReplyId>,
 }
 
@@ -52,7 +52,7 @@ impl Default for PanelsState {
     }
 }
 
-/// The panels of one frame with all their inputs.
+/// The panels of one frame with their state and inputs.
 struct PanelsFrame<'a, 'd> {
     state: &'a mut PanelsState,
     prefs: &'a mut WindowPrefs,
@@ -61,12 +61,12 @@ struct PanelsFrame<'a, 'd> {
     visible: Vec<Panel>,
 }
 
-/// Returns true if the user has hidden the panel.
+/// Returns true if the user has hidden `panel`, whether or not it has content.
 pub(super) fn is_hidden(prefs: &WindowPrefs, panel: Panel) -> bool {
     prefs.hidden.iter().any(|name| name == panel.name())
 }
 
-/// Hides the panel, or shows it again.
+/// Hides `panel` in the preferences, or shows it again if it is hidden.
 pub(super) fn toggle_hidden(prefs: &mut WindowPrefs, panel: Panel) {
     if is_hidden(prefs, panel) {
         prefs.hidden.retain(|name| name != panel.name());
@@ -75,7 +75,7 @@ pub(super) fn toggle_hidden(prefs: &mut WindowPrefs, panel: Panel) {
     }
 }
 
-/// Returns true if a mode writes to the panel or the panel has content.
+/// Returns true if a mode that is on writes to `panel`, or `panel` has content.
 fn is_used(panel: Panel, t: &Transcript) -> bool {
     let has_content = match panel {
         Panel::Conversation => !t.replies.is_empty(),
@@ -86,7 +86,7 @@ fn is_used(panel: Panel, t: &Transcript) -> bool {
     has_content || t.modes.iter().any(|mode| t.panel_of(mode) == panel)
 }
 
-/// Paints all panels that are used and not hidden.
+/// Paints all panels that are used and not hidden: as tabs where there is little room, else side by side. Without any, says so.
 pub(super) fn panels_ui(ui: &mut Ui, state: &mut PanelsState, prefs: &mut WindowPrefs, data: &FrameData<'_>, actions: &mut Actions) {
     let visible: Vec<Panel> = PANELS.into_iter().filter(|panel| is_used(*panel, data.transcript) && !is_hidden(prefs, *panel)).collect();
     if visible.is_empty() {
@@ -124,7 +124,7 @@ impl PanelsFrame<'_, '_> {
         });
     }
 
-    /// Paints the conversation above the sounds.
+    /// Paints the conversation above the sounds, or the one of them that is visible.
     fn right_ui(&mut self, ui: &mut Ui) {
         if !self.shows(Panel::Conversation) || !self.shows(Panel::Sounds) {
             let panel = if self.shows(Panel::Conversation) { Panel::Conversation } else { Panel::Sounds };
@@ -193,7 +193,7 @@ impl PanelsFrame<'_, '_> {
         ui.separator();
     }
 
-    /// Paints the lines of a panel; transcript and translation have their lines in common.
+    /// Paints the lines of a panel; for transcript or translation those of whichever of the two is visible.
     fn content_ui(&mut self, ui: &mut Ui, panel: Panel) {
         match panel {
             Panel::Transcript | Panel::Translation => speech_ui(ui, &mut self.state.speech, &self.visible, self.data),
@@ -203,7 +203,7 @@ impl PanelsFrame<'_, '_> {
     }
 }
 
-/// Stores the share of a panel while something is dragged: only the user resizes a panel for good.
+/// Stores `now`, the share of a panel, in the preferences if a mouse button is down: only the user resizes a panel for good.
 fn store_share(ui: &Ui, share: &mut f32, now: f32) {
     if now.is_finite() && (now - *share).abs() > SHARE_EPSILON && ui.input(|i| i.pointer.any_down()) {
         *share = now;

@@ -12,12 +12,12 @@ use crate::history::{EventSink, HistoryCallbacks, HistoryHandle};
 use crate::protocol::{Command, Event, Severity};
 use crate::transcript::Transcript;
 
-/// Longest wait for the engine's last events when a session ends.
+/// Longest time to wait for the engine's last events when a session ends.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
-/// Interval at which the end of the event thread is checked.
+/// Interval at which the event thread is checked for its end.
 const SHUTDOWN_POLL: Duration = Duration::from_millis(5);
 
-/// A session that runs until dropped; its last words are kept.
+/// A session that runs until dropped, with its engine, history and the data for the window. Dropping it waits for its last events.
 #[derive(Debug)]
 pub(super) struct RunningSession {
     pub(super) engine: EngineHandle,
@@ -31,7 +31,7 @@ pub(super) struct RunningSession {
 }
 
 impl RunningSession {
-    /// Takes over `engine`, which was started with `settings`, and keeps its history as `keep` says.
+    /// Takes over `engine`, which was started with `settings`, starts the event thread, and keeps the history as `keep` says.
     pub(super) fn start(engine: EngineHandle, settings: &Settings, keep: HistoryPrefs) -> Self {
         let panels = event_thread::panels_of(&settings.modes);
         let data = SessionData::new(Transcript::new(panels.clone()));
@@ -43,18 +43,19 @@ impl RunningSession {
         Self { engine, history, data, paths: settings.paths.clone(), began: Instant::now(), sink, events }
     }
 
-    /// Returns the reason why no events are taken, if they are not.
+    /// Returns the reason why the event thread did not start, so that the window shows nothing; `None` if it did.
     pub(super) fn start_error(&self) -> Option<&Error> {
         self.events.as_ref().err()
     }
 
-    /// Writes a problem that the engine does not know of into history and log.
+    /// Records a problem that the engine does not know of as a warning in the history and the log; the window does not show it.
     pub(super) fn note(&self, kind: ErrorKind, message: &str) {
         let at = self.data.now();
         self.sink.record(&Event::Problem { at, severity: Severity::Warning, kind, message: message.to_owned(), remedy: None });
     }
 
-    /// Shuts the engine down and waits until its last events are taken, at most [`SHUTDOWN_LIMIT`].
+    /// Shuts the engine down and waits until its last events are taken, at most [`SHUTDOWN_LIMIT`]. Does nothing if the engine has
+    /// ended.
     pub(super) fn end(&self) {
         if !self.engine.is_running() {
             return;

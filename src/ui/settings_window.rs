@@ -17,19 +17,19 @@ use crate::config::{HistoryPrefs, WindowPrefs};
 use crate::protocol::models::ModelCard;
 use crate::protocol::{ModelChoice, Switch};
 
-/// Largest width and height, in points.
+/// Largest width and height of the window when opened, in points.
 const MAX_SIZE: [f32; 2] = [480.0, 620.0];
-/// Space left at both sides and at the right edge of the main window, in points.
+/// Width of the main window that the settings leave free when opened, and at least, in points.
 const SIDE_SPACE: f32 = 60.0;
 const EDGE_SPACE: f32 = 40.0;
-/// Offset of the middle to the left, for the margin of the window, in points.
+/// Distance of the window's middle to the left of the main window's, for the margin of the window, in points.
 const LEFT_OFFSET: f32 = 16.0;
-/// Space left above, and above and below together: in a low window, and in a higher one; in points.
+/// Space left above the settings, and above and below together: in a low main window, and in a higher one; in points.
 const LOW_SPACE: [f32; 2] = [4.0, 84.0];
 const SPACE: [f32; 2] = [40.0, 120.0];
-/// Width of the field of a model's folder, in points.
+/// Width of the field for a model's folder, in points.
 const FOLDER_WIDTH: f32 = 180.0;
-/// Ranges and steps of the sliders.
+/// Ranges and steps of the sliders: zoom, size (points), opacity and lines of captions, and days of history.
 const ZOOMS: std::ops::RangeInclusive<f32> = 0.7..=2.5;
 const ZOOM_STEP: f64 = 0.1;
 const CAPTION_SIZES: std::ops::RangeInclusive<f32> = 14.0..=48.0;
@@ -42,24 +42,24 @@ const HISTORY_DAYS: std::ops::RangeInclusive<u32> = 1..=365;
 pub(super) struct SettingsWindow {
     pub(super) open: bool,
     model_folder: String,
-    /// The voice's speed while its slider is being dragged.
+    /// Speed of the voice while its slider is being dragged, after which it is set.
     dragged_speed: Option<f32>,
     editor: ModeEditor,
 }
 
-/// The settings that the window changes directly, and what else it shows.
+/// The preferences that the settings window changes directly, and the other inputs that it shows.
 pub(super) struct SettingsInputs<'a> {
     pub(super) prefs: &'a mut WindowPrefs,
     pub(super) history_prefs: &'a mut HistoryPrefs,
     pub(super) captions_open: &'a mut bool,
     pub(super) devices: &'a mut DeviceMenu,
-    /// The text about the history.
+    /// Text of the footer on the history: kept or not, and for how long.
     pub(super) kept: &'a str,
     pub(super) larger_model: Option<&'a ModelCard>,
 }
 
 impl SettingsWindow {
-    /// Takes a file dropped on the window as the clip of the mode that is being edited.
+    /// Takes the first file dropped on the main window as the clip of the mode in the editor, and opens the settings.
     pub(super) fn take_dropped_file(&mut self, ui: &Ui) {
         let dropped = ui.input(|i| i.raw.dropped_files.iter().map(|file| file.path().to_path_buf()).next());
         if let Some(path) = dropped {
@@ -234,7 +234,8 @@ fn section(ui: &mut Ui, title: &str, content: impl FnOnce(&mut Ui)) {
     ui.add_space(theme::GAP);
 }
 
-/// Paints a checked box for each name and removes those that the user unchecks; `label` is the text of a box.
+/// Paints a checked box for each of `names` and removes those that the user unchecks; `label`, with the name in place of `{}`, is
+/// its text.
 fn names_ui(ui: &mut Ui, names: &mut Vec<String>, label: &str) {
     names.retain(|name| {
         let mut kept = true;

@@ -16,14 +16,14 @@ use crate::files::make_private_folder;
 #[cfg(unix)]
 use crate::supervise;
 
-/// Longest wait for the display address of a second start.
+/// Longest time to wait for the display address of a second start.
 #[cfg(unix)]
 const READ_TIMEOUT: Duration = Duration::from_secs(1);
-/// Longest message of a second start, in bytes.
+/// Largest message of a second start that is read, in bytes.
 #[cfg(unix)]
 const MAX_MESSAGE_BYTES: u64 = 16 * 1024;
 
-/// The lock of the only window, held until dropped.
+/// The lock of the user's only Hearken window, held until dropped.
 #[derive(Debug)]
 pub struct SingleInstance {
     _lock: File,
@@ -31,10 +31,11 @@ pub struct SingleInstance {
 }
 
 impl SingleInstance {
-    /// Takes the lock. None when another Hearken holds it: its window was asked to come to the front.
+    /// Takes the lock in the cache folder. Returns `None` if another Hearken holds it; its window was then asked to come to the
+    /// front. On a file system without locks always succeeds.
     ///
     /// # Errors
-    /// When the lock file cannot be made.
+    /// When the lock file or its folder cannot be made.
     pub fn claim(paths: &Paths) -> Result<Option<Self>> {
         make_private_folder(&paths.cache)?;
         let path = paths.cache.join("window.lock");
@@ -52,7 +53,8 @@ impl SingleInstance {
         }
     }
 
-    /// Calls `raise` at every second start, with the address of the display on which it was started.
+    /// Calls `raise`, on a thread of its own, whenever Hearken is started again, with the address of the display on which that
+    /// happened, empty if not known. If the socket or the thread cannot be made, never calls it.
     #[cfg(unix)]
     pub(super) fn listen(&self, raise: impl Fn(DisplayAddress) + Send + 'static) {
         // A killed instance leaves its socket; the lock shows that there is no other instance.
@@ -75,7 +77,8 @@ impl Drop for SingleInstance {
     }
 }
 
-/// Asks the first instance to come to the front. An instance that is just starting or ending has no socket.
+/// Asks the window of the first instance to come to the front and sends this process's display address. Does nothing if that
+/// instance is just starting or ending and has no socket.
 #[cfg(unix)]
 fn request_raise(socket: &std::path::Path) {
     let Ok(mut first) = std::os::unix::net::UnixStream::connect(socket) else { return };
@@ -85,7 +88,7 @@ fn request_raise(socket: &std::path::Path) {
     }
 }
 
-/// Reads the display address of a second start; empty when it does not arrive within [`READ_TIMEOUT`].
+/// Reads the display address of a second start; empty if it is not complete within [`READ_TIMEOUT`].
 #[cfg(unix)]
 fn read_address(stream: std::os::unix::net::UnixStream) -> DisplayAddress {
     let mut text = String::new();

@@ -13,35 +13,35 @@ use super::theme;
 use super::toolbar::{self, Controls};
 use crate::transcript::InputState;
 
-/// A window at least this wide has its controls in one row, in points.
+/// Width from which the bar has all controls in one row, in points.
 const ONE_ROW: f32 = 1_330.0;
-/// Width of the longest state text, and the smallest width to which it is cut, in points.
+/// Width of the longest state text, and the smallest width that is left for the text in a narrow window, in points.
 const MAX_STATE_WIDTH: f32 = 168.0;
 const MIN_STATE_WIDTH: f32 = 60.0;
-/// Width of the dot, three buttons and the space between them in a compact window, in points.
+/// Width of the dot, three buttons and the space between them, which a compact window has beside the state, in points.
 const BESIDE_STATE: f32 = 180.0;
-/// A window narrower than this has a short meter, and no time in its state text, in points.
+/// Width below which the window has a short meter, and no time in its state text, in points.
 const NARROW_STATE: f32 = 400.0;
-/// A window at least this wide has room for advice beside the meter, in points.
+/// Width from which the window has room for advice beside the meter, in points.
 const ROOMY: f32 = 960.0;
-/// A lag above this is shown, in seconds.
+/// Lag of the model behind the sound above which it is shown, in seconds.
 pub(super) const LATE_SECS: f32 = 2.0;
-/// Size of the space around the state's dot, and its radius, in points.
+/// Width and height of the space around the state's dot, and the dot's radius, in points.
 const DOT_SPACE: [f32; 2] = [16.0, HEIGHT];
 const DOT_RADIUS: f32 = 6.0;
-/// Height of state and meter, in points.
+/// Height of state text and meter, in points.
 const HEIGHT: f32 = 24.0;
 /// Width of the meter, and of the short one, in points.
 const METER_WIDTH: f32 = 84.0;
 const SHORT_METER_WIDTH: f32 = 50.0;
-/// The meter's bars: their number, width, and height from the first to the last, in points.
+/// Number of the meter's bars, and in points their width and the heights of the first and the last.
 const BARS: usize = 14;
 const BAR_WIDTH: f32 = 3.5;
 const BAR_HEIGHTS: [f32; 2] = [6.0, 18.0];
-/// Level at which the meter starts: a quiet room, in dBFS.
+/// Level up to which no bar of the meter is lit: that of a quiet room, in dBFS.
 const METER_FLOOR_DBFS: f32 = -60.0;
 
-/// The status bar's state between frames.
+/// The state of the status bar between frames.
 #[derive(Debug, Default)]
 pub(super) struct StatusBar {
     level: LevelMonitor,
@@ -50,12 +50,13 @@ pub(super) struct StatusBar {
 }
 
 impl StatusBar {
-    /// Returns the advice that the newest level calls for.
+    /// Returns the advice on the input level as of the frame painted last.
     pub(super) const fn advice(&self) -> LevelAdvice {
         self.advice
     }
 
-    /// Paints the bar: one row in a wide window, else two; in a low window the modes move into the menu.
+    /// Paints the bar: one row in a wide window, else two; a compact window has a menu for rarer controls, and a low one has no
+    /// second row: its modes are in the bar or in that menu.
     pub(super) fn show(&mut self, ui: &mut Ui, data: &FrameData<'_>, controls: &mut Controls<'_>) {
         let right_to_left = egui::Layout::right_to_left(egui::Align::Center);
         if theme::is_compact(ui.ctx()) {
@@ -102,12 +103,12 @@ impl StatusBar {
     }
 }
 
-/// Returns true if the window has room for advice beside the meter.
+/// Returns true if the window has room for the advice on the level beside the meter.
 pub(super) fn is_roomy(ui: &Ui) -> bool {
     ui.ctx().content_rect().width() >= ROOMY
 }
 
-/// Paints the state as a dot and a word: never as a colour alone.
+/// Paints the state of the session as a coloured dot and a word: never as a colour alone.
 fn state_ui(ui: &mut Ui, data: &FrameData<'_>) {
     let window_width = ui.ctx().content_rect().width();
     let (text, colour) = state(data, ui.visuals(), window_width);
@@ -123,7 +124,8 @@ fn state_ui(ui: &mut Ui, data: &FrameData<'_>) {
     });
 }
 
-/// Returns text and colour of the state that matters most.
+/// Returns text and colour of the state of the session that matters most of those that apply: ended, input lost, paused, loading,
+/// late, speaking, replying, quiet, else listening.
 fn state(data: &FrameData<'_>, visuals: &egui::Visuals, window_width: f32) -> (String, Color32) {
     let (s, t, readings, colours) = (data.s, data.transcript, data.readings, theme::states(visuals));
     if t.finished {
@@ -169,7 +171,7 @@ fn meter_ui(ui: &mut Ui, s: &Strings, reading: Option<LevelReading>, advice: Lev
     response.on_hover_text(hint);
 }
 
-/// Paints the first words of the advice, if there is any: beside the meter in a roomy window, else in the footer.
+/// Paints the first words of `advice`, up to the colon, with the whole as a tooltip; nothing without advice.
 pub(super) fn advice_ui(ui: &mut Ui, s: &Strings, advice: LevelAdvice) {
     if let Some(text) = advice_text(s, advice) {
         let words = text.split([':', '：']).next().unwrap_or(text);

@@ -15,7 +15,7 @@ pub(super) const TITLE: &str = "Hearken";
 
 macro_rules! strings {
     ($($name:ident),* $(,)?) => {
-        /// All text of the window in one language. Each `{}` is filled in by [`fill`].
+        /// All text of the window in one language. Each `{}` stands for a value that [`fill`] or [`fill_all`] puts in.
         #[derive(Debug)]
         pub(super) struct Strings {
             $(pub(super) $name: &'static str,)*
@@ -23,9 +23,9 @@ macro_rules! strings {
             emotions: [&'static str; 6],
             /// One reason per [`GapCause`], in its order.
             gap_causes: [&'static str; 5],
-            /// One sentence per kind of error, without a full stop: the technical message follows.
+            /// Returns the sentence for a kind of error, without a full stop: a colon and the technical message follow.
             error: fn(ErrorKind) -> &'static str,
-            /// The remedy in terms of the window.
+            /// Returns the sentence that tells the user of the window what to do.
             remedy: fn(Remedy) -> &'static str,
             pub(super) language_of_table: UiLanguage,
         }
@@ -78,7 +78,8 @@ strings! {
     interrupt, interrupt_hint, echo, echo_auto, echo_on, echo_off, noise_suppression, automatic_gain, untouched,
 }
 
-/// Returns the table for a language: the system's where there is a table for it, else English.
+/// Returns the table for `language`; for `System` the Chinese one if the locale (`LC_ALL`, `LC_MESSAGES`, `LANG`) begins with
+/// `zh`, else the English one.
 pub(super) fn table(language: UiLanguage) -> &'static Strings {
     match language {
         UiLanguage::English => &en::TABLE,
@@ -90,23 +91,24 @@ pub(super) fn table(language: UiLanguage) -> &'static Strings {
     }
 }
 
-/// Returns `text` with its first `{}` replaced by `value`.
+/// Returns `text` with its first `{}` replaced by `value`; unchanged if it has none.
 pub(super) fn fill(text: &str, value: impl Display) -> String {
     text.replacen("{}", &value.to_string(), 1)
 }
 
-/// Returns `text` with each `{}` replaced by the value at its place in `values`.
+/// Returns `text` with its first `{}` replaced by the first of `values`, the next by the second, and so on. A value must not
+/// contain `{}`.
 pub(super) fn fill_all(text: &str, values: &[&dyn Display]) -> String {
     values.iter().fold(text.to_owned(), |text, value| fill(&text, value))
 }
 
 impl Strings {
-    /// Returns the word for an emotion.
+    /// Returns the word for an emotion in the language of the table.
     pub(super) const fn emotion(&self, emotion: Emotion) -> &'static str {
         self.emotions[emotion as usize]
     }
 
-    /// Returns the title of a panel.
+    /// Returns the title of a panel in the language of the table.
     pub(super) const fn panel(&self, panel: Panel) -> &'static str {
         match panel {
             Panel::Conversation => self.conversation,
@@ -116,7 +118,8 @@ impl Strings {
         }
     }
 
-    /// Returns the label of a mode; a mode of the user's has the name that it was given, capitalised.
+    /// Returns the label of the mode `name`: a word of the table for a built-in mode, else the name itself with a capital first
+    /// letter.
     pub(super) fn mode(&self, name: &str) -> String {
         match name {
             crate::config::modes::DIALOG => self.dialog.into(),
@@ -130,39 +133,40 @@ impl Strings {
         }
     }
 
-    /// Returns the catalogue's text in the language of the window: `english` where `chinese` is empty.
+    /// Returns whichever of two texts of the model catalogue is in the language of the window; `english` where `chinese` is empty.
     pub(super) fn pick<'a>(&self, english: &'a str, chinese: &'a str) -> &'a str {
         if self.language_of_table == UiLanguage::Chinese && !chinese.is_empty() { chinese } else { english }
     }
 
-    /// Returns the catalogue's list in the language of the window, as [`Strings::pick`] does.
+    /// Returns whichever of two lists of the model catalogue is in the language of the window, as [`Strings::pick`] does.
     pub(super) fn pick_list<'a>(&self, english: &'a [String], chinese: &'a [String]) -> &'a [String] {
         if self.language_of_table == UiLanguage::Chinese && !chinese.is_empty() { chinese } else { english }
     }
 
-    /// Returns the time between `at` and `now` in words.
+    /// Returns the time from `at` to `now` in words, in seconds with one decimal.
     pub(super) fn ago(&self, at: StreamTime, now: StreamTime) -> String {
         fill(self.ago, format_args!("{:.1}", now.secs_since(at)))
     }
 
-    /// Returns an error in words, as [`Strings::problem`] does.
+    /// Returns the text of an error for the user, as [`Strings::problem`] does.
     pub(super) fn error(&self, error: &Error) -> String {
         self.problem(error.kind(), error.message(), error.remedy())
     }
 
-    /// Returns a problem in words: the sentence for its kind, the technical message, and the remedy where one is known.
+    /// Returns the text of a problem for the user: the sentence for its kind, the technical `message` (in English), and the remedy
+    /// where one is known.
     pub(super) fn problem(&self, kind: ErrorKind, message: &str, remedy: Option<Remedy>) -> String {
         format!("{}: {}", (self.error)(kind), self.detail(message, remedy))
     }
 
-    /// Returns a technical message, followed by the remedy where one is known.
+    /// Returns a technical message, ended by a full stop, and the remedy where one is known.
     pub(super) fn detail(&self, message: &str, remedy: Option<Remedy>) -> String {
         let stop = if message.ends_with(['.', '!', '?', '。']) { "" } else { "." };
         let remedy = remedy.map_or_else(String::new, |remedy| format!(" {}", (self.remedy)(remedy)));
         format!("{message}{stop}{remedy}")
     }
 
-    /// Returns a notice of the session in words.
+    /// Returns the text of a notice of the session, such as a gap in the audio or another model.
     pub(super) fn notice(&self, notice: &NoticeKind) -> String {
         match notice {
             NoticeKind::ModelChanged { model } => fill(self.notice_model, model),

@@ -22,37 +22,38 @@ const SCALE: f32 = 16.0;
 const MARK_SECS: u64 = 10;
 /// Smallest distance of a mark from the left edge, in points.
 const MARK_MARGIN: f32 = 24.0;
-/// Space at the right of the newest column, in points.
+/// Space to the right of the newest column, in points.
 const RIGHT_MARGIN: f32 = 2.0;
-/// Radius of the dots of chunks that were listened to and that were drained, in points.
+/// Radius of the dot of a chunk with the decision "silent", and radius and line width of the ring of a chunk that was drained (fed
+/// without a decision), in points.
 const SILENT_RADIUS: f32 = 1.4;
 const DRAINED_RADIUS: f32 = 1.8;
 const DRAINED_LINE: f32 = 0.8;
-/// Half the height of a reply's bar in a large row and in a lower one, in points.
+/// Half the height of a reply's bar in a large or compact row, and in a low one, in points.
 const BAR_HALF: f32 = 2.0;
 const LOW_BAR_HALF: f32 = 1.0;
-/// Opacity of the bar of a reply that is not hovered.
+/// Opacity of the bar of a reply that is not under the pointer.
 const BAR_DIM: f32 = 0.55;
-/// Radius of bars and marks, and of the areas of quiet, in points.
+/// Radius of the corners of bars and marks, and of the areas of quiet, in points.
 const MARK_RADIUS: f32 = 2.0;
 const QUIET_RADIUS: f32 = 3.0;
-/// Space above and below the mark of a decision within its row, and smallest half height of a mark, in points.
+/// Space above and below the mark of a response within its row, and smallest half height of such a mark, in points.
 const MARK_GAP: f32 = 3.0;
 const MIN_MARK_HALF: f32 = 2.5;
 
-/// The mapping from stream time to the horizontal position; the newest chunk is in the last column.
+/// The mapping from stream time to the horizontal position in the strip, whose last column is the chunk that ends at `now`.
 #[derive(Clone, Copy)]
 struct TimeScale {
     left: f32,
     right: f32,
-    /// Bottom of the rows.
+    /// Bottom edge of the rows, above the scale.
     bottom: f32,
     now: StreamTime,
     row_height: f32,
 }
 
 impl TimeScale {
-    /// Returns the middle of the column of the chunk that ends at `at`; None when the column lies left of the strip.
+    /// Returns the horizontal middle of the column of the chunk that ends at `at`; `None` when it lies to the left of the strip.
     fn x(&self, at: StreamTime) -> Option<f32> {
         let columns = (self.now.0 - at.0) as f32 / CHUNK_SAMPLES as f32;
         let x = self.right - (columns + 0.5) * COLUMN;
@@ -60,7 +61,8 @@ impl TimeScale {
     }
 }
 
-/// Paints the newest decisions of each mode that is on. A click on a reply scrolls to its line.
+/// Paints the newest decisions of each mode that is on, with tooltips. A click on a decision scrolls its mode's panel to the line
+/// of that time, or of the reply.
 pub(super) fn strip_ui(ui: &mut Ui, panels: &mut PanelsState, data: &FrameData<'_>) {
     let (s, t) = (data.s, data.transcript);
     let modes: Vec<&str> =
@@ -105,7 +107,7 @@ pub(super) fn strip_ui(ui: &mut Ui, panels: &mut PanelsState, data: &FrameData<'
     }
 }
 
-/// Paints a mark with the time before now every [`MARK_SECS`].
+/// Paints "now" at the right, and every [`MARK_SECS`] to the left a line with the time before now.
 fn paint_scale(painter: &Painter, area: Rect, scale: TimeScale, s: &Strings, visuals: &Visuals) {
     let (weak, line) = (visuals.weak_text_color(), visuals.widgets.noninteractive.bg_stroke);
     let (font, foot) = (FontId::proportional(theme::SMALL - 1.0), area.bottom() - SCALE / 2.0 + RIGHT_MARGIN);
@@ -121,7 +123,8 @@ fn paint_scale(painter: &Painter, area: Rect, scale: TimeScale, s: &Strings, vis
     }
 }
 
-/// Paints the mark of a decision at `at`, and the bar of the reply that it started; both stand out for the hovered reply.
+/// Paints the mark of a decision at the point `at`, and the bar of the reply that it started; both stand out for the reply
+/// `hovered`.
 fn paint_tick(painter: &Painter, visuals: &Visuals, (tick, hovered): (&DecisionTick, Option<ReplyId>), at: Pos2, scale: TimeScale) {
     let weak = visuals.weak_text_color();
     match tick.kind {
@@ -161,7 +164,7 @@ fn scroll_to_line(panels: &mut PanelsState, t: &Transcript, mode: &str, tick: &D
     }
 }
 
-/// Returns time, level, decision and text of a tick.
+/// Returns the tooltip of a decision: time, level, the decision itself and the text that came of it.
 fn tooltip(data: &FrameData<'_>, mode: &str, tick: &DecisionTick, now: StreamTime) -> String {
     let s = data.s;
     let decision = match tick.kind {
@@ -176,7 +179,7 @@ fn tooltip(data: &FrameData<'_>, mode: &str, tick: &DecisionTick, now: StreamTim
     format!("{} · {}{level}\n{}: {decision}{gap}{text}", data.time(tick.at), s.ago(tick.at, now), s.mode(mode))
 }
 
-/// Paints the areas in which the quiet gate was closed.
+/// Paints the areas of the strip in which the quiet gate was closed.
 fn paint_quiet(painter: &Painter, area: Rect, scale: TimeScale, t: &Transcript, colour: Color32) {
     let current = t.quiet_since.map(|since| (since, scale.now));
     for (from, to) in t.quiets.iter().copied().chain(current) {
@@ -188,7 +191,8 @@ fn paint_quiet(painter: &Painter, area: Rect, scale: TimeScale, t: &Transcript, 
     }
 }
 
-/// Returns mode and tick under the pointer: the tick of that column, else the one whose reply's bar covers the column.
+/// Returns mode and decision under the pointer `at`: the decision of that column, else the one whose reply's bar covers the
+/// column; `None` if there is neither.
 fn tick_at<'a>(at: Pos2, area: Rect, modes: &[&'a str], t: &'a Transcript, scale: TimeScale) -> Option<(&'a str, &'a DecisionTick)> {
     let mode = *modes.get(((at.y - area.top()) / scale.row_height) as usize)?;
     let covers = |tick: &&DecisionTick| {
@@ -201,7 +205,8 @@ fn tick_at<'a>(at: Pos2, area: Rect, modes: &[&'a str], t: &'a Transcript, scale
     ticks().find(in_column).or_else(|| ticks().find(covers)).map(|tick| (mode, tick))
 }
 
-/// Returns the text that belongs to a tick; empty without a response.
+/// Returns the text in the mode's panel that belongs to a decision: reply, utterance, translation or name of a sound; empty
+/// without a response.
 fn text_of<'a>(mode: &str, tick: &DecisionTick, t: &'a Transcript) -> &'a str {
     if tick.kind != DecisionKind::Respond {
         return "";
@@ -219,7 +224,7 @@ fn text_of<'a>(mode: &str, tick: &DecisionTick, t: &'a Transcript) -> &'a str {
     found.unwrap_or("")
 }
 
-/// Returns the strip in words, as its accessible name.
+/// Returns the strip in words, as its name for screen readers: the numbers of responses and decisions of each mode.
 fn description(s: &Strings, t: &Transcript, modes: &[&str]) -> String {
     let of_mode = |mode: &&str| {
         let ticks = t.strips.get(*mode);

@@ -13,55 +13,56 @@ pub(super) const LARGE: f32 = 18.0;
 pub(super) const BODY: f32 = 14.0;
 pub(super) const SMALL: f32 = 12.0;
 
-/// Radius of corners: of buttons, of small marks, and of windows, in points.
+/// Radius of the corners of buttons, of outlines around lists, and of windows, in points.
 pub(super) const RADIUS: u8 = 6;
 pub(super) const RADIUS_SMALL: u8 = 4;
 const RADIUS_WINDOW: u8 = 10;
-/// Radius of the bars of meter and replies, in points.
+/// Radius of the corners of the bars of meter and replies, in points.
 pub(super) const RADIUS_BAR: f32 = 1.5;
 /// Space between parts: within a line, between groups, and between sections, in points.
 pub(super) const EDGE: f32 = 4.0;
 pub(super) const GAP: f32 = 6.0;
 pub(super) const GROUP_GAP: f32 = 8.0;
-/// Margin at the left and right of each part of the window, in points.
+/// Margin at the left and right of the main parts of the window, in points.
 pub(super) const SIDE_MARGIN: i8 = 12;
 /// Margin between neighbouring panels, in points.
 pub(super) const PANEL_MARGIN: i8 = 8;
-/// Margin of a window that opens above the main one, in points.
+/// Margin inside a window that opens above the main one, in points.
 const WINDOW_MARGIN: i8 = 16;
-/// Space between widgets, padding of buttons, and height of interactive widgets, in points.
+/// Horizontal and vertical space between widgets, padding of buttons, and height of interactive widgets, in points.
 const ITEM_SPACING: [f32; 2] = [8.0, 6.0];
 const BUTTON_PADDING: [f32; 2] = [9.0, 4.0];
 const INTERACT_HEIGHT: f32 = 26.0;
-/// Lowest height of anything that scrolls, in points.
+/// Smallest height of the scrolling content of a window above the main one, in points.
 pub(super) const MIN_SCROLL_HEIGHT: f32 = 100.0;
-/// Lowest width of a window above the main one, in points.
+/// Smallest width of a window above the main one, in points.
 pub(super) const MIN_WINDOW_WIDTH: f32 = 200.0;
 
-/// Panels narrower than this are shown one at a time, in points.
+/// Width below which the panels are tabs, shown one at a time, in points.
 pub(super) const NARROW: f32 = 760.0;
 
-/// A window narrower or lower than this is compact: rarer controls move into a menu and lines draw closer, so that words keep their
-/// place; in points.
+/// Width and height below either of which the window is compact, in points: rarer controls move into a menu and lines draw closer,
+/// so that words keep their place.
 const COMPACT: [f32; 2] = [720.0, 460.0];
 
-/// Returns true if the window is compact.
+/// Returns true if the main window is compact ([`COMPACT`]); a low window always is.
 pub(super) fn is_compact(ctx: &egui::Context) -> bool {
     let room = ctx.content_rect();
     room.width() < COMPACT[0] || room.height() < COMPACT[1]
 }
 
-/// A window lower than this keeps its height for words: the modes move into the menu, and the strip has no names; in points.
+/// Height below which the window is low and keeps its height for words, in points: the modes have no row of their own, and the
+/// strip has neither names nor scale.
 const LOW: f32 = 340.0;
-/// Panels lower than this are shown one at a time, in points.
+/// Height below which the panels are tabs, shown one at a time, in points.
 pub(super) const FLAT: f32 = 230.0;
 
-/// Returns true if the window is low.
+/// Returns true if the main window is low ([`LOW`]).
 pub(super) fn is_low(ctx: &egui::Context) -> bool {
     ctx.content_rect().height() < LOW
 }
 
-/// Returns the margin above and below each part of the window, in points.
+/// Returns the margin above and below each main part of the window, in points: smaller in a compact window, smallest in a low one.
 pub(super) fn margin(ctx: &egui::Context) -> i8 {
     match (is_low(ctx), is_compact(ctx)) {
         (true, _) => 2,
@@ -73,7 +74,7 @@ pub(super) fn margin(ctx: &egui::Context) -> i8 {
 /// The characters of GB 2312 from Droid Sans Fallback (`assets/fonts/README.md`): egui's own fonts have no Chinese.
 const CHINESE: &[u8] = include_bytes!("../../assets/fonts/DroidSansFallback-GB2312.ttf");
 
-/// System fonts with more characters, the best first.
+/// File names of system fonts with more characters, the best first.
 const SYSTEM_FONTS: [&str; 10] = [
     "NotoSansCJK-Regular.ttc",
     "NotoSansCJKsc-Regular.otf",
@@ -86,12 +87,12 @@ const SYSTEM_FONTS: [&str; 10] = [
     "msyh.ttc",
     "NotoSans-Regular.ttf",
 ];
-/// Folders of system fonts, and the depth to which they are searched.
+/// Folders of system fonts, and the levels of folders below them that are searched.
 const FONT_FOLDERS: [&str; 5] =
     ["/usr/share/fonts", "/usr/local/share/fonts", "/System/Library/Fonts", "/Library/Fonts", "C:/Windows/Fonts"];
 const DEPTH: usize = 4;
 
-/// The colours of the states.
+/// The colours of the states of session and replies.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StateColours {
     pub(super) listening: Color32,
@@ -101,7 +102,7 @@ pub(super) struct StateColours {
     pub(super) fault: Color32,
 }
 
-/// Returns the colours of the states, each with a contrast of at least 4.5 to the background of `visuals`.
+/// Returns the colours of the states for dark or light `visuals`, each with a contrast of at least 4.5 to the window's background.
 pub(super) const fn states(visuals: &Visuals) -> StateColours {
     if visuals.dark_mode {
         StateColours {
@@ -122,7 +123,7 @@ pub(super) const fn states(visuals: &Visuals) -> StateColours {
     }
 }
 
-/// Sets colours, sizes and the built-in fonts.
+/// Sets the colours of both themes, sizes, spacing and the built-in fonts, and chooses the theme `choice`.
 pub(super) fn apply(ctx: &egui::Context, choice: ThemeChoice) {
     ctx.set_visuals_of(Theme::Dark, dark());
     ctx.set_visuals_of(Theme::Light, light());
@@ -140,7 +141,7 @@ pub(super) fn apply(ctx: &egui::Context, choice: ThemeChoice) {
     set_fonts(ctx, None);
 }
 
-/// Sets light, dark or the system's appearance.
+/// Chooses the light theme, the dark one, or that of the system.
 pub(super) fn choose(ctx: &egui::Context, choice: ThemeChoice) {
     ctx.set_theme(match choice {
         ThemeChoice::System => egui::ThemePreference::System,
@@ -190,8 +191,8 @@ fn shape(v: &mut Visuals, button: Color32, selected: Color32, line: Color32) {
     v.window_corner_radius = CornerRadius::same(RADIUS_WINDOW);
 }
 
-/// Searches for a system font with more characters, on a thread, and adds it after the built-in ones. Without a thread the built-in
-/// fonts remain.
+/// Starts a search for the best of [`SYSTEM_FONTS`], on a thread of its own, and adds the font after the built-in ones. If none is
+/// found or the thread cannot be started, the built-in fonts remain.
 pub(super) fn find_system_font(ctx: &egui::Context) {
     let ctx = ctx.clone();
     let _ = supervise::spawn("hearken-fonts", move || add_system_font(&ctx));

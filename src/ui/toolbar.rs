@@ -14,23 +14,23 @@ use crate::audio::DeviceDirection;
 use crate::config::WindowPrefs;
 use crate::protocol::Command;
 
-/// Height of the bar above a menu and of the menu's frame, which the menu cannot use, in points.
+/// Height of the bar above a menu and of the menu's frame together, which the menu's content cannot use, in points.
 const ABOVE_MENU: f32 = 64.0;
-/// Smallest width and height of the menu, in points.
+/// Smallest width of the menu of a compact window, and smallest height of its content, in points.
 const MENU_WIDTH: f32 = 180.0;
 const MIN_MENU_HEIGHT: f32 = 60.0;
-/// Longest name of a microphone and of a model in the bar, in characters.
+/// Longest name of a source and of a model that the bar shows, in characters.
 const INPUT_CHARS: usize = 22;
 const MODEL_CHARS: usize = 18;
 
-/// The preferences and intents that the tools change, and the state of "Do not disturb".
+/// The inputs of the tools: the preferences and intents that they change, and the state of "Do not disturb".
 pub(super) struct Controls<'a> {
     pub(super) prefs: &'a mut WindowPrefs,
     pub(super) do_not_disturb: DoNotDisturb,
     pub(super) actions: &'a mut Actions,
 }
 
-/// Paints the microphone's menu and the model's button.
+/// Paints the menu of microphones, named after the source in use, and the button that opens or closes the models page.
 pub(super) fn source_ui(ui: &mut Ui, data: &FrameData<'_>, devices: &mut DeviceMenu, actions: &mut Actions) {
     let (s, t) = (data.s, data.transcript);
     let name = shorten(if t.source.is_empty() { s.input } else { &t.source }, INPUT_CHARS);
@@ -42,7 +42,7 @@ pub(super) fn source_ui(ui: &mut Ui, data: &FrameData<'_>, devices: &mut DeviceM
     }
 }
 
-/// Paints the tools of a wide window, from the right.
+/// Paints the tools of a wide window, in a layout from right to left.
 pub(super) fn tools_ui(ui: &mut Ui, data: &FrameData<'_>, controls: &mut Controls<'_>) {
     let s = data.s;
     for (icon, label, hint, action) in [
@@ -61,7 +61,7 @@ pub(super) fn tools_ui(ui: &mut Ui, data: &FrameData<'_>, controls: &mut Control
     panels_menu_ui(ui, data, controls.prefs);
 }
 
-/// Paints the tools that stay at hand in every window, from the right.
+/// Paints the tools that stay at hand in every window, pause and cut, in a layout from right to left.
 fn main_tools_ui(ui: &mut Ui, data: &FrameData<'_>, actions: &mut Actions) {
     let s = data.s;
     if icons::button(ui, Icon::Cut, s.cut, s.cut_hint).clicked() {
@@ -73,7 +73,7 @@ fn main_tools_ui(ui: &mut Ui, data: &FrameData<'_>, actions: &mut Actions) {
     }
 }
 
-/// Paints the tools of a compact window, from the right: the rarer ones are in a menu.
+/// Paints the tools of a compact window, in a layout from right to left: pause, cut, and a menu with the others.
 pub(super) fn compact_tools_ui(ui: &mut Ui, data: &FrameData<'_>, devices: &mut DeviceMenu, controls: &mut Controls<'_>) {
     let more = icons::button(ui, Icon::All, data.s.more, data.s.more);
     egui::Popup::menu(&more).show(|ui| {
@@ -108,7 +108,7 @@ fn menu_ui(ui: &mut Ui, data: &FrameData<'_>, devices: &mut DeviceMenu, controls
     }
 }
 
-/// Paints the menu that shows and hides panels.
+/// Paints the menu with a box for each panel, which shows or hides the panel.
 fn panels_menu_ui(ui: &mut Ui, data: &FrameData<'_>, prefs: &mut WindowPrefs) {
     let menu = ui.menu_button(data.s.view, |ui| {
         for panel in PANELS {
@@ -121,7 +121,7 @@ fn panels_menu_ui(ui: &mut Ui, data: &FrameData<'_>, prefs: &mut WindowPrefs) {
     menu.response.on_hover_text(data.s.show_panel);
 }
 
-/// Returns the text, cut to at most `max` characters.
+/// Returns `text`, cut to `max` characters with an ellipsis at the end if it is longer.
 fn shorten(text: &str, max: usize) -> String {
     if text.chars().count() <= max { text.to_owned() } else { text.chars().take(max - 1).chain(['…']).collect() }
 }

@@ -6,45 +6,45 @@ use egui::{Key, Rect, ScrollArea, Ui, UiBuilder, pos2, vec2};
 use super::strings::Strings;
 use super::theme;
 
-/// Assumed height of a line that was not laid out yet, in points.
+/// Height assumed for a line that was never on the screen, in points.
 const ESTIMATED_HEIGHT: f32 = 30.0;
 /// Space between lines, in points.
 const GAP: f32 = 6.0;
-/// Distance from the end that still counts as the end, in points.
+/// Largest distance from the end that counts as being at the end, in points.
 const END_TOLERANCE: f32 = 2.0;
-/// Share of the visible height by which Page Up and Page Down scroll.
+/// Distance by which Page Up and Page Down scroll, as a share of the visible height.
 const PAGE_SHARE: f32 = 0.9;
-/// A line that is scrolled to appears below the top by this share of the visible height.
+/// Distance from the top at which a line that is scrolled to appears, as a share of the visible height.
 const TARGET_SHARE: f32 = 1.0 / 3.0;
-/// Smaller changes of position or height are rounding errors, in points.
+/// Largest change of a line's height that is taken for a rounding error, in points.
 const EPSILON: f32 = 0.01;
-/// Smaller changes of the total height need no repaint, in points.
+/// Largest change of the total height that needs no repaint, in points.
 const REPAINT_CHANGE: f32 = 0.5;
-/// Size of the button that jumps to the end, and the distance of its middle from the bottom, in points.
+/// Width and height of the button that jumps to the end, and the distance of its middle from the bottom, in points.
 const JUMP_SIZE: [f32; 2] = [140.0, 28.0];
 const JUMP_BOTTOM: f32 = 22.0;
 
-/// The measured heights and the scroll position of a list.
+/// The heights, measured or assumed, and the scroll position of a list between frames.
 #[derive(Debug)]
 pub(super) struct VirtualList {
-    /// Top of each line, and the bottom of the last, in points.
+    /// Distance of the top of each line from the top of the list, and of the end of the last, in points.
     tops: Vec<f32>,
-    /// True while the list stays at its end.
+    /// True while the list is scrolled to its end.
     follows_end: bool,
-    /// The line to scroll to in the next frame.
+    /// Index of the line to scroll to in the next frame; an index beyond the last line stands for the end.
     target: Option<usize>,
     offset: f32,
-    /// Scroll offset of the end in the previous frame.
+    /// Scroll offset of the end in the previous frame, in points.
     end: f32,
     growth: ListGrowth,
 }
 
-/// The kind of list: growing or complete.
+/// The kind of a list, which decides where it is scrolled to by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ListGrowth {
-    /// New lines are added at the end.
+    /// New lines are added at the end, which the list follows.
     Growing,
-    /// The list is complete and is read from its beginning.
+    /// The list is complete and is read from its beginning; it follows nothing.
     Complete,
 }
 
@@ -55,17 +55,18 @@ impl Default for VirtualList {
 }
 
 impl VirtualList {
-    /// Returns a list that is complete.
+    /// Returns the state of a list that is complete and is read from its beginning; [`VirtualList::default`] is one that grows.
     pub(super) fn complete() -> Self {
         Self { follows_end: false, growth: ListGrowth::Complete, ..Self::default() }
     }
 
-    /// Scrolls to line `n` in the next frame.
+    /// Scrolls to the line of index `n` in the next frame; to the end if there is no such line.
     pub(super) const fn scroll_to(&mut self, n: usize) {
         self.target = Some(n);
     }
 
-    /// Paints `count` lines under the accessible name `name`; `line` paints one of them.
+    /// Paints a list of `count` lines, of which `line` paints the one of the index that it is given; only those on the screen.
+    /// `name` is the list's name for screen readers.
     pub(super) fn show(&mut self, ui: &mut Ui, s: &Strings, name: &str, count: usize, mut line: impl FnMut(&mut Ui, usize)) {
         self.fit(count);
         let height = ui.available_height();
@@ -124,7 +125,8 @@ impl VirtualList {
         ui.expand_to_include_rect(all);
     }
 
-    /// Scrolls by Page Up, Page Down, Home and End while the list has the focus or the pointer.
+    /// Scrolls by Page Up, Page Down, Home and End in a list that has the keyboard focus or is under the pointer; `height` is the
+    /// visible height.
     fn handle_keys(&mut self, ui: &mut Ui, name: &str, height: f32) {
         let response =
             ui.interact(ui.available_rect_before_wrap(), ui.scope_id().with((name, "keys")), egui::Sense::focusable_noninteractive());

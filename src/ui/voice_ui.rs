@@ -9,13 +9,13 @@ use super::strings::Strings;
 use crate::protocol::{Command, EchoChoice, Interrupt, ReplyId, Speak, Switch, VoiceChoice, VoiceSettings};
 use crate::transcript::Reply;
 
-/// Range and step of the voice's speed; 1 is normal.
+/// Range and step of the slider of the voice's speed; 1 is normal.
 const SPEEDS: std::ops::RangeInclusive<f32> = 0.5..=2.0;
 const SPEED_STEP: f64 = 0.05;
-/// The number of the trial sentence, which belongs to no reply.
+/// The reply id of the trial sentence, which belongs to no reply.
 const TRIAL: ReplyId = ReplyId(0);
 
-/// Paints the menu of the voice.
+/// Paints the voice's menu: which replies are spoken, "Do not disturb", repeating the last reply, and silence.
 pub(super) fn voice_menu_ui(ui: &mut Ui, data: &FrameData<'_>, do_not_disturb: DoNotDisturb, actions: &mut Actions) {
     let (s, t) = (data.s, data.transcript);
     let menu = ui.menu_button(s.voice, |ui| {
@@ -41,7 +41,7 @@ pub(super) fn voice_menu_ui(ui: &mut Ui, data: &FrameData<'_>, do_not_disturb: D
     menu.response.on_hover_text(s.voice);
 }
 
-/// Paints the choice of the replies that are spoken.
+/// Paints the choice between speaking all replies, urgent ones only, or only when asked.
 fn speak_ui(ui: &mut Ui, s: &Strings, mut voice: VoiceSettings, actions: &mut Actions) {
     ui.label(s.speak_label);
     for (value, label) in [(Speak::Always, s.speak_always), (Speak::Urgent, s.speak_urgent), (Speak::Asked, s.speak_asked)] {
@@ -51,12 +51,13 @@ fn speak_ui(ui: &mut Ui, s: &Strings, mut voice: VoiceSettings, actions: &mut Ac
     }
 }
 
-/// Returns the command that speaks a reply again.
+/// Returns the command that makes the engine speak the text of `reply` again.
 pub(super) fn repeat_command(reply: &Reply) -> Command {
     Command::Say { reply: reply.id, text: reply.text.clone(), emotion: reply.emotion }
 }
 
-/// Paints the settings of the voice. `dragged_speed` holds the speed while its slider is being dragged.
+/// Paints the settings of voice, interruption, echo and input processing; a change becomes an [`Action::SetVoice`].
+/// `dragged_speed` keeps the speed while its slider is being dragged, so that only the final one is set.
 pub(super) fn voice_settings_ui(ui: &mut Ui, data: &FrameData<'_>, dragged_speed: &mut Option<f32>, actions: &mut Actions) {
     let s = data.s;
     speak_ui(ui, s, data.settings.voice, actions);

@@ -11,17 +11,19 @@ use crate::model::starter_phrases;
 use crate::protocol::ModelChoice;
 use crate::protocol::models::{ModelCard, size};
 
-/// Phrases and sounds that are named as examples.
+/// Largest number of phrases, and of sounds, that are named as examples.
 const EXAMPLES: usize = 5;
-/// Width of the card, and height of what surrounds its text, in points.
+/// Largest width of the card, height that is kept for title, buttons and margins around its text, and smallest height of the text,
+/// in points.
 const WIDTH: f32 = 540.0;
 const AROUND_TEXT: f32 = 150.0;
 const MIN_TEXT_HEIGHT: f32 = 40.0;
-/// Size of the title, and width of the main button, in points.
+/// Font size of the title, and smallest width of the main button, in points.
 const TITLE_SIZE: f32 = theme::LARGE + 4.0;
 const START_WIDTH: f32 = 88.0;
 
-/// Paints the card; `kept` is the text about the history.
+/// Paints the first card, with the starter's abilities and the card `larger` only if the starter is in use, and pushes
+/// [`Action::EndWelcome`] when it is closed. `kept` is the footer's text on the history.
 pub(super) fn welcome_ui(ui: &Ui, data: &FrameData<'_>, kept: &str, larger: Option<&ModelCard>, actions: &mut Actions) {
     let s = data.s;
     let room = ui.ctx().content_rect();
@@ -48,7 +50,7 @@ pub(super) fn welcome_ui(ui: &Ui, data: &FrameData<'_>, kept: &str, larger: Opti
     }
 }
 
-/// Paints the buttons; returns true when the card is read.
+/// Paints the buttons; returns true when the user goes on, by a button or by Enter.
 fn buttons_ui(ui: &mut Ui, s: &Strings, actions: &mut Actions) -> bool {
     ui.horizontal_wrapped(|ui| {
         let start = egui::Button::new(RichText::new(s.welcome_ok).strong()).fill(ui.visuals().selection.bg_fill);
@@ -64,7 +66,8 @@ fn buttons_ui(ui: &mut Ui, s: &Strings, actions: &mut Actions) -> bool {
     .inner
 }
 
-/// Paints the numbers and examples of the words, phrases and sounds that the starter understands, and its limits.
+/// Paints the numbers of words, phrases and sounds that the starter (the small built-in model) understands, with examples and the
+/// whole list, and its limits.
 pub(super) fn starter_ui(ui: &mut Ui, s: &Strings) {
     let known = starter_phrases::starter();
     ui.label(fill_all(s.starter_can, &[&known.vocabulary.len(), &known.phrases.len(), &known.sounds.len()]));
@@ -84,7 +87,7 @@ pub(super) fn starter_ui(ui: &mut Ui, s: &Strings) {
     ui.label(s.welcome_cannot);
 }
 
-/// Paints abilities, requirements and licences of the larger model, as the catalogue has them.
+/// Paints abilities, requirements and licences of the larger model, those of `card`; nothing without a card.
 pub(super) fn larger_model_ui(ui: &mut Ui, s: &Strings, card: Option<&ModelCard>) {
     let Some(card) = card else { return };
     let needs = fill_all(s.bigger_takes, &[&size(card.memory_bytes), &size(card.download_bytes), &size(card.prepared_bytes)]);

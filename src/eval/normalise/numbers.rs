@@ -6,24 +6,24 @@ mod vocabulary;
 use super::is_word;
 use vocabulary::{NumberWord, meaning};
 
-/// Longest number that 128-bit arithmetic handles, in digits; longer numbers stay as written.
+/// Largest number of digits, before and after the point, that [`times`] calculates with in 128 bits.
 const MAX_DIGITS: usize = 30;
-/// Currencies of the cents rules.
+/// Currencies whose cents [`finished`] rewrites.
 const CURRENCIES: [char; 3] = ['€', '£', '$'];
-/// Characters that may precede a number.
+/// Signs and currencies that may precede the digits of a number.
 const PREFIXES: [char; 6] = ['-', '+', '£', '€', '$', '¢'];
 
-/// The number that is being assembled.
+/// A number that is being assembled from words.
 #[derive(Clone, Debug, PartialEq)]
 enum PartialNumber {
-    /// An integer.
+    /// An integer, which further words may add to or multiply.
     Whole(i128),
-    /// A string of digits, perhaps with a decimal point.
+    /// A string of digits, perhaps with a decimal point and leading zeros.
     Digits(String),
 }
 
 impl PartialNumber {
-    /// Writes the number in digits.
+    /// Returns the number in digits.
     fn text(&self) -> String {
         match self {
             Self::Whole(n) => n.to_string(),
@@ -31,26 +31,28 @@ impl PartialNumber {
         }
     }
 
-    /// Computes Python's `value or ""`, in which the integer 0 is empty.
+    /// Returns `value` in digits, as Python's `value or ""` does: empty for `None` and for the integer 0, not for the digits `0`.
     fn text_unless_zero(value: Option<&Self>) -> String {
         value.filter(|value| **value != Self::Whole(0)).map_or_else(String::new, Self::text)
     }
 }
 
-/// Writes the numbers of `text` in digits; `text` is in lower case and without symbols.
+/// Returns `text`, which is in lower case and without symbols, with its spelled-out numbers in digits and single spaces between
+/// words.
 pub(super) fn to_digits(text: &str) -> String {
     let prepared = prepared(text);
     let words: Vec<&str> = prepared.split_whitespace().collect();
     finished(&NumberReader::default().read(&words).join(" "))
 }
 
-/// Returns true if `word` is digits, perhaps with a point and more digits.
+/// Returns true if `word` is ASCII digits, perhaps with a point and more digits: `12`, `1.5`, but not `.5`.
 fn is_numeric(word: &str) -> bool {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     word.split_once('.').map_or_else(|| digits(word), |(whole, part)| digits(whole) && digits(part))
 }
 
-/// Multiplies `number` (digits, perhaps with a point) by `factor`; `None` unless the product is an integer.
+/// Multiplies `number` (digits, perhaps with a point) by `factor`; `None` unless the product is an integer of 128 bits and
+/// `number` has at most [`MAX_DIGITS`] digits.
 fn times(number: &str, factor: i128) -> Option<i128> {
     let (whole, part) = number.split_once('.').unwrap_or((number, ""));
     if (whole.is_empty() && part.is_empty()) || part.contains('.') || whole.len() + part.len() > MAX_DIGITS {
@@ -61,24 +63,24 @@ fn times(number: &str, factor: i128) -> Option<i128> {
     (product % scale == 0).then_some(product / scale)
 }
 
-/// Applies a multiplier word to the part of `value` below one thousand.
+/// Multiplies the part of `value` below one thousand by `factor` and leaves the rest: 2005 by 100 is 2500. `None` on overflow.
 fn multiplied(value: i128, factor: i128) -> Option<i128> {
     (value % 1_000).checked_mul(factor)?.checked_add(value / 1_000 * 1_000)
 }
 
-/// The left-to-right converter of words to numbers.
+/// The converter of spelled-out numbers to digits, which reads word by word from left to right.
 #[derive(Default)]
 struct NumberReader {
-    /// Number that is being assembled.
+    /// Number that is being assembled; `None` between numbers.
     value: Option<PartialNumber>,
-    /// Sign or currency for the next word.
+    /// Sign or currency to be put before the next word that is written.
     prefix: Option<char>,
-    /// Finished words.
+    /// Words and numbers that are finished.
     out: Vec<String>,
 }
 
 impl NumberReader {
-    /// Converts all `words`.
+    /// Converts `words` and returns the result word by word; words that belong to no number stay.
     fn read(mut self, words: &[&str]) -> Vec<String> {
         let mut skip = false;
         for (at, current) in words.iter().enumerate() {
@@ -105,7 +107,8 @@ impl NumberReader {
         self.out
     }
 
-    /// Handles a word that belongs to a number. Returns true if the next word is consumed too.
+    /// Handles the word `current` of meaning `word`, which stands between a word of meaning `before` and the word `next`. Returns
+    /// true if `next` is consumed too.
     fn word(&mut self, word: NumberWord, current: &str, before: Option<NumberWord>, next: &str) -> bool {
         match word {
             NumberWord::Zero => {
@@ -145,7 +148,7 @@ impl NumberReader {
         false
     }
 
-    /// Handles `and`, `double`, `triple` and `point`. Returns true if the next word is consumed too.
+    /// Handles `and`, `double`, `triple` and `point`, as [`NumberReader::word`] does. Returns true if `next` is consumed too.
     fn special(&mut self, word: NumberWord, current: &str, before: Option<NumberWord>, next: &str) -> bool {
         let meant = meaning(next);
         if meant.is_none() && !is_numeric(next) {
@@ -172,7 +175,7 @@ impl NumberReader {
         false
     }
 
-    /// Handles a word in digits; `bare` is the word without its sign.
+    /// Handles the word `current` in digits; `bare` is the word without its sign or currency, `sign`.
     fn arabic(&mut self, current: &str, bare: &str, sign: Option<char>) {
         match &mut self.value {
             Some(PartialNumber::Digits(digits)) if digits.ends_with('.') => {
@@ -186,7 +189,8 @@ impl NumberReader {
         self.value = Some(times(bare, 1).map_or_else(|| PartialNumber::Digits(bare.to_owned()), PartialNumber::Whole));
     }
 
-    /// Returns the number followed by `n`, one to nineteen; `before` is the preceding word.
+    /// Returns the number so far continued by `n`, one to nineteen, by adding (`twenty` `one`) or by appending digits (`nineteen`
+    /// `ten`); `before` is the meaning of the preceding word.
     fn with_one(&self, n: i128, before: Option<NumberWord>) -> PartialNumber {
         match &self.value {
             None => PartialNumber::Whole(n),
@@ -202,7 +206,7 @@ impl NumberReader {
         }
     }
 
-    /// Returns the number followed by twenty to ninety.
+    /// Returns the number so far continued by `n`, twenty to ninety: added to whole hundreds, else appended as digits.
     fn with_ten(&self, n: i128) -> PartialNumber {
         match &self.value {
             None => PartialNumber::Whole(n),
@@ -211,7 +215,8 @@ impl NumberReader {
         }
     }
 
-    /// Applies a multiplier word.
+    /// Multiplies the number so far by `factor` (hundred, thousand …), or starts one with it; if that is impossible, ends the
+    /// number and starts another.
     fn multiply(&mut self, factor: i128) {
         let product = match &self.value {
             None => Some(factor),
@@ -224,37 +229,37 @@ impl NumberReader {
         self.value = Some(PartialNumber::Whole(product.unwrap_or(factor)));
     }
 
-    /// Applies a multiplier word with a suffix, which ends the number.
+    /// Multiplies as [`NumberReader::multiply`] does and ends the number with `suffix`: `hundreds` is `100s`.
     fn multiply_and_end(&mut self, factor: i128, suffix: &str) {
         self.multiply(factor);
         self.end_with(suffix);
     }
 
-    /// Ends the number, if there is one, with `suffix`.
+    /// Writes the number so far, if there is one, with `suffix` behind it.
     fn end_with(&mut self, suffix: &str) {
         if let Some(value) = self.value.take() {
             self.say_number(&format!("{}{suffix}", value.text()));
         }
     }
 
-    /// Ends the number, if there is one.
+    /// Writes the number so far, if there is one.
     fn end(&mut self) {
         self.end_with("");
     }
 
-    /// Ends the number and writes `word`.
+    /// Writes the number so far, if there is one, and then `word`.
     fn end_and_say(&mut self, word: &str) {
         self.end();
         self.say(word);
     }
 
-    /// Writes a finished number.
+    /// Writes a finished number and drops the one so far.
     fn say_number(&mut self, number: &str) {
         self.say(number);
         self.value = None;
     }
 
-    /// Writes a word after the pending prefix, even if the word is not a number.
+    /// Writes `word` with the pending prefix before it, even if the word is not a number, and drops the number so far.
     fn say(&mut self, word: &str) {
         let prefix = self.prefix.take().map_or_else(String::new, String::from);
         self.out.push(prefix + word);
@@ -262,7 +267,8 @@ impl NumberReader {
     }
 }
 
-/// Rewrites `and a half` as `point five`, separates digits from letters, and joins suffixes to their digits.
+/// Rewrites `and a half` after a number word as `point five`, separates digits from letters (`a1` is `a 1`), and joins the
+/// suffixes `st`, `nd`, `rd`, `th` and `s` to their digits.
 fn prepared(text: &str) -> String {
     let parts = halves(text);
     let mut joined: Vec<&str> = Vec::new();
@@ -281,7 +287,7 @@ fn prepared(text: &str) -> String {
     suffixes_joined(&digits_apart(&joined.join(" ")))
 }
 
-/// Splits `text` at every `and a half`.
+/// Returns the parts of `text` before, between and after every `and a half`, however many spaces are in it.
 fn halves(text: &str) -> Vec<&str> {
     let (mut parts, mut from, mut search) = (Vec::new(), 0, 0);
     while let Some(at) = text[search..].find("and").map(|at| search + at) {
@@ -315,7 +321,7 @@ fn digits_apart(text: &str) -> String {
     out
 }
 
-/// `3 rd` is `3rd`.
+/// Joins the suffixes `st`, `nd`, `rd`, `th` and `s` to the digit before them: `3 rd` is `3rd`.
 fn suffixes_joined(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -336,13 +342,13 @@ fn suffixes_joined(text: &str) -> String {
     out
 }
 
-/// Rewrites `$2 and ¢7` as `$2.07`, `$0.07` as `¢7`, and a lone `1` as `one`.
+/// Rewrites `$2 and ¢7` as `$2.07`, `$0.07` as `¢7`, and a lone `1` as `one`, as Whisper's rules do at the end.
 fn finished(text: &str) -> String {
     one_as_word(&replace_at(&replace_at(text, with_cents), only_cents))
 }
 
-/// Replaces each match from left to right; `found` returns the length of a match at the start of its argument, and the
-/// replacement.
+/// Replaces each match from left to right; `found` returns the length in bytes of a match at the start of its argument, and the
+/// replacement, or `None`.
 fn replace_at(text: &str, found: impl Fn(&str) -> Option<(usize, String)>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -358,14 +364,14 @@ fn replace_at(text: &str, found: impl Fn(&str) -> Option<(usize, String)>) -> St
     out
 }
 
-/// Parses one or two digits at the start of `text`, followed by the end of the word: length and value.
+/// Parses one or two digits at the start of `text`, after which the word ends: returns their number and value.
 fn cents(text: &str) -> Option<(usize, u32)> {
     let digits = text.bytes().take(3).take_while(u8::is_ascii_digit).count();
     let ends = !text[digits..].chars().next().is_some_and(is_word);
     if (1..=2).contains(&digits) && ends { Some((digits, text[..digits].parse().ok()?)) } else { None }
 }
 
-/// Matches `$2 and ¢7`.
+/// Matches `$2 and ¢7` or `$2 ¢7` at the start of `text`; returns its length in bytes, and `$2.07`.
 fn with_cents(text: &str) -> Option<(usize, String)> {
     let currency = text.chars().next().filter(|c| CURRENCIES.contains(c))?;
     let after = &text[currency.len_utf8()..];
@@ -376,7 +382,7 @@ fn with_cents(text: &str) -> Option<(usize, String)> {
     Some((text.len() - rest.len() + length, format!("{currency}{whole}.{cents:02}")))
 }
 
-/// Matches `$0.07`.
+/// Matches `$0.07` at the start of `text`; returns its length in bytes, and `¢7`.
 fn only_cents(text: &str) -> Option<(usize, String)> {
     let currency = text.chars().next().filter(|c| CURRENCIES.contains(c))?;
     let after = text[currency.len_utf8()..].strip_prefix('0')?;
@@ -386,7 +392,7 @@ fn only_cents(text: &str) -> Option<(usize, String)> {
     Some((text.len() - rest.len() + length, format!("¢{cents}")))
 }
 
-/// Writes a lone `1` or `1s` as a word.
+/// Rewrites `1` and `1s` that stand alone as `one` and `ones`.
 fn one_as_word(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

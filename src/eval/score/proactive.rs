@@ -10,18 +10,19 @@ use crate::eval::stats::{self, RocPoint, area_under, median, poisson, quantile, 
 use crate::protocol::StopReason;
 use crate::time::CHUNK_SECS;
 
-/// Replies that the report shows beside a standard answer.
+/// Maximum number of replies that the report shows beside a standard answer.
 const SHOWN: usize = 20;
-/// Characters of a reply and of a standard answer that are shown.
+/// Characters that are shown of a reply, and of a standard answer.
 const SHOWN_CHARS: usize = 80;
-/// Quantile of delays that is shown beside the median.
+/// Quantile of delays that is shown beside the median, here and for streaming.
 pub(super) const LATE: f64 = 0.9;
 /// Seconds in an hour.
 const HOUR_SECS: f64 = 3_600.0;
-/// False-alarm rates at which the recall is shown.
+/// False-alarm rates up to which the best recall is shown.
 const RATES: [f64; 5] = [0.01, 0.05, 0.1, 0.2, 0.5];
 
-/// Adds figures and tables to `report`. Returns the picture of the curve, if there is one.
+/// Adds figures and tables on the clips `heard` and the recordings `background` to `report`, beside the metrics. Returns the SVG
+/// picture of the recall / false-alarm curve, if there is one.
 pub(super) fn add(report: &mut EvalReport, heard: &[&Prediction], background: &[&Prediction]) -> Option<String> {
     let of_metrics = metrics(&report.task);
     if !report.skipped.is_empty() {
@@ -35,7 +36,7 @@ pub(super) fn add(report: &mut EvalReport, heard: &[&Prediction], background: &[
     whole_curve(report, heard)
 }
 
-/// Adds the accuracy that counts skipped rows as wrong.
+/// Adds the accuracy that counts all rows in `report.skipped` as wrong.
 fn strict(report: &mut EvalReport, heard: &[&Prediction]) {
     let right = heard.iter().filter(|p| (p.expected == Expected::Respond) != p.replies.is_empty()).count();
     let all = report.scored + report.skipped.len();
@@ -44,7 +45,8 @@ fn strict(report: &mut EvalReport, heard: &[&Prediction]) {
     report.figures.push(Figure::plain("strict_accuracy", "accuracy, rows not scored counted as wrong", value, text));
 }
 
-/// Adds the delay from the onset of a RESPOND clip to the end of the answered chunk.
+/// Adds the delay (median, and 9 of 10) from the onset of a RESPOND clip to the end of the chunk that its first reply answers;
+/// nothing without replies.
 fn delay(report: &mut EvalReport, heard: &[&Prediction]) {
     let answered = heard.iter().filter(|p| p.expected == Expected::Respond);
     let mut delays: Vec<f64> = answered.filter_map(|p| Some(p.replies.first()?.at_secs - p.onset_secs?)).collect();
@@ -55,7 +57,8 @@ fn delay(report: &mut EvalReport, heard: &[&Prediction]) {
     }
 }
 
-/// Adds the false alarms per hour of background recordings.
+/// Adds the number of replies per hour of background recordings, with a Poisson interval, and those recordings that were not heard
+/// to `report.skipped`; no figure without recordings.
 fn background_alarms(report: &mut EvalReport, background: &[&Prediction]) {
     let whole: Vec<_> = background.iter().filter(|p| p.unheard.is_none()).collect();
     report.skipped.extend(background.iter().filter_map(|p| {
@@ -76,7 +79,8 @@ fn background_alarms(report: &mut EvalReport, background: &[&Prediction]) {
     }
 }
 
-/// Returns a table of replies beside their nearest standard answers.
+/// Returns a table of the first [`SHOWN`] clips with a reply and standard answers: the reply beside the nearest answer. `None` if
+/// there is no such clip.
 fn contents(heard: &[&Prediction]) -> Option<Table> {
     let mut table = Table::new("", &["clip", "said", "nearest standard answer"]);
     let answered: Vec<_> = heard.iter().filter(|p| !p.replies.is_empty()).filter_map(|p| Some((p, p.nearest_answer()?))).collect();
@@ -86,7 +90,7 @@ fn contents(heard: &[&Prediction]) -> Option<Table> {
     (!answered.is_empty()).then_some(table)
 }
 
-/// Returns a table of this model's scores beside those of a device that never responds and of one that always does.
+/// Returns a table of this model's metrics in percent beside those of a device that never responds and of one that always does.
 fn baselines(report: &EvalReport, heard: &[&Prediction]) -> Table {
     let mut table = Table::new("Beside it", &["device", "balanced accuracy", "accuracy as published", "recall", "false-alarm rate"]);
     let mut row = |name: &str, value: &dyn Fn(&Metric) -> Option<f64>| {
@@ -108,8 +112,10 @@ fn baselines(report: &EvalReport, heard: &[&Prediction]) -> Table {
     table
 }
 
-/// Adds the ROC curve. The score of a clip is its largest margin in a lane that never responds: with bias b the device responds
-/// exactly if the score is above -b, because the contexts are equal up to the first response.
+/// Adds the ROC curve (area, best operating point, a table of recalls) and returns it as an SVG picture; `None`, and nothing
+/// added, if a clip has no margins or one label is missing. The score of a clip is its largest margin in a lane that never
+/// responds: with bias b the device responds exactly if the score is above -b, because the contexts are equal up to the first
+/// response.
 fn whole_curve(report: &mut EvalReport, heard: &[&Prediction]) -> Option<String> {
     let score = |p: &&Prediction| p.margins.iter().copied().reduce(f32::max).map(|m| (f64::from(m), p.expected == Expected::Respond));
     let scores: Option<Vec<(f64, bool)>> = heard.iter().map(score).collect();
@@ -140,7 +146,8 @@ fn whole_curve(report: &mut EvalReport, heard: &[&Prediction]) -> Option<String>
     Some(plot::roc_chart(&points, own(report, heard), best, &format!("{}: recall and false alarms", report.task.title())))
 }
 
-/// Returns the operating point of this run.
+/// Returns the operating point of this run: its recall and false-alarm rate, with `--eagerness` as the bias; `None` unless there
+/// are clips of both labels.
 fn own(report: &EvalReport, heard: &[&Prediction]) -> Option<RocPoint> {
     let share = |expected: &Expected| {
         let of: Vec<_> = heard.iter().filter(|p| p.expected == *expected).collect();

@@ -9,15 +9,16 @@ use crate::eval::plot::{self, Series};
 use crate::eval::report::{EvalReport, Figure, Table};
 use crate::eval::stats::{median, quantile};
 
-/// The conditions of a streaming run.
+/// The conditions of a run of `streaming`: each pair of a number of items and a context policy.
 pub(super) struct StreamingRuns<'a> {
     /// Numbers of items in a session.
     pub(super) counts: &'a [usize],
-    /// Names of the context policies; none stands for the default.
+    /// Names of the context policies; an empty list stands for the default alone.
     pub(super) contexts: &'a [String],
 }
 
-/// Adds a figure of every metric for each condition, and a table of all. Returns the picture of the first metric.
+/// Adds a figure of every metric and the latencies for each condition, and a table of all. Returns an SVG chart of the first
+/// metric that has a value over the number of items in a session; `None` if none has.
 pub(super) fn add(report: &mut EvalReport, of_metrics: &[Metric], runs: &StreamingRuns<'_>, heard: &[&Prediction]) -> Option<String> {
     let judged: Vec<&Metric> = of_metrics.iter().filter(|metric| metric.value(&counted(metric, heard)).is_some()).collect();
     let default = [ContextPolicy::default().name().to_owned()];
@@ -63,12 +64,14 @@ pub(super) fn add(report: &mut EvalReport, of_metrics: &[Metric], runs: &Streami
     Some(plot::line_chart(&series, scale, &format!("{}{unit}", metric.name), "items in a session"))
 }
 
-/// Returns the name of a condition in figures.
+/// Returns the name of a condition in figures: `5 in a session`, followed by the context policy if the run has several
+/// (`contexts`).
 fn condition_name(count: usize, context: &str, contexts: usize) -> String {
     if contexts == 1 { format!("{count} in a session") } else { format!("{count} in a session, {context}") }
 }
 
-/// Adds the latencies of replies, in audio time and by the clock. Returns a table cell for each.
+/// Adds the latencies of the replies under one condition as figures: from the onset to the first reply in audio time, and from a
+/// chunk to the first text by the clock. Returns a table cell for each, with the median, or `-` without data.
 fn latencies(report: &mut EvalReport, condition: &str, said: &str, of: &[&Prediction]) -> [String; 2] {
     let mut in_audio: Vec<f64> = of.iter().filter_map(|p| Some(p.replies.first()?.at_secs - p.onset_secs?)).collect();
     let mut by_clock: Vec<f64> = of.iter().flat_map(|p| p.replies.iter().filter_map(|reply| reply.first_text_ms)).collect();

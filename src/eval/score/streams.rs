@@ -8,14 +8,14 @@ use crate::eval::metrics::Metric;
 use crate::eval::report::{EvalReport, Figure, Table};
 use crate::eval::streams::{StreamFit, StreamKind, fit};
 
-/// Rows of a table, the most frequent first.
+/// Maximum number of rows of a table of [`most_frequent`].
 const SHOWN: usize = 20;
-/// Name of the group column.
+/// Name of the column with a stream's group.
 const GROUP: &str = "group";
-/// Placeholder for a missing word.
+/// Text in place of a word that is missing on one side.
 const NOTHING: &str = "(nothing)";
 
-/// Adds figures and tables to `report`.
+/// Adds figures and tables by group, and tables of missed, confused and stray outputs, to `report`, which has the overall figures.
 pub(super) fn add(report: &mut EvalReport, of_metrics: &[Metric], heard: &[&Prediction]) {
     groups(report, of_metrics, heard);
     let fits: Vec<(&str, StreamFit<'_>)> = heard.iter().filter_map(|p| Some((group_of(p), fit(p).ok()?))).collect();
@@ -24,7 +24,7 @@ pub(super) fn add(report: &mut EvalReport, of_metrics: &[Metric], heard: &[&Pred
     report.tables.extend(tables.into_iter().flatten().map(|table| if grouped { table } else { without_groups(table) }));
 }
 
-/// Removes the group column.
+/// Removes the first column if that is the one with the group.
 fn without_groups(mut table: Table) -> Table {
     if table.columns.first().is_some_and(|first| first == GROUP) {
         std::iter::once(&mut table.columns).chain(&mut table.rows).for_each(|row| drop(row.remove(0)));
@@ -36,7 +36,8 @@ fn group_of(prediction: &Prediction) -> &str {
     prediction.class.first().map_or("", String::as_str)
 }
 
-/// Replaces the figures by those of each group; of the overall figures only `on_time` stays.
+/// Replaces the report's figures by those of each group and adds a table of them; of the overall figures only `on_time` stays.
+/// Does nothing if no stream has a group.
 fn groups(report: &mut EvalReport, of_metrics: &[Metric], heard: &[&Prediction]) {
     let mut groups: Vec<&str> = Vec::new();
     for group in heard.iter().map(|p| group_of(p)).filter(|group| !group.is_empty()) {
@@ -58,7 +59,7 @@ fn groups(report: &mut EvalReport, of_metrics: &[Metric], heard: &[&Prediction])
     report.tables.extend(by_class(of_metrics, heard, 1).map(|table| Table { title: "By group".to_owned(), ..table }));
 }
 
-/// Returns a table of the word errors of each group.
+/// Returns a table of the word errors of each group, by kind; `None` if no stream is one of words.
 fn edits(fits: &[(&str, StreamFit<'_>)]) -> Option<Table> {
     let mut sums: BTreeMap<&str, [usize; 4]> = BTreeMap::new();
     for (group, fit) in fits.iter().filter(|(_, fit)| fit.kind == StreamKind::Words) {
@@ -72,7 +73,8 @@ fn edits(fits: &[(&str, StreamFit<'_>)]) -> Option<Table> {
     (!table.rows.is_empty()).then_some(table)
 }
 
-/// Returns a table of the missed outputs by kind, the most frequent first.
+/// Returns a table of the kinds of due outputs that were missed at least once in a group, with the numbers due and missed, the
+/// most missed first; `None` if there are none.
 fn missed(fits: &[(&str, StreamFit<'_>)]) -> Option<Table> {
     let mut sums: BTreeMap<(&str, &str), [usize; 2]> = BTreeMap::new();
     for (group, fit) in fits {
@@ -87,7 +89,7 @@ fn missed(fits: &[(&str, StreamFit<'_>)]) -> Option<Table> {
     most_frequent("What was missed", &[GROUP, "what", "due", "missed"], rows.map(row).collect())
 }
 
-/// Returns a table of substituted, deleted and inserted words, the most frequent first.
+/// Returns a table of substituted, deleted and inserted words over all groups, the most frequent first; `None` if there are none.
 fn word_confusions(fits: &[(&str, StreamFit<'_>)]) -> Option<Table> {
     let mut sums: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for (_, fit) in fits {
@@ -100,7 +102,7 @@ fn word_confusions(fits: &[(&str, StreamFit<'_>)]) -> Option<Table> {
     most_frequent("Words that were mistaken", &["said", "heard", "times"], sums.into_iter().map(row).collect())
 }
 
-/// Returns a table of the replies that were not due, the most frequent first.
+/// Returns a table of the texts of replies that were not due, by group, the most frequent first; `None` if there are none.
 fn stray(fits: &[(&str, StreamFit<'_>)]) -> Option<Table> {
     let mut sums: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for (group, fit) in fits {
@@ -110,7 +112,8 @@ fn stray(fits: &[(&str, StreamFit<'_>)]) -> Option<Table> {
     most_frequent("Replies that were not due", &[GROUP, "reply", "times"], sums.into_iter().map(row).collect())
 }
 
-/// Returns a table of the rows with the largest counts, which form the last column; `None` without rows.
+/// Returns a table of the [`SHOWN`] `rows` with the largest counts (the first of each pair), which form the last column; `None`
+/// without rows.
 fn most_frequent(title: &str, columns: &[&str], mut rows: Vec<(usize, Vec<String>)>) -> Option<Table> {
     // A stable sort: rows of equal count stay in the order of their names.
     rows.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
@@ -122,7 +125,7 @@ fn most_frequent(title: &str, columns: &[&str], mut rows: Vec<(usize, Vec<String
     (!table.rows.is_empty()).then_some(table)
 }
 
-/// Returns the group's name for a table.
+/// Returns the group's name for a table, `(none)` for the empty one.
 fn named(group: &str) -> String {
     if group.is_empty() { "(none)".to_owned() } else { group.to_owned() }
 }

@@ -18,18 +18,18 @@ use crate::session::front_end::{Analysis, EncodedChunks, FrontEnd};
 use crate::session::{Session, SessionConfig, WhenFull};
 use crate::time::SAMPLE_RATE_HZ;
 
-/// Name of the lane that never responds.
+/// Name of the mode that never responds, added to record margins.
 const SILENT: &str = "never responds";
-/// Respond bias of that lane, larger than any logit.
+/// Bias on the respond logit in that mode; no logit outweighs it.
 const NEVER: f32 = -1e9;
-/// Samples of an onset frame: 20 ms.
+/// Samples of a frame whose level decides the onset: 20 ms.
 const ONSET_FRAME: usize = SAMPLE_RATE_HZ as usize / 50;
-/// The onset is the first frame within this many dB of the loudest one.
+/// Range below the loudest frame, in dB; the first frame within it is the onset.
 const ONSET_RANGE_DB: f32 = 30.0;
-/// Quietest frame that can be an onset.
+/// Level of the quietest frame that can be the onset.
 const QUIETEST_ONSET_DBFS: f32 = -60.0;
 
-/// A running session.
+/// A session of an evaluation that is running: the model's session, the audio still to be heard, and the results so far.
 pub(super) struct ActiveSession {
     condition: String,
     session: Session,
@@ -38,41 +38,41 @@ pub(super) struct ActiveSession {
     gap_secs: f64,
     front_end: FrontEnd,
     chunker: Chunker,
-    /// Sound files still to be played.
+    /// Sound files still to be opened, in the order in which they are heard.
     clips: VecDeque<PendingSound>,
     source: Option<FileSource>,
     waiting: VecDeque<Chunk>,
-    /// Number of chunks cut from the audio.
+    /// Number of chunks cut from the audio of all items so far, silence included.
     cut: u64,
     items: Vec<ItemProgress>,
     events: Vec<Event>,
-    /// Item and index within the item of each reply.
+    /// Index of the item, and index among the item's replies, of each reply.
     replies: HashMap<ReplyId, (usize, usize)>,
     fed_at: Instant,
 }
 
-/// A sound file that waits to be played.
+/// A sound file that waits to be opened.
 struct PendingSound {
-    /// Index of its item.
+    /// Index of its item in the session.
     item: usize,
     path: PathBuf,
     role: SoundRole,
 }
 
-/// The part of an item that a sound file is.
+/// The part of an item that a sound file is: its sound, or the spoken question.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SoundRole {
     Sound,
     Question,
 }
 
-/// The results of an item so far.
+/// An item of the session with its results so far.
 struct ItemProgress {
     item: Item,
     first_chunk: Option<u64>,
     sound_chunks: u64,
     question_chunk: Option<u64>,
-    /// Level of each onset frame of the sound, in dBFS.
+    /// Level of each frame ([`ONSET_FRAME`]) of the sound, in dBFS; without a spoken question.
     levels: Vec<f32>,
     replies: Vec<PredictedReply>,
     margins: Vec<f32>,
@@ -81,7 +81,11 @@ struct ItemProgress {
 }
 
 impl ActiveSession {
-    /// Starts a session with the lanes of `runner`.
+    /// Starts the session `planned` in the mode of `runner`, and a second lane for margins if `runner` asks for them. Reads no
+    /// audio yet.
+    ///
+    /// # Errors
+    /// If there is no memory for the session, or its context window is too small.
     pub(super) fn start(runner: &SessionRunner, planned: EvalSession) -> Result<Self> {
         let config = SessionConfig { when_full: WhenFull::Trim(planned.context), ..runner.config.clone() };
         let mut session = Session::new(Arc::clone(&runner.model), config)?;
@@ -117,41 +121,41 @@ impl ActiveSession {
         })
     }
 
-    /// Returns true if the session waits for audio and has some left.
+    /// Returns true if the model has processed all it was fed, is not replying, and audio is left.
     pub(super) fn is_idle(&self) -> bool {
         self.session.backlog() == 0 && !self.session.is_replying() && !self.audio_is_exhausted()
     }
 
-    /// Returns true if all audio is processed and no reply is in progress.
+    /// Returns true if all audio is processed, or could not be read, and no reply is in progress.
     pub(super) fn is_done(&self) -> bool {
         self.audio_is_exhausted() && self.session.backlog() == 0 && !self.session.is_replying()
     }
 
-    /// Returns the model session and the buffer for its events.
+    /// Returns the model's session and the buffer for its events, for a batched pass.
     pub(super) const fn session(&mut self) -> (&mut Session, &mut Vec<Event>) {
         (&mut self.session, &mut self.events)
     }
 
-    /// Analyses the next chunk, if there is one: everything before the encoder.
+    /// Takes the next chunk and carries out all steps before the encoder; `None` if no audio is left.
     pub(super) fn analyse_next(&mut self) -> Option<Analysis> {
         let chunk = self.next_chunk()?;
         self.fed_at = Instant::now();
         Some(self.front_end.analyse(&chunk))
     }
 
-    /// Queues encoded chunks.
+    /// Queues encoded chunks in the model's session.
     pub(super) fn push(&mut self, chunks: EncodedChunks) {
         chunks.encoded.into_iter().for_each(|encoded| self.session.push(encoded));
     }
 
-    /// Handles the events of the last pass.
+    /// Records the events of the last pass in the results of the items.
     pub(super) fn take_events(&mut self) {
         for event in std::mem::take(&mut self.events) {
             self.take(event);
         }
     }
 
-    /// Returns the predictions of the items.
+    /// Returns a prediction for each item, in their order.
     pub(super) fn finish(self) -> Vec<Prediction> {
         let condition = self.condition;
         self.items.into_iter().map(|item| item.finish(&condition)).collect()
@@ -161,7 +165,7 @@ impl ActiveSession {
         self.clips.is_empty() && self.source.is_none() && self.waiting.is_empty()
     }
 
-    /// Returns the next chunk; opens and reads sound files as needed.
+    /// Returns the next chunk, of a sound or of the silence after it; opens and reads sound files as needed. `None` at the end.
     fn next_chunk(&mut self) -> Option<Chunk> {
         loop {
             if let Some(chunk) = self.waiting.pop_front() {
@@ -176,7 +180,7 @@ impl ActiveSession {
         }
     }
 
-    /// Opens a sound. Skips an unreadable one, and with it the question about it.
+    /// Opens a sound. Skips an unreadable one, and with it the question about it, and notes the reason in the item.
     fn open(&mut self, clip: PendingSound) {
         let item = &mut self.items[clip.item];
         match clip.role {
@@ -192,7 +196,7 @@ impl ActiveSession {
         }
     }
 
-    /// Reads the next block of the open sound and cuts it into chunks.
+    /// Reads the next block of the open sound and cuts it into chunks; at its end, or on an error, adds the silence after it.
     fn read_on(&mut self) {
         let current = self.current_item();
         let Some(source) = &mut self.source else { return };
@@ -259,18 +263,18 @@ impl ActiveSession {
         }
     }
 
-    /// Returns the recorded reply of this id.
+    /// Returns the recorded reply of this id; `None` for replies of other modes.
     fn reply(&mut self, reply: ReplyId) -> Option<&mut PredictedReply> {
         let (item, at) = *self.replies.get(&reply)?;
         self.items[item].replies.get_mut(at)
     }
 
-    /// Returns the index of the item to which a chunk belongs.
+    /// Returns the index of the item to which the chunk of this number belongs, the silence after the item included.
     fn item_of(&self, chunk: u64) -> usize {
         self.items.iter().rposition(|item| item.first_chunk.is_some_and(|first| first <= chunk)).unwrap_or(0)
     }
 
-    /// Returns the index of the item that is being played.
+    /// Returns the index of the item whose sound was opened last.
     fn current_item(&self) -> usize {
         self.item_of(u64::MAX)
     }
@@ -311,7 +315,7 @@ impl ItemProgress {
     }
 }
 
-/// Returns the onset in seconds of a sound with these frame levels; `None` for silence.
+/// Returns the onset in seconds of a sound with these frame levels, in dBFS; `None` if none reaches [`QUIETEST_ONSET_DBFS`].
 fn onset(levels: &[f32]) -> Option<f64> {
     let loudest = levels.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let threshold = QUIETEST_ONSET_DBFS.max(loudest - ONSET_RANGE_DB);

@@ -1,6 +1,6 @@
 //! The English words that belong to numbers.
 
-/// One to nineteen.
+/// The words for one to nineteen, in order.
 const ONES: [&str; 19] = [
     "one",
     "two",
@@ -22,9 +22,9 @@ const ONES: [&str; 19] = [
     "eighteen",
     "nineteen",
 ];
-/// Twenty to ninety.
+/// The words for twenty to ninety, in order.
 const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
-/// Hundred, then the powers of a thousand.
+/// The words for a hundred, then for the powers of a thousand, in order.
 const MULTIPLIERS: [&str; 12] = [
     "hundred",
     "thousand",
@@ -39,30 +39,30 @@ const MULTIPLIERS: [&str; 12] = [
     "nonillion",
     "decillion",
 ];
-/// Irregular ordinals: word, value, suffix.
+/// Irregular ordinals: word, value, and suffix of the digits.
 const ODD_ORDINALS: [(&str, i128, &str); 6] =
     [("zeroth", 0, "th"), ("first", 1, "st"), ("second", 2, "nd"), ("third", 3, "rd"), ("fifth", 5, "th"), ("twelfth", 12, "th")];
 
-/// The meaning of a word in a number.
+/// The meaning of an English word in a spelled-out number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NumberWord {
     /// `o`, `oh`, `zero`.
     Zero,
-    /// One to nineteen.
+    /// A value from one to nineteen.
     One(i128),
-    /// `sixes`, `sixth`: value and suffix.
+    /// A plural or ordinal of one to nineteen, or `zeroth`, as `sixes` or `sixth`: value and suffix of the digits (6 and `th`).
     OneWith(i128, &'static str),
-    /// Twenty to ninety.
+    /// A multiple of ten from twenty to ninety.
     Ten(i128),
-    /// `sixties`, `sixtieth`: value and suffix.
+    /// A plural or ordinal of twenty to ninety, as `sixties` or `sixtieth`: value and suffix of the digits.
     TenWith(i128, &'static str),
-    /// `hundred`, `million`.
+    /// `hundred`, `thousand`, `million` …: the factor.
     Multiplier(i128),
-    /// `hundreds`, `millionth`: value and suffix.
+    /// A plural or ordinal of such a word, as `hundreds` or `millionth`: factor and suffix of the digits.
     MultiplierWith(i128, &'static str),
-    /// A sign, which precedes its number.
+    /// `minus`, `plus`, `negative` or `positive`: the sign, which precedes its number.
     Sign(char),
-    /// A currency, which follows its number.
+    /// `dollars`, `pound`, `euros`, `cent` …: the symbol; the word follows its number.
     Currency(char),
     /// `per`, as in `per cent`.
     Per,
@@ -72,13 +72,13 @@ pub(super) enum NumberWord {
     And,
     /// `double`, as in `double seven`.
     Double,
-    /// `triple`.
+    /// `triple`, as in `triple seven`.
     Triple,
-    /// `point`.
+    /// `point`, as in `two point five`.
     Point,
 }
 
-/// Returns the meaning of `word` in a number, if it has one.
+/// Returns the meaning of `word`, in lower case, in a spelled-out number; `None` if it has none there.
 pub(super) fn meaning(word: &str) -> Option<NumberWord> {
     if ["o", "oh", "zero"].contains(&word) {
         return Some(NumberWord::Zero);
@@ -136,7 +136,7 @@ pub(super) fn meaning(word: &str) -> Option<NumberWord> {
     })
 }
 
-/// Returns the plural of a word from [`ONES`].
+/// Returns the plural of a word from [`ONES`]: with `s`, or `sixes`.
 fn plural_of_one(one: &str) -> String {
     if one == "six" { "sixes".to_owned() } else { format!("{one}s") }
 }
