@@ -106,7 +106,7 @@ pub fn compare(before: ScoredRun<'_>, after: ScoredRun<'_>) -> Result<EvalReport
     report.tables.push(table);
     report.tables.extend(changed_items(&metrics(&new.task), &pairs));
     report.notes.push(format!(
-        "BootstrapResult bootstrap, {} draws, fixed seed; p is two-sided and not corrected for several figures.",
+        "Paired bootstrap, {} draws, fixed seed; p is two-sided and not corrected for several figures.",
         super::stats::DRAWS
     ));
     Ok(report)
