@@ -15,10 +15,10 @@ use super::filters::MelFilters;
 pub(super) const FRAME_SAMPLES: usize = 400;
 /// Bins of the spectrum of a frame, from 0 to 8,000 Hz.
 pub(super) const N_BINS: usize = FRAME_SAMPLES / 2 + 1;
-/// Lower bound of mel powers.
+/// Lower bound of mel powers before the logarithm.
 const LEAST_POWER: f32 = 1e-10;
 
-/// The FFT, window and filters with their scratch buffers.
+/// The computation of one frame: window, FFT and mel filters, with their scratch buffers.
 pub(super) struct FrameMel {
     fft: Arc<dyn RealToComplex<f32>>,
     window: Box<[f32]>,

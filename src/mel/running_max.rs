@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 
-/// The time over which the maximum is taken that sets the floor of the log-mel.
+/// The stretch of the stream over which the maximum is taken; log-mel values more than 80 dB below the maximum are raised to that
+/// floor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MaxWindow {
     /// The whole stream, as in the reference.
     WholeStream,
-    /// The last 45 s, for endless listening: a slammed door does not hide quiet speech for hours.
+    /// The last 112 chunks, about 45 s, for endless listening: a slammed door does not hide quiet speech for hours.
     Last45Secs,
 }
 
@@ -15,7 +16,8 @@ pub enum MaxWindow {
 /// model knows maxima over at most that many.
 const WINDOW_CHUNKS: usize = 112;
 
-/// The maxima of the final frames: one for each chunk of the window, or a single one for the whole stream.
+/// The largest log10 mel power of the frames that are final (the last frame of the newest chunk is not): one value for each chunk
+/// of the window, or a single one for the whole stream.
 #[derive(Debug)]
 pub(super) struct RunningMax {
     max_window: MaxWindow,
@@ -32,14 +34,14 @@ impl RunningMax {
         self.chunks.clear();
     }
 
-    /// Includes `log` in the maximum of the newest chunk.
+    /// Includes `log` in the maximum of the newest chunk; before the first chunk, does nothing.
     pub(super) fn fold_into_newest(&mut self, log: f32) {
         if let Some(newest) = self.chunks.back_mut() {
             *newest = newest.max(log);
         }
     }
 
-    /// Adds a chunk whose final frames have the maximum `log`.
+    /// Adds a chunk whose final frames have the maximum `log`; drops the oldest of a full window.
     pub(super) fn push(&mut self, log: f32) {
         match self.max_window {
             MaxWindow::WholeStream if !self.chunks.is_empty() => return self.fold_into_newest(log),
