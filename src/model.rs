@@ -172,7 +172,7 @@ impl Model {
     /// Encodes one scaled log-mel chunk `[128, 40]` to features `[10, n_embd]` in the decoder's number type.
     ///
     /// # Errors
-    /// When `mel` has another length, or candle fails (out of memory, a device that went away).
+    /// When `mel` does not have 3 to 200 frames, or candle fails (out of memory, a device that went away).
     pub fn encode(&self, mel: &[f32]) -> Result<Features> {
         let none = || Error::internal("the encoder returned no features for a chunk");
         self.encode_batch(&[mel])?.pop().ok_or_else(none)

@@ -7,14 +7,14 @@ use std::sync::LazyLock;
 use tokenizers::NormalizedString;
 use tokenizers::utils::SysRegex;
 
-/// The class of a character, as far as scoring needs it.
+/// The classes of characters that the text normalisation of `hearken eval` tells apart before it compares texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CharClass {
-    /// A combining mark of the letter before (category Mn).
+    /// A mark that combines with the letter before (category Mn).
     Diacritic,
-    /// Another mark, a symbol or punctuation (categories M, S and P).
+    /// Another mark, a symbol or punctuation (categories M, S and P; in ASCII all punctuation and symbols).
     Symbol,
-    /// Anything else: letters, digits, spaces.
+    /// Any other character: letters, digits, spaces, control characters.
     Other,
 }
 
@@ -39,13 +39,13 @@ pub fn class_of(c: char) -> CharClass {
     }
 }
 
-/// Returns `text` in the form NFKD: compatibility characters replaced, letters and marks separate.
+/// Returns `text` in the Unicode normal form NFKD: compatibility characters replaced, letters and marks separate.
 #[must_use]
 pub fn decomposed(text: &str) -> String {
     if text.is_ascii() { text.to_owned() } else { NormalizedString::from(text).nfkd().get().to_owned() }
 }
 
-/// Returns `text` in the form NFKC: compatibility characters replaced, letters and marks composed.
+/// Returns `text` in the Unicode normal form NFKC: compatibility characters replaced, letters and marks composed.
 #[must_use]
 pub fn composed(text: &str) -> String {
     if text.is_ascii() { text.to_owned() } else { NormalizedString::from(text).nfkc().get().to_owned() }
