@@ -68,8 +68,9 @@ impl WallClock {
         Some(ms + (at.secs_since(*from) * MS as f64) as i64)
     }
 
-    /// Returns the stream time at wall time `ms` (milliseconds since 1970, UTC). Before the first anchor, returns the first
-    /// anchor's; for a time within a break, that of its end. Returns None if there is no anchor.
+    /// Returns the stream time at wall time `ms` (milliseconds since 1970, UTC): not before the first anchor's and not after the
+    /// next anchor's, so that every wall time within a pause gives the stream time of the pause. Returns None if there is no
+    /// anchor.
     #[must_use]
     pub fn at(&self, ms: i64) -> Option<StreamTime> {
         let place = self.anchors.partition_point(|(_, known)| *known <= ms).saturating_sub(1);
