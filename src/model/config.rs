@@ -341,6 +341,7 @@ impl AudioConfig {
         d.saturating_mul(d).saturating_mul(4).saturating_add(d.saturating_mul(ffn).saturating_mul(2))
     }
 
+    /// Returns the kind and text of the error if a field is not implemented or a size is impossible.
     fn check(&self) -> std::result::Result<(), (ErrorKind, String)> {
         if self.activation_function != "gelu" {
             return Err((ErrorKind::UnsupportedModel, "`activation_function` has a value that Hearken does not implement".into()));
@@ -366,7 +367,7 @@ impl AudioConfig {
     }
 }
 
-/// Reads a text file of a checkpoint; an error names the file.
+/// Returns the contents of a text file of a checkpoint; fails if the file is missing, unreadable or not UTF-8, naming the file.
 pub(super) fn read_text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|e| {
         let why = match e.kind() {

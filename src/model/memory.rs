@@ -44,8 +44,8 @@ pub fn needed(sizes: ModelSizes<'_>, precision: Precision, source: WeightSource)
     weights(sizes, precision).saturating_add(reading).saturating_add(lanes).saturating_add(OVERHEAD_BYTES)
 }
 
-/// Returns the bytes of the weights of a model of these sizes in `precision`, in memory as in a file of quantised weights; norms,
-/// biases and convolutions are not counted.
+/// Returns the bytes of the weights of a model of these sizes in `precision`, in memory as in a file of quantised weights; norms
+/// and biases are not counted.
 #[must_use]
 pub fn weights(sizes: ModelSizes<'_>, precision: Precision) -> u64 {
     let (table, decoder, encoder) = (sizes.lm.table_weights(), sizes.lm.weights(), sizes.audio.weights());
