@@ -301,7 +301,8 @@ impl AudioConfig {
     /// Reads the encoder's sizes from `qwen25OmniConfig/config.json` of the checkpoint folder `dir`.
     ///
     /// # Errors
-    /// When the file is missing, malformed, or asks for something that is not implemented.
+    /// When the file is missing, malformed, holds an impossible size, or asks for something that is not implemented; names the
+    /// file, and a refused field.
     pub fn read(dir: &Path) -> Result<Self> {
         #[derive(Deserialize)]
         struct File {

@@ -12,7 +12,7 @@ const WIDTH: usize = 16;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! by_rows {
     ($($most:literal)*) => {
-        /// Computes [`product`](super::product::product), which has checked the sizes.
+        /// Computes [`product`](super::product::product) with this instruction set; that function has checked the sizes.
         pub(super) fn product(
             rows: usize,
             a: Strided<'_, f32>,
