@@ -18,14 +18,14 @@ pub use gate::{GateStep, QuietGate};
 pub use running_max::MaxWindow;
 use running_max::RunningMax;
 
-/// Mel bins of a frame (`src/model/README.md` section 2).
+/// Number of mel bins of a frame (`src/model/README.md` section 2).
 pub const N_MELS: usize = 128;
 
 /// Half the length of a frame, in samples: the reach of a frame to each side of its centre.
 const HALF_FRAME: usize = FRAME_SAMPLES / 2;
 /// Samples of the previous chunk that a step needs to compute that chunk's last frame again, now with the samples that follow.
 const HISTORY: usize = HALF_FRAME + HOP_SAMPLES;
-/// Mirrored samples behind the end of a chunk, which its last frame needs.
+/// Number of mirrored samples behind the end of a chunk, which its last frame needs.
 const MIRRORED: usize = HALF_FRAME - HOP_SAMPLES;
 
 /// Range below the maximum that is kept, in decades of power: 80 dB (`src/model/README.md` section 2, step 7).
@@ -46,7 +46,7 @@ impl LogMelChunk {
         &self.scaled
     }
 
-    /// Returns the level of the chunk, in dBFS ([`dbfs`]).
+    /// Returns the level of the chunk's samples, in dBFS ([`dbfs`]).
     #[must_use]
     pub const fn level_dbfs(&self) -> f32 {
         self.level_dbfs
@@ -190,7 +190,7 @@ const LEAST_FRAMES: usize = 3;
 
 /// The unscaled log-mel of a whole recording.
 struct Recording {
-    /// The samples, with half a frame of mirrored samples at each end.
+    /// The samples, padded with zeros, with half a frame of mirrored samples at each end.
     padded: Vec<f32>,
     /// Log10 mel powers of each frame.
     raw: Vec<[f32; N_MELS]>,

@@ -15,12 +15,12 @@ pub const SAMPLE_RATE_HZ: u32 = 16_000;
 pub const CHUNK_SAMPLES: usize = 6_400;
 /// Samples between two log-mel frames: 10 ms (`src/model/README.md` section 2).
 pub const HOP_SAMPLES: usize = 160;
-/// Log-mel frames of a chunk (`src/model/README.md` section 2).
+/// Number of log-mel frames of a chunk: 40 (`src/model/README.md` section 2).
 pub const CHUNK_FRAMES: usize = CHUNK_SAMPLES / HOP_SAMPLES;
 /// Most log-mel frames of a block of a recording that is encoded offline: 2 s; only the last block may be shorter
 /// (`src/model/README.md` section 5.5).
 pub const BLOCK_FRAMES: usize = 200;
-/// Feature vectors that the encoder computes from a chunk (`src/model/README.md` section 3.2).
+/// Number of feature vectors that the encoder computes from a chunk (`src/model/README.md` section 3.2).
 pub const CHUNK_FEATURES: usize = 10;
 /// Length of a chunk, in seconds.
 pub const CHUNK_SECS: f64 = CHUNK_SAMPLES as f64 / SAMPLE_RATE_HZ as f64;

@@ -31,7 +31,8 @@ use crate::time::{CHUNK_FEATURES, CHUNK_FRAMES, CHUNK_SAMPLES, ChunkIdx, StreamT
 /// Samples of silence after each file in the reference's file mode, before rounding up to whole chunks (`src/model/README.md`
 /// section 5.4).
 const OFFLINE_SILENCE: usize = 16_000;
-/// Limit of model calls plus pending tokens per segment in the reference's file mode (`src/model/README.md` section 5.4).
+/// Limit of model calls plus pending tokens for a segment (a file, or the silence after it) in the reference's file mode
+/// (`src/model/README.md` section 5.4).
 const OFFLINE_CALLS: usize = 4_096;
 /// Most log-mel frames in the tensor `mel_first`, which holds the beginning of the input.
 const MEL_FIRST_FRAMES: usize = 160;

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::precision_choice::{Candidate, best};
 use crate::model::speed::Costs;
 
-/// Repetitions of each measurement.
+/// Repetitions of each measurement, an odd number: the median counts.
 const RUNS: usize = 5;
 /// Built-in modes, the most important first: a recommendation names the first ones.
 const MODES: [&str; 4] = [modes::DIALOG, modes::TRANSCRIBE, modes::TRANSLATE, modes::SOUNDS];

@@ -26,17 +26,17 @@ use crate::time::{CHUNK_SAMPLES, CHUNK_SECS, ChunkIdx, StreamTime};
 const CHUNKS: usize = 150;
 /// Most chunks without forced responses that follow the script, in which the lanes catch up: two minutes.
 const AFTER: usize = 300;
-/// Chunks between two questions: 20 s.
+/// Chunks between two questions of the dialog script: 20 s.
 const QUESTIONS_EVERY: usize = 50;
-/// Chunk of the first question, after 10 s.
+/// Number of the chunk at which the first question of the dialog script is answered, after 10 s.
 const FIRST_QUESTION: usize = 25;
-/// Tokens of an answer, including its end.
+/// Tokens after which an answer of the dialog script ends, its end token included.
 const ANSWER_TOKENS: usize = 31;
 /// Chunks of a period of the speech script: 2 s.
 const SPEECH_PERIOD: usize = 5;
 /// Transcript entries that begin in a period, one in each of the first chunks.
 const SPEECH_ENTRIES: usize = 3;
-/// Tokens of a transcript entry, including its end.
+/// Tokens after which a transcript entry of the speech script ends, its end token included.
 const ENTRY_TOKENS: usize = 3;
 /// Bias on the logit of TEXT_BEGIN that forces a response, or silence if negative.
 const CERTAIN: f32 = 1e6;
@@ -89,7 +89,7 @@ fn modes_of(scenario: Scenario, lanes: usize) -> Result<Vec<Mode>> {
     Ok(all)
 }
 
-/// A running script.
+/// A run of a script in simulated time.
 struct ScriptRun<'a> {
     model: &'a Arc<Model>,
     scenario: Scenario,
@@ -101,7 +101,7 @@ struct ScriptRun<'a> {
     now: f64,
     /// Chunks fed so far.
     fed: usize,
-    /// Forced responses that have not begun.
+    /// Number of forced responses that have not begun yet.
     due: usize,
     /// Simulated time of the end of the last reply, or of the speech, since which the lanes have not yet caught up; else None.
     behind_since: Option<f64>,
@@ -223,7 +223,7 @@ fn chunk(scenario: Scenario, at: usize) -> Chunk {
     Chunk { index: ChunkIdx(at as u64), begin: end(at), end: end(at + 1), samples: Box::new(noise().map(|x| x * gain)) }
 }
 
-/// Returns true if the script forces a response to chunk `at`.
+/// Returns true if the script forces a response to chunk number `at`.
 const fn responds(scenario: Scenario, at: usize) -> bool {
     match scenario {
         Scenario::Quiet => false,

@@ -3,7 +3,7 @@
 use super::N_MELS;
 use crate::time::CHUNK_FRAMES;
 
-/// Number of bands.
+/// Number of frequency bands of the quiet gate.
 pub(crate) const N_BANDS: usize = 10;
 
 /// First mel bin of each band, and the end of the last band. In Hz about 94, 420, 750, 1000, 1340, 1790, 2400, 3200, 4290, 5740,

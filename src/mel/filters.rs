@@ -5,7 +5,7 @@ use super::frames::N_BINS;
 
 /// Width of an FFT bin, in Hz: 16,000 Hz over 400 points.
 const BIN_HZ: f64 = 40.0;
-/// Upper end of the scale, in Hz.
+/// Upper end of the highest filter, in Hz.
 const TOP_HZ: f64 = 8_000.0;
 /// Frequency at which the Slaney scale changes from linear to logarithmic, in Hz.
 const KNEE_HZ: f64 = 1_000.0;

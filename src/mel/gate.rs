@@ -26,7 +26,7 @@ const STRETCH_BIAS: f32 = 2.0;
 /// noise exceeds less than once in several hours, given its number of independent FFT bins, plus 20 % because the floor is a
 /// minimum. The lowest two bands have more, for rumble. In dB: 10, 9, 7.8, 7, 6.5, 6, 5.4, 5, 4.8, 4.5.
 const BAND_MARGINS: [f32; N_BANDS] = [10.0, 8.0, 6.0, 5.0, 4.5, 4.0, 3.5, 3.2, 3.0, 2.8];
-/// Margin for the mean of all bands' ratios to their floors: 3 dB.
+/// Margin, as a factor, for the mean of all bands' ratios to their floors: 3 dB.
 const ALL_BANDS_MARGIN: f32 = 2.0;
 /// Factor on the margins at low sensitivity: 3 dB.
 const LOW_SCALE: f32 = 2.0;
@@ -63,7 +63,7 @@ impl GateStep {
 pub struct QuietGate {
     /// Mean power in each band for each of the newest `FLOOR_CHUNKS` chunks, oldest first.
     means: VecDeque<[f32; N_BANDS]>,
-    /// The last frames of the previous chunk, so that blocks span the border.
+    /// Band powers of the last frames of the previous chunk, so that blocks span the border.
     border: [[f32; N_BANDS]; BLOCK_FRAMES - 1],
     /// Number of chunks since the last sound; the gate is closed above `HOLD_CHUNKS`.
     quiet_chunks: u32,
@@ -89,7 +89,7 @@ impl QuietGate {
         *self = Self::new(self.sensitivity);
     }
 
-    /// Returns true if the gate is open.
+    /// Returns true if the gate is open after the newest chunk.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         self.quiet_chunks <= HOLD_CHUNKS
@@ -101,8 +101,8 @@ impl QuietGate {
         self.quiet_chunks == 0
     }
 
-    /// Decides about the next chunk. A sound that begins in its last 10 ms may be detected only with the chunk after it; the
-    /// pre-roll then contains its beginning.
+    /// Adds the next chunk to the noise floor and decides if the model hears it. A sound that begins in its last 10 ms may be
+    /// detected only with the chunk after it; the pre-roll then contains its beginning.
     pub fn step(&mut self, chunk: &LogMelChunk) -> GateStep {
         let frames = chunk.bands().frames();
         let floor = self.follow(frames);

@@ -12,8 +12,8 @@ pub enum MaxWindow {
     Last45Secs,
 }
 
-/// Chunks in 45 s. The reference never hears more than 112 silent chunks in a stream (`src/model/README.md` section 6.2), so the
-/// model knows maxima over at most that many.
+/// Number of chunks in 45 s. The reference never hears more than 112 silent chunks in a stream (`src/model/README.md` section 6.2),
+/// so the model knows maxima over at most that many.
 const WINDOW_CHUNKS: usize = 112;
 
 /// The largest log10 mel power of the frames that are final (the last frame of the newest chunk is not): one value for each chunk
@@ -21,7 +21,7 @@ const WINDOW_CHUNKS: usize = 112;
 #[derive(Debug)]
 pub(super) struct RunningMax {
     max_window: MaxWindow,
-    /// Oldest first.
+    /// The maxima, the oldest first; one at most for the whole stream.
     chunks: VecDeque<f32>,
 }
 
@@ -41,7 +41,8 @@ impl RunningMax {
         }
     }
 
-    /// Adds a chunk whose final frames have the maximum `log`; drops the oldest of a full window.
+    /// Adds a chunk whose final frames have the maximum `log`; drops the oldest chunk of a full window. For the whole stream,
+    /// includes `log` in the single value.
     pub(super) fn push(&mut self, log: f32) {
         match self.max_window {
             MaxWindow::WholeStream if !self.chunks.is_empty() => return self.fold_into_newest(log),

@@ -34,7 +34,7 @@ const MAX_LAYERS: usize = 4_096;
 /// Number of bytes at the beginning of each tensor that the identity covers.
 const IDENTITY_BYTES: usize = 64;
 
-/// An open checkpoint folder.
+/// An open checkpoint folder: configuration and headers are read, tensors on demand.
 #[derive(Debug)]
 pub struct Checkpoint {
     /// Sizes of the language model.
@@ -239,7 +239,7 @@ impl Weights for Checkpoint {
         }
     }
 
-    /// Reads row by row, because the whole matrix may have a gigabyte.
+    /// Reads each row on its own, because the whole matrix may have a gigabyte.
     fn rows(&self, name: &str, shape: MatrixShape, ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {
         let MatrixShape { out: rows, inner } = shape;
         let mut found = Vec::with_capacity(ids.len() * inner);
@@ -313,7 +313,8 @@ fn map_file(path: &Path, index_path: &Path) -> Result<Mmap> {
     unsafe { Mmap::map(&file) }.map_err(|e| Error::model_file(path, e))
 }
 
-/// Reorders the rows of an old `attn.attn` tensor from `[Q x (H/G), K, V]` for each group to all Q, all K, all V.
+/// Returns an old `attn.attn` tensor with its rows in the order of today: from the Q heads, K and V of each group in turn to all Q,
+/// all K, all V.
 fn regroup(rows: &Tensor, lm: &LmConfig) -> candle_core::Result<Tensor> {
     let (groups, head, per_group) = (lm.groups(), lm.head(), lm.n_head / lm.groups());
     let part = |from: usize, count: usize| -> candle_core::Result<Vec<Tensor>> {

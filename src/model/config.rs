@@ -15,7 +15,7 @@ use crate::time::BLOCK_FRAMES;
 pub const LM_CONFIG: &str = "model_config.yaml";
 /// Path of the file of the audio encoder's sizes in a checkpoint folder; they lie at `thinker_config.audio_config`.
 pub const AUDIO_CONFIG: &str = "qwen25OmniConfig/config.json";
-/// The largest size of any dimension that is accepted.
+/// The largest value of a size field that is accepted; the smallest is 1.
 const MAX_SIZE: usize = 1 << 24;
 
 /// The sizes of both parts of a model.
@@ -47,7 +47,7 @@ pub struct LmConfig {
     pub(super) switches: Switches,
 }
 
-/// The fields that change the architecture: one value of each is implemented.
+/// The fields of litgpt's `Config` that change the architecture; only one value of each is implemented, and the others are refused.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default)]
 pub(super) struct Switches {
@@ -122,7 +122,7 @@ impl Default for Switches {
 }
 
 impl LmConfig {
-    /// Reads `model_config.yaml` of the checkpoint folder `dir`.
+    /// Reads the language model's sizes from `model_config.yaml` of the checkpoint folder `dir`.
     ///
     /// # Errors
     /// When the file is missing, malformed, holds an impossible size, or asks for something that is not implemented; names the
@@ -172,7 +172,7 @@ impl LmConfig {
         self.intermediate_size.unwrap_or(4 * self.n_embd)
     }
 
-    /// Returns the shape of a layer's key/value cache.
+    /// Returns the shape of the keys and of the values of a position in one layer's cache.
     #[must_use]
     pub fn kv_shape(&self) -> KvShape {
         KvShape { groups: self.groups(), head_size: self.head() }
@@ -320,13 +320,13 @@ impl AudioConfig {
         Ok(config)
     }
 
-    /// Returns the sizes of the released encoder (`src/model/README.md` section 7).
+    /// Returns the sizes of the encoder of the released 3B model (`src/model/README.md` section 7).
     #[must_use]
     pub fn released_3b() -> Self {
         Self { output_dim: 2_048, ..Self::default() }
     }
 
-    /// Returns the number of weights in the matrices.
+    /// Returns the number of weights in the matrices of all layers, the convolutions and `proj`; norms and biases are not counted.
     #[must_use]
     pub fn weights(&self) -> u64 {
         let wide = |n: usize| n as u128;

@@ -35,7 +35,7 @@ pub struct Segment<'a> {
 /// The inputs of one lane, in order; a list of up to 16, four chunks with their tokens, takes no heap memory.
 pub type Inputs = SmallVec<[Input; 16]>;
 
-/// An input of the decoder.
+/// An input of the decoder for one lane.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// A token id: one row.
@@ -55,7 +55,7 @@ impl Input {
     }
 }
 
-/// The kind of logits to read at a row.
+/// The logits that a pass computes at a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Read {
     /// Only the logits of KEEP_SILENCE and TEXT_BEGIN, between which a decision after a chunk chooses; cheap.
@@ -67,7 +67,7 @@ pub enum Read {
 /// The logits read in a pass, segment after segment; a list of up to eight takes no heap memory.
 pub type PassLogits = SmallVec<[Logits; 8]>;
 
-/// The logits read at a row.
+/// The logits that a [`Read`] returned for a row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Logits {
     /// The two logits of a decision after a chunk.
@@ -105,11 +105,11 @@ pub struct Decoder {
 #[derive(Debug, Default)]
 struct PassIndex {
     spans: Vec<LaneSpan>,
-    /// Rows at which a decision is read.
+    /// Rows, counted over all lanes, at which the two logits of a decision are read.
     decision_rows: Vec<usize>,
     /// Logits of the decisions, in the order of `decision_rows`: KEEP_SILENCE, TEXT_BEGIN.
     decision_logits: Vec<(f32, f32)>,
-    /// Rows at which all logits are read.
+    /// Rows, counted over all lanes, at which the logits of all tokens are read.
     full_rows: Vec<usize>,
 }
 
@@ -188,7 +188,7 @@ impl Decoder {
         Ok(segments.iter().flat_map(|segment| &segment.reads).filter_map(|(_, read)| next(*read)).collect())
     }
 
-    /// Makes an empty cache for this decoder.
+    /// Makes an empty cache for this decoder's kind of layers and sizes.
     #[must_use]
     pub fn new_cache(&self) -> LaneCache {
         match self.layers {

@@ -20,9 +20,9 @@ use crate::time::BLOCK_FRAMES;
 
 /// Positions of the longest block after the second convolution: 100.
 const MOST_POSITIONS: usize = positions_of(BLOCK_FRAMES);
-/// `nn.LayerNorm`'s default.
+/// Epsilon of the encoder's layer norms: the default of PyTorch's `nn.LayerNorm`.
 const LAYER_NORM_EPS: f64 = 1e-5;
-/// The wavelength of the slowest sinusoid (`SinusoidsPositionEmbedding`).
+/// Wavelength, in positions and divided by 2π, of the slowest sinusoid of the position embeddings (`SinusoidsPositionEmbedding`).
 const MAX_TIMESCALE: f64 = 10_000.0;
 
 /// The features of several blocks, one [`Features`] each, in order; a list of up to four takes no heap memory.

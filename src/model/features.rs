@@ -8,7 +8,7 @@ use candle_core::{DType, Result as CandleResult, Tensor};
 /// each chunk.
 const POOL_SIZE: usize = 64;
 
-/// The feature vectors of one chunk, `[10, n_embd]`, or of a whole recording, `[n, n_embd]`. Cheap to clone.
+/// The feature vectors of one chunk, `[10, n_embd]`, or of a whole recording, `[n, n_embd]`. A clone shares them.
 #[derive(Clone, Debug)]
 pub enum Features {
     /// From the float encoder: on its device, in the decoder's number type.
@@ -31,7 +31,7 @@ impl FeatureRows {
         Self { values, width }
     }
 
-    /// Iterates over the feature vectors.
+    /// Returns the feature vectors in order, each of `width` values.
     pub fn iter(&self) -> impl Iterator<Item = &[f32]> {
         self.values.chunks_exact(self.width.max(1))
     }

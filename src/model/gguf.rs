@@ -20,9 +20,9 @@ const MAGIC: &[u8; 4] = b"GGUF";
 const VERSION: u32 = 3;
 /// The alignment of tensors in a written file, in bytes: a cache line, for the kernels.
 const ALIGNMENT: usize = 64;
-/// The metadata key of the alignment.
+/// The metadata key of the alignment of tensors.
 const ALIGNMENT_KEY: &str = "general.alignment";
-/// The alignment of a file without [`ALIGNMENT_KEY`].
+/// The alignment, in bytes, of a file without [`ALIGNMENT_KEY`].
 const DEFAULT_ALIGNMENT: usize = 32;
 /// The largest alignment that is accepted in a file, in bytes.
 const MAX_ALIGNMENT: u64 = 1 << 20;
@@ -87,7 +87,7 @@ pub enum MetadataValue {
 pub struct TensorInfo {
     /// Type of the elements.
     pub kind: ElementType,
-    /// Dimensions, slowest first as everywhere in Hearken (fastest first in the file).
+    /// Dimensions, the slowest first (row-major, as everywhere in Hearken; in the file the fastest is first).
     pub shape: Vec<usize>,
 }
 

@@ -20,7 +20,7 @@ use super::weights::ComputeType;
 /// Positions by which a float layer's cache grows: few enough for a small prompt cache, many enough that a cache of 4,096 positions
 /// is copied only eight times.
 const GROW_BY: usize = 512;
-/// The dimension of positions in `[groups, positions, head]`.
+/// Index of the dimension of positions in `[groups, positions, head]`.
 const POSITIONS: usize = 1;
 
 /// The shape of the keys of a position in one layer, and of its values.
@@ -40,7 +40,7 @@ pub struct LaneCache {
     pub(super) positions: usize,
 }
 
-/// The keys and values of one layer.
+/// The keys and values of one layer of a lane.
 #[derive(Debug)]
 pub(super) enum LayerCache {
     /// candle tensors `[groups, positions, head]`, in the decoder's number type.
@@ -49,12 +49,12 @@ pub(super) enum LayerCache {
     Packed(BlockedKv),
 }
 
-/// The keys and values of one layer as candle tensors.
+/// The keys and values of one layer of a lane as candle tensors.
 #[derive(Debug)]
 pub(super) struct FloatLayerCache {
-    /// Rotated keys, and values.
+    /// Rotated keys, and values, `[groups, positions, head]` each.
     rotated: KvCache,
-    /// Keys before rotation.
+    /// Keys before rotation, `[groups, positions, head]`.
     unrotated: Cache,
 }
 
@@ -105,10 +105,10 @@ impl FloatLayerCache {
     }
 }
 
-/// The rotations of the positions `0 .. positions`.
+/// The cosines and sines of the rotations of the positions `0 .. positions`.
 struct CosSin {
     positions: usize,
-    /// `[position][head / 2]`.
+    /// Pairs (cosine, sine), `[position][head / 2]`.
     all: Vec<(f32, f32)>,
 }
 
@@ -117,7 +117,7 @@ impl CosSin {
         Self { positions, all: rope.cos_sin(0, positions).collect() }
     }
 
-    /// Returns cosines and sines as tensors of the number type and on the device of `like`.
+    /// Returns cosines and sines as tensors `[positions, head / 2]` of the number type and on the device of `like`.
     fn tensors(&self, like: &Tensor) -> Result<(Tensor, Tensor)> {
         let (cos, sin): (Vec<f32>, Vec<f32>) = self.all.iter().copied().unzip();
         let shape = (self.positions, self.all.len() / self.positions.max(1));

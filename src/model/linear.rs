@@ -17,7 +17,7 @@ use super::weights::{MatrixShape, Packing, Planes};
 
 /// The least work (weights times rows) that a thread takes at a time: some microseconds, a hundred times the cost of taking a task.
 const MIN_TASK_WORK: usize = 500_000;
-/// Output tiles that make one group of the next layer's inputs.
+/// Tiles of 16 outputs that make one group of 64 inputs of the next layer.
 const TILES_OF_GROUP: usize = GROUP / TILE;
 /// Values that a thread takes at a time for the GELU of a tensor.
 const GELU_VALUES: usize = 4_096;
@@ -155,7 +155,7 @@ impl PackedLinear {
 /// The packed layers of an MLP; the activation function is fused between them.
 #[derive(Debug)]
 pub enum PackedMlp {
-    /// Qwen2.5's: `proj(silu(fc_1 x) * fc_2 x)`.
+    /// The MLP of the decoder (Qwen2.5): `proj(silu(fc_1 x) * fc_2 x)`.
     Gated {
         /// The gate projection.
         fc_1: PackedLinear,
@@ -164,7 +164,7 @@ pub enum PackedMlp {
         /// The down projection.
         proj: PackedLinear,
     },
-    /// The audio encoder's: `fc2(gelu(fc1 x))`.
+    /// The MLP of the audio encoder: `fc2(gelu(fc1 x))`.
     Gelu {
         /// The up projection.
         fc1: PackedLinear,

@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Remedy, Result};
 const LANES: u64 = 4;
 /// Positions of a lane for which memory is counted: the default context window.
 const POSITIONS: u64 = 2_048;
-/// Bytes beside weights and caches: the window, the scratch buffers of a pass and everything else.
+/// Bytes counted for everything beside weights and caches: the desktop window, the scratch buffers of a pass and the rest.
 const OVERHEAD_BYTES: u64 = 120_000_000;
 /// Precisions that an error suggests instead, the better one first.
 const SMALLER_PRECISIONS: [Precision; 2] = [Precision::Q8, Precision::Q4];

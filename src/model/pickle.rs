@@ -69,7 +69,7 @@ impl TorchFile {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// Returns the shape of the tensor `name`.
+    /// Returns the shape of the tensor `name`, row-major.
     ///
     /// # Errors
     /// When the tensor does not exist.

@@ -44,7 +44,7 @@ pub(super) fn default_precision(dir: &Path, device: &Device) -> Precision {
     if weights > FLOAT_WEIGHTS { Precision::Q4 } else { Precision::F32 }
 }
 
-/// A chosen precision and its reason.
+/// The precision chosen for preparing a model, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrecisionChoice {
     /// The precision in which to prepare the model.
@@ -101,7 +101,7 @@ pub fn best(candidates: &[Candidate]) -> Option<&Candidate> {
 /// small model, else 8 or 4 bits by estimated costs. Takes two seconds at most. 4 bits are chosen even if they do not fit.
 ///
 /// # Errors
-/// When the configuration cannot be read.
+/// When the configuration in `dir` cannot be read.
 pub fn choose_precision(dir: &Path, resources: MachineResources) -> Result<PrecisionChoice> {
     let (lm, audio) = (LmConfig::read(dir)?, AudioConfig::read(dir)?);
     let sizes = ModelSizes { lm: &lm, audio: &audio };

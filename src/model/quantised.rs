@@ -31,7 +31,7 @@ const KEPT_KEY: &str = "hearken.kept_rows";
 /// Name of the tensor that holds the rows of `lm_head.weight` that stay f32.
 const KEPT_ROWS: &str = "lm_head.weight.kept";
 const HEAD: &str = "lm_head.weight";
-/// Weights that are packed at a time: 16 MB as f32, so that memory stays bounded.
+/// Number of weights that are read and packed at a time, about: 16 MiB as f32, so that memory stays bounded.
 const BLOCK_WEIGHTS: usize = 4 << 20;
 
 /// Bytes after which the progress is recorded again: 64 MiB, a few seconds of work that a crash repeats at most.
@@ -50,7 +50,7 @@ pub fn file_in(dir: &Path, bits: Bits) -> PathBuf {
 #[derive(Debug)]
 pub struct Quantised {
     file: Gguf,
-    /// Identity of the checkpoint that the file was made from.
+    /// Identity ([`Checkpoint::identity`]) of the checkpoint that the file was made from.
     source: String,
     /// Token ids of the rows of `lm_head` that are stored as f32.
     kept: Vec<u32>,

@@ -15,7 +15,7 @@ use crate::config::Precision;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::time::{CHUNK_FRAMES, CHUNK_SECS};
 
-/// Rows of a pass that fills a cache.
+/// Most rows of one pass that fills a cache for a measurement, and positions that must stay free in it.
 const FILL_ROWS: usize = 64;
 /// Positions of a lane's prompt, roughly: the positions that a measured compaction keeps at the beginning.
 const PROMPT_POSITIONS: usize = 40;

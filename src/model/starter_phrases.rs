@@ -43,7 +43,7 @@ pub struct Sound {
     pub name: String,
     /// The text that `dialog` replies to the sound; empty if it does not reply.
     pub reply: String,
-    /// The emotion of that reply.
+    /// The emotion of that reply, in lower case.
     pub emotion: String,
 }
 

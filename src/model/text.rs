@@ -14,7 +14,7 @@ pub const TOKENIZER: &str = "tokenizer.json";
 /// The system prompt that every prefix holds (`src/model/README.md` section 5.2).
 pub const SYSTEM_PROMPT: &str = "You are a helpful assistant. When there is no user text, if the audio contains a question, please answer it. \
 If it is a sound effect, determine based on the sound whether help is needed.";
-/// The replacement character, decoded from bytes that are not (yet) a character.
+/// The Unicode replacement character, which the tokenizer decodes from bytes that are not (yet) a character.
 const REPLACEMENT: char = '\u{fffd}';
 /// Most tokens for which an unfinished character is held back: one byte each, and UTF-8 has at most four bytes.
 const LONGEST_UNFINISHED: usize = 3;
@@ -27,7 +27,7 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// Reads `tokenizer.json` of the checkpoint folder `dir`.
+    /// Reads the tokenizer from `tokenizer.json` of the checkpoint folder `dir`.
     ///
     /// # Errors
     /// When the file is missing or malformed, its largest id is not below the model's `padded_vocab_size`, TEXT_END is no special

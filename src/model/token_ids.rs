@@ -39,9 +39,9 @@ pub struct TokenIds {
 /// The ids of the two tokens that a lane's decision after each chunk chooses between: keep silent, or begin a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecisionIds {
-    /// KEEP_SILENCE.
+    /// KEEP_SILENCE: the lane says nothing to the chunk.
     pub keep_silence: u32,
-    /// TEXT_BEGIN.
+    /// TEXT_BEGIN: the lane begins a reply.
     pub text_begin: u32,
 }
 

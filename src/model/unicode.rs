@@ -1,6 +1,6 @@
-//! Unicode classes and normal forms, for the tools that score text; the tables are the tokenizer library's.
+//! Unicode classes and normal forms for the text normalisation of `hearken eval`; the tables are the tokenizer library's.
 //!
-//! Not responsible for scoring.
+//! Not responsible for normalising or comparing texts.
 
 use std::sync::LazyLock;
 
@@ -21,7 +21,7 @@ pub enum CharClass {
 static DIACRITIC: LazyLock<Option<SysRegex>> = LazyLock::new(|| SysRegex::new(r"\p{Mn}").ok());
 static SYMBOL: LazyLock<Option<SysRegex>> = LazyLock::new(|| SysRegex::new(r"[\p{M}\p{S}\p{P}]").ok());
 
-/// Returns the class of `c`.
+/// Returns the class of the character `c`.
 #[must_use]
 pub fn class_of(c: char) -> CharClass {
     if c.is_ascii() {

@@ -75,7 +75,7 @@ pub enum Planes {
 pub struct Packing {
     /// Bits of a weight in each plane.
     pub bits: Bits,
-    /// Number of planes.
+    /// Number of planes of the matrix.
     pub planes: Planes,
 }
 
@@ -116,7 +116,7 @@ pub struct FinerWeights {
 }
 
 impl FinerWeights {
-    /// Counts the weights of a model of these sizes, packed in `bits`, that have twice the bits.
+    /// Counts the matrix weights of the first layers, which have twice the bits, in a model of these sizes packed in `bits`.
     #[must_use]
     pub fn of(sizes: ModelSizes<'_>, bits: Bits) -> Self {
         let (first, ModelSizes { lm, audio }) = (FinerLayers::of(bits), sizes);

@@ -13,7 +13,7 @@ use crate::model::rope::Rope;
 use crate::model::token_ids::DecisionIds;
 use crate::model::weights::{MatrixShape, Weights, float_linear};
 
-/// The decoder as candle layers.
+/// The decoder as candle layers, in one number type on one device.
 #[derive(Debug)]
 pub(super) struct FloatDecoder {
     wte: Tensor,

@@ -72,7 +72,7 @@ struct DecoderScratch {
     logits: Tiled,
 }
 
-/// The location of a row in the outputs of attention.
+/// The location of a row in `DecoderScratch::attention_out`.
 #[derive(Clone, Copy, Debug)]
 struct AttentionRow {
     /// Offset of the row's first head in the first group.
@@ -172,7 +172,7 @@ impl PackedDecoder {
         (0..rows.len()).map(row).collect()
     }
 
-    /// Writes `rows` of the hidden states, after the last norm, to `scratch.last_hidden`.
+    /// Writes the hidden states of `rows`, after the last norm, to `scratch.last_hidden`.
     fn last_norm(&self, scratch: &mut DecoderScratch, rows: &[usize]) {
         let hidden = self.config.n_embd;
         scratch.last_hidden.resize(rows.len() * hidden, 0.0);
@@ -236,7 +236,8 @@ impl PackedDecoder {
         Ok(())
     }
 
-    /// Appends the keys, rotated, and the values of all rows to the lanes' caches: `[q | k | v] -> k, v`.
+    /// Appends the keys and values of all rows in `scratch.qkv`, `[q | k | v]`, to the lanes' caches, which store the keys rotated
+    /// and unrotated.
     fn append_keys_values(
         &self,
         layer: usize,

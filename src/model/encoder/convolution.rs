@@ -8,15 +8,15 @@ use crate::model::kernels::product::{Strided, StridedMut, product};
 use crate::model::kernels::thread_pool::{EqualParts, thread_pool};
 use crate::model::kernels::{InstructionSet, TILE, Tiled, math};
 
-/// The width of the kernel.
+/// Width of the convolution's kernel, in input rows.
 const TAPS: usize = 3;
-/// Rows of one product: half a live chunk, whose sums fit the registers.
+/// Most output rows of one product: half of a live chunk's 40, whose sums fit the registers.
 const ROWS: usize = 20;
 
 /// A one-dimensional convolution along time, followed by the exact GELU.
 #[derive(Debug)]
 pub(super) struct Convolution {
-    /// `[tile of outputs][tap][input][16]`.
+    /// `[tile of 16 outputs][tap][input][16]`.
     weights: Vec<f16>,
     /// One value per output, padded to whole tiles.
     bias: Vec<f32>,

@@ -9,7 +9,7 @@ use crate::model::config::AudioConfig;
 use crate::model::linear::gelu;
 use crate::model::weights::{MatrixShape, Weights, float_linear};
 
-/// The encoder as candle layers.
+/// The encoder as candle layers, in f32.
 #[derive(Debug)]
 pub(super) struct FloatEncoder {
     conv1: Conv1d,

@@ -73,7 +73,7 @@ struct EncoderScratch {
     activations: Activations,
     /// Quantised inputs of the MLP's down projection, `[rows][ffn]`.
     mlp_inner: Activations,
-    /// Per block and head: outputs, queries, keys, values, each `[block's rows][head]`, and scratch of the attention.
+    /// Buffers of the attention, for each block and head: outputs, queries, keys, values, each `[block's rows][head]`, and scratch.
     heads: Vec<f32>,
     /// Buffers for the returned features.
     features: FeaturePool,

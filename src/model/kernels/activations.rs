@@ -13,9 +13,9 @@ use super::{GROUP, TILE};
 pub struct Activations {
     rows: usize,
     groups: usize,
-    /// `[group][row][64]`.
+    /// Integers of -127 ..= 127, `[group][row][64]`.
     values: Vec<i8>,
-    /// `[group][row]`.
+    /// Factor from the 8-bit integers to the activations, `[group][row]`.
     scales: Vec<f32>,
     /// `[group][row]`: -8 times the sums of the values, the correction for the offset of 4-bit weights (16 times as large for 8-bit
     /// weights).
@@ -36,11 +36,11 @@ pub struct RowStats {
 /// The norm that is applied to each row before quantisation: `(x - mean) * scale * weight + bias`.
 #[derive(Clone, Copy, Debug)]
 pub enum Norm<'a> {
-    /// No norm.
+    /// No norm: values are quantised as they are.
     None,
-    /// RMSNorm: weight, and epsilon of the mean square.
+    /// RMSNorm: a weight per column, and epsilon of the mean square.
     Rms(&'a [f32], f32),
-    /// LayerNorm: weight, bias, and epsilon of the variance.
+    /// LayerNorm: a weight and a bias per column, and epsilon of the variance.
     Layer(&'a [f32], &'a [f32], f32),
 }
 

@@ -29,7 +29,7 @@ const GROW_BY: usize = 512;
 
 /// The keys and values of one layer of one lane, f16, in blocks of 16 positions.
 ///
-/// Keys are stored twice: rotated for attention, and unrotated, to be rotated again when compaction changes their position. So a
+/// Keys are stored twice: rotated for attention, and unrotated, to be rotated again when compaction changes their position: a
 /// rotated key depends only on its unrotated key and its position, however often it moved.
 #[derive(Debug)]
 pub struct BlockedKv {
@@ -166,7 +166,7 @@ impl BlockedKv {
         3 * shape.groups * shape.head_size * size_of::<f16>()
     }
 
-    /// Returns the number of positions.
+    /// Returns the number of positions that have been appended and not dropped.
     #[must_use]
     pub const fn positions(&self) -> usize {
         self.positions
@@ -215,7 +215,7 @@ impl BlockedKv {
         self.positions += 1;
     }
 
-    /// Stores the rotated key of group `g` at position `at`.
+    /// Stores `key`, the rotated key of group `g` at position `at`, rounded to f16; the position's block must exist.
     fn put_key(&mut self, g: usize, at: usize, key: &[f32]) {
         self.f16_scratch.resize(self.size, f16::ZERO);
         self.f16_scratch.convert_from_f32_slice(key);
@@ -229,7 +229,7 @@ impl BlockedKv {
         KvShape { groups: self.groups, head_size: self.size }
     }
 
-    /// Returns all unrotated keys and all values, `[groups][positions][size]`.
+    /// Returns all unrotated keys, and all values, each `[groups][positions][size]`, for storing.
     #[must_use]
     pub fn to_rows(&self) -> (Vec<f16>, Vec<f16>) {
         let mut values = Vec::with_capacity(self.groups * self.positions * self.size);

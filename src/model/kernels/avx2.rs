@@ -140,7 +140,7 @@ fn add_pairs(sum: __m256i, a: (__m256i, __m256i), b: (__m256i, __m256i)) -> __m2
     _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
 }
 
-/// Adds as [`add_pairs`] does, with AVX-VNNI.
+/// Returns the same sums as [`add_pairs`], with AVX-VNNI.
 #[inline]
 #[target_feature(enable = "avx2,avxvnni")]
 fn add_dots(sum: __m256i, a: (__m256i, __m256i), b: (__m256i, __m256i)) -> __m256i {

@@ -1,4 +1,5 @@
-//! Element-wise functions over slices, written so that the compiler vectorises them.
+//! Functions over slices of f32 (activation functions, norms, softmax, quantisation, attention of a few rows), written so that the
+//! compiler vectorises them.
 //!
 //! `exp` is a polynomial of degree 6 after range reduction, with a relative error below 3e-7 (tested), the precision of f32; it is
 //! ten times as fast as the C library's.

@@ -21,7 +21,7 @@ const SPIN_TIME: Duration = Duration::from_micros(100);
 const SPINS_PER_CLOCK_READ: u32 = 64;
 /// The bit of the state that lets workers enter the job; the bits below count the workers inside, the upper 32 bits number the job.
 const JOB_OPEN: u64 = 1 << 31;
-/// The bits of the state that count the workers inside.
+/// The bits of the state that count the workers inside the job.
 const WORKERS_INSIDE: u64 = JOB_OPEN - 1;
 
 /// A pool of threads that compute the parts of one job at a time: the calling thread and the pool's workers. Dropping it ends the
@@ -103,7 +103,7 @@ impl ThreadPool {
         Self { shared, workers, job_lock: Mutex::new(()) }
     }
 
-    /// Returns the number of threads, the caller included.
+    /// Returns the number of threads that compute a job, the caller included.
     #[must_use]
     pub fn threads(&self) -> usize {
         self.workers.len() + 1
@@ -225,7 +225,7 @@ impl PoolState {
         self.state.fetch_update(Ordering::SeqCst, Ordering::SeqCst, open).is_ok()
     }
 
-    /// Closes the job and waits until all workers have left it.
+    /// Closes the job, so that no worker enters it any more, and waits until all workers have left it.
     fn close(&self) {
         self.state.fetch_and(!JOB_OPEN, Ordering::SeqCst);
         let mut looks = 0u32;
@@ -286,7 +286,7 @@ pub trait Partition: Sync {
     /// Returns the number of parts.
     fn count(&self) -> usize;
 
-    /// Returns part `i`.
+    /// Returns part number `i`.
     ///
     /// # Safety
     /// `i` must be below [`count`](Self::count), and no part may be requested again while in use.

@@ -12,7 +12,7 @@ use super::storage::StorageType;
 
 /// The most values that a pickle may make, hold on its stack, or put into a dict; the released encoder makes some 10,000.
 const MAX_VALUES: usize = 1 << 20;
-/// The most dimensions of a tensor.
+/// The most dimensions of a tensor that is accepted.
 const MAX_RANK: usize = 8;
 /// The most characters of a file's text that an error message quotes.
 const MAX_QUOTED: usize = 80;
@@ -33,7 +33,7 @@ pub(super) struct StorageRef {
     pub(super) kind: StorageType,
     /// Name of its entry below `data/` in the zip file.
     pub(super) key: Arc<str>,
-    /// Number of elements.
+    /// Number of elements that the pickle claims.
     pub(super) len: usize,
 }
 
