@@ -184,8 +184,8 @@ pub fn recording_blocks(samples: &[f32]) -> Vec<Box<[f32]>> {
     raw.chunks(BLOCK_FRAMES).map(|raw| scale(raw, max)).collect()
 }
 
-/// Least frames of a recording that give a feature vector: the encoder pools two positions of two frames each, and the second
-/// position needs only its first frame.
+/// Number of frames of the shortest recording that gives a feature vector: the encoder pools two positions of two frames each, and
+/// the second position needs only its first frame.
 const LEAST_FRAMES: usize = 3;
 
 /// The unscaled log-mel of a whole recording.

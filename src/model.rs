@@ -193,9 +193,9 @@ impl Model {
         Ok(features)
     }
 
-    /// Encodes a whole recording, cut into the blocks of [`recording_blocks`](crate::mel::recording_blocks), to features `[n,
-    /// n_embd]`; n = ((L - 1) / 2 + 1 - 2) / 2 + 1 for L frames in all (`src/model/README.md` section 5.5). A last block of one or
-    /// two frames gives no feature.
+    /// Encodes a whole recording, cut into the blocks of [`recording_blocks`](crate::mel::recording_blocks), to `n` feature vectors
+    /// `[n, n_embd]`; n = ((L - 1) / 2 + 1 - 2) / 2 + 1 for L frames in all (`src/model/README.md` section 5.5). A last block of
+    /// one or two frames gives no feature vector.
     ///
     /// # Errors
     /// As [`Model::encode_batch`].
@@ -263,8 +263,8 @@ impl Model {
         self.decoder.block_size()
     }
 
-    /// Returns true if the decoder has at most 500 million weights: any processor of today runs such a model in real time, which is
-    /// not measured.
+    /// Returns true if the decoder has at most 500 million weights: any processor of today is taken to run such a model in real
+    /// time, without a measurement.
     #[must_use]
     pub fn is_small(&self) -> bool {
         self.decoder.weights() <= precision_choice::FLOAT_WEIGHTS

@@ -104,8 +104,8 @@ impl Tracer {
         Ok(())
     }
 
-    /// Feeds `samples` as a segment with a log-mel maximum of its own. Stops, without feeding the rest, after `OFFLINE_CALLS -
-    /// pending` model calls.
+    /// Feeds `samples` as a segment with a log-mel maximum of its own. After [`OFFLINE_CALLS`] less `pending` model calls, stops
+    /// without feeding the rest.
     fn segment(&mut self, samples: &[f32], pending: usize) -> Result<()> {
         self.session.begin_segment();
         let mut budget = OFFLINE_CALLS.saturating_sub(pending);

@@ -250,7 +250,7 @@ impl Decoder {
         self.config.n_embd
     }
 
-    /// Fills `index` with the rows that `segments` feed and read; fails if a lane would exceed the most positions.
+    /// Fills `index` with the rows that `segments` feed and read; fails if a lane would exceed `block_size` positions.
     fn index_rows(&self, segments: &[Segment<'_>], index: &mut PassIndex) -> CandleResult<()> {
         let PassIndex { spans, decision_rows, decision_logits, full_rows } = index;
         spans.clear();

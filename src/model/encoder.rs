@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::mel::N_MELS;
 use crate::time::BLOCK_FRAMES;
 
-/// Positions of the longest block after the second convolution: 100.
+/// Number of positions of the longest block after the second convolution: 100.
 const MOST_POSITIONS: usize = positions_of(BLOCK_FRAMES);
 /// Epsilon of the encoder's layer norms: the default of PyTorch's `nn.LayerNorm`.
 const LAYER_NORM_EPS: f64 = 1e-5;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use candle_core::{DType, Result as CandleResult, Tensor};
 
-/// Most buffers in a pool: one for each chunk that a lane may lag and still catch up at once. Features beyond are allocated for
-/// each chunk.
+/// Most buffers in a pool: one for each chunk that a lane may lag and still catch up at once. With more chunks in use, each further
+/// one allocates.
 const POOL_SIZE: usize = 64;
 
 /// The feature vectors of one chunk, `[10, n_embd]`, or of a whole recording, `[n, n_embd]`. A clone shares them.

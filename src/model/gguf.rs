@@ -60,7 +60,7 @@ impl ElementType {
         }
     }
 
-    /// Returns the bytes of an element.
+    /// Returns the number of bytes of an element.
     const fn size(self) -> usize {
         match self {
             Self::F32 => 4,
@@ -92,7 +92,7 @@ pub struct TensorInfo {
 }
 
 impl TensorInfo {
-    /// Returns the bytes of all elements; None if their number overflows.
+    /// Returns the number of bytes of all elements; None if it overflows.
     #[must_use]
     pub fn bytes(&self) -> Option<usize> {
         self.shape.iter().try_fold(self.kind.size(), |all, n| all.checked_mul(*n))
@@ -289,7 +289,7 @@ impl<'a> HeaderReader<'a> {
 #[derive(Debug)]
 pub struct GgufWriter<W: Write> {
     to: W,
-    /// Bytes of each tensor that is not written yet.
+    /// Number of bytes of each tensor that is not written yet.
     left: std::vec::IntoIter<usize>,
 }
 
@@ -360,7 +360,8 @@ impl GgufLayout {
         self.sizes.len()
     }
 
-    /// Returns the bytes of the header and the first `tensors` tensors, with their padding: the offset of the next tensor.
+    /// Returns the number of bytes of the header and the first `tensors` tensors, with their padding: the offset of the next tensor
+    /// in the file.
     #[must_use]
     pub fn bytes(&self, tensors: usize) -> u64 {
         let sizes = self.sizes.iter().take(tensors).map(|size| size.next_multiple_of(ALIGNMENT));

@@ -48,8 +48,8 @@ pub fn acceleration() -> String {
     format!("{found}; 8 and 4 bits by {}", kernels::InstructionSet::best().name())
 }
 
-/// Calls `load` for `device`; when that is a GPU and fails with `ErrorKind::Device`, calls it for the CPU and returns the GPU's
-/// error beside the result, with the hint that the processor computes. Other errors are returned as they are.
+/// Calls `load` for `device`; when that is a GPU and fails with `ErrorKind::Device`, calls it for the CPU and returns, beside the
+/// result, the GPU's error with the note that the processor computes instead. Other errors are returned as they are.
 pub(super) fn fall_back<T>(device: ComputeDevice, load: impl Fn(ComputeDevice) -> Result<T>) -> Result<(T, Option<Error>)> {
     let error = match load(device) {
         Ok(model) => return Ok((model, None)),

@@ -28,7 +28,7 @@ const POSITIONS: usize = 1;
 pub struct KvShape {
     /// Number of key/value heads; several query heads share each.
     pub groups: usize,
-    /// Numbers of a head.
+    /// Number of values of a head.
     pub head_size: usize,
 }
 
@@ -127,7 +127,8 @@ impl CosSin {
 }
 
 impl LaneCache {
-    /// Returns the bytes that a position takes in `n_layer` layers: keys twice, and values, in the number type of `compute`.
+    /// Returns the number of bytes that a position takes in `n_layer` layers: keys twice, and values, in the number type of
+    /// `compute` (f16 for packed layers).
     #[must_use]
     pub fn bytes_per_position(n_layer: usize, shape: KvShape, compute: ComputeType) -> u64 {
         let layer = match compute {

@@ -67,8 +67,8 @@ impl PackedLinear {
         (tiles == shape.out.div_ceil(TILE)).then(|| Self { bytes, residual: None, bits, shape, bias: None, isa: InstructionSet::best() })
     }
 
-    /// Makes a layer without a bias from the row-major matrix `weight`, packed in one or two planes; returns None if `weight` does
-    /// not have `shape`.
+    /// Makes a layer without a bias from the row-major matrix `weight`, which it packs in one or two planes; returns None if
+    /// `weight` does not fill the tiles of `shape`.
     #[must_use]
     pub fn pack(weight: &[f32], packing: Packing, shape: MatrixShape) -> Option<Self> {
         let (Packing { bits, planes }, bytes) = (packing, |bytes: Vec<u8>| PackedBytes::Memory(Arc::new(bytes)));

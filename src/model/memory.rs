@@ -60,7 +60,7 @@ pub fn weights(sizes: ModelSizes<'_>, precision: Precision) -> u64 {
     }
 }
 
-/// Returns the bytes of packed weights: half a byte or one per weight, and two for the scale of each group of 64.
+/// Returns the number of bytes of packed weights: half a byte or one per weight, and two for the scale of each group of 64.
 const fn packed(weights: u64, bits: Bits) -> u64 {
     let scales = weights / GROUP as u64 * 2;
     match bits {

@@ -101,8 +101,8 @@ impl Costs {
         (0..=most).rev().find(|lanes| self.chunk_ms(*lanes) <= LISTENING_SHARE * CHUNK_SECS * 1e3).unwrap_or(0)
     }
 
-    /// Returns true if `lanes` lanes keep up, with no time left over, while one of them transcribes continuous speech; otherwise
-    /// they lag, and catch up in pauses.
+    /// Returns true if `lanes` lanes keep up while one of them transcribes continuous speech, even if no time is left over;
+    /// otherwise they lag, and catch up in pauses.
     #[must_use]
     pub fn keeps_up_with_speech(&self, lanes: usize) -> bool {
         self.chunk_ms(lanes) + SPEECH_TOKENS_PER_CHUNK * self.decode_ms <= CHUNK_SECS * 1e3

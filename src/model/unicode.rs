@@ -10,7 +10,7 @@ use tokenizers::utils::SysRegex;
 /// The classes of characters that the text normalisation of `hearken eval` tells apart before it compares texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CharClass {
-    /// A mark that combines with the letter before (category Mn).
+    /// A mark that combines with the letter before it (category Mn): left out of a compared text.
     Diacritic,
     /// Another mark, a symbol or punctuation (categories M, S and P; in ASCII all punctuation and symbols).
     Symbol,

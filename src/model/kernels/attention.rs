@@ -33,9 +33,9 @@ const GROW_BY: usize = 512;
 /// rotated key depends only on its unrotated key and its position, however often it moved.
 #[derive(Debug)]
 pub struct BlockedKv {
-    /// Key/value heads.
+    /// Number of key/value heads.
     groups: usize,
-    /// Numbers of a head.
+    /// Number of values of a head.
     size: usize,
     positions: usize,
     /// Rotated keys, per group `[block][size][16 positions]`.
@@ -60,7 +60,7 @@ pub struct AttentionTask {
     pub first: usize,
     /// Number of pairs.
     pub pairs: usize,
-    /// Query heads that share the key/value head.
+    /// Number of query heads that share the key/value head.
     pub per_group: usize,
 }
 
@@ -160,7 +160,7 @@ impl BlockedKv {
         Self { groups, size, positions: 0, keys: empty(), unrotated: empty(), values: empty(), f16_scratch: Vec::new() }
     }
 
-    /// Returns the bytes that a position takes in one layer: keys twice, and values, in f16.
+    /// Returns the number of bytes that a position takes in one layer: keys twice, and values, in f16.
     #[must_use]
     pub const fn bytes_per_position(shape: KvShape) -> usize {
         3 * shape.groups * shape.head_size * size_of::<f16>()

@@ -1,4 +1,4 @@
-//! The number of processor cores.
+//! The number of processor cores, and the thread count that candle and rayon read from the environment.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -78,7 +78,7 @@ widest!(
 );
 
 widest!(
-    /// Writes the sum of the columns `c`, `c + 16`, … of each row of the [tiled](super::Tiled) matrix `tiles` to `sums[16 row +
+    /// Writes, for each row of the [tiled](super::Tiled) matrix `tiles`, the sum of the columns `c`, `c + 16`, … to `sums[16 row +
     /// c]`.
     row_sums, row_sums_plain, (tiles: &[f32], shape: TiledShape, sums: &mut [f32])
 );

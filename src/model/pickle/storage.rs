@@ -40,7 +40,7 @@ impl StorageType {
         })
     }
 
-    /// Returns the bytes of one element.
+    /// Returns the number of bytes of one element.
     pub(super) const fn size(self) -> usize {
         match self {
             Self::Double | Self::Long => 8,

@@ -276,8 +276,8 @@ impl<'a> PickleMachine<'a> {
         self.push(made)
     }
 
-    /// Returns the tensor of `_rebuild_tensor_v2(storage, storage_offset, size, stride, requires_grad, backward_hooks[,
-    /// metadata])`; only the first four `arguments` count.
+    /// Returns the tensor that torch's call `_rebuild_tensor_v2(storage, storage_offset, size, stride, …)` makes; further
+    /// `arguments` are ignored.
     fn rebuilt_tensor(&self, arguments: &[Id]) -> Step<TensorView> {
         let [storage, offset, shape, strides, ..] = arguments else {
             return Err("rebuilds a tensor from too few arguments".to_owned());

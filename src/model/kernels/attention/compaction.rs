@@ -30,8 +30,8 @@ impl BlockedKv {
         own
     }
 
-    /// Drops all positions but `kept` (ascending, disjoint ranges), which move to the lowest positions; `cos_sin` holds the `size /
-    /// 2` rotations of each of these. Allocates nothing.
+    /// Drops all positions but `kept` (ascending, disjoint ranges), which move to the lowest positions; `cos_sin` holds for each of
+    /// these its `size / 2` rotations. Allocates nothing.
     pub fn compact(&mut self, kept: &[Range<usize>], cos_sin: &[(f32, f32)]) {
         let mut to = 0;
         let mut moved = None;
