@@ -44,7 +44,7 @@ const CERTAIN: f32 = 1e6;
 /// The figures of a finished script.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct ScenarioResult {
-    /// Seconds of computing for the script's minute and for the lag that it left.
+    /// Seconds of computing for the script's minute, the part that lagged behind its end included.
     work_secs: f64,
     /// Largest lag, in seconds of sound that has arrived and is not processed.
     greatest_lag_secs: f64,

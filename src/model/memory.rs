@@ -32,8 +32,8 @@ pub enum WeightSource {
     Quantised,
 }
 
-/// Returns the estimated bytes of memory that a model of these sizes needs in `precision`: weights, the caches of four lanes with
-/// the default window, buffers, and for a checkpoint its largest tensor as floats.
+/// Returns the estimated number of bytes of memory that a model of these sizes needs in `precision`: weights, the caches of four
+/// lanes with the default context window, buffers, and for a checkpoint its largest tensor as floats.
 #[must_use]
 pub fn needed(sizes: ModelSizes<'_>, precision: Precision, source: WeightSource) -> u64 {
     let lm = sizes.lm;
@@ -44,8 +44,8 @@ pub fn needed(sizes: ModelSizes<'_>, precision: Precision, source: WeightSource)
     weights(sizes, precision).saturating_add(reading).saturating_add(lanes).saturating_add(OVERHEAD_BYTES)
 }
 
-/// Returns the bytes of the weights of a model of these sizes in `precision`, in memory as in a file of quantised weights; norms
-/// and biases are not counted.
+/// Returns the number of bytes of the weights of a model of these sizes in `precision`, in memory as in a file of quantised
+/// weights; norms and biases are not counted.
 #[must_use]
 pub fn weights(sizes: ModelSizes<'_>, precision: Precision) -> u64 {
     let (table, decoder, encoder) = (sizes.lm.table_weights(), sizes.lm.weights(), sizes.audio.weights());

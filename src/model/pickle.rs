@@ -42,8 +42,8 @@ impl TorchFile {
     /// Opens `path`, reads its tensor list, and checks that every tensor lies within a complete storage; values are not read.
     ///
     /// # Errors
-    /// When the file cannot be read, is not a torch.save zip file, asks to run anything, or describes impossible tensors; names the
-    /// file.
+    /// When the file cannot be read, is not a torch.save zip file, names a Python function or class that tensors do not need, or
+    /// describes impossible tensors; names the file. Nothing in the file is run.
     pub fn open(path: &Path) -> Result<Self> {
         Self::opened(path).map_err(|why| Error::model_file(path, why))
     }

@@ -78,8 +78,8 @@ widest!(
 );
 
 widest!(
-    /// Writes, for each row of the [tiled](super::Tiled) matrix `tiles`, the sum of the columns `c`, `c + 16`, … to `sums[16 row +
-    /// c]`.
+    /// Writes, for each row of the [tiled](super::Tiled) matrix `tiles`, 16 sums to `sums` `[row][16]`: sum `c` is that of the
+    /// columns `c`, `c + 16`, ….
     row_sums, row_sums_plain, (tiles: &[f32], shape: TiledShape, sums: &mut [f32])
 );
 

@@ -118,7 +118,8 @@ fn round(w: f32, scale: f32, bits: Bits) -> f32 {
 }
 
 /// Returns the scale for the weights of a group; 0 if all are 0. At 8 bits the largest magnitude becomes 127. At 4 bits the scale
-/// with the least squared error of nine tried: a slightly smaller range than the largest weight needs is nearly always better.
+/// with the least squared error of nine fitted ones is returned: a slightly smaller range than the largest weight needs is nearly
+/// always better.
 fn best_scale(group: &[f32], bits: Bits) -> f16 {
     let extreme = group.iter().copied().fold(0.0f32, |m, w| if w.abs() > m.abs() { w } else { m });
     if extreme == 0.0 {
