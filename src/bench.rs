@@ -20,13 +20,13 @@ use crate::model::speed::{filled_cache, median_compaction_ms, median_ms, median_
 use crate::model::{Input, Model, Read};
 use crate::time::{CHUNK_SAMPLES, CHUNK_SECS};
 
-/// Repetitions of each measurement, an odd number.
+/// Repetitions of each measurement, an odd number: the median is reported.
 const RUNS: usize = 15;
 
-/// Runs the measurement that `options` describe and prints the report.
+/// Runs the measurement `options.task` and prints the report to stdout.
 ///
 /// # Errors
-/// If the model cannot be loaded, the context does not fit it, or inference fails.
+/// If the model cannot be loaded, the context does not fit it, inference fails, or stdout cannot be written.
 pub fn run(options: &BenchOptions) -> Result<()> {
     if let Some(threads) = options.threads {
         crate::model::use_threads(threads);
@@ -39,7 +39,8 @@ pub fn run(options: &BenchOptions) -> Result<()> {
     print(&with_ceilings(report), options.format)
 }
 
-/// Loads the model to be measured.
+/// Loads the model of `options` on the CPU, or makes random weights of the 3B's sizes. Without a `precision`: the folder's default,
+/// or 4 bits for random weights.
 fn load(options: &BenchOptions, precision: Option<Precision>) -> Result<Model> {
     match &options.subject {
         BenchSubject::Model(choice) => {
@@ -50,12 +51,13 @@ fn load(options: &BenchOptions, precision: Option<Precision>) -> Result<Model> {
     }
 }
 
-/// Returns deterministic noise. The content does not affect the time.
+/// Returns a chunk of sound, always the same noise: the content does not affect the time.
 fn noise() -> [f32; CHUNK_SAMPLES] {
     std::array::from_fn(|n| 0.1 * ((n * n % 977) as f32 / 488.0 - 1.0))
 }
 
-/// Measures the cost of each step of a chunk.
+/// Measures each step of a live chunk (log-mel, encoder, listening pass, one reply token) and a trim of the context window. Returns
+/// the report, times in milliseconds.
 fn figures(options: &BenchOptions) -> Result<Value> {
     let begun = Instant::now();
     let model = load(options, options.precision)?;
@@ -99,7 +101,7 @@ fn figures(options: &BenchOptions) -> Result<Value> {
     }))
 }
 
-/// Adds the kernels in use and the machine's measured peak rates to the report.
+/// Adds the instruction set of the kernels and the measured peak rates of arithmetic and memory to the report.
 fn with_ceilings(mut report: Value) -> Value {
     let ceilings = HardwarePeaks::measure();
     if let Some(fields) = report.as_object_mut() {
@@ -110,12 +112,12 @@ fn with_ceilings(mut report: Value) -> Value {
     report
 }
 
-/// Rounds to two decimals.
+/// Returns `number` rounded to two decimals.
 fn round(number: f64) -> f64 {
     (number * 100.0).round() / 100.0
 }
 
-/// Prints `report` to stdout.
+/// Prints `report` to stdout: as one line of JSON, or as a line `name value` for each field.
 fn print(report: &Value, format: ReportFormat) -> Result<()> {
     let text = match format {
         ReportFormat::Json => report.to_string(),
@@ -128,7 +130,7 @@ fn print(report: &Value, format: ReportFormat) -> Result<()> {
     crate::console::print(&mut std::io::stdout(), text)
 }
 
-/// Returns the peak resident memory of this process in MB; `None` where the system does not report it.
+/// Returns the peak resident memory of this process, in MiB; None where the system does not report it (all but Linux).
 fn peak_rss_mb() -> Option<u64> {
     crate::model::memory::peak_resident().map(|bytes| bytes >> 20)
 }

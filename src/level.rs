@@ -1,26 +1,27 @@
 //! Sound levels, in dB relative to full scale (dBFS). Pure.
 
-/// The level of digital silence, in dBFS: the least that [`dbfs`] returns.
+/// The level of digital silence, in dBFS: the least that [`dbfs`] and [`power_dbfs`] return.
 pub const SILENCE_DBFS: f32 = -120.0;
-/// The magnitude of a sample, out of 1, from which the input counts as clipping.
+/// The magnitude of a sample (full scale is 1) from which the input counts as clipping.
 pub const CLIPPING: f32 = 0.99;
 
 /// Mean square of a signal at [`SILENCE_DBFS`].
 const SILENCE_POWER: f32 = 1e-12;
 
-/// Returns the level of `samples`, in dBFS of their root mean square: 0 for a full-scale square wave, -3 for a full-scale sine.
+/// Returns the level of `samples`, in dBFS of their root mean square: 0 for a full-scale square wave, -3 for a full-scale sine;
+/// [`SILENCE_DBFS`] for no samples or zeros.
 #[must_use]
 pub fn dbfs(samples: &[f32]) -> f32 {
     power_dbfs(samples.iter().map(|s| s * s).sum::<f32>() / samples.len().max(1) as f32)
 }
 
-/// Returns the level of a signal whose mean square is `power`, in dBFS.
+/// Returns the level of a signal whose mean square is `power`, in dBFS, at least [`SILENCE_DBFS`].
 #[must_use]
 pub fn power_dbfs(power: f32) -> f32 {
     10.0 * power.max(SILENCE_POWER).log10()
 }
 
-/// Returns the root mean square of a signal at `dbfs`.
+/// Returns the root mean square of a signal with the level `dbfs`: 1 at 0 dBFS.
 #[must_use]
 pub fn amplitude(dbfs: f32) -> f32 {
     10.0_f32.powf(dbfs / 20.0)

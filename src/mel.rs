@@ -18,20 +18,20 @@ pub use gate::{GateStep, QuietGate};
 pub use running_max::MaxWindow;
 use running_max::RunningMax;
 
-/// Mel bins of a frame (`src/model/README.md` section 2).
+/// Number of mel bins of a frame (`src/model/README.md` section 2).
 pub const N_MELS: usize = 128;
 
 /// Half the length of a frame, in samples: the reach of a frame to each side of its centre.
 const HALF_FRAME: usize = FRAME_SAMPLES / 2;
-/// Old samples that a step needs, to compute the last frame of the previous chunk again with the samples that follow.
+/// Samples of the previous chunk that a step needs to compute that chunk's last frame again, now with the samples that follow.
 const HISTORY: usize = HALF_FRAME + HOP_SAMPLES;
-/// Mirrored samples behind the end of a chunk, which its last frame needs.
+/// Number of mirrored samples behind the end of a chunk, which its last frame needs.
 const MIRRORED: usize = HALF_FRAME - HOP_SAMPLES;
 
 /// Range below the maximum that is kept, in decades of power: 80 dB (`src/model/README.md` section 2, step 7).
 const RANGE_DECADES: f32 = 8.0;
 
-/// The scaled log-mel of a chunk, with the band powers for the quiet gate.
+/// The scaled log-mel of a chunk for the encoder, with the chunk's level, and its band powers for the quiet gate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogMelChunk {
     scaled: Box<[f32]>,
@@ -46,7 +46,7 @@ impl LogMelChunk {
         &self.scaled
     }
 
-    /// Returns the level of the chunk, in dBFS ([`dbfs`]).
+    /// Returns the level of the chunk's samples, in dBFS ([`dbfs`]).
     #[must_use]
     pub const fn level_dbfs(&self) -> f32 {
         self.level_dbfs
@@ -62,8 +62,8 @@ impl LogMelChunk {
     }
 }
 
-/// Scales frames of log10 mel powers whose maximum is `max`. Returns `[128, frames]` (`src/model/README.md` section 2, steps 7
-/// and 8).
+/// Scales frames of log10 mel powers: clamps to 80 dB below `max`, then `(x + 4) / 4`. Returns `[128, frames]`
+/// (`src/model/README.md` section 2, steps 7 and 8).
 fn scale(raw: &[[f32; N_MELS]], max: f32) -> Box<[f32]> {
     let floor = max - RANGE_DECADES;
     let mut scaled = vec![0.0; N_MELS * raw.len()].into_boxed_slice();
@@ -75,7 +75,7 @@ fn scale(raw: &[[f32; N_MELS]], max: f32) -> Box<[f32]> {
     scaled
 }
 
-/// The log-mel of an endless stream, chunk by chunk.
+/// The computation of the log-mel of an endless stream, chunk by chunk.
 ///
 /// The last frame of a chunk extends beyond its end. It is computed with mirrored samples, as in the reference, and not counted
 /// in the running maximum. With the next chunk it is computed again from the samples that follow, and counted.
@@ -85,13 +85,14 @@ pub struct LogMel {
     running_max: RunningMax,
     /// `HISTORY` old samples, the chunk, then `MIRRORED` samples behind its end.
     samples: Box<[f32; HISTORY + CHUNK_SAMPLES + MIRRORED]>,
+    /// Log10 mel powers of the chunk's frames.
     raw: Box<[[f32; N_MELS]; CHUNK_FRAMES]>,
     /// True once a chunk has been processed since the start or the last reset.
     begun: bool,
 }
 
 impl LogMel {
-    /// Creates the log-mel of a new stream. The running maximum covers `max_window`.
+    /// Creates the computation for a new stream, whose running maximum covers `max_window`.
     #[must_use]
     pub fn new(max_window: MaxWindow) -> Self {
         Self {
@@ -103,15 +104,15 @@ impl LogMel {
         }
     }
 
-    /// Begins a new stream.
+    /// Begins a new stream: forgets the previous samples and the running maximum.
     pub fn reset(&mut self) {
         self.running_max.clear();
         self.samples.fill(0.0);
         self.begun = false;
     }
 
-    /// Returns the log-mel of the next chunk (16 kHz, -1 ..= 1). NaN samples count as 0, so that one of them does not spoil the
-    /// running maximum. Allocates only the result.
+    /// Returns the scaled log-mel of the next chunk (16 kHz, -1 ..= 1). NaN samples count as 0, so that one of them does not spoil
+    /// the running maximum. Allocates only the result.
     pub fn step(&mut self, chunk: &[f32; CHUNK_SAMPLES]) -> LogMelChunk {
         self.append(chunk);
         if self.begun {
@@ -136,7 +137,8 @@ impl LogMel {
         LogMelChunk::new(&self.raw[..], max, bands, &self.samples[HISTORY..HISTORY + CHUNK_SAMPLES])
     }
 
-    /// Shifts the buffer by a chunk and mirrors samples beyond the ends of the stream.
+    /// Shifts the buffer by a chunk, appends `chunk`, and mirrors samples behind its end; for the first chunk, before its beginning
+    /// as well.
     fn append(&mut self, chunk: &[f32; CHUNK_SAMPLES]) {
         self.samples.copy_within(CHUNK_SAMPLES..CHUNK_SAMPLES + HISTORY, 0);
         for (place, sample) in self.samples[HISTORY..].iter_mut().zip(chunk) {
@@ -155,8 +157,8 @@ impl LogMel {
     }
 }
 
-/// Returns the log-mel of a whole recording under one maximum, in chunks, as the reference processes files. Pads the samples
-/// with zeros to whole chunks.
+/// Returns the scaled log-mel of a whole recording under one maximum, in chunks, as the reference processes files. Pads the samples
+/// with zeros to whole chunks; returns none for no samples.
 #[must_use]
 pub fn recording_chunks(samples: &[f32]) -> Vec<LogMelChunk> {
     let n_chunks = samples.len().div_ceil(CHUNK_SAMPLES);
@@ -182,25 +184,25 @@ pub fn recording_blocks(samples: &[f32]) -> Vec<Box<[f32]>> {
     raw.chunks(BLOCK_FRAMES).map(|raw| scale(raw, max)).collect()
 }
 
-/// Frames of the shortest recording that gives a feature vector: the encoder pools two positions of two frames each, and the
-/// second position needs only its first frame.
+/// Number of frames of the shortest recording that gives a feature vector: the encoder pools two positions of two frames each, and
+/// the second position needs only its first frame.
 const LEAST_FRAMES: usize = 3;
 
 /// The unscaled log-mel of a whole recording.
 struct Recording {
-    /// The samples, with half a frame of mirrored samples at each end.
+    /// The samples, padded with zeros, with half a frame of mirrored samples at each end.
     padded: Vec<f32>,
     /// Log10 mel powers of each frame.
     raw: Vec<[f32; N_MELS]>,
-    /// Power in each band and frame, in chunks.
+    /// Power in each band and frame, for each chunk of 40 frames.
     bands: Vec<Bands>,
     /// The largest value in `raw`.
     max: f32,
 }
 
 impl Recording {
-    /// Computes the first `n_frames` frames of `samples`, padded with zeros. `n_frames` is at least [`LEAST_FRAMES`], so that
-    /// there are samples to mirror.
+    /// Computes `n_frames` frames of `samples`, cut or padded with zeros to that length. `n_frames` must be at least
+    /// [`LEAST_FRAMES`]: the ends are mirrored.
     fn new(samples: &[f32], n_frames: usize) -> Self {
         let n = n_frames * HOP_SAMPLES;
         let mut padded = vec![0.0; HALF_FRAME + n + HALF_FRAME];

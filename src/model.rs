@@ -59,13 +59,15 @@ pub use kv_cache::LaneCache;
 pub use quantised_folder::{is_quantised_from, quantise, quantised_file, quantised_files};
 pub use tensor_dump::{TensorData, save_tensors};
 
-/// A loaded model: read-only, shared by every lane and thread.
+/// A loaded model: weights, tokenizer and sizes; read-only, shared by every lane and thread. The state of a lane is its
+/// [`LaneCache`].
 #[derive(Debug)]
 pub struct Model {
     encoder: Encoder,
     decoder: Decoder,
     vocabulary: Vocabulary,
     ids: TokenIds,
+    /// Hash of the weights and the precision; zeros for random weights.
     fingerprint: [u8; 32],
     precision: Precision,
     name: String,
@@ -73,10 +75,12 @@ pub struct Model {
 
 impl Model {
     /// Loads the checkpoint folder `dir` to compute in `precision` on `device`; `name` is the model's name in events. Without a
-    /// `precision`, the folder's default applies. Weights that the folder holds already quantised are mapped and used in place.
+    /// `precision`: bf16 on a GPU; else that of a folder with quantised weights only, else f32, or 4 bits for a large model.
+    /// Weights that the folder holds already quantised are mapped and used in place, others quantised in memory.
     ///
     /// # Errors
-    /// When a file is missing, damaged or of another architecture, naming the file; when the device is not available.
+    /// When a file is missing, damaged or of another architecture, naming the file; when the device is not available, or a GPU is
+    /// asked for 8 or 4 bits; when memory is too small; when quantised weights were made from other weights than those beside them.
     pub fn load(dir: &Path, name: &str, precision: Option<Precision>, device: ComputeDevice) -> Result<Self> {
         let device = hardware::open_device(device)?;
         let precision = match precision {
@@ -110,10 +114,11 @@ impl Model {
         Loader { dir, name, precision, device, fingerprint }.assemble(&weights)
     }
 
-    /// Loads as [`Model::load`] does; when a GPU fails, loads on the CPU and returns the GPU's error as a notice.
+    /// Loads as [`Model::load`] does; when a GPU that was built in cannot be used, loads on the CPU (bf16 then becomes the CPU's
+    /// default) and returns the GPU's error beside the model. The second value is None if `device` itself was used.
     ///
     /// # Errors
-    /// As [`Model::load`], when the CPU fails as well.
+    /// As [`Model::load`]; for a GPU that cannot be used, when the CPU fails as well.
     pub fn load_or_fall_back(dir: &Path, name: &str, precision: Option<Precision>, device: ComputeDevice) -> Result<(Self, Option<Error>)> {
         hardware::fall_back(device, |on| {
             // bf16 is the GPU's default, not the CPU's.
@@ -128,7 +133,7 @@ impl Model {
         matches!(self.decoder.device(), Device::Cpu)
     }
 
-    /// Makes a model of the released 3B sizes with random weights and an empty vocabulary, for measuring speed.
+    /// Makes a model of the released 3B sizes with random weights and an empty vocabulary, on the CPU, for measuring speed.
     ///
     /// # Errors
     /// When memory is too small.
@@ -137,7 +142,8 @@ impl Model {
         Self::random("3b (random weights)", ModelSizes { lm: &lm, audio: &audio }, TokenIds::RELEASE, precision)
     }
 
-    /// Makes a model of any sizes with random weights; its vocabulary holds `ids` only.
+    /// Makes a model of any sizes with random weights, on the CPU. Control tokens have the `ids`; its vocabulary is empty: every
+    /// text decodes to nothing.
     ///
     /// # Errors
     /// When memory is too small.
@@ -145,7 +151,8 @@ impl Model {
         Self::of_random(&random::RandomWeights::new(1), name, sizes, ids, precision)
     }
 
-    /// Makes a few layers that stand for a larger model: random weights, every layer packed as the model's later layers are.
+    /// Makes a model of a few layers for estimating the speed of a larger one: random weights, no layer with twice the bits,
+    /// control tokens of a small vocabulary ([`TokenIds::few`]).
     ///
     /// # Errors
     /// When memory is too small.
@@ -165,16 +172,17 @@ impl Model {
     /// Encodes one scaled log-mel chunk `[128, 40]` to features `[10, n_embd]` in the decoder's number type.
     ///
     /// # Errors
-    /// When candle fails (out of memory, a device that went away).
+    /// When `mel` does not have 3 to 200 frames, or candle fails (out of memory, a device that went away).
     pub fn encode(&self, mel: &[f32]) -> Result<Features> {
         let none = || Error::internal("the encoder returned no features for a chunk");
         self.encode_batch(&[mel])?.pop().ok_or_else(none)
     }
 
-    /// Encodes several chunks, or blocks of one length, of any recordings: the weights are read once for all.
+    /// Encodes several chunks, or blocks of recordings, all of the same length, to features each, in order; no block affects
+    /// another. The weights are read once for all.
     ///
     /// # Errors
-    /// As [`Model::encode`].
+    /// When the blocks differ in length or do not have 3 to 200 frames, or candle fails.
     pub fn encode_batch(&self, mels: &[&[f32]]) -> Result<Encodings> {
         let mut features = self.encoder.forward(mels).map_err(compute_error)?;
         for of_block in &mut features {
@@ -185,11 +193,12 @@ impl Model {
         Ok(features)
     }
 
-    /// Encodes a whole recording, cut into the blocks of [`recording_blocks`](crate::mel::recording_blocks), to features `[n, n_embd]`;
-    /// n = ((L - 1) / 2 + 1 - 2) / 2 + 1 for L frames in all (`src/model/README.md` section 5.5).
+    /// Encodes a whole recording, cut into the blocks of [`recording_blocks`](crate::mel::recording_blocks), to `n` feature vectors
+    /// `[n, n_embd]`; n = ((L - 1) / 2 + 1 - 2) / 2 + 1 for L frames in all (`src/model/README.md` section 5.5). A last block of
+    /// one or two frames gives no feature vector.
     ///
     /// # Errors
-    /// As [`Model::encode`].
+    /// As [`Model::encode_batch`].
     pub fn encode_recording(&self, blocks: &[Box<[f32]>]) -> Result<Features> {
         // A last block of one or two frames gives one position without a partner, which is dropped.
         let blocks: Vec<&[f32]> = blocks.iter().map(AsRef::as_ref).filter(|block| encoder::features_of_mel(block) > 0).collect();
@@ -201,7 +210,7 @@ impl Model {
         Features::cat(&features).map_err(compute_error)
     }
 
-    /// Returns the values of `features`, row after row.
+    /// Returns the values of `features` as f32, row after row.
     ///
     /// # Errors
     /// When candle fails.
@@ -209,10 +218,11 @@ impl Model {
         features.values().map_err(compute_error)
     }
 
-    /// Advances every segment in one batched forward pass and returns the logits that they ask for, segment after segment.
+    /// Feeds the inputs of every segment to the decoder in one batched forward pass, appends them to the segments' caches, and
+    /// returns the logits of all their `reads`, segment after segment, in the order of the reads.
     ///
     /// # Errors
-    /// When candle fails, or a lane's logits are not finite.
+    /// When candle fails, a lane would exceed [`Model::block_size`], or a logit is not finite. The caches must then be dropped.
     pub fn pass(&self, segments: &mut [Segment<'_>]) -> Result<PassLogits> {
         let logits = self.decoder.pass(segments).map_err(compute_error)?;
         if logits.iter().all(Logits::is_finite) {
@@ -247,25 +257,26 @@ impl Model {
         self.precision
     }
 
-    /// Returns the largest number of positions that the decoder takes.
+    /// Returns the most positions (tokens and feature vectors) that the cache of a lane may hold.
     #[must_use]
     pub const fn block_size(&self) -> usize {
         self.decoder.block_size()
     }
 
-    /// Returns true if any processor of today runs the model in real time.
+    /// Returns true if the decoder has at most 500 million weights: any processor of today is taken to run such a model in real
+    /// time, without a measurement.
     #[must_use]
     pub fn is_small(&self) -> bool {
         self.decoder.weights() <= precision_choice::FLOAT_WEIGHTS
     }
 
-    /// Returns a hash of the weights and their precision: the key of caches made with them.
+    /// Returns a hash of the weights and their precision, the key of cached results; zeros for random weights.
     #[must_use]
     pub const fn fingerprint(&self) -> &[u8; 32] {
         &self.fingerprint
     }
 
-    /// Makes an empty cache for a new lane.
+    /// Makes an empty key/value cache for a new lane.
     #[must_use]
     pub fn new_cache(&self) -> LaneCache {
         self.decoder.new_cache()
@@ -279,20 +290,21 @@ impl Model {
         self.decoder.compact(cache, kept).map_err(compute_error)
     }
 
-    /// Reads a cache that [`LaneCache::save`] wrote; returns None unless its sizes are this model's.
+    /// Reads a cache that [`LaneCache::save`] wrote. Returns None if the file is missing or damaged, or if its sizes or number type
+    /// are not this model's; other weights are not noticed.
     #[must_use]
     pub fn load_cache(&self, path: &Path) -> Option<LaneCache> {
         self.decoder.load_cache(path)
     }
 
-    /// Returns the decoder, for the tools.
+    /// Returns the decoder, for tools that need its sizes.
     #[must_use]
     pub const fn decoder(&self) -> &Decoder {
         &self.decoder
     }
 }
 
-/// Everything but the weights that a model is loaded from.
+/// Everything but the weights that loading a checkpoint folder needs.
 struct Loader<'a> {
     dir: &'a Path,
     name: &'a str,
@@ -302,6 +314,7 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
+    /// Reads configuration, token ids and tokenizer of the folder, and builds the model from `weights`.
     fn assemble(self, weights: &impl Weights) -> Result<Model> {
         let (lm, audio) = (LmConfig::read(self.dir)?, AudioConfig::read(self.dir)?);
         let compute = ComputeType::of(self.precision);

@@ -15,25 +15,27 @@ pub const SAMPLE_RATE_HZ: u32 = 16_000;
 pub const CHUNK_SAMPLES: usize = 6_400;
 /// Samples between two log-mel frames: 10 ms (`src/model/README.md` section 2).
 pub const HOP_SAMPLES: usize = 160;
-/// Log-mel frames of a chunk (`src/model/README.md` section 2).
+/// Number of log-mel frames of a chunk: 40 (`src/model/README.md` section 2).
 pub const CHUNK_FRAMES: usize = CHUNK_SAMPLES / HOP_SAMPLES;
-/// Log-mel frames of a block of a recording that is encoded offline: 2 s (`src/model/README.md` section 5.5).
+/// Most log-mel frames of a block of a recording that is encoded offline: 2 s; only the last block may be shorter
+/// (`src/model/README.md` section 5.5).
 pub const BLOCK_FRAMES: usize = 200;
-/// Feature vectors that the encoder computes from a chunk (`src/model/README.md` section 3.2).
+/// Number of feature vectors that the encoder computes from a chunk (`src/model/README.md` section 3.2).
 pub const CHUNK_FEATURES: usize = 10;
 /// Length of a chunk, in seconds.
 pub const CHUNK_SECS: f64 = CHUNK_SAMPLES as f64 / SAMPLE_RATE_HZ as f64;
 
-/// The number of a sample since the start of the session. Lost samples count.
+/// The number of a sample at 16 kHz, from 0 at the start of the session. Samples that the input lost are counted as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SampleIdx(pub u64);
 
-/// The number of a chunk in the session, from 0. Lost chunks do not count.
+/// The number of a chunk in the session, from 0. Chunks are numbered when they are cut from the samples that arrived, so lost
+/// samples take no number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ChunkIdx(pub u64);
 
-/// A point in stream time: a sample count, serialised in seconds.
+/// A point in stream time: a sample number, serialised as seconds since the start of the session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamTime(pub SampleIdx);
 
@@ -41,7 +43,7 @@ impl StreamTime {
     /// The start of the session.
     pub const ZERO: Self = Self(SampleIdx(0));
 
-    /// Returns the time after `samples` samples.
+    /// Returns the time `samples` samples after the start of the session.
     #[must_use]
     pub const fn from_samples(samples: u64) -> Self {
         Self(SampleIdx(samples))
@@ -59,7 +61,7 @@ impl StreamTime {
         self.0.0.saturating_sub(earlier.0.0) as f64 / f64::from(SAMPLE_RATE_HZ)
     }
 
-    /// Returns the time `samples` samples earlier, but not before the start of the session.
+    /// Returns the time `samples` samples earlier, or the start of the session if that is later.
     #[must_use]
     pub const fn before(self, samples: u64) -> Self {
         Self(SampleIdx(self.0.0.saturating_sub(samples)))

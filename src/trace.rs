@@ -28,14 +28,17 @@ use crate::session::prompt::PromptCache;
 use crate::session::{Call, REPLY_LIMIT, Reading, Session, SessionConfig, WhenFull};
 use crate::time::{CHUNK_FEATURES, CHUNK_FRAMES, CHUNK_SAMPLES, ChunkIdx, StreamTime};
 
-/// Samples of silence after each file in the reference's file mode (`src/model/README.md` section 5.4).
+/// Samples of silence after each file in the reference's file mode, before rounding up to whole chunks (`src/model/README.md`
+/// section 5.4).
 const OFFLINE_SILENCE: usize = 16_000;
-/// Limit of model calls plus pending tokens per segment in the reference's file mode (`src/model/README.md` section 5.4).
+/// Limit of model calls plus pending tokens for a segment (a file, or the silence after it) in the reference's file mode
+/// (`src/model/README.md` section 5.4).
 const OFFLINE_CALLS: usize = 4_096;
-/// Mel frames in the tensor `mel_first`.
+/// Most log-mel frames in the tensor `mel_first`, which holds the beginning of the input.
 const MEL_FIRST_FRAMES: usize = 160;
 
-/// Runs the trace that `options` describe and writes it.
+/// Runs the model over the files of `options` and writes the trace: tensors to `options.out`, prefix and texts to a `.json` file
+/// beside it. Computes in f32 on the CPU.
 ///
 /// # Errors
 /// If a sound file or the model cannot be read, the context window is full, or the output cannot be written.
@@ -50,14 +53,19 @@ pub fn run(options: &TraceOptions) -> Result<()> {
     trace.write(&options.out)
 }
 
-/// A trace in progress.
+/// A session whose intermediate values are recorded for the trace.
 struct Tracer {
     model: Arc<Model>,
     session: Session,
+    /// Token ids that every session begins with.
     prefix: Vec<u32>,
+    /// Number of the next chunk of the offline path.
     next: ChunkIdx,
+    /// Decisions and reply tokens, in order, with their logits.
     calls: Vec<Call>,
+    /// Features of all chunks, `[chunks][10][n_embd]`.
     features: Vec<f32>,
+    /// The first chunks of log-mel.
     mel_first: Vec<LogMelChunk>,
 }
 
@@ -81,7 +89,8 @@ impl Tracer {
         Ok(Self { model: Arc::clone(model), session, prefix, next: ChunkIdx(0), calls, features, mel_first })
     }
 
-    /// Traces the reference's file mode: each file is encoded as a whole, followed by a separately encoded second of zeros.
+    /// Traces the reference's file mode: each file, padded to whole chunks, has a log-mel maximum of its own, and so has the second
+    /// of zeros (1.2 s in whole chunks) that follows each file.
     fn offline(&mut self, files: &[std::path::PathBuf]) -> Result<()> {
         let mut pending = self.prefix.len();
         for file in files {
@@ -95,7 +104,8 @@ impl Tracer {
         Ok(())
     }
 
-    /// Feeds `samples` as a segment; `pending` tokens count towards the limit of calls.
+    /// Feeds `samples` as a segment with a log-mel maximum of its own. After [`OFFLINE_CALLS`] less `pending` model calls, stops
+    /// without feeding the rest.
     fn segment(&mut self, samples: &[f32], pending: usize) -> Result<()> {
         self.session.begin_segment();
         let mut budget = OFFLINE_CALLS.saturating_sub(pending);
@@ -116,7 +126,8 @@ impl Tracer {
         Ok(())
     }
 
-    /// Traces the live path: the microphone's front end, with the log-mel maximum over the whole input.
+    /// Traces the live path: `files` as one stream through the microphone's front end without a gate, with the log-mel maximum over
+    /// the whole stream.
     fn live(&mut self, files: &[std::path::PathBuf]) -> Result<()> {
         let mut source = FileSource::open(files)?;
         let (mut chunker, mut front_end) = (Chunker::new(), FrontEnd::new(MaxWindow::WholeStream, None));
@@ -144,7 +155,8 @@ impl Tracer {
         }
     }
 
-    /// Feeds a chunk and generates the reply to it, while the budget of model calls lasts.
+    /// Feeds a chunk and generates the reply to it; each model call takes one from `budget`, and none is made at 0. Records
+    /// features and calls.
     fn feed(&mut self, encoded: EncodedChunk, budget: &mut usize) -> Result<()> {
         self.features.extend(self.model.features_f32(&encoded.features)?);
         self.session.push(encoded);
@@ -160,7 +172,7 @@ impl Tracer {
         Ok(())
     }
 
-    /// Reports on stderr a decision in which a token other than silence and respond has the largest logit.
+    /// Reports on stderr a decision in which a token other than KEEP_SILENCE and TEXT_BEGIN has the largest logit.
     fn report_impossible_winner(&self, call: &Call) {
         let best = argmax(&call.logits) as u32;
         let ids = self.model.ids();
@@ -170,7 +182,8 @@ impl Tracer {
         }
     }
 
-    /// Writes the tensors to `out` and the prefix and texts to a JSON file beside it.
+    /// Writes the tensors to `out` (safetensors), and the prefix and the texts of the replies to the file of the same name with the
+    /// ending `.json`.
     fn write(&self, out: &Path) -> Result<()> {
         let calls = self.calls.len();
         let width = self.calls.first().map_or(0, |c| c.logits.len());
@@ -199,7 +212,7 @@ impl Tracer {
         std::fs::write(&beside, format!("{json:#}\n")).map_err(|e| Error::cannot_write(&beside, &e))
     }
 
-    /// Decodes the text of each reply.
+    /// Returns the text of each reply, in order.
     fn texts(&self) -> Vec<String> {
         let mut replies: Vec<Vec<u32>> = Vec::new();
         for call in &self.calls {

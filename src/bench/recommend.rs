@@ -9,10 +9,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::precision_choice::{Candidate, best};
 use crate::model::speed::Costs;
 
-/// Repetitions of each measurement.
+/// Repetitions of each measurement, an odd number: the median counts.
 const RUNS: usize = 5;
 
-/// Measures the candidates and recommends one.
+/// Measures the precisions that come into question (only that of `options`, if given), highest first until one runs all modes in
+/// real time, and returns the report with the best. A precision that does not fit into memory is skipped.
 pub(super) fn run(options: &BenchOptions) -> Result<Value> {
     // Highest precision first: it is chosen if all modes run in real time.
     let precisions: &[Option<Precision>] = match (&options.subject, options.precision) {
@@ -46,7 +47,7 @@ pub(super) fn run(options: &BenchOptions) -> Result<Value> {
     }
 }
 
-/// Builds the report.
+/// Returns the report: the `chosen` precision with its modes, advice for the command line, and the figures of all `candidates`.
 fn report(name: &str, chosen: &Candidate, candidates: &[Candidate], options: &BenchOptions) -> Value {
     let on = &BUILT_IN[..chosen.lanes];
     let precision = chosen.precision.name();

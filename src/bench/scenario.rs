@@ -24,37 +24,40 @@ use crate::time::{CHUNK_SAMPLES, CHUNK_SECS, ChunkIdx, StreamTime};
 
 /// Chunks of the script: a minute.
 const CHUNKS: usize = 150;
-/// Limit of silent chunks after the script, in which the lanes catch up: two minutes.
+/// Most chunks without forced responses that follow the script, in which the lanes catch up: two minutes.
 const AFTER: usize = 300;
-/// Chunks between two questions: 20 s.
+/// Chunks between two questions of the dialog script: 20 s.
 const QUESTIONS_EVERY: usize = 50;
-/// Chunk of the first question, after 10 s.
+/// Number of the chunk at which the first question of the dialog script is answered, after 10 s.
 const FIRST_QUESTION: usize = 25;
-/// Tokens of an answer, including its end.
+/// Tokens after which an answer of the dialog script ends, its end token included.
 const ANSWER_TOKENS: usize = 31;
-/// Chunks of a period of speech.
+/// Chunks of a period of the speech script: 2 s.
 const SPEECH_PERIOD: usize = 5;
-/// Transcript entries in a period: 3 tokens a second.
+/// Transcript entries that begin in a period, one in each of the first chunks.
 const SPEECH_ENTRIES: usize = 3;
-/// Tokens of a transcript entry, including its end.
+/// Tokens after which a transcript entry of the speech script ends, its end token included.
 const ENTRY_TOKENS: usize = 3;
-/// Bias on the respond logit that forces a decision.
+/// Bias on the logit of TEXT_BEGIN that forces a response, or silence if negative.
 const CERTAIN: f32 = 1e6;
 
-/// The result of a script.
+/// The figures of a finished script.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct ScenarioResult {
-    /// Seconds of work for the script's minute.
+    /// Seconds of computing for the script's minute, the part that lagged behind its end included.
     work_secs: f64,
-    /// Largest lag of the lanes, in seconds.
+    /// Largest lag, in seconds of sound that has arrived and is not processed.
     greatest_lag_secs: f64,
-    /// Longest time in seconds from the end of a reply (or of the minute of speech) until the lanes had caught up.
+    /// Longest time in seconds from the end of a reply (or of the minute of speech) until the lanes had caught up. None if nothing
+    /// made them lag (the quiet script), or if they had not caught up two minutes after the script.
     catch_up_secs: Option<f64>,
+    /// Replies or transcript entries that began.
     replies: usize,
+    /// Tokens of the finished replies and entries, without their end tokens.
     reply_tokens: usize,
 }
 
-/// Runs `scenario` and returns the report.
+/// Runs `scenario` with the front end, session and lanes of the product, and returns the report.
 pub(super) fn run(model: &Arc<Model>, scenario: Scenario, options: &BenchOptions) -> Result<Value> {
     let modes = modes_of(scenario, options.lanes)?;
     let result = ScriptRun::new(model, scenario, &modes)?.run()?;
@@ -74,7 +77,8 @@ pub(super) fn run(model: &Arc<Model>, scenario: Scenario, options: &BenchOptions
     }))
 }
 
-/// Returns the mode of the scenario, and other modes up to `lanes`.
+/// Returns the mode that the scenario forces to respond (transcribe for speech, else dialog), then other built-in modes: `lanes` in
+/// all, at least 1.
 fn modes_of(scenario: Scenario, lanes: usize) -> Result<Vec<Mode>> {
     let first = if scenario == Scenario::Speech { modes::TRANSCRIBE } else { modes::DIALOG };
     let mut all = modes::builtin(Language::Chinese, &Paths::find()?.instructions());
@@ -85,21 +89,21 @@ fn modes_of(scenario: Scenario, lanes: usize) -> Result<Vec<Mode>> {
     Ok(all)
 }
 
-/// A running script.
+/// A run of a script in simulated time.
 struct ScriptRun<'a> {
     model: &'a Arc<Model>,
     scenario: Scenario,
     session: Session,
     front_end: FrontEnd,
-    /// Mode that the script forces to respond.
+    /// Name of the mode that the script forces to respond.
     speaker: String,
     /// Simulated time, in seconds.
     now: f64,
     /// Chunks fed so far.
     fed: usize,
-    /// Forced responses that have not begun.
+    /// Number of forced responses that have not begun yet.
     due: usize,
-    /// Simulated time from which the lanes only catch up.
+    /// Simulated time of the end of the last reply, or of the speech, since which the lanes have not yet caught up; else None.
     behind_since: Option<f64>,
     result: ScenarioResult,
 }
@@ -167,7 +171,7 @@ impl<'a> ScriptRun<'a> {
         }
     }
 
-    /// Feeds the next chunk of the script.
+    /// Runs the next chunk through the front end, queues it for the lanes, and notes whether the script forces a response to it.
     fn feed(&mut self) -> Result<()> {
         let at = self.fed;
         for encoded in self.front_end.step(&chunk(self.scenario, at), self.model)?.encoded {
@@ -183,7 +187,7 @@ impl<'a> ScriptRun<'a> {
         Ok(())
     }
 
-    /// Counts replies and notes where catching up begins.
+    /// Counts replies and their tokens, and in the dialog script notes the end of each reply, where catching up begins.
     fn take_events(&mut self, events: &[Event]) {
         for event in events {
             match event {
@@ -202,7 +206,7 @@ impl<'a> ScriptRun<'a> {
         }
     }
 
-    /// Notes that the lanes have caught up.
+    /// Notes that the lanes have caught up, and keeps the longest time that this took.
     fn caught_up(&mut self) {
         if let Some(since) = self.behind_since.take() {
             let took = self.now - since;
@@ -211,7 +215,7 @@ impl<'a> ScriptRun<'a> {
     }
 }
 
-/// Returns chunk `at` of the script's sound.
+/// Returns chunk number `at` of the sound: the same noise in every chunk, 60 dB lower in the quiet scenario.
 fn chunk(scenario: Scenario, at: usize) -> Chunk {
     // The quiet scenario has room noise below the gate, and not digital silence.
     let gain = if scenario == Scenario::Quiet { 1e-3 } else { 1.0 };
@@ -219,7 +223,7 @@ fn chunk(scenario: Scenario, at: usize) -> Chunk {
     Chunk { index: ChunkIdx(at as u64), begin: end(at), end: end(at + 1), samples: Box::new(noise().map(|x| x * gain)) }
 }
 
-/// Returns true if the script forces a response to chunk `at`.
+/// Returns true if the script forces a response to chunk number `at`.
 const fn responds(scenario: Scenario, at: usize) -> bool {
     match scenario {
         Scenario::Quiet => false,

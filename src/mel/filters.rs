@@ -5,33 +5,34 @@ use super::frames::N_BINS;
 
 /// Width of an FFT bin, in Hz: 16,000 Hz over 400 points.
 const BIN_HZ: f64 = 40.0;
-/// Upper end of the scale, in Hz.
+/// Upper end of the highest filter, in Hz.
 const TOP_HZ: f64 = 8_000.0;
 /// Frequency at which the Slaney scale changes from linear to logarithmic, in Hz.
 const KNEE_HZ: f64 = 1_000.0;
-/// Mel value of that frequency.
+/// Mel value of `KNEE_HZ`.
 const KNEE_MEL: f64 = 15.0;
 
-/// A triangular filter: the run of bins in which its weights are not 0.
+/// A triangular filter: the weights of the FFT bins from `start` on in which they are not 0.
 #[derive(Debug)]
 struct Triangle {
     start: usize,
     weights: Box<[f32]>,
 }
 
-/// The filter bank.
+/// The filter bank: one triangle for each mel bin.
 #[derive(Debug)]
 pub(super) struct MelFilters(Box<[Triangle]>);
 
 impl MelFilters {
-    /// Computes the weights in `f64` and rounds them; they are within 2.3e-9 of the table that the reference reads from a file.
+    /// Computes the weights in `f64` and rounds them to `f32`; they are within 2.3e-9 of the table that the reference reads from a
+    /// file.
     pub(super) fn new() -> Self {
         let top_mel = mel_of_hz(TOP_HZ);
         let edges_hz: Vec<f64> = (0..N_MELS + 2).map(|i| hz_of_mel(top_mel * i as f64 / (N_MELS + 1) as f64)).collect();
         Self(edges_hz.windows(3).map(|edges| Triangle::new(edges[0], edges[1], edges[2])).collect())
     }
 
-    /// Writes the mel powers of a power spectrum into `mel`.
+    /// Writes the mel powers of the power spectrum `powers` into `mel`.
     pub(super) fn apply(&self, powers: &[f32; N_BINS], mel: &mut [f32; N_MELS]) {
         for (triangle, out) in self.0.iter().zip(mel) {
             *out = triangle.weights.iter().zip(&powers[triangle.start..]).map(|(weight, power)| weight * power).sum();

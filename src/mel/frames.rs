@@ -13,12 +13,12 @@ use super::filters::MelFilters;
 
 /// Samples of a frame: 25 ms.
 pub(super) const FRAME_SAMPLES: usize = 400;
-/// Bins of the spectrum of a frame, from 0 to 8,000 Hz.
+/// Number of bins of the spectrum of a frame, from 0 to 8,000 Hz.
 pub(super) const N_BINS: usize = FRAME_SAMPLES / 2 + 1;
-/// Lower bound of mel powers.
+/// Lower bound of mel powers before the logarithm.
 const LEAST_POWER: f32 = 1e-10;
 
-/// The FFT, window and filters with their scratch buffers.
+/// The computation of one frame: window, FFT and mel filters, with their scratch buffers.
 pub(super) struct FrameMel {
     fft: Arc<dyn RealToComplex<f32>>,
     window: Box<[f32]>,
@@ -37,8 +37,8 @@ impl FrameMel {
         Self { fft, window, filters: MelFilters::new(), windowed, spectrum, scratch }
     }
 
-    /// Writes log10 of the mel powers of a frame of 400 samples into `logs`, and the power in each band into `bands` if given.
-    /// Returns the largest log.
+    /// Writes log10 of the mel powers of `frame`, 400 samples, to `logs`, and the power in each band of the quiet gate to `bands`
+    /// if given. Returns the largest value of `logs`.
     pub(super) fn log_mel(&mut self, frame: &[f32], logs: &mut [f32; N_MELS], bands: Option<&mut [f32; N_BANDS]>) -> f32 {
         for ((out, sample), weight) in self.windowed.iter_mut().zip(frame).zip(&self.window) {
             *out = sample * weight;

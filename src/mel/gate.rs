@@ -19,14 +19,14 @@ const FLOOR_CHUNKS: usize = 20;
 const BLOCK_FRAMES: usize = 3;
 /// Frames of a quiet stretch within a chunk that lowers the floor: 100 ms.
 const STRETCH_FRAMES: usize = 10;
-/// Factor on the power of a stretch: the quietest stretch of steady noise lies less than 3 dB below the mean, so that only a
-/// real decrease lowers the floor.
+/// Factor on the power of a stretch before the comparison with the floor: the quietest stretch of steady noise lies less than 3 dB
+/// below the mean, so that only a real decrease lowers the floor.
 const STRETCH_BIAS: f32 = 2.0;
 /// Margin over the floor for each band, as a factor. Narrow bands fluctuate more, so each margin is the level that stationary
 /// noise exceeds less than once in several hours, given its number of independent FFT bins, plus 20 % because the floor is a
 /// minimum. The lowest two bands have more, for rumble. In dB: 10, 9, 7.8, 7, 6.5, 6, 5.4, 5, 4.8, 4.5.
 const BAND_MARGINS: [f32; N_BANDS] = [10.0, 8.0, 6.0, 5.0, 4.5, 4.0, 3.5, 3.2, 3.0, 2.8];
-/// Margin for the mean of all bands' ratios to their floors: 3 dB.
+/// Margin, as a factor, for the mean of all bands' ratios to their floors: 3 dB.
 const ALL_BANDS_MARGIN: f32 = 2.0;
 /// Factor on the margins at low sensitivity: 3 dB.
 const LOW_SCALE: f32 = 2.0;
@@ -36,7 +36,7 @@ const HIGH_SCALE: f32 = 0.83;
 /// v has mel power 3.75 v (a Hann window of 400 has energy 150, a filter has area 1 Hz over bins of 40 Hz).
 const LEAST_FLOOR: f32 = 1.2e-8;
 
-/// The decision about a chunk.
+/// The gate's decision about a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GateStep {
     /// The gate stays closed; the model skips the chunk.
@@ -57,12 +57,13 @@ impl GateStep {
     }
 }
 
-/// Follows the noise floor of the room and decides for each chunk. Starts open, because the floor is unknown at first.
+/// The gate: follows the noise floor of the room and decides for each chunk if the model hears it. Starts open, because the floor
+/// is unknown at first.
 #[derive(Clone, Debug)]
 pub struct QuietGate {
-    /// Mean power in each band of the newest chunks, oldest first.
+    /// Mean power in each band for each of the newest `FLOOR_CHUNKS` chunks, oldest first.
     means: VecDeque<[f32; N_BANDS]>,
-    /// The last frames of the previous chunk, so that blocks span the border.
+    /// Band powers of the last frames of the previous chunk, so that blocks span the border.
     border: [[f32; N_BANDS]; BLOCK_FRAMES - 1],
     /// Number of chunks since the last sound; the gate is closed above `HOLD_CHUNKS`.
     quiet_chunks: u32,
@@ -88,20 +89,20 @@ impl QuietGate {
         *self = Self::new(self.sensitivity);
     }
 
-    /// Returns true if the gate is open.
+    /// Returns true if the gate is open after the newest chunk.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         self.quiet_chunks <= HOLD_CHUNKS
     }
 
-    /// Returns true if the newest chunk contained a sound.
+    /// Returns true if the newest chunk contained a sound over the noise floor; true as well before the first chunk.
     #[must_use]
     pub const fn sound_detected(&self) -> bool {
         self.quiet_chunks == 0
     }
 
-    /// Decides about the next chunk. A sound that begins in its last 10 ms may be detected only with the chunk after it; the
-    /// pre-roll then contains its beginning.
+    /// Adds the next chunk to the noise floor and decides if the model hears it. A sound that begins in its last 10 ms may be
+    /// detected only with the chunk after it; the pre-roll then contains its beginning.
     pub fn step(&mut self, chunk: &LogMelChunk) -> GateStep {
         let frames = chunk.bands().frames();
         let floor = self.follow(frames);
@@ -118,7 +119,7 @@ impl QuietGate {
         }
     }
 
-    /// Updates the floor with a chunk and returns the floor of each band.
+    /// Adds a chunk to the floor and returns the floor of each band, at least `LEAST_FLOOR`.
     fn follow(&mut self, frames: &[[f32; N_BANDS]; CHUNK_FRAMES]) -> [f32; N_BANDS] {
         if self.means.len() == FLOOR_CHUNKS {
             self.means.pop_front();
@@ -135,7 +136,7 @@ impl QuietGate {
         floor.map(|power| power.max(LEAST_FLOOR))
     }
 
-    /// Returns true if a block of frames rises over the floor, in one band or in the mean of all.
+    /// Returns true if a block of frames rises over the floor by more than the margin, in one band or in the mean of all.
     fn rises_over(&self, floor: &[f32; N_BANDS], frames: &[[f32; N_BANDS]; CHUNK_FRAMES]) -> bool {
         let mut with_border = [[0.0; N_BANDS]; CHUNK_FRAMES + BLOCK_FRAMES - 1];
         with_border[..self.border.len()].copy_from_slice(&self.border);

@@ -2,24 +2,26 @@
 
 use std::collections::VecDeque;
 
-/// The time over which the maximum is taken that sets the floor of the log-mel.
+/// The stretch of the stream over which the maximum is taken; log-mel values more than 80 dB below the maximum are raised to that
+/// floor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MaxWindow {
     /// The whole stream, as in the reference.
     WholeStream,
-    /// The last 45 s, for endless listening: a slammed door does not hide quiet speech for hours.
+    /// The last 112 chunks, about 45 s, for endless listening: a slammed door does not hide quiet speech for hours.
     Last45Secs,
 }
 
-/// Chunks in 45 s. The reference never hears more than 112 silent chunks in a stream (`src/model/README.md` section 6.2), so the
-/// model knows maxima over at most that many.
+/// Number of chunks in 45 s. The reference never hears more than 112 silent chunks in a stream (`src/model/README.md` section 6.2),
+/// so the model knows maxima over at most that many.
 const WINDOW_CHUNKS: usize = 112;
 
-/// The maxima of the final frames: one for each chunk of the window, or a single one for the whole stream.
+/// The largest log10 mel power of the frames that are final (the last frame of the newest chunk is not): one value for each chunk
+/// of the window, or a single one for the whole stream.
 #[derive(Debug)]
 pub(super) struct RunningMax {
     max_window: MaxWindow,
-    /// Oldest first.
+    /// The maxima, the oldest first; one at most for the whole stream.
     chunks: VecDeque<f32>,
 }
 
@@ -32,14 +34,15 @@ impl RunningMax {
         self.chunks.clear();
     }
 
-    /// Includes `log` in the maximum of the newest chunk.
+    /// Includes `log` in the maximum of the newest chunk; before the first chunk, does nothing.
     pub(super) fn fold_into_newest(&mut self, log: f32) {
         if let Some(newest) = self.chunks.back_mut() {
             *newest = newest.max(log);
         }
     }
 
-    /// Adds a chunk whose final frames have the maximum `log`.
+    /// Adds a chunk whose final frames have the maximum `log`; drops the oldest chunk of a full window. For the whole stream,
+    /// includes `log` in the single value.
     pub(super) fn push(&mut self, log: f32) {
         match self.max_window {
             MaxWindow::WholeStream if !self.chunks.is_empty() => return self.fold_into_newest(log),

@@ -22,19 +22,19 @@ use super::pickle::TorchFile;
 use super::weights::{MatrixShape, Weights};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// The index file, which names every tensor's shard.
+/// Name of the index file, which names the shard of every tensor.
 pub const INDEX: &str = "model.safetensors.index.json";
-/// The shard of a checkpoint without an index.
+/// Name of the only shard of a checkpoint without an index.
 const SINGLE: &str = "model.safetensors";
-/// The encoder's file, and its name in older releases.
+/// Names of the encoder's file: that of today, and that of older releases.
 const ENCODERS: [&str; 2] = ["audiointeraction_ChunkwisedEncoder.pth", "MiniOmni3_ChunkwisedEncoder.pth"];
 
 /// The most layers whose tensor names are listed: a hostile layer count fails at the first missing tensor without filling memory.
 const MAX_LAYERS: usize = 4_096;
-/// The first bytes of each tensor that its identity covers.
+/// Number of bytes at the beginning of each tensor that the identity covers.
 const IDENTITY_BYTES: usize = 64;
 
-/// An open checkpoint folder.
+/// An open checkpoint folder: configuration and headers are read, tensors on demand.
 #[derive(Debug)]
 pub struct Checkpoint {
     /// Sizes of the language model.
@@ -42,12 +42,13 @@ pub struct Checkpoint {
     /// Sizes of the audio encoder.
     pub audio: AudioConfig,
     shards: Vec<Shard>,
+    /// Index in `shards` of each tensor of the language model, by its stored name.
     shard_of: BTreeMap<String, usize>,
     encoder: TorchFile,
     encoder_path: PathBuf,
 }
 
-/// One mapped file of tensors.
+/// A memory-mapped safetensors file of the language model.
 #[derive(Debug)]
 struct Shard {
     path: PathBuf,
@@ -55,10 +56,11 @@ struct Shard {
 }
 
 impl Checkpoint {
-    /// Opens the folder `dir`.
+    /// Opens the checkpoint folder `dir`: reads the configuration and all headers, and maps the shards; tensors are not read.
     ///
     /// # Errors
-    /// When a file is missing or damaged, its sizes contradict the configuration, or it is not implemented, naming the file.
+    /// When a file is missing or damaged, a tensor is missing or does not belong to the model, or the configuration is not
+    /// implemented; names the file. Shapes and values are checked when a tensor is read.
     pub fn open(dir: &Path) -> Result<Self> {
         if !dir.is_dir() {
             return Err(Error::model_file(dir, "there is no such folder"));
@@ -80,8 +82,9 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// Returns a hash of the weights in `precision`: the key of caches. It covers the size and time of every file and the first bytes of
-    /// each tensor, because hashing 7 GB at every start takes longer than recomputing the caches.
+    /// Returns a hash of the weights and the name `precision`, the key of cached results. It covers the size and modification time
+    /// of every file of weights and the first bytes of each tensor of the language model, because hashing 7 GB at every start takes
+    /// longer than recomputing the results.
     #[must_use]
     pub fn fingerprint(&self, precision: &str) -> [u8; 32] {
         let mut hash = Sha256::new();
@@ -98,8 +101,8 @@ impl Checkpoint {
         hash.finalize().into()
     }
 
-    /// Returns a hash, in hexadecimal, that identifies the weights independently of their location: the first bytes of each tensor of
-    /// the language model.
+    /// Returns a hash, in hexadecimal, that identifies the weights independently of their location. It covers the name and the
+    /// first 64 bytes of each tensor of the language model; the encoder is not covered.
     #[must_use]
     pub fn identity(&self) -> String {
         let mut hash = Sha256::new();
@@ -117,7 +120,8 @@ impl Checkpoint {
         hex(&hash.finalize())
     }
 
-    /// Returns names and shapes of all tensors that the model uses.
+    /// Returns names and shapes of all tensors that the model uses, sorted by name; a tensor of very old shards has its name of
+    /// today.
     ///
     /// # Errors
     /// When a header cannot be read, naming the file.
@@ -136,7 +140,8 @@ impl Checkpoint {
         Ok(all)
     }
 
-    /// Reads the rows `rows` of the tensor `name` of `shape`, without the rest of the tensor if possible.
+    /// Reads the rows `rows` (indices of the first dimension) of the tensor `name`, which must have `shape`, as f32, row after row.
+    /// Reads only those rows if the language model stores the tensor under this name, else the whole tensor.
     ///
     /// # Errors
     /// As [`Weights::get`].
@@ -160,7 +165,8 @@ impl Checkpoint {
         Ok(if rows == (0..shape[0]) { whole } else { whole[rows.start * width..rows.end * width].to_vec() })
     }
 
-    /// Checks that exactly the tensors that the configuration implies exist (the reference loads strictly).
+    /// Checks that exactly the tensors that the configuration implies exist (the reference loads strictly); one unused tensor of
+    /// the encoder may exist as well.
     fn check_names(&self, dir: &Path) -> Result<()> {
         let expected = lm_names(&self.lm);
         // Very old litgpt shards name `attn.attn` what is now `attn.qkv`.
@@ -233,7 +239,7 @@ impl Weights for Checkpoint {
         }
     }
 
-    /// Reads row by row, because the whole matrix may have a gigabyte.
+    /// Reads each row on its own, because the whole matrix may have a gigabyte.
     fn rows(&self, name: &str, shape: MatrixShape, ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {
         let MatrixShape { out: rows, inner } = shape;
         let mut found = Vec::with_capacity(ids.len() * inner);
@@ -249,7 +255,8 @@ impl Weights for Checkpoint {
     }
 }
 
-/// Maps the shards, checks them against the index, and returns the shard of each tensor.
+/// Maps the shards in `dir`, checks their tensors against the index, and returns them with the index of each tensor's shard.
+/// Without an index file, `model.safetensors` is the only shard.
 fn open_shards(dir: &Path) -> Result<(Vec<Shard>, BTreeMap<String, usize>)> {
     #[derive(Deserialize)]
     struct Index {
@@ -306,7 +313,8 @@ fn map_file(path: &Path, index_path: &Path) -> Result<Mmap> {
     unsafe { Mmap::map(&file) }.map_err(|e| Error::model_file(path, e))
 }
 
-/// Reorders the rows of an old `attn.attn` tensor from `[Q x (H/G), K, V]` for each group to all Q, all K, all V.
+/// Returns an old `attn.attn` tensor with its rows in the order of today: from the Q heads, K and V of each group in turn to all Q,
+/// all K, all V.
 fn regroup(rows: &Tensor, lm: &LmConfig) -> candle_core::Result<Tensor> {
     let (groups, head, per_group) = (lm.groups(), lm.head(), lm.n_head / lm.groups());
     let part = |from: usize, count: usize| -> candle_core::Result<Vec<Tensor>> {
@@ -316,7 +324,7 @@ fn regroup(rows: &Tensor, lm: &LmConfig) -> candle_core::Result<Tensor> {
     Tensor::cat(&all, 0)
 }
 
-/// Returns candle's type for a stored type; None for types that Hearken does not read.
+/// Returns candle's type for the stored number types F32, F16 and BF16; None for others, which Hearken does not read.
 const fn number_type(stored: Dtype) -> Option<DType> {
     match stored {
         Dtype::F32 => Some(DType::F32),
@@ -326,7 +334,8 @@ const fn number_type(stored: Dtype) -> Option<DType> {
     }
 }
 
-/// Returns true if no number in `bytes` has an exponent of all ones. Works on bits, so that 7 GB are checked at memory speed.
+/// Returns true if no number in `bytes`, little-endian numbers of `dtype`, is infinite or NaN (an exponent of all ones). Works on
+/// bits, so that 7 GB are checked at memory speed.
 fn all_finite(bytes: &[u8], dtype: DType) -> bool {
     let half = |mask: u16| bytes.chunks_exact(2).all(|b| u16::from_le_bytes([b[0], b[1]]) & mask != mask);
     match dtype {
@@ -336,7 +345,7 @@ fn all_finite(bytes: &[u8], dtype: DType) -> bool {
     }
 }
 
-/// Returns the tensor names of the language model (`src/model/README.md` section 4.1).
+/// Returns the tensor names that the language model must have (`src/model/README.md` section 4.1).
 fn lm_names(lm: &LmConfig) -> BTreeSet<String> {
     let mut names: BTreeSet<String> = ["transformer.wte.weight", "lm_head.weight", "transformer.ln_f.weight"].map(str::to_owned).into();
     let mut per_layer = vec![
@@ -357,7 +366,7 @@ fn lm_names(lm: &LmConfig) -> BTreeSet<String> {
     names
 }
 
-/// Returns the tensor names of the encoder, without the unused one (`src/model/README.md` section 3.1).
+/// Returns the tensor names that the encoder must have, without the unused one (`src/model/README.md` section 3.1).
 fn encoder_names(audio: &AudioConfig) -> BTreeSet<String> {
     let both = |part: &str| [format!("{part}.weight"), format!("{part}.bias")];
     let mut names: BTreeSet<String> = ["conv1", "conv2", "ln_post", "proj"].iter().flat_map(|part| both(part)).collect();

@@ -11,19 +11,19 @@ use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::mel::N_MELS;
 use crate::time::BLOCK_FRAMES;
 
-/// The file of the language model's sizes: a litgpt `Config`.
+/// Name of the file of the language model's sizes in a checkpoint folder: a litgpt `Config`.
 pub const LM_CONFIG: &str = "model_config.yaml";
-/// The file of the audio encoder's sizes, at `thinker_config.audio_config`.
+/// Path of the file of the audio encoder's sizes in a checkpoint folder; they lie at `thinker_config.audio_config`.
 pub const AUDIO_CONFIG: &str = "qwen25OmniConfig/config.json";
-/// The largest size of any dimension that is accepted.
+/// The largest value of a size field that is accepted; the smallest is 1.
 const MAX_SIZE: usize = 1 << 24;
 
-/// The sizes of a whole model.
+/// The sizes of both parts of a model.
 #[derive(Clone, Copy, Debug)]
 pub struct ModelSizes<'a> {
-    /// Language model.
+    /// Sizes of the language model.
     pub lm: &'a LmConfig,
-    /// Audio encoder.
+    /// Sizes of the audio encoder.
     pub audio: &'a AudioConfig,
 }
 
@@ -47,7 +47,7 @@ pub struct LmConfig {
     pub(super) switches: Switches,
 }
 
-/// The fields that change the architecture: one value of each is implemented.
+/// The fields of litgpt's `Config` that change the architecture; only one value of each is implemented, and the others are refused.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default)]
 pub(super) struct Switches {
@@ -122,10 +122,11 @@ impl Default for Switches {
 }
 
 impl LmConfig {
-    /// Reads `model_config.yaml` of the checkpoint folder `dir`.
+    /// Reads the language model's sizes from `model_config.yaml` of the checkpoint folder `dir`.
     ///
     /// # Errors
-    /// When it is missing, malformed, or asks for something that is not implemented.
+    /// When the file is missing, malformed, holds an impossible size, or asks for something that is not implemented; names the
+    /// file, and a refused field.
     pub fn read(dir: &Path) -> Result<Self> {
         let path = dir.join(LM_CONFIG);
         let text = read_text(&path)?;
@@ -153,31 +154,32 @@ impl LmConfig {
         }
     }
 
-    /// Returns the number of key/value heads; by default that of the query heads.
+    /// Returns the number of key/value heads, `n_query_groups`; by default that of the query heads.
     #[must_use]
     pub fn groups(&self) -> usize {
         self.n_query_groups.unwrap_or(self.n_head)
     }
 
-    /// Returns the size of one head.
+    /// Returns the size of one head, `head_size`; by default `n_embd / n_head`.
     #[must_use]
     pub fn head(&self) -> usize {
         self.head_size.unwrap_or(self.n_embd / self.n_head.max(1))
     }
 
-    /// Returns the inner size of the MLP.
+    /// Returns the inner size of the MLP, `intermediate_size`; by default `4 * n_embd`.
     #[must_use]
     pub fn intermediate(&self) -> usize {
         self.intermediate_size.unwrap_or(4 * self.n_embd)
     }
 
-    /// Returns the shape of a layer's key/value cache.
+    /// Returns the shape of the keys and of the values of a position in one layer's cache.
     #[must_use]
     pub fn kv_shape(&self) -> KvShape {
         KvShape { groups: self.groups(), head_size: self.head() }
     }
 
-    /// Returns the number of weights in the matrices.
+    /// Returns the number of weights in the matrices of all layers, the embedding table and `lm_head`; norms and biases are not
+    /// counted.
     #[must_use]
     pub fn weights(&self) -> u64 {
         (self.n_layer as u64).saturating_mul(self.layer_weights()).saturating_add(self.table_weights().saturating_mul(2))
@@ -192,12 +194,13 @@ impl LmConfig {
         hidden.saturating_mul(2 * q_size + 2 * kv_size).saturating_add(3 * hidden * wide(self.intermediate()))
     }
 
-    /// Returns the number of weights in the embedding table, which `lm_head` has as well.
+    /// Returns the number of weights in the embedding table; `lm_head` has as many.
     #[must_use]
     pub const fn table_weights(&self) -> u64 {
         (self.n_embd as u64).saturating_mul(self.padded_vocab_size as u64)
     }
 
+    /// Returns the kind and text of the error if a switch or size is not implemented.
     fn check(&self) -> std::result::Result<(), (ErrorKind, String)> {
         let s = &self.switches;
         let refused = [
@@ -250,7 +253,7 @@ impl LmConfig {
     }
 }
 
-/// Checks that every size lies between 1 and [`MAX_SIZE`].
+/// Checks that every size lies between 1 and [`MAX_SIZE`]; the error names the first other field.
 fn check_sizes(sizes: &[(&str, usize)]) -> std::result::Result<(), (ErrorKind, String)> {
     match sizes.iter().find(|(_, size)| !(1..=MAX_SIZE).contains(size)) {
         Some((field, size)) => Err((ErrorKind::Model, format!("`{field}` is {size}, which is no possible size"))),
@@ -258,6 +261,7 @@ fn check_sizes(sizes: &[(&str, usize)]) -> std::result::Result<(), (ErrorKind, S
     }
 }
 
+/// Returns true if the field is there and not null.
 fn is_set(value: Option<&yaml_serde::Value>) -> bool {
     value.is_some_and(|v| !v.is_null())
 }
@@ -273,7 +277,7 @@ pub struct AudioConfig {
     pub encoder_ffn_dim: usize,
     pub num_mel_bins: usize,
     pub output_dim: usize,
-    /// Half the mel frames of a block of a recording.
+    /// Half the log-mel frames of a full block of a recording; only 100 is implemented.
     pub n_window: usize,
     pub activation_function: String,
 }
@@ -294,10 +298,11 @@ impl Default for AudioConfig {
 }
 
 impl AudioConfig {
-    /// Reads the encoder's sizes of the checkpoint folder `dir`.
+    /// Reads the encoder's sizes from `qwen25OmniConfig/config.json` of the checkpoint folder `dir`.
     ///
     /// # Errors
-    /// When the file is missing, malformed, or asks for something that is not implemented.
+    /// When the file is missing, malformed, holds an impossible size, or asks for something that is not implemented; names the
+    /// file, and a refused field.
     pub fn read(dir: &Path) -> Result<Self> {
         #[derive(Deserialize)]
         struct File {
@@ -315,13 +320,13 @@ impl AudioConfig {
         Ok(config)
     }
 
-    /// Returns the sizes of the released encoder (`src/model/README.md` section 7).
+    /// Returns the sizes of the encoder of the released 3B model (`src/model/README.md` section 7).
     #[must_use]
     pub fn released_3b() -> Self {
         Self { output_dim: 2_048, ..Self::default() }
     }
 
-    /// Returns the number of weights in the matrices.
+    /// Returns the number of weights in the matrices of all layers, the convolutions and `proj`; norms and biases are not counted.
     #[must_use]
     pub fn weights(&self) -> u64 {
         let wide = |n: usize| n as u128;
@@ -337,6 +342,7 @@ impl AudioConfig {
         d.saturating_mul(d).saturating_mul(4).saturating_add(d.saturating_mul(ffn).saturating_mul(2))
     }
 
+    /// Returns the kind and text of the error if a field is not implemented or a size is impossible.
     fn check(&self) -> std::result::Result<(), (ErrorKind, String)> {
         if self.activation_function != "gelu" {
             return Err((ErrorKind::UnsupportedModel, "`activation_function` has a value that Hearken does not implement".into()));
@@ -362,7 +368,7 @@ impl AudioConfig {
     }
 }
 
-/// Reads a text file of a checkpoint; an error names the file.
+/// Returns the contents of a text file of a checkpoint; fails if the file is missing, unreadable or not UTF-8, naming the file.
 pub(super) fn read_text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|e| {
         let why = match e.kind() {

@@ -21,31 +21,31 @@ use super::token_ids::DecisionIds;
 use super::weights::{ComputeType, Weights};
 use crate::error::Result;
 
-/// One lane's share of a pass: the inputs to feed, and the rows to read logits at.
+/// One lane's share of a pass: the inputs to feed to its cache, and the rows at which to read logits.
 #[derive(Debug)]
 pub struct Segment<'a> {
-    /// The lane's cache; the rows are appended to it.
+    /// The lane's cache; the pass appends the inputs' rows to it.
     pub cache: &'a mut LaneCache,
-    /// Inputs, in order.
+    /// Inputs, in the order of their positions.
     pub inputs: Inputs,
-    /// Logits to read: (row within this segment, kind).
+    /// Logits to read: (row, counted from 0 over the inputs' rows of this segment; kind).
     pub reads: SmallVec<[(usize, Read); 4]>,
 }
 
-/// The inputs of one lane, in order; up to four chunks with their tokens without heap memory.
+/// The inputs of one lane, in order; a list of up to 16, four chunks with their tokens, takes no heap memory.
 pub type Inputs = SmallVec<[Input; 16]>;
 
-/// An input of the decoder.
+/// An input of the decoder for one lane.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// One token: one row.
+    /// A token id: one row.
     Token(u32),
-    /// Features `[rows, n_embd]` in place of PAD tokens: ten rows of a chunk, more of a whole recording.
+    /// Feature vectors of sound in place of token embeddings, one row each: ten for a chunk, more for a whole recording.
     Features(Features),
 }
 
 impl Input {
-    /// Returns the number of rows.
+    /// Returns the number of rows, which are positions in the cache.
     #[must_use]
     pub fn rows(&self) -> usize {
         match self {
@@ -55,33 +55,34 @@ impl Input {
     }
 }
 
-/// The kind of logits to read at a row.
+/// The logits that a pass computes at a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Read {
-    /// The two logits of a listening decision.
+    /// Only the logits of KEEP_SILENCE and TEXT_BEGIN, between which a decision after a chunk chooses; cheap.
     Decision,
-    /// All logits.
+    /// The logits of all tokens.
     Row,
 }
 
-/// The logits read in a pass, segment after segment; those of the usual number of lanes without heap memory.
+/// The logits read in a pass, segment after segment; a list of up to eight takes no heap memory.
 pub type PassLogits = SmallVec<[Logits; 8]>;
 
-/// The logits read at a row.
+/// The logits that a [`Read`] returned for a row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Logits {
-    /// The two logits of a decision.
+    /// The two logits of a decision after a chunk.
     Decision {
         /// Logit of KEEP_SILENCE.
         silent: f32,
         /// Logit of TEXT_BEGIN.
         respond: f32,
     },
-    /// All logits, `[padded_vocab_size]`.
+    /// The logits of all tokens, `[padded_vocab_size]`, indexed by token id.
     Row(Vec<f32>),
 }
 
 impl Logits {
+    /// Returns true if no logit is infinite or NaN.
     pub(super) fn is_finite(&self) -> bool {
         match self {
             Self::Decision { silent, respond } => silent.is_finite() && respond.is_finite(),
@@ -90,7 +91,7 @@ impl Logits {
     }
 }
 
-/// The decoder.
+/// The language model's layers, in float or packed arithmetic. One pass at a time runs; others wait.
 #[derive(Debug)]
 pub struct Decoder {
     layers: DecoderLayers,
@@ -100,26 +101,26 @@ pub struct Decoder {
     index: Mutex<PassIndex>,
 }
 
-/// The rows of a pass and their decision logits, in lists whose memory is kept.
+/// The rows of a pass over all lanes, and the decision logits, in lists whose memory is kept from pass to pass.
 #[derive(Debug, Default)]
 struct PassIndex {
     spans: Vec<LaneSpan>,
-    /// Rows at which a decision is read.
+    /// Rows, counted over all lanes, at which the two logits of a decision are read.
     decision_rows: Vec<usize>,
-    /// Logits of the decisions: KEEP_SILENCE, TEXT_BEGIN.
+    /// Logits of the decisions, in the order of `decision_rows`: KEEP_SILENCE, TEXT_BEGIN.
     decision_logits: Vec<(f32, f32)>,
-    /// Rows at which all logits are read.
+    /// Rows, counted over all lanes, at which the logits of all tokens are read.
     full_rows: Vec<usize>,
 }
 
-/// The layers of the decoder.
+/// The layers of the decoder, in one of the two kinds of arithmetic.
 #[derive(Debug)]
 enum DecoderLayers {
     Float(Box<float::FloatDecoder>),
     Packed(Box<packed::PackedDecoder>),
 }
 
-/// The rows of one lane in a pass, and its first position.
+/// The rows of one lane among all rows of a pass, and the position of the first one in the lane's cache.
 #[derive(Debug)]
 struct LaneSpan {
     first_row: usize,
@@ -128,7 +129,8 @@ struct LaneSpan {
 }
 
 impl Decoder {
-    /// Loads the language model of `checkpoint`.
+    /// Loads the language model of `checkpoint` to `device` (packed layers ignore it and compute on the CPU); `decision` names the
+    /// tokens of decision logits.
     ///
     /// # Errors
     /// When a tensor is missing or malformed, naming the tensor.
@@ -136,10 +138,10 @@ impl Decoder {
         Self::from_weights(checkpoint, &checkpoint.lm, compute, device, decision)
     }
 
-    /// Builds a decoder of the sizes `config`.
+    /// Builds a decoder of the sizes `config` from `weights`, as [`Decoder::load`] does.
     ///
     /// # Errors
-    /// As [`Decoder::load`].
+    /// As [`Decoder::load`]; with packed layers also when the size of a head is not a multiple of 16.
     pub fn from_weights(
         weights: &impl Weights,
         config: &LmConfig,
@@ -156,10 +158,12 @@ impl Decoder {
         Ok(Self { layers, config: config.clone(), dtype: compute.dtype(), device: device.clone(), index: Mutex::default() })
     }
 
-    /// Feeds every segment, appends its rows to its cache and returns the logits it asks for, segment after segment.
+    /// Feeds every segment in one batched pass, appends its rows to its cache and returns the logits of all `reads`, segment after
+    /// segment, in the order of the reads.
     ///
     /// # Errors
-    /// When candle fails; the caches are then in an undefined state and must be dropped.
+    /// When candle fails, a lane would exceed [`block_size`](Self::block_size), or a cache or features were made for another kind
+    /// of layers; the caches are then in an undefined state and must be dropped.
     pub fn pass(&self, segments: &mut [Segment<'_>]) -> CandleResult<PassLogits> {
         // Nothing in the index outlives a pass: the remains of one that panicked are overwritten.
         let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
@@ -184,7 +188,7 @@ impl Decoder {
         Ok(segments.iter().flat_map(|segment| &segment.reads).filter_map(|(_, read)| next(*read)).collect())
     }
 
-    /// Makes an empty cache for this decoder.
+    /// Makes an empty cache for this decoder's kind of layers and sizes.
     #[must_use]
     pub fn new_cache(&self) -> LaneCache {
         match self.layers {
@@ -193,14 +197,15 @@ impl Decoder {
         }
     }
 
-    /// Reads a cache that [`LaneCache::save`] wrote; returns None unless it fits this decoder.
+    /// Reads a cache that [`LaneCache::save`] wrote; returns None if the file is missing or damaged, or of other sizes or another
+    /// number type than this decoder's.
     #[must_use]
     pub fn load_cache(&self, path: &std::path::Path) -> Option<LaneCache> {
         self.new_cache().load(path, self.config.kv_shape(), self.dtype, self.rope(), &self.device)
     }
 
-    /// Compacts `cache` to the positions `kept` (ascending, disjoint ranges), which move to the lowest positions; only the rotation
-    /// of moved keys is computed again.
+    /// Compacts `cache` to the positions `kept` (ascending, disjoint ranges), which move to the lowest positions: keys are rotated
+    /// again for their new positions, and nothing else is recomputed.
     ///
     /// # Errors
     /// When candle fails (out of memory).
@@ -215,7 +220,7 @@ impl Decoder {
         }
     }
 
-    /// Returns the type of the tensors between the layers.
+    /// Returns the number type of the hidden states between the layers, and of float features.
     #[must_use]
     pub const fn dtype(&self) -> DType {
         self.dtype
@@ -227,25 +232,25 @@ impl Decoder {
         &self.device
     }
 
-    /// Returns the largest number of positions.
+    /// Returns the most positions that the cache of a lane may hold.
     #[must_use]
     pub const fn block_size(&self) -> usize {
         self.config.block_size
     }
 
-    /// Returns the number of weights in the matrices.
+    /// Returns the number of weights in the matrices, the embedding table and `lm_head` included.
     #[must_use]
     pub fn weights(&self) -> u64 {
         self.config.weights()
     }
 
-    /// Returns the size of an embedding.
+    /// Returns the number of values of an embedding, a feature vector or a hidden state.
     #[must_use]
     pub const fn n_embd(&self) -> usize {
         self.config.n_embd
     }
 
-    /// Fills `index` with the rows that `segments` feed and read.
+    /// Fills `index` with the rows that `segments` feed and read; fails if a lane would exceed `block_size` positions.
     fn index_rows(&self, segments: &[Segment<'_>], index: &mut PassIndex) -> CandleResult<()> {
         let PassIndex { spans, decision_rows, decision_logits, full_rows } = index;
         spans.clear();

@@ -18,24 +18,24 @@ use crate::error::Result;
 use crate::mel::N_MELS;
 use crate::time::BLOCK_FRAMES;
 
-/// The positions of the longest block.
+/// Number of positions of the longest block after the second convolution: 100.
 const MOST_POSITIONS: usize = positions_of(BLOCK_FRAMES);
-/// `nn.LayerNorm`'s default.
+/// Epsilon of the encoder's layer norms: the default of PyTorch's `nn.LayerNorm`.
 const LAYER_NORM_EPS: f64 = 1e-5;
-/// The wavelength of the slowest sinusoid (`SinusoidsPositionEmbedding`).
+/// Wavelength, in positions and divided by 2π, of the slowest sinusoid of the position embeddings (`SinusoidsPositionEmbedding`).
 const MAX_TIMESCALE: f64 = 10_000.0;
 
-/// The features of several blocks, in order; those of the usual number without heap memory.
+/// The features of several blocks, one [`Features`] each, in order; a list of up to four takes no heap memory.
 pub type Encodings = SmallVec<[Features; 4]>;
 
-/// The encoder: through candle, or packed on the processor.
+/// The audio encoder: in candle's f32 on any device, or with packed weights on the CPU.
 #[derive(Debug)]
 pub struct Encoder {
     layers: EncoderLayers,
     device: Device,
 }
 
-/// The layers of the encoder.
+/// The layers of the encoder, in one of the two kinds of arithmetic.
 #[derive(Debug)]
 enum EncoderLayers {
     Float(float::FloatEncoder),
@@ -43,7 +43,8 @@ enum EncoderLayers {
 }
 
 impl Encoder {
-    /// Loads the encoder of `checkpoint` to `device`.
+    /// Loads the encoder of `checkpoint` to `device`. A packed one ignores `device` and computes on the CPU; a float one computes
+    /// in f32 for any float type.
     ///
     /// # Errors
     /// When a tensor is missing or malformed, naming the tensor.
@@ -51,7 +52,7 @@ impl Encoder {
         Self::from_weights(checkpoint, &checkpoint.audio, compute, device)
     }
 
-    /// Builds an encoder of the sizes `config`.
+    /// Builds an encoder of the sizes `config` from `weights`, as [`Encoder::load`] does.
     ///
     /// # Errors
     /// As [`Encoder::load`].
@@ -69,7 +70,7 @@ impl Encoder {
     /// block affects another.
     ///
     /// # Errors
-    /// When candle fails.
+    /// When the blocks differ in length or do not have 3 to 200 frames, or candle fails. No blocks give no features.
     pub fn forward(&self, mels: &[&[f32]]) -> CandleResult<Encodings> {
         let Some(first) = mels.first() else { return Ok(Encodings::new()) };
         let frames = first.len() / N_MELS;
@@ -87,22 +88,24 @@ impl Encoder {
     }
 }
 
-/// Returns the number of features of a log-mel block `[128, frames]`.
+/// Returns the number of feature vectors of a log-mel block `[128, frames]`; 0 for fewer than three frames.
 pub(super) const fn features_of_mel(mel: &[f32]) -> usize {
     features_of(mel.len() / N_MELS)
 }
 
-/// Returns the positions of a block of `frames` mel frames, after the second convolution's stride of 2.
+/// Returns the number of positions of a block of `frames` mel frames after the second convolution, whose stride is 2.
 const fn positions_of(frames: usize) -> usize {
     frames.div_ceil(2)
 }
 
-/// Returns the features of a block of `frames` mel frames: pairs of positions are averaged, a last one without a partner is dropped.
+/// Returns the number of feature vectors of a block of `frames` mel frames: pairs of positions are averaged, a last one without a
+/// partner is dropped.
 const fn features_of(frames: usize) -> usize {
     positions_of(frames) / 2
 }
 
-/// Computes the position embeddings `[100, d]`: sines in the first half, cosines in the second (`src/model/README.md` section 3.2).
+/// Returns the position embeddings `[100, d]`: sines in the first half of a row, cosines in the second (`src/model/README.md`
+/// section 3.2).
 fn sinusoids(d: usize) -> Vec<f32> {
     let half = d / 2;
     let increment = (MAX_TIMESCALE.ln() / (half - 1) as f64) as f32;

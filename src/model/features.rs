@@ -4,19 +4,20 @@ use std::sync::Arc;
 
 use candle_core::{DType, Result as CandleResult, Tensor};
 
-/// Buffers in a pool: one for each chunk that a lane may lag and still catch up at once.
+/// Most buffers in a pool: one for each chunk that a lane may lag and still catch up at once. With more chunks in use, each further
+/// one allocates.
 const POOL_SIZE: usize = 64;
 
-/// The feature vectors of one chunk, `[10, n_embd]`, or of a whole recording, `[n, n_embd]`. Cheap to clone.
+/// The feature vectors of one chunk, `[10, n_embd]`, or of a whole recording, `[n, n_embd]`. A clone shares them.
 #[derive(Clone, Debug)]
 pub enum Features {
-    /// From the float layers: on their device, in the decoder's number type.
+    /// From the float encoder: on its device, in the decoder's number type.
     Tensor(Tensor),
-    /// From the packed layers.
+    /// From the packed encoder: f32 in main memory.
     Rows(Arc<FeatureRows>),
 }
 
-/// Feature vectors in memory, `[rows][width]`.
+/// Feature vectors in main memory, f32, `[rows][width]`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FeatureRows {
     values: Vec<f32>,
@@ -24,13 +25,13 @@ pub struct FeatureRows {
 }
 
 impl FeatureRows {
-    /// Makes feature vectors of `width` values each from `values`.
+    /// Makes feature vectors of `width` values each from `values`; a rest of fewer than `width` values is ignored.
     #[must_use]
     pub const fn new(values: Vec<f32>, width: usize) -> Self {
         Self { values, width }
     }
 
-    /// Iterates over the feature vectors.
+    /// Returns the feature vectors in order, each of `width` values.
     pub fn iter(&self) -> impl Iterator<Item = &[f32]> {
         self.values.chunks_exact(self.width.max(1))
     }
@@ -46,7 +47,7 @@ impl Features {
         }
     }
 
-    /// Returns all values, row after row.
+    /// Returns all values as f32, row after row.
     ///
     /// # Errors
     /// When candle fails.
@@ -57,10 +58,10 @@ impl Features {
         }
     }
 
-    /// Concatenates `parts`, which come from one model.
+    /// Concatenates the rows of `parts`, which must all come from the same model.
     ///
     /// # Errors
-    /// When candle fails, or `parts` is empty.
+    /// When candle fails. No `parts` give features without rows.
     pub fn cat(parts: &[Self]) -> CandleResult<Self> {
         let tensors: Vec<&Tensor> = parts.iter().filter_map(|part| if let Self::Tensor(part) = part { Some(part) } else { None }).collect();
         if !tensors.is_empty() {
@@ -77,12 +78,13 @@ impl Features {
     }
 }
 
-/// A pool of feature buffers, reused when their features are dropped, so that a chunk allocates nothing once listening runs.
+/// A pool of feature buffers, each reused once its features are dropped, so that a chunk allocates nothing once listening runs.
 #[derive(Debug, Default)]
 pub(super) struct FeaturePool(Vec<Arc<FeatureRows>>);
 
 impl FeaturePool {
-    /// Returns features of `rows` times `width` values that `fill` writes.
+    /// Returns features of `rows` vectors of `width` values, in a free buffer of the pool or a new one. `fill` must write all
+    /// values, `[rows][width]`: the buffer may hold old ones.
     pub(super) fn fill(&mut self, rows: usize, width: usize, fill: impl FnOnce(&mut [f32])) -> Features {
         let pool = &mut self.0;
         let free = pool.iter_mut().position(|buffer| Arc::get_mut(buffer).is_some());

@@ -18,21 +18,21 @@ use crate::error::{Error, Result};
 
 const MAGIC: &[u8; 4] = b"GGUF";
 const VERSION: u32 = 3;
-/// The alignment of tensors, in bytes: a cache line, for the kernels.
+/// The alignment of tensors in a written file, in bytes: a cache line, for the kernels.
 const ALIGNMENT: usize = 64;
-/// The metadata key of the alignment.
+/// The metadata key of the alignment of tensors.
 const ALIGNMENT_KEY: &str = "general.alignment";
-/// The alignment of a file without [`ALIGNMENT_KEY`].
+/// The alignment, in bytes, of a file without [`ALIGNMENT_KEY`].
 const DEFAULT_ALIGNMENT: usize = 32;
-/// The largest alignment that is accepted.
+/// The largest alignment that is accepted in a file, in bytes.
 const MAX_ALIGNMENT: u64 = 1 << 20;
-/// The most metadata entries of a file; more are taken for an attack. The same holds for the limits below.
+/// The most metadata entries of a file; a file with more is refused as damaged. The same holds for the limits below.
 const MAX_METADATA: u64 = 10_000;
 /// The most tensors of a file; the 3B has some 900.
 const MAX_TENSORS: u64 = 100_000;
 /// The most bytes of a string.
 const MAX_CHARACTERS: u64 = 1 << 20;
-/// The most items of a list.
+/// The most items of a list in the metadata.
 const MAX_ITEMS: u64 = 10_000_000;
 /// Types of metadata values that Hearken writes (`enum gguf_metadata_value_type`).
 const TYPE_U32: u32 = 4;
@@ -42,16 +42,17 @@ const TYPE_U64: u32 = 10;
 /// The most dimensions of a tensor (`GGML_MAX_DIMS`).
 const MAX_DIMENSIONS: u32 = 4;
 
-/// The element types of tensors that Hearken reads, with their ids in `enum ggml_type`.
+/// The element types of tensors that Hearken reads and writes, with their ids in `enum ggml_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElementType {
-    /// 32-bit floats: 0.
+    /// 32-bit floats; id 0.
     F32,
-    /// Bytes: 24.
+    /// Bytes (I8); id 24.
     Bytes,
 }
 
 impl ElementType {
+    /// Returns the id of the type in the file.
     const fn id(self) -> u32 {
         match self {
             Self::F32 => 0,
@@ -59,6 +60,7 @@ impl ElementType {
         }
     }
 
+    /// Returns the number of bytes of an element.
     const fn size(self) -> usize {
         match self {
             Self::F32 => 4,
@@ -67,50 +69,52 @@ impl ElementType {
     }
 }
 
-/// A metadata value.
+/// A value of the file's metadata.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MetadataValue {
-    /// An integer.
+    /// An unsigned integer: 32 or 64 bits when read, 64 when written.
     Number(u64),
-    /// Text.
+    /// A string.
     Text(String),
-    /// Integers.
+    /// A list of unsigned integers of at most 32 bits.
     Numbers(Vec<u32>),
-    /// A value of a type that Hearken does not write.
+    /// A value of a type that Hearken does not write: its contents are skipped, and writing it fails.
     Other,
 }
 
 /// The type and shape of a tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorInfo {
-    /// Element type.
+    /// Type of the elements.
     pub kind: ElementType,
-    /// Dimensions, slowest first as everywhere in Hearken (fastest first in the file).
+    /// Dimensions, the slowest first (row-major, as everywhere in Hearken; in the file the fastest is first).
     pub shape: Vec<usize>,
 }
 
 impl TensorInfo {
-    /// Returns the bytes of the elements; None if their number overflows.
+    /// Returns the number of bytes of all elements; None if it overflows.
     #[must_use]
     pub fn bytes(&self) -> Option<usize> {
         self.shape.iter().try_fold(self.kind.size(), |all, n| all.checked_mul(*n))
     }
 }
 
-/// An open GGUF file.
+/// An open GGUF file: its metadata and tensor list are read, its tensors memory-mapped.
 #[derive(Debug)]
 pub struct Gguf {
     path: PathBuf,
     map: Arc<Mmap>,
     metadata: BTreeMap<String, MetadataValue>,
+    /// Type, shape and byte range of each tensor, by name.
     tensors: BTreeMap<String, (TensorInfo, Range<usize>)>,
 }
 
 impl Gguf {
-    /// Opens `path` and checks that every tensor lies within the file.
+    /// Opens `path`, reads its header and checks that every tensor lies within the file; values are not read.
     ///
     /// # Errors
-    /// When the file cannot be read, is cut short, or holds types that Hearken does not read, naming the file.
+    /// When the file cannot be read, is not GGUF version 3, is cut short, or holds tensors of types that Hearken does not read;
+    /// names the file.
     pub fn open(path: &Path) -> Result<Self> {
         Self::opened(path).map_err(|why| Error::model_file(path, why))
     }
@@ -166,37 +170,37 @@ impl Gguf {
         Ok(Self { path: path.to_owned(), map: Arc::new(map), metadata, tensors })
     }
 
-    /// Returns the path of the file.
+    /// Returns the path that the file was opened by.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Returns the metadata value `name`.
+    /// Returns the metadata value with the key `name`; None if there is none.
     #[must_use]
     pub fn metadata_value(&self, name: &str) -> Option<&MetadataValue> {
         self.metadata.get(name)
     }
 
-    /// Returns the tensor `name`, and the range of its bytes in [`Gguf::map`].
+    /// Returns type and shape of the tensor `name`, and the range of its bytes in [`Gguf::map`]; None if there is no such tensor.
     #[must_use]
     pub fn tensor(&self, name: &str) -> Option<(&TensorInfo, Range<usize>)> {
         self.tensors.get(name).map(|(entry, range)| (entry, range.clone()))
     }
 
-    /// Returns the names of all tensors.
+    /// Returns the names of all tensors, in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// Returns the mapped file.
+    /// Returns the whole file as mapped memory.
     #[must_use]
     pub const fn map(&self) -> &Arc<Mmap> {
         &self.map
     }
 }
 
-/// A reader of the header's bytes.
+/// A reader of the values in the header's bytes, in their order; its errors are the ends of sentences about the file.
 struct HeaderReader<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -235,7 +239,7 @@ impl<'a> HeaderReader<'a> {
         self.metadata_value_of(id)
     }
 
-    /// Reads a metadata value of the type `id` (`enum gguf_metadata_value_type`).
+    /// Reads a metadata value of the type `id` (`enum gguf_metadata_value_type`); lists of lists are refused.
     fn metadata_value_of(&mut self, id: u32) -> Result<MetadataValue, String> {
         Ok(match id {
             TYPE_U32 => MetadataValue::Number(u64::from(self.u32()?)),
@@ -259,6 +263,7 @@ impl<'a> HeaderReader<'a> {
         })
     }
 
+    /// Reads an entry of the tensor list: name, type and shape, offset.
     fn entry(&mut self) -> Result<(String, TensorInfo, u64), String> {
         let name = self.text()?;
         let n = self.u32()?;
@@ -284,10 +289,11 @@ impl<'a> HeaderReader<'a> {
 #[derive(Debug)]
 pub struct GgufWriter<W: Write> {
     to: W,
+    /// Number of bytes of each tensor that is not written yet.
     left: std::vec::IntoIter<usize>,
 }
 
-/// The header of a file, and the sizes of its tensors.
+/// The bytes of the header of a file to be written, and the sizes of its tensors in their order.
 #[derive(Clone, Debug)]
 pub struct GgufLayout {
     header: Vec<u8>,
@@ -295,10 +301,10 @@ pub struct GgufLayout {
 }
 
 impl GgufLayout {
-    /// Lays out a file with `metadata` and `tensors`.
+    /// Lays out a file with `metadata` and `tensors`, in this order; adds the alignment to the metadata.
     ///
     /// # Errors
-    /// When the size of a tensor overflows.
+    /// When the size of a tensor overflows, or a metadata value is [`MetadataValue::Other`].
     pub fn new(metadata: &[(&str, MetadataValue)], tensors: &[(String, TensorInfo)]) -> io::Result<Self> {
         let mut header = Vec::new();
         let text = |header: &mut Vec<u8>, text: &str| {
@@ -348,20 +354,21 @@ impl GgufLayout {
         Ok(Self { header, sizes })
     }
 
-    /// Returns the number of tensors.
+    /// Returns the number of tensors of the file.
     #[must_use]
     pub const fn tensors(&self) -> usize {
         self.sizes.len()
     }
 
-    /// Returns the bytes of the header and the first `tensors`.
+    /// Returns the number of bytes of the header and the first `tensors` tensors, with their padding: the offset of the next tensor
+    /// in the file.
     #[must_use]
     pub fn bytes(&self, tensors: usize) -> u64 {
         let sizes = self.sizes.iter().take(tensors).map(|size| size.next_multiple_of(ALIGNMENT));
         (self.header.len() + sizes.sum::<usize>()) as u64
     }
 
-    /// Returns true if `from` begins with this header.
+    /// Reads from `from`; returns true if it begins with exactly this header.
     #[must_use]
     pub fn matches_header(&self, from: &mut impl io::Read) -> bool {
         let mut there = vec![0; self.header.len()];
@@ -370,7 +377,7 @@ impl GgufLayout {
 }
 
 impl<W: Write> GgufWriter<W> {
-    /// Writes the header of a file.
+    /// Writes the header of `layout` to `to`; the tensors follow by [`tensor`](Self::tensor).
     ///
     /// # Errors
     /// When writing fails.
@@ -379,7 +386,7 @@ impl<W: Write> GgufWriter<W> {
         Ok(Self { to, left: layout.sizes.into_iter() })
     }
 
-    /// Resumes a file that holds the header and the first `tensors`; `to` writes after them.
+    /// Continues a file that already holds the header and the first `tensors` tensors; `to` must write behind them.
     #[must_use]
     pub fn resume(to: W, layout: GgufLayout, tensors: usize) -> Self {
         let mut left = layout.sizes.into_iter();
@@ -387,10 +394,10 @@ impl<W: Write> GgufWriter<W> {
         Self { to, left }
     }
 
-    /// Writes the next tensor, whose bytes `fill` writes.
+    /// Writes the next tensor of the layout, whose bytes `fill` writes, and its padding.
     ///
     /// # Errors
-    /// When writing fails, or `fill` writes more or fewer bytes than the header says.
+    /// When writing fails, `fill` fails or writes more or fewer bytes than the header says, or no tensor is left.
     pub fn tensor<E: From<io::Error>>(&mut self, fill: impl FnOnce(&mut dyn Write) -> Result<(), E>) -> Result<(), E> {
         let size = self.left.next().ok_or_else(|| io::Error::other("more tensors than the header names"))?;
         let mut counted = CountingWriter { to: &mut self.to, bytes: 0 };
@@ -402,7 +409,7 @@ impl<W: Write> GgufWriter<W> {
         Ok(())
     }
 
-    /// Flushes, and returns the underlying writer.
+    /// Flushes the underlying writer and returns it.
     ///
     /// # Errors
     /// When flushing fails.
@@ -411,7 +418,7 @@ impl<W: Write> GgufWriter<W> {
         Ok(&self.to)
     }
 
-    /// Returns the underlying writer after the last tensor.
+    /// Returns the underlying writer, not flushed, after the last tensor.
     ///
     /// # Errors
     /// When a tensor of the header was not written.
@@ -420,7 +427,7 @@ impl<W: Write> GgufWriter<W> {
     }
 }
 
-/// A writer that counts its bytes.
+/// A writer that counts the bytes written through it.
 struct CountingWriter<'a, W: Write> {
     to: &'a mut W,
     bytes: usize,

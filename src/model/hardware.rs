@@ -6,8 +6,9 @@ use super::kernels;
 use crate::config::ComputeDevice;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// Sets the number of compute threads to `threads`, at most as many as this process may run at the same time: more would wait for
-/// one another. The first call of the process decides.
+/// Sets the number of compute threads of the process, for the packed kernels and for rayon, to `threads`, but at most as many as
+/// this process may run at the same time: more would wait for one another. The first call of the process decides; a call after
+/// computing has begun has no effect.
 pub fn use_threads(threads: usize) {
     let threads = threads.min(kernels::cores::allowed());
     kernels::thread_pool::set_thread_count(threads);
@@ -15,13 +16,15 @@ pub fn use_threads(threads: usize) {
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
 }
 
-/// Returns the number of compute threads: the one set by [`use_threads`], else one per physical core.
+/// Returns the number of compute threads: the one set by [`use_threads`], else one per physical core. Starts the threads if none
+/// run, which fixes the number.
 #[must_use]
 pub fn threads() -> usize {
     kernels::thread_pool::thread_pool().threads()
 }
 
-/// Describes the vector instructions of this processor and the back ends that were built in.
+/// Describes, for the user, the vector instructions of this processor, the back ends that were built in (CUDA, Metal, MKL), and the
+/// instruction set of the packed kernels.
 #[must_use]
 pub fn acceleration() -> String {
     let mut found = Vec::new();
@@ -45,7 +48,8 @@ pub fn acceleration() -> String {
     format!("{found}; 8 and 4 bits by {}", kernels::InstructionSet::best().name())
 }
 
-/// Calls `load` for `device`; when a GPU fails, calls it for the CPU and returns the GPU's error as a notice.
+/// Calls `load` for `device`; when that is a GPU and fails with `ErrorKind::Device`, calls it for the CPU and returns, beside the
+/// result, the GPU's error with the note that the processor computes instead. Other errors are returned as they are.
 pub(super) fn fall_back<T>(device: ComputeDevice, load: impl Fn(ComputeDevice) -> Result<T>) -> Result<(T, Option<Error>)> {
     let error = match load(device) {
         Ok(model) => return Ok((model, None)),
@@ -60,7 +64,8 @@ pub(super) fn fall_back<T>(device: ComputeDevice, load: impl Fn(ComputeDevice) -
     Ok((model, Some(Error::new(ErrorKind::Device, why).with_remedy(error.remedy()))))
 }
 
-/// Opens `device`.
+/// Opens `device`, the first GPU of its kind. Fails with `Arguments` if the back end was not built in, with `Device` if the GPU
+/// cannot be used.
 pub(super) fn open_device(device: ComputeDevice) -> Result<Device> {
     let missing = |name: &str, feature: &str| {
         let why = format!("this Hearken was built without {name} (feature `{feature}`); it computes on the CPU");

@@ -12,7 +12,7 @@ use memmap2::Mmap;
 /// Bytes of a huge page on most processors.
 const PAGE: usize = 2 << 20;
 
-/// Advises the system to hold the pages of `map` as huge pages; without support, nothing changes.
+/// Advises the system to hold the pages of `map` as huge pages; without support (all but Linux), nothing changes.
 pub fn advise(map: &Mmap) {
     #[cfg(target_os = "linux")]
     let _ = map.advise(memmap2::Advice::HugePage);
@@ -20,17 +20,17 @@ pub fn advise(map: &Mmap) {
     let _ = map;
 }
 
-/// A writer that writes a file one huge page at a time.
+/// A writer that collects bytes and writes a file one huge page at a time. Dropping it loses everything after the last flush.
 #[derive(Debug)]
 pub struct HugePageWriter {
     file: File,
-    /// Offset in the file of the pending bytes.
+    /// Offset in the file at which the pending bytes begin.
     at: u64,
     pending: Vec<u8>,
 }
 
 impl HugePageWriter {
-    /// Makes a writer that continues at the position of `file`.
+    /// Makes a writer that continues at the current position of `file`.
     ///
     /// # Errors
     /// When the system does not report that position.
@@ -38,7 +38,7 @@ impl HugePageWriter {
         Ok(Self { at: file.stream_position()?, file, pending: Vec::with_capacity(PAGE) })
     }
 
-    /// Returns the file, which lacks everything written after the last flush.
+    /// Returns the file, which lacks the bytes since the last whole page or flush.
     #[must_use]
     pub const fn file(&self) -> &File {
         &self.file

@@ -36,14 +36,14 @@ pub use activations::{Activations, Norm, RowStats, with_scratch};
 pub use packing::{Bits, pack, tile_bytes, unpack};
 pub use tiled::{Tiled, TiledShape};
 
-/// The number of outputs of a tile.
+/// Number of outputs (rows of the weight matrix) of a tile.
 pub const TILE: usize = 16;
-/// The number of inputs that share a scale.
+/// Number of successive inputs of an output, or of an activation row, that share a scale.
 pub const GROUP: usize = 64;
-/// The most rows of one call of `tile`: their sums fill the registers of AVX-512.
+/// The most activation rows that an instruction set's function `tile` computes at a time: their sums fill the registers of AVX-512.
 const MAX_ROWS: usize = 13;
 
-/// A packed matrix of `k` inputs; its outputs are padded to whole tiles of 16.
+/// A view of the bytes of a packed matrix of `k` inputs; its outputs are padded to whole tiles of 16.
 #[derive(Clone, Copy, Debug)]
 pub struct Packed<'a> {
     bytes: &'a [u8],
@@ -52,19 +52,20 @@ pub struct Packed<'a> {
 }
 
 impl<'a> Packed<'a> {
-    /// Views `bytes` as a packed matrix with `k` inputs; returns None unless they are whole tiles.
+    /// Views `bytes` as a packed matrix with `k` inputs and weights of `bits`; returns None unless they are whole tiles, or for no
+    /// inputs.
     #[must_use]
     pub fn new(bytes: &'a [u8], bits: Bits, k: usize) -> Option<Self> {
         (k > 0 && bytes.len().is_multiple_of(tile_bytes(bits, k))).then_some(Self { bytes, bits, k })
     }
 
-    /// Returns the number of tiles.
+    /// Returns the number of tiles of 16 outputs.
     #[must_use]
     pub fn tiles(&self) -> usize {
         self.bytes.len() / tile_bytes(self.bits, self.k)
     }
 
-    /// Returns the weights of output `at`, unpacked; None beyond the last tile.
+    /// Returns the `k` weights of output `at`, unpacked; None beyond the last tile. Outputs of padding give zeros.
     #[must_use]
     pub fn row(self, at: usize) -> Option<impl Iterator<Item = f32> + use<'a>> {
         let size = tile_bytes(self.bits, self.k);
@@ -72,18 +73,20 @@ impl<'a> Packed<'a> {
         Some(packing::unpack_row(tile, self.k, self.bits, at % TILE))
     }
 
+    /// Returns the number of groups of 64 inputs.
     const fn groups(&self) -> usize {
         self.k.div_ceil(GROUP)
     }
 
-    /// Returns the weights and scales of tile `at`.
+    /// Returns the bytes of the weights and of the scales of tile `at`, which must exist.
     fn tile(&self, at: usize) -> (&'a [u8], &'a [u8]) {
         let size = tile_bytes(self.bits, self.k);
         self.bytes[at * size..][..size].split_at(self.groups() * self.bits.group_bytes())
     }
 }
 
-/// The instruction set of an implementation, fastest first.
+/// The instruction sets for which the kernels are implemented, fastest first; all give the same bits in products with packed
+/// weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InstructionSet {
     /// AVX-512 with VNNI.
@@ -99,14 +102,14 @@ pub enum InstructionSet {
 }
 
 impl InstructionSet {
-    /// Returns the fastest instruction set of this machine.
+    /// Returns the fastest instruction set of this machine, detected at the first call.
     #[must_use]
     pub fn best() -> Self {
         static BEST: OnceLock<InstructionSet> = OnceLock::new();
         *BEST.get_or_init(|| Self::available()[0])
     }
 
-    /// Returns the instruction sets of this machine, fastest first.
+    /// Returns the instruction sets that this machine has, fastest first; `Portable` is always the last.
     #[must_use]
     pub fn available() -> Vec<Self> {
         let mut sets = Vec::new();
@@ -130,7 +133,7 @@ impl InstructionSet {
         sets
     }
 
-    /// Returns the name that `doctor` and `bench` show.
+    /// Returns the name that `hearken doctor` and `hearken bench` show.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -143,7 +146,7 @@ impl InstructionSet {
     }
 }
 
-/// One tile of weights, to be multiplied with the rows of `activations` from `first_row` on.
+/// A tile of weights with its scales, to be multiplied with the rows of `activations` from `first_row` on.
 struct TileJob<'a> {
     weights: &'a [u8],
     scales: &'a [u8],
@@ -152,10 +155,11 @@ struct TileJob<'a> {
     first_row: usize,
 }
 
-/// Adds the products of all rows of `activations` with `tiles` of `weights` to `out`, `[row][tile][16]`.
+/// Adds the products of all rows of `activations` with the tiles `tiles` of `weights` to `out`, `[row][tile][16]`, on the calling
+/// thread. `isa` must be one of this machine.
 ///
 /// # Panics
-/// When the numbers of inputs differ or `out` has another size: errors of the caller.
+/// When the numbers of input groups differ, a tile does not exist or `out` has another size: errors of the caller.
 pub fn multiply(isa: InstructionSet, weights: Packed<'_>, activations: &Activations, tiles: Range<usize>, out: &mut [f32]) {
     assert_eq!(weights.groups(), activations.groups(), "inputs of weights and activations");
     let width = TILE * tiles.len();
@@ -182,7 +186,7 @@ pub fn multiply(isa: InstructionSet, weights: Packed<'_>, activations: &Activati
     }
 }
 
-/// Splits `rows` into the fewest even parts of at most [`MAX_ROWS`].
+/// Returns the sizes of the fewest, nearly equal parts of `rows` of at most [`MAX_ROWS`] each.
 fn even_parts(rows: usize) -> impl Iterator<Item = usize> {
     let parts = rows.div_ceil(MAX_ROWS);
     (0..parts).map(move |i| (i + 1) * rows / parts - i * rows / parts)

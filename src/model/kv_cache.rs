@@ -17,43 +17,44 @@ use super::kernels::attention::BlockedKv;
 use super::rope::Rope;
 use super::weights::ComputeType;
 
-/// Positions by which a cache grows: few enough for a small prompt cache, many enough that a cache of 4,096 positions is copied
-/// only eight times.
+/// Positions by which a float layer's cache grows: few enough for a small prompt cache, many enough that a cache of 4,096 positions
+/// is copied only eight times.
 const GROW_BY: usize = 512;
-/// The dimension of positions in `[groups, positions, head]`.
+/// Index of the dimension of positions in `[groups, positions, head]`.
 const POSITIONS: usize = 1;
 
-/// The shape of the keys, and of the values, of a position.
+/// The shape of the keys of a position in one layer, and of its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KvShape {
-    /// Key/value heads.
+    /// Number of key/value heads; several query heads share each.
     pub groups: usize,
-    /// Values of a head.
+    /// Number of values of a head.
     pub head_size: usize,
 }
 
-/// The keys and values of every layer, for the positions that a lane has been fed.
+/// The key/value cache of a lane: the keys and values of every layer, for the positions that the lane has been fed.
 #[derive(Debug)]
 pub struct LaneCache {
     pub(super) layers: Vec<LayerCache>,
+    /// Positions fed; a failed pass may leave further rows in `layers`.
     pub(super) positions: usize,
 }
 
-/// The keys and values of one layer.
+/// The keys and values of one layer of a lane.
 #[derive(Debug)]
 pub(super) enum LayerCache {
     /// candle tensors `[groups, positions, head]`, in the decoder's number type.
     Float(FloatLayerCache),
-    /// f16 in the layout of the packed layers' attention.
+    /// f16 in main memory, in the layout of the packed layers' attention.
     Packed(BlockedKv),
 }
 
-/// The keys and values of one layer as candle tensors.
+/// The keys and values of one layer of a lane as candle tensors.
 #[derive(Debug)]
 pub(super) struct FloatLayerCache {
-    /// Rotated keys, and values.
+    /// Rotated keys, and values, `[groups, positions, head]` each.
     rotated: KvCache,
-    /// Keys before rotation.
+    /// Keys before rotation, `[groups, positions, head]`.
     unrotated: Cache,
 }
 
@@ -62,18 +63,19 @@ impl FloatLayerCache {
         Self { rotated: KvCache::new(POSITIONS, GROW_BY), unrotated: Cache::new(POSITIONS, GROW_BY) }
     }
 
-    /// Appends keys before and after their rotation, and values; returns all rotated keys and all values.
+    /// Appends keys before (`unrotated`) and after their rotation (`keys`), and values; returns all rotated keys and all values in
+    /// the cache.
     pub(super) fn append(&mut self, unrotated: &Tensor, keys: &Tensor, values: &Tensor) -> Result<(Tensor, Tensor)> {
         self.unrotated.append(unrotated)?;
         self.rotated.append(keys, values)
     }
 
-    /// Returns unrotated keys and values, if there are any.
+    /// Returns all unrotated keys and all values; None for an empty cache.
     fn rows(&self) -> Result<Option<(Tensor, Tensor)>> {
         Ok(self.unrotated.current_data()?.zip(self.rotated.v()?))
     }
 
-    /// Makes a layer from unrotated keys and values, from position 0 on.
+    /// Makes a layer from unrotated keys and values, which get the positions from 0 on and the rotations `cos_sin`.
     fn from_rows(unrotated: &Tensor, values: &Tensor, cos_sin: &CosSin) -> Result<Self> {
         let mut own = Self::new();
         let (cos, sin) = cos_sin.tensors(unrotated)?;
@@ -83,7 +85,7 @@ impl FloatLayerCache {
         Ok(own)
     }
 
-    /// Returns a layer of the positions `kept`, moved to the lowest positions.
+    /// Returns a layer with only the positions `kept`, moved to the lowest positions.
     fn compact(&self, kept: &[Range<usize>], cos_sin: &CosSin) -> Result<Self> {
         let Some((unrotated, values)) = self.rows()? else { return Ok(Self::new()) };
         let parts = |all: &Tensor| -> Result<Tensor> {
@@ -93,6 +95,7 @@ impl FloatLayerCache {
         if kept.is_empty() { Ok(Self::new()) } else { Self::from_rows(&parts(&unrotated)?, &parts(&values)?, cos_sin) }
     }
 
+    /// Returns a copy that shares no memory.
     fn fork(&self) -> Result<Self> {
         let mut copy = Self::new();
         if let (Some((unrotated, values)), Some(keys)) = (self.rows()?, self.rotated.k()?) {
@@ -102,10 +105,10 @@ impl FloatLayerCache {
     }
 }
 
-/// The rotations of the positions `0 .. positions`.
+/// The cosines and sines of the rotations of the positions `0 .. positions`.
 struct CosSin {
     positions: usize,
-    /// `[position][head / 2]`.
+    /// Pairs (cosine, sine), `[position][head / 2]`.
     all: Vec<(f32, f32)>,
 }
 
@@ -114,7 +117,7 @@ impl CosSin {
         Self { positions, all: rope.cos_sin(0, positions).collect() }
     }
 
-    /// Returns cosines and sines as tensors of the number type and on the device of `like`.
+    /// Returns cosines and sines as tensors `[positions, head / 2]` of the number type and on the device of `like`.
     fn tensors(&self, like: &Tensor) -> Result<(Tensor, Tensor)> {
         let (cos, sin): (Vec<f32>, Vec<f32>) = self.all.iter().copied().unzip();
         let shape = (self.positions, self.all.len() / self.positions.max(1));
@@ -124,7 +127,8 @@ impl CosSin {
 }
 
 impl LaneCache {
-    /// Returns the bytes of a position in `n_layer` layers: keys twice, and values.
+    /// Returns the number of bytes that a position takes in `n_layer` layers: keys twice, and values, in the number type of
+    /// `compute` (f16 for packed layers).
     #[must_use]
     pub fn bytes_per_position(n_layer: usize, shape: KvShape, compute: ComputeType) -> u64 {
         let layer = match compute {
@@ -134,25 +138,25 @@ impl LaneCache {
         (n_layer as u64).saturating_mul(layer as u64)
     }
 
-    /// Makes an empty cache of `n_layer` float layers.
+    /// Makes an empty cache for `n_layer` float layers.
     #[must_use]
     pub fn float(n_layer: usize) -> Self {
         Self { layers: (0..n_layer).map(|_| LayerCache::Float(FloatLayerCache::new())).collect(), positions: 0 }
     }
 
-    /// Makes an empty cache of `n_layer` packed layers.
+    /// Makes an empty cache for `n_layer` packed layers.
     #[must_use]
     pub fn packed(n_layer: usize, shape: KvShape) -> Self {
         Self { layers: (0..n_layer).map(|_| LayerCache::Packed(BlockedKv::new(shape))).collect(), positions: 0 }
     }
 
-    /// Returns the number of positions, which is the next position to be fed.
+    /// Returns the number of positions that have been fed, which is the number of the next one.
     #[must_use]
     pub const fn positions(&self) -> usize {
         self.positions
     }
 
-    /// Makes an independent copy.
+    /// Returns a copy that shares no memory with this cache.
     ///
     /// # Errors
     /// When candle fails (out of memory).
@@ -166,7 +170,8 @@ impl LaneCache {
         Ok(Self { layers: self.layers.iter().map(layer).collect::<Result<_>>()?, positions: self.positions })
     }
 
-    /// Reserves memory for `positions`, so that nothing is allocated before the cache holds more. Float layers ignore this.
+    /// Reserves memory for `positions` positions in all, so that nothing is allocated before the cache holds more. Float layers
+    /// ignore this.
     pub fn reserve(&mut self, positions: usize) {
         for layer in &mut self.layers {
             if let LayerCache::Packed(own) = layer {
@@ -175,8 +180,8 @@ impl LaneCache {
         }
     }
 
-    /// Compacts to the positions `kept` (ascending, disjoint ranges), which move to the lowest positions. Rows of a failed pass, beyond
-    /// the last position, are dropped as well.
+    /// Drops all positions but `kept` (ascending, disjoint ranges), which move to the lowest positions, with their keys rotated
+    /// again by `rope`. Rows of a failed pass, beyond the last position, are dropped as well.
     ///
     /// # Errors
     /// When candle fails (out of memory).
@@ -194,7 +199,7 @@ impl LaneCache {
         Ok(())
     }
 
-    /// Writes unrotated keys and values, `[groups, positions, head]` layer by layer, to the file `path`.
+    /// Writes unrotated keys and values, two tensors `[groups, positions, head]` for each layer, to the safetensors file `path`.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -218,8 +223,8 @@ impl LaneCache {
         safetensors::save(&named, path)
     }
 
-    /// Fills this empty cache from a file of [`LaneCache::save`]; float layers expect `dtype`. Returns None when the file is missing,
-    /// damaged, or of another shape or type.
+    /// Fills this empty cache from a file of [`LaneCache::save`]; float layers expect numbers of `dtype`, packed ones f16. Returns
+    /// None if the file is missing, damaged, or of another shape or number type.
     #[must_use]
     pub fn load(mut self, path: &Path, kv_shape: KvShape, dtype: DType, rope: &Rope, device: &Device) -> Option<Self> {
         let named = safetensors::load(path, device).ok()?;

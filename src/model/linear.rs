@@ -15,19 +15,19 @@ use super::kernels::thread_pool::{EqualParts, thread_pool};
 use super::kernels::{self, Activations, Bits, GROUP, InstructionSet, Packed, TILE, Tiled, math, tile_bytes, unpack};
 use super::weights::{MatrixShape, Packing, Planes};
 
-/// The least work (weights times rows) of a task: some microseconds, a hundred times the cost of taking it.
+/// The least work (weights times rows) that a thread takes at a time: some microseconds, a hundred times the cost of taking a task.
 const MIN_TASK_WORK: usize = 500_000;
-/// Output tiles that make one group of the next layer's inputs.
+/// Tiles of 16 outputs that make one group of 64 inputs of the next layer.
 const TILES_OF_GROUP: usize = GROUP / TILE;
-/// Values of one task of GELU.
+/// Values that a thread takes at a time for the GELU of a tensor.
 const GELU_VALUES: usize = 4_096;
 
-/// The bytes of a packed matrix.
+/// The bytes of a plane of a packed matrix; a clone shares them.
 #[derive(Clone)]
 pub enum PackedBytes {
-    /// In memory.
+    /// Bytes in memory.
     Memory(Arc<Vec<u8>>),
-    /// In a mapped file.
+    /// A range of a mapped file.
     Mapped(Arc<Mmap>, Range<usize>),
 }
 
@@ -46,11 +46,11 @@ impl fmt::Debug for PackedBytes {
     }
 }
 
-/// A linear layer: a packed matrix `[out, inner]` and its bias.
+/// A linear layer, or an embedding table: a packed matrix `[out, inner]` of one or two planes, with or without a bias.
 #[derive(Clone, Debug)]
 pub struct PackedLinear {
     bytes: PackedBytes,
-    /// The second plane: the rounding error of the first.
+    /// The second plane, if there is one: the packed rounding error of the first.
     residual: Option<PackedBytes>,
     bits: Bits,
     shape: MatrixShape,
@@ -60,14 +60,15 @@ pub struct PackedLinear {
 }
 
 impl PackedLinear {
-    /// Makes a layer from packed bytes; returns None when their number does not match `shape`.
+    /// Makes a layer of one plane without a bias from packed bytes; returns None if their number does not match `shape`.
     #[must_use]
     pub fn new(bytes: PackedBytes, bits: Bits, shape: MatrixShape) -> Option<Self> {
         let tiles = Packed::new(bytes.as_slice(), bits, shape.inner)?.tiles();
         (tiles == shape.out.div_ceil(TILE)).then(|| Self { bytes, residual: None, bits, shape, bias: None, isa: InstructionSet::best() })
     }
 
-    /// Packs the matrix `weight` of `shape`, row-major.
+    /// Makes a layer without a bias from the row-major matrix `weight`, which it packs in one or two planes; returns None if
+    /// `weight` does not fill the tiles of `shape`.
     #[must_use]
     pub fn pack(weight: &[f32], packing: Packing, shape: MatrixShape) -> Option<Self> {
         let (Packing { bits, planes }, bytes) = (packing, |bytes: Vec<u8>| PackedBytes::Memory(Arc::new(bytes)));
@@ -78,38 +79,38 @@ impl PackedLinear {
         }
     }
 
-    /// Adds the second plane; returns None when its size differs from the first's.
+    /// Adds the second plane, which [`pack_residual`] made; returns None if its size differs from the first's.
     #[must_use]
     pub fn with_residual(self, residual: PackedBytes) -> Option<Self> {
         (residual.as_slice().len() == self.bytes.as_slice().len()).then(|| Self { residual: Some(residual), ..self })
     }
 
-    /// Adds a bias of one value per output.
+    /// Replaces the bias by one of one value per output; missing values are 0.
     #[must_use]
     pub fn with_bias(self, mut bias: Vec<f32>) -> Self {
         bias.resize(self.shape.out.next_multiple_of(TILE), 0.0);
         Self { bias: Some(bias), ..self }
     }
 
-    /// Returns the number of outputs.
+    /// Returns the number of outputs: rows of the matrix.
     #[must_use]
     pub const fn out(&self) -> usize {
         self.shape.out
     }
 
-    /// Returns row `at` of the first plane: an embedding. None beyond the table.
+    /// Returns row `at` of the first plane, unpacked: an embedding. Returns None if `at` is not below [`out`](Self::out).
     #[must_use]
     pub fn row(&self, at: usize) -> Option<impl Iterator<Item = f32>> {
         if at < self.shape.out { Packed::new(self.bytes.as_slice(), self.bits, self.shape.inner)?.row(at) } else { None }
     }
 
-    /// Writes `x` times the matrix, plus the bias, to `out` `[rows][out]`.
+    /// Resizes `out` to `[rows][out]` and writes `x` times the transposed matrix, plus the bias, to it, on all threads.
     pub fn forward(&self, x: &Activations, out: &mut Tiled) {
         out.reset(x.rows(), self.shape.out);
         self.add_to(x, out);
     }
 
-    /// Adds `x` times the matrix, plus the bias, to `out` `[rows][out]`.
+    /// Adds `x` times the transposed matrix, plus the bias, to `out`, which must be `[rows][out]`, on all threads.
     pub fn add_to(&self, x: &Activations, out: &mut Tiled) {
         let rows = x.rows();
         let batch = MIN_TASK_WORK.div_ceil(rows * TILE * self.shape.inner);
@@ -122,7 +123,7 @@ impl PackedLinear {
         });
     }
 
-    /// Adds the products with `tiles` to `out`, `[row][16 * tiles]`.
+    /// Adds the products with the `tiles` of all planes, without the bias, to `out`, `[row][16 * tiles]`.
     fn add_tiles(&self, x: &Activations, tiles: Range<usize>, out: &mut [f32]) {
         let planes = std::iter::once(&self.bytes).chain(&self.residual);
         for packed in planes.filter_map(|plane| Packed::new(plane.as_slice(), self.bits, self.shape.inner)) {
@@ -130,7 +131,8 @@ impl PackedLinear {
         }
     }
 
-    /// Writes group `g` of the next layer's inputs, products plus bias, to `out` `[row][64]`.
+    /// Writes outputs `64 g .. 64 g + 64`, products plus bias, to `out` `[row][64]`: group `g` of the next layer's inputs. Outputs
+    /// beyond the last are 0.
     fn group(&self, x: &Activations, g: usize, out: &mut [f32]) {
         let (from, to) = (g * TILES_OF_GROUP, ((g + 1) * TILES_OF_GROUP).min(self.shape.out.div_ceil(TILE)));
         let width = (to - from) * TILE;
@@ -150,10 +152,10 @@ impl PackedLinear {
     }
 }
 
-/// The layers of an MLP, with the activation function fused between them.
+/// The packed layers of an MLP; the activation function is fused between them.
 #[derive(Debug)]
 pub enum PackedMlp {
-    /// Qwen2.5's: `proj(silu(fc_1 x) * fc_2 x)`.
+    /// The MLP of the decoder (Qwen2.5): `proj(silu(fc_1 x) * fc_2 x)`.
     Gated {
         /// The gate projection.
         fc_1: PackedLinear,
@@ -162,7 +164,7 @@ pub enum PackedMlp {
         /// The down projection.
         proj: PackedLinear,
     },
-    /// The audio encoder's: `fc2(gelu(fc1 x))`.
+    /// The MLP of the audio encoder: `fc2(gelu(fc1 x))`.
     Gelu {
         /// The up projection.
         fc1: PackedLinear,
@@ -172,7 +174,7 @@ pub enum PackedMlp {
 }
 
 impl PackedMlp {
-    /// Adds the MLP of `x` to `out`; `inner` is scratch for the activations between the layers.
+    /// Adds the MLP of `x` to `out`; `inner` is scratch for the quantised activations between the layers.
     pub fn add_to(&self, x: &Activations, inner: &mut Activations, out: &mut Tiled) {
         match self {
             Self::Gated { fc_1, fc_2, proj } => {
@@ -211,7 +213,8 @@ impl CustomOp1 for Gelu {
     }
 }
 
-/// Computes the exact GELU; candle's own calls the C library for every number.
+/// Returns the exact GELU of `x`: for f32 on the CPU by [`math::gelu`], as candle's own calls the C library for every number; else
+/// by candle.
 ///
 /// # Errors
 /// When candle fails.
@@ -219,14 +222,15 @@ pub fn gelu(x: &Tensor) -> Result<Tensor> {
     if x.device().is_cpu() && x.dtype() == DType::F32 { x.contiguous()?.apply_op1_no_bwd(&Gelu) } else { x.gelu_erf() }
 }
 
-/// Returns the values of a contiguous f32 tensor.
+/// Returns the values of a contiguous f32 tensor; fails for others.
 fn contiguous_f32<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     let Some((from, to)) = layout.contiguous_offsets() else { candle_core::bail!("GELU takes contiguous values") };
     let CpuStorage::F32(values) = storage else { candle_core::bail!("GELU takes {:?}", DType::F32) };
     Ok(&values[from..to])
 }
 
-/// Packs rows of `inner` values, tile by tile on all threads.
+/// Packs the row-major matrix `weight` with rows of `inner` values, tile by tile on all threads; the rows of the last tile are
+/// padded with zeros.
 #[must_use]
 pub fn pack(weight: &[f32], bits: Bits, inner: usize) -> Vec<u8> {
     let tiles: Vec<Vec<u8>> = weight
@@ -241,7 +245,7 @@ pub fn pack(weight: &[f32], bits: Bits, inner: usize) -> Vec<u8> {
     tiles.concat()
 }
 
-/// Packs the rounding error of [`pack`]: the second plane.
+/// Packs the difference of `weight` and its rounded values in [`pack`], in the same form: the second plane.
 #[must_use]
 pub fn pack_residual(weight: &[f32], bits: Bits, inner: usize) -> Vec<u8> {
     let first = pack(weight, bits, inner);

@@ -15,25 +15,26 @@ use crate::config::Precision;
 use crate::config::modes::BUILT_IN;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// Lanes of a session: as many as there are built-in modes.
+/// Lanes for which memory is counted: as many as there are built-in modes.
 const LANES: u64 = BUILT_IN.len() as u64;
-/// Positions of a lane: the default context window.
+/// Positions of a lane for which memory is counted: the default context window.
 const POSITIONS: u64 = 2_048;
-/// Bytes beside weights and caches: the window, the scratch buffers of a pass and everything else.
+/// Bytes counted for everything beside weights and caches: the desktop window, the scratch buffers of a pass and the rest.
 const OVERHEAD_BYTES: u64 = 120_000_000;
-/// Precisions that are offered instead, the better one first.
+/// Precisions that an error suggests instead, the better one first.
 const SMALLER_PRECISIONS: [Precision; 2] = [Precision::Q8, Precision::Q4];
 
-/// The origin of packed weights.
+/// The origin of the weights that are loaded: a checkpoint may need memory for reading beyond the weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WeightSource {
-    /// A checkpoint, packed tensor by tensor while it is read.
+    /// A checkpoint, read and if necessary packed tensor by tensor.
     Checkpoint,
-    /// A file of quantised weights, used in place.
+    /// A file of quantised weights, used in place; also random weights.
     Quantised,
 }
 
-/// Returns the bytes that a model of these sizes needs in `precision`.
+/// Returns the estimated number of bytes of memory that a model of these sizes needs in `precision`: weights, the caches of four
+/// lanes with the default context window, buffers, and for a checkpoint its largest tensor as floats.
 #[must_use]
 pub fn needed(sizes: ModelSizes<'_>, precision: Precision, source: WeightSource) -> u64 {
     let lm = sizes.lm;
@@ -44,7 +45,8 @@ pub fn needed(sizes: ModelSizes<'_>, precision: Precision, source: WeightSource)
     weights(sizes, precision).saturating_add(reading).saturating_add(lanes).saturating_add(OVERHEAD_BYTES)
 }
 
-/// Returns the bytes of the weights of a model of these sizes in `precision`, in memory and as a file.
+/// Returns the number of bytes of the weights of a model of these sizes in `precision`, in memory as in a file of quantised
+/// weights; norms and biases are not counted.
 #[must_use]
 pub fn weights(sizes: ModelSizes<'_>, precision: Precision) -> u64 {
     let (table, decoder, encoder) = (sizes.lm.table_weights(), sizes.lm.weights(), sizes.audio.weights());
@@ -59,7 +61,7 @@ pub fn weights(sizes: ModelSizes<'_>, precision: Precision) -> u64 {
     }
 }
 
-/// Returns the bytes of packed weights: half a byte or one per weight, and two for the scale of every group.
+/// Returns the number of bytes of packed weights: half a byte or one per weight, and two for the scale of each group of 64.
 const fn packed(weights: u64, bits: Bits) -> u64 {
     let scales = weights / GROUP as u64 * 2;
     match bits {
@@ -68,10 +70,11 @@ const fn packed(weights: u64, bits: Bits) -> u64 {
     }
 }
 
-/// Checks that the model `name` fits into `available` bytes; None is not checked.
+/// Checks that the model `name` (for the message) needs no more than `available` bytes; without a figure, nothing is checked.
 ///
 /// # Errors
-/// `Memory` when it does not fit, with the bytes that it needs and a precision that would fit.
+/// `ErrorKind::Memory` when it does not fit; the message names the bytes needed and free, and a packed precision that would fit or
+/// the smallest.
 pub fn check(name: &str, sizes: ModelSizes<'_>, precision: Precision, source: WeightSource, available: Option<u64>) -> Result<()> {
     let need = |precision: Precision| needed(sizes, precision, source);
     let Some(available) = available.filter(|available| need(precision) > *available) else { return Ok(()) };
@@ -91,8 +94,8 @@ pub fn check(name: &str, sizes: ModelSizes<'_>, precision: Precision, source: We
     Err(Error::new(ErrorKind::Memory, why).with_remedy(Remedy::ReduceMemory))
 }
 
-/// Returns the bytes that may be taken without forcing other memory to swap, within the control group's limit; None where the
-/// system does not say.
+/// Returns the bytes that this process may take without forcing other memory to swap, within the limit of its control group (v2);
+/// None where the system does not say (all but Linux).
 #[must_use]
 pub fn available() -> Option<u64> {
     let machine = proc_bytes("/proc/meminfo", "MemAvailable:")?;
@@ -106,19 +109,19 @@ pub fn available() -> Option<u64> {
     Some(left.fold(machine, u64::min))
 }
 
-/// Returns the bytes of this machine's memory; None where the system does not say.
+/// Returns the bytes of this machine's memory; None where the system does not say (all but Linux).
 #[must_use]
 pub fn total() -> Option<u64> {
     proc_bytes("/proc/meminfo", "MemTotal:")
 }
 
-/// Returns the most bytes of memory that this process has held; None where the system does not say.
+/// Returns the most bytes of memory that this process has held at a time; None where the system does not say (all but Linux).
 #[must_use]
 pub fn peak_resident() -> Option<u64> {
     proc_bytes("/proc/self/status", "VmHWM:")
 }
 
-/// Reads the field `name`, in kB, of the `/proc` file `path`, as bytes.
+/// Reads the field `name` of the `/proc` file `path`, given there in kB, as bytes; None without the file or the field.
 fn proc_bytes(path: &str, name: &str) -> Option<u64> {
     proc_field(&fs::read_to_string(path).ok()?, name)
 }

@@ -22,27 +22,28 @@ use crate::error::{Error, Result};
 use storage::Extent;
 use vm::{TensorView, quoted};
 
-/// The most bytes of the pickle; that of the released encoder has some 60,000.
+/// The most bytes of the pickle `data.pkl`; that of the released encoder has some 60,000.
 const MAX_PICKLE_BYTES: u64 = 16 << 20;
-/// The most bytes of `byteorder`, which holds one word.
+/// The most bytes of the entry `byteorder`, which holds one word.
 const MAX_NOTE_BYTES: u64 = 64;
 
 type Zip = ZipArchive<BufReader<File>>;
 
-/// An open checkpoint.
+/// An open torch.save file: its tensor list is read, tensors are read on demand.
 pub struct TorchFile {
     path: PathBuf,
-    /// Folder inside the zip file, with its slash; torch derives it from the file's original name.
+    /// Folder inside the zip file that holds everything, with its final slash; torch derives it from the file's original name.
     folder: String,
     tensors: BTreeMap<String, Arc<TensorView>>,
     zip: Mutex<Zip>,
 }
 
 impl TorchFile {
-    /// Opens `path` and checks everything but the values: every tensor lies within a complete storage.
+    /// Opens `path`, reads its tensor list, and checks that every tensor lies within a complete storage; values are not read.
     ///
     /// # Errors
-    /// When the file cannot be read, is not a torch.save zip file, asks to run anything, or describes impossible tensors.
+    /// When the file cannot be read, is not a torch.save zip file, names a Python function or class that tensors do not need, or
+    /// describes impossible tensors; names the file. Nothing in the file is run.
     pub fn open(path: &Path) -> Result<Self> {
         Self::opened(path).map_err(|why| Error::model_file(path, why))
     }
@@ -68,7 +69,7 @@ impl TorchFile {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// Returns the shape of the tensor `name`.
+    /// Returns the shape of the tensor `name`, row-major.
     ///
     /// # Errors
     /// When the tensor does not exist.
@@ -76,7 +77,7 @@ impl TorchFile {
         Ok(&self.view(name)?.shape)
     }
 
-    /// Returns the type of the tensor `name`: f32, f16 or bf16.
+    /// Returns the number type of the tensor `name`: f32, f16 or bf16.
     ///
     /// # Errors
     /// When the tensor does not exist or has another type.
@@ -86,7 +87,7 @@ impl TorchFile {
         })
     }
 
-    /// Reads the tensor `name` to the CPU, contiguous, in its own type.
+    /// Reads the tensor `name` from the disk to the CPU, contiguous, in its own number type.
     ///
     /// # Errors
     /// When the tensor does not exist, is not of f32, f16 or bf16, or its bytes are unreadable or damaged.
@@ -106,7 +107,8 @@ impl TorchFile {
         }
     }
 
-    /// Reads the bytes that `extent` covers of a storage. Reads to the storage's end, so that its checksum is verified.
+    /// Returns the bytes of the elements that `extent` covers in the storage of `view`. Reads to the storage's end, so that its
+    /// checksum is verified.
     fn read_extent(&self, view: &TensorView, extent: Extent) -> Result<Vec<u8>, String> {
         if extent.count == 0 {
             return Ok(Vec::new());
@@ -144,7 +146,7 @@ impl fmt::Debug for TorchFile {
     }
 }
 
-/// Returns the only folder that holds a `data.pkl`.
+/// Returns the top-level folder that holds `data.pkl`, with its slash; fails unless there is exactly one.
 fn folder_of(zip: &Zip) -> Result<String, String> {
     let names = zip.file_names_raw().filter_map(|name| std::str::from_utf8(name).ok());
     let is_root = |folder: &&str| folder.ends_with('/') && folder.matches('/').count() == 1;
@@ -156,7 +158,7 @@ fn folder_of(zip: &Zip) -> Result<String, String> {
     }
 }
 
-/// Checks that the byte order is little-endian, as in old files that do not record it.
+/// Checks that the file records little-endian byte order, or none, as old files do.
 fn check_byte_order(zip: &mut Zip, folder: &str) -> Result<(), String> {
     let name = format!("{folder}byteorder");
     if zip.index_for_name(&name).is_none() {
@@ -168,7 +170,8 @@ fn check_byte_order(zip: &mut Zip, folder: &str) -> Result<(), String> {
     }
 }
 
-/// Reads all bytes of a small entry and verifies its checksum.
+/// Returns all bytes of the zip entry `name` and verifies its checksum; fails if the entry is compressed or larger than
+/// `max_bytes`.
 fn read_small(zip: &mut Zip, name: &str, max_bytes: u64) -> Result<Vec<u8>, String> {
     let unreadable = |e: &dyn fmt::Display| format!("its entry {} cannot be read: {e}", quoted(name));
     let mut entry = zip.by_name(name).map_err(|e| unreadable(&e))?;
@@ -180,11 +183,12 @@ fn read_small(zip: &mut Zip, name: &str, max_bytes: u64) -> Result<Vec<u8>, Stri
     Ok(bytes)
 }
 
+/// Returns the name of the zip entry that holds the storage of `view`.
 fn storage_name(folder: &str, view: &TensorView) -> String {
     format!("{folder}data/{}", view.storage.key)
 }
 
-/// Checks that the storage of `view` is complete and that `view` lies within it.
+/// Checks that the storage of `view` lies complete and uncompressed in the file, and that `view` lies within it.
 fn check(zip: &mut Zip, folder: &str, file_len: u64, view: &TensorView) -> Result<(), String> {
     storage::extent(view)?;
     let name = storage_name(folder, view);
@@ -204,6 +208,7 @@ fn check(zip: &mut Zip, folder: &str, file_len: u64, view: &TensorView) -> Resul
     Ok(())
 }
 
+/// Returns the tensor that `view` describes, from the little-endian `bytes` of its `extent`; `of` converts an element.
 fn to_tensor<T: WithDType, const N: usize>(
     view: &TensorView,
     bytes: &[u8],

@@ -13,21 +13,22 @@ use super::{checkpoint, quantised_file};
 use crate::config::Precision;
 use crate::error::Result;
 
-/// The most weights that a processor of today computes as floats in real time: at 13 positions a chunk and 20 GB/s.
+/// The most decoder weights that a processor of today computes as floats in real time: at 13 positions a chunk and 20 GB/s.
 pub(super) const FLOAT_WEIGHTS: u64 = 500_000_000;
-/// Modes that should keep up: the built-in ones.
+/// Number of modes that should keep up: all built-in ones.
 const MODES: usize = 4;
 /// Positions in the cache while measuring: half the default window, a lane's average.
 const CONTEXT: usize = 1_024;
-/// Measurements of each cost; the median counts.
+/// Repetitions of each measurement; the median counts.
 const RUNS: usize = 5;
-/// A model may take one part in this many of the machine's memory.
+/// Divisor of the machine's memory: a model may need half.
 const MEMORY_PARTS: u64 = 2;
 
-/// Returns the precision in which the folder `dir` is loaded on `device` by default.
+/// Returns the precision in which the checkpoint folder `dir` is loaded on `device` if the user names none.
 ///
-/// A folder that holds only quantised weights: that precision. Otherwise f32, or 4 bits for a model too large for floats in real
-/// time; bf16 on a GPU. Nothing is measured, so that every run computes the same.
+/// bf16 on a GPU. On the CPU, a folder with quantised weights and no index of a checkpoint: their precision, 4 bits if both are
+/// there. Otherwise f32, or 4 bits for a model too large for floats in real time. Nothing is measured, so that every run computes
+/// the same.
 pub(super) fn default_precision(dir: &Path, device: &Device) -> Precision {
     if !device.is_cpu() {
         return Precision::Bf16;
@@ -43,50 +44,50 @@ pub(super) fn default_precision(dir: &Path, device: &Device) -> Precision {
     if weights > FLOAT_WEIGHTS { Precision::Q4 } else { Precision::F32 }
 }
 
-/// A chosen precision and its reason.
+/// The precision chosen for preparing a model, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrecisionChoice {
-    /// The precision.
+    /// The precision in which to prepare the model.
     pub precision: Precision,
-    /// The reason, as the end of a sentence about the choice.
+    /// The reason for the user, beginning with the precision's name and without a full stop ("4 bits: 0.4 s of sound take …").
     pub reason: String,
 }
 
-/// Memory and disk of this machine, in bytes; None where the system does not say.
+/// Memory and disk of this machine, in bytes; a figure that is None rules no precision out.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MachineResources {
-    /// All memory.
+    /// All memory of the machine, free or not.
     pub memory: Option<u64>,
-    /// Free space on the disk.
+    /// Free space on the disk for the prepared weights.
     pub disk: Option<u64>,
 }
 
-/// A precision with its measured costs.
+/// A precision that may be chosen, with its measured costs.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate {
-    /// The precision.
+    /// The precision that was measured.
     pub precision: Precision,
-    /// Costs of a session.
+    /// Costs of a session's steps in this precision.
     pub costs: Costs,
-    /// Modes that keep up.
+    /// Number of modes that run in real time, up to the number asked for.
     pub lanes: usize,
 }
 
 impl Candidate {
-    /// Makes a candidate from measured `costs`, of at most `most` modes.
+    /// Makes a candidate from measured `costs`; at most `most` modes are counted.
     #[must_use]
     pub fn new(precision: Precision, costs: Costs, most: usize) -> Self {
         Self { precision, costs, lanes: costs.lanes_in_real_time(most) }
     }
 
-    /// Returns the value to maximise: modes that keep up, then true if they keep up with continuous speech.
+    /// Returns the value to maximise: the number of modes that keep up, then true if they keep up with continuous speech as well.
     fn score(&self) -> (usize, bool) {
         (self.lanes, self.costs.keeps_up_with_speech(self.lanes))
     }
 }
 
-/// Returns the candidate with the best score; among equals the first, which should have more bits. When none keeps up, returns
-/// the fastest.
+/// Returns the candidate with which most modes keep up, preferably with continuous speech too; among equals the first, so the
+/// caller lists more bits first. If no mode keeps up with any, returns the fastest. Returns None for no candidates.
 #[must_use]
 pub fn best(candidates: &[Candidate]) -> Option<&Candidate> {
     let most = candidates.iter().map(Candidate::score).max()?;
@@ -96,17 +97,18 @@ pub fn best(candidates: &[Candidate]) -> Option<&Candidate> {
     candidates.iter().find(|c| c.score() == most)
 }
 
-/// Chooses the precision in which to prepare the checkpoint folder `dir` for a machine with these `resources`. Takes two seconds at
-/// most.
+/// Chooses the precision in which to prepare the checkpoint folder `dir` for this machine's speed and these `resources`: f32 for a
+/// small model, else 8 or 4 bits by estimated costs. Takes two seconds at most. 4 bits are chosen even if they do not fit.
 ///
 /// # Errors
-/// When the configuration cannot be read.
+/// When the configuration in `dir` cannot be read.
 pub fn choose_precision(dir: &Path, resources: MachineResources) -> Result<PrecisionChoice> {
     let (lm, audio) = (LmConfig::read(dir)?, AudioConfig::read(dir)?);
     let sizes = ModelSizes { lm: &lm, audio: &audio };
     Ok(choose(sizes, resources, |precision| Costs::estimate(sizes, precision, CONTEXT, RUNS)))
 }
 
+/// Chooses as [`choose_precision`] does, with the costs that `measure` returns; a precision that cannot be measured is left out.
 fn choose(sizes: ModelSizes<'_>, resources: MachineResources, measure: impl Fn(Precision) -> Result<Costs>) -> PrecisionChoice {
     if sizes.lm.weights() <= FLOAT_WEIGHTS {
         let why = "32-bit floats: the model is small, and they lose nothing".to_owned();
@@ -135,7 +137,8 @@ fn choose(sizes: ModelSizes<'_>, resources: MachineResources, measure: impl Fn(P
     PrecisionChoice { precision: chosen.precision, reason: reason_text(chosen, &candidates, refused) }
 }
 
-/// Explains why `precision` does not fit into memory or disk; returns None if it fits.
+/// Returns the reason for which `precision` is ruled out: more than half of the machine's memory, or more than the free disk.
+/// Returns None if neither holds.
 fn space_refusal(sizes: ModelSizes<'_>, precision: Precision, resources: MachineResources) -> Option<String> {
     let gb = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
     let needed = memory::needed(sizes, precision, WeightSource::Quantised);
@@ -147,7 +150,8 @@ fn space_refusal(sizes: ModelSizes<'_>, precision: Precision, resources: Machine
     Some(format!("{} would take {} of the disk, which has {} to give", label(precision), gb(written), gb(disk)))
 }
 
-/// Explains the choice of `chosen`: its speed, that of the alternative, and the precision that was `refused`.
+/// Returns the reason for the choice of `chosen`: its speed, that of another candidate if there is one, and the reason for which a
+/// precision was `refused`.
 fn reason_text(chosen: &Candidate, candidates: &[Candidate], refused: Option<String>) -> String {
     let ms = |c: &Candidate| format!("{:.0} ms", c.costs.chunk_ms(1));
     let modes = |n: usize| format!("{n} mode{}", if n == 1 { "" } else { "s" });

@@ -21,23 +21,23 @@ use super::linear::{PackedBytes, PackedLinear, pack, pack_residual};
 use super::weights::{MatrixShape, Packing, Planes, Weights, packing};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// The version of the file's contents; other versions are refused.
+/// The version of the file's contents, `hearken.format`; other versions are refused.
 const FORMAT: u64 = 3;
-/// The metadata keys.
+/// The metadata keys: version, bits, identity of the source checkpoint, ids of the rows of `lm_head` that are kept as f32.
 const FORMAT_KEY: &str = "hearken.format";
 const BITS_KEY: &str = "hearken.bits";
 const SOURCE_KEY: &str = "hearken.source";
 const KEPT_KEY: &str = "hearken.kept_rows";
-/// The tensor of the rows of `lm_head.weight` that stay f32.
+/// Name of the tensor that holds the rows of `lm_head.weight` that stay f32.
 const KEPT_ROWS: &str = "lm_head.weight.kept";
 const HEAD: &str = "lm_head.weight";
-/// Weights that are packed at a time: 16 MB as f32, so that memory stays bounded.
+/// Number of weights that are read and packed at a time, about: 16 MiB as f32, so that memory stays bounded.
 const BLOCK_WEIGHTS: usize = 4 << 20;
 
-/// Bytes between two checkpoints of the progress: 64 MB, a few seconds of work that a crash repeats at most.
+/// Bytes after which the progress is recorded again: 64 MiB, a few seconds of work that a crash repeats at most.
 const CHECKPOINT_BYTES: u64 = 64 << 20;
 
-/// Returns the path, in a checkpoint folder, of its weights in `bits`.
+/// Returns the path that the file of quantised weights in `bits` has in the folder `dir`, whether or not it exists.
 #[must_use]
 pub fn file_in(dir: &Path, bits: Bits) -> PathBuf {
     dir.join(match bits {
@@ -46,21 +46,21 @@ pub fn file_in(dir: &Path, bits: Bits) -> PathBuf {
     })
 }
 
-/// An open quantised checkpoint.
+/// An open file of quantised weights, memory-mapped.
 #[derive(Debug)]
 pub struct Quantised {
     file: Gguf,
-    /// Identity of the checkpoint that the file was made from.
+    /// Identity ([`Checkpoint::identity`]) of the checkpoint that the file was made from.
     source: String,
-    /// Rows of `lm_head` that are stored as f32.
+    /// Token ids of the rows of `lm_head` that are stored as f32.
     kept: Vec<u32>,
 }
 
 impl Quantised {
-    /// Opens `path`, a file of weights in `bits`.
+    /// Opens `path`, a file of weights in `bits`, and checks its header; tensors are read later.
     ///
     /// # Errors
-    /// When the file is missing, damaged, from another program or of other bits, naming the file.
+    /// When the file is missing, damaged, from another program or version of the format, or of other bits; names the file.
     pub fn open(path: &Path, bits: Bits) -> Result<Self> {
         let file = Gguf::open(path)?;
         let bad = |why: String| Error::model_file(path, why);
@@ -89,7 +89,7 @@ impl Quantised {
         &self.source
     }
 
-    /// Finds the tensor `name` of this type and shape; returns the range of its bytes.
+    /// Returns the range of the bytes of the tensor `name` in the file; fails if it is missing or of another type or shape.
     fn find(&self, name: &str, kind: ElementType, shape: &[usize]) -> Result<std::ops::Range<usize>> {
         let bad = |why: String| Error::model_file(self.file.path(), format!("the tensor {name} {why}"));
         let (entry, range) = self.file.tensor(name).ok_or_else(|| bad("is missing".into()))?;
@@ -136,22 +136,22 @@ impl Weights for Quantised {
     }
 }
 
-/// The stored form of a tensor of the checkpoint.
+/// The form in which a tensor of the checkpoint is stored in the file.
 enum StoredForm {
-    /// F32.
+    /// As f32, not packed.
     Kept,
-    /// Packed weights: the first plane.
+    /// Packed weights of this width: the first plane.
     Packed(Bits),
-    /// Packed rounding errors: the second plane.
+    /// Packed rounding errors of the first plane, of the same width: the second plane.
     Residual(Bits),
 }
 
-/// Returns the name of the tensor with the second plane of `name`.
+/// Returns the name of the tensor that holds the second plane of the matrix `name`.
 fn residual_name(name: &str) -> String {
     format!("{name}.rest")
 }
 
-/// A tensor of the file: its name, the checkpoint's tensor it is made from, and its form.
+/// A tensor of the file: its name and form, and name and shape of the checkpoint's tensor that it is made from.
 struct OutputTensor<'a> {
     name: String,
     source: &'a str,
@@ -159,7 +159,8 @@ struct OutputTensor<'a> {
     form: StoredForm,
 }
 
-/// Returns the tensors of the file that the checkpoint's tensor `name` of `shape` becomes.
+/// Returns the tensors of the file that the checkpoint's tensor `name` of `shape` becomes: one, or two for a matrix of two planes.
+/// Tensors that are not matrices stay f32.
 fn outputs<'a>(name: &'a str, shape: &'a [usize], bits: Bits) -> impl Iterator<Item = OutputTensor<'a>> {
     let (source, is_matrix, Packing { bits, planes }) = (name, shape.len() == 2, packing(name, bits));
     let output = move |name: String, form: StoredForm| OutputTensor { name, source, shape, form };
@@ -167,13 +168,15 @@ fn outputs<'a>(name: &'a str, shape: &'a [usize], bits: Bits) -> impl Iterator<I
     std::iter::once(output(name.to_owned(), if is_matrix { StoredForm::Packed(bits) } else { StoredForm::Kept })).chain(residual)
 }
 
-/// Writes the weights of `checkpoint` in `bits` to `path`, tensor by tensor in bounded memory; the rows `kept` of `lm_head` stay f32.
+/// Writes the weights of `checkpoint` in `bits` to `path`, tensor by tensor in bounded memory; the rows `kept` of `lm_head` are
+/// stored as f32 as well.
 ///
-/// `progress` receives the weights done and the weights in all, and decides whether to continue. A file at `path` is replaced only
-/// once the new one is complete. A run that crashed or was stopped is resumed.
+/// `progress` receives the number of weights done and of all weights, and breaks to stop. A file at `path` is replaced only once
+/// the new one is complete. A call that crashed or was stopped is resumed from the unfinished file beside `path`.
 ///
 /// # Errors
-/// When a tensor is damaged or the file cannot be written, after removing the partial file. When `progress` breaks, keeping it.
+/// When a tensor is damaged or the file cannot be written: the unfinished file is removed. When `progress` breaks
+/// (`ErrorKind::Output`): it is kept.
 pub fn quantise(
     checkpoint: &Checkpoint,
     bits: Bits,
@@ -194,7 +197,7 @@ pub fn quantise(
     done
 }
 
-/// An unfinished file, and the file beside it with the number of its tensors that are safe on the disk.
+/// The paths of an unfinished file, and of the small file beside it with the number of its tensors that are safe on the disk.
 struct PartialFile {
     file: PathBuf,
     safe: PathBuf,
@@ -205,7 +208,8 @@ impl PartialFile {
         Self { file: path.with_extension("gguf.partial"), safe: path.with_extension("gguf.partial.safe") }
     }
 
-    /// Opens an unfinished file of this `layout` after its safe tensors; returns the file and the number of those tensors.
+    /// Opens the unfinished file, cut off after its safe tensors, and returns it with their number. Returns None if there is
+    /// nothing to resume, or the file has another `layout`.
     fn resume(&self, layout: &GgufLayout) -> Option<(File, usize)> {
         let safe =
             fs::read_to_string(&self.safe).ok()?.trim().parse::<usize>().ok().filter(|safe| (1..=layout.tensors()).contains(safe))?;
@@ -219,7 +223,7 @@ impl PartialFile {
         Some((file, safe))
     }
 
-    /// Syncs the file and records that `tensors` are safe. A failure only costs time after a crash.
+    /// Syncs `file` and records that its first `tensors` tensors are safe. A failure is ignored: it only costs time after a crash.
     fn record_progress(&self, file: &File, tensors: usize) {
         if file.sync_data().is_ok() {
             let new = self.safe.with_extension("new");
@@ -228,7 +232,8 @@ impl PartialFile {
     }
 }
 
-/// Writes the unfinished file, from its safe tensors on; breaks when `progress` does.
+/// Writes the unfinished file to its end, from its safe tensors on if there are any. Returns `Break`, with the progress recorded,
+/// if `progress` breaks.
 fn write(
     checkpoint: &Checkpoint,
     bits: Bits,
@@ -290,7 +295,7 @@ fn write(
     Ok(ControlFlow::Continue(()))
 }
 
-/// Lays out the file, always the same for the same checkpoint, bit for bit.
+/// Returns the header of the file and the sizes of its tensors, the kept rows first; the same bits for the same checkpoint.
 fn layout(checkpoint: &Checkpoint, outputs: &[OutputTensor<'_>], bits: Bits, kept: &[u32]) -> io::Result<GgufLayout> {
     let head = TensorInfo { kind: ElementType::F32, shape: vec![kept.len(), checkpoint.lm.n_embd] };
     let mut tensors: Vec<(String, TensorInfo)> = vec![(KEPT_ROWS.into(), head)];
@@ -314,7 +319,8 @@ fn layout(checkpoint: &Checkpoint, outputs: &[OutputTensor<'_>], bits: Bits, kep
     GgufLayout::new(&metadata, &tensors)
 }
 
-/// Writes one tensor, a block of rows at a time; `progress` receives the weights of each block.
+/// Writes one tensor to `to`, a block of rows at a time; `progress` receives the number of weights of each block after it is
+/// written.
 fn write_tensor(
     checkpoint: &Checkpoint,
     OutputTensor { source, shape, form, .. }: &OutputTensor<'_>,
@@ -345,7 +351,7 @@ enum CopyError {
     Reading(Error),
     /// The file cannot be written.
     Writing(io::Error),
-    /// `progress` broke.
+    /// `progress` broke: the caller asked to stop.
     Stopped,
 }
 

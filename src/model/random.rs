@@ -11,25 +11,26 @@ use super::linear::{PackedBytes, PackedLinear, pack, pack_residual};
 use super::weights::{MatrixShape, Packing, Planes, Weights, packing, unpackable};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// The largest random weight: `initializer_range` of Qwen2.5.
+/// The largest magnitude of a random weight: `initializer_range` of Qwen2.5.
 const SPREAD: f32 = 0.02;
 
-/// A source of reproducible random tensors of any shape.
+/// A source of reproducible random tensors of any name and shape; weights of norms are 1.
 #[derive(Debug)]
 pub struct RandomWeights {
     state: Cell<u64>,
-    /// True if the first layers have no more bits than the others.
+    /// True if every matrix has one plane of the model's bits, the first layers and the embeddings included.
     uniform_packing: bool,
 }
 
 impl RandomWeights {
-    /// Makes weights that depend only on `seed` and the order of the calls.
+    /// Makes a source whose tensors depend only on `seed` and the order of the calls.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self { state: Cell::new(seed | 1), uniform_packing: false }
     }
 
-    /// Gives every layer the same bits: for a slice of a model, whose few layers stand for its many.
+    /// Packs every matrix in one plane of the model's bits, the first layers and the embeddings included: for a slice of a model,
+    /// whose few layers stand for its many.
     #[must_use]
     pub const fn uniform_packing(self) -> Self {
         Self { uniform_packing: true, ..self }
@@ -61,7 +62,7 @@ impl Weights for RandomWeights {
         tensor.map_err(|e| Error::new(ErrorKind::Memory, format!("no room for random weights: {e}")).with_remedy(Remedy::ReduceMemory))
     }
 
-    /// Makes packed bytes of one random tile, repeated, instead of rounding a whole random matrix.
+    /// Makes packed bytes of one random tile of 16 outputs, repeated, instead of rounding a whole random matrix.
     fn packed(&self, name: &str, shape: MatrixShape, bits: Bits) -> Result<PackedLinear> {
         let Packing { bits, planes } = if self.uniform_packing { Packing { bits, planes: Planes::One } } else { packing(name, bits) };
         let MatrixShape { out, inner } = shape;

@@ -2,14 +2,14 @@
 
 use half::f16;
 
-/// The angles of one head; cosines and sines are computed on demand.
+/// The rotation frequencies of one head, one for each pair of its values; cosines and sines are computed on demand.
 #[derive(Debug)]
 pub struct Rope {
     thetas: Vec<f32>,
 }
 
 impl Rope {
-    /// Makes the rotations for heads of size `head` with the base `base`.
+    /// Makes the frequencies for heads of `head` values with the base `base` (`rope_base`).
     #[must_use]
     pub fn new(head: usize, base: f64) -> Self {
         // Power first, then reciprocal, both in f32: as litgpt's `build_rope_cache`.
@@ -17,7 +17,8 @@ impl Rope {
         Self { thetas }
     }
 
-    /// Returns cosine and sine of each of `head / 2` pairs, for each of the positions `first .. first + count`.
+    /// Returns cosine and sine of the angle of each of `head / 2` pairs, for each of the positions `first .. first + count`,
+    /// position by position. Positions are rounded to float16.
     pub fn cos_sin(&self, first: usize, count: usize) -> impl Iterator<Item = (f32, f32)> {
         let pairs = |position: usize| {
             let rounded = f16::from_f32(position as f32).to_f32();
@@ -27,7 +28,8 @@ impl Rope {
     }
 }
 
-/// Rotates heads of `2 * cos_sin.len()` values in place, pair `(j, j + size / 2)` by angle `j` (`src/model/README.md` section 4.2).
+/// Rotates one or more heads of `2 * cos_sin.len()` values in place, pair `(j, j + size / 2)` of each head by angle `j` of
+/// `cos_sin`, which belongs to one position (`src/model/README.md` section 4.2).
 pub fn rotate(heads: &mut [f32], cos_sin: &[(f32, f32)]) {
     for head in heads.chunks_exact_mut(2 * cos_sin.len()) {
         let (first, second) = head.split_at_mut(cos_sin.len());

@@ -7,25 +7,26 @@ use candle_transformers::generation::{LogitsProcessor, Sampling};
 use crate::config::SamplingChoice;
 use crate::error::{Error, Result};
 
-/// The filter from logits to probabilities: top-k first, then temperature, then top-p.
+/// The settings by which logits become probabilities: top-k first, then temperature, then top-p.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LogitFilter {
-    /// Divisor of the logits, if above 0. At 0 without `top_p` the choice is greedy.
+    /// Divisor of the logits; 0 or less does not divide. At 0 with a `top_p` of 0 the choice is greedy.
     pub temperature: f64,
-    /// The number of largest logits to keep; None keeps all.
+    /// Number of largest logits to keep; None keeps all.
     pub top_k: Option<usize>,
-    /// The probability that the kept, likeliest tokens hold together.
+    /// Share of the probability to keep: the least likely tokens that together have at most `1 - top_p` are dropped, the likeliest
+    /// never; 1 or more keeps all.
     pub top_p: f64,
 }
 
 impl LogitFilter {
-    /// Returns true if the largest logit is always chosen.
+    /// Returns true if the token with the largest logit is always chosen, without chance.
     #[must_use]
     pub fn is_greedy(&self) -> bool {
         (self.temperature <= 0.0 && self.top_p <= 0.0) || self.top_k == Some(1)
     }
 
-    /// Returns the probabilities to draw a token from; a greedy choice has probability 1.
+    /// Returns the probability of each token; a greedy filter gives 1 to the token with the largest logit.
     ///
     /// # Errors
     /// When candle fails.
@@ -60,7 +61,7 @@ impl LogitFilter {
     }
 }
 
-/// The sampler of a reply's tokens.
+/// The sampler of a reply's tokens: a filter and a random generator, whose state advances with each draw.
 pub struct Sampler {
     filter: LogitFilter,
     draw: LogitsProcessor,
@@ -73,7 +74,7 @@ impl std::fmt::Debug for Sampler {
 }
 
 impl Sampler {
-    /// Makes a sampler with the user's settings.
+    /// Makes a sampler with the user's temperature, top-k and seed; there is no top-p.
     #[must_use]
     pub fn new(choice: SamplingChoice) -> Self {
         let top_p = if choice.temperature > 0.0 { 1.0 } else { 0.0 };
@@ -84,10 +85,10 @@ impl Sampler {
         }
     }
 
-    /// Draws a token from `logits`.
+    /// Draws a token id from `logits`, whose index is the id.
     ///
     /// # Errors
-    /// When the logits are not a distribution.
+    /// When no probability can be computed from the logits (all infinite, or NaN).
     pub fn sample(&mut self, logits: &[f32]) -> Result<u32> {
         if self.filter.is_greedy() {
             return Ok(argmax(logits) as u32);
@@ -100,7 +101,7 @@ impl Sampler {
     }
 }
 
-/// Returns the index of the largest value, the first of equals.
+/// Returns the index of the largest value, the first of equals; 0 for no values.
 #[must_use]
 pub fn argmax(values: &[f32]) -> usize {
     let mut best = 0;

@@ -15,33 +15,33 @@ use crate::config::Precision;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::time::{CHUNK_FRAMES, CHUNK_SECS};
 
-/// Rows of a pass that fills a cache.
+/// Most rows of one pass that fills a cache for a measurement, and positions that must stay free in it.
 const FILL_ROWS: usize = 64;
-/// Positions of a lane's prompt, roughly, which compaction always keeps.
+/// Positions of a lane's prompt, roughly: the positions that a measured compaction keeps at the beginning.
 const PROMPT_POSITIONS: usize = 40;
-/// The share of the time that listening may take; the rest is for replies and other programs.
+/// The share of a chunk's 0.4 s that encoding and listening may take in real time; the rest is for replies and other programs.
 const LISTENING_SHARE: f64 = 0.75;
 /// Tokens, with their end tokens, that a transcribing lane writes per chunk of continuous speech: 3 a second, in entries of two.
 const SPEECH_TOKENS_PER_CHUNK: f64 = 1.8;
 
-/// The costs of a session's steps, in milliseconds.
+/// The costs of a model's steps in a session on this machine, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Costs {
-    /// Encoding a chunk.
+    /// Encoding the log-mel of a chunk, once for all lanes.
     pub encode_ms: f64,
-    /// The pass that feeds a chunk to one lane.
+    /// The decoder pass that feeds a chunk to one lane and reads its decision.
     pub listen_ms: f64,
-    /// The extra time of that pass for each further lane.
+    /// The extra time of that pass for each further lane, 0 or more.
     pub further_ms: f64,
-    /// The pass of one reply token.
+    /// The decoder pass of one reply token of one lane.
     pub decode_ms: f64,
 }
 
 impl Costs {
-    /// Measures `model` with `context` positions in the cache, as medians of `runs` passes.
+    /// Measures `model` with `context` positions in each lane's cache; each cost is the median of `runs` runs.
     ///
     /// # Errors
-    /// When computing fails, or the context does not fit the model.
+    /// When computing fails, or the context does not fit the model (as [`filled_cache`]).
     pub fn measure(model: &Model, context: usize, runs: usize) -> Result<Self> {
         let mel: Vec<f32> = (0..crate::mel::N_MELS * CHUNK_FRAMES).map(|i| (i * i % 977) as f32 / 488.0 - 1.0).collect();
         let encode_ms = median_ms(runs, || model.encode(&mel).map(drop))?;
@@ -58,7 +58,7 @@ impl Costs {
     }
 
     /// Estimates the costs of a model of these sizes without its weights: measures one decoder and two encoder layers of random
-    /// weights and scales by weight count. Layers with twice the bits are counted twice, an upper bound.
+    /// weights on the CPU and scales by weight count. Layers with twice the bits are counted twice, an upper bound.
     ///
     /// # Errors
     /// As [`Costs::measure`].
@@ -84,7 +84,8 @@ impl Costs {
         })
     }
 
-    /// Returns the cost of a chunk for `lanes` listening lanes.
+    /// Returns the milliseconds of a chunk (encoding and listening pass) for `lanes` listening lanes without replies; 0 for no
+    /// lanes.
     #[must_use]
     pub fn chunk_ms(&self, lanes: usize) -> f64 {
         match lanes {
@@ -93,27 +94,30 @@ impl Costs {
         }
     }
 
-    /// Returns the number of lanes, up to `most`, that this machine runs in real time with room for replies.
+    /// Returns the largest number of lanes, up to `most`, whose chunks take at most 75 % of their 0.4 s, so that time is left for
+    /// replies; 0 if one lane takes longer.
     #[must_use]
     pub fn lanes_in_real_time(&self, most: usize) -> usize {
         (0..=most).rev().find(|lanes| self.chunk_ms(*lanes) <= LISTENING_SHARE * CHUNK_SECS * 1e3).unwrap_or(0)
     }
 
-    /// Returns true if `lanes` lanes keep up while one of them transcribes continuous speech; otherwise they catch up in pauses.
+    /// Returns true if `lanes` lanes keep up while one of them transcribes continuous speech, even if no time is left over;
+    /// otherwise they lag, and catch up in pauses.
     #[must_use]
     pub fn keeps_up_with_speech(&self, lanes: usize) -> bool {
         self.chunk_ms(lanes) + SPEECH_TOKENS_PER_CHUNK * self.decode_ms <= CHUNK_SECS * 1e3
     }
 }
 
+/// Returns the rows of all `inputs`.
 fn listen_rows(inputs: &[Input]) -> usize {
     inputs.iter().map(Input::rows).sum()
 }
 
-/// Makes a cache filled with `context` positions.
+/// Makes a lane's cache filled with `context` positions (PAD tokens).
 ///
 /// # Errors
-/// When computing fails, or `context` does not fit the model.
+/// When computing fails, or `context` plus a reserve of 64 positions exceeds the model's `block_size`.
 pub fn filled_cache(model: &Model, context: usize) -> Result<LaneCache> {
     if context + FILL_ROWS > model.block_size() {
         let why = format!("a context of {context} does not fit the {} positions of {}", model.block_size(), model.name());
@@ -129,10 +133,11 @@ pub fn filled_cache(model: &Model, context: usize) -> Result<LaneCache> {
     Ok(cache)
 }
 
-/// Returns the median time of one pass of `inputs` in each of `lanes` lanes with copies of the cache `filled`, in ms.
+/// Returns the median time, in milliseconds, of `runs` passes that feed `inputs` to each of `lanes` lanes and read the logits
+/// `read` (row, kind) of each. Each pass starts from copies of the cache `filled`; copying is not timed.
 ///
 /// # Errors
-/// When computing fails.
+/// When computing fails, or memory for the copies is missing.
 pub fn median_pass_ms(model: &Model, filled: &LaneCache, lanes: usize, inputs: &[Input], read: (usize, Read), runs: usize) -> Result<f64> {
     let mut times = Vec::with_capacity(runs);
     for _ in 0..runs {
@@ -146,11 +151,11 @@ pub fn median_pass_ms(model: &Model, filled: &LaneCache, lanes: usize, inputs: &
     Ok(median(times))
 }
 
-/// Returns the median time of compacting copies of the cache `full`, in ms: the first `PROMPT_POSITIONS` positions stay, the
-/// quarter after them is dropped, and the others move down.
+/// Returns the median time, in milliseconds, of `runs` times compacting a copy of the cache `full`: the first 40 positions (the
+/// prompt) stay, a quarter of all positions after them is dropped, and the others move down.
 ///
 /// # Errors
-/// When computing fails.
+/// When computing fails, or memory for a copy is missing.
 pub fn median_compaction_ms(model: &Model, full: &LaneCache, runs: usize) -> Result<f64> {
     let positions = full.positions();
     let opening = PROMPT_POSITIONS.min(positions);
@@ -169,10 +174,10 @@ fn fork(cache: &LaneCache) -> Result<LaneCache> {
     cache.fork().map_err(|e| Error::new(ErrorKind::Memory, format!("no room for a lane's cache: {e}")).with_remedy(Remedy::ReduceMemory))
 }
 
-/// Returns the median time of `work`, in ms.
+/// Calls `work` `runs` times and returns its median time, in milliseconds; NaN for 0 runs.
 ///
 /// # Errors
-/// When `work` fails.
+/// The error of `work`, which ends the measurement.
 pub fn median_ms(runs: usize, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
     let mut times = Vec::with_capacity(runs);
     for _ in 0..runs {

@@ -7,66 +7,67 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-/// The training vocabulary of the starter, as the file lists it.
+/// The contents of `models/starter/phrases.toml`: the words, phrases and sounds that the built-in starter model was trained on.
 #[derive(Debug, Default, Deserialize)]
 pub struct StarterPhrases {
-    /// Every English word that the starter transcribes.
+    /// Every English word that the starter transcribes, in lower case.
     pub vocabulary: Vec<String>,
-    /// The phrases that dialog answers.
+    /// The phrases that the starter answers in the mode `dialog`, each with its reply.
     #[serde(rename = "phrase")]
     pub phrases: Vec<Phrase>,
-    /// The sounds that the sounds mode names.
+    /// The sounds that the mode `sounds` names, each with the reply of `dialog`.
     #[serde(rename = "sound")]
     pub sounds: Vec<Sound>,
-    /// The translation of each single word.
+    /// English words with their Chinese translation, for the mode `translate`.
     #[serde(rename = "translation")]
     pub translations: Vec<Translation>,
 }
 
-/// A phrase that dialog answers.
+/// A whole spoken phrase that the mode `dialog` answers.
 #[derive(Debug, Deserialize)]
 pub struct Phrase {
-    /// The spoken phrase, in lower case, without punctuation.
+    /// The spoken phrase in English, in lower case, without punctuation.
     pub say: String,
-    /// The reply.
+    /// The text that `dialog` replies.
     pub reply: String,
-    /// The emotion of the reply, in lower case.
+    /// The emotion of the reply, in lower case, such as `happy`.
     pub emotion: String,
-    /// The phrase in Chinese.
+    /// The phrase in Chinese: the output of the mode `translate`.
     pub zh: String,
 }
 
-/// A sound with a name.
+/// A kind of sound that the modes `sounds` and `dialog` recognise.
 #[derive(Debug, Deserialize)]
 pub struct Sound {
-    /// The name.
+    /// The name that Hearken shows, in lower case, such as `glass breaking`.
     pub name: String,
-    /// The reply of dialog; empty for none.
+    /// The text that `dialog` replies to the sound; empty if it does not reply.
     pub reply: String,
-    /// The emotion of that reply.
+    /// The emotion of that reply, in lower case.
     pub emotion: String,
 }
 
-/// A word in two languages.
+/// A single word in two languages.
 #[derive(Debug, Deserialize)]
 pub struct Translation {
-    /// In English.
+    /// The word in English.
     pub en: String,
-    /// In Chinese.
+    /// The word in Chinese.
     pub zh: String,
 }
 
 static STARTER: LazyLock<StarterPhrases> =
     LazyLock::new(|| toml::from_str(include_str!("../../models/starter/phrases.toml")).unwrap_or_default());
 
-/// Returns the phrase list of the built-in starter.
+/// Returns the phrase list of the built-in starter, parsed at the first call.
 #[must_use]
 pub fn starter() -> &'static StarterPhrases {
     &STARTER
 }
 
-/// Returns the known name that matches the sound description `said`: consecutive words that begin with the words of the name
-/// ("dog barking" matches `dog bark`; "a dog is barking" matches nothing).
+/// Returns the name of [`StarterPhrases::sounds`] that matches the model's description `said`: consecutive words that begin with
+/// the words of the name, in any case ("dog barking" matches `dog bark`; "a dog is barking" matches nothing). The longest of
+/// several wins; None if no name matches.
 #[must_use]
 pub fn match_sound_name(said: &str) -> Option<&'static str> {
     let said = said.to_lowercase();

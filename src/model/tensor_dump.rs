@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// The values and shape of a tensor to be saved.
+/// The values, row-major, and the shape of a tensor to be saved; their numbers must agree.
 #[derive(Clone, Debug)]
 pub enum TensorData<'a> {
     /// 32-bit floats.
@@ -16,10 +16,10 @@ pub enum TensorData<'a> {
     I64(Vec<i64>, Vec<usize>),
 }
 
-/// Writes `tensors`, by name, as the safetensors file `path`.
+/// Writes `tensors` (name, data) as the safetensors file `path`, replacing an existing file.
 ///
 /// # Errors
-/// When the file cannot be written, naming it.
+/// When the file cannot be written, or values do not fill their shape; names the file.
 pub fn save_tensors(tensors: &[(&str, TensorData<'_>)], path: &Path) -> Result<()> {
     let failed = |e: candle_core::Error| Error::at(ErrorKind::Output, path, e).with_remedy(Remedy::ChooseOtherPlace);
     let mut named = HashMap::new();

@@ -9,17 +9,17 @@ use super::config::read_text;
 use super::token_ids::TokenIds;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// The tokenizer's file.
+/// Name of the tokenizer's file in a checkpoint folder.
 pub const TOKENIZER: &str = "tokenizer.json";
-/// The system prompt (`src/model/README.md` section 5.2).
+/// The system prompt that every prefix holds (`src/model/README.md` section 5.2).
 pub const SYSTEM_PROMPT: &str = "You are a helpful assistant. When there is no user text, if the audio contains a question, please answer it. \
 If it is a sound effect, determine based on the sound whether help is needed.";
-/// The replacement character, decoded from bytes that are not (yet) a character.
+/// The Unicode replacement character, which the tokenizer decodes from bytes that are not (yet) a character.
 const REPLACEMENT: char = '\u{fffd}';
-/// The most one-byte tokens of an unfinished character: UTF-8 has at most four bytes.
+/// Most tokens for which an unfinished character is held back: one byte each, and UTF-8 has at most four bytes.
 const LONGEST_UNFINISHED: usize = 3;
 
-/// The tokenizer; decoding leaves the control tokens out.
+/// The tokenizer, with the ids of the control tokens, which decoding leaves out.
 #[derive(Debug)]
 pub struct Vocabulary {
     tokenizer: Tokenizer,
@@ -27,10 +27,11 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// Reads `tokenizer.json` of the checkpoint folder `dir`.
+    /// Reads the tokenizer from `tokenizer.json` of the checkpoint folder `dir`.
     ///
     /// # Errors
-    /// When the file is missing or malformed, or its vocabulary does not fit the model's `padded_vocab_size`.
+    /// When the file is missing or malformed, its largest id is not below the model's `padded_vocab_size`, TEXT_END is no special
+    /// token in it, or it cannot spell the system prompt.
     pub fn read(dir: &Path, ids: &TokenIds, padded_vocab_size: usize) -> Result<Self> {
         let path = dir.join(TOKENIZER);
         let text = read_text(&path)?;
@@ -57,13 +58,14 @@ impl Vocabulary {
         Ok(vocabulary)
     }
 
-    /// Makes a vocabulary without entries, for models that only compute.
+    /// Makes a vocabulary without entries, for models with random weights: every text encodes to no tokens, every token decodes to
+    /// nothing.
     #[must_use]
     pub fn empty(ids: &TokenIds) -> Self {
         Self { tokenizer: Tokenizer::new(tokenizers::models::bpe::BPE::default()), ids: ids.clone() }
     }
 
-    /// Returns the ids of `text`, with nothing added before or after.
+    /// Returns the token ids of `text`, without a prompt or control tokens around them.
     ///
     /// # Errors
     /// When the tokenizer fails.
@@ -74,7 +76,7 @@ impl Vocabulary {
             .map_err(|e| Error::new(ErrorKind::Model, format!("the tokenizer failed: {e}")).with_remedy(Remedy::ReplaceModel))
     }
 
-    /// Returns the text of `ids` without control tokens; invalid bytes become U+FFFD.
+    /// Returns the text of `ids`. Control tokens and unknown ids give no text; bytes that are not UTF-8 become U+FFFD.
     #[must_use]
     pub fn decode(&self, ids: &[u32]) -> String {
         let text: Vec<u32> = ids.iter().copied().filter(|id| !self.ids.is_control(*id)).collect();
@@ -82,7 +84,8 @@ impl Vocabulary {
         self.tokenizer.decode(&text, true).unwrap_or_default()
     }
 
-    /// Returns the prefix of every session (`src/model/README.md` section 5.2).
+    /// Returns the token ids that every live session begins with: ONLINE, the language and the system prompt (`src/model/README.md`
+    /// section 5.2).
     ///
     /// # Errors
     /// When the tokenizer fails.
@@ -90,7 +93,8 @@ impl Vocabulary {
         self.prefix_of(self.ids.online)
     }
 
-    /// Returns the prefix of a task with a whole recording (`src/model/README.md` section 5.5).
+    /// Returns the token ids that a task with a whole recording begins with: OFFLINE, the language and the system prompt
+    /// (`src/model/README.md` section 5.5).
     ///
     /// # Errors
     /// When the tokenizer fails.
@@ -107,19 +111,22 @@ impl Vocabulary {
     }
 }
 
-/// The text of one reply, decoded token by token.
+/// The text of one reply, decoded token by token, so that it can be shown while it grows.
 #[derive(Clone, Debug, Default)]
 pub struct StreamingText {
+    /// All text tokens of the reply.
     ids: Vec<u32>,
-    /// The number of tokens that have been shown in full.
+    /// Number of tokens whose text has been returned.
     shown: usize,
-    /// The first token of the context before the unshown tokens: spaces depend on it.
+    /// Index of the token from which new tokens are decoded: the spaces of a token depend on the tokens before it.
     context: usize,
+    /// All text returned.
     text: String,
 }
 
 impl StreamingText {
-    /// Adds the next token; returns the new text that is complete, in whole characters.
+    /// Adds the next token and returns the text that it completes, in whole characters. Returns None for a control token, or while
+    /// a character is unfinished; bytes that stay invalid become U+FFFD after three tokens.
     pub fn step(&mut self, id: u32, vocabulary: &Vocabulary) -> Option<String> {
         if vocabulary.ids.is_control(id) {
             return None;
@@ -133,14 +140,14 @@ impl StreamingText {
         self.show(&all, vocabulary)
     }
 
-    /// Ends the reply; returns the text held back, without an unfinished character.
+    /// Ends the reply and returns the text that was held back, without an unfinished character; None if there is no such text.
     pub fn finish(&mut self, vocabulary: &Vocabulary) -> Option<String> {
         let all = vocabulary.decode(&self.ids[self.context..]);
         let whole = all.trim_end_matches(REPLACEMENT).to_owned();
         self.show(&whole, vocabulary)
     }
 
-    /// Returns all text shown so far.
+    /// Returns all text that [`step`](Self::step) and [`finish`](Self::finish) have returned.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text

@@ -9,13 +9,14 @@ use super::config::read_text;
 use crate::error::{Error, Result};
 use crate::protocol::Emotion;
 
-/// The file of token ids in small checkpoints, whose vocabulary does not reach the release's ids.
+/// Name of the file of token ids in the folders of small checkpoints, whose vocabulary does not reach the release's ids.
 pub const TOKEN_IDS: &str = "token_ids.json";
 
-/// The shift from the release's control ids to those of a small vocabulary: text tokens left out, rounded down.
+/// Difference of the release's control ids and those of the small vocabulary of [`TokenIds::few`]: the text tokens that it leaves
+/// out.
 const TEXT_TOKENS: u32 = 151_000;
 
-/// The ids of the control tokens, which are never shown as text.
+/// The ids of the control tokens, which are never shown as text. Emotions have a token each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are the model's own names")]
 pub struct TokenIds {
@@ -35,17 +36,17 @@ pub struct TokenIds {
     emotions: [(u32, Emotion); 6],
 }
 
-/// The ids of the two tokens that a listening decision chooses between.
+/// The ids of the two tokens that a lane's decision after each chunk chooses between: keep silent, or begin a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecisionIds {
-    /// KEEP_SILENCE.
+    /// KEEP_SILENCE: the lane says nothing to the chunk.
     pub keep_silence: u32,
-    /// TEXT_BEGIN.
+    /// TEXT_BEGIN: the lane begins a reply.
     pub text_begin: u32,
 }
 
 impl DecisionIds {
-    /// Returns KEEP_SILENCE and TEXT_BEGIN.
+    /// Returns KEEP_SILENCE and TEXT_BEGIN, in this order.
     #[must_use]
     pub const fn to_array(self) -> [u32; 2] {
         [self.keep_silence, self.text_begin]
@@ -53,7 +54,7 @@ impl DecisionIds {
 }
 
 impl TokenIds {
-    /// The ids of the release (`src/model/README.md` section 5.1).
+    /// The ids of the released 3B model (`src/model/README.md` section 5.1).
     pub const RELEASE: Self = Self {
         user: 151_601,
         assistant: 151_602,
@@ -78,7 +79,8 @@ impl TokenIds {
         ],
     };
 
-    /// Returns the fixture's ids: those of the release, shifted down into a vocabulary of [`Self::FEW`].
+    /// Returns ids for small models (the test fixture, slices for measuring): those of the release, lower by 151,000, within a
+    /// vocabulary of [`Self::FEW`].
     #[must_use]
     pub fn few() -> Self {
         let mut ids = Self::RELEASE;
@@ -86,13 +88,14 @@ impl TokenIds {
         ids
     }
 
-    /// The size of a vocabulary that holds the ids of [`Self::few`].
+    /// The size of a vocabulary that is large enough for the ids of [`Self::few`].
     pub const FEW: usize = 768;
 
-    /// Reads `token_ids.json` of the folder `dir`; without the file, returns the release's ids.
+    /// Reads `token_ids.json` of the checkpoint folder `dir`; without the file, returns the release's ids.
     ///
     /// # Errors
-    /// When the file is malformed, lacks a name, or an id lies outside the vocabulary of `padded_vocab_size`.
+    /// When the file is malformed, lacks a name, or an id (read or the release's) lies outside the vocabulary of
+    /// `padded_vocab_size`.
     pub fn read(dir: &Path, padded_vocab_size: usize) -> Result<Self> {
         #[derive(Deserialize)]
         struct File {
@@ -114,13 +117,13 @@ impl TokenIds {
         Ok(ids)
     }
 
-    /// Returns the emotion that `id` stands for, if any.
+    /// Returns the emotion that the token `id` stands for; None for any other token.
     #[must_use]
     pub fn emotion(&self, id: u32) -> Option<Emotion> {
         self.emotions.iter().find(|(e, _)| *e == id).map(|(_, emotion)| *emotion)
     }
 
-    /// Returns true if `id` is a control token, which is never text.
+    /// Returns true if `id` is a control token (emotions included), which is never text.
     #[must_use]
     pub fn is_control(&self, id: u32) -> bool {
         let ids = [
@@ -141,12 +144,13 @@ impl TokenIds {
         ids.contains(&id) || self.emotion(id).is_some()
     }
 
-    /// Returns the two ids that a listening decision chooses between.
+    /// Returns the ids of the two tokens that a decision after a chunk chooses between.
     #[must_use]
     pub const fn decision(&self) -> DecisionIds {
         DecisionIds { keep_silence: self.keep_silence, text_begin: self.text_begin }
     }
 
+    /// Returns all ids with their names in `token_ids.json`.
     fn named(&mut self) -> [(&'static str, &mut u32); 19] {
         let [happy, sad, angry, surprise, normal, urgent] = &mut self.emotions;
         [

@@ -1,27 +1,27 @@
-//! Unicode classes and normal forms, for the tools that score text; the tables are the tokenizer library's.
+//! Unicode classes and normal forms for the text normalisation of `hearken eval`; the tables are the tokenizer library's.
 //!
-//! Not responsible for scoring.
+//! Not responsible for normalising or comparing texts.
 
 use std::sync::LazyLock;
 
 use tokenizers::NormalizedString;
 use tokenizers::utils::SysRegex;
 
-/// The class of a character, as far as scoring needs it.
+/// The classes of characters that the text normalisation of `hearken eval` tells apart before it compares texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CharClass {
-    /// A combining mark of the letter before (category Mn).
+    /// A mark that combines with the letter before it (category Mn): left out of a compared text.
     Diacritic,
-    /// Another mark, a symbol or punctuation (categories M, S and P).
+    /// Another mark, a symbol or punctuation (categories M, S and P; in ASCII all punctuation and symbols).
     Symbol,
-    /// Anything else: letters, digits, spaces.
+    /// Any other character: letters, digits, spaces, control characters.
     Other,
 }
 
 static DIACRITIC: LazyLock<Option<SysRegex>> = LazyLock::new(|| SysRegex::new(r"\p{Mn}").ok());
 static SYMBOL: LazyLock<Option<SysRegex>> = LazyLock::new(|| SysRegex::new(r"[\p{M}\p{S}\p{P}]").ok());
 
-/// Returns the class of `c`.
+/// Returns the class of the character `c`.
 #[must_use]
 pub fn class_of(c: char) -> CharClass {
     if c.is_ascii() {
@@ -39,13 +39,13 @@ pub fn class_of(c: char) -> CharClass {
     }
 }
 
-/// Returns `text` in the form NFKD: compatibility characters replaced, letters and marks separate.
+/// Returns `text` in the Unicode normal form NFKD: compatibility characters replaced, letters and marks separate.
 #[must_use]
 pub fn decomposed(text: &str) -> String {
     if text.is_ascii() { text.to_owned() } else { NormalizedString::from(text).nfkd().get().to_owned() }
 }
 
-/// Returns `text` in the form NFKC: compatibility characters replaced, letters and marks composed.
+/// Returns `text` in the Unicode normal form NFKC: compatibility characters replaced, letters and marks composed.
 #[must_use]
 pub fn composed(text: &str) -> String {
     if text.is_ascii() { text.to_owned() } else { NormalizedString::from(text).nfkc().get().to_owned() }

@@ -8,12 +8,12 @@ use super::linear::PackedLinear;
 use crate::config::Precision;
 use crate::error::{Error, Result};
 
-/// The arithmetic of a layer.
+/// The arithmetic of the layers of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ComputeType {
-    /// candle, in this type.
+    /// candle's tensors, in this number type.
     Float(DType),
-    /// Packed weights and quantised activations; everything between the products is f32.
+    /// Packed weights of this width and activations quantised to 8 bits; everything between the products is f32. CPU only.
     Packed(Bits),
 }
 
@@ -29,7 +29,7 @@ impl ComputeType {
         }
     }
 
-    /// Returns the type of the tensors between the layers.
+    /// Returns the number type of the hidden states between the layers: f32 for packed layers.
     #[must_use]
     pub const fn dtype(self) -> DType {
         match self {
@@ -56,7 +56,7 @@ impl MatrixShape {
     }
 }
 
-/// The name of the embedding table, and the prefixes of the layers' tensors.
+/// The tensor name of the embedding table, and the name prefixes of the layers of decoder and encoder.
 const EMBEDDINGS: &str = "transformer.wte.weight";
 const DECODER_LAYERS: &str = "transformer.h.";
 const ENCODER_LAYERS: &str = "layers.";
@@ -64,22 +64,23 @@ const ENCODER_LAYERS: &str = "layers.";
 /// The number of planes of a packed matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Planes {
-    /// One: rounded once.
+    /// One plane: each weight is rounded once.
     One,
-    /// Two: the rounding error of the first plane, packed as well, is added. Twice the bits.
+    /// Two planes: the rounding error of the first, packed in the same way, is added. Twice the bits.
     Two,
 }
 
-/// The packed form of a matrix.
+/// The packed form of a matrix: the width of its weights and its number of planes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packing {
-    /// Bits of a weight in a plane.
+    /// Bits of a weight in each plane.
     pub bits: Bits,
-    /// Number of planes.
+    /// Number of planes of the matrix.
     pub planes: Planes,
 }
 
-/// Returns how the matrix `name` of a model in `bits` is packed: with twice the bits in the first layers, which matter most.
+/// Returns the packed form of the matrix with the tensor name `name` in a model in `bits`: the first layers, which matter most,
+/// have twice the bits.
 ///
 /// At 8 bits, the decoder's first layer has two planes: it causes about half of the decoder's quantisation error (131 of
 /// 255 × 10⁻⁶ cosine distance of the last hidden state, random weights).
@@ -105,17 +106,17 @@ pub fn packing(name: &str, bits: Bits) -> Packing {
     Packing { bits, planes }
 }
 
-/// The number of weights with twice the bits.
+/// The number of weights of a model that are packed with twice the bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FinerWeights {
-    /// In the decoder.
+    /// Weights in the decoder's first layers.
     pub decoder: u64,
-    /// In the encoder.
+    /// Weights in the encoder's first layers.
     pub encoder: u64,
 }
 
 impl FinerWeights {
-    /// Counts the weights of a model of these sizes, packed in `bits`, that have twice the bits.
+    /// Counts the matrix weights of the first layers, which have twice the bits, in a model of these sizes packed in `bits`.
     #[must_use]
     pub fn of(sizes: ModelSizes<'_>, bits: Bits) -> Self {
         let (first, ModelSizes { lm, audio }) = (FinerLayers::of(bits), sizes);
@@ -127,7 +128,7 @@ impl FinerWeights {
     }
 }
 
-/// The number of first layers with twice the bits.
+/// The number of first layers of decoder and encoder that have twice the bits.
 struct FinerLayers {
     decoder: usize,
     encoder: usize,
@@ -142,15 +143,16 @@ impl FinerLayers {
     }
 }
 
-/// A source of tensors by name.
+/// A source of tensors by their name in the checkpoint: a checkpoint, a file of quantised weights, or random numbers.
 pub trait Weights {
-    /// Reads the tensor `name`, which must have `shape`, as `dtype` to `device`.
+    /// Reads the whole tensor `name`, which must have `shape`, converts it to `dtype` and copies it to `device`.
     ///
     /// # Errors
     /// When the tensor is missing, has another shape or number type, or holds a value that is not finite: naming tensor and file.
     fn get(&self, name: &str, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor>;
 
-    /// Reads the matrix `name` of a model in `bits`, packed as [`packing`] says; packs it here unless it is stored packed.
+    /// Reads the matrix `name` of a model in `bits` as a layer without a bias, packed as [`packing`] says; packs the floats of
+    /// [`get`](Self::get) unless a source overrides this.
     ///
     /// # Errors
     /// As [`Weights::get`].
@@ -159,16 +161,17 @@ pub trait Weights {
         packed.ok_or_else(|| unpackable(name, shape))
     }
 
-    /// Reads the rows `ids` of the matrix `name` as `dtype`.
+    /// Reads the rows `ids` of the matrix `name`, which must have `shape`, as `[ids, inner]` in `dtype`. A file of quantised
+    /// weights has only the rows that were kept as floats.
     ///
     /// # Errors
-    /// As [`Weights::get`].
+    /// As [`Weights::get`], or when a row is not there.
     fn rows(&self, name: &str, shape: MatrixShape, ids: &[u32], dtype: DType, device: &Device) -> Result<Tensor> {
         let whole = self.get(name, &[shape.out, shape.inner], dtype, device)?;
         Tensor::new(ids, device).and_then(|ids| whole.index_select(&ids, 0)).map_err(compute_error)
     }
 
-    /// Reads the values of the tensor `name`, which must have `shape`.
+    /// Reads the values of the tensor `name`, which must have `shape` (any number of dimensions), as f32 in row-major order.
     ///
     /// # Errors
     /// As [`Weights::get`].
@@ -177,12 +180,13 @@ pub trait Weights {
     }
 }
 
-/// Makes the error for a matrix whose packed bytes do not match its shape.
+/// Returns the error for a matrix whose packed bytes do not match its shape.
 pub(super) fn unpackable(name: &str, MatrixShape { out, inner }: MatrixShape) -> Error {
     Error::internal(format_args!("{name} cannot be packed as {out} x {inner}"))
 }
 
-/// Reads the linear layer `weight`, with its bias if it has one, in candle's `dtype`.
+/// Reads a linear layer for candle in `dtype`: the matrix with the tensor name `weight`, and the bias with the tensor name `bias`
+/// if given.
 ///
 /// # Errors
 /// As [`Weights::get`].
@@ -198,7 +202,8 @@ pub fn float_linear(
     Ok(candle_nn::Linear::new(weights.get(weight, &[shape.out, shape.inner], dtype, device)?, bias))
 }
 
-/// Reads the linear layer `weight`, with its bias if it has one, packed.
+/// Reads a packed linear layer of a model in `bits`: the matrix with the tensor name `weight`, and the bias with the tensor name
+/// `bias` if given.
 ///
 /// # Errors
 /// As [`Weights::get`].

@@ -7,28 +7,29 @@ const MS: i64 = 1_000;
 /// Seconds of a day.
 const DAY_SECS: i64 = 86_400;
 
-/// Returns a time (milliseconds since 1970, UTC) as `2026-11-23 14:02:11`, with `offset_secs` added.
+/// Returns the date and time `ms` (milliseconds since 1970, UTC) as `2026-11-23 14:02:11`, with the time zone's `offset_secs`
+/// added.
 #[must_use]
 pub fn date_and_time(ms: i64, offset_secs: i64) -> String {
     let secs = ms.div_euclid(MS).saturating_add(offset_secs);
     format!("{} {}", date(secs.div_euclid(DAY_SECS)), time_of_day(ms, offset_secs))
 }
 
-/// Returns the time of day of a time (milliseconds since 1970, UTC) as `14:02:11`, with `offset_secs` added.
+/// Returns the time of day of `ms` (milliseconds since 1970, UTC) as `14:02:11`, with the time zone's `offset_secs` added.
 #[must_use]
 pub fn time_of_day(ms: i64, offset_secs: i64) -> String {
     let second = ms.div_euclid(MS).saturating_add(offset_secs).rem_euclid(DAY_SECS);
     format!("{:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60)
 }
 
-/// Returns a time (milliseconds since 1970, UTC) as `2026-11-23T09:41:50Z`.
+/// Returns the date and time `ms` (milliseconds since 1970, UTC) as `2026-11-23T09:41:50Z`.
 #[must_use]
 pub fn utc(ms: i64) -> String {
     format!("{}T{}Z", date(ms.div_euclid(DAY_SECS * MS)), time_of_day(ms, 0))
 }
 
-/// Returns a day, counted from 1970, as `2026-11-23`. Algorithm: `civil_from_days` in H. Hinnant, "chrono-Compatible Low-Level
-/// Date Algorithms".
+/// Returns the day `days` days after 1970-01-01 as `2026-11-23`. Algorithm: `civil_from_days` in H. Hinnant, "chrono-Compatible
+/// Low-Level Date Algorithms".
 fn date(days: i64) -> String {
     let z = days + 719_468;
     let (era, of_era) = (z.div_euclid(146_097), z.rem_euclid(146_097));
@@ -41,7 +42,8 @@ fn date(days: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}")
 }
 
-/// The mapping of stream time to wall time: the wall time is known at the start of a live session and after each break.
+/// The mapping between stream time and wall time of one session. The wall time is known at anchors, which the caller sets at the
+/// start of a live session and after each break (pause, gap); from an anchor on, both times advance equally.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WallClock {
     /// Stream times with their wall times (milliseconds since 1970, UTC), in order of stream time.
@@ -49,14 +51,16 @@ pub struct WallClock {
 }
 
 impl WallClock {
-    /// Notes that the wall time at `at` is `ms` (milliseconds since 1970, UTC). Ignores a time before the last anchor.
+    /// Adds an anchor: at stream time `at` the wall time was `ms` (milliseconds since 1970, UTC). Ignores an `at` before the last
+    /// anchor.
     pub fn anchor(&mut self, at: StreamTime, ms: i64) {
         if self.anchors.last().is_none_or(|(last, _)| *last <= at) {
             self.anchors.push((at, ms));
         }
     }
 
-    /// Returns the wall time at `at`, in milliseconds since 1970; None without an anchor.
+    /// Returns the wall time at `at`, in milliseconds since 1970, UTC; before the first anchor, the first anchor's. Returns None if
+    /// there is no anchor.
     #[must_use]
     pub fn ms(&self, at: StreamTime) -> Option<i64> {
         let place = self.anchors.partition_point(|(from, _)| *from <= at).saturating_sub(1);
@@ -64,8 +68,9 @@ impl WallClock {
         Some(ms + (at.secs_since(*from) * MS as f64) as i64)
     }
 
-    /// Returns the stream time at wall time `ms` (milliseconds since 1970); during a break, the time at which it began. None
-    /// without an anchor.
+    /// Returns the stream time at wall time `ms` (milliseconds since 1970, UTC): not before the first anchor's and not after the
+    /// next anchor's, so that every wall time within a pause gives the stream time of the pause. Returns None if there is no
+    /// anchor.
     #[must_use]
     pub fn at(&self, ms: i64) -> Option<StreamTime> {
         let place = self.anchors.partition_point(|(_, known)| *known <= ms).saturating_sub(1);

@@ -78,7 +78,7 @@ impl NoisyRoom {
         (0..chunks).map(|_| self.hear(&[])).collect()
     }
 
-    /// Returns the number of chunks of noise until the gate is closed.
+    /// Returns the number of chunks of noise until the gate is closed; `usize::MAX` if `at_most` chunks are not enough.
     fn until_closed(&mut self, at_most: usize) -> usize {
         (1..=at_most).find(|_| !self.hear(&[]).is_open()).unwrap_or(usize::MAX)
     }

@@ -13,7 +13,7 @@ use crate::model::rope::Rope;
 use crate::model::token_ids::DecisionIds;
 use crate::model::weights::{MatrixShape, Weights, float_linear};
 
-/// The decoder as candle layers.
+/// The decoder as candle layers, in one number type on one device.
 #[derive(Debug)]
 pub(super) struct FloatDecoder {
     wte: Tensor,
@@ -28,7 +28,7 @@ pub(super) struct FloatDecoder {
     device: Device,
 }
 
-/// One layer.
+/// One transformer layer of the decoder.
 #[derive(Debug)]
 struct FloatBlock {
     norm_1: Tensor,
@@ -40,7 +40,7 @@ struct FloatBlock {
     mlp_proj: Linear,
 }
 
-/// The rotations of a lane's new positions, and the causal mask among them.
+/// The rotations of a lane's new positions, `[rows, head / 2]`, and the causal mask among them; None for a single row.
 struct RopeAndMask {
     cos: Tensor,
     sin: Tensor,
@@ -81,12 +81,13 @@ impl FloatDecoder {
         })
     }
 
-    /// Returns the rotations of the positions.
+    /// Returns the frequencies of the position rotations.
     pub(super) const fn rope(&self) -> &Rope {
         &self.rope
     }
 
-    /// Returns the hidden states of all rows, `[rows, n_embd]`, and appends new keys and values to the caches.
+    /// Runs all layers: returns the hidden states of all rows, `[rows, n_embd]`, before the last norm, and appends new keys and
+    /// values to the caches.
     pub(super) fn pass(&self, spans: &[LaneSpan], segments: &mut [Segment<'_>]) -> CandleResult<Tensor> {
         let mut x = self.embed(segments)?;
         let rope_and_mask: Vec<RopeAndMask> = spans.iter().map(|span| self.rope_and_mask(span)).collect::<CandleResult<_>>()?;
@@ -108,12 +109,12 @@ impl FloatDecoder {
         Ok(x)
     }
 
-    /// Returns the two decision logits of each of `rows` of the hidden states `x`.
+    /// Returns the logits of KEEP_SILENCE and TEXT_BEGIN for each of `rows` of the hidden states `x`.
     pub(super) fn decisions(&self, x: &Tensor, rows: &[usize]) -> CandleResult<Vec<Vec<f32>>> {
         self.head(x, rows, &self.decision_head)
     }
 
-    /// Returns all logits of each of `rows` of the hidden states `x`.
+    /// Returns the logits of all tokens for each of `rows` of the hidden states `x`.
     pub(super) fn rows(&self, x: &Tensor, rows: &[usize]) -> CandleResult<Vec<Vec<f32>>> {
         self.head(x, rows, &self.lm_head)
     }
@@ -127,7 +128,7 @@ impl FloatDecoder {
         head.forward(&self.rms(&x, &self.ln_f)?)?.to_dtype(DType::F32)?.to_vec2()
     }
 
-    /// Returns the embeddings of all inputs, `[rows, n_embd]`, with features in place of their PADs.
+    /// Returns the rows that the first layer reads, `[rows, n_embd]`: embeddings of tokens, and features as they are.
     fn embed(&self, segments: &[Segment<'_>]) -> CandleResult<Tensor> {
         let mut parts = Vec::new();
         let mut tokens = Vec::new();
@@ -145,7 +146,7 @@ impl FloatDecoder {
         Tensor::cat(&parts, 0)
     }
 
-    /// Moves the embeddings of `tokens` to `parts`.
+    /// Appends the embeddings of `tokens` to `parts` as one tensor, and empties `tokens`.
     fn embed_tokens(&self, tokens: &mut Vec<u32>, parts: &mut Vec<Tensor>) -> CandleResult<()> {
         if !tokens.is_empty() {
             parts.push(self.wte.index_select(&Tensor::new(tokens.as_slice(), &self.device)?, 0)?);
@@ -154,7 +155,7 @@ impl FloatDecoder {
         Ok(())
     }
 
-    /// Prepares everything that the layers share for the rows of `span`.
+    /// Computes the rotations and the mask for the rows of `span`, which all layers share.
     fn rope_and_mask(&self, span: &LaneSpan) -> CandleResult<RopeAndMask> {
         let (cos, sin): (Vec<f32>, Vec<f32>) = self.rope.cos_sin(span.position, span.rows).unzip();
         let row = |values: Vec<f32>| Tensor::from_vec(values, (span.rows, self.config.head() / 2), &self.device)?.to_dtype(self.dtype);
@@ -165,7 +166,8 @@ impl FloatDecoder {
         })
     }
 
-    /// Computes causal attention of one lane's `t` rows over all its cached positions: `[t, n_head * head]`.
+    /// Appends the keys and values of one lane's `t` rows `own`, `[t, q | k | v]`, to its `cache`, and returns their causal
+    /// attention over all its positions, `[t, n_head * head]`.
     fn attend(&self, own: &Tensor, cache: &mut FloatLayerCache, rope_and_mask: &RopeAndMask) -> CandleResult<Tensor> {
         // Shapes: t new rows, p cached positions, h query heads, g groups, s head size.
         let (heads, groups, size, t) = (self.config.n_head, self.config.groups(), self.config.head(), own.dim(0)?);

@@ -19,7 +19,7 @@ use crate::model::rope::{Rope, rotate};
 use crate::model::token_ids::DecisionIds;
 use crate::model::weights::{MatrixShape, Weights, packed_linear};
 
-/// The decoder with packed weights.
+/// The decoder with packed weights, on the CPU.
 #[derive(Debug)]
 pub(super) struct PackedDecoder {
     wte: PackedLinear,
@@ -33,7 +33,7 @@ pub(super) struct PackedDecoder {
     scratch: Mutex<DecoderScratch>,
 }
 
-/// One layer.
+/// One transformer layer of the decoder.
 #[derive(Debug)]
 struct PackedBlock {
     norm_1: Vec<f32>,
@@ -43,7 +43,7 @@ struct PackedBlock {
     mlp: PackedMlp,
 }
 
-/// The buffers of a pass over `rows` rows of all lanes.
+/// The buffers of a pass over `rows` rows of all lanes; they keep their memory from pass to pass.
 #[derive(Debug, Default)]
 struct DecoderScratch {
     /// Hidden states (residual stream), `[rows][n_embd]`.
@@ -54,10 +54,11 @@ struct DecoderScratch {
     mlp_inner: Activations,
     /// Queries, keys and values before rotation, `[rows][q_size + 2 * kv_size]`.
     qkv: Tiled,
-    /// Cosines and sines, `[rows][head / 2]`.
+    /// Cosines and sines of the rotations, `[rows][head / 2]`.
     cos_sin: Vec<(f32, f32)>,
     /// Keys, then values, of one position, `[2][groups * head]`.
     kv_row: Vec<f32>,
+    /// Shares of the attention among threads, the same in every layer.
     attention_plan: AttentionPlan,
     /// Outputs of attention, lane by lane `[group][lane's rows][head of the group][head]`.
     attention_out: Vec<f32>,
@@ -71,12 +72,12 @@ struct DecoderScratch {
     logits: Tiled,
 }
 
-/// The location of a row in the outputs of attention.
+/// The location of a row in `DecoderScratch::attention_out`.
 #[derive(Clone, Copy, Debug)]
 struct AttentionRow {
-    /// Offset of the row's first head.
+    /// Offset of the row's first head in the first group.
     first: usize,
-    /// Rows of the row's lane.
+    /// Number of rows of the row's lane in this pass.
     lane_rows: usize,
 }
 
@@ -120,12 +121,13 @@ impl PackedDecoder {
         })
     }
 
-    /// Returns the rotations of the positions.
+    /// Returns the frequencies of the position rotations.
     pub(super) const fn rope(&self) -> &Rope {
         &self.rope
     }
 
-    /// Feeds all rows, appends to the caches and reads logits: those of decisions go to `index`, full rows are returned.
+    /// Runs all layers over the rows of `segments` and appends keys and values to their caches. Adds the logits of decisions to
+    /// `index`; returns the logits of all tokens for each of `index.full_rows`.
     pub(super) fn pass(&self, segments: &mut [Segment<'_>], index: &mut PassIndex) -> CandleResult<Vec<Vec<f32>>> {
         // Nothing in the scratch outlives a pass: the remains of one that panicked are overwritten.
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
@@ -145,7 +147,7 @@ impl PackedDecoder {
         Ok(self.read_rows(scratch, &index.full_rows))
     }
 
-    /// Computes the two logits of each decision row.
+    /// Adds the two logits of each of `index.decision_rows` to `index.decision_logits`, from weights that are not quantised.
     fn read_decisions(&self, scratch: &mut DecoderScratch, index: &mut PassIndex) {
         self.last_norm(scratch, &index.decision_rows);
         let hidden = self.config.n_embd;
@@ -154,7 +156,7 @@ impl PackedDecoder {
         index.decision_logits.extend(scratch.last_hidden.chunks_exact(hidden).map(|y| (dot(y, silent), dot(y, respond))));
     }
 
-    /// Computes all logits of each of `rows`.
+    /// Returns the logits of all tokens for each of `rows`.
     fn read_rows(&self, scratch: &mut DecoderScratch, rows: &[usize]) -> Vec<Vec<f32>> {
         if rows.is_empty() {
             return Vec::new();
@@ -170,7 +172,7 @@ impl PackedDecoder {
         (0..rows.len()).map(row).collect()
     }
 
-    /// Writes `rows` of the hidden states, after the last norm, to `scratch.last_hidden`.
+    /// Writes the hidden states of `rows`, after the last norm, to `scratch.last_hidden`.
     fn last_norm(&self, scratch: &mut DecoderScratch, rows: &[usize]) {
         let hidden = self.config.n_embd;
         scratch.last_hidden.resize(rows.len() * hidden, 0.0);
@@ -182,7 +184,7 @@ impl PackedDecoder {
         }
     }
 
-    /// Writes the embeddings of all inputs to `scratch.x`, with features in place of their PADs.
+    /// Writes the rows that the first layer reads to `scratch.x`: embeddings of tokens, and features as they are.
     fn embed(&self, segments: &[Segment<'_>], scratch: &mut DecoderScratch) -> CandleResult<()> {
         let inputs = || segments.iter().flat_map(|s| &s.inputs);
         let hidden = self.config.n_embd;
@@ -207,7 +209,7 @@ impl PackedDecoder {
         Ok(())
     }
 
-    /// Prepares everything that is the same in all layers of a pass.
+    /// Fills the parts of `scratch` that are the same in all layers of a pass: rotations, plan and places of the attention.
     fn prepare(&self, spans: &[LaneSpan], scratch: &mut DecoderScratch) {
         let (heads, groups, size) = (self.config.n_head, self.config.groups(), self.config.head());
         let per_group = heads / groups;
@@ -224,7 +226,8 @@ impl PackedDecoder {
         }
     }
 
-    /// Computes causal attention of every lane's rows over its cached positions, from `scratch.qkv` to `scratch.activations`.
+    /// Appends the keys and values of every lane's rows to its cache, and computes their causal attention over all its positions,
+    /// from `scratch.qkv` to the quantised `scratch.activations`.
     fn attend(&self, layer: usize, spans: &[LaneSpan], segments: &mut [Segment<'_>], scratch: &mut DecoderScratch) -> CandleResult<()> {
         // 1. Keys and values to the caches; 2. queries over the caches; 3. heads side by side, quantised for `proj`.
         self.append_keys_values(layer, spans, segments, scratch)?;
@@ -233,7 +236,8 @@ impl PackedDecoder {
         Ok(())
     }
 
-    /// Appends the keys, rotated, and the values of all rows to the lanes' caches: `[q | k | v] -> k, v`.
+    /// Appends the keys and values of all rows in `scratch.qkv`, `[q | k | v]`, to the lanes' caches, which store the keys rotated
+    /// and unrotated.
     fn append_keys_values(
         &self,
         layer: usize,
@@ -255,7 +259,7 @@ impl PackedDecoder {
         Ok(())
     }
 
-    /// Attends with the rotated queries of each task, `[pair][head]`, over its lane's cache, to `scratch.attention_out`.
+    /// Rotates the queries of every row and writes their attention over its lane's cache to `scratch.attention_out`.
     fn attend_over_cache(&self, layer: usize, spans: &[LaneSpan], segments: &[Segment<'_>], scratch: &mut DecoderScratch) {
         let size = self.config.head();
         let per_group = self.config.n_head / self.config.groups();
@@ -273,7 +277,7 @@ impl PackedDecoder {
         });
     }
 
-    /// Quantises the outputs of attention, with the heads of a row side by side, `[rows][n_head * head]`.
+    /// Quantises the outputs of attention to `scratch.activations`, with the heads of a row side by side, `[rows][n_head * head]`.
     fn round_attention(&self, scratch: &mut DecoderScratch) {
         let (heads, groups, size) = (self.config.n_head, self.config.groups(), self.config.head());
         let per_group = heads / groups;

@@ -8,24 +8,28 @@ use crate::model::kernels::product::{Strided, StridedMut, product};
 use crate::model::kernels::thread_pool::{EqualParts, thread_pool};
 use crate::model::kernels::{InstructionSet, TILE, Tiled, math};
 
-/// The width of the kernel.
+/// Width of the convolution's kernel, in input rows.
 const TAPS: usize = 3;
-/// Rows of one product: half a live chunk, whose sums fit the registers.
+/// Most output rows of one product: half of a live chunk's 40, whose sums fit the registers.
 const ROWS: usize = 20;
 
-/// A convolution followed by the exact GELU.
+/// A one-dimensional convolution along time, followed by the exact GELU.
 #[derive(Debug)]
 pub(super) struct Convolution {
-    /// `[tile of outputs][tap][input][16]`.
+    /// `[tile of 16 outputs][tap][input][16]`.
     weights: Vec<f16>,
+    /// One value per output, padded to whole tiles.
     bias: Vec<f32>,
+    /// Input channels.
     inner: usize,
+    /// Output channels.
     outputs: usize,
     stride: usize,
 }
 
 impl Convolution {
-    /// Makes a convolution of the weights `[out, inner, 3]`; returns None when a weight is too large for f16.
+    /// Makes a convolution of the weights `[out, inner, 3]`, rounded to f16, and one `bias` per output; returns None if a weight is
+    /// too large for f16.
     pub(super) fn new(weight: &[f32], bias: &[f32], inner: usize, stride: usize) -> Option<Self> {
         let outputs = bias.len();
         let mut weights = vec![f16::ZERO; outputs.next_multiple_of(TILE) * TAPS * inner];
@@ -41,8 +45,9 @@ impl Convolution {
         weights.iter().all(|w| w.is_finite()).then_some(Self { weights, bias, inner, outputs, stride })
     }
 
-    /// Convolves `padded`, which holds for each of `blocks` a row of zeros, the input rows and a row of zeros, to `positions` rows a block
-    /// in `out`, and applies GELU. `inputs` is scratch for the `3 * inner` inputs of each row.
+    /// Convolves `padded`, which holds for each of `blocks` a row of zeros, the input rows `[frame][inner]` and a row of zeros, and
+    /// writes GELU of the result, `positions` rows a block, to `out`, which is resized. `inputs` is scratch for the `3 * inner`
+    /// inputs of each row.
     pub(super) fn forward(&self, padded: &[f32], blocks: usize, positions: usize, inputs: &mut Tiled, out: &mut Tiled) {
         let n = TAPS * self.inner;
         let step = self.stride * self.inner;

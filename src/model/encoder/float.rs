@@ -9,7 +9,7 @@ use crate::model::config::AudioConfig;
 use crate::model::linear::gelu;
 use crate::model::weights::{MatrixShape, Weights, float_linear};
 
-/// The encoder as candle layers.
+/// The encoder as candle layers, in f32.
 #[derive(Debug)]
 pub(super) struct FloatEncoder {
     conv1: Conv1d,
@@ -21,7 +21,7 @@ pub(super) struct FloatEncoder {
     proj: Linear,
 }
 
-/// One layer.
+/// One transformer layer of the encoder.
 #[derive(Debug)]
 struct FloatEncoderLayer {
     self_attn: Attention,
@@ -31,7 +31,7 @@ struct FloatEncoderLayer {
     final_layer_norm: LayerNorm,
 }
 
-/// The attention of one layer.
+/// The self-attention of one layer.
 #[derive(Debug)]
 struct Attention {
     q_proj: Linear,
@@ -91,7 +91,7 @@ impl FloatEncoder {
         })
     }
 
-    /// Encodes blocks `[128, frames]` to features `[blocks * n, output_dim]`.
+    /// Encodes blocks `[128, frames]`, all of `frames` frames, to the features of all blocks, `[blocks * n, output_dim]`.
     pub(super) fn forward(&self, mels: &[&[f32]], frames: usize, device: &Device) -> CandleResult<Tensor> {
         let (blocks, positions, features) = (mels.len(), positions_of(frames), features_of(frames));
         // [blocks, 128, frames] -> [blocks, d, positions] -> [blocks, positions, d]
@@ -112,6 +112,7 @@ impl FloatEncoder {
 }
 
 impl FloatEncoderLayer {
+    /// Returns the hidden states after this layer; `x` holds blocks of `positions` rows.
     fn forward(&self, x: &Tensor, positions: usize) -> CandleResult<Tensor> {
         let y = x.add(&self.self_attn.forward(&self.self_attn_layer_norm.forward(x)?, positions)?)?;
         let inner = gelu(&self.fc1.forward(&self.final_layer_norm.forward(&y)?)?)?;
@@ -120,7 +121,8 @@ impl FloatEncoderLayer {
 }
 
 impl Attention {
-    /// Computes full attention within each block of `positions`, none across; heads are contiguous columns.
+    /// Computes full (not causal) attention within each block of `positions` rows of `x`, none across blocks; heads are contiguous
+    /// columns.
     fn forward(&self, x: &Tensor, positions: usize) -> CandleResult<Tensor> {
         let (n, d) = x.dims2()?;
         let head = d / self.n_heads;

@@ -12,7 +12,7 @@ use crate::model::kernels::{Activations, Bits, GROUP, Norm, Tiled, math};
 use crate::model::linear::{PackedLinear, PackedMlp};
 use crate::model::weights::{MatrixShape, Weights, packed_linear};
 
-/// The encoder with packed weights.
+/// The encoder with packed weights, on the CPU. One call at a time uses its buffers; others wait.
 #[derive(Debug)]
 pub(super) struct PackedEncoder {
     conv1: Convolution,
@@ -27,7 +27,7 @@ pub(super) struct PackedEncoder {
     scratch: Mutex<EncoderScratch>,
 }
 
-/// One layer.
+/// One transformer layer of the encoder.
 #[derive(Debug)]
 struct PackedEncoderLayer {
     q_proj: PackedLinear,
@@ -39,19 +39,19 @@ struct PackedEncoderLayer {
     final_layer_norm: LayerNorm,
 }
 
-/// The parameters of a LayerNorm.
+/// The weight and bias of a LayerNorm, one value of each per column.
 #[derive(Debug)]
 struct LayerNorm {
     weight: Vec<f32>,
     bias: Vec<f32>,
 }
 
-/// The buffers of a call for several blocks, of `rows` positions in all.
+/// The buffers of a call for several blocks, of `rows` positions in all; they keep their memory from call to call.
 #[derive(Debug, Default)]
 struct EncoderScratch {
-    /// Inputs of a convolution: of each block a row of zeros, its rows, a row of zeros.
+    /// Inputs of a convolution: for each block a row of zeros, its rows, a row of zeros.
     padded: Vec<f32>,
-    /// The three input rows of each output row of a convolution, `[rows][3 * inner]`.
+    /// The three input rows of each output row of a convolution, `[output rows][3 * inner]`.
     inputs: Tiled,
     /// Hidden states (residual stream), `[rows][d]`.
     x: Tiled,
@@ -67,14 +67,15 @@ struct EncoderScratch {
     pooled: Tiled,
     /// Features of all blocks, `[features][output_dim]`.
     projected: Tiled,
-    /// Two rows, `[2][d]`.
+    /// Two rows outside their tiles, `[2][d]`: to add position embeddings and to average pairs.
     row_pair: Vec<f32>,
-    /// Quantised inputs of the next product, `[rows][d]`.
+    /// Quantised inputs of the next product, `[rows][d]`; `[features][d]` for the last one.
     activations: Activations,
     /// Quantised inputs of the MLP's down projection, `[rows][ffn]`.
     mlp_inner: Activations,
-    /// Per block and head: outputs, queries, keys, values, each `[block's rows][head]`, and scratch of the attention.
+    /// Buffers of the attention, for each block and head: outputs, queries, keys, values, each `[block's rows][head]`, and scratch.
     heads: Vec<f32>,
+    /// Buffers for the returned features.
     features: FeaturePool,
 }
 
@@ -129,7 +130,7 @@ impl LayerNorm {
 }
 
 impl PackedEncoder {
-    /// Encodes blocks `[128, frames]` to features `[n, output_dim]` each.
+    /// Encodes blocks `[128, frames]`, all of `frames` frames, to features `[n, output_dim]` each.
     pub(super) fn forward(&self, mels: &[&[f32]], frames: usize) -> Encodings {
         let (positions, of_block) = (positions_of(frames), features_of(frames));
         // Nothing in the scratch outlives a call: the remains of one that panicked are overwritten.
@@ -159,7 +160,7 @@ impl PackedEncoder {
         (0..mels.len()).map(of).collect()
     }
 
-    /// Applies both convolutions and adds the position embeddings, to `scratch.x`.
+    /// Applies both convolutions to the blocks `mels`, adds the position embeddings, and writes the result to `scratch.x`.
     fn convolve(&self, mels: &[&[f32]], frames: usize, scratch: &mut EncoderScratch) {
         let (bins, blocks, positions) = (self.num_mel_bins, mels.len(), positions_of(frames));
         scratch.padded.clear();
@@ -189,7 +190,7 @@ impl PackedEncoder {
     }
 }
 
-/// Averages pairs of the `positions` of each block to `of_block` features, from `scratch.x` to `scratch.pooled`.
+/// Averages pairs of the `positions` rows of each block in `scratch.x` to `of_block` rows of `scratch.pooled`.
 fn pool_pairs(scratch: &mut EncoderScratch, blocks: usize, positions: usize, of_block: usize) {
     let (features, d) = (blocks * of_block, scratch.x.width());
     scratch.row_pair.resize(2 * d, 0.0);
@@ -204,8 +205,8 @@ fn pool_pairs(scratch: &mut EncoderScratch, blocks: usize, positions: usize, of_
     }
 }
 
-/// Computes full attention within each block of `rows` positions, from `q`, `k` and `v` to quantised `activations`; heads of `size`
-/// values are contiguous columns.
+/// Computes full (not causal) attention within each block of `rows` positions, from `q`, `k` and `v` of `scratch` to its quantised
+/// `activations`; heads of `size` values are contiguous columns.
 fn attend(scratch: &mut EncoderScratch, rows: usize, size: usize) {
     let (all, d) = (scratch.q.rows(), scratch.q.width());
     let (heads_of_block, blocks) = (d / size, all / rows);

@@ -7,44 +7,45 @@ use super::thread_pool::{EqualParts, thread_pool};
 use super::tiled::Tiled;
 use super::{GROUP, TILE};
 
-/// Quantised activations in the order in which products read them: group by group, within a group row by row.
+/// Rows of activations, quantised to 8 bits with a scale per row and group of 64 columns, in the order in which products read them:
+/// group by group, within a group row by row. The memory is kept from use to use.
 #[derive(Clone, Debug, Default)]
 pub struct Activations {
     rows: usize,
     groups: usize,
-    /// `[group][row][64]`.
+    /// Integers of -127 ..= 127, `[group][row][64]`.
     values: Vec<i8>,
-    /// `[group][row]`.
+    /// Factor from the 8-bit integers to the activations, `[group][row]`.
     scales: Vec<f32>,
     /// `[group][row]`: -8 times the sums of the values, the correction for the offset of 4-bit weights (16 times as large for 8-bit
     /// weights).
     offsets: Vec<i32>,
-    /// Statistics of each row, for the norm.
+    /// Statistics of each row for the norm, a buffer of [`Activations::round_tiled`].
     stats: Vec<RowStats>,
 }
 
-/// The mean of a row, and the reciprocal of its standard deviation.
+/// The statistics of a row by which a norm shifts and scales its values.
 #[derive(Clone, Copy, Debug)]
 pub struct RowStats {
-    /// Mean; 0 for RMSNorm.
+    /// Mean of the row; 0 for RMSNorm and for no norm.
     pub mean: f32,
-    /// Reciprocal of the standard deviation, or of the root mean square for RMSNorm.
+    /// Reciprocal of the standard deviation, or of the root mean square for RMSNorm, with epsilon; 1 for no norm.
     pub scale: f32,
 }
 
-/// The norm of a row before quantisation: `(x - mean) * scale * weight + bias`.
+/// The norm that is applied to each row before quantisation: `(x - mean) * scale * weight + bias`.
 #[derive(Clone, Copy, Debug)]
 pub enum Norm<'a> {
-    /// No norm.
+    /// No norm: values are quantised as they are.
     None,
-    /// RMSNorm: weight, and epsilon of the mean square.
+    /// RMSNorm: a weight per column, and epsilon of the mean square.
     Rms(&'a [f32], f32),
-    /// LayerNorm: weight, bias, and epsilon of the variance.
+    /// LayerNorm: a weight and a bias per column, and epsilon of the variance.
     Layer(&'a [f32], &'a [f32], f32),
 }
 
 impl Activations {
-    /// Quantises the `rows` rows of `x` (row-major), replacing the contents; the memory is kept.
+    /// Quantises the `rows` rows of `x` (row-major) without a norm, on all threads; the previous contents are replaced.
     ///
     /// # Panics
     /// When `x` is not `rows` whole rows: an error of the caller.
@@ -60,7 +61,7 @@ impl Activations {
         });
     }
 
-    /// Quantises the rows of `x` after `norm`.
+    /// Applies `norm` to the rows of `x` and quantises them, on all threads; the previous contents are replaced.
     pub fn round_tiled(&mut self, x: &Tiled, norm: Norm<'_>) {
         let mut stats = std::mem::take(&mut self.stats);
         row_stats(x, norm, &mut stats);
@@ -71,8 +72,9 @@ impl Activations {
         self.stats = stats;
     }
 
-    /// Quantises the values that `compute(group, cells)` writes for each group, `[row][64]`; the groups are shared among threads,
-    /// `min_groups` at a time.
+    /// Quantises `rows` rows of `k` values that `compute(group, cells)` writes group by group: it must write all cells,
+    /// `[row][64]`, with zeros beyond `k`. The groups are shared among threads, `min_groups` at a time; the previous contents are
+    /// replaced.
     pub fn fill(&mut self, rows: usize, k: usize, min_groups: usize, compute: impl Fn(usize, &mut [f32]) + Sync) {
         (self.rows, self.groups) = (rows, k.div_ceil(GROUP));
         let cells = self.groups * rows;
@@ -91,7 +93,8 @@ impl Activations {
         });
     }
 
-    /// Returns the groups of `rows` rows whose quantisation takes longer than handing them to a thread (a microsecond or two).
+    /// Returns the least number of groups of `rows` rows whose quantisation takes longer than handing them to a thread (a
+    /// microsecond or two).
     #[must_use]
     pub const fn min_groups_per_task(rows: usize) -> usize {
         8_192 / (rows * GROUP) + 1
@@ -103,22 +106,24 @@ impl Activations {
         self.rows
     }
 
+    /// Returns the number of groups of 64 columns.
     pub(super) const fn groups(&self) -> usize {
         self.groups
     }
 
-    /// Returns the values of `row` in group `g`.
+    /// Returns the 64 values of `row` in group `g`.
     pub(super) fn group(&self, g: usize, row: usize) -> &[i8] {
         &self.values[(g * self.rows + row) * GROUP..][..GROUP]
     }
 
-    /// Returns values, scales and offsets from `row` of the first group to the end of the last; groups lie `rows` rows apart.
+    /// Returns values, scales and offsets of all groups, from `row` of the first group to the end of the last; groups lie as many
+    /// rows apart as there are rows.
     #[cfg(target_arch = "x86_64")]
     pub(super) fn all_from(&self, row: usize) -> (&[i8], &[f32], &[i32]) {
         (&self.values[row * GROUP..], &self.scales[row..], &self.offsets[row..])
     }
 
-    /// Returns values, scales and offsets of group `g` from `row` on.
+    /// Returns values, scales and offsets of group `g`, from `row` to the last row.
     pub(super) fn cells(&self, g: usize, row: usize) -> (&[i8], &[f32], &[i32]) {
         let cell = g * self.rows + row;
         let end = (g + 1) * self.rows;
@@ -126,7 +131,7 @@ impl Activations {
     }
 }
 
-/// Computes the statistics of every row of `x` that `norm` needs.
+/// Replaces `stats` by the statistics of every row of `x` that `norm` needs.
 fn row_stats(x: &Tiled, norm: Norm<'_>, stats: &mut Vec<RowStats>) {
     let (rows, width) = (x.rows(), x.width() as f32);
     stats.clear();
@@ -149,13 +154,14 @@ fn row_stats(x: &Tiled, norm: Norm<'_>, stats: &mut Vec<RowStats>) {
     });
 }
 
-/// Scratch buffers of a thread: as many as calls of [`with_scratch`] nest.
+/// Scratch buffers that a thread allocates: as many as calls of [`with_scratch`] nest.
 const SCRATCH_BUFFERS: usize = 2;
-/// Values of each buffer: the queries and scores of an attention task over 4,096 positions. Unused pages take no memory.
+/// Values of each scratch buffer: the queries and scores of an attention task over 4,096 positions. Unused pages take no memory.
 const SCRATCH_LEN: usize = 26 * (4_096 + 128);
 
-/// Lends `work` a scratch buffer of `n` values, with arbitrary contents, that belongs to the calling thread. A thread allocates at
-/// its first call, and again only for a window of more than 4,096 positions.
+/// Calls `work` with a scratch buffer of `n` values with arbitrary contents, which belongs to the calling thread, and returns its
+/// result. A thread allocates its buffers at its first call, and again only for more than two nested calls or for an attention over
+/// more than 4,096 positions.
 pub fn with_scratch<T>(n: usize, work: impl FnOnce(&mut [f32]) -> T) -> T {
     thread_local! {
         static BUFFERS: RefCell<Vec<Vec<f32>>> = RefCell::new((0..SCRATCH_BUFFERS).map(|_| vec![0.0; SCRATCH_LEN]).collect());

@@ -19,21 +19,23 @@ use super::{InstructionSet, math, tiled, with_scratch};
 use crate::model::kv_cache::KvShape;
 use crate::model::rope::rotate;
 
-/// The number of positions of a block, and of dimensions of a slice.
+/// Number of positions of a block, and of dimensions of a slice of values.
 const BLOCK: usize = 16;
-/// The most (row, head) pairs of one task: their sums and operands fill the registers of AVX-512.
+/// The most (row, query head) pairs of one task: their sums and operands fill the registers of AVX-512.
 const MAX_PAIRS: usize = 26;
 
-/// Positions by which a cache grows: one allocation per 15 s of sound.
+/// Positions by which a packed layer's cache grows: one allocation per 15 s of sound.
 const GROW_BY: usize = 512;
 
 /// The keys and values of one layer of one lane, f16, in blocks of 16 positions.
 ///
-/// Keys are stored twice: rotated for attention, and unrotated, to be rotated again when compaction changes their position. So a
+/// Keys are stored twice: rotated for attention, and unrotated, to be rotated again when compaction changes their position: a
 /// rotated key depends only on its unrotated key and its position, however often it moved.
 #[derive(Debug)]
 pub struct BlockedKv {
+    /// Number of key/value heads.
     groups: usize,
+    /// Number of values of a head.
     size: usize,
     positions: usize,
     /// Rotated keys, per group `[block][size][16 positions]`.
@@ -46,45 +48,47 @@ pub struct BlockedKv {
     f16_scratch: Vec<f16>,
 }
 
-/// Some (row, head) pairs of one group of one lane, computed by one thread.
+/// A share of the attention of a layer: successive (row, query head) pairs of one lane that read the same key/value head, computed
+/// by one thread.
 #[derive(Clone, Copy, Debug)]
 pub struct AttentionTask {
-    /// Index of the lane.
+    /// Index of the lane in the pass.
     pub lane: usize,
     /// Index of the key/value head.
     pub group: usize,
-    /// First pair within the group, `row * per_group + head`.
+    /// First pair, numbered `row * per_group + head` within the lane and group.
     pub first: usize,
     /// Number of pairs.
     pub pairs: usize,
-    /// Query heads of the group.
+    /// Number of query heads that share the key/value head.
     pub per_group: usize,
 }
 
 impl AttentionTask {
-    /// Returns the row of pair `at` of this task.
+    /// Returns the row of pair `at` of this task, counted within the lane's rows of the pass.
     #[must_use]
     pub const fn row(&self, at: usize) -> usize {
         (self.first + at) / self.per_group
     }
 
-    /// Returns the head, within its group, of pair `at` of this task.
+    /// Returns the query head, counted within its group, of pair `at` of this task.
     #[must_use]
     pub const fn head(&self, at: usize) -> usize {
         (self.first + at) % self.per_group
     }
 }
 
-/// The tasks of a pass's attention, the same in every layer.
+/// The division of the attention of a pass into tasks, the same in every layer.
 #[derive(Debug, Default)]
 pub struct AttentionPlan {
     tasks: Vec<AttentionTask>,
-    /// End of each task's outputs.
+    /// End of each task's outputs among all outputs.
     ends: Vec<usize>,
 }
 
 impl AttentionPlan {
-    /// Plans for lanes with `rows_of_lanes` rows each and `per_group` query heads of `size` in each of `groups`.
+    /// Replaces the tasks by those of a pass: each lane has its number of `rows_of_lanes`, with `per_group` query heads of `size`
+    /// numbers in each of `groups`.
     pub fn rebuild(&mut self, rows_of_lanes: impl Iterator<Item = usize>, groups: usize, per_group: usize, size: usize) {
         self.tasks.clear();
         self.ends.clear();
@@ -103,14 +107,16 @@ impl AttentionPlan {
         }
     }
 
-    /// Returns the length of the outputs: lane by lane `[group][row][head of the group][size]`.
+    /// Returns the number of output values of a layer, which lie lane by lane `[group][row][head of the group][size]`.
     #[must_use]
     pub fn output_len(&self) -> usize {
         self.ends.last().copied().unwrap_or(0)
     }
 
-    /// Computes every task on all threads. `lane` returns a lane's cache and its number of rows, which are its newest positions;
-    /// `fetch` writes the rotated queries of a task, `[pair][size]`; the results go to `outputs`.
+    /// Computes the attention of a layer, every task once, on all threads. `lane` returns a lane's cache and its number of rows,
+    /// which are the newest positions in the cache (None skips the lane's tasks); `fetch` must write the rotated queries of a task,
+    /// `[pair][size]`. The results go to `outputs`, which must hold [`output_len`](Self::output_len) values; if shorter, nothing is
+    /// computed.
     pub fn run<'a>(
         &self,
         isa: InstructionSet,
@@ -131,13 +137,14 @@ impl AttentionPlan {
 }
 
 impl Clone for BlockedKv {
-    /// Copies with spare capacity, because a copy is appended to next.
+    /// Returns a copy with room for 512 further positions, because a copy is appended to next.
     fn clone(&self) -> Self {
         let copy = |all: &Vec<Vec<f16>>| all.iter().map(|own| with_spare(own, GROW_BY * self.size)).collect();
         Self { keys: copy(&self.keys), unrotated: copy(&self.unrotated), values: copy(&self.values), f16_scratch: Vec::new(), ..*self }
     }
 }
 
+/// Returns a copy of `values` with capacity for `spare` more.
 fn with_spare(values: &[f16], spare: usize) -> Vec<f16> {
     let mut copy = Vec::with_capacity(values.len() + spare);
     copy.extend_from_slice(values);
@@ -145,7 +152,7 @@ fn with_spare(values: &[f16], spare: usize) -> Vec<f16> {
 }
 
 impl BlockedKv {
-    /// Makes an empty cache for heads whose size is a multiple of 16.
+    /// Makes an empty cache; the size of a head must be a multiple of 16, which is not checked.
     #[must_use]
     pub fn new(shape: KvShape) -> Self {
         let KvShape { groups, head_size: size } = shape;
@@ -153,19 +160,20 @@ impl BlockedKv {
         Self { groups, size, positions: 0, keys: empty(), unrotated: empty(), values: empty(), f16_scratch: Vec::new() }
     }
 
-    /// Returns the bytes of a position: keys twice, and values.
+    /// Returns the number of bytes that a position takes in one layer: keys twice, and values, in f16.
     #[must_use]
     pub const fn bytes_per_position(shape: KvShape) -> usize {
         3 * shape.groups * shape.head_size * size_of::<f16>()
     }
 
-    /// Returns the number of positions.
+    /// Returns the number of positions that have been appended and not dropped.
     #[must_use]
     pub const fn positions(&self) -> usize {
         self.positions
     }
 
-    /// Reserves capacity for `positions`, so that the cache does not grow before it holds more; unused pages take no memory.
+    /// Reserves capacity for `positions` positions in all, so that the cache does not grow before it holds more; unused pages take
+    /// no memory.
     pub fn reserve(&mut self, positions: usize) {
         let numbers = positions.next_multiple_of(BLOCK) * self.size;
         for own in self.keys.iter_mut().chain(&mut self.unrotated).chain(&mut self.values) {
@@ -174,8 +182,8 @@ impl BlockedKv {
         self.f16_scratch.reserve_exact(self.size.saturating_sub(self.f16_scratch.len()));
     }
 
-    /// Appends one position: unrotated keys (rotated in place) and values of every group, `[groups * size]` each; `cos_sin` is the
-    /// rotation of this position.
+    /// Appends one position: the unrotated `keys` and the `values` of every group, `[groups * size]` each, rounded to f16.
+    /// `cos_sin` is the rotation of this position; `keys` is rounded and rotated in place.
     pub fn append(&mut self, keys: &mut [f32], cos_sin: &[(f32, f32)], values: &[f32]) {
         let size = self.size;
         for (keys, unrotated) in keys.chunks_exact_mut(size).zip(&mut self.unrotated) {
@@ -207,7 +215,7 @@ impl BlockedKv {
         self.positions += 1;
     }
 
-    /// Stores the rotated key of group `g` at position `at`.
+    /// Stores `key`, the rotated key of group `g` at position `at`, rounded to f16; the position's block must exist.
     fn put_key(&mut self, g: usize, at: usize, key: &[f32]) {
         self.f16_scratch.resize(self.size, f16::ZERO);
         self.f16_scratch.convert_from_f32_slice(key);
@@ -221,7 +229,7 @@ impl BlockedKv {
         KvShape { groups: self.groups, head_size: self.size }
     }
 
-    /// Returns all unrotated keys and all values, `[groups][positions][size]`.
+    /// Returns all unrotated keys, and all values, each `[groups][positions][size]`, for storing.
     #[must_use]
     pub fn to_rows(&self) -> (Vec<f16>, Vec<f16>) {
         let mut values = Vec::with_capacity(self.groups * self.positions * self.size);
@@ -233,18 +241,18 @@ impl BlockedKv {
         (self.unrotated.concat(), values)
     }
 
-    /// Returns the offset of slice `slice` of the values of position `at`.
+    /// Returns the offset, in the values of a group, of the dimensions `16 slice .. 16 slice + 16` of position `at`.
     const fn slice_offset(&self, at: usize, slice: usize) -> usize {
         at / BLOCK * BLOCK * self.size + (slice * BLOCK + at % BLOCK) * BLOCK
     }
 
-    /// Returns slice `slice` of the values of position `at` of one group.
+    /// Returns the dimensions `16 slice .. 16 slice + 16` of position `at` from the values `own` of one group.
     fn slice<'a>(&self, own: &'a [f16], at: usize, slice: usize) -> &'a [f16] {
         &own[self.slice_offset(at, slice)..][..BLOCK]
     }
 
-    /// Computes the causal attention of `task`, whose lane's newest `rows` positions are the queries': `queries` and `outputs` are
-    /// `[pair][size]`.
+    /// Writes the causal attention of `task` over this cache to `outputs`: the newest `rows` positions are those of the queries,
+    /// and row `r` sees all positions up to its own. `queries` (rotated) and `outputs` are `[pair][size]`.
     fn attend(&self, isa: InstructionSet, task: &AttentionTask, rows: usize, queries: &[f32], outputs: &mut [f32]) {
         let size = self.size;
         // Distance of two tiles of 16 columns, for queries and for scores.

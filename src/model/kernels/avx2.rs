@@ -14,10 +14,10 @@ use half::f16;
 use super::product::{Strided, StridedMut, by_rows};
 use super::{Bits, GROUP, TILE, TileJob};
 
-/// The most rows at once: their sums and operands fill the 16 registers.
+/// The most activation rows at once: their sums and operands fill the 16 registers.
 const MAX_ROWS: usize = 5;
 
-/// The instructions that make dot products.
+/// The instructions that multiply bytes of weights and activations and sum the products.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum DotProduct {
     /// `vpmaddubsw`: sums of two products, in 16 bits.
@@ -26,7 +26,7 @@ pub(super) enum DotProduct {
     Vnni,
 }
 
-/// Returns true if this machine has AVX-VNNI as well.
+/// Returns true if this machine has AVX2, FMA, F16C and AVX-VNNI.
 pub(super) fn has_vnni() -> bool {
     is_available() && is_x86_feature_detected!("avxvnni")
 }
@@ -36,7 +36,8 @@ pub(super) fn is_available() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
 }
 
-/// Adds the products of one tile with `rows` rows to `out`, whose rows lie `stride` apart.
+/// Adds the products of the tile of `job` with `rows` activation rows to the first 16 values of each row of `out`, whose rows begin
+/// `stride` values apart. `dots` must be available.
 pub(super) fn tile(job: &TileJob<'_>, rows: usize, dots: DotProduct, out: &mut [f32], stride: usize) {
     assert!(out.len() >= (rows - 1) * stride + TILE, "length of `out`");
     let parts = rows.div_ceil(MAX_ROWS);
@@ -62,7 +63,7 @@ pub(super) fn tile(job: &TileJob<'_>, rows: usize, dots: DotProduct, out: &mut [
 
 macro_rules! half_tile {
     ($name:ident, $features:literal, $four:ident, $eight:ident) => {
-        /// Adds the products of `R` rows with outputs `8 half ..= 8 half + 7` to `out`.
+        /// Adds the products of the activation rows from `from` on, `R` of them, with outputs `8 half ..= 8 half + 7` to `out`.
         ///
         /// # Safety
         /// Needs the enabled instructions, and `R` rows in `out`.
@@ -99,7 +100,8 @@ half_tile!(half_tile_vnni, "avx2,fma,f16c,avxvnni", four_vnni, eight_vnni);
 
 macro_rules! four {
     ($name:ident, $features:literal, $add:ident) => {
-        /// Returns the sums of products with one group of 4-bit weights.
+        /// Returns, for each of `R` rows and 8 outputs of the `half`, the sum of products with one group of 4-bit weights, stored
+        /// with their offset.
         ///
         /// # Safety
         /// Needs the enabled instructions; a group of activations for each of `R` rows.
@@ -128,7 +130,8 @@ macro_rules! four {
 four!(four, "avx2", add_pairs);
 four!(four_vnni, "avx2,avxvnni", add_dots);
 
-/// Adds both dot products of four bytes to every lane of `sum`; the weights have 4 bits.
+/// Adds two dot products of four bytes (weights of 4 bits, activations) to each 32-bit lane of `sum`: of the pair `a`, and of the
+/// pair `b`.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn add_pairs(sum: __m256i, a: (__m256i, __m256i), b: (__m256i, __m256i)) -> __m256i {
@@ -137,14 +140,15 @@ fn add_pairs(sum: __m256i, a: (__m256i, __m256i), b: (__m256i, __m256i)) -> __m2
     _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
 }
 
-/// Adds as [`add_pairs`] does, with AVX-VNNI.
+/// Returns the same sums as [`add_pairs`], with AVX-VNNI.
 #[inline]
 #[target_feature(enable = "avx2,avxvnni")]
 fn add_dots(sum: __m256i, a: (__m256i, __m256i), b: (__m256i, __m256i)) -> __m256i {
     _mm256_dpbusd_avx_epi32(_mm256_dpbusd_avx_epi32(sum, a.0, a.1), b.0, b.1)
 }
 
-/// Returns the sums of products with one group of 8-bit weights.
+/// Returns, for each of `R` rows and 8 outputs of the `half`, the sum of products with one group of 8-bit weights, stored with
+/// their offset.
 ///
 /// # Safety
 /// As [`four()`].
@@ -171,7 +175,7 @@ unsafe fn eight<const R: usize>(weights: &[u8], numbers: *const i8, half: usize)
     lows
 }
 
-/// Returns the sums of products with one group of 8-bit weights, with AVX-VNNI.
+/// Returns the same sums as [`eight`], with AVX-VNNI.
 ///
 /// # Safety
 /// As [`four_vnni`].
@@ -190,7 +194,7 @@ unsafe fn eight_vnni<const R: usize>(weights: &[u8], numbers: *const i8, half: u
     sums
 }
 
-/// Repeats the four bytes at `at` in every lane.
+/// Returns the four bytes at `at`, repeated in each 32-bit lane.
 ///
 /// # Safety
 /// Needs AVX2; four bytes at `at` must be readable.
@@ -203,7 +207,7 @@ unsafe fn broadcast_four(at: *const i8) -> __m256i {
 
 by_rows!(6 3 1);
 
-/// Computes the first `R` rows of a product; returns `R`.
+/// Computes the first `R` rows of [`product`](super::product::product); returns `R`.
 ///
 /// # Safety
 /// Needs AVX2, FMA and F16C; `n` values in each row of `a`, `n` rows of 16 in `b`, 16 values in each row of `c`.

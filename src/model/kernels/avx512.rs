@@ -24,7 +24,8 @@ pub(super) fn is_available() -> bool {
     is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vnni")
 }
 
-/// Adds the products of one tile with `rows` rows to `out`, whose rows lie `stride` apart.
+/// Adds the products of the tile of `job` with `rows` activation rows (at most 13) to the first 16 values of each row of `out`,
+/// whose rows begin `stride` values apart.
 pub(super) fn tile(job: &TileJob<'_>, rows: usize, out: &mut [f32], stride: usize) {
     assert!((1..=super::MAX_ROWS).contains(&rows) && out.len() >= (rows - 1) * stride + TILE, "length of `out`");
     macro_rules! run {
@@ -40,7 +41,7 @@ pub(super) fn tile(job: &TileJob<'_>, rows: usize, out: &mut [f32], stride: usiz
     run!(1 2 3 4 5 6 7 8 9 10 11 12 13);
 }
 
-/// The most rows for which two chains of sums per row hide the latency of the products.
+/// The most rows for which a row has two chains of sums, to hide the latency of the products; with more rows, one is enough.
 const FEW_ROWS: usize = 6;
 
 /// Adds the products with 64 bytes of 4-bit weights: eight inputs of a group. A macro, not a function, so that the sums stay in
@@ -61,7 +62,7 @@ macro_rules! step_of_four {
     };
 }
 
-/// Adds the products with 64 bytes of 8-bit weights: four inputs of a group.
+/// Adds the products with 64 bytes of 8-bit weights: four inputs of a group; else as `step_of_four`.
 macro_rules! step_of_eight {
     ($step:literal, $weights:ident, $numbers:ident, $even:ident, $odd:ident) => {
         let weights = _mm512_loadu_si512($weights.add(64 * $step).cast());
@@ -76,7 +77,7 @@ macro_rules! step_of_eight {
 /// constant needs no slot of its own in the processor's front end, one with an index register does and is a quarter slower.
 macro_rules! tile_of {
     ($name:ident, $bits:ident, $product:ident, $($steps:literal)*) => {
-        /// Adds the products of a tile with `R` rows to `out`.
+        /// Adds the products of the tile of `job` with `R` activation rows to `out`.
         ///
         /// # Safety
         /// Needs AVX-512 F, BW and VNNI, and `R` rows in `out`.
@@ -137,10 +138,11 @@ macro_rules! tile_of {
 tile_of!(four, Four, step_of_four, 0 1 2 3 4 5 6 7);
 tile_of!(eight, Eight, step_of_eight, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
 
-/// Multiplications and additions of one iteration of [`peak_loop`].
+/// Multiplications and additions, both counted, of one iteration of [`peak_loop`].
 pub(super) const PEAK_LOOP_OPERATIONS: f64 = 16.0 * 2.0 * 64.0;
 
-/// Executes `repeats` times sixteen dot products of registers: the peak of the processor.
+/// Executes `repeats` times sixteen dot-product instructions on registers, the most that the processor can do; does nothing without
+/// AVX-512 VNNI.
 pub(super) fn peak_loop(repeats: usize) {
     /// # Safety
     /// Needs AVX-512 F and VNNI.
@@ -169,7 +171,8 @@ fn prefetch<T>(at: *const T) {
     unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
 }
 
-/// Prefetches the weights ahead of `at`; an address past their end is harmless.
+/// Prefetches the weights `PREFETCH_FROM_MEMORY` and `PREFETCH_FROM_CACHE` bytes ahead of `at`; an address past their end is
+/// harmless.
 #[inline(always)]
 fn prefetch_weights(at: *const u8) {
     // SAFETY: a prefetch accesses no memory architecturally.
@@ -179,7 +182,7 @@ fn prefetch_weights(at: *const u8) {
     }
 }
 
-/// Loads the four bytes at `at`.
+/// Returns the four bytes at `at` as one integer.
 ///
 /// # Safety
 /// Four bytes at `at` must be readable.
@@ -191,7 +194,7 @@ unsafe fn load_four(at: *const i8) -> i32 {
 
 by_rows!(26 20 13 8 4 1);
 
-/// Computes the first `R` rows of a product; returns `R`.
+/// Computes the first `R` rows of [`product`](super::product::product); returns `R`.
 ///
 /// # Safety
 /// Needs AVX-512 F; `n` values in each row of `a`, `n` rows of 16 in `b`, 16 values in each row of `c`.

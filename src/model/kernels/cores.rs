@@ -1,11 +1,11 @@
-//! The number of processor cores.
+//! The number of processor cores, and the thread count that candle and rayon read from the environment.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::thread;
 
-/// Returns the number of physical cores that this process may use: a second thread on a core shares its multipliers and gains
-/// nothing. Where the system does not report them (all but Linux), returns its parallelism.
+/// Returns the number of physical cores of this machine, at most [`allowed`]: a second thread on a core shares its multipliers and
+/// gains nothing. Where the system does not report cores (all but Linux), returns [`allowed`].
 #[must_use]
 pub fn physical() -> usize {
     let allowed = allowed();
@@ -13,16 +13,17 @@ pub fn physical() -> usize {
         .map_or(allowed, |cores| cores.min(allowed))
 }
 
-/// Returns the number of threads that may run at the same time.
+/// Returns the number of threads of this process that may run at the same time, by affinity and quota; 1 if unknown.
 #[must_use]
 pub fn allowed() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The variable of the thread count, which rayon reads once, and candle at every product.
+/// The environment variable of the thread count, which rayon reads once, and candle at every product.
 const THREADS: &str = "RAYON_NUM_THREADS";
 
-/// Sets candle's thread count in the environment, unless the user has: without it candle 0.11 reads /proc/cpuinfo at every product.
+/// Sets the thread count of candle and rayon in the environment to [`physical`], unless the user has set it: without it candle 0.11
+/// reads /proc/cpuinfo at every product.
 ///
 /// # Safety
 /// No other thread may run, because this changes the environment.
@@ -33,7 +34,8 @@ pub unsafe fn set_candle_threads() {
     }
 }
 
-/// Counts the cores of the processors 0, 1, …, given each one's list of siblings.
+/// Returns the number of cores of the logical processors 0, 1, …, by the list of siblings of each, up to the first without a list;
+/// None if processor 0 has none.
 fn physical_of(siblings_of: impl Fn(usize) -> Option<String>) -> Option<usize> {
     let cores: BTreeSet<String> = (0..).map_while(siblings_of).collect();
     (!cores.is_empty()).then_some(cores.len())

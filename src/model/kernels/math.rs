@@ -1,4 +1,5 @@
-//! Element-wise functions over slices, written so that the compiler vectorises them.
+//! Functions over slices of f32 (activation functions, norms, softmax, quantisation, attention of a few rows), written so that the
+//! compiler vectorises them.
 //!
 //! `exp` is a polynomial of degree 6 after range reduction, with a relative error below 3e-7 (tested), the precision of f32; it is
 //! ten times as fast as the C library's.
@@ -10,7 +11,8 @@ use super::{GROUP, Norm, TILE};
 /// 1.5 * 2^23: adding and subtracting it rounds to the nearest integer, which the sum holds in its lowest bits.
 const ROUND: f32 = 12_582_912.0;
 
-/// Defines `$name`, which runs `$plain` compiled for the widest vectors of this machine.
+/// Defines the function `$name`, which calls `$plain`, compiled for AVX-512, for AVX2 and for any processor: the widest that this
+/// machine has.
 macro_rules! widest {
     ($(#[$doc:meta])* $name:ident, $plain:ident, ($($arg:ident: $type:ty),*)) => {
         $(#[$doc])*
@@ -40,46 +42,49 @@ macro_rules! widest {
 }
 
 widest!(
-    /// Computes `gate = silu(gate) * up`, element by element; silu(x) = x / (1 + e^-x).
+    /// Replaces `gate` by `silu(gate) * up`, element by element; silu(x) = x / (1 + e^-x).
     silu_times, silu_times_plain, (gate: &mut [f32], up: &[f32])
 );
 
 widest!(
-    /// Computes the exact GELU, `x / 2 (1 + erf(x / sqrt 2))`, in place.
+    /// Replaces each value by its GELU with erf (not the tanh approximation), `x / 2 (1 + erf(x / sqrt 2))`.
     gelu, gelu_plain, (x: &mut [f32])
 );
 
 widest!(
-    /// Computes the softmax of the first `seen` values of a row, times `scale`, in place; the others become 0. The row lies in blocks
-    /// of 16 that begin `stride` apart.
+    /// Replaces the first `seen` values of a row by the softmax of `scale` times the values, and the others by 0. The row lies in
+    /// blocks of 16 that begin `stride` values apart.
     softmax, softmax_plain, (blocks: &mut [f32], stride: usize, seen: usize, scale: f32)
 );
 
 widest!(
-    /// Quantises cells of 64 values to 8 bits: writes `values`, and per cell the scale and -8 times the sum of `values`.
+    /// Quantises cells of 64 values of `x` to 8 bits: writes integers of -127 ..= 127 to `values`, and for each cell the scale and
+    /// -8 times the sum of its integers. A cell with an infinity or NaN gets a NaN scale.
     round_cells, round_cells_plain, (x: &[f32], values: &mut [i8], scales: &mut [f32], offsets: &mut [i32])
 );
 
 widest!(
-    /// Computes full attention among the few rows of one head: `queries`, `keys`, `values` and `outputs` are `[row][size]`; `scratch`
-    /// holds [`attend_within_scratch`] values.
+    /// Writes the full (not causal) attention among the few rows of one head to `outputs`: `queries`, `keys`, `values` and
+    /// `outputs` are `[row][size]`; `scratch` holds [`attend_within_scratch`] values.
     attend_within, attend_within_plain,
     (size: usize, queries: &[f32], keys: &[f32], values: &[f32], scratch: &mut [f32], outputs: &mut [f32])
 );
 
 widest!(
-    /// Writes group `g` of the rows in `tiles` after `norm` to `cells` `[row][64]`, with zeros beyond the width.
+    /// Writes the columns `64 g .. 64 g + 64` of all rows of the [tiled](super::Tiled) matrix `tiles`, after `norm` with the rows'
+    /// `stats`, to `cells` `[row][64]`, with zeros beyond the width.
     norm_group, norm_group_plain,
     (tiles: &[f32], shape: TiledShape, g: usize, norm: Norm<'_>, stats: &[RowStats], cells: &mut [f32])
 );
 
 widest!(
-    /// Sums the columns `c`, `c + 16`, … of each row in `tiles` to `sums[16 row + c]`.
+    /// Writes, for each row of the [tiled](super::Tiled) matrix `tiles`, 16 sums to `sums` `[row][16]`: sum `c` is that of the
+    /// columns `c`, `c + 16`, ….
     row_sums, row_sums_plain, (tiles: &[f32], shape: TiledShape, sums: &mut [f32])
 );
 
 widest!(
-    /// Sums as [`row_sums`] does, but the squared differences from each row's mean.
+    /// Writes sums as [`row_sums`] does, of the squared differences from the row's mean in `stats`.
     row_squares, row_squares_plain, (tiles: &[f32], shape: TiledShape, stats: &[RowStats], sums: &mut [f32])
 );
 
@@ -146,13 +151,13 @@ fn norm_group_plain(tiles: &[f32], shape: TiledShape, g: usize, norm: Norm<'_>, 
     }
 }
 
-/// Returns the scratch values that [`attend_within`] needs for `rows` rows of heads of `size`.
+/// Returns the number of scratch values that [`attend_within`] needs for `rows` rows of heads of `size` values.
 #[must_use]
 pub const fn attend_within_scratch(rows: usize, size: usize) -> usize {
     rows.next_multiple_of(TILE) * (size + QUERY_BATCH)
 }
 
-/// Queries whose scores are summed at the same time, so that none waits for another.
+/// Queries of [`attend_within`] whose scores are summed at the same time, so that none waits for another.
 const QUERY_BATCH: usize = 4;
 
 #[inline(always)]
@@ -232,7 +237,8 @@ fn softmax_plain(blocks: &mut [f32], stride: usize, seen: usize, scale: f32) {
     }
 }
 
-/// Calls `work` with each block of the first `seen` values of a row, which lies in blocks of 16 that begin `stride` apart.
+/// Calls `work` with each block of the first `seen` values of a row, the last one cut to them; the row lies in blocks of 16 that
+/// begin `stride` values apart.
 #[inline(always)]
 fn over_blocks(blocks: &mut [f32], stride: usize, seen: usize, mut work: impl FnMut(&mut [f32])) {
     let mut blocks = blocks.chunks_mut(stride);
@@ -259,7 +265,7 @@ fn gelu_plain(x: &mut [f32]) {
     }
 }
 
-/// Computes e^x; x is clamped to the range of f32.
+/// Returns e^x; x is clamped to -87 ..= 88, the range of f32.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
     // ln 2 in two parts, so that the remainder is exact (Cody and Waite).
@@ -277,7 +283,8 @@ fn exp(x: f32) -> f32 {
     p * f32::from_bits(rounded.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23)
 }
 
-/// Computes erf(x) with an absolute error below 1.5e-7 in exact arithmetic (Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26).
+/// Returns erf(x) with an absolute error below 1.5e-7 in exact arithmetic (Abramowitz and Stegun, Handbook of Mathematical
+/// Functions, 7.1.26).
 #[inline(always)]
 fn erf(x: f32) -> f32 {
     let a = x.abs();

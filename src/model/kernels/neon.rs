@@ -13,7 +13,7 @@ use super::packing::scale_at;
 use super::product::{Strided, StridedMut, by_rows};
 use super::{Bits, GROUP, TILE, TileJob};
 
-/// The most rows at once: four times four sums and their operands fill the registers.
+/// The most activation rows at once: four times four sums and their operands fill the registers.
 const MAX_ROWS: usize = 4;
 
 /// Returns true if this machine has NEON with dot products.
@@ -21,7 +21,8 @@ pub(super) fn is_available() -> bool {
     std::arch::is_aarch64_feature_detected!("dotprod")
 }
 
-/// Adds the products of one tile with `rows` rows to `out`, whose rows lie `stride` apart.
+/// Adds the products of the tile of `job` with `rows` activation rows to the first 16 values of each row of `out`, whose rows begin
+/// `stride` values apart.
 pub(super) fn tile(job: &TileJob<'_>, rows: usize, out: &mut [f32], stride: usize) {
     assert!(out.len() >= (rows - 1) * stride + TILE, "length of `out`");
     let parts = rows.div_ceil(MAX_ROWS);
@@ -40,7 +41,7 @@ pub(super) fn tile(job: &TileJob<'_>, rows: usize, out: &mut [f32], stride: usiz
     }
 }
 
-/// Adds the products of `R` rows.
+/// Adds the products of the tile of `job` with the activation rows from `from` on, `R` of them, to `out`.
 ///
 /// # Safety
 /// Needs NEON with dot products, and `R` rows in `out`.
@@ -96,7 +97,7 @@ unsafe fn some_tile<const R: usize>(job: &TileJob<'_>, from: usize, out: &mut [f
 
 by_rows!(5 2 1);
 
-/// Computes the first `R` rows of a product; returns `R`.
+/// Computes the first `R` rows of [`product`](super::product::product); returns `R`.
 ///
 /// # Safety
 /// Needs NEON; `n` values in each row of `a`, `n` rows of 16 in `b`, 16 values in each row of `c`.
@@ -131,7 +132,7 @@ unsafe fn some_rows<const R: usize>(
     R
 }
 
-/// Converts the first four f16 to f32. In assembly, because the intrinsic's type is not stable in Rust 1.95.
+/// Returns the first four f16 of `halves` as f32. In assembly, because the intrinsic's type is not stable in Rust 1.95.
 #[inline]
 #[target_feature(enable = "neon")]
 fn low_floats(halves: uint16x8_t) -> float32x4_t {
@@ -143,7 +144,7 @@ fn low_floats(halves: uint16x8_t) -> float32x4_t {
     out
 }
 
-/// Converts the last four f16 to f32, as [`low_floats`] does.
+/// Returns the last four f16 of `halves` as f32. In assembly, as [`low_floats`].
 #[inline]
 #[target_feature(enable = "neon")]
 fn high_floats(halves: uint16x8_t) -> float32x4_t {
@@ -155,8 +156,8 @@ fn high_floats(halves: uint16x8_t) -> float32x4_t {
     out
 }
 
-/// Adds the products of four signed bytes to each of the four lanes of `sum`. In assembly, because `vdotq_s32` is not stable in
-/// Rust 1.95.
+/// Returns `sum` with the sum of four products of signed bytes of `a` and `b` added to each of its four lanes. In assembly, because
+/// `vdotq_s32` is not stable in Rust 1.95.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
 fn dot(mut sum: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
@@ -167,7 +168,7 @@ fn dot(mut sum: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
     sum
 }
 
-/// Repeats four bytes in every lane.
+/// Returns the first four values of `numbers`, repeated in each 32-bit lane.
 #[inline]
 #[target_feature(enable = "neon")]
 fn broadcast_four(numbers: &[i8]) -> int8x16_t {

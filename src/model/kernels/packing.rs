@@ -4,17 +4,17 @@ use half::f16;
 
 use super::{GROUP, TILE};
 
-/// The width of a weight.
+/// The width of a packed weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bits {
-    /// 4 bits: -8 ..= 7 times the scale.
+    /// 4 bits: an integer of -8 ..= 7 times the scale.
     Four,
-    /// 8 bits: -127 ..= 127 times the scale.
+    /// 8 bits: an integer of -127 ..= 127 times the scale.
     Eight,
 }
 
 impl Bits {
-    /// Returns the offset that makes a stored weight unsigned.
+    /// Returns the offset that is added to the integer of a weight, so that it is stored unsigned.
     pub(super) const fn offset(self) -> i32 {
         match self {
             Self::Four => 8,
@@ -22,7 +22,7 @@ impl Bits {
         }
     }
 
-    /// Returns the bytes of weights in one group of a tile.
+    /// Returns the number of bytes of the weights in one group of a tile, without scales.
     pub(super) const fn group_bytes(self) -> usize {
         match self {
             Self::Four => TILE * GROUP / 2,
@@ -30,7 +30,8 @@ impl Bits {
         }
     }
 
-    /// Returns the byte of the weight of input `i` of a group and output `c`, and true if it is the byte's high half.
+    /// Returns the index, within a group of a tile, of the byte that holds the weight of input `i` (within the group) and output
+    /// `c`, and true if the weight is the byte's high half.
     const fn place(self, i: usize, c: usize) -> (usize, bool) {
         match self {
             Self::Four => (i / 8 * 64 + 4 * c + i % 4, i % 8 >= 4),
@@ -39,14 +40,16 @@ impl Bits {
     }
 }
 
-/// Returns the bytes of a tile of `k` inputs: a multiple of 64, so that the tiles of an aligned file begin at cache lines.
+/// Returns the number of bytes of a tile of `k` inputs, weights and scales: a multiple of 64, so that the tiles of an aligned file
+/// begin at cache lines.
 #[must_use]
 pub const fn tile_bytes(bits: Bits, k: usize) -> usize {
     let groups = k.div_ceil(GROUP);
     (groups * (bits.group_bytes() + 2 * TILE)).next_multiple_of(64)
 }
 
-/// Packs `rows` (at most 16 outputs of `k` inputs each) and appends the tile to `out`.
+/// Rounds the weights of `rows` (at most 16 outputs of `k` inputs each) to `bits` and appends them as one tile to `out`; missing
+/// outputs become zeros.
 pub fn pack(rows: &[&[f32]], k: usize, bits: Bits, out: &mut Vec<u8>) {
     let groups = k.div_ceil(GROUP);
     let start = out.len();
@@ -74,13 +77,13 @@ pub fn pack(rows: &[&[f32]], k: usize, bits: Bits, out: &mut Vec<u8>) {
     }
 }
 
-/// Unpacks a tile to weights `[16][k]`.
+/// Returns the weights of a tile of `k` inputs, unpacked, `[16][k]`.
 #[must_use]
 pub fn unpack(tile: &[u8], k: usize, bits: Bits) -> Vec<f32> {
     (0..TILE).flat_map(|c| unpack_row(tile, k, bits, c)).collect()
 }
 
-/// Unpacks the `k` weights of output `c` of a tile.
+/// Returns the `k` weights of output `c` of a tile, unpacked.
 pub(super) fn unpack_row(tile: &[u8], k: usize, bits: Bits, c: usize) -> impl Iterator<Item = f32> {
     let (weights, scales) = tile.split_at(k.div_ceil(GROUP) * bits.group_bytes());
     (0..k).map(move |i| {
@@ -96,13 +99,13 @@ pub(super) fn unpack_row(tile: &[u8], k: usize, bits: Bits, c: usize) -> impl It
     })
 }
 
-/// Returns the scale of group `g` and output `c`.
+/// Returns the scale of group `g` and output `c` from the scales of a tile.
 pub(super) fn scale_at(scales: &[u8], g: usize, c: usize) -> f32 {
     let at = 2 * (TILE * g + c);
     f16::from_le_bytes([scales[at], scales[at + 1]]).to_f32()
 }
 
-/// Rounds `w / scale` to an integer within the range of `bits`.
+/// Returns `w / scale`, rounded to an integer (ties to even) within the range of `bits`.
 fn round(w: f32, scale: f32, bits: Bits) -> f32 {
     // Floats near 1.5 * 2^23 are integers, so adding it rounds, ties to even; unlike `round_ties_even`, which is a function call
     // without SSE 4.1, this becomes vector code on any processor.
@@ -114,8 +117,9 @@ fn round(w: f32, scale: f32, bits: Bits) -> f32 {
     ((w / scale).clamp(low, high) + WHOLE) - WHOLE
 }
 
-/// Finds the scale with the least squared error. At 4 bits, a slightly smaller range than the largest weight needs is nearly always
-/// better.
+/// Returns the scale for the weights of a group; 0 if all are 0. At 8 bits the largest magnitude becomes 127. At 4 bits the scale
+/// with the least squared error of nine fitted ones is returned: a slightly smaller range than the largest weight needs is nearly
+/// always better.
 fn best_scale(group: &[f32], bits: Bits) -> f16 {
     let extreme = group.iter().copied().fold(0.0f32, |m, w| if w.abs() > m.abs() { w } else { m });
     if extreme == 0.0 {
@@ -130,8 +134,8 @@ fn best_scale(group: &[f32], bits: Bits) -> f16 {
     candidates.max_by(|(a, _), (b, _)| a.total_cmp(b)).map_or(f16::ZERO, |(_, scale)| fits(scale))
 }
 
-/// Rounds the weights `w` of `group` to 4-bit integers `q` with `scale` and fits the scale `w·q / q·q` (least squares); returns the
-/// explained energy `(w·q)² / q·q` and the fitted scale.
+/// Rounds the weights `w` of `group` to 4-bit integers `q` with `scale` and fits the scale `w·q / q·q` (least squares). Returns the
+/// explained energy `(w·q)² / q·q`, which is largest where the squared error is least, and the fitted scale.
 fn fitted(group: &[f32], scale: f32) -> (f32, f32) {
     // As many sums as an AVX-512 register has floats.
     const SUMS: usize = 16;

@@ -7,32 +7,33 @@ use std::time::Instant;
 use super::thread_pool::{EqualParts, thread_pool};
 use super::{Activations, Bits, GROUP, InstructionSet, Packed, TILE, multiply, pack};
 
-/// Bytes to read: many times the caches of a processor.
+/// Bytes that a measurement of memory reads: many times the caches of a processor.
 const BYTES: usize = 512 << 20;
-/// Measurements of a peak; the best one counts.
+/// Repetitions of each measurement; the fastest counts.
 const RUNS: usize = 7;
-/// Rows of the products that stand in for a register-only loop.
+/// Rows of the small products that are measured where there is no loop of register operations.
 const ROWS: usize = 13;
-/// Iterations of the measured loop: some 20 ms.
+/// Iterations of the measured loop (times 8 with AVX-512): some 20 ms.
 const REPEATS: usize = 1 << 16;
 
-/// The peaks of all threads together.
+/// The measured peak rates of this machine, of all compute threads together.
 #[derive(Clone, Copy, Debug)]
 pub struct HardwarePeaks {
-    /// 8-bit multiplications and additions, in 10⁹ a second, with operands in registers or the nearest cache.
+    /// 8-bit multiplications and additions, both counted, in 10⁹ a second, with operands in registers or the nearest cache.
     pub int8_gops: f64,
-    /// Reads from memory, in 10⁹ bytes a second.
+    /// Bytes read from memory, in 10⁹ a second.
     pub memory_gb_s: f64,
 }
 
 impl HardwarePeaks {
-    /// Measures both, in about a second.
+    /// Measures both rates, in about a second and with 512 MiB of memory.
     #[must_use]
     pub fn measure() -> Self {
         Self { int8_gops: int8_gops(InstructionSet::best()), memory_gb_s: memory_gb_s() }
     }
 }
 
+/// Returns the shortest time of several calls of `work`, in seconds.
 fn best_secs(mut work: impl FnMut()) -> f64 {
     let run = |_| {
         let begun = Instant::now();

@@ -3,7 +3,8 @@
 use super::packing::scale_at;
 use super::{Bits, TILE, TileJob};
 
-/// Adds the products of one tile with `rows` rows to `out`, whose rows lie `stride` apart.
+/// Adds the products of the tile of `job` with `rows` activation rows (at most 13) to the first 16 values of each row of `out`,
+/// whose rows begin `stride` values apart.
 pub(super) fn tile(job: &TileJob<'_>, rows: usize, out: &mut [f32], stride: usize) {
     let mut sums = [[0.0f32; TILE]; super::MAX_ROWS];
     for (r, sums) in sums.iter_mut().take(rows).enumerate() {
@@ -28,6 +29,7 @@ pub(super) fn tile(job: &TileJob<'_>, rows: usize, out: &mut [f32], stride: usiz
     }
 }
 
+/// Returns, for each output, the sum of products of one group of 4-bit weights, stored with their offset, and the values of a row.
 fn four(weights: &[u8], numbers: &[i8]) -> [i32; TILE] {
     let mut sums = [0; TILE];
     for (step, numbers) in weights.chunks_exact(64).zip(numbers.chunks_exact(8)) {
@@ -41,6 +43,7 @@ fn four(weights: &[u8], numbers: &[i8]) -> [i32; TILE] {
     sums
 }
 
+/// Returns, for each output, the sum of products of one group of 8-bit weights, stored with their offset, and the values of a row.
 fn eight(weights: &[u8], numbers: &[i8]) -> [i32; TILE] {
     let mut sums = [0; TILE];
     for (step, numbers) in weights.chunks_exact(64).zip(numbers.chunks_exact(4)) {

@@ -4,7 +4,7 @@ use half::f16;
 
 use super::InstructionSet;
 
-/// The number of columns of a product, and of values in a block of `a`.
+/// Number of columns of a product, and of values of a row in a tile of `a`.
 const WIDTH: usize = 16;
 
 /// Defines the `product` of an instruction set from its `some_rows::<R>`, which computes `R` rows; the literals are the values of
@@ -12,7 +12,7 @@ const WIDTH: usize = 16;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! by_rows {
     ($($most:literal)*) => {
-        /// Computes [`product`](super::product::product), which has checked the sizes.
+        /// Computes [`product`](super::product::product) with this instruction set; that function has checked the sizes.
         pub(super) fn product(
             rows: usize,
             a: Strided<'_, f32>,
@@ -38,28 +38,30 @@ macro_rules! by_rows {
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(super) use by_rows;
 
-/// Values at a regular distance.
+/// Operand of a product: blocks of values that begin at a regular distance.
 #[derive(Clone, Copy, Debug)]
 pub struct Strided<'a, T> {
     /// All values, from the first block on.
     pub values: &'a [T],
-    /// Distance of the beginnings of two blocks.
+    /// Distance of the beginnings of two blocks, in values.
     pub stride: usize,
 }
 
-/// Results at a regular distance.
+/// Result of a product: rows of 16 values that begin at a regular distance.
 #[derive(Debug)]
 pub struct StridedMut<'a> {
     /// All values, from the first row on.
     pub values: &'a mut [f32],
-    /// Distance of the beginnings of two rows.
+    /// Distance of the beginnings of two rows, in values.
     pub stride: usize,
 }
 
-/// Computes `c[r][0..16] = sum over i < n of a[r][i] * b[i][0..16]` for `rows` rows.
+/// Computes `c[r][0..16] = sum over i < n of a[r][i] * b[i][0..16]` for `rows` rows, on the calling thread with `isa`, which must
+/// be one of this machine. Leaves `c` as it is if `n` or `rows` is 0.
 ///
-/// `a` lies in [tiles](super::Tiled), so that the next values of all rows are near each other; its stride is that of the tiles. `b`
-/// lies in blocks of 16 rows of 16; its stride is that of the blocks. The stride of `c` is that of its rows.
+/// `a` lies in [tiles](super::Tiled) of 16 columns, so that the next values of all rows are near each other; its stride is the
+/// distance of two tiles. `b` lies in blocks of 16 rows of 16; its stride is the distance of two blocks. The stride of `c` is the
+/// distance of two rows.
 ///
 /// # Panics
 /// When a slice is too short: an error of the caller.

@@ -19,39 +19,46 @@ use std::time::{Duration, Instant};
 const SPIN_TIME: Duration = Duration::from_micros(100);
 /// Spins between two readings of the clock.
 const SPINS_PER_CLOCK_READ: u32 = 64;
-/// The bit of the state that lets workers enter the job; the bits below count the workers inside, those above number the job.
+/// The bit of the state that lets workers enter the job; the bits below count the workers inside, the upper 32 bits number the job.
 const JOB_OPEN: u64 = 1 << 31;
-/// The bits of the state that count the workers inside.
+/// The bits of the state that count the workers inside the job.
 const WORKERS_INSIDE: u64 = JOB_OPEN - 1;
 
-/// A pool of threads: the caller and its workers.
+/// A pool of threads that compute the parts of one job at a time: the calling thread and the pool's workers. Dropping it ends the
+/// workers.
 #[derive(Debug)]
 pub struct ThreadPool {
     shared: Arc<PoolState>,
     workers: Vec<JoinHandle<()>>,
-    /// Held by the caller of the job.
+    /// Held by the thread whose job the workers compute.
     job_lock: Mutex<()>,
 }
 
 /// The state that the caller of a job and the workers share.
 #[derive(Debug)]
 struct PoolState {
+    /// Number of the job, [`JOB_OPEN`] and [`WORKERS_INSIDE`].
     state: AtomicU64,
     job: UnsafeCell<JobPointer>,
-    /// The remaining parts of each thread.
+    /// The remaining parts of each thread, the caller first.
     ranges: Vec<WorkRange>,
+    /// Parts that a thread takes at a time.
     batch: AtomicUsize,
+    /// True for each worker that sleeps, or is about to, and must be woken.
     asleep: Vec<AtomicBool>,
     shut_down: AtomicBool,
+    /// The panic of a worker in the job, for its caller.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
-/// The range of remaining parts of a thread, first in the low half and end in the high half; on a cache line of its own.
+/// The range of part numbers that a thread has left, the first in the low half and the end in the high half; on a cache line of its
+/// own.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct WorkRange(AtomicU64);
 
-/// The function of the open job, which lives at least until the job is closed.
+/// A pointer to the function of the open job, which lives at least until the job is closed; its argument is a range of part
+/// numbers.
 #[derive(Clone, Copy, Debug)]
 struct JobPointer(*const (dyn Fn(Range<usize>) + Sync + 'static));
 
@@ -60,12 +67,13 @@ unsafe impl Sync for PoolState {}
 // SAFETY: the pointer in `job` is to something `Sync`.
 unsafe impl Send for PoolState {}
 
-/// Returns the pool of this process: of the size set by [`set_thread_count`], else one thread per physical core.
+/// Returns the pool of this process; starts it at the first call, with one thread per physical core unless [`set_thread_count`] was
+/// called before.
 pub fn thread_pool() -> &'static ThreadPool {
     POOL.get_or_init(|| ThreadPool::new(super::cores::physical()))
 }
 
-/// Sets the size of the pool; the first call of the process decides.
+/// Starts the pool of this process with `threads` threads, the caller included; does nothing if it is already running.
 pub fn set_thread_count(threads: usize) {
     POOL.get_or_init(|| ThreadPool::new(threads));
 }
@@ -73,7 +81,7 @@ pub fn set_thread_count(threads: usize) {
 static POOL: OnceLock<ThreadPool> = OnceLock::new();
 
 impl ThreadPool {
-    /// Starts a pool of `threads`, the caller included; a smaller one if the system refuses a thread.
+    /// Starts a pool of `threads` threads, the caller included (0 counts as 1); a smaller one if the system refuses a thread.
     #[must_use]
     pub fn new(threads: usize) -> Self {
         let workers = threads.saturating_sub(1);
@@ -95,17 +103,17 @@ impl ThreadPool {
         Self { shared, workers, job_lock: Mutex::new(()) }
     }
 
-    /// Returns the number of threads, the caller included.
+    /// Returns the number of threads that compute a job, the caller included.
     #[must_use]
     pub fn threads(&self) -> usize {
         self.workers.len() + 1
     }
 
-    /// Calls `work(i, part i)` for every part of `over`, on all threads, `batch` parts at a time. While another thread uses the pool,
-    /// the caller works alone.
+    /// Calls `work(i, part i)` once for every part of `over`, on all threads, and returns when all are done. A thread takes `batch`
+    /// parts at a time; with at most `batch` parts, or while another thread uses the pool, the caller works alone.
     ///
     /// # Panics
-    /// When `work` panics, after all threads have left it.
+    /// When `work` panics: the panic is passed on after all threads have left `work`.
     pub fn for_each<S: Partition>(&self, over: &S, batch: usize, work: impl Fn(usize, S::Part) + Sync) {
         let count = over.count();
         // SAFETY: every index below `count` is handed out once.
@@ -122,6 +130,7 @@ impl ThreadPool {
         }
     }
 
+    /// Computes the parts `0 .. count` with `work` on all threads; the caller holds the job lock.
     fn run(&self, count: usize, batch: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
         let shared = &*self.shared;
         let threads = self.threads();
@@ -163,7 +172,7 @@ impl Drop for ThreadPool {
 }
 
 impl PoolState {
-    /// Runs jobs until the pool shuts down.
+    /// Waits for jobs and works on them until the pool shuts down: the life of worker number `worker`.
     fn worker_loop(&self, worker: usize) {
         // Allocates this thread's scratch buffers now, not in the middle of a chunk.
         super::with_scratch(0, |_| ());
@@ -182,7 +191,8 @@ impl PoolState {
         }
     }
 
-    /// Waits for a job with another number than `done`; returns None when the pool shuts down.
+    /// Waits, first spinning, then asleep, for a job with another number than `done`, and returns its number; None when the pool
+    /// shuts down.
     fn next_job(&self, worker: usize, done: u64) -> Option<u64> {
         let found = || {
             let number = self.state.load(Ordering::SeqCst) >> 32;
@@ -209,13 +219,13 @@ impl PoolState {
         }
     }
 
-    /// Enters job `number`; returns false when the job is closed.
+    /// Enters the job `number` as one of the workers inside; returns false if the job is closed.
     fn enter(&self, number: u64) -> bool {
         let open = |state: u64| (state >> 32 == number && state & JOB_OPEN != 0).then_some(state + 1);
         self.state.fetch_update(Ordering::SeqCst, Ordering::SeqCst, open).is_ok()
     }
 
-    /// Closes the job and waits until all workers have left it.
+    /// Closes the job, so that no worker enters it any more, and waits until all workers have left it.
     fn close(&self) {
         self.state.fetch_and(!JOB_OPEN, Ordering::SeqCst);
         let mut looks = 0u32;
@@ -226,7 +236,7 @@ impl PoolState {
         }
     }
 
-    /// Works on parts until none is left, those of range `own` first.
+    /// Calls `work` with ranges of parts until none is left: those of thread `own` first, then those of other threads from the end.
     fn work(&self, own: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
         let batch = self.batch.load(Ordering::Relaxed);
         while let Some(range) = self.ranges[own].first(batch) {
@@ -241,15 +251,17 @@ impl PoolState {
 }
 
 impl WorkRange {
+    /// Takes up to `most` parts from the beginning; None if none is left.
     fn first(&self, most: usize) -> Option<Range<usize>> {
         self.take(|from, to| (from..(from + most).min(to), (from + most).min(to)..to))
     }
 
+    /// Takes up to `most` parts from the end; None if none is left.
     fn last(&self, most: usize) -> Option<Range<usize>> {
         self.take(|from, to| (to.saturating_sub(most).max(from)..to, from..to.saturating_sub(most).max(from)))
     }
 
-    /// Takes the first range of `split(from, to)` and leaves the second.
+    /// Takes the first range that `split(from, to)` returns for the remaining parts and leaves the second; None if none is left.
     fn take(&self, split: impl Fn(usize, usize) -> (Range<usize>, Range<usize>)) -> Option<Range<usize>> {
         let ends = |range: u64| ((range & 0xffff_ffff) as usize, (range >> 32) as usize);
         let rest = |range: u64| {
@@ -266,22 +278,22 @@ const fn packed(from: usize, to: usize) -> u64 {
     (to as u64) << 32 | from as u64
 }
 
-/// A value divided into numbered parts that several threads may use at the same time.
+/// A value divided into parts, numbered from 0, that several threads may use at the same time.
 pub trait Partition: Sync {
-    /// The type of a part.
+    /// The type of a part, such as a mutable slice.
     type Part;
 
     /// Returns the number of parts.
     fn count(&self) -> usize;
 
-    /// Returns part `i`.
+    /// Returns part number `i`.
     ///
     /// # Safety
-    /// `i` lies below `count`, and no part is requested again while in use.
+    /// `i` must be below [`count`](Self::count), and no part may be requested again while in use.
     unsafe fn part(&self, i: usize) -> Self::Part;
 }
 
-/// Indices without data.
+/// A number of parts without data: only their numbers.
 impl Partition for usize {
     type Part = ();
 
@@ -292,7 +304,7 @@ impl Partition for usize {
     unsafe fn part(&self, _: usize) {}
 }
 
-/// A slice in parts of equal length; the last may be shorter.
+/// A mutable slice in parts of equal length; the last may be shorter.
 #[derive(Debug)]
 pub struct EqualParts<'a, T> {
     at: *mut T,
@@ -305,7 +317,7 @@ pub struct EqualParts<'a, T> {
 unsafe impl<T: Send> Sync for EqualParts<'_, T> {}
 
 impl<'a, T> EqualParts<'a, T> {
-    /// Divides `slice` into parts of `size`.
+    /// Divides `slice` into parts of `size` values, which must be at least 1.
     pub const fn new(slice: &'a mut [T], size: usize) -> Self {
         Self { at: slice.as_mut_ptr(), len: slice.len(), size, slice: PhantomData }
     }
@@ -325,7 +337,7 @@ impl<'a, T: Send> Partition for EqualParts<'a, T> {
     }
 }
 
-/// A slice in parts of different lengths, given by their ends.
+/// A mutable slice in successive parts of different lengths, given by their ends.
 #[derive(Debug)]
 pub struct UnevenParts<'a, T> {
     whole: EqualParts<'a, T>,
@@ -333,7 +345,7 @@ pub struct UnevenParts<'a, T> {
 }
 
 impl<'a, T> UnevenParts<'a, T> {
-    /// Divides `slice` into parts that end at `ends`; returns None unless these ascend within the slice.
+    /// Divides `slice` into parts that end at `ends`, the first beginning at 0; returns None unless these ascend within the slice.
     pub fn new(slice: &'a mut [T], ends: &'a [usize]) -> Option<Self> {
         let fits = ends.is_sorted() && ends.last().is_none_or(|end| *end <= slice.len());
         fits.then(|| Self { whole: EqualParts::new(slice, 1), ends })
@@ -354,6 +366,7 @@ impl<'a, T: Send> Partition for UnevenParts<'a, T> {
     }
 }
 
+/// Two values divided in parallel: part `i` is a pair, and the parts that only the longer one has are left out.
 impl<A: Partition, B: Partition> Partition for (A, B) {
     type Part = (A::Part, B::Part);
 

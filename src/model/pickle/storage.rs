@@ -4,7 +4,7 @@ use candle_core::DType;
 
 use super::vm::TensorView;
 
-/// The element type of a storage: all of torch's, so that an unsupported type can be named.
+/// The element type of a storage: torch's common types, so that an error can name one that is not supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StorageType {
     Double,
@@ -19,11 +19,11 @@ pub(super) enum StorageType {
     Bool,
 }
 
-/// The most elements of a view beyond those of its storage (a stride of 0 repeats elements): 64 MB as f32.
+/// The most elements that a view may have beyond those of its storage (a stride of 0 repeats elements): 64 MiB as f32.
 const MAX_REPEATED: usize = 1 << 24;
 
 impl StorageType {
-    /// Returns the type with torch's class name `name`.
+    /// Returns the type with torch's class name `name`, such as `FloatStorage`; None for an unknown one.
     pub(super) fn of(name: &str) -> Option<Self> {
         Some(match name {
             "DoubleStorage" => Self::Double,
@@ -40,7 +40,7 @@ impl StorageType {
         })
     }
 
-    /// Returns the bytes of one element.
+    /// Returns the number of bytes of one element.
     pub(super) const fn size(self) -> usize {
         match self {
             Self::Double | Self::Long => 8,
@@ -50,7 +50,7 @@ impl StorageType {
         }
     }
 
-    /// Returns candle's type of weights; the error is torch's name of an unsupported type.
+    /// Returns candle's type for float32, float16 and bfloat16; for other types, torch's name of the type as the error.
     pub(super) const fn dtype(self) -> Result<DType, &'static str> {
         match self {
             Self::Float => Ok(DType::F32),
@@ -67,21 +67,22 @@ impl StorageType {
     }
 }
 
-/// The run of a storage's elements that a view covers, and the number of the view's elements.
+/// The stretch of a storage from the first to the last element that a view uses, and the number of the view's elements. Counts are
+/// in elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extent {
-    /// First element in the storage.
+    /// Index in the storage of the first element used.
     pub(super) start: usize,
-    /// Elements from the first to the last that the view covers.
+    /// Length of the stretch, from the first to the last element used.
     pub(super) len: usize,
-    /// Elements of the view.
+    /// Number of elements of the view, the product of its shape; differs from `len` if the view skips or repeats elements.
     pub(super) count: usize,
 }
 
-/// Returns the extent of `view` in its storage.
+/// Returns the extent of `view` in its storage; that of a view without elements is empty.
 ///
 /// # Errors
-/// The reason, when `view` reaches beyond its storage or repeats too many elements.
+/// The reason, as the end of a sentence about the tensor, when `view` reaches beyond its storage or repeats too many elements.
 pub(super) fn extent(view: &TensorView) -> Result<Extent, String> {
     let beyond = || format!("reaches beyond its storage of {} elements", view.storage.len);
     // Sizes of 0 are left out, so that later products of the other sizes cannot overflow.
@@ -105,7 +106,7 @@ pub(super) fn extent(view: &TensorView) -> Result<Extent, String> {
     Ok(Extent { start: view.offset, len, count })
 }
 
-/// Returns true if the elements of a view are contiguous.
+/// Returns true if the elements of `view` follow one another in its storage in row-major order.
 pub(super) fn is_contiguous(view: &TensorView) -> bool {
     let mut expected = 1;
     view.shape.iter().zip(&view.strides).rev().all(|(size, stride)| {
@@ -115,7 +116,8 @@ pub(super) fn is_contiguous(view: &TensorView) -> bool {
     })
 }
 
-/// Gathers the elements of `view`, first dimension slowest, from the `run` of its extent.
+/// Copies the `count` elements of `view` in row-major order (the last dimension fastest) from `run`, the stretch of the storage
+/// that its [`Extent`] names.
 pub(super) fn gather<T: Copy>(view: &TensorView, run: &[T], count: usize) -> Vec<T> {
     let mut gathered = Vec::with_capacity(count);
     let mut index = vec![0_usize; view.shape.len()];

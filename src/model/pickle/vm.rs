@@ -10,14 +10,14 @@ use std::sync::Arc;
 
 use super::storage::StorageType;
 
-/// The most values of a pickle; the released encoder has some 10,000.
+/// The most values that a pickle may make, hold on its stack, or put into a dict; the released encoder makes some 10,000.
 const MAX_VALUES: usize = 1 << 20;
-/// The most dimensions of a tensor.
+/// The most dimensions of a tensor that is accepted.
 const MAX_RANK: usize = 8;
-/// The most characters of foreign text in an error message.
+/// The most characters of a file's text that an error message quotes.
 const MAX_QUOTED: usize = 80;
 
-/// A tensor as the pickle describes it: a view into a storage. Lengths and offsets in elements.
+/// A tensor as the pickle describes it: a view into a storage, not checked against its length. Offset and strides are in elements.
 #[derive(Clone, Debug)]
 pub(super) struct TensorView {
     pub(super) storage: StorageRef,
@@ -26,21 +26,22 @@ pub(super) struct TensorView {
     pub(super) strides: Vec<usize>,
 }
 
-/// A storage as the pickle refers to it.
+/// A storage, a flat array in an entry of the zip file, as the pickle refers to it.
 #[derive(Clone, Debug)]
 pub(super) struct StorageRef {
+    /// Type of its elements.
     pub(super) kind: StorageType,
-    /// Name of the storage's entry below `data/`.
+    /// Name of its entry below `data/` in the zip file.
     pub(super) key: Arc<str>,
-    /// Number of elements.
+    /// Number of elements that the pickle claims.
     pub(super) len: usize,
 }
 
-/// The index of a value.
+/// The index of a value in `PickleMachine::values`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Id(usize);
 
-/// A value of the pickle, as far as tensors need it.
+/// A value that the pickle makes; contents that tensors do not need are left out.
 #[derive(Debug)]
 enum Value {
     None,
@@ -56,7 +57,7 @@ enum Value {
     Tensor(Arc<TensorView>),
 }
 
-/// The only globals that a pickle may use.
+/// The Python functions and classes that a pickle may name; any other is refused. Hearken imitates them.
 #[derive(Clone, Copy, Debug)]
 enum Global {
     OrderedDict,
@@ -65,20 +66,21 @@ enum Global {
     Storage(StorageType),
 }
 
-/// The result of an opcode; the error is the reason, in words.
+/// The result of executing an opcode; the error is the end of a sentence about the file.
 type Step<T = ()> = Result<T, String>;
 
-/// Reads the state dict in `pickle`: name and description of each tensor, in the order of the file.
+/// Returns the state dict in `pickle`: name and description of each tensor, in the order of the file.
 ///
 /// # Errors
-/// The reason, when the bytes are not a pickle, use a global other than a tensor's, or hold anything else at the top level.
+/// The reason, as the end of a sentence about the file, when the bytes are not a pickle of protocol 2 to 5, use an opcode or a
+/// global that tensors do not need, or hold anything but a dict of tensors at the top level.
 pub(super) fn state_dict(pickle: &[u8]) -> Result<Vec<(String, Arc<TensorView>)>, String> {
     let mut machine = PickleMachine::new(pickle);
     let top = machine.run().map_err(|why| format!("{why} (at byte {} of its pickle)", machine.at))?;
     machine.tensors_of(top)
 }
 
-/// The state of the interpreter.
+/// The interpreter's state: position in the pickle, all values made, and the stack, marks and memo of the pickle format.
 struct PickleMachine<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -93,7 +95,7 @@ impl<'a> PickleMachine<'a> {
         Self { bytes, at: 0, values: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() }
     }
 
-    /// Runs until STOP and returns the top value.
+    /// Executes the pickle until STOP and returns the value at the top of the stack.
     fn run(&mut self) -> Step<Id> {
         if self.u8()? != 0x80 {
             return Err("is not a pickle of protocol 2 or later".to_owned());
@@ -110,7 +112,7 @@ impl<'a> PickleMachine<'a> {
         }
     }
 
-    /// Executes one opcode; opcodes have the names of CPython's `pickletools`.
+    /// Executes the opcode `op` with its argument; names in comments are those of CPython's `pickletools`.
     fn op(&mut self, op: u8) -> Step {
         match op {
             b'N' => self.push(Value::None),
@@ -187,7 +189,7 @@ impl<'a> PickleMachine<'a> {
         self.push(Value::Tuple(items))
     }
 
-    /// Appends to a list; lists occur in metadata only, so their items are dropped.
+    /// Removes `len` values from the stack that a list below would take; lists occur in metadata only, so their items are dropped.
     fn append(&mut self, len: usize) -> Step {
         self.pop_many(len)?;
         match self.stack.last().map(|top| self.value(*top)) {
@@ -242,7 +244,8 @@ impl<'a> PickleMachine<'a> {
         self.push(Value::Global(global))
     }
 
-    /// Resolves `('storage', type, key, location, elements)`, torch's reference to a storage outside the pickle.
+    /// Replaces the tuple `('storage', type, key, location, elements)`, torch's reference to a storage outside the pickle, by a
+    /// storage value.
     fn persistent(&mut self) -> Step {
         let id = self.pop()?;
         let wrong = || "refers to something outside itself that is not a storage".to_owned();
@@ -273,7 +276,8 @@ impl<'a> PickleMachine<'a> {
         self.push(made)
     }
 
-    /// Evaluates `_rebuild_tensor_v2(storage, storage_offset, size, stride, requires_grad, backward_hooks[, metadata])`.
+    /// Returns the tensor that torch's call `_rebuild_tensor_v2(storage, storage_offset, size, stride, …)` makes; further
+    /// `arguments` are ignored.
     fn rebuilt_tensor(&self, arguments: &[Id]) -> Step<TensorView> {
         let [storage, offset, shape, strides, ..] = arguments else {
             return Err("rebuilds a tensor from too few arguments".to_owned());
@@ -300,7 +304,8 @@ impl<'a> PickleMachine<'a> {
         }
     }
 
-    /// Sets the state of an object: only the `_metadata` of a state dict, which is ignored.
+    /// Removes the state of an object from the stack. Only a dict for a dict is accepted, the `_metadata` of a state dict, and
+    /// ignored.
     fn build(&mut self) -> Step {
         let state = self.pop()?;
         match (self.stack.last().map(|top| self.value(*top)), self.value(state)) {
@@ -309,6 +314,7 @@ impl<'a> PickleMachine<'a> {
         }
     }
 
+    /// Returns the entries of the dict `top`; fails unless all keys are text and all values tensors.
     fn tensors_of(&self, top: Id) -> Step<Vec<(String, Arc<TensorView>)>> {
         let Value::Dict(entries) = self.value(top) else {
             return Err(format!("holds {} where a state dict was expected", self.value(top).described()));
@@ -362,7 +368,7 @@ impl<'a> PickleMachine<'a> {
         }
     }
 
-    /// Removes the newest mark and returns the number of values above it.
+    /// Removes the newest mark and returns the number of values above it on the stack; the values stay.
     fn above_mark(&mut self) -> Step<usize> {
         let mark = self.marks.pop().ok_or_else(|| "closes a group that was never opened".to_owned())?;
         self.stack.len().checked_sub(mark).ok_or_else(stack_empty)
@@ -387,7 +393,7 @@ impl<'a> PickleMachine<'a> {
         usize::try_from(u32::from_le_bytes(self.array()?)).map_err(|_| cut_short())
     }
 
-    /// Reads text up to the end of the line.
+    /// Reads text up to the next line end, which is skipped.
     fn line(&mut self) -> Step<&'a str> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let len = rest.iter().position(|byte| *byte == b'\n').ok_or_else(cut_short)?;
@@ -428,7 +434,7 @@ impl Value {
     }
 }
 
-/// Quotes foreign text for a message: shortened, on one line, without control characters.
+/// Quotes a file's text for a message, in backticks: at most 80 characters, on one line, control characters escaped.
 pub(super) fn quoted(text: &str) -> String {
     let mut shown: String = text.chars().take(MAX_QUOTED).flat_map(char::escape_debug).collect();
     if text.chars().nth(MAX_QUOTED).is_some() {

@@ -11,8 +11,8 @@ use super::{BLOCK, BlockedKv, KvShape, rotate};
 use crate::model::kernels::with_scratch;
 
 impl BlockedKv {
-    /// Makes a cache from the unrotated keys and the values of [`BlockedKv::to_rows`]; `cos_sin` holds `size / 2` rotations for each
-    /// position.
+    /// Makes a cache from the unrotated keys and the values of [`BlockedKv::to_rows`], which get the positions from 0 on; `cos_sin`
+    /// holds the `size / 2` rotations of each position.
     #[must_use]
     pub fn from_rows(shape: KvShape, keys: &[f16], values: &[f16], cos_sin: &[(f32, f32)]) -> Self {
         let KvShape { groups, head_size: size } = shape;
@@ -30,8 +30,8 @@ impl BlockedKv {
         own
     }
 
-    /// Compacts to the positions `kept` (ascending, disjoint ranges), which move to the lowest positions; `cos_sin` holds `size / 2`
-    /// rotations for each remaining position. Allocates nothing.
+    /// Drops all positions but `kept` (ascending, disjoint ranges), which move to the lowest positions; `cos_sin` holds for each of
+    /// these its `size / 2` rotations. Allocates nothing.
     pub fn compact(&mut self, kept: &[Range<usize>], cos_sin: &[(f32, f32)]) {
         let mut to = 0;
         let mut moved = None;
@@ -49,7 +49,7 @@ impl BlockedKv {
         }
     }
 
-    /// Moves the unrotated keys and the values of `range` down to `to` and the positions after it.
+    /// Moves the unrotated keys and the values of the positions `range` down to those from `to` on; the rotated keys stay.
     fn move_down(&mut self, range: Range<usize>, to: usize) {
         let size = self.size;
         for g in 0..self.groups {
@@ -68,7 +68,7 @@ impl BlockedKv {
         }
     }
 
-    /// Rotates the unrotated keys from position `first` on again, a block at a time.
+    /// Makes the rotated keys of all positions from the block of position `first` on again, from the unrotated ones.
     fn rotate_again(&mut self, first: usize, cos_sin: &[(f32, f32)]) {
         let (size, half) = (self.size, self.size / 2);
         with_scratch((1 + BLOCK) * size, |scratch| {
@@ -88,7 +88,7 @@ impl BlockedKv {
         });
     }
 
-    /// Drops all but the first `positions`; zeroes the rest of their last block, as in a cache that never held more.
+    /// Drops all positions but the first `positions`; zeroes the rest of the last block, as in a cache that never held more.
     fn truncate(&mut self, positions: usize) {
         let (size, blocks) = (self.size, positions.next_multiple_of(BLOCK) * self.size);
         self.positions = positions;
