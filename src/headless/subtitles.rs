@@ -13,7 +13,7 @@ enum SubtitleFormat {
     Vtt,
 }
 
-/// The printer of subtitles.
+/// The printer of subtitles: cues of transcript, translation and sounds, with replies of other modes.
 pub(super) struct Subtitles {
     format: SubtitleFormat,
     cues: CueBuilder,
@@ -37,7 +37,7 @@ impl Subtitles {
         Self { format, cues: CueBuilder::new(panels.map(|(mode, panel)| (mode.to_owned(), panel))), printed: 0 }
     }
 
-    /// Prints the cues that `event` completes.
+    /// Prints the cues that `event` completes, and the WebVTT header at the start of the session.
     pub(super) fn print(&mut self, event: &Event, out: &mut impl Write) -> io::Result<()> {
         if self.format == SubtitleFormat::Vtt && matches!(event, Event::SessionStarted { .. }) {
             out.write_all(VTT_HEADER.as_bytes())?;
