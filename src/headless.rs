@@ -20,9 +20,9 @@ pub use devices::print_devices;
 use subtitles::Subtitles;
 use text::Lines;
 
-/// Prints the events of `engine` to `out` in `format` until the session has finished, and messages for people to `notes`, except for
-/// JSON Lines. Ctrl-C ends the session in order. Returns `Clean` without problems, `CouldNotRun` if there was an error and
-/// no audio, else `Problems`.
+/// Prints the events of `engine` to `out` in `format` until the session has finished, and messages for people to `notes`, except
+/// for JSON Lines. Ctrl-C ends the session in order. Returns `Clean` without problems, `CouldNotRun` if there was an error and no
+/// audio, else `Problems`.
 ///
 /// If the reader of `out` goes away, the session ends and counts as clean.
 ///
