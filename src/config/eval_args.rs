@@ -11,74 +11,74 @@ use super::{ComputeDevice, ContextChoice, Precision};
 use crate::error::Result;
 use crate::protocol::{Language, ModelChoice};
 
-/// Default number of items processed together.
+/// Default number of items (recordings of the data set) processed in one batch.
 const DEFAULT_LANES: usize = 8;
-/// Default silence after each sound in seconds, as in `listen` and in the benchmark.
+/// Default silence after each item in seconds, as in `listen` and in the published benchmark.
 const GAP_SECS: f64 = 1.0;
-/// Largest number of items in one session.
+/// Largest number of items in one session of `eval streaming`.
 const MAX_ITEMS: usize = 1_000;
 
 /// A parsed `hearken eval` command.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EvalRequest {
-    /// Score a model.
+    /// Score a model on a data set.
     Run(Box<EvalOptions>),
-    /// Compare two runs.
+    /// Compare the reports of two earlier runs.
     Compare {
-        /// Folder of the first run.
+        /// Result folder (`--out`) of the first run.
         before: PathBuf,
-        /// Folder of the second run.
+        /// Result folder (`--out`) of the second run.
         after: PathBuf,
-        /// Folder for the comparison.
+        /// Folder for the comparison as Markdown and JSON; None: printed only.
         out: Option<PathBuf>,
     },
 }
 
-/// The options of a run.
+/// The checked options of an evaluation run (`hearken eval TASK`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvalOptions {
-    /// Task.
+    /// Task whose outputs are scored.
     pub task: EvalTask,
-    /// Folder or manifest of the data set.
+    /// Data set: its folder, or its manifest (`.jsonl`, `.json`, `.tsv`).
     pub data: PathBuf,
-    /// Folder for the report and the predictions.
+    /// Folder to which the report and the predictions are written.
     pub out: PathBuf,
-    /// Model.
+    /// Model that is scored.
     pub model: ModelChoice,
-    /// Numeric precision; absent: chosen for the model and the machine.
+    /// Numeric precision; None: chosen for the model by fixed rules when it is loaded.
     pub precision: Option<Precision>,
     /// Compute device.
     pub device: ComputeDevice,
-    /// Compute threads; absent: the number of physical cores.
+    /// Number of compute threads; None: the number of physical cores.
     pub threads: Option<usize>,
-    /// Number of items to score, spread evenly over the data set; absent: all.
+    /// Number of items to score, spread evenly over the data set; None: all.
     pub limit: Option<usize>,
-    /// Handling of stored predictions.
+    /// Treatment of predictions that an earlier run left in `out`.
     pub resume: ResumePolicy,
-    /// Number of items processed together.
+    /// Number of items processed in one batch.
     pub lanes: usize,
-    /// Bias on the respond logit.
+    /// Bias added to the respond logit; larger values respond more often.
     pub eagerness: f32,
-    /// File or folder of background recordings, which call for no response.
+    /// File or folder of background recordings, in which every response is a false alarm; None: none. Only for `proactive`.
     pub background: Option<PathBuf>,
     /// Context policies; `streaming` runs all items under each of them, other tasks have one.
     pub contexts: Vec<ContextChoice>,
-    /// Silence after each sound, in seconds.
+    /// Silence after each item, in seconds.
     pub gap_secs: f64,
     /// True if the quiet gate withholds silence from the model.
     pub gate: bool,
 }
 
-/// The handling of predictions that an earlier run stored.
+/// The treatment of predictions that an earlier run left in the result folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResumePolicy {
-    /// Continue the earlier run.
+    /// Keep them and score only the items that they lack.
     Continue,
-    /// Refuse to run if predictions exist.
+    /// Refuse to run if there are any.
     Refuse,
 }
 
-/// The task of a run.
+/// The task of an evaluation run: the kind of items in the data set and of their scores.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EvalTask {
@@ -87,39 +87,39 @@ pub enum EvalTask {
         /// Number of clips in a session.
         style: ProactiveStyle,
     },
-    /// Transcription.
+    /// Transcription of speech: word or character error rate.
     Asr {
         /// Spoken language.
         language: Language,
     },
-    /// Translation.
+    /// Translation of speech: BLEU and chrF.
     Translate {
         /// Target language.
         to: Language,
     },
-    /// Questions about sounds, and spoken questions.
+    /// Multiple-choice questions about sounds, and spoken questions with known answers.
     Qa {
-        /// Form of a question about a sound.
+        /// Form in which the question about a sound is put to the model.
         instruction: QuestionInput,
     },
-    /// Outputs due in labelled streams, each in the mode that it names.
+    /// Long recordings labelled with outputs (words, replies, sound names) that are due at certain times, each in a named mode.
     Streams {
         /// Target language of the mode `translate`.
         to: Language,
     },
-    /// Another task with several items in a session.
+    /// Another task with several items heard in one session, to see the effect of a growing context.
     Streaming {
-        /// Task of the items.
+        /// Task that each item is scored as; any but `streams` and `streaming`.
         of: Box<Self>,
-        /// Numbers of items in a session.
+        /// Numbers of items in a session; the whole data set is run for each number.
         counts: Vec<usize>,
-        /// Names of the context policies; none stands for the default.
+        /// Names of the context policies; the data set is run under each. Empty: the default policy.
         #[serde(default)]
         contexts: Vec<String>,
     },
 }
 
-/// The number of clips in a session of the proactive benchmark.
+/// The number of clips in one session of the proactive benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProactiveStyle {
@@ -129,7 +129,7 @@ pub enum ProactiveStyle {
     Multi,
 }
 
-/// The form of a question about a sound.
+/// The form in which a question about a sound is put to the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum QuestionInput {
@@ -143,19 +143,20 @@ impl EvalTask {
     /// The proactive task with one clip in a session.
     pub const PROACTIVE: Self = Self::Proactive { style: ProactiveStyle::Single };
 
-    /// Returns the task of the items and metrics.
+    /// Returns the task that items are scored as: the inner task of `streaming`, else the task itself.
     #[must_use]
     pub fn inner(&self) -> &Self {
         if let Self::Streaming { of, .. } = self { of } else { self }
     }
 
-    /// Returns the name of the condition with `count` items in a session and the policy `context`.
+    /// Returns the name, in reports of `streaming`, of `count` items in a session under the policy named `context`: `10`, or
+    /// `10 recent_only` for another than the default policy.
     #[must_use]
     pub fn condition(count: usize, context: &str) -> String {
         if context == ContextPolicy::default().name() { count.to_string() } else { format!("{count} {context}") }
     }
 
-    /// Returns the title in reports.
+    /// Returns the title of the task in reports, for example `asr, en`.
     #[must_use]
     pub fn title(&self) -> String {
         let code = |language: &Language| if *language == Language::Chinese { "zh" } else { "en" };
@@ -179,10 +180,10 @@ pub(super) enum EvalArgs {
     Proactive {
         #[command(flatten)]
         run: RunArgs,
-        /// Clips in a session: one, or three of a class
+        /// Clips in a session: one, or three of the same class
         #[arg(long, value_name = "single|multi", value_parser = style, default_value = "single")]
         style: ProactiveStyle,
-        /// Background recordings, for false alarms per hour: a file or a folder
+        /// Background recordings (a file or a folder), to count false alarms per hour
         #[arg(long, value_name = "PATH")]
         background: Option<PathBuf>,
     },
@@ -210,14 +211,14 @@ pub(super) enum EvalArgs {
         #[arg(long, value_name = "audio|text", value_parser = instruction, default_value = "audio")]
         instruction: QuestionInput,
     },
-    /// Score several items in one session
+    /// Score another task with several items in one session
     Streaming {
         #[command(flatten)]
         run: RunArgs,
-        /// Task of the items
+        /// Task that each item is scored as
         #[arg(long, value_name = "proactive|asr|translate|qa", value_parser = ["proactive", "asr", "translate", "qa"])]
         of: String,
-        /// Numbers of items in a session; one run for each
+        /// Numbers of items in a session; the whole data set is run for each
         #[arg(long, value_name = "N,…", value_parser = counts, default_value = "1,2,5,10,20,50")]
         items: Counts,
         /// Spoken language (asr)
@@ -254,10 +255,10 @@ pub(super) enum EvalArgs {
     },
 }
 
-/// The options on silence.
+/// The options of `eval streaming` and `eval streams` on silence.
 #[derive(Debug, Args)]
 pub(super) struct QuietArgs {
-    /// Silence after each sound, in seconds
+    /// Silence after each item, in seconds
     #[arg(long, value_name = "S", value_parser = values::gap_secs, allow_negative_numbers = true, default_value_t = GAP_SECS)]
     gap_secs: f64,
     /// Quiet gate: withhold silence from the model, as with a microphone
@@ -292,7 +293,7 @@ pub(super) struct RunArgs {
     /// Continue the run whose predictions are in the folder of --out
     #[arg(long)]
     resume: bool,
-    /// Items processed together [default: 8; 1 for streaming, which measures latency]
+    /// Items processed in one batch [default: 8; 1 for streaming, which measures latency]
     #[arg(long, value_name = "N", value_parser = values::lanes, allow_negative_numbers = true)]
     lanes: Option<usize>,
     /// Bias on the respond logit: larger values respond more often
@@ -314,7 +315,7 @@ pub(super) struct Contexts(Vec<ContextChoice>);
 #[derive(Clone, Debug)]
 pub(super) struct Counts(Vec<usize>);
 
-/// Converts the parsed arguments to a request.
+/// Checks the parsed arguments and converts them to a request.
 ///
 /// # Errors
 /// If options contradict each other.
@@ -374,10 +375,10 @@ pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
     })))
 }
 
-/// Returns the context policies with their window size.
+/// Returns the context policies of `run`, each with its window size.
 ///
 /// # Errors
-/// If the task does not support them.
+/// If several are given for another task than `streaming`, or `reset_when_quiet` without the quiet gate.
 fn contexts_of(run: &RunArgs, task: &EvalTask, quiet: &QuietArgs) -> Result<Vec<ContextChoice>> {
     if run.context.0.len() > 1 && !matches!(task, EvalTask::Streaming { .. }) {
         return Err(arguments_error("this task takes one --context; `eval streaming` compares several"));

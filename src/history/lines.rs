@@ -47,8 +47,8 @@ pub(super) struct HistoryLine {
 pub(super) struct StableCounts([usize; 4]);
 
 impl StableCounts {
-    /// Counts the stable lines of a growing transcript: all but the last utterance and translation, all sounds, and all replies before
-    /// the oldest unfinished one of the newest [`MAX_GROWING`].
+    /// Counts the stable lines of a growing transcript: all but the last utterance and translation, all sounds, and all replies
+    /// before the oldest unfinished one of the newest [`MAX_GROWING`].
     pub(super) fn of(t: &Transcript) -> Self {
         let growing = t.replies.iter().rev().take(MAX_GROWING).rposition(|reply| reply.stop.is_none()).map_or(0, |place| place + 1);
         Self([t.utterances.len().saturating_sub(1), t.translations.len().saturating_sub(1), t.replies.len() - growing, t.sounds.len()])

@@ -1,4 +1,4 @@
-//! The activity log `hearken.log`: start, model, modes, devices, gaps, pauses, and problems by kind. Contains no word that was heard.
+//! The activity log `hearken.log`: start, model, modes, devices, gaps, pauses, problems by kind. Contains no word that was heard.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;

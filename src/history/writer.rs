@@ -309,8 +309,8 @@ impl HistoryWriter {
         Ok(())
     }
 
-    /// Applies a pending deletion; then stores the waiting events and starts a wanted recording, unless the deletion failed, the user
-    /// wants no history, or there are neither words nor a wish for recordings yet.
+    /// Applies a pending deletion; then stores the waiting events and starts a wanted recording, unless the deletion failed, the
+    /// user wants no history, or there are neither words nor a wish for recordings yet.
     fn flush(&mut self) {
         self.store_at = None;
         if self.pending_delete.is_some() {
@@ -365,7 +365,7 @@ impl HistoryWriter {
         Ok(())
     }
 
-    /// Puts a `session_started` event before the waiting ones unless they begin with one, for a session that begins while listening.
+    /// Puts a `session_started` before the waiting events unless they begin with one, for a session that begins while listening.
     fn insert_header(&mut self) {
         if matches!(self.waiting.first(), Some((_, Event::SessionStarted { .. }))) {
             return;

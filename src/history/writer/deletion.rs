@@ -53,7 +53,7 @@ impl HistoryWriter {
         }
     }
 
-    /// Deletes what is older than the user's `days` (nothing if 0), and recordings that belong to no session; schedules the next run.
+    /// Deletes what is older than the user's `days` (nothing if 0) and recordings that belong to no session; sets the next time.
     pub(super) fn expire(&mut self) {
         self.expire_at = Instant::now() + EXPIRY;
         let (days, path) = (self.prefs.days, self.path.clone());
