@@ -1,7 +1,7 @@
 //! Private folders and atomic writes.
 //!
-//! Files and folders of Hearken can be read by its user alone (on Unix, by their mode). After a crash a file that was being replaced
-//! holds its old or its new content.
+//! Files and folders of Hearken can be read by its user alone (on Unix, by their mode). After a crash a file that was being
+//! replaced holds its old or its new content.
 
 use std::fs;
 use std::path::{Path, PathBuf};

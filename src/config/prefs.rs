@@ -125,8 +125,8 @@ struct WindowTable {
 }
 
 impl WindowPrefs {
-    /// Returns the preferences in the settings file, with numbers clamped to their ranges and defaults for lines that cannot be read,
-    /// and messages about these lines, at most 5.
+    /// Returns the preferences in the settings file, with numbers clamped to their ranges and defaults for lines that cannot be
+    /// read, and messages about these lines, at most 5.
     #[must_use]
     pub fn read(paths: &Paths) -> (Self, Vec<String>) {
         let (file, wrong) = TomlFile::read_lenient::<WindowTable>(&paths.settings_file());

@@ -193,8 +193,8 @@ impl HistoryHandle {
         self.command(WriterCommand::SetPanels(panels));
     }
 
-    /// Deletes the newest `span` of every session from the disk, recordings included; a [`HistoryNotice`] follows. The screen is up
-    /// to the window (`Transcript::forget_since`), the model's memory to the engine (`Command::Forget`).
+    /// Deletes from the disk what was heard in the last `span`, and silences it in recordings; a [`HistoryNotice`] follows. The
+    /// screen is up to the window (`Transcript::forget_since`), the model's context to the engine (`Command::Forget`).
     pub fn forget_last(&self, span: Duration) {
         self.command(WriterCommand::ForgetSince(now_ms() - i64::try_from(span.as_millis()).unwrap_or(i64::MAX)));
     }
