@@ -74,7 +74,7 @@ pub struct Settings {
     pub save_audio: Option<PathBuf>,
     /// Choice of the optional events that the engine sends.
     pub event_options: EventOptions,
-    /// Settings for a session that runs for hours.
+    /// Context window, overload and quiet-gate settings, for a session that runs for hours.
     pub long_running: LongRunning,
     /// Folders of settings, cache and history.
     pub paths: Paths,
@@ -83,7 +83,7 @@ pub struct Settings {
 /// The source of the audio that a session hears.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SourceChoice {
-    /// An input device, live.
+    /// An input device (microphone), live.
     Microphone(DeviceChoice),
     /// Files, heard in order as one session.
     Files {

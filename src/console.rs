@@ -5,7 +5,8 @@ use std::io::{self, Write};
 
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// The result of a command that has run; `main` turns it into the exit code of the process.
+/// The result of a command; `main` turns it into the exit code of the process. A command that returns an error counts as
+/// `CouldNotRun`, except for a broken pipe, which is `Clean`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Completion {
     /// Everything went as asked: exit code 0.

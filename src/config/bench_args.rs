@@ -32,14 +32,14 @@ pub enum BenchTask {
     Figures,
     /// The real-time factor and the lag of a simulated minute of listening.
     Scenario(Scenario),
-    /// The precision and the modes that this machine runs in real time.
+    /// A recommendation: the precision and the modes that this machine runs in real time.
     Recommend,
 }
 
 /// A simulated minute of listening, by what is heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scenario {
-    /// A quiet room: the gate is closed.
+    /// A quiet room: the quiet gate is closed, so the model computes nothing.
     Quiet,
     /// A question and a 30-token reply every 20 s.
     Dialog,
@@ -73,7 +73,7 @@ pub enum BenchSubject {
 
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
-    /// Model: starter, 3b, or a checkpoint folder [default: starter]
+    /// Model: starter, 3b, a name in your own catalogue, OWNER/NAME on the hub, or a checkpoint folder [default: starter]
     #[arg(long, value_name = "starter|3b|DIR", value_parser = values::model, conflicts_with = "shape")]
     model: Option<ModelChoice>,
     /// Use random weights in the sizes of this model instead; needs no download

@@ -318,7 +318,7 @@ pub(super) struct Counts(Vec<usize>);
 /// Checks the parsed arguments and converts them to a request.
 ///
 /// # Errors
-/// If options contradict each other.
+/// `Arguments` when options contradict each other, or have no effect on the task.
 pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
     let (mut background, mut quiet) = (None, QuietArgs { gap_secs: GAP_SECS, gate: false });
     let (run, task) = match typed {

@@ -16,7 +16,7 @@ pub enum OutputFormat {
 }
 
 impl OutputFormat {
-    /// Reads the value of `--format`.
+    /// Reads the value of `--format`; an error names the accepted values.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         match text {
             "text" => Ok(Self::Text),

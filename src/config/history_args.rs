@@ -22,7 +22,7 @@ pub enum HistoryRequest {
     Search(String, ReportFormat),
     /// Write a session to a file or to stdout.
     Export {
-        /// The session to export.
+        /// Session to export.
         session: SessionChoice,
         /// Format of the export.
         form: ExportForm,
@@ -31,7 +31,7 @@ pub enum HistoryRequest {
         /// Treatment of a file that exists already.
         existing: Existing,
     },
-    /// Delete sessions or a part of them.
+    /// Delete sessions, the newest time span, or everything.
     Delete(Deletion),
 }
 

@@ -99,7 +99,7 @@ pub(super) struct DownloadArgs {
     /// Remove the downloaded files once the weights are prepared in q8 or q4
     #[arg(long)]
     remove_originals: bool,
-    /// Accept the licences; they are shown all the same
+    /// Accept the licences without a question; they are shown all the same
     #[arg(long, visible_alias = "accept-license", alias = "yes")]
     accept_licence: bool,
 }
@@ -119,7 +119,7 @@ pub(super) struct QuantizeArgs {
     /// Precision of the written weights: 8 or 4 bits
     #[arg(long, value_name = "q8|q4", value_parser = packed_precision, default_value = "q4")]
     precision: Precision,
-    /// Write to this folder, together with the other files of the model [default: the folder of the model]
+    /// Write to this folder, together with the small files of the model [default: the folder of the model]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }

@@ -9,7 +9,8 @@ use serde::Deserialize;
 
 use crate::protocol::{Language, Panel};
 
-/// A task that the user can switch on; each mode that is on has a lane of its own (`src/README.md` "Lanes").
+/// A task that the user can switch on; each mode that is on has a lane (a context and replies) of its own (`src/README.md`
+/// "Lanes").
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mode {
     /// Name of the mode, as in `--modes`, settings and events.
@@ -20,7 +21,7 @@ pub struct Mode {
     pub clip: InstructionClip,
     /// Panel of the window that shows the responses.
     pub panel: Panel,
-    /// Handling of chunks that waited during a reply.
+    /// Handling of chunks (0.4 s) that waited while the mode generated a reply.
     pub catch_up: CatchUp,
     /// Bias added to the respond logit, -1,000 to 1,000; 0 leaves the decision to the model.
     pub eagerness: f32,

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// Name of the environment variable with a folder for settings, cache and history together: for tests, and for a USB stick.
 pub const HOME_VARIABLE: &str = "HEARKEN_HOME";
 
-/// The folders of Hearken; each is created when it is first needed.
+/// The folders of Hearken for one user; each is created when a file is first written to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paths {
     /// Folder of the settings, the user's modes and catalogue, and instruction clips.

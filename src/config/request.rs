@@ -40,7 +40,7 @@ pub enum Request {
     Bench(BenchOptions),
     /// Score a model on a data set, or compare two such runs.
     Eval(EvalRequest),
-    /// Check the machine for a session with these settings.
+    /// Check whether this machine has everything that a session with these settings needs.
     Doctor(Box<Settings>),
     /// List, show, search, export or delete past sessions.
     History(HistoryRequest),

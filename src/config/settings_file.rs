@@ -95,7 +95,7 @@ struct TomlVoice {
     automatic_gain: Option<bool>,
 }
 
-/// Reads the settings file at `path`.
+/// Reads the settings file at `path`; the defaults if there is no such file.
 ///
 /// # Errors
 /// `Settings`, naming file and line, when the file cannot be read or a line cannot be understood.

@@ -36,7 +36,7 @@ pub(super) struct TraceArgs {
     /// Audio files, heard in order as one session
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Model: starter, 3b, or a checkpoint folder
+    /// Model: starter, 3b, a name in your own catalogue, OWNER/NAME on the hub, or a checkpoint folder
     #[arg(long, value_name = "starter|3b|DIR", value_parser = values::model)]
     model: ModelChoice,
     /// Order of computation: offline encodes each file whole, then a second of zeros; live computes as for a microphone

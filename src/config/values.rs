@@ -18,7 +18,7 @@ const MAX_THREADS: usize = 1_024;
 pub(super) const MAX_EAGERNESS: f32 = 1_000.0;
 /// The highest temperature for sampling.
 const MAX_TEMPERATURE: f64 = 100.0;
-/// The range of the voice's speed: half to twice the normal one.
+/// The range of the speed of the voice: half to twice the normal one.
 const SPEEDS: (f64, f64) = (0.5, 2.0);
 /// The largest number of positions: the last position that the model was ever used with (`src/model/README.md` section 4.4).
 const MAX_POSITIONS: usize = 4_096;

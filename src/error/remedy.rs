@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub enum Remedy {
     /// Look up the commands and options in `hearken --help`.
     CheckCommandLine,
-    /// Correct the settings file that the message names.
+    /// Correct the settings, modes or catalogue file that the message names.
     CorrectFile,
     /// Download the model.
     DownloadModel,
@@ -23,7 +23,7 @@ pub enum Remedy {
     ChooseOtherModel,
     /// Run the model in 32-bit floats (`--precision f32`).
     UseFloatPrecision,
-    /// Compute on the processor, or choose 16-bit floats.
+    /// Compute on the processor (without `--device`), or choose 16-bit floats (`--precision bf16`).
     ChangeDeviceOrPrecision,
     /// Make the quantised weights of the model again (`hearken model quantize`).
     QuantiseAgain,

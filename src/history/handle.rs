@@ -31,13 +31,13 @@ pub enum HistoryState {
     /// The user has switched the history off; nothing is stored.
     #[default]
     Off,
-    /// Sessions are being stored.
+    /// The user wants a history, and storing works.
     On,
     /// Sessions cannot be stored at the moment, for this reason. Storing is tried again; events wait in memory.
     Failing(Error),
 }
 
-/// The status of the history's writer.
+/// The status of the thread that stores sessions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HistoryStatus {
     /// State of storing.

@@ -41,7 +41,7 @@ pub struct SessionSummary {
     pub recordings: usize,
 }
 
-/// A line found by a search.
+/// A stored line (utterance, translation, reply or sound) found by a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchHit {
     /// Number of its session.
@@ -59,13 +59,13 @@ pub struct SearchHit {
 /// A past session, read from the database as a whole.
 #[derive(Clone, Debug)]
 pub struct StoredSession {
-    /// Its entry in the list.
+    /// Entry of the session in the list.
     pub session: SessionSummary,
-    /// Its transcript, folded from its stored events.
+    /// Transcript, folded from the stored events.
     pub transcript: Transcript,
-    /// The mapping from its audio time to wall time.
+    /// Mapping from audio time in the session to wall time.
     pub clock: WallClock,
-    /// Paths of its recordings that exist, oldest first.
+    /// Paths of the recordings that exist, oldest first.
     pub recordings: Vec<PathBuf>,
 }
 

@@ -65,7 +65,7 @@ pub(super) struct EventBatch<'a> {
     pub(super) events: &'a [(i64, Event)],
     /// The lines of the transcript that may have changed by these events.
     pub(super) lines: &'a [HistoryLine],
-    /// Audio time at the end of the batch.
+    /// Audio time at the newest event of the batch.
     pub(super) heard: StreamTime,
 }
 
@@ -259,7 +259,7 @@ impl Store {
     /// session left without lines and recordings goes whole. Returns the number of sessions deleted or shortened.
     ///
     /// # Errors
-    /// When the database or a recording cannot be written.
+    /// When the database or a recording cannot be written or deleted.
     pub fn forget_since(&mut self, since_ms: i64) -> Result<usize> {
         recordings::silence_since(&self.recordings_folder(), since_ms)?;
         let gone = self.query(|db| db.execute("DELETE FROM sessions WHERE started >= ?1", [since_ms]))?;

@@ -166,7 +166,8 @@ impl CatalogEntry {
     }
 }
 
-/// Reads the catalogue: built-in entries, each replaced by the user's entry of the same name, then the user's other entries.
+/// Reads the catalogue: built-in entries, each replaced by the entry of the same name in the user's `catalog.toml`, then the user's
+/// other entries.
 ///
 /// # Errors
 /// `Settings` when the user's `catalog.toml` cannot be read or understood (the message names the file), or replaces the starter.

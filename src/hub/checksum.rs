@@ -87,7 +87,7 @@ impl ChecksumHasher {
         }
     }
 
-    /// Finishes the hash and returns whether it equals `checksum`.
+    /// Finishes the hash and returns true if it equals `checksum`.
     #[must_use]
     pub fn matches(self, checksum: &Checksum) -> bool {
         self.hex() == checksum.hex()

@@ -25,7 +25,7 @@ use crate::model::{self, checkpoint::Checkpoint};
 use crate::protocol::ModelChoice;
 use crate::protocol::models::{InstallStatus, InstallStep, ModelCard, ModelState, size};
 
-/// Time between two updates of the progress on a terminal, and between two lines of progress elsewhere.
+/// Time between two updates of the progress on a terminal; `LOG_INTERVAL` is that between two lines of progress elsewhere.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -208,7 +208,7 @@ impl ProgressPrinter {
         Self { moves: io::stderr().is_terminal(), last: String::new(), step: None, at: None, chosen: None }
     }
 
-    /// Prints the progress if it has changed and an update is due.
+    /// Prints the progress if it has changed and, where stderr is no terminal, the step has or [`LOG_INTERVAL`] is over.
     fn show(&mut self, work: &InstallStatus) {
         if self.chosen != work.chosen {
             self.chosen.clone_from(&work.chosen);

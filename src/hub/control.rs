@@ -167,7 +167,7 @@ impl InstallProgress {
         self.state().warning = Some(warning);
     }
 
-    /// Sets the precision of the prepared weights and the reason for it, in words.
+    /// Sets the text about the precision of the prepared weights and the reason for it, shown to the user.
     pub fn set_precision_reason(&self, why: String) {
         self.state().chosen = Some(why);
     }

@@ -30,9 +30,9 @@ const READ_BYTES: usize = 1 << 20;
 /// The reason for which an installation or download ended without a result.
 #[derive(Debug)]
 pub enum InstallError {
-    /// It was stopped by the user (or because another of its threads failed).
+    /// Stopped by the user, or because another download thread of the installation failed.
     Stopped,
-    /// It failed with this error.
+    /// Failed with this error.
     Failed(Error),
 }
 

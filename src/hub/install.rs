@@ -72,7 +72,8 @@ pub struct InstallContext<'a> {
 /// commit.
 ///
 /// # Errors
-/// When the model cannot be installed, or the user stops it. Downloaded bytes are kept.
+/// When the model cannot be listed, downloaded, loaded or prepared, a disk is full, or the user stops it. Downloaded bytes are
+/// kept.
 pub fn install(request: &InstallRequest, control: &Arc<InstallControl>, progress: &InstallProgress) -> Result<PathBuf, InstallError> {
     let model_dir = &ModelDir::of(&request.entry, &request.paths);
     let context = InstallContext { model_dir, control, progress };
@@ -269,7 +270,7 @@ fn partial_weights_file(folder: &Path, precision: Precision) -> Option<PathBuf> 
 /// already, stores their checksum and marks them as ready. Removes weights of another commit.
 ///
 /// # Errors
-/// When the weights cannot be written, or the user stops it; a partial file is continued next time.
+/// When the weights cannot be written, or the user stops it; an unfinished file is continued next time.
 pub fn prepare(context: InstallContext<'_>, snapshot: &Path, commit: &str, precision: Precision) -> Result<(), InstallError> {
     let InstallContext { model_dir, control, progress } = context;
     model_dir.create_ready_folder()?;
@@ -290,8 +291,8 @@ pub fn prepare(context: InstallContext<'_>, snapshot: &Path, commit: &str, preci
     Ok(model_dir.mark_ready(commit)?)
 }
 
-/// Writes the weights of the checkpoint folder `from` in `precision` (8 or 4 bits) to the folder `to`, and returns the path of the
-/// file. Marks nothing as ready.
+/// Writes the weights of the checkpoint folder `from` in `precision` (8 or 4 bits) to the folder `to`, with copies of its small
+/// files, and returns the path of the weights. Marks nothing as ready.
 ///
 /// # Errors
 /// When the weights cannot be written, or the user stops it; a partial file is continued next time.

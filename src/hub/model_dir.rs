@@ -126,7 +126,7 @@ impl ModelDir {
         })
     }
 
-    /// Returns whether the model is on this machine in full, in part or not at all, with its bytes on disk. Walks its folders.
+    /// Returns the state of the model on this machine (loadable, begun or absent), with its bytes on disk. Slow: walks its folders.
     #[must_use]
     pub fn state(&self, settings: &HubSettings) -> ModelState {
         let manifest = self.manifest();

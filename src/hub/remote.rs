@@ -22,7 +22,7 @@ use crate::error::{Error, ErrorKind, Remedy, Result};
 /// The most files of a model that a repository may list; more are refused.
 const MOST_FILES: usize = 1_000;
 
-/// A failure of a request to the hub, by what can be done about it.
+/// A failure of a request to the hub, by the reaction that helps.
 #[derive(Debug)]
 pub enum RemoteError {
     /// A failure that a retry may cure.
@@ -81,8 +81,8 @@ impl HubClient {
     /// Asks the hub for sizes and checksums of the files of `entry` at its revision; only files that `entry` includes are listed.
     ///
     /// # Errors
-    /// When the hub cannot be reached, refuses or gives an unusable answer, the repository holds no file of a model, or `control` is
-    /// paused or stopped.
+    /// When the hub cannot be reached, refuses or gives an unusable answer, the repository holds no file of a model, or `control`
+    /// is paused or stopped.
     pub fn manifest(&self, entry: &CatalogEntry, control: &Arc<InstallControl>) -> Result<Manifest, RemoteError> {
         let (owner, name) = entry.repository().map_err(RemoteError::Permanent)?;
         // `blobs=true` asks for sizes and SHA-256 (`files_metadata` of huggingface_hub); hf-hub has no option for it.
@@ -193,7 +193,7 @@ impl HubClient {
         }
     }
 
-    /// Maps an error of hf-hub to what can be done about it.
+    /// Maps an error of hf-hub to a failure that a retry may cure, or a permanent one with its error.
     fn classify(&self, error: &HFError) -> RemoteError {
         let permanent = |kind, why: String| {
             let remedy = Some(Remedy::SetToken).filter(|_| kind == ErrorKind::Access);

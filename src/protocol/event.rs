@@ -13,7 +13,7 @@ pub const PROTOCOL: u32 = 1;
 #[serde(transparent)]
 pub struct ReplyId(pub u64);
 
-/// The reason for which a reply ended.
+/// The reason for which a reply ended, in `reply_finished`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
@@ -21,7 +21,7 @@ pub enum StopReason {
     End,
     /// The reply reached 512 tokens.
     Limit,
-    /// The reply repeated itself.
+    /// The reply repeated itself, and was ended for that.
     Loop,
     /// The reply was interrupted: by the user, by a spoken stop or talk over it, or by the end of its mode or session.
     Cut,
@@ -55,7 +55,7 @@ pub enum GapCause {
     Overload,
     /// The input device was lost, for example unplugged.
     DeviceLost,
-    /// The input device delivered nothing but exact zeros.
+    /// The input device, after sound, delivered nothing but exact zeros for 30 s; it is opened again.
     Zeros,
     /// The machine was suspended.
     Suspended,
