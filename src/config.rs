@@ -58,7 +58,8 @@ pub struct Settings {
     pub threads: Option<usize>,
     /// Every mode that can be switched on: the built-in modes, then the user's.
     pub modes: Vec<Mode>,
-    /// Names of the modes that are on at the start; empty: as many as this machine runs in real time, measured after loading.
+    /// Names of the modes that are on at the start; empty: the built-in modes that this machine runs in
+    /// real time, the most important first, measured once the model is loaded.
     pub modes_on: Vec<String>,
     /// Source of the audio that is heard.
     pub source: SourceChoice,

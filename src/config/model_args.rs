@@ -15,7 +15,7 @@ pub enum ModelRequest {
     List(ReportFormat),
     /// Download a model and prepare it.
     Download(DownloadOptions),
-    /// Compare the files of a model with their checksums.
+    /// Compare the files of a model with their checksums; for a checkpoint folder, check only that its tensors are complete.
     Verify(ModelChoice),
     /// Write the weights of a model in 8 or 4 bits.
     Quantise(QuantiseOptions),

@@ -13,7 +13,8 @@ enum SubtitleFormat {
     Vtt,
 }
 
-/// The printer of subtitles: cues of transcript, translation and sounds, with replies of other modes.
+/// The printer of subtitles: cues of the modes `transcribe` and `translate`, with sounds and the replies of other modes in
+/// brackets.
 pub(super) struct Subtitles {
     format: SubtitleFormat,
     cues: CueBuilder,

@@ -97,7 +97,7 @@ impl HistoryReader {
         Self { queries: queries.ok(), results }
     }
 
-    /// Sends a query and returns true; false if [`QUEUE_CAPACITY`] queries are waiting or the thread does not run.
+    /// Sends a query and returns true; false if 64 queries are waiting or the thread does not run.
     pub fn request(&self, query: HistoryQuery) -> bool {
         self.queries.as_ref().is_some_and(|queries| queries.try_send(query).is_ok())
     }
