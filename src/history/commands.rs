@@ -51,7 +51,7 @@ pub fn run(request: &HistoryRequest, paths: &Paths, mut out: impl Write, mut not
     print(&mut out, text)
 }
 
-/// Prints a line to `notes`; a failure is ignored, because a closed stderr is none of the command.
+/// Prints a line to `notes`; a failure (a closed stderr) is ignored, because it does not concern the result.
 fn note(notes: &mut impl Write, text: std::fmt::Arguments<'_>) {
     let _ = writeln!(notes, "{text}");
 }

@@ -147,7 +147,7 @@ pub(super) fn link_to(to: &Path, link: &Path) -> io::Result<()> {
     place_link(to, to, link)
 }
 
-/// Returns every file and link below `folder`, at any depth; links are not followed. None for a folder that cannot be read.
+/// Returns every file and link below `folder`, at any depth; links are not followed. A folder that cannot be read counts as empty.
 pub(super) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];

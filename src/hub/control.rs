@@ -207,7 +207,7 @@ impl InstallProgress {
 struct TransferRate(VecDeque<(f64, u64)>);
 
 impl TransferRate {
-    /// Records that `bytes` were done in all, `secs` after the begin of the step.
+    /// Records that `bytes` were done in all, `secs` after the start of the step.
     fn note(&mut self, secs: f64, bytes: u64) {
         // Four samples a second are enough.
         if self.0.back().is_none_or(|(last, _)| secs - last >= 0.25) {
@@ -218,7 +218,7 @@ impl TransferRate {
         }
     }
 
-    /// Returns the bytes per second at `secs` after the begin of the step; 0 before two samples. The rate falls while nothing
+    /// Returns the bytes per second at `secs` after the start of the step; 0 before two samples. The rate falls while nothing
     /// arrives.
     fn at(&self, secs: f64) -> f64 {
         match (self.0.front(), self.0.back()) {

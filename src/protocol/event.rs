@@ -212,7 +212,8 @@ pub enum Event {
         /// Name of the model.
         model: String,
     },
-    /// A part of a mode's context was dropped because the window was full, or all of it by a reset (see the context policies).
+    /// A part of a mode's context was dropped because the window was full, or all of it by a reset; `config::ContextPolicy` says
+    /// when.
     ContextTrimmed {
         /// Audio time at the end of the newest chunk in the context.
         at: StreamTime,
