@@ -9,14 +9,15 @@ pub fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_millis()).ok()).unwrap_or(0)
 }
 
-/// Returns the seconds by which local time is ahead of UTC, from the program `date`; 0 if it does not exist.
+/// Returns the seconds by which local time is ahead of UTC now (negative west of Greenwich), as the program `date` prints it; 0 if
+/// that program is missing or fails.
 #[must_use]
 pub fn local_offset_secs() -> i64 {
     let output = Command::new("date").arg("+%z").output().ok().filter(|out| out.status.success());
     output.and_then(|out| parse_offset(String::from_utf8_lossy(&out.stdout).trim())).unwrap_or(0)
 }
 
-/// Converts an offset such as `+0130` to seconds.
+/// Converts an offset such as `+0130` to seconds; None if the text is not a number.
 fn parse_offset(text: &str) -> Option<i64> {
     let number: i64 = text.parse().ok()?;
     Some((number / 100 * 60 + number % 100) * 60)

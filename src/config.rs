@@ -45,74 +45,75 @@ pub use prefs::WindowPrefs;
 pub use request::{Request, settings_problems};
 pub use trace_args::{TraceOptions, TracePath};
 
-/// The complete configuration of a session.
+/// The complete configuration of a session: command line, settings file and defaults combined.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// The model.
+    /// Model that listens.
     pub model: ModelChoice,
-    /// Numeric precision; the one that suits the model if absent.
+    /// Numeric precision of weights and computation; None: chosen for the model by fixed rules when it is loaded.
     pub precision: Option<Precision>,
-    /// Compute device.
+    /// Compute device of the model.
     pub device: ComputeDevice,
-    /// Compute threads; the number of physical cores if absent.
+    /// Number of compute threads; None: the number of physical cores.
     pub threads: Option<usize>,
-    /// Every mode: the built-in modes, then the user's.
+    /// Every mode that can be switched on: the built-in modes, then the user's.
     pub modes: Vec<Mode>,
-    /// Names of the modes that are on at the start; if empty, the modes that this machine runs in real time.
+    /// Names of the modes that are on at the start; empty: the built-in modes that this machine runs in
+    /// real time, the most important first, measured once the model is loaded.
     pub modes_on: Vec<String>,
-    /// Source of the audio.
+    /// Source of the audio that is heard.
     pub source: SourceChoice,
     /// Device that plays spoken replies.
     pub output: DeviceChoice,
     /// Voice, echo cancellation and other processing around speech.
     pub voice: VoiceSettings,
-    /// True if the quiet gate withholds silence from the model.
+    /// True if the quiet gate is on and withholds silent chunks from the model.
     pub gate: bool,
-    /// Decoding of replies.
+    /// Sampling of the tokens of replies.
     pub sampling: SamplingChoice,
-    /// 32-bit float WAV file for exactly the samples that the model hears.
+    /// 32-bit float WAV file to which exactly the samples that the model hears are written; None: no file.
     pub save_audio: Option<PathBuf>,
-    /// Optional events.
+    /// Choice of the optional events that the engine sends.
     pub event_options: EventOptions,
-    /// Settings for a session that runs for hours.
+    /// Context window, overload and quiet-gate settings, for a session that runs for hours.
     pub long_running: LongRunning,
-    /// Folders of settings, caches and history.
+    /// Folders of settings, cache and history.
     pub paths: Paths,
 }
 
-/// The source of the audio.
+/// The source of the audio that a session hears.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SourceChoice {
-    /// An input device, live.
+    /// An input device (microphone), live.
     Microphone(DeviceChoice),
     /// Files, heard in order as one session.
     Files {
         /// Paths of the files.
         paths: Vec<PathBuf>,
-        /// Silence after each file, in seconds.
+        /// Silence that is heard after each file, in seconds.
         gap_secs: f64,
         /// Speed at which the files are heard.
         speed: FileSpeed,
     },
-    /// WAV on stdin.
+    /// A WAV stream on standard input.
     Stdin {
-        /// Silence after the end, in seconds.
+        /// Silence that is heard after the end of the stream, in seconds.
         gap_secs: f64,
         /// Speed at which the stream is heard.
         speed: FileSpeed,
     },
 }
 
-/// The speed at which a file is heard.
+/// The speed at which files or standard input are heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileSpeed {
-    /// Full speed: the file waits for the model.
+    /// Full speed: the file waits for the model, so nothing is lost.
     Unthrottled,
     /// In real time, like a microphone: audio is lost if the model cannot keep up.
     Realtime,
 }
 
-/// The numeric precision of the model.
+/// The numeric precision of a model: of its weights and of the products with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
     /// 32-bit floats.
@@ -126,7 +127,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// Returns the name of the precision on the command line.
+    /// Returns the name of the precision on the command line and in settings.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -138,7 +139,7 @@ impl Precision {
     }
 }
 
-/// The compute device of the model.
+/// The device that computes the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ComputeDevice {
     /// The processor.
@@ -149,28 +150,28 @@ pub enum ComputeDevice {
     Metal,
 }
 
-/// The decoding of replies. The silent/respond decision is always greedy.
+/// The sampling of the tokens of replies. The decision to stay silent or respond is never sampled.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SamplingChoice {
     /// Sampling temperature; 0 is greedy.
     pub temperature: f64,
-    /// Number of candidate tokens, the most likely first; all if absent.
+    /// Number of most likely tokens to sample from; None: all. Without effect at temperature 0.
     pub top_k: Option<usize>,
-    /// Seed of the random number generator.
+    /// Seed of the random number generator; equal seeds give equal replies.
     pub seed: u64,
 }
 
 impl SamplingChoice {
-    /// Greedy decoding.
+    /// Greedy decoding: always the most likely token.
     pub const GREEDY: Self = Self { temperature: 0.0, top_k: None, seed: 0 };
 }
 
-/// The optional events of a session.
+/// The choice of the optional events of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventOptions {
     /// True if `decision` events are reported.
     pub decisions: bool,
-    /// True if `decision` events carry `margin`.
+    /// True if `decision` events carry `margin` (respond logit minus silent logit).
     pub margins: bool,
     /// True if `timing` events are reported.
     pub timing: bool,

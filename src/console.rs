@@ -5,19 +5,20 @@ use std::io::{self, Write};
 
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// The result of a command that has run; `main` turns it into the exit code of the process.
+/// The result of a command; `main` turns it into the exit code of the process. A command that returns an error counts as
+/// `CouldNotRun`, except for a broken pipe, which is `Clean`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Completion {
-    /// Everything went as asked.
+    /// Everything went as asked: exit code 0.
     Clean,
-    /// The command finished with problems.
+    /// The command finished, but reported problems (damaged files, failed checks, lost audio): exit code 1.
     Problems,
-    /// The command could not do its work at all.
+    /// The command could not do its work at all: exit code 2.
     CouldNotRun,
 }
 
 impl Completion {
-    /// Returns the exit code of the process.
+    /// Returns the exit code of the process: 0, 1 or 2.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
         match self {
@@ -28,10 +29,11 @@ impl Completion {
     }
 }
 
-/// Writes `text` to standard output and flushes it. Adds the line break that `text` lacks; empty text writes nothing.
+/// Writes `text` to `out`, the standard output, and flushes it. Adds a line break unless `text` ends with one; empty text writes
+/// nothing.
 ///
 /// # Errors
-/// `BrokenPipe` when the reader has gone away, which ends a command as a success; `Output` when `out` cannot be written.
+/// `BrokenPipe` when the reader of `out` has gone away, which `main` treats as success; `Output` for any other failure to write.
 pub fn print(out: &mut impl Write, text: impl Display) -> Result<()> {
     let text = text.to_string();
     let line_break = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
@@ -39,7 +41,7 @@ pub fn print(out: &mut impl Write, text: impl Display) -> Result<()> {
     written.map_err(|e| stdout_error(&e))
 }
 
-/// Returns the error for a failed write to standard output.
+/// Returns the error for a failed write to standard output: `BrokenPipe` when its reader has gone away, else `Output`.
 #[must_use]
 pub fn stdout_error(cause: &io::Error) -> Error {
     let kind = if cause.kind() == io::ErrorKind::BrokenPipe { ErrorKind::BrokenPipe } else { ErrorKind::Output };

@@ -15,10 +15,10 @@ use crate::hub;
 use crate::model::{Model, acceleration, threads};
 use crate::speech::{Language, Prosody, SpeechText, UtteranceEvent, Voice, system_voices};
 
-/// The finding of a check: the state, or the problem with its remedy.
+/// The finding of a check, as text: the state if all is well, else (`Err`) the problem with its remedy.
 type Finding = std::result::Result<String, String>;
 
-/// A check: its name and its function.
+/// A check: its name in the output and its function.
 type Check = (&'static str, fn(&Settings) -> Finding);
 
 /// The checks, in the order in which sound passes through Hearken.
@@ -35,7 +35,8 @@ const CHECKS: [Check; 10] = [
     ("notifications", machine::notifications),
 ];
 
-/// Checks everything that a session with `settings` needs and prints each line as soon as it is known.
+/// Runs all checks for a session with `settings` and prints one line for each, `ok` or `problem`, as soon as it is known. Returns
+/// `Clean` if every check is ok, else `Problems`.
 ///
 /// # Errors
 /// When `out` cannot be written.
@@ -54,12 +55,12 @@ pub fn run(settings: &Settings, mut out: impl Write) -> Result<Completion> {
     Ok(completion)
 }
 
-/// Checks the output that plays spoken replies.
+/// Checks that there is an output device. Names the system's default, whichever output is chosen in the settings.
 fn output(_: &Settings) -> Finding {
     device(DeviceDirection::Output, "replies are shown as text only; plug in speakers to hear them")
 }
 
-/// Returns the default device of `direction`, else the first; `remedy` says what to do without one.
+/// Names the system's default device of `direction`, else the first one; without any, a problem that ends with `remedy`.
 fn device(direction: DeviceDirection, remedy: &str) -> Finding {
     let found = devices().map_err(|e| e.to_string())?;
     let of_direction = || found.iter().filter(|d| d.direction == direction);
@@ -69,7 +70,7 @@ fn device(direction: DeviceDirection, remedy: &str) -> Finding {
     }
 }
 
-/// Loads the model.
+/// Loads the chosen model with the chosen precision on the chosen compute device.
 fn model(settings: &Settings) -> Finding {
     let load = || {
         let found = hub::find(&settings.model, &settings.paths)?;
@@ -78,12 +79,12 @@ fn model(settings: &Settings) -> Finding {
     load().map(|model| format!("{} loads, in {}", model.name(), model.precision().name())).map_err(|e| e.to_string())
 }
 
-/// Names the acceleration and the number of threads.
+/// Names the acceleration of this build and the number of compute threads; never finds a problem.
 fn accelerated(settings: &Settings) -> Finding {
     Ok(format!("{}; {} threads", acceleration(), settings.threads.unwrap_or_else(threads)))
 }
 
-/// Synthesises a word without playing it.
+/// Synthesises a word without playing it, with the first system voice that works.
 fn voice(_: &Settings) -> Finding {
     let words = SpeechText { text: "Hello.".to_owned(), language: Language::English, prosody: Prosody::new(None, 1.0) };
     let say = |voice: &mut dyn Voice| -> Result<()> {

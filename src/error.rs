@@ -14,15 +14,15 @@ use serde::{Deserialize, Serialize};
 
 pub use remedy::Remedy;
 
-/// The category of an error, for programs that read events or choose an exit code.
+/// The category of an error, for programs that read events and for code that treats some failures in its own way.
 ///
 /// The serialised name of a kind, for example `audio_file`, stands in the field `kind` of a `problem` event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
-    /// Command-line arguments or commands that contradict each other or name something unknown.
+    /// Command-line arguments or requests that contradict each other or name something unknown (a mode, a session, a model).
     Arguments,
-    /// A settings file that cannot be read or understood.
+    /// A settings, modes or catalogue file that cannot be read or understood.
     Settings,
     /// A model that is missing, incomplete or damaged.
     Model,
@@ -34,25 +34,25 @@ pub enum ErrorKind {
     Access,
     /// An audio file or stream that cannot be read or decoded.
     AudioFile,
-    /// A data set or the folder of an evaluation run.
+    /// A data set or a result folder of `hearken eval` that cannot be used.
     Data,
-    /// A microphone or another input device.
+    /// A microphone or another input device that is missing, lost or fails.
     InputDevice,
-    /// A loudspeaker or another output device.
+    /// A loudspeaker or another output device that is missing, lost or fails.
     OutputDevice,
-    /// The display that the window needs.
+    /// A display that is missing or lost; the window needs one.
     Display,
-    /// The voice program that speaks replies.
+    /// A speech synthesiser that is missing or fails.
     Voice,
     /// A file or stream that cannot be written.
     Output,
-    /// The history database or its recordings.
+    /// A history database or recording that cannot be read or written.
     History,
     /// A reader of standard output that has gone away; not a failure of the program.
     BrokenPipe,
     /// Too little memory.
     Memory,
-    /// A machine that is too slow or too busy.
+    /// A machine or thread that is too slow or too busy.
     Busy,
     /// A GPU that cannot be used.
     Device,
@@ -61,7 +61,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// Returns the name of the kind as events carry it.
+    /// Returns the name of the kind as a `problem` event carries it, for example `audio_file`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -106,31 +106,31 @@ impl Error {
         Self { kind, message: message.into(), remedy: None }
     }
 
-    /// Returns an error about the file or folder `path`, without a remedy.
+    /// Returns an error about the file or folder `path` with the message `PATH: why`, without a remedy.
     #[must_use]
     pub fn at(kind: ErrorKind, path: &Path, why: impl fmt::Display) -> Self {
         Self::new(kind, format!("{}: {why}", path.display()))
     }
 
-    /// Returns an error about a missing or damaged file of a model.
+    /// Returns a `Model` error about a missing or damaged file of a model, with the remedy to replace the model.
     #[must_use]
     pub fn model_file(path: &Path, why: impl fmt::Display) -> Self {
         Self::at(ErrorKind::Model, path, why).with_remedy(Remedy::ReplaceModel)
     }
 
-    /// Returns an error about a file or folder that cannot be written, with the remedy that fits `cause`.
+    /// Returns an `Output` error about a file or folder that cannot be written, with the remedy that fits `cause`, if one does.
     #[must_use]
     pub fn cannot_write(path: &Path, cause: &io::Error) -> Self {
         Self::at(ErrorKind::Output, path, format_args!("cannot be written ({cause})")).with_remedy(Remedy::for_write(cause))
     }
 
-    /// Returns an error about a fault of Hearken itself; `detail` is for the report of the fault.
+    /// Returns an `Internal` error about a fault of Hearken itself, with the remedy to restart; `detail` is for the developers.
     #[must_use]
     pub fn internal(detail: impl fmt::Display) -> Self {
         Self::new(ErrorKind::Internal, format!("internal error ({detail})")).with_remedy(Remedy::RestartHearken)
     }
 
-    /// Returns the error with `remedy` in place of its own.
+    /// Returns the error with `remedy` in place of its own; None removes the remedy.
     #[must_use]
     pub fn with_remedy(self, remedy: impl Into<Option<Remedy>>) -> Self {
         Self { remedy: remedy.into(), ..self }
@@ -148,13 +148,13 @@ impl Error {
         &self.message
     }
 
-    /// Returns the action that helps, where one is known.
+    /// Returns the action that helps; None where none is known.
     #[must_use]
     pub const fn remedy(&self) -> Option<Remedy> {
         self.remedy
     }
 
-    /// Returns the error with the attempted action `what` in front of its message.
+    /// Returns the error with `what` (the attempted action, or its object) and a colon before its message; kind and remedy stay.
     #[must_use]
     pub fn while_doing(self, what: impl fmt::Display) -> Self {
         Self { message: format!("{what}: {}", self.message), ..self }
@@ -162,7 +162,7 @@ impl Error {
 }
 
 impl fmt::Display for Error {
-    /// Writes the message and, as a sentence of its own, the remedy in the words of the command line.
+    /// Writes the message and, as a sentence of its own, the remedy if there is one, in the words of the command line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&with_remedy_text(&self.message, self.remedy))
     }
@@ -170,7 +170,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Returns `message` followed by the command line's text of `remedy`, unless the message says it already.
+/// Returns `message` followed by the command-line text of `remedy`; `message` alone without a remedy, or if it holds that text.
 #[must_use]
 pub fn with_remedy_text(message: &str, remedy: Option<Remedy>) -> String {
     match remedy.map(Remedy::command_line_text) {

@@ -1,13 +1,14 @@
 //! Private folders and atomic writes.
 //!
-//! Files and folders of Hearken can be read by its user alone, and after a crash a file holds its old or its new content.
+//! Files and folders of Hearken can be read by its user alone (on Unix, by their mode). After a crash a file that was being
+//! replaced holds its old or its new content.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// The treatment of a file that exists already.
+/// The treatment of a file that exists already at the path to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
     /// Keep the file and refuse to write.
@@ -16,7 +17,7 @@ pub enum Existing {
     Replaced,
 }
 
-/// Creates `folder` and its missing parents, readable by this user alone.
+/// Creates `folder` and its missing parents with mode 0700 on Unix. A folder that exists already keeps its permissions.
 ///
 /// # Errors
 /// `Output` when the folder cannot be created.
@@ -30,7 +31,8 @@ pub fn make_private_folder(folder: &Path) -> Result<()> {
     })
 }
 
-/// Writes `bytes` to `path` atomically, readable by this user alone: after a crash the file holds its old or its new content.
+/// Writes `bytes` to `path` atomically, with mode 0600 on Unix: after a crash the file holds its old or its new content. Creates
+/// missing folders.
 ///
 /// # Errors
 /// `Output` when the folder or the file cannot be written, for example because the disk is full.
@@ -41,7 +43,8 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     replace(path, bytes).map_err(|e| Error::cannot_write(path, &e))
 }
 
-/// Writes a document to a path that the user chose, readable by this user alone. A failed attempt leaves no partial file.
+/// Writes a document to a path that the user chose, readable by this user alone. Replacing is atomic, except for a pipe or device,
+/// which is written into. A failed attempt leaves no partial file. Does not create folders.
 ///
 /// # Errors
 /// `AlreadyExists` when the file exists and is kept; else the cause of the failure, for example a full disk.
@@ -63,7 +66,7 @@ pub fn write_document(path: &Path, bytes: &[u8], existing: Existing) -> std::io:
     }
 }
 
-/// Writes a temporary file beside `path` and renames it.
+/// Writes `bytes` to a temporary file beside `path` and renames it to `path`; removes it after a failure.
 fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut partial = path.as_os_str().to_owned();
     // The process id separates two instances that write at the same time.
@@ -77,7 +80,7 @@ fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     })
 }
 
-/// Writes `bytes` to the file opened by `options` and flushes it to the disk.
+/// Opens `path` with `options` (mode 0600 if created), writes `bytes` and waits until they are on the disk.
 fn write_synced(path: &Path, bytes: &[u8], options: &mut fs::OpenOptions) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);

@@ -1,4 +1,4 @@
-//! The interface without a window: prints events as text, JSON Lines or subtitles, and chooses the exit code.
+//! The commands `hearken listen`, which prints events as text, JSON Lines or subtitles, and `hearken devices`.
 //!
 //! Uses the engine only through its handle.
 
@@ -20,12 +20,15 @@ pub use devices::print_devices;
 use subtitles::Subtitles;
 use text::Lines;
 
-/// Prints the events of `engine` to `out` and messages about the session to `notes` until the session has finished.
+/// Prints the events of `engine` to `out` in `format` until the session has finished, and messages for people to `notes`, except
+/// for JSON Lines. Ctrl-C ends the session in order. Returns `Clean` without problems, `CouldNotRun` if there was an error and no
+/// audio, else `Problems`.
 ///
-/// If the reader of `out` goes away, the session ends as a success.
+/// If the reader of `out` goes away, the session ends and counts as clean.
 ///
 /// # Errors
-/// `Output` when `out` cannot be written, for example because the disk is full.
+/// `Output` when `out` cannot be written, for example because the disk is full; `Internal` when the engine ends without
+/// `session_finished`.
 pub fn run(engine: EngineHandle, format: OutputFormat, out: impl Write, notes: impl Write) -> Result<Completion> {
     // If a signal handler cannot be set, signals end the process at once.
     let _ = ctrlc::set_handler(engine.stopper());
@@ -54,7 +57,7 @@ impl From<io::Error> for Stopped {
     }
 }
 
-/// Prints events until the session has finished.
+/// Prints events until the session has finished and returns the result of the command.
 fn follow<O: Write, N: Write>(engine: &EngineHandle, printer: &mut Printer<O, N>) -> Result<Completion, Stopped> {
     // The result if no audio was heard.
     let mut nothing_heard = Completion::Problems;
@@ -126,7 +129,7 @@ impl<O: Write, N: Write> Printer<O, N> {
         Ok(())
     }
 
-    /// Writes a message about the session for a person; a program reads it from the events.
+    /// Writes the message for people that `event` means to `notes`, if any; not used for JSON Lines, whose readers have the event.
     fn note(&mut self, event: &Event) {
         if let Some(note) = text::note(event) {
             // A message that cannot be written does not end the session.

@@ -32,19 +32,21 @@ pub use manager::ModelManager;
 use model_dir::ModelDir;
 use settings::HubSettings;
 
-/// A model on this machine that can be loaded.
+/// A model found on this machine, ready to be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalModel {
-    /// Its checkpoint folder.
+    /// Checkpoint folder. Not checked for a folder that the user named: it may not exist.
     pub folder: PathBuf,
-    /// Its name in events.
+    /// Name of the model in events: that in the catalogue, or the name of the folder.
     pub name: String,
 }
 
-/// Finds the model `choice` on this machine. Unpacks the built-in model if needed; never uses the network.
+/// Finds the model `choice` on this machine, with the Hugging Face cache of the environment. Unpacks the built-in model if needed;
+/// never uses the network.
 ///
 /// # Errors
-/// When the model is not on this machine, or the built-in one cannot be unpacked.
+/// `Model` when a model of the hub is not on this machine in full, `Output` when the built-in one cannot be unpacked, `Settings`
+/// when the user's catalogue is invalid. A folder that does not exist is no error.
 pub fn find(choice: &ModelChoice, paths: &Paths) -> Result<LocalModel> {
     find_with(choice, paths, &HubSettings::from_environment())
 }

@@ -13,77 +13,80 @@ use serde::{Deserialize, Serialize};
 
 pub use event::{Emotion, Event, GapCause, PROTOCOL, ReplyId, Severity, StopReason};
 
-/// A command of an interface to the engine; takes effect within one chunk.
+/// A command of an interface (window or `hearken listen`) to the engine, carried out within one chunk (0.4 s) unless its doc says
+/// otherwise. A command that fails becomes a `problem` event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Pause: release the microphone.
+    /// Pause listening and release the microphone.
     Pause,
     /// Listen again after a pause.
     Resume,
-    /// Switch on the mode of this name.
+    /// Switch on the mode of this name: at once, or when the prompt cache of the mode has been computed.
     ModeOn(String),
-    /// Switch off the mode of this name; its cache is kept for 60 s.
+    /// Switch off the mode of this name; its context is kept for 60 s, in case the mode is switched on again.
     ModeOff(String),
-    /// Change the eagerness of a mode: the bias added to its respond logit.
+    /// Change the eagerness of a mode for this session: the bias added to its respond logit.
     Eagerness {
         /// Name of the mode.
         mode: String,
-        /// New bias; 0 leaves the decision to the model.
+        /// New bias, finite; above 0 the mode responds more often, 0 leaves the decision to the model.
         bias: f32,
     },
-    /// Load another model and listen with it as soon as it is ready.
+    /// Load another model in the background; the present one listens until the other is ready.
     ChooseModel(ModelChoice),
-    /// Listen to another input.
+    /// Listen to another microphone or other input device.
     ChooseInput(DeviceChoice),
-    /// Play replies on another output.
+    /// Play spoken replies on another output device.
     ChooseOutput(DeviceChoice),
-    /// Change the target language of the translate mode.
+    /// Change the target language of the mode `translate`, and read `modes.toml` again.
     TranslateTo(Language),
-    /// Read the user's modes again after `modes.toml` has changed.
+    /// Read the user's modes again after `modes.toml` has changed. A changed mode that is on goes on as it was until the new
+    /// prompt cache is computed.
     ReadModes,
-    /// Switch the quiet gate on.
+    /// Switch the quiet gate on: silent chunks are withheld from the model.
     GateOn,
     /// Switch the quiet gate off: every chunk reaches the model.
     GateOff,
-    /// Record the audio that the model hears to this WAV file, in place of a recording in progress.
+    /// Record the audio that the model hears to this WAV file; a recording that an earlier `RecordTo` began is completed first. The
+    /// file of `--save-audio` is another one and goes on.
     RecordTo(PathBuf),
-    /// Complete the recording in progress.
+    /// Complete the recording that `RecordTo` began, if any.
     StopRecording,
-    /// End the replies in progress and the voice.
+    /// End the replies in progress in every mode, and silence the voice.
     CutReply,
-    /// Change the voice settings.
+    /// Replace the settings of the voice, echo cancellation, noise suppression and gain control.
     Voice(VoiceSettings),
-    /// Speak a text: a reply again, or a sample of the voice (reply 0). Speech in progress is cut.
+    /// Speak a text aloud: a reply again, or a sample of the voice. Speech in progress is cut.
     Say {
         /// Number of the reply; 0 for a sample of the voice.
         reply: ReplyId,
         /// Text to speak.
         text: String,
-        /// Emotion that the voice expresses.
+        /// Emotion that the voice expresses; None: neutral.
         emotion: Option<Emotion>,
     },
-    /// Start a new conversation: every lane restarts from its prompt.
+    /// Forget everything that was heard: replies in progress are cut, every mode restarts from its prompt. Stored history stays.
     Forget,
-    /// Record the instruction clip of a mode to this WAV file, for 20 s at most.
+    /// Record the microphone to this WAV file as the spoken instruction of a user's mode, for 20 s at most.
     RecordClip(PathBuf),
-    /// Complete the clip in progress.
+    /// Complete the instruction clip in progress, if any.
     EndClip,
-    /// End the session.
+    /// End the session: replies in progress are cut, recordings completed.
     Shutdown,
 }
 
-/// The choice of a model.
+/// The choice of the model that a session, a download or a benchmark uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ModelChoice {
     /// The small built-in model.
     Starter,
-    /// The released 3B model.
+    /// The released 3B model, once it is downloaded.
     ThreeB,
-    /// A checkpoint folder.
+    /// A checkpoint folder; if there is no such folder, a name in the user's catalogue or an `OWNER/NAME` of the hub.
     Dir(PathBuf),
 }
 
-/// A language: spoken, or the target of translation.
+/// A language: spoken in a recording, or the target of translation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Language {
@@ -110,10 +113,10 @@ pub enum Panel {
 }
 
 impl Panel {
-    /// Every panel.
+    /// Every panel, in the order of the variants.
     pub const ALL: [Self; 4] = [Self::Conversation, Self::Transcript, Self::Translation, Self::Sounds];
 
-    /// Returns the name of the panel, as settings and history spell it.
+    /// Returns the name of the panel, as `settings.toml`, `modes.toml` and the history database spell it.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -124,33 +127,33 @@ impl Panel {
         }
     }
 
-    /// Returns the panel of this name.
+    /// Returns the panel of this name; None for an unknown name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|panel| panel.name() == name)
     }
 }
 
-/// The choice of a sound device.
+/// The choice of a sound device, for input or output.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeviceChoice {
-    /// The default device of the system, also after it changes.
+    /// The default device of the system, followed when the system's default changes.
     #[default]
     Default,
-    /// The device with this id or name.
+    /// The device with this id or name, as `hearken devices` prints them.
     Named(String),
 }
 
 /// The settings of the voice and of the audio processing around it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VoiceSettings {
-    /// Replies that are spoken.
+    /// Choice of the replies that are spoken.
     pub speak: Speak,
-    /// Voice that speaks.
+    /// Voice that speaks, if any.
     pub voice: VoiceChoice,
-    /// Speed of the voice; 1 is its normal speed.
+    /// Speed of the voice, 0.5 to 2; 1 is its normal speed.
     pub speed: f32,
-    /// Reaction to a user who talks over a reply.
+    /// Reaction to a user who talks over a spoken reply.
     pub interrupt: Interrupt,
     /// Echo cancellation: removes Hearken's own voice from the microphone.
     pub echo: EchoChoice,
@@ -174,15 +177,15 @@ impl Default for VoiceSettings {
     }
 }
 
-/// The replies that are spoken.
+/// The choice of replies that are spoken, among those of modes that respond in [`Panel::Conversation`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Speak {
-    /// Only replies that the user asks to hear.
+    /// No reply by itself; only texts that the window sends by [`Command::Say`] when the user asks to hear one.
     Asked,
-    /// Only replies with the tag urgent.
+    /// Only replies with the emotion tag [`Emotion::Urgent`], beside those the user asks to hear.
     Urgent,
-    /// All replies.
+    /// Every reply.
     Always,
 }
 
@@ -190,7 +193,7 @@ pub enum Speak {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VoiceChoice {
-    /// The voice of the system.
+    /// The speech synthesiser of the system.
     System,
     /// No voice: replies are text only.
     None,
@@ -200,7 +203,7 @@ pub enum VoiceChoice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Interrupt {
-    /// Fade the voice and end the reply.
+    /// Fade the voice out and end the reply.
     Cut,
     /// Speak the reply to its end.
     LetFinish,
@@ -210,7 +213,7 @@ pub enum Interrupt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EchoChoice {
-    /// On, unless the output is known to be headphones.
+    /// On, unless the output device is known to be headphones.
     Auto,
     /// Always on.
     On,

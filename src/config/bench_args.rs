@@ -9,17 +9,17 @@ use crate::protocol::ModelChoice;
 /// The options of `hearken bench`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BenchOptions {
-    /// The measured model.
+    /// Model to measure.
     pub subject: BenchSubject,
-    /// Numeric precision; the one that suits the model if absent.
+    /// Numeric precision; None: as `listen` chooses, or 4 bits for random weights.
     pub precision: Option<Precision>,
-    /// Compute threads; the number of physical cores if absent.
+    /// Number of compute threads; None: the number of physical cores.
     pub threads: Option<usize>,
-    /// Positions in the cache of every lane during a measured pass.
+    /// Positions in the attention cache of every lane (mode) during a measured pass, 1 to 4,096.
     pub context: usize,
-    /// Lanes in one batch.
+    /// Number of lanes (modes) computed in one batch.
     pub lanes: usize,
-    /// The kind of measurement.
+    /// Kind of measurement.
     pub task: BenchTask,
     /// Format of the report.
     pub format: ReportFormat,
@@ -28,18 +28,18 @@ pub struct BenchOptions {
 /// The kinds of measurement of `hearken bench`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BenchTask {
-    /// The cost of each stage of a chunk.
+    /// The time for each stage of a chunk (features, encoder, decoder), load time and memory.
     Figures,
-    /// A simulated minute of listening.
+    /// The real-time factor and the lag of a simulated minute of listening.
     Scenario(Scenario),
-    /// The precision and the modes that this machine runs in real time.
+    /// A recommendation: the precision and the modes that this machine runs in real time.
     Recommend,
 }
 
-/// A simulated minute of listening.
+/// A simulated minute of listening, by what is heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scenario {
-    /// A quiet room: the gate is closed.
+    /// A quiet room: the quiet gate is closed, so the model computes nothing.
     Quiet,
     /// A question and a 30-token reply every 20 s.
     Dialog,
@@ -67,13 +67,13 @@ impl Scenario {
 pub enum BenchSubject {
     /// A model with its weights.
     Model(ModelChoice),
-    /// Random weights in the sizes of the 3B model.
+    /// Random weights in the sizes of the 3B model; needs no files.
     Shape3b,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
-    /// Model: starter, 3b, or a checkpoint folder [default: starter]
+    /// Model: starter, 3b, a name in your own catalogue, OWNER/NAME on the hub, or a checkpoint folder [default: starter]
     #[arg(long, value_name = "starter|3b|DIR", value_parser = values::model, conflicts_with = "shape")]
     model: Option<ModelChoice>,
     /// Use random weights in the sizes of this model instead; needs no download
@@ -85,10 +85,10 @@ pub(super) struct BenchArgs {
     /// Compute threads [default: the number of physical cores]
     #[arg(long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
     threads: Option<usize>,
-    /// Positions in the cache of every lane during a measured pass
+    /// Positions in the attention cache of every lane (mode) during a measured pass, 1 to 4096
     #[arg(long, value_name = "POSITIONS", value_parser = values::positions, default_value = "1024", allow_negative_numbers = true)]
     context: usize,
-    /// Lanes in one batch
+    /// Lanes (modes) computed in one batch
     #[arg(long, value_name = "N", value_parser = values::lanes, default_value = "1", allow_negative_numbers = true)]
     lanes: usize,
     /// Simulate a minute of listening instead: a quiet room; a question and a 30-token reply every 20 s; continuous speech
@@ -102,7 +102,7 @@ pub(super) struct BenchArgs {
 }
 
 impl BenchArgs {
-    /// Returns the options that the arguments mean.
+    /// Converts the arguments to options, with the starter as default model.
     pub(super) fn options(self) -> BenchOptions {
         let subject = match (self.shape, self.model) {
             (Some(_), _) => BenchSubject::Shape3b,

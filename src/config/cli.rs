@@ -16,7 +16,7 @@ use super::values::{self, Eagerness};
 use super::{ComputeDevice, Precision};
 use crate::protocol::{Language, ModelChoice};
 
-/// The command line as typed.
+/// The command line as typed, before settings and defaults are added ([`Cli::request`]).
 #[derive(Debug, Parser)]
 #[command(
     name = "hearken",
@@ -60,10 +60,11 @@ pub(super) enum CliCommand {
 /// The options that the window and `listen` share.
 #[derive(Debug, Default, Args)]
 pub(super) struct SessionArgs {
-    /// Model: starter, 3b, or a checkpoint folder [default: starter]
+    /// Model: starter, 3b, a name in your own catalogue, OWNER/NAME on the hub, or a checkpoint folder [default: starter]
     #[arg(long, value_name = "starter|3b|DIR", value_parser = values::model)]
     pub(super) model: Option<ModelChoice>,
-    /// Modes to switch on: dialog, transcribe, translate, sounds, or the name of your own [default: dialog,transcribe]
+    /// Modes to switch on: dialog, transcribe, translate, sounds, or names of your own [default: dialog,transcribe for starter,
+    /// else those that this machine runs in real time]
     #[arg(long, value_name = "MODE,…", value_parser = mode_names)]
     pub(super) modes: Option<ModeNames>,
     /// Target language of the translate mode [default: zh]
@@ -75,10 +76,11 @@ pub(super) struct SessionArgs {
     /// Save exactly the samples that the model hears to this 32-bit float WAV file
     #[arg(long, value_name = "FILE")]
     pub(super) save_audio: Option<PathBuf>,
-    /// Numeric precision [default: f32; q4 for a model that is too large for f32, or that has only 4-bit weights]
+    /// Numeric precision [default: f32; q4 for a model too large for f32; that of the weights if they are quantized only; bf16 on
+    /// a GPU]
     #[arg(long, value_name = "f32|bf16|q8|q4", value_parser = values::precision)]
     pub(super) precision: Option<Precision>,
-    /// Compute device [default: cpu]
+    /// Compute device; cuda and metal need a build with that feature [default: cpu]
     #[arg(long, value_name = "cpu|cuda|metal", value_parser = values::device)]
     pub(super) device: Option<ComputeDevice>,
     /// Compute threads [default: the number of physical cores]
@@ -109,30 +111,30 @@ pub(super) struct ListenArgs {
     /// Hear files in real time, like a microphone, instead of as fast as the model computes
     #[arg(long)]
     pub(super) realtime: bool,
-    /// Silence after each file, in seconds [default: 1.0]
+    /// Silence after each file or stdin, in seconds [default: 1.0]
     #[arg(long, value_name = "S", value_parser = values::gap_secs, allow_negative_numbers = true)]
     pub(super) gap_secs: Option<f64>,
-    /// Speak the replies
+    /// Speak replies aloud: all, or the urgent ones if the settings say `speak = "urgent"`
     #[arg(long)]
     pub(super) speak: bool,
-    /// Report the computing time of each chunk
+    /// Report the computing time of each chunk (text and jsonl)
     #[arg(long)]
     pub(super) timing: bool,
-    /// Report the margin of each decision: the respond logit minus the silent logit
+    /// Report the margin of each decision, the respond logit minus the silent logit (text and jsonl)
     #[arg(long, conflicts_with = "no_decisions")]
     pub(super) margins: bool,
-    /// Leave out the decisions
+    /// Leave out the `decision` events of jsonl
     #[arg(long)]
     pub(super) no_decisions: bool,
     #[command(flatten)]
     pub(super) session: SessionArgs,
 }
 
-/// Names of modes. A type of its own because clap reads a bare `Vec` as an option that may be repeated.
+/// The parsed value of `--modes`. A type of its own because clap reads a bare `Vec` as an option that may be repeated.
 #[derive(Clone, Debug)]
 pub(super) struct ModeNames(pub(super) Vec<String>);
 
-/// Eagerness as typed. A type of its own for the reason of [`ModeNames`].
+/// The parsed value of `--eagerness`. A type of its own for the reason of [`ModeNames`].
 #[derive(Clone, Debug)]
 pub(super) struct EagernessList(pub(super) Vec<Eagerness>);
 

@@ -1,4 +1,4 @@
-//! Lists of audio files: a `sequence.json` in place of its files.
+//! Lists of audio files: a `.json` file with a list of paths, in place of these files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ pub fn expand_file_lists(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Returns the paths in the list, relative to the folder of the list.
+/// Returns the paths in the list; relative ones are joined to the folder of the list.
 fn listed_in(list: &Path) -> Result<Vec<PathBuf>> {
     let text = fs::read_to_string(list).map_err(|e| unreadable(list, &e))?;
     let paths: Vec<PathBuf> = serde_json::from_str(&text)

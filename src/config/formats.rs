@@ -5,18 +5,18 @@ use clap::Args;
 /// The output format of `hearken listen`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputFormat {
-    /// Lines for people.
+    /// Lines for people: replies, sounds, and margins and timings if asked for.
     Text,
     /// JSON Lines: one event a line.
     Jsonl,
-    /// SubRip subtitles.
+    /// SubRip subtitles, each printed once it is complete.
     Srt,
-    /// WebVTT subtitles.
+    /// WebVTT subtitles, each printed once it is complete.
     Vtt,
 }
 
 impl OutputFormat {
-    /// Reads the value of `--format`.
+    /// Reads the value of `--format`; an error names the accepted values.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         match text {
             "text" => Ok(Self::Text),
@@ -28,7 +28,7 @@ impl OutputFormat {
     }
 }
 
-/// The format of a report.
+/// The format in which a command prints its report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportFormat {
     /// Text for people.
@@ -37,7 +37,7 @@ pub enum ReportFormat {
     Json,
 }
 
-/// The destination of stdout, which decides the default format.
+/// The destination of stdout, which decides the default format of `hearken listen`: text or JSON Lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stdout {
     /// A terminal, read by a person.
@@ -55,7 +55,7 @@ pub(super) struct ReportArgs {
 }
 
 impl ReportArgs {
-    /// Returns the format that was asked for.
+    /// Returns JSON with `--json`, else text.
     pub(super) const fn format(&self) -> ReportFormat {
         if self.json { ReportFormat::Json } else { ReportFormat::Text }
     }

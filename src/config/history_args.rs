@@ -14,47 +14,47 @@ use crate::files::Existing;
 /// A request of `hearken history`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HistoryRequest {
-    /// List the past sessions.
+    /// List the past sessions, newest first.
     List(ReportFormat),
-    /// Print a session.
+    /// Print a session with the times of its lines.
     Show(SessionChoice, ReportFormat),
-    /// Print the lines that contain this text.
+    /// Print the lines of all sessions that contain this text.
     Search(String, ReportFormat),
-    /// Export a session.
+    /// Write a session to a file or to stdout.
     Export {
-        /// The session to export.
+        /// Session to export.
         session: SessionChoice,
         /// Format of the export.
         form: ExportForm,
-        /// File to write; stdout if absent.
+        /// File to write; None: stdout.
         out: Option<PathBuf>,
         /// Treatment of a file that exists already.
         existing: Existing,
     },
-    /// Delete sessions or a part of them.
+    /// Delete sessions, the newest time span, or everything.
     Delete(Deletion),
 }
 
 /// The choice of a past session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionChoice {
-    /// The newest session.
+    /// The session that started last.
     Last,
-    /// The session with this number.
+    /// The session with this number, as `hearken history list` prints it.
     Number(i64),
 }
 
 /// The format of an exported session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExportForm {
-    /// A document for people and media players.
+    /// A document for people (text, Markdown) or media players (subtitles).
     Document(DocumentFormat),
     /// The events of the session, as `listen --format jsonl` prints them.
     Events,
 }
 
 impl ExportForm {
-    /// Every format.
+    /// Every format, in the order of the help text.
     pub const ALL: [Self; 5] = [
         Self::Document(DocumentFormat::Text),
         Self::Document(DocumentFormat::Markdown),
@@ -63,14 +63,14 @@ impl ExportForm {
         Self::Events,
     ];
 
-    /// Returns the format that belongs to the extension of `path`.
+    /// Returns the format that belongs to the extension of `path`, in any case; None for an unknown or no extension.
     #[must_use]
     pub fn of(path: &std::path::Path) -> Option<Self> {
         let extension = path.extension()?.to_str()?.to_lowercase();
         Self::ALL.into_iter().find(|form| form.extension() == extension)
     }
 
-    /// Returns the extension of files of this format.
+    /// Returns the extension of files of this format, without the dot; also its name on the command line.
     #[must_use]
     pub const fn extension(self) -> &'static str {
         match self {
@@ -80,14 +80,14 @@ impl ExportForm {
     }
 }
 
-/// A part of the history to delete.
+/// The part of the history that is to be deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deletion {
-    /// These sessions.
+    /// These sessions, with their recordings.
     Sessions(Vec<SessionChoice>),
-    /// The newest part of every session, as long as this.
+    /// Everything that was heard in the last time span of this length, until now.
     Newest(Duration),
-    /// Everything.
+    /// Every session and every recording.
     Everything,
 }
 
@@ -99,7 +99,7 @@ pub(super) enum HistoryCommand {
     Show(ShowArgs),
     /// Search every session for a text
     Search(SearchArgs),
-    /// Write a session to a file
+    /// Write a session as text, Markdown, subtitles or events
     Export(ExportArgs),
     /// Delete sessions and their recordings from this machine
     Delete(DeleteArgs),
@@ -116,7 +116,7 @@ pub(super) struct ShowArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct SearchArgs {
-    /// Text to search for; upper and lower case are the same
+    /// Text to search for; several words are one phrase, case is ignored
     #[arg(value_name = "TEXT", required = true)]
     text: Vec<String>,
     #[command(flatten)]
@@ -134,7 +134,7 @@ pub(super) struct ExportArgs {
     /// Write to this file [default: stdout]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Replace the file if it exists
+    /// Replace the file of --out if it exists
     #[arg(long, requires = "out")]
     force: bool,
 }
@@ -145,16 +145,19 @@ pub(super) struct DeleteArgs {
     /// Session numbers, as `hearken history list` prints them; `last` is the newest
     #[arg(value_name = "SESSION", value_parser = session)]
     sessions: Vec<SessionChoice>,
-    /// Delete the newest N minutes of every session
+    /// Delete what was heard in the last N minutes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     last_minutes: Option<u32>,
-    /// Delete every session
+    /// Delete every session and recording
     #[arg(long)]
     all: bool,
 }
 
 impl HistoryCommand {
-    /// Returns the request that the arguments mean.
+    /// Converts the arguments to a request.
+    ///
+    /// # Errors
+    /// `Arguments` when the text to search for is empty.
     pub(super) fn request(self) -> Result<HistoryRequest> {
         Ok(match self {
             Self::List(typed) => HistoryRequest::List(typed.format()),

@@ -1,4 +1,4 @@
-//! Preferences of the history: the table `[history]` of the settings file.
+//! The user's preferences for stored sessions: the table `[history]` of the settings file.
 
 use serde::Deserialize;
 use toml::Value;
@@ -10,17 +10,17 @@ use crate::error::Result;
 
 /// Default number of days for which a session is kept.
 const DEFAULT_DAYS: u32 = 30;
-/// The largest number of days: a hundred years.
+/// The largest accepted number of days: a hundred years.
 const MAX_DAYS: u32 = 36_500;
 
-/// The preferences of the history.
+/// The user's preferences for stored sessions of the window: whether they are kept, how long, and with audio or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryPrefs {
-    /// True if sessions of the window are kept.
+    /// True if sessions of the window are stored.
     pub keep: bool,
-    /// Days after which a session is deleted; 0 means never.
+    /// Days after which stored sessions, and older parts of longer ones, are deleted; 0: never.
     pub days: u32,
-    /// True if audio is recorded too.
+    /// True if the audio that the model hears is recorded with them; without effect unless `keep`.
     pub audio: bool,
 }
 
@@ -58,8 +58,8 @@ impl TryFrom<i64> for Days {
 }
 
 impl HistoryPrefs {
-    /// Returns the preferences in the settings file, and a message about each line that cannot be read. If there is such a line, the
-    /// defaults are the careful choice: keep nothing, delete nothing.
+    /// Returns the preferences in the settings file, and messages about lines of the file that cannot be read, at most 5. If there
+    /// is such a line, missing keys take the careful choice: keep nothing, delete nothing, record nothing.
     #[must_use]
     pub fn read(paths: &Paths) -> (Self, Vec<String>) {
         let (file, wrong) = TomlFile::read_lenient::<HistoryTable>(&paths.settings_file());
@@ -76,7 +76,7 @@ impl HistoryPrefs {
     /// Writes the preferences to the settings file, whose other content stays.
     ///
     /// # Errors
-    /// `Settings` when the file is damaged, `Output` when it cannot be written.
+    /// `Settings` when the file cannot be read or is not TOML, `Output` when it cannot be written.
     pub fn save(&self, paths: &Paths) -> Result<()> {
         let changes = vec![
             (vec!["history", "keep"], Some(Value::from(self.keep))),

@@ -1,18 +1,19 @@
 //! Settings of a session that runs for hours: the context policy, the modes that rest under overload, the sensitivity of the
-//! quiet gate. Data only; `mel`, `lane` and `engine` act on it.
+//! quiet gate, inputs to avoid. Data only; `mel`, `lane`, `engine` and `audio` act on it.
 
 use super::modes::{SOUNDS, TRANSCRIBE, TRANSLATE};
 
 /// The user's choices for a session that runs for hours.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LongRunning {
-    /// Size and policy of a lane's context window.
+    /// Size of the context window of each mode, and policy for when it is full.
     pub context: ContextChoice,
     /// Sensitivity of the quiet gate.
     pub sensitivity: Sensitivity,
-    /// Names of the modes that rest while the machine cannot keep up, the first to rest first. Other modes never rest.
+    /// Names of the modes that may rest while the machine cannot keep up, the first to rest first. Other modes never rest, nor does
+    /// the last mode that is on.
     pub rest_first: Vec<String>,
-    /// Inputs, by id or name, that are used only if they are chosen by name.
+    /// Input devices, by id or name, that are never used as the default or as a stand-in, only if the user chooses them by name.
     pub excluded_inputs: Vec<String>,
 }
 
@@ -35,16 +36,16 @@ pub enum Sensitivity {
     High,
 }
 
-/// Default size of a lane's context window, in positions: positions are exact and attention is cheap up to here
+/// Default size of a mode's context window, in positions (62 s): positions are exact and attention is cheap up to here
 /// (`src/model/README.md` section 4.3).
 pub const DEFAULT_POSITIONS: usize = 2_048;
 
-/// The size of a lane's context window and the policy for when it is full.
+/// The size of the context window that each mode has, and the policy for when it is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContextChoice {
-    /// The order of eviction and the triggers of a reset.
+    /// Order of eviction when the window is full, and triggers of a reset.
     pub policy: ContextPolicy,
-    /// Size of the window, in positions.
+    /// Size of the window, in positions (13 for each chunk of 0.4 s), 512 to 4,096.
     pub positions: usize,
 }
 
@@ -57,14 +58,15 @@ impl Default for ContextChoice {
 /// The policy for a full context window; `lane` defines its eviction order and its resets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ContextPolicy {
-    /// Keep answered chunks and the first seconds longest.
+    /// Drop quiet chunks first, then unanswered sound, then the oldest answers; keep the first 6 s of sound longest.
     #[default]
     KeepReplies,
-    /// Drop the oldest chunks.
+    /// Drop the oldest chunks, whatever they hold.
     RecentOnly,
-    /// Keep replies longest, and start again after every quiet time.
+    /// Forget everything when sound returns after the quiet gate was closed; until then, drop as `KeepReplies` does, but without
+    /// sparing the first 6 s.
     ResetWhenQuiet,
-    /// Start again as the web server of the reference does.
+    /// Forget everything after each reply and at 1,500 positions, as the web server of the reference does.
     Reference,
 }
 

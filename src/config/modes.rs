@@ -1,4 +1,4 @@
-//! The modes as data: the instruction of a lane, the panel of its responses, its handling of a backlog.
+//! The modes as data: for each its instruction, the panel of its responses, its handling of a backlog.
 //!
 //! Defines the built-in modes and replaces their clips by the user's. The user's own modes come from
 //! `modes_file`. Not responsible for decoding a clip.
@@ -9,20 +9,21 @@ use serde::Deserialize;
 
 use crate::protocol::{Language, Panel};
 
-/// A task that the user can switch on; each mode that is on has a lane of its own (`src/README.md` "Lanes").
+/// A task that the user can switch on; each mode that is on has a lane (a context and replies) of its own (`src/README.md`
+/// "Lanes").
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mode {
-    /// Name of the mode, as in `--modes` and in events.
+    /// Name of the mode, as in `--modes`, settings and events.
     pub name: String,
-    /// Instruction as text; absent for dialog.
+    /// Instruction as text, shown to people (the model hears the clip); None for dialog.
     pub instruction: Option<String>,
-    /// Instruction as speech, fed to the model when the lane opens.
+    /// Instruction as speech, fed to the model as the prompt of the mode.
     pub clip: InstructionClip,
-    /// Panel that shows the responses.
+    /// Panel of the window that shows the responses.
     pub panel: Panel,
-    /// Handling of chunks that waited during a reply.
+    /// Handling of chunks (0.4 s) that waited while the mode generated a reply.
     pub catch_up: CatchUp,
-    /// Bias added to the respond logit; 0 leaves the decision to the model.
+    /// Bias added to the respond logit, -1,000 to 1,000; 0 leaves the decision to the model.
     pub eagerness: f32,
 }
 
@@ -33,7 +34,7 @@ pub enum InstructionClip {
     None,
     /// A built-in clip: the bytes of a 16 kHz mono WAV file.
     Builtin(&'static [u8]),
-    /// An audio file of the user.
+    /// An audio file of the user, which may not exist any more.
     File(PathBuf),
 }
 
@@ -44,7 +45,7 @@ pub enum CatchUp {
     /// Feed the waiting chunks with `silent` forced, up to four in a pass, and decide only at the last.
     #[default]
     Drain,
-    /// Decide at every chunk.
+    /// Decide at every chunk, also at those that waited.
     EveryChunk,
 }
 
@@ -54,17 +55,18 @@ pub const DIALOG: &str = "dialog";
 pub const TRANSCRIBE: &str = "transcribe";
 /// Name of the mode that translates speech.
 pub const TRANSLATE: &str = "translate";
-/// Name of the mode that names sounds.
+/// Name of the mode that describes sounds.
 pub const SOUNDS: &str = "sounds";
 
 /// Names of the built-in modes by priority, most important first: the order of the window, and of the modes that a machine too slow
 /// for all of them runs.
 pub const BUILT_IN: [&str; 4] = [DIALOG, TRANSCRIBE, TRANSLATE, SOUNDS];
 
-/// Names of the modes that are on by default.
+/// Names of the modes that are on by default with the starter model.
 pub const DEFAULT_ON: [&str; 2] = [DIALOG, TRANSCRIBE];
 
-/// Returns the built-in modes. A clip in the folder `instructions` replaces the built-in clip of the same name.
+/// Returns the built-in modes in the order of [`BUILT_IN`], `translate` into `translate_to`. A file `transcribe.wav`,
+/// `translate_zh.wav`, `translate_en.wav` or `sounds.wav` in the folder `instructions` replaces the built-in clip.
 ///
 /// The wording follows the model's training examples (`src/README.md` "Lanes").
 #[must_use]
@@ -96,7 +98,7 @@ pub fn builtin(translate_to: Language, instructions: &Path) -> Vec<Mode> {
     ]
 }
 
-/// Returns the target language of the translate mode in `modes`.
+/// Returns the target language of the mode `translate` in `modes`, known by its instruction; Chinese without such a mode.
 #[must_use]
 pub fn language_of(modes: &[Mode]) -> Language {
     let english = builtin(Language::English, Path::new("")).into_iter().find(|mode| mode.name == TRANSLATE);
@@ -108,7 +110,7 @@ pub fn language_of(modes: &[Mode]) -> Language {
     }
 }
 
-/// Returns the user's clip of this name, if the file exists.
+/// Returns the path of `NAME.wav` in the folder `instructions`; None if there is no such file.
 pub(super) fn user_clip(instructions: &Path, name: &str) -> Option<PathBuf> {
     let path = instructions.join(format!("{name}.wav"));
     path.is_file().then_some(path)

@@ -17,24 +17,25 @@ use crate::protocol::{Language, Panel};
 /// A mode that the user defines in the window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewMode {
-    /// Name of the mode.
+    /// Name of the mode: a to z, 0 to 9, `-` and `_`.
     pub name: String,
-    /// Instruction as text.
+    /// Instruction as text; must not be empty.
     pub instruction: String,
-    /// Audio file with the spoken instruction, which is copied. `None` keeps the clip of a mode that is replaced.
+    /// Audio file with the spoken instruction, which is copied to the folder `instructions`. None keeps the clip of the mode that
+    /// [`replace`] replaces; [`add`] refuses it.
     pub clip: Option<PathBuf>,
-    /// Panel that shows the responses.
+    /// Panel of the window that shows the responses.
     pub panel: Panel,
 }
 
 /// Keys that [`NewMode`] sets; every other line of a mode stays.
 const EDITED_KEYS: [&str; 4] = ["name", "instruction", "clip", "panel"];
 
-/// Adds a mode at the end of `modes.toml`.
+/// Adds a mode at the end of `modes.toml` and copies its clip.
 ///
 /// # Errors
-/// `Arguments` when the name cannot be used, `AudioFile` when the clip is missing, `Settings` when the file is damaged,
-/// `Output` when it cannot be written.
+/// `Arguments` when the name is taken or not allowed or the instruction is empty, `AudioFile` when the clip is missing, `Settings`
+/// when `modes.toml` cannot be understood, `Output` when a file cannot be written.
 pub fn add(paths: &Paths, new: &NewMode) -> Result<()> {
     let known = all(paths, Language::default())?;
     check(new, &known)?;
@@ -50,10 +51,12 @@ pub fn add(paths: &Paths, new: &NewMode) -> Result<()> {
     write_private(&paths.modes_file(), format!("{old}{gap}{}", block(new, &clip, "")).as_bytes())
 }
 
-/// Replaces the user's mode `name` by `new`.
+/// Replaces the user's mode `name` by `new`, in its place in `modes.toml`; keys that [`NewMode`] lacks, and comments, stay. The old
+/// clip is not deleted.
 ///
 /// # Errors
-/// The errors of [`add`], and `Arguments` when the user has no mode of this name.
+/// The errors of [`add`], `Arguments` when the user has no mode of this name, and `Settings` when the modes of the file do not each
+/// begin with a line `[[mode]]`.
 pub fn replace(paths: &Paths, name: &str, new: &NewMode) -> Result<()> {
     let known = all(paths, Language::default())?;
     check(new, &known)?;
@@ -70,11 +73,11 @@ pub fn replace(paths: &Paths, name: &str, new: &NewMode) -> Result<()> {
     write_private(&paths.modes_file(), text.as_bytes())
 }
 
-/// Removes the user's mode `name` and the clip that was copied for it.
+/// Removes the user's mode `name` and the clip of that name in the folder `instructions`, unless another mode uses it.
 ///
 /// # Errors
-/// `Arguments` when the user has no mode of this name, `Settings` when the file is damaged, `Output` when it cannot be
-/// written.
+/// `Arguments` when the user has no mode of this name, `Settings` when `modes.toml` cannot be understood or edited, `Output` when
+/// it cannot be written.
 pub fn remove(paths: &Paths, name: &str) -> Result<()> {
     let known = all(paths, Language::default())?;
     let (text, at, clip) = find(paths, name, &known)?;
@@ -113,7 +116,7 @@ fn text_of(paths: &Paths) -> Result<String> {
     }
 }
 
-/// Copies the clip to the folder of the clips and returns its file name.
+/// Copies the clip to the folder `instructions` as `NAME.EXTENSION` and returns that file name.
 fn copy_clip(paths: &Paths, name: &str, from: &Path) -> Result<String> {
     let extension = from.extension().and_then(|e| e.to_str()).unwrap_or("wav");
     let clip = format!("{name}.{extension}");
@@ -124,7 +127,7 @@ fn copy_clip(paths: &Paths, name: &str, from: &Path) -> Result<String> {
     Ok(clip)
 }
 
-/// Returns the TOML of a mode, followed by the lines `kept` from the mode that it replaces.
+/// Returns the TOML table of a mode, followed by the lines `kept` of the mode that it replaces.
 fn block(new: &NewMode, clip: &str, kept: &str) -> String {
     let text = |text: &str| toml::Value::from(text).to_string();
     format!(
@@ -140,7 +143,10 @@ fn is_edited(line: &str) -> bool {
     line.split_once('=').is_some_and(|(key, _)| EDITED_KEYS.contains(&key.trim()))
 }
 
-/// Returns the text of the file, the range of the user's mode `name` in it, and the clip of the mode.
+/// Returns the text of `modes.toml`, the byte range of the user's mode `name` in it, and the clip of the mode.
+///
+/// # Errors
+/// `Arguments` when the user has no such mode, `Settings` when the modes do not each begin with a line `[[mode]]`.
 fn find(paths: &Paths, name: &str, known: &[Mode]) -> Result<(String, Range<usize>, PathBuf)> {
     let own: Vec<&Mode> = known.iter().skip_while(|mode| super::modes::BUILT_IN.contains(&mode.name.as_str())).collect();
     let place = own.iter().position(|mode| mode.name == name);

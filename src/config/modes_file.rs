@@ -42,17 +42,17 @@ struct TomlMode {
     eagerness: Option<Spanned<f32>>,
 }
 
-/// Returns every mode: the built-in modes, then the user's.
+/// Returns every mode: the built-in modes, `translate` into `translate_to`, then the user's in the order of `modes.toml`.
 ///
 /// # Errors
-/// `Settings`, naming file and line, when the user's modes cannot be understood.
+/// `Settings`, naming file and line, when `modes.toml` cannot be read or understood, a name is taken, or a clip is missing.
 pub fn all(paths: &Paths, translate_to: Language) -> Result<Vec<Mode>> {
     let mut modes = modes::builtin(translate_to, &paths.instructions());
     append(paths, &mut modes)?;
     Ok(modes)
 }
 
-/// Adds the user's modes to `modes`.
+/// Adds the modes in `modes.toml` to `modes`; none if there is no such file.
 ///
 /// # Errors
 /// `Settings`, naming file and line, when the file cannot be read or understood, when a name is taken, or when a clip is missing.

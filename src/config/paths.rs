@@ -5,22 +5,22 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Environment variable with a folder for settings, cache and history together: for tests, and for use from a USB stick.
+/// Name of the environment variable with a folder for settings, cache and history together: for tests, and for a USB stick.
 pub const HOME_VARIABLE: &str = "HEARKEN_HOME";
 
-/// The folders of Hearken; each is created when it is first needed.
+/// The folders of Hearken for one user; each is created when a file is first written to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paths {
-    /// Settings, the user's modes and instruction clips.
+    /// Folder of the settings, the user's modes and catalogue, and instruction clips.
     pub config: PathBuf,
-    /// Unpacked models and prompt caches: everything that can be restored.
+    /// Folder of prepared models and prompt caches: everything that can be restored.
     pub cache: PathBuf,
-    /// History and recordings: everything that cannot be restored.
+    /// Folder of history, recordings and log: everything that cannot be restored.
     pub data: PathBuf,
 }
 
 impl Paths {
-    /// Returns the folders of this user, or the folders inside `HEARKEN_HOME` if it is set.
+    /// Returns the folders of this user on this platform, or those inside `HEARKEN_HOME` if it is set and not empty. Creates none.
     ///
     /// # Errors
     /// `Settings` when this user has no home folder and `HEARKEN_HOME` is not set.
@@ -41,25 +41,25 @@ impl Paths {
         Ok(Self { config: dirs.config_dir().to_owned(), cache: dirs.cache_dir().to_owned(), data: dirs.data_dir().to_owned() })
     }
 
-    /// Returns the folders inside `home`.
+    /// Returns the folders `config`, `cache` and `data` inside `home`.
     #[must_use]
     pub fn inside(home: &Path) -> Self {
         Self { config: home.join("config"), cache: home.join("cache"), data: home.join("data") }
     }
 
-    /// Returns the path of the settings file.
+    /// Returns the path of the settings file, `settings.toml`.
     #[must_use]
     pub fn settings_file(&self) -> PathBuf {
         self.config.join("settings.toml")
     }
 
-    /// Returns the path of the file with the user's own modes.
+    /// Returns the path of the file with the user's own modes, `modes.toml`.
     #[must_use]
     pub fn modes_file(&self) -> PathBuf {
         self.config.join("modes.toml")
     }
 
-    /// Returns the folder of the user's instruction clips.
+    /// Returns the folder of the user's spoken instructions.
     #[must_use]
     pub fn instructions(&self) -> PathBuf {
         self.config.join("instructions")

@@ -1,4 +1,4 @@
-//! Preferences of the window, and the choices made in it that outlive the session.
+//! The user's preferences for the window, and the choices about the session that the window saves.
 //!
 //! Reads and writes the table `[window]` of the settings file, and saves choices about the session beside it.
 
@@ -11,40 +11,40 @@ use super::toml_file::TomlFile;
 use crate::error::Result;
 use crate::protocol::{DeviceChoice, Interrupt, Language, ModelChoice, Switch, VoiceSettings};
 
-/// Default zoom factor of the window, and the range that stays readable.
+/// Default zoom factor of the window; `ZOOMS` is the range that stays readable.
 const ZOOM: f32 = 1.0;
 const ZOOMS: (f32, f32) = (0.5, 3.0);
-/// Default shares of the window's columns, and their range.
+/// Default of [`WindowPrefs::shares`]; `SHARE_RANGE` is the range of each.
 const SHARES: [f32; 2] = [0.44, 0.36];
 const SHARE_RANGE: (f32, f32) = (0.1, 0.9);
-/// Ranges of the captions' font size, width and height, in points.
+/// Ranges of font size, width and height of the captions overlay, in points.
 const CAPTION_SIZES: (f32, f32) = (12.0, 72.0);
 const CAPTION_WIDTHS: (f32, f32) = (200.0, 4_000.0);
 const CAPTION_HEIGHTS: (f32, f32) = (60.0, 2_000.0);
 
-/// The preferences of the window.
+/// The user's preferences for the window: language, look, panels, notifications and captions overlay.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WindowPrefs {
-    /// Language of the window.
+    /// Language of the texts in the window.
     pub language: UiLanguage,
     /// Colour theme.
     pub theme: ThemeChoice,
-    /// Zoom factor of the window; 1 is the scale of the system.
+    /// Zoom factor of the window, 0.5 to 3; 1 is the scale of the system.
     pub zoom: f32,
-    /// Names of the hidden panels.
+    /// Names of the panels ([`Panel::name`](crate::protocol::Panel::name)) that are hidden.
     pub hidden: Vec<String>,
-    /// True once the welcome card was closed.
+    /// True once the user has closed the welcome card of the first start.
     pub welcomed: bool,
     /// True if urgent replies and marked sounds send desktop notifications.
     pub notify: bool,
-    /// Names of sounds that send a notification.
+    /// Names of sounds that send a desktop notification, if `notify`.
     pub marked_sounds: Vec<String>,
-    /// Names of sounds that are not listed.
+    /// Names of sounds that the panel of sounds leaves out.
     pub muted_sounds: Vec<String>,
-    /// Share of the width for conversation and sounds, and share of that column's height for sounds (0 to 1).
+    /// Share of the window's width for the column of conversation and sounds, and share of its height for sounds; each 0.1 to 0.9.
     pub shares: [f32; 2],
-    /// Preferences of the captions overlay.
+    /// Preferences for the captions overlay.
     pub captions: CaptionPrefs,
 }
 
@@ -65,10 +65,10 @@ impl Default for WindowPrefs {
     }
 }
 
-/// The language of the window.
+/// The language of the texts in the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UiLanguage {
-    /// The language of the system, if the window supports it.
+    /// The language of the system, if that is English or Chinese; else English.
     #[default]
     #[serde(rename = "system")]
     System,
@@ -93,22 +93,22 @@ pub enum ThemeChoice {
     Dark,
 }
 
-/// The preferences of the captions overlay.
+/// The user's preferences for the captions overlay: a small window with the latest words on top of other programs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CaptionPrefs {
-    /// Font size, in points.
+    /// Font size, 12 to 72 points.
     pub size: f32,
     /// Opacity of the background, 0 to 1.
     pub opacity: f32,
-    /// Number of utterances shown.
+    /// Number of latest utterances shown, 1 or 2.
     pub lines: u8,
-    /// True if the translation is shown below the words.
+    /// True if the translation is shown below the original words.
     pub bilingual: bool,
-    /// Upper left corner on the screen, in points; chosen by the system if absent.
+    /// Upper left corner on the screen, in points; None: chosen by the system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<[f32; 2]>,
-    /// Width and height, in points.
+    /// Width (200 to 4,000) and height (60 to 2,000), in points.
     pub extent: [f32; 2],
 }
 
@@ -125,15 +125,15 @@ struct WindowTable {
 }
 
 impl WindowPrefs {
-    /// Returns the preferences in the settings file, with defaults for the lines that cannot be read, and a message about each of
-    /// these lines.
+    /// Returns the preferences in the settings file, with numbers clamped to their ranges and defaults for lines that cannot be
+    /// read, and messages about these lines, at most 5.
     #[must_use]
     pub fn read(paths: &Paths) -> (Self, Vec<String>) {
         let (file, wrong) = TomlFile::read_lenient::<WindowTable>(&paths.settings_file());
         (file.window.in_range(), wrong)
     }
 
-    /// Returns the preferences with every number clamped to the range that the window can show.
+    /// Returns the preferences with every number clamped to its range; a number that is not finite becomes its default.
     fn in_range(mut self) -> Self {
         let clamp =
             |number: f32, (least, most): (f32, f32), default: f32| if number.is_finite() { number.clamp(least, most) } else { default };
@@ -152,7 +152,7 @@ impl WindowPrefs {
     /// Writes the preferences to the settings file, whose other content stays.
     ///
     /// # Errors
-    /// `Settings` when the file is damaged, `Output` when it cannot be written.
+    /// `Settings` when the file cannot be read or is not TOML, `Output` when it cannot be written.
     pub fn save(&self, paths: &Paths) -> Result<()> {
         let text = |value: &str| Some(Value::from(value));
         let list = |names: &[String]| Some(Value::from(names.to_vec()));
@@ -182,40 +182,40 @@ impl WindowPrefs {
     }
 }
 
-/// Returns `number` with two decimals, so that 0.8 is written as 0.8 and not as the double nearest to the float.
+/// Returns `number` rounded to two decimals, so that 0.8 is written as 0.8 and not as the double nearest to the float.
 fn short(number: f32) -> f64 {
     (f64::from(number) * 100.0).round() / 100.0
 }
 
-/// A choice about the session that is saved in the settings file.
+/// A choice about the session, made in the window, that is saved in the settings file for the next start.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SavedChoice {
-    /// The modes that are on.
+    /// Names of the modes that are on; if empty, the key is removed and the default returns.
     ModesOn(Vec<String>),
-    /// The model.
+    /// Model that listens.
     Model(ModelChoice),
-    /// The input.
+    /// Input device; the default removes the key.
     Input(DeviceChoice),
-    /// The voice settings.
+    /// Settings of the voice, echo cancellation, noise suppression and gain control.
     Voice(VoiceSettings),
-    /// The target language of translation.
+    /// Target language of the mode `translate`.
     TranslateTo(Language),
-    /// The eagerness of a mode, by name.
+    /// Name of a mode and its eagerness, saved with two decimals.
     Eagerness(String, f32),
-    /// The removal of the user's mode of this name: its eagerness is removed too.
+    /// Removal of the eagerness of this mode, for a user's mode that has been removed.
     NoMode(String),
-    /// The modes that rest while the machine cannot keep up, the first to rest first.
+    /// Names of the modes that may rest while the machine cannot keep up, the first to rest first.
     RestFirst(Vec<String>),
-    /// The output.
+    /// Output device; the default removes the key.
     Output(DeviceChoice),
-    /// The quiet gate.
+    /// Quiet gate, on or off.
     Gate(Switch),
 }
 
-/// Saves a choice in the settings file.
+/// Saves a choice in the settings file, whose other content stays.
 ///
 /// # Errors
-/// `Settings` when the file is damaged, `Output` when it cannot be written.
+/// `Settings` when the file cannot be read or is not TOML, `Output` when it cannot be written.
 pub fn save_choice(paths: &Paths, choice: &SavedChoice) -> Result<()> {
     let change: Change<'_> = match choice {
         SavedChoice::ModesOn(modes) if modes.is_empty() => (vec!["modes"], None),

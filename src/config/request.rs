@@ -20,10 +20,10 @@ use super::{ComputeDevice, EventOptions, FileSpeed, HistoryPrefs, Paths, Samplin
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::{DeviceChoice, Language, ModelChoice, Speak};
 
-/// A request of the user to the program.
+/// A checked request to the program: one command with all its settings.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
-    /// Open the window and listen.
+    /// Open the window and listen with these settings.
     Window(Box<Settings>),
     /// Listen without a window.
     Listen {
@@ -32,34 +32,35 @@ pub enum Request {
         /// Output format.
         format: OutputFormat,
     },
-    /// List the sound devices.
+    /// List the sound inputs and outputs.
     Devices(ReportFormat),
-    /// Write every number that the model computes.
+    /// Write every number that the model computes for some files.
     Trace(TraceOptions),
     /// Measure the speed of a model.
     Bench(BenchOptions),
-    /// Score a model, or compare two runs.
+    /// Score a model on a data set, or compare two such runs.
     Eval(EvalRequest),
-    /// Check the machine for a session with these settings.
+    /// Check whether this machine has everything that a session with these settings needs.
     Doctor(Box<Settings>),
-    /// Read or change past sessions.
+    /// List, show, search, export or delete past sessions.
     History(HistoryRequest),
-    /// Download or manage models.
+    /// List, download, verify, quantise, locate or remove models.
     Model(ModelRequest),
 }
 
-/// The optional events of a window: its strip shows decisions.
+/// The optional events of a window: its timeline shows decisions.
 const WINDOW_EVENTS: EventOptions = EventOptions { decisions: true, margins: false, timing: false };
 
 /// Default silence after each file, in seconds, as in the reference (`src/model/README.md` section 5.4).
 const DEFAULT_GAP_SECS: f64 = 1.0;
 
 impl Cli {
-    /// Returns the request that the command line means, given the settings and modes in `paths` and the destination of stdout.
+    /// Returns the request that the command line means, given the settings and modes files in `paths`; `stdout` decides the default
+    /// format of `listen`. A window and the doctor leave out wrong lines of these files ([`settings_problems`]).
     ///
     /// # Errors
     /// `Arguments` when options contradict each other or name something unknown; `AudioFile` when a file is missing;
-    /// `Settings` when a settings file is wrong.
+    /// `Settings` when the settings or modes file is wrong, for `listen`.
     pub fn request(self, paths: &Paths, stdout: Stdout) -> Result<Request> {
         Ok(match self.command {
             None => Request::Window(Box::new(window_settings(self.session, paths)?.0)),
@@ -76,7 +77,8 @@ impl Cli {
     }
 }
 
-/// Returns the errors in the settings file, one message for each line that a window leaves out.
+/// Returns the errors in the settings and modes files, one message for each line that a window leaves out; at most 5 for each
+/// reader of the settings file, and one for the modes file, which is left out whole.
 #[must_use]
 pub fn settings_problems(paths: &Paths) -> Vec<String> {
     let mut problems = WindowPrefs::read(paths).1;
@@ -87,8 +89,8 @@ pub fn settings_problems(paths: &Paths) -> Vec<String> {
     problems
 }
 
-/// Returns the settings of a window, which opens whatever its settings file holds: lines with errors are left out, and a message
-/// about each is returned.
+/// Returns the settings of a window, and a message about each part of the files that is left out because of an error: a window
+/// opens whatever the files hold. Wrong options are errors nevertheless.
 fn window_settings(typed: SessionArgs, paths: &Paths) -> Result<(Settings, Vec<String>)> {
     let (mut file, mut problems) = settings_file::read_lenient(&paths.settings_file());
     let source = SourceChoice::Microphone(file.input.clone().unwrap_or_default());
@@ -156,7 +158,7 @@ fn source(typed: &ListenArgs, file: &FileSettings) -> Result<SourceChoice> {
     Ok(SourceChoice::Files { paths: expand_file_lists(&typed.files)?, gap_secs, speed })
 }
 
-/// The settings that neither the session's options nor the settings file decide.
+/// The settings that the caller of [`combine`] decides, for a window or for `listen`.
 struct Fixed {
     source: SourceChoice,
     event_options: EventOptions,
@@ -172,7 +174,10 @@ fn session_settings(typed: SessionArgs, file: FileSettings, fixed: Fixed, paths:
     combine(modes, typed, file, fixed, paths)
 }
 
-/// Combines the options with the settings file; an option that was typed wins.
+/// Combines the options with the settings file and the defaults; an option that was typed wins over the file.
+///
+/// # Errors
+/// When a named mode does not exist, or the starter is to translate into English.
 fn combine(mut modes: Vec<Mode>, typed: SessionArgs, file: FileSettings, fixed: Fixed, paths: &Paths) -> Result<Settings> {
     let settings_path = paths.settings_file();
     let in_file = |error: Error| Error::at(ErrorKind::Settings, &settings_path, error.message()).with_remedy(Remedy::CorrectFile);
@@ -240,7 +245,7 @@ fn known_names(names: Vec<String>, modes: &[Mode]) -> Result<Vec<String>> {
     }
 }
 
-/// Returns the error about a line of the settings file that names an unknown mode.
+/// Returns the error about a line of the settings file that names a mode which is not in `modes`; None if it is.
 fn unknown_name(NamedMode { key, name, line }: &NamedMode, modes: &[Mode], paths: &Paths) -> Option<Error> {
     if modes.iter().any(|mode| mode.name == *name) {
         return None;

@@ -13,13 +13,14 @@ use super::toml_file::unreadable;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::files::write_private;
 
-/// A key, preceded by its tables, and the new value; `None` removes the key.
+/// A key, preceded by the names of its tables, and the new value; None removes the key.
 pub(super) type Change<'a> = (Vec<&'a str>, Option<Value>);
 
-/// Applies `changes` to the file at `path`, which is created if it does not exist.
+/// Applies `changes` to the TOML file at `path`, which is created if it does not exist, and not written if nothing changes.
 ///
 /// # Errors
-/// `Settings` when the file cannot be read or is not TOML (it stays unchanged); `Output` when it cannot be written.
+/// `Settings` when the file cannot be read, is not TOML or cannot take a change (it stays unchanged); `Output` when it cannot be
+/// written.
 pub(super) fn apply(path: &Path, changes: &[Change<'_>]) -> Result<()> {
     let old = match fs::read_to_string(path) {
         Ok(text) => text,
@@ -40,7 +41,7 @@ fn unwritable(path: &Path, keys: &[&str]) -> Error {
     Error::at(ErrorKind::Settings, path, format_args!("`{}` cannot be saved here", keys.join("."))).with_remedy(Remedy::CorrectFile)
 }
 
-/// Returns the text with one value changed, or `None` if it is not TOML before or after the change.
+/// Returns the text with one value set or removed; None if it is not TOML before or after the change, or the change has no effect.
 fn edited(text: &str, keys: &[&str], value: Option<&Value>) -> Option<String> {
     let table = DeTable::parse(text).ok()?;
     let (key, tables) = keys.split_last()?;
@@ -54,7 +55,7 @@ fn edited(text: &str, keys: &[&str], value: Option<&Value>) -> Option<String> {
     (find(found.get_ref(), keys).is_some() == value.is_some()).then_some(new)
 }
 
-/// Returns the range of the value of a key.
+/// Returns the byte range of the value of a key, whose tables precede it in `keys`; None if there is no such key.
 fn find(table: &DeTable<'_>, keys: &[&str]) -> Option<Range<usize>> {
     let (first, rest) = keys.split_first()?;
     let (_, value) = table.iter().find(|(key, _)| key.get_ref().as_ref() == *first)?;
@@ -71,7 +72,8 @@ fn without_line(text: &str, at: &Range<usize>) -> String {
     format!("{}{}", &text[..begin], &text[end..])
 }
 
-/// Returns the text with `line` at the end of the named table, which is added if it does not exist.
+/// Returns the text with `line` at the end of the table `[A.B]` named by `tables`, which is added at the end if it does not exist;
+/// before the first table if `tables` is empty.
 fn added(text: &str, tables: &[&str], line: &str) -> String {
     let is_header = |line: &str| line.trim_start().starts_with('[');
     let header = format!("[{}]", tables.join("."));

@@ -1,7 +1,7 @@
 //! The settings file `settings.toml`: the user's choices where the command line says nothing.
 //!
 //! Values are read by the readers of the command line ([`values`]), so that both mean the same. An error names the line. A
-//! file that does not exist counts as empty.
+//! file that does not exist counts as empty. The tables `[window]` and `[history]` are read elsewhere.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +16,7 @@ use super::{ComputeDevice, ContextChoice, LongRunning, Precision};
 use crate::error::Result;
 use crate::protocol::{DeviceChoice, EchoChoice, Interrupt, Language, ModelChoice, Speak, Switch, VoiceChoice, VoiceSettings};
 
-/// The choices in the settings file; `None` where it says nothing.
+/// The choices in the settings file; None where it says nothing, defaults in `voice` and `long_running`.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct FileSettings {
     pub(super) model: Option<ModelChoice>,
@@ -34,21 +34,21 @@ pub(super) struct FileSettings {
     pub(super) top_k: Option<usize>,
     pub(super) seed: Option<u64>,
     pub(super) long_running: LongRunning,
-    /// Every mode that the file names, so that the caller, who knows the modes, can check the names.
+    /// Every place where the file names a mode, so that the caller, who knows the modes, can check the names.
     pub(super) named_modes: Vec<NamedMode>,
 }
 
-/// The name of a mode in the settings file.
+/// A place in the settings file that names a mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NamedMode {
-    /// The key with the name in its value.
+    /// Key that holds the name: `modes`, `eagerness` or `rest_first`.
     pub(super) key: &'static str,
     pub(super) name: String,
     /// Number of the line, from 1.
     pub(super) line: usize,
 }
 
-/// The file as TOML. Numbers with a range are read as any value and checked by the reader of the option.
+/// The file as TOML. Numbers with a range are read as any TOML value and checked later by the reader of the option.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TomlSettings {
@@ -95,7 +95,7 @@ struct TomlVoice {
     automatic_gain: Option<bool>,
 }
 
-/// Reads the settings file at `path`.
+/// Reads the settings file at `path`; the defaults if there is no such file.
 ///
 /// # Errors
 /// `Settings`, naming file and line, when the file cannot be read or a line cannot be understood.
@@ -106,8 +106,8 @@ pub(super) fn read(path: &Path) -> Result<FileSettings> {
     }
 }
 
-/// Reads the settings file at `path` without the lines that cannot be understood; also returns a message for each of these. A
-/// window opens whatever the file holds.
+/// Reads the settings file at `path` without the lines that cannot be understood; also returns messages about these, at most 5. A
+/// window opens whatever the file holds. A file that cannot be read gives the defaults and one message.
 pub(super) fn read_lenient(path: &Path) -> (FileSettings, Vec<String>) {
     TomlFile::interpret_lenient(path, interpret)
 }
@@ -145,7 +145,7 @@ fn interpret(file: &TomlFile) -> LineResult<FileSettings> {
     })
 }
 
-/// Returns every mode that the file names, with its line.
+/// Returns every place where the file names a mode.
 fn named_modes(file: &TomlFile, toml: &TomlSettings) -> Vec<NamedMode> {
     let named = |key, name: &str, at: usize| NamedMode { key, name: name.to_owned(), line: file.line_of(at) };
     let modes = toml.modes.iter().flat_map(|names| names.get_ref().iter().map(move |name| named("modes", name, names.span().start)));
@@ -176,7 +176,8 @@ fn voice(file: &TomlFile, toml: TomlVoice) -> LineResult<VoiceSettings> {
     })
 }
 
-/// Resolves a model folder relative to the folder of the settings file, not to the working directory.
+/// Resolves a model folder relative to the folder of the settings file, not to the working directory. Names of the catalogue become
+/// such paths too; `hub::catalog::resolve` undoes that.
 fn relative_to(file: &Path, model: ModelChoice) -> ModelChoice {
     match (model, file.parent()) {
         (ModelChoice::Dir(folder), Some(base)) => ModelChoice::Dir(base.join(folder)),

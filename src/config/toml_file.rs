@@ -9,10 +9,10 @@ use toml::Spanned;
 
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// Errors that are reported for one file; a file with more of them is hardly a settings file.
+/// The most messages that a lenient read returns; a file with more errors is hardly a settings file.
 const MAX_REPORTED: usize = 5;
 
-/// A TOML file in memory.
+/// The path and the text of a TOML file, not yet parsed.
 pub(super) struct TomlFile {
     path: PathBuf,
     text: String,
@@ -36,7 +36,7 @@ impl From<LineError> for Error {
 pub(super) type LineResult<T> = Result<T, LineError>;
 
 impl TomlFile {
-    /// Reads the file at `path`; returns `None` if there is none.
+    /// Reads the file at `path`; returns None if there is no such file.
     ///
     /// # Errors
     /// `Settings` when the file exists and cannot be read.
@@ -49,7 +49,8 @@ impl TomlFile {
         }
     }
 
-    /// Reads the file at `path` as a `T`, without the lines that cannot be understood; also returns a message for each of these.
+    /// Reads the file at `path` as a `T`, without the lines that cannot be understood; also returns messages about these, at most
+    /// [`MAX_REPORTED`]. The default `T` if there is no file, or if leaving lines out does not help.
     pub(super) fn read_lenient<T: DeserializeOwned + Default>(path: &Path) -> (T, Vec<String>) {
         Self::interpret_lenient(path, Self::parse)
     }
@@ -79,7 +80,7 @@ impl TomlFile {
         (T::default(), messages)
     }
 
-    /// Empties a line and keeps the numbers of the others; returns false if the line was empty.
+    /// Empties a line in memory and keeps the numbers of the others; returns false if the line does not exist or was empty.
     fn blank(&mut self, line: usize) -> bool {
         let Some(begin) = line.checked_sub(1).and_then(|above| {
             let mut ends = self.text.match_indices('\n').map(|(at, _)| at + 1);
@@ -92,19 +93,19 @@ impl TomlFile {
         end > begin
     }
 
-    /// Deserialises the file.
+    /// Deserialises the text as a `T`; an error names the line.
     pub(super) fn parse<T: DeserializeOwned>(&self) -> LineResult<T> {
         toml::from_str(&self.text).map_err(|e| self.error_at(e.span().map_or(0, |span| span.start), e.message()))
     }
 
-    /// Reads the value of `key` by `read`, the reader of the command-line option with the same meaning.
+    /// Converts the value `text` of `key` by `read`, the reader of the command-line option of the same meaning; None without text.
     pub(super) fn value<T>(&self, key: &str, text: Option<Spanned<String>>, read: fn(&str) -> Result<T, String>) -> LineResult<Option<T>> {
         let Some(text) = text else { return Ok(None) };
         let start = text.span().start;
         read(text.get_ref()).map(Some).map_err(|why| self.error_at(start, &format!("{key} = {:?}: {why}", text.get_ref())))
     }
 
-    /// Returns the error `why` about the byte `offset` of the file.
+    /// Returns the `Settings` error `why` about the line that holds the byte `offset` of the file.
     pub(super) fn error_at(&self, offset: usize, why: &str) -> LineError {
         let line = self.line_of(offset);
         let error = Error::new(ErrorKind::Settings, format!("{}:{line}: {}", self.path.display(), why.trim_end()));

@@ -14,11 +14,11 @@ use crate::protocol::ModelChoice;
 pub struct TraceOptions {
     /// Audio files, heard in order as one session.
     pub files: Vec<PathBuf>,
-    /// The traced model.
+    /// Model whose computation is traced.
     pub model: ModelChoice,
-    /// The order of computation.
+    /// Order of computation.
     pub path: TracePath,
-    /// Safetensors file for the tensors; a `.json` file is written beside it.
+    /// Safetensors file for the tensors; a `.json` file with the prefix and the replies is written beside it.
     pub out: PathBuf,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct TraceArgs {
     /// Audio files, heard in order as one session
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Model: starter, 3b, or a checkpoint folder
+    /// Model: starter, 3b, a name in your own catalogue, OWNER/NAME on the hub, or a checkpoint folder
     #[arg(long, value_name = "starter|3b|DIR", value_parser = values::model)]
     model: ModelChoice,
     /// Order of computation: offline encodes each file whole, then a second of zeros; live computes as for a microphone
@@ -48,7 +48,10 @@ pub(super) struct TraceArgs {
 }
 
 impl TraceArgs {
-    /// Checks the arguments and returns the options that they mean.
+    /// Checks the arguments and converts them to options.
+    ///
+    /// # Errors
+    /// When a file is `-`, missing or would be overwritten, or `--out` does not end in `.safetensors`.
     pub(super) fn options(self) -> Result<TraceOptions> {
         if self.files.iter().any(|path| path == Path::new("-")) {
             return Err(arguments_error("trace reads files; `-` (stdin) is for `hearken listen`"));

@@ -1,6 +1,6 @@
 //! Readers for the values of options and settings: the same words mean the same on the command line and in the settings file.
 //!
-//! A reader returns the value or a sentence that says what is expected; the caller adds where the value stood.
+//! A reader returns the value, or a phrase that says what is expected; the caller adds where the value stood.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,28 +12,28 @@ use crate::protocol::{Language, ModelChoice};
 
 /// The longest silence after a file, in seconds: a day. Anything longer is a typing error.
 const MAX_GAP_SECS: f64 = 86_400.0;
-/// More threads than any machine has cores.
+/// The largest number of compute threads: more than any machine has cores.
 const MAX_THREADS: usize = 1_024;
 /// The largest eagerness: logits are a few tens, so a larger bias would decide alone.
 pub(super) const MAX_EAGERNESS: f32 = 1_000.0;
 /// The highest temperature for sampling.
 const MAX_TEMPERATURE: f64 = 100.0;
-/// The range of the voice's speed: half to twice the normal one.
+/// The range of the speed of the voice: half to twice the normal one.
 const SPEEDS: (f64, f64) = (0.5, 2.0);
-/// The last position that the model was ever used with (`src/model/README.md` section 4.4).
+/// The largest number of positions: the last position that the model was ever used with (`src/model/README.md` section 4.4).
 const MAX_POSITIONS: usize = 4_096;
-/// The smallest context window that holds a conversation: the longest prompt, a reply and a few seconds.
+/// The smallest context window, in positions, that holds a conversation: the longest prompt, a reply and a few seconds.
 const MIN_WINDOW: usize = 512;
-/// More lanes than there could be modes of use.
+/// The largest number of lanes: more than there could be modes of use.
 const MAX_LANES: usize = 64;
 
-/// A value, or a sentence that says what is expected.
+/// A value, or (`Err`) a phrase that says what is expected.
 type Reading<T> = Result<T, String>;
 
-/// The eagerness of the named mode, or of all modes.
+/// The name of a mode, or None for all modes, and its eagerness.
 pub(super) type Eagerness = (Option<String>, f32);
 
-/// Reads the name or the folder of a model.
+/// Reads the name or the folder of a model. Any text but `starter`, `3b` and the empty one counts as a folder; looks at no disk.
 pub(super) fn model(text: &str) -> Reading<ModelChoice> {
     match text {
         "" => Err("expected `starter`, `3b` or a checkpoint folder".to_owned()),
@@ -43,7 +43,7 @@ pub(super) fn model(text: &str) -> Reading<ModelChoice> {
     }
 }
 
-/// Reads a numeric precision.
+/// Reads a numeric precision: `f32`, `bf16`, `q8` or `q4`.
 pub(super) fn precision(text: &str) -> Reading<Precision> {
     match text {
         "f32" => Ok(Precision::F32),
@@ -54,7 +54,7 @@ pub(super) fn precision(text: &str) -> Reading<Precision> {
     }
 }
 
-/// Reads a compute device, which must be one that this build supports.
+/// Reads a compute device; one that this build does not support is an error.
 pub(super) fn device(text: &str) -> Reading<ComputeDevice> {
     let (device, built_in) = match text {
         "cpu" => (ComputeDevice::Cpu, true),
@@ -65,7 +65,7 @@ pub(super) fn device(text: &str) -> Reading<ComputeDevice> {
     if built_in { Ok(device) } else { Err(format!("this build has no {text}: build with `--features {text}`, or use cpu")) }
 }
 
-/// Reads a language.
+/// Reads a language: `zh` or `en`.
 pub(super) fn language(text: &str) -> Reading<Language> {
     match text {
         "zh" => Ok(Language::Chinese),
@@ -74,7 +74,7 @@ pub(super) fn language(text: &str) -> Reading<Language> {
     }
 }
 
-/// Reads a switch.
+/// Reads `on` (true) or `off` (false).
 pub(super) fn on_off(text: &str) -> Reading<bool> {
     match text {
         "on" => Ok(true),
@@ -83,39 +83,39 @@ pub(super) fn on_off(text: &str) -> Reading<bool> {
     }
 }
 
-/// Reads the silence after a file, in seconds.
+/// Reads the silence after a file, 0 to 86,400 seconds.
 pub(super) fn gap_secs(text: &str) -> Reading<f64> {
     number(text, 0.0, MAX_GAP_SECS).map_err(|()| format!("expected seconds of silence, 0 to {MAX_GAP_SECS}"))
 }
 
-/// Reads a sampling temperature.
+/// Reads a sampling temperature, 0 (greedy) to 100.
 pub(super) fn temperature(text: &str) -> Reading<f64> {
     number(text, 0.0, MAX_TEMPERATURE).map_err(|()| format!("expected a temperature, 0 (greedy) to {MAX_TEMPERATURE}"))
 }
 
-/// Reads the speed of the voice; 1 is the normal speed.
+/// Reads the speed of the voice, 0.5 to 2; 1 is the normal speed.
 pub(super) fn speed(text: &str) -> Reading<f32> {
     let (slowest, fastest) = SPEEDS;
     number(text, slowest, fastest).map(|speed| speed as f32).map_err(|()| format!("expected a speed, {slowest:.1} to {fastest:.1}"))
 }
 
-/// Reads a number of compute threads.
+/// Reads a number of compute threads, 1 to 1,024.
 pub(super) fn threads(text: &str) -> Reading<usize> {
     count(text, MAX_THREADS, "threads")
 }
 
-/// Reads a number of positions.
+/// Reads a number of positions, 1 to 4,096.
 pub(super) fn positions(text: &str) -> Reading<usize> {
     count(text, MAX_POSITIONS, "positions")
 }
 
-/// Reads the name of a context policy.
+/// Reads the name of a context policy ([`ContextPolicy::name`]).
 pub(super) fn context(text: &str) -> Reading<ContextPolicy> {
     let names = || ContextPolicy::ALL.map(ContextPolicy::name).join(", ");
     ContextPolicy::ALL.into_iter().find(|policy| policy.name() == text).ok_or_else(|| format!("expected one of {}", names()))
 }
 
-/// Reads the sensitivity of the quiet gate.
+/// Reads the sensitivity of the quiet gate: `low`, `normal` or `high`.
 pub(super) fn sensitivity(text: &str) -> Reading<Sensitivity> {
     match text {
         "low" => Ok(Sensitivity::Low),
@@ -125,23 +125,24 @@ pub(super) fn sensitivity(text: &str) -> Reading<Sensitivity> {
     }
 }
 
-/// Reads the size of a lane's context window, in positions.
+/// Reads the size of a mode's context window, 512 to 4,096 positions.
 pub(super) fn window(text: &str) -> Reading<usize> {
     let expected = || format!("expected a number of positions, {MIN_WINDOW} to {MAX_POSITIONS}");
     positions(text).ok().filter(|positions| *positions >= MIN_WINDOW).ok_or_else(expected)
 }
 
-/// Reads a number of lanes.
+/// Reads a number of lanes (sessions or modes computed in one batch), 1 to 64.
 pub(super) fn lanes(text: &str) -> Reading<usize> {
     count(text, MAX_LANES, "lanes")
 }
 
-/// Reads the number of candidates for sampling.
+/// Reads the number of candidate tokens for sampling, 1 or more.
 pub(super) fn top_k(text: &str) -> Reading<usize> {
     count(text, usize::MAX, "candidates")
 }
 
-/// Reads names of modes with commas between them; a name that is repeated counts once.
+/// Reads names of modes with commas between them; a repeated name counts once, an empty one is an error. Does not know which modes
+/// exist.
 pub(super) fn mode_names(text: &str) -> Reading<Vec<String>> {
     let mut names: Vec<String> = Vec::new();
     for name in text.split(',').map(str::trim) {
@@ -155,12 +156,12 @@ pub(super) fn mode_names(text: &str) -> Reading<Vec<String>> {
     Ok(names)
 }
 
-/// Reads the eagerness `B` of the only mode in use.
+/// Reads one eagerness, -1,000 to 1,000, without the name of a mode.
 pub(super) fn one_eagerness(text: &str) -> Reading<f32> {
     bias(text).map_err(|()| expected_eagerness())
 }
 
-/// Reads `B`, or `mode=B,mode=B`.
+/// Reads eagerness as `B` (all modes), `mode=B,mode=B`, or a mixture; the order is kept. Does not know which modes exist.
 pub(super) fn eagerness(text: &str) -> Reading<Vec<Eagerness>> {
     let read = |value| bias(value).map_err(|()| format!("{}, or mode=number,…", expected_eagerness()));
     text.split(',')
@@ -176,12 +177,12 @@ fn bias(text: &str) -> Result<f32, ()> {
     text.trim().parse().map_err(|_| ()).and_then(checked_bias)
 }
 
-/// Returns `value` if it is in the range of eagerness.
+/// Returns `value` if it is in the range of eagerness, else (also for NaN) an error.
 pub(super) fn checked_bias(value: f32) -> Result<f32, ()> {
     if value.abs() <= MAX_EAGERNESS { Ok(value) } else { Err(()) }
 }
 
-/// Returns the sentence about a value that is not an eagerness.
+/// Returns the phrase about a value that is not an eagerness: the expected range.
 pub(super) fn expected_eagerness() -> String {
     format!("expected a number from -{MAX_EAGERNESS} to {MAX_EAGERNESS}")
 }
@@ -191,7 +192,7 @@ fn number(text: &str, least: f64, most: f64) -> Result<f64, ()> {
     if (least..=most).contains(&value) { Ok(value) } else { Err(()) }
 }
 
-/// Reads a number from 1 to `most`; `unit` names the counted things.
+/// Reads a whole number from 1 to `most`; `unit` names the counted things in the error.
 pub(super) fn count(text: &str, most: usize, unit: &str) -> Reading<usize> {
     match text.trim().parse() {
         Ok(value) if (1..=most).contains(&value) => Ok(value),
@@ -200,12 +201,12 @@ pub(super) fn count(text: &str, most: usize, unit: &str) -> Reading<usize> {
     }
 }
 
-/// Returns an error about the command line.
+/// Returns an `Arguments` error with the remedy to look at the help.
 pub(super) fn arguments_error(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Arguments, message).with_remedy(Remedy::CheckCommandLine)
 }
 
-/// Refuses an output file that is one of the inputs: writing it would destroy the input.
+/// Returns an error that names `option` if the output file `out` is one of the `inputs`: writing it would destroy the input.
 pub(super) fn refuse_to_overwrite(inputs: &[PathBuf], out: &Path, option: &str) -> Result<()> {
     let Ok(out_is) = fs::canonicalize(out) else { return Ok(()) };
     match inputs.iter().find(|input| fs::canonicalize(input).is_ok_and(|input_is| input_is == out_is)) {

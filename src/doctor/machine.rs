@@ -10,10 +10,10 @@ use crate::files::make_private_folder;
 use crate::hub::disk::free_bytes;
 use crate::protocol::models::size;
 
-/// Free space below which the history soon fills the disk, in bytes: an hour of speech takes about one megabyte.
+/// Free disk space below which the check reports a problem, in bytes.
 const MIN_FREE_BYTES: u64 = 200_000_000;
 
-/// Checks the free disk space.
+/// Checks that the disk of the cache folder has [`MIN_FREE_BYTES`] free. Space that cannot be found out is no problem.
 pub(super) fn disk(settings: &Settings) -> Finding {
     let folder = &settings.paths.cache;
     match free_bytes(folder) {
@@ -23,7 +23,7 @@ pub(super) fn disk(settings: &Settings) -> Finding {
     }
 }
 
-/// Checks the folder of the settings and the lines in the settings file.
+/// Checks that the settings folder can be written and is private, and that settings and modes files are understood.
 pub(super) fn settings(settings: &Settings) -> Finding {
     let folder = folder(&settings.paths.config);
     let mut problems = settings_problems(&settings.paths);
@@ -34,12 +34,12 @@ pub(super) fn settings(settings: &Settings) -> Finding {
     Err(format!("{}: fix or remove these lines; the other settings are used", problems.join("; ")))
 }
 
-/// Checks the folder of the cache.
+/// Checks that the cache folder can be written and is private.
 pub(super) fn cache(settings: &Settings) -> Finding {
     folder(&settings.paths.cache)
 }
 
-/// Checks that `folder` can be written and is private.
+/// Checks that `folder` can be written (creating it if missing) and, on Unix, that other users cannot read it.
 fn folder(folder: &Path) -> Finding {
     make_private_folder(folder).map_err(|e| e.to_string())?;
     let probe = folder.join(format!("doctor-{}", std::process::id()));
@@ -53,7 +53,7 @@ fn folder(folder: &Path) -> Finding {
     Ok(format!("{}: can be written, and only you can read it", folder.display()))
 }
 
-/// Returns true if other users can read the folder.
+/// Returns true if the folder's mode grants the group or other users anything.
 #[cfg(unix)]
 fn open_to_others(folder: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
@@ -66,7 +66,7 @@ fn open_to_others(_: &Path) -> bool {
     false
 }
 
-/// Checks the display that the window needs.
+/// Checks that the window has a Wayland or X11 display. A Wayland display is named, not tried; elsewhere always ok.
 pub(super) fn display(_: &Settings) -> Finding {
     if !cfg!(feature = "window") {
         return Err("this Hearken was built without a window; use `hearken listen`".into());
@@ -83,7 +83,7 @@ pub(super) fn display(_: &Settings) -> Finding {
     }
 }
 
-/// Checks the program that shows notifications; the desktop itself can be checked only by showing one.
+/// Checks on Linux that `notify-send`, which shows notifications, is installed; the desktop could be checked only by showing one.
 pub(super) fn notifications(_: &Settings) -> Finding {
     if cfg!(not(all(unix, not(target_os = "macos")))) || !cfg!(feature = "window") {
         return Ok("the system's own".into());
@@ -94,7 +94,7 @@ pub(super) fn notifications(_: &Settings) -> Finding {
     }
 }
 
-/// Returns true if an X server answers at its local address. A server on the network is not asked.
+/// Returns true if an X server answers at the local socket of `display`, or if `display` is on the network, which is not tried.
 #[cfg(unix)]
 fn is_there(display: &str) -> bool {
     let Some(number) = display.strip_prefix(':').or_else(|| display.strip_prefix("unix:")) else { return true };

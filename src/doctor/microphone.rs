@@ -11,18 +11,19 @@ use crate::error::Result;
 use crate::level::{CLIPPING, power_dbfs};
 use crate::protocol::DeviceChoice;
 
-/// Duration of the measurement.
+/// Duration of the measurement, from the opening of the device.
 const MEASURED: Duration = Duration::from_secs(1);
-/// Time after which a sound server counts as hung.
+/// Time after which a sound system that does not answer counts as hung.
 const TIMEOUT: Duration = Duration::from_secs(6);
-/// Capacity of the channel: there is one answer.
+/// Capacity of the channel from the listening thread: there is one answer.
 const ANSWERS: usize = 1;
 /// Level below which a microphone counts as muted, in dBFS: a silent room is louder even with a good microphone.
 const MUTED_DBFS: f32 = -80.0;
 
-/// The level and the peak of the measured second.
+/// The power and the peak of the samples measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Measurement {
+    /// Number of samples.
     samples: usize,
     /// Sum of the squared samples.
     power: f64,
@@ -30,7 +31,7 @@ struct Measurement {
     peak: f32,
 }
 
-/// Measures the chosen microphone.
+/// Measures the microphone that the settings choose, and judges its level. Gives the system's default device as its name.
 pub(super) fn check(settings: &Settings) -> Finding {
     let name = device(DeviceDirection::Input, "plug one in or allow its use; `hearken listen FILE` needs none")?;
     let SourceChoice::Microphone(choice) = &settings.source else { return Ok(name) };
@@ -45,7 +46,10 @@ pub(super) fn check(settings: &Settings) -> Finding {
     }
 }
 
-/// Listens to the microphone for a second.
+/// Listens for a second, or up to three seconds until the first samples arrive, and measures.
+///
+/// # Errors
+/// When the device cannot be opened, is lost or reports a problem.
 fn listen(choice: &DeviceChoice) -> Result<Measurement> {
     let mut source = CaptureSource::open(choice, &[])?;
     let (mut samples, mut measurement, begun) = (Vec::new(), Measurement::default(), Instant::now());
@@ -61,20 +65,20 @@ fn listen(choice: &DeviceChoice) -> Result<Measurement> {
 }
 
 impl Measurement {
-    /// Adds a block of samples.
+    /// Adds a block of samples in -1 to 1.
     fn add(&mut self, samples: &[f32]) {
         self.samples += samples.len();
         self.power += samples.iter().map(|s| f64::from(s * s)).sum::<f64>();
         self.peak = samples.iter().fold(self.peak, |peak, s| peak.max(s.abs()));
     }
 
-    /// Returns the level, in dBFS.
+    /// Returns the level (root mean square), in dBFS.
     fn dbfs(&self) -> f32 {
         power_dbfs((self.power / self.samples.max(1) as f64) as f32)
     }
 }
 
-/// Returns the finding about a measured level.
+/// Returns the finding: a problem if no sound arrived, only zeros, clipping, or less than [`MUTED_DBFS`].
 fn judge(name: &str, measurement: Measurement) -> Finding {
     let level = measurement.dbfs();
     if measurement.samples == 0 {

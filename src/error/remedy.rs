@@ -6,61 +6,62 @@ use serde::{Deserialize, Serialize};
 
 /// An action of the user that helps after an error.
 ///
-/// The serialised name, for example `free_disk`, stands in the field `remedy` of a `problem` event.
+/// The serialised name, for example `free_disk`, stands in the field `remedy` of a `problem` event. The window words each remedy in
+/// its string tables, the command line by [`Remedy::command_line_text`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Remedy {
-    /// Look up the commands and options.
+    /// Look up the commands and options in `hearken --help`.
     CheckCommandLine,
-    /// Correct the settings file that the message names.
+    /// Correct the settings, modes or catalogue file that the message names.
     CorrectFile,
     /// Download the model.
     DownloadModel,
-    /// Download the model again, or choose another one.
+    /// Download the damaged model again, or choose another one.
     ReplaceModel,
     /// Choose another model.
     ChooseOtherModel,
-    /// Run the model in 32-bit floats.
+    /// Run the model in 32-bit floats (`--precision f32`).
     UseFloatPrecision,
-    /// Compute on the processor, or choose 16-bit floats.
+    /// Compute on the processor (without `--device`), or choose 16-bit floats (`--precision bf16`).
     ChangeDeviceOrPrecision,
-    /// Write the reduced weights of the model again.
+    /// Make the quantised weights of the model again (`hearken model quantize`).
     QuantiseAgain,
     /// Check the internet connection and try again.
     CheckConnection,
-    /// Allow downloads again.
+    /// Allow downloads again by unsetting `HF_HUB_OFFLINE`.
     GoOnline,
-    /// Set an access token of an account that may read the repository.
+    /// Set `HF_TOKEN` to a token of an account that may read the repository.
     SetToken,
     /// Convert the recording to a supported audio format.
     ConvertAudio,
     /// Check the path that was given.
     CheckPath,
-    /// Choose another folder for the download cache.
+    /// Choose a writable folder for the download cache (`HF_HOME`).
     SetCacheFolder,
-    /// Record a shorter instruction for the mode.
+    /// Record a shorter spoken instruction for the user's own mode.
     ShortenInstruction,
-    /// Look at the list of past sessions.
+    /// Look at the list of past sessions (`hearken history list`).
     ListSessions,
     /// Plug in a microphone or choose another input.
     ChooseInput,
     /// Plug in a loudspeaker or choose another output.
     ChooseOutput,
-    /// Allow the use of the microphone.
+    /// Allow Hearken to use the microphone: group `audio` on Linux, the privacy settings elsewhere.
     AllowMicrophone,
     /// Close the program that holds the device or file.
     CloseThatProgram,
     /// Check that the sound device is plugged in and switched on.
     CheckDevice,
-    /// Start the sound server.
+    /// Start the sound server (PulseAudio or PipeWire), or check that there is a sound card.
     StartSoundServer,
-    /// Choose another profile of the sound device.
+    /// Choose another profile of the sound device in the system's sound settings.
     ChangeSoundProfile,
     /// Try again, and restart the sound system if that fails.
     RestartSoundSystem,
     /// Start Hearken in a desktop session.
     StartDesktopSession,
-    /// Install espeak-ng.
+    /// Install the speech synthesiser espeak-ng.
     InstallEspeak,
     /// Free disk space.
     FreeDisk,
@@ -68,7 +69,7 @@ pub enum Remedy {
     ChooseOtherPlace,
     /// Allow reading and writing of the named file or folder.
     AllowAccess,
-    /// Close other programs.
+    /// Close other programs, which take the processor or memory, and try again.
     CloseOtherPrograms,
     /// Free memory, or choose a smaller model or a lower precision.
     ReduceMemory,
@@ -83,7 +84,7 @@ pub enum Remedy {
 }
 
 impl Remedy {
-    /// Returns the remedy for a failed write, where the cause is one that the user can remove.
+    /// Returns the remedy for a failed write: for a full disk, a missing permission or an unusable path; None for other causes.
     #[must_use]
     pub fn for_write(cause: &io::Error) -> Option<Self> {
         use io::ErrorKind as Cause;
@@ -97,7 +98,7 @@ impl Remedy {
         }
     }
 
-    /// Returns the remedy as one sentence for a person at a command line.
+    /// Returns the remedy as one sentence for a person at a command line, with options and commands by name.
     #[must_use]
     pub const fn command_line_text(self) -> &'static str {
         match self {

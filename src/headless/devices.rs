@@ -9,7 +9,7 @@ use crate::config::ReportFormat;
 use crate::console::print;
 use crate::error::Result;
 
-/// Prints the sound devices and marks the defaults.
+/// Prints every sound input and output with name, id, sample rate and channels, and marks the system's defaults.
 ///
 /// # Errors
 /// When the sound system does not list its devices, or `out` cannot be written.

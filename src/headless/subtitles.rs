@@ -13,7 +13,8 @@ enum SubtitleFormat {
     Vtt,
 }
 
-/// The printer of subtitles.
+/// The printer of subtitles: cues of the modes `transcribe` and `translate`, with sounds and the replies of other modes in
+/// brackets.
 pub(super) struct Subtitles {
     format: SubtitleFormat,
     cues: CueBuilder,
@@ -37,7 +38,7 @@ impl Subtitles {
         Self { format, cues: CueBuilder::new(panels.map(|(mode, panel)| (mode.to_owned(), panel))), printed: 0 }
     }
 
-    /// Prints the cues that `event` completes.
+    /// Prints the cues that `event` completes, and the WebVTT header at the start of the session.
     pub(super) fn print(&mut self, event: &Event, out: &mut impl Write) -> io::Result<()> {
         if self.format == SubtitleFormat::Vtt && matches!(event, Event::SessionStarted { .. }) {
             out.write_all(VTT_HEADER.as_bytes())?;

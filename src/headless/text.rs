@@ -5,15 +5,15 @@ use std::io::{self, Write};
 use crate::error::with_remedy_text;
 use crate::protocol::{Emotion, Event, GapCause, Severity};
 
-/// The printer of lines: time, mode, text.
+/// The printer of the format `text`: one line of time, mode and text for each reply, sound, margin and timing.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    /// Emotions of the replies in progress; several lanes can reply at the same time.
+    /// Emotions of the replies in progress by number; several modes can reply at the same time.
     emotions: Vec<(crate::protocol::ReplyId, Emotion)>,
 }
 
 impl Lines {
-    /// Prints the line of `event`, if it has one.
+    /// Prints the line of `event`. Events other than finished replies, sounds, margins and timings have none.
     pub(super) fn print(&mut self, event: &Event, out: &mut impl Write) -> io::Result<()> {
         match event {
             Event::ReplyStarted { reply, emotion: Some(emotion), .. } => {
@@ -44,7 +44,7 @@ impl Lines {
     }
 }
 
-/// Returns the message about the session that `event` means for a person, if any.
+/// Returns the message about the session that `event` means for a person; None for replies, sounds, decisions and other contents.
 pub(super) fn note(event: &Event) -> Option<String> {
     match event {
         Event::SessionStarted { model, source, modes, .. } => Some(format!("Listening to {source} with {model}: {}.", modes.join(", "))),
@@ -86,12 +86,12 @@ fn line(out: &mut impl Write, at: impl std::fmt::Display, mode: &str, text: impl
     writeln!(out, "{:>9}  {mode:<10}  {text}", at.to_string())
 }
 
-/// Returns `text` without line breaks.
+/// Returns `text` in one line, each run of white space replaced by a space.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Returns the icon of an emotion (`src/model/README.md` section 5.1).
+/// Returns the emoji of an emotion (`src/model/README.md` section 5.1), followed by a space.
 const fn icon(emotion: Emotion) -> &'static str {
     match emotion {
         Emotion::Happy => "😊 ",
@@ -103,7 +103,7 @@ const fn icon(emotion: Emotion) -> &'static str {
     }
 }
 
-/// Returns the cause of a gap as text.
+/// Returns the cause of an audio gap as an English phrase.
 const fn cause_in_words(cause: GapCause) -> &'static str {
     match cause {
         GapCause::Overrun => "the machine was too busy",

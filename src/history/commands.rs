@@ -17,10 +17,10 @@ use crate::export::DocumentFormat;
 use crate::files::{Existing, write_document};
 use crate::time::wall::{date_and_time, utc};
 
-/// Width of a session's first words in the list, in characters.
+/// Width of a session's name or first words in the list, in characters; longer ones are cut.
 const FIRST_COLUMNS: usize = 60;
 
-/// Runs `hearken history`; the result goes to `out`, messages beside it to `notes`.
+/// Runs `hearken history`: prints the result to `out`, and messages that are no result ("There is no history yet.") to `notes`.
 ///
 /// # Errors
 /// When there is no such session, the history cannot be read or written, a file exists already, or `out` cannot be written.
@@ -51,12 +51,12 @@ pub fn run(request: &HistoryRequest, paths: &Paths, mut out: impl Write, mut not
     print(&mut out, text)
 }
 
-/// Prints a note; a closed stderr is no failure.
+/// Prints a line to `notes`; a failure (a closed stderr) is ignored, because it does not concern the result.
 fn note(notes: &mut impl Write, text: std::fmt::Arguments<'_>) {
     let _ = writeln!(notes, "{text}");
 }
 
-/// Returns the list of sessions.
+/// Returns the list of sessions, newest first, one per line or as a JSON array; empty without a history.
 fn list(path: &Path, format: ReportFormat) -> Result<String> {
     let sessions = Store::read(path)?.map_or_else(|| Ok(Vec::new()), |store| store.sessions())?;
     if format == ReportFormat::Json {
@@ -72,7 +72,7 @@ fn list(path: &Path, format: ReportFormat) -> Result<String> {
     Ok(sessions.iter().map(line).collect())
 }
 
-/// Returns one session with its lines.
+/// Returns one session with its lines in the order of time: as a text document, or as JSON.
 fn show(path: &Path, session: SessionChoice, format: ReportFormat) -> Result<String> {
     let (store, id) = open(path, session)?;
     let offset = local_offset_secs();
@@ -87,7 +87,7 @@ fn show(path: &Path, session: SessionChoice, format: ReportFormat) -> Result<Str
     Ok(format!("{:#}\n", whole(&opened)))
 }
 
-/// Returns a session as JSON, its lines in the order of time.
+/// Returns the JSON of a session: its entry in the list, its lines in the order of time, and the paths of its recordings.
 fn whole(opened: &StoredSession) -> serde_json::Value {
     let mut rows = lines_of(&opened.transcript, |_| 0);
     rows.sort_by_key(|row| row.at);
@@ -101,7 +101,7 @@ fn whole(opened: &StoredSession) -> serde_json::Value {
     whole
 }
 
-/// Returns the entry of a session as JSON.
+/// Returns the entry of a session in the list as JSON.
 fn about(session: &SessionSummary) -> serde_json::Value {
     json!({
         "session": session.id,
@@ -116,7 +116,7 @@ fn about(session: &SessionSummary) -> serde_json::Value {
     })
 }
 
-/// Returns the lines that contain `text`.
+/// Returns the stored lines that contain `text`, at most [`MAX_HITS`]; `notes` says if there is none or may be more.
 fn search(path: &Path, text: &str, format: ReportFormat, notes: &mut impl Write) -> Result<String> {
     let Some(store) = Store::read(path)? else {
         note(notes, format_args!("There is no history yet."));
@@ -150,7 +150,10 @@ fn search(path: &Path, text: &str, format: ReportFormat, notes: &mut impl Write)
     Ok(if format == ReportFormat::Json { format!("{:#}\n", json!(all)) } else { lines })
 }
 
-/// Deletes sessions and returns a sentence about the result.
+/// Deletes what is named and returns a sentence about the result. One unknown session means that none is deleted.
+///
+/// # Errors
+/// When a session is unknown, or the history cannot be written.
 fn delete(path: &Path, what: &Deletion) -> Result<String> {
     let store = Store::write(path)?;
     match (what, store) {
@@ -176,7 +179,10 @@ fn delete(path: &Path, what: &Deletion) -> Result<String> {
     }
 }
 
-/// Opens the history and finds the session.
+/// Opens the history for reading and finds the number of the session.
+///
+/// # Errors
+/// When there is no history or no such session, or the history cannot be read.
 fn open(path: &Path, session: SessionChoice) -> Result<(Store, i64)> {
     let none = || Error::new(ErrorKind::Arguments, "there is no history yet; the window stores what it hears");
     let store = Store::read(path)?.ok_or_else(none)?;
@@ -184,7 +190,7 @@ fn open(path: &Path, session: SessionChoice) -> Result<(Store, i64)> {
     Ok((store, id))
 }
 
-/// Returns the number of an existing session.
+/// Returns the number of an existing session; an error if there is none.
 fn number(store: &Store, session: SessionChoice) -> Result<i64> {
     match session {
         SessionChoice::Number(id) if store.session(id)?.is_some() => Ok(id),
@@ -196,7 +202,7 @@ fn number(store: &Store, session: SessionChoice) -> Result<i64> {
     }
 }
 
-/// Writes a document to a file.
+/// Writes a document to a file that the user named; an error names `--force` if the file exists and is kept.
 fn write(to: &Path, text: &str, existing: Existing) -> Result<()> {
     write_document(to, text.as_bytes(), existing).map_err(|e| match e.kind() {
         io::ErrorKind::AlreadyExists => {
@@ -206,7 +212,7 @@ fn write(to: &Path, text: &str, existing: Existing) -> Result<()> {
     })
 }
 
-/// Replaces control characters, which a terminal would obey.
+/// Replaces each control character, which a terminal would obey, by a space.
 fn plain(text: &str) -> String {
     text.replace(char::is_control, " ")
 }

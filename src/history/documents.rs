@@ -7,7 +7,8 @@ use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::export::{DocumentFormat, document, jsonl};
 use crate::time::wall::{date_and_time, time_of_day};
 
-/// Renders session `id` as a document with local times, `offset_secs` ahead of UTC.
+/// Renders session `id` in `form`. Text and Markdown have local times, `offset_secs` ahead of UTC; subtitles have times since the
+/// start; events are JSON Lines.
 ///
 /// # Errors
 /// When there is no such session, or the database cannot be read.
@@ -24,7 +25,7 @@ pub fn document_of(store: &Store, id: i64, form: ExportForm, offset_secs: i64) -
     }
 }
 
-/// Returns the name of a session, else its start in local time.
+/// Returns the name that the user gave a session; without one, its start in local time, `offset_secs` ahead of UTC.
 #[must_use]
 pub fn session_title(session: &SessionSummary, offset_secs: i64) -> String {
     if session.name.is_empty() { date_and_time(session.started_ms, offset_secs) } else { session.name.clone() }
@@ -35,12 +36,12 @@ pub(super) fn unknown(id: i64) -> Error {
     Error::new(ErrorKind::Arguments, format!("there is no session {id}")).with_remedy(Remedy::ListSessions)
 }
 
-/// Returns the local time if it is known, else the time since the start.
+/// Returns the local time of day at audio time `at`; the time since the start if the wall time is unknown.
 fn time(opened: &StoredSession, at: crate::time::StreamTime, offset_secs: i64) -> String {
     opened.clock.ms(at).map_or_else(|| at.to_string(), |ms| time_of_day(ms, offset_secs))
 }
 
-/// Returns the title and description above the lines of a document.
+/// Returns the title, start, input and model above the lines of a document; empty for subtitles.
 fn head(opened: &StoredSession, form: DocumentFormat, offset_secs: i64) -> String {
     let session = &opened.session;
     let about = format!("{}, {}, {}", date_and_time(session.started_ms, offset_secs), session.source, session.model);

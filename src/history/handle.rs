@@ -1,4 +1,4 @@
-//! The handle of the history's writer thread. Nothing here blocks, except [`HistoryHandle::close`].
+//! The handle of the thread that stores sessions. Nothing here blocks, except [`HistoryHandle::close`] and dropping the handle.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,57 +16,58 @@ use crate::error::{Error, ErrorKind, Remedy};
 use crate::protocol::{Command, Event, Panel};
 use crate::supervise;
 
-/// Events that may wait for the thread: minutes of all modes, for the time when the file is being rebuilt.
+/// Events that may wait in the channel to the writer thread: minutes of all modes, for the time of a `VACUUM`. More are dropped and
+/// counted.
 const EVENTS: usize = 4_096;
-/// Commands that may wait: more than a person gives in a second.
+/// Commands that may wait in the channel to the writer thread: more than a person gives in a second.
 const COMMANDS: usize = 32;
 
-/// The longest wait for the last events to be stored.
+/// The longest wait of [`HistoryHandle::close`] for the last events to be stored.
 const CLOSING: Duration = Duration::from_secs(3);
 
-/// The state of the history.
+/// The state of storing: on, off or failing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum HistoryState {
-    /// The user does not want a history.
+    /// The user has switched the history off; nothing is stored.
     #[default]
     Off,
-    /// Sessions are being stored.
+    /// The user wants a history, and storing works.
     On,
-    /// Sessions cannot be stored at the moment. Storing is tried again; events wait in memory.
+    /// Sessions cannot be stored at the moment, for this reason. Storing is tried again; events wait in memory.
     Failing(Error),
 }
 
-/// The status of the history's writer.
+/// The status of the thread that stores sessions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HistoryStatus {
-    /// The state of the history.
+    /// State of storing.
     pub state: HistoryState,
-    /// The user's choice.
+    /// The user's preferences that are in force.
     pub prefs: HistoryPrefs,
-    /// The number of the current session, once it has words.
+    /// Number of the session that is being stored; None until it has words or a recording.
     pub session: Option<i64>,
-    /// The file of the current recording. `Readings::recording` tells whether the engine is writing to it.
+    /// File that the engine was asked to record to, if any. `Readings::recording` tells whether the engine is writing it.
     pub recording: Option<PathBuf>,
 }
 
 /// A notice that the user should see once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HistoryNotice {
-    /// The requested time span is deleted from the disk.
+    /// The time span of [`HistoryHandle::forget_last`] is deleted from the disk.
     Forgotten,
-    /// All sessions are deleted from the disk.
+    /// All sessions are deleted from the disk, as [`HistoryHandle::delete_all`] asked.
     DeletedAll,
-    /// The history is stored again, and nothing is missing.
+    /// Sessions are stored again after a failure. If events were lost meanwhile, a [`HistoryNotice::Problem`] follows.
     Recovered,
-    /// Something went wrong.
+    /// The history cannot be stored, was damaged, or lacks events.
     Problem(Error),
 }
 
-/// The functions that the writer calls.
+/// The functions that the writer thread calls.
 pub struct HistoryCallbacks {
-    /// Sends a recording command to the engine; false if it is not accepted (`EngineHandle::sender`).
+    /// Sends `RecordTo` or `StopRecording` to the engine; returns false if the engine does not accept it (`EngineHandle::sender`).
     pub send_command: Box<dyn Fn(Command) -> bool + Send>,
-    /// Called after every change of [`HistoryHandle::status`] or [`HistoryHandle::take_notices`].
+    /// Called after every change of [`HistoryHandle::status`] and every new notice, so that the window repaints.
     pub on_change: Box<dyn Fn() + Send>,
 }
 
@@ -76,12 +77,12 @@ impl std::fmt::Debug for HistoryCallbacks {
     }
 }
 
-/// The data shared by the thread and its handles.
+/// The status and the notices, shared by the writer thread, the handle and the sinks.
 #[derive(Debug, Default)]
 pub(super) struct WriterShared {
     status: Mutex<HistoryStatus>,
     notices: Mutex<Vec<HistoryNotice>>,
-    /// Events dropped because too many were waiting.
+    /// Number of events dropped since the last report, because too many were waiting or the writer panicked.
     pub(super) dropped: AtomicU64,
 }
 
@@ -94,25 +95,25 @@ impl WriterShared {
         supervise::lock(&self.notices)
     }
 
-    /// Reports that the thread has been given up.
+    /// Reports, as state and as notice, that the thread has ended after too many panics.
     pub(super) fn mark_failed(&self) {
         self.report_failure(&given_up());
     }
 
-    /// Publishes a failure as state and as notice.
+    /// Publishes `error` as [`HistoryState::Failing`] and as notice.
     fn report_failure(&self, error: &Error) {
         self.status().state = HistoryState::Failing(error.clone());
         self.notices().push(HistoryNotice::Problem(error.clone()));
     }
 }
 
-/// Returns the error of a writer that has been given up.
+/// Returns the error of a writer thread that has ended after too many panics.
 fn given_up() -> Error {
     let why = "storing the history failed again and again, so nothing more is stored; stored sessions are safe";
     Error::new(ErrorKind::History, why).with_remedy(Remedy::RestartHearken)
 }
 
-/// Stores sessions on a thread of its own. Dropping the handle stores the events that still wait.
+/// The handle of the thread that stores sessions. Dropping the handle stores the events that still wait, however long that takes.
 #[derive(Debug)]
 pub struct HistoryHandle {
     events: Sender<(i64, Event)>,
@@ -121,13 +122,13 @@ pub struct HistoryHandle {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Returns whether an event is stored: decisions, timings and gate events say nothing about what was heard.
+/// Returns true if the history stores events of this kind: all but decisions, timings and gate events, which hold nothing heard.
 #[must_use]
 pub const fn is_stored(event: &Event) -> bool {
     !matches!(event, Event::Decision { .. } | Event::Timing { .. } | Event::Gate { .. })
 }
 
-/// The input of the history: a cloneable sender of events.
+/// The cloneable sender of events to the writer thread of the history.
 #[derive(Clone, Debug)]
 pub struct EventSink {
     events: Sender<(i64, Event)>,
@@ -135,7 +136,8 @@ pub struct EventSink {
 }
 
 impl EventSink {
-    /// Sends an event with the current time to the writer; never blocks.
+    /// Sends an event with the current wall time to the writer thread; never blocks. Events that [`is_stored`] refuses are ignored;
+    /// an event for which the channel has no room is dropped and counted.
     pub fn record(&self, event: &Event) {
         if !is_stored(event) {
             return;
@@ -147,8 +149,8 @@ impl EventSink {
 }
 
 impl HistoryHandle {
-    /// Starts the writer. `panels` maps each mode to its panel. Failures are reported by [`HistoryHandle::status`] and
-    /// [`HistoryHandle::take_notices`].
+    /// Starts the writer thread. `panels` maps the name of each mode to its panel. Failures, also to start, are reported by
+    /// [`HistoryHandle::status`] and [`HistoryHandle::take_notices`].
     #[must_use]
     pub fn start(paths: &Paths, prefs: HistoryPrefs, panels: BTreeMap<String, Panel>, callbacks: HistoryCallbacks) -> Self {
         let (events, events_rx) = bounded(EVENTS);
@@ -162,36 +164,37 @@ impl HistoryHandle {
         Self { events, commands, shared, thread: thread.ok() }
     }
 
-    /// Returns an input for events.
+    /// Returns a sender of events to this history.
     #[must_use]
     pub fn sink(&self) -> EventSink {
         EventSink { events: self.events.clone(), shared: Arc::clone(&self.shared) }
     }
 
-    /// Returns the current status.
+    /// Returns the status as the writer thread published it last.
     #[must_use]
     pub fn status(&self) -> HistoryStatus {
         self.shared.status().clone()
     }
 
-    /// Takes the notices since the last call.
+    /// Returns the notices since the last call, oldest first.
     #[must_use]
     pub fn take_notices(&self) -> Vec<HistoryNotice> {
         std::mem::take(&mut *self.shared.notices())
     }
 
-    /// Sets the user's choice. Stored sessions stay, except those older than a smaller number of days.
+    /// Applies the user's preferences; does not save them. Switching off ends the stored session and any recording; stored sessions
+    /// stay, except the parts older than `days`.
     pub fn set_prefs(&self, prefs: HistoryPrefs) {
         self.command(WriterCommand::SetPrefs(prefs));
     }
 
-    /// Adds the panels of modes that were defined since the start.
+    /// Adds or replaces the panels of these modes; those of other modes stay.
     pub fn set_panels(&self, panels: BTreeMap<String, Panel>) {
         self.command(WriterCommand::SetPanels(panels));
     }
 
-    /// Deletes the newest `span` of every session from the disk, recordings included; a [`HistoryNotice`] follows. The screen is up
-    /// to the window (`Transcript::forget_since`), the model's memory to the engine (`Command::Forget`).
+    /// Deletes from the disk what was heard in the last `span`, and silences it in recordings; a [`HistoryNotice`] follows. The
+    /// screen is up to the window (`Transcript::forget_since`), the model's context to the engine (`Command::Forget`).
     pub fn forget_last(&self, span: Duration) {
         self.command(WriterCommand::ForgetSince(now_ms() - i64::try_from(span.as_millis()).unwrap_or(i64::MAX)));
     }
@@ -201,7 +204,7 @@ impl HistoryHandle {
         self.command(WriterCommand::DeleteAll);
     }
 
-    /// Stores the waiting events and stops; waits at most [`CLOSING`].
+    /// Ends the writer thread once the waiting events are stored; waits for that at most [`CLOSING`].
     pub fn close(&self) {
         let until = Instant::now() + CLOSING;
         // A thread that has ended accepts no commands and has nothing left to store.
@@ -211,7 +214,7 @@ impl HistoryHandle {
         }
     }
 
-    /// Sends a command; reports a failure to do so.
+    /// Sends a command to the writer thread; a full or closed channel becomes a notice.
     fn command(&self, command: WriterCommand) {
         let error = match self.commands.try_send(command) {
             Ok(()) => return,

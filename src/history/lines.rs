@@ -1,16 +1,16 @@
-//! The searchable lines of a transcript: one for each utterance, translation, reply and sound. Pure.
+//! The searchable lines of a transcript: one for each utterance, translation, reply and sound. Pure functions of the transcript.
 
 use crate::protocol::Panel;
 use crate::time::StreamTime;
 use crate::transcript::Transcript;
 
-/// Newest replies that may still grow; older ones count as finished in any case.
+/// Number of newest replies that may still grow; older ones count as finished even without an end.
 const MAX_GROWING: usize = 16;
 
-/// The panels in the order of [`code_of`].
+/// The panels in the order of their [`code_of`], which is not that of `Panel::ALL`.
 pub(super) const PANELS: [Panel; 4] = [Panel::Transcript, Panel::Translation, Panel::Conversation, Panel::Sounds];
 
-/// Returns the code of a panel in the column `lines.kind`.
+/// Returns the code of a panel in the column `lines.kind` of the database. Stored, so it must never change.
 pub(super) const fn code_of(panel: Panel) -> usize {
     match panel {
         Panel::Transcript => 0,
@@ -20,7 +20,7 @@ pub(super) const fn code_of(panel: Panel) -> usize {
     }
 }
 
-/// Returns the name of a line of this panel in reports.
+/// Returns the name that `hearken history` prints for the kind of a line of this panel.
 pub(super) const fn report_name(panel: Panel) -> &'static str {
     match panel {
         Panel::Transcript => "said",
@@ -30,36 +30,38 @@ pub(super) const fn report_name(panel: Panel) -> &'static str {
     }
 }
 
-/// A line of the table `lines`.
+/// A row of the table `lines` of the database, without its session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HistoryLine {
-    /// The panel that shows it.
+    /// Panel that shows the line.
     pub(super) panel: Panel,
-    /// Its number among the lines of its panel.
+    /// Number of the line among those of its session and panel, from 0; empty lines count but are not stored.
     pub(super) number: usize,
-    /// Audio time of its start.
+    /// Audio time at the start of the line; for a reply, the end of the chunk that it answers.
     pub(super) at: StreamTime,
     pub(super) text: String,
 }
 
-/// For each panel, the number of leading lines that can no longer change.
+/// For each panel, the number of leading (oldest) lines that can no longer change and need not be written again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct StableCounts([usize; 4]);
 
 impl StableCounts {
-    /// Counts the final lines of a growing transcript: its last utterance may be extended, its newest replies may grow.
+    /// Counts the stable lines of a growing transcript: all but the last utterance and translation, all sounds, and all replies
+    /// before the oldest unfinished one of the newest [`MAX_GROWING`].
     pub(super) fn of(t: &Transcript) -> Self {
         let growing = t.replies.iter().rev().take(MAX_GROWING).rposition(|reply| reply.stop.is_none()).map_or(0, |place| place + 1);
         Self([t.utterances.len().saturating_sub(1), t.translations.len().saturating_sub(1), t.replies.len() - growing, t.sounds.len()])
     }
 
-    /// Returns the number of final lines of a panel.
+    /// Returns the number of stable lines of a panel.
     pub(super) const fn count(self, panel: Panel) -> usize {
         self.0[code_of(panel)]
     }
 }
 
-/// Returns the lines of a transcript, of each panel from the number that `from` returns.
+/// Returns the lines of a transcript, panel after panel: of each panel those with a number of at least `from(panel)`. Empty ones
+/// are left out.
 pub(super) fn lines_of(transcript: &Transcript, from: impl Fn(Panel) -> usize) -> Vec<HistoryLine> {
     let mut rows = Vec::new();
     for panel in PANELS {
@@ -75,7 +77,7 @@ pub(super) fn lines_of(transcript: &Transcript, from: impl Fn(Panel) -> usize) -
     rows
 }
 
-/// Returns whether the transcript has any line.
+/// Returns true if the transcript has an utterance, a translation, a sound, or a reply with text.
 pub(super) fn has_words(t: &Transcript) -> bool {
     !(t.utterances.is_empty() && t.translations.is_empty() && t.sounds.is_empty()) || t.replies.iter().any(|reply| !reply.text.is_empty())
 }

@@ -1,4 +1,4 @@
-//! The activity log: start, model, devices, gaps, and problems by kind. Contains no word that was heard.
+//! The activity log `hearken.log`: start, model, modes, devices, gaps, pauses, problems by kind. Contains no word that was heard.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -10,10 +10,10 @@ use crate::protocol::Event;
 use crate::time::SAMPLE_RATE_HZ;
 use crate::time::wall::utc;
 
-/// Size at which the log is rotated, in bytes; one older log is kept.
+/// Size beyond which the log is renamed to `hearken.log.1` (replacing an older one) and begun anew, in bytes.
 const MAX_BYTES: u64 = 256 * 1024;
 
-/// The log file. Write errors are ignored.
+/// The log file, opened at the first line. Write errors are ignored; the next line tries again.
 #[derive(Debug)]
 pub(super) struct ActivityLog {
     path: PathBuf,
@@ -25,14 +25,14 @@ impl ActivityLog {
         Self { path, file: None }
     }
 
-    /// Logs an event, if it is of a logged kind.
+    /// Logs an event; kinds that could hold heard words, or are of no use in a log, are skipped.
     pub(super) fn event(&mut self, event: &Event) {
         if let Some(text) = line_of(event) {
             self.write(&text);
         }
     }
 
-    /// Logs a line with the current time.
+    /// Appends a line with the current time in UTC; control characters become spaces.
     pub(super) fn write(&mut self, text: &str) {
         let line = format!("{} {}\n", utc(now_ms()), text.replace(char::is_control, " "));
         if self.file.as_ref().is_none_or(|(_, bytes)| *bytes > MAX_BYTES) {
@@ -45,7 +45,7 @@ impl ActivityLog {
         }
     }
 
-    /// Opens the log for appending, after rotating a full one; returns the file and its size in bytes.
+    /// Opens the log for appending, after rotating a full one; returns the file and its size in bytes, None if that fails.
     fn opened(&self) -> Option<(File, u64)> {
         make_private_folder(self.path.parent()?).ok()?;
         if fs::metadata(&self.path).is_ok_and(|about| about.len() > MAX_BYTES) {
@@ -61,8 +61,8 @@ impl ActivityLog {
     }
 }
 
-/// Returns the log line of an event; None for events that could contain heard words, or that are of no use. Messages are left out,
-/// because they may contain anything.
+/// Returns the log line of an event; None for events that could contain heard words, or that are of no use in a log. Messages of
+/// problems are left out, because they may contain anything.
 fn line_of(event: &Event) -> Option<String> {
     let text = match event {
         Event::SessionStarted { model, source, modes, .. } => format!("listening to {source} with {model}: {}", modes.join(", ")),

@@ -1,4 +1,4 @@
-//! Queries of the database: list, search, and whole sessions.
+//! Queries of the history database: the list of sessions, search, and whole sessions. None of them changes the database.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,59 +13,59 @@ use crate::time::StreamTime;
 use crate::time::wall::WallClock;
 use crate::transcript::Transcript;
 
-/// Shortest text that the trigram index finds, in characters; shorter ones are searched line by line.
+/// Shortest text that the full-text index finds, in characters; for shorter ones every line is compared.
 const TRIGRAM: usize = 3;
-/// The most lines that a search returns.
+/// The most lines that a search returns; further ones are dropped.
 pub const MAX_HITS: usize = 500;
 
-/// An entry of the list of sessions.
+/// The entry of a session in the list of past sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionSummary {
-    /// Its number.
+    /// Number of the session, as `hearken history list` prints it.
     pub id: i64,
-    /// Start, in milliseconds since 1970, UTC.
+    /// Wall time of its first event, in milliseconds since 1970, UTC.
     pub started_ms: i64,
-    /// Time of its newest event, in milliseconds since 1970, UTC.
+    /// Wall time of its newest stored event, in milliseconds since 1970, UTC.
     pub ended_ms: i64,
-    /// Its name by the user; may be empty.
+    /// Name that the user gave the session; empty without one.
     pub name: String,
-    /// The model at its start.
+    /// Name of the model at its start.
     pub model: String,
-    /// The input at its start.
+    /// Name of the input at its start.
     pub source: String,
-    /// Duration of the sound that was heard.
+    /// Audio time at the newest stored event.
     pub heard: StreamTime,
-    /// Its first words, at most 200 characters.
+    /// Text of its earliest line, cut to 200 characters; empty without lines.
     pub first: String,
-    /// Number of its recordings.
+    /// Number of its recordings in the database; a file may be missing.
     pub recordings: usize,
 }
 
-/// A line found by a search.
+/// A stored line (utterance, translation, reply or sound) found by a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchHit {
-    /// The number of its session.
+    /// Number of its session.
     pub session: i64,
-    /// Start of the session, in milliseconds since 1970, UTC.
+    /// Wall time at the start of the session, in milliseconds since 1970, UTC.
     pub started_ms: i64,
-    /// The panel that shows the line.
+    /// Panel that shows the line.
     pub panel: Panel,
-    /// Audio time of its start.
+    /// Audio time at the start of the line.
     pub at: StreamTime,
-    /// Its words.
+    /// Whole text of the line.
     pub text: String,
 }
 
-/// A whole session.
+/// A past session, read from the database as a whole.
 #[derive(Clone, Debug)]
 pub struct StoredSession {
-    /// Its entry in the list.
+    /// Entry of the session in the list.
     pub session: SessionSummary,
-    /// Its transcript.
+    /// Transcript, folded from the stored events.
     pub transcript: Transcript,
-    /// The mapping from its audio time to wall time.
+    /// Mapping from audio time in the session to wall time.
     pub clock: WallClock,
-    /// Its recordings, oldest first.
+    /// Paths of the recordings that exist, oldest first.
     pub recordings: Vec<PathBuf>,
 }
 
@@ -85,7 +85,7 @@ impl Store {
         })
     }
 
-    /// Returns the session of this number; None if there is none.
+    /// Returns the entry of the session with this number; None if there is none.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -93,7 +93,8 @@ impl Store {
         self.query(|db| db.query_row(&format!("{SESSIONS} WHERE id = ?1"), [id], session_of).optional())
     }
 
-    /// Finds lines that contain `text`, ignoring case: newest session first, at most [`MAX_HITS`].
+    /// Finds the lines that contain `text`, trimmed, as one phrase: newest session first, newest line first, at most [`MAX_HITS`].
+    /// Ignores case, for texts under 3 characters only that of ASCII letters. An empty text finds nothing.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -131,7 +132,8 @@ impl Store {
         })
     }
 
-    /// Returns the events of a session in order, with their times in milliseconds since 1970; None if there is no such session.
+    /// Returns the events of a session in order, with their wall times in milliseconds since 1970; None if there is no such
+    /// session. Events that this version of Hearken cannot read are left out.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -155,7 +157,7 @@ impl Store {
         Ok(self.open_session(session)?.map(|opened| opened.transcript))
     }
 
-    /// Returns a whole session; None if there is no such session.
+    /// Returns a session with transcript, clock and recordings; None if there is no such session.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -176,7 +178,7 @@ impl Store {
         Ok(Some(StoredSession { session, transcript, clock, recordings: self.recordings_of(id)? }))
     }
 
-    /// Returns the existing recordings of a session, oldest first.
+    /// Returns the paths of the recordings of a session whose files exist, oldest first.
     fn recordings_of(&self, session: i64) -> Result<Vec<PathBuf>> {
         let folder = self.recordings_folder();
         let names: Vec<String> = self.query(|db| {
@@ -188,7 +190,7 @@ impl Store {
         Ok(names.iter().filter_map(within).filter(|path| path.is_file()).collect())
     }
 
-    /// Returns the file names of all recordings of sessions.
+    /// Returns the file names of the recordings of all sessions, existing or not.
     pub(super) fn recording_names(&self) -> Result<BTreeSet<String>> {
         self.query(|db| {
             let mut all = db.prepare_cached("SELECT file FROM recordings")?;
@@ -197,7 +199,7 @@ impl Store {
     }
 }
 
-/// Reads a row of [`SESSIONS`].
+/// Converts a row of the query [`SESSIONS`].
 fn session_of(row: &DbRow<'_>) -> rusqlite::Result<SessionSummary> {
     Ok(SessionSummary {
         id: row.get(0)?,
@@ -212,7 +214,7 @@ fn session_of(row: &DbRow<'_>) -> rusqlite::Result<SessionSummary> {
     })
 }
 
-/// Converts a stored number of samples; negative numbers count as 0.
+/// Converts a stored number of 16 kHz samples to audio time; negative numbers count as 0.
 fn time_of(samples: i64) -> StreamTime {
     StreamTime::from_samples(u64::try_from(samples).unwrap_or(0))
 }

@@ -1,4 +1,4 @@
-//! The thread that answers a window's queries of the history, so that painting never waits for the disk.
+//! The thread that answers the window's queries of past sessions, so that painting never waits for the disk.
 
 use std::path::PathBuf;
 
@@ -13,31 +13,32 @@ use crate::error::{Error, Result};
 use crate::files::{Existing, write_document};
 use crate::supervise;
 
-/// Queries and results that may wait: more than a person types in a second.
+/// Capacity of the channels of queries and of results: more than a person types in a second.
 const QUEUE_CAPACITY: usize = 64;
 
-/// A query or change of the history.
+/// A request to the reader thread: a query of past sessions, a change, or an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HistoryQuery {
-    /// List all sessions.
+    /// List all sessions; answered by [`QueryResult::Sessions`].
     Sessions,
-    /// Find lines that contain this text.
+    /// Find lines that contain this text ([`Store::search`]); answered by [`QueryResult::Found`].
     Search(String),
-    /// Open one session.
+    /// Read the session of this number as a whole; answered by [`QueryResult::Opened`].
     Open(i64),
-    /// Name a session.
+    /// Give the session of this number this name; empty removes the name. Answered by [`QueryResult::Changed`].
     Rename(i64, String),
-    /// Delete a session with its recordings. The current session continues as a new one.
+    /// Delete the session of this number with its recordings; answered by [`QueryResult::Changed`]. If it is the one being stored,
+    /// later events begin a new session.
     Delete(i64),
-    /// Write a session to a file.
+    /// Write a session to a file; answered by [`QueryResult::Exported`] or [`QueryResult::Exists`].
     Export {
-        /// The number of the session.
+        /// Number of the session.
         session: i64,
-        /// The format of the file.
+        /// Format of the file.
         form: ExportForm,
-        /// The path of the file.
+        /// Path of the file.
         path: PathBuf,
-        /// The treatment of an existing file.
+        /// Treatment of a file that exists already.
         existing: Existing,
     },
 }
@@ -47,26 +48,26 @@ pub enum HistoryQuery {
 pub enum QueryResult {
     /// All sessions, newest first.
     Sessions(Vec<SessionSummary>),
-    /// The result of a search.
+    /// The lines that a search found.
     Found {
-        /// The text that was searched.
+        /// Text that was searched for.
         text: String,
-        /// The lines found, at most [`super::MAX_HITS`].
+        /// Lines that contain the text, at most [`super::MAX_HITS`].
         lines: Vec<SearchHit>,
     },
-    /// The opened session.
+    /// The session that was asked for, as a whole.
     Opened(Box<StoredSession>),
     /// A session was renamed or deleted; the list is outdated.
     Changed,
     /// The session was written to this file.
     Exported(PathBuf),
-    /// This file exists and was not to be replaced.
+    /// This file exists and was to be kept, so nothing was written.
     Exists(PathBuf),
-    /// The query failed.
+    /// The query failed, or there is no such session.
     Failed(Error),
 }
 
-/// The handle of the reader thread. Dropping the handle ends the thread after its current query.
+/// The handle of the reader thread. Dropping the handle ends the thread after its current query; queries that wait are dropped.
 #[derive(Debug)]
 pub struct HistoryReader {
     queries: Option<Sender<HistoryQuery>>,
@@ -74,7 +75,8 @@ pub struct HistoryReader {
 }
 
 impl HistoryReader {
-    /// Starts the thread; `on_result` is called after every result.
+    /// Starts the thread, which calls `on_result` after each result is available. If no thread can be started, the first result is
+    /// [`QueryResult::Failed`] and every request is refused.
     #[must_use]
     pub fn start(paths: &Paths, on_result: impl Fn() + Send + 'static) -> Self {
         let (query_tx, query_rx) = bounded::<HistoryQuery>(QUEUE_CAPACITY);
@@ -95,19 +97,19 @@ impl HistoryReader {
         Self { queries: queries.ok(), results }
     }
 
-    /// Sends a query; false if too many are waiting.
+    /// Sends a query and returns true; false if 64 queries are waiting or the thread does not run.
     pub fn request(&self, query: HistoryQuery) -> bool {
         self.queries.as_ref().is_some_and(|queries| queries.try_send(query).is_ok())
     }
 
-    /// Returns the next result, if there is one.
+    /// Returns the oldest result that was not taken yet; None if there is none. Never blocks.
     #[must_use]
     pub fn try_recv(&self) -> Option<QueryResult> {
         self.results.try_recv().ok()
     }
 }
 
-/// Answers one query.
+/// Answers one query with the database at `path`, which is opened for it.
 fn run_query(path: &std::path::Path, query: HistoryQuery) -> Result<QueryResult> {
     let read = || Store::read(path);
     let write = |session| Store::write(path)?.ok_or_else(|| unknown(session));

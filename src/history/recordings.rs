@@ -1,4 +1,4 @@
-//! The recordings of past sessions: WAV files in a folder of their own, named by the history and deleted with their sessions.
+//! The recordings of sessions: WAV files in a folder of their own, named by the history and deleted with their sessions.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,12 +10,12 @@ use crate::audio::wav_file;
 use crate::clock::now_ms;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Returns a name for a new recording; `number` distinguishes two within a millisecond.
+/// Returns a file name for a new recording, from the wall time; `number` distinguishes two within a millisecond.
 pub(super) fn new_name(number: u64) -> String {
     format!("{}-{number}.wav", now_ms())
 }
 
-/// Deletes the recordings that are not among the `known` names.
+/// Deletes the WAV files in `folder` whose names are not among `known`. Stops at the first that cannot be deleted, with an error.
 pub(super) fn sweep(folder: &Path, known: &BTreeSet<String>) -> Result<()> {
     for name in names(folder)? {
         if !known.contains(&name) {
@@ -32,13 +32,15 @@ pub(super) fn sweep(folder: &Path, known: &BTreeSet<String>) -> Result<()> {
     Ok(())
 }
 
-/// Returns the names of recordings that were last written before `oldest_ms`.
+/// Returns the names of the recordings in `folder` that were last written before `oldest_ms` (milliseconds since 1970); none if the
+/// folder cannot be read.
 pub(super) fn older_than(folder: &Path, oldest_ms: i64) -> Vec<String> {
     let names = names(folder).unwrap_or_default();
     names.into_iter().filter(|name| changed_ms(&folder.join(name)).is_some_and(|ms| ms < oldest_ms)).collect()
 }
 
-/// Silences the part of every recording since `since_ms`. Overwrites in place, so a recording in progress is not disturbed.
+/// Overwrites with silence the part of every recording in `folder` since `since_ms` (milliseconds since 1970), counted back from
+/// the last write of the file. Works in place, so a recording in progress is not disturbed.
 pub(super) fn silence_since(folder: &Path, since_ms: i64) -> Result<()> {
     for name in names(folder)? {
         let path = folder.join(name);
@@ -48,7 +50,7 @@ pub(super) fn silence_since(folder: &Path, since_ms: i64) -> Result<()> {
     Ok(())
 }
 
-/// Returns the time of the last write, in milliseconds since 1970.
+/// Returns the time of the last write, in milliseconds since 1970; None if the file system does not say.
 fn changed_ms(path: &Path) -> Option<i64> {
     let changed = fs::metadata(path).ok()?.modified().ok()?;
     i64::try_from(changed.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()

@@ -1,4 +1,4 @@
-//! The database: its schema, opening, and all changes. Queries are in [`super::queries`].
+//! The SQLite database of past sessions: its schema, opening, and all changes. Queries are in [`super::queries`].
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,11 +16,11 @@ use crate::files::make_private_folder;
 use crate::protocol::{Event, Panel};
 use crate::time::StreamTime;
 
-/// Version of the schema (`PRAGMA user_version`); a newer file is left alone.
+/// Version of the schema (`PRAGMA user_version`); a file of a newer version is refused and left alone.
 pub(super) const SCHEMA_VERSION: i64 = 1;
-/// The longest wait for a lock of another program.
+/// The longest wait for another connection to release its lock on the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Number of tables in a history.
+/// Number of tables that the schema creates, the index `words` included.
 const TABLES: i64 = 5;
 
 const SCHEMA: &str = "
@@ -45,33 +45,33 @@ CREATE TRIGGER line_changed AFTER UPDATE ON lines BEGIN
     INSERT INTO words(rowid, text) VALUES(new.id, new.text); END;
 PRAGMA user_version = 1;";
 
-/// An open database.
+/// An open connection to the database of past sessions.
 #[derive(Debug)]
 pub struct Store {
     pub(super) db: Connection,
     pub(super) path: PathBuf,
 }
 
-/// A batch of events to store.
+/// A batch of events of one session, to be stored in one transaction.
 #[derive(Debug)]
 pub(super) struct EventBatch<'a> {
-    /// Their session; None for a new one.
+    /// Number of their session; None for a new session.
     pub(super) session: Option<i64>,
-    /// The panel of each mode.
+    /// The panel of each mode by name, stored with a new session.
     pub(super) panels: &'a BTreeMap<String, Panel>,
-    /// Number of the first event.
+    /// Number of the first event within its session.
     pub(super) first: usize,
-    /// The events, with their times in milliseconds since 1970.
+    /// The events, with their wall times in milliseconds since 1970.
     pub(super) events: &'a [(i64, Event)],
-    /// The lines that these events changed.
+    /// The lines of the transcript that may have changed by these events.
     pub(super) lines: &'a [HistoryLine],
-    /// Audio time at the end of the batch.
+    /// Audio time at the newest event of the batch.
     pub(super) heard: StreamTime,
 }
 
 impl Store {
-    /// Opens the database at `path` for writing, creating it if needed. A damaged file is renamed, and a message about it is
-    /// returned with the new database.
+    /// Opens the database at `path` for writing, creating it if needed. A damaged file is renamed to `history.damaged-TIME.db` and
+    /// a new database begun; the second value then reports that, else it is None.
     ///
     /// # Errors
     /// When the file is locked, cannot be written, or comes from a newer Hearken; the file is left as it is.
@@ -79,7 +79,7 @@ impl Store {
         Self::open_or_set_aside(path).map_err(|error| error.about(path))
     }
 
-    /// Opens the database at `path` for writing; None if there is none.
+    /// Opens the database at `path` for writing; None if there is no file. Creates and renames nothing.
     ///
     /// # Errors
     /// The errors of [`Store::open`], and when the file is damaged.
@@ -90,10 +90,10 @@ impl Store {
         Self::opened(path).map(Some).map_err(|error| error.about(path))
     }
 
-    /// Opens the database at `path` for reading; None if there is none.
+    /// Opens the database at `path` for reading; None if there is no file or its schema has not been created.
     ///
     /// # Errors
-    /// The errors of [`Store::write`].
+    /// When the file cannot be opened, or comes from a newer Hearken. A damaged file may be noticed only by a query.
     pub fn read(path: &Path) -> Result<Option<Self>> {
         if !file_exists(path)? {
             return Ok(None);
@@ -107,7 +107,7 @@ impl Store {
         open().map_err(|error| error.about(path))
     }
 
-    /// Opens the database for writing, creating it if needed. A damaged file is renamed; the second value reports that.
+    /// Does the work of [`Store::open`], with the failure as [`StoreError`].
     pub(super) fn open_or_set_aside(path: &Path) -> std::result::Result<(Self, Option<Error>), StoreError> {
         if let Some(folder) = path.parent() {
             make_private_folder(folder).map_err(|e| StoreError::CannotOpen(e.message().to_owned()))?;
@@ -126,7 +126,7 @@ impl Store {
         }
     }
 
-    /// Opens the database for writing and checks it.
+    /// Opens the database for writing, creating file and schema if missing, and checks that it is intact (`quick_check`).
     fn opened(path: &Path) -> std::result::Result<Self, StoreError> {
         if !path.exists() {
             let mut options = fs::OpenOptions::new();
@@ -158,7 +158,8 @@ impl Store {
         Ok(Self { db, path: path.to_owned() })
     }
 
-    /// Adds a batch in one transaction and returns the number of its session; None if the session has been deleted.
+    /// Stores a batch in one transaction and returns the number of its session; None, with nothing stored, if the session has been
+    /// deleted.
     pub(super) fn add(&mut self, batch: &EventBatch<'_>) -> std::result::Result<Option<i64>, StoreError> {
         let step = self.db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let session = match batch.session {
@@ -188,13 +189,14 @@ impl Store {
         Ok(Some(session))
     }
 
-    /// Records that a session is recorded to `file`, a name in the folder of recordings, from the audio time `at`.
+    /// Enters in the database that a session is recorded to `file`, a name in the folder of recordings, from the audio time `at`.
+    /// Writes no audio.
     pub(super) fn add_recording(&self, session: i64, file: &str, at: StreamTime) -> std::result::Result<(), StoreError> {
         self.db.execute("INSERT INTO recordings(file, session, at) VALUES(?1, ?2, ?3)", params![file, session, at.0.0 as i64])?;
         Ok(())
     }
 
-    /// Stores the panels of the modes of a session.
+    /// Replaces the stored panels of the modes of a session.
     pub(super) fn set_panels(&self, session: i64, panels: &BTreeMap<String, Panel>) -> std::result::Result<(), StoreError> {
         let shown: BTreeMap<&str, &str> = panels.iter().map(|(mode, panel)| (mode.as_str(), panel.name())).collect();
         let shown = serde_json::to_string(&shown).unwrap_or_default();
@@ -202,7 +204,7 @@ impl Store {
         Ok(())
     }
 
-    /// Names a session; false if there is no such session.
+    /// Gives a session the name `name`, trimmed; an empty one removes the name. Returns false if there is no such session.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -210,10 +212,11 @@ impl Store {
         self.query(|db| Ok(db.execute("UPDATE sessions SET name = ?2 WHERE id = ?1", params![session, name.trim()])? > 0))
     }
 
-    /// Deletes a session with its recordings and overwrites its words in the files; false if there is no such session.
+    /// Deletes a session with its recordings and overwrites its text in the database file; false if there is no such session. With
+    /// it go recordings that belong to no session.
     ///
     /// # Errors
-    /// When the database cannot be written.
+    /// When the database cannot be written, or a recording cannot be deleted.
     pub fn delete(&mut self, session: i64) -> Result<bool> {
         let gone = self.query(|db| Ok(db.execute("DELETE FROM sessions WHERE id = ?1", [session])? > 0))?;
         if gone {
@@ -222,20 +225,21 @@ impl Store {
         Ok(gone)
     }
 
-    /// Deletes everything and returns the number of sessions.
+    /// Deletes every session and every recording, and returns the number of sessions.
     ///
     /// # Errors
-    /// When the database cannot be written.
+    /// When the database cannot be written, or a recording cannot be deleted.
     pub fn delete_all(&mut self) -> Result<usize> {
         let gone = self.query(|db| db.execute("DELETE FROM sessions", []))?;
         self.purge_deleted()?;
         Ok(gone)
     }
 
-    /// Deletes sessions that ended before `oldest_ms` and the older part of longer ones; returns the number of affected sessions.
+    /// Deletes sessions that ended before `oldest_ms` (milliseconds since 1970), the events of other sessions before that time, and
+    /// recordings last written before it; returns the number of sessions deleted or shortened.
     ///
     /// # Errors
-    /// When the database cannot be written.
+    /// When the database cannot be written, or a recording cannot be deleted.
     pub fn expire(&mut self, oldest_ms: i64) -> Result<usize> {
         let gone = self.query(|db| db.execute("DELETE FROM sessions WHERE ended < ?1", [oldest_ms]))?;
         let touched = self.delete_events(
@@ -251,11 +255,11 @@ impl Store {
         Ok(gone + touched.len())
     }
 
-    /// Deletes the part of every session since `since_ms` from the files, and silences that part of the recordings; returns the
-    /// number of affected sessions.
+    /// Deletes the part of every session since `since_ms` (milliseconds since 1970), and silences that part of the recordings; a
+    /// session left without lines and recordings goes whole. Returns the number of sessions deleted or shortened.
     ///
     /// # Errors
-    /// When the database or a recording cannot be written.
+    /// When the database or a recording cannot be written or deleted.
     pub fn forget_since(&mut self, since_ms: i64) -> Result<usize> {
         recordings::silence_since(&self.recordings_folder(), since_ms)?;
         let gone = self.query(|db| db.execute("DELETE FROM sessions WHERE started >= ?1", [since_ms]))?;
@@ -270,8 +274,8 @@ impl Store {
         Ok(gone + touched.len())
     }
 
-    /// Deletes the events that match the condition `cut` in the sessions that match `touched`, where ?1 is the time, and rebuilds
-    /// the lines of these sessions; returns their numbers.
+    /// Deletes the events that match the SQL condition `cut`, except each first one, in the sessions that match `touched`; in both,
+    /// `?1` is `time_ms`. Rebuilds the lines of these sessions and returns their numbers.
     fn delete_events(&mut self, touched: &str, cut: &str, time_ms: i64) -> Result<Vec<i64>> {
         let sessions: Vec<i64> = self.query(|db| {
             let mut all = db.prepare(&format!("SELECT id FROM sessions WHERE {touched}"))?;
@@ -286,7 +290,7 @@ impl Store {
         Ok(sessions)
     }
 
-    /// Rebuilds the lines of a session from its events.
+    /// Replaces the lines of a session by those folded from its events, and updates its end and duration.
     fn rebuild_lines(&mut self, session: i64) -> Result<()> {
         let Some(transcript) = self.transcript(session)? else { return Ok(()) };
         let lines = lines_of(&transcript, |_| 0);
@@ -301,7 +305,8 @@ impl Store {
         again(&mut self.db).map_err(|e| StoreError::from(e).about(&self.path))
     }
 
-    /// Removes deleted data from the files, and recordings that belong to no session.
+    /// Removes the remains of deleted rows from the database and its write-ahead log, and deletes recordings that belong to no
+    /// session; an error if another connection prevents it.
     fn purge_deleted(&self) -> Result<()> {
         let known = self.recording_names()?;
         recordings::sweep(&self.recordings_folder(), &known)?;
@@ -313,7 +318,7 @@ impl Store {
         })
     }
 
-    /// Deletes recordings of no session, which a crash can leave.
+    /// Deletes recordings that belong to no session, which a crash can leave.
     pub(super) fn sweep_recordings(&self) -> Result<()> {
         recordings::sweep(&self.recordings_folder(), &self.recording_names()?)
     }
@@ -322,12 +327,12 @@ impl Store {
         self.path.with_file_name("recordings")
     }
 
-    /// Runs a statement; errors name the file.
+    /// Runs `work` with the connection; an error names the database file.
     pub(super) fn query<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         work(&self.db).map_err(|e| StoreError::from(e).about(&self.path))
     }
 
-    /// Returns the number of a session's next event; None if the session has been deleted.
+    /// Returns the number that the next event of a session gets; None if there is no such session.
     pub(super) fn next_number(&self, session: i64) -> std::result::Result<Option<usize>, StoreError> {
         if !session_exists(&self.db, session)? {
             return Ok(None);
@@ -338,23 +343,23 @@ impl Store {
     }
 }
 
-/// Returns whether the file exists. A folder that cannot be read is an error.
+/// Returns true if the file exists, false if not; an error if its folder cannot be read.
 fn file_exists(path: &Path) -> Result<bool> {
     path.try_exists().map_err(|e| StoreError::from(e).about(path))
 }
 
-/// Returns whether the session has not been deleted.
+/// Returns true if the session is in the database, false if it never was or has been deleted.
 fn session_exists(db: &Connection, session: i64) -> rusqlite::Result<bool> {
     Ok(db.query_row("SELECT 1 FROM sessions WHERE id = ?1", [session], |_| Ok(())).optional()?.is_some())
 }
 
-/// Returns the version of the schema; 0 for a new file.
+/// Returns the version of the schema, 0 for a new file; [`StoreError::Newer`] above [`SCHEMA_VERSION`].
 fn check_version(db: &Connection) -> std::result::Result<i64, StoreError> {
     let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version > SCHEMA_VERSION { Err(StoreError::Newer(version)) } else { Ok(version) }
 }
 
-/// Inserts lines and updates those whose text has changed.
+/// Inserts lines of a session, and updates the text of those stored already if it has changed.
 fn write_lines(step: &Transaction<'_>, session: i64, lines: &[HistoryLine]) -> rusqlite::Result<()> {
     let mut line_in = step.prepare_cached(
         "INSERT INTO lines(session, kind, number, at, text) VALUES(?1, ?2, ?3, ?4, ?5)
@@ -366,7 +371,7 @@ fn write_lines(step: &Transaction<'_>, session: i64, lines: &[HistoryLine]) -> r
     Ok(())
 }
 
-/// Appends `suffix` to the file name.
+/// Returns `path` with `suffix` appended to the file name.
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);

@@ -7,15 +7,22 @@ use rusqlite::ErrorCode;
 use super::store::SCHEMA_VERSION;
 use crate::error::{Error, ErrorKind, Remedy};
 
-/// A failure of the database.
+/// A failure of the history database, by the reaction that helps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum StoreError {
+    /// The file is no intact database, for this reason; the writer renames it.
     Damaged(String),
+    /// The file has this schema version, of a newer Hearken.
     Newer(i64),
+    /// Another program holds a lock on the file.
     Locked,
+    /// The file or its folder may not be written.
     ReadOnly,
+    /// The disk is full.
     Full,
+    /// The file or its folder cannot be opened or created, for this reason.
     CannotOpen(String),
+    /// Any other failure of SQLite, in its words.
     Other(String),
 }
 
@@ -43,7 +50,7 @@ impl From<std::io::Error> for StoreError {
 }
 
 impl StoreError {
-    /// Returns the error about the file at `path`.
+    /// Returns the `History` error about the database at `path`, with the remedy if there is one.
     pub(super) fn about(&self, path: &Path) -> Error {
         let remedy = match self {
             Self::Newer(_) => Some(Remedy::UpdateHearken),

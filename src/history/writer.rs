@@ -28,63 +28,79 @@ use crate::transcript::Transcript;
 
 /// The longest time that an event waits for others before it is stored; a crash costs no more.
 const BATCH_DELAY: Duration = Duration::from_millis(500);
-/// First and longest wait before storing is tried again.
+/// First and longest wait before a failed attempt to store is repeated; the wait doubles in between.
 const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
-/// Most events that wait while storing fails: some hours of talk, ten megabytes. Beyond that the oldest are dropped and counted.
+/// Most events that wait in memory while storing fails: some hours of talk, ten megabytes. Beyond that the oldest quarter is
+/// dropped and counted.
 const MAX_WAITING: usize = 20_000;
-/// The longest sleep when nothing is due.
+/// The longest wait for an event or command when nothing is due.
 const IDLE: Duration = Duration::from_secs(600);
-/// The longest wait for a lock when the program ends.
+/// The longest wait for a database lock when the program ends.
 const CLOSE_BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A command to the writer.
+/// A command of the handle to the writer thread.
 #[derive(Debug)]
 pub(super) enum WriterCommand {
+    /// Apply the user's preferences.
     SetPrefs(HistoryPrefs),
+    /// Add or replace the panels of these modes.
     SetPanels(BTreeMap<String, Panel>),
     /// Delete everything since this time, in milliseconds since 1970.
     ForgetSince(i64),
+    /// Delete every session and recording.
     DeleteAll,
+    /// Store the waiting events and end.
     Close,
 }
 
 /// The session that is being stored.
 #[derive(Clone, Copy, Debug)]
 struct CurrentSession {
+    /// Number of the session in the database.
     id: i64,
-    /// Number of its next event.
+    /// Number that its next event gets.
     next: usize,
+    /// Lines of the transcript that are stored and cannot change any more.
     stable: StableCounts,
 }
 
 /// The state of the writer thread.
 #[derive(Debug)]
 pub(super) struct HistoryWriter {
+    /// Path of the database.
     path: PathBuf,
+    /// Folder of the recordings.
     recordings: PathBuf,
     prefs: HistoryPrefs,
     panels: BTreeMap<String, Panel>,
     callbacks: HistoryCallbacks,
     shared: Arc<WriterShared>,
     log: ActivityLog,
+    /// The open database; None until it is needed, and after most failures.
     store: Option<Store>,
-    /// The first event of a session that would begin now.
+    /// The `session_started` event of a session that would begin now, with the present model, input and modes; None before the
+    /// engine has sent one.
     header: Option<Event>,
+    /// The session that events are added to; None until it has something to store.
     current: Option<CurrentSession>,
     /// The transcript of the current session, waiting events included.
     transcript: Transcript,
+    /// Events that are not stored yet, with their wall times in milliseconds since 1970.
     waiting: Vec<(i64, Event)>,
+    /// File of the recording in progress.
     recording: Option<PathBuf>,
-    /// Number of recordings so far.
+    /// Number of recordings begun so far.
     recorded: u64,
-    /// A deletion that failed and is tried again: everything since this time, in milliseconds since 1970.
+    /// A deletion that waits for a recording to be completed, or failed and is tried again: everything since this time, in
+    /// milliseconds since 1970. Nothing is stored until it succeeds.
     pending_delete: Option<i64>,
-    /// The failure that was reported last and persists.
+    /// The failure that was reported last; None once storing works again.
     reported: Option<Error>,
-    /// Time of the next attempt to store.
+    /// Time of the next attempt to store; None if nothing waits.
     store_at: Option<Instant>,
-    /// The wait before storing is tried again.
+    /// Wait after the next failure before storing is tried again.
     retry: Duration,
+    /// Time of the next deletion of expired sessions.
     expire_at: Instant,
 }
 
@@ -119,7 +135,7 @@ impl HistoryWriter {
         }
     }
 
-    /// Runs the thread until the handle closes it.
+    /// Runs the thread until the handle closes it or is dropped; then stores the waiting events. Gives up after too many panics.
     pub(super) fn run(mut self, events: &Receiver<(i64, Event)>, commands: &Receiver<WriterCommand>) {
         self.log.write(concat!("hearken ", env!("CARGO_PKG_VERSION"), " started"));
         let mut policy = RestartPolicy::default();
@@ -163,7 +179,7 @@ impl HistoryWriter {
         action != Restart::GiveUp
     }
 
-    /// Waits for one event, command or due time, and handles it.
+    /// Waits for one event, command or due time, and handles it; answers `Exit` when the handle has closed the thread.
     fn step(&mut self, events: &Receiver<(i64, Event)>, commands: &Receiver<WriterCommand>) -> LoopStep {
         let now = Instant::now();
         let due = self.store_at.map_or(self.expire_at, |at| at.min(self.expire_at)).saturating_duration_since(now).min(IDLE);
@@ -191,7 +207,7 @@ impl HistoryWriter {
         LoopStep::Continue
     }
 
-    /// Logs an event and queues it for the next transaction.
+    /// Logs an event and, if the user wants a history, queues it for the next transaction. `session_started` begins a new session.
     fn receive(&mut self, wall: i64, event: Event) {
         self.log.event(&event);
         if let Event::SessionStarted { .. } = &event {
@@ -218,14 +234,15 @@ impl HistoryWriter {
         self.store_at.get_or_insert_with(|| Instant::now() + BATCH_DELAY);
     }
 
-    /// Stores the waiting events of the previous session; the next event begins a new one.
+    /// Stores the waiting events of the previous session, drops those that cannot be stored, and begins a new session with the next
+    /// event.
     fn end_session(&mut self) {
         self.flush();
         self.waiting.clear();
         self.start_new_session();
     }
 
-    /// Continues in a new session, which begins with the waiting events.
+    /// Ends the present session and its recording; a new session begins with the waiting events.
     fn start_new_session(&mut self) {
         self.current = None;
         self.stop_recording();
@@ -252,7 +269,7 @@ impl HistoryWriter {
         }
     }
 
-    /// Applies the user's choice to recording, storing and expiry.
+    /// Applies the user's preferences to storing, recording and expiry; see [`super::handle::HistoryHandle::set_prefs`].
     fn set_prefs(&mut self, prefs: HistoryPrefs) {
         let before = std::mem::replace(&mut self.prefs, prefs);
         if before.keep && !prefs.keep {
@@ -273,7 +290,7 @@ impl HistoryWriter {
         self.publish_status();
     }
 
-    /// Returns the database; None if there is none yet.
+    /// Returns the open database, opening it if needed; None if its file does not exist.
     fn opened(&mut self) -> Result<Option<&mut Store>, StoreError> {
         if self.store.is_none() && self.path.exists() {
             self.open()?;
@@ -281,7 +298,7 @@ impl HistoryWriter {
         Ok(self.store.as_mut())
     }
 
-    /// Opens the database, creating it if needed.
+    /// Opens the database, creating it if needed; a damaged one is renamed and the user notified.
     fn open(&mut self) -> Result<(), StoreError> {
         let (store, note) = Store::open_or_set_aside(&self.path)?;
         self.store = Some(store);
@@ -292,7 +309,8 @@ impl HistoryWriter {
         Ok(())
     }
 
-    /// Stores the waiting events, if the user wants a history and there is anything to store.
+    /// Applies a pending deletion; then stores the waiting events and starts a wanted recording, unless the deletion failed, the
+    /// user wants no history, or there are neither words nor a wish for recordings yet.
     fn flush(&mut self) {
         self.store_at = None;
         if self.pending_delete.is_some() {
@@ -308,7 +326,7 @@ impl HistoryWriter {
         }
     }
 
-    /// Stores the waiting events in one transaction.
+    /// Stores the waiting events in one transaction; in a new session if theirs was deleted meanwhile.
     fn store_now(&mut self) -> Result<(), StoreError> {
         if self.waiting.is_empty() && self.current.is_some() {
             return Ok(());
@@ -347,7 +365,7 @@ impl HistoryWriter {
         Ok(())
     }
 
-    /// Inserts the `session_started` event of a session that begins while listening.
+    /// Puts a `session_started` before the waiting events unless they begin with one, for a session that begins while listening.
     fn insert_header(&mut self) {
         if matches!(self.waiting.first(), Some((_, Event::SessionStarted { .. }))) {
             return;
@@ -358,7 +376,7 @@ impl HistoryWriter {
         }
     }
 
-    /// Starts a recording, if one is wanted and none is in progress.
+    /// Asks the engine for a recording, if one is wanted, none is in progress and the session is stored; tries again if refused.
     fn start_recording(&mut self) -> Result<(), StoreError> {
         let (Some(store), Some(current), None, true) = (&self.store, self.current, &self.recording, self.prefs.audio) else {
             return Ok(());
@@ -386,7 +404,7 @@ impl HistoryWriter {
         }
     }
 
-    /// Resets the retry, and reports that the history is stored again and which events are missing.
+    /// Resets the retry after a success; reports an earlier failure as over, and the number of events lost meanwhile.
     fn recovered(&mut self) {
         self.retry = RETRY[0];
         if self.reported.take().is_some() {
@@ -401,7 +419,7 @@ impl HistoryWriter {
         self.publish_status();
     }
 
-    /// Closes the database unless the failure passes by itself, and reports it.
+    /// Reports the failure. Closes the database, unless it is only locked or the disk full; after damage a new session begins.
     fn store_failed(&mut self, error: &StoreError) {
         if !matches!(error, StoreError::Locked | StoreError::Full) {
             self.store = None;
@@ -413,7 +431,7 @@ impl HistoryWriter {
         self.report_failure(&error.about(&self.path));
     }
 
-    /// Reports a failure once, and schedules the next attempt.
+    /// Schedules the next attempt and notifies the user, unless the same failure was reported last.
     fn report_failure(&mut self, error: &Error) {
         self.store_at = Some(Instant::now() + self.retry);
         self.retry = (self.retry * 2).min(RETRY[1]);
@@ -425,13 +443,13 @@ impl HistoryWriter {
         self.publish_status();
     }
 
-    /// Queues a notice for the user.
+    /// Queues a notice for the user and calls `on_change`.
     fn notify(&self, notice: HistoryNotice) {
         self.shared.notices().push(notice);
         (self.callbacks.on_change)();
     }
 
-    /// Publishes the status.
+    /// Publishes the status to the handle, and calls `on_change` if it differs from the last.
     fn publish_status(&self) {
         let mut status = self.shared.status();
         let before = status.clone();
@@ -457,7 +475,7 @@ enum LoopStep {
     Exit,
 }
 
-/// Removes the pieces of replies whose whole text follows.
+/// Removes each `reply_text` whose `reply_finished`, which holds the whole text, is among `events` too.
 fn drop_finished_pieces(events: &mut Vec<(i64, Event)>) {
     let whole = |event: &Event| if let Event::ReplyFinished { reply, .. } = event { Some(*reply) } else { None };
     let whole: BTreeSet<_> = events.iter().filter_map(|(_, event)| whole(event)).collect();

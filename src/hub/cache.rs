@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Remedy, Result};
 /// Size of the read buffer for checksums, in bytes.
 const READ_BYTES: usize = 1 << 20;
 
-/// The part of the cache that belongs to one repository.
+/// The folder of one repository in the cache of Hugging Face.
 #[derive(Clone, Debug)]
 pub struct Repository {
     root: PathBuf,
@@ -23,37 +23,39 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// Returns the part of `owner/name` in the cache at `root`.
+    /// Returns the folder of the repository `owner/name` in the cache at `root`; creates nothing.
     #[must_use]
     pub fn new(root: &Path, owner: &str, name: &str) -> Self {
         Self { root: root.to_owned(), folder: format!("models--{owner}--{name}") }
     }
 
-    /// Returns the folder of the repository.
+    /// Returns the path of the folder, `models--OWNER--NAME`; it need not exist.
     #[must_use]
     pub fn folder(&self) -> PathBuf {
         self.root.join(&self.folder)
     }
 
-    /// Returns the path of the blob with this checksum; it need not exist.
+    /// Returns the path of the blob (the content of a file) with this checksum; it need not exist.
     #[must_use]
     pub fn blob(&self, checksum: &Checksum) -> PathBuf {
         self.folder().join("blobs").join(checksum.hex())
     }
 
-    /// Returns the path of an incomplete blob. Not `.incomplete`: other programs write that file from its start, in other orders.
+    /// Returns the path of Hearken's incomplete download of a blob. Not `.incomplete`: other programs write that file from its
+    /// start, in other orders.
     #[must_use]
     pub fn partial(&self, checksum: &Checksum) -> PathBuf {
         self.folder().join("blobs").join(format!("{}.hearken.partial", checksum.hex()))
     }
 
-    /// Returns the folder of the files of `commit`.
+    /// Returns the path of the folder with links to the files of `commit`; it need not exist.
     #[must_use]
     pub fn snapshot(&self, commit: &str) -> PathBuf {
         self.folder().join("snapshots").join(commit)
     }
 
-    /// Opens the lock file of a blob, which its writer holds; other programs of Hugging Face use the same file.
+    /// Opens, creating it if needed, the lock file of a blob, without locking it. Other programs of Hugging Face lock the same
+    /// file.
     ///
     /// # Errors
     /// When the cache cannot be written.
@@ -65,7 +67,7 @@ impl Repository {
             .map_err(|e| unwritable(&self.root, &path, &e))
     }
 
-    /// Creates the folder of the blobs.
+    /// Creates the folder of the blobs and its missing parents.
     ///
     /// # Errors
     /// When the cache cannot be written.
@@ -74,7 +76,7 @@ impl Repository {
         fs::create_dir_all(&folder).map_err(|e| unwritable(&self.root, &folder, &e))
     }
 
-    /// Links the file `path` of `commit` to its blob, in the snapshot. A link to the same blob stays.
+    /// Links the file `path` in the snapshot of `commit` to its blob, in place of a link to another blob.
     ///
     /// # Errors
     /// When the cache cannot be written.
@@ -100,7 +102,8 @@ impl Repository {
         place().map_err(|e| unwritable(&self.root, &link, &e))
     }
 
-    /// Writes that the revision `revision` now means `commit`.
+    /// Writes to `refs` that the branch or tag `revision` now means `commit`. Writes nothing if `revision` is the commit itself, or
+    /// a path that would leave the folder.
     ///
     /// # Errors
     /// When the cache cannot be written.
@@ -116,7 +119,7 @@ impl Repository {
         write().map_err(|e| unwritable(&self.root, &path, &e))
     }
 
-    /// Returns whether a snapshot of another commit links to this blob.
+    /// Returns true if the blob exists and the snapshot of another commit than `commit` links to it.
     #[must_use]
     pub fn is_shared(&self, checksum: &Checksum, commit: &str) -> bool {
         let blob = fs::canonicalize(self.blob(checksum)).ok();
@@ -126,7 +129,8 @@ impl Repository {
     }
 }
 
-/// Creates a symbolic link at `link` to `blob` (`relative` as seen from `link`); else a hard link, else a copy.
+/// Creates a symbolic link at `link` to `blob` (`relative` as seen from `link`); where that fails a hard link, on Windows at last a
+/// copy.
 fn place_link(relative: &Path, blob: &Path, link: &Path) -> io::Result<()> {
     #[cfg(unix)]
     return std::os::unix::fs::symlink(relative, link).or_else(|_| fs::hard_link(blob, link));
@@ -138,12 +142,12 @@ fn place_link(relative: &Path, blob: &Path, link: &Path) -> io::Result<()> {
     return fs::copy(blob, link).map(drop);
 }
 
-/// Creates a link at `link` to the file `to`, in any folder.
+/// Creates a link at `link` to the file with the absolute path `to`; where links are impossible, as [`place_link`] does.
 pub(super) fn link_to(to: &Path, link: &Path) -> io::Result<()> {
     place_link(to, to, link)
 }
 
-/// Returns every file below `folder`; links are not followed.
+/// Returns every file and link below `folder`, at any depth; links are not followed. A folder that cannot be read counts as empty.
 pub(super) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -159,7 +163,8 @@ pub(super) fn files_below(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Returns whether the file at `path` has `checksum`. `step` is called for every piece and returns whether to continue.
+/// Returns true if the content of the file at `path` has `checksum`. Calls `step` with the size of each piece of at most 1 MiB;
+/// `step` returns false to stop.
 ///
 /// # Errors
 /// When the file cannot be read; `Interrupted` when `step` returns false.
@@ -179,7 +184,7 @@ pub fn matches_checksum(path: &Path, checksum: &Checksum, mut step: impl FnMut(u
     }
 }
 
-/// Returns the SHA-256 of a file, in hexadecimal.
+/// Returns the SHA-256 of the content of a file, in hexadecimal.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -195,7 +200,7 @@ pub fn sha256_of(path: &Path) -> io::Result<String> {
     }
 }
 
-/// Returns the error for a cache that cannot be written.
+/// Returns the `Output` error for the cache at `root` whose file `path` cannot be written: a full disk, or else a folder to change.
 pub(super) fn unwritable(root: &Path, path: &Path, error: &io::Error) -> Error {
     let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge);
     let (why, remedy) = if full {

@@ -14,11 +14,11 @@ use crate::protocol::ModelChoice;
 use crate::protocol::models::{Licence, LicenceWording, Wording};
 
 const BUILT_IN: &str = include_str!("../../models/catalog.toml");
-/// The name of the built-in model.
+/// Name of the built-in model in the catalogue.
 pub const STARTER: &str = "starter";
-/// The name of the released 3B model.
+/// Name of the released 3B model in the catalogue.
 pub const RELEASE: &str = "3b";
-/// The files of a checkpoint folder, for a repository without an entry.
+/// The files of a checkpoint folder, for an entry that lists none; a `*` stands for any characters but `/`.
 const USUAL_FILES: &[&str] = &[
     "model.safetensors.index.json",
     "*.safetensors",
@@ -32,47 +32,47 @@ const USUAL_FILES: &[&str] = &[
     "phrases.toml",
 ];
 
-/// An entry of the catalogue.
+/// A model in the catalogue: its names and texts, where its files come from, sizes and licences.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CatalogEntry {
-    /// Its name on the command line.
+    /// Name on the command line: letters, digits, `.`, `-` and `_`; or `OWNER/NAME` for a repository that is not in the catalogue.
     pub name: String,
-    /// Its full name.
+    /// Full name for people; the catalogue name if left out.
     #[serde(default)]
     pub title: String,
-    /// A sentence about it.
+    /// Description, one sentence.
     #[serde(default)]
     pub about: String,
-    /// Its abilities, one line each.
+    /// Abilities, one line each.
     #[serde(default)]
     pub can: Vec<String>,
-    /// The two in Chinese.
+    /// Description and abilities in Chinese; empty fields are shown in English.
     #[serde(default)]
     pub zh: Wording,
-    /// Its repository on the hub, `OWNER/NAME`.
+    /// Repository on the hub, `OWNER/NAME`; None for the starter and for an entry with `folder`.
     pub hub: Option<String>,
-    /// Branch, tag or commit.
+    /// Branch, tag or commit of the repository; `main` if left out.
     #[serde(default = "main_branch")]
     pub revision: String,
-    /// A checkpoint folder, instead of a repository.
+    /// Checkpoint folder of the user, instead of a repository; a relative path is joined to the folder of the catalogue file.
     pub folder: Option<std::path::PathBuf>,
-    /// Names of its files; may contain a `*`.
+    /// Paths of its files in the repository; each may contain one `*`, which stands for any characters but `/`.
     #[serde(default = "usual_files")]
     pub files: Vec<String>,
-    /// Expected SHA-256 of files, by name, from the time when the entry was written.
+    /// Expected SHA-256 of files, by path. A difference from the hub's is only a warning that the release has changed.
     #[serde(default)]
     pub sums: BTreeMap<String, String>,
-    /// Approximate size of the download, in bytes.
+    /// Approximate size of the download, in bytes; 0 if unknown. For the starter, the size of the unpacked files.
     #[serde(default)]
     pub about_bytes: u64,
-    /// Approximate size of the prepared weights, in bytes.
+    /// Approximate size of the prepared (quantised) weights, in bytes; 0 if unknown.
     #[serde(default)]
     pub prepared_bytes: u64,
-    /// Approximate memory that it needs, in bytes.
+    /// Approximate memory that the model needs, in bytes; 0 if unknown.
     #[serde(default)]
     pub memory_bytes: u64,
-    /// Its licences.
+    /// Licences that the user must accept before the download.
     #[serde(default, rename = "licence")]
     pub licences: Vec<Licence>,
 }
@@ -93,7 +93,7 @@ struct CatalogFile {
 }
 
 impl CatalogEntry {
-    /// Returns the entry of a repository that is not in the catalogue.
+    /// Returns the entry of the repository `id` (`OWNER/NAME`) that is not in the catalogue, with the usual files of a checkpoint.
     fn for_hub_id(id: &str) -> Self {
         let page = format!("https://huggingface.co/{id}");
         let licence = Licence {
@@ -122,7 +122,7 @@ impl CatalogEntry {
         }
     }
 
-    /// Returns the choice that loads this model.
+    /// Returns the choice by which settings and commands name this model.
     #[must_use]
     pub fn choice(&self) -> ModelChoice {
         match self.name.as_str() {
@@ -132,22 +132,22 @@ impl CatalogEntry {
         }
     }
 
-    /// Returns owner and name of its repository.
+    /// Returns owner and name of the repository on the hub.
     ///
     /// # Errors
-    /// When it comes from no hub.
+    /// `Arguments` when the model is built in or a folder.
     pub fn repository(&self) -> Result<(&str, &str)> {
         let no_hub = || Error::new(ErrorKind::Arguments, format!("the model {} does not come from a hub", self.name));
         self.hub.as_deref().and_then(|id| id.split_once('/')).ok_or_else(no_hub)
     }
 
-    /// Returns whether the file `path` of the repository belongs to the model.
+    /// Returns true if the file `path` of the repository belongs to the model, by the patterns in `files`.
     #[must_use]
     pub fn includes(&self, path: &str) -> bool {
         self.files.iter().any(|pattern| matches(pattern, path))
     }
 
-    /// Checks name and source of an entry.
+    /// Checks the name of an entry and that it has either a repository or a folder; `from` is its file, for the error.
     fn check(&self, from: &Path) -> Result<()> {
         let bad = |why: &str| {
             Error::at(ErrorKind::Settings, from, format_args!("the model {:?} {why}", self.name)).with_remedy(Remedy::CorrectFile)
@@ -166,10 +166,11 @@ impl CatalogEntry {
     }
 }
 
-/// Reads the catalogue: built-in entries, each replaced by the user's entry of the same name, then the user's other entries.
+/// Reads the catalogue: built-in entries, each replaced by the entry of the same name in the user's `catalog.toml`, then the user's
+/// other entries.
 ///
 /// # Errors
-/// When the user's file is invalid; the message names the line.
+/// `Settings` when the user's `catalog.toml` cannot be read or understood (the message names the file), or replaces the starter.
 pub fn all(paths: &Paths) -> Result<Vec<CatalogEntry>> {
     let mut entries = read(BUILT_IN, Path::new("models/catalog.toml"))?;
     let own = paths.config.join("catalog.toml");
@@ -192,7 +193,7 @@ pub fn all(paths: &Paths) -> Result<Vec<CatalogEntry>> {
     Ok(entries)
 }
 
-/// Parses a catalogue; errors name the file `from` and the line.
+/// Parses the text of a catalogue; errors name the file `from`, and the line where TOML is wrong.
 fn read(text: &str, from: &Path) -> Result<Vec<CatalogEntry>> {
     let file: CatalogFile = toml::from_str(text).map_err(|e| {
         let line = e.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
@@ -213,7 +214,8 @@ fn read(text: &str, from: &Path) -> Result<Vec<CatalogEntry>> {
         .collect()
 }
 
-/// Finds the entry of `choice`; None for a folder, and for a name that is neither in the catalogue nor an `OWNER/NAME`.
+/// Finds the entry of `choice`. An `OWNER/NAME` outside the catalogue gets an entry of its own. None for a folder that exists, and
+/// for any other name that is not in the catalogue.
 ///
 /// # Errors
 /// When the user's catalogue is invalid.
@@ -234,7 +236,7 @@ pub fn resolve(choice: &ModelChoice, paths: &Paths) -> Result<Option<CatalogEntr
     }
 }
 
-/// Returns whether `text` has the form of a repository name, `OWNER/NAME`, in the characters that the hub allows.
+/// Returns true if `text` has the form of a repository name, `OWNER/NAME`, in the characters that the hub allows.
 #[must_use]
 pub fn is_hub_id(text: &str) -> bool {
     let part = |part: &str| {
@@ -246,7 +248,7 @@ pub fn is_hub_id(text: &str) -> bool {
     text.split_once('/').is_some_and(|(owner, name)| part(owner) && part(name) && !text.contains("--") && !text.contains(".."))
 }
 
-/// Returns whether `path` stays inside the folder that it is joined to.
+/// Returns true if `path` is a relative path of plain names, which stays inside the folder that it is joined to.
 #[must_use]
 pub fn is_safe_relative_path(path: &str) -> bool {
     !path.is_empty()
@@ -255,7 +257,7 @@ pub fn is_safe_relative_path(path: &str) -> bool {
         && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
 }
 
-/// Returns whether `path` matches `pattern`; a `*` stands for any characters but `/`.
+/// Returns true if `path` matches `pattern`, whose first `*`, if any, stands for any characters but `/`.
 fn matches(pattern: &str, path: &str) -> bool {
     let Some((head, tail)) = pattern.split_once('*') else { return pattern == path };
     path.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail)).is_some_and(|middle| !middle.contains('/'))

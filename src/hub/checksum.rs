@@ -5,29 +5,29 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// The expected checksum of a file, in hexadecimal.
+/// The checksum of a file that the hub lists, in hexadecimal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Checksum {
-    /// SHA-256 of the bytes, for files in large file storage.
+    /// SHA-256 of the content, for files in git's large file storage.
     Sha256(String),
-    /// SHA-1 of the git blob.
+    /// SHA-1 of the git object: of a header with the size, and the content.
     GitSha1(String),
 }
 
 impl Checksum {
-    /// Parses a SHA-256; None for any other text. Strict, because the text becomes a file name.
+    /// Parses a SHA-256; None unless `text` is 64 hexadecimal digits. Strict, because the text becomes a file name.
     #[must_use]
     pub fn sha256(text: &str) -> Option<Self> {
         is_hex(text, 64).then(|| Self::Sha256(text.to_ascii_lowercase()))
     }
 
-    /// Parses a git object id; None for any other text.
+    /// Parses a git object id; None unless `text` is 40 hexadecimal digits.
     #[must_use]
     pub fn git_sha1(text: &str) -> Option<Self> {
         is_hex(text, 40).then(|| Self::GitSha1(text.to_ascii_lowercase()))
     }
 
-    /// Parses the name of a blob in the cache.
+    /// Parses the name of a blob in the cache: a SHA-256 or a git object id; None for any other text.
     #[must_use]
     pub fn from_blob_name(name: &str) -> Option<Self> {
         Self::sha256(name).or_else(|| Self::git_sha1(name))
@@ -41,7 +41,7 @@ impl Checksum {
         }
     }
 
-    /// Returns a hasher for a file of `size` bytes.
+    /// Returns a hasher of the same kind for a file of `size` bytes, which must all follow by [`ChecksumHasher::update`].
     #[must_use]
     pub fn hasher(&self, size: u64) -> ChecksumHasher {
         match self {
@@ -55,22 +55,22 @@ impl Checksum {
     }
 }
 
-/// Returns whether `text` consists of `digits` hexadecimal digits.
+/// Returns true if `text` consists of exactly `digits` hexadecimal digits, in either case.
 pub(super) fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// A hasher for one of the two checksums.
+/// A hasher for one of the two kinds of checksum.
 #[derive(Clone, Debug)]
 pub enum ChecksumHasher {
-    /// For [`Checksum::Sha256`].
+    /// Hasher for [`Checksum::Sha256`].
     Sha256(Sha256),
-    /// For [`Checksum::GitSha1`].
+    /// Hasher for [`Checksum::GitSha1`].
     Sha1(Box<Sha1>),
 }
 
 impl ChecksumHasher {
-    /// Hashes more bytes.
+    /// Feeds the next bytes of the file to the hash.
     pub fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha256(sum) => sum.update(bytes),
@@ -87,14 +87,14 @@ impl ChecksumHasher {
         }
     }
 
-    /// Finishes the hash and returns whether it equals `checksum`.
+    /// Finishes the hash and returns true if it equals `checksum`.
     #[must_use]
     pub fn matches(self, checksum: &Checksum) -> bool {
         self.hex() == checksum.hex()
     }
 }
 
-/// SHA-1 (FIPS 180-4, section 6.1).
+/// A SHA-1 hasher (FIPS 180-4, section 6.1).
 #[derive(Clone, Debug)]
 pub struct Sha1 {
     state: [u32; 5],
@@ -135,7 +135,7 @@ impl Sha1 {
         digest
     }
 
-    /// Mixes a full block into the state.
+    /// Mixes the full block of 64 bytes into the state.
     fn compress(&mut self) {
         let mut w = [0u32; 80];
         for (word, bytes) in w.iter_mut().zip(self.block.as_chunks::<4>().0) {

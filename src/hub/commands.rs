@@ -25,14 +25,15 @@ use crate::model::{self, checkpoint::Checkpoint};
 use crate::protocol::ModelChoice;
 use crate::protocol::models::{InstallStatus, InstallStep, ModelCard, ModelState, size};
 
-/// Time between two updates of the progress on a terminal, and between two lines of progress elsewhere.
+/// Time between two updates of the progress on a terminal; `LOG_INTERVAL` is that between two lines of progress elsewhere.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Runs `hearken model`.
+/// Runs `hearken model`: the result goes to stdout, progress and questions to stderr. Returns `Problems` if `verify` finds damaged
+/// or missing files, else `Clean`.
 ///
 /// # Errors
-/// When the command fails.
+/// When the command cannot do its work: an unknown model, licences not accepted, a failed download, a full disk.
 pub fn run(request: &ModelRequest, paths: &Paths) -> Result<Completion> {
     let settings = HubSettings::from_environment();
     match request {
@@ -52,7 +53,7 @@ pub fn run(request: &ModelRequest, paths: &Paths) -> Result<Completion> {
     Ok(Completion::Clean)
 }
 
-/// Lists the catalogue.
+/// Prints every model of the catalogue with its state on this machine.
 fn list(format: ReportFormat, paths: &Paths, settings: &HubSettings) -> Result<()> {
     let cards: Vec<ModelCard> = catalog::all(paths)?.into_iter().map(|entry| card(entry, paths, settings)).collect();
     match format {
@@ -93,6 +94,9 @@ fn as_json(card: &ModelCard) -> serde_json::Value {
 }
 
 /// Finds the catalogue entry of `choice`.
+///
+/// # Errors
+/// `Arguments`, naming the models of the catalogue, for a folder or an unknown name.
 fn catalog_entry(choice: &ModelChoice, paths: &Paths) -> Result<CatalogEntry> {
     match catalog::resolve(choice, paths)? {
         Some(entry) => Ok(entry),
@@ -105,7 +109,7 @@ fn catalog_entry(choice: &ModelChoice, paths: &Paths) -> Result<CatalogEntry> {
     }
 }
 
-/// Downloads and prepares a model.
+/// Downloads and prepares a model, after its licences are accepted, and prints the folder that it is loaded from.
 fn download(options: &DownloadOptions, paths: &Paths, settings: HubSettings) -> Result<()> {
     let mut entry = catalog_entry(&options.model, paths)?;
     if entry.hub.is_none() {
@@ -135,7 +139,11 @@ fn download(options: &DownloadOptions, paths: &Paths, settings: HubSettings) -> 
     }
 }
 
-/// Shows the licences and asks for consent, unless the user has accepted them already.
+/// Shows the licences on stderr, asks for consent unless it was given on the command line, and records it. Does nothing if the user
+/// accepted exactly these licences before.
+///
+/// # Errors
+/// When the user does not accept them, or the consent cannot be recorded.
 fn accept(entry: &CatalogEntry, model_dir: &ModelDir, consent: Consent) -> Result<()> {
     if model_dir.is_accepted(&entry.licences) {
         return Ok(());
@@ -151,7 +159,7 @@ fn accept(entry: &CatalogEntry, model_dir: &ModelDir, consent: Consent) -> Resul
     model_dir.record_acceptance(&entry.licences)
 }
 
-/// Asks a question on the terminal; without a terminal the answer is no.
+/// Asks a question on the terminal and returns true for yes, false for any other answer or without a terminal.
 fn confirm(question: &str) -> Result<bool> {
     if !io::stdin().is_terminal() {
         return Ok(false);
@@ -164,7 +172,7 @@ fn confirm(question: &str) -> Result<bool> {
     Ok(["y", "yes", "j", "ja", "是"].contains(&line.trim().to_lowercase().as_str()))
 }
 
-/// Runs `work` on another thread and shows its progress.
+/// Runs `work` on another thread, shows `progress` on stderr until it ends, and returns its result.
 fn run_with_progress<T: Send>(
     control: &InstallControl,
     progress: &InstallProgress,
@@ -182,16 +190,16 @@ fn run_with_progress<T: Send>(
     })
 }
 
-/// The progress on stderr: one moving line on a terminal, a line every [`LOG_INTERVAL`] elsewhere; and once the precision of the
-/// prepared weights with its reason.
+/// The printer of progress on stderr: one line that is overwritten on a terminal, elsewhere a line for each step and every
+/// [`LOG_INTERVAL`]; and once the precision of the prepared weights with its reason.
 struct ProgressPrinter {
     /// True if stderr is a terminal, where the line is overwritten.
     moves: bool,
-    /// The last line, its step and its time.
+    /// The last line printed; `step` and `at` are its step and time.
     last: String,
     step: Option<InstallStep>,
     at: Option<Instant>,
-    /// The precision that has been printed.
+    /// The precision and reason that have been printed.
     chosen: Option<String>,
 }
 
@@ -200,7 +208,7 @@ impl ProgressPrinter {
         Self { moves: io::stderr().is_terminal(), last: String::new(), step: None, at: None, chosen: None }
     }
 
-    /// Prints the progress if it has changed and an update is due.
+    /// Prints the progress if it has changed and, where stderr is no terminal, the step has or [`LOG_INTERVAL`] is over.
     fn show(&mut self, work: &InstallStatus) {
         if self.chosen != work.chosen {
             self.chosen.clone_from(&work.chosen);
@@ -221,7 +229,7 @@ impl ProgressPrinter {
         (self.last, self.step, self.at) = (text, Some(work.step), Some(Instant::now()));
     }
 
-    /// Prints the final progress and ends the moving line.
+    /// Prints the final progress and, on a terminal, ends the line.
     fn finish(&mut self, work: &InstallStatus) {
         self.at = None;
         self.show(work);
@@ -231,7 +239,8 @@ impl ProgressPrinter {
     }
 }
 
-/// Verifies the checksums of a model.
+/// Compares the files of a model with their checksums and prints a line for each; removes damaged prepared weights. For a folder,
+/// checks only that its tensors are complete. Returns `Problems` if a file is damaged or missing.
 fn verify(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) -> Result<Completion> {
     let entry = catalog::resolve(choice, paths)?;
     let Some(entry) = entry.filter(|entry| entry.hub.is_some()) else {
@@ -270,7 +279,8 @@ fn verify(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) -> Result
     Ok(Completion::Clean)
 }
 
-/// Verifies the prepared weights and removes damaged ones; returns whether any were damaged.
+/// Compares the prepared weights in `folder` with their checksums, prints a line for each and removes damaged ones; returns true if
+/// any were damaged.
 fn verify_prepared(folder: &Path) -> Result<bool> {
     let mut damaged = false;
     for file in model::quantised_files(folder) {
@@ -284,14 +294,15 @@ fn verify_prepared(folder: &Path) -> Result<bool> {
     Ok(damaged)
 }
 
-/// Checks a folder without checksums: every tensor that its configuration implies must be there in full.
+/// Checks a folder without checksums: every tensor that its configuration implies must be there in full, else an error.
 fn verify_folder(folder: &Path) -> Result<Completion> {
     let shapes = Checkpoint::open(folder)?.shapes()?;
     print_line(format_args!("{:9} {} ({} tensors)", "whole", folder.display(), shapes.len()))?;
     Ok(Completion::Clean)
 }
 
-/// Writes the weights of a model in another precision.
+/// Writes the weights of a model in 8 or 4 bits and prints the path of the file: for a downloaded model among its prepared weights,
+/// else in `--out` or the model's folder.
 fn quantise(options: &QuantiseOptions, paths: &Paths, settings: &HubSettings) -> Result<()> {
     let (control, progress) = (Arc::new(InstallControl::default()), InstallProgress::default());
     // The first step: all files are here already.
@@ -325,7 +336,7 @@ fn quantise(options: &QuantiseOptions, paths: &Paths, settings: &HubSettings) ->
     print_line(file.display())
 }
 
-/// Returns the error of an installation without a result.
+/// Returns the error of an installation that failed or was stopped.
 fn failure(error: InstallError) -> Error {
     match error {
         InstallError::Failed(error) => error,
@@ -333,7 +344,7 @@ fn failure(error: InstallError) -> Error {
     }
 }
 
-/// Removes a model after a confirmation.
+/// Removes the files of a downloaded model, after a confirmation unless `consent` is given.
 fn remove_model(choice: &ModelChoice, consent: Consent, paths: &Paths, settings: &HubSettings) -> Result<()> {
     let entry = catalog_entry(choice, paths)?;
     if consent == Consent::Ask && !confirm(&format!("Remove {} from this machine? [y/N] ", entry.name))? {
@@ -344,7 +355,7 @@ fn remove_model(choice: &ModelChoice, consent: Consent, paths: &Paths, settings:
     Ok(())
 }
 
-/// Prints a line on stderr.
+/// Prints a line on stderr; a failure is ignored.
 fn print_note(what: impl std::fmt::Display) {
     // stderr may be closed.
     let _ = writeln!(io::stderr(), "{what}");

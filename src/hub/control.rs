@@ -10,7 +10,7 @@ use crate::supervise;
 /// The time over which the transfer rate is averaged, in seconds.
 const RATE_SECS: f64 = 8.0;
 
-/// The state that the user has asked for.
+/// The state of an installation that the user, or a failed download thread, has asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RunState {
     Run,
@@ -18,7 +18,7 @@ enum RunState {
     Stop,
 }
 
-/// Pause, resume and stop of an installation, from any thread.
+/// The switch by which any thread pauses, resumes or stops an installation; its threads obey at their next check.
 #[derive(Debug)]
 pub struct InstallControl {
     state: Mutex<RunState>,
@@ -31,17 +31,17 @@ impl Default for InstallControl {
     }
 }
 
-/// The error of a wait that the user has ended.
+/// The error of a wait during which the installation was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserStopped;
 
 impl InstallControl {
-    /// Pauses the installation; nothing is lost.
+    /// Pauses the installation; downloaded bytes are kept. Without effect once it is stopped.
     pub fn pause(&self) {
         self.set(RunState::Pause);
     }
 
-    /// Resumes the installation.
+    /// Resumes the installation. Without effect once it is stopped.
     pub fn resume(&self) {
         self.set(RunState::Run);
     }
@@ -61,31 +61,31 @@ impl InstallControl {
         self.changed.notify_all();
     }
 
-    /// Returns whether to continue: neither paused nor stopped.
+    /// Returns true if the installation is neither paused nor stopped.
     #[must_use]
     pub fn is_running(&self) -> bool {
         *self.lock_state() == RunState::Run
     }
 
-    /// Returns whether the installation is paused.
+    /// Returns true if the installation is paused and not stopped.
     #[must_use]
     pub fn is_paused(&self) -> bool {
         *self.lock_state() == RunState::Pause
     }
 
-    /// Blocks while the installation is paused.
+    /// Blocks while the installation is paused; returns at once if it runs.
     ///
     /// # Errors
-    /// When the user stops it.
+    /// When it is or gets stopped.
     pub fn wait_while_paused(&self) -> Result<(), UserStopped> {
         let state = self.changed.wait_while(self.lock_state(), |state| *state == RunState::Pause).unwrap_or_else(PoisonError::into_inner);
         if *state == RunState::Stop { Err(UserStopped) } else { Ok(()) }
     }
 
-    /// Sleeps for `long`, or less if the user pauses or stops the installation.
+    /// Sleeps for `long`, or less if the installation is paused or stopped meanwhile.
     ///
     /// # Errors
-    /// When the user stops it.
+    /// When it is or gets stopped.
     pub fn sleep(&self, long: Duration) -> Result<(), UserStopped> {
         let slept = self.changed.wait_timeout_while(self.lock_state(), long, |state| *state == RunState::Run);
         let state = *slept.unwrap_or_else(PoisonError::into_inner).0;
@@ -107,7 +107,7 @@ struct ProgressState {
     done: u64,
     all: u64,
     note: Option<String>,
-    /// A note that is shown through all steps.
+    /// A note that is shown through all steps while there is no other.
     warning: Option<String>,
     chosen: Option<String>,
     end: Option<InstallEnd>,
@@ -116,7 +116,8 @@ struct ProgressState {
 }
 
 impl InstallProgress {
-    /// Begins a step of `all` bytes, of which `done` are done.
+    /// Begins a step of `all` bytes (0: unknown), of which `done` are done. Clears the note and the rate, keeps warning and
+    /// precision.
     pub fn begin_step(&self, step: InstallStep, done: u64, all: u64) {
         let mut state = self.state();
         let (warning, chosen) = (state.warning.take(), state.chosen.take());
@@ -133,7 +134,7 @@ impl InstallProgress {
         };
     }
 
-    /// Adds `bytes` to the bytes that are done.
+    /// Adds `bytes` to the bytes of this step that are done.
     pub fn add(&self, bytes: u64) {
         let mut state = self.state();
         state.done += bytes;
@@ -141,14 +142,14 @@ impl InstallProgress {
         state.rate.note(secs, done);
     }
 
-    /// Subtracts bytes that have turned out to be wrong.
+    /// Subtracts bytes that have turned out to be wrong from those done, and restarts the measurement of the rate.
     pub fn subtract(&self, bytes: u64) {
         let mut state = self.state();
         state.done = state.done.saturating_sub(bytes);
         state.rate = TransferRate::default();
     }
 
-    /// Sets the bytes that are done and the total.
+    /// Sets the bytes of this step that are done and their total.
     pub fn set(&self, done: u64, all: u64) {
         let mut state = self.state();
         (state.done, state.all) = (done, all);
@@ -156,27 +157,27 @@ impl InstallProgress {
         state.rate.note(secs, done);
     }
 
-    /// Sets or clears a note for the user.
+    /// Sets a note for the user in place of the last, or clears it (None).
     pub fn set_note(&self, note: Option<String>) {
         self.state().note = note;
     }
 
-    /// Sets a note for the user that stays to the end.
+    /// Sets a note for the user that is shown to the end, whenever there is no other note.
     pub fn set_warning(&self, warning: String) {
         self.state().warning = Some(warning);
     }
 
-    /// Sets the precision of the prepared weights and the reason for it, in words.
+    /// Sets the text about the precision of the prepared weights and the reason for it, shown to the user.
     pub fn set_precision_reason(&self, why: String) {
         self.state().chosen = Some(why);
     }
 
-    /// Records how the installation ended.
+    /// Records the result of the installation.
     pub fn finish(&self, end: InstallEnd) {
         self.state().end = Some(end);
     }
 
-    /// Returns the progress at this moment; `control` tells whether the installation is paused.
+    /// Returns the progress at this moment; the step is [`InstallStep::Paused`] if `control` is paused during the download.
     #[must_use]
     pub fn status(&self, control: &InstallControl) -> InstallStatus {
         let state = self.state();
@@ -201,12 +202,12 @@ impl InstallProgress {
     }
 }
 
-/// The transfer rate over the last [`RATE_SECS`] seconds.
+/// The meter of the transfer rate: samples of (seconds, bytes done) from the last [`RATE_SECS`] seconds.
 #[derive(Debug, Default)]
 struct TransferRate(VecDeque<(f64, u64)>);
 
 impl TransferRate {
-    /// Records that `bytes` were done after `secs`.
+    /// Records that `bytes` were done in all, `secs` after the start of the step.
     fn note(&mut self, secs: f64, bytes: u64) {
         // Four samples a second are enough.
         if self.0.back().is_none_or(|(last, _)| secs - last >= 0.25) {
@@ -217,7 +218,8 @@ impl TransferRate {
         }
     }
 
-    /// Returns bytes per second at the time `secs`; the rate falls while nothing arrives.
+    /// Returns the bytes per second at `secs` after the start of the step; 0 before two samples. The rate falls while nothing
+    /// arrives.
     fn at(&self, secs: f64) -> f64 {
         match (self.0.front(), self.0.back()) {
             (Some((from, first)), Some((to, last))) if to > from => last.saturating_sub(*first) as f64 / (secs - from).max(to - from),
@@ -226,7 +228,7 @@ impl TransferRate {
     }
 }
 
-/// Formats the progress as one line of text.
+/// Formats the progress as one line of English text: step, percentage, sizes, rate, time left, note.
 #[must_use]
 pub fn status_line(work: &InstallStatus) -> String {
     let doing = match work.step {

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Returns the free bytes on the disk of `path`, which need not exist; None if the system does not say. Runs a program of the
-/// system (`df`, PowerShell), because Rust's library has no such call.
+/// Returns the free bytes on the disk of `path`, or of its nearest existing parent; None if the system does not say. Runs a program
+/// of the system (`df`, PowerShell), because Rust's library has no such call.
 #[must_use]
 pub fn free_bytes(path: &Path) -> Option<u64> {
     let there = path.ancestors().find(|folder| folder.is_dir())?;
@@ -17,7 +17,7 @@ pub fn free_bytes(path: &Path) -> Option<u64> {
     if cfg!(windows) { text.trim().parse().ok() } else { available(&text) }
 }
 
-/// Returns the PowerShell command that prints the free bytes of a drive.
+/// Returns the PowerShell command that prints the free bytes of the drive of `there`; None if its path is not Unicode.
 fn windows(there: &Path) -> Option<Command> {
     let drive = there.to_str()?.trim_start_matches(r"\\?\").get(..1)?.to_owned();
     let mut asked = Command::new("powershell");
@@ -25,7 +25,8 @@ fn windows(there: &Path) -> Option<Command> {
     Some(asked)
 }
 
-/// Parses `df -P -k` (POSIX): the number before the percentage, in units of 1,024 bytes. Names may contain spaces.
+/// Returns the free bytes in the output of `df -P -k` (POSIX): the number before the percentage, in units of 1,024 bytes, because
+/// names may contain spaces. None if there is no such line.
 fn available(text: &str) -> Option<u64> {
     let words: Vec<&str> = text.lines().last()?.split_whitespace().collect();
     let percent =

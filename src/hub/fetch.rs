@@ -18,21 +18,21 @@ use super::remote::{FileStream, HubClient, RemoteError};
 use super::settings::RetryLimits;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// Bytes that a resumed download repeats.
+/// Number of bytes, already in the partial file, that a resumed download requests again to compare.
 pub const OVERLAP: u64 = 64;
 /// Time between two attempts to lock a blob that another program is writing.
 const LOCK_POLL: Duration = Duration::from_millis(200);
-/// Times that a file may arrive with a wrong checksum.
+/// Number of whole downloads of a file with a wrong checksum after which it is given up.
 const CHECKSUM_ATTEMPTS: u32 = 2;
 /// Size of the buffer for hashing a partial file, in bytes.
 const READ_BYTES: usize = 1 << 20;
 
-/// The end of an installation without a result.
+/// The reason for which an installation or download ended without a result.
 #[derive(Debug)]
 pub enum InstallError {
-    /// The user stopped it.
+    /// Stopped by the user, or because another download thread of the installation failed.
     Stopped,
-    /// It failed.
+    /// Failed with this error.
     Failed(Error),
 }
 
@@ -48,29 +48,31 @@ impl From<UserStopped> for InstallError {
     }
 }
 
-/// The context of the downloads of one manifest.
+/// The downloader of the files of one manifest; its threads share it.
 pub struct Fetcher<'a> {
-    /// The hub; None if the network may not be used.
+    /// Client of the hub; None if the network may not be used, so that only files in the cache succeed.
     pub remote: Option<&'a HubClient>,
-    /// The manifest that lists the files.
+    /// Manifest that lists the files.
     pub manifest: &'a Manifest,
-    /// The destination.
+    /// Folder in the cache that receives the files.
     pub repository: &'a Repository,
-    /// The root of the cache, for error messages.
+    /// Root of the cache, for error messages.
     pub cache: &'a Path,
     /// Retries and time limits.
     pub retry_limits: RetryLimits,
-    /// Pause and stop.
+    /// Switch by which the user pauses and stops.
     pub control: &'a Arc<InstallControl>,
-    /// The progress shown to the user.
+    /// Progress that is shown to the user.
     pub progress: &'a InstallProgress,
 }
 
 impl Fetcher<'_> {
-    /// Downloads `file` unless it is in the cache; afterwards its blob is verified.
+    /// Downloads `file` unless its blob is in the cache with the right checksum, and leaves a verified blob. A blob with a wrong
+    /// checksum is replaced. Waits while another program downloads the same blob.
     ///
     /// # Errors
-    /// When it cannot be downloaded, or the user stops it. The partial file stays for the next attempt.
+    /// When it cannot be downloaded or written, or the user stops it. The partial file stays for the next attempt, unless its
+    /// checksum is wrong.
     pub fn fetch(&self, file: &ManifestFile) -> Result<(), InstallError> {
         let blob = self.repository.blob(&file.checksum);
         if self.manifest.is_verified(self.repository, file) {
@@ -100,7 +102,8 @@ impl Fetcher<'_> {
         Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into())
     }
 
-    /// Returns whether the blob has the right checksum; a wrong blob is removed.
+    /// Returns true if the blob has the listed size and checksum; else removes it, takes its bytes off the progress and returns
+    /// false.
     fn verify_or_remove(&self, file: &ManifestFile, blob: &Path) -> Result<bool, InstallError> {
         // Its bytes were counted as done when the download began.
         let whole = fs::metadata(blob).is_ok_and(|m| m.len() == file.size)
@@ -116,7 +119,7 @@ impl Fetcher<'_> {
         Ok(whole)
     }
 
-    /// Waits until this process holds the lock of the blob.
+    /// Waits until this process holds the lock of the blob. On a file system without locks it returns at once.
     fn wait_for_lock(&self, lock: &File) -> Result<(), InstallError> {
         let mut waited = false;
         loop {
@@ -139,7 +142,8 @@ impl Fetcher<'_> {
         Ok(())
     }
 
-    /// Downloads until the partial file has the size of `file`, and returns the hash of its bytes.
+    /// Downloads until the partial file has the size of `file`, and returns the hash of its bytes, unchecked. Repeats after
+    /// failures that may pass, at most `retry_limits.attempts` in a row without a new byte.
     fn download(&self, file: &ManifestFile) -> Result<ChecksumHasher, InstallError> {
         let mut partial = PartialFile::open(self, file)?;
         let (mut failures, mut past_end, mut wrong_ranges) = (0, 0, 0);
@@ -209,19 +213,20 @@ impl Fetcher<'_> {
     }
 }
 
-/// Returns the wait after the `failures`-th failure in a row; `after` is the wait that the hub asks for.
+/// Returns the wait after the `failures`-th failure in a row (from 1): the wait `after` that the hub asks for, else one that
+/// doubles; in both cases within `back_off` and `max_back_off`.
 pub(super) fn pause_before(failures: u32, after: Option<Duration>, retry_limits: RetryLimits) -> Duration {
     let doubled = retry_limits.back_off.saturating_mul(1 << failures.saturating_sub(1).min(16));
     after.unwrap_or(doubled).clamp(retry_limits.back_off, retry_limits.max_back_off.max(retry_limits.back_off))
 }
 
-/// A failure while bytes are received.
+/// A failure while the bytes of a file are received.
 enum TransferError {
     /// A failure of the hub or the connection.
     Remote(RemoteError),
-    /// A failure on this machine.
+    /// A failure that no retry cures: on this machine, a file of the wrong size, or a stop.
     Local(InstallError),
-    /// Bytes from another place of the file.
+    /// Bytes that do not continue the partial file.
     WrongRange,
 }
 
@@ -231,20 +236,20 @@ impl From<RemoteError> for TransferError {
     }
 }
 
-/// A partial file, open for writing.
+/// The partial file of a download, open for writing, with the hash of its content.
 struct PartialFile<'a> {
     fetch: &'a Fetcher<'a>,
     expected: &'a ManifestFile,
     file: File,
     len: u64,
     hasher: ChecksumHasher,
-    /// The first and the last [`OVERLAP`] bytes of the file.
+    /// The first [`OVERLAP`] bytes of the partial file; `tail` holds its last ones.
     head: Vec<u8>,
     tail: Vec<u8>,
 }
 
 impl<'a> PartialFile<'a> {
-    /// Opens the partial file and hashes its bytes.
+    /// Opens the partial file, creating it if needed, and hashes its bytes. One longer than the listed file is emptied.
     fn open(fetch: &'a Fetcher<'a>, expected: &'a ManifestFile) -> Result<Self, InstallError> {
         let path = fetch.repository.partial(&expected.checksum);
         let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
@@ -260,7 +265,7 @@ impl<'a> PartialFile<'a> {
         Ok(partial)
     }
 
-    /// Hashes the bytes of the file from its start.
+    /// Hashes the bytes that the file holds; can be paused and stopped.
     fn hash_existing(&mut self) -> Result<(), InstallError> {
         let mut piece = vec![0; READ_BYTES];
         let here = self.file.metadata().map_or(0, |m| m.len());
@@ -278,7 +283,8 @@ impl<'a> PartialFile<'a> {
         }
     }
 
-    /// Appends the bytes of `stream`, which begins at byte `start`.
+    /// Appends the bytes of `stream`, which was requested from byte `start`, after comparing the overlap with the file. Copes with
+    /// a server that ignores the range and sends the whole file. A stream that ends early is no error here.
     fn receive(&mut self, mut stream: FileStream, start: u64) -> Result<(), TransferError> {
         let control = self.fetch.control;
         if start == 0 {
@@ -331,7 +337,7 @@ impl<'a> PartialFile<'a> {
         self.append(&mut stream, &rest)
     }
 
-    /// Writes `first` and then the rest of the stream.
+    /// Appends `first` and then the rest of the stream, until the stream ends or the file has its listed size.
     fn append(&mut self, stream: &mut FileStream, first: &[u8]) -> Result<(), TransferError> {
         self.write(first)?;
         while self.len < self.expected.size {
@@ -343,7 +349,7 @@ impl<'a> PartialFile<'a> {
         Ok(())
     }
 
-    /// Writes `bytes`, but no more than the file lacks.
+    /// Appends `bytes`, but no more than the file lacks of its listed size.
     fn write(&mut self, bytes: &[u8]) -> Result<(), TransferError> {
         let lacking = usize::try_from(self.expected.size - self.len).unwrap_or(usize::MAX);
         let bytes = &bytes[..bytes.len().min(lacking)];
@@ -366,13 +372,13 @@ impl<'a> PartialFile<'a> {
         self.tail.drain(..self.tail.len().saturating_sub(overlap));
     }
 
-    /// Discards the partial file.
+    /// Empties the partial file and takes its bytes off the progress.
     fn restart(&mut self) -> Result<(), InstallError> {
         self.fetch.progress.subtract(self.len);
         self.truncate()
     }
 
-    /// Empties the file and resets the hash.
+    /// Empties the partial file and resets its hash; leaves the progress alone.
     fn truncate(&mut self) -> Result<(), InstallError> {
         let emptied = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
         emptied.map_err(|e| self.failed(&e))?;
@@ -382,7 +388,7 @@ impl<'a> PartialFile<'a> {
         Ok(())
     }
 
-    /// Returns the error for a file that cannot be read or written.
+    /// Returns the error for a partial file that cannot be read or written.
     fn failed(&self, error: &io::Error) -> Error {
         unwritable(self.fetch.cache, &self.fetch.repository.partial(&self.expected.checksum), error)
     }

@@ -25,52 +25,55 @@ use crate::model::{self, checkpoint::Checkpoint, precision_choice, precision_cho
 use crate::protocol::models::{InstallStep, size};
 use crate::supervise;
 
-/// Files that are downloaded in parallel: one connection rarely fills a line, and many more gain nothing.
+/// Number of files that are downloaded in parallel: one connection rarely fills a line, and many more gain nothing.
 const PARALLEL_FILES: usize = 4;
 /// Capacity of the queue of downloaded files that wait to be marked as verified.
 const DONE_QUEUE: usize = 64;
-/// Bytes that are left free on a disk for the rest of the system.
+/// Bytes that an installation leaves free on each disk for the rest of the system.
 const SPARE_BYTES: u64 = 200_000_000;
 
-/// The precision of the prepared weights.
+/// The choice of the precision of the prepared weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PreparePrecision {
-    /// The precision that suits the model and this machine, by measurement.
+    /// Any precision that is prepared or begun already; else the best one that this machine computes in real time, by measurement.
     Auto,
-    /// This precision.
+    /// This precision; `F32` and `Bf16` mean the original weights, without preparation.
     Exactly(Precision),
 }
 
-/// The input of [`install`].
+/// The model to install, with all settings of its installation.
 #[derive(Clone, Debug)]
 pub struct InstallRequest {
-    /// The model.
+    /// Catalogue entry of the model.
     pub entry: CatalogEntry,
-    /// The hub and its cache.
+    /// Address of the hub, its cache and limits.
     pub settings: HubSettings,
-    /// Hearken's folders.
+    /// Folders of Hearken; prepared weights go to its cache folder.
     pub paths: Paths,
-    /// The precision of the prepared weights.
+    /// Precision of the prepared weights.
     pub prepare: PreparePrecision,
-    /// The fate of the original weights.
+    /// Treatment of the downloaded files once quantised weights are prepared.
     pub originals: Originals,
 }
 
-/// The parts of an installation that its steps share.
+/// The model folder, the switch and the progress that the steps of an installation share.
 #[derive(Clone, Copy, Debug)]
 pub struct InstallContext<'a> {
-    /// Hearken's folder of the model.
+    /// Folder of the model in Hearken's cache folder.
     pub model_dir: &'a ModelDir,
-    /// Pause and stop.
+    /// Switch by which the user pauses and stops.
     pub control: &'a Arc<InstallControl>,
-    /// The progress shown to the user.
+    /// Progress that is shown to the user.
     pub progress: &'a InstallProgress,
 }
 
-/// Installs the requested model and returns the folder that it can be loaded from.
+/// Installs the requested model and returns the folder that it can be loaded from: the prepared weights, or the originals in the
+/// Hugging Face cache for a float precision. Blocks until done; does nothing more if the model is ready at the hub's present
+/// commit.
 ///
 /// # Errors
-/// When the model cannot be installed, or the user stops it. Downloaded bytes are kept.
+/// When the model cannot be listed, downloaded, loaded or prepared, a disk is full, or the user stops it. Downloaded bytes are
+/// kept.
 pub fn install(request: &InstallRequest, control: &Arc<InstallControl>, progress: &InstallProgress) -> Result<PathBuf, InstallError> {
     let model_dir = &ModelDir::of(&request.entry, &request.paths);
     let context = InstallContext { model_dir, control, progress };
@@ -118,7 +121,7 @@ pub fn install(request: &InstallRequest, control: &Arc<InstallControl>, progress
     Ok(model_dir.ready_folder())
 }
 
-/// Returns whether the prepared folder has the requested precision.
+/// Returns true if the prepared folder has weights in the requested precision; any precision does for `Auto`.
 fn satisfies(folder: &Path, prepare: PreparePrecision) -> bool {
     match prepare {
         PreparePrecision::Auto => true,
@@ -126,7 +129,8 @@ fn satisfies(folder: &Path, prepare: PreparePrecision) -> bool {
     }
 }
 
-/// Returns the manifest of the model: from the hub, or the stored one if the hub cannot be reached.
+/// Returns the manifest of the model: from the hub; or the stored one, if the network may not be used, or if the hub cannot be
+/// reached and the model is here in full.
 fn manifest(request: &InstallRequest, context: InstallContext<'_>, remote: Option<&HubClient>) -> Result<Manifest, InstallError> {
     let InstallContext { model_dir, control, progress } = context;
     let before = model_dir.manifest().filter(|before| before.hub == request.entry.hub.clone().unwrap_or_default());
@@ -169,7 +173,8 @@ fn manifest(request: &InstallRequest, context: InstallContext<'_>, remote: Optio
     }
 }
 
-/// Checks that the disk has space, before anything is downloaded.
+/// Checks that the disks have space for the missing downloads and for the prepared weights, with [`SPARE_BYTES`] left, before
+/// anything is downloaded. A disk whose free space is unknown passes.
 fn check_disk_space(request: &InstallRequest, model_dir: &ModelDir, manifest: &Manifest, repository: &Repository) -> Result<()> {
     let missing = manifest.bytes() - manifest.bytes_present(repository);
     let prepared = if model_dir.ready().is_some() { 0 } else { request.entry.prepared_bytes };
@@ -184,7 +189,8 @@ fn check_disk_space(request: &InstallRequest, model_dir: &ModelDir, manifest: &M
     Ok(())
 }
 
-/// Downloads missing files in parallel, largest first, and marks each complete file as verified.
+/// Downloads the missing files of `manifest` in parallel, largest first, and marks each complete file as verified in it and on
+/// disk. The first error stops all threads and is returned.
 fn fetch_all(
     request: &InstallRequest,
     context: InstallContext<'_>,
@@ -239,7 +245,8 @@ fn fetch_all(
     }
 }
 
-/// Returns the precision that the weights of `snapshot` are prepared in: of a partial file if there is one, else by measurement.
+/// Returns the precision that the weights of `snapshot` are prepared in: that of complete or partial weights if there are any, else
+/// the one that [`precision_choice::choose_precision`] measures.
 fn choose_precision(model_dir: &ModelDir, snapshot: &Path, paths: &Paths, progress: &InstallProgress) -> Result<Precision> {
     let ready = model_dir.ready_folder();
     let is_begun = |precision: &Precision| partial_weights_file(&ready, *precision).is_some_and(|file| file.is_file());
@@ -254,15 +261,16 @@ fn choose_precision(model_dir: &ModelDir, snapshot: &Path, paths: &Paths, progre
     Ok(suited.precision)
 }
 
-/// Returns the path of the partial file of weights in `precision`.
+/// Returns the path in `folder` of the unfinished file that quantising to `precision` writes; None for a float precision.
 fn partial_weights_file(folder: &Path, precision: Precision) -> Option<PathBuf> {
     model::quantised_file(folder, precision).map(|file| file.with_extension("gguf.partial"))
 }
 
-/// Writes the weights of `snapshot` in `precision` to the folder of prepared weights, unless they are there already.
+/// Writes the weights of `snapshot`, the files of `commit`, in `precision` to the folder of prepared weights, unless they are there
+/// already, stores their checksum and marks them as ready. Removes weights of another commit.
 ///
 /// # Errors
-/// When the weights cannot be written, or the user stops it; a partial file is continued next time.
+/// When the weights cannot be written, or the user stops it; an unfinished file is continued next time.
 pub fn prepare(context: InstallContext<'_>, snapshot: &Path, commit: &str, precision: Precision) -> Result<(), InstallError> {
     let InstallContext { model_dir, control, progress } = context;
     model_dir.create_ready_folder()?;
@@ -283,7 +291,8 @@ pub fn prepare(context: InstallContext<'_>, snapshot: &Path, commit: &str, preci
     Ok(model_dir.mark_ready(commit)?)
 }
 
-/// Writes the weights of the checkpoint folder `from` in `precision` to the folder `to`, and returns the file.
+/// Writes the weights of the checkpoint folder `from` in `precision` (8 or 4 bits) to the folder `to`, with copies of its small
+/// files, and returns the path of the weights. Marks nothing as ready.
 ///
 /// # Errors
 /// When the weights cannot be written, or the user stops it; a partial file is continued next time.
@@ -303,7 +312,8 @@ pub fn quantise(
     written.map_err(|e| if control.wait_while_paused().is_err() { InstallError::Stopped } else { InstallError::Failed(e) })
 }
 
-/// Removes everything directly in `folder` except partial weights of `precision`, which may be continued.
+/// Empties `folder`, except for the unfinished file of weights in `precision` and its `.safe` companion: quantising may be
+/// continued.
 fn clear(folder: &Path, precision: Precision) -> Result<()> {
     let begun = partial_weights_file(folder, precision);
     let is_begun = |path: &Path| begun.as_ref().is_some_and(|begun| path == begun || path == begun.with_added_extension("safe"));
@@ -318,8 +328,8 @@ fn clear(folder: &Path, precision: Precision) -> Result<()> {
     Ok(())
 }
 
-/// Links the originals into the prepared folder, so that other precisions can be loaded from there. Failure is no error: the
-/// prepared precision does not need them.
+/// Links the original `files` of `snapshot` into the prepared folder `ready`, so that other precisions can be loaded from there. A
+/// failure is no error: the prepared precision does not need them.
 pub(super) fn link_originals(ready: &Path, snapshot: &Path, files: &[ManifestFile]) {
     for file in files {
         let link = ready.join(&file.path);

@@ -1,4 +1,5 @@
-//! The model manager of the window: the catalogue, running installations, and what the buttons do.
+//! The model manager of the window: the catalogue with the state of each model, and the installations that its buttons start,
+//! pause, resume and stop.
 //!
 //! Each installation runs on its own thread and reports through its [`InstallProgress`]. Not responsible for showing anything.
 
@@ -19,7 +20,7 @@ use crate::protocol::ModelChoice;
 use crate::protocol::models::{InstallEnd, InstallStatus, ModelCard, ModelState};
 use crate::supervise::{self, panic_text};
 
-/// The catalogue on this machine, with the installations that run or have run.
+/// The catalogue on this machine, with the installations of this process by model name. Dropping it stops them and waits.
 #[derive(Debug)]
 pub struct ModelManager {
     paths: Paths,
@@ -27,7 +28,7 @@ pub struct ModelManager {
     installations: Mutex<BTreeMap<String, Installation>>,
 }
 
-/// An installation that runs or has run.
+/// An installation on its own thread, running or ended. Dropping it stops it and waits for the thread.
 #[derive(Debug)]
 pub(super) struct Installation {
     control: Arc<InstallControl>,
@@ -36,7 +37,7 @@ pub(super) struct Installation {
 }
 
 impl Installation {
-    /// Starts the installation on its own thread.
+    /// Starts the installation on its own thread; an error if the system refuses a thread.
     pub(super) fn start(request: InstallRequest) -> Result<Self> {
         let (control, progress) = (Arc::new(InstallControl::default()), Arc::new(InstallProgress::default()));
         let (for_work, to_report) = (Arc::clone(&control), Arc::clone(&progress));
@@ -73,19 +74,19 @@ impl Drop for Installation {
 }
 
 impl ModelManager {
-    /// Returns a manager that reads the settings of the hub from the environment.
+    /// Returns a manager with the hub's address, cache and limits from the environment.
     #[must_use]
     pub fn new(paths: &Paths) -> Self {
         Self::with(paths, HubSettings::from_environment())
     }
 
-    /// Returns a manager that reaches the hub as `settings` say.
+    /// Returns a manager with the hub's address, cache and limits in `settings`.
     #[must_use]
     pub fn with(paths: &Paths, settings: HubSettings) -> Self {
         Self { paths: paths.clone(), settings, installations: Mutex::default() }
     }
 
-    /// Returns every model of the catalogue with its state on this machine. Walks the folders of the models.
+    /// Returns a card for every model of the catalogue, with its state on this machine. Slow: walks the folders of the models.
     ///
     /// # Errors
     /// When the user's catalogue is invalid.
@@ -93,7 +94,8 @@ impl ModelManager {
         Ok(catalog::all(&self.paths)?.into_iter().map(|entry| card(entry, &self.paths, &self.settings)).collect())
     }
 
-    /// Returns the error that keeps the model `choice` from being loaded; None when its files are here.
+    /// Returns the error that keeps the model `choice` from being found on this machine; None when its folder is here. Unpacks the
+    /// starter if needed; does not try to load.
     #[must_use]
     pub fn missing(&self, choice: &ModelChoice) -> Option<Error> {
         match super::find_with(choice, &self.paths, &self.settings) {
@@ -103,22 +105,25 @@ impl ModelManager {
         }
     }
 
-    /// Returns the progress or the end of the installation of `name`; None if none was started.
+    /// Returns the progress or the result of the installation of the model `name`; None if none was started, or the model was
+    /// removed since.
     #[must_use]
     pub fn work(&self, name: &str) -> Option<InstallStatus> {
         self.installations().get(name).map(Installation::status)
     }
 
-    /// Returns whether an installation is running.
+    /// Returns true if any installation is running or paused.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.installations().values().any(Installation::is_running)
     }
 
-    /// Starts or resumes the installation of the model `name`, whose licences the user has accepted.
+    /// Starts the installation of the model `name`, or resumes the one in progress, whose `originals` then stay as they were.
+    /// Records that the user has accepted the licences; the caller has asked.
     ///
     /// # Errors
-    /// When there is no such model, or no thread can be started.
+    /// When there is no such model, the acceptance cannot be recorded, or no thread can be started. Later failures are in
+    /// [`ModelManager::work`].
     pub fn download(&self, name: &str, originals: Originals) -> Result<()> {
         let mut installations = self.installations();
         if let Some(installation) = installations.get(name).filter(|installation| installation.is_running()) {
@@ -133,28 +138,28 @@ impl ModelManager {
         Ok(())
     }
 
-    /// Pauses the installation of `name`.
+    /// Pauses the installation of `name`, if there is one.
     pub fn pause(&self, name: &str) {
         if let Some(installation) = self.installations().get(name) {
             installation.control.pause();
         }
     }
 
-    /// Resumes the installation of `name`.
+    /// Resumes the paused installation of `name`, if there is one.
     pub fn resume(&self, name: &str) {
         if let Some(installation) = self.installations().get(name) {
             installation.control.resume();
         }
     }
 
-    /// Stops the installation of `name`; downloaded bytes are kept.
+    /// Stops the installation of `name`, if there is one; downloaded bytes are kept. Does not wait.
     pub fn stop(&self, name: &str) {
         if let Some(installation) = self.installations().get(name) {
             installation.control.stop();
         }
     }
 
-    /// Removes the model `name` from this machine and returns the bytes freed.
+    /// Removes the files of the downloaded model `name` and returns the bytes freed. Takes seconds for a large model.
     ///
     /// # Errors
     /// When the model is being installed, is built in or the user's own folder, or cannot be removed.
@@ -169,7 +174,7 @@ impl ModelManager {
         remove(&self.entry(name)?, &self.paths, &self.settings)
     }
 
-    /// Finds a catalogue entry by its name, or by the `OWNER/NAME` of a repository.
+    /// Finds a catalogue entry by its name, or makes one for the `OWNER/NAME` of a repository; an error for any other name.
     fn entry(&self, name: &str) -> Result<CatalogEntry> {
         let unknown = || Error::new(ErrorKind::Model, format!("there is no model {name} in the catalogue"));
         let choice = ModelChoice::Dir(name.into());
@@ -182,7 +187,8 @@ impl ModelManager {
     }
 }
 
-/// Removes the model of `entry`, unless it is built in or the user's own folder.
+/// Removes the files of the downloaded model `entry` and returns the bytes freed; refuses the built-in model and the user's own
+/// folder.
 pub(super) fn remove(entry: &CatalogEntry, paths: &Paths, settings: &HubSettings) -> Result<u64> {
     if entry.name == catalog::STARTER {
         return Err(Error::new(ErrorKind::Arguments, "the starter is built in and cannot be removed"));
@@ -194,7 +200,8 @@ pub(super) fn remove(entry: &CatalogEntry, paths: &Paths, settings: &HubSettings
     ModelDir::of(entry, paths).remove(settings)
 }
 
-/// Returns the card of a catalogue entry, with its state on this machine.
+/// Returns the card of a catalogue entry: its texts, source, sizes and licences, and how much of it is on this machine. `settings`
+/// are the hub's address and cache.
 pub(super) fn card(entry: CatalogEntry, paths: &Paths, settings: &HubSettings) -> ModelCard {
     let model_dir = ModelDir::of(&entry, paths);
     let state = match (&entry.hub, &entry.folder) {

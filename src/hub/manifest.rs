@@ -14,35 +14,36 @@ use super::checksum::{Checksum, is_hex};
 use crate::error::{Error, Result};
 use crate::files::write_private;
 
-/// A file of a model.
+/// A file of a model, as the hub listed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestFile {
-    /// Its path in the repository.
+    /// Path in the repository.
     pub path: String,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Its checksum.
+    /// Checksum of the content.
     pub checksum: Checksum,
 }
 
-/// The files of a model at one commit.
+/// The list of the files of a model at one commit of its repository, with the record of the verified ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The repository, `OWNER/NAME`.
+    /// Repository on the hub, `OWNER/NAME`.
     pub hub: String,
-    /// The revision that was asked for.
+    /// Branch, tag or commit that was asked for.
     pub revision: String,
-    /// The commit that it meant.
+    /// Commit that `revision` meant at that time.
     pub commit: String,
-    /// The files.
+    /// Files of the model, by path.
     pub files: Vec<ManifestFile>,
-    /// Size in bytes and modification time in nanoseconds since 1970 of each verified blob, by its name.
+    /// Size in bytes and modification time in nanoseconds since 1970 of each blob when it was verified, by checksum: a blob that
+    /// has changed since counts as unverified.
     #[serde(default)]
     pub checked: BTreeMap<String, (u64, u128)>,
 }
 
 impl Manifest {
-    /// Reads the manifest at `path`; None if there is none or it is invalid.
+    /// Reads the manifest at `path`; None if there is none, or it is damaged or holds unsafe paths.
     #[must_use]
     pub fn read(path: &Path) -> Option<Self> {
         let manifest: Self = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
@@ -50,7 +51,7 @@ impl Manifest {
         (is_hex(&manifest.commit, 40) && manifest.files.iter().all(named)).then_some(manifest)
     }
 
-    /// Writes the manifest to `path`.
+    /// Writes the manifest to `path` as JSON, atomically.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -59,20 +60,20 @@ impl Manifest {
         write_private(path, &text)
     }
 
-    /// Returns its repository in the cache at `root`.
+    /// Returns the folder of the repository in the Hugging Face cache at `root`.
     #[must_use]
     pub fn repository(&self, root: &Path) -> Repository {
         let (owner, name) = self.hub.split_once('/').unwrap_or(("", &self.hub));
         Repository::new(root, owner, name)
     }
 
-    /// Returns the size of all files in bytes.
+    /// Returns the total listed size of all files, in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()
     }
 
-    /// Returns the bytes that are in `repository`, partial files included.
+    /// Returns the number of bytes of the files that are in `repository`, verified or not, partial files included.
     #[must_use]
     pub fn bytes_present(&self, repository: &Repository) -> u64 {
         let here = |file: &ManifestFile| {
@@ -82,21 +83,21 @@ impl Manifest {
         self.files.iter().map(here).sum()
     }
 
-    /// Returns whether the blob of `file` was verified and has not changed since.
+    /// Returns true if the blob of `file` was verified and has kept size and modification time since. Reads no content.
     #[must_use]
     pub fn is_verified(&self, repository: &Repository, file: &ManifestFile) -> bool {
         let now = stamp(&repository.blob(&file.checksum));
         now.is_some() && self.checked.get(file.checksum.hex()).copied() == now
     }
 
-    /// Marks the blob of `file` as verified.
+    /// Marks the blob of `file` as verified, in memory; without effect if it does not exist.
     pub fn mark_verified(&mut self, repository: &Repository, file: &ManifestFile) {
         if let Some(stamp) = stamp(&repository.blob(&file.checksum)) {
             self.checked.insert(file.checksum.hex().to_owned(), stamp);
         }
     }
 
-    /// Returns whether every file is verified and linked into the snapshot.
+    /// Returns true if every file is verified and linked into the snapshot of the commit.
     #[must_use]
     pub fn is_complete(&self, repository: &Repository) -> bool {
         let snapshot = repository.snapshot(&self.commit);
@@ -104,7 +105,7 @@ impl Manifest {
     }
 }
 
-/// Returns size and modification time of a file; None if it does not exist.
+/// Returns the size (bytes) and modification time (nanoseconds since 1970) of a file; None if it does not exist.
 fn stamp(path: &Path) -> Option<(u64, u128)> {
     let about = fs::metadata(path).ok()?;
     Some((about.len(), about.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_nanos()))

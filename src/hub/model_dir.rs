@@ -13,19 +13,20 @@ use crate::files::{make_private_folder, write_private};
 use crate::model;
 use crate::protocol::models::{Licence, ModelState};
 
-/// File in the folder of the prepared weights that names their commit. Written last: without it the weights are incomplete.
+/// Name of the file in the folder of the prepared weights that holds their commit. Written last: without it the weights are
+/// incomplete.
 const COMMIT: &str = "commit";
-/// File with the licences that the user has accepted.
+/// Name of the file with the licences that the user has accepted.
 const ACCEPTED: &str = "accepted";
 
-/// Hearken's folder of one model, in Hearken's cache folder.
+/// The folder of one model of the hub in Hearken's cache folder: its manifest, accepted licences and prepared weights.
 #[derive(Clone, Debug)]
 pub struct ModelDir {
     folder: PathBuf,
 }
 
 impl ModelDir {
-    /// Returns the folder of `entry`; it need not exist.
+    /// Returns the folder of the model `entry`; it need not exist.
     #[must_use]
     pub fn of(entry: &CatalogEntry, paths: &Paths) -> Self {
         Self { folder: paths.cache.join("models").join(entry.name.replace('/', "--")) }
@@ -37,7 +38,7 @@ impl ModelDir {
         self.folder.join("listing.json")
     }
 
-    /// Reads the manifest; None without a usable one.
+    /// Reads the stored manifest; None if there is none or it is damaged.
     #[must_use]
     pub fn manifest(&self) -> Option<Manifest> {
         Manifest::read(&self.manifest_file())
@@ -49,14 +50,14 @@ impl ModelDir {
         self.folder.join("ready")
     }
 
-    /// Returns the folder of the prepared weights if they are complete.
+    /// Returns the folder of the prepared weights; None unless weights in some precision are complete.
     #[must_use]
     pub fn ready(&self) -> Option<PathBuf> {
         let folder = self.ready_folder();
         (folder.join(COMMIT).is_file() && !model::quantised_files(&folder).is_empty()).then_some(folder)
     }
 
-    /// Returns the commit that the prepared weights were made from.
+    /// Returns the commit that the prepared weights were made from; None if they are incomplete or missing.
     #[must_use]
     pub fn ready_commit(&self) -> Option<String> {
         fs::read_to_string(self.ready_folder().join(COMMIT)).ok()
@@ -65,7 +66,7 @@ impl ModelDir {
     /// Marks the prepared weights as complete and made from `commit`.
     ///
     /// # Errors
-    /// When the note cannot be written.
+    /// When the mark cannot be written.
     pub fn mark_ready(&self, commit: &str) -> Result<()> {
         write_private(&self.ready_folder().join(COMMIT), commit.as_bytes())
     }
@@ -84,13 +85,13 @@ impl ModelDir {
         make_private_folder(&self.ready_folder())
     }
 
-    /// Returns whether the user has accepted exactly these licences.
+    /// Returns true if the licences that the user accepted last for this model are exactly these, by name and address.
     #[must_use]
     pub fn is_accepted(&self, licences: &[Licence]) -> bool {
         fs::read_to_string(self.folder.join(ACCEPTED)).is_ok_and(|text| text == names_of(licences))
     }
 
-    /// Records that the user has accepted these licences.
+    /// Records that the user has accepted these licences, in place of earlier ones.
     ///
     /// # Errors
     /// When the record cannot be written.
@@ -98,7 +99,7 @@ impl ModelDir {
         write_private(&self.folder.join(ACCEPTED), names_of(licences).as_bytes())
     }
 
-    /// Stores the SHA-256 of a prepared file beside it, for later verification.
+    /// Computes the SHA-256 of a file of prepared weights and stores it beside the file, for [`ModelDir::prepared_is_intact`].
     ///
     /// # Errors
     /// When the file cannot be read, or its checksum cannot be written.
@@ -107,13 +108,15 @@ impl ModelDir {
         write_private(&checksum_file(file), sum.as_bytes())
     }
 
-    /// Returns whether the prepared file still has the stored checksum.
+    /// Returns true if a file of prepared weights still has the stored checksum; false also if either cannot be read. Reads the
+    /// whole file.
     #[must_use]
     pub fn prepared_is_intact(file: &Path) -> bool {
         fs::read_to_string(checksum_file(file)).is_ok_and(|stored| sha256_of(file).is_ok_and(|sum| sum == stored))
     }
 
-    /// Returns the folder that the model can be loaded from: the prepared weights, else the originals once all are verified.
+    /// Returns the folder that the model can be loaded from: the prepared weights, else the originals in the Hugging Face cache if
+    /// all are verified; None if neither is here.
     #[must_use]
     pub fn loadable(&self, settings: &HubSettings) -> Option<PathBuf> {
         self.ready().or_else(|| {
@@ -123,7 +126,7 @@ impl ModelDir {
         })
     }
 
-    /// Returns how much of the model is on this machine. Walks its folders.
+    /// Returns the state of the model on this machine (loadable, begun or absent), with its bytes on disk. Slow: walks its folders.
     #[must_use]
     pub fn state(&self, settings: &HubSettings) -> ModelState {
         let manifest = self.manifest();
@@ -136,8 +139,8 @@ impl ModelDir {
         }
     }
 
-    /// Removes everything that is stored of the model, here and in the cache of Hugging Face, and returns the bytes freed.
-    /// Files that another revision in the cache shares stay.
+    /// Removes everything that is stored of the model, in this folder and in the cache of Hugging Face, and returns the bytes
+    /// freed. Files in the cache that a snapshot of another commit shares stay.
     ///
     /// # Errors
     /// When a file cannot be removed.
@@ -154,17 +157,18 @@ impl ModelDir {
     }
 }
 
-/// Returns the path of the stored checksum of a prepared file.
+/// Returns the path of the stored checksum of a file of prepared weights.
 fn checksum_file(file: &Path) -> PathBuf {
     file.with_extension("gguf.sha256")
 }
 
-/// Returns the names and addresses of licences, one per line.
+/// Returns name and address of each licence on a line of its own: the content of the file [`ACCEPTED`].
 fn names_of(licences: &[Licence]) -> String {
     licences.iter().map(|licence| format!("{} {}\n", licence.name, licence.text)).collect()
 }
 
-/// Removes the files of `manifest` from the cache unless another revision shares them, and returns the bytes freed.
+/// Removes the downloaded files of `manifest`, partial ones included, from the cache and returns the bytes freed. A blob that a
+/// snapshot of another commit links to stays. Folders left empty go too.
 ///
 /// # Errors
 /// When a file cannot be removed.

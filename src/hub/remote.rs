@@ -19,28 +19,28 @@ use super::settings::{HubSettings, NetworkAccess};
 use super::{CatalogEntry, catalog};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// Most files that a repository may list for a model.
+/// The most files of a model that a repository may list; more are refused.
 const MOST_FILES: usize = 1_000;
 
-/// A failure of a request, by what can be done about it.
+/// A failure of a request to the hub, by the reaction that helps.
 #[derive(Debug)]
 pub enum RemoteError {
-    /// A failure that may pass.
+    /// A failure that a retry may cure.
     Transient {
-        /// The failure, in words.
+        /// Failure, in words.
         why: String,
-        /// The wait that the hub asks for.
+        /// Wait that the hub asks for, if it does.
         retry_after: Option<Duration>,
     },
     /// The file has no bytes at the requested offset.
     PastEnd,
-    /// The user pauses or stops.
+    /// The installation was paused or stopped during the request.
     Interrupted,
     /// A failure that a retry cannot cure.
     Permanent(Error),
 }
 
-/// A client of one hub.
+/// A client of one hub: Hugging Face or a mirror of it.
 pub struct HubClient {
     client: HFClient,
     sync: HFClientSync,
@@ -48,10 +48,10 @@ pub struct HubClient {
     stall: Duration,
 }
 
-/// The bytes of a file as they arrive.
+/// The stream of the bytes of a file, as they arrive from the hub.
 pub struct FileStream {
     stream: HFByteStream,
-    /// The length that the server announces, in bytes.
+    /// Length that the server announces, in bytes; None if it does not.
     pub length: Option<u64>,
     stall: Duration,
 }
@@ -78,10 +78,11 @@ impl HubClient {
         Ok(Self { client, sync, address: settings.address().to_owned(), stall: settings.retry_limits.stall })
     }
 
-    /// Asks for the files of `entry` at its revision.
+    /// Asks the hub for sizes and checksums of the files of `entry` at its revision; only files that `entry` includes are listed.
     ///
     /// # Errors
-    /// When the hub cannot be reached, or the repository holds no model.
+    /// When the hub cannot be reached, refuses or gives an unusable answer, the repository holds no file of a model, or `control`
+    /// is paused or stopped.
     pub fn manifest(&self, entry: &CatalogEntry, control: &Arc<InstallControl>) -> Result<Manifest, RemoteError> {
         let (owner, name) = entry.repository().map_err(RemoteError::Permanent)?;
         // `blobs=true` asks for sizes and SHA-256 (`files_metadata` of huggingface_hub); hf-hub has no option for it.
@@ -115,7 +116,7 @@ impl HubClient {
         Ok(Manifest { hub, revision: entry.revision.clone(), commit, files, checked: Default::default() })
     }
 
-    /// Asks for sizes and checksums of files that are stored in git.
+    /// Asks for sizes and checksums of the files `paths` that are stored in git itself; an error if one is missing.
     fn small_files(
         &self,
         entry: &CatalogEntry,
@@ -146,10 +147,10 @@ impl HubClient {
         }
     }
 
-    /// Requests the bytes of `file` from `start`.
+    /// Requests the bytes of `file` from byte `start` on. A server may ignore `start`; the caller must compare.
     ///
     /// # Errors
-    /// When the request fails.
+    /// When the request fails, or `control` is paused or stopped.
     pub fn open(
         &self,
         manifest: &Manifest,
@@ -170,7 +171,7 @@ impl HubClient {
         Ok(FileStream { stream, length, stall: self.stall })
     }
 
-    /// Awaits the result of `request`, within the time limit for a silent connection.
+    /// Waits for the result of `request`, at most as long as a connection may be silent, or until `control` is paused or stopped.
     fn request<T, F>(&self, control: &Arc<InstallControl>, request: impl FnOnce() -> F + Send + 'static) -> Result<T, RemoteError>
     where
         T: Send + 'static,
@@ -192,7 +193,7 @@ impl HubClient {
         }
     }
 
-    /// Maps an error of hf-hub to what can be done about it.
+    /// Maps an error of hf-hub to a failure that a retry may cure, or a permanent one with its error.
     fn classify(&self, error: &HFError) -> RemoteError {
         let permanent = |kind, why: String| {
             let remedy = Some(Remedy::SetToken).filter(|_| kind == ErrorKind::Access);
@@ -226,7 +227,7 @@ impl HubClient {
         }
     }
 
-    /// Returns the error for an answer that may come from no hub at all, such as a sign-in page.
+    /// Returns the permanent error "it `what`" for an answer that may come from no hub at all, such as a sign-in page.
     fn unexpected(&self, what: &str) -> RemoteError {
         RemoteError::Permanent(
             self.error(ErrorKind::Network, format!("it {what}; does this network want you to sign in first?"))
@@ -234,12 +235,12 @@ impl HubClient {
         )
     }
 
-    /// Returns an error that names the hub.
+    /// Returns an error whose message begins with the hub's address.
     fn error(&self, kind: ErrorKind, why: String) -> Error {
         Error::new(kind, why).while_doing(format_args!("the hub {}", self.address))
     }
 
-    /// Adds repository and revision to a permanent error.
+    /// Adds repository and revision to the message of a permanent error; other failures stay as they are.
     fn with_repository(&self, fault: RemoteError, entry: &CatalogEntry) -> RemoteError {
         match fault {
             RemoteError::Permanent(error) => {
@@ -252,10 +253,10 @@ impl HubClient {
 }
 
 impl FileStream {
-    /// Waits for more bytes; None at the end.
+    /// Waits for the next bytes; None at the end of the stream.
     ///
     /// # Errors
-    /// When the connection breaks or falls silent, or the user pauses or stops.
+    /// When the connection breaks, is silent for `RetryLimits::stall`, or `control` is paused or stopped.
     pub fn next_bytes(&mut self, control: &InstallControl) -> Result<Option<impl AsRef<[u8]> + use<>>, RemoteError> {
         match poll_until(self.stall, || control.is_running(), |context| Pin::new(&mut *self.stream).poll_next(context)) {
             WaitResult::Ready(Some(Ok(bytes))) => Ok(Some(bytes)),
@@ -271,7 +272,8 @@ impl FileStream {
     }
 }
 
-/// Returns the innermost cause of an error: outer ones repeat addresses, which may contain signatures.
+/// Returns the text of the innermost cause of an error, unless it holds an address: outer causes repeat addresses, which may
+/// contain signatures.
 fn innermost_reason(error: &HFError) -> String {
     let mut source: Option<&dyn std::error::Error> = match error {
         HFError::Request { source, .. } => Some(source),
@@ -290,7 +292,7 @@ fn innermost_reason(error: &HFError) -> String {
     text
 }
 
-/// Encodes a revision as one segment of a URL.
+/// Percent-encodes a revision as one segment of a URL.
 fn url_segment(revision: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     revision.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()

@@ -15,9 +15,9 @@ use hf_hub::progress::{ProgressEvent, ProgressHandler};
 
 use crate::supervise;
 
-/// Time between two checks for a stop by the user while nothing arrives.
+/// Time between two calls of `go_on` while nothing arrives.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// A revision of this form is looked up only in the cache.
+/// A revision that looks like a commit, which hf-hub looks up only in the cache: no request goes out.
 const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
 /// The result of [`poll_until`].
@@ -27,11 +27,12 @@ pub(super) enum WaitResult<T> {
     Ready(T),
     /// The time limit has passed.
     TimedOut,
-    /// The user stopped the wait.
+    /// `go_on` returned false: the user paused or stopped.
     Stopped,
 }
 
-/// Runs `work` inside the runtime of hf-hub's client; None if the runtime cannot be reached.
+/// Runs `work` inside the tokio runtime of hf-hub's client, waits for it and returns its value; None if the runtime cannot be
+/// reached.
 pub(super) fn run_in_runtime<T: Send + 'static>(client: &HFClientSync, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let value = Arc::new(Mutex::new(None));
     let inside = RuntimeHook { work: Mutex::new(Some(work)), value: Arc::clone(&value) };
@@ -41,7 +42,7 @@ pub(super) fn run_in_runtime<T: Send + 'static>(client: &HFClientSync, work: imp
     supervise::lock(&value).take()
 }
 
-/// A progress handler that runs `work` once and stores its value.
+/// A progress handler that runs `work` at its first call and stores its value.
 struct RuntimeHook<W, T> {
     work: Mutex<Option<W>>,
     value: Arc<Mutex<Option<T>>>,
@@ -57,7 +58,7 @@ impl<T: Send, W: FnOnce() -> T + Send> ProgressHandler for RuntimeHook<W, T> {
     }
 }
 
-/// Polls until there is a value, `limit` has passed, or `go_on` returns false.
+/// Calls `poll` on this thread, which sleeps in between, until there is a value, `limit` has passed, or `go_on` returns false.
 pub(super) fn poll_until<T>(limit: Duration, go_on: impl Fn() -> bool, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> WaitResult<T> {
     let waker = Waker::from(Arc::new(ThreadWaker(thread::current())));
     let mut context = Context::from_waker(&waker);

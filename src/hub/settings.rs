@@ -1,40 +1,40 @@
-//! Settings of the hub: the environment variables of Hugging Face, and time limits.
+//! Address, cache and limits of the hub, from the environment variables of Hugging Face.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The address of the hub, its cache, and the limits of requests.
+/// The address of the hub, its cache on this machine, and the limits of requests.
 #[derive(Clone, Debug)]
 pub struct HubSettings {
-    /// Its address; Hugging Face if absent.
+    /// Address of the hub (`HF_ENDPOINT`), without a `/` at the end; None: <https://huggingface.co>.
     pub endpoint: Option<String>,
-    /// The cache, in the layout that all programs of Hugging Face share.
+    /// Folder of the cache (`HF_HUB_CACHE`, `HF_HOME`), in the layout that all programs of Hugging Face share.
     pub cache: PathBuf,
-    /// The permission to use the network.
+    /// Permission to use the network.
     pub network: NetworkAccess,
-    /// Time limits and retries.
+    /// Time limits and numbers of retries.
     pub retry_limits: RetryLimits,
 }
 
-/// Permission to use the network.
+/// The permission to use the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NetworkAccess {
     /// The network may be used.
     Allowed,
-    /// The user forbids the network (`HF_HUB_OFFLINE`).
+    /// The user forbids the network (`HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`).
     Offline,
 }
 
-/// Time limits and retries of a download.
+/// The time limits and retries of requests to the hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryLimits {
-    /// The longest silence of a connection.
+    /// Longest silence of a connection, after which it counts as failed.
     pub stall: Duration,
-    /// The wait after the first failure; doubled after each further one.
+    /// Wait after the first failure; doubled after each further one in a row.
     pub back_off: Duration,
-    /// The longest wait between two attempts, even if the hub asks for more.
+    /// Longest wait between two attempts, even if the hub asks for more.
     pub max_back_off: Duration,
-    /// Failures in a row without a new byte, after which the download ends.
+    /// Number of failures in a row without a new byte after which the download fails.
     pub attempts: u32,
 }
 
@@ -67,7 +67,7 @@ impl HubSettings {
         Self { endpoint, cache, network, retry_limits: RetryLimits::default() }
     }
 
-    /// Returns the address for messages.
+    /// Returns the address of the hub, Hugging Face's if none is set.
     #[must_use]
     pub fn address(&self) -> &str {
         self.endpoint.as_deref().unwrap_or("https://huggingface.co")

@@ -13,7 +13,7 @@ macro_rules! builtin {
     };
 }
 
-/// The files of the built-in model.
+/// The files of the built-in model: paths and contents.
 const STARTER: &[(&str, &[u8])] = builtin![
     "audiointeraction_ChunkwisedEncoder.pth",
     "model-00001-of-00001.safetensors",
@@ -25,7 +25,11 @@ const STARTER: &[(&str, &[u8])] = builtin![
     "tokenizer.json",
 ];
 
-/// Unpacks the built-in model into the first writable folder of `places`, unless it is there already.
+/// Unpacks the built-in model into a folder, named by its SHA-256, in the first writable one of `places`, unless it is there
+/// already, and returns that folder.
+///
+/// # Errors
+/// `Output` when no place can be written.
 pub(super) fn unpack(places: &[PathBuf]) -> Result<PathBuf> {
     let mut hash = Sha256::new();
     for (name, bytes) in STARTER {
@@ -47,12 +51,12 @@ pub(super) fn unpack(places: &[PathBuf]) -> Result<PathBuf> {
     Err(Error::new(ErrorKind::Output, format!("the built-in model cannot be unpacked ({why})")).with_remedy(Remedy::FreeDisk))
 }
 
-/// Returns whether every file has its own bytes: a damaged copy is replaced, not loaded.
+/// Returns true if every file in `folder` equals the built-in one: a damaged copy is replaced, not loaded.
 fn is_complete(folder: &Path) -> bool {
     STARTER.iter().all(|(name, bytes)| std::fs::read(folder.join(name)).is_ok_and(|found| found == *bytes))
 }
 
-/// Writes to a temporary folder and renames it, so that a second process never sees half a model.
+/// Writes the files to a temporary folder in `place` and renames it to `folder`, so that another process never sees half a model.
 fn unpack_into(place: &Path, folder: &Path) -> std::io::Result<()> {
     let temporary = place.join(format!("unpacking-{}", std::process::id()));
     for (name, bytes) in STARTER {

@@ -5,29 +5,29 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorKind, Remedy};
 use crate::time::{ChunkIdx, StreamTime};
 
-/// Version of the event format; raised when a field is renamed or removed.
+/// Version of the event format, in `session_started`; raised when a field is renamed or removed, not when one is added.
 pub const PROTOCOL: u32 = 1;
 
-/// The number of a reply within its session, from 1.
+/// The number of a reply within its session, from 1 and across all modes; 0 in the voice events of a sample of the voice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ReplyId(pub u64);
 
-/// The reason for which a reply ended.
+/// The reason for which a reply ended, in `reply_finished`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
-    /// The model ended the reply.
+    /// The model ended the reply by its end token.
     End,
-    /// The reply reached the limit of tokens.
+    /// The reply reached 512 tokens.
     Limit,
-    /// The reply repeated itself.
+    /// The reply repeated itself, and was ended for that.
     Loop,
-    /// The user cut the reply.
+    /// The reply was interrupted: by the user, by a spoken stop or talk over it, or by the end of its mode or session.
     Cut,
 }
 
-/// The emotion tag of a reply (`src/model/README.md` section 5.1).
+/// The emotion tag that the model gives a reply at its start (`src/model/README.md` section 5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Emotion {
@@ -45,36 +45,36 @@ pub enum Emotion {
     Urgent,
 }
 
-/// The cause of a gap in the audio.
+/// The cause of a gap in the audio: samples that never reached the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GapCause {
-    /// The ring between the audio callback and the capture thread was full.
+    /// The ring buffer between the audio callback and the capture thread was full.
     Overrun,
     /// The model was slower than real time and the chunk queue was full.
     Overload,
-    /// The input device was lost.
+    /// The input device was lost, for example unplugged.
     DeviceLost,
-    /// The input device delivered nothing but exact zeros.
+    /// The input device, after sound, delivered nothing but exact zeros for 30 s; it is opened again.
     Zeros,
     /// The machine was suspended.
     Suspended,
 }
 
-/// The severity of a problem.
+/// The severity of a `problem` event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Listening continues as before.
+    /// Listening continues, perhaps with less: a setting refused, a mode resting, a command not carried out.
     Warning,
-    /// A requested action fails.
+    /// The session cannot go on, or loses something that was asked for, such as a file or a recording.
     Error,
 }
 
-/// A report of the engine, and one line of the JSON Lines output.
+/// A report of the engine to interfaces and history, and one line of the JSON Lines output.
 ///
-/// In every event `at` is the audio time at the end of the chunk that the event belongs to; times are serialised in seconds. A field
-/// may be added to the format; renaming or removing one raises [`PROTOCOL`].
+/// In every event `at` is audio time since the start of the session: the end of the chunk (0.4 s) that the event belongs to, or
+/// the moment of the event. Times are serialised in seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Event {
@@ -86,15 +86,15 @@ pub enum Event {
         protocol: u32,
         /// Name of the model.
         model: String,
-        /// Name of the microphone, the files or the stream.
+        /// Name of the microphone, of the files, or of standard input.
         source: String,
         /// Names of the modes that are on.
         modes: Vec<String>,
-        /// Wall time of the start, for example `2026-11-30T21:52:29Z`; for a microphone only.
+        /// Wall time of the start in UTC, for example `2026-11-30T21:52:29Z`; None unless a microphone is the source.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         started_utc: Option<String>,
     },
-    /// A mode has decided on a chunk. Reported for every chunk and mode while the gate is open.
+    /// A mode has decided on a chunk. Reported for every chunk and mode while the gate is open, if decisions were asked for.
     Decision {
         /// Audio time at the end of the chunk.
         at: StreamTime,
@@ -106,7 +106,7 @@ pub enum Event {
         silent: bool,
         /// True if the chunk waited during a reply and was fed without a decision of its own; then `silent` is true.
         drained: bool,
-        /// Respond logit minus silent logit; only with `--margins`.
+        /// Respond logit minus silent logit, without the eagerness; None without `--margins`.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         margin: Option<f32>,
     },
@@ -120,7 +120,7 @@ pub enum Event {
         chunk: ChunkIdx,
         /// Name of the mode.
         mode: String,
-        /// Emotion tag, if the model gave one.
+        /// Emotion tag; None if the model gave none.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         emotion: Option<Emotion>,
     },
@@ -132,7 +132,7 @@ pub enum Event {
         reply: ReplyId,
         /// Name of the mode.
         mode: String,
-        /// The next characters of the reply; never a part of a character.
+        /// Next characters of the reply, always whole ones.
         text: String,
     },
     /// A reply has ended. Repeats the whole text, so that a reader can ignore the pieces.
@@ -143,7 +143,7 @@ pub enum Event {
         reply: ReplyId,
         /// Name of the mode.
         mode: String,
-        /// The whole text.
+        /// Whole text of the reply; may be empty.
         text: String,
         /// Audio time at the start of the chunk that is answered, in seconds.
         from_secs: StreamTime,
@@ -152,18 +152,18 @@ pub enum Event {
         /// Reason for the end.
         stop: StopReason,
     },
-    /// The sounds mode has named a sound.
+    /// A mode of the panel `sounds` has named a sound.
     Sound {
         /// Audio time at the end of the chunk with the sound.
         at: StreamTime,
         /// Number of the reply that names the sound.
         reply: ReplyId,
-        /// Known name that matches the reply, else the text of the reply (80 characters at most).
+        /// Name from the list of known sounds that matches the reply, else the text of the reply (80 characters at most).
         name: String,
-        /// Number of occurrences in a row that Hearken has grouped, this one included.
+        /// Number of occurrences of this name so far, this one included, each within 5 s of the one before; else 1.
         count: u32,
     },
-    /// The voice has begun to speak a reply.
+    /// The voice has begun to speak a reply aloud.
     VoiceStarted {
         /// Audio time at that moment.
         at: StreamTime,
@@ -179,51 +179,52 @@ pub enum Event {
         /// True if the voice was interrupted.
         cut: bool,
     },
-    /// The quiet gate has opened or closed. While the gate is closed, no decision is reported.
+    /// The quiet gate has opened or closed. While the gate is closed, the model hears nothing and no decision is reported.
     Gate {
         /// Audio time at the end of the chunk.
         at: StreamTime,
         /// True if the gate is open now.
         open: bool,
-        /// Level of the chunk, in dB relative to full scale.
+        /// Level of the chunk, in dBFS: 0 is full scale, silence is far below.
         level_dbfs: f32,
     },
-    /// Listening is paused.
+    /// Listening is paused on request; the microphone is released.
     Paused {
         /// Audio time of the pause.
         at: StreamTime,
     },
     /// Listening has resumed after a pause.
     Resumed {
-        /// Audio time of the pause.
+        /// Audio time of the pause: audio time stands still while paused.
         at: StreamTime,
     },
-    /// Modes were switched on or off.
+    /// A mode was switched on or off, by the user or by overload control.
     ModesChanged {
         /// Audio time of the change.
         at: StreamTime,
         /// Names of the modes that are on now.
         modes: Vec<String>,
     },
-    /// Another model listens.
+    /// Another model listens from now on.
     ModelChanged {
         /// Audio time of the change.
         at: StreamTime,
         /// Name of the model.
         model: String,
     },
-    /// The oldest or least important part of a lane's context was dropped.
+    /// A part of a mode's context was dropped because the window was full, or all of it by a reset; `config::ContextPolicy` says
+    /// when.
     ContextTrimmed {
-        /// Audio time at the end of the chunk that needed the room.
+        /// Audio time at the end of the newest chunk in the context.
         at: StreamTime,
         /// Name of the mode.
         mode: String,
         /// Number of chunks (0.4 s each) that were dropped.
         dropped_chunks: u64,
-        /// Positions that the context still holds.
+        /// Positions that the context holds afterwards.
         positions: usize,
     },
-    /// Samples were lost. Reported before the chunk that follows the gap.
+    /// Audio was lost: samples never reached the model. Reported before the chunk that follows the gap.
     AudioGap {
         /// Audio time at which the gap is reported.
         at: StreamTime,
@@ -234,23 +235,23 @@ pub enum Event {
         /// Cause of the gap.
         cause: GapCause,
     },
-    /// The input was switched or connected again.
+    /// The input device was switched, opened or connected again.
     InputChanged {
         /// Audio time of the change.
         at: StreamTime,
-        /// Name of the device.
+        /// Name of the device that delivers sound now.
         device: String,
         /// Sample rate of the device, in hertz.
         rate_hz: u32,
         /// Number of channels of the device.
         channels: u16,
     },
-    /// No device delivers sound until the next `input_changed`; a `problem` says why.
+    /// The input device was lost: none delivers sound until the next `input_changed`. A `problem` event says why.
     InputLost {
         /// Audio time of the loss.
         at: StreamTime,
     },
-    /// A problem from which the session recovers.
+    /// A problem: a warning beside which listening continues, or an error (see [`Severity`]).
     Problem {
         /// Audio time of the problem.
         at: StreamTime,
@@ -260,7 +261,7 @@ pub enum Event {
         kind: ErrorKind,
         /// Text for people: what failed, on what and why.
         message: String,
-        /// Action that helps, if one is known.
+        /// Action that helps; None if none is known.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         remedy: Option<Remedy>,
     },
@@ -274,20 +275,20 @@ pub enum Event {
         mel_ms: f64,
         /// Time for the audio encoder, in milliseconds.
         encode_ms: f64,
-        /// Time for the decoder, in milliseconds.
+        /// Time for the first decoder pass over the chunk, all modes together, in milliseconds.
         decode_ms: f64,
-        /// Delay behind the audio, in milliseconds.
+        /// Delay of the model behind the incoming audio, in milliseconds.
         lag_ms: f64,
     },
     /// The session has finished; always the last event, also after an error.
     SessionFinished {
         /// Audio time at the end of the session.
         at: StreamTime,
-        /// Number of chunks that were heard.
+        /// Number of chunks of the session.
         chunks: u64,
-        /// Number of replies that were given.
+        /// Number of replies that were begun.
         replies: u64,
-        /// Length of the audio, in seconds.
+        /// Length of the audio, gaps included, in seconds.
         audio_secs: f64,
         /// Number of `problem` events.
         problems: u64,
@@ -295,13 +296,13 @@ pub enum Event {
 }
 
 impl Event {
-    /// Returns the `problem` event about `error`.
+    /// Returns the `problem` event with kind, message and remedy of `error`.
     #[must_use]
     pub fn problem(at: StreamTime, severity: Severity, error: &Error) -> Self {
         Self::Problem { at, severity, kind: error.kind(), message: error.message().to_owned(), remedy: error.remedy() }
     }
 
-    /// Returns the audio time of the event.
+    /// Returns the field `at`, which every event has.
     #[must_use]
     pub const fn at(&self) -> StreamTime {
         match self {

@@ -6,35 +6,35 @@ use crate::error::Error;
 /// A model of the catalogue and its state on this machine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelCard {
-    /// Name of the model on the command line.
+    /// Name of the model in the catalogue and on the command line.
     pub name: String,
-    /// Choice that listens with the model.
+    /// Choice that makes a session listen with this model.
     pub choice: ModelChoice,
-    /// Full name.
+    /// Full name, for people.
     pub title: String,
     /// Description, one sentence.
     pub about: String,
-    /// Abilities, one line each.
+    /// Abilities of the model, one line each.
     pub can: Vec<String>,
-    /// Description and abilities in Chinese.
+    /// Description and abilities in Chinese; empty fields are shown in English.
     pub zh: Wording,
     /// Licences; all of them must be accepted before the download.
     pub licences: Vec<Licence>,
-    /// Address of the source.
+    /// Source: address of the repository on the hub, a folder, or `built in`.
     pub source: String,
-    /// Size of the download, in bytes; 0 if unknown.
+    /// Size of the download, in bytes: the catalogue's estimate until the hub has listed the files; 0 if unknown or not needed.
     pub download_bytes: u64,
-    /// Size of the prepared weights, in bytes.
+    /// Approximate size of the prepared (quantised) weights, in bytes; 0 if unknown.
     pub prepared_bytes: u64,
-    /// Memory that the model needs, in bytes.
+    /// Approximate memory that the model needs, in bytes; 0 if unknown.
     pub memory_bytes: u64,
     /// True if the user has accepted the licences.
     pub accepted: bool,
-    /// State on this machine.
+    /// Presence of the model's files on this machine.
     pub state: ModelState,
 }
 
-/// The description of a model in another language; an empty field falls back to English.
+/// The description of a model in another language than English; for an empty field the English text is shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Wording {
@@ -44,7 +44,7 @@ pub struct Wording {
     pub can: Vec<String>,
 }
 
-/// The description of a licence in another language; an empty field falls back to English.
+/// The description of a licence in another language than English; for an empty field the English text is shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LicenceWording {
@@ -54,7 +54,7 @@ pub struct LicenceWording {
     pub summary: String,
 }
 
-/// A licence that the user must accept.
+/// A licence that the user must accept before a model is downloaded.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Licence {
@@ -69,41 +69,41 @@ pub struct Licence {
     pub zh: LicenceWording,
 }
 
-/// The state of a model on this machine.
+/// The presence of a model's files on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ModelState {
     /// Nothing is downloaded.
     Absent,
-    /// A part is downloaded.
+    /// A part is downloaded, or everything but not yet verified.
     Begun {
         /// Size of that part, in bytes.
         bytes: u64,
     },
     /// The model is ready for use.
     Ready {
-        /// Size on disk, in bytes.
+        /// Size of the downloaded and prepared files on disk, in bytes.
         bytes: u64,
     },
 }
 
-/// The progress of installing a model.
+/// The progress of the installation of a model at one moment, or its result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InstallStatus {
     /// Current step.
     pub step: InstallStep,
-    /// Bytes of this step that are done.
+    /// Bytes of this step that are done; the step is downloading, or preparing.
     pub done: u64,
     /// Total bytes of this step; 0 if unknown.
     pub all: u64,
-    /// Recent rate, in bytes per second.
+    /// Rate over the last 8 s, in bytes per second; 0 while paused or unknown.
     pub rate: f64,
-    /// Estimated time until the step is done, in seconds.
+    /// Estimated time until the step is done, in seconds; None while the rate or the total is unknown.
     pub secs_left: Option<f64>,
-    /// Chosen precision of the prepared weights and the reason, once a measurement has decided it.
+    /// Precision chosen for the prepared weights and the reason, as text; None until a measurement has decided, or if none does.
     pub chosen: Option<String>,
-    /// Message for the user, for example the reason for a wait.
+    /// Message for the user, for example the reason for a wait; None most of the time.
     pub note: Option<String>,
-    /// Result, once the installation has ended.
+    /// Result of the installation; None while it runs.
     pub end: Option<InstallEnd>,
 }
 
@@ -113,20 +113,20 @@ pub enum InstallStep {
     /// Asking the hub for the list of files.
     #[default]
     Asking,
-    /// Checking the files on this machine.
+    /// Measuring this machine to choose a precision, or checksumming the prepared weights.
     Checking,
     /// Downloading.
     Fetching,
     /// Downloading, paused by the user.
     Paused,
-    /// Preparing the weights.
+    /// Writing the prepared weights: quantising the downloaded ones.
     Preparing,
 }
 
 /// The result of installing a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InstallEnd {
-    /// The model is ready.
+    /// The model is ready for use.
     Done,
     /// Stopped by the user; downloaded files are kept.
     Stopped,
@@ -134,7 +134,7 @@ pub enum InstallEnd {
     Failed(Error),
 }
 
-/// Returns a size as text, with at most three significant digits.
+/// Returns a size in kB, MB or GB (powers of 1,000) as text, with three significant digits at most; kB are rounded up.
 #[must_use]
 pub fn size(bytes: u64) -> String {
     // From here on, megabytes would round to 1,000.
@@ -149,7 +149,7 @@ pub fn size(bytes: u64) -> String {
     format!("{text} {unit}")
 }
 
-/// Returns a changing size as text, with a fixed number of decimals so that the layout does not jump.
+/// Returns a changing size as text, with a fixed number of decimals for each unit so that the layout does not jump.
 #[must_use]
 pub fn moving_size(bytes: u64) -> String {
     match bytes {
@@ -159,7 +159,7 @@ pub fn moving_size(bytes: u64) -> String {
     }
 }
 
-/// Returns a duration as text.
+/// Returns a duration in seconds as text in its two largest units, for example `3 min 05 s`.
 #[must_use]
 pub fn duration(secs: f64) -> String {
     let secs = secs.clamp(0.0, 1e7).round() as u64;

@@ -7,17 +7,18 @@ use crate::clock::now_ms;
 use crate::history::handle::HistoryNotice;
 use crate::history::lines::StableCounts;
 
-/// The start of a deletion of everything.
+/// The start time that stands for a deletion of everything.
 pub(super) const EVERYTHING: i64 = i64::MIN;
 /// Time between two deletions of expired sessions.
 const EXPIRY: Duration = Duration::from_secs(3_600);
-/// Time for the engine to complete a recording, between two passes.
+/// Time given to the engine to complete a recording before it is deleted.
 const RECORDING_COMPLETION: Duration = Duration::from_secs(1);
 /// Milliseconds in a day.
 const DAY_MS: i64 = 86_400_000;
 
 impl HistoryWriter {
-    /// Deletes everything since `since`, in milliseconds since 1970; of a recording in progress once it is complete.
+    /// Deletes everything since `since` (milliseconds since 1970): at once, or after [`RECORDING_COMPLETION`] if a recording is in
+    /// progress, which is stopped first.
     pub(super) fn forget_since(&mut self, since: i64) {
         self.waiting.retain(|(wall, _)| *wall < since);
         self.pending_delete = Some(self.pending_delete.map_or(since, |pending| pending.min(since)));
@@ -30,7 +31,7 @@ impl HistoryWriter {
         }
     }
 
-    /// Applies the pending deletion; a failure is reported and tried again.
+    /// Applies the pending deletion, if any, and notifies the user; a failure is reported and tried again.
     pub(super) fn apply_pending_delete(&mut self) {
         let Some(since) = self.pending_delete else { return };
         let path = self.path.clone();
@@ -52,7 +53,7 @@ impl HistoryWriter {
         }
     }
 
-    /// Deletes sessions that are older than the user keeps them, and recordings of no session.
+    /// Deletes what is older than the user's `days` (nothing if 0) and recordings that belong to no session; sets the next time.
     pub(super) fn expire(&mut self) {
         self.expire_at = Instant::now() + EXPIRY;
         let (days, path) = (self.prefs.days, self.path.clone());
@@ -74,7 +75,7 @@ impl HistoryWriter {
         }
     }
 
-    /// Reads the current session from the database again.
+    /// Reads the current session from the database again after a deletion; a session that is gone is followed by a new one.
     fn reload_session(&mut self) {
         let (Some(store), Some(current)) = (&self.store, self.current) else {
             return self.start_new_session();
