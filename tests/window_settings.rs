@@ -169,7 +169,7 @@ fn an_invalid_mode_is_rejected_with_the_reason() {
     bench.type_into("Instruction", "Boil.");
     bench.type_into("Spoken version (optional)", "/nowhere.wav");
     press_on(&mut bench, "Add");
-    assert!(bench.shows("is no name for a mode"), "{:?}", bench.values());
+    assert!(bench.shows("cannot name a mode"), "{:?}", bench.values());
 }
 
 #[test]
