@@ -199,7 +199,7 @@ def source_of(path):
     if stem.startswith("donateacry_"):
         return stem.rsplit("-", 6)[0]
     if stem.startswith("fx_"):
-        return stem.split("__")[0].rstrip("0123456789-")
+        return stem.split("__")[0]
     return stem
 
 
