@@ -199,7 +199,7 @@ def source_of(path):
     if stem.startswith("donateacry_"):
         return stem.rsplit("-", 6)[0]
     if stem.startswith("fx_"):
-        return stem.split("__")[0].rstrip("0123456789-")
+        return stem.split("__")[0]
     return stem
 
 
@@ -213,7 +213,7 @@ def held_sources(folder, esc10):
     for kind in sorted(folder.iterdir()):
         if kind.is_dir():
             sources = sorted({s for p in kind.glob("*.ogg") if not ALSO_IN_DEBIAN.search(s := source_of(p))}, key=lambda s: hashlib.sha256(s.encode()).hexdigest())
-            held.update(sources[: max(1, round(HELD_SOURCES * len(sources)))])
+            held.update(sources[: max(2, round(HELD_SOURCES * len(sources)))])
     return held
 
 

@@ -23,7 +23,9 @@ import token_layout
 # takes half as long again as f32.
 BF16 = torch.cuda.is_available() or torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
 # An export has no training heads: new ones learn for this many steps before the network follows them.
-HEADS_ALONE = 40
+HEADS_ALONE = 80
+# The rate at which the heads alone learn, from the first step on: they are linear, and the features stay as they are.
+HEADS_RATE = 1e-2
 # Steps that the running mean of the weights reaches back: steps of a few streams wander about the valley that they go down.
 AVERAGED = 300
 # Seconds between two checkpoints.
@@ -293,7 +295,7 @@ class Trainer:
         self.net.requires_grad_(not alone)
         for o, rates in zip(self.optimizers, self.rates):
             for group, rate in zip(o.param_groups, rates):
-                group["lr"] = rate * factor if not alone or "heads" in group else 0.0
+                group["lr"] = rate * factor if not alone else HEADS_RATE if "heads" in group else 0.0
 
     def train_on(self, batch):
         """One step; returns what `losses` returns."""
