@@ -8,11 +8,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hearken::config::modes::{Language, builtin};
+use hearken::config::modes::builtin;
 use hearken::config::{ComputeDevice, ContextChoice, Paths, Precision, SamplingChoice};
 use hearken::eval::items::{Expected, Item};
 use hearken::eval::sessions::{EvalSession, FirstTextLatency, Margins, SessionRunner};
 use hearken::model::Model;
+use hearken::protocol::Language;
 use hearken::session::SessionConfig;
 use hearken::session::prompt::PromptCache;
 
