@@ -115,7 +115,7 @@ fn documents_list_every_option_and_no_other() {
         let listed = options(section(readme, &format!("`hearken {command}`\n")));
         assert_eq!(listed, options(&help(&[command, "--help"])), "options of {command}");
     }
-    let history: String = HISTORY_HELP.map(|line| help(line)).concat();
+    let history: String = HISTORY_HELP.map(&help).concat();
     assert_eq!(options(section(readme, "`hearken history`\n")), options(&history), "options of history");
     let subcommands = ["list", "download", "verify", "quantize", "path", "remove"];
     let model: String = subcommands.map(|subcommand| help(&["model", subcommand, "--help"])).concat();

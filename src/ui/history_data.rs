@@ -1,4 +1,4 @@
-//! The history as the window shows it: the answers of the [`HistoryReader`](crate::history::HistoryReader), kept between frames.
+//! The history as the window shows it: the answers of the [`HistoryReader`], kept between frames.
 
 use std::path::PathBuf;
 
