@@ -53,7 +53,7 @@ pub(super) enum CliCommand {
     /// Score a model on labelled audio: the published benchmarks, or your own
     #[command(subcommand)]
     Eval(Box<EvalArgs>),
-    /// Check microphone, voice, model, acceleration and display, and say what to do about each
+    /// Check what a session needs, from microphone and model to disk, settings and display, and say what to do about each problem
     Doctor,
 }
 

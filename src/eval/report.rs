@@ -19,7 +19,8 @@ pub struct EvalReport {
     pub hearken: String,
     /// Task of the run; in a comparison that of the second run.
     pub task: EvalTask,
-    /// Settings of the run by name, as text: model, precision, data, context and others. A comparison shows those that differ.
+    /// Settings of the run by name, as text: model, precision, data, context and others. In a comparison those of the second run; a
+    /// table shows those that differ.
     pub settings: BTreeMap<String, String>,
     /// Number of rows of the data set, usable or not; in a comparison the larger number of predictions.
     pub rows: usize,

@@ -22,7 +22,8 @@ pub struct FrontEnd {
     pre_roll: VecDeque<(ChunkMeta, LogMelChunk)>,
 }
 
-/// The log-mel of a chunk and the verdict of the gate: everything that needs no model.
+/// The result of the front end for a chunk, before the encoder: the log-mel of the chunks that the gate let through (none while
+/// closed, earlier ones too as it opens), the move of the gate, and the level.
 #[derive(Debug)]
 pub struct Analysis {
     /// Chunks that the gate let through, oldest first.

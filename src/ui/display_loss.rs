@@ -102,7 +102,8 @@ pub fn resumed_settings(mut settings: Settings) -> Settings {
     settings
 }
 
-/// Makes `session` survive a loss of an X11 display from now on; does nothing elsewhere.
+/// Keeps `session` running without a window if the connection to an X11 display breaks from now on, which would otherwise end the
+/// process. Holds the session weakly. The loss of a Wayland display is not handled here.
 pub(super) fn guard(session: &Arc<RunningSession>) {
     *lock(&GUARDED) = Arc::downgrade(session);
     #[cfg(target_os = "linux")]

@@ -11,7 +11,7 @@ use crate::config::Mode;
 use crate::config::modes::{DIALOG, SOUNDS, TRANSCRIBE, TRANSLATE, language_of};
 use crate::protocol::{Language, ModelChoice};
 
-/// Width from which a low window has the modes in its bar, in points.
+/// Width from which a low window has the modes in its status bar, in points; a narrower one has them in the menu.
 const LOW_ROW: f32 = 880.0;
 /// Width of the button that opens the options of a mode, in points.
 const OPTIONS_SIDE: f32 = 20.0;
