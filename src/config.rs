@@ -58,8 +58,8 @@ pub struct Settings {
     pub threads: Option<usize>,
     /// Every mode that can be switched on: the built-in modes, then the user's.
     pub modes: Vec<Mode>,
-    /// Names of the modes that are on at the start; empty: the built-in modes that this machine runs in
-    /// real time, the most important first, measured once the model is loaded.
+    /// Names of the modes that are on at the start. Empty: chosen once the model is loaded, the default modes for a small model, else the
+    /// most important built-in modes that this machine is measured to run in real time, at least one.
     pub modes_on: Vec<String>,
     /// Source of the audio that is heard.
     pub source: SourceChoice,

@@ -11,7 +11,8 @@ const MAX_IN_A_MINUTE: usize = 20;
 /// Number of the failure in a row from which the worker starts afresh.
 const FIRST_RESTART: usize = 4;
 
-/// The answer to a failure. Capture has nothing to roll back: it goes on with the next sound unless the answer is `End`.
+/// The answer to a failure. Where there is nothing to roll back (capture, a chunk that could not be encoded), only `End` matters;
+/// otherwise the next sound follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FailureAction {
     /// Roll back and try the same work again.

@@ -123,7 +123,8 @@ impl PackedLinear {
         });
     }
 
-    /// Adds the products with the `tiles` of all planes, without the bias, to `out`, `[row][16 * tiles]`.
+    /// Adds the products of `x` with the given `tiles` of every plane (weights and residual), without the bias, to `out`, which holds
+    /// these tiles only: `[row][16 * tiles.len()]`.
     fn add_tiles(&self, x: &Activations, tiles: Range<usize>, out: &mut [f32]) {
         let planes = std::iter::once(&self.bytes).chain(&self.residual);
         for packed in planes.filter_map(|plane| Packed::new(plane.as_slice(), self.bits, self.shape.inner)) {

@@ -48,7 +48,7 @@ pub struct Wording {
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LicenceWording {
-    /// Name of the licence.
+    /// Name of the licence in that language; empty: the English name is shown.
     pub name: String,
     /// Summary of the licence.
     pub summary: String,

@@ -103,7 +103,8 @@ impl Canceller {
         }
     }
 
-    /// Cancels the echo in a frame of both ends. The outputs are delayed by 6 ms.
+    /// Cancels the echo of `far` (played by the loudspeaker) in `near` (the microphone), one frame of each. The outputs are delayed by
+    /// 6 ms.
     pub fn process(&mut self, near: &Frame, far: &Frame) -> CancelledFrame {
         if let Some(filtered) = self.filtered.first_mut() {
             filtered.clear();
@@ -163,7 +164,7 @@ impl Enhancements {
     pub(super) const NONE: Self = Self { noise_suppression: Switch::Off, automatic_gain: Switch::Off };
 }
 
-/// Noise suppression and automatic gain control of the input.
+/// Noise suppression and automatic gain control of the microphone signal, each if its switch in [`Enhancements`] is on.
 pub(super) struct Enhancer {
     processing: AudioProcessing,
     enhancements: Enhancements,

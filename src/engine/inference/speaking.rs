@@ -35,9 +35,9 @@ impl ReplySpeech {
         self.handle.is_busy()
     }
 
-    /// Hands replies in `events` to the speech thread as they are generated: those of modes shown as conversation, all or only
-    /// urgent ones as `speak` says. Returns true if the transcript in `events` completes a stop phrase ("stop", "be quiet") during
-    /// a reply.
+    /// Hands replies in `events` to the speech thread as they are generated: those of modes shown as conversation; all, only urgent ones
+    /// or none, as `speak` says. Returns true if the transcript in `events` completes a stop phrase ("stop", "be quiet") while a reply is
+    /// spoken or waits to be; the caller must then fall silent.
     pub(super) fn route(&mut self, events: &[Event], speak: Speak, modes: &[Mode]) -> bool {
         let panel = |mode: &str| modes.iter().find(|known| known.name == mode).map(|known| known.panel);
         let mut stop_asked = false;
