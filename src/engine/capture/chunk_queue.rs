@@ -118,7 +118,7 @@ fn drop_oldest_chunk(items: &mut VecDeque<Captured>) {
 }
 
 /// Drops or merges one item other than a chunk: drops the oldest problem, else the oldest change or loss of the input; else merges
-/// the two oldest gaps; without two gaps drops the oldest item.
+/// the two oldest gaps; without two gaps drops the oldest pause or resumption. Never drops a chunk.
 fn merge_notes(items: &mut VecDeque<Captured>) {
     let oldest = |wanted: fn(&Captured) -> bool| items.iter().position(wanted);
     let place = oldest(|item| matches!(item, Captured::Problem { .. }))
@@ -139,7 +139,11 @@ fn merge_notes(items: &mut VecDeque<Captured>) {
             }
         }
         // Hundreds of pauses and resumes: no person presses that fast.
-        _ => drop(items.pop_front()),
+        _ => {
+            if let Some(place) = items.iter().position(|item| !is_chunk(item)) {
+                items.remove(place);
+            }
+        }
     }
 }
 
@@ -238,6 +242,19 @@ mod tests {
         }
         assert!(items <= MAX_NOTES, "{items}");
         assert_eq!(lost, 30_000);
+    }
+
+    #[test]
+    fn no_chunk_is_dropped_for_hundreds_of_pauses() {
+        let (sender, receiver) = chunk_queue(2);
+        let mut waiting = chunks(2).into_iter().map(Captured::Chunk);
+        sender.push(waiting.next().unwrap());
+        for n in 0..1_000 {
+            sender.push(Captured::Paused { at: StreamTime::from_samples(n) });
+        }
+        sender.push(waiting.next().unwrap());
+        assert_eq!(receiver.chunks(), 2);
+        assert!(matches!(receiver.take(), Some(Captured::Chunk(chunk)) if chunk.index.0 == 0));
     }
 
     #[test]

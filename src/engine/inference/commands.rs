@@ -165,7 +165,8 @@ impl InferenceThread {
     pub(super) fn take_worker_result(&mut self, result: WorkerResult) {
         let done = match result {
             WorkerResult::Prompt { mode, fingerprint, prompt } => {
-                let current = fingerprint == *self.model.fingerprint() && self.settings.modes.iter().any(|known| known.clip == mode.clip);
+                let current = fingerprint == *self.model.fingerprint()
+                    && self.settings.modes.iter().any(|known| known.name == mode.name && known.clip == mode.clip);
                 if current { self.take_prompt(&mode.name, prompt) } else { Ok(()) }
             }
             WorkerResult::Model { model, prompts } => self.change_model(model, prompts),
