@@ -188,10 +188,13 @@ pub fn fit(prediction: &Prediction) -> Result<StreamFit<'_>, String> {
     }
 }
 
+/// The text that a model writes for a stretch of speech that it does not know: no word, so neither right nor an insertion.
+const UNKNOWN_SPEECH: &str = "…";
+
 /// Aligns the words of all replies, in order, with the due words; each has the time of its reply.
 fn words<'a>(prediction: &'a Prediction, due: &'a [DueOutput]) -> Result<StreamFit<'a>, String> {
-    let heard: Vec<(&str, f64)> =
-        prediction.replies.iter().flat_map(|reply| reply.text.split_whitespace().map(|word| (word, reply.at_secs))).collect();
+    let written = prediction.replies.iter().flat_map(|reply| reply.text.split_whitespace().map(|word| (word, reply.at_secs)));
+    let heard: Vec<(&str, f64)> = written.filter(|(word, _)| *word != UNKNOWN_SPEECH).collect();
     let said: Vec<&str> = due.iter().map(|due| due.text.trim()).collect();
     let own: Vec<&str> = heard.iter().map(|(word, _)| *word).collect();
     let (mut counterpart, mut unpaired) = (vec![None; said.len()], vec![true; own.len()]);
@@ -249,6 +252,14 @@ mod tests {
     fn row(text: &str) -> Result<Expected, String> {
         let Value::Object(row) = serde_json::from_str(text).expect("JSON") else { return Err(String::new()) };
         expected(&row)
+    }
+
+    #[test]
+    fn unknown_speech_is_no_word() {
+        let due = row(r#"{"words": [{"text": "i"}, {"text": "think"}]}"#);
+        let prediction = heard(due.expect("a row"), &[(0.4, "i think …"), (1.2, "…")]);
+        let fit = fit(&prediction).expect("words");
+        assert_eq!((fit.word_errors(), fit.words_due(), fit.inserted), (0, 2, vec![]));
     }
 
     #[test]
