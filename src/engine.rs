@@ -33,7 +33,7 @@ use crate::protocol::{ModelChoice, VoiceChoice};
 use crate::speech::Voice;
 use crate::supervise::spawn;
 use capture::{CaptureChannels, CaptureThread, CapturedSource, EchoHandling};
-use inference::{Channels, InferenceParts, InferenceThread, Recordings};
+use inference::{InferenceChannels, InferenceParts, InferenceThread, Recordings};
 use speech::{SpeechConfig, SpeechHandle, turn_taking::TurnTaking};
 
 use crate::hub::ModelManager;
@@ -159,7 +159,7 @@ fn start_threads(mut settings: Settings, input: CapturedSource, backend: SpeechB
     let echo = EchoPath::new(far.clone(), settings.voice);
     let echo_handling = EchoHandling { echo, turn_taking: Arc::clone(&turn_taking), interruptions: interruption_tx };
     let speech = SpeechHandle::start(SpeechConfig { backend, far, turn_taking }, settings.voice, settings.output.clone())?;
-    let channels = Channels { commands, events: event_tx.clone(), captured, capture: capture_tx, interruptions };
+    let channels = InferenceChannels { commands, events: event_tx.clone(), captured, capture: capture_tx, interruptions };
     let inference = InferenceThread::new(InferenceParts {
         settings,
         model,

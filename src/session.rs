@@ -20,7 +20,7 @@ use crate::model::Model;
 use crate::model::sampler::Sampler;
 use crate::protocol::{Event, StopReason};
 use crate::time::{ChunkIdx, SAMPLE_RATE_HZ, StreamTime};
-use lanes::{SessionLane, Switch};
+use lanes::{LaneSwitch, SessionLane};
 use prompt::PromptCache;
 use queue::EncodedQueue;
 use replies::ReplyEvents;
@@ -150,8 +150,8 @@ impl Session {
     pub fn switch_on(&mut self, mode: &Mode, prompt: &Arc<PromptCache>) -> Result<()> {
         let next = self.queue.end();
         if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.mode.name == mode.name) {
-            if lane.switch != Switch::On {
-                lane.switch = Switch::On;
+            if lane.switch != LaneSwitch::On {
+                lane.switch = LaneSwitch::On;
                 lane.next = next;
             }
             return Ok(());
@@ -179,9 +179,9 @@ impl Session {
     /// not on.
     pub fn switch_off(&mut self, name: &str, now: StreamTime, out: &mut Vec<Event>) {
         for at in 0..self.lanes.len() {
-            if self.lanes[at].mode.name == name && self.lanes[at].switch == Switch::On {
+            if self.lanes[at].mode.name == name && self.lanes[at].switch == LaneSwitch::On {
                 self.cut_lane(at, StopReason::Cut, out);
-                self.lanes[at].switch = Switch::Off(now);
+                self.lanes[at].switch = LaneSwitch::Off(now);
             }
         }
     }
@@ -214,7 +214,7 @@ impl Session {
     pub fn push(&mut self, encoded: EncodedChunk) {
         let now = encoded.meta.at;
         self.queue.push(encoded);
-        self.lanes.retain(|lane| !matches!(lane.switch, Switch::Off(since) if now.0 - since.0 > PARKED_SAMPLES));
+        self.lanes.retain(|lane| !matches!(lane.switch, LaneSwitch::Off(since) if now.0 - since.0 > PARKED_SAMPLES));
         let oldest = self.lanes_on().map(|lane| lane.next).min();
         self.queue.forget_before(oldest.unwrap_or_else(|| self.queue.end()));
     }
@@ -284,7 +284,7 @@ impl Session {
     pub fn restart_all(&mut self, out: &mut Vec<Event>) -> Result<()> {
         self.cut_replies(out);
         self.queue.clear();
-        self.lanes.retain(|lane| lane.switch == Switch::On);
+        self.lanes.retain(|lane| lane.switch == LaneSwitch::On);
         let (next, reserved) = (self.queue.end(), self.reserved_positions());
         for lane in &mut self.lanes {
             lane.reset(reserved)?;
@@ -314,7 +314,7 @@ impl Session {
     }
 
     fn lanes_on(&self) -> impl Iterator<Item = &SessionLane> {
-        self.lanes.iter().filter(|lane| lane.switch == Switch::On)
+        self.lanes.iter().filter(|lane| lane.switch == LaneSwitch::On)
     }
 
     /// Returns the positions that a lane's cache reserves from the start; 0 for a session that fails when full.

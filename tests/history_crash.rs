@@ -1,9 +1,10 @@
 //! A process that stores events is killed with SIGKILL at any moment: at most the last second is missing, and the database is
-//! intact. The process is this test binary, started again to run an ignored test.
+//! intact. The process is this test binary, started again with the same test, which stores instead of looking.
 #![cfg(unix)]
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod history_bench;
+mod inside;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -19,7 +20,9 @@ use hearken::protocol::{Event, Panel, ReplyId};
 use hearken::time::ChunkIdx;
 use hearken::transcript::Transcript;
 use history_bench::{at, hearken, said, started};
+use inside::test_of;
 
+/// Set in the process that stores, to the folder of its history.
 const INSIDE: &str = "HEARKEN_TEST_KEEPS_IN";
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -31,10 +34,19 @@ fn panels() -> BTreeMap<String, Panel> {
 /// The printed events, with the time of each.
 type Screen = Arc<Mutex<Vec<(Instant, Event)>>>;
 
-/// Starts the ignored test `name`, which stores in `home` and prints its events.
+/// Runs `parent`, a closure of the calling test, with a function that starts `store` in a process of its own, on a folder for the
+/// history: the calling test, started again. There `store` prints the events that it stores.
+fn with_child<P: FnOnce(&dyn Fn(&Path) -> (Child, Screen))>(store: impl FnOnce(&Paths), parent: P) {
+    match std::env::var_os(INSIDE) {
+        Some(home) => store(&Paths::inside(Path::new(&home))),
+        None => parent(&|home| start(test_of::<P>(), home)),
+    }
+}
+
+/// Starts the test `name` in a process that stores in `home` and prints its events.
 fn start(name: &str, home: &Path) -> (Child, Screen) {
     let mut child = Process::new(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--ignored", "--nocapture", "--test-threads=1"])
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(INSIDE, home)
         .stdout(Stdio::piped())
         .spawn()
@@ -102,33 +114,33 @@ fn kill_and_look(mut child: Child, screen: &Screen, home: &Path, ripe: impl Fn(&
 
 #[test]
 fn a_killed_listener_loses_at_most_the_last_second() {
-    let home = tempfile::tempdir().unwrap();
-    let (child, screen) = start("child_listens_to_a_minute_of_speech", home.path());
-    let count = |t: &Transcript| lines(t).iter().map(Vec::len).sum::<usize>();
-    let compared = kill_and_look(child, &screen, home.path(), |t| count(t) >= 6 && t.now.secs() > 12.0);
-    assert!(compared >= 4, "{compared} lines were compared");
+    with_child(listen_to_a_minute_of_speech, |start| {
+        let home = tempfile::tempdir().unwrap();
+        let (child, screen) = start(home.path());
+        let count = |t: &Transcript| lines(t).iter().map(Vec::len).sum::<usize>();
+        let compared = kill_and_look(child, &screen, home.path(), |t| count(t) >= 6 && t.now.secs() > 12.0);
+        assert!(compared >= 4, "{compared} lines were compared");
+    });
 }
 
 /// `HEARKEN_KILLS=200` is the long run: a minute for every twenty.
 #[test]
 fn a_writer_killed_under_load_leaves_an_intact_history() {
-    let kills = std::env::var("HEARKEN_KILLS").map_or(6_u32, |kills| kills.parse().expect("HEARKEN_KILLS is a number"));
-    let home = tempfile::tempdir().unwrap();
-    for round in 0..kills {
-        let (child, screen) = start("child_stores_fifty_events_a_second", home.path());
-        // Another moment within the half second of batching each time: steps of the golden ratio never repeat.
-        let secs = 1.8 + f64::from(round) * 0.618_034 % 1.0;
-        let begun = std::cell::OnceCell::new();
-        let ripe = |t: &Transcript| !t.utterances.is_empty() && begun.get_or_init(Instant::now).elapsed().as_secs_f64() > secs;
-        let compared = kill_and_look(child, &screen, home.path(), ripe);
-        assert!(compared >= 10, "{compared} lines were compared");
-    }
-    let sessions = Store::read(&Paths::inside(home.path()).history_file()).unwrap().unwrap().sessions().unwrap();
-    assert_eq!(sessions.len(), kills as usize);
-}
-
-fn inside() -> Option<Paths> {
-    std::env::var_os(INSIDE).map(|home| Paths::inside(Path::new(&home)))
+    with_child(store_fifty_events_a_second, |start| {
+        let kills = std::env::var("HEARKEN_KILLS").map_or(6_u32, |kills| kills.parse().expect("HEARKEN_KILLS is a number"));
+        let home = tempfile::tempdir().unwrap();
+        for round in 0..kills {
+            let (child, screen) = start(home.path());
+            // Another moment within the half second of batching each time: steps of the golden ratio never repeat.
+            let secs = 1.8 + f64::from(round) * 0.618_034 % 1.0;
+            let begun = std::cell::OnceCell::new();
+            let ripe = |t: &Transcript| !t.utterances.is_empty() && begun.get_or_init(Instant::now).elapsed().as_secs_f64() > secs;
+            let compared = kill_and_look(child, &screen, home.path(), ripe);
+            assert!(compared >= 10, "{compared} lines were compared");
+        }
+        let sessions = Store::read(&Paths::inside(home.path()).history_file()).unwrap().unwrap().sessions().unwrap();
+        assert_eq!(sessions.len(), kills as usize);
+    });
 }
 
 fn history(paths: &Paths) -> HistoryHandle {
@@ -142,16 +154,13 @@ fn show(event: &Event) {
     writeln!(out, "{line}").and_then(|()| out.flush()).unwrap();
 }
 
-/// The real engine hears a minute of speech and sounds in real time, in every mode.
-#[test]
-#[ignore = "run by a_killed_listener_loses_at_most_the_last_second in a process of its own"]
-fn child_listens_to_a_minute_of_speech() {
-    let paths = inside().expect("run by another test in a process of its own");
+/// Hears a minute of speech and sounds in real time with the real engine, in every mode.
+fn listen_to_a_minute_of_speech(paths: &Paths) {
     let wav = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wav/d3_mixed_60s.wav").display().to_string();
     let line = ["hearken", "listen", "--realtime", "--modes", "dialog,transcribe,translate,sounds", &wav];
-    let asked = Cli::try_parse_from(line).unwrap().request(&paths, Stdout::Redirected).unwrap();
+    let asked = Cli::try_parse_from(line).unwrap().request(paths, Stdout::Redirected).unwrap();
     let Request::Listen { settings, .. } = asked else { panic!("{asked:?}") };
-    let history = history(&paths);
+    let history = history(paths);
     let engine = hearken::engine::start(*settings).unwrap();
     for event in engine.events() {
         history.sink().record(&event);
@@ -159,12 +168,9 @@ fn child_listens_to_a_minute_of_speech() {
     }
 }
 
-/// Fifty events a second: utterances, and replies that grow piece by piece.
-#[test]
-#[ignore = "run by a_writer_killed_under_load_leaves_an_intact_history in a process of its own"]
-fn child_stores_fifty_events_a_second() {
-    let paths = inside().expect("run by another test in a process of its own");
-    let history = history(&paths);
+/// Stores fifty events a second, for ever: utterances, and replies that grow piece by piece.
+fn store_fifty_events_a_second(paths: &Paths) {
+    let history = history(paths);
     let tell = |event: Event| {
         history.sink().record(&event);
         show(&event);

@@ -57,7 +57,7 @@ pub(super) struct InferenceParts {
     pub(super) model: Arc<Model>,
     pub(super) source_name: String,
     pub(super) timing: SourceTiming,
-    pub(super) channels: Channels,
+    pub(super) channels: InferenceChannels,
     pub(super) meters: Arc<Meters>,
     pub(super) recordings: Recordings,
     pub(super) heartbeat: Arc<Heartbeat>,
@@ -67,7 +67,7 @@ pub(super) struct InferenceParts {
 }
 
 /// The inference thread's ends of its channels, except those to the speech thread and to its workers.
-pub(super) struct Channels {
+pub(super) struct InferenceChannels {
     pub(super) commands: Receiver<Command>,
     pub(super) events: Sender<Event>,
     pub(super) captured: ChunkReceiver,
@@ -82,7 +82,7 @@ pub(super) struct InferenceThread {
     model: Arc<Model>,
     source_name: String,
     timing: SourceTiming,
-    channels: Channels,
+    channels: InferenceChannels,
     meters: Arc<Meters>,
     heartbeat: Arc<Heartbeat>,
     session: Session,

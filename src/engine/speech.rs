@@ -75,14 +75,14 @@ pub(super) enum SpeechReport {
 }
 
 /// The speech thread's ends of its channels.
-struct Channels {
+struct SpeechChannels {
     commands: Receiver<SpeechCommand>,
     reports: Sender<SpeechReport>,
 }
 
 /// The speech thread: speaks replies, one after the other, sentence by sentence, through a voice and a player.
 struct SpeechThread {
-    channels: Channels,
+    channels: SpeechChannels,
     player: Player,
     turn_taking: Arc<TurnTaking>,
     conduct: VoiceSettings,
@@ -152,7 +152,7 @@ pub(super) fn voices_of(choice: VoiceChoice) -> Vec<Box<dyn Voice>> {
 
 impl SpeechThread {
     fn new(
-        channels: Channels,
+        channels: SpeechChannels,
         player: Player,
         turn_taking: Arc<TurnTaking>,
         conduct: VoiceSettings,

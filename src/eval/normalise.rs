@@ -199,9 +199,9 @@ fn join_apostrophes(text: &str) -> String {
 /// The place in a word at which [`replaced`] replaces.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum MatchAt {
-    /// Where the text is a whole word.
+    /// The text is a whole word.
     WholeWord,
-    /// Where the text ends a word, or is one.
+    /// The text ends a word, or is one.
     WordEnd,
 }
 

@@ -7,7 +7,7 @@
 mod float;
 mod packed;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use candle_core::{DType, Device, Result as CandleResult};
 use smallvec::SmallVec;
@@ -20,6 +20,7 @@ use super::rope::Rope;
 use super::token_ids::DecisionIds;
 use super::weights::{ComputeType, Weights};
 use crate::error::Result;
+use crate::supervise::lock;
 
 /// One lane's share of a pass: the inputs to feed to its cache, and the rows at which to read logits.
 #[derive(Debug)]
@@ -166,7 +167,7 @@ impl Decoder {
     /// of layers; the caches are then in an undefined state and must be dropped.
     pub fn pass(&self, segments: &mut [Segment<'_>]) -> CandleResult<PassLogits> {
         // Nothing in the index outlives a pass: the remains of one that panicked are overwritten.
-        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut index = lock(&self.index);
         let index = &mut *index;
         self.index_rows(segments, index)?;
         let rows = match &self.layers {

@@ -12,13 +12,14 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use candle_core::{DType, Device, Tensor, WithDType};
 use half::{bf16, f16};
 use zip::{CompressionMethod, ZipArchive};
 
 use crate::error::{Error, Result};
+use crate::supervise::lock;
 use storage::Extent;
 use vm::{TensorView, quoted};
 
@@ -114,7 +115,7 @@ impl TorchFile {
             return Ok(Vec::new());
         }
         // A reader that panicked leaves the archive usable: every read seeks first.
-        let mut zip = self.zip.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut zip = lock(&self.zip);
         let mut entry = zip.by_name(&storage_name(&self.folder, view)).map_err(|e| format!("has no storage: {e}"))?;
         let unreadable = |e: io::Error| format!("cannot be read: {e}");
         let element = view.storage.kind.size();

@@ -25,14 +25,14 @@ pub(super) struct SessionLane {
     pub(super) context: Context,
     /// The next chunk that the lane feeds.
     pub(super) next: ChunkIdx,
-    pub(super) switch: Switch,
+    pub(super) switch: LaneSwitch,
     /// The lane's part of the pass in progress; None if the lane has nothing to do in it.
     pub(super) plan: Option<Plan>,
 }
 
 /// The switch of a lane: on, or off with its cache kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Switch {
+pub(super) enum LaneSwitch {
     On,
     /// Off since this time; the cache is kept for 60 s.
     Off(StreamTime),
@@ -51,7 +51,7 @@ impl SessionLane {
             prompt: Arc::clone(prompt),
             context: Context::new(prompt.positions()),
             next,
-            switch: Switch::On,
+            switch: LaneSwitch::On,
             plan: None,
         })
     }
@@ -75,7 +75,7 @@ impl Session {
         for speaking in [true, false] {
             for at in (0..count).map(|i| (i + first) % count) {
                 let lane = &self.lanes[at];
-                if lane.switch == Switch::On && lane.plan.is_none() && lane.lane.is_speaking() == speaking {
+                if lane.switch == LaneSwitch::On && lane.plan.is_none() && lane.lane.is_speaking() == speaking {
                     let plan = self.plan_with_room(at, rows_left, out)?;
                     rows_left -= plan.as_ref().map_or(0, Plan::rows);
                     self.lanes[at].plan = plan;

@@ -23,12 +23,17 @@ pub fn in_virtual_mic<F: FnOnce()>(limit: Duration, body: F) {
         std::fs::write(confirmation, "ran").unwrap();
         return;
     }
-    // The type of a closure is called `program::test::{{closure}}`.
-    let test = std::any::type_name::<F>().split_once("::").and_then(|(_, path)| path.strip_suffix("::{{closure}}")).unwrap();
+    let test = test_of::<F>();
     let folder = tempfile::tempdir().unwrap();
     let confirmation = folder.path().join("confirmation");
     run_in(test, limit, &confirmation);
     assert!(confirmation.exists(), "{test} did not run inside the virtual microphone");
+}
+
+/// Returns the name of the test that contains the closure `F`, as `--exact` takes it.
+pub fn test_of<F>() -> &'static str {
+    // The type of a closure is called `program::test::{{closure}}`.
+    std::any::type_name::<F>().split_once("::").and_then(|(_, path)| path.strip_suffix("::{{closure}}")).unwrap()
 }
 
 /// Starts this test program inside, with only the test of this name, and waits until it ends.

@@ -89,8 +89,7 @@ impl Source {
             line: self.line_of(at),
             lines: 1 + self.code[at..open + length].matches('\n').count(),
             body: open..open + length + 1,
-            attributes: self.code[attributes.clone()].to_owned(),
-            attributes_text: self.text[attributes].to_owned(),
+            attributes: self.code[attributes].to_owned(),
         })
     }
 
@@ -159,8 +158,6 @@ pub(crate) struct Function {
     pub(crate) body: Range<usize>,
     /// Attributes, with string literals blanked.
     pub(crate) attributes: String,
-    /// Attributes and comments as written.
-    pub(crate) attributes_text: String,
 }
 
 impl Function {

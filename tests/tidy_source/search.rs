@@ -94,7 +94,7 @@ mod tests {
         let functions = source.functions();
         let lines: Vec<(&str, usize, usize)> = functions.iter().map(|f| (f.name.as_str(), f.line, f.lines)).collect();
         assert_eq!(lines, [("a", 3, 5), ("b", 9, 3)]);
-        assert!(functions[0].is_test() && !functions[1].is_test() && functions[0].attributes_text.contains("run by b"));
+        assert!(functions[0].is_test() && !functions[1].is_test() && functions[0].attributes.contains("#[ignore"));
         let bare = |at: usize| {
             let body = &source.code[functions[at].body.clone()];
             body.match_indices("return").filter(|(at, _)| is_bare_return(body, *at)).count()

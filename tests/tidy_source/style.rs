@@ -7,7 +7,7 @@ pub(crate) fn style_faults(comment: &Comment) -> Vec<(usize, String)> {
     let first = comment.lines.first().map_or("", String::as_str);
     let word: String = first.trim_start().chars().take_while(|c| c.is_alphabetic()).collect();
     let mut faults = Vec::new();
-    if ["What", "Whether", "Of", "So", "How", "Who"].contains(&word.as_str()) {
+    if ["What", "Whether", "Where", "Of", "So", "How", "Who"].contains(&word.as_str()) {
         faults.push((comment.line, format!("begins with \"{word}\": {}", first.trim())));
     }
     for (at, line) in comment.lines.iter().enumerate() {

@@ -58,7 +58,7 @@ pub(in crate::engine) struct SpeechHandle {
 }
 
 /// A running speech thread with its channels.
-struct Started {
+struct RunningThread {
     commands: Sender<SpeechCommand>,
     reports: Receiver<SpeechReport>,
     thread: JoinHandle<()>,
@@ -70,7 +70,7 @@ impl SpeechHandle {
     /// # Errors
     /// When the thread cannot be started.
     pub(in crate::engine) fn start(config: SpeechConfig, conduct: VoiceSettings, output: DeviceChoice) -> Result<Self> {
-        let Started { commands, reports, thread } = start_thread(&config, conduct, output)?;
+        let RunningThread { commands, reports, thread } = start_thread(&config, conduct, output)?;
         Ok(Self { config, commands, reports, open: BTreeSet::new(), speaking: None, thread: Some(thread), stalls: 0 })
     }
 
@@ -155,7 +155,7 @@ impl SpeechHandle {
     }
 
     fn restart(&mut self, conduct: VoiceSettings, output: DeviceChoice) -> Result<()> {
-        let Started { commands, reports, thread } = start_thread(&self.config, conduct, output)?;
+        let RunningThread { commands, reports, thread } = start_thread(&self.config, conduct, output)?;
         (self.commands, self.reports, self.thread) = (commands, reports, Some(thread));
         Ok(())
     }
@@ -187,18 +187,18 @@ fn closed() -> Sender<SpeechCommand> {
 }
 
 /// Starts a speech thread and its watchdog, which reports a stall on the thread's own channel.
-fn start_thread(config: &SpeechConfig, conduct: VoiceSettings, output: DeviceChoice) -> Result<Started> {
+fn start_thread(config: &SpeechConfig, conduct: VoiceSettings, output: DeviceChoice) -> Result<RunningThread> {
     let (commands, command_rx) = bounded(COMMANDS);
     let (report_tx, reports) = bounded(REPORTS);
     let (heartbeat, monitor) = Heartbeat::new();
     let player = Player::new((config.backend.output)(), output, config.far.successor());
     let voices = (config.backend.voices)(conduct.voice);
     let stalls = report_tx.clone();
-    let channels = super::Channels { commands: command_rx, reports: report_tx };
+    let channels = super::SpeechChannels { commands: command_rx, reports: report_tx };
     let speech = SpeechThread::new(channels, player, Arc::clone(&config.turn_taking), conduct, voices, heartbeat);
     let limit = config.backend.stall_limit;
     // Ends with the speech thread. A report about a thread that was abandoned reaches nobody.
     spawn("hearken-speech-watchdog", move || watch(&monitor, limit, |busy, _| drop(stalls.send(SpeechReport::Stalled(busy)))))?;
     let thread = spawn("hearken-speech", move || speech.run())?;
-    Ok(Started { commands, reports, thread })
+    Ok(RunningThread { commands, reports, thread })
 }

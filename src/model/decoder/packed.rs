@@ -3,7 +3,7 @@
 //! Norms are fused with quantisation, biases and residual sums with the products, and all buffers are kept from pass to pass, so
 //! that little is left beside the products.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use candle_core::{DType, Device, Result as CandleResult};
 
@@ -18,6 +18,7 @@ use crate::model::linear::{PackedLinear, PackedMlp};
 use crate::model::rope::{Rope, rotate};
 use crate::model::token_ids::DecisionIds;
 use crate::model::weights::{MatrixShape, Weights, packed_linear};
+use crate::supervise::lock;
 
 /// The decoder with packed weights, on the CPU.
 #[derive(Debug)]
@@ -130,7 +131,7 @@ impl PackedDecoder {
     /// `index`; returns the logits of all tokens for each of `index.full_rows`.
     pub(super) fn pass(&self, segments: &mut [Segment<'_>], index: &mut PassIndex) -> CandleResult<Vec<Vec<f32>>> {
         // Nothing in the scratch outlives a pass: the remains of one that panicked are overwritten.
-        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scratch = lock(&self.scratch);
         let scratch = &mut *scratch;
         self.embed(segments, scratch)?;
         self.prepare(&index.spans, scratch);

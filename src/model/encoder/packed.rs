@@ -1,6 +1,6 @@
 //! The encoder with packed weights, on the CPU. Fields have the checkpoint's names.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use super::convolution::Convolution;
 use super::{Encodings, LAYER_NORM_EPS, features_of, positions_of, sinusoids};
@@ -11,6 +11,7 @@ use crate::model::kernels::thread_pool::{EqualParts, thread_pool};
 use crate::model::kernels::{Activations, Bits, GROUP, Norm, Tiled, math};
 use crate::model::linear::{PackedLinear, PackedMlp};
 use crate::model::weights::{MatrixShape, Weights, packed_linear};
+use crate::supervise::lock;
 
 /// The encoder with packed weights, on the CPU. One call at a time uses its buffers; others wait.
 #[derive(Debug)]
@@ -134,7 +135,7 @@ impl PackedEncoder {
     pub(super) fn forward(&self, mels: &[&[f32]], frames: usize) -> Encodings {
         let (positions, of_block) = (positions_of(frames), features_of(frames));
         // Nothing in the scratch outlives a call: the remains of one that panicked are overwritten.
-        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scratch = lock(&self.scratch);
         let scratch = &mut *scratch;
         self.convolve(mels, frames, scratch);
         let d = scratch.x.width();

@@ -5,13 +5,14 @@
 //! and then sleeps, so that nothing spins between chunks. Not responsible for the contents of a part. (rayon wakes and joins its
 //! threads through the kernel at every call, which takes a fifth of a pass.)
 
+use crate::supervise::lock;
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -154,7 +155,7 @@ impl ThreadPool {
         }
         let own = catch_unwind(AssertUnwindSafe(|| shared.work(0, work)));
         shared.close();
-        let theirs = shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let theirs = lock(&shared.panic).take();
         if let Some(panic) = own.err().or(theirs) {
             resume_unwind(panic);
         }
@@ -185,7 +186,7 @@ impl PoolState {
             // SAFETY: while this worker is inside, the job is not replaced and its function lives.
             let work = unsafe { &*(*self.job.get()).0 };
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.work(worker + 1, work))) {
-                *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
+                *lock(&self.panic) = Some(panic);
             }
             self.state.fetch_sub(1, Ordering::SeqCst);
         }
