@@ -127,7 +127,14 @@ fn documents_list_every_option_and_no_other() {
 #[test]
 fn a_closed_pipe_is_a_success_for_every_command() {
     let hearken = Hearken::new();
-    for line in [&["devices"][..], &["doctor"], &["model", "list"], &["history", "list"], &["listen", &golden_wav()]] {
+    let golden = golden_wav();
+    let mut lines = vec![&["doctor"][..], &["model", "list"], &["history", "list"]];
+    let listen = ["listen", golden.as_str()];
+    lines.push(&listen);
+    if cfg!(feature = "mic") {
+        lines.push(&["devices"]);
+    }
+    for line in lines {
         let mut child = hearken.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         drop(child.stdout.take());
         let output = child.wait_with_output().expect("the program ends");
