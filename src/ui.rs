@@ -58,18 +58,23 @@ use running_session::RunningSession;
 pub use single_instance::SingleInstance;
 use strings::Strings;
 
-/// Interval at which the window is painted anew while sound passes the quiet gate or a model is loading, for the level meter.
+/// Interval at which the window is repainted while sound passes the quiet gate or a model is loading, to keep the status bar and
+/// its level meter current.
 const METER_INTERVAL: Duration = Duration::from_millis(100);
-/// Largest share of the window's height that messages take; more of them scroll.
+/// Largest share of the window's height that the messages at the top may take; beyond it they scroll.
 const MESSAGES_SHARE: f32 = 0.25;
-/// Default and smallest width and height of the window, in points.
+/// Default width and height of the main window, in points.
 const DEFAULT_SIZE: [f32; 2] = [1_180.0, 740.0];
+/// Smallest width and height of the main window, in points.
 const MIN_SIZE: [f32; 2] = [320.0, 240.0];
-/// Keys that switch the first nine modes on and off, in the order of the modes.
+/// Keys that switch the first nine modes on or off, in the order of the modes.
 const MODE_KEYS: [Key; 9] = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
 
+/// Shortcut that opens the export dialog.
 const EXPORT: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::E);
+/// Shortcut that opens the history window.
 const HISTORY: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::F);
+/// Shortcut that opens or closes the settings window.
 const SETTINGS: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::Comma);
 
 /// Opens the window on `engine`, which was started with `settings`, and returns when the user closes the window and the session
@@ -127,9 +132,12 @@ pub struct HearkenApp {
     session: Arc<RunningSession>,
     settings: Settings,
     prefs: WindowPrefs,
+    /// Preferences as stored on the disk; `prefs` are saved when they differ.
     saved_prefs: WindowPrefs,
     history_prefs: HistoryPrefs,
+    /// History preferences as stored on the disk; `history_prefs` are saved when they differ.
     saved_history_prefs: HistoryPrefs,
+    /// Texts in the language of the window.
     s: &'static Strings,
     /// Problems and news that are shown at the top until the user dismisses them, without repetitions.
     messages: Vec<String>,
@@ -137,7 +145,9 @@ pub struct HearkenApp {
     bar: status_bar::StatusBar,
     panels: panels::PanelsState,
     captions: captions::CaptionsWindow,
+    /// Open export dialog; `None` while closed.
     export: Option<dialogs::ExportDialog>,
+    /// True while the question before a new conversation is open.
     forget_open: bool,
     settings_window: settings_window::SettingsWindow,
     history: history_window::HistoryWindow,
@@ -305,8 +315,8 @@ impl HearkenApp {
             || std::mem::take(&mut self.settings_window.open)
     }
 
-    /// Shows notices of the history (deleted, recovered, failed) as messages, and after any of them reads the history window's
-    /// content anew.
+    /// Shows new notices of the history store (deleted, recovered, failed) as messages. If there was any, reads the content of
+    /// the history window again.
     fn take_history_news(&mut self, ctx: &egui::Context) {
         let news = self.session.history.take_notices();
         for item in &news {
@@ -322,8 +332,8 @@ impl HearkenApp {
         }
     }
 
-    /// Saves changed preferences while no mouse button is down: fewer days of history delete sessions, and a slider that is
-    /// dragged passes values that nobody chose. A failure becomes a message.
+    /// Saves changed preferences on the disk, but only while no mouse button is down: a slider that is dragged passes values that
+    /// nobody chose, and fewer days of history delete sessions. A failure to save becomes a message.
     fn save_prefs(&mut self, ui: &egui::Ui) {
         self.prefs.zoom = ui.ctx().zoom_factor();
         if ui.input(|i| i.pointer.any_down()) {
@@ -343,7 +353,7 @@ impl HearkenApp {
     }
 }
 
-/// Paints `messages` above the main parts of the window, with a button that dismisses all of them; nothing without messages.
+/// Paints `messages` above the main parts of the window, with a button that dismisses all of them. Paints nothing if `messages` is empty.
 fn messages_ui(ui: &mut egui::Ui, s: &Strings, messages: &[String], actions: &mut Actions) {
     if messages.is_empty() {
         return;

@@ -17,53 +17,71 @@ use crate::protocol::{Command, DeviceChoice, Language, ModelChoice, Speak, Switc
 
 /// Time for which a click on "snooze" turns notifications off: 5 minutes.
 const SNOOZE: Duration = Duration::from_secs(5 * 60);
-/// Time that "Delete the last 10 minutes" deletes.
+/// Newest span of the history that "Delete the last 10 minutes" deletes: 10 minutes.
 const RECENT: Duration = Duration::from_secs(10 * 60);
 
-/// An intent of the user, to be carried out after the frame; most also save the choice in the settings file.
+/// An intent of the user, collected while a frame is painted and carried out after it. Choices that last beyond the session are
+/// also saved in the settings file.
 #[derive(Debug)]
 pub(super) enum Action {
-    /// Sends a command to the engine that changes nothing in the window and the settings.
+    /// Send the engine a command that changes neither the window nor the settings.
     Send(Command),
+    /// Pause listening, or resume it if it is paused.
     TogglePause,
+    /// Switch the mode of this name on or off.
     ToggleMode(String),
+    /// Set the eagerness of the mode `mode`: `bias` is added to its respond logit.
     SetEagerness {
         mode: String,
         bias: f32,
     },
+    /// Set the target language of the mode `translate`.
     TranslateTo(Language),
+    /// Load another model.
     ChooseModel(ModelChoice),
+    /// Switch to another microphone or speaker.
     ChooseDevice {
         direction: DeviceDirection,
         choice: DeviceChoice,
     },
+    /// Switch the quiet gate on or off.
     SetGate(Switch),
+    /// Change the settings of speech output.
     SetVoice(VoiceSettings),
     SetDoNotDisturb(DoNotDisturb),
+    /// Show no notifications for 5 minutes.
     Snooze,
-    /// Reads the modes anew after a change of the user's own ones on the disk, and switches the mode `removed`, which no longer
-    /// exists under this name, off.
+    /// Read the modes from the disk after the user has changed a mode of their own. `removed` is the name of a mode that no longer
+    /// exists and is switched off.
     ReloadModes {
         removed: Option<String>,
     },
+    /// Send a request to the thread that reads the history.
     AskHistory(HistoryQuery),
+    /// Delete all of the history, and all lines of the running session.
     DeleteEverything,
+    /// Delete the last 10 minutes of the history and of the running session.
     DeleteRecent,
     Open(Dialog),
+    /// Open the dialog, or close it if it is open.
     Toggle(Dialog),
+    /// Remove all messages from the top of the window.
     DismissMessages,
-    /// Closes the first card, which is not shown again.
+    /// Close the welcome card for good.
     EndWelcome,
 }
 
 /// A dialog, or a window above or beside the main one, that opens and closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialog {
+    /// The dialog that exports the running session to a file.
     Export,
+    /// The question before a new conversation.
     Forget,
     History,
     Settings,
     Models,
+    /// The captions, a window above all others.
     Captions,
 }
 
@@ -203,7 +221,8 @@ impl HearkenApp {
         self.save(&saved);
     }
 
-    /// Sends the voice settings to the engine; while "Do not disturb" is on, with nothing spoken unless asked for.
+    /// Sends the voice settings to the engine. While "Do not disturb" is on, sends instead that a reply is spoken only when the
+    /// user asks for it.
     pub(super) fn send_voice(&self) {
         let mut voice = self.settings.voice;
         if self.do_not_disturb == DoNotDisturb::On {
@@ -212,7 +231,7 @@ impl HearkenApp {
         self.session.engine.send(Command::Voice(voice));
     }
 
-    /// Copies the notification settings, "Do not disturb" and the language to where the event thread reads them.
+    /// Copies the notification settings, "Do not disturb" and the window's language to the data that the event thread reads.
     pub(super) fn update_alerts(&self) {
         let mut alerts = self.session.data.alerts();
         alerts.enabled = self.prefs.notify;
@@ -221,14 +240,14 @@ impl HearkenApp {
         alerts.s = self.s;
     }
 
-    /// Removes lines since the wall time `ms` (milliseconds since 1970) from screen and export, and all of the conversation from
-    /// the model's context. The history is not touched.
+    /// Removes the lines since the wall time `ms` (milliseconds since 1970) from screen and export, and the whole conversation
+    /// from the model's context. Does not change the history.
     fn forget_since(&self, ms: i64) {
         self.session.engine.send(Command::Forget);
         self.session.data.forget_since(ms);
     }
 
-    /// Switches the removed mode `name` off and removes all mention of it from the settings file.
+    /// Switches off the mode `name`, which the user has removed, and removes its name from the settings file.
     fn forget_mode(&mut self, name: &str) {
         self.session.engine.send(Command::ModeOff(name.to_owned()));
         let on: Vec<String> = self.session.data.transcript().modes.iter().filter(|on| *on != name).cloned().collect();
@@ -249,8 +268,8 @@ impl HearkenApp {
         self.session.history.set_panels(panels_of(&self.settings.modes));
     }
 
-    /// Reads the modes from the disk, as the engine does, with `language` for translation; eagerness stays. If they cannot be
-    /// read, the old ones stay.
+    /// Replaces the window's list of modes by the built-in and the user's modes read from the disk. `language` is the target
+    /// language of translation. Each mode keeps its eagerness. If the modes cannot be read, the list stays as it is.
     fn reload_modes(&mut self, language: Language) {
         let Ok(mut modes) = all_modes(&self.settings.paths, language) else { return };
         for mode in &mut modes {
@@ -261,12 +280,12 @@ impl HearkenApp {
         self.settings.modes = modes;
     }
 
-    /// Saves the choice in the settings file; a failure becomes a message.
+    /// Saves a choice of the user in the settings file. A failure becomes a message in the window.
     fn save(&mut self, choice: &SavedChoice) {
         self.report_unsaved(save_choice(&self.settings.paths, choice));
     }
 
-    /// Adds a message with the reason if `saved` is an error: the settings were not saved.
+    /// Adds a message to the window that the settings were not saved, with the reason, if `saved` is an error.
     pub(super) fn report_unsaved(&mut self, saved: Result<()>) {
         if let Err(error) = saved {
             self.add_message(strings::fill(self.s.not_saved, self.s.detail(error.message(), error.remedy())));

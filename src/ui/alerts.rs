@@ -22,12 +22,16 @@ pub(super) enum DoNotDisturb {
 /// The user's notification settings, and the time of the last notification of each sound.
 #[derive(Debug)]
 pub(super) struct Alerts {
+    /// True unless the user has switched notifications off in the settings.
     pub(super) enabled: bool,
     pub(super) do_not_disturb: DoNotDisturb,
+    /// End of the time for which the user has snoozed notifications; `None` before a first snooze.
     pub(super) snoozed_until: Option<Instant>,
     /// Names of the sounds that the user has marked to be notified of.
     pub(super) sounds: Vec<String>,
+    /// Texts in the language of the window.
     pub(super) s: &'static Strings,
+    /// Time of the last notification of each sound, by the sound's name.
     last_alerts: BTreeMap<String, Instant>,
 }
 
@@ -39,8 +43,9 @@ impl Default for Alerts {
 }
 
 impl Alerts {
-    /// Returns a notification if `event` is a finished reply with the emotion urgent, or a marked sound that has not notified
-    /// within [`REPEAT_INTERVAL`]; else `None`, as while notifications are off or snoozed, or "Do not disturb" is on.
+    /// Returns a notification if `event` is a finished reply with the emotion "urgent", or a sound that the user has marked and
+    /// that caused no notification within [`REPEAT_INTERVAL`]. Returns `None` for other events, and while notifications are off
+    /// or snoozed or "Do not disturb" is on.
     pub(super) fn notification(&mut self, event: &Event, transcript: &Transcript, now: Instant) -> Option<Notification> {
         if !self.enabled || self.do_not_disturb == DoNotDisturb::On || self.is_snoozed(now) {
             return None;
@@ -62,7 +67,7 @@ impl Alerts {
         }
     }
 
-    /// Returns true until the time until which the user has snoozed notifications.
+    /// Returns true if the user has snoozed notifications and the snooze has not ended at `now`.
     pub(super) fn is_snoozed(&self, now: Instant) -> bool {
         self.snoozed_until.is_some_and(|until| now < until)
     }

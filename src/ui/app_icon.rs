@@ -1,15 +1,18 @@
 //! The icon of the window: three level bars on a rounded dark ground.
 
-/// Width and height, in pixels.
+/// Width and height of the icon, in pixels.
 const SIDE: u32 = 64;
-/// Left edge and half the height of each level bar, in pixels.
+/// Left edge and half the height of each of the three level bars of the icon, in pixels.
 const BARS: [(f32, f32); 3] = [(14.0, 9.0), (27.0, 19.0), (40.0, 13.0)];
 /// Half the width of a level bar, and the radius of its round ends, in pixels.
 const BAR_RADIUS: f32 = 5.0;
-/// Radius of the ground's corners, in pixels.
+/// Radius of the corners of the icon's ground, in pixels.
 const CORNER_RADIUS: f32 = 14.0;
+/// Colour of the level bars.
 const BAR_RGBA: [u8; 4] = [70, 196, 164, 255];
+/// Colour of the icon's ground.
 const GROUND_RGBA: [u8; 4] = [22, 25, 29, 255];
+/// Colour of the pixels outside the rounded ground.
 const TRANSPARENT: [u8; 4] = [0; 4];
 
 /// Returns the icon as an RGBA picture of 64 × 64 pixels.

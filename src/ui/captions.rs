@@ -11,45 +11,53 @@ use crate::config::prefs::CaptionPrefs;
 use crate::supervise::lock;
 use crate::transcript::Transcript;
 
-/// Longest text of a line, in characters; of a longer one the end is shown.
+/// Longest text of a caption line, in characters; a longer text is cut to its end.
 const MAX_CHARS: usize = 160;
 /// Smallest width and height of the captions window, in points.
 const MIN_SIZE: [f32; 2] = [200.0, 60.0];
-/// Smallest reported width that is stored, in points; a window that is just opening reports less.
+/// Smallest width of the captions window that is stored in the preferences, in points; a window that is just opening reports
+/// less.
 const MIN_REPORTED_WIDTH: f32 = 100.0;
-/// Margin around the text, and radius of the window's corners, in points.
+/// Margin around the text of the captions, in points.
 const MARGIN: i8 = 14;
+/// Radius of the corners of the captions window, in points.
 const RADIUS: u8 = 10;
-/// Size of the text that is shown before the first caption, as a share of the size of captions.
+/// Font size of the placeholder shown before the first caption, as a share of the font size of captions.
 const PLACEHOLDER_SHARE: f32 = 0.7;
+/// Grey of the placeholder shown before the first caption, from 0 (black) to 255 (white).
 const PLACEHOLDER_GREY: u8 = 190;
+/// Text colour of translations in the captions; the original is white.
 const TRANSLATION_COLOUR: Color32 = Color32::from_rgb(255, 226, 150);
-/// Reach of the area at the lower right corner that resizes the window, inwards and outwards, in points.
+/// Distance by which the area that resizes the captions window reaches from its lower right corner inwards, in points.
 const CORNER_INSIDE: f32 = 8.0;
+/// Distance by which the area that resizes the captions window reaches from its lower right corner outwards, in points.
 const CORNER_OUTSIDE: f32 = 12.0;
-/// Distance between the three lines painted in the corner, in points, and their grey.
+/// Distance between the three diagonal lines that mark the resizing corner, in points.
 const CORNER_STEP: f32 = 4.0;
+/// Grey of the lines that mark the resizing corner, from 0 (black) to 255 (white).
 const CORNER_GREY: u8 = 170;
 
-/// The main window's handle of the captions window.
+/// The main window's handle of the captions window, through which it is opened and closed.
 #[derive(Debug, Default)]
 pub(super) struct CaptionsWindow {
     pub(super) open: bool,
     shared: Arc<Mutex<CaptionsState>>,
 }
 
-/// The state that main window and captions window share.
+/// The data that the main window and the captions window share, behind a lock.
 #[derive(Debug, Default)]
 struct CaptionsState {
     prefs: CaptionPrefs,
     /// True from when the user closes the captions until the main window has noticed.
     close: bool,
+    /// True while the captions are shown.
     open: bool,
 }
 
 impl CaptionsWindow {
-    /// Shows the captions window while `open` is true, to be called in each frame of the main window, and stores its place and
-    /// size in `prefs`. The window is built with the place and size in `saved`, which stay the same while the user moves it.
+    /// Shows the captions window if the field `open` is true, and stores the window's place and size in `prefs`; to be called in
+    /// each frame of the main window. The captions window is built with the place and size in `saved`, which stay the same while
+    /// the user moves it.
     pub(super) fn show(
         &mut self,
         ui: &egui::Ui,
@@ -139,8 +147,8 @@ fn lines_ui(ui: &mut egui::Ui, lines: &[(String, Color32)], prefs: &CaptionPrefs
     }
 }
 
-/// Returns the text and colour of the newest `prefs.lines` utterances, oldest first, each followed by its translation if
-/// `prefs.bilingual`; a translation without an original is always there.
+/// Returns the caption lines, each as text and colour: the newest `prefs.lines` utterances, oldest first, each followed by its
+/// translation if `prefs.bilingual`. A translation without an original is included in any case.
 fn newest_lines(t: &Transcript, prefs: &CaptionPrefs) -> Vec<(String, Color32)> {
     let from = t.rows.len().saturating_sub(usize::from(prefs.lines));
     let mut lines = Vec::new();
@@ -171,7 +179,8 @@ fn store_place(ui: &egui::Ui, prefs: &mut CaptionPrefs) {
     }
 }
 
-/// Paints the lower right corner, by which the user resizes the window, which has no decorations of its own.
+/// Paints the lower right corner of the captions window, whose area is `whole`, and resizes the window when the user drags the
+/// corner. The window has no decorations of its own.
 fn resize_corner_ui(ui: &egui::Ui, whole: egui::Rect) {
     let corner = egui::Rect::from_min_max(whole.max - egui::Vec2::splat(CORNER_INSIDE), whole.max + egui::Vec2::splat(CORNER_OUTSIDE));
     let response = ui.interact(corner, ui.scope_id().with("size"), egui::Sense::drag()).on_hover_cursor(egui::CursorIcon::ResizeSouthEast);

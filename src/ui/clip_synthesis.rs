@@ -14,7 +14,7 @@ const PROGRAM: &str = "espeak-ng";
 const LIMIT: Duration = Duration::from_secs(10);
 /// Interval at which the synthesiser is checked for its end.
 const POLL: Duration = Duration::from_millis(20);
-/// Size in bytes up to which a WAV file counts as one without speech.
+/// Size up to which a WAV file from the synthesiser counts as a clip without speech, in bytes.
 const MIN_CLIP_BYTES: u64 = 1_000;
 
 /// The state of the synthesis of a spoken instruction.
@@ -29,10 +29,10 @@ pub(super) enum Synthesis {
     Failed(String),
 }
 
-/// The shared state of a synthesis: its thread writes, the window reads.
+/// The state of a synthesis, shared between the synthesis thread, which writes, and the window, which reads.
 pub(super) type SharedSynthesis = Arc<Mutex<Synthesis>>;
 
-/// Returns a copy of the current state.
+/// Returns a copy of the current state of a synthesis.
 pub(super) fn read(shared: &SharedSynthesis) -> Synthesis {
     lock(shared).clone()
 }
@@ -42,7 +42,7 @@ fn set(shared: &SharedSynthesis, state: Synthesis) {
 }
 
 /// Starts the synthesis of `text` into the WAV file `to` on a thread of its own, which sets `shared` to the result and then calls
-/// `done`. If the thread cannot be started, `shared` says so at once, and `done` is not called.
+/// `done`. If the thread cannot be started, sets `shared` to [`Synthesis::Failed`] before returning and never calls `done`.
 pub(super) fn start(text: String, to: PathBuf, shared: &SharedSynthesis, done: impl FnOnce() + Send + 'static) {
     set(shared, Synthesis::Running);
     let state = Arc::clone(shared);
@@ -79,7 +79,8 @@ fn command(text: &str, to: &Path) -> Command {
     command
 }
 
-/// Waits for the end of the program and returns true if it succeeded; kills it after [`LIMIT`] and returns false.
+/// Waits for the synthesiser process to end and returns true if it succeeded. Kills a process that runs longer than [`LIMIT`] and
+/// returns false.
 fn wait(child: &mut Child) -> std::io::Result<bool> {
     let begun = Instant::now();
     while begun.elapsed() < LIMIT {
@@ -92,7 +93,7 @@ fn wait(child: &mut Child) -> std::io::Result<bool> {
     child.wait().map(|_| false)
 }
 
-/// Returns true if a file with the synthesiser's name is in a folder of `PATH`. Reads the disk.
+/// Returns true if the speech synthesiser espeak-ng is in a folder of `PATH`. Reads the disk.
 pub(super) fn is_installed() -> bool {
     let names = [PROGRAM.to_owned(), format!("{PROGRAM}{}", std::env::consts::EXE_SUFFIX)];
     std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| names.iter().any(|name| dir.join(name).is_file())))

@@ -10,18 +10,19 @@ use crate::audio::{DeviceDirection, DeviceInfo, devices};
 use crate::protocol::DeviceChoice;
 use crate::supervise::{self, lock};
 
-/// The state of the menu of audio devices: those that the newest search has found, `None` until a search has ended.
+/// The state of the menu of microphones or of speakers between frames.
 #[derive(Debug, Default)]
 pub(super) struct DeviceMenu {
+    /// Devices that the newest search has found; `None` until a search has ended.
     found: Arc<Mutex<Option<Vec<DeviceInfo>>>>,
-    /// Number of the paint pass in which the menu was last painted; in the next pass the menu is still open and needs no new
-    /// search.
+    /// Number of egui's paint pass in which the menu was last painted. A menu painted in the pass before is still open and needs
+    /// no new search.
     painted_in: Option<u64>,
 }
 
 impl DeviceMenu {
-    /// Paints the default and the devices of `direction`, and starts a search when the menu was just opened. A click becomes an
-    /// [`Action::ChooseDevice`].
+    /// Paints the entries of the menu: the default device, and the found devices of `direction`. Starts a search for devices when
+    /// the menu was just opened. A click becomes an [`Action::ChooseDevice`].
     pub(super) fn show(&mut self, ui: &mut Ui, s: &Strings, direction: DeviceDirection, actions: &mut Actions) {
         let pass = ui.ctx().cumulative_pass_nr();
         if self.painted_in.is_none_or(|last| last + 2 < pass) {
@@ -45,7 +46,8 @@ impl DeviceMenu {
         }
     }
 
-    /// Starts a search for devices on a thread of its own, because a sound server may be slow; a repaint follows.
+    /// Starts a search for audio devices on a thread of its own, because a sound server may be slow; requests a repaint of `ctx`
+    /// when the search has ended.
     fn search(&self, ctx: &egui::Context) {
         let (found, ctx) = (Arc::clone(&self.found), ctx.clone());
         let run = move || {

@@ -14,17 +14,19 @@ use crate::export::{DocumentFormat, document, jsonl};
 use crate::files::{Existing, write_document};
 use crate::protocol::Command;
 
-/// Width of the question and of the export dialog, in points.
+/// Width of the question before a new conversation, in points.
 const QUESTION_WIDTH: f32 = 400.0;
+/// Width of the export dialog, in points.
 const EXPORT_WIDTH: f32 = 460.0;
-/// Space that a dialog leaves free of the window's width, in points.
+/// Width of the main window that a dialog leaves free, both sides together, in points.
 pub(super) const DIALOG_MARGIN: f32 = 48.0;
 
-/// The result of something that the user has tried, as a text to show: success, or the reason of a failure.
+/// The result of an action of the user (saving, removing, downloading …) as a text for the window: a report of success, or the
+/// reason of a failure.
 pub(super) type Outcome = std::result::Result<String, String>;
 
-/// Paints the question before the conversation is removed from the model's context; returns false once it is answered or
-/// dismissed.
+/// Paints the question before a new conversation, which removes the conversation from the model's context. Returns false once
+/// the user has answered or dismissed the question.
 pub(super) fn forget_ui(ui: &Ui, s: &Strings, actions: &mut Actions) -> bool {
     let dialog = Modal::new(Id::unique("forget")).frame(egui::Frame::window(ui.style())).show(ui.ctx(), |ui| {
         ui.set_max_width(QUESTION_WIDTH);
@@ -46,12 +48,15 @@ pub(super) fn forget_ui(ui: &Ui, s: &Strings, actions: &mut Actions) -> bool {
 /// The state of the dialog in which the user exports the running session to a file.
 #[derive(Debug)]
 pub(super) struct ExportDialog {
+    /// Path of the file to write, as typed.
     path: String,
+    /// File format of the export.
     form: ExportForm,
-    /// True until the field of the path has been given the keyboard focus.
+    /// True until the path's text field has been given the keyboard focus, in the first frame.
     takes_focus: bool,
     /// Path of the existing file that the user was warned of; saving to the same path again replaces the file.
     warned_of: Option<PathBuf>,
+    /// Result of the last attempt to save; `None` before one.
     outcome: Option<Outcome>,
 }
 
@@ -100,7 +105,8 @@ impl ExportDialog {
         });
     }
 
-    /// Paints the field of the path, whose extension chooses the form; returns true when Enter was pressed in it.
+    /// Paints the text field of the file's path. An edit also sets the file format by the path's extension. Returns true if the
+    /// user has pressed Enter in the field.
     fn path_ui(&mut self, ui: &mut Ui, s: &Strings) -> bool {
         let label = ui.label(s.export_path);
         let field = ui.add(egui::TextEdit::singleline(&mut self.path).desired_width(f32::INFINITY)).labelled_by(label.id);
@@ -130,7 +136,8 @@ impl ExportDialog {
     }
 }
 
-/// Returns the running session so far in the form `form`: a document, or its events as JSON Lines.
+/// Returns the content of an export of the running session so far in the format `form`: a document, or the session's events as
+/// JSON Lines.
 fn export_text(data: &FrameData<'_>, form: ExportForm) -> Result<String> {
     match form {
         ExportForm::Document(form) => Ok(document(data.transcript, form, |at| data.time(at))),
@@ -138,8 +145,8 @@ fn export_text(data: &FrameData<'_>, form: ExportForm) -> Result<String> {
     }
 }
 
-/// Returns a path `hearken.txt`, `hearken-2.txt` … at which there is no file yet, in the user's folder `Documents`, else in the
-/// home folder, else in that of temporary files.
+/// Returns a path for an export at which there is no file yet: `hearken.txt`, `hearken-2.txt` … in the user's folder `Documents`;
+/// without such a folder in the home folder, and without a home folder in the folder of temporary files.
 pub(super) fn unused_path() -> PathBuf {
     let home = ["HOME", "USERPROFILE"].into_iter().find_map(std::env::var_os).map_or_else(std::env::temp_dir, PathBuf::from);
     let folder = [home.join("Documents"), home.clone()].into_iter().find(|f| f.is_dir()).unwrap_or(home);
@@ -147,7 +154,7 @@ pub(super) fn unused_path() -> PathBuf {
     (1..).map(named).find(|p| !p.exists()).unwrap_or_default()
 }
 
-/// Paints an [`Outcome`], a failure in the colour of faults; nothing for `None`.
+/// Paints the text of an [`Outcome`], for a failure in the colour of faults. Paints nothing for `None`.
 pub(super) fn outcome_ui(ui: &mut Ui, outcome: Option<&Outcome>) {
     match outcome {
         None => {}

@@ -21,38 +21,43 @@ use crate::supervise::lock;
 /// True on systems where the window can return after a loss of the display: on Linux.
 pub(super) const CAN_RETURN: bool = cfg!(target_os = "linux");
 
-/// Interval at which the lost display is tried again.
+/// Shortest interval between two attempts to connect to the lost display.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
-/// Interval at which the session without a window checks for the offer of another display.
+/// Interval at which a session without a window checks whether a second start of Hearken has offered another display.
 const OFFER_POLL: Duration = Duration::from_millis(200);
-/// Maximum number of doublings of the retry interval: it doubles with every window that is lost early, one after the other.
+/// Maximum number of doublings of the interval between two attempts to connect to a display. The interval doubles with each
+/// window in a row that is lost soon after it was opened.
 const MAX_DOUBLINGS: u32 = 5;
-/// Age beyond which a lost window does not count as lost early.
+/// Time after which a window that loses its display does not count as lost early, from when the window was opened.
 const STABLE_AFTER: Duration = Duration::from_secs(60);
-/// Name of the environment variable in which a process passes the [`ResumeState`] to its successor.
+/// Name of the environment variable in which a process passes the [`ResumeState`] to the process that replaces it.
 const STATE_VARIABLE: &str = "HEARKEN_WITHOUT_WINDOW";
-/// Names of the environment variables that make up a display's address.
+/// Names of the environment variables that tell a program which X11 or Wayland display to use.
 pub(super) const DISPLAY_VARIABLES: [&str; 4] = ["DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "XDG_RUNTIME_DIR"];
 
-/// The address of a display: those of [`DISPLAY_VARIABLES`] that are set, with their values.
+/// The address of an X11 or Wayland display: the names of the [`DISPLAY_VARIABLES`] that are set, with their values.
 pub(super) type DisplayAddress = BTreeMap<String, String>;
 
-/// The session that the Xlib handler keeps running after a loss of the display; dangling before [`guard`].
+/// The session that the Xlib handler keeps running after a loss of the display; a dangling reference before the call of
+/// [`guard`].
 static GUARDED: Mutex<Weak<RunningSession>> = Mutex::new(Weak::new());
-/// The display that a second start of Hearken has offered; `None` once taken.
+/// The display that a second start of Hearken has offered to the session; `None` before an offer and once the session has taken
+/// it.
 static OFFERED: Mutex<Option<DisplayAddress>> = Mutex::new(None);
 
-/// The part of the state of a session without display that is passed to the process that follows, which shows a window again.
+/// The data that a process without a display passes to the process that replaces it and shows a window again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ResumeState {
     /// Number of windows lost early in a row; 0 in a process that was started normally.
     losses: u32,
+    /// True if listening is paused.
     paused: bool,
     pub(super) do_not_disturb: DoNotDisturb,
 }
 
 impl ResumeState {
-    /// Returns the state that the previous process passed, or the default (no loss, not paused) after a normal start.
+    /// Returns the data that the previous process passed in the environment, or the default (no loss, not paused) after a normal
+    /// start.
     pub(super) fn from_environment() -> Self {
         std::env::var(STATE_VARIABLE).map_or_else(|_| Self::default(), |text| Self::parse(&text))
     }
@@ -71,7 +76,7 @@ impl ResumeState {
         format!("{}{}{}", self.losses, word(self.paused, "paused"), word(self.do_not_disturb == DoNotDisturb::On, "undisturbed"))
     }
 
-    /// Returns true if this process follows one that lost its display.
+    /// Returns true if this process replaces a process that lost its display.
     pub(super) const fn follows_a_loss(self) -> bool {
         self.losses > 0
     }
@@ -88,8 +93,8 @@ impl ResumeState {
     }
 }
 
-/// Returns `settings`, changed if this process follows one that lost its display: a recording (`save_audio`) then goes to a new
-/// file `NAME-2.wav`, `NAME-3.wav` …, so that the previous one is kept.
+/// Returns `settings`, unchanged after a normal start. If this process replaces a process that lost its display, the audio
+/// recording (`save_audio`) goes to a new file `NAME-2.wav`, `NAME-3.wav` …, so that the previous recording is kept.
 #[must_use]
 pub fn resumed_settings(mut settings: Settings) -> Settings {
     if ResumeState::from_environment().follows_a_loss()
@@ -110,8 +115,8 @@ pub(super) fn guard(session: &Arc<RunningSession>) {
     x11::install_handler();
 }
 
-/// Offers the display at `address`, that of a second start, to the session: without a window it shows its window there. An empty
-/// address offers none.
+/// Offers the display at `address`, on which Hearken was started a second time, to the running session: a session without a
+/// window then shows its window there. Does nothing if `address` is empty.
 pub(super) fn offer_display(address: DisplayAddress) {
     if !address.is_empty() {
         *lock(&OFFERED) = Some(address);
@@ -124,8 +129,9 @@ pub(super) fn current_display() -> DisplayAddress {
     DISPLAY_VARIABLES.iter().filter_map(set).collect()
 }
 
-/// Announces the loss, waits while `session` runs without a window, and executes the process anew once there is a display. Returns
-/// only if that fails, or listening ends before, or the user has logged out, with the reason.
+/// Announces the loss of the display, waits while `session` runs without a window, and replaces this process by a new one (`exec`)
+/// once there is a display. Returns only if the replacement fails, the session ends before, or the user has logged out: the error
+/// says which.
 pub(super) fn run_without_window(session: &RunningSession) -> Error {
     let previous = if session.began.elapsed() > STABLE_AFTER { ResumeState::default() } else { ResumeState::from_environment() };
     let s = strings::table(WindowPrefs::read(&session.paths).0.language);
@@ -155,7 +161,8 @@ pub(super) fn run_without_window(session: &RunningSession) -> Error {
     re_exec(state, address)
 }
 
-/// Waits for the offer of a display and takes it; `None` if there is none within [`RETRY_INTERVAL`].
+/// Waits until a second start of Hearken offers a display, takes the offer and returns the display's address. Returns `None` if
+/// there is no offer within [`RETRY_INTERVAL`].
 fn wait_for_offer() -> Option<DisplayAddress> {
     for _ in 0..RETRY_INTERVAL.as_millis() / OFFER_POLL.as_millis() {
         std::thread::sleep(OFFER_POLL);
@@ -166,7 +173,7 @@ fn wait_for_offer() -> Option<DisplayAddress> {
     None
 }
 
-/// Announces the loss on stderr, as a desktop notification, and as a problem in history and log.
+/// Announces the loss of the display on stderr, as a desktop notification, and as a problem in the history and the log.
 fn announce(session: &RunningSession, s: &'static Strings) {
     let text = strings::fill(s.display_gone, std::process::id());
     // The terminal may have gone with the display.
@@ -175,7 +182,8 @@ fn announce(session: &RunningSession, s: &'static Strings) {
     notify::show(&notify::Notification { urgency: notify::Urgency::Normal, title: s.display_gone_title, text });
 }
 
-/// Returns true if the display of this process, Wayland before X11, accepts a connection.
+/// Returns true if the display of this process accepts a connection: the Wayland display if the environment names one, else the
+/// X11 display.
 #[cfg(target_os = "linux")]
 pub(super) fn is_available() -> bool {
     let address = current_display();
@@ -211,8 +219,8 @@ fn is_closing(file: &str) -> bool {
     file.lines().any(|line| line == "STATE=closing")
 }
 
-/// Replaces this process by a new one with the same process number, terminal and arguments, and with `state`; on the display
-/// `address` if given, else on the same. Returns only on failure.
+/// Replaces this process by a new one (`exec`) with the same process number, terminal and arguments, and passes `state` to the new
+/// process. The new process uses the display `address`, or the display of this process if `None`. Returns only on failure.
 #[cfg(target_os = "linux")]
 fn re_exec(state: ResumeState, address: Option<DisplayAddress>) -> Error {
     use std::os::unix::process::CommandExt;
@@ -246,7 +254,8 @@ mod x11 {
 
     use x11_dl::xlib::{Display, Xlib};
 
-    /// Installs the handler of a broken connection. Without Xlib there is no window on X11 that could lose its display.
+    /// Installs the handler that Xlib calls when the connection to the display breaks. Does nothing if Xlib cannot be loaded:
+    /// then there is no X11 window that could lose its display.
     pub(super) fn install_handler() {
         if let Ok(xlib) = Xlib::open() {
             // SAFETY: the handler has the signature of XSetIOErrorHandler(3) and lives as long as the process. Xlib, which calls it,
@@ -268,7 +277,8 @@ mod x11 {
         }
     }
 
-    /// The handler of a broken connection. Xlib ends the process when the handler returns.
+    /// Keeps the session running after the connection to the display has broken; called by Xlib, which ends the process if the
+    /// handler returns.
     unsafe extern "C" fn connection_broken(_: *mut Display) -> c_int {
         static ENTERED: AtomicBool = AtomicBool::new(false);
         let session = super::lock(&super::GUARDED).upgrade();

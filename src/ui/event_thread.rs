@@ -33,14 +33,15 @@ const MAX_EVENTS: usize = 100_000;
 #[derive(Debug)]
 pub(super) struct SessionData {
     transcript: Mutex<Transcript>,
+    /// Events kept for an export as JSON Lines.
     events: Mutex<Vec<Event>>,
     clock: Mutex<SessionClock>,
     alerts: Mutex<Alerts>,
-    /// Context of the main window, once there is a window.
+    /// Egui context of the main window; empty until a window shows the session.
     window: OnceLock<egui::Context>,
 }
 
-/// The mapping from stream time to local time of day; empty until a live session has started, and always for audio files.
+/// The mapping from stream time to local time of day. Gives no time of day before a live session has started, nor for audio files.
 #[derive(Debug, Default)]
 struct SessionClock {
     wall: WallClock,
@@ -70,18 +71,18 @@ impl SessionData {
         })
     }
 
-    /// Attaches the context of the window that shows the session, to be repainted after events. Only the first call has an effect:
-    /// there is one window per process.
+    /// Attaches the egui context of the window that shows the session, so that the window is repainted after events. Only the
+    /// first call has an effect: there is one window per process.
     pub(super) fn show_in(&self, ctx: &egui::Context) {
         let _ = self.window.set(ctx.clone());
     }
 
-    /// Returns true once a window was attached.
+    /// Returns true once a window has shown the session.
     pub(super) fn was_shown(&self) -> bool {
         self.window.get().is_some()
     }
 
-    /// Requests a repaint of the main window and of the captions; does nothing before a window is attached.
+    /// Requests a repaint of the main window and of the captions. Does nothing before a window shows the session.
     pub(super) fn repaint(&self) {
         if let Some(ctx) = self.window.get() {
             ctx.request_repaint();
@@ -97,14 +98,14 @@ impl SessionData {
         lock(&self.alerts)
     }
 
-    /// Returns the events of the session for an export, locked: without decisions, timings, gate events and the pieces of finished
-    /// replies, and at most [`MAX_EVENTS`].
+    /// Returns the session's events for an export, locked: the newest, at most [`MAX_EVENTS`], without decisions, timings, gate
+    /// events and the text pieces of finished replies.
     pub(super) fn events(&self) -> MutexGuard<'_, Vec<Event>> {
         lock(&self.events)
     }
 
-    /// Returns the stream time of the newest event, or zero while the transcript is locked: the thread that holds it may never go
-    /// on.
+    /// Returns the stream time of the newest event, or zero if the transcript is locked: does not wait for the lock, since after
+    /// a loss of the display the thread that holds the lock may never go on.
     pub(super) fn now(&self) -> StreamTime {
         self.transcript.try_lock().map_or(StreamTime::ZERO, |transcript| transcript.now)
     }
@@ -113,8 +114,8 @@ impl SessionData {
         lock(&self.clock)
     }
 
-    /// Removes the lines and events since the wall time `ms` (milliseconds since 1970) from screen and export, or all of them
-    /// where wall time is not known; the event `session_started` stays.
+    /// Removes the lines and events since the wall time `ms` (milliseconds since 1970) from screen and export. If the session has
+    /// no wall time, removes all. The event `session_started` stays.
     pub(super) fn forget_since(&self, ms: i64) {
         let at = self.clock().wall.at(ms).unwrap_or(StreamTime::ZERO);
         self.transcript().forget_since(at);
@@ -132,7 +133,7 @@ impl SessionData {
     }
 }
 
-/// Returns the panel of each mode in `modes`, by the mode's name.
+/// Returns the panel to which each mode in `modes` writes, by the mode's name.
 pub(super) fn panels_of(modes: &[Mode]) -> BTreeMap<String, Panel> {
     modes.iter().map(|mode| (mode.name.clone(), mode.panel)).collect()
 }
@@ -181,7 +182,8 @@ fn apply(data: &SessionData, event: &Event) {
     }
 }
 
-/// Adds an event for an export, unless the history would not store it either; a finished reply replaces the pieces of its text.
+/// Adds `event` to the events kept for an export, except for kinds that the history does not store either. A finished reply
+/// replaces the pieces of its text.
 fn store_event(events: &mut Vec<Event>, event: &Event) {
     if !is_stored(event) {
         return;

@@ -9,13 +9,13 @@ use super::strings::{Strings, fill};
 use super::theme;
 use crate::history::{HistoryState, HistoryStatus};
 
-/// Computing time of a chunk below which it is not shown, in milliseconds.
+/// Shortest computing time per chunk that the footer shows, in milliseconds.
 const MIN_SHOWN_MS: f32 = 0.5;
-/// Computing time below which it is shown with three decimals of a second instead of two, in milliseconds.
+/// Computing time per chunk below which the footer shows three decimals of a second instead of two, in milliseconds.
 const THREE_DECIMALS_MS: f32 = 9.5;
 
-/// Paints the footer: privacy, computing time and lag, and the newest notice; `kept` is the text of [`history_text`]. Paints
-/// `advice` on the level only where the bar has no room for it.
+/// Paints the footer: privacy, the model's computing time and lag, and the newest notice. `kept` is the text of [`history_text`].
+/// Paints `advice` on the input level only if the status bar has no room for the advice.
 pub(super) fn footer_ui(ui: &mut Ui, data: &FrameData<'_>, kept: &str, advice: LevelAdvice) {
     let (s, t, readings) = (data.s, data.transcript, data.readings);
     let speed = if readings.lag_secs > LATE_SECS { fill(s.behind, format_args!("{:.0}", readings.lag_secs)) } else { s.on_time.into() };
@@ -45,7 +45,8 @@ pub(super) fn footer_ui(ui: &mut Ui, data: &FrameData<'_>, kept: &str, advice: L
     });
 }
 
-/// Paints the advice on the level if the bar has no room for it, and the mark that the session's audio is being recorded.
+/// Paints `advice` on the input level if the status bar has no room for the advice, and a mark while the session's audio is being
+/// recorded.
 fn warnings_ui(ui: &mut Ui, data: &FrameData<'_>, advice: LevelAdvice) {
     if !is_roomy(ui) {
         advice_ui(ui, data.s, advice);
@@ -55,7 +56,7 @@ fn warnings_ui(ui: &mut Ui, data: &FrameData<'_>, advice: LevelAdvice) {
     }
 }
 
-/// Returns a few words for the user on the history: not kept, failing, kept for ever, or kept for a number of days.
+/// Returns a short text for the user on how the history is kept: not at all, failing, for ever, or for a number of days.
 pub(super) fn history_text(s: &Strings, status: &HistoryStatus) -> String {
     match status.state {
         HistoryState::Off => s.kept_not.to_owned(),
@@ -65,7 +66,7 @@ pub(super) fn history_text(s: &Strings, status: &HistoryStatus) -> String {
     }
 }
 
-/// Returns milliseconds as text in seconds, with three decimals below [`THREE_DECIMALS_MS`], else two.
+/// Returns `ms` milliseconds as a number of seconds in text form, with three decimals below [`THREE_DECIMALS_MS`], else two.
 fn seconds(ms: f32) -> String {
     if ms < THREE_DECIMALS_MS { format!("{:.3}", ms / 1e3) } else { format!("{:.2}", ms / 1e3) }
 }

@@ -13,25 +13,30 @@ use crate::transcript::Transcript;
 /// The history's reader thread, started by the first request, and its newest answers.
 #[derive(Debug, Default)]
 pub(super) struct HistoryData {
+    /// Reader thread of the history; `None` before the first request.
     reader: Option<HistoryReader>,
     /// Summaries of all stored sessions; `None` until read.
     pub(super) sessions: Option<Vec<SessionSummary>>,
+    /// Result of the newest search; `None` without a search.
     pub(super) hits: Option<SearchResult>,
+    /// Session that is shown; `None` until one was opened.
     pub(super) open: Option<OpenSession>,
-    /// Result of the last export, or the last failure; `None` before one, and after another session was opened.
+    /// Result of the last export, or failure of the last request; `None` before that, and again after another session was opened.
     pub(super) outcome: Option<ChangeOutcome>,
 }
 
-/// The stored lines that contain the searched text.
+/// The result of a search in the history: the stored lines that contain a text.
 #[derive(Debug)]
 pub(super) struct SearchResult {
+    /// Text that was searched for.
     pub(super) text: String,
     pub(super) lines: Vec<SearchHit>,
 }
 
-/// The result of an export, or the failure of any request.
+/// The result of the export of a stored session, or the failure of any request to the history's reader.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ChangeOutcome {
+    /// The export is in this file.
     Saved(PathBuf),
     /// The file exists, and the export has not replaced it.
     Exists(PathBuf),
@@ -42,23 +47,25 @@ pub(super) enum ChangeOutcome {
 #[derive(Debug)]
 pub(super) struct OpenSession {
     pub(super) session: SessionSummary,
-    pub(super) lines: Vec<HistoryLine>,
+    pub(super) lines: Vec<StoredLine>,
+    /// Audio recordings of the session that exist on the disk.
     pub(super) recordings: Vec<PathBuf>,
 }
 
-/// A line of a stored session: an utterance, a translation, a reply or a sound.
+/// A line of a stored session, ready to be painted: an utterance, a translation, a reply or a sound.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct HistoryLine {
+pub(super) struct StoredLine {
+    /// Stream time at which the line begins.
     pub(super) at: StreamTime,
-    /// Local time of day, or the time since the start of the stream where that is not known.
+    /// Begin of the line as text: local time of day, or the time since the start of the stream if the time of day is not known.
     pub(super) time: String,
     pub(super) panel: Panel,
     pub(super) text: String,
 }
 
 impl HistoryData {
-    /// Sends a request to the reader, which requests a repaint when its answer is there. A request beyond the reader's capacity is
-    /// dropped: the next key press or click sends another.
+    /// Sends a request to the history's reader thread, and starts the thread before the first. The thread requests a repaint of
+    /// `ctx` when the answer is there. A request beyond the thread's capacity is dropped: the next key press or click sends another.
     pub(super) fn request(&mut self, question: HistoryQuery, paths: &Paths, ctx: &egui::Context) {
         let start = || {
             let ctx = ctx.clone();
@@ -67,7 +74,8 @@ impl HistoryData {
         self.reader.get_or_insert_with(start).request(question);
     }
 
-    /// Takes the answers that have come, without waiting; `offset_secs` is the time by which local time is ahead of UTC.
+    /// Takes the answers of the reader thread that have come, without waiting. `offset_secs` is the number of seconds by which local
+    /// time is ahead of UTC.
     pub(super) fn update(&mut self, offset_secs: i64) {
         while let Some(answer) = self.reader.as_ref().and_then(HistoryReader::try_recv) {
             match answer {
@@ -82,7 +90,7 @@ impl HistoryData {
         }
     }
 
-    /// Requests the list, the search and the open session anew, as far as they are shown.
+    /// Requests from the reader thread again what the window shows: the list of sessions, the search and the open session.
     fn reload(&self) {
         let Some(reader) = &self.reader else { return };
         reader.request(HistoryQuery::Sessions);
@@ -102,10 +110,10 @@ fn open_session(opened: StoredSession, offset_secs: i64) -> OpenSession {
 }
 
 /// Returns the utterances, translations, replies and sounds (each sound once, with its count) of a transcript in the order of
-/// time.
-fn lines(t: &Transcript, time: impl Fn(StreamTime) -> String) -> Vec<HistoryLine> {
-    let line = |at: StreamTime, panel, text: &str| HistoryLine { at, time: time(at), panel, text: text.to_owned() };
-    let mut lines: Vec<HistoryLine> = t.utterances.iter().map(|l| line(l.from, Panel::Transcript, &l.text)).collect();
+/// time. `time` returns a stream time as text.
+fn lines(t: &Transcript, time: impl Fn(StreamTime) -> String) -> Vec<StoredLine> {
+    let line = |at: StreamTime, panel, text: &str| StoredLine { at, time: time(at), panel, text: text.to_owned() };
+    let mut lines: Vec<StoredLine> = t.utterances.iter().map(|l| line(l.from, Panel::Transcript, &l.text)).collect();
     lines.extend(t.translations.iter().map(|l| line(l.from, Panel::Translation, &l.text)));
     lines.extend(t.replies.iter().map(|r| line(r.at, Panel::Conversation, &r.text)));
     lines.extend(t.sounds.iter().map(|s| {

@@ -6,8 +6,8 @@ use egui::{Key, RichText, TextEdit, Ui};
 
 use super::actions::{Action, Actions};
 use super::dialogs::unused_path;
-use super::history_data::{HistoryLine, OpenSession};
-use super::history_window::Deletion;
+use super::history_data::{OpenSession, StoredLine};
+use super::history_window::DeletionRequest;
 use super::panel_lines::{SMALL_TIME_HEIGHT, time_ui};
 use super::strings::{Strings, TITLE, fill};
 use super::theme;
@@ -23,22 +23,23 @@ use crate::time::wall::date_and_time;
 /// The state of the view of a stored session between frames.
 #[derive(Debug)]
 pub(super) struct SessionView {
+    /// Number of the session in the history.
     pub(super) id: i64,
-    /// New name of the session while the user types one.
+    /// New name of the session while the user types one, else `None`.
     new_name: Option<String>,
-    /// Path of the export while the user prepares one.
+    /// Path of the file to export to, as typed, while the controls of the export are open, else `None`.
     export_path: Option<String>,
     lines: VirtualList,
-    /// Stream time of the search hit to be scrolled to; `None` once done.
+    /// Stream time of the search hit that the list of lines still has to scroll to; `None` once it has.
     scroll_to: Option<StreamTime>,
 }
 
-/// The inputs of a session's view.
+/// The read-only inputs of the view of a stored session in one frame.
 pub(super) struct SessionInputs<'a> {
     pub(super) open: &'a OpenSession,
     /// Seconds by which local time is ahead of UTC.
     pub(super) offset_secs: i64,
-    /// Path of the file that the last export found and did not replace; saving to it again replaces it.
+    /// Path of an existing file that the last export has not replaced; a second export to the same path replaces the file.
     pub(super) existing: Option<&'a Path>,
 }
 
@@ -52,8 +53,8 @@ impl SessionView {
         Self { scroll_to: Some(at), ..Self::new(id) }
     }
 
-    /// Paints the session; returns the deletion that the user has clicked, which still needs a confirmation.
-    pub(super) fn show(&mut self, ui: &mut Ui, s: &Strings, inputs: &SessionInputs<'_>, actions: &mut Actions) -> Option<Deletion> {
+    /// Paints the session. Returns the deletion that the user has asked for by a click, which still needs a confirmation.
+    pub(super) fn show(&mut self, ui: &mut Ui, s: &Strings, inputs: &SessionInputs<'_>, actions: &mut Actions) -> Option<DeletionRequest> {
         let SessionInputs { open, offset_secs, existing } = *inputs;
         let deletion = if self.new_name.is_some() {
             self.rename_ui(ui, s, actions);
@@ -83,7 +84,7 @@ impl SessionView {
         });
     }
 
-    fn title_ui(&mut self, ui: &mut Ui, s: &Strings, session: &SessionSummary, offset_secs: i64) -> Option<Deletion> {
+    fn title_ui(&mut self, ui: &mut Ui, s: &Strings, session: &SessionSummary, offset_secs: i64) -> Option<DeletionRequest> {
         ui.label(RichText::new(session_title(session, offset_secs)).strong().size(theme::LARGE));
         let minutes = session.heard.secs() / 60.0;
         let facts = format!(
@@ -101,7 +102,7 @@ impl SessionView {
             if ui.button(s.export).clicked() {
                 self.export_path = Some(unused_path().display().to_string());
             }
-            ui.button(s.delete).clicked().then_some(Deletion::Session(session.id))
+            ui.button(s.delete).clicked().then_some(DeletionRequest::Session(session.id))
         })
         .inner
     }
@@ -143,7 +144,7 @@ impl SessionView {
     }
 }
 
-fn line_ui(ui: &mut Ui, s: &Strings, line: &HistoryLine) {
+fn line_ui(ui: &mut Ui, s: &Strings, line: &StoredLine) {
     ui.horizontal_top(|ui| {
         time_ui(ui, &line.time, SMALL_TIME_HEIGHT);
         let label = match line.panel {

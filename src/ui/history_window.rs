@@ -11,19 +11,23 @@ use crate::config::Paths;
 use crate::history::{HistoryQuery, session_title};
 use crate::time::wall::date_and_time;
 
-/// Width of the list of sessions, in points; a window less than twice as wide shows either the list or a session.
+/// Width of the list of sessions, in points. A history window less than twice as wide shows either the list or a session.
 const LIST_WIDTH: f32 = 270.0;
-/// Smallest height and largest size of the window when opened, and the space left around it, in points.
+/// Smallest height of the history window when opened, in points.
 const MIN_HEIGHT: f32 = 120.0;
+/// Largest width and height of the history window when opened, in points.
 const MAX_SIZE: [f32; 2] = [860.0, 600.0];
+/// Width and height of the main window that the history window leaves free when opened, in points.
 const AROUND: [f32; 2] = [60.0, 100.0];
-/// Margin between the list and the session, in points.
+/// Margin between the list of sessions and the open session, in points.
 const LIST_MARGIN: i8 = 10;
-/// Height of an entry in the list, in points, and longest second line of it, in characters.
+/// Height of an entry in the list of sessions or search hits, in points.
 const ENTRY_HEIGHT: f32 = 44.0;
+/// Longest second line of an entry in the list of sessions or search hits, in characters.
 const ENTRY_CHARS: usize = 80;
-/// Margin at the sides of an entry, and distance of each of its two lines from its top, in points.
+/// Margin at the left and at the right of an entry in the list of sessions or search hits, in points.
 const ENTRY_MARGIN: f32 = 8.0;
+/// Distance of the first and of the second line of a list entry from the entry's top, in points.
 const ENTRY_LINES: [f32; 2] = [5.0, 24.0];
 
 /// The state of the history window between frames.
@@ -32,19 +36,24 @@ pub(super) struct HistoryWindow {
     open: bool,
     /// True until the search field has been given the keyboard focus.
     takes_focus: bool,
+    /// Text in the search field.
     query: String,
     /// View of the session that the user has chosen; `None` before a choice.
     session: Option<SessionView>,
-    /// Deletion that the user is asked to confirm.
-    deletion: Option<Deletion>,
+    /// Deletion that the user is asked to confirm; `None` without such a question.
+    deletion: Option<DeletionRequest>,
+    /// Data read from the history, and requests for more.
     data: HistoryData,
 }
 
-/// A deletion that the user has to confirm.
+/// A deletion that the user has asked for and has to confirm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Deletion {
+pub(super) enum DeletionRequest {
+    /// Delete the stored session of this number.
     Session(i64),
+    /// Delete all sessions.
     Everything,
+    /// Delete the last 10 minutes.
     Recent,
 }
 
@@ -54,17 +63,18 @@ impl HistoryWindow {
         self.ask(HistoryQuery::Sessions, paths, ctx);
     }
 
-    /// Closes the window and keeps its state; returns false if it was not open.
+    /// Closes the history window, which shows the same when opened again. Returns false if the window was not open.
     pub(super) fn close(&mut self) -> bool {
         std::mem::take(&mut self.open)
     }
 
-    /// Sends a request to the reader of the history; its answer is shown once it comes.
+    /// Sends a request to the history's reader thread. The window shows the answer once it has come.
     pub(super) fn ask(&mut self, question: HistoryQuery, paths: &Paths, ctx: &egui::Context) {
         self.data.request(question, paths, ctx);
     }
 
-    /// Reads the list of sessions again and forgets the search and the open session, if the window is open.
+    /// If the history window is open, reads the list of sessions again and drops the search and the open session. Else does
+    /// nothing.
     pub(super) fn reload(&mut self, paths: &Paths, ctx: &egui::Context) {
         if self.open {
             (self.data.open, self.data.hits) = (None, None);
@@ -72,7 +82,8 @@ impl HistoryWindow {
         }
     }
 
-    /// Takes the reader's answers and paints the window, while it is open; `kept` is the footer's text on the history.
+    /// Takes the answers of the history's reader thread and paints the history window; does nothing while the window is closed.
+    /// `kept` is the footer's text on how the history is kept, and `offset_secs` the seconds by which local time is ahead of UTC.
     pub(super) fn show(&mut self, ui: &Ui, s: &'static Strings, offset_secs: i64, kept: &str, actions: &mut Actions) {
         if !self.open {
             return;
@@ -133,7 +144,7 @@ impl HistoryWindow {
         }
     }
 
-    /// Paints the list of sessions; returns a view of the one that was clicked.
+    /// Paints the list of sessions. Returns a view of the session that was clicked in this frame, else `None`.
     fn sessions_ui(&self, ui: &mut Ui, s: &Strings, offset_secs: i64) -> Option<SessionView> {
         let sessions = self.data.sessions.as_ref()?;
         if sessions.is_empty() {
@@ -155,7 +166,8 @@ impl HistoryWindow {
         chosen
     }
 
-    /// Paints the hits of the search; returns a view of the session of the hit that was clicked, which scrolls to the hit.
+    /// Paints the list of search hits. If a hit was clicked in this frame, returns a view of the hit's session that scrolls to the
+    /// hit, else `None`.
     fn hits_ui(&self, ui: &mut Ui, s: &Strings, offset_secs: i64) -> Option<SessionView> {
         let hits = self.data.hits.as_ref()?;
         if hits.lines.is_empty() && hits.text == self.query {
@@ -190,7 +202,8 @@ impl HistoryWindow {
         }
     }
 
-    /// Paints the result of an export or a failure, and below it the question before a deletion, or else the buttons for one.
+    /// Paints the foot of the history window: the result of the last export or the last failure, and below it the question before
+    /// a deletion, or without a question the buttons that delete. `kept` is the footer's text on how the history is kept.
     fn foot_ui(&mut self, ui: &mut Ui, s: &Strings, kept: &str, actions: &mut Actions) {
         let margin = egui::Margin { top: theme::PANEL_MARGIN, ..egui::Margin::ZERO };
         egui::Panel::bottom("history foot").frame(egui::Frame::NONE.inner_margin(margin)).show(ui, |ui| {
@@ -206,21 +219,21 @@ impl HistoryWindow {
             }
             ui.horizontal_wrapped(|ui| {
                 if ui.button(s.forget_lately).clicked() {
-                    self.deletion = Some(Deletion::Recent);
+                    self.deletion = Some(DeletionRequest::Recent);
                 }
                 if ui.button(s.delete_all).clicked() {
-                    self.deletion = Some(Deletion::Everything);
+                    self.deletion = Some(DeletionRequest::Everything);
                 }
                 ui.label(RichText::new(kept).weak().small());
             });
         });
     }
 
-    fn deletion_ui(&mut self, ui: &mut Ui, s: &Strings, deletion: Deletion, actions: &mut Actions) {
+    fn deletion_ui(&mut self, ui: &mut Ui, s: &Strings, deletion: DeletionRequest, actions: &mut Actions) {
         let (question, yes) = match deletion {
-            Deletion::Session(_) => (s.delete_ask, s.delete_yes),
-            Deletion::Everything => (s.delete_all_ask, s.delete_all_yes),
-            Deletion::Recent => (s.forget_lately_ask, s.delete_yes),
+            DeletionRequest::Session(_) => (s.delete_ask, s.delete_yes),
+            DeletionRequest::Everything => (s.delete_all_ask, s.delete_all_yes),
+            DeletionRequest::Recent => (s.forget_lately_ask, s.delete_yes),
         };
         ui.label(RichText::new(question).color(theme::states(ui.visuals()).fault));
         ui.horizontal(|ui| {
@@ -228,9 +241,9 @@ impl HistoryWindow {
                 self.deletion = None;
                 self.session = None;
                 actions.push(match deletion {
-                    Deletion::Session(id) => Action::AskHistory(HistoryQuery::Delete(id)),
-                    Deletion::Everything => Action::DeleteEverything,
-                    Deletion::Recent => Action::DeleteRecent,
+                    DeletionRequest::Session(id) => Action::AskHistory(HistoryQuery::Delete(id)),
+                    DeletionRequest::Everything => Action::DeleteEverything,
+                    DeletionRequest::Recent => Action::DeleteRecent,
                 });
             }
             if ui.button(s.cancel).clicked() {
@@ -240,14 +253,17 @@ impl HistoryWindow {
     }
 }
 
-/// An entry of the list: a title, and a line below it.
+/// An entry in the list of sessions or search hits: a title, and a line of smaller text.
 struct ListEntry<'a> {
     title: &'a str,
+    /// Text of the line below the title.
     below: &'a str,
+    /// True if the entry's session is the open one; the entry is then highlighted.
     is_shown: bool,
 }
 
-/// Paints an entry, its lines cut to the width; returns true if it was clicked in this frame.
+/// Paints an entry of the list of sessions or search hits, with its lines cut to the list's width. Returns true if the entry was
+/// clicked in this frame.
 fn entry_ui(ui: &mut Ui, entry: &ListEntry<'_>) -> bool {
     let ListEntry { title, below, is_shown } = *entry;
     let below: String = below.chars().take(ENTRY_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();

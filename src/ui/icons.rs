@@ -5,31 +5,36 @@ use egui::{Color32, Pos2, Rect, Response, Role, Sense, Shape, Stroke, Ui, Vec2, 
 use super::theme;
 use crate::protocol::Emotion;
 
-/// Side of a toolbar button, in points.
+/// Width and height of a toolbar button, in points.
 const SIDE: f32 = 28.0;
-/// Side of a button within a line, in points.
+/// Width and height of an icon button within a line of text, in points.
 const SMALL_SIDE: f32 = 20.0;
-/// Side of an icon, as a share of its button's side.
+/// Width of an icon, as a share of the width of its button.
 const ICON_SHARE: f32 = 0.5;
-/// Width of an icon's strokes, in points.
+/// Width of the strokes of an icon, in points.
 const LINE: f32 = 1.6;
-/// Side of an emotion's face, in points.
+/// Width and height of the face that shows an emotion, in points.
 const FACE_SIDE: f32 = 18.0;
 
-/// An icon on a button, named after what the button does.
+/// An icon on a button, named after the button's function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Icon {
     Pause,
     Play,
+    /// Cut a reply short.
     Cut,
+    /// Begin a new conversation.
     Forget,
     Export,
     History,
     Captions,
     Settings,
     Close,
+    /// Open the options of a mode.
     More,
+    /// Open the menu with the rarer controls.
     All,
+    /// Notify of a sound.
     Bell,
 }
 
@@ -38,7 +43,7 @@ pub(super) fn button(ui: &mut Ui, icon: Icon, label: &str, hint: &str) -> Respon
     sized(ui, icon, label, hint, SIDE)
 }
 
-/// Adds a small icon button for use within a line of text; otherwise as [`button`].
+/// Adds a small icon button for use within a line of text: `label` is its name for screen readers, `hint` its tooltip.
 pub(super) fn small(ui: &mut Ui, icon: Icon, label: &str, hint: &str) -> Response {
     sized(ui, icon, label, hint, SMALL_SIDE)
 }
@@ -125,13 +130,13 @@ fn paint(ui: &Ui, icon: Icon, r: Rect, colour: Color32) {
     }
 }
 
-/// Returns the point on the circle inscribed in `r` at `angle`, in radians clockwise from the left.
+/// Returns the point at `angle` on the circle inscribed in the square `r`. The angle is in radians, clockwise from the left.
 fn on_circle(r: Rect, angle: f32) -> Pos2 {
     r.center() + vec2(-angle.cos(), -angle.sin()) * (r.width() * 0.5)
 }
 
-/// Adds a face for an emotion, or a warning triangle for [`Emotion::Urgent`]; `label` is its name for screen readers and its
-/// tooltip.
+/// Adds the picture of an emotion: a face, or a warning triangle for [`Emotion::Urgent`]. `label` is the picture's name for screen
+/// readers and its tooltip.
 pub(super) fn emotion(ui: &mut Ui, emotion: Emotion, label: &str, colour: Color32) {
     let (rect, response) = ui.allocate_exact_size(Vec2::splat(FACE_SIDE), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, label));

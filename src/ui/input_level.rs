@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use crate::level::CLIPPING;
 
-/// Level up to which speech is too quiet for the model, in dBFS.
+/// Input level up to which speech is too quiet for the model, in dBFS.
 const FAINT_DBFS: f32 = -48.0;
-/// Time for which the advice "too loud" stays after the last clipping.
+/// Time for which the advice "too loud" stays after the last clipped sample.
 const HOLD: Duration = Duration::from_secs(3);
-/// Time for which sound must pass the quiet gate without rising above [`FAINT_DBFS`] before it counts as too quiet.
+/// Time for which sound must pass the quiet gate without rising above [`FAINT_DBFS`] before the advice "too quiet" appears.
 const FAINT_AFTER: Duration = Duration::from_secs(8);
 
 /// The advice to the user on the input level.
@@ -23,20 +23,24 @@ pub(super) enum LevelAdvice {
 /// A reading of the input level while sound passes the quiet gate.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LevelReading {
+    /// Input level, in dBFS.
     pub(super) dbfs: f32,
     /// Magnitude of the largest sample; 1 is full scale.
     pub(super) peak: f32,
 }
 
-/// The times of the last clipping and of the beginning of faint sound, from which the advice follows.
+/// A monitor of the input level, which derives the advice to the user from the readings of the last seconds.
 #[derive(Debug, Default)]
 pub(super) struct LevelMonitor {
+    /// Time of the last clipped sample; `None` before any.
     clipped_at: Option<Instant>,
+    /// Time since which all sound was faint ([`FAINT_DBFS`]); `None` while no sound passes the quiet gate or sound is loud enough.
     faint_since: Option<Instant>,
 }
 
 impl LevelMonitor {
-    /// Takes the reading at `now`, in each frame, and returns the advice. `None` as a reading: no sound passes the quiet gate.
+    /// Takes the reading of the input level at `now` and returns the advice; to be called in each frame. `reading` is `None` if no
+    /// sound passes the quiet gate.
     pub(super) fn update(&mut self, reading: Option<LevelReading>, now: Instant) -> LevelAdvice {
         if reading.is_some_and(|reading| reading.peak >= CLIPPING) {
             self.clipped_at = Some(now);

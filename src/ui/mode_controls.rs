@@ -11,7 +11,8 @@ use crate::config::Mode;
 use crate::config::modes::{DIALOG, SOUNDS, TRANSCRIBE, TRANSLATE, language_of};
 use crate::protocol::{Language, ModelChoice};
 
-/// Width from which a low window has the modes in its status bar, in points; a narrower one has them in the menu.
+/// Width from which a low window ([`theme::is_low`]) has the toggles of the modes in its status bar, in points. A narrower low
+/// window has the toggles in the menu.
 const LOW_ROW: f32 = 880.0;
 /// Width of the button that opens the options of a mode, in points.
 const OPTIONS_SIDE: f32 = 20.0;
@@ -19,19 +20,21 @@ const OPTIONS_SIDE: f32 = 20.0;
 const OPTIONS_WIDTH: f32 = 220.0;
 /// Smallest width of a mode's toggle in the menu, in points.
 const MENU_TOGGLE_WIDTH: f32 = 86.0;
-/// Number of toggles in a row of the menu.
+/// Number of toggles of modes in a row of the menu.
 const MENU_COLUMNS: usize = 2;
-/// Largest bias on the respond logit, up or down, that the slider offers: beyond it a mode answers everything, or nothing.
+/// Largest eagerness, up or down, that a mode's slider offers, as a bias on the respond logit. With a larger bias a mode answers
+/// everything, or nothing.
 const MAX_BIAS: f32 = 10.0;
-/// Step of the slider of the bias.
+/// Step of the slider of a mode's eagerness, as a bias on the respond logit.
 const BIAS_STEP: f64 = 0.5;
 
-/// Returns true if the window is low and wide enough to have the modes in its bar; false for a higher window, whatever its width.
+/// Returns true if the main window is low ([`theme::is_low`]) and at least [`LOW_ROW`] wide, and thus has the toggles of the modes in
+/// its status bar.
 pub(super) fn modes_in_bar(ui: &Ui) -> bool {
     theme::is_low(ui.ctx()) && ui.ctx().content_rect().width() >= LOW_ROW
 }
 
-/// Paints a toggle with a button for the options of each mode.
+/// Paints the modes in a row: for each a toggle that switches the mode on or off, and a button that opens the mode's options.
 pub(super) fn mode_bar_ui(ui: &mut Ui, data: &FrameData<'_>, actions: &mut Actions) {
     for (number, mode) in data.settings.modes.iter().enumerate() {
         let label = data.s.mode(&mode.name);
@@ -64,7 +67,7 @@ fn toggle_ui(ui: &mut Ui, data: &FrameData<'_>, mode: &Mode, key: &str, actions:
     }
 }
 
-/// Paints the toggles of all modes for a menu, without their options, which the settings window has too.
+/// Paints the toggles of all modes for a menu, without the modes' options, which the settings window has too.
 pub(super) fn mode_menu_ui(ui: &mut Ui, data: &FrameData<'_>, actions: &mut Actions) {
     for row in data.settings.modes.chunks(MENU_COLUMNS) {
         ui.horizontal(|ui| {

@@ -19,9 +19,10 @@ use crate::config::modes::BUILT_IN;
 use crate::config::{Mode, NewMode, Paths, add_mode, remove_mode, replace_mode};
 use crate::protocol::{Command, Panel};
 
-/// Time after a click on "record" from which the engine, if it records no clip, has failed to begin or has ended.
+/// Time after a click on "record" within which the engine begins to record a clip. An engine that records nothing after this time
+/// has failed to begin, or has ended the recording.
 const RECORDING_STARTS: Duration = Duration::from_secs(2);
-/// Interval at which the running length of a recording is painted.
+/// Interval at which the window is repainted during the recording of a clip, to show the clip's length.
 const RECORDING_REPAINT: Duration = Duration::from_millis(200);
 
 /// The fields of a new mode, or of a mode of the user's that is being changed, and the state of its clip.
@@ -29,15 +30,19 @@ const RECORDING_REPAINT: Duration = Duration::from_millis(200);
 pub(super) struct ModeEditor {
     name: String,
     instruction: String,
-    /// Path of the audio clip, as typed; empty: the instruction is to be synthesised, or is unchanged.
+    /// Path of the audio clip of the spoken instruction, as typed. Empty if the typed instruction is to be synthesised, or is
+    /// unchanged.
     clip: String,
+    /// Panel to which the mode writes.
     panel: Panel,
-    /// Mode that is being changed, as it was; `None` for a new one.
+    /// Mode that is being changed, as it was before; `None` for a new mode.
     original: Option<Mode>,
+    /// Time of the click on "record"; `None` while no clip is being recorded.
     recording_since: Option<Instant>,
     synthesis: SharedSynthesis,
     /// True if the speech synthesiser is installed; `None` until checked.
     has_voice: Option<bool>,
+    /// Result of the last attempt to save, remove or record; `None` before one.
     outcome: Option<Outcome>,
 }
 
@@ -57,14 +62,14 @@ impl Default for ModeEditor {
     }
 }
 
-/// The origin of a temporary clip, part of its file name.
+/// The origin of a temporary audio clip, which is a part of the clip's file name.
 #[derive(Clone, Copy, Debug)]
 enum ClipOrigin {
     Recorded,
     Synthesised,
 }
 
-/// Returns the path of this process's temporary clip in the cache folder, used until its mode is saved.
+/// Returns the path in the cache folder of this process's temporary audio clip, used until the clip's mode is saved.
 fn temporary_clip(paths: &Paths, origin: ClipOrigin) -> PathBuf {
     let origin = match origin {
         ClipOrigin::Recorded => "recorded",
@@ -78,7 +83,7 @@ impl ModeEditor {
         self.clip = path.display().to_string();
     }
 
-    /// Paints all modes with their options, and the editor of the user's modes below them.
+    /// Paints all modes with their options, and below the editor in which the user makes or changes a mode of their own.
     pub(super) fn show(&mut self, ui: &mut Ui, data: &FrameData<'_>, actions: &mut Actions) {
         for mode in &data.settings.modes {
             self.mode_ui(ui, data, mode, actions);
@@ -88,7 +93,8 @@ impl ModeEditor {
         egui::Frame::group(ui.style()).show(ui, |ui| self.editor_ui(ui, data, actions));
     }
 
-    /// Paints the name of a mode, and for one of the user's its instruction and buttons to edit and remove it.
+    /// Paints the name and options of a mode; for a mode of the user's also its instruction and the buttons that edit and remove the
+    /// mode.
     fn mode_ui(&mut self, ui: &mut Ui, data: &FrameData<'_>, mode: &Mode, actions: &mut Actions) {
         let (s, label) = (data.s, data.s.mode(&mode.name));
         let named = |ui: &mut Ui, text: &str, name: &str| {
@@ -152,7 +158,7 @@ impl ModeEditor {
         outcome_ui(ui, self.outcome.as_ref());
     }
 
-    /// Paints the field of the clip's path and the button that starts or ends the recording of one.
+    /// Paints the text field of the clip's path and the button that starts or ends the recording of a clip.
     fn clip_ui(&mut self, ui: &mut Ui, data: &FrameData<'_>, actions: &mut Actions) {
         let s = data.s;
         let label = ui.label(s.mode_clip);
@@ -190,8 +196,8 @@ impl ModeEditor {
         actions.send(Command::RecordClip(to));
     }
 
-    /// Saves the mode with the clip given, or with the old clip if the instruction is unchanged; otherwise starts the synthesis of
-    /// the instruction, after which [`ModeEditor::take_synthesis`] saves.
+    /// Saves the mode in the editor, with the audio clip that the user has given, or with the old clip if the instruction is
+    /// unchanged. In other cases starts the synthesis of the instruction, after which [`ModeEditor::take_synthesis`] saves the mode.
     fn finish(&mut self, ctx: &egui::Context, data: &FrameData<'_>, actions: &mut Actions) {
         let (clip, instruction) = (self.clip.trim(), self.instruction.trim());
         let unchanged = self.original.as_ref().is_some_and(|mode| mode.instruction.as_deref() == Some(instruction));
@@ -208,7 +214,8 @@ impl ModeEditor {
         }
     }
 
-    /// Saves the mode if the synthesis of its clip has ended, or shows the reason of the failure.
+    /// Saves the mode in the editor if the synthesis of its audio clip has succeeded, or shows the reason if it has failed. Does
+    /// nothing while no synthesis has ended.
     fn take_synthesis(&mut self, data: &FrameData<'_>, actions: &mut Actions) {
         match clip_synthesis::read(&self.synthesis) {
             Synthesis::Idle | Synthesis::Running => {}

@@ -18,13 +18,15 @@ use crate::protocol::models::{InstallEnd, InstallStatus, InstallStep, Licence, M
 
 /// Interval at which the state of the models is read from the disk while the page is open.
 const READ_INTERVAL: Duration = Duration::from_secs(2);
-/// Interval at which the progress of a download is painted.
+/// Interval at which the window is repainted during a download, to show the progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
-/// Largest width and height of the page when opened, in points.
+/// Largest width and height of the models page when opened, in points.
 const MAX_SIZE: [f32; 2] = [520.0, 760.0];
-/// Space left at both sides together, above, and above and below together, in points.
+/// Width of the main window that the models page leaves free when opened, both sides together, in points.
 const SIDE_SPACE: f32 = 24.0;
+/// Distance of the models page from the top of the main window when opened, in points.
 const ABOVE: f32 = 60.0;
+/// Height of the main window that the models page leaves free, above and below together, in points.
 const AROUND: f32 = 120.0;
 
 /// The state of the models page between frames.
@@ -34,46 +36,61 @@ pub(super) struct ModelsPage {
     open: bool,
     /// Card of each model of the catalogue, as of the newest reading of the disk.
     cards: Vec<ModelCard>,
+    /// Time at which the worker was last asked to read the models from the disk.
     read_at: Option<Instant>,
+    /// Question that the user has not answered yet.
     question: Option<ModelQuestion>,
+    /// Result of the last action on a model; `None` before one.
     outcome: Option<Outcome>,
 }
 
 /// A question to the user, which replaces the buttons of a model's card.
 enum ModelQuestion {
-    /// Acceptance of each licence of the model `name`, and the choice to keep or remove the original weights.
+    /// Acceptance of the licences before the download of the model `name`.
     Licences {
         name: String,
+        /// For each licence in the order of the catalogue, true if the user has accepted it.
         accepted: Vec<bool>,
+        /// Choice to keep or remove the original weights after the download.
         originals: Originals,
     },
-    Remove {
-        name: String,
-    },
+    /// Confirmation that the files of the model `name` are to be deleted.
+    Remove { name: String },
 }
 
 /// An intent of the user on a model, from a button of its card.
 enum ModelAction {
+    /// Load the model and use it for the session.
     Use(ModelChoice),
+    /// Show a question on the card in place of the buttons.
     Ask(ModelQuestion),
+    /// Download the model of this name.
     Download(String, Originals),
+    /// Pause the download of the model of this name.
     Pause(String),
+    /// Resume the paused download of the model of this name.
     Resume(String),
+    /// Stop the download of the model of this name.
     Stop(String),
+    /// Delete the files of the model of this name.
     Remove(String),
+    /// Close the question on the card without an answer.
     Cancel,
 }
 
-/// A model's card with its inputs in one frame.
+/// The card of a model in one frame, with all that is painted on the card.
 struct CardView<'a> {
     s: &'static Strings,
     card: &'a ModelCard,
+    /// Progress of the model's running or paused download, or its end; `None` without a download in this session.
     progress: Option<InstallStatus>,
+    /// True if the session uses the model.
     in_use: bool,
 }
 
 impl ModelsPage {
-    /// Reads the catalogue and the state of its models from the disk, before the first frame, and starts the worker thread.
+    /// Returns the closed models page. Reads the catalogue and the presence of its models from the disk, before the first frame,
+    /// and starts the worker thread.
     pub(super) fn new(paths: &Paths, ctx: &egui::Context) -> Self {
         let manager = Arc::new(ModelManager::new(paths));
         // An error in the catalogue is shown when the page is opened.
@@ -82,12 +99,12 @@ impl ModelsPage {
         Self { manager, worker, open: false, cards, read_at: None, question: None, outcome: None }
     }
 
-    /// Returns the text for the user if the model `choice` is not on this machine; `None` if it is.
+    /// Returns a text that tells the user that the model `choice` is not on this machine; `None` if the model is there.
     pub(super) fn missing(&self, choice: &ModelChoice, s: &Strings) -> Option<String> {
         self.manager.missing(choice).map(|error| s.error(&error))
     }
 
-    /// Returns the card of the released 3B model, which the first card and the settings offer; `None` if the catalogue could not
+    /// Returns the card of the released 3B model, which the welcome card and the settings offer; `None` if the catalogue could not
     /// be read.
     pub(super) fn larger_model(&self) -> Option<&ModelCard> {
         self.cards.iter().find(|card| card.choice == ModelChoice::ThreeB)
@@ -98,12 +115,13 @@ impl ModelsPage {
         self.read_at = None;
     }
 
-    /// Closes the page, while downloads go on; returns false if it was not open.
+    /// Closes the models page; downloads go on. Returns false if the page was not open.
     pub(super) fn close(&mut self) -> bool {
         std::mem::take(&mut self.open)
     }
 
-    /// Paints the page while it is open, and carries out the user's clicks; `model` is the name of the model in use.
+    /// Paints the models page and carries out the user's clicks; does nothing while the page is closed. `model` is the name of the
+    /// model in use.
     pub(super) fn show(&mut self, ui: &Ui, s: &'static Strings, model: &str, actions: &mut Actions) {
         if !self.open {
             return;
@@ -134,7 +152,8 @@ impl ModelsPage {
         ui.ctx().request_repaint_after(if self.manager.is_busy() { PROGRESS_INTERVAL } else { READ_INTERVAL });
     }
 
-    /// Takes the worker's replies, and asks for a new reading of the disk when the last is older than [`READ_INTERVAL`].
+    /// Takes the replies of the worker thread, and asks the thread to read the models from the disk again if the last reading is
+    /// older than [`READ_INTERVAL`].
     fn update(&mut self, s: &Strings) {
         while let Some(reply) = self.worker.reply() {
             match reply {
@@ -201,7 +220,7 @@ impl CardView<'_> {
         clicked
     }
 
-    /// Paints a model's title, state, abilities, requirements and source.
+    /// Paints the model's title, whether it is installed, its abilities, requirements and source.
     fn about_ui(&self, ui: &mut Ui) {
         let (s, card) = (self.s, self.card);
         ui.horizontal_wrapped(|ui| {
@@ -261,8 +280,8 @@ impl CardView<'_> {
         .inner
     }
 
-    /// Returns the intent of a click on "download": the download itself if the licences are accepted, else the question about
-    /// them.
+    /// Returns the intent of a click on "download": the download if the user has accepted the model's licences before, else the
+    /// question about the licences.
     fn download_action(&self) -> ModelAction {
         let (name, originals) = (self.card.name.clone(), Originals::Keep);
         if self.card.accepted {
@@ -272,7 +291,8 @@ impl CardView<'_> {
         }
     }
 
-    /// Paints a box for each licence, and the button of the download, which needs each of them accepted.
+    /// Paints the question about the licences: a box for each licence, and the download button, which is disabled until all boxes
+    /// are checked. Returns the intent of a click.
     fn licences_ui(&self, ui: &mut Ui, accepted: &mut [bool], originals: &mut Originals) -> Option<ModelAction> {
         let (s, card) = (self.s, self.card);
         ui.label(RichText::new(s.models_terms).strong());
@@ -293,7 +313,8 @@ impl CardView<'_> {
         .inner
     }
 
-    /// Paints the progress of a running or paused download, with the buttons to pause, resume and stop it.
+    /// Paints the progress of the model's running or paused download, with the buttons that pause, resume and stop it. Returns the
+    /// intent of a click.
     fn progress_ui(&self, ui: &mut Ui, progress: &InstallStatus) -> Option<ModelAction> {
         let s = self.s;
         ui.label(self.progress_text(progress));
@@ -316,7 +337,7 @@ impl CardView<'_> {
         .inner
     }
 
-    /// Returns step, bytes, rate and remaining time of a download as text, as far as known.
+    /// Returns the progress of a download as text: step, bytes, rate and remaining time, as far as known.
     fn progress_text(&self, progress: &InstallStatus) -> String {
         let s = self.s;
         let step = match progress.step {
@@ -339,14 +360,14 @@ impl CardView<'_> {
         text
     }
 
-    /// Paints the numeric precision that the download has chosen for this computer; nothing until then.
+    /// Paints the numeric precision that the download has chosen for this computer. Paints nothing before the choice.
     fn precision_ui(&self, ui: &mut Ui, progress: &InstallStatus) {
         if let Some(chosen) = &progress.chosen {
             ui.label(RichText::new(fill(self.s.models_chosen, chosen)).weak());
         }
     }
 
-    /// Paints the result of this model's last download in this session; nothing without one.
+    /// Paints the result of the model's last download in this session. Paints nothing if there was none.
     fn end_ui(&self, ui: &mut Ui) {
         let Some(progress) = &self.progress else { return };
         self.precision_ui(ui, progress);

@@ -11,34 +11,34 @@ use crate::hub::ModelManager;
 use crate::protocol::models::ModelCard;
 use crate::supervise;
 
-/// Number of requests, and of replies, that may wait: more than a user clicks while one is carried out.
+/// Number of requests to the worker thread, and of replies from it, that may wait in a queue: more than a user clicks while a
+/// request is carried out.
 const CAPACITY: usize = 16;
 
-/// A request to the worker, which carries out one after the other.
+/// A request to the worker thread of the models page, which carries out the requests one after the other.
 #[derive(Debug)]
 pub(super) enum ModelsRequest {
     /// Read the catalogue and the state of each model on the disk.
     Read,
-    Download {
-        name: String,
-        originals: Originals,
-    },
-    Remove {
-        name: String,
-    },
+    /// Start the download of the model `name`, and keep or remove the original weights afterwards.
+    Download { name: String, originals: Originals },
+    /// Delete the files of the model `name`.
+    Remove { name: String },
 }
 
-/// The worker's reply to a request.
+/// A reply of the worker thread of the models page to a [`ModelsRequest`].
 #[derive(Debug)]
 pub(super) enum ModelsReply {
+    /// The catalogue's models as read from the disk, or the reason why the catalogue cannot be read.
     Cards(Result<Vec<ModelCard>>),
     /// The download has started and goes on in the background, or could not start.
     Started(Result<()>),
-    /// The model's files are deleted: the number of bytes freed.
+    /// The files of the model are deleted, with the number of bytes freed, or could not be deleted.
     Removed(Result<u64>),
 }
 
-/// The handle of the worker thread. Dropping it ends the thread after the current request; those that wait are lost.
+/// The handle of the worker thread of the models page. Dropping the handle ends the thread after the current request; waiting
+/// requests are lost.
 #[derive(Debug)]
 pub(super) struct ModelsWorker {
     requests: Sender<ModelsRequest>,
@@ -46,8 +46,8 @@ pub(super) struct ModelsWorker {
 }
 
 impl ModelsWorker {
-    /// Starts the worker thread, which requests a repaint after each reply. If the system refuses the thread, no request is ever
-    /// answered.
+    /// Starts the worker thread, which requests a repaint of `ctx` after each reply. If the system refuses the thread, no request is
+    /// ever answered.
     pub(super) fn start(manager: Arc<ModelManager>, ctx: &egui::Context) -> Self {
         let (requests, request_rx) = bounded(CAPACITY);
         let (reply_tx, replies) = bounded(CAPACITY);
@@ -69,12 +69,12 @@ impl ModelsWorker {
         Self { requests, replies }
     }
 
-    /// Sends a request without waiting; drops it if [`CAPACITY`] requests wait already.
+    /// Sends a request to the worker thread without waiting. Drops the request if [`CAPACITY`] requests wait already.
     pub(super) fn request(&self, request: ModelsRequest) {
         let _ = self.requests.try_send(request);
     }
 
-    /// Returns the next reply; `None` if there is none yet.
+    /// Returns the next reply of the worker thread without waiting; `None` if there is none yet.
     pub(super) fn reply(&self) -> Option<ModelsReply> {
         self.replies.try_recv().ok()
     }

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::supervise;
 
-/// Time after which the notification program is killed.
+/// Time after which the system's notification program is killed if it still runs.
 const LIMIT: Duration = Duration::from_secs(5);
-/// Interval at which the program is checked for its end.
+/// Interval at which a thread checks whether the system's notification program has ended.
 const POLL: Duration = Duration::from_millis(50);
 
 /// The urgency of a notification.
@@ -16,7 +16,7 @@ const POLL: Duration = Duration::from_millis(50);
 pub(super) enum Urgency {
     /// The notification disappears by itself.
     Normal,
-    /// The notification stays until dismissed, where the desktop heeds that: on Linux.
+    /// The notification stays until the user dismisses it, on desktops that support this: on Linux.
     Critical,
 }
 
@@ -28,8 +28,8 @@ pub(super) struct Notification {
     pub(super) text: String,
 }
 
-/// Shows a notification from a thread of its own, without waiting for it; a failure is ignored, because the window shows the same
-/// text.
+/// Shows a desktop notification from a thread of its own, and returns without waiting for the thread. A failure is ignored, because
+/// the window shows the same text.
 pub(super) fn show(notification: &Notification) {
     let mut command = command(notification);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -50,7 +50,8 @@ pub(super) fn show(notification: &Notification) {
     let _ = supervise::spawn("hearken-notify", run);
 }
 
-/// Returns the command that shows the notification. Title and text are arguments, never options and never run by a shell.
+/// Returns the command of the system's notification program that shows the notification. Title and text are passed as arguments,
+/// never as options and never through a shell.
 #[cfg(not(any(target_os = "macos", windows)))]
 fn command(Notification { urgency, title, text }: &Notification) -> Command {
     let mut command = Command::new("notify-send");

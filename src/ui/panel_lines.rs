@@ -14,32 +14,35 @@ use crate::config::WindowPrefs;
 use crate::protocol::{Emotion, Panel, ReplyId, StopReason};
 use crate::transcript::{Reply, ReplyTrigger, SoundLine, SpeechLine, chunk_start};
 
-/// Width of the column of times, in points.
+/// Width of the column at the left of a panel's lines in which their times stand, in points.
 pub(super) const TIME_WIDTH: f32 = 66.0;
 /// Space before a time in its column, for the coloured bar of a reply, in points.
 const TIME_INDENT: f32 = 8.0;
-/// Height of a time beside text of large and of normal size, in points.
+/// Height of the time beside a line of large text, in points.
 const TIME_HEIGHT: f32 = 24.0;
+/// Height of the time beside a line of normal text, in points.
 pub(super) const SMALL_TIME_HEIGHT: f32 = 18.0;
-/// Width of the lines from which the translation stands beside the transcript and not below, in points.
+/// Width of the speech panels from which each translation stands beside its utterance and not below, in points.
 const TWO_COLUMNS: f32 = 440.0;
-/// Width kept for the time at which a sound was last heard, and smallest width of its name, in points.
+/// Width kept in a line of the sounds panel for the time at which the sound was last heard, in points.
 const SOUND_TIME_WIDTH: f32 = 84.0;
+/// Smallest width of a sound's name in the sounds panel, in points.
 const MIN_SOUND_WIDTH: f32 = 40.0;
-/// Size of a sound's name, in points.
+/// Font size of a sound's name, in points.
 const SOUND_SIZE: f32 = theme::LARGE - 2.0;
-/// Time since a sound was last named within which it counts as ongoing, in seconds.
+/// Time for which a sound counts as ongoing after the model has named it, in seconds.
 const ONGOING_SECS: f64 = 2.5;
-/// Amount by which "answer less often" lowers the eagerness of the mode dialog.
+/// Amount by which "answer less often" in a reply's menu lowers the eagerness of the mode `dialog`.
 const LESS_EAGER_STEP: f32 = 1.0;
 /// Width kept for the button of a reply's menu, in points.
 const MENU_WIDTH: f32 = 30.0;
-/// Width of the coloured bar before a reply, in points, and its opacity for a reply that does not stand out.
+/// Width of the coloured bar before a reply, in points.
 const REPLY_BAR: f32 = 3.0;
+/// Opacity of the coloured bar before a reply that is neither hovered, urgent nor unfinished, from 0 to 1.
 const REPLY_BAR_DIM: f32 = 0.45;
 
-/// Paints the utterances, their translations, or both, as `visible` has the panels: both in two columns where there is room, else
-/// each translation below its utterance.
+/// Paints the utterances, their translations, or both, according to the panels in `visible`: both in two columns if there is room,
+/// else each translation below its utterance.
 pub(super) fn speech_ui(ui: &mut Ui, list: &mut VirtualList, visible: &[Panel], data: &FrameData<'_>) {
     let (s, t) = (data.s, data.transcript);
     let (original, translation) = (visible.contains(&Panel::Transcript), visible.contains(&Panel::Translation));
@@ -72,7 +75,8 @@ pub(super) fn speech_ui(ui: &mut Ui, list: &mut VirtualList, visible: &[Panel], 
     });
 }
 
-/// Paints the replies, each below its prompt, and notes which one is under the pointer. Hiding a sound changes `prefs`.
+/// Paints the conversation: the replies, each below its prompt. Stores in `state` which reply is under the pointer. If the user
+/// hides a sound that a reply answers, changes `prefs`.
 pub(super) fn conversation_ui(ui: &mut Ui, state: &mut PanelsState, prefs: &mut WindowPrefs, data: &FrameData<'_>, actions: &mut Actions) {
     let (s, t) = (data.s, data.transcript);
     if t.replies.is_empty() {
@@ -108,7 +112,8 @@ pub(super) fn conversation_ui(ui: &mut Ui, state: &mut PanelsState, prefs: &mut 
     state.hovered = hovered;
 }
 
-/// Paints the prompt of reply `n` in weak letters: the utterance or the sound that the reply answers, or that it is not known.
+/// Paints the prompt of the reply of index `n` in a weak colour: the utterance or the sound that the reply answers, or a text for an
+/// unknown prompt.
 fn prompt_ui(ui: &mut Ui, data: &FrameData<'_>, n: usize) {
     let (s, t) = (data.s, data.transcript);
     let (at, text) = match t.trigger_of(n) {
@@ -123,8 +128,8 @@ fn prompt_ui(ui: &mut Ui, data: &FrameData<'_>, n: usize) {
     });
 }
 
-/// Paints the entries of a reply's menu (copy, say again, answer less often, snooze an urgent one); returns true if one was
-/// chosen.
+/// Paints the entries of a reply's menu: copy, say again, answer less often, and for an urgent reply snooze. Returns true if the
+/// user has chosen an entry.
 fn reply_menu_ui(ui: &mut Ui, reply: &Reply, data: &FrameData<'_>, actions: &mut Actions) -> bool {
     let s = data.s;
     if ui.button(s.copy).clicked() {
@@ -142,7 +147,8 @@ fn reply_menu_ui(ui: &mut Ui, reply: &Reply, data: &FrameData<'_>, actions: &mut
     true
 }
 
-/// Paints a reply with a button for `menu`; its bar stands out if it is the reply `hovered`, urgent or unfinished.
+/// Paints a reply, with a bar before it, and a button that opens `menu`. The bar stands out if the reply is `hovered`, urgent or
+/// unfinished.
 fn reply_ui(ui: &mut Ui, reply: &Reply, hovered: Option<ReplyId>, data: &FrameData<'_>, menu: impl FnOnce(&mut Ui)) -> egui::Response {
     let (s, colours) = (data.s, theme::states(ui.visuals()));
     let urgent = reply.emotion == Some(Emotion::Urgent);
@@ -178,7 +184,7 @@ fn reply_ui(ui: &mut Ui, reply: &Reply, hovered: Option<ReplyId>, data: &FrameDa
     line.response
 }
 
-/// Paints the sounds that the user has not hidden, each with a button that marks it to be notified of.
+/// Paints the sounds that the user has not hidden, each with a button that marks the sound for notifications.
 pub(super) fn sounds_ui(ui: &mut Ui, list: &mut VirtualList, prefs: &mut WindowPrefs, data: &FrameData<'_>) {
     let (s, t) = (data.s, data.transcript);
     let shown: Vec<&SoundLine> = t.sounds.iter().filter(|sound| !prefs.muted_sounds.contains(&sound.name)).collect();
@@ -210,7 +216,8 @@ pub(super) fn sounds_ui(ui: &mut Ui, list: &mut VirtualList, prefs: &mut WindowP
     }
 }
 
-/// Paints name and count of a sound, and "still" or the time of its end, in one line; a long name is cut.
+/// Paints a line of the sounds panel: name and count of the sound, and "still" or the time at which the sound was last heard. A long
+/// name is cut.
 fn sound_ui(ui: &mut Ui, data: &FrameData<'_>, sound: &SoundLine) {
     let t = data.transcript;
     let count = if sound.count > 1 { format!(" ×{}", sound.count) } else { String::new() };
@@ -242,7 +249,7 @@ fn copy_menu(label: &egui::Response, s: &Strings, text: &str) {
     });
 }
 
-/// Paints a time in a column of [`TIME_WIDTH`], in the middle of `height` points.
+/// Paints the time of a line in a column of [`TIME_WIDTH`], vertically centred in a height of `height` points.
 pub(super) fn time_ui(ui: &mut Ui, time: &str, height: f32) {
     ui.allocate_ui_with_layout(vec2(TIME_WIDTH, height), egui::Layout::left_to_right(egui::Align::Center), |ui| {
         ui.set_min_width(TIME_WIDTH);

@@ -16,14 +16,15 @@ use crate::transcript::Transcript;
 /// All panels, in the order of the tabs and of the menu that shows and hides them.
 pub(super) const PANELS: [Panel; 4] = [Panel::Transcript, Panel::Translation, Panel::Conversation, Panel::Sounds];
 
-/// Smallest width of the speech panels at the left, and of the others at the right, in points.
+/// Smallest width of the transcript and translation panels at the left, and of the other panels at the right, in points.
 const MIN_WIDTH: f32 = 220.0;
-/// Smallest height of the panel of sounds, and of the conversation above it, in points.
+/// Smallest height of the sounds panel, in points.
 const MIN_SOUNDS_HEIGHT: f32 = 70.0;
+/// Smallest height of the conversation panel, in points.
 const MIN_CONVERSATION_HEIGHT: f32 = 80.0;
 /// Height of a panel's title, in points.
 const TITLE_HEIGHT: f32 = 22.0;
-/// Padding of a tab in a low window, in points.
+/// Horizontal and vertical padding of a panel's tab in a low window, in points.
 const LOW_TAB_PADDING: [f32; 2] = [6.0, 2.0];
 /// Largest change of a panel's share of the window that is taken for a rounding error and not stored.
 const SHARE_EPSILON: f32 = 0.01;
@@ -33,10 +34,13 @@ const SHARE_EPSILON: f32 = 0.01;
 pub(super) struct PanelsState {
     /// Panel whose tab is shown while the panels are tabs.
     pub(super) tab: Panel,
+    /// List of the utterances and translations.
     pub(super) speech: VirtualList,
+    /// List of the replies.
     pub(super) conversation: VirtualList,
+    /// List of the sounds.
     pub(super) sounds: VirtualList,
-    /// Reply under the pointer in the previous frame, in its line or in the strip.
+    /// Reply whose line, or whose decision in the strip, was under the pointer in the previous frame.
     pub(super) hovered: Option<ReplyId>,
 }
 
@@ -52,16 +56,17 @@ impl Default for PanelsState {
     }
 }
 
-/// The panels of one frame with their state and inputs.
+/// The panels in one frame: their state, their inputs, and the panels to paint.
 struct PanelsFrame<'a, 'd> {
     state: &'a mut PanelsState,
     prefs: &'a mut WindowPrefs,
     data: &'a FrameData<'d>,
     actions: &'a mut Actions,
+    /// Panels to paint: used and not hidden by the user.
     visible: Vec<Panel>,
 }
 
-/// Returns true if the user has hidden `panel`, whether or not it has content.
+/// Returns true if the user has hidden `panel`, even if the panel has content.
 pub(super) fn is_hidden(prefs: &WindowPrefs, panel: Panel) -> bool {
     prefs.hidden.iter().any(|name| name == panel.name())
 }
@@ -75,7 +80,7 @@ pub(super) fn toggle_hidden(prefs: &mut WindowPrefs, panel: Panel) {
     }
 }
 
-/// Returns true if a mode that is on writes to `panel`, or `panel` has content.
+/// Returns true if an active mode writes to `panel`, or if `panel` has content.
 fn is_used(panel: Panel, t: &Transcript) -> bool {
     let has_content = match panel {
         Panel::Conversation => !t.replies.is_empty(),
@@ -86,7 +91,8 @@ fn is_used(panel: Panel, t: &Transcript) -> bool {
     has_content || t.modes.iter().any(|mode| t.panel_of(mode) == panel)
 }
 
-/// Paints all panels that are used and not hidden: as tabs where there is little room, else side by side. Without any, says so.
+/// Paints all panels that are used and not hidden by the user: as tabs in a small window, else side by side. If there is none,
+/// paints a text that says so.
 pub(super) fn panels_ui(ui: &mut Ui, state: &mut PanelsState, prefs: &mut WindowPrefs, data: &FrameData<'_>, actions: &mut Actions) {
     let visible: Vec<Panel> = PANELS.into_iter().filter(|panel| is_used(*panel, data.transcript) && !is_hidden(prefs, *panel)).collect();
     if visible.is_empty() {
@@ -124,7 +130,7 @@ impl PanelsFrame<'_, '_> {
         });
     }
 
-    /// Paints the conversation above the sounds, or the one of them that is visible.
+    /// Paints the panels at the right: the conversation above the sounds, or the only visible panel of the two.
     fn right_ui(&mut self, ui: &mut Ui) {
         if !self.shows(Panel::Conversation) || !self.shows(Panel::Sounds) {
             let panel = if self.shows(Panel::Conversation) { Panel::Conversation } else { Panel::Sounds };
@@ -193,7 +199,7 @@ impl PanelsFrame<'_, '_> {
         ui.separator();
     }
 
-    /// Paints the lines of a panel; for transcript or translation those of whichever of the two is visible.
+    /// Paints the lines of `panel`. For transcript or translation paints the lines of all visible panels of the two.
     fn content_ui(&mut self, ui: &mut Ui, panel: Panel) {
         match panel {
             Panel::Transcript | Panel::Translation => speech_ui(ui, &mut self.state.speech, &self.visible, self.data),
@@ -203,7 +209,8 @@ impl PanelsFrame<'_, '_> {
     }
 }
 
-/// Stores `now`, the share of a panel, in the preferences if a mouse button is down: only the user resizes a panel for good.
+/// Stores the share `now` of the window that a panel takes in the preference `share`, but only while a mouse button is down, so that
+/// only the user and not the layout changes a panel's stored share.
 fn store_share(ui: &Ui, share: &mut f32, now: f32) {
     if now.is_finite() && (now - *share).abs() > SHARE_EPSILON && ui.input(|i| i.pointer.any_down()) {
         *share = now;

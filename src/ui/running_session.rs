@@ -14,24 +14,28 @@ use crate::transcript::Transcript;
 
 /// Longest time to wait for the engine's last events when a session ends.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
-/// Interval at which the event thread is checked for its end.
+/// Interval at which the end of a session checks whether the event thread has ended.
 const SHUTDOWN_POLL: Duration = Duration::from_millis(5);
 
-/// A session that runs until dropped, with its engine, history and the data for the window. Dropping it waits for its last events.
+/// A session that runs until dropped, with the engine, the history and the data for the window. Dropping the session shuts the
+/// engine down and waits for the engine's last events.
 #[derive(Debug)]
 pub(super) struct RunningSession {
     pub(super) engine: EngineHandle,
     pub(super) history: HistoryHandle,
     pub(super) data: Arc<SessionData>,
     pub(super) paths: Paths,
+    /// Time at which the session began in this process.
     pub(super) began: Instant,
+    /// Sender of events to the history.
     sink: EventSink,
-    /// The event thread, or the reason why it did not start.
+    /// Event thread, or the reason why it did not start.
     events: Result<JoinHandle<()>>,
 }
 
 impl RunningSession {
-    /// Takes over `engine`, which was started with `settings`, starts the event thread, and keeps the history as `keep` says.
+    /// Returns the session of `engine`, which was started with `settings`. Starts the event thread, and the history with the
+    /// preferences `keep`.
     pub(super) fn start(engine: EngineHandle, settings: &Settings, keep: HistoryPrefs) -> Self {
         let panels = event_thread::panels_of(&settings.modes);
         let data = SessionData::new(Transcript::new(panels.clone()));
@@ -43,19 +47,19 @@ impl RunningSession {
         Self { engine, history, data, paths: settings.paths.clone(), began: Instant::now(), sink, events }
     }
 
-    /// Returns the reason why the event thread did not start, so that the window shows nothing; `None` if it did.
+    /// Returns the reason why the event thread did not start, in which case the window shows no events; `None` if it started.
     pub(super) fn start_error(&self) -> Option<&Error> {
         self.events.as_ref().err()
     }
 
-    /// Records a problem that the engine does not know of as a warning in the history and the log; the window does not show it.
+    /// Records a problem outside the engine as a warning in the history and the log. The window does not show the warning.
     pub(super) fn note(&self, kind: ErrorKind, message: &str) {
         let at = self.data.now();
         self.sink.record(&Event::Problem { at, severity: Severity::Warning, kind, message: message.to_owned(), remedy: None });
     }
 
-    /// Shuts the engine down and waits until its last events are taken, at most [`SHUTDOWN_LIMIT`]. Does nothing if the engine has
-    /// ended.
+    /// Shuts the engine down and waits, at most [`SHUTDOWN_LIMIT`], until the event thread has taken the engine's last events. Does
+    /// nothing if the engine has ended.
     pub(super) fn end(&self) {
         if !self.engine.is_running() {
             return;

@@ -17,49 +17,64 @@ use crate::config::{HistoryPrefs, WindowPrefs};
 use crate::protocol::models::ModelCard;
 use crate::protocol::{ModelChoice, Switch};
 
-/// Largest width and height of the window when opened, in points.
+/// Largest width and height of the settings window when opened, in points.
 const MAX_SIZE: [f32; 2] = [480.0, 620.0];
-/// Width of the main window that the settings leave free when opened, and at least, in points.
+/// Width of the main window that the settings window leaves free when opened, in points.
 const SIDE_SPACE: f32 = 60.0;
+/// Smallest width of the main window that the settings window leaves free when the user resizes it, in points.
 const EDGE_SPACE: f32 = 40.0;
-/// Distance of the window's middle to the left of the main window's, for the margin of the window, in points.
+/// Distance by which the settings window opens to the left of the main window's middle, because of its margin, in points.
 const LEFT_OFFSET: f32 = 16.0;
-/// Space left above the settings, and above and below together: in a low main window, and in a higher one; in points.
+/// Height that the settings window leaves free in a low main window ([`theme::is_low`]): above, and above and below together, in
+/// points.
 const LOW_SPACE: [f32; 2] = [4.0, 84.0];
+/// Height that the settings window leaves free in a main window that is not low ([`theme::is_low`]): above, and above and below
+/// together, in points.
 const SPACE: [f32; 2] = [40.0, 120.0];
-/// Width of the field for a model's folder, in points.
+/// Width of the text field for a model's folder, in points.
 const FOLDER_WIDTH: f32 = 180.0;
-/// Ranges and steps of the sliders: zoom, size (points), opacity and lines of captions, and days of history.
+/// Range of the slider of the window's zoom factor.
 const ZOOMS: std::ops::RangeInclusive<f32> = 0.7..=2.5;
+/// Step of the slider of the window's zoom factor.
 const ZOOM_STEP: f64 = 0.1;
+/// Range of the slider of the captions' font size, in points.
 const CAPTION_SIZES: std::ops::RangeInclusive<f32> = 14.0..=48.0;
+/// Step of the slider of the captions' opacity, which goes from 0 to 1.
 const OPACITY_STEP: f64 = 0.05;
+/// Range of the slider of the number of utterances in the captions.
 const CAPTION_LINES: std::ops::RangeInclusive<u8> = 1..=2;
+/// Range of the slider of the number of days for which the history is kept.
 const HISTORY_DAYS: std::ops::RangeInclusive<u32> = 1..=365;
 
 /// The state of the settings window between frames.
 #[derive(Debug, Default)]
 pub(super) struct SettingsWindow {
     pub(super) open: bool,
+    /// Path of the folder of a model to load, as typed.
     model_folder: String,
-    /// Speed of the voice while its slider is being dragged, after which it is set.
+    /// Speed of the voice while the user drags the slider, to be set when the user lets go; else `None`.
     dragged_speed: Option<f32>,
+    /// Editor of the user's own modes.
     editor: ModeEditor,
 }
 
-/// The preferences that the settings window changes directly, and the other inputs that it shows.
+/// The inputs of the settings window in one frame: the preferences that the window changes directly, and data that it only shows.
 pub(super) struct SettingsInputs<'a> {
     pub(super) prefs: &'a mut WindowPrefs,
     pub(super) history_prefs: &'a mut HistoryPrefs,
+    /// True while the captions window is open.
     pub(super) captions_open: &'a mut bool,
+    /// Menu of microphones.
     pub(super) devices: &'a mut DeviceMenu,
-    /// Text of the footer on the history: kept or not, and for how long.
+    /// Footer's text on how the history is kept.
     pub(super) kept: &'a str,
+    /// Card of the released 3B model; `None` if the catalogue of models could not be read.
     pub(super) larger_model: Option<&'a ModelCard>,
 }
 
 impl SettingsWindow {
-    /// Takes the first file dropped on the main window as the clip of the mode in the editor, and opens the settings.
+    /// If the user has dropped files on the main window, opens the settings and sets the first file as the audio clip of the mode in
+    /// the mode editor. Else does nothing.
     pub(super) fn take_dropped_file(&mut self, ui: &Ui) {
         let dropped = ui.input(|i| i.raw.dropped_files.iter().map(|file| file.path().to_path_buf()).next());
         if let Some(path) = dropped {
@@ -234,8 +249,8 @@ fn section(ui: &mut Ui, title: &str, content: impl FnOnce(&mut Ui)) {
     ui.add_space(theme::GAP);
 }
 
-/// Paints a checked box for each of `names` and removes those that the user unchecks; `label`, with the name in place of `{}`, is
-/// its text.
+/// Paints a checked box for each name in `names` and removes from `names` each name that the user unchecks. A box's text is `label`
+/// with the name in place of `{}`.
 fn names_ui(ui: &mut Ui, names: &mut Vec<String>, label: &str) {
     names.retain(|name| {
         let mut kept = true;

@@ -16,23 +16,25 @@ use crate::files::make_private_folder;
 #[cfg(unix)]
 use crate::supervise;
 
-/// Longest time to wait for the display address of a second start.
+/// Longest time to wait for a second start of Hearken to send its display address.
 #[cfg(unix)]
 const READ_TIMEOUT: Duration = Duration::from_secs(1);
-/// Largest message of a second start that is read, in bytes.
+/// Longest message of a second start of Hearken that is read, in bytes.
 #[cfg(unix)]
 const MAX_MESSAGE_BYTES: u64 = 16 * 1024;
 
 /// The lock of the user's only Hearken window, held until dropped.
 #[derive(Debug)]
 pub struct SingleInstance {
+    /// Locked file.
     _lock: File,
+    /// Path of the Unix socket on which a second start asks the window to come to the front.
     socket: PathBuf,
 }
 
 impl SingleInstance {
-    /// Takes the lock in the cache folder. Returns `None` if another Hearken holds it; its window was then asked to come to the
-    /// front. On a file system without locks always succeeds.
+    /// Takes the lock in the cache folder. If another Hearken process holds the lock, asks that process's window to come to the front
+    /// and returns `None`. On a file system without locks always succeeds.
     ///
     /// # Errors
     /// When the lock file or its folder cannot be made.
@@ -53,8 +55,8 @@ impl SingleInstance {
         }
     }
 
-    /// Calls `raise`, on a thread of its own, whenever Hearken is started again, with the address of the display on which that
-    /// happened, empty if not known. If the socket or the thread cannot be made, never calls it.
+    /// Starts a thread that calls `raise` whenever Hearken is started again, with the address of the display of the second start,
+    /// which is empty if not known. If the socket or the thread cannot be made, `raise` is never called.
     #[cfg(unix)]
     pub(super) fn listen(&self, raise: impl Fn(DisplayAddress) + Send + 'static) {
         // A killed instance leaves its socket; the lock shows that there is no other instance.
@@ -77,8 +79,8 @@ impl Drop for SingleInstance {
     }
 }
 
-/// Asks the window of the first instance to come to the front and sends this process's display address. Does nothing if that
-/// instance is just starting or ending and has no socket.
+/// Asks the window of the running instance, at the Unix socket `socket`, to come to the front, and sends this process's display
+/// address. Does nothing if the instance is just starting or ending and has no socket.
 #[cfg(unix)]
 fn request_raise(socket: &std::path::Path) {
     let Ok(mut first) = std::os::unix::net::UnixStream::connect(socket) else { return };
@@ -88,7 +90,8 @@ fn request_raise(socket: &std::path::Path) {
     }
 }
 
-/// Reads the display address of a second start; empty if it is not complete within [`READ_TIMEOUT`].
+/// Returns the display address that a second start of Hearken sends through `stream`; an empty address if the message is not complete
+/// within [`READ_TIMEOUT`].
 #[cfg(unix)]
 fn read_address(stream: std::os::unix::net::UnixStream) -> DisplayAddress {
     let mut text = String::new();

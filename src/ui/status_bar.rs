@@ -13,50 +13,57 @@ use super::theme;
 use super::toolbar::{self, Controls};
 use crate::transcript::InputState;
 
-/// Width from which the bar has all controls in one row, in points.
+/// Width from which the status bar has all controls in one row, in points.
 const ONE_ROW: f32 = 1_330.0;
-/// Width of the longest state text, and the smallest width that is left for the text in a narrow window, in points.
+/// Width of the longest text of the session's state ("Listening", "Quiet since …"), in points.
 const MAX_STATE_WIDTH: f32 = 168.0;
+/// Smallest width that a narrow window leaves for the text of the session's state, in points.
 const MIN_STATE_WIDTH: f32 = 60.0;
-/// Width of the dot, three buttons and the space between them, which a compact window has beside the state, in points.
+/// Width of all that stands beside the state text in the status bar of a compact window (dot, three buttons, space), in points.
 const BESIDE_STATE: f32 = 180.0;
-/// Width below which the window has a short meter, and no time in its state text, in points.
+/// Width below which the window has a short level meter, and no time in its state text, in points.
 const NARROW_STATE: f32 = 400.0;
-/// Width from which the window has room for advice beside the meter, in points.
+/// Width from which the window has room for the advice on the input level beside the meter, in points.
 const ROOMY: f32 = 960.0;
-/// Lag of the model behind the sound above which it is shown, in seconds.
+/// Lag of the model behind the sound above which the window shows the lag, in seconds.
 pub(super) const LATE_SECS: f32 = 2.0;
-/// Width and height of the space around the state's dot, and the dot's radius, in points.
+/// Width and height of the space that contains the coloured dot of the session's state, in points.
 const DOT_SPACE: [f32; 2] = [16.0, HEIGHT];
+/// Radius of the coloured dot of the session's state, in points.
 const DOT_RADIUS: f32 = 6.0;
-/// Height of state text and meter, in points.
+/// Height of the state text and of the level meter, in points.
 const HEIGHT: f32 = 24.0;
-/// Width of the meter, and of the short one, in points.
+/// Width of the level meter, in points.
 const METER_WIDTH: f32 = 84.0;
+/// Width of the level meter in a narrow window, in points.
 const SHORT_METER_WIDTH: f32 = 50.0;
-/// Number of the meter's bars, and in points their width and the heights of the first and the last.
+/// Number of bars of the level meter.
 const BARS: usize = 14;
+/// Width of a bar of the level meter, in points.
 const BAR_WIDTH: f32 = 3.5;
+/// Heights of the first and of the last bar of the level meter, in points; the bars between grow evenly.
 const BAR_HEIGHTS: [f32; 2] = [6.0, 18.0];
-/// Level up to which no bar of the meter is lit: that of a quiet room, in dBFS.
+/// Input level up to which no bar of the level meter is lit, in dBFS: the level of a quiet room.
 const METER_FLOOR_DBFS: f32 = -60.0;
 
 /// The state of the status bar between frames.
 #[derive(Debug, Default)]
 pub(super) struct StatusBar {
     level: LevelMonitor,
+    /// Advice on the input level in the frame painted last.
     advice: LevelAdvice,
+    /// Menu of microphones.
     pub(super) devices: DeviceMenu,
 }
 
 impl StatusBar {
-    /// Returns the advice on the input level as of the frame painted last.
+    /// Returns the advice on the input level in the frame painted last.
     pub(super) const fn advice(&self) -> LevelAdvice {
         self.advice
     }
 
-    /// Paints the bar: one row in a wide window, else two; a compact window has a menu for rarer controls, and a low one has no
-    /// second row: its modes are in the bar or in that menu.
+    /// Paints the status bar: one row in a wide window, else two. A compact window has a menu for the rarer controls. A low window
+    /// has only one row, with the modes in the row or in the menu.
     pub(super) fn show(&mut self, ui: &mut Ui, data: &FrameData<'_>, controls: &mut Controls<'_>) {
         let right_to_left = egui::Layout::right_to_left(egui::Align::Center);
         if theme::is_compact(ui.ctx()) {
@@ -103,7 +110,7 @@ impl StatusBar {
     }
 }
 
-/// Returns true if the window has room for the advice on the level beside the meter.
+/// Returns true if the window has room for the advice on the input level beside the level meter.
 pub(super) fn is_roomy(ui: &Ui) -> bool {
     ui.ctx().content_rect().width() >= ROOMY
 }
@@ -124,8 +131,8 @@ fn state_ui(ui: &mut Ui, data: &FrameData<'_>) {
     });
 }
 
-/// Returns text and colour of the state of the session that matters most of those that apply: ended, input lost, paused, loading,
-/// late, speaking, replying, quiet, else listening.
+/// Returns the session's state as text and colour: the first of these that applies: ended, input lost, paused, loading, late,
+/// speaking, replying, quiet, listening.
 fn state(data: &FrameData<'_>, visuals: &egui::Visuals, window_width: f32) -> (String, Color32) {
     let (s, t, readings, colours) = (data.s, data.transcript, data.readings, theme::states(visuals));
     if t.finished {
@@ -171,7 +178,8 @@ fn meter_ui(ui: &mut Ui, s: &Strings, reading: Option<LevelReading>, advice: Lev
     response.on_hover_text(hint);
 }
 
-/// Paints the first words of `advice`, up to the colon, with the whole as a tooltip; nothing without advice.
+/// Paints the first words of the advice on the input level, up to the colon, with the full text as a tooltip. Paints nothing for
+/// [`LevelAdvice::None`].
 pub(super) fn advice_ui(ui: &mut Ui, s: &Strings, advice: LevelAdvice) {
     if let Some(text) = advice_text(s, advice) {
         let words = text.split([':', '：']).next().unwrap_or(text);

@@ -11,6 +11,7 @@ use crate::protocol::{Emotion, GapCause, Panel};
 use crate::time::StreamTime;
 use crate::transcript::NoticeKind;
 
+/// Title of the main window and name of the program.
 pub(super) const TITLE: &str = "Hearken";
 
 macro_rules! strings {
@@ -27,6 +28,7 @@ macro_rules! strings {
             error: fn(ErrorKind) -> &'static str,
             /// Returns the sentence that tells the user of the window what to do.
             remedy: fn(Remedy) -> &'static str,
+            /// Language of the texts in the table.
             pub(super) language_of_table: UiLanguage,
         }
 
@@ -78,8 +80,8 @@ strings! {
     interrupt, interrupt_hint, echo, echo_auto, echo_on, echo_off, noise_suppression, automatic_gain, untouched,
 }
 
-/// Returns the table for `language`; for `System` the Chinese one if the locale (`LC_ALL`, `LC_MESSAGES`, `LANG`) begins with
-/// `zh`, else the English one.
+/// Returns the table of the window's texts in `language`. For `System` returns the Chinese table if the locale (`LC_ALL`,
+/// `LC_MESSAGES`, `LANG`) begins with `zh`, else the English table.
 pub(super) fn table(language: UiLanguage) -> &'static Strings {
     match language {
         UiLanguage::English => &en::TABLE,
@@ -91,7 +93,7 @@ pub(super) fn table(language: UiLanguage) -> &'static Strings {
     }
 }
 
-/// Returns `text` with its first `{}` replaced by `value`; unchanged if it has none.
+/// Returns `text` with its first `{}` replaced by `value`; returns `text` unchanged if it has no `{}`.
 pub(super) fn fill(text: &str, value: impl Display) -> String {
     text.replacen("{}", &value.to_string(), 1)
 }
@@ -118,8 +120,8 @@ impl Strings {
         }
     }
 
-    /// Returns the label of the mode `name`: a word of the table for a built-in mode, else the name itself with a capital first
-    /// letter.
+    /// Returns the label of the mode `name`: for a built-in mode a word in the language of the table, for a mode of the user's the
+    /// name with a capital first letter.
     pub(super) fn mode(&self, name: &str) -> String {
         match name {
             crate::config::modes::DIALOG => self.dialog.into(),
@@ -133,33 +135,36 @@ impl Strings {
         }
     }
 
-    /// Returns whichever of two texts of the model catalogue is in the language of the window; `english` where `chinese` is empty.
+    /// Returns the text of the model catalogue that is in the language of the window, `english` or `chinese`; `english` if `chinese`
+    /// is empty.
     pub(super) fn pick<'a>(&self, english: &'a str, chinese: &'a str) -> &'a str {
         if self.language_of_table == UiLanguage::Chinese && !chinese.is_empty() { chinese } else { english }
     }
 
-    /// Returns whichever of two lists of the model catalogue is in the language of the window, as [`Strings::pick`] does.
+    /// Returns the list of the model catalogue that is in the language of the window, `english` or `chinese`; `english` if `chinese`
+    /// is empty.
     pub(super) fn pick_list<'a>(&self, english: &'a [String], chinese: &'a [String]) -> &'a [String] {
         if self.language_of_table == UiLanguage::Chinese && !chinese.is_empty() { chinese } else { english }
     }
 
-    /// Returns the time from `at` to `now` in words, in seconds with one decimal.
+    /// Returns the time from `at` to `now` as text: a number of seconds with one decimal, "ago".
     pub(super) fn ago(&self, at: StreamTime, now: StreamTime) -> String {
         fill(self.ago, format_args!("{:.1}", now.secs_since(at)))
     }
 
-    /// Returns the text of an error for the user, as [`Strings::problem`] does.
+    /// Returns the text of an error for the user: the sentence for its kind, its technical message (in English), and the remedy if
+    /// one is known.
     pub(super) fn error(&self, error: &Error) -> String {
         self.problem(error.kind(), error.message(), error.remedy())
     }
 
-    /// Returns the text of a problem for the user: the sentence for its kind, the technical `message` (in English), and the remedy
-    /// where one is known.
+    /// Returns the text of a problem for the user: the sentence for its kind, the technical `message` (in English), and the remedy if
+    /// one is known.
     pub(super) fn problem(&self, kind: ErrorKind, message: &str, remedy: Option<Remedy>) -> String {
         format!("{}: {}", (self.error)(kind), self.detail(message, remedy))
     }
 
-    /// Returns a technical message, ended by a full stop, and the remedy where one is known.
+    /// Returns the technical `message`, ended by a full stop, followed by the remedy for the user if one is known.
     pub(super) fn detail(&self, message: &str, remedy: Option<Remedy>) -> String {
         let stop = if message.ends_with(['.', '!', '?', '。']) { "" } else { "." };
         let remedy = remedy.map_or_else(String::new, |remedy| format!(" {}", (self.remedy)(remedy)));

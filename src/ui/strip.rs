@@ -10,50 +10,63 @@ use crate::protocol::{Panel, ReplyId};
 use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
 use crate::transcript::{DecisionKind, DecisionTick, SpeechLine, Transcript};
 
-/// Height of a row: in a large window, in a compact one, and in a low one, which has neither names nor scale; in points.
+/// Height of a row of the decision strip in a large window, in points.
 const ROW: f32 = 18.0;
+/// Height of a row of the decision strip in a compact window, in points.
 const COMPACT_ROW: f32 = 13.0;
+/// Height of a row of the decision strip in a low window, where the strip has neither names nor scale, in points.
 const LOW_ROW: f32 = 6.0;
-/// Width of a column, and of the names before the first, in points.
+/// Width of a column of the decision strip, which stands for a chunk of sound, in points.
 const COLUMN: f32 = 9.0;
+/// Width of the names of the modes, before the first column of the decision strip, in points.
 const NAMES: f32 = 92.0;
-/// Height of the scale below the rows, in points, and the distance of its marks, in seconds.
+/// Height of the time scale below the rows of the decision strip, in points.
 const SCALE: f32 = 16.0;
+/// Distance between two marks of the time scale, in seconds.
 const MARK_SECS: u64 = 10;
-/// Smallest distance of a mark from the left edge, in points.
+/// Smallest distance of a mark of the time scale from the left edge of the columns, in points.
 const MARK_MARGIN: f32 = 24.0;
-/// Space to the right of the newest column, in points.
+/// Space to the right of the newest column of the decision strip, in points.
 const RIGHT_MARGIN: f32 = 2.0;
-/// Radius of the dot of a chunk with the decision "silent", and radius and line width of the ring of a chunk that was drained (fed
-/// without a decision), in points.
+/// Radius of the dot of a chunk with the decision "silent", in points.
 const SILENT_RADIUS: f32 = 1.4;
+/// Radius of the ring of a drained chunk (fed to the model without a decision), in points.
 const DRAINED_RADIUS: f32 = 1.8;
+/// Line width of the ring of a drained chunk (fed to the model without a decision), in points.
 const DRAINED_LINE: f32 = 0.8;
-/// Half the height of a reply's bar in a large or compact row, and in a low one, in points.
+/// Half the height of the bar that shows the length of a reply, in a large or compact window, in points.
 const BAR_HALF: f32 = 2.0;
+/// Half the height of the bar that shows the length of a reply, in a low window, in points.
 const LOW_BAR_HALF: f32 = 1.0;
-/// Opacity of the bar of a reply that is not under the pointer.
+/// Opacity of the bar of a reply that is not under the pointer, from 0 to 1.
 const BAR_DIM: f32 = 0.55;
-/// Radius of the corners of bars and marks, and of the areas of quiet, in points.
+/// Radius of the corners of the bars of replies and of the marks of responses, in points.
 const MARK_RADIUS: f32 = 2.0;
+/// Radius of the corners of the areas in which the quiet gate was closed, in points.
 const QUIET_RADIUS: f32 = 3.0;
-/// Space above and below the mark of a response within its row, and smallest half height of such a mark, in points.
+/// Space above and below the mark of a response within its row, in points.
 const MARK_GAP: f32 = 3.0;
+/// Smallest half height of the mark of a response, in points.
 const MIN_MARK_HALF: f32 = 2.5;
 
-/// The mapping from stream time to the horizontal position in the strip, whose last column is the chunk that ends at `now`.
+/// The mapping from stream time to the horizontal position in the decision strip. The strip's last column is the chunk that ends at
+/// `now`.
 #[derive(Clone, Copy)]
 struct TimeScale {
+    /// Left edge of the columns, in points.
     left: f32,
+    /// Right edge of the newest column, in points.
     right: f32,
-    /// Bottom edge of the rows, above the scale.
+    /// Bottom edge of the rows, above the time scale, in points.
     bottom: f32,
     now: StreamTime,
+    /// Height of a row, in points.
     row_height: f32,
 }
 
 impl TimeScale {
-    /// Returns the horizontal middle of the column of the chunk that ends at `at`; `None` when it lies to the left of the strip.
+    /// Returns the horizontal middle, in points, of the column of the chunk that ends at `at`; `None` if the column lies to the left
+    /// of the strip.
     fn x(&self, at: StreamTime) -> Option<f32> {
         let columns = (self.now.0 - at.0) as f32 / CHUNK_SAMPLES as f32;
         let x = self.right - (columns + 0.5) * COLUMN;
@@ -61,8 +74,8 @@ impl TimeScale {
     }
 }
 
-/// Paints the newest decisions of each mode that is on, with tooltips. A click on a decision scrolls its mode's panel to the line
-/// of that time, or of the reply.
+/// Paints the decision strip: the newest decisions of each active mode, with tooltips. A click on a decision scrolls the panel of
+/// the decision's mode to the reply, or to the line of the decision's time.
 pub(super) fn strip_ui(ui: &mut Ui, panels: &mut PanelsState, data: &FrameData<'_>) {
     let (s, t) = (data.s, data.transcript);
     let modes: Vec<&str> =
@@ -107,7 +120,8 @@ pub(super) fn strip_ui(ui: &mut Ui, panels: &mut PanelsState, data: &FrameData<'
     }
 }
 
-/// Paints "now" at the right, and every [`MARK_SECS`] to the left a line with the time before now.
+/// Paints the time scale of the decision strip: "now" at the right, and to the left a line every [`MARK_SECS`] with the number of
+/// seconds before now.
 fn paint_scale(painter: &Painter, area: Rect, scale: TimeScale, s: &Strings, visuals: &Visuals) {
     let (weak, line) = (visuals.weak_text_color(), visuals.widgets.noninteractive.bg_stroke);
     let (font, foot) = (FontId::proportional(theme::SMALL - 1.0), area.bottom() - SCALE / 2.0 + RIGHT_MARGIN);
@@ -123,8 +137,8 @@ fn paint_scale(painter: &Painter, area: Rect, scale: TimeScale, s: &Strings, vis
     }
 }
 
-/// Paints the mark of a decision at the point `at`, and the bar of the reply that it started; both stand out for the reply
-/// `hovered`.
+/// Paints the mark of the decision `tick` at the point `at`, and the bar of the reply that the decision has started. Mark and bar
+/// stand out if that reply is `hovered`.
 fn paint_tick(painter: &Painter, visuals: &Visuals, (tick, hovered): (&DecisionTick, Option<ReplyId>), at: Pos2, scale: TimeScale) {
     let weak = visuals.weak_text_color();
     match tick.kind {
@@ -164,7 +178,7 @@ fn scroll_to_line(panels: &mut PanelsState, t: &Transcript, mode: &str, tick: &D
     }
 }
 
-/// Returns the tooltip of a decision: time, level, the decision itself and the text that came of it.
+/// Returns the tooltip of a decision in the strip: time, input level, mode, kind of decision, and the text that the mode has written.
 fn tooltip(data: &FrameData<'_>, mode: &str, tick: &DecisionTick, now: StreamTime) -> String {
     let s = data.s;
     let decision = match tick.kind {
@@ -179,7 +193,7 @@ fn tooltip(data: &FrameData<'_>, mode: &str, tick: &DecisionTick, now: StreamTim
     format!("{} · {}{level}\n{}: {decision}{gap}{text}", data.time(tick.at), s.ago(tick.at, now), s.mode(mode))
 }
 
-/// Paints the areas of the strip in which the quiet gate was closed.
+/// Paints the areas of the decision strip in which the quiet gate was closed, in `colour`.
 fn paint_quiet(painter: &Painter, area: Rect, scale: TimeScale, t: &Transcript, colour: Color32) {
     let current = t.quiet_since.map(|since| (since, scale.now));
     for (from, to) in t.quiets.iter().copied().chain(current) {
@@ -191,8 +205,8 @@ fn paint_quiet(painter: &Painter, area: Rect, scale: TimeScale, t: &Transcript, 
     }
 }
 
-/// Returns mode and decision under the pointer `at`: the decision of that column, else the one whose reply's bar covers the
-/// column; `None` if there is neither.
+/// Returns the name of the mode and the decision at the point `at` of the strip: the decision in the column there, else the decision
+/// whose reply's bar covers the column; `None` if there is neither.
 fn tick_at<'a>(at: Pos2, area: Rect, modes: &[&'a str], t: &'a Transcript, scale: TimeScale) -> Option<(&'a str, &'a DecisionTick)> {
     let mode = *modes.get(((at.y - area.top()) / scale.row_height) as usize)?;
     let covers = |tick: &&DecisionTick| {
@@ -205,8 +219,8 @@ fn tick_at<'a>(at: Pos2, area: Rect, modes: &[&'a str], t: &'a Transcript, scale
     ticks().find(in_column).or_else(|| ticks().find(covers)).map(|tick| (mode, tick))
 }
 
-/// Returns the text in the mode's panel that belongs to a decision: reply, utterance, translation or name of a sound; empty
-/// without a response.
+/// Returns the text in the panel of the mode `mode` that belongs to a decision: reply, utterance, translation or name of a sound.
+/// Returns an empty text for a decision other than "respond".
 fn text_of<'a>(mode: &str, tick: &DecisionTick, t: &'a Transcript) -> &'a str {
     if tick.kind != DecisionKind::Respond {
         return "";
@@ -224,7 +238,7 @@ fn text_of<'a>(mode: &str, tick: &DecisionTick, t: &'a Transcript) -> &'a str {
     found.unwrap_or("")
 }
 
-/// Returns the strip in words, as its name for screen readers: the numbers of responses and decisions of each mode.
+/// Returns the name of the decision strip for screen readers, which tells the numbers of responses and decisions of each mode.
 fn description(s: &Strings, t: &Transcript, modes: &[&str]) -> String {
     let of_mode = |mode: &&str| {
         let ticks = t.strips.get(*mode);

@@ -8,20 +8,26 @@ use egui::{Color32, CornerRadius, FontData, FontDefinitions, FontFamily, FontId,
 use crate::config::prefs::ThemeChoice;
 use crate::supervise;
 
-/// The three type sizes, in points.
+/// Font size of utterances, replies and titles, in points.
 pub(super) const LARGE: f32 = 18.0;
+/// Font size of normal text, in points.
 pub(super) const BODY: f32 = 14.0;
+/// Font size of secondary text, in points.
 pub(super) const SMALL: f32 = 12.0;
 
-/// Radius of the corners of buttons, of outlines around lists, and of windows, in points.
+/// Radius of the corners of buttons and list entries, in points.
 pub(super) const RADIUS: u8 = 6;
+/// Radius of the corners of the outline around a list that has the keyboard focus, in points.
 pub(super) const RADIUS_SMALL: u8 = 4;
+/// Radius of the corners of windows above the main one, in points.
 const RADIUS_WINDOW: u8 = 10;
-/// Radius of the corners of the bars of meter and replies, in points.
+/// Radius of the corners of the bars of the level meter and of the bars before replies, in points.
 pub(super) const RADIUS_BAR: f32 = 1.5;
-/// Space between parts: within a line, between groups, and between sections, in points.
+/// Space at the edge of a line or column, in points.
 pub(super) const EDGE: f32 = 4.0;
+/// Vertical space above and below the title of a section, and between the cards of a page, in points.
 pub(super) const GAP: f32 = 6.0;
+/// Vertical space between groups of widgets in a dialog, in points.
 pub(super) const GROUP_GAP: f32 = 8.0;
 /// Margin at the left and right of the main parts of the window, in points.
 pub(super) const SIDE_MARGIN: i8 = 12;
@@ -29,35 +35,37 @@ pub(super) const SIDE_MARGIN: i8 = 12;
 pub(super) const PANEL_MARGIN: i8 = 8;
 /// Margin inside a window that opens above the main one, in points.
 const WINDOW_MARGIN: i8 = 16;
-/// Horizontal and vertical space between widgets, padding of buttons, and height of interactive widgets, in points.
+/// Horizontal and vertical space between widgets, in points.
 const ITEM_SPACING: [f32; 2] = [8.0, 6.0];
+/// Horizontal and vertical padding of buttons, in points.
 const BUTTON_PADDING: [f32; 2] = [9.0, 4.0];
+/// Smallest height of interactive widgets, in points.
 const INTERACT_HEIGHT: f32 = 26.0;
 /// Smallest height of the scrolling content of a window above the main one, in points.
 pub(super) const MIN_SCROLL_HEIGHT: f32 = 100.0;
 /// Smallest width of a window above the main one, in points.
 pub(super) const MIN_WINDOW_WIDTH: f32 = 200.0;
 
-/// Width below which the panels are tabs, shown one at a time, in points.
+/// Width of the main window below which the panels are tabs, shown one at a time, in points.
 pub(super) const NARROW: f32 = 760.0;
 
-/// Width and height below either of which the window is compact, in points: rarer controls move into a menu and lines draw closer,
-/// so that words keep their place.
+/// Width and height below either of which the main window is compact, in points: rarer controls move into a menu and lines are
+/// closer together, so that the words keep their room.
 const COMPACT: [f32; 2] = [720.0, 460.0];
 
-/// Returns true if the main window is compact ([`COMPACT`]); a low window always is.
+/// Returns true if the main window is compact: less wide or less high than [`COMPACT`]. A low window ([`is_low`]) is always compact.
 pub(super) fn is_compact(ctx: &egui::Context) -> bool {
     let room = ctx.content_rect();
     room.width() < COMPACT[0] || room.height() < COMPACT[1]
 }
 
-/// Height below which the window is low and keeps its height for words, in points: the modes have no row of their own, and the
-/// strip has neither names nor scale.
+/// Height below which the main window is low, in points: the modes have no row of their own and the decision strip has neither names
+/// nor scale, so that the words keep their room.
 const LOW: f32 = 340.0;
-/// Height below which the panels are tabs, shown one at a time, in points.
+/// Height of the main window below which the panels are tabs, shown one at a time, in points.
 pub(super) const FLAT: f32 = 230.0;
 
-/// Returns true if the main window is low ([`LOW`]).
+/// Returns true if the main window is low: less high than [`LOW`].
 pub(super) fn is_low(ctx: &egui::Context) -> bool {
     ctx.content_rect().height() < LOW
 }
@@ -71,10 +79,11 @@ pub(super) fn margin(ctx: &egui::Context) -> i8 {
     }
 }
 
-/// The characters of GB 2312 from Droid Sans Fallback (`assets/fonts/README.md`): egui's own fonts have no Chinese.
+/// A font file with the Chinese characters of GB 2312, from Droid Sans Fallback (`assets/fonts/README.md`): egui's own fonts have no
+/// Chinese.
 const CHINESE: &[u8] = include_bytes!("../../assets/fonts/DroidSansFallback-GB2312.ttf");
 
-/// File names of system fonts with more characters, the best first.
+/// File names of system fonts with more characters than the built-in fonts, the best first.
 const SYSTEM_FONTS: [&str; 10] = [
     "NotoSansCJK-Regular.ttc",
     "NotoSansCJKsc-Regular.otf",
@@ -87,18 +96,22 @@ const SYSTEM_FONTS: [&str; 10] = [
     "msyh.ttc",
     "NotoSans-Regular.ttf",
 ];
-/// Folders of system fonts, and the levels of folders below them that are searched.
+/// Folders that are searched for system fonts.
 const FONT_FOLDERS: [&str; 5] =
     ["/usr/share/fonts", "/usr/local/share/fonts", "/System/Library/Fonts", "/Library/Fonts", "C:/Windows/Fonts"];
+/// Number of levels of folders below each font folder that are searched.
 const DEPTH: usize = 4;
 
-/// The colours of the states of session and replies.
+/// The colours that show the states of the session and of replies.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StateColours {
     pub(super) listening: Color32,
+    /// Colour of a session whose quiet gate is closed.
     pub(super) quiet: Color32,
     pub(super) replying: Color32,
+    /// Colour of urgent replies.
     pub(super) urgent: Color32,
+    /// Colour of failures and warnings.
     pub(super) fault: Color32,
 }
 
@@ -123,7 +136,7 @@ pub(super) const fn states(visuals: &Visuals) -> StateColours {
     }
 }
 
-/// Sets the colours of both themes, sizes, spacing and the built-in fonts, and chooses the theme `choice`.
+/// Sets up `ctx` with the colours of both themes, the sizes, the spacing and the built-in fonts, and chooses the theme `choice`.
 pub(super) fn apply(ctx: &egui::Context, choice: ThemeChoice) {
     ctx.set_visuals_of(Theme::Dark, dark());
     ctx.set_visuals_of(Theme::Light, light());
@@ -141,7 +154,7 @@ pub(super) fn apply(ctx: &egui::Context, choice: ThemeChoice) {
     set_fonts(ctx, None);
 }
 
-/// Chooses the light theme, the dark one, or that of the system.
+/// Switches `ctx` to the light theme, the dark theme, or the theme of the system.
 pub(super) fn choose(ctx: &egui::Context, choice: ThemeChoice) {
     ctx.set_theme(match choice {
         ThemeChoice::System => egui::ThemePreference::System,
@@ -191,8 +204,8 @@ fn shape(v: &mut Visuals, button: Color32, selected: Color32, line: Color32) {
     v.window_corner_radius = CornerRadius::same(RADIUS_WINDOW);
 }
 
-/// Starts a search for the best of [`SYSTEM_FONTS`], on a thread of its own, and adds the font after the built-in ones. If none is
-/// found or the thread cannot be started, the built-in fonts remain.
+/// Starts a thread that searches for the best installed font of [`SYSTEM_FONTS`] and adds it to `ctx` after the built-in fonts. If no
+/// such font is found or the thread cannot be started, only the built-in fonts are used.
 pub(super) fn find_system_font(ctx: &egui::Context) {
     let ctx = ctx.clone();
     let _ = supervise::spawn("hearken-fonts", move || add_system_font(&ctx));

@@ -14,16 +14,19 @@ use crate::audio::DeviceDirection;
 use crate::config::WindowPrefs;
 use crate::protocol::Command;
 
-/// Height of the bar above a menu and of the menu's frame together, which the menu's content cannot use, in points.
+/// Height of a compact window that the content of the menu cannot use, in points: that of the status bar above the menu and of the
+/// menu's frame.
 const ABOVE_MENU: f32 = 64.0;
-/// Smallest width of the menu of a compact window, and smallest height of its content, in points.
+/// Smallest width of the menu of a compact window, in points.
 const MENU_WIDTH: f32 = 180.0;
+/// Smallest height of the content of the menu of a compact window, in points.
 const MIN_MENU_HEIGHT: f32 = 60.0;
-/// Longest name of a source and of a model that the bar shows, in characters.
+/// Length to which the status bar cuts the name of the source, in characters.
 const INPUT_CHARS: usize = 22;
+/// Length to which the status bar cuts the name of the model, in characters.
 const MODEL_CHARS: usize = 18;
 
-/// The inputs of the tools: the preferences and intents that they change, and the state of "Do not disturb".
+/// The inputs of the tools in the status bar: the preferences and intents that the tools change, and the state of "Do not disturb".
 pub(super) struct Controls<'a> {
     pub(super) prefs: &'a mut WindowPrefs,
     pub(super) do_not_disturb: DoNotDisturb,
@@ -42,7 +45,7 @@ pub(super) fn source_ui(ui: &mut Ui, data: &FrameData<'_>, devices: &mut DeviceM
     }
 }
 
-/// Paints the tools of a wide window, in a layout from right to left.
+/// Paints the tools in the status bar of a wide window, in a layout from right to left.
 pub(super) fn tools_ui(ui: &mut Ui, data: &FrameData<'_>, controls: &mut Controls<'_>) {
     let s = data.s;
     for (icon, label, hint, action) in [
@@ -61,7 +64,7 @@ pub(super) fn tools_ui(ui: &mut Ui, data: &FrameData<'_>, controls: &mut Control
     panels_menu_ui(ui, data, controls.prefs);
 }
 
-/// Paints the tools that stay at hand in every window, pause and cut, in a layout from right to left.
+/// Paints the buttons that a window of any size shows, pause and "stop reply", in a layout from right to left.
 fn main_tools_ui(ui: &mut Ui, data: &FrameData<'_>, actions: &mut Actions) {
     let s = data.s;
     if icons::button(ui, Icon::Cut, s.cut, s.cut_hint).clicked() {
@@ -73,7 +76,8 @@ fn main_tools_ui(ui: &mut Ui, data: &FrameData<'_>, actions: &mut Actions) {
     }
 }
 
-/// Paints the tools of a compact window, in a layout from right to left: pause, cut, and a menu with the others.
+/// Paints the tools in the status bar of a compact window, in a layout from right to left: pause, "stop reply", and a menu with the
+/// rarer tools.
 pub(super) fn compact_tools_ui(ui: &mut Ui, data: &FrameData<'_>, devices: &mut DeviceMenu, controls: &mut Controls<'_>) {
     let more = icons::button(ui, Icon::All, data.s.more, data.s.more);
     egui::Popup::menu(&more).show(|ui| {
@@ -121,7 +125,7 @@ fn panels_menu_ui(ui: &mut Ui, data: &FrameData<'_>, prefs: &mut WindowPrefs) {
     menu.response.on_hover_text(data.s.show_panel);
 }
 
-/// Returns `text`, cut to `max` characters with an ellipsis at the end if it is longer.
+/// Returns `text`, or if `text` is longer than `max` characters its beginning with an ellipsis at the end.
 fn shorten(text: &str, max: usize) -> String {
     if text.chars().count() <= max { text.to_owned() } else { text.chars().take(max - 1).chain(['…']).collect() }
 }

@@ -6,25 +6,26 @@ use egui::{Key, Rect, ScrollArea, Ui, UiBuilder, pos2, vec2};
 use super::strings::Strings;
 use super::theme;
 
-/// Height assumed for a line that was never on the screen, in points.
+/// Height assumed for a line of a list that was never on the screen, in points.
 const ESTIMATED_HEIGHT: f32 = 30.0;
-/// Space between lines, in points.
+/// Space between two lines of a list, in points.
 const GAP: f32 = 6.0;
-/// Largest distance from the end that counts as being at the end, in points.
+/// Largest distance from the end of a list at which the list counts as scrolled to its end, in points.
 const END_TOLERANCE: f32 = 2.0;
-/// Distance by which Page Up and Page Down scroll, as a share of the visible height.
+/// Distance by which Page Up and Page Down scroll a list, as a share of its visible height.
 const PAGE_SHARE: f32 = 0.9;
-/// Distance from the top at which a line that is scrolled to appears, as a share of the visible height.
+/// Distance from the top of a list at which a line appears after scrolling to that line, as a share of the visible height.
 const TARGET_SHARE: f32 = 1.0 / 3.0;
 /// Largest change of a line's height that is taken for a rounding error, in points.
 const EPSILON: f32 = 0.01;
-/// Largest change of the total height that needs no repaint, in points.
+/// Largest change of a list's total height that needs no repaint, in points.
 const REPAINT_CHANGE: f32 = 0.5;
-/// Width and height of the button that jumps to the end, and the distance of its middle from the bottom, in points.
+/// Width and height of the button that scrolls a list to its end, in points.
 const JUMP_SIZE: [f32; 2] = [140.0, 28.0];
+/// Distance of the middle of the button that scrolls a list to its end from the list's bottom, in points.
 const JUMP_BOTTOM: f32 = 22.0;
 
-/// The heights, measured or assumed, and the scroll position of a list between frames.
+/// The state of a virtual list between frames: the heights of the lines, measured or assumed, and the scroll position.
 #[derive(Debug)]
 pub(super) struct VirtualList {
     /// Distance of the top of each line from the top of the list, and of the end of the last, in points.
@@ -33,18 +34,19 @@ pub(super) struct VirtualList {
     follows_end: bool,
     /// Index of the line to scroll to in the next frame; an index beyond the last line stands for the end.
     target: Option<usize>,
+    /// Scroll offset in the previous frame, in points.
     offset: f32,
-    /// Scroll offset of the end in the previous frame, in points.
+    /// Scroll offset of the list's end in the previous frame, in points.
     end: f32,
     growth: ListGrowth,
 }
 
-/// The kind of a list, which decides where it is scrolled to by itself.
+/// The kind of growth of a list, which decides whether the list scrolls by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ListGrowth {
-    /// New lines are added at the end, which the list follows.
+    /// New lines are added at the end. The list scrolls along with its end.
     Growing,
-    /// The list is complete and is read from its beginning; it follows nothing.
+    /// The list is complete and is read from its beginning. The list does not scroll by itself.
     Complete,
 }
 
@@ -55,17 +57,17 @@ impl Default for VirtualList {
 }
 
 impl VirtualList {
-    /// Returns the state of a list that is complete and is read from its beginning; [`VirtualList::default`] is one that grows.
+    /// Returns a list that is complete and is read from its beginning. For a list that grows use [`VirtualList::default`].
     pub(super) fn complete() -> Self {
         Self { follows_end: false, growth: ListGrowth::Complete, ..Self::default() }
     }
 
-    /// Scrolls to the line of index `n` in the next frame; to the end if there is no such line.
+    /// Scrolls the list to the line of index `n` in the next frame, or to the end if there is no such line.
     pub(super) const fn scroll_to(&mut self, n: usize) {
         self.target = Some(n);
     }
 
-    /// Paints a list of `count` lines, of which `line` paints the one of the index that it is given; only those on the screen.
+    /// Paints those of the list's `count` lines that are on the screen. `line` paints the line of the index that it is given, and
     /// `name` is the list's name for screen readers.
     pub(super) fn show(&mut self, ui: &mut Ui, s: &Strings, name: &str, count: usize, mut line: impl FnMut(&mut Ui, usize)) {
         self.fit(count);
@@ -125,8 +127,8 @@ impl VirtualList {
         ui.expand_to_include_rect(all);
     }
 
-    /// Scrolls by Page Up, Page Down, Home and End in a list that has the keyboard focus or is under the pointer; `height` is the
-    /// visible height.
+    /// Scrolls the list by the keys Page Up, Page Down, Home and End if the list has the keyboard focus or is under the pointer.
+    /// `height` is the list's visible height in points, `name` its name for screen readers.
     fn handle_keys(&mut self, ui: &mut Ui, name: &str, height: f32) {
         let response =
             ui.interact(ui.available_rect_before_wrap(), ui.scope_id().with((name, "keys")), egui::Sense::focusable_noninteractive());

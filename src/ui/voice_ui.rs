@@ -9,13 +9,15 @@ use super::strings::Strings;
 use crate::protocol::{Command, EchoChoice, Interrupt, ReplyId, Speak, Switch, VoiceChoice, VoiceSettings};
 use crate::transcript::Reply;
 
-/// Range and step of the slider of the voice's speed; 1 is normal.
+/// Range of the slider of the voice's speed; 1 is normal.
 const SPEEDS: std::ops::RangeInclusive<f32> = 0.5..=2.0;
+/// Step of the slider of the voice's speed.
 const SPEED_STEP: f64 = 0.05;
-/// The reply id of the trial sentence, which belongs to no reply.
+/// Reply id under which the engine speaks the trial sentence of the voice settings, which belongs to no reply.
 const TRIAL: ReplyId = ReplyId(0);
 
-/// Paints the voice's menu: which replies are spoken, "Do not disturb", repeating the last reply, and silence.
+/// Paints the voice menu: the choice of which replies are spoken, "Do not disturb", a button that repeats the last reply, and a
+/// button that stops the speech.
 pub(super) fn voice_menu_ui(ui: &mut Ui, data: &FrameData<'_>, do_not_disturb: DoNotDisturb, actions: &mut Actions) {
     let (s, t) = (data.s, data.transcript);
     let menu = ui.menu_button(s.voice, |ui| {
@@ -56,8 +58,8 @@ pub(super) fn repeat_command(reply: &Reply) -> Command {
     Command::Say { reply: reply.id, text: reply.text.clone(), emotion: reply.emotion }
 }
 
-/// Paints the settings of voice, interruption, echo and input processing; a change becomes an [`Action::SetVoice`].
-/// `dragged_speed` keeps the speed while its slider is being dragged, so that only the final one is set.
+/// Paints the settings of voice, interruption, echo cancellation and input processing. A change becomes an [`Action::SetVoice`].
+/// `dragged_speed` keeps the voice's speed while the user drags the slider, so that only the final speed is set.
 pub(super) fn voice_settings_ui(ui: &mut Ui, data: &FrameData<'_>, dragged_speed: &mut Option<f32>, actions: &mut Actions) {
     let s = data.s;
     speak_ui(ui, s, data.settings.voice, actions);

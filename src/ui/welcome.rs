@@ -11,19 +11,21 @@ use crate::model::starter_phrases;
 use crate::protocol::ModelChoice;
 use crate::protocol::models::{ModelCard, size};
 
-/// Largest number of phrases, and of sounds, that are named as examples.
+/// Largest number of phrases that the welcome card names as examples, and largest number of sounds.
 const EXAMPLES: usize = 5;
-/// Largest width of the card, height that is kept for title, buttons and margins around its text, and smallest height of the text,
-/// in points.
+/// Largest width of the welcome card, in points.
 const WIDTH: f32 = 540.0;
+/// Height of the main window kept for title, buttons and margins around the text of the welcome card, in points.
 const AROUND_TEXT: f32 = 150.0;
+/// Smallest height of the scrolling text of the welcome card, in points.
 const MIN_TEXT_HEIGHT: f32 = 40.0;
-/// Font size of the title, and smallest width of the main button, in points.
+/// Font size of the title of the welcome card, in points.
 const TITLE_SIZE: f32 = theme::LARGE + 4.0;
+/// Smallest width of the main button of the welcome card, in points.
 const START_WIDTH: f32 = 88.0;
 
-/// Paints the first card, with the starter's abilities and the card `larger` only if the starter is in use, and pushes
-/// [`Action::EndWelcome`] when it is closed. `kept` is the footer's text on the history.
+/// Paints the welcome card, and pushes [`Action::EndWelcome`] when the user closes it. If the starter model is in use, the card also
+/// tells its abilities and the requirements of the larger model `larger`. `kept` is the footer's text on how the history is kept.
 pub(super) fn welcome_ui(ui: &Ui, data: &FrameData<'_>, kept: &str, larger: Option<&ModelCard>, actions: &mut Actions) {
     let s = data.s;
     let room = ui.ctx().content_rect();
@@ -50,7 +52,7 @@ pub(super) fn welcome_ui(ui: &Ui, data: &FrameData<'_>, kept: &str, larger: Opti
     }
 }
 
-/// Paints the buttons; returns true when the user goes on, by a button or by Enter.
+/// Paints the buttons of the welcome card. Returns true if the user goes on, by a button or by the Enter key.
 fn buttons_ui(ui: &mut Ui, s: &Strings, actions: &mut Actions) -> bool {
     ui.horizontal_wrapped(|ui| {
         let start = egui::Button::new(RichText::new(s.welcome_ok).strong()).fill(ui.visuals().selection.bg_fill);
@@ -66,8 +68,8 @@ fn buttons_ui(ui: &mut Ui, s: &Strings, actions: &mut Actions) -> bool {
     .inner
 }
 
-/// Paints the numbers of words, phrases and sounds that the starter (the small built-in model) understands, with examples and the
-/// whole list, and its limits.
+/// Paints the abilities and limits of the starter, the small built-in model: the numbers of words, phrases and sounds that it
+/// understands, with examples and the whole list.
 pub(super) fn starter_ui(ui: &mut Ui, s: &Strings) {
     let known = starter_phrases::starter();
     ui.label(fill_all(s.starter_can, &[&known.vocabulary.len(), &known.phrases.len(), &known.sounds.len()]));
@@ -87,7 +89,7 @@ pub(super) fn starter_ui(ui: &mut Ui, s: &Strings) {
     ui.label(s.welcome_cannot);
 }
 
-/// Paints abilities, requirements and licences of the larger model, those of `card`; nothing without a card.
+/// Paints the abilities, requirements and licences of the larger model from its `card`. Paints nothing without a card.
 pub(super) fn larger_model_ui(ui: &mut Ui, s: &Strings, card: Option<&ModelCard>) {
     let Some(card) = card else { return };
     let needs = fill_all(s.bigger_takes, &[&size(card.memory_bytes), &size(card.download_bytes), &size(card.prepared_bytes)]);
