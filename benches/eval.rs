@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use hearken::config::modes::builtin;
 use hearken::config::{ComputeDevice, ContextChoice, Paths, Precision, SamplingChoice};
-use hearken::eval::items::{Expected, Item};
+use hearken::eval::items::{EvalItem, Expected};
 use hearken::eval::sessions::{EvalSession, FirstTextLatency, Margins, SessionRunner};
 use hearken::model::Model;
 use hearken::protocol::Language;
@@ -42,7 +42,7 @@ fn sessions(folder: &Path) -> Vec<EvalSession> {
     let session = |number: usize| {
         let audio = folder.join(format!("{number}.wav"));
         write_sound(&audio, number);
-        let item = Item { id: number.to_string(), audio, expected: Expected::Ignore, ..Item::default() };
+        let item = EvalItem { id: number.to_string(), audio, expected: Expected::Ignore, ..EvalItem::default() };
         EvalSession { condition: String::new(), context: ContextChoice::default(), items: vec![item] }
     };
     (0..SOUNDS).map(session).collect()

@@ -44,7 +44,7 @@ use crate::model::digest::hex;
 use crate::protocol::{Language, ModelChoice};
 use crate::session::SessionConfig;
 use crate::session::prompt::PromptCache;
-use items::{DataSet, Item, Prediction, SkippedRow};
+use items::{DataSet, EvalItem, Prediction, SkippedRow};
 use progress::Progress;
 use report::EvalReport;
 use sessions::{EvalSession, FirstTextLatency, Margins, SessionRunner};
@@ -192,8 +192,8 @@ fn is_typed(task: &EvalTask) -> bool {
 fn without_unknown_modes(options: &EvalOptions, set: DataSet) -> Result<DataSet> {
     let modes = modes(options)?;
     let DataSet { items, mut skipped, .. } = set;
-    let known = |item: &Item| item.mode.as_ref().is_none_or(|name| modes.iter().any(|mode| mode.name == *name));
-    let (items, unknown): (Vec<Item>, Vec<Item>) = items.into_iter().partition(known);
+    let known = |item: &EvalItem| item.mode.as_ref().is_none_or(|name| modes.iter().any(|mode| mode.name == *name));
+    let (items, unknown): (Vec<EvalItem>, Vec<EvalItem>) = items.into_iter().partition(known);
     let names = || modes.iter().map(|mode| mode.name.as_str()).collect::<Vec<_>>().join(", ");
     skipped.extend(unknown.into_iter().map(|item| {
         let why = format!("there is no mode {}, there are {}", item.mode.unwrap_or_default(), names());

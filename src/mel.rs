@@ -165,7 +165,7 @@ pub fn recording_chunks(samples: &[f32]) -> Vec<LogMelChunk> {
     if n_chunks == 0 {
         return Vec::new();
     }
-    let Recording { padded, raw, bands, max } = Recording::new(samples, n_chunks * CHUNK_FRAMES);
+    let RecordingLogMel { padded, raw, bands, max } = RecordingLogMel::new(samples, n_chunks * CHUNK_FRAMES);
     let chunks = padded[HALF_FRAME..].chunks_exact(CHUNK_SAMPLES);
     raw.chunks_exact(CHUNK_FRAMES)
         .zip(bands)
@@ -180,7 +180,7 @@ pub fn recording_chunks(samples: &[f32]) -> Vec<LogMelChunk> {
 #[must_use]
 pub fn recording_blocks(samples: &[f32]) -> Vec<Box<[f32]>> {
     let n_frames = samples.len().div_ceil(HOP_SAMPLES).max(LEAST_FRAMES);
-    let Recording { raw, max, .. } = Recording::new(samples, n_frames);
+    let RecordingLogMel { raw, max, .. } = RecordingLogMel::new(samples, n_frames);
     raw.chunks(BLOCK_FRAMES).map(|raw| scale(raw, max)).collect()
 }
 
@@ -189,7 +189,7 @@ pub fn recording_blocks(samples: &[f32]) -> Vec<Box<[f32]>> {
 const LEAST_FRAMES: usize = 3;
 
 /// The unscaled log-mel of a whole recording.
-struct Recording {
+struct RecordingLogMel {
     /// The samples, padded with zeros, with half a frame of mirrored samples at each end.
     padded: Vec<f32>,
     /// Log10 mel powers of each frame.
@@ -200,7 +200,7 @@ struct Recording {
     max: f32,
 }
 
-impl Recording {
+impl RecordingLogMel {
     /// Computes `n_frames` frames of `samples`, cut or padded with zeros to that length. `n_frames` must be at least
     /// [`LEAST_FRAMES`]: the ends are mirrored.
     fn new(samples: &[f32], n_frames: usize) -> Self {

@@ -64,7 +64,7 @@ pub struct EchoPath {
     /// Number of future far-end samples to drop: their partners were lost or passed on without them.
     skip: usize,
     near: VecDeque<f32>,
-    state: State,
+    state: CancellationState,
     canceller: Canceller,
     enhancer: Option<Enhancer>,
     lookahead: Lookahead,
@@ -85,7 +85,7 @@ struct VoicingMeters {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum CancellationState {
     Idle,
     Cancelling {
         /// Frames since the last played sample.
@@ -107,7 +107,7 @@ impl EchoPath {
             far: VecDeque::new(),
             skip: 0,
             near: VecDeque::new(),
-            state: State::Idle,
+            state: CancellationState::Idle,
             canceller: Canceller::new(),
             enhancer: None,
             lookahead: Lookahead::default(),
@@ -137,7 +137,7 @@ impl EchoPath {
     /// returned by a later call.
     pub fn step(&mut self, samples: &mut Vec<f32>) -> VoiceActivity {
         self.fetch_far();
-        let was_idle = self.state == State::Idle;
+        let was_idle = self.state == CancellationState::Idle;
         if was_idle && !self.begins() {
             let far_db = if self.far.is_empty() { SILENCE_DBFS } else { dbfs(self.far.make_contiguous()) };
             self.far.clear();
@@ -147,23 +147,23 @@ impl EchoPath {
         }
         self.near.extend(samples.drain(..));
         if was_idle {
-            self.state = State::Cancelling { quiet_frames: 0, unpaired: 0 };
+            self.state = CancellationState::Cancelling { quiet_frames: 0, unpaired: 0 };
             self.detector.begin();
             self.canceller.begin();
             self.pair();
-        } else if matches!(self.state, State::Cancelling { unpaired: 1.., .. }) && !self.far.is_empty() {
+        } else if matches!(self.state, CancellationState::Cancelling { unpaired: 1.., .. }) && !self.far.is_empty() {
             // The output stalled or its callback was very late, so the pairing is known only now.
             self.pair();
         }
         let mut activity = VoiceActivity::Inactive;
-        while matches!(self.state, State::Cancelling { .. }) && self.near.len() >= HOP_SAMPLES {
+        while matches!(self.state, CancellationState::Cancelling { .. }) && self.near.len() >= HOP_SAMPLES {
             let ready = self.far.len() >= HOP_SAMPLES;
             if !ready && self.near.len() < LONGEST_WAIT {
                 break;
             }
             activity = activity.max(self.cancel_frame(samples));
         }
-        if self.state == State::Idle {
+        if self.state == CancellationState::Idle {
             self.flush(samples);
         }
         self.enhance(samples);
@@ -172,7 +172,7 @@ impl EchoPath {
 
     /// Notes that `samples` of the microphone were lost: drops the far-end samples that were played meanwhile.
     pub fn gap(&mut self, samples: u64) {
-        if self.state != State::Idle {
+        if self.state != CancellationState::Idle {
             let lost = usize::try_from(samples).unwrap_or(usize::MAX).min(OUTPUT_GONE);
             let available = lost.min(self.far.len());
             self.far.drain(..available);
@@ -198,7 +198,7 @@ impl EchoPath {
     /// Returns true while the canceller runs.
     #[must_use]
     pub fn is_cancelling(&self) -> bool {
-        self.state != State::Idle
+        self.state != CancellationState::Idle
     }
 
     /// Fetches the samples played since the last call, at 16 kHz; drops all that wait if some of them were lost.
@@ -255,7 +255,7 @@ impl EchoPath {
     /// Cancels the echo in a frame of 10 ms, appends the frame that leaves the look-ahead to `out`, and returns the speech
     /// detected.
     fn cancel_frame(&mut self, out: &mut Vec<f32>) -> VoiceActivity {
-        let State::Cancelling { quiet_frames, unpaired } = &mut self.state else { return VoiceActivity::Inactive };
+        let CancellationState::Cancelling { quiet_frames, unpaired } = &mut self.state else { return VoiceActivity::Inactive };
         let (mut near, mut far) = ([0.0; HOP_SAMPLES], [0.0; HOP_SAMPLES]);
         for (slot, sample) in near.iter_mut().zip(self.near.drain(..HOP_SAMPLES)) {
             *slot = sample;
@@ -288,7 +288,7 @@ impl EchoPath {
 
     fn judge(&mut self, near: &[f32; HOP_SAMPLES], far: &[f32; HOP_SAMPLES], cancelled: &CancelledFrame) -> Verdict {
         self.correlation.push(&cancelled.linear, &cancelled.echo, far);
-        let frame = barge_in::Frame {
+        let frame = barge_in::FrameLevels {
             raw_db: self.meters.raw.level(near),
             echo_db: dbfs(&cancelled.echo),
             linear: self.meters.linear.measure(&cancelled.linear),
@@ -331,7 +331,7 @@ impl EchoPath {
             let raw_db = self.meters.raw.level(frame);
             // Without the canceller there is no linear output; zero voicing makes it no evidence.
             let linear = FrameFeatures { voicing: 0.0, ..clean };
-            let frame = barge_in::Frame { raw_db, echo_db: f32::NEG_INFINITY, linear, clean, far_db, delay_ms: None };
+            let frame = barge_in::FrameLevels { raw_db, echo_db: f32::NEG_INFINITY, linear, clean, far_db, delay_ms: None };
             let verdict = self.detector.step(&frame, || 0.0);
             if self.detector.hears_speech() {
                 activity = activity.max(VoiceActivity::Speech);
@@ -353,7 +353,7 @@ impl EchoPath {
     }
 
     fn stop(&mut self) {
-        self.state = State::Idle;
+        self.state = CancellationState::Idle;
         self.far.clear();
         self.skip = 0;
         if let Some((far_end, _)) = &self.far_end {

@@ -30,7 +30,7 @@ const MAX_BAD_PACKETS: usize = 100;
 #[derive(Debug)]
 pub struct FileSource {
     files: VecDeque<PathBuf>,
-    open: Option<Decoder>,
+    open: Option<FileDecoder>,
     name: String,
 }
 
@@ -45,7 +45,7 @@ impl FileSource {
             return Err(Error::new(ErrorKind::AudioFile, "the list of files is empty"));
         }
         for path in &files {
-            Decoder::open(path)?.check()?;
+            FileDecoder::open(path)?.check()?;
         }
         let names: Vec<String> = files.iter().map(|p| p.display().to_string()).collect();
         Ok(Self { files, open: None, name: names.join(", ") })
@@ -58,7 +58,7 @@ impl Source for FileSource {
             Some(decoder) => decoder,
             None => match self.files.pop_front() {
                 None => return Ok(SourceEvent::End),
-                Some(path) => match Decoder::open(&path) {
+                Some(path) => match FileDecoder::open(&path) {
                     Ok(decoder) => self.open.insert(decoder),
                     // The file has changed since it was checked.
                     Err(error) => return Ok(SourceEvent::Problem(error)),
@@ -88,7 +88,7 @@ impl Source for FileSource {
 /// # Errors
 /// [`ErrorKind::AudioFile`], naming the file, when it is missing, damaged even in part, without sound, or not audio.
 pub fn read_file(path: &Path) -> Result<Vec<f32>> {
-    Decoder::open(path)?.read_all()
+    FileDecoder::open(path)?.read_all()
 }
 
 /// Decodes a whole audio file in memory, of any supported format, to 16 kHz mono. Errors call it "built-in clip".
@@ -96,11 +96,11 @@ pub fn read_file(path: &Path) -> Result<Vec<f32>> {
 /// # Errors
 /// [`ErrorKind::AudioFile`] when it is damaged even in part, without sound, or not audio.
 pub fn read_wav(bytes: &'static [u8]) -> Result<Vec<f32>> {
-    Decoder::of(Box::new(Cursor::new(bytes)), Path::new("built-in clip"))?.read_all()
+    FileDecoder::of(Box::new(Cursor::new(bytes)), Path::new("built-in clip"))?.read_all()
 }
 
 /// The decoder of one file, to 16 kHz mono.
-struct Decoder {
+struct FileDecoder {
     path: PathBuf,
     format: Box<dyn FormatReader>,
     codec: Box<dyn AudioDecoder>,
@@ -113,7 +113,7 @@ struct Decoder {
     /// An error to report after the samples before it.
     problem: Option<Error>,
     reported: ReportedDamage,
-    state: DecoderState,
+    state: FileDecoderState,
 }
 
 /// The kinds of damage that have been reported to the user, each once for a file.
@@ -124,18 +124,18 @@ struct ReportedDamage {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum DecoderState {
+enum FileDecoderState {
     Decoding,
     Finished,
 }
 
-impl std::fmt::Debug for Decoder {
+impl std::fmt::Debug for FileDecoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Decoder").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("FileDecoder").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
-impl Decoder {
+impl FileDecoder {
     fn open(path: &Path) -> Result<Self> {
         // Check the type before opening: opening a pipe blocks until it has a writer, and a pipe cannot be read twice.
         let meta = std::fs::metadata(path).map_err(|e| cannot_read(path, &e))?;
@@ -191,7 +191,7 @@ impl Decoder {
             bad_packets: 0,
             problem: None,
             reported: ReportedDamage::default(),
-            state: DecoderState::Decoding,
+            state: FileDecoderState::Decoding,
         })
     }
 
@@ -227,7 +227,7 @@ impl Decoder {
     /// Decodes one packet: appends its samples, at 16 kHz, to `out` and returns their number, which may be 0; None at the end.
     /// Leaves errors in `problem`.
     fn step(&mut self, out: &mut Vec<f32>) -> Option<usize> {
-        if self.state == DecoderState::Finished {
+        if self.state == FileDecoderState::Finished {
             return None;
         }
         let before = out.len();
@@ -239,7 +239,7 @@ impl Decoder {
             }
         };
         if !more {
-            self.state = DecoderState::Finished;
+            self.state = FileDecoderState::Finished;
             if let Some((_, mut last)) = self.resampler.take()
                 && let Err(error) = last.finish(out)
             {

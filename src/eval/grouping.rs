@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
-use super::items::{Expected, Item};
+use super::items::{EvalItem, Expected};
 use super::sessions::EvalSession;
 use crate::config::{ContextChoice, EvalTask, ProactiveStyle};
 
@@ -17,7 +17,7 @@ pub const BACKGROUND: &str = "background";
 /// Groups `items` into sessions: for `streaming` all of them for each pair of a context policy and a number of items in a session;
 /// for the *Multi* style up to 3 of one class; otherwise one in each, under the first policy of `contexts`.
 #[must_use]
-pub fn group(task: &EvalTask, items: Vec<Item>, contexts: &[ContextChoice]) -> Vec<EvalSession> {
+pub fn group(task: &EvalTask, items: Vec<EvalItem>, contexts: &[ContextChoice]) -> Vec<EvalSession> {
     let first = contexts.first().copied().unwrap_or_default();
     match task {
         EvalTask::Streaming { counts, .. } => {
@@ -36,14 +36,14 @@ pub fn group(task: &EvalTask, items: Vec<Item>, contexts: &[ContextChoice]) -> V
 pub fn background(files: Vec<PathBuf>, context: ContextChoice) -> Vec<EvalSession> {
     let session = |audio: PathBuf| {
         let id = audio.display().to_string();
-        let item = Item { id, audio, expected: Expected::Ignore, ..Item::default() };
+        let item = EvalItem { id, audio, expected: Expected::Ignore, ..EvalItem::default() };
         EvalSession { condition: BACKGROUND.to_owned(), context, items: vec![item] }
     };
     files.into_iter().map(session).collect()
 }
 
 /// Cuts `items` in their order into sessions of `size` items (at least 1); the last may be shorter.
-fn in_groups(condition: &str, context: ContextChoice, items: Vec<Item>, size: usize) -> Vec<EvalSession> {
+fn in_groups(condition: &str, context: ContextChoice, items: Vec<EvalItem>, size: usize) -> Vec<EvalSession> {
     let mut items = items.into_iter().peekable();
     let mut sessions = Vec::new();
     while items.peek().is_some() {
@@ -54,13 +54,13 @@ fn in_groups(condition: &str, context: ContextChoice, items: Vec<Item>, size: us
 
 /// Cuts the items of each class into sessions of up to [`CLIPS_OF_MULTI`]. Manifests are sorted by label, so the order within a
 /// class is that of hashed ids, which mixes RESPOND and IGNORE clips.
-fn of_one_class(items: Vec<Item>, context: ContextChoice) -> Vec<EvalSession> {
-    let mut classes: BTreeMap<String, Vec<(Vec<u8>, Item)>> = BTreeMap::new();
+fn of_one_class(items: Vec<EvalItem>, context: ContextChoice) -> Vec<EvalSession> {
+    let mut classes: BTreeMap<String, Vec<(Vec<u8>, EvalItem)>> = BTreeMap::new();
     for item in items {
         let hash = Sha256::digest(&item.id).to_vec();
         classes.entry(item.class.first().cloned().unwrap_or_default()).or_default().push((hash, item));
     }
-    let cut = |mut class: Vec<(Vec<u8>, Item)>| {
+    let cut = |mut class: Vec<(Vec<u8>, EvalItem)>| {
         class.sort_by(|a, b| a.0.cmp(&b.0));
         in_groups("", context, class.into_iter().map(|(_, item)| item).collect(), CLIPS_OF_MULTI)
     };
@@ -71,8 +71,8 @@ fn of_one_class(items: Vec<Item>, context: ContextChoice) -> Vec<EvalSession> {
 mod tests {
     use super::*;
 
-    fn items(classes: &[&str]) -> Vec<Item> {
-        let item = |(n, class): (usize, &&str)| Item { id: n.to_string(), class: vec![(*class).to_owned()], ..Item::default() };
+    fn items(classes: &[&str]) -> Vec<EvalItem> {
+        let item = |(n, class): (usize, &&str)| EvalItem { id: n.to_string(), class: vec![(*class).to_owned()], ..EvalItem::default() };
         classes.iter().enumerate().map(item).collect()
     }
 

@@ -15,7 +15,7 @@ use crate::transcript;
 
 /// One recording of a data set with its expected output.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Item {
+pub struct EvalItem {
     /// Name in the data set, or else the path of the sound relative to it; unique in a data set.
     pub id: String,
     /// Path of the sound file.
@@ -78,7 +78,7 @@ pub struct DataSet {
     /// Number of rows (labelled clips: files), usable or not.
     pub rows: usize,
     /// Items of the usable rows, in the order of the rows; a row whose id is already used yields none.
-    pub items: Vec<Item>,
+    pub items: Vec<EvalItem>,
     /// Rows without an item, with the reason.
     pub skipped: Vec<SkippedRow>,
     /// Notes on the data for the report, such as a missing standard answer.
@@ -92,7 +92,7 @@ pub struct Prediction {
     /// Condition under which the item was heard ([`super::sessions::EvalSession::condition`]); often empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub condition: String,
-    /// Id of the item ([`Item::id`]).
+    /// Id of the item ([`EvalItem::id`]).
     pub id: String,
     /// Class, or class and subclass, of the item.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -195,7 +195,7 @@ impl Prediction {
 /// Selects `limit` items in their order, evenly spaced, since data sets are often sorted by class; all if `limit` is `None` or not
 /// smaller than their number.
 #[must_use]
-pub fn evenly_spaced(items: Vec<Item>, limit: Option<usize>) -> Vec<Item> {
+pub fn evenly_spaced(items: Vec<EvalItem>, limit: Option<usize>) -> Vec<EvalItem> {
     let all = items.len();
     let Some(limit) = limit.filter(|limit| *limit < all) else { return items };
     let mut kept = (0..limit).map(|n| n * all / limit).peekable();

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::items::{DataSet, Expected, Item, SkippedRow};
+use super::items::{DataSet, EvalItem, Expected, SkippedRow};
 use super::manifest::{self, ManifestRow, text, texts};
 use super::streams;
 use crate::config::{EvalTask, QuestionInput};
@@ -136,7 +136,7 @@ fn labelled_clips(data: &Path) -> DataSet {
         let Some((at, expected)) = label.and_then(|at| Some((at, decision(&parts[at])?))) else { continue };
         set.rows += 1;
         let id = parts.join("/");
-        set.items.push(Item { id, audio: file, class: parts[..at].to_vec(), expected, ..Item::default() });
+        set.items.push(EvalItem { id, audio: file, class: parts[..at].to_vec(), expected, ..EvalItem::default() });
     }
     set
 }
@@ -176,12 +176,12 @@ fn asr(task: &EvalTask, data: &Path) -> Result<DataSet> {
 
 /// Parses a line `1089-134686-0000 HE HOPED …` of a transcript in `folder`, where the sound of this name lies too; the speaker,
 /// here 1089, is the class. The error is the reason why the row is skipped.
-fn utterance(line: &str, folder: &Path) -> std::result::Result<Item, String> {
+fn utterance(line: &str, folder: &Path) -> std::result::Result<EvalItem, String> {
     let (id, said) = line.trim().split_once(' ').ok_or("no text after the id")?;
     let audio = SOUND_EXTENSIONS.iter().map(|e| folder.join(format!("{id}.{e}"))).find(|path| path.is_file());
     let audio = audio.ok_or_else(|| format!("the sound {id}.flac is missing beside it"))?;
     let class = id.split('-').next().map(str::to_owned).into_iter().collect();
-    Ok(Item { id: id.to_owned(), audio, class, expected: Expected::Text(said.trim().to_owned()), ..Item::default() })
+    Ok(EvalItem { id: id.to_owned(), audio, class, expected: Expected::Text(said.trim().to_owned()), ..EvalItem::default() })
 }
 
 /// Reads the manifest at `manifest_path` for `task`; rows that cannot be used are in [`DataSet::skipped`].
@@ -195,12 +195,12 @@ fn of_manifest(task: &EvalTask, manifest_path: &Path) -> Result<DataSet> {
 }
 
 /// Reads a row of a manifest in `folder` as an item of `task`. The error is the reason why the row is skipped.
-fn item(task: &EvalTask, row: &Map<String, Value>, folder: &Path) -> std::result::Result<Item, String> {
+fn item(task: &EvalTask, row: &Map<String, Value>, folder: &Path) -> std::result::Result<EvalItem, String> {
     let path = text(row, PATH).filter(|path| !path.trim().is_empty()).ok_or("no path to a sound")?;
     let audio = find_sound(folder, path.trim())?;
     let id = text(row, ID).filter(|id| !id.is_empty()).map_or_else(|| path.trim().to_owned(), std::borrow::Cow::into_owned);
     let field = |names: &[&str]| text(row, names).map(std::borrow::Cow::into_owned);
-    let mut item = Item { id, audio, ..Item::default() };
+    let mut item = EvalItem { id, audio, ..EvalItem::default() };
     match task {
         EvalTask::Proactive { .. } => {
             let word = field(&["decision", "label"]).ok_or("no decision")?;
@@ -237,7 +237,7 @@ fn item(task: &EvalTask, row: &Map<String, Value>, folder: &Path) -> std::result
 
 /// Reads the question, the class and the expected answer of a row of the task `qa` into `item`. The error is the reason why the
 /// row is skipped.
-fn question(item: &mut Item, row: &Map<String, Value>, folder: &Path) -> std::result::Result<(), String> {
+fn question(item: &mut EvalItem, row: &Map<String, Value>, folder: &Path) -> std::result::Result<(), String> {
     item.question = text(row, QUESTION).map(std::borrow::Cow::into_owned);
     if let Some(path) = text(row, &["question_audio", "question_path"]) {
         item.question_audio = Some(find_sound(folder, path.trim()).map_err(|why| format!("the spoken question: {why}"))?);
@@ -341,7 +341,7 @@ struct DataSetBuilder {
 
 impl DataSetBuilder {
     /// Adds the item of the row at `place`, or the reason why there is none; a row with an id that is already used is skipped.
-    fn add(&mut self, place: String, item: std::result::Result<Item, String>) {
+    fn add(&mut self, place: String, item: std::result::Result<EvalItem, String>) {
         match item {
             Ok(item) => match self.seen.get(&item.id) {
                 Some(first) => self.skip(place, format!("the id {} is already used in {first}", item.id)),

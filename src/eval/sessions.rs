@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
 
-use super::items::{Item, Prediction};
+use super::items::{EvalItem, Prediction};
 use crate::config::{ContextChoice, Mode};
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -26,7 +26,7 @@ pub struct EvalSession {
     /// Context policy and size of the context window.
     pub context: ContextChoice,
     /// Items in the order in which they are heard.
-    pub items: Vec<Item>,
+    pub items: Vec<EvalItem>,
 }
 
 /// The recording of [`Prediction::margins`], by a second lane (a second context of the model) that never responds.

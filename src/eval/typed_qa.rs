@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::items::{Item, PredictedReply, Prediction};
+use super::items::{EvalItem, PredictedReply, Prediction};
 use super::sessions::EvalSession;
 use crate::audio::file::FileSource;
 use crate::audio::{Source, SourceEvent};
@@ -71,7 +71,7 @@ impl TypedQuestionRunner {
 
     /// Feeds the recording and the question of `item` to the model, with a context window of `window` tokens. Returns the reply to
     /// be generated, or the reason why the item is skipped.
-    fn start(&self, item: &Item, window: usize) -> Result<std::result::Result<OngoingReply, String>> {
+    fn start(&self, item: &EvalItem, window: usize) -> Result<std::result::Result<OngoingReply, String>> {
         let recording = match Recording::read(&item.audio) {
             Ok(recording) => recording,
             Err(error) => return Ok(Err(error.message().to_owned())),
@@ -211,7 +211,7 @@ impl Recording {
 /// An item whose reply is being generated, with its condition.
 struct PendingQuestion {
     condition: String,
-    item: Item,
+    item: EvalItem,
     reply: OngoingReply,
 }
 
@@ -253,13 +253,13 @@ impl PendingQuestion {
 }
 
 /// Returns the prediction of an item that is skipped because of `why`.
-fn unheard(condition: String, item: Item, why: String) -> Prediction {
+fn unheard(condition: String, item: EvalItem, why: String) -> Prediction {
     Prediction { unheard: Some(why), ..blank(condition, item) }
 }
 
 /// Returns a prediction with the facts of `item` and without results.
-fn blank(condition: String, item: Item) -> Prediction {
-    let Item { id, class, expected, answers, .. } = item;
+fn blank(condition: String, item: EvalItem) -> Prediction {
+    let EvalItem { id, class, expected, answers, .. } = item;
     Prediction { condition, id, class, expected, answers, ..Prediction::default() }
 }
 

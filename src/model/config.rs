@@ -305,15 +305,15 @@ impl AudioConfig {
     /// file, and a refused field.
     pub fn read(dir: &Path) -> Result<Self> {
         #[derive(Deserialize)]
-        struct File {
-            thinker_config: Thinker,
+        struct EncoderConfigFile {
+            thinker_config: ThinkerConfig,
         }
         #[derive(Deserialize)]
-        struct Thinker {
+        struct ThinkerConfig {
             audio_config: AudioConfig,
         }
         let path = dir.join(AUDIO_CONFIG);
-        let file: File = serde_json::from_str(&read_text(&path)?)
+        let file: EncoderConfigFile = serde_json::from_str(&read_text(&path)?)
             .map_err(|e| Error::model_file(&path, format!("not an encoder configuration ({e})")))?;
         let config = file.thinker_config.audio_config;
         config.check().map_err(|(kind, why)| Error::at(kind, &path, why).with_remedy(Remedy::ChooseOtherModel))?;

@@ -184,7 +184,7 @@ pub fn quantise(
     path: &Path,
     mut progress: impl FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<()> {
-    let partial = PartialFile::of(path);
+    let partial = UnfinishedWeights::of(path);
     let written = write(checkpoint, bits, kept, &partial, &mut progress);
     if let Ok(ControlFlow::Break(())) = written {
         return Err(Error::new(ErrorKind::Output, "stopped; the next run resumes here"));
@@ -198,12 +198,12 @@ pub fn quantise(
 }
 
 /// The paths of an unfinished file, and of the small file beside it with the number of its tensors that are safe on the disk.
-struct PartialFile {
+struct UnfinishedWeights {
     file: PathBuf,
     safe: PathBuf,
 }
 
-impl PartialFile {
+impl UnfinishedWeights {
     fn of(path: &Path) -> Self {
         Self { file: path.with_extension("gguf.partial"), safe: path.with_extension("gguf.partial.safe") }
     }
@@ -238,7 +238,7 @@ fn write(
     checkpoint: &Checkpoint,
     bits: Bits,
     kept: &[u32],
-    partial: &PartialFile,
+    partial: &UnfinishedWeights,
     progress: &mut impl FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>> {
     let sources = checkpoint.shapes()?;

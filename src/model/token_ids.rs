@@ -98,13 +98,13 @@ impl TokenIds {
     /// `padded_vocab_size`.
     pub fn read(dir: &Path, padded_vocab_size: usize) -> Result<Self> {
         #[derive(Deserialize)]
-        struct File {
+        struct TokenIdsFile {
             ids: BTreeMap<String, u32>,
         }
         let path = dir.join(TOKEN_IDS);
         let mut ids = Self::RELEASE;
         if path.exists() {
-            let file: File =
+            let file: TokenIdsFile =
                 serde_json::from_str(&read_text(&path)?).map_err(|e| Error::model_file(&path, format!("not a list of token ids ({e})")))?;
             for (name, id) in ids.named() {
                 *id = *file.ids.get(name).ok_or_else(|| Error::model_file(&path, format!("the id of {name} is missing")))?;

@@ -49,7 +49,7 @@ pub struct CaptureSource {
     /// Id of the input that `choice` names, known once it has been open: shows, while a fallback is in use, that the input is back.
     chosen_id: Option<String>,
     name: String,
-    state: State,
+    state: InputState,
     sleep: SleepReading,
     snapshots: Receiver<DeviceSnapshot>,
     /// The stream that will replace the current one, while it is being opened on another thread; None unless a change is in
@@ -59,7 +59,7 @@ pub struct CaptureSource {
     pending: VecDeque<SourceEvent>,
 }
 
-enum State {
+enum InputState {
     Paused,
     Listening(Box<Live>),
     Lost { loss: Loss, recovery: Recovery },
@@ -176,7 +176,7 @@ impl CaptureSource {
         Self::open(choice, excluded).unwrap_or_else(|error| {
             let mut own = Self::closed(System::shared(), choice, excluded);
             let loss = Loss::new(Instant::now(), own.sleep.slept_secs, GapCause::DeviceLost);
-            own.state = State::Lost { loss, recovery: Recovery::begin() };
+            own.state = InputState::Lost { loss, recovery: Recovery::begin() };
             own.pending.push_back(SourceEvent::InputLost(error));
             own
         })
@@ -197,7 +197,7 @@ impl CaptureSource {
             excluded: excluded.to_vec(),
             chosen_id: None,
             name: "no input yet".to_owned(),
-            state: State::Paused,
+            state: InputState::Paused,
             sleep: SleepReading::now(&*backend),
             snapshots: backend.watch(),
             replacement: None,
@@ -210,17 +210,17 @@ impl CaptureSource {
     /// Returns the sample rate of the device, in Hz; 0 while it is closed.
     #[must_use]
     pub fn rate_hz(&self) -> u32 {
-        if let State::Listening(live) = &self.state { live.stream.rate_hz() } else { 0 }
+        if let InputState::Listening(live) = &self.state { live.stream.rate_hz() } else { 0 }
     }
 
     /// Returns the number of channels of the device; 0 while it is closed.
     #[must_use]
     pub fn channels(&self) -> u16 {
-        if let State::Listening(live) = &self.state { live.stream.channels() } else { 0 }
+        if let InputState::Listening(live) = &self.state { live.stream.channels() } else { 0 }
     }
 
     /// Queues `InputChanged` for `live` and returns the state that listens to it.
-    fn listen_to(&mut self, live: Box<Live>) -> State {
+    fn listen_to(&mut self, live: Box<Live>) -> InputState {
         let stream = &live.stream;
         stream.name().clone_into(&mut self.name);
         if live.role == InputRole::Chosen {
@@ -228,14 +228,14 @@ impl CaptureSource {
         }
         let (rate_hz, channels) = (stream.rate_hz(), stream.channels());
         self.pending.push_back(SourceEvent::InputChanged { device: self.name.clone(), rate_hz, channels });
-        State::Listening(live)
+        InputState::Listening(live)
     }
 
     fn listen(&mut self, out: &mut Vec<f32>) -> SourceEvent {
         if let Some(event) = self.notice_sleep(out) {
             return event;
         }
-        let State::Listening(live) = &mut self.state else { return SourceEvent::Nothing };
+        let InputState::Listening(live) = &mut self.state else { return SourceEvent::Nothing };
         let start = out.len();
         self.raw.clear();
         live.check();
@@ -301,9 +301,9 @@ impl Source for CaptureSource {
                 return Ok(event);
             }
             let event = match self.state {
-                State::Paused => SourceEvent::Nothing,
-                State::Listening(_) => self.listen(out),
-                State::Lost { .. } => self.recover(),
+                InputState::Paused => SourceEvent::Nothing,
+                InputState::Listening(_) => self.listen(out),
+                InputState::Lost { .. } => self.recover(),
             };
             if event != SourceEvent::Nothing || Instant::now() >= deadline {
                 return Ok(event);
@@ -318,13 +318,13 @@ impl Source for CaptureSource {
 
     /// Closes the stream and drops the events that have not been delivered.
     fn pause(&mut self) {
-        self.state = State::Paused;
+        self.state = InputState::Paused;
         self.replacement = None;
         self.pending.clear();
     }
 
     fn resume(&mut self) -> Result<()> {
-        if matches!(self.state, State::Paused) {
+        if matches!(self.state, InputState::Paused) {
             let live = Live::new(self.backend.open(&self.choice, &self.excluded)?, InputRole::Chosen)?;
             self.sleep = SleepReading::now(&*self.backend);
             self.state = self.listen_to(live);

@@ -89,7 +89,7 @@ const RESIDUE_RANGE_DB: std::ops::RangeInclusive<f32> = -45.0..=6.0;
 
 /// A frame of 10 ms: levels at the microphone, after the canceller, and at the far end.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Frame {
+pub struct FrameLevels {
     /// Level of the microphone, in dBFS.
     pub raw_db: f32,
     /// Level of the echo as the canceller estimates it, in dBFS.
@@ -200,7 +200,7 @@ impl BargeInDetector {
 
     /// Judges the next frame. Calls `correlation` only on suspicion; it returns the correlation of the canceller's output with
     /// the far end, 0 to 1.
-    pub fn step(&mut self, frame: &Frame, correlation: impl FnOnce() -> f32) -> Verdict {
+    pub fn step(&mut self, frame: &FrameLevels, correlation: impl FnOnce() -> f32) -> Verdict {
         if self.far_db.len() == ECHO_FRAMES {
             self.far_db.pop_back();
         }
@@ -233,7 +233,7 @@ impl BargeInDetector {
     }
 
     /// Returns the evidence in a frame whose outputs have `level` relative to the echo of a far end at `far_db` dBFS.
-    fn evidence_in(&self, frame: &Frame, level: ResidueLevels, far_db: f32) -> Evidence {
+    fn evidence_in(&self, frame: &FrameLevels, level: ResidueLevels, far_db: f32) -> Evidence {
         let plays = far_db > FAR_SILENT_DB;
         let in_clean = frame.clean.is_speech() && (!plays || level.clean_db > self.residue.clean_db + MARGIN_DB);
         let adapted = self.adapted >= ADAPTED;
@@ -257,7 +257,7 @@ impl BargeInDetector {
     }
 
     /// Learns the levels of the echo from a frame without evidence of a person, or from one after 1.5 s of evidence.
-    fn learn(&mut self, frame: &Frame, far_db: f32, level: ResidueLevels, evidence: Evidence) {
+    fn learn(&mut self, frame: &FrameLevels, far_db: f32, level: ResidueLevels, evidence: Evidence) {
         let speech = evidence != Evidence::Nothing;
         self.evidence_run = if speech { self.evidence_run + 1 } else { self.evidence_run.saturating_sub(1) };
         if speech && self.evidence_run < LEARN_ANYWAY {
@@ -317,10 +317,10 @@ impl BargeInDetector {
 mod tests {
     use super::*;
 
-    fn frame(raw_db: f32, clean_db: f32, far_db: f32, voicing: f32) -> Frame {
+    fn frame(raw_db: f32, clean_db: f32, far_db: f32, voicing: f32) -> FrameLevels {
         let clean = FrameFeatures { level_db: clean_db, floor_db: -70.0, voicing };
         let linear = FrameFeatures { level_db: clean_db + 10.0, ..clean };
-        Frame { raw_db, echo_db: raw_db, linear, clean, far_db, delay_ms: Some(60) }
+        FrameLevels { raw_db, echo_db: raw_db, linear, clean, far_db, delay_ms: Some(60) }
     }
 
     /// Returns the correlation of a person with the far end.
@@ -340,7 +340,7 @@ mod tests {
     }
 
     /// Returns the number of frames before the one with the verdict `wanted`.
-    fn until(detector: &mut BargeInDetector, wanted: Verdict, frames: impl Fn(usize) -> Frame) -> Option<usize> {
+    fn until(detector: &mut BargeInDetector, wanted: Verdict, frames: impl Fn(usize) -> FrameLevels) -> Option<usize> {
         (0..200).find(|n| detector.step(&frames(*n), person) == wanted)
     }
 
@@ -384,7 +384,7 @@ mod tests {
         let tail = |n: usize| {
             let fading = frame(-35.0 - n as f32, -90.0, -120.0, 0.7);
             let linear = FrameFeatures { level_db: -41.0 - n as f32 / 2.0, ..fading.linear };
-            Frame { linear, ..fading }
+            FrameLevels { linear, ..fading }
         };
         let verdicts: Vec<Verdict> = (0..40).map(|n| detector.step(&tail(n), person)).collect();
         assert!(verdicts.contains(&Verdict::Suspected) && !verdicts.contains(&Verdict::Speech), "{verdicts:?}");

@@ -10,7 +10,7 @@ use crate::audio::chunker::{Chunk, Chunker};
 use crate::audio::file::FileSource;
 use crate::audio::{Source, SourceEvent};
 use crate::error::Result;
-use crate::eval::items::{Item, PredictedReply, Prediction, chunk_secs};
+use crate::eval::items::{EvalItem, PredictedReply, Prediction, chunk_secs};
 use crate::level;
 use crate::mel::{MaxWindow, QuietGate};
 use crate::protocol::{Event, ReplyId, StopReason};
@@ -68,7 +68,7 @@ enum SoundRole {
 
 /// An item of the session with its results so far.
 struct ItemProgress {
-    item: Item,
+    item: EvalItem,
     first_chunk: Option<u64>,
     sound_chunks: u64,
     question_chunk: Option<u64>,
@@ -281,7 +281,7 @@ impl ActiveSession {
 }
 
 impl ItemProgress {
-    const fn new(item: Item) -> Self {
+    const fn new(item: EvalItem) -> Self {
         Self {
             item,
             first_chunk: None,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
-use super::{CaptureSource, InputRole, LEAST_SLEEP_SECS, Live, SLEEP_CHECK, SleepReading, State, gap, report_error};
+use super::{CaptureSource, InputRole, InputState, LEAST_SLEEP_SECS, Live, SLEEP_CHECK, SleepReading, gap, report_error};
 use crate::audio::SourceEvent;
 use crate::audio::capture::backend::Backend;
 use crate::audio::capture::devices::{is_monitor, matches_device};
@@ -61,12 +61,12 @@ impl CaptureSource {
     /// Closes the stream and begins its recovery. The samples in `out` from `start` on are delivered before the error, which gives
     /// `why` as the reason.
     pub(super) fn lose(&mut self, why: &str, cause: GapCause, start: usize, out: &mut Vec<f32>) -> SourceEvent {
-        let State::Listening(mut live) = std::mem::replace(&mut self.state, State::Paused) else { return SourceEvent::Nothing };
+        let InputState::Listening(mut live) = std::mem::replace(&mut self.state, InputState::Paused) else { return SourceEvent::Nothing };
         report_error(live.resampler.finish(out), &mut self.pending);
         self.replacement = None;
         let mut loss = Loss::new(live.last_frames_at, self.sleep.slept_secs, cause);
         loss.was_monitor = is_monitor(live.stream.id());
-        self.state = State::Lost { loss, recovery: Recovery::begin() };
+        self.state = InputState::Lost { loss, recovery: Recovery::begin() };
         let message = format!("{}: the input was lost ({why}); Hearken keeps trying to reopen it", self.name);
         self.pending.push_back(SourceEvent::InputLost(Error::new(ErrorKind::InputDevice, message).with_remedy(Remedy::CheckDevice)));
         self.deliver(start, out)
@@ -82,7 +82,7 @@ impl CaptureSource {
         let before_secs = self.sleep.slept_secs;
         self.sleep = SleepReading::now(&*self.backend);
         let secs = self.sleep.slept_secs - before_secs;
-        let State::Listening(live) = &mut self.state else { return None };
+        let InputState::Listening(live) = &mut self.state else { return None };
         if secs < LEAST_SLEEP_SECS {
             return None;
         }
@@ -97,7 +97,7 @@ impl CaptureSource {
     /// disappeared although its stream was moved elsewhere. The samples in `out` from `start` on have not been delivered yet.
     /// Returns None if the input stays as it is.
     pub(super) fn follow_devices(&mut self, start: usize, out: &mut Vec<f32>) -> Option<SourceEvent> {
-        let State::Listening(live) = &mut self.state else { return None };
+        let InputState::Listening(live) = &mut self.state else { return None };
         if let Some(opening) = &self.replacement {
             match opening.try_recv() {
                 Ok(Ok(stream)) => {
@@ -138,12 +138,14 @@ impl CaptureSource {
 
     /// Advances the recovery of a lost input by one step. Returns a pending event, or `Nothing`.
     pub(super) fn recover(&mut self) -> SourceEvent {
-        let State::Lost { loss, recovery } = std::mem::replace(&mut self.state, State::Paused) else { return SourceEvent::Nothing };
+        let InputState::Lost { loss, recovery } = std::mem::replace(&mut self.state, InputState::Paused) else {
+            return SourceEvent::Nothing;
+        };
         self.state = match recovery {
             Recovery::Waiting { until, role } if Instant::now() >= until => {
-                State::Lost { loss, recovery: Recovery::Opening { role, opened: self.open_on_thread(role) } }
+                InputState::Lost { loss, recovery: Recovery::Opening { role, opened: self.open_on_thread(role) } }
             }
-            waiting @ Recovery::Waiting { .. } => State::Lost { loss, recovery: waiting },
+            waiting @ Recovery::Waiting { .. } => InputState::Lost { loss, recovery: waiting },
             Recovery::Opening { role, opened } => self.finish_opening(loss, role, opened),
             Recovery::Proving(live) => self.await_first_frames(loss, live),
         };
@@ -151,9 +153,9 @@ impl CaptureSource {
     }
 
     /// Takes the result of the opening thread: the stream is proven next, or the next attempt is scheduled.
-    fn finish_opening(&self, loss: Loss, role: InputRole, opened: Receiver<Result<InputStream>>) -> State {
+    fn finish_opening(&self, loss: Loss, role: InputRole, opened: Receiver<Result<InputStream>>) -> InputState {
         let stream = match opened.try_recv() {
-            Err(TryRecvError::Empty) => return State::Lost { loss, recovery: Recovery::Opening { role, opened } },
+            Err(TryRecvError::Empty) => return InputState::Lost { loss, recovery: Recovery::Opening { role, opened } },
             Err(TryRecvError::Disconnected) => None,
             Ok(result) => result.ok(),
         };
@@ -161,16 +163,16 @@ impl CaptureSource {
         let chosen = role == InputRole::Chosen && (self.choice != DeviceChoice::Default || loss.was_monitor);
         let wanted = stream.filter(|stream| chosen || !is_monitor(stream.id()));
         match wanted.and_then(|stream| Live::new(stream, role).ok()) {
-            Some(live) => State::Lost { loss, recovery: Recovery::Proving(live) },
+            Some(live) => InputState::Lost { loss, recovery: Recovery::Proving(live) },
             None => self.retry(loss, role),
         }
     }
 
     /// Ends the recovery once the new stream delivers: reports the gap and listens. Schedules a retry if the stream fails.
-    fn await_first_frames(&mut self, loss: Loss, mut live: Box<Live>) -> State {
+    fn await_first_frames(&mut self, loss: Loss, mut live: Box<Live>) -> InputState {
         let failed = live.failure().is_some();
         if live.frames == 0 {
-            return if failed { self.retry(loss, live.role) } else { State::Lost { loss, recovery: Recovery::Proving(live) } };
+            return if failed { self.retry(loss, live.role) } else { InputState::Lost { loss, recovery: Recovery::Proving(live) } };
         }
         self.sleep = SleepReading::now(&*self.backend);
         let unread_secs = live.stream.reader().waiting() as f64 / f64::from(live.stream.rate_hz().max(1));
@@ -180,11 +182,11 @@ impl CaptureSource {
     }
 
     /// Schedules the next attempt after one with `tried` failed. A chosen input and its fallback are tried in turn.
-    fn retry(&self, mut loss: Loss, tried: InputRole) -> State {
+    fn retry(&self, mut loss: Loss, tried: InputRole) -> InputState {
         loss.backoff = (loss.backoff * 2).min(LAST_RETRY);
         let may_fall_back = self.choice != DeviceChoice::Default && loss.since.elapsed() >= FALLBACK_AFTER;
         let role = if tried == InputRole::Chosen && may_fall_back { InputRole::Fallback } else { InputRole::Chosen };
-        State::Lost { recovery: Recovery::Waiting { until: Instant::now() + loss.backoff, role }, loss }
+        InputState::Lost { recovery: Recovery::Waiting { until: Instant::now() + loss.backoff, role }, loss }
     }
 
     /// Opens the input of `role` on its own thread, because a sound server that is shutting down may never answer. Returns the
