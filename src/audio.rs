@@ -28,7 +28,7 @@ pub enum SourceEvent {
     Samples(usize),
     /// No sound yet: a live source returns this after at most 100 ms, so that its thread can react to commands.
     Nothing,
-    /// Samples were lost at this position.
+    /// Samples were lost here, between the samples returned before and after this event.
     Gap {
         /// Number of lost samples, at 16 kHz.
         samples: u64,
@@ -49,7 +49,7 @@ pub enum SourceEvent {
     EndOfFile,
     /// An error that does not end the source, such as a damaged part of a file that is skipped.
     Problem(Error),
-    /// The input delivers nothing until [`SourceEvent::InputChanged`], for this reason.
+    /// The input delivers nothing from here on, for this reason, until [`SourceEvent::InputChanged`].
     InputLost(Error),
     /// End of the source.
     End,

@@ -40,7 +40,7 @@ use crate::hub::ModelManager;
 pub use handle::EngineHandle;
 pub use meters::{Meters, Readings};
 
-/// Number of commands to the engine that may wait: more than a person gives during one chunk.
+/// Number of commands to the engine that may wait: more than a person gives during a chunk of 0.4 s.
 const COMMANDS: usize = 64;
 /// Number of events that may wait: some seconds of every mode at once. A window or command line that takes none for longer holds
 /// the engine up; lost sound then becomes an `audio_gap` rather than memory that grows.
@@ -53,7 +53,7 @@ const CHUNKS: usize = 150 - ENCODED_CHUNKS;
 const FILE_CHUNKS: usize = 4;
 /// Number of commands to the capture thread that may wait.
 const CAPTURE_COMMANDS: usize = 16;
-/// Number of barge-ins that may wait for the inference thread: all that come before it acts mean the same.
+/// Number of barge-ins that may wait for the inference thread: several mean the same as one.
 const INTERRUPTIONS: usize = 1;
 
 /// The output and the voices that a session speaks with, made anew for every speech thread that replaces a stalled one.
@@ -84,6 +84,7 @@ enum SourceTiming {
 }
 
 impl SourceTiming {
+    /// Returns the behaviour of a file that is heard at `speed`.
     const fn of(speed: FileSpeed) -> Self {
         match speed {
             FileSpeed::Realtime => Self::Live,
@@ -101,8 +102,8 @@ pub fn start(settings: Settings) -> Result<EngineHandle> {
     start_threads(settings, input, SpeechBackend::default())
 }
 
-/// Starts a session like [`start`], but waits for a microphone that is missing and uses the starter for a model that is missing:
-/// a window reports both and stays open.
+/// Starts a session like [`start`], for a window, which stays open: waits for a microphone that is missing, uses the starter in place of a
+/// model that is missing, and reports both.
 ///
 /// # Errors
 /// The errors of [`start`], except for a missing microphone or model.

@@ -55,6 +55,7 @@ pub fn run(options: &TraceOptions) -> Result<()> {
 
 /// A session whose intermediate values are recorded for the trace.
 struct Tracer {
+    /// Model that is traced.
     model: Arc<Model>,
     session: Session,
     /// Token ids that every session begins with.

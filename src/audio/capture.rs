@@ -28,6 +28,7 @@ pub use source::CaptureSource;
 #[cfg(not(feature = "mic"))]
 pub use absent::CaptureSource;
 
+/// Returns the error for microphone input in a build without microphone support (feature `mic`).
 #[cfg(not(feature = "mic"))]
 fn built_without() -> crate::error::Error {
     crate::error::Error::new(crate::error::ErrorKind::InputDevice, "this Hearken was built without microphone support (feature `mic`)")
@@ -39,7 +40,7 @@ mod absent {
     use crate::error::Result;
     use crate::protocol::DeviceChoice;
 
-    /// The microphone of a build without microphone support: `open` always fails, so the type has no value.
+    /// The stand-in for the microphone in a build without microphone support: opening always fails, so no value exists.
     #[derive(Debug)]
     pub enum CaptureSource {}
 

@@ -18,10 +18,15 @@ pub struct Chunk {
 /// Collects samples into chunks and counts their stream time.
 #[derive(Debug)]
 pub struct Chunker {
+    /// Samples of the chunk in progress, of which the first `filled` are set.
     samples: Box<[f32; CHUNK_SAMPLES]>,
+    /// Number of samples in the chunk in progress.
     filled: usize,
+    /// Number of the chunk in progress.
     index: ChunkIdx,
+    /// Stream time at the start of the chunk in progress.
     begin: StreamTime,
+    /// Stream time of the next sample.
     now: StreamTime,
 }
 
@@ -44,7 +49,7 @@ impl Chunker {
         self.now
     }
 
-    /// Adds `samples` and appends the completed chunks to `out`. The rest waits for the next call.
+    /// Adds `samples` and appends the completed chunks to `out`. The samples left over wait for the next call.
     pub fn push(&mut self, mut samples: &[f32], out: &mut Vec<Chunk>) {
         while !samples.is_empty() {
             let taken = samples.len().min(CHUNK_SAMPLES - self.filled);
@@ -62,8 +67,8 @@ impl Chunker {
         }
     }
 
-    /// Skips `samples` lost samples: stream time advances, and the sound before and after is joined. Returns the time at which
-    /// the gap begins.
+    /// Skips `samples` lost samples: stream time advances, and the sound before and after is joined. Returns the stream time at which the
+    /// gap begins.
     pub fn gap(&mut self, samples: u64) -> StreamTime {
         let from = self.now;
         self.now.0 += samples;
@@ -73,7 +78,7 @@ impl Chunker {
         from
     }
 
-    /// Fills a chunk that has been begun up with zeros and appends it to `out`; does nothing if there is none.
+    /// Fills up the chunk in progress with zeros and appends it to `out`; does nothing between two chunks.
     pub fn end_of_file(&mut self, out: &mut Vec<Chunk>) {
         if self.filled > 0 {
             self.push(&vec![0.0; CHUNK_SAMPLES - self.filled], out);

@@ -26,23 +26,24 @@ use far_end_correlation::FarEndCorrelation;
 use lookahead::{CancellerOutput, Lookahead};
 use voicing::{FrameFeatures, VoicingMeter};
 
-/// Frames for which the canceller runs after the last played sample: 0.5 s.
+/// Number of frames (10 ms each) for which the canceller runs on after the last audible played sample: 0.5 s.
 const HANGOVER_FRAMES: u32 = 50;
-/// Lead of the far end in each pair, in samples: 10 ms, so that the pair is causal even if a playback callback is late. The
-/// canceller measures the actual delay.
+/// Lead of the played sound over the microphone in each pair of samples, in samples: 10 ms, so that the pair is causal even if a playback
+/// callback is late. The canceller measures the actual delay.
 const PAIRING_LEAD: i64 = HOP_SAMPLES as i64;
-/// Samples of the microphone that wait for the far end at most: 150 ms; then the far end counts as silent.
+/// Largest number of microphone samples (16 kHz) that wait for played samples to be paired with: 150 ms; then the played sound counts as
+/// silent.
 const LONGEST_WAIT: usize = 15 * HOP_SAMPLES;
-/// Samples of the microphone without any far end after which the output counts as gone: 1 s.
+/// Number of microphone samples (16 kHz) in a row without any played sample after which the output counts as gone: 1 s.
 const OUTPUT_GONE: usize = 100 * HOP_SAMPLES;
-/// Lead of the far end that shows lost microphone samples or drifting clocks, in samples: 200 ms. The lead is then dropped.
+/// Lead of the played sound that shows lost microphone samples or drifting clocks, in samples (16 kHz): 200 ms. The lead is then dropped.
 const LARGEST_LEAD: usize = 20 * HOP_SAMPLES;
 /// Magnitude up to which a played sample counts as silence: half a step of 16 bits.
 const SILENT: f32 = 1.5e-5;
 /// Samples per millisecond.
 const SAMPLES_PER_MS: i64 = SAMPLE_RATE_HZ as i64 / 1_000;
 
-/// Speech detected in the samples of one call; of several findings the last variant in this order counts.
+/// The speech detected in the samples of one call of [`EchoPath::step`]; of several findings the last variant in this order counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum VoiceActivity {
     /// No speech.
@@ -55,48 +56,62 @@ pub enum VoiceActivity {
 
 /// The processing of the microphone's samples between capture and chunker: echo canceller, barge-in detection, enhancement.
 pub struct EchoPath {
+    /// Handover of the played sound of each newly opened output.
     slot: FarEndSlot,
+    /// Played sound of the open output, and the place where that output is heard.
     far_end: Option<(FarEnd, Route)>,
+    /// Resampler of the played sound to 16 kHz.
     resampler: Option<Resampler>,
     settings: VoiceSettings,
-    /// Far-end samples (16 kHz) that are not paired yet.
+    /// Played samples (16 kHz) that are not paired with the microphone's yet.
     far: VecDeque<f32>,
-    /// Number of future far-end samples to drop: their partners were lost or passed on without them.
+    /// Number of future played samples (16 kHz) to drop: their partners were lost or passed on without them.
     skip: usize,
+    /// Microphone samples (16 kHz) that are not paired yet.
     near: VecDeque<f32>,
     state: CancellationState,
     canceller: Canceller,
+    /// Noise suppression and automatic gain; None if both are off.
     enhancer: Option<Enhancer>,
+    /// Delay of the canceller's output until a person is suspected or not.
     lookahead: Lookahead,
     detector: BargeInDetector,
+    /// Correlation of the canceller's output with the played sound.
     correlation: FarEndCorrelation,
     meters: VoicingMeters,
-    /// The incomplete last frame of samples that passed unchanged.
+    /// Incomplete last frame of samples that passed unchanged.
     rest: Vec<f32>,
+    /// Buffer of played samples at the output's rate.
     scratch: Vec<f32>,
 }
 
 /// The meters of the microphone and of the canceller's two outputs, each with its own noise floor.
 #[derive(Default)]
 struct VoicingMeters {
+    /// Meter of the microphone.
     raw: VoicingMeter,
+    /// Meter of the linear filter's output.
     linear: VoicingMeter,
+    /// Meter of the suppressor's output.
     clean: VoicingMeter,
 }
 
+/// The state of echo cancellation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CancellationState {
+    /// Samples of the microphone pass unchanged.
     Idle,
+    /// Samples of the microphone go through the canceller.
     Cancelling {
-        /// Frames since the last played sample.
+        /// Number of frames (10 ms each) since the last audible played sample.
         quiet_frames: u32,
-        /// Consecutive samples that were paired without a far end.
+        /// Number of microphone samples in a row that were paired with silence for lack of played samples.
         unpaired: usize,
     },
 }
 
 impl EchoPath {
-    /// Creates a path that takes the far end of each opened output from `slot`.
+    /// Creates a path that takes the played sound of each opened output from `slot`.
     #[must_use]
     pub fn new(slot: FarEndSlot, settings: VoiceSettings) -> Self {
         let mut path = Self {
@@ -133,8 +148,8 @@ impl EchoPath {
         }
     }
 
-    /// Processes samples of the microphone (16 kHz) in place and returns the speech detected in them. No sample is lost; some are
-    /// returned by a later call.
+    /// Processes samples of the microphone (16 kHz) in place and returns the speech detected in them. No sample is lost; some are returned
+    /// by a later call.
     pub fn step(&mut self, samples: &mut Vec<f32>) -> VoiceActivity {
         self.fetch_far();
         let was_idle = self.state == CancellationState::Idle;
@@ -170,7 +185,7 @@ impl EchoPath {
         activity
     }
 
-    /// Notes that `samples` of the microphone were lost: drops the far-end samples that were played meanwhile.
+    /// Notes that `samples` samples of the microphone (16 kHz) were lost: drops the samples that were played meanwhile.
     pub fn gap(&mut self, samples: u64) {
         if self.state != CancellationState::Idle {
             let lost = usize::try_from(samples).unwrap_or(usize::MAX).min(OUTPUT_GONE);
@@ -201,7 +216,7 @@ impl EchoPath {
         self.state != CancellationState::Idle
     }
 
-    /// Fetches the samples played since the last call, at 16 kHz; drops all that wait if some of them were lost.
+    /// Fetches the samples played since the last call, at 16 kHz; if some of them were lost, drops all that are not paired yet.
     fn fetch_far(&mut self) {
         if let Some((far_end, route)) = self.slot.take() {
             self.resampler = Resampler::new(far_end.rate_hz()).ok();
@@ -226,7 +241,7 @@ impl EchoPath {
         }
     }
 
-    /// Returns true if an audible sound plays on an output whose echo the settings say is to be cancelled.
+    /// Returns true if an audible sound plays on an output whose echo the settings want cancelled.
     fn begins(&self) -> bool {
         let audible = match (self.settings.echo, &self.far_end) {
             (_, None) | (EchoChoice::Off, _) => false,
@@ -236,7 +251,8 @@ impl EchoPath {
         audible && self.far.iter().any(|x| x.abs() > SILENT)
     }
 
-    /// Pairs the newest microphone sample with the newest far-end sample, with the far end in the lead.
+    /// Aligns the queue of played samples with that of microphone samples: the newest samples of both form a pair, with the played sound in
+    /// the lead by 10 ms.
     fn pair(&mut self) {
         self.skip = 0;
         let surplus = self.far.len() as i64 + PAIRING_LEAD - self.near.len() as i64;
@@ -286,6 +302,7 @@ impl EchoPath {
         activity
     }
 
+    /// Measures a frame before and after the canceller and returns the decision about who speaks in it.
     fn judge(&mut self, near: &[f32; HOP_SAMPLES], far: &[f32; HOP_SAMPLES], cancelled: &CancelledFrame) -> Verdict {
         self.correlation.push(&cancelled.linear, &cancelled.echo, far);
         let frame = barge_in::FrameLevels {
@@ -299,7 +316,8 @@ impl EchoPath {
         self.detector.step(&frame, || self.correlation.greatest())
     }
 
-    /// Lowers or cuts the voice according to a verdict, unless replies may not be interrupted or nothing is queued for playback.
+    /// Lowers, restores or cuts the spoken reply according to `verdict`, unless replies may not be interrupted or nothing is queued for
+    /// playback. Returns the speech detected.
     fn act_on(&self, verdict: Verdict) -> VoiceActivity {
         let Some((far_end, _)) = &self.far_end else { return VoiceActivity::Inactive };
         if self.settings.interrupt == Interrupt::LetFinish || !far_end.is_playing() {
@@ -321,7 +339,8 @@ impl EchoPath {
         }
     }
 
-    /// Detects speech in samples that pass unchanged: nothing plays, the output is headphones, or cancellation is off.
+    /// Returns the speech in samples that pass unchanged: nothing plays, the output is headphones, or cancellation is off. `far_db` is the
+    /// level of the played sound, in dBFS.
     fn detect_untouched(&mut self, samples: &[f32], far_db: f32) -> VoiceActivity {
         self.rest.extend_from_slice(samples);
         let mut activity = VoiceActivity::Inactive;

@@ -29,13 +29,16 @@ const MAX_BAD_PACKETS: usize = 100;
 /// A source that decodes files in order, as fast as it is read.
 #[derive(Debug)]
 pub struct FileSource {
+    /// Files that are still to be opened, in order.
     files: VecDeque<PathBuf>,
+    /// Decoder of the file being read; None between files.
     open: Option<FileDecoder>,
+    /// Names of all files, separated by commas.
     name: String,
 }
 
 impl FileSource {
-    /// Creates a source for the files `paths`; decodes the beginning of each as a check.
+    /// Creates a source for the files `paths`; decodes the beginning of each file as a check.
     ///
     /// # Errors
     /// [`ErrorKind::AudioFile`], naming the file, when a file is missing, empty or not audio; also when `paths` is empty.
@@ -91,7 +94,7 @@ pub fn read_file(path: &Path) -> Result<Vec<f32>> {
     FileDecoder::open(path)?.read_all()
 }
 
-/// Decodes a whole audio file in memory, of any supported format, to 16 kHz mono. Errors call it "built-in clip".
+/// Decodes a whole audio file in memory, of any supported format, to 16 kHz mono. Error messages call the file "built-in clip".
 ///
 /// # Errors
 /// [`ErrorKind::AudioFile`] when it is damaged even in part, without sound, or not audio.
@@ -102,15 +105,21 @@ pub fn read_wav(bytes: &'static [u8]) -> Result<Vec<f32>> {
 /// The decoder of one file, to 16 kHz mono.
 struct FileDecoder {
     path: PathBuf,
+    /// Reader of the packets in the file.
     format: Box<dyn FormatReader>,
+    /// Decoder of a packet.
     codec: Box<dyn AudioDecoder>,
+    /// Id of the track that is decoded.
     track: u32,
+    /// Sample rate of the newest packet, in Hz, and the resampler from this rate to 16 kHz; None before the first packet.
     resampler: Option<(u32, Resampler)>,
+    /// Buffer of the newest packet's samples, all channels.
     interleaved: Vec<f32>,
+    /// Buffer of the newest packet's samples, mixed to mono.
     mono: Vec<f32>,
     /// Number of consecutive damaged packets.
     bad_packets: usize,
-    /// An error to report after the samples before it.
+    /// Error to report once the samples before it are delivered.
     problem: Option<Error>,
     reported: ReportedDamage,
     state: FileDecoderState,
@@ -119,13 +128,18 @@ struct FileDecoder {
 /// The kinds of damage that have been reported to the user, each once for a file.
 #[derive(Clone, Copy, Debug, Default)]
 struct ReportedDamage {
+    /// True once a skipped damaged packet was reported.
     skipped_packet: bool,
+    /// True once NaN or infinite samples were reported.
     non_finite: bool,
 }
 
+/// The state of a [`FileDecoder`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FileDecoderState {
+    /// Packets are still to be decoded.
     Decoding,
+    /// The end of the file, or an error that ends decoding, was reached.
     Finished,
 }
 
@@ -195,7 +209,7 @@ impl FileDecoder {
         })
     }
 
-    /// Decodes the first packet with sound. Fails if there is none.
+    /// Decodes the first packet with sound. Fails if the file has none.
     fn check(mut self) -> Result<()> {
         match self.packet() {
             Ok(Some(_)) => Ok(()),
@@ -224,8 +238,8 @@ impl FileDecoder {
         Ok(all)
     }
 
-    /// Decodes one packet: appends its samples, at 16 kHz, to `out` and returns their number, which may be 0; None at the end.
-    /// Leaves errors in `problem`.
+    /// Decodes one packet: appends its samples, at 16 kHz, to `out` and returns their number, which may be 0; None at the end of the file.
+    /// Leaves an error in `problem`.
     fn step(&mut self, out: &mut Vec<f32>) -> Option<usize> {
         if self.state == FileDecoderState::Finished {
             return None;
@@ -265,7 +279,7 @@ impl FileDecoder {
         Ok(true)
     }
 
-    /// Decodes the next packet with sound to `mono` and returns its sample rate, in Hz; None at the end. Skips damaged packets.
+    /// Decodes the next packet with sound to `mono` and returns its sample rate, in Hz; None at the end of the file. Skips damaged packets.
     fn packet(&mut self) -> Result<Option<u32>> {
         loop {
             match self.decode_packet() {
@@ -302,7 +316,7 @@ impl FileDecoder {
         }
     }
 
-    /// Decodes the next packet to `interleaved` and returns its format; None at the end, also of a truncated file.
+    /// Decodes the next packet to `interleaved` and returns its format; None at the end of the file, truncated or not.
     fn decode_packet(&mut self) -> std::result::Result<Option<PacketFormat>, PacketError> {
         let decode = || {
             let packet = match self.format.next_packet() {
@@ -356,7 +370,9 @@ impl FileDecoder {
 
 /// The format of a decoded packet.
 struct PacketFormat {
+    /// Sample rate, in Hz.
     rate_hz: u32,
+    /// Number of channels.
     channels: usize,
 }
 
@@ -385,6 +401,7 @@ thread_local! {
 /// Runs `work`; returns None if it panics, as decoders may on a damaged file. The panic is not printed: the caller reports an
 /// error.
 fn catch_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
+    /// Runs once in this process: installs a panic hook that does not print panics of decoders.
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let usual = take_hook();

@@ -8,15 +8,19 @@ use crate::time::SAMPLE_RATE_HZ;
 
 /// Samples delivered at a time: 20 ms, as by a sound card.
 const BLOCK: usize = SAMPLE_RATE_HZ as usize / 50;
-/// Longest wait of one call of `next`, which then returns `Nothing`, so that the thread can react to commands.
+/// Longest time that one call of [`Source::next`] waits for the next samples to be due; the call then returns [`SourceEvent::Nothing`], so
+/// that the thread can react to commands.
 const NAP: Duration = Duration::from_millis(50);
 
 /// A source that delivers the samples of another one at the speed of time, and its other events at once.
 #[derive(Debug)]
 pub struct RealtimeSource<S> {
     inner: S,
+    /// Samples of the inner source that are not due yet.
     samples: Vec<f32>,
+    /// Time at which the clock started; None before the first sample and after a pause.
     begun: Option<Instant>,
+    /// Number of samples delivered since the clock started.
     yielded: u64,
 }
 

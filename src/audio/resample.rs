@@ -13,18 +13,26 @@ const BLOCKS_PER_SECOND: u32 = 100;
 
 /// Converts a stream of mono samples from one rate to another; passes them unchanged if the rates are equal.
 pub struct Resampler {
+    /// Sample rate of the input, in Hz.
     rate_hz: u32,
+    /// Sample rate of the output, in Hz.
     to_hz: u32,
+    /// Filter that converts the rate; None if the rates are equal.
     filter: Option<Filter>,
+    /// Number of input samples since the start of the stream.
     taken: u64,
+    /// Number of output samples since the start of the stream.
     given: u64,
 }
 
+/// The filter that converts a stream between two different sample rates, with its buffers.
 struct Filter {
     fft: Fft<f32>,
+    /// Input samples that do not fill a block yet.
     input: Vec<f32>,
+    /// Buffer of a block of output samples.
     output: Vec<f32>,
-    /// Leading output samples, from the filter's delay, that are still to be dropped.
+    /// Number of leading output samples, from the filter's delay, that are still to be dropped.
     delay: usize,
 }
 
@@ -35,7 +43,7 @@ impl std::fmt::Debug for Resampler {
 }
 
 impl Resampler {
-    /// Creates a resampler from `rate_hz` to 16 kHz.
+    /// Creates a resampler from `rate_hz` Hz to 16 kHz.
     ///
     /// # Errors
     /// [`ErrorKind::AudioFile`] when the rate is not between 1 and 768 kHz.
@@ -43,7 +51,7 @@ impl Resampler {
         Self::between(rate_hz, SAMPLE_RATE_HZ)
     }
 
-    /// Creates a resampler from `rate_hz` to `to_hz`.
+    /// Creates a resampler from `rate_hz` to `to_hz`, both in Hz.
     ///
     /// # Errors
     /// [`ErrorKind::AudioFile`] when a rate is not between 1 and 768 kHz.

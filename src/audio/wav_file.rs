@@ -23,7 +23,9 @@ const MAX_SAMPLES: u64 = (u32::MAX as u64 - HEADER_BYTES) / SAMPLE_BYTES;
 pub struct WavFileWriter {
     path: PathBuf,
     writer: WavWriter<BufWriter<File>>,
+    /// Number of samples written since the last update of the header.
     unflushed: usize,
+    /// Number of samples in the file.
     written: u64,
 }
 

@@ -7,7 +7,7 @@ use super::resample::Resampler;
 use super::{NON_FINITE_SAMPLES, Source, SourceEvent, sanitize};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Bytes read at a time, at most.
+/// Largest number of bytes that are read at a time.
 const BLOCK: usize = 8_192;
 /// Largest chunk other than `fmt ` and `data` that is skipped, in bytes; a larger one is an error.
 const LONGEST_SKIP: u64 = 64 << 20;
@@ -21,15 +21,22 @@ const MAX_CHANNELS: usize = 64;
 /// The encoding of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SampleEncoding {
+    /// Unsigned 8-bit integer; 128 is silence.
     U8,
+    /// Signed 16-bit integer.
     I16,
+    /// Signed 24-bit integer.
     I24,
+    /// Signed 32-bit integer.
     I32,
+    /// 32-bit float.
     F32,
+    /// 64-bit float.
     F64,
 }
 
 impl SampleEncoding {
+    /// Returns the size of a sample, in bytes.
     const fn bytes(self) -> usize {
         match self {
             Self::U8 => 1,
@@ -86,11 +93,14 @@ pub struct WavStreamSource<R> {
     position: StreamPosition,
 }
 
+/// The position of a [`WavStreamSource`] in its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StreamPosition {
+    /// Samples are still to be read.
     InSound,
     /// All samples are delivered; the end of the file is reported next.
     EndOfSound,
+    /// The end of the file was reported; the end of the source is next.
     End,
 }
 
@@ -195,7 +205,7 @@ impl<R: Read + Send> Source for WavStreamSource<R> {
 }
 
 impl<R> WavStreamSource<R> {
-    /// Removes the whole frames from `bytes`, and returns them decoded and mixed to mono.
+    /// Removes the whole frames from the buffer `bytes`, and returns them decoded and mixed to mono, at the stream's sample rate.
     fn decode_whole_frames(&mut self) -> Vec<f32> {
         let StreamFormat { encoding, channels, .. } = self.format;
         let whole = self.bytes.len() - self.bytes.len() % self.format.frame_bytes();
@@ -242,7 +252,9 @@ fn read_format(body: &[u8]) -> Option<StreamFormat> {
     (1..=MAX_CHANNELS).contains(&channels).then_some(StreamFormat { encoding, channels, rate_hz })
 }
 
-/// Format tags of the `fmt ` chunk: integer samples, float samples, and a tag in the sub-format (`WAVE_FORMAT_EXTENSIBLE`).
+/// Format tag of integer samples in a `fmt ` chunk.
 const PCM: u16 = 1;
+/// Format tag of float samples in a `fmt ` chunk.
 const FLOAT: u16 = 3;
+/// Format tag `WAVE_FORMAT_EXTENSIBLE` of a `fmt ` chunk: the actual tag begins the sub-format.
 const EXTENSIBLE: u16 = 0xfffe;

@@ -22,19 +22,19 @@ use crate::session::prompt::PromptCache;
 use crate::session::{Session, SessionConfig};
 use crate::time::{CHUNK_SAMPLES, CHUNK_SECS, ChunkIdx, StreamTime};
 
-/// Chunks of the script: a minute.
+/// Number of chunks of the script: a minute.
 const CHUNKS: usize = 150;
-/// Most chunks without forced responses that follow the script, in which the lanes catch up: two minutes.
+/// Largest number of chunks without forced responses that follow the script, in which the lanes catch up: two minutes.
 const AFTER: usize = 300;
-/// Chunks between two questions of the dialog script: 20 s.
+/// Number of chunks between two questions of the dialog script: 20 s.
 const QUESTIONS_EVERY: usize = 50;
 /// Number of the chunk at which the first question of the dialog script is answered, after 10 s.
 const FIRST_QUESTION: usize = 25;
 /// Tokens after which an answer of the dialog script ends, its end token included.
 const ANSWER_TOKENS: usize = 31;
-/// Chunks of a period of the speech script: 2 s.
+/// Number of chunks of a period of the speech script: 2 s.
 const SPEECH_PERIOD: usize = 5;
-/// Transcript entries that begin in a period, one in each of the first chunks.
+/// Number of transcript entries that begin in each period of the speech script, one in each of the period's first chunks.
 const SPEECH_ENTRIES: usize = 3;
 /// Tokens after which a transcript entry of the speech script ends, its end token included.
 const ENTRY_TOKENS: usize = 3;
@@ -103,7 +103,7 @@ struct ScriptRun<'a> {
     fed: usize,
     /// Number of forced responses that have not begun yet.
     due: usize,
-    /// Simulated time of the end of the last reply, or of the speech, since which the lanes have not yet caught up; else None.
+    /// Simulated time, in seconds, of the end of the last reply or of the speech, since which the lanes have not caught up; else None.
     behind_since: Option<f64>,
     result: ScenarioResult,
 }
@@ -187,7 +187,8 @@ impl<'a> ScriptRun<'a> {
         Ok(())
     }
 
-    /// Counts replies and their tokens, and in the dialog script notes the end of each reply, where catching up begins.
+    /// Counts the replies and their tokens in `events`, and in the dialog script notes the end of each reply, from which catching up is
+    /// timed.
     fn take_events(&mut self, events: &[Event]) {
         for event in events {
             match event {
@@ -206,7 +207,7 @@ impl<'a> ScriptRun<'a> {
         }
     }
 
-    /// Notes that the lanes have caught up, and keeps the longest time that this took.
+    /// Notes that the lanes have caught up, and keeps the longest time that catching up took.
     fn caught_up(&mut self) {
         if let Some(since) = self.behind_since.take() {
             let took = self.now - since;

@@ -24,75 +24,74 @@ use crate::supervise::panic_text;
 use crate::time::StreamTime;
 use chunk_queue::{ChunkSender, PushOutcome};
 
-/// Sleep between two looks at the commands while capture is paused.
+/// Sleep of the capture thread between two looks for commands while capture is paused.
 const PAUSED_NAP: Duration = Duration::from_millis(20);
-/// Sleep between two attempts to hand a file's chunk to a full queue.
+/// Sleep between two attempts to hand a file's chunk to a full chunk queue.
 const FULL_NAP: Duration = Duration::from_millis(1);
 
 /// An item of the chunk queue, in stream order: a chunk, or an event at its place between chunks.
 #[derive(Debug)]
 pub(super) enum Captured {
+    /// A chunk of 0.4 s of sound.
     Chunk(Chunk),
+    /// Samples were lost.
     Gap {
+        /// Audio time at the end of the gap.
         at: StreamTime,
+        /// Audio time at the start of the gap.
         from: StreamTime,
+        /// Number of lost samples (16 kHz).
         samples: u64,
         cause: GapCause,
     },
-    InputChanged {
-        at: StreamTime,
-        device: String,
-        rate_hz: u32,
-        channels: u16,
-    },
-    Problem {
-        at: StreamTime,
-        error: Error,
-    },
+    /// Sound comes from another device from here on, or at another rate.
+    InputChanged { at: StreamTime, device: String, rate_hz: u32, channels: u16 },
+    /// An error that does not end the source.
+    Problem { at: StreamTime, error: Error },
     /// No device delivers sound from here on, until `InputChanged`.
-    InputLost {
-        at: StreamTime,
-        error: Error,
-    },
-    Paused {
-        at: StreamTime,
-    },
-    Resumed {
-        at: StreamTime,
-    },
-    /// The last item; with an error if the source failed.
-    End {
-        at: StreamTime,
-        error: Option<Error>,
-    },
+    InputLost { at: StreamTime, error: Error },
+    /// Capture was paused.
+    Paused { at: StreamTime },
+    /// Capture goes on after a pause.
+    Resumed { at: StreamTime },
+    /// The last item: the source has ended, with an error if it failed.
+    End { at: StreamTime, error: Option<Error> },
 }
 
 /// A command to the capture thread.
 #[derive(Clone, Debug)]
 pub(super) enum CaptureCommand {
+    /// Stop listening; close the device.
     Pause,
+    /// Listen again after a pause.
     Resume,
+    /// Listen to this input from now on.
     Switch(DeviceChoice),
+    /// Use these settings of echo cancellation, interruption and enhancement from now on.
     Voice(VoiceSettings),
+    /// End the thread.
     Stop,
 }
 
 /// The capture thread's ends of its channels: chunks and news out, commands in.
 pub(super) struct CaptureChannels {
+    /// Chunk queue to the inference thread.
     pub(super) out: ChunkSender,
+    /// Commands from the inference thread.
     pub(super) commands: Receiver<CaptureCommand>,
 }
 
-/// The echo canceller of the microphone, and the receivers of its findings (speech, barge-in).
+/// The echo canceller of the microphone, and the receivers of its findings: speech and barge-in.
 pub(super) struct EchoHandling {
     pub(super) echo: EchoPath,
+    /// Time of the last speech, for the speech thread.
     pub(super) turn_taking: Arc<TurnTaking>,
     /// The channel that wakes the inference thread for a barge-in: a person spoke over a reply.
     pub(super) interruptions: Sender<()>,
 }
 
 impl EchoHandling {
-    /// Removes the echo of Hearken's own voice from `samples`; passes speech and barge-in on to the other threads.
+    /// Removes the echo of Hearken's own voice from `samples` (16 kHz, in place); passes speech and barge-in on to the other threads.
     fn process(&mut self, samples: &mut Vec<f32>) {
         let noticed = self.echo.step(samples);
         if noticed != VoiceActivity::Inactive {
@@ -105,11 +104,12 @@ impl EchoHandling {
     }
 }
 
-/// The source of a session, with the properties that capture needs to know.
+/// The source of a session, with the properties that the capture thread needs to know.
 pub(super) struct CapturedSource {
     pub(super) source: Box<dyn Source>,
     /// Silence that is inserted after each file, in seconds.
     pub(super) gap_secs: f64,
+    /// Behaviour of the source while the model is busy.
     pub(super) timing: SourceTiming,
     /// Inputs, by id or name, that are used only when chosen by name.
     pub(super) excluded_inputs: Vec<String>,
@@ -125,14 +125,20 @@ pub(super) struct CaptureThread {
     state: CaptureState,
     /// Commands that arrived while a chunk waited for room in the queue.
     commands: VecDeque<CaptureCommand>,
+    /// Buffer of the samples that the source delivered last.
     samples: Vec<f32>,
+    /// Complete chunks that are to be sent.
     cut: Vec<Chunk>,
 }
 
+/// The state of the capture thread.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CaptureState {
+    /// The thread pulls sound from the source.
     Running,
+    /// The source is paused; the thread waits for commands.
     Paused,
+    /// The source has ended, or the thread was told to stop.
     Ended,
 }
 
@@ -154,7 +160,7 @@ impl CaptureThread {
         }
     }
 
-    /// Takes the source's next event and sends what it holds; a panic is reported, and ends the capture if panics go on.
+    /// Takes the source's next event and sends its sound or news; a panic is reported, and repeated panics end the capture.
     fn step(&mut self, retry_policy: &mut RetryPolicy) {
         let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.listen())) else { return retry_policy.succeeded() };
         let error = Error::internal(format_args!("capture failed: {}", panic_text(panic.as_ref())));
@@ -200,7 +206,7 @@ impl CaptureThread {
         }
     }
 
-    /// Moves commands from the channel to the list `commands`. A command to stop, or a closed channel, ends the thread at once.
+    /// Moves commands from the channel to the list `commands`. A command to stop, or a closed channel, ends the thread's loop at once.
     fn receive_commands(&mut self) {
         loop {
             match self.channels.commands.try_recv() {
@@ -253,8 +259,8 @@ impl CaptureThread {
         Ok(())
     }
 
-    /// Captures from the input `device` in place of the present source, also of a file. If it cannot be opened, the present source
-    /// goes on.
+    /// Captures from the input `device` in place of the present source, even if that is a file. If the input cannot be opened, the present
+    /// source goes on.
     fn switch(&mut self, device: &DeviceChoice) -> Result<()> {
         let mut opened = CaptureSource::open(device, &self.input.excluded_inputs)?;
         let (name, rate_hz, channels) = (opened.name(), opened.rate_hz(), opened.channels());
@@ -268,7 +274,8 @@ impl CaptureThread {
         Ok(())
     }
 
-    /// Sends the chunks that the samples still held by the echo canceller complete.
+    /// Ends the processing of the microphone so far: takes the samples still held by the echo canceller and sends the chunks that they
+    /// complete.
     fn flush_echo_path(&mut self) {
         self.samples.clear();
         self.echo_handling.echo.reset(&mut self.samples);
@@ -276,7 +283,7 @@ impl CaptureThread {
         self.send_chunks();
     }
 
-    /// Sends what is left, padded to a whole chunk with silence, and then the end, with `error` if the source failed.
+    /// Sends the sound that is left, padded to a whole chunk with silence, and then the end, with `error` if the source failed.
     fn end(&mut self, error: Option<Error>) {
         self.flush_echo_path();
         self.chunker.end_of_file(&mut self.cut);
@@ -291,8 +298,8 @@ impl CaptureThread {
         }
     }
 
-    /// Sends `item`. A file waits for room in the queue, and receives commands meanwhile; a live source makes room at the cost of
-    /// its oldest chunk.
+    /// Sends `item` to the inference thread. A file waits for room in the queue, and receives commands meanwhile; a live source makes room
+    /// by giving up the oldest chunk.
     fn send(&mut self, item: Captured) {
         let queue = &self.channels.out;
         let mut outcome = if self.input.timing == SourceTiming::Live { queue.push(item) } else { queue.try_push(item) };
@@ -309,6 +316,7 @@ impl CaptureThread {
         }
     }
 
+    /// Shows the level and the peak of the newest samples on the meters.
     fn show_level(&self) {
         let peak = self.samples.iter().fold(0.0f32, |peak, s| peak.max(s.abs()));
         self.meters.show_level(dbfs(&self.samples), peak);

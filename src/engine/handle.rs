@@ -18,7 +18,7 @@ pub struct EngineHandle {
 }
 
 impl EngineHandle {
-    /// Returns a handle over these channels; `threads` are joined when it is dropped. Tests of the window make their own.
+    /// Returns a handle over these channels; `threads` are joined when the handle is dropped. Public for the tests of the window.
     #[must_use]
     pub const fn new(commands: Sender<Command>, events: Receiver<Event>, meters: Arc<Meters>, threads: Vec<JoinHandle<()>>) -> Self {
         Self { commands, events, meters, threads }
@@ -39,7 +39,8 @@ impl EngineHandle {
         move || drop(commands.try_send(Command::Shutdown))
     }
 
-    /// Returns a function that does what [`EngineHandle::send`] does, for another thread.
+    /// Returns a function for another thread that sends a command; it returns false, without sending, when the engine has ended or too many
+    /// commands wait.
     pub fn sender(&self) -> impl Fn(Command) -> bool + Send + 'static {
         let commands = self.commands.clone();
         move |command| commands.try_send(command).is_ok()

@@ -51,26 +51,33 @@ use workers::WorkerResult;
 pub(super) use load::modes_in_real_time;
 pub(super) use recordings::Recordings;
 
-/// The parts that [`InferenceThread::new`] puts together.
+/// The settings, channels and parts that [`InferenceThread::new`] puts together.
 pub(super) struct InferenceParts {
     pub(super) settings: Settings,
     pub(super) model: Arc<Model>,
+    /// Readable name of the source.
     pub(super) source_name: String,
+    /// Behaviour of the source while the model is busy.
     pub(super) timing: SourceTiming,
     pub(super) channels: InferenceChannels,
     pub(super) meters: Arc<Meters>,
     pub(super) recordings: Recordings,
+    /// Start of the computation in progress, for the watchdog.
     pub(super) heartbeat: Arc<Heartbeat>,
-    /// An error from before the session that did not prevent it: a GPU that failed and was replaced by the processor.
+    /// Error from before the session that did not prevent it: a GPU that failed and was replaced by the processor.
     pub(super) early_problem: Option<Error>,
     pub(super) speech: SpeechHandle,
 }
 
 /// The inference thread's ends of its channels, except those to the speech thread and to its workers.
 pub(super) struct InferenceChannels {
+    /// Commands from the window or the command line.
     pub(super) commands: Receiver<Command>,
+    /// Events to the window or the command line.
     pub(super) events: Sender<Event>,
+    /// Chunk queue from the capture thread.
     pub(super) captured: ChunkReceiver,
+    /// Commands to the capture thread.
     pub(super) capture: Sender<CaptureCommand>,
     /// Barge-ins reported by the capture thread: a person spoke over a reply.
     pub(super) interruptions: Receiver<()>,
@@ -91,38 +98,47 @@ pub(super) struct InferenceThread {
     prompts: BTreeMap<String, Arc<PromptCache>>,
     /// Names of the modes that were switched on and wait for their prompt cache.
     awaited: BTreeSet<String>,
+    /// Prompt caches and models that background threads made.
     worker_results: Receiver<WorkerResult>,
+    /// Sender that each background thread gets for its results.
     worker_tx: Sender<WorkerResult>,
     /// Audio time at the end of the newest chunk or gap.
     now: StreamTime,
+    /// Number of the next chunk of sound.
     next_chunk: ChunkIdx,
     /// Number of chunks heard so far.
     chunks: u64,
     recordings: Recordings,
+    /// Instruction clip that is being recorded, if any.
     clip: ClipRecording,
     speech: ReplySpeech,
     retry_policy: RetryPolicy,
+    /// Load shedding: the modes that rest because of a lag.
     overload: Overload,
+    /// Computing times of the newest chunks.
     costs: ChunkCosts,
     phase: Phase,
     /// Number of problems reported so far.
     problems: u64,
+    /// Error from before the session, until it is reported.
     early_problem: Option<Error>,
-    /// Events to be sent at the end of this turn of the loop.
+    /// Events to be sent at the end of this turn of the thread's loop.
     out: Vec<Event>,
 }
 
 /// The phase of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// Sound is captured.
     Listening,
     /// The source has ended; chunks and replies are still in progress.
     Draining,
+    /// The session is over; the thread ends.
     Ended,
 }
 
 impl InferenceThread {
-    /// Returns an inference thread with the modes that are on switched on, and their prompt caches loaded or computed.
+    /// Returns an inference thread whose session has the modes of the settings switched on, with their prompt caches loaded or computed.
     ///
     /// # Errors
     /// When a prompt cache cannot be made or does not fit.
@@ -169,7 +185,7 @@ impl InferenceThread {
         })
     }
 
-    /// Runs the session to its end: the end of its source, a command, or a failure.
+    /// Runs the session to its end: the end of its source, a command to end, or a failure.
     pub(super) fn run(mut self) {
         self.begin();
         while self.phase != Phase::Ended {
@@ -271,7 +287,7 @@ impl InferenceThread {
         self.phase = Phase::Draining;
     }
 
-    /// Records `chunk`, encodes it, makes the first pass over it, and rests or wakes modes as the lag requires.
+    /// Records `chunk`, encodes it, makes the first pass of the model over it, and rests or wakes modes as the lag requires.
     fn take_chunk(&mut self, chunk: &Chunk) {
         (self.now, self.next_chunk) = (chunk.end, chunk.index.next());
         self.chunks += 1;
@@ -299,7 +315,8 @@ impl InferenceThread {
         }
     }
 
-    /// Hands the encoded chunks that the front end made of `chunk` to the session; notes its level and a change of the gate.
+    /// Hands the encoded chunks that the front end made of `chunk` to the session; notes the level of the chunk and a move of the quiet
+    /// gate.
     fn push(&mut self, chunk: &Chunk, EncodedChunks { encoded, gate_moved, level_dbfs }: EncodedChunks) {
         self.meters.note_level(chunk.end, level_dbfs);
         if let Some(open) = gate_moved {
@@ -321,7 +338,8 @@ impl InferenceThread {
         }
     }
 
-    /// Makes one pass; returns false when no lane had anything to do. A pass that fails is dealt with, and counts as work.
+    /// Makes one pass of the model over the lanes; returns false when no lane had anything to do. A failed pass is answered here, and
+    /// returns true.
     fn pass(&mut self) -> bool {
         self.heartbeat.begin_at(self.now);
         let pass = supervise::catch(|| self.with_session(Session::pass));
@@ -340,8 +358,8 @@ impl InferenceThread {
         }
     }
 
-    /// Calls `act` on the session, hands the replies that it begins or continues to the speech thread, and stops the voice if the
-    /// transcript contains a stop phrase.
+    /// Calls `act` with the session and a list for its events, and returns its result. Hands the text of replies to the speech thread, and
+    /// stops the voice if the transcript contains a stop phrase.
     fn with_session<T>(&mut self, act: impl FnOnce(&mut Session, &mut Vec<Event>) -> T) -> T {
         let first = self.out.len();
         // Replies that were begun before a panic are spoken all the same.
@@ -358,8 +376,7 @@ impl InferenceThread {
         self.out.push(Event::problem(self.now, severity, error));
     }
 
-    /// Sends the events of this turn, without the decisions and margins that the settings leave out. A receiver that is gone ends
-    /// the session.
+    /// Sends the collected events, without the decisions and margins that the settings leave out. A receiver that is gone ends the session.
     fn send_events(&mut self) {
         let reports = self.settings.event_options;
         for mut event in self.out.drain(..) {
@@ -378,7 +395,7 @@ impl InferenceThread {
         }
     }
 
-    /// Returns the duration of the audio that is captured and not yet decided on, in seconds.
+    /// Returns the duration of the sound that is captured and not yet decided on, in seconds.
     fn lag_secs(&self) -> f32 {
         (self.session.backlog() + self.channels.captured.chunks()) as f32 * CHUNK_SECS as f32
     }
@@ -394,7 +411,7 @@ impl InferenceThread {
         if self.session.is_replying() { meters.raise(Flag::Replying) } else { meters.lower(Flag::Replying) }
     }
 
-    /// Completes recordings and replies, sends `session_finished` and ends the other threads.
+    /// Completes recordings and replies, sends `session_finished` and ends the capture and speech threads.
     fn finish(mut self) {
         // The capture thread also ends when its channel closes.
         let _ = self.channels.capture.try_send(CaptureCommand::Stop);
@@ -415,7 +432,7 @@ impl InferenceThread {
     }
 }
 
-/// Returns the milliseconds since `begun`.
+/// Returns the milliseconds from `begun` to now.
 fn ms_since(begun: Instant) -> f64 {
     begun.elapsed().as_secs_f64() * 1e3
 }

@@ -10,12 +10,18 @@ const LEVELS: usize = 2_048;
 /// The meters of a session: single values without history, except for the levels of the newest chunks.
 #[derive(Debug)]
 pub struct Meters {
+    /// Level of the newest input block, in dBFS, as the bits of an `f32`.
     level_dbfs: AtomicU32,
+    /// Largest absolute sample of the newest input block, as the bits of an `f32`.
     peak: AtomicU32,
+    /// Sound that is captured and not yet decided on, in seconds, as the bits of an `f32`.
     lag_secs: AtomicU32,
+    /// Computing time of the newest chunk, in milliseconds, as the bits of an `f32`.
     chunk_ms: AtomicU32,
+    /// States that are true, one bit for each [`Flag`].
     flags: AtomicU8,
-    /// Levels of the newest chunks, each at [`slot`] of the chunk's end: the low half of that end, then the bits of the level.
+    /// Levels of the newest chunks, each at [`slot`] of the end of the chunk: the low half of the end (in samples), then the bits of the
+    /// level.
     levels: Box<[AtomicU64]>,
 }
 
@@ -43,14 +49,19 @@ pub struct Readings {
     pub recording: bool,
 }
 
-/// A state that is shown in [`Readings`], one bit each.
+/// A state of the session that is true or false in [`Readings`], with its bit.
 #[derive(Clone, Copy, Debug)]
 #[repr(u8)]
 pub(crate) enum Flag {
+    /// Capture is paused.
     Paused = 1,
+    /// A lane is replying.
     Replying = 4,
+    /// A model is being loaded.
     Loading = 8,
+    /// An instruction clip is being recorded.
     Clip = 128,
+    /// The session is being recorded.
     Recording = 16,
 }
 
@@ -70,7 +81,7 @@ impl Default for Meters {
 }
 
 impl Meters {
-    /// Returns the newest values; they may come from different moments.
+    /// Returns the newest value of each meter; the values may come from different moments.
     #[must_use]
     pub fn read(&self) -> Readings {
         let number = |cell: &AtomicU32| f32::from_bits(cell.load(Ordering::Relaxed));
@@ -95,8 +106,8 @@ impl Meters {
         self.peak.store(peak.to_bits(), Ordering::Relaxed);
     }
 
-    /// Returns the level of the chunk that ended at `end`, in dB below full scale; None when it is older than the newest 2,048
-    /// chunks, or none ended there.
+    /// Returns the level of the chunk that ended at `end`, in dB below full scale; None if no chunk ended there, or the chunk is older than
+    /// the newest 2,048.
     #[must_use]
     pub fn level_at(&self, end: StreamTime) -> Option<f32> {
         let found = self.levels[slot(end)].load(Ordering::Relaxed);
@@ -130,7 +141,7 @@ impl Meters {
     }
 }
 
-/// Returns the index in `levels` for the chunk that ended at `end`; chunks 2,048 apart share it.
+/// Returns the index of the chunk that ended at `end` among the kept levels; chunks 2,048 apart share an index.
 const fn slot(end: StreamTime) -> usize {
     (end.0.0 as usize / CHUNK_SAMPLES) % LEVELS
 }

@@ -4,15 +4,15 @@ use std::collections::VecDeque;
 
 use crate::time::{SAMPLE_RATE_HZ, StreamTime};
 
-/// Number of failures in a row at which the worker ends.
+/// Number of failures in a row at which a worker (inference or capture) ends.
 const MAX_IN_A_ROW: usize = 6;
-/// Number of failures within a minute of audio time at which the worker ends, successes in between or not.
+/// Number of failures within a minute of audio time at which a worker (inference or capture) ends, successes in between or not.
 const MAX_IN_A_MINUTE: usize = 20;
-/// Number of the failure in a row from which the worker starts afresh.
+/// Number of failures in a row from which a worker starts afresh.
 const FIRST_RESTART: usize = 4;
 
-/// The answer to a failure. Where there is nothing to roll back (capture, a chunk that could not be encoded), only `End` matters;
-/// otherwise the next sound follows.
+/// The answer to a failure of a worker. A worker with nothing to roll back (capture, a chunk that could not be encoded) only obeys `End`,
+/// and else goes on with the next sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FailureAction {
     /// Roll back and try the same work again.
@@ -28,25 +28,28 @@ pub(super) enum FailureAction {
 /// The decision whether the user hears of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Notify {
+    /// The user is told.
     Report,
-    /// A failure was reported within the last minute, and this one loses no sound.
+    /// The user is not told: a failure was reported within the last minute, and this one loses no sound.
     AlreadyReported,
 }
 
 /// The count of a worker's failures, from which the answer to the next one follows.
 #[derive(Debug, Default)]
 pub(super) struct RetryPolicy {
+    /// Number of failures since the last success.
     in_a_row: usize,
+    /// Audio times of the failures of the last minute.
     recent: VecDeque<StreamTime>,
 }
 
 impl RetryPolicy {
-    /// Notes that the worker succeeded: the failures in a row are over.
+    /// Notes that the worker succeeded, which ends a row of failures.
     pub(super) const fn succeeded(&mut self) {
         self.in_a_row = 0;
     }
 
-    /// Counts a failure at audio time `now`, and returns what to do about it and whether the user is told.
+    /// Counts a failure at audio time `now`. Returns the answer to the failure, and the decision about telling the user.
     pub(super) fn failed(&mut self, now: StreamTime) -> (FailureAction, Notify) {
         self.in_a_row += 1;
         let minute = 60 * u64::from(SAMPLE_RATE_HZ);

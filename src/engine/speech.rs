@@ -39,7 +39,7 @@ const IDLE: Duration = Duration::from_secs(5);
 pub(super) const STALL_LIMIT: Duration = Duration::from_secs(30);
 /// Failures in a row after which a voice is not tried again until the user changes the voice's settings.
 const MAX_STRIKES: u32 = 2;
-/// The name under which output problems are reported.
+/// Name under which a problem of the sound output is reported, beside the names of voices.
 const OUTPUT: &str = "the output";
 
 /// A command to the speech thread.
@@ -62,19 +62,23 @@ pub(super) enum SpeechCommand {
 /// A report of the speech thread. Every reply that was begun ends in `Finished` or `Unspoken`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum SpeechReport {
+    /// The voice begins to speak this reply.
     Started(ReplyId),
+    /// The reply is over: spoken to its end, or cut.
     Finished {
         reply: ReplyId,
+        /// True if the reply was cut before its end.
         cut: bool,
     },
     /// The reply was never heard and stays text.
     Unspoken(ReplyId),
+    /// A voice or the output failed.
     Problem(Error),
-    /// One step of the thread has taken this long; sent by the watchdog.
+    /// One step of the speech thread has taken this long; sent by the watchdog.
     Stalled(Duration),
 }
 
-/// The speech thread's ends of its channels.
+/// The speech thread's ends of the channels to the inference thread.
 struct SpeechChannels {
     commands: Receiver<SpeechCommand>,
     reports: Sender<SpeechReport>,
@@ -97,23 +101,28 @@ struct SpeechThread {
     closed: bool,
 }
 
-/// A reply that is being spoken or waits.
+/// A reply that is being spoken or waits to be spoken.
 struct SpokenReply {
     reply: ReplyId,
     emotion: Option<Emotion>,
     splitter: SentenceSplitter,
     /// Complete sentences that wait for the one being spoken.
     sentences: VecDeque<String>,
+    /// True once the whole text of the reply has arrived.
     complete: bool,
+    /// True once samples of the reply were given to the player.
     started: bool,
     /// Language of the sentence begun last.
     language: Language,
+    /// Time at which the reply began to arrive.
     begun: Instant,
+    /// Sentence that is being spoken; None between sentences.
     current: Option<SpokenSentence>,
 }
 
 /// The sentence that is being spoken.
 struct SpokenSentence {
+    /// Text in its spoken form, with language, rate and pitch.
     text: SpeechText,
     /// Index in `voices` of the voice that speaks.
     voice: usize,
@@ -124,21 +133,23 @@ struct SpokenSentence {
     audible: bool,
 }
 
-/// The time of the thread's next step, as a step returns it.
+/// The time of the speech thread's next step, as a step returns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StepOutcome {
     /// At once.
     GoOn,
     /// After 15 ms, or when a command comes.
     Wait,
-    /// When the next command comes.
+    /// When the next command comes; meanwhile an idle output may be closed.
     Rest,
 }
 
 /// The way a reply ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
+    /// The reply was spoken to its end.
     Whole,
+    /// The reply fades out, or was never heard.
     Cut,
 }
 
@@ -178,7 +189,7 @@ impl SpeechThread {
         self.player.cut();
     }
 
-    /// Restarts after a panic: every reply is dropped and stays text, and the voice that was speaking gets a failure.
+    /// Restarts the speech thread after a panic: every reply is dropped and stays text, and the voice that was speaking gets a failure.
     fn restart(&mut self, restart: Restart) {
         if let Some(sentence) = self.replies.front_mut().and_then(|reply| reply.current.take())
             && let Some((_, strikes)) = self.voices.get_mut(sentence.voice)
@@ -192,7 +203,7 @@ impl SpeechThread {
         }
     }
 
-    /// Carries out the commands that wait, advances the first reply by a step, and waits for the next command as the step requires.
+    /// Carries out the commands that wait, advances the first reply by a step, and waits for the next command if the step says so.
     fn turn(&mut self) {
         self.heartbeat.begin();
         self.take_commands();
@@ -262,7 +273,7 @@ impl SpeechThread {
         }
     }
 
-    /// Returns the reply `reply` while its text is incomplete; None once it is complete or dropped.
+    /// Returns the reply with the id `reply` while its text is incomplete; None once the text is complete or the reply was dropped.
     fn open_reply(&mut self, reply: ReplyId) -> Option<&mut SpokenReply> {
         self.replies.iter_mut().find(|open| open.reply == reply && !open.complete)
     }
@@ -426,7 +437,7 @@ impl SpeechThread {
         StepOutcome::GoOn
     }
 
-    /// Notes the failure of the voice that speaks. The next voice says the sentence, unless a part of it has been heard already.
+    /// Notes that the voice that speaks has failed. The next voice says the sentence, unless a part of the sentence has been heard already.
     fn voice_failed(&mut self, error: Error) {
         let Some(sentence) = self.replies.front_mut().and_then(|first| first.current.take()) else { return };
         let SpokenSentence { text, voice: at, audible, utterance, .. } = sentence;
@@ -466,7 +477,7 @@ impl SpeechThread {
         });
     }
 
-    /// Reports a problem of `about`, a voice or the output, unless one of it was reported and not overcome since.
+    /// Reports `error` of `about`, a voice or the output, unless an earlier error of the same was reported and not overcome since.
     fn report_once(&mut self, about: &str, error: Error) {
         if self.reported.insert(about.to_owned()) {
             self.report(SpeechReport::Problem(error));

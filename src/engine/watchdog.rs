@@ -17,23 +17,26 @@ use crate::time::StreamTime;
 pub(super) const STALL_LIMIT: Duration = Duration::from_secs(15);
 /// Capacity of the channel whose closing tells the watchdog that the worker is gone; nothing is ever sent on it.
 const ALIVE: usize = 1;
-/// Longest interval between two looks of the watchdog.
+/// Longest interval between two checks of the watchdog.
 const POLL: Duration = Duration::from_millis(500);
 
 /// The start of the work that a watched thread is doing, written by that thread.
 #[derive(Debug)]
 pub(super) struct Heartbeat {
+    /// Time from which `since_ms` counts.
     begun: Instant,
     /// Milliseconds from `begun` to the start of the work in progress, plus one; 0 at rest.
     since_ms: AtomicU64,
-    /// Audio time of the work in progress, in samples.
+    /// Audio time of the work in progress, in samples (16 kHz).
     at: AtomicU64,
+    /// Sender whose drop tells the watchdog that the watched thread is gone.
     _alive: Sender<()>,
 }
 
 /// The watchdog's side of a [`Heartbeat`], which does not keep the watched thread's side alive.
 pub(super) struct HeartbeatMonitor {
     heartbeat: Weak<Heartbeat>,
+    /// Channel that closes when the watched thread is gone.
     alive: Receiver<()>,
 }
 
@@ -62,15 +65,15 @@ impl Heartbeat {
         self.since_ms.store(0, Ordering::Release);
     }
 
-    /// Returns the duration of the work in progress and a number that identifies it; None at rest.
+    /// Returns the duration of the work in progress and its start in milliseconds, which identifies the work; None at rest.
     fn busy(&self) -> Option<(Duration, u64)> {
         let since_ms = self.since_ms.load(Ordering::Acquire).checked_sub(1)?;
         Some((self.begun.elapsed().saturating_sub(Duration::from_millis(since_ms)), since_ms))
     }
 }
 
-/// Watches until the watched thread is gone. Calls `report` once for each piece of work that takes `limit` or longer, with the time
-/// that it has taken so far and its audio time.
+/// Watches a thread until the thread is gone. Calls `report` once for each piece of work that takes `limit` or longer, with the time that
+/// the work has taken so far and its audio time.
 pub(super) fn watch(monitor: &HeartbeatMonitor, limit: Duration, mut report: impl FnMut(Duration, StreamTime)) {
     let mut reported = None;
     while monitor.alive.recv_timeout(POLL.min(limit)) == Err(RecvTimeoutError::Timeout) {

@@ -28,7 +28,9 @@ pub(super) trait Backend: Send + Sync {
 
 /// The sound system and the clocks of this machine.
 pub(super) struct System {
+    /// Time at which this object was made.
     begun: Instant,
+    /// Reading at `begun` of the clock that runs in system sleep, in seconds.
     begun_secs: f64,
 }
 

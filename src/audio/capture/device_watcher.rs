@@ -11,21 +11,24 @@ use super::devices::{DeviceDirection, has_direction, id_of};
 use super::host::host;
 use crate::supervise;
 
-/// Interval between polls.
+/// Interval between two polls of the list of input devices.
 const INTERVAL: Duration = Duration::from_secs(2);
 
 /// The input devices at one moment, by their ids. Without a default input `default_id` is None and `default_name` is empty.
 pub(super) struct DeviceSnapshot {
+    /// Id of the default input.
     pub(super) default_id: Option<String>,
+    /// Readable name of the default input.
     pub(super) default_name: String,
+    /// Ids of all inputs.
     pub(super) ids: Vec<String>,
 }
 
-/// Capacity of the channel of snapshots; while one is unread, newer ones are dropped.
+/// Capacity of the channel from the device watcher; while a snapshot is unread, newer snapshots are dropped.
 const SNAPSHOTS: usize = 1;
 
-/// Starts the watcher, which ends within two intervals of the receiver's drop. The sound system may block, so the watcher has its
-/// own thread. If the thread cannot be created, a lost input is still detected by its stall.
+/// Starts the thread that sends a snapshot of the input devices every 2 s until the receiver is dropped. A thread of its own, because the
+/// sound system may block. If the thread cannot be created, a lost input is still detected by its stall.
 pub(super) fn watch_devices() -> Receiver<DeviceSnapshot> {
     let (tx, rx) = crossbeam_channel::bounded(SNAPSHOTS);
     let _ = supervise::spawn("hearken-mic-watch", move || {

@@ -92,6 +92,7 @@ pub fn devices() -> Result<Vec<DeviceInfo>> {
 /// A device of the sound system, with its id and readable name.
 #[cfg(feature = "mic")]
 pub(in crate::audio) struct NamedDevice {
+    /// Device of the sound system.
     pub(in crate::audio) device: cpal::Device,
     pub(in crate::audio) id: String,
     pub(in crate::audio) name: String,
@@ -142,14 +143,14 @@ pub(in crate::audio) fn find_output(choice: &DeviceChoice) -> Result<NamedDevice
     }
 }
 
-/// Returns all devices of this direction that have an id.
+/// Returns the devices of `host` with this direction that have an id.
 #[cfg(feature = "mic")]
 fn with_direction(host: &cpal::Host, direction: DeviceDirection) -> Result<Vec<NamedDevice>> {
     let devices = host.devices().map_err(|e| listing_error(&e))?;
     Ok(devices.filter(|device| has_direction(device, direction)).filter_map(NamedDevice::new).collect())
 }
 
-/// Returns the device of `devices` that `wanted` names as in [`best_match`].
+/// Returns the device of `devices` that `wanted` names, by id or name as in [`best_match`].
 #[cfg(feature = "mic")]
 fn find_by_name(wanted: &str, mut devices: Vec<NamedDevice>, direction: DeviceDirection) -> Result<NamedDevice> {
     let names: Vec<(&str, &str)> = devices.iter().map(|found| (found.id.as_str(), found.name.as_str())).collect();
@@ -184,6 +185,7 @@ fn best_match(wanted: &str, devices: &[(&str, &str)]) -> Option<usize> {
         })
 }
 
+/// Returns the error for a device name that fits none of `devices` (id, name); the message lists their names without ALSA's plugins.
 #[cfg(feature = "mic")]
 fn unknown_device(wanted: &str, devices: &[(&str, &str)], direction: DeviceDirection) -> Error {
     let (kind, noun, remedy) = match direction {

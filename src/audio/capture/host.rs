@@ -24,10 +24,10 @@ mod cookie {
     use std::path::{Path, PathBuf};
     use std::sync::Once;
 
-    /// Length of the cookie (`PA_NATIVE_COOKIE_LENGTH` in PulseAudio's protocol), in bytes.
+    /// Length of PulseAudio's authentication cookie (`PA_NATIVE_COOKIE_LENGTH` in its protocol), in bytes.
     const BYTES: usize = 256;
 
-    /// Creates the cookie once in this process, if a PulseAudio server runs and neither the user nor `PULSE_COOKIE` has one.
+    /// Creates PulseAudio's cookie file, once in this process, if a PulseAudio server runs and neither the user nor `PULSE_COOKIE` has one.
     pub(super) fn ensure() {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
@@ -40,7 +40,8 @@ mod cookie {
         });
     }
 
-    /// Creates the cookie in the home folder `home` unless it, or the older `.pulse-cookie`, exists or the folder is missing.
+    /// Creates PulseAudio's cookie file in the home folder `home`. Does nothing if the file or the older `.pulse-cookie` exists, or if the
+    /// folder is missing.
     fn create_in(home: &Path) -> std::io::Result<()> {
         let (folder, old) = (home.join(".config/pulse"), home.join(".pulse-cookie"));
         let path = folder.join("cookie");

@@ -4,9 +4,10 @@
 //! arrival time of a frame minus its position in the stream stays constant. A loss raises this offset by the length of the
 //! lost sound. A late callback raises it too, so the minimum of many observations is used.
 
-/// Observation time after a loss, in seconds: four callbacks.
+/// Time for which frames are observed after a loss before its length is taken, in seconds: four callbacks of the sound system.
 const SETTLE_SECS: f64 = 0.2;
-/// Length of a period whose minimum offset is kept, in seconds; two clocks drift apart by about 0.5 ms in it (100 ppm).
+/// Length of a period whose minimum offset (arrival time of a frame minus its position) is kept, in seconds; two clocks drift apart by
+/// about 0.5 ms in a period (100 ppm).
 const PERIOD_SECS: f64 = 5.0;
 /// Shortest loss that is measured, in seconds; a shorter one cannot be told from a late callback.
 const LEAST_SECS: f64 = 0.02;
@@ -16,11 +17,15 @@ const REPORT_INTERVAL_SECS: f64 = 60.0;
 /// Follows the frames of one stream and measures the losses that the sound system reports.
 #[derive(Debug)]
 pub(super) struct LossMeter {
+    /// Sample rate of the stream, in Hz.
     rate_hz: f64,
-    /// Minimum offset of the current period and of the previous one, in seconds.
+    /// Minimum offset (arrival time of a frame minus its position) of the current period and of the previous one, in seconds.
     offsets: [f64; 2],
+    /// End of the current period, in seconds of the caller's clock.
     period_end: f64,
+    /// Loss that is being measured.
     pending: Option<PendingLoss>,
+    /// Time of the last report of a loss too short to measure, in seconds of the caller's clock.
     reported_at: Option<f64>,
 }
 
@@ -29,8 +34,11 @@ pub(super) struct LossMeter {
 struct PendingLoss {
     /// Number of frames that arrived before the loss.
     frames: u64,
+    /// Minimum offset of the frames before the loss, in seconds.
     offset_before: f64,
+    /// Minimum offset of the frames after the loss, in seconds; infinite before the first one.
     offset_after: f64,
+    /// Time at which the length is taken, in seconds of the caller's clock; infinite before the first frame after the loss.
     measured_at: f64,
 }
 
@@ -49,7 +57,7 @@ impl LossMeter {
         Self { rate_hz: f64::from(rate_hz.max(1)), offsets, period_end: f64::NEG_INFINITY, pending: None, reported_at: None }
     }
 
-    /// Notes that `frames` frames have arrived by `now`. Call only when `frames` has grown.
+    /// Notes that `frames` frames in all have arrived by `now`, in seconds. Call only when `frames` has grown.
     pub(super) fn observe(&mut self, now: f64, frames: u64) {
         let offset = now - frames as f64 / self.rate_hz;
         if let Some(loss) = &mut self.pending {
@@ -69,14 +77,14 @@ impl LossMeter {
         self.offsets[0] = self.offsets[0].min(offset);
     }
 
-    /// Notes that the sound system reported a loss after `frames` frames. Losses close together are measured as one.
+    /// Notes that the sound system reported a loss after the first `frames` frames. Losses close together are measured as one.
     pub(super) fn report_loss(&mut self, frames: u64) {
         let offset_before = self.offsets[0].min(self.offsets[1]);
         self.pending.get_or_insert(PendingLoss { frames, offset_before, offset_after: f64::INFINITY, measured_at: f64::INFINITY });
     }
 
-    /// Returns the length of the reported loss once it is measured, 0.2 s after the first frames behind it; None until then,
-    /// without a loss, and for a loss too short to measure within a minute of another one.
+    /// Returns the length of the reported loss once it is measured, 0.2 s after the first frames behind it (`now` is in seconds). Returns
+    /// None until then, without a loss, and for a loss too short to measure within a minute of another one.
     pub(super) fn measured(&mut self, now: f64) -> Option<MeasuredLoss> {
         let PendingLoss { offset_before, offset_after, .. } = self.pending.take_if(|loss| now >= loss.measured_at)?;
         self.offsets = [offset_after, f64::INFINITY];

@@ -23,34 +23,42 @@ struct Mark {
 
 /// The writing end of the ring, called by the real-time audio callback.
 pub struct RingWriter {
+    /// Samples for the reader.
     samples: HeapProd<f32>,
+    /// Losses for the reader.
     marks: HeapProd<Mark>,
+    /// Number of frames that the device has delivered, lost ones included.
     frames: Arc<AtomicU64>,
+    /// Number of samples written so far.
     written: u64,
-    /// Samples lost since the last mark; writing stops until they are marked.
+    /// Number of samples lost since the last mark; nothing is written until their loss is marked.
     unmarked: u64,
 }
 
 /// The reading end of the ring, used by the capture thread.
 pub struct RingReader {
+    /// Samples from the writer.
     samples: HeapCons<f32>,
+    /// Losses from the writer.
     marks: HeapCons<Mark>,
+    /// Number of frames that the device has delivered, lost ones included.
     frames: Arc<AtomicU64>,
+    /// Number of samples read so far.
     taken: u64,
 }
 
 /// The result of [`RingReader::read`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadOutcome {
-    /// Number of samples that were appended.
+    /// Number of samples that were appended to the caller's buffer.
     Samples(usize),
-    /// Number of samples that were lost at this position.
+    /// Number of samples that were lost between the samples read before and after this call.
     Lost(u64),
     /// No samples are available.
     Empty,
 }
 
-/// Creates a ring for `capacity` mono samples.
+/// Returns the two ends of a new ring buffer for `capacity` mono samples.
 #[must_use]
 pub fn ring(capacity: usize) -> (RingWriter, RingReader) {
     let (samples_in, samples_out) = HeapRb::new(capacity.max(1)).split();
@@ -86,6 +94,7 @@ impl RingWriter {
         self.frames.fetch_add(n_frames as u64, Ordering::Release);
     }
 
+    /// Hands the loss that is not marked yet to the reader, unless the queue of marks is full.
     fn mark_loss(&mut self) {
         if self.unmarked > 0 && self.marks.try_push(Mark { at: self.written, lost: self.unmarked }).is_ok() {
             self.unmarked = 0;
@@ -94,7 +103,7 @@ impl RingWriter {
 }
 
 impl RingReader {
-    /// Appends the available samples up to the next loss to `out`; once the loss is reached, returns it instead.
+    /// Appends the available samples up to the next loss to `out` and returns their number; at the loss, returns its length instead.
     pub fn read(&mut self, out: &mut Vec<f32>) -> ReadOutcome {
         // Count samples before reading marks: a mark is published before the sample behind it, so no counted sample lies
         // behind an unread mark.
@@ -126,7 +135,7 @@ impl RingReader {
         self.frames.load(Ordering::Acquire)
     }
 
-    /// Returns the counter behind [`Self::frames`], for the error callback.
+    /// Returns the counter of the frames that the device has delivered, lost ones included, for the stream's error callback.
     #[cfg(feature = "mic")]
     pub(super) fn counter(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.frames)

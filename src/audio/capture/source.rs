@@ -23,51 +23,65 @@ use crate::protocol::{DeviceChoice, GapCause};
 use crate::time::SAMPLE_RATE_HZ;
 use recovery::{Loss, Recovery};
 
-/// Longest wait of one call of `next`, which then returns `Nothing`.
+/// Longest time that one call of [`Source::next`] waits for sound; the call then returns [`SourceEvent::Nothing`].
 const WAIT: Duration = Duration::from_millis(100);
-/// Interval between two looks at the ring during that wait; a callback comes every 50 ms.
+/// Interval at which a waiting [`Source::next`] looks for new samples; the sound system delivers some every 50 ms.
 const POLL: Duration = Duration::from_millis(20);
 /// Time without new frames after which a running device counts as lost: callbacks may stop without an error
 /// (`src/audio/README.md`).
 const STALL: Duration = Duration::from_millis(1_500);
-/// Time to the first frames after which an opened device counts as failed: an idle PulseAudio source needs up to 1.9 s.
+/// Time without a first frame after which a newly opened device counts as failed: an idle PulseAudio source needs up to 1.9 s.
 const FIRST_FRAMES: Duration = Duration::from_secs(3);
-/// Length of digital silence, after a signal, from which the input counts as lost: noise of a room and of a converter is never
+/// Length of digital silence after a signal, in seconds, from which the input counts as lost: noise of a room and of a converter is never
 /// exactly zero.
 const ZEROS_SECS: u64 = 30;
 /// Interval between two checks for system sleep.
 const SLEEP_CHECK: Duration = Duration::from_secs(1);
-/// Shortest sleep that is noticed, in seconds; without a sleep the clocks differ by far less.
+/// Shortest sleep of the machine that is noticed, in seconds; without a sleep, the clock that runs in sleep and the one that stops differ
+/// by far less.
 const LEAST_SLEEP_SECS: f64 = 2.0;
 
 /// A microphone that is opened again after its loss: the source of live listening.
 pub struct CaptureSource {
+    /// Sound system and sleep clock.
     backend: Arc<dyn Backend>,
+    /// Input that the user chose.
     choice: DeviceChoice,
     /// Inputs (ids or names) that are opened only if `choice` names them.
     excluded: Vec<String>,
-    /// Id of the input that `choice` names, known once it has been open: shows, while a fallback is in use, that the input is back.
+    /// Id of the input that `choice` names, known once that input has been open: shows, while a fallback is in use, that the input is back.
     chosen_id: Option<String>,
+    /// Readable name of the input opened last.
     name: String,
     state: InputState,
+    /// Newest reading of the time spent in system sleep.
     sleep: SleepReading,
+    /// Receiver of the list of inputs, which comes every 2 s.
     snapshots: Receiver<DeviceSnapshot>,
     /// The stream that will replace the current one, while it is being opened on another thread; None unless a change is in
     /// progress.
     replacement: Option<Receiver<Result<InputStream>>>,
+    /// Buffer of samples at the device's rate.
     raw: Vec<f32>,
+    /// Events that the next calls of [`Source::next`] return, oldest first.
     pending: VecDeque<SourceEvent>,
 }
 
+/// The state of the input of a [`CaptureSource`].
 enum InputState {
+    /// No device is open, and none is wanted.
     Paused,
+    /// The device is open and delivers sound.
     Listening(Box<Live>),
+    /// The device was lost and is being reopened.
     Lost { loss: Loss, recovery: Recovery },
 }
 
 /// A reading of the time that the machine has slept since a fixed moment.
 struct SleepReading {
+    /// Time that the machine has slept since a fixed moment, in seconds.
     slept_secs: f64,
+    /// Time of this reading.
     read_at: Instant,
 }
 
@@ -81,9 +95,13 @@ impl SleepReading {
 struct Live {
     stream: InputStream,
     resampler: Resampler,
+    /// Time at which the stream was opened.
     opened_at: Instant,
+    /// Number of frames that the device had delivered at the last check.
     frames: u64,
+    /// Time at which the number of frames last grew.
     last_frames_at: Instant,
+    /// Meter of the sound that the sound system lost.
     loss_meter: LossMeter,
     /// Cause of a fatal error of the stream; None while it works.
     fatal: Option<String>,
@@ -109,8 +127,7 @@ impl Live {
         Ok(Box::new(Self { stream, resampler, opened_at: now, frames, last_frames_at: now, loss_meter, fatal, zero_frames, role }))
     }
 
-    /// Counts the zero frames at the end of the stream, to which `raw` has been added. Returns true from 30 s of zeros after a
-    /// signal on.
+    /// Counts the zero samples at the end of the stream, of which `raw` are the newest. Returns true once 30 s of zeros follow a signal.
     fn is_digital_silence(&mut self, raw: &[f32]) -> bool {
         if raw.iter().any(|sample| *sample != 0.0) {
             self.zero_frames = Some(0);
@@ -120,7 +137,8 @@ impl Live {
         *zeros >= ZEROS_SECS * u64::from(self.stream.rate_hz())
     }
 
-    /// Reads the errors of the stream and its count of frames; keeps the first fatal error in `fatal`.
+    /// Reads the errors that the sound system reported and the number of frames delivered; keeps the cause of the first fatal error in
+    /// `fatal`.
     fn check(&mut self) {
         while let Some(reported) = self.stream.next_error() {
             if is_fatal(reported.error.kind()) {
@@ -137,8 +155,8 @@ impl Live {
         }
     }
 
-    /// Returns a gap for sound that was lost before the ring, once its length is measured, or a problem if it is too short for
-    /// that; None if there is no such loss.
+    /// Returns [`SourceEvent::Gap`] for sound that the sound system lost, once its length is measured, or [`SourceEvent::Problem`] for a
+    /// loss too short to measure; None if there is no such loss.
     fn overrun(&mut self) -> Option<SourceEvent> {
         Some(match self.loss_meter.measured(self.opened_at.elapsed().as_secs_f64())? {
             MeasuredLoss::Secs(secs) => gap(secs, GapCause::Overrun),
@@ -149,7 +167,8 @@ impl Live {
         })
     }
 
-    /// Returns the cause if the stream has reported a fatal error or delivers nothing (for 3 s at its start, later for 1.5 s).
+    /// Returns the cause if the stream has reported a fatal error or delivers nothing (for 3 s at its start, later for 1.5 s); None while
+    /// it works.
     fn failure(&mut self) -> Option<String> {
         self.check();
         if self.fatal.is_some() {
@@ -170,7 +189,8 @@ impl CaptureSource {
         Self::open_with(System::shared(), choice, excluded)
     }
 
-    /// Opens the input that `choice` names. If that fails, the first event is the error, and opening is retried as after a loss.
+    /// Opens the input that `choice` names, another microphone in place of a default that is one of `excluded` (ids or names). If that
+    /// fails, the first event is the error, and opening is retried as after a loss.
     #[must_use]
     pub fn open_or_retry(choice: &DeviceChoice, excluded: &[String]) -> Self {
         Self::open(choice, excluded).unwrap_or_else(|error| {
@@ -219,7 +239,7 @@ impl CaptureSource {
         if let InputState::Listening(live) = &self.state { live.stream.channels() } else { 0 }
     }
 
-    /// Queues `InputChanged` for `live` and returns the state that listens to it.
+    /// Queues [`SourceEvent::InputChanged`] for the stream `live`, and returns the state of listening to this stream.
     fn listen_to(&mut self, live: Box<Live>) -> InputState {
         let stream = &live.stream;
         stream.name().clone_into(&mut self.name);
@@ -231,6 +251,7 @@ impl CaptureSource {
         InputState::Listening(live)
     }
 
+    /// Reads from the open stream: appends samples, at 16 kHz, to `out` and returns their event, or the event of a loss or change.
     fn listen(&mut self, out: &mut Vec<f32>) -> SourceEvent {
         if let Some(event) = self.notice_sleep(out) {
             return event;
@@ -271,7 +292,8 @@ impl CaptureSource {
         self.deliver(start, out)
     }
 
-    /// Clamps the samples in `out` from `start` on and returns their event; without samples the next pending event, or `Nothing`.
+    /// Clamps the samples in `out` from index `start` on to -1 ..= 1 and returns the event with their number; without samples returns the
+    /// next queued event, or [`SourceEvent::Nothing`].
     fn deliver(&mut self, start: usize, out: &mut [f32]) -> SourceEvent {
         for sample in &mut out[start..] {
             *sample = sanitize(*sample);
@@ -283,12 +305,12 @@ impl CaptureSource {
     }
 }
 
-/// Queues an error of the resampler as a problem; listening continues.
+/// Queues the error of a failed resampling in `pending` as [`SourceEvent::Problem`]; listening continues.
 fn report_error(done: Result<()>, pending: &mut VecDeque<SourceEvent>) {
     pending.extend(done.err().map(SourceEvent::Problem));
 }
 
-/// Returns a gap of `secs` seconds.
+/// Returns the event for `secs` seconds of lost sound.
 fn gap(secs: f64, cause: GapCause) -> SourceEvent {
     SourceEvent::Gap { samples: (secs * f64::from(SAMPLE_RATE_HZ)).round() as u64, cause }
 }

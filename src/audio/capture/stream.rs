@@ -20,7 +20,7 @@ use crate::supervise;
 
 /// Length of the ring, in seconds of sound: far longer than the capture thread ever sleeps.
 const RING_SECS: usize = 2;
-/// Requested rate of callbacks, in Hz: 50 ms of sound each, always of a fixed size (`src/audio/README.md`). A callback costs
+/// Requested rate of the input callbacks, in Hz: 50 ms of sound each, always of a fixed size (`src/audio/README.md`). A callback costs
 /// PulseAudio's client about 200 µs, so more of them would use a noticeable share of a core in a quiet room.
 const CALLBACKS_PER_SEC: u32 = 20;
 /// Capacity of the queue of stream errors: the first one names the cause, and a dead device repeats it every 2 ms.
@@ -37,8 +37,11 @@ pub(super) struct StreamError {
 
 /// A running input stream.
 pub struct InputStream {
+    /// Stream of the sound system; None in a test without a device.
     stream: Option<cpal::Stream>,
+    /// Reading end of the ring of samples.
     reader: RingReader,
+    /// Errors that the sound system reports.
     errors: Receiver<StreamError>,
     id: String,
     name: String,
@@ -69,7 +72,7 @@ impl InputStream {
         Ok(Self { stream: Some(stream), reader, errors, id, name, rate_hz: config.sample_rate, channels: config.channels })
     }
 
-    /// Creates a stream without a device; a test writes to its ring.
+    /// Creates a stream without a device, for a test that writes to its ring.
     #[cfg(test)]
     pub(super) fn scripted(reader: RingReader, errors: Receiver<StreamError>, id: &str, rate_hz: u32) -> Self {
         Self { stream: None, reader, errors, id: id.to_owned(), name: id.to_owned(), rate_hz, channels: 1 }
@@ -129,13 +132,14 @@ struct Started {
     errors: Receiver<StreamError>,
 }
 
-/// The destination of errors that the stream's error callback receives.
+/// The destination of the errors that a stream's error callback receives.
 struct ErrorReport {
     errors: Sender<StreamError>,
+    /// Counter of the frames that the device has delivered, lost ones included.
     frames: Arc<AtomicU64>,
 }
 
-/// Opens and starts a stream of this format.
+/// Opens and starts an input stream of `device` with this configuration and sample format.
 fn start(device: &cpal::Device, config: cpal::StreamConfig, format: SampleFormat) -> Result<Started, cpal::Error> {
     let (writer, reader) = ring(config.sample_rate as usize * RING_SECS);
     let (sender, errors) = crossbeam_channel::bounded(STREAM_ERRORS);
@@ -159,6 +163,7 @@ fn start(device: &cpal::Device, config: cpal::StreamConfig, format: SampleFormat
     Ok(Started { stream, reader, errors })
 }
 
+/// Opens an input stream whose callbacks receive samples of the type `T`: sound goes to `writer`, errors go to `report`.
 fn build<T: SizedSample + Send + 'static>(
     device: &cpal::Device,
     config: cpal::StreamConfig,

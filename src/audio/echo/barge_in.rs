@@ -14,97 +14,104 @@ use std::collections::VecDeque;
 
 use super::voicing::FrameFeatures;
 
-/// Frames within which the echo of a far-end frame arrives: a delay of at most 300 ms, and the early reverberation.
+/// Number of frames (10 ms each) within which the echo of a played frame arrives: a delay of at most 300 ms, and the early reverberation.
 const ECHO_FRAMES: usize = 42;
-/// Frames before a known delay from which its echo is expected: 30 ms.
+/// Number of frames before a known delay of the echo from which the echo is expected: 30 ms.
 const BEFORE_DELAY: usize = 3;
-/// Frames after a known delay until which its echo is expected: 120 ms.
+/// Number of frames after a known delay of the echo until which the echo is expected: 120 ms.
 const AFTER_DELAY: usize = 12;
 /// Length of a frame, in milliseconds.
 const FRAME_MS: i32 = 10;
-/// Level below which the far end makes no audible echo, in dBFS.
+/// Level of the played sound below which it makes no audible echo, in dBFS.
 const FAR_SILENT_DB: f32 = -65.0;
 /// Level by which a frame must exceed the learnt residue of the echo, in dB: the residue varies from frame to frame.
 const MARGIN_DB: f32 = 4.0;
-/// Decay of an echo that has ended, in dB per frame: 60 dB in 0.3 s, as in a furnished room.
+/// Decay of the echo after the played sound has ended, in dB per frame: 60 dB in 0.3 s, as in a furnished room.
 const DECAY_DB: f32 = 2.0;
-/// Greatest distance of the filter's estimate of the echo below the usual echo, in dB; a lower estimate is raised to it.
+/// Greatest distance of the filter's estimate of the echo below the usual echo, in dB; a lower estimate is raised to this distance.
 const ESTIMATE_RANGE_DB: f32 = 15.0;
-/// Attenuation from which a frame shows that the filter removes the echo, in dB.
+/// Attenuation by the linear filter from which a frame shows that the filter removes the echo, in dB.
 const REMOVES_DB: f32 = 4.0;
-/// Number of frames with this attenuation, less those without it, from which the filter counts as adapted.
+/// Number of frames in which the filter removed the echo, less those in which it did not, from which the filter counts as adapted.
 const ADAPTED: u32 = 30;
-/// Largest value of that difference.
+/// Upper bound of the number of frames in which the filter removed the echo, less those in which it did not.
 const ADAPTED_MOST: u32 = 100;
 /// Level of the microphone below which a frame does not show whether the filter removes the echo, in dBFS.
 const AUDIBLE_DB: f32 = -60.0;
-/// Frames that are judged together: 300 ms.
+/// Number of the newest frames (10 ms each) whose evidence of a person is counted: 300 ms.
 const WINDOW: usize = 30;
-/// Frames of evidence within the window from which a person is suspected: 40 ms.
+/// Number of frames with evidence among the newest 300 ms from which a person is suspected: 40 ms.
 const SUSPECTED: usize = 4;
-/// Frames of evidence from which a person is certain: 80 ms. The voiced end of a cough is shorter, a keystroke has none.
+/// Number of frames with evidence among the newest 300 ms from which a person is certain: 80 ms. The voiced end of a cough is shorter, a
+/// keystroke has none.
 const CERTAIN: usize = 8;
-/// Smallest number of these frames with evidence in the suppressor's output: excludes the word endings of the reply, and delayed
-/// none of 200 interruptions.
+/// Number of frames with evidence in the suppressor's output that a certain person needs among the newest 300 ms: excludes the word endings
+/// of the reply, and delayed none of 200 interruptions.
 const CERTAIN_IN_CLEAN: usize = 4;
 /// Level above the suppressor's residue from which a voiced frame is strong evidence, in dB.
 const STRONG_DB: f32 = 8.0;
-/// Voicing above which a loud frame is strong evidence; the end of a cough is less voiced.
+/// Voicing (0 to 1) above which a loud frame is strong evidence; the end of a cough is less voiced.
 const STRONG_VOICING: f32 = 0.6;
-/// Frames of strong evidence that are enough by themselves: a "Stop!" has no more.
+/// Number of frames of strong evidence within 150 ms that make a person certain by themselves: a "Stop!" has no more.
 const STRONG: usize = 5;
-/// Frames within which strong evidence is counted: 150 ms.
+/// Number of the newest frames (10 ms each) among which strong evidence is counted: 150 ms.
 const STRONG_WINDOW: usize = 15;
-/// Correlation with the far end above which the sound is echo. A person over an echo exceeds it in one case of twenty; echo on
-/// an unknown path has a median of 0.72.
+/// Correlation (0 to 1) of the canceller's output with the played sound above which the sound is echo. A person over an echo exceeds it in
+/// one case of twenty; echo on an unknown path has a median of 0.72.
 const ECHO_CORRELATION: f32 = 0.55;
-/// Correlation above which the echo path has changed and the filter must adapt again.
+/// Correlation (0 to 1) of the canceller's output with the played sound above which the echo path has changed and the filter must adapt
+/// again.
 const PATH_CHANGED_CORRELATION: f32 = 0.68;
-/// Frames for which the filter is not trusted after such a change: 1.5 s, the time it needs to adapt.
+/// Number of frames (10 ms each) after a change of the echo path for which the filter is not trusted: 1.5 s, the time it needs to adapt.
 const READAPTATION: u32 = 150;
-/// Correlation above which the sound is echo during that time.
+/// Correlation (0 to 1) with the played sound above which the sound is echo, while the filter adapts to a changed echo path.
 const READAPTATION_CORRELATION: f32 = 0.4;
-/// Frames for which a suspicion lasts after its last evidence: 400 ms.
+/// Number of frames (10 ms each) for which a suspicion lasts after its last evidence: 400 ms.
 const SUSPICION: u32 = 40;
-/// Frames of evidence after which residues are learnt from them nevertheless: sound that lasts 1.5 s is the canceller's residue.
+/// Number of frames with evidence, less those without, from which the residue of the echo is learnt from frames with evidence too: sound
+/// that lasts 1.5 s is the canceller's residue.
 const LEARN_ANYWAY: u32 = 150;
-/// Newest frames that [`BargeInDetector::hears_speech`] looks at: 80 ms.
+/// Number of the newest frames (10 ms each) by which [`BargeInDetector::hears_speech`] decides: 80 ms.
 const NOW_WINDOW: usize = 8;
-/// Frames of evidence among them that mean speech.
+/// Number of frames with evidence among the newest 80 ms from which a person speaks at this moment.
 const NOW_FRAMES: usize = 3;
 /// Increase of the learnt residues at the start of a reply, in dB: the room may have changed since the last one.
 const RESTART_MARGIN_DB: f32 = 6.0;
-/// Learnt frames after which the coupling (echo at the microphone relative to the far end) is learnt in small steps.
+/// Number of learnt frames after which the coupling (echo at the microphone relative to the played sound) is learnt in small steps.
 const COUPLING_FAST_FRAMES: u32 = 50;
-/// Step of the coupling after that, relative to the first steps.
+/// Factor on the steps of the coupling after the first 50 learnt frames.
 const COUPLING_SLOW: f32 = 0.2;
-/// Steps of the coupling, in dB: it settles where three frames in ten exceed it, because the echo is loudest with the far end.
+/// Step of the coupling for a frame that exceeds it, in dB: with the smaller step down, the coupling settles where three frames in ten
+/// exceed it, because the echo is loudest with the played sound.
 const COUPLING_UP_DB: f32 = 0.7;
+/// Step of the coupling for a frame that does not exceed it, in dB.
 const COUPLING_DOWN_DB: f32 = 0.3;
-/// Steps of a learnt residue, in dB: it settles where one frame in twenty exceeds it.
+/// Step of a learnt residue of the echo for a frame that exceeds it, in dB: with the smaller step down, the residue settles where one frame
+/// in twenty exceeds it.
 const RESIDUE_UP_DB: f32 = 0.95 * 3.0;
+/// Step of a learnt residue of the echo for a frame that does not exceed it, in dB.
 const RESIDUE_DOWN_DB: f32 = 0.05 * 3.0;
-/// Range of a learnt residue, in dB relative to the echo.
+/// Range to which a learnt residue of the echo is clamped, in dB relative to the echo.
 const RESIDUE_RANGE_DB: std::ops::RangeInclusive<f32> = -45.0..=6.0;
 
-/// A frame of 10 ms: levels at the microphone, after the canceller, and at the far end.
+/// The levels of a frame of 10 ms: at the microphone, after the canceller, and of the played sound.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FrameLevels {
     /// Level of the microphone, in dBFS.
     pub raw_db: f32,
     /// Level of the echo as the canceller estimates it, in dBFS.
     pub echo_db: f32,
-    /// Output of the canceller's linear filter.
+    /// Level and voicing of the canceller's linear filter's output.
     pub linear: FrameFeatures,
-    /// Output of the canceller's suppressor.
+    /// Level and voicing of the canceller's suppressor's output.
     pub clean: FrameFeatures,
     /// Level of the played sound, in dBFS.
     pub far_db: f32,
-    /// Delay of the echo, in milliseconds, if the canceller knows it.
+    /// Delay of the echo, in milliseconds; None while the canceller does not know it.
     pub delay_ms: Option<i32>,
 }
 
-/// The decision about the talkers in a frame.
+/// The decision about who speaks in a frame of 10 ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Nobody speaks but Hearken.
@@ -118,27 +125,29 @@ pub enum Verdict {
 /// The detector of a person who speaks over a reply: follows the far end and the canceller's outputs, and decides for each frame.
 #[derive(Clone, Debug)]
 pub struct BargeInDetector {
-    /// Levels of the far end, in dBFS, newest first.
+    /// Levels of the played sound in the newest 420 ms, in dBFS, newest first.
     far_db: VecDeque<f32>,
-    /// Level of the echo at the microphone relative to the far end, in dB.
+    /// Usual level of the echo at the microphone relative to the played sound, in dB.
     coupling_db: f32,
+    /// Number of frames from which the coupling was learnt.
     coupled_frames: u32,
     /// Level of the echo as the canceller estimates it, with its decay, in dBFS.
     echo_db: f32,
-    /// Residues of the echo that are seldom exceeded.
+    /// Levels of the canceller's outputs for echo alone, which one frame in twenty exceeds.
     residue: ResidueLevels,
     /// Number of frames in which the filter removed the echo, less those in which it did not: 0 to 100.
     adapted: u32,
-    /// Remaining frames of a readaptation, during which a lower correlation rejects evidence.
+    /// Number of frames left of a readaptation, during which a lower correlation rejects evidence.
     readapting: u32,
+    /// Evidence of a person in the newest 300 ms, oldest first.
     evidence: VecDeque<Evidence>,
-    /// Remaining frames of a suspicion.
+    /// Number of frames left of a suspicion.
     suspicion: u32,
     /// Number of frames with evidence, less those without, while the far end plays; at least 0.
     evidence_run: u32,
 }
 
-/// Levels of the two outputs of the canceller relative to the echo, in dB.
+/// The levels of the canceller's two outputs relative to the echo, in dB.
 #[derive(Clone, Copy, Debug, Default)]
 struct ResidueLevels {
     /// The suppressor's output, relative to the whole echo.
@@ -188,7 +197,7 @@ impl Default for BargeInDetector {
 }
 
 impl BargeInDetector {
-    /// Begins a reply: keeps the learnt levels of the room, drops the evidence.
+    /// Begins a reply: keeps the learnt levels of the room, drops the evidence of a person.
     pub fn begin(&mut self) {
         self.far_db.clear();
         self.evidence.clear();
@@ -198,8 +207,8 @@ impl BargeInDetector {
         self.residue.linear_db = (self.residue.linear_db + RESTART_MARGIN_DB).min(0.0);
     }
 
-    /// Judges the next frame. Calls `correlation` only on suspicion; it returns the correlation of the canceller's output with
-    /// the far end, 0 to 1.
+    /// Judges the next frame of 10 ms. Calls `correlation`, which returns the correlation (0 to 1) of the canceller's output with the
+    /// played sound, only on suspicion.
     pub fn step(&mut self, frame: &FrameLevels, correlation: impl FnOnce() -> f32) -> Verdict {
         if self.far_db.len() == ECHO_FRAMES {
             self.far_db.pop_back();
@@ -232,7 +241,7 @@ impl BargeInDetector {
         self.evidence.iter().rev().take(NOW_WINDOW).filter(|of| **of != Evidence::Nothing).count() >= NOW_FRAMES
     }
 
-    /// Returns the evidence in a frame whose outputs have `level` relative to the echo of a far end at `far_db` dBFS.
+    /// Returns the evidence of a person in `frame`, whose outputs have `level` relative to the echo of a sound played at `far_db` dBFS.
     fn evidence_in(&self, frame: &FrameLevels, level: ResidueLevels, far_db: f32) -> Evidence {
         let plays = far_db > FAR_SILENT_DB;
         let in_clean = frame.clean.is_speech() && (!plays || level.clean_db > self.residue.clean_db + MARGIN_DB);
@@ -247,7 +256,7 @@ impl BargeInDetector {
         }
     }
 
-    /// Returns the loudest far-end level whose echo may arrive now, in dBFS; if the delay is unknown, the loudest of 420 ms.
+    /// Returns the loudest level of the played frames whose echo may arrive now, in dBFS; if the delay is unknown, the loudest of 420 ms.
     fn far_loudest(&self, delay_ms: Option<i32>) -> f32 {
         let (from, to) = match delay_ms.and_then(|ms| usize::try_from(ms / FRAME_MS).ok()) {
             Some(frames) => (frames.saturating_sub(BEFORE_DELAY), frames + AFTER_DELAY),
@@ -256,7 +265,7 @@ impl BargeInDetector {
         self.far_db.iter().skip(from).take(to - from).copied().fold(f32::NEG_INFINITY, f32::max)
     }
 
-    /// Learns the levels of the echo from a frame without evidence of a person, or from one after 1.5 s of evidence.
+    /// Learns the levels of the echo from a frame without evidence of a person, or after 1.5 s of evidence from any frame.
     fn learn(&mut self, frame: &FrameLevels, far_db: f32, level: ResidueLevels, evidence: Evidence) {
         let speech = evidence != Evidence::Nothing;
         self.evidence_run = if speech { self.evidence_run + 1 } else { self.evidence_run.saturating_sub(1) };
@@ -284,12 +293,13 @@ impl BargeInDetector {
         self.evidence.push_back(evidence);
     }
 
-    /// Returns the number of frames with evidence in the window.
+    /// Returns the number of frames with evidence of a person among the newest 300 ms.
     fn evidence_frames(&self) -> usize {
         self.evidence.iter().filter(|of| **of != Evidence::Nothing).count()
     }
 
-    /// Drops the evidence if the sound correlates with the far end: it is Hearken's own voice.
+    /// Drops the evidence of a person if `correlation` (of the canceller's output with the played sound) shows Hearken's own voice; a still
+    /// higher correlation also starts a readaptation.
     fn reject_echo(&mut self, correlation: f32) {
         if correlation > if self.readapting > 0 { READAPTATION_CORRELATION } else { ECHO_CORRELATION } {
             self.evidence.clear();
@@ -301,6 +311,7 @@ impl BargeInDetector {
         }
     }
 
+    /// Returns the verdict on the newest 300 ms of evidence.
     fn conclude(&mut self) -> Verdict {
         let frames = self.evidence_frames();
         let in_clean = self.evidence.iter().filter(|of| matches!(of, Evidence::Clean | Evidence::Strong)).count();

@@ -23,7 +23,7 @@ use crate::time::{HOP_SAMPLES, SAMPLE_RATE_HZ};
 /// Length of the adaptive filter, in blocks of 4 ms: 120 ms covers the reverberation of a furnished room. The default of 52 ms
 /// leaves 8 dB more echo.
 const FILTER_BLOCKS: usize = 30;
-/// Length of the filter until it has converged, in blocks: a shorter filter converges sooner.
+/// Length of the adaptive filter until it has converged, in blocks of 4 ms: a shorter filter converges sooner.
 const FIRST_FILTER_BLOCKS: usize = 20;
 /// Delay from splitting frames of 160 samples into blocks of 64, in samples.
 const FRAMING_DELAY: usize = 32;
@@ -31,33 +31,39 @@ const FRAMING_DELAY: usize = 32;
 const SUPPRESSOR_DELAY: usize = BLOCK_SIZE;
 /// Full scale of the canceller, which expects the range of 16-bit samples.
 const FULL_SCALE: f32 = 32_768.0;
-/// Magnitude from which the microphone counts as saturated, in that range.
+/// Magnitude of a sample, in the range of 16-bit samples, from which the microphone counts as saturated.
 const SATURATED: f32 = 32_700.0;
 
-/// A frame of 10 ms.
+/// A frame of sound: 10 ms of samples at 16 kHz, in -1 ..= 1.
 pub type Frame = [f32; HOP_SAMPLES];
 
 /// The outputs of the canceller for a frame, all delayed by 6 ms.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CancelledFrame {
-    /// Output of the suppressor: no echo, and not all of a person who speaks over it.
+    /// Output of the suppressor: no echo, and not all of a person who speaks over the reply.
     pub clean: Frame,
     /// Output of the linear filter: all of a person, and some echo.
     pub linear: Frame,
-    /// Estimate of the echo.
+    /// Echo in the microphone signal, as the canceller estimates it.
     pub echo: Frame,
 }
 
-/// Removes the echo of the far end from the near end.
+/// The echo canceller: removes the echo of the played sound (far end) from the microphone signal (near end).
 pub struct Canceller {
+    /// The canceller of `sonora`, which works on blocks of 4 ms.
     processor: BlockProcessor,
     high_pass: HighPassFilter,
     /// The frame that the high-pass filter works on: one channel.
     filtered: Vec<Vec<f32>>,
+    /// Microphone samples that do not fill a block yet, in the range of 16-bit samples.
     near: VecDeque<f32>,
+    /// Played samples that do not fill a block yet, in the range of 16-bit samples.
     far: VecDeque<f32>,
+    /// Samples of the suppressor's output that are not returned yet.
     clean: VecDeque<f32>,
+    /// Samples of the linear filter's output that are not returned yet.
     linear: VecDeque<f32>,
+    /// Samples of the estimated echo that are not returned yet.
     echo: VecDeque<f32>,
 }
 
@@ -103,8 +109,8 @@ impl Canceller {
         }
     }
 
-    /// Cancels the echo of `far` (played by the loudspeaker) in `near` (the microphone), one frame of each. The outputs are delayed by
-    /// 6 ms.
+    /// Cancels the echo of `far` (played by the loudspeaker) in `near` (the microphone), one frame of 10 ms each. The returned outputs are
+    /// delayed by 6 ms.
     pub fn process(&mut self, near: &Frame, far: &Frame) -> CancelledFrame {
         if let Some(filtered) = self.filtered.first_mut() {
             filtered.clear();
@@ -137,7 +143,7 @@ impl Canceller {
         self.echo.extend(input.iter().zip(linear.view(0, 0)).map(|(x, left)| (x - left) / FULL_SCALE));
     }
 
-    /// Returns the measured delay of the echo, in milliseconds; None until it is known.
+    /// Returns the measured delay of the echo behind the played sound, in milliseconds; None until it is known.
     #[must_use]
     pub fn delay_ms(&self) -> Option<i32> {
         Some(self.processor.get_metrics().delay_ms).filter(|ms| *ms > 0)
@@ -148,12 +154,12 @@ fn high_pass() -> HighPassFilter {
     HighPassFilter::new(SAMPLE_RATE_HZ as i32, 1)
 }
 
-/// Removes the oldest frame from `samples`; missing samples are 0.
+/// Removes the oldest frame (10 ms) from `samples` and returns it; missing samples are 0.
 fn pop_frame(samples: &mut VecDeque<f32>) -> Frame {
     std::array::from_fn(|_| sanitize(samples.pop_front().unwrap_or(0.0)))
 }
 
-/// The switches of the optional processing of the microphone signal.
+/// The switches of the optional processing of the microphone signal: noise suppression and automatic gain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Enhancements {
     pub(super) noise_suppression: Switch,
@@ -161,6 +167,7 @@ pub(super) struct Enhancements {
 }
 
 impl Enhancements {
+    /// Both switches off: the signal is not processed.
     pub(super) const NONE: Self = Self { noise_suppression: Switch::Off, automatic_gain: Switch::Off };
 }
 
@@ -168,6 +175,7 @@ impl Enhancements {
 pub(super) struct Enhancer {
     processing: AudioProcessing,
     enhancements: Enhancements,
+    /// Samples that do not fill a frame of 10 ms yet.
     waiting: Vec<f32>,
 }
 
@@ -184,11 +192,12 @@ impl Enhancer {
         Self { processing, enhancements, waiting: Vec::new() }
     }
 
+    /// Returns the switches that this processing was made for.
     pub(super) const fn enhancements(&self) -> Enhancements {
         self.enhancements
     }
 
-    /// Processes `samples` in place, in whole frames of 10 ms. The rest of a frame is kept for the next call.
+    /// Processes `samples` (16 kHz) in place, in whole frames of 10 ms. The rest of a frame is kept for the next call.
     pub(super) fn step(&mut self, samples: &mut Vec<f32>) {
         self.waiting.append(samples);
         let (frames, rest) = self.waiting.as_chunks::<HOP_SAMPLES>();

@@ -7,37 +7,37 @@ use crate::time::HOP_SAMPLES;
 
 /// Samples of a frame at a quarter of the sample rate, 4 kHz, which is enough for a voice and costs a sixteenth of the work.
 const QUARTER: usize = HOP_SAMPLES / 4;
-/// Samples (4 kHz) that are correlated: 100 ms.
+/// Number of samples (4 kHz) that are correlated: 100 ms.
 const WINDOW: usize = 10 * QUARTER;
-/// The newest of these samples, which show at once whether the echo matches its estimate: 60 ms.
+/// Number of the newest samples (4 kHz) by which the echo is compared with its estimate: 60 ms, so that a mismatch shows at once.
 const NEWEST: usize = 6 * QUARTER;
-/// Delays that are tried, in samples (4 kHz): up to 450 ms.
+/// Largest delay that is tried, in samples (4 kHz): 450 ms.
 const DELAYS: usize = 45 * QUARTER;
-/// Partial sums of a dot product, for SIMD.
+/// Number of partial sums of a dot product, for SIMD.
 const LANES: usize = 8;
 
-/// Ratio of the canceller's output to the microphone's power from which the microphone signal is correlated too.
+/// Ratio of the power of the canceller's output to the microphone's from which the microphone signal is correlated too.
 const LEFT_SHARE: f32 = 0.8;
-/// Share of the microphone's power from which the estimate of the echo is compared with the microphone.
+/// Share of the microphone's power that the estimated echo must exceed to be compared with the microphone signal.
 const ESTIMATED_SHARE: f32 = 0.1;
-/// Correlation with that estimate below which the echo has taken another path. A person as loud as the echo leaves a
-/// correlation of 0.7, a person 10 dB louder 0.3.
+/// Correlation of the microphone signal with the estimated echo below which the echo has taken another path. A person as loud as the echo
+/// leaves a correlation of 0.7, a person 10 dB louder 0.3.
 const PATH_LOST_CORRELATION: f32 = 0.2;
-/// Power of a stretch of the far end, relative to the mean, below which it makes no audible echo.
+/// Power of a stretch of the played sound, relative to the mean, below which it makes no audible echo.
 const LEAST_FAR_SHARE: f32 = 1e-4;
 /// Energy that is added to denominators, against division by zero.
 const EPSILON: f32 = 1e-12;
 
-/// The newest samples of both ends, at 4 kHz, newest last.
+/// The newest samples of the microphone, of the canceller and of the played sound (far end), at 4 kHz, newest last.
 #[derive(Clone, Debug)]
 pub(super) struct FarEndCorrelation {
-    /// The microphone: output of the linear filter plus estimate of the echo.
+    /// The microphone signal: the linear filter's output plus the estimated echo.
     near: [f32; WINDOW],
     /// The output of the canceller's linear filter.
     left: [f32; WINDOW],
     /// The canceller's estimate of the echo.
     echo: [f32; WINDOW],
-    /// The far end.
+    /// The played sound.
     far: [f32; WINDOW + DELAYS],
 }
 
@@ -48,7 +48,7 @@ impl Default for FarEndCorrelation {
 }
 
 impl FarEndCorrelation {
-    /// Adds a frame: the output of the canceller's linear filter, its estimate of the echo, and the far end.
+    /// Adds a frame of 10 ms: the output of the canceller's linear filter (`left`), the estimated echo, and the played sound (`far`).
     pub(super) fn push(&mut self, left: &[f32; HOP_SAMPLES], echo: &[f32; HOP_SAMPLES], far: &[f32; HOP_SAMPLES]) {
         append(&mut self.near, &std::array::from_fn(|n| left[n] + echo[n]));
         append(&mut self.left, left);
@@ -56,8 +56,8 @@ impl FarEndCorrelation {
         append(&mut self.far, far);
     }
 
-    /// Returns the greatest normalised correlation with the far end over all delays, 0 to 1; 1 if the canceller's estimate of the
-    /// echo does not match the microphone, because the echo has taken another path.
+    /// Returns the greatest normalised correlation of the canceller's output with the played sound over all delays, 0 to 1; 1 if the
+    /// estimated echo does not match the microphone signal, because the echo has taken another path.
     pub(super) fn greatest(&self) -> f32 {
         let (near, echo) = (&self.near[WINDOW - NEWEST..], &self.echo[WINDOW - NEWEST..]);
         let (near_energy, echo_energy) = (dot(near, near), dot(echo, echo));
@@ -70,7 +70,7 @@ impl FarEndCorrelation {
         if left > LEFT_SHARE * near { of_left.max(self.correlate(&self.near)) } else { of_left }
     }
 
-    /// Returns the greatest normalised correlation of `near` with the far end over all delays, 0 to 1.
+    /// Returns the greatest normalised correlation of `near` with the played sound over all delays, 0 to 1.
     fn correlate(&self, near: &[f32; WINDOW]) -> f32 {
         let near_energy = dot(near, near);
         let mut far_energy = dot(&self.far[..WINDOW], &self.far[..WINDOW]);
@@ -86,7 +86,7 @@ impl FarEndCorrelation {
     }
 }
 
-/// Averages a frame down to 4 kHz, appends it to `kept` and drops the oldest samples.
+/// Averages a frame of 10 ms down to 4 kHz, appends the result to `kept` and drops as many of the oldest samples.
 fn append(kept: &mut [f32], frame: &[f32; HOP_SAMPLES]) {
     kept.copy_within(QUARTER.., 0);
     let newest = kept.len() - QUARTER;

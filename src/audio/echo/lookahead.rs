@@ -6,10 +6,10 @@ use std::collections::VecDeque;
 use super::canceller::{CancelledFrame, Frame};
 use crate::time::HOP_SAMPLES;
 
-/// Length of the delay, in frames: 120 ms, the longest time until a person is suspected.
+/// Length of the look-ahead delay, in frames of 10 ms: 120 ms, the longest time until a person is suspected.
 const DELAY: usize = 12;
 
-/// The output of the canceller that is passed on.
+/// The output of the echo canceller that is passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CancellerOutput {
     /// The suppressor's output: no echo.
@@ -18,17 +18,18 @@ pub(super) enum CancellerOutput {
     Linear,
 }
 
-/// The delayed frames, oldest first.
+/// The frames of 10 ms in the look-ahead delay behind the echo canceller, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Lookahead {
+    /// Delayed frames, each with the output to pass on, oldest first.
     frames: VecDeque<(CancelledFrame, CancellerOutput)>,
     /// Share of the linear output in the last sample that was passed on, 0 to 1.
     linear_share: f32,
 }
 
 impl Lookahead {
-    /// Adds a frame and appends the frame that leaves the delay to `out`. If `output` is linear, so is the output of all
-    /// delayed frames.
+    /// Adds a frame and appends the samples of the frame that leaves the delay to `out`. If `output` is linear, the linear output of all
+    /// delayed frames is passed on too.
     pub(super) fn push(&mut self, frame: CancelledFrame, output: CancellerOutput, out: &mut Vec<f32>) {
         self.frames.push_back((frame, output));
         if output == CancellerOutput::Linear {
@@ -41,7 +42,7 @@ impl Lookahead {
         }
     }
 
-    /// Appends all delayed frames to `out`.
+    /// Appends the samples of all delayed frames to `out`.
     pub(super) fn flush(&mut self, out: &mut Vec<f32>) {
         while !self.frames.is_empty() {
             self.pass_on(out);
@@ -49,6 +50,7 @@ impl Lookahead {
         self.linear_share = 0.0;
     }
 
+    /// Appends the samples of the oldest frame to `out`, with a fade where the output changes.
     fn pass_on(&mut self, out: &mut Vec<f32>) {
         let Some((frame, output)) = self.frames.pop_front() else { return };
         // Cross-fade within a frame, so that the change does not click.

@@ -11,9 +11,9 @@ const WINDOW: usize = 240;
 const SHORTEST_LAG: usize = 20;
 /// Longest period of a voice, in samples (8 kHz): 70 Hz.
 const LONGEST_LAG: usize = 114;
-/// Samples (8 kHz) that are kept.
+/// Number of the newest samples (8 kHz) that are kept: the correlated ones, and the longest period before them.
 const KEPT: usize = WINDOW + LONGEST_LAG;
-/// Voicing from which a frame is voiced: vowels reach 0.9 in a quiet room and 0.5 over a reply, noise 0.3.
+/// Voicing (0 to 1) from which a frame is voiced: vowels reach 0.9 in a quiet room and 0.5 over a reply, noise 0.3.
 pub const VOICED: f32 = 0.4;
 /// Level above the noise floor from which a frame is loud, in dB.
 const RISE_DB: f32 = 9.0;
@@ -21,7 +21,7 @@ const RISE_DB: f32 = 9.0;
 const LEAST_DB: f32 = -62.0;
 /// Rise of the noise floor in a room that became louder, in dB per frame: 3 dB a second.
 const FLOOR_RISE_DB: f32 = 0.03;
-/// Share of the distance to a quieter frame by which the noise floor falls in a frame.
+/// Share of the distance to a quieter frame's level by which the noise floor falls with that frame.
 const FLOOR_FALL: f32 = 0.2;
 /// Noise floor before the first frame, in dBFS.
 const FIRST_FLOOR_DB: f32 = -50.0;
@@ -30,7 +30,7 @@ const DIGITAL_SILENCE_DB: f32 = -100.0;
 /// Energy that is added to denominators, against division by zero.
 const EPSILON: f32 = 1e-9;
 
-/// Level and voicing of a frame.
+/// The level and voicing of a frame of 10 ms.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FrameFeatures {
     /// Level, in dBFS.
@@ -42,7 +42,7 @@ pub struct FrameFeatures {
 }
 
 impl FrameFeatures {
-    /// Returns true if the frame is 9 dB louder than the noise floor, and louder than -62 dBFS.
+    /// Returns true if the frame is at least 9 dB louder than the noise floor, and louder than -62 dBFS.
     #[must_use]
     pub fn is_loud(&self) -> bool {
         self.level_db > (self.floor_db + RISE_DB).max(LEAST_DB)
@@ -70,7 +70,7 @@ impl Default for VoicingMeter {
 }
 
 impl VoicingMeter {
-    /// Measures level and voicing of the next frame, and updates the noise floor.
+    /// Returns the level and voicing of the next frame (10 ms at 16 kHz), and updates the noise floor.
     pub fn measure(&mut self, frame: &[f32; HOP_SAMPLES]) -> FrameFeatures {
         let level_db = self.level(frame);
         self.halved.copy_within(HALF_FRAME.., 0);
@@ -81,7 +81,7 @@ impl VoicingMeter {
         if features.is_loud() { FrameFeatures { voicing: self.voicing(), ..features } } else { features }
     }
 
-    /// Returns the level of the next frame, in dBFS, and updates the noise floor; does not measure voicing.
+    /// Returns the level of the next frame (10 ms at 16 kHz), in dBFS, and updates the noise floor; does not measure voicing.
     pub fn level(&mut self, frame: &[f32; HOP_SAMPLES]) -> f32 {
         let level_db = dbfs(frame);
         if level_db > DIGITAL_SILENCE_DB {

@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::protocol::DeviceChoice;
 use crate::supervise;
 
-/// Requested rate of callbacks, in Hz: 20 ms of sound each, always of a fixed size (`src/audio/README.md`).
+/// Requested rate of the output callbacks, in Hz: 20 ms of sound each, always of a fixed size (`src/audio/README.md`).
 const CALLBACKS_PER_SEC: u32 = 50;
 /// Capacity of the queue of stream errors: the first one names the cause, and a dead device repeats it every 2 ms.
 const STREAM_ERRORS: usize = 8;
@@ -65,17 +65,22 @@ fn route_of(device: &cpal::Device, name: &str) -> Route {
     route_by_name(name)
 }
 
+/// Returns the place where an output is heard, by the words in its readable name; a room unless the name tells of headphones.
 fn route_by_name(name: &str) -> Route {
     let lower = name.to_lowercase();
     let into_ears = ["headphone", "headset", "earphone", "earbud", "airpods", "耳机"].iter().any(|word| lower.contains(word));
     if into_ears { Route::Headphones } else { Route::Room }
 }
 
-/// An open stream of a device.
+/// An open output stream of a device.
 struct DeviceStream {
+    /// Stream of the sound system; None once it is being closed.
     stream: Option<cpal::Stream>,
+    /// Errors that the sound system reports.
     errors: Receiver<cpal::Error>,
+    /// Id of the device.
     id: String,
+    /// True if the output was opened as the system's default.
     opened_as_default: bool,
 }
 
@@ -101,7 +106,8 @@ impl Drop for DeviceStream {
     }
 }
 
-/// Opens and starts a stream of this format.
+/// Opens and starts an output stream of `device` with this configuration and sample format: plays the samples of `reader`, and sends errors
+/// of the running stream to `errors`.
 fn start(
     device: &cpal::Device,
     config: cpal::StreamConfig,
@@ -128,6 +134,7 @@ fn start(
     Ok(stream)
 }
 
+/// Opens an output stream whose callbacks write samples of the type `T`, taken from `reader`.
 fn build<T: SizedSample + FromSample<f32> + Send + 'static>(
     device: &cpal::Device,
     config: cpal::StreamConfig,

@@ -15,38 +15,41 @@ const STALL: Duration = Duration::from_millis(1_500);
 /// Time to the first callback after which an opened output counts as lost: an idle sound server wakes slowly
 /// (`src/audio/README.md`).
 const FIRST_FRAMES: Duration = Duration::from_secs(3);
-/// Time without playback after which the output is closed, so that the device can sleep.
+/// Time without playback after which an open output is closed, so that the device can sleep.
 const IDLE: Duration = Duration::from_secs(30);
 /// Attempts to reopen an output that was lost during a reply; each tries the chosen output, then the default.
 const ATTEMPTS: usize = 4;
-/// Pause before each attempt: the system needs a moment to choose another default.
+/// Pause before each attempt to reopen a lost output: the system needs a moment to choose another default.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Interval between two checks for the end of a fade.
 const FADE_POLL: Duration = Duration::from_millis(5);
 
-/// The handover of far ends from the player to the capture thread: holds the far end of the output opened last.
+/// The handover of the played samples (far end) from the player to the capture thread: holds the far end of the output opened last.
 #[derive(Clone, Default)]
 pub struct FarEndSlot {
+    /// Content, which all handles share.
     newest: Arc<Mutex<NewestFarEnd>>,
     /// Number of the player that this handle belongs to.
     player: u64,
 }
 
+/// The content of a [`FarEndSlot`].
 #[derive(Default)]
 struct NewestFarEnd {
+    /// Played samples of the output opened last, and the place where it is heard; None once taken.
     far_end: Option<(FarEnd, Route)>,
     /// Number of the newest player.
     player: u64,
 }
 
 impl FarEndSlot {
-    /// Takes the far end of an output that was opened since the last call; None if there was none.
+    /// Takes the far end of an output that was opened since the last call; None if no output was opened.
     #[must_use]
     pub fn take(&self) -> Option<(FarEnd, Route)> {
         lock(&self.newest).far_end.take()
     }
 
-    /// Puts the far end of a newly opened output into the slot, unless another player has replaced this one.
+    /// Puts the far end of a newly opened output into the slot, unless a newer player has replaced the one of this handle.
     pub fn put(&self, far_end: FarEnd, route: Route) {
         let mut newest = lock(&self.newest);
         if newest.player == self.player {
@@ -54,7 +57,7 @@ impl FarEndSlot {
         }
     }
 
-    /// Returns a handle for a player that replaces all earlier ones; their far ends are no longer accepted.
+    /// Returns a handle for a player that replaces all earlier ones; the far ends of earlier players are no longer accepted.
     #[must_use]
     pub fn successor(&self) -> Self {
         let mut newest = lock(&self.newest);
@@ -65,10 +68,15 @@ impl FarEndSlot {
 
 /// The player of a voice's samples: resamples and queues them, plays them on an output, and reopens an output that is lost.
 pub struct Player {
+    /// Sound system that outputs are opened on.
     output: Box<dyn AudioOutput>,
+    /// Output that the user chose.
     choice: DeviceChoice,
+    /// Slot for the far end of each opened output.
     far: FarEndSlot,
+    /// Open output; None while none is needed or none works.
     open: Option<ActiveOutput>,
+    /// Time of the last preparation or playback.
     used_at: Instant,
 }
 
@@ -79,13 +87,15 @@ struct ActiveOutput {
     resampler: Option<(u32, Resampler)>,
     /// Samples at the device's rate that did not fit into the ring yet.
     waiting: Vec<f32>,
+    /// Number of frames that the device had taken at the last check.
     frames: u64,
+    /// Time at which the number of frames last grew.
     frames_at: Instant,
     /// Time without a callback after which the output counts as lost.
     limit: Duration,
 }
 
-/// The state of the ring after a call of [`Player::pump`].
+/// The state of an output's ring after a call of [`Player::pump`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PumpStatus {
     /// All queued samples are in the ring; the player can take more.
@@ -95,13 +105,14 @@ pub enum PumpStatus {
 }
 
 impl Player {
-    /// Creates a player for the output that `choice` names, which puts far ends into `far`. Opens no output yet.
+    /// Creates a player for the output that `choice` names; the far end of each output that the player opens goes to `far`. Opens no output
+    /// yet.
     #[must_use]
     pub fn new(output: Box<dyn AudioOutput>, choice: DeviceChoice, far: FarEndSlot) -> Self {
         Self { output, choice, far, open: None, used_at: Instant::now() }
     }
 
-    /// Switches to another output: closes the open one, with the samples queued on it. Does nothing if it is chosen already.
+    /// Switches to another output: closes the open one, with the samples queued on it. Does nothing if `choice` is chosen already.
     pub fn choose(&mut self, choice: DeviceChoice) {
         if choice != self.choice {
             self.choice = choice;
@@ -109,7 +120,7 @@ impl Player {
         }
     }
 
-    /// Opens the output, so that the first sample plays without delay. Keeps an open one that works and is not outdated.
+    /// Opens the output, so that the first sample plays without delay. Keeps an open output that works and is not outdated.
     ///
     /// # Errors
     /// [`ErrorKind::OutputDevice`], naming the device, when it cannot be opened.
@@ -158,7 +169,7 @@ impl Player {
         resampler.finish(waiting)
     }
 
-    /// Moves as many queued samples to the ring of the output as fit.
+    /// Moves as many queued samples to the ring of the output as fit. The returned status tells if samples are left.
     ///
     /// # Errors
     /// [`ErrorKind::OutputDevice`] when no output is open or it was lost. Another one is then sought for a second or more; if it
@@ -177,7 +188,7 @@ impl Player {
         Ok(if open.waiting.is_empty() { PumpStatus::NeedsMore } else { PumpStatus::Full })
     }
 
-    /// Reopens the lost output, or opens the default one, and queues `rest` (at `rate_hz`) there. Returns the error to report,
+    /// Reopens the lost output, or opens the default one, and queues the samples `rest` (at `rate_hz`) there. Returns the error to report,
     /// which begins with `lost`. Leaves no output open if all attempts fail.
     fn recover(&mut self, lost: &str, rest: &[f32], rate_hz: u32) -> Error {
         self.open = None;

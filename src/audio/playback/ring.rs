@@ -13,14 +13,14 @@ use ringbuf::{HeapCons, HeapProd, HeapRb};
 
 /// Length of the ring to the output callback, in seconds: the speech thread may get no CPU time while the model computes.
 const AHEAD_SECS: f64 = 1.5;
-/// Length of the ring of played samples, in seconds.
+/// Length of the ring of played samples to the capture thread, in seconds.
 const FAR_SECS: f64 = 2.0;
 /// Duration of a fade from full gain to silence, in seconds: short enough to stop at once, long enough not to click.
 const FADE_SECS: f32 = 0.02;
 /// Gain while a person is suspected to speak: -12 dB.
 const DUCKED: f32 = 0.25;
 
-/// The flags and counters that the three ends share.
+/// The flags and counters that the three ends of the playback rings share.
 #[derive(Debug)]
 struct Shared {
     /// True from a cut until the writer ends it: queued samples are faded out and dropped, and no more are accepted.
@@ -35,40 +35,47 @@ struct Shared {
     lost: AtomicU64,
 }
 
-/// The writing end of the ring, used by the speech thread.
+/// The writing end of the ring of samples to be played, used by the speech thread.
 pub struct PlaybackWriter {
     samples: HeapProd<f32>,
     shared: Arc<Shared>,
     rate_hz: u32,
 }
 
-/// The reading end of the ring, called by the real-time output callback.
+/// The reading end of the ring of samples to be played, called by the real-time output callback.
 pub struct PlaybackReader {
+    /// Samples to be played.
     samples: HeapCons<f32>,
+    /// Writing end of the ring of played samples.
     far: HeapProd<f32>,
     shared: Arc<Shared>,
+    /// Gain of the newest played sample, 0 to 1.
     gain: f32,
+    /// Change of the gain from one sample to the next during a fade.
     step: f32,
 }
 
 /// The far end: the played samples, read by the capture thread.
 pub struct FarEnd {
+    /// Played samples.
     far: HeapCons<f32>,
     shared: Arc<Shared>,
+    /// Number of lost samples at the last call of [`FarEnd::read`].
     lost: u64,
     rate_hz: u32,
 }
 
-/// The gain of the playback.
+/// The gain of the playback of a voice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlaybackGain {
-    /// Full gain.
+    /// Gain of 1.
     Full,
-    /// Lowered, while a person is suspected to speak.
+    /// Gain of -12 dB, while a person is suspected to speak.
     Ducked,
 }
 
-/// Creates the rings for mono samples at `rate_hz`: 1.5 s to the output callback, 2 s of played samples back.
+/// Returns the ends of new rings for mono samples at `rate_hz` Hz: 1.5 s of samples to the output callback, 2 s of played samples to the
+/// capture thread.
 #[must_use]
 pub fn playback_ring(rate_hz: u32) -> (PlaybackWriter, PlaybackReader, FarEnd) {
     let ring = |secs: f64| HeapRb::new(((f64::from(rate_hz) * secs) as usize).max(1)).split();
@@ -106,7 +113,7 @@ impl PlaybackWriter {
         self.shared.cut.store(true, Ordering::Release);
     }
 
-    /// Returns true from a cut, at this end or the far end, until [`Self::end_cut`].
+    /// Returns true from a cut, by this end or by the far end, until [`Self::end_cut`].
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.shared.cut.load(Ordering::Acquire)
@@ -132,8 +139,8 @@ impl PlaybackWriter {
 }
 
 impl PlaybackReader {
-    /// Fills interleaved `data` of `channels` channels with queued samples at the gain that is set, then with silence, and copies
-    /// all of it to the far end. An incomplete last frame is silent.
+    /// Fills interleaved `data` of `channels` channels with queued samples at the gain that is set, then with silence, and copies the
+    /// played samples to the far end. An incomplete last frame is silent.
     pub fn fill<T: Copy>(&mut self, data: &mut [T], channels: usize, from_f32: fn(f32) -> T) {
         let cut = self.shared.cut.load(Ordering::Acquire);
         let target = if cut { 0.0 } else { f32::from_bits(self.shared.gain.load(Ordering::Acquire)) };
@@ -188,7 +195,7 @@ impl FarEnd {
         self.shared.cut.store(true, Ordering::Release);
     }
 
-    /// Fades to `gain`, within 20 ms.
+    /// Fades the playback to `gain` within 20 ms.
     pub fn set_gain(&self, gain: PlaybackGain) {
         let gain = if gain == PlaybackGain::Full { 1.0_f32 } else { DUCKED };
         self.shared.gain.store(gain.to_bits(), Ordering::Release);

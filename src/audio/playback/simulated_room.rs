@@ -94,11 +94,12 @@ impl SimulatedRoom {
         }
     }
 
+    /// Returns the delay of the direct sound, in samples (16 kHz).
     fn delay(&self) -> usize {
         (self.acoustics.delay_ms * SAMPLE_RATE_HZ as f32 / 1e3) as usize
     }
 
-    /// Plays the sample `far` and returns a microphone sample: its echo, the near-end sample `near`, and noise.
+    /// Plays the sample `far` and returns a microphone sample: the echo, the sample `near` of a person, and noise.
     pub fn step(&mut self, far: f32, near: f32) -> f32 {
         let bent = if self.acoustics.drive > 0.0 {
             (far * (1.0 + self.acoustics.drive)).tanh() / (1.0 + self.acoustics.drive).tanh()
@@ -133,8 +134,8 @@ fn uniform(state: &mut u64) -> f32 {
     (*state >> 40) as f32 / 16_777_216.0
 }
 
-/// Returns the loudspeaker and the microphone of `room`, at 16 kHz. The microphone hears `near` in addition to the echo, and ends
-/// with `near`.
+/// Returns the loudspeaker and the microphone of `room`, at 16 kHz. The microphone hears the samples `near` in addition to the echo, and
+/// ends with `near`.
 #[must_use]
 pub fn speaker_and_microphone(room: SimulatedRoom, near: Vec<f32>) -> (SimulatedSpeaker, SimulatedMicrophone) {
     let (tx, rx) = bounded(OUTPUTS);
@@ -144,6 +145,7 @@ pub fn speaker_and_microphone(room: SimulatedRoom, near: Vec<f32>) -> (Simulated
 /// The loudspeaker of a simulated room.
 #[derive(Clone)]
 pub struct SimulatedSpeaker {
+    /// Sender of the ring of each opened output to the microphone.
     rings: Sender<PlaybackReader>,
 }
 
@@ -173,11 +175,14 @@ impl OutputStream for SimulatedStream {
 
 /// The microphone of a simulated room. The loudspeaker plays as fast as the microphone is read.
 pub struct SimulatedMicrophone {
+    /// Receiver of the ring of each opened output.
     rings: Receiver<PlaybackReader>,
     /// The ring of the output that plays.
     ring: Option<PlaybackReader>,
     room: SimulatedRoom,
+    /// Samples (16 kHz) of the person in the room that are still to be heard.
     near: VecDeque<f32>,
+    /// Buffer of played samples.
     played: Vec<f32>,
 }
 

@@ -15,13 +15,15 @@ use crate::protocol::GapCause;
 use crate::supervise::lock;
 use crate::time::CHUNK_SAMPLES;
 
-/// Largest number of items other than chunks that wait: an input that comes and goes every second makes about a hundred in a
+/// Largest number of items other than chunks that wait in the queue: an input that comes and goes every second makes about a hundred in a
 /// minute.
 const MAX_NOTES: usize = 256;
-/// Number of wakeups that may wait: one says that there is something to take.
+/// Capacity of the channel that wakes the inference thread after a push: one message says that there is something to take.
 const WAKEUPS: usize = 1;
 
+/// The content of the chunk queue, shared by its two ends.
 struct Items {
+    /// Waiting items, oldest first.
     items: Mutex<VecDeque<Captured>>,
     /// Number of chunks that may wait.
     capacity: usize,
@@ -29,29 +31,32 @@ struct Items {
     closed: AtomicBool,
 }
 
-/// The capture thread's end. Dropping it closes the channel of wakeups; what was pushed can still be taken.
+/// The capture thread's end of the chunk queue. When it is dropped, the channel of wakeups closes; items in the queue can still be taken.
 pub(in crate::engine) struct ChunkSender {
     queue: Arc<Items>,
+    /// Channel that wakes the inference thread.
     wakeup: Sender<()>,
 }
 
-/// The inference thread's end. Dropping it closes the queue.
+/// The inference thread's end of the chunk queue. When it is dropped, the queue closes.
 pub(in crate::engine) struct ChunkReceiver {
     queue: Arc<Items>,
+    /// Channel that receives a message after pushes.
     wakeup: Receiver<()>,
 }
 
-/// The result of pushing an item.
+/// The result of pushing an item into the chunk queue.
 #[derive(Debug)]
 pub(in crate::engine) enum PushOutcome {
+    /// The item is in the queue.
     Pushed,
-    /// The queue holds as many chunks as it may; the item comes back.
+    /// The queue holds as many chunks as it may; the chunk comes back.
     Full(Box<Captured>),
     /// The receiver is gone; the item is dropped.
     Closed,
 }
 
-/// Returns the two ends of a queue for `capacity` chunks and some hundred other items.
+/// Returns the two ends of a new queue for `capacity` chunks and up to 256 other items.
 pub(in crate::engine) fn chunk_queue(capacity: usize) -> (ChunkSender, ChunkReceiver) {
     let (wake, wakeup) = bounded(WAKEUPS);
     let queue = Arc::new(Items { items: Mutex::default(), capacity, closed: AtomicBool::new(false) });
@@ -67,7 +72,8 @@ fn count_chunks(items: &VecDeque<Captured>) -> usize {
 }
 
 impl ChunkSender {
-    /// Pushes `item` even if the queue is full: its oldest chunk then becomes a gap. Too many other items are merged.
+    /// Pushes `item` even if the queue is full: the oldest chunk then becomes a gap, and surplus items other than chunks are dropped or
+    /// merged.
     pub(in crate::engine) fn push(&self, item: Captured) -> PushOutcome {
         self.push_then(item, |items, capacity| {
             while count_chunks(items) > capacity {
@@ -79,7 +85,7 @@ impl ChunkSender {
         })
     }
 
-    /// Pushes `item`; a chunk comes back if the queue is full.
+    /// Pushes `item`; gives a chunk back if the queue is full.
     pub(in crate::engine) fn try_push(&self, item: Captured) -> PushOutcome {
         if is_chunk(&item) && count_chunks(&lock(&self.queue.items)) >= self.queue.capacity {
             return if self.queue.closed.load(Ordering::Acquire) { PushOutcome::Closed } else { PushOutcome::Full(Box::new(item)) };
@@ -101,7 +107,7 @@ impl ChunkSender {
     }
 }
 
-/// Turns the oldest chunk into a gap of its length and place, or lengthens the gap by overload right before it.
+/// Replaces the oldest chunk in `items` by a gap of its length and place, or lengthens a gap by overload right before the chunk.
 fn drop_oldest_chunk(items: &mut VecDeque<Captured>) {
     let Some(place) = items.iter().position(is_chunk) else { return };
     let Captured::Chunk(chunk) = &items[place] else { return };
@@ -117,8 +123,8 @@ fn drop_oldest_chunk(items: &mut VecDeque<Captured>) {
     }
 }
 
-/// Drops or merges one item other than a chunk: drops the oldest problem, else the oldest change or loss of the input; else merges
-/// the two oldest gaps; without two gaps drops the oldest pause or resumption. Never drops a chunk.
+/// Drops or merges one item of `items` other than a chunk: drops the oldest problem, else the oldest change or loss of the input; else
+/// merges the two oldest gaps; without two gaps drops the oldest pause or resumption.
 fn merge_notes(items: &mut VecDeque<Captured>) {
     let oldest = |wanted: fn(&Captured) -> bool| items.iter().position(wanted);
     let place = oldest(|item| matches!(item, Captured::Problem { .. }))
@@ -148,7 +154,7 @@ fn merge_notes(items: &mut VecDeque<Captured>) {
 }
 
 impl ChunkReceiver {
-    /// Takes the oldest item; None if the queue is empty.
+    /// Removes the oldest item and returns it; None if the queue is empty.
     pub(in crate::engine) fn take(&self) -> Option<Captured> {
         lock(&self.queue.items).pop_front()
     }

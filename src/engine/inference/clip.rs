@@ -10,20 +10,21 @@ use crate::error::Result;
 use crate::files::make_private_folder;
 use crate::time::SAMPLE_RATE_HZ;
 
-/// Number of samples at which a clip ends by itself, 20 s: an instruction is one sentence, and a forgotten recording must not go
+/// Number of samples (16 kHz) at which a clip ends by itself, 20 s: an instruction is one sentence, and a forgotten recording must not go
 /// on.
 const MAX_SAMPLES: usize = 20 * SAMPLE_RATE_HZ as usize;
 
 /// The clip that is being recorded, if any.
 #[derive(Debug, Default)]
 pub(super) struct ClipRecording {
+    /// File of the clip; None while none is being recorded.
     out: Option<WavFileWriter>,
-    /// Number of samples that still fit.
+    /// Number of samples (16 kHz) that the clip may still take.
     left: usize,
 }
 
 impl ClipRecording {
-    /// Begins a clip in the file `to`, after completing any other.
+    /// Begins a clip in the file `to`, after completing a clip in progress.
     ///
     /// # Errors
     /// When the file cannot be created.

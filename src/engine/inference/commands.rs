@@ -16,7 +16,7 @@ use crate::session::prompt::PromptCache;
 use crate::session::{Session, SessionConfig};
 
 impl InferenceThread {
-    /// Carries out `command`, or begins to; an error becomes a `problem` event.
+    /// Carries out `command` or begins to carry it out; an error becomes a `problem` event.
     pub(super) fn obey(&mut self, command: Command) {
         let done = match command {
             Command::Pause => self.command_capture(CaptureCommand::Pause),
@@ -72,6 +72,7 @@ impl InferenceThread {
         }
     }
 
+    /// Sends `command` to the capture thread; fails when too many commands wait or the thread has ended.
     pub(super) fn command_capture(&self, command: CaptureCommand) -> Result<()> {
         self.channels.capture.try_send(command).map_err(|_| Error::internal("the capture thread takes no commands"))
     }
@@ -105,8 +106,8 @@ impl InferenceThread {
         self.out.push(Event::ModesChanged { at: self.now, modes: self.session.modes_on() });
     }
 
-    /// Reads the definitions of the modes again, with translation into `language`. A mode that is on and has changed goes on as it
-    /// was until its new prompt cache is ready.
+    /// Reads the definitions of the modes again, with translation into `language`. A mode that is on and has changed goes on unchanged
+    /// until its new prompt cache is ready.
     fn reload_modes(&mut self, language: Language) -> Result<()> {
         let old = std::mem::take(&mut self.settings.modes);
         match all_modes(&self.settings.paths, language) {
@@ -144,7 +145,7 @@ impl InferenceThread {
         Ok(())
     }
 
-    /// Loads another model in the background; the session goes over to it, without its context, when it is ready.
+    /// Loads another model on a background thread; when the model is ready, the session goes over to it, without its context.
     pub(super) fn load_model(&mut self, choice: ModelChoice) -> Result<()> {
         self.meters.raise(Flag::Loading);
         self.settings.model = choice.clone();
@@ -153,7 +154,7 @@ impl InferenceThread {
         workers::load_model(choice, modes, &self.settings, self.worker_tx.clone())
     }
 
-    /// Makes the prompt caches that are missing in the background, so that switching a mode on takes effect at the next chunk.
+    /// Makes the missing prompt caches on a background thread, so that switching a mode on takes effect at the next chunk.
     pub(super) fn make_other_prompts(&mut self) {
         let others = self.settings.modes.iter().filter(|mode| !self.prompts.contains_key(&mode.name)).cloned().collect();
         if let Err(error) = workers::make_prompts(&self.model, others, &self.settings, self.worker_tx.clone()) {
@@ -161,7 +162,7 @@ impl InferenceThread {
         }
     }
 
-    /// Takes the prompt cache or the model that a worker made. Drops a cache for another model or an older instruction.
+    /// Takes the prompt cache or the model that a background thread made. Drops a cache for another model or an older instruction.
     pub(super) fn take_worker_result(&mut self, result: WorkerResult) {
         let done = match result {
             WorkerResult::Prompt { mode, fingerprint, prompt } => {

@@ -10,11 +10,11 @@ use crate::model::Model;
 use crate::model::speed::Costs;
 use crate::time::CHUNK_SECS;
 
-/// Number of positions in the cache when a model's speed is measured before a session.
+/// Number of positions in each lane's cache while the speed of a model is measured before a session.
 const CONTEXT: usize = 64;
-/// Number of runs of that measurement: two seconds in all.
+/// Number of runs of each measurement of a model's speed before a session: two seconds in all.
 const RUNS: usize = 3;
-/// Number of chunks whose cost is kept: 10 s.
+/// Number of the newest chunks whose computing times are kept: 10 s.
 const RECENT_CHUNKS: usize = 25;
 
 /// The lag of a session at one moment, with its cause.
@@ -22,6 +22,7 @@ const RECENT_CHUNKS: usize = 25;
 pub(super) struct Load {
     /// Audio that is captured and not yet decided on, in seconds.
     pub(super) lag_secs: f32,
+    /// Probable cause of the lag.
     pub(super) cause: LagCause,
 }
 
@@ -34,8 +35,8 @@ pub(super) enum LagCause {
     Replies,
 }
 
-/// Returns the names of the modes, at least one, that this machine runs in real time with `model`, measured in two seconds; with a
-/// small model the default modes, unmeasured.
+/// Returns the names of the modes, at least one, that this machine runs in real time with `model`, by a measurement of two seconds; for a
+/// small model the default modes, without a measurement.
 ///
 /// # Errors
 /// When computing fails.
@@ -52,11 +53,12 @@ pub(in crate::engine) fn modes_in_real_time(model: &Model) -> Result<Vec<String>
 /// The computing times of the newest 25 chunks (10 s) of a live session.
 #[derive(Debug, Default)]
 pub(super) struct ChunkCosts {
+    /// Computing time of each chunk, in milliseconds, oldest first.
     costs_ms: VecDeque<f32>,
 }
 
 impl ChunkCosts {
-    /// Adds the cost of a chunk, in milliseconds: log-mel, encoder and its first pass.
+    /// Adds the computing time of a chunk, in milliseconds: log-mel, encoder and the chunk's first pass.
     pub(super) fn push(&mut self, cost_ms: f32) {
         if self.costs_ms.len() == RECENT_CHUNKS {
             self.costs_ms.pop_front();
@@ -64,20 +66,21 @@ impl ChunkCosts {
         self.costs_ms.push_back(cost_ms);
     }
 
-    /// Returns the cause that a lag would have now: chunks if the median of their costs exceeds 0.4 s, else replies.
+    /// Returns the cause that a lag would have now: slow chunks if their median computing time exceeds 0.4 s, else long replies.
     pub(super) fn lag_cause(&self) -> LagCause {
         if f64::from(self.median_ms()) <= CHUNK_SECS * 1e3 { LagCause::Replies } else { LagCause::Chunks }
     }
 
-    /// Returns the median cost, in milliseconds (one chunk that waited for another program says nothing); 0 without chunks.
+    /// Returns the median computing time of the chunks, in milliseconds (one chunk that waited for another program says nothing); 0 without
+    /// chunks.
     fn median_ms(&self) -> f32 {
         let mut costs: Vec<f32> = self.costs_ms.iter().copied().collect();
         costs.sort_by(f32::total_cmp);
         costs.get(costs.len() / 2).copied().unwrap_or(0.0)
     }
 
-    /// Returns the problem of a session that is `lag_secs` behind: the cause, and either the mode that rests or what the user can
-    /// do.
+    /// Returns the error to report when a session is `lag_secs` behind: the cause, and either the mode that rests or the remedy that the
+    /// user has.
     pub(super) fn lag_problem(&self, lag_secs: f32, modes_on: &[String], resting: Option<&str>) -> Error {
         let behind = format!("Hearken is {lag_secs:.0} s behind");
         let why = match self.lag_cause() {

@@ -4,24 +4,25 @@
 use super::load::{LagCause, Load};
 use crate::time::{SAMPLE_RATE_HZ, StreamTime};
 
-/// Lag that is reported, or makes a mode rest where chunks are slow, in seconds. A reply of usual length alone stays below.
+/// Lag that is reported, or that makes a mode rest where chunks are slow, in seconds. A reply of usual length alone causes less.
 const REPORTED_LAG_SECS: f32 = 6.0;
-/// Lag below which a session has caught up, in seconds: the next lag is reported again.
+/// Lag below which a session has caught up, in seconds: a later lag is reported again.
 const CAUGHT_UP_SECS: f32 = 1.0;
-/// Lag that makes a mode rest where only replies are long, in seconds: a third of the queue.
+/// Lag that makes a mode rest where only replies are long, in seconds: a third of the chunk queue.
 const LONG_REPLY_LAG_SECS: f32 = 20.0;
-/// Lag that counts as none when modes wait to come back, in seconds.
+/// Lag up to which resting modes may come back, in seconds.
 const CALM_LAG_SECS: f32 = 2.0;
 /// Shortest time from a change to the next mode that goes to rest, in seconds, so that the effect on the lag is visible.
 const SETTLE_SECS: u64 = 10;
-/// Time without a lag before a mode comes back, in seconds. Doubles each time that the mode has to rest again at once.
+/// Time without a lag before a resting mode comes back, in seconds. Doubled each time that the mode has to rest again soon after its
+/// return.
 const CALM_SECS: u64 = 30;
-/// Upper bound of that time, in seconds.
+/// Upper bound of the time without a lag before a resting mode comes back, in seconds.
 const MAX_CALM_SECS: u64 = 960;
-/// Number of calm times after its return within which a mode that rests again counts as resting at once.
+/// Number of calm times ([`CALM_SECS`], perhaps doubled) after a mode's return within which another rest doubles the calm time.
 const RELAPSE_CALM_TIMES: u64 = 4;
 
-/// A change that the lag requires; the caller carries it out.
+/// A change of the modes, or a report, that the lag of a session requires; the caller carries it out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum LoadChange {
     /// This mode is switched off until the lag is over.
@@ -37,10 +38,15 @@ pub(super) enum LoadChange {
 pub(super) struct Overload {
     /// Names of the modes that may rest, the first to rest first.
     order: Vec<String>,
+    /// Names of the modes that rest, in the order in which they went to rest.
     resting: Vec<String>,
+    /// Audio time at which a mode last went to rest or came back.
     changed_at: StreamTime,
+    /// Audio time since which there is no lag; None during a lag.
     calm_since: Option<StreamTime>,
+    /// Audio time at which a mode last came back.
     woken_at: Option<StreamTime>,
+    /// Time without a lag before the next mode comes back, in seconds.
     calm_secs: u64,
     notice: OverloadNotice,
 }
@@ -48,9 +54,11 @@ pub(super) struct Overload {
 /// The last notice that the user got about the lag.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum OverloadNotice {
+    /// No notice since the session last had caught up.
     None,
-    /// A mode went to rest when the lag was this many seconds; another notice follows only at twice that.
+    /// A mode went to rest when the lag was this many seconds; another notice follows only at twice that lag.
     Rest(f32),
+    /// No mode could rest, and the user was told so.
     Report,
 }
 
@@ -60,8 +68,8 @@ impl Overload {
         Self { order, resting: Vec::new(), changed_at, calm_since, woken_at, calm_secs: CALM_SECS, notice: OverloadNotice::None }
     }
 
-    /// Returns the change that `load` requires at audio time `now`, with the modes `on`; None if none. The last mode that is on
-    /// never rests.
+    /// Returns the change that `load` requires at audio time `now`, with the modes `on` switched on; None if no change is due. The last
+    /// mode that is on never rests.
     pub(super) fn step(&mut self, load: Load, now: StreamTime, on: &[String]) -> Option<LoadChange> {
         let Load { lag_secs, cause } = load;
         if lag_secs < CAUGHT_UP_SECS {
@@ -97,7 +105,7 @@ impl Overload {
         self.wake(now)
     }
 
-    /// Wakes the mode that went to rest last, once there was no lag for a calm time; None otherwise.
+    /// Returns the return of the mode that went to rest last, once there was no lag for the calm time; else None.
     fn wake(&mut self, now: StreamTime) -> Option<LoadChange> {
         if self.calm_since.is_some_and(|calm| secs_between(calm, now) >= self.calm_secs) {
             let name = self.resting.pop()?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::audio::wav_file::WavFileWriter;
 use crate::error::{Error, Result};
 
-/// The WAV files that everything heard is written to.
+/// The WAV files to which all captured sound of a session is written.
 #[derive(Debug)]
 pub(in crate::engine) struct Recordings {
     /// Recording asked for by `--save-audio`.
@@ -16,12 +16,12 @@ pub(in crate::engine) struct Recordings {
 }
 
 impl Recordings {
-    /// Returns the recordings of a session that is recorded into `whole_session`, if given.
+    /// Returns the recordings of a session, which is recorded from its start into `whole_session`, if given.
     pub(in crate::engine) const fn new(whole_session: Option<WavFileWriter>) -> Self {
         Self { whole_session, switched: None }
     }
 
-    /// Begins the switched recording in `path`, after completing the one before.
+    /// Begins the switched recording in the file `path`, after completing a switched recording in progress.
     ///
     /// # Errors
     /// When the old file cannot be completed or the new one not created; the switched recording is off then.
@@ -44,7 +44,7 @@ impl Recordings {
         self.whole_session.is_some() || self.switched.is_some()
     }
 
-    /// Appends `samples` to each file. Returns the errors; a file that fails is closed and not written again.
+    /// Appends `samples` to each file. Returns the errors; a file that failed is closed and gets no more samples.
     pub(super) fn write(&mut self, samples: &[f32]) -> Vec<Error> {
         let mut errors = Vec::new();
         for file in [&mut self.whole_session, &mut self.switched] {

@@ -11,8 +11,8 @@ use crate::protocol::{Command, Severity};
 use crate::session::Session;
 
 impl InferenceThread {
-    /// Answers a failed pass on the GPU by loading the model for the processor. On the processor retries from the state before the
-    /// pass, then skips the chunk, then restarts the lanes, then ends the session.
+    /// Answers a failed pass. On the GPU loads the model for the processor. On the processor retries from before the pass, then skips the
+    /// chunk, then restarts the lanes, then ends the session.
     pub(super) fn pass_failed(&mut self, error: &Error) {
         if !self.model.is_on_cpu() {
             return self.leave_gpu(error);
@@ -40,7 +40,7 @@ impl InferenceThread {
         }
     }
 
-    /// Loads the model again for the processor after the GPU failed; does nothing while that is in progress.
+    /// Loads the model again, for the processor, after the GPU failed with `error`; does nothing while that is in progress.
     fn leave_gpu(&mut self, error: &Error) {
         if self.settings.device == ComputeDevice::Cpu {
             // The processor's model is being loaded.

@@ -11,10 +11,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{DeviceChoice, Emotion, Event, Panel, ReplyId, Severity, Speak, VoiceSettings};
 use crate::session::Session;
 
-/// Time that the end of a session leaves the voice to fade out, at most.
+/// Longest time that the end of a session leaves the voice to fade out.
 const FADE: Duration = Duration::from_millis(400);
 
-/// The speech thread's handle, and the choice of the replies that it gets.
+/// The speech thread's handle, with the choice of the replies that are spoken.
 pub(super) struct ReplySpeech {
     handle: SpeechHandle,
     stop_phrase: StopPhraseDetector,
@@ -30,14 +30,14 @@ impl ReplySpeech {
         &self.handle.reports
     }
 
-    /// Returns true while a reply is spoken or waits to be.
+    /// Returns true while a reply is being spoken or waits to be spoken.
     pub(super) fn is_busy(&self) -> bool {
         self.handle.is_busy()
     }
 
-    /// Hands replies in `events` to the speech thread as they are generated: those of modes shown as conversation; all, only urgent ones
-    /// or none, as `speak` says. Returns true if the transcript in `events` completes a stop phrase ("stop", "be quiet") while a reply is
-    /// spoken or waits to be; the caller must then fall silent.
+    /// Hands replies in `events` to the speech thread as they are generated: those of modes shown as conversation; all, only urgent ones or
+    /// none, as `speak` says. Returns true if the transcript in `events` completes a stop phrase ("stop", "be quiet") while a reply is
+    /// being spoken or waits; the caller must then fall silent.
     pub(super) fn route(&mut self, events: &[Event], speak: Speak, modes: &[Mode]) -> bool {
         let panel = |mode: &str| modes.iter().find(|known| known.name == mode).map(|known| known.panel);
         let mut stop_asked = false;
@@ -67,7 +67,7 @@ impl ReplySpeech {
         stop_asked
     }
 
-    /// Speaks `text` as the reply `reply`, in place of whatever is being said, even if the settings let no replies be spoken.
+    /// Speaks `text` as the reply `reply`, in place of the reply being spoken, even if the settings let no replies be spoken.
     ///
     /// # Errors
     /// When the speech thread takes no commands.
@@ -108,7 +108,7 @@ impl InferenceThread {
         }
     }
 
-    /// Stops generating and speaking all replies.
+    /// Stops the generation and the speech of all replies.
     pub(super) fn fall_silent(&mut self) -> Result<()> {
         let speaking = self.speech.is_busy();
         self.with_session(Session::cut_replies);
@@ -122,7 +122,7 @@ impl InferenceThread {
         }
     }
 
-    /// Reports that the speech thread has given up: replies stay text until the user changes the voice or the output.
+    /// Reports that the speech thread has ended for good: replies stay text until the user changes the voice or the output.
     pub(super) fn speech_failed(&mut self) {
         self.lose_speech_thread();
         let why = "the voice has failed; replies are shown as text until the voice's settings or the output are changed";

@@ -12,16 +12,21 @@ use crate::protocol::Command;
 /// A reason for the inference thread to act.
 #[derive(Debug)]
 pub(super) enum Wake {
+    /// A command of the window or the command line.
     Command(Command),
+    /// A background thread has made a prompt cache or a model.
     Worker(WorkerResult),
+    /// The speech thread reports.
     Speech(SpeechReport),
+    /// A person spoke over a reply.
     Interruption,
+    /// The capture thread has captured sound, or has news about the source.
     Captured(Captured),
     /// The window or the command line dropped its handle.
     HandleDropped,
     /// The speech thread ended, which it does by itself only after too many panics.
     SpeechEnded,
-    /// The capture thread ended without saying so.
+    /// The capture thread ended without an end of the source.
     CaptureEnded,
 }
 
@@ -35,7 +40,8 @@ pub(super) enum Patience {
 }
 
 impl InferenceThread {
-    /// Returns the next thing to act on, in this order of urgency: commands, workers, speech, barge-in, captured sound.
+    /// Returns the next reason to act, in this order of urgency: commands, background threads, speech, barge-in, captured sound. `patience`
+    /// decides if it waits for one.
     pub(super) fn next(&mut self, patience: Patience) -> Option<Wake> {
         loop {
             if let Some(wake) = self.poll(patience) {
@@ -69,7 +75,7 @@ impl InferenceThread {
             }
     }
 
-    /// Takes one thing to act on, in the order of [`Self::next`]; None if there is nothing.
+    /// Returns a reason to act without waiting, the most urgent first, as [`Self::next`] does; None if there is none.
     fn poll(&mut self, patience: Patience) -> Option<Wake> {
         match self.channels.commands.try_recv() {
             Ok(command) => return Some(Wake::Command(command)),

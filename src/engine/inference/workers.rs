@@ -12,11 +12,11 @@ use crate::protocol::ModelChoice;
 use crate::session::prompt::PromptCache;
 use crate::supervise::spawn;
 
-/// Number of results that may wait for the inference thread: a prompt cache for each mode that a person is likely to have, and a
-/// model.
+/// Number of results of background threads that may wait for the inference thread: a prompt cache for each mode that a person is likely to
+/// have, and a model.
 pub(super) const RESULTS: usize = 16;
 
-/// The result of a thread in the background.
+/// The result of a background thread.
 #[derive(Debug)]
 pub(super) enum WorkerResult {
     /// The prompt cache of `mode`, for the model with this fingerprint.
@@ -27,8 +27,7 @@ pub(super) enum WorkerResult {
     ModelFailed(Error),
 }
 
-/// Makes the prompt caches of `modes` one after the other on a thread of its own, which sends each to `results`, failed ones
-/// included.
+/// Makes the prompt caches of `modes`, one after the other, on a background thread, which sends each cache, or the error, to `results`.
 ///
 /// # Errors
 /// When the thread cannot be started.
@@ -46,8 +45,7 @@ pub(super) fn make_prompts(model: &Arc<Model>, modes: Vec<Mode>, settings: &Sett
     .map(drop)
 }
 
-/// Loads the model `choice` and then makes the prompt caches of `modes`, on a thread of its own, which sends one result to
-/// `results`.
+/// Loads the model `choice` and then makes the prompt caches of `modes`, on a background thread, which sends one result to `results`.
 ///
 /// # Errors
 /// When the thread cannot be started.

@@ -16,25 +16,26 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{DeviceChoice, Emotion, ReplyId, VoiceSettings};
 use crate::supervise::spawn;
 
-/// Number of stalls, without a reply spoken to its end in between, at which no other thread is started.
+/// Number of stalls of the speech thread, without a reply spoken to its end in between, at which no other thread is started.
 const MAX_STALLS: u32 = 3;
-/// Capacity of a channel without a receiver.
+/// Capacity of the channel of commands while there is no speech thread to receive them.
 const CLOSED: usize = 1;
-/// Time that the end of a session waits for the thread: longer than a fade.
+/// Longest time that the end of a session waits for the speech thread: longer than a fade.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The parts that every speech thread of a session is made of.
 pub(in crate::engine) struct SpeechConfig {
     pub(in crate::engine) backend: SpeechBackend,
-    /// Far-end reference for the echo canceller: the samples that are being played.
+    /// Handover of the samples that are being played to the echo canceller.
     pub(in crate::engine) far: FarEndSlot,
+    /// Time of the last speech in the room.
     pub(in crate::engine) turn_taking: Arc<TurnTaking>,
 }
 
 /// The result of replacing a speech thread that stalled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Replacement {
-    /// Another thread has started, which is to be reported.
+    /// Another thread has started; the stall is to be reported.
     Started,
     /// Another thread has started; an earlier stall has been reported, and no reply was spoken to its end since.
     StartedAgain,
@@ -44,8 +45,11 @@ pub(in crate::engine) enum Replacement {
 
 /// The inference thread's handle on the speech thread.
 pub(in crate::engine) struct SpeechHandle {
+    /// Backend and shared parts that another speech thread is started with.
     config: SpeechConfig,
+    /// Commands to the speech thread.
     commands: Sender<SpeechCommand>,
+    /// Reports of the speech thread.
     pub(in crate::engine) reports: Receiver<SpeechReport>,
     /// Replies that were handed on and are not over: being spoken, or waiting.
     open: BTreeSet<ReplyId>,
@@ -53,7 +57,7 @@ pub(in crate::engine) struct SpeechHandle {
     speaking: Option<ReplyId>,
     /// The speech thread; None after it was abandoned.
     thread: Option<JoinHandle<()>>,
-    /// Stalls since a reply was last spoken to its end.
+    /// Number of stalls since a reply was last spoken to its end.
     stalls: u32,
 }
 
@@ -65,7 +69,7 @@ struct RunningThread {
 }
 
 impl SpeechHandle {
-    /// Starts a speech thread with these voice settings on this output.
+    /// Starts a speech thread with the voice settings `conduct` on the output `output`.
     ///
     /// # Errors
     /// When the thread cannot be started.
@@ -74,14 +78,15 @@ impl SpeechHandle {
         Ok(Self { config, commands, reports, open: BTreeSet::new(), speaking: None, thread: Some(thread), stalls: 0 })
     }
 
-    /// Hands a new reply to the thread; its text follows. Does nothing if the thread takes no commands.
+    /// Hands the reply `reply` to the speech thread; its text follows. Does nothing if the thread takes no commands.
     pub(in crate::engine) fn begin(&mut self, reply: ReplyId, emotion: Option<Emotion>) {
         if self.command(SpeechCommand::Begin { reply, emotion }).is_ok() {
             self.open.insert(reply);
         }
     }
 
-    /// Hands on the next piece of a reply that is open here; ignores other replies and empty pieces.
+    /// Hands the next piece of text of the reply `reply` to the speech thread; ignores a reply that was not begun or is over, and an empty
+    /// piece.
     pub(in crate::engine) fn text(&self, reply: ReplyId, text: &str) {
         if self.open.contains(&reply) && !text.is_empty() {
             // A stalled thread loses a piece of speech; the text is in the window.
@@ -89,14 +94,14 @@ impl SpeechHandle {
         }
     }
 
-    /// Tells the thread that the text of `reply` is complete; ignores a reply that is not open here.
+    /// Tells the speech thread that the text of `reply` is complete; ignores a reply that was not begun or is over.
     pub(in crate::engine) fn end(&self, reply: ReplyId) {
         if self.open.contains(&reply) {
             let _ = self.command(SpeechCommand::End { reply });
         }
     }
 
-    /// Sends `command`.
+    /// Sends `command` to the speech thread.
     ///
     /// # Errors
     /// When the thread is gone or its queue is full.
@@ -121,7 +126,8 @@ impl SpeechHandle {
         self.speaking = self.speaking.filter(|speaking| *speaking != reply);
     }
 
-    /// Lets go of a thread that has ended or stalled: drops its replies and its channels. Returns the reply that it was speaking.
+    /// Lets go of a speech thread that has ended or stalled: drops its replies and its channels. Returns the reply that the thread was
+    /// speaking.
     pub(in crate::engine) fn abandon(&mut self) -> Option<ReplyId> {
         self.open.clear();
         // A blocked call cannot be cancelled. When the call returns, the thread sees closed channels and exits.
@@ -129,7 +135,8 @@ impl SpeechHandle {
         self.speaking.take()
     }
 
-    /// Starts another thread in place of one that stalled and was abandoned, unless this is the third time since a whole reply.
+    /// Starts another speech thread in place of one that stalled and was abandoned, unless this is the third stall since a reply was spoken
+    /// to its end.
     ///
     /// # Errors
     /// When the thread cannot be started.
@@ -142,7 +149,7 @@ impl SpeechHandle {
         Ok(if self.stalls == 1 { Replacement::Started } else { Replacement::StartedAgain })
     }
 
-    /// Starts a thread where there is none, because the user has changed the voice or the output.
+    /// Starts a speech thread if there is none, because the user has changed the voice or the output.
     ///
     /// # Errors
     /// When the thread cannot be started.
@@ -160,12 +167,12 @@ impl SpeechHandle {
         Ok(())
     }
 
-    /// Returns true while a reply that was handed on is spoken or waits to be.
+    /// Returns true while a reply that was handed on is being spoken or waits to be spoken.
     pub(in crate::engine) fn is_busy(&self) -> bool {
         !self.open.is_empty()
     }
 
-    /// Ends the thread, and waits up to 1 s for it.
+    /// Ends the speech thread, and waits up to 1 s for its end.
     pub(in crate::engine) fn finish(mut self) {
         self.commands = closed();
         let Some(thread) = self.thread.take() else { return };
@@ -181,12 +188,12 @@ impl SpeechHandle {
     }
 }
 
-/// Returns a sender without a receiver.
+/// Returns a sender of commands without a receiver.
 fn closed() -> Sender<SpeechCommand> {
     bounded(CLOSED).0
 }
 
-/// Starts a speech thread and its watchdog, which reports a stall on the thread's own channel.
+/// Starts a speech thread and its watchdog, which reports a stall on the thread's channel of reports.
 fn start_thread(config: &SpeechConfig, conduct: VoiceSettings, output: DeviceChoice) -> Result<RunningThread> {
     let (commands, command_rx) = bounded(COMMANDS);
     let (report_tx, reports) = bounded(REPORTS);

@@ -25,7 +25,7 @@ const STOP_PHRASES: [&str; 16] = [
     "闭嘴",
 ];
 
-/// Longest pause inside an utterance, in seconds, as in [`crate::transcript`].
+/// Longest pause inside an utterance, in seconds, as in [`crate::transcript`]; a longer pause begins another utterance.
 const MAX_PAUSE_SECS: f64 = 1.2;
 /// Length beyond which an utterance cannot be a stop phrase and no more text is collected, in bytes.
 const MAX_BYTES: usize = 40;
@@ -33,12 +33,14 @@ const MAX_BYTES: usize = 40;
 /// The detector of stop phrases: joins transcript pieces into utterances and compares each with the list.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct StopPhraseDetector {
+    /// Text of the utterance so far.
     utterance: String,
+    /// Audio time at the end of the newest piece, in seconds.
     until_secs: f64,
 }
 
 impl StopPhraseDetector {
-    /// Takes the next transcript piece, spoken during `secs` of audio time. Returns true if the utterance so far is a stop phrase.
+    /// Takes the next piece of the transcript, spoken during `secs` of audio time. Returns true if the utterance so far is a stop phrase.
     pub(in crate::engine) fn detect(&mut self, piece: &str, secs: Range<f64>) -> bool {
         if secs.start - self.until_secs > MAX_PAUSE_SECS {
             self.utterance.clear();

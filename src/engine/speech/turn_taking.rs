@@ -10,7 +10,7 @@ const TURN_GAP: Duration = Duration::from_millis(500);
 /// Longest wait of a reply for a pause: a television never pauses.
 const MAX_WAIT: Duration = Duration::from_secs(4);
 
-/// Returns true if a reply that has `waited` may begin `quiet_for` after the last speech (None: there was none). Pure.
+/// Returns true if a reply that has `waited` may begin, given the time since the last speech in the room (None: there was no speech). Pure.
 #[must_use]
 pub(in crate::engine) fn may_begin(quiet_for: Option<Duration>, waited: Duration) -> bool {
     quiet_for.is_none_or(|quiet_for| quiet_for >= TURN_GAP) || waited >= MAX_WAIT
@@ -19,6 +19,7 @@ pub(in crate::engine) fn may_begin(quiet_for: Option<Duration>, waited: Duration
 /// The time of the last speech, shared by the capture thread and the speech thread.
 #[derive(Debug)]
 pub(in crate::engine) struct TurnTaking {
+    /// Time from which `speech_ms` counts.
     begun: Instant,
     /// Milliseconds from `begun` to the last speech, plus one; 0 before any speech.
     speech_ms: AtomicU64,

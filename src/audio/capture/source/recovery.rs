@@ -14,22 +14,25 @@ use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::{DeviceChoice, GapCause};
 use crate::supervise;
 
-/// Pause before the first attempt to reopen; it doubles up to [`LAST_RETRY`].
+/// Pause before the first attempt to reopen a lost input; doubled after each failed attempt, up to [`LAST_RETRY`].
 const FIRST_RETRY: Duration = Duration::from_millis(250);
-/// Longest pause between two attempts, so that a returned device is heard within 2 s.
+/// Longest pause between two attempts to reopen a lost input, so that a returned device is heard within 2 s.
 const LAST_RETRY: Duration = Duration::from_secs(1);
-/// Time after which the default input stands in for a missing chosen input.
+/// Time after the loss of an input chosen by name from which the default input stands in.
 const FALLBACK_AFTER: Duration = Duration::from_secs(2);
-/// Capacity of the channel from the opening thread: one result.
+/// Capacity of the channel from a thread that opens an input: its one result.
 const RESULTS: usize = 1;
 
-/// A loss of the input, until it is open again.
+/// A loss of the input, from the last sound until the input is open again.
 pub(super) struct Loss {
+    /// Time of the last sound.
     since: Instant,
     /// Time that the machine had slept before the loss, in seconds.
     slept_secs: f64,
     cause: GapCause,
+    /// True if the lost input was the monitor of an output.
     was_monitor: bool,
+    /// Pause before the next attempt to reopen.
     backoff: Duration,
 }
 
@@ -42,7 +45,7 @@ impl Loss {
 
 /// The step that the reopening of a lost input is at.
 pub(super) enum Recovery {
-    /// Waits until `until`, then opens the input of `role`.
+    /// Waits until the time `until`, then opens the input of `role`.
     Waiting { until: Instant, role: InputRole },
     /// Another thread is opening the input of `role`.
     Opening { role: InputRole, opened: Receiver<Result<InputStream>> },
@@ -51,15 +54,15 @@ pub(super) enum Recovery {
 }
 
 impl Recovery {
-    /// Returns the first step: an attempt on the chosen input after 0.25 s.
+    /// Returns the first step of a recovery: an attempt to open the chosen input after 0.25 s.
     pub(super) fn begin() -> Self {
         Self::Waiting { until: Instant::now() + FIRST_RETRY, role: InputRole::Chosen }
     }
 }
 
 impl CaptureSource {
-    /// Closes the stream and begins its recovery. The samples in `out` from `start` on are delivered before the error, which gives
-    /// `why` as the reason.
+    /// Closes the stream and begins the recovery of the input, which was lost because of `why`. Returns the event for the samples in `out`
+    /// from index `start` on, or without samples the next queued event; [`SourceEvent::InputLost`] is queued.
     pub(super) fn lose(&mut self, why: &str, cause: GapCause, start: usize, out: &mut Vec<f32>) -> SourceEvent {
         let InputState::Listening(mut live) = std::mem::replace(&mut self.state, InputState::Paused) else { return SourceEvent::Nothing };
         report_error(live.resampler.finish(out), &mut self.pending);
@@ -72,9 +75,8 @@ impl CaptureSource {
         self.deliver(start, out)
     }
 
-    /// Detects, about once a second, that the machine has slept for 2 s or more: reports a gap and reopens the input, because the
-    /// old stream may be dead without an error. The old stream stays in use until the new one is open. Returns None if there was no
-    /// sleep.
+    /// Detects, about once a second, that the machine has slept for 2 s or more: reports a gap and reopens the input, because the old
+    /// stream may be dead without an error. The old stream stays in use until the new one is open. Returns None if there was no sleep.
     pub(super) fn notice_sleep(&mut self, out: &mut Vec<f32>) -> Option<SourceEvent> {
         if self.sleep.read_at.elapsed() < SLEEP_CHECK {
             return None;
@@ -93,9 +95,9 @@ impl CaptureSource {
         Some(self.deliver(start, out))
     }
 
-    /// Follows the list of devices: switches to a new default, returns to the chosen input, and detects that the input has
-    /// disappeared although its stream was moved elsewhere. The samples in `out` from `start` on have not been delivered yet.
-    /// Returns None if the input stays as it is.
+    /// Follows the list of devices: switches to a new default, returns to the chosen input, and detects that the input has disappeared
+    /// although the sound system moved its stream elsewhere. The samples in `out` from index `start` on have not been delivered yet.
+    /// Returns the next event, or None if the input stays as it is.
     pub(super) fn follow_devices(&mut self, start: usize, out: &mut Vec<f32>) -> Option<SourceEvent> {
         let InputState::Listening(live) = &mut self.state else { return None };
         if let Some(opening) = &self.replacement {
@@ -136,7 +138,7 @@ impl CaptureSource {
         None
     }
 
-    /// Advances the recovery of a lost input by one step. Returns a pending event, or `Nothing`.
+    /// Advances the recovery of a lost input by one step. Returns the next queued event, or [`SourceEvent::Nothing`].
     pub(super) fn recover(&mut self) -> SourceEvent {
         let InputState::Lost { loss, recovery } = std::mem::replace(&mut self.state, InputState::Paused) else {
             return SourceEvent::Nothing;
@@ -152,7 +154,8 @@ impl CaptureSource {
         self.pending.pop_front().unwrap_or(SourceEvent::Nothing)
     }
 
-    /// Takes the result of the opening thread: the stream is proven next, or the next attempt is scheduled.
+    /// Looks for the result `opened` of the thread that opens the input of `role`, and returns the next state: wait for the result, prove
+    /// the new stream, or wait for another attempt.
     fn finish_opening(&self, loss: Loss, role: InputRole, opened: Receiver<Result<InputStream>>) -> InputState {
         let stream = match opened.try_recv() {
             Err(TryRecvError::Empty) => return InputState::Lost { loss, recovery: Recovery::Opening { role, opened } },
@@ -168,7 +171,8 @@ impl CaptureSource {
         }
     }
 
-    /// Ends the recovery once the new stream delivers: reports the gap and listens. Schedules a retry if the stream fails.
+    /// Returns the next state of an input that is open again: reports the gap and listens once sound arrives, waits until then, or tries
+    /// again if the stream fails.
     fn await_first_frames(&mut self, loss: Loss, mut live: Box<Live>) -> InputState {
         let failed = live.failure().is_some();
         if live.frames == 0 {
@@ -181,7 +185,8 @@ impl CaptureSource {
         self.listen_to(live)
     }
 
-    /// Schedules the next attempt after one with `tried` failed. A chosen input and its fallback are tried in turn.
+    /// Returns the state that waits for the next attempt to reopen the input, after opening the input of the role `tried` failed. A chosen
+    /// input and its fallback are tried in turn.
     fn retry(&self, mut loss: Loss, tried: InputRole) -> InputState {
         loss.backoff = (loss.backoff * 2).min(LAST_RETRY);
         let may_fall_back = self.choice != DeviceChoice::Default && loss.since.elapsed() >= FALLBACK_AFTER;
@@ -189,8 +194,8 @@ impl CaptureSource {
         InputState::Lost { recovery: Recovery::Waiting { until: Instant::now() + loss.backoff, role }, loss }
     }
 
-    /// Opens the input of `role` on its own thread, because a sound server that is shutting down may never answer. Returns the
-    /// channel of the result; a channel that closes without one counts as a failure.
+    /// Opens the input of `role` on a thread of its own, because a sound server that is shutting down may never answer. Returns the channel
+    /// of the result; a channel that closes without a result counts as a failure.
     fn open_on_thread(&self, role: InputRole) -> Receiver<Result<InputStream>> {
         let (tx, rx) = crossbeam_channel::bounded(RESULTS);
         let choice = if role == InputRole::Chosen { self.choice.clone() } else { DeviceChoice::Default };
