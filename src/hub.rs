@@ -51,7 +51,8 @@ pub fn find(choice: &ModelChoice, paths: &Paths) -> Result<LocalModel> {
     find_with(choice, paths, &HubSettings::from_environment())
 }
 
-/// Finds the model `choice` as [`find`] does, with the cache of Hugging Face that `settings` name.
+/// Finds the model `choice` on this machine, with the Hugging Face cache that `settings` name. Unpacks the built-in model if needed; never
+/// uses the network.
 ///
 /// # Errors
 /// The errors of [`find`].

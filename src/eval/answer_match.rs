@@ -40,16 +40,16 @@ fn choice_of_letter(reply: &str) -> Option<usize> {
     (alone && (first.is_ascii_uppercase() || small)).then_some(index)
 }
 
-/// Returns true if the reply equals one of the answers after normalisation by [`normalise::english`], whatever the language; an
-/// answer that becomes empty never matches.
+/// Returns true if the reply equals one of the answers after normalisation by [`normalise::english`], whatever the language; an answer that
+/// is empty after normalisation never matches.
 #[must_use]
 pub fn equals_answer(reply: &str, answers: &[String]) -> bool {
     let said = normalise::english(reply);
     answers.iter().map(|answer| normalise::english(answer)).any(|answer| !answer.is_empty() && answer == said)
 }
 
-/// Returns true if the reply contains one of the answers after normalisation by [`normalise::english`]: as whole words if the
-/// answer is ASCII, otherwise anywhere. An answer that becomes empty never matches.
+/// Returns true if the reply contains one of the answers after normalisation by [`normalise::english`]: as whole words if the answer is
+/// ASCII, otherwise anywhere. An answer that is empty after normalisation never matches.
 #[must_use]
 pub fn contains_answer(reply: &str, answers: &[String]) -> bool {
     let said = format!(" {} ", normalise::english(reply));

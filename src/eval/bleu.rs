@@ -34,7 +34,7 @@ pub fn chrf_signature() -> String {
     format!("nrefs:1|case:mixed|eff:yes|nc:{CHARS}|nw:0|space:no|version:{VERSION}")
 }
 
-/// Returns the BLEU counts of one sentence with one reference, to be added up.
+/// Returns the BLEU counts of one sentence with one reference; counts of several sentences are added up.
 #[must_use]
 pub fn bleu_counts(translation: &str, reference: &str, tokeniser: Tokeniser) -> BleuCounts {
     let (own, wanted) = (tokeniser.words(translation), tokeniser.words(reference));
@@ -49,7 +49,7 @@ pub fn bleu_counts(translation: &str, reference: &str, tokeniser: Tokeniser) -> 
     counts
 }
 
-/// Returns the chrF counts of one sentence with one reference, to be added up; white space is ignored.
+/// Returns the chrF counts of one sentence with one reference; counts of several sentences are added up. White space is ignored.
 #[must_use]
 pub fn chrf_counts(translation: &str, reference: &str) -> ChrfCounts {
     let without_spaces = |text: &str| text.chars().filter(|c| !is_python_space(*c)).collect::<Vec<_>>();
@@ -66,7 +66,7 @@ pub fn chrf_counts(translation: &str, reference: &str) -> ChrfCounts {
     counts
 }
 
-/// Returns corpus BLEU (0 to 100) of summed counts: exponential smoothing, no effective order. 0 if nothing matches.
+/// Returns corpus BLEU (0 to 100) of the summed counts of all sentences: exponential smoothing, no effective order. 0 if nothing matches.
 #[must_use]
 pub fn bleu(counts: &BleuCounts) -> f64 {
     let (own, wanted) = (counts[0] as f64, counts[1] as f64);
@@ -92,7 +92,8 @@ pub fn bleu(counts: &BleuCounts) -> f64 {
     penalty * (precisions.iter().map(|p| log(*p)).sum::<f64>() / WORDS as f64).exp()
 }
 
-/// Returns corpus chrF2 (0 to 100) of summed counts, over the n-gram lengths that both sides have. 0 if there are none.
+/// Returns corpus chrF2 (0 to 100) of the summed counts of all sentences, over the n-gram lengths that both sides have. 0 if there are
+/// none.
 #[must_use]
 pub fn chrf(counts: &ChrfCounts) -> f64 {
     let (mut precision, mut recall, mut orders) = (0.0, 0.0, 0.0);
@@ -110,7 +111,7 @@ pub fn chrf(counts: &ChrfCounts) -> f64 {
     100.0 * (1.0 + BETA_SQUARED) * precision * recall / (BETA_SQUARED * precision + recall)
 }
 
-/// Returns the number of times that each n-gram of length `n` occurs in `of`.
+/// Returns the number of times that each n-gram of length `n` occurs in the words or characters `of`.
 fn ngrams<T: Eq + std::hash::Hash>(of: &[T], n: usize) -> HashMap<&[T], u64> {
     let mut found = HashMap::new();
     for run in of.windows(n) {
@@ -119,7 +120,8 @@ fn ngrams<T: Eq + std::hash::Hash>(of: &[T], n: usize) -> HashMap<&[T], u64> {
     found
 }
 
-/// Returns the number of n-grams that both have; one that occurs several times counts as often as in the side with fewer.
+/// Returns the number of n-grams that `own` and `wanted` (n-grams with their counts) have in common; an n-gram that occurs several times
+/// counts as often as on the side with fewer.
 fn matches<T: Eq + std::hash::Hash>(own: &HashMap<&[T], u64>, wanted: &HashMap<&[T], u64>) -> u64 {
     own.iter().map(|(run, count)| wanted.get(run).map_or(0, |other| *count.min(other))).sum()
 }

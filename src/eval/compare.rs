@@ -21,7 +21,7 @@ pub const REPORT: &str = "report.json";
 const SIGNIFICANCE: f64 = 0.05;
 /// Maximum number of changed items that a comparison lists.
 const LISTED: usize = 20;
-/// Characters of each item's replies that the list shows.
+/// Number of characters of each item's replies that the list of changed items shows.
 const SHOWN_CHARS: usize = 60;
 
 /// Compares the runs in the folders `before` and `after`. Returns the comparison as text; writes it as `report.json` and
@@ -120,8 +120,8 @@ fn without_background(all: &[Prediction]) -> Vec<&Prediction> {
     all.iter().filter(|p| p.condition != BACKGROUND).collect()
 }
 
-/// Pairs the predictions of equal condition and item, in the order of the first run; leaves out items that a run did not hear to
-/// the end, or whose expected output differs.
+/// Pairs the predictions of equal condition and item in the runs `before` and `after`, in the order of the first run; leaves out items that
+/// a run did not hear to the end, or whose expected output differs.
 fn pairs<'a>(before: &[&'a Prediction], after: &[&'a Prediction]) -> Vec<Pair<'a>> {
     let key = |p: &'a Prediction| (p.condition.as_str(), p.id.as_str());
     let later: BTreeMap<_, &Prediction> = after.iter().map(|p| (key(p), *p)).collect();
@@ -133,8 +133,8 @@ fn pairs<'a>(before: &[&'a Prediction], after: &[&'a Prediction]) -> Vec<Pair<'a
         .collect()
 }
 
-/// Adds the difference in `metric` over `pairs`, all of `condition`, as a figure and as a table row; nothing if a run has no value
-/// of it.
+/// Adds the difference in `metric` over `pairs`, all of `condition`, to `report` as a figure and to `table` as a row; adds nothing if a run
+/// has no value of the metric.
 fn add_difference(report: &mut EvalReport, table: &mut Table, metric: &Metric, condition: &str, pairs: &[Pair<'_>]) {
     let both = pairs.iter().filter_map(|(a, b)| Some((metric.counts(a).ok()?, metric.counts(b).ok()?)));
     let (old, new): (Vec<Vec<f64>>, Vec<Vec<f64>>) = both.unzip();

@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Largest cost table of an alignment, in cells of 4 bytes: 160 MB, about 6,000 words on both sides (equal beginnings and ends are
-/// not counted).
+/// Largest cost table of an alignment, in cells of 4 bytes: 160 MB, about 6,000 words on both sides (equal beginnings and ends need no
+/// cells).
 const MAX_CELLS: usize = 40_000_000;
 
 /// The edit counts between a reference and a transcript. The units, called words here, may also be characters.

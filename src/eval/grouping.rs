@@ -31,7 +31,8 @@ pub fn group(task: &EvalTask, items: Vec<EvalItem>, contexts: &[ContextChoice]) 
     }
 }
 
-/// Returns a session of one item for each of the background recordings `files`; its id is the path, and no response is expected.
+/// Returns a session of one item for each of the background recordings `files`; the id of the item is the path, and no response is
+/// expected.
 #[must_use]
 pub fn background(files: Vec<PathBuf>, context: ContextChoice) -> Vec<EvalSession> {
     let session = |audio: PathBuf| {
@@ -42,7 +43,7 @@ pub fn background(files: Vec<PathBuf>, context: ContextChoice) -> Vec<EvalSessio
     files.into_iter().map(session).collect()
 }
 
-/// Cuts `items` in their order into sessions of `size` items (at least 1); the last may be shorter.
+/// Cuts `items` in their order into sessions of `size` items (at least 1); the last session may be shorter.
 fn in_groups(condition: &str, context: ContextChoice, items: Vec<EvalItem>, size: usize) -> Vec<EvalSession> {
     let mut items = items.into_iter().peekable();
     let mut sessions = Vec::new();

@@ -13,7 +13,7 @@ use crate::protocol::{Emotion, StopReason};
 use crate::time::CHUNK_SECS;
 use crate::transcript;
 
-/// One recording of a data set with its expected output.
+/// One recording of a data set, with the question about it, if any, and the expected output.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EvalItem {
     /// Name in the data set, or else the path of the sound relative to it; unique in a data set.
@@ -128,6 +128,7 @@ pub struct Prediction {
     pub unheard: Option<String>,
 }
 
+/// Returns true for 0: serde then leaves the field out.
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 const fn is_zero(n: &u32) -> bool {
     *n == 0

@@ -15,17 +15,17 @@ use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// File name of the manifest of Proactive-Sound-Bench.
 const PROACTIVE_MANIFEST: &str = "proactive_reply_benchmark.jsonl";
-/// File name of its companion with the standard answers, which has only RESPOND rows and lies beside it.
+/// File name of the standard answers of Proactive-Sound-Bench, which lies beside the manifest and has only RESPOND rows.
 const PROACTIVE_ANSWERS: &str = "proactive_reply_benchmark_response.jsonl";
-/// Extensions of sound files, in any case.
+/// Extensions of the names of sound files, in any case.
 const SOUND_EXTENSIONS: &[&str] = &["wav", "flac", "mp3", "ogg", "m4a"];
-/// Extensions of manifests, in any case.
+/// Extensions of the names of manifests, in any case.
 const MANIFEST_EXTENSIONS: &[&str] = &["jsonl", "json", "tsv"];
 /// Text that is put between a question and its choices when the question is typed.
 const CHOOSE: &str = "Please choose the answer from the following options:";
 /// Ending of the names of LibriSpeech's transcript files.
 const TRANSCRIPT_ENDING: &str = ".trans.txt";
-/// Levels of folders below the data folder that are searched for sounds and transcripts.
+/// Number of levels of folders below the data folder that are searched for sounds and transcripts.
 const MAX_DEPTH: usize = 8;
 /// Names of a manifest's field with the path of the sound; the first that a row has is used.
 const PATH: &[&str] = &["path", "audio", "audio_path", "audio_id", "file", "wav"];
@@ -79,8 +79,8 @@ pub fn sounds(path: &Path) -> Result<Vec<PathBuf>> {
     if found.is_empty() { Err(Error::at(ErrorKind::Data, path, "no sound file in it")) } else { Ok(found) }
 }
 
-/// Reads the folder `data` of the task `proactive`: the published manifest; without it clips in folders RESPOND and IGNORE;
-/// without these the only other manifest.
+/// Reads the folder `data` of the task `proactive`: the published manifest; without it clips in folders RESPOND and IGNORE; without such
+/// folders the only other manifest.
 fn proactive(data: &Path) -> Result<DataSet> {
     let manifest = data.join(PROACTIVE_MANIFEST);
     if manifest.is_file() {
@@ -97,8 +97,8 @@ fn proactive(data: &Path) -> Result<DataSet> {
     of_manifest(&EvalTask::PROACTIVE, &manifest)
 }
 
-/// Reads the published manifest; if its companion lies beside it, the RESPOND items have the standard answers from there, and only
-/// these.
+/// Reads Proactive-Sound-Bench's published manifest; if the file of standard answers lies beside it, RESPOND items get the standard answers
+/// of that file, and no others.
 fn published(manifest: &Path) -> Result<DataSet> {
     let mut set = of_manifest(&EvalTask::PROACTIVE, manifest)?;
     let companion = manifest.with_file_name(PROACTIVE_ANSWERS);
@@ -125,8 +125,8 @@ fn published(manifest: &Path) -> Result<DataSet> {
     Ok(set)
 }
 
-/// Reads the clips below all folders RESPOND and IGNORE (in any case) in `data`; the folders between `data` and these are the
-/// class. Other sounds are passed over.
+/// Reads the clips below all folders RESPOND and IGNORE (in any case) in `data`; the names of the folders between `data` and such a folder
+/// are the class. Other sounds are passed over.
 fn labelled_clips(data: &Path) -> DataSet {
     let mut set = DataSet::default();
     for file in walk(data, &|file| has_extension(file, SOUND_EXTENSIONS)) {
@@ -174,7 +174,7 @@ fn asr(task: &EvalTask, data: &Path) -> Result<DataSet> {
     Ok(builder.set)
 }
 
-/// Parses a line `1089-134686-0000 HE HOPED …` of a transcript in `folder`, where the sound of this name lies too; the speaker,
+/// Parses a line `1089-134686-0000 HE HOPED …` of a LibriSpeech transcript in `folder`, where the sound of this name lies too; the speaker,
 /// here 1089, is the class. The error is the reason why the row is skipped.
 fn utterance(line: &str, folder: &Path) -> std::result::Result<EvalItem, String> {
     let (id, said) = line.trim().split_once(' ').ok_or("no text after the id")?;
@@ -194,7 +194,7 @@ fn of_manifest(task: &EvalTask, manifest_path: &Path) -> Result<DataSet> {
     Ok(builder.set)
 }
 
-/// Reads a row of a manifest in `folder` as an item of `task`. The error is the reason why the row is skipped.
+/// Reads a row of a manifest that lies in `folder` as an item of `task`. The error is the reason why the row is skipped.
 fn item(task: &EvalTask, row: &Map<String, Value>, folder: &Path) -> std::result::Result<EvalItem, String> {
     let path = text(row, PATH).filter(|path| !path.trim().is_empty()).ok_or("no path to a sound")?;
     let audio = find_sound(folder, path.trim())?;
@@ -235,8 +235,8 @@ fn item(task: &EvalTask, row: &Map<String, Value>, folder: &Path) -> std::result
     Ok(item)
 }
 
-/// Reads the question, the class and the expected answer of a row of the task `qa` into `item`. The error is the reason why the
-/// row is skipped.
+/// Reads the question, the class and the expected answer of a row of the task `qa` into `item`; `folder` is that of the manifest. The error
+/// is the reason why the row is skipped.
 fn question(item: &mut EvalItem, row: &Map<String, Value>, folder: &Path) -> std::result::Result<(), String> {
     item.question = text(row, QUESTION).map(std::borrow::Cow::into_owned);
     if let Some(path) = text(row, &["question_audio", "question_path"]) {
@@ -267,8 +267,8 @@ fn question(item: &mut EvalItem, row: &Map<String, Value>, folder: &Path) -> std
     Ok(())
 }
 
-/// Returns class and subclass: the second and third folder of `./proactive-sound-effect/Class/Subclass/…`, without a folder that
-/// is a label; fewer for a shorter path.
+/// Returns class and subclass of a sound of Proactive-Sound-Bench by its path: the second and third folder of
+/// `./proactive-sound-effect/Class/Subclass/…`, without a folder that is a label; fewer for a shorter path.
 fn class_of(path: &str) -> Vec<String> {
     let parts: Vec<&str> = path.split(['/', '\\']).filter(|part| !matches!(*part, "" | "." | "..")).collect();
     // The last part is the file; the part before it may be the label.
@@ -305,6 +305,7 @@ fn only_manifest(data: &Path) -> Result<PathBuf> {
     }
 }
 
+/// Returns true if the name of `file` has one of the extensions `known`, in any case.
 fn has_extension(file: &Path, known: &[&str]) -> bool {
     file.extension().is_some_and(|e| known.iter().any(|known| e.eq_ignore_ascii_case(known)))
 }
@@ -340,7 +341,8 @@ struct DataSetBuilder {
 }
 
 impl DataSetBuilder {
-    /// Adds the item of the row at `place`, or the reason why there is none; a row with an id that is already used is skipped.
+    /// Adds the item of the row at `place`, or the reason why there is none to the skipped rows; a row with an id that is already used is
+    /// skipped.
     fn add(&mut self, place: String, item: std::result::Result<EvalItem, String>) {
         match item {
             Ok(item) => match self.seen.get(&item.id) {

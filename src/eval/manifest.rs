@@ -57,7 +57,7 @@ pub fn text<'a>(row: &'a Fields, names: &[&str]) -> Option<std::borrow::Cow<'a, 
     })
 }
 
-/// Returns the first of the fields `names` that is text, a number, or a list of these, as a list of texts; `None` if none is.
+/// Returns the first of the fields `names` that is text, a number, or a list of texts and numbers, as a list of texts; `None` if none is.
 #[must_use]
 pub fn texts(row: &Fields, names: &[&str]) -> Option<Vec<String>> {
     names.iter().find_map(|name| match row.get(*name)? {
@@ -89,6 +89,7 @@ pub(super) fn lines<'a>(name: &'a str, bytes: &'a [u8]) -> impl Iterator<Item = 
     })
 }
 
+/// Parses one line of JSON Lines, which must be an object; the error is the reason why the row cannot be read.
 fn object(line: &str) -> std::result::Result<Fields, String> {
     match serde_json::from_str(line) {
         Ok(Value::Object(row)) => Ok(row),
@@ -106,8 +107,8 @@ fn json_list(name: &str, bytes: &[u8]) -> serde_json::Result<Vec<ManifestRow>> {
     Ok(list.into_iter().enumerate().map(row).collect())
 }
 
-/// Reads tab-separated values. The first non-empty line names the columns; a row of another number of columns is unreadable. There
-/// is no quoting, as in CoVoST and Common Voice.
+/// Reads the rows of the file `name` of tab-separated values. The first non-empty line names the columns; a row of another number of
+/// columns is unreadable. There is no quoting, as in CoVoST and Common Voice.
 fn tab_separated(name: &str, bytes: &[u8]) -> Vec<ManifestRow> {
     let mut all = lines(name, bytes);
     let Some((place, header)) = all.next() else { return Vec::new() };

@@ -28,8 +28,11 @@ pub struct Metric {
     pub unit: Unit,
     /// Exact variant of the metric as text for the report, if several are in use elsewhere.
     pub signature: Option<String>,
+    /// Function that counts a prediction.
     counts: CountFn,
+    /// Function from the sums of counts to the value; `None` if nothing was counted.
     value: fn(&[f64]) -> Option<f64>,
+    /// Counts whose quotient is the value, for the confidence interval.
     quotient: Quotient,
 }
 
@@ -101,7 +104,8 @@ impl Metric {
         (self.value)(&sum(counts, drawn))
     }
 
-    /// Returns the metric's value for all predictions in `counts`, as [`Metric::value_of`] does.
+    /// Returns the metric's value for all predictions in `counts`, from the sums of their counts; `None` if nothing was counted that the
+    /// value is a share of.
     #[must_use]
     pub fn value(&self, counts: &[Vec<f64>]) -> Option<f64> {
         self.value_of(counts, 0..counts.len())
@@ -151,15 +155,20 @@ pub fn metrics(task: &EvalTask) -> Vec<Metric> {
     }
 }
 
-/// Indices of the counts of the task `proactive`: clips labelled RESPOND, and those with a response among them (`HIT`); clips
-/// labelled IGNORE, and those with a response among them (`ALARM`); clips decided right; all clips.
+/// Index, in the counts of the task `proactive`, of the clips labelled RESPOND.
 const RESPOND: usize = 0;
+/// Index, in the counts of the task `proactive`, of the clips labelled RESPOND that got a response.
 const HIT: usize = 1;
+/// Index, in the counts of the task `proactive`, of the clips labelled IGNORE.
 const IGNORE: usize = 2;
+/// Index, in the counts of the task `proactive`, of the clips labelled IGNORE that got a response.
 const ALARM: usize = 3;
+/// Index, in the counts of the task `proactive`, of the clips that were decided right.
 const CORRECT: usize = 4;
+/// Index, in the counts of the task `proactive`, of all clips.
 const ALL: usize = 5;
 
+/// Returns the metrics of the task `proactive`: accuracies, recall, false-alarm rate, and the content of replies.
 fn proactive() -> Vec<Metric> {
     let metric = |key, name, better, quotient, value| Metric {
         key,
@@ -201,6 +210,7 @@ fn content() -> Metric {
     }
 }
 
+/// Returns the counts of a clip of the task `proactive`, at the indices [`RESPOND`] to [`ALL`].
 fn responses(prediction: &Prediction) -> Result<Vec<f64>, String> {
     let said = f64::from(u8::from(!prediction.replies.is_empty()));
     match prediction.expected {
@@ -210,10 +220,13 @@ fn responses(prediction: &Prediction) -> Result<Vec<f64>, String> {
     }
 }
 
+/// Returns the balanced accuracy of summed counts of the task `proactive`: the mean of recall and of 1 minus the false-alarm rate. `None`
+/// unless there are clips of both labels.
 fn balanced(counts: &[f64]) -> Option<f64> {
     Some(f64::midpoint(ratio(counts, HIT, RESPOND)?, 1.0 - ratio(counts, ALARM, IGNORE)?))
 }
 
+/// Returns the quotient of the counts at the indices `hits` and `all`; `None` if the second is 0.
 fn ratio(counts: &[f64], hits: usize, all: usize) -> Option<f64> {
     let all = counts.get(all).copied().filter(|all| *all > 0.0)?;
     Some(counts.get(hits)? / all)

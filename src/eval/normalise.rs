@@ -205,7 +205,7 @@ enum MatchAt {
     WordEnd,
 }
 
-/// Replaces each `what` by `with` that is a whole word or the end of one, as `position` demands.
+/// Replaces each `what` in `text` by `with` that is a whole word or the end of one, as `position` demands.
 fn replaced(text: &str, what: &str, with: &str, position: MatchAt) -> String {
     if !text.contains(what) {
         return text.to_owned();
@@ -228,7 +228,8 @@ fn replaced(text: &str, what: &str, with: &str, position: MatchAt) -> String {
     out
 }
 
-/// Removes commas between ASCII digits. As in the reference a match consumes both digits, so only the first comma of `1,2,3` goes.
+/// Removes commas between ASCII digits from `text`. As in the reference a match consumes both digits, so only the first comma of `1,2,3`
+/// goes.
 fn without_commas(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text.chars();
@@ -246,8 +247,8 @@ fn without_commas(text: &str) -> String {
     out
 }
 
-/// Replaces full stops before non-digits and at the end by spaces. As in the reference a match consumes the next character, so the
-/// second of two stops stays.
+/// Replaces full stops before non-digits and at the end of `text` by spaces. As in the reference a match consumes the next character, so
+/// the second of two stops stays.
 fn without_stops(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text.chars();
@@ -285,7 +286,7 @@ fn without_symbols(text: &str) -> String {
     out
 }
 
-/// Replaces the symbols in [`NUMERIC`] except `%` by spaces before a non-digit, and `%` after a non-digit. As in the reference a
+/// Replaces the symbols in [`NUMERIC`] except `%` by spaces before a non-digit, and `%` by a space after a non-digit. As in the reference a
 /// symbol at the end, or a `%` at the start, stays.
 fn without_lone_numeric_symbols(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -9,8 +9,8 @@ const EDGE: f64 = 400.0;
 /// Margin around the plot area for the labels, in pixels.
 const MARGIN: f64 = 60.0;
 
-/// Draws the recall / false-alarm curve through `points` as an SVG picture, with the run's own operating point (`own`) and the one
-/// of largest Youden's J (`best`) marked where given.
+/// Draws the recall / false-alarm curve through `points` as an SVG picture, with the run's own operating point (`own`) and the point of
+/// largest Youden's J (`best`) marked where given.
 #[must_use]
 pub fn roc_chart(points: &[RocPoint], own: Option<RocPoint>, best: Option<RocPoint>, title: &str) -> String {
     let size = EDGE + 2.0 * MARGIN;
@@ -133,7 +133,7 @@ pub fn line_chart(series: &[Series], scale: f64, title: &str, x_name: &str) -> S
     out
 }
 
-/// Rounds `value` up to the next of 1, 2, 5, 10, 20 …; 1 is the least.
+/// Rounds `value` up to the next of 1, 2, 5, 10, 20 …, the numbers at the ends of axes; 1 is the least.
 fn rounded_up(value: f64) -> f64 {
     let mut top = 1.0;
     for factor in [2.0, 2.5, 2.0].iter().cycle().take(30) {

@@ -3,30 +3,39 @@
 use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
-/// Width of the bar, in characters.
+/// Width of the progress bar, in characters.
 const WIDTH: usize = 30;
 
 /// The display of a run's progress, with an estimate of the time left: a bar if stderr is a terminal, otherwise a line per 10 %.
 #[derive(Debug)]
 pub struct Progress<W: Write> {
+    /// Output of the display.
     notes: W,
     display: Display,
+    /// Number of items of the run.
     all: usize,
+    /// Number of items that an earlier run finished.
     before: usize,
+    /// Number of finished items, those of an earlier run included.
     done: usize,
+    /// Time at which this run started.
     begun: Instant,
+    /// Percentage displayed last; None before the first line.
     shown: Option<usize>,
 }
 
+/// The form of a progress display.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Display {
+    /// A bar that is overwritten, on a terminal.
     Bar,
+    /// A line per 10 %, in a file or pipe.
     Lines,
 }
 
 impl<W: Write> Progress<W> {
-    /// Starts the display of a run of `all` items, of which `done` were finished by an earlier run, and writes its first line to
-    /// `notes`. Failed writes are ignored here and below.
+    /// Starts the display of a run of `all` items, of which `done` were finished by an earlier run, and writes its first line to `notes`.
+    /// Failed writes are ignored, here and later.
     pub fn new(notes: W, all: usize, done: usize) -> Self {
         let display = if std::io::stderr().is_terminal() { Display::Bar } else { Display::Lines };
         let mut progress = Self { notes, display, all, before: done, done, begun: Instant::now(), shown: None };
@@ -44,7 +53,7 @@ impl<W: Write> Progress<W> {
         self.show();
     }
 
-    /// Ends the line of the bar; writes nothing if lines are displayed.
+    /// Ends the line of the progress bar; writes nothing if lines are displayed.
     pub fn end(&mut self) {
         if self.display == Display::Bar {
             self.say("\n");

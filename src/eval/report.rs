@@ -9,7 +9,7 @@ use super::items::SkippedRow;
 use super::stats::Interval;
 use crate::config::EvalTask;
 
-/// Maximum number of skipped rows that text and Markdown list; `report.json` lists all.
+/// Maximum number of skipped rows that text and Markdown of a report list; `report.json` lists all.
 const LISTED: usize = 20;
 
 /// The report of one run, or of the comparison of two: the content of `report.json`.
@@ -145,7 +145,7 @@ impl EvalReport {
         format!("{}: {}, {}, on {}", self.task.title(), of("model"), of("precision"), of("data"))
     }
 
-    /// Returns the sentence on the numbers of rows that are scored, chosen by `--limit` and left out.
+    /// Returns the sentence that says how many rows are scored, how many `--limit` chose, and how many are left out.
     fn denominator(&self) -> String {
         let mut text = format!("{} of {} rows scored", self.scored, self.rows);
         if self.chosen < self.rows - self.skipped.len().min(self.rows) {
@@ -160,7 +160,7 @@ impl EvalReport {
         text
     }
 
-    /// Returns a line for each of the first [`LISTED`] skipped rows, with `lead` before it, and one for the number of the others.
+    /// Returns a line for each of the first 20 skipped rows, with `lead` before it, and a line for the number of the others.
     fn listed(&self, lead: &str) -> String {
         let mut out: String = self.skipped.iter().take(LISTED).map(|s| format!("{lead}{}: {}\n", s.row, s.why)).collect();
         if self.skipped.len() > LISTED {

@@ -75,13 +75,13 @@ fn scorable<'a>(task: &EvalTask, predictions: Vec<&'a Prediction>, skipped: &mut
     scored
 }
 
-/// Returns the counts of `metric` for each prediction to which it applies.
+/// Returns the counts of `metric` for each prediction that the metric applies to.
 fn counted(metric: &Metric, predictions: &[&Prediction]) -> Vec<Vec<f64>> {
     predictions.iter().filter_map(|p| metric.counts(p).ok()).collect()
 }
 
-/// Returns the figure of `metric` over `predictions`; `condition`, unless empty, is appended to its key. `None` if no prediction
-/// counts towards it.
+/// Returns the figure of `metric` over `predictions`; `condition`, unless empty, is appended to its key. `None` if no prediction counts
+/// towards the metric.
 fn figure(metric: &Metric, condition: &str, predictions: &[&Prediction]) -> Option<Figure> {
     let counts = counted(metric, predictions);
     let value = metric.value(&counts)?;
@@ -98,14 +98,14 @@ fn figure(metric: &Metric, condition: &str, predictions: &[&Prediction]) -> Opti
     Some(Figure { interval, counted, of, ..Figure::plain(&key, metric.name, value, text) })
 }
 
-/// Returns a table of all metrics with a row per class; `depth` 1 groups by class, 2 by class and subclass. `None` if no
+/// Returns a table of the metrics `of_metrics` with a row per class; `depth` 1 groups by class, 2 by class and subclass. `None` if no
 /// prediction has a class.
 fn by_class(of_metrics: &[Metric], predictions: &[&Prediction], depth: usize) -> Option<Table> {
     by(of_metrics, predictions, |p| p.class.iter().take(depth).map(String::as_str).collect::<Vec<_>>().join(" › "))
 }
 
-/// Returns a table with a row for each value of `class_of` and a column for each metric that has a value; `None` if all values of
-/// `class_of` are empty.
+/// Returns a table of the metrics `of_metrics` with a row for each value of `class_of` and a column for each metric that has a value;
+/// `None` if all values of `class_of` are empty.
 fn by(of_metrics: &[Metric], predictions: &[&Prediction], class_of: impl Fn(&Prediction) -> String) -> Option<Table> {
     let mut classes: BTreeMap<String, Vec<&Prediction>> = BTreeMap::new();
     for prediction in predictions {
@@ -126,7 +126,7 @@ fn by(of_metrics: &[Metric], predictions: &[&Prediction], class_of: impl Fn(&Pre
     Some(table)
 }
 
-/// Adds the sums of the edit counts of `all` transcripts to the figures.
+/// Adds the sums of the edit counts of `all` transcripts to the figures of `report`.
 fn edits(report: &mut EvalReport, all: impl Iterator<Item = Edits>) {
     let mut sum = Edits::default();
     all.for_each(|edits| sum += edits);
@@ -140,8 +140,8 @@ fn edits(report: &mut EvalReport, all: impl Iterator<Item = Edits>) {
     }
 }
 
-/// Adds the number of items without a reply, of replies stopped as repetitions and of replies cut at the token limit to the
-/// figures.
+/// Adds the number of items without a reply, of replies stopped as repetitions and of replies cut at the token limit to the figures of
+/// `report`.
 fn failures(report: &mut EvalReport, predictions: &[&Prediction]) {
     let silent = predictions.iter().filter(|p| p.replies.is_empty()).count();
     report.figures.push(Figure::count("silent", "items without a reply", silent));

@@ -108,7 +108,7 @@ impl SessionRunner {
         }
     }
 
-    /// Encodes the next chunk of every idle session and queues it there. Returns the number of sessions that had one.
+    /// Encodes the next chunk of every session of `active` that is idle and queues it there. Returns the number of sessions that had one.
     fn feed(&self, active: &mut [ActiveSession]) -> Result<usize> {
         let analysed = active.par_iter_mut().filter(|session| session.is_idle()).filter_map(|session| {
             let analysis = session.analyse_next()?;

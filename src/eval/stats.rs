@@ -37,7 +37,7 @@ pub fn poisson(count: u64) -> Interval {
     (low, bisect(0.0, largest, |mean| poisson_cdf(count, mean) > TAIL))
 }
 
-/// Returns the point between `low` and `high` at which `below`, true for smaller values, turns false.
+/// Returns the point between `low` and `high` at which `below`, true for smaller values, turns false, by halving the interval.
 fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
     for _ in 0..BISECTIONS {
         let middle = f64::midpoint(low, high);
@@ -165,6 +165,7 @@ pub fn bootstrap(items: usize, difference: impl Fn(&[usize]) -> Option<f64>) -> 
 struct SplitMix(u64);
 
 impl SplitMix {
+    /// Returns the next random number, uniform over 64 bits.
     const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -173,6 +174,7 @@ impl SplitMix {
         z ^ (z >> 31)
     }
 
+    /// Returns a random number from 0 to below `limit`.
     const fn below(&mut self, limit: usize) -> usize {
         ((self.next() as u128 * limit as u128) >> 64) as usize
     }

@@ -108,9 +108,10 @@ impl PredictionStore {
     }
 }
 
-/// The content of a predictions file, up to its last complete line.
+/// The content of a predictions file, up to the last complete line.
 #[derive(Default)]
 struct Parsed {
+    /// First line of the file; None for an empty file.
     header: Option<Map<String, Value>>,
     predictions: Vec<Prediction>,
     /// Length of all complete lines, in bytes.

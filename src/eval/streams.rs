@@ -73,6 +73,7 @@ pub enum StreamKind {
 }
 
 impl DueOutput {
+    /// Returns true if a reply at `secs` seconds of the stream can be this due output.
     fn counts_at(&self, secs: f64) -> bool {
         within(self.span(), secs)
     }
@@ -92,12 +93,13 @@ impl DueOutput {
         }
     }
 
-    /// Returns true if the output is due, or on time, only after `secs`.
+    /// Returns true if the output is due, or on time, only after `secs` seconds of the stream.
     fn is_after(&self, secs: f64) -> bool {
         let times = self.on_time.iter().map(|(from, _)| *from).chain(self.from_secs);
         times.min_by(f64::total_cmp).is_some_and(|first| first > secs + TOLERANCE_SECS)
     }
 
+    /// Returns the name under which the output is counted: the field `kind`, else the text.
     fn kind(&self) -> &str {
         self.kind.as_deref().unwrap_or(self.text.trim())
     }
@@ -128,7 +130,7 @@ impl<'a> StreamFit<'a> {
         if self.kind == StreamKind::Replies { self.came.len() } else { 0 }
     }
 
-    /// Counts `due` among the outputs that came, and its time, `secs`, as on time or not.
+    /// Counts `due` among the outputs that came, and its time, `secs` seconds of the stream, as on time or not.
     fn count(&mut self, due: &'a DueOutput, secs: f64) {
         self.came.push(due.kind());
         if !due.on_time.is_empty() {
@@ -138,6 +140,7 @@ impl<'a> StreamFit<'a> {
     }
 }
 
+/// Returns true if `secs` lies between `from` and `to`, all in seconds, with a small tolerance.
 fn within((from, to): (f64, f64), secs: f64) -> bool {
     secs >= from - TOLERANCE_SECS && secs <= to + TOLERANCE_SECS
 }
@@ -191,7 +194,7 @@ pub fn fit(prediction: &Prediction) -> Result<StreamFit<'_>, String> {
 /// The text that a model writes for a stretch of speech that it does not know: no word, so neither right nor an insertion.
 const UNKNOWN_SPEECH: &str = "…";
 
-/// Aligns the words of all replies, in order, with the due words; each has the time of its reply.
+/// Compares the words of all replies, in order, with the words `due`, by alignment; a word has the time of its reply.
 fn words<'a>(prediction: &'a Prediction, due: &'a [DueOutput]) -> Result<StreamFit<'a>, String> {
     let written = prediction.replies.iter().flat_map(|reply| reply.text.split_whitespace().map(|word| (word, reply.at_secs)));
     let heard: Vec<(&str, f64)> = written.filter(|(word, _)| *word != UNKNOWN_SPEECH).collect();
@@ -217,8 +220,8 @@ fn words<'a>(prediction: &'a Prediction, due: &'a [DueOutput]) -> Result<StreamF
     Ok(fit)
 }
 
-/// Assigns to each due reply, in their order, the first reply with the same text within its times that is not yet assigned; the
-/// replies left over are stray.
+/// Compares the replies with the replies `due`: assigns to each due reply, in order, the first reply with the same text within the due
+/// reply's times that is not yet assigned; the replies left over are stray.
 fn replies<'a>(prediction: &'a Prediction, due: &'a [DueOutput]) -> StreamFit<'a> {
     let mut fit = StreamFit { kind: StreamKind::Replies, hours: prediction.audio_secs / 3_600.0, ..StreamFit::default() };
     let mut free: Vec<_> = prediction.replies.iter().collect();

@@ -62,8 +62,8 @@ fn separate_chinese(line: &str) -> String {
     out
 }
 
-/// The ranges, both ends included, that sacrebleu treats as Chinese. It writes two five-digit code points as `\uXXXX` escapes,
-/// which Python reads as four digits: U+2001 to U+2A6D and U+2F81 to U+2FA1 (here within U+2F00 to U+2FDF) therefore count, and
+/// The ranges of characters, both ends included, that sacrebleu treats as Chinese. It writes two five-digit code points as `\uXXXX`
+/// escapes, which Python reads as four digits: U+2001 to U+2A6D and U+2F81 to U+2FA1 (here within U+2F00 to U+2FDF) therefore count, and
 /// the planes above do not.
 const CHINESE: &[(char, char)] = &[
     ('\u{2001}', '\u{2a6d}'),
@@ -122,7 +122,7 @@ const fn is_stop(c: char) -> bool {
     matches!(c, '.' | ',')
 }
 
-/// Replaces each pair of adjacent characters for which `replace` returns a text, from left to right; both are consumed, and the
+/// Replaces each pair of adjacent characters for which `replace` returns a text, from left to right; both characters are consumed, and the
 /// text that replaces them is not scanned.
 fn replace_pairs(line: &str, replace: impl Fn(char, char) -> Option<String>) -> String {
     let mut out = String::with_capacity(line.len() * 2);

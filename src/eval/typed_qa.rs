@@ -90,7 +90,7 @@ impl TypedQuestionRunner {
         Ok(Ok(OngoingReply { lane, cache, window, recording, emotion: None, text: StreamingText::default(), stop: None }))
     }
 
-    /// Generates the next token of every reply in one batched pass; ends those whose context window is full.
+    /// Generates the next token of every reply of `pending` in one batched pass; ends replies whose context window is full.
     fn advance(&self, pending: &mut [PendingQuestion]) -> Result<()> {
         let mut plans: Vec<Option<Plan>> = Vec::with_capacity(pending.len());
         let mut segments = Vec::new();
@@ -124,8 +124,8 @@ impl TypedQuestionRunner {
     }
 }
 
-/// Returns the prompt of the typed `question` about a recording with these features, and the tokens, to be fed after it, that
-/// begin the reply. Without a question the model responds to the recording alone.
+/// Returns the prompt of the typed `question` about a recording with these features, and the tokens, to be fed after the prompt, that begin
+/// the reply. Without a question the model responds to the recording alone.
 ///
 /// # Errors
 /// If the tokenizer cannot encode the prompt or the question.
@@ -145,8 +145,8 @@ fn encode(model: &Model, recording: &Recording) -> Result<Features> {
     model.encode_recording(&mel::recording_blocks(&recording.samples))
 }
 
-/// Returns the part of a batched pass that `plan` asks for, on the lane's `cache`. A replying lane is fed tokens only; chunks are
-/// left out.
+/// Returns the segment, a lane's share of a batched pass, that feeds `plan` to the lane's `cache`. A replying lane is fed tokens only;
+/// chunks are left out.
 fn segment<'a>(plan: &Plan, cache: &'a mut LaneCache) -> Segment<'a> {
     let token = |item: &lane::Item| match item {
         lane::Item::Token(id) => Some(Input::Token(*id)),
@@ -159,12 +159,12 @@ fn segment<'a>(plan: &Plan, cache: &'a mut LaneCache) -> Segment<'a> {
     }
 }
 
-/// The part of a sound that the prompt layout takes, and the length of the rest.
+/// The part of a recording that a typed question is asked about, and the length of the rest.
 #[derive(Clone, Debug, PartialEq)]
 struct Recording {
     /// Samples of at most the first 20 s, mono at 16 kHz.
     samples: Vec<f32>,
-    /// Number of samples after these that are dropped.
+    /// Number of samples beyond the first 20 s, which are dropped.
     left_out: usize,
 }
 
@@ -190,14 +190,14 @@ impl Recording {
         }
     }
 
-    /// Appends samples up to 20 s in all and counts those beyond.
+    /// Appends samples up to 20 s in all and counts the samples beyond.
     fn push(&mut self, samples: &[f32]) {
         let (heard, beyond) = samples.split_at(samples.len().min(MAX_SAMPLES - self.samples.len()));
         self.samples.extend_from_slice(heard);
         self.left_out += beyond.len();
     }
 
-    /// Returns the end of the samples kept, padded to whole hops of 10 ms.
+    /// Returns the end of the kept samples, padded to whole hops of 10 ms.
     const fn end(&self) -> StreamTime {
         StreamTime::from_samples(self.samples.len().next_multiple_of(HOP_SAMPLES) as u64)
     }
@@ -222,7 +222,9 @@ struct OngoingReply {
     /// Size of the context window, in tokens.
     window: usize,
     recording: Recording,
+    /// Emotion tag of the reply, if the model wrote one.
     emotion: Option<Emotion>,
+    /// Text of the reply so far.
     text: StreamingText,
     /// Reason why the reply ended; `None` until then.
     stop: Option<StopReason>,

@@ -23,13 +23,13 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// Returns the folder of the repository `owner/name` in the cache at `root`; creates nothing.
+    /// Returns the folder of the repository `owner/name` in the Hugging Face cache at `root`; creates nothing.
     #[must_use]
     pub fn new(root: &Path, owner: &str, name: &str) -> Self {
         Self { root: root.to_owned(), folder: format!("models--{owner}--{name}") }
     }
 
-    /// Returns the path of the folder, `models--OWNER--NAME`; it need not exist.
+    /// Returns the path of the repository's folder in the cache, `models--OWNER--NAME`; it need not exist.
     #[must_use]
     pub fn folder(&self) -> PathBuf {
         self.root.join(&self.folder)
@@ -54,8 +54,7 @@ impl Repository {
         self.folder().join("snapshots").join(commit)
     }
 
-    /// Opens, creating it if needed, the lock file of a blob, without locking it. Other programs of Hugging Face lock the same
-    /// file.
+    /// Opens the lock file of a blob, creating it if needed, without locking it. Other programs of Hugging Face lock the same file.
     ///
     /// # Errors
     /// When the cache cannot be written.
@@ -67,7 +66,7 @@ impl Repository {
             .map_err(|e| unwritable(&self.root, &path, &e))
     }
 
-    /// Creates the folder of the blobs and its missing parents.
+    /// Creates the folder of the repository's blobs and its missing parents.
     ///
     /// # Errors
     /// When the cache cannot be written.
@@ -76,7 +75,7 @@ impl Repository {
         fs::create_dir_all(&folder).map_err(|e| unwritable(&self.root, &folder, &e))
     }
 
-    /// Links the file `path` in the snapshot of `commit` to its blob, in place of a link to another blob.
+    /// Links the file `path` in the snapshot of `commit` to the blob with `checksum`, in place of a link to another blob.
     ///
     /// # Errors
     /// When the cache cannot be written.
@@ -102,8 +101,8 @@ impl Repository {
         place().map_err(|e| unwritable(&self.root, &link, &e))
     }
 
-    /// Writes to `refs` that the branch or tag `revision` now means `commit`. Writes nothing if `revision` is the commit itself, or
-    /// a path that would leave the folder.
+    /// Writes to the cache that the branch or tag `revision` now means `commit`. Writes nothing if `revision` is the commit itself, or a
+    /// path that would leave the folder of such references.
     ///
     /// # Errors
     /// When the cache cannot be written.
@@ -119,7 +118,7 @@ impl Repository {
         write().map_err(|e| unwritable(&self.root, &path, &e))
     }
 
-    /// Returns true if the blob exists and the snapshot of another commit than `commit` links to it.
+    /// Returns true if the blob with `checksum` exists and the snapshot of another commit than `commit` links to it.
     #[must_use]
     pub fn is_shared(&self, checksum: &Checksum, commit: &str) -> bool {
         let blob = fs::canonicalize(self.blob(checksum)).ok();
@@ -163,7 +162,7 @@ pub(super) fn files_below(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Returns true if the content of the file at `path` has `checksum`. Calls `step` with the size of each piece of at most 1 MiB;
+/// Returns true if the content of the file at `path` has `checksum`. Calls `step` with the number of bytes of each piece of at most 1 MiB;
 /// `step` returns false to stop.
 ///
 /// # Errors
@@ -184,7 +183,7 @@ pub fn matches_checksum(path: &Path, checksum: &Checksum, mut step: impl FnMut(u
     }
 }
 
-/// Returns the SHA-256 of the content of a file, in hexadecimal.
+/// Returns the SHA-256 of the content of the file at `path`, in hexadecimal.
 ///
 /// # Errors
 /// When the file cannot be read.

@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::ModelChoice;
 use crate::protocol::models::{Licence, LicenceWording, Wording};
 
+/// The built-in catalogue, as TOML.
 const BUILT_IN: &str = include_str!("../../models/catalog.toml");
 /// Name of the built-in model in the catalogue.
 pub const STARTER: &str = "starter";
@@ -57,7 +58,7 @@ pub struct CatalogEntry {
     pub revision: String,
     /// Checkpoint folder of the user, instead of a repository; a relative path is joined to the folder of the catalogue file.
     pub folder: Option<std::path::PathBuf>,
-    /// Paths of its files in the repository; each may contain one `*`, which stands for any characters but `/`.
+    /// Paths of the model's files in the repository; each may contain one `*`, which stands for any characters but `/`.
     #[serde(default = "usual_files")]
     pub files: Vec<String>,
     /// Expected SHA-256 of files, by path. A difference from the hub's is only a warning that the release has changed.
@@ -85,6 +86,7 @@ fn usual_files() -> Vec<String> {
     USUAL_FILES.iter().map(|name| (*name).to_owned()).collect()
 }
 
+/// The content of a file `catalog.toml`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CatalogFile {
@@ -132,7 +134,7 @@ impl CatalogEntry {
         }
     }
 
-    /// Returns owner and name of the repository on the hub.
+    /// Returns owner and name of the model's repository on the hub.
     ///
     /// # Errors
     /// `Arguments` when the model is built in or a folder.
@@ -147,7 +149,7 @@ impl CatalogEntry {
         self.files.iter().any(|pattern| matches(pattern, path))
     }
 
-    /// Checks the name of an entry and that it has either a repository or a folder; `from` is its file, for the error.
+    /// Checks the name of the entry and that it has either a repository or a folder; `from` is the catalogue file, for the error.
     fn check(&self, from: &Path) -> Result<()> {
         let bad = |why: &str| {
             Error::at(ErrorKind::Settings, from, format_args!("the model {:?} {why}", self.name)).with_remedy(Remedy::CorrectFile)
@@ -214,8 +216,8 @@ fn read(text: &str, from: &Path) -> Result<Vec<CatalogEntry>> {
         .collect()
 }
 
-/// Finds the entry of `choice`. An `OWNER/NAME` outside the catalogue gets an entry of its own. None for a folder that exists, and
-/// for any other name that is not in the catalogue.
+/// Finds the catalogue entry of `choice`. An `OWNER/NAME` outside the catalogue gets an entry of its own. None for a folder that exists,
+/// and for any other name that is not in the catalogue.
 ///
 /// # Errors
 /// When the user's catalogue is invalid.

@@ -41,7 +41,7 @@ impl Checksum {
         }
     }
 
-    /// Returns a hasher of the same kind for a file of `size` bytes, which must all follow by [`ChecksumHasher::update`].
+    /// Returns a hasher of the same kind for a file of `size` bytes; all of its bytes must follow by [`ChecksumHasher::update`].
     #[must_use]
     pub fn hasher(&self, size: u64) -> ChecksumHasher {
         match self {
@@ -97,9 +97,13 @@ impl ChecksumHasher {
 /// A SHA-1 hasher (FIPS 180-4, section 6.1).
 #[derive(Clone, Debug)]
 pub struct Sha1 {
+    /// Hash of the full blocks so far.
     state: [u32; 5],
+    /// Bytes of the block that is not full yet.
     block: [u8; 64],
+    /// Number of bytes in the block that is not full yet.
     filled: usize,
+    /// Number of bytes hashed so far.
     bytes: u64,
 }
 
@@ -135,7 +139,7 @@ impl Sha1 {
         digest
     }
 
-    /// Mixes the full block of 64 bytes into the state.
+    /// Mixes the full block of 64 bytes into the hash.
     fn compress(&mut self) {
         let mut w = [0u32; 80];
         for (word, bytes) in w.iter_mut().zip(self.block.as_chunks::<4>().0) {

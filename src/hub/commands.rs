@@ -25,8 +25,9 @@ use crate::model::{self, checkpoint::Checkpoint};
 use crate::protocol::ModelChoice;
 use crate::protocol::models::{InstallStatus, InstallStep, ModelCard, ModelState, size};
 
-/// Time between two updates of the progress on a terminal; `LOG_INTERVAL` is that between two lines of progress elsewhere.
+/// Time between two updates of the progress line on a terminal.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Longest time between two lines of progress where stderr is no terminal.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Runs `hearken model`: the result goes to stdout, progress and questions to stderr. Returns `Problems` if `verify` finds damaged
@@ -70,6 +71,7 @@ fn list(format: ReportFormat, paths: &Paths, settings: &HubSettings) -> Result<(
     }
 }
 
+/// Returns the state of a model on this machine in words, for the list.
 fn state_in_words(card: &ModelCard) -> String {
     match card.state {
         ModelState::Absent => "not here".into(),
@@ -78,6 +80,7 @@ fn state_in_words(card: &ModelCard) -> String {
     }
 }
 
+/// Returns a model of the list as JSON.
 fn as_json(card: &ModelCard) -> serde_json::Value {
     let (state, bytes) = match card.state {
         ModelState::Absent => ("absent", 0),
@@ -139,8 +142,8 @@ fn download(options: &DownloadOptions, paths: &Paths, settings: HubSettings) -> 
     }
 }
 
-/// Shows the licences on stderr, asks for consent unless it was given on the command line, and records it. Does nothing if the user
-/// accepted exactly these licences before.
+/// Shows the licences of `entry` on stderr, asks for consent unless it was given on the command line, and records the consent. Does nothing
+/// if the user accepted exactly these licences before.
 ///
 /// # Errors
 /// When the user does not accept them, or the consent cannot be recorded.
@@ -159,7 +162,7 @@ fn accept(entry: &CatalogEntry, model_dir: &ModelDir, consent: Consent) -> Resul
     model_dir.record_acceptance(&entry.licences)
 }
 
-/// Asks a question on the terminal and returns true for yes, false for any other answer or without a terminal.
+/// Asks `question` on the terminal and returns true for yes, false for any other answer or without a terminal.
 fn confirm(question: &str) -> Result<bool> {
     if !io::stdin().is_terminal() {
         return Ok(false);
@@ -190,14 +193,16 @@ fn run_with_progress<T: Send>(
     })
 }
 
-/// The printer of progress on stderr: one line that is overwritten on a terminal, elsewhere a line for each step and every
-/// [`LOG_INTERVAL`]; and once the precision of the prepared weights with its reason.
+/// The printer of an installation's progress on stderr: one line that is overwritten on a terminal, elsewhere a line for each step and
+/// every 10 s; and once the precision of the prepared weights with its reason.
 struct ProgressPrinter {
     /// True if stderr is a terminal, where the line is overwritten.
     moves: bool,
-    /// The last line printed; `step` and `at` are its step and time.
+    /// Line printed last.
     last: String,
+    /// Step of the line printed last.
     step: Option<InstallStep>,
+    /// Time of the line printed last; None before the first line, and to print at once.
     at: Option<Instant>,
     /// The precision and reason that have been printed.
     chosen: Option<String>,
@@ -208,7 +213,7 @@ impl ProgressPrinter {
         Self { moves: io::stderr().is_terminal(), last: String::new(), step: None, at: None, chosen: None }
     }
 
-    /// Prints the progress if it has changed and, where stderr is no terminal, the step has or [`LOG_INTERVAL`] is over.
+    /// Prints the progress if it has changed; where stderr is no terminal, only if the step has changed or 10 s are over.
     fn show(&mut self, work: &InstallStatus) {
         if self.chosen != work.chosen {
             self.chosen.clone_from(&work.chosen);
@@ -239,8 +244,8 @@ impl ProgressPrinter {
     }
 }
 
-/// Compares the files of a model with their checksums and prints a line for each; removes damaged prepared weights. For a folder,
-/// checks only that its tensors are complete. Returns `Problems` if a file is damaged or missing.
+/// Compares the files of the model `choice` with their checksums and prints a line for each; removes damaged prepared weights. For a
+/// folder, checks only that its tensors are complete. Returns `Problems` if a file is damaged or missing.
 fn verify(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) -> Result<Completion> {
     let entry = catalog::resolve(choice, paths)?;
     let Some(entry) = entry.filter(|entry| entry.hub.is_some()) else {
@@ -294,7 +299,7 @@ fn verify_prepared(folder: &Path) -> Result<bool> {
     Ok(damaged)
 }
 
-/// Checks a folder without checksums: every tensor that its configuration implies must be there in full, else an error.
+/// Checks a model folder without checksums: every tensor that its configuration implies must be there in full, else an error.
 fn verify_folder(folder: &Path) -> Result<Completion> {
     let shapes = Checkpoint::open(folder)?.shapes()?;
     print_line(format_args!("{:9} {} ({} tensors)", "whole", folder.display(), shapes.len()))?;

@@ -13,8 +13,11 @@ const RATE_SECS: f64 = 8.0;
 /// The state of an installation that the user, or a failed download thread, has asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RunState {
+    /// The installation goes on.
     Run,
+    /// The installation waits until it is resumed or stopped.
     Pause,
+    /// The installation ends.
     Stop,
 }
 
@@ -22,6 +25,7 @@ enum RunState {
 #[derive(Debug)]
 pub struct InstallControl {
     state: Mutex<RunState>,
+    /// Condition that wakes the threads that wait for another state.
     changed: Condvar,
 }
 
@@ -31,17 +35,17 @@ impl Default for InstallControl {
     }
 }
 
-/// The error of a wait during which the installation was stopped.
+/// The error of a wait that ended because the installation was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserStopped;
 
 impl InstallControl {
-    /// Pauses the installation; downloaded bytes are kept. Without effect once it is stopped.
+    /// Pauses the installation; downloaded bytes are kept. Without effect after a stop.
     pub fn pause(&self) {
         self.set(RunState::Pause);
     }
 
-    /// Resumes the installation. Without effect once it is stopped.
+    /// Resumes the paused installation. Without effect after a stop.
     pub fn resume(&self) {
         self.set(RunState::Run);
     }
@@ -51,7 +55,7 @@ impl InstallControl {
         self.set(RunState::Stop);
     }
 
-    /// Sets the state, unless the user has stopped the installation.
+    /// Sets the state, unless the installation was stopped.
     fn set(&self, state: RunState) {
         let mut now = supervise::lock(&self.state);
         if *now != RunState::Stop {
@@ -73,7 +77,7 @@ impl InstallControl {
         *self.lock_state() == RunState::Pause
     }
 
-    /// Blocks while the installation is paused; returns at once if it runs.
+    /// Blocks while the installation is paused; returns at once if it is not.
     ///
     /// # Errors
     /// When it is or gets stopped.
@@ -101,23 +105,30 @@ impl InstallControl {
 #[derive(Debug, Default)]
 pub struct InstallProgress(Mutex<ProgressState>);
 
+/// The content of an [`InstallProgress`].
 #[derive(Debug, Default)]
 struct ProgressState {
     step: InstallStep,
+    /// Number of bytes of the step that are done.
     done: u64,
+    /// Number of bytes of the step; 0 if unknown.
     all: u64,
+    /// Note for the user on the step.
     note: Option<String>,
-    /// A note that is shown through all steps while there is no other.
+    /// Note for the user that is shown through all steps while there is no other.
     warning: Option<String>,
+    /// Precision of the prepared weights, with the reason, as text.
     chosen: Option<String>,
+    /// Result of the installation; None while it goes on.
     end: Option<InstallEnd>,
     rate: TransferRate,
+    /// Time at which the step began.
     begun: Option<Instant>,
 }
 
 impl InstallProgress {
-    /// Begins a step of `all` bytes (0: unknown), of which `done` are done. Clears the note and the rate, keeps warning and
-    /// precision.
+    /// Begins a step of `all` bytes (0: unknown), of which `done` are done. Clears the note and the transfer rate, keeps the warning and
+    /// the text about the precision.
     pub fn begin_step(&self, step: InstallStep, done: u64, all: u64) {
         let mut state = self.state();
         let (warning, chosen) = (state.warning.take(), state.chosen.take());
@@ -157,12 +168,12 @@ impl InstallProgress {
         state.rate.note(secs, done);
     }
 
-    /// Sets a note for the user in place of the last, or clears it (None).
+    /// Sets the note for the user in place of the last note, or clears it (None).
     pub fn set_note(&self, note: Option<String>) {
         self.state().note = note;
     }
 
-    /// Sets a note for the user that is shown to the end, whenever there is no other note.
+    /// Sets a note for the user that is shown to the end of the installation, whenever there is no other note.
     pub fn set_warning(&self, warning: String) {
         self.state().warning = Some(warning);
     }
@@ -207,7 +218,7 @@ impl InstallProgress {
 struct TransferRate(VecDeque<(f64, u64)>);
 
 impl TransferRate {
-    /// Records that `bytes` were done in all, `secs` after the start of the step.
+    /// Records that `bytes` bytes were done in all, `secs` seconds after the start of the step.
     fn note(&mut self, secs: f64, bytes: u64) {
         // Four samples a second are enough.
         if self.0.back().is_none_or(|(last, _)| secs - last >= 0.25) {
@@ -218,8 +229,8 @@ impl TransferRate {
         }
     }
 
-    /// Returns the bytes per second at `secs` after the start of the step; 0 before two samples. The rate falls while nothing
-    /// arrives.
+    /// Returns the transfer rate in bytes per second at `secs` after the start of the step; 0 before two samples. The rate falls while
+    /// nothing arrives.
     fn at(&self, secs: f64) -> f64 {
         match (self.0.front(), self.0.back()) {
             (Some((from, first)), Some((to, last))) if to > from => last.saturating_sub(*first) as f64 / (secs - from).max(to - from),
@@ -228,7 +239,7 @@ impl TransferRate {
     }
 }
 
-/// Formats the progress as one line of English text: step, percentage, sizes, rate, time left, note.
+/// Formats the progress of an installation as one line of English text: step, percentage, sizes, rate, time left, note.
 #[must_use]
 pub fn status_line(work: &InstallStatus) -> String {
     let doing = match work.step {

@@ -67,8 +67,8 @@ pub struct Fetcher<'a> {
 }
 
 impl Fetcher<'_> {
-    /// Downloads `file` unless its blob is in the cache with the right checksum, and leaves a verified blob. A blob with a wrong
-    /// checksum is replaced. Waits while another program downloads the same blob.
+    /// Downloads `file` unless its blob is in the cache with the right checksum, and leaves a verified blob. A blob with a wrong checksum
+    /// is replaced. Waits while another program downloads the same blob.
     ///
     /// # Errors
     /// When it cannot be downloaded or written, or the user stops it. The partial file stays for the next attempt, unless its
@@ -102,8 +102,8 @@ impl Fetcher<'_> {
         Err(Error::new(ErrorKind::Network, why).with_remedy(Remedy::CheckConnection).into())
     }
 
-    /// Returns true if the blob has the listed size and checksum; else removes it, takes its bytes off the progress and returns
-    /// false.
+    /// Returns true if the blob at `blob` has the listed size and checksum of `file`; else removes the blob, takes its bytes off the
+    /// progress and returns false.
     fn verify_or_remove(&self, file: &ManifestFile, blob: &Path) -> Result<bool, InstallError> {
         // Its bytes were counted as done when the download began.
         let whole = fs::metadata(blob).is_ok_and(|m| m.len() == file.size)
@@ -119,7 +119,7 @@ impl Fetcher<'_> {
         Ok(whole)
     }
 
-    /// Waits until this process holds the lock of the blob. On a file system without locks it returns at once.
+    /// Waits until this process holds `lock`, the lock of a blob. On a file system without locks it returns at once.
     fn wait_for_lock(&self, lock: &File) -> Result<(), InstallError> {
         let mut waited = false;
         loop {
@@ -239,17 +239,21 @@ impl From<RemoteError> for TransferError {
 /// The partial file of a download, open for writing, with the hash of its content.
 struct PartialFile<'a> {
     fetch: &'a Fetcher<'a>,
+    /// Listed file that is downloaded.
     expected: &'a ManifestFile,
     file: File,
+    /// Number of bytes in the partial file.
     len: u64,
     hasher: ChecksumHasher,
-    /// The first [`OVERLAP`] bytes of the partial file; `tail` holds its last ones.
+    /// First 64 bytes of the partial file, or fewer.
     head: Vec<u8>,
+    /// Last 64 bytes of the partial file, or fewer.
     tail: Vec<u8>,
 }
 
 impl<'a> PartialFile<'a> {
-    /// Opens the partial file, creating it if needed, and hashes its bytes. One longer than the listed file is emptied.
+    /// Opens the partial file of the download of `expected`, creating it if needed, and hashes its bytes. A partial file longer than the
+    /// listed file is emptied.
     fn open(fetch: &'a Fetcher<'a>, expected: &'a ManifestFile) -> Result<Self, InstallError> {
         let path = fetch.repository.partial(&expected.checksum);
         let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
@@ -265,7 +269,7 @@ impl<'a> PartialFile<'a> {
         Ok(partial)
     }
 
-    /// Hashes the bytes that the file holds; can be paused and stopped.
+    /// Hashes the bytes that the partial file holds; can be paused and stopped.
     fn hash_existing(&mut self) -> Result<(), InstallError> {
         let mut piece = vec![0; READ_BYTES];
         let here = self.file.metadata().map_or(0, |m| m.len());
@@ -283,7 +287,7 @@ impl<'a> PartialFile<'a> {
         }
     }
 
-    /// Appends the bytes of `stream`, which was requested from byte `start`, after comparing the overlap with the file. Copes with
+    /// Appends the bytes of `stream`, which was requested from byte `start`, after comparing the overlap with the partial file. Copes with
     /// a server that ignores the range and sends the whole file. A stream that ends early is no error here.
     fn receive(&mut self, mut stream: FileStream, start: u64) -> Result<(), TransferError> {
         let control = self.fetch.control;
@@ -337,7 +341,7 @@ impl<'a> PartialFile<'a> {
         self.append(&mut stream, &rest)
     }
 
-    /// Appends `first` and then the rest of the stream, until the stream ends or the file has its listed size.
+    /// Appends `first` and then the rest of the stream to the partial file, until the stream ends or the file has its listed size.
     fn append(&mut self, stream: &mut FileStream, first: &[u8]) -> Result<(), TransferError> {
         self.write(first)?;
         while self.len < self.expected.size {
@@ -349,7 +353,7 @@ impl<'a> PartialFile<'a> {
         Ok(())
     }
 
-    /// Appends `bytes`, but no more than the file lacks of its listed size.
+    /// Appends `bytes` to the partial file, but no more than it lacks of its listed size.
     fn write(&mut self, bytes: &[u8]) -> Result<(), TransferError> {
         let lacking = usize::try_from(self.expected.size - self.len).unwrap_or(usize::MAX);
         let bytes = &bytes[..bytes.len().min(lacking)];
@@ -362,7 +366,7 @@ impl<'a> PartialFile<'a> {
         Ok(())
     }
 
-    /// Updates hash, length, head and tail for bytes that are in the file now.
+    /// Updates hash, length, head and tail for `bytes`, which are in the partial file now.
     fn record(&mut self, bytes: &[u8]) {
         self.hasher.update(bytes);
         self.len += bytes.len() as u64;
@@ -378,7 +382,7 @@ impl<'a> PartialFile<'a> {
         self.truncate()
     }
 
-    /// Empties the partial file and resets its hash; leaves the progress alone.
+    /// Empties the partial file and resets its hash; leaves the progress as it is.
     fn truncate(&mut self) -> Result<(), InstallError> {
         let emptied = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
         emptied.map_err(|e| self.failed(&e))?;

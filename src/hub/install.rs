@@ -41,7 +41,7 @@ pub enum PreparePrecision {
     Exactly(Precision),
 }
 
-/// The model to install, with all settings of its installation.
+/// The model to install, with all settings of the installation.
 #[derive(Clone, Debug)]
 pub struct InstallRequest {
     /// Catalogue entry of the model.
@@ -121,7 +121,7 @@ pub fn install(request: &InstallRequest, control: &Arc<InstallControl>, progress
     Ok(model_dir.ready_folder())
 }
 
-/// Returns true if the prepared folder has weights in the requested precision; any precision does for `Auto`.
+/// Returns true if the folder of prepared weights holds weights in the requested precision; any precision does for `Auto`.
 fn satisfies(folder: &Path, prepare: PreparePrecision) -> bool {
     match prepare {
         PreparePrecision::Auto => true,
@@ -189,7 +189,7 @@ fn check_disk_space(request: &InstallRequest, model_dir: &ModelDir, manifest: &M
     Ok(())
 }
 
-/// Downloads the missing files of `manifest` in parallel, largest first, and marks each complete file as verified in it and on
+/// Downloads the missing files of `manifest` in parallel, largest first, and marks each complete file as verified, in `manifest` and on
 /// disk. The first error stops all threads and is returned.
 fn fetch_all(
     request: &InstallRequest,
@@ -312,7 +312,7 @@ pub fn quantise(
     written.map_err(|e| if control.wait_while_paused().is_err() { InstallError::Stopped } else { InstallError::Failed(e) })
 }
 
-/// Empties `folder`, except for the unfinished file of weights in `precision` and its `.safe` companion: quantising may be
+/// Empties `folder`, except for the unfinished file of weights in `precision` and the `.safe` file beside it, so that quantising can be
 /// continued.
 fn clear(folder: &Path, precision: Precision) -> Result<()> {
     let begun = partial_weights_file(folder, precision);
@@ -328,8 +328,8 @@ fn clear(folder: &Path, precision: Precision) -> Result<()> {
     Ok(())
 }
 
-/// Links the original `files` of `snapshot` into the prepared folder `ready`, so that other precisions can be loaded from there. A
-/// failure is no error: the prepared precision does not need them.
+/// Links the original `files` of `snapshot` into the folder `ready` of prepared weights, so that other precisions can be loaded from there.
+/// A failure is no error: the prepared precision does not need the originals.
 pub(super) fn link_originals(ready: &Path, snapshot: &Path, files: &[ManifestFile]) {
     for file in files {
         let link = ready.join(&file.path);

@@ -20,7 +20,8 @@ use crate::protocol::ModelChoice;
 use crate::protocol::models::{InstallEnd, InstallStatus, ModelCard, ModelState};
 use crate::supervise::{self, panic_text};
 
-/// The catalogue on this machine, with the installations of this process by model name. Dropping it stops them and waits.
+/// The catalogue on this machine, with the installations of this process by model name. Dropping it stops the installations and waits for
+/// their threads.
 #[derive(Debug)]
 pub struct ModelManager {
     paths: Paths,
@@ -28,16 +29,17 @@ pub struct ModelManager {
     installations: Mutex<BTreeMap<String, Installation>>,
 }
 
-/// An installation on its own thread, running or ended. Dropping it stops it and waits for the thread.
+/// An installation on its own thread, running or ended. Dropping it stops the installation and waits for the thread.
 #[derive(Debug)]
 pub(super) struct Installation {
     control: Arc<InstallControl>,
     progress: Arc<InstallProgress>,
+    /// Thread of the installation; None once joined.
     thread: Option<JoinHandle<()>>,
 }
 
 impl Installation {
-    /// Starts the installation on its own thread; an error if the system refuses a thread.
+    /// Starts the requested installation on its own thread; an error if the system refuses a thread.
     pub(super) fn start(request: InstallRequest) -> Result<Self> {
         let (control, progress) = (Arc::new(InstallControl::default()), Arc::new(InstallProgress::default()));
         let (for_work, to_report) = (Arc::clone(&control), Arc::clone(&progress));
@@ -58,6 +60,7 @@ impl Installation {
         self.progress.status(&self.control)
     }
 
+    /// Returns true while the installation's thread runs.
     fn is_running(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && self.status().end.is_none()
     }
@@ -138,21 +141,21 @@ impl ModelManager {
         Ok(())
     }
 
-    /// Pauses the installation of `name`, if there is one.
+    /// Pauses the installation of the model `name`, if there is one.
     pub fn pause(&self, name: &str) {
         if let Some(installation) = self.installations().get(name) {
             installation.control.pause();
         }
     }
 
-    /// Resumes the paused installation of `name`, if there is one.
+    /// Resumes the paused installation of the model `name`, if there is one.
     pub fn resume(&self, name: &str) {
         if let Some(installation) = self.installations().get(name) {
             installation.control.resume();
         }
     }
 
-    /// Stops the installation of `name`, if there is one; downloaded bytes are kept. Does not wait.
+    /// Stops the installation of the model `name`, if there is one; downloaded bytes are kept. Does not wait.
     pub fn stop(&self, name: &str) {
         if let Some(installation) = self.installations().get(name) {
             installation.control.stop();

@@ -51,7 +51,7 @@ impl Manifest {
         (is_hex(&manifest.commit, 40) && manifest.files.iter().all(named)).then_some(manifest)
     }
 
-    /// Writes the manifest to `path` as JSON, atomically.
+    /// Writes the manifest to the file `path` as JSON, atomically.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -60,14 +60,14 @@ impl Manifest {
         write_private(path, &text)
     }
 
-    /// Returns the folder of the repository in the Hugging Face cache at `root`.
+    /// Returns the folder of the model's repository in the Hugging Face cache at `root`.
     #[must_use]
     pub fn repository(&self, root: &Path) -> Repository {
         let (owner, name) = self.hub.split_once('/').unwrap_or(("", &self.hub));
         Repository::new(root, owner, name)
     }
 
-    /// Returns the total listed size of all files, in bytes.
+    /// Returns the total listed size of all files of the model, in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()
@@ -83,7 +83,7 @@ impl Manifest {
         self.files.iter().map(here).sum()
     }
 
-    /// Returns true if the blob of `file` was verified and has kept size and modification time since. Reads no content.
+    /// Returns true if the blob of `file` was verified and has kept its size and modification time since. Reads no content.
     #[must_use]
     pub fn is_verified(&self, repository: &Repository, file: &ManifestFile) -> bool {
         let now = stamp(&repository.blob(&file.checksum));
@@ -105,7 +105,7 @@ impl Manifest {
     }
 }
 
-/// Returns the size (bytes) and modification time (nanoseconds since 1970) of a file; None if it does not exist.
+/// Returns the size (bytes) and modification time (nanoseconds since 1970) of the file `path`; None if it does not exist.
 fn stamp(path: &Path) -> Option<(u64, u128)> {
     let about = fs::metadata(path).ok()?;
     Some((about.len(), about.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_nanos()))

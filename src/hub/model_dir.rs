@@ -13,10 +13,10 @@ use crate::files::{make_private_folder, write_private};
 use crate::model;
 use crate::protocol::models::{Licence, ModelState};
 
-/// Name of the file in the folder of the prepared weights that holds their commit. Written last: without it the weights are
-/// incomplete.
+/// Name of the file, in the folder of the prepared weights, that holds the commit that they were made from. Written last: without it the
+/// weights are incomplete.
 const COMMIT: &str = "commit";
-/// Name of the file with the licences that the user has accepted.
+/// Name of the file, in the folder of a model, with the licences that the user has accepted.
 const ACCEPTED: &str = "accepted";
 
 /// The folder of one model of the hub in Hearken's cache folder: its manifest, accepted licences and prepared weights.
@@ -26,25 +26,25 @@ pub struct ModelDir {
 }
 
 impl ModelDir {
-    /// Returns the folder of the model `entry`; it need not exist.
+    /// Returns Hearken's folder of the model `entry`; it need not exist.
     #[must_use]
     pub fn of(entry: &CatalogEntry, paths: &Paths) -> Self {
         Self { folder: paths.cache.join("models").join(entry.name.replace('/', "--")) }
     }
 
-    /// Returns the path of the manifest.
+    /// Returns the path of the model's manifest.
     #[must_use]
     pub fn manifest_file(&self) -> PathBuf {
         self.folder.join("listing.json")
     }
 
-    /// Reads the stored manifest; None if there is none or it is damaged.
+    /// Reads the model's stored manifest; None if there is none or it is damaged.
     #[must_use]
     pub fn manifest(&self) -> Option<Manifest> {
         Manifest::read(&self.manifest_file())
     }
 
-    /// Returns the path of the folder with the prepared weights; it need not exist.
+    /// Returns the path of the folder with the model's prepared weights; it need not exist.
     #[must_use]
     pub fn ready_folder(&self) -> PathBuf {
         self.folder.join("ready")
@@ -71,7 +71,7 @@ impl ModelDir {
         write_private(&self.ready_folder().join(COMMIT), commit.as_bytes())
     }
 
-    /// Marks the prepared weights as incomplete, before they change.
+    /// Marks the prepared weights as incomplete; call before they change.
     pub fn mark_unready(&self) {
         // Without the file or its folder, the weights count as incomplete already.
         let _ = fs::remove_file(self.ready_folder().join(COMMIT));
@@ -91,7 +91,7 @@ impl ModelDir {
         fs::read_to_string(self.folder.join(ACCEPTED)).is_ok_and(|text| text == names_of(licences))
     }
 
-    /// Records that the user has accepted these licences, in place of earlier ones.
+    /// Records that the user has accepted `licences`, in place of earlier ones.
     ///
     /// # Errors
     /// When the record cannot be written.
@@ -108,7 +108,7 @@ impl ModelDir {
         write_private(&checksum_file(file), sum.as_bytes())
     }
 
-    /// Returns true if a file of prepared weights still has the stored checksum; false also if either cannot be read. Reads the
+    /// Returns true if `file`, a file of prepared weights, still has its stored checksum; false also if either cannot be read. Reads the
     /// whole file.
     #[must_use]
     pub fn prepared_is_intact(file: &Path) -> bool {
@@ -139,8 +139,8 @@ impl ModelDir {
         }
     }
 
-    /// Removes everything that is stored of the model, in this folder and in the cache of Hugging Face, and returns the bytes
-    /// freed. Files in the cache that a snapshot of another commit shares stay.
+    /// Removes everything that is stored of the model, in Hearken's folder and in the cache of Hugging Face, and returns the bytes freed.
+    /// Files in the cache that a snapshot of another commit shares stay.
     ///
     /// # Errors
     /// When a file cannot be removed.

@@ -19,7 +19,7 @@ use super::settings::{HubSettings, NetworkAccess};
 use super::{CatalogEntry, catalog};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// The most files of a model that a repository may list; more are refused.
+/// Largest number of files of a model that a repository may list; more are refused.
 const MOST_FILES: usize = 1_000;
 
 /// A failure of a request to the hub, by the reaction that helps.
@@ -42,17 +42,22 @@ pub enum RemoteError {
 
 /// A client of one hub: Hugging Face or a mirror of it.
 pub struct HubClient {
+    /// Asynchronous client of hf-hub, which streams files.
     client: HFClient,
+    /// Blocking client of hf-hub, whose runtime is used for requests.
     sync: HFClientSync,
+    /// Address of the hub, for messages.
     address: String,
+    /// Longest silence of a connection, after which it counts as failed.
     stall: Duration,
 }
 
 /// The stream of the bytes of a file, as they arrive from the hub.
 pub struct FileStream {
     stream: HFByteStream,
-    /// Length that the server announces, in bytes; None if it does not.
+    /// Length of the stream that the server announces, in bytes; None if it does not.
     pub length: Option<u64>,
+    /// Longest silence of the connection, after which it counts as failed.
     stall: Duration,
 }
 
@@ -116,7 +121,8 @@ impl HubClient {
         Ok(Manifest { hub, revision: entry.revision.clone(), commit, files, checked: Default::default() })
     }
 
-    /// Asks for sizes and checksums of the files `paths` that are stored in git itself; an error if one is missing.
+    /// Asks the hub for sizes and checksums of the files `paths` of a repository at `commit` that are stored in git itself; an error if one
+    /// is missing.
     fn small_files(
         &self,
         entry: &CatalogEntry,
@@ -227,7 +233,8 @@ impl HubClient {
         }
     }
 
-    /// Returns the permanent error "it `what`" for an answer that may come from no hub at all, such as a sign-in page.
+    /// Returns the permanent error for an answer that may come from no hub at all, such as a sign-in page; `what` is the end of a sentence
+    /// about the hub.
     fn unexpected(&self, what: &str) -> RemoteError {
         RemoteError::Permanent(
             self.error(ErrorKind::Network, format!("it {what}; does this network want you to sign in first?"))
@@ -240,7 +247,7 @@ impl HubClient {
         Error::new(kind, why).while_doing(format_args!("the hub {}", self.address))
     }
 
-    /// Adds repository and revision to the message of a permanent error; other failures stay as they are.
+    /// Adds repository and revision of `entry` to the message of a permanent error; other failures stay unchanged.
     fn with_repository(&self, fault: RemoteError, entry: &CatalogEntry) -> RemoteError {
         match fault {
             RemoteError::Permanent(error) => {

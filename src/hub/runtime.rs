@@ -15,12 +15,12 @@ use hf_hub::progress::{ProgressEvent, ProgressHandler};
 
 use crate::supervise;
 
-/// Time between two calls of `go_on` while nothing arrives.
+/// Longest time between two checks, while nothing arrives, if the user has paused or stopped.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// A revision that looks like a commit, which hf-hub looks up only in the cache: no request goes out.
+/// Revision in the form of a commit, which hf-hub looks up only in the cache: no request goes out.
 const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
-/// The result of [`poll_until`].
+/// The result of waiting for a future with [`poll_until`].
 #[derive(Debug)]
 pub(super) enum WaitResult<T> {
     /// The value of the future.
@@ -44,7 +44,9 @@ pub(super) fn run_in_runtime<T: Send + 'static>(client: &HFClientSync, work: imp
 
 /// A progress handler that runs `work` at its first call and stores its value.
 struct RuntimeHook<W, T> {
+    /// Function to run; None once it has begun.
     work: Mutex<Option<W>>,
+    /// Value of the function, once it has returned.
     value: Arc<Mutex<Option<T>>>,
 }
 
@@ -58,7 +60,7 @@ impl<T: Send, W: FnOnce() -> T + Send> ProgressHandler for RuntimeHook<W, T> {
     }
 }
 
-/// Calls `poll` on this thread, which sleeps in between, until there is a value, `limit` has passed, or `go_on` returns false.
+/// Calls `poll` on this thread, which sleeps in between, until `poll` returns a value, `limit` has passed, or `go_on` returns false.
 pub(super) fn poll_until<T>(limit: Duration, go_on: impl Fn() -> bool, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> WaitResult<T> {
     let waker = Waker::from(Arc::new(ThreadWaker(thread::current())));
     let mut context = Context::from_waker(&waker);

@@ -28,9 +28,9 @@ pub enum NetworkAccess {
 /// The time limits and retries of requests to the hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryLimits {
-    /// Longest silence of a connection, after which it counts as failed.
+    /// Longest silence of a connection, after which the connection counts as failed.
     pub stall: Duration,
-    /// Wait after the first failure; doubled after each further one in a row.
+    /// Wait after the first failure of a request; doubled after each further failure in a row.
     pub back_off: Duration,
     /// Longest wait between two attempts, even if the hub asks for more.
     pub max_back_off: Duration,
@@ -52,6 +52,7 @@ impl HubSettings {
         Self::from_variables(|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
     }
 
+    /// Makes the settings from environment variables, which `variable` looks up by name.
     fn from_variables(variable: impl Fn(&str) -> Option<PathBuf>) -> Self {
         let home = || variable("HOME").or_else(|| variable("USERPROFILE")).unwrap_or_else(std::env::temp_dir);
         let hugging_face = || {

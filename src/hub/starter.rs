@@ -51,12 +51,13 @@ pub(super) fn unpack(places: &[PathBuf]) -> Result<PathBuf> {
     Err(Error::new(ErrorKind::Output, format!("the built-in model cannot be unpacked ({why})")).with_remedy(Remedy::FreeDisk))
 }
 
-/// Returns true if every file in `folder` equals the built-in one: a damaged copy is replaced, not loaded.
+/// Returns true if every file of the built-in model in `folder` equals the built-in one: a damaged copy is replaced, not loaded.
 fn is_complete(folder: &Path) -> bool {
     STARTER.iter().all(|(name, bytes)| std::fs::read(folder.join(name)).is_ok_and(|found| found == *bytes))
 }
 
-/// Writes the files to a temporary folder in `place` and renames it to `folder`, so that another process never sees half a model.
+/// Writes the files of the built-in model to a temporary folder in `place` and renames it to `folder`, so that another process never sees
+/// half a model.
 fn unpack_into(place: &Path, folder: &Path) -> std::io::Result<()> {
     let temporary = place.join(format!("unpacking-{}", std::process::id()));
     for (name, bytes) in STARTER {

@@ -105,7 +105,7 @@ impl Overload {
         self.wake(now)
     }
 
-    /// Returns the return of the mode that went to rest last, once there was no lag for the calm time; else None.
+    /// Returns [`LoadChange::Wake`] for the mode that went to rest last, once there was no lag for the calm time; else None.
     fn wake(&mut self, now: StreamTime) -> Option<LoadChange> {
         if self.calm_since.is_some_and(|calm| secs_between(calm, now) >= self.calm_secs) {
             let name = self.resting.pop()?;

@@ -6,7 +6,7 @@ mod vocabulary;
 use super::is_word;
 use vocabulary::{NumberWord, meaning};
 
-/// Largest number of digits, before and after the point, that [`times`] calculates with in 128 bits.
+/// Largest number of digits, before and after the point, of a number that [`times`] multiplies in 128 bits.
 const MAX_DIGITS: usize = 30;
 /// Currencies whose cents [`finished`] rewrites.
 const CURRENCIES: [char; 3] = ['€', '£', '$'];
@@ -189,8 +189,8 @@ impl NumberReader {
         self.value = Some(times(bare, 1).map_or_else(|| PartialNumber::Digits(bare.to_owned()), PartialNumber::Whole));
     }
 
-    /// Returns the number so far continued by `n`, one to nineteen, by adding (`twenty` `one`) or by appending digits (`nineteen`
-    /// `ten`); `before` is the meaning of the preceding word.
+    /// Returns the number so far continued by `n`, one to nineteen, by adding (`twenty` `one`) or by appending digits (`nineteen` `ten`);
+    /// `before` is the meaning of the preceding word, None without one.
     fn with_one(&self, n: i128, before: Option<NumberWord>) -> PartialNumber {
         match &self.value {
             None => PartialNumber::Whole(n),
@@ -308,6 +308,7 @@ fn halves(text: &str) -> Vec<&str> {
     parts
 }
 
+/// Puts a space between a digit and a letter that follow each other: `a1` becomes `a 1`.
 fn digits_apart(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut last = ' ';
@@ -364,7 +365,7 @@ fn replace_at(text: &str, found: impl Fn(&str) -> Option<(usize, String)>) -> St
     out
 }
 
-/// Parses one or two digits at the start of `text`, after which the word ends: returns their number and value.
+/// Parses one or two digits at the start of `text`, after which the word ends; returns how many digits they are, and their value.
 fn cents(text: &str) -> Option<(usize, u32)> {
     let digits = text.bytes().take(3).take_while(u8::is_ascii_digit).count();
     let ends = !text[digits..].chars().next().is_some_and(is_word);

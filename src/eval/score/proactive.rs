@@ -12,9 +12,9 @@ use crate::time::CHUNK_SECS;
 
 /// Maximum number of replies that the report shows beside a standard answer.
 const SHOWN: usize = 20;
-/// Characters that are shown of a reply, and of a standard answer.
+/// Number of characters that are shown of a reply, and of a standard answer.
 const SHOWN_CHARS: usize = 80;
-/// Quantile of delays that is shown beside the median, here and for streaming.
+/// Quantile of delays that the reports on `proactive` and `streaming` show beside the median.
 pub(super) const LATE: f64 = 0.9;
 /// Seconds in an hour.
 const HOUR_SECS: f64 = 3_600.0;
@@ -36,7 +36,7 @@ pub(super) fn add(report: &mut EvalReport, heard: &[&Prediction], background: &[
     whole_curve(report, heard)
 }
 
-/// Adds the accuracy that counts all rows in `report.skipped` as wrong.
+/// Adds the accuracy that counts all skipped rows as wrong to the figures of `report`.
 fn strict(report: &mut EvalReport, heard: &[&Prediction]) {
     let right = heard.iter().filter(|p| (p.expected == Expected::Respond) != p.replies.is_empty()).count();
     let all = report.scored + report.skipped.len();
@@ -146,8 +146,8 @@ fn whole_curve(report: &mut EvalReport, heard: &[&Prediction]) -> Option<String>
     Some(plot::roc_chart(&points, own(report, heard), best, &format!("{}: recall and false alarms", report.task.title())))
 }
 
-/// Returns the operating point of this run: its recall and false-alarm rate, with `--eagerness` as the bias; `None` unless there
-/// are clips of both labels.
+/// Returns the operating point of this run: its recall and false-alarm rate, with `--eagerness` as the bias; `None` unless there are clips
+/// of both labels.
 fn own(report: &EvalReport, heard: &[&Prediction]) -> Option<RocPoint> {
     let share = |expected: &Expected| {
         let of: Vec<_> = heard.iter().filter(|p| p.expected == *expected).collect();

@@ -17,8 +17,8 @@ pub(super) struct StreamingRuns<'a> {
     pub(super) contexts: &'a [String],
 }
 
-/// Adds a figure of every metric and the latencies for each condition, and a table of all. Returns an SVG chart of the first
-/// metric that has a value over the number of items in a session; `None` if none has.
+/// Adds a figure of every metric and the latencies for each condition to `report`, and a table of all. Returns an SVG chart, over the
+/// number of items in a session, of the first metric that has a value; `None` if none has.
 pub(super) fn add(report: &mut EvalReport, of_metrics: &[Metric], runs: &StreamingRuns<'_>, heard: &[&Prediction]) -> Option<String> {
     let judged: Vec<&Metric> = of_metrics.iter().filter(|metric| metric.value(&counted(metric, heard)).is_some()).collect();
     let default = [ContextPolicy::default().name().to_owned()];

@@ -8,11 +8,11 @@ use crate::eval::metrics::Metric;
 use crate::eval::report::{EvalReport, Figure, Table};
 use crate::eval::streams::{StreamFit, StreamKind, fit};
 
-/// Maximum number of rows of a table of [`most_frequent`].
+/// Maximum number of rows of a table of the most frequent outputs.
 const SHOWN: usize = 20;
 /// Name of the column with a stream's group.
 const GROUP: &str = "group";
-/// Text in place of a word that is missing on one side.
+/// Text of a table cell in place of a word that is missing on one side.
 const NOTHING: &str = "(nothing)";
 
 /// Adds figures and tables by group, and tables of missed, confused and stray outputs, to `report`, which has the overall figures.
@@ -24,7 +24,7 @@ pub(super) fn add(report: &mut EvalReport, of_metrics: &[Metric], heard: &[&Pred
     report.tables.extend(tables.into_iter().flatten().map(|table| if grouped { table } else { without_groups(table) }));
 }
 
-/// Removes the first column if that is the one with the group.
+/// Removes the first column of `table` if that is the column of groups.
 fn without_groups(mut table: Table) -> Table {
     if table.columns.first().is_some_and(|first| first == GROUP) {
         std::iter::once(&mut table.columns).chain(&mut table.rows).for_each(|row| drop(row.remove(0)));
@@ -32,6 +32,7 @@ fn without_groups(mut table: Table) -> Table {
     table
 }
 
+/// Returns the group of a stream: its class; empty without one.
 fn group_of(prediction: &Prediction) -> &str {
     prediction.class.first().map_or("", String::as_str)
 }
@@ -112,8 +113,7 @@ fn stray(fits: &[(&str, StreamFit<'_>)]) -> Option<Table> {
     most_frequent("Replies that were not due", &[GROUP, "reply", "times"], sums.into_iter().map(row).collect())
 }
 
-/// Returns a table of the [`SHOWN`] `rows` with the largest counts (the first of each pair), which form the last column; `None`
-/// without rows.
+/// Returns a table of the 20 `rows` with the largest counts (the first of each pair), which form the last column; `None` without rows.
 fn most_frequent(title: &str, columns: &[&str], mut rows: Vec<(usize, Vec<String>)>) -> Option<Table> {
     // A stable sort: rows of equal count stay in the order of their names.
     rows.sort_by_key(|(count, _)| std::cmp::Reverse(*count));

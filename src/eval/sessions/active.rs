@@ -20,63 +20,78 @@ use crate::time::SAMPLE_RATE_HZ;
 
 /// Name of the mode that never responds, added to record margins.
 const SILENT: &str = "never responds";
-/// Bias on the respond logit in that mode; no logit outweighs it.
+/// Bias on the respond logit in the mode that never responds; no logit outweighs the bias.
 const NEVER: f32 = -1e9;
-/// Samples of a frame whose level decides the onset: 20 ms.
+/// Number of samples (16 kHz) of a frame whose level decides the onset of a sound: 20 ms.
 const ONSET_FRAME: usize = SAMPLE_RATE_HZ as usize / 50;
-/// Range below the loudest frame, in dB; the first frame within it is the onset.
+/// Range of levels below the loudest frame of a sound, in dB; the first frame within the range is the onset.
 const ONSET_RANGE_DB: f32 = 30.0;
-/// Level of the quietest frame that can be the onset.
+/// Level of the quietest frame that can be the onset of a sound, in dBFS.
 const QUIETEST_ONSET_DBFS: f32 = -60.0;
 
 /// A session of an evaluation that is running: the model's session, the audio still to be heard, and the results so far.
 pub(super) struct ActiveSession {
     condition: String,
     session: Session,
+    /// Name of the mode whose replies are recorded.
     mode: String,
     first_text_latency: FirstTextLatency,
+    /// Silence after each sound file, in seconds.
     gap_secs: f64,
     front_end: FrontEnd,
     chunker: Chunker,
     /// Sound files still to be opened, in the order in which they are heard.
     clips: VecDeque<PendingSound>,
+    /// Sound file that is being read; None between files.
     source: Option<FileSource>,
+    /// Chunks cut from the sound that are not fed yet.
     waiting: VecDeque<Chunk>,
     /// Number of chunks cut from the audio of all items so far, silence included.
     cut: u64,
     items: Vec<ItemProgress>,
+    /// Events of the newest pass, not yet recorded.
     events: Vec<Event>,
     /// Index of the item, and index among the item's replies, of each reply.
     replies: HashMap<ReplyId, (usize, usize)>,
+    /// Time at which the newest chunk was fed.
     fed_at: Instant,
 }
 
 /// A sound file that waits to be opened.
 struct PendingSound {
-    /// Index of its item in the session.
+    /// Index of the sound's item in the session.
     item: usize,
     path: PathBuf,
+    /// Part of the item that the sound is.
     role: SoundRole,
 }
 
 /// The part of an item that a sound file is: its sound, or the spoken question.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SoundRole {
+    /// The item's own sound.
     Sound,
+    /// The spoken question about the sound.
     Question,
 }
 
 /// An item of the session with its results so far.
 struct ItemProgress {
     item: EvalItem,
+    /// Number of chunks cut before the item's sound; None before the sound is opened.
     first_chunk: Option<u64>,
+    /// Number of chunks of the item's sound so far.
     sound_chunks: u64,
+    /// Number of chunks cut before the spoken question; None before the question is opened, or without one.
     question_chunk: Option<u64>,
-    /// Level of each frame ([`ONSET_FRAME`]) of the sound, in dBFS; without a spoken question.
+    /// Level of each frame of 20 ms of the sound, in dBFS; the spoken question is left out.
     levels: Vec<f32>,
     replies: Vec<PredictedReply>,
+    /// Respond logit minus silent logit of each decision of the lane that never responds.
     margins: Vec<f32>,
+    /// Number of times that the context was trimmed while the item was heard.
     trims: u32,
+    /// Reason why the item was not heard to its end; None so far.
     unheard: Option<String>,
 }
 
@@ -196,7 +211,8 @@ impl ActiveSession {
         }
     }
 
-    /// Reads the next block of the open sound and cuts it into chunks; at its end, or on an error, adds the silence after it.
+    /// Reads the next block of the open sound file and cuts it into chunks; at the end of the file, or on an error, adds the silence after
+    /// it.
     fn read_on(&mut self) {
         let current = self.current_item();
         let Some(source) = &mut self.source else { return };
@@ -269,7 +285,7 @@ impl ActiveSession {
         self.items[item].replies.get_mut(at)
     }
 
-    /// Returns the index of the item to which the chunk of this number belongs, the silence after the item included.
+    /// Returns the index of the item that chunk number `chunk` belongs to, as the item's sound, question or the silence after them.
     fn item_of(&self, chunk: u64) -> usize {
         self.items.iter().rposition(|item| item.first_chunk.is_some_and(|first| first <= chunk)).unwrap_or(0)
     }
@@ -315,7 +331,7 @@ impl ItemProgress {
     }
 }
 
-/// Returns the onset in seconds of a sound with these frame levels, in dBFS; `None` if none reaches [`QUIETEST_ONSET_DBFS`].
+/// Returns the onset, in seconds, of a sound whose frames of 20 ms have these levels, in dBFS; `None` if none reaches -60 dBFS.
 fn onset(levels: &[f32]) -> Option<f64> {
     let loudest = levels.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let threshold = QUIETEST_ONSET_DBFS.max(loudest - ONSET_RANGE_DB);
