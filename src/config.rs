@@ -61,11 +61,11 @@ pub struct Settings {
     /// Names of the modes that are on at the start. Empty: chosen once the model is loaded, the default modes for a small model, else the
     /// most important built-in modes that this machine is measured to run in real time, at least one.
     pub modes_on: Vec<String>,
-    /// Source of the audio that is heard.
+    /// Source of the audio that the session hears.
     pub source: SourceChoice,
     /// Device that plays spoken replies.
     pub output: DeviceChoice,
-    /// Voice, echo cancellation and other processing around speech.
+    /// Settings of the voice, echo cancellation, noise suppression and gain control.
     pub voice: VoiceSettings,
     /// True if the quiet gate is on and withholds silent chunks from the model.
     pub gate: bool,

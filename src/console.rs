@@ -41,7 +41,8 @@ pub fn print(out: &mut impl Write, text: impl Display) -> Result<()> {
     written.map_err(|e| stdout_error(&e))
 }
 
-/// Returns the error for a failed write to standard output: `BrokenPipe` when its reader has gone away, else `Output`.
+/// Returns the error for a write to standard output that failed for `cause`: `BrokenPipe` when the reader has gone away, else
+/// `Output`.
 #[must_use]
 pub fn stdout_error(cause: &io::Error) -> Error {
     let kind = if cause.kind() == io::ErrorKind::BrokenPipe { ErrorKind::BrokenPipe } else { ErrorKind::Output };
@@ -52,9 +53,9 @@ pub fn stdout_error(cause: &io::Error) -> Error {
 mod tests {
     use super::*;
 
-    struct Failing(io::ErrorKind);
+    struct FailingWriter(io::ErrorKind);
 
-    impl Write for Failing {
+    impl Write for FailingWriter {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
             Err(self.0.into())
         }
@@ -75,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_broken_pipe_differs_from_a_full_disk() {
-        let error = |cause| print(&mut Failing(cause), "a").map_err(|e| (e.kind(), e.remedy()));
+        let error = |cause| print(&mut FailingWriter(cause), "a").map_err(|e| (e.kind(), e.remedy()));
         assert_eq!(error(io::ErrorKind::BrokenPipe), Err((ErrorKind::BrokenPipe, None)));
         assert_eq!(error(io::ErrorKind::StorageFull), Err((ErrorKind::Output, Some(Remedy::FreeDisk))));
     }

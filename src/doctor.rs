@@ -15,7 +15,7 @@ use crate::hub;
 use crate::model::{Model, acceleration, threads};
 use crate::speech::{Language, Prosody, SpeechText, UtteranceEvent, Voice, system_voices};
 
-/// The finding of a check, as text: the state if all is well, else (`Err`) the problem with its remedy.
+/// The finding of a check as text: what was found if all is well, else (`Err`) the problem with its remedy.
 type Finding = std::result::Result<String, String>;
 
 /// A check: its name in the output and its function.
@@ -55,12 +55,13 @@ pub fn run(settings: &Settings, mut out: impl Write) -> Result<Completion> {
     Ok(completion)
 }
 
-/// Checks that there is an output device. Names the system's default, whichever output is chosen in the settings.
+/// Checks that there is an output device. Names the system's default device, whichever output is chosen in the settings.
 fn output(_: &Settings) -> Finding {
     device(DeviceDirection::Output, "replies are shown as text only; plug in speakers to hear them")
 }
 
-/// Names the system's default device of `direction`, else the first one; without any, a problem that ends with `remedy`.
+/// Returns name, sample rate and channels of the system's default device of `direction`, or of the first device if there is no
+/// default. Without any device returns a problem that ends with `remedy`.
 fn device(direction: DeviceDirection, remedy: &str) -> Finding {
     let found = devices().map_err(|e| e.to_string())?;
     let of_direction = || found.iter().filter(|d| d.direction == direction);
@@ -70,7 +71,7 @@ fn device(direction: DeviceDirection, remedy: &str) -> Finding {
     }
 }
 
-/// Loads the chosen model with the chosen precision on the chosen compute device.
+/// Checks that the chosen model can be loaded with the chosen precision on the chosen compute device.
 fn model(settings: &Settings) -> Finding {
     let load = || {
         let found = hub::find(&settings.model, &settings.paths)?;
@@ -79,12 +80,12 @@ fn model(settings: &Settings) -> Finding {
     load().map(|model| format!("{} loads, in {}", model.name(), model.precision().name())).map_err(|e| e.to_string())
 }
 
-/// Names the acceleration of this build and the number of compute threads; never finds a problem.
+/// Returns the acceleration of this build and the number of compute threads as text; never finds a problem.
 fn accelerated(settings: &Settings) -> Finding {
     Ok(format!("{}; {} threads", acceleration(), settings.threads.unwrap_or_else(threads)))
 }
 
-/// Synthesises a word without playing it, with the first system voice that works.
+/// Checks that a system voice can synthesise a word, without playing it, and names the first voice that works.
 fn voice(_: &Settings) -> Finding {
     let words = SpeechText { text: "Hello.".to_owned(), language: Language::English, prosody: Prosody::new(None, 1.0) };
     let say = |voice: &mut dyn Voice| -> Result<()> {

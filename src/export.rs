@@ -15,7 +15,7 @@ use lines::{one_line, width, wrap};
 
 pub use document::{DocumentFormat, document, jsonl};
 
-/// The first line of a WebVTT file.
+/// First line of a WebVTT file, with the line break.
 pub const VTT_HEADER: &str = "WEBVTT\n";
 /// Largest number of lines of a subtitle in one language.
 const LANGUAGE_LINES: usize = 2;
@@ -39,28 +39,37 @@ pub struct Cue {
     pub lines: Vec<String>,
 }
 
-/// A builder that turns events into cues as soon as they can no longer change, in order and without overlap.
+/// A builder of subtitles from the events of a session: returns each cue as soon as it can no longer change, in order and without
+/// overlap.
 #[derive(Debug)]
 pub struct CueBuilder {
+    /// Panel of each mode, by the mode's name.
     panels: BTreeMap<String, Panel>,
+    /// Open group of texts, which may still grow; None between groups.
     group: Option<CueGroup>,
-    /// The cues of the newest closed group. Each lasts as long as reading takes, or less if the next one comes sooner.
+    /// Cues of the newest closed group that are not returned yet. A cue lasts as long as reading takes, or less if the next cue comes
+    /// sooner.
     pending: VecDeque<Cue>,
     /// End of the last cue that was returned.
     last_end: StreamTime,
+    /// Largest audio time of an event so far.
     now: StreamTime,
 }
 
 /// The kind of a text in a cue: an utterance, its translation, or a reply or sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CuePart {
+    /// An utterance.
     Said,
+    /// The translation of an utterance.
     Translated,
+    /// A reply or a sound, in brackets.
     Note,
 }
 
 impl CuePart {
-    /// Returns `before` with `text` appended: speech with the space that its script requires, notes with a space.
+    /// Returns `before` with `text` appended: for an utterance or translation with a space if its script separates words by spaces,
+    /// for a reply or sound always with a space.
     fn joined(self, before: &str, text: &str) -> String {
         let mut joined = before.to_owned();
         if self == Self::Note && !joined.is_empty() {
@@ -73,14 +82,16 @@ impl CuePart {
     }
 }
 
-/// The texts of one cue, which may still grow.
+/// The texts that are to be shown together in one cue, and may still grow.
 #[derive(Debug)]
 struct CueGroup {
+    /// Audio time at the start of the first piece of text.
     from: StreamTime,
+    /// Audio time at the end of the latest piece of text.
     to: StreamTime,
-    /// Time of the newest piece; later than `to` if its lane is behind the others.
+    /// Audio time at which the newest piece was added; later than `to` if the piece's lane (mode) is behind the other lanes.
     last_grown: StreamTime,
-    /// Texts of all pieces, indexed by [`CuePart`].
+    /// Text of each kind, joined from all pieces and indexed by [`CuePart`].
     texts: [String; 3],
 }
 
@@ -89,8 +100,9 @@ impl CueGroup {
         self.texts.iter().flat_map(|text| wrap(text)).collect()
     }
 
-    /// Returns true if the piece belongs to this group: close enough in time, and readable at once. A late piece does not end the
-    /// group, or lanes that lag behind each other would cut it to pieces.
+    /// Returns true if the piece of text `text` from `from` to `to` belongs to this group: it is close enough in time, and all texts
+    /// together can be read at once. A piece that comes late does not end the group, or lanes (modes) that lag behind each other would
+    /// cut the text to pieces.
     fn accepts(&self, part: CuePart, from: StreamTime, to: StreamTime, text: &str) -> bool {
         let before = &self.texts[part as usize];
         let joined = part.joined(before, text);
@@ -118,7 +130,7 @@ impl CueBuilder {
         }
     }
 
-    /// Applies the next event and returns the cues that can no longer change. The last ones come with `session_finished`.
+    /// Applies the next event and returns the cues that can no longer change. The event `session_finished` returns the last cues.
     pub fn apply(&mut self, event: &Event) -> Vec<Cue> {
         let mut done = Vec::new();
         self.now = self.now.max(event.at());
@@ -150,7 +162,8 @@ impl CueBuilder {
         done
     }
 
-    /// Adds a piece of text to the open group, or opens a new group; appends the cues that this completes to `done`.
+    /// Adds a piece of text to the open group, or to a new group if the open group does not accept the piece. Appends the cues that can
+    /// no longer change to `done`.
     fn add_piece(&mut self, part: CuePart, from: StreamTime, to: StreamTime, text: &str, done: &mut Vec<Cue>) {
         let text = one_line(text);
         if text.is_empty() {
@@ -172,7 +185,7 @@ impl CueBuilder {
         }
     }
 
-    /// Turns the open group into cues. They stay pending until they end or another group shortens them.
+    /// Turns the open group into pending cues. A cue is pending until it ends or another group shortens it.
     fn close(&mut self) {
         let Some(group) = self.group.take() else { return };
         let lines = group.lines();
@@ -191,7 +204,7 @@ impl CueBuilder {
         }
     }
 
-    /// Appends the pending cues to `done`, shortened to end before `next`, but never below their shortest duration.
+    /// Appends the pending cues to `done`, shortened to end before audio time `next`, but none to less than [`SHORTEST_SAMPLES`].
     fn release_before(&mut self, next: StreamTime, done: &mut Vec<Cue>) {
         let (Some(first), Some(last)) = (self.pending.front(), self.pending.back()) else { return };
         let (start, least) = (first.from.0.0, SHORTEST_SAMPLES * self.pending.len() as u64);
@@ -213,7 +226,7 @@ impl CueBuilder {
     }
 }
 
-/// Formats a cue as SubRip, with an empty line behind it; `number` counts from 1.
+/// Returns a cue as SubRip text, followed by an empty line; `number` is the number of the cue in the file, from 1.
 #[must_use]
 pub fn srt_cue(number: usize, cue: &Cue) -> String {
     // SubRip has no escapes, and a parser takes this arrow for the times of another cue.
@@ -221,20 +234,20 @@ pub fn srt_cue(number: usize, cue: &Cue) -> String {
     format!("{number}\n{} --> {}\n{text}\n\n", timestamp(cue.from, ','), timestamp(cue.to, ','))
 }
 
-/// Formats a cue as WebVTT, with an empty line before it and markup characters escaped.
+/// Returns a cue as WebVTT text, preceded by an empty line, with markup characters escaped.
 #[must_use]
 pub fn vtt_cue(cue: &Cue) -> String {
     let escaped = cue.lines.join("\n").replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     format!("\n{} --> {}\n{escaped}\n", timestamp(cue.from, '.'), timestamp(cue.to, '.'))
 }
 
-/// Formats a time as `01:02:03,004`, with `point` in place of the comma.
+/// Returns a time as `01:02:03,004`, with `point` in place of the comma.
 fn timestamp(at: StreamTime, point: char) -> String {
     let ms = at.0.0 * 1_000 / u64::from(SAMPLE_RATE_HZ);
     format!("{:02}:{:02}:{:02}{point}{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60, ms % 1_000)
 }
 
-/// Returns the time that reading these lines takes, in samples; at least 0.4 s.
+/// Returns the time that a reader needs for `lines`, in samples; at least 0.4 s.
 fn reading_samples(lines: &[String]) -> u64 {
     let columns: usize = lines.iter().map(|line| width(line)).sum();
     (columns as u64 * u64::from(SAMPLE_RATE_HZ) / COLUMNS_PER_SEC).max(SHORTEST_SAMPLES)

@@ -18,7 +18,7 @@ use crate::protocol::{Event, Severity};
 
 pub use devices::print_devices;
 use subtitles::Subtitles;
-use text::Lines;
+use text::TextPrinter;
 
 /// Prints the events of `engine` to `out` in `format` until the session has finished, and messages for people to `notes`, except
 /// for JSON Lines. Ctrl-C ends the session in order. Returns `Clean` without problems, `CouldNotRun` if there was an error and no
@@ -47,7 +47,9 @@ pub fn run(engine: EngineHandle, format: OutputFormat, out: impl Write, notes: i
 
 /// The reason for which printing ended before the session did.
 enum Stopped {
+    /// Standard output could not be written.
     Write(io::Error),
+    /// The engine ended without the event `session_finished`.
     EngineGone,
 }
 
@@ -57,7 +59,7 @@ impl From<io::Error> for Stopped {
     }
 }
 
-/// Prints events until the session has finished and returns the result of the command.
+/// Prints the events of `engine` until the session has finished, and returns the result of the command `listen`.
 fn follow<O: Write, N: Write>(engine: &EngineHandle, printer: &mut Printer<O, N>) -> Result<Completion, Stopped> {
     // The result if no audio was heard.
     let mut nothing_heard = Completion::Problems;
@@ -94,14 +96,19 @@ fn follow<O: Write, N: Write>(engine: &EngineHandle, printer: &mut Printer<O, N>
 /// The printer of events in one output format.
 struct Printer<O: Write, N: Write> {
     format: FormatState,
+    /// Standard output.
     out: BufWriter<O>,
+    /// Stream for messages about the session to people: standard error.
     notes: N,
 }
 
-/// The output format, with the state that it needs between events.
+/// The output format of `listen`, with the data that the format needs between events.
 enum FormatState {
+    /// One event a line as JSON.
     Jsonl,
-    Text(Lines),
+    /// Lines for people.
+    Text(TextPrinter),
+    /// SubRip or WebVTT.
     Subtitles(Box<Subtitles>),
 }
 
@@ -109,7 +116,7 @@ impl<O: Write, N: Write> Printer<O, N> {
     fn new(format: OutputFormat, out: BufWriter<O>, notes: N) -> Self {
         let format = match format {
             OutputFormat::Jsonl => FormatState::Jsonl,
-            OutputFormat::Text => FormatState::Text(Lines::default()),
+            OutputFormat::Text => FormatState::Text(TextPrinter::default()),
             OutputFormat::Srt => FormatState::Subtitles(Box::new(Subtitles::srt())),
             OutputFormat::Vtt => FormatState::Subtitles(Box::new(Subtitles::vtt())),
         };
@@ -129,7 +136,7 @@ impl<O: Write, N: Write> Printer<O, N> {
         Ok(())
     }
 
-    /// Writes the message for people that `event` means to `notes`, if any; not used for JSON Lines, whose readers have the event.
+    /// Writes the message for people about `event` to `notes`, if there is one. Not used for JSON Lines, whose readers have the event.
     fn note(&mut self, event: &Event) {
         if let Some(note) = text::note(event) {
             // A message that cannot be written does not end the session.

@@ -32,7 +32,7 @@ pub enum Command {
         /// New bias, finite; above 0 the mode responds more often, 0 leaves the decision to the model.
         bias: f32,
     },
-    /// Load another model in the background; the present one listens until the other is ready.
+    /// Load another model in the background; the present model listens until the new model is ready.
     ChooseModel(ModelChoice),
     /// Listen to another microphone or other input device.
     ChooseInput(DeviceChoice),
@@ -47,8 +47,8 @@ pub enum Command {
     GateOn,
     /// Switch the quiet gate off: every chunk reaches the model.
     GateOff,
-    /// Record the audio that the model hears to this WAV file; a recording that an earlier `RecordTo` began is completed first. The
-    /// file of `--save-audio` is another one and goes on.
+    /// Record the audio that the model hears to this WAV file; a recording that an earlier `RecordTo` began is completed first. Does
+    /// not affect the recording of `--save-audio`.
     RecordTo(PathBuf),
     /// Complete the recording that `RecordTo` began, if any.
     StopRecording,
@@ -181,7 +181,7 @@ impl Default for VoiceSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Speak {
-    /// No reply by itself; only texts that the window sends by [`Command::Say`] when the user asks to hear one.
+    /// No reply by itself; only the texts that the window sends by [`Command::Say`] when the user asks to hear a reply.
     Asked,
     /// Only replies with the emotion tag [`Emotion::Urgent`], beside those the user asks to hear.
     Urgent,

@@ -11,13 +11,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Sample rate of the model's input, in Hz (`src/model/README.md` section 2).
 pub const SAMPLE_RATE_HZ: u32 = 16_000;
-/// Samples of a chunk: 0.4 s (`src/model/README.md` section 2).
+/// Number of samples in a chunk, 0.4 s (`src/model/README.md` section 2).
 pub const CHUNK_SAMPLES: usize = 6_400;
-/// Samples between two log-mel frames: 10 ms (`src/model/README.md` section 2).
+/// Number of samples between two log-mel frames, 10 ms (`src/model/README.md` section 2).
 pub const HOP_SAMPLES: usize = 160;
-/// Number of log-mel frames of a chunk: 40 (`src/model/README.md` section 2).
+/// Number of log-mel frames in a chunk: 40 (`src/model/README.md` section 2).
 pub const CHUNK_FRAMES: usize = CHUNK_SAMPLES / HOP_SAMPLES;
-/// Most log-mel frames of a block of a recording that is encoded offline: 2 s; only the last block may be shorter
+/// Number of log-mel frames in a block of a recording that is encoded offline, 2 s; only the last block may be shorter
 /// (`src/model/README.md` section 5.5).
 pub const BLOCK_FRAMES: usize = 200;
 /// Number of feature vectors that the encoder computes from a chunk (`src/model/README.md` section 3.2).

@@ -13,19 +13,19 @@ use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
 pub use notices::{InputState, Notice, NoticeKind};
 pub use speech::{ReplyTrigger, SpeechRow};
 
-/// Distance from which two pieces of speech are two utterances, in samples: 1.2 s.
+/// Shortest pause that separates two utterances, in samples: 1.2 s.
 pub(crate) const JOIN_SAMPLES: u64 = 12 * SAMPLE_RATE_HZ as u64 / 10;
-/// Number of decisions kept for each mode: ten minutes.
+/// Largest number of decisions kept for each mode: ten minutes.
 const MAX_TICKS: usize = 1_500;
-/// Number of quiet periods kept: as many as ten minutes can hold.
+/// Largest number of quiet periods kept: as many as ten minutes can hold.
 const MAX_QUIETS: usize = 100;
 
-/// An utterance, or the translation of one, joined from pieces.
+/// An utterance or its translation, joined from the pieces of text that a mode gives chunk by chunk.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpeechLine {
-    /// Audio time at the start of the first chunk.
+    /// Audio time at the start of the chunk of the first piece.
     pub from: StreamTime,
-    /// Audio time at the end of the last chunk.
+    /// Audio time at the end of the chunk of the last piece.
     pub to: StreamTime,
     /// Text of all pieces.
     pub text: String,
@@ -44,11 +44,11 @@ pub struct Reply {
     pub emotion: Option<Emotion>,
     /// Text of the reply so far.
     pub text: String,
-    /// Reason why the reply ended; None while it is generated.
+    /// Reason why the reply ended; None while the reply is generated.
     pub stop: Option<StopReason>,
 }
 
-/// A sound, or several of the same name, each within 5 s of the one before.
+/// A sound with all its occurrences, each within 5 s of the occurrence before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SoundLine {
     /// Name of the sound.
@@ -66,15 +66,15 @@ pub struct SoundLine {
 pub struct DecisionTick {
     /// Audio time at the end of the chunk.
     pub at: StreamTime,
-    /// The decision.
+    /// Kind of the decision.
     pub kind: DecisionKind,
-    /// The reply that the decision started; None if it started none.
+    /// Reply that the decision started; None if the decision started no reply.
     pub reply: Option<ReplyId>,
-    /// Audio time of the newest event when that reply ended; None while it is generated, or without a reply.
+    /// Audio time of the newest event when the reply `reply` ended; None while the reply is generated, or without a reply.
     pub until: Option<StreamTime>,
 }
 
-/// The decision on a chunk.
+/// The kinds of decisions of a mode on a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecisionKind {
     /// Stay silent.
@@ -88,22 +88,23 @@ pub enum DecisionKind {
 /// The transcript of a session.
 #[derive(Clone, Debug)]
 pub struct Transcript {
+    /// Panel of each mode, by the mode's name.
     panels: BTreeMap<String, Panel>,
-    /// The utterances, from the modes shown as transcript, in the order of arrival.
+    /// Utterances, from the modes shown as transcript, in the order of arrival.
     pub utterances: Vec<SpeechLine>,
-    /// The translations, from the modes shown as translation, in the order of arrival.
+    /// Translations, from the modes shown as translation, in the order of arrival.
     pub translations: Vec<SpeechLine>,
-    /// The utterances and translations side by side, in the order of time.
+    /// Utterances and translations side by side, in the order of time.
     pub rows: Vec<SpeechRow>,
-    /// The replies of the modes shown as conversation, in the order in which they began.
+    /// Replies of the modes shown as conversation, in the order in which they began.
     pub replies: Vec<Reply>,
-    /// The sounds that are not speech, in the order of their first occurrence.
+    /// Sounds that are not speech, in the order of their first occurrence.
     pub sounds: Vec<SoundLine>,
-    /// The newest decisions (1,500, ten minutes) of each mode, by its name, oldest first.
+    /// Newest decisions (1,500, ten minutes) of each mode, oldest first, by the mode's name.
     pub strips: BTreeMap<String, VecDeque<DecisionTick>>,
-    /// The newest quiet periods that are over (start, end), 100 at most, oldest first. Nothing is decided in them.
+    /// Start and end of the newest quiet periods that are over, 100 at most, oldest first. Modes decide nothing in a quiet period.
     pub quiets: VecDeque<(StreamTime, StreamTime)>,
-    /// The newest notices about the session itself, 500 at most, oldest first.
+    /// Newest notices about the session itself, 500 at most, oldest first.
     pub notices: VecDeque<Notice>,
     /// Names of the modes that are on.
     pub modes: Vec<String>,
@@ -119,7 +120,7 @@ pub struct Transcript {
     input_lost: bool,
     /// True from `paused` to `resumed`.
     paused: bool,
-    /// The reply that is being spoken aloud; None while the voice is silent.
+    /// Reply that is being spoken aloud; None while the voice is silent.
     pub speaking: Option<ReplyId>,
     /// True once the session has ended.
     pub finished: bool,
@@ -231,8 +232,8 @@ impl Transcript {
         }
     }
 
-    /// Removes what was heard and said since audio time `at`. A line that continues past `at` goes whole, because its words have no
-    /// times.
+    /// Removes the lines, replies, sounds and decisions since audio time `at`. A line that continues past `at` is removed whole,
+    /// because its words have no times.
     pub fn forget_since(&mut self, at: StreamTime) {
         for lines in [&mut self.utterances, &mut self.translations] {
             lines.truncate(lines.partition_point(|line| line.to <= at));
@@ -273,7 +274,7 @@ impl Transcript {
     }
 }
 
-/// The effect of [`join`] on the lines.
+/// The effect of a new piece of speech on the lines of speech.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum JoinResult {
     /// The piece has no words.
@@ -284,7 +285,8 @@ enum JoinResult {
     New,
 }
 
-/// Appends a piece to the last line, or begins a new line if it comes 1.2 s or more later.
+/// Appends the piece of speech `text` to the last of `lines`, or begins a new line if the piece starts 1.2 s or more after the end of
+/// the last line. Returns which.
 fn join(lines: &mut Vec<SpeechLine>, from: StreamTime, to: StreamTime, text: &str) -> JoinResult {
     let text = text.trim();
     if text.is_empty() {

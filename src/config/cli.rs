@@ -134,7 +134,7 @@ pub(super) struct ListenArgs {
 #[derive(Clone, Debug)]
 pub(super) struct ModeNames(pub(super) Vec<String>);
 
-/// The parsed value of `--eagerness`. A type of its own for the reason of [`ModeNames`].
+/// The parsed value of `--eagerness`. A type of its own because clap reads a bare `Vec` as an option that may be repeated.
 #[derive(Clone, Debug)]
 pub(super) struct EagernessList(pub(super) Vec<Eagerness>);
 

@@ -11,11 +11,11 @@ use super::{ComputeDevice, ContextChoice, Precision};
 use crate::error::Result;
 use crate::protocol::{Language, ModelChoice};
 
-/// Default of `--lanes` for all tasks but `streaming`.
+/// Default of `--lanes`, the number of sessions that run at the same time, for all tasks but `streaming`.
 const DEFAULT_LANES: usize = 8;
-/// Silence after each sound, in seconds, unless `--gap-secs` says otherwise: as in `listen` and in Proactive-Sound-Bench.
+/// Default of `--gap-secs`, the silence after each sound, in seconds: as in `listen` and in Proactive-Sound-Bench.
 const GAP_SECS: f64 = 1.0;
-/// Largest number that `--items` takes: items in one session.
+/// Largest number of items in one session that `--items` accepts.
 const MAX_ITEMS: usize = 1_000;
 
 /// A parsed and checked command `hearken eval …`.
@@ -73,9 +73,9 @@ pub struct EvalOptions {
 /// The handling of predictions that an earlier run left in the folder of `--out`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResumePolicy {
-    /// Keep them and run only what is missing (`--resume`), if the earlier run had the same options and items; else fail.
+    /// Keep the predictions and run only the missing items (`--resume`); fail unless the earlier run had the same options and items.
     Continue,
-    /// Fail if there are any.
+    /// Fail if the folder has predictions.
     Refuse,
 }
 
@@ -83,9 +83,9 @@ pub enum ResumePolicy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EvalTask {
-    /// Responses to sounds that call for one (RESPOND), and silence at others (IGNORE).
+    /// Responses to sounds that call for a response (RESPOND), and silence at other sounds (IGNORE).
     Proactive {
-        /// Clips in a session.
+        /// Number of clips in a session.
         style: ProactiveStyle,
     },
     /// Transcription of speech, scored by errors in words or characters.
@@ -98,12 +98,12 @@ pub enum EvalTask {
         /// Language of the translation.
         to: Language,
     },
-    /// Answers to questions about sounds, or to spoken questions, where the right ones are known.
+    /// Answers to questions about sounds, or to spoken questions, for which the right answers are known.
     Qa {
         /// Form in which the model gets the question.
         instruction: QuestionInput,
     },
-    /// The words or replies that are due in labelled streams, each heard in the mode that it names.
+    /// Words or replies that are due in labelled audio streams. The label of a stream names the mode in which it is heard.
     Streams {
         /// Language into which the mode `translate` translates.
         to: Language,
@@ -114,7 +114,7 @@ pub enum EvalTask {
         of: Box<Self>,
         /// Numbers of items in a session, ascending; all items are run for each number.
         counts: Vec<usize>,
-        /// Names of the context policies, for each of which all items are run; empty stands for the default one.
+        /// Names of the context policies, for each of which all items are run; empty stands for the default policy.
         #[serde(default)]
         contexts: Vec<String>,
     },
@@ -134,7 +134,7 @@ pub enum ProactiveStyle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum QuestionInput {
-    /// Spoken: in the item's sound, or in a second sound file that is heard after it.
+    /// Spoken: in the item's sound, or in a second sound file that is heard after the item's sound.
     Spoken,
     /// Typed, in the offline prompt layout (`src/model/README.md` section 5.5); the model does not listen and always replies.
     Typed,
@@ -380,7 +380,7 @@ pub(super) fn request(typed: EvalArgs) -> Result<EvalRequest> {
 /// Returns the policies of `--context` with the window size of `--context-positions`.
 ///
 /// # Errors
-/// If several are given to a task other than `streaming`, or `reset_when_quiet` without the quiet gate.
+/// If several policies are given to a task other than `streaming`, or `reset_when_quiet` without the quiet gate.
 fn contexts_of(run: &RunArgs, task: &EvalTask, quiet: &QuietArgs) -> Result<Vec<ContextChoice>> {
     if run.context.0.len() > 1 && !matches!(task, EvalTask::Streaming { .. }) {
         return Err(arguments_error("this task takes one --context; `eval streaming` compares several"));

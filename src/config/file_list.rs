@@ -29,7 +29,7 @@ pub fn expand_file_lists(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Returns the paths in the list; relative ones are joined to the folder of the list.
+/// Returns the paths of audio files in the `.json` file `list`; relative paths are joined to the folder of `list`.
 fn listed_in(list: &Path) -> Result<Vec<PathBuf>> {
     let text = fs::read_to_string(list).map_err(|e| unreadable(list, &e))?;
     let paths: Vec<PathBuf> = serde_json::from_str(&text)

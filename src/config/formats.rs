@@ -55,7 +55,7 @@ pub(super) struct ReportArgs {
 }
 
 impl ReportArgs {
-    /// Returns JSON with `--json`, else text.
+    /// Returns the format of the report: JSON if `--json` was given, else text.
     pub(super) const fn format(&self) -> ReportFormat {
         if self.json { ReportFormat::Json } else { ReportFormat::Text }
     }

@@ -18,9 +18,9 @@ const MAX_DAYS: u32 = 36_500;
 pub struct HistoryPrefs {
     /// True if sessions of the window are stored.
     pub keep: bool,
-    /// Days after which stored sessions, and older parts of longer ones, are deleted; 0: never.
+    /// Age in days at which stored sessions, and the older parts of longer sessions, are deleted; 0: never.
     pub days: u32,
-    /// True if the audio that the model hears is recorded with them; without effect unless `keep`.
+    /// True if the audio that the model hears is recorded with the stored sessions; without effect unless `keep`.
     pub audio: bool,
 }
 
@@ -30,12 +30,14 @@ impl Default for HistoryPrefs {
     }
 }
 
+/// The settings file as TOML, of which only the table `[history]` is read.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct HistoryTable {
     history: TomlHistory,
 }
 
+/// The table `[history]` of the settings file as TOML; None for a missing key.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct TomlHistory {
@@ -44,6 +46,7 @@ struct TomlHistory {
     audio: Option<bool>,
 }
 
+/// A number of days in the settings file, checked to be from 0 to [`MAX_DAYS`].
 #[derive(Deserialize)]
 #[serde(try_from = "i64")]
 struct Days(u32);

@@ -6,7 +6,7 @@ use super::modes::{SOUNDS, TRANSCRIBE, TRANSLATE};
 /// The user's choices for a session that runs for hours.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LongRunning {
-    /// Size of the context window of each mode, and policy for when it is full.
+    /// Size of the context window of each mode, and policy for a full window.
     pub context: ContextChoice,
     /// Sensitivity of the quiet gate.
     pub sensitivity: Sensitivity,
@@ -40,7 +40,7 @@ pub enum Sensitivity {
 /// (`src/model/README.md` section 4.3).
 pub const DEFAULT_POSITIONS: usize = 2_048;
 
-/// The size of the context window that each mode has, and the policy for when it is full.
+/// The size of the context window that each mode has, and the policy for a full window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContextChoice {
     /// Order of eviction when the window is full, and triggers of a reset.

@@ -116,9 +116,13 @@ pub(super) fn user_clip(instructions: &Path, name: &str) -> Option<PathBuf> {
     path.is_file().then_some(path)
 }
 
+/// Built-in spoken instruction of the mode `transcribe`: a 16 kHz mono WAV file.
 const TRANSCRIBE_WAV: &[u8] = include_bytes!("../../assets/instructions/transcribe.wav");
+/// Built-in spoken instruction of the mode `translate` into Chinese: a 16 kHz mono WAV file.
 const TRANSLATE_ZH_WAV: &[u8] = include_bytes!("../../assets/instructions/translate_zh.wav");
+/// Built-in spoken instruction of the mode `translate` into English: a 16 kHz mono WAV file.
 const TRANSLATE_EN_WAV: &[u8] = include_bytes!("../../assets/instructions/translate_en.wav");
+/// Built-in spoken instruction of the mode `sounds`: a 16 kHz mono WAV file.
 const SOUNDS_WAV: &[u8] = include_bytes!("../../assets/instructions/sounds.wav");
 
 #[cfg(test)]

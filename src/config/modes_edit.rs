@@ -28,7 +28,7 @@ pub struct NewMode {
     pub panel: Panel,
 }
 
-/// Keys that [`NewMode`] sets; every other line of a mode stays.
+/// Keys of a mode in `modes.toml` that an edit replaces by the values of a [`NewMode`]; every other line of the mode stays.
 const EDITED_KEYS: [&str; 4] = ["name", "instruction", "clip", "panel"];
 
 /// Adds a mode at the end of `modes.toml` and copies its clip.
@@ -73,7 +73,8 @@ pub fn replace(paths: &Paths, name: &str, new: &NewMode) -> Result<()> {
     write_private(&paths.modes_file(), text.as_bytes())
 }
 
-/// Removes the user's mode `name` and the clip of that name in the folder `instructions`, unless another mode uses it.
+/// Removes the user's mode `name` from `modes.toml`, and the mode's clip in the folder `instructions` unless another mode uses the
+/// clip.
 ///
 /// # Errors
 /// `Arguments` when the user has no mode of this name, `Settings` when `modes.toml` cannot be understood or edited, `Output` when
@@ -116,7 +117,7 @@ fn text_of(paths: &Paths) -> Result<String> {
     }
 }
 
-/// Copies the clip to the folder `instructions` as `NAME.EXTENSION` and returns that file name.
+/// Copies the audio file `from` to the folder `instructions` as `NAME.EXTENSION` and returns the name of the copy.
 fn copy_clip(paths: &Paths, name: &str, from: &Path) -> Result<String> {
     let extension = from.extension().and_then(|e| e.to_str()).unwrap_or("wav");
     let clip = format!("{name}.{extension}");
@@ -127,7 +128,8 @@ fn copy_clip(paths: &Paths, name: &str, from: &Path) -> Result<String> {
     Ok(clip)
 }
 
-/// Returns the TOML table of a mode, followed by the lines `kept` of the mode that it replaces.
+/// Returns the TOML text of the mode `new` with the clip's file name `clip`, followed by the lines `kept` of the mode that `new`
+/// replaces.
 fn block(new: &NewMode, clip: &str, kept: &str) -> String {
     let text = |text: &str| toml::Value::from(text).to_string();
     format!(
@@ -143,7 +145,8 @@ fn is_edited(line: &str) -> bool {
     line.split_once('=').is_some_and(|(key, _)| EDITED_KEYS.contains(&key.trim()))
 }
 
-/// Returns the text of `modes.toml`, the byte range of the user's mode `name` in it, and the clip of the mode.
+/// Returns the text of `modes.toml`, the byte range of the user's mode `name` in the text, and the path of the mode's clip. `known`
+/// are all modes, the built-in modes first.
 ///
 /// # Errors
 /// `Arguments` when the user has no such mode, `Settings` when the modes do not each begin with a line `[[mode]]`.

@@ -1,6 +1,6 @@
 //! The user's own modes, read from `modes.toml` with errors that name the line.
 //!
-//! A mode is data: the engine does not distinguish built-in modes from these.
+//! A mode is data: the engine does not distinguish the user's modes from built-in modes.
 //!
 //! ```toml
 //! [[mode]]
@@ -22,6 +22,7 @@ use super::values;
 use crate::error::Result;
 use crate::protocol::{Language, Panel};
 
+/// The content of `modes.toml`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TomlModes {
@@ -29,6 +30,7 @@ struct TomlModes {
     mode: Vec<TomlMode>,
 }
 
+/// A table `[[mode]]` of `modes.toml`, with a field for each key.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TomlMode {
@@ -52,7 +54,7 @@ pub fn all(paths: &Paths, translate_to: Language) -> Result<Vec<Mode>> {
     Ok(modes)
 }
 
-/// Adds the modes in `modes.toml` to `modes`; none if there is no such file.
+/// Adds the modes in `modes.toml` to `modes`; adds nothing if there is no such file.
 ///
 /// # Errors
 /// `Settings`, naming file and line, when the file cannot be read or understood, when a name is taken, or when a clip is missing.
@@ -94,7 +96,8 @@ fn interpret(file: &TomlFile, paths: &Paths, toml: TomlMode, known: &[Mode]) -> 
     })
 }
 
-/// Returns true if `name` can name a mode: names stand in lists with commas, in `mode=number` and in file names.
+/// Returns true if `name` may be the name of a mode: it is not empty and has only the characters a to z, 0 to 9, `-` and `_`, so that
+/// it can stand in lists with commas, in `mode=number` and in file names.
 pub(super) fn is_mode_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
 }

@@ -11,15 +11,19 @@ use super::toml_file::TomlFile;
 use crate::error::Result;
 use crate::protocol::{DeviceChoice, Interrupt, Language, ModelChoice, Switch, VoiceSettings};
 
-/// Default zoom factor of the window; `ZOOMS` is the range that stays readable.
+/// Default zoom factor of the window.
 const ZOOM: f32 = 1.0;
+/// Smallest and largest zoom factor of the window at which the text stays readable.
 const ZOOMS: (f32, f32) = (0.5, 3.0);
-/// Default of [`WindowPrefs::shares`]; `SHARE_RANGE` is the range of each.
+/// Default of [`WindowPrefs::shares`].
 const SHARES: [f32; 2] = [0.44, 0.36];
+/// Smallest and largest value of each number in [`WindowPrefs::shares`].
 const SHARE_RANGE: (f32, f32) = (0.1, 0.9);
-/// Ranges of font size, width and height of the captions overlay, in points.
+/// Smallest and largest font size of the captions overlay, in points.
 const CAPTION_SIZES: (f32, f32) = (12.0, 72.0);
+/// Smallest and largest width of the captions overlay, in points.
 const CAPTION_WIDTHS: (f32, f32) = (200.0, 4_000.0);
+/// Smallest and largest height of the captions overlay, in points.
 const CAPTION_HEIGHTS: (f32, f32) = (60.0, 2_000.0);
 
 /// The user's preferences for the window: language, look, panels, notifications and captions overlay.
@@ -105,10 +109,10 @@ pub struct CaptionPrefs {
     pub lines: u8,
     /// True if the translation is shown below the original words.
     pub bilingual: bool,
-    /// Upper left corner on the screen, in points; None: chosen by the system.
+    /// Upper left corner of the overlay on the screen, in points; None: chosen by the system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<[f32; 2]>,
-    /// Width (200 to 4,000) and height (60 to 2,000), in points.
+    /// Width (200 to 4,000) and height (60 to 2,000) of the overlay, in points.
     pub extent: [f32; 2],
 }
 
@@ -118,6 +122,7 @@ impl Default for CaptionPrefs {
     }
 }
 
+/// The settings file as TOML, of which only the table `[window]` is read.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct WindowTable {

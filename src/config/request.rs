@@ -48,7 +48,7 @@ pub enum Request {
     Model(ModelRequest),
 }
 
-/// The optional events of a window: its timeline shows decisions.
+/// Optional events of a session with a window: only decisions, which the window's decision strip shows.
 const WINDOW_EVENTS: EventOptions = EventOptions { decisions: true, margins: false, timing: false };
 
 /// Default silence after each file, in seconds, as in the reference (`src/model/README.md` section 5.4).
@@ -89,8 +89,8 @@ pub fn settings_problems(paths: &Paths) -> Vec<String> {
     problems
 }
 
-/// Returns the settings of a window, and a message about each part of the files that is left out because of an error: a window
-/// opens whatever the files hold. Wrong options are errors nevertheless.
+/// Returns the settings of a session with a window, and a message about each part of the settings and modes files that is left out
+/// because of an error: a window opens whatever the files hold. Wrong command-line options are errors nevertheless.
 fn window_settings(typed: SessionArgs, paths: &Paths) -> Result<(Settings, Vec<String>)> {
     let (mut file, mut problems) = settings_file::read_lenient(&paths.settings_file());
     let source = SourceChoice::Microphone(file.input.clone().unwrap_or_default());
@@ -158,7 +158,7 @@ fn source(typed: &ListenArgs, file: &FileSettings) -> Result<SourceChoice> {
     Ok(SourceChoice::Files { paths: expand_file_lists(&typed.files)?, gap_secs, speed })
 }
 
-/// The settings that the caller of [`combine`] decides, for a window or for `listen`.
+/// The settings of a session that depend on its command: on `listen` and the files given, or on the window.
 struct Fixed {
     source: SourceChoice,
     event_options: EventOptions,
@@ -174,7 +174,8 @@ fn session_settings(typed: SessionArgs, file: FileSettings, fixed: Fixed, paths:
     combine(modes, typed, file, fixed, paths)
 }
 
-/// Combines the options with the settings file and the defaults; an option that was typed wins over the file.
+/// Returns the settings of a session, combined from the command-line options `typed`, the settings file and the defaults. An option
+/// that was typed wins over the file.
 ///
 /// # Errors
 /// When a named mode does not exist, or the starter is to translate into English.
@@ -245,7 +246,7 @@ fn known_names(names: Vec<String>, modes: &[Mode]) -> Result<Vec<String>> {
     }
 }
 
-/// Returns the error about a line of the settings file that names a mode which is not in `modes`; None if it is.
+/// Returns the error about a line of the settings file that names a mode, if the mode is not in `modes`; None if the mode is there.
 fn unknown_name(NamedMode { key, name, line }: &NamedMode, modes: &[Mode], paths: &Paths) -> Option<Error> {
     if modes.iter().any(|mode| mode.name == *name) {
         return None;

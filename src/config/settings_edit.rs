@@ -13,7 +13,8 @@ use super::toml_file::unreadable;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::files::write_private;
 
-/// A key, preceded by the names of its tables, and the new value; None removes the key.
+/// A change of the settings file: a key, preceded by the names of the tables that contain it, and the new value; None removes the
+/// key.
 pub(super) type Change<'a> = (Vec<&'a str>, Option<Value>);
 
 /// Applies `changes` to the TOML file at `path`, which is created if it does not exist, and not written if nothing changes.
@@ -41,7 +42,8 @@ fn unwritable(path: &Path, keys: &[&str]) -> Error {
     Error::at(ErrorKind::Settings, path, format_args!("`{}` cannot be saved here", keys.join("."))).with_remedy(Remedy::CorrectFile)
 }
 
-/// Returns the text with one value set or removed; None if it is not TOML before or after the change, or the change has no effect.
+/// Returns the TOML text `text` with one value set, or removed if `value` is None. Returns None if the text is not TOML before or
+/// after the change, or does not hold the change afterwards.
 fn edited(text: &str, keys: &[&str], value: Option<&Value>) -> Option<String> {
     let table = DeTable::parse(text).ok()?;
     let (key, tables) = keys.split_last()?;
@@ -55,7 +57,8 @@ fn edited(text: &str, keys: &[&str], value: Option<&Value>) -> Option<String> {
     (find(found.get_ref(), keys).is_some() == value.is_some()).then_some(new)
 }
 
-/// Returns the byte range of the value of a key, whose tables precede it in `keys`; None if there is no such key.
+/// Returns the byte range of the value of a key. `keys` is the key, preceded by the names of the tables that contain it. Returns None
+/// if there is no such key.
 fn find(table: &DeTable<'_>, keys: &[&str]) -> Option<Range<usize>> {
     let (first, rest) = keys.split_first()?;
     let (_, value) = table.iter().find(|(key, _)| key.get_ref().as_ref() == *first)?;
@@ -72,8 +75,8 @@ fn without_line(text: &str, at: &Range<usize>) -> String {
     format!("{}{}", &text[..begin], &text[end..])
 }
 
-/// Returns the text with `line` at the end of the table `[A.B]` named by `tables`, which is added at the end if it does not exist;
-/// before the first table if `tables` is empty.
+/// Returns the TOML text `text` with `line` added at the end of the table `[A.B]` named by `tables`. A missing table is added at the
+/// end of the text. If `tables` is empty, `line` is added before the first table.
 fn added(text: &str, tables: &[&str], line: &str) -> String {
     let is_header = |line: &str| line.trim_start().starts_with('[');
     let header = format!("[{}]", tables.join("."));

@@ -16,18 +16,23 @@ use super::{ComputeDevice, ContextChoice, LongRunning, Precision};
 use crate::error::Result;
 use crate::protocol::{DeviceChoice, EchoChoice, Interrupt, Language, ModelChoice, Speak, Switch, VoiceChoice, VoiceSettings};
 
-/// The choices in the settings file; None where it says nothing, defaults in `voice` and `long_running`.
+/// The choices in the settings file; None for a missing key, and defaults in `voice` and `long_running`.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct FileSettings {
     pub(super) model: Option<ModelChoice>,
     pub(super) precision: Option<Precision>,
     pub(super) device: Option<ComputeDevice>,
     pub(super) threads: Option<usize>,
+    /// Names of the modes that are on at the start.
     pub(super) modes: Option<Vec<String>>,
+    /// Target language of the mode `translate`.
     pub(super) translate_to: Option<Language>,
     pub(super) eagerness: Vec<Eagerness>,
+    /// True if the quiet gate is on.
     pub(super) gate: Option<bool>,
+    /// Microphone.
     pub(super) input: Option<DeviceChoice>,
+    /// Device that plays spoken replies.
     pub(super) output: Option<DeviceChoice>,
     pub(super) voice: VoiceSettings,
     pub(super) temperature: Option<f64>,
@@ -48,7 +53,8 @@ pub(super) struct NamedMode {
     pub(super) line: usize,
 }
 
-/// The file as TOML. Numbers with a range are read as any TOML value and checked later by the reader of the option.
+/// The settings file as TOML, with a field for each key. Numbers with a range are read as any TOML value and checked later by the
+/// reader of the command-line option of the same meaning.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TomlSettings {
@@ -82,7 +88,7 @@ struct TomlSettings {
     _history: IgnoredAny,
 }
 
-/// The table `[voice]` as TOML.
+/// The table `[voice]` of the settings file as TOML; None for a missing key.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TomlVoice {
@@ -106,8 +112,8 @@ pub(super) fn read(path: &Path) -> Result<FileSettings> {
     }
 }
 
-/// Reads the settings file at `path` without the lines that cannot be understood; also returns messages about these, at most 5. A
-/// window opens whatever the file holds. A file that cannot be read gives the defaults and one message.
+/// Reads the settings file at `path` without the lines that cannot be understood; also returns messages about such lines, at most 5.
+/// A window opens whatever the file holds. A file that cannot be read gives the defaults and one message.
 pub(super) fn read_lenient(path: &Path) -> (FileSettings, Vec<String>) {
     TomlFile::interpret_lenient(path, interpret)
 }
@@ -145,7 +151,7 @@ fn interpret(file: &TomlFile) -> LineResult<FileSettings> {
     })
 }
 
-/// Returns every place where the file names a mode.
+/// Returns every place where the settings file names a mode.
 fn named_modes(file: &TomlFile, toml: &TomlSettings) -> Vec<NamedMode> {
     let named = |key, name: &str, at: usize| NamedMode { key, name: name.to_owned(), line: file.line_of(at) };
     let modes = toml.modes.iter().flat_map(|names| names.get_ref().iter().map(move |name| named("modes", name, names.span().start)));

@@ -49,13 +49,15 @@ impl TomlFile {
         }
     }
 
-    /// Reads the file at `path` as a `T`, without the lines that cannot be understood; also returns messages about these, at most
-    /// [`MAX_REPORTED`]. The default `T` if there is no file, or if leaving lines out does not help.
+    /// Reads the TOML file at `path` as a `T`, without the lines that cannot be understood; also returns messages about such lines, at
+    /// most [`MAX_REPORTED`]. Returns the default `T` if there is no file, or if leaving lines out does not help.
     pub(super) fn read_lenient<T: DeserializeOwned + Default>(path: &Path) -> (T, Vec<String>) {
         Self::interpret_lenient(path, Self::parse)
     }
 
-    /// Does the same as [`Self::read_lenient`] with `interpret` in place of the deserialiser.
+    /// Reads the TOML file at `path` and converts it by `interpret`, without the lines about which `interpret` returns an error; also
+    /// returns messages about such lines, at most [`MAX_REPORTED`]. Returns the default `T` if there is no file, or if leaving lines
+    /// out does not help.
     pub(super) fn interpret_lenient<T: Default>(path: &Path, interpret: impl Fn(&Self) -> LineResult<T>) -> (T, Vec<String>) {
         let mut file = match Self::read(path) {
             Ok(Some(file)) => file,
@@ -80,7 +82,8 @@ impl TomlFile {
         (T::default(), messages)
     }
 
-    /// Empties a line in memory and keeps the numbers of the others; returns false if the line does not exist or was empty.
+    /// Empties the line of number `line` (from 1) of the text in memory, not on the disk; the other lines keep their numbers. Returns
+    /// false if the line does not exist or was empty.
     fn blank(&mut self, line: usize) -> bool {
         let Some(begin) = line.checked_sub(1).and_then(|above| {
             let mut ends = self.text.match_indices('\n').map(|(at, _)| at + 1);
@@ -93,12 +96,13 @@ impl TomlFile {
         end > begin
     }
 
-    /// Deserialises the text as a `T`; an error names the line.
+    /// Deserialises the text of the file as a `T`; an error names the line.
     pub(super) fn parse<T: DeserializeOwned>(&self) -> LineResult<T> {
         toml::from_str(&self.text).map_err(|e| self.error_at(e.span().map_or(0, |span| span.start), e.message()))
     }
 
-    /// Converts the value `text` of `key` by `read`, the reader of the command-line option of the same meaning; None without text.
+    /// Converts the value `text` of the key `key` by `read`, the reader of the command-line option of the same meaning. Returns None if
+    /// `text` is None.
     pub(super) fn value<T>(&self, key: &str, text: Option<Spanned<String>>, read: fn(&str) -> Result<T, String>) -> LineResult<Option<T>> {
         let Some(text) = text else { return Ok(None) };
         let start = text.span().start;

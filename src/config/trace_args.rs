@@ -16,7 +16,7 @@ pub struct TraceOptions {
     pub files: Vec<PathBuf>,
     /// Model whose computation is traced.
     pub model: ModelChoice,
-    /// Order of computation.
+    /// Order of computation: whole files, or chunk by chunk as for a microphone.
     pub path: TracePath,
     /// Safetensors file for the tensors; a `.json` file with the prefix and the replies is written beside it.
     pub out: PathBuf,
@@ -27,7 +27,7 @@ pub struct TraceOptions {
 pub enum TracePath {
     /// Each file encoded whole, then one second of zeros encoded separately.
     Offline,
-    /// The computation of the microphone path, chunk by chunk.
+    /// Chunk by chunk, as audio from a microphone is computed.
     Live,
 }
 

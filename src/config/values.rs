@@ -20,21 +20,22 @@ pub(super) const MAX_EAGERNESS: f32 = 1_000.0;
 const MAX_TEMPERATURE: f64 = 100.0;
 /// The range of the speed of the voice: half to twice the normal one.
 const SPEEDS: (f64, f64) = (0.5, 2.0);
-/// The largest number of positions: the last position that the model was ever used with (`src/model/README.md` section 4.4).
+/// The largest size of an attention cache or context window, in positions: the last position that the model was ever used with
+/// (`src/model/README.md` section 4.4).
 const MAX_POSITIONS: usize = 4_096;
 /// The smallest context window, in positions, that holds a conversation: the longest prompt, a reply and a few seconds.
 const MIN_WINDOW: usize = 512;
-/// The largest number of lanes: more than there could be modes of use.
+/// The largest number of lanes (sessions or modes computed in one batch): more than a user has modes.
 const MAX_LANES: usize = 64;
 
-/// A value, or (`Err`) a phrase that says what is expected.
-type Reading<T> = Result<T, String>;
+/// The value read from the text of an option or setting, or (`Err`) a phrase that says what is expected.
+type ParseResult<T> = Result<T, String>;
 
-/// The name of a mode, or None for all modes, and its eagerness.
+/// The eagerness of the mode of this name, or of all modes for None.
 pub(super) type Eagerness = (Option<String>, f32);
 
 /// Reads the name or the folder of a model. Any text but `starter`, `3b` and the empty one counts as a folder; looks at no disk.
-pub(super) fn model(text: &str) -> Reading<ModelChoice> {
+pub(super) fn model(text: &str) -> ParseResult<ModelChoice> {
     match text {
         "" => Err("expected `starter`, `3b` or a checkpoint folder".to_owned()),
         "starter" => Ok(ModelChoice::Starter),
@@ -44,7 +45,7 @@ pub(super) fn model(text: &str) -> Reading<ModelChoice> {
 }
 
 /// Reads a numeric precision: `f32`, `bf16`, `q8` or `q4`.
-pub(super) fn precision(text: &str) -> Reading<Precision> {
+pub(super) fn precision(text: &str) -> ParseResult<Precision> {
     match text {
         "f32" => Ok(Precision::F32),
         "bf16" => Ok(Precision::Bf16),
@@ -55,7 +56,7 @@ pub(super) fn precision(text: &str) -> Reading<Precision> {
 }
 
 /// Reads a compute device; one that this build does not support is an error.
-pub(super) fn device(text: &str) -> Reading<ComputeDevice> {
+pub(super) fn device(text: &str) -> ParseResult<ComputeDevice> {
     let (device, built_in) = match text {
         "cpu" => (ComputeDevice::Cpu, true),
         "cuda" => (ComputeDevice::Cuda, cfg!(feature = "cuda")),
@@ -66,7 +67,7 @@ pub(super) fn device(text: &str) -> Reading<ComputeDevice> {
 }
 
 /// Reads a language: `zh` or `en`.
-pub(super) fn language(text: &str) -> Reading<Language> {
+pub(super) fn language(text: &str) -> ParseResult<Language> {
     match text {
         "zh" => Ok(Language::Chinese),
         "en" => Ok(Language::English),
@@ -75,7 +76,7 @@ pub(super) fn language(text: &str) -> Reading<Language> {
 }
 
 /// Reads `on` (true) or `off` (false).
-pub(super) fn on_off(text: &str) -> Reading<bool> {
+pub(super) fn on_off(text: &str) -> ParseResult<bool> {
     match text {
         "on" => Ok(true),
         "off" => Ok(false),
@@ -84,39 +85,39 @@ pub(super) fn on_off(text: &str) -> Reading<bool> {
 }
 
 /// Reads the silence after a file, 0 to 86,400 seconds.
-pub(super) fn gap_secs(text: &str) -> Reading<f64> {
+pub(super) fn gap_secs(text: &str) -> ParseResult<f64> {
     number(text, 0.0, MAX_GAP_SECS).map_err(|()| format!("expected seconds of silence, 0 to {MAX_GAP_SECS}"))
 }
 
 /// Reads a sampling temperature, 0 (greedy) to 100.
-pub(super) fn temperature(text: &str) -> Reading<f64> {
+pub(super) fn temperature(text: &str) -> ParseResult<f64> {
     number(text, 0.0, MAX_TEMPERATURE).map_err(|()| format!("expected a temperature, 0 (greedy) to {MAX_TEMPERATURE}"))
 }
 
 /// Reads the speed of the voice, 0.5 to 2; 1 is the normal speed.
-pub(super) fn speed(text: &str) -> Reading<f32> {
+pub(super) fn speed(text: &str) -> ParseResult<f32> {
     let (slowest, fastest) = SPEEDS;
     number(text, slowest, fastest).map(|speed| speed as f32).map_err(|()| format!("expected a speed, {slowest:.1} to {fastest:.1}"))
 }
 
 /// Reads a number of compute threads, 1 to 1,024.
-pub(super) fn threads(text: &str) -> Reading<usize> {
+pub(super) fn threads(text: &str) -> ParseResult<usize> {
     count(text, MAX_THREADS, "threads")
 }
 
 /// Reads a number of positions, 1 to 4,096.
-pub(super) fn positions(text: &str) -> Reading<usize> {
+pub(super) fn positions(text: &str) -> ParseResult<usize> {
     count(text, MAX_POSITIONS, "positions")
 }
 
 /// Reads the name of a context policy ([`ContextPolicy::name`]).
-pub(super) fn context(text: &str) -> Reading<ContextPolicy> {
+pub(super) fn context(text: &str) -> ParseResult<ContextPolicy> {
     let names = || ContextPolicy::ALL.map(ContextPolicy::name).join(", ");
     ContextPolicy::ALL.into_iter().find(|policy| policy.name() == text).ok_or_else(|| format!("expected one of {}", names()))
 }
 
 /// Reads the sensitivity of the quiet gate: `low`, `normal` or `high`.
-pub(super) fn sensitivity(text: &str) -> Reading<Sensitivity> {
+pub(super) fn sensitivity(text: &str) -> ParseResult<Sensitivity> {
     match text {
         "low" => Ok(Sensitivity::Low),
         "normal" => Ok(Sensitivity::Normal),
@@ -126,24 +127,24 @@ pub(super) fn sensitivity(text: &str) -> Reading<Sensitivity> {
 }
 
 /// Reads the size of a mode's context window, 512 to 4,096 positions.
-pub(super) fn window(text: &str) -> Reading<usize> {
+pub(super) fn window(text: &str) -> ParseResult<usize> {
     let expected = || format!("expected a number of positions, {MIN_WINDOW} to {MAX_POSITIONS}");
     positions(text).ok().filter(|positions| *positions >= MIN_WINDOW).ok_or_else(expected)
 }
 
 /// Reads a number of lanes (sessions or modes computed in one batch), 1 to 64.
-pub(super) fn lanes(text: &str) -> Reading<usize> {
+pub(super) fn lanes(text: &str) -> ParseResult<usize> {
     count(text, MAX_LANES, "lanes")
 }
 
 /// Reads the number of candidate tokens for sampling, 1 or more.
-pub(super) fn top_k(text: &str) -> Reading<usize> {
+pub(super) fn top_k(text: &str) -> ParseResult<usize> {
     count(text, usize::MAX, "candidates")
 }
 
-/// Reads names of modes with commas between them; a repeated name counts once, an empty one is an error. Does not know which modes
-/// exist.
-pub(super) fn mode_names(text: &str) -> Reading<Vec<String>> {
+/// Reads names of modes with commas between them. A repeated name counts once; an empty name is an error. Does not check that the
+/// modes exist.
+pub(super) fn mode_names(text: &str) -> ParseResult<Vec<String>> {
     let mut names: Vec<String> = Vec::new();
     for name in text.split(',').map(str::trim) {
         if name.is_empty() {
@@ -157,12 +158,12 @@ pub(super) fn mode_names(text: &str) -> Reading<Vec<String>> {
 }
 
 /// Reads one eagerness, -1,000 to 1,000, without the name of a mode.
-pub(super) fn one_eagerness(text: &str) -> Reading<f32> {
+pub(super) fn one_eagerness(text: &str) -> ParseResult<f32> {
     bias(text).map_err(|()| expected_eagerness())
 }
 
-/// Reads eagerness as `B` (all modes), `mode=B,mode=B`, or a mixture; the order is kept. Does not know which modes exist.
-pub(super) fn eagerness(text: &str) -> Reading<Vec<Eagerness>> {
+/// Reads eagerness as `B` (all modes), `mode=B,mode=B`, or a mixture; the order is kept. Does not check that the modes exist.
+pub(super) fn eagerness(text: &str) -> ParseResult<Vec<Eagerness>> {
     let read = |value| bias(value).map_err(|()| format!("{}, or mode=number,…", expected_eagerness()));
     text.split(',')
         .map(|part| match part.split_once('=') {
@@ -177,12 +178,12 @@ fn bias(text: &str) -> Result<f32, ()> {
     text.trim().parse().map_err(|_| ()).and_then(checked_bias)
 }
 
-/// Returns `value` if it is in the range of eagerness, else (also for NaN) an error.
+/// Returns `value` if it is an allowed eagerness, -1,000 to 1,000, else (also for NaN) an error.
 pub(super) fn checked_bias(value: f32) -> Result<f32, ()> {
     if value.abs() <= MAX_EAGERNESS { Ok(value) } else { Err(()) }
 }
 
-/// Returns the phrase about a value that is not an eagerness: the expected range.
+/// Returns the error phrase for a value that is not an allowed eagerness, which names the expected range.
 pub(super) fn expected_eagerness() -> String {
     format!("expected a number from -{MAX_EAGERNESS} to {MAX_EAGERNESS}")
 }
@@ -193,7 +194,7 @@ fn number(text: &str, least: f64, most: f64) -> Result<f64, ()> {
 }
 
 /// Reads a whole number from 1 to `most`; `unit` names the counted things in the error.
-pub(super) fn count(text: &str, most: usize, unit: &str) -> Reading<usize> {
+pub(super) fn count(text: &str, most: usize, unit: &str) -> ParseResult<usize> {
     match text.trim().parse() {
         Ok(value) if (1..=most).contains(&value) => Ok(value),
         _ if most == usize::MAX => Err(format!("expected a number of {unit}, 1 or more")),
@@ -206,7 +207,7 @@ pub(super) fn arguments_error(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Arguments, message).with_remedy(Remedy::CheckCommandLine)
 }
 
-/// Returns an error that names `option` if the output file `out` is one of the `inputs`: writing it would destroy the input.
+/// Returns an error that names `option` if the output file `out` is one of the files `inputs`, which writing would destroy.
 pub(super) fn refuse_to_overwrite(inputs: &[PathBuf], out: &Path, option: &str) -> Result<()> {
     let Ok(out_is) = fs::canonicalize(out) else { return Ok(()) };
     match inputs.iter().find(|input| fs::canonicalize(input).is_ok_and(|input_is| input_is == out_is)) {

@@ -66,7 +66,8 @@ fn open_to_others(_: &Path) -> bool {
     false
 }
 
-/// Checks that the window has a Wayland or X11 display. A Wayland display is named, not tried; elsewhere always ok.
+/// Checks that there is a Wayland or X11 display for the window. A Wayland display is named, not tried. On macOS and Windows always
+/// ok. A build without a window is a problem.
 pub(super) fn display(_: &Settings) -> Finding {
     if !cfg!(feature = "window") {
         return Err("this Hearken was built without a window; use `hearken listen`".into());
@@ -94,7 +95,8 @@ pub(super) fn notifications(_: &Settings) -> Finding {
     }
 }
 
-/// Returns true if an X server answers at the local socket of `display`, or if `display` is on the network, which is not tried.
+/// Returns true if an X server answers at the local socket of the X11 display `display`, or if `display` is on the network, which is
+/// not tried.
 #[cfg(unix)]
 fn is_there(display: &str) -> bool {
     let Some(number) = display.strip_prefix(':').or_else(|| display.strip_prefix("unix:")) else { return true };

@@ -15,12 +15,12 @@ use crate::protocol::DeviceChoice;
 const MEASURED: Duration = Duration::from_secs(1);
 /// Time after which a sound system that does not answer counts as hung.
 const TIMEOUT: Duration = Duration::from_secs(6);
-/// Capacity of the channel from the listening thread: there is one answer.
+/// Capacity of the channel from the listening thread, in messages: the thread sends one, the measurement or an error.
 const ANSWERS: usize = 1;
 /// Level below which a microphone counts as muted, in dBFS: a silent room is louder even with a good microphone.
 const MUTED_DBFS: f32 = -80.0;
 
-/// The power and the peak of the samples measured.
+/// The power and the peak of the samples that the microphone has delivered.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Measurement {
     /// Number of samples.
@@ -31,7 +31,8 @@ struct Measurement {
     peak: f32,
 }
 
-/// Measures the microphone that the settings choose, and judges its level. Gives the system's default device as its name.
+/// Measures the level of the microphone that the settings choose, and returns the finding. The finding names the
+/// system's default microphone, whichever is chosen.
 pub(super) fn check(settings: &Settings) -> Finding {
     let name = device(DeviceDirection::Input, "plug one in or allow its use; `hearken listen FILE` needs none")?;
     let SourceChoice::Microphone(choice) = &settings.source else { return Ok(name) };
@@ -46,7 +47,8 @@ pub(super) fn check(settings: &Settings) -> Finding {
     }
 }
 
-/// Listens for a second, or up to three seconds until the first samples arrive, and measures.
+/// Opens the microphone `choice`, listens for a second, or up to three seconds until the first samples arrive, and returns the
+/// measurement.
 ///
 /// # Errors
 /// When the device cannot be opened, is lost or reports a problem.
@@ -78,7 +80,8 @@ impl Measurement {
     }
 }
 
-/// Returns the finding: a problem if no sound arrived, only zeros, clipping, or less than [`MUTED_DBFS`].
+/// Returns the finding about the microphone `name`: a problem if no sound arrived, only zeros, clipped sound, or sound below
+/// [`MUTED_DBFS`]; else the name and the level.
 fn judge(name: &str, measurement: Measurement) -> Finding {
     let level = measurement.dbfs();
     if measurement.samples == 0 {

@@ -8,19 +8,22 @@ use crate::transcript::{ReplyTrigger, SpeechLine, Transcript};
 
 /// The format of a document that holds a whole transcript.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names say it")]
 pub enum DocumentFormat {
+    /// Plain text.
     Text,
+    /// Markdown.
     Markdown,
+    /// SubRip subtitles.
     Srt,
+    /// WebVTT subtitles.
     Vtt,
 }
 
 impl DocumentFormat {
-    /// All formats.
+    /// All document formats.
     pub const ALL: [Self; 4] = [Self::Text, Self::Markdown, Self::Srt, Self::Vtt];
 
-    /// Returns the extension of its files, without a dot.
+    /// Returns the extension of files in this format, without the dot.
     #[must_use]
     pub const fn extension(self) -> &'static str {
         match self {
@@ -32,7 +35,7 @@ impl DocumentFormat {
     }
 }
 
-/// Renders the transcript in this format; `clock` formats the times of text and Markdown.
+/// Returns the transcript as a document in the format `form`. `clock` returns a time as text, for plain text and Markdown.
 #[must_use]
 pub fn document(transcript: &Transcript, form: DocumentFormat, clock: impl Fn(StreamTime) -> String) -> String {
     match form {
@@ -52,7 +55,7 @@ pub fn document(transcript: &Transcript, form: DocumentFormat, clock: impl Fn(St
     }
 }
 
-/// Renders events as JSON Lines, as `listen --format jsonl` prints them.
+/// Returns events as JSON Lines, as `listen --format jsonl` prints them.
 ///
 /// # Errors
 /// When an event cannot be serialised, which is a fault of the program.
@@ -62,7 +65,7 @@ pub fn jsonl<'a>(events: impl Iterator<Item = &'a Event>) -> Result<String> {
     lines.map_err(|e| Error::internal(format_args!("an event cannot be written: {e}")))
 }
 
-/// Returns the cues of a transcript by replaying its lines as events to a [`CueBuilder`].
+/// Returns the subtitles of a transcript, made by passing its lines as events to a [`CueBuilder`].
 fn cues(t: &Transcript) -> Vec<Cue> {
     let modes = [("said", Panel::Transcript), ("meant", Panel::Translation), ("talk", Panel::Conversation)];
     let line = |mode: &str, line: &SpeechLine| Event::ReplyFinished {

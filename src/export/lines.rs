@@ -2,22 +2,22 @@
 
 use crate::transcript::uses_spaces;
 
-/// Width of a line in columns (BBC subtitle guidelines: 37 to 42 letters); a wide character takes two.
+/// Largest width of a subtitle line, in columns (BBC subtitle guidelines: 37 to 42 letters); a wide character takes two columns.
 pub(super) const LINE_COLUMNS: usize = 42;
 
-/// Replaces white space and control characters by single spaces, and trims the ends.
+/// Returns `text` with white space and control characters replaced by single spaces, and without spaces at the ends.
 pub(super) fn one_line(text: &str) -> String {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Returns the width of `text` in columns: a wide character takes two.
+/// Returns the width of `text` in columns; a wide character takes two columns.
 pub(super) fn width(text: &str) -> usize {
     text.chars().map(columns).sum()
 }
 
-/// Breaks [`one_line`] text into lines of [`LINE_COLUMNS`]: at spaces, between Chinese or Japanese characters, and inside a word
-/// only if the word is longer than a line.
+/// Breaks `text`, which [`one_line`] has prepared, into lines of at most [`LINE_COLUMNS`]: at spaces, between Chinese or Japanese
+/// characters, and inside a word only if the word is longer than a line.
 pub(super) fn wrap(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
@@ -38,8 +38,8 @@ pub(super) fn wrap(text: &str) -> Vec<String> {
     lines
 }
 
-/// Splits text into unbreakable units, each with a flag that is true if a space precedes it: words, and single characters of
-/// scripts without spaces with the punctuation that belongs to them.
+/// Splits `text` into units that stay on one line, each with a flag that is true if a space precedes the unit. A unit is a word, or a
+/// single character of a script without spaces with the punctuation that belongs to the character.
 fn units(text: &str) -> Vec<(bool, &str)> {
     let mut units = Vec::new();
     for (n, word) in text.split(' ').filter(|word| !word.is_empty()).enumerate() {

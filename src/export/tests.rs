@@ -107,9 +107,9 @@ fn markup_is_escaped_and_control_characters_are_spaces() {
 }
 
 /// A reproducible pseudo-random generator (xorshift64*, Vigna 2016).
-struct Random(u64);
+struct Xorshift(u64);
 
-impl Random {
+impl Xorshift {
     fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -122,7 +122,7 @@ const MODES: [&str; 4] = ["transcribe", "translate", "dialog", "sounds"];
 
 /// Returns the events of a session whose lanes lag, pause, speak without end and at length; and the words of each mode.
 fn session(seed: u64) -> (Vec<Event>, [Vec<String>; 4]) {
-    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut random = Xorshift(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let (mut events, mut words) = (Vec::new(), [const { Vec::new() }; 4]);
     let mut clocks = [0_u64; 4];
     let talkative = 1 + random.below(9);

@@ -6,10 +6,12 @@ use crate::config::modes::{SOUNDS, TRANSCRIBE, TRANSLATE};
 use crate::export::{CueBuilder, VTT_HEADER, srt_cue, vtt_cue};
 use crate::protocol::{Event, Panel};
 
-/// The format of the cues.
+/// The file format of subtitles.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SubtitleFormat {
+    /// SubRip.
     Srt,
+    /// WebVTT.
     Vtt,
 }
 

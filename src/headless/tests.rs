@@ -151,7 +151,7 @@ fn events_are_flushed_before_waiting_for_more() {
 fn a_closed_pipe_ends_the_session_as_a_success() {
     let (engine, events, commands) = engine();
     events.send(started()).expect("room");
-    let outcome = run(engine, OutputFormat::Jsonl, Failing(IoErrorKind::BrokenPipe), io::sink());
+    let outcome = run(engine, OutputFormat::Jsonl, FailingStdout(IoErrorKind::BrokenPipe), io::sink());
     assert_eq!(outcome, Ok(Completion::Clean));
     assert_eq!(commands.try_recv(), Ok(Command::Shutdown));
 }
@@ -163,15 +163,15 @@ fn a_full_disk_is_an_error_that_names_stdout() {
         for event in [started(), said(1, "transcribe", "hello", 1, 2), finished(9, 0)] {
             events.send(event).expect("room");
         }
-        let error = run(engine, format, Failing(IoErrorKind::StorageFull), io::sink()).expect_err("nothing can be written");
+        let error = run(engine, format, FailingStdout(IoErrorKind::StorageFull), io::sink()).expect_err("nothing can be written");
         assert_eq!(error.kind(), ErrorKind::Output);
         assert!(error.message().contains("stdout"), "{error}");
     }
 }
 
-struct Failing(IoErrorKind);
+struct FailingStdout(IoErrorKind);
 
-impl Write for Failing {
+impl Write for FailingStdout {
     fn write(&mut self, _: &[u8]) -> io::Result<usize> {
         Err(self.0.into())
     }

@@ -7,13 +7,13 @@ use crate::protocol::{Emotion, Event, GapCause, Severity};
 
 /// The printer of the format `text`: one line of time, mode and text for each reply, sound, margin and timing.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
-    /// Emotions of the replies in progress by number; several modes can reply at the same time.
+pub(super) struct TextPrinter {
+    /// Number and emotion of each reply in progress; several modes can reply at the same time.
     emotions: Vec<(crate::protocol::ReplyId, Emotion)>,
 }
 
-impl Lines {
-    /// Prints the line of `event`. Events other than finished replies, sounds, margins and timings have none.
+impl TextPrinter {
+    /// Prints a line for `event` if it is a finished reply, a sound, a decision with a margin, or a timing; else prints nothing.
     pub(super) fn print(&mut self, event: &Event, out: &mut impl Write) -> io::Result<()> {
         match event {
             Event::ReplyStarted { reply, emotion: Some(emotion), .. } => {
@@ -44,7 +44,8 @@ impl Lines {
     }
 }
 
-/// Returns the message about the session that `event` means for a person; None for replies, sounds, decisions and other contents.
+/// Returns a message for people about an event of the session itself, such as a problem or a gap in the audio; None for replies, sounds,
+/// decisions and other events.
 pub(super) fn note(event: &Event) -> Option<String> {
     match event {
         Event::SessionStarted { model, source, modes, .. } => Some(format!("Listening to {source} with {model}: {}.", modes.join(", "))),

@@ -17,7 +17,7 @@ use crate::export::DocumentFormat;
 use crate::files::{Existing, write_document};
 use crate::time::wall::{date_and_time, utc};
 
-/// Width of a session's name or first words in the list, in characters; longer ones are cut.
+/// Width to which the list of sessions cuts a session's name or first words, in characters.
 const FIRST_COLUMNS: usize = 60;
 
 /// Runs `hearken history`: prints the result to `out`, and messages that are no result ("There is no history yet.") to `notes`.
@@ -72,7 +72,7 @@ fn list(path: &Path, format: ReportFormat) -> Result<String> {
     Ok(sessions.iter().map(line).collect())
 }
 
-/// Returns one session with its lines in the order of time: as a text document, or as JSON.
+/// Returns a session with its lines in the order of time, as a text document or as JSON.
 fn show(path: &Path, session: SessionChoice, format: ReportFormat) -> Result<String> {
     let (store, id) = open(path, session)?;
     let offset = local_offset_secs();
@@ -116,7 +116,8 @@ fn about(session: &SessionSummary) -> serde_json::Value {
     })
 }
 
-/// Returns the stored lines that contain `text`, at most [`MAX_HITS`]; `notes` says if there is none or may be more.
+/// Returns the stored lines that contain `text`, at most [`MAX_HITS`], one per line or as JSON. Writes to `notes` if there is none, or
+/// if there may be more.
 fn search(path: &Path, text: &str, format: ReportFormat, notes: &mut impl Write) -> Result<String> {
     let Some(store) = Store::read(path)? else {
         note(notes, format_args!("There is no history yet."));
@@ -150,7 +151,8 @@ fn search(path: &Path, text: &str, format: ReportFormat, notes: &mut impl Write)
     Ok(if format == ReportFormat::Json { format!("{:#}\n", json!(all)) } else { lines })
 }
 
-/// Deletes what is named and returns a sentence about the result. One unknown session means that none is deleted.
+/// Deletes the sessions or the time span `what` and returns a sentence about the result. If one of several sessions is unknown, deletes
+/// none.
 ///
 /// # Errors
 /// When a session is unknown, or the history cannot be written.
@@ -179,7 +181,7 @@ fn delete(path: &Path, what: &Deletion) -> Result<String> {
     }
 }
 
-/// Opens the history for reading and finds the number of the session.
+/// Opens the history at `path` for reading, and returns it with the number of the session `session`.
 ///
 /// # Errors
 /// When there is no history or no such session, or the history cannot be read.
@@ -190,7 +192,7 @@ fn open(path: &Path, session: SessionChoice) -> Result<(Store, i64)> {
     Ok((store, id))
 }
 
-/// Returns the number of an existing session; an error if there is none.
+/// Returns the number of the session `session`; an error if there is no such session.
 fn number(store: &Store, session: SessionChoice) -> Result<i64> {
     match session {
         SessionChoice::Number(id) if store.session(id)?.is_some() => Ok(id),
@@ -212,7 +214,7 @@ fn write(to: &Path, text: &str, existing: Existing) -> Result<()> {
     })
 }
 
-/// Replaces each control character, which a terminal would obey, by a space.
+/// Returns `text` with each control character, which a terminal would obey, replaced by a space.
 fn plain(text: &str) -> String {
     text.replace(char::is_control, " ")
 }

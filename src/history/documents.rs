@@ -7,8 +7,8 @@ use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::export::{DocumentFormat, document, jsonl};
 use crate::time::wall::{date_and_time, time_of_day};
 
-/// Renders session `id` in `form`. Text and Markdown have local times, `offset_secs` ahead of UTC; subtitles have times since the
-/// start; events are JSON Lines.
+/// Returns the session `id` as a document in the format `form`. Text and Markdown have local times, `offset_secs` seconds ahead of
+/// UTC; subtitles have times since the start of the session; events are JSON Lines.
 ///
 /// # Errors
 /// When there is no such session, or the database cannot be read.
@@ -25,7 +25,8 @@ pub fn document_of(store: &Store, id: i64, form: ExportForm, offset_secs: i64) -
     }
 }
 
-/// Returns the name that the user gave a session; without one, its start in local time, `offset_secs` ahead of UTC.
+/// Returns the name that the user gave a session, or for a session without a name its start in local time, `offset_secs` seconds ahead
+/// of UTC.
 #[must_use]
 pub fn session_title(session: &SessionSummary, offset_secs: i64) -> String {
     if session.name.is_empty() { date_and_time(session.started_ms, offset_secs) } else { session.name.clone() }
@@ -36,12 +37,13 @@ pub(super) fn unknown(id: i64) -> Error {
     Error::new(ErrorKind::Arguments, format!("there is no session {id}")).with_remedy(Remedy::ListSessions)
 }
 
-/// Returns the local time of day at audio time `at`; the time since the start if the wall time is unknown.
+/// Returns the local time of day at audio time `at`, or the time since the start of the session if the wall time is unknown.
+/// `offset_secs` is the number of seconds by which local time is ahead of UTC.
 fn time(opened: &StoredSession, at: crate::time::StreamTime, offset_secs: i64) -> String {
     opened.clock.ms(at).map_or_else(|| at.to_string(), |ms| time_of_day(ms, offset_secs))
 }
 
-/// Returns the title, start, input and model above the lines of a document; empty for subtitles.
+/// Returns the head of a document: title, start, input and model of the session; an empty text for subtitles.
 fn head(opened: &StoredSession, form: DocumentFormat, offset_secs: i64) -> String {
     let session = &opened.session;
     let about = format!("{}, {}, {}", date_and_time(session.started_ms, offset_secs), session.source, session.model);

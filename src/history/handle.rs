@@ -16,10 +16,10 @@ use crate::error::{Error, ErrorKind, Remedy};
 use crate::protocol::{Command, Event, Panel};
 use crate::supervise;
 
-/// Events that may wait in the channel to the writer thread: minutes of all modes, for the time of a `VACUUM`. More are dropped and
-/// counted.
+/// Number of events that may wait in the channel to the writer thread: minutes of all modes, for the time of a `VACUUM`. Further events
+/// are dropped and counted.
 const EVENTS: usize = 4_096;
-/// Commands that may wait in the channel to the writer thread: more than a person gives in a second.
+/// Number of commands that may wait in the channel to the writer thread: more than a person gives in a second.
 const COMMANDS: usize = 32;
 
 /// The longest wait of [`HistoryHandle::close`] for the last events to be stored.
@@ -77,10 +77,11 @@ impl std::fmt::Debug for HistoryCallbacks {
     }
 }
 
-/// The status and the notices, shared by the writer thread, the handle and the sinks.
+/// The status and the notices of the history, shared by the writer thread, its handle and the event sinks.
 #[derive(Debug, Default)]
 pub(super) struct WriterShared {
     status: Mutex<HistoryStatus>,
+    /// Notices that the window has not taken yet, oldest first.
     notices: Mutex<Vec<HistoryNotice>>,
     /// Number of events dropped since the last report, because too many were waiting or the writer panicked.
     pub(super) dropped: AtomicU64,
@@ -95,12 +96,12 @@ impl WriterShared {
         supervise::lock(&self.notices)
     }
 
-    /// Reports, as state and as notice, that the thread has ended after too many panics.
+    /// Reports, as state and as notice, that the writer thread has ended after too many panics.
     pub(super) fn mark_failed(&self) {
         self.report_failure(&given_up());
     }
 
-    /// Publishes `error` as [`HistoryState::Failing`] and as notice.
+    /// Sets the state of storing to [`HistoryState::Failing`] with `error`, and adds a notice about the error.
     fn report_failure(&self, error: &Error) {
         self.status().state = HistoryState::Failing(error.clone());
         self.notices().push(HistoryNotice::Problem(error.clone()));
@@ -116,6 +117,7 @@ fn given_up() -> Error {
 /// The handle of the thread that stores sessions. Dropping the handle stores the events that still wait, however long that takes.
 #[derive(Debug)]
 pub struct HistoryHandle {
+    /// Channel of events with their wall times, in milliseconds since 1970.
     events: Sender<(i64, Event)>,
     commands: Sender<WriterCommand>,
     shared: Arc<WriterShared>,
@@ -131,6 +133,7 @@ pub const fn is_stored(event: &Event) -> bool {
 /// The cloneable sender of events to the writer thread of the history.
 #[derive(Clone, Debug)]
 pub struct EventSink {
+    /// Channel of events with their wall times, in milliseconds since 1970.
     events: Sender<(i64, Event)>,
     shared: Arc<WriterShared>,
 }
@@ -164,7 +167,7 @@ impl HistoryHandle {
         Self { events, commands, shared, thread: thread.ok() }
     }
 
-    /// Returns a sender of events to this history.
+    /// Returns a sender of events to the writer thread of this history.
     #[must_use]
     pub fn sink(&self) -> EventSink {
         EventSink { events: self.events.clone(), shared: Arc::clone(&self.shared) }
@@ -188,7 +191,7 @@ impl HistoryHandle {
         self.command(WriterCommand::SetPrefs(prefs));
     }
 
-    /// Adds or replaces the panels of these modes; those of other modes stay.
+    /// Adds or replaces the panel of each mode in `panels`, by the mode's name; the panels of other modes stay.
     pub fn set_panels(&self, panels: BTreeMap<String, Panel>) {
         self.command(WriterCommand::SetPanels(panels));
     }
@@ -204,7 +207,7 @@ impl HistoryHandle {
         self.command(WriterCommand::DeleteAll);
     }
 
-    /// Ends the writer thread once the waiting events are stored; waits for that at most [`CLOSING`].
+    /// Ends the writer thread once the waiting events are stored, and waits for the end, at most [`CLOSING`].
     pub fn close(&self) {
         let until = Instant::now() + CLOSING;
         // A thread that has ended accepts no commands and has nothing left to store.

@@ -4,10 +4,10 @@ use crate::protocol::Panel;
 use crate::time::StreamTime;
 use crate::transcript::Transcript;
 
-/// Number of newest replies that may still grow; older ones count as finished even without an end.
+/// Number of newest replies that may still grow; older replies count as finished even without an end.
 const MAX_GROWING: usize = 16;
 
-/// The panels in the order of their [`code_of`], which is not that of `Panel::ALL`.
+/// The panels in the order of their codes in the database ([`code_of`]), which differs from the order of `Panel::ALL`.
 pub(super) const PANELS: [Panel; 4] = [Panel::Transcript, Panel::Translation, Panel::Conversation, Panel::Sounds];
 
 /// Returns the code of a panel in the column `lines.kind` of the database. Stored, so it must never change.
@@ -42,13 +42,13 @@ pub(super) struct HistoryLine {
     pub(super) text: String,
 }
 
-/// For each panel, the number of leading (oldest) lines that can no longer change and need not be written again.
+/// The numbers, for each panel, of leading (oldest) lines that can no longer change and need not be written again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct StableCounts([usize; 4]);
 
 impl StableCounts {
-    /// Counts the stable lines of a growing transcript: all but the last utterance and translation, all sounds, and all replies
-    /// before the oldest unfinished one of the newest [`MAX_GROWING`].
+    /// Returns the numbers of stable lines of a growing transcript. Stable are all utterances and all translations but the last, all
+    /// sounds, and all replies before the oldest unfinished reply of the newest [`MAX_GROWING`].
     pub(super) fn of(t: &Transcript) -> Self {
         let growing = t.replies.iter().rev().take(MAX_GROWING).rposition(|reply| reply.stop.is_none()).map_or(0, |place| place + 1);
         Self([t.utterances.len().saturating_sub(1), t.translations.len().saturating_sub(1), t.replies.len() - growing, t.sounds.len()])
@@ -60,8 +60,8 @@ impl StableCounts {
     }
 }
 
-/// Returns the lines of a transcript, panel after panel: of each panel those with a number of at least `from(panel)`. Empty ones
-/// are left out.
+/// Returns the lines of a transcript, panel after panel: of each panel the lines with a number of at least `from(panel)`, without empty
+/// lines.
 pub(super) fn lines_of(transcript: &Transcript, from: impl Fn(Panel) -> usize) -> Vec<HistoryLine> {
     let mut rows = Vec::new();
     for panel in PANELS {

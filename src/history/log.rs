@@ -13,10 +13,11 @@ use crate::time::wall::utc;
 /// Size beyond which the log is renamed to `hearken.log.1` (replacing an older one) and begun anew, in bytes.
 const MAX_BYTES: u64 = 256 * 1024;
 
-/// The log file, opened at the first line. Write errors are ignored; the next line tries again.
+/// The activity log, whose file is opened at the first line. A failure to write is ignored; the next line tries again.
 #[derive(Debug)]
 pub(super) struct ActivityLog {
     path: PathBuf,
+    /// Open file and its size in bytes; None before the first line and after a failure.
     file: Option<(File, u64)>,
 }
 
@@ -25,14 +26,14 @@ impl ActivityLog {
         Self { path, file: None }
     }
 
-    /// Logs an event; kinds that could hold heard words, or are of no use in a log, are skipped.
+    /// Appends a line about an event to the log. Skips events that could hold heard words or are of no use in a log.
     pub(super) fn event(&mut self, event: &Event) {
         if let Some(text) = line_of(event) {
             self.write(&text);
         }
     }
 
-    /// Appends a line with the current time in UTC; control characters become spaces.
+    /// Appends a line to the log: the current time in UTC, and `text` with control characters replaced by spaces.
     pub(super) fn write(&mut self, text: &str) {
         let line = format!("{} {}\n", utc(now_ms()), text.replace(char::is_control, " "));
         if self.file.as_ref().is_none_or(|(_, bytes)| *bytes > MAX_BYTES) {
@@ -45,7 +46,8 @@ impl ActivityLog {
         }
     }
 
-    /// Opens the log for appending, after rotating a full one; returns the file and its size in bytes, None if that fails.
+    /// Opens the log file for appending, and returns the file and its size in bytes; renames a full log first. Returns None if that
+    /// fails.
     fn opened(&self) -> Option<(File, u64)> {
         make_private_folder(self.path.parent()?).ok()?;
         if fs::metadata(&self.path).is_ok_and(|about| about.len() > MAX_BYTES) {

@@ -13,9 +13,9 @@ use crate::time::StreamTime;
 use crate::time::wall::WallClock;
 use crate::transcript::Transcript;
 
-/// Shortest text that the full-text index finds, in characters; for shorter ones every line is compared.
+/// Length of the shortest text that the full-text index finds, in characters; a search for a shorter text compares every line.
 const TRIGRAM: usize = 3;
-/// The most lines that a search returns; further ones are dropped.
+/// Largest number of lines that a search returns; further lines are dropped.
 pub const MAX_HITS: usize = 500;
 
 /// The entry of a session in the list of past sessions.
@@ -23,28 +23,28 @@ pub const MAX_HITS: usize = 500;
 pub struct SessionSummary {
     /// Number of the session, as `hearken history list` prints it.
     pub id: i64,
-    /// Wall time of its first event, in milliseconds since 1970, UTC.
+    /// Wall time of the session's first event, in milliseconds since 1970, UTC.
     pub started_ms: i64,
-    /// Wall time of its newest stored event, in milliseconds since 1970, UTC.
+    /// Wall time of the session's newest stored event, in milliseconds since 1970, UTC.
     pub ended_ms: i64,
     /// Name that the user gave the session; empty without one.
     pub name: String,
-    /// Name of the model at its start.
+    /// Name of the model at the start of the session.
     pub model: String,
-    /// Name of the input at its start.
+    /// Name of the input at the start of the session.
     pub source: String,
     /// Audio time at the newest stored event.
     pub heard: StreamTime,
-    /// Text of its earliest line, cut to 200 characters; empty without lines.
+    /// Text of the session's earliest line, cut to 200 characters; empty without lines.
     pub first: String,
-    /// Number of its recordings in the database; a file may be missing.
+    /// Number of recordings of the session in the database; a file may be missing on the disk.
     pub recordings: usize,
 }
 
 /// A stored line (utterance, translation, reply or sound) found by a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchHit {
-    /// Number of its session.
+    /// Number of the session that contains the line.
     pub session: i64,
     /// Wall time at the start of the session, in milliseconds since 1970, UTC.
     pub started_ms: i64,
@@ -69,6 +69,7 @@ pub struct StoredSession {
     pub recordings: Vec<PathBuf>,
 }
 
+/// SQL query of all sessions, with the columns of a [`SessionSummary`].
 const SESSIONS: &str = "SELECT id, started, ended, name, model, source, heard,
     (SELECT substr(text, 1, 200) FROM lines WHERE session = sessions.id ORDER BY at LIMIT 1),
     (SELECT count(*) FROM recordings WHERE session = sessions.id) FROM sessions";
@@ -85,7 +86,7 @@ impl Store {
         })
     }
 
-    /// Returns the entry of the session with this number; None if there is none.
+    /// Returns the entry of the session with the number `id`; None if there is no such session.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -199,7 +200,7 @@ impl Store {
     }
 }
 
-/// Converts a row of the query [`SESSIONS`].
+/// Returns the session in a result row of the query [`SESSIONS`].
 fn session_of(row: &DbRow<'_>) -> rusqlite::Result<SessionSummary> {
     Ok(SessionSummary {
         id: row.get(0)?,
@@ -214,7 +215,7 @@ fn session_of(row: &DbRow<'_>) -> rusqlite::Result<SessionSummary> {
     })
 }
 
-/// Converts a stored number of 16 kHz samples to audio time; negative numbers count as 0.
+/// Returns the audio time of a stored number of 16 kHz samples; a negative number counts as 0.
 fn time_of(samples: i64) -> StreamTime {
     StreamTime::from_samples(u64::try_from(samples).unwrap_or(0))
 }

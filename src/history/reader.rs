@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::files::{Existing, write_document};
 use crate::supervise;
 
-/// Capacity of the channels of queries and of results: more than a person types in a second.
+/// Number of queries, and number of results, that may wait in a channel: more than a person types in a second.
 const QUEUE_CAPACITY: usize = 64;
 
 /// A request to the reader thread: a query of past sessions, a change, or an export.
@@ -27,7 +27,7 @@ pub enum HistoryQuery {
     Open(i64),
     /// Give the session of this number this name; empty removes the name. Answered by [`QueryResult::Changed`].
     Rename(i64, String),
-    /// Delete the session of this number with its recordings; answered by [`QueryResult::Changed`]. If it is the one being stored,
+    /// Delete the session of this number with its recordings; answered by [`QueryResult::Changed`]. If the session is being stored,
     /// later events begin a new session.
     Delete(i64),
     /// Write a session to a file; answered by [`QueryResult::Exported`] or [`QueryResult::Exists`].
@@ -75,8 +75,8 @@ pub struct HistoryReader {
 }
 
 impl HistoryReader {
-    /// Starts the thread, which calls `on_result` after each result is available. If no thread can be started, the first result is
-    /// [`QueryResult::Failed`] and every request is refused.
+    /// Starts the reader thread, which calls `on_result` after each result is available. If no thread can be started, the first result
+    /// is [`QueryResult::Failed`] and every request is refused.
     #[must_use]
     pub fn start(paths: &Paths, on_result: impl Fn() + Send + 'static) -> Self {
         let (query_tx, query_rx) = bounded::<HistoryQuery>(QUEUE_CAPACITY);
@@ -97,7 +97,8 @@ impl HistoryReader {
         Self { queries: queries.ok(), results }
     }
 
-    /// Sends a query and returns true; false if 64 queries are waiting or the thread does not run.
+    /// Sends a query to the reader thread and returns true. Returns false, without sending, if 64 queries are waiting or the thread does
+    /// not run.
     pub fn request(&self, query: HistoryQuery) -> bool {
         self.queries.as_ref().is_some_and(|queries| queries.try_send(query).is_ok())
     }
@@ -109,7 +110,7 @@ impl HistoryReader {
     }
 }
 
-/// Answers one query with the database at `path`, which is opened for it.
+/// Opens the database at `path`, carries out `query` and returns the result.
 fn run_query(path: &std::path::Path, query: HistoryQuery) -> Result<QueryResult> {
     let read = || Store::read(path);
     let write = |session| Store::write(path)?.ok_or_else(|| unknown(session));

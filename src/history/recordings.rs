@@ -10,12 +10,13 @@ use crate::audio::wav_file;
 use crate::clock::now_ms;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Returns a file name for a new recording, from the wall time; `number` distinguishes two within a millisecond.
+/// Returns a file name for a new recording, made of the present wall time and of `number`, which distinguishes two recordings within a
+/// millisecond.
 pub(super) fn new_name(number: u64) -> String {
     format!("{}-{number}.wav", now_ms())
 }
 
-/// Deletes the WAV files in `folder` whose names are not among `known`. Stops at the first that cannot be deleted, with an error.
+/// Deletes the WAV files in `folder` whose names are not among `known`. Stops with an error at the first file that cannot be deleted.
 pub(super) fn sweep(folder: &Path, known: &BTreeSet<String>) -> Result<()> {
     for name in names(folder)? {
         if !known.contains(&name) {
@@ -32,7 +33,7 @@ pub(super) fn sweep(folder: &Path, known: &BTreeSet<String>) -> Result<()> {
     Ok(())
 }
 
-/// Returns the names of the recordings in `folder` that were last written before `oldest_ms` (milliseconds since 1970); none if the
+/// Returns the names of the recordings in `folder` that were last written before `oldest_ms` (milliseconds since 1970); no names if the
 /// folder cannot be read.
 pub(super) fn older_than(folder: &Path, oldest_ms: i64) -> Vec<String> {
     let names = names(folder).unwrap_or_default();
@@ -50,13 +51,13 @@ pub(super) fn silence_since(folder: &Path, since_ms: i64) -> Result<()> {
     Ok(())
 }
 
-/// Returns the time of the last write, in milliseconds since 1970; None if the file system does not say.
+/// Returns the time of the last write to the file at `path`, in milliseconds since 1970; None if the file system does not know.
 fn changed_ms(path: &Path) -> Option<i64> {
     let changed = fs::metadata(path).ok()?.modified().ok()?;
     i64::try_from(changed.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
 }
 
-/// Returns the names of the WAV files in the folder; none if the folder does not exist.
+/// Returns the names of the WAV files in `folder`; no names if the folder does not exist.
 fn names(folder: &Path) -> Result<Vec<String>> {
     let unreadable = |e: std::io::Error| Error::at(ErrorKind::History, folder, format_args!("this folder cannot be read: {e}"));
     let entries = match fs::read_dir(folder) {

@@ -20,9 +20,10 @@ use crate::time::StreamTime;
 pub(super) const SCHEMA_VERSION: i64 = 1;
 /// The longest wait for another connection to release its lock on the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Number of tables that the schema creates, the index `words` included.
+/// Number of tables that the schema creates, including the full-text index `words`.
 const TABLES: i64 = 5;
 
+/// SQL commands that create the tables, indexes and triggers of a new database.
 const SCHEMA: &str = "
 CREATE TABLE sessions(
     id INTEGER PRIMARY KEY, started INTEGER NOT NULL, ended INTEGER NOT NULL, name TEXT NOT NULL DEFAULT '',
@@ -55,15 +56,15 @@ pub struct Store {
 /// A batch of events of one session, to be stored in one transaction.
 #[derive(Debug)]
 pub(super) struct EventBatch<'a> {
-    /// Number of their session; None for a new session.
+    /// Number of the session that the events belong to; None for a new session.
     pub(super) session: Option<i64>,
-    /// The panel of each mode by name, stored with a new session.
+    /// Panel of each mode by the mode's name, stored with a new session.
     pub(super) panels: &'a BTreeMap<String, Panel>,
-    /// Number of the first event within its session.
+    /// Number of the batch's first event within the session.
     pub(super) first: usize,
-    /// The events, with their wall times in milliseconds since 1970.
+    /// Events, with their wall times in milliseconds since 1970.
     pub(super) events: &'a [(i64, Event)],
-    /// The lines of the transcript that may have changed by these events.
+    /// Lines of the transcript that the events may have changed.
     pub(super) lines: &'a [HistoryLine],
     /// Audio time at the newest event of the batch.
     pub(super) heard: StreamTime,
@@ -107,7 +108,8 @@ impl Store {
         open().map_err(|error| error.about(path))
     }
 
-    /// Does the work of [`Store::open`], with the failure as [`StoreError`].
+    /// Opens the database at `path` for writing, creating it if needed. A damaged file is renamed to `history.damaged-TIME.db` and
+    /// a new database begun; the second value then reports that, else it is None.
     pub(super) fn open_or_set_aside(path: &Path) -> std::result::Result<(Self, Option<Error>), StoreError> {
         if let Some(folder) = path.parent() {
             make_private_folder(folder).map_err(|e| StoreError::CannotOpen(e.message().to_owned()))?;
@@ -126,7 +128,8 @@ impl Store {
         }
     }
 
-    /// Opens the database for writing, creating file and schema if missing, and checks that it is intact (`quick_check`).
+    /// Opens the database at `path` for writing, creating file and schema if missing, and checks that the database is intact
+    /// (`quick_check`).
     fn opened(path: &Path) -> std::result::Result<Self, StoreError> {
         if !path.exists() {
             let mut options = fs::OpenOptions::new();
@@ -204,7 +207,7 @@ impl Store {
         Ok(())
     }
 
-    /// Gives a session the name `name`, trimmed; an empty one removes the name. Returns false if there is no such session.
+    /// Gives a session the name `name`, trimmed; an empty `name` removes the session's name. Returns false if there is no such session.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -212,8 +215,8 @@ impl Store {
         self.query(|db| Ok(db.execute("UPDATE sessions SET name = ?2 WHERE id = ?1", params![session, name.trim()])? > 0))
     }
 
-    /// Deletes a session with its recordings and overwrites its text in the database file; false if there is no such session. With
-    /// it go recordings that belong to no session.
+    /// Deletes a session with its recordings and overwrites its text in the database file; returns false if there is no such session.
+    /// Also deletes recordings that belong to no session.
     ///
     /// # Errors
     /// When the database cannot be written, or a recording cannot be deleted.
@@ -225,7 +228,7 @@ impl Store {
         Ok(gone)
     }
 
-    /// Deletes every session and every recording, and returns the number of sessions.
+    /// Deletes every session and every recording, and returns the number of sessions deleted.
     ///
     /// # Errors
     /// When the database cannot be written, or a recording cannot be deleted.
@@ -255,8 +258,8 @@ impl Store {
         Ok(gone + touched.len())
     }
 
-    /// Deletes the part of every session since `since_ms` (milliseconds since 1970), and silences that part of the recordings; a
-    /// session left without lines and recordings goes whole. Returns the number of sessions deleted or shortened.
+    /// Deletes the part of every session since `since_ms` (milliseconds since 1970), and silences that part of the recordings. A
+    /// session left without lines and recordings is deleted whole. Returns the number of sessions deleted or shortened.
     ///
     /// # Errors
     /// When the database or a recording cannot be written or deleted.
@@ -274,8 +277,8 @@ impl Store {
         Ok(gone + touched.len())
     }
 
-    /// Deletes the events that match the SQL condition `cut`, except each first one, in the sessions that match `touched`; in both,
-    /// `?1` is `time_ms`. Rebuilds the lines of these sessions and returns their numbers.
+    /// Deletes the events that match the SQL condition `cut`, except each session's first, in the sessions that match the SQL condition
+    /// `touched`; in both conditions `?1` is `time_ms`. Rebuilds the lines of the sessions and returns the sessions' numbers.
     fn delete_events(&mut self, touched: &str, cut: &str, time_ms: i64) -> Result<Vec<i64>> {
         let sessions: Vec<i64> = self.query(|db| {
             let mut all = db.prepare(&format!("SELECT id FROM sessions WHERE {touched}"))?;
@@ -290,7 +293,7 @@ impl Store {
         Ok(sessions)
     }
 
-    /// Replaces the lines of a session by those folded from its events, and updates its end and duration.
+    /// Replaces the stored lines of a session by lines made from the session's stored events, and updates its end and duration.
     fn rebuild_lines(&mut self, session: i64) -> Result<()> {
         let Some(transcript) = self.transcript(session)? else { return Ok(()) };
         let lines = lines_of(&transcript, |_| 0);
@@ -305,8 +308,8 @@ impl Store {
         again(&mut self.db).map_err(|e| StoreError::from(e).about(&self.path))
     }
 
-    /// Removes the remains of deleted rows from the database and its write-ahead log, and deletes recordings that belong to no
-    /// session; an error if another connection prevents it.
+    /// Removes the remains of deleted rows from the database file and its write-ahead log, and deletes recordings that belong to no
+    /// session. Returns an error if another connection to the database prevents this.
     fn purge_deleted(&self) -> Result<()> {
         let known = self.recording_names()?;
         recordings::sweep(&self.recordings_folder(), &known)?;
@@ -327,7 +330,7 @@ impl Store {
         self.path.with_file_name("recordings")
     }
 
-    /// Runs `work` with the connection; an error names the database file.
+    /// Runs `work` with the connection to the database and returns its result; an error names the database file.
     pub(super) fn query<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         work(&self.db).map_err(|e| StoreError::from(e).about(&self.path))
     }
@@ -343,23 +346,24 @@ impl Store {
     }
 }
 
-/// Returns true if the file exists, false if not; an error if its folder cannot be read.
+/// Returns true if a file exists at `path`, false if not; an error if its folder cannot be read.
 fn file_exists(path: &Path) -> Result<bool> {
     path.try_exists().map_err(|e| StoreError::from(e).about(path))
 }
 
-/// Returns true if the session is in the database, false if it never was or has been deleted.
+/// Returns true if the session with the number `session` is in the database, false if there was none or it has been deleted.
 fn session_exists(db: &Connection, session: i64) -> rusqlite::Result<bool> {
     Ok(db.query_row("SELECT 1 FROM sessions WHERE id = ?1", [session], |_| Ok(())).optional()?.is_some())
 }
 
-/// Returns the version of the schema, 0 for a new file; [`StoreError::Newer`] above [`SCHEMA_VERSION`].
+/// Returns the version of the database's schema, 0 for a new file; the error [`StoreError::Newer`] for a version above
+/// [`SCHEMA_VERSION`].
 fn check_version(db: &Connection) -> std::result::Result<i64, StoreError> {
     let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version > SCHEMA_VERSION { Err(StoreError::Newer(version)) } else { Ok(version) }
 }
 
-/// Inserts lines of a session, and updates the text of those stored already if it has changed.
+/// Stores lines of a session: inserts new lines, and updates stored lines whose text has changed.
 fn write_lines(step: &Transaction<'_>, session: i64, lines: &[HistoryLine]) -> rusqlite::Result<()> {
     let mut line_in = step.prepare_cached(
         "INSERT INTO lines(session, kind, number, at, text) VALUES(?1, ?2, ?3, ?4, ?5)

@@ -7,7 +7,7 @@ use rusqlite::ErrorCode;
 use super::store::SCHEMA_VERSION;
 use crate::error::{Error, ErrorKind, Remedy};
 
-/// A failure of the history database, by the reaction that helps.
+/// A failure of the history database, classified by the reaction that helps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum StoreError {
     /// The file is no intact database, for this reason; the writer renames it.

@@ -28,10 +28,10 @@ use crate::transcript::Transcript;
 
 /// The longest time that an event waits for others before it is stored; a crash costs no more.
 const BATCH_DELAY: Duration = Duration::from_millis(500);
-/// First and longest wait before a failed attempt to store is repeated; the wait doubles in between.
+/// First and longest wait before a failed attempt to store is repeated; from the first to the longest the wait doubles each time.
 const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
-/// Most events that wait in memory while storing fails: some hours of talk, ten megabytes. Beyond that the oldest quarter is
-/// dropped and counted.
+/// Largest number of events that wait in memory while storing fails: some hours of talk, ten megabytes. Beyond this number the oldest
+/// quarter is dropped and counted.
 const MAX_WAITING: usize = 20_000;
 /// The longest wait for an event or command when nothing is due.
 const IDLE: Duration = Duration::from_secs(600);
@@ -58,9 +58,9 @@ pub(super) enum WriterCommand {
 struct CurrentSession {
     /// Number of the session in the database.
     id: i64,
-    /// Number that its next event gets.
+    /// Number that the next event of the session gets.
     next: usize,
-    /// Lines of the transcript that are stored and cannot change any more.
+    /// Numbers of lines of the transcript that are stored and cannot change any more.
     stable: StableCounts,
 }
 
@@ -72,29 +72,30 @@ pub(super) struct HistoryWriter {
     /// Folder of the recordings.
     recordings: PathBuf,
     prefs: HistoryPrefs,
+    /// Panel of each mode, by the mode's name.
     panels: BTreeMap<String, Panel>,
     callbacks: HistoryCallbacks,
     shared: Arc<WriterShared>,
     log: ActivityLog,
-    /// The open database; None until it is needed, and after most failures.
+    /// Open database; None until it is needed, and after most failures.
     store: Option<Store>,
-    /// The `session_started` event of a session that would begin now, with the present model, input and modes; None before the
+    /// Event `session_started` of a session that would begin now, with the present model, input and modes; None before the
     /// engine has sent one.
     header: Option<Event>,
-    /// The session that events are added to; None until it has something to store.
+    /// Session that events are added to; None until there is something to store.
     current: Option<CurrentSession>,
-    /// The transcript of the current session, waiting events included.
+    /// Transcript of the current session, waiting events included.
     transcript: Transcript,
     /// Events that are not stored yet, with their wall times in milliseconds since 1970.
     waiting: Vec<(i64, Event)>,
-    /// File of the recording in progress.
+    /// File of the recording in progress; None without a recording.
     recording: Option<PathBuf>,
     /// Number of recordings begun so far.
     recorded: u64,
-    /// A deletion that waits for a recording to be completed, or failed and is tried again: everything since this time, in
-    /// milliseconds since 1970. Nothing is stored until it succeeds.
+    /// Start of the time span that is still to be deleted, in milliseconds since 1970: the deletion waits for a recording to be
+    /// completed, or has failed and is tried again. Nothing is stored until the deletion succeeds. None without such a deletion.
     pending_delete: Option<i64>,
-    /// The failure that was reported last; None once storing works again.
+    /// Failure that was reported last; None once storing works again.
     reported: Option<Error>,
     /// Time of the next attempt to store; None if nothing waits.
     store_at: Option<Instant>,
@@ -135,7 +136,8 @@ impl HistoryWriter {
         }
     }
 
-    /// Runs the thread until the handle closes it or is dropped; then stores the waiting events. Gives up after too many panics.
+    /// Runs the writer thread until the handle closes the thread or is dropped, and then stores the waiting events. Gives up after too
+    /// many panics.
     pub(super) fn run(mut self, events: &Receiver<(i64, Event)>, commands: &Receiver<WriterCommand>) {
         self.log.write(concat!("hearken ", env!("CARGO_PKG_VERSION"), " started"));
         let mut policy = RestartPolicy::default();
@@ -160,7 +162,7 @@ impl HistoryWriter {
         self.log.write("ended");
     }
 
-    /// Restarts after a panic, in a new session; returns false when the thread must end.
+    /// Continues in a new session after a panic of the writer thread; returns false if the thread must end.
     fn restart(&mut self, action: Restart) -> bool {
         self.log.write("the thread of the history failed");
         self.store = None;
@@ -179,7 +181,7 @@ impl HistoryWriter {
         action != Restart::GiveUp
     }
 
-    /// Waits for one event, command or due time, and handles it; answers `Exit` when the handle has closed the thread.
+    /// Waits for the next event, command or due time, and handles it. Returns `Exit` if the handle has closed the thread.
     fn step(&mut self, events: &Receiver<(i64, Event)>, commands: &Receiver<WriterCommand>) -> LoopStep {
         let now = Instant::now();
         let due = self.store_at.map_or(self.expire_at, |at| at.min(self.expire_at)).saturating_duration_since(now).min(IDLE);
@@ -207,7 +209,8 @@ impl HistoryWriter {
         LoopStep::Continue
     }
 
-    /// Logs an event and, if the user wants a history, queues it for the next transaction. `session_started` begins a new session.
+    /// Logs an event and, if the user wants a history, queues the event for the next transaction. `session_started` begins a new
+    /// session. `wall` is the event's wall time, in milliseconds since 1970.
     fn receive(&mut self, wall: i64, event: Event) {
         self.log.event(&event);
         if let Event::SessionStarted { .. } = &event {
@@ -269,7 +272,8 @@ impl HistoryWriter {
         }
     }
 
-    /// Applies the user's preferences to storing, recording and expiry; see [`super::handle::HistoryHandle::set_prefs`].
+    /// Applies the user's preferences to storing, recording and expiry. Switching the history off ends the stored session and any
+    /// recording.
     fn set_prefs(&mut self, prefs: HistoryPrefs) {
         let before = std::mem::replace(&mut self.prefs, prefs);
         if before.keep && !prefs.keep {
@@ -290,7 +294,7 @@ impl HistoryWriter {
         self.publish_status();
     }
 
-    /// Returns the open database, opening it if needed; None if its file does not exist.
+    /// Returns the open database, and opens it first if needed; None if the database file does not exist.
     fn opened(&mut self) -> Result<Option<&mut Store>, StoreError> {
         if self.store.is_none() && self.path.exists() {
             self.open()?;
@@ -298,7 +302,7 @@ impl HistoryWriter {
         Ok(self.store.as_mut())
     }
 
-    /// Opens the database, creating it if needed; a damaged one is renamed and the user notified.
+    /// Opens the database, creating it if needed. A damaged database file is renamed and the user notified.
     fn open(&mut self) -> Result<(), StoreError> {
         let (store, note) = Store::open_or_set_aside(&self.path)?;
         self.store = Some(store);
@@ -326,7 +330,7 @@ impl HistoryWriter {
         }
     }
 
-    /// Stores the waiting events in one transaction; in a new session if theirs was deleted meanwhile.
+    /// Stores the waiting events in one transaction; in a new session if the current session was deleted meanwhile.
     fn store_now(&mut self) -> Result<(), StoreError> {
         if self.waiting.is_empty() && self.current.is_some() {
             return Ok(());
@@ -365,7 +369,8 @@ impl HistoryWriter {
         Ok(())
     }
 
-    /// Puts a `session_started` before the waiting events unless they begin with one, for a session that begins while listening.
+    /// Inserts the event `session_started` before the waiting events unless it is there already, for a session that begins while
+    /// listening.
     fn insert_header(&mut self) {
         if matches!(self.waiting.first(), Some((_, Event::SessionStarted { .. }))) {
             return;
@@ -376,7 +381,8 @@ impl HistoryWriter {
         }
     }
 
-    /// Asks the engine for a recording, if one is wanted, none is in progress and the session is stored; tries again if refused.
+    /// Asks the engine to record the session, if the user wants recordings, no recording is in progress and the session is stored. If
+    /// the engine refuses, asks again later.
     fn start_recording(&mut self) -> Result<(), StoreError> {
         let (Some(store), Some(current), None, true) = (&self.store, self.current, &self.recording, self.prefs.audio) else {
             return Ok(());
@@ -395,7 +401,7 @@ impl HistoryWriter {
         Ok(())
     }
 
-    /// Stops the recording, if one is in progress.
+    /// Asks the engine to stop the recording, if one is in progress.
     fn stop_recording(&mut self) {
         if self.recording.take().is_some() {
             // An engine that accepts no commands has ended, and has completed the file.
@@ -404,7 +410,8 @@ impl HistoryWriter {
         }
     }
 
-    /// Resets the retry after a success; reports an earlier failure as over, and the number of events lost meanwhile.
+    /// Resets the wait between attempts after a success. Reports that an earlier failure is over, and the number of events lost
+    /// meanwhile.
     fn recovered(&mut self) {
         self.retry = RETRY[0];
         if self.reported.take().is_some() {
@@ -419,7 +426,8 @@ impl HistoryWriter {
         self.publish_status();
     }
 
-    /// Reports the failure. Closes the database, unless it is only locked or the disk full; after damage a new session begins.
+    /// Reports the failure to store. Closes the database, unless the database is only locked or the disk is full. After damage a new
+    /// session begins.
     fn store_failed(&mut self, error: &StoreError) {
         if !matches!(error, StoreError::Locked | StoreError::Full) {
             self.store = None;
@@ -431,7 +439,7 @@ impl HistoryWriter {
         self.report_failure(&error.about(&self.path));
     }
 
-    /// Schedules the next attempt and notifies the user, unless the same failure was reported last.
+    /// Schedules the next attempt to store, and notifies the user unless the same failure was reported last.
     fn report_failure(&mut self, error: &Error) {
         self.store_at = Some(Instant::now() + self.retry);
         self.retry = (self.retry * 2).min(RETRY[1]);
@@ -469,13 +477,15 @@ impl HistoryWriter {
     }
 }
 
-/// The answer of [`HistoryWriter::step`].
+/// The way in which the loop of the writer thread goes on after a step.
 enum LoopStep {
+    /// Wait for the next event or command.
     Continue,
+    /// End the thread.
     Exit,
 }
 
-/// Removes each `reply_text` whose `reply_finished`, which holds the whole text, is among `events` too.
+/// Removes from `events` each `reply_text` event of a reply whose `reply_finished` event, which holds the whole text, is there too.
 fn drop_finished_pieces(events: &mut Vec<(i64, Event)>) {
     let whole = |event: &Event| if let Event::ReplyFinished { reply, .. } = event { Some(*reply) } else { None };
     let whole: BTreeSet<_> = events.iter().filter_map(|(_, event)| whole(event)).collect();

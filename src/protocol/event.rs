@@ -21,7 +21,7 @@ pub enum StopReason {
     End,
     /// The reply reached 512 tokens.
     Limit,
-    /// The reply repeated itself, and was ended for that.
+    /// The reply repeated itself and was ended for this reason.
     Loop,
     /// The reply was interrupted: by the user, by a spoken stop or talk over it, or by the end of its mode or session.
     Cut,
@@ -212,8 +212,7 @@ pub enum Event {
         /// Name of the model.
         model: String,
     },
-    /// A part of a mode's context was dropped because the window was full, or all of it by a reset; `config::ContextPolicy` says
-    /// when.
+    /// A mode's context was shortened because the context window was full, or emptied by a reset; `config::ContextPolicy` says when.
     ContextTrimmed {
         /// Audio time at the end of the newest chunk in the context.
         at: StreamTime,
@@ -221,7 +220,7 @@ pub enum Event {
         mode: String,
         /// Number of chunks (0.4 s each) that were dropped.
         dropped_chunks: u64,
-        /// Positions that the context holds afterwards.
+        /// Number of positions that the context holds afterwards.
         positions: usize,
     },
     /// Audio was lost: samples never reached the model. Reported before the chunk that follows the gap.
@@ -246,7 +245,7 @@ pub enum Event {
         /// Number of channels of the device.
         channels: u16,
     },
-    /// The input device was lost: none delivers sound until the next `input_changed`. A `problem` event says why.
+    /// The input device was lost: no device delivers sound until the next `input_changed`. A `problem` event says why.
     InputLost {
         /// Audio time of the loss.
         at: StreamTime,

@@ -48,7 +48,7 @@ pub struct Wording {
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LicenceWording {
-    /// Name of the licence in that language; empty: the English name is shown.
+    /// Name of the licence.
     pub name: String,
     /// Summary of the licence.
     pub summary: String,
@@ -76,7 +76,7 @@ pub enum ModelState {
     Absent,
     /// A part is downloaded, or everything but not yet verified.
     Begun {
-        /// Size of that part, in bytes.
+        /// Size of what is downloaded so far, in bytes.
         bytes: u64,
     },
     /// The model is ready for use.
@@ -91,15 +91,16 @@ pub enum ModelState {
 pub struct InstallStatus {
     /// Current step.
     pub step: InstallStep,
-    /// Bytes of this step that are done; the step is downloading, or preparing.
+    /// Number of bytes that the current step (downloading or preparing) has done.
     pub done: u64,
-    /// Total bytes of this step; 0 if unknown.
+    /// Number of bytes of the whole current step; 0 if unknown.
     pub all: u64,
     /// Rate over the last 8 s, in bytes per second; 0 while paused or unknown.
     pub rate: f64,
-    /// Estimated time until the step is done, in seconds; None while the rate or the total is unknown.
+    /// Estimated time until the current step is done, in seconds; None while the rate or the number of bytes is unknown.
     pub secs_left: Option<f64>,
-    /// Precision chosen for the prepared weights and the reason, as text; None until a measurement has decided, or if none does.
+    /// Precision chosen for the prepared weights and the reason, as text; None until a measurement has decided, or if there is no
+    /// measurement.
     pub chosen: Option<String>,
     /// Message for the user, for example the reason for a wait; None most of the time.
     pub note: Option<String>,

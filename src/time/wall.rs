@@ -2,9 +2,9 @@
 
 use super::StreamTime;
 
-/// Milliseconds of a second.
+/// Number of milliseconds in a second.
 const MS: i64 = 1_000;
-/// Seconds of a day.
+/// Number of seconds in a day.
 const DAY_SECS: i64 = 86_400;
 
 /// Returns the date and time `ms` (milliseconds since 1970, UTC) as `2026-11-23 14:02:11`, with the time zone's `offset_secs`
@@ -59,8 +59,8 @@ impl WallClock {
         }
     }
 
-    /// Returns the wall time at `at`, in milliseconds since 1970, UTC; before the first anchor, the first anchor's. Returns None if
-    /// there is no anchor.
+    /// Returns the wall time at stream time `at`, in milliseconds since 1970, UTC. Before the first anchor returns the wall time of
+    /// the first anchor. Returns None if there is no anchor.
     #[must_use]
     pub fn ms(&self, at: StreamTime) -> Option<i64> {
         let place = self.anchors.partition_point(|(from, _)| *from <= at).saturating_sub(1);
@@ -68,9 +68,8 @@ impl WallClock {
         Some(ms + (at.secs_since(*from) * MS as f64) as i64)
     }
 
-    /// Returns the stream time at wall time `ms` (milliseconds since 1970, UTC): not before the first anchor's and not after the
-    /// next anchor's, so that every wall time within a pause gives the stream time of the pause. Returns None if there is no
-    /// anchor.
+    /// Returns the stream time at wall time `ms` (milliseconds since 1970, UTC). For a wall time before the first anchor returns the
+    /// stream time of that anchor; for a wall time within a pause, the stream time of the pause. Returns None if there is no anchor.
     #[must_use]
     pub fn at(&self, ms: i64) -> Option<StreamTime> {
         let place = self.anchors.partition_point(|(_, known)| *known <= ms).saturating_sub(1);

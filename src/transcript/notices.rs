@@ -13,7 +13,7 @@ const MAX_NOTICES: usize = 500;
 pub struct Notice {
     /// Audio time of the event.
     pub at: StreamTime,
-    /// The event; the window words it.
+    /// Kind and data of the event, for which the window has the words.
     pub kind: NoticeKind,
 }
 
@@ -36,7 +36,7 @@ pub enum NoticeKind {
     AudioGap {
         /// Duration of the missing sound, in seconds.
         secs: f64,
-        /// The cause.
+        /// Cause of the gap.
         cause: GapCause,
     },
     /// The input was switched or reconnected.
@@ -48,9 +48,9 @@ pub enum NoticeKind {
     Problem {
         /// Kind of the error.
         kind: ErrorKind,
-        /// The message, without the remedy.
+        /// Message, without the remedy.
         message: String,
-        /// The action that helps, where one is known.
+        /// Action that helps; None if none is known.
         remedy: Option<Remedy>,
     },
     /// An event could not be applied to the transcript, so the window does not show it.
@@ -85,7 +85,7 @@ impl Transcript {
         self.paused
     }
 
-    /// Applies an event about model, context, input or problems; ignores others.
+    /// Adds the notice for an event about model, context, input or problems, and updates model and input; ignores other events.
     pub(super) fn apply_to_notices(&mut self, event: &Event) {
         match event {
             Event::ModelChanged { at, model } => {
@@ -111,7 +111,7 @@ impl Transcript {
         }
     }
 
-    /// Adds a notice; drops the oldest if there are too many.
+    /// Adds a notice, and drops the oldest notice if there are [`MAX_NOTICES`] already.
     fn notice(&mut self, at: StreamTime, kind: NoticeKind) {
         if self.notices.len() == MAX_NOTICES {
             self.notices.pop_front();

@@ -3,17 +3,19 @@
 use super::{JoinResult, SoundLine, SpeechLine, Transcript, join};
 use crate::time::{SAMPLE_RATE_HZ, StreamTime};
 
-/// Longest delay of a translation after the end of its utterance, in samples: the model translates a clause once it has heard it.
+/// Longest time from the end of an utterance to the start of its translation, in samples, 3 s: the model translates a clause once the
+/// clause has ended.
 const TRANSLATION_SAMPLES: u64 = 3 * SAMPLE_RATE_HZ as u64;
 /// Longest time from the end of an utterance or sound to the reply that it triggers, in samples: 6 s.
 const TRIGGER_SAMPLES: u64 = 6 * SAMPLE_RATE_HZ as u64;
-/// Number of newest rows that are searched for the other half of a pair, and for the place of a new row.
+/// Number of newest rows that are searched for the utterance of a translation or the translation of an utterance, and for the place
+/// of a new row.
 const SEARCH_ROWS: usize = 8;
 
-/// A row of the table of speech: an utterance, its translation, or both.
+/// A row of the transcript: an utterance, a translation, or an utterance with its translation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpeechRow {
-    /// Start of the half that came first, or of the utterance if that began earlier.
+    /// Audio time at the start of the text that the row was begun with, or of the utterance if the utterance starts earlier.
     pub from: StreamTime,
     /// Index in [`Transcript::utterances`]; None while there is only a translation.
     pub utterance: Option<usize>,
@@ -21,7 +23,7 @@ pub struct SpeechRow {
     pub translation: Option<usize>,
 }
 
-/// The trigger of a reply, as guessed from times.
+/// The trigger of a reply, to which the model seems to respond, as guessed from the times of both.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ReplyTrigger<'a> {
     /// An utterance.
@@ -33,7 +35,8 @@ pub enum ReplyTrigger<'a> {
 }
 
 impl Transcript {
-    /// Adds a piece of an utterance; a new utterance goes beside its translation if that came first.
+    /// Adds a piece of an utterance. A new utterance goes into the row of its translation, if the translation came first and is among
+    /// the newest [`SEARCH_ROWS`] rows, else into a new row.
     pub(super) fn add_speech(&mut self, from: StreamTime, to: StreamTime, text: &str) {
         if join(&mut self.utterances, from, to, text) == JoinResult::New {
             let at = self.utterances.len() - 1;
@@ -50,7 +53,8 @@ impl Transcript {
         }
     }
 
-    /// Adds a piece of a translation; a new translation goes beside its utterance if that is among the newest [`SEARCH_ROWS`] rows.
+    /// Adds a piece of a translation. A new translation goes into the row of its utterance, if the utterance is among the newest
+    /// [`SEARCH_ROWS`] rows, else into a new row.
     pub(super) fn add_translation(&mut self, from: StreamTime, to: StreamTime, text: &str) {
         if join(&mut self.translations, from, to, text) == JoinResult::New {
             let at = self.translations.len() - 1;
@@ -64,14 +68,16 @@ impl Transcript {
         }
     }
 
-    /// Inserts a row in the order of time among the newest [`SEARCH_ROWS`] rows; an even older one goes right before these.
+    /// Inserts a row in the order of time among the newest [`SEARCH_ROWS`] rows. A row that is older than all of these is inserted
+    /// right before them.
     fn insert(&mut self, row: SpeechRow) {
         let behind = self.rows.iter().rev().take(SEARCH_ROWS).take_while(|other| other.from > row.from).count();
         self.rows.insert(self.rows.len() - behind, row);
     }
 
-    /// Returns the trigger of the reply at index `n` of [`Transcript::replies`]: the newest utterance that ended in the 6 s before
-    /// it and after the reply before it; else the newest such sound; else, or without such a reply, `Unknown`.
+    /// Returns the trigger of the reply at index `n` of [`Transcript::replies`]: the newest utterance that ended in the 6 s before the
+    /// reply and after the start of the previous reply, else the newest sound that did. Returns `Unknown` if there is neither, or no
+    /// reply at `n`.
     #[must_use]
     pub fn trigger_of(&self, n: usize) -> ReplyTrigger<'_> {
         let Some(reply) = self.replies.get(n) else { return ReplyTrigger::Unknown };
@@ -86,8 +92,8 @@ impl Transcript {
     }
 }
 
-/// Returns true if the translation belongs to the utterance by their times: it begins at most 3 s after the utterance ends, and
-/// ends after the utterance begins.
+/// Returns true if the translation belongs to the utterance by the times of both: the translation begins at most 3 s after the
+/// utterance ends, and ends after the utterance begins.
 fn overlaps(translation: &SpeechLine, utterance: &SpeechLine) -> bool {
     translation.to > utterance.from && translation.from.0.0 <= utterance.to.0.0 + TRANSLATION_SAMPLES
 }

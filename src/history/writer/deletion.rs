@@ -7,13 +7,13 @@ use crate::clock::now_ms;
 use crate::history::handle::HistoryNotice;
 use crate::history::lines::StableCounts;
 
-/// The start time that stands for a deletion of everything.
+/// Start time of a deletion, in milliseconds since 1970, that stands for a deletion of everything.
 pub(super) const EVERYTHING: i64 = i64::MIN;
 /// Time between two deletions of expired sessions.
 const EXPIRY: Duration = Duration::from_secs(3_600);
 /// Time given to the engine to complete a recording before it is deleted.
 const RECORDING_COMPLETION: Duration = Duration::from_secs(1);
-/// Milliseconds in a day.
+/// Number of milliseconds in a day.
 const DAY_MS: i64 = 86_400_000;
 
 impl HistoryWriter {
@@ -31,7 +31,7 @@ impl HistoryWriter {
         }
     }
 
-    /// Applies the pending deletion, if any, and notifies the user; a failure is reported and tried again.
+    /// Carries out the pending deletion, if any, and notifies the user. A failed deletion is reported and tried again.
     pub(super) fn apply_pending_delete(&mut self) {
         let Some(since) = self.pending_delete else { return };
         let path = self.path.clone();
@@ -53,7 +53,8 @@ impl HistoryWriter {
         }
     }
 
-    /// Deletes what is older than the user's `days` (nothing if 0) and recordings that belong to no session; sets the next time.
+    /// Deletes sessions, or their parts, that are older than the number of days in the user's preferences (nothing if 0), and recordings
+    /// that belong to no session. Schedules the next such deletion.
     pub(super) fn expire(&mut self) {
         self.expire_at = Instant::now() + EXPIRY;
         let (days, path) = (self.prefs.days, self.path.clone());
@@ -75,7 +76,8 @@ impl HistoryWriter {
         }
     }
 
-    /// Reads the current session from the database again after a deletion; a session that is gone is followed by a new one.
+    /// Reads the current session from the database again after a deletion. If the session was deleted, the next event begins a new
+    /// session.
     fn reload_session(&mut self) {
         let (Some(store), Some(current)) = (&self.store, self.current) else {
             return self.start_new_session();
