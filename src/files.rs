@@ -17,7 +17,7 @@ pub enum Existing {
     Replaced,
 }
 
-/// Creates `folder` and its missing parents with mode 0700 on Unix. A folder that exists already keeps its permissions.
+/// Creates `folder` and its missing parents, on Unix for the user alone (mode 0700). A folder that exists already keeps its permissions.
 ///
 /// # Errors
 /// `Output` when the folder cannot be created.
@@ -31,8 +31,8 @@ pub fn make_private_folder(folder: &Path) -> Result<()> {
     })
 }
 
-/// Writes `bytes` to `path` atomically, with mode 0600 on Unix: after a crash the file holds its old or its new content. Creates
-/// missing folders.
+/// Writes `bytes` to `path` atomically, on Unix readable by the user alone (mode 0600): after a crash the file holds its old or its new
+/// content. Creates missing folders.
 ///
 /// # Errors
 /// `Output` when the folder or the file cannot be written, for example because the disk is full.
@@ -66,7 +66,7 @@ pub fn write_document(path: &Path, bytes: &[u8], existing: Existing) -> std::io:
     }
 }
 
-/// Writes `bytes` to a temporary file beside `path` and renames it to `path`; removes it after a failure.
+/// Writes `bytes` to a temporary file beside `path` and renames it to `path`; after a failure removes the temporary file.
 fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut partial = path.as_os_str().to_owned();
     // The process id separates two instances that write at the same time.
@@ -80,7 +80,7 @@ fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     })
 }
 
-/// Opens `path` with `options` (mode 0600 if created), writes `bytes` and waits until they are on the disk.
+/// Opens `path` with `options` (mode 0600 on Unix if created), writes `bytes` and waits until they are on the disk.
 fn write_synced(path: &Path, bytes: &[u8], options: &mut fs::OpenOptions) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);

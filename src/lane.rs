@@ -17,12 +17,12 @@ use crate::time::{CHUNK_FEATURES, ChunkIdx, SAMPLE_RATE_HZ, StreamTime};
 pub use policy::{Priority, ResetTrigger};
 use repetition::is_looping;
 
-/// Rows of a chunk: AUDIO_BEGIN, ten features, ASSISTANT. Pending tokens come before them.
+/// Number of rows of a chunk: AUDIO_BEGIN, ten features, ASSISTANT. A lane's pending tokens come before them.
 pub const CHUNK_ROWS: usize = CHUNK_FEATURES + 2;
 /// Largest number of chunks that a lane takes in one pass, so that catching up never delays the other lanes for long.
 pub const CHUNKS_PER_PASS: usize = 4;
-/// Time for which a response that a drained chunk asked for stays pending: 1.2 s, in samples. A question that was asked and
-/// finished during a reply is answered this way.
+/// Time for which a response stays due to a chunk that was fed as silent while the lane caught up after a reply: 1.2 s, in samples. A
+/// question that was asked and finished during the reply is answered this way.
 const PENDING_RESPONSE_SAMPLES: u64 = 12 * SAMPLE_RATE_HZ as u64 / 10;
 
 /// The configuration of a lane.
@@ -30,9 +30,9 @@ const PENDING_RESPONSE_SAMPLES: u64 = 12 * SAMPLE_RATE_HZ as u64 / 10;
 pub struct LaneConfig {
     /// Handling of chunks that waited during a reply.
     pub catch_up: CatchUp,
-    /// Bias on the respond logit.
+    /// Bias added to the respond logit.
     pub eagerness: f32,
-    /// Tokens after which a reply is cut.
+    /// Number of tokens after which a reply is cut.
     pub reply_limit: usize,
     /// Handling of a reply that repeats itself.
     pub on_loop: OnLoop,
@@ -65,18 +65,18 @@ pub struct ChunkMeta {
 /// The question that lanes answer about a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// Respond or stay silent?
+    /// Respond to the chunk, or stay silent?
     Decide,
-    /// None: the chunk is fed with `silent` forced, as context from before the gate opened.
+    /// None: the chunk is fed as silent, as context from before the gate opened.
     Forced,
 }
 
 /// The sound right before a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Follows {
-    /// The chunk before it, which was fed too.
+    /// The chunk right before, which was fed too.
     Chunk,
-    /// Quiet that the gate held back.
+    /// Quiet that the gate held back from the model.
     Quiet,
 }
 
@@ -89,13 +89,13 @@ pub struct Plan {
     pub reads: SmallVec<[usize; CHUNKS_PER_PASS]>,
     /// Purpose of the logits: decisions ([`Lane::heard`]) or the next token ([`Lane::spoke`]).
     pub goal: Goal,
-    /// The chunks of the plan, oldest first.
+    /// Chunks that the plan feeds, oldest first.
     fed: SmallVec<[PlannedChunk; CHUNKS_PER_PASS]>,
     /// Number of pending tokens that the plan feeds.
     pending_fed: usize,
 }
 
-/// An input of a plan: one or several rows.
+/// An input that a plan feeds: one or several rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Item {
     /// A token, by id: one row.
@@ -104,7 +104,7 @@ pub enum Item {
     Chunk(ChunkIdx),
 }
 
-/// The purpose of the logits that a plan reads.
+/// The purpose of the logits that a plan reads, or of a model call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Goal {
     /// Decides on chunks.
@@ -117,18 +117,22 @@ pub enum Goal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct PlannedChunk {
     meta: ChunkMeta,
+    /// Handling of the chunk.
     role: Role,
 }
 
-/// The handling of a planned chunk: fed without a decision, fed as silent with its decision noted, or decided on.
+/// The handling of a chunk in a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
+    /// Fed as silent, without a decision.
     Forced,
+    /// Fed as silent to catch up; the decision is read, but only noted.
     Drained,
+    /// Decided on: silence or a reply follows.
     Deciding,
 }
 
-/// The two logits of a decision.
+/// The two logits of a decision on a chunk.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decision {
     /// Logit of KEEP_SILENCE.
@@ -143,27 +147,27 @@ pub type LaneEvents = SmallVec<[LaneEvent; CHUNKS_PER_PASS]>;
 /// An event of a lane.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LaneEvent {
-    /// A decision was made, or one was forced while draining.
+    /// A chunk was decided on, or fed as silent while the lane caught up.
     Decided {
-        /// The chunk decided on.
+        /// Number of the chunk.
         chunk: ChunkIdx,
         /// Audio time at the end of the chunk.
         at: StreamTime,
-        /// The decision.
+        /// Decision on the chunk.
         choice: Choice,
         /// Respond logit minus silent logit, without the eagerness.
         margin: f32,
     },
     /// A reply begins.
     Started {
-        /// The chunk that the reply answers.
+        /// Number of the chunk that the reply answers.
         chunk: ChunkIdx,
-        /// Audio time at the end of that chunk.
+        /// Audio time at the end of the answered chunk.
         at: StreamTime,
-        /// The emotion tag before the text, if any.
+        /// Emotion tag before the text, if any.
         emotion: Option<Emotion>,
     },
-    /// A token of the reply's text, by id; an emotion tag is not among them.
+    /// A token of the reply's text, by id; never an emotion tag.
     Token(u32),
     /// The reply ended, for this reason.
     Finished(StopReason),
@@ -176,11 +180,11 @@ pub enum Choice {
     Silent,
     /// Respond.
     Respond,
-    /// None: the chunk was fed with `silent` forced while draining.
+    /// None: the chunk was fed as silent while the lane caught up after a reply.
     Drained,
 }
 
-/// A lane: one task, listening or speaking.
+/// A lane: the listening and speaking of one mode, without the model's cache. A pure state machine.
 #[derive(Clone, Debug)]
 pub struct Lane {
     config: LaneConfig,
@@ -188,55 +192,58 @@ pub struct Lane {
     state: LaneState,
     /// Tokens that were sampled or given and are fed before anything else.
     pending: Vec<u32>,
-    /// End of the newest drained chunk that asked for a response.
+    /// End of the newest chunk that was fed as silent to catch up although the model would have responded.
     pending_response: Option<StreamTime>,
 }
 
 /// The state of a lane.
 #[derive(Clone, Debug, PartialEq)]
 enum LaneState {
+    /// The lane decides on chunks.
     Listening,
+    /// The lane generates a reply to the chunk that ends at `at`; `tokens` are those generated so far.
     Speaking { chunk: ChunkIdx, at: StreamTime, tokens: Vec<u32>, announced: Announced },
 }
 
-/// The progress of [`LaneEvent::Started`] for the reply in progress; the event waits for the first token, which may be an emotion
-/// tag.
+/// The progress of the event [`LaneEvent::Started`] of a reply, which waits for the first token: that may be an emotion tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Announced {
+    /// The event was not returned yet.
     NotYet,
+    /// The event was returned.
     Done,
 }
 
 impl Lane {
-    /// Returns a listening lane that feeds `pending` (its prompt) before the first chunk.
+    /// Returns a listening lane that feeds the tokens `pending` (the rest of its prompt) before the first chunk.
     #[must_use]
     pub const fn new(config: LaneConfig, ids: TokenIds, pending: Vec<u32>) -> Self {
         Self { config, ids, state: LaneState::Listening, pending, pending_response: None }
     }
 
-    /// Returns a lane that is about to reply to the sound up to `at` and feeds `pending` before the first token. For tasks with a
-    /// whole recording, which are always answered (`src/model/README.md` section 5.5).
+    /// Returns a lane that is about to reply to the sound up to `at` and feeds the tokens `pending` before the first token of the reply.
+    /// For tasks with a whole recording, which are always answered (`src/model/README.md` section 5.5).
     #[must_use]
     pub const fn replying(config: LaneConfig, ids: TokenIds, pending: Vec<u32>, at: StreamTime) -> Self {
         let state = LaneState::Speaking { chunk: ChunkIdx(0), at, tokens: Vec::new(), announced: Announced::NotYet };
         Self { config, ids, state, pending, pending_response: None }
     }
 
-    /// Plans at most `max_rows` rows, given the chunks that wait for this lane, oldest first; takes at most four. If more wait, it
-    /// must be given at least five: the last one given counts as the newest. Returns None when there is nothing to do, or when a
-    /// chunk with the pending tokens does not fit.
+    /// Plans at most `max_rows` rows for the next pass. `waiting` are the chunks that wait for this lane, oldest first; the plan takes at
+    /// most four. If more than four wait, at least five must be given: the last one counts as the newest. Returns None when there is
+    /// nothing to do, or when a chunk with the pending tokens does not fit.
     #[must_use]
     pub fn plan(&self, waiting: &[ChunkMeta], max_rows: usize) -> Option<Plan> {
         if self.is_speaking() { self.plan_speech(max_rows) } else { self.plan_chunks(waiting, max_rows) }
     }
 
-    /// Returns true during a reply.
+    /// Returns true while the lane generates a reply.
     #[must_use]
     pub const fn is_speaking(&self) -> bool {
         matches!(self.state, LaneState::Speaking { .. })
     }
 
-    /// Takes the decisions of `plan`, one for each of its reads, and returns what follows: a `Decided` for each.
+    /// Takes the logits of the decisions that `plan` reads, in the order of its reads. Returns a [`LaneEvent::Decided`] for each.
     pub fn heard(&mut self, plan: &Plan, decisions: &[Decision]) -> LaneEvents {
         self.pending.drain(..plan.pending_fed);
         let mut events = LaneEvents::new();
@@ -267,8 +274,8 @@ impl Lane {
         events
     }
 
-    /// Takes the token chosen at the row that `plan` read and returns what follows from it; None if the plan read no row, and
-    /// nothing follows.
+    /// Takes the token that was chosen at the row that `plan` reads, and returns the events that follow. `token` is None if the plan reads
+    /// no row; then there are no events.
     pub fn spoke(&mut self, plan: &Plan, token: Option<u32>) -> LaneEvents {
         self.pending.drain(..plan.pending_fed);
         let mut events = LaneEvents::new();
@@ -303,7 +310,7 @@ impl Lane {
         events
     }
 
-    /// Ends the reply in progress for the reason `stop`; without one does nothing and returns no events.
+    /// Ends the reply in progress for the reason `stop` and returns the events that follow; while listening, does nothing and returns none.
     pub fn cut(&mut self, stop: StopReason) -> LaneEvents {
         let mut events = LaneEvents::new();
         let LaneState::Speaking { chunk, at, announced, .. } = self.state else { return events };
@@ -315,7 +322,7 @@ impl Lane {
         events
     }
 
-    /// Restarts from a cache that holds only the prompt, with the tokens `pending` of it still to be fed.
+    /// Restarts the lane on a cache that holds only the prompt; `pending` are the tokens of the prompt that are still to be fed.
     pub fn restart(&mut self, pending: Vec<u32>) {
         self.state = LaneState::Listening;
         self.pending = pending;
@@ -383,12 +390,13 @@ impl Lane {
         Some(Plan { items, reads, goal: Goal::Decide, fed, pending_fed: self.pending.len() })
     }
 
-    /// Makes `token` the only pending token.
+    /// Makes `token` the only token that is fed before anything else.
     fn set_pending(&mut self, token: u32) {
         self.pending.clear();
         self.pending.push(token);
     }
 
+    /// Ends the reply in progress early: feeds TEXT_END next and goes back to listening.
     fn end_reply(&mut self) {
         self.pending.push(self.ids.text_end);
         self.state = LaneState::Listening;

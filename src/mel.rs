@@ -21,21 +21,24 @@ use running_max::RunningMax;
 /// Number of mel bins of a frame (`src/model/README.md` section 2).
 pub const N_MELS: usize = 128;
 
-/// Half the length of a frame, in samples: the reach of a frame to each side of its centre.
+/// Half the length of a frame, in samples: a frame reaches so far to each side of its centre.
 const HALF_FRAME: usize = FRAME_SAMPLES / 2;
-/// Samples of the previous chunk that a step needs to compute that chunk's last frame again, now with the samples that follow.
+/// Number of samples of the previous chunk that are kept to compute that chunk's last frame again, now with the samples that follow.
 const HISTORY: usize = HALF_FRAME + HOP_SAMPLES;
-/// Number of mirrored samples behind the end of a chunk, which its last frame needs.
+/// Number of mirrored samples behind the end of a chunk, which the last frame of the chunk needs.
 const MIRRORED: usize = HALF_FRAME - HOP_SAMPLES;
 
-/// Range below the maximum that is kept, in decades of power: 80 dB (`src/model/README.md` section 2, step 7).
+/// Range of log-mel values below the maximum that is kept, in decades of power: 80 dB (`src/model/README.md` section 2, step 7).
 const RANGE_DECADES: f32 = 8.0;
 
 /// The scaled log-mel of a chunk for the encoder, with the chunk's level, and its band powers for the quiet gate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogMelChunk {
+    /// Scaled log-mel, `[128, 40]`.
     scaled: Box<[f32]>,
+    /// Power in each band and frame.
     bands: Bands,
+    /// Level of the chunk's samples, in dBFS.
     level_dbfs: f32,
 }
 
@@ -62,7 +65,7 @@ impl LogMelChunk {
     }
 }
 
-/// Scales frames of log10 mel powers: clamps to 80 dB below `max`, then `(x + 4) / 4`. Returns `[128, frames]`
+/// Scales frames of log10 mel powers: clamps to 80 dB below `max`, then computes `(x + 4) / 4`. Returns `[128, frames]`
 /// (`src/model/README.md` section 2, steps 7 and 8).
 fn scale(raw: &[[f32; N_MELS]], max: f32) -> Box<[f32]> {
     let floor = max - RANGE_DECADES;
@@ -82,10 +85,11 @@ fn scale(raw: &[[f32; N_MELS]], max: f32) -> Box<[f32]> {
 #[derive(Debug)]
 pub struct LogMel {
     frames: FrameMel,
+    /// Largest value so far, below which values are clamped.
     running_max: RunningMax,
-    /// `HISTORY` old samples, the chunk, then `MIRRORED` samples behind its end.
+    /// Kept samples of the previous chunk, the newest chunk, then mirrored samples behind its end.
     samples: Box<[f32; HISTORY + CHUNK_SAMPLES + MIRRORED]>,
-    /// Log10 mel powers of the chunk's frames.
+    /// Log10 mel powers of the newest chunk's frames.
     raw: Box<[[f32; N_MELS]; CHUNK_FRAMES]>,
     /// True once a chunk has been processed since the start or the last reset.
     begun: bool,
@@ -111,8 +115,8 @@ impl LogMel {
         self.begun = false;
     }
 
-    /// Returns the scaled log-mel of the next chunk (16 kHz, -1 ..= 1). NaN samples count as 0, so that one of them does not spoil
-    /// the running maximum. Allocates only the result.
+    /// Returns the scaled log-mel of the next chunk (16 kHz, in -1 ..= 1). NaN samples count as 0, so that one of them does not spoil the
+    /// running maximum. Allocates only the result.
     pub fn step(&mut self, chunk: &[f32; CHUNK_SAMPLES]) -> LogMelChunk {
         self.append(chunk);
         if self.begun {
@@ -184,8 +188,8 @@ pub fn recording_blocks(samples: &[f32]) -> Vec<Box<[f32]>> {
     raw.chunks(BLOCK_FRAMES).map(|raw| scale(raw, max)).collect()
 }
 
-/// Number of frames of the shortest recording that gives a feature vector: the encoder pools two positions of two frames each, and
-/// the second position needs only its first frame.
+/// Number of frames of the shortest recording that gives a feature vector: the encoder pools two positions of two frames each, and the
+/// second position needs only its first frame.
 const LEAST_FRAMES: usize = 3;
 
 /// The unscaled log-mel of a whole recording.
@@ -196,7 +200,7 @@ struct RecordingLogMel {
     raw: Vec<[f32; N_MELS]>,
     /// Power in each band and frame, for each chunk of 40 frames.
     bands: Vec<Bands>,
-    /// The largest value in `raw`.
+    /// Largest value in `raw`.
     max: f32,
 }
 

@@ -28,19 +28,19 @@ use replies::ReplyEvents;
 pub use batch::pass_batch;
 pub use queue::EncodedChunk;
 
-/// Largest number of rows of all lanes in one pass: a lane that catches up must not delay the others for long.
+/// Largest number of rows of all lanes together in one pass: a lane that catches up must not delay the others for long.
 const MAX_ROWS: usize = 64;
-/// Tokens after which a reply is cut, unless a [`SessionConfig`] says otherwise.
+/// Number of tokens after which a reply is cut, unless a [`SessionConfig`] says otherwise.
 pub const REPLY_LIMIT: usize = 512;
 /// Time for which a lane that is switched off keeps its cache: 60 s, in samples.
 const PARKED_SAMPLES: u64 = 60 * SAMPLE_RATE_HZ as u64;
 
-/// The logits that are computed while listening.
+/// The logits that are computed at each decision while listening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// The two logits of a decision (silent and respond) only.
+    /// Only the two logits of a decision (silent and respond).
     Chosen,
-    /// The whole vocabulary, kept for [`Session::take_calls`].
+    /// The logits of the whole vocabulary, kept for [`Session::take_calls`].
     Every,
 }
 
@@ -49,13 +49,13 @@ pub enum Reading {
 pub struct SessionConfig {
     /// Sampling of the tokens of replies.
     pub sampling: SamplingChoice,
-    /// Logits that are computed while listening.
+    /// Logits that are computed at each decision while listening.
     pub reading: Reading,
     /// Handling of a reply that repeats itself.
     pub on_loop: OnLoop,
-    /// Tokens after which a reply is cut.
+    /// Number of tokens after which a reply is cut.
     pub reply_limit: usize,
-    /// Largest number of rows of all lanes in one pass.
+    /// Largest number of rows of all lanes together in one pass.
     pub max_rows: usize,
     /// Handling of a full context window.
     pub when_full: WhenFull,
@@ -90,11 +90,11 @@ impl SessionConfig {
 pub struct Call {
     /// Purpose of the call: a decision or the next token of a reply.
     pub goal: Goal,
-    /// The chunk decided on, or the one that the reply answers.
+    /// Chunk decided on, or answered by the reply.
     pub chunk: ChunkIdx,
     /// Logits of the last position, `[padded_vocab_size]`.
     pub logits: Vec<f32>,
-    /// The token chosen: of a decision KEEP_SILENCE or TEXT_BEGIN.
+    /// Token chosen; at a decision KEEP_SILENCE or TEXT_BEGIN.
     pub token: u32,
 }
 
@@ -103,12 +103,15 @@ pub struct Call {
 pub struct Session {
     model: Arc<Model>,
     config: SessionConfig,
-    /// Positions of a lane's context window, at most those that the model takes.
+    /// Number of positions of a lane's context window, at most those that the model takes.
     limit: usize,
     sampler: Sampler,
     lanes: Vec<SessionLane>,
+    /// Encoded chunks that lanes still need.
     queue: EncodedQueue,
+    /// Replies in progress and sounds so far.
     replies: ReplyEvents,
+    /// Model calls recorded under [`Reading::Every`].
     calls: Vec<Call>,
     /// Index of the lane that plans first. Moves on with every pass, so that no lane starves when rows are scarce.
     first_lane: usize,
@@ -175,8 +178,8 @@ impl Session {
         Ok(())
     }
 
-    /// Switches the mode `name` off at `now` and cuts its reply. The lane keeps its context for 60 s. Does nothing if the mode is
-    /// not on.
+    /// Switches the mode `name` off at the audio time `now` and cuts its reply. The lane keeps its context for 60 s. Does nothing if the
+    /// mode is not on.
     pub fn switch_off(&mut self, name: &str, now: StreamTime, out: &mut Vec<Event>) {
         for at in 0..self.lanes.len() {
             if self.lanes[at].mode.name == name && self.lanes[at].switch == LaneSwitch::On {
@@ -210,7 +213,7 @@ impl Session {
         }
     }
 
-    /// Appends the next chunk to the queue, drops the lanes that have been off for 60 s, and forgets the chunks that no lane needs.
+    /// Appends the next encoded chunk to the queue, drops the lanes that have been off for 60 s, and forgets the chunks that no lane needs.
     pub fn push(&mut self, encoded: EncodedChunk) {
         let now = encoded.meta.at;
         self.queue.push(encoded);
@@ -237,8 +240,8 @@ impl Session {
         self.replies.count()
     }
 
-    /// Makes one pass, in which every lane that has something to do advances by a step. Appends the events to `out`. Returns false
-    /// when no lane had anything to do.
+    /// Makes one pass of the model, in which every lane that has something to do advances by a step. Appends the events to `out`. Returns
+    /// false when no lane had anything to do.
     ///
     /// # Errors
     /// When computing fails; the lanes must then be rolled back ([`Session::roll_back`]) or restarted ([`Session::restart_all`]).
@@ -258,7 +261,7 @@ impl Session {
         Ok(())
     }
 
-    /// Skips the next step of every lane: cuts its reply, or passes over its next chunk. For a step that fails repeatedly.
+    /// Skips the next step of every lane: cuts the lane's reply, or passes over its next chunk. For a step that fails repeatedly.
     pub fn skip(&mut self, out: &mut Vec<Event>) {
         for at in 0..self.lanes.len() {
             let lane = &self.lanes[at];
@@ -293,7 +296,7 @@ impl Session {
         Ok(())
     }
 
-    /// Continues the numbering of another session, which gave `replies` replies; the next chunk gets the number `next`.
+    /// Continues the numbering of another session, which had begun `replies` replies; the next chunk gets the number `next`.
     pub fn continue_numbering(&mut self, replies: u64, next: ChunkIdx) {
         self.replies.continue_from(replies);
         self.queue.continue_from(next);
@@ -308,7 +311,7 @@ impl Session {
         }
     }
 
-    /// Takes the model calls made since the last time; none unless the session records them ([`Reading::Every`]).
+    /// Takes the model calls made since the last call of this function; none unless the session records them ([`Reading::Every`]).
     pub fn take_calls(&mut self) -> Vec<Call> {
         std::mem::take(&mut self.calls)
     }
@@ -317,7 +320,7 @@ impl Session {
         self.lanes.iter().filter(|lane| lane.switch == LaneSwitch::On)
     }
 
-    /// Returns the positions that a lane's cache reserves from the start; 0 for a session that fails when full.
+    /// Returns the number of positions that a lane's cache reserves from the start; 0 for a session that fails when full.
     const fn reserved_positions(&self) -> usize {
         match self.config.when_full {
             WhenFull::Trim(_) => self.limit,

@@ -32,6 +32,7 @@ pub fn language_of(text: &str) -> Option<Language> {
     }
 }
 
+/// Returns true if `c` is a Chinese character.
 fn is_han(c: char) -> bool {
     matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
@@ -39,13 +40,13 @@ fn is_han(c: char) -> bool {
 /// The rate and pitch of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prosody {
-    /// Speaking rate, relative to the voice's own.
+    /// Speaking rate, as a factor on the voice's own.
     pub rate: f32,
-    /// Pitch, relative to the voice's own.
+    /// Pitch, as a factor on the voice's own.
     pub pitch: f32,
 }
 
-/// Range to which the speaking rate of the settings is clamped, relative to the voice's own.
+/// Range to which the speaking rate of the settings is clamped, as a factor on the voice's own.
 const SPEEDS: std::ops::RangeInclusive<f32> = 0.5..=2.0;
 
 impl Prosody {
@@ -80,9 +81,9 @@ pub struct SpeechText {
 /// The result of one call of [`Utterance::next`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UtteranceEvent {
-    /// Number of samples that were appended.
+    /// Number of samples that were appended to the caller's buffer.
     Samples(usize),
-    /// No samples within 100 ms. The caller may check for a cut and call again.
+    /// No samples came within 100 ms. The caller may check for a cut and call again.
     Nothing,
     /// End of the utterance.
     End,
@@ -96,13 +97,13 @@ pub trait Utterance: Send {
     /// [`Voice`](crate::error::ErrorKind::Voice) when the voice fails; the utterance has ended.
     fn next(&mut self, out: &mut Vec<f32>) -> Result<UtteranceEvent>;
 
-    /// Returns the sample rate, in Hz. Valid from the first samples on.
+    /// Returns the sample rate of the voice, in Hz. Valid from the first samples on.
     fn rate_hz(&self) -> u32;
 }
 
-/// A speech synthesiser.
+/// A speech synthesiser, which speaks a sentence at a time.
 pub trait Voice: Send {
-    /// Returns a name for error messages.
+    /// Returns the name of the voice, for error messages.
     fn name(&self) -> String;
 
     /// Begins to speak `text`.

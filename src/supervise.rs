@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// Number of panics within [`WINDOW`] at which a worker is given up.
+/// Number of panics within a minute at which a worker is given up.
 const MAX_PANICS: usize = 5;
 /// Period over which [`RestartPolicy`] counts panics.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -43,7 +43,7 @@ pub fn panic_text(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or_else(|| "a panic without a text".to_owned())
 }
 
-/// Locks `mutex`, also after another thread has panicked with the lock held. For data that is complete after every statement.
+/// Locks `mutex`, even after another thread has panicked with the lock held. For data that is complete after every statement.
 pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -64,11 +64,12 @@ pub enum Restart {
 /// caller passes the time.
 #[derive(Debug, Default)]
 pub struct RestartPolicy {
+    /// Times of the panics of the last minute.
     recent: VecDeque<Instant>,
 }
 
 impl RestartPolicy {
-    /// Counts a panic at `now` and returns what to do about it.
+    /// Counts a panic at `now` and returns the answer to it.
     pub fn after_panic(&mut self, now: Instant) -> Restart {
         self.recent.retain(|then| now.saturating_duration_since(*then) < WINDOW);
         self.recent.push_back(now);

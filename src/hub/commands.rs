@@ -27,7 +27,7 @@ use crate::protocol::models::{InstallStatus, InstallStep, ModelCard, ModelState,
 
 /// Time between two updates of the progress line on a terminal.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// Longest time between two lines of progress where stderr is no terminal.
+/// Time between two lines of progress of the same step, where stderr is no terminal.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Runs `hearken model`: the result goes to stdout, progress and questions to stderr. Returns `Problems` if `verify` finds damaged

@@ -11,47 +11,56 @@ use super::{CHUNK_ROWS, CHUNKS_PER_PASS, Item, Plan};
 use crate::config::ContextPolicy;
 use crate::time::StreamTime;
 
-/// Number of the newest chunks that stay whatever their priority, as long as they fit at all: 20 s.
+/// Number of the newest chunks of a lane's context that stay whatever their priority, as long as they fit at all: 20 s.
 const RECENT_CHUNKS: usize = 50;
-/// Quarters of a full window that stay after trimming: three, so that trimming happens every 15 s at most.
+/// Quarters of a full context window that stay after trimming: three, so that trimming happens every 15 s at most.
 const KEPT_QUARTERS: usize = 3;
 /// Number of chunks before an answered one that may have led to the answer: 6 s, a long question.
 const LEADING_CHUNKS: usize = 15;
-/// Number of chunks with sound at the start that are kept longest: 6 s, a spoken instruction. More would cost the window too much.
+/// Number of chunks with sound at the start of a session that are kept longest: 6 s, a spoken instruction. More would cost the window too
+/// much.
 const FIRST_CHUNKS: usize = 15;
 
-/// The chunks in a lane's cache, in the order of their positions, after the prompt.
+/// The chunks in a lane's cache, after the prompt, in the order of their positions.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
-    /// Positions of system prefix and instruction, which are never dropped.
+    /// Number of positions of system prefix and instruction, which are never dropped.
     prompt: usize,
+    /// Chunks in the cache, oldest first.
     chunks: VecDeque<CachedChunk>,
-    /// Number of chunks that have had the priority `First` so far.
+    /// Number of chunks that have had the priority [`Priority::First`] so far.
     first: usize,
+    /// Number of turns (a question with its answer) so far.
     turns: u64,
 }
 
-/// A chunk in the cache, with the tokens fed after it: the answer to it.
+/// A chunk in a lane's cache, with the tokens fed after it: silence, or the answer to the chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct CachedChunk {
+    /// Audio time at the end of the chunk.
     at: StreamTime,
+    /// Number of positions in the cache.
     rows: usize,
     priority: Priority,
     /// Number of the turn that the chunk belongs to; a turn is dropped as a whole unless a recent chunk is part of it.
     turn: u64,
+    /// Record that the chunk was replied to, or not.
     answered: Answered,
 }
 
+/// The record that a chunk was replied to, or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answered {
+    /// The lane stayed silent.
     No,
+    /// The lane replied.
     Yes,
 }
 
 /// The result of trimming a full context.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trim {
-    /// Ranges of positions that stay, in order, the prompt's first.
+    /// Ranges of positions in the cache that stay, in order, the prompt's first.
     pub kept: Vec<Range<usize>>,
     /// Number of chunks that are dropped.
     pub dropped_chunks: u64,
@@ -134,8 +143,8 @@ impl Context {
         }
     }
 
-    /// Makes room for `rows` more rows in a window of `window` positions: drops chunks in the order of `policy` until three
-    /// quarters are left, and of the newest 20 s as many as must go. Returns the positions that stay; None when not even the newest
+    /// Makes room for `rows` more rows in a window of `window` positions: drops chunks in the order of `policy` until three quarters of the
+    /// window are in use, and of the newest 20 s as many chunks as must go. Returns the positions that stay; None when not even the newest
     /// chunk would fit, and nothing is dropped.
     pub fn make_room(&mut self, policy: ContextPolicy, window: usize, rows: usize) -> Option<Trim> {
         let newest = self.chunks.len().checked_sub(1)?;
@@ -164,6 +173,7 @@ impl Context {
         (held + rows <= window).then(|| self.drop_all_but(&stays))
     }
 
+    /// Drops the chunks for which `stays` is false, and returns the ranges of positions that stay.
     fn drop_all_but(&mut self, stays: &[bool]) -> Trim {
         let mut kept: Vec<Range<usize>> = std::iter::once(0..self.prompt).collect();
         let mut position = self.prompt;

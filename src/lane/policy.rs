@@ -5,7 +5,7 @@ use crate::config::ContextPolicy;
 /// The priority of a heard chunk when the context is trimmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
-    /// Nothing was louder than the noise of the room.
+    /// Nothing in the chunk was louder than the noise of the room.
     Quiet,
     /// A sound was heard and not answered.
     Heard,
@@ -27,8 +27,8 @@ pub enum ResetTrigger {
 }
 
 impl ContextPolicy {
-    /// Returns the priorities in the order of their eviction. A chunk of a priority that is not listed goes before all of these, by
-    /// age.
+    /// Returns the priorities in the order in which the policy evicts chunks. A chunk of a priority that is not listed goes before all
+    /// others, by age.
     #[must_use]
     pub const fn evict_first(self) -> &'static [Priority] {
         match self {
@@ -38,7 +38,7 @@ impl ContextPolicy {
         }
     }
 
-    /// Returns the triggers that reset a lane; none if the policy only trims.
+    /// Returns the triggers by which the policy resets a lane; none if the policy only trims.
     #[must_use]
     pub const fn resets(self) -> &'static [ResetTrigger] {
         match self {

@@ -2,9 +2,9 @@
 
 /// Longest period of a loop, in tokens: about two sentences.
 const MAX_PERIOD: usize = 40;
-/// Repetitions that make a loop; a refrain is sung three times.
+/// Number of repetitions that make a loop; a refrain is sung three times.
 const MIN_REPEATS: usize = 5;
-/// Fewest tokens that a loop covers: "no no no no no" and a count to ten are not loops.
+/// Smallest number of tokens that a loop covers: "no no no no no" and a count to ten are not loops.
 const MIN_LOOP: usize = 24;
 
 /// Returns true if `tokens` ends in a loop: up to 40 tokens repeated five times or more, over at least 24 tokens.

@@ -18,21 +18,21 @@ const EDGES: [usize; N_BANDS + 1] = [4, 18, 32, 42, 54, 66, 78, 90, 102, 114, N_
 pub(crate) struct Bands([[f32; N_BANDS]; CHUNK_FRAMES]);
 
 impl Bands {
-    /// The powers of a chunk of zeros.
+    /// The band powers of a chunk of zeros.
     pub(crate) const SILENT: Self = Self([[0.0; N_BANDS]; CHUNK_FRAMES]);
 
-    /// Returns the powers of each frame, oldest first.
+    /// Returns the band powers of each frame, oldest first.
     pub(crate) const fn frames(&self) -> &[[f32; N_BANDS]; CHUNK_FRAMES] {
         &self.0
     }
 
-    /// Returns the powers of frame number `frame` of the chunk.
+    /// Returns the band powers of frame number `frame` of the chunk, for writing.
     pub(super) const fn frame_mut(&mut self, frame: usize) -> &mut [f32; N_BANDS] {
         &mut self.0[frame]
     }
 }
 
-/// Returns the mean of the mel `powers` of a frame in each band.
+/// Returns the mean in each band of the mel `powers` of a frame.
 pub(super) fn of_mel(powers: &[f32; N_MELS]) -> [f32; N_BANDS] {
     let mut bands = [0.0; N_BANDS];
     for (band, edges) in bands.iter_mut().zip(EDGES.windows(2)) {

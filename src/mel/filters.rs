@@ -15,7 +15,9 @@ const KNEE_MEL: f64 = 15.0;
 /// A triangular filter: the weights of the FFT bins from `start` on in which they are not 0.
 #[derive(Debug)]
 struct Triangle {
+    /// Index of the first FFT bin with a weight.
     start: usize,
+    /// Weights of the FFT bins from `start` on.
     weights: Box<[f32]>,
 }
 
@@ -24,15 +26,15 @@ struct Triangle {
 pub(super) struct MelFilters(Box<[Triangle]>);
 
 impl MelFilters {
-    /// Computes the weights in `f64` and rounds them to `f32`; they are within 2.3e-9 of the table that the reference reads from a
-    /// file.
+    /// Computes the weights of all filters in `f64` and rounds them to `f32`; they are within 2.3e-9 of the table that the reference reads
+    /// from a file.
     pub(super) fn new() -> Self {
         let top_mel = mel_of_hz(TOP_HZ);
         let edges_hz: Vec<f64> = (0..N_MELS + 2).map(|i| hz_of_mel(top_mel * i as f64 / (N_MELS + 1) as f64)).collect();
         Self(edges_hz.windows(3).map(|edges| Triangle::new(edges[0], edges[1], edges[2])).collect())
     }
 
-    /// Writes the mel powers of the power spectrum `powers` into `mel`.
+    /// Writes the mel powers of a frame with the power spectrum `powers` to `mel`.
     pub(super) fn apply(&self, powers: &[f32; N_BINS], mel: &mut [f32; N_MELS]) {
         for (triangle, out) in self.0.iter().zip(mel) {
             *out = triangle.weights.iter().zip(&powers[triangle.start..]).map(|(weight, power)| weight * power).sum();
@@ -41,6 +43,7 @@ impl MelFilters {
 }
 
 impl Triangle {
+    /// Returns the triangle that rises from `low_hz` to `peak_hz` and falls to `high_hz`, all in Hz.
     fn new(low_hz: f64, peak_hz: f64, high_hz: f64) -> Self {
         let scale = 2.0 / (high_hz - low_hz);
         let weight = |bin: usize| {
@@ -54,10 +57,12 @@ impl Triangle {
     }
 }
 
+/// Converts a frequency in Hz to the Slaney mel scale.
 fn mel_of_hz(hz: f64) -> f64 {
     if hz < KNEE_HZ { hz * 3.0 / 200.0 } else { KNEE_MEL + (hz / KNEE_HZ).ln() * 27.0 / 6.4_f64.ln() }
 }
 
+/// Converts a value of the Slaney mel scale to a frequency in Hz.
 fn hz_of_mel(mel: f64) -> f64 {
     if mel < KNEE_MEL { mel * 200.0 / 3.0 } else { KNEE_HZ * ((mel - KNEE_MEL) * 6.4_f64.ln() / 27.0).exp() }
 }

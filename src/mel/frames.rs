@@ -11,20 +11,24 @@ use super::N_MELS;
 use super::bands::{self, N_BANDS};
 use super::filters::MelFilters;
 
-/// Samples of a frame: 25 ms.
+/// Number of samples of a frame: 25 ms.
 pub(super) const FRAME_SAMPLES: usize = 400;
 /// Number of bins of the spectrum of a frame, from 0 to 8,000 Hz.
 pub(super) const N_BINS: usize = FRAME_SAMPLES / 2 + 1;
-/// Lower bound of mel powers before the logarithm.
+/// Lower bound of a mel power before the logarithm.
 const LEAST_POWER: f32 = 1e-10;
 
 /// The computation of one frame: window, FFT and mel filters, with their scratch buffers.
 pub(super) struct FrameMel {
     fft: Arc<dyn RealToComplex<f32>>,
+    /// Hann window, one weight per sample of a frame.
     window: Box<[f32]>,
     filters: MelFilters,
+    /// Buffer of the weighted samples of a frame.
     windowed: Vec<f32>,
+    /// Buffer of the spectrum of a frame.
     spectrum: Vec<Complex32>,
+    /// Scratch memory of the FFT.
     scratch: Vec<Complex32>,
 }
 

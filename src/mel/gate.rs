@@ -10,33 +10,33 @@ use super::bands::N_BANDS;
 use crate::config::Sensitivity;
 use crate::time::CHUNK_FRAMES;
 
-/// Chunks for which the gate stays open after the last sound: 6 s, so that the model hears the pause at the end of an utterance.
+/// Number of chunks for which the gate stays open after the last sound: 6 s, so that the model hears the pause at the end of an utterance.
 const HOLD_CHUNKS: u32 = 15;
-/// Chunks over which the floor is a minimum: 8 s. People pause more often than that, so speech does not become the floor; a fan
-/// that starts does.
+/// Number of chunks over which the noise floor is a minimum: 8 s. People pause more often than that, so speech does not become the floor; a
+/// fan that starts does.
 const FLOOR_CHUNKS: usize = 20;
-/// Frames over which power is averaged before the comparison: 45 ms, about the shortest syllable.
+/// Number of frames over which power is averaged before the comparison with the noise floor: 45 ms, about the shortest syllable.
 const BLOCK_FRAMES: usize = 3;
-/// Frames of a quiet stretch within a chunk that lowers the floor: 100 ms.
+/// Number of frames of a quiet stretch within a chunk that lowers the noise floor: 100 ms.
 const STRETCH_FRAMES: usize = 10;
-/// Factor on the power of a stretch before the comparison with the floor: the quietest stretch of steady noise lies less than 3 dB
-/// below the mean, so that only a real decrease lowers the floor.
+/// Factor on the power of a quiet stretch before the comparison with the noise floor: the quietest stretch of steady noise lies less than 3
+/// dB below the mean, so that only a real decrease lowers the floor.
 const STRETCH_BIAS: f32 = 2.0;
-/// Margin over the floor for each band, as a factor. Narrow bands fluctuate more, so each margin is the level that stationary
-/// noise exceeds less than once in several hours, given its number of independent FFT bins, plus 20 % because the floor is a
-/// minimum. The lowest two bands have more, for rumble. In dB: 10, 9, 7.8, 7, 6.5, 6, 5.4, 5, 4.8, 4.5.
+/// Margin over the noise floor for each band, as a factor. Narrow bands fluctuate more, so each margin is the level that stationary noise
+/// exceeds less than once in several hours, given its number of independent FFT bins, plus 20 % because the floor is a minimum. The lowest
+/// two bands have more, for rumble. In dB: 10, 9, 7.8, 7, 6.5, 6, 5.4, 5, 4.8, 4.5.
 const BAND_MARGINS: [f32; N_BANDS] = [10.0, 8.0, 6.0, 5.0, 4.5, 4.0, 3.5, 3.2, 3.0, 2.8];
-/// Margin, as a factor, for the mean of all bands' ratios to their floors: 3 dB.
+/// Margin, as a factor, for the mean of all bands' ratios to their noise floors: 3 dB.
 const ALL_BANDS_MARGIN: f32 = 2.0;
-/// Factor on the margins at low sensitivity: 3 dB.
+/// Factor on all margins over the noise floor at low sensitivity: 3 dB.
 const LOW_SCALE: f32 = 2.0;
-/// Factor on the margins at high sensitivity: without the added 20 %.
+/// Factor on all margins over the noise floor at high sensitivity: without the 20 % that the margins include.
 const HIGH_SCALE: f32 = 0.83;
-/// Lower bound of the floor: white noise at -85 dBFS, because the last bits of a converter are no sound. White noise of variance
-/// v has mel power 3.75 v (a Hann window of 400 has energy 150, a filter has area 1 Hz over bins of 40 Hz).
+/// Lower bound of the noise floor: white noise at -85 dBFS, because the last bits of a converter are no sound. White noise of variance v
+/// has mel power 3.75 v (a Hann window of 400 has energy 150, a filter has area 1 Hz over bins of 40 Hz).
 const LEAST_FLOOR: f32 = 1.2e-8;
 
-/// The gate's decision about a chunk.
+/// The quiet gate's decision about a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GateStep {
     /// The gate stays closed; the model skips the chunk.
@@ -57,15 +57,15 @@ impl GateStep {
     }
 }
 
-/// The gate: follows the noise floor of the room and decides for each chunk if the model hears it. Starts open, because the floor
-/// is unknown at first.
+/// The quiet gate: follows the noise floor of the room and decides for each chunk if the model hears it. Starts open, because the floor is
+/// unknown at first.
 #[derive(Clone, Debug)]
 pub struct QuietGate {
-    /// Mean power in each band for each of the newest `FLOOR_CHUNKS` chunks, oldest first.
+    /// Mean power in each band for each of the newest 20 chunks, oldest first.
     means: VecDeque<[f32; N_BANDS]>,
-    /// Band powers of the last frames of the previous chunk, so that blocks span the border.
+    /// Band powers of the last two frames of the previous chunk, so that blocks span the border.
     border: [[f32; N_BANDS]; BLOCK_FRAMES - 1],
-    /// Number of chunks since the last sound; the gate is closed above `HOLD_CHUNKS`.
+    /// Number of chunks since the last sound; the gate is closed above 15.
     quiet_chunks: u32,
     sensitivity: Sensitivity,
 }
@@ -119,7 +119,7 @@ impl QuietGate {
         }
     }
 
-    /// Adds a chunk to the floor and returns the floor of each band, at least `LEAST_FLOOR`.
+    /// Adds a chunk to the noise floor and returns the floor of each band, at least `LEAST_FLOOR`.
     fn follow(&mut self, frames: &[[f32; N_BANDS]; CHUNK_FRAMES]) -> [f32; N_BANDS] {
         if self.means.len() == FLOOR_CHUNKS {
             self.means.pop_front();
@@ -136,7 +136,7 @@ impl QuietGate {
         floor.map(|power| power.max(LEAST_FLOOR))
     }
 
-    /// Returns true if a block of frames rises over the floor by more than the margin, in one band or in the mean of all.
+    /// Returns true if a block of `frames` rises over the noise floor by more than the margin, in one band or in the mean of all.
     fn rises_over(&self, floor: &[f32; N_BANDS], frames: &[[f32; N_BANDS]; CHUNK_FRAMES]) -> bool {
         let mut with_border = [[0.0; N_BANDS]; CHUNK_FRAMES + BLOCK_FRAMES - 1];
         with_border[..self.border.len()].copy_from_slice(&self.border);
@@ -157,6 +157,7 @@ impl QuietGate {
     }
 }
 
+/// Returns the mean power of `frames` in each band.
 fn mean(frames: &[[f32; N_BANDS]]) -> [f32; N_BANDS] {
     let mut sum = [0.0; N_BANDS];
     for frame in frames {
@@ -167,6 +168,7 @@ fn mean(frames: &[[f32; N_BANDS]]) -> [f32; N_BANDS] {
     sum.map(|power| power / frames.len() as f32)
 }
 
+/// Lowers each band of `floor` to the power of that band, where that is less.
 fn lower(floor: &mut [f32; N_BANDS], powers: &[f32; N_BANDS]) {
     for (floor, power) in floor.iter_mut().zip(powers) {
         *floor = floor.min(*power);

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-/// The stretch of the stream over which the maximum is taken; log-mel values more than 80 dB below the maximum are raised to that
+/// The stretch of a stream over which the maximum of the log-mel is taken; values more than 80 dB below the maximum are raised to that
 /// floor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MaxWindow {
@@ -21,7 +21,7 @@ const WINDOW_CHUNKS: usize = 112;
 #[derive(Debug)]
 pub(super) struct RunningMax {
     max_window: MaxWindow,
-    /// The maxima, the oldest first; one at most for the whole stream.
+    /// Maximum of each chunk, oldest first; a single value for the whole stream.
     chunks: VecDeque<f32>,
 }
 
@@ -34,15 +34,15 @@ impl RunningMax {
         self.chunks.clear();
     }
 
-    /// Includes `log` in the maximum of the newest chunk; before the first chunk, does nothing.
+    /// Includes `log`, a log10 mel power, in the maximum of the newest chunk; before the first chunk, does nothing.
     pub(super) fn fold_into_newest(&mut self, log: f32) {
         if let Some(newest) = self.chunks.back_mut() {
             *newest = newest.max(log);
         }
     }
 
-    /// Adds a chunk whose final frames have the maximum `log`; drops the oldest chunk of a full window. For the whole stream,
-    /// includes `log` in the single value.
+    /// Adds a chunk whose final frames have the maximum `log`; drops the oldest chunk of a full window. For the whole stream, includes
+    /// `log` in the single value.
     pub(super) fn push(&mut self, log: f32) {
         match self.max_window {
             MaxWindow::WholeStream if !self.chunks.is_empty() => return self.fold_into_newest(log),
@@ -52,7 +52,7 @@ impl RunningMax {
         self.chunks.push_back(log);
     }
 
-    /// Returns the maximum, or minus infinity before the first chunk.
+    /// Returns the maximum of the log10 mel powers, or minus infinity before the first chunk.
     pub(super) fn get(&self) -> f32 {
         self.chunks.iter().copied().fold(f32::NEG_INFINITY, f32::max)
     }

@@ -16,7 +16,8 @@ use crate::protocol::Event;
 /// Lanes of a pass for which no memory is allocated: every built-in mode and two more.
 const USUAL_LANES: usize = 6;
 
-/// Makes one pass of all `sessions`, each with the list that receives its events. Returns false when no lane had anything to do.
+/// Makes one pass of the model over the lanes of all `sessions`, each with the list that receives its events. Returns false when no lane
+/// had anything to do.
 ///
 /// # Errors
 /// When computing fails; every lane of every session must then be rolled back or restarted.
@@ -55,7 +56,7 @@ pub fn pass_batch(model: &Model, sessions: &mut [(&mut Session, &mut Vec<Event>)
 }
 
 impl Session {
-    /// Advances a lane by the logits of its plan; appends the events that follow from them to `out`.
+    /// Advances lane number `at` by the logits that its `plan` read; appends the events that follow to `out`.
     fn take_logits(&mut self, at: usize, plan: &Plan, logits: &[Logits], out: &mut Vec<Event>) -> Result<()> {
         let lane = &mut self.lanes[at];
         if let Some(last) = plan.last_chunk() {
@@ -97,7 +98,7 @@ impl Session {
     }
 }
 
-/// Translates `plan` into a segment of the model's pass.
+/// Returns the segment of the model's pass that feeds `plan` to the lane's `cache`.
 fn segment<'a>(plan: &Plan, cache: &'a mut LaneCache, queue: &EncodedQueue, reading: Reading) -> Result<Segment<'a>> {
     let mut inputs = Inputs::new();
     for item in &plan.items {
@@ -114,7 +115,8 @@ fn segment<'a>(plan: &Plan, cache: &'a mut LaneCache, queue: &EncodedQueue, read
     Ok(Segment { cache, inputs, reads: plan.reads.iter().map(|row| (*row, read)).collect() })
 }
 
-/// Returns the two logits of a decision. In a whole row, a third token with the largest logit stands for silence.
+/// Returns the two logits of a decision. If the logits of all tokens are given and a third token has the largest, that token stands for
+/// silence.
 fn decision(logits: &Logits, model: &Model) -> Decision {
     match logits {
         Logits::Decision { silent, respond } => Decision { silent: *silent, respond: *respond },

@@ -9,7 +9,7 @@ use crate::lane::{Ask, ChunkMeta, Follows, Priority};
 use crate::mel::{GateStep, LogMel, LogMelChunk, MaxWindow, QuietGate};
 use crate::model::Model;
 
-/// Chunks from before the gate opened that are encoded with the chunk that opened it: 0.8 s, so that no first word is clipped.
+/// Number of chunks from before the gate opened that are encoded with the chunk that opened it: 0.8 s, so that no first word is clipped.
 const PRE_ROLL: usize = 2;
 
 /// The front end of one stream of sound: log-mel and quiet gate, in front of the encoder.
@@ -17,22 +17,24 @@ const PRE_ROLL: usize = 2;
 pub struct FrontEnd {
     mel: LogMel,
     gate: QuietGate,
+    /// Use that is made of the quiet gate.
     gating: Gating,
     /// The newest chunks that the closed gate held back.
     pre_roll: VecDeque<(ChunkMeta, LogMelChunk)>,
 }
 
-/// The result of the front end for a chunk, before the encoder: the log-mel of the chunks that the gate let through (none while
-/// closed, earlier ones too as it opens), the move of the gate, and the level.
+/// The result of the front end for a chunk, before the encoder: log-mel, move of the quiet gate, and level.
 #[derive(Debug)]
 pub struct Analysis {
-    /// Chunks that the gate let through, oldest first.
+    /// Chunks that the quiet gate let through, oldest first: none while closed, earlier ones too as it opens.
     passed: Vec<(ChunkMeta, LogMelChunk)>,
+    /// True if the quiet gate opened on this chunk, false if it closed, None otherwise.
     gate_moved: Option<bool>,
+    /// Level of the chunk, in dBFS.
     level_dbfs: f32,
 }
 
-/// The use that is made of the gate.
+/// The use that the front end makes of the quiet gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Gating {
     /// Quiet chunks are held back.
@@ -52,7 +54,7 @@ impl Gating {
 pub struct EncodedChunks {
     /// Encoded chunks, oldest first; none while the gate is closed.
     pub encoded: Vec<EncodedChunk>,
-    /// True if the gate opened on this chunk, false if the gate closed, None otherwise.
+    /// True if the quiet gate opened on this chunk, false if it closed, None otherwise.
     pub gate_moved: Option<bool>,
     /// Level of the chunk, in dB below full scale.
     pub level_dbfs: f32,
@@ -66,7 +68,7 @@ impl FrontEnd {
         Self { mel: LogMel::new(max_window), gate: gate.unwrap_or_default(), gating, pre_roll: VecDeque::with_capacity(PRE_ROLL) }
     }
 
-    /// Analyses and encodes `chunk`.
+    /// Computes the log-mel of `chunk`, steps the quiet gate and encodes the chunks that the gate lets through.
     ///
     /// # Errors
     /// When the encoder fails.
@@ -74,7 +76,7 @@ impl FrontEnd {
         self.analyse(chunk).encode(model)
     }
 
-    /// Computes the log-mel of `chunk` and steps the gate. The results must be encoded in their order ([`encode_batch`]).
+    /// Computes the log-mel of `chunk` and steps the quiet gate. Results must be encoded in their order ([`encode_batch`]).
     pub fn analyse(&mut self, chunk: &Chunk) -> Analysis {
         let mel = self.mel.step(&chunk.samples);
         let level_dbfs = mel.level_dbfs();
@@ -106,7 +108,7 @@ impl FrontEnd {
         Analysis { passed, gate_moved, level_dbfs }
     }
 
-    /// Installs `gate`; with None every chunk passes from now on. Returns true if the gate that it replaces was closed.
+    /// Installs the quiet gate `gate`; with None every chunk passes from now on. Returns true if the replaced gate was closed.
     pub fn replace_gate(&mut self, gate: Option<QuietGate>) -> bool {
         let closed = self.gating == Gating::HoldBack && !self.gate.is_open();
         self.gating = Gating::of(gate.as_ref());
@@ -118,7 +120,7 @@ impl FrontEnd {
 }
 
 impl Analysis {
-    /// Encodes the chunks that passed the gate.
+    /// Encodes the chunks that passed the quiet gate.
     ///
     /// # Errors
     /// When the encoder fails.
@@ -128,8 +130,8 @@ impl Analysis {
     }
 }
 
-/// Encodes the analyses of one or several streams in one batch, so that the encoder's weights are read once. Returns one result for
-/// each.
+/// Encodes the analyses of one or several streams in one batch, so that the encoder's weights are read once. Returns one result for each
+/// analysis.
 ///
 /// # Errors
 /// When the encoder fails.

@@ -14,16 +14,16 @@ use crate::model::LaneCache;
 use crate::protocol::{Event, StopReason};
 use crate::time::{ChunkIdx, StreamTime};
 
-/// A lane with its mode, its cache and its place in the queue.
+/// A lane of a session, with its mode, its cache and its place in the chunk queue.
 #[derive(Debug)]
 pub(super) struct SessionLane {
     pub(super) mode: Mode,
     pub(super) lane: Lane,
     pub(super) cache: LaneCache,
     prompt: Arc<PromptCache>,
-    /// The chunks that the cache holds.
+    /// Chunks that the cache holds.
     pub(super) context: Context,
-    /// The next chunk that the lane feeds.
+    /// Number of the next chunk that the lane feeds.
     pub(super) next: ChunkIdx,
     pub(super) switch: LaneSwitch,
     /// The lane's part of the pass in progress; None if the lane has nothing to do in it.
@@ -33,13 +33,14 @@ pub(super) struct SessionLane {
 /// The switch of a lane: on, or off with its cache kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum LaneSwitch {
+    /// The lane listens and replies.
     On,
-    /// Off since this time; the cache is kept for 60 s.
+    /// Off since this audio time; the cache is kept for 60 s.
     Off(StreamTime),
 }
 
 impl SessionLane {
-    /// Returns a switched-on `lane` at its prompt that hears from chunk `next` on, with a cache that reserves `reserved` positions.
+    /// Returns a switched-on `lane` at its prompt that hears from chunk number `next` on, with a cache that reserves `reserved` positions.
     ///
     /// # Errors
     /// When there is no memory for the cache.
@@ -56,7 +57,7 @@ impl SessionLane {
         })
     }
 
-    /// Goes back to the prompt, with a cache that reserves `reserved` positions. Returns the number of chunks forgotten.
+    /// Goes back to the prompt, with a cache that reserves `reserved` positions. Returns the number of chunks that the lane has forgotten.
     pub(super) fn reset(&mut self, reserved: usize) -> Result<u64> {
         self.lane.restart(self.prompt.pending.clone());
         self.cache = self.prompt.fork(reserved)?;
@@ -85,7 +86,8 @@ impl Session {
         Ok(self.lanes.iter().any(|lane| lane.plan.is_some()))
     }
 
-    /// Plans at most `max_rows` rows of a lane, after making room for them in its context window; None if it has nothing to do.
+    /// Plans at most `max_rows` rows of lane number `at`, after making room for them in its context window; None if the lane has nothing to
+    /// do.
     fn plan_with_room(&mut self, at: usize, max_rows: usize, out: &mut Vec<Event>) -> Result<Option<Plan>> {
         if self.reset_is_due(at) {
             self.reset_lane(at, out)?;
@@ -114,12 +116,12 @@ impl Session {
         lane.lane.plan(&waiting, max_rows)
     }
 
-    /// Returns true if the context policy resets a lane at `reset`.
+    /// Returns true if the context policy resets lanes at the moment `reset`.
     fn has_reset(&self, reset: ResetTrigger) -> bool {
         matches!(self.config.when_full, WhenFull::Trim(context) if context.policy.resets().contains(&reset))
     }
 
-    /// Returns true if a lane goes back to its prompt before it takes its next chunk.
+    /// Returns true if the context policy sends lane number `at` back to its prompt before it takes its next chunk.
     fn reset_is_due(&self, at: usize) -> bool {
         let lane = &self.lanes[at];
         let WhenFull::Trim(context) = self.config.when_full else { return false };
@@ -132,6 +134,7 @@ impl Session {
         lane.context.chunks() > 0 && context.policy.resets().iter().any(due)
     }
 
+    /// Sends lane number `at` back to its prompt, and appends an event with the number of forgotten chunks.
     fn reset_lane(&mut self, at: usize, out: &mut Vec<Event>) -> Result<()> {
         let reserved = self.reserved_positions();
         let lane = &mut self.lanes[at];
@@ -141,8 +144,8 @@ impl Session {
         Ok(())
     }
 
-    /// Makes room for `rows` more rows in a full lane: the positions that stay move down, and nothing is fed again. If the reply
-    /// alone fills the window, ends it and goes back to the prompt.
+    /// Makes room for `rows` more rows in the full lane number `at`: the positions that stay move down, and nothing is fed again. If the
+    /// reply alone fills the window, ends the reply and goes back to the prompt.
     fn make_room(&mut self, at: usize, rows: usize, out: &mut Vec<Event>) -> Result<()> {
         let WhenFull::Trim(context) = self.config.when_full else {
             let why = format!("the session is longer than the {} positions that the model {} takes", self.limit, self.model.name());
@@ -160,7 +163,7 @@ impl Session {
         self.reset_lane(at, out)
     }
 
-    /// Ends the reply of a lane with the reason `stop`; does nothing if the lane is not giving one.
+    /// Ends the reply of lane number `at` with the reason `stop`; does nothing if the lane is not replying.
     pub(super) fn cut_lane(&mut self, at: usize, stop: StopReason, out: &mut Vec<Event>) {
         let lane = &mut self.lanes[at];
         for event in lane.lane.cut(stop) {

@@ -14,7 +14,7 @@ use crate::mel::{LogMel, MaxWindow};
 use crate::model::{Input, LaneCache, Model, Segment};
 use crate::time::{CHUNK_SAMPLES, ChunkIdx, StreamTime};
 
-/// Part of the key of every stored cache. Raised whenever the stored data, or the way it is computed, changes.
+/// Version of the stored prompt caches, a part of the key of each. Changed whenever the stored data, or the way it is computed, changes.
 const FORMAT: &[u8] = b"hearken opening 4: keys before rotation";
 
 /// The cache and the pending tokens from which the lane of a mode starts: its system prefix and spoken instruction.
@@ -45,7 +45,7 @@ impl PromptCache {
         Ok(Arc::new(prompt))
     }
 
-    /// Returns a copy of the cache for a lane, with room for `positions` positions reserved.
+    /// Returns a copy of the cache for a lane, with memory reserved for `positions` positions.
     ///
     /// # Errors
     /// When there is no memory for it.
@@ -64,8 +64,8 @@ impl PromptCache {
         self.cache.positions()
     }
 
-    /// Feeds the prefix and then the clip as a stream of its own, with `silent` forced after each chunk; the last `silent` stays
-    /// pending. In training nobody answers an instruction.
+    /// Computes the prompt cache: feeds the prefix and then the clip as a stream of its own, with `silent` forced after each chunk; the
+    /// last `silent` stays pending. In training nobody answers an instruction.
     fn compute(model: &Model, prefix: Vec<u32>, clip: &[f32]) -> Result<Self> {
         let mut mel = LogMel::new(MaxWindow::WholeStream);
         // Whole chunks, and a silent one after the end of speech.
@@ -104,12 +104,12 @@ impl PromptCache {
         Ok(Self { cache, pending: vec![model.ids().keep_silence] })
     }
 
-    /// Loads a stored cache; None for a file that is missing or damaged, whose cache is computed again.
+    /// Loads the stored cache `file`; None for a file that is missing or damaged, whose cache is computed again.
     fn load(model: &Model, file: &Path) -> Option<Self> {
         Some(Self { cache: model.load_cache(file)?, pending: vec![model.ids().keep_silence] })
     }
 
-    /// Stores the cache. A full or read-only disk only costs the time to compute the cache again.
+    /// Stores the cache in `file`. A full or read-only disk only costs the time to compute the cache again.
     fn save(&self, file: &Path) {
         let save = || -> Option<()> {
             std::fs::create_dir_all(file.parent()?).ok()?;
@@ -125,7 +125,7 @@ impl PromptCache {
     }
 }
 
-/// Returns the name under which a cache is stored: a hash of weights, precision, prefix and clip.
+/// Returns the file name of a stored cache: a hash of weights, precision, prefix and clip.
 fn key(model: &Model, prefix: &[u32], clip: &[f32]) -> String {
     let mut hash = Sha256::new();
     hash.update(FORMAT);

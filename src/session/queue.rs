@@ -19,6 +19,7 @@ pub struct EncodedChunk {
 #[derive(Debug, Default)]
 pub(super) struct EncodedQueue {
     chunks: VecDeque<EncodedChunk>,
+    /// Number of the next chunk.
     end: ChunkIdx,
 }
 
@@ -29,22 +30,22 @@ impl EncodedQueue {
         self.chunks.push_back(encoded);
     }
 
-    /// Returns the number after the newest chunk.
+    /// Returns the number that the next chunk has at least: the one after the newest chunk.
     pub(super) const fn end(&self) -> ChunkIdx {
         self.end
     }
 
-    /// Returns the chunks from number `first` on.
+    /// Returns the queued chunks from chunk number `first` on.
     pub(super) fn from(&self, first: ChunkIdx) -> impl Iterator<Item = &EncodedChunk> {
         self.chunks.range(self.position(first)..)
     }
 
-    /// Counts the chunks from number `first` on.
+    /// Returns the number of queued chunks from chunk number `first` on.
     pub(super) fn count_from(&self, first: ChunkIdx) -> usize {
         self.chunks.len() - self.position(first)
     }
 
-    /// Drops the chunks before number `first`.
+    /// Drops the queued chunks before chunk number `first`.
     pub(super) fn forget_before(&mut self, first: ChunkIdx) {
         self.chunks.drain(..self.position(first));
     }

@@ -9,19 +9,19 @@ use crate::model::text::{StreamingText, Vocabulary};
 use crate::protocol::{Event, Panel, ReplyId, StopReason};
 use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
 
-/// Time within which a sound of the same name is another occurrence of one sound: 5 s, in samples (a dog barks every second or
-/// two).
+/// Time within which a sound of the same name counts as another occurrence of one sound: 5 s, in samples (a dog barks every second or two).
 const SAME_SOUND_SAMPLES: u64 = 5 * SAMPLE_RATE_HZ as u64;
-/// Characters to which a sound's name is cut.
+/// Number of characters to which a sound's name is cut.
 const MAX_NAME_CHARS: usize = 80;
 
-/// The replies in progress and the sounds of a session.
+/// The replies in progress and the sounds of a session, from which its protocol events are made.
 #[derive(Debug, Default)]
 pub(super) struct ReplyEvents {
+    /// Number of replies begun so far.
     count: u64,
-    /// Replies in progress, by mode.
+    /// Replies in progress, by the name of the mode.
     open: BTreeMap<String, OpenReply>,
-    /// Time of the last occurrence and number of occurrences, by name.
+    /// Time of the last occurrence and number of occurrences of each sound, by its name.
     sounds: BTreeMap<String, (StreamTime, u32)>,
 }
 
@@ -29,7 +29,9 @@ pub(super) struct ReplyEvents {
 #[derive(Debug)]
 struct OpenReply {
     reply: ReplyId,
+    /// Audio time at the end of the answered chunk.
     at: StreamTime,
+    /// Text so far.
     text: StreamingText,
 }
 

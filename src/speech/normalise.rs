@@ -36,13 +36,17 @@ pub fn spoken_form(text: &str, language: Language) -> String {
     if spoken.chars().any(char::is_alphanumeric) { spoken } else { name_of_first_sign(text, language) }
 }
 
-/// The replacement of a character.
+/// The replacement of a character in spoken text.
 enum Sign {
+    /// The character stays.
     Keep,
+    /// The character becomes a space.
     Drop,
+    /// This word replaces the character.
     Word(&'static str),
 }
 
+/// Returns the replacement of the character `c` in text of this language.
 fn sign(c: char, language: Language) -> Sign {
     let word = |english, chinese| Sign::Word(if language == Language::English { english } else { chinese });
     match c {
@@ -113,6 +117,7 @@ fn without_markup(text: &str) -> String {
     out
 }
 
+/// Appends a line of text to `out` without Markdown, HTML tags and link targets.
 fn without_marks(line: &str, out: &mut String) {
     let mut rest = line;
     while let Some(c) = rest.chars().next() {
@@ -174,8 +179,10 @@ fn link(link: &str) -> String {
     site.replace('.', " dot ")
 }
 
-/// Appends the character of the HTML entity at the start of `text` to `out`, and returns the text behind it.
+/// Appends the character of the HTML entity at the start of `text` to `out`, and returns the text behind the entity; None without an
+/// entity.
 fn entity<'a>(text: &'a str, out: &mut String) -> Option<&'a str> {
+    /// HTML entities with the characters that they stand for.
     const ENTITIES: [(&str, char); 6] = [("&amp;", '&'), ("&lt;", ' '), ("&gt;", ' '), ("&nbsp;", ' '), ("&quot;", ' '), ("&#39;", '\'')];
     ENTITIES.iter().find_map(|(name, c)| {
         let rest = text.strip_prefix(name)?;
@@ -186,6 +193,7 @@ fn entity<'a>(text: &'a str, out: &mut String) -> Option<&'a str> {
 
 /// Replaces English abbreviations by the words that they stand for; each word is followed by one space.
 fn expand_abbreviations(text: &str) -> String {
+    /// English abbreviations in lower case, with the words that they stand for.
     const ABBREVIATIONS: [(&str, &str); 18] = [
         ("mr.", "Mister"),
         ("mrs.", "Missus"),
@@ -230,6 +238,7 @@ fn expand_abbreviations(text: &str) -> String {
 /// Returns the name of the first sign in `text` that has one (👍: "thumbs up"), for a sentence of nothing but signs; empty without
 /// one.
 fn name_of_first_sign(text: &str, language: Language) -> String {
+    /// Signs with their names in English and in Chinese.
     const NAMES: [(char, &str, &str); 8] = [
         ('👍', "thumbs up", "赞"),
         ('👎', "thumbs down", "踩"),

@@ -17,6 +17,7 @@ impl Voice for NullVoice {
     }
 }
 
+/// An utterance that ends at once, without samples.
 struct Silence;
 
 impl Utterance for Silence {

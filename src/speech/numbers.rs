@@ -4,7 +4,7 @@
 
 use super::Language;
 
-/// Digits of the longest quantity; a longer number (of a telephone, a card) is read digit by digit.
+/// Number of digits of the longest quantity; a longer number (of a telephone, a card) is read digit by digit.
 const QUANTITY_DIGITS: usize = 9;
 
 /// Returns `text` with its amounts of money, times, ranges and units in words and long numbers digit by digit; other numbers stay.
@@ -27,8 +27,8 @@ pub(super) fn spoken(text: &str, language: Language) -> String {
     out
 }
 
-/// Appends the spoken form of the number at `begin` to `out`, as an amount of `money` if a currency sign stood before it. Returns
-/// the end of the text that this covers.
+/// Appends the spoken form of the number at index `begin` of `chars` to `out`, as an amount of `money` if a currency sign stood before the
+/// number. Returns the index behind the text that was read.
 fn say(chars: &[char], begin: usize, money: Option<&str>, language: Language, out: &mut String) -> usize {
     let (number, end) = number(chars, begin);
     if let Some((hour, minute, after)) = time_of_day(chars, begin) {
@@ -62,7 +62,7 @@ fn say(chars: &[char], begin: usize, money: Option<&str>, language: Language, ou
     after
 }
 
-/// Returns the number at `begin` without thousands separators, and its end.
+/// Returns the number at index `begin` of `chars` without thousands separators, and the index behind it.
 fn number(chars: &[char], begin: usize) -> (String, usize) {
     let digit = |at: usize| chars.get(at).is_some_and(char::is_ascii_digit);
     let (mut number, mut at) = (String::new(), begin);
@@ -85,13 +85,14 @@ fn number(chars: &[char], begin: usize) -> (String, usize) {
     (number, at)
 }
 
-/// Returns true if the second number of a range, at `begin`, is the last: `10-12` is a range, `2026-11-24` and `555-1234-567`
-/// are not.
+/// Returns true if the number at index `begin` of `chars`, the second of a range, is the last one: `10-12` is a range, `2026-11-24` and
+/// `555-1234-567` are not.
 fn second_of_range_ends(chars: &[char], begin: usize) -> bool {
     let (_, end) = number(chars, begin);
     !matches!(chars.get(end), Some('-' | '–')) || !chars.get(end + 1).is_some_and(char::is_ascii_digit)
 }
 
+/// Returns the name of the currency with the sign `c`; None for any other character.
 fn currency(c: char, language: Language) -> Option<&'static str> {
     let (english, chinese) = match c {
         '$' | '＄' => ("dollars", "美元"),
@@ -103,7 +104,8 @@ fn currency(c: char, language: Language) -> Option<&'static str> {
     Some(if language == Language::English { english } else { chinese })
 }
 
-/// Returns the hour and the minute of a time such as `10:30` at `begin`, and its end; None if there is no valid time.
+/// Returns the hour and the minute of a time such as `10:30` at index `begin` of `chars`, and the index behind it; None if there is no
+/// valid time.
 fn time_of_day(chars: &[char], begin: usize) -> Option<(String, String, usize)> {
     let digits = |from: usize| chars[from.min(chars.len())..].iter().take_while(|c| c.is_ascii_digit()).count();
     let hour_digits = digits(begin);
@@ -118,6 +120,7 @@ fn time_of_day(chars: &[char], begin: usize) -> Option<(String, String, usize)> 
     (valid && chars.get(end) != Some(&':')).then_some((hour, minute, end))
 }
 
+/// Returns a time of day in words.
 fn spoken_time(hour: &str, minute: &str, language: Language) -> String {
     let hour = hour.trim_start_matches('0');
     let hour = if hour.is_empty() { "0" } else { hour };
@@ -135,8 +138,10 @@ fn spoken_time(hour: &str, minute: &str, language: Language) -> String {
     }
 }
 
-/// Returns the end of the unit behind a number that ends at `end`, and the unit in words; without a known unit `end` and None.
+/// Returns the index behind the unit that follows a number ending at index `end` of `chars`, and the unit in words; without a known unit,
+/// `end` and None.
 fn unit(chars: &[char], end: usize, language: Language) -> (usize, Option<&'static str>) {
+    /// Signs of units with their names in English and in Chinese.
     const UNITS: [(&str, &str, &str); 22] = [
         ("%", "percent", "%"),
         ("％", "percent", "%"),

@@ -13,17 +13,18 @@ const ABBREVIATIONS: [&str; 22] = [
 /// The splitter of one reply: collects pieces of text and returns whole sentences.
 #[derive(Clone, Debug, Default)]
 pub struct SentenceSplitter {
+    /// Text that is not returned yet.
     rest: String,
     /// Length of the start of `rest` that contains no end of a sentence, in bytes.
     seen: usize,
-    /// Length of that start, in characters.
+    /// Length of the start of `rest` that contains no end of a sentence, in characters.
     length: usize,
-    /// Position behind the last space or Chinese comma, semicolon or colon in it.
+    /// Byte position in `rest` behind the last space or Chinese comma, semicolon or colon seen; None without one.
     pause: Option<usize>,
 }
 
 impl SentenceSplitter {
-    /// Adds a piece and returns the sentences that it completes, without white space around them.
+    /// Adds a piece of the reply's text and returns the sentences that it completes, without white space around them.
     pub fn push(&mut self, piece: &str) -> Vec<String> {
         self.rest.push_str(piece);
         let mut done = Vec::new();
@@ -38,14 +39,14 @@ impl SentenceSplitter {
         done
     }
 
-    /// Ends the reply and returns its last, unfinished sentence; None if there is none.
+    /// Ends the reply and returns its last, unfinished sentence; None if no text is left.
     pub fn finish(&mut self) -> Option<String> {
         let mut done = Vec::new();
         take(&std::mem::take(self).rest, &mut done);
         done.pop()
     }
 
-    /// Returns the end of the sentence that begins at `begin`; None while more text is needed to know it.
+    /// Returns the byte position of the end of the sentence that begins at `begin`; None while more text is needed to know the end.
     fn next_end(&mut self, begin: usize) -> Option<usize> {
         loop {
             let c = self.rest[self.seen..].chars().next()?;
@@ -69,7 +70,8 @@ impl SentenceSplitter {
         }
     }
 
-    /// Returns the end of a sentence including closing quotation marks and brackets; None if more of them may follow.
+    /// Returns the byte position of the end of a sentence, moved from `end` behind closing quotation marks and brackets; None if more of
+    /// them may follow.
     fn end_with_closing(&self, mut end: usize) -> Option<usize> {
         if self.rest[..end].ends_with('\n') {
             return Some(end);
@@ -88,7 +90,8 @@ impl SentenceSplitter {
         }
     }
 
-    /// Returns true if the dot at `seen` belongs to an abbreviation, an initial or the number of a list item.
+    /// Returns true if the dot at the position `seen` belongs to an abbreviation, an initial or the number of a list item; the sentence
+    /// begins at `begin`.
     fn is_abbreviation(&self, begin: usize) -> bool {
         let word =
             self.rest[begin..self.seen].rsplit(|c: char| c.is_whitespace() || matches!(c, '(' | '"' | '“')).next().unwrap_or_default();
@@ -101,6 +104,7 @@ impl SentenceSplitter {
     }
 }
 
+/// Returns true if `c` may end a sentence.
 const fn ends_sentence(c: char) -> bool {
     matches!(c, '.' | '!' | '?' | '…' | '。' | '！' | '？' | '\n')
 }

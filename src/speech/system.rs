@@ -17,16 +17,16 @@ use super::{Language, Prosody, SpeechText, Utterance, UtteranceEvent, Voice};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::supervise;
 
-/// Capacity of the channel of blocks: when it is full the program waits, so a long sentence needs little memory.
+/// Capacity of the channel of blocks of sound: when it is full the voice program waits, so a long sentence needs little memory.
 const BLOCKS: usize = 16;
-/// Size of a block, in bytes: 93 ms at espeak's 22,050 Hz.
+/// Size of a block of sound, in bytes: 93 ms at espeak's 22,050 Hz.
 const BLOCK_BYTES: usize = 4_096;
-/// Longest wait of one call of `next`.
+/// Longest time that one call of [`Utterance::next`] waits for samples.
 const WAIT: Duration = Duration::from_millis(100);
-/// Time without output after which a program counts as hung. espeak-ng needs 24 ms on an idle machine; PowerShell, or a machine
-/// that is swapping, needs seconds.
+/// Time without output after which a voice program counts as hung. espeak-ng needs 24 ms on an idle machine; PowerShell, or a machine that
+/// is swapping, needs seconds.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Interval between two checks for the exit of a program.
+/// Interval between two checks for the exit of a voice program.
 const EXIT_POLL: Duration = Duration::from_millis(2);
 /// Default speaking rate of espeak-ng and `say`, in words per minute.
 const WORDS_PER_MINUTE: f32 = 175.0;
@@ -35,15 +35,20 @@ const WORDS_PER_MINUTE: f32 = 175.0;
 #[derive(Clone, Debug)]
 pub struct SystemVoice {
     program: OsString,
+    /// Interface of the program.
     dialect: Dialect,
+    /// Time without output after which the program counts as hung.
     timeout: Duration,
 }
 
 /// The interface of a voice program: its options and the destination of its sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Dialect {
+    /// espeak-ng, which writes WAV to stdout.
     Espeak,
+    /// `say` of macOS, which writes a WAV file.
     Say,
+    /// A PowerShell script with SAPI of Windows, which writes WAV to stdout.
     Sapi,
 }
 
@@ -123,7 +128,8 @@ impl Voice for SystemVoice {
     }
 }
 
-/// Returns the command line arguments; the text is not among them.
+/// Returns the command line arguments of a voice program for `text`, which is itself not among them; `file` receives the sound of a program
+/// that cannot write to a pipe.
 fn arguments(dialect: Dialect, text: &SpeechText, file: Option<&PathBuf>) -> Vec<OsString> {
     let Prosody { rate, pitch } = text.prosody;
     let wpm = format!("{:.0}", WORDS_PER_MINUTE * rate);
@@ -165,17 +171,21 @@ const SAPI: &str = "Add-Type -AssemblyName System.Speech; \
 /// Returns a new path for the output of `say`, which cannot write to a pipe.
 fn temporary_file() -> PathBuf {
     use std::sync::atomic::{AtomicU64, Ordering};
+    /// Number of paths returned so far by this process.
     static COUNT: AtomicU64 = AtomicU64::new(0);
     std::env::temp_dir().join(format!("hearken-{}-{}.wav", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)))
 }
 
-/// A message from the reading thread.
+/// A message from the thread that reads a voice program's sound.
 enum Block {
+    /// A block of mono samples at `rate_hz` Hz.
     Samples { rate_hz: u32, samples: Vec<f32> },
+    /// The end of the sound; with the reason if the sound is not valid WAV or cannot be read.
     End(std::result::Result<(), String>),
 }
 
-/// Sends the output of the program to `blocks` until it ends or the receiver is gone.
+/// Reads the sound of a voice program, from `stdout` or from the `file` that it wrote, and sends it to `blocks` until the sound ends or the
+/// receiver is gone.
 fn read_sound(mut stdout: impl Read, file: Option<PathBuf>, blocks: &Sender<Block>) -> std::io::Result<()> {
     let Some(file) = file else { return read_wav(&mut stdout, blocks) };
     // The file is complete when the program closes its stdout.
@@ -186,6 +196,7 @@ fn read_sound(mut stdout: impl Read, file: Option<PathBuf>, blocks: &Sender<Bloc
     read_wav(&mut &sound?[..], blocks)
 }
 
+/// Decodes WAV from `reader` and sends the samples to `blocks` until the sound ends or the receiver is gone.
 fn read_wav(reader: &mut impl Read, blocks: &Sender<Block>) -> std::io::Result<()> {
     let format = read_header(reader)?;
     let (mut bytes, mut filled) = (vec![0; BLOCK_BYTES], 0);
@@ -205,16 +216,20 @@ fn read_wav(reader: &mut impl Read, blocks: &Sender<Block>) -> std::io::Result<(
     }
 }
 
-/// A voice program that is running.
+/// A voice program that speaks a sentence.
 struct RunningProgram {
     child: Child,
+    /// Blocks of the program's sound.
     blocks: Receiver<Block>,
+    /// Voice that started the program, for error messages.
     voice: SystemVoice,
+    /// Sample rate of the newest samples, in Hz.
     rate_hz: u32,
     /// True once samples have arrived.
     spoke: bool,
     /// Start of the current wait for samples.
     waiting_since: Option<Instant>,
+    /// True once the end or an error was returned.
     ended: bool,
 }
 

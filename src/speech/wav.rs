@@ -2,11 +2,11 @@
 
 use std::io::{self, Read};
 
-/// Largest chunk before the sound that is skipped, in bytes.
+/// Largest chunk before the sound that is skipped, in bytes; a larger one is an error.
 const LONGEST_SKIP: u32 = 1 << 16;
-/// Format tag of integer samples.
+/// Format tag of integer samples in a `fmt ` chunk.
 const PCM: u16 = 1;
-/// Format tag `WAVE_FORMAT_EXTENSIBLE`; with 16 bits the samples are integers too.
+/// Format tag `WAVE_FORMAT_EXTENSIBLE` of a `fmt ` chunk; with 16 bits the samples are integers too.
 const EXTENSIBLE: u16 = 0xfffe;
 /// Accepted numbers of channels.
 const CHANNELS: std::ops::RangeInclusive<u16> = 1..=8;
@@ -20,7 +20,7 @@ pub(super) struct PcmFormat {
     pub(super) channels: u16,
 }
 
-/// Reads up to the first sample and returns the format.
+/// Reads WAV from `reader` up to the first sample and returns the format.
 ///
 /// # Errors
 /// `InvalidData` when the stream is not WAV with 16-bit samples; `UnexpectedEof` when it ends before the first sample.
@@ -56,7 +56,7 @@ pub(super) fn read_header(reader: &mut impl Read) -> io::Result<PcmFormat> {
     }
 }
 
-/// Decodes the whole frames in `bytes`, mixes them to mono and appends the samples to `out`. Returns the number of bytes used.
+/// Decodes the whole frames in `bytes`, mixes them to mono and appends the samples to `out`. Returns the number of bytes decoded.
 pub(super) fn decode_samples(bytes: &[u8], channels: u16, out: &mut Vec<f32>) -> usize {
     let frame = 2 * usize::from(channels.max(1));
     let frames = bytes.chunks_exact(frame);
