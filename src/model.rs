@@ -63,20 +63,23 @@ pub use tensor_dump::{TensorData, save_tensors};
 /// [`LaneCache`].
 #[derive(Debug)]
 pub struct Model {
+    /// Audio encoder: log-mel to features.
     encoder: Encoder,
+    /// Language model: features and tokens to logits.
     decoder: Decoder,
     vocabulary: Vocabulary,
     ids: TokenIds,
     /// Hash of the weights and the precision; zeros for random weights.
     fingerprint: [u8; 32],
     precision: Precision,
+    /// Name of the model in events.
     name: String,
 }
 
 impl Model {
     /// Loads the checkpoint folder `dir` to compute in `precision` on `device`; `name` is the model's name in events. Without a
-    /// `precision`: bf16 on a GPU; else that of a folder with quantised weights only, else f32, or 4 bits for a large model.
-    /// Weights that the folder holds already quantised are mapped and used in place, others quantised in memory.
+    /// `precision`: bf16 on a GPU; on the CPU that of a folder with quantised weights only, else f32, or 4 bits for a large model. Weights
+    /// that the folder holds already quantised are mapped and used in place, others quantised in memory.
     ///
     /// # Errors
     /// When a file is missing, damaged or of another architecture, naming the file; when the device is not available, or a GPU is
@@ -114,8 +117,8 @@ impl Model {
         Loader { dir, name, precision, device, fingerprint }.assemble(&weights)
     }
 
-    /// Loads as [`Model::load`] does; when a GPU that was built in cannot be used, loads on the CPU (bf16 then becomes the CPU's
-    /// default) and returns the GPU's error beside the model. The second value is None if `device` itself was used.
+    /// Loads as [`Model::load`] does; when a GPU that was built in cannot be used, loads on the CPU (bf16 then becomes the CPU's default)
+    /// and returns the GPU's error beside the model, else None.
     ///
     /// # Errors
     /// As [`Model::load`]; for a GPU that cannot be used, when the CPU fails as well.
@@ -142,8 +145,8 @@ impl Model {
         Self::random("3b (random weights)", ModelSizes { lm: &lm, audio: &audio }, TokenIds::RELEASE, precision)
     }
 
-    /// Makes a model of any sizes with random weights, on the CPU. Control tokens have the `ids`; its vocabulary is empty: every
-    /// text decodes to nothing.
+    /// Makes a model of any sizes with random weights, on the CPU. Control tokens have the given `ids`; the vocabulary is empty: every text
+    /// decodes to nothing.
     ///
     /// # Errors
     /// When memory is too small.
@@ -178,8 +181,8 @@ impl Model {
         self.encode_batch(&[mel])?.pop().ok_or_else(none)
     }
 
-    /// Encodes several chunks, or blocks of recordings, all of the same length, to features each, in order; no block affects
-    /// another. The weights are read once for all.
+    /// Encodes several chunks, or blocks of recordings, all of the same length, to features each, in order; no block affects another. The
+    /// encoder's weights are read once for all.
     ///
     /// # Errors
     /// When the blocks differ in length or do not have 3 to 200 frames, or candle fails.
@@ -257,14 +260,14 @@ impl Model {
         self.precision
     }
 
-    /// Returns the most positions (tokens and feature vectors) that the cache of a lane may hold.
+    /// Returns the largest number of positions (tokens and feature vectors) that the cache of a lane may hold.
     #[must_use]
     pub const fn block_size(&self) -> usize {
         self.decoder.block_size()
     }
 
-    /// Returns true if the decoder has at most 500 million weights: any processor of today is taken to run such a model in real
-    /// time, without a measurement.
+    /// Returns true if the decoder has at most 500 million weights: any processor of today is taken to run such a model in real time,
+    /// without a measurement.
     #[must_use]
     pub fn is_small(&self) -> bool {
         self.decoder.weights() <= precision_choice::FLOAT_WEIGHTS
@@ -304,7 +307,7 @@ impl Model {
     }
 }
 
-/// Everything but the weights that loading a checkpoint folder needs.
+/// The settings for loading a checkpoint folder, all but the weights.
 struct Loader<'a> {
     dir: &'a Path,
     name: &'a str,
@@ -314,7 +317,7 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    /// Reads configuration, token ids and tokenizer of the folder, and builds the model from `weights`.
+    /// Reads configuration, token ids and tokenizer of the checkpoint folder, and builds the model from `weights`.
     fn assemble(self, weights: &impl Weights) -> Result<Model> {
         let (lm, audio) = (LmConfig::read(self.dir)?, AudioConfig::read(self.dir)?);
         let compute = ComputeType::of(self.precision);
@@ -327,6 +330,7 @@ impl Loader<'_> {
     }
 }
 
+/// Returns the error for a failed computation of candle.
 #[allow(clippy::needless_pass_by_value, reason = "map_err passes the error by value")]
 fn compute_error(error: candle_core::Error) -> Error {
     Error::internal(format_args!("computing with the model failed: {error}"))

@@ -24,14 +24,14 @@ use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// Name of the index file, which names the shard of every tensor.
 pub const INDEX: &str = "model.safetensors.index.json";
-/// Name of the only shard of a checkpoint without an index.
+/// Name of the only file of weights of a checkpoint without an index.
 const SINGLE: &str = "model.safetensors";
-/// Names of the encoder's file: that of today, and that of older releases.
+/// Names of the file of the encoder's weights: that of today, and that of older releases.
 const ENCODERS: [&str; 2] = ["audiointeraction_ChunkwisedEncoder.pth", "MiniOmni3_ChunkwisedEncoder.pth"];
 
-/// The most layers whose tensor names are listed: a hostile layer count fails at the first missing tensor without filling memory.
+/// Largest number of layers whose tensor names are listed: a hostile layer count fails at the first missing tensor without filling memory.
 const MAX_LAYERS: usize = 4_096;
-/// Number of bytes at the beginning of each tensor that the identity covers.
+/// Number of bytes at the beginning of each tensor that [`Checkpoint::identity`] covers.
 const IDENTITY_BYTES: usize = 64;
 
 /// An open checkpoint folder: configuration and headers are read, tensors on demand.
@@ -41,9 +41,11 @@ pub struct Checkpoint {
     pub lm: LmConfig,
     /// Sizes of the audio encoder.
     pub audio: AudioConfig,
+    /// Files of the language model's weights.
     shards: Vec<Shard>,
     /// Index in `shards` of each tensor of the language model, by its stored name.
     shard_of: BTreeMap<String, usize>,
+    /// File of the encoder's weights.
     encoder: TorchFile,
     encoder_path: PathBuf,
 }
@@ -165,8 +167,8 @@ impl Checkpoint {
         Ok(if rows == (0..shape[0]) { whole } else { whole[rows.start * width..rows.end * width].to_vec() })
     }
 
-    /// Checks that exactly the tensors that the configuration implies exist (the reference loads strictly); one unused tensor of
-    /// the encoder may exist as well.
+    /// Checks that exactly the tensors exist that the configuration implies (the reference loads strictly); one unused tensor of the
+    /// encoder may exist as well.
     fn check_names(&self, dir: &Path) -> Result<()> {
         let expected = lm_names(&self.lm);
         // Very old litgpt shards name `attn.attn` what is now `attn.qkv`.
@@ -255,8 +257,8 @@ impl Weights for Checkpoint {
     }
 }
 
-/// Maps the shards in `dir`, checks their tensors against the index, and returns them with the index of each tensor's shard.
-/// Without an index file, `model.safetensors` is the only shard.
+/// Maps the files of weights in `dir`, checks their tensors against the index, and returns them with the index of each tensor's file.
+/// Without an index file, `model.safetensors` is the only file.
 fn open_shards(dir: &Path) -> Result<(Vec<Shard>, BTreeMap<String, usize>)> {
     #[derive(Deserialize)]
     struct Index {

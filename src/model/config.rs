@@ -18,7 +18,7 @@ pub const AUDIO_CONFIG: &str = "qwen25OmniConfig/config.json";
 /// The largest value of a size field that is accepted; the smallest is 1.
 const MAX_SIZE: usize = 1 << 24;
 
-/// The sizes of both parts of a model.
+/// The sizes of both parts of a model: language model and audio encoder.
 #[derive(Clone, Copy, Debug)]
 pub struct ModelSizes<'a> {
     /// Sizes of the language model.
@@ -32,17 +32,29 @@ pub struct ModelSizes<'a> {
 #[serde(default)]
 #[allow(missing_docs, reason = "the fields are litgpt's own")]
 pub struct LmConfig {
+    /// Largest number of positions.
     pub block_size: usize,
+    /// Number of layers.
     pub n_layer: usize,
+    /// Number of query heads.
     pub n_head: usize,
+    /// Number of values of an embedding and of a hidden state.
     pub n_embd: usize,
+    /// Number of key/value heads; absent: that of the query heads.
     pub n_query_groups: Option<usize>,
+    /// Number of values of a head; absent: `n_embd / n_head`.
     pub head_size: Option<usize>,
+    /// Inner size of the MLP; absent: `4 * n_embd`.
     pub intermediate_size: Option<usize>,
+    /// Number of token ids, with padding.
     pub padded_vocab_size: usize,
+    /// Epsilon of the RMS norms.
     pub norm_eps: f64,
+    /// Base of the rotation frequencies.
     pub rope_base: f64,
+    /// True if queries, keys and values have a bias.
     pub attn_bias: bool,
+    /// Fields that change the architecture.
     #[serde(flatten)]
     pub(super) switches: Switches,
 }
@@ -200,7 +212,7 @@ impl LmConfig {
         (self.n_embd as u64).saturating_mul(self.padded_vocab_size as u64)
     }
 
-    /// Returns the kind and text of the error if a switch or size is not implemented.
+    /// Checks that every switch and size is implemented; the error is the kind and text of the first that is not.
     fn check(&self) -> std::result::Result<(), (ErrorKind, String)> {
         let s = &self.switches;
         let refused = [
@@ -253,7 +265,7 @@ impl LmConfig {
     }
 }
 
-/// Checks that every size lies between 1 and [`MAX_SIZE`]; the error names the first other field.
+/// Checks that every size lies between 1 and [`MAX_SIZE`]; the error names the first that does not.
 fn check_sizes(sizes: &[(&str, usize)]) -> std::result::Result<(), (ErrorKind, String)> {
     match sizes.iter().find(|(_, size)| !(1..=MAX_SIZE).contains(size)) {
         Some((field, size)) => Err((ErrorKind::Model, format!("`{field}` is {size}, which is no possible size"))),
@@ -261,7 +273,7 @@ fn check_sizes(sizes: &[(&str, usize)]) -> std::result::Result<(), (ErrorKind, S
     }
 }
 
-/// Returns true if the field is there and not null.
+/// Returns true if the field `value` is there and not null.
 fn is_set(value: Option<&yaml_serde::Value>) -> bool {
     value.is_some_and(|v| !v.is_null())
 }
@@ -271,14 +283,21 @@ fn is_set(value: Option<&yaml_serde::Value>) -> bool {
 #[serde(default)]
 #[allow(missing_docs, reason = "the fields are the checkpoint's own")]
 pub struct AudioConfig {
+    /// Number of values of a hidden state.
     pub d_model: usize,
+    /// Number of layers.
     pub encoder_layers: usize,
+    /// Number of attention heads.
     pub encoder_attention_heads: usize,
+    /// Inner size of the MLP.
     pub encoder_ffn_dim: usize,
+    /// Number of mel bins of the log-mel.
     pub num_mel_bins: usize,
+    /// Number of values of a feature vector.
     pub output_dim: usize,
     /// Half the log-mel frames of a full block of a recording; only 100 is implemented.
     pub n_window: usize,
+    /// Name of the activation function; only `gelu` is implemented.
     pub activation_function: String,
 }
 
@@ -342,7 +361,7 @@ impl AudioConfig {
         d.saturating_mul(d).saturating_mul(4).saturating_add(d.saturating_mul(ffn).saturating_mul(2))
     }
 
-    /// Returns the kind and text of the error if a field is not implemented or a size is impossible.
+    /// Checks that every field is implemented and every size possible; the error is the kind and text of the first that is not.
     fn check(&self) -> std::result::Result<(), (ErrorKind, String)> {
         if self.activation_function != "gelu" {
             return Err((ErrorKind::UnsupportedModel, "`activation_function` has a value that Hearken does not implement".into()));

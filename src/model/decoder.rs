@@ -92,19 +92,22 @@ impl Logits {
     }
 }
 
-/// The language model's layers, in float or packed arithmetic. One pass at a time runs; others wait.
+/// The language model's decoder, in float or packed arithmetic. One pass at a time runs; others wait.
 #[derive(Debug)]
 pub struct Decoder {
     layers: DecoderLayers,
     config: LmConfig,
+    /// Number type of the hidden states between the layers.
     dtype: DType,
     device: Device,
+    /// Rows and decision logits of the pass in progress.
     index: Mutex<PassIndex>,
 }
 
 /// The rows of a pass over all lanes, and the decision logits, in lists whose memory is kept from pass to pass.
 #[derive(Debug, Default)]
 struct PassIndex {
+    /// Rows of each lane.
     spans: Vec<LaneSpan>,
     /// Rows, counted over all lanes, at which the two logits of a decision are read.
     decision_rows: Vec<usize>,
@@ -117,15 +120,20 @@ struct PassIndex {
 /// The layers of the decoder, in one of the two kinds of arithmetic.
 #[derive(Debug)]
 enum DecoderLayers {
+    /// candle's layers, on any device.
     Float(Box<float::FloatDecoder>),
+    /// Layers with packed weights, on the CPU.
     Packed(Box<packed::PackedDecoder>),
 }
 
 /// The rows of one lane among all rows of a pass, and the position of the first one in the lane's cache.
 #[derive(Debug)]
 struct LaneSpan {
+    /// Index of the lane's first row among all rows.
     first_row: usize,
+    /// Number of rows of the lane.
     rows: usize,
+    /// Position of the first row in the lane's cache.
     position: usize,
 }
 
@@ -198,8 +206,8 @@ impl Decoder {
         }
     }
 
-    /// Reads a cache that [`LaneCache::save`] wrote; returns None if the file is missing or damaged, or of other sizes or another
-    /// number type than this decoder's.
+    /// Reads a cache that [`LaneCache::save`] wrote; returns None if the file is missing or damaged, or if its sizes or number type are not
+    /// this decoder's.
     #[must_use]
     pub fn load_cache(&self, path: &std::path::Path) -> Option<LaneCache> {
         self.new_cache().load(path, self.config.kv_shape(), self.dtype, self.rope(), &self.device)
@@ -214,6 +222,7 @@ impl Decoder {
         cache.compact(kept, self.rope())
     }
 
+    /// Returns the frequencies of the position rotations.
     const fn rope(&self) -> &Rope {
         match &self.layers {
             DecoderLayers::Float(layers) => layers.rope(),
@@ -233,7 +242,7 @@ impl Decoder {
         &self.device
     }
 
-    /// Returns the most positions that the cache of a lane may hold.
+    /// Returns the largest number of positions that the cache of a lane may hold.
     #[must_use]
     pub const fn block_size(&self) -> usize {
         self.config.block_size

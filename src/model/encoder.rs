@@ -38,7 +38,9 @@ pub struct Encoder {
 /// The layers of the encoder, in one of the two kinds of arithmetic.
 #[derive(Debug)]
 enum EncoderLayers {
+    /// candle's layers in f32, on any device.
     Float(float::FloatEncoder),
+    /// Layers with packed weights, on the CPU.
     Packed(Box<packed::PackedEncoder>),
 }
 
@@ -65,9 +67,9 @@ impl Encoder {
         Ok(Self { layers, device: device.clone() })
     }
 
-    /// Encodes scaled log-mel blocks, `[128, frames]` row-major, all of one length of 3 to 200 frames, to features `[n, output_dim]`
-    /// each (`[10, output_dim]` for a live chunk). Blocks may come from different recordings: the weights are read once for all, and no
-    /// block affects another.
+    /// Encodes scaled log-mel blocks, `[128, frames]` row-major, all of one length of 3 to 200 frames, to features `[n, output_dim]` each
+    /// (`[10, output_dim]` for a live chunk). Blocks may come from different recordings: the weights are read once for all, and no block
+    /// affects another.
     ///
     /// # Errors
     /// When the blocks differ in length or do not have 3 to 200 frames, or candle fails. No blocks give no features.

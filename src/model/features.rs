@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use candle_core::{DType, Result as CandleResult, Tensor};
 
-/// Most buffers in a pool: one for each chunk that a lane may lag and still catch up at once. With more chunks in use, each further
-/// one allocates.
+/// Largest number of buffers in a pool: one for each chunk that a lane may lag and still catch up at once. With more chunks in use, each
+/// further chunk allocates a buffer.
 const POOL_SIZE: usize = 64;
 
 /// The feature vectors of one chunk, `[10, n_embd]`, or of a whole recording, `[n, n_embd]`. A clone shares them.
@@ -20,12 +20,14 @@ pub enum Features {
 /// Feature vectors in main memory, f32, `[rows][width]`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FeatureRows {
+    /// Values, row after row.
     values: Vec<f32>,
+    /// Number of values of a feature vector.
     width: usize,
 }
 
 impl FeatureRows {
-    /// Makes feature vectors of `width` values each from `values`; a rest of fewer than `width` values is ignored.
+    /// Makes feature vectors of `width` values each from `values`; a remainder of fewer than `width` values is ignored.
     #[must_use]
     pub const fn new(values: Vec<f32>, width: usize) -> Self {
         Self { values, width }

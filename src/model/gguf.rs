@@ -16,9 +16,11 @@ use memmap2::Mmap;
 use super::huge_pages;
 use crate::error::{Error, Result};
 
+/// First bytes of a GGUF file.
 const MAGIC: &[u8; 4] = b"GGUF";
+/// Version of the GGUF format that Hearken reads and writes.
 const VERSION: u32 = 3;
-/// The alignment of tensors in a written file, in bytes: a cache line, for the kernels.
+/// Alignment of tensors in a written file, in bytes: a cache line, for the kernels.
 const ALIGNMENT: usize = 64;
 /// The metadata key of the alignment of tensors.
 const ALIGNMENT_KEY: &str = "general.alignment";
@@ -26,20 +28,23 @@ const ALIGNMENT_KEY: &str = "general.alignment";
 const DEFAULT_ALIGNMENT: usize = 32;
 /// The largest alignment that is accepted in a file, in bytes.
 const MAX_ALIGNMENT: u64 = 1 << 20;
-/// The most metadata entries of a file; a file with more is refused as damaged. The same holds for the limits below.
+/// Largest number of metadata entries of a file; a file with more is refused as damaged.
 const MAX_METADATA: u64 = 10_000;
-/// The most tensors of a file; the 3B has some 900.
+/// Largest number of tensors of a file (the 3B has some 900); a file with more is refused as damaged.
 const MAX_TENSORS: u64 = 100_000;
-/// The most bytes of a string.
+/// Largest length of a string in a file, in bytes; a file with a longer one is refused as damaged.
 const MAX_CHARACTERS: u64 = 1 << 20;
-/// The most items of a list in the metadata.
+/// Largest number of items of a list in the metadata; a file with a longer list is refused as damaged.
 const MAX_ITEMS: u64 = 10_000_000;
-/// Types of metadata values that Hearken writes (`enum gguf_metadata_value_type`).
+/// Type id of a 32-bit unsigned metadata value (`enum gguf_metadata_value_type`).
 const TYPE_U32: u32 = 4;
+/// Type id of a metadata value that is a string (`enum gguf_metadata_value_type`).
 const TYPE_STRING: u32 = 8;
+/// Type id of a metadata value that is a list (`enum gguf_metadata_value_type`).
 const TYPE_ARRAY: u32 = 9;
+/// Type id of a 64-bit unsigned metadata value (`enum gguf_metadata_value_type`).
 const TYPE_U64: u32 = 10;
-/// The most dimensions of a tensor (`GGML_MAX_DIMS`).
+/// Largest number of dimensions of a tensor (`GGML_MAX_DIMS`).
 const MAX_DIMENSIONS: u32 = 4;
 
 /// The element types of tensors that Hearken reads and writes, with their ids in `enum ggml_type`.
@@ -200,9 +205,10 @@ impl Gguf {
     }
 }
 
-/// A reader of the values in the header's bytes, in their order; its errors are the ends of sentences about the file.
+/// A reader of the values in a GGUF header, in their order; its errors are the ends of sentences about the file.
 struct HeaderReader<'a> {
     bytes: &'a [u8],
+    /// Index of the next byte.
     at: usize,
 }
 
@@ -263,7 +269,7 @@ impl<'a> HeaderReader<'a> {
         })
     }
 
-    /// Reads an entry of the tensor list: name, type and shape, offset.
+    /// Reads an entry of the tensor list; returns the name, the type and shape, and the offset of the tensor.
     fn entry(&mut self) -> Result<(String, TensorInfo, u64), String> {
         let name = self.text()?;
         let n = self.u32()?;
@@ -288,15 +294,18 @@ impl<'a> HeaderReader<'a> {
 /// A writer of a GGUF file: the header first, then the tensors in the header's order.
 #[derive(Debug)]
 pub struct GgufWriter<W: Write> {
+    /// Destination of the file.
     to: W,
     /// Number of bytes of each tensor that is not written yet.
     left: std::vec::IntoIter<usize>,
 }
 
-/// The bytes of the header of a file to be written, and the sizes of its tensors in their order.
+/// The header of a GGUF file to be written, and the sizes of its tensors in their order.
 #[derive(Clone, Debug)]
 pub struct GgufLayout {
+    /// Bytes of the header.
     header: Vec<u8>,
+    /// Number of bytes of each tensor, without padding.
     sizes: Vec<usize>,
 }
 
@@ -386,7 +395,7 @@ impl<W: Write> GgufWriter<W> {
         Ok(Self { to, left: layout.sizes.into_iter() })
     }
 
-    /// Continues a file that already holds the header and the first `tensors` tensors; `to` must write behind them.
+    /// Continues a file that already holds the header and the first `tensors` tensors of `layout`; `to` must write behind them.
     #[must_use]
     pub fn resume(to: W, layout: GgufLayout, tensors: usize) -> Self {
         let mut left = layout.sizes.into_iter();
@@ -430,6 +439,7 @@ impl<W: Write> GgufWriter<W> {
 /// A writer that counts the bytes written through it.
 struct CountingWriter<'a, W: Write> {
     to: &'a mut W,
+    /// Number of bytes written so far.
     bytes: usize,
 }
 

@@ -9,7 +9,7 @@ use std::io::{self, Seek, Write};
 
 use memmap2::Mmap;
 
-/// Bytes of a huge page on most processors.
+/// Number of bytes of a huge page on most processors.
 const PAGE: usize = 2 << 20;
 
 /// Advises the system to hold the pages of `map` as huge pages; without support (all but Linux), nothing changes.
@@ -26,6 +26,7 @@ pub struct HugePageWriter {
     file: File,
     /// Offset in the file at which the pending bytes begin.
     at: u64,
+    /// Bytes that do not fill a huge page yet.
     pending: Vec<u8>,
 }
 

@@ -40,14 +40,18 @@ pub use tiled::{Tiled, TiledShape};
 pub const TILE: usize = 16;
 /// Number of successive inputs of an output, or of an activation row, that share a scale.
 pub const GROUP: usize = 64;
-/// The most activation rows that an instruction set's function `tile` computes at a time: their sums fill the registers of AVX-512.
+/// Largest number of activation rows that an instruction set's function `tile` computes at a time: their sums fill the registers of
+/// AVX-512.
 const MAX_ROWS: usize = 13;
 
 /// A view of the bytes of a packed matrix of `k` inputs; its outputs are padded to whole tiles of 16.
 #[derive(Clone, Copy, Debug)]
 pub struct Packed<'a> {
+    /// Tiles of weights and scales.
     bytes: &'a [u8],
+    /// Bits of a weight.
     bits: Bits,
+    /// Number of inputs.
     k: usize,
 }
 
@@ -65,7 +69,7 @@ impl<'a> Packed<'a> {
         self.bytes.len() / tile_bytes(self.bits, self.k)
     }
 
-    /// Returns the `k` weights of output `at`, unpacked; None beyond the last tile. Outputs of padding give zeros.
+    /// Returns the `k` weights of output number `at`, unpacked; None beyond the last tile. Outputs of padding give zeros.
     #[must_use]
     pub fn row(self, at: usize) -> Option<impl Iterator<Item = f32> + use<'a>> {
         let size = tile_bytes(self.bits, self.k);
@@ -78,7 +82,7 @@ impl<'a> Packed<'a> {
         self.k.div_ceil(GROUP)
     }
 
-    /// Returns the bytes of the weights and of the scales of tile `at`, which must exist.
+    /// Returns the bytes of the weights and the bytes of the scales of tile number `at`, which must exist.
     fn tile(&self, at: usize) -> (&'a [u8], &'a [u8]) {
         let size = tile_bytes(self.bits, self.k);
         self.bytes[at * size..][..size].split_at(self.groups() * self.bits.group_bytes())
@@ -148,10 +152,13 @@ impl InstructionSet {
 
 /// A tile of weights with its scales, to be multiplied with the rows of `activations` from `first_row` on.
 struct TileJob<'a> {
+    /// Bytes of the weights of the tile.
     weights: &'a [u8],
+    /// Bytes of the scales of the tile.
     scales: &'a [u8],
     bits: Bits,
     activations: &'a Activations,
+    /// Index of the first activation row.
     first_row: usize,
 }
 
@@ -186,7 +193,7 @@ pub fn multiply(isa: InstructionSet, weights: Packed<'_>, activations: &Activati
     }
 }
 
-/// Returns the sizes of the fewest, nearly equal parts of `rows` of at most [`MAX_ROWS`] each.
+/// Returns the sizes of the fewest, nearly equal parts of `rows` rows, of at most 13 rows each.
 fn even_parts(rows: usize) -> impl Iterator<Item = usize> {
     let parts = rows.div_ceil(MAX_ROWS);
     (0..parts).map(move |i| (i + 1) * rows / parts - i * rows / parts)

@@ -17,8 +17,8 @@ use super::kernels::attention::BlockedKv;
 use super::rope::Rope;
 use super::weights::ComputeType;
 
-/// Positions by which a float layer's cache grows: few enough for a small prompt cache, many enough that a cache of 4,096 positions
-/// is copied only eight times.
+/// Number of positions by which a float layer's cache grows: few enough for a small prompt cache, many enough that a cache of 4,096
+/// positions is copied only eight times.
 const GROW_BY: usize = 512;
 /// Index of the dimension of positions in `[groups, positions, head]`.
 const POSITIONS: usize = 1;
@@ -35,8 +35,9 @@ pub struct KvShape {
 /// The key/value cache of a lane: the keys and values of every layer, for the positions that the lane has been fed.
 #[derive(Debug)]
 pub struct LaneCache {
+    /// Keys and values of each layer.
     pub(super) layers: Vec<LayerCache>,
-    /// Positions fed; a failed pass may leave further rows in `layers`.
+    /// Number of positions fed; a failed pass may leave further rows in `layers`.
     pub(super) positions: usize,
 }
 
@@ -70,12 +71,12 @@ impl FloatLayerCache {
         self.rotated.append(keys, values)
     }
 
-    /// Returns all unrotated keys and all values; None for an empty cache.
+    /// Returns all unrotated keys and all values of the layer; None for an empty cache.
     fn rows(&self) -> Result<Option<(Tensor, Tensor)>> {
         Ok(self.unrotated.current_data()?.zip(self.rotated.v()?))
     }
 
-    /// Makes a layer from unrotated keys and values, which get the positions from 0 on and the rotations `cos_sin`.
+    /// Makes a layer's cache from unrotated keys and values, which get the positions from 0 on and the rotations `cos_sin`.
     fn from_rows(unrotated: &Tensor, values: &Tensor, cos_sin: &CosSin) -> Result<Self> {
         let mut own = Self::new();
         let (cos, sin) = cos_sin.tensors(unrotated)?;
@@ -85,7 +86,8 @@ impl FloatLayerCache {
         Ok(own)
     }
 
-    /// Returns a layer with only the positions `kept`, moved to the lowest positions.
+    /// Returns a copy of the layer's cache with only the positions `kept`, moved to the lowest positions; `cos_sin` holds the rotations of
+    /// these.
     fn compact(&self, kept: &[Range<usize>], cos_sin: &CosSin) -> Result<Self> {
         let Some((unrotated, values)) = self.rows()? else { return Ok(Self::new()) };
         let parts = |all: &Tensor| -> Result<Tensor> {
@@ -107,6 +109,7 @@ impl FloatLayerCache {
 
 /// The cosines and sines of the rotations of the positions `0 .. positions`.
 struct CosSin {
+    /// Number of positions.
     positions: usize,
     /// Pairs (cosine, sine), `[position][head / 2]`.
     all: Vec<(f32, f32)>,

@@ -15,11 +15,11 @@ use super::kernels::thread_pool::{EqualParts, thread_pool};
 use super::kernels::{self, Activations, Bits, GROUP, InstructionSet, Packed, TILE, Tiled, math, tile_bytes, unpack};
 use super::weights::{MatrixShape, Packing, Planes};
 
-/// The least work (weights times rows) that a thread takes at a time: some microseconds, a hundred times the cost of taking a task.
+/// Least work (weights times rows) that a thread takes at a time: some microseconds, a hundred times the cost of taking a task.
 const MIN_TASK_WORK: usize = 500_000;
-/// Tiles of 16 outputs that make one group of 64 inputs of the next layer.
+/// Number of tiles of 16 outputs that make one group of 64 inputs of the next layer.
 const TILES_OF_GROUP: usize = GROUP / TILE;
-/// Values that a thread takes at a time for the GELU of a tensor.
+/// Number of values that a thread takes at a time for the GELU of a tensor.
 const GELU_VALUES: usize = 4_096;
 
 /// The bytes of a plane of a packed matrix; a clone shares them.
@@ -32,6 +32,7 @@ pub enum PackedBytes {
 }
 
 impl PackedBytes {
+    /// Returns the bytes.
     fn as_slice(&self) -> &[u8] {
         match self {
             Self::Memory(bytes) => bytes,
@@ -49,13 +50,16 @@ impl fmt::Debug for PackedBytes {
 /// A linear layer, or an embedding table: a packed matrix `[out, inner]` of one or two planes, with or without a bias.
 #[derive(Clone, Debug)]
 pub struct PackedLinear {
+    /// First plane of the packed matrix.
     bytes: PackedBytes,
-    /// The second plane, if there is one: the packed rounding error of the first.
+    /// Second plane, if there is one: the packed rounding error of the first.
     residual: Option<PackedBytes>,
+    /// Bits of a weight in each plane.
     bits: Bits,
     shape: MatrixShape,
     /// One value per output, padded to whole tiles.
     bias: Option<Vec<f32>>,
+    /// Instruction set that computes the products.
     isa: InstructionSet,
 }
 
@@ -92,7 +96,7 @@ impl PackedLinear {
         Self { bias: Some(bias), ..self }
     }
 
-    /// Returns the number of outputs: rows of the matrix.
+    /// Returns the number of outputs: the rows of the matrix.
     #[must_use]
     pub const fn out(&self) -> usize {
         self.shape.out
@@ -175,7 +179,7 @@ pub enum PackedMlp {
 }
 
 impl PackedMlp {
-    /// Adds the MLP of `x` to `out`; `inner` is scratch for the quantised activations between the layers.
+    /// Adds the MLP of `x` to `out`; `inner` is scratch memory for the quantised activations between the layers.
     pub fn add_to(&self, x: &Activations, inner: &mut Activations, out: &mut Tiled) {
         match self {
             Self::Gated { fc_1, fc_2, proj } => {
@@ -230,8 +234,8 @@ fn contiguous_f32<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f
     Ok(&values[from..to])
 }
 
-/// Packs the row-major matrix `weight` with rows of `inner` values, tile by tile on all threads; the rows of the last tile are
-/// padded with zeros.
+/// Packs the row-major matrix `weight` with rows of `inner` values to one plane of `bits`, tile by tile on all threads; the rows of the
+/// last tile are padded with zeros.
 #[must_use]
 pub fn pack(weight: &[f32], bits: Bits, inner: usize) -> Vec<u8> {
     let tiles: Vec<Vec<u8>> = weight
@@ -246,7 +250,7 @@ pub fn pack(weight: &[f32], bits: Bits, inner: usize) -> Vec<u8> {
     tiles.concat()
 }
 
-/// Packs the difference of `weight` and its rounded values in [`pack`], in the same form: the second plane.
+/// Packs the difference of `weight` and its rounded values in [`pack`], in the same form: the second plane of the matrix.
 #[must_use]
 pub fn pack_residual(weight: &[f32], bits: Bits, inner: usize) -> Vec<u8> {
     let first = pack(weight, bits, inner);

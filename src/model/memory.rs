@@ -15,16 +15,17 @@ use crate::config::Precision;
 use crate::config::modes::BUILT_IN;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// Lanes for which memory is counted: as many as there are built-in modes.
+/// Number of lanes for which memory is counted: as many as there are built-in modes.
 const LANES: u64 = BUILT_IN.len() as u64;
-/// Positions of a lane for which memory is counted: the default context window.
+/// Number of positions of a lane for which memory is counted: the default context window.
 const POSITIONS: u64 = 2_048;
-/// Bytes counted for everything beside weights and caches: the desktop window, the scratch buffers of a pass and the rest.
+/// Number of bytes counted for everything beside weights and caches: the desktop window, the scratch buffers of a pass and the rest.
 const OVERHEAD_BYTES: u64 = 120_000_000;
-/// Precisions that an error suggests instead, the better one first.
+/// Packed precisions that the error for too little memory suggests, the better one first.
 const SMALLER_PRECISIONS: [Precision; 2] = [Precision::Q8, Precision::Q4];
 
-/// The origin of the weights that are loaded: a checkpoint may need memory for reading beyond the weights.
+/// The origin of the weights that are loaded, on which the memory needed for loading depends: reading a checkpoint takes more than the
+/// weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WeightSource {
     /// A checkpoint, read and if necessary packed tensor by tensor.
@@ -33,8 +34,8 @@ pub enum WeightSource {
     Quantised,
 }
 
-/// Returns the estimated number of bytes of memory that a model of these sizes needs in `precision`: weights, the caches of four
-/// lanes with the default context window, buffers, and for a checkpoint its largest tensor as floats.
+/// Returns the estimated number of bytes of memory that a model of these sizes needs in `precision`: weights, the caches of four lanes with
+/// the default context window, buffers, and for a checkpoint its largest tensor as floats.
 #[must_use]
 pub fn needed(sizes: ModelSizes<'_>, precision: Precision, source: WeightSource) -> u64 {
     let lm = sizes.lm;

@@ -23,11 +23,12 @@ use crate::supervise::lock;
 use storage::Extent;
 use vm::{TensorView, quoted};
 
-/// The most bytes of the pickle `data.pkl`; that of the released encoder has some 60,000.
+/// Largest size of the pickle `data.pkl` that is read, in bytes; that of the released encoder has some 60,000.
 const MAX_PICKLE_BYTES: u64 = 16 << 20;
-/// The most bytes of the entry `byteorder`, which holds one word.
+/// Largest size of the entry `byteorder` that is read, in bytes: it holds one word.
 const MAX_NOTE_BYTES: u64 = 64;
 
+/// An open zip file.
 type Zip = ZipArchive<BufReader<File>>;
 
 /// An open torch.save file: its tensor list is read, tensors are read on demand.
@@ -35,6 +36,7 @@ pub struct TorchFile {
     path: PathBuf,
     /// Folder inside the zip file that holds everything, with its final slash; torch derives it from the file's original name.
     folder: String,
+    /// Description of each tensor, by name.
     tensors: BTreeMap<String, Arc<TensorView>>,
     zip: Mutex<Zip>,
 }
@@ -189,7 +191,8 @@ fn storage_name(folder: &str, view: &TensorView) -> String {
     format!("{folder}data/{}", view.storage.key)
 }
 
-/// Checks that the storage of `view` lies complete and uncompressed in the file, and that `view` lies within it.
+/// Checks that the storage of `view` lies complete and uncompressed in the zip file of `file_len` bytes, and that `view` lies within the
+/// storage.
 fn check(zip: &mut Zip, folder: &str, file_len: u64, view: &TensorView) -> Result<(), String> {
     storage::extent(view)?;
     let name = storage_name(folder, view);

@@ -13,15 +13,15 @@ use super::{checkpoint, quantised_file};
 use crate::config::Precision;
 use crate::error::Result;
 
-/// The most decoder weights that a processor of today computes as floats in real time: at 13 positions a chunk and 20 GB/s.
+/// Largest number of decoder weights that a processor of today computes as floats in real time: at 13 positions a chunk and 20 GB/s.
 pub(super) const FLOAT_WEIGHTS: u64 = 500_000_000;
-/// Number of modes that should keep up: all built-in ones.
+/// Number of modes that should run in real time in the chosen precision: all built-in ones.
 const MODES: usize = 4;
-/// Positions in the cache while measuring: half the default window, a lane's average.
+/// Number of positions in the cache while measuring: half the default context window, a lane's average.
 const CONTEXT: usize = 1_024;
-/// Repetitions of each measurement; the median counts.
+/// Number of repetitions of each measurement; the median counts.
 const RUNS: usize = 5;
-/// Divisor of the machine's memory: a model may need half.
+/// Divisor of the machine's memory that gives the largest size of a model: half.
 const MEMORY_PARTS: u64 = 2;
 
 /// Returns the precision in which the checkpoint folder `dir` is loaded on `device` if the user names none.
@@ -80,7 +80,8 @@ impl Candidate {
         Self { precision, costs, lanes: costs.lanes_in_real_time(most) }
     }
 
-    /// Returns the value to maximise: the number of modes that keep up, then true if they keep up with continuous speech as well.
+    /// Returns the value of the candidate to maximise: the number of modes that keep up, then true if they keep up with continuous speech
+    /// as well.
     fn score(&self) -> (usize, bool) {
         (self.lanes, self.costs.keeps_up_with_speech(self.lanes))
     }
@@ -168,6 +169,7 @@ fn reason_text(chosen: &Candidate, candidates: &[Candidate], refused: Option<Str
     refused.map_or(why.clone(), |refused| format!("{why}; {refused}"))
 }
 
+/// Returns the name of `precision` for the user.
 const fn label(precision: Precision) -> &'static str {
     match precision {
         Precision::Q8 => "8 bits",

@@ -21,20 +21,24 @@ use super::linear::{PackedBytes, PackedLinear, pack, pack_residual};
 use super::weights::{MatrixShape, Packing, Planes, Weights, packing};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// The version of the file's contents, `hearken.format`; other versions are refused.
+/// Version of the format of quantised weights, the value of [`FORMAT_KEY`]; files of other versions are refused.
 const FORMAT: u64 = 3;
-/// The metadata keys: version, bits, identity of the source checkpoint, ids of the rows of `lm_head` that are kept as f32.
+/// Metadata key of the version of the format.
 const FORMAT_KEY: &str = "hearken.format";
+/// Metadata key of the bits of a weight.
 const BITS_KEY: &str = "hearken.bits";
+/// Metadata key of the identity of the checkpoint that the file was made from.
 const SOURCE_KEY: &str = "hearken.source";
+/// Metadata key of the token ids of the rows of `lm_head` that are kept as f32.
 const KEPT_KEY: &str = "hearken.kept_rows";
 /// Name of the tensor that holds the rows of `lm_head.weight` that stay f32.
 const KEPT_ROWS: &str = "lm_head.weight.kept";
+/// Name of the tensor with the weights of the output layer.
 const HEAD: &str = "lm_head.weight";
-/// Number of weights that are read and packed at a time, about: 16 MiB as f32, so that memory stays bounded.
+/// Approximate number of weights that are read and packed at a time: 16 MiB as f32, so that memory stays bounded.
 const BLOCK_WEIGHTS: usize = 4 << 20;
 
-/// Bytes after which the progress is recorded again: 64 MiB, a few seconds of work that a crash repeats at most.
+/// Number of bytes written after which the progress is recorded again: 64 MiB, a few seconds of work that a crash repeats at most.
 const CHECKPOINT_BYTES: u64 = 64 << 20;
 
 /// Returns the path that the file of quantised weights in `bits` has in the folder `dir`, whether or not it exists.
@@ -49,6 +53,7 @@ pub fn file_in(dir: &Path, bits: Bits) -> PathBuf {
 /// An open file of quantised weights, memory-mapped.
 #[derive(Debug)]
 pub struct Quantised {
+    /// Mapped file.
     file: Gguf,
     /// Identity ([`Checkpoint::identity`]) of the checkpoint that the file was made from.
     source: String,
@@ -136,7 +141,7 @@ impl Weights for Quantised {
     }
 }
 
-/// The form in which a tensor of the checkpoint is stored in the file.
+/// The form in which the file of quantised weights stores a tensor of the checkpoint.
 enum StoredForm {
     /// As f32, not packed.
     Kept,
@@ -151,16 +156,20 @@ fn residual_name(name: &str) -> String {
     format!("{name}.rest")
 }
 
-/// A tensor of the file: its name and form, and name and shape of the checkpoint's tensor that it is made from.
+/// A tensor of the file of quantised weights.
 struct OutputTensor<'a> {
+    /// Name in the file.
     name: String,
+    /// Name of the checkpoint's tensor that it is made from.
     source: &'a str,
+    /// Shape of the checkpoint's tensor.
     shape: &'a [usize],
+    /// Form in which the file stores the tensor.
     form: StoredForm,
 }
 
-/// Returns the tensors of the file that the checkpoint's tensor `name` of `shape` becomes: one, or two for a matrix of two planes.
-/// Tensors that are not matrices stay f32.
+/// Returns the tensors of the file of quantised weights that the checkpoint's tensor `name` of `shape` becomes: one, or two for a matrix of
+/// two planes. Tensors that are not matrices stay f32.
 fn outputs<'a>(name: &'a str, shape: &'a [usize], bits: Bits) -> impl Iterator<Item = OutputTensor<'a>> {
     let (source, is_matrix, Packing { bits, planes }) = (name, shape.len() == 2, packing(name, bits));
     let output = move |name: String, form: StoredForm| OutputTensor { name, source, shape, form };
@@ -197,9 +206,11 @@ pub fn quantise(
     done
 }
 
-/// The paths of an unfinished file, and of the small file beside it with the number of its tensors that are safe on the disk.
+/// The paths of an unfinished file of quantised weights, which the next run continues.
 struct UnfinishedWeights {
+    /// Path of the unfinished file itself.
     file: PathBuf,
+    /// Path of the small file beside it with the number of tensors that are safe on the disk.
     safe: PathBuf,
 }
 
@@ -208,8 +219,8 @@ impl UnfinishedWeights {
         Self { file: path.with_extension("gguf.partial"), safe: path.with_extension("gguf.partial.safe") }
     }
 
-    /// Opens the unfinished file, cut off after its safe tensors, and returns it with their number. Returns None if there is
-    /// nothing to resume, or the file has another `layout`.
+    /// Opens the unfinished file, cut off after the tensors that are safe on the disk, and returns it with their number. Returns None if
+    /// there is nothing to resume, or the file has another `layout`.
     fn resume(&self, layout: &GgufLayout) -> Option<(File, usize)> {
         let safe =
             fs::read_to_string(&self.safe).ok()?.trim().parse::<usize>().ok().filter(|safe| (1..=layout.tensors()).contains(safe))?;
@@ -232,8 +243,8 @@ impl UnfinishedWeights {
     }
 }
 
-/// Writes the unfinished file to its end, from its safe tensors on if there are any. Returns `Break`, with the progress recorded,
-/// if `progress` breaks.
+/// Writes the unfinished file to its end, from the tensors on that are not safe on the disk yet. Returns `Break`, with the progress
+/// recorded, if `progress` breaks.
 fn write(
     checkpoint: &Checkpoint,
     bits: Bits,
@@ -295,7 +306,8 @@ fn write(
     Ok(ControlFlow::Continue(()))
 }
 
-/// Returns the header of the file and the sizes of its tensors, the kept rows first; the same bits for the same checkpoint.
+/// Returns the header of the file of quantised weights and the sizes of its tensors, the kept rows first; the same bits for the same
+/// checkpoint.
 fn layout(checkpoint: &Checkpoint, outputs: &[OutputTensor<'_>], bits: Bits, kept: &[u32]) -> io::Result<GgufLayout> {
     let head = TensorInfo { kind: ElementType::F32, shape: vec![kept.len(), checkpoint.lm.n_embd] };
     let mut tensors: Vec<(String, TensorInfo)> = vec![(KEPT_ROWS.into(), head)];
@@ -319,8 +331,7 @@ fn layout(checkpoint: &Checkpoint, outputs: &[OutputTensor<'_>], bits: Bits, kep
     GgufLayout::new(&metadata, &tensors)
 }
 
-/// Writes one tensor to `to`, a block of rows at a time; `progress` receives the number of weights of each block after it is
-/// written.
+/// Writes one tensor to `to`, a block of rows at a time; after each block, `progress` receives the number of its weights.
 fn write_tensor(
     checkpoint: &Checkpoint,
     OutputTensor { source, shape, form, .. }: &OutputTensor<'_>,
@@ -361,10 +372,12 @@ impl From<io::Error> for CopyError {
     }
 }
 
+/// Writes `values` as little-endian f32.
 fn write_floats(to: &mut dyn Write, values: &[f32]) -> io::Result<()> {
     values.iter().try_for_each(|v| to.write_all(&v.to_le_bytes()))
 }
 
+/// Returns the number of bits of a weight, for the metadata.
 const fn bit_count(bits: Bits) -> u64 {
     match bits {
         Bits::Four => 4,

@@ -17,6 +17,7 @@ const SPREAD: f32 = 0.02;
 /// A source of reproducible random tensors of any name and shape; weights of norms are 1.
 #[derive(Debug)]
 pub struct RandomWeights {
+    /// State of the random generator.
     state: Cell<u64>,
     /// True if every matrix has one plane of the model's bits, the first layers and the embeddings included.
     uniform_packing: bool,

@@ -5,6 +5,7 @@ use half::f16;
 /// The rotation frequencies of one head, one for each pair of its values; cosines and sines are computed on demand.
 #[derive(Debug)]
 pub struct Rope {
+    /// Frequency of each pair of a head's values.
     thetas: Vec<f32>,
 }
 
@@ -28,7 +29,7 @@ impl Rope {
     }
 }
 
-/// Rotates one or more heads of `2 * cos_sin.len()` values in place, pair `(j, j + size / 2)` of each head by angle `j` of
+/// Rotates one or more heads of `2 * cos_sin.len()` values in place: pair `(j, j + size / 2)` of each head of `size` values by angle `j` of
 /// `cos_sin`, which belongs to one position (`src/model/README.md` section 4.2).
 pub fn rotate(heads: &mut [f32], cos_sin: &[(f32, f32)]) {
     for head in heads.chunks_exact_mut(2 * cos_sin.len()) {

@@ -15,25 +15,25 @@ use crate::config::Precision;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::time::{CHUNK_FRAMES, CHUNK_SECS};
 
-/// Most rows of one pass that fills a cache for a measurement, and positions that must stay free in it.
+/// Largest number of rows of one pass that fills a cache for a measurement, and number of positions that must stay free in the cache.
 const FILL_ROWS: usize = 64;
-/// Positions of a lane's prompt, roughly: the positions that a measured compaction keeps at the beginning.
+/// Approximate number of positions of a lane's prompt, which a measured compaction keeps at the beginning.
 const PROMPT_POSITIONS: usize = 40;
 /// The share of a chunk's 0.4 s that encoding and listening may take in real time; the rest is for replies and other programs.
 const LISTENING_SHARE: f64 = 0.75;
-/// Tokens, with their end tokens, that a transcribing lane writes per chunk of continuous speech: 3 a second, in entries of two.
+/// Number of tokens, end tokens included, that a transcribing lane writes per chunk of continuous speech: 3 a second, in entries of two.
 const SPEECH_TOKENS_PER_CHUNK: f64 = 1.8;
 
 /// The costs of a model's steps in a session on this machine, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Costs {
-    /// Encoding the log-mel of a chunk, once for all lanes.
+    /// Encoding the log-mel of a chunk, once for all lanes, in milliseconds.
     pub encode_ms: f64,
-    /// The decoder pass that feeds a chunk to one lane and reads its decision.
+    /// The decoder pass that feeds a chunk to one lane and reads its decision, in milliseconds.
     pub listen_ms: f64,
-    /// The extra time of that pass for each further lane, 0 or more.
+    /// The extra time of a listening pass for each lane after the first, in milliseconds, 0 or more.
     pub further_ms: f64,
-    /// The decoder pass of one reply token of one lane.
+    /// The decoder pass of one reply token of one lane, in milliseconds.
     pub decode_ms: f64,
 }
 
@@ -94,8 +94,8 @@ impl Costs {
         }
     }
 
-    /// Returns the largest number of lanes, up to `most`, whose chunks take at most 75 % of their 0.4 s, so that time is left for
-    /// replies; 0 if one lane takes longer.
+    /// Returns the largest number of lanes, up to `most`, whose chunks take at most 75 % of their 0.4 s, so that time is left for replies;
+    /// 0 if a single lane takes longer.
     #[must_use]
     pub fn lanes_in_real_time(&self, most: usize) -> usize {
         (0..=most).rev().find(|lanes| self.chunk_ms(*lanes) <= LISTENING_SHARE * CHUNK_SECS * 1e3).unwrap_or(0)
@@ -109,7 +109,7 @@ impl Costs {
     }
 }
 
-/// Returns the rows of all `inputs`.
+/// Returns the number of rows of all `inputs` together.
 fn listen_rows(inputs: &[Input]) -> usize {
     inputs.iter().map(Input::rows).sum()
 }

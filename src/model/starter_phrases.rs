@@ -43,7 +43,7 @@ pub struct Sound {
     pub name: String,
     /// The text that `dialog` replies to the sound; empty if it does not reply.
     pub reply: String,
-    /// The emotion of that reply, in lower case.
+    /// The emotion of the reply to the sound, in lower case.
     pub emotion: String,
 }
 
@@ -56,6 +56,7 @@ pub struct Translation {
     pub zh: String,
 }
 
+/// The phrase list of the built-in starter model, parsed at the first use.
 static STARTER: LazyLock<StarterPhrases> =
     LazyLock::new(|| toml::from_str(include_str!("../../models/starter/phrases.toml")).unwrap_or_default());
 

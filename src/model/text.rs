@@ -16,7 +16,7 @@ pub const SYSTEM_PROMPT: &str = "You are a helpful assistant. When there is no u
 If it is a sound effect, determine based on the sound whether help is needed.";
 /// The Unicode replacement character, which the tokenizer decodes from bytes that are not (yet) a character.
 const REPLACEMENT: char = '\u{fffd}';
-/// Most tokens for which an unfinished character is held back: one byte each, and UTF-8 has at most four bytes.
+/// Largest number of tokens for which an unfinished character is held back: one byte each, and UTF-8 has at most four bytes.
 const LONGEST_UNFINISHED: usize = 3;
 
 /// The tokenizer, with the ids of the control tokens, which decoding leaves out.
@@ -114,13 +114,13 @@ impl Vocabulary {
 /// The text of one reply, decoded token by token, so that it can be shown while it grows.
 #[derive(Clone, Debug, Default)]
 pub struct StreamingText {
-    /// All text tokens of the reply.
+    /// All text tokens of the reply so far.
     ids: Vec<u32>,
     /// Number of tokens whose text has been returned.
     shown: usize,
     /// Index of the token from which new tokens are decoded: the spaces of a token depend on the tokens before it.
     context: usize,
-    /// All text returned.
+    /// All text returned so far.
     text: String,
 }
 

@@ -12,27 +12,41 @@ use crate::protocol::Emotion;
 /// Name of the file of token ids in the folders of small checkpoints, whose vocabulary does not reach the release's ids.
 pub const TOKEN_IDS: &str = "token_ids.json";
 
-/// Difference of the release's control ids and those of the small vocabulary of [`TokenIds::few`]: the text tokens that it leaves
-/// out.
+/// Difference between the release's control ids and those of the small vocabulary of [`TokenIds::few`]: the number of text tokens that the
+/// small vocabulary leaves out.
 const TEXT_TOKENS: u32 = 151_000;
 
 /// The ids of the control tokens, which are never shown as text. Emotions have a token each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are the model's own names")]
 pub struct TokenIds {
+    /// USER: begins the user's turn.
     pub user: u32,
+    /// ASSISTANT: follows the features of a chunk, before the model's decision or reply.
     pub assistant: u32,
+    /// KEEP_SILENCE: the model does not respond to a chunk.
     pub keep_silence: u32,
+    /// PAD: stands for a feature vector of a live chunk.
     pub pad: u32,
+    /// ONLINE: begins the prefix of live listening.
     pub online: u32,
+    /// OFFLINE: begins the prefix of a task with a whole recording.
     pub offline: u32,
+    /// ENGLISH: names the language in the prefix.
     pub english: u32,
+    /// TEXT_END: ends a text.
     pub text_end: u32,
+    /// TEXT_BEGIN: begins a text; after a chunk, a reply.
     pub text_begin: u32,
+    /// SYSTEM: announces the system prompt; the same id as TEXT_BEGIN in the release.
     pub system: u32,
+    /// AUDIO_PAD: stands for a feature vector of a whole recording.
     pub audio_pad: u32,
+    /// AUDIO_BEGIN: precedes the features of a chunk or recording.
     pub audio_begin: u32,
+    /// AUDIO_END: follows the features of a whole recording.
     pub audio_end: u32,
+    /// Token of each emotion, with which a reply may begin.
     emotions: [(u32, Emotion); 6],
 }
 

@@ -18,7 +18,9 @@ pub enum CharClass {
     Other,
 }
 
+/// Pattern of a combining mark (category Mn); None if the library refuses it.
 static DIACRITIC: LazyLock<Option<SysRegex>> = LazyLock::new(|| SysRegex::new(r"\p{Mn}").ok());
+/// Pattern of a mark, symbol or punctuation (categories M, S and P); None if the library refuses it.
 static SYMBOL: LazyLock<Option<SysRegex>> = LazyLock::new(|| SysRegex::new(r"[\p{M}\p{S}\p{P}]").ok());
 
 /// Returns the class of the character `c`.

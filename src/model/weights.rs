@@ -42,9 +42,9 @@ impl ComputeType {
 /// The shape of a weight matrix, `[out, inner]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MatrixShape {
-    /// Outputs: rows of the matrix.
+    /// Number of outputs: rows of the matrix.
     pub out: usize,
-    /// Inputs: columns of the matrix.
+    /// Number of inputs: columns of the matrix.
     pub inner: usize,
 }
 
@@ -56,9 +56,11 @@ impl MatrixShape {
     }
 }
 
-/// The tensor name of the embedding table, and the name prefixes of the layers of decoder and encoder.
+/// Tensor name of the embedding table.
 const EMBEDDINGS: &str = "transformer.wte.weight";
+/// Prefix of the tensor names of the decoder's layers, before the number of the layer.
 const DECODER_LAYERS: &str = "transformer.h.";
+/// Prefix of the tensor names of the encoder's layers, before the number of the layer.
 const ENCODER_LAYERS: &str = "layers.";
 
 /// The number of planes of a packed matrix.
@@ -128,13 +130,16 @@ impl FinerWeights {
     }
 }
 
-/// The number of first layers of decoder and encoder that have twice the bits.
+/// The numbers of first layers whose weights have twice the bits.
 struct FinerLayers {
+    /// Number of first layers of the decoder.
     decoder: usize,
+    /// Number of first layers of the encoder.
     encoder: usize,
 }
 
 impl FinerLayers {
+    /// Returns the numbers of first layers with twice the bits in a model packed in `bits`.
     const fn of(bits: Bits) -> Self {
         match bits {
             Bits::Four => Self { decoder: 2, encoder: 16 },
@@ -215,6 +220,7 @@ pub fn packed_linear(weights: &impl Weights, weight: &str, bias: Option<&str>, s
     })
 }
 
+/// Returns the error for a failed computation of candle.
 #[allow(clippy::needless_pass_by_value, reason = "map_err passes the error by value")]
 fn compute_error(error: candle_core::Error) -> Error {
     Error::internal(error)

@@ -16,9 +16,13 @@ use crate::model::weights::{MatrixShape, Weights, float_linear};
 /// The decoder as candle layers, in one number type on one device.
 #[derive(Debug)]
 pub(super) struct FloatDecoder {
+    /// Embedding table, `[padded_vocab_size, n_embd]`.
     wte: Tensor,
+    /// Layers.
     h: Vec<FloatBlock>,
+    /// Weights of the last norm.
     ln_f: Tensor,
+    /// Output layer, from hidden states to logits.
     lm_head: Linear,
     /// The rows of `lm_head` for KEEP_SILENCE and TEXT_BEGIN.
     decision_head: Linear,
@@ -31,19 +35,29 @@ pub(super) struct FloatDecoder {
 /// One transformer layer of the decoder.
 #[derive(Debug)]
 struct FloatBlock {
+    /// Weights of the norm before attention.
     norm_1: Tensor,
+    /// Projections to queries, keys and values.
     qkv: Linear,
+    /// Output projection of attention.
     proj: Linear,
+    /// Weights of the norm before the MLP.
     norm_2: Tensor,
+    /// Gate projection of the MLP.
     fc_1: Linear,
+    /// Up projection of the MLP.
     fc_2: Linear,
+    /// Down projection of the MLP.
     mlp_proj: Linear,
 }
 
-/// The rotations of a lane's new positions, `[rows, head / 2]`, and the causal mask among them; None for a single row.
+/// The rotations and the causal mask of a lane's new positions in a pass.
 struct RopeAndMask {
+    /// Cosines of the rotations, `[rows, head / 2]`.
     cos: Tensor,
+    /// Sines of the rotations, `[rows, head / 2]`.
     sin: Tensor,
+    /// Causal mask among the new positions, `[rows, rows]`; None for a single row.
     mask: Option<Tensor>,
 }
 
@@ -109,12 +123,12 @@ impl FloatDecoder {
         Ok(x)
     }
 
-    /// Returns the logits of KEEP_SILENCE and TEXT_BEGIN for each of `rows` of the hidden states `x`.
+    /// Returns the logits of KEEP_SILENCE and TEXT_BEGIN for each of the rows `rows` of the hidden states `x`.
     pub(super) fn decisions(&self, x: &Tensor, rows: &[usize]) -> CandleResult<Vec<Vec<f32>>> {
         self.head(x, rows, &self.decision_head)
     }
 
-    /// Returns the logits of all tokens for each of `rows` of the hidden states `x`.
+    /// Returns the logits of all tokens for each of the rows `rows` of the hidden states `x`.
     pub(super) fn rows(&self, x: &Tensor, rows: &[usize]) -> CandleResult<Vec<Vec<f32>>> {
         self.head(x, rows, &self.lm_head)
     }
@@ -155,7 +169,7 @@ impl FloatDecoder {
         Ok(())
     }
 
-    /// Computes the rotations and the mask for the rows of `span`, which all layers share.
+    /// Computes the rotations and the mask for the rows of `span`, the same in all layers.
     fn rope_and_mask(&self, span: &LaneSpan) -> CandleResult<RopeAndMask> {
         let (cos, sin): (Vec<f32>, Vec<f32>) = self.rope.cos_sin(span.position, span.rows).unzip();
         let row = |values: Vec<f32>| Tensor::from_vec(values, (span.rows, self.config.head() / 2), &self.device)?.to_dtype(self.dtype);

@@ -23,9 +23,13 @@ use crate::supervise::lock;
 /// The decoder with packed weights, on the CPU.
 #[derive(Debug)]
 pub(super) struct PackedDecoder {
+    /// Embedding table, `[padded_vocab_size, n_embd]`.
     wte: PackedLinear,
+    /// Layers.
     h: Vec<PackedBlock>,
+    /// Weights of the last norm.
     ln_f: Vec<f32>,
+    /// Output layer, from hidden states to logits.
     lm_head: PackedLinear,
     /// The rows of `lm_head` for KEEP_SILENCE and TEXT_BEGIN, not quantised, `[2][n_embd]`.
     decision_head: Vec<f32>,
@@ -37,9 +41,13 @@ pub(super) struct PackedDecoder {
 /// One transformer layer of the decoder.
 #[derive(Debug)]
 struct PackedBlock {
+    /// Weights of the norm before attention.
     norm_1: Vec<f32>,
+    /// Projections to queries, keys and values.
     qkv: PackedLinear,
+    /// Output projection of attention.
     proj: PackedLinear,
+    /// Weights of the norm before the MLP.
     norm_2: Vec<f32>,
     mlp: PackedMlp,
 }
@@ -157,7 +165,7 @@ impl PackedDecoder {
         index.decision_logits.extend(scratch.last_hidden.chunks_exact(hidden).map(|y| (dot(y, silent), dot(y, respond))));
     }
 
-    /// Returns the logits of all tokens for each of `rows`.
+    /// Returns the logits of all tokens for each of the rows `rows` of a pass.
     fn read_rows(&self, scratch: &mut DecoderScratch, rows: &[usize]) -> Vec<Vec<f32>> {
         if rows.is_empty() {
             return Vec::new();
@@ -173,7 +181,7 @@ impl PackedDecoder {
         (0..rows.len()).map(row).collect()
     }
 
-    /// Writes the hidden states of `rows`, after the last norm, to `scratch.last_hidden`.
+    /// Writes the hidden states of the rows `rows`, after the last norm, to `scratch.last_hidden`.
     fn last_norm(&self, scratch: &mut DecoderScratch, rows: &[usize]) {
         let hidden = self.config.n_embd;
         scratch.last_hidden.resize(rows.len() * hidden, 0.0);
@@ -210,7 +218,8 @@ impl PackedDecoder {
         Ok(())
     }
 
-    /// Fills the parts of `scratch` that are the same in all layers of a pass: rotations, plan and places of the attention.
+    /// Computes what all layers of a pass share, into `scratch`: rotations, division of the attention among threads, and places of its
+    /// outputs.
     fn prepare(&self, spans: &[LaneSpan], scratch: &mut DecoderScratch) {
         let (heads, groups, size) = (self.config.n_head, self.config.groups(), self.config.head());
         let per_group = heads / groups;

@@ -10,20 +10,21 @@ use crate::model::kernels::{InstructionSet, TILE, Tiled, math};
 
 /// Width of the convolution's kernel, in input rows.
 const TAPS: usize = 3;
-/// Most output rows of one product: half of a live chunk's 40, whose sums fit the registers.
+/// Largest number of output rows of one product: half of a live chunk's 40, whose sums fit the registers.
 const ROWS: usize = 20;
 
 /// A one-dimensional convolution along time, followed by the exact GELU.
 #[derive(Debug)]
 pub(super) struct Convolution {
-    /// `[tile of 16 outputs][tap][input][16]`.
+    /// Weights, `[tile of 16 outputs][tap][input][16]`.
     weights: Vec<f16>,
-    /// One value per output, padded to whole tiles.
+    /// Bias of each output, padded to whole tiles.
     bias: Vec<f32>,
-    /// Input channels.
+    /// Number of input channels.
     inner: usize,
-    /// Output channels.
+    /// Number of output channels.
     outputs: usize,
+    /// Number of input rows from one output row to the next.
     stride: usize,
 }
 

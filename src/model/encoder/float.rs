@@ -12,12 +12,17 @@ use crate::model::weights::{MatrixShape, Weights, float_linear};
 /// The encoder as candle layers, in f32.
 #[derive(Debug)]
 pub(super) struct FloatEncoder {
+    /// First convolution along time, stride 1.
     conv1: Conv1d,
+    /// Second convolution along time, stride 2.
     conv2: Conv1d,
+    /// Position embeddings, `[100, d]`.
     positions: Tensor,
     num_mel_bins: usize,
     layers: Vec<FloatEncoderLayer>,
+    /// Norm after the last layer.
     ln_post: LayerNorm,
+    /// Output layer, from hidden states to features.
     proj: Linear,
 }
 
@@ -25,9 +30,13 @@ pub(super) struct FloatEncoder {
 #[derive(Debug)]
 struct FloatEncoderLayer {
     self_attn: Attention,
+    /// Norm before attention.
     self_attn_layer_norm: LayerNorm,
+    /// Up projection of the MLP.
     fc1: Linear,
+    /// Down projection of the MLP.
     fc2: Linear,
+    /// Norm before the MLP.
     final_layer_norm: LayerNorm,
 }
 
@@ -91,7 +100,7 @@ impl FloatEncoder {
         })
     }
 
-    /// Encodes blocks `[128, frames]`, all of `frames` frames, to the features of all blocks, `[blocks * n, output_dim]`.
+    /// Encodes log-mel blocks `[128, frames]`, all of `frames` frames, to the features of all blocks, `[blocks * n, output_dim]`.
     pub(super) fn forward(&self, mels: &[&[f32]], frames: usize, device: &Device) -> CandleResult<Tensor> {
         let (blocks, positions, features) = (mels.len(), positions_of(frames), features_of(frames));
         // [blocks, 128, frames] -> [blocks, d, positions] -> [blocks, positions, d]

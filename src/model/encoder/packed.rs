@@ -16,13 +16,17 @@ use crate::supervise::lock;
 /// The encoder with packed weights, on the CPU. One call at a time uses its buffers; others wait.
 #[derive(Debug)]
 pub(super) struct PackedEncoder {
+    /// First convolution along time, stride 1.
     conv1: Convolution,
+    /// Second convolution along time, stride 2.
     conv2: Convolution,
     /// Position embeddings, `[100][d]`.
     positions: Vec<f32>,
     num_mel_bins: usize,
     layers: Vec<PackedEncoderLayer>,
+    /// Norm after the last layer.
     ln_post: LayerNorm,
+    /// Output layer, from hidden states to features.
     proj: PackedLinear,
     n_heads: usize,
     scratch: Mutex<EncoderScratch>,
@@ -35,8 +39,10 @@ struct PackedEncoderLayer {
     k_proj: PackedLinear,
     v_proj: PackedLinear,
     out_proj: PackedLinear,
+    /// Norm before attention.
     self_attn_layer_norm: LayerNorm,
     mlp: PackedMlp,
+    /// Norm before the MLP.
     final_layer_norm: LayerNorm,
 }
 
@@ -131,7 +137,7 @@ impl LayerNorm {
 }
 
 impl PackedEncoder {
-    /// Encodes blocks `[128, frames]`, all of `frames` frames, to features `[n, output_dim]` each.
+    /// Encodes log-mel blocks `[128, frames]`, all of `frames` frames, to features `[n, output_dim]` each.
     pub(super) fn forward(&self, mels: &[&[f32]], frames: usize) -> Encodings {
         let (positions, of_block) = (positions_of(frames), features_of(frames));
         // Nothing in the scratch outlives a call: the remains of one that panicked are overwritten.
@@ -161,7 +167,7 @@ impl PackedEncoder {
         (0..mels.len()).map(of).collect()
     }
 
-    /// Applies both convolutions to the blocks `mels`, adds the position embeddings, and writes the result to `scratch.x`.
+    /// Applies both convolutions to the log-mel blocks `mels`, adds the position embeddings, and writes the result to `scratch.x`.
     fn convolve(&self, mels: &[&[f32]], frames: usize, scratch: &mut EncoderScratch) {
         let (bins, blocks, positions) = (self.num_mel_bins, mels.len(), positions_of(frames));
         scratch.padded.clear();
@@ -191,7 +197,8 @@ impl PackedEncoder {
     }
 }
 
-/// Averages pairs of the `positions` rows of each block in `scratch.x` to `of_block` rows of `scratch.pooled`.
+/// Averages pairs of the `positions` rows of each of `blocks` blocks in `scratch.x`; writes `of_block` rows for each block to
+/// `scratch.pooled`.
 fn pool_pairs(scratch: &mut EncoderScratch, blocks: usize, positions: usize, of_block: usize) {
     let (features, d) = (blocks * of_block, scratch.x.width());
     scratch.row_pair.resize(2 * d, 0.0);
@@ -206,8 +213,8 @@ fn pool_pairs(scratch: &mut EncoderScratch, blocks: usize, positions: usize, of_
     }
 }
 
-/// Computes full (not causal) attention within each block of `rows` positions, from `q`, `k` and `v` of `scratch` to its quantised
-/// `activations`; heads of `size` values are contiguous columns.
+/// Computes full (not causal) attention within each block of `rows` positions, from `scratch.q`, `k` and `v` to the quantised
+/// `scratch.activations`; heads of `size` values are contiguous columns.
 fn attend(scratch: &mut EncoderScratch, rows: usize, size: usize) {
     let (all, d) = (scratch.q.rows(), scratch.q.width());
     let (heads_of_block, blocks) = (d / size, all / rows);

@@ -11,14 +11,15 @@ use super::{GROUP, TILE};
 /// group by group, within a group row by row. The memory is kept from use to use.
 #[derive(Clone, Debug, Default)]
 pub struct Activations {
+    /// Number of rows.
     rows: usize,
+    /// Number of groups of 64 columns.
     groups: usize,
     /// Integers of -127 ..= 127, `[group][row][64]`.
     values: Vec<i8>,
     /// Factor from the 8-bit integers to the activations, `[group][row]`.
     scales: Vec<f32>,
-    /// `[group][row]`: -8 times the sums of the values, the correction for the offset of 4-bit weights (16 times as large for 8-bit
-    /// weights).
+    /// Corrections for the offset of 4-bit weights, `[group][row]`: -8 times the sums of the values (16 times as large for 8-bit weights).
     offsets: Vec<i32>,
     /// Statistics of each row for the norm, a buffer of [`Activations::round_tiled`].
     stats: Vec<RowStats>,
@@ -45,7 +46,7 @@ pub enum Norm<'a> {
 }
 
 impl Activations {
-    /// Quantises the `rows` rows of `x` (row-major) without a norm, on all threads; the previous contents are replaced.
+    /// Quantises the `rows` rows of `x` (row-major) without a norm, on all threads; replaces the previous contents.
     ///
     /// # Panics
     /// When `x` is not `rows` whole rows: an error of the caller.
@@ -61,7 +62,7 @@ impl Activations {
         });
     }
 
-    /// Applies `norm` to the rows of `x` and quantises them, on all threads; the previous contents are replaced.
+    /// Applies `norm` to the rows of `x` and quantises them, on all threads; replaces the previous contents.
     pub fn round_tiled(&mut self, x: &Tiled, norm: Norm<'_>) {
         let mut stats = std::mem::take(&mut self.stats);
         row_stats(x, norm, &mut stats);
@@ -72,9 +73,8 @@ impl Activations {
         self.stats = stats;
     }
 
-    /// Quantises `rows` rows of `k` values that `compute(group, cells)` writes group by group: it must write all cells,
-    /// `[row][64]`, with zeros beyond `k`. The groups are shared among threads, `min_groups` at a time; the previous contents are
-    /// replaced.
+    /// Quantises `rows` rows of `k` values that `compute(group, cells)` writes group by group: it must write all cells, `[row][64]`, with
+    /// zeros beyond `k`. The groups are shared among threads, `min_groups` at a time; the previous contents are replaced.
     pub fn fill(&mut self, rows: usize, k: usize, min_groups: usize, compute: impl Fn(usize, &mut [f32]) + Sync) {
         (self.rows, self.groups) = (rows, k.div_ceil(GROUP));
         let cells = self.groups * rows;
@@ -93,8 +93,8 @@ impl Activations {
         });
     }
 
-    /// Returns the least number of groups of `rows` rows whose quantisation takes longer than handing them to a thread (a
-    /// microsecond or two).
+    /// Returns the smallest number of groups of `rows` rows whose quantisation takes longer than handing them to a thread (a microsecond or
+    /// two).
     #[must_use]
     pub const fn min_groups_per_task(rows: usize) -> usize {
         8_192 / (rows * GROUP) + 1
@@ -154,9 +154,9 @@ fn row_stats(x: &Tiled, norm: Norm<'_>, stats: &mut Vec<RowStats>) {
     });
 }
 
-/// Scratch buffers that a thread allocates: as many as calls of [`with_scratch`] nest.
+/// Number of scratch buffers that a thread allocates: as many as calls of [`with_scratch`] nest.
 const SCRATCH_BUFFERS: usize = 2;
-/// Values of each scratch buffer: the queries and scores of an attention task over 4,096 positions. Unused pages take no memory.
+/// Number of values of each scratch buffer: the queries and scores of an attention task over 4,096 positions. Unused pages take no memory.
 const SCRATCH_LEN: usize = 26 * (4_096 + 128);
 
 /// Calls `work` with a scratch buffer of `n` values with arbitrary contents, which belongs to the calling thread, and returns its

@@ -19,12 +19,12 @@ use super::{InstructionSet, math, tiled, with_scratch};
 use crate::model::kv_cache::KvShape;
 use crate::model::rope::rotate;
 
-/// Number of positions of a block, and of dimensions of a slice of values.
+/// Number of positions of a block of keys or values, and of dimensions of a slice of values.
 const BLOCK: usize = 16;
-/// The most (row, query head) pairs of one task: their sums and operands fill the registers of AVX-512.
+/// Largest number of (row, query head) pairs of one attention task: their sums and operands fill the registers of AVX-512.
 const MAX_PAIRS: usize = 26;
 
-/// Positions by which a packed layer's cache grows: one allocation per 15 s of sound.
+/// Number of positions by which a packed layer's cache grows: one allocation per 15 s of sound.
 const GROW_BY: usize = 512;
 
 /// The keys and values of one layer of one lane, f16, in blocks of 16 positions.
@@ -37,6 +37,7 @@ pub struct BlockedKv {
     groups: usize,
     /// Number of values of a head.
     size: usize,
+    /// Number of positions.
     positions: usize,
     /// Rotated keys, per group `[block][size][16 positions]`.
     keys: Vec<Vec<f16>>,
@@ -81,6 +82,7 @@ impl AttentionTask {
 /// The division of the attention of a pass into tasks, the same in every layer.
 #[derive(Debug, Default)]
 pub struct AttentionPlan {
+    /// Tasks, lane by lane.
     tasks: Vec<AttentionTask>,
     /// End of each task's outputs among all outputs.
     ends: Vec<usize>,
@@ -172,8 +174,7 @@ impl BlockedKv {
         self.positions
     }
 
-    /// Reserves capacity for `positions` positions in all, so that the cache does not grow before it holds more; unused pages take
-    /// no memory.
+    /// Reserves memory for `positions` positions in all, so that the cache does not grow before it holds more; unused pages take no memory.
     pub fn reserve(&mut self, positions: usize) {
         let numbers = positions.next_multiple_of(BLOCK) * self.size;
         for own in self.keys.iter_mut().chain(&mut self.unrotated).chain(&mut self.values) {
@@ -215,7 +216,7 @@ impl BlockedKv {
         self.positions += 1;
     }
 
-    /// Stores `key`, the rotated key of group `g` at position `at`, rounded to f16; the position's block must exist.
+    /// Stores `key`, the rotated key of group number `g` at position number `at`, rounded to f16; the position's block must exist.
     fn put_key(&mut self, g: usize, at: usize, key: &[f32]) {
         self.f16_scratch.resize(self.size, f16::ZERO);
         self.f16_scratch.convert_from_f32_slice(key);
@@ -241,12 +242,12 @@ impl BlockedKv {
         (self.unrotated.concat(), values)
     }
 
-    /// Returns the offset, in the values of a group, of the dimensions `16 slice .. 16 slice + 16` of position `at`.
+    /// Returns the index, among the values of a group, of the dimensions `16 slice .. 16 slice + 16` of position number `at`.
     const fn slice_offset(&self, at: usize, slice: usize) -> usize {
         at / BLOCK * BLOCK * self.size + (slice * BLOCK + at % BLOCK) * BLOCK
     }
 
-    /// Returns the dimensions `16 slice .. 16 slice + 16` of position `at` from the values `own` of one group.
+    /// Returns the dimensions `16 slice .. 16 slice + 16` of position number `at` from the values `own` of one group.
     fn slice<'a>(&self, own: &'a [f16], at: usize, slice: usize) -> &'a [f16] {
         &own[self.slice_offset(at, slice)..][..BLOCK]
     }

@@ -14,7 +14,7 @@ use half::f16;
 use super::product::{Strided, StridedMut, by_rows};
 use super::{Bits, GROUP, TILE, TileJob};
 
-/// The most activation rows at once: their sums and operands fill the 16 registers.
+/// Largest number of activation rows computed at once with AVX2: their sums and operands fill the 16 registers.
 const MAX_ROWS: usize = 5;
 
 /// The instructions that multiply bytes of weights and activations and sum the products.
@@ -140,7 +140,7 @@ fn add_pairs(sum: __m256i, a: (__m256i, __m256i), b: (__m256i, __m256i)) -> __m2
     _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
 }
 
-/// Returns the same sums as [`add_pairs`], with AVX-VNNI.
+/// Returns the same sums as [`add_pairs`] (dot products of four bytes, added to each 32-bit lane of `sum`), with AVX-VNNI.
 #[inline]
 #[target_feature(enable = "avx2,avxvnni")]
 fn add_dots(sum: __m256i, a: (__m256i, __m256i), b: (__m256i, __m256i)) -> __m256i {
@@ -175,7 +175,7 @@ unsafe fn eight<const R: usize>(weights: &[u8], numbers: *const i8, half: usize)
     lows
 }
 
-/// Returns the same sums as [`eight`], with AVX-VNNI.
+/// Returns the same sums as [`eight`] (products with one group of 8-bit weights), with AVX-VNNI.
 ///
 /// # Safety
 /// As [`four_vnni`].

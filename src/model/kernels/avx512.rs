@@ -41,7 +41,7 @@ pub(super) fn tile(job: &TileJob<'_>, rows: usize, out: &mut [f32], stride: usiz
     run!(1 2 3 4 5 6 7 8 9 10 11 12 13);
 }
 
-/// The most rows for which a row has two chains of sums, to hide the latency of the products; with more rows, one is enough.
+/// Largest number of rows with two chains of sums per row, to hide the latency of the products; with more rows, one chain is enough.
 const FEW_ROWS: usize = 6;
 
 /// Adds the products with 64 bytes of 4-bit weights: eight inputs of a group. A macro, not a function, so that the sums stay in
@@ -62,7 +62,8 @@ macro_rules! step_of_four {
     };
 }
 
-/// Adds the products with 64 bytes of 8-bit weights: four inputs of a group; else as `step_of_four`.
+/// Adds the products with 64 bytes of 8-bit weights: four inputs of a group. A macro, not a function, so that the sums stay in registers in
+/// every build profile.
 macro_rules! step_of_eight {
     ($step:literal, $weights:ident, $numbers:ident, $even:ident, $odd:ident) => {
         let weights = _mm512_loadu_si512($weights.add(64 * $step).cast());
@@ -138,7 +139,7 @@ macro_rules! tile_of {
 tile_of!(four, Four, step_of_four, 0 1 2 3 4 5 6 7);
 tile_of!(eight, Eight, step_of_eight, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
 
-/// Multiplications and additions, both counted, of one iteration of [`peak_loop`].
+/// Number of multiplications and additions, both counted, of one iteration of [`peak_loop`].
 pub(super) const PEAK_LOOP_OPERATIONS: f64 = 16.0 * 2.0 * 64.0;
 
 /// Executes `repeats` times sixteen dot-product instructions on registers, the most that the processor can do; does nothing without

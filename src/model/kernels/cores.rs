@@ -19,7 +19,7 @@ pub fn allowed() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The environment variable of the thread count, which rayon reads once, and candle at every product.
+/// Name of the environment variable of the thread count, which rayon reads once, and candle at every product.
 const THREADS: &str = "RAYON_NUM_THREADS";
 
 /// Sets the thread count of candle and rayon in the environment to [`physical`], unless the user has set it: without it candle 0.11

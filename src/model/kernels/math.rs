@@ -8,7 +8,7 @@ use super::activations::RowStats;
 use super::tiled::TiledShape;
 use super::{GROUP, Norm, TILE};
 
-/// 1.5 * 2^23: adding and subtracting it rounds to the nearest integer, which the sum holds in its lowest bits.
+/// The number 1.5 * 2^23: adding and subtracting it rounds a float to the nearest integer, which the sum holds in its lowest bits.
 const ROUND: f32 = 12_582_912.0;
 
 /// Defines the function `$name`, which calls `$plain`, compiled for AVX-512, for AVX2 and for any processor: the widest that this
@@ -157,7 +157,7 @@ pub const fn attend_within_scratch(rows: usize, size: usize) -> usize {
     rows.next_multiple_of(TILE) * (size + QUERY_BATCH)
 }
 
-/// Queries of [`attend_within`] whose scores are summed at the same time, so that none waits for another.
+/// Number of queries of [`attend_within`] whose scores are summed at the same time, so that none waits for another.
 const QUERY_BATCH: usize = 4;
 
 #[inline(always)]
@@ -193,6 +193,7 @@ fn attend_within_plain(size: usize, queries: &[f32], keys: &[f32], values: &[f32
 
 #[inline(always)]
 fn round_cells_plain(x: &[f32], values: &mut [i8], scales: &mut [f32], offsets: &mut [i32]) {
+    /// Number of values of a cell.
     const CELL: usize = GROUP;
     let cells = x.as_chunks::<CELL>().0.iter().zip(values.as_chunks_mut::<CELL>().0);
     for ((x, values), (scale, offset)) in cells.zip(scales.iter_mut().zip(offsets)) {
@@ -269,7 +270,9 @@ fn gelu_plain(x: &mut [f32]) {
 #[inline(always)]
 fn exp(x: f32) -> f32 {
     // ln 2 in two parts, so that the remainder is exact (Cody and Waite).
+    /// The leading bits of ln 2.
     const LN2_HIGH: f32 = 0.693_359_4;
+    /// The remainder of ln 2.
     const LN2_LOW: f32 = -2.121_944_4e-4;
     let x = x.clamp(-87.0, 88.0);
     let rounded = x * std::f32::consts::LOG2_E + ROUND;

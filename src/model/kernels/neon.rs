@@ -13,7 +13,7 @@ use super::packing::scale_at;
 use super::product::{Strided, StridedMut, by_rows};
 use super::{Bits, GROUP, TILE, TileJob};
 
-/// The most activation rows at once: four times four sums and their operands fill the registers.
+/// Largest number of activation rows computed at once with NEON: four times four sums and their operands fill the registers.
 const MAX_ROWS: usize = 4;
 
 /// Returns true if this machine has NEON with dot products.
@@ -144,7 +144,7 @@ fn low_floats(halves: uint16x8_t) -> float32x4_t {
     out
 }
 
-/// Returns the last four f16 of `halves` as f32. In assembly, as [`low_floats`].
+/// Returns the last four f16 of `halves` as f32. In assembly, because the intrinsic's type is not stable in Rust 1.95.
 #[inline]
 #[target_feature(enable = "neon")]
 fn high_floats(halves: uint16x8_t) -> float32x4_t {

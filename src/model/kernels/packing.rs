@@ -30,8 +30,8 @@ impl Bits {
         }
     }
 
-    /// Returns the index, within a group of a tile, of the byte that holds the weight of input `i` (within the group) and output
-    /// `c`, and true if the weight is the byte's high half.
+    /// Returns the index, within the bytes of a group of a tile, of the byte that holds the weight of input `i` (within the group) and
+    /// output `c`, and true if the weight is the byte's high half.
     const fn place(self, i: usize, c: usize) -> (usize, bool) {
         match self {
             Self::Four => (i / 8 * 64 + 4 * c + i % 4, i % 8 >= 4),
@@ -109,6 +109,7 @@ pub(super) fn scale_at(scales: &[u8], g: usize, c: usize) -> f32 {
 fn round(w: f32, scale: f32, bits: Bits) -> f32 {
     // Floats near 1.5 * 2^23 are integers, so adding it rounds, ties to even; unlike `round_ties_even`, which is a function call
     // without SSE 4.1, this becomes vector code on any processor.
+    /// The number 1.5 * 2^23: adding and subtracting it rounds a float to the nearest integer.
     const WHOLE: f32 = 12_582_912.0;
     let (low, high) = match bits {
         Bits::Four => (-8.0, 7.0),
@@ -137,7 +138,7 @@ fn best_scale(group: &[f32], bits: Bits) -> f16 {
 /// Rounds the weights `w` of `group` to 4-bit integers `q` with `scale` and fits the scale `w·q / q·q` (least squares). Returns the
 /// explained energy `(w·q)² / q·q`, which is largest where the squared error is least, and the fitted scale.
 fn fitted(group: &[f32], scale: f32) -> (f32, f32) {
-    // As many sums as an AVX-512 register has floats.
+    /// Number of partial sums: as many as an AVX-512 register has floats.
     const SUMS: usize = 16;
     let (pieces, rest) = group.as_chunks::<SUMS>();
     let (mut products, mut squares) = ([0.0; SUMS], [0.0; SUMS]);

@@ -7,13 +7,13 @@ use std::time::Instant;
 use super::thread_pool::{EqualParts, thread_pool};
 use super::{Activations, Bits, GROUP, InstructionSet, Packed, TILE, multiply, pack};
 
-/// Bytes that a measurement of memory reads: many times the caches of a processor.
+/// Number of bytes that a measurement of memory reads: many times the caches of a processor.
 const BYTES: usize = 512 << 20;
-/// Repetitions of each measurement; the fastest counts.
+/// Number of repetitions of each measurement; the fastest counts.
 const RUNS: usize = 7;
-/// Rows of the small products that are measured where there is no loop of register operations.
+/// Number of rows of the small products that are measured where there is no loop of register operations.
 const ROWS: usize = 13;
-/// Iterations of the measured loop (times 8 with AVX-512): some 20 ms.
+/// Number of iterations of the measured loop (times 8 with AVX-512): some 20 ms.
 const REPEATS: usize = 1 << 16;
 
 /// The measured peak rates of this machine, of all compute threads together.
@@ -43,6 +43,7 @@ fn best_secs(mut work: impl FnMut()) -> f64 {
     (0..RUNS).map(run).fold(f64::INFINITY, f64::min)
 }
 
+/// Measures the bytes that all threads read from memory, in 10⁹ a second.
 fn memory_gb_s() -> f64 {
     let mut data: Vec<u64> = vec![1; BYTES / 8];
     let share = data.len().div_ceil(8 * thread_pool().threads());
@@ -64,6 +65,7 @@ fn memory_gb_s() -> f64 {
     BYTES as f64 / secs / 1e9
 }
 
+/// Measures the 8-bit multiplications and additions of all threads with the instruction set `isa`, in 10⁹ a second.
 fn int8_gops(isa: InstructionSet) -> f64 {
     let threads = thread_pool().threads();
     let each = match isa {

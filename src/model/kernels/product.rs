@@ -4,7 +4,7 @@ use half::f16;
 
 use super::InstructionSet;
 
-/// Number of columns of a product, and of values of a row in a tile of `a`.
+/// Number of columns of a product, and number of values of a row in a tile of the left operand.
 const WIDTH: usize = 16;
 
 /// Defines the `product` of an instruction set from its `some_rows::<R>`, which computes `R` rows; the literals are the values of
@@ -38,7 +38,7 @@ macro_rules! by_rows {
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(super) use by_rows;
 
-/// Operand of a product: blocks of values that begin at a regular distance.
+/// An operand of a product: blocks of values that begin at a regular distance.
 #[derive(Clone, Copy, Debug)]
 pub struct Strided<'a, T> {
     /// All values, from the first block on.
@@ -47,7 +47,7 @@ pub struct Strided<'a, T> {
     pub stride: usize,
 }
 
-/// Result of a product: rows of 16 values that begin at a regular distance.
+/// The result of a product: rows of 16 values that begin at a regular distance.
 #[derive(Debug)]
 pub struct StridedMut<'a> {
     /// All values, from the first row on.

@@ -18,11 +18,11 @@ use std::time::{Duration, Instant};
 
 /// The time that a worker spins before it sleeps: the gaps within a pass take some microseconds, waking takes some fifty.
 const SPIN_TIME: Duration = Duration::from_micros(100);
-/// Spins between two readings of the clock.
+/// Number of spins between two readings of the clock.
 const SPINS_PER_CLOCK_READ: u32 = 64;
-/// The bit of the state that lets workers enter the job; the bits below count the workers inside, the upper 32 bits number the job.
+/// The bit of the pool's state that lets workers enter the job; the bits below count the workers inside, the upper 32 bits number the job.
 const JOB_OPEN: u64 = 1 << 31;
-/// The bits of the state that count the workers inside the job.
+/// The bits of the pool's state that count the workers inside the job.
 const WORKERS_INSIDE: u64 = JOB_OPEN - 1;
 
 /// A pool of threads that compute the parts of one job at a time: the calling thread and the pool's workers. Dropping it ends the
@@ -30,6 +30,7 @@ const WORKERS_INSIDE: u64 = JOB_OPEN - 1;
 #[derive(Debug)]
 pub struct ThreadPool {
     shared: Arc<PoolState>,
+    /// Threads of the workers.
     workers: Vec<JoinHandle<()>>,
     /// Held by the thread whose job the workers compute.
     job_lock: Mutex<()>,
@@ -40,13 +41,15 @@ pub struct ThreadPool {
 struct PoolState {
     /// Number of the job, [`JOB_OPEN`] and [`WORKERS_INSIDE`].
     state: AtomicU64,
+    /// Function of the open job.
     job: UnsafeCell<JobPointer>,
     /// The remaining parts of each thread, the caller first.
     ranges: Vec<WorkRange>,
-    /// Parts that a thread takes at a time.
+    /// Number of parts that a thread takes at a time.
     batch: AtomicUsize,
     /// True for each worker that sleeps, or is about to, and must be woken.
     asleep: Vec<AtomicBool>,
+    /// True once the workers must end.
     shut_down: AtomicBool,
     /// The panic of a worker in the job, for its caller.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
@@ -79,6 +82,7 @@ pub fn set_thread_count(threads: usize) {
     POOL.get_or_init(|| ThreadPool::new(threads));
 }
 
+/// The pool of this process, started at the first use.
 static POOL: OnceLock<ThreadPool> = OnceLock::new();
 
 impl ThreadPool {
@@ -237,7 +241,7 @@ impl PoolState {
         }
     }
 
-    /// Calls `work` with ranges of parts until none is left: those of thread `own` first, then those of other threads from the end.
+    /// Calls `work` with ranges of part numbers until none is left: those of thread `own` first, then those of other threads from the end.
     fn work(&self, own: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
         let batch = self.batch.load(Ordering::Relaxed);
         while let Some(range) = self.ranges[own].first(batch) {
@@ -252,17 +256,17 @@ impl PoolState {
 }
 
 impl WorkRange {
-    /// Takes up to `most` parts from the beginning; None if none is left.
+    /// Takes up to `most` parts from the beginning of the range; None if none is left.
     fn first(&self, most: usize) -> Option<Range<usize>> {
         self.take(|from, to| (from..(from + most).min(to), (from + most).min(to)..to))
     }
 
-    /// Takes up to `most` parts from the end; None if none is left.
+    /// Takes up to `most` parts from the end of the range; None if none is left.
     fn last(&self, most: usize) -> Option<Range<usize>> {
         self.take(|from, to| (to.saturating_sub(most).max(from)..to, from..to.saturating_sub(most).max(from)))
     }
 
-    /// Takes the first range that `split(from, to)` returns for the remaining parts and leaves the second; None if none is left.
+    /// Takes the first range that `split(from, to)` returns for the remaining parts and leaves the second; None if no part is left.
     fn take(&self, split: impl Fn(usize, usize) -> (Range<usize>, Range<usize>)) -> Option<Range<usize>> {
         let ends = |range: u64| ((range & 0xffff_ffff) as usize, (range >> 32) as usize);
         let rest = |range: u64| {
@@ -275,6 +279,7 @@ impl WorkRange {
     }
 }
 
+/// Returns the range `from .. to` of part numbers in one integer, `from` in the low half.
 const fn packed(from: usize, to: usize) -> u64 {
     (to as u64) << 32 | from as u64
 }
@@ -308,8 +313,11 @@ impl Partition for usize {
 /// A mutable slice in parts of equal length; the last may be shorter.
 #[derive(Debug)]
 pub struct EqualParts<'a, T> {
+    /// Pointer to the first value.
     at: *mut T,
+    /// Number of values.
     len: usize,
+    /// Number of values of a part.
     size: usize,
     slice: PhantomData<&'a mut [T]>,
 }
@@ -341,7 +349,9 @@ impl<'a, T: Send> Partition for EqualParts<'a, T> {
 /// A mutable slice in successive parts of different lengths, given by their ends.
 #[derive(Debug)]
 pub struct UnevenParts<'a, T> {
+    /// The slice.
     whole: EqualParts<'a, T>,
+    /// Index in the slice of the end of each part.
     ends: &'a [usize],
 }
 

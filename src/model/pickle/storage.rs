@@ -7,19 +7,29 @@ use super::vm::TensorView;
 /// The element type of a storage: torch's common types, so that an error can name one that is not supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StorageType {
+    /// 64-bit floats.
     Double,
+    /// 32-bit floats.
     Float,
+    /// 16-bit floats.
     Half,
+    /// 16-bit brain floats.
     BFloat16,
+    /// 64-bit integers.
     Long,
+    /// 32-bit integers.
     Int,
+    /// 16-bit integers.
     Short,
+    /// Signed 8-bit integers.
     Char,
+    /// Unsigned 8-bit integers.
     Byte,
+    /// Truth values, one byte each.
     Bool,
 }
 
-/// The most elements that a view may have beyond those of its storage (a stride of 0 repeats elements): 64 MiB as f32.
+/// Largest number of elements that a view may have beyond those of its storage (a stride of 0 repeats elements): 64 MiB as f32.
 const MAX_REPEATED: usize = 1 << 24;
 
 impl StorageType {
@@ -67,8 +77,7 @@ impl StorageType {
     }
 }
 
-/// The stretch of a storage from the first to the last element that a view uses, and the number of the view's elements. Counts are
-/// in elements.
+/// The stretch of a storage from the first to the last element that a view uses. Counts are in elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extent {
     /// Index in the storage of the first element used.

@@ -10,19 +10,21 @@ use std::sync::Arc;
 
 use super::storage::StorageType;
 
-/// The most values that a pickle may make, hold on its stack, or put into a dict; the released encoder makes some 10,000.
+/// Largest number of values that a pickle may make, hold on its stack, or put into a dict; the released encoder makes some 10,000.
 const MAX_VALUES: usize = 1 << 20;
-/// The most dimensions of a tensor that is accepted.
+/// Largest number of dimensions of a tensor that is accepted.
 const MAX_RANK: usize = 8;
-/// The most characters of a file's text that an error message quotes.
+/// Largest number of characters of a file's text that an error message quotes.
 const MAX_QUOTED: usize = 80;
 
 /// A tensor as the pickle describes it: a view into a storage, not checked against its length. Offset and strides are in elements.
 #[derive(Clone, Debug)]
 pub(super) struct TensorView {
     pub(super) storage: StorageRef,
+    /// Index of the first element in the storage.
     pub(super) offset: usize,
     pub(super) shape: Vec<usize>,
+    /// Distance in the storage, for each dimension, from one element to the next.
     pub(super) strides: Vec<usize>,
 }
 
@@ -45,13 +47,19 @@ struct Id(usize);
 #[derive(Debug)]
 enum Value {
     None,
+    /// A truth value; which one is not kept.
     Bool,
     Int(i64),
+    /// A float; its value is not kept.
     Float,
     Str(Arc<str>),
+    /// A tuple of other values.
     Tuple(Box<[Id]>),
+    /// A list; its items are not kept.
     List,
+    /// A dict: keys with their values.
     Dict(Vec<(Id, Id)>),
+    /// A Python function or class.
     Global(Global),
     Storage(StorageRef),
     Tensor(Arc<TensorView>),
@@ -60,9 +68,13 @@ enum Value {
 /// The Python functions and classes that a pickle may name; any other is refused. Hearken imitates them.
 #[derive(Clone, Copy, Debug)]
 enum Global {
+    /// `collections.OrderedDict`.
     OrderedDict,
+    /// `torch._utils._rebuild_tensor_v2`, which makes a tensor from a storage.
     RebuildTensor,
+    /// `torch._utils._rebuild_parameter`, which makes a parameter from a tensor.
     RebuildParameter,
+    /// The class of a storage.
     Storage(StorageType),
 }
 
@@ -80,13 +92,19 @@ pub(super) fn state_dict(pickle: &[u8]) -> Result<Vec<(String, Arc<TensorView>)>
     machine.tensors_of(top)
 }
 
-/// The interpreter's state: position in the pickle, all values made, and the stack, marks and memo of the pickle format.
+/// The state of the pickle interpreter.
 struct PickleMachine<'a> {
+    /// Pickle.
     bytes: &'a [u8],
+    /// Index of the next byte of the pickle.
     at: usize,
+    /// All values made so far.
     values: Vec<Value>,
+    /// Stack of the pickle format.
     stack: Vec<Id>,
+    /// Heights of the stack at the open marks.
     marks: Vec<usize>,
+    /// Values stored for later use, by their numbers.
     memo: HashMap<usize, Id>,
 }
 
@@ -189,7 +207,8 @@ impl<'a> PickleMachine<'a> {
         self.push(Value::Tuple(items))
     }
 
-    /// Removes `len` values from the stack that a list below would take; lists occur in metadata only, so their items are dropped.
+    /// Removes the `len` topmost values from the stack, which the pickle appends to the list below them; lists occur in metadata only, so
+    /// the values are dropped.
     fn append(&mut self, len: usize) -> Step {
         self.pop_many(len)?;
         match self.stack.last().map(|top| self.value(*top)) {
@@ -304,8 +323,8 @@ impl<'a> PickleMachine<'a> {
         }
     }
 
-    /// Removes the state of an object from the stack. Only a dict for a dict is accepted, the `_metadata` of a state dict, and
-    /// ignored.
+    /// Removes the topmost value, the state of an object, from the stack. Only a dict for a dict is accepted (the `_metadata` of a state
+    /// dict) and ignored.
     fn build(&mut self) -> Step {
         let state = self.pop()?;
         match (self.stack.last().map(|top| self.value(*top)), self.value(state)) {

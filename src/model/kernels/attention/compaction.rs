@@ -30,8 +30,8 @@ impl BlockedKv {
         own
     }
 
-    /// Drops all positions but `kept` (ascending, disjoint ranges), which move to the lowest positions; `cos_sin` holds for each of
-    /// these its `size / 2` rotations. Allocates nothing.
+    /// Drops all positions but `kept` (ascending, disjoint ranges), which move to the lowest positions; `cos_sin` holds the `size / 2`
+    /// rotations of each of these. Allocates nothing.
     pub fn compact(&mut self, kept: &[Range<usize>], cos_sin: &[(f32, f32)]) {
         let mut to = 0;
         let mut moved = None;
@@ -88,7 +88,7 @@ impl BlockedKv {
         });
     }
 
-    /// Drops all positions but the first `positions`; zeroes the rest of the last block, as in a cache that never held more.
+    /// Drops all positions but the first `positions`; zeroes the remainder of the last block, as in a cache that never held more.
     fn truncate(&mut self, positions: usize) {
         let (size, blocks) = (self.size, positions.next_multiple_of(BLOCK) * self.size);
         self.positions = positions;
