@@ -348,6 +348,7 @@ impl Lane {
         }
     }
 
+    /// Plans the pending tokens of a reply; reads the logits of the last one.
     fn plan_speech(&self, max_rows: usize) -> Option<Plan> {
         let rows = self.pending.len().min(max_rows);
         if rows == 0 {
@@ -358,6 +359,7 @@ impl Lane {
         Some(Plan { items, reads, goal: Goal::Speak, fed: SmallVec::new(), pending_fed: rows })
     }
 
+    /// Plans the pending tokens and the oldest chunks of `waiting` that fit into `max_rows` rows.
     fn plan_chunks(&self, waiting: &[ChunkMeta], max_rows: usize) -> Option<Plan> {
         let first = waiting.first()?;
         let room = max_rows.checked_sub(self.pending.len() + CHUNK_ROWS)?;

@@ -313,6 +313,7 @@ struct Loader<'a> {
     name: &'a str,
     precision: Precision,
     device: Device,
+    /// Hash of the weights and the precision.
     fingerprint: [u8; 32],
 }
 

@@ -121,6 +121,7 @@ struct FileDecoder {
     bad_packets: usize,
     /// Error to report once the samples before it are delivered.
     problem: Option<Error>,
+    /// Kinds of damage that the user was told of.
     reported: ReportedDamage,
     state: FileDecoderState,
 }

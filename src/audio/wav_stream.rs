@@ -64,8 +64,11 @@ impl SampleEncoding {
 /// The format of the samples, as a `fmt ` chunk gives it.
 #[derive(Clone, Copy, Debug)]
 struct StreamFormat {
+    /// Encoding of a sample.
     encoding: SampleEncoding,
+    /// Number of channels.
     channels: usize,
+    /// Sample rate, in Hz.
     rate_hz: u32,
 }
 

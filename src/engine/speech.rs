@@ -104,6 +104,7 @@ struct SpeechThread {
 /// A reply that is being spoken or waits to be spoken.
 struct SpokenReply {
     reply: ReplyId,
+    /// Emotion tag of the reply, which sets rate and pitch; an urgent reply interrupts others.
     emotion: Option<Emotion>,
     splitter: SentenceSplitter,
     /// Complete sentences that wait for the one being spoken.

@@ -113,6 +113,7 @@ impl PredictionStore {
 struct Parsed {
     /// First line of the file; None for an empty file.
     header: Option<Map<String, Value>>,
+    /// Predictions of all complete lines after the first.
     predictions: Vec<Prediction>,
     /// Length of all complete lines, in bytes.
     complete: u64,

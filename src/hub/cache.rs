@@ -18,7 +18,9 @@ const READ_BYTES: usize = 1 << 20;
 /// The folder of one repository in the cache of Hugging Face.
 #[derive(Clone, Debug)]
 pub struct Repository {
+    /// Root of the cache.
     root: PathBuf,
+    /// Name of the repository's folder, `models--OWNER--NAME`.
     folder: String,
 }
 

@@ -238,12 +238,14 @@ impl From<RemoteError> for TransferError {
 
 /// The partial file of a download, open for writing, with the hash of its content.
 struct PartialFile<'a> {
+    /// Downloader, with cache, progress and control.
     fetch: &'a Fetcher<'a>,
     /// Listed file that is downloaded.
     expected: &'a ManifestFile,
     file: File,
     /// Number of bytes in the partial file.
     len: u64,
+    /// Hash of the bytes in the partial file.
     hasher: ChecksumHasher,
     /// First 64 bytes of the partial file, or fewer.
     head: Vec<u8>,

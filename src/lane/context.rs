@@ -41,6 +41,7 @@ struct CachedChunk {
     at: StreamTime,
     /// Number of positions in the cache.
     rows: usize,
+    /// Priority of the chunk when the context is trimmed.
     priority: Priority,
     /// Number of the turn that the chunk belongs to; a turn is dropped as a whole unless a recent chunk is part of it.
     turn: u64,

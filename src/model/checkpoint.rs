@@ -260,8 +260,10 @@ impl Weights for Checkpoint {
 /// Maps the files of weights in `dir`, checks their tensors against the index, and returns them with the index of each tensor's file.
 /// Without an index file, `model.safetensors` is the only file.
 fn open_shards(dir: &Path) -> Result<(Vec<Shard>, BTreeMap<String, usize>)> {
+    /// The content of the index file: the file of every tensor.
     #[derive(Deserialize)]
     struct Index {
+        /// Name of the file that holds each tensor, by the tensor's name.
         weight_map: BTreeMap<String, String>,
     }
     let index_path = dir.join(INDEX);

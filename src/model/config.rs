@@ -63,26 +63,47 @@ pub struct LmConfig {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default)]
 pub(super) struct Switches {
+    /// Biases of all linear layers; only none is implemented.
     bias: bool,
+    /// Bias of the output layer; only none is implemented.
     lm_head_bias: bool,
+    /// Kind of norm; only `RMSNorm` is implemented.
     norm_class_name: String,
+    /// Kind of MLP; only `LLaMAMLP` (gated by SiLU) is implemented.
     mlp_class_name: String,
+    /// Norm of queries and keys; only none is implemented.
     norm_qk: bool,
+    /// Norm after attention; only none is implemented.
     post_attention_norm: bool,
+    /// Norm after the MLP; only none is implemented.
     post_mlp_norm: bool,
+    /// Attention and MLP side by side; only one after the other is implemented.
     parallel_residual: bool,
+    /// One norm for attention and MLP; only two are implemented.
     shared_attention_norm: bool,
+    /// Scaling of the embeddings; only none is implemented.
     scale_embeddings: bool,
+    /// Share of a head's values that is rotated by position; only 1 is implemented.
     rotary_percentage: f64,
+    /// Divisor of positions; only 1 is implemented.
     rope_condense_ratio: f64,
+    /// Changes to the rotation frequencies; only none are implemented.
     rope_adjustments: Option<yaml_serde::Value>,
+    /// Rotation of neighbouring values of a head; only of its two halves is implemented.
     rope_interleave: bool,
+    /// Choice of the layers with rotations; only all are implemented.
     rope_indices: Option<yaml_serde::Value>,
+    /// Limit of the attention scores; only none is implemented.
     attention_logit_softcapping: Option<f64>,
+    /// Limit of the logits; only none is implemented.
     final_logit_softcapping: Option<f64>,
+    /// Divisor of the attention scores in place of the head size; only the head size is implemented.
     attention_scores_scalar: Option<f64>,
+    /// Number of positions that attention sees; only all are implemented.
     sliding_window_size: Option<i64>,
+    /// Number of experts of the MLP; only 0 (no experts) is implemented.
     n_expert: usize,
+    /// Attention over compressed keys and values; only full ones are implemented.
     latent_attention: Option<yaml_serde::Value>,
 }
 
@@ -323,10 +344,12 @@ impl AudioConfig {
     /// When the file is missing, malformed, holds an impossible size, or asks for something that is not implemented; names the
     /// file, and a refused field.
     pub fn read(dir: &Path) -> Result<Self> {
+        /// The content of `qwen25OmniConfig/config.json`, as far as it is read.
         #[derive(Deserialize)]
         struct EncoderConfigFile {
             thinker_config: ThinkerConfig,
         }
+        /// The part of the configuration that holds the encoder's sizes.
         #[derive(Deserialize)]
         struct ThinkerConfig {
             audio_config: AudioConfig,

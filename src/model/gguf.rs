@@ -207,6 +207,7 @@ impl Gguf {
 
 /// A reader of the values in a GGUF header, in their order; its errors are the ends of sentences about the file.
 struct HeaderReader<'a> {
+    /// Bytes of the file.
     bytes: &'a [u8],
     /// Index of the next byte.
     at: usize,

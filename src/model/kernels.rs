@@ -156,7 +156,9 @@ struct TileJob<'a> {
     weights: &'a [u8],
     /// Bytes of the scales of the tile.
     scales: &'a [u8],
+    /// Bits of a weight.
     bits: Bits,
+    /// Quantised rows to multiply with.
     activations: &'a Activations,
     /// Index of the first activation row.
     first_row: usize,

@@ -111,8 +111,10 @@ impl TokenIds {
     /// When the file is malformed, lacks a name, or an id (read or the release's) lies outside the vocabulary of
     /// `padded_vocab_size`.
     pub fn read(dir: &Path, padded_vocab_size: usize) -> Result<Self> {
+        /// The content of `token_ids.json`.
         #[derive(Deserialize)]
         struct TokenIdsFile {
+            /// Id of each control token, by name.
             ids: BTreeMap<String, u32>,
         }
         let path = dir.join(TOKEN_IDS);

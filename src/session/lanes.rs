@@ -19,12 +19,15 @@ use crate::time::{ChunkIdx, StreamTime};
 pub(super) struct SessionLane {
     pub(super) mode: Mode,
     pub(super) lane: Lane,
+    /// Keys and values of the prompt and the chunks fed.
     pub(super) cache: LaneCache,
+    /// Prompt cache from which the lane starts.
     prompt: Arc<PromptCache>,
     /// Chunks that the cache holds.
     pub(super) context: Context,
     /// Number of the next chunk that the lane feeds.
     pub(super) next: ChunkIdx,
+    /// State of the lane's switch.
     pub(super) switch: LaneSwitch,
     /// The lane's part of the pass in progress; None if the lane has nothing to do in it.
     pub(super) plan: Option<Plan>,

@@ -16,7 +16,9 @@ const RATES_HZ: std::ops::RangeInclusive<u32> = 4_000..=192_000;
 /// The format of 16-bit PCM sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PcmFormat {
+    /// Sample rate, in Hz.
     pub(super) rate_hz: u32,
+    /// Number of channels.
     pub(super) channels: u16,
 }
 

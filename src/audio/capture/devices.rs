@@ -94,7 +94,9 @@ pub fn devices() -> Result<Vec<DeviceInfo>> {
 pub(in crate::audio) struct NamedDevice {
     /// Device of the sound system.
     pub(in crate::audio) device: cpal::Device,
+    /// Id, stable across restarts.
     pub(in crate::audio) id: String,
+    /// Readable name.
     pub(in crate::audio) name: String,
 }
 
@@ -221,6 +223,7 @@ pub(super) fn is_monitor(id: &str) -> bool {
 /// Returns true if an id is one of the plugins and aliases that ALSA lists among its devices.
 #[cfg(feature = "mic")]
 fn is_pseudo(id: &str) -> bool {
+    /// Names of ALSA's plugins and aliases.
     const PLUGINS: [&str; 26] = [
         "null",
         "lavrate",

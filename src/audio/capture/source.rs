@@ -93,7 +93,9 @@ impl SleepReading {
 
 /// An open stream with its resampler, its frame count and its losses.
 struct Live {
+    /// Open stream of the device.
     stream: InputStream,
+    /// Resampler from the device's rate to 16 kHz.
     resampler: Resampler,
     /// Time at which the stream was opened.
     opened_at: Instant,
@@ -107,6 +109,7 @@ struct Live {
     fatal: Option<String>,
     /// Number of consecutive zero frames at the end of the stream; None before its first non-zero frame.
     zero_frames: Option<u64>,
+    /// Relation of the input to the user's choice.
     role: InputRole,
 }
 

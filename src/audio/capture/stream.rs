@@ -30,6 +30,7 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// An error that the sound system reported on a running stream.
 pub(super) struct StreamError {
+    /// Error of the sound system.
     pub(super) error: cpal::Error,
     /// Number of frames that were delivered before the error.
     pub(super) frames: u64,
@@ -45,7 +46,9 @@ pub struct InputStream {
     errors: Receiver<StreamError>,
     id: String,
     name: String,
+    /// Sample rate of the device, in Hz.
     rate_hz: u32,
+    /// Number of channels of the device, before they are mixed to mono.
     channels: u16,
 }
 
@@ -125,15 +128,18 @@ impl Drop for InputStream {
     }
 }
 
-/// A started stream and its two channels to the capture thread.
+/// A started input stream, with its channels to the capture thread.
 struct Started {
     stream: cpal::Stream,
+    /// Reading end of the ring of samples.
     reader: RingReader,
+    /// Errors that the sound system reports.
     errors: Receiver<StreamError>,
 }
 
 /// The destination of the errors that a stream's error callback receives.
 struct ErrorReport {
+    /// Channel of the errors to the capture thread.
     errors: Sender<StreamError>,
     /// Counter of the frames that the device has delivered, lost ones included.
     frames: Arc<AtomicU64>,

@@ -52,6 +52,7 @@ pub struct CancelledFrame {
 pub struct Canceller {
     /// The canceller of `sonora`, which works on blocks of 4 ms.
     processor: BlockProcessor,
+    /// Filter that removes low frequencies from the microphone signal before the canceller.
     high_pass: HighPassFilter,
     /// The frame that the high-pass filter works on: one channel.
     filtered: Vec<Vec<f32>>,

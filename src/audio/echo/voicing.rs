@@ -60,6 +60,7 @@ impl FrameFeatures {
 pub struct VoicingMeter {
     /// The newest samples at 8 kHz, oldest first.
     halved: [f32; KEPT],
+    /// Noise floor of the room, in dBFS.
     floor_db: f32,
 }
 

@@ -37,8 +37,10 @@ struct Shared {
 
 /// The writing end of the ring of samples to be played, used by the speech thread.
 pub struct PlaybackWriter {
+    /// Samples to be played.
     samples: HeapProd<f32>,
     shared: Arc<Shared>,
+    /// Sample rate of the device, in Hz.
     rate_hz: u32,
 }
 
@@ -62,6 +64,7 @@ pub struct FarEnd {
     shared: Arc<Shared>,
     /// Number of lost samples at the last call of [`FarEnd::read`].
     lost: u64,
+    /// Sample rate of the device, in Hz.
     rate_hz: u32,
 }
 

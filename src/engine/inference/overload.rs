@@ -48,6 +48,7 @@ pub(super) struct Overload {
     woken_at: Option<StreamTime>,
     /// Time without a lag before the next mode comes back, in seconds.
     calm_secs: u64,
+    /// Last notice that the user got about the lag.
     notice: OverloadNotice,
 }
 

@@ -49,7 +49,9 @@ struct PackedEncoderLayer {
 /// The weight and bias of a LayerNorm, one value of each per column.
 #[derive(Debug)]
 struct LayerNorm {
+    /// Factor of each column.
     weight: Vec<f32>,
+    /// Summand of each column.
     bias: Vec<f32>,
 }
 

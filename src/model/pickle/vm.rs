@@ -20,9 +20,11 @@ const MAX_QUOTED: usize = 80;
 /// A tensor as the pickle describes it: a view into a storage, not checked against its length. Offset and strides are in elements.
 #[derive(Clone, Debug)]
 pub(super) struct TensorView {
+    /// Storage that holds the elements.
     pub(super) storage: StorageRef,
     /// Index of the first element in the storage.
     pub(super) offset: usize,
+    /// Size of each dimension.
     pub(super) shape: Vec<usize>,
     /// Distance in the storage, for each dimension, from one element to the next.
     pub(super) strides: Vec<usize>,
@@ -46,12 +48,15 @@ struct Id(usize);
 /// A value that the pickle makes; contents that tensors do not need are left out.
 #[derive(Debug)]
 enum Value {
+    /// Python's `None`.
     None,
     /// A truth value; which one is not kept.
     Bool,
+    /// An integer.
     Int(i64),
     /// A float; its value is not kept.
     Float,
+    /// A text.
     Str(Arc<str>),
     /// A tuple of other values.
     Tuple(Box<[Id]>),
@@ -61,7 +66,9 @@ enum Value {
     Dict(Vec<(Id, Id)>),
     /// A Python function or class.
     Global(Global),
+    /// A reference to a storage in the zip file.
     Storage(StorageRef),
+    /// A view into a storage.
     Tensor(Arc<TensorView>),
 }
 

@@ -29,6 +29,7 @@ pub(super) struct Loss {
     since: Instant,
     /// Time that the machine had slept before the loss, in seconds.
     slept_secs: f64,
+    /// Cause that the gap is reported with.
     cause: GapCause,
     /// True if the lost input was the monitor of an output.
     was_monitor: bool,
