@@ -124,7 +124,7 @@ struct PlannedChunk {
 /// The handling of a chunk in a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
-    /// Fed as silent, without a decision.
+    /// Fed with KEEP_SILENCE after the chunk; no decision is read from the model.
     Forced,
     /// Fed as silent to catch up; the decision is read, but only noted.
     Drained,

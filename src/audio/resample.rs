@@ -19,7 +19,7 @@ pub struct Resampler {
     to_hz: u32,
     /// Filter that converts the rate; None if the rates are equal.
     filter: Option<Filter>,
-    /// Number of input samples since the start of the stream.
+    /// Number of input samples received since the start of the stream, those still in the filter included.
     taken: u64,
     /// Number of output samples since the start of the stream.
     given: u64,

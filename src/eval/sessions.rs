@@ -29,7 +29,7 @@ pub struct EvalSession {
     pub items: Vec<EvalItem>,
 }
 
-/// The recording of [`Prediction::margins`], by a second lane (a second context of the model) that never responds.
+/// The choice to record [`Prediction::margins`] or not, by a second lane (a second context of the model) that never responds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Margins {
     /// Margins of every chunk that the lane decides on, those of the silence after the sound included.

@@ -40,7 +40,7 @@ impl Subtitles {
         Self { format, cues: CueBuilder::new(panels.map(|(mode, panel)| (mode.to_owned(), panel))), printed: 0 }
     }
 
-    /// Prints the cues that `event` completes, and the WebVTT header at the start of the session.
+    /// Prints the cues that `event` completes, in the printer's format; for WebVTT also the header, at the start of the session.
     pub(super) fn print(&mut self, event: &Event, out: &mut impl Write) -> io::Result<()> {
         if self.format == SubtitleFormat::Vtt && matches!(event, Event::SessionStarted { .. }) {
             out.write_all(VTT_HEADER.as_bytes())?;

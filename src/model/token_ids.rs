@@ -55,7 +55,7 @@ pub struct TokenIds {
 pub struct DecisionIds {
     /// KEEP_SILENCE: the lane says nothing to the chunk.
     pub keep_silence: u32,
-    /// TEXT_BEGIN: the lane begins a reply.
+    /// TEXT_BEGIN: the decision to respond; the token begins the reply.
     pub text_begin: u32,
 }
 

@@ -118,7 +118,7 @@ pub struct FinerWeights {
 }
 
 impl FinerWeights {
-    /// Counts the matrix weights of the first layers, which have twice the bits, in a model of these sizes packed in `bits`.
+    /// Counts the numbers in the matrices of the first layers, which are packed in twice `bits`, of a model of these sizes.
     #[must_use]
     pub fn of(sizes: ModelSizes<'_>, bits: Bits) -> Self {
         let (first, ModelSizes { lm, audio }) = (FinerLayers::of(bits), sizes);

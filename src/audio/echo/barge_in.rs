@@ -265,7 +265,8 @@ impl BargeInDetector {
         self.far_db.iter().skip(from).take(to - from).copied().fold(f32::NEG_INFINITY, f32::max)
     }
 
-    /// Learns the levels of the echo from a frame without evidence of a person, or after 1.5 s of evidence from any frame.
+    /// Learns the levels of the echo from a frame without evidence of a person. Once frames with evidence outnumber the others by
+    /// 1.5 s, learns from every frame: sound that lasts so long is residue of the echo.
     fn learn(&mut self, frame: &FrameLevels, far_db: f32, level: ResidueLevels, evidence: Evidence) {
         let speech = evidence != Evidence::Nothing;
         self.evidence_run = if speech { self.evidence_run + 1 } else { self.evidence_run.saturating_sub(1) };

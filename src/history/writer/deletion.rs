@@ -53,8 +53,8 @@ impl HistoryWriter {
         }
     }
 
-    /// Deletes sessions, or their parts, that are older than the number of days in the user's preferences (nothing if 0), and recordings
-    /// that belong to no session. Schedules the next such deletion.
+    /// Deletes recordings that belong to no session and, unless the number of days in the user's preferences is 0, all sessions, events
+    /// and recordings that are older. Schedules the next such deletion.
     pub(super) fn expire(&mut self) {
         self.expire_at = Instant::now() + EXPIRY;
         let (days, path) = (self.prefs.days, self.path.clone());

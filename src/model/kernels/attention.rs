@@ -230,7 +230,7 @@ impl BlockedKv {
         KvShape { groups: self.groups, head_size: self.size }
     }
 
-    /// Returns all unrotated keys, and all values, each `[groups][positions][size]`, for storing.
+    /// Returns copies of all keys as they were before rotation, and of all values, each `[groups][positions][size]`, for storing in a file.
     #[must_use]
     pub fn to_rows(&self) -> (Vec<f16>, Vec<f16>) {
         let mut values = Vec::with_capacity(self.groups * self.positions * self.size);

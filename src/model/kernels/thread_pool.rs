@@ -315,7 +315,7 @@ impl Partition for usize {
 pub struct EqualParts<'a, T> {
     /// Pointer to the first value.
     at: *mut T,
-    /// Number of values.
+    /// Number of values in the whole slice.
     len: usize,
     /// Number of values of a part.
     size: usize,

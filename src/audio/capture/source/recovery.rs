@@ -186,8 +186,8 @@ impl CaptureSource {
         self.listen_to(live)
     }
 
-    /// Returns the state that waits for the next attempt to reopen the input, after opening the input of the role `tried` failed. A chosen
-    /// input and its fallback are tried in turn.
+    /// Returns the state that waits, longer each time, for the next attempt to reopen the input, after the attempt with the role `tried`
+    /// failed. An input chosen by name is tried alone at first; later it and its fallback, the default input, are tried in turn.
     fn retry(&self, mut loss: Loss, tried: InputRole) -> InputState {
         loss.backoff = (loss.backoff * 2).min(LAST_RETRY);
         let may_fall_back = self.choice != DeviceChoice::Default && loss.since.elapsed() >= FALLBACK_AFTER;
