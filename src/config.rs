@@ -63,6 +63,8 @@ pub struct Settings {
     pub modes_on: Vec<String>,
     /// Source of the audio that the session hears.
     pub source: SourceChoice,
+    /// State that the session starts in.
+    pub start: StartState,
     /// Device that plays spoken replies.
     pub output: DeviceChoice,
     /// Settings of the voice, echo cancellation, noise suppression and gain control.
@@ -79,6 +81,16 @@ pub struct Settings {
     pub long_running: LongRunning,
     /// Folders of settings, cache and history.
     pub paths: Paths,
+}
+
+/// The state that a session starts in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StartState {
+    /// Listening: the source is opened at once.
+    #[default]
+    Listening,
+    /// Paused: no input device is opened and nothing is captured before `Command::Resume`.
+    Paused,
 }
 
 /// The source of the audio that a session hears.

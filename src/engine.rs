@@ -25,7 +25,7 @@ use crate::audio::playback::{AudioOutput, FarEndSlot, system_output};
 use crate::audio::realtime::RealtimeSource;
 use crate::audio::wav_stream::WavStreamSource;
 use crate::audio::{Source, wav_file::WavFileWriter};
-use crate::config::{FileSpeed, Settings, SourceChoice};
+use crate::config::{FileSpeed, Settings, SourceChoice, StartState};
 use crate::error::Result;
 use crate::hub;
 use crate::model::Model;
@@ -34,6 +34,7 @@ use crate::speech::Voice;
 use crate::supervise::spawn;
 use capture::{CaptureChannels, CaptureThread, CapturedSource, EchoHandling};
 use inference::{InferenceChannels, InferenceParts, InferenceThread, Recordings};
+use meters::Flag;
 use speech::{SpeechConfig, SpeechHandle, turn_taking::TurnTaking};
 
 use crate::hub::ModelManager;
@@ -113,7 +114,11 @@ pub fn start_patiently(mut settings: Settings) -> Result<EngineHandle> {
     }
     #[cfg(feature = "mic")]
     if let SourceChoice::Microphone(device) = &settings.source {
-        let source = Box::new(CaptureSource::open_or_retry(device, &settings.long_running.excluded_inputs));
+        let excluded = &settings.long_running.excluded_inputs;
+        let source = Box::new(match settings.start {
+            StartState::Listening => CaptureSource::open_or_retry(device, excluded),
+            StartState::Paused => CaptureSource::paused_or_missing(device, excluded),
+        });
         let input = captured_source(&settings, source, 0.0, SourceTiming::Live);
         return start_threads(settings, input, SpeechBackend::default());
     }
@@ -150,6 +155,10 @@ fn start_threads(mut settings: Settings, input: CapturedSource, backend: SpeechB
     let recording = settings.save_audio.as_deref().map(WavFileWriter::create).transpose()?;
     let (timing, source_name) = (input.timing, input.source.name());
     let meters = Arc::new(Meters::default());
+    if settings.start == StartState::Paused {
+        // Nobody sees a session that starts paused as listening, not even for a moment.
+        meters.raise(Flag::Paused);
+    }
     let (command_tx, commands) = bounded(COMMANDS);
     let (event_tx, event_rx) = bounded(EVENTS);
     let (chunk_tx, captured) = capture::chunk_queue::chunk_queue(if timing == SourceTiming::Live { CHUNKS } else { FILE_CHUNKS });
@@ -159,6 +168,7 @@ fn start_threads(mut settings: Settings, input: CapturedSource, backend: SpeechB
     let (far, turn_taking) = (FarEndSlot::default(), Arc::new(TurnTaking::default()));
     let echo = EchoPath::new(far.clone(), settings.voice);
     let echo_handling = EchoHandling { echo, turn_taking: Arc::clone(&turn_taking), interruptions: interruption_tx };
+    let start = settings.start;
     let speech = SpeechHandle::start(SpeechConfig { backend, far, turn_taking }, settings.voice, settings.output.clone())?;
     let channels = InferenceChannels { commands, events: event_tx.clone(), captured, capture: capture_tx, interruptions };
     let inference = InferenceThread::new(InferenceParts {
@@ -174,7 +184,7 @@ fn start_threads(mut settings: Settings, input: CapturedSource, backend: SpeechB
         speech,
     })?;
     let capture_channels = CaptureChannels { out: chunk_tx, commands: capture_commands };
-    let capture = CaptureThread::new(input, capture_channels, echo_handling, Arc::clone(&meters));
+    let capture = CaptureThread::new(input, start, capture_channels, echo_handling, Arc::clone(&meters));
     let threads = vec![spawn("hearken-capture", move || capture.run())?, spawn("hearken-inference", move || inference.run())?];
     // A full event channel means that the face has other trouble; this report would be old news later.
     let report = move |busy, at| drop(event_tx.try_send(watchdog::model_stalls(busy, at)));
@@ -190,8 +200,12 @@ fn open_source(settings: &Settings) -> Result<CapturedSource> {
     };
     Ok(match &settings.source {
         SourceChoice::Microphone(device) => {
-            let source = Box::new(CaptureSource::open(device, &settings.long_running.excluded_inputs)?);
-            captured_source(settings, source, 0.0, SourceTiming::Live)
+            let excluded = &settings.long_running.excluded_inputs;
+            let source = match settings.start {
+                StartState::Listening => CaptureSource::open(device, excluded)?,
+                StartState::Paused => CaptureSource::paused(device, excluded)?,
+            };
+            captured_source(settings, Box::new(source), 0.0, SourceTiming::Live)
         }
         SourceChoice::Files { paths, gap_secs, speed } => at_speed(Box::new(FileSource::open(paths)?), *gap_secs, *speed),
         SourceChoice::Stdin { gap_secs, speed } => at_speed(Box::new(WavStreamSource::new(io::stdin(), "stdin")?), *gap_secs, *speed),

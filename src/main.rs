@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use hearken::config::{Cli, Paths, Request, Settings, Stdout};
+#[cfg(feature = "window")]
+use hearken::config::{StartState, WindowPrefs};
 use hearken::console::Completion;
 use hearken::error::{ErrorKind, Result};
 use hearken::{bench, doctor, engine, eval, headless, history, hub, trace};
@@ -42,7 +44,11 @@ fn run(cli: Cli) -> Result<Completion> {
 
 #[cfg(feature = "window")]
 fn window(settings: Settings) -> Result<()> {
-    let settings = hearken::ui::resumed_settings(settings);
+    let mut settings = hearken::ui::resumed_settings(settings);
+    if !WindowPrefs::read(&settings.paths).0.welcomed {
+        // Nothing is captured before the first card was answered.
+        settings.start = StartState::Paused;
+    }
     match hearken::ui::SingleInstance::claim(&settings.paths)? {
         Some(instance) => hearken::ui::run(engine::start_patiently(settings.clone())?, settings, &instance),
         None => Ok(()), // Another Hearken is running, and its window has come to the front.

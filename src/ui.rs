@@ -87,7 +87,6 @@ pub fn run(engine: EngineHandle, settings: Settings, instance: &SingleInstance) 
     let (keep, _) = HistoryPrefs::read(&settings.paths);
     let session = Arc::new(RunningSession::start(engine, &settings, keep));
     let resumed = display_loss::ResumeState::from_environment();
-    resumed.restore(&session);
     display_loss::guard(&session);
     let error = match catch_unwind(AssertUnwindSafe(|| show(&session, settings, instance))) {
         Ok(Ok(())) => return Ok(()),
@@ -321,7 +320,7 @@ impl HearkenApp {
         let news = self.session.history.take_notices();
         for item in &news {
             self.add_message(match item {
-                HistoryNotice::Forgotten => self.s.forgotten.to_owned(),
+                HistoryNotice::Forgotten | HistoryNotice::DeletedRunning => self.s.forgotten.to_owned(),
                 HistoryNotice::DeletedAll => self.s.deleted_all.to_owned(),
                 HistoryNotice::Recovered => self.s.kept_again.to_owned(),
                 HistoryNotice::Problem(error) => self.s.error(error),

@@ -161,6 +161,53 @@ fn everything_is_deleted_while_listening_and_a_new_session_begins() {
 }
 
 #[test]
+fn the_running_session_is_deleted_while_it_goes_on_and_earlier_sessions_stay() {
+    let mut bench = Bench::start(KEEP);
+    bench.sink.record(&started());
+    bench.sink.record(&said(1, "yesterday"));
+    bench.end();
+    let mut bench = bench.again(KEEP);
+    bench.sink.record(&started());
+    bench.sink.record(&said(1, "embarrassing begin"));
+    within(Duration::from_secs(3), || bench.found("embarrassing begin") == 1);
+    // Switching the history off and on begins another session in the file.
+    bench.history.set_prefs(HistoryPrefs { keep: false, ..KEEP });
+    bench.history.set_prefs(KEEP);
+    bench.sink.record(&said(20, "embarrassing part"));
+    bench.sink.record(&said(40, "heard after the click"));
+    within(Duration::from_secs(3), || bench.found("after the click") == 1);
+    // A reply that began before the click ends after it.
+    bench.sink.record(&said(21, "embarrassing end"));
+    bench.history.delete_running_session(at(21));
+    within(Duration::from_secs(5), || bench.history.take_notices().contains(&HistoryNotice::DeletedRunning));
+    within(Duration::from_secs(3), || bench.found("after the click") == 1);
+    bench.sink.record(&said(60, "afterwards"));
+    bench.end();
+    assert_eq!((bench.found("embarrassing"), bench.bytes("embarrassing"), bench.bytes("barras")), (0, 0, 0));
+    assert_eq!((bench.found("yesterday"), bench.found("after the click"), bench.found("afterwards")), (1, 1, 1));
+    let sessions = bench.store().sessions().unwrap();
+    assert!(sessions.len() == 2 && sessions[0].source == "mic", "{sessions:?}");
+}
+
+#[test]
+fn recordings_of_the_running_session_are_deleted_with_it() {
+    let mut bench = Bench::start(HistoryPrefs { audio: true, ..KEEP });
+    bench.sink.record(&started());
+    bench.sink.record(&said(1, "on the record"));
+    let Command::RecordTo(path) = bench.commands.recv_timeout(Duration::from_secs(3)).unwrap() else { panic!("a recording") };
+    within(Duration::from_secs(3), || bench.history.status().recording.as_ref() == Some(&path));
+    fs::write(&path, vec![1_u8; 16_000]).unwrap();
+    bench.history.delete_running_session(at(1));
+    assert_eq!(bench.commands.recv_timeout(Duration::from_secs(3)).unwrap(), Command::StopRecording);
+    within(Duration::from_secs(5), || bench.history.take_notices().contains(&HistoryNotice::DeletedRunning));
+    assert!(!path.exists());
+    let Command::RecordTo(next) = bench.commands.recv_timeout(Duration::from_secs(5)).unwrap() else { panic!("another recording") };
+    assert_ne!(path, next);
+    bench.end();
+    assert_eq!((bench.found("on the record"), bench.bytes("on the record")), (0, 0));
+}
+
+#[test]
 fn a_session_deleted_by_another_program_continues_as_a_new_one() {
     let mut bench = Bench::start(KEEP);
     bench.sink.record(&started());

@@ -11,7 +11,8 @@ use hearken::audio::scripted::{ScriptStep, ScriptedSource};
 use hearken::audio::{Source, SourceEvent};
 use hearken::config::modes::builtin;
 use hearken::config::{
-    ComputeDevice, ContextChoice, EventOptions, FileSpeed, NewMode, Paths, Precision, SamplingChoice, Settings, SourceChoice, add_mode,
+    ComputeDevice, ContextChoice, EventOptions, FileSpeed, NewMode, Paths, Precision, SamplingChoice, Settings, SourceChoice, StartState,
+    add_mode,
 };
 use hearken::engine::{EngineHandle, start_hearing};
 use hearken::error::{ErrorKind, Result};
@@ -39,6 +40,7 @@ fn settings(home: &Path, modes_on: &[&str]) -> Settings {
         modes: builtin(Language::Chinese, &paths.instructions()),
         modes_on: modes_on.iter().map(|m| (*m).to_owned()).collect(),
         source: SourceChoice::Files { paths: Vec::new(), gap_secs: 0.0, speed: FileSpeed::Unthrottled },
+        start: StartState::Listening,
         output: DeviceChoice::Default,
         voice: hearken::protocol::VoiceSettings { speak: hearken::protocol::Speak::Asked, ..Default::default() },
         gate: false,

@@ -15,7 +15,7 @@ use hearken::audio::capture::ring::ReadOutcome;
 use hearken::audio::capture::stream::InputStream;
 use hearken::audio::resample::Resampler;
 use hearken::audio::{Source, SourceEvent};
-use hearken::config::{Cli, Request, Settings, Stdout};
+use hearken::config::{Cli, Request, Settings, StartState, Stdout};
 use hearken::level::{SILENCE_DBFS, dbfs};
 use hearken::protocol::{DeviceChoice, EchoChoice, Event, GapCause, Interrupt, ReplyId, VoiceSettings};
 use inside::{LIMIT, in_virtual_mic, play};
@@ -75,6 +75,37 @@ fn source_delivers_16_khz_and_nothing_while_paused() {
         assert!(matches!(source.next(&mut heard).unwrap(), SourceEvent::InputChanged { .. }));
         wait_for(&mut source, Duration::from_secs(5), |heard| matches!(heard, SourceEvent::Samples(_)));
         assert_eq!(heard.len(), before, "nothing came while it was paused");
+    });
+}
+
+#[test]
+fn session_that_starts_paused_opens_no_input_before_it_is_resumed() {
+    in_virtual_mic(LIMIT, || {
+        let home = tempfile::tempdir().unwrap();
+        let mut settings = session(home.path(), EchoChoice::Off);
+        (settings.start, settings.save_audio) = (StartState::Paused, None);
+        let engine = hearken::engine::start_patiently(settings).unwrap();
+        assert!(engine.meters().read().paused, "it is never seen as listening");
+        let first: Vec<Event> = (0..2).map(|_| engine.events().recv_timeout(Duration::from_secs(5)).unwrap()).collect();
+        assert!(matches!(&first[..], [Event::SessionStarted { source, .. }, Event::Paused { .. }] if source.contains("vmic")), "{first:?}");
+        // Choosing an input while paused opens none either.
+        engine.send(hearken::protocol::Command::ChooseInput(DeviceChoice::Named("vspeaker.monitor".to_owned())));
+        std::thread::sleep(Duration::from_secs(2));
+        engine.send(hearken::protocol::Command::ChooseInput(DeviceChoice::Default));
+        std::thread::sleep(Duration::from_secs(1));
+        assert_eq!(pactl(&["list", "short", "source-outputs"]), "");
+        assert_eq!(engine.meters().read().level_dbfs, f32::NEG_INFINITY);
+        let before: Vec<Event> = engine.events().try_iter().collect();
+        assert!(!before.iter().any(|event| matches!(event, Event::Decision { .. } | Event::Resumed { .. })), "{before:?}");
+
+        engine.send(hearken::protocol::Command::Resume);
+        let until = Instant::now() + Duration::from_secs(10);
+        let heard = std::iter::from_fn(|| engine.events().recv_deadline(until).ok()).any(|event| matches!(event, Event::Decision { .. }));
+        assert!(heard && pactl(&["list", "short", "source-outputs"]).lines().count() == 1);
+        engine.send(hearken::protocol::Command::Pause);
+        let until = Instant::now() + Duration::from_secs(10);
+        assert!(std::iter::from_fn(|| engine.events().recv_deadline(until).ok()).any(|event| matches!(event, Event::Paused { .. })));
+        assert_eq!(pactl(&["list", "short", "source-outputs"]), "");
     });
 }
 

@@ -53,6 +53,14 @@ mod absent {
             Err(super::built_without())
         }
 
+        /// Fails: this build has no microphone that could be paused.
+        ///
+        /// # Errors
+        /// [`InputDevice`](crate::error::ErrorKind::InputDevice), always: this build has no microphone support.
+        pub fn paused(_choice: &DeviceChoice, _excluded: &[String]) -> Result<Self> {
+            Err(super::built_without())
+        }
+
         /// Returns the sample rate of the device, in Hz.
         #[must_use]
         pub fn rate_hz(&self) -> u32 {

@@ -16,7 +16,7 @@ use super::modes::{self, DEFAULT_ON, Mode, TRANSLATE};
 use super::settings_file::{self, FileSettings, NamedMode};
 use super::trace_args::TraceOptions;
 use super::values::{Eagerness, arguments_error, refuse_to_overwrite};
-use super::{ComputeDevice, EventOptions, FileSpeed, HistoryPrefs, Paths, SamplingChoice, Settings, SourceChoice, WindowPrefs, modes_file};
+use super::{ComputeDevice, EventOptions, FileSpeed, HistoryPrefs, Paths, SamplingChoice, Settings, SourceChoice, StartState, WindowPrefs, modes_file};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::{DeviceChoice, Language, ModelChoice, Speak};
 
@@ -210,6 +210,7 @@ fn combine(mut modes: Vec<Mode>, typed: SessionArgs, file: FileSettings, fixed: 
         modes_on,
         gate: typed.gate.or(file.gate).unwrap_or(matches!(fixed.source, SourceChoice::Microphone(_))),
         source: fixed.source,
+        start: StartState::Listening,
         output: file.output.unwrap_or(DeviceChoice::Default),
         voice: file.voice,
         sampling: SamplingChoice {

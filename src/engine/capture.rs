@@ -17,6 +17,7 @@ use crate::audio::capture::CaptureSource;
 use crate::audio::chunker::{Chunk, Chunker};
 use crate::audio::echo::{EchoPath, VoiceActivity};
 use crate::audio::{Source, SourceEvent};
+use crate::config::StartState;
 use crate::error::{Error, Result};
 use crate::level::dbfs;
 use crate::protocol::{DeviceChoice, GapCause, VoiceSettings};
@@ -118,6 +119,7 @@ pub(super) struct CapturedSource {
 /// The capture thread: pulls events from the source and pushes what it captured to the chunk queue.
 pub(super) struct CaptureThread {
     input: CapturedSource,
+    start: StartState,
     chunker: Chunker,
     channels: CaptureChannels,
     meters: Arc<Meters>,
@@ -143,12 +145,21 @@ enum CaptureState {
 }
 
 impl CaptureThread {
-    pub(super) fn new(input: CapturedSource, channels: CaptureChannels, echo_handling: EchoHandling, meters: Arc<Meters>) -> Self {
+    pub(super) fn new(
+        input: CapturedSource,
+        start: StartState,
+        channels: CaptureChannels,
+        echo_handling: EchoHandling,
+        meters: Arc<Meters>,
+    ) -> Self {
         let (chunker, state, commands) = (Chunker::new(), CaptureState::Running, VecDeque::new());
-        Self { input, chunker, channels, meters, echo_handling, state, commands, samples: Vec::new(), cut: Vec::new() }
+        Self { input, start, chunker, channels, meters, echo_handling, state, commands, samples: Vec::new(), cut: Vec::new() }
     }
 
     pub(super) fn run(mut self) {
+        if self.start == StartState::Paused {
+            self.pause();
+        }
         let mut retry_policy = RetryPolicy::default();
         while self.state != CaptureState::Ended {
             self.obey();
@@ -260,13 +271,12 @@ impl CaptureThread {
     }
 
     /// Captures from the input `device` in place of the present source, even if that is a file. If the input cannot be opened, the present
-    /// source goes on.
+    /// source goes on. While capture is paused no device is opened.
     fn switch(&mut self, device: &DeviceChoice) -> Result<()> {
-        let mut opened = CaptureSource::open(device, &self.input.excluded_inputs)?;
+        let excluded = &self.input.excluded_inputs;
+        let paused = self.state == CaptureState::Paused;
+        let opened = if paused { CaptureSource::paused(device, excluded) } else { CaptureSource::open(device, excluded) }?;
         let (name, rate_hz, channels) = (opened.name(), opened.rate_hz(), opened.channels());
-        if self.state == CaptureState::Paused {
-            opened.pause();
-        }
         self.flush_echo_path();
         self.input.source = Box::new(opened);
         self.input.timing = SourceTiming::Live;

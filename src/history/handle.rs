@@ -15,6 +15,7 @@ use crate::config::{HistoryPrefs, Paths};
 use crate::error::{Error, ErrorKind, Remedy};
 use crate::protocol::{Command, Event, Panel};
 use crate::supervise;
+use crate::time::StreamTime;
 
 /// Number of events that may wait in the channel to the writer thread: minutes of all modes, for the time of a `VACUUM`. Further events
 /// are dropped and counted.
@@ -57,6 +58,8 @@ pub enum HistoryNotice {
     Forgotten,
     /// All sessions are deleted from the disk, as [`HistoryHandle::delete_all`] asked.
     DeletedAll,
+    /// The running session is deleted from the disk, as [`HistoryHandle::delete_running_session`] asked.
+    DeletedRunning,
     /// Sessions are stored again after a failure. If events were lost meanwhile, a [`HistoryNotice::Problem`] follows.
     Recovered,
     /// The history cannot be stored, was damaged, or lacks events.
@@ -200,6 +203,13 @@ impl HistoryHandle {
     /// screen is up to the window (`Transcript::forget_since`), the model's context to the engine (`Command::Forget`).
     pub fn forget_last(&self, span: Duration) {
         self.command(WriterCommand::ForgetSince(now_ms() - i64::try_from(span.as_millis()).unwrap_or(i64::MAX)));
+    }
+
+    /// Deletes from the disk everything that the running session has stored up to the audio time `until`, with its recordings; a
+    /// [`HistoryNotice`] follows. Later events stay and begin a session of their own; listening and storing go on. Screen and
+    /// context are deleted as for [`HistoryHandle::forget_last`].
+    pub fn delete_running_session(&self, until: StreamTime) {
+        self.command(WriterCommand::DeleteRunning(until));
     }
 
     /// Deletes every session and every recording from the disk; a [`HistoryNotice`] follows. Listening and storing go on.

@@ -1,6 +1,6 @@
 //! The SQLite database of past sessions: its schema, opening, and all changes. Queries are in [`super::queries`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -228,7 +228,13 @@ impl Store {
         Ok(gone)
     }
 
-    /// Deletes every session and every recording, and returns the number of sessions deleted.
+    /// Deletes these sessions like [`Store::delete`], also the remains of those that are gone already.
+    pub(super) fn delete_each(&mut self, sessions: &BTreeSet<i64>) -> Result<()> {
+        self.query(|db| sessions.iter().try_for_each(|session| db.execute("DELETE FROM sessions WHERE id = ?1", [session]).map(drop)))?;
+        self.purge_deleted()
+    }
+
+    /// Deletes every session and every recording, and returns the number of sessions.
     ///
     /// # Errors
     /// When the database cannot be written, or a recording cannot be deleted.

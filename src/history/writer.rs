@@ -24,7 +24,9 @@ use crate::error::{Error, ErrorKind};
 use crate::files::make_private_folder;
 use crate::protocol::{Command, Event, Panel};
 use crate::supervise::{Restart, RestartPolicy};
+use crate::time::StreamTime;
 use crate::transcript::Transcript;
+use deletion::PendingDeletions;
 
 /// The longest time that an event waits for others before it is stored; a crash costs no more.
 const BATCH_DELAY: Duration = Duration::from_millis(500);
@@ -47,6 +49,8 @@ pub(super) enum WriterCommand {
     SetPanels(BTreeMap<String, Panel>),
     /// Delete everything since this time, in milliseconds since 1970.
     ForgetSince(i64),
+    /// Delete the running session up to this audio time.
+    DeleteRunning(StreamTime),
     /// Delete every session and recording.
     DeleteAll,
     /// Store the waiting events and end.
@@ -84,7 +88,10 @@ pub(super) struct HistoryWriter {
     header: Option<Event>,
     /// Session that events are added to; None until there is something to store.
     current: Option<CurrentSession>,
-    /// Transcript of the current session, waiting events included.
+    /// Numbers of the sessions in the database that hold events of the engine's running session; switching the history off and on
+    /// begins another.
+    running: BTreeSet<i64>,
+    /// The transcript of the current session, waiting events included.
     transcript: Transcript,
     /// Events that are not stored yet, with their wall times in milliseconds since 1970.
     waiting: Vec<(i64, Event)>,
@@ -92,10 +99,9 @@ pub(super) struct HistoryWriter {
     recording: Option<PathBuf>,
     /// Number of recordings begun so far.
     recorded: u64,
-    /// Start of the time span that is still to be deleted, in milliseconds since 1970: the deletion waits for a recording to be
-    /// completed, or has failed and is tried again. Nothing is stored until the deletion succeeds. None without such a deletion.
-    pending_delete: Option<i64>,
-    /// Failure that was reported last; None once storing works again.
+    /// Deletions that wait for a recording to be completed, or failed and are tried again. Nothing is stored until they succeed.
+    pending: PendingDeletions,
+    /// The failure that was reported last; None once storing works again.
     reported: Option<Error>,
     /// Time of the next attempt to store; None if nothing waits.
     store_at: Option<Instant>,
@@ -125,10 +131,11 @@ impl HistoryWriter {
             store: None,
             header: None,
             current: None,
+            running: BTreeSet::new(),
             waiting: Vec::new(),
             recording: None,
             recorded: 0,
-            pending_delete: None,
+            pending: PendingDeletions::default(),
             reported: None,
             store_at: None,
             retry: RETRY[0],
@@ -242,6 +249,7 @@ impl HistoryWriter {
     fn end_session(&mut self) {
         self.flush();
         self.waiting.clear();
+        self.running.clear();
         self.start_new_session();
     }
 
@@ -267,6 +275,7 @@ impl HistoryWriter {
                 }
             }
             WriterCommand::ForgetSince(since) => self.forget_since(since),
+            WriterCommand::DeleteRunning(until) => self.delete_running(until),
             WriterCommand::DeleteAll => self.forget_since(deletion::EVERYTHING),
             WriterCommand::Close => {}
         }
@@ -317,11 +326,9 @@ impl HistoryWriter {
     /// user wants no history, or there are neither words nor a wish for recordings yet.
     fn flush(&mut self) {
         self.store_at = None;
-        if self.pending_delete.is_some() {
-            self.apply_pending_delete();
-        }
+        self.apply_pending();
         let has_content = self.current.is_some() || has_words(&self.transcript) || self.prefs.audio && self.header.is_some();
-        if !self.prefs.keep || !has_content || self.pending_delete.is_some() {
+        if !self.prefs.keep || !has_content || self.pending.are_any() {
             return;
         }
         match self.store_now().and_then(|()| self.start_recording()) {
@@ -355,6 +362,7 @@ impl HistoryWriter {
         };
         match store.add(&batch)? {
             Some(id) => {
+                self.running.insert(id);
                 self.current = Some(CurrentSession { id, next: first + self.waiting.len(), stable: StableCounts::of(&self.transcript) });
                 self.waiting.clear();
             }

@@ -240,9 +240,9 @@ pub enum Event {
         at: StreamTime,
         /// Name of the device that delivers sound now.
         device: String,
-        /// Sample rate of the device, in hertz.
+        /// Sample rate of the device, in hertz; 0 while paused, when no device is open.
         rate_hz: u32,
-        /// Number of channels of the device.
+        /// Number of channels of the device; 0 while paused.
         channels: u16,
     },
     /// The input device was lost: no device delivers sound until the next `input_changed`. A `problem` event says why.

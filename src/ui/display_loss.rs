@@ -13,9 +13,8 @@ use super::alerts::DoNotDisturb;
 use super::notify;
 use super::running_session::RunningSession;
 use super::strings::{self, Strings};
-use crate::config::{Settings, WindowPrefs};
+use crate::config::{Settings, StartState, WindowPrefs};
 use crate::error::{Error, ErrorKind};
-use crate::protocol::Command;
 use crate::supervise::lock;
 
 /// True on systems where the window can return after a loss of the display: on Linux.
@@ -81,23 +80,21 @@ impl ResumeState {
         self.losses > 0
     }
 
-    /// Pauses `session` if the previous process was paused.
-    pub(super) fn restore(self, session: &RunningSession) {
-        if self.paused {
-            session.engine.send(Command::Pause);
-        }
-    }
-
     fn retry_after(self) -> Duration {
         RETRY_INTERVAL * 2_u32.pow(self.losses.min(MAX_DOUBLINGS))
     }
 }
 
-/// Returns `settings`, unchanged after a normal start. If this process replaces a process that lost its display, the audio
-/// recording (`save_audio`) goes to a new file `NAME-2.wav`, `NAME-3.wav` …, so that the previous recording is kept.
+/// Returns `settings`, unchanged after a normal start. If this process replaces a process that lost its display, a session that was
+/// paused starts paused, and the audio recording (`save_audio`) goes to a new file `NAME-2.wav`, `NAME-3.wav` …, so that the
+/// previous recording is kept.
 #[must_use]
 pub fn resumed_settings(mut settings: Settings) -> Settings {
-    if ResumeState::from_environment().follows_a_loss()
+    let resumed = ResumeState::from_environment();
+    if resumed.paused {
+        settings.start = StartState::Paused;
+    }
+    if resumed.follows_a_loss()
         && let Some(path) = &settings.save_audio
     {
         let (stem, form) = (path.file_stem().unwrap_or_default(), path.extension().unwrap_or_default());

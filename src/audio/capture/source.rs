@@ -13,6 +13,7 @@ use crossbeam_channel::Receiver;
 use super::backend::{Backend, System};
 use super::device_error::{cause, is_fatal};
 use super::device_watcher::DeviceSnapshot;
+use super::devices::find_input;
 use super::loss_meter::{LossMeter, MeasuredLoss};
 use super::ring::ReadOutcome;
 use super::stream::InputStream;
@@ -198,11 +199,31 @@ impl CaptureSource {
     pub fn open_or_retry(choice: &DeviceChoice, excluded: &[String]) -> Self {
         Self::open(choice, excluded).unwrap_or_else(|error| {
             let mut own = Self::closed(System::shared(), choice, excluded);
-            let loss = Loss::new(Instant::now(), own.sleep.slept_secs, GapCause::DeviceLost);
-            own.state = InputState::Lost { loss, recovery: Recovery::begin() };
-            own.pending.push_back(SourceEvent::InputLost(error));
+            own.wait_for_input(error);
             own
         })
+    }
+
+    /// Reports `error` as the loss of the input, and begins to open it again and again.
+    fn wait_for_input(&mut self, error: Error) {
+        let loss = Loss::new(Instant::now(), self.sleep.slept_secs, GapCause::DeviceLost);
+        self.state = InputState::Lost { loss, recovery: Recovery::begin() };
+        self.pending.push_back(SourceEvent::InputLost(error));
+    }
+
+    /// Returns a source that is paused on the input that `choice` names: no device is opened before [`Source::resume`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::InputDevice`] when there is no such input.
+    pub fn paused(choice: &DeviceChoice, excluded: &[String]) -> Result<Self> {
+        let name = find_input(choice, excluded)?.name;
+        Ok(Self { name, ..Self::closed(System::shared(), choice, excluded) })
+    }
+
+    /// Returns a paused source like [`CaptureSource::paused`], also for an input that is missing at present.
+    #[must_use]
+    pub fn paused_or_missing(choice: &DeviceChoice, excluded: &[String]) -> Self {
+        Self::paused(choice, excluded).unwrap_or_else(|_| Self::closed(System::shared(), choice, excluded))
     }
 
     fn open_with(backend: Arc<dyn Backend>, choice: &DeviceChoice, excluded: &[String]) -> Result<Self> {
@@ -348,11 +369,15 @@ impl Source for CaptureSource {
         self.pending.clear();
     }
 
+    /// Opens the input. If that fails, the next event is the error, and opening is retried as after a loss.
     fn resume(&mut self) -> Result<()> {
         if matches!(self.state, InputState::Paused) {
-            let live = Live::new(self.backend.open(&self.choice, &self.excluded)?, InputRole::Chosen)?;
+            let opened = self.backend.open(&self.choice, &self.excluded).and_then(|stream| Live::new(stream, InputRole::Chosen));
             self.sleep = SleepReading::now(&*self.backend);
-            self.state = self.listen_to(live);
+            match opened {
+                Ok(live) => self.state = self.listen_to(live),
+                Err(error) => self.wait_for_input(error),
+            }
         }
         Ok(())
     }

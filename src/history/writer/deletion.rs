@@ -1,11 +1,15 @@
 //! Deletions by the writer: on request, and of expired sessions.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::{CurrentSession, HistoryWriter, RETRY};
 use crate::clock::now_ms;
+use crate::error::Result;
 use crate::history::handle::HistoryNotice;
 use crate::history::lines::StableCounts;
+use crate::protocol::Event;
+use crate::time::StreamTime;
 
 /// Start time of a deletion, in milliseconds since 1970, that stands for a deletion of everything.
 pub(super) const EVERYTHING: i64 = i64::MIN;
@@ -16,41 +20,110 @@ const RECORDING_COMPLETION: Duration = Duration::from_secs(1);
 /// Number of milliseconds in a day.
 const DAY_MS: i64 = 86_400_000;
 
+/// Deletions that were asked for and are not done yet.
+#[derive(Debug, Default)]
+pub(super) struct PendingDeletions {
+    /// Everything since this time, in milliseconds since 1970.
+    since: Option<i64>,
+    /// The running session up to this audio time.
+    running_until: Option<StreamTime>,
+    /// The sessions of the database that this takes, once their later events are among the waiting ones.
+    doomed: Option<BTreeSet<i64>>,
+}
+
+impl PendingDeletions {
+    /// Returns true if a deletion is not done yet.
+    pub(super) const fn are_any(&self) -> bool {
+        self.since.is_some() || self.running_until.is_some() || self.doomed.is_some()
+    }
+}
+
 impl HistoryWriter {
     /// Deletes everything since `since` (milliseconds since 1970): at once, or after [`RECORDING_COMPLETION`] if a recording is in
     /// progress, which is stopped first.
     pub(super) fn forget_since(&mut self, since: i64) {
         self.waiting.retain(|(wall, _)| *wall < since);
-        self.pending_delete = Some(self.pending_delete.map_or(since, |pending| pending.min(since)));
+        self.pending.since = Some(self.pending.since.map_or(since, |pending| pending.min(since)));
+        self.delete_after_recording();
+    }
+
+    /// Deletes the running session up to the audio time `until`, at the moment that [`HistoryWriter::forget_since`] would.
+    pub(super) fn delete_running(&mut self, until: StreamTime) {
+        self.waiting.retain(|(_, event)| event.at() > until);
+        self.pending.running_until = self.pending.running_until.max(Some(until));
+        self.delete_after_recording();
+    }
+
+    fn delete_after_recording(&mut self) {
         if self.recording.is_some() {
             // The engine completes the file first; a new recording starts afterwards.
             self.stop_recording();
             self.store_at = Some(Instant::now() + RECORDING_COMPLETION);
         } else {
-            self.apply_pending_delete();
+            self.apply_pending();
         }
     }
 
-    /// Carries out the pending deletion, if any, and notifies the user. A failed deletion is reported and tried again.
-    pub(super) fn apply_pending_delete(&mut self) {
-        let Some(since) = self.pending_delete else { return };
-        let path = self.path.clone();
-        let applied = match self.opened() {
-            Ok(None) => Ok(()),
-            Ok(Some(store)) if since == EVERYTHING => store.delete_all().map(drop),
-            Ok(Some(store)) => store.forget_since(since).map(drop),
-            Err(error) => Err(error.about(&path)),
-        };
-        match applied {
-            Ok(()) => {
-                (self.pending_delete, self.reported) = (None, None);
-                self.reload_session();
-                self.log.write("deleted as asked");
-                self.notify(if since == EVERYTHING { HistoryNotice::DeletedAll } else { HistoryNotice::Forgotten });
-                self.store_at.get_or_insert_with(Instant::now);
+    /// Applies the pending deletions, if any, and notifies the user; a failure is reported and tried again.
+    pub(super) fn apply_pending(&mut self) {
+        if let Some(since) = self.pending.since {
+            let path = self.path.clone();
+            let applied = match self.opened() {
+                Ok(None) => Ok(()),
+                Ok(Some(store)) if since == EVERYTHING => store.delete_all().map(drop),
+                Ok(Some(store)) => store.forget_since(since).map(drop),
+                Err(error) => Err(error.about(&path)),
+            };
+            if let Err(error) = applied {
+                return self.report_failure(&error);
             }
-            Err(error) => self.report_failure(&error),
+            self.pending.since = None;
+            self.reload_session();
+            self.deleted(if since == EVERYTHING { HistoryNotice::DeletedAll } else { HistoryNotice::Forgotten });
         }
+        if let Some(until) = self.pending.running_until {
+            match self.later_events(until) {
+                Ok(later) => {
+                    self.waiting.splice(0..0, later);
+                    self.pending.running_until = None;
+                    self.pending.doomed.get_or_insert_default().append(&mut self.running);
+                    self.start_new_session();
+                }
+                Err(error) => return self.report_failure(&error),
+            }
+        }
+        if let Some(doomed) = self.pending.doomed.take() {
+            let path = self.path.clone();
+            let applied = match self.opened() {
+                Ok(None) => Ok(()),
+                Ok(Some(store)) => store.delete_each(&doomed),
+                Err(error) => Err(error.about(&path)),
+            };
+            if let Err(error) = applied {
+                self.pending.doomed = Some(doomed);
+                return self.report_failure(&error);
+            }
+            self.deleted(HistoryNotice::DeletedRunning);
+        }
+    }
+
+    /// Returns the stored events of the running session after the audio time `until`.
+    fn later_events(&mut self, until: StreamTime) -> Result<Vec<(i64, Event)>> {
+        let (running, path) = (self.running.clone(), self.path.clone());
+        let Some(store) = self.opened().map_err(|error| error.about(&path))? else { return Ok(Vec::new()) };
+        let mut later = Vec::new();
+        for session in running {
+            later.extend(store.events(session)?.unwrap_or_default().into_iter().filter(|(_, event)| event.at() > until));
+        }
+        Ok(later)
+    }
+
+    /// Notes that a deletion is done, and tells the user.
+    fn deleted(&mut self, notice: HistoryNotice) {
+        self.reported = None;
+        self.log.write("deleted as asked");
+        self.notify(notice);
+        self.store_at.get_or_insert_with(Instant::now);
     }
 
     /// Deletes recordings that belong to no session and, unless the number of days in the user's preferences is 0, all sessions, events

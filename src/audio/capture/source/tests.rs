@@ -274,6 +274,19 @@ fn monitor_of_a_loudspeaker_never_replaces_a_microphone() {
 }
 
 #[test]
+fn input_that_is_missing_when_the_pause_ends_is_awaited() {
+    let script = Script::new(&["mic"]);
+    let mut source = open(&script, &DeviceChoice::Default, &[]);
+    source.pause();
+    script.plug(&[]);
+    source.resume().unwrap();
+    assert!(matches!(source.next(&mut Vec::new()).unwrap(), SourceEvent::InputLost(_)));
+    script.plug(&["mic"]);
+    let (all, ..) = listen(&script, &mut source, SECS(4), is_change);
+    assert!(matches!(all.last(), Some(SourceEvent::InputChanged { device, .. }) if device == "mic"), "{all:?}");
+}
+
+#[test]
 fn hundred_losses_leave_a_hundred_gaps() {
     let script = Script::new(&["mic"]);
     let mut source = open(&script, &DeviceChoice::Named("mic".into()), &[]);
