@@ -44,6 +44,13 @@ pub enum SourceEvent {
         /// Channels of the device, before they are mixed to mono.
         channels: u16,
     },
+    /// The microphone has delivered only silence that no room has for 5 s; it may be muted.
+    InputSilent {
+        /// Readable name of the device.
+        device: String,
+    },
+    /// Sound arrives again after [`SourceEvent::InputSilent`].
+    InputAudible,
     /// End of a file or of a WAV stream: pad to a whole chunk, then insert the gap of silence between files. Another file may
     /// follow.
     EndOfFile,

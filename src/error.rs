@@ -38,6 +38,8 @@ pub enum ErrorKind {
     Data,
     /// A microphone or another input device that is missing, lost or fails.
     InputDevice,
+    /// No microphone at all: there is no input, or only monitors of outputs, which deliver what the computer plays.
+    NoMicrophone,
     /// A loudspeaker or another output device that is missing, lost or fails.
     OutputDevice,
     /// A display that is missing or lost; the window needs one.
@@ -74,6 +76,7 @@ impl ErrorKind {
             Self::AudioFile => "audio_file",
             Self::Data => "data",
             Self::InputDevice => "input_device",
+            Self::NoMicrophone => "no_microphone",
             Self::OutputDevice => "output_device",
             Self::Display => "display",
             Self::Voice => "voice",

@@ -76,7 +76,10 @@ pub enum Command {
 }
 
 /// The choice of the model that a session, a download or a benchmark uses.
+///
+/// Serialised as the option `--model` takes it: `starter`, `3b`, or the folder or name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
 pub enum ModelChoice {
     /// The small built-in model.
     Starter,
@@ -84,6 +87,26 @@ pub enum ModelChoice {
     ThreeB,
     /// A checkpoint folder; if there is no such folder, a name in the user's catalogue or an `OWNER/NAME` of the hub.
     Dir(PathBuf),
+}
+
+impl From<ModelChoice> for String {
+    fn from(choice: ModelChoice) -> Self {
+        match choice {
+            ModelChoice::Starter => "starter".to_owned(),
+            ModelChoice::ThreeB => "3b".to_owned(),
+            ModelChoice::Dir(folder) => folder.to_string_lossy().into_owned(),
+        }
+    }
+}
+
+impl From<String> for ModelChoice {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "starter" => Self::Starter,
+            "3b" => Self::ThreeB,
+            _ => Self::Dir(PathBuf::from(text)),
+        }
+    }
 }
 
 /// A language: spoken in a recording, or the target of translation.

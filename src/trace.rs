@@ -142,7 +142,11 @@ impl Tracer {
                 SourceEvent::EndOfFile => chunker.end_of_file(&mut cut),
                 SourceEvent::Problem(error) | SourceEvent::InputLost(error) => return Err(error),
                 SourceEvent::End => return Ok(()),
-                SourceEvent::Nothing | SourceEvent::Gap { .. } | SourceEvent::InputChanged { .. } => {}
+                SourceEvent::Nothing
+                | SourceEvent::Gap { .. }
+                | SourceEvent::InputChanged { .. }
+                | SourceEvent::InputSilent { .. }
+                | SourceEvent::InputAudible => {}
             }
             for chunk in cut.drain(..).collect::<VecDeque<_>>() {
                 if self.mel_first.len() * CHUNK_FRAMES < MEL_FIRST_FRAMES {

@@ -7,10 +7,10 @@ mod speech;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::protocol::{Emotion, Event, Panel, ReplyId, StopReason};
+use crate::protocol::{Emotion, Event, ModelChoice, Panel, ReplyId, StopReason};
 use crate::time::{CHUNK_SAMPLES, SAMPLE_RATE_HZ, StreamTime};
 
-pub use notices::{InputState, Notice, NoticeKind};
+pub use notices::{InputState, ModelFailure, Notice, NoticeKind};
 pub use speech::{ReplyTrigger, SpeechRow};
 
 /// Shortest pause that separates two utterances, in samples: 1.2 s.
@@ -112,12 +112,22 @@ pub struct Transcript {
     pub started_utc: Option<String>,
     /// Name of the current model.
     pub model: String,
+    /// Choice of the current model, once the model was changed in the session; None before.
+    pub model_choice: Option<ModelChoice>,
+    /// The newest choice of a model that failed; None once a later one succeeded.
+    pub model_failure: Option<ModelFailure>,
     /// Name of the input: a device, files, or stdin.
     pub source: String,
     /// Start of the current quiet period; None while the gate is open.
     pub quiet_since: Option<StreamTime>,
     /// True from `input_lost` to `input_changed`.
     input_lost: bool,
+    /// True if the input is lost because there is no microphone.
+    no_microphone: bool,
+    /// True from `input_silent` until sound arrives again, or another input.
+    input_silent: bool,
+    /// Start and end of the newest speech that no mode responded to.
+    pub not_understood: Option<(StreamTime, StreamTime)>,
     /// True from `paused` to `resumed`.
     paused: bool,
     /// Reply that is being spoken aloud; None while the voice is silent.
@@ -145,9 +155,14 @@ impl Transcript {
             started_utc: None,
             modes: Vec::new(),
             model: String::new(),
+            model_choice: None,
+            model_failure: None,
             source: String::new(),
             quiet_since: None,
             input_lost: false,
+            no_microphone: false,
+            input_silent: false,
+            not_understood: None,
             paused: false,
             speaking: None,
             finished: false,
@@ -218,9 +233,10 @@ impl Transcript {
                 }
             }
             Event::Gate { at, open: false, .. } => self.quiet_since = Some(*at),
-            Event::Paused { .. } => self.paused = true,
+            Event::Paused { .. } => (self.paused, self.input_silent) = (true, false),
             Event::Resumed { .. } => self.paused = false,
             Event::ModesChanged { modes, .. } => modes.clone_into(&mut self.modes),
+            Event::NotUnderstood { from_secs, to_secs, .. } => self.not_understood = Some((*from_secs, *to_secs)),
             Event::SessionFinished { .. } => self.finished = true,
             Event::Timing { .. } => {}
             Event::ModelChanged { .. }
@@ -228,6 +244,9 @@ impl Transcript {
             | Event::AudioGap { .. }
             | Event::InputChanged { .. }
             | Event::InputLost { .. }
+            | Event::InputSilent { .. }
+            | Event::InputAudible { .. }
+            | Event::ModelFailed { .. }
             | Event::Problem { .. } => self.apply_to_notices(event),
         }
     }

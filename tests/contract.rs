@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hearken::error::{Error, ErrorKind, Remedy};
-use hearken::protocol::{Emotion, Event, GapCause, PROTOCOL, ReplyId, Severity, StopReason};
+use hearken::protocol::{Emotion, Event, GapCause, ModelChoice, PROTOCOL, ReplyId, Severity, StopReason};
 use hearken::time::{ChunkIdx, StreamTime};
 use serde::Serialize;
 use serde_json::Value;
@@ -90,17 +90,21 @@ fn examples() -> Vec<Event> {
         Event::Paused { at },
         Event::Resumed { at },
         Event::ModesChanged { at, modes },
-        Event::ModelChanged { at, model: text() },
+        Event::ModelChanged { at, model: text(), choice: Some(ModelChoice::Starter) },
+        Event::ModelFailed { at, choice: ModelChoice::Dir("folder".into()), model: text() },
         Event::ContextTrimmed { at, mode: mode(), dropped_chunks: 3, positions: 1_500 },
         Event::AudioGap { at, from_secs: at, samples: 5, cause: GapCause::Overrun },
         Event::InputChanged { at, device: text(), rate_hz: 48_000, channels: 2 },
         Event::InputLost { at },
+        Event::InputSilent { at, device: text() },
+        Event::InputAudible { at },
+        Event::NotUnderstood { at, from_secs: at, to_secs: at },
         Event::problem(at, Severity::Warning, &Error::new(ErrorKind::Output, text()).with_remedy(Remedy::FreeDisk)),
         Event::Timing { at, chunk, mel_ms: 0.5, encode_ms: 1.5, decode_ms: 2.5, lag_ms: 3.5 },
         Event::SessionFinished { at, chunks: 1, replies: 1, audio_secs: 0.4, problems: 0 },
     ];
     let places: BTreeSet<usize> = examples.iter().map(place).collect();
-    assert_eq!(places, (0..20).collect(), "one example of each event");
+    assert_eq!(places, (0..24).collect(), "one example of each event");
     examples
 }
 
@@ -127,6 +131,10 @@ const fn place(event: &Event) -> usize {
         Event::VoiceStarted { .. } => 17,
         Event::VoiceFinished { .. } => 18,
         Event::InputLost { .. } => 19,
+        Event::ModelFailed { .. } => 20,
+        Event::InputSilent { .. } => 21,
+        Event::InputAudible { .. } => 22,
+        Event::NotUnderstood { .. } => 23,
     }
 }
 
@@ -137,6 +145,7 @@ fn without_options(event: &Event) -> Event {
         Event::Decision { margin, .. } => *margin = None,
         Event::ReplyStarted { emotion, .. } => *emotion = None,
         Event::Problem { remedy, .. } => *remedy = None,
+        Event::ModelChanged { choice, .. } => *choice = None,
         _ => {}
     }
     event

@@ -16,6 +16,7 @@ use hearken::audio::capture::stream::InputStream;
 use hearken::audio::resample::Resampler;
 use hearken::audio::{Source, SourceEvent};
 use hearken::config::{Cli, Request, Settings, StartState, Stdout};
+use hearken::error::ErrorKind;
 use hearken::level::{SILENCE_DBFS, dbfs};
 use hearken::protocol::{DeviceChoice, EchoChoice, Event, GapCause, Interrupt, ReplyId, VoiceSettings};
 use inside::{LIMIT, in_virtual_mic, play};
@@ -82,6 +83,7 @@ fn source_delivers_16_khz_and_nothing_while_paused() {
 fn session_that_starts_paused_opens_no_input_before_it_is_resumed() {
     in_virtual_mic(LIMIT, || {
         let home = tempfile::tempdir().unwrap();
+        let before = recording_streams();
         let mut settings = session(home.path(), EchoChoice::Off);
         (settings.start, settings.save_audio) = (StartState::Paused, None);
         let engine = hearken::engine::start_patiently(settings).unwrap();
@@ -93,20 +95,71 @@ fn session_that_starts_paused_opens_no_input_before_it_is_resumed() {
         std::thread::sleep(Duration::from_secs(2));
         engine.send(hearken::protocol::Command::ChooseInput(DeviceChoice::Default));
         std::thread::sleep(Duration::from_secs(1));
-        assert_eq!(pactl(&["list", "short", "source-outputs"]), "");
+        assert_eq!(recording_streams(), before);
         assert_eq!(engine.meters().read().level_dbfs, f32::NEG_INFINITY);
-        let before: Vec<Event> = engine.events().try_iter().collect();
-        assert!(!before.iter().any(|event| matches!(event, Event::Decision { .. } | Event::Resumed { .. })), "{before:?}");
+        let events: Vec<Event> = engine.events().try_iter().collect();
+        assert!(!events.iter().any(|event| matches!(event, Event::Decision { .. } | Event::Resumed { .. })), "{events:?}");
 
         engine.send(hearken::protocol::Command::Resume);
-        let until = Instant::now() + Duration::from_secs(10);
-        let heard = std::iter::from_fn(|| engine.events().recv_deadline(until).ok()).any(|event| matches!(event, Event::Decision { .. }));
-        assert!(heard && pactl(&["list", "short", "source-outputs"]).lines().count() == 1);
+        wait_for_event(&engine, |event| matches!(event, Event::Decision { .. }));
+        assert_eq!(recording_streams(), before + 1);
         engine.send(hearken::protocol::Command::Pause);
-        let until = Instant::now() + Duration::from_secs(10);
-        assert!(std::iter::from_fn(|| engine.events().recv_deadline(until).ok()).any(|event| matches!(event, Event::Paused { .. })));
-        assert_eq!(pactl(&["list", "short", "source-outputs"]), "");
+        wait_for_event(&engine, |event| matches!(event, Event::Paused { .. }));
+        assert_eq!(recording_streams(), before);
     });
+}
+
+#[test]
+fn loudspeaker_is_never_heard_unless_it_is_chosen_by_name() {
+    in_virtual_mic(LIMIT, || {
+        let home = tempfile::tempdir().unwrap();
+        unload("source_name=vmic");
+        pactl(&["set-default-source", "vspeaker.monitor"]);
+        let before = recording_streams();
+        let listed = hearken::audio::devices().unwrap();
+        let speaker = listed.iter().find(|device| device.id.ends_with("vspeaker.monitor")).unwrap();
+        assert!(speaker.is_monitor && listed.iter().all(|device| device.is_monitor == device.id.ends_with(".monitor")), "{listed:?}");
+        let mut settings = session(home.path(), EchoChoice::Off);
+        settings.save_audio = None;
+        assert_eq!(hearken::engine::start(settings.clone()).unwrap_err().kind(), ErrorKind::NoMicrophone);
+
+        let engine = hearken::engine::start_patiently(settings).unwrap();
+        wait_for_event(&engine, |event| matches!(event, Event::InputLost { .. }));
+        wait_for_event(&engine, |event| matches!(event, Event::Problem { kind: ErrorKind::NoMicrophone, .. }));
+        // Long enough for every retry and for the list of devices.
+        std::thread::sleep(Duration::from_secs(5));
+        assert_eq!(recording_streams(), before);
+        assert!(!engine.events().try_iter().any(|event| matches!(event, Event::Decision { .. } | Event::InputChanged { .. })));
+
+        engine.send(hearken::protocol::Command::ChooseInput(DeviceChoice::Named(speaker.id.clone())));
+        wait_for_event(&engine, |event| matches!(event, Event::InputChanged { .. }));
+        wait_for_event(&engine, |event| matches!(event, Event::Decision { .. }));
+        assert_eq!(recording_streams(), before + 1);
+
+        engine.send(hearken::protocol::Command::ChooseInput(DeviceChoice::Default));
+        wait_for_event(&engine, |event| matches!(event, Event::Problem { kind: ErrorKind::NoMicrophone, .. }));
+        pactl(&["load-module", "module-remap-source", "source_name=vmic", "master=vmic_sink.monitor", "channels=1", "channel_map=mono"]);
+        std::thread::sleep(Duration::from_secs(1));
+        engine.send(hearken::protocol::Command::ChooseInput(DeviceChoice::Default));
+        wait_for_event(&engine, |event| matches!(event, Event::InputChanged { device, .. } if !device.starts_with("Monitor")));
+    });
+}
+
+/// Returns the number of streams that record from a source; that of the virtual microphone itself is one of them.
+fn recording_streams() -> usize {
+    pactl(&["list", "short", "source-outputs"]).lines().count()
+}
+
+/// Unloads the sound server's module with this argument.
+fn unload(argument: &str) {
+    let modules = pactl(&["list", "short", "modules"]);
+    let module = modules.lines().find(|line| line.contains(argument)).and_then(|line| line.split_whitespace().next());
+    pactl(&["unload-module", module.unwrap()]);
+}
+
+fn wait_for_event(engine: &hearken::engine::EngineHandle, wanted: impl Fn(&Event) -> bool) -> Event {
+    let until = Instant::now() + Duration::from_secs(15);
+    std::iter::from_fn(|| engine.events().recv_deadline(until).ok()).find(|event| wanted(event)).expect("the event comes")
 }
 
 #[test]
@@ -114,10 +167,7 @@ fn unplugged_microphone_is_reported_and_reopened_after_it_returns() {
     in_virtual_mic(LIMIT, || {
         let mut source = CaptureSource::open(&DeviceChoice::Named("vmic_sink.monitor".to_owned()), &[]).unwrap();
         wait_for(&mut source, Duration::from_secs(5), |heard| matches!(heard, SourceEvent::Samples(_)));
-        let modules = pactl(&["list", "short", "modules"]);
-        let module =
-            modules.lines().find(|line| line.contains("sink_name=vmic_sink")).and_then(|line| line.split_whitespace().next()).unwrap();
-        pactl(&["unload-module", module]);
+        unload("sink_name=vmic_sink");
         wait_for(&mut source, Duration::from_secs(6), |heard| matches!(heard, SourceEvent::InputLost(_)));
         pactl(&["load-module", "module-null-sink", "sink_name=vmic_sink", "rate=48000", "channels=1", "media.class=Audio/Sink"]);
         let back = wait_for(&mut source, Duration::from_secs(15), |heard| matches!(heard, SourceEvent::InputChanged { .. }));
@@ -159,9 +209,7 @@ fn gap_has_the_length_of_the_outage_each_time_the_microphone_is_unplugged() {
         let behind = |accounted: f64| begun.elapsed().as_secs_f64() - (accounted - first);
         let usual = behind(first);
         for n in 0..unplugs() {
-            let modules = pactl(&["list", "short", "modules"]);
-            let module = modules.lines().find(|line| line.contains("sink_name=vmic_sink")).and_then(|line| line.split_whitespace().next());
-            pactl(&["unload-module", module.unwrap()]);
+            unload("sink_name=vmic_sink");
             listen(Duration::from_secs(6), &|heard, _| matches!(heard, SourceEvent::InputLost(_)));
             pactl(&["load-module", "module-null-sink", "sink_name=vmic_sink", "rate=48000", "channels=1", "media.class=Audio/Sink"]);
             let there = Instant::now();

@@ -172,7 +172,7 @@ fn notices_and_problems_are_in_the_language_of_the_window() {
     let mut bench = open_with(WIDE, "[window]\nwelcomed = true\nlanguage = \"zh\"\n");
     bench.report(Event::AudioGap { at: at(2), from_secs: at(1), samples: 8_000, cause: GapCause::DeviceLost });
     assert!(bench.shows("麦克风已断开") && !bench.shows("devicelost"), "{:?}", bench.values());
-    bench.report(Event::ModelChanged { at: at(3), model: "other".into() });
+    bench.report(Event::ModelChanged { at: at(3), model: "other".into(), choice: None });
     assert!(bench.shows("现在使用 other"), "{:?}", bench.values());
 }
 

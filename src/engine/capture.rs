@@ -51,6 +51,10 @@ pub(super) enum Captured {
     Problem { at: StreamTime, error: Error },
     /// No device delivers sound from here on, until `InputChanged`.
     InputLost { at: StreamTime, error: Error },
+    /// The input has delivered only silence that no room has for 5 s.
+    InputSilent { at: StreamTime, device: String },
+    /// Sound arrives again after `InputSilent`.
+    InputAudible { at: StreamTime },
     /// Capture was paused.
     Paused { at: StreamTime },
     /// Capture goes on after a pause.
@@ -212,6 +216,8 @@ impl CaptureThread {
             }
             Ok(SourceEvent::Problem(error)) => self.send(Captured::Problem { at, error }),
             Ok(SourceEvent::InputLost(error)) => self.send(Captured::InputLost { at, error }),
+            Ok(SourceEvent::InputSilent { device }) => self.send(Captured::InputSilent { at, device }),
+            Ok(SourceEvent::InputAudible) => self.send(Captured::InputAudible { at }),
             Ok(SourceEvent::End) => self.end(None),
             Err(error) => self.end(Some(error)),
         }

@@ -265,6 +265,8 @@ impl InferenceThread {
                 self.out.push(Event::InputLost { at: self.now });
                 self.problem(Severity::Warning, &error);
             }
+            Captured::InputSilent { at, device } => self.out.push(Event::InputSilent { at, device }),
+            Captured::InputAudible { at } => self.out.push(Event::InputAudible { at }),
             Captured::Paused { at } => {
                 self.meters.raise(Flag::Paused);
                 self.out.push(Event::Paused { at });

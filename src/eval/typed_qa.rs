@@ -185,7 +185,12 @@ impl Recording {
                     return Err(Error::at(ErrorKind::AudioFile, path, "the file holds no audio"));
                 }
                 SourceEvent::End => return Ok(recording),
-                SourceEvent::EndOfFile | SourceEvent::Nothing | SourceEvent::Gap { .. } | SourceEvent::InputChanged { .. } => {}
+                SourceEvent::EndOfFile
+                | SourceEvent::Nothing
+                | SourceEvent::Gap { .. }
+                | SourceEvent::InputChanged { .. }
+                | SourceEvent::InputSilent { .. }
+                | SourceEvent::InputAudible => {}
             }
         }
     }

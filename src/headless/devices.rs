@@ -31,6 +31,7 @@ fn as_json(found: &[DeviceInfo]) -> String {
                 "name": d.name,
                 "direction": if d.direction == DeviceDirection::Input { "input" } else { "output" },
                 "default": d.is_default,
+                "monitor": d.is_monitor,
                 "rate_hz": d.rate_hz,
                 "channels": d.channels,
             })

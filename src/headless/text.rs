@@ -60,7 +60,9 @@ pub(super) fn note(event: &Event) -> Option<String> {
         Event::InputChanged { at, device, rate_hz, channels } => {
             Some(format!("{at} microphone: {device} ({rate_hz} Hz, channels: {channels})"))
         }
-        Event::ModelChanged { at, model } => Some(format!("{at} now using {model}")),
+        Event::InputSilent { at, device } => Some(format!("{at} no sound arrives from {device}: is it muted?")),
+        Event::InputAudible { at } => Some(format!("{at} sound arrives again")),
+        Event::ModelChanged { at, model, .. } => Some(format!("{at} now using {model}")),
         Event::ModesChanged { at, modes } => Some(format!("{at} modes: {}", modes.join(", "))),
         Event::Paused { at } => Some(format!("{at} paused")),
         Event::Resumed { at } => Some(format!("{at} resumed")),
@@ -79,6 +81,8 @@ pub(super) fn note(event: &Event) -> Option<String> {
         | Event::VoiceFinished { .. }
         | Event::Gate { .. }
         | Event::InputLost { .. }
+        | Event::ModelFailed { .. }
+        | Event::NotUnderstood { .. }
         | Event::Timing { .. } => None,
     }
 }

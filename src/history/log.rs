@@ -76,6 +76,9 @@ fn line_of(event: &Event) -> Option<String> {
             format!("at {at}: {secs:.2} s of sound lost, cause {}", serde_json::json!(cause))
         }
         Event::Problem { at, severity, kind, .. } => format!("at {at}: {} {}", format!("{severity:?}").to_lowercase(), kind.name()),
+        Event::InputSilent { at, device } => format!("at {at}: no sound from {device}"),
+        Event::InputAudible { at } => format!("at {at}: sound again"),
+        Event::ModelFailed { model, .. } => format!("another model failed; model {model} goes on"),
         Event::Paused { at } => format!("at {at}: paused"),
         Event::Resumed { at } => format!("at {at}: resumed"),
         Event::SessionFinished { chunks, replies, problems, .. } => {

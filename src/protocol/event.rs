@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ModelChoice;
 use crate::error::{Error, ErrorKind, Remedy};
 use crate::time::{ChunkIdx, StreamTime};
 
@@ -211,6 +212,19 @@ pub enum Event {
         at: StreamTime,
         /// Name of the model.
         model: String,
+        /// Choice that is in use from now on; None in events of an older Hearken.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        choice: Option<ModelChoice>,
+    },
+    /// A chosen model could not be loaded, at the start or later: the model in use goes on. The `problem` event that follows says
+    /// why.
+    ModelFailed {
+        /// Audio time of the failure.
+        at: StreamTime,
+        /// Choice that could not be loaded.
+        choice: ModelChoice,
+        /// Name of the model in use.
+        model: String,
     },
     /// A mode's context was shortened because the context window was full, or emptied by a reset; `config::ContextPolicy` says when.
     ContextTrimmed {
@@ -245,10 +259,34 @@ pub enum Event {
         /// Number of channels of the device; 0 while paused.
         channels: u16,
     },
-    /// The input device was lost: no device delivers sound until the next `input_changed`. A `problem` event says why.
+    /// The input device was lost: none delivers sound until the next `input_changed`. A `problem` event says why; its kind is
+    /// `no_microphone` where the machine has none.
     InputLost {
         /// Audio time of the loss.
         at: StreamTime,
+    },
+    /// The microphone has delivered only digital silence for 5 s, quieter than any room: it may be muted. Holds until the next
+    /// `input_audible`, `input_changed`, `input_lost` or `paused`.
+    InputSilent {
+        /// Audio time of the report.
+        at: StreamTime,
+        /// Name of the device.
+        device: String,
+    },
+    /// The microphone delivers sound again after `input_silent`.
+    InputAudible {
+        /// Audio time of the sound.
+        at: StreamTime,
+    },
+    /// Something like speech was heard for 1.5 s or more, and no mode responded to any of it. At most one in 30 s, only for live
+    /// sound, and only while a mode is on whose responses are words.
+    NotUnderstood {
+        /// Audio time at which this was found, after the end of the speech.
+        at: StreamTime,
+        /// Audio time at the start of the speech, in seconds.
+        from_secs: StreamTime,
+        /// Audio time at the end of the speech, in seconds.
+        to_secs: StreamTime,
     },
     /// A problem: a warning beside which listening continues, or an error (see [`Severity`]).
     Problem {
@@ -322,6 +360,10 @@ impl Event {
             | Self::AudioGap { at, .. }
             | Self::InputChanged { at, .. }
             | Self::InputLost { at }
+            | Self::InputSilent { at, .. }
+            | Self::InputAudible { at }
+            | Self::NotUnderstood { at, .. }
+            | Self::ModelFailed { at, .. }
             | Self::Problem { at, .. }
             | Self::Timing { at, .. }
             | Self::SessionFinished { at, .. } => *at,

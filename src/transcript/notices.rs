@@ -2,7 +2,7 @@
 
 use super::Transcript;
 use crate::error::{ErrorKind, Remedy};
-use crate::protocol::{Event, GapCause};
+use crate::protocol::{Event, GapCause, ModelChoice};
 use crate::time::{CHUNK_SECS, SAMPLE_RATE_HZ, StreamTime};
 
 /// Largest number of notices that are kept.
@@ -57,6 +57,15 @@ pub enum NoticeKind {
     NotShown,
 }
 
+/// A chosen model that could not be loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelFailure {
+    /// The choice that failed.
+    pub choice: ModelChoice,
+    /// Kind, message and remedy of the problem that prevented it; None until its event arrives.
+    pub problem: Option<(ErrorKind, String, Option<Remedy>)>,
+}
+
 /// The state of the audio input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputState {
@@ -85,11 +94,25 @@ impl Transcript {
         self.paused
     }
 
-    /// Adds the notice for an event about model, context, input or problems, and updates model and input; ignores other events.
+    /// Returns true while the input is lost because the machine has no microphone, only perhaps monitors of its outputs.
+    #[must_use]
+    pub const fn lacks_microphone(&self) -> bool {
+        self.input_lost && self.no_microphone
+    }
+
+    /// Returns true while the microphone delivers only silence that no room has, as a muted one does, and listening is not paused.
+    #[must_use]
+    pub const fn is_input_silent(&self) -> bool {
+        self.input_silent && !self.paused
+    }
+
+    /// Applies an event about model, context, input or problems; ignores others.
     pub(super) fn apply_to_notices(&mut self, event: &Event) {
         match event {
-            Event::ModelChanged { at, model } => {
+            Event::ModelChanged { at, model, choice } => {
                 model.clone_into(&mut self.model);
+                self.model_choice.clone_from(choice);
+                self.model_failure = None;
                 self.notice(*at, NoticeKind::ModelChanged { model: model.clone() });
             }
             Event::ContextTrimmed { at, mode, dropped_chunks, .. } => {
@@ -100,11 +123,20 @@ impl Transcript {
             }
             Event::InputChanged { at, device, .. } => {
                 device.clone_into(&mut self.source);
-                self.input_lost = false;
+                (self.input_lost, self.input_silent) = (false, false);
                 self.notice(*at, NoticeKind::InputChanged { device: device.clone() });
             }
-            Event::InputLost { .. } => self.input_lost = true,
+            Event::InputLost { .. } => (self.input_lost, self.no_microphone, self.input_silent) = (true, false, false),
+            Event::InputSilent { .. } => self.input_silent = true,
+            Event::InputAudible { .. } => self.input_silent = false,
+            Event::ModelFailed { choice, .. } => self.model_failure = Some(ModelFailure { choice: choice.clone(), problem: None }),
             Event::Problem { at, kind, message, remedy, .. } => {
+                self.no_microphone |= *kind == ErrorKind::NoMicrophone;
+                if let Some(failure) = &mut self.model_failure
+                    && failure.problem.is_none()
+                {
+                    failure.problem = Some((*kind, message.clone(), *remedy));
+                }
                 self.notice(*at, NoticeKind::Problem { kind: *kind, message: message.clone(), remedy: *remedy });
             }
             _ => {}

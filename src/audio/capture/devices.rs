@@ -25,6 +25,9 @@ pub struct DeviceInfo {
     pub direction: DeviceDirection,
     /// True for the system's default device of its direction.
     pub is_default: bool,
+    /// True for an input that is the monitor of an output: it delivers what the computer plays, and is used only where the user
+    /// chose it by name.
+    pub is_monitor: bool,
     /// Native sample rate, in Hz; 0 if unknown because another program holds the device.
     pub rate_hz: u32,
     /// Native number of channels; 0 if unknown because another program holds the device.
@@ -82,7 +85,8 @@ pub fn devices() -> Result<Vec<DeviceInfo>> {
                 Err(e) if e.kind() == cpal::ErrorKind::DeviceBusy => (0, 0),
                 Err(_) => continue,
             };
-            infos.push(DeviceInfo { id, name: device.to_string(), direction, is_default, rate_hz, channels });
+            let is_monitor = direction == DeviceDirection::Input && is_monitor(&id);
+            infos.push(DeviceInfo { id, name: device.to_string(), direction, is_default, is_monitor, rate_hz, channels });
         }
         infos[start..].sort_by_key(|info| !info.is_default);
     }
@@ -108,27 +112,40 @@ impl NamedDevice {
 }
 
 /// Returns the input that `choice` names. `Default` is the system's default input, or the first other microphone if the default is
-/// missing or one of `excluded` (ids or names); an empty `excluded` allows no other.
+/// the monitor of an output or one of `excluded` (ids or names). A monitor is never the default: what the computer plays is not
+/// what the user says.
 #[cfg(feature = "mic")]
 pub(super) fn find_input(choice: &DeviceChoice, excluded: &[String]) -> Result<NamedDevice> {
     let host = host();
     match choice {
         DeviceChoice::Default => {
-            let allowed = |found: &NamedDevice| !excluded.iter().any(|wanted| matches_device(wanted, &found.id, &found.name));
-            if let Some(device) = host.default_input_device() {
-                let device = NamedDevice { id: id_of(&device).unwrap_or_default(), name: device.to_string(), device };
-                if allowed(&device) {
-                    return Ok(device);
-                }
+            let default = host.default_input_device();
+            let default =
+                default.map(|device| NamedDevice { id: id_of(&device).unwrap_or_default(), name: device.to_string(), device });
+            match default {
+                Some(default) if is_usable_unasked(&default.id, &default.name, excluded) => return Ok(default),
+                // Without a default input the system has none that works; the plugins and aliases of ALSA would still be listed.
+                None if excluded.is_empty() => return Err(no_microphone(excluded)),
+                _ => {}
             }
-            let others = with_direction(&host, DeviceDirection::Input)?.into_iter();
-            let mut others = others.filter(|other| !excluded.is_empty() && !is_monitor(&other.id) && !is_pseudo(&other.id));
-            let missing = if excluded.is_empty() { "no microphone" } else { "no microphone except the excluded ones" };
-            let error = || Error::new(ErrorKind::InputDevice, format!("the sound system has {missing}")).with_remedy(Remedy::ChooseInput);
-            others.find(allowed).ok_or_else(error)
+            let mut others = with_direction(&host, DeviceDirection::Input)?.into_iter();
+            let usable = |other: &NamedDevice| !is_pseudo(&other.id) && is_usable_unasked(&other.id, &other.name, excluded);
+            others.find(usable).ok_or_else(|| no_microphone(excluded))
         }
         DeviceChoice::Named(wanted) => find_by_name(wanted, with_direction(&host, DeviceDirection::Input)?, DeviceDirection::Input),
     }
+}
+
+/// Returns true if an input may stand for the choice `Default`: a monitor and the `excluded` inputs have to be chosen by name.
+#[cfg(feature = "mic")]
+pub(super) fn is_usable_unasked(id: &str, name: &str, excluded: &[String]) -> bool {
+    !is_monitor(id) && !excluded.iter().any(|wanted| matches_device(wanted, id, name))
+}
+
+#[cfg(feature = "mic")]
+fn no_microphone(excluded: &[String]) -> Error {
+    let missing = if excluded.is_empty() { "no microphone" } else { "no microphone except the excluded ones" };
+    Error::new(ErrorKind::NoMicrophone, format!("the sound system has {missing}")).with_remedy(Remedy::ChooseInput)
 }
 
 /// Returns the output that `choice` names; `Default` is the system's default output.
@@ -295,5 +312,14 @@ mod tests {
             assert!(!is_pseudo(id), "{id}");
         }
         assert!(is_monitor("pulseaudio:vmic_sink.monitor") && !is_monitor("pulseaudio:usb_mic"));
+    }
+
+    #[test]
+    fn monitor_or_excluded_input_is_never_used_unless_chosen_by_name() {
+        let usable = |id: &str, name: &str| is_usable_unasked(id, name, &["USB microphone".to_owned()]);
+        assert!(!usable("pulseaudio:speaker.monitor", "Monitor of Speaker") && !usable("pulseaudio:usb_mic", "USB Microphone"));
+        assert!(usable("pulseaudio:headset", "Headset Microphone") && is_usable_unasked("pulseaudio:usb_mic", "USB Microphone", &[]));
+        assert_eq!(no_microphone(&[]).kind(), ErrorKind::NoMicrophone);
+        assert_eq!(best_match("speaker.monitor", &DEVICES), Some(1));
     }
 }

@@ -1,6 +1,7 @@
 //! [`CaptureSource`]: an open microphone stream, resampled to 16 kHz, with recovery from its loss.
 
 mod recovery;
+mod silence;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +14,7 @@ use crossbeam_channel::Receiver;
 use super::backend::{Backend, System};
 use super::device_error::{cause, is_fatal};
 use super::device_watcher::DeviceSnapshot;
-use super::devices::find_input;
+use super::devices::{find_input, is_monitor};
 use super::loss_meter::{LossMeter, MeasuredLoss};
 use super::ring::ReadOutcome;
 use super::stream::InputStream;
@@ -23,6 +24,7 @@ use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::{DeviceChoice, GapCause};
 use crate::time::SAMPLE_RATE_HZ;
 use recovery::{Loss, Recovery};
+use silence::{Reported, SilenceDetector};
 
 /// Longest time that one call of [`Source::next`] waits for sound; the call then returns [`SourceEvent::Nothing`].
 const WAIT: Duration = Duration::from_millis(100);
@@ -57,6 +59,7 @@ pub struct CaptureSource {
     state: InputState,
     /// Newest reading of the time spent in system sleep.
     sleep: SleepReading,
+    silence: SilenceDetector,
     /// Receiver of the list of inputs, which comes every 2 s.
     snapshots: Receiver<DeviceSnapshot>,
     /// The stream that will replace the current one, while it is being opened on another thread; None unless a change is in
@@ -243,6 +246,7 @@ impl CaptureSource {
             name: "no input yet".to_owned(),
             state: InputState::Paused,
             sleep: SleepReading::now(&*backend),
+            silence: SilenceDetector::default(),
             snapshots: backend.watch(),
             replacement: None,
             raw: Vec::new(),
@@ -272,6 +276,7 @@ impl CaptureSource {
         }
         let (rate_hz, channels) = (stream.rate_hz(), stream.channels());
         self.pending.push_back(SourceEvent::InputChanged { device: self.name.clone(), rate_hz, channels });
+        self.silence.input_changed();
         InputState::Listening(live)
     }
 
@@ -294,6 +299,15 @@ impl CaptureSource {
                 report_error(live.resampler.step(&self.raw, out), &mut self.pending);
                 if live.is_digital_silence(&self.raw) {
                     return self.lose("only exact zeros for 30 s", GapCause::Zeros, start, out);
+                }
+                // What the computer plays may be silent for hours.
+                if !is_monitor(live.stream.id())
+                    && let Some(reported) = self.silence.observe(&self.raw, live.stream.rate_hz())
+                {
+                    self.pending.push_back(match reported {
+                        Reported::Silent => SourceEvent::InputSilent { device: self.name.clone() },
+                        Reported::Audible => SourceEvent::InputAudible,
+                    });
                 }
                 if let Some(event) = self.follow_devices(start, out) {
                     return event;
@@ -367,6 +381,7 @@ impl Source for CaptureSource {
         self.state = InputState::Paused;
         self.replacement = None;
         self.pending.clear();
+        self.silence = SilenceDetector::default();
     }
 
     /// Opens the input. If that fails, the next event is the error, and opening is retried as after a loss.

@@ -123,12 +123,19 @@ fn drop_oldest_chunk(items: &mut VecDeque<Captured>) {
     }
 }
 
-/// Drops or merges one item of `items` other than a chunk: drops the oldest problem, else the oldest change or loss of the input; else
-/// merges the two oldest gaps; without two gaps drops the oldest pause or resumption.
+const fn is_about_input(item: &Captured) -> bool {
+    matches!(
+        item,
+        Captured::InputChanged { .. } | Captured::InputLost { .. } | Captured::InputSilent { .. } | Captured::InputAudible { .. }
+    )
+}
+
+/// Drops or merges one item other than a chunk: drops the oldest problem, else the oldest change, loss or silence of the input; else
+/// merges the two oldest gaps; without two gaps drops the oldest pause or resumption. Never drops a chunk.
 fn merge_notes(items: &mut VecDeque<Captured>) {
     let oldest = |wanted: fn(&Captured) -> bool| items.iter().position(wanted);
     let place = oldest(|item| matches!(item, Captured::Problem { .. }))
-        .or_else(|| oldest(|item| matches!(item, Captured::InputChanged { .. } | Captured::InputLost { .. })));
+        .or_else(|| oldest(is_about_input));
     if let Some(place) = place {
         items.remove(place);
         return;

@@ -232,7 +232,11 @@ impl ActiveSession {
                 ended = true;
             }
             Ok(SourceEvent::End) => ended = true,
-            Ok(SourceEvent::Nothing | SourceEvent::Gap { .. } | SourceEvent::InputChanged { .. }) => {}
+            Ok(SourceEvent::Nothing
+                | SourceEvent::Gap { .. }
+                | SourceEvent::InputChanged { .. }
+                | SourceEvent::InputSilent { .. }
+                | SourceEvent::InputAudible) => {}
         }
         if item.question_chunk.is_none() {
             item.sound_chunks += cut.len() as u64;

@@ -297,6 +297,7 @@ const fn error(kind: ErrorKind) -> &'static str {
         ErrorKind::AudioFile => "The audio file can't be used",
         ErrorKind::Data => "The data can't be read",
         ErrorKind::InputDevice => "Microphone problem",
+        ErrorKind::NoMicrophone => "There is no microphone",
         ErrorKind::OutputDevice => "Speaker problem",
         ErrorKind::Display => "The window can't be shown",
         ErrorKind::Voice => "Replies can't be spoken",

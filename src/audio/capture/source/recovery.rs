@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, TryRecvError};
 use super::{CaptureSource, InputRole, InputState, LEAST_SLEEP_SECS, Live, SLEEP_CHECK, SleepReading, gap, report_error};
 use crate::audio::SourceEvent;
 use crate::audio::capture::backend::Backend;
-use crate::audio::capture::devices::{is_monitor, matches_device};
+use crate::audio::capture::devices::{is_monitor, is_usable_unasked};
 use crate::audio::capture::stream::InputStream;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::{DeviceChoice, GapCause};
@@ -31,8 +31,6 @@ pub(super) struct Loss {
     slept_secs: f64,
     /// Cause that the gap is reported with.
     cause: GapCause,
-    /// True if the lost input was the monitor of an output.
-    was_monitor: bool,
     /// Pause before the next attempt to reopen.
     backoff: Duration,
 }
@@ -40,7 +38,7 @@ pub(super) struct Loss {
 impl Loss {
     /// Creates a loss of sound from `since` on, when the machine had slept for `slept_secs` seconds.
     pub(super) fn new(since: Instant, slept_secs: f64, cause: GapCause) -> Self {
-        Self { since, slept_secs, cause, was_monitor: false, backoff: FIRST_RETRY }
+        Self { since, slept_secs, cause, backoff: FIRST_RETRY }
     }
 }
 
@@ -68,8 +66,7 @@ impl CaptureSource {
         let InputState::Listening(mut live) = std::mem::replace(&mut self.state, InputState::Paused) else { return SourceEvent::Nothing };
         report_error(live.resampler.finish(out), &mut self.pending);
         self.replacement = None;
-        let mut loss = Loss::new(live.last_frames_at, self.sleep.slept_secs, cause);
-        loss.was_monitor = is_monitor(live.stream.id());
+        let loss = Loss::new(live.last_frames_at, self.sleep.slept_secs, cause);
         self.state = InputState::Lost { loss, recovery: Recovery::begin() };
         let message = format!("{}: the input was lost ({why}); Hearken keeps trying to reopen it", self.name);
         self.pending.push_back(SourceEvent::InputLost(Error::new(ErrorKind::InputDevice, message).with_remedy(Remedy::CheckDevice)));
@@ -120,8 +117,8 @@ impl CaptureSource {
         let present = |id: &str| snapshot.ids.iter().any(|other| other == id);
         let gone = match (&self.choice, &snapshot.default_id) {
             (DeviceChoice::Named(_), _) | (DeviceChoice::Default, None) => !present(id),
-            // The monitor of a loudspeaker never replaces a microphone unless it is chosen.
-            (DeviceChoice::Default, Some(new)) => !present(id) && is_monitor(new) && !is_monitor(id),
+            // The monitor of a loudspeaker never replaces a microphone.
+            (DeviceChoice::Default, Some(new)) => !present(id) && is_monitor(new),
         };
         if gone {
             return Some(self.lose("the device has disappeared", GapCause::DeviceLost, start, out));
@@ -129,7 +126,7 @@ impl CaptureSource {
         let better = match (&self.choice, &snapshot.default_id) {
             (DeviceChoice::Named(_), _) => role == InputRole::Fallback && self.chosen_id.as_deref().is_none_or(present),
             (DeviceChoice::Default, Some(new)) => {
-                new != id && !self.excluded.iter().any(|excluded| matches_device(excluded, new, &snapshot.default_name))
+                new != id && is_usable_unasked(new, &snapshot.default_name, &self.excluded)
             }
             (DeviceChoice::Default, None) => false,
         };
@@ -164,8 +161,8 @@ impl CaptureSource {
             Ok(result) => result.ok(),
         };
         // A monitor that became the default when the microphone was lost is not what the user chose.
-        let chosen = role == InputRole::Chosen && (self.choice != DeviceChoice::Default || loss.was_monitor);
-        let wanted = stream.filter(|stream| chosen || !is_monitor(stream.id()));
+        let chosen_by_name = role == InputRole::Chosen && self.choice != DeviceChoice::Default;
+        let wanted = stream.filter(|stream| chosen_by_name || !is_monitor(stream.id()));
         match wanted.and_then(|stream| Live::new(stream, role).ok()) {
             Some(live) => InputState::Lost { loss, recovery: Recovery::Proving(live) },
             None => self.retry(loss, role),
