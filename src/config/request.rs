@@ -16,7 +16,10 @@ use super::modes::{self, DEFAULT_ON, Mode, TRANSLATE};
 use super::settings_file::{self, FileSettings, NamedMode};
 use super::trace_args::TraceOptions;
 use super::values::{Eagerness, arguments_error, refuse_to_overwrite};
-use super::{ComputeDevice, EventOptions, FileSpeed, HistoryPrefs, Paths, SamplingChoice, Settings, SourceChoice, StartState, WindowPrefs, modes_file};
+use super::{
+    ComputeDevice, EventOptions, FileSpeed, HistoryPrefs, Paths, SamplingChoice, Settings, SourceChoice, StartState, WindowPrefs,
+    modes_file,
+};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::protocol::{DeviceChoice, Language, ModelChoice, Speak};
 

@@ -120,8 +120,7 @@ pub(super) fn find_input(choice: &DeviceChoice, excluded: &[String]) -> Result<N
     match choice {
         DeviceChoice::Default => {
             let default = host.default_input_device();
-            let default =
-                default.map(|device| NamedDevice { id: id_of(&device).unwrap_or_default(), name: device.to_string(), device });
+            let default = default.map(|device| NamedDevice { id: id_of(&device).unwrap_or_default(), name: device.to_string(), device });
             match default {
                 Some(default) if is_usable_unasked(&default.id, &default.name, excluded) => return Ok(default),
                 // Without a default input the system has none that works; the plugins and aliases of ALSA would still be listed.

@@ -134,8 +134,7 @@ const fn is_about_input(item: &Captured) -> bool {
 /// merges the two oldest gaps; without two gaps drops the oldest pause or resumption. Never drops a chunk.
 fn merge_notes(items: &mut VecDeque<Captured>) {
     let oldest = |wanted: fn(&Captured) -> bool| items.iter().position(wanted);
-    let place = oldest(|item| matches!(item, Captured::Problem { .. }))
-        .or_else(|| oldest(is_about_input));
+    let place = oldest(|item| matches!(item, Captured::Problem { .. })).or_else(|| oldest(is_about_input));
     if let Some(place) = place {
         items.remove(place);
         return;

@@ -232,11 +232,13 @@ impl ActiveSession {
                 ended = true;
             }
             Ok(SourceEvent::End) => ended = true,
-            Ok(SourceEvent::Nothing
+            Ok(
+                SourceEvent::Nothing
                 | SourceEvent::Gap { .. }
                 | SourceEvent::InputChanged { .. }
                 | SourceEvent::InputSilent { .. }
-                | SourceEvent::InputAudible) => {}
+                | SourceEvent::InputAudible,
+            ) => {}
         }
         if item.question_chunk.is_none() {
             item.sound_chunks += cut.len() as u64;

@@ -125,9 +125,7 @@ impl CaptureSource {
         }
         let better = match (&self.choice, &snapshot.default_id) {
             (DeviceChoice::Named(_), _) => role == InputRole::Fallback && self.chosen_id.as_deref().is_none_or(present),
-            (DeviceChoice::Default, Some(new)) => {
-                new != id && is_usable_unasked(new, &snapshot.default_name, &self.excluded)
-            }
+            (DeviceChoice::Default, Some(new)) => new != id && is_usable_unasked(new, &snapshot.default_name, &self.excluded),
             (DeviceChoice::Default, None) => false,
         };
         if better {
