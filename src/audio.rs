@@ -12,6 +12,7 @@ pub mod playback;
 pub mod realtime;
 pub mod resample;
 pub mod scripted;
+pub mod speech_detector;
 pub mod wav_file;
 pub mod wav_stream;
 

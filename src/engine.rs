@@ -10,6 +10,7 @@ mod inference;
 mod meters;
 mod retry_policy;
 mod speech;
+mod startup;
 mod watchdog;
 
 use std::io;
@@ -18,26 +19,25 @@ use std::time::Duration;
 
 use crossbeam_channel::bounded;
 
+use crate::audio::Source;
 use crate::audio::capture::CaptureSource;
 use crate::audio::echo::EchoPath;
 use crate::audio::file::FileSource;
 use crate::audio::playback::{AudioOutput, FarEndSlot, system_output};
 use crate::audio::realtime::RealtimeSource;
 use crate::audio::wav_stream::WavStreamSource;
-use crate::audio::{Source, wav_file::WavFileWriter};
 use crate::config::{FileSpeed, Settings, SourceChoice, StartState};
-use crate::error::Result;
-use crate::hub;
-use crate::model::Model;
-use crate::protocol::{ModelChoice, VoiceChoice};
+use crate::error::{Error, Result};
+use crate::protocol::{Event, PROTOCOL, Severity, VoiceChoice};
 use crate::speech::Voice;
 use crate::supervise::spawn;
+use crate::time::StreamTime;
 use capture::{CaptureChannels, CaptureThread, CapturedSource, EchoHandling};
-use inference::{InferenceChannels, InferenceParts, InferenceThread, Recordings};
+use inference::{InferenceChannels, InferenceParts, InferenceThread};
 use meters::Flag;
 use speech::{SpeechConfig, SpeechHandle, turn_taking::TurnTaking};
+use startup::{OnError, Prepared, prepare};
 
-use crate::hub::ModelManager;
 pub use handle::EngineHandle;
 pub use meters::{Meters, Readings};
 
@@ -100,29 +100,38 @@ impl SourceTiming {
 /// When the source, the model, a prompt cache or the file for `save_audio` cannot be opened or made; no thread goes on then.
 pub fn start(settings: Settings) -> Result<EngineHandle> {
     let input = open_source(&settings)?;
-    start_threads(settings, input, SpeechBackend::default())
+    start_threads(prepare(settings, OnError::Refuse)?, input, SpeechBackend::default())
 }
 
-/// Starts a session like [`start`], for a window, which stays open: waits for a microphone that is missing, uses the starter in place of a
-/// model that is missing, and reports both.
-///
-/// # Errors
-/// The errors of [`start`], except for a missing microphone or model.
-pub fn start_patiently(mut settings: Settings) -> Result<EngineHandle> {
-    if ModelManager::new(&settings.paths).missing(&settings.model).is_some() {
-        settings.model = ModelChoice::Starter;
+/// Starts a session like [`start`], for a window, which opens whatever is wrong: waits for a microphone that is missing, uses the starter
+/// in place of a model that cannot be loaded, and leaves out a mode or a recording that fails. Events report each, after the errors
+/// `known` already. Where not even the starter can be loaded, the returned session has ended, and its last problem says why.
+#[must_use]
+pub fn start_patiently(settings: Settings, known: Vec<Error>) -> EngineHandle {
+    let started = open_source_patiently(&settings).and_then(|input| {
+        let mut prepared = prepare(settings, OnError::Report)?;
+        prepared.reports.problems.splice(0..0, known.iter().map(|error| (Severity::Warning, error.clone())));
+        start_threads(prepared, input, SpeechBackend::default())
+    });
+    started.unwrap_or_else(|error| ended_session(&known, &error))
+}
+
+/// Returns the handle of a session that has ended before it began, with `error` as the reason.
+fn ended_session(known: &[Error], error: &Error) -> EngineHandle {
+    let at = StreamTime::ZERO;
+    let (command_tx, _) = bounded(COMMANDS);
+    let (event_tx, event_rx) = bounded(EVENTS);
+    let problems = known.len() as u64 + 1;
+    let (model, source) = (String::new(), String::new());
+    let mut events = vec![Event::SessionStarted { at, protocol: PROTOCOL, model, source, modes: Vec::new(), started_utc: None }];
+    events.extend(known.iter().map(|error| Event::problem(at, Severity::Warning, error)));
+    events.push(Event::problem(at, Severity::Error, error));
+    events.push(Event::SessionFinished { at, chunks: 0, replies: 0, audio_secs: 0.0, problems });
+    for event in events {
+        // There is room for all of them.
+        let _ = event_tx.try_send(event);
     }
-    #[cfg(feature = "mic")]
-    if let SourceChoice::Microphone(device) = &settings.source {
-        let excluded = &settings.long_running.excluded_inputs;
-        let source = Box::new(match settings.start {
-            StartState::Listening => CaptureSource::open_or_retry(device, excluded),
-            StartState::Paused => CaptureSource::paused_or_missing(device, excluded),
-        });
-        let input = captured_source(&settings, source, 0.0, SourceTiming::Live);
-        return start_threads(settings, input, SpeechBackend::default());
-    }
-    start(settings)
+    EngineHandle::new(command_tx, event_rx, Arc::default(), Vec::new())
 }
 
 /// Starts a session that hears `source` at `speed`: [`start`] for a source that settings cannot name.
@@ -139,20 +148,11 @@ pub fn start_hearing(settings: Settings, source: Box<dyn Source>, speed: FileSpe
 /// The errors of [`start`].
 pub fn start_on(settings: Settings, source: Box<dyn Source>, speed: FileSpeed, backend: SpeechBackend) -> Result<EngineHandle> {
     let input = captured_source(&settings, source, 0.0, SourceTiming::of(speed));
-    start_threads(settings, input, backend)
+    start_threads(prepare(settings, OnError::Refuse)?, input, backend)
 }
 
-fn start_threads(mut settings: Settings, input: CapturedSource, backend: SpeechBackend) -> Result<EngineHandle> {
-    if let Some(threads) = settings.threads {
-        crate::model::use_threads(threads);
-    }
-    let found = hub::find(&settings.model, &settings.paths)?;
-    let (model, early_problem) = Model::load_or_fall_back(&found.folder, &found.name, settings.precision, settings.device)?;
-    let model = Arc::new(model);
-    if settings.modes_on.is_empty() {
-        settings.modes_on = inference::modes_in_real_time(&model)?;
-    }
-    let recording = settings.save_audio.as_deref().map(WavFileWriter::create).transpose()?;
+fn start_threads(prepared: Prepared, input: CapturedSource, backend: SpeechBackend) -> Result<EngineHandle> {
+    let settings = &prepared.settings;
     let (timing, source_name) = (input.timing, input.source.name());
     let meters = Arc::new(Meters::default());
     if settings.start == StartState::Paused {
@@ -171,18 +171,9 @@ fn start_threads(mut settings: Settings, input: CapturedSource, backend: SpeechB
     let start = settings.start;
     let speech = SpeechHandle::start(SpeechConfig { backend, far, turn_taking }, settings.voice, settings.output.clone())?;
     let channels = InferenceChannels { commands, events: event_tx.clone(), captured, capture: capture_tx, interruptions };
-    let inference = InferenceThread::new(InferenceParts {
-        settings,
-        model,
-        source_name,
-        timing,
-        channels,
-        meters: Arc::clone(&meters),
-        recordings: Recordings::new(recording),
-        heartbeat,
-        early_problem,
-        speech,
-    })?;
+    let meters_of_inference = Arc::clone(&meters);
+    let parts = InferenceParts { prepared, source_name, timing, channels, meters: meters_of_inference, heartbeat, speech };
+    let inference = InferenceThread::new(parts);
     let capture_channels = CaptureChannels { out: chunk_tx, commands: capture_commands };
     let capture = CaptureThread::new(input, start, capture_channels, echo_handling, Arc::clone(&meters));
     let threads = vec![spawn("hearken-capture", move || capture.run())?, spawn("hearken-inference", move || inference.run())?];
@@ -210,6 +201,20 @@ fn open_source(settings: &Settings) -> Result<CapturedSource> {
         SourceChoice::Files { paths, gap_secs, speed } => at_speed(Box::new(FileSource::open(paths)?), *gap_secs, *speed),
         SourceChoice::Stdin { gap_secs, speed } => at_speed(Box::new(WavStreamSource::new(io::stdin(), "stdin")?), *gap_secs, *speed),
     })
+}
+
+/// Opens the source that the settings name; a microphone that is missing is awaited.
+fn open_source_patiently(settings: &Settings) -> Result<CapturedSource> {
+    #[cfg(feature = "mic")]
+    if let SourceChoice::Microphone(device) = &settings.source {
+        let excluded = &settings.long_running.excluded_inputs;
+        let source = match settings.start {
+            StartState::Listening => CaptureSource::open_or_retry(device, excluded),
+            StartState::Paused => CaptureSource::paused_or_missing(device, excluded),
+        };
+        return Ok(captured_source(settings, Box::new(source), 0.0, SourceTiming::Live));
+    }
+    open_source(settings)
 }
 
 fn captured_source(settings: &Settings, source: Box<dyn Source>, gap_secs: f64, timing: SourceTiming) -> CapturedSource {

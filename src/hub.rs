@@ -51,12 +51,26 @@ pub fn find(choice: &ModelChoice, paths: &Paths) -> Result<LocalModel> {
     find_with(choice, paths, &HubSettings::from_environment())
 }
 
+/// Returns the folders that the built-in model may be unpacked into, the preferred one first: also memory, where no disk takes it.
+fn starter_places(paths: &Paths) -> Vec<PathBuf> {
+    let mut places = vec![paths.cache.join("models"), std::env::temp_dir().join("hearken")];
+    if cfg!(target_os = "linux") {
+        places.extend(std::env::var_os("XDG_RUNTIME_DIR").map(|folder| PathBuf::from(folder).join("hearken")));
+        places.push(PathBuf::from("/dev/shm/hearken"));
+    }
+    places
+}
+
 /// Finds the model `choice` on this machine, with the Hugging Face cache that `settings` name. Unpacks the built-in model if needed; never
 /// uses the network.
 ///
 /// # Errors
 /// The errors of [`find`].
 pub fn find_with(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) -> Result<LocalModel> {
+    if *choice == ModelChoice::Starter {
+        // Without the user's catalogue, which may be damaged.
+        return Ok(LocalModel { folder: starter::unpack(&starter_places(paths))?, name: catalog::STARTER.to_owned() });
+    }
     let Some(entry) = catalog::resolve(choice, paths)? else {
         let ModelChoice::Dir(folder) = choice else {
             return Err(Error::internal("a model of the catalogue is not in it"));
@@ -65,7 +79,7 @@ pub fn find_with(choice: &ModelChoice, paths: &Paths, settings: &HubSettings) ->
         return Ok(LocalModel { folder: folder.clone(), name });
     };
     if entry.name == catalog::STARTER {
-        let folder = starter::unpack(&[paths.cache.join("models"), std::env::temp_dir().join("hearken")])?;
+        let folder = starter::unpack(&starter_places(paths))?;
         return Ok(LocalModel { folder, name: entry.name });
     }
     if let Some(folder) = entry.folder {

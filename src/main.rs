@@ -49,8 +49,14 @@ fn window(settings: Settings) -> Result<()> {
         // Nothing is captured before the first card was answered.
         settings.start = StartState::Paused;
     }
-    match hearken::ui::SingleInstance::claim(&settings.paths)? {
-        Some(instance) => hearken::ui::run(engine::start_patiently(settings.clone())?, settings, &instance),
+    let mut problems = Vec::new();
+    let instance = hearken::ui::SingleInstance::claim(&settings.paths).unwrap_or_else(|error| {
+        // A folder that cannot be written must not prevent the window.
+        problems.push(error);
+        Some(hearken::ui::SingleInstance::unlocked(&settings.paths))
+    });
+    match instance {
+        Some(instance) => hearken::ui::run(engine::start_patiently(settings.clone(), problems), settings, &instance),
         None => Ok(()), // Another Hearken is running, and its window has come to the front.
     }
 }

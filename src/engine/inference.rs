@@ -6,6 +6,7 @@
 mod clip;
 mod commands;
 mod load;
+mod not_understood;
 mod overload;
 mod recordings;
 mod recovery;
@@ -26,46 +27,44 @@ use super::capture::{CaptureCommand, Captured};
 use super::meters::{Flag, Meters};
 use super::retry_policy::RetryPolicy;
 use super::speech::SpeechHandle;
+use super::startup::{Prepared, StartReports};
 use super::watchdog::Heartbeat;
 use crate::audio::chunker::Chunk;
 use crate::clock::now_ms;
-use crate::config::{Settings, SourceChoice};
-use crate::error::{Error, Result};
+use crate::config::{Mode, Settings, SourceChoice};
+use crate::error::Error;
 use crate::mel::{MaxWindow, QuietGate};
 use crate::model::Model;
-use crate::protocol::{Command, Event, PROTOCOL, Severity};
+use crate::protocol::{Command, Event, ModelChoice, PROTOCOL, Panel, Severity};
+use crate::session::Session;
 use crate::session::front_end::{EncodedChunks, FrontEnd};
 use crate::session::prompt::PromptCache;
-use crate::session::{Session, SessionConfig};
 use crate::supervise;
 use crate::time::wall::utc;
 use crate::time::{CHUNK_SECS, ChunkIdx, SAMPLE_RATE_HZ, StreamTime};
 use clip::ClipRecording;
-use commands::find_mode;
 use load::ChunkCosts;
+use not_understood::SpeechWatch;
 use overload::Overload;
 use speaking::ReplySpeech;
 use wake::{Patience, Wake};
 use workers::WorkerResult;
 
+pub(super) use commands::find_mode;
 pub(super) use load::modes_in_real_time;
 pub(super) use recordings::Recordings;
 
 /// The settings, channels and parts that [`InferenceThread::new`] puts together.
 pub(super) struct InferenceParts {
-    pub(super) settings: Settings,
-    pub(super) model: Arc<Model>,
+    pub(super) prepared: Prepared,
     /// Readable name of the source.
     pub(super) source_name: String,
     /// Behaviour of the source while the model is busy.
     pub(super) timing: SourceTiming,
     pub(super) channels: InferenceChannels,
     pub(super) meters: Arc<Meters>,
-    pub(super) recordings: Recordings,
     /// Start of the computation in progress, for the watchdog.
     pub(super) heartbeat: Arc<Heartbeat>,
-    /// Error from before the session that did not prevent it: a GPU that failed and was replaced by the processor.
-    pub(super) early_problem: Option<Error>,
     pub(super) speech: SpeechHandle,
 }
 
@@ -112,6 +111,8 @@ pub(super) struct InferenceThread {
     /// Instruction clip that is being recorded, if any.
     clip: ClipRecording,
     speech: ReplySpeech,
+    /// Speech of people, and the responses to it.
+    speech_watch: SpeechWatch,
     retry_policy: RetryPolicy,
     /// Load shedding: the modes that rest because of a lag.
     overload: Overload,
@@ -120,8 +121,10 @@ pub(super) struct InferenceThread {
     phase: Phase,
     /// Number of problems reported so far.
     problems: u64,
-    /// Error from before the session, until it is reported.
-    early_problem: Option<Error>,
+    /// Choice of the model that is being loaded, of several the newest; None while none is.
+    loading: Option<ModelChoice>,
+    /// Errors from before the session, until they are reported.
+    start_reports: StartReports,
     /// Events to be sent at the end of this turn of the thread's loop.
     out: Vec<Event>,
 }
@@ -138,24 +141,14 @@ enum Phase {
 }
 
 impl InferenceThread {
-    /// Returns an inference thread whose session has the modes of the settings switched on, with their prompt caches loaded or computed.
-    ///
-    /// # Errors
-    /// When a prompt cache cannot be made or does not fit.
-    pub(super) fn new(parts: InferenceParts) -> Result<Self> {
-        let InferenceParts { settings, model, source_name, timing, channels, meters, recordings, heartbeat, early_problem, speech } = parts;
-        let mut session = Session::new(Arc::clone(&model), SessionConfig::product(settings.sampling, settings.long_running.context))?;
-        let mut prompts = BTreeMap::new();
-        for name in &settings.modes_on {
-            let mode = find_mode(&settings.modes, name)?;
-            let prompt = PromptCache::of(&model, mode, &settings.paths)?;
-            session.switch_on(mode, &prompt)?;
-            prompts.insert(name.clone(), prompt);
-        }
+    /// Returns an inference thread for the prepared session.
+    pub(super) fn new(parts: InferenceParts) -> Self {
+        let InferenceParts { prepared, source_name, timing, channels, meters, heartbeat, speech } = parts;
+        let Prepared { settings, model, session, prompts, recordings, reports } = prepared;
         let gate = settings.gate.then(|| QuietGate::new(settings.long_running.sensitivity));
         let overload = Overload::new(settings.long_running.rest_first.clone());
         let (worker_tx, worker_results) = bounded(workers::RESULTS);
-        Ok(Self {
+        Self {
             settings,
             model,
             source_name,
@@ -175,14 +168,16 @@ impl InferenceThread {
             recordings,
             clip: ClipRecording::default(),
             speech: ReplySpeech::new(speech),
+            speech_watch: SpeechWatch::default(),
             retry_policy: RetryPolicy::default(),
             overload,
             costs: ChunkCosts::default(),
             phase: Phase::Listening,
             problems: 0,
-            early_problem,
+            loading: None,
+            start_reports: reports,
             out: Vec::new(),
-        })
+        }
     }
 
     /// Runs the session to its end: the end of its source, a command to end, or a failure.
@@ -222,8 +217,12 @@ impl InferenceThread {
             modes: self.session.modes_on(),
             started_utc: if microphone { Some(utc(now_ms())) } else { None },
         });
-        if let Some(error) = self.early_problem.take() {
-            self.problem(Severity::Warning, &error);
+        let StartReports { failed_model, problems } = std::mem::take(&mut self.start_reports);
+        if let Some((choice, error)) = failed_model {
+            self.model_failed(choice, &error);
+        }
+        for (severity, error) in problems {
+            self.problem(severity, &error);
         }
         if self.timing == SourceTiming::Live {
             self.make_other_prompts();
@@ -251,6 +250,7 @@ impl InferenceThread {
             Captured::Chunk(chunk) => self.take_chunk(&chunk),
             Captured::Gap { at, from, samples, cause } => {
                 self.now = self.now.max(at);
+                self.speech_watch.interrupt();
                 self.out.push(Event::AudioGap { at: self.now, from_secs: from, samples, cause });
             }
             Captured::InputChanged { at, device, rate_hz, channels } => {
@@ -269,6 +269,7 @@ impl InferenceThread {
             Captured::InputAudible { at } => self.out.push(Event::InputAudible { at }),
             Captured::Paused { at } => {
                 self.meters.raise(Flag::Paused);
+                self.speech_watch.interrupt();
                 self.out.push(Event::Paused { at });
             }
             Captured::Resumed { at } => {
@@ -307,6 +308,7 @@ impl InferenceThread {
         let begun = Instant::now();
         self.pass();
         let decode_ms = ms_since(begun);
+        self.watch_speech(chunk);
         let cost_ms = (mel_ms + encode_ms + decode_ms) as f32;
         self.meters.show_chunk_cost(cost_ms);
         self.costs.push(cost_ms);
@@ -326,6 +328,26 @@ impl InferenceThread {
         }
         for encoded in encoded {
             self.session.push(encoded);
+        }
+    }
+
+    /// Looks for speech in a live `chunk`, shows its level, and reports speech that no mode responded to.
+    fn watch_speech(&mut self, chunk: &Chunk) {
+        if self.timing == SourceTiming::Waits {
+            return;
+        }
+        if self.speech.is_busy() {
+            // What is heard may be Hearken's own voice.
+            self.speech_watch.interrupt();
+        }
+        self.speech_watch.hear(chunk);
+        self.meters.show_speech_level(self.speech_watch.level_dbfs(chunk.end));
+        let says_words = |mode: &Mode| mode.panel != Panel::Sounds && self.session.modes_on().contains(&mode.name);
+        if self.session.backlog() == 0
+            && let Some(speech) = self.speech_watch.unanswered(chunk.end)
+            && self.settings.modes.iter().any(says_words)
+        {
+            self.out.push(Event::NotUnderstood { at: chunk.end, from_secs: speech.from, to_secs: speech.to });
         }
     }
 
@@ -366,6 +388,7 @@ impl InferenceThread {
         let first = self.out.len();
         // Replies that were begun before a panic are spoken all the same.
         let result = catch_unwind(AssertUnwindSafe(|| act(&mut self.session, &mut self.out)));
+        self.speech_watch.note_responses(&self.out[first..]);
         let stop_asked = self.speech.route(&self.out[first..], self.settings.voice.speak, &self.settings.modes);
         if stop_asked {
             self.interrupt();

@@ -14,6 +14,8 @@ pub struct Meters {
     level_dbfs: AtomicU32,
     /// Largest absolute sample of the newest input block, as the bits of an `f32`.
     peak: AtomicU32,
+    /// Level of the newest speech, in dBFS, as the bits of an `f32`.
+    speech_dbfs: AtomicU32,
     /// Sound that is captured and not yet decided on, in seconds, as the bits of an `f32`.
     lag_secs: AtomicU32,
     /// Computing time of the newest chunk, in milliseconds, as the bits of an `f32`.
@@ -33,6 +35,9 @@ pub struct Readings {
     pub level_dbfs: f32,
     /// Largest absolute sample of the newest input block; from [`CLIPPING`](crate::level::CLIPPING) on the input clips.
     pub peak: f32,
+    /// Level of the newest speech of people (mean of its voiced parts, `audio::speech_detector`), in dB below full scale, while somebody
+    /// speaks and for 10 s afterwards; minus infinity without speech, while paused and for files that are not heard in real time.
+    pub speech_dbfs: f32,
     /// Audio captured and not yet decided on, in seconds.
     pub lag_secs: f32,
     /// Computing time of the newest chunk (log-mel, encoder and its first pass), in milliseconds.
@@ -72,6 +77,7 @@ impl Default for Meters {
         Self {
             level_dbfs: AtomicU32::new(f32::NEG_INFINITY.to_bits()),
             peak: zero(),
+            speech_dbfs: AtomicU32::new(f32::NEG_INFINITY.to_bits()),
             lag_secs: zero(),
             chunk_ms: zero(),
             flags: AtomicU8::new(0),
@@ -90,6 +96,7 @@ impl Meters {
         Readings {
             level_dbfs: number(&self.level_dbfs),
             peak: number(&self.peak),
+            speech_dbfs: number(&self.speech_dbfs),
             lag_secs: number(&self.lag_secs),
             chunk_ms: number(&self.chunk_ms),
             paused: is(Flag::Paused),
@@ -104,6 +111,11 @@ impl Meters {
     pub(crate) fn show_level(&self, level_dbfs: f32, peak: f32) {
         self.level_dbfs.store(level_dbfs.to_bits(), Ordering::Relaxed);
         self.peak.store(peak.to_bits(), Ordering::Relaxed);
+    }
+
+    /// Shows the level of the newest speech, in dB below full scale. Public for the tests of the window.
+    pub fn show_speech_level(&self, level_dbfs: f32) {
+        self.speech_dbfs.store(level_dbfs.to_bits(), Ordering::Relaxed);
     }
 
     /// Returns the level of the chunk that ended at `end`, in dB below full scale; None if no chunk ended there, or the chunk is older than

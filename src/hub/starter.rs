@@ -65,7 +65,10 @@ fn unpack_into(place: &Path, folder: &Path) -> std::io::Result<()> {
         if let Some(parent) = path.parent() {
             make_private_folder(parent).map_err(|e| std::io::Error::other(e.to_string()))?;
         }
-        std::fs::write(path, bytes)?;
+        std::fs::write(path, bytes).inspect_err(|_| {
+            // Half a model would fill a full disk further.
+            let _ = std::fs::remove_dir_all(&temporary);
+        })?;
     }
     // A damaged copy, or nothing, may be in the way.
     let _ = std::fs::remove_dir_all(folder);

@@ -26,8 +26,8 @@ const MAX_MESSAGE_BYTES: u64 = 16 * 1024;
 /// The lock of the user's only Hearken window, held until dropped.
 #[derive(Debug)]
 pub struct SingleInstance {
-    /// Locked file.
-    _lock: File,
+    /// Locked file; None if none could be made.
+    _lock: Option<File>,
     /// Path of the Unix socket on which a second start asks the window to come to the front.
     socket: PathBuf,
 }
@@ -45,14 +45,20 @@ impl SingleInstance {
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
         let socket = paths.cache.join("window.sock");
         match lock.try_lock() {
-            Ok(()) => Ok(Some(Self { _lock: lock, socket })),
+            Ok(()) => Ok(Some(Self { _lock: Some(lock), socket })),
             Err(std::fs::TryLockError::WouldBlock) => {
                 request_raise(&socket);
                 Ok(None)
             }
             // A file system without locks must not prevent the window.
-            Err(std::fs::TryLockError::Error(_)) => Ok(Some(Self { _lock: lock, socket })),
+            Err(std::fs::TryLockError::Error(_)) => Ok(Some(Self { _lock: Some(lock), socket })),
         }
+    }
+
+    /// Returns an instance without a lock, for a window that opens although no lock can be made; a second start opens another window.
+    #[must_use]
+    pub fn unlocked(paths: &Paths) -> Self {
+        Self { _lock: None, socket: paths.cache.join("window.sock") }
     }
 
     /// Starts a thread that calls `raise` whenever Hearken is started again, with the address of the display of the second start,

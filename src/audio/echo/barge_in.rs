@@ -330,7 +330,7 @@ mod tests {
     use super::*;
 
     fn frame(raw_db: f32, clean_db: f32, far_db: f32, voicing: f32) -> FrameLevels {
-        let clean = FrameFeatures { level_db: clean_db, floor_db: -70.0, voicing };
+        let clean = FrameFeatures { level_db: clean_db, floor_db: -70.0, voicing, period: 80 };
         let linear = FrameFeatures { level_db: clean_db + 10.0, ..clean };
         FrameLevels { raw_db, echo_db: raw_db, linear, clean, far_db, delay_ms: Some(60) }
     }

@@ -39,6 +39,8 @@ pub struct FrameFeatures {
     pub floor_db: f32,
     /// Voicing, from 0 (noise) to 1 (exactly periodic); 0 for a frame that is not loud.
     pub voicing: f32,
+    /// Period of the most periodic part, in samples at 8 kHz; 0 for a frame that is not loud.
+    pub period: usize,
 }
 
 impl FrameFeatures {
@@ -78,8 +80,12 @@ impl VoicingMeter {
         for (slot, pair) in self.halved[KEPT - HALF_FRAME..].iter_mut().zip(frame.as_chunks::<2>().0) {
             *slot = 0.5 * (pair[0] + pair[1]);
         }
-        let features = FrameFeatures { level_db, floor_db: self.floor_db, voicing: 0.0 };
-        if features.is_loud() { FrameFeatures { voicing: self.voicing(), ..features } } else { features }
+        let features = FrameFeatures { level_db, floor_db: self.floor_db, voicing: 0.0, period: 0 };
+        if !features.is_loud() {
+            return features;
+        }
+        let (voicing, period) = self.voicing();
+        FrameFeatures { voicing, period, ..features }
     }
 
     /// Returns the level of the next frame (10 ms at 16 kHz), in dBFS, and updates the noise floor; does not measure voicing.
@@ -96,8 +102,8 @@ impl VoicingMeter {
     }
 
     /// Returns the greatest normalised correlation of the newest 30 ms with the sound one period earlier, over the periods of a
-    /// voice.
-    fn voicing(&self) -> f32 {
+    /// voice, and the first such period, in samples at 8 kHz.
+    fn voicing(&self) -> (f32, usize) {
         let newest = &self.halved[KEPT - WINDOW..];
         let mean = newest.iter().sum::<f32>() / WINDOW as f32;
         let energy: f32 = newest.iter().map(|x| (x - mean) * (x - mean)).sum();
@@ -112,7 +118,11 @@ impl VoicingMeter {
             product / ((energy + EPSILON) * before_energy).sqrt()
         };
         // Every second lag is enough: the peak of a period is wider than two samples at 8 kHz.
-        (SHORTEST_LAG..=LONGEST_LAG).step_by(2).map(correlation).fold(0.0, f32::max)
+        let greatest = |best: (f32, usize), lag: usize| {
+            let found = correlation(lag);
+            if found > best.0 { (found, lag) } else { best }
+        };
+        (SHORTEST_LAG..=LONGEST_LAG).step_by(2).fold((0.0, 0), greatest)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::workers::{self, WorkerResult};
+use super::workers::{self, OtherModel, WorkerResult};
 use super::{InferenceThread, Phase};
 use crate::config::modes::language_of;
 use crate::config::{ComputeDevice, Mode, all_modes};
@@ -10,7 +10,6 @@ use crate::engine::capture::CaptureCommand;
 use crate::engine::meters::Flag;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mel::QuietGate;
-use crate::model::Model;
 use crate::protocol::{Command, Event, Language, ModelChoice, Severity};
 use crate::session::prompt::PromptCache;
 use crate::session::{Session, SessionConfig};
@@ -30,7 +29,10 @@ impl InferenceThread {
                 self.switch_off(&name)
             }
             Command::Eagerness { mode, bias } => self.set_eagerness(&mode, bias),
-            Command::ChooseModel(choice) => self.load_model(choice),
+            Command::ChooseModel(choice) => {
+                self.load_model(choice);
+                Ok(())
+            }
             Command::ChooseInput(device) => self.command_capture(CaptureCommand::Switch(device)),
             Command::ChooseOutput(device) => self.choose_output(device),
             Command::Voice(conduct) => self.set_voice(conduct),
@@ -145,13 +147,16 @@ impl InferenceThread {
         Ok(())
     }
 
-    /// Loads another model on a background thread; when the model is ready, the session goes over to it, without its context.
-    pub(super) fn load_model(&mut self, choice: ModelChoice) -> Result<()> {
+    /// Loads another model on a background thread; when the model is ready, the session goes over to it, without its context. A model
+    /// that cannot be loaded leaves the present one in use.
+    pub(super) fn load_model(&mut self, choice: ModelChoice) {
         self.meters.raise(Flag::Loading);
-        self.settings.model = choice.clone();
+        self.loading = Some(choice.clone());
         let on = self.session.modes_on();
         let modes = self.settings.modes.iter().filter(|mode| on.contains(&mode.name)).cloned().collect();
-        workers::load_model(choice, modes, &self.settings, self.worker_tx.clone())
+        if let Err(error) = workers::load_model(choice.clone(), modes, &self.settings, self.worker_tx.clone()) {
+            self.take_model(choice, Err(error));
+        }
     }
 
     /// Makes the missing prompt caches on a background thread, so that switching a mode on takes effect at the next chunk.
@@ -170,21 +175,38 @@ impl InferenceThread {
                     && self.settings.modes.iter().any(|known| known.name == mode.name && known.clip == mode.clip);
                 if current { self.take_prompt(&mode.name, prompt) } else { Ok(()) }
             }
-            WorkerResult::Model { model, prompts } => self.change_model(model, prompts),
-            WorkerResult::ModelFailed(error) => {
-                self.meters.lower(Flag::Loading);
-                if !self.model.is_on_cpu() && self.settings.device == ComputeDevice::Cpu {
-                    // The GPU has failed and the processor cannot take over.
-                    self.problem(Severity::Error, &error);
-                    self.phase = Phase::Ended;
-                    return;
-                }
-                Err(error)
+            WorkerResult::Model { choice, loaded } => {
+                self.take_model(choice, loaded);
+                Ok(())
             }
         };
         if let Err(error) = done {
             self.problem(Severity::Warning, &error);
         }
+    }
+
+    /// Takes a model that was loaded, or the reason why not. Drops a model in whose place another was chosen meanwhile.
+    fn take_model(&mut self, choice: ModelChoice, loaded: Result<OtherModel>) {
+        if self.loading.as_ref() != Some(&choice) {
+            return;
+        }
+        self.loading = None;
+        self.meters.lower(Flag::Loading);
+        let Err(error) = loaded.and_then(|other| self.change_model(&choice, other)) else { return };
+        if !self.model.is_on_cpu() && self.settings.device == ComputeDevice::Cpu {
+            // The GPU has failed and the processor cannot take over.
+            self.problem(Severity::Error, &error);
+            self.phase = Phase::Ended;
+            return;
+        }
+        let what = format!("the model {} cannot be loaded, and {} goes on listening", String::from(choice.clone()), self.model.name());
+        self.model_failed(choice, &error.while_doing(what));
+    }
+
+    /// Reports that the model `choice` could not be loaded, for the reason `error`.
+    pub(super) fn model_failed(&mut self, choice: ModelChoice, error: &Error) {
+        self.out.push(Event::ModelFailed { at: self.now, choice, model: self.model.name().to_owned() });
+        self.problem(Severity::Warning, error);
     }
 
     fn take_prompt(&mut self, name: &str, prompt: Result<Arc<PromptCache>>) -> Result<()> {
@@ -205,19 +227,25 @@ impl InferenceThread {
     }
 
     /// Goes over to another model at the next chunk, in a new session with the modes that are on.
-    fn change_model(&mut self, model: Arc<Model>, prompts: Vec<(String, Arc<PromptCache>)>) -> Result<()> {
-        self.meters.lower(Flag::Loading);
+    ///
+    /// # Errors
+    /// When the model cannot listen; the present one goes on then.
+    fn change_model(&mut self, choice: &ModelChoice, OtherModel { model, prompts }: OtherModel) -> Result<()> {
         let config = SessionConfig::product(self.settings.sampling, self.settings.long_running.context);
         let mut session = Session::new(Arc::clone(&model), config)?;
         session.continue_numbering(self.session.reply_count(), self.next_chunk);
         self.with_session(Session::cut_replies);
-        let on = self.session.modes_on();
+        let mut on = self.session.modes_on();
+        on.extend(std::mem::take(&mut self.awaited));
         self.prompts = prompts.into_iter().collect();
         self.session = session;
         self.model = model;
-        self.out.push(Event::ModelChanged { at: self.now, model: self.model.name().to_owned() });
+        self.settings.model = choice.clone();
+        self.out.push(Event::ModelChanged { at: self.now, model: self.model.name().to_owned(), choice: Some(choice.clone()) });
         for name in on {
-            self.switch_on(&name)?;
+            if let Err(error) = self.switch_on(&name) {
+                self.problem(Severity::Warning, &error);
+            }
         }
         self.make_other_prompts();
         Ok(())
@@ -228,7 +256,7 @@ impl InferenceThread {
 ///
 /// # Errors
 /// When there is none, with the names that there are.
-pub(super) fn find_mode<'a>(modes: &'a [Mode], name: &str) -> Result<&'a Mode> {
+pub(in crate::engine) fn find_mode<'a>(modes: &'a [Mode], name: &str) -> Result<&'a Mode> {
     modes.iter().find(|mode| mode.name == name).ok_or_else(|| {
         let known: Vec<&str> = modes.iter().map(|mode| mode.name.as_str()).collect();
         Error::new(ErrorKind::Settings, format!("there is no mode called {name}; the modes are {}", known.join(", ")))

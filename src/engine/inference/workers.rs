@@ -5,12 +5,12 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 
 use crate::config::{Mode, Settings};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::hub;
 use crate::model::Model;
 use crate::protocol::ModelChoice;
 use crate::session::prompt::PromptCache;
-use crate::supervise::spawn;
+use crate::supervise::{self, spawn};
 
 /// Number of results of background threads that may wait for the inference thread: a prompt cache for each mode that a person is likely to
 /// have, and a model.
@@ -21,10 +21,16 @@ pub(super) const RESULTS: usize = 16;
 pub(super) enum WorkerResult {
     /// The prompt cache of `mode`, for the model with this fingerprint.
     Prompt { mode: Mode, fingerprint: [u8; 32], prompt: Result<Arc<PromptCache>> },
-    /// Another model, with the prompt caches of the modes that were on when the model was asked for.
-    Model { model: Arc<Model>, prompts: Vec<(String, Arc<PromptCache>)> },
-    /// The error that prevented loading the model.
-    ModelFailed(Error),
+    /// The model of the choice `choice`, or the error that prevented loading.
+    Model { choice: ModelChoice, loaded: Result<OtherModel> },
+}
+
+/// Another model, with the prompt caches of the modes that were on when the model was asked for; a cache that could not be made is
+/// missing.
+#[derive(Debug)]
+pub(super) struct OtherModel {
+    pub(super) model: Arc<Model>,
+    pub(super) prompts: Vec<(String, Arc<PromptCache>)>,
 }
 
 /// Makes the prompt caches of `modes`, one after the other, on a background thread, which sends each cache, or the error, to `results`.
@@ -52,15 +58,16 @@ pub(super) fn make_prompts(model: &Arc<Model>, modes: Vec<Mode>, settings: &Sett
 pub(super) fn load_model(choice: ModelChoice, modes: Vec<Mode>, settings: &Settings, results: Sender<WorkerResult>) -> Result<()> {
     let settings = settings.clone();
     spawn("hearken-load", move || {
-        let load = || -> Result<WorkerResult> {
+        let loaded = supervise::catch(|| {
             let found = hub::find(&choice, &settings.paths)?;
             let model = Arc::new(Model::load(&found.folder, &found.name, settings.precision, settings.device)?);
-            let prompts =
-                modes.iter().map(|m| Ok((m.name.clone(), PromptCache::of(&model, m, &settings.paths)?))).collect::<Result<_>>()?;
-            Ok(WorkerResult::Model { model, prompts })
-        };
+            // A cache that fails is tried again when its mode is switched on, and the failure is reported then.
+            let prompt = |mode: &Mode| Some((mode.name.clone(), PromptCache::of(&model, mode, &settings.paths).ok()?));
+            let prompts = modes.iter().filter_map(prompt).collect();
+            Ok(OtherModel { model, prompts })
+        });
         // A failed send means that the session has ended.
-        let _ = results.send(load().unwrap_or_else(WorkerResult::ModelFailed));
+        let _ = results.send(WorkerResult::Model { choice, loaded });
     })
     .map(drop)
 }
