@@ -126,11 +126,11 @@ mod tests {
     #[test]
     fn speech_without_a_response_is_reported_once_in_thirty_seconds() {
         let (mut watch, mut chunker) = (SpeechWatch::default(), Chunker::new());
-        let reported = hear(&mut watch, &mut chunker, 4, None);
+        let reported = hear(&mut watch, &mut chunker, 8, None);
         assert_eq!(reported.len(), 1);
         assert!(reported[0].from.secs() > 1.5 && reported[0].to.secs() < 10.0, "{reported:?}");
-        assert_eq!(hear(&mut watch, &mut chunker, 4, None), [], "a few seconds later");
-        assert_eq!(hear(&mut watch, &mut chunker, 4, None).len(), 1, "half a minute later");
+        assert_eq!(hear(&mut watch, &mut chunker, 8, None), [], "a few seconds later");
+        assert_eq!(hear(&mut watch, &mut chunker, 8, None).len(), 1, "half a minute later");
     }
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
     fn level_of_speech_is_known_while_and_shortly_after_somebody_speaks() {
         let (mut watch, mut chunker) = (SpeechWatch::default(), Chunker::new());
         assert_eq!(watch.level_dbfs(chunker.now()), f32::NEG_INFINITY);
-        hear(&mut watch, &mut chunker, 4, None);
+        hear(&mut watch, &mut chunker, 8, None);
         assert!((-40.0..0.0).contains(&watch.level_dbfs(chunker.now())));
         let mut chunks = Vec::new();
         chunker.push(&[0.0; 15 * 16_000], &mut chunks);
