@@ -107,13 +107,13 @@ pub fn start(settings: Settings) -> Result<EngineHandle> {
 /// in place of a model that cannot be loaded, and leaves out a mode or a recording that fails. Events report each, after the errors
 /// `known` already. Where not even the starter can be loaded, the returned session has ended, and its last problem says why.
 #[must_use]
-pub fn start_patiently(settings: Settings, known: Vec<Error>) -> EngineHandle {
+pub fn start_patiently(settings: Settings, known: &[Error]) -> EngineHandle {
     let started = open_source_patiently(&settings).and_then(|input| {
         let mut prepared = prepare(settings, OnError::Report)?;
         prepared.reports.problems.splice(0..0, known.iter().map(|error| (Severity::Warning, error.clone())));
         start_threads(prepared, input, SpeechBackend::default())
     });
-    started.unwrap_or_else(|error| ended_session(&known, &error))
+    started.unwrap_or_else(|error| ended_session(known, &error))
 }
 
 /// Returns the handle of a session that has ended before it began, with `error` as the reason.

@@ -56,7 +56,7 @@ fn window(settings: Settings) -> Result<()> {
         Some(hearken::ui::SingleInstance::unlocked(&settings.paths))
     });
     match instance {
-        Some(instance) => hearken::ui::run(engine::start_patiently(settings.clone(), problems), settings, &instance),
+        Some(instance) => hearken::ui::run(engine::start_patiently(settings.clone(), &problems), settings, &instance),
         None => Ok(()), // Another Hearken is running, and its window has come to the front.
     }
 }

@@ -86,7 +86,7 @@ fn session_that_starts_paused_opens_no_input_before_it_is_resumed() {
         let before = recording_streams();
         let mut settings = session(home.path(), EchoChoice::Off);
         (settings.start, settings.save_audio) = (StartState::Paused, None);
-        let engine = hearken::engine::start_patiently(settings, Vec::new());
+        let engine = hearken::engine::start_patiently(settings, &[]);
         assert!(engine.meters().read().paused, "it is never seen as listening");
         let first: Vec<Event> = (0..2).map(|_| engine.events().recv_timeout(Duration::from_secs(5)).unwrap()).collect();
         assert!(matches!(&first[..], [Event::SessionStarted { source, .. }, Event::Paused { .. }] if source.contains("vmic")), "{first:?}");
@@ -123,7 +123,7 @@ fn loudspeaker_is_never_heard_unless_it_is_chosen_by_name() {
         settings.save_audio = None;
         assert_eq!(hearken::engine::start(settings.clone()).unwrap_err().kind(), ErrorKind::NoMicrophone);
 
-        let engine = hearken::engine::start_patiently(settings, Vec::new());
+        let engine = hearken::engine::start_patiently(settings, &[]);
         wait_for_event(&engine, |event| matches!(event, Event::InputLost { .. }));
         wait_for_event(&engine, |event| matches!(event, Event::Problem { kind: ErrorKind::NoMicrophone, .. }));
         // Long enough for every retry and for the list of devices.

@@ -146,7 +146,7 @@ const FAULTS: [Fault; 19] = [
     Fault {
         name: "prompt caches that are damaged",
         make: |home| {
-            let engine = start_patiently(settings(home), Vec::new());
+            let engine = start_patiently(settings(home), &[]);
             assert!(engine.events().iter().any(|event| matches!(event, Event::SessionFinished { .. })));
             drop(engine);
             for entry in fs::read_dir(home.join("cache/openings")).unwrap() {
@@ -239,7 +239,7 @@ fn window_opens_and_listens_whatever_is_wrong_and_says_it() {
         fs::create_dir(home.path().join("config")).unwrap();
         make(home.path());
         let settings = settings(home.path());
-        let events = listen(&start_patiently(settings.clone(), Vec::new()));
+        let events = listen(&start_patiently(settings.clone(), &[]));
         assert!(matches!(&events[0], Event::SessionStarted { model, .. } if model == "starter"), "{name}: {events:?}");
         assert!(matches!(events.last(), Some(Event::SessionFinished { chunks: 1.., .. })), "{name}: {events:?}");
         let told_of = |text: &str| problems(&events).iter().any(|message| message.contains(text));
@@ -265,7 +265,7 @@ fn window_opens_and_listens_whatever_is_wrong_and_says_it() {
             }
             Told::ByWindow(_) | Told::Nowhere => {}
         }
-        let texts = window_texts(start_patiently(settings.clone(), Vec::new()), settings.clone());
+        let texts = window_texts(start_patiently(settings.clone(), &[]), settings.clone());
         assert!(texts.len() > 10, "{name}: the window is there");
         if let Told::ByWindow(text) = told {
             assert!(texts.iter().any(|shown| shown.contains(text)), "{name}: {texts:?}");
@@ -281,12 +281,12 @@ fn session_that_cannot_start_at_all_is_a_window_that_says_why() {
     let home = tempfile::tempdir().unwrap();
     let mut settings = settings(home.path());
     settings.source = SourceChoice::Files { paths: vec![home.path().join("none.wav")], gap_secs: 0.0, speed: FileSpeed::Unthrottled };
-    let engine = start_patiently(settings.clone(), Vec::new());
+    let engine = start_patiently(settings.clone(), &[]);
     assert!(!engine.is_running());
     let events = listen(&engine);
     assert!(matches!(&events[..], [Event::SessionStarted { .. }, Event::Problem { .. }, Event::SessionFinished { .. }]), "{events:?}");
     assert!(problems(&events)[0].contains("none.wav"));
-    assert!(window_texts(start_patiently(settings.clone(), Vec::new()), settings).len() > 10);
+    assert!(window_texts(start_patiently(settings.clone(), &[]), settings).len() > 10);
 }
 
 #[test]
@@ -296,7 +296,7 @@ fn model_that_fails_when_it_is_chosen_leaves_the_present_one_listening() {
     if let SourceChoice::Files { speed, gap_secs, .. } = &mut settings.source {
         (*speed, *gap_secs) = (FileSpeed::Realtime, 60.0);
     }
-    let engine = start_patiently(settings, Vec::new());
+    let engine = start_patiently(settings, &[]);
     let mut transcript = Transcript::new([].into());
     let mut until = |wanted: &dyn Fn(&Event) -> bool| loop {
         let event = engine.events().recv_timeout(Duration::from_secs(30)).expect("an event");

@@ -239,14 +239,10 @@ mod tests {
         let tone = |hz: f32| move |n: usize| 0.2 * (secs(n) * hz * std::f32::consts::TAU).sin();
         let siren = |n: usize| 0.2 * ((secs(n) * 300.0 + 20.0 * (secs(n) * 2.0).sin()) * std::f32::consts::TAU).sin();
         let beeps = |n: usize| if n % 8_000 < 4_000 { 0.2 * (secs(n) * 200.0 * std::f32::consts::TAU).sin() } else { 0.0 };
-        let sounds: [(&str, Box<dyn Fn(usize) -> f32>); 6] = [
-            ("hum", Box::new(tone(100.0))),
-            ("whistle", Box::new(tone(900.0))),
-            ("siren", Box::new(siren)),
-            ("beeps", Box::new(beeps)),
-            ("rain", Box::new(|n| 0.1 * noise(n))),
-            ("clicks", Box::new(|n| if n % 4_000 < 60 { 0.5 * noise(n) } else { 0.0 })),
-        ];
+        let (hum, whistle, rain) = (tone(100.0), tone(900.0), |n| 0.1 * noise(n));
+        let clicks = |n: usize| if n % 4_000 < 60 { 0.5 * noise(n) } else { 0.0 };
+        let sounds: [(&str, &dyn Fn(usize) -> f32); 6] =
+            [("hum", &hum), ("whistle", &whistle), ("siren", &siren), ("beeps", &beeps), ("rain", &rain), ("clicks", &clicks)];
         for (name, sound) in sounds {
             assert_eq!(stretches(&(0..5 * 16_000).map(sound).collect::<Vec<_>>()), [], "{name}");
         }
