@@ -280,7 +280,7 @@ impl HearkenApp {
         self.models.show(ui, self.s, &transcript.model, actions);
         self.history.show(ui, self.s, session.data.offset_secs(), &kept, actions);
         // The middle says the same in larger letters.
-        let said = (empty == Some(EmptyState::NoMicrophone)).then_some(messages::Topic::Input);
+        let said = (empty == Some(EmptyState::WithoutInput)).then_some(messages::Topic::Input);
         self.messages.ui(ui, self.s, status.response.rect.bottom(), said, actions);
         // Nothing moves while the gate is closed, so nothing is painted until the next event.
         let has_sound = data.is_capturing() && transcript.quiet_since.is_none() && !transcript.model.is_empty();

@@ -27,9 +27,9 @@ const TEXT_HEIGHT: f32 = 110.0;
 /// A state in which the panels have nothing to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EmptyState {
-    NoMicrophone,
-    NoMode,
-    NoPanel,
+    WithoutInput,
+    Idle,
+    AllHidden,
 }
 
 /// Returns the state that the middle of the window shows in place of the panels; `None` while the panels have something to show.
@@ -37,11 +37,11 @@ pub(super) fn empty_state(t: &Transcript, prefs: &WindowPrefs) -> Option<EmptySt
     let has_words = !t.rows.is_empty() || !t.replies.is_empty() || !t.sounds.is_empty();
     let is_hidden_used = |panel: &Panel| is_hidden(prefs, *panel);
     if t.input() == InputState::Lost && !has_words {
-        Some(EmptyState::NoMicrophone)
+        Some(EmptyState::WithoutInput)
     } else if t.modes.is_empty() && !has_words && !t.model.is_empty() {
-        Some(EmptyState::NoMode)
+        Some(EmptyState::Idle)
     } else if PANELS.iter().all(is_hidden_used) {
-        Some(EmptyState::NoPanel)
+        Some(EmptyState::AllHidden)
     } else {
         None
     }
@@ -57,21 +57,21 @@ pub(super) fn empty_state_ui(
     actions: &mut Actions,
 ) {
     let room = ui.available_size();
-    let icon = state == EmptyState::NoMicrophone && room.y >= ROOM_FOR_ICON;
+    let icon = state == EmptyState::WithoutInput && room.y >= ROOM_FOR_ICON;
     let height = TEXT_HEIGHT + if icon { ICON + theme::GROUP_GAP } else { 0.0 };
     egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         ui.add_space(((room.y - height) / 2.0).max(0.0));
         ui.vertical_centered(|ui| {
             ui.set_max_width(WIDTH.min(room.x));
             match state {
-                EmptyState::NoMicrophone => {
+                EmptyState::WithoutInput => {
                     if icon {
                         missing_microphone_ui(ui);
                     }
                     no_microphone_ui(ui, data, devices, actions);
                 }
-                EmptyState::NoMode => no_mode_ui(ui, data, actions),
-                EmptyState::NoPanel => no_panel_ui(ui, data, prefs),
+                EmptyState::Idle => no_mode_ui(ui, data, actions),
+                EmptyState::AllHidden => no_panel_ui(ui, data, prefs),
             }
         });
     });
