@@ -2,6 +2,7 @@
 //!
 //! No I/O, no thread, no clock. Not responsible for painting or printing.
 
+mod deletion;
 mod notices;
 mod speech;
 
@@ -132,6 +133,8 @@ pub struct Transcript {
     paused: bool,
     /// Reply that is being spoken aloud; None while the voice is silent.
     pub speaking: Option<ReplyId>,
+    /// Audio times at which the user began a new conversation, oldest first: the model knows nothing from before.
+    pub conversation_starts: Vec<StreamTime>,
     /// True once the session has ended.
     pub finished: bool,
     /// Largest audio time of an event so far.
@@ -165,6 +168,7 @@ impl Transcript {
             not_understood: None,
             paused: false,
             speaking: None,
+            conversation_starts: Vec::new(),
             finished: false,
             now: StreamTime::ZERO,
         }
@@ -249,26 +253,6 @@ impl Transcript {
             | Event::ModelFailed { .. }
             | Event::Problem { .. } => self.apply_to_notices(event),
         }
-    }
-
-    /// Removes the lines, replies, sounds and decisions since audio time `at`. A line that continues past `at` is removed whole,
-    /// because its words have no times.
-    pub fn forget_since(&mut self, at: StreamTime) {
-        for lines in [&mut self.utterances, &mut self.translations] {
-            lines.truncate(lines.partition_point(|line| line.to <= at));
-        }
-        let (said, meant) = (self.utterances.len(), self.translations.len());
-        self.rows.retain_mut(|row| {
-            row.utterance = row.utterance.filter(|n| *n < said);
-            row.translation = row.translation.filter(|n| *n < meant);
-            row.utterance.is_some() || row.translation.is_some()
-        });
-        self.replies.retain(|reply| reply.at < at);
-        self.sounds.retain(|sound| sound.first < at);
-        self.sounds.iter_mut().for_each(|sound| sound.last = sound.last.min(at));
-        self.strips.values_mut().for_each(|strip| strip.retain(|tick| tick.at < at));
-        self.quiets.retain(|(from, _)| *from < at);
-        self.notices.retain(|notice| notice.at < at);
     }
 
     /// Returns the panel of the mode called `mode`; the conversation for an unknown mode.

@@ -8,11 +8,16 @@ mod actions;
 mod alerts;
 mod app_icon;
 mod captions;
+mod choices;
 mod clip_synthesis;
+mod confirm;
+mod conversation_rule;
 mod device_menu;
 mod dialogs;
 mod display_loss;
+mod empty_states;
 mod event_thread;
+mod first_minute;
 mod footer;
 mod frame;
 mod history_data;
@@ -20,10 +25,13 @@ mod history_session;
 mod history_window;
 mod icons;
 mod input_level;
+mod keys;
+mod messages;
 mod mode_controls;
 mod mode_editor;
 mod models_page;
 mod models_worker;
+mod news;
 mod notify;
 mod panel_lines;
 mod panels;
@@ -35,6 +43,7 @@ mod strings;
 mod strip;
 mod theme;
 mod toolbar;
+mod undo;
 mod virtual_list;
 mod voice_ui;
 mod welcome;
@@ -43,16 +52,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use egui::{Key, KeyboardShortcut, Modifiers, Panel as EguiPanel, RichText};
+use egui::Panel as EguiPanel;
 
+use crate::audio::DeviceDirection;
 use crate::config::{HistoryPrefs, Settings, WindowPrefs, settings_problems};
 use crate::engine::EngineHandle;
 use crate::error::{Error, ErrorKind, Result};
-use crate::history::HistoryNotice;
-use crate::protocol::Command;
-use actions::{Action, Actions, Dialog};
+use actions::{Action, Actions};
 use alerts::DoNotDisturb;
 pub use display_loss::resumed_settings;
+use empty_states::{EmptyState, empty_state, empty_state_ui};
+use first_minute::{FirstMinute, Progress};
 use frame::FrameData;
 use running_session::RunningSession;
 pub use single_instance::SingleInstance;
@@ -61,22 +71,10 @@ use strings::Strings;
 /// Interval at which the window is repainted while sound passes the quiet gate or a model is loading, to keep the status bar and
 /// its level meter current.
 const METER_INTERVAL: Duration = Duration::from_millis(100);
-/// Largest share of the window's height that the messages at the top may take; beyond it they scroll.
-const MESSAGES_SHARE: f32 = 0.25;
 /// Default width and height of the main window, in points.
 const DEFAULT_SIZE: [f32; 2] = [1_180.0, 740.0];
 /// Smallest width and height of the main window, in points.
 const MIN_SIZE: [f32; 2] = [320.0, 240.0];
-/// Keys that switch the first nine modes on or off, in the order of the modes.
-const MODE_KEYS: [Key; 9] = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
-
-/// Shortcut that opens the export dialog.
-const EXPORT: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::E);
-/// Shortcut that opens the history window.
-const HISTORY: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::F);
-/// Shortcut that opens or closes the settings window.
-const SETTINGS: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::Comma);
-
 /// Opens the window on `engine`, which was started with `settings`, and returns when the user closes the window and the session
 /// has ended. If the display is lost on Linux, listening goes on without a window until there is a display again; then this
 /// process executes itself anew.
@@ -138,16 +136,21 @@ pub struct HearkenApp {
     saved_history_prefs: HistoryPrefs,
     /// Texts in the language of the window.
     s: &'static Strings,
-    /// Problems and news that are shown at the top until the user dismisses them, without repetitions.
-    messages: Vec<String>,
+    messages: messages::Messages,
+    pending: choices::PendingChoices,
+    told: news::Told,
     do_not_disturb: DoNotDisturb,
     bar: status_bar::StatusBar,
     panels: panels::PanelsState,
     captions: captions::CaptionsWindow,
     /// Open export dialog; `None` while closed.
     export: Option<dialogs::ExportDialog>,
-    /// True while the question before a new conversation is open.
-    forget_open: bool,
+    /// Direction of the devices that the open dialog offers; `None` while that dialog is closed.
+    device_dialog: Option<DeviceDirection>,
+    /// True once the user has put the first card away without starting.
+    welcome_postponed: bool,
+    /// First minute after the consent; `None` before it, and once it is over.
+    first_minute: Option<FirstMinute>,
     settings_window: settings_window::SettingsWindow,
     history: history_window::HistoryWindow,
     models: models_page::ModelsPage,
@@ -179,34 +182,32 @@ impl HearkenApp {
         session.data.show_in(ctx);
         let s = strings::table(prefs.language);
         let models = models_page::ModelsPage::new(&settings.paths, ctx);
-        let problems = settings_problems(&settings.paths);
-        let mut messages: Vec<String> = problems.iter().map(|text| s.problem(ErrorKind::Settings, text, None)).collect();
-        messages.extend(session.start_error().map(|error| s.error(error)));
-        // Without this model the engine has started with the starter.
-        messages.extend(models.missing(&settings.model, s));
         let resumed = display_loss::ResumeState::from_environment();
-        if resumed.follows_a_loss() {
-            messages.push((if history_prefs.keep { s.display_back } else { s.display_back_unkept }).to_owned());
-        }
-        let app = Self {
+        let mut app = Self {
             session,
             saved_prefs: prefs.clone(),
             prefs,
             history_prefs,
             saved_history_prefs: history_prefs,
             s,
-            messages,
+            messages: messages::Messages::default(),
+            pending: choices::PendingChoices::default(),
+            told: news::Told::default(),
             do_not_disturb: resumed.do_not_disturb,
             bar: status_bar::StatusBar::default(),
             panels: panels::PanelsState::default(),
             captions: captions::CaptionsWindow::default(),
             export: None,
-            forget_open: false,
+            device_dialog: None,
+            welcome_postponed: false,
+            first_minute: None,
             settings_window: settings_window::SettingsWindow::default(),
             history: history_window::HistoryWindow::default(),
             models,
             settings,
         };
+        let faults = settings_problems(&app.settings.paths);
+        app.show_first_messages(&faults, resumed.follows_a_loss());
         if app.do_not_disturb == DoNotDisturb::On {
             app.send_voice();
         }
@@ -221,7 +222,7 @@ impl HearkenApp {
         self.settings_window.take_dropped_file(ui);
         self.paint(ui, &mut actions);
         self.perform_all(actions, ui.ctx());
-        self.take_history_news(ui.ctx());
+        self.take_news(ui.ctx());
         self.captions.show(ui, &mut self.prefs.captions, &self.saved_prefs.captions, &self.session.data, self.s);
         self.save_prefs(ui);
     }
@@ -243,17 +244,25 @@ impl HearkenApp {
         let bar = egui::Frame::side_top_panel(ui.style()).inner_margin(margin);
         let middle = egui::Frame::central_panel(ui.style()).inner_margin(margin);
         let mut controls = toolbar::Controls { prefs: &mut self.prefs, do_not_disturb: self.do_not_disturb, actions };
-        EguiPanel::top("status").frame(bar).show(ui, |ui| self.bar.show(ui, &data, &mut controls));
-        messages_ui(ui, self.s, &self.messages, actions);
+        let status = EguiPanel::top("status").frame(bar).show(ui, |ui| self.bar.show(ui, &data, &mut controls));
         EguiPanel::top("strip").frame(bar).show(ui, |ui| strip::strip_ui(ui, &mut self.panels, &data));
         EguiPanel::bottom("health").frame(bar).show(ui, |ui| footer::footer_ui(ui, &data, &kept, self.bar.advice()));
-        egui::CentralPanel::default().frame(middle).show(ui, |ui| {
-            panels::panels_ui(ui, &mut self.panels, &mut self.prefs, &data, actions);
+        let empty = empty_state(&transcript, &self.prefs);
+        egui::CentralPanel::default().frame(middle).show(ui, |ui| match (empty, &mut self.first_minute) {
+            (Some(state), _) => empty_state_ui(ui, state, &data, &mut self.prefs, &mut self.bar.devices, actions),
+            (None, Some(first)) => {
+                if first.ui(ui, &data, &mut self.prefs, self.models.larger_model(), actions) == Progress::Ends {
+                    actions.push(Action::EndFirstMinute);
+                }
+            }
+            (None, None) => panels::panels_ui(ui, &mut self.panels, &mut self.prefs, &data, actions),
         });
-        if !self.prefs.welcomed {
-            welcome::welcome_ui(ui, &data, &kept, self.models.larger_model(), actions);
-        } else if self.forget_open {
-            self.forget_open = dialogs::forget_ui(ui, self.s, actions);
+        if !self.prefs.welcomed && !self.welcome_postponed {
+            welcome::welcome_ui(ui, &data, &mut self.history_prefs, &mut self.bar.devices, actions);
+        } else if let Some(direction) = self.device_dialog {
+            if !dialogs::devices_ui(ui, self.s, direction, &mut self.bar.devices, actions) {
+                self.device_dialog = None;
+            }
         } else if let Some(export) = &mut self.export
             && !export.show(ui, &data)
         {
@@ -270,64 +279,13 @@ impl HearkenApp {
         self.settings_window.show(ui, &data, inputs, actions);
         self.models.show(ui, self.s, &transcript.model, actions);
         self.history.show(ui, self.s, session.data.offset_secs(), &kept, actions);
+        // The middle says the same in larger letters.
+        let said = (empty == Some(EmptyState::WithoutInput)).then_some(messages::Topic::Input);
+        self.messages.ui(ui, self.s, status.response.rect.bottom(), said, actions);
         // Nothing moves while the gate is closed, so nothing is painted until the next event.
         let has_sound = data.is_capturing() && transcript.quiet_since.is_none() && !transcript.model.is_empty();
         if has_sound || readings.loading {
             ui.ctx().request_repaint_after(METER_INTERVAL);
-        }
-    }
-
-    fn handle_keys(&mut self, ui: &egui::Ui, actions: &mut Actions) {
-        for (shortcut, action) in
-            [(EXPORT, Action::Open(Dialog::Export)), (SETTINGS, Action::Toggle(Dialog::Settings)), (HISTORY, Action::Open(Dialog::History))]
-        {
-            if ui.input_mut(|i| i.consume_shortcut(&shortcut)) {
-                actions.push(action);
-            }
-        }
-        let pressed = |key| ui.input(|i| i.key_pressed(key) && i.modifiers.is_none());
-        if pressed(Key::F11) {
-            actions.push(Action::Toggle(Dialog::Captions));
-        }
-        // The first card handles Escape itself.
-        if pressed(Key::Escape) && self.prefs.welcomed && !self.close_topmost() {
-            actions.send(Command::CutReply);
-        }
-        // Letters and the space bar belong to the widget that has the focus.
-        if ui.ctx().memory(|m| m.focused().is_some()) {
-            return;
-        }
-        if pressed(Key::Space) {
-            actions.push(Action::TogglePause);
-        }
-        for (mode, _) in self.settings.modes.iter().zip(MODE_KEYS).filter(|(_, key)| pressed(*key)) {
-            actions.push(Action::ToggleMode(mode.name.clone()));
-        }
-    }
-
-    /// Closes the topmost open dialog or window above the main one (not the captions); returns false if none was open.
-    fn close_topmost(&mut self) -> bool {
-        self.models.close()
-            || self.export.take().is_some()
-            || std::mem::take(&mut self.forget_open)
-            || self.history.close()
-            || std::mem::take(&mut self.settings_window.open)
-    }
-
-    /// Shows new notices of the history store (deleted, recovered, failed) as messages. If there was any, reads the content of
-    /// the history window again.
-    fn take_history_news(&mut self, ctx: &egui::Context) {
-        let news = self.session.history.take_notices();
-        for item in &news {
-            self.add_message(match item {
-                HistoryNotice::Forgotten | HistoryNotice::DeletedRunning => self.s.forgotten.to_owned(),
-                HistoryNotice::DeletedAll => self.s.deleted_all.to_owned(),
-                HistoryNotice::Recovered => self.s.kept_again.to_owned(),
-                HistoryNotice::Problem(error) => self.s.error(error),
-            });
-        }
-        if !news.is_empty() {
-            self.history.reload(&self.settings.paths, ctx);
         }
     }
 
@@ -350,31 +308,6 @@ impl HearkenApp {
             self.report_unsaved(self.prefs.save(&self.settings.paths));
         }
     }
-}
-
-/// Paints `messages` above the main parts of the window, with a button that dismisses all of them. Paints nothing if `messages` is empty.
-fn messages_ui(ui: &mut egui::Ui, s: &Strings, messages: &[String], actions: &mut Actions) {
-    if messages.is_empty() {
-        return;
-    }
-    let margin = egui::Margin::symmetric(theme::SIDE_MARGIN, theme::GAP as i8);
-    let frame = egui::Frame::side_top_panel(ui.style()).inner_margin(margin).fill(ui.visuals().faint_bg_color);
-    EguiPanel::top("messages").frame(frame).show(ui, |ui| {
-        let colour = theme::states(ui.visuals()).urgent;
-        let max_height = ui.ctx().content_rect().height() * MESSAGES_SHARE;
-        ui.with_layout(egui::Layout::right_to_left(egui::Align::Min), |ui| {
-            if ui.button(s.dismiss).clicked() {
-                actions.push(Action::DismissMessages);
-            }
-            ui.with_layout(egui::Layout::top_down(egui::Align::Min), |ui| {
-                egui::ScrollArea::vertical().max_height(max_height).show(ui, |ui| {
-                    for text in messages {
-                        ui.label(RichText::new(text).color(colour));
-                    }
-                });
-            });
-        });
-    });
 }
 
 impl eframe::App for HearkenApp {

@@ -62,15 +62,6 @@ fn every_shortcut_acts_as_its_control() {
 }
 
 #[test]
-fn a_new_conversation_needs_a_confirmation() {
-    let mut bench = open(WIDE);
-    bench.click("New conversation");
-    assert_eq!(bench.sent(), None);
-    bench.click("Start fresh");
-    assert_eq!(bench.sent(), Some(Command::Forget));
-}
-
-#[test]
 fn mode_options_set_eagerness_and_target_language() {
     let mut starter = open(WIDE);
     starter.click("Translate options");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use egui::accesskit::Role;
 use egui::{Key, Modifiers};
-use egui_kittest::kittest::Queryable;
+use egui_kittest::kittest::{NodeT, Queryable};
 use hearken::config::Paths;
 use hearken::history::Store;
 use hearken::protocol::{Command, Emotion, Event, ReplyId};
@@ -41,7 +41,6 @@ fn with_history(bench: &mut Bench) {
 }
 
 fn label_of(node: &egui_kittest::Node<'_>) -> String {
-    use egui_kittest::kittest::NodeT;
     node.accesskit_node().label().unwrap_or_default()
 }
 
@@ -55,6 +54,52 @@ fn click_ending(bench: &mut Bench, end: &str) {
 fn button(bench: &mut Bench, label: &str) {
     bench.harness.get_by_role_and_label(Role::Button, label).click_accesskit();
     bench.settle();
+}
+
+/// Clicks the button of the question before a deletion, once it can be clicked.
+fn confirm(bench: &mut Bench, label: &str) {
+    let danger = |bench: &Bench| {
+        let keep = bench.harness.get_by_role_and_label(Role::Button, "Cancel").rect();
+        let buttons: Vec<_> = bench.harness.query_all_by_role_and_label(Role::Button, label).collect();
+        let beside = buttons.into_iter().find(|button| (button.rect().center().y - keep.center().y).abs() < 2.0);
+        beside.map(|button| (button.rect().center(), button.accesskit_node().is_disabled()))
+    };
+    wait(bench, "enabled", |bench| danger(bench).is_some_and(|(_, disabled)| !disabled));
+    let (at, _) = danger(bench).unwrap();
+    click_at(bench, at);
+    bench.settle();
+}
+
+/// Clicks with the mouse, in one frame.
+fn click_at(bench: &mut Bench, at: egui::Pos2) {
+    bench.harness.hover_at(at);
+    bench.harness.step();
+    for pressed in [true, false] {
+        let (button, modifiers) = (egui::PointerButton::Primary, Modifiers::NONE);
+        bench.harness.event(egui::Event::PointerButton { pos: at, button, pressed, modifiers });
+    }
+    bench.harness.step();
+}
+
+#[test]
+fn a_double_click_deletes_nothing() {
+    for opener in ["Delete", "Delete the last 10 minutes…", "Delete everything…"] {
+        let mut bench = open(WIDE);
+        with_history(&mut bench);
+        click_ending(&mut bench, "good morning");
+        wait(&mut bench, "opened", |bench| bench.shows("Rename"));
+        let at = bench.harness.get_by_role_and_label(Role::Button, opener).rect().center();
+        for _ in 0..3 {
+            click_at(&mut bench, at);
+        }
+        let cancel = bench.harness.get_by_role_and_label(Role::Button, "Cancel");
+        assert!(cancel.accesskit_node().is_focused(), "{opener}: the safe button has the focus");
+        bench.press(Modifiers::NONE, Key::Escape);
+        assert!(!bench.shows("can't be undone") && bench.shows("Rename"), "{opener}: Esc closes the question only");
+        std::thread::sleep(Duration::from_millis(600));
+        assert!(sessions(&bench).len() == 1 && bench.shows("good morning"), "{opener}");
+        assert_eq!(bench.sent(), None, "{opener}");
+    }
 }
 
 #[test]
@@ -104,8 +149,7 @@ fn a_session_is_renamed_exported_and_deleted() {
 
     button(&mut bench, "Delete");
     assert_eq!(sessions(&bench).len(), 1, "a deletion needs a confirmation");
-    bench.harness.query_all_by_role_and_label(Role::Button, "Delete").next().unwrap().click_accesskit();
-    bench.settle();
+    confirm(&mut bench, "Delete");
     wait(&mut bench, "deleted", |bench| sessions(bench).iter().all(|s| s.name != "breakfast"));
 }
 
@@ -114,7 +158,7 @@ fn the_last_ten_minutes_are_deleted_from_disk_screen_and_context() {
     let mut bench = open(WIDE);
     with_history(&mut bench);
     button(&mut bench, "Delete the last 10 minutes…");
-    button(&mut bench, "Delete");
+    confirm(&mut bench, "Delete");
     assert!(bench.commands.try_iter().any(|command| command == Command::Forget));
     wait(&mut bench, "forgotten", |bench| bench.shows("Last 10 minutes deleted.") && sessions(bench).is_empty());
     wait(&mut bench, "gone from the screen", |bench| bench.harness.query_all_by_label_contains("good morning").count() == 0);
@@ -128,7 +172,7 @@ fn everything_can_be_deleted_and_later_speech_is_stored() {
     button(&mut bench, "Cancel");
     assert_eq!(sessions(&bench).len(), 1);
     button(&mut bench, "Delete everything…");
-    button(&mut bench, "Delete everything");
+    confirm(&mut bench, "Delete everything");
     wait(&mut bench, "deleted", |bench| bench.shows("Everything deleted.") && sessions(bench).is_empty());
     bench.reply("transcribe", 50, "and on it goes", None);
     wait(&mut bench, "kept again", |bench| sessions(bench).iter().any(|s| s.first.contains("and on it goes")));

@@ -56,6 +56,20 @@ pub struct Translation {
     pub zh: String,
 }
 
+/// Phrases to try that the starter nearly always understands, the best first.
+pub const EXAMPLES: [&str; 3] = ["what is your name", "good morning", "tell me a story"];
+/// Sounds to try that the starter names most often, the best first.
+pub const EXAMPLE_SOUNDS: [&str; 2] = ["dog bark", "cough"];
+/// Phrases that the starter understands and answers with garbled words, so they are not offered.
+const GARBLED: [&str; 1] = ["tell me a joke"];
+
+impl StarterPhrases {
+    /// Returns the phrases that are offered to the user: all but those with an answer that fails.
+    pub fn offered(&self) -> impl Iterator<Item = &Phrase> {
+        self.phrases.iter().filter(|phrase| !GARBLED.contains(&phrase.say.as_str()))
+    }
+}
+
 /// The phrase list of the built-in starter model, parsed at the first use.
 static STARTER: LazyLock<StarterPhrases> =
     LazyLock::new(|| toml::from_str(include_str!("../../models/starter/phrases.toml")).unwrap_or_default());
@@ -94,6 +108,18 @@ mod tests {
         for phrase in &known.phrases {
             assert!(phrase.say.split(' ').all(|word| words.contains(word)), "{}", phrase.say);
         }
+    }
+
+    #[test]
+    fn every_example_is_known_and_none_fails() {
+        let known = starter();
+        for say in EXAMPLES {
+            assert!(known.offered().any(|phrase| phrase.say == say), "{say}");
+        }
+        for name in EXAMPLE_SOUNDS {
+            assert!(known.sounds.iter().any(|sound| sound.name == name), "{name}");
+        }
+        assert_eq!(known.offered().count() + GARBLED.len(), known.phrases.len());
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use super::HearkenApp;
 use super::alerts::DoNotDisturb;
 use super::dialogs::ExportDialog;
 use super::event_thread::panels_of;
-use super::{HearkenApp, strings};
+use super::first_minute::FirstMinute;
+use super::messages::{Fix, Message, Topic};
 use crate::audio::DeviceDirection;
 use crate::clock::now_ms;
 use crate::config::all_modes;
@@ -65,10 +67,22 @@ pub(super) enum Action {
     Open(Dialog),
     /// Open the dialog, or close it if it is open.
     Toggle(Dialog),
-    /// Remove all messages from the top of the window.
-    DismissMessages,
-    /// Close the welcome card for good.
-    EndWelcome,
+    /// Delete the running conversation, which can be undone for 10 s.
+    DeleteConversation,
+    /// Bring the deleted conversation back.
+    UndoDeletion,
+    /// Let the model forget what was said; the lines stay.
+    NewConversation,
+    /// Open the present microphone again.
+    RetryInput,
+    /// Listen for the first time: the user has consented.
+    StartListening,
+    /// Put the first card away until the next start; nothing is captured.
+    PostponeWelcome,
+    /// End the first minute, which follows the consent.
+    EndFirstMinute,
+    /// Save the modes that are on now.
+    SaveModes,
 }
 
 /// A dialog, or a window above or beside the main one, that opens and closes.
@@ -76,8 +90,10 @@ pub(super) enum Action {
 pub(super) enum Dialog {
     /// The dialog that exports the running session to a file.
     Export,
-    /// The question before a new conversation.
-    Forget,
+    /// The choice of a microphone.
+    Microphone,
+    /// The choice of a speaker.
+    Speaker,
     History,
     Settings,
     Models,
@@ -116,6 +132,8 @@ impl HearkenApp {
             Action::Send(command) => drop(self.session.engine.send(command)),
             Action::TogglePause => {
                 let paused = self.session.data.transcript().is_paused();
+                // Whoever resumes has consented.
+                self.prefs.welcomed |= paused;
                 self.session.engine.send(if paused { Command::Resume } else { Command::Pause });
             }
             Action::ToggleMode(name) => self.toggle_mode(name),
@@ -125,11 +143,7 @@ impl HearkenApp {
                 self.reload_modes(language);
                 self.save(&SavedChoice::TranslateTo(language));
             }
-            Action::ChooseModel(choice) => {
-                self.session.engine.send(Command::ChooseModel(choice.clone()));
-                self.settings.model = choice.clone();
-                self.save(&SavedChoice::Model(choice));
-            }
+            Action::ChooseModel(choice) => self.choose_model(choice),
             Action::ChooseDevice { direction, choice } => self.choose_device(direction, choice),
             Action::SetGate(gate) => {
                 self.settings.gate = gate == Switch::On;
@@ -155,24 +169,54 @@ impl HearkenApp {
             }
             Action::AskHistory(question) => self.history.ask(question, &self.settings.paths, ctx),
             Action::DeleteEverything => {
+                self.session.carry_out_deletion();
                 self.session.history.delete_all();
                 self.forget_since(0);
             }
             Action::DeleteRecent => {
+                self.session.carry_out_deletion();
                 self.session.history.forget_last(RECENT);
                 self.forget_since(now_ms() - RECENT.as_millis() as i64);
             }
             Action::Open(dialog) => self.open(dialog, ctx),
             Action::Toggle(dialog) => self.toggle(dialog, ctx),
-            Action::DismissMessages => self.messages.clear(),
-            Action::EndWelcome => self.prefs.welcomed = true,
+            Action::DeleteConversation => self.session.delete_conversation(),
+            Action::UndoDeletion => {
+                if self.session.undo_deletion() {
+                    self.messages.show(Message::news(format!("{} {}", self.s.conversation_restored, self.s.conversation_restored_hint)));
+                }
+            }
+            Action::NewConversation => {
+                self.session.engine.send(Command::Forget);
+                self.session.data.transcript().begin_conversation();
+                self.messages.show(Message::news(self.s.conversation_begun));
+            }
+            Action::RetryInput => self.retry_input(),
+            Action::StartListening => {
+                self.prefs.welcomed = true;
+                self.first_minute = Some(FirstMinute::new(self.session.data.now()));
+                self.session.engine.send(Command::Resume);
+            }
+            Action::PostponeWelcome => self.welcome_postponed = true,
+            Action::EndFirstMinute => {
+                let mut then = Actions::default();
+                if let Some(first) = self.first_minute.take() {
+                    first.end(&mut then);
+                }
+                self.perform_all(then, ctx);
+            }
+            Action::SaveModes => {
+                let on = self.session.data.transcript().modes.clone();
+                self.save(&SavedChoice::ModesOn(on));
+            }
         }
     }
 
     fn open(&mut self, dialog: Dialog, ctx: &egui::Context) {
         match dialog {
             Dialog::Export => self.export = Some(ExportDialog::new()),
-            Dialog::Forget => self.forget_open = true,
+            Dialog::Microphone => self.device_dialog = Some(DeviceDirection::Input),
+            Dialog::Speaker => self.device_dialog = Some(DeviceDirection::Output),
             Dialog::History => self.history.open(&self.settings.paths, ctx),
             Dialog::Settings => self.settings_window.open = true,
             Dialog::Models => self.models.open(),
@@ -185,7 +229,7 @@ impl HearkenApp {
             Dialog::Settings => std::mem::take(&mut self.settings_window.open),
             Dialog::Models => self.models.close(),
             Dialog::Captions => std::mem::take(&mut self.captions.open),
-            Dialog::Export | Dialog::Forget | Dialog::History => false,
+            Dialog::Export | Dialog::Microphone | Dialog::Speaker | Dialog::History => false,
         };
         if !closed {
             self.open(dialog, ctx);
@@ -212,15 +256,6 @@ impl HearkenApp {
         self.save(&SavedChoice::Eagerness(mode, bias));
     }
 
-    fn choose_device(&mut self, direction: DeviceDirection, choice: DeviceChoice) {
-        let (command, saved) = match direction {
-            DeviceDirection::Input => (Command::ChooseInput(choice.clone()), SavedChoice::Input(choice)),
-            DeviceDirection::Output => (Command::ChooseOutput(choice.clone()), SavedChoice::Output(choice)),
-        };
-        self.session.engine.send(command);
-        self.save(&saved);
-    }
-
     /// Sends the voice settings to the engine. While "Do not disturb" is on, sends instead that a reply is spoken only when the
     /// user asks for it.
     pub(super) fn send_voice(&self) {
@@ -244,7 +279,7 @@ impl HearkenApp {
     /// from the model's context. Does not change the history.
     fn forget_since(&self, ms: i64) {
         self.session.engine.send(Command::Forget);
-        self.session.data.forget_since(ms);
+        self.session.data.forget_since(ms, self.session.engine.meters().read().lag_secs);
     }
 
     /// Switches off the mode `name`, which the user has removed, and removes its name from the settings file.
@@ -281,21 +316,16 @@ impl HearkenApp {
     }
 
     /// Saves a choice of the user in the settings file. A failure becomes a message in the window.
-    fn save(&mut self, choice: &SavedChoice) {
+    pub(super) fn save(&mut self, choice: &SavedChoice) {
         self.report_unsaved(save_choice(&self.settings.paths, choice));
     }
 
     /// Adds a message to the window that the settings were not saved, with the reason, if `saved` is an error.
     pub(super) fn report_unsaved(&mut self, saved: Result<()>) {
         if let Err(error) = saved {
-            self.add_message(strings::fill(self.s.not_saved, self.s.detail(error.message(), error.remedy())));
-        }
-    }
-
-    /// Shows a message at the top of the window until the user dismisses it, unless the same text is shown already.
-    pub(super) fn add_message(&mut self, text: String) {
-        if !self.messages.contains(&text) {
-            self.messages.push(text);
+            let reason = self.s.reason(error.message(), error.remedy());
+            self.messages
+                .show(Message::warning(Topic::Saving, self.s.settings_unsaved, reason).with_fixes(Fix::of(error.kind(), error.remedy())));
         }
     }
 }

@@ -24,11 +24,7 @@ impl DeviceMenu {
     /// Paints the entries of the menu: the default device, and the found devices of `direction`. Starts a search for devices when
     /// the menu was just opened. A click becomes an [`Action::ChooseDevice`].
     pub(super) fn show(&mut self, ui: &mut Ui, s: &Strings, direction: DeviceDirection, actions: &mut Actions) {
-        let pass = ui.ctx().cumulative_pass_nr();
-        if self.painted_in.is_none_or(|last| last + 2 < pass) {
-            self.search(ui.ctx());
-        }
-        self.painted_in = Some(pass);
+        self.keep_current(ui.ctx());
         let mut chosen = ui.button(s.default_input).clicked().then_some(DeviceChoice::Default);
         match &*lock(&self.found) {
             None => drop(ui.label(s.looking)),
@@ -44,6 +40,23 @@ impl DeviceMenu {
             actions.push(Action::ChooseDevice { direction, choice });
             ui.close();
         }
+    }
+
+    /// Returns the monitor of a loudspeaker, which delivers what the computer plays, once a search has found one. Starts a search if
+    /// no list was shown in the previous paint pass.
+    pub(super) fn monitor(&mut self, ctx: &egui::Context) -> Option<DeviceInfo> {
+        self.keep_current(ctx);
+        let found = lock(&self.found);
+        found.as_ref()?.iter().find(|device| device.is_monitor).cloned()
+    }
+
+    /// Starts a search if no list was shown in the previous paint pass.
+    fn keep_current(&mut self, ctx: &egui::Context) {
+        let pass = ctx.cumulative_pass_nr();
+        if self.painted_in.is_none_or(|last| last + 2 < pass) {
+            self.search(ctx);
+        }
+        self.painted_in = Some(pass);
     }
 
     /// Starts a search for audio devices on a thread of its own, because a sound server may be slow; requests a repaint of `ctx`

@@ -1,21 +1,22 @@
-//! The dialogs above the window: the export, and the question before a new conversation.
+//! The dialogs above the window: the export, and the choice of a microphone or a speaker.
 
 use std::path::{Path, PathBuf};
 
 use egui::{Id, Modal, RichText, Ui};
 
 use super::actions::Actions;
+use super::device_menu::DeviceMenu;
 use super::frame::FrameData;
 use super::strings::{Strings, fill};
 use super::theme;
+use crate::audio::DeviceDirection;
 use crate::config::ExportForm;
 use crate::error::Result;
 use crate::export::{DocumentFormat, document, jsonl};
 use crate::files::{Existing, write_document};
-use crate::protocol::Command;
 
-/// Width of the question before a new conversation, in points.
-const QUESTION_WIDTH: f32 = 400.0;
+/// Width of the dialog of devices, in points.
+const DEVICES_WIDTH: f32 = 400.0;
 /// Width of the export dialog, in points.
 const EXPORT_WIDTH: f32 = 460.0;
 /// Width of the main window that a dialog leaves free, both sides together, in points.
@@ -25,22 +26,17 @@ pub(super) const DIALOG_MARGIN: f32 = 48.0;
 /// reason of a failure.
 pub(super) type Outcome = std::result::Result<String, String>;
 
-/// Paints the question before a new conversation, which removes the conversation from the model's context. Returns false once
-/// the user has answered or dismissed the question.
-pub(super) fn forget_ui(ui: &Ui, s: &Strings, actions: &mut Actions) -> bool {
-    let dialog = Modal::new(Id::unique("forget")).frame(egui::Frame::window(ui.style())).show(ui.ctx(), |ui| {
-        ui.set_max_width(QUESTION_WIDTH);
-        ui.label(s.forget_ask);
+/// Paints the dialog in which the user chooses a device of `direction`. Returns false once the user has chosen or dismissed it.
+pub(super) fn devices_ui(ui: &Ui, s: &Strings, direction: DeviceDirection, devices: &mut DeviceMenu, actions: &mut Actions) -> bool {
+    let dialog = Modal::new(Id::unique("devices")).frame(egui::Frame::window(ui.style())).show(ui.ctx(), |ui| {
+        let room = ui.ctx().content_rect();
+        ui.set_width(DEVICES_WIDTH.min(room.width() - DIALOG_MARGIN).max(0.0));
+        ui.label(RichText::new(if direction == DeviceDirection::Input { s.input } else { s.output_hint }).strong());
+        egui::ScrollArea::vertical().max_height(room.height() / 2.0).show(ui, |ui| devices.show(ui, s, direction, actions));
         ui.add_space(theme::GROUP_GAP);
-        ui.horizontal(|ui| {
-            if ui.button(s.forget_yes).clicked() {
-                actions.send(Command::Forget);
-                ui.close();
-            }
-            if ui.button(s.cancel).clicked() {
-                ui.close();
-            }
-        });
+        if ui.button(s.cancel).clicked() {
+            ui.close();
+        }
     });
     !dialog.should_close()
 }

@@ -5,6 +5,7 @@
 //! desktop notification where [`Alerts`] asks for one.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -20,13 +21,15 @@ use crate::error::Result;
 use crate::history::{EventSink, is_stored};
 use crate::protocol::{Event, Panel};
 use crate::supervise::{self, lock};
-use crate::time::StreamTime;
 use crate::time::wall::{WallClock, time_of_day};
+use crate::time::{SAMPLE_RATE_HZ, StreamTime};
 use crate::transcript::{Notice, NoticeKind, Transcript};
 
 /// Number of events kept for an export as JSON Lines: a day of talk, some 20 MB. When it is reached, the older half is dropped,
 /// except for the first event; the history has all.
 const MAX_EVENTS: usize = 100_000;
+/// Number of events kept for the window to answer, more than an hour of trouble without a window gives; the oldest are dropped.
+const MAX_NEWS: usize = 256;
 
 /// The data of a session that the event thread writes and the window reads: transcript, events, clock and notification settings,
 /// each behind a lock of its own.
@@ -37,6 +40,10 @@ pub(super) struct SessionData {
     events: Mutex<Vec<Event>>,
     clock: Mutex<SessionClock>,
     alerts: Mutex<Alerts>,
+    /// Events that the window has not answered yet, oldest first, at most [`MAX_NEWS`].
+    news: Mutex<Vec<Event>>,
+    /// Number of the first sample that the user has not deleted; 0 before a deletion. Readable while the transcript is locked.
+    deleted_until: AtomicU64,
     /// Egui context of the main window; empty until a window shows the session.
     window: OnceLock<egui::Context>,
 }
@@ -67,6 +74,8 @@ impl SessionData {
             events: Mutex::default(),
             clock: Mutex::default(),
             alerts: Mutex::default(),
+            news: Mutex::default(),
+            deleted_until: AtomicU64::new(0),
             window: OnceLock::new(),
         })
     }
@@ -114,12 +123,64 @@ impl SessionData {
         lock(&self.clock)
     }
 
-    /// Removes the lines and events since the wall time `ms` (milliseconds since 1970) from screen and export. If the session has
-    /// no wall time, removes all. The event `session_started` stays.
-    pub(super) fn forget_since(&self, ms: i64) {
+    /// Removes the lines and events since the wall time `ms` (milliseconds since 1970) from screen and export, and those that will
+    /// be reported late of sound heard so far; `lag_secs` is the time by which the model is behind. If the session has no wall time,
+    /// removes all. The event `session_started` stays.
+    pub(super) fn forget_since(&self, ms: i64, lag_secs: f32) {
         let at = self.clock().wall.at(ms).unwrap_or(StreamTime::ZERO);
-        self.transcript().forget_since(at);
+        {
+            let mut transcript = self.transcript();
+            self.ignore_until(heard_until(&transcript, lag_secs));
+            transcript.forget_since(at);
+        }
         self.events().retain(|event| event.at() < at || matches!(event, Event::SessionStarted { .. }));
+    }
+
+    /// Removes all lines and events from screen and export, as [`SessionData::forget_since`] does, and returns them with the stream
+    /// time up to which they were heard.
+    pub(super) fn take_conversation(&self, lag_secs: f32) -> (Transcript, Vec<Event>, StreamTime) {
+        let (lines, until) = {
+            let mut transcript = self.transcript();
+            let until = heard_until(&transcript, lag_secs);
+            self.ignore_until(until);
+            (transcript.take_all(), until)
+        };
+        let mut events = self.events();
+        let started = events.iter().rfind(|event| matches!(event, Event::SessionStarted { .. })).cloned();
+        let taken = std::mem::replace(&mut *events, started.into_iter().collect());
+        (lines, taken, until)
+    }
+
+    /// Puts what [`SessionData::take_conversation`] has removed before what came since.
+    pub(super) fn restore_conversation(&self, lines: Transcript, mut events: Vec<Event>) {
+        self.transcript().restore(lines);
+        let mut now = self.events();
+        let copied = usize::from(matches!(now.first(), Some(Event::SessionStarted { .. })));
+        events.extend(now.drain(..).skip(copied));
+        *now = events;
+    }
+
+    /// Ignores from now on what is reported late of sound heard up to `until`.
+    fn ignore_until(&self, until: StreamTime) {
+        self.deleted_until.fetch_max(until.0.0 + 1, Ordering::Relaxed);
+    }
+
+    /// Returns true if `event` reports something heard or said in the part that the user has deleted.
+    fn is_deleted(&self, event: &Event) -> bool {
+        let is_content = matches!(
+            event,
+            Event::Decision { .. }
+                | Event::ReplyStarted { .. }
+                | Event::ReplyText { .. }
+                | Event::ReplyFinished { .. }
+                | Event::Sound { .. }
+        );
+        is_content && event.at().0.0 < self.deleted_until.load(Ordering::Relaxed)
+    }
+
+    /// Returns the events since the last call that the window answers with messages, oldest first.
+    pub(super) fn take_news(&self) -> Vec<Event> {
+        std::mem::take(&mut *lock(&self.news))
     }
 
     /// Returns the seconds by which local time was ahead of UTC when the event thread started.
@@ -131,6 +192,26 @@ impl SessionData {
     pub(super) fn time(&self, at: StreamTime) -> String {
         self.clock().format(at)
     }
+}
+
+/// Returns the stream time up to which sound has been heard, the part included that the model has not decided on yet: `lag_secs`.
+fn heard_until(transcript: &Transcript, lag_secs: f32) -> StreamTime {
+    let lag = (f64::from(lag_secs.max(0.0)) * f64::from(SAMPLE_RATE_HZ)) as u64;
+    StreamTime(transcript.now.0 + lag)
+}
+
+/// Returns true for the events that the window answers with messages, or that tell it that a choice has worked.
+const fn is_news(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Problem { .. }
+            | Event::ModelChanged { .. }
+            | Event::ModelFailed { .. }
+            | Event::NotUnderstood { .. }
+            | Event::InputChanged { .. }
+            | Event::InputLost { .. }
+            | Event::VoiceStarted { .. }
+    )
 }
 
 /// Returns the panel to which each mode in `modes` writes, by the mode's name.
@@ -148,6 +229,10 @@ pub(super) fn start(engine: &EngineHandle, data: &Arc<SessionData>, sink: EventS
     let run = move || {
         data.clock().offset_secs = local_offset_secs();
         for event in events {
+            // Words of a deleted part that are reported late are not stored either.
+            if data.is_deleted(&event) {
+                continue;
+            }
             sink.record(&event);
             // The engine stands still once nobody takes its events, so an event that cannot be shown is skipped.
             let applied = supervise::catch(|| {
@@ -166,10 +251,21 @@ pub(super) fn start(engine: &EngineHandle, data: &Arc<SessionData>, sink: EventS
 fn apply(data: &SessionData, event: &Event) {
     let notification = {
         let mut transcript = data.transcript();
+        // The user may have deleted it while this thread waited for the lock.
+        if data.is_deleted(event) {
+            return;
+        }
         transcript.apply(event);
         data.alerts().notification(event, &transcript, Instant::now())
     };
     store_event(&mut data.events(), event);
+    if is_news(event) {
+        let mut news = lock(&data.news);
+        if news.len() >= MAX_NEWS {
+            news.remove(0);
+        }
+        news.push(event.clone());
+    }
     match event {
         Event::SessionStarted { at, started_utc: Some(_), .. } => data.clock().wall.anchor(*at, now_ms()),
         Event::Resumed { at } | Event::AudioGap { at, .. } if data.clock().wall.ms(*at).is_some() => {
@@ -213,6 +309,26 @@ mod tests {
         assert_eq!(clock.format(at), "0:05.0");
         clock.wall.anchor(StreamTime::ZERO, 50_531_000);
         assert_eq!(clock.format(at), "14:02:16");
+    }
+
+    #[test]
+    fn words_of_a_deleted_part_that_are_reported_late_are_ignored() {
+        let data = SessionData::new(Transcript::new(BTreeMap::from([("transcribe".to_owned(), Panel::Transcript)])));
+        let said = |secs: u64, text: &str| {
+            let at = StreamTime::from_samples(secs * u64::from(SAMPLE_RATE_HZ));
+            let (mode, stop) = ("transcribe".to_owned(), StopReason::End);
+            Event::ReplyFinished { at, reply: ReplyId(secs), mode, text: text.into(), from_secs: at, to_secs: at, stop }
+        };
+        apply(&data, &said(5, "a secret"));
+        // The model is two seconds behind.
+        let (lines, events, until) = data.take_conversation(2.0);
+        assert_eq!((lines.utterances.len(), events.len(), until.secs()), (1, 1, 7.0));
+        apply(&data, &said(7, "in two parts"));
+        assert!(data.is_deleted(&said(7, "")) && data.transcript().utterances.is_empty() && data.events().is_empty());
+        apply(&data, &said(9, "good morning"));
+        assert_eq!((data.transcript().utterances.len(), data.events().len()), (1, 1));
+        data.restore_conversation(lines, events);
+        assert_eq!(data.transcript().utterances.len(), 2);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use egui::{RichText, ScrollArea, TextEdit, Ui, vec2};
 
 use super::actions::{Action, Actions};
+use super::confirm::{Answer, Confirmation};
 use super::history_data::{ChangeOutcome, HistoryData};
 use super::history_session::{SessionInputs, SessionView};
 use super::strings::{Strings, fill};
@@ -41,7 +42,7 @@ pub(super) struct HistoryWindow {
     /// View of the session that the user has chosen; `None` before a choice.
     session: Option<SessionView>,
     /// Deletion that the user is asked to confirm; `None` without such a question.
-    deletion: Option<DeletionRequest>,
+    deletion: Option<Confirmation<DeletionRequest>>,
     /// Data read from the history, and requests for more.
     data: HistoryData,
 }
@@ -94,15 +95,16 @@ impl HistoryWindow {
         let size = vec2(width, (room.height() - AROUND[1]).clamp(MIN_HEIGHT, MAX_SIZE[1]));
         let window = egui::Window::new(s.history).open(&mut open).default_size(size).default_pos(room.center() - size / 2.0);
         window.collapsible(false).show(ui.ctx(), |ui| self.content_ui(ui, s, offset_secs, kept, actions));
+        self.deletion_ui(ui, s, actions);
         self.open &= open;
     }
 
     fn content_ui(&mut self, ui: &mut Ui, s: &'static Strings, offset_secs: i64, kept: &str, actions: &mut Actions) {
         let both = ui.available_width() >= 2.0 * LIST_WIDTH;
         // In a narrow window a session has all the room, unless something is to be said or asked.
-        let notify = self.deletion.is_some() || self.data.outcome.is_some();
+        let notify = self.data.outcome.is_some();
         if both || notify || self.session.is_none() {
-            self.foot_ui(ui, s, kept, actions);
+            self.foot_ui(ui, s, kept);
         }
         if both {
             let side = egui::Frame::NONE.inner_margin(egui::Margin { right: LIST_MARGIN, ..egui::Margin::ZERO });
@@ -198,13 +200,13 @@ impl HistoryWindow {
             _ => None,
         };
         if let Some(deletion) = view.show(ui, s, &SessionInputs { open, offset_secs, existing }, actions) {
-            self.deletion = Some(deletion);
+            self.deletion = Some(Confirmation::new(deletion));
         }
     }
 
     /// Paints the foot of the history window: the result of the last export or the last failure, and below it the question before
     /// a deletion, or without a question the buttons that delete. `kept` is the footer's text on how the history is kept.
-    fn foot_ui(&mut self, ui: &mut Ui, s: &Strings, kept: &str, actions: &mut Actions) {
+    fn foot_ui(&mut self, ui: &mut Ui, s: &Strings, kept: &str) {
         let margin = egui::Margin { top: theme::PANEL_MARGIN, ..egui::Margin::ZERO };
         egui::Panel::bottom("history foot").frame(egui::Frame::NONE.inner_margin(margin)).show(ui, |ui| {
             let fault = theme::states(ui.visuals()).fault;
@@ -214,42 +216,37 @@ impl HistoryWindow {
                 Some(ChangeOutcome::Saved(path)) => drop(ui.label(fill(s.saved, path.display()))),
                 None => {}
             }
-            if let Some(deletion) = self.deletion {
-                return self.deletion_ui(ui, s, deletion, actions);
-            }
             ui.horizontal_wrapped(|ui| {
                 if ui.button(s.forget_lately).clicked() {
-                    self.deletion = Some(DeletionRequest::Recent);
+                    self.deletion = Some(Confirmation::new(DeletionRequest::Recent));
                 }
                 if ui.button(s.delete_all).clicked() {
-                    self.deletion = Some(DeletionRequest::Everything);
+                    self.deletion = Some(Confirmation::new(DeletionRequest::Everything));
                 }
                 ui.label(RichText::new(kept).weak().small());
             });
         });
     }
 
-    fn deletion_ui(&mut self, ui: &mut Ui, s: &Strings, deletion: DeletionRequest, actions: &mut Actions) {
-        let (question, yes) = match deletion {
+    /// Paints the question before a deletion, and carries the deletion out once the user has confirmed it.
+    fn deletion_ui(&mut self, ui: &Ui, s: &Strings, actions: &mut Actions) {
+        let Some(deletion) = &mut self.deletion else { return };
+        let what = deletion.what;
+        let (question, yes) = match what {
             DeletionRequest::Session(_) => (s.delete_ask, s.delete_yes),
             DeletionRequest::Everything => (s.delete_all_ask, s.delete_all_yes),
             DeletionRequest::Recent => (s.forget_lately_ask, s.delete_yes),
         };
-        ui.label(RichText::new(question).color(theme::states(ui.visuals()).fault));
-        ui.horizontal(|ui| {
-            if ui.button(yes).clicked() {
-                self.deletion = None;
-                self.session = None;
-                actions.push(match deletion {
-                    DeletionRequest::Session(id) => Action::AskHistory(HistoryQuery::Delete(id)),
-                    DeletionRequest::Everything => Action::DeleteEverything,
-                    DeletionRequest::Recent => Action::DeleteRecent,
-                });
-            }
-            if ui.button(s.cancel).clicked() {
-                self.deletion = None;
-            }
-        });
+        let Some(answer) = deletion.show(ui, s, question, yes) else { return };
+        self.deletion = None;
+        if answer == Answer::Delete {
+            self.session = None;
+            actions.push(match what {
+                DeletionRequest::Session(id) => Action::AskHistory(HistoryQuery::Delete(id)),
+                DeletionRequest::Everything => Action::DeleteEverything,
+                DeletionRequest::Recent => Action::DeleteRecent,
+            });
+        }
     }
 }
 

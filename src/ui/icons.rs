@@ -1,6 +1,6 @@
 //! Icons drawn with the painter: egui's fonts have too few, and a missing glyph is an empty box.
 
-use egui::{Color32, Pos2, Rect, Response, Role, Sense, Shape, Stroke, Ui, Vec2, WidgetInfo, pos2, vec2};
+use egui::{Color32, Rect, Response, Role, Sense, Shape, Stroke, Ui, Vec2, WidgetInfo, pos2, vec2};
 
 use super::theme;
 use crate::protocol::Emotion;
@@ -24,7 +24,7 @@ pub(super) enum Icon {
     /// Cut a reply short.
     Cut,
     /// Begin a new conversation.
-    Forget,
+    Delete,
     Export,
     History,
     Captions,
@@ -77,9 +77,10 @@ fn paint(ui: &Ui, icon: Icon, r: Rect, colour: Color32) {
         }
         Icon::Play => drop(p.add(Shape::convex_polygon(vec![at(0.1, 0.0), at(1.0, 0.5), at(0.1, 1.0)], colour, Stroke::NONE))),
         Icon::Cut => drop(p.rect_filled(r.shrink(1.0), 2.0, colour)),
-        Icon::Forget => {
-            p.add(Shape::line((0..=20).map(|n| on_circle(r, 0.55 + n as f32 * 0.26)).collect(), line));
-            p.add(Shape::line(vec![at(-0.02, 0.02), at(0.06, 0.36), at(0.42, 0.28)], line));
+        Icon::Delete => {
+            p.line_segment([at(0.0, 0.2), at(1.0, 0.2)], line);
+            p.line_segment([at(0.35, 0.02), at(0.65, 0.02)], line);
+            p.add(Shape::line(vec![at(0.14, 0.2), at(0.22, 1.0), at(0.78, 1.0), at(0.86, 0.2)], line));
         }
         Icon::Export => {
             p.line_segment([at(0.5, 0.0), at(0.5, 0.65)], line);
@@ -128,11 +129,6 @@ fn paint(ui: &Ui, icon: Icon, r: Rect, colour: Color32) {
             p.circle_filled(at(0.5, 0.95), 1.6, colour);
         }
     }
-}
-
-/// Returns the point at `angle` on the circle inscribed in the square `r`. The angle is in radians, clockwise from the left.
-fn on_circle(r: Rect, angle: f32) -> Pos2 {
-    r.center() + vec2(-angle.cos(), -angle.sin()) * (r.width() * 0.5)
 }
 
 /// Adds the picture of an emotion: a face, or a warning triangle for [`Emotion::Urgent`]. `label` is the picture's name for screen

@@ -10,6 +10,7 @@ use egui::{RichText, Ui};
 
 use super::actions::{Action, Actions};
 use super::clip_synthesis::{self, SharedSynthesis, Synthesis};
+use super::confirm::{Answer, Confirmation};
 use super::dialogs::{Outcome, outcome_ui};
 use super::frame::FrameData;
 use super::mode_controls::mode_options_ui;
@@ -44,6 +45,8 @@ pub(super) struct ModeEditor {
     has_voice: Option<bool>,
     /// Result of the last attempt to save, remove or record; `None` before one.
     outcome: Option<Outcome>,
+    /// Removal of the mode of this name that the user is asked to confirm; `None` without such a question.
+    removal: Option<Confirmation<String>>,
 }
 
 impl Default for ModeEditor {
@@ -58,6 +61,7 @@ impl Default for ModeEditor {
             synthesis: SharedSynthesis::default(),
             has_voice: None,
             outcome: None,
+            removal: None,
         }
     }
 }
@@ -86,16 +90,28 @@ impl ModeEditor {
     /// Paints all modes with their options, and below the editor in which the user makes or changes a mode of their own.
     pub(super) fn show(&mut self, ui: &mut Ui, data: &FrameData<'_>, actions: &mut Actions) {
         for mode in &data.settings.modes {
-            self.mode_ui(ui, data, mode, actions);
+            self.mode_ui(ui, data, mode);
             ui.push_id(&mode.name, |ui| mode_options_ui(ui, data, mode, actions));
         }
         ui.add_space(theme::GAP);
         egui::Frame::group(ui.style()).show(ui, |ui| self.editor_ui(ui, data, actions));
+        self.removal_ui(ui, data, actions);
+    }
+
+    /// Paints the question before a mode is removed, and removes it once the user has confirmed.
+    fn removal_ui(&mut self, ui: &Ui, data: &FrameData<'_>, actions: &mut Actions) {
+        let Some(removal) = &mut self.removal else { return };
+        let name = removal.what.clone();
+        let Some(answer) = removal.show(ui, data.s, &fill(data.s.mode_remove_ask, data.s.mode(&name)), data.s.remove) else { return };
+        self.removal = None;
+        if answer == Answer::Delete {
+            self.remove(data, &name, actions);
+        }
     }
 
     /// Paints the name and options of a mode; for a mode of the user's also its instruction and the buttons that edit and remove the
     /// mode.
-    fn mode_ui(&mut self, ui: &mut Ui, data: &FrameData<'_>, mode: &Mode, actions: &mut Actions) {
+    fn mode_ui(&mut self, ui: &mut Ui, data: &FrameData<'_>, mode: &Mode) {
         let (s, label) = (data.s, data.s.mode(&mode.name));
         let named = |ui: &mut Ui, text: &str, name: &str| {
             let button = ui.button(text);
@@ -112,7 +128,7 @@ impl ModeEditor {
                 self.edit(mode);
             }
             if named(ui, s.remove, s.remove_mode) {
-                self.remove(data, &mode.name, actions);
+                self.removal = Some(Confirmation::new(mode.name.clone()));
             }
             ui.label(RichText::new(mode.instruction.clone().unwrap_or_default()).weak());
         });

@@ -12,6 +12,7 @@ use super::models_worker::{ModelsReply, ModelsRequest, ModelsWorker};
 use super::strings::{Strings, fill, fill_all};
 use super::theme;
 use crate::config::{Originals, Paths};
+use crate::error::Error;
 use crate::hub::ModelManager;
 use crate::protocol::ModelChoice;
 use crate::protocol::models::{InstallEnd, InstallStatus, InstallStep, Licence, ModelCard, ModelState, duration, moving_size, size};
@@ -99,9 +100,9 @@ impl ModelsPage {
         Self { manager, worker, open: false, cards, read_at: None, question: None, outcome: None }
     }
 
-    /// Returns a text that tells the user that the model `choice` is not on this machine; `None` if the model is there.
-    pub(super) fn missing(&self, choice: &ModelChoice, s: &Strings) -> Option<String> {
-        self.manager.missing(choice).map(|error| s.error(&error))
+    /// Returns the error of the model `choice` if it is not on this machine; `None` if the model is there.
+    pub(super) fn missing(&self, choice: &ModelChoice) -> Option<Error> {
+        self.manager.missing(choice)
     }
 
     /// Returns the card of the released 3B model, which the welcome card and the settings offer; `None` if the catalogue could not

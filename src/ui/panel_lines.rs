@@ -3,6 +3,7 @@
 use egui::{RichText, Ui, vec2};
 
 use super::actions::{Action, Actions};
+use super::conversation_rule::rule_ui;
 use super::frame::FrameData;
 use super::icons::{self, Icon};
 use super::panels::PanelsState;
@@ -12,6 +13,7 @@ use super::virtual_list::VirtualList;
 use super::voice_ui::repeat_command;
 use crate::config::WindowPrefs;
 use crate::protocol::{Emotion, Panel, ReplyId, StopReason};
+use crate::time::StreamTime;
 use crate::transcript::{Reply, ReplyTrigger, SoundLine, SpeechLine, chunk_start};
 
 /// Width of the column at the left of a panel's lines in which their times stand, in points.
@@ -50,8 +52,13 @@ pub(super) fn speech_ui(ui: &mut Ui, list: &mut VirtualList, visible: &[Panel], 
         return empty_ui(ui, if original { s.no_transcript } else { s.no_translation });
     }
     let columns = if original && translation && ui.available_width() >= TWO_COLUMNS { 2 } else { 1 };
+    let end = |n: usize| {
+        let (row, to) = (t.rows[n], StreamTime::ZERO);
+        to.max(row.utterance.map_or(row.from, |n| t.utterances[n].to)).max(row.translation.map_or(row.from, |n| t.translations[n].to))
+    };
     list.show(ui, s, s.transcript, t.rows.len(), |ui, n| {
         let row = t.rows[n];
+        rule_ui(ui, data, n.checked_sub(1).map(end), Some(end(n)));
         let mut cells: Vec<Option<&SpeechLine>> = Vec::new();
         if original {
             cells.push(row.utterance.map(|n| &t.utterances[n]));
@@ -72,6 +79,9 @@ pub(super) fn speech_ui(ui: &mut Ui, list: &mut VirtualList, visible: &[Panel], 
                 });
             }
         });
+        if n + 1 == t.rows.len() {
+            rule_ui(ui, data, Some(end(n)), None);
+        }
     });
 }
 
@@ -84,6 +94,7 @@ pub(super) fn conversation_ui(ui: &mut Ui, state: &mut PanelsState, prefs: &mut 
     }
     let (previous, mut hovered) = (state.hovered, None);
     state.conversation.show(ui, s, s.conversation, t.replies.len(), |ui, n| {
+        rule_ui(ui, data, n.checked_sub(1).map(|n| t.replies[n].at), Some(t.replies[n].at));
         prompt_ui(ui, data, n);
         let reply = &t.replies[n];
         let sound = match t.trigger_of(n) {
@@ -103,6 +114,9 @@ pub(super) fn conversation_ui(ui: &mut Ui, state: &mut PanelsState, prefs: &mut 
         });
         if line.contains_pointer() {
             hovered = Some(reply.id);
+        }
+        if n + 1 == t.replies.len() {
+            rule_ui(ui, data, Some(reply.at), None);
         }
     });
     // The strip shows the reply that was hovered in the previous frame; one repaint passes a change on.

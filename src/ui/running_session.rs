@@ -1,10 +1,11 @@
 //! The running session: engine, event thread, transcript and history. It outlives the window, so losing the display loses no data.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::event_thread::{self, SessionData};
+use super::undo::PendingDeletion;
 use crate::config::{HistoryPrefs, Paths, Settings};
 use crate::engine::EngineHandle;
 use crate::error::{Error, ErrorKind, Result};
@@ -31,6 +32,8 @@ pub(super) struct RunningSession {
     sink: EventSink,
     /// Event thread, or the reason why it did not start.
     events: Result<JoinHandle<()>>,
+    /// Deletion of the conversation that can still be undone; `None` without one.
+    pub(super) deletion: Mutex<Option<PendingDeletion>>,
 }
 
 impl RunningSession {
@@ -44,7 +47,7 @@ impl RunningSession {
         let history = HistoryHandle::start(&settings.paths, keep, panels, callbacks);
         let sink = history.sink();
         let events = event_thread::start(&engine, &data, sink.clone());
-        Self { engine, history, data, paths: settings.paths.clone(), began: Instant::now(), sink, events }
+        Self { engine, history, data, paths: settings.paths.clone(), began: Instant::now(), sink, events, deletion: Mutex::default() }
     }
 
     /// Returns the reason why the event thread did not start, in which case the window shows no events; `None` if it started.
@@ -58,9 +61,10 @@ impl RunningSession {
         self.sink.record(&Event::Problem { at, severity: Severity::Warning, kind, message: message.to_owned(), remedy: None });
     }
 
-    /// Shuts the engine down and waits, at most [`SHUTDOWN_LIMIT`], until the event thread has taken the engine's last events. Does
+    /// Carries out a pending deletion, shuts the engine down and waits, at most [`SHUTDOWN_LIMIT`], until the event thread has taken the engine's last events. Does
     /// nothing if the engine has ended.
     pub(super) fn end(&self) {
+        self.carry_out_deletion();
         if !self.engine.is_running() {
             return;
         }

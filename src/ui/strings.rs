@@ -47,7 +47,7 @@ macro_rules! strings {
 
 strings! {
     listening, replying, paused, no_input, loading, ended, behind, quiet, quiet_short, pause, resume, pause_hint, cut, cut_hint,
-    forget, forget_hint, forget_ask, forget_yes, cancel, close, dismiss, level, clipping, too_quiet, model, input,
+    cancel, close, dismiss, level, clipping, too_quiet, model, input,
     edit, edit_mode, remove, remove_mode, mode_example, record_clip, record_hint, record_deaf, record_stop,
     recording_clip, clip_spoken, clip_unspoken, mode_saved, mode_removed, output_hint, starter_can,
     starter_try, starter_all, starter_phrases, starter_words, bigger_can, bigger_takes, bigger_licence,
@@ -71,13 +71,21 @@ strings! {
     captions_wait, captions_close, settings_file, about, version, new_mode, new_mode_hint, mode_name,
     mode_instruction, mode_clip, mode_clip_hint, mode_panel, add, added, export, export_hint, export_path,
     export_form, save, replace, exists, saved, failed, welcome, welcome_cannot,
-    welcome_people, welcome_private, welcome_ok, privacy, chunk_cost, on_time, not_saved, starter, starter_chinese,
+    welcome_people, welcome_ok, privacy, chunk_cost, on_time, starter, starter_chinese,
     model_folder, load, urgent_title, sound_title, keys, keys_list,
     voice, speak_label, speak_always, speak_urgent, speak_asked, speaking, do_not_disturb, do_not_disturb_hint,
     say_last, say_again, be_quiet, voice_system, voice_none, voice_try, voice_trial, voice_speed,
     display_gone_title, display_gone, display_back, display_back_unkept,
     notice_model, notice_trimmed, notice_gap, notice_input, notice_not_shown,
     interrupt, interrupt_hint, echo, echo_auto, echo_on, echo_off, noise_suppression, automatic_gain, untouched,
+    new_conversation, new_conversation_hint, conversation_rule, conversation_begun, delete_conversation, delete_conversation_hint,
+    conversation_deleted, conversation_going, conversation_restored, conversation_restored_hint, undo,
+    choose_microphone, choose_speaker, try_again, open_settings, open_history, dismiss_message, settings_unsaved,
+    mode_remove_ask,
+    welcome_local, welcome_keep, not_now, say_this, say_name, now_cough, next_step, skip, skip_hint, alert_me_ask, alert_me, no_alert, first_done, first_try, first_pause, first_model, first_close,
+    full_model, heard_you, heard_you_hint,
+    plug_one_in, listen_to_computer, details, switch_on, nothing_on_hint, show_all, input_silent, input_silent_hint,
+    model_fails, still_using, input_fails, output_fails,
 }
 
 /// Returns the table of the window's texts in `language`. For `System` returns the Chinese table if the locale (`LC_ALL`,
@@ -161,7 +169,22 @@ impl Strings {
     /// Returns the text of a problem for the user: the sentence for its kind, the technical `message` (in English), and the remedy if
     /// one is known.
     pub(super) fn problem(&self, kind: ErrorKind, message: &str, remedy: Option<Remedy>) -> String {
-        format!("{}: {}", (self.error)(kind), self.detail(message, remedy))
+        format!("{}: {}", (self.error)(kind), self.reason(message, remedy))
+    }
+
+    /// Returns the sentence for a kind of error, the title of a message.
+    pub(super) fn title(&self, kind: ErrorKind) -> &'static str {
+        (self.error)(kind)
+    }
+
+    /// Returns the reason of a problem: its technical message and the remedy, as [`Strings::detail`] does. A technical message that
+    /// names a command or an option is left out, because nothing in the window sends people to a terminal.
+    pub(super) fn reason(&self, message: &str, remedy: Option<Remedy>) -> String {
+        if names_a_command(message) {
+            remedy.map_or_else(String::new, |remedy| (self.remedy)(remedy).to_owned())
+        } else {
+            self.detail(message, remedy)
+        }
     }
 
     /// Returns the technical `message`, ended by a full stop, followed by the remedy for the user if one is known.
@@ -186,6 +209,15 @@ impl Strings {
     const fn gap_cause(&self, cause: GapCause) -> &'static str {
         self.gap_causes[cause as usize]
     }
+}
+
+/// Returns true if a technical message names a command of Hearken or an option of one.
+fn names_a_command(message: &str) -> bool {
+    message.contains("`hearken ")
+        || message.split_whitespace().any(|word| {
+            let option = word.trim_start_matches(['(', '`']).strip_prefix("--");
+            option.is_some_and(|name| name.starts_with(|c: char| c.is_ascii_lowercase()))
+        })
 }
 
 #[cfg(test)]
@@ -221,6 +253,15 @@ mod tests {
         let error = Error::new(ErrorKind::Output, "/x: disk full");
         assert_eq!(en::TABLE.error(&error), "The file can't be written: /x: disk full.");
         assert_eq!(zh::TABLE.error(&error), "无法写入文件: /x: disk full.");
+    }
+
+    #[test]
+    fn a_reason_names_no_command() {
+        let remedy = Some(Remedy::ReplaceModel);
+        assert_eq!(en::TABLE.reason("/m: holds no tensor", None), "/m: holds no tensor.");
+        let told = en::TABLE.reason("/m: was not made by `hearken model quantize`", remedy);
+        assert_eq!(told, "Download the model again, or choose another one under Models.");
+        assert!(names_a_command("use --model x") && names_a_command("(`--force`)") && !names_a_command("a -- b, -12 dB"));
     }
 
     #[test]

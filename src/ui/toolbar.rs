@@ -48,12 +48,18 @@ pub(super) fn source_ui(ui: &mut Ui, data: &FrameData<'_>, devices: &mut DeviceM
 /// Paints the tools in the status bar of a wide window, in a layout from right to left.
 pub(super) fn tools_ui(ui: &mut Ui, data: &FrameData<'_>, controls: &mut Controls<'_>) {
     let s = data.s;
+    let more = icons::button(ui, Icon::All, s.more, s.more);
+    egui::Popup::menu(&more).show(|ui| {
+        if ui.button(s.new_conversation).on_hover_text(s.new_conversation_hint).clicked() {
+            controls.actions.push(Action::NewConversation);
+        }
+    });
     for (icon, label, hint, action) in [
         (Icon::Settings, s.settings, s.settings_hint, Action::Toggle(Dialog::Settings)),
         (Icon::Captions, s.captions, s.captions_hint, Action::Toggle(Dialog::Captions)),
         (Icon::History, s.history, s.history_hint, Action::Open(Dialog::History)),
         (Icon::Export, s.export, s.export_hint, Action::Open(Dialog::Export)),
-        (Icon::Forget, s.forget, s.forget_hint, Action::Open(Dialog::Forget)),
+        (Icon::Delete, s.delete_conversation, s.delete_conversation_hint, Action::DeleteConversation),
     ] {
         if icons::button(ui, icon, label, hint).clicked() {
             controls.actions.push(action);
@@ -103,7 +109,8 @@ fn menu_ui(ui: &mut Ui, data: &FrameData<'_>, devices: &mut DeviceMenu, controls
         (s.history, s.history_hint, Action::Open(Dialog::History)),
         (s.export, s.export_hint, Action::Open(Dialog::Export)),
         (s.captions, s.captions_hint, Action::Toggle(Dialog::Captions)),
-        (s.forget, s.forget_hint, Action::Open(Dialog::Forget)),
+        (s.new_conversation, s.new_conversation_hint, Action::NewConversation),
+        (s.delete_conversation, s.delete_conversation_hint, Action::DeleteConversation),
         (s.settings, s.settings_hint, Action::Toggle(Dialog::Settings)),
     ] {
         if ui.button(label).on_hover_text(hint).clicked() {

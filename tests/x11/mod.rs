@@ -11,7 +11,8 @@ use std::time::Duration;
 /// Keysyms of keys without a character (X11/keysymdef.h).
 pub const CONTROL: u32 = 0xffe3;
 pub const RETURN: u32 = 0xff0d;
-const SHIFT: u32 = 0xffe1;
+pub const SHIFT: u32 = 0xffe1;
+pub const DELETE: u32 = 0xffff;
 
 const KEY_PRESS: u8 = 2;
 const KEY_RELEASE: u8 = 3;
