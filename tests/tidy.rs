@@ -121,6 +121,7 @@ fn each_library_is_used_by_its_own_modules_only() {
         ("yaml_serde", &["model"]),
         ("memmap2", &["model"]),
         ("zip", &["model"]),
+        ("jiff", &["clock", "time"]),
         ("rusqlite", &["history"]),
         ("hf_hub", &["hub"]),
         ("eframe", &["ui"]),

@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::documents::{document_of, unknown};
 use super::queries::{SearchHit, SessionSummary, StoredSession};
 use super::store::Store;
-use crate::clock::local_offset_secs;
+use crate::clock::local_zone;
 use crate::config::{ExportForm, Paths};
 use crate::error::{Error, Result};
 use crate::files::{Existing, write_document};
@@ -21,7 +21,7 @@ const QUEUE_CAPACITY: usize = 64;
 pub enum HistoryQuery {
     /// List all sessions; answered by [`QueryResult::Sessions`].
     Sessions,
-    /// Find lines that contain this text ([`Store::search`]); answered by [`QueryResult::Found`].
+    /// Find lines that contain the words of this text ([`Store::search`]); answered by [`QueryResult::Found`].
     Search(String),
     /// Read the session of this number as a whole; answered by [`QueryResult::Opened`].
     Open(i64),
@@ -52,7 +52,7 @@ pub enum QueryResult {
     Found {
         /// Text that was searched for.
         text: String,
-        /// Lines that contain the text, at most [`super::MAX_HITS`].
+        /// Lines that contain its words, at most [`super::MAX_HITS`].
         lines: Vec<SearchHit>,
     },
     /// The session that was asked for, as a whole.
@@ -134,7 +134,7 @@ fn run_query(path: &std::path::Path, query: HistoryQuery) -> Result<QueryResult>
         }
         HistoryQuery::Export { session, form, path: to, existing } => {
             let store = read()?.ok_or_else(|| unknown(session))?;
-            let text = document_of(&store, session, form, local_offset_secs())?;
+            let text = document_of(&store, session, form, &local_zone())?;
             match write_document(&to, text.as_bytes(), existing) {
                 Ok(()) => QueryResult::Exported(to),
                 Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => QueryResult::Exists(to),
