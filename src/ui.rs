@@ -28,7 +28,11 @@ mod notify;
 mod panel_lines;
 mod panels;
 mod running_session;
+mod settings_about;
+mod settings_rows;
+mod settings_sections;
 mod settings_window;
+mod sheet;
 mod single_instance;
 mod status_bar;
 mod strings;
@@ -38,6 +42,7 @@ mod toolbar;
 mod virtual_list;
 mod voice_ui;
 mod welcome;
+mod zoom;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -176,7 +181,7 @@ impl HearkenApp {
         let (history_prefs, _) = HistoryPrefs::read(&settings.paths);
         theme::apply(ctx, prefs.theme);
         theme::find_system_font(ctx);
-        ctx.set_zoom_factor(prefs.zoom);
+        zoom::start(ctx, prefs.zoom);
         session.data.show_in(ctx);
         let s = strings::table(prefs.language);
         let models = models_page::ModelsPage::new(&settings.paths, ctx);
@@ -219,6 +224,7 @@ impl HearkenApp {
     pub fn ui(&mut self, ui: &mut egui::Ui) {
         let mut actions = Actions::default();
         self.handle_keys(ui, &mut actions);
+        let _ = zoom::handle_keys(ui);
         self.settings_window.take_dropped_file(ui);
         self.paint(ui, &mut actions);
         self.perform_all(actions, ui.ctx());

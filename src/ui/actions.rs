@@ -170,11 +170,15 @@ impl HearkenApp {
     }
 
     fn open(&mut self, dialog: Dialog, ctx: &egui::Context) {
+        if matches!(dialog, Dialog::History | Dialog::Settings | Dialog::Models) {
+            // One sheet at a time.
+            let _ = (self.models.close(), self.history.close(), self.settings_window.close());
+        }
         match dialog {
             Dialog::Export => self.export = Some(ExportDialog::new()),
             Dialog::Forget => self.forget_open = true,
             Dialog::History => self.history.open(&self.settings.paths, ctx),
-            Dialog::Settings => self.settings_window.open = true,
+            Dialog::Settings => self.settings_window.open(),
             Dialog::Models => self.models.open(),
             Dialog::Captions => self.captions.open = true,
         }
@@ -182,7 +186,7 @@ impl HearkenApp {
 
     fn toggle(&mut self, dialog: Dialog, ctx: &egui::Context) {
         let closed = match dialog {
-            Dialog::Settings => std::mem::take(&mut self.settings_window.open),
+            Dialog::Settings => self.settings_window.close(),
             Dialog::Models => self.models.close(),
             Dialog::Captions => std::mem::take(&mut self.captions.open),
             Dialog::Export | Dialog::Forget | Dialog::History => false,

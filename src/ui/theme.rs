@@ -34,7 +34,7 @@ pub(super) const SIDE_MARGIN: i8 = 12;
 /// Margin between neighbouring panels, in points.
 pub(super) const PANEL_MARGIN: i8 = 8;
 /// Margin inside a window that opens above the main one, in points.
-const WINDOW_MARGIN: i8 = 16;
+pub(super) const WINDOW_MARGIN: i8 = 16;
 /// Horizontal and vertical space between widgets, in points.
 const ITEM_SPACING: [f32; 2] = [8.0, 6.0];
 /// Horizontal and vertical padding of buttons, in points.
