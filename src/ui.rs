@@ -13,15 +13,20 @@ mod device_menu;
 mod dialogs;
 mod display_loss;
 mod event_thread;
+mod export_dialog;
+mod file_answers;
+mod file_dialog;
 mod footer;
 mod frame;
 mod history_data;
+mod history_list;
 mod history_session;
 mod history_window;
 mod icons;
 mod input_level;
 mod mode_controls;
 mod mode_editor;
+mod models_card;
 mod models_page;
 mod models_worker;
 mod notify;
@@ -58,6 +63,7 @@ use crate::protocol::Command;
 use actions::{Action, Actions, Dialog};
 use alerts::DoNotDisturb;
 pub use display_loss::resumed_settings;
+pub use file_dialog::{FileAnswer, FileQuestion};
 use frame::FrameData;
 use running_session::RunningSession;
 pub use single_instance::SingleInstance;
@@ -151,7 +157,9 @@ pub struct HearkenApp {
     panels: panels::PanelsState,
     captions: captions::CaptionsWindow,
     /// Open export dialog; `None` while closed.
-    export: Option<dialogs::ExportDialog>,
+    export: Option<export_dialog::ExportDialog>,
+    /// File dialogs of the system.
+    files: file_dialog::FileDialogs,
     /// True while the question before a new conversation is open.
     forget_open: bool,
     settings_window: settings_window::SettingsWindow,
@@ -172,7 +180,10 @@ impl HearkenApp {
     pub fn new(engine: EngineHandle, settings: Settings, ctx: &egui::Context) -> Self {
         let (keep, _) = HistoryPrefs::read(&settings.paths);
         let session = RunningSession::start(engine, &settings, keep);
-        Self::with_session(Arc::new(session), settings, ctx)
+        let mut app = Self::with_session(Arc::new(session), settings, ctx);
+        // Nobody is there to answer a dialog of the system.
+        app.answer_file_dialogs(|_| FileAnswer::Missing);
+        app
     }
 
     /// Returns the window on `session`, which was started with `settings`, with the saved preferences applied to `ctx`.
@@ -184,7 +195,7 @@ impl HearkenApp {
         zoom::start(ctx, prefs.zoom);
         session.data.show_in(ctx);
         let s = strings::table(prefs.language);
-        let models = models_page::ModelsPage::new(&settings.paths, ctx);
+        let models = models_page::ModelsPage::of(&settings.paths, ctx);
         let problems = settings_problems(&settings.paths);
         let mut messages: Vec<String> = problems.iter().map(|text| s.problem(ErrorKind::Settings, text, None)).collect();
         messages.extend(session.start_error().map(|error| s.error(error)));
@@ -207,6 +218,7 @@ impl HearkenApp {
             panels: panels::PanelsState::default(),
             captions: captions::CaptionsWindow::default(),
             export: None,
+            files: file_dialog::FileDialogs::default(),
             forget_open: false,
             settings_window: settings_window::SettingsWindow::default(),
             history: history_window::HistoryWindow::default(),
@@ -225,6 +237,9 @@ impl HearkenApp {
         let mut actions = Actions::default();
         self.handle_keys(ui, &mut actions);
         let _ = zoom::handle_keys(ui);
+        if let Some(news) = self.models.update(self.s) {
+            self.end_download(&news);
+        }
         self.settings_window.take_dropped_file(ui);
         self.paint(ui, &mut actions);
         self.perform_all(actions, ui.ctx());
@@ -237,6 +252,7 @@ impl HearkenApp {
         let session = Arc::clone(&self.session);
         let transcript = session.data.transcript();
         let readings = session.engine.meters().read();
+        let download = self.models.download_text(ui.ctx());
         let data = FrameData {
             s: self.s,
             transcript: &transcript,
@@ -244,6 +260,7 @@ impl HearkenApp {
             meters: session.engine.meters(),
             readings: &readings,
             settings: &self.settings,
+            download: download.as_deref(),
         };
         let kept = footer::history_text(self.s, &session.history.status());
         let margin = egui::Margin::symmetric(theme::SIDE_MARGIN, theme::margin(ui.ctx()));
@@ -262,9 +279,9 @@ impl HearkenApp {
         } else if self.forget_open {
             self.forget_open = dialogs::forget_ui(ui, self.s, actions);
         } else if let Some(export) = &mut self.export
-            && !export.show(ui, &data)
+            && let Some(end) = export.show(ui, &data, actions)
         {
-            self.export = None;
+            actions.push(Action::EndExport(end));
         }
         let inputs = settings_window::SettingsInputs {
             prefs: &mut self.prefs,
@@ -275,8 +292,15 @@ impl HearkenApp {
             larger_model: self.models.larger_model(),
         };
         self.settings_window.show(ui, &data, inputs, actions);
+        let askers = file_answers::Askers {
+            files: &mut self.files,
+            export: self.export.as_mut(),
+            history: &mut self.history,
+            settings: &mut self.settings_window,
+        };
+        file_answers::hand_out(ui, &data, askers, actions);
         self.models.show(ui, self.s, &transcript.model, actions);
-        self.history.show(ui, self.s, session.data.offset_secs(), &kept, actions);
+        self.history.show(ui, self.s, &session.data.zone(), &kept, actions);
         // Nothing moves while the gate is closed, so nothing is painted until the next event.
         let has_sound = data.is_capturing() && transcript.quiet_since.is_none() && !transcript.model.is_empty();
         if has_sound || readings.loading {

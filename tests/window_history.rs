@@ -90,6 +90,7 @@ fn a_session_is_renamed_exported_and_deleted() {
     wait(&mut bench, "opened", |bench| bench.shows("Rename"));
     bench.harness.query_all_by_role_and_label(Role::Button, "Export").last().unwrap().click_accesskit();
     bench.settle();
+    button(&mut bench, "Save as…");
     bench.harness.get_by_role_and_label(Role::TextInput, "File").focus();
     bench.settle();
     bench.press(Modifiers::COMMAND, Key::A);

@@ -194,13 +194,11 @@ impl HubClient {
         match result {
             Some(WaitResult::Ready(Ok(value))) => Ok(value),
             Some(WaitResult::Ready(Err(e))) => Err(self.classify(&e)),
-            Some(WaitResult::TimedOut) => {
-                Err(RemoteError::Transient {
-                    place: FaultPlace::Connection,
-                    why: format!("the hub does not answer ({})", self.address),
-                    retry_after: None,
-                })
-            }
+            Some(WaitResult::TimedOut) => Err(RemoteError::Transient {
+                place: FaultPlace::Connection,
+                why: format!("the hub does not answer ({})", self.address),
+                retry_after: None,
+            }),
             Some(WaitResult::Stopped) => Err(RemoteError::Interrupted),
             None => Err(RemoteError::Permanent(Error::internal("the client of the hub does not run"))),
         }
@@ -229,11 +227,7 @@ impl HubClient {
             HFError::Http { context } => match context.status.as_u16() {
                 416 => RemoteError::PastEnd,
                 408 | 425 | 429 | 500..=599 => {
-                    RemoteError::Transient {
-                    place: FaultPlace::Hub,
-                    why: format!("the hub answers {}", context.status),
-                    retry_after: None,
-                }
+                    RemoteError::Transient { place: FaultPlace::Hub, why: format!("the hub answers {}", context.status), retry_after: None }
                 }
                 _ => permanent(ErrorKind::Network, format!("it answers {}", context.status)),
             },

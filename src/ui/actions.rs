@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::alerts::DoNotDisturb;
-use super::dialogs::ExportDialog;
 use super::event_thread::panels_of;
+use super::export_dialog::{ExportDialog, ExportEnd, ExportSource};
+use super::file_dialog::FileQuestion;
 use super::{HearkenApp, strings};
 use crate::audio::DeviceDirection;
 use crate::clock::now_ms;
@@ -58,6 +59,12 @@ pub(super) enum Action {
     },
     /// Send a request to the thread that reads the history.
     AskHistory(HistoryQuery),
+    /// Opens the export dialog for the stored session of this number.
+    ExportStored(i64),
+    /// Closes the export dialog and reports the result.
+    EndExport(ExportEnd),
+    /// Opens a file dialog of the system.
+    AskFile(FileQuestion),
     /// Delete all of the history, and all lines of the running session.
     DeleteEverything,
     /// Delete the last 10 minutes of the history and of the running session.
@@ -154,6 +161,16 @@ impl HearkenApp {
                 self.reload_own_modes();
             }
             Action::AskHistory(question) => self.history.ask(question, &self.settings.paths, ctx),
+            Action::ExportStored(session) => self.export = Some(ExportDialog::new(ExportSource::Stored(session))),
+            Action::EndExport(end) => self.end_export(&end),
+            Action::AskFile(question) => {
+                let title = match question {
+                    FileQuestion::Export { .. } => self.s.export_title,
+                    FileQuestion::Clip => self.s.mode_clip,
+                    FileQuestion::ModelFolder => self.s.model_folder,
+                };
+                self.files.ask(question, title, ctx);
+            }
             Action::DeleteEverything => {
                 self.session.history.delete_all();
                 self.forget_since(0);
@@ -175,7 +192,7 @@ impl HearkenApp {
             let _ = (self.models.close(), self.history.close(), self.settings_window.close());
         }
         match dialog {
-            Dialog::Export => self.export = Some(ExportDialog::new()),
+            Dialog::Export => self.export = Some(ExportDialog::new(ExportSource::Running)),
             Dialog::Forget => self.forget_open = true,
             Dialog::History => self.history.open(&self.settings.paths, ctx),
             Dialog::Settings => self.settings_window.open(),

@@ -43,26 +43,27 @@ impl CardView<'_> {
     /// Paints the card. Returns the intent of a click.
     pub(super) fn show(&self, ui: &mut Ui, question: &mut Option<ModelQuestion>) -> Option<ModelAction> {
         let frame = egui::Frame::group(ui.style()).fill(ui.visuals().faint_bg_color);
-        frame.show(ui, |ui| {
-            ui.set_width(ui.available_width());
-            self.head_ui(ui);
-            match (self.progress.as_ref().filter(|progress| progress.end.is_none()), question) {
-                (Some(progress), _) => self.progress_ui(ui, progress),
-                (None, Some(ModelQuestion::Licences { name, accepted, originals })) if *name == self.card.name => {
-                    self.licences_ui(ui, accepted, originals)
+        frame
+            .show(ui, |ui| {
+                ui.set_width(ui.available_width());
+                self.head_ui(ui);
+                match (self.progress.as_ref().filter(|progress| progress.end.is_none()), question) {
+                    (Some(progress), _) => self.progress_ui(ui, progress),
+                    (None, Some(ModelQuestion::Licences { name, accepted, originals })) if *name == self.card.name => {
+                        self.licences_ui(ui, accepted, originals)
+                    }
+                    (None, Some(ModelQuestion::Remove { name })) if *name == self.card.name => self.remove_ui(ui),
+                    (None, _) => {
+                        self.end_ui(ui);
+                        let facts = if matches!(self.card.state, ModelState::Ready { .. }) { self.ready_facts() } else { self.facts() };
+                        facts_ui(ui, &facts);
+                        let clicked = self.buttons_ui(ui);
+                        self.abilities_ui(ui);
+                        clicked
+                    }
                 }
-                (None, Some(ModelQuestion::Remove { name })) if *name == self.card.name => self.remove_ui(ui),
-                (None, _) => {
-                    self.end_ui(ui);
-                    let facts = if matches!(self.card.state, ModelState::Ready { .. }) { self.ready_facts() } else { self.facts() };
-                    facts_ui(ui, &facts);
-                    let clicked = self.buttons_ui(ui);
-                    self.abilities_ui(ui);
-                    clicked
-                }
-            }
-        })
-        .inner
+            })
+            .inner
     }
 
     /// Paints title, state and description.
@@ -228,7 +229,7 @@ impl CardView<'_> {
             download.or_else(|| ui.button(s.cancel).clicked().then_some(ModelAction::Cancel))
         });
         // The boxes may have opened below the visible part of the page.
-        if ui.ctx().data_mut(|data| !std::mem::replace(data.get_temp_mut_or_default::<bool>(ui.id().with("scrolled")), true)) {
+        if ui.ctx().data_mut(|data| !std::mem::replace(data.get_temp_mut_or_default::<bool>(ui.scope_id().with("scrolled")), true)) {
             ui.scroll_to_rect(buttons.response.rect, None);
         }
         buttons.inner
@@ -249,7 +250,9 @@ impl CardView<'_> {
         let s = self.s;
         ui.add_space(theme::GAP);
         ui.horizontal_wrapped(|ui| {
-            for (n, name) in [s.models_step_licence, s.models_step_download, s.models_step_prepare, s.models_step_ready].into_iter().enumerate() {
+            for (n, name) in
+                [s.models_step_licence, s.models_step_download, s.models_step_prepare, s.models_step_ready].into_iter().enumerate()
+            {
                 let text = RichText::new(format!("{} {name}", n + 1));
                 ui.label(if n == now { text.strong().underline() } else { text.weak() });
                 if n < 3 {

@@ -7,6 +7,7 @@ use egui::{Button, RichText, Slider, Ui};
 
 use super::actions::{Action, Actions, Dialog};
 use super::device_menu::DeviceMenu;
+use super::file_dialog::FileQuestion;
 use super::frame::FrameData;
 use super::settings_rows::Rows;
 use super::strings::fill;
@@ -194,6 +195,9 @@ pub(super) fn model_ui(rows: &mut Rows<'_>, data: &FrameData<'_>, folder: &mut S
     });
     rows.row(s.model_folder, s.model_folder_help, |ui, id| {
         ui.add(egui::TextEdit::singleline(folder).desired_width(FOLDER_WIDTH.min(ui.available_width()))).labelled_by(id);
+        if ui.button(s.choose).clicked() {
+            actions.push(Action::AskFile(FileQuestion::ModelFolder));
+        }
         let path = PathBuf::from(folder.trim());
         if ui.add_enabled(path.is_absolute(), Button::new(s.load)).clicked() {
             actions.push(Action::ChooseModel(ModelChoice::Dir(path)));

@@ -1,9 +1,12 @@
 //! The settings: a sheet with the sections at the left, a field that searches the rows of all sections, and the rows of a section.
 
+use std::path::Path;
+
 use egui::{ComboBox, RichText, ScrollArea, TextEdit, Ui};
 
 use super::actions::Actions;
 use super::device_menu::DeviceMenu;
+use super::file_dialog::FileQuestion;
 use super::frame::FrameData;
 use super::mode_editor::ModeEditor;
 use super::settings_rows::Rows;
@@ -133,6 +136,15 @@ impl SettingsWindow {
         if let Some(path) = dropped {
             self.state.editor.set_clip(&path);
             self.open_at(SettingsSection::Modes);
+        }
+    }
+
+    /// Takes the file or folder that the user has chosen in a file dialog.
+    pub(super) fn take_file(&mut self, question: &FileQuestion, path: &Path) {
+        match question {
+            FileQuestion::Clip => self.state.editor.set_clip(path),
+            FileQuestion::ModelFolder => self.state.model_folder = path.display().to_string(),
+            FileQuestion::Export { .. } => {}
         }
     }
 

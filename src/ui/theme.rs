@@ -41,8 +41,6 @@ const ITEM_SPACING: [f32; 2] = [8.0, 6.0];
 const BUTTON_PADDING: [f32; 2] = [9.0, 4.0];
 /// Smallest height of interactive widgets, in points.
 const INTERACT_HEIGHT: f32 = 26.0;
-/// Smallest height of the scrolling content of a window above the main one, in points.
-pub(super) const MIN_SCROLL_HEIGHT: f32 = 100.0;
 /// Smallest width of a window above the main one, in points.
 pub(super) const MIN_WINDOW_WIDTH: f32 = 200.0;
 
