@@ -155,9 +155,9 @@ fn a_model_that_does_not_fit_on_the_disk_cannot_be_got() {
     let huge = CATALOGUE.replace("about_bytes = 2_000_000", "about_bytes = 9_000_000_000_000_000");
     let mut bench = open_models(&hub, Duration::from_millis(5), &huge);
     wait(&mut bench, "the reason", |bench| bench.shows("but only"));
-    let get =
-        bench.harness.query_all_by_role(Role::Button).find(|n| n.accesskit_node().label().is_some_and(|l| l.starts_with("Get (9000000")));
-    assert!(get.unwrap().accesskit_node().is_disabled());
+    press_on(&mut bench, Role::Button, "Get (9000000 GB)");
+    press_on(&mut bench, Role::CheckBox, "I accept the House rules");
+    assert!(bench.harness.get_by_role_and_label(Role::Button, "Download").accesskit_node().is_disabled());
     assert_eq!(hub.requests("api").len(), 0, "nothing is asked before it fits");
 }
 

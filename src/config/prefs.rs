@@ -15,7 +15,7 @@ use crate::protocol::{DeviceChoice, Interrupt, Language, ModelChoice, Switch, Vo
 const ZOOM: f32 = 1.0;
 /// Range of the zoom factor of the window in which texts stay readable.
 pub const ZOOMS: (f32, f32) = (0.7, 2.5);
-/// Default of [`WindowPrefs::shares`]; `SHARE_RANGE` is the range of each.
+/// Default of [`WindowPrefs::shares`].
 const SHARES: [f32; 2] = [0.44, 0.36];
 /// Smallest and largest value of each number in [`WindowPrefs::shares`].
 const SHARE_RANGE: (f32, f32) = (0.1, 0.9);

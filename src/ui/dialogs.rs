@@ -14,7 +14,7 @@ pub(super) const DIALOG_MARGIN: f32 = 48.0;
 
 /// The result of an action of the user (saving, removing, downloading …) as a text for the window: a report of success, or the
 /// reason of a failure.
-pub(super) type Outcome = std::result::Result<String, String>;
+pub(super) type Outcome = Result<String, String>;
 
 /// Paints the question before a new conversation, which removes the conversation from the model's context. Returns false once
 /// the user has answered or dismissed the question.

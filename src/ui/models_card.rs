@@ -19,6 +19,11 @@ const SPARE_BYTES: u64 = 200_000_000;
 /// Smallest height of the main button of a card, in points.
 const MAIN_HEIGHT: f32 = 30.0;
 
+/// Width and height of the mark before a fact, in points.
+const MARK_SIDE: f32 = 12.0;
+/// Width of the strokes of the mark before a fact, in points.
+const MARK_WIDTH: f32 = 1.8;
+
 /// The card of a model in one frame, with all that is painted on the card.
 pub(super) struct CardView<'a> {
     pub(super) s: &'static Strings,
@@ -153,9 +158,8 @@ impl CardView<'_> {
                     clicked = Some(ModelAction::Use(card.choice.clone()));
                 }
             } else if card.download_bytes > 0 || !card.licences.is_empty() {
-                let fits = self.machine.free_bytes.is_none_or(|free| free >= self.missing_bytes());
-                let label = self.get_label();
-                if ui.add_enabled_ui(fits, |ui| main_button(ui, &label)).inner.clicked() {
+                let (label, can_begin) = (self.get_label(), !card.accepted || self.fits());
+                if ui.add_enabled_ui(can_begin, |ui| main_button(ui, &label)).inner.clicked() {
                     clicked = Some(self.download_action());
                 }
             }
@@ -166,6 +170,11 @@ impl CardView<'_> {
             clicked
         })
         .inner
+    }
+
+    /// Returns true unless the disk is known to be too full for the download.
+    fn fits(&self) -> bool {
+        self.machine.free_bytes.is_none_or(|free| free >= self.missing_bytes())
     }
 
     /// Returns the label of the button that begins, resumes or repeats the download.
@@ -219,12 +228,15 @@ impl CardView<'_> {
             ui.checkbox(accepted, fill(s.models_accept, s.pick(name, &zh.name)));
             ui.add_space(theme::GAP);
         }
+        if !self.fits() {
+            facts_ui(ui, &self.facts()[..1]);
+        }
         let mut remove = *originals == Originals::Remove;
         ui.checkbox(&mut remove, fill(s.models_originals, size(card.download_bytes)));
         *originals = if remove { Originals::Remove } else { Originals::Keep };
         let buttons = ui.horizontal_wrapped(|ui| {
-            let all = accepted.iter().all(|accepted| *accepted);
-            let download = ui.add_enabled_ui(all, |ui| main_button(ui, s.models_download)).inner.clicked();
+            let can_begin = accepted.iter().all(|accepted| *accepted) && self.fits();
+            let download = ui.add_enabled_ui(can_begin, |ui| main_button(ui, s.models_download)).inner.clicked();
             let download = download.then(|| ModelAction::Download(card.name.clone(), *originals));
             download.or_else(|| ui.button(s.cancel).clicked().then_some(ModelAction::Cancel))
         });
@@ -365,16 +377,32 @@ fn main_button(ui: &mut Ui, label: &str) -> egui::Response {
 fn facts_ui(ui: &mut Ui, facts: &[(Fact, String)]) {
     let states = theme::states(ui.visuals());
     for (fact, text) in facts {
-        let (mark, colour) = match fact {
-            Fact::Good => ("✔", states.listening),
-            Fact::Neutral => ("•", ui.visuals().weak_text_color()),
-            Fact::Warning => ("!", states.urgent),
-            Fact::Bad => ("×", states.fault),
+        let colour = match fact {
+            Fact::Good => states.listening,
+            Fact::Neutral => ui.visuals().weak_text_color(),
+            Fact::Warning => states.urgent,
+            Fact::Bad => states.fault,
         };
         ui.horizontal_wrapped(|ui| {
-            ui.label(RichText::new(mark).strong().color(colour));
+            mark_ui(ui, *fact, colour);
             ui.label(if *fact == Fact::Bad { RichText::new(text).color(colour) } else { RichText::new(text) });
         });
     }
     ui.add_space(theme::GAP);
+}
+
+/// Paints the mark before a fact: a tick, a dot, an exclamation mark or a cross.
+fn mark_ui(ui: &mut Ui, fact: Fact, colour: egui::Color32) {
+    let (rect, _) = ui.allocate_exact_size(egui::Vec2::splat(MARK_SIDE), egui::Sense::hover());
+    let stroke = egui::Stroke::new(MARK_WIDTH, colour);
+    let at = |x: f32, y: f32| rect.lerp_inside(egui::vec2(x, y));
+    let lines: &[[[f32; 2]; 2]] = match fact {
+        Fact::Good => &[[[0.1, 0.55], [0.4, 0.85]], [[0.4, 0.85], [0.9, 0.2]]],
+        Fact::Bad => &[[[0.2, 0.2], [0.8, 0.8]], [[0.8, 0.2], [0.2, 0.8]]],
+        Fact::Warning => &[[[0.5, 0.1], [0.5, 0.6]], [[0.5, 0.8], [0.5, 0.95]]],
+        Fact::Neutral => &[[[0.4, 0.55], [0.6, 0.55]]],
+    };
+    for [[x0, y0], [x1, y1]] in lines {
+        ui.painter().line_segment([at(*x0, *y0), at(*x1, *y1)], stroke);
+    }
 }

@@ -23,7 +23,7 @@ const THIRD_PARTY: &str = include_str!("../../assets/THIRD-PARTY.md");
 
 /// Paints the keys as a table: the caps at the right of what they do.
 pub(super) fn keys_ui(rows: &mut Rows<'_>, s: &Strings) {
-    let command = if cfg!(target_os = "macos") { "⌘" } else { "Ctrl" };
+    let command = if cfg!(target_os = "macos") { "Cmd" } else { "Ctrl" };
     let keys: [(&str, &[&[&str]]); 11] = [
         (s.key_pause, &[&["Space"]]),
         (s.key_escape, &[&["Esc"]]),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use egui::{ComboBox, RichText, ScrollArea, TextEdit, Ui};
+use egui::{RichText, ScrollArea, TextEdit, Ui};
 
 use super::actions::Actions;
 use super::device_menu::DeviceMenu;
@@ -23,6 +23,11 @@ const LIST_WIDTH: f32 = 168.0;
 const NARROW: f32 = 520.0;
 /// Margin between the list of sections and the rows, in points.
 const LIST_MARGIN: i8 = 12;
+
+/// Height of the main window that the drop-down of sections leaves free, in points.
+const MENU_SPACE: f32 = 96.0;
+/// Smallest height of the drop-down of sections, in points.
+const MIN_MENU_HEIGHT: f32 = 80.0;
 
 /// A section of the settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -187,16 +192,21 @@ impl SettingsWindow {
     /// Paints the drop-down of sections and the search field in one row.
     fn narrow_head_ui(&mut self, ui: &mut Ui, s: &Strings) {
         ui.horizontal(|ui| {
-            let mut chosen = self.section;
-            let list = ComboBox::from_id_salt("section").selected_text(self.section.title(s)).truncate();
-            let list = list.show_ui(ui, |ui| {
-                for section in SettingsSection::ALL {
-                    ui.selectable_value(&mut chosen, section, section.title(s));
-                }
+            let mut chosen = None;
+            let menu = ui.menu_button(self.section.title(s), |ui| {
+                let height = (ui.ctx().content_rect().height() - MENU_SPACE).max(MIN_MENU_HEIGHT);
+                ScrollArea::vertical().max_height(height).show(ui, |ui| {
+                    for section in SettingsSection::ALL {
+                        if ui.selectable_label(section == self.section, section.title(s)).clicked() {
+                            chosen = Some(section);
+                            ui.close();
+                        }
+                    }
+                });
             });
-            list.response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::ComboBox, true, s.section));
-            if chosen != self.section {
-                self.open_at(chosen);
+            menu.response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::ComboBox, true, s.section));
+            if let Some(section) = chosen {
+                self.open_at(section);
             }
             self.search_ui(ui, s, ui.available_width());
         });
