@@ -294,8 +294,7 @@ fn one_sheet_is_open_at_a_time_and_escape_closes_it() {
     bench.harness.run_steps(10);
     let shows_history = |bench: &Bench| bench.harness.query_by_role_and_label(Role::TextInput, "Search").is_some();
     assert!(shows_history(&bench) && !bench.shows("Third-party licences"), "{:?}", bench.values());
-    bench.click("fixture");
-    bench.harness.run_steps(10);
+    press_on(&mut bench, "fixture");
     assert!(bench.shows("You can keep using Hearken meanwhile.") && !shows_history(&bench), "{:?}", bench.values());
     bench.press(Modifiers::NONE, Key::Escape);
     assert!(!bench.shows("You can keep using Hearken meanwhile.") && bench.sent().is_none());

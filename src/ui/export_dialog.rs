@@ -18,6 +18,10 @@ use crate::history::HistoryQuery;
 
 /// Width of the export dialog, in points.
 const WIDTH: f32 = 420.0;
+/// Height of the main window that the dialog's scrolling part leaves free, in points.
+const HEIGHT_SPACE: f32 = 110.0;
+/// Smallest height of the dialog's scrolling part, in points.
+const MIN_HEIGHT: f32 = 80.0;
 
 /// The conversation that is exported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +100,9 @@ impl ExportDialog {
         let dialog = Modal::new(Id::unique("export")).frame(egui::Frame::window(ui.style())).show(ui.ctx(), |ui| {
             ui.set_width(WIDTH.min(ui.ctx().content_rect().width() - DIALOG_MARGIN).max(0.0));
             ui.label(RichText::new(s.export_title).strong().size(theme::LARGE));
-            egui::ScrollArea::vertical().max_height(ui.ctx().content_rect().height() - DIALOG_MARGIN).show(ui, |ui| {
+            let height = (ui.ctx().content_rect().height() - HEIGHT_SPACE).max(MIN_HEIGHT);
+            // The height is given twice, or the content could not grow.
+            egui::ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(ui, |ui| {
                 for form in ExportForm::ALL {
                     if ui.radio(self.form == form, s.export_form_name(form)).clicked() {
                         self.choose(form);

@@ -8,7 +8,7 @@ use super::theme;
 /// Width of the main window that a sheet leaves free, both sides together, in points.
 const SIDE_SPACE: f32 = 60.0;
 /// Height of the main window that a sheet leaves free, above and below together, in points.
-const AROUND: f32 = 90.0;
+const AROUND: f32 = 120.0;
 /// Width and height that a sheet leaves free in a compact main window ([`theme::is_compact`]), both sides together, in points.
 const COMPACT_SPACE: [f32; 2] = [8.0, 8.0];
 /// Width and height of a sheet's frame: margins and border at both sides and the title bar, in points.
