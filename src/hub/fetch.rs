@@ -168,11 +168,7 @@ impl Fetcher<'_> {
                 (failures, furthest) = (0, partial.len);
             }
             let fault = match outcome {
-                Ok(()) => RemoteError::Transient {
-                    place: FaultPlace::Connection,
-                    why: "the connection ended too early".into(),
-                    retry_after: None,
-                },
+                Ok(()) => RemoteError::transient(FaultPlace::Connection, "the connection ended too early"),
                 Err(TransferError::Local(ended)) => return Err(ended),
                 Err(TransferError::WrongRange) => {
                     wrong_ranges += 1;
@@ -180,8 +176,7 @@ impl Fetcher<'_> {
                         // Twice the wrong range: the partial file belongs to something else.
                         partial.restart()?;
                     }
-                    let why = "the hub sends the wrong range of the file".into();
-                    RemoteError::Transient { place: FaultPlace::Hub, why, retry_after: None }
+                    RemoteError::transient(FaultPlace::Hub, "the hub sends the wrong range of the file")
                 }
                 Err(TransferError::Remote(fault)) => fault,
             };

@@ -43,6 +43,13 @@ pub enum RemoteError {
     Permanent(Error),
 }
 
+impl RemoteError {
+    /// Returns a failure at `place` that a retry may cure, whenever it comes.
+    pub(super) fn transient(place: FaultPlace, why: impl Into<String>) -> Self {
+        Self::Transient { place, why: why.into(), retry_after: None }
+    }
+}
+
 /// A client of one hub: Hugging Face or a mirror of it.
 pub struct HubClient {
     /// Asynchronous client of hf-hub, which streams files.

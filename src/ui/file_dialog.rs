@@ -21,16 +21,16 @@ const ONE_ANSWER: usize = 1;
 /// A question to the user that a file dialog asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileQuestion {
-    /// Where to save an export.
+    /// Path of an export.
     Export {
         /// Format of the export.
         form: ExportForm,
         /// Suggested path.
         suggested: PathBuf,
     },
-    /// Which audio file is the spoken instruction of a mode.
+    /// Audio file that is the spoken instruction of a mode.
     Clip,
-    /// Which folder holds a model.
+    /// Folder that holds a model.
     ModelFolder,
 }
 
